@@ -1,0 +1,58 @@
+"""Machines: what is bought, racked and paid for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hw_catalog.gpus import Gpu
+from hw_catalog.links import Link
+from hw_catalog.provenance import Provenance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """What one machine costs through one channel.
+
+    Attributes:
+        channel: ``on-demand``, ``reserved``, ``spot`` or ``owned``.
+        usd_per_h: dollars per machine-hour.
+        provenance: dated source.
+    """
+
+    channel: str
+    usd_per_h: float
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """One machine type.
+
+    Attributes:
+        name: catalog id, for example ``dgx-h100``.
+        gpu: the GPU it holds.
+        gpus: how many of them, >= 1.
+        rated_w: power to provision for one machine (nameplate).
+        idle_w: power of the whole machine with no work.
+        rack_units: space, in rack units (0 for a cloud shape).
+        intra_link: between its GPUs.
+        inter_link: to other machines; the bandwidth is that of the whole machine.
+        prices: one per channel at most.
+        available: how many can be had; None is unlimited.
+        provenance: field name -> source, one entry for every numeric field.
+    """
+
+    name: str
+    gpu: Gpu
+    gpus: int
+    rated_w: float
+    idle_w: float
+    rack_units: float
+    intra_link: Link
+    inter_link: Link
+    prices: tuple[Price, ...]
+    available: int | None
+    provenance: Mapping[str, Provenance]
+
+    def price(self, channel: str) -> Price | None:
+        """The price through ``channel``, or None where this machine is not sold that way."""
+        return next((price for price in self.prices if price.channel == channel), None)

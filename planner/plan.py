@@ -1,0 +1,343 @@
+"""The nouns of a plan: what is bought, what it is claimed to do, and what was observed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from solvers.allocation import Termination
+
+
+class Role(StrEnum):
+    """What phase of a request an instance works on."""
+
+    PREFILL = "prefill"
+    DECODE = "decode"
+    MIXED = "mixed"
+
+
+class Verdict(StrEnum):
+    """What observation says of one claim."""
+
+    MET = "met"
+    """The whole confidence interval is within the limit."""
+    MISSED = "missed"
+    """The whole confidence interval is beyond the limit."""
+    UNDECIDED = "undecided"
+    """The interval straddles the limit; a plan with such a claim is not validated."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Layout:
+    """How one replica of the model is spread over GPUs: tensor-parallel × pipeline-parallel ways."""
+
+    tp: int
+    pp: int = 1
+    ep: int = 1
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of one replica (experts are spread over the tensor-parallel GPUs)."""
+        return self.tp * self.pp
+
+    @property
+    def name(self) -> str:
+        """For example ``tp8``, ``tp4pp2``, ``tp8ep8``."""
+        return f"tp{self.tp}" + (f"pp{self.pp}" if self.pp > 1 else "") + (f"ep{self.ep}" if self.ep > 1 else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class InstanceSpec:
+    """One replica of the model: its role, its machine type, its layout."""
+
+    role: Role
+    machine: str
+    layout: Layout
+
+    @property
+    def name(self) -> str:
+        """For example ``prefill/dgx-h100/tp8``; unique among the options of a scenario."""
+        return f"{self.role}/{self.machine}/{self.layout.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """Equal instances.
+
+    Attributes:
+        spec: what each is.
+        instances: replicas of the model, >= 1.
+        machines: machines they fill, >= 1.
+        rate_req_per_s: class name -> rate the optimiser routes here.
+        load_frac: predicted busy share of an instance (before headroom), 0..1.
+        kv_load_frac: predicted share of its KV tokens held on average, 0..1.
+    """
+
+    spec: InstanceSpec
+    instances: int
+    machines: int
+    rate_req_per_s: Mapping[str, float]
+    load_frac: float
+    kv_load_frac: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headroom:
+    """The largest average load each resource may be planned at, all in (0, 1]; 1 leaves no headroom."""
+
+    prefill_frac: float = 0.85
+    decode_frac: float = 0.95
+    mixed_frac: float = 0.85
+    kv_frac: float = 0.9
+    link_frac: float = 0.5
+
+    def of(self, role: Role) -> float:
+        """The load limit of instances in ``role``."""
+        return {Role.PREFILL: self.prefill_frac, Role.DECODE: self.decode_frac, Role.MIXED: self.mixed_frac}[role]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budgets:
+    """Hard limits on the whole plan; None is unlimited. Power is rated (nameplate) power."""
+
+    cost_usd_per_h: float | None = None
+    power_w: float | None = None
+    rack_units: float | None = None
+    machines: int | None = None
+    machine_types: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """What a plan needs of each budgeted quantity."""
+
+    cost_usd_per_h: float
+    power_w: float
+    rack_units: float
+    machines: int
+    gpus: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CandidatePlan:
+    """What the optimiser proposes; not yet a plan anyone should buy.
+
+    Attributes:
+        policy: name of the policy it was made for.
+        pools: at least one, ordered by spec name.
+        totals: what it needs.
+        headroom: that it was planned with.
+        rate_scale: factor on the workload's rate that it serves (other than 1 for the throughput objective).
+        termination: how the solve ended.
+    """
+
+    policy: str
+    pools: tuple[Pool, ...]
+    totals: Totals
+    headroom: Headroom
+    rate_scale: float
+    termination: Termination
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What the simulator observed of one objective.
+
+    Attributes:
+        slo: its key, for example ``ttft_p99_s``.
+        limit_s: the bound.
+        measured_s: the percentile over all seeds; inf where too many requests never finished.
+        low_s: lower end of the confidence interval.
+        high_s: upper end.
+        verdict: met, missed or undecided.
+        n: requests (for TBT: gaps) behind the percentile.
+    """
+
+    slo: str
+    limit_s: float
+    measured_s: float
+    low_s: float
+    high_s: float
+    verdict: Verdict
+    n: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolUse:
+    """How busy one pool was in the measured window, mean over its instances and seeds.
+
+    Attributes:
+        pool: spec name.
+        busy_frac: share of time in a step.
+        kv_peak_frac: largest share of KV blocks in use on any instance.
+        kv_mean_frac: time average.
+        batch_mean: mean decoding requests in a step that decodes.
+        queue_mean_tokens: time average of prompt tokens waiting at an instance.
+        preemptions: requests thrown out of KV memory and recomputed.
+    """
+
+    pool: str
+    busy_frac: float
+    kv_peak_frac: float
+    kv_mean_frac: float
+    batch_mean: float
+    queue_mean_tokens: float
+    preemptions: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What the simulator says of a candidate on a workload.
+
+    Attributes:
+        evidence: one per objective, in the scenario's order.
+        workload: what it was validated on, in words (replay of a file, or synthetic arrivals by process).
+        seeds: the seeds simulated.
+        horizon_s: length of the arrival window of one seed.
+        warmup_s: arrivals before this time are not measured.
+        cooldown_s: arrivals in this last stretch are not measured.
+        arrived: requests over all seeds.
+        finished: of them.
+        refused: of them, too long for any KV memory.
+        unfinished: of them, still running or waiting when the simulation was cut off.
+        goodput_req_per_s: measured requests that met all objectives jointly, per second.
+        attainment_frac: the same as a share of measured requests.
+        output_tokens_per_s: generated in the measured window.
+        steady: the second half of the window tells the same story as the first (no growing backlog).
+        pools: how busy each pool was.
+        link_wait_mean_s: mean wait of a KV transfer for the link (0 without transfers).
+        transfer_mean_s: mean time from end of prefill to KV landed (0 without transfers).
+    """
+
+    evidence: tuple[Evidence, ...]
+    workload: str
+    seeds: tuple[int, ...]
+    horizon_s: float
+    warmup_s: float
+    cooldown_s: float
+    arrived: int
+    finished: int
+    refused: int
+    unfinished: int
+    goodput_req_per_s: float
+    attainment_frac: float
+    output_tokens_per_s: float
+    steady: bool
+    pools: tuple[PoolUse, ...]
+    link_wait_mean_s: float
+    transfer_mean_s: float
+
+    @property
+    def valid(self) -> bool:
+        """Every objective is met, in steady state, and nothing was refused or left behind."""
+        met = all(e.verdict is Verdict.MET for e in self.evidence)
+        return met and self.steady and self.refused == 0 and self.unfinished == 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Excuse:
+    """Why an option was not offered to the optimiser.
+
+    Attributes:
+        option: spec name.
+        reason: a full sentence.
+        bottleneck: one word: ``memory``, ``profile``, ``latency``, ``link``, ``price`` or ``catalog``.
+    """
+
+    option: str
+    reason: str
+    bottleneck: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbour:
+    """The plan with one machine fewer in one pool.
+
+    Attributes:
+        pool: spec name of the smaller pool.
+        machines: how many the pool has left.
+        judgement: what the simulator says; None where the pool cannot do without (its last machine).
+        fails: why it is no plan: the objectives it misses or cannot decide, or what else breaks.
+    """
+
+    pool: str
+    machines: int
+    judgement: Judgement | None
+    fails: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """One turn of the argument between optimiser and simulator: what was proposed, what was observed, what was done."""
+
+    step: str
+    candidate: CandidatePlan
+    judgement: Judgement
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """Why this plan and no smaller one.
+
+    Attributes:
+        first_bound: the optimiser's proven bound on the objective at the first (loosest) headroom: no plan within the
+            envelope's model can beat it.
+        gap_frac: |objective of the validated plan - first_bound| / objective: what validation and proof left open.
+        solver_gap_frac: gap of the last solve alone.
+        neighbours: every plan one machine smaller, and what it misses.
+    """
+
+    first_bound: float | None
+    gap_frac: float | None
+    solver_gap_frac: float | None
+    neighbours: tuple[Neighbour, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidatedPlan:
+    """A candidate that served the workload in the simulator within every objective and budget.
+
+    Attributes:
+        candidate: what to buy.
+        objective: the scenario's objective, for example ``cost``.
+        objective_value: its value for this plan (USD/h, W, machines, or req/s).
+        judgement: the evidence.
+        certificate: why no smaller one.
+        rounds: how it was argued into shape, first to last.
+        excuses: options that were never offered.
+        provenance: kind -> share of the plan's input numbers, sums to 1.
+        sources: one line per distinct source that the plan rests on.
+        warnings: extrapolations and other doubts, full sentences.
+    """
+
+    candidate: CandidatePlan
+    objective: str
+    objective_value: float
+    judgement: Judgement
+    certificate: Certificate
+    rounds: tuple[Round, ...]
+    excuses: tuple[Excuse, ...]
+    provenance: Mapping[str, float]
+    sources: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoPlan:
+    """The honest other answer: there is no plan to validate.
+
+    Attributes:
+        reason: ``infeasible`` (proven), ``not validated`` (no candidate survived) or ``solver empty-handed``.
+        explanation: full sentences, the first one the verdict.
+        raises: budget -> (limit, what would be needed), the smallest set to raise, for infeasible problems.
+        rounds: what was tried.
+        excuses: options that were never offered.
+        judgement: of the best candidate that failed, where there was one.
+    """
+
+    reason: str
+    explanation: tuple[str, ...]
+    raises: Mapping[str, tuple[float, float]]
+    rounds: tuple[Round, ...]
+    excuses: tuple[Excuse, ...]
+    judgement: Judgement | None

@@ -1,0 +1,1 @@
+"""Behaviour: pure functions shared by the envelope and the simulator."""

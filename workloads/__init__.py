@@ -1,0 +1,1 @@
+"""What is asked: models, traces, length and arrival distributions, classes and service-level objectives."""

@@ -1,0 +1,59 @@
+"""Demand: what a workload asks per class, as rates and joint length samples."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workloads.requests import RequestClass
+from workloads.traces import Trace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ClassDemand:
+    """The demand of one class.
+
+    Attributes:
+        request_class: which.
+        rate_req_per_s: mean arrival rate, > 0.
+        prompt_tokens: (k,) a joint sample of lengths, with ``output_tokens``.
+        output_tokens: (k,).
+    """
+
+    request_class: RequestClass
+    rate_req_per_s: float
+    prompt_tokens: NDArray[np.int64]
+    output_tokens: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Demand:
+    """Every class of a workload that has requests."""
+
+    classes: tuple[ClassDemand, ...]
+
+    @property
+    def rate_req_per_s(self) -> float:
+        """Rate of all classes together."""
+        return sum(c.rate_req_per_s for c in self.classes)
+
+
+def demand(trace: Trace, *, sample: int = 2000) -> Demand:
+    """The demand a trace makes: mean rate and an evenly spaced sample of at most ``sample`` requests per class."""
+    classes = []
+    for index, request_class in enumerate(trace.classes):
+        rows = np.flatnonzero(trace.class_index == index)
+        if not len(rows):
+            continue
+        rate = len(rows) / trace.duration_s
+        if len(rows) > sample:
+            rows = rows[np.linspace(0, len(rows) - 1, sample).astype(np.int64)]
+        classes.append(
+            ClassDemand(
+                request_class=request_class,
+                rate_req_per_s=rate,
+                prompt_tokens=trace.prompt_tokens[rows],
+                output_tokens=trace.output_tokens[rows],
+            )
+        )
+    return Demand(classes=tuple(classes))
