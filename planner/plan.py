@@ -15,6 +15,19 @@ class Role(StrEnum):
     MIXED = "mixed"
 
 
+class Objective(StrEnum):
+    """What the optimiser makes as small (throughput: as large) as it can."""
+
+    COST = "cost"
+    """USD/h of the whole plan."""
+    POWER = "power"
+    """Rated watts of the whole plan."""
+    MACHINES = "machines"
+    """Machines bought."""
+    THROUGHPUT = "throughput"
+    """Requests per second, the workload's mix of classes kept, within the budgets."""
+
+
 class Verdict(StrEnum):
     """What observation says of one claim."""
 
