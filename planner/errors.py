@@ -1,5 +1,7 @@
 """How phasewise ends when it does not end well."""
 
+import difflib
+from collections.abc import Iterable
 from enum import IntEnum
 
 
@@ -15,9 +17,26 @@ class ExitCode(IntEnum):
 
 
 class BadInput(ValueError):  # noqa: N818  the field's word; it is shown to users
-    """The user's input is wrong; ``problems`` lists every finding, each naming file, line or key, found and expected."""
+    """The user's input is wrong; ``problems`` lists every finding: file, line or key, found, expected."""
 
     def __init__(self, *problems: str) -> None:
         """Collect the findings."""
         self.problems = problems
         super().__init__("\n".join(problems))
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence that refuses an unknown name.
+
+    Args:
+        name: what was found.
+        known: what could have been meant.
+
+    Returns:
+        ``did you mean 'dgx-h100'?`` where one is close, else ``expected one of: …`` with all of them.
+    """
+    names = sorted(set(known))
+    close = difflib.get_close_matches(name, names, n=1)
+    if close:
+        return f"did you mean '{close[0]}'?"
+    return "expected one of: " + ", ".join(names)

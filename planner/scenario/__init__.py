@@ -1,0 +1,142 @@
+"""Scenarios: the whole question, as one file."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
+
+from planner.errors import BadInput, nearest
+from planner.plan import Budgets, Headroom
+from planner.scenario.findings import findings
+from planner.scenario.reading import Document, override, read_document
+from planner.scenario.sections import (
+    BudgetSection,
+    Catalog,
+    HeadroomSection,
+    Model,
+    Objectives,
+    PolicySection,
+    Section,
+    SolverSection,
+    ValidationSection,
+    Word,
+    Workload,
+    slo_of,
+)
+from workloads.requests import ALL_REQUESTS, RequestClass
+from workloads.slo import Slo
+
+
+class Scenario(Section):
+    """The whole question: what is served, asked, promised, for sale, and allowed."""
+
+    schema_version: Literal[1] = Field(1, description="version of this format")
+    name: Word = Field(description="what you call it")
+    model: Model = Field(description="what is served")
+    workload: Workload = Field(description="what is asked")
+    slo: Objectives = Field(
+        {}, description="<metric>_p<percentile>_s -> limit, s; ttft, tbt, tpot or e2e, all requests"
+    )
+    slo_by_class: dict[Word, Objectives] = Field(
+        {}, description="class name -> objectives of that class", validate_default=True
+    )
+    catalog: Catalog = Field(description="what can be bought")
+    budgets: BudgetSection = Field(BudgetSection(), description="hard limits on the whole plan")
+    objective: Literal["cost", "power", "machines", "throughput"] = Field(
+        "cost", description="what is made small: cost, power or machines; or large: throughput"
+    )
+    policy: PolicySection = Field(PolicySection(), description="how requests are served")
+    headroom: HeadroomSection = Field(HeadroomSection(), description="largest average loads to plan with at first")
+    solver: SolverSection = Field(SolverSection(), description="the optimiser")
+    validation: ValidationSection = Field(ValidationSection(), description="how hard the simulator looks")
+
+    @field_validator("slo_by_class")
+    @classmethod
+    def _classes_exist(cls, value: dict[str, dict[str, float]], info: ValidationInfo) -> dict[str, dict[str, float]]:
+        if "workload" in info.data:
+            known = [c.name for c in info.data["workload"].classes]
+            for name in value:
+                if name not in known:
+                    hint = nearest(name, known) if known else "workload.classes names none"
+                    raise ValueError(f"a class of workload.classes, not '{name}': {hint}")
+        if "slo" in info.data and not info.data["slo"] and not any(value.values()):
+            raise ValueError("at least one objective under slo or slo_by_class, for example ttft_p99_s: 1.0")
+        return value
+
+    @field_validator("objective")
+    @classmethod
+    def _throughput_is_bounded(cls, value: str, info: ValidationInfo) -> str:
+        budgets, catalog = info.data.get("budgets"), info.data.get("catalog")
+        if value == "throughput" and budgets is not None and catalog is not None:
+            limits = budgets.model_dump(exclude={"machine_types"})
+            everywhere = set(catalog.available) == set(catalog.machines)
+            if not everywhere and all(limit is None for limit in limits.values()):
+                raise ValueError("a budget (cost_usd_per_h, power_w, rack_units or machines) to go with throughput")
+        return value
+
+    @classmethod
+    def load(cls, path: Path, overrides: Sequence[str] = ()) -> Self:
+        """Read a scenario file.
+
+        Args:
+            path: the YAML file; files it names are looked for beside it, else in the working directory.
+            overrides: ``dotted.key=value`` words, the value in YAML; files they name are not looked for beside it.
+
+        Returns:
+            A scenario in which every key is known, of the right type and in range.
+
+        Raises:
+            BadInput: with every problem that was found, each naming line or key.
+        """
+        document = _beside(read_document(path), path.parent)
+        return cls.parse(override(document, overrides))
+
+    @classmethod
+    def parse(cls, document: Document) -> Self:
+        """Check plain data.
+
+        Raises:
+            BadInput: with every problem that was found, each naming line or key.
+        """
+        try:
+            return cls.model_validate(document.data)
+        except ValidationError as error:
+            raise BadInput(*findings(error, document, cls)) from None
+
+    def changed(self, overrides: Sequence[str]) -> Self:
+        """The same scenario with ``dotted.key=value`` words applied.
+
+        Raises:
+            BadInput: with every problem that was found, each naming the word.
+        """
+        return self.parse(override(Document(data=self.model_dump(mode="json"), places={(): self.name}), overrides))
+
+    def slos(self) -> tuple[Slo, ...]:
+        """Every objective: those of all requests first, then class by class."""
+        common = [slo_of(key, limit_s) for key, limit_s in self.slo.items()]
+        by_class = self.slo_by_class.items()
+        return (*common, *(slo_of(key, limit_s, name) for name, slos in by_class for key, limit_s in slos.items()))
+
+    def classes(self) -> tuple[RequestClass, ...]:
+        """The kinds of request, one that holds everything where none are given."""
+        return tuple(c.request_class for c in self.workload.classes) or (ALL_REQUESTS,)
+
+    def budget(self) -> Budgets:
+        """The hard limits."""
+        return Budgets(**self.budgets.model_dump())
+
+    def headroom_limits(self) -> Headroom:
+        """The largest average loads to plan with at first."""
+        return Headroom(**self.headroom.model_dump())
+
+
+def _beside(document: Document, directory: Path) -> Document:
+    """Files named in a scenario file lie beside it; a name with no file beside it is left as it is."""
+    for section, key in (("workload", "trace"), ("catalog", "directory")):
+        part: Any = document.data.get(section)
+        name = part.get(key) if isinstance(part, Mapping) else None
+        if isinstance(name, str) and (directory / name).exists():
+            place = document.place((section, key))
+            document = document.changed((section, key), (directory / name).as_posix(), place)
+    return document

@@ -1,0 +1,266 @@
+"""The sections of a scenario file: every key, its unit, its default."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    Strict,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from planner.plan import Headroom
+from workloads.models import DTYPE_BYTES
+from workloads.requests import RequestClass
+from workloads.slo import Metric, Slo
+
+_HEADROOM = Headroom()
+
+
+def _known_dtype(dtype: str) -> str:
+    if dtype not in DTYPE_BYTES:
+        raise ValueError(f"one of {', '.join(DTYPE_BYTES)}")
+    return dtype
+
+
+def _known_slo(key: str) -> str:
+    slo_of(key, 1.0)
+    return key
+
+
+Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
+Positive = Annotated[Number, Field(gt=0)]
+Budget = Annotated[Number, Field(ge=0)]
+Count = Annotated[int, Strict(), Field(ge=1)]
+Whole = Annotated[int, Strict(), Field(ge=0)]
+Switch = Annotated[bool, Strict()]
+Word = Annotated[str, Strict(), Field(min_length=1)]
+Limit = Annotated[Number, Field(gt=0, le=1)]
+Dtype = Annotated[Word, AfterValidator(_known_dtype)]
+Objectives = dict[Annotated[Word, AfterValidator(_known_slo)], Positive]
+
+
+def slo_of(key: str, limit_s: float, request_class: str | None = None) -> Slo:
+    """The objective that ``key`` names.
+
+    Args:
+        key: metric, percentile, seconds: for example ``ttft_p99_s`` or ``tbt_p99.9_s``.
+        limit_s: the bound.
+        request_class: the class it speaks of, or None.
+
+    Returns:
+        The objective.
+
+    Raises:
+        ValueError: no such key; the text says what was expected.
+    """
+    metrics = ", ".join(metric.value for metric in Metric)
+    metric, mark, rest = key.partition("_p")
+    percentile, _, unit = rest.partition("_")
+    try:
+        slo = Slo(metric=Metric(metric), percentile=float(percentile), limit_s=limit_s, request_class=request_class)
+    except ValueError:
+        raise ValueError(f"<metric>_p<percentile>_s with a metric of {metrics}, for example ttft_p99_s") from None
+    if not mark or not 0 < slo.percentile < 100:
+        raise ValueError(f"a percentile above 0 and below 100, for example {metric}_p99_s") from None
+    expected = f"{slo.metric}_p{slo.percentile:g}_s"
+    if unit != "s" or key != expected:
+        raise ValueError(f"a limit in seconds under the key {expected}")
+    return slo
+
+
+class Section(BaseModel):
+    """A part of a scenario: frozen, and closed to unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Model(Section):
+    """What is served."""
+
+    name: Word = Field(description="model id, for example llama-3.1-70b; `phasewise catalog list profiles` shows them")
+    dtype: Dtype | None = Field(None, description="number format of the weights; null tries every one with a profile")
+    kv_dtype: Dtype = Field("bf16", description="number format of the KV cache")
+    profile_set: Word = Field("aiconfigurator-0.12", description="family of kernel profiles the step times come from")
+
+
+class Arrivals(Section):
+    """When requests come."""
+
+    process: Literal["poisson", "gamma", "diurnal", "profile", "replay"] | None = Field(
+        None, description="null replays a trace file as it is and draws Poisson arrivals for a built-in workload"
+    )
+    cv: Positive | None = Field(None, description="coefficient of variation of the gaps (gamma only); 1 is Poisson")
+    peak_to_mean_ratio: Annotated[Number, Field(ge=1)] | None = Field(
+        None, description="highest over mean rate (diurnal only)"
+    )
+    period_s: Positive | None = Field(None, description="seconds from peak to peak (diurnal only)")
+
+    @model_validator(mode="after")
+    def _parameters_belong(self) -> Self:
+        of = {"cv": "gamma", "peak_to_mean_ratio": "diurnal", "period_s": "diurnal"}
+        for key, process in of.items():
+            if getattr(self, key) is not None and self.process != process:
+                raise ValueError(f"{key} only where process is {process}, not {self.process}")
+        missing = [key for key, process in of.items() if process == self.process and getattr(self, key) is None]
+        if missing:
+            raise ValueError(f"process {self.process} to come with {' and '.join(missing)}")
+        return self
+
+
+class Distribution(Section):
+    """Lengths of one kind, in tokens."""
+
+    distribution: Literal["lognormal"] = Field("lognormal", description="shape of the distribution")
+    median_tokens: Positive = Field(description="half of all requests are shorter, tokens")
+    p95_tokens: Positive = Field(description="95 of 100 requests are shorter, tokens")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.p95_tokens < self.median_tokens:
+            raise ValueError("p95_tokens not below median_tokens")
+        return self
+
+
+class Lengths(Section):
+    """Request lengths without a trace."""
+
+    prompt: Distribution = Field(description="prompt tokens")
+    output: Distribution = Field(description="output tokens")
+
+
+class RequestClassSection(Section):
+    """A kind of request told apart by its lengths; a request is in the first class whose ranges hold it."""
+
+    name: Word = Field(description="name of the class")
+    prompt_min_tokens: Whole = Field(0, description="fewest prompt tokens, inclusive")
+    prompt_max_tokens: Whole | None = Field(None, description="most prompt tokens, inclusive; null is unbounded")
+    output_min_tokens: Whole = Field(0, description="fewest output tokens, inclusive")
+    output_max_tokens: Whole | None = Field(None, description="most output tokens, inclusive; null is unbounded")
+    priority: Annotated[int, Strict()] = Field(0, description="larger is served first where a policy uses it")
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> Self:
+        for kind in ("prompt", "output"):
+            low, high = getattr(self, f"{kind}_min_tokens"), getattr(self, f"{kind}_max_tokens")
+            if high is not None and high < low:
+                raise ValueError(f"{kind}_max_tokens not below {kind}_min_tokens")
+        return self
+
+    @property
+    def request_class(self) -> RequestClass:
+        """The same as a noun of the workload."""
+        return RequestClass(**self.model_dump())
+
+
+class Workload(Section):
+    """What is asked."""
+
+    trace: Word | None = Field(None, description="built-in workload id, or a trace file (relative to this file)")
+    format: Literal["auto", "azure", "mooncake", "burstgpt", "plain"] = Field("auto", description="of a trace file")
+    skip_bad_rows: Switch = Field(False, description="leave out unreadable rows of a trace file, and say how many")
+    rate_req_per_s: Positive | None = Field(None, description="mean arrival rate, requests/s; null: the trace's own")
+    rate_scale: Positive = Field(1.0, description="factor on top of the rate")
+    arrivals: Arrivals = Field(Arrivals(), description="when requests come")
+    duration_s: Positive = Field(120.0, description="arrival window of one synthetic seed, s; not used in a replay")
+    lengths: Lengths | None = Field(None, description="request lengths by distribution, instead of a trace")
+    classes: tuple[RequestClassSection, ...] = Field((), description="kinds of request; empty: all are one kind")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.trace is None) == (self.lengths is None):
+            raise ValueError(f"one of trace and lengths, not {'none' if self.trace is None else 'both'}")
+        if self.lengths is not None and self.rate_req_per_s is None:
+            raise ValueError("rate_req_per_s, since lengths say nothing of a rate")
+        if self.lengths is not None and self.arrivals.process in ("replay", "profile"):
+            raise ValueError(f"a trace, since arrivals.process is {self.arrivals.process}")
+        names = [c.name for c in self.classes]
+        if len(set(names)) < len(names):
+            raise ValueError(f"every class name once, not {', '.join(names)}")
+        return self
+
+
+class Catalog(Section):
+    """What can be bought."""
+
+    machines: tuple[Word, ...] = Field(
+        min_length=1, description="machine types to choose from; `phasewise catalog list`"
+    )
+    channel: Literal["on-demand", "reserved", "spot", "owned"] = Field("reserved", description="how they are paid for")
+    directory: Word | None = Field(None, description="your own catalog files (relative to this file); null: built-in")
+    tp: tuple[Count, ...] = Field((1, 2, 4, 8), min_length=1, description="tensor-parallel ways to try, GPUs")
+    available: dict[Word, Whole] = Field({}, description="machine type -> how many can be had; unnamed: the catalog's")
+
+    @field_validator("available")
+    @classmethod
+    def _available_is_offered(cls, value: dict[str, int], info: ValidationInfo) -> dict[str, int]:
+        strangers = sorted(set(value) - set(info.data.get("machines", value)))
+        if strangers:
+            raise ValueError(f"only machine types that catalog.machines lists, not {', '.join(strangers)}")
+        return value
+
+
+class BudgetSection(Section):
+    """Hard limits on the whole plan; null is unlimited."""
+
+    cost_usd_per_h: Budget | None = Field(None, description="dollars per hour")
+    power_w: Budget | None = Field(None, description="rated (nameplate) power of all machines, W")
+    rack_units: Budget | None = Field(None, description="space, rack units")
+    machines: Whole | None = Field(None, description="machines")
+    machine_types: Whole | None = Field(None, description="distinct machine types")
+
+
+class PolicySection(Section):
+    """How requests are served."""
+
+    name: Literal["splitwise", "colocated", "auto"] = Field("splitwise", description="auto plans both and compares")
+    max_batch_tokens: Count = Field(2048, description="most tokens in one step that carries prefill work")
+    max_batch_size: Count = Field(256, description="most requests in one step")
+    kv_transfer: Literal["auto", "serialized", "layerwise"] = Field(
+        "auto", description="when KV moves to the decode pool: after the prefill, or layer by layer during it"
+    )
+    layerwise_from_tokens: Whole = Field(512, description="auto moves layer by layer from this prompt length, tokens")
+    block_tokens: Count = Field(16, description="tokens of one KV block")
+    kv_memory_frac: Limit = Field(0.9, description="share of GPU memory the engine may use")
+
+
+class HeadroomSection(Section):
+    """The largest average loads to plan with at first; validation tightens them where the simulator objects."""
+
+    prefill_frac: Limit = Field(_HEADROOM.prefill_frac, description="busy share of prefill instances")
+    decode_frac: Limit = Field(_HEADROOM.decode_frac, description="busy share of decode instances")
+    mixed_frac: Limit = Field(_HEADROOM.mixed_frac, description="busy share of mixed instances")
+    kv_frac: Limit = Field(_HEADROOM.kv_frac, description="share of KV memory held on average")
+    link_frac: Limit = Field(_HEADROOM.link_frac, description="busy share of the links that carry KV")
+
+
+class SolverSection(Section):
+    """The optimiser."""
+
+    backend: Literal["highs", "cbc", "mathopt"] = Field("highs", description="which solver")
+    time_limit_s: Positive = Field(30.0, description="seconds one solve may take")
+    gap_frac: Annotated[Number, Field(ge=0, lt=1)] = Field(1e-6, description="relative gap taken as optimal")
+
+
+class ValidationSection(Section):
+    """How hard the simulator looks before a plan may call itself validated."""
+
+    seeds: Count = Field(3, description="independent simulations")
+    first_seed: Whole = Field(1, description="seed of the first; the others follow")
+    warmup_frac: Annotated[Number, Field(ge=0, lt=1)] = Field(
+        0.1, description="share of arrivals' time not yet measured"
+    )
+    cooldown_frac: Annotated[Number, Field(ge=0, lt=1)] = Field(0.05, description="share at the end no longer measured")
+    confidence_frac: Annotated[Number, Field(gt=0, lt=1)] = Field(0.95, description="of each percentile's interval")
+    max_rounds: Count = Field(12, description="turns of the argument between optimiser and simulator")
+    requests: Count | None = Field(None, description="most requests of one seed; null is no limit")
+
+    @model_validator(mode="after")
+    def _something_is_measured(self) -> Self:
+        if self.warmup_frac + self.cooldown_frac >= 1:
+            raise ValueError("warmup_frac + cooldown_frac below 1, else nothing is measured")
+        return self
