@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from planner.errors import BadInput, nearest
-from planner.plan import Budgets, Headroom
+from planner.plan import Budgets, Headroom, Objective
 from planner.scenario.findings import findings
 from planner.scenario.reading import Document, override, read_document
 from planner.scenario.sections import (
@@ -43,8 +43,8 @@ class Scenario(Section):
     )
     catalog: Catalog = Field(description="what can be bought")
     budgets: BudgetSection = Field(BudgetSection(), description="hard limits on the whole plan")
-    objective: Literal["cost", "power", "machines", "throughput"] = Field(
-        "cost", description="what is made small: cost, power or machines; or large: throughput"
+    objective: Objective = Field(
+        Objective.COST, description="what is made small: cost, power or machines; or large: throughput"
     )
     policy: PolicySection = Field(PolicySection(), description="how requests are served")
     headroom: HeadroomSection = Field(HeadroomSection(), description="largest average loads to plan with at first")
@@ -66,9 +66,9 @@ class Scenario(Section):
 
     @field_validator("objective")
     @classmethod
-    def _throughput_is_bounded(cls, value: str, info: ValidationInfo) -> str:
+    def _throughput_is_bounded(cls, value: Objective, info: ValidationInfo) -> Objective:
         budgets, catalog = info.data.get("budgets"), info.data.get("catalog")
-        if value == "throughput" and budgets is not None and catalog is not None:
+        if value is Objective.THROUGHPUT and budgets is not None and catalog is not None:
             limits = budgets.model_dump(exclude={"machine_types"})
             everywhere = set(catalog.available) == set(catalog.machines)
             if not everywhere and all(limit is None for limit in limits.values()):

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from dataclasses import is_dataclass
+from typing import Any, get_args, get_type_hints
 
 from pydantic import BaseModel, ValidationError
 
@@ -39,15 +40,15 @@ def _finding(detail: Any, document: Document, root: type[BaseModel]) -> str:  # 
     path: Path_ = tuple(part for part in detail["loc"] if part != "[key]")
     where = f"{document.place(path)}: {spell(path)}: " if path else f"{document.place(path)}: "
     key, found = str(path[-1]) if path else "", detail["input"]
-    if detail["type"] == "extra_forbidden":
-        return where + f"unknown key; {_meant(key, list(_section(root, path[:-1]).model_fields))}"
+    if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        return where + f"unknown key; {_meant(key, list(_section(root, path[:-1])))}"
     if detail["type"] == "missing":
-        return where + f"missing; expected {_section(root, path[:-1]).model_fields[key].description}"
-    if detail["type"] == "literal_error":
+        return where + f"missing; expected {_section(root, path[:-1])[key]}"
+    if detail["type"] in ("literal_error", "enum"):
         known = re.findall(r"'([^']*)'", detail["ctx"]["expected"])
         return where + (f"found {found!r}; " + nearest(str(found), known) if known else _expected(detail))
     if detail["type"] == "too_short":
-        return where + f"found none; expected {_section(root, path[:-1]).model_fields[key].description}"
+        return where + f"found none; expected {_section(root, path[:-1])[key]}"
     if isinstance(found, str) and (quantity := _QUANTITY.fullmatch(found)) and unit_of(key):
         return where + f"found {found!r}; expected a plain number of {_plain(key, *quantity.groups())}"
     return where + _expected(detail)
@@ -89,15 +90,24 @@ def _stem(key: str) -> str:
     return key.removesuffix(f"_{max((u for u in _SUFFIXES if key.endswith(f'_{u}')), key=len, default='')}")
 
 
-def _section(root: type[BaseModel], path: Path_) -> type[BaseModel]:
+def _section(root: type, path: Path_) -> Mapping[str, str]:
+    """The keys that may stand at ``path``, each with what it means."""
     section = root
     for part in path:
-        if isinstance(part, str) and part in section.model_fields:
-            section = next(iter(_models(section.model_fields[part].annotation)), section)
-    return section
+        if isinstance(part, str) and part in (inner := _annotations(section)):
+            section = next(iter(_sections(inner[part])), section)
+    if issubclass(section, BaseModel):
+        return {name: field.description or "a value" for name, field in section.model_fields.items()}
+    return dict.fromkeys(_annotations(section), "a value")
 
 
-def _models(annotation: object) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+def _annotations(section: type) -> Mapping[str, object]:
+    if issubclass(section, BaseModel):
+        return {name: field.annotation for name, field in section.model_fields.items()}
+    return get_type_hints(section)
+
+
+def _sections(annotation: object) -> list[type]:
+    if isinstance(annotation, type) and (issubclass(annotation, BaseModel) or is_dataclass(annotation)):
         return [annotation]
-    return [model for part in get_args(annotation) for model in _models(part)]
+    return [section for part in get_args(annotation) for section in _sections(part)]

@@ -1,0 +1,255 @@
+"""The plan as text, the verdict first."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import cast
+
+from rich import box
+from rich.console import Group, JustifyMethod, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from planner.plan import (
+    CandidatePlan,
+    Certificate,
+    Excuse,
+    Headroom,
+    Judgement,
+    NoPlan,
+    Objective,
+    Role,
+    Round,
+    ValidatedPlan,
+    Verdict,
+)
+from planner.report.words import budget, dollars, number, percent, plural, rate, seconds, watts
+from planner.scenario import Scenario
+
+_STYLE = {Verdict.MET: "green", Verdict.MISSED: "red", Verdict.UNDECIDED: "yellow"}
+_RESOURCE = {"cost": "cost", "power": "rated power", "machines": "number of machines", "throughput": "throughput"}
+
+
+def plan_view(plan: ValidatedPlan, scenario: Scenario) -> RenderableType:
+    """A validated plan: what to buy, then why to believe it, then what it rests on."""
+    totals = plan.candidate.totals
+    verdict = Text("VALIDATED", style="bold green")
+    verdict.append(
+        f": {plural(totals.machines, 'machine')}, {dollars(totals.cost_usd_per_h)}, {watts(totals.power_w)} rated,"
+        f" for {rate(_served(plan.candidate))} of {scenario.model.name}",
+        style="bold",
+    )
+    return Group(
+        verdict,
+        *_section("What to buy", pools_table(plan.candidate), *_lines(*_bought(plan, scenario))),
+        *_section("Evidence", judgement_view(plan.judgement)),
+        *_section("What binds", *_lines(*_binding(plan))),
+        *_section("Why not smaller", *_why_not_smaller(plan.certificate)),
+        *_section("How it was argued", rounds_table(plan.rounds), *_lines(_certified(plan))),
+        *_section("What it rests on", *_lines(_shares(plan), *plan.sources, _refused(plan.excuses))),
+        *(_section("Beware", *_lines(*plan.warnings)) if plan.warnings else ()),
+    )
+
+
+def no_plan_view(no_plan: NoPlan) -> RenderableType:
+    """Why there is no plan, and what would have to change."""
+    verdict = Text("NO PLAN", style="bold red")
+    verdict.append(f" ({no_plan.reason}): {' '.join(no_plan.explanation[:1])}", style="bold")
+    raises = _table("budget", "#limit", "#needed")
+    for key, (limit, needed) in sorted(no_plan.raises.items()):
+        raises.add_row(key, budget(key, limit), budget(key, needed))
+    return Group(
+        verdict,
+        *_lines(*no_plan.explanation[1:]),
+        *(_section("Smallest set of budgets to raise", raises) if no_plan.raises else ()),
+        *(_section("Best candidate", judgement_view(no_plan.judgement)) if no_plan.judgement else ()),
+        *(_section("What was tried", rounds_table(no_plan.rounds)) if no_plan.rounds else ()),
+        *(_section("Options refused", excuses_table(no_plan.excuses)) if no_plan.excuses else ()),
+    )
+
+
+def simulation_view(judgement: Judgement, candidate: CandidatePlan) -> RenderableType:
+    """What the simulator says of a plan under a workload it may not have been made for."""
+    fails = failures(judgement)
+    verdict = Text("NOT MET" if fails else "MET", style="bold red" if fails else "bold green")
+    verdict.append(": " + ("; ".join(fails) if fails else "every objective, in steady state"), style="bold")
+    return Group(
+        verdict,
+        *_section("Simulated", pools_table(candidate)),
+        *_section("Evidence", judgement_view(judgement)),
+    )
+
+
+def failures(judgement: Judgement) -> tuple[str, ...]:
+    """What keeps a judgement from being valid, objective by objective; empty where nothing does."""
+    late = [f"{e.slo} {e.verdict}" for e in judgement.evidence if e.verdict is not Verdict.MET]
+    unsteady = [] if judgement.steady else ["the backlog grows"]
+    refused = [f"{plural(judgement.refused, 'request')} refused"] if judgement.refused else []
+    behind = [f"{plural(judgement.unfinished, 'request')} left behind"] if judgement.unfinished else []
+    return (*late, *unsteady, *refused, *behind)
+
+
+def pools_table(candidate: CandidatePlan) -> Table:
+    """The pools of a candidate with the load the optimiser predicts for each."""
+    table = _table("role", "machine", "layout", "#instances", "#machines", "#req/s", "#load", "#KV")
+    for pool in candidate.pools:
+        table.add_row(
+            pool.spec.role,
+            pool.spec.machine,
+            pool.spec.layout.name,
+            number(pool.instances),
+            number(pool.machines),
+            f"{sum(pool.rate_req_per_s.values()):.4g}",
+            percent(pool.load_frac),
+            percent(pool.kv_load_frac),
+        )
+    return table
+
+
+def judgement_view(judgement: Judgement) -> RenderableType:
+    """Every objective with its limit, what was measured and how surely; then how busy the pools were."""
+    table = _table("objective", "#limit", "#measured", "#interval", "verdict", "#n")
+    for e in judgement.evidence:
+        interval = f"{seconds(e.low_s)} to {seconds(e.high_s)}"
+        verdict = Text(e.verdict, style=_STYLE[e.verdict])
+        table.add_row(e.slo, seconds(e.limit_s), seconds(e.measured_s), interval, verdict, number(e.n))
+    use = _table("pool", "#busy", "#KV mean", "#KV peak", "#batch", "#queue", "#preempted")
+    for p in judgement.pools:
+        shares = (percent(p.busy_frac), percent(p.kv_mean_frac), percent(p.kv_peak_frac))
+        use.add_row(p.pool, *shares, f"{p.batch_mean:.1f}", f"{p.queue_mean_tokens:.0f} tok", number(p.preemptions))
+    measured_until_s = judgement.horizon_s - judgement.cooldown_s
+    lines = (
+        f"Served: {judgement.workload}; {plural(len(judgement.seeds), 'seed')} of {judgement.horizon_s:g} s, measured "
+        f"from {judgement.warmup_s:g} s to {measured_until_s:g} s.",
+        f"Requests: {judgement.arrived:,} arrived, {judgement.finished:,} finished, {judgement.refused:,} refused, "
+        f"{judgement.unfinished:,} left behind; {'steady' if judgement.steady else 'the backlog grows'}.",
+        f"Goodput: {rate(judgement.goodput_req_per_s)} met every objective jointly "
+        f"({judgement.attainment_frac * 100:.1f} %); {number(round(judgement.output_tokens_per_s))} output tokens/s.",
+    )
+    moved = (
+        f"KV transfers: {seconds(judgement.transfer_mean_s)} from prefill to landed on average, "
+        f"{seconds(judgement.link_wait_mean_s)} of it waiting for the link."
+    )
+    return Group(table, Text(), *_lines(*lines, *((moved,) if judgement.transfer_mean_s else ())), Text(), use)
+
+
+def rounds_table(rounds: Sequence[Round]) -> Table:
+    """The argument between optimiser and simulator, one turn a line."""
+    table = _table("#", "step", "#machines", "#cost", "simulator", "then")
+    for index, turn in enumerate(rounds, 1):
+        fails = failures(turn.judgement)
+        said = Text("; ".join(fails), style="red") if fails else Text("all met", style="green")
+        totals = turn.candidate.totals
+        table.add_row(str(index), turn.step, number(totals.machines), dollars(totals.cost_usd_per_h), said, turn.note)
+    return table
+
+
+def excuses_table(excuses: Iterable[Excuse]) -> Table:
+    """Options that were never offered to the optimiser, and why."""
+    table = _table("option refused", "for", "because")
+    for excuse in excuses:
+        table.add_row(excuse.option, excuse.bottleneck, excuse.reason)
+    return table
+
+
+def _bought(plan: ValidatedPlan, scenario: Scenario) -> Iterable[str]:
+    totals, limits = plan.candidate.totals, scenario.budget()
+    spent = {
+        "cost_usd_per_h": totals.cost_usd_per_h,
+        "power_w": totals.power_w,
+        "rack_units": totals.rack_units,
+        "machines": float(totals.machines),
+    }
+    for key, needed in spent.items():
+        limit = getattr(limits, key)
+        if limit is not None:
+            yield f"Budget {key}: {budget(key, needed)} of {budget(key, limit)}."
+    yield f"{plural(totals.gpus, 'GPU')}, {number(totals.rack_units)} rack units; policy {plan.candidate.policy}."
+    yield f"Loads stay below {_headroom(plan.candidate.headroom)}."
+    if plan.candidate.rate_scale != 1:
+        yield f"It carries {plan.candidate.rate_scale:.4g} times the workload's rate."
+
+
+def _headroom(headroom: Headroom) -> str:
+    shares = {
+        "prefill": headroom.prefill_frac,
+        "decode": headroom.decode_frac,
+        "mixed": headroom.mixed_frac,
+        "KV": headroom.kv_frac,
+        "link": headroom.link_frac,
+    }
+    return ", ".join(f"{name} {percent(share)}" for name, share in shares.items())
+
+
+def _binding(plan: ValidatedPlan) -> Iterable[str]:
+    tightest = max(plan.judgement.evidence, key=lambda e: e.high_s / e.limit_s)
+    yield f"Objective: {tightest.slo} comes closest, {percent(tightest.high_s / tightest.limit_s)} of its limit used."
+    headroom = plan.candidate.headroom
+    loads = [(p.load_frac / headroom.of(p.spec.role), f"load of {p.spec.name}") for p in plan.candidate.pools]
+    memory = [(p.kv_load_frac / headroom.kv_frac, f"KV memory of {p.spec.name}") for p in plan.candidate.pools]
+    share, name = max(loads + memory)
+    yield f"Resource: {name}, {percent(share)} of what its headroom allows."
+
+
+def _why_not_smaller(certificate: Certificate) -> Iterable[RenderableType]:
+    if not certificate.neighbours:
+        return _lines("No smaller neighbour was simulated.")
+    table = _table("pool", "#machines left", "fails")
+    for neighbour in certificate.neighbours:
+        table.add_row(neighbour.pool, number(neighbour.machines), "; ".join(neighbour.fails))
+    return (table,)
+
+
+def _certified(plan: ValidatedPlan) -> str:
+    certificate, objective = plan.certificate, Objective(plan.objective)
+    value = _value(objective, plan.objective_value)
+    if certificate.first_bound is None or certificate.gap_frac is None:
+        return f"The {_RESOURCE[objective]} is {value}; the solver proved no bound."
+    side = "at most" if objective is Objective.THROUGHPUT else "at least"
+    bound = _value(objective, certificate.first_bound)
+    return (
+        f"The {_RESOURCE[objective]} is {value}; the optimiser proves it {side} {bound} for any plan that meets the same "
+        f"demand by its model: {percent(certificate.gap_frac)} is what validation took or proof left open."
+    )
+
+
+def _value(objective: Objective, value: float) -> str:
+    shown = {Objective.COST: dollars, Objective.POWER: watts, Objective.MACHINES: number, Objective.THROUGHPUT: rate}
+    return shown[objective](value)
+
+
+def _shares(plan: ValidatedPlan) -> str:
+    shares = sorted(plan.provenance.items(), key=lambda item: (-item[1], item[0]))
+    return "Input numbers: " + ", ".join(f"{percent(share)} {kind}" for kind, share in shares) + "."
+
+
+def _refused(excuses: Sequence[Excuse]) -> str:
+    counts = Counter(excuse.bottleneck for excuse in excuses)
+    reasons = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+    return f"{plural(len(excuses), 'option')} never offered" + (f": {reasons}; `check` names each." if counts else ".")
+
+
+def _served(candidate: CandidatePlan) -> float:
+    rates: Counter[str] = Counter()
+    for pool in candidate.pools:
+        if pool.spec.role is not Role.DECODE:  # a request of a split pair is counted where it starts
+            rates.update(pool.rate_req_per_s)
+    return sum(rates.values())
+
+
+def _table(*headings: str) -> Table:
+    """A table; a heading that starts with # stands over a column of numbers."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for heading in headings:
+        numeric = heading.startswith("#") and len(heading) > 1
+        words, justify = (heading[1:], "right") if numeric else (heading, "left")
+        table.add_column(words, justify=cast("JustifyMethod", justify), overflow="fold")
+    return table
+
+
+def _section(title: str, *parts: RenderableType) -> tuple[RenderableType, ...]:
+    return (Text(), Text(title, style="bold"), *(Padding(part, (0, 0, 0, 2), expand=False) for part in parts))
+
+
+def _lines(*lines: str) -> tuple[RenderableType, ...]:
+    return tuple(Text(line) for line in lines)

@@ -1,0 +1,45 @@
+"""Numbers as people read them, each with its unit."""
+
+import math
+
+
+def seconds(value_s: float) -> str:
+    """``61.0 ms``, ``1.20 s``, ``14.2 s``; ``never`` for a percentile among requests that did not finish."""
+    if math.isinf(value_s):
+        return "never"
+    return f"{value_s * 1e3:.3g} ms" if abs(value_s) < 1 else f"{number(value_s)} s"
+
+
+def percent(value_frac: float) -> str:
+    """A share, for example ``71 %``; small ones keep two digits."""
+    return f"{value_frac * 100:.2g} %" if 0 < abs(value_frac) < 0.1 else f"{value_frac * 100:.0f} %"
+
+
+def dollars(value_usd_per_h: float) -> str:
+    """A price per hour."""
+    return f"${value_usd_per_h:,.2f}/h"
+
+
+def watts(value_w: float) -> str:
+    """Power, in kW from 1000 W on."""
+    return f"{number(value_w / 1e3)} kW" if value_w >= 1e3 else f"{number(value_w)} W"
+
+
+def rate(value_req_per_s: float) -> str:
+    """Requests per second."""
+    return f"{number(value_req_per_s)} req/s"
+
+
+def number(value: float) -> str:
+    """A plain number of at least four digits; thousands are separated."""
+    return f"{value:,.0f}" if abs(value) >= 1e3 else f"{value:.4g}"
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 machine``, ``2 machines``."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def budget(key: str, value: float) -> str:
+    """The value of a budget, in the unit its key names."""
+    return {"cost_usd_per_h": dollars, "power_w": watts}.get(key, number)(value)

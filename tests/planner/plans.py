@@ -1,0 +1,168 @@
+"""A hand-made plan, small enough to read, complete enough to show everything."""
+
+from dataclasses import replace
+from math import inf
+from pathlib import Path
+
+from planner.plan import (
+    CandidatePlan,
+    Certificate,
+    Evidence,
+    Excuse,
+    Headroom,
+    InstanceSpec,
+    Judgement,
+    Layout,
+    Neighbour,
+    NoPlan,
+    Pool,
+    PoolUse,
+    Role,
+    Round,
+    Totals,
+    ValidatedPlan,
+    Verdict,
+)
+from planner.scenario import Scenario
+from solvers.allocation import Reason, Termination
+
+EXAMPLES = Path(__file__).parents[2] / "planner" / "examples"
+PREFILL = InstanceSpec(role=Role.PREFILL, machine="dgx-h100", layout=Layout(tp=4))
+DECODE = InstanceSpec(role=Role.DECODE, machine="dgx-a100", layout=Layout(tp=8))
+DIGESTS = {"scenario": "ab" * 32, "catalog": "cd" * 32, "trace": "ef" * 32}
+
+
+def scenario() -> Scenario:
+    """The question the plan answers."""
+    return Scenario.load(EXAMPLES / "splitwise-conv.yaml")
+
+
+def candidate(decode_machines: int = 2) -> CandidatePlan:
+    """One prefill machine and some decode machines."""
+    cost = 66.0 + 20.0 * decode_machines
+    return CandidatePlan(
+        policy="splitwise",
+        pools=(
+            Pool(
+                spec=DECODE,
+                instances=decode_machines,
+                machines=decode_machines,
+                rate_req_per_s={"all": 20.0},
+                load_frac=1.6 / decode_machines,
+                kv_load_frac=0.41,
+            ),
+            Pool(
+                spec=PREFILL,
+                instances=2,
+                machines=1,
+                rate_req_per_s={"all": 20.0},
+                load_frac=2 / 3,
+                kv_load_frac=0.03,
+            ),
+        ),
+        totals=Totals(
+            cost_usd_per_h=cost,
+            power_w=10200.0 + 6500.0 * decode_machines,
+            rack_units=8.0 + 6.0 * decode_machines,
+            machines=1 + decode_machines,
+            gpus=8 + 8 * decode_machines,
+        ),
+        headroom=Headroom(),
+        rate_scale=1.0,
+        termination=Termination(reason=Reason.OPTIMAL, objective=cost, bound=cost, backend="highs 1.15.1"),
+    )
+
+
+def judgement(tbt_s: float = 0.061, verdict: Verdict = Verdict.MET) -> Judgement:
+    """Evidence in which only the time between tokens varies."""
+    unit = {"limit_s": 0.1, "measured_s": tbt_s, "low_s": tbt_s * 0.9, "high_s": tbt_s * 1.1}
+    return Judgement(
+        evidence=(
+            _met("ttft_p99_s", 1.0, 0.412),
+            Evidence(slo="tbt_p99_s", verdict=verdict, n=1_234_567, **unit),
+            _met("e2e_p90_s", 20.0, 14.25),
+        ),
+        workload="poisson arrivals, lengths of azure-conv-2023",
+        seeds=(1, 2, 3),
+        horizon_s=120.0,
+        warmup_s=12.0,
+        cooldown_s=6.0,
+        arrived=7213,
+        finished=7213,
+        refused=0,
+        unfinished=0,
+        goodput_req_per_s=19.912345678912,
+        attainment_frac=0.9931,
+        output_tokens_per_s=4217.3,
+        steady=True,
+        pools=(_use(DECODE.name, 0.71, 37.2, 3.0), _use(PREFILL.name, 0.63, 0.0, 512.5)),
+        link_wait_mean_s=0.0011,
+        transfer_mean_s=0.0123,
+    )
+
+
+def overloaded() -> Judgement:
+    """One decode machine is not enough: some requests never finish."""
+    late = Evidence(
+        slo="e2e_p90_s", limit_s=20.0, measured_s=inf, low_s=18.0, high_s=inf, verdict=Verdict.MISSED, n=6100
+    )
+    base = judgement(0.35, Verdict.MISSED)
+    return replace(base, evidence=(*base.evidence[:2], late), steady=False, finished=7000, unfinished=213)
+
+
+def plan() -> ValidatedPlan:
+    """Two decode machines after one was not enough."""
+    smaller = Neighbour(pool=DECODE.name, machines=1, judgement=overloaded(), fails=("tbt_p99_s missed", "unsteady"))
+    last = Neighbour(pool=PREFILL.name, machines=0, judgement=None, fails=("no prefill would be left",))
+    return ValidatedPlan(
+        candidate=candidate(),
+        objective="cost",
+        objective_value=106.0,
+        judgement=judgement(),
+        certificate=Certificate(first_bound=86.0, gap_frac=20 / 106, solver_gap_frac=0.0, neighbours=(smaller, last)),
+        rounds=(
+            Round(step="solve", candidate=candidate(1), judgement=overloaded(), note="decode headroom 0.95 -> 0.9"),
+            Round(step="solve", candidate=candidate(), judgement=judgement(), note="every objective met"),
+        ),
+        excuses=(
+            Excuse(
+                option="mixed/dgx-a100/tp1", reason="Weights of 131 GiB do not fit into 72 GiB.", bottleneck="memory"
+            ),
+            Excuse(option="prefill/dgx-a100/tp1", reason="Weights do not fit.", bottleneck="memory"),
+            Excuse(option="decode/hgx-h200/tp8", reason="There is no fp4 profile.", bottleneck="profile"),
+        ),
+        provenance={"measured": 0.7, "derived": 0.2, "vendor": 0.1},
+        sources=("Kernel times: aiconfigurator 0.12.0, read 2026-11-02.", "Price of dgx-h100: price list, 2026-11-02."),
+        warnings=("3 % of decode steps lie beyond the measured contexts.",),
+    )
+
+
+def no_plan() -> NoPlan:
+    """A power budget that nothing fits."""
+    return NoPlan(
+        reason="infeasible",
+        explanation=("No plan fits the budgets.", "Power is what binds."),
+        raises={"power_w": (10000.0, 23200.0)},
+        rounds=(),
+        excuses=plan().excuses,
+        judgement=None,
+    )
+
+
+def _met(slo: str, limit_s: float, measured_s: float) -> Evidence:
+    low_s, high_s = measured_s * 0.95, measured_s * 1.05
+    return Evidence(
+        slo=slo, limit_s=limit_s, measured_s=measured_s, low_s=low_s, high_s=high_s, verdict=Verdict.MET, n=6131
+    )
+
+
+def _use(pool: str, busy_frac: float, batch: float, queue: float) -> PoolUse:
+    return PoolUse(
+        pool=pool,
+        busy_frac=busy_frac,
+        kv_peak_frac=0.55,
+        kv_mean_frac=0.38,
+        batch_mean=batch,
+        queue_mean_tokens=queue,
+        preemptions=0,
+    )
