@@ -1,0 +1,237 @@
+"""How long one step of an instance takes.
+
+step = overhead + linear(tokens) + Σ prefill_attention(new, past) + decode_attention(batch, mean context)
+
+The tables are read as they were measured, dips and tile steps included; between knots they are interpolated
+linearly, beyond the last knot continued along the last segment (``in_range`` says when that happens).
+"""
+
+from bisect import bisect_right
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hw_catalog.profiles import KernelProfile
+
+Segment = tuple[float, float, int]
+"""A stretch of consecutive decode steps: duration of the first, increment per step, number of steps."""
+
+
+def _dense(knots: NDArray[np.int64], values: NDArray[np.float64], upto: int) -> list[float]:
+    """Values at 0, 1, ..., ``upto``: interpolated between knots, continued along the last segment."""
+    x = np.arange(upto + 1)
+    y = np.interp(x, knots, values)
+    slope = (values[-1] - values[-2]) / (knots[-1] - knots[-2]) if len(knots) > 1 else 0.0
+    beyond = x > knots[-1]
+    y[beyond] = values[-1] + slope * (x[beyond] - knots[-1])
+    return [float(v) for v in y]
+
+
+@dataclass(frozen=True, slots=True)
+class _Curve:
+    """Step time of a decode-only batch of one size over its mean context: knots, values, slopes of the segments."""
+
+    knots: list[float]
+    values: list[float]
+    slopes: list[float]
+
+
+class StepTime:
+    """The step time of one instance, from its kernel profile.
+
+    Args:
+        profile: measured surfaces.
+        prefill_slowdown_ratio: factor on steps that carry prefill work (a power-capped GPU).
+        decode_slowdown_ratio: factor on decode-only steps.
+    """
+
+    __slots__ = (
+        "_curves", "_decode_attention", "_decode_ratio", "_linear_decode", "_linear_prefill",
+        "_overhead_s", "_prefill_attention", "_prefill_ratio", "profile",
+    )  # fmt: skip
+
+    def __init__(
+        self, profile: KernelProfile, *, prefill_slowdown_ratio: float = 1.0, decode_slowdown_ratio: float = 1.0
+    ) -> None:
+        """Expand the token-wise columns to one value per token count."""
+        self.profile = profile
+        self._prefill_ratio = prefill_slowdown_ratio
+        self._decode_ratio = decode_slowdown_ratio
+        self._overhead_s = profile.overhead_s
+        self._linear_prefill = _dense(profile.tokens, profile.linear_prefill_s, int(profile.tokens[-1]))
+        self._linear_decode = _dense(profile.batch, profile.linear_decode_s, int(profile.batch[-1]))
+        self._prefill_attention: dict[tuple[int, int], float] = {}
+        self._decode_attention: dict[int, list[float]] = {}
+        self._curves: dict[int, _Curve] = {}
+
+    @property
+    def max_batch(self) -> int:
+        """Largest decode batch inside the measured range."""
+        return int(min(self.profile.batch[-1], self.profile.attention_batch[-1]))
+
+    @property
+    def max_tokens(self) -> int:
+        """Most tokens of a step inside the measured range."""
+        return int(self.profile.tokens[-1])
+
+    @property
+    def max_context_tokens(self) -> int:
+        """Longest context at which the source measured decode attention at batch 1."""
+        measured = ~self.profile.decode_extrapolated[0]
+        knots = self.profile.context_tokens[measured]
+        return int(knots[-1]) if len(knots) else 0
+
+    def prefill_s(self, prompts: list[tuple[int, int]], batch: int = 0, context_tokens: int = 0) -> float:
+        """Seconds of a step that computes ``prompts`` and advances ``batch`` decodes by one token.
+
+        Args:
+            prompts: (new tokens, tokens already in the KV cache) of each prefilling request, at least one.
+            batch: decoding requests in the same step.
+            context_tokens: KV tokens of all of them together.
+        """
+        tokens = batch
+        attention = 0.0
+        for new, past in prompts:
+            tokens += new
+            attention += self._attend(new, past)
+        if batch:
+            attention += self._decode_attention_s(batch, context_tokens / batch)
+        return self._overhead_s + self._prefill_ratio * (self._linear(tokens) + attention)
+
+    def decode_s(self, batch: int, mean_context_tokens: float) -> float:
+        """Seconds of a decode-only step of ``batch`` requests."""
+        first, _, _ = self.decode_segments(batch, mean_context_tokens, 1)[0]
+        return first
+
+    def decode_segments(self, batch: int, mean_context_tokens: float, steps: int) -> list[Segment]:
+        """Durations of ``steps`` consecutive decode-only steps, as arithmetic sequences.
+
+        In step j = 0, 1, ... the mean context is ``mean_context_tokens`` + j. Step time is piecewise linear in the
+        context, so the durations within one piece form an arithmetic sequence, exactly.
+        """
+        curve = self._curves.get(batch) or self._curve(batch)
+        knots, values, slopes = curve.knots, curve.values, curve.slopes
+        last = len(slopes) - 1
+        context = mean_context_tokens
+        piece = min(max(bisect_right(knots, context) - 1, 0), last)
+        segments: list[Segment] = []
+        while steps > 0:
+            slope = slopes[piece]
+            count = steps
+            if piece < last:
+                room = knots[piece + 1] - context
+                if room < steps:
+                    count = max(1, int(room) + (room > int(room)))
+            segments.append((values[piece] + slope * (context - knots[piece]), slope, count))
+            context += count
+            steps -= count
+            while piece < last and knots[piece + 1] <= context:
+                piece += 1
+        return segments
+
+    def _curve(self, batch: int) -> _Curve:
+        """Decode-only step time over mean context at one batch size, kept for reuse."""
+        linear = self._linear_at(self._linear_decode, batch)
+        ratio = self._decode_ratio
+        values = [self._overhead_s + ratio * (linear + a) for a in self._decode_attention_row(batch)]
+        knots = [float(k) for k in self.profile.context_tokens]
+        slopes = [(values[i + 1] - values[i]) / (knots[i + 1] - knots[i]) for i in range(len(knots) - 1)]
+        curve = _Curve(knots, values, slopes)
+        self._curves[batch] = curve
+        return curve
+
+    def _decode_attention_row(self, batch: int) -> list[float]:
+        """Decode attention at one batch size, at every context knot."""
+        row = self._decode_attention.get(batch)
+        if row is None:
+            knots, table = self.profile.attention_batch, self.profile.decode_attention_s
+            row = [_dense_at(knots, table[:, j], batch) for j in range(table.shape[1])]
+            self._decode_attention[batch] = row
+        return row
+
+    def _decode_attention_s(self, batch: int, mean_context_tokens: float) -> float:
+        """Decode attention of a batch that shares its step with prefill work."""
+        row = self._decode_attention_row(batch)
+        return _line(self.profile.context_tokens.tolist(), row, mean_context_tokens)
+
+    def _attend(self, new: int, past: int) -> float:
+        """Attention of ``new`` tokens of one request over ``past`` and themselves."""
+        key = (new, past)
+        found = self._prefill_attention.get(key)
+        if found is None:
+            news, pasts, table = (
+                self.profile.new_tokens.tolist(), self.profile.past_tokens.tolist(), self.profile.prefill_attention_s,
+            )  # fmt: skip
+            at_past = [_line(pasts, table[i].tolist(), past) for i in range(len(news))]
+            found = _line(news, at_past, new)
+            self._prefill_attention[key] = found
+        return found
+
+    def _linear(self, tokens: int) -> float:
+        """Token-wise operations of a step that carries prefill work."""
+        return self._linear_at(self._linear_prefill, tokens)
+
+    @staticmethod
+    def _linear_at(dense: list[float], tokens: int) -> float:
+        """Read a dense column, continued along its last slope."""
+        if tokens < len(dense):
+            return dense[tokens]
+        last = len(dense) - 1
+        return dense[last] + (dense[last] - dense[last - 1]) * (tokens - last)
+
+
+def _line(knots: list[int], values: list[float], x: float) -> float:
+    """Piecewise-linear interpolation; clamped below the first knot, continued beyond the last."""
+    if len(knots) == 1 or x <= knots[0]:
+        return values[0]
+    i = min(bisect_right(knots, x) - 1, len(knots) - 2)
+    return values[i] + (values[i + 1] - values[i]) * (x - knots[i]) / (knots[i + 1] - knots[i])
+
+
+def _dense_at(knots: NDArray[np.int64], values: NDArray[np.float64], x: float) -> float:
+    """``_line`` on arrays."""
+    return _line(knots.tolist(), values.tolist(), x)
+
+
+def run_s(segments: list[Segment]) -> float:
+    """Seconds that the steps of ``segments`` take together.
+
+    Σ_{j<n} (a + d·j) = n·a + d·n·(n-1)/2
+    """
+    return sum(n * a + d * (n * (n - 1) / 2) for a, d, n in segments)
+
+
+def steps_until(segments: list[Segment], elapsed_s: float) -> int:
+    """How many steps it takes until at least ``elapsed_s`` have passed: the step boundary at or after that moment.
+
+    Args:
+        segments: durations of the steps.
+        elapsed_s: >= 0; must not exceed ``run_s(segments)`` by more than rounding.
+
+    Returns:
+        At least 1 and at most the number of steps in ``segments``.
+    """
+    done, left = 0, elapsed_s
+    for a, d, n in segments:
+        total = n * a + d * (n * (n - 1) / 2)
+        if left <= total:
+            return done + _steps_in_segment(a, d, n, left)
+        left -= total
+        done += n
+    return done
+
+
+def _steps_in_segment(a: float, d: float, n: int, elapsed_s: float) -> int:
+    """Smallest k in 1..n with k·a + d·k·(k-1)/2 >= elapsed (the root of a quadratic, then made exact)."""
+    if d == 0.0:
+        guess = elapsed_s / a
+    else:
+        b = a - d / 2
+        guess = 2 * elapsed_s / (b + max(0.0, b * b + 2 * d * elapsed_s) ** 0.5)
+    k = min(max(int(guess), 1), n)
+    while k > 1 and (k - 1) * a + d * ((k - 1) * (k - 2) / 2) >= elapsed_s:
+        k -= 1
+    while k < n and k * a + d * (k * (k - 1) / 2) < elapsed_s:
+        k += 1
+    return k

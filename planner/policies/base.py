@@ -1,0 +1,97 @@
+"""The seams of a policy. Everything here is pure: same view in, same decision out; no view shows an output length."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from planner.plan import Role
+
+
+class RequestView(Protocol):
+    """What a policy may know of a request. Its output length is not here: no policy can read the future."""
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Length of the prompt."""
+
+    @property
+    def prefill_tokens(self) -> int:
+        """Tokens to compute before the next output token: the prompt, or everything after a preemption."""
+
+    @property
+    def arrival_s(self) -> float:
+        """When it arrived."""
+
+    @property
+    def preemptions(self) -> int:
+        """How often it lost its KV memory."""
+
+
+class Transfer(StrEnum):
+    """How a KV cache travels from the prefill to the decode machine."""
+
+    SERIALIZED = "serialized"
+    """After the prefill, in one piece."""
+    LAYERWISE = "layerwise"
+    """Layer by layer while the prefill computes the next ones."""
+
+
+class Topology(Protocol):
+    """Which roles exist, where a request goes next, what must move."""
+
+    def roles(self) -> tuple[Role, ...]:
+        """Roles of the instances a plan may hold."""
+
+    def next_hop(self, role: Role) -> Role | None:
+        """Role that continues a request whose prefill an instance in ``role`` has finished; None: it stays."""
+
+    def transfer(self, view: RequestView) -> Transfer:
+        """How the KV cache of this request travels to the next hop."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepBatch:
+    """What one step of an instance runs.
+
+    Attributes:
+        prefills: how many requests from the head of the waiting queue are computed in this step.
+        decode: whether the running requests advance by one token in it.
+    """
+
+    prefills: int
+    decode: bool
+
+
+class Batching(Protocol):
+    """What one step of an instance runs."""
+
+    def next_step(self, waiting: Sequence[RequestView], running: int, free_blocks: int) -> StepBatch:
+        """The next step, given the waiting queue, the number of requests that hold decode slots, and free KV blocks."""
+
+    def admits(self, view: RequestView, running: int, free_blocks: int) -> bool:
+        """Whether a request that arrives with its KV cache may take its place now."""
+
+
+class Routing(Protocol):
+    """Which instance of a pool takes a request."""
+
+    def choose(self, loads: Sequence[float]) -> int:
+        """Position of the chosen instance; ``loads`` are pending tokens over the instance's planned speed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """A way of serving: the sum of its parts.
+
+    Attributes:
+        name: for example ``splitwise``.
+        topology: roles and movement.
+        batching: what a step runs.
+        routing: which instance of a pool.
+    """
+
+    name: str
+    topology: Topology
+    batching: Batching
+    routing: Routing

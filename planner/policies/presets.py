@@ -1,0 +1,36 @@
+"""Presets: published systems as compositions of parts."""
+
+from planner.policies.base import Policy, Topology
+from planner.policies.batching import Continuous
+from planner.policies.routing import ShortestQueue
+from planner.policies.topology import Colocated, PhaseSplit
+
+NAMES = ("colocated", "splitwise")
+
+
+def policy(
+    name: str,
+    *,
+    max_batch_tokens: int,
+    max_batch_size: int,
+    block_tokens: int,
+    kv_transfer: str,
+    layerwise_from_tokens: int,
+) -> Policy:
+    """The preset ``name`` with its knobs set.
+
+    Raises:
+        KeyError: no preset has that name.
+    """
+    topologies: dict[str, Topology] = {
+        "colocated": Colocated(),
+        "splitwise": PhaseSplit(mode=kv_transfer, layerwise_from_tokens=layerwise_from_tokens),
+    }
+    return Policy(
+        name=name,
+        topology=topologies[name],
+        batching=Continuous(
+            max_batch_tokens=max_batch_tokens, max_batch_size=max_batch_size, block_tokens=block_tokens
+        ),
+        routing=ShortestQueue(),
+    )

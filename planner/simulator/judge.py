@@ -1,0 +1,130 @@
+"""The judge: serves traces on a candidate and says what it saw."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from planner.plan import Evidence, Judgement, PoolUse
+from planner.policies.base import Policy
+from planner.simulator.engine import PoolModel, Run, run
+from planner.simulator.metrics import Observed, attained, evidence, sample
+from planner.simulator.records import window
+from workloads.slo import Slo
+from workloads.traces import Trace
+
+SLICES = 5
+"""Batches per seed for confidence intervals: three seeds give fifteen, enough for a stable standard error."""
+
+
+def judge(
+    pools: Sequence[PoolModel],
+    policy: Policy,
+    traces: Sequence[Trace],
+    slos: Sequence[Slo],
+    *,
+    seeds: Sequence[int],
+    workload: str,
+    exact: bool,
+    warmup_frac: float,
+    cooldown_frac: float,
+    confidence_frac: float,
+    progress: Callable[[float], None] = lambda _: None,
+) -> Judgement:
+    """Serve every trace and weigh every objective.
+
+    Args:
+        pools: the candidate.
+        policy: how it serves.
+        traces: one per seed.
+        slos: the objectives.
+        seeds: the seeds the traces were drawn with.
+        workload: the traces in words.
+        exact: the only trace is the workload itself, so that its percentiles have no sampling error.
+        warmup_frac: share of the arrival time before measuring begins.
+        cooldown_frac: share of the arrival time after measuring ends.
+        confidence_frac: of the intervals.
+        progress: told the share of the work done.
+    """
+    runs: list[Run] = []
+    observed: list[Observed] = []
+    for position, trace in enumerate(traces):
+        measured = window(trace, warmup_frac=warmup_frac, cooldown_frac=cooldown_frac, slices=SLICES)
+        longest = max((s.limit_s for s in slos), default=0.0)
+        result = run(pools, policy, trace, measured, cutoff_s=2 * trace.duration_s + 60 + 2 * longest)
+        runs.append(result)
+        observed.append(Observed(trace=trace, ledger=result.ledger))
+        progress((position + 1) / len(traces))
+    found = [evidence(s, sample(observed, s), confidence_frac=confidence_frac, exact=exact) for s in slos]
+    return _judgement(
+        found, slos, runs, observed, seeds=tuple(seeds), workload=workload,
+        warmup_frac=warmup_frac, cooldown_frac=cooldown_frac,
+        steady=exact or _steady(observed, slos, confidence_frac),
+    )  # fmt: skip
+
+
+def _steady(observed: Sequence[Observed], slos: Sequence[Slo], confidence_frac: float) -> bool:
+    """Whether no objective is missed by the second half of the window alone: a growing backlog would show there."""
+    for slo in slos:
+        late = evidence(slo, sample(observed, slo, second_half=True), confidence_frac=confidence_frac, exact=False)
+        if late.low_s > slo.limit_s:
+            return False
+    return True
+
+
+def _judgement(
+    found: Sequence[Evidence],
+    slos: Sequence[Slo],
+    runs: Sequence[Run],
+    observed: Sequence[Observed],
+    *,
+    seeds: tuple[int, ...],
+    workload: str,
+    warmup_frac: float,
+    cooldown_frac: float,
+    steady: bool,
+) -> Judgement:
+    """Add up the books of all seeds."""
+    ledgers = [r.ledger for r in runs]
+    spans = [max(1e-9, led.window.end_s - led.window.start_s) for led in ledgers]
+    good = [attained(o, slos) for o in observed]
+    transfers = max(1, sum(led.transfers for led in ledgers))
+    horizon = max(o.trace.duration_s for o in observed)
+    tokens = sum(
+        float(o.trace.output_tokens[o.rows()][np.isfinite(np.array(o.ledger.e2e_s)[o.rows()])].sum()) for o in observed
+    )
+    return Judgement(
+        evidence=tuple(found),
+        workload=workload,
+        seeds=seeds,
+        horizon_s=horizon,
+        warmup_s=warmup_frac * horizon,
+        cooldown_s=cooldown_frac * horizon,
+        arrived=sum(led.arrived for led in ledgers),
+        finished=sum(led.finished for led in ledgers),
+        refused=sum(led.refused for led in ledgers),
+        unfinished=sum(r.waiting + r.running for r in runs),
+        goodput_req_per_s=sum(int(g.sum()) for g in good) / sum(spans),
+        attainment_frac=sum(int(g.sum()) for g in good) / max(1, sum(len(g) for g in good)),
+        output_tokens_per_s=tokens / sum(spans),
+        steady=steady,
+        pools=tuple(_pool_use(name, runs) for name in runs[0].meters),
+        link_wait_mean_s=sum(led.link_wait_s for led in ledgers) / transfers,
+        transfer_mean_s=sum(led.transfer_s for led in ledgers) / transfers,
+    )
+
+
+def _pool_use(name: str, runs: Sequence[Run]) -> PoolUse:
+    """How busy a pool was, over its instances and all seeds."""
+    meters = [m for r in runs for m in r.meters[name]]
+    spans = max(1e-9, sum(m.end_s - m.start_s for m in meters))
+    steps = sum(m.decode_steps for m in meters)
+    blocks = max(1, meters[0].kv_blocks)
+    return PoolUse(
+        pool=name,
+        busy_frac=sum(m.busy_s for m in meters) / spans,
+        kv_peak_frac=max(m.kv_peak_blocks for m in meters) / blocks,
+        kv_mean_frac=sum(m.kv_block_s for m in meters) / spans / blocks,
+        batch_mean=sum(m.decode_tokens for m in meters) / steps if steps else 0.0,
+        queue_mean_tokens=sum(m.queue_token_s for m in meters) / spans,
+        preemptions=sum(m.preemptions for m in meters),
+    )

@@ -1,0 +1,205 @@
+"""From records to evidence: percentiles, their confidence intervals, and what they say of an objective."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.plan import Evidence, Verdict
+from planner.simulator.records import Ledger, bin_edges_s
+from workloads.slo import Metric, Slo
+from workloads.traces import Trace
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sample:
+    """Observed values, kept by batch (one slice of one seed's window each).
+
+    Attributes:
+        values: one sorted array of values per batch.
+        weights: how often each value was seen, per batch.
+    """
+
+    values: tuple[Floats, ...]
+    weights: tuple[Floats, ...]
+
+    @property
+    def n(self) -> int:
+        """Observations in all."""
+        return int(sum(float(w.sum()) for w in self.weights))
+
+    def quantile(self, q: float) -> float:
+        """The smallest value that at least a share ``q`` of all observations do not exceed (inf counts as a value)."""
+        values = np.concatenate(self.values)
+        weights = np.concatenate(self.weights)
+        order = np.argsort(values, kind="stable")
+        cumulative = np.cumsum(weights[order])
+        place = int(np.searchsorted(cumulative, q * cumulative[-1] * (1 - 1e-12), side="left"))
+        return float(values[order][min(place, len(order) - 1)])
+
+    def within(self, limit: float) -> Floats:
+        """(batches,) share of each batch that does not exceed ``limit``; empty batches are left out."""
+        pairs = [(v, w) for v, w in zip(self.values, self.weights, strict=True) if w.sum() > 0]
+        return np.array([w[: np.searchsorted(v, limit, side="right")].sum() / w.sum() for v, w in pairs])
+
+
+def student_t(confidence_frac: float, degrees: int) -> float:
+    """Two-sided quantile of Student's t.
+
+    t = z + (z³+z)/(4ν) + (5z⁵+16z³+3z)/(96ν²) + (3z⁷+19z⁵+17z³-15z)/(384ν³)
+
+    Source: Abramowitz & Stegun 26.7.5; within 1 % for ν >= 4.
+    """
+    z = NormalDist().inv_cdf((1 + confidence_frac) / 2)
+    v = degrees
+    return (
+        z
+        + (z**3 + z) / (4 * v)
+        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * v**2)
+        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * v**3)
+    )
+
+
+def interval(sample: Sample, q: float, confidence_frac: float) -> tuple[float, float]:
+    """Confidence interval of a quantile by batch means.
+
+    The share of observations within the measured quantile varies from batch to batch; its standard error (never less
+    than that of independent draws) is turned back into a distance between quantiles:
+    [Q(q - h), Q(q + h)], h = t · max(s/√batches, √(q(1-q)/n)).
+
+    Correlation between neighbouring requests is inside the batches and therefore counted.
+    """
+    shares = sample.within(sample.quantile(q))
+    independent = (q * (1 - q) / max(1, sample.n)) ** 0.5
+    batches = len(shares)
+    spread = float(np.std(shares, ddof=1)) / batches**0.5 if batches > 1 else 0.0
+    h = student_t(confidence_frac, max(4, batches - 1)) * max(spread, independent)
+    return sample.quantile(max(0.0, q - h)), sample.quantile(min(1.0, q + h))
+
+
+def evidence(slo: Slo, sample: Sample, *, confidence_frac: float, exact: bool) -> Evidence:
+    """What a sample says of an objective.
+
+    Args:
+        slo: the objective.
+        sample: all observations of its metric.
+        confidence_frac: of the interval.
+        exact: the sample is the whole population (a trace replayed as it is), so the interval is the value itself.
+    """
+    q = slo.percentile / 100
+    measured = sample.quantile(q)
+    low, high = (measured, measured) if exact else interval(sample, q, confidence_frac)
+    if high <= slo.limit_s:
+        verdict = Verdict.MET
+    elif low > slo.limit_s:
+        verdict = Verdict.MISSED
+    else:
+        verdict = Verdict.UNDECIDED
+    return Evidence(
+        slo=slo.name, limit_s=slo.limit_s, measured_s=measured, low_s=low, high_s=high, verdict=verdict, n=sample.n
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Observed:
+    """One seed: the trace that arrived and the books that were kept."""
+
+    trace: Trace
+    ledger: Ledger
+
+    def rows(self) -> NDArray[np.int64]:
+        """Indices of the measured requests."""
+        return np.arange(self.ledger.window.first, self.ledger.window.last)
+
+    def slices(self) -> NDArray[np.int64]:
+        """Slice of each measured request."""
+        measured = self.ledger.window
+        return (self.rows() - measured.first) * measured.slices // (measured.last - measured.first)
+
+    def values_s(self, metric: Metric) -> Floats:
+        """The metric of each measured request (for TBT: its longest gap)."""
+        rows = self.rows()
+        ttft, e2e = np.array(self.ledger.ttft_s)[rows], np.array(self.ledger.e2e_s)[rows]
+        if metric is Metric.TTFT:
+            return ttft
+        if metric is Metric.E2E:
+            return e2e
+        if metric is Metric.TBT:
+            return np.where(np.isinf(e2e), np.inf, np.array(self.ledger.max_gap_s)[rows])
+        gaps = self.trace.output_tokens[rows] - 1
+        decoding = np.where(np.isinf(e2e), np.inf, e2e - np.where(np.isinf(ttft), 0.0, ttft))
+        return np.where(gaps > 0, decoding / np.maximum(gaps, 1), 0.0)
+
+
+def sample(observed: Sequence[Observed], slo: Slo, *, second_half: bool = False) -> Sample:
+    """All observations of an objective's metric, by batch.
+
+    Args:
+        observed: one entry per seed.
+        slo: says which metric and which class.
+        second_half: only the later slices of each seed.
+    """
+    values: list[Floats] = []
+    weights: list[Floats] = []
+    for seed in observed:
+        slices = seed.ledger.window.slices
+        keep = range(slices // 2 if second_half else 0, slices)
+        for part in _gap_parts(seed, slo, keep) if slo.metric is Metric.TBT else _row_parts(seed, slo, keep):
+            values.append(part[0])
+            weights.append(part[1])
+    return Sample(values=tuple(values), weights=tuple(weights))
+
+
+def _classes(trace: Trace, slo: Slo) -> list[int]:
+    """Indices of the classes an objective speaks of."""
+    return [i for i, c in enumerate(trace.classes) if slo.request_class in (None, c.name)]
+
+
+def _row_parts(seed: Observed, slo: Slo, keep: range) -> list[tuple[Floats, Floats]]:
+    """Values and unit weights of a per-request metric, one pair per slice."""
+    values, slices = seed.values_s(slo.metric), seed.slices()
+    mine = np.isin(seed.trace.class_index[seed.rows()], _classes(seed.trace, slo))
+    if slo.metric is Metric.TPOT:
+        mine &= seed.trace.output_tokens[seed.rows()] > 1
+    parts = [np.sort(values[mine & (slices == k)]) for k in keep]
+    return [(part, np.ones(len(part))) for part in parts]
+
+
+def _gap_parts(seed: Observed, slo: Slo, keep: range) -> list[tuple[Floats, Floats]]:
+    """Bin edges and counts of the token gaps, one pair per slice.
+
+    Gaps that a request which never finished would still have had cannot be counted; each such request adds one
+    infinite gap per missing token, so that an overloaded run cannot look better by being cut off.
+    """
+    edges, slices = bin_edges_s(), seed.ledger.window.slices
+    missing = np.isinf(seed.values_s(Metric.E2E)) & np.isin(
+        seed.trace.class_index[seed.rows()], _classes(seed.trace, slo)
+    )
+    tokens = seed.trace.output_tokens[seed.rows()]
+    parts = []
+    for k in keep:
+        counts = np.zeros(len(edges))
+        for c in _classes(seed.trace, slo):
+            counts += np.asarray(seed.ledger.gaps[c * slices + k], float)
+        endless = float(tokens[missing & (seed.slices() == k)].sum())
+        parts.append((np.append(edges, np.inf), np.append(counts, endless)))
+    return parts
+
+
+def attained(seed: Observed, slos: Sequence[Slo]) -> NDArray[np.bool_]:
+    """(measured requests,) whether each met every objective that speaks of it, jointly.
+
+    Where a metric is bounded at several percentiles, a single request is held to the loosest of them.
+    """
+    good = np.ones(len(seed.rows()), bool)
+    class_index = seed.trace.class_index[seed.rows()]
+    for metric in Metric:
+        for index, request_class in enumerate(seed.trace.classes):
+            limits = [s.limit_s for s in slos if s.metric is metric and s.request_class in (None, request_class.name)]
+            if limits:
+                good &= (class_index != index) | (seed.values_s(metric) <= max(limits))
+    return good & np.isfinite(seed.values_s(Metric.E2E))

@@ -1,0 +1,164 @@
+"""What a simulation writes down: one row per request, one histogram of token gaps per slice of the window."""
+
+from dataclasses import dataclass
+from math import exp, inf, log
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.perf.step_time import Segment
+from workloads.traces import Trace
+
+GAP_MIN_S = 1e-4
+GAP_MAX_S = 1e4
+GAP_BIN_RATIO = 1.002
+"""Each bin of the gap histogram is 0.2 % wide: percentiles of TBT carry at most that rounding, upward."""
+
+_INV = 1.0 / log(GAP_BIN_RATIO)
+_LOG_MIN = log(GAP_MIN_S)
+GAP_BINS = int((log(GAP_MAX_S) - _LOG_MIN) * _INV) + 1
+
+
+def gap_bin(gap_s: float) -> int:
+    """The bin that holds a gap; gaps outside the range fall into the outermost bins."""
+    if gap_s <= GAP_MIN_S:
+        return 0
+    return min(int((log(gap_s) - _LOG_MIN) * _INV), GAP_BINS - 1)
+
+
+def bin_edges_s() -> NDArray[np.float64]:
+    """(GAP_BINS,) upper edge of each bin, seconds."""
+    return np.asarray(GAP_MIN_S * np.exp(np.arange(1, GAP_BINS + 1) / _INV))
+
+
+class Request:
+    """One request on its way through the cluster (what policies see of it is ``RequestView``)."""
+
+    __slots__ = (
+        "arrival_s", "epoch", "first_token_s", "generated", "group", "home", "index", "join_step", "last_token_s",
+        "max_gap_s", "output_tokens", "preemptions", "prefill_tokens", "prompt_tokens", "sent_by", "transfer_end_s",
+    )  # fmt: skip
+
+    def __init__(self, index: int, arrival_s: float, prompt_tokens: int, output_tokens: int, group: int) -> None:
+        """A request that has just arrived.
+
+        Args:
+            index: row in the trace.
+            arrival_s: when.
+            prompt_tokens: length of the prompt.
+            output_tokens: tokens it will generate before it ends (hidden from policies).
+            group: slice of the measured window whose histogram its gaps go to; -1 where it is not measured.
+        """
+        self.index = index
+        self.arrival_s = arrival_s
+        self.prompt_tokens = prompt_tokens
+        self.output_tokens = output_tokens
+        self.group = group
+        self.prefill_tokens = prompt_tokens
+        self.generated = 0
+        self.preemptions = 0
+        self.epoch = 0
+        self.join_step = 0
+        self.first_token_s = -1.0
+        self.last_token_s = -1.0
+        self.max_gap_s = 0.0
+        self.transfer_end_s = -1.0
+        self.home = -1
+        self.sent_by = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Which arrivals are measured, and in how many consecutive slices of equal request count.
+
+    Attributes:
+        first: index of the first measured request.
+        last: index after the last measured request.
+        slices: batches for the confidence interval, >= 1.
+        start_s: arrival of the first measured request.
+        end_s: arrival of the last measured request.
+    """
+
+    first: int
+    last: int
+    slices: int
+    start_s: float
+    end_s: float
+
+    def slice_of(self, index: int) -> int:
+        """Slice of the request at ``index``; -1 outside the window."""
+        if not self.first <= index < self.last:
+            return -1
+        return (index - self.first) * self.slices // (self.last - self.first)
+
+
+def window(trace: Trace, *, warmup_frac: float, cooldown_frac: float, slices: int) -> Window:
+    """The measured window of a trace: all requests but the first and last shares of the arrival time."""
+    arrival = trace.arrival_s
+    begin, end = warmup_frac * trace.duration_s, (1.0 - cooldown_frac) * trace.duration_s
+    first = int(np.searchsorted(arrival, begin, side="left"))
+    last = int(np.searchsorted(arrival, end, side="right"))
+    if last <= first:
+        first, last = 0, len(trace)
+    return Window(
+        first=first,
+        last=last,
+        slices=max(1, min(slices, last - first)),
+        start_s=float(arrival[first]),
+        end_s=float(arrival[last - 1]),
+    )
+
+
+class Ledger:
+    """The rows and histograms of one run."""
+
+    def __init__(self, trace: Trace, measured: Window) -> None:
+        """Empty books for every request of the trace."""
+        n = len(trace)
+        self.window = measured
+        self.ttft_s = [inf] * n
+        self.e2e_s = [inf] * n
+        self.max_gap_s = [0.0] * n
+        self.gaps = [[0] * GAP_BINS for _ in range(measured.slices * len(trace.classes))]
+        self.arrived = 0
+        self.finished = 0
+        self.refused = 0
+        self.transfers = 0
+        self.transfer_s = 0.0
+        self.link_wait_s = 0.0
+        self.output_tokens = 0
+
+    def gap(self, request: Request, gap_s: float) -> None:
+        """Note one gap of one request that differs from its neighbours' in the batch."""
+        request.max_gap_s = max(request.max_gap_s, gap_s)
+        if request.group >= 0:
+            self.gaps[request.group][gap_bin(gap_s)] += 1
+
+    def gap_runs(self, counts: dict[int, int], segments: list[Segment]) -> None:
+        """Note the gaps of a decode run: every measured request of the batch sees every step."""
+        for first_s, slope_s, steps in segments:
+            low = gap_bin(first_s)
+            high = gap_bin(first_s + slope_s * (steps - 1))
+            if low == high:
+                for group, requests in counts.items():
+                    self.gaps[group][low] += requests * steps
+            else:
+                self._spread(counts, first_s, slope_s, steps)
+
+    def _spread(self, counts: dict[int, int], first_s: float, slope_s: float, steps: int) -> None:
+        """Note a stretch of steps whose durations cross bins, bin by bin."""
+        at = 0
+        while at < steps:
+            here = gap_bin(first_s + slope_s * at)
+            edge = GAP_MIN_S * exp((here + (1 if slope_s > 0 else 0)) / _INV)
+            until = min(steps, max(at + 1, int((edge - first_s) / slope_s) + 1))
+            for group, requests in counts.items():
+                self.gaps[group][here] += requests * (until - at)
+            at = until
+
+    def finish(self, request: Request, now_s: float) -> None:
+        """Close the row of a request that has its last token."""
+        self.finished += 1
+        self.e2e_s[request.index] = now_s - request.arrival_s
+        self.max_gap_s[request.index] = request.max_gap_s
+        self.output_tokens += request.output_tokens
