@@ -2,7 +2,10 @@
 
 
 class WorkloadError(ValueError):
-    """A trace, model or distribution is wrong; ``problems`` lists every finding, each a full sentence naming file and line or key."""
+    """A trace, model or distribution is wrong.
+
+    ``problems`` lists every finding, each a full sentence naming file and line or key.
+    """
 
     def __init__(self, *problems: str) -> None:
         """Collect the findings."""

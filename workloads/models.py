@@ -230,17 +230,9 @@ def _deepseek_like(config: Config, name: str, where: str) -> ModelSpec:
     """
     keys = ("num_hidden_layers", "hidden_size", "num_attention_heads", "vocab_size", "max_position_embeddings")
     latent_keys = ("kv_lora_rank", "qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim")
-    mlp_keys = (
-        "intermediate_size",
-        "moe_intermediate_size",
-        "n_routed_experts",
-        "n_shared_experts",
-        "num_experts_per_tok",
-    )
+    mlp_keys = ("intermediate_size", "moe_intermediate_size", "n_routed_experts", "num_experts_per_tok")
     values = _whole_numbers(config, where, *keys, *latent_keys, *mlp_keys)
-    layers, hidden, heads, vocab, context, latent, rope, nope, v_dim, inner, expert_inner, experts, shared, used = (
-        values
-    )
+    layers, hidden, heads, vocab, context, latent, rope, nope, v_dim, inner, expert_inner, experts, used = values
     q_rank = _optional(config, where, "q_lora_rank", 0)
     shared = _optional(config, where, "n_shared_experts", 0)
     dense_layers = _optional(config, where, "first_k_dense_replace", 0)

@@ -1,6 +1,14 @@
 """Requests and the classes they fall into."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
+from math import inf
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workloads.errors import WorkloadError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,5 +33,53 @@ class RequestClass:
     output_max_tokens: int | None = None
     priority: int = 0
 
+    @property
+    def ranges(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Lowest and highest tokens of the prompt and of the output, both inclusive."""
+        prompt_max = inf if self.prompt_max_tokens is None else self.prompt_max_tokens
+        output_max = inf if self.output_max_tokens is None else self.output_max_tokens
+        return (self.prompt_min_tokens, prompt_max), (self.output_min_tokens, output_max)
+
+    def holds(self, prompt_tokens: NDArray[np.int64], output_tokens: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which requests lie in both ranges, (n,)."""
+        (prompt_min, prompt_max), (output_min, output_max) = self.ranges
+        prompt_fits = (prompt_min <= prompt_tokens) & (prompt_tokens <= prompt_max)
+        return prompt_fits & (output_min <= output_tokens) & (output_tokens <= output_max)
+
 
 ALL_REQUESTS = RequestClass(name="all")
+
+
+def check_classes(classes: Sequence[RequestClass]) -> None:
+    """A list of classes in which every request has at most one natural home.
+
+    A later class may enclose an earlier one (it then takes the rest); any other overlap is refused, since which class a
+    request falls into would hang on the order of the list alone.
+
+    Raises:
+        WorkloadError: there is no class, a name occurs twice, a range is empty, or two classes overlap; all are listed.
+    """
+    problems = [] if classes else ["classes: found none, expected at least one"]
+    names = [c.name for c in classes]
+    problems += [
+        f"class '{name}': the name is used twice, expected one class of that name"
+        for name in dict.fromkeys(names)
+        if names.count(name) > 1
+    ]
+    for c in classes:
+        for kind, (low, high) in zip(("prompt", "output"), c.ranges, strict=True):
+            if high < max(low, 1):
+                problems.append(
+                    f"class '{c.name}': {kind} range {low:g} to {high:g} holds no request, expected low <= high"
+                )
+    for first, second in combinations(classes, 2):
+        both = tuple(zip(first.ranges, second.ranges, strict=True))
+        overlap = all(max(a[0], b[0]) <= min(a[1], b[1]) for a, b in both)
+        encloses = all(b[0] <= a[0] and a[1] <= b[1] for a, b in both)
+        if overlap and (not encloses or first.ranges == second.ranges):
+            problems.append(
+                f"class '{second.name}': its ranges overlap those of '{first.name}' before it, "
+                f"expected ranges apart from each other or a class that encloses '{first.name}'"
+            )
+    if problems:
+        raise WorkloadError(*problems)

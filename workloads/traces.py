@@ -1,11 +1,13 @@
 """Traces: requests in columns."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.requests import ALL_REQUESTS, RequestClass
+from workloads.errors import WorkloadError
+from workloads.requests import ALL_REQUESTS, RequestClass, check_classes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -40,3 +42,46 @@ class Trace:
     def rate_req_per_s(self) -> float:
         """Mean arrival rate."""
         return len(self) / self.duration_s
+
+
+def plain_trace(
+    name: str,
+    arrival_s: NDArray[np.float64],
+    prompt_tokens: NDArray[np.int64],
+    output_tokens: NDArray[np.int64],
+    *,
+    duration_s: float,
+    skipped_rows: int = 0,
+) -> Trace:
+    """A trace whose requests are all of one kind; the columns are those of ``Trace``."""
+    return Trace(
+        name=name,
+        arrival_s=arrival_s,
+        prompt_tokens=prompt_tokens,
+        output_tokens=output_tokens,
+        class_index=np.zeros(len(arrival_s), dtype=np.int64),
+        duration_s=duration_s,
+        skipped_rows=skipped_rows,
+    )
+
+
+def classify(trace: Trace, classes: Sequence[RequestClass]) -> Trace:
+    """The same requests, each in the first class whose ranges hold it.
+
+    Raises:
+        WorkloadError: the classes contradict each other, or a request fits into none of them.
+    """
+    check_classes(classes)
+    class_index = np.full(len(trace), -1, dtype=np.int64)
+    for index, request_class in enumerate(classes):
+        fits = request_class.holds(trace.prompt_tokens, trace.output_tokens)
+        class_index[fits & (class_index < 0)] = index
+    homeless = np.flatnonzero(class_index < 0)
+    if len(homeless):
+        row = homeless[0]
+        raise WorkloadError(
+            f"{trace.name}: {len(homeless)} of {len(trace)} requests fit no class, for example request {row + 1} with "
+            f"{trace.prompt_tokens[row]} prompt and {trace.output_tokens[row]} output tokens; "
+            f"expected the ranges of {', '.join(c.name for c in classes)} to hold every request"
+        )
+    return replace(trace, class_index=class_index, classes=tuple(classes))
