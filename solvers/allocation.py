@@ -1,8 +1,14 @@
-"""Allocations: what a backend answers."""
+"""Allocations: what a backend answers, and the check that no answer escapes."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+
+from solvers.problem import Problem, Row
+
+TOLERANCE = 1e-6
+"""How far a row or bound may be missed, relative to the largest number in it (at least 1)."""
 
 
 class Reason(StrEnum):
@@ -71,3 +77,75 @@ class Solution:
 
     termination: Termination
     allocation: Allocation | None
+
+
+def answered(
+    problem: Problem,
+    values: Mapping[str, float],
+    *,
+    reason: Reason,
+    limit: Limit = Limit.NONE,
+    bound: float | None = None,
+    backend: str,
+    detail: str = "",
+) -> Solution:
+    """A backend's allocation made whole and checked; the objective is computed here, not believed.
+
+    Integer columns are rounded and continuous ones clipped to their bounds; the point so made must meet every row.
+
+    Args:
+        problem: what was asked.
+        values: the backend's value of every column.
+        reason: the backend's claim, OPTIMAL or FEASIBLE.
+        limit: what stopped it early, if anything did.
+        bound: proven bound on the objective; not finite is none.
+        backend: name and version.
+        detail: the backend's own words.
+
+    Returns:
+        The solution, or one with reason ERROR naming what the point violates.
+    """
+    if unusable := [column.name for column in problem.columns if not math.isfinite(values[column.name])]:
+        return empty_handed(Reason.ERROR, backend=backend, detail=f"{detail}: {unusable[0]!r} has no finite value")
+    whole = {
+        column.name: float(round(values[column.name]))
+        if column.integer
+        else min(max(values[column.name], column.lower), column.upper)
+        for column in problem.columns
+    }
+    if violated := list(violations(problem, whole, raw=values)):
+        return empty_handed(Reason.ERROR, backend=backend, detail=f"{detail}: {violated[0]}")
+    termination = Termination(
+        reason=reason,
+        limit=limit,
+        objective=problem.objective(whole),
+        bound=bound if bound is not None and math.isfinite(bound) else None,
+        backend=backend,
+        detail=detail,
+    )
+    return Solution(termination=termination, allocation=Allocation(values=whole))
+
+
+def empty_handed(reason: Reason, *, limit: Limit = Limit.NONE, backend: str, detail: str) -> Solution:
+    """A solution without an allocation."""
+    return Solution(
+        termination=Termination(reason=reason, limit=limit, backend=backend, detail=detail), allocation=None
+    )
+
+
+def violations(problem: Problem, values: Mapping[str, float], *, raw: Mapping[str, float]) -> Iterator[str]:
+    """Every bound and row that ``values`` misses, and every column moved too far from ``raw`` to get there."""
+    for column in problem.columns:
+        value, slip = values[column.name], TOLERANCE * max(1.0, abs(raw[column.name]))
+        if abs(value - raw[column.name]) > slip:
+            yield f"column {column.name!r} is {raw[column.name]!r}, which is neither whole nor within its bounds"
+        elif not column.lower - slip <= value <= column.upper + slip:
+            yield f"column {column.name!r} is {value!r}, beyond {column.lower} .. {column.upper}"
+    for row in problem.rows:
+        if not _meets(row, values):
+            yield f"row {row.name!r} is {row.activity(values)!r}, beyond {row.lower} .. {row.upper}"
+
+
+def _meets(row: Row, values: Mapping[str, float]) -> bool:
+    scale = max(1.0, *(abs(coefficient * values[name]) for name, coefficient in row.terms))
+    return row.lower - TOLERANCE * scale <= row.activity(values) <= row.upper + TOLERANCE * scale
