@@ -2,10 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import cast
 
-from rich import box
-from rich.console import Group, JustifyMethod, RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -23,6 +21,7 @@ from planner.plan import (
     ValidatedPlan,
     Verdict,
 )
+from planner.report.tables import table
 from planner.report.words import budget, dollars, number, percent, plural, rate, seconds, watts
 from planner.scenario import Scenario
 
@@ -55,7 +54,7 @@ def no_plan_view(no_plan: NoPlan) -> RenderableType:
     """Why there is no plan, and what would have to change."""
     verdict = Text("NO PLAN", style="bold red")
     verdict.append(f" ({no_plan.reason}): {' '.join(no_plan.explanation[:1])}", style="bold")
-    raises = _table("budget", "#limit", "#needed")
+    raises = table("budget", "#limit", "#needed")
     for key, (limit, needed) in sorted(no_plan.raises.items()):
         raises.add_row(key, budget(key, limit), budget(key, needed))
     return Group(
@@ -91,9 +90,9 @@ def failures(judgement: Judgement) -> tuple[str, ...]:
 
 def pools_table(candidate: CandidatePlan) -> Table:
     """The pools of a candidate with the load the optimiser predicts for each."""
-    table = _table("role", "machine", "layout", "#instances", "#machines", "#req/s", "#load", "#KV")
+    made = table("role", "machine", "layout", "#instances", "#machines", "#req/s", "#load", "#KV")
     for pool in candidate.pools:
-        table.add_row(
+        made.add_row(
             pool.spec.role,
             pool.spec.machine,
             pool.spec.layout.name,
@@ -103,17 +102,17 @@ def pools_table(candidate: CandidatePlan) -> Table:
             percent(pool.load_frac),
             percent(pool.kv_load_frac),
         )
-    return table
+    return made
 
 
 def judgement_view(judgement: Judgement) -> RenderableType:
     """Every objective with its limit, what was measured and how surely; then how busy the pools were."""
-    table = _table("objective", "#limit", "#measured", "#interval", "verdict", "#n")
+    made = table("objective", "#limit", "#measured", "#interval", "verdict", "#n")
     for e in judgement.evidence:
         interval = f"{seconds(e.low_s)} to {seconds(e.high_s)}"
         verdict = Text(e.verdict, style=_STYLE[e.verdict])
-        table.add_row(e.slo, seconds(e.limit_s), seconds(e.measured_s), interval, verdict, number(e.n))
-    use = _table("pool", "#busy", "#KV mean", "#KV peak", "#batch", "#queue", "#preempted")
+        made.add_row(e.slo, seconds(e.limit_s), seconds(e.measured_s), interval, verdict, number(e.n))
+    use = table("pool", "#busy", "#KV mean", "#KV peak", "#batch", "#queue", "#preempted")
     for p in judgement.pools:
         shares = (percent(p.busy_frac), percent(p.kv_mean_frac), percent(p.kv_peak_frac))
         use.add_row(p.pool, *shares, f"{p.batch_mean:.1f}", f"{p.queue_mean_tokens:.0f} tok", number(p.preemptions))
@@ -130,26 +129,26 @@ def judgement_view(judgement: Judgement) -> RenderableType:
         f"KV transfers: {seconds(judgement.transfer_mean_s)} from prefill to landed on average, "
         f"{seconds(judgement.link_wait_mean_s)} of it waiting for the link."
     )
-    return Group(table, Text(), *_lines(*lines, *((moved,) if judgement.transfer_mean_s else ())), Text(), use)
+    return Group(made, Text(), *_lines(*lines, *((moved,) if judgement.transfer_mean_s else ())), Text(), use)
 
 
 def rounds_table(rounds: Sequence[Round]) -> Table:
     """The argument between optimiser and simulator, one turn a line."""
-    table = _table("#", "step", "#machines", "#cost", "simulator", "then")
+    made = table("#", "step", "#machines", "#cost", "simulator", "then")
     for index, turn in enumerate(rounds, 1):
         fails = failures(turn.judgement)
         said = Text("; ".join(fails), style="red") if fails else Text("all met", style="green")
         totals = turn.candidate.totals
-        table.add_row(str(index), turn.step, number(totals.machines), dollars(totals.cost_usd_per_h), said, turn.note)
-    return table
+        made.add_row(str(index), turn.step, number(totals.machines), dollars(totals.cost_usd_per_h), said, turn.note)
+    return made
 
 
 def excuses_table(excuses: Iterable[Excuse]) -> Table:
     """Options that were never offered to the optimiser, and why."""
-    table = _table("option refused", "for", "because")
+    made = table("option refused", "for", "because")
     for excuse in excuses:
-        table.add_row(excuse.option, excuse.bottleneck, excuse.reason)
-    return table
+        made.add_row(excuse.option, excuse.bottleneck, excuse.reason)
+    return made
 
 
 def _bought(plan: ValidatedPlan, scenario: Scenario) -> Iterable[str]:
@@ -194,10 +193,10 @@ def _binding(plan: ValidatedPlan) -> Iterable[str]:
 def _why_not_smaller(certificate: Certificate) -> Iterable[RenderableType]:
     if not certificate.neighbours:
         return _lines("No smaller neighbour was simulated.")
-    table = _table("pool", "#machines left", "fails")
+    made = table("pool", "#machines left", "fails")
     for neighbour in certificate.neighbours:
-        table.add_row(neighbour.pool, number(neighbour.machines), "; ".join(neighbour.fails))
-    return (table,)
+        made.add_row(neighbour.pool, number(neighbour.machines), "; ".join(neighbour.fails))
+    return (made,)
 
 
 def _certified(plan: ValidatedPlan) -> str:
@@ -206,10 +205,10 @@ def _certified(plan: ValidatedPlan) -> str:
     if certificate.first_bound is None or certificate.gap_frac is None:
         return f"The {_RESOURCE[objective]} is {value}; the solver proved no bound."
     side = "at most" if objective is Objective.THROUGHPUT else "at least"
-    bound = _value(objective, certificate.first_bound)
     return (
-        f"The {_RESOURCE[objective]} is {value}; the optimiser proves it {side} {bound} for any plan that meets the same "
-        f"demand by its model: {percent(certificate.gap_frac)} is what validation took or proof left open."
+        f"The {_RESOURCE[objective]} is {value}; by the optimiser's model every plan has {side} "
+        f"{_value(objective, certificate.first_bound)}: a gap of {percent(certificate.gap_frac)} that validation or "
+        "proof left open."
     )
 
 
@@ -235,16 +234,6 @@ def _served(candidate: CandidatePlan) -> float:
         if pool.spec.role is not Role.DECODE:  # a request of a split pair is counted where it starts
             rates.update(pool.rate_req_per_s)
     return sum(rates.values())
-
-
-def _table(*headings: str) -> Table:
-    """A table; a heading that starts with # stands over a column of numbers."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for heading in headings:
-        numeric = heading.startswith("#") and len(heading) > 1
-        words, justify = (heading[1:], "right") if numeric else (heading, "left")
-        table.add_column(words, justify=cast("JustifyMethod", justify), overflow="fold")
-    return table
 
 
 def _section(title: str, *parts: RenderableType) -> tuple[RenderableType, ...]:

@@ -94,26 +94,26 @@ class Arrivals(Section):
     process: Literal["poisson", "gamma", "diurnal", "profile", "replay"] | None = Field(
         None, description="null replays a trace file as it is and draws Poisson arrivals for a built-in workload"
     )
-    cv: Positive | None = Field(None, description="coefficient of variation of the gaps (gamma only); 1 is Poisson")
-    peak_to_mean_ratio: Annotated[Number, Field(ge=1)] | None = Field(
+    cv: Positive | None = Field(
+        None, description="coefficient of variation of the gaps (gamma only); 1 is Poisson, null is the trace's own"
+    )
+    peak_to_mean_ratio: Annotated[Number, Field(ge=1, le=2)] | None = Field(
         None, description="highest over mean rate (diurnal only)"
     )
     period_s: Positive | None = Field(None, description="seconds from peak to peak (diurnal only)")
 
     @model_validator(mode="after")
     def _parameters_belong(self) -> Self:
-        of = {"cv": "gamma", "peak_to_mean_ratio": "diurnal", "period_s": "diurnal"}
-        for key, process in of.items():
+        for key, process in (("cv", "gamma"), ("peak_to_mean_ratio", "diurnal"), ("period_s", "diurnal")):
             if getattr(self, key) is not None and self.process != process:
                 raise ValueError(f"{key} only where process is {process}, not {self.process}")
-        missing = [key for key, process in of.items() if process == self.process and getattr(self, key) is None]
-        if missing:
-            raise ValueError(f"process {self.process} to come with {' and '.join(missing)}")
+        if self.process == "diurnal" and None in (self.peak_to_mean_ratio, self.period_s):
+            raise ValueError("peak_to_mean_ratio and period_s, since process is diurnal")
         return self
 
 
 class Distribution(Section):
-    """Lengths of one kind, in tokens."""
+    """Lengths of one kind, in tokens; the same median and 95th percentile make every request equally long."""
 
     distribution: Literal["lognormal"] = Field("lognormal", description="shape of the distribution")
     median_tokens: Positive = Field(description="half of all requests are shorter, tokens")
@@ -178,6 +178,8 @@ class Workload(Section):
             raise ValueError("rate_req_per_s, since lengths say nothing of a rate")
         if self.lengths is not None and self.arrivals.process in ("replay", "profile"):
             raise ValueError(f"a trace, since arrivals.process is {self.arrivals.process}")
+        if self.lengths is not None and self.arrivals.process == "gamma" and self.arrivals.cv is None:
+            raise ValueError("arrivals.cv, since lengths say nothing of gaps")
         names = [c.name for c in self.classes]
         if len(set(names)) < len(names):
             raise ValueError(f"every class name once, not {', '.join(names)}")

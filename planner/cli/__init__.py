@@ -1,0 +1,62 @@
+"""The only door to the street."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from planner import __version__
+from planner.cli import catalogs, plans, workload
+from planner.cli.terminal import verb
+
+_ABOUT = """Plan LLM inference clusters: machines, phases and layouts, validated by simulation.
+
+Results go to stdout, everything else to stderr. Exit codes: 0 validated, 1 bug, 2 bad input, 3 proven infeasible,
+4 not validated by the simulator, 5 solver stopped empty-handed.
+"""
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"phasewise {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
+    ] = False,
+) -> None:
+    """Options of phasewise itself."""
+
+
+def build() -> typer.Typer:
+    """The command line, every verb in its place."""
+    app = _group("phasewise", _ABOUT)
+    app.callback()(_root)
+    _add(app, plans.new, plans.check, plans.plan, plans.simulate, plans.show)
+    catalog = _group("catalog", "What can be bought, and where every number comes from.")
+    catalog.command("list")(verb(catalogs.listing))
+    _add(catalog, catalogs.show, catalogs.check)
+    demand = _group("workload", "What is asked: statistics of a trace, and traces drawn from statistics.")
+    _add(demand, workload.stats, workload.generate)
+    app.add_typer(catalog)
+    app.add_typer(demand)
+    return app
+
+
+def _add(group: typer.Typer, *acts: Callable[..., None]) -> None:
+    for act in acts:
+        group.command()(verb(act))
+
+
+def _group(name: str, about: str | None) -> typer.Typer:
+    # Plain help: rich's takes longer to import than everything else together.
+    return typer.Typer(
+        name=name,
+        help=about,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )

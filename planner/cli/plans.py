@@ -1,0 +1,149 @@
+"""Verbs that ask a question: new, check, plan, simulate, show."""
+
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from planner.cli.terminal import Json, Quiet, ScenarioFile, Sets, note, print_json, print_view, progress
+from planner.errors import BadInput, ExitCode, nearest
+
+_EXIT: Mapping[str, ExitCode] = {
+    "infeasible": ExitCode.INFEASIBLE,
+    "not validated": ExitCode.NOT_VALIDATED,
+    "solver empty-handed": ExitCode.SOLVER_EMPTY,
+}
+
+PlanArgument = Annotated[Path, typer.Argument(metavar="PLAN", help="a plan.json", show_default=False)]
+
+
+def new(
+    name: Annotated[str | None, typer.Argument(help="which example", show_default=False)] = None,
+    listing: Annotated[bool, typer.Option("--list", help="name the examples")] = False,
+    out: Annotated[Path | None, typer.Option("--out", help="file to write; NAME.yaml where not given")] = None,
+    json: Json = False,
+) -> None:
+    """Copy an example scenario to start from."""
+    from planner.export import dumps, write_whole
+
+    files = {
+        file.name.removesuffix(".yaml"): file for file in resources.files("planner").joinpath("examples").iterdir()
+    }
+    examples = {key: file.read_text(encoding="utf-8") for key, file in sorted(files.items()) if not key.startswith("_")}
+    if listing or name is None:
+        about = {key: text.partition("\n")[0].removeprefix("# ") for key, text in examples.items()}
+        print_json(dumps(about) if json else "".join(f"{key:<16} {line}\n" for key, line in about.items()))
+        return
+    if name not in examples:
+        raise BadInput(f"new: there is no example '{name}'; {nearest(name, examples)}")
+    path = out or Path(f"{name}.yaml")
+    if path.exists():
+        raise BadInput(f"{path}: exists already; expected a new file, choose one with --out")
+    write_whole(path, examples[name])
+    note(f"wrote {path}; next: phasewise plan {path}")
+
+
+def check(
+    scenario: Annotated[
+        Path | None, typer.Argument(metavar="SCENARIO", help="scenario file (YAML)", show_default=False)
+    ] = None,
+    sets: Sets = None,
+    schema: Annotated[bool, typer.Option("--schema", help="print the JSON Schemas of scenario and plan")] = False,
+    json: Json = False,
+) -> None:
+    """Resolve a scenario without solving it: demand, options, and the options refused with their reasons."""
+    from planner.export import dumps, schemas
+
+    if schema:
+        print_json(dumps(schemas()))
+        return
+    if scenario is None:
+        raise BadInput("check: SCENARIO: missing; expected a scenario file, or --schema")
+    from planner import pipeline
+    from planner.report.lists import check_view
+    from planner.scenario import Scenario
+
+    report = pipeline.check(Scenario.load(scenario, sets or ()))
+    print_json(dumps(report)) if json else print_view(check_view(report))
+
+
+def plan(
+    scenario: ScenarioFile,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="write the validated plan here")] = None,
+    json: Json = False,
+    sets: Sets = None,
+    quiet: Quiet = False,
+) -> None:
+    """Find the best plan that the simulator confirms."""
+    from planner.scenario import Scenario
+
+    question = Scenario.load(scenario, sets or ())
+    from planner import pipeline  # only once the input is known to be good: what it stands on is slow to import
+    from planner.export import no_plan_text, plan_text, write_plan
+    from planner.plan import NoPlan
+    from planner.report.text import no_plan_view, plan_view
+
+    if out is not None and not out.parent.is_dir():
+        raise BadInput(f"--out {out}: there is no directory {out.parent}; nothing was planned")
+    with progress(quiet=quiet) as tell:
+        answer = pipeline.plan(question, progress=tell)
+    digests = pipeline.digests(question)
+    if isinstance(answer, NoPlan):
+        print_json(no_plan_text(question, answer, digests)) if json else print_view(no_plan_view(answer))
+        if out is not None:
+            note(f"{out} not written: there is no validated plan", quiet=quiet)
+        raise typer.Exit(_EXIT[answer.reason])
+    print_json(plan_text(question, answer, digests)) if json else print_view(plan_view(answer, question))
+    if out is not None:
+        write_plan(out, question, answer, digests)
+        note(f"wrote {out}", quiet=quiet)
+
+
+def simulate(
+    source: Annotated[
+        Path, typer.Argument(metavar="PLAN_OR_SCENARIO", help="a plan.json, or a scenario to plan first")
+    ],
+    sets: Sets = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Serve a workload on a plan; --set changes what is asked of it, not the plan."""
+    from planner import pipeline
+    from planner.export import dumps, read_plan
+    from planner.plan import NoPlan
+    from planner.report.text import no_plan_view, simulation_view
+    from planner.scenario import Scenario
+
+    with progress(quiet=quiet) as tell:
+        if source.suffix == ".json":
+            file = read_plan(source)
+            made_for, candidate = file.scenario, file.plan.candidate
+            for name in _moved(file.digests, pipeline.digests(made_for)):
+                note(f"{source}: the {name} has changed since this plan was made", quiet=quiet)
+        else:
+            made_for = Scenario.load(source)
+            answer = pipeline.plan(made_for, progress=tell)
+            if isinstance(answer, NoPlan):
+                print_json(dumps(answer)) if json else print_view(no_plan_view(answer))
+                raise typer.Exit(_EXIT[answer.reason])
+            candidate = answer.candidate
+        judgement = pipeline.simulate(made_for.changed(sets or ()), candidate, progress=tell)
+    print_json(dumps(judgement)) if json else print_view(simulation_view(judgement, candidate))
+    if not judgement.valid:
+        raise typer.Exit(ExitCode.NOT_VALIDATED)
+
+
+def show(plan: PlanArgument, json: Json = False) -> None:
+    """Print a plan.json as text, after checking that it does not contradict itself."""
+    from planner.export import plan_text, read_plan
+    from planner.report.text import plan_view
+
+    file = read_plan(plan)
+    text = plan_text(file.scenario, file.plan, file.digests)
+    print_json(text) if json else print_view(plan_view(file.plan, file.scenario))
+
+
+def _moved(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    return [name for name in sorted(before) if name in now and now[name] != before[name]]

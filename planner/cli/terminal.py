@@ -1,0 +1,95 @@
+"""The street side: results to stdout, everything else to stderr, and an exit code that says how it ended."""
+
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hw_catalog.errors import CatalogError
+from planner.errors import BadInput, ExitCode
+from workloads.errors import WorkloadError
+
+Progress = Callable[[str, float], None]
+
+Sets = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change one key, for example objective=power")
+]
+Json = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="no progress and no notes on stderr")]
+ScenarioFile = Annotated[Path, typer.Argument(metavar="SCENARIO", help="scenario file (YAML)", show_default=False)]
+Directory = Annotated[
+    Path | None, typer.Option("--directory", metavar="DIR", help="your own catalog files, on top of the built-in ones")
+]
+
+_Debug = Annotated[bool, typer.Option("--debug", help="show the traceback of a bug")]
+
+
+def verb(act: Callable[..., None]) -> Callable[..., None]:
+    """The command ``act``, with ``--debug``, whose failures become messages and exit codes."""
+
+    @wraps(act)
+    def guarded(*args: object, debug: bool = False, **options: object) -> None:
+        try:
+            act(*args, **options)
+        except (BadInput, CatalogError, WorkloadError) as error:
+            complain(*error.problems)
+            raise typer.Exit(ExitCode.BAD_INPUT) from None
+        except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError):
+            raise
+        except Exception as error:
+            if debug:
+                raise
+            typer.echo(f"phasewise: bug: {type(error).__name__}: {error}; run with --debug for the traceback", err=True)
+            raise typer.Exit(ExitCode.BUG) from None
+
+    signature = inspect.signature(act)
+    flag = inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=_Debug)
+    guarded.__signature__ = signature.replace(parameters=[*signature.parameters.values(), flag])  # type: ignore[attr-defined]
+    guarded.__annotations__ = {**act.__annotations__, "debug": _Debug}
+    return guarded
+
+
+def complain(*problems: str) -> None:
+    """Every problem on stderr, one a line."""
+    typer.echo(f"phasewise: {len(problems)} problem{'s' * (len(problems) != 1)}:", err=True)
+    for problem in problems:
+        typer.echo(f"  {problem}", err=True)
+
+
+def note(text: str, *, quiet: bool = False) -> None:
+    """A remark on stderr that is no result."""
+    if not quiet:
+        typer.echo(text, err=True)
+
+
+def print_view(view: object) -> None:
+    """A result for people, on stdout: no colours and 80 columns unless it is a terminal."""
+    from rich.console import Console
+
+    Console(highlight=False).print(view)
+
+
+def print_json(text: str) -> None:
+    """A result for programs, on stdout."""
+    sys.stdout.write(text)
+
+
+@contextmanager
+def progress(*, quiet: bool) -> Iterator[Progress]:
+    """A progress bar on stderr where that is a terminal, nothing elsewhere."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda _message, _frac: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (BarColumn(bar_width=20), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=1.0)
+        yield lambda message, frac: bar.update(task, description=message, completed=frac)

@@ -1,0 +1,90 @@
+"""Verbs on workloads: stats, generate."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from planner.cli.terminal import Json, note, print_json, print_view
+from planner.errors import BadInput
+
+if TYPE_CHECKING:
+    from workloads.traces import Trace
+
+_SAMPLE = 10_000
+
+
+class Format(StrEnum):
+    """Trace formats that can be read."""
+
+    AUTO = "auto"
+    AZURE = "azure"
+    MOONCAKE = "mooncake"
+    BURSTGPT = "burstgpt"
+    PLAIN = "plain"
+
+
+class Process(StrEnum):
+    """How generated arrivals are spaced."""
+
+    POISSON = "poisson"
+    GAMMA = "gamma"
+    PROFILE = "profile"
+
+
+def stats(
+    trace: Annotated[str, typer.Argument(help="trace file or built-in workload id", show_default=False)],
+    format: Annotated[Format, typer.Option("--format", help="of a trace file")] = Format.AUTO,  # noqa: A002  users' word
+    skip_bad_rows: Annotated[bool, typer.Option("--skip-bad-rows", help="leave out unreadable rows")] = False,
+    json: Json = False,
+) -> None:
+    """Describe a trace: rate, burstiness, lengths. Of a built-in workload, describe 10,000 requests drawn from it."""
+    from planner.export import dumps
+    from planner.report.traces import stats_view
+    from workloads import stats as numbers
+    from workloads.builtin import builtin_names, load_builtin
+    from workloads.readers import read_trace
+
+    if trace in builtin_names():
+        rate_req_per_s = load_builtin(trace).rate_req_per_s
+        requests = _draw(trace, rate_req_per_s, _SAMPLE / rate_req_per_s, 1, Process.PROFILE)
+    else:
+        requests = read_trace(Path(trace), format=format, skip_bad_rows=skip_bad_rows)
+    found = numbers.stats(requests)
+    print_json(dumps(found)) if json else print_view(stats_view(found))
+
+
+def generate(
+    builtin: Annotated[str, typer.Option("--builtin", help="built-in workload id", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="trace file to write (CSV)", show_default=False)],
+    rate: Annotated[float | None, typer.Option("--rate", min=1e-9, help="requests/s; else the observed one")] = None,
+    duration: Annotated[float, typer.Option("--duration", min=1e-9, help="seconds of arrivals")] = 600.0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="the same seed gives the same trace")] = 1,
+    process: Annotated[Process, typer.Option("--process", help="how arrivals are spaced")] = Process.POISSON,
+) -> None:
+    """Draw a trace from a built-in workload and write it as a plain CSV file."""
+    from workloads.builtin import load_builtin
+    from workloads.writers import write_plain_csv
+
+    trace = _draw(builtin, rate or load_builtin(builtin).rate_req_per_s, duration, seed, process)
+    try:
+        write_plain_csv(trace, out)
+    except OSError as error:
+        raise BadInput(f"{out}: cannot be written: {error.strerror}; nothing was written") from None
+    note(f"wrote {len(trace):,} requests to {out}")
+
+
+def _draw(name: str, rate_req_per_s: float, duration_s: float, seed: int, process: Process) -> "Trace":
+    import numpy as np
+
+    from workloads.builtin import load_builtin
+    from workloads.synthesis import synthesize
+
+    return synthesize(
+        load_builtin(name),
+        rate_req_per_s=rate_req_per_s,
+        duration_s=duration_s,
+        rng=np.random.default_rng(seed),
+        process=process.value,
+    )

@@ -1,0 +1,122 @@
+"""Lists: what can be bought, and what a scenario resolves to."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from hw_catalog.gpus import Gpu
+from hw_catalog.links import Link
+from hw_catalog.machines import Machine
+from hw_catalog.profile_files import ProfileListing
+from hw_catalog.profiles import KernelProfile
+from hw_catalog.provenance import Provenance
+from planner.report.tables import table
+from planner.report.text import excuses_table
+from planner.report.words import number, percent, plural, rate, watts
+
+if TYPE_CHECKING:
+    from planner.pipeline import CheckReport
+
+_GIB = 2.0**30
+
+
+def machines_table(machines: Sequence[Machine]) -> Table:
+    """Machine types, one a line."""
+    made = table("machine", "GPUs", "#rated", "#space", "#reserved", "#on-demand")
+    for m in machines:
+        prices = [f"${p.usd_per_h:.2f}" if (p := m.price(channel)) else "" for channel in ("reserved", "on-demand")]
+        space = f"{m.rack_units:g} U" if m.rack_units else ""
+        made.add_row(m.name, f"{m.gpus} {m.gpu.name}", watts(m.rated_w), space, *prices)
+    return made
+
+
+def gpus_table(gpus: Sequence[Gpu]) -> Table:
+    """GPUs, one a line."""
+    made = table("GPU", "#memory", "#bytes/s", "#bf16 FLOP/s", "#fp8 FLOP/s", "#power", "profiles of")
+    for g in gpus:
+        flops = [f"{value / 1e12:,.0f} T" if value else "" for value in (g.bf16_flops, g.fp8_flops)]
+        memory, bandwidth = f"{g.hbm_bytes / _GIB:.1f} GiB", f"{g.hbm_bytes_per_s / 1e12:.2f} T"
+        made.add_row(g.name, memory, bandwidth, *flops, watts(g.tdp_w), g.profile_gpu)
+    return made
+
+
+def links_table(links: Sequence[Link]) -> Table:
+    """Links, one a line."""
+    made = table("link", "#bytes/s", "#latency", "#visible sync")
+    for link in links:
+        bandwidth = f"{link.bandwidth_bytes_per_s:.4g}"
+        made.add_row(link.name, bandwidth, f"{link.latency_s * 1e6:g} µs", f"{link.sync_s * 1e6:g} µs")
+    return made
+
+
+def profiles_table(listings: Sequence[ProfileListing]) -> Table:
+    """Kernel profiles, one file a line."""
+    made = table("profile set", "GPU", "model", "dtypes", "tp", "ep")
+    for p in listings:
+        widths = [", ".join(str(ways) for ways in both) for both in (p.tps, p.eps)]
+        made.add_row(p.profile_set, p.gpu, p.model, ", ".join(p.dtypes), *widths)
+    return made
+
+
+def entry_view(entry: Gpu | Link | Machine) -> RenderableType:
+    """One catalog entry: every number with the mark of its source, and the sources below."""
+    made = table("key", "#value", "kind", "source")
+    marks: dict[str, str] = {}
+    for key, value, provenance in _numbers(entry):
+        kind = str(provenance.kind) if provenance else ""
+        mark = marks.setdefault(_source(provenance), f"[{len(marks) + 1}]") if provenance else ""
+        made.add_row(key, value, kind, mark)
+    sources = [Text(f"{mark} {source}") for source, mark in marks.items()]
+    return Group(Text(entry.name, style="bold"), Text(), made, Text(), *sources)
+
+
+def _numbers(entry: Gpu | Link | Machine) -> Iterator[tuple[str, str, Provenance | None]]:
+    for field in fields(entry):
+        value = getattr(entry, field.name)
+        if isinstance(value, Gpu | Link):
+            yield field.name, value.name, None
+        elif isinstance(value, str) and field.name != "name":
+            yield field.name, value, None
+        elif value is None or isinstance(value, int | float):
+            source = entry.provenance if isinstance(entry, Link) else entry.provenance.get(field.name)
+            yield field.name, "any" if value is None else f"{value:,.6g}", source
+    for price in entry.prices if isinstance(entry, Machine) else ():
+        yield f"{price.channel} usd_per_h", f"{price.usd_per_h:,.6g}", price.provenance
+
+
+def profiles_view(profiles: Sequence[KernelProfile]) -> RenderableType:
+    """The kernel profiles of one file: what was measured, with what, how much of it."""
+    first = profiles[0]
+    made = table("dtype", "KV", "#tp", "#ep", "#overhead", "#tokens to", "#context to", "#measured")
+    for p in profiles:
+        ranges = (number(p.tokens[-1]), number(p.context_tokens[-1]))
+        overhead = f"{p.overhead_s * 1e6:.0f} µs"
+        made.add_row(p.dtype, p.kv_dtype, str(p.tp), str(p.ep), overhead, *ranges, percent(p.measured_frac))
+    title = Text(f"{first.model} on {first.gpu}, {first.engine} {first.engine_version}", style="bold")
+    return Group(title, Text(), made, Text(), Text(f"{first.provenance.kind}: {_source(first.provenance)}"))
+
+
+def check_view(report: "CheckReport") -> RenderableType:
+    """What a scenario resolves to before anything is solved."""
+    demand = table("class", "#rate")
+    for name, value in report.rate_req_per_s.items():
+        demand.add_row(name, rate(value))
+    verdict = Text("OK", style="bold green") if report.options else Text("NOTHING TO BUY", style="bold red")
+    verdict.append(f": {plural(len(report.options), 'option')} to choose from, {len(report.excuses)} refused")
+    return Group(
+        verdict,
+        *(Text(line) for line in ("", f"Workload: {report.workload}", "")),
+        demand,
+        Text(),
+        Text("Options: " + ", ".join(report.options)),
+        *((Text(), excuses_table(report.excuses)) if report.excuses else ()),
+    )
+
+
+def _source(provenance: Provenance) -> str:
+    remark = f" ({provenance.note})" if provenance.note else ""
+    return f"{provenance.source}, {provenance.date}{remark}"

@@ -1,0 +1,32 @@
+"""Traces in a few numbers."""
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from planner.report.tables import table
+from planner.report.words import number, percent, plural, rate
+from workloads.stats import TraceStats
+
+
+def stats_view(stats: TraceStats) -> RenderableType:
+    """The numbers of a trace as text."""
+    made = table("tokens", "#mean", "#p1", "#p10", "#p50", "#p90", "#p99", "#per second")
+    for name, s, rate_tokens_per_s in (
+        ("prompt", stats.prompt, stats.prompt_tokens_per_s),
+        ("output", stats.output, stats.output_tokens_per_s),
+    ):
+        values = (s.mean_tokens, s.p1_tokens, s.p10_tokens, s.p50_tokens, s.p90_tokens, s.p99_tokens, rate_tokens_per_s)
+        made.add_row(name, *(number(round(value)) for value in values))
+    skipped = f", {plural(stats.skipped_rows, 'row')} left out" if stats.skipped_rows else ""
+    shares = ", ".join(f"{percent(share)} {name}" for name, share in stats.class_frac.items())
+    return Group(
+        Text(stats.name, style="bold"),
+        Text(
+            f"{plural(stats.requests, 'request')} in {number(stats.duration_s)} s{skipped}: "
+            f"{rate(stats.rate_req_per_s)}; the busiest minute has {stats.peak_minute_ratio:.2f} times the mean."
+        ),
+        Text(f"Gaps between arrivals vary by {stats.gap_cv:.2f} (Poisson: 1). Classes: {shares}."),
+        Text(f"Prompt and output lengths correlate by {stats.correlation:.2f}."),
+        Text(),
+        made,
+    )
