@@ -167,7 +167,7 @@ def _part(part: str, directory: Path | None, problems: list[str]) -> Parsed:
         try:
             row = ROWS[part].model_validate(entry)
         except ValidationError as error:
-            problems.extend(_validation_problems(f"{where[name]}: {name}", error, ROWS[part]))
+            problems.extend(validation_problems(f"{where[name]}: {name}", error, ROWS[part]))
             continue
         bad = _source_problems(f"{where[name]}: {name}", row, sources)
         problems.extend(bad)
@@ -199,7 +199,7 @@ def _read(
             row = SourceRow.model_validate(entry)
             sources[str(name)] = Provenance(kind=row.kind, source=row.source, date=row.date.isoformat(), note=row.note)
         except ValidationError as error:
-            problems.extend(_validation_problems(f"{label}: sources.{name}", error, SourceRow))
+            problems.extend(validation_problems(f"{label}: sources.{name}", error, SourceRow))
     entries = {}
     for name, entry in document.get(part, {}).items():
         if isinstance(entry, dict):
@@ -258,7 +258,7 @@ def _source_problems(label: str, row: _Row, sources: Mapping[str, Provenance]) -
     return problems
 
 
-def _validation_problems(label: str, error: ValidationError, row: type[BaseModel]) -> list[str]:
+def validation_problems(label: str, error: ValidationError, row: type[BaseModel]) -> list[str]:
     """Pydantic's findings as sentences."""
     problems = []
     for found in error.errors():

@@ -1,0 +1,127 @@
+"""How far the source's tables reach, which its interpolation never says."""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas
+import yaml
+
+from hw_catalog.bake_recipe import Target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredRange:
+    """What was measured for one combination.
+
+    Attributes:
+        engine_version: version of the engine whose kernels were measured.
+        linear_max_tokens: most tokens in a step with every GEMM and expert table measured.
+        prefill_max_tokens: longest sequence of the prefill-attention table; 0 where the head shape is not in it.
+        decode_max_context: decoding batch -> longest context measured with it; empty where the head shape is not in it.
+    """
+
+    engine_version: str
+    linear_max_tokens: int
+    prefill_max_tokens: int
+    decode_max_context: Mapping[int, int]
+
+
+def measured_range(target: Target) -> MeasuredRange:
+    """The range of the tables that the source interpolates for a combination.
+
+    The prefill-attention table holds whole prompts only; the source derives a chunk on top of past tokens from it, so
+    what counts is the sequence length at the chunk's end.
+    """
+    systems = Path(importlib.import_module("aiconfigurator_core").__path__[0], "systems")
+    version = _current_version(systems, target)
+    tables = _Tables(root=systems / "data" / target.system, engine=target.engine, version=version)
+    heads = target.hf_config["num_attention_heads"] // target.tp
+    latent = "kv_lora_rank" in target.hf_config
+    prefill = tables.latent("context", heads) if latent else tables.attention("context", target)
+    decode = tables.latent("generation", heads) if latent else tables.attention("generation", target)
+    return MeasuredRange(
+        engine_version=version,
+        linear_max_tokens=tables.linear_max_tokens(target),
+        prefill_max_tokens=prefill.get(1, 0),
+        decode_max_context={
+            batch: step + 1 for batch, step in decode.items()
+        },  # a step of n past tokens attends to n + 1
+    )
+
+
+def _current_version(systems: Path, target: Target) -> str:
+    """The engine version that the source answers for."""
+    slots = yaml.safe_load((systems / "query_versions.yaml").read_text(encoding="utf-8"))
+    own = (slots.get("overrides") or {}).get(target.system, {})
+    return str((own.get(target.engine) or slots["defaults"][target.engine])["current"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tables:
+    """The parquet tables of one system, engine and version."""
+
+    root: Path
+    engine: str
+    version: str
+
+    def read(self, family: str, name: str) -> pandas.DataFrame:
+        """One table as a data frame."""
+        return pandas.read_parquet(self.root / family / self.engine / self.version / f"{name}_perf.parquet")
+
+    def linear_max_tokens(self, target: Target) -> int:
+        """Largest token count that the GEMM table and, for a mixture of experts, the expert table both hold."""
+        gemm = self.read("gemm", "gemm")
+        measured = gemm.m[gemm.gemm_dtype == target.quant.gemm]
+        if measured.empty:
+            raise ValueError(f"the GEMM table has no {target.quant.gemm} rows")
+        reach = int(measured.max())
+        if experts(target.hf_config):
+            moe = self.read("moe", "moe")
+            fits = (moe.moe_dtype == target.quant.moe) & (moe.hidden_size == target.hf_config["hidden_size"])
+            measured = moe.num_tokens[fits & (moe.num_experts == experts(target.hf_config))]
+            if measured.empty:
+                raise ValueError(f"the expert table has no {target.quant.moe} rows of this shape")
+            reach = min(reach, int(measured.max()))
+        return reach
+
+    def latent(self, phase: str, heads: int) -> dict[int, int]:
+        """Batch -> longest sequence of the multi-head latent attention block."""
+        table = self.read("mla", f"mla_{phase}_module")
+        return _reach(table[(table.num_heads == heads) & (table.kv_cache_dtype == "bfloat16")], phase)
+
+    def attention(self, phase: str, target: Target) -> dict[int, int]:
+        """Batch -> longest sequence of the attention kernel with this head shape, or with both neighbouring ones."""
+        config = target.hf_config
+        head_dim = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
+        heads, kv_heads = config["num_attention_heads"] // target.tp, max(1, config["num_key_value_heads"] // target.tp)
+        table = self.read("attention", f"{phase}_attention")
+        table = table[(table.head_dim == head_dim) & (table.kv_cache_dtype == "bfloat16")]
+        if "window_size" in table:
+            table = table[table.window_size == 0]
+        grouped = table.num_heads if heads == kv_heads else kv_heads
+        table = table[table.num_key_value_heads == grouped]
+        measured = sorted(set(table.num_heads))
+        around = {
+            max((n for n in measured if n <= heads), default=0),
+            min((n for n in measured if n >= heads), default=0),
+        }
+        if 0 in around:
+            return {}
+        reaches = [_reach(table[table.num_heads == n], phase) for n in around]
+        return {batch: min(reach.get(batch, 0) for reach in reaches) for batch in reaches[0]}
+
+
+def _reach(table: pandas.DataFrame, phase: str) -> dict[int, int]:
+    """Batch -> longest sequence in a table."""
+    lengths = table["isl"] if phase == "context" else table["step"]
+    longest = lengths.groupby(table["batch_size"]).max()
+    return dict(zip(longest.index.tolist(), longest.tolist(), strict=True))
+
+
+def experts(hf_config: Mapping[str, object]) -> int:
+    """Routed experts of a model; 0 for a dense one."""
+    return int(
+        hf_config.get("num_local_experts") or hf_config.get("n_routed_experts") or hf_config.get("num_experts") or 0
+    )

@@ -1,0 +1,89 @@
+"""What to bake: the recipe of the committed profiles, and one combination of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Quant(_Strict):
+    """Quantization modes of the source that make up one dtype."""
+
+    gemm: str
+    moe: str
+
+
+class ModelRecipe(_Strict):
+    """How one model is presented to the source: a configuration it ships, or one of ours."""
+
+    dtypes: tuple[str, ...]
+    source_config: str | None = None
+    config: dict[str, Any] | None = None
+    quant: dict[str, Quant] = {}
+
+
+class Recipe(_Strict):
+    """The contents of ``bake.yaml``."""
+
+    systems: dict[str, str]
+    machine_gpus: dict[str, int]
+    quant: dict[str, Quant]
+    models: dict[str, ModelRecipe]
+
+
+def read_recipe() -> Recipe:
+    """The recipe of the committed profiles."""
+    text = resources.files("hw_catalog").joinpath("data", "bake.yaml").read_text(encoding="utf-8")
+    return Recipe.model_validate(yaml.safe_load(text))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One combination to bake.
+
+    Attributes:
+        model: id the profile will carry.
+        gpu: catalog id.
+        system: the source's name of the GPU.
+        dtype: of the weights.
+        quant: the source's modes for it.
+        tp: tensor-parallel GPUs.
+        ep: expert-parallel ways; divides ``tp``.
+        engine: whose kernels.
+        date: ISO date of the bake.
+        hf_config: the model's configuration.
+        directory: where the source finds that configuration.
+    """
+
+    model: str
+    gpu: str
+    system: str
+    dtype: str
+    quant: Quant
+    tp: int
+    ep: int
+    engine: str
+    date: str
+    hf_config: Mapping[str, Any]
+    directory: Path
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Compile options of the source; KV cache and attention in bf16, named because the source's defaults vary."""
+        return {
+            "tp_size": self.tp,
+            "moe_tp_size": self.tp // self.ep,
+            "moe_ep_size": self.ep,
+            "gemm_quant_mode": self.quant.gemm,
+            "moe_quant_mode": self.quant.moe,
+            "kvcache_quant_mode": "bfloat16",
+            "fmha_quant_mode": "bfloat16",
+        }

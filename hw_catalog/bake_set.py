@@ -1,0 +1,49 @@
+"""Baking the committed profile set again: ``python -m hw_catalog.bake_set OUT_DIR ISO_DATE [GPU ...]``."""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from hw_catalog.bake import bake
+from hw_catalog.bake_recipe import read_recipe
+from hw_catalog.errors import CatalogError
+from hw_catalog.profile_files import write_profiles
+
+
+def bake_set(
+    out: Path, *, date: str, gpus: Sequence[str] = (), models: Sequence[str] = (), report: Callable[[str], object]
+) -> tuple[str, ...]:
+    """Bake every model of the recipe on every GPU of it and write the files.
+
+    Args:
+        out: the ``profiles`` directory to write below.
+        date: ISO date to stamp.
+        gpus: only these; empty is all.
+        models: only these; empty is all.
+        report: told one line per model and GPU.
+
+    Returns:
+        The combinations that the source could not give, each a sentence.
+    """
+    recipe = read_recipe()
+    failures: list[str] = []
+    for gpu in gpus or recipe.systems:
+        tps = [tp for tp in (1, 2, 4, 8) if tp <= recipe.machine_gpus.get(gpu, 8)]
+        for model in models or recipe.models:
+            try:
+                baked = bake(model, gpu=gpu, date=date, tps=tps)
+            except CatalogError as error:
+                failures.extend(error.problems)
+                report(f"{gpu} {model}: nothing")
+                continue
+            failures.extend(baked.failures)
+            first = baked.profiles[0]
+            write_profiles(out / first.profile_set / gpu / f"{model}.json", baked.profiles)
+            report(f"{gpu} {model}: {len(baked.profiles)} profiles")
+    return tuple(failures)
+
+
+if __name__ == "__main__":
+    _, out_dir, iso_date, *only = sys.argv
+    lines = bake_set(Path(out_dir), date=iso_date, gpus=only, report=lambda line: sys.stdout.write(line + "\n"))
+    sys.stdout.write("\n".join(lines) + "\n")
