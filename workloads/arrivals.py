@@ -174,34 +174,33 @@ def resample_blocks(
 ) -> Trace:
     """Another trace that could have been: blocks of the trace, taken at random and laid end to end.
 
-    What happens within a block (bursts, gaps, which lengths follow each other) is kept; what spans blocks is not. The
-    trace is read as a circle, so that its ends are drawn as often as its middle.
+    What happens within a block (bursts, gaps, which lengths follow each other) is kept; what spans blocks is not.
+    The trace is read as a circle, so that its ends are drawn as often as its middle.
 
     Args:
         trace: what was observed.
         rng: source of randomness.
-        block_s: length of a block, at most that of the trace.
+        block_s: length of a block; that of the trace where it is shorter.
         duration_s: length of the result; that of the trace where None.
 
     Raises:
-        WorkloadError: a length is not above 0, the block is longer than the trace, or no request was drawn.
+        WorkloadError: a length is not above 0, or no request was drawn.
 
     Source: circular block bootstrap, Politis and Romano (1992).
     """
     window_s = trace.duration_s if duration_s is None else duration_s
     _check(block_s=block_s, duration_s=window_s)
-    if block_s > trace.duration_s:
-        raise WorkloadError(f"{trace.name}: block_s is {block_s:g}, expected at most its {trace.duration_s:g} s")
+    block_s = min(block_s, trace.duration_s)
     start_s = rng.uniform(0.0, trace.duration_s, ceil(window_s / block_s))
     circle_s = np.concatenate((trace.arrival_s, trace.arrival_s + trace.duration_s))
     first, last = np.searchsorted(circle_s, (start_s, start_s + block_s))
-    rows = np.concatenate([np.arange(a, b) for a, b in zip(first, last, strict=True)])
+    rows = np.concatenate([np.arange(*ends) for ends in zip(first, last, strict=True)])
     shift_s = np.repeat(np.arange(len(start_s)) * block_s - start_s, last - first)
     arrival_s = np.maximum.accumulate(np.maximum(circle_s[rows] + shift_s, 0.0))
     kept = arrival_s < window_s
     rows = rows[kept] % len(trace)
     if not len(rows):
-        raise WorkloadError(f"{trace.name}: no request in the drawn blocks, expected a duration_s above {window_s:g}")
+        raise WorkloadError(f"{trace.name}: no request in the drawn blocks, expected a window above {window_s:g} s")
     return replace(
         trace,
         arrival_s=arrival_s[kept],

@@ -49,13 +49,17 @@ class _Rows:
     Attributes:
         first_line: line of the file that holds the first row, from 1.
         text: (n,) the rows as written.
-        unreadable: (n,) rows that do not have the form of the others.
+        form: what each row should be.
+        unreadable: (n,) rows that are not.
+        names: what the file calls the columns.
         columns: (3, n) arrival in seconds, prompt tokens, output tokens.
     """
 
     first_line: int
     text: Sequence[str]
+    form: str
     unreadable: NDArray[np.bool_]
+    names: tuple[str, str, str]
     columns: NDArray[np.float64]
 
 
@@ -76,14 +80,7 @@ def read_trace(path: Path, *, format: str = "auto", skip_bad_rows: bool = False)
         WorkloadError: the file is missing, of no known format, or holds no request; or rows are bad, which are named by
             line, the first ten of them.
     """
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig", errors="replace")
-    except OSError as error:
-        raise WorkloadError(f"{path}: cannot be read: {error.strerror}; expected a trace file") from error
-    if not text.strip():
-        raise WorkloadError(f"{path}: the file is empty, expected a header or JSON objects, and requests")
-    lines = text.rstrip().split("\n")
+    lines = _lines(path)
     read = _json_rows if lines[0].startswith("{") else _csv_rows
     rows = read(lines, path, format)
     bad = _bad(rows)
@@ -91,7 +88,7 @@ def read_trace(path: Path, *, format: str = "auto", skip_bad_rows: bool = False)
         raise WorkloadError(*_findings(rows, bad, path))
     arrival_s, prompt, output = rows.columns[:, ~bad]
     if not len(arrival_s):
-        raise WorkloadError(f"{path}: found no request in {len(lines)} lines, expected at least one")
+        raise WorkloadError(f"{path}: found no usable request in {len(lines)} lines, expected at least one")
     arrival_s = arrival_s - arrival_s[0]
     gaps = len(arrival_s) - 1
     return plain_trace(
@@ -102,6 +99,16 @@ def read_trace(path: Path, *, format: str = "auto", skip_bad_rows: bool = False)
         duration_s=float(arrival_s[-1] * (gaps + 1) / gaps) if gaps and arrival_s[-1] > 0 else 1.0,
         skipped_rows=int(bad.sum()),
     )
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        text = path.read_text(encoding="utf-8-sig", errors="replace").rstrip()
+    except OSError as error:
+        raise WorkloadError(f"{path}: cannot be read: {error.strerror}; expected a trace file") from error
+    if not text:
+        raise WorkloadError(f"{path}: the file is empty, expected a header or JSON objects, and requests")
+    return text.split("\n")
 
 
 def _csv_rows(lines: Sequence[str], path: Path, wanted: str) -> _Rows:
@@ -118,7 +125,12 @@ def _csv_rows(lines: Sequence[str], path: Path, wanted: str) -> _Rows:
     fields = np.fromiter((line.count(",") for line in lines[1:]), np.int64, len(lines) - 1) + 1
     columns = [frame[name] for name in trace_format.columns]
     return _Rows(
-        first_line=2, text=lines[1:], unreadable=fields != len(header), columns=_numbers(columns, trace_format)
+        first_line=2,
+        text=lines[1:],
+        form=f"{len(header)} fields",
+        unreadable=fields != len(header),
+        names=trace_format.columns,
+        columns=_numbers(columns, trace_format),
     )
 
 
@@ -127,7 +139,14 @@ def _json_rows(lines: Sequence[str], path: Path, wanted: str) -> _Rows:
     trace_format = _format(list(next((o for o in objects if o), {})), path, wanted)
     columns = [pd.Series([_scalar(o.get(name)) for o in objects], dtype=object) for name in trace_format.columns]
     unreadable = np.fromiter((not o for o in objects), np.bool_, len(objects))
-    return _Rows(first_line=1, text=lines, unreadable=unreadable, columns=_numbers(columns, trace_format))
+    return _Rows(
+        first_line=1,
+        text=lines,
+        form="a whole JSON object",
+        unreadable=unreadable,
+        names=trace_format.columns,
+        columns=_numbers(columns, trace_format),
+    )
 
 
 def _json_object(line: str) -> Mapping[str, Any]:
@@ -180,9 +199,15 @@ def _bad(rows: _Rows) -> NDArray[np.bool_]:
     bad: NDArray[np.bool_] = rows.unreadable | ~np.isfinite(arrival_s)
     for column in tokens:
         bad = bad | ~_whole(column)
-    usable_s = np.where(bad, -np.inf, arrival_s)
-    late = usable_s < np.maximum.accumulate(usable_s)
-    return bad | (late & ~bad)
+    return bad | _late(rows)
+
+
+def _late(rows: _Rows) -> NDArray[np.bool_]:
+    """Which rows arrive before an earlier row, (n,)."""
+    arrival_s = rows.columns[0]
+    known_s = np.where(rows.unreadable | ~np.isfinite(arrival_s), -np.inf, arrival_s)
+    late: NDArray[np.bool_] = known_s < np.maximum.accumulate(known_s)
+    return late & (known_s > -np.inf)
 
 
 def _whole(tokens: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -192,21 +217,22 @@ def _whole(tokens: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 def _findings(rows: _Rows, bad: NDArray[np.bool_], path: Path) -> list[str]:
     """A sentence for each of the first bad rows, and the number of the others."""
-    index = np.flatnonzero(bad)
-    findings = []
-    for row in index[:_SHOWN]:
-        arrival_s, prompt, output = rows.columns[:, row]
-        if rows.unreadable[row]:
-            reason = "not of the form of the other rows (fields missing or too many, or no whole JSON object)"
-        else:
-            reasons = [] if np.isfinite(arrival_s) else ["the arrival is no time"]
-            reasons += [
-                f"the {kind} tokens are no whole number >= 1"
-                for kind, tokens in (("prompt", prompt), ("output", output))
-                if not _whole(tokens)
-            ]
-            reason = " and ".join(reasons) or "it arrives before an earlier row"
-        findings.append(f"{path}: line {rows.first_line + row}: {reason}; found '{rows.text[row][:80]}'")
+    index, late = np.flatnonzero(bad), _late(rows)
+    findings = [
+        f"{path}: line {rows.first_line + row}: found '{rows.text[row][:80]}'; {_reason(rows, row, late=late[row])}"
+        for row in index[:_SHOWN]
+    ]
     if len(index) > _SHOWN:
         findings.append(f"{path}: and {len(index) - _SHOWN} more of {len(bad)} rows; skip_bad_rows leaves them out")
     return findings
+
+
+def _reason(rows: _Rows, row: int, *, late: bool) -> str:
+    """What is wrong with one row."""
+    if rows.unreadable[row]:
+        return f"expected {rows.form}"
+    arrival, *lengths = zip(rows.names, rows.columns[:, row], strict=True)
+    reasons = [] if np.isfinite(arrival[1]) else [f"{arrival[0]} to be a time"]
+    reasons += [f"{name} to be a whole number >= 1" for name, tokens in lengths if not _whole(tokens)]
+    reasons += [f"{arrival[0]} to be no earlier than in the rows before"] if late else []
+    return "expected " + " and ".join(reasons)
