@@ -219,6 +219,7 @@ class Judgement:
         pools: how busy each pool was.
         link_wait_mean_s: mean wait of a KV transfer for the link (0 without transfers).
         transfer_mean_s: mean time from end of prefill to KV landed (0 without transfers).
+        latency_s: P50, P90 and P99 of every metric over all requests, promised or not, for example ``ttft_p99_s``.
     """
 
     evidence: tuple[Evidence, ...]
@@ -238,6 +239,7 @@ class Judgement:
     pools: tuple[PoolUse, ...]
     link_wait_mean_s: float
     transfer_mean_s: float
+    latency_s: Mapping[str, float]
 
     @property
     def valid(self) -> bool:
@@ -321,6 +323,7 @@ class ValidatedPlan:
         provenance: kind -> share of the plan's input numbers, sums to 1.
         sources: one line per distinct source that the plan rests on.
         warnings: extrapolations and other doubts, full sentences.
+        alternatives: policies that were planned too and not chosen, one sentence each with the margin.
     """
 
     candidate: CandidatePlan
@@ -333,6 +336,7 @@ class ValidatedPlan:
     provenance: Mapping[str, float]
     sources: tuple[str, ...]
     warnings: tuple[str, ...]
+    alternatives: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

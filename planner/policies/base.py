@@ -66,6 +66,10 @@ class StepBatch:
 class Batching(Protocol):
     """What one step of an instance runs."""
 
+    @property
+    def max_batch_size(self) -> int:
+        """Requests that may hold a decode slot at once."""
+
     def next_step(self, waiting: Sequence[RequestView], running: int, free_blocks: int) -> StepBatch:
         """The next step, given the waiting queue, the number of requests that hold decode slots, and free KV blocks."""
 

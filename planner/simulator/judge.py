@@ -4,22 +4,26 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from planner.plan import Evidence, Judgement, PoolUse
+from planner.plan import Evidence, Judgement, PoolUse, Verdict
 from planner.policies.base import Policy
 from planner.simulator.engine import PoolModel, Run, run
 from planner.simulator.metrics import Observed, attained, evidence, sample
 from planner.simulator.records import window
-from workloads.slo import Slo
+from workloads.slo import Metric, Slo
 from workloads.traces import Trace
 
 SLICES = 5
 """Batches per seed for confidence intervals: three seeds give fifteen, enough for a stable standard error."""
 
 
+DESCRIBED = tuple(Slo(metric=m, percentile=p, limit_s=1.0) for m in Metric for p in (50.0, 90.0, 99.0))
+"""Percentiles that are told of every judgement, promised or not."""
+
+
 def judge(
     pools: Sequence[PoolModel],
     policy: Policy,
-    traces: Sequence[Trace],
+    draw: Callable[[int], Trace],
     slos: Sequence[Slo],
     *,
     seeds: Sequence[int],
@@ -28,35 +32,38 @@ def judge(
     warmup_frac: float,
     cooldown_frac: float,
     confidence_frac: float,
-    progress: Callable[[float], None] = lambda _: None,
+    early: bool = False,
 ) -> Judgement:
-    """Serve every trace and weigh every objective.
+    """Serve every seed's trace and weigh every objective.
 
     Args:
         pools: the candidate.
         policy: how it serves.
-        traces: one per seed.
+        draw: seed -> trace.
         slos: the objectives.
-        seeds: the seeds the traces were drawn with.
+        seeds: at least one.
         workload: the traces in words.
         exact: the only trace is the workload itself, so that its percentiles have no sampling error.
         warmup_frac: share of the arrival time before measuring begins.
         cooldown_frac: share of the arrival time after measuring ends.
         confidence_frac: of the intervals.
-        progress: told the share of the work done.
+        early: stop after the first seed if that alone is a clear miss.
     """
     runs: list[Run] = []
     observed: list[Observed] = []
-    for position, trace in enumerate(traces):
+    found: list[Evidence] = []
+    longest_s = max((s.limit_s for s in slos), default=0.0)
+    for seed in seeds:
+        trace = draw(seed)
         measured = window(trace, warmup_frac=warmup_frac, cooldown_frac=cooldown_frac, slices=SLICES)
-        longest = max((s.limit_s for s in slos), default=0.0)
-        result = run(pools, policy, trace, measured, cutoff_s=2 * trace.duration_s + 60 + 2 * longest)
-        runs.append(result)
-        observed.append(Observed(trace=trace, ledger=result.ledger))
-        progress((position + 1) / len(traces))
-    found = [evidence(s, sample(observed, s), confidence_frac=confidence_frac, exact=exact) for s in slos]
+        runs.append(run(pools, policy, trace, measured, cutoff_s=2 * trace.duration_s + 60 + 2 * longest_s))
+        observed.append(Observed(trace=trace, ledger=runs[-1].ledger))
+        if len(runs) in (1, len(seeds)):
+            found = [evidence(s, sample(observed, s), confidence_frac=confidence_frac, exact=exact) for s in slos]
+            if early and any(e.verdict is Verdict.MISSED for e in found):
+                break
     return _judgement(
-        found, slos, runs, observed, seeds=tuple(seeds), workload=workload,
+        found, slos, runs, observed, seeds=tuple(seeds[: len(runs)]), workload=workload,
         warmup_frac=warmup_frac, cooldown_frac=cooldown_frac,
         steady=exact or _steady(observed, slos, confidence_frac),
     )  # fmt: skip
@@ -110,6 +117,7 @@ def _judgement(
         pools=tuple(_pool_use(name, runs) for name in runs[0].meters),
         link_wait_mean_s=sum(led.link_wait_s for led in ledgers) / transfers,
         transfer_mean_s=sum(led.transfer_s for led in ledgers) / transfers,
+        latency_s={s.name: sample(observed, s).quantile(s.percentile / 100) for s in DESCRIBED},
     )
 
 

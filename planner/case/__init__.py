@@ -1,0 +1,1 @@
+"""Cases: a scenario with everything it names read in, ready to be planned or simulated."""

@@ -1,0 +1,192 @@
+"""The workload of a scenario: traces to simulate, demand to plan for."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from planner.errors import BadInput
+from planner.scenario import Scenario
+from workloads.arrivals import resample_blocks, scale_rate
+from workloads.builtin import builtin_names, load_builtin
+from workloads.demand import Demand, demand
+from workloads.lengths import Independent, lognormal
+from workloads.readers import read_trace
+from workloads.synthesis import WorkloadModel, fit_workload, synthesize
+from workloads.traces import Trace, classify
+
+DEMAND_REQUESTS = 4000
+"""Requests drawn to describe the demand of a synthetic workload (about 1 % standard error of the mean lengths)."""
+
+DEMAND_SEED = 0
+"""Apart from every validation seed, so that a plan is not fitted to the traces that judge it."""
+
+BLOCK_S = 60.0
+"""Length of the blocks a resampled replay is made of: bursts within a minute stay whole."""
+
+SYNTHETIC_SEEDS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Asked:
+    """What a scenario asks of a cluster.
+
+    Attributes:
+        words: the workload in words, for people.
+        rate_req_per_s: mean rate at scale 1.
+        demand: per class, at scale 1.
+        exact: the validation replays the one given trace, so its percentiles have no sampling error.
+        seeds: the validation seeds.
+        draw: (seed, factor on the rate) -> trace.
+        skipped_rows: rows of a trace file that were left out on request.
+        source: where the workload comes from.
+        doubts: what a reader should know about the workload, full sentences.
+    """
+
+    words: str
+    rate_req_per_s: float
+    demand: Demand
+    exact: bool
+    seeds: tuple[int, ...]
+    draw: Callable[[int, float], Trace]
+    skipped_rows: int
+    source: str
+    doubts: tuple[str, ...]
+
+    def traces(self, rate_scale: float, seeds: Sequence[int] | None = None) -> list[Trace]:
+        """One trace per validation seed, the rate times ``rate_scale``."""
+        return [self.draw(seed, rate_scale) for seed in (self.seeds if seeds is None else seeds)]
+
+
+def asked(scenario: Scenario) -> Asked:
+    """The workload of a scenario.
+
+    Raises:
+        BadInput: the trace is neither a built-in id nor a file.
+        WorkloadError: the trace file is broken; names the lines.
+    """
+    workload = scenario.workload
+    if workload.trace is None:
+        return _synthetic(scenario, _from_lengths(scenario), None)
+    if workload.trace in builtin_names():
+        return _synthetic(scenario, load_builtin(workload.trace), None)
+    path = Path(workload.trace)
+    if not path.exists():
+        names = ", ".join(builtin_names())
+        raise BadInput(f"workload.trace: no file '{workload.trace}', and no built-in workload of that name ({names})")
+    trace = read_trace(path, format=workload.format, skip_bad_rows=workload.skip_bad_rows)
+    if workload.arrivals.process in (None, "replay"):
+        return _replay(scenario, trace)
+    return _synthetic(scenario, fit_workload(trace), trace)
+
+
+def _from_lengths(scenario: Scenario) -> WorkloadModel:
+    """A workload described by length distributions alone."""
+    workload = scenario.workload
+    lengths = workload.lengths
+    if lengths is None or workload.rate_req_per_s is None:
+        raise BadInput("workload: needs a trace, or lengths and rate_req_per_s")
+    return WorkloadModel(
+        name=scenario.name,
+        source="lengths given in the scenario",
+        rate_req_per_s=workload.rate_req_per_s,
+        gap_cv=1.0,
+        lengths=Independent(
+            prompt=lognormal(median_tokens=lengths.prompt.median_tokens, p95_tokens=lengths.prompt.p95_tokens),
+            output=lognormal(median_tokens=lengths.output.median_tokens, p95_tokens=lengths.output.p95_tokens),
+        ),
+        profile=None,
+    )
+
+
+def _synthetic(scenario: Scenario, model: WorkloadModel, trace: Trace | None) -> Asked:
+    """Arrivals drawn from a process, lengths from a distribution."""
+    workload, validation = scenario.workload, scenario.validation
+    rate = (workload.rate_req_per_s or model.rate_req_per_s) * workload.rate_scale
+    process = workload.arrivals.process or "poisson"
+    if process == "replay":
+        raise BadInput(f"workload.arrivals.process: replay needs a trace file, not the built-in '{workload.trace}'")
+
+    def draw(seed: int, factor: float, duration_s: float | None = None) -> Trace:
+        window_s = duration_s or workload.duration_s
+        if validation.requests is not None and duration_s is None:
+            window_s = min(window_s, validation.requests / (rate * factor))
+        drawn = synthesize(
+            model, rate_req_per_s=rate * factor, duration_s=window_s, rng=np.random.default_rng(seed), process=process,
+            cv=workload.arrivals.cv, peak_to_mean_ratio=workload.arrivals.peak_to_mean_ratio or 1.0,
+            period_s=workload.arrivals.period_s or 86400.0,
+        )  # fmt: skip
+        return classify(drawn, scenario.classes())
+
+    first = validation.first_seed
+    return Asked(
+        words=f"{process} arrivals at {rate:g} req/s with the lengths of {model.name}",
+        rate_req_per_s=rate,
+        demand=_at_rate(draw(DEMAND_SEED, 1.0, DEMAND_REQUESTS / rate), rate),
+        exact=False,
+        seeds=tuple(range(first, first + (validation.seeds or SYNTHETIC_SEEDS))),
+        draw=draw,
+        skipped_rows=trace.skipped_rows if trace else 0,
+        source=model.source,
+        doubts=_burstiness(model, process),
+    )
+
+
+def _at_rate(trace: Trace, rate: float) -> Demand:
+    """The demand of a drawn trace, at the rate that was asked for rather than the one that was drawn."""
+    return demand(replace(trace, duration_s=len(trace) / rate))
+
+
+def _burstiness(model: WorkloadModel, process: str) -> tuple[str, ...]:
+    """A plan that passes Poisson arrivals may fail the bursts it was smoothed from."""
+    if process == "poisson" and model.gap_cv > 1.5:
+        return (
+            f"validated on Poisson arrivals (CV 1), while the gaps observed in {model.name} have a CV of "
+            f"{model.gap_cv:.3g}: set workload.arrivals.process to profile, or replay the trace, before buying",
+        )
+    return ()
+
+
+def _replay(scenario: Scenario, trace: Trace) -> Asked:
+    """A trace as it is (seed 1), and traces made of its blocks (further seeds)."""
+    workload, validation = scenario.workload, scenario.validation
+    base = classify(trace, scenario.classes())
+    if validation.requests is not None and validation.requests < len(base):
+        base = _head(base, validation.requests)
+    to_rate = workload.rate_req_per_s / base.rate_req_per_s if workload.rate_req_per_s else 1.0
+    base = scale_rate(base, to_rate * workload.rate_scale)
+    first = validation.first_seed
+    seeds = tuple(range(first, first + (validation.seeds or 1)))
+
+    def draw(seed: int, factor: float) -> Trace:
+        if seed == first:
+            return scale_rate(base, factor)
+        block_s = min(BLOCK_S, base.duration_s)
+        return scale_rate(resample_blocks(base, np.random.default_rng(seed), block_s), factor)
+
+    scaled = f" at {to_rate * workload.rate_scale:g} times its rate" if to_rate * workload.rate_scale != 1 else ""
+    more = f" and {len(seeds) - 1} resamplings of its minutes" if len(seeds) > 1 else ""
+    return Asked(
+        words=f"replay of {Path(trace.name).name} ({len(base)} requests){scaled}{more}",
+        rate_req_per_s=base.rate_req_per_s,
+        demand=demand(base),
+        exact=len(seeds) == 1,
+        seeds=seeds,
+        draw=draw,
+        skipped_rows=trace.skipped_rows,
+        source=f"trace file {Path(trace.name).name}",
+        doubts=(),
+    )
+
+
+def _head(trace: Trace, requests: int) -> Trace:
+    """The first ``requests`` of a trace."""
+    return replace(
+        trace,
+        arrival_s=trace.arrival_s[:requests],
+        prompt_tokens=trace.prompt_tokens[:requests],
+        output_tokens=trace.output_tokens[:requests],
+        class_index=trace.class_index[:requests],
+        duration_s=float(trace.arrival_s[requests]) or trace.duration_s,
+    )

@@ -1,0 +1,208 @@
+"""A scenario with everything it names read in: what can be bought, what it can carry, what is asked of it."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hw_catalog.load import Catalog, load_catalog, nearest
+from hw_catalog.machines import Machine
+from hw_catalog.profile_files import load_profiles
+from hw_catalog.profiles import KernelProfile
+from hw_catalog.provenance import Kind, Provenance
+from planner.case.arrivals import Asked, asked
+from planner.envelope import Option, option
+from planner.errors import BadInput
+from planner.perf.instance import InstancePhysics, instance_physics
+from planner.plan import CandidatePlan, Excuse, InstanceSpec, Layout
+from planner.policies.base import Policy
+from planner.policies.presets import policy
+from planner.scenario import Scenario
+from workloads.models import ModelSpec, load_model
+from workloads.slo import Slo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Case:
+    """Everything a planner needs, under one policy.
+
+    Attributes:
+        scenario: the question.
+        model: what is served.
+        policy: how.
+        slos: the objectives.
+        asked: the workload.
+        options: what the optimiser may buy, ordered by name.
+        excuses: what it may not, and why.
+        physics: spec name -> physics of that instance, offered or not.
+        profiles: spec name -> the measured surfaces behind it.
+        available: machine type -> how many can be had; unnamed types are unlimited.
+    """
+
+    scenario: Scenario
+    model: ModelSpec
+    policy: Policy
+    slos: tuple[Slo, ...]
+    asked: Asked
+    options: tuple[Option, ...]
+    excuses: tuple[Excuse, ...]
+    physics: Mapping[str, InstancePhysics]
+    profiles: Mapping[str, KernelProfile]
+    available: Mapping[str, int]
+
+
+def open_case(scenario: Scenario, policy_name: str) -> Case:
+    """Read everything ``scenario`` names and build its options under a policy.
+
+    Raises:
+        BadInput: a name that is nowhere to be found; all of them at once.
+        CatalogError: catalog files are broken.
+        WorkloadError: the trace or the model is broken.
+    """
+    directory = Path(scenario.catalog.directory) if scenario.catalog.directory else None
+    catalog = load_catalog(directory)
+    machines = _machines(scenario, catalog)
+    model = load_model(scenario.model.name)
+    profiles = load_profiles(directory, model=model.name, profile_set=scenario.model.profile_set)
+    wanted = asked(scenario)
+    knobs = scenario.policy
+    rules = policy(
+        policy_name, max_batch_tokens=knobs.max_batch_tokens, max_batch_size=knobs.max_batch_size,
+        block_tokens=knobs.block_tokens, kv_transfer=knobs.kv_transfer,
+        layerwise_from_tokens=knobs.layerwise_from_tokens,
+    )  # fmt: skip
+    options: list[Option] = []
+    excuses: list[Excuse] = []
+    physics: dict[str, InstancePhysics] = {}
+    behind: dict[str, KernelProfile] = {}
+    for machine in machines:
+        layouts, missing = _layouts(scenario, machine, profiles)
+        excuses += missing
+        for layout, profile in layouts:
+            body = instance_physics(
+                model, machine, layout, profile, memory_frac=knobs.kv_memory_frac,
+                max_batch_tokens=knobs.max_batch_tokens, block_tokens=knobs.block_tokens,
+            )  # fmt: skip
+            for role in rules.topology.roles():
+                spec = InstanceSpec(role=role, machine=machine.name, layout=layout)
+                physics[spec.name], behind[spec.name] = body, profile
+                price = machine.price(scenario.catalog.channel)
+                if price is None:
+                    excuses.append(_unsold(spec, machine, scenario.catalog.channel))
+                    continue
+                offered, refused = option(
+                    spec, machine, price.usd_per_h, body, rules, wanted.demand, scenario.slos()
+                )  # fmt: skip
+                excuses += refused
+                if offered:
+                    options.append(offered)
+    return Case(
+        scenario=scenario, model=model, policy=rules, slos=scenario.slos(), asked=wanted,
+        options=tuple(sorted(options, key=lambda o: o.spec.name)), excuses=tuple(excuses), physics=physics,
+        profiles=behind, available=_available(scenario, machines),
+    )  # fmt: skip
+
+
+def _machines(scenario: Scenario, catalog: Catalog) -> tuple[Machine, ...]:
+    """The machine types of the scenario, in its order.
+
+    Raises:
+        BadInput: naming every one the catalog does not have.
+    """
+    unknown = [name for name in scenario.catalog.machines if name not in catalog.machines]
+    if unknown:
+        raise BadInput(
+            *(f"catalog.machines: no machine '{name}'; {nearest(name, catalog.machines)}" for name in unknown)
+        )
+    return tuple(catalog.machines[name] for name in dict.fromkeys(scenario.catalog.machines))
+
+
+def _available(scenario: Scenario, machines: Iterable[Machine]) -> dict[str, int]:
+    """How many of each limited machine type can be had: the scenario's word before the catalog's."""
+    limits = {m.name: m.available for m in machines if m.available is not None}
+    return {**limits, **scenario.catalog.available}
+
+
+def _layouts(
+    scenario: Scenario, machine: Machine, profiles: Iterable[KernelProfile]
+) -> tuple[list[tuple[Layout, KernelProfile]], list[Excuse]]:
+    """Layouts of a machine that have a measured profile, and excuses for those that have none."""
+    mine = [p for p in profiles if p.gpu == machine.gpu.profile_gpu and p.kv_dtype == scenario.model.kv_dtype]
+    dtypes = {p.dtype for p in mine}
+    native = "bf16" if "bf16" in dtypes else min(dtypes, default="bf16")
+    dtype = scenario.model.dtype or native
+    found: list[tuple[Layout, KernelProfile]] = []
+    excuses: list[Excuse] = []
+    for tp in sorted(set(scenario.catalog.tp)):
+        name = f"*/{machine.name}/tp{tp}"
+        if machine.gpus % tp:
+            excuses.append(
+                Excuse(
+                    option=name,
+                    reason=f"{tp} GPUs do not divide a machine of {machine.gpus}",
+                    bottleneck="catalog",
+                )
+            )
+            continue
+        fitting = [p for p in mine if p.tp == tp and p.dtype == dtype]
+        if not fitting:
+            have = ", ".join(sorted({f"{p.dtype} tp{p.tp}" for p in mine})) or "none"
+            reason = (
+                f"no {dtype} kernel profile of {scenario.model.name} on {machine.gpu.profile_gpu} at tp{tp} "
+                f"with a {scenario.model.kv_dtype} KV cache in {scenario.model.profile_set}; there are: {have}"
+            )
+            excuses.append(Excuse(option=name, reason=reason, bottleneck="profile"))
+        found += [(Layout(tp=tp, ep=p.ep), p) for p in fitting]
+    return found, excuses
+
+
+def _unsold(spec: InstanceSpec, machine: Machine, channel: str) -> Excuse:
+    """No price, no option."""
+    sold = ", ".join(p.channel for p in machine.prices) or "none"
+    reason = f"{machine.name} has no {channel} price; channels with a price: {sold}"
+    return Excuse(option=spec.name, reason=reason, bottleneck="price")
+
+
+def doubts(case: Case, candidate: CandidatePlan) -> tuple[str, ...]:
+    """What a buyer should know before trusting a plan, full sentences."""
+    found = list(case.asked.doubts)
+    if case.asked.skipped_rows:
+        found.append(f"{case.asked.skipped_rows} rows of the trace were left out")
+    longest = max(int((c.prompt_tokens + c.output_tokens).max()) for c in case.asked.demand.classes)
+    for pool in candidate.pools:
+        profile = case.profiles[pool.spec.name]
+        measured = case.physics[pool.spec.name].step.max_context_tokens
+        if longest > measured:
+            found.append(
+                f"{pool.spec.name}: requests of up to {longest} tokens exceed the {measured} tokens the source "
+                "measured; decode attention beyond that is extrapolated"
+            )
+        if profile.measured_frac < 0.5:
+            found.append(f"{pool.spec.name}: only {profile.measured_frac:.0%} of its step time comes from measurements")
+    return tuple(dict.fromkeys(found))
+
+
+def provenance(case: Case, candidate: CandidatePlan) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Where the numbers behind a plan come from.
+
+    Every number of the plan's machines, GPUs, links and prices counts as one, and so does each surface of their kernel
+    profiles.
+
+    Returns:
+        kind -> share of them, and one line per distinct source.
+    """
+    numbers: list[Provenance] = []
+    machines = {o.spec.machine: o.machine for o in case.options}
+    for name in dict.fromkeys(p.spec.machine for p in candidate.pools):
+        machine = machines[name]
+        price = machine.price(case.scenario.catalog.channel)
+        numbers += [*machine.provenance.values(), *machine.gpu.provenance.values()]
+        numbers += [machine.inter_link.provenance] * 3
+        numbers += [price.provenance] if price else []
+    surfaces = 4
+    for profile in {id(p): p for p in (case.profiles[pool.spec.name] for pool in candidate.pools)}.values():
+        numbers += [profile.provenance] * surfaces
+    counts = Counter(str(p.kind) for p in numbers)
+    share = {kind.value: counts[kind.value] / len(numbers) for kind in Kind if counts[kind.value]}
+    lines = sorted({f"{p.kind}: {p.source} ({p.date})" + (f"; {p.note}" if p.note else "") for p in numbers})
+    return share, (*lines, f"workload: {case.asked.source}", f"model sizes: {case.model.source or case.model.name}")

@@ -1,0 +1,179 @@
+"""The story of a plan, told once: propose, judge, tighten, shrink, certify."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from hashlib import sha256
+
+from planner.argument import Argument, no_plan
+from planner.case.case import Case, doubts, open_case, provenance
+from planner.plan import (
+    CandidatePlan,
+    Certificate,
+    Excuse,
+    Judgement,
+    Neighbour,
+    NoPlan,
+    Objective,
+    ValidatedPlan,
+)
+from planner.policies.presets import NAMES
+from planner.scenario import Scenario
+
+Progress = Callable[[str, float], None]
+
+
+def plan(scenario: Scenario, *, progress: Progress) -> ValidatedPlan | NoPlan:
+    """The cheapest plan that serves the scenario's workload within every objective and budget, in the simulator too.
+
+    Args:
+        scenario: the question.
+        progress: told what is happening and a share 0..1 of the work, which is an estimate.
+
+    Raises:
+        BadInput, CatalogError, WorkloadError: something the scenario names is missing or broken.
+    """
+    names = NAMES if scenario.policy.name == "auto" else (scenario.policy.name,)
+    answers: dict[str, ValidatedPlan | NoPlan] = {}
+    for position, name in enumerate(names):
+        begin, share = position / len(names), 1 / len(names)
+        answers[name] = _plan_one(
+            open_case(scenario, name),
+            lambda words, done, b=begin, s=share, n=name: progress(f"{n}: {words}", b + s * done),
+        )
+    return _best(answers, scenario.objective)
+
+
+def _plan_one(case: Case, progress: Progress) -> ValidatedPlan | NoPlan:
+    """The story under one policy."""
+    argument = Argument(case, progress)
+    first = argument.propose_and_tighten()
+    if isinstance(first, NoPlan):
+        return first
+    if case.scenario.objective is Objective.THROUGHPUT:
+        candidate, judgement, neighbours = argument.stretch(*first)
+    else:
+        candidate, judgement = argument.shrink(*first)
+        neighbours = argument.neighbours(candidate)
+    return _certified(case, argument, candidate, judgement, neighbours)
+
+
+def _certified(
+    case: Case, argument: Argument, candidate: CandidatePlan, judgement: Judgement, neighbours: tuple[Neighbour, ...]
+) -> ValidatedPlan:
+    """The plan with everything that speaks for it and against it."""
+    value = objective_value(case.scenario.objective, candidate, case.asked.rate_req_per_s)
+    bound = argument.first_bound
+    if bound is not None and case.scenario.objective is Objective.THROUGHPUT:
+        bound *= case.asked.rate_req_per_s
+    shares, sources = provenance(case, candidate)
+    return ValidatedPlan(
+        candidate=candidate,
+        objective=case.scenario.objective.value,
+        objective_value=value,
+        judgement=judgement,
+        certificate=Certificate(
+            first_bound=bound,
+            gap_frac=None if bound is None else abs(value - bound) / max(1e-9, abs(value)),
+            solver_gap_frac=candidate.termination.gap_frac,
+            neighbours=neighbours,
+        ),
+        rounds=tuple(argument.rounds),
+        excuses=case.excuses,
+        provenance=shares,
+        sources=sources,
+        warnings=doubts(case, candidate),
+    )
+
+
+def objective_value(objective: Objective, candidate: CandidatePlan, rate_req_per_s: float) -> float:
+    """What the objective is about: USD/h, W, machines, or req/s."""
+    if objective is Objective.THROUGHPUT:
+        return rate_req_per_s * candidate.rate_scale
+    totals = candidate.totals
+    return {
+        Objective.COST: totals.cost_usd_per_h,
+        Objective.POWER: totals.power_w,
+        Objective.MACHINES: float(totals.machines),
+    }[objective]
+
+
+def _best(answers: Mapping[str, ValidatedPlan | NoPlan], objective: Objective) -> ValidatedPlan | NoPlan:
+    """The best validated plan, with a word on every policy it was compared with; else the last refusal."""
+    plans = {name: answer for name, answer in answers.items() if isinstance(answer, ValidatedPlan)}
+    if not plans:
+        refusals = [answer for answer in answers.values() if isinstance(answer, NoPlan)]
+        words = tuple(f"{n}: {line}" for n, a in answers.items() if isinstance(a, NoPlan) for line in a.explanation)
+        return refusals[0] if len(answers) == 1 else replace(refusals[0], explanation=words)
+    sign = -1 if objective is Objective.THROUGHPUT else 1
+    best = min(plans, key=lambda name: sign * plans[name].objective_value)
+    words = tuple(_compared(plans[best], name, answer) for name, answer in answers.items() if name != best)
+    return replace(plans[best], alternatives=words)
+
+
+def _compared(best: ValidatedPlan, name: str, other: ValidatedPlan | NoPlan) -> str:
+    """One sentence on a policy that was not chosen."""
+    if isinstance(other, NoPlan):
+        return f"{name}: {other.reason}; {other.explanation[0]}"
+    margin = other.objective_value / best.objective_value - 1
+    return f"{name}: {other.objective} {other.objective_value:g}, {margin:+.1%} against {best.objective_value:g}"
+
+
+def simulate(scenario: Scenario, candidate: CandidatePlan, *, progress: Progress) -> Judgement:
+    """What the simulator says of a candidate on the scenario's workload; nothing is planned or changed.
+
+    Raises:
+        BadInput: the scenario's catalog no longer offers a pool of the candidate.
+    """
+    argument = Argument(open_case(scenario, candidate.policy), progress)
+    return argument.judged(candidate, early=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckReport:
+    """What a scenario resolves to before anything is solved.
+
+    Attributes:
+        workload: in words.
+        rate_req_per_s: class -> mean rate.
+        options: spec names the optimiser may buy.
+        excuses: those it may not, and why.
+    """
+
+    workload: str
+    rate_req_per_s: Mapping[str, float]
+    options: tuple[str, ...]
+    excuses: tuple[Excuse, ...]
+
+
+def check(scenario: Scenario) -> CheckReport:
+    """Resolve everything a scenario names, without solving or simulating.
+
+    Raises:
+        BadInput, CatalogError, WorkloadError: something it names is missing or broken.
+    """
+    names = NAMES if scenario.policy.name == "auto" else (scenario.policy.name,)
+    cases = [open_case(scenario, name) for name in names]
+    return CheckReport(
+        workload=cases[0].asked.words,
+        rate_req_per_s={c.request_class.name: c.rate_req_per_s for c in cases[0].asked.demand.classes},
+        options=tuple(o.spec.name for case in cases for o in case.options),
+        excuses=tuple(dict.fromkeys(e for case in cases for e in case.excuses)),
+    )
+
+
+def digests(scenario: Scenario) -> dict[str, str]:
+    """SHA-256 of what a plan rests on: the scenario, the catalog rows and profiles it names, the first trace."""
+    case = open_case(scenario, NAMES[0] if scenario.policy.name == "auto" else scenario.policy.name)
+    trace = case.asked.traces(1.0, case.asked.seeds[:1])[0]
+    machines = sorted({o.spec.machine: repr(o.machine) for o in case.options}.items())
+    profiles = sorted(case.profiles.items())
+    surfaces = [f"{name}:{p.dtype}:{p.linear_prefill_s.tobytes().hex()}" for name, p in profiles]
+    columns = (trace.arrival_s, trace.prompt_tokens, trace.output_tokens)
+    return {
+        "scenario": sha256(scenario.model_dump_json().encode()).hexdigest(),
+        "catalog": sha256(repr((machines, surfaces)).encode()).hexdigest(),
+        "trace": sha256(b"".join(column.tobytes() for column in columns)).hexdigest(),
+    }
+
+
+__all__ = ["CheckReport", "check", "digests", "no_plan", "objective_value", "plan", "simulate"]
