@@ -25,7 +25,7 @@ def toy_profile(
     context_s: float = 1e-8,
     bend: bool = True,
 ) -> KernelProfile:
-    """Linear surfaces with one bend in the context and a dip in the batch, so that closed forms have corners to turn."""
+    """Linear surfaces with a bend in the context and a dip in the batch: corners for the closed forms to turn."""
     batch = np.array([1, 2, 8, 64, 256])
     context = np.array([1, 100, 333, 2000, 100_000])
     bent = np.where(context > 333, context, context * 0.5 + (50 if bend else 0)) if bend else context
