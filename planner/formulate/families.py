@@ -1,0 +1,219 @@
+"""The rows of the integer program, one function per family; the function's name is the family's name.
+
+Columns: rate[o,c] >= 0, req/s of class c routed to option o; instances[o] and machines[o], whole numbers; used[m], 0 or
+1; scale >= 0 (throughput only). Sums over c run over the classes that o serves. See docs/maths.md.
+"""
+
+from collections.abc import Callable
+
+from planner.envelope import Envelope, Option
+from planner.formulate.question import SCALE, Question, busy_s, instances, kv_share_s, link_share_s, rate, used
+from planner.formulate.question import machines as bought
+from planner.plan import Objective, Role
+from solvers.problem import INF, Row
+
+
+def demand(question: Question) -> tuple[Row, ...]:
+    """Every request of a class starts somewhere.
+
+    For each class c: sum over o in prefill or mixed of rate[o,c] = rate(c), for throughput rate(c)·scale.
+    """
+    rows = []
+    for name, asked in question.rates.items():
+        starts = _routed(question, name, Role.PREFILL, Role.MIXED)
+        scaled = question.objective is Objective.THROUGHPUT
+        terms = (*starts, (SCALE, -asked)) if scaled else starts
+        limit = 0.0 if scaled else asked
+        rows.append(Row(name=f"demand[{name}]", family="demand", terms=terms, lower=limit, upper=limit))
+    return tuple(rows)
+
+
+def phase_balance(question: Question) -> tuple[Row, ...]:
+    """What is prefilled on its own is decoded on its own.
+
+    For each class c: sum over o in decode of rate[o,c] = sum over o in prefill of rate[o,c].
+    """
+    rows = []
+    for name in question.rates:
+        prefilled = tuple((column, -1.0) for column, _ in _routed(question, name, Role.PREFILL))
+        if terms := (*_routed(question, name, Role.DECODE), *prefilled):
+            row = Row(name=f"phase_balance[{name}]", family="phase_balance", terms=terms, lower=0.0, upper=0.0)
+            rows.append(row)
+    return tuple(rows)
+
+
+def load(question: Question) -> tuple[Row, ...]:
+    """Instances are busy no larger a share of the time than their role's headroom allows.
+
+    For each option o: sum over c of rate[o,c]·(prefill_s(o,c) + decode_s(o,c)) <= headroom(role of o)·instances[o].
+    """
+    return _carried(
+        question,
+        "load",
+        lambda _, envelope: busy_s(envelope),
+        lambda option: (instances(option), question.headroom.of(option.spec.role)),
+    )
+
+
+def kv_held(question: Question) -> tuple[Row, ...]:
+    """The KV tokens held on average fit the planned share of the instances' KV memory.
+
+    For each option o: sum over c of rate[o,c]·kv_tokens_s(o,c)/kv_tokens(o) <= kv_frac·instances[o].
+    """
+    return _carried(question, "kv_held", kv_share_s, lambda option: (instances(option), question.headroom.kv_frac))
+
+
+def link(question: Question) -> tuple[Row, ...]:
+    """KV caches leave prefill machines and enter decode machines within the planned share of their links.
+
+    For each option o that moves KV: sum over c of rate[o,c]·link_bytes(o,c)/bandwidth(o) <= link_frac·machines[o].
+    """
+    return _carried(question, "link", link_share_s, lambda option: (bought(option), question.headroom.link_frac))
+
+
+def whole_machines(question: Question) -> tuple[Row, ...]:
+    """Instances stand on machines that are bought whole.
+
+    For each option o: instances[o] <= instances_per_machine(o)·machines[o].
+    """
+    return tuple(
+        Row(
+            name=f"whole_machines[{option.spec.name}]",
+            family="whole_machines",
+            terms=((instances(option), 1.0), (bought(option), -float(option.instances_per_machine))),
+            upper=0.0,
+        )
+        for option in question.options
+    )
+
+
+def availability(question: Question) -> tuple[Row, ...]:
+    """No more machines of a type than can be had.
+
+    For each limited machine type m: sum over o on m of machines[o] <= available(m).
+    """
+    rows = []
+    for machine_type in question.machine_types:
+        if machine_type in question.available:
+            terms = tuple((bought(o), 1.0) for o in question.options if o.machine.name == machine_type)
+            limit = float(question.available[machine_type])
+            rows.append(Row(name=f"availability[{machine_type}]", family="availability", terms=terms, upper=limit))
+    return tuple(rows)
+
+
+def cost(question: Question) -> tuple[Row, ...]:
+    """The whole plan costs no more than its budget.
+
+    Once: sum over o of price_usd_per_h(o)·machines[o] <= cost_usd_per_h.
+    """
+    return _budget(question, "cost", question.budgets.cost_usd_per_h, lambda o: o.price_usd_per_h)
+
+
+def power(question: Question) -> tuple[Row, ...]:
+    """The rated power of the whole plan is no more than its budget.
+
+    Once: sum over o of rated_w(o)·machines[o] <= power_w.
+    """
+    return _budget(question, "power", question.budgets.power_w, lambda o: o.machine.rated_w)
+
+
+def space(question: Question) -> tuple[Row, ...]:
+    """The whole plan fits into its racks.
+
+    Once: sum over o of rack_units(o)·machines[o] <= rack_units.
+    """
+    return _budget(question, "space", question.budgets.rack_units, lambda o: o.machine.rack_units)
+
+
+def machines(question: Question) -> tuple[Row, ...]:
+    """The whole plan has no more machines than its budget.
+
+    Once: sum over o of machines[o] <= machines.
+    """
+    return _budget(question, "machines", question.budgets.machines, lambda _: 1.0)
+
+
+def machine_types(question: Question) -> tuple[Row, ...]:
+    """The plan mixes no more machine types than its budget.
+
+    Once: sum over m of used[m] <= machine_types.
+    """
+    if question.budgets.machine_types is None:
+        return ()
+    terms = tuple((used(machine_type), 1.0) for machine_type in question.machine_types)
+    limit = float(question.budgets.machine_types)
+    return (Row(name="machine_types", family="machine_types", terms=terms, upper=limit),)
+
+
+def type_used(question: Question) -> tuple[Row, ...]:
+    """A machine type that is bought counts as used; written only where the machine types are budgeted.
+
+    For each option o: machines[o] <= most(o)·used[type of o], most(o) the machines that o would need to serve alone
+    all that it can serve (for throughput: the most that the budgets allow).
+    """
+    if question.budgets.machine_types is None:
+        return ()
+    return tuple(
+        Row(
+            name=f"type_used[{option.spec.name}]",
+            family="type_used",
+            terms=((bought(option), 1.0), (used(option.machine.name), -question.most[option.spec.name])),
+            upper=0.0,
+        )
+        for option in question.options
+    )
+
+
+FAMILIES: tuple[Callable[[Question], tuple[Row, ...]], ...] = (
+    demand,
+    phase_balance,
+    load,
+    kv_held,
+    link,
+    whole_machines,
+    availability,
+    cost,
+    power,
+    space,
+    machines,
+    machine_types,
+    type_used,
+)
+"""Every family, in the order of its rows."""
+
+BUDGET_FAMILIES = tuple(family.__name__ for family in (cost, power, space, machines, availability, machine_types))
+"""The families that a user can raise; the others are physics and arithmetic."""
+
+
+def _routed(question: Question, class_name: str, *roles: Role) -> tuple[tuple[str, float], ...]:
+    """A term of 1 for every option in ``roles`` that serves the class."""
+    return tuple(
+        (rate(option, class_name), 1.0)
+        for option in question.options
+        if option.spec.role in roles and class_name in option.envelopes
+    )
+
+
+def _carried(
+    question: Question,
+    family: str,
+    per_request: Callable[[Option, Envelope], float],
+    capacity: Callable[[Option], tuple[str, float]],
+) -> tuple[Row, ...]:
+    """For each option o: sum over c of rate[o,c]·per_request(o,c) - capacity(o) <= 0, where requests take any."""
+    rows = []
+    for option in question.options:
+        taken = [(rate(option, name), per_request(option, option.envelopes[name])) for name in question.served(option)]
+        if work := tuple(term for term in taken if term[1]):
+            column, each = capacity(option)
+            name = f"{family}[{option.spec.name}]"
+            rows.append(Row(name=name, family=family, terms=(*work, (column, -each)), upper=0.0))
+    return tuple(rows)
+
+
+def _budget(question: Question, family: str, limit: float | None, each: Callable[[Option], float]) -> tuple[Row, ...]:
+    """Sum over o of each(o)·machines[o] <= limit, or nothing without a limit or without anything that counts."""
+    terms = tuple((bought(option), each(option)) for option in question.options if each(option))
+    if limit is None or limit == INF or not terms:
+        return ()
+    return (Row(name=family, family=family, terms=terms, upper=float(limit)),)

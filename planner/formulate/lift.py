@@ -1,0 +1,72 @@
+"""The way back: from the counts of an allocation to a plan."""
+
+from collections.abc import Mapping, Sequence
+
+from planner.envelope import Option
+from planner.formulate.question import SCALE, WIDE, busy_s, kv_share_s, machines, machines_needed, rate
+from planner.plan import CandidatePlan, Headroom, Pool, Totals
+from solvers.allocation import Solution
+
+_NO_RATE_REQ_PER_S = 1e-9
+"""A rate as small as this, one request in thirty years, is the solver's tolerance, not work."""
+
+
+def lift(solution: Solution, options: Sequence[Option], *, policy: str, headroom: Headroom) -> CandidatePlan:
+    """The plan that an allocation of ``problem`` describes.
+
+    Machines that the allocation has beyond what its rates need are not bought: an objective like throughput, or a
+    price of 0, leaves the optimiser indifferent to them.
+
+    Args:
+        solution: of the program that ``problem`` wrote from the same options and headroom.
+        options: what could be bought.
+        policy: name of the policy the options were made for.
+        headroom: that the program was written with.
+
+    Returns:
+        The candidate; every machine of a pool is filled with instances, whether the program counted them or not.
+
+    Raises:
+        ValueError: the solution has no allocation.
+    """
+    if solution.allocation is None:
+        raise ValueError(f"a solve that ended as {solution.termination.reason} has no plan to lift")
+    values = solution.allocation.values
+    chosen = [
+        (option, pool)
+        for option in sorted(options, key=lambda option: option.spec.name)
+        if (pool := _pool(option, values, headroom))
+    ]
+    return CandidatePlan(
+        policy=policy,
+        pools=tuple(pool for _, pool in chosen),
+        totals=Totals(
+            cost_usd_per_h=sum(option.price_usd_per_h * pool.machines for option, pool in chosen),
+            power_w=sum(option.machine.rated_w * pool.machines for option, pool in chosen),
+            rack_units=sum(option.machine.rack_units * pool.machines for option, pool in chosen),
+            machines=sum(pool.machines for _, pool in chosen),
+            gpus=sum(option.machine.gpus * pool.machines for option, pool in chosen),
+        ),
+        headroom=headroom,
+        rate_scale=values.get(SCALE, 1.0),
+        termination=solution.termination,
+    )
+
+
+def _pool(option: Option, values: Mapping[str, float], headroom: Headroom) -> Pool | None:
+    """The instances bought of one option, or None where nothing is routed to it."""
+    routed = {name: values[rate(option, name)] for name in option.envelopes if rate(option, name) in values}
+    routed = {name: value for name, value in routed.items() if value > _NO_RATE_REQ_PER_S}
+    if not routed or not values[machines(option)]:
+        return None
+    needed = machines_needed(option, routed, headroom, margin_frac=-WIDE)
+    bought = min(int(values[machines(option)]), needed)
+    count = bought * option.instances_per_machine
+    return Pool(
+        spec=option.spec,
+        instances=count,
+        machines=bought,
+        rate_req_per_s=routed,
+        load_frac=sum(value * busy_s(option.envelopes[name]) for name, value in routed.items()) / count,
+        kv_load_frac=sum(value * kv_share_s(option, option.envelopes[name]) for name, value in routed.items()) / count,
+    )

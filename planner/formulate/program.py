@@ -1,0 +1,130 @@
+"""The integer program: which columns there are, what is made small, and which rows hold."""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+from planner.envelope import Option
+from planner.formulate.families import FAMILIES
+from planner.formulate.question import SCALE, WIDE, Question, instances, machines, machines_needed, rate, used
+from planner.plan import Budgets, Headroom, Objective, Role
+from solvers.problem import INF, Column, Problem, Sense
+
+LEAST_SCALE = 1e-3
+"""A plan that serves less than this share of the demand is no plan."""
+
+
+def unservable(options: Sequence[Option], classes: Iterable[str]) -> tuple[str, ...]:
+    """The classes that no choice of options serves: neither a mixed one, nor a prefill with a decode one."""
+
+    def has(role: Role, name: str) -> bool:
+        return any(option.spec.role is role and name in option.envelopes for option in options)
+
+    return tuple(
+        name for name in classes if not (has(Role.MIXED, name) or (has(Role.PREFILL, name) and has(Role.DECODE, name)))
+    )
+
+
+def problem(
+    options: Sequence[Option],
+    demand_req_per_s: Mapping[str, float],
+    *,
+    budgets: Budgets,
+    headroom: Headroom,
+    objective: Objective,
+    available: Mapping[str, int],
+) -> Problem:
+    """The question as an integer program.
+
+    Args:
+        options: what may be bought; their order does not matter.
+        demand_req_per_s: class name -> rate, > 0.
+        budgets: hard limits on the whole plan.
+        headroom: how much of each resource may be planned on.
+        objective: cost (USD/h), power (W) or machines, made small; or throughput (req/s), made large.
+        available: machine type -> how many can be had; an unnamed type is unlimited.
+
+    Returns:
+        The program. Its columns and rows have a fixed order; for throughput the column ``scale`` is the factor on
+        the demand that is served, at least ``LEAST_SCALE``.
+
+    Raises:
+        ValueError: a rate is not positive, no option serves a class, an option's name occurs twice, or nothing bounds
+            the throughput.
+    """
+    rates = dict(demand_req_per_s)
+    _check(options, rates)
+    asked = tuple(sorted((o for o in options if o.envelopes.keys() & rates.keys()), key=lambda o: o.spec.name))
+    if objective is Objective.THROUGHPUT:
+        most = {option.spec.name: _affordable(option, budgets, available) for option in asked}
+        if unbounded := [name for name, count in most.items() if count == INF]:
+            names = ", ".join(unbounded)
+            raise ValueError(f"throughput needs a budget or an availability that bounds the machines of {names}")
+    else:
+        most = {option.spec.name: float(_sufficient(option, rates, headroom)) for option in asked}
+    question = Question(
+        options=asked, rates=rates, budgets=budgets, headroom=headroom, objective=objective, available=dict(available),
+        most=most,
+    )  # fmt: skip
+    return Problem(
+        name=f"{'most' if objective is Objective.THROUGHPUT else 'least'} {objective}",
+        sense=Sense.MAX if objective is Objective.THROUGHPUT else Sense.MIN,
+        columns=tuple(_columns(question)),
+        rows=tuple(row for family in FAMILIES for row in family(question)),
+    )
+
+
+def _check(options: Sequence[Option], rates: Mapping[str, float]) -> None:
+    faults = [f"class {name!r} has rate {value}; expected > 0" for name, value in rates.items() if not 0 < value < INF]
+    names = Counter(option.spec.name for option in options)
+    faults += [f"option {name!r} is given {count} times; expected once" for name, count in names.items() if count > 1]
+    faults += [f"no option serves class {name!r}" for name in unservable(options, rates)]
+    if not rates:
+        faults.append("no class is asked; expected at least one")
+    if faults:
+        raise ValueError("\n".join(faults))
+
+
+def _sufficient(option: Option, rates: Mapping[str, float], headroom: Headroom) -> int:
+    """Machines with which the option alone carries its part of everything it serves: none needs more."""
+    served = {name: value for name, value in rates.items() if name in option.envelopes}
+    return machines_needed(option, served, headroom, margin_frac=WIDE)
+
+
+def _affordable(option: Option, budgets: Budgets, available: Mapping[str, int]) -> float:
+    """Machines that availability and each budget alone allow, but at least one; inf where none limits them.
+
+    At least one, so that a budget that is too small for it is infeasible by its own row, and can be raised.
+    """
+    limits = [
+        (budgets.cost_usd_per_h, option.price_usd_per_h),
+        (budgets.power_w, option.machine.rated_w),
+        (budgets.rack_units, option.machine.rack_units),
+        (budgets.machines, 1.0),
+        (available.get(option.machine.name), 1.0),
+    ]
+    counts = [limit / each * (1 + WIDE) for limit, each in limits if limit is not None and limit < INF and each > 0]
+    return float(max(1, math.floor(min(counts)))) if counts else INF
+
+
+def _columns(question: Question) -> Iterator[Column]:
+    """instances, machines and rate of each option, then used, then scale."""
+    each: dict[Objective, Callable[[Option], float]] = {
+        Objective.COST: lambda option: option.price_usd_per_h,
+        Objective.POWER: lambda option: option.machine.rated_w,
+        Objective.MACHINES: lambda _: 1.0,
+        Objective.THROUGHPUT: lambda _: 0.0,
+    }
+    weight = each[question.objective]
+    for option in question.options:
+        most = question.most[option.spec.name]
+        yield Column(name=instances(option), upper=most * option.instances_per_machine, integer=True)
+        yield Column(name=machines(option), upper=most, integer=True, objective=weight(option))
+        for name in question.served(option):
+            yield Column(name=rate(option, name))
+    if question.budgets.machine_types is not None:
+        for machine_type in question.machine_types:
+            yield Column(name=used(machine_type), upper=1.0, integer=True)
+    if question.objective is Objective.THROUGHPUT:
+        # In req/s, so that the solver's objective and bound are what the plan reports.
+        yield Column(name=SCALE, lower=LEAST_SCALE, objective=sum(question.rates.values()))

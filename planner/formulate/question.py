@@ -1,0 +1,100 @@
+"""What every row and column is made from: the question, its column names, and how many machines a load needs."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from planner.envelope import Envelope, Option
+from planner.plan import Budgets, Headroom, Objective
+
+SCALE = "scale"
+"""The column of the throughput objective: the factor on every class's rate."""
+
+WIDE = 1e-6
+"""Relative width of the solver's tolerance, in which a count neither needs nor saves a machine."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A question that rows and columns are written from.
+
+    Attributes:
+        options: what may be bought, ordered by name; each serves at least one class of ``rates``.
+        rates: class name -> req/s asked.
+        budgets: hard limits on the whole plan.
+        headroom: how much of each resource may be planned on.
+        objective: what is made small, or for throughput large.
+        available: machine type -> how many can be had; an unnamed type is unlimited.
+        most: option name -> whole number of machines of which no plan needs more.
+    """
+
+    options: tuple[Option, ...]
+    rates: Mapping[str, float]
+    budgets: Budgets
+    headroom: Headroom
+    objective: Objective
+    available: Mapping[str, int]
+    most: Mapping[str, float]
+
+    @property
+    def machine_types(self) -> tuple[str, ...]:
+        """The machine types among the options, sorted."""
+        return tuple(sorted({option.machine.name for option in self.options}))
+
+    def served(self, option: Option) -> tuple[str, ...]:
+        """The asked classes that ``option`` can serve, in the order of ``rates``."""
+        return tuple(name for name in self.rates if name in option.envelopes)
+
+
+def instances(option: Option) -> str:
+    """The column that counts the replicas of an option."""
+    return f"instances[{option.spec.name}]"
+
+
+def machines(option: Option) -> str:
+    """The column that counts the machines bought for an option."""
+    return f"machines[{option.spec.name}]"
+
+
+def rate(option: Option, class_name: str) -> str:
+    """The column of req/s of a class routed to an option."""
+    return f"rate[{option.spec.name},{class_name}]"
+
+
+def used(machine_type: str) -> str:
+    """The 0/1 column that says whether a machine type is bought at all."""
+    return f"used[{machine_type}]"
+
+
+def busy_s(envelope: Envelope) -> float:
+    """Busy seconds of an instance per request: prefill work + decode work."""
+    return envelope.prefill_s + envelope.decode_s
+
+
+def kv_share_s(option: Option, envelope: Envelope) -> float:
+    """Seconds for which one request would fill the whole KV memory of an instance."""
+    return envelope.kv_tokens_s / option.kv_tokens
+
+
+def link_share_s(option: Option, envelope: Envelope) -> float:
+    """Seconds for which one request fills the inter link of a machine."""
+    return envelope.link_bytes / option.machine.inter_link.bandwidth_bytes_per_s
+
+
+def machines_needed(option: Option, rates: Mapping[str, float], headroom: Headroom, *, margin_frac: float) -> int:
+    """Machines of an option that carry ``rates`` within the headroom.
+
+    Args:
+        option: what they are.
+        rates: class name -> req/s; each class is one that the option serves.
+        headroom: load limits.
+        margin_frac: relative margin on the load before it is rounded up to whole instances and machines.
+
+    Returns:
+        The least whole number of machines, at least 1, by the rows load, kv_held, link and whole_machines.
+    """
+    asked = [(value * (1 + margin_frac), option.envelopes[name]) for name, value in rates.items()]
+    load = sum(value * busy_s(envelope) for value, envelope in asked) / headroom.of(option.spec.role)
+    kv = sum(value * kv_share_s(option, envelope) for value, envelope in asked) / headroom.kv_frac
+    link = sum(value * link_share_s(option, envelope) for value, envelope in asked) / headroom.link_frac
+    return max(1, math.ceil(max(math.ceil(max(load, kv)) / option.instances_per_machine, link)))
