@@ -45,9 +45,8 @@ def measured_range(target: Target) -> MeasuredRange:
         engine_version=version,
         linear_max_tokens=tables.linear_max_tokens(target),
         prefill_max_tokens=prefill.get(1, 0),
-        decode_max_context={
-            batch: step + 1 for batch, step in decode.items()
-        },  # a step of n past tokens attends to n + 1
+        # A step over n past tokens attends to n + 1.
+        decode_max_context={batch: past_tokens + 1 for batch, past_tokens in decode.items()},
     )
 
 
@@ -122,6 +121,5 @@ def _reach(table: pandas.DataFrame, phase: str) -> dict[int, int]:
 
 def experts(hf_config: Mapping[str, object]) -> int:
     """Routed experts of a model; 0 for a dense one."""
-    return int(
-        hf_config.get("num_local_experts") or hf_config.get("n_routed_experts") or hf_config.get("num_experts") or 0
-    )
+    found = [hf_config.get(key) for key in ("num_local_experts", "n_routed_experts", "num_experts")]
+    return next((count for count in found if isinstance(count, int)), 0)
