@@ -1,13 +1,13 @@
 """The argument between optimiser and simulator."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from planner.case.case import Case
 from planner.errors import BadInput
 from planner.formulate import BUDGET_FAMILIES, lift, problem, unservable
-from planner.plan import CandidatePlan, Headroom, Judgement, Neighbour, NoPlan, Round, Verdict
-from planner.revise import smaller, tighten
+from planner.plan import CandidatePlan, Headroom, Judgement, NoPlan, Round, Verdict
+from planner.revise import tighten
 from planner.simulator.engine import PoolModel
 from planner.simulator.judge import judge
 from solvers.allocation import Reason, Solution
@@ -18,67 +18,71 @@ from solvers.solve import solve
 Progress = Callable[[str, float], None]
 Key = tuple[tuple[tuple[str, int], ...], float]
 
-RATE_STEP_FRAC = 0.02
-"""How closely the throughput objective is followed up: the neighbour of a plan serves this share more."""
+
+NO_HEADROOM = Headroom(prefill_frac=1.0, decode_frac=1.0, mixed_frac=1.0, kv_frac=1.0, link_frac=1.0)
+"""Every resource planned to the brim: below this bound nothing carries even the mean load."""
 
 
 class Argument:
     """One planning run: what was proposed, what was observed, what followed from it.
 
     Attributes:
+        case: what is argued about.
+        options: by name.
         rounds: every turn, first to last.
-        first_bound: the optimiser's proven bound at the loosest headroom.
+        bound: the optimiser's proven bound with no headroom at all.
     """
 
     def __init__(self, case: Case, progress: Progress) -> None:
         """Nothing said yet."""
-        self._case, self._progress = case, progress
+        self.case, self._progress = case, progress
         self.rounds: list[Round] = []
-        self.first_bound: float | None = None
+        self.bound: float | None = None
         self._seen: dict[tuple[Key, bool], Judgement] = {}
-        self._options = {o.spec.name: o for o in case.options}
+        self.options = {o.spec.name: o for o in case.options}
         self._done = 0.0
 
     # --- propose and tighten ---------------------------------------------------------------------------------------
 
     def propose_and_tighten(self) -> tuple[CandidatePlan, Judgement] | NoPlan:
         """Solve, simulate, lower the load limits, until every objective holds or the rounds are used up."""
-        headroom = self._case.scenario.headroom_limits()
-        missing = unservable(self._case.options, self._case.asked.demand, self._case.policy.topology.roles())
+        headroom = self.case.scenario.headroom_limits()
+        self._progress("solving", 0.02)
+        missing = unservable(self.case.options, [c.request_class.name for c in self.case.asked.demand.classes])
         if missing:
-            return no_plan(self, "infeasible", _nobody_serves(missing, self._case))
-        for _ in range(self._case.scenario.validation.max_rounds):
+            return no_plan(self, "infeasible", _nobody_serves(missing, self.case))
+        for _ in range(self.case.scenario.validation.max_rounds):
             program = self._problem(headroom)
             solution = self._solve(program)
             if solution.allocation is None:
                 return self._without_allocation(program, solution)
-            if self.first_bound is None:
-                self.first_bound = solution.termination.bound
+            if self.bound is None:
+                self.bound = self._solve(self._problem(NO_HEADROOM)).termination.bound
             candidate = lift(
-                solution, self._case.options, headroom=headroom, policy=self._case.policy.name
+                solution, self.case.options, headroom=headroom, policy=self.case.policy.name
             )  # fmt: skip
             judgement = self.judged(candidate)
-            self._note("plan", candidate, judgement)
+            self.note("plan", candidate, judgement)
             if judgement.valid:
                 return candidate, judgement
             if judgement.refused:
                 line = f"{judgement.refused} requests are longer than the KV memory of the instances they reached"
                 return no_plan(self, "not validated", (line,))
             headroom = tighten(headroom, candidate, judgement)
-        rounds = self._case.scenario.validation.max_rounds
+        rounds = self.case.scenario.validation.max_rounds
         return no_plan(self, "not validated", (f"no candidate met every objective in {rounds} rounds",))
 
     def _problem(self, headroom: Headroom) -> Problem:
         """The integer program at these load limits."""
-        rates = {c.request_class.name: c.rate_req_per_s for c in self._case.asked.demand.classes}
+        rates = {c.request_class.name: c.rate_req_per_s for c in self.case.asked.demand.classes}
         return problem(
-            self._case.options, rates, budgets=self._case.scenario.budget(), headroom=headroom,
-            objective=self._case.scenario.objective, available=self._case.available,
+            self.case.options, rates, budgets=self.case.scenario.budget(), headroom=headroom,
+            objective=self.case.scenario.objective, available=self.case.available,
         )  # fmt: skip
 
     def _solve(self, program: Problem) -> Solution:
         """Ask the scenario's backend."""
-        section = self._case.scenario.solver
+        section = self.case.scenario.solver
         return solve(program, backend=section.backend, time_limit_s=section.time_limit_s, gap_frac=section.gap_frac)
 
     def _without_allocation(self, program: Problem, solution: Solution) -> NoPlan:
@@ -99,79 +103,6 @@ class Argument:
             return no_plan(self, "not validated", (verdict, *lines), raises)
         return no_plan(self, "infeasible", ("no plan fits the budgets", *lines), raises)
 
-    # --- shrink and certify ----------------------------------------------------------------------------------------
-
-    def shrink(self, candidate: CandidatePlan, judgement: Judgement) -> tuple[CandidatePlan, Judgement]:
-        """Take machines away, dearest first, until every plan one machine smaller fails."""
-        changed = True
-        while changed:
-            changed = False
-            for name in self._by_price(candidate):
-                found = self._fewest(candidate, name)
-                if found:
-                    candidate, judgement = found
-                    self._note("shrink", candidate, judgement)
-                    changed = True
-        return candidate, judgement
-
-    def _by_price(self, candidate: CandidatePlan) -> list[str]:
-        """Pools of a candidate, the dearest machine first."""
-        price = {p.spec.name: self._options[p.spec.name].price_usd_per_h for p in candidate.pools}
-        return sorted(price, key=lambda name: (-price[name], name))
-
-    def _fewest(self, candidate: CandidatePlan, pool: str) -> tuple[CandidatePlan, Judgement] | None:
-        """The valid candidate with most machines taken from one pool: doubling steps, then bisection."""
-        best: tuple[CandidatePlan, Judgement] | None = None
-        good, fewer, bad = 0, 1, None
-        while bad is None or bad - good > 1:
-            less = smaller(candidate, pool, fewer, self._options) if self._has(candidate, pool, fewer) else None
-            judgement = self.judged(less) if less else None
-            if less and judgement and judgement.valid:
-                best, good = (less, judgement), fewer
-            else:
-                bad = fewer
-            fewer = good * 2 if bad is None else (good + bad) // 2
-            fewer = max(fewer, 1)
-        return best
-
-    @staticmethod
-    def _has(candidate: CandidatePlan, pool: str, machines: int) -> bool:
-        """Whether a pool has that many machines to give."""
-        return any(p.spec.name == pool and p.machines >= machines for p in candidate.pools)
-
-    def neighbours(self, candidate: CandidatePlan) -> tuple[Neighbour, ...]:
-        """Every plan one machine smaller, and what it misses."""
-        found = []
-        for pool in candidate.pools:
-            less = smaller(candidate, pool.spec.name, 1, self._options)
-            judgement = self.judged(less) if less else None
-            fails = failures(judgement) if judgement else ("no other pool can take over its work",)
-            found.append(
-                Neighbour(pool=pool.spec.name, machines=pool.machines - 1, judgement=judgement, fails=fails)
-            )  # fmt: skip
-        return tuple(found)
-
-    def stretch(
-        self, candidate: CandidatePlan, judgement: Judgement
-    ) -> tuple[CandidatePlan, Judgement, tuple[Neighbour, ...]]:
-        """Raise the rate of a throughput plan as far as its machines carry it, to within ``RATE_STEP_FRAC``."""
-        good, bad = candidate.rate_scale, candidate.rate_scale * (1 + RATE_STEP_FRAC)
-        while True:
-            more = replace(candidate, rate_scale=bad)
-            found = self.judged(more)
-            if not found.valid:
-                break
-            candidate, judgement, good = more, found, bad
-            self._note("stretch", candidate, judgement)
-            bad = good * (1 + RATE_STEP_FRAC)
-        name = f"the same machines at {1 + RATE_STEP_FRAC:g} times the rate"
-        machines = candidate.totals.machines
-        return (
-            candidate,
-            judgement,
-            (Neighbour(pool=name, machines=machines, judgement=found, fails=failures(found)),),
-        )
-
     # --- judge -----------------------------------------------------------------------------------------------------
 
     def judged(self, candidate: CandidatePlan, *, early: bool = True) -> Judgement:
@@ -185,18 +116,35 @@ class Argument:
         known = self._seen.get((key, early))
         if known:
             return known
-        asked, section = self._case.asked, self._case.scenario.validation
+        asked, section = self.case.asked, self.case.scenario.validation
         words = ", ".join(f"{p.machines} {p.spec.machine} {p.spec.role}" for p in candidate.pools)
         self._done += (1 - self._done) * 0.15
         self._progress(f"simulating {words}", self._done)
         judgement = judge(
-            self._pools(candidate), self._case.policy, lambda seed: asked.draw(seed, candidate.rate_scale),
-            self._case.slos, seeds=asked.seeds, workload=asked.words, exact=asked.exact,
+            self._pools(candidate), self.case.policy, lambda seed: asked.draw(seed, candidate.rate_scale),
+            self.case.slos, seeds=asked.seeds, workload=asked.words, exact=asked.exact,
             warmup_frac=section.warmup_frac, cooldown_frac=section.cooldown_frac,
             confidence_frac=section.confidence_frac, early=early,
         )  # fmt: skip
         self._seen[key, early] = judgement
         return judgement
+
+    def within_budgets(self, candidate: CandidatePlan) -> bool:
+        """Whether a candidate that no solve has seen keeps every budget and finds its machines on the market."""
+        budgets, need = self.case.scenario.budget(), candidate.totals
+        limits = (
+            (need.cost_usd_per_h, budgets.cost_usd_per_h),
+            (need.power_w, budgets.power_w),
+            (need.rack_units, budgets.rack_units),
+            (need.machines, budgets.machines),
+            (len({p.spec.machine for p in candidate.pools}), budgets.machine_types),
+        )
+        bought = Counter[str]()
+        for pool in candidate.pools:
+            bought[pool.spec.machine] += pool.machines
+        return all(limit is None or value <= limit for value, limit in limits) and all(
+            count <= self.case.available.get(name, count) for name, count in bought.items()
+        )
 
     def _pools(self, candidate: CandidatePlan) -> list[PoolModel]:
         """The candidate as the simulator sees it.
@@ -204,20 +152,20 @@ class Argument:
         Raises:
             BadInput: the catalog offers no physics for a pool.
         """
-        unknown = [p.spec.name for p in candidate.pools if p.spec.name not in self._case.physics]
+        unknown = [p.spec.name for p in candidate.pools if p.spec.name not in self.case.physics]
         if unknown:
             raise BadInput(*(f"{name}: the scenario's catalog offers no such instance" for name in unknown))
-        names = [c.name for c in self._case.scenario.classes()]
+        names = [c.name for c in self.case.scenario.classes()]
         return [
             PoolModel(
-                name=pool.spec.name, role=pool.spec.role, physics=self._case.physics[pool.spec.name],
+                name=pool.spec.name, role=pool.spec.role, physics=self.case.physics[pool.spec.name],
                 instances=pool.instances, speed=sum(pool.rate_req_per_s.values()) / pool.instances,
                 classes=frozenset(i for i, name in enumerate(names) if pool.rate_req_per_s.get(name, 0.0) > 0),
             )
             for pool in candidate.pools
         ]  # fmt: skip
 
-    def _note(self, step: str, candidate: CandidatePlan, judgement: Judgement) -> None:
+    def note(self, step: str, candidate: CandidatePlan, judgement: Judgement) -> None:
         """Write a turn down."""
         wrong = failures(judgement)
         self.rounds.append(
@@ -251,7 +199,7 @@ def no_plan(
     rounds = tuple(argument.rounds)
     return NoPlan(
         reason=reason, explanation=explanation, raises=dict(raises or {}), rounds=rounds,
-        excuses=argument.excuses, judgement=rounds[-1].judgement if rounds else None,
+        excuses=argument.case.excuses, judgement=rounds[-1].judgement if rounds else None,
     )  # fmt: skip
 
 

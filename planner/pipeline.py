@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
-from planner.argument import Argument, no_plan
+from planner.argument import Argument
 from planner.case.case import Case, doubts, open_case, provenance
+from planner.improve import improve, stretch
 from planner.plan import (
     CandidatePlan,
     Certificate,
@@ -17,6 +18,7 @@ from planner.plan import (
     ValidatedPlan,
 )
 from planner.policies.presets import NAMES
+from planner.revise import price
 from planner.scenario import Scenario
 
 Progress = Callable[[str, float], None]
@@ -35,12 +37,17 @@ def plan(scenario: Scenario, *, progress: Progress) -> ValidatedPlan | NoPlan:
     names = NAMES if scenario.policy.name == "auto" else (scenario.policy.name,)
     answers: dict[str, ValidatedPlan | NoPlan] = {}
     for position, name in enumerate(names):
-        begin, share = position / len(names), 1 / len(names)
-        answers[name] = _plan_one(
-            open_case(scenario, name),
-            lambda words, done, b=begin, s=share, n=name: progress(f"{n}: {words}", b + s * done),
-        )
+        answers[name] = _plan_one(open_case(scenario, name), _part_of(progress, name, position, len(names)))
     return _best(answers, scenario.objective)
+
+
+def _part_of(progress: Progress, name: str, position: int, parts: int) -> Progress:
+    """Progress of one policy as a part of the whole."""
+
+    def tell(words: str, done_frac: float) -> None:
+        progress(f"{name}: {words}", (position + done_frac) / parts)
+
+    return tell
 
 
 def _plan_one(case: Case, progress: Progress) -> ValidatedPlan | NoPlan:
@@ -50,19 +57,19 @@ def _plan_one(case: Case, progress: Progress) -> ValidatedPlan | NoPlan:
     if isinstance(first, NoPlan):
         return first
     if case.scenario.objective is Objective.THROUGHPUT:
-        candidate, judgement, neighbours = argument.stretch(*first)
+        held, neighbours = stretch(argument, first)
     else:
-        candidate, judgement = argument.shrink(*first)
-        neighbours = argument.neighbours(candidate)
-    return _certified(case, argument, candidate, judgement, neighbours)
+        held, neighbours = improve(argument, first)
+    return _certified(case, argument, *held, neighbours)
 
 
 def _certified(
     case: Case, argument: Argument, candidate: CandidatePlan, judgement: Judgement, neighbours: tuple[Neighbour, ...]
 ) -> ValidatedPlan:
     """The plan with everything that speaks for it and against it."""
-    value = objective_value(case.scenario.objective, candidate, case.asked.rate_req_per_s)
-    bound = argument.first_bound
+    objective, rate = case.scenario.objective, case.asked.rate_req_per_s
+    value = rate * candidate.rate_scale if objective is Objective.THROUGHPUT else price(objective, candidate.totals)
+    bound = argument.bound
     if bound is not None and case.scenario.objective is Objective.THROUGHPUT:
         bound *= case.asked.rate_req_per_s
     shares, sources = provenance(case, candidate)
@@ -72,7 +79,7 @@ def _certified(
         objective_value=value,
         judgement=judgement,
         certificate=Certificate(
-            first_bound=bound,
+            bound=bound,
             gap_frac=None if bound is None else abs(value - bound) / max(1e-9, abs(value)),
             solver_gap_frac=candidate.termination.gap_frac,
             neighbours=neighbours,
@@ -83,18 +90,6 @@ def _certified(
         sources=sources,
         warnings=doubts(case, candidate),
     )
-
-
-def objective_value(objective: Objective, candidate: CandidatePlan, rate_req_per_s: float) -> float:
-    """What the objective is about: USD/h, W, machines, or req/s."""
-    if objective is Objective.THROUGHPUT:
-        return rate_req_per_s * candidate.rate_scale
-    totals = candidate.totals
-    return {
-        Objective.COST: totals.cost_usd_per_h,
-        Objective.POWER: totals.power_w,
-        Objective.MACHINES: float(totals.machines),
-    }[objective]
 
 
 def _best(answers: Mapping[str, ValidatedPlan | NoPlan], objective: Objective) -> ValidatedPlan | NoPlan:
@@ -174,6 +169,3 @@ def digests(scenario: Scenario) -> dict[str, str]:
         "catalog": sha256(repr((machines, surfaces)).encode()).hexdigest(),
         "trace": sha256(b"".join(column.tobytes() for column in columns)).hexdigest(),
     }
-
-
-__all__ = ["CheckReport", "check", "digests", "no_plan", "objective_value", "plan", "simulate"]

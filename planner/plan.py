@@ -265,11 +265,11 @@ class Excuse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Neighbour:
-    """The plan with one machine fewer in one pool.
+    """A plan next to this one that would be better if it held: one machine fewer, or a pool on another option.
 
     Attributes:
-        pool: spec name of the smaller pool.
-        machines: how many the pool has left.
+        pool: spec name of the smaller pool, or ``one option instead of another``.
+        machines: how many machines that pool has then.
         judgement: what the simulator says; None where the pool cannot do without (its last machine).
         fails: why it is no plan: the objectives it misses or cannot decide, or what else breaks.
     """
@@ -295,14 +295,15 @@ class Certificate:
     """Why this plan and no smaller one.
 
     Attributes:
-        first_bound: the optimiser's proven bound on the objective at the first (loosest) headroom: no plan within the
-            envelope's model can beat it.
-        gap_frac: |objective of the validated plan - first_bound| / objective: what validation and proof left open.
+        bound: the optimiser's proven bound on the objective with no headroom at all: below it nothing carries even
+            the mean load.
+        gap_frac: |objective of the validated plan - bound| / objective. What is not proven; most of it is the headroom
+            that the percentiles and whole machines need.
         solver_gap_frac: gap of the last solve alone.
-        neighbours: every plan one machine smaller, and what it misses.
+        neighbours: every plan one machine smaller, and every pool on another option at less cost, with what it misses.
     """
 
-    first_bound: float | None
+    bound: float | None
     gap_frac: float | None
     solver_gap_frac: float | None
     neighbours: tuple[Neighbour, ...]

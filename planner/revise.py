@@ -1,11 +1,11 @@
 """Revisions: what the optimiser is told, and what is bought less, after the simulator has spoken. Pure functions."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from math import ceil
 
-from hw_catalog.machines import Machine
 from planner.envelope import Option
-from planner.plan import CandidatePlan, Evidence, Headroom, Judgement, Pool, Role, Totals, Verdict
+from planner.plan import CandidatePlan, Evidence, Headroom, Judgement, Objective, Pool, Role, Totals, Verdict
 
 SMALLEST_STEP = 0.97
 """Least cut of a load limit per round: an objective that is only undecided needs a nudge."""
@@ -66,9 +66,11 @@ def smaller(
     A pool that loses its last machine leaves its work to the other pools of its role.
 
     Returns:
-        None where nobody could take over the work of a pool that would be gone.
+        None where the pool has no such number of machines, or nobody could take over the work of one that is gone.
     """
-    pool = next(p for p in candidate.pools if p.spec.name == pool_name)
+    pool = next((p for p in candidate.pools if p.spec.name == pool_name), None)
+    if pool is None or pool.machines < fewer:
+        return None
     left = pool.machines - fewer
     others = tuple(p for p in candidate.pools if p.spec.name != pool_name)
     if left > 0:
@@ -79,10 +81,62 @@ def smaller(
         if not heirs or any(not any(c in options[h.spec.name].envelopes for h in heirs) for c in orphans):
             return None
         kept = tuple(_inherit(p, pool, heirs, options) for p in others)
-    machines = {name: option.machine for name, option in options.items()}
-    prices = {name: option.price_usd_per_h for name, option in options.items()}
-    pools = tuple(sorted(kept, key=lambda p: p.spec.name))
-    return replace(candidate, pools=pools, totals=totals(pools, machines, prices))
+    return _with_pools(candidate, kept, options)
+
+
+def cheaper_pools(
+    candidate: CandidatePlan, pool_name: str, objective: Objective, options: Mapping[str, Option]
+) -> Iterator[tuple[CandidatePlan, str, int]]:
+    """The candidate with one pool's work on another option, at a better objective.
+
+    Each option of the same role that can carry the work at all (a load of at most 1) is given the most machines that
+    still improve on the pool; best first.
+
+    Returns:
+        (candidate, name of the other option, its machines).
+    """
+    pool = next(p for p in candidate.pools if p.spec.name == pool_name)
+    others = tuple(p for p in candidate.pools if p.spec.name != pool_name)
+    taken = {p.spec.name for p in candidate.pools}
+    worth = price(objective, _totals((pool,), options))
+    found = []
+    for name, option in options.items():
+        able = all(c in option.envelopes for c, rate in pool.rate_req_per_s.items() if rate > 0)
+        if name in taken or option.spec.role is not pool.spec.role or not able:
+            continue
+        each = price(objective, _totals((replace(pool, spec=option.spec, machines=1),), options))
+        machines = ceil(worth / each * (1 - 1e-9)) - 1 if each > 0 else 0
+        if machines < 1:
+            continue
+        instances = machines * option.instances_per_machine
+        moved = _loaded(replace(pool, spec=option.spec, machines=machines, instances=instances), options)
+        if moved.load_frac <= 1 and moved.kv_load_frac <= 1:
+            found.append((machines * each, name, machines, moved))
+    for _, name, machines, moved in sorted(found, key=lambda f: f[:2]):
+        yield _with_pools(candidate, (*others, moved), options), name, machines
+
+
+def _with_pools(candidate: CandidatePlan, pools: tuple[Pool, ...], options: Mapping[str, Option]) -> CandidatePlan:
+    """The candidate with other pools, and what they add up to."""
+    ordered = tuple(sorted(pools, key=lambda p: p.spec.name))
+    return replace(candidate, pools=ordered, totals=_totals(ordered, options))
+
+
+def _loaded(pool: Pool, options: Mapping[str, Option]) -> Pool:
+    """A pool with the predicted loads of the rates routed to it."""
+    option = options[pool.spec.name]
+    work = [(rate, option.envelopes[c]) for c, rate in pool.rate_req_per_s.items() if rate > 0]
+    load = sum(rate * (e.prefill_s + e.decode_s) for rate, e in work)
+    held = sum(rate * e.kv_tokens_s for rate, e in work)
+    return replace(
+        pool, load_frac=load / pool.instances, kv_load_frac=held / (option.kv_tokens * pool.instances)
+    )  # fmt: skip
+
+
+def price(objective: Objective, totals: Totals) -> float:
+    """What an objective that is made small counts: USD/h, W or machines."""
+    values = {Objective.COST: totals.cost_usd_per_h, Objective.POWER: totals.power_w}
+    return values.get(objective, float(totals.machines))
 
 
 def resized(pool: Pool, machines: int, option: Option) -> Pool:
@@ -105,21 +159,16 @@ def _inherit(heir: Pool, gone: Pool, heirs: list[Pool], options: Mapping[str, Op
         able = [h for h in heirs if name in options[h.spec.name].envelopes]
         if name in envelopes and able:
             rates[name] = rates.get(name, 0.0) + rate * heir.instances / sum(h.instances for h in able)
-    load = sum(r * (envelopes[c].prefill_s + envelopes[c].decode_s) for c, r in rates.items() if r > 0)
-    held = sum(r * envelopes[c].kv_tokens_s for c, r in rates.items() if r > 0)
-    return replace(
-        heir, rate_req_per_s=rates, load_frac=load / heir.instances,
-        kv_load_frac=held / (options[heir.spec.name].kv_tokens * heir.instances),
-    )  # fmt: skip
+    return _loaded(replace(heir, rate_req_per_s=rates), options)
 
 
-def totals(pools: tuple[Pool, ...], machines: Mapping[str, Machine], prices: Mapping[str, float]) -> Totals:
+def _totals(pools: tuple[Pool, ...], options: Mapping[str, Option]) -> Totals:
     """What pools need of each budgeted quantity."""
-    bought = [(p.machines, machines[p.spec.name], prices[p.spec.name]) for p in pools]
+    bought = [(p.machines, options[p.spec.name]) for p in pools]
     return Totals(
-        cost_usd_per_h=sum(n * price for n, _, price in bought),
-        power_w=sum(n * machine.rated_w for n, machine, _ in bought),
-        rack_units=sum(n * machine.rack_units for n, machine, _ in bought),
-        machines=sum(n for n, _, _ in bought),
-        gpus=sum(n * machine.gpus for n, machine, _ in bought),
+        cost_usd_per_h=sum(n * option.price_usd_per_h for n, option in bought),
+        power_w=sum(n * option.machine.rated_w for n, option in bought),
+        rack_units=sum(n * option.machine.rack_units for n, option in bought),
+        machines=sum(n for n, _ in bought),
+        gpus=sum(n * option.machine.gpus for n, option in bought),
     )
