@@ -134,12 +134,10 @@ def read_plan(path: Path) -> PlanFile:
 def schemas() -> dict[str, Any]:
     """JSON Schemas of the two files people exchange: ``scenario`` and ``plan``."""
     plan = PlanFile.model_json_schema()
+    number = {"anyOf": [{"type": "number"}, {"type": "null"}], "description": "s; null: too many never finished"}
     for key in _BOUNDLESS:
-        plan["$defs"]["Evidence"]["properties"][key] = {
-            "anyOf": [{"type": "number"}, {"type": "null"}],
-            "description": "seconds; null is without bound: so many requests never finished",
-            "title": key,
-        }
+        plan["$defs"]["Evidence"]["properties"][key] = number
+    plan["$defs"]["Judgement"]["properties"]["latency_s"]["additionalProperties"] = number
     return {"plan": plan, "scenario": Scenario.model_json_schema()}
 
 
@@ -181,4 +179,7 @@ def _stable(value: float) -> float | None:
 
 
 def _boundless(found: dict[str, Any]) -> dict[str, Any]:
-    return {key: math.inf if value is None and key in _BOUNDLESS else value for key, value in found.items()}
+    unbound = {key: math.inf if value is None and key in _BOUNDLESS else value for key, value in found.items()}
+    if isinstance(latency_s := found.get("latency_s"), dict):
+        unbound["latency_s"] = {key: math.inf if value is None else value for key, value in latency_s.items()}
+    return unbound

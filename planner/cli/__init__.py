@@ -37,7 +37,7 @@ def build() -> typer.Typer:
     _add(app, plans.new, plans.check, plans.plan, plans.simulate, plans.show)
     catalog = _group("catalog", "What can be bought, and where every number comes from.")
     catalog.command("list")(verb(catalogs.listing))
-    _add(catalog, catalogs.show, catalogs.check)
+    _add(catalog, catalogs.show, catalogs.check, catalogs.bake)
     demand = _group("workload", "What is asked: statistics of a trace, and traces drawn from statistics.")
     _add(demand, workload.stats, workload.generate)
     app.add_typer(catalog)

@@ -1,11 +1,13 @@
 """Verbs on the catalog: list, show, check, bake."""
 
+from datetime import UTC, datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from planner.cli.terminal import Directory, Json, print_json, print_view
+from planner.cli.terminal import Directory, Json, note, print_view, write
 from planner.errors import BadInput, nearest
 
 
@@ -31,17 +33,18 @@ def listing(
 
     if shelf is Shelf.PROFILES:
         profiles = profile_index(directory)
-        print_json(dumps(profiles)) if json else print_view(lists.profiles_table(profiles))
+        write(dumps(profiles)) if json else print_view(lists.profiles_table(profiles))
         return
     catalog = load_catalog(directory)
     if json:
-        print_json(dumps(getattr(catalog, shelf)))
+        write(dumps(getattr(catalog, shelf)))
     elif shelf is Shelf.GPUS:
         print_view(lists.gpus_table(list(catalog.gpus.values())))
     elif shelf is Shelf.LINKS:
         print_view(lists.links_table(list(catalog.links.values())))
     else:
         print_view(lists.machines_table(list(catalog.machines.values())))
+        print_view("\nPrices are dollars per machine-hour; `catalog show` says whose, and of when.")
 
 
 def show(
@@ -63,13 +66,13 @@ def show(
     if name.count("/") == 2:
         profile_set, gpu, model = name.split("/")
         profiles = load_profiles(directory, model=model, gpu=gpu, profile_set=profile_set)
-        print_json(dumps(profiles)) if json else print_view(profiles_view(profiles))
+        write(dumps(profiles)) if json else print_view(profiles_view(profiles))
         return
     catalog = load_catalog(directory)
     entries: dict[str, Gpu | Link | Machine] = {**catalog.links, **catalog.gpus, **catalog.machines}
     if name not in entries:
         raise BadInput(f"catalog show: there is no '{name}'; {nearest(name, entries)}")
-    print_json(dumps(entries[name])) if json else print_view(entry_view(entries[name]))
+    write(dumps(entries[name])) if json else print_view(entry_view(entries[name]))
 
 
 def check(directory: Directory = None, json: Json = False) -> None:
@@ -90,8 +93,37 @@ def check(directory: Directory = None, json: Json = False) -> None:
     profiled = {listing.gpu for listing in index}
     unprofiled = sorted(m.name for m in catalog.machines.values() if m.gpu.profile_gpu not in profiled)
     if json:
-        print_json(dumps({**counts, "machines_without_profile": unprofiled}))
+        write(dumps({**counts, "machines_without_profile": unprofiled}))
         return
     print_view("OK: " + ", ".join(f"{count} {name}" for name, count in counts.items()) + "; every number has a source")
     if unprofiled:
         print_view("No kernel profile, so never part of a plan: " + ", ".join(unprofiled))
+
+
+def bake(
+    model: Annotated[str, typer.Option("--model", help="model id, or a Hugging Face config.json", show_default=False)],
+    gpu: Annotated[str, typer.Option("--gpu", help="catalog id", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="catalog directory to add to", show_default=False)],
+    tp: Annotated[str, typer.Option("--tp", help="tensor-parallel ways, separated by commas")] = "1,2,4,8",
+    dtype: Annotated[str | None, typer.Option("--dtype", help="of the weights, separated by commas")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="id for a config.json; else its directory")] = None,
+) -> None:
+    """Make kernel profiles from published measurements (needs `pip install phasewise[bake]`)."""
+    from hw_catalog.bake import bake as measure
+    from hw_catalog.profile_files import write_profiles
+
+    config = Path(model) if model.endswith(".json") else None
+    if config is not None and not config.is_file():
+        raise BadInput(f"--model {model}: there is no such file; expected a model id or a config.json")
+    widths = [int(part) for part in tp.split(",") if part.strip().isdigit() and int(part) > 0]
+    if len(widths) != len(tp.split(",")):
+        raise BadInput(f"--tp {tp}: expected whole numbers above 0, separated by commas, for example 1,2,4,8")
+    label = model if config is None else name or config.resolve().parent.name
+    dtypes = dtype.split(",") if dtype else None
+    date = datetime.now(tz=UTC).date().isoformat()
+    baked = measure(label, gpu=gpu, date=date, config=config, tps=widths, dtypes=dtypes)
+    path = out / "profiles" / baked.profiles[0].profile_set / gpu / f"{label}.json"
+    write_profiles(path, baked.profiles)
+    for failure in baked.failures:
+        note(f"left out: {failure}")
+    note(f"wrote {len(baked.profiles)} profiles to {path}; use them with catalog.directory: {out}")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.terminal import Json, Quiet, ScenarioFile, Sets, note, print_json, print_view, progress
+from planner.cli.terminal import Json, Quiet, ScenarioFile, Sets, note, print_view, progress, write
 from planner.errors import BadInput, ExitCode, nearest
 
 _EXIT: Mapping[str, ExitCode] = {
@@ -34,7 +34,7 @@ def new(
     examples = {key: file.read_text(encoding="utf-8") for key, file in sorted(files.items()) if not key.startswith("_")}
     if listing or name is None:
         about = {key: text.partition("\n")[0].removeprefix("# ") for key, text in examples.items()}
-        print_json(dumps(about) if json else "".join(f"{key:<16} {line}\n" for key, line in about.items()))
+        write(dumps(about) if json else "".join(f"{key:<16} {line}\n" for key, line in about.items()))
         return
     if name not in examples:
         raise BadInput(f"new: there is no example '{name}'; {nearest(name, examples)}")
@@ -57,7 +57,7 @@ def check(
     from planner.export import dumps, schemas
 
     if schema:
-        print_json(dumps(schemas()))
+        write(dumps(schemas()))
         return
     if scenario is None:
         raise BadInput("check: SCENARIO: missing; expected a scenario file, or --schema")
@@ -66,7 +66,7 @@ def check(
     from planner.scenario import Scenario
 
     report = pipeline.check(Scenario.load(scenario, sets or ()))
-    print_json(dumps(report)) if json else print_view(check_view(report))
+    write(dumps(report)) if json else print_view(check_view(report))
 
 
 def plan(
@@ -91,11 +91,11 @@ def plan(
         answer = pipeline.plan(question, progress=tell)
     digests = pipeline.digests(question)
     if isinstance(answer, NoPlan):
-        print_json(no_plan_text(question, answer, digests)) if json else print_view(no_plan_view(answer))
+        write(no_plan_text(question, answer, digests)) if json else print_view(no_plan_view(answer))
         if out is not None:
             note(f"{out} not written: there is no validated plan", quiet=quiet)
         raise typer.Exit(_EXIT[answer.reason])
-    print_json(plan_text(question, answer, digests)) if json else print_view(plan_view(answer, question))
+    write(plan_text(question, answer, digests)) if json else print_view(plan_view(answer, question))
     if out is not None:
         write_plan(out, question, answer, digests)
         note(f"wrote {out}", quiet=quiet)
@@ -126,11 +126,11 @@ def simulate(
             made_for = Scenario.load(source)
             answer = pipeline.plan(made_for, progress=tell)
             if isinstance(answer, NoPlan):
-                print_json(dumps(answer)) if json else print_view(no_plan_view(answer))
+                write(dumps(answer)) if json else print_view(no_plan_view(answer))
                 raise typer.Exit(_EXIT[answer.reason])
             candidate = answer.candidate
         judgement = pipeline.simulate(made_for.changed(sets or ()), candidate, progress=tell)
-    print_json(dumps(judgement)) if json else print_view(simulation_view(judgement, candidate))
+    write(dumps(judgement)) if json else print_view(simulation_view(judgement, candidate))
     if not judgement.valid:
         raise typer.Exit(ExitCode.NOT_VALIDATED)
 
@@ -142,7 +142,7 @@ def show(plan: PlanArgument, json: Json = False) -> None:
 
     file = read_plan(plan)
     text = plan_text(file.scenario, file.plan, file.digests)
-    print_json(text) if json else print_view(plan_view(file.plan, file.scenario))
+    write(text) if json else print_view(plan_view(file.plan, file.scenario))
 
 
 def _moved(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

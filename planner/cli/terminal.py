@@ -68,14 +68,20 @@ def note(text: str, *, quiet: bool = False) -> None:
 
 
 def print_view(view: object) -> None:
-    """A result for people, on stdout: no colours and 80 columns unless it is a terminal."""
+    """A result for people, on stdout: colours and the full width on a terminal, plain lines elsewhere."""
     from rich.console import Console
 
-    Console(highlight=False).print(view)
+    console = Console(highlight=False)
+    if console.is_terminal:
+        console.print(view)
+        return
+    with console.capture() as captured:
+        console.print(view)
+    write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
 
 
-def print_json(text: str) -> None:
-    """A result for programs, on stdout."""
+def write(text: str) -> None:
+    """A result as it is, on stdout."""
     sys.stdout.write(text)
 
 

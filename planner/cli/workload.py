@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from planner.cli.terminal import Json, note, print_json, print_view
+from planner.cli.terminal import Json, note, print_view, write
 from planner.errors import BadInput
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def stats(
     else:
         requests = read_trace(Path(trace), format=format, skip_bad_rows=skip_bad_rows)
     found = numbers.stats(requests)
-    print_json(dumps(found)) if json else print_view(stats_view(found))
+    write(dumps(found)) if json else print_view(stats_view(found))
 
 
 def generate(

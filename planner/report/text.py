@@ -24,6 +24,7 @@ from planner.plan import (
 from planner.report.tables import table
 from planner.report.words import budget, dollars, number, percent, plural, rate, seconds, watts
 from planner.scenario import Scenario
+from workloads.slo import Metric
 
 _STYLE = {Verdict.MET: "green", Verdict.MISSED: "red", Verdict.UNDECIDED: "yellow"}
 _RESOURCE = {"cost": "cost", "power": "rated power", "machines": "number of machines", "throughput": "throughput"}
@@ -31,7 +32,7 @@ _RESOURCE = {"cost": "cost", "power": "rated power", "machines": "number of mach
 
 def plan_view(plan: ValidatedPlan, scenario: Scenario) -> RenderableType:
     """A validated plan: what to buy, then why to believe it, then what it rests on."""
-    totals = plan.candidate.totals
+    totals, throughput = plan.candidate.totals, plan.objective == Objective.THROUGHPUT
     verdict = Text("VALIDATED", style="bold green")
     verdict.append(
         f": {plural(totals.machines, 'machine')}, {dollars(totals.cost_usd_per_h)}, {watts(totals.power_w)} rated,"
@@ -43,9 +44,10 @@ def plan_view(plan: ValidatedPlan, scenario: Scenario) -> RenderableType:
         *_section("What to buy", pools_table(plan.candidate), *_lines(*_bought(plan, scenario))),
         *_section("Evidence", judgement_view(plan.judgement)),
         *_section("What binds", *_lines(*_binding(plan))),
-        *_section("Why not smaller", *_why_not_smaller(plan.certificate)),
+        *_section("Why not more" if throughput else "Why not smaller", *_why_not_better(plan.certificate)),
         *_section("How it was argued", rounds_table(plan.rounds), *_lines(_certified(plan))),
         *_section("What it rests on", *_lines(_shares(plan), *plan.sources, _refused(plan.excuses))),
+        *(_section("Compared with", *_lines(*plan.alternatives)) if plan.alternatives else ()),
         *(_section("Beware", *_lines(*plan.warnings)) if plan.warnings else ()),
     )
 
@@ -112,6 +114,10 @@ def judgement_view(judgement: Judgement) -> RenderableType:
         interval = f"{seconds(e.low_s)} to {seconds(e.high_s)}"
         verdict = Text(e.verdict, style=_STYLE[e.verdict])
         made.add_row(e.slo, seconds(e.limit_s), seconds(e.measured_s), interval, verdict, number(e.n))
+    spread = table("latency", "#p50", "#p90", "#p99")
+    for metric in Metric:
+        values = (judgement.latency_s.get(f"{metric}_p{percentile}_s") for percentile in (50, 90, 99))
+        spread.add_row(metric.upper(), *("" if value is None else seconds(value) for value in values))
     use = table("pool", "#busy", "#KV mean", "#KV peak", "#batch", "#queue", "#preempted")
     for p in judgement.pools:
         shares = (percent(p.busy_frac), percent(p.kv_mean_frac), percent(p.kv_peak_frac))
@@ -129,7 +135,8 @@ def judgement_view(judgement: Judgement) -> RenderableType:
         f"KV transfers: {seconds(judgement.transfer_mean_s)} from prefill to landed on average, "
         f"{seconds(judgement.link_wait_mean_s)} of it waiting for the link."
     )
-    return Group(made, Text(), *_lines(*lines, *((moved,) if judgement.transfer_mean_s else ())), Text(), use)
+    words = _lines(*lines, *((moved,) if judgement.transfer_mean_s else ()))
+    return Group(made, Text(), *words, Text(), spread, Text(), use)
 
 
 def rounds_table(rounds: Sequence[Round]) -> Table:
@@ -190,9 +197,9 @@ def _binding(plan: ValidatedPlan) -> Iterable[str]:
     yield f"Resource: {name}, {percent(share)} of what its headroom allows."
 
 
-def _why_not_smaller(certificate: Certificate) -> Iterable[RenderableType]:
+def _why_not_better(certificate: Certificate) -> Iterable[RenderableType]:
     if not certificate.neighbours:
-        return _lines("No smaller neighbour was simulated.")
+        return _lines("No neighbour was simulated.")
     made = table("pool", "#machines left", "fails")
     for neighbour in certificate.neighbours:
         made.add_row(neighbour.pool, number(neighbour.machines), "; ".join(neighbour.fails))

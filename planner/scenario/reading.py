@@ -12,6 +12,7 @@ from planner.errors import BadInput
 
 Path_ = tuple[str | int, ...]
 _DEEPEST = 6
+_DOT = re.compile(r"\.(?!\d+_s(?:\.|$))")  # the dot of ttft_p99.9_s is no step down
 
 
 class _Loader(yaml.SafeLoader):
@@ -36,11 +37,16 @@ class Document:
     places: Mapping[Path_, str]
 
     def place(self, path: Path_) -> str:
-        """Where ``path``, or the nearest thing around it, was written."""
-        for length in range(len(path), -1, -1):
-            if path[:length] in self.places:
-                return self.places[path[:length]]
-        return "scenario"
+        """Where ``path``, or the nearest thing around it, was written, and what was set inside it."""
+        around = next(
+            path[:length] for length in range(len(path), -1, -1) if path[:length] in self.places or not length
+        )
+        inside = [
+            where
+            for known, where in self.places.items()
+            if path and len(known) > len(path) and known[: len(path)] == path and where.startswith("--set ")
+        ]
+        return " with ".join([self.places.get(around, "scenario"), *inside])
 
     def changed(self, path: Path_, value: object, place: str) -> "Document":
         """The document with one key set, and that key's place noted."""
@@ -94,7 +100,7 @@ def override(document: Document, words: Sequence[str]) -> Document:
         if not equals or not dotted:
             problems.append(f"--set {word}: expected dotted.key=value, for example workload.rate_scale=2")
             continue
-        path = tuple(int(part) if part.isdigit() else part for part in dotted.strip().split("."))
+        path = tuple(int(part) if part.isdigit() else part for part in _DOT.split(dotted.strip()))
         try:
             value = yaml.load(text, Loader=_Loader)  # noqa: S506  a SafeLoader
             document = document.changed(path, value, f"--set {word}")

@@ -83,7 +83,7 @@ class Model(Section):
     """What is served."""
 
     name: Word = Field(description="model id, for example llama-3.1-70b; `phasewise catalog list profiles` shows them")
-    dtype: Dtype | None = Field(None, description="number format of the weights; null tries every one with a profile")
+    dtype: Dtype | None = Field(None, description="number format of the weights; null: bf16 where it has a profile")
     kv_dtype: Dtype = Field("bf16", description="number format of the KV cache")
     profile_set: Word = Field("aiconfigurator-0.12", description="family of kernel profiles the step times come from")
 
@@ -251,7 +251,7 @@ class SolverSection(Section):
 class ValidationSection(Section):
     """How hard the simulator looks before a plan may call itself validated."""
 
-    seeds: Count = Field(3, description="independent simulations")
+    seeds: Count | None = Field(None, description="independent simulations; null: 1 for a replay, else 3")
     first_seed: Whole = Field(1, description="seed of the first; the others follow")
     warmup_frac: Annotated[Number, Field(ge=0, lt=1)] = Field(
         0.1, description="share of arrivals' time not yet measured"

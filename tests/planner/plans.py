@@ -29,6 +29,7 @@ from solvers.allocation import Reason, Termination
 EXAMPLES = Path(__file__).parents[2] / "planner" / "examples"
 PREFILL = InstanceSpec(role=Role.PREFILL, machine="dgx-h100", layout=Layout(tp=4))
 DECODE = InstanceSpec(role=Role.DECODE, machine="dgx-a100", layout=Layout(tp=8))
+LATENCY_S = {"ttft": 0.2, "tbt": 0.03, "tpot": 0.025, "e2e": 7.5}
 DIGESTS = {"scenario": "ab" * 32, "catalog": "cd" * 32, "trace": "ef" * 32}
 
 
@@ -98,6 +99,7 @@ def judgement(tbt_s: float = 0.061, verdict: Verdict = Verdict.MET) -> Judgement
         pools=(_use(DECODE.name, 0.71, 37.2, 3.0), _use(PREFILL.name, 0.63, 0.0, 512.5)),
         link_wait_mean_s=0.0011,
         transfer_mean_s=0.0123,
+        latency_s={f"{m}_p{p}_s": base * (1 + p / 100) for m, base in LATENCY_S.items() for p in (50, 90, 99)},
     )
 
 
@@ -107,7 +109,9 @@ def overloaded() -> Judgement:
         slo="e2e_p90_s", limit_s=20.0, measured_s=inf, low_s=18.0, high_s=inf, verdict=Verdict.MISSED, n=6100
     )
     base = judgement(0.35, Verdict.MISSED)
-    return replace(base, evidence=(*base.evidence[:2], late), steady=False, finished=7000, unfinished=213)
+    latency_s = {**base.latency_s, "e2e_p99_s": inf}
+    evidence = (*base.evidence[:2], late)
+    return replace(base, evidence=evidence, latency_s=latency_s, steady=False, finished=7000, unfinished=213)
 
 
 def plan() -> ValidatedPlan:
@@ -134,6 +138,7 @@ def plan() -> ValidatedPlan:
         provenance={"measured": 0.7, "derived": 0.2, "vendor": 0.1},
         sources=("Kernel times: aiconfigurator 0.12.0, read 2026-11-02.", "Price of dgx-h100: price list, 2026-11-02."),
         warnings=("3 % of decode steps lie beyond the measured contexts.",),
+        alternatives=("colocated: cost 127.2, +20.0% against 106",),
     )
 
 
