@@ -1,10 +1,8 @@
 """Improvements: a plan that holds is made smaller until nothing smaller or cheaper next to it holds."""
 
-from dataclasses import replace
-
 from planner.argument import Argument, failures
 from planner.plan import CandidatePlan, Judgement, Neighbour
-from planner.revise import cheaper_pools, smaller
+from planner.revise import cheaper_pools, faster, smaller
 
 RATE_STEP_FRAC = 0.02
 """How closely the throughput objective is followed up: the neighbour of a plan serves this share more."""
@@ -96,7 +94,7 @@ def stretch(argument: Argument, held: Held) -> tuple[Held, tuple[Neighbour, ...]
     """Raise the rate of a throughput plan as far as its machines carry it, to within ``RATE_STEP_FRAC``."""
     while True:
         candidate = held[0]
-        more = replace(candidate, rate_scale=candidate.rate_scale * (1 + RATE_STEP_FRAC))
+        more = faster(candidate, 1 + RATE_STEP_FRAC)
         judgement = argument.judged(more)
         if not judgement.valid:
             break

@@ -70,8 +70,6 @@ def _certified(
     objective, rate = case.scenario.objective, case.asked.rate_req_per_s
     value = rate * candidate.rate_scale if objective is Objective.THROUGHPUT else price(objective, candidate.totals)
     bound = argument.bound
-    if bound is not None and case.scenario.objective is Objective.THROUGHPUT:
-        bound *= case.asked.rate_req_per_s
     shares, sources = provenance(case, candidate)
     return ValidatedPlan(
         candidate=candidate,

@@ -116,6 +116,18 @@ def cheaper_pools(
         yield _with_pools(candidate, (*others, moved), options), name, machines
 
 
+def faster(candidate: CandidatePlan, factor: float) -> CandidatePlan:
+    """The same machines at ``factor`` times the rate."""
+    pools = tuple(
+        replace(
+            pool, rate_req_per_s={c: rate * factor for c, rate in pool.rate_req_per_s.items()},
+            load_frac=pool.load_frac * factor, kv_load_frac=pool.kv_load_frac * factor,
+        )
+        for pool in candidate.pools
+    )  # fmt: skip
+    return replace(candidate, pools=pools, rate_scale=candidate.rate_scale * factor)
+
+
 def _with_pools(candidate: CandidatePlan, pools: tuple[Pool, ...], options: Mapping[str, Option]) -> CandidatePlan:
     """The candidate with other pools, and what they add up to."""
     ordered = tuple(sorted(pools, key=lambda p: p.spec.name))
