@@ -1,0 +1,74 @@
+"""What is in the repository, and what of it reaches a user."""
+
+import re
+import tomllib
+from hashlib import sha256
+from typing import Any
+
+import pytest
+
+import planner
+from tests.architecture.sources import PACKAGES, ROOT, committed
+
+TOP = {
+    ".ci", ".gitignore", "CHANGELOG.md", "LICENSE", "Makefile", "NOTICE", "README.md", "benchmarks", "docs",
+    "hw_catalog", "planner", "pyproject.toml", "solvers", "tests", "workloads",
+}  # fmt: skip
+
+
+def project() -> dict[str, Any]:
+    """The content of ``pyproject.toml``."""
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        return tomllib.load(file)
+
+
+def test_the_top_level_holds_nothing_else() -> None:
+    """A visitor meets exactly the packages, the tests, the documents and the tools that are announced."""
+    assert {name.split("/")[0] for name in committed()} == TOP
+
+
+def test_no_source_data_is_committed() -> None:
+    """Files that something was fitted from stay where they were published: only the fits are here."""
+    shared = ROOT.parent / "shared" / "data"
+    if not shared.is_dir():
+        pytest.skip("the source data that fits were made from is not beside this checkout, so nothing to compare with")
+    sources = {sha256(path.read_bytes()).hexdigest(): path.name for path in shared.rglob("*") if path.is_file()}
+    copies = {
+        name: sources[digest]
+        for name in committed()
+        if (ROOT / name).is_file() and (digest := sha256((ROOT / name).read_bytes()).hexdigest()) in sources
+    }
+    assert not copies
+
+
+def test_every_data_file_is_packaged() -> None:
+    """An installed phasewise has every file that is not Python: a pattern of ``package-data`` matches each of them."""
+    patterns = project()["tool"]["setuptools"]["package-data"]
+    left_out: list[str] = []
+    for package in PACKAGES:
+        root = ROOT / package
+        packaged = {path for pattern in patterns[package] for path in root.glob(pattern)}
+        data = {path for path in root.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
+        left_out += [str(path.relative_to(ROOT)) for path in sorted(data - packaged)]
+    assert not left_out
+
+
+def test_every_package_data_pattern_finds_something() -> None:
+    """No pattern of ``package-data`` is left from a file that has gone."""
+    patterns = project()["tool"]["setuptools"]["package-data"]
+    idle = [f"{p}: {pattern}" for p in patterns for pattern in patterns[p] if not any((ROOT / p).glob(pattern))]
+    assert not idle
+
+
+def test_every_directory_of_modules_is_a_package() -> None:
+    """Setuptools finds a directory only by its ``__init__.py``."""
+    directories = {path.parent for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
+    assert not [str(d.relative_to(ROOT)) for d in directories if not (d / "__init__.py").exists()]
+    includes = project()["tool"]["setuptools"]["packages"]["find"]["include"]
+    assert sorted(includes) == sorted(f"{package}*" for package in PACKAGES)
+
+
+def test_one_version_everywhere() -> None:
+    """``pyproject.toml``, ``planner.__version__`` and the top entry of the changelog name the same version."""
+    entries = re.findall(r"^## \[([^\]]+)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert project()["project"]["version"] == planner.__version__ == entries[0]
