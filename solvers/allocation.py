@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from solvers.problem import Problem, Row
+from solvers.problem import Column, Problem, Row
 
 TOLERANCE = 1e-6
 """How far a row or bound may be missed, relative to the largest number in it (at least 1)."""
@@ -105,25 +105,21 @@ def answered(
     Returns:
         The solution, or one with reason ERROR naming what the point violates.
     """
-    if unusable := [column.name for column in problem.columns if not math.isfinite(values[column.name])]:
-        return empty_handed(Reason.ERROR, backend=backend, detail=f"{detail}: {unusable[0]!r} has no finite value")
-    whole = {
-        column.name: float(round(values[column.name]))
-        if column.integer
-        else min(max(values[column.name], column.lower), column.upper)
-        for column in problem.columns
-    }
-    if violated := list(violations(problem, whole, raw=values)):
-        return empty_handed(Reason.ERROR, backend=backend, detail=f"{detail}: {violated[0]}")
+    whole = {column.name: _whole(column, values[column.name]) for column in problem.columns}
+    if violated := next(violations(problem, whole, raw=values), None):
+        return empty_handed(Reason.ERROR, backend=backend, detail=f"{detail}: {violated}")
+    known = bound if bound is not None and math.isfinite(bound) else None
+    objective = problem.objective(whole)
     termination = Termination(
-        reason=reason,
-        limit=limit,
-        objective=problem.objective(whole),
-        bound=bound if bound is not None and math.isfinite(bound) else None,
-        backend=backend,
-        detail=detail,
+        reason=reason, limit=limit, objective=objective, bound=known, backend=backend, detail=detail
     )
     return Solution(termination=termination, allocation=Allocation(values=whole))
+
+
+def _whole(column: Column, value: float) -> float:
+    if column.integer and math.isfinite(value):
+        return float(round(value))
+    return min(max(value, column.lower), column.upper)
 
 
 def empty_handed(reason: Reason, *, limit: Limit = Limit.NONE, backend: str, detail: str) -> Solution:
@@ -137,7 +133,9 @@ def violations(problem: Problem, values: Mapping[str, float], *, raw: Mapping[st
     """Every bound and row that ``values`` misses, and every column moved too far from ``raw`` to get there."""
     for column in problem.columns:
         value, slip = values[column.name], TOLERANCE * max(1.0, abs(raw[column.name]))
-        if abs(value - raw[column.name]) > slip:
+        if not math.isfinite(raw[column.name]):
+            yield f"column {column.name!r} is {raw[column.name]}; expected a finite number"
+        elif abs(value - raw[column.name]) > slip:
             yield f"column {column.name!r} is {raw[column.name]!r}, which is neither whole nor within its bounds"
         elif not column.lower - slip <= value <= column.upper + slip:
             yield f"column {column.name!r} is {value!r}, beyond {column.lower} .. {column.upper}"

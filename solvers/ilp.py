@@ -88,16 +88,22 @@ def solve_cbc(problem: Problem, *, time_limit_s: float, gap_frac: float) -> Solu
         by nothing. UNBOUNDED and INFEASIBLE may each mean the other.
     """
     model, variables = _model(problem)
-    path = pulp.PULP_CBC_CMD.pulp_cbc_path
     options = [f"randomSeed {_SEED}", f"randomCbcSeed {_SEED}"]
     solver = pulp.COIN_CMD(
-        path=path, msg=False, threads=1, timeLimit=time_limit_s, gapRel=gap_frac, gapAbs=1e-9, options=options
-    )
-    backend = f"cbc with pulp {pulp.__version__}"
+        path=pulp.PULP_CBC_CMD.pulp_cbc_path, msg=False, threads=1, timeLimit=time_limit_s, gapRel=gap_frac,
+        gapAbs=1e-9, options=options,
+    )  # fmt: skip
     try:
         solver.actualSolve(model)
     except pulp.PulpSolverError as error:
-        return empty_handed(Reason.ERROR, backend=backend, detail=str(error))
+        return empty_handed(Reason.ERROR, backend=f"cbc with pulp {pulp.__version__}", detail=str(error))
+    return _cbc_answer(problem, model, variables, gap_frac)
+
+
+def _cbc_answer(
+    problem: Problem, model: pulp.LpProblem, variables: Mapping[str, pulp.LpVariable], gap_frac: float
+) -> Solution:
+    backend = f"cbc with pulp {pulp.__version__}"
     detail = pulp.LpSolution[model.sol_status]
     if model.status == pulp.LpStatusInfeasible:  # sol_status does not know CBC's "integer infeasible"
         return empty_handed(Reason.INFEASIBLE, backend=backend, detail=detail)

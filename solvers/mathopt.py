@@ -54,7 +54,10 @@ def witness(problems: list[Problem], *, time_limit_s: float, gap_frac: float) ->
     except (subprocess.CalledProcessError, OSError) as error:
         words = getattr(error, "stderr", b"").decode(errors="replace").strip().splitlines()
         return [_broken(words[-1] if words else str(error))] * len(problems)
-    solutions: list[Solution] = pickle.loads(child.stdout)  # noqa: S301  written by our own child
+    try:
+        solutions: list[Solution] = pickle.loads(child.stdout)  # noqa: S301  written by our own child
+    except (pickle.UnpicklingError, EOFError) as error:
+        return [_broken(f"the child's answer cannot be read: {error}")] * len(problems)
     return solutions
 
 

@@ -45,30 +45,23 @@ def problem(
         available: machine type -> how many can be had; an unnamed type is unlimited.
 
     Returns:
-        The program. Its columns and rows have a fixed order; for throughput the column ``scale`` is the factor on
-        the demand that is served, at least ``LEAST_SCALE``.
+        The program, its columns and rows in a fixed order.
 
     Raises:
-        ValueError: a rate is not positive, no option serves a class, an option's name occurs twice, or nothing bounds
-            the throughput.
+        ValueError: a rate is not positive, a class unservable, an option given twice, or throughput has no bound.
     """
     rates = dict(demand_req_per_s)
     _check(options, rates)
     asked = tuple(sorted((o for o in options if o.envelopes.keys() & rates.keys()), key=lambda o: o.spec.name))
-    if objective is Objective.THROUGHPUT:
-        most = {option.spec.name: _affordable(option, budgets, available) for option in asked}
-        if unbounded := [name for name, count in most.items() if count == INF]:
-            names = ", ".join(unbounded)
-            raise ValueError(f"throughput needs a budget or an availability that bounds the machines of {names}")
-    else:
-        most = {option.spec.name: float(_sufficient(option, rates, headroom)) for option in asked}
+    growing = objective is Objective.THROUGHPUT
+    most = _affordable(asked, budgets, available) if growing else _sufficient(asked, rates, headroom)
     question = Question(
         options=asked, rates=rates, budgets=budgets, headroom=headroom, objective=objective, available=dict(available),
         most=most,
     )  # fmt: skip
     return Problem(
-        name=f"{'most' if objective is Objective.THROUGHPUT else 'least'} {objective}",
-        sense=Sense.MAX if objective is Objective.THROUGHPUT else Sense.MIN,
+        name=f"{'most' if growing else 'least'} {objective}",
+        sense=Sense.MAX if growing else Sense.MIN,
         columns=tuple(_columns(question)),
         rows=tuple(row for family in FAMILIES for row in family(question)),
     )
@@ -85,26 +78,39 @@ def _check(options: Sequence[Option], rates: Mapping[str, float]) -> None:
         raise ValueError("\n".join(faults))
 
 
-def _sufficient(option: Option, rates: Mapping[str, float], headroom: Headroom) -> int:
-    """Machines with which the option alone carries its part of everything it serves: none needs more."""
-    served = {name: value for name, value in rates.items() if name in option.envelopes}
-    return machines_needed(option, served, headroom, margin_frac=WIDE)
+def _sufficient(options: Iterable[Option], rates: Mapping[str, float], headroom: Headroom) -> dict[str, float]:
+    """Machines with which each option alone carries its part of everything it serves: none needs more."""
+    most = {}
+    for option in options:
+        served = {name: value for name, value in rates.items() if name in option.envelopes}
+        most[option.spec.name] = float(machines_needed(option, served, headroom, margin_frac=WIDE))
+    return most
 
 
-def _affordable(option: Option, budgets: Budgets, available: Mapping[str, int]) -> float:
-    """Machines that availability and each budget alone allow, but at least one; inf where none limits them.
+def _affordable(options: Iterable[Option], budgets: Budgets, available: Mapping[str, int]) -> dict[str, float]:
+    """Machines of each option that availability and each budget alone allow, but at least one.
 
     At least one, so that a budget that is too small for it is infeasible by its own row, and can be raised.
+
+    Raises:
+        ValueError: nothing limits some options.
     """
-    limits = [
-        (budgets.cost_usd_per_h, option.price_usd_per_h),
-        (budgets.power_w, option.machine.rated_w),
-        (budgets.rack_units, option.machine.rack_units),
-        (budgets.machines, 1.0),
-        (available.get(option.machine.name), 1.0),
-    ]
-    counts = [limit / each * (1 + WIDE) for limit, each in limits if limit is not None and limit < INF and each > 0]
-    return float(max(1, math.floor(min(counts)))) if counts else INF
+    most = {}
+    for option in options:
+        limits = [
+            (budgets.cost_usd_per_h, option.price_usd_per_h),
+            (budgets.power_w, option.machine.rated_w),
+            (budgets.rack_units, option.machine.rack_units),
+            (budgets.machines, 1.0),
+            (available.get(option.machine.name), 1.0),
+        ]
+        counts = [limit / each for limit, each in limits if limit is not None and each > 0]
+        count = min(counts, default=INF) * (1 + WIDE)
+        most[option.spec.name] = float(max(1, math.floor(count))) if count < INF else INF
+    if unbounded := [name for name, count in most.items() if count == INF]:
+        names = ", ".join(unbounded)
+        raise ValueError(f"throughput needs a budget or an availability that bounds the machines of {names}")
+    return most
 
 
 def _columns(question: Question) -> Iterator[Column]:

@@ -38,28 +38,13 @@ def _program(case: dict[str, Any], *, slices: int | None) -> Problem:
     }
     whole = 1 if slices is None else slices
     shares = [(b, g) for b in buckets for g in gpus if gpus[g]["tputs"][b[0]][b[1]]]
-    spread = [
-        Row(
-            name=f"all{b}",
-            family="demand",
-            terms=tuple((f"share{b}{g}", 1.0) for c, g in shares if c == b),
-            lower=whole,
-            upper=whole,
-        )
-        for b in buckets
-    ]
-    carried = [
-        Row(
-            name=f"load {g}",
-            family="load",
-            terms=(
-                *((f"share{b}{g}", buckets[b] / whole / gpus[g]["tputs"][b[0]][b[1]]) for b, h in shares if h == g),
-                (f"gpus {g}", -1.0),
-            ),
-            upper=0.0,
-        )
-        for g in gpus
-    ]
+    rows = []
+    for b in buckets:
+        terms = tuple((f"share{b}{g}", 1.0) for c, g in shares if c == b)
+        rows.append(Row(name=f"all{b}", family="demand", terms=terms, lower=whole, upper=whole))
+    for g in gpus:
+        work = [(f"share{b}{g}", buckets[b] / whole / gpus[g]["tputs"][b[0]][b[1]]) for b, h in shares if h == g]
+        rows.append(Row(name=f"load {g}", family="load", terms=(*work, (f"gpus {g}", -1.0)), upper=0.0))
     return Problem(
         name=case["name"],
         sense=Sense.MIN,
@@ -67,7 +52,7 @@ def _program(case: dict[str, Any], *, slices: int | None) -> Problem:
             *(Column(name=f"gpus {g}", integer=True, objective=gpus[g]["cost"]) for g in gpus),
             *(Column(name=f"share{b}{g}", upper=whole, integer=slices is not None) for b, g in shares),
         ),
-        rows=(*spread, *carried),
+        rows=tuple(rows),
     )
 
 

@@ -1,6 +1,7 @@
 """Every backend tells the same truth, and no status claims more than was proven."""
 
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -135,9 +136,10 @@ def test_where_highs_errs_cbc_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "highs failed before: solve error" in found.detail
 
 
-def test_the_witness_survives_a_broken_child(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever happens in the witness's process is an ERROR with its last words, never an exception."""
-    monkeypatch.setattr(sys, "executable", "/bin/false")
+@pytest.mark.parametrize("interpreter", ["no-such-python", "false", "true"])
+def test_the_witness_survives_a_broken_child(interpreter: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child that cannot start, fails, or says nothing is an ERROR with its last words, never an exception."""
+    monkeypatch.setattr(sys, "executable", shutil.which(interpreter) or interpreter)
     found = solve(_knapsack(5, 1), backend=Backend.MATHOPT).termination
     assert found.reason is Reason.ERROR
     assert found.detail
@@ -199,7 +201,8 @@ def test_a_backend_that_cheats_is_found_out() -> None:
     half = answered(problem, {"n": 2.5, "x": 0.0}, reason=Reason.OPTIMAL, backend="b")
     short = answered(problem, {"n": 2.0, "x": 0.999}, reason=Reason.OPTIMAL, backend="b")
     good = answered(problem, {"n": 2.0 + 1e-9, "x": 1.0}, reason=Reason.OPTIMAL, backend="b")
-    assert half.termination.reason is short.termination.reason is Reason.ERROR
+    endless = answered(problem, {"n": 3.0, "x": INF}, reason=Reason.OPTIMAL, backend="b")
+    assert endless.termination.reason is half.termination.reason is short.termination.reason is Reason.ERROR
     assert "'n'" in half.termination.detail
     assert "'need'" in short.termination.detail
     assert good.allocation is not None
