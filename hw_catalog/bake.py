@@ -78,7 +78,7 @@ def bake(
     failures: list[str] = []
     with tempfile.TemporaryDirectory() as scratch:
         (directory := Path(scratch, model)).mkdir()  # the source caches a configuration by its path
-        hf_config = _config(known, config)
+        hf_config = model_config(model, config)
         (directory / "config.json").write_text(json.dumps(hf_config), encoding="utf-8")
         for dtype, (tp, ep) in itertools.product(dtypes or known.dtypes, _splits(hf_config, tps)):
             try:
@@ -102,7 +102,7 @@ def _bake_one(target: Target) -> KernelProfile:
     handle = sdk.EngineHandle.compile(str(target.directory), target.system, target.engine, **target.options)
     span = measured_range(target)
     tables = surfaces(handle, max_tokens=span.linear_max_tokens)
-    reach = np.array([span.decode_max_context.get(batch, 0) for batch in ATTENTION_BATCH])
+    reach = np.array([span.decode_max_context_tokens.get(batch, 0) for batch in ATTENTION_BATCH])
     return KernelProfile(
         gpu=target.gpu,
         model=target.model,
@@ -127,7 +127,7 @@ def _bake_one(target: Target) -> KernelProfile:
         decode_extrapolated=np.array(CONTEXT_TOKENS)[None, :] > reach[:, None],
         prefill_extrapolated=np.add.outer(NEW_TOKENS, PAST_TOKENS) > span.prefill_max_tokens,
         measured_frac=tables.measured_frac,
-        provenance=_provenance(target, span, tables.disturbed),
+        provenance=_provenance(target, span, tables.disturbed / tables.decode_attention_s.size),
     )
 
 
@@ -166,9 +166,14 @@ def _require_source() -> None:
         )
 
 
-def _config(known: ModelRecipe, config: Path | None) -> Mapping[str, Any]:
-    """The Hugging Face configuration of the model."""
-    if known.config is not None:
+def model_config(model: str, config: Path | None = None) -> Mapping[str, Any]:
+    """The Hugging Face configuration a model is presented with: the file given, else the recipe's, else the source's.
+
+    Raises:
+        CatalogError: the file cannot be read as one.
+    """
+    known = read_recipe().models.get(model, ModelRecipe(dtypes=()))
+    if config is None and known.config is not None:
         return known.config
     if config is None:
         package = Path(importlib.import_module("aiconfigurator_core").__path__[0])
@@ -188,7 +193,7 @@ def _splits(hf_config: Mapping[str, Any], tps: Sequence[int]) -> list[tuple[int,
     return pairs + [(tp, tp) for tp in tps if tp > 1] if experts(hf_config) else pairs
 
 
-def _provenance(target: Target, span: MeasuredRange, disturbed: int) -> Provenance:
+def _provenance(target: Target, span: MeasuredRange, disturbed_frac: float) -> Provenance:
     """Where the numbers come from and under which licence."""
     return Provenance(
         kind=Kind.DERIVED,
@@ -196,6 +201,6 @@ def _provenance(target: Target, span: MeasuredRange, disturbed: int) -> Provenan
         date=target.date,
         note=f"sums of measured kernel times, GEMM {target.quant.gemm}"
         + (f", experts {target.quant.moe}" if experts(target.hf_config) else "")
-        + (f", {disturbed} disturbed decode-attention entries lowered" if disturbed else "")
+        + (f", {disturbed_frac:.1%} of decode attention lowered as disturbed" if disturbed_frac else "")
         + "; NVIDIA, Apache-2.0",
     )

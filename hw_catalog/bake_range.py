@@ -19,13 +19,13 @@ class MeasuredRange:
         engine_version: version of the engine whose kernels were measured.
         linear_max_tokens: most tokens in a step with every GEMM and expert table measured.
         prefill_max_tokens: longest sequence of the prefill-attention table; 0 where the head shape is not in it.
-        decode_max_context: decoding batch -> longest context measured with it; empty where the head shape is not in it.
+        decode_max_context_tokens: decoding batch -> longest context measured with it; empty without the head shape.
     """
 
     engine_version: str
     linear_max_tokens: int
     prefill_max_tokens: int
-    decode_max_context: Mapping[int, int]
+    decode_max_context_tokens: Mapping[int, int]
 
 
 def measured_range(target: Target) -> MeasuredRange:
@@ -46,7 +46,7 @@ def measured_range(target: Target) -> MeasuredRange:
         linear_max_tokens=tables.linear_max_tokens(target),
         prefill_max_tokens=prefill.get(1, 0),
         # A step over n past tokens attends to n + 1.
-        decode_max_context={batch: past_tokens + 1 for batch, past_tokens in decode.items()},
+        decode_max_context_tokens={batch: past_tokens + 1 for batch, past_tokens in decode.items()},
     )
 
 

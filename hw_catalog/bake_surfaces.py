@@ -15,8 +15,8 @@ TOKENS = (
     *(3073, 3328, 3329, 3584, 3585, 3840, 3841, 4096, 4097, 4352, 4353, 6144, 8192, 12288, 16384, 32768),
 )
 BATCH = (
-    *(1, 2, 4, 8, 16, 17, 24, 32, 33, 48, 49, 64, 65, 96, 97, 128, 129, 192, 193, 256, 257, 384, 512, 513, 768, 769),
-    1024,
+    *(1, 2, 3, 4, 6, 8, 12, 16, 17, 24, 32, 33, 48, 49, 64, 65, 96, 97, 128, 129, 192, 193, 256, 257, 384, 512, 513),
+    *(768, 769, 1024),
 )
 NEW_TOKENS = (1, 32, 128, 256, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384, 24576, 32768)
 PAST_TOKENS = (0, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072)
@@ -58,7 +58,7 @@ class Surfaces:
 
     Attributes:
         tokens: (n,) knots.
-        linear_prefill_s: (n,).
+        linear_prefill_s: (n,), with the launch of the prefill-attention kernels.
         linear_decode_s: over ``BATCH``.
         prefill_attention_s: ``NEW_TOKENS`` x ``PAST_TOKENS``.
         decode_attention_s: ``ATTENTION_BATCH`` x ``CONTEXT_TOKENS``.
@@ -80,12 +80,15 @@ def surfaces(handle: Handle, *, max_tokens: int) -> Surfaces:
     tokens = [n for n in TOKENS if n <= max_tokens]
     raw = np.array([[decode_step(handle, b, c).attention_s for c in CONTEXT_TOKENS] for b in ATTENTION_BATCH])
     decode = undisturbed(raw)
-    prefill = np.array([[prefill_step(handle, n, p).attention_s for p in PAST_TOKENS] for n in NEW_TOKENS])
+    asked = np.array([[prefill_step(handle, n, p).attention_s for p in PAST_TOKENS] for n in NEW_TOKENS])
+    prefill = never_cheaper_with_past(asked, decode[0])
+    # A step launches its kernels once for all its prompts, so what every prompt above one token costs is counted there.
+    launch_s = prefill[1:].min()
     return Surfaces(
         tokens=np.array(tokens),
-        linear_prefill_s=np.array([prefill_step(handle, n, 0).linear_s for n in tokens]),
+        linear_prefill_s=np.array([prefill_step(handle, n, 0).linear_s for n in tokens]) + launch_s,
         linear_decode_s=np.array([decode_step(handle, n, 2048).linear_s for n in BATCH]),
-        prefill_attention_s=never_cheaper_with_past(prefill, decode[0]),
+        prefill_attention_s=np.maximum(prefill - launch_s, 0.0),
         decode_attention_s=decode,
         disturbed=int(np.count_nonzero(decode != raw)),
         measured_frac=measured_frac(handle),
