@@ -1,10 +1,12 @@
 """How a table looks: aligned, without a frame, within 80 columns."""
 
+from collections.abc import Iterable
 from typing import cast
 
 from rich import box
 from rich.console import JustifyMethod
 from rich.table import Table
+from rich.text import Text
 
 
 def table(*headings: str) -> Table:
@@ -14,4 +16,12 @@ def table(*headings: str) -> Table:
         numeric = heading.startswith("#") and len(heading) > 1
         words, justify = (heading[1:], "right") if numeric else (heading, "left")
         made.add_column(words, justify=cast("JustifyMethod", justify), overflow="fold")
+    return made
+
+
+def bullets(lines: Iterable[str]) -> Table:
+    """Lines marked by a dash, what does not fit indented below."""
+    made = Table.grid(padding=(0, 1, 0, 0))
+    for line in lines:
+        made.add_row("-", Text(line))
     return made

@@ -1,7 +1,7 @@
 """The plan as text, the verdict first."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -21,11 +21,12 @@ from planner.plan import (
     ValidatedPlan,
     Verdict,
 )
-from planner.report.tables import table
+from planner.report.tables import bullets, table
 from planner.report.words import budget, dollars, number, percent, plural, rate, seconds, watts
 from planner.scenario import Scenario
 from workloads.slo import Metric
 
+_PROVEN_FRAC = 1e-6
 _STYLE = {Verdict.MET: "green", Verdict.MISSED: "red", Verdict.UNDECIDED: "yellow"}
 _RESOURCE = {"cost": "cost", "power": "rated power", "machines": "number of machines", "throughput": "throughput"}
 
@@ -44,11 +45,11 @@ def plan_view(plan: ValidatedPlan, scenario: Scenario) -> RenderableType:
         *_section("What to buy", pools_table(plan.candidate), *_lines(*_bought(plan, scenario))),
         *_section("Evidence", judgement_view(plan.judgement)),
         *_section("What binds", *_lines(*_binding(plan))),
-        *_section("Why not more" if throughput else "Why not smaller", *_why_not_better(plan.certificate)),
+        *_section("Why not more" if throughput else "Why not less", *_why_not_better(plan.certificate)),
         *_section("How it was argued", rounds_table(plan.rounds), *_lines(_certified(plan))),
-        *_section("What it rests on", *_lines(_shares(plan), *plan.sources, _refused(plan.excuses))),
-        *(_section("Compared with", *_lines(*plan.alternatives)) if plan.alternatives else ()),
-        *(_section("Beware", *_lines(*plan.warnings)) if plan.warnings else ()),
+        *_section("What it rests on", *_lines(_shares(plan)), bullets(plan.sources), *_lines(_refused(plan.excuses))),
+        *(_section("Compared with", bullets(plan.alternatives)) if plan.alternatives else ()),
+        *(_section("Beware", bullets(plan.warnings)) if plan.warnings else ()),
     )
 
 
@@ -61,11 +62,11 @@ def no_plan_view(no_plan: NoPlan) -> RenderableType:
         raises.add_row(key, budget(key, limit), budget(key, needed))
     return Group(
         verdict,
-        *_lines(*no_plan.explanation[1:]),
+        *(() if no_plan.raises else _lines(*no_plan.explanation[1:])),
         *(_section("Smallest set of budgets to raise", raises) if no_plan.raises else ()),
         *(_section("Best candidate", judgement_view(no_plan.judgement)) if no_plan.judgement else ()),
         *(_section("What was tried", rounds_table(no_plan.rounds)) if no_plan.rounds else ()),
-        *(_section("Options refused", excuses_table(no_plan.excuses)) if no_plan.excuses else ()),
+        *(("", _refused(no_plan.excuses)) if no_plan.excuses else ()),
     )
 
 
@@ -108,7 +109,7 @@ def pools_table(candidate: CandidatePlan) -> Table:
 
 
 def judgement_view(judgement: Judgement) -> RenderableType:
-    """Every objective with its limit, what was measured and how surely; then how busy the pools were."""
+    """Every objective with its limit, what was measured and how surely; then how it was served."""
     made = table("objective", "#limit", "#measured", "#interval", "verdict", "#n")
     for e in judgement.evidence:
         interval = f"{seconds(e.low_s)} to {seconds(e.high_s)}"
@@ -121,32 +122,39 @@ def judgement_view(judgement: Judgement) -> RenderableType:
     use = table("pool", "#busy", "#KV mean", "#KV peak", "#batch", "#queue", "#preempted")
     for p in judgement.pools:
         shares = (percent(p.busy_frac), percent(p.kv_mean_frac), percent(p.kv_peak_frac))
-        use.add_row(p.pool, *shares, f"{p.batch_mean:.1f}", f"{p.queue_mean_tokens:.0f} tok", number(p.preemptions))
-    measured_until_s = judgement.horizon_s - judgement.cooldown_s
-    lines = (
-        f"Served: {judgement.workload}; {plural(len(judgement.seeds), 'seed')} of {judgement.horizon_s:g} s, measured "
-        f"from {judgement.warmup_s:g} s to {measured_until_s:g} s.",
+        queue = f"{number(round(p.queue_mean_tokens))} tok"
+        use.add_row(p.pool, *shares, f"{p.batch_mean:.1f}", queue, number(p.preemptions))
+    return Group(made, Text(), *_lines(*_served_how(judgement)), Text(), spread, Text(), use)
+
+
+def _served_how(judgement: Judgement) -> Iterator[str]:
+    yield (
+        f"Served: {judgement.workload}; {plural(len(judgement.seeds), 'seed')} of {number(judgement.horizon_s)} s, "
+        f"measured from {number(judgement.warmup_s)} s to {number(judgement.horizon_s - judgement.cooldown_s)} s."
+    )
+    yield (
         f"Requests: {judgement.arrived:,} arrived, {judgement.finished:,} finished, {judgement.refused:,} refused, "
-        f"{judgement.unfinished:,} left behind; {'steady' if judgement.steady else 'the backlog grows'}.",
+        f"{judgement.unfinished:,} left behind; {'steady' if judgement.steady else 'the backlog grows'}."
+    )
+    yield (
         f"Goodput: {rate(judgement.goodput_req_per_s)} met every objective jointly "
-        f"({judgement.attainment_frac * 100:.1f} %); {number(round(judgement.output_tokens_per_s))} output tokens/s.",
+        f"({judgement.attainment_frac * 100:.1f} %); {number(round(judgement.output_tokens_per_s))} output tokens/s."
     )
-    moved = (
-        f"KV transfers: {seconds(judgement.transfer_mean_s)} from prefill to landed on average, "
-        f"{seconds(judgement.link_wait_mean_s)} of it waiting for the link."
-    )
-    words = _lines(*lines, *((moved,) if judgement.transfer_mean_s else ()))
-    return Group(made, Text(), *words, Text(), spread, Text(), use)
+    if judgement.transfer_mean_s:
+        yield (
+            f"KV transfers: landed {seconds(judgement.transfer_mean_s)} after the prefill on average, having waited "
+            f"{seconds(judgement.link_wait_mean_s)} for the link."
+        )
 
 
 def rounds_table(rounds: Sequence[Round]) -> Table:
     """The argument between optimiser and simulator, one turn a line."""
-    made = table("#", "step", "#machines", "#cost", "simulator", "then")
+    made = table("#", "step", "#machines", "#cost", "#req/s", "the simulator says")
     for index, turn in enumerate(rounds, 1):
-        fails = failures(turn.judgement)
-        said = Text("; ".join(fails), style="red") if fails else Text("all met", style="green")
         totals = turn.candidate.totals
-        made.add_row(str(index), turn.step, number(totals.machines), dollars(totals.cost_usd_per_h), said, turn.note)
+        said = Text(turn.note, style="green" if turn.judgement.valid else "red")
+        cost, served = dollars(totals.cost_usd_per_h), number(_served(turn.candidate))
+        made.add_row(str(index), turn.step, number(totals.machines), cost, served, said)
     return made
 
 
@@ -171,7 +179,7 @@ def _bought(plan: ValidatedPlan, scenario: Scenario) -> Iterable[str]:
         if limit is not None:
             yield f"Budget {key}: {budget(key, needed)} of {budget(key, limit)}."
     yield f"{plural(totals.gpus, 'GPU')}, {number(totals.rack_units)} rack units; policy {plan.candidate.policy}."
-    yield f"Loads stay below {_headroom(plan.candidate.headroom)}."
+    yield f"Load limits of the optimiser: {_headroom(plan.candidate.headroom)}."
     if plan.candidate.rate_scale != 1:
         yield f"It carries {plan.candidate.rate_scale:.4g} times the workload's rate."
 
@@ -200,7 +208,7 @@ def _binding(plan: ValidatedPlan) -> Iterable[str]:
 def _why_not_better(certificate: Certificate) -> Iterable[RenderableType]:
     if not certificate.neighbours:
         return _lines("No neighbour was simulated.")
-    made = table("pool", "#machines left", "fails")
+    made = table("pool", "#machines", "fails")
     for neighbour in certificate.neighbours:
         made.add_row(neighbour.pool, number(neighbour.machines), "; ".join(neighbour.fails))
     return (made,)
@@ -209,13 +217,15 @@ def _why_not_better(certificate: Certificate) -> Iterable[RenderableType]:
 def _certified(plan: ValidatedPlan) -> str:
     certificate, objective = plan.certificate, Objective(plan.objective)
     value = _value(objective, plan.objective_value)
-    if certificate.first_bound is None or certificate.gap_frac is None:
+    if certificate.bound is None or certificate.gap_frac is None:
         return f"The {_RESOURCE[objective]} is {value}; the solver proved no bound."
     side = "at most" if objective is Objective.THROUGHPUT else "at least"
+    if certificate.gap_frac < _PROVEN_FRAC:
+        return f"The {_RESOURCE[objective]} is {value}, proven optimal: no headroom to give up would make it better."
     return (
-        f"The {_RESOURCE[objective]} is {value}; by the optimiser's model every plan has {side} "
-        f"{_value(objective, certificate.first_bound)}: a gap of {percent(certificate.gap_frac)} that validation or "
-        "proof left open."
+        f"The {_RESOURCE[objective]} is {value}; with no headroom at all it would be {side} "
+        f"{_value(objective, certificate.bound)}, which is proven. The gap of {percent(certificate.gap_frac)} is not; "
+        "most of it is the headroom that percentiles and whole machines need."
     )
 
 

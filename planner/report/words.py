@@ -7,7 +7,7 @@ def seconds(value_s: float) -> str:
     """``61.0 ms``, ``1.20 s``, ``14.2 s``; ``never`` for a percentile among requests that did not finish."""
     if math.isinf(value_s):
         return "never"
-    return f"{value_s * 1e3:.3g} ms" if abs(value_s) < 1 else f"{number(value_s)} s"
+    return f"{value_s * 1e3:.3g} ms" if abs(value_s) < 0.9995 else f"{number(value_s)} s"
 
 
 def percent(value_frac: float) -> str:
@@ -41,5 +41,5 @@ def plural(count: int, noun: str) -> str:
 
 
 def budget(key: str, value: float) -> str:
-    """The value of a budget, in the unit its key names."""
-    return {"cost_usd_per_h": dollars, "power_w": watts}.get(key, number)(value)
+    """The value of a budget, named by its key or by the row of the program that holds it."""
+    return {"cost": dollars, "cost_usd_per_h": dollars, "power": watts, "power_w": watts}.get(key, number)(value)

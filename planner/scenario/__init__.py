@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
 
 from planner.errors import BadInput, nearest
 from planner.plan import Budgets, Headroom, Objective
@@ -22,6 +22,7 @@ from planner.scenario.sections import (
     ValidationSection,
     Word,
     Workload,
+    by_name,
     slo_of,
 )
 from workloads.requests import ALL_REQUESTS, RequestClass
@@ -38,7 +39,7 @@ class Scenario(Section):
     slo: Objectives = Field(
         {}, description="<metric>_p<percentile>_s -> limit, s; ttft, tbt, tpot or e2e, all requests"
     )
-    slo_by_class: dict[Word, Objectives] = Field(
+    slo_by_class: Annotated[dict[Word, Objectives], AfterValidator(by_name)] = Field(
         {}, description="class name -> objectives of that class", validate_default=True
     )
     catalog: Catalog = Field(description="what can be bought")

@@ -1,6 +1,6 @@
 """The sections of a scenario file: every key, its unit, its default."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -32,6 +32,22 @@ def _known_slo(key: str) -> str:
     return key
 
 
+def _in_order(objectives: dict[str, float]) -> dict[str, float]:
+    """By metric and percentile, whatever the order in the file: a scenario read back from sorted JSON is the same."""
+    metrics = list(Metric)
+
+    def place(key: str) -> tuple[int, float]:
+        slo = slo_of(key, objectives[key])
+        return metrics.index(slo.metric), slo.percentile
+
+    return {key: objectives[key] for key in sorted(objectives, key=place)}
+
+
+def by_name(named: dict[str, Any]) -> dict[str, Any]:
+    """In alphabetical order, for the same reason."""
+    return dict(sorted(named.items()))
+
+
 Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 Positive = Annotated[Number, Field(gt=0)]
 Budget = Annotated[Number, Field(ge=0)]
@@ -41,7 +57,7 @@ Switch = Annotated[bool, Strict()]
 Word = Annotated[str, Strict(), Field(min_length=1)]
 Limit = Annotated[Number, Field(gt=0, le=1)]
 Dtype = Annotated[Word, AfterValidator(_known_dtype)]
-Objectives = dict[Annotated[Word, AfterValidator(_known_slo)], Positive]
+Objectives = Annotated[dict[Annotated[Word, AfterValidator(_known_slo)], Positive], AfterValidator(_in_order)]
 
 
 def slo_of(key: str, limit_s: float, request_class: str | None = None) -> Slo:
@@ -195,7 +211,9 @@ class Catalog(Section):
     channel: Literal["on-demand", "reserved", "spot", "owned"] = Field("reserved", description="how they are paid for")
     directory: Word | None = Field(None, description="your own catalog files (relative to this file); null: built-in")
     tp: tuple[Count, ...] = Field((1, 2, 4, 8), min_length=1, description="tensor-parallel ways to try, GPUs")
-    available: dict[Word, Whole] = Field({}, description="machine type -> how many can be had; unnamed: the catalog's")
+    available: Annotated[dict[Word, Whole], AfterValidator(by_name)] = Field(
+        {}, description="machine type -> how many can be had; unnamed: the catalog's"
+    )
 
     @field_validator("available")
     @classmethod

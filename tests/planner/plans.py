@@ -123,9 +123,14 @@ def plan() -> ValidatedPlan:
         objective="cost",
         objective_value=106.0,
         judgement=judgement(),
-        certificate=Certificate(first_bound=86.0, gap_frac=20 / 106, solver_gap_frac=0.0, neighbours=(smaller, last)),
+        certificate=Certificate(bound=86.0, gap_frac=20 / 106, solver_gap_frac=0.0, neighbours=(smaller, last)),
         rounds=(
-            Round(step="solve", candidate=candidate(1), judgement=overloaded(), note="decode headroom 0.95 -> 0.9"),
+            Round(
+                step="solve",
+                candidate=candidate(1),
+                judgement=overloaded(),
+                note="tbt_p99_s missed: 0.35 s [0.315, 0.385] against 0.1 s",
+            ),
             Round(step="solve", candidate=candidate(), judgement=judgement(), note="every objective met"),
         ),
         excuses=(

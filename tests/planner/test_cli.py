@@ -172,6 +172,24 @@ def test_missing_directory_is_found_before_planning(run: Run, answer: Callable[[
     assert "there is no directory none" in result.stderr
 
 
+def test_same_question_same_bytes(run: Run, tmp_path: Path) -> None:
+    """Planned twice, the default example gives the same bytes, and they are a plan that reads back."""
+    codes = [run("plan", CONV, "--out", name, "--quiet").exit_code for name in ("a.json", "b.json")]
+    assert codes == [ExitCode.VALIDATED, ExitCode.VALIDATED]
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+    assert run("show", "a.json", "--json").stdout == (tmp_path / "a.json").read_text()
+    again = run("simulate", "a.json", "--json")
+    assert again.stderr == ""  # neither scenario, catalog nor trace has changed since
+    assert json.loads(again.stdout) == json.loads((tmp_path / "a.json").read_text())["plan"]["judgement"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", sorted(plans.EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_example_has_a_plan(run: Run, path: Path) -> None:
+    """Every example ends in a validated plan."""
+    assert run("plan", path, "--quiet").exit_code == ExitCode.VALIDATED
+
+
 def test_simulate_serves_another_workload(run: Run, answer: Callable[[object], None], tmp_path: Path) -> None:
     """A plan holds what it was made for, and not twice that."""
     answer(plans.plan())

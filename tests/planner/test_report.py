@@ -25,7 +25,7 @@ VIEWS: dict[str, RenderableType] = {
             objective="throughput",
             objective_value=20.0,
             warnings=(),
-            certificate=replace(plans.plan().certificate, neighbours=(), first_bound=None),
+            certificate=replace(plans.plan().certificate, neighbours=(), bound=None),
         ),
         plans.scenario().changed(["budgets={power_w: 60000, machines: 4}", "objective=throughput"]),
     ),

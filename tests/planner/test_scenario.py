@@ -16,6 +16,7 @@ from planner.plan import Budgets, Headroom
 from planner.scenario import Scenario
 from planner.scenario.findings import unit_of
 from planner.scenario.sections import slo_of
+from tests.planner import plans
 from tests.planner.plans import EXAMPLES
 from workloads.requests import ALL_REQUESTS
 from workloads.slo import Metric
@@ -226,6 +227,14 @@ def test_scenario_survives_being_written(scenario: Scenario) -> None:
     assert Scenario.model_validate(data) == scenario
     assert Scenario.model_validate_json(scenario.model_dump_json()) == scenario
     assert Scenario.model_validate(yaml.safe_load(yaml.safe_dump(data))) == scenario
+
+
+@given(st.permutations(["ttft_p99_s", "ttft_p50_s", "tbt_p99_s", "e2e_p90_s"]))
+def test_order_of_objectives_means_nothing(keys: list[str]) -> None:
+    """Objectives come by metric and percentile, however the file, or a sorted copy of it, lists them."""
+    slo = ", ".join(f"{key}: 1" for key in keys)
+    shown = [slo.name for slo in plans.scenario().changed([f"slo={{{slo}}}"]).slos()]
+    assert shown == ["ttft_p50_s", "ttft_p99_s", "tbt_p99_s", "e2e_p90_s"]
 
 
 def test_override_is_an_edit(small: Path, tmp_path: Path) -> None:
