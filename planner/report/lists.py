@@ -57,8 +57,8 @@ def profiles_table(listings: Sequence[ProfileListing]) -> Table:
     """Kernel profiles, one file a line."""
     made = table("profile set", "GPU", "model", "dtypes", "tp", "ep")
     for p in listings:
-        widths = [", ".join(str(ways) for ways in both) for both in (p.tps, p.eps)]
-        made.add_row(p.profile_set, p.gpu, p.model, ", ".join(p.dtypes), *widths)
+        widths = [" ".join(str(ways) for ways in both) for both in (p.tps, p.eps)]
+        made.add_row(p.profile_set, p.gpu, p.model, " ".join(p.dtypes), *widths)
     return made
 
 
