@@ -49,7 +49,7 @@ def bake(
     dtypes: Sequence[str] | None = None,
     engine: Literal["vllm", "sglang", "trtllm"] = "vllm",
 ) -> Baked:
-    """Measure-table times of a model on a GPU, as kernel profiles.
+    """Times of a model on a GPU from published kernel measurements, as kernel profiles.
 
     A mixture of experts is baked with its experts split as tensors and, where the source has it, as experts (ep = tp).
 
@@ -77,7 +77,7 @@ def bake(
     profiles: list[KernelProfile] = []
     failures: list[str] = []
     with tempfile.TemporaryDirectory() as scratch:
-        (directory := Path(scratch, model)).mkdir()  # the source caches a configuration by its path
+        directory = Path(scratch)  # a new one each time: the source caches a configuration by its path
         hf_config = model_config(model, config)
         (directory / "config.json").write_text(json.dumps(hf_config), encoding="utf-8")
         for dtype, (tp, ep) in itertools.product(dtypes or known.dtypes, _splits(hf_config, tps)):
@@ -88,7 +88,7 @@ def bake(
                     engine=engine, date=date, hf_config=hf_config, directory=directory,
                 )  # fmt: skip
                 profiles.append(_bake_one(target))
-            except (ValueError, RuntimeError) as error:  # no such measurement, or it does not fit
+            except (ValueError, RuntimeError, OSError) as error:  # no such measurement, or it does not fit
                 failures.append(f"{model} {dtype} on {gpu}, tp {tp}, ep {ep}: {' '.join(str(error).split())[:200]}")
     if not profiles:
         raise CatalogError(*failures)
