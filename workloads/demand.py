@@ -39,7 +39,10 @@ class Demand:
 
 
 def demand(trace: Trace, *, sample: int = 2000) -> Demand:
-    """The demand a trace makes: mean rate and an evenly spaced sample of at most ``sample`` requests per class."""
+    """The demand a trace makes: mean rate, and an evenly spaced sample of about ``sample`` requests per class.
+
+    The sample always holds the longest prompt and the longest request: what serves the sample has memory for all.
+    """
     classes = []
     for index, request_class in enumerate(trace.classes):
         rows = np.flatnonzero(trace.class_index == index)
@@ -47,7 +50,7 @@ def demand(trace: Trace, *, sample: int = 2000) -> Demand:
             continue
         rate = len(rows) / trace.duration_s
         if len(rows) > sample:
-            rows = rows[np.linspace(0, len(rows) - 1, sample).astype(np.int64)]
+            rows = _sampled(trace, rows, sample)
         classes.append(
             ClassDemand(
                 request_class=request_class,
@@ -57,3 +60,10 @@ def demand(trace: Trace, *, sample: int = 2000) -> Demand:
             )
         )
     return Demand(classes=tuple(classes))
+
+
+def _sampled(trace: Trace, rows: NDArray[np.int64], sample: int) -> NDArray[np.int64]:
+    """Evenly spaced rows, with the longest ones among them."""
+    prompts = trace.prompt_tokens[rows]
+    longest = [np.argmax(prompts), np.argmax(prompts + trace.output_tokens[rows])]
+    return rows[np.unique(np.append(np.linspace(0, len(rows) - 1, sample).astype(np.int64), longest))]

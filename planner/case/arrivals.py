@@ -120,12 +120,14 @@ def _synthetic(scenario: Scenario, model: WorkloadModel, trace: Trace | None) ->
         return classify(drawn, scenario.classes())
 
     first = validation.first_seed
+    seeds = tuple(range(first, first + (validation.seeds or SYNTHETIC_SEEDS)))
+    sample = [draw(DEMAND_SEED, 1.0, DEMAND_REQUESTS / rate), *(_longest(draw(seed, 1.0)) for seed in seeds)]
     return Asked(
         words=f"{process} arrivals at {rate:g} req/s with the lengths of {model.name}",
         rate_req_per_s=rate,
-        demand=_at_rate(draw(DEMAND_SEED, 1.0, DEMAND_REQUESTS / rate), rate),
+        demand=_at_rate(sample, rate),
         exact=False,
-        seeds=tuple(range(first, first + (validation.seeds or SYNTHETIC_SEEDS))),
+        seeds=seeds,
         draw=draw,
         skipped_rows=trace.skipped_rows if trace else 0,
         source=model.source,
@@ -133,9 +135,27 @@ def _synthetic(scenario: Scenario, model: WorkloadModel, trace: Trace | None) ->
     )
 
 
-def _at_rate(trace: Trace, rate: float) -> Demand:
-    """The demand of a drawn trace, at the rate that was asked for rather than the one that was drawn."""
-    return demand(replace(trace, duration_s=len(trace) / rate))
+def _at_rate(traces: Sequence[Trace], rate: float) -> Demand:
+    """The demand of drawn requests, at the rate that was asked for rather than the one that was drawn."""
+    prompt, output, index = (
+        np.concatenate([getattr(t, column) for t in traces])
+        for column in ("prompt_tokens", "output_tokens", "class_index")
+    )
+    arrival = np.arange(len(prompt)) / rate
+    joined = replace(
+        traces[0], arrival_s=arrival, prompt_tokens=prompt, output_tokens=output, class_index=index,
+        duration_s=len(prompt) / rate,
+    )  # fmt: skip
+    return demand(joined)
+
+
+def _longest(trace: Trace) -> Trace:
+    """The longest prompt and the longest request of a trace: what its validation will need memory for."""
+    rows = np.unique([np.argmax(trace.prompt_tokens), np.argmax(trace.prompt_tokens + trace.output_tokens)])
+    return replace(
+        trace, arrival_s=trace.arrival_s[rows], prompt_tokens=trace.prompt_tokens[rows],
+        output_tokens=trace.output_tokens[rows], class_index=trace.class_index[rows],
+    )  # fmt: skip
 
 
 def _burstiness(model: WorkloadModel, process: str) -> tuple[str, ...]:
