@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from math import inf
 
 from planner.case.case import Case
 from planner.errors import BadInput
 from planner.formulate import BUDGET_FAMILIES, lift, problem, unservable
-from planner.plan import CandidatePlan, Headroom, Judgement, NoPlan, Round, Verdict
+from planner.plan import CandidatePlan, Evidence, Headroom, Judgement, NoPlan, Pool, Round, Verdict
 from planner.revise import tighten
 from planner.simulator.engine import PoolModel
 from planner.simulator.judge import judge
@@ -16,8 +17,7 @@ from solvers.problem import Problem
 from solvers.solve import solve
 
 Progress = Callable[[str, float], None]
-Key = tuple[tuple[tuple[str, int], ...], float]
-
+Key = tuple[object, ...]
 
 NO_HEADROOM = Headroom(prefill_frac=1.0, decode_frac=1.0, mixed_frac=1.0, kv_frac=1.0, link_frac=1.0)
 """Every resource planned to the brim: below this bound nothing carries even the mean load."""
@@ -65,9 +65,8 @@ class Argument:
             self.note("plan", candidate, judgement)
             if judgement.valid:
                 return candidate, judgement
-            if judgement.refused:
-                line = f"{judgement.refused} requests are longer than the KV memory of the instances they reached"
-                return no_plan(self, "not validated", (line,))
+            if incurable := _incurable(judgement):
+                return no_plan(self, "not validated", incurable)
             headroom = tighten(headroom, candidate, judgement)
         rounds = self.case.scenario.validation.max_rounds
         return no_plan(self, "not validated", (f"no candidate met every objective in {rounds} rounds",))
@@ -112,7 +111,7 @@ class Argument:
             candidate: what to simulate.
             early: stop after the first seed if it alone is a clear miss.
         """
-        key = (tuple((p.spec.name, p.instances) for p in candidate.pools), candidate.rate_scale)
+        key = (candidate.rate_scale, *((p.spec.name, p.instances, _routed(p)) for p in candidate.pools))
         known = self._seen.get((key, early))
         if known:
             return known
@@ -173,12 +172,21 @@ class Argument:
         )
 
 
+def _routed(pool: Pool) -> tuple[tuple[str, float], ...]:
+    """The rates routed to a pool, without the last bits in which two solves differ."""
+    return tuple((name, round(rate, 6)) for name, rate in sorted(pool.rate_req_per_s.items()))
+
+
 def failures(judgement: Judgement) -> tuple[str, ...]:
     """Why a judgement is not valid; empty where it is."""
     lines = [
         f"{e.slo} {e.verdict}: {e.measured_s:.3g} s [{e.low_s:.3g}, {e.high_s:.3g}] against {e.limit_s:g} s"
         for e in judgement.evidence
         if e.verdict is not Verdict.MET
+    ]
+    lines += [
+        f"{e.n} observations are too few to bound {e.slo}: raise workload.duration_s or validation.seeds"
+        for e in _open(judgement)
     ]
     if not judgement.steady:
         lines.append("the backlog grows: the second half of the window misses an objective")
@@ -187,6 +195,22 @@ def failures(judgement: Judgement) -> tuple[str, ...]:
     if judgement.refused:
         lines.append(f"{judgement.refused} requests were too long for the KV memory")
     return tuple(lines)
+
+
+def _open(judgement: Judgement) -> list[Evidence]:
+    """Objectives that cannot be decided because too little was observed, though nothing was missed or left behind."""
+    if judgement.unfinished or judgement.refused or any(e.verdict is Verdict.MISSED for e in judgement.evidence):
+        return []
+    return [e for e in judgement.evidence if e.high_s == inf]
+
+
+def _incurable(judgement: Judgement) -> tuple[str, ...]:
+    """What is wrong with a judgement that no number of machines can mend; empty where some may."""
+    if judgement.refused:
+        return (f"{judgement.refused} requests are longer than the KV memory of the instances they reached",)
+    unmet = [e for e in judgement.evidence if e.verdict is not Verdict.MET]
+    hidden = [e for e in _open(judgement) if e.measured_s <= e.limit_s]
+    return failures(judgement) if hidden and unmet == hidden and judgement.steady else ()
 
 
 def no_plan(

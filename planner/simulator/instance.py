@@ -249,7 +249,10 @@ class Instance:
     def _advance(self, run: _Run, now: float) -> None:
         """Book the tokens of a run: gaps, contexts, memory growth."""
         batch = len(self._running)
-        self._allocate(self.memory.growth(self._steps, run.steps))
+        growth = self.memory.growth(self._steps, run.steps)
+        # the run's blocks were taken one after the other, on average half of them for its whole length
+        self.meter.kv_block_s += growth / 2 * self.meter.overlap_s(run.start_s, now)
+        self._allocate(growth)
         self._note_gaps(run)
         self._steps += run.steps
         self._context_tokens += batch * run.steps

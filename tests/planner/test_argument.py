@@ -1,0 +1,58 @@
+"""What the argument concludes from a judgement, without a solver or a simulation."""
+
+from dataclasses import replace
+from math import inf
+from pathlib import Path
+
+import pytest
+
+from planner.argument import failures
+from planner.pipeline import plan
+from planner.plan import NoPlan, Verdict
+from planner.scenario import Scenario
+from tests.planner import plans
+
+FEW = """
+schema_version: 1
+name: few
+model: {name: llama-3.1-70b}
+workload: {trace: azure-conv-2023, rate_req_per_s: 1, duration_s: 60}
+slo: {ttft_p99_s: 1.0, e2e_p50_s: 30}
+catalog: {machines: [dgx-h100], channel: reserved, tp: [8]}
+policy: {name: splitwise}
+"""
+
+
+def test_nothing_fails_in_a_valid_judgement() -> None:
+    """A valid judgement has no failure to tell, an invalid one at least one line for each thing that is wrong."""
+    assert failures(plans.judgement()) == ()
+    lines = " / ".join(failures(plans.overloaded()))
+    for word in ("tbt_p99_s missed", "e2e_p90_s missed", "backlog", "213 requests were left unfinished"):
+        assert word in lines
+
+
+def test_an_endless_interval_is_blamed_on_the_sample_only_where_everything_finished() -> None:
+    """An upper end at infinity means too few observations, unless requests that never finished put it there."""
+    found = plans.judgement()
+    endless = replace(found.evidence[0], high_s=inf, verdict=Verdict.UNDECIDED)
+    few = replace(found, evidence=(endless, *found.evidence[1:]))
+    assert any("too few to bound ttft_p99_s" in line for line in failures(few))
+    assert not any("too few" in line for line in failures(replace(few, unfinished=3)))
+
+
+def test_a_short_window_is_told_instead_of_buying_machines(tmp_path: Path) -> None:
+    """Where only the number of observations leaves an objective open, the answer is how to observe more, at once."""
+    file = tmp_path / "few.yaml"
+    file.write_text(FEW)
+    answer = plan(Scenario.load(file), progress=lambda *_: None)
+    assert isinstance(answer, NoPlan)
+    assert len(answer.rounds) == 1
+    assert "raise workload.duration_s or validation.seeds" in " ".join(answer.explanation)
+
+
+@pytest.mark.parametrize("verdict", list(Verdict))
+def test_only_what_is_not_met_is_told(verdict: Verdict) -> None:
+    """An objective appears among the failures if and only if it is not met, with its interval and its limit."""
+    lines = [line for line in failures(plans.judgement(0.1, verdict)) if line.startswith("tbt_p99_s")]
+    assert bool(lines) == (verdict is not Verdict.MET)
+    assert all("[0.09, 0.11] against 0.1 s" in line for line in lines)

@@ -1,0 +1,204 @@
+"""Laws of evidence: intervals that cover, verdicts that follow from them, percentiles that round upward only."""
+
+from math import inf, sqrt
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from planner.plan import Verdict
+from planner.simulator.judge import judge
+from planner.simulator.metrics import Observed, Sample, attained, evidence, interval, sample, student_t
+from planner.simulator.records import GAP_BIN_RATIO, Ledger, Request, window
+from tests.planner.toy import random_trace, toy_policy, toy_pools, toy_trace
+from workloads.requests import RequestClass
+from workloads.slo import Metric, Slo
+from workloads.traces import Trace, classify
+
+REPETITIONS = 200
+TTFT_P99 = Slo(metric=Metric.TTFT, percentile=99.0, limit_s=1.0)
+
+
+def batched(values: NDArray[np.float64], batches: int) -> Sample:
+    """Observations in the order they were made, cut into batches of equal size."""
+    parts = tuple(np.sort(part) for part in np.array_split(values, batches))
+    return Sample(values=parts, weights=tuple(np.ones(len(part)) for part in parts))
+
+
+def normal_draws(n: int, correlation: float) -> NDArray[np.float64]:
+    """(repetitions, n) standard normal sequences in which neighbours are correlated: x' = c·x + √(1-c²)·e."""
+    noise = np.random.default_rng(7).normal(size=(REPETITIONS, n))
+    draws = noise.copy()
+    for i in range(1, n):
+        draws[:, i] = correlation * draws[:, i - 1] + sqrt(1 - correlation**2) * noise[:, i]
+    return draws
+
+
+@pytest.mark.parametrize("q", [0.5, 0.9, 0.99])
+@pytest.mark.parametrize(("n", "correlation"), [(50, 0.0), (900, 0.0), (3000, 0.9)])
+def test_intervals_cover_the_true_quantile(n: int, correlation: float, q: float) -> None:
+    """A 95 % interval holds the true quantile in at least 90 % of 200 repetitions.
+
+    Of independent draws, however few, and of draws whose correlation (0.9 from one to the next) has died out within a
+    fifteenth of them.
+    """
+    true = NormalDist().inv_cdf(q)
+    bounds = [interval(batched(values, 15), q, 0.95) for values in normal_draws(n, correlation)]
+    assert sum(low <= true <= high for low, high in bounds) >= 0.9 * REPETITIONS
+
+
+def test_correlation_widens_the_interval() -> None:
+    """Neighbours that tell the same story count as fewer observations than strangers."""
+    alone, together = (
+        np.mean([np.subtract(*interval(batched(x, 15), 0.9, 0.95)) for x in normal_draws(3000, c)]) for c in (0.0, 0.9)
+    )
+    assert together < 2 * alone < 0  # both are low - high
+
+
+def test_too_few_observations_bound_nothing_from_above() -> None:
+    """Forty requests cannot promise a 99th percentile: the interval ends at infinity and the verdict is undecided."""
+    found = evidence(TTFT_P99, batched(np.full(40, 0.01), 5), confidence_frac=0.95, exact=False)
+    assert (found.measured_s, found.high_s, found.verdict) == (0.01, inf, Verdict.UNDECIDED)
+
+
+def test_nothing_observed_decides_nothing() -> None:
+    """An objective of which no request speaks is undecided, unless the trace is all there is."""
+    empty = batched(np.array([]), 3)
+    assert evidence(TTFT_P99, empty, confidence_frac=0.95, exact=False).verdict is Verdict.UNDECIDED
+    found = evidence(TTFT_P99, empty, confidence_frac=0.95, exact=True)
+    assert (found.n, found.verdict) == (0, Verdict.MET)
+
+
+@pytest.mark.parametrize(
+    ("confidence_frac", "degrees", "table"),
+    [(0.95, 4, 2.776), (0.95, 9, 2.262), (0.95, 14, 2.145), (0.95, 29, 2.045), (0.99, 4, 4.604), (0.99, 14, 2.977)],
+)
+def test_student_t_is_that_of_the_tables(confidence_frac: float, degrees: int, table: float) -> None:
+    """The quantile of Student's t is within 0.3 % of the printed tables from four degrees of freedom on."""
+    assert student_t(confidence_frac, degrees) == pytest.approx(table, rel=0.003)
+
+
+@given(
+    values=st.lists(st.floats(0.001, 10.0), min_size=5, max_size=400),
+    limit=st.floats(0.001, 10.0),
+    q=st.sampled_from([50.0, 90.0, 99.0]),
+    exact=st.booleans(),
+)
+def test_verdicts_follow_from_intervals(values: list[float], limit: float, q: float, exact: bool) -> None:
+    """Met means the whole interval is within the limit, missed that all of it is beyond, undecided the rest."""
+    slo = Slo(metric=Metric.TTFT, percentile=q, limit_s=limit)
+    found = evidence(slo, batched(np.array(values), 5), confidence_frac=0.95, exact=exact)
+    assert found.low_s <= found.measured_s <= found.high_s
+    assert (found.verdict is Verdict.MET) == (found.high_s <= limit)
+    assert (found.verdict is Verdict.MISSED) == (found.low_s > limit)
+    if exact:
+        assert found.low_s == found.high_s
+        assert found.verdict is not Verdict.UNDECIDED
+
+
+@given(
+    values=st.lists(st.tuples(st.floats(0.0, 10.0), st.integers(1, 9)), min_size=1, max_size=50),
+    q=st.sampled_from([0.01, 0.5, 0.9, 0.99]),
+)
+def test_weights_are_repetitions(values: list[tuple[float, int]], q: float) -> None:
+    """A value seen w times counts as w observations, in any order of the batches."""
+    each = [np.array([value]) for value, _ in values]
+    weighted = Sample(values=tuple(each), weights=tuple(np.array([float(w)]) for _, w in values))
+    repeated = np.repeat([v for v, _ in values], [w for _, w in values])
+    assert weighted.quantile(q) == np.percentile(repeated, 100 * q, method="inverted_cdf")
+    assert weighted.n == len(repeated)
+
+
+def books(trace: Trace, ttft_s: list[float], e2e_s: list[float], max_gap_s: list[float]) -> Observed:
+    """A seed of which every request is measured, with the rows given."""
+    ledger = Ledger(trace, window(trace, warmup_frac=0.0, cooldown_frac=0.0, slices=1))
+    ledger.ttft_s, ledger.e2e_s, ledger.max_gap_s = ttft_s, e2e_s, max_gap_s
+    return Observed(trace=trace, ledger=ledger)
+
+
+def test_attainment_is_joint() -> None:
+    """A request is good when it meets every objective that speaks of it, at the loosest percentile of each metric."""
+    short, rest = RequestClass(name="short", prompt_max_tokens=100), RequestClass(name="rest")
+    trace = classify(toy_trace([0.0, 1.0, 2.0, 3.0, 4.0], [50, 50, 500, 500, 500], [5] * 5), (short, rest))
+    seed = books(trace, [0.1, 0.3, 0.3, 0.3, 0.3], [1.0, 1.0, 1.0, 9.0, inf], [0.01, 0.01, 0.01, 0.01, 0.0])
+    slos = [
+        Slo(metric=Metric.TTFT, percentile=50.0, limit_s=0.2, request_class="short"),
+        Slo(metric=Metric.TTFT, percentile=99.0, limit_s=0.5),
+        Slo(metric=Metric.E2E, percentile=50.0, limit_s=2.0),
+    ]
+    assert attained(seed, slos).tolist() == [True, True, True, False, False]
+    strict = [*slos, Slo(metric=Metric.TBT, percentile=99.0, limit_s=0.005, request_class="rest")]
+    assert attained(seed, strict).tolist() == [True, True, False, False, False]
+
+
+def test_what_never_ends_is_infinite() -> None:
+    """A request without a first token has an infinite TTFT; without a last one, infinite E2E, TPOT and gaps."""
+    trace = toy_trace([0.0, 1.0, 2.0], [9, 9, 9], [5, 5, 5])
+    seed = books(trace, [0.1, 0.1, inf], [0.9, inf, inf], [0.2, 0.0, 0.0])
+    assert seed.values_s(Metric.TTFT).tolist() == [0.1, 0.1, inf]
+    assert seed.values_s(Metric.E2E).tolist() == [0.9, inf, inf]
+    assert seed.values_s(Metric.TPOT).tolist() == pytest.approx([0.2, inf, inf])
+    assert seed.values_s(Metric.TBT).tolist() == [0.2, inf, inf]
+    tbt = sample([seed], Slo(metric=Metric.TBT, percentile=50.0, limit_s=1.0))
+    assert tbt.quantile(0.5) == inf
+
+
+@settings(max_examples=50)
+@given(gaps=st.lists(st.floats(2e-4, 100.0), min_size=1, max_size=300), q=st.sampled_from([0.5, 0.9, 0.99]))
+def test_gaps_round_upward_by_a_bin_at_most(gaps: list[float], q: float) -> None:
+    """A percentile of the gap histogram is never below the exact one and at most 0.2 % above it."""
+    trace = toy_trace([0.0], [9], [len(gaps) + 1])
+    seed = books(trace, [0.1], [1.0], [0.1])
+    request = Request(0, 0.0, 9, len(gaps) + 1, 0)
+    for gap_s in gaps:
+        seed.ledger.gap(request, gap_s)
+    exact = float(np.percentile(gaps, 100 * q, method="inverted_cdf"))
+    found = sample([seed], Slo(metric=Metric.TBT, percentile=100 * q, limit_s=1.0)).quantile(q)
+    assert exact * (1 - 1e-9) <= found <= exact * GAP_BIN_RATIO * (1 + 1e-9)
+
+
+@given(first_s=st.floats(1e-3, 1.0), slope=st.floats(-1e-3, 0.5), steps=st.integers(1, 300), requests=st.integers(1, 5))
+def test_a_run_is_noted_as_its_steps_would_be(first_s: float, slope: float, steps: int, requests: int) -> None:
+    """Noting a stretch of steps in one go fills the bins that noting each step fills, but for gaps on an edge."""
+    trace = toy_trace([0.0], [9], [9])
+    whole, single = (books(trace, [0.1], [1.0], [0.1]).ledger for _ in range(2))
+    whole.gap_runs({0: requests}, [(first_s, slope * first_s / steps, steps)])
+    for j in range(steps):
+        single.gap_runs({0: requests}, [(first_s + slope * first_s / steps * j, 0.0, 1)])
+    moved = np.cumsum(whole.gaps[0]) - np.cumsum(single.gaps[0])
+    assert moved[-1] == 0
+    assert sum(whole.gaps[0]) == steps * requests
+    assert np.abs(moved).max() <= requests
+    assert np.count_nonzero(moved) <= max(2, 0.02 * steps)
+
+
+@given(
+    n=st.integers(1, 200), slices=st.integers(1, 7), warmup=st.floats(0.0, 0.6), cooldown=st.floats(0.0, 0.39),
+    seed=st.integers(0, 99),
+)  # fmt: skip
+def test_windows_trim_and_slice(n: int, slices: int, warmup: float, cooldown: float, seed: int) -> None:
+    """The window leaves out the first and last shares of time and cuts the rest into slices of equal request count."""
+    trace = random_trace(seed, n, 10.0)
+    measured = window(trace, warmup_frac=warmup, cooldown_frac=cooldown, slices=slices)
+    inside = (trace.arrival_s >= warmup * trace.duration_s) & (trace.arrival_s <= (1 - cooldown) * trace.duration_s)
+    parts = [measured.slice_of(i) for i in range(n)]
+    if inside.any():
+        assert [part >= 0 for part in parts] == inside.tolist()
+    counts = np.bincount([part for part in parts if part >= 0])
+    assert len(counts) == measured.slices == min(slices, sum(part >= 0 for part in parts))
+    assert counts.max() - counts.min() <= 1
+    assert sorted(parts[measured.first : measured.last]) == parts[measured.first : measured.last]
+
+
+def test_a_workload_of_single_tokens_is_judged() -> None:
+    """Requests that end with their first token have no token gaps, and are judged by the rest."""
+    trace = toy_trace(np.linspace(0, 10, 50).tolist(), [100] * 50, [1] * 50)
+    found = judge(
+        toy_pools("colocated"), toy_policy("colocated"), lambda _: trace, [TTFT_P99], seeds=[1], workload="",
+        exact=True, warmup_frac=0.0, cooldown_frac=0.0, confidence_frac=0.95,
+    )  # fmt: skip
+    assert found.valid
+    assert found.latency_s["tpot_p99_s"] == 0.0
