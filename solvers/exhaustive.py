@@ -71,7 +71,7 @@ def _completed(problem: Problem, values: Mapping[str, float], rest: tuple[highsp
     """The best continuous columns for the whole numbers of ``values``; ``rest`` is with and without the objective."""
     status = highspy.HighsModelStatus
     said = _run(problem, values, rest[0])
-    if said not in (status.kOptimal, status.kInfeasible):
+    if said != status.kOptimal:  # whatever was said: only a question without an objective tells why
         exists = _run(problem, values, rest[1])
         said = {status.kOptimal: status.kUnbounded, status.kInfeasible: status.kInfeasible}.get(exists, said)
     detail = rest[0].modelStatusToString(said)

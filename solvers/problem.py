@@ -83,6 +83,16 @@ class Problem:
         """Sum(objective coefficient · value)."""
         return math.fsum(column.objective * values[column.name] for column in self.columns if column.objective)
 
+    @property
+    def open_ended(self) -> bool:
+        """Whether the columns' bounds alone leave the objective unbounded."""
+        better = 1.0 if self.sense is Sense.MAX else -1.0
+        return any(
+            (column.upper if column.objective * better > 0 else -column.lower) == INF
+            for column in self.columns
+            if column.objective
+        )
+
     def without_objective(self) -> "Problem":
         """The bare question whether the rows can be met at all."""
         return replace(self, columns=tuple(replace(column, objective=0.0) for column in self.columns))

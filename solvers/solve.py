@@ -54,9 +54,10 @@ def solve(
 
 def _ask(problem: Problem, backend: Backend, time_limit_s: float, gap_frac: float) -> Solution:
     solution = _run(problem, backend, time_limit_s, gap_frac)
-    # "Unbounded" of a relaxation, or of presolve, does not say that any allocation exists; CBC calls either infeasible.
-    doubted = [Reason.UNBOUNDED, Reason.INFEASIBLE] if backend is Backend.CBC else [Reason.UNBOUNDED]
-    if solution.termination.reason not in doubted:
+    # "Unbounded" of a relaxation does not say that any allocation exists, and presolve was seen to call the unbounded
+    # infeasible (CBC 2.10.3, HiGHS 1.15.1). Whether rows can be met is a question that has no objective.
+    said = solution.termination.reason
+    if not (said is Reason.UNBOUNDED or (said is Reason.INFEASIBLE and problem.open_ended)):
         return solution
     exists = _run(problem.without_objective(), backend, time_limit_s, gap_frac).termination
     reason = {Reason.OPTIMAL: Reason.UNBOUNDED, Reason.FEASIBLE: Reason.UNBOUNDED}.get(exists.reason, exists.reason)
