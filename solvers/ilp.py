@@ -3,8 +3,8 @@
 PuLP builds the model; its status is not believed, for it says "Optimal" after a time limit (measured with 3.3.2).
 HiGHS is asked itself; of CBC, ``sol_status`` is read.
 
-Measured on small random programs against exhaustive search (12,000 for HiGHS 1.15.1, 2,000 for CBC 2.10.3): where the
-objective is unbounded, both may say infeasible (``solve`` asks again); CBC twice said optimal, a column being open below.
+Measured on small random programs against exhaustive search (12,000 for HiGHS 1.15.1, 2,000 for CBC 2.10.3): where
+the objective is unbounded, both may say infeasible (``solve`` asks again); CBC twice said optimal, columns open below.
 """
 
 from collections.abc import Mapping
