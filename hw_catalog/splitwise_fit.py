@@ -92,7 +92,7 @@ def _profile(rows: pd.DataFrame, *, model: str, gpu: str, tp: int, date: str) ->
         measured_frac=1.0,
         provenance=Provenance(
             kind=Kind.MEASURED,
-            source="Splitwise (ISCA'24), Mutinifni/splitwise-sim profiles/perf_model.csv, medians",
+            source="Splitwise (ISCA'24), Mutinifni/splitwise-sim data/perf_model.csv, medians",
             date=date,
             note="16-bit weights; attention of prompts within linear_prefill, of decodes derived from HBM bandwidth; "
             "engine of 2023, decode 1.5-2.3 times slower than vLLM 0.15; MIT",
