@@ -3,7 +3,7 @@
 step = overhead + linear(tokens) + Σ prefill_attention(new, past) + decode_attention(batch, mean context)
 
 The tables are read as they were measured, dips and tile steps included; between knots they are interpolated
-linearly, beyond the last knot continued along the last segment (``in_range`` says when that happens).
+linearly, beyond the last knot continued along the last segment (the ``max_`` properties say where that is).
 """
 
 from bisect import bisect_right
@@ -18,14 +18,9 @@ Segment = tuple[float, float, int]
 """A stretch of consecutive decode steps: duration of the first, increment per step, number of steps."""
 
 
-def _dense(knots: NDArray[np.int64], values: NDArray[np.float64], upto: int) -> list[float]:
-    """Values at 0, 1, ..., ``upto``: interpolated between knots, continued along the last segment."""
-    x = np.arange(upto + 1)
-    y = np.interp(x, knots, values)
-    slope = (values[-1] - values[-2]) / (knots[-1] - knots[-2]) if len(knots) > 1 else 0.0
-    beyond = x > knots[-1]
-    y[beyond] = values[-1] + slope * (x[beyond] - knots[-1])
-    return [float(v) for v in y]
+def _dense(knots: NDArray[np.int64], values: NDArray[np.float64]) -> list[float]:
+    """Values at 0, 1, ... up to the last knot, interpolated between knots."""
+    return [float(v) for v in np.interp(np.arange(knots[-1] + 1), knots, values)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +54,8 @@ class StepTime:
         self._prefill_ratio = prefill_slowdown_ratio
         self._decode_ratio = decode_slowdown_ratio
         self._overhead_s = profile.overhead_s
-        self._linear_prefill = _dense(profile.tokens, profile.linear_prefill_s, int(profile.tokens[-1]))
-        self._linear_decode = _dense(profile.batch, profile.linear_decode_s, int(profile.batch[-1]))
+        self._linear_prefill = _dense(profile.tokens, profile.linear_prefill_s)
+        self._linear_decode = _dense(profile.batch, profile.linear_decode_s)
         self._prefill_attention: dict[tuple[int, int], float] = {}
         self._decode_attention: dict[int, list[float]] = {}
         self._curves: dict[int, _Curve] = {}
