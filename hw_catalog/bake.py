@@ -22,6 +22,8 @@ from hw_catalog.profiles import KernelProfile
 from hw_catalog.provenance import Kind, Provenance
 
 SOURCE_VERSION = "0.12.0"
+PROFILE_SET = "aiconfigurator-0.12"
+"""Of vLLM; other engines append their name, because a file holds one profile per layout."""
 HBM_FRAC = 0.92
 """Of the memory, what weights, activations, runtime and at least one KV block may fill together."""
 
@@ -112,7 +114,7 @@ def _bake_one(target: Target) -> KernelProfile:
         ep=target.ep,
         engine=target.engine,
         engine_version=span.engine_version,
-        profile_set=f"aiconfigurator-{SOURCE_VERSION.rpartition('.')[0]}",
+        profile_set=PROFILE_SET if target.engine == "vllm" else f"{PROFILE_SET}-{target.engine}",
         overhead_s=0.0,
         tokens=tables.tokens,
         linear_prefill_s=tables.linear_prefill_s,
