@@ -1,0 +1,134 @@
+"""Laws of KV memory: how much there is, and how a decoding batch fills it."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hw_catalog.load import load_catalog
+from hw_catalog.profile_files import load_profiles
+from planner.perf.instance import instance_physics
+from planner.perf.kv import blocks, kv_tokens
+from planner.plan import Layout
+from planner.simulator.memory import KvMemory
+from workloads.models import load_model
+
+LLAMA = load_model("llama-3.1-70b")
+H100_BYTES = 85_520_809_984.0
+REFERENCE: dict[str, Any] = {
+    "hbm_bytes": H100_BYTES, "layout": Layout(tp=4), "dtype": "bf16", "kv_dtype": "bf16", "memory_frac": 0.9,
+    "max_batch_tokens": 8192,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("gpu", "tokens"), [("h100-sxm", 454_016), ("a100-sxm", 454_016), ("h200-sxm", 1_173_601)])
+def test_capacity_is_that_of_the_reference(gpu: str, tokens: int) -> None:
+    """Llama-3.1-70B on four GPUs holds what aiconfigurator-core 0.12.0 estimates for it, within 3 %.
+
+    Source: its estimate_kv_cache with 0.9 of memory and 8,192 tokens in a step; only the H100 was used to fit the
+    activations.
+    """
+    hbm_bytes = next(m.gpu.hbm_bytes for m in load_catalog().machines.values() if m.gpu.name == gpu)
+    assert kv_tokens(LLAMA, **{**REFERENCE, "hbm_bytes": hbm_bytes}) == pytest.approx(tokens, rel=0.03)
+
+
+@given(
+    hbm_bytes=st.floats(16.0, 300.0).map(lambda gib: gib * 2**30),
+    memory_frac=st.floats(0.5, 1.0),
+    tp=st.sampled_from([1, 2, 4, 8]),
+    tokens=st.integers(1, 32_768),
+    more=st.floats(1.0, 2.0),
+)
+def test_more_memory_never_holds_fewer_tokens(
+    hbm_bytes: float, memory_frac: float, tp: int, tokens: int, more: float
+) -> None:
+    """Capacity grows with memory and with the share the engine may use, and shrinks with the tokens of a step."""
+    given_knobs = {
+        **REFERENCE, "hbm_bytes": hbm_bytes, "memory_frac": memory_frac, "layout": Layout(tp=tp),
+        "max_batch_tokens": tokens,
+    }  # fmt: skip
+    base = kv_tokens(LLAMA, **given_knobs)
+    assert kv_tokens(LLAMA, **{**given_knobs, "hbm_bytes": hbm_bytes * more}) >= base
+    assert kv_tokens(LLAMA, **{**given_knobs, "memory_frac": min(1.0, memory_frac * more)}) >= base
+    assert kv_tokens(LLAMA, **{**given_knobs, "max_batch_tokens": int(tokens * more)}) <= base
+    assert kv_tokens(LLAMA, **{**given_knobs, "layout": Layout(tp=2 * tp)}) >= base
+
+
+def test_a_smaller_format_holds_more() -> None:
+    """Weights of half the size leave room for more tokens, and a KV cache of half the size holds twice as many."""
+    base = kv_tokens(LLAMA, **REFERENCE)
+    assert kv_tokens(LLAMA, **{**REFERENCE, "dtype": "fp8"}) > base
+    assert kv_tokens(LLAMA, **{**REFERENCE, "kv_dtype": "fp8"}) == pytest.approx(2 * base)
+
+
+def test_the_cache_is_not_split_beyond_its_heads() -> None:
+    """A model with eight KV heads keeps them twice over on sixteen GPUs: more GPUs no longer divide the cache."""
+    per_gpu = {
+        tp: (kv_tokens(LLAMA, **{**REFERENCE, "hbm_bytes": 300 * 2**30, "layout": Layout(tp=tp)})) for tp in (8, 16)
+    }
+    assert per_gpu[16] < 1.1 * per_gpu[8]
+
+
+def test_an_instance_without_room_has_no_blocks() -> None:
+    """Where the weights alone overflow the GPU there are no KV blocks, rather than fewer than none."""
+    machine = load_catalog().machines["dgx-h100"]
+    profile = load_profiles(None, model="llama-3.1-70b", gpu="h100-sxm", profile_set="aiconfigurator-0.12")[0]
+    small, large = (
+        instance_physics(
+            LLAMA, machine, Layout(tp=tp), profile, memory_frac=0.9, max_batch_tokens=2048, block_tokens=16
+        )
+        for tp in (1, 8)
+    )
+    assert (small.kv_blocks, small.kv_tokens, small.instances_per_machine) == (0, 0, 8)
+    assert large.kv_blocks > 0
+    assert (large.kv_tokens, large.instances_per_machine) == (16 * large.kv_blocks, 1)
+
+
+@given(tokens=st.integers(0, 10_000), block_tokens=st.integers(1, 64))
+def test_blocks_hold_their_tokens_without_one_to_spare(tokens: int, block_tokens: int) -> None:
+    """The blocks of a context hold it, and one block fewer would not."""
+    count = blocks(tokens, block_tokens)
+    assert (count - 1) * block_tokens < tokens <= count * block_tokens
+
+
+HELD = st.lists(st.tuples(st.integers(1, 500), st.integers(0, 40)), min_size=1, max_size=20)
+
+
+@given(held=HELD, step=st.integers(40, 80), steps=st.integers(0, 100), block_tokens=st.sampled_from([1, 7, 16]))
+def test_growth_is_counted_in_closed_form(
+    held: list[tuple[int, int]], step: int, steps: int, block_tokens: int
+) -> None:
+    """A batch needs the blocks that its requests need one by one, each a token longer with every step.
+
+    A request that holds h tokens when it joins writes its next token, and so holds h + s tokens after s steps.
+    """
+    memory = KvMemory(10**6, block_tokens)
+    for tokens, joined in held:
+        memory.join(tokens, joined)
+    one_by_one = sum(
+        blocks(tokens + step + steps - joined, block_tokens) - blocks(tokens + step - joined, block_tokens)
+        for tokens, joined in held
+    )
+    assert memory.growth(step, steps) == one_by_one
+
+
+@given(held=HELD, step=st.integers(40, 80), free=st.integers(0, 300), block_tokens=st.sampled_from([1, 7, 16]))
+def test_a_run_ends_when_memory_does(held: list[tuple[int, int]], step: int, free: int, block_tokens: int) -> None:
+    """The longest run that fits needs no more blocks than are free, and one step more would."""
+    memory = KvMemory(free, block_tokens)
+    for tokens, joined in held:
+        memory.join(tokens, joined)
+    fits = memory.steps_that_fit(step)
+    assert memory.growth(step, fits) <= free < memory.growth(step, fits + 1)
+
+
+@given(held=HELD)
+def test_leaving_undoes_joining(held: list[tuple[int, int]]) -> None:
+    """When everyone has left, the batch grows no more."""
+    memory = KvMemory(1000, 16)
+    for tokens, joined in held:
+        memory.join(tokens, joined)
+    for tokens, joined in reversed(held):
+        memory.leave(tokens, joined)
+    assert memory.growth(41, 1000) == 0
