@@ -128,4 +128,4 @@ def test_first_come_first_served(name: str, kv_blocks: int) -> None:
     books = run(pools, toy_policy(name), trace, measured, cutoff_s=1e5).ledger
     first_token_s = trace.arrival_s + np.array(books.ttft_s)
     assert books.finished == 150
-    assert all(earlier <= later for earlier, later in pairwise(first_token_s))
+    assert all(earlier <= later + 1e-9 for earlier, later in pairwise(first_token_s))  # those of one step are equal
