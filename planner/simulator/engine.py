@@ -149,20 +149,25 @@ class _Cluster:
             self._route(Request(index, arrival_s, prompt, output, group), request_class)
 
     def _route(self, request: Request, request_class: int) -> None:
-        """Choose the instances of every phase at arrival and queue the request at the first."""
-        queues = self.queues[request_class]
+        """Choose the instances of every phase at arrival and queue the request at the first.
+
+        A class whose requests all end with their first token may have no instances for a second phase.
+        """
         chosen = {
-            role: queue.instances[self.policy.routing.choose(queue.loads)] for role, queue in queues.items()
-        }  # fmt: skip
-        if any(self._too_long(request, instance) for instance in chosen.values()):
+            role: queue.instances[self.policy.routing.choose(queue.loads)]
+            for role, queue in self.queues[request_class].items()
+            if queue.instances
+        }
+        then = self.policy.topology.next_hop(self.first_role)
+        stranded = self.first_role not in chosen or (then and then not in chosen and request.output_tokens > 1)
+        if stranded or any(self._too_long(request, instance) for instance in chosen.values()):
             self.ledger.refused += 1
             return
-        first = chosen[self.first_role]
-        then = self.policy.topology.next_hop(self.first_role)
-        request.home = chosen[then].index if then else -1
+        if then in chosen:
+            request.home = chosen[then].index
         for instance in chosen.values():
             self._pend(instance.index, request.prompt_tokens)
-        first.submit(request)
+        chosen[self.first_role].submit(request)
 
     @staticmethod
     def _too_long(request: Request, instance: Instance) -> bool:
@@ -183,7 +188,7 @@ class _Cluster:
             return
         now = self.env.now
         for request in requests:
-            if self.policy.topology.transfer(request) is not Transfer.LAYERWISE:
+            if request.home < 0 or self.policy.topology.transfer(request) is not Transfer.LAYERWISE:
                 continue
             target = self.instances[request.home]
             if target.reserve(request):
@@ -253,7 +258,7 @@ def run(
     """Serve a trace.
 
     Args:
-        pools: the cluster; every class of the trace is served in every role of the policy.
+        pools: the cluster; a request that needs a role in which no pool serves its class is refused.
         policy: how it serves.
         trace: what arrives.
         window: which arrivals are measured.
