@@ -90,13 +90,18 @@ def _certified(
     )
 
 
+_REFUSALS = ("not validated", "solver empty-handed", "infeasible")
+"""Reasons for no plan, the least final first: all policies together are proven infeasible only if each of them is."""
+
+
 def _best(answers: Mapping[str, ValidatedPlan | NoPlan], objective: Objective) -> ValidatedPlan | NoPlan:
-    """The best validated plan, with a word on every policy it was compared with; else the last refusal."""
+    """The best validated plan, with a word on every policy it was compared with; else the least final refusal."""
     plans = {name: answer for name, answer in answers.items() if isinstance(answer, ValidatedPlan)}
     if not plans:
         refusals = [answer for answer in answers.values() if isinstance(answer, NoPlan)]
         words = tuple(f"{n}: {line}" for n, a in answers.items() if isinstance(a, NoPlan) for line in a.explanation)
-        return refusals[0] if len(answers) == 1 else replace(refusals[0], explanation=words)
+        nearest = min(refusals, key=lambda refusal: _REFUSALS.index(refusal.reason))
+        return nearest if len(answers) == 1 else replace(nearest, explanation=words)
     sign = -1 if objective is Objective.THROUGHPUT else 1
     best = min(plans, key=lambda name: sign * plans[name].objective_value)
     words = tuple(_compared(plans[best], name, answer) for name, answer in answers.items() if name != best)

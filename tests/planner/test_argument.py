@@ -50,6 +50,19 @@ def test_a_short_window_is_told_instead_of_buying_machines(tmp_path: Path) -> No
     assert "raise workload.duration_s or validation.seeds" in " ".join(answer.explanation)
 
 
+def test_policies_together_are_infeasible_only_if_each_is(tmp_path: Path) -> None:
+    """Where one policy is proven infeasible and another merely not validated, nothing is proven of both together."""
+    file = tmp_path / "few.yaml"
+    file.write_text(FEW)
+    scenario = Scenario.load(file, ["slo.tbt_p99.9_s=0.015"])
+    answers = {
+        name: plan(scenario.changed([f"policy.name={name}"]), progress=lambda *_: None)
+        for name in ("colocated", "splitwise", "auto")
+    }
+    reasons = [answer.reason for answer in answers.values() if isinstance(answer, NoPlan)]
+    assert reasons == ["infeasible", "not validated", "not validated"]
+
+
 @pytest.mark.parametrize("verdict", list(Verdict))
 def test_only_what_is_not_met_is_told(verdict: Verdict) -> None:
     """An objective appears among the failures if and only if it is not met, with its interval and its limit."""
