@@ -12,7 +12,7 @@ from planner.revise import tighten
 from planner.simulator.engine import PoolModel
 from planner.simulator.judge import judge
 from solvers.allocation import Reason, Solution
-from solvers.elastic import NoRaise, smallest_raise
+from solvers.elastic import NotProven, StillInfeasible, smallest_raise
 from solvers.problem import Problem
 from solvers.solve import solve
 
@@ -94,8 +94,11 @@ class Argument:
                 r.row: (r.limit, r.needed)
                 for r in smallest_raise(program, families=BUDGET_FAMILIES, solve=self._solve)
             }  # fmt: skip
-        except NoRaise as nothing:
+        except StillInfeasible as nothing:
             return no_plan(self, "infeasible", (f"no budget that could be raised would help: {nothing}",))
+        except NotProven as stopped:
+            words = f"no plan fits the budgets; which of them to raise was not found: {stopped}"
+            return no_plan(self, "infeasible", (words,))
         lines = [f"raise {name} from {limit:g} to at least {needed:g}" for name, (limit, needed) in raises.items()]
         if self.rounds:
             verdict = "within the budgets no plan met every objective in simulation; more machines would not fit"

@@ -16,6 +16,9 @@ SLICES = 5
 """Batches per seed for confidence intervals: three seeds give fifteen, enough for a stable standard error."""
 
 
+MOST_SEEDS_RATIO = 3
+"""An undecided objective is given up to this many times the seeds that were asked for."""
+
 DESCRIBED = tuple(Slo(metric=m, percentile=p, limit_s=1.0) for m in Metric for p in (50.0, 90.0, 99.0))
 """Percentiles that are told of every judgement, promised or not."""
 
@@ -41,7 +44,8 @@ def judge(
         policy: how it serves.
         draw: seed -> trace.
         slos: the objectives.
-        seeds: at least one.
+        seeds: consecutive, at least one. As many again, twice, are simulated where an objective seems to hold but
+            its interval still straddles the limit.
         workload: the traces in words.
         exact: the only trace is the workload itself, so that its percentiles have no sampling error.
         warmup_frac: share of the arrival time before measuring begins.
@@ -53,20 +57,29 @@ def judge(
     observed: list[Observed] = []
     found: list[Evidence] = []
     longest_s = max((s.limit_s for s in slos), default=0.0)
-    for seed in seeds:
+    planned = [seeds[0] + i for i in range(len(seeds) * (1 if exact else MOST_SEEDS_RATIO))]
+    for seed in planned:
         trace = draw(seed)
         measured = window(trace, warmup_frac=warmup_frac, cooldown_frac=cooldown_frac, slices=SLICES)
         runs.append(run(pools, policy, trace, measured, cutoff_s=2 * trace.duration_s + 60 + 2 * longest_s))
         observed.append(Observed(trace=trace, ledger=runs[-1].ledger))
-        if len(runs) in (1, len(seeds)):
+        first = early and len(runs) == 1
+        if first or len(runs) % len(seeds) == 0:
             found = [evidence(s, sample(observed, s), confidence_frac=confidence_frac, exact=exact) for s in slos]
-            if early and any(e.verdict is Verdict.MISSED for e in found):
+            missed = any(e.verdict is Verdict.MISSED for e in found)
+            if (first and missed) or (len(runs) >= len(seeds) and not _promising(found)):
                 break
     return _judgement(
-        found, slos, runs, observed, seeds=tuple(seeds[: len(runs)]), workload=workload,
+        found, slos, runs, observed, seeds=tuple(planned[: len(runs)]), workload=workload,
         warmup_frac=warmup_frac, cooldown_frac=cooldown_frac,
         steady=exact or _steady(observed, slos, confidence_frac),
     )  # fmt: skip
+
+
+def _promising(found: Sequence[Evidence]) -> bool:
+    """Whether more seeds may settle it: something is undecided, and everything is measured within its limit."""
+    undecided = any(e.verdict is Verdict.UNDECIDED for e in found)
+    return undecided and all(e.measured_s <= e.limit_s for e in found)
 
 
 def _steady(observed: Sequence[Observed], slos: Sequence[Slo], confidence_frac: float) -> bool:

@@ -40,12 +40,15 @@ class Sample:
         """
         if not self.n:
             return 0.0
-        values = np.concatenate(self.values)
-        weights = np.concatenate(self.weights)
-        order = np.argsort(values, kind="stable")
-        cumulative = np.cumsum(weights[order])
+        values, cumulative = self.distribution()
         place = int(np.searchsorted(cumulative, q * cumulative[-1] * (1 - 1e-12), side="left"))
-        return float(values[order][min(place, len(order) - 1)])
+        return float(values[min(place, len(values) - 1)])
+
+    def distribution(self) -> tuple[Floats, Floats]:
+        """All values in ascending order, and how many observations do not exceed each."""
+        values = np.concatenate(self.values)
+        order = np.argsort(values, kind="stable")
+        return values[order], np.cumsum(np.concatenate(self.weights)[order])
 
     def within(self, limit: float) -> Floats:
         """(batches,) share of each batch that does not exceed ``limit``; empty batches are left out."""
@@ -73,21 +76,33 @@ def student_t(confidence_frac: float, degrees: int) -> float:
 
 
 def interval(sample: Sample, q: float, confidence_frac: float) -> tuple[float, float]:
-    """Confidence interval of a quantile by batch means.
+    """Confidence interval of a quantile, by batch means.
 
-    The share of observations within the measured quantile varies from batch to batch; its standard error (never less
-    than that of independent draws) is turned back into a distance between quantiles:
-    [Q(q - h), Q(q + h)], h = t · max(s/√batches, √(q(1-q)/n)).
+    A value x is in the interval when the share p(x) of observations within it is compatible with q:
+    |p(x) - q| <= t · √(p̃(1-p̃)/m), p̃ = (p·m + 2)/(m + 4), m = min(n, q(1-q)/s²)
 
-    Correlation between neighbouring requests is inside the batches and therefore counted. Where q + h reaches 1 the
-    observations are too few to bound the quantile from above, and the upper end is inf.
+    s is the standard error of p at the measured quantile, from batch to batch, so m is the number of independent
+    requests that would tell as much: correlation between neighbours is inside the batches and therefore counted. p̃ is
+    two successes and two failures short of certainty (Agresti & Coull, 1998), so that a sample in which all went well
+    still has an error. Where not even the largest value is beyond doubt the observations are too few to bound the
+    quantile from above, and the upper end is inf.
     """
+    if sample.n == 0:
+        return 0.0, inf
     shares = sample.within(sample.quantile(q))
-    independent = (q * (1 - q) / max(1, sample.n)) ** 0.5
-    batches = len(shares)
-    spread = float(np.std(shares, ddof=1)) / batches**0.5 if batches > 1 else 0.0
-    h = student_t(confidence_frac, max(4, batches - 1)) * max(spread, independent)
-    return sample.quantile(max(0.0, q - h)), sample.quantile(q + h) if q + h < 1 else inf
+    spread = float(np.std(shares, ddof=1)) / len(shares) ** 0.5 if len(shares) > 1 else 0.0
+    m = min(float(sample.n), q * (1 - q) / spread**2) if spread > 0 else float(sample.n)
+    t = student_t(confidence_frac, max(4, len(shares) - 1))
+    values, cumulative = sample.distribution()
+    p = cumulative / cumulative[-1]
+    smooth = (p * m + 2) / (m + 4)
+    h = t * np.sqrt(smooth * (1 - smooth) / m)
+    return _first(values, p + h >= q), _first(values, p - h >= q)
+
+
+def _first(values: Floats, holds: NDArray[np.bool_]) -> float:
+    """The smallest value from which on a condition holds; inf where it never does."""
+    return float(values[int(np.argmax(holds))]) if holds.any() else inf
 
 
 def evidence(slo: Slo, sample: Sample, *, confidence_frac: float, exact: bool) -> Evidence:
