@@ -133,7 +133,7 @@ def envelope(role: Role, physics: InstancePhysics, policy: Policy, part: ClassDe
     alone = np.array([physics.step.prefill_s([(int(p), 0)]) for p in prompts])
     if role is not Role.DECODE:
         _check_unloaded(physics, alone, outputs, mine)
-    if role is Role.PREFILL:
+    if role is Role.PREFILL or (role is Role.MIXED and not share_moving):
         transfer_s = share_moving * physics.link.latency_s + link_bytes / physics.link.bandwidth_bytes_per_s
         return Envelope(
             prefill_s=_packed_prefill_s(physics, policy, prompts), decode_s=0.0,
@@ -144,7 +144,9 @@ def envelope(role: Role, physics: InstancePhysics, policy: Policy, part: ClassDe
     batch = _working_batch(role, physics, policy, part, mine, float(alone.mean()), context)
     step_s = physics.step.decode_s(batch, context)
     prefill_s = _marginal_prefill_s(physics, prompts, batch, context) if role is Role.MIXED else 0.0
-    held_s = (outputs - 1) * step_s
+    # each request that takes its turn in the batch brings a prefill, which every other one waits for
+    token_s = step_s + prefill_s * batch / float(np.mean(outputs))
+    held_s = (outputs - 1) * token_s
     return Envelope(
         prefill_s=prefill_s, decode_s=float(np.mean(outputs - 1)) * step_s / batch,
         kv_tokens_s=float(np.mean((prompts + outputs / 2) * held_s)) + float(np.mean(prompts)) * prefill_s,
@@ -264,8 +266,7 @@ def _allowed(
             continue
         mean_s = step_s
         if stalled:
-            mixed_s = float(np.mean([_mixed_s(physics, int(p), batch, int(batch * context)) for p in prompts]))
-            mean_s = (1 - stalled) * step_s + stalled * mixed_s
+            mean_s += _marginal_prefill_s(physics, prompts, batch, context) * batch / output_mean
         tokens = np.percentile(part.output_tokens, slo.percentile) if slo.metric is Metric.E2E else 1.0
         first_s = ttft_s if slo.metric is Metric.E2E else 0.0
         if first_s + float(tokens) * mean_s > slo.limit_s:
