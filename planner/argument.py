@@ -161,7 +161,7 @@ class Argument:
         return [
             PoolModel(
                 name=pool.spec.name, role=pool.spec.role, physics=self.case.physics[pool.spec.name],
-                instances=pool.instances, speed=sum(pool.rate_req_per_s.values()) / pool.instances,
+                instances=pool.instances, speed=_speed(pool),
                 classes=frozenset(i for i, name in enumerate(names) if pool.rate_req_per_s.get(name, 0.0) > 0),
             )
             for pool in candidate.pools
@@ -173,6 +173,11 @@ class Argument:
         self.rounds.append(
             Round(step=step, candidate=candidate, judgement=judgement, note="; ".join(wrong) or "every objective met")
         )
+
+
+def _speed(pool: Pool) -> float:
+    """Planned rate of an instance, to six digits: a plan read back from a file must route as it did when it was made."""
+    return float(f"{sum(pool.rate_req_per_s.values()) / pool.instances:.6g}")
 
 
 def _routed(pool: Pool) -> tuple[tuple[str, float], ...]:

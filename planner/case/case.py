@@ -71,36 +71,54 @@ def open_case(scenario: Scenario, policy_name: str) -> Case:
         block_tokens=knobs.block_tokens, kv_transfer=knobs.kv_transfer,
         layerwise_from_tokens=knobs.layerwise_from_tokens,
     )  # fmt: skip
-    options: list[Option] = []
-    excuses: list[Excuse] = []
-    physics: dict[str, InstancePhysics] = {}
-    behind: dict[str, KernelProfile] = {}
+    offers = _Offers(scenario, model, rules, wanted)
     for machine in machines:
-        layouts, missing = _layouts(scenario, machine, profiles)
-        excuses += missing
-        for layout, profile in layouts:
-            body = instance_physics(
-                model, machine, layout, profile, memory_frac=knobs.kv_memory_frac,
-                max_batch_tokens=knobs.max_batch_tokens, block_tokens=knobs.block_tokens,
-            )  # fmt: skip
-            for role in rules.topology.roles():
-                spec = InstanceSpec(role=role, machine=machine.name, layout=layout)
-                physics[spec.name], behind[spec.name] = body, profile
-                price = machine.price(scenario.catalog.channel)
-                if price is None:
-                    excuses.append(_unsold(spec, machine, scenario.catalog.channel))
-                    continue
-                offered, refused = option(
-                    spec, machine, price.usd_per_h, body, rules, wanted.demand, scenario.slos()
-                )  # fmt: skip
-                excuses += refused
-                if offered:
-                    options.append(offered)
+        offers.add(machine, profiles)
     return Case(
         scenario=scenario, model=model, policy=rules, slos=scenario.slos(), asked=wanted,
-        options=tuple(sorted(options, key=lambda o: o.spec.name)), excuses=tuple(excuses), physics=physics,
-        profiles=behind, available=_available(scenario, machines),
+        options=tuple(sorted(offers.options, key=lambda o: o.spec.name)), excuses=tuple(offers.excuses),
+        physics=offers.physics, profiles=offers.profiles, available=_available(scenario, machines),
     )  # fmt: skip
+
+
+class _Offers:
+    """What the machines of a scenario offer, collected machine by machine."""
+
+    def __init__(self, scenario: Scenario, model: ModelSpec, rules: Policy, wanted: Asked) -> None:
+        """Nothing offered yet."""
+        self._scenario, self._model, self._policy, self._asked = scenario, model, rules, wanted
+        self.options: list[Option] = []
+        self.excuses: list[Excuse] = []
+        self.physics: dict[str, InstancePhysics] = {}
+        self.profiles: dict[str, KernelProfile] = {}
+
+    def add(self, machine: Machine, profiles: Iterable[KernelProfile]) -> None:
+        """Every layout and role of a machine, as an option or with an excuse."""
+        layouts, missing = _layouts(self._scenario, machine, profiles)
+        self.excuses += missing
+        knobs = self._scenario.policy
+        for layout, profile in layouts:
+            body = instance_physics(
+                self._model, machine, layout, profile, memory_frac=knobs.kv_memory_frac,
+                max_batch_tokens=knobs.max_batch_tokens, block_tokens=knobs.block_tokens,
+            )  # fmt: skip
+            for role in self._policy.topology.roles():
+                spec = InstanceSpec(role=role, machine=machine.name, layout=layout)
+                self.physics[spec.name], self.profiles[spec.name] = body, profile
+                self._offer(spec, machine, body)
+
+    def _offer(self, spec: InstanceSpec, machine: Machine, body: InstancePhysics) -> None:
+        """One layout in one role."""
+        price = machine.price(self._scenario.catalog.channel)
+        if price is None:
+            self.excuses.append(_unsold(spec, machine, self._scenario.catalog.channel))
+            return
+        offered, refused = option(
+            spec, machine, price.usd_per_h, body, self._policy, self._asked.demand, self._scenario.slos()
+        )
+        self.excuses += refused
+        if offered:
+            self.options.append(offered)
 
 
 def _machines(scenario: Scenario, catalog: Catalog) -> tuple[Machine, ...]:
