@@ -16,7 +16,7 @@ FEW = """
 schema_version: 1
 name: few
 model: {name: llama-3.1-70b}
-workload: {trace: azure-conv-2023, rate_req_per_s: 1, duration_s: 60}
+workload: {trace: azure-conv-2023, rate_req_per_s: 1, duration_s: 20}
 slo: {ttft_p99_s: 1.0, e2e_p50_s: 30}
 catalog: {machines: [dgx-h100], channel: reserved, tp: [8]}
 policy: {name: splitwise}
