@@ -9,6 +9,7 @@ from planner.errors import BadInput
 from planner.formulate import BUDGET_FAMILIES, lift, problem, unservable
 from planner.plan import CandidatePlan, Evidence, Headroom, Judgement, NoPlan, Pool, Round, Verdict
 from planner.revise import tighten
+from planner.scenario.sections import slo_of
 from planner.simulator.engine import PoolModel
 from planner.simulator.judge import judge
 from solvers.allocation import Reason, Solution
@@ -21,6 +22,10 @@ Key = tuple[object, ...]
 
 NO_HEADROOM = Headroom(prefill_frac=1.0, decode_frac=1.0, mixed_frac=1.0, kv_frac=1.0, link_frac=1.0)
 """Every resource planned to the brim: below this bound nothing carries even the mean load."""
+
+
+FEWEST_BEYOND = 5
+"""Observations beyond a percentile that it takes to say anything about it."""
 
 
 class Argument:
@@ -176,7 +181,7 @@ class Argument:
 
 
 def _speed(pool: Pool) -> float:
-    """Planned rate of an instance, to six digits: a plan read back from a file must route as it did when it was made."""
+    """Planned rate of an instance, to six digits: a plan read back from a file must route as it did before."""
     return float(f"{sum(pool.rate_req_per_s.values()) / pool.instances:.6g}")
 
 
@@ -206,10 +211,15 @@ def failures(judgement: Judgement) -> tuple[str, ...]:
 
 
 def _open(judgement: Judgement) -> list[Evidence]:
-    """Objectives that cannot be decided because too little was observed, though nothing was missed or left behind."""
+    """Objectives that no verdict can be given on, because fewer than a handful of observations may exceed them."""
     if judgement.unfinished or judgement.refused or any(e.verdict is Verdict.MISSED for e in judgement.evidence):
         return []
-    return [e for e in judgement.evidence if e.high_s == inf]
+    return [e for e in judgement.evidence if e.high_s == inf and e.n * _beyond_frac(e.slo) < FEWEST_BEYOND]
+
+
+def _beyond_frac(slo: str) -> float:
+    """The share of observations that an objective allows to exceed its limit."""
+    return 1 - slo_of(slo.rpartition(":")[2], 1.0).percentile / 100
 
 
 def _incurable(judgement: Judgement) -> tuple[str, ...]:

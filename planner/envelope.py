@@ -65,6 +65,11 @@ class Option:
     envelopes: Mapping[str, Envelope]
 
 
+MEMORY_MARGIN_RATIO = 2
+"""An instance must have room for this many of the longest request: the engine's own reserves are known to a GiB or two,
+and a layout that lives on the last GiB may not start at all."""
+
+
 class Unfit(ValueError):  # noqa: N818  an answer, not a failure
     """An instance cannot serve a class; says why and what binds."""
 
@@ -155,12 +160,16 @@ def envelope(role: Role, physics: InstancePhysics, policy: Policy, part: ClassDe
 
 
 def _check_memory(role: Role, physics: InstancePhysics, prompts: Ints, outputs: Ints) -> None:
-    """The longest request of the class must fit the KV memory alone."""
+    """The KV memory must hold the longest request of the class, with a margin for what the estimate leaves out."""
     if physics.kv_blocks <= 0:
         raise Unfit("the weights leave no GPU memory for a KV cache", "memory")
     longest = int(np.max(prompts + (0 if role is Role.PREFILL else outputs))) + 1
-    if longest > physics.kv_tokens:
-        raise Unfit(f"a request of {longest} tokens does not fit its {physics.kv_tokens} tokens of KV memory", "memory")
+    if MEMORY_MARGIN_RATIO * longest > physics.kv_tokens:
+        raise Unfit(
+            f"its {physics.kv_tokens} tokens of KV memory are less than {MEMORY_MARGIN_RATIO} of the longest requests "
+            f"({longest} tokens)",
+            "memory",
+        )
 
 
 def _check_unloaded(physics: InstancePhysics, alone: Floats, outputs: Ints, slos: Sequence[Slo]) -> None:
@@ -257,11 +266,11 @@ def _allowed(
         if slo.metric is Metric.TTFT:
             continue
         if slo.metric is Metric.TBT:
-            over = 1.0 if step_s > slo.limit_s else 0.0
+            slow = 0.0
             if stalled:
-                slow = np.mean([_mixed_s(physics, int(p), batch, int(batch * context)) > slo.limit_s for p in prompts])
-                over = (1 - stalled) * over + stalled * float(slow)
-            if over > 1 - slo.percentile / 100:
+                over = [_mixed_s(physics, int(p), batch, int(batch * context)) > slo.limit_s for p in prompts]
+                slow = stalled * float(np.mean(over))
+            if step_s > slo.limit_s or slow > 1 - slo.percentile / 100:
                 return False
             continue
         mean_s = step_s

@@ -1,6 +1,6 @@
 """Revisions: what the optimiser is told, and what is bought less, after the simulator has spoken. Pure functions."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from math import ceil
 
@@ -129,9 +129,21 @@ def faster(candidate: CandidatePlan, factor: float) -> CandidatePlan:
 
 
 def _with_pools(candidate: CandidatePlan, pools: tuple[Pool, ...], options: Mapping[str, Option]) -> CandidatePlan:
-    """The candidate with other pools, and what they add up to."""
+    """The candidate with other pools, what they add up to, and what they leave of the headroom."""
     ordered = tuple(sorted(pools, key=lambda p: p.spec.name))
-    return replace(candidate, pools=ordered, totals=_totals(ordered, options))
+    return replace(
+        candidate, pools=ordered, totals=_totals(ordered, options), headroom=_left(candidate.headroom, ordered)
+    )  # fmt: skip
+
+
+def _left(headroom: Headroom, pools: Iterable[Pool]) -> Headroom:
+    """Load limits that the pools keep: those they were planned with, or their own load where it is higher."""
+    limits = {f"{role}_frac": headroom.of(role) for role in Role}
+    for pool in pools:
+        key = f"{pool.spec.role}_frac"
+        limits[key] = min(1.0, max(limits[key], pool.load_frac))
+    kv = max([headroom.kv_frac, *(p.kv_load_frac for p in pools)])
+    return replace(headroom, **limits, kv_frac=min(1.0, kv))
 
 
 def _loaded(pool: Pool, options: Mapping[str, Option]) -> Pool:

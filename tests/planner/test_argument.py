@@ -31,13 +31,15 @@ def test_nothing_fails_in_a_valid_judgement() -> None:
         assert word in lines
 
 
-def test_an_endless_interval_is_blamed_on_the_sample_only_where_everything_finished() -> None:
-    """An upper end at infinity means too few observations, unless requests that never finished put it there."""
+def test_an_endless_interval_is_blamed_on_the_sample_only_where_it_is_small() -> None:
+    """Too few observations are blamed for an endless interval where there are few, and none was left unfinished."""
     found = plans.judgement()
-    endless = replace(found.evidence[0], high_s=inf, verdict=Verdict.UNDECIDED)
+    endless = replace(found.evidence[0], high_s=inf, verdict=Verdict.UNDECIDED, n=400)
     few = replace(found, evidence=(endless, *found.evidence[1:]))
     assert any("too few to bound ttft_p99_s" in line for line in failures(few))
     assert not any("too few" in line for line in failures(replace(few, unfinished=3)))
+    many = replace(few, evidence=(replace(endless, n=600), *found.evidence[1:]))
+    assert not any("too few" in line for line in failures(many))
 
 
 def test_a_short_window_is_told_instead_of_buying_machines(tmp_path: Path) -> None:

@@ -102,9 +102,11 @@ def test_the_working_batch_keeps_memory_slots_and_objectives(
 
 
 def test_a_class_is_excused_by_what_stops_it() -> None:
-    """A request longer than the memory, or an objective out of reach on an idle instance, is an excuse."""
+    """Memory for less than two of the longest requests, or an objective out of reach when idle, is an excuse."""
     rules = toy_policy("colocated")
-    with pytest.raises(Unfit, match="a request of 1301 tokens does not fit its 800") as stop:
+    with pytest.raises(
+        Unfit, match=r"800 tokens of KV memory are less than 2 of the longest requests \(1301 tokens"
+    ) as stop:
         envelope(Role.MIXED, toy_physics(kv_blocks=50), rules, part([(100, 10), (1000, 300)]), [])
     assert stop.value.bottleneck == "memory"
     with pytest.raises(Unfit, match="leave no GPU memory") as stop:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from planner.plan import Verdict
-from planner.simulator.judge import judge
+from planner.simulator.judge import MOST_SEEDS_RATIO, judge
 from planner.simulator.metrics import Observed, Sample, attained, evidence, interval, sample, student_t
 from planner.simulator.records import GAP_BIN_RATIO, Ledger, Request, window
 from tests.planner.toy import random_trace, toy_policy, toy_pools, toy_trace
@@ -202,3 +202,21 @@ def test_a_workload_of_single_tokens_is_judged() -> None:
     )  # fmt: skip
     assert found.valid
     assert found.latency_s["tpot_p99_s"] == 0.0
+
+
+@pytest.mark.parametrize("q", [0.5, 0.99])
+def test_looking_again_seldom_passes_what_lies_on_its_limit(q: float) -> None:
+    """A percentile exactly at its limit is called met in at most 8 % of 400 cases, however often more seeds are asked.
+
+    As in ``judge``: more are asked while it is undecided and measured within the limit. One look is wrong in 2.5 %.
+    """
+    slo = Slo(metric=Metric.TTFT, percentile=100 * q, limit_s=NormalDist().inv_cdf(q))
+    draws = np.random.default_rng(11).normal(size=(400, MOST_SEEDS_RATIO * 1000))
+    met = 0
+    for values in draws:
+        for looks in range(1, MOST_SEEDS_RATIO + 1):
+            found = evidence(slo, batched(values[: looks * 1000], 15 * looks), confidence_frac=0.95, exact=False)
+            if found.verdict is not Verdict.UNDECIDED or found.measured_s > slo.limit_s:
+                break
+        met += found.verdict is Verdict.MET
+    assert met <= 0.08 * len(draws)
