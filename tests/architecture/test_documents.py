@@ -1,0 +1,49 @@
+"""Documents that cannot point at what is not there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from planner.scenario.sections import PolicySection
+from tests.architecture.sources import ROOT
+
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_and_paths_lead_somewhere(page: Path) -> None:
+    """Every relative link of a page, and every path in it that begins with a directory of this repository, exists."""
+    text = page.read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)#\s]+)", text) if "://" not in link]
+    paths = re.findall(r"`((?:planner|hw_catalog|workloads|solvers|tests|docs|benchmarks)/[\w./-]+)`", text)
+    paths += re.findall(r"\b(docs/[\w/-]+\.md)\b", text)
+    missing = [link for link in links if not (page.parent / link).exists()]
+    missing += [path for path in paths if not (ROOT / path).exists()]
+    assert not missing
+
+
+def test_every_page_is_in_the_index() -> None:
+    """A page that ``docs/README.md`` does not list is a page that nobody finds."""
+    index = (DOCS / "README.md").read_text(encoding="utf-8")
+    listed = {(DOCS / link).resolve() for link in re.findall(r"\]\(([^)#\s]+\.md)\)", index)}
+    assert listed == {page.resolve() for page in PAGES if page.name != "README.md"}
+
+
+@pytest.mark.parametrize("page", sorted((DOCS / "decisions").glob("*.md")), ids=lambda page: page.stem)
+def test_a_decision_is_one_page(page: Path) -> None:
+    """A decision has a number, a context, a decision and consequences, in no more than 60 lines."""
+    text = page.read_text(encoding="utf-8")
+    assert re.match(r"# (\d{3}): ", text) is not None
+    assert page.name.startswith(text[2:5])
+    assert all(f"**{part}.**" in text for part in ("Context", "Decision", "Consequences"))
+    assert len(text.splitlines()) <= 60
+
+
+def test_the_knobs_of_a_policy_are_all_told() -> None:
+    """``docs/policies.md`` lists every key under ``policy`` but its name, each with the default it has."""
+    text = (DOCS / "policies.md").read_text(encoding="utf-8")
+    told = dict(re.findall(r"^\| `(\w+)` \| (\S+) \|", text, re.MULTILINE))
+    keys = {key: field.default for key, field in PolicySection.model_fields.items() if key != "name"}
+    assert told == {key: str(default) for key, default in keys.items()}
