@@ -125,7 +125,8 @@ def faster(candidate: CandidatePlan, factor: float) -> CandidatePlan:
         )
         for pool in candidate.pools
     )  # fmt: skip
-    return replace(candidate, pools=pools, rate_scale=candidate.rate_scale * factor)
+    headroom = _left(candidate.headroom, pools)
+    return replace(candidate, pools=pools, rate_scale=candidate.rate_scale * factor, headroom=headroom)
 
 
 def _with_pools(candidate: CandidatePlan, pools: tuple[Pool, ...], options: Mapping[str, Option]) -> CandidatePlan:

@@ -20,7 +20,7 @@ from planner.plan import (
     Totals,
     Verdict,
 )
-from planner.revise import LARGEST_STEP, SMALLEST_STEP, cheaper_pools, price, smaller, tighten
+from planner.revise import LARGEST_STEP, SMALLEST_STEP, cheaper_pools, faster, price, smaller, tighten
 from tests.planner import plans
 from tests.planner.options import showcase
 
@@ -112,6 +112,36 @@ def test_no_pool_gives_more_than_it_has(plan: CandidatePlan, more: int) -> None:
     first = plan.pools[0]
     assert smaller(plan, first.spec.name, first.machines + more, OPTIONS) is None
     assert smaller(plan, "decode/nowhere/tp8", 1, OPTIONS) is None
+
+
+@given(plan=candidates(), data=st.data(), run_faster=st.booleans())
+def test_no_limit_is_below_what_is_left(plan: CandidatePlan, data: st.DataObject, run_faster: bool) -> None:
+    """The limits told of a smaller or faster plan are those it came from, or its own loads where these are higher."""
+    gone = data.draw(st.sampled_from(plan.pools))
+    less = (
+        faster(plan, 1.3)
+        if run_faster
+        else smaller(plan, gone.spec.name, data.draw(st.integers(1, gone.machines)), OPTIONS)
+    )
+    assume(less is not None)
+    assert less is not None
+    for role in Role:
+        loads = [p.load_frac for p in less.pools if p.spec.role is role]
+        assert less.headroom.of(role) == min(1.0, max([plan.headroom.of(role), *loads]))
+    held = [p.kv_load_frac for p in less.pools]
+    assert less.headroom.kv_frac == min(1.0, max([plan.headroom.kv_frac, *held]))
+
+
+@given(plan=candidates(), factor=st.floats(0.1, 3.0))
+def test_a_faster_plan_carries_the_factor_everywhere(plan: CandidatePlan, factor: float) -> None:
+    """Serving more on the same machines multiplies rates and loads alike, and buys nothing."""
+    more = faster(plan, factor)
+    assert (more.totals, more.rate_scale) == (plan.totals, plan.rate_scale * factor)
+    assert dict(routed(more)) == pytest.approx({key: rate * factor for key, rate in routed(plan).items()})
+    for one, other in zip(more.pools, plan.pools, strict=True):
+        assert (one.spec, one.instances) == (other.spec, other.instances)
+        assert one.load_frac == pytest.approx(other.load_frac * factor)
+        assert one.kv_load_frac == pytest.approx(other.kv_load_frac * factor)
 
 
 @given(plan=candidates(), objective=OBJECTIVES, data=st.data())
