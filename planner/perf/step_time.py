@@ -39,20 +39,27 @@ class StepTime:
         profile: measured surfaces.
         prefill_slowdown_ratio: factor on steps that carry prefill work (a power-capped GPU).
         decode_slowdown_ratio: factor on decode-only steps.
+        mixed_slowdown_ratio: factor on steps that carry prefill and decode work together, beside the first.
     """
 
     __slots__ = (
-        "_curves", "_decode_attention", "_decode_ratio", "_linear_decode", "_linear_prefill",
+        "_curves", "_decode_attention", "_decode_ratio", "_linear_decode", "_linear_prefill", "_mixed_ratio",
         "_overhead_s", "_prefill_attention", "_prefill_ratio", "profile",
     )  # fmt: skip
 
     def __init__(
-        self, profile: KernelProfile, *, prefill_slowdown_ratio: float = 1.0, decode_slowdown_ratio: float = 1.0
+        self,
+        profile: KernelProfile,
+        *,
+        prefill_slowdown_ratio: float = 1.0,
+        decode_slowdown_ratio: float = 1.0,
+        mixed_slowdown_ratio: float = 1.0,
     ) -> None:
         """Expand the token-wise columns to one value per token count."""
         self.profile = profile
         self._prefill_ratio = prefill_slowdown_ratio
         self._decode_ratio = decode_slowdown_ratio
+        self._mixed_ratio = mixed_slowdown_ratio
         self._overhead_s = profile.overhead_s
         self._linear_prefill = _dense(profile.tokens, profile.linear_prefill_s)
         self._linear_decode = _dense(profile.batch, profile.linear_decode_s)
@@ -92,7 +99,8 @@ class StepTime:
             attention += self._attend(new, past)
         if batch:
             attention += self._decode_attention_s(batch, context_tokens / batch)
-        return self._overhead_s + self._prefill_ratio * (self._linear(tokens) + attention)
+        ratio = self._prefill_ratio * (self._mixed_ratio if batch else 1.0)
+        return self._overhead_s + ratio * (self._linear(tokens) + attention)
 
     def decode_s(self, batch: int, mean_context_tokens: float) -> float:
         """Seconds of a decode-only step of ``batch`` requests."""
