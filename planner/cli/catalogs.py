@@ -76,28 +76,31 @@ def show(
 
 
 def check(directory: Directory = None, json: Json = False) -> None:
-    """Read the whole catalog, built-in and yours, and name everything wrong with it."""
+    """Read the whole catalog, built-in and yours, and name what is wrong with it or worth a second look."""
+    from datetime import UTC, datetime
+
+    from hw_catalog.check import check_catalog, check_profiles
     from hw_catalog.load import load_catalog
     from hw_catalog.profile_files import load_profiles, profile_index
     from planner.export import dumps
+    from planner.report.lists import catalog_check_view
 
     catalog = load_catalog(directory)
     index = profile_index(directory)
-    profiles = sum(len(load_profiles(directory, model=model)) for model in sorted({p.model for p in index}))
+    profiles = [p for model in sorted({p.model for p in index}) for p in load_profiles(directory, model=model)]
     counts = {
         "gpus": len(catalog.gpus),
         "links": len(catalog.links),
         "machines": len(catalog.machines),
-        "profiles": profiles,
+        "profiles": len(profiles),
     }
     profiled = {listing.gpu for listing in index}
     unprofiled = sorted(m.name for m in catalog.machines.values() if m.gpu.profile_gpu not in profiled)
+    findings = (*check_catalog(catalog, today=datetime.now(tz=UTC).date()), *check_profiles(profiles))
     if json:
-        write(dumps({**counts, "machines_without_profile": unprofiled}))
-        return
-    print_view("OK: " + ", ".join(f"{count} {name}" for name, count in counts.items()) + "; every number has a source")
-    if unprofiled:
-        print_view("No kernel profile, so never part of a plan: " + ", ".join(unprofiled))
+        write(dumps({**counts, "machines_without_profile": unprofiled, "findings": findings}))
+    else:
+        print_view(catalog_check_view(counts, unprofiled, findings))
 
 
 def bake(

@@ -1,6 +1,6 @@
 """Lists: what can be bought, and what a scenario resolves to."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from hw_catalog.check import Finding
 from hw_catalog.gpus import Gpu
 from hw_catalog.links import Link
 from hw_catalog.machines import Machine
@@ -98,6 +99,19 @@ def profiles_view(profiles: Sequence[KernelProfile]) -> RenderableType:
         made.add_row(p.dtype, p.kv_dtype, str(p.tp), str(p.ep), overhead, *ranges, percent(p.measured_frac))
     title = Text(f"{first.model} on {first.gpu}, {first.engine} {first.engine_version}", style="bold")
     return Group(title, Text(), made, Text(), Text(f"{first.provenance.kind}: {_source(first.provenance)}"))
+
+
+def catalog_check_view(
+    counts: Mapping[str, int], unprofiled: Sequence[str], findings: Sequence[Finding]
+) -> RenderableType:
+    """What a catalog holds, and what in it deserves a second look, rule by rule."""
+    lines = ["OK: " + ", ".join(f"{count} {name}" for name, count in counts.items()) + "; every number has a source"]
+    if unprofiled:
+        lines.append("No kernel profile, so never part of a plan: " + ", ".join(unprofiled))
+    found = table("to look at", "subject", "finding")
+    for finding in findings:
+        found.add_row(finding.rule, finding.subject, finding.message)
+    return Group(*(Text(line) for line in lines), *((Text(), found) if findings else ()))
 
 
 def check_view(report: "CheckReport") -> RenderableType:
