@@ -131,7 +131,7 @@ class Argument:
             self._pools(candidate), self.case.policy, lambda seed: asked.draw(seed, candidate.rate_scale),
             self.case.slos, seeds=asked.seeds, workload=asked.words, exact=asked.exact,
             warmup_frac=section.warmup_frac, cooldown_frac=section.cooldown_frac,
-            confidence_frac=section.confidence_frac, early=early,
+            confidence_frac=section.confidence_frac, reference=self.case.reference, early=early,
         )  # fmt: skip
         self._seen[key, early] = judgement
         return judgement
@@ -192,11 +192,7 @@ def _routed(pool: Pool) -> tuple[tuple[str, float], ...]:
 
 def failures(judgement: Judgement) -> tuple[str, ...]:
     """Why a judgement is not valid; empty where it is."""
-    lines = [
-        f"{e.slo} {e.verdict}: {e.measured_s:.3g} s [{e.low_s:.3g}, {e.high_s:.3g}] against {e.limit_s:g} s"
-        for e in judgement.evidence
-        if e.verdict is not Verdict.MET
-    ]
+    lines = [_against(e) for e in judgement.evidence if e.verdict is not Verdict.MET]
     lines += [
         f"{e.n} observations are too few to bound {e.slo}: raise workload.duration_s or validation.seeds"
         for e in _open(judgement)
@@ -210,11 +206,18 @@ def failures(judgement: Judgement) -> tuple[str, ...]:
     return tuple(lines)
 
 
+def _against(found: Evidence) -> str:
+    """What was measured of an objective, and its limit."""
+    sign = found.unit.symbol
+    measured = f"{found.measured:.3g} {sign} [{found.low:.3g}, {found.high:.3g}]"
+    return f"{found.slo} {found.verdict}: {measured} against {found.limit:g} {sign}"
+
+
 def _open(judgement: Judgement) -> list[Evidence]:
     """Objectives that no verdict can be given on, because fewer than a handful of observations may exceed them."""
     if judgement.unfinished or judgement.refused or any(e.verdict is Verdict.MISSED for e in judgement.evidence):
         return []
-    return [e for e in judgement.evidence if e.high_s == inf and e.n * _beyond_frac(e.slo) < FEWEST_BEYOND]
+    return [e for e in judgement.evidence if e.high == inf and e.n * _beyond_frac(e.slo) < FEWEST_BEYOND]
 
 
 def _beyond_frac(slo: str) -> float:
@@ -227,7 +230,7 @@ def _incurable(judgement: Judgement) -> tuple[str, ...]:
     if judgement.refused:
         return (f"{judgement.refused} requests are longer than the KV memory of the instances they reached",)
     unmet = [e for e in judgement.evidence if e.verdict is not Verdict.MET]
-    hidden = [e for e in _open(judgement) if e.measured_s <= e.limit_s]
+    hidden = [e for e in _open(judgement) if e.measured <= e.limit]
     return failures(judgement) if hidden and unmet == hidden and judgement.steady else ()
 
 

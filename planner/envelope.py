@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 
 from hw_catalog.machines import Machine
 from planner.perf.instance import InstancePhysics
+from planner.perf.reference import Reference, unit_s
 from planner.plan import Excuse, InstanceSpec, Role
 from planner.policies.base import Policy
 from workloads.demand import ClassDemand, Demand
-from workloads.slo import Metric, Slo
+from workloads.slo import Metric, Slo, Unit
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Bounds = Sequence[tuple[Slo, Floats]]
+"""Objectives with the seconds that one unit of their limit is worth: to each sampled request, or to all alike."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +100,7 @@ def option(
     policy: Policy,
     demand: Demand,
     slos: Sequence[Slo],
+    reference: Reference | None = None,
 ) -> tuple[Option | None, tuple[Excuse, ...]]:
     """The option ``spec``, with an envelope for every class it can serve and an excuse for every class it cannot.
 
@@ -107,7 +111,7 @@ def option(
     excuses: list[Excuse] = []
     for part in demand.classes:
         try:
-            envelopes[part.request_class.name] = envelope(spec.role, physics, policy, part, slos)
+            envelopes[part.request_class.name] = envelope(spec.role, physics, policy, part, slos, reference)
         except Unfit as unfit:
             excuses.append(Excuse(option=spec.name, reason=unfit.reason, bottleneck=unfit.bottleneck))
     if not envelopes:
@@ -123,14 +127,24 @@ def option(
     return offered, tuple(excuses)
 
 
-def envelope(role: Role, physics: InstancePhysics, policy: Policy, part: ClassDemand, slos: Sequence[Slo]) -> Envelope:
+def envelope(
+    role: Role,
+    physics: InstancePhysics,
+    policy: Policy,
+    part: ClassDemand,
+    slos: Sequence[Slo],
+    reference: Reference | None = None,
+) -> Envelope:
     """What one request of the class costs an instance in ``role``.
+
+    ``reference`` is what slowdowns among ``slos`` are measured against.
 
     Raises:
         Unfit: the class does not fit its memory, or an objective is out of reach even on an idle instance.
     """
-    mine = [s for s in slos if s.request_class in (None, part.request_class.name)]
     prompts, outputs = part.prompt_tokens, part.output_tokens
+    speak = [s for s in slos if s.request_class in (None, part.request_class.name)]
+    mine = [(s, unit_s(s, reference, prompts, outputs)) for s in speak]
     _check_memory(role, physics, prompts, outputs)
     moves = role is not Role.MIXED
     share_moving = float(np.mean(outputs > 1))
@@ -146,7 +160,7 @@ def envelope(role: Role, physics: InstancePhysics, policy: Policy, part: ClassDe
             link_bytes=link_bytes, ttft_s=float(alone.mean()), tbt_s=0.0, batch=0.0,
         )  # fmt: skip
     context = _mean_context(prompts, outputs)
-    batch = _working_batch(role, physics, policy, part, mine, float(alone.mean()), context)
+    batch = _working_batch(role, physics, policy, part, mine, alone, context)
     step_s = physics.step.decode_s(batch, context)
     prefill_s = _marginal_prefill_s(physics, prompts, batch, context) if role is Role.MIXED else 0.0
     # each request that takes its turn in the batch brings a prefill, which every other one waits for
@@ -172,16 +186,18 @@ def _check_memory(role: Role, physics: InstancePhysics, prompts: Ints, outputs: 
         )
 
 
-def _check_unloaded(physics: InstancePhysics, alone: Floats, outputs: Ints, slos: Sequence[Slo]) -> None:
+def _check_unloaded(physics: InstancePhysics, alone: Floats, outputs: Ints, bounds: Bounds) -> None:
     """An objective that an idle instance misses is out of reach."""
     fastest_s = physics.step.decode_s(1, 1)
-    for slo in slos:
+    for slo, unit in bounds:
         if slo.metric not in (Metric.TTFT, Metric.E2E):
             continue
         times = alone if slo.metric is Metric.TTFT else alone + (outputs - 1) * fastest_s
-        best_s = float(np.percentile(times, slo.percentile, method="inverted_cdf"))
-        if best_s > slo.limit_s:
-            raise Unfit(f"{slo.name} is {best_s:.3g} s on an idle instance, the limit is {slo.limit_s:g} s", "latency")
+        best = float(np.percentile(times / unit, slo.percentile, method="inverted_cdf"))
+        if best > slo.limit:
+            sign = slo.unit.symbol
+            words = f"{slo.name} is {best:.3g} {sign} on an idle instance, the limit is {slo.limit:g} {sign}"
+            raise Unfit(words, "latency")
 
 
 def _packed_prefill_s(physics: InstancePhysics, policy: Policy, prompts: Ints) -> float:
@@ -220,8 +236,8 @@ def _working_batch(
     physics: InstancePhysics,
     policy: Policy,
     part: ClassDemand,
-    slos: Sequence[Slo],
-    ttft_s: float,
+    bounds: Bounds,
+    alone: Floats,
     context: float,
 ) -> int:
     """The batch that costs least per token among those that memory and every token-time objective allow."""
@@ -229,7 +245,7 @@ def _working_batch(
     best, best_s = 0, np.inf
     for batch in _batches(largest):
         step_s = physics.step.decode_s(batch, context)
-        if step_s / batch < best_s and _allowed(role, physics, part, slos, ttft_s, batch, step_s, context):
+        if step_s / batch < best_s and _allowed(role, physics, part, bounds, alone, batch, step_s, context):
             best, best_s = batch, step_s / batch
     if best == 0:
         step_s = physics.step.decode_s(1, context)
@@ -249,8 +265,8 @@ def _allowed(
     role: Role,
     physics: InstancePhysics,
     part: ClassDemand,
-    slos: Sequence[Slo],
-    ttft_s: float,
+    bounds: Bounds,
+    alone: Floats,
     batch: int,
     step_s: float,
     context: float,
@@ -262,22 +278,22 @@ def _allowed(
     output_mean = float(np.mean(part.output_tokens))
     prompts = part.prompt_tokens[:: max(1, len(part.prompt_tokens) // 50)]
     stalled = min(1.0, batch / output_mean) if role is Role.MIXED else 0.0
-    for slo in slos:
+    for slo, unit in bounds:
         if slo.metric is Metric.TTFT:
             continue
-        if slo.metric is Metric.TBT:
+        if slo.metric is Metric.TBT and slo.unit is Unit.SECONDS:
             slow = 0.0
             if stalled:
-                over = [_mixed_s(physics, int(p), batch, int(batch * context)) > slo.limit_s for p in prompts]
+                over = [_mixed_s(physics, int(p), batch, int(batch * context)) > slo.limit for p in prompts]
                 slow = stalled * float(np.mean(over))
-            if step_s > slo.limit_s or slow > 1 - slo.percentile / 100:
+            if step_s > slo.limit or slow > 1 - slo.percentile / 100:
                 return False
             continue
         mean_s = step_s
         if stalled:
             mean_s += _marginal_prefill_s(physics, prompts, batch, context) * batch / output_mean
-        tokens = np.percentile(part.output_tokens, slo.percentile) if slo.metric is Metric.E2E else 1.0
-        first_s = ttft_s if slo.metric is Metric.E2E else 0.0
-        if first_s + float(tokens) * mean_s > slo.limit_s:
+        whole = slo.metric is Metric.E2E
+        times = alone + part.output_tokens * mean_s if whole else np.full(1, mean_s)
+        if np.percentile(times / unit, slo.percentile) > slo.limit:
             return False
     return True

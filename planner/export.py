@@ -20,7 +20,7 @@ from planner.scenario.reading import Document
 
 SCHEMA_VERSION = 1
 _DIGITS = 9
-_BOUNDLESS = ("measured_s", "low_s", "high_s")
+_BOUNDLESS = ("measured", "low", "high")
 
 
 class PlanFile(BaseModel):
@@ -134,7 +134,7 @@ def read_plan(path: Path) -> PlanFile:
 def schemas() -> dict[str, Any]:
     """JSON Schemas of the two files people exchange: ``scenario`` and ``plan``."""
     plan = PlanFile.model_json_schema()
-    number = {"anyOf": [{"type": "number"}, {"type": "null"}], "description": "s; null: too many never finished"}
+    number = {"anyOf": [{"type": "number"}, {"type": "null"}], "description": "null: too many never finished"}
     for key in _BOUNDLESS:
         plan["$defs"]["Evidence"]["properties"][key] = number
     plan["$defs"]["Judgement"]["properties"]["latency_s"]["additionalProperties"] = number
@@ -163,13 +163,13 @@ def _contradictions(file: PlanFile) -> Iterator[str]:
         needed = getattr(totals, key, 0)
         if limit is not None and needed > limit * (1 + 1e-6):
             yield f"plan.candidate.totals.{key}: found {needed:g}; expected at most the budget of {limit:g}"
-    asked = {slo.name: slo.limit_s for slo in file.scenario.slos()}
-    shown = {evidence.slo: evidence.limit_s for evidence in plan.judgement.evidence}
-    if {key: _stable(limit) for key, limit in asked.items()} != shown:
+    asked = {slo.name: f"{slo.limit:.{_DIGITS}g} {slo.unit}" for slo in file.scenario.slos()}
+    shown = {evidence.slo: f"{evidence.limit:.{_DIGITS}g} {evidence.unit}" for evidence in plan.judgement.evidence}
+    if asked != shown:
         yield f"plan.judgement.evidence: found {shown}; expected one entry per objective of the scenario, {asked}"
     for evidence in plan.judgement.evidence:
-        if evidence.verdict is Verdict.MET and not evidence.high_s <= evidence.limit_s:
-            yield f"plan.judgement.evidence: {evidence.slo}: met, though {evidence.high_s:g} > {evidence.limit_s:g}"
+        if evidence.verdict is Verdict.MET and not evidence.high <= evidence.limit:
+            yield f"plan.judgement.evidence: {evidence.slo}: met, though {evidence.high:g} > {evidence.limit:g}"
     if not plan.judgement.valid:
         yield "plan.judgement: found an objective that is not met, or requests left behind; a validated plan has none"
 

@@ -135,12 +135,14 @@ class CheckReport:
         rate_req_per_s: class -> mean rate.
         options: spec names the optimiser may buy.
         excuses: those it may not, and why.
+        reference: what slowdowns are measured against, in words; empty where no objective is one.
     """
 
     workload: str
     rate_req_per_s: Mapping[str, float]
     options: tuple[str, ...]
     excuses: tuple[Excuse, ...]
+    reference: str
 
 
 def check(scenario: Scenario) -> CheckReport:
@@ -156,7 +158,16 @@ def check(scenario: Scenario) -> CheckReport:
         rate_req_per_s={c.request_class.name: c.rate_req_per_s for c in cases[0].asked.demand.classes},
         options=tuple(o.spec.name for case in cases for o in case.options),
         excuses=tuple(dict.fromkeys(e for case in cases for e in case.excuses)),
+        reference=_reference_words(cases[0]),
     )
+
+
+def _reference_words(case: Case) -> str:
+    """The instance a request is alone on."""
+    if case.reference is None:
+        return ""
+    profile = case.reference.step.profile
+    return f"{case.scenario.reference.machine} tp{profile.tp} ({profile.dtype}, {profile.profile_set})"
 
 
 def digests(scenario: Scenario) -> dict[str, str]:
@@ -165,6 +176,7 @@ def digests(scenario: Scenario) -> dict[str, str]:
     trace = case.asked.traces(1.0, case.asked.seeds[:1])[0]
     machines = sorted({o.spec.machine: repr(o.machine) for o in case.options}.items())
     profiles = sorted(case.profiles.items())
+    profiles += [("reference", case.reference.step.profile)] if case.reference else []
     surfaces = [f"{name}:{p.dtype}:{p.linear_prefill_s.tobytes().hex()}" for name, p in profiles]
     columns = (trace.arrival_s, trace.prompt_tokens, trace.output_tokens)
     return {

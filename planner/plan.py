@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from solvers.allocation import Termination
+from workloads.slo import Unit
 
 
 class Role(StrEnum):
@@ -157,19 +158,21 @@ class Evidence:
 
     Attributes:
         slo: its key, for example ``ttft_p99_s``.
-        limit_s: the bound.
-        measured_s: the percentile over all seeds; inf where too many requests never finished.
-        low_s: lower end of the confidence interval.
-        high_s: upper end.
+        unit: of the four numbers: seconds, or slowdown against a request alone on the reference.
+        limit: the bound.
+        measured: the percentile over all seeds; inf where too many requests never finished.
+        low: lower end of the confidence interval.
+        high: upper end.
         verdict: met, missed or undecided.
-        n: requests (for TBT: gaps) behind the percentile.
+        n: requests (for TBT in seconds: gaps) behind the percentile.
     """
 
     slo: str
-    limit_s: float
-    measured_s: float
-    low_s: float
-    high_s: float
+    unit: Unit
+    limit: float
+    measured: float
+    low: float
+    high: float
     verdict: Verdict
     n: int
 

@@ -6,6 +6,7 @@ from math import ceil
 
 from planner.envelope import Option
 from planner.plan import CandidatePlan, Evidence, Headroom, Judgement, Objective, Pool, Role, Totals, Verdict
+from workloads.slo import Unit
 
 SMALLEST_STEP = 0.97
 """Least cut of a load limit per round: an objective that is only undecided needs a nudge."""
@@ -37,15 +38,15 @@ def tighten(headroom: Headroom, candidate: CandidatePlan, judgement: Judgement) 
 
 def _cut(found: Evidence) -> float:
     """How far to lower a limit: by the square root of the miss, within bounds."""
-    worst_s = max(found.measured_s, found.high_s)
-    return min(SMALLEST_STEP, max(LARGEST_STEP, (found.limit_s / worst_s) ** 0.5 if worst_s > 0 else SMALLEST_STEP))
+    worst = max(found.measured, found.high)
+    return min(SMALLEST_STEP, max(LARGEST_STEP, (found.limit / worst) ** 0.5 if worst > 0 else SMALLEST_STEP))
 
 
 def _to_blame(found: Evidence, candidate: CandidatePlan, judgement: Judgement) -> tuple[Role, ...]:
     """Roles that more machines should help.
 
     TTFT is the prefill's; gaps are the decode's; of a late E2E the prefill is to blame when the wait for the first
-    token is more than half of the limit.
+    token is more than half of the limit, or of the median E2E where the limit is a slowdown and differs by request.
     """
     roles = {pool.spec.role for pool in candidate.pools}
     if Role.MIXED in roles:
@@ -53,7 +54,10 @@ def _to_blame(found: Evidence, candidate: CandidatePlan, judgement: Judgement) -
     metric = found.slo.rpartition(":")[2].partition("_")[0]
     if metric == "ttft":
         return (Role.PREFILL,)
-    if metric == "e2e" and judgement.latency_s["ttft_p99_s"] > found.limit_s / 2:
+    seen_s = judgement.latency_s
+    absolute = found.unit is Unit.SECONDS
+    wait_s, whole_s = (seen_s["ttft_p99_s"], found.limit) if absolute else (seen_s["ttft_p50_s"], seen_s["e2e_p50_s"])
+    if metric == "e2e" and wait_s > whole_s / 2:
         return (Role.PREFILL,)
     return (Role.DECODE,)
 

@@ -5,16 +5,29 @@ from enum import StrEnum
 
 
 class Metric(StrEnum):
-    """What is bounded, in seconds."""
+    """What is bounded."""
 
     TTFT = "ttft"
     """Arrival to first output token."""
     TBT = "tbt"
-    """Each gap between consecutive output tokens."""
+    """Each gap between consecutive output tokens; as a slowdown, their mean over a request."""
     TPOT = "tpot"
     """(E2E - TTFT) / (output tokens - 1), one value per request."""
     E2E = "e2e"
     """Arrival to last output token."""
+
+
+class Unit(StrEnum):
+    """What a bound counts; the value is how its key ends."""
+
+    SECONDS = "s"
+    SLOWDOWN = "slowdown"
+    """Times as long as the same request takes alone on a reference instance."""
+
+    @property
+    def symbol(self) -> str:
+        """What stands behind a number: ``s`` or ``×``."""
+        return "s" if self is Unit.SECONDS else "×"  # noqa: RUF001  the sign of multiplication is meant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,17 +37,19 @@ class Slo:
     Attributes:
         metric: what is bounded.
         percentile: in (0, 100).
-        limit_s: the bound, > 0.
+        limit: the bound, > 0, in ``unit``.
+        unit: seconds, or slowdown against a request alone.
         request_class: the class it speaks of; None speaks of every request together.
     """
 
     metric: Metric
     percentile: float
-    limit_s: float
+    limit: float
+    unit: Unit = Unit.SECONDS
     request_class: str | None = None
 
     @property
     def name(self) -> str:
         """The key users write, for example ``ttft_p99_s``; a class's objective is ``class:ttft_p99_s``."""
-        key = f"{self.metric}_p{self.percentile:g}_s"
+        key = f"{self.metric}_p{self.percentile:g}_{self.unit}"
         return key if self.request_class is None else f"{self.request_class}:{key}"

@@ -10,10 +10,12 @@ from hw_catalog.machines import Machine
 from hw_catalog.profile_files import load_profiles
 from hw_catalog.profiles import KernelProfile
 from hw_catalog.provenance import Kind, Provenance
+from planner.case.alone import open_reference
 from planner.case.arrivals import Asked, asked
 from planner.envelope import Option, option
 from planner.errors import BadInput
 from planner.perf.instance import InstancePhysics, instance_physics
+from planner.perf.reference import Reference
 from planner.plan import CandidatePlan, Excuse, InstanceSpec, Layout
 from planner.policies.base import Policy
 from planner.policies.presets import policy
@@ -31,6 +33,7 @@ class Case:
         model: what is served.
         policy: how.
         slos: the objectives.
+        reference: what slowdowns are measured against; None where no objective is one.
         asked: the workload.
         options: what the optimiser may buy, ordered by name.
         excuses: what it may not, and why.
@@ -43,6 +46,7 @@ class Case:
     model: ModelSpec
     policy: Policy
     slos: tuple[Slo, ...]
+    reference: Reference | None
     asked: Asked
     options: tuple[Option, ...]
     excuses: tuple[Excuse, ...]
@@ -64,6 +68,7 @@ def open_case(scenario: Scenario, policy_name: str) -> Case:
     machines = _machines(scenario, catalog)
     model = load_model(scenario.model.name)
     profiles = load_profiles(directory, model=model.name, profile_set=scenario.model.profile_set)
+    reference = open_reference(scenario, catalog, profiles)
     wanted = asked(scenario)
     knobs = scenario.policy
     rules = policy(
@@ -71,12 +76,12 @@ def open_case(scenario: Scenario, policy_name: str) -> Case:
         block_tokens=knobs.block_tokens, kv_transfer=knobs.kv_transfer,
         layerwise_from_tokens=knobs.layerwise_from_tokens,
     )  # fmt: skip
-    offers = _Offers(scenario, model, rules, wanted)
+    offers = _Offers(scenario, model, rules, wanted, reference)
     for machine in machines:
         offers.add(machine, profiles)
     return Case(
-        scenario=scenario, model=model, policy=rules, slos=scenario.slos(), asked=wanted,
-        options=tuple(sorted(offers.options, key=lambda o: o.spec.name)), excuses=tuple(offers.excuses),
+        scenario=scenario, model=model, policy=rules, slos=scenario.slos(), reference=reference,
+        asked=wanted, options=tuple(sorted(offers.options, key=lambda o: o.spec.name)), excuses=tuple(offers.excuses),
         physics=offers.physics, profiles=offers.profiles, available=_available(scenario, machines),
     )  # fmt: skip
 
@@ -84,9 +89,12 @@ def open_case(scenario: Scenario, policy_name: str) -> Case:
 class _Offers:
     """What the machines of a scenario offer, collected machine by machine."""
 
-    def __init__(self, scenario: Scenario, model: ModelSpec, rules: Policy, wanted: Asked) -> None:
+    def __init__(
+        self, scenario: Scenario, model: ModelSpec, rules: Policy, wanted: Asked, reference: Reference | None
+    ) -> None:
         """Nothing offered yet."""
         self._scenario, self._model, self._policy, self._asked = scenario, model, rules, wanted
+        self._reference = reference
         self.options: list[Option] = []
         self.excuses: list[Excuse] = []
         self.physics: dict[str, InstancePhysics] = {}
@@ -114,8 +122,9 @@ class _Offers:
             self.excuses.append(_unsold(spec, machine, self._scenario.catalog.channel))
             return
         offered, refused = option(
-            spec, machine, price.usd_per_h, body, self._policy, self._asked.demand, self._scenario.slos()
-        )
+            spec, machine, price.usd_per_h, body, self._policy, self._asked.demand, self._scenario.slos(),
+            self._reference,
+        )  # fmt: skip
         self.excuses += refused
         if offered:
             self.options.append(offered)
@@ -218,7 +227,9 @@ def provenance(case: Case, candidate: CandidatePlan) -> tuple[dict[str, float], 
         numbers += [machine.inter_link.provenance] * 3
         numbers += [price.provenance] if price else []
     surfaces = 4
-    for profile in {id(p): p for p in (case.profiles[pool.spec.name] for pool in candidate.pools)}.values():
+    surfaces_used = [case.profiles[pool.spec.name] for pool in candidate.pools]
+    surfaces_used += [case.reference.step.profile] if case.reference else []
+    for profile in {id(p): p for p in surfaces_used}.values():
         numbers += [profile.provenance] * surfaces
     counts = Counter(str(p.kind) for p in numbers)
     share = {kind.value: counts[kind.value] / len(numbers) for kind in Kind if counts[kind.value]}

@@ -1,6 +1,14 @@
 """A request alone on a reference instance: what slowdowns are measured against."""
 
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
 from planner.perf.step_time import StepTime, run_s
+from workloads.slo import Metric, Slo, Unit
+
+Floats = NDArray[np.float64]
 
 
 class Reference:
@@ -15,23 +23,58 @@ class Reference:
         Args:
             step: step time of the reference instance.
         """
-        self._step = step
+        self.step = step
         self._ttft_s: dict[int, float] = {}
+        self._tbt_s: dict[int, float] = {}
+        self._e2e_s: dict[tuple[int, int], float] = {}
 
     def ttft_s(self, prompt_tokens: int) -> float:
         """Prefill of the prompt alone."""
         found = self._ttft_s.get(prompt_tokens)
         if found is None:
-            found = self._ttft_s[prompt_tokens] = self._step.prefill_s([(prompt_tokens, 0)])
+            found = self._ttft_s[prompt_tokens] = self.step.prefill_s([(prompt_tokens, 0)])
         return found
 
     def tbt_s(self, prompt_tokens: int) -> float:
         """First decode step alone, at the context the prompt leaves."""
-        return self._step.decode_s(1, prompt_tokens + 1)
+        found = self._tbt_s.get(prompt_tokens)
+        if found is None:
+            found = self._tbt_s[prompt_tokens] = self.step.decode_s(1, prompt_tokens + 1)
+        return found
 
     def e2e_s(self, prompt_tokens: int, output_tokens: int) -> float:
         """Prefill and every decode step alone, each at its own context."""
         if output_tokens <= 1:
             return self.ttft_s(prompt_tokens)
-        steps = self._step.decode_segments(1, prompt_tokens + 1, output_tokens - 1)
-        return self.ttft_s(prompt_tokens) + run_s(steps)
+        key = (prompt_tokens, output_tokens)
+        found = self._e2e_s.get(key)
+        if found is None:
+            steps = self.step.decode_segments(1, prompt_tokens + 1, output_tokens - 1)
+            found = self._e2e_s[key] = self.ttft_s(prompt_tokens) + run_s(steps)
+        return found
+
+
+def unit_s(slo: Slo, reference: Reference | None, prompt_tokens: Iterable[int], output_tokens: Iterable[int]) -> Floats:
+    """Seconds that one unit of an objective is worth to each request.
+
+    Args:
+        slo: says which metric and which unit.
+        reference: what slowdowns are measured against; may be None where the unit is seconds.
+        prompt_tokens: of each request.
+        output_tokens: of each request.
+
+    Returns:
+        (requests,) the time it takes alone; (1,) a single 1.0 where the unit is seconds.
+
+    Raises:
+        ValueError: a slowdown without a reference.
+    """
+    if slo.unit is Unit.SECONDS:
+        return np.ones(1)
+    if reference is None:
+        raise ValueError(f"{slo.name} is a slowdown, and there is no reference to measure it against")
+    lengths = zip(map(int, prompt_tokens), map(int, output_tokens), strict=True)
+    if slo.metric is Metric.E2E:
+        return np.array([reference.e2e_s(prompt, output) for prompt, output in lengths])
+    alone_s = reference.ttft_s if slo.metric is Metric.TTFT else reference.tbt_s
+    return np.array([alone_s(prompt) for prompt, _ in lengths])

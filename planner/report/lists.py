@@ -126,6 +126,11 @@ def check_view(report: "CheckReport") -> RenderableType:
         *(Text(line) for line in ("", f"Workload: {report.workload}", "")),
         demand,
         Text(),
+        *(
+            (Text(f"Slowdowns: against the same request alone on {report.reference}"), Text())
+            if report.reference
+            else ()
+        ),
         Text("Options: " + ", ".join(report.options)),
         *((Text(), excuses_table(report.excuses)) if report.excuses else ()),
     )

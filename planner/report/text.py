@@ -22,7 +22,7 @@ from planner.plan import (
     Verdict,
 )
 from planner.report.tables import bullets, table
-from planner.report.words import budget, dollars, number, percent, plural, rate, seconds, watts
+from planner.report.words import amount, budget, dollars, number, percent, plural, rate, seconds, watts
 from planner.scenario import Scenario
 from workloads.slo import Metric
 
@@ -112,9 +112,9 @@ def judgement_view(judgement: Judgement) -> RenderableType:
     """Every objective with its limit, what was measured and how surely; then how it was served."""
     made = table("objective", "#limit", "#measured", "#interval", "verdict", "#n")
     for e in judgement.evidence:
-        interval = f"{seconds(e.low_s)} to {seconds(e.high_s)}"
         verdict = Text(e.verdict, style=_STYLE[e.verdict])
-        made.add_row(e.slo, seconds(e.limit_s), seconds(e.measured_s), interval, verdict, number(e.n))
+        limit, measured, low, high = (amount(value, e.unit) for value in (e.limit, e.measured, e.low, e.high))
+        made.add_row(e.slo, limit, measured, f"{low} to {high}", verdict, number(e.n))
     spread = table("latency", "#p50", "#p90", "#p99")
     for metric in Metric:
         values = (judgement.latency_s.get(f"{metric}_p{percentile}_s") for percentile in (50, 90, 99))
@@ -196,8 +196,8 @@ def _headroom(headroom: Headroom) -> str:
 
 
 def _binding(plan: ValidatedPlan) -> Iterable[str]:
-    tightest = max(plan.judgement.evidence, key=lambda e: e.high_s / e.limit_s)
-    yield f"Objective: {tightest.slo} comes closest, {percent(tightest.high_s / tightest.limit_s)} of its limit used."
+    tightest = max(plan.judgement.evidence, key=lambda e: e.high / e.limit)
+    yield f"Objective: {tightest.slo} comes closest, {percent(tightest.high / tightest.limit)} of its limit used."
     headroom = plan.candidate.headroom
     loads = [(p.load_frac / headroom.of(p.spec.role), f"load of {p.spec.name}") for p in plan.candidate.pools]
     memory = [(p.kv_load_frac / headroom.kv_frac, f"KV memory of {p.spec.name}") for p in plan.candidate.pools]

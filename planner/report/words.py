@@ -2,12 +2,19 @@
 
 import math
 
+from workloads.slo import Unit
+
 
 def seconds(value_s: float) -> str:
     """``61.0 ms``, ``1.20 s``, ``14.2 s``; ``never`` for a percentile among requests that did not finish."""
     if math.isinf(value_s):
         return "never"
     return f"{value_s * 1e3:.3g} ms" if abs(value_s) < 0.9995 else f"{number(value_s)} s"
+
+
+def amount(value: float, unit: Unit) -> str:
+    """A bound or what was measured against it: seconds, or a slowdown such as ``1.25 ×``."""
+    return seconds(value) if unit is Unit.SECONDS or math.isinf(value) else f"{number(value)} {unit.symbol}"
 
 
 def percent(value_frac: float) -> str:

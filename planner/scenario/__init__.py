@@ -17,6 +17,7 @@ from planner.scenario.sections import (
     Model,
     Objectives,
     PolicySection,
+    ReferenceSection,
     Section,
     SolverSection,
     ValidationSection,
@@ -37,11 +38,14 @@ class Scenario(Section):
     model: Model = Field(description="what is served")
     workload: Workload = Field(description="what is asked")
     slo: Objectives = Field(
-        {}, description="<metric>_p<percentile>_s -> limit, s; ttft, tbt, tpot or e2e, all requests"
+        {},
+        description="<metric>_p<percentile>_s -> limit, s; or _slowdown for _s -> limit, times as long as alone on the "
+        "reference; ttft, tbt, tpot or e2e, all requests",
     )
     slo_by_class: Annotated[dict[Word, Objectives], AfterValidator(by_name)] = Field(
         {}, description="class name -> objectives of that class", validate_default=True
     )
+    reference: ReferenceSection = Field(ReferenceSection(), description="what slowdowns are measured against")
     catalog: Catalog = Field(description="what can be bought")
     budgets: BudgetSection = Field(BudgetSection(), description="hard limits on the whole plan")
     objective: Objective = Field(
@@ -115,9 +119,9 @@ class Scenario(Section):
 
     def slos(self) -> tuple[Slo, ...]:
         """Every objective: those of all requests first, then class by class."""
-        common = [slo_of(key, limit_s) for key, limit_s in self.slo.items()]
+        common = [slo_of(key, limit) for key, limit in self.slo.items()]
         by_class = self.slo_by_class.items()
-        return (*common, *(slo_of(key, limit_s, name) for name, slos in by_class for key, limit_s in slos.items()))
+        return (*common, *(slo_of(key, limit, name) for name, slos in by_class for key, limit in slos.items()))
 
     def classes(self) -> tuple[RequestClass, ...]:
         """The kinds of request, one that holds everything where none are given."""

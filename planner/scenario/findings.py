@@ -20,6 +20,7 @@ _UNITS: Mapping[str, str] = {
     "units": "rack units",
     "frac": "a share between 0 and 1",
     "ratio": "a ratio",
+    "slowdown": "times as long as alone on the reference",
 }
 _SECONDS: Mapping[str, float] = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0}
 _WATTS: Mapping[str, float] = {"w": 1.0, "kw": 1e3, "mw": 1e6}

@@ -12,7 +12,7 @@ from planner.errors import BadInput
 
 Path_ = tuple[str | int, ...]
 _DEEPEST = 6
-_DOT = re.compile(r"\.(?!\d+_s(?:\.|$))")  # the dot of ttft_p99.9_s is no step down
+_DOT = re.compile(r"\.(?!\d+_(?:s|slowdown)(?:\.|$))")  # the dot of ttft_p99.9_s is no step down
 
 
 class _Loader(yaml.SafeLoader):

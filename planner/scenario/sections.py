@@ -1,5 +1,6 @@
 """The sections of a scenario file: every key, its unit, its default."""
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -16,7 +17,7 @@ from pydantic import (
 from planner.plan import Headroom
 from workloads.models import DTYPE_BYTES
 from workloads.requests import RequestClass
-from workloads.slo import Metric, Slo
+from workloads.slo import Metric, Slo, Unit
 
 _HEADROOM = Headroom()
 
@@ -35,10 +36,14 @@ def _known_slo(key: str) -> str:
 def _in_order(objectives: dict[str, float]) -> dict[str, float]:
     """By metric and percentile, whatever the order in the file: a scenario read back from sorted JSON is the same."""
     metrics = list(Metric)
+    slos = {key: slo_of(key, limit) for key, limit in objectives.items()}
+    for key, slo in slos.items():
+        other = replace(slo, unit=Unit.SLOWDOWN).name
+        if slo.unit is Unit.SECONDS and other in slos:
+            raise ValueError(f"one of {key} and {other}, not both")
 
     def place(key: str) -> tuple[int, float]:
-        slo = slo_of(key, objectives[key])
-        return metrics.index(slo.metric), slo.percentile
+        return metrics.index(slos[key].metric), slos[key].percentile
 
     return {key: objectives[key] for key in sorted(objectives, key=place)}
 
@@ -60,12 +65,12 @@ Dtype = Annotated[Word, AfterValidator(_known_dtype)]
 Objectives = Annotated[dict[Annotated[Word, AfterValidator(_known_slo)], Positive], AfterValidator(_in_order)]
 
 
-def slo_of(key: str, limit_s: float, request_class: str | None = None) -> Slo:
+def slo_of(key: str, limit: float, request_class: str | None = None) -> Slo:
     """The objective that ``key`` names.
 
     Args:
-        key: metric, percentile, seconds: for example ``ttft_p99_s`` or ``tbt_p99.9_s``.
-        limit_s: the bound.
+        key: metric, percentile, unit: for example ``ttft_p99_s``, ``tbt_p99.9_s`` or ``e2e_p50_slowdown``.
+        limit: the bound, in the unit of the key.
         request_class: the class it speaks of, or None.
 
     Returns:
@@ -76,17 +81,18 @@ def slo_of(key: str, limit_s: float, request_class: str | None = None) -> Slo:
     """
     metrics = ", ".join(metric.value for metric in Metric)
     metric, mark, rest = key.partition("_p")
-    percentile, _, unit = rest.partition("_")
+    percentile, _, suffix = rest.partition("_")
+    unit = Unit.SLOWDOWN if suffix == Unit.SLOWDOWN else Unit.SECONDS
     try:
-        slo = Slo(metric=Metric(metric), percentile=float(percentile), limit_s=limit_s, request_class=request_class)
+        slo = Slo(metric=Metric(metric), percentile=float(percentile), limit=limit, unit=unit)
     except ValueError:
         raise ValueError(f"<metric>_p<percentile>_s with a metric of {metrics}, for example ttft_p99_s") from None
     if not mark or not 0 < slo.percentile < 100:
         raise ValueError(f"a percentile above 0 and below 100, for example {metric}_p99_s") from None
-    expected = f"{slo.metric}_p{slo.percentile:g}_s"
-    if unit != "s" or key != expected:
-        raise ValueError(f"a limit in seconds under the key {expected}")
-    return slo
+    if key != slo.name:
+        seconds, slowdown = (replace(slo, unit=each).name for each in (Unit.SECONDS, Unit.SLOWDOWN))
+        raise ValueError(f"a limit in seconds under the key {seconds}, or a ratio under {slowdown}")
+    return replace(slo, request_class=request_class)
 
 
 class Section(BaseModel):
@@ -102,6 +108,14 @@ class Model(Section):
     dtype: Dtype | None = Field(None, description="number format of the weights; null: bf16 where it has a profile")
     kv_dtype: Dtype = Field("bf16", description="number format of the KV cache")
     profile_set: Word = Field("aiconfigurator-0.12", description="family of kernel profiles the step times come from")
+
+
+class ReferenceSection(Section):
+    """What slowdowns are measured against: the same request alone on an instance; unused where no objective is one."""
+
+    machine: Word = Field("dgx-a100", description="machine type the instance stands on, for sale or not")
+    tp: Count = Field(8, description="tensor-parallel ways, GPUs")
+    dtype: Dtype | None = Field(None, description="number format of the weights; null: bf16 where it has a profile")
 
 
 class Arrivals(Section):

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from planner.perf.reference import Reference, unit_s
 from planner.plan import Evidence, Judgement, PoolUse, Verdict
 from planner.policies.base import Policy
 from planner.simulator.engine import PoolModel, Run, run
@@ -19,7 +20,7 @@ SLICES = 5
 MOST_SEEDS_RATIO = 3
 """An undecided objective is given up to this many times the seeds that were asked for."""
 
-DESCRIBED = tuple(Slo(metric=m, percentile=p, limit_s=1.0) for m in Metric for p in (50.0, 90.0, 99.0))
+DESCRIBED = tuple(Slo(metric=m, percentile=p, limit=1.0) for m in Metric for p in (50.0, 90.0, 99.0))
 """Percentiles that are told of every judgement, promised or not."""
 
 
@@ -35,6 +36,7 @@ def judge(
     warmup_frac: float,
     cooldown_frac: float,
     confidence_frac: float,
+    reference: Reference | None = None,
     early: bool = False,
 ) -> Judgement:
     """Serve every seed's trace and weigh every objective.
@@ -51,18 +53,18 @@ def judge(
         warmup_frac: share of the arrival time before measuring begins.
         cooldown_frac: share of the arrival time after measuring ends.
         confidence_frac: of the intervals.
+        reference: what slowdowns are measured against.
         early: stop after the first seed if that alone is a clear miss.
     """
     runs: list[Run] = []
     observed: list[Observed] = []
     found: list[Evidence] = []
-    longest_s = max((s.limit_s for s in slos), default=0.0)
     planned = [seeds[0] + i for i in range(len(seeds) * (1 if exact else MOST_SEEDS_RATIO))]
     for seed in planned:
         trace = draw(seed)
         measured = window(trace, warmup_frac=warmup_frac, cooldown_frac=cooldown_frac, slices=SLICES)
-        runs.append(run(pools, policy, trace, measured, cutoff_s=2 * trace.duration_s + 60 + 2 * longest_s))
-        observed.append(Observed(trace=trace, ledger=runs[-1].ledger))
+        runs.append(run(pools, policy, trace, measured, cutoff_s=_cutoff_s(trace, slos, reference)))
+        observed.append(Observed(trace=trace, ledger=runs[-1].ledger, reference=reference))
         first = early and len(runs) == 1
         if first or len(runs) % len(seeds) == 0:
             found = [evidence(s, sample(observed, s), confidence_frac=confidence_frac, exact=exact) for s in slos]
@@ -76,17 +78,24 @@ def judge(
     )  # fmt: skip
 
 
+def _cutoff_s(trace: Trace, slos: Sequence[Slo], reference: Reference | None) -> float:
+    """When a run is given up: long enough for the longest request to miss its loosest limit twice over."""
+    longest = [int(trace.prompt_tokens.max())], [int(trace.output_tokens.max())]
+    limits_s = [s.limit * float(unit_s(s, reference, *longest)[0]) for s in slos]
+    return 2 * trace.duration_s + 60 + 2 * max(limits_s, default=0.0)
+
+
 def _promising(found: Sequence[Evidence]) -> bool:
     """Whether more seeds may settle it: something is undecided, and everything is measured within its limit."""
     undecided = any(e.verdict is Verdict.UNDECIDED for e in found)
-    return undecided and all(e.measured_s <= e.limit_s for e in found)
+    return undecided and all(e.measured <= e.limit for e in found)
 
 
 def _steady(observed: Sequence[Observed], slos: Sequence[Slo], confidence_frac: float) -> bool:
     """Whether no objective is missed by the second half of the window alone: a growing backlog would show there."""
     for slo in slos:
         late = evidence(slo, sample(observed, slo, second_half=True), confidence_frac=confidence_frac, exact=False)
-        if late.low_s > slo.limit_s:
+        if late.low > slo.limit:
             return False
     return True
 

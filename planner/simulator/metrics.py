@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from math import inf
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
+from planner.perf.reference import Reference, unit_s
 from planner.plan import Evidence, Verdict
 from planner.simulator.records import Ledger, bin_edges_s
-from workloads.slo import Metric, Slo
+from workloads.slo import Metric, Slo, Unit
 from workloads.traces import Trace
 
 Floats = NDArray[np.float64]
@@ -117,23 +119,24 @@ def evidence(slo: Slo, sample: Sample, *, confidence_frac: float, exact: bool) -
     q = slo.percentile / 100
     measured = sample.quantile(q)
     low, high = (measured, measured) if exact else interval(sample, q, confidence_frac)
-    if high <= slo.limit_s:
+    if high <= slo.limit:
         verdict = Verdict.MET
-    elif low > slo.limit_s:
+    elif low > slo.limit:
         verdict = Verdict.MISSED
     else:
         verdict = Verdict.UNDECIDED
     return Evidence(
-        slo=slo.name, limit_s=slo.limit_s, measured_s=measured, low_s=low, high_s=high, verdict=verdict, n=sample.n
+        slo=slo.name, unit=slo.unit, limit=slo.limit, measured=measured, low=low, high=high, verdict=verdict, n=sample.n
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Observed:
-    """One seed: the trace that arrived and the books that were kept."""
+    """One seed: the trace that arrived, the books that were kept, and what slowdowns are measured against."""
 
     trace: Trace
     ledger: Ledger
+    reference: Reference | None = None
 
     def rows(self) -> NDArray[np.int64]:
         """Indices of the measured requests."""
@@ -158,6 +161,16 @@ class Observed:
         decoding = np.where(np.isinf(e2e), np.inf, e2e - np.where(np.isinf(ttft), 0.0, ttft))
         return np.where(gaps > 0, decoding / np.maximum(gaps, 1), 0.0)
 
+    def values(self, slo: Slo) -> Floats:
+        """What an objective bounds, of each measured request, in the objective's unit.
+
+        The slowdown of TBT is that of the mean gap.
+        """
+        rows = self.rows()
+        mean_gap = slo.metric is Metric.TBT and slo.unit is Unit.SLOWDOWN
+        values_s = self.values_s(Metric.TPOT if mean_gap else slo.metric)
+        return values_s / unit_s(slo, self.reference, self.trace.prompt_tokens[rows], self.trace.output_tokens[rows])
+
 
 def sample(observed: Sequence[Observed], slo: Slo, *, second_half: bool = False) -> Sample:
     """All observations of an objective's metric, by batch.
@@ -169,10 +182,11 @@ def sample(observed: Sequence[Observed], slo: Slo, *, second_half: bool = False)
     """
     values: list[Floats] = []
     weights: list[Floats] = []
+    gaps = slo.metric is Metric.TBT and slo.unit is Unit.SECONDS
     for seed in observed:
         slices = seed.ledger.window.slices
         keep = range(slices // 2 if second_half else 0, slices)
-        for part in _gap_parts(seed, slo, keep) if slo.metric is Metric.TBT else _row_parts(seed, slo, keep):
+        for part in _gap_parts(seed, slo, keep) if gaps else _row_parts(seed, slo, keep):
             values.append(part[0])
             weights.append(part[1])
     return Sample(values=tuple(values), weights=tuple(weights))
@@ -185,9 +199,9 @@ def _classes(trace: Trace, slo: Slo) -> list[int]:
 
 def _row_parts(seed: Observed, slo: Slo, keep: range) -> list[tuple[Floats, Floats]]:
     """Values and unit weights of a per-request metric, one pair per slice."""
-    values, slices = seed.values_s(slo.metric), seed.slices()
+    values, slices = seed.values(slo), seed.slices()
     mine = np.isin(seed.trace.class_index[seed.rows()], _classes(seed.trace, slo))
-    if slo.metric is Metric.TPOT:
+    if slo.metric in (Metric.TPOT, Metric.TBT):
         mine &= seed.trace.output_tokens[seed.rows()] > 1
     parts = [np.sort(values[mine & (slices == k)]) for k in keep]
     return [(part, np.ones(len(part))) for part in parts]
@@ -217,13 +231,15 @@ def _gap_parts(seed: Observed, slo: Slo, keep: range) -> list[tuple[Floats, Floa
 def attained(seed: Observed, slos: Sequence[Slo]) -> NDArray[np.bool_]:
     """(measured requests,) whether each met every objective that speaks of it, jointly.
 
-    Where a metric is bounded at several percentiles, a single request is held to the loosest of them.
+    Where a metric is bounded at several percentiles, in one unit, a single request is held to the loosest of them.
     """
     good = np.ones(len(seed.rows()), bool)
     class_index = seed.trace.class_index[seed.rows()]
-    for metric in Metric:
+    for metric, unit in product(Metric, Unit):
         for index, request_class in enumerate(seed.trace.classes):
-            limits = [s.limit_s for s in slos if s.metric is metric and s.request_class in (None, request_class.name)]
-            if limits:
-                good &= (class_index != index) | (seed.values_s(metric) <= max(limits))
+            speak = (None, request_class.name)
+            mine = [s for s in slos if (s.metric, s.unit) == (metric, unit) and s.request_class in speak]
+            if mine:
+                loosest = max(mine, key=lambda s: s.limit)
+                good &= (class_index != index) | (seed.values(loosest) <= loosest.limit)
     return good & np.isfinite(seed.values_s(Metric.E2E))

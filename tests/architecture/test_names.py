@@ -9,6 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from tests.architecture.sources import modules
+from workloads.slo import Slo, Unit
 
 UNITS = (
     "s", "us", "tokens", "tokens_per_s", "req_per_s", "bytes", "bytes_per_s", "bytes_per_token", "flops", "w", "j",
@@ -42,6 +43,10 @@ KEYED = {
     "rates", "slo", "slo_by_class", "slopes", "terms", "upper", "values", "weights",
 }  # fmt: skip
 """Numbers whose unit depends on what stands beside them: the solver knows none, budgets bring their own."""
+
+
+UNIT_BESIDE = {"high", "low", "measured"}
+"""Numbers whose unit stands in the field ``unit`` of the same class."""
 
 
 def is_number(annotation: object) -> bool:
@@ -88,7 +93,7 @@ def test_every_number_says_its_unit() -> None:
     """A field that holds a number ends in its unit, or is listed here as a count, a ratio, a position or keyed."""
     listed = COUNTS | DIMENSIONLESS | POSITIONS | KEYED
     strangers = {
-        name: where for name, where in all_numbers().items() if not says_unit(name) and name not in listed
+        name: where for name, where in all_numbers().items() if not says_unit(name) and name not in listed | UNIT_BESIDE
     }  # fmt: skip
     lines = [f"  {name} in {', '.join(where)}" for name, where in sorted(strangers.items())]
     endings = ", ".join(f"_{unit}" for unit in UNITS)
@@ -98,10 +103,18 @@ def test_every_number_says_its_unit() -> None:
     )
 
 
+def test_a_unit_stands_beside_what_needs_one() -> None:
+    """Where a class leaves the unit of a number to its field ``unit``, it has one; and so has a bound on a latency."""
+    kinds = {k for module in modules() for k in vars(module).values() if isinstance(k, type)}
+    leaving = [k for k in kinds if UNIT_BESIDE & set(numbers_of(k)) or k is Slo]
+    assert leaving
+    assert [k.__name__ for k in leaving if typing.get_type_hints(k).get("unit") is not Unit] == []
+
+
 def test_no_listed_name_is_gone() -> None:
     """The lists of names without a unit hold no name that no longer occurs, nor one that needs no listing."""
     found = set(all_numbers())
-    listed = COUNTS | DIMENSIONLESS | POSITIONS | KEYED
+    listed = COUNTS | DIMENSIONLESS | POSITIONS | KEYED | UNIT_BESIDE
     assert not {name for name in listed if name not in found or says_unit(name)}
 
 

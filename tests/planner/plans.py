@@ -25,6 +25,7 @@ from planner.plan import (
 )
 from planner.scenario import Scenario
 from solvers.allocation import Reason, Termination
+from workloads.slo import Unit
 
 EXAMPLES = Path(__file__).parents[2] / "planner" / "examples"
 PREFILL = InstanceSpec(role=Role.PREFILL, machine="dgx-h100", layout=Layout(tp=4))
@@ -76,7 +77,7 @@ def candidate(decode_machines: int = 2) -> CandidatePlan:
 
 def judgement(tbt_s: float = 0.061, verdict: Verdict = Verdict.MET) -> Judgement:
     """Evidence in which only the time between tokens varies."""
-    unit = {"limit_s": 0.1, "measured_s": tbt_s, "low_s": tbt_s * 0.9, "high_s": tbt_s * 1.1}
+    unit = {"unit": Unit.SECONDS, "limit": 0.1, "measured": tbt_s, "low": tbt_s * 0.9, "high": tbt_s * 1.1}
     return Judgement(
         evidence=(
             _met("ttft_p99_s", 1.0, 0.412),
@@ -106,7 +107,7 @@ def judgement(tbt_s: float = 0.061, verdict: Verdict = Verdict.MET) -> Judgement
 def overloaded() -> Judgement:
     """One decode machine is not enough: some requests never finish."""
     late = Evidence(
-        slo="e2e_p90_s", limit_s=20.0, measured_s=inf, low_s=18.0, high_s=inf, verdict=Verdict.MISSED, n=6100
+        slo="e2e_p90_s", unit=Unit.SECONDS, limit=20.0, measured=inf, low=18.0, high=inf, verdict=Verdict.MISSED, n=6100
     )
     base = judgement(0.35, Verdict.MISSED)
     latency_s = {**base.latency_s, "e2e_p99_s": inf}
@@ -162,7 +163,14 @@ def no_plan() -> NoPlan:
 def _met(slo: str, limit_s: float, measured_s: float) -> Evidence:
     low_s, high_s = measured_s * 0.95, measured_s * 1.05
     return Evidence(
-        slo=slo, limit_s=limit_s, measured_s=measured_s, low_s=low_s, high_s=high_s, verdict=Verdict.MET, n=6131
+        slo=slo,
+        unit=Unit.SECONDS,
+        limit=limit_s,
+        measured=measured_s,
+        low=low_s,
+        high=high_s,
+        verdict=Verdict.MET,
+        n=6131,
     )
 
 

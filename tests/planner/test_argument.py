@@ -34,7 +34,7 @@ def test_nothing_fails_in_a_valid_judgement() -> None:
 def test_an_endless_interval_is_blamed_on_the_sample_only_where_it_is_small() -> None:
     """Too few observations are blamed for an endless interval where there are few, and none was left unfinished."""
     found = plans.judgement()
-    endless = replace(found.evidence[0], high_s=inf, verdict=Verdict.UNDECIDED, n=400)
+    endless = replace(found.evidence[0], high=inf, verdict=Verdict.UNDECIDED, n=400)
     few = replace(found, evidence=(endless, *found.evidence[1:]))
     assert any("too few to bound ttft_p99_s" in line for line in failures(few))
     assert not any("too few" in line for line in failures(replace(few, unfinished=3)))

@@ -228,11 +228,17 @@ def test_check_shows_demand_options_and_excuses(run: Run, answer: Callable[[obje
     """Before anything is solved, one sees what is asked, what may be bought, and what may not and why."""
     excuses = plans.plan().excuses
     answer(
-        SimpleNamespace(workload="poisson", rate_req_per_s={"all": 20.0}, options=("decode/x/tp8",), excuses=excuses)
+        SimpleNamespace(
+            workload="poisson",
+            rate_req_per_s={"all": 20.0},
+            options=("decode/x/tp8",),
+            excuses=excuses,
+            reference="dgx-a100 tp8",
+        )  # fmt: skip
     )
     result = run("check", CONV)
     assert result.exit_code == ExitCode.VALIDATED
-    for words in ("OK: 1 option", "3 refused", "20 req/s", "decode/x/tp8", excuses[0].option):
+    for words in ("OK: 1 option", "3 refused", "20 req/s", "decode/x/tp8", "alone on dgx-a100 tp8", excuses[0].option):
         assert words in result.stdout
 
 

@@ -24,8 +24,8 @@ from workloads.slo import Metric, Slo
 from workloads.synthesis import synthesize
 from workloads.traces import Trace
 
-TTFT = Slo(metric=Metric.TTFT, percentile=99.0, limit_s=2.0)
-TBT = Slo(metric=Metric.TBT, percentile=99.0, limit_s=0.2)
+TTFT = Slo(metric=Metric.TTFT, percentile=99.0, limit=2.0)
+TBT = Slo(metric=Metric.TBT, percentile=99.0, limit=0.2)
 STRAIGHT = toy_physics(profile=toy_profile(bend=False))
 LENGTHS = st.lists(st.tuples(st.integers(1, 1500), st.integers(1, 300)), min_size=1, max_size=20)
 DECODING = LENGTHS.filter(lambda lengths: any(output > 1 for _, output in lengths))
@@ -88,7 +88,7 @@ def test_the_working_batch_keeps_memory_slots_and_objectives(
 ) -> None:
     """The batch fits the slots and the KV memory and keeps every token-time objective, whatever it costs."""
     body, rules = toy_physics(kv_blocks=300), toy_policy(preset(role), max_batch_size=40)
-    slo = Slo(metric=Metric.TBT, percentile=99.0, limit_s=limit_s)
+    slo = Slo(metric=Metric.TBT, percentile=99.0, limit=limit_s)
     try:
         found = envelope(role, body, rules, part(lengths), [slo])
     except Unfit:
@@ -113,10 +113,10 @@ def test_a_class_is_excused_by_what_stops_it() -> None:
         envelope(Role.MIXED, toy_physics(kv_blocks=0), rules, part([(100, 10)]), [])
     assert stop.value.bottleneck == "memory"
     for slo, words in [
-        (Slo(metric=Metric.TTFT, percentile=50.0, limit_s=0.001), "ttft_p50_s is .* on an idle instance"),
-        (Slo(metric=Metric.E2E, percentile=50.0, limit_s=0.1), "e2e_p50_s is .* on an idle instance"),
-        (Slo(metric=Metric.TBT, percentile=99.0, limit_s=0.01), "no decode batch meets the objectives"),
-        (Slo(metric=Metric.TPOT, percentile=50.0, limit_s=0.01), "no decode batch meets the objectives"),
+        (Slo(metric=Metric.TTFT, percentile=50.0, limit=0.001), "ttft_p50_s is .* on an idle instance"),
+        (Slo(metric=Metric.E2E, percentile=50.0, limit=0.1), "e2e_p50_s is .* on an idle instance"),
+        (Slo(metric=Metric.TBT, percentile=99.0, limit=0.01), "no decode batch meets the objectives"),
+        (Slo(metric=Metric.TPOT, percentile=50.0, limit=0.01), "no decode batch meets the objectives"),
     ]:
         with pytest.raises(Unfit, match=words) as stop:
             envelope(Role.MIXED, toy_physics(), rules, part([(100, 10)]), [slo])

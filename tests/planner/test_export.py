@@ -102,7 +102,7 @@ def test_infinity_is_null(path: Path) -> None:
     plan = replace(plans.plan(), rounds=plans.plan().rounds[:1])
     write_plan(path, plans.scenario(), plan, plans.DIGESTS)
     assert "Infinity" not in path.read_text()
-    assert read_plan(path).plan.rounds[0].judgement.evidence[2].measured_s == float("inf")
+    assert read_plan(path).plan.rounds[0].judgement.evidence[2].measured == float("inf")
 
 
 @given(st.integers(0, len(TEXT) - 3))
@@ -127,7 +127,7 @@ def test_cut_off_file_is_bad_input(path: Path, length: int) -> None:
         ("plan.objective", "power", "plan.objective: found power; expected the scenario's cost"),
         ("scenario.budgets.machines", 2, "totals.machines: found 3; expected at most the budget of 2"),
         ("scenario.slo.ttft_p99_s", 0.5, "expected one entry per objective of the scenario"),
-        ("plan.judgement.evidence.0.high_s", 1.5, "ttft_p99_s: met, though 1.5 > 1"),
+        ("plan.judgement.evidence.0.high", 1.5, "ttft_p99_s: met, though 1.5 > 1"),
         ("plan.judgement.evidence.0.verdict", "missed", "found an objective that is not met"),
         ("plan.judgement.unfinished", 1, "requests left behind"),
         ("scenario.nam", 1, "scenario.nam: unknown key; did you mean 'name'?"),

@@ -19,7 +19,7 @@ from workloads.slo import Metric, Slo
 from workloads.traces import Trace, classify
 
 REPETITIONS = 200
-TTFT_P99 = Slo(metric=Metric.TTFT, percentile=99.0, limit_s=1.0)
+TTFT_P99 = Slo(metric=Metric.TTFT, percentile=99.0, limit=1.0)
 
 
 def batched(values: NDArray[np.float64], batches: int) -> Sample:
@@ -61,7 +61,7 @@ def test_correlation_widens_the_interval() -> None:
 def test_too_few_observations_bound_nothing_from_above() -> None:
     """Forty requests cannot promise a 99th percentile: the interval ends at infinity and the verdict is undecided."""
     found = evidence(TTFT_P99, batched(np.full(40, 0.01), 5), confidence_frac=0.95, exact=False)
-    assert (found.measured_s, found.high_s, found.verdict) == (0.01, inf, Verdict.UNDECIDED)
+    assert (found.measured, found.high, found.verdict) == (0.01, inf, Verdict.UNDECIDED)
 
 
 def test_nothing_observed_decides_nothing() -> None:
@@ -89,13 +89,13 @@ def test_student_t_is_that_of_the_tables(confidence_frac: float, degrees: int, t
 )
 def test_verdicts_follow_from_intervals(values: list[float], limit: float, q: float, exact: bool) -> None:
     """Met means the whole interval is within the limit, missed that all of it is beyond, undecided the rest."""
-    slo = Slo(metric=Metric.TTFT, percentile=q, limit_s=limit)
+    slo = Slo(metric=Metric.TTFT, percentile=q, limit=limit)
     found = evidence(slo, batched(np.array(values), 5), confidence_frac=0.95, exact=exact)
-    assert found.low_s <= found.measured_s <= found.high_s
-    assert (found.verdict is Verdict.MET) == (found.high_s <= limit)
-    assert (found.verdict is Verdict.MISSED) == (found.low_s > limit)
+    assert found.low <= found.measured <= found.high
+    assert (found.verdict is Verdict.MET) == (found.high <= limit)
+    assert (found.verdict is Verdict.MISSED) == (found.low > limit)
     if exact:
-        assert found.low_s == found.high_s
+        assert found.low == found.high
         assert found.verdict is not Verdict.UNDECIDED
 
 
@@ -125,12 +125,12 @@ def test_attainment_is_joint() -> None:
     trace = classify(toy_trace([0.0, 1.0, 2.0, 3.0, 4.0], [50, 50, 500, 500, 500], [5] * 5), (short, rest))
     seed = books(trace, [0.1, 0.3, 0.3, 0.3, 0.3], [1.0, 1.0, 1.0, 9.0, inf], [0.01, 0.01, 0.01, 0.01, 0.0])
     slos = [
-        Slo(metric=Metric.TTFT, percentile=50.0, limit_s=0.2, request_class="short"),
-        Slo(metric=Metric.TTFT, percentile=99.0, limit_s=0.5),
-        Slo(metric=Metric.E2E, percentile=50.0, limit_s=2.0),
+        Slo(metric=Metric.TTFT, percentile=50.0, limit=0.2, request_class="short"),
+        Slo(metric=Metric.TTFT, percentile=99.0, limit=0.5),
+        Slo(metric=Metric.E2E, percentile=50.0, limit=2.0),
     ]
     assert attained(seed, slos).tolist() == [True, True, True, False, False]
-    strict = [*slos, Slo(metric=Metric.TBT, percentile=99.0, limit_s=0.005, request_class="rest")]
+    strict = [*slos, Slo(metric=Metric.TBT, percentile=99.0, limit=0.005, request_class="rest")]
     assert attained(seed, strict).tolist() == [True, True, False, False, False]
 
 
@@ -142,7 +142,7 @@ def test_what_never_ends_is_infinite() -> None:
     assert seed.values_s(Metric.E2E).tolist() == [0.9, inf, inf]
     assert seed.values_s(Metric.TPOT).tolist() == pytest.approx([0.2, inf, inf])
     assert seed.values_s(Metric.TBT).tolist() == [0.2, inf, inf]
-    tbt = sample([seed], Slo(metric=Metric.TBT, percentile=50.0, limit_s=1.0))
+    tbt = sample([seed], Slo(metric=Metric.TBT, percentile=50.0, limit=1.0))
     assert tbt.quantile(0.5) == inf
 
 
@@ -156,7 +156,7 @@ def test_gaps_round_upward_by_a_bin_at_most(gaps: list[float], q: float) -> None
     for gap_s in gaps:
         seed.ledger.gap(request, gap_s)
     exact = float(np.percentile(gaps, 100 * q, method="inverted_cdf"))
-    found = sample([seed], Slo(metric=Metric.TBT, percentile=100 * q, limit_s=1.0)).quantile(q)
+    found = sample([seed], Slo(metric=Metric.TBT, percentile=100 * q, limit=1.0)).quantile(q)
     assert exact * (1 - 1e-9) <= found <= exact * GAP_BIN_RATIO * (1 + 1e-9)
 
 
@@ -210,13 +210,13 @@ def test_looking_again_seldom_passes_what_lies_on_its_limit(q: float) -> None:
 
     As in ``judge``: more are asked while it is undecided and measured within the limit. One look is wrong in 2.5 %.
     """
-    slo = Slo(metric=Metric.TTFT, percentile=100 * q, limit_s=NormalDist().inv_cdf(q))
+    slo = Slo(metric=Metric.TTFT, percentile=100 * q, limit=NormalDist().inv_cdf(q))
     draws = np.random.default_rng(11).normal(size=(400, MOST_SEEDS_RATIO * 1000))
     met = 0
     for values in draws:
         for looks in range(1, MOST_SEEDS_RATIO + 1):
             found = evidence(slo, batched(values[: looks * 1000], 15 * looks), confidence_frac=0.95, exact=False)
-            if found.verdict is not Verdict.UNDECIDED or found.measured_s > slo.limit_s:
+            if found.verdict is not Verdict.UNDECIDED or found.measured > slo.limit:
                 break
         met += found.verdict is Verdict.MET
     assert met <= 0.08 * len(draws)

@@ -23,6 +23,7 @@ from planner.plan import (
 from planner.revise import LARGEST_STEP, SMALLEST_STEP, cheaper_pools, faster, price, smaller, tighten
 from tests.planner import plans
 from tests.planner.options import showcase
+from workloads.slo import Unit
 
 OPTIONS = {option.spec.name: option for option in showcase()}
 OBJECTIVES = st.sampled_from([Objective.COST, Objective.POWER, Objective.MACHINES])
@@ -163,7 +164,7 @@ def test_replacements_are_better_and_able(plan: CandidatePlan, objective: Object
 def judged(slo: str, verdict: Verdict, measured_s: float, limit_s: float, *, wait_s: float = 0.1) -> Judgement:
     """A judgement with one objective."""
     found = Evidence(
-        slo=slo, limit_s=limit_s, measured_s=measured_s, low_s=measured_s * 0.9, high_s=measured_s * 1.1,
+        slo=slo, unit=Unit.SECONDS, limit=limit_s, measured=measured_s, low=measured_s * 0.9, high=measured_s * 1.1,
         verdict=verdict, n=1000,
     )  # fmt: skip
     base = plans.judgement()

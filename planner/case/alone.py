@@ -1,0 +1,46 @@
+"""The reference of a scenario: where its slowdowns are measured."""
+
+from collections.abc import Collection
+
+from hw_catalog.load import Catalog, nearest
+from hw_catalog.profiles import KernelProfile
+from planner.errors import BadInput
+from planner.perf.reference import Reference
+from planner.perf.step_time import StepTime
+from planner.scenario import Scenario
+from workloads.slo import Unit
+
+
+def open_reference(scenario: Scenario, catalog: Catalog, profiles: Collection[KernelProfile]) -> Reference | None:
+    """What the slowdowns of a scenario are measured against; None where no objective is one.
+
+    Args:
+        scenario: the question.
+        catalog: holds the machine.
+        profiles: of the scenario's model, in its profile set.
+
+    Raises:
+        BadInput: there is no such machine, or no profile of the model on it; names what there is.
+    """
+    if all(slo.unit is Unit.SECONDS for slo in scenario.slos()):
+        return None
+    wanted, model = scenario.reference, scenario.model
+    machine = catalog.machines.get(wanted.machine)
+    if machine is None:
+        raise BadInput(f"reference.machine: no machine '{wanted.machine}'; {nearest(wanted.machine, catalog.machines)}")
+    mine = [p for p in profiles if p.gpu == machine.gpu.profile_gpu and p.kv_dtype == model.kv_dtype]
+    dtypes = {p.dtype for p in mine}
+    dtype = wanted.dtype or ("bf16" if "bf16" in dtypes else min(dtypes, default="bf16"))
+    fitting = [p for p in mine if (p.tp, p.dtype) == (wanted.tp, dtype)]
+    if not fitting or wanted.tp > machine.gpus:
+        have = ", ".join(sorted({f"{p.dtype} tp{p.tp}" for p in mine if p.tp <= machine.gpus})) or "none"
+        raise BadInput(
+            f"reference: no {dtype} kernel profile of {model.name} on {machine.name} at tp{wanted.tp} with a "
+            f"{model.kv_dtype} KV cache in {model.profile_set}; there are: {have}"
+        )
+    step = StepTime(
+        min(fitting, key=lambda p: p.ep),
+        prefill_slowdown_ratio=machine.gpu.prefill_slowdown_ratio,
+        decode_slowdown_ratio=machine.gpu.decode_slowdown_ratio,
+    )
+    return Reference(step)
