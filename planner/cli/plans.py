@@ -34,7 +34,7 @@ def new(
     examples = {key: file.read_text(encoding="utf-8") for key, file in sorted(files.items()) if not key.startswith("_")}
     if listing or name is None:
         about = {key: text.partition("\n")[0].removeprefix("# ") for key, text in examples.items()}
-        write(dumps(about) if json else "".join(f"{key:<16} {line}\n" for key, line in about.items()))
+        write(dumps(about) if json else "".join(f"{key:<20} {line}\n" for key, line in about.items()))
         return
     if name not in examples:
         raise BadInput(f"new: there is no example '{name}'; {nearest(name, examples)}")

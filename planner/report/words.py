@@ -14,7 +14,9 @@ def seconds(value_s: float) -> str:
 
 def amount(value: float, unit: Unit) -> str:
     """A bound or what was measured against it: seconds, or a slowdown such as ``1.25 ×``."""
-    return seconds(value) if unit is Unit.SECONDS or math.isinf(value) else f"{number(value)} {unit.symbol}"
+    if unit is Unit.SECONDS or math.isinf(value):
+        return seconds(value)
+    return f"{value:.2f} {unit.symbol}" if value < 10 else f"{number(value)} {unit.symbol}"
 
 
 def percent(value_frac: float) -> str:

@@ -234,7 +234,7 @@ def test_check_shows_demand_options_and_excuses(run: Run, answer: Callable[[obje
             options=("decode/x/tp8",),
             excuses=excuses,
             reference="dgx-a100 tp8",
-        )  # fmt: skip
+        )
     )
     result = run("check", CONV)
     assert result.exit_code == ExitCode.VALIDATED

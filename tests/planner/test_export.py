@@ -127,6 +127,7 @@ def test_cut_off_file_is_bad_input(path: Path, length: int) -> None:
         ("plan.objective", "power", "plan.objective: found power; expected the scenario's cost"),
         ("scenario.budgets.machines", 2, "totals.machines: found 3; expected at most the budget of 2"),
         ("scenario.slo.ttft_p99_s", 0.5, "expected one entry per objective of the scenario"),
+        ("plan.judgement.evidence.0.unit", "slowdown", "expected one entry per objective of the scenario"),
         ("plan.judgement.evidence.0.high", 1.5, "ttft_p99_s: met, though 1.5 > 1"),
         ("plan.judgement.evidence.0.verdict", "missed", "found an objective that is not met"),
         ("plan.judgement.unfinished", 1, "requests left behind"),

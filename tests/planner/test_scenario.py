@@ -19,7 +19,7 @@ from planner.scenario.sections import slo_of
 from tests.planner import plans
 from tests.planner.plans import EXAMPLES
 from workloads.requests import ALL_REQUESTS
-from workloads.slo import Metric
+from workloads.slo import Metric, Unit
 
 SMALL = """\
 name: small
@@ -117,13 +117,18 @@ def test_mistake_is_named(small: Path, change: str, words: str) -> None:
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("slo.ttft_p99_ms=500", "expected a limit in seconds under the key ttft_p99_s"),
+        ("slo.ttft_p99_ms=500", "a limit in seconds under the key ttft_p99_s, or a ratio under ttft_p99_slowdown"),
         ("slo.ttft_p99_s=500ms", "slo.ttft_p99_s: found '500ms'; expected a plain number of seconds, here 0.5"),
         ("slo.ttft_p100_s=1", "expected a percentile above 0 and below 100"),
         ("slo.ttft_p0_s=1", "expected a percentile above 0 and below 100"),
         ("slo.ttft_p99.0_s=1", "expected a limit in seconds under the key ttft_p99_s"),
         ("slo.tfft_p99_s=1", "with a metric of ttft, tbt, tpot, e2e"),
         ("slo.ttft_p99_s=0", "expected greater than 0"),
+        ("slo.ttft_p99_slowdown=2", "slo: expected one of ttft_p99_s and ttft_p99_slowdown, not both"),
+        ("slo.e2e_p50_slowdown=0", "slo.e2e_p50_slowdown: found 0; expected greater than 0"),
+        ("slo.e2e_p50_slowdown=-1.5", "expected greater than 0"),
+        ("slo.e2e_p99.9_slowdown=6x", "found '6x'; expected a plain number of times as long as alone on the reference"),
+        ("reference.tp=0", "reference.tp: found 0; expected greater than or equal to 1"),
         ("slo={}", "slo_by_class: expected at least one objective under slo or slo_by_class"),
         ("workload.trace=null", "workload: expected one of trace and lengths, not none"),
         ("workload.arrivals.process=diurnal", "expected peak_to_mean_ratio and period_s, since process is diurnal"),
@@ -193,11 +198,14 @@ def test_objectives_of_classes_follow_those_of_all(small: Path) -> None:
     assert scenario.classes()[0].prompt_min_tokens == 1000
 
 
-@given(metric=st.sampled_from(Metric), tenths=st.integers(1, 999), limit_s=st.floats(1e-6, 1e6))
-def test_objective_key_says_all(metric: Metric, tenths: int, limit_s: float) -> None:
-    """An objective read from its own name is the same objective."""
-    key = f"{metric}_p{tenths / 10:g}_s"
-    assert slo_of(key, limit_s).name == key
+@given(
+    metric=st.sampled_from(Metric), tenths=st.integers(1, 999), limit=st.floats(1e-6, 1e6), unit=st.sampled_from(Unit)
+)
+def test_objective_key_says_all(metric: Metric, tenths: int, limit: float, unit: Unit) -> None:
+    """An objective read from its own name is the same objective, in the same unit."""
+    key = f"{metric}_p{tenths / 10:g}_{unit}"
+    found = slo_of(key, limit)
+    assert (found.name, found.limit, found.unit) == (key, limit, unit)
 
 
 scenarios = st.builds(
