@@ -12,7 +12,9 @@ DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 
 
-@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md", ROOT / "README.md"], ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "page", [*PAGES, ROOT / "CHANGELOG.md", ROOT / "README.md"], ids=lambda page: str(page.relative_to(ROOT))
+)
 def test_links_and_paths_lead_somewhere(page: Path) -> None:
     """Every relative link of a page, and every path in it that begins with a directory of this repository, exists."""
     text = page.read_text(encoding="utf-8")
