@@ -23,6 +23,8 @@ class InstancePhysics:
         layers: of the model (a layer-wise transfer moves one at a time).
         link: its machine's link to other machines.
         instances_per_machine: replicas that share the machine and its link.
+        link_queues: transfers wait for a machine's port; False gives each the whole link, as some published simulators
+            assume.
     """
 
     step: StepTime
@@ -32,6 +34,7 @@ class InstancePhysics:
     layers: int
     link: Link
     instances_per_machine: int
+    link_queues: bool = True
 
     @property
     def kv_tokens(self) -> int:

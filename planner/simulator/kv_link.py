@@ -31,11 +31,9 @@ class KvLink:
         Returns:
             (start, end) in seconds.
         """
-        begin = max(now_s, self._egress_free_s[source_machine], self._ingress_free_s[target_machine])
         busy = _bytes(source, tokens) / _bandwidth(source, target)
-        end = begin + source.link.latency_s + busy
-        self._egress_free_s[source_machine] = self._ingress_free_s[target_machine] = begin + busy
-        return begin, end
+        begin = self._begin(source, source_machine, target_machine, now_s, busy)
+        return begin, begin + source.link.latency_s + busy
 
     def layerwise(
         self, source: InstancePhysics, source_machine: int, target: InstancePhysics, target_machine: int,
@@ -54,11 +52,20 @@ class KvLink:
         """
         layers = source.layers
         ready = prefill_start_s + prefill_s / layers
-        begin = max(ready, self._egress_free_s[source_machine], self._ingress_free_s[target_machine])
         busy = _bytes(source, tokens) / _bandwidth(source, target)
+        begin = self._begin(source, source_machine, target_machine, ready, busy)
         last_byte = max(begin + busy, prefill_start_s + prefill_s + busy / layers)
-        self._egress_free_s[source_machine] = self._ingress_free_s[target_machine] = begin + busy
         return begin, last_byte + source.link.latency_s + source.link.sync_s
+
+    def _begin(
+        self, source: InstancePhysics, source_machine: int, target_machine: int, ready_s: float, busy_s: float
+    ) -> float:
+        """When both ports are free; they are taken from then on, unless the link is assumed to have no queues."""
+        if not source.link_queues:
+            return ready_s
+        begin = max(ready_s, self._egress_free_s[source_machine], self._ingress_free_s[target_machine])
+        self._egress_free_s[source_machine] = self._ingress_free_s[target_machine] = begin + busy_s
+        return begin
 
 
 def _bytes(source: InstancePhysics, tokens: int) -> float:

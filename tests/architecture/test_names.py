@@ -22,8 +22,8 @@ COUNTS = {
     "ep", "eps", "finished", "gpus", "head_dim", "heads", "hidden", "instances", "instances_per_machine",
     "kv_blocks", "kv_free_blocks", "kv_heads", "kv_latent_dim", "kv_peak_blocks", "kv_total_blocks", "layers",
     "machine_gpus", "machine_types", "machines", "max_batch_size", "max_rounds", "n", "params", "pp", "preemptions",
-    "prefills", "published_active_params", "published_params", "rack_units", "refused", "requests", "running",
-    "seeds", "skipped_rows", "slices", "steps", "tp", "tps", "unfinished", "waiting",
+    "prefills", "prompt_machines", "published_active_params", "published_params", "rack_units", "refused", "requests",
+    "running", "seeds", "skipped_rows", "slices", "steps", "token_machines", "tp", "tps", "unfinished", "waiting",
 }  # fmt: skip
 """How many of something, the thing being the name."""
 
@@ -39,8 +39,8 @@ POSITIONS = {
 """Indices, seeds, versions, and structures whose parts are named elsewhere."""
 
 KEYED = {
-    "bound", "knots", "limit", "lower", "most", "needed", "objective", "objective_value", "provenance", "raises",
-    "rates", "slo", "slo_by_class", "slopes", "terms", "upper", "values", "weights",
+    "bound", "knots", "limit", "lower", "most", "needed", "objective", "objective_value", "ours", "paper", "provenance",
+    "raises", "rates", "slo", "slo_by_class", "slopes", "terms", "tolerance", "upper", "values", "weights",
 }  # fmt: skip
 """Numbers whose unit depends on what stands beside them: the solver knows none, budgets bring their own."""
 

@@ -1,0 +1,1 @@
+"""Published results beside ours: claims, and what it takes to weigh them."""

@@ -1,0 +1,64 @@
+"""Claims: a published number, ours, and what the difference says."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class ClaimVerdict(StrEnum):
+    """What our number says of a published one."""
+
+    REPRODUCED = "reproduced"
+    """Ours lies within the tolerance."""
+    DIFFERS = "differs"
+    """It does not."""
+    NOT_DERIVABLE = "not-derivable"
+    """The publication does not say enough, or ours cannot be had from what it does say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """One published number, under one reading of the published data.
+
+    Attributes:
+        name: what is claimed, with its unit.
+        paper: the published value.
+        ours: what our simulator says; None where it cannot be derived.
+        tolerance: largest |ours - paper| that still reproduces it, from the precision of the publication.
+        verdict: what follows.
+        source: where the claim stands.
+        reading: how the published data were read.
+        note: the comparison behind our number, and what else a reader should know.
+    """
+
+    name: str
+    paper: float
+    ours: float | None
+    tolerance: float
+    verdict: ClaimVerdict
+    source: str
+    reading: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reproduction:
+    """All claims of one publication, in its order."""
+
+    claims: Sequence[Claim]
+
+
+def claim(
+    name: str, paper: float, ours: float | None, tolerance: float, *, source: str, reading: str, note: str = ""
+) -> Claim:
+    """A claim with its verdict: reproduced where |ours - paper| <= tolerance."""
+    if ours is None:
+        verdict = ClaimVerdict.NOT_DERIVABLE
+    else:
+        # a billionth of slack keeps a value on the edge of the tolerance from depending on the last bit
+        close = abs(ours - paper) <= tolerance + 1e-9 * max(1.0, abs(paper))
+        verdict = ClaimVerdict.REPRODUCED if close else ClaimVerdict.DIFFERS
+    return Claim(
+        name=name, paper=paper, ours=ours, tolerance=tolerance, verdict=verdict, source=source, reading=reading,
+        note=note,
+    )  # fmt: skip

@@ -1,0 +1,132 @@
+"""How the public Splitwise simulator reads its own measurements: the reading ``as-published``.
+
+A prompt-only iteration costs what its prompt tokens cost, a mixed one 1.1 times what prompt and decoding tokens would
+cost as a prompt, and a decode-only one what the token column says at x = the number of active requests, a column that
+is keyed by prompt tokens and begins at 128. Everything outside the column is extrapolated linearly.
+
+Source: Mutinifni/splitwise-sim (MIT), performance_model.py and interconnect.py.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hw_catalog.links import Link
+from hw_catalog.machines import Machine
+from hw_catalog.profiles import KernelProfile
+from hw_catalog.provenance import Kind, Provenance
+from planner.perf.instance import InstancePhysics
+from planner.perf.step_time import StepTime
+from workloads.models import ModelSpec
+
+Floats = NDArray[np.float64]
+
+MIXED_RATIO = 1.1
+"""Factor on an iteration that holds prompts and decodes."""
+
+BATCH_TOKENS = (128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
+TOKEN_MS = {
+    ("bloom-176b", "a100-sxm"): (47.6, 47.7, 49.3, 49.4, 50.2, 51.6, 54.3, 65.4, 96.6),
+    ("bloom-176b", "h100-sxm"): (35.7, 36.2, 36.2, 36.3, 36.7, 37.5, 39.0, 45.8, 63.8),
+    ("llama-2-70b", "a100-sxm"): (43.0, 43.5, 45.0, 44.6, 45.7, 46.5, 48.5, 53.0, 71.6),
+    ("llama-2-70b", "h100-sxm"): (29.9, 28.3, 30.6, 30.0, 31.6, 31.3, 32.6, 38.6, 50.2),
+}
+"""Medians of token_time at tp 8 by prompt tokens of the batch. Source: splitwise-sim, splitwise_perf_model.csv."""
+
+WEIGHT_BYTES = {"bloom-176b": 329e9, "llama-2-70b": 135e9}
+"""Source: splitwise-sim, model sizes."""
+
+LINK_BYTES_PER_S = 200.0 * 2**30
+"""Between any two machines of any type, one transfer at a time. Source: splitwise-sim, start-up configuration."""
+
+FOREVER_TOKENS = 1 << 17
+
+
+def extended(knots: tuple[int, ...], values: Floats) -> tuple[NDArray[np.int64], Floats]:
+    """A column continued along its first slope down to one token."""
+    slope = (values[1] - values[0]) / (knots[1] - knots[0])
+    below = values[0] - slope * (knots[0] - 1)
+    return np.array([1, *knots]), np.array([below, *values])
+
+
+def published_profile(measured: KernelProfile) -> KernelProfile:
+    """The surfaces that give the public simulator's prices.
+
+    Args:
+        measured: the ``splitwise-2023`` profile of a model and GPU at tp 8; its prompt column is kept.
+    """
+    tokens, prefill_s = extended(tuple(measured.tokens.tolist()), measured.linear_prefill_s)
+    batch, decode_s = extended(BATCH_TOKENS, np.array(TOKEN_MS[measured.model, measured.gpu]) * 1e-3)
+    nothing = np.zeros((2, 2))
+    return replace(
+        measured,
+        tokens=tokens,
+        linear_prefill_s=prefill_s,
+        batch=batch,
+        linear_decode_s=decode_s,
+        new_tokens=np.array([1, FOREVER_TOKENS]),
+        past_tokens=np.array([0, FOREVER_TOKENS]),
+        prefill_attention_s=nothing,
+        attention_batch=np.array([1, FOREVER_TOKENS]),
+        context_tokens=np.array([1, FOREVER_TOKENS]),
+        decode_attention_s=nothing,
+        decode_extrapolated=np.zeros((2, 2), bool),
+        prefill_extrapolated=np.zeros((2, 2), bool),
+    )
+
+
+def published_physics(
+    model: ModelSpec, machine: Machine, measured: KernelProfile, *, block_tokens: int
+) -> InstancePhysics:
+    """A whole machine as the public simulator has it.
+
+    KV bytes = 2 · hidden · layers · 2 a token, as if there were no grouped-query attention; all of 80 GiB a GPU is usable.
+    """
+    kv_bytes = 4.0 * model.hidden * model.layers
+    free = machine.gpus * 80 * 2**30 - WEIGHT_BYTES[model.name]
+    said = Provenance(kind=Kind.ASSUMED, source="splitwise-sim: 200 GiB/s for every design", date="2026-11-21")
+    return InstancePhysics(
+        step=StepTime(
+            published_profile(measured),
+            prefill_slowdown_ratio=machine.gpu.prefill_slowdown_ratio,
+            decode_slowdown_ratio=machine.gpu.decode_slowdown_ratio,
+            mixed_slowdown_ratio=MIXED_RATIO,
+        ),
+        kv_blocks=int(free / kv_bytes) // block_tokens,
+        block_tokens=block_tokens,
+        kv_bytes_per_token=kv_bytes,
+        layers=model.layers,
+        link=Link(
+            name="splitwise-sim", bandwidth_bytes_per_s=LINK_BYTES_PER_S, latency_s=0.0, sync_s=0.0, provenance=said
+        ),
+        instances_per_machine=1,
+        link_queues=False,
+    )
+
+
+class PublishedReference:
+    """A request alone, as the published analysis has it.
+
+    ttft = prompt_time(prompt); tbt = token_time(prompt); e2e = ttft + tbt · (tokens - 1), on a DGX-A100
+
+    Source: splitwise-sim notebooks, SLO analysis.
+    """
+
+    def __init__(self, measured: KernelProfile) -> None:
+        """Take the columns of a profile at tp 8."""
+        made = published_profile(measured)
+        self._tokens, self._prefill_s = made.tokens, made.linear_prefill_s
+        self._batch, self._token_s = made.batch, made.linear_decode_s
+
+    def ttft_s(self, prompt_tokens: int) -> float:
+        """Prefill of the prompt alone."""
+        return float(np.interp(prompt_tokens, self._tokens, self._prefill_s))
+
+    def tbt_s(self, prompt_tokens: int) -> float:
+        """One token, looked up at the length of the prompt."""
+        return float(np.interp(prompt_tokens, self._batch, self._token_s))
+
+    def e2e_s(self, prompt_tokens: int, output_tokens: int) -> float:
+        """Prefill and all tokens but the first."""
+        return self.ttft_s(prompt_tokens) + self.tbt_s(prompt_tokens) * (output_tokens - 1)

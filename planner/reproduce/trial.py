@@ -1,0 +1,155 @@
+"""Trials: whether a cluster holds the paper's nine objectives at a rate."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.plan import Role
+from planner.reproduce.designs import Cluster
+from planner.reproduce.readings import Alone, Reading
+from planner.simulator.engine import PoolModel, Run, run
+from planner.simulator.records import window
+from workloads.builtin import load_builtin
+from workloads.traces import Trace, plain_trace
+
+Floats = NDArray[np.float64]
+
+QUANTILES = (0.5, 0.9, 0.99)
+SLOWDOWNS = {"ttft": (2.0, 3.0, 6.0), "tbt": (1.25, 1.5, 5.0), "e2e": (1.25, 1.5, 5.0)}
+"""Strict upper limits at P50, P90 and P99 against the same request alone on a DGX-A100. Source: Splitwise, §V-C."""
+
+DURATION_S = 120.0
+GLANCE_S = 30.0
+GLANCE_RATIO = 1.3
+"""A first look at the first 30 s rejects what misses a limit by 30 % already: queues only grow from there."""
+
+MOST_REQUESTS = 60_000
+NEVER = 1e9
+"""Stands for the slowdown of a request that was refused or did not end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Draw:
+    """Requests that every trial of a workload shares, so that two trials differ by what was changed alone.
+
+    Attributes:
+        unit: arrivals at one request per second.
+        lengths: prompt and output tokens; arrival times are not used.
+        ttft_s: (n,) of each request alone.
+        tbt_s: (n,) likewise.
+        e2e_s: (n,) likewise.
+    """
+
+    trace: Trace
+    ttft_s: Floats
+    tbt_s: Floats
+    e2e_s: Floats
+
+
+def draw(workload: str, alone: Alone, *, seed: int = 1, requests: int = MOST_REQUESTS) -> Draw:
+    """Poisson arrivals at one request per second with prompts and outputs drawn independently of each other.
+
+    Source: Splitwise's trace generator draws both lengths from the service's marginals and forgets which went together.
+
+    Args:
+        workload: built-in id.
+        alone: the reference.
+        seed: the same seed gives the same requests.
+        requests: how many.
+    """
+    arrivals, prompts, outputs = np.random.default_rng(seed).spawn(3)
+    lengths = load_builtin(workload).lengths
+    prompt, _ = lengths.sample(requests, prompts)
+    _, output = lengths.sample(requests, outputs)
+    at = np.cumsum(arrivals.exponential(1.0, requests))
+    pairs = list(zip(prompt.tolist(), output.tolist(), strict=True))
+    tbt = {p: alone.tbt_s(p) for p in set(prompt.tolist())}
+    return Draw(
+        trace=plain_trace(workload, at, prompt, output, duration_s=float(at[-1])),
+        ttft_s=np.array([alone.ttft_s(p) for p, _ in pairs]),
+        tbt_s=np.array([tbt[p] for p, _ in pairs]),
+        e2e_s=np.array([alone.e2e_s(p, o) for p, o in pairs]),
+    )
+
+
+def at_rate(drawn: Draw, rate_req_per_s: float, duration_s: float) -> Trace:
+    """The first requests of a draw, arriving at a rate."""
+    arrival_s = drawn.trace.arrival_s / rate_req_per_s
+    n = int(np.searchsorted(arrival_s, duration_s))
+    base = drawn.trace
+    return replace(
+        base, arrival_s=arrival_s[:n], prompt_tokens=base.prompt_tokens[:n], output_tokens=base.output_tokens[:n],
+        class_index=base.class_index[:n], duration_s=duration_s,
+    )  # fmt: skip
+
+
+class Bench:
+    """Trials of one reading on one workload; what was tried once is remembered."""
+
+    def __init__(self, reading: Reading, workload: str, *, seed: int = 1) -> None:
+        """Nothing tried yet."""
+        self.reading, self.workload = reading, workload
+        self.drawn = draw(workload, reading.alone, seed=seed)
+        self.trials = 0
+        self._held: dict[tuple[Cluster, float], bool] = {}
+
+    def holds(self, cluster: Cluster, rate_req_per_s: float) -> bool:
+        """Whether all nine objectives hold on a 2-minute trace."""
+        key = (cluster, rate_req_per_s)
+        found = self._held.get(key)
+        if found is None:
+            found = self._held[key] = self._try(cluster, rate_req_per_s)
+        return found
+
+    def _try(self, cluster: Cluster, rate_req_per_s: float) -> bool:
+        """A glance, and if that looks well the whole trace."""
+        if self.worst_ratio(cluster, rate_req_per_s, GLANCE_S) >= GLANCE_RATIO:
+            return False
+        return self.worst_ratio(cluster, rate_req_per_s, DURATION_S) < 1.0
+
+    def worst_ratio(self, cluster: Cluster, rate_req_per_s: float, duration_s: float) -> float:
+        """The largest of the nine slowdowns over their limits; below 1 all hold."""
+        found = self.slowdowns(cluster, rate_req_per_s, duration_s)
+        return max(float(np.max(np.array(found[key]) / limits)) for key, limits in SLOWDOWNS.items())
+
+    def slowdowns(self, cluster: Cluster, rate_req_per_s: float, duration_s: float = DURATION_S) -> dict[str, Floats]:
+        """P50, P90 and P99 of the slowdown of TTFT, TBT and E2E.
+
+        TBT of a request is (E2E - TTFT) / tokens, as published; its first token is counted in the denominator, which
+        makes short outputs look faster than they are.
+        """
+        trace = at_rate(self.drawn, rate_req_per_s, duration_s)
+        ledger = self.serve(cluster, trace, cutoff_s=2 * duration_s + 60.0).ledger
+        n = len(trace)
+        ttft, e2e = (np.minimum(np.array(column), NEVER) for column in (ledger.ttft_s, ledger.e2e_s))
+        tbt = np.where(e2e >= NEVER, NEVER, (e2e - ttft) / trace.output_tokens)
+        ratios = {
+            "ttft": ttft / self.drawn.ttft_s[:n], "tbt": tbt / self.drawn.tbt_s[:n], "e2e": e2e / self.drawn.e2e_s[:n],
+        }  # fmt: skip
+        return {key: np.quantile(values, QUANTILES) for key, values in ratios.items()}
+
+    def serve(self, cluster: Cluster, trace: Trace, *, cutoff_s: float) -> Run:
+        """One simulation."""
+        self.trials += 1
+        split = cluster.design.token_machine is not None
+        policy = self.reading.split if split else self.reading.colocated
+        measured = window(trace, warmup_frac=0.0, cooldown_frac=0.0, slices=1)
+        return run(self._pools(cluster), policy, trace, measured, cutoff_s=cutoff_s)
+
+    def _pools(self, cluster: Cluster) -> list[PoolModel]:
+        """The pools of a cluster."""
+        made = cluster.design
+        if made.token_machine is None:
+            return [self._pool(Role.MIXED, made.prompt_machine, cluster.prompt_machines)]
+        return [
+            self._pool(Role.PREFILL, made.prompt_machine, cluster.prompt_machines),
+            self._pool(Role.DECODE, made.token_machine, cluster.token_machines),
+        ]
+
+    def _pool(self, role: Role, machine: str, machines: int) -> PoolModel:
+        physics = self.reading.physics[machine]
+        return PoolModel(
+            name=f"{role}/{machine}", role=role, physics=physics, speed=1.0, classes=frozenset({0}),
+            instances=machines * physics.instances_per_machine,
+        )  # fmt: skip
