@@ -4,11 +4,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from math import inf
 
+from planner.case.arrivals import Asked
 from planner.case.case import Case
 from planner.errors import BadInput
 from planner.formulate import BUDGET_FAMILIES, lift, problem, unservable
 from planner.plan import CandidatePlan, Evidence, Headroom, Judgement, NoPlan, Pool, Round, Verdict
-from planner.revise import tighten
+from planner.revise import balanced, overloads, tighten
 from planner.scenario.sections import slo_of
 from planner.simulator.engine import PoolModel
 from planner.simulator.judge import judge
@@ -63,12 +64,11 @@ class Argument:
                 return self._without_allocation(program, solution)
             if self.bound is None:
                 self.bound = self._solve(self._problem(NO_HEADROOM)).termination.bound
-            candidate = lift(
-                solution, self.case.options, headroom=headroom, policy=self.case.policy.name
-            )  # fmt: skip
+            lifted = lift(solution, self.case.options, headroom=headroom, policy=self.case.policy.name)
+            candidate = balanced(lifted, self.options)
             judgement = self.judged(candidate)
             self.note("plan", candidate, judgement)
-            if judgement.valid:
+            if holds(candidate, judgement):
                 return candidate, judgement
             if incurable := _incurable(judgement):
                 return no_plan(self, "not validated", incurable)
@@ -129,7 +129,7 @@ class Argument:
         self._progress(f"simulating {words}", self._done)
         judgement = judge(
             self._pools(candidate), self.case.policy, lambda seed: asked.draw(seed, candidate.rate_scale),
-            self.case.slos, seeds=asked.seeds, workload=asked.words, exact=asked.exact,
+            self.case.slos, seeds=asked.seeds, workload=_words(asked, candidate), exact=asked.exact,
             warmup_frac=section.warmup_frac, cooldown_frac=section.cooldown_frac,
             confidence_frac=section.confidence_frac, reference=self.case.reference, early=early,
         )  # fmt: skip
@@ -174,10 +174,16 @@ class Argument:
 
     def note(self, step: str, candidate: CandidatePlan, judgement: Judgement) -> None:
         """Write a turn down."""
-        wrong = failures(judgement)
+        wrong = (*failures(judgement), *overloads(candidate))
         self.rounds.append(
             Round(step=step, candidate=candidate, judgement=judgement, note="; ".join(wrong) or "every objective met")
         )
+
+
+def _words(asked: Asked, candidate: CandidatePlan) -> str:
+    """The workload in words, at the rate that the candidate serves."""
+    factor = candidate.rate_scale
+    return asked.words if factor == 1 else f"{asked.words}, times {factor:.4g}"
 
 
 def _speed(pool: Pool) -> float:
@@ -188,6 +194,11 @@ def _speed(pool: Pool) -> float:
 def _routed(pool: Pool) -> tuple[tuple[str, float], ...]:
     """The rates routed to a pool, without the last bits in which two solves differ."""
     return tuple((name, round(rate, 6)) for name, rate in sorted(pool.rate_req_per_s.items()))
+
+
+def holds(candidate: CandidatePlan, judgement: Judgement) -> bool:
+    """Whether a candidate is a plan: nothing wrong in simulation, and no pool planned beyond what it carries."""
+    return judgement.valid and not overloads(candidate)
 
 
 def failures(judgement: Judgement) -> tuple[str, ...]:

@@ -1,11 +1,13 @@
 """Improvements: a plan that holds is made smaller until nothing smaller or cheaper next to it holds."""
 
-from planner.argument import Argument, failures
+from planner.argument import Argument, failures, holds
 from planner.plan import CandidatePlan, Judgement, Neighbour
-from planner.revise import cheaper_pools, faster, smaller
+from planner.revise import cheaper_pools, faster, overloads, smaller
 
 RATE_STEP_FRAC = 0.02
 """How closely the throughput objective is followed up: the neighbour of a plan serves this share more."""
+
+ORPHANED = "no other pool can take over its work"
 
 Held = tuple[CandidatePlan, Judgement]
 
@@ -51,7 +53,7 @@ def _fewest(argument: Argument, candidate: CandidatePlan, pool: str) -> Held | N
     while bad is None or bad - good > 1:
         less = smaller(candidate, pool, fewer, argument.options)
         judgement = argument.judged(less) if less else None
-        if less and judgement and judgement.valid:
+        if less and judgement and holds(less, judgement):
             best, good = (less, judgement), fewer
         else:
             bad = fewer
@@ -65,7 +67,7 @@ def _one_fewer(argument: Argument, candidate: CandidatePlan) -> tuple[Neighbour,
     for pool in candidate.pools:
         less = smaller(candidate, pool.spec.name, 1, argument.options)
         judgement = argument.judged(less) if less else None
-        fails = failures(judgement) if judgement else ("no other pool can take over its work",)
+        fails = (*failures(judgement), *overloads(less)) if less and judgement else (ORPHANED,)
         found.append(Neighbour(pool=pool.spec.name, machines=pool.machines - 1, judgement=judgement, fails=fails))
     return tuple(found)
 
@@ -82,7 +84,7 @@ def _swap(argument: Argument, held: Held) -> tuple[Held | None, tuple[Neighbour,
             if not argument.within_budgets(other):
                 continue
             judgement = argument.judged(other)
-            if judgement.valid:
+            if holds(other, judgement):
                 argument.note("swap", other, judgement)
                 return (other, judgement), ()
             label = f"{name} instead of {pool}"
@@ -96,10 +98,11 @@ def stretch(argument: Argument, held: Held) -> tuple[Held, tuple[Neighbour, ...]
         candidate = held[0]
         more = faster(candidate, 1 + RATE_STEP_FRAC)
         judgement = argument.judged(more)
-        if not judgement.valid:
+        if not holds(more, judgement):
             break
         held = more, judgement
         argument.note("stretch", *held)
     label = f"the same machines at {1 + RATE_STEP_FRAC:g} times the rate"
     machines = candidate.totals.machines
-    return held, (Neighbour(pool=label, machines=machines, judgement=judgement, fails=failures(judgement)),)
+    fails = (*failures(judgement), *overloads(more))
+    return held, (Neighbour(pool=label, machines=machines, judgement=judgement, fails=fails),)

@@ -1,5 +1,6 @@
 """Revisions: what the optimiser is told, and what is bought less, after the simulator has spoken. Pure functions."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from math import ceil
@@ -120,6 +121,15 @@ def cheaper_pools(
         yield _with_pools(candidate, (*others, moved), options), name, machines
 
 
+def balanced(candidate: CandidatePlan, options: Mapping[str, Option]) -> CandidatePlan:
+    """The same machines with the work of each role spread evenly, where that overloads none of them.
+
+    An integer program is indifferent to how work is split below the load limits; queues are not.
+    """
+    even = _with_pools(candidate, candidate.pools, options)
+    return candidate if overloads(even) else even
+
+
 def faster(candidate: CandidatePlan, factor: float) -> CandidatePlan:
     """The same machines at ``factor`` times the rate."""
     pools = tuple(
@@ -133,12 +143,49 @@ def faster(candidate: CandidatePlan, factor: float) -> CandidatePlan:
     return replace(candidate, pools=pools, rate_scale=candidate.rate_scale * factor, headroom=headroom)
 
 
+def overloads(candidate: CandidatePlan) -> tuple[str, ...]:
+    """Pools that are asked for more than they can carry; a short simulation may not live to see their backlog."""
+    return tuple(
+        f"{pool.spec.name} would be planned at {max(pool.load_frac, pool.kv_load_frac):.0%} of what it can carry"
+        for pool in candidate.pools
+        if max(pool.load_frac, pool.kv_load_frac) > 1 + 1e-9
+    )
+
+
 def _with_pools(candidate: CandidatePlan, pools: tuple[Pool, ...], options: Mapping[str, Option]) -> CandidatePlan:
     """The candidate with other pools, what they add up to, and what they leave of the headroom."""
-    ordered = tuple(sorted(pools, key=lambda p: p.spec.name))
+    ordered = tuple(sorted(_balanced(pools, options), key=lambda p: p.spec.name))
     return replace(
         candidate, pools=ordered, totals=_totals(ordered, options), headroom=_left(candidate.headroom, ordered)
     )  # fmt: skip
+
+
+def _balanced(pools: tuple[Pool, ...], options: Mapping[str, Option]) -> list[Pool]:
+    """The same work, spread over the pools of each role so that all are equally busy.
+
+    Queues are joined in proportion to these rates, so a pool that shrank must not keep its old share. Pools of a role
+    that serve different classes keep their rates.
+    """
+    balanced: list[Pool] = []
+    for role in Role:
+        mine = [p for p in pools if p.spec.role is role]
+        asked: Counter[str] = Counter()
+        for pool in mine:
+            asked.update(pool.rate_req_per_s)
+        if len(mine) < 2 or any(c not in options[p.spec.name].envelopes for p in mine for c in asked):
+            balanced += mine
+            continue
+        capacity = [p.instances / _busy(options[p.spec.name], asked) for p in mine]
+        for pool, share in zip(mine, capacity, strict=True):
+            rates = {c: rate * share / sum(capacity) for c, rate in asked.items()}
+            balanced.append(_loaded(replace(pool, rate_req_per_s=rates), options))
+    return balanced
+
+
+def _busy(option: Option, rates: Mapping[str, float]) -> float:
+    """Instances of an option that these rates would keep busy, > 0."""
+    work = sum(rate * (option.envelopes[c].prefill_s + option.envelopes[c].decode_s) for c, rate in rates.items())
+    return max(1e-12, work)
 
 
 def _left(headroom: Headroom, pools: Iterable[Pool]) -> Headroom:

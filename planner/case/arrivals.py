@@ -36,7 +36,7 @@ class Asked:
         words: the workload in words, for people.
         rate_req_per_s: mean rate at scale 1.
         demand: per class, at scale 1.
-        exact: the validation replays the one given trace, so its percentiles have no sampling error.
+        exact: the validation replays the whole of the one given trace, so its percentiles have no sampling error.
         seeds: the validation seeds.
         draw: (seed, factor on the rate) -> trace.
         skipped_rows: rows of a trace file that were left out on request.
@@ -172,7 +172,8 @@ def _replay(scenario: Scenario, trace: Trace) -> Asked:
     """A trace as it is (seed 1), and traces made of its blocks (further seeds)."""
     workload, validation = scenario.workload, scenario.validation
     base = classify(trace, scenario.classes())
-    if validation.requests is not None and validation.requests < len(base):
+    whole = validation.requests is None or validation.requests >= len(base)
+    if not whole and validation.requests is not None:
         base = _head(base, validation.requests)
     to_rate = workload.rate_req_per_s / base.rate_req_per_s if workload.rate_req_per_s else 1.0
     base = scale_rate(base, to_rate * workload.rate_scale)
@@ -187,11 +188,12 @@ def _replay(scenario: Scenario, trace: Trace) -> Asked:
 
     scaled = f" at {to_rate * workload.rate_scale:g} times its rate" if to_rate * workload.rate_scale != 1 else ""
     more = f" and {len(seeds) - 1} resamplings of its minutes" if len(seeds) > 1 else ""
+    part = "all" if whole else "the first"
     return Asked(
-        words=f"replay of {Path(trace.name).name} ({len(base)} requests){scaled}{more}",
+        words=f"replay of {part} {len(base)} requests of {Path(trace.name).name}{scaled}{more}",
         rate_req_per_s=base.rate_req_per_s,
         demand=demand(base),
-        exact=len(seeds) == 1,
+        exact=whole and len(seeds) == 1,
         seeds=seeds,
         draw=draw,
         skipped_rows=trace.skipped_rows,

@@ -20,7 +20,17 @@ from planner.plan import (
     Totals,
     Verdict,
 )
-from planner.revise import LARGEST_STEP, SMALLEST_STEP, cheaper_pools, faster, price, smaller, tighten
+from planner.revise import (
+    LARGEST_STEP,
+    SMALLEST_STEP,
+    balanced,
+    cheaper_pools,
+    faster,
+    overloads,
+    price,
+    smaller,
+    tighten,
+)
 from tests.planner import plans
 from tests.planner.options import showcase
 from workloads.slo import Unit
@@ -232,3 +242,25 @@ def test_a_growing_backlog_nudges_the_busiest() -> None:
     met = judged("ttft_p99_s", Verdict.MET, 0.5, 1.0)
     after = tighten(Headroom(), plan, replace(met, steady=False, pools=tuple(use)))
     assert [r for r in Role if after.of(r) < Headroom().of(r)] == [plan.pools[1].spec.role]
+
+
+@given(made=candidates())
+def test_balancing_keeps_the_work_and_evens_the_load(made: CandidatePlan) -> None:
+    """Balancing moves rates, not machines; pools of a role that all serve every class end up equally busy."""
+    even = balanced(made, OPTIONS)
+    for role in Role:
+        before, after = ([p for p in plan.pools if p.spec.role is role] for plan in (made, even))
+        assert [(p.spec, p.machines) for p in before] == [(p.spec, p.machines) for p in after]
+        rates = [sum((Counter(p.rate_req_per_s) for p in pools), Counter()) for pools in (before, after)]
+        assert rates[1] == pytest.approx(rates[0])
+        if even is not made and all(c in OPTIONS[p.spec.name].envelopes for p in before for c in rates[0]):
+            assert [p.load_frac for p in after] == pytest.approx([after[0].load_frac] * len(after) if after else [])
+    assert not overloads(even) or even is made
+
+
+@given(made=candidates(), factor=st.floats(1.0, 20.0))
+def test_more_than_a_pool_carries_is_an_overload(made: CandidatePlan, factor: float) -> None:
+    """A pool is named exactly when its planned load or KV share is above what it can carry."""
+    pushed = faster(made, factor)
+    named = {line.split()[0] for line in overloads(pushed)}
+    assert named == {p.spec.name for p in pushed.pools if max(p.load_frac, p.kv_load_frac) > 1 + 1e-9}
