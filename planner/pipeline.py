@@ -158,16 +158,8 @@ def check(scenario: Scenario) -> CheckReport:
         rate_req_per_s={c.request_class.name: c.rate_req_per_s for c in cases[0].asked.demand.classes},
         options=tuple(o.spec.name for case in cases for o in case.options),
         excuses=tuple(dict.fromkeys(e for case in cases for e in case.excuses)),
-        reference=_reference_words(cases[0]),
+        reference=cases[0].reference_words,
     )
-
-
-def _reference_words(case: Case) -> str:
-    """The instance a request is alone on."""
-    if case.reference is None:
-        return ""
-    profile = case.reference.step.profile
-    return f"{case.scenario.reference.machine} tp{profile.tp} ({profile.dtype}, {profile.profile_set})"
 
 
 def digests(scenario: Scenario) -> dict[str, str]:

@@ -54,6 +54,14 @@ class Case:
     profiles: Mapping[str, KernelProfile]
     available: Mapping[str, int]
 
+    @property
+    def reference_words(self) -> str:
+        """The instance a request is alone on; empty where no objective is a slowdown."""
+        if self.reference is None:
+            return ""
+        profile = self.reference.step.profile
+        return f"{self.scenario.reference.machine} tp{profile.tp} ({profile.dtype}, {profile.profile_set})"
+
 
 def open_case(scenario: Scenario, policy_name: str) -> Case:
     """Read everything ``scenario`` names and build its options under a policy.
@@ -196,16 +204,17 @@ def doubts(case: Case, candidate: CandidatePlan) -> tuple[str, ...]:
     if case.asked.skipped_rows:
         found.append(f"{case.asked.skipped_rows} rows of the trace were left out")
     longest = max(int((c.prompt_tokens + c.output_tokens).max()) for c in case.asked.demand.classes)
-    for pool in candidate.pools:
-        profile = case.profiles[pool.spec.name]
-        measured = case.physics[pool.spec.name].step.max_context_tokens
+    steps = {pool.spec.name: case.physics[pool.spec.name].step for pool in candidate.pools}
+    steps |= {"the reference": case.reference.step} if case.reference else {}
+    for name, step in steps.items():
+        measured = step.max_context_tokens
         if longest > measured:
             found.append(
-                f"{pool.spec.name}: requests of up to {longest} tokens exceed the {measured} tokens the source "
+                f"{name}: requests of up to {longest} tokens exceed the {measured} tokens the source "
                 "measured; decode attention beyond that is extrapolated"
             )
-        if profile.measured_frac < 0.5:
-            found.append(f"{pool.spec.name}: only {profile.measured_frac:.0%} of its step time comes from measurements")
+        if step.profile.measured_frac < 0.5:
+            found.append(f"{name}: only {step.profile.measured_frac:.0%} of its step time comes from measurements")
     return tuple(dict.fromkeys(found))
 
 
@@ -234,4 +243,5 @@ def provenance(case: Case, candidate: CandidatePlan) -> tuple[dict[str, float], 
     counts = Counter(str(p.kind) for p in numbers)
     share = {kind.value: counts[kind.value] / len(numbers) for kind in Kind if counts[kind.value]}
     lines = sorted({f"{p.kind}: {p.source} ({p.date})" + (f"; {p.note}" if p.note else "") for p in numbers})
+    lines += [f"slowdowns: against the same request alone on {case.reference_words}"] if case.reference else []
     return share, (*lines, f"workload: {case.asked.source}", f"model sizes: {case.model.source or case.model.name}")

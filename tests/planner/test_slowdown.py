@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from planner.case.case import open_case
+from planner.case.case import doubts, open_case, provenance
 from planner.envelope import Unfit, envelope
 from planner.errors import BadInput
 from planner.perf.reference import Reference, unit_s
@@ -19,6 +19,7 @@ from planner.simulator.engine import run
 from planner.simulator.judge import judge
 from planner.simulator.metrics import Observed, attained, evidence, sample
 from planner.simulator.records import Ledger, window
+from tests.planner import plans
 from tests.planner.plans import EXAMPLES
 from tests.planner.toy import random_trace, toy_physics, toy_policy, toy_pools, toy_profile, toy_trace
 from workloads.demand import demand
@@ -189,9 +190,15 @@ def test_a_missing_reference_is_bad_input(change: str, words: str) -> None:
     assert open_case(Scenario.load(PAPER, [change, "slo={ttft_p99_s: 9}"]), "splitwise").reference is None
 
 
-def test_check_names_the_reference() -> None:
-    """One sees what slowdowns are measured against before anything is solved."""
-    assert check(Scenario.load(PAPER)).reference == "dgx-a100 tp8 (bf16, splitwise-2023)"
+def test_the_reference_is_told() -> None:
+    """One sees what slowdowns are measured against before anything is solved, and what a plan owes to it after."""
+    case = open_case(Scenario.load(PAPER), "splitwise")
+    nothing = replace(plans.candidate(), pools=())
+    _, sources = provenance(case, nothing)
+    assert "slowdowns: against the same request alone on dgx-a100 tp8 (bf16, splitwise-2023)" in sources
+    assert any("splitwise-sim" in source for source in sources)
+    assert any(doubt.startswith("the reference: requests of up to") for doubt in doubts(case, nothing))
+    assert check(case.scenario).reference == "dgx-a100 tp8 (bf16, splitwise-2023)"
     assert not check(Scenario.load(PAPER, ["slo={ttft_p99_s: 9}"])).reference
 
 
