@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from planner import __version__
-from planner.cli import catalogs, plans, workload
+from planner.cli import catalogs, plans, reproductions, workload
 from planner.cli.terminal import verb
 
 _ABOUT = """Plan LLM inference clusters: machines, phases and layouts, validated by simulation.
@@ -30,6 +30,10 @@ def _root(
     """Options of phasewise itself."""
 
 
+def _papers() -> None:
+    """What was published, beside what our simulator says of it."""
+
+
 def build() -> typer.Typer:
     """The command line, every verb in its place."""
     app = _group("phasewise", _ABOUT)
@@ -40,8 +44,12 @@ def build() -> typer.Typer:
     _add(catalog, catalogs.show, catalogs.check, catalogs.bake)
     demand = _group("workload", "What is asked: statistics of a trace, and traces drawn from statistics.")
     _add(demand, workload.stats, workload.generate)
+    papers = _group("reproduce", "What was published, beside what our simulator says of it.")
+    papers.callback()(_papers)
+    _add(papers, reproductions.splitwise)
     app.add_typer(catalog)
     app.add_typer(demand)
+    app.add_typer(papers)
     return app
 
 

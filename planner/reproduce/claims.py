@@ -22,7 +22,7 @@ class Claim:
 
     Attributes:
         name: what is claimed, with its unit.
-        paper: the published value.
+        paper: the published value; None where the publication has none.
         ours: what our simulator says; None where it cannot be derived.
         tolerance: largest |ours - paper| that still reproduces it, from the precision of the publication.
         verdict: what follows.
@@ -32,7 +32,7 @@ class Claim:
     """
 
     name: str
-    paper: float
+    paper: float | None
     ours: float | None
     tolerance: float
     verdict: ClaimVerdict
@@ -49,10 +49,10 @@ class Reproduction:
 
 
 def claim(
-    name: str, paper: float, ours: float | None, tolerance: float, *, source: str, reading: str, note: str = ""
+    name: str, paper: float | None, ours: float | None, tolerance: float, *, source: str, reading: str, note: str = ""
 ) -> Claim:
     """A claim with its verdict: reproduced where |ours - paper| <= tolerance."""
-    if ours is None:
+    if ours is None or paper is None:
         verdict = ClaimVerdict.NOT_DERIVABLE
     else:
         # a billionth of slack keeps a value on the edge of the tolerance from depending on the last bit

@@ -81,7 +81,7 @@ def published_physics(
 ) -> InstancePhysics:
     """A whole machine as the public simulator has it.
 
-    KV bytes = 2 · hidden · layers · 2 a token, as if there were no grouped-query attention; all of 80 GiB a GPU is usable.
+    KV bytes = 2 · hidden · layers · 2 a token, as if without grouped-query attention; all of 80 GiB a GPU is usable.
     """
     kv_bytes = 4.0 * model.hidden * model.layers
     free = machine.gpus * 80 * 2**30 - WEIGHT_BYTES[model.name]

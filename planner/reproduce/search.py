@@ -117,11 +117,23 @@ def within(made: Design, prompt_machines: int, each: Mapping[str, float], budget
     return Cluster(design=made, prompt_machines=prompt_machines, token_machines=rest)
 
 
-def throughput(bench: Oracle, cluster: Cluster, *, guess_req_per_s: float | None = None) -> float:
-    """Highest rung of the rate ladder at which a cluster holds, requests/s; 0 where not even 0.05 is held."""
-    guess = guess_req_per_s or 1.5 * cluster.machines
-    rung = _highest(lambda k: bench.holds(cluster, _rate(k)), round(log(guess) / log(RATE_STEP_RATIO)))
+def throughput(bench: Oracle, cluster: Cluster, *, at_least_req_per_s: float | None = None) -> float:
+    """Highest rung of the rate ladder at which a cluster holds, requests/s; 0 where not even 0.05 is held.
+
+    Args:
+        bench: says what holds.
+        cluster: what is asked of.
+        at_least_req_per_s: a rate it is known to hold and unlikely to exceed by much.
+    """
+    guess = at_least_req_per_s or 1.5 * cluster.machines
+    first = _rung(guess)
+    rung = _highest(lambda k: bench.holds(cluster, _rate(k)), first, 1 if at_least_req_per_s else 8)
     return 0.0 if rung is None else _rate(rung)
+
+
+def _rung(rate_req_per_s: float) -> int:
+    """The rung nearest to a rate."""
+    return round(log(rate_req_per_s) / log(RATE_STEP_RATIO))
 
 
 def _rate(rung: int) -> float:
@@ -129,9 +141,8 @@ def _rate(rung: int) -> float:
     return round(RATE_STEP_RATIO**rung, 6)
 
 
-def _highest(holds: Callable[[int], bool], start: int) -> int | None:
+def _highest(holds: Callable[[int], bool], start: int, step: int) -> int | None:
     """Highest rung that holds, by galloping from ``start`` and bisection."""
-    step = 8
     low = high = start
     if holds(start):
         while holds(high := low + step):
@@ -139,7 +150,7 @@ def _highest(holds: Callable[[int], bool], start: int) -> int | None:
     else:
         while not holds(low := high - step):
             high, step = low, 2 * step
-            if low < log(0.05) / log(RATE_STEP_RATIO):
+            if low < _rung(0.05):
                 return None
     while high - low > 1:
         middle = (low + high) // 2
@@ -215,14 +226,14 @@ def _fastest(
         return None
     rate = throughput(bench, best)
     step = 1
-    while made.token_machine is not None and step * 4 <= most:
+    while made.token_machine is not None and step * 16 <= most:
         step *= 2
     while made.token_machine is not None and step:
-        moved = False
+        moved, higher = False, _rate(_rung(max(rate, 0.05)) + 1)
         for p in (best.prompt_machines + step, best.prompt_machines - step):
             tried = within(made, p, each, budget) if p >= 1 else None
-            if tried and bench.holds(tried, max(rate * RATE_STEP_RATIO, 0.05)):
-                best, rate, moved = tried, throughput(bench, tried, guess_req_per_s=rate * RATE_STEP_RATIO), True
+            if tried and bench.holds(tried, higher):
+                best, rate, moved = tried, throughput(bench, tried, at_least_req_per_s=higher), True
                 break
         if not moved:
             step //= 2

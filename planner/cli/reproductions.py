@@ -1,0 +1,40 @@
+"""Verbs that repeat what was published: reproduce."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from planner.cli.terminal import Json, Quiet, print_view, progress, write
+
+
+class Profiles(StrEnum):
+    """Readings of Splitwise's published profile."""
+
+    AS_PUBLISHED = "as-published"
+    AS_MEASURED = "as-measured"
+    CURRENT = "current"
+    ALL = "all"
+
+
+def splitwise(
+    profiles: Annotated[
+        Profiles,
+        typer.Option(
+            "--profiles",
+            help="as-published: priced as the public simulator does; as-measured: its table by batch size; "
+            "current: today's profiles and prices; all: one after the other",
+        ),
+    ] = Profiles.ALL,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Repeat the comparisons of Splitwise (ISCA'24) and print each claim beside what our simulator says."""
+    from planner.export import dumps
+    from planner.report.claims import claims_view
+    from planner.reproduce.splitwise import READINGS, splitwise
+
+    readings = READINGS if profiles is Profiles.ALL else (profiles.value,)
+    with progress(quiet=quiet) as tell:
+        found = splitwise(readings, progress=tell)
+    write(dumps(found)) if json else print_view(claims_view(found))

@@ -1,0 +1,41 @@
+"""Splitwise (Patel et al., ISCA'24): its comparisons, repeated with our simulator."""
+
+from collections.abc import Callable, Sequence
+
+from planner.reproduce import splitwise_claims as paper
+from planner.reproduce.claims import Claim, Reproduction
+from planner.reproduce.designs import A100, H100, H100_CAPPED
+from planner.reproduce.lab import Lab
+from planner.reproduce.readings import AS_MEASURED, AS_PUBLISHED, CURRENT, reading
+from planner.reproduce.today import today
+
+READINGS = (AS_PUBLISHED, AS_MEASURED, CURRENT)
+MODEL = "bloom-176b"
+
+Progress = Callable[[str, float], None]
+
+CHAPTERS = (
+    paper.coding, paper.throughputs, paper.headlines, paper.iso_throughput, paper.setback, paper.batch_jobs,
+    paper.transfers,
+)  # fmt: skip
+
+
+def splitwise(readings: Sequence[str], *, progress: Progress) -> Reproduction:
+    """Every claim under every reading asked for, counts and prices first.
+
+    Args:
+        readings: of ``READINGS``.
+        progress: takes what is being measured, and the share that is done.
+    """
+    claims: list[Claim] = list(paper.arithmetic())
+    for i, name in enumerate(readings):
+        begin, span = i / len(readings), 1 / len(readings)
+        if name == CURRENT:
+            claims += today(lambda message, frac, b=begin, s=span: progress(message, b + s * frac))  # type: ignore[misc]
+            continue
+        done = begin
+        lab = Lab(reading(name, MODEL, (A100, H100, H100_CAPPED)), lambda message: progress(message, done))  # noqa: B023
+        for k, chapter in enumerate(CHAPTERS):
+            done = begin + span * k / len(CHAPTERS)
+            claims += chapter(lab)
+    return Reproduction(claims=tuple(claims))
