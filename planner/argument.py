@@ -1,7 +1,7 @@
 """The argument between optimiser and simulator."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import inf
 
 from planner.case.arrivals import Asked
@@ -10,8 +10,9 @@ from planner.errors import BadInput
 from planner.formulate import BUDGET_FAMILIES, lift, problem, unservable
 from planner.plan import CandidatePlan, Evidence, Headroom, Judgement, NoPlan, Pool, Round, Verdict
 from planner.revise import balanced, overloads, tighten
-from planner.scenario.sections import slo_of
+from planner.scenario.sections import FailureSection, slo_of
 from planner.simulator.engine import PoolModel
+from planner.simulator.failures import Failure
 from planner.simulator.judge import judge
 from solvers.allocation import Reason, Solution
 from solvers.elastic import NotProven, StillInfeasible, smallest_raise
@@ -127,11 +128,14 @@ class Argument:
         words = ", ".join(f"{p.machines} {p.spec.machine} {p.spec.role}" for p in candidate.pools)
         self._done += (1 - self._done) * 0.15
         self._progress(f"simulating {words}", self._done)
+        pools = self.pools(candidate)
+        happening = [f for each in section.failures if (f := outage(each, pools))]
         judgement = judge(
-            self._pools(candidate), self.case.policy, lambda seed: asked.draw(seed, candidate.rate_scale),
-            self.case.slos, seeds=asked.seeds, workload=_words(asked, candidate), exact=asked.exact,
+            pools, self.case.policy, lambda seed: asked.draw(seed, candidate.rate_scale),
+            self.case.slos, seeds=asked.seeds, workload=_words(asked, candidate, len(happening)), exact=asked.exact,
             warmup_frac=section.warmup_frac, cooldown_frac=section.cooldown_frac,
             confidence_frac=section.confidence_frac, reference=self.case.reference, early=early,
+            failures=happening,
         )  # fmt: skip
         self._seen[key, early] = judgement
         return judgement
@@ -153,7 +157,7 @@ class Argument:
             count <= self.case.available.get(name, count) for name, count in bought.items()
         )
 
-    def _pools(self, candidate: CandidatePlan) -> list[PoolModel]:
+    def pools(self, candidate: CandidatePlan) -> list[PoolModel]:
         """The candidate as the simulator sees it.
 
         Raises:
@@ -180,10 +184,23 @@ class Argument:
         )
 
 
-def _words(asked: Asked, candidate: CandidatePlan) -> str:
+def _words(asked: Asked, candidate: CandidatePlan, failures: int) -> str:
     """The workload in words, at the rate that the candidate serves."""
     factor = candidate.rate_scale
-    return asked.words if factor == 1 else f"{asked.words}, times {factor:.4g}"
+    words = asked.words if factor == 1 else f"{asked.words}, times {factor:.4g}"
+    return words + (f", while {failures} machine{'s' * (failures > 1)} failed" if failures else "")
+
+
+def outage(section: FailureSection, pools: Sequence[PoolModel]) -> Failure | None:
+    """A failure that a scenario asks for, as it befalls these pools; None where they have no such machine."""
+    left, before = section.machine, 0
+    for position, pool in enumerate(pools):
+        if section.pool in (position, pool.role):
+            if left < pool.machines:
+                return Failure(machine=before + left, at_s=section.at_s, repair_s=section.repair_s)
+            left -= pool.machines
+        before += pool.machines
+    return None
 
 
 def _speed(pool: Pool) -> float:

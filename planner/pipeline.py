@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
-from planner.argument import Argument
+from planner.argument import Argument, outage
 from planner.case.case import Case, doubts, open_case, provenance
+from planner.errors import BadInput
 from planner.improve import improve, stretch
 from planner.plan import (
     CandidatePlan,
@@ -120,9 +121,15 @@ def simulate(scenario: Scenario, candidate: CandidatePlan, *, progress: Progress
     """What the simulator says of a candidate on the scenario's workload; nothing is planned or changed.
 
     Raises:
-        BadInput: the scenario's catalog no longer offers a pool of the candidate.
+        BadInput: the scenario's catalog no longer offers a pool of the candidate, or a machine is to fail that the
+            candidate does not have.
     """
     argument = Argument(open_case(scenario, candidate.policy), progress)
+    pools = argument.pools(candidate)
+    have = ", ".join(f"{p.machines} {p.role}" for p in pools)
+    absent = [f"{f.pool} {f.machine}" for f in scenario.validation.failures if outage(f, pools) is None]
+    if absent:
+        raise BadInput(*(f"validation.failures: no machine {name}; the plan has {have}, from 0" for name in absent))
     return argument.judged(candidate, early=False)
 
 

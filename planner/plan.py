@@ -223,6 +223,7 @@ class Judgement:
         link_wait_mean_s: mean wait of a KV transfer for the link (0 without transfers).
         transfer_mean_s: mean time from end of prefill to KV landed (0 without transfers).
         latency_s: P50, P90 and P99 of every metric over all requests, promised or not, for example ``ttft_p99_s``.
+        restarted: how often a failed machine took a request with it that then had to be served again.
     """
 
     evidence: tuple[Evidence, ...]
@@ -243,6 +244,7 @@ class Judgement:
     link_wait_mean_s: float
     transfer_mean_s: float
     latency_s: Mapping[str, float]
+    restarted: int = 0
 
     @property
     def valid(self) -> bool:

@@ -82,7 +82,9 @@ def open_case(scenario: Scenario, policy_name: str) -> Case:
     rules = policy(
         policy_name, max_batch_tokens=knobs.max_batch_tokens, max_batch_size=knobs.max_batch_size,
         block_tokens=knobs.block_tokens, kv_transfer=knobs.kv_transfer,
-        layerwise_from_tokens=knobs.layerwise_from_tokens,
+        layerwise_from_tokens=knobs.layerwise_from_tokens, max_preemptions=knobs.max_preemptions,
+        mixed_pool=knobs.mixed_pool, prefill_threshold_tokens=knobs.prefill_threshold_tokens,
+        decode_threshold_tokens=knobs.decode_threshold_tokens, recovery=knobs.recovery,
     )  # fmt: skip
     offers = _Offers(scenario, model, rules, wanted, reference)
     for machine in machines:

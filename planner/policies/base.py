@@ -37,6 +37,15 @@ class Transfer(StrEnum):
     """Layer by layer while the prefill computes the next ones."""
 
 
+class Recovery(StrEnum):
+    """What becomes of a request when a machine that holds part of it fails."""
+
+    RESTART = "restart"
+    """It starts over, from its prompt."""
+    CHECKPOINT = "checkpoint"
+    """The KV cache of its prompt was kept elsewhere: it is fetched, and the tokens since are recomputed."""
+
+
 class Topology(Protocol):
     """Which roles exist, where a request goes next, what must move."""
 
@@ -76,12 +85,28 @@ class Batching(Protocol):
     def admits(self, view: RequestView, running: int, free_blocks: int) -> bool:
         """Whether a request that arrives with its KV cache may take its place now."""
 
+    def spares(self, view: RequestView) -> bool:
+        """Whether a request keeps its KV memory as long as there is anyone else to throw out."""
+
 
 class Routing(Protocol):
     """Which instance of a pool takes a request."""
 
     def choose(self, loads: Sequence[float]) -> int:
         """Position of the chosen instance; ``loads`` are pending tokens over the instance's planned speed."""
+
+
+class Lending(Protocol):
+    """When instances work for the other phase."""
+
+    def borrows(self, role: Role, pressure_tokens: int) -> bool:
+        """Whether a phase looks for help.
+
+        Args:
+            role: the phase.
+            pressure_tokens: prompt tokens that wait at an instance: for the first phase those not yet computed, for
+                the next those of the KV caches that wait for memory.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,9 +118,13 @@ class Policy:
         topology: roles and movement.
         batching: what a step runs.
         routing: which instance of a pool.
+        lending: when instances work for the other phase.
+        recovery: what becomes of the requests of a failed machine.
     """
 
     name: str
     topology: Topology
     batching: Batching
     routing: Routing
+    lending: Lending
+    recovery: Recovery

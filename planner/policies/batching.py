@@ -16,11 +16,13 @@ class Continuous:
         max_batch_tokens: prompt tokens in one step; a longer prompt runs alone.
         max_batch_size: requests that may hold a decode slot at once.
         block_tokens: KV tokens in a block.
+        max_preemptions: how often a request loses its memory before others go first.
     """
 
     max_batch_tokens: int = 2048
     max_batch_size: int = 256
     block_tokens: int = 16
+    max_preemptions: int = 4
 
     def next_step(self, waiting: Sequence[RequestView], running: int, free_blocks: int) -> StepBatch:
         """Prompts from the head while tokens, slots and memory last; decodes always."""
@@ -41,6 +43,10 @@ class Continuous:
         The reserve keeps a fresh admission from throwing out its neighbours at their next block boundary.
         """
         return running < self.max_batch_size and self.needs(view) + running <= free_blocks
+
+    def spares(self, view: RequestView) -> bool:
+        """Whoever was thrown out often enough stays, so that nobody is recomputed forever."""
+        return view.preemptions >= self.max_preemptions
 
     def needs(self, view: RequestView) -> int:
         """Blocks of the request's context and its next token."""

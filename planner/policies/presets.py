@@ -1,7 +1,9 @@
 """Presets: published systems as compositions of parts."""
 
-from planner.policies.base import Policy, Topology
+from planner.plan import Role
+from planner.policies.base import Policy, Recovery, Topology
 from planner.policies.batching import Continuous
+from planner.policies.lending import Apart, MixedPool
 from planner.policies.routing import ShortestQueue
 from planner.policies.topology import Colocated, PhaseSplit
 
@@ -16,6 +18,11 @@ def policy(
     block_tokens: int,
     kv_transfer: str,
     layerwise_from_tokens: int,
+    max_preemptions: int = 4,
+    mixed_pool: bool = False,
+    prefill_threshold_tokens: int = 8192,
+    decode_threshold_tokens: int = 2048,
+    recovery: str = "restart",
 ) -> Policy:
     """The preset ``name`` with its knobs set.
 
@@ -26,11 +33,17 @@ def policy(
         "colocated": Colocated(),
         "splitwise": PhaseSplit(mode=kv_transfer, layerwise_from_tokens=layerwise_from_tokens),
     }
+    thresholds = {Role.PREFILL: prefill_threshold_tokens, Role.DECODE: decode_threshold_tokens}
     return Policy(
         name=name,
         topology=topologies[name],
         batching=Continuous(
-            max_batch_tokens=max_batch_tokens, max_batch_size=max_batch_size, block_tokens=block_tokens
+            max_batch_tokens=max_batch_tokens,
+            max_batch_size=max_batch_size,
+            block_tokens=block_tokens,
+            max_preemptions=max_preemptions,
         ),
         routing=ShortestQueue(),
+        lending=MixedPool(threshold_tokens=thresholds) if mixed_pool else Apart(),
+        recovery=Recovery(recovery),
     )

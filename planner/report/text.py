@@ -136,6 +136,8 @@ def _served_how(judgement: Judgement) -> Iterator[str]:
         f"Requests: {judgement.arrived:,} arrived, {judgement.finished:,} finished, {judgement.refused:,} refused, "
         f"{judgement.unfinished:,} left behind; {'steady' if judgement.steady else 'the backlog grows'}."
     )
+    if judgement.restarted:
+        yield f"Failures: requests were lost with a machine and served again {judgement.restarted:,} times."
     yield (
         f"Goodput: {rate(judgement.goodput_req_per_s)} met every objective jointly "
         f"({judgement.attainment_frac * 100:.1f} %); {number(round(judgement.output_tokens_per_s))} output tokens/s."

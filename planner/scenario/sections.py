@@ -260,6 +260,15 @@ class PolicySection(Section):
     layerwise_from_tokens: Whole = Field(512, description="auto moves layer by layer from this prompt length, tokens")
     block_tokens: Count = Field(16, description="tokens of one KV block")
     kv_memory_frac: Limit = Field(0.9, description="share of GPU memory the engine may use")
+    max_preemptions: Whole = Field(4, description="how often a request may lose its KV memory before others go first")
+    mixed_pool: Switch = Field(False, description="splitwise only: a phase under pressure borrows from the other")
+    prefill_threshold_tokens: Whole = Field(8192, description="prompt tokens not yet computed, beyond which it borrows")
+    decode_threshold_tokens: Whole = Field(
+        2048, description="prompt tokens waiting for memory, beyond which it borrows"
+    )
+    recovery: Literal["restart", "checkpoint"] = Field(
+        "restart", description="a request lost with its machine starts over, or resumes from the KV of its prompt"
+    )
 
 
 class HeadroomSection(Section):
@@ -280,6 +289,15 @@ class SolverSection(Section):
     gap_frac: Annotated[Number, Field(ge=0, lt=1)] = Field(1e-6, description="relative gap taken as optimal")
 
 
+class FailureSection(Section):
+    """A machine that fails while the plan is validated, with all that is on it."""
+
+    pool: Literal["prefill", "decode", "mixed"] | Whole = Field(description="role, or position of the pool in the plan")
+    machine: Whole = Field(0, description="which machine of the role or pool, from 0")
+    at_s: Budget = Field(description="when, s from the start of the simulation")
+    repair_s: Positive | None = Field(None, description="seconds until it is back, empty; null: never")
+
+
 class ValidationSection(Section):
     """How hard the simulator looks before a plan may call itself validated."""
 
@@ -292,6 +310,7 @@ class ValidationSection(Section):
     confidence_frac: Annotated[Number, Field(gt=0, lt=1)] = Field(0.95, description="of each percentile's interval")
     max_rounds: Count = Field(12, description="turns of the argument between optimiser and simulator")
     requests: Count | None = Field(None, description="most requests of one seed; null is no limit")
+    failures: tuple[FailureSection, ...] = Field((), description="machines that fail in every seed")
 
     @model_validator(mode="after")
     def _something_is_measured(self) -> Self:

@@ -1,17 +1,22 @@
 """The cluster at work: arrivals, routing, transfers; one call runs one trace."""
 
+from collections import deque
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from math import inf
 
 import simpy
 
 from planner.perf.instance import InstancePhysics
 from planner.plan import Role
-from planner.policies.base import Policy, Transfer
-from planner.simulator.instance import UNLIMITED, Hooks, Instance
+from planner.policies.base import Policy, Recovery, Transfer
+from planner.simulator.failures import Failure, Outages
+from planner.simulator.hooks import Hooks
+from planner.simulator.instance import UNLIMITED, Instance
 from planner.simulator.kv_link import KvLink
 from planner.simulator.meter import Meter
 from planner.simulator.records import Ledger, Request, Window
+from planner.simulator.router import Member, Router
 from workloads.traces import Trace
 
 
@@ -35,6 +40,11 @@ class PoolModel:
     speed: float
     classes: frozenset[int]
 
+    @property
+    def machines(self) -> int:
+        """Machines the instances fill, the last perhaps in part."""
+        return -(-self.instances // self.physics.instances_per_machine)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
@@ -48,6 +58,7 @@ class Run:
         end_s: simulated time at the end.
         kv_free_blocks: free blocks of each instance at the end.
         kv_total_blocks: blocks of each instance.
+        lent: instances that worked for the other phase at the end.
     """
 
     ledger: Ledger
@@ -57,29 +68,11 @@ class Run:
     end_s: float
     kv_free_blocks: list[int]
     kv_total_blocks: list[int]
-
-
-class _Queue:
-    """The pending tokens of the instances that take one phase of one class, over their planned speed."""
-
-    __slots__ = ("instances", "loads", "places", "weights")
-
-    def __init__(self, members: list[tuple[Instance, float]]) -> None:
-        """Nothing pending."""
-        self.instances = [instance for instance, _ in members]
-        self.weights = [1.0 / speed for _, speed in members]
-        self.loads = [0.0] * len(members)
-        self.places = {instance.index: i for i, instance in enumerate(self.instances)}
-
-    def add(self, instance: int, tokens: int) -> None:
-        """Note ``tokens`` more (or fewer) pending at an instance, if it is a member."""
-        place = self.places.get(instance)
-        if place is not None:
-            self.loads[place] += tokens * self.weights[place]
+    lent: int
 
 
 class _Cluster:
-    """All instances, their links and queues, during one run."""
+    """All instances, their links and their router, during one run."""
 
     def __init__(
         self, pools: Sequence[PoolModel], policy: Policy, trace: Trace, ledger: Ledger, max_run_steps: int
@@ -97,7 +90,7 @@ class _Cluster:
         self.policy, self.trace, self.ledger = policy, trace, ledger
         self.meters: dict[str, list[Meter]] = {}
         self.instances: list[Instance] = []
-        members: list[tuple[PoolModel, Instance]] = []
+        members: list[Member] = []
         hooks = Hooks(
             prefill_started=self._prefill_started, leaves=self._leaves, admitted=self._admitted, finished=self._finished
         )
@@ -113,22 +106,12 @@ class _Cluster:
                     hooks=hooks, max_run_steps=max_run_steps,
                 )  # fmt: skip
                 self.instances.append(instance)
-                members.append((pool, instance))
-            machines += -(-pool.instances // per_machine)
+                members.append(Member(instance=instance, speed=pool.speed, classes=pool.classes))
+            machines += pool.machines
         self.link = KvLink(machines)
-        roles = policy.topology.roles()
-        self.queues = [
-            {
-                role: _Queue([(i, p.speed) for p, i in members if p.role is role and index in p.classes])
-                for role in roles
-            }
-            for index in range(len(trace.classes))
-        ]
-        self._of_instance = [
-            [q for c in self.queues for q in c.values() if i.index in q.places] for i in self.instances
-        ]
-        self.first_role = roles[0]
-        self.flying = 0
+        self.router = Router(members, policy, len(trace.classes))
+        self.flights: dict[int, Request] = {}
+        self.parked: deque[Request] = deque()
 
     # --- arrivals --------------------------------------------------------------------------------------------------
 
@@ -146,28 +129,32 @@ class _Cluster:
             part = ledger.window.slice_of(index)
             group = request_class * slices + part if part >= 0 else -1
             ledger.arrived += 1
-            self._route(Request(index, arrival_s, prompt, output, group), request_class)
+            self._route(Request(index, arrival_s, prompt, output, group))
 
-    def _route(self, request: Request, request_class: int) -> None:
-        """Choose the instances of every phase at arrival and queue the request at the first.
-
-        A class whose requests all end with their first token may have no instances for a second phase.
-        """
-        chosen = {
-            role: queue.instances[self.policy.routing.choose(queue.loads)]
-            for role, queue in self.queues[request_class].items()
-            if queue.instances
-        }
-        then = self.policy.topology.next_hop(self.first_role)
-        stranded = self.first_role not in chosen or (then and then not in chosen and request.output_tokens > 1)
-        if stranded or any(self._too_long(request, instance) for instance in chosen.values()):
+    def _route(self, request: Request) -> None:
+        """Choose the instances of every phase and queue the request at the first."""
+        request_class, router = int(self.trace.class_index[request.index]), self.router
+        if not router.serves(request, request_class):
             self.ledger.refused += 1
             return
-        if then in chosen:
-            request.home = chosen[then].index
-        for instance in chosen.values():
-            self._pend(instance.index, request.prompt_tokens)
-        chosen[self.first_role].submit(request)
+        chosen = router.choose(request, request_class)
+        if not chosen:
+            self.parked.append(request)
+            return
+        if any(self._too_long(request, instance) for instance in chosen.values()):
+            self.ledger.refused += 1
+            return
+        first = chosen[router.first]
+        then = chosen.get(router.then) if router.then else None
+        request.sent_by = first.index
+        router.pend(first.index, request.prompt_tokens)
+        if then:
+            request.home = then.index
+            if then is first:
+                router.welcome(request)
+            else:
+                router.pend(then.index, request.prompt_tokens)
+        first.submit(request)
 
     @staticmethod
     def _too_long(request: Request, instance: Instance) -> bool:
@@ -175,10 +162,62 @@ class _Cluster:
         held = request.prompt_tokens + (0 if instance.role is Role.PREFILL else request.output_tokens)
         return instance.memory.blocks(held + 1) > instance.memory.total
 
-    def _pend(self, instance: int, tokens: int) -> None:
-        """Change the pending tokens of an instance in every queue it is a member of."""
-        for queue in self._of_instance[instance]:
-            queue.add(instance, tokens)
+    # --- failures --------------------------------------------------------------------------------------------------
+
+    def outages(self) -> Outages:
+        """Failures, as they befall this cluster."""
+        return Outages(
+            env=self.env, instances=self.instances, router=self.router, flights=self.flights, rehome=self._rehome,
+            restart=self._restart, repaired=self._unpark,
+        )  # fmt: skip
+
+    def _rehome(self, request: Request) -> None:
+        """Choose another instance to continue a request that is still at the first; none where none is up."""
+        home = self.router.resume(int(self.trace.class_index[request.index]))
+        request.home, request.transfer_end_s = -1, -1.0
+        if home and not self._too_long(request, home):
+            request.home = home.index
+            self.router.pend(home.index, request.prompt_tokens)
+
+    def _restart(self, request: Request) -> None:
+        """Serve a request again that was lost with a machine, from its checkpoint where there is one."""
+        self.ledger.restarted += 1
+        if self.policy.recovery is Recovery.CHECKPOINT and request.generated:
+            self._resume(request.resumed())
+        else:
+            self.ledger.ttft_s[request.index] = inf
+            self._route(request.again())
+
+    def _resume(self, request: Request) -> None:
+        """Fetch the KV cache of a prompt for the instance that recomputes what came after it.
+
+        The store is not modelled: the cache comes over the instance's own link, without waiting for a port.
+        """
+        self._rehome(request)
+        if request.home < 0:
+            self.parked.append(request)
+            return
+        body = self.instances[request.home].physics
+        fetch_s = (
+            body.link.latency_s + body.kv_bytes_per_token * request.prompt_tokens / body.link.bandwidth_bytes_per_s
+        )
+        self.flights[request.index] = request
+        timeout = self.env.timeout(fetch_s, value=request)
+        timeout.callbacks.append(self._fetched)
+
+    def _fetched(self, event: simpy.Event) -> None:
+        """A checkpoint has arrived, unless it was lost again."""
+        request: Request = event.value
+        if self.flights.get(request.index) is request:
+            del self.flights[request.index]
+            self.instances[request.home].submit(request)
+
+    def _unpark(self) -> None:
+        """Instances are back: serve those that found none."""
+        parked = list(self.parked)
+        self.parked.clear()
+        for request in parked:
+            self._resume(request) if request.generated else self._route(request)
 
     # --- hooks -----------------------------------------------------------------------------------------------------
 
@@ -188,7 +227,7 @@ class _Cluster:
             return
         now = self.env.now
         for request in requests:
-            if request.home < 0 or self.policy.topology.transfer(request) is not Transfer.LAYERWISE:
+            if request.home in (-1, source.index) or self.policy.topology.transfer(request) is not Transfer.LAYERWISE:
                 continue
             target = self.instances[request.home]
             if target.reserve(request):
@@ -201,11 +240,14 @@ class _Cluster:
 
     def _leaves(self, source: Instance, request: Request) -> bool:
         """Send a prefilled request on, if the topology says so."""
-        if self.policy.topology.next_hop(source.role) is None:
+        if request.guest and source.role is not self.router.first:
+            self.router.farewell(request)
+        if request.home == source.index or self.policy.topology.next_hop(source.role) is None:
             return False
-        self._pend(source.index, -request.prompt_tokens)
-        request.sent_by = source.index
-        if request.transfer_end_s >= 0:
+        self.router.pend(source.index, -request.prompt_tokens)
+        if request.home < 0:
+            self._fly(request, self.env.now)
+        elif request.transfer_end_s >= 0:
             self._fly(request, request.transfer_end_s)
         else:
             self.instances[request.home].offer(request)
@@ -222,26 +264,32 @@ class _Cluster:
 
     def _fly(self, request: Request, end_s: float) -> None:
         """Let a KV cache land at ``end_s``."""
-        self.flying += 1
+        self.flights[request.index] = request
         self.ledger.transfers += 1
         self.ledger.transfer_s += end_s - request.last_token_s
         timeout = self.env.timeout(end_s - self.env.now, value=request)
         timeout.callbacks.append(self._landed)
 
     def _landed(self, event: simpy.Event) -> None:
-        """A KV cache has arrived: free the source, wake the target."""
-        self.flying -= 1
+        """A KV cache has arrived, unless it was lost on the way: free the source, wake the target."""
         request: Request = event.value
-        self.instances[request.home].land(request)
+        if self.flights.get(request.index) is not request:
+            return
+        del self.flights[request.index]
+        if request.home >= 0:
+            self.instances[request.home].land(request)
         self.instances[request.sent_by].release(request)
+        if request.home < 0:
+            self._restart(request)
 
     def _finished(self, instance: Instance, request: Request) -> None:
         """A request has its last token."""
         now = self.env.now
         self.ledger.finish(request, now)
-        self._pend(instance.index, -request.prompt_tokens)
+        self.router.farewell(request)
+        self.router.pend(instance.index, -request.prompt_tokens)
         if request.home >= 0 and request.home != instance.index:
-            self._pend(request.home, -request.prompt_tokens)
+            self.router.pend(request.home, -request.prompt_tokens)
             if request.transfer_end_s >= 0:
                 self.instances[request.home].cancel(request)
 
@@ -254,6 +302,7 @@ def run(
     *,
     cutoff_s: float,
     max_run_steps: int = UNLIMITED,
+    failures: Sequence[Failure] = (),
 ) -> Run:
     """Serve a trace.
 
@@ -264,6 +313,7 @@ def run(
         window: which arrivals are measured.
         cutoff_s: simulated time at which an overloaded run is cut off.
         max_run_steps: longest run of decode steps taken at once; 1 simulates step by step (same result, slower).
+        failures: machines that fail meanwhile.
 
     Returns:
         Rows, histograms, meters and what was left over.
@@ -271,14 +321,17 @@ def run(
     ledger = Ledger(trace, window)
     cluster = _Cluster(pools, policy, trace, ledger, max_run_steps)
     cluster.env.process(cluster.arrivals())
+    for failure in failures:
+        cluster.env.process(cluster.outages().happen(failure))
     cluster.env.run(until=cutoff_s)
     waiting = sum(len(i.waiting) + len(i.landing) for i in cluster.instances)
     return Run(
         ledger=ledger,
         meters=cluster.meters,
-        waiting=waiting,
-        running=sum(i.computing for i in cluster.instances) + cluster.flying,
+        waiting=waiting + len(cluster.parked),
+        running=sum(i.computing for i in cluster.instances) + len(cluster.flights),
         end_s=cluster.env.now,
         kv_free_blocks=[i.memory.free for i in cluster.instances],
         kv_total_blocks=[i.memory.total for i in cluster.instances],
+        lent=cluster.router.lent,
     )

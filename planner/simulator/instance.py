@@ -5,9 +5,7 @@ advances in closed form to its next event: a request ends, memory fills, or work
 ends at the first step boundary after the arrival, exactly where a step-by-step simulation would notice it.
 """
 
-from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
@@ -17,6 +15,8 @@ from planner.perf.instance import InstancePhysics
 from planner.perf.step_time import Segment, run_s, steps_until
 from planner.plan import Role
 from planner.policies.base import Batching
+from planner.simulator.gaps import LongestGaps
+from planner.simulator.hooks import Hooks
 from planner.simulator.memory import KvMemory
 from planner.simulator.meter import Meter
 from planner.simulator.records import Ledger, Request
@@ -46,13 +46,14 @@ class Instance:
         machine: position of its machine among all machines.
         waiting: requests whose prefill is not computed, head first.
         landing: requests that ask for memory to move their KV cache here, head first.
+        landing_tokens: prompt tokens of those.
         memory: KV blocks.
         meter: time integrals.
     """
 
     def __init__(
         self, *, env: simpy.Environment, index: int, role: Role, physics: InstancePhysics, machine: int,
-        batching: Batching, ledger: Ledger, meter: Meter, hooks: "Hooks", max_run_steps: int = UNLIMITED,
+        batching: Batching, ledger: Ledger, meter: Meter, hooks: Hooks["Instance"], max_run_steps: int = UNLIMITED,
     ) -> None:  # fmt: skip
         """An idle instance.
 
@@ -71,22 +72,18 @@ class Instance:
         self.index, self.role, self.physics, self.machine = index, role, physics, machine
         self.waiting: deque[Request] = deque()
         self.landing: deque[Request] = deque()
+        self.landing_tokens = self._promised = self._context_tokens = self._steps = self._version = 0
         self.memory = KvMemory(physics.kv_blocks, physics.block_tokens)
         self.meter = meter
         self._env, self._batching, self._ledger, self._hooks = env, batching, ledger, hooks
         self._max_run_steps = max_run_steps
         self._ready: list[Request] = []
-        self._promised = 0
         self._running: dict[int, Request] = {}
         self._due: list[tuple[int, int, int, Request]] = []
         self._joiners: list[Request] = []
         self._groups: dict[int, int] = {}
-        self._context_tokens = 0
-        self._steps = 0
         self._run: _Run | None = None
-        self._version = 0
-        self._max_gap_steps: list[int] = []
-        self._max_gaps_s: list[float] = []
+        self._gaps = LongestGaps()
         self._kv_seen_s = 0.0
 
     # --- what the cluster asks -------------------------------------------------------------------------------------
@@ -101,6 +98,15 @@ class Instance:
         """Requests that are computed here: in a prefill step, in the decoding batch, or about to join it."""
         prefilling = len(self._run.prefills) if self._run else 0
         return prefilling + len(self._running) + len(self._ready)
+
+    @property
+    def uncomputed_tokens(self) -> int:
+        """Tokens whose prefill is not done: of the waiting and of those in the step that runs."""
+        return self.meter.queue_tokens + (sum(r.prefill_tokens for r in self._run.prefills) if self._run else 0)
+
+    def uncomputed(self) -> list[Request]:
+        """Those requests."""
+        return [*(self._run.prefills if self._run else ()), *self.waiting]
 
     def submit(self, request: Request) -> None:
         """Queue a request whose prefill is to be computed here."""
@@ -120,12 +126,19 @@ class Instance:
     def offer(self, request: Request) -> None:
         """Queue a request that waits for memory to move its KV cache here."""
         self.landing.append(request)
+        self.landing_tokens += request.prompt_tokens
         self.admit_landing()
+
+    def withdraw(self, request: Request) -> None:
+        """Strike a request whose KV cache is lost off the list of those that ask for memory."""
+        self.landing.remove(request)
+        self.landing_tokens -= request.prompt_tokens
 
     def admit_landing(self) -> None:
         """Give memory to waiting KV caches, first come, first served, and let them travel."""
         while self.landing and self._batching.admits(self.landing[0], self.running, self.free_blocks()):
             request = self.landing.popleft()
+            self.landing_tokens -= request.prompt_tokens
             self._promise(request)
             self._hooks.admitted(request)
 
@@ -146,6 +159,38 @@ class Instance:
         """Free the memory of a prefilled request whose KV cache has left."""
         self._allocate(-self.memory.blocks(request.prefill_tokens))
         self.wake()
+
+    def fail(self) -> list[Request]:
+        """Lose everything at once.
+
+        Returns:
+            Requests that waited, were computed, decoded or had landed here, with the tokens they had by then.
+        """
+        now, run = self._env.now, self._run
+        gone = self.uncomputed() + self._ready
+        if run:
+            gone += self._running.values()
+            self.meter.busy_s += self.meter.overlap_s(run.start_s, now)
+            self._lose_batch(run)
+        self._run = None
+        self._version += 1
+        self.meter.queue(-self.meter.queue_tokens, now)
+        self._allocate(self.memory.free - self.memory.total)
+        self._promised = self.landing_tokens = 0
+        for requests in (self.waiting, self.landing, self._ready, self._joiners):
+            requests.clear()
+        self._due.clear()
+        return gone
+
+    def _lose_batch(self, run: _Run) -> None:
+        """End the decoding batch after the last whole step of the run in progress."""
+        done, end_s = 0 if run.prefills else self._begun(run) - 1, run.start_s
+        if done:
+            self._shorten(run, done)
+            end_s += run_s(run.segments)
+            self._advance(run, end_s)
+        for request in list(self._running.values()):
+            self._leave_batch(request, end_s)
 
     def free_blocks(self) -> int:
         """Blocks free at this moment, those of the steps begun so far in the current run taken off."""
@@ -195,7 +240,8 @@ class Instance:
             self.meter.queue(-request.prefill_tokens, now)
             self._allocate(self.memory.blocks(request.prefill_tokens))
         batch = len(self._running)
-        duration = self.physics.step.prefill_s([(r.prefill_tokens, 0) for r in requests], batch, self._context_tokens)
+        parts = [(r.prefill_tokens - r.cached_tokens, r.cached_tokens) for r in requests]
+        duration = self.physics.step.prefill_s(parts, batch, self._context_tokens)
         self._run = _Run(now, 1, [(duration, 0.0, 1)], requests, decode=batch > 0)
         self._schedule(duration)
         self._hooks.prefill_started(self, requests, duration)
@@ -205,9 +251,7 @@ class Instance:
         while self._due[0][3].epoch != self._due[0][2]:
             heappop(self._due)
         batch = len(self._running)
-        steps = min(
-            self._due[0][0] - self._steps, self.memory.steps_that_fit(self._steps), self._max_run_steps
-        )  # fmt: skip
+        steps = min(self._due[0][0] - self._steps, self.memory.steps_that_fit(self._steps), self._max_run_steps)
         segments = self.physics.step.decode_segments(batch, self._context_tokens / batch, steps)
         self._run = _Run(self._env.now, steps, segments, [], decode=True)
         self._schedule(run_s(segments))
@@ -223,11 +267,15 @@ class Instance:
         return steps_until(run.segments, self._env.now - run.start_s)
 
     def _end_after(self, run: _Run, steps: int) -> None:
-        """Shorten a run of decodes to ``steps``."""
+        """End a run of decodes after ``steps``."""
+        self._shorten(run, steps)
+        self._schedule(max(0.0, run.start_s + run_s(run.segments) - self._env.now))
+
+    def _shorten(self, run: _Run, steps: int) -> None:
+        """Leave only the first ``steps`` of a run of decodes."""
         batch = len(self._running)
         run.steps = steps
         run.segments = self.physics.step.decode_segments(batch, self._context_tokens / batch, steps)
-        self._schedule(max(0.0, run.start_s + run_s(run.segments) - self._env.now))
 
     def _on_end(self, event: simpy.Event) -> None:
         """The appointment of a run: do the books unless it was moved."""
@@ -253,37 +301,14 @@ class Instance:
         # the run's blocks were taken one after the other, on average half of them for its whole length
         self.meter.kv_block_s += growth / 2 * self.meter.overlap_s(run.start_s, now)
         self._allocate(growth)
-        self._note_gaps(run)
+        self._ledger.run_gaps(run.start_s, run.segments, self._groups, self._joiners)
+        self._joiners.clear()
         self._steps += run.steps
         self._context_tokens += batch * run.steps
         if self.meter.start_s <= now <= self.meter.end_s:
             self.meter.decode_steps += run.steps
             self.meter.decode_tokens += run.steps * batch
-        longest = max(max(a, a + d * (n - 1)) for a, d, n in run.segments)
-        while self._max_gaps_s and self._max_gaps_s[-1] <= longest:
-            self._max_gaps_s.pop()
-            self._max_gap_steps.pop()
-        self._max_gaps_s.append(longest)
-        self._max_gap_steps.append(self._steps)
-
-    def _note_gaps(self, run: _Run) -> None:
-        """Note every token gap; a newcomer's first gap began with its last token elsewhere."""
-        segments = run.segments
-        if not self._joiners:
-            self._ledger.gap_runs(self._groups, segments)
-            return
-        first_s = segments[0][0]
-        others = dict(self._groups)
-        for request in self._joiners:
-            self._ledger.gap(request, run.start_s + first_s - request.last_token_s)
-            if request.group >= 0:
-                others[request.group] -= 1
-        self._ledger.gap_runs(others, [(first_s, 0.0, 1)])
-        self._joiners.clear()
-        if run.steps > 1:
-            a, d, n = segments[0]
-            rest = ([(a + d, d, n - 1)] if n > 1 else []) + segments[1:]
-            self._ledger.gap_runs(self._groups, rest)
+        self._gaps.add(self._steps, max(max(a, a + d * (n - 1)) for a, d, n in run.segments))
 
     # --- requests --------------------------------------------------------------------------------------------------
 
@@ -314,8 +339,8 @@ class Instance:
         if request.group >= 0:
             self._groups[request.group] = self._groups.get(request.group, 0) + 1
 
-    def _leave_batch(self, request: Request) -> None:
-        """Take a request out of the decoding batch and free its memory."""
+    def _leave_batch(self, request: Request, now: float) -> None:
+        """Take a request out of the decoding batch after the step that ended at ``now``, and free its memory."""
         steps = self._steps - request.join_step
         request.generated += steps
         request.epoch += 1
@@ -324,9 +349,8 @@ class Instance:
         self.memory.leave(request.prefill_tokens, request.join_step)
         self._allocate(-self.memory.blocks(request.prefill_tokens + steps))
         if steps:
-            position = bisect_right(self._max_gap_steps, request.join_step)
-            request.max_gap_s = max(request.max_gap_s, self._max_gaps_s[position])
-            request.last_token_s = self._env.now
+            request.max_gap_s = max(request.max_gap_s, self._gaps.since(request.join_step))
+            request.last_token_s = now
         if request.group >= 0:
             self._groups[request.group] -= 1
             if not self._groups[request.group]:
@@ -338,17 +362,19 @@ class Instance:
         while due and due[0][0] <= self._steps:
             _, _, epoch, request = heappop(due)
             if epoch == request.epoch:
-                self._leave_batch(request)
-                request.last_token_s = now
+                self._leave_batch(request, now)
                 self._hooks.finished(self, request)
 
     def _preempt(self) -> None:
-        """Throw the youngest request out of memory; it will be recomputed first of all."""
-        request = self._running[next(reversed(self._running))]
-        self._leave_batch(request)
+        """Throw a request out of memory, the youngest that is not to be spared; it will be recomputed first of all."""
+        youngest = next(reversed(self._running.values()))
+        fair = (r for r in reversed(self._running.values()) if not self._batching.spares(r))
+        request = next(fair, youngest)
+        self._leave_batch(request, self._env.now)
         if request in self._joiners:
             self._joiners.remove(request)
         request.prefill_tokens = request.prompt_tokens + request.generated
+        request.cached_tokens = 0
         request.preemptions += 1
         self.meter.preemptions += 1
         self.meter.queue(request.prefill_tokens, self._env.now)
@@ -371,13 +397,3 @@ class Instance:
         self._kv_seen_s = now
         memory.free -= blocks
         meter.kv_peak_blocks = max(meter.kv_peak_blocks, memory.total - memory.free)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hooks:
-    """What the cluster does when something happens at an instance."""
-
-    prefill_started: Callable[[Instance, list[Request], float], None]
-    leaves: Callable[[Instance, Request], bool]
-    admitted: Callable[[Request], None]
-    finished: Callable[[Instance, Request], None]

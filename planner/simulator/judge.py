@@ -8,6 +8,7 @@ from planner.perf.reference import Reference, unit_s
 from planner.plan import Evidence, Judgement, PoolUse, Verdict
 from planner.policies.base import Policy
 from planner.simulator.engine import PoolModel, Run, run
+from planner.simulator.failures import Failure
 from planner.simulator.metrics import Observed, attained, evidence, sample
 from planner.simulator.records import window
 from workloads.slo import Metric, Slo
@@ -38,6 +39,7 @@ def judge(
     confidence_frac: float,
     reference: Reference | None = None,
     early: bool = False,
+    failures: Sequence[Failure] = (),
 ) -> Judgement:
     """Serve every seed's trace and weigh every objective.
 
@@ -55,6 +57,7 @@ def judge(
         confidence_frac: of the intervals.
         reference: what slowdowns are measured against.
         early: stop after the first seed if that alone is a clear miss.
+        failures: machines that fail in every seed.
     """
     runs: list[Run] = []
     observed: list[Observed] = []
@@ -63,7 +66,8 @@ def judge(
     for seed in planned:
         trace = draw(seed)
         measured = window(trace, warmup_frac=warmup_frac, cooldown_frac=cooldown_frac, slices=SLICES)
-        runs.append(run(pools, policy, trace, measured, cutoff_s=_cutoff_s(trace, slos, reference)))
+        cutoff_s = _cutoff_s(trace, slos, reference)
+        runs.append(run(pools, policy, trace, measured, cutoff_s=cutoff_s, failures=failures))
         observed.append(Observed(trace=trace, ledger=runs[-1].ledger, reference=reference))
         first = early and len(runs) == 1
         if first or len(runs) % len(seeds) == 0:
@@ -118,9 +122,6 @@ def _judgement(
     good = [attained(o, slos) for o in observed]
     transfers = max(1, sum(led.transfers for led in ledgers))
     horizon = max(o.trace.duration_s for o in observed)
-    tokens = sum(
-        float(o.trace.output_tokens[o.rows()][np.isfinite(np.array(o.ledger.e2e_s)[o.rows()])].sum()) for o in observed
-    )
     return Judgement(
         evidence=tuple(found),
         workload=workload,
@@ -131,16 +132,23 @@ def _judgement(
         arrived=sum(led.arrived for led in ledgers),
         finished=sum(led.finished for led in ledgers),
         refused=sum(led.refused for led in ledgers),
+        restarted=sum(led.restarted for led in ledgers),
         unfinished=sum(r.waiting + r.running for r in runs),
         goodput_req_per_s=sum(int(g.sum()) for g in good) / sum(spans),
         attainment_frac=sum(int(g.sum()) for g in good) / max(1, sum(len(g) for g in good)),
-        output_tokens_per_s=tokens / sum(spans),
+        output_tokens_per_s=sum(_tokens(o) for o in observed) / sum(spans),
         steady=steady,
         pools=tuple(_pool_use(name, runs) for name in runs[0].meters),
         link_wait_mean_s=sum(led.link_wait_s for led in ledgers) / transfers,
         transfer_mean_s=sum(led.transfer_s for led in ledgers) / transfers,
         latency_s={s.name: sample(observed, s).quantile(s.percentile / 100) for s in DESCRIBED},
     )
+
+
+def _tokens(seed: Observed) -> float:
+    """Output tokens of the measured requests that finished."""
+    rows = seed.rows()
+    return float(seed.trace.output_tokens[rows][np.isfinite(np.array(seed.ledger.e2e_s)[rows])].sum())
 
 
 def _pool_use(name: str, runs: Sequence[Run]) -> PoolUse:

@@ -35,8 +35,9 @@ class Request:
     """One request on its way through the cluster (what policies see of it is ``RequestView``)."""
 
     __slots__ = (
-        "arrival_s", "epoch", "first_token_s", "generated", "group", "home", "index", "join_step", "last_token_s",
-        "max_gap_s", "output_tokens", "preemptions", "prefill_tokens", "prompt_tokens", "sent_by", "transfer_end_s",
+        "arrival_s", "cached_tokens", "epoch", "first_token_s", "generated", "group", "guest", "home", "index",
+        "join_step", "last_token_s", "max_gap_s", "output_tokens", "preemptions", "prefill_tokens", "prompt_tokens",
+        "sent_by", "transfer_end_s",
     )  # fmt: skip
 
     def __init__(self, index: int, arrival_s: float, prompt_tokens: int, output_tokens: int, group: int) -> None:
@@ -65,6 +66,21 @@ class Request:
         self.transfer_end_s = -1.0
         self.home = -1
         self.sent_by = -1
+        self.cached_tokens = 0
+        self.guest = False
+
+    def again(self) -> "Request":
+        """The same request from its start, after a failure."""
+        return Request(self.index, self.arrival_s, self.prompt_tokens, self.output_tokens, self.group)
+
+    def resumed(self) -> "Request":
+        """The same request with the KV cache of its prompt and the tokens it has generated."""
+        request = self.again()
+        request.generated, request.preemptions = self.generated, self.preemptions
+        request.prefill_tokens, request.cached_tokens = self.prompt_tokens + self.generated, self.prompt_tokens
+        request.first_token_s, request.last_token_s = self.first_token_s, self.last_token_s
+        request.max_gap_s = self.max_gap_s
+        return request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +139,7 @@ class Ledger:
         self.arrived = 0
         self.finished = 0
         self.refused = 0
+        self.restarted = 0
         self.transfers = 0
         self.transfer_s = 0.0
         self.link_wait_s = 0.0
@@ -133,6 +150,21 @@ class Ledger:
         request.max_gap_s = max(request.max_gap_s, gap_s)
         if request.group >= 0:
             self.gaps[request.group][gap_bin(gap_s)] += 1
+
+    def run_gaps(self, start_s: float, segments: list[Segment], groups: dict[int, int], joiners: list[Request]) -> None:
+        """Note every token gap of a run; a newcomer's first gap began with its last token elsewhere."""
+        if not joiners:
+            self.gap_runs(groups, segments)
+            return
+        a, d, n = segments[0]
+        others = dict(groups)
+        for request in joiners:
+            self.gap(request, start_s + a - request.last_token_s)
+            if request.group >= 0:
+                others[request.group] -= 1
+        self.gap_runs(others, [(a, 0.0, 1)])
+        rest = ([(a + d, d, n - 1)] if n > 1 else []) + segments[1:]
+        self.gap_runs(groups, rest)
 
     def gap_runs(self, counts: dict[int, int], segments: list[Segment]) -> None:
         """Note the gaps of a decode run: every measured request of the batch sees every step."""

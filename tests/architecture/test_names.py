@@ -19,11 +19,12 @@ UNITS = (
 
 COUNTS = {
     "active_params", "arrived", "attention_batch", "available", "batch", "batch_mean", "decode_steps", "disturbed",
-    "ep", "eps", "finished", "gpus", "head_dim", "heads", "hidden", "instances", "instances_per_machine",
-    "kv_blocks", "kv_free_blocks", "kv_heads", "kv_latent_dim", "kv_peak_blocks", "kv_total_blocks", "layers",
-    "machine_gpus", "machine_types", "machines", "max_batch_size", "max_rounds", "n", "params", "pp", "preemptions",
-    "prefills", "prompt_machines", "published_active_params", "published_params", "rack_units", "refused", "requests",
-    "running", "seeds", "skipped_rows", "slices", "steps", "token_machines", "tp", "tps", "unfinished", "waiting",
+    "ep", "eps", "finished", "gpus", "head_dim", "heads", "hidden", "instances", "instances_per_machine", "kv_blocks",
+    "kv_free_blocks", "kv_heads", "kv_latent_dim", "kv_peak_blocks", "kv_total_blocks", "layers", "lent",
+    "machine_gpus", "machine_types", "machines", "max_batch_size", "max_preemptions", "max_rounds", "n", "params",
+    "pp", "preemptions", "prefills", "prompt_machines", "published_active_params", "published_params", "rack_units",
+    "refused", "requests", "restarted", "running", "seeds", "skipped_rows", "slices", "steps", "token_machines", "tp",
+    "tps", "unfinished", "waiting",
 }  # fmt: skip
 """How many of something, the thing being the name."""
 
@@ -33,8 +34,8 @@ DIMENSIONLESS = {
 """Pure numbers: statistics, ranks and factors whose usual name is better known than any with ``_ratio``."""
 
 POSITIONS = {
-    "class_index", "classes", "columns", "config", "first", "first_line", "first_seed", "last", "segments",
-    "version",
+    "class_index", "classes", "columns", "config", "first", "first_line", "first_seed", "last", "machine", "pool",
+    "segments", "version",
 }  # fmt: skip
 """Indices, seeds, versions, and structures whose parts are named elsewhere."""
 

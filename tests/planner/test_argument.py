@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from planner.argument import failures
+from planner.argument import failures, outage
 from planner.pipeline import plan
-from planner.plan import NoPlan, Verdict
+from planner.plan import NoPlan, Role, Verdict
 from planner.scenario import Scenario
+from planner.scenario.sections import FailureSection
+from planner.simulator.engine import PoolModel
+from planner.simulator.failures import Failure
 from tests.planner import plans
+from tests.planner.toy import toy_physics
 
 FEW = """
 schema_version: 1
@@ -71,3 +75,18 @@ def test_only_what_is_not_met_is_told(verdict: Verdict) -> None:
     lines = [line for line in failures(plans.judgement(0.1, verdict)) if line.startswith("tbt_p99_s")]
     assert bool(lines) == (verdict is not Verdict.MET)
     assert all("[0.09, 0.11] against 0.1 s" in line for line in lines)
+
+
+def test_a_failure_finds_its_machine() -> None:
+    """A failure names a machine by role, counted over its pools, or by pool; elsewhere there is none to fail."""
+    body = toy_physics(instances_per_machine=2)
+    pools = [
+        PoolModel(name=str(i), role=role, physics=body, instances=n, speed=1.0, classes=frozenset({0}))
+        for i, (role, n) in enumerate([(Role.DECODE, 3), (Role.PREFILL, 2), (Role.DECODE, 1)])
+    ]
+    expected = {("decode", 0): 0, ("decode", 1): 1, ("decode", 2): 3, ("prefill", 0): 2, (0, 1): 1, (2, 0): 3}
+    for (pool, machine), position in expected.items():
+        found = outage(FailureSection(pool=pool, machine=machine, at_s=5.0), pools)  # type: ignore[arg-type]
+        assert found == Failure(machine=position, at_s=5.0)
+    for pool, machine in (("decode", 3), ("prefill", 1), ("mixed", 0), (3, 0), (1, 1)):
+        assert outage(FailureSection(pool=pool, machine=machine, at_s=5.0), pools) is None  # type: ignore[arg-type]

@@ -1,5 +1,7 @@
 """A toy instance whose step times are simple formulas, for tests that need physics but no catalog."""
 
+from typing import Any
+
 import numpy as np
 
 from hw_catalog.links import Link
@@ -57,11 +59,11 @@ def toy_physics(
     )  # fmt: skip
 
 
-def toy_policy(name: str, *, max_batch_size: int = 64, kv_transfer: str = "auto") -> Policy:
+def toy_policy(name: str, *, max_batch_size: int = 64, kv_transfer: str = "auto", **knobs: Any) -> Policy:
     """A preset with small knobs."""
     return policy(
         name, max_batch_tokens=2048, max_batch_size=max_batch_size, block_tokens=16, kv_transfer=kv_transfer,
-        layerwise_from_tokens=300,
+        layerwise_from_tokens=300, **knobs,
     )  # fmt: skip
 
 
