@@ -79,7 +79,8 @@ class Outages:
                 promised.append(request)
             elif self._up(request.sent_by, gone):
                 held.append(request)
-        lost += self._missed(gone)
+        missed = self._missed(gone)
+        lost += missed
         for request in lost:
             if self._up(request.home, gone):
                 self.router.pend(request.home, -request.prompt_tokens)
@@ -87,6 +88,8 @@ class Outages:
             self.instances[request.sent_by].release(request)
         for request in promised:
             self.instances[request.home].cancel(request)
+        for request in missed:  # whoever waited behind it may fit
+            self.instances[request.home].admit_landing()
         for request in sorted(lost, key=lambda r: r.index):
             self.restart(request)
 
