@@ -243,6 +243,9 @@ class _Cluster:
         if request.guest and source.role is not self.router.first:
             self.router.farewell(request)
         if request.home == source.index or self.policy.topology.next_hop(source.role) is None:
+            if source.role is Role.MIXED:  # a computed prompt keeps nobody waiting; its tokens share their steps
+                self.router.pend(source.index, 1 - request.pending_tokens)
+                request.pending_tokens = 1
             return False
         self.router.pend(source.index, -request.prompt_tokens)
         if request.home < 0:
@@ -287,7 +290,7 @@ class _Cluster:
         now = self.env.now
         self.ledger.finish(request, now)
         self.router.farewell(request)
-        self.router.pend(instance.index, -request.prompt_tokens)
+        self.router.pend(instance.index, -request.pending_tokens)
         if request.home >= 0 and request.home != instance.index:
             self.router.pend(request.home, -request.prompt_tokens)
             if request.transfer_end_s >= 0:

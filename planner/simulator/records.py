@@ -36,8 +36,8 @@ class Request:
 
     __slots__ = (
         "arrival_s", "cached_tokens", "epoch", "first_token_s", "generated", "group", "guest", "home", "index",
-        "join_step", "last_token_s", "max_gap_s", "output_tokens", "preemptions", "prefill_tokens", "prompt_tokens",
-        "sent_by", "transfer_end_s",
+        "join_step", "last_token_s", "max_gap_s", "output_tokens", "pending_tokens", "preemptions", "prefill_tokens",
+        "prompt_tokens", "sent_by", "transfer_end_s",
     )  # fmt: skip
 
     def __init__(self, index: int, arrival_s: float, prompt_tokens: int, output_tokens: int, group: int) -> None:
@@ -56,6 +56,7 @@ class Request:
         self.output_tokens = output_tokens
         self.group = group
         self.prefill_tokens = prompt_tokens
+        self.pending_tokens = prompt_tokens
         self.generated = 0
         self.preemptions = 0
         self.epoch = 0

@@ -182,3 +182,10 @@ def test_a_request_too_long_for_any_memory_is_refused() -> None:
     result = served(toy_trace([0.0, 1.0], [2000, 100], [10, 10]), "colocated", kv_blocks=100)
     assert (result.ledger.refused, result.ledger.finished) == (1, 1)
     assert np.isinf(result.ledger.e2e_s[0])
+
+
+def test_computed_prompts_keep_nobody_waiting() -> None:
+    """Of two colocated instances that decode one request each, a long prompt behind one makes it no less welcome."""
+    trace = toy_trace([0.0, 1.0, 2.0], [1500, 10, 600], [400, 400, 5])
+    gaps = served(trace, "colocated", prefills=1, decodes=1).ledger.max_gap_s
+    assert gaps[0] > 2 * gaps[1]  # the third was computed beside the first, not beside the second
