@@ -109,8 +109,8 @@ def _physics(name: str, model: str, machine: Machine, profile: KernelProfile) ->
 
 
 def _policy(name: str, transfer: str) -> Policy:
-    """The paper's batching in one topology."""
+    """The paper's batching, routing and mixed pool in one topology."""
     return policy(
         name, max_batch_tokens=MAX_BATCH_TOKENS, max_batch_size=MAX_BATCH_SIZE, block_tokens=BLOCK_TOKENS,
-        kv_transfer=transfer, layerwise_from_tokens=512,
+        kv_transfer=transfer, layerwise_from_tokens=512, mixed_pool=True,
     )  # fmt: skip
