@@ -174,7 +174,7 @@ def batch_jobs(lab: Lab) -> Iterator[Claim]:
         ours, other = (lab.batch_req_per_s(w, made) / unit for w in (CONVERSATION, CODING))
         yield claim(
             f"batch jobs of conversation on {name}, req/s per price unit (simulator prices)", paper, ours,
-            MODEL_FRAC * paper + 0.005,
+            0.005,
             source="§VI-E", reading=lab.reading.name,
             note=f"a machine counts as the price of one of its GPUs; coding: {other:.3g}",
         )  # fmt: skip
