@@ -249,6 +249,9 @@ def _working_batch(
             best, best_s = batch, step_s / batch
     if best == 0:
         step_s = physics.step.decode_s(1, context)
+        # Prefill stalls vanish as the load does: what only they break is not out of reach, the simulator judges it.
+        if largest >= 1 and _allowed(Role.DECODE, physics, part, bounds, alone, 1, step_s, context):
+            return 1
         raise Unfit(f"no decode batch meets the objectives: alone, a token takes {step_s:.3g} s", "latency")
     return best
 

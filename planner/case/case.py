@@ -128,6 +128,11 @@ class _Offers:
     def _offer(self, spec: InstanceSpec, machine: Machine, body: InstancePhysics) -> None:
         """One layout in one role."""
         price = machine.price(self._scenario.catalog.channel)
+        allowed = self._scenario.catalog.roles.get(machine.name, (spec.role,))
+        if spec.role not in allowed:
+            words = f"catalog.roles keeps {machine.name} for {', '.join(allowed)}"
+            self.excuses.append(Excuse(option=spec.name, reason=words, bottleneck="catalog"))
+            return
         if price is None:
             self.excuses.append(_unsold(spec, machine, self._scenario.catalog.channel))
             return

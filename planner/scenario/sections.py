@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from planner.plan import Headroom
+from planner.plan import Headroom, Role
 from workloads.models import DTYPE_BYTES
 from workloads.requests import RequestClass
 from workloads.slo import Metric, Slo, Unit
@@ -228,10 +228,13 @@ class Catalog(Section):
     available: Annotated[dict[Word, Whole], AfterValidator(by_name)] = Field(
         {}, description="machine type -> how many can be had; unnamed: the catalog's"
     )
+    roles: Annotated[dict[Word, tuple[Role, ...]], AfterValidator(by_name)] = Field(
+        {}, description="machine type -> phases it may work on (prefill, decode, mixed); unnamed: any"
+    )
 
-    @field_validator("available")
+    @field_validator("available", "roles")
     @classmethod
-    def _available_is_offered(cls, value: dict[str, int], info: ValidationInfo) -> dict[str, int]:
+    def _is_offered(cls, value: dict[str, object], info: ValidationInfo) -> dict[str, object]:
         strangers = sorted(set(value) - set(info.data.get("machines", value)))
         if strangers:
             raise ValueError(f"only machine types that catalog.machines lists, not {', '.join(strangers)}")

@@ -1,6 +1,7 @@
 """Laws of envelopes: what costs more claims more, what cannot work is excused, and claims hold in the simulator."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -214,3 +215,13 @@ def test_memory_is_held_as_predicted(role: Role, body: InstancePhysics) -> None:
     found, kv_frac, _ = offered(role, body, 0.9)
     use = next(p for p in found.pools if p.pool == role.value)
     assert use.kv_mean_frac == pytest.approx(kv_frac, rel=0.25)
+
+
+def test_stalls_alone_do_not_put_an_objective_out_of_reach() -> None:
+    """Where only prefill stalls break an objective, batch 1 is offered; slow decodes are refused."""
+    rules = toy_policy("colocated")
+    lengths = [(800, 4)] * 5
+    tight = Slo(metric=Metric.TBT, percentile=90.0, limit=0.03)
+    assert envelope(Role.MIXED, toy_physics(), rules, part(lengths), [tight]).batch == 1
+    with pytest.raises(Unfit, match="no decode batch"):
+        envelope(Role.MIXED, toy_physics(), rules, part(lengths), [replace(tight, limit=0.01)])
