@@ -9,7 +9,8 @@ from planner.reproduce.lab import Lab
 from planner.reproduce.readings import AS_MEASURED, AS_PUBLISHED, CURRENT, reading
 from planner.reproduce.today import today
 
-READINGS = (AS_PUBLISHED, AS_MEASURED, CURRENT)
+PUBLISHED = (AS_PUBLISHED, AS_MEASURED)
+READINGS = (*PUBLISHED, CURRENT)
 MODEL = "bloom-176b"
 
 Progress = Callable[[str, float], None]
