@@ -59,7 +59,7 @@ def no_plan_view(no_plan: NoPlan) -> RenderableType:
     verdict.append(f" ({no_plan.reason}): {' '.join(no_plan.explanation[:1])}", style="bold")
     raises = table("budget", "#limit", "#needed")
     for key, (limit, needed) in sorted(no_plan.raises.items()):
-        raises.add_row(key, budget(key, limit), budget(key, needed))
+        raises.add_row(Text(key), budget(key, limit), budget(key, needed))  # a bracketed name is no markup
     return Group(
         verdict,
         *(() if no_plan.raises else _lines(*no_plan.explanation[1:])),

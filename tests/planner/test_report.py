@@ -105,3 +105,9 @@ def test_amounts_are_near(value: float) -> None:
     assert float(words.number(value).replace(",", "")) == pytest.approx(value, rel=1e-3)
     number, unit = words.watts(value).split()
     assert float(number.replace(",", "")) * {"W": 1, "kW": 1e3}[unit] == pytest.approx(value, rel=1e-3)
+
+
+def test_a_limit_of_one_machine_type_is_named_whole() -> None:
+    """A limit whose name holds brackets, such as the availability of a machine type, is shown as it is."""
+    scarce = replace(plans.no_plan(), raises={"availability[dgx-h100]": (0.0, 3.0)})
+    assert "availability[dgx-h100]" in rendered(no_plan_view(scarce))
