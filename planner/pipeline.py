@@ -1,9 +1,10 @@
 """The story of a plan, told once: propose, judge, tighten, shrink, certify."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from hashlib import sha256
 
+from hw_catalog.profiles import KernelProfile
 from planner.argument import Argument, outage
 from planner.case.case import Case, doubts, open_case, provenance
 from planner.errors import BadInput
@@ -169,6 +170,12 @@ def check(scenario: Scenario) -> CheckReport:
     )
 
 
+def _bytes_of(profile: KernelProfile) -> bytes:
+    """Every number of a kernel profile, as bytes."""
+    values = (getattr(profile, field.name) for field in fields(profile))
+    return b"".join(v.tobytes() if hasattr(v, "tobytes") else repr(v).encode() for v in values)
+
+
 def digests(scenario: Scenario) -> dict[str, str]:
     """SHA-256 of what a plan rests on: the scenario, the catalog rows and profiles it names, the first trace."""
     case = open_case(scenario, NAMES[0] if scenario.policy.name == "auto" else scenario.policy.name)
@@ -176,7 +183,7 @@ def digests(scenario: Scenario) -> dict[str, str]:
     machines = sorted({o.spec.machine: repr(o.machine) for o in case.options}.items())
     profiles = sorted(case.profiles.items())
     profiles += [("reference", case.reference.step.profile)] if case.reference else []
-    surfaces = [f"{name}:{p.dtype}:{p.linear_prefill_s.tobytes().hex()}" for name, p in profiles]
+    surfaces = [f"{name}:{_bytes_of(p).hex()}" for name, p in profiles]
     columns = (trace.arrival_s, trace.prompt_tokens, trace.output_tokens)
     return {
         "scenario": sha256(scenario.model_dump_json().encode()).hexdigest(),
