@@ -10,8 +10,8 @@ import json
 import time
 from pathlib import Path
 
+from planner.evidence import NoPlan
 from planner.pipeline import plan
-from planner.plan import NoPlan
 from planner.scenario import Scenario
 
 ROOT = Path(__file__).parents[1]

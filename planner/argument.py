@@ -7,8 +7,9 @@ from math import inf
 from planner.case.arrivals import Asked
 from planner.case.case import Case
 from planner.errors import BadInput
+from planner.evidence import Evidence, Judgement, NoPlan, Round, Verdict
 from planner.formulate import BUDGET_FAMILIES, lift, problem, unservable
-from planner.plan import CandidatePlan, Evidence, Headroom, Judgement, NoPlan, Pool, Round, Verdict
+from planner.plan import CandidatePlan, Headroom, Pool
 from planner.revise import balanced, overloads, tighten
 from planner.scenario.sections import FailureSection, slo_of
 from planner.simulator.engine import PoolModel

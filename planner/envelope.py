@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw_catalog.machines import Machine
+from planner.evidence import Excuse
 from planner.perf.instance import InstancePhysics
 from planner.perf.reference import Reference, unit_s
-from planner.plan import Excuse, InstanceSpec, Role
+from planner.plan import InstanceSpec, Role
 from planner.policies.base import Policy
 from workloads.demand import ClassDemand, Demand
 from workloads.slo import Metric, Slo, Unit

@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from planner import __version__
 from planner.errors import BadInput
-from planner.plan import NoPlan, Objective, ValidatedPlan, Verdict
+from planner.evidence import NoPlan, ValidatedPlan, Verdict
+from planner.plan import Objective
 from planner.scenario import Scenario
 from planner.scenario.findings import findings
 from planner.scenario.reading import Document

@@ -1,7 +1,8 @@
 """Improvements: a plan that holds is made smaller until nothing smaller or cheaper next to it holds."""
 
 from planner.argument import Argument, failures, holds
-from planner.plan import CandidatePlan, Judgement, Neighbour
+from planner.evidence import Judgement, Neighbour
+from planner.plan import CandidatePlan
 from planner.revise import cheaper_pools, faster, overloads, smaller
 
 RATE_STEP_FRAC = 0.02

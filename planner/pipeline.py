@@ -8,17 +8,9 @@ from hw_catalog.profiles import KernelProfile
 from planner.argument import Argument, outage
 from planner.case.case import Case, doubts, open_case, provenance
 from planner.errors import BadInput
+from planner.evidence import Certificate, Excuse, Judgement, Neighbour, NoPlan, ValidatedPlan
 from planner.improve import improve, stretch
-from planner.plan import (
-    CandidatePlan,
-    Certificate,
-    Excuse,
-    Judgement,
-    Neighbour,
-    NoPlan,
-    Objective,
-    ValidatedPlan,
-)
+from planner.plan import CandidatePlan, Objective
 from planner.policies.presets import NAMES
 from planner.revise import price
 from planner.scenario import Scenario

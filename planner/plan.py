@@ -1,11 +1,10 @@
-"""The nouns of a plan: what is bought, what it is claimed to do, and what was observed."""
+"""The nouns of a plan: what is bought, and what it is claimed to do."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from solvers.allocation import Termination
-from workloads.slo import Unit
 
 
 class Role(StrEnum):
@@ -29,48 +28,60 @@ class Objective(StrEnum):
     """Requests per second, the workload's mix of classes kept, within the budgets."""
 
 
-class Verdict(StrEnum):
-    """What observation says of one claim."""
-
-    MET = "met"
-    """The whole confidence interval is within the limit."""
-    MISSED = "missed"
-    """The whole confidence interval is beyond the limit."""
-    UNDECIDED = "undecided"
-    """The interval straddles the limit; a plan with such a claim is not validated."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """How one replica of the model is spread over GPUs: tensor-parallel × pipeline-parallel ways."""
+    """How one replica of the model is spread over GPUs.
+
+    Attributes:
+        tp: tensor-parallel ways, >= 1.
+        pp: pipeline stages, >= 1; a long prompt may stream through them chunk by chunk (sequence parallelism).
+        ep: expert-parallel ways inside the tensor-parallel group, >= 1.
+        kvp: groups that share the KV cache of one request along its sequence, >= 1.
+    """
 
     tp: int
     pp: int = 1
     ep: int = 1
+    kvp: int = 1
 
     @property
     def gpus(self) -> int:
         """GPUs of one replica (experts are spread over the tensor-parallel GPUs)."""
-        return self.tp * self.pp
+        return self.tp * self.pp * self.kvp
 
     @property
     def name(self) -> str:
-        """For example ``tp8``, ``tp4pp2``, ``tp8ep8``."""
-        return f"tp{self.tp}" + (f"pp{self.pp}" if self.pp > 1 else "") + (f"ep{self.ep}" if self.ep > 1 else "")
+        """For example ``tp8``, ``tp4pp2``, ``tp8ep8``, ``tp8pp4kvp2``."""
+        ways = (("pp", self.pp), ("ep", self.ep), ("kvp", self.kvp))
+        return f"tp{self.tp}" + "".join(f"{word}{count}" for word, count in ways if count > 1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceSpec:
-    """One replica of the model: its role, its machine type, its layout."""
+    """One replica of the model: its role, its machine type, its layout, and the knobs it is run with.
+
+    Attributes:
+        role: phase it works on.
+        machine: machine type.
+        layout: how it is spread over GPUs.
+        chunk_tokens: most tokens in one step, prompts cut to fit; None computes whole prompts.
+        clock_mhz: SM clock its GPUs are locked at; None leaves the clock to the driver.
+        cap_w: power limit of each of its GPUs; None is the board's own.
+    """
 
     role: Role
     machine: str
     layout: Layout
+    chunk_tokens: int | None = None
+    clock_mhz: int | None = None
+    cap_w: int | None = None
 
     @property
     def name(self) -> str:
-        """For example ``prefill/dgx-h100/tp8``; unique among the options of a scenario."""
-        return f"{self.role}/{self.machine}/{self.layout.name}"
+        """For example ``prefill/dgx-h100/tp8`` or ``decode/dgx-h100/tp8/1200mhz``; unique in a scenario."""
+        knobs = (("chunk", self.chunk_tokens, ""), ("", self.clock_mhz, "mhz"), ("", self.cap_w, "w"))
+        set_knobs = "".join(f"/{before}{value}{after}" for before, value, after in knobs if value is not None)
+        return f"{self.role}/{self.machine}/{self.layout.name}{set_knobs}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,217 +161,3 @@ class CandidatePlan:
     headroom: Headroom
     rate_scale: float
     termination: Termination
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
-    """What the simulator observed of one objective.
-
-    Attributes:
-        slo: its key, for example ``ttft_p99_s``.
-        unit: of the four numbers: seconds, or slowdown against a request alone on the reference.
-        limit: the bound.
-        measured: the percentile over all seeds; inf where too many requests never finished.
-        low: lower end of the confidence interval.
-        high: upper end.
-        verdict: met, missed or undecided.
-        n: requests (for TBT in seconds: gaps) behind the percentile.
-    """
-
-    slo: str
-    unit: Unit
-    limit: float
-    measured: float
-    low: float
-    high: float
-    verdict: Verdict
-    n: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolUse:
-    """How busy one pool was in the measured window, mean over its instances and seeds.
-
-    Attributes:
-        pool: spec name.
-        busy_frac: share of time in a step.
-        kv_peak_frac: largest share of KV blocks in use on any instance.
-        kv_mean_frac: time average.
-        batch_mean: mean decoding requests in a step that decodes.
-        queue_mean_tokens: time average of prompt tokens waiting at an instance.
-        preemptions: requests thrown out of KV memory and recomputed.
-    """
-
-    pool: str
-    busy_frac: float
-    kv_peak_frac: float
-    kv_mean_frac: float
-    batch_mean: float
-    queue_mean_tokens: float
-    preemptions: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
-    """What the simulator says of a candidate on a workload.
-
-    Attributes:
-        evidence: one per objective, in the scenario's order.
-        workload: what it was validated on, in words (replay of a file, or synthetic arrivals by process).
-        seeds: the seeds simulated.
-        horizon_s: length of the arrival window of one seed.
-        warmup_s: arrivals before this time are not measured.
-        cooldown_s: arrivals in this last stretch are not measured.
-        arrived: requests over all seeds.
-        finished: of them.
-        refused: of them, too long for any KV memory.
-        unfinished: of them, still running or waiting when the simulation was cut off.
-        goodput_req_per_s: measured requests that met all objectives jointly, per second.
-        attainment_frac: the same as a share of measured requests.
-        output_tokens_per_s: generated in the measured window.
-        steady: the second half of the window tells the same story as the first (no growing backlog).
-        pools: how busy each pool was.
-        link_wait_mean_s: mean wait of a KV transfer for the link (0 without transfers).
-        transfer_mean_s: mean time from end of prefill to KV landed (0 without transfers).
-        latency_s: P50, P90 and P99 of every metric over all requests, promised or not, for example ``ttft_p99_s``.
-        restarted: how often a failed machine took a request with it that then had to be served again.
-    """
-
-    evidence: tuple[Evidence, ...]
-    workload: str
-    seeds: tuple[int, ...]
-    horizon_s: float
-    warmup_s: float
-    cooldown_s: float
-    arrived: int
-    finished: int
-    refused: int
-    unfinished: int
-    goodput_req_per_s: float
-    attainment_frac: float
-    output_tokens_per_s: float
-    steady: bool
-    pools: tuple[PoolUse, ...]
-    link_wait_mean_s: float
-    transfer_mean_s: float
-    latency_s: Mapping[str, float]
-    restarted: int = 0
-
-    @property
-    def valid(self) -> bool:
-        """Every objective is met, in steady state, and nothing was refused or left behind."""
-        met = all(e.verdict is Verdict.MET for e in self.evidence)
-        return met and self.steady and self.refused == 0 and self.unfinished == 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Excuse:
-    """Why an option was not offered to the optimiser.
-
-    Attributes:
-        option: spec name.
-        reason: a full sentence.
-        bottleneck: one word: ``memory``, ``profile``, ``latency``, ``link``, ``price`` or ``catalog``.
-    """
-
-    option: str
-    reason: str
-    bottleneck: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Neighbour:
-    """A plan next to this one that would be better if it held: one machine fewer, or a pool on another option.
-
-    Attributes:
-        pool: spec name of the smaller pool, or ``one option instead of another``.
-        machines: how many machines that pool has then.
-        judgement: what the simulator says; None where the pool cannot do without (its last machine).
-        fails: why it is no plan: the objectives it misses or cannot decide, or what else breaks.
-    """
-
-    pool: str
-    machines: int
-    judgement: Judgement | None
-    fails: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Round:
-    """One turn of the argument between optimiser and simulator: what was proposed, what was observed, what was done."""
-
-    step: str
-    candidate: CandidatePlan
-    judgement: Judgement
-    note: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Certificate:
-    """Why this plan and no smaller one.
-
-    Attributes:
-        bound: the optimiser's proven bound on the objective with no headroom at all: below it nothing carries even
-            the mean load.
-        gap_frac: |objective of the validated plan - bound| / objective. What is not proven; most of it is the headroom
-            that the percentiles and whole machines need.
-        solver_gap_frac: gap of the last solve alone.
-        neighbours: every plan one machine smaller, and every pool on another option at less cost, with what it misses.
-    """
-
-    bound: float | None
-    gap_frac: float | None
-    solver_gap_frac: float | None
-    neighbours: tuple[Neighbour, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ValidatedPlan:
-    """A candidate that served the workload in the simulator within every objective and budget.
-
-    Attributes:
-        candidate: what to buy.
-        objective: the scenario's objective, for example ``cost``.
-        objective_value: its value for this plan (USD/h, W, machines, or req/s).
-        judgement: the evidence.
-        certificate: why no smaller one.
-        rounds: how it was argued into shape, first to last.
-        excuses: options that were never offered.
-        provenance: kind -> share of the plan's input numbers, sums to 1.
-        sources: one line per distinct source that the plan rests on.
-        warnings: extrapolations and other doubts, full sentences.
-        alternatives: policies that were planned too and not chosen, one sentence each with the margin.
-    """
-
-    candidate: CandidatePlan
-    objective: str
-    objective_value: float
-    judgement: Judgement
-    certificate: Certificate
-    rounds: tuple[Round, ...]
-    excuses: tuple[Excuse, ...]
-    provenance: Mapping[str, float]
-    sources: tuple[str, ...]
-    warnings: tuple[str, ...]
-    alternatives: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NoPlan:
-    """The honest other answer: there is no plan to validate.
-
-    Attributes:
-        reason: ``infeasible`` (proven), ``not validated`` (no candidate survived) or ``solver empty-handed``.
-        explanation: full sentences, the first one the verdict.
-        raises: budget -> (limit, what would be needed), the smallest set to raise, for infeasible problems.
-        rounds: what was tried.
-        excuses: options that were never offered.
-        judgement: of the best candidate that failed, where there was one.
-    """
-
-    reason: str
-    explanation: tuple[str, ...]
-    raises: Mapping[str, tuple[float, float]]
-    rounds: tuple[Round, ...]
-    excuses: tuple[Excuse, ...]
-    judgement: Judgement | None

@@ -6,7 +6,8 @@ from dataclasses import replace
 from math import ceil
 
 from planner.envelope import Option
-from planner.plan import CandidatePlan, Evidence, Headroom, Judgement, Objective, Pool, Role, Totals, Verdict
+from planner.evidence import Evidence, Judgement, Verdict
+from planner.plan import CandidatePlan, Headroom, Objective, Pool, Role, Totals
 from workloads.slo import Unit
 
 SMALLEST_STEP = 0.97

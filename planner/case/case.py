@@ -14,9 +14,10 @@ from planner.case.alone import open_reference
 from planner.case.arrivals import Asked, asked
 from planner.envelope import Option, option
 from planner.errors import BadInput
+from planner.evidence import Excuse
 from planner.perf.instance import InstancePhysics, instance_physics
 from planner.perf.reference import Reference
-from planner.plan import CandidatePlan, Excuse, InstanceSpec, Layout
+from planner.plan import CandidatePlan, InstanceSpec, Layout
 from planner.policies.base import Policy
 from planner.policies.presets import policy
 from planner.scenario import Scenario

@@ -81,8 +81,8 @@ def plan(
 
     question = Scenario.load(scenario, sets or ())
     from planner import pipeline  # only once the input is known to be good: what it stands on is slow to import
+    from planner.evidence import NoPlan
     from planner.export import no_plan_text, plan_text, write_plan
-    from planner.plan import NoPlan
     from planner.report.text import no_plan_view, plan_view
 
     if out is not None and not out.parent.is_dir():
@@ -111,8 +111,8 @@ def simulate(
 ) -> None:
     """Serve a workload on a plan; --set changes what is asked of it, not the plan."""
     from planner import pipeline
+    from planner.evidence import NoPlan
     from planner.export import dumps, read_plan
-    from planner.plan import NoPlan
     from planner.report.text import no_plan_view, simulation_view
     from planner.scenario import Scenario
 

@@ -8,19 +8,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from planner.plan import (
-    CandidatePlan,
-    Certificate,
-    Excuse,
-    Headroom,
-    Judgement,
-    NoPlan,
-    Objective,
-    Role,
-    Round,
-    ValidatedPlan,
-    Verdict,
-)
+from planner.evidence import Certificate, Excuse, Judgement, NoPlan, Round, ValidatedPlan, Verdict
+from planner.plan import CandidatePlan, Headroom, Objective, Role
 from planner.report.tables import bullets, table
 from planner.report.words import amount, budget, dollars, number, percent, plural, rate, seconds, watts
 from planner.scenario import Scenario

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from planner.evidence import Evidence, Judgement, PoolUse, Verdict
 from planner.perf.reference import Reference, unit_s
-from planner.plan import Evidence, Judgement, PoolUse, Verdict
 from planner.policies.base import Policy
 from planner.simulator.engine import PoolModel, Run, run
 from planner.simulator.failures import Failure

@@ -20,7 +20,8 @@ UNITS = (
 COUNTS = {
     "active_params", "arrived", "attention_batch", "available", "batch", "batch_mean", "decode_steps", "disturbed",
     "ep", "eps", "finished", "gpus", "head_dim", "heads", "hidden", "instances", "instances_per_machine", "kv_blocks",
-    "kv_free_blocks", "kv_heads", "kv_latent_dim", "kv_peak_blocks", "kv_total_blocks", "layers", "lent",
+    "kv_free_blocks", "kv_heads", "kv_latent_dim", "kv_peak_blocks", "kv_total_blocks", "kvp", "layers",
+    "lent",
     "machine_gpus", "machine_types", "machines", "max_batch_size", "max_preemptions", "max_rounds", "n", "params",
     "pp", "preemptions", "prefills", "prompt_machines", "published_active_params", "published_params", "rack_units",
     "refused", "requests", "restarted", "running", "seeds", "skipped_rows", "slices", "steps", "token_machines", "tp",

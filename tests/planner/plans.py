@@ -4,25 +4,19 @@ from dataclasses import replace
 from math import inf
 from pathlib import Path
 
-from planner.plan import (
-    CandidatePlan,
+from planner.evidence import (
     Certificate,
     Evidence,
     Excuse,
-    Headroom,
-    InstanceSpec,
     Judgement,
-    Layout,
     Neighbour,
     NoPlan,
-    Pool,
     PoolUse,
-    Role,
     Round,
-    Totals,
     ValidatedPlan,
     Verdict,
 )
+from planner.plan import CandidatePlan, Headroom, InstanceSpec, Layout, Pool, Role, Totals
 from planner.scenario import Scenario
 from solvers.allocation import Reason, Termination
 from workloads.slo import Unit

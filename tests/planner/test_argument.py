@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from planner.argument import failures, outage
+from planner.evidence import NoPlan, Verdict
 from planner.pipeline import plan
-from planner.plan import NoPlan, Role, Verdict
+from planner.plan import Role
 from planner.scenario import Scenario
 from planner.scenario.sections import FailureSection
 from planner.simulator.engine import PoolModel

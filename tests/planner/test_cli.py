@@ -17,8 +17,8 @@ import planner
 from hw_catalog.errors import CatalogError
 from planner.cli import build
 from planner.errors import BadInput, ExitCode
+from planner.evidence import NoPlan, ValidatedPlan
 from planner.export import no_plan_text, plan_text, read_plan, write_plan
-from planner.plan import NoPlan, ValidatedPlan
 from tests.planner import plans
 from tests.planner.goldens import same_as_golden
 from workloads.errors import WorkloadError

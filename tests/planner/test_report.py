@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console, RenderableType
 
-from planner.plan import Verdict
+from planner.evidence import Verdict
 from planner.report import words
 from planner.report.text import failures, no_plan_view, plan_view, simulation_view
 from tests.planner import plans

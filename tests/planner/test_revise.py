@@ -8,18 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from planner.envelope import Option
-from planner.plan import (
-    CandidatePlan,
-    Evidence,
-    Headroom,
-    Judgement,
-    Objective,
-    Pool,
-    PoolUse,
-    Role,
-    Totals,
-    Verdict,
-)
+from planner.evidence import Evidence, Judgement, PoolUse, Verdict
+from planner.plan import CandidatePlan, Headroom, Objective, Pool, Role, Totals
 from planner.revise import (
     LARGEST_STEP,
     SMALLEST_STEP,

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from planner.case.case import doubts, open_case, provenance
 from planner.envelope import Unfit, envelope
 from planner.errors import BadInput
+from planner.evidence import Verdict
 from planner.perf.reference import Reference, unit_s
 from planner.perf.step_time import StepTime
 from planner.pipeline import check
-from planner.plan import Role, Verdict
+from planner.plan import Role
 from planner.scenario import Scenario
 from planner.simulator.engine import run
 from planner.simulator.judge import judge
