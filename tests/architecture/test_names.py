@@ -18,14 +18,13 @@ UNITS = (
 """``_us`` occurs in profile files only, which store microseconds to stay short."""
 
 COUNTS = {
-    "active_params", "arrived", "attention_batch", "available", "batch", "batch_mean", "decode_steps", "disturbed",
-    "ep", "eps", "finished", "gpus", "head_dim", "heads", "hidden", "instances", "instances_per_machine", "kv_blocks",
-    "kv_free_blocks", "kv_heads", "kv_latent_dim", "kv_peak_blocks", "kv_total_blocks", "kvp", "layers",
-    "lent",
-    "machine_gpus", "machine_types", "machines", "max_batch_size", "max_preemptions", "max_rounds", "n", "params",
-    "pp", "preemptions", "prefills", "prompt_machines", "published_active_params", "published_params", "rack_units",
-    "refused", "requests", "restarted", "running", "seeds", "skipped_rows", "slices", "steps", "token_machines", "tp",
-    "tps", "unfinished", "waiting",
+    "active_params", "add", "arrived", "attention_batch", "available", "batch", "batch_mean", "decode_steps",
+    "disturbed", "ep", "eps", "finished", "gpus", "head_dim", "heads", "hidden", "instances",
+    "instances_per_machine", "kv_blocks", "kv_free_blocks", "kv_heads", "kv_latent_dim", "kv_peak_blocks",
+    "kv_total_blocks", "kvp", "layers", "lent", "machine_gpus", "machine_types", "machines", "max_batch_size",
+    "max_preemptions", "max_rounds", "n", "params", "pp", "preemptions", "prefills", "prompt_machines",
+    "published_active_params", "published_params", "rack_units", "refused", "requests", "restarted", "running",
+    "seeds", "skipped_rows", "slices", "steps", "token_machines", "tp", "tps", "unfinished", "waiting",
 }  # fmt: skip
 """How many of something, the thing being the name."""
 
@@ -41,8 +40,9 @@ POSITIONS = {
 """Indices, seeds, versions, and structures whose parts are named elsewhere."""
 
 KEYED = {
-    "bound", "knots", "limit", "lower", "most", "needed", "objective", "objective_value", "ours", "paper", "provenance",
-    "raises", "rates", "slo", "slo_by_class", "slopes", "terms", "tolerance", "upper", "values", "weights",
+    "bound", "extra", "gain_per_unit", "high_change", "knots", "limit", "loss_per_unit", "low_change", "lower", "most",
+    "needed", "objective", "objective_value", "ours", "paper", "provenance", "raises", "rates", "regret", "slo",
+    "slo_by_class", "slopes", "step", "terms", "tolerance", "upper", "values", "weights",
 }  # fmt: skip
 """Numbers whose unit depends on what stands beside them: the solver knows none, budgets bring their own."""
 

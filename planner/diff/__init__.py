@@ -1,0 +1,1 @@
+"""Differences between two plans, and the way from one to the other."""

@@ -1,0 +1,1 @@
+"""What if: change one thing, plan again, compare."""
