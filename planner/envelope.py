@@ -15,7 +15,7 @@ from planner.evidence import Excuse
 from planner.perf.instance import InstancePhysics
 from planner.perf.reference import Reference, unit_s
 from planner.plan import InstanceSpec, Role
-from planner.policies.base import Policy
+from planner.policies.base import Occupancy, Policy
 from workloads.demand import ClassDemand, Demand
 from workloads.slo import Metric, Slo, Unit
 
@@ -89,6 +89,8 @@ class _Prompt:
 
     prompt_tokens: int
     prefill_tokens: int
+    cached_tokens: int = 0
+    held_tokens: int = 0
     arrival_s: float = 0.0
     preemptions: int = 0
 
@@ -206,7 +208,8 @@ def _packed_prefill_s(physics: InstancePhysics, policy: Policy, prompts: Ints) -
     views = [_Prompt(int(p), int(p)) for p in prompts]
     at, busy_s = 0, 0.0
     while at < len(views):
-        count = max(1, policy.batching.next_step(views[at : at + 128], 0, physics.kv_blocks).prefills)
+        idle = Occupancy(0, 0, 0, physics.kv_blocks)
+        count = max(1, len(policy.batching.next_step(views[at : at + 128], idle).chunk_tokens))
         busy_s += physics.step.prefill_s([(v.prefill_tokens, 0) for v in views[at : at + count]])
         at += count
     return busy_s / len(views)

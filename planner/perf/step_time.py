@@ -43,8 +43,8 @@ class StepTime:
     """
 
     __slots__ = (
-        "_curves", "_decode_attention", "_decode_ratio", "_linear_decode", "_linear_prefill", "_mixed_ratio",
-        "_overhead_s", "_prefill_attention", "_prefill_ratio", "profile",
+        "_attention_table", "_contexts", "_curves", "_decode_attention", "_decode_ratio", "_linear_decode",
+        "_linear_prefill", "_mixed_ratio", "_overhead_s", "_prefill_attention", "_prefill_ratio", "profile",
     )  # fmt: skip
 
     def __init__(
@@ -63,6 +63,10 @@ class StepTime:
         self._overhead_s = profile.overhead_s
         self._linear_prefill = _dense(profile.tokens, profile.linear_prefill_s)
         self._linear_decode = _dense(profile.batch, profile.linear_decode_s)
+        self._attention_table = (
+            profile.new_tokens.tolist(), profile.past_tokens.tolist(), profile.prefill_attention_s.tolist(),
+        )  # fmt: skip
+        self._contexts: list[int] = profile.context_tokens.tolist()
         self._prefill_attention: dict[tuple[int, int], float] = {}
         self._decode_attention: dict[int, list[float]] = {}
         self._curves: dict[int, _Curve] = {}
@@ -156,18 +160,16 @@ class StepTime:
     def _decode_attention_s(self, batch: int, mean_context_tokens: float) -> float:
         """Decode attention of a batch that shares its step with prefill work."""
         row = self._decode_attention_row(batch)
-        return _line(self.profile.context_tokens.tolist(), row, mean_context_tokens)
+        return _line(self._contexts, row, mean_context_tokens)
 
     def _attend(self, new: int, past: int) -> float:
         """Attention of ``new`` tokens of one request over ``past`` and themselves."""
         key = (new, past)
         found = self._prefill_attention.get(key)
         if found is None:
-            news, pasts, table = (
-                self.profile.new_tokens.tolist(), self.profile.past_tokens.tolist(), self.profile.prefill_attention_s,
-            )  # fmt: skip
-            at_past = [_line(pasts, table[i].tolist(), past) for i in range(len(news))]
-            found = _line(news, at_past, new)
+            news, pasts, table = self._attention_table
+            i = min(max(bisect_right(news, new) - 1, 0), max(0, len(news) - 2))
+            found = _line(news[i : i + 2], [_line(pasts, row, past) for row in table[i : i + 2]], new)
             self._prefill_attention[key] = found
         return found
 

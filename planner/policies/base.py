@@ -1,6 +1,6 @@
 """The seams of a policy. Everything here is pure: same view in, same decision out; no view shows an output length."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -18,6 +18,14 @@ class RequestView(Protocol):
     @property
     def prefill_tokens(self) -> int:
         """Tokens to compute before the next output token: the prompt, or everything after a preemption."""
+
+    @property
+    def cached_tokens(self) -> int:
+        """Of those, the leading ones whose KV is computed already."""
+
+    @property
+    def held_tokens(self) -> int:
+        """Tokens whose KV memory it holds here: 0 until its first chunk is computed."""
 
     @property
     def arrival_s(self) -> float:
@@ -59,16 +67,44 @@ class Topology(Protocol):
         """How the KV cache of this request travels to the next hop."""
 
 
+class StepPredictor(Protocol):
+    """How long a step would take: what a policy may ask of the physics of its instance."""
+
+    def prefill_s(self, prompts: list[tuple[int, int]], batch: int = 0, context_tokens: int = 0) -> float:
+        """Seconds of a step that computes ``prompts`` (new tokens, past tokens) beside ``batch`` decodes."""
+
+    def decode_s(self, batch: int, mean_context_tokens: float) -> float:
+        """Seconds of a decode-only step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Occupancy:
+    """What an instance holds as a step begins.
+
+    Attributes:
+        running: requests that hold a decode slot: in the batch, landed, on the link, or computed in part.
+        batch: of them, those that advance by one token in the step.
+        context_tokens: KV tokens of the batch.
+        free_blocks: KV blocks left when the batch has those of its next token.
+    """
+
+    running: int
+    batch: int
+    context_tokens: int
+    free_blocks: int
+
+
 @dataclass(frozen=True, slots=True)
 class StepBatch:
     """What one step of an instance runs.
 
     Attributes:
-        prefills: how many requests from the head of the waiting queue are computed in this step.
+        chunk_tokens: tokens computed of each request from the head of the waiting queue, in its order; a request that
+            is not computed to its end stays at the head.
         decode: whether the running requests advance by one token in it.
     """
 
-    prefills: int
+    chunk_tokens: tuple[int, ...]
     decode: bool
 
 
@@ -79,11 +115,22 @@ class Batching(Protocol):
     def max_batch_size(self) -> int:
         """Requests that may hold a decode slot at once."""
 
-    def next_step(self, waiting: Sequence[RequestView], running: int, free_blocks: int) -> StepBatch:
-        """The next step, given the waiting queue, the number of requests that hold decode slots, and free KV blocks."""
+    def at(self, chunk_tokens: int | None, step: StepPredictor) -> "Batching":
+        """The same rules at one kind of instance.
+
+        Args:
+            chunk_tokens: most tokens in one of its steps, prompts cut to fit; None computes whole prompts.
+            step: how long its steps take.
+        """
+
+    def next_step(self, waiting: Iterable[RequestView], now: Occupancy) -> StepBatch:
+        """The next step, given the waiting queue from its head and what else the instance holds.
+
+        Where it takes nothing from the queue, that must stay so until a request arrives, ends, or frees memory.
+        """
 
     def admits(self, view: RequestView, running: int, free_blocks: int) -> bool:
-        """Whether a request that arrives with its KV cache may take its place now."""
+        """Whether a request that holds nothing here may take its place now, with the KV cache of all its tokens."""
 
     def spares(self, view: RequestView) -> bool:
         """Whether a request keeps its KV memory as long as there is anyone else to throw out."""

@@ -1,9 +1,19 @@
 """Batching: what one step of an instance runs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
-from planner.policies.base import RequestView, StepBatch
+from planner.policies.base import Batching, Occupancy, RequestView, StepBatch, StepPredictor
+
+
+class ChunkForm(StrEnum):
+    """How prompts are cut where an instance has a chunk size."""
+
+    STALL_FREE = "stall-free"
+    """A budget of tokens per step: all decodes, then the prompt in progress, then new ones, as long as it lasts."""
+    DECODE_MAXIMAL = "decode-maximal"
+    """One chunk of a fixed size per step, beside as many decodes as there are slots left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,25 +27,38 @@ class Continuous:
         max_batch_size: requests that may hold a decode slot at once.
         block_tokens: KV tokens in a block.
         max_preemptions: how often a request loses its memory before others go first.
+        form: how prompts are cut at an instance that has a chunk size.
     """
 
     max_batch_tokens: int = 2048
     max_batch_size: int = 256
     block_tokens: int = 16
     max_preemptions: int = 4
+    form: ChunkForm = ChunkForm.STALL_FREE
 
-    def next_step(self, waiting: Sequence[RequestView], running: int, free_blocks: int) -> StepBatch:
+    def at(self, chunk_tokens: int | None, step: StepPredictor) -> Batching:
+        """Themselves, or with prompts cut into chunks."""
+        if chunk_tokens is None:
+            return self
+        kind = DecodeMaximal if self.form is ChunkForm.DECODE_MAXIMAL else Chunked
+        return kind(
+            max_batch_tokens=self.max_batch_tokens, max_batch_size=self.max_batch_size, block_tokens=self.block_tokens,
+            max_preemptions=self.max_preemptions, form=self.form, chunk_tokens=chunk_tokens, step=step,
+        )  # fmt: skip
+
+    def next_step(self, waiting: Iterable[RequestView], now: Occupancy) -> StepBatch:
         """Prompts from the head while tokens, slots and memory last; decodes always."""
-        prefills = tokens = 0
+        chunks: list[int] = []
+        tokens, free_blocks = 0, now.free_blocks
         for view in waiting:
             tokens += view.prefill_tokens
-            if prefills and tokens > self.max_batch_tokens:
+            if chunks and tokens > self.max_batch_tokens:
                 break
-            if not self.admits(view, running + prefills, free_blocks):
+            if not self.admits(view, now.running + len(chunks), free_blocks):
                 break
             free_blocks -= self.needs(view)
-            prefills += 1
-        return StepBatch(prefills, running > 0)
+            chunks.append(view.prefill_tokens - view.cached_tokens)
+        return StepBatch(tuple(chunks), now.batch > 0)
 
     def admits(self, view: RequestView, running: int, free_blocks: int) -> bool:
         """A slot is free and memory is left for one more block of everyone who is running.
@@ -50,4 +73,74 @@ class Continuous:
 
     def needs(self, view: RequestView) -> int:
         """Blocks of the request's context and its next token."""
-        return -(-(view.prefill_tokens + 1) // self.block_tokens)
+        return self.blocks(view.prefill_tokens + 1)
+
+    def blocks(self, tokens: int) -> int:
+        """Blocks that hold ``tokens``."""
+        return -(-tokens // self.block_tokens)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunked(Continuous):
+    """First come, first served under a budget of tokens per step: decodes, the prompt in progress, then new ones.
+
+    Nobody's next token waits for more than one such step (stall-free), and a prompt that does not fit the rest of the
+    budget is cut there. A new prompt is admitted where memory for all of it is free, but takes blocks chunk by chunk;
+    one in progress that finds none free waits for them. A step has no more prompt tokens than ``max_batch_tokens``
+    either, unless they are of one prompt. With a budget without end this is ``Continuous``.
+
+    Source: Sarathi-Serve, OSDI'24 (order and budget); vLLM V1 (memory by chunk, admission by whole prompt).
+
+    Attributes:
+        chunk_tokens: tokens in one step, those of decodes included, >= 1.
+        step: how long a step takes here, for policies that choose their chunks by it.
+    """
+
+    chunk_tokens: int
+    step: StepPredictor
+
+    def next_step(self, waiting: Iterable[RequestView], now: Occupancy) -> StepBatch:
+        """From the head, as much of every prompt as its chunk, slots and memory allow; decodes always."""
+        parts: list[tuple[int, int]] = []
+        running, free_blocks, tokens = now.running, now.free_blocks, 0
+        for view in waiting:
+            left = view.prefill_tokens - view.cached_tokens
+            new = min(left, self.chunk(view, now, parts))
+            if new <= 0 or (parts and tokens + new > self.max_batch_tokens):
+                break
+            needs = self.blocks(view.cached_tokens + new + (new == left)) - self.blocks(view.held_tokens)
+            if view.held_tokens == 0:
+                if not self.admits(view, running, free_blocks):
+                    break
+                running += 1
+            elif needs > free_blocks:
+                break
+            tokens += new
+            free_blocks -= needs
+            parts.append((new, view.cached_tokens))
+        return StepBatch(tuple(new for new, _ in parts), now.batch > 0)
+
+    def chunk(self, view: RequestView, now: Occupancy, parts: Sequence[tuple[int, int]]) -> int:  # noqa: ARG002
+        """Most tokens of one prompt to compute in a step: here, what the batch and the prompts before it leave.
+
+        Args:
+            view: the prompt.
+            now: what the instance holds.
+            parts: (new tokens, past tokens) of the prompts that the step computes already.
+        """
+        return self.chunk_tokens - now.batch - sum(new for new, _ in parts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecodeMaximal(Chunked):
+    """One chunk per step, of a size that fills the budget together with a full batch: C - (B - 1) tokens.
+
+    Where C is a multiple of the GPU's tile, so is a full step; with P prompt tokens for D decodes, chunks and decodes
+    end together where P/D = C/(B - 1).
+
+    Source: SARATHI, arXiv 2308.16369, §4.
+    """
+
+    def chunk(self, view: RequestView, now: Occupancy, parts: Sequence[tuple[int, int]]) -> int:  # noqa: ARG002
+        """The fixed chunk for the first prompt, nothing for the others."""
+        return 0 if parts else self.chunk_tokens - (self.max_batch_size - 1)

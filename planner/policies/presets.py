@@ -2,7 +2,7 @@
 
 from planner.plan import Role
 from planner.policies.base import Policy, Recovery, Topology
-from planner.policies.batching import Continuous
+from planner.policies.batching import ChunkForm, Continuous
 from planner.policies.lending import Apart, MixedPool
 from planner.policies.routing import ShortestQueue
 from planner.policies.topology import Colocated, PhaseSplit
@@ -23,6 +23,7 @@ def policy(
     prefill_threshold_tokens: int = 8192,
     decode_threshold_tokens: int = 2048,
     recovery: str = "restart",
+    chunk_form: str = "stall-free",
 ) -> Policy:
     """The preset ``name`` with its knobs set.
 
@@ -42,6 +43,7 @@ def policy(
             max_batch_size=max_batch_size,
             block_tokens=block_tokens,
             max_preemptions=max_preemptions,
+            form=ChunkForm(chunk_form),
         ),
         routing=ShortestQueue(),
         lending=MixedPool(threshold_tokens=thresholds) if mixed_pool else Apart(),

@@ -31,6 +31,7 @@ class PoolModel:
         instances: how many, >= 1.
         speed: relative planned speed of an instance, > 0; queues are compared in units of it.
         classes: indices of the request classes it serves.
+        chunk_tokens: most tokens in one step, prompts cut to fit; None computes whole prompts.
     """
 
     name: str
@@ -39,6 +40,7 @@ class PoolModel:
     instances: int
     speed: float
     classes: frozenset[int]
+    chunk_tokens: int | None = None
 
     @property
     def machines(self) -> int:
@@ -97,12 +99,13 @@ class _Cluster:
         machines = 0
         for pool in pools:
             per_machine = pool.physics.instances_per_machine
+            batching = policy.batching.at(pool.chunk_tokens, pool.physics.step)
             for i in range(pool.instances):
                 meter = Meter(ledger.window.start_s, ledger.window.end_s, pool.physics.kv_blocks)
                 self.meters.setdefault(pool.name, []).append(meter)
                 instance = Instance(
                     env=self.env, index=len(self.instances), role=pool.role, physics=pool.physics,
-                    machine=machines + i // per_machine, batching=policy.batching, ledger=ledger, meter=meter,
+                    machine=machines + i // per_machine, batching=batching, ledger=ledger, meter=meter,
                     hooks=hooks, max_run_steps=max_run_steps,
                 )  # fmt: skip
                 self.instances.append(instance)

@@ -35,9 +35,9 @@ class Request:
     """One request on its way through the cluster (what policies see of it is ``RequestView``)."""
 
     __slots__ = (
-        "arrival_s", "cached_tokens", "epoch", "first_token_s", "generated", "group", "guest", "home", "index",
-        "join_step", "last_token_s", "max_gap_s", "output_tokens", "pending_tokens", "preemptions", "prefill_tokens",
-        "prompt_tokens", "sent_by", "transfer_end_s",
+        "arrival_s", "cached_tokens", "epoch", "first_token_s", "generated", "group", "guest", "held_tokens",
+        "home", "index", "join_step", "last_token_s", "max_gap_s", "output_tokens", "pending_tokens", "preemptions",
+        "prefill_tokens", "prompt_tokens", "sent_by", "transfer_end_s",
     )  # fmt: skip
 
     def __init__(self, index: int, arrival_s: float, prompt_tokens: int, output_tokens: int, group: int) -> None:
@@ -67,8 +67,13 @@ class Request:
         self.transfer_end_s = -1.0
         self.home = -1
         self.sent_by = -1
-        self.cached_tokens = 0
+        self.cached_tokens = self.held_tokens = 0
         self.guest = False
+
+    @property
+    def uncomputed_tokens(self) -> int:
+        """Tokens to compute before its next output token."""
+        return self.prefill_tokens - self.cached_tokens
 
     def again(self) -> "Request":
         """The same request from its start, after a failure."""

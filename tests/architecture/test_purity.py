@@ -73,7 +73,9 @@ def test_no_module_keeps_state() -> None:
 def test_no_policy_can_read_the_future() -> None:
     """A policy sees of a request what a real scheduler would: never how many tokens it is going to generate."""
     shown = {name for name in vars(RequestView) if not name.startswith("_")}
-    assert shown == {"prompt_tokens", "prefill_tokens", "arrival_s", "preemptions"}
+    assert shown == {
+        "prompt_tokens", "prefill_tokens", "cached_tokens", "held_tokens", "arrival_s", "preemptions"
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("path", python_files("planner/policies"), ids=lambda path: path.stem)

@@ -27,6 +27,7 @@ def served(
     decodes: int = 2,
     bandwidth_bytes_per_s: float = 1e9,
     max_run_steps: int = UNLIMITED,
+    chunk_tokens: int | None = None,
     cutoff_s: float = 1e5,
 ) -> Run:
     """One run of a toy cluster some of whose machines fail."""
@@ -39,8 +40,8 @@ def served(
     )  # fmt: skip
     measured = window(trace, warmup_frac=0.1, cooldown_frac=0.05, slices=4)
     return run(
-        toy_pools(name, prefills=prefills, decodes=decodes, physics=physics), rules, trace, measured,
-        cutoff_s=cutoff_s, max_run_steps=max_run_steps, failures=failures,
+        toy_pools(name, prefills=prefills, decodes=decodes, physics=physics, chunk_tokens=chunk_tokens), rules, trace,
+        measured, cutoff_s=cutoff_s, max_run_steps=max_run_steps, failures=failures,
     )  # fmt: skip
 
 
@@ -55,6 +56,7 @@ CLUSTERS = st.fixed_dictionaries(
         "prefills": st.integers(1, 3),
         "decodes": st.integers(1, 3),
         "bandwidth_bytes_per_s": st.sampled_from([1e6, 1e9]),
+        "chunk_tokens": st.sampled_from([None, 80, 300]),
     }
 )
 MOMENTS = st.floats(0.001, 4.0)

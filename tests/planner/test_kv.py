@@ -11,7 +11,7 @@ from hw_catalog.profile_files import load_profiles
 from planner.perf.instance import instance_physics
 from planner.perf.kv import blocks, kv_tokens
 from planner.plan import Layout
-from planner.simulator.memory import KvMemory
+from planner.simulator.memory import BlockGrowth
 from workloads.models import load_model
 
 LLAMA = load_model("llama-3.1-70b")
@@ -103,7 +103,7 @@ def test_growth_is_counted_in_closed_form(
 
     A request that holds h tokens when it joins writes its next token, and so holds h + s tokens after s steps.
     """
-    memory = KvMemory(10**6, block_tokens)
+    memory = BlockGrowth(block_tokens)
     for tokens, joined in held:
         memory.join(tokens, joined)
     one_by_one = sum(
@@ -116,17 +116,17 @@ def test_growth_is_counted_in_closed_form(
 @given(held=HELD, step=st.integers(40, 80), free=st.integers(0, 300), block_tokens=st.sampled_from([1, 7, 16]))
 def test_a_run_ends_when_memory_does(held: list[tuple[int, int]], step: int, free: int, block_tokens: int) -> None:
     """The longest run that fits needs no more blocks than are free, and one step more would."""
-    memory = KvMemory(free, block_tokens)
+    memory = BlockGrowth(block_tokens)
     for tokens, joined in held:
         memory.join(tokens, joined)
-    fits = memory.steps_that_fit(step)
+    fits = memory.steps_that_fit(step, free)
     assert memory.growth(step, fits) <= free < memory.growth(step, fits + 1)
 
 
 @given(held=HELD)
 def test_leaving_undoes_joining(held: list[tuple[int, int]]) -> None:
     """When everyone has left, the batch grows no more."""
-    memory = KvMemory(1000, 16)
+    memory = BlockGrowth(16)
     for tokens, joined in held:
         memory.join(tokens, joined)
     for tokens, joined in reversed(held):

@@ -26,10 +26,12 @@ def served(
     prefills: int = 2,
     decodes: int = 2,
     max_run_steps: int = UNLIMITED,
+    chunk_tokens: int | None = None,
     cutoff_s: float = 1e5,
 ) -> Run:
     """One run of a toy cluster."""
-    pools = toy_pools(rules.name, prefills=prefills, decodes=decodes, physics=toy_physics(kv_blocks=kv_blocks))
+    physics = toy_physics(kv_blocks=kv_blocks)
+    pools = toy_pools(rules.name, prefills=prefills, decodes=decodes, physics=physics, chunk_tokens=chunk_tokens)
     measured = window(trace, warmup_frac=0.1, cooldown_frac=0.05, slices=4)
     return run(pools, rules, trace, measured, cutoff_s=cutoff_s, max_run_steps=max_run_steps)
 
@@ -54,6 +56,7 @@ CLUSTERS = st.fixed_dictionaries(
         "kv_blocks": st.sampled_from([70, 90, 150, 400, 10_000]),
         "prefills": st.integers(1, 3),
         "decodes": st.integers(1, 3),
+        "chunk_tokens": st.sampled_from([None, 80, 300]),
     }
 )
 SEEDS = st.integers(0, 10_000)
@@ -61,7 +64,7 @@ SEEDS = st.integers(0, 10_000)
 
 @settings(max_examples=60, deadline=None)
 @given(seed=SEEDS, rate=st.floats(1.0, 150.0), rules=POLICIES, cluster=CLUSTERS)
-def test_decode_runs_equal_single_steps(seed: int, rate: float, rules: Policy, cluster: dict[str, int]) -> None:
+def test_decode_runs_equal_single_steps(seed: int, rate: float, rules: Policy, cluster: dict[str, int | None]) -> None:
     """With machines lent, closed form and single steps still give every request the same times (1e-9)."""
     trace = random_trace(seed, 60, rate)
     fast = served(trace, rules, **cluster)
@@ -73,7 +76,9 @@ def test_decode_runs_equal_single_steps(seed: int, rate: float, rules: Policy, c
 
 @settings(max_examples=60, deadline=None)
 @given(seed=SEEDS, rate=st.floats(1.0, 200.0), cut=st.floats(0.01, 30.0), rules=POLICIES, cluster=CLUSTERS)
-def test_requests_are_conserved(seed: int, rate: float, cut: float, rules: Policy, cluster: dict[str, int]) -> None:
+def test_requests_are_conserved(
+    seed: int, rate: float, cut: float, rules: Policy, cluster: dict[str, int | None]
+) -> None:
     """Whenever a run is cut off: arrived = finished + running + waiting + refused."""
     result = served(random_trace(seed, 80, rate, prompt_max=1400), rules, **cluster, cutoff_s=cut)
     books = result.ledger
@@ -82,7 +87,7 @@ def test_requests_are_conserved(seed: int, rate: float, cut: float, rules: Polic
 
 @settings(max_examples=60, deadline=None)
 @given(seed=SEEDS, rate=st.floats(1.0, 200.0), rules=POLICIES, cluster=CLUSTERS)
-def test_everyone_goes_home(seed: int, rate: float, rules: Policy, cluster: dict[str, int]) -> None:
+def test_everyone_goes_home(seed: int, rate: float, rules: Policy, cluster: dict[str, int | None]) -> None:
     """When the work is done every request has ended, every KV block is free, and no machine is lent."""
     result = served(random_trace(seed, 80, rate), rules, **cluster)
     assert result.ledger.finished + result.ledger.refused == 80
@@ -186,7 +191,7 @@ def test_nobody_starves() -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(seed=SEEDS, rules=POLICIES, cluster=CLUSTERS)
-def test_runs_are_deterministic(seed: int, rules: Policy, cluster: dict[str, int]) -> None:
+def test_runs_are_deterministic(seed: int, rules: Policy, cluster: dict[str, int | None]) -> None:
     """The same trace on the same cluster gives the same books to the last bit."""
     trace = random_trace(seed, 60, 60.0)
     first, second = (served(trace, rules, **cluster).ledger for _ in range(2))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.plan import Role
-from planner.policies.base import Transfer
+from planner.policies.base import Occupancy, Transfer
 from planner.policies.batching import Continuous
 from planner.policies.presets import NAMES
 from planner.policies.routing import ShortestQueue
@@ -25,6 +25,8 @@ class View:
 
     prompt_tokens: int
     prefill_tokens: int
+    cached_tokens: int = 0
+    held_tokens: int = 0
     arrival_s: float = 0.0
     preemptions: int = 0
 
@@ -44,8 +46,9 @@ def test_a_step_respects_every_limit(batching: Continuous, waiting: list[View], 
 
     Memory keeps a block in reserve for everyone who is running.
     """
-    batch = batching.next_step(waiting, running, free)
-    taken = waiting[: batch.prefills]
+    batch = batching.next_step(waiting, Occupancy(running, running, 100 * running, free))
+    taken = waiting[: len(batch.chunk_tokens)]
+    assert all(chunk == view.prefill_tokens for chunk, view in zip(batch.chunk_tokens, taken, strict=True))
     assert len(taken) <= 1 or sum(v.prefill_tokens for v in taken) <= batching.max_batch_tokens
     assert not taken or running + len(taken) <= batching.max_batch_size
     assert not taken or sum(batching.needs(v) for v in taken) + running <= free
@@ -57,7 +60,7 @@ def test_a_step_takes_all_it_can_from_the_head(
     batching: Continuous, waiting: list[View], running: int, free: int
 ) -> None:
     """The queue is served from its head, and the first request left behind is one that a limit holds back."""
-    count = batching.next_step(waiting, running, free).prefills
+    count = len(batching.next_step(waiting, Occupancy(running, running, 100 * running, free)).chunk_tokens)
     if count < len(waiting):
         tokens = sum(v.prefill_tokens for v in waiting[: count + 1])
         left = free - sum(batching.needs(v) for v in waiting[:count])

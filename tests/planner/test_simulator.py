@@ -28,10 +28,13 @@ def served(
     prefills: int = 2,
     decodes: int = 2,
     max_batch_size: int = 64,
+    chunk_tokens: int | None = None,
+    chunk_form: str = "stall-free",
 ) -> Run:
     """One run of a toy cluster."""
-    pools = toy_pools(name, prefills=prefills, decodes=decodes, physics=toy_physics(kv_blocks=kv_blocks))
-    rules = toy_policy(name, kv_transfer=kv_transfer, max_batch_size=max_batch_size)
+    physics = toy_physics(kv_blocks=kv_blocks)
+    pools = toy_pools(name, prefills=prefills, decodes=decodes, physics=physics, chunk_tokens=chunk_tokens)
+    rules = toy_policy(name, kv_transfer=kv_transfer, max_batch_size=max_batch_size, chunk_form=chunk_form)
     measured = window(trace, warmup_frac=0.1, cooldown_frac=0.05, slices=4)
     return run(pools, rules, trace, measured, cutoff_s=cutoff_s, max_run_steps=max_run_steps)
 
@@ -44,6 +47,8 @@ scenarios = st.fixed_dictionaries(
         "max_batch_size": st.sampled_from([2, 7, 64]),
         "prefills": st.integers(1, 3),
         "decodes": st.integers(1, 3),
+        "chunk_tokens": st.sampled_from([None, None, 70, 200, 512]),
+        "chunk_form": st.sampled_from(["stall-free", "decode-maximal"]),
     }
 )
 

@@ -68,8 +68,9 @@ def toy_policy(name: str, *, max_batch_size: int = 64, kv_transfer: str = "auto"
 
 
 def toy_pools(
-    name: str, *, prefills: int = 2, decodes: int = 2, physics: InstancePhysics | None = None
-) -> list[PoolModel]:
+    name: str, *, prefills: int = 2, decodes: int = 2, physics: InstancePhysics | None = None,
+    chunk_tokens: int | None = None,
+) -> list[PoolModel]:  # fmt: skip
     """Pools for a policy: ``prefills`` + ``decodes`` instances when split, their sum when colocated."""
     physics = physics or toy_physics()
     parts = (
@@ -78,9 +79,12 @@ def toy_pools(
         else [(Role.MIXED, prefills + decodes)]
     )
     return [
-        PoolModel(name=f"{role}/toy/tp1", role=role, physics=physics, instances=n, speed=1.0, classes=frozenset({0}))
+        PoolModel(
+            name=f"{role}/toy/tp1", role=role, physics=physics, instances=n, speed=1.0, classes=frozenset({0}),
+            chunk_tokens=chunk_tokens,
+        )
         for role, n in parts
-    ]
+    ]  # fmt: skip
 
 
 def toy_trace(arrival_s: list[float], prompt: list[int], output: list[int]) -> Trace:

@@ -1,0 +1,294 @@
+"""The steps of one batch of an instance: a state machine.
+
+A step that carries prefill work runs as it is. Between such steps the batch decodes, and a run of decode-only steps
+advances in closed form to its next event: a request ends, memory fills, or work arrives; in the last case the run
+ends at the first step boundary after the arrival, exactly where a step-by-step simulation would notice it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import simpy
+
+from planner.perf.step_time import Segment, StepTime, run_s, steps_until
+from planner.policies.base import Batching, Occupancy
+from planner.simulator.batch import DecodeBatch
+from planner.simulator.memory import KvMemory
+from planner.simulator.meter import Meter
+from planner.simulator.prompts import Prompts
+from planner.simulator.records import Ledger, Request
+
+
+@dataclass(slots=True)
+class _Run:
+    """The step or the run of decode-only steps in progress.
+
+    Attributes:
+        start_s: when it began.
+        steps: how many steps.
+        segments: how long they take.
+        chunks: prompts computed in it, with the tokens of each; none in a run of decodes.
+        ending: those of them that are computed to their end.
+        decode: whether the batch advances.
+    """
+
+    start_s: float
+    steps: int
+    segments: list[Segment]
+    chunks: list[tuple[Request, int]]
+    ending: list[Request]
+    decode: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What the lanes of an instance share.
+
+    Attributes:
+        env: the clock.
+        step: how long steps take.
+        batching: what a step runs.
+        ledger: the books of all requests.
+        meter: time integrals of the instance.
+        memory: its KV memory.
+        prompts: what waits to be computed.
+        landed: requests whose KV cache has arrived, to join a batch at its next step.
+        running: how many hold a decode slot.
+        prefill_started: a step that computes these requests to their end has begun and takes so many seconds.
+        leaves: a prefill is done; True where the request goes elsewhere.
+        finished: a request has its last token.
+        freed: memory was given back.
+        max_run_steps: longest decode run.
+    """
+
+    env: simpy.Environment
+    step: StepTime
+    batching: Batching
+    ledger: Ledger
+    meter: Meter
+    memory: KvMemory
+    prompts: Prompts
+    landed: list[Request]
+    running: Callable[[], int]
+    prefill_started: Callable[[list[Request], float], None]
+    leaves: Callable[[Request], bool]
+    finished: Callable[[Request], None]
+    freed: Callable[[], None]
+    max_run_steps: int
+
+
+class Lane:
+    """One batch at work.
+
+    Attributes:
+        batch: the requests that decode in it.
+    """
+
+    def __init__(self, ground: Ground) -> None:
+        """Idle.
+
+        Args:
+            ground: what it shares with the other lanes of its instance.
+        """
+        self._on = ground
+        self.batch = DecodeBatch(ground.memory.block_tokens, ground.ledger)
+        self._run: _Run | None = None
+        self._version = 0
+
+    # --- what the instance asks ------------------------------------------------------------------------------------
+
+    @property
+    def chunks(self) -> list[tuple[Request, int]]:
+        """Prompts that the step in progress computes, with the tokens of each."""
+        return self._run.chunks if self._run else []
+
+    def taken_blocks(self) -> int:
+        """Blocks that the steps begun so far in the current run have taken."""
+        run = self._run
+        return self.batch.growth(self._begun(run)) if run and run.decode else 0
+
+    def wake(self) -> None:
+        """Look for work now if idle; else end a run of decodes at the coming step boundary."""
+        run = self._run
+        if run is None:
+            self._start()
+        elif not run.chunks:
+            begun = self._begun(run)
+            if begun < run.steps:
+                self._end_after(run, begun)
+
+    def squeeze(self) -> None:
+        """Memory was taken: end a run of decodes where what is left no longer suffices."""
+        run = self._run
+        if run and run.decode and not run.chunks:
+            fits = self.batch.steps_that_fit(self._on.memory.free)
+            if fits < run.steps:
+                self._end_after(run, max(fits, self._begun(run)))
+
+    def fail(self) -> list[Request]:
+        """Lose everything at once.
+
+        Returns:
+            Requests that were computed or decoded, with the tokens they had by then.
+        """
+        gone = [request for request, _ in self.chunks]
+        run = self._run
+        if run:
+            gone += self.batch.requests.values()
+            self._on.meter.busy_s += self._on.meter.overlap_s(run.start_s, self._on.env.now)
+            self._lose_batch(run)
+        self._run = None
+        self._version += 1
+        self.batch.clear()
+        return gone
+
+    def _lose_batch(self, run: _Run) -> None:
+        """End the decoding batch after the last whole step of the run in progress."""
+        done, end_s = 0 if run.chunks else self._begun(run) - 1, run.start_s
+        if done:
+            self._shorten(run, done)
+            end_s += run_s(run.segments)
+            self._advance(run, end_s)
+        for request in list(self.batch.requests.values()):
+            self._leave_batch(request, end_s)
+
+    # --- steps -----------------------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        """Begin the next step or run."""
+        on, batch = self._on, self.batch
+        for request in on.landed:
+            batch.join(request, landed=True)
+        on.landed.clear()
+        preempted = False
+        while batch and batch.growth(1) > on.memory.free:
+            self._preempt()
+            preempted = True
+        chunks: tuple[int, ...] = ()
+        if on.prompts.waiting:
+            free = on.memory.free - batch.growth(1)
+            now = Occupancy(on.running(), len(batch), batch.context_tokens, free)
+            chunks = on.batching.next_step(on.prompts.waiting, now).chunk_tokens
+        if chunks:
+            self._start_prefill(chunks)
+        elif batch:
+            self._start_decodes()
+        if preempted:
+            on.freed()
+
+    def _start_prefill(self, chunk_tokens: tuple[int, ...]) -> None:
+        """Begin a step that computes chunks of the first waiting prompts and advances the batch by one token."""
+        on, batch = self._on, self.batch
+        chunks, ending = on.prompts.take(chunk_tokens, on.env.now)
+        parts = [(tokens, request.cached_tokens) for request, tokens in chunks]
+        duration = on.step.prefill_s(parts, len(batch), batch.context_tokens)
+        self._run = _Run(on.env.now, 1, [(duration, 0.0, 1)], chunks, ending, decode=len(batch) > 0)
+        self._schedule(duration)
+        if ending:
+            on.prefill_started(ending, duration)
+
+    def _start_decodes(self) -> None:
+        """Begin a run of decode-only steps, as long as nobody ends and memory lasts."""
+        on, batch = self._on, self.batch
+        steps = min(batch.steps_left(on.memory.free), on.max_run_steps)
+        segments = on.step.decode_segments(len(batch), batch.context_tokens / len(batch), steps)
+        self._run = _Run(on.env.now, steps, segments, [], [], decode=True)
+        self._schedule(run_s(segments))
+
+    def _schedule(self, delay_s: float) -> None:
+        """Wake up when the current run ends; earlier appointments are void."""
+        self._version += 1
+        timeout = self._on.env.timeout(delay_s, value=self._version)
+        timeout.callbacks.append(self._on_end)
+
+    def _begun(self, run: _Run) -> int:
+        """Steps of a run that have begun by now (the one in progress included)."""
+        return steps_until(run.segments, self._on.env.now - run.start_s)
+
+    def _end_after(self, run: _Run, steps: int) -> None:
+        """End a run of decodes after ``steps``."""
+        self._shorten(run, steps)
+        self._schedule(max(0.0, run.start_s + run_s(run.segments) - self._on.env.now))
+
+    def _shorten(self, run: _Run, steps: int) -> None:
+        """Leave only the first ``steps`` of a run of decodes."""
+        size = len(self.batch)
+        run.steps = steps
+        run.segments = self._on.step.decode_segments(size, self.batch.context_tokens / size, steps)
+
+    def _on_end(self, event: simpy.Event) -> None:
+        """The appointment of a run: do the books unless it was moved."""
+        run = self._run
+        if event.value != self._version or run is None:
+            return
+        on = self._on
+        now = on.env.now
+        on.meter.busy_s += on.meter.overlap_s(run.start_s, now)
+        if run.decode:
+            self._advance(run, now)
+        self._run = None
+        on.prompts.computed(run.chunks)
+        for request in run.ending:
+            self._prefilled(request, now)
+        while ended := self.batch.ended():
+            self._leave_batch(ended, now)
+            on.finished(ended)
+        on.freed()
+        if self._run is None:
+            self._start()
+
+    def _advance(self, run: _Run, now: float) -> None:
+        """Book the tokens of a run: gaps, contexts, memory growth."""
+        batch, meter = self.batch, self._on.meter
+        growth = batch.growth(run.steps)
+        # the run's blocks were taken one after the other, on average half of them for its whole length
+        meter.kv_block_s += growth / 2 * meter.overlap_s(run.start_s, now)
+        self._on.memory.allocate(growth, self._on.env.now)
+        batch.advance(run.start_s, run.segments, run.steps)
+        if meter.start_s <= now <= meter.end_s:
+            meter.decode_steps += run.steps
+            meter.decode_tokens += run.steps * len(batch)
+
+    # --- requests --------------------------------------------------------------------------------------------------
+
+    def _prefilled(self, request: Request, now: float) -> None:
+        """A prefill is done: its token is out; the request ends, leaves, or joins the batch."""
+        on = self._on
+        if request.first_token_s < 0:
+            request.first_token_s = now
+            on.ledger.ttft_s[request.index] = now - request.arrival_s
+        else:
+            on.ledger.gap(request, now - request.last_token_s)
+        request.last_token_s = now
+        request.generated += 1
+        if request.generated >= request.output_tokens:
+            self._free(request.prefill_tokens)
+            on.finished(request)
+        elif not on.leaves(request):
+            self.batch.join(request, landed=False)
+
+    def _leave_batch(self, request: Request, now: float) -> None:
+        """Take a request out of the batch after the step that ended at ``now``, and free its memory."""
+        self._free(self.batch.leave(request, now))
+
+    def _free(self, tokens: int) -> None:
+        """Give back the memory of so many tokens."""
+        self._on.memory.allocate(-self._on.memory.blocks(tokens), self._on.env.now)
+
+    def _preempt(self) -> None:
+        """Throw the youngest out of memory that is not to be spared: a prompt in part, else one of the batch.
+
+        It will be computed again before all others that hold nothing.
+        """
+        on = self._on
+        partial = on.prompts.partial()
+        found = next((r for r in partial if not on.batching.spares(r)), None) or self.batch.youngest(on.batching)
+        request = found or next(iter(partial), None) or next(reversed(self.batch.requests.values()))
+        request.preemptions += 1
+        on.meter.preemptions += 1
+        if request.held_tokens:
+            on.prompts.evict(request, on.env.now)
+            return
+        self._leave_batch(request, on.env.now)
+        request.prefill_tokens = request.prompt_tokens + request.generated
+        on.prompts.again(request, on.env.now)

@@ -1,0 +1,101 @@
+"""The prompts that wait at one instance, and what is computed of them."""
+
+from collections import deque
+from collections.abc import Iterable
+
+from planner.simulator.memory import KvMemory
+from planner.simulator.meter import Meter
+from planner.simulator.records import Request
+
+
+class Prompts:
+    """Prompts to compute, head first.
+
+    Those that are computed in part stand at the head, in order of arrival, and hold the memory of that part.
+
+    Attributes:
+        waiting: the queue; prompts of the step in progress are not in it.
+        begun: how many are computed in part, those of the step in progress included.
+    """
+
+    __slots__ = ("_memory", "_meter", "begun", "waiting")
+
+    def __init__(self, memory: KvMemory, meter: Meter) -> None:
+        """Nobody waits."""
+        self._memory, self._meter = memory, meter
+        self.waiting: deque[Request] = deque()
+        self.begun = 0
+
+    def submit(self, request: Request, now_s: float) -> None:
+        """Queue a prompt."""
+        self.waiting.append(request)
+        self._meter.queue(request.uncomputed_tokens, now_s)
+
+    def take(self, chunk_tokens: Iterable[int], now_s: float) -> tuple[list[tuple[Request, int]], list[Request]]:
+        """Begin a step with chunks of the prompts at the head: their memory is taken.
+
+        Returns:
+            Every prompt of the step with the tokens computed of it, and those that it computes to their end.
+        """
+        parts: list[tuple[Request, int]] = []
+        ending: list[Request] = []
+        for tokens in chunk_tokens:
+            request = self.waiting.popleft()
+            self._meter.queue(-tokens, now_s)
+            held = self._memory.blocks(request.held_tokens)
+            was_begun = request.held_tokens > 0
+            request.held_tokens = request.cached_tokens + tokens
+            self._memory.allocate(self._memory.blocks(request.held_tokens) - held, now_s)
+            ends = request.held_tokens == request.prefill_tokens
+            self.begun += (not ends) - was_begun
+            parts.append((request, tokens))
+            if ends:
+                ending.append(request)
+        return parts, ending
+
+    def computed(self, parts: Iterable[tuple[Request, int]]) -> None:
+        """Note that a step's chunks are computed; prompts that go on return to the head."""
+        for request, _ in parts:
+            request.cached_tokens = request.held_tokens
+            if request.uncomputed_tokens:
+                self._insert(request)
+            else:
+                request.cached_tokens = request.held_tokens = 0
+
+    def again(self, request: Request, now_s: float) -> None:
+        """Queue a request that lost its memory: first of all that are not begun."""
+        request.cached_tokens = request.held_tokens = 0
+        self._meter.queue(request.uncomputed_tokens, now_s)
+        self._insert(request)
+
+    def evict(self, request: Request, now_s: float) -> None:
+        """Take the memory of a prompt that waits computed in part; it starts over."""
+        self.waiting.remove(request)
+        self.begun -= 1
+        self._memory.allocate(-self._memory.blocks(request.held_tokens), now_s)
+        self._meter.queue(-request.uncomputed_tokens, now_s)
+        self.again(request, now_s)
+
+    def partial(self) -> list[Request]:
+        """Prompts that wait computed in part, the youngest first."""
+        found = []
+        for request in self.waiting:
+            if not request.held_tokens:
+                break
+            found.append(request)
+        return found[::-1]
+
+    def clear(self, now_s: float) -> None:
+        """Lose everything."""
+        self._meter.queue(-self._meter.queue_tokens, now_s)
+        self.waiting.clear()
+        self.begun = 0
+
+    def _insert(self, request: Request) -> None:
+        """Put a request behind the begun ones that arrived before it, or behind all of them if it is not begun."""
+        at = 0
+        for other in self.waiting:
+            if not other.held_tokens or (request.held_tokens and other.index > request.index):
+                break
+            at += 1
+        self.waiting.insert(at, request)
