@@ -20,7 +20,8 @@ UNITS = (
 COUNTS = {
     "active_params", "add", "arrived", "attention_batch", "available", "batch", "batch_mean", "decode_steps",
     "disturbed", "ep", "eps", "finished", "gpus", "head_dim", "heads", "hidden", "instances",
-    "instances_per_machine", "kv_blocks", "free_blocks", "kv_free_blocks", "kv_heads", "kv_latent_dim", "kv_peak_blocks",
+    "instances_per_machine", "kv_blocks", "free_blocks", "kv_free_blocks", "kv_heads", "kv_latent_dim",
+    "kv_peak_blocks",
     "kv_total_blocks", "kvp", "layers", "lent", "machine_gpus", "machine_types", "machines", "max_batch_size",
     "max_preemptions", "max_rounds", "max_run_steps", "n", "params", "pp", "preemptions", "prompt_machines",
     "published_active_params", "published_params", "rack_units", "refused", "requests", "restarted", "running",
@@ -34,7 +35,8 @@ DIMENSIONLESS = {
 """Pure numbers: statistics, ranks and factors whose usual name is better known than any with ``_ratio``."""
 
 POSITIONS = {
-    "chunks", "class_index", "classes", "columns", "config", "first", "first_line", "first_seed", "last", "machine", "pool",
+    "chunks", "class_index", "classes", "columns", "config", "first", "first_line", "first_seed", "last", "machine",
+    "pool",
     "segments",
 }  # fmt: skip
 """Indices, seeds, versions, and structures whose parts are named elsewhere."""
