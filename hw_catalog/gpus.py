@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hw_catalog.power import PowerCurve
 from hw_catalog.provenance import Provenance
 
 
@@ -24,6 +25,7 @@ class Gpu:
         prefill_slowdown_ratio: factor on prefill step time against ``profile_gpu`` (1 unless capped).
         decode_slowdown_ratio: factor on decode step time against ``profile_gpu`` (1 unless capped).
         provenance: field name -> source, one entry for every numeric field.
+        power: watts over utilisation and clock, that of ``profile_gpu`` for a capped variant; None where unknown.
     """
 
     name: str
@@ -39,3 +41,4 @@ class Gpu:
     prefill_slowdown_ratio: float
     decode_slowdown_ratio: float
     provenance: Mapping[str, Provenance]
+    power: PowerCurve | None = None

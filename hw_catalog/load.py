@@ -16,6 +16,7 @@ from hw_catalog.errors import CatalogError
 from hw_catalog.gpus import Gpu
 from hw_catalog.links import Link
 from hw_catalog.machines import Machine, Price
+from hw_catalog.power import PowerCurve
 from hw_catalog.provenance import Kind, Provenance
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -85,7 +86,27 @@ class MachineRow(_Row):
     provenance: dict[str, str]
 
 
-ROWS: Mapping[str, type[_Row]] = {"gpus": GpuRow, "links": LinkRow, "machines": MachineRow}
+class PowerRow(_Row):
+    """An entry of ``power``; the fields mean what those of :class:`hw_catalog.power.PowerCurve` mean."""
+
+    busy_w: NotNegative
+    weights_w: NotNegative
+    compute_w: NotNegative
+    bandwidth_w: NotNegative
+    tokens_w: NotNegative
+    memory_w: NotNegative
+    v_min_ratio: Annotated[float, Field(gt=0, le=1)]
+    knee_mhz: Positive
+    compute_ratio: Positive
+    floor_ratio: NotNegative
+    clock_step_mhz: Positive
+    cap_min_w: Positive
+    wall_ratio: Positive
+    anchors: dict[str, list[tuple[Positive, Positive]]] = {}
+    provenance: dict[str, str]
+
+
+ROWS: Mapping[str, type[_Row]] = {"gpus": GpuRow, "links": LinkRow, "machines": MachineRow, "power": PowerRow}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +134,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def load_catalog(directory: Path | None = None) -> Catalog:
     """The built-in catalog, extended by a directory of the user's.
 
-    The directory may hold ``gpus.yaml``, ``links.yaml`` and ``machines.yaml`` in the layout of the built-in ones. An
+    The directory may hold ``gpus.yaml``, ``links.yaml``, ``machines.yaml`` and ``power.yaml`` in the layout of the
+    built-in ones. An
     entry with a new name is added. An entry with a built-in name overrides the fields it gives and keeps the others;
     ``prices`` are merged channel by channel. Every number given must name its source, in the file's own ``sources`` or
     among the built-in ones.
@@ -131,7 +153,9 @@ def load_catalog(directory: Path | None = None) -> Catalog:
         raise CatalogError(f"catalog directory {directory}: does not exist or is no directory")
     problems: list[str] = []
     parts = {part: _part(part, directory, problems) for part in ROWS}
-    gpus = {name: _gpu(name, row, sources) for name, (row, sources) in parts["gpus"].items()}
+    curves = {name: _curve(row, sources) for name, (row, sources) in parts["power"].items()}
+    gpus = {name: _gpu(name, row, sources, curves) for name, (row, sources) in parts["gpus"].items()}
+    problems += [f"power.yaml: {name}: no such GPU; {nearest(name, gpus)}" for name in sorted(set(curves) - set(gpus))]
     links = {name: _link(name, row, sources) for name, (row, sources) in parts["links"].items()}
     for gpu in gpus.values():
         problems.extend(_gpu_problems(gpu, gpus))
@@ -212,7 +236,7 @@ def _read(
 def _merged(base: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
     """``base`` with the fields of ``entry`` laid over it; ``prices`` and ``provenance`` key by key."""
     merged = {**base, **entry}
-    for key in ("prices", "provenance"):
+    for key in ("prices", "provenance", "anchors"):
         if isinstance(base.get(key), dict) and isinstance(entry.get(key), dict):
             merged[key] = {**base[key], **entry[key]}
     return merged
@@ -233,7 +257,7 @@ def _unsourced(label: str, part: str, entry: Mapping[str, Any], *, overriding: b
 
 def _numeric(row: type[_Row]) -> tuple[str, ...]:
     """Fields of a row that are numbers."""
-    words = {"gpu", "intra_link", "inter_link", "prices", "provenance", "profile_gpu", "source"}
+    words = {"gpu", "intra_link", "inter_link", "prices", "provenance", "profile_gpu", "source", "anchors"}
     return tuple(name for name in row.model_fields if name not in words)
 
 
@@ -243,7 +267,7 @@ def _source_problems(label: str, row: _Row, sources: Mapping[str, Provenance]) -
     named: dict[str, str] = {}
     if isinstance(row, LinkRow):
         named["source"] = row.source
-    if isinstance(row, GpuRow | MachineRow):
+    if isinstance(row, GpuRow | MachineRow | PowerRow):
         named.update({f"provenance.{key}": source for key, source in row.provenance.items()})
         numeric = [key for key in _numeric(type(row)) if getattr(row, key) is not None]
         problems += [f"{label}.{key}: has no entry in `provenance`" for key in numeric if key not in row.provenance]
@@ -294,11 +318,21 @@ def _missing(name: str, row: MachineRow, gpus: Mapping[str, Gpu], links: Mapping
     ]
 
 
-def _gpu(name: str, row: GpuRow, sources: Mapping[str, Provenance]) -> Gpu:
+def _curve(row: PowerRow, sources: Mapping[str, Provenance]) -> PowerCurve:
+    """The power curve a checked row describes."""
+    fields = row.model_dump(exclude={"provenance", "anchors"})
+    provenance = {key: sources[source] for key, source in row.provenance.items()}
+    anchors = {key: tuple(sorted(points)) for key, points in row.anchors.items()}
+    return PowerCurve(**fields, provenance=provenance, anchors=anchors)
+
+
+def _gpu(name: str, row: GpuRow, sources: Mapping[str, Provenance], curves: Mapping[str, PowerCurve]) -> Gpu:
     """The GPU a checked row describes."""
+    profile_gpu = row.profile_gpu or name
+    curve = curves.get(name) or curves.get(profile_gpu)
     fields = row.model_dump(exclude={"provenance", "profile_gpu"})
     provenance = {key: sources[source] for key, source in row.provenance.items()}
-    return Gpu(name=name, **fields, profile_gpu=row.profile_gpu or name, provenance=provenance)
+    return Gpu(name=name, **fields, profile_gpu=profile_gpu, provenance=provenance, power=curve)
 
 
 def _link(name: str, row: LinkRow, sources: Mapping[str, Provenance]) -> Link:

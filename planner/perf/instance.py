@@ -1,11 +1,14 @@
 """The physics of one instance: everything about it that does not depend on what it is asked."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from hw_catalog.gpus import Gpu
 from hw_catalog.links import Link
 from hw_catalog.machines import Machine
 from hw_catalog.profiles import KernelProfile
+from planner.perf.clock import at_cap, at_clock
 from planner.perf.kv import kv_tokens
+from planner.perf.power import InstancePower, Unmetered, Watts
 from planner.perf.step_time import StepTime
 from planner.plan import Layout
 from workloads.models import ModelSpec
@@ -25,6 +28,7 @@ class InstancePhysics:
         instances_per_machine: replicas that share the machine and its link.
         link_queues: transfers wait for a machine's port; False gives each the whole link, as some published simulators
             assume.
+        power: what its GPUs draw.
     """
 
     step: StepTime
@@ -35,6 +39,7 @@ class InstancePhysics:
     link: Link
     instances_per_machine: int
     link_queues: bool = True
+    power: Watts = field(default_factory=Unmetered)
 
     @property
     def kv_tokens(self) -> int:
@@ -51,8 +56,14 @@ def instance_physics(
     memory_frac: float,
     max_batch_tokens: int,
     block_tokens: int,
+    clock_mhz: int | None = None,
+    cap_w: int | None = None,
 ) -> InstancePhysics:
-    """The physics of ``layout`` on ``machine``; no KV blocks where the weights leave no memory."""
+    """The physics of ``layout`` on ``machine``; no KV blocks where the weights leave no memory.
+
+    ``clock_mhz`` locks the SM clock of its GPUs, ``cap_w`` limits what each of them draws.
+    """
+    gpu = machine.gpu
     tokens = kv_tokens(
         model,
         hbm_bytes=machine.gpu.hbm_bytes,
@@ -62,16 +73,28 @@ def instance_physics(
         memory_frac=memory_frac,
         max_batch_tokens=max_batch_tokens,
     )
+    full_clock = _step_time(profile, gpu)
+    step = full_clock
+    if cap_w is not None:
+        step = _step_time(at_cap(profile, gpu, model, layout, cap_w, clock_mhz), gpu)
+    elif clock_mhz is not None:
+        step = _step_time(at_clock(profile, gpu, model, layout, clock_mhz), gpu)
     return InstancePhysics(
-        step=StepTime(
-            profile,
-            prefill_slowdown_ratio=machine.gpu.prefill_slowdown_ratio,
-            decode_slowdown_ratio=machine.gpu.decode_slowdown_ratio,
-        ),
+        step=step,
         kv_blocks=max(0, int(tokens // block_tokens)),
         block_tokens=block_tokens,
         kv_bytes_per_token=model.kv_bytes_per_token(profile.kv_dtype),
         layers=model.layers,
         link=machine.inter_link,
         instances_per_machine=machine.gpus // layout.gpus,
+        power=InstancePower(model, gpu, layout, full_clock, clock_mhz=clock_mhz, cap_w=cap_w),
+    )
+
+
+def _step_time(profile: KernelProfile, gpu: Gpu) -> StepTime:
+    """Step times of a profile on a GPU, with the slowdown of a variant whose limit the catalog sets."""
+    return StepTime(
+        profile,
+        prefill_slowdown_ratio=gpu.prefill_slowdown_ratio,
+        decode_slowdown_ratio=gpu.decode_slowdown_ratio,
     )

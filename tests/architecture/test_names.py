@@ -42,9 +42,9 @@ POSITIONS = {
 """Indices, seeds, versions, and structures whose parts are named elsewhere."""
 
 KEYED = {
-    "bound", "extra", "gain_per_unit", "high_change", "knots", "limit", "loss_per_unit", "low_change", "lower", "most",
-    "needed", "objective", "objective_value", "ours", "paper", "provenance", "raises", "rates", "regret", "slo",
-    "slo_by_class", "slopes", "step", "terms", "tolerance", "upper", "values", "weights",
+    "anchors", "bound", "extra", "gain_per_unit", "high_change", "knots", "limit", "loss_per_unit", "low_change",
+    "lower", "most", "needed", "objective", "objective_value", "ours", "paper", "provenance", "raises", "rates",
+    "regret", "slo", "slo_by_class", "slopes", "step", "terms", "tolerance", "upper", "values", "weights",
 }  # fmt: skip
 """Numbers whose unit depends on what stands beside them: the solver knows none, budgets bring their own."""
 

@@ -1,0 +1,154 @@
+"""Power curves: what a GPU draws while it works, and how its clock changes that.
+
+At full clock and busy, per GPU:
+
+    P = idle + busy + weights·w + compute·sqrt(u_c) + bandwidth·sqrt(u_b) + tokens·sqrt(r)
+
+w is the share of its memory that weights fill, u_c its share of the dense bf16 peak, u_b its share of the memory
+bandwidth, r thousands of output tokens per second. At clock f (f0 the highest):
+
+    P(f) = idle + B + A·g(f/f0),  g(x) = x·V(x)²,  V = v_min below the knee, then linear to 1 at f0
+
+B is the memory path, memory·sqrt(u_b); A is all the rest. The board never draws more than its limit.
+"""
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import log2, sqrt
+
+from hw_catalog.provenance import Kind, Provenance
+
+SHARPNESS_RATIO = 3.6
+"""Exponent p of t = (t_mem^p + (t_comp·f0/f)^p)^(1/p): how abruptly memory-bound turns compute-bound. Derived: shared
+by all decode rows of the L40S clock table (benchmarks/power.py)."""
+
+Anchor = tuple[float, float]
+"""(decode batch, measured over modelled watts above idle)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Utilisation:
+    """How hard one GPU works, over the time of a step at full clock.
+
+    Attributes:
+        weights_frac: share of its memory that weights fill.
+        compute_frac: share of its dense bf16 peak.
+        bandwidth_frac: share of its memory bandwidth.
+        output_tokens_per_s: tokens the whole instance puts out, over its GPUs.
+    """
+
+    weights_frac: float
+    compute_frac: float
+    bandwidth_frac: float
+    output_tokens_per_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerCurve:
+    """Watts of one GPU type over utilisation and clock.
+
+    Attributes:
+        busy_w: above idle while any kernel runs.
+        weights_w: more where weights fill the memory.
+        compute_w: more at the dense bf16 peak.
+        bandwidth_w: more at the full memory bandwidth.
+        tokens_w: more at 1,000 output tokens/s per GPU (sampling, caches, host traffic).
+        memory_w: of all these, what the memory path draws at full bandwidth: no SM clock changes it.
+        v_min_ratio: lowest supply voltage over that at the highest clock.
+        knee_mhz: clock below which the voltage is already lowest.
+        compute_ratio: compute over memory time of a step whose FLOP over bytes stand as peak over bandwidth.
+        floor_ratio: the same of a step with hardly any FLOP: what issue and latency leave to the clock.
+        clock_step_mhz: between lockable clocks.
+        cap_min_w: lowest power limit of the board; the highest is its rating.
+        wall_ratio: watts at the server's plug per watt of a GPU above idle (supplies, fans).
+        anchors: ``model/dtype/tpN`` -> correction by decode batch, where this very layout was measured.
+        provenance: field name -> source, one entry for every number but the anchors, which come with the surface.
+    """
+
+    busy_w: float
+    weights_w: float
+    compute_w: float
+    bandwidth_w: float
+    tokens_w: float
+    memory_w: float
+    v_min_ratio: float
+    knee_mhz: float
+    compute_ratio: float
+    floor_ratio: float
+    clock_step_mhz: float
+    cap_min_w: float
+    wall_ratio: float
+    anchors: Mapping[str, tuple[Anchor, ...]]
+    provenance: Mapping[str, Provenance]
+
+    def split_w(self, load: Utilisation, room_w: float, correction_ratio: float = 1.0) -> tuple[float, float]:
+        """Watts above idle at full clock: those that follow the clock (A), and the others (B).
+
+        Args:
+            load: what the GPU does.
+            room_w: the board's rating less its idle power. What the surface says beyond it was never drawn: the board
+                lowers its clock, so A is what is left of the room.
+            correction_ratio: of both, where the layout was measured.
+        """
+        traffic = sqrt(load.bandwidth_frac)
+        above = (
+            self.busy_w
+            + self.weights_w * load.weights_frac
+            + self.compute_w * sqrt(load.compute_frac)
+            + self.bandwidth_w * traffic
+            + self.tokens_w * sqrt(load.output_tokens_per_s / 1000)
+        )
+        above = min(room_w, above * correction_ratio)
+        other = min(above, self.memory_w * traffic)
+        return above - other, other
+
+    def swing_ratio(self, clock_ratio: float, clock_max_mhz: float) -> float:
+        """g(x) = x·V(x)²: the clocked watts at a share of the highest clock, over those at it."""
+        knee = self.knee_mhz / clock_max_mhz
+        volts = self.v_min_ratio
+        if clock_ratio > knee:
+            volts += (1 - volts) * (clock_ratio - knee) / (1 - knee)
+        return clock_ratio * volts**2
+
+    def correction_ratio(self, key: str, batch: int) -> float:
+        """Measured over modelled watts above idle of a layout's decode; 1 where it was not measured.
+
+        Linear in log2(batch) between measured batches, constant beyond them.
+        """
+        anchors = self.anchors.get(key)
+        if not anchors:
+            return 1.0
+        batches = [a for a, _ in anchors]
+        at = bisect_right(batches, batch)
+        if at == 0 or at == len(anchors):
+            return anchors[min(at, len(anchors) - 1)][1]
+        (low, before), (high, after) = anchors[at - 1], anchors[at]
+        return before + (after - before) * log2(batch / low) / log2(high / low)
+
+
+def assumed_curve(tdp_w: float, idle_w: float, clock_max_mhz: float) -> PowerCurve:
+    """A curve for a GPU of which nothing but rating and idle power is known: the shares of an H100.
+
+    Args:
+        tdp_w: rated board power.
+        idle_w: with a CUDA context and no work.
+        clock_max_mhz: highest SM clock.
+    """
+    source = Provenance(
+        kind=Kind.TRANSFERRED, source="power curve of the H100, by the watts between idle and rating", date="2026-11-21"
+    )
+    span = tdp_w - idle_w
+    return PowerCurve(
+        busy_w=0.2 * span, weights_w=0.14 * span, compute_w=0.75 * span, bandwidth_w=0.15 * span, tokens_w=0.1 * span,
+        memory_w=0.25 * span, v_min_ratio=0.8, knee_mhz=0.5 * clock_max_mhz, compute_ratio=1.7, floor_ratio=0.25,
+        clock_step_mhz=15.0, cap_min_w=0.3 * tdp_w, wall_ratio=1.21, anchors={},
+        provenance=dict.fromkeys(NUMBERS, source),
+    )  # fmt: skip
+
+
+NUMBERS = (
+    "busy_w", "weights_w", "compute_w", "bandwidth_w", "tokens_w", "memory_w", "v_min_ratio", "knee_mhz",
+    "compute_ratio", "floor_ratio", "clock_step_mhz", "cap_min_w", "wall_ratio",
+)  # fmt: skip
+"""The numbers of a curve that each have a source."""

@@ -1,0 +1,86 @@
+"""Work of a step: how many FLOP each GPU computes and how many bytes it reads.
+
+Norms, collectives and activations are left out: their FLOP are few, and what they cost in watts is in the fitted terms.
+"""
+
+from dataclasses import dataclass
+
+from hw_catalog.profiles import KernelProfile
+from planner.plan import Layout
+from workloads.models import ModelSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What one GPU does in one step.
+
+    Attributes:
+        flops: floating-point operations.
+        bytes: read from its memory.
+        weight_bytes: that its weights fill, read or not.
+        output_tokens: that the whole instance puts out.
+    """
+
+    flops: float
+    bytes: float
+    weight_bytes: float
+    output_tokens: int
+
+
+def linear_work(model: ModelSpec, layout: Layout, profile: KernelProfile, tokens: float) -> tuple[float, float]:
+    """FLOP and bytes of the token-wise operations of a step.
+
+    FLOP = 2·active parameters·tokens; bytes = weights touched: all of a dense model, of a mixture of experts those that
+    at least one token is routed to, 1 - (1 - active/all)^tokens of all.
+    """
+    active_ratio = min(1.0, model.active_params / model.params)
+    touched = 1.0 - (1.0 - active_ratio) ** tokens
+    return (
+        2 * model.active_params * tokens / layout.gpus,
+        model.weight_bytes(profile.dtype) * touched / layout.gpus,
+    )  # fmt: skip
+
+
+def prefill_attention_work(model: ModelSpec, layout: Layout, new: float, past: float) -> float:
+    """FLOP of the attention of ``new`` tokens over ``past`` and, half of them on average, themselves."""
+    width = model.layers * model.heads * model.head_dim
+    return 4 * width * new * (past + new / 2) / layout.gpus
+
+
+def decode_attention_work(
+    model: ModelSpec, layout: Layout, profile: KernelProfile, batch: int, mean_context_tokens: float
+) -> tuple[float, float]:
+    """FLOP and bytes of the attention of ``batch`` requests over their KV caches."""
+    tokens = batch * mean_context_tokens
+    width = model.layers * model.heads * model.head_dim
+    shards = model.kv_shards(layout.tp) * layout.pp * layout.kvp
+    return 4 * width * tokens / layout.gpus, model.kv_bytes_per_token(profile.kv_dtype) * tokens / shards
+
+
+def decode_work(
+    model: ModelSpec, layout: Layout, profile: KernelProfile, batch: int, mean_context_tokens: float
+) -> Work:
+    """A decode-only step of ``batch`` requests."""
+    flops, read = linear_work(model, layout, profile, batch)
+    more_flops, more_read = decode_attention_work(model, layout, profile, batch, mean_context_tokens)
+    held = model.weight_bytes(profile.dtype) / layout.gpus
+    return Work(flops=flops + more_flops, bytes=read + more_read, weight_bytes=held, output_tokens=batch)
+
+
+def prefill_work(
+    model: ModelSpec,
+    layout: Layout,
+    profile: KernelProfile,
+    prompts: list[tuple[int, int]],
+    batch: int,
+    context_tokens: int,
+) -> Work:
+    """A step that computes ``prompts`` (new tokens, tokens cached) and advances ``batch`` decodes."""
+    new_tokens = sum(new for new, _ in prompts)
+    flops, read = linear_work(model, layout, profile, new_tokens + batch)
+    flops += sum(prefill_attention_work(model, layout, new, past) for new, past in prompts)
+    if batch:
+        more_flops, more_read = decode_attention_work(model, layout, profile, batch, context_tokens / batch)
+        flops, read = flops + more_flops, read + more_read
+    held = model.weight_bytes(profile.dtype) / layout.gpus
+    return Work(flops=flops, bytes=read, weight_bytes=held, output_tokens=batch + len(prompts))
