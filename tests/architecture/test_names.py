@@ -18,6 +18,8 @@ UNITS = (
 """``_us`` occurs in profile files only, which store microseconds to stay short."""
 
 COUNTS = {
+    "brakes", "commands", "lost_commands", "machines_per_rack", "provisioned_machines", "rows", "rows_per_ups",
+    "uncapped_machines", "weeks",
     "active_params", "add", "arrived", "attention_batch", "available", "batch", "batch_mean", "decode_steps",
     "disturbed", "ep", "eps", "finished", "gpus", "head_dim", "heads", "hidden", "instances",
     "instances_per_machine", "kv_blocks", "free_blocks", "kv_free_blocks", "kv_heads", "kv_latent_dim",
@@ -35,6 +37,7 @@ DIMENSIONLESS = {
 """Pure numbers: statistics, ranks and factors whose usual name is better known than any with ``_ratio``."""
 
 POSITIONS = {
+    "kind_of", "level", "seed",
     "chunks", "class_index", "classes", "columns", "config", "first", "first_line", "first_seed", "last", "machine",
     "pool",
     "segments",

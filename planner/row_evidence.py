@@ -1,0 +1,107 @@
+"""The nouns of a row: how many machines it holds, and what its control costs those who run on them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowTrial:
+    """So many machines in the row, simulated over all weeks under its control.
+
+    Attributes:
+        machines: how many.
+        ratio: over the machines that the limit provides for at their rating.
+        peak_frac: highest draw over the limit.
+        brakes: times the power brake was pulled, all weeks together.
+        above_s: seconds above the limit.
+        longest_above_s: the longest stretch of them.
+        beyond_t1_frac: share of time between the two thresholds (of a single one: beyond it).
+        beyond_t2_frac: share of time beyond the second.
+        low_clock_lost_s: clock that low priority did without, Σ over instances of (1 - f/f0) · s.
+        high_clock_lost_s: the same of high priority.
+        loss_frac: ``low_p50``, ``low_p99``, ``high_p50``, ``high_p99`` -> latency added by control.
+        throughput_loss_frac: ``low``, ``high`` -> requests not finished for control.
+        commands: clock commands issued.
+        lost_commands: of them, without effect.
+        fails: why the row may not hold so many; empty where it may.
+    """
+
+    machines: int
+    ratio: float
+    peak_frac: float
+    brakes: int
+    above_s: float
+    longest_above_s: float
+    beyond_t1_frac: float
+    beyond_t2_frac: float
+    low_clock_lost_s: float
+    high_clock_lost_s: float
+    loss_frac: Mapping[str, float]
+    throughput_loss_frac: Mapping[str, float]
+    commands: int
+    lost_commands: int
+    fails: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DomainUse:
+    """What a power domain was provisioned for, and what its machines draw together without control.
+
+    Attributes:
+        domain: ``rack``, ``row`` or ``ups``.
+        machines: behind it, with the ratio that was chosen.
+        rated_w: of them together.
+        limit_w: of the domain.
+        p99_w: draw that is not exceeded 99 % of the time; of racks the fullest.
+        peak_w: highest draw.
+        coincidence_ratio: its peak over the sum of the peaks of its parts.
+    """
+
+    domain: str
+    machines: int
+    rated_w: float
+    limit_w: float
+    p99_w: float
+    peak_w: float
+    coincidence_ratio: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowStudy:
+    """How many machines a row may hold under a power policy.
+
+    Attributes:
+        policy: name of the control law.
+        row_limit_w: of the breaker.
+        provisioned_machines: that the limit provides for at their rating; the ratio's denominator.
+        peak_frac: highest draw of those over the limit, without control.
+        uncapped_ratio: 1 / ``peak_frac``: safe without control, by proportion.
+        uncapped_machines: most whose simulated peak stays within the limit.
+        machines: most that hold every loss limit with no brake.
+        ratio: over the provisioned ones.
+        rise_2s_frac: most that the provisioned row rose within 2 s, share of the limit.
+        rise_40s_frac: within 40 s.
+        trials: every number of machines that was simulated, fewest first.
+        domains: rack, row and UPS with the machines chosen.
+        weeks: simulated, each drawn anew.
+        week_s: length of each.
+        tick_s: resolution.
+        assumptions: inputs that nobody measured for this row, full sentences.
+    """
+
+    policy: str
+    row_limit_w: float
+    provisioned_machines: int
+    peak_frac: float
+    uncapped_ratio: float
+    uncapped_machines: int
+    machines: int
+    ratio: float
+    rise_2s_frac: float
+    rise_40s_frac: float
+    trials: tuple[RowTrial, ...]
+    domains: tuple[DomainUse, ...]
+    weeks: int
+    week_s: float
+    tick_s: float
+    assumptions: tuple[str, ...]

@@ -1,0 +1,77 @@
+"""The section ``power``: a row with a breaker, and who gives way when it nears its limit."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from planner.scenario.sections import Count, Limit, Number, Positive, Section
+
+Share = Annotated[Number, Field(ge=0, le=1)]
+
+
+class RowLoadSection(Section):
+    """How the load moves over a week; the rate that was planned for is its peak. All assumed: put in your own."""
+
+    peak_to_valley_ratio: Annotated[Number, Field(ge=1)] = Field(
+        3.3, description="highest over lowest rate of a working day; 3.3: Azure's conversation service, second-hand"
+    )
+    peak_at_s: Annotated[Number, Field(ge=0, lt=86400)] = Field(54000.0, description="time of day of the peak, s")
+    weekend_ratio: Positive = Field(0.9, description="rate on days six and seven over that of the others")
+    noise_frac: Annotated[Number, Field(ge=0, le=1)] = Field(
+        0.05, description="standard deviation of what all machines' rates share beyond the template"
+    )
+    noise_s: Positive = Field(300.0, description="seconds over which that forgets itself")
+
+
+class LossLimits(Section):
+    """Most that control may add to the time from arrival to last token, against the same load without control."""
+
+    high_p50_frac: Share = Field(0.01, description="median of high priority")
+    high_p99_frac: Share = Field(0.05, description="99th percentile of high priority")
+    low_p50_frac: Share = Field(0.05, description="median of low priority")
+    low_p99_frac: Share = Field(0.5, description="99th percentile of low priority")
+
+
+class PowerSection(Section):
+    """A row of machines behind a breaker, and what its manager does as it nears the limit."""
+
+    row_limit_w: Positive | None = Field(None, description="what the row's breaker bears, W; null: nothing is studied")
+    policy: Literal["polca", "one-threshold-low", "one-threshold-all", "no-cap"] = Field(
+        "polca", description="two thresholds by priority; one, low priority only; one, everybody; or the brake alone"
+    )
+    t1_frac: Limit = Field(0.8, description="share of the limit beyond which low priority slows down")
+    t2_frac: Limit = Field(0.89, description="share beyond which it slows down more, and then high priority")
+    threshold_frac: Limit = Field(0.89, description="the threshold of the policies that have one")
+    release_frac: Share = Field(0.05, description="how far below a threshold its caps are lifted, share of the limit")
+    low_t1_mhz: Positive | None = Field(None, description="low priority beyond t1; null: 0.904 of the highest clock")
+    low_t2_mhz: Positive | None = Field(None, description="low priority beyond t2; null: 0.787 of the highest clock")
+    high_mhz: Positive | None = Field(None, description="high priority beyond t2; null: 0.926 of the highest clock")
+    low_priority_frac: Share = Field(0.5, description="share of the machines that serve low priority")
+    limits: LossLimits = Field(LossLimits(), description="latency that control may cost")
+    load: RowLoadSection = Field(RowLoadSection(), description="how the load moves")
+    weeks: Annotated[int, Field(strict=True, ge=1)] = Field(2, description="weeks simulated, each drawn anew")
+    first_seed: Annotated[int, Field(strict=True, ge=0)] = Field(1, description="seed of the first week")
+    week_s: Positive = Field(604800.0, description="length of a week, s; shorter is a trial run")
+    tick_s: Annotated[Number, Field(gt=0, le=2)] = Field(2.0, description="resolution of the simulated row, s")
+    max_ratio: Annotated[Number, Field(ge=1, le=3)] = Field(
+        1.5, description="most machines looked at, over those the limit provides for at their rating"
+    )
+    command_loss_frac: Annotated[Number, Field(ge=0, lt=1)] | None = Field(
+        None, description="share of clock commands that are lost; null: the catalog's"
+    )
+    machines_per_rack: Count | None = Field(None, description="null: the catalog's")
+    rows_per_ups: Count | None = Field(None, description="null: the catalog's")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        problems = []
+        if not self.t1_frac < self.t2_frac:
+            problems.append(f"t1_frac below t2_frac, not {self.t1_frac:g} and {self.t2_frac:g}")
+        if not self.release_frac < min(self.t1_frac, self.threshold_frac):
+            problems.append(f"release_frac below every threshold, not {self.release_frac:g}")
+        slow, slower = self.low_t1_mhz, self.low_t2_mhz
+        if slow is not None and slower is not None and slower > slow:
+            problems.append(f"low_t2_mhz not above low_t1_mhz, not {slower:g} and {slow:g}")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self

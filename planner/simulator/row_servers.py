@@ -1,0 +1,106 @@
+"""Instances of a row, advanced tick by tick: queues, batches and watts.
+
+An instance computes waiting prompts one after the other and decodes in between; steps of a batch are not simulated one
+by one: all of it advances at one rate until somebody joins, somebody leaves, or the tick ends. Work is conserved: a
+request leaves when its batch has advanced by its output tokens, whatever that took. docs/polca.md compares with the
+simulation step by step.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.perf.response import TOKEN_KNOTS, InstanceResponse
+from planner.simulator.row_state import BUCKET_TOKENS, Floats, Ints, Records, instance_type, kind_type
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Kind:
+    """Instances that are alike.
+
+    Attributes:
+        name: for example ``chat low``.
+        low_priority: capped first.
+        response: times and watts.
+        prompt_tokens: (s,) lengths that come round and round, one request after the other.
+        output_tokens: (s,) likewise.
+        computes_prompts: False where the KV cache arrives from elsewhere.
+        decodes: False where requests leave with their first token.
+    """
+
+    name: str
+    low_priority: bool
+    response: InstanceResponse
+    prompt_tokens: Ints
+    output_tokens: Ints
+    computes_prompts: bool = True
+    decodes: bool = True
+
+
+class RowServers:
+    """The instances of one or more rows; arrays over all of them."""
+
+    def __init__(self, kinds: tuple[Kind, ...], kind_of: Ints, offset: Ints) -> None:
+        """Idle instances.
+
+        Args:
+            kinds: what there is.
+            kind_of: (m,) position of each instance's kind.
+            offset: (m,) where in the kind's lengths each instance begins.
+        """
+        ring = max(int(k.output_tokens.max()) for k in kinds) // BUCKET_TOKENS + 3
+        self.kinds = _tables(kinds)
+        self.now: Records = np.zeros(len(kind_of), instance_type(ring)).view(np.recarray)
+        self.now["kind"], self.now["offset"], self.now["ring"] = kind_of, offset, ring
+        self._watts = np.zeros(len(kind_of))
+        from planner.simulator.row_kernel import advance  # Numba is slow to import, and not needed before
+
+        self._advance = advance
+
+    @property
+    def present(self) -> Ints:
+        """(m,) requests that arrived and have not left."""
+        present: Ints = self.now.arrived - self.now.finished
+        return present
+
+    def advance(self, now_s: float, tick_s: float, arrivals: Ints, clock: Ints, measured: bool) -> Floats:
+        """One tick.
+
+        Args:
+            now_s: its beginning.
+            tick_s: its length.
+            arrivals: (m,) requests that come in it.
+            clock: (m,) position of the clock of each instance.
+            measured: whether the latencies of those who leave are counted.
+
+        Returns:
+            (m,) mean watts; the next tick overwrites them.
+        """
+        self._advance(now_s, tick_s, arrivals, clock, self._watts, self.now, self.kinds, measured)
+        return self._watts
+
+
+def _tables(kinds: tuple[Kind, ...]) -> Records:
+    """Tables of several kinds; those of a smaller batch are filled up with their last entry."""
+    most, samples = max(k.response.max_batch for k in kinds), len(kinds[0].prompt_tokens)
+    made: Records = np.zeros(len(kinds), kind_type(len(kinds[0].response.clocks_mhz), most, samples)).view(np.recarray)
+    for row, kind in zip(made, kinds, strict=True):
+        r = kind.response
+        for name, values in (
+            ("base_s", r.decode_base_s), ("token_s", r.decode_token_s), ("decode_w", r.decode_w),
+            ("decode_slow", r.decode_slowdown_ratio),
+        ):  # fmt: skip
+            missing = [(0, 0)] * (values.ndim - 1) + [(0, most + 1 - values.shape[-1])]
+            row[name] = np.pad(values, missing, mode="edge")
+        row["prefill_w"] = [np.interp(kind.prompt_tokens, TOKEN_KNOTS, w) for w in r.prefill_w]
+        row["prefill_slow"], row["work_s"] = r.prefill_slowdown_ratio, _work_s(kind)
+        row["prompt"], row["output"] = kind.prompt_tokens, kind.output_tokens if kind.decodes else 1
+        row["kv"], row["most"], row["block"], row["samples"] = r.kv_tokens, r.max_batch, r.block_tokens, samples
+    return made
+
+
+def _work_s(kind: Kind) -> Floats:
+    """Seconds of prefill work of each sample."""
+    if not kind.computes_prompts:
+        return np.zeros(len(kind.prompt_tokens))
+    return np.interp(kind.prompt_tokens, TOKEN_KNOTS, kind.response.prefill_s)
