@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help plan test lint types check-imports unit test-slow bench clean
+.PHONY: help plan test lint types check-imports browser unit test-slow bench clean
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -28,8 +28,15 @@ types: .venv/.installed-dev ## mypy, strict
 check-imports: .venv/.installed-dev ## the architecture, as a contract
 	$(BIN)/lint-imports
 
-unit: .venv/.installed-dev ## every test that is not slow
-	$(BIN)/pytest -m "not slow"
+ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo -n)
+browser: ## a Chromium for the tests of HTML reports, from the system's packages where there is none
+	@for name in chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exit 0; done; \
+	{ $(ROOT) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(ROOT) apt-get install -qq -y \
+	--no-install-recommends chromium fonts-dejavu-core >/dev/null; } || \
+	echo "NO CHROMIUM, and none could be installed: HTML reports are NOT tested in a browser" >&2
+
+unit: .venv/.installed-dev browser ## every test that is not slow
+	$(BIN)/pytest -m "not slow" -rs
 
 test: lint types check-imports unit ## install and run every check
 

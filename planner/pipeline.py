@@ -10,10 +10,12 @@ from planner.case.case import Case, doubts, open_case, provenance
 from planner.errors import BadInput
 from planner.evidence import Certificate, Excuse, Judgement, Neighbour, NoPlan, ValidatedPlan
 from planner.improve import improve, stretch
+from planner.picture import Bought, Picture
 from planner.plan import CandidatePlan, Objective
 from planner.policies.presets import NAMES
 from planner.revise import price
 from planner.scenario import Scenario
+from planner.simulator.sketch import sketch
 
 Progress = Callable[[str, float], None]
 
@@ -124,6 +126,41 @@ def simulate(scenario: Scenario, candidate: CandidatePlan, *, progress: Progress
     if absent:
         raise BadInput(*(f"validation.failures: no machine {name}; the plan has {have}, from 0" for name in absent))
     return argument.judged(candidate, early=False)
+
+
+def picture(scenario: Scenario, candidate: CandidatePlan, *, progress: Progress) -> Picture:
+    """How a candidate serves the first trace of the scenario's workload, moment by moment, and what it is made of.
+
+    Raises:
+        BadInput: the scenario's catalog no longer offers a pool of the candidate.
+    """
+    case = open_case(scenario, candidate.policy)
+    pools = Argument(case, progress).pools(candidate)
+    progress("drawing", 0.95)
+    section, asked = scenario.validation, case.asked
+    seen = sketch(
+        pools, case.policy, asked.draw(asked.seeds[0], candidate.rate_scale),
+        warmup_frac=section.warmup_frac, cooldown_frac=section.cooldown_frac,
+        failures=[f for each in section.failures if (f := outage(each, pools))],
+    )  # fmt: skip
+    return Picture(
+        words=f"{asked.words}, seed {asked.seeds[0]}",
+        start_s=seen.start_s, end_s=seen.end_s, moments_s=seen.moments_s, pools=seen.pools, curves=seen.curves,
+        prompt_tokens_per_s=seen.prompt_tokens_per_s, output_tokens_per_s=seen.output_tokens_per_s,
+        bought=tuple(_bought(case, pool.name) for pool in pools),
+        kv_bytes_per_token=max(pool.physics.kv_bytes_per_token for pool in pools),
+    )  # fmt: skip
+
+
+def _bought(case: Case, pool: str) -> Bought:
+    """What the machines of a pool are."""
+    offer = next(o for o in case.options if o.spec.name == pool)
+    machine, link = offer.machine, offer.machine.inter_link
+    return Bought(
+        pool=pool, gpu=machine.gpu.name, machine_gpus=machine.gpus, price_usd_per_h=offer.price_usd_per_h,
+        rated_w=machine.rated_w, rack_units=machine.rack_units or 0.0, link=link.name,
+        link_bytes_per_s=link.bandwidth_bytes_per_s,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.terminal import Json, Quiet, ScenarioFile, Sets, note, print_view, progress, write
+from planner.cli.reports import report_plan, report_simulation
+from planner.cli.terminal import (
+    Json,
+    Quiet,
+    Report,
+    ScenarioFile,
+    Sets,
+    expect_writable,
+    note,
+    print_view,
+    progress,
+    write,
+)
 from planner.errors import BadInput, ExitCode, nearest
 
 _EXIT: Mapping[str, ExitCode] = {
@@ -75,6 +87,7 @@ def plan(
     json: Json = False,
     sets: Sets = None,
     quiet: Quiet = False,
+    report: Report = None,
 ) -> None:
     """Find the best plan that the simulator confirms."""
     from planner.scenario import Scenario
@@ -85,13 +98,13 @@ def plan(
     from planner.export import no_plan_text, plan_text, write_plan
     from planner.report.text import no_plan_view, plan_view
 
-    if out is not None and not out.parent.is_dir():
-        raise BadInput(f"--out {out}: there is no directory {out.parent}; nothing was planned")
+    expect_writable(out=out, report=report)
     with progress(quiet=quiet) as tell:
         answer = pipeline.plan(question, progress=tell)
     digests = pipeline.digests(question)
     if isinstance(answer, NoPlan):
         write(no_plan_text(question, answer, digests)) if json else print_view(no_plan_view(answer))
+        report_plan(report, answer, question, quiet=quiet)
         if out is not None:
             note(f"{out} not written: there is no validated plan", quiet=quiet)
         raise typer.Exit(_EXIT[answer.reason])
@@ -99,6 +112,7 @@ def plan(
     if out is not None:
         write_plan(out, question, answer, digests)
         note(f"wrote {out}", quiet=quiet)
+    report_plan(report, answer, question, quiet=quiet)
 
 
 def simulate(
@@ -108,6 +122,7 @@ def simulate(
     sets: Sets = None,
     json: Json = False,
     quiet: Quiet = False,
+    report: Report = None,
 ) -> None:
     """Serve a workload on a plan; --set changes what is asked of it, not the plan."""
     from planner import pipeline
@@ -116,6 +131,7 @@ def simulate(
     from planner.report.text import no_plan_view, simulation_view
     from planner.scenario import Scenario
 
+    expect_writable(report=report)
     with progress(quiet=quiet) as tell:
         if source.suffix == ".json":
             file = read_plan(source)
@@ -127,22 +143,27 @@ def simulate(
             answer = pipeline.plan(made_for, progress=tell)
             if isinstance(answer, NoPlan):
                 write(dumps(answer)) if json else print_view(no_plan_view(answer))
+                report_plan(report, answer, made_for, quiet=quiet)
                 raise typer.Exit(_EXIT[answer.reason])
             candidate = answer.candidate
-        judgement = pipeline.simulate(made_for.changed(sets or ()), candidate, progress=tell)
+        asked = made_for.changed(sets or ())
+        judgement = pipeline.simulate(asked, candidate, progress=tell)
     write(dumps(judgement)) if json else print_view(simulation_view(judgement, candidate))
+    report_simulation(report, judgement, candidate, asked, quiet=quiet)
     if not judgement.valid:
         raise typer.Exit(ExitCode.NOT_VALIDATED)
 
 
-def show(plan: PlanArgument, json: Json = False) -> None:
+def show(plan: PlanArgument, json: Json = False, quiet: Quiet = False, report: Report = None) -> None:
     """Print a plan.json as text, after checking that it does not contradict itself."""
     from planner.export import plan_text, read_plan
     from planner.report.text import plan_view
 
+    expect_writable(report=report)
     file = read_plan(plan)
     text = plan_text(file.scenario, file.plan, file.digests)
     write(text) if json else print_view(plan_view(file.plan, file.scenario))
+    report_plan(report, file.plan, file.scenario, quiet=quiet)
 
 
 def _moved(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

@@ -1,6 +1,7 @@
 """The street side: results to stdout, everything else to stderr, and an exit code that says how it ended."""
 
 import inspect
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,9 @@ Sets = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="no progress and no notes on stderr")]
 ScenarioFile = Annotated[Path, typer.Argument(metavar="SCENARIO", help="scenario file (YAML)", show_default=False)]
+Report = Annotated[
+    Path | None, typer.Option("--report", metavar="FILE", help="write a report in one HTML file, to be opened anywhere")
+]
 Directory = Annotated[
     Path | None, typer.Option("--directory", metavar="DIR", help="your own catalog files, on top of the built-in ones")
 ]
@@ -59,6 +63,29 @@ def complain(*problems: str) -> None:
     typer.echo(f"phasewise: {len(problems)} problem{'s' * (len(problems) != 1)}:", err=True)
     for problem in problems:
         typer.echo(f"  {problem}", err=True)
+
+
+def expect_writable(**files: Path | None) -> None:
+    """Find out before the work starts that a file could not be written after it.
+
+    Args:
+        files: option, without its dashes -> where it would be written; None where it was not asked for.
+
+    Raises:
+        BadInput: naming every one that could not be.
+    """
+    problems = [f"--{name} {path}: {why}" for name, path in files.items() if path and (why := _unwritable(path))]
+    if problems:
+        raise BadInput(*(f"{problem}; nothing was done" for problem in problems))
+
+
+def _unwritable(path: Path) -> str:
+    """Why a file cannot be written; empty where it can."""
+    if path.is_dir():
+        return "is a directory; expected the name of a file"
+    if not path.parent.is_dir():
+        return f"there is no directory {path.parent}"
+    return "" if os.access(path.parent, os.W_OK) else f"the directory {path.parent} cannot be written to"
 
 
 def note(text: str, *, quiet: bool = False) -> None:

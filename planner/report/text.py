@@ -35,7 +35,7 @@ def plan_view(plan: ValidatedPlan, scenario: Scenario) -> RenderableType:
         *_section("Evidence", judgement_view(plan.judgement)),
         *_section("What binds", *_lines(*_binding(plan))),
         *_section("Why not more" if throughput else "Why not less", *_why_not_better(plan.certificate)),
-        *_section("How it was argued", rounds_table(plan.rounds), *_lines(_certified(plan))),
+        *_section("How it was argued", rounds_table(plan.rounds), *_lines(certified(plan))),
         *_section("What it rests on", *_lines(_shares(plan)), bullets(plan.sources), *_lines(_refused(plan.excuses))),
         *(_section("Compared with", bullets(plan.alternatives)) if plan.alternatives else ()),
         *(_section("Beware", bullets(plan.warnings)) if plan.warnings else ()),
@@ -113,10 +113,11 @@ def judgement_view(judgement: Judgement) -> RenderableType:
         shares = (percent(p.busy_frac), percent(p.kv_mean_frac), percent(p.kv_peak_frac))
         queue = f"{number(round(p.queue_mean_tokens))} tok"
         use.add_row(p.pool, *shares, f"{p.batch_mean:.1f}", queue, number(p.preemptions))
-    return Group(made, Text(), *_lines(*_served_how(judgement)), Text(), spread, Text(), use)
+    return Group(made, Text(), *_lines(*served_how(judgement)), Text(), spread, Text(), use)
 
 
-def _served_how(judgement: Judgement) -> Iterator[str]:
+def served_how(judgement: Judgement) -> Iterator[str]:
+    """What was served and how it went, in sentences."""
     yield (
         f"Served: {judgement.workload}; {plural(len(judgement.seeds), 'seed')} of {number(judgement.horizon_s)} s, "
         f"measured from {number(judgement.warmup_s)} s to {number(judgement.horizon_s - judgement.cooldown_s)} s."
@@ -205,7 +206,8 @@ def _why_not_better(certificate: Certificate) -> Iterable[RenderableType]:
     return (made,)
 
 
-def _certified(plan: ValidatedPlan) -> str:
+def certified(plan: ValidatedPlan) -> str:
+    """How far the plan is from a proven optimum, in sentences."""
     certificate, objective = plan.certificate, Objective(plan.objective)
     value = _value(objective, plan.objective_value)
     if certificate.bound is None or certificate.gap_frac is None:

@@ -1,7 +1,7 @@
 """The cluster at work: arrivals, routing, transfers; one call runs one trace."""
 
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from math import inf
 
@@ -71,6 +71,21 @@ class Run:
     kv_free_blocks: list[int]
     kv_total_blocks: list[int]
     lent: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """Somebody who looks at the instances while they work, and touches nothing.
+
+    Attributes:
+        period_s: time between two looks, > 0.
+        until_s: time of the last look.
+        look: is shown all instances.
+    """
+
+    period_s: float
+    until_s: float
+    look: Callable[[Sequence[Instance]], None]
 
 
 class _Cluster:
@@ -164,6 +179,12 @@ class _Cluster:
         """Whether a request alone overflows the memory of an instance."""
         held = request.prompt_tokens + (0 if instance.role is Role.PREFILL else request.output_tokens)
         return instance.memory.blocks(held + 1) > instance.memory.total
+
+    def watched(self, watch: Watch) -> Generator[simpy.Event, None, None]:
+        """Let somebody look, again and again."""
+        for turn in range(1, round(watch.until_s / watch.period_s) + 1):
+            yield self.env.timeout(max(0.0, turn * watch.period_s - self.env.now))
+            watch.look(self.instances)
 
     # --- failures --------------------------------------------------------------------------------------------------
 
@@ -309,6 +330,7 @@ def run(
     cutoff_s: float,
     max_run_steps: int = UNLIMITED,
     failures: Sequence[Failure] = (),
+    watch: Watch | None = None,
 ) -> Run:
     """Serve a trace.
 
@@ -320,6 +342,7 @@ def run(
         cutoff_s: simulated time at which an overloaded run is cut off.
         max_run_steps: longest run of decode steps taken at once; 1 simulates step by step (same result, slower).
         failures: machines that fail meanwhile.
+        watch: somebody who looks on.
 
     Returns:
         Rows, histograms, meters and what was left over.
@@ -329,6 +352,8 @@ def run(
     cluster.env.process(cluster.arrivals())
     for failure in failures:
         cluster.env.process(cluster.outages().happen(failure))
+    if watch:
+        cluster.env.process(cluster.watched(watch))
     cluster.env.run(until=cutoff_s)
     waiting = sum(len(i.waiting) + len(i.landing) for i in cluster.instances)
     return Run(

@@ -13,7 +13,7 @@ from workloads.slo import Slo, Unit
 
 UNITS = (
     "s", "us", "tokens", "tokens_per_s", "req_per_s", "bytes", "bytes_per_s", "bytes_per_token", "flops", "w", "j",
-    "mhz", "usd_per_h", "frac", "ratio",
+    "mhz", "usd_per_h", "frac", "ratio", "px",
 )  # fmt: skip
 """``_us`` occurs in profile files only, which store microseconds to stay short."""
 

@@ -1,0 +1,50 @@
+"""Reports: what a verb found, written as one HTML file."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from planner.cli.terminal import note, progress
+
+if TYPE_CHECKING:
+    from planner.evidence import Judgement, NoPlan, ValidatedPlan
+    from planner.plan import CandidatePlan
+    from planner.report.html.blocks import Page
+    from planner.scenario import Scenario
+
+
+def report_plan(path: Path | None, answer: "ValidatedPlan | NoPlan", scenario: "Scenario", *, quiet: bool) -> None:
+    """Write the page of a plan, or of there being none; nothing where no report was asked for."""
+    if path is None:
+        return
+    from planner import pipeline
+    from planner.evidence import NoPlan
+    from planner.report.html.plans import no_plan_page, plan_page
+
+    if isinstance(answer, NoPlan):
+        _put(path, no_plan_page(answer, scenario), quiet=quiet)
+        return
+    with progress(quiet=quiet) as tell:
+        seen = pipeline.picture(scenario, answer.candidate, progress=tell)
+    _put(path, plan_page(answer, scenario, seen), quiet=quiet)
+
+
+def report_simulation(
+    path: Path | None, judgement: "Judgement", candidate: "CandidatePlan", scenario: "Scenario", *, quiet: bool
+) -> None:
+    """Write the page of a simulation; nothing where no report was asked for."""
+    if path is None:
+        return
+    from planner import pipeline
+    from planner.report.html.plans import simulation_page
+
+    with progress(quiet=quiet) as tell:
+        seen = pipeline.picture(scenario, candidate, progress=tell)
+    _put(path, simulation_page(judgement, candidate, scenario, seen), quiet=quiet)
+
+
+def _put(path: Path, page: "Page", *, quiet: bool) -> None:
+    from planner.export import write_whole
+    from planner.report.html.render import render
+
+    write_whole(path, render(page))
+    note(f"wrote {path}", quiet=quiet)

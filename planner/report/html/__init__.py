@@ -1,0 +1,1 @@
+"""The report as one file: pages of sections, drawn without any network."""

@@ -1,0 +1,208 @@
+/* Draws the charts of a report. Data are in #charts; uPlot draws, this file adds legends, keys, themes and print. */
+(() => {
+  "use strict";
+  const root = document.documentElement;
+  const specs = JSON.parse(document.getElementById("charts").textContent);
+  const live = document.getElementById("live");
+  const drawn = new Map(); // name -> {plot, spec, figure}
+  const css = (name) => getComputedStyle(root).getPropertyValue(name).trim();
+
+  // --- numbers as people read them
+  const plain = (v) => {
+    const a = Math.abs(v);
+    if (a >= 1e9) return (v / 1e9).toPrecision(3) + "G";
+    if (a >= 1e6) return (v / 1e6).toPrecision(3) + "M";
+    if (a >= 1e4) return Math.round(v / 1e3) + "k";
+    if (a >= 100 || a === 0) return String(Math.round(v));
+    return String(Number(v.toPrecision(3)));
+  };
+  const seconds = (v) => (v === 0 ? "0" : Math.abs(v) < 0.9995 ? Number((v * 1e3).toPrecision(3)) + " ms" : Number(v.toPrecision(4)) + " s");
+  const hours = (v) => (Number.isInteger(v / 24) ? "day " + v / 24 : Number((v % 24).toPrecision(3)) + " h");
+  const shown = {
+    s: seconds, time: (v) => (v >= 7200 ? Number((v / 3600).toPrecision(4)) + " h" : Number(v.toPrecision(4)) + " s"), h: hours,
+    share: (v) => Number((v * 100).toPrecision(3)) + " %", nines: (v) => Number(((1 - Math.pow(10, -v)) * 100).toFixed(3)) + " %",
+    "tokens/s": (v) => plain(v) + "/s", usd: (v) => "$" + (Math.abs(v) >= 1e4 ? plain(v) : Number(v.toPrecision(5))),
+    w: (v) => (Math.abs(v) >= 1e3 ? Number((v / 1e3).toPrecision(4)) + " kW" : Number(v.toPrecision(4)) + " W"),
+    mhz: (v) => plain(v) + " MHz", number: plain, tokens: plain,
+  };
+  const format = (unit) => shown[unit] || ((v) => plain(v) + (unit ? " " + unit : ""));
+  const value = (unit, v) => (v == null || Number.isNaN(v) ? "–" : format(unit)(v));
+
+  // --- data
+  const nine = (share) => -Math.log10(1 - Math.min(share, 0.9999));
+  const table = (spec) => {
+    const own = spec.series.some((s) => s.x);
+    const rows = spec.series.map((s) => (spec.yUnit === "nines" ? s.values.map(nine) : s.values));
+    if (!own) return [spec.x, ...rows];
+    return uPlot.join(spec.series.map((s, i) => [s.x, rows[i]]));
+  };
+
+  // --- what is drawn besides the lines
+  const beside = (spec) => (u) => {
+    const c = u.ctx, { left, top, width, height } = u.bbox;
+    c.save();
+    c.beginPath(); c.rect(left, top, width, height); c.clip();
+    if (spec.window) {
+      const [a, b] = spec.window.map((x) => u.valToPos(x, "x", true));
+      c.fillStyle = css("--shade");
+      if (a > left) c.fillRect(left, top, a - left, height);
+      if (b < left + width) c.fillRect(b, top, left + width - b, height);
+    }
+    (spec.levels || []).forEach((level) => {
+      const y = u.valToPos(level.y, "y", true);
+      c.strokeStyle = css("--ink"); c.lineWidth = devicePixelRatio; c.setLineDash([6 * devicePixelRatio, 4 * devicePixelRatio]);
+      c.beginPath(); c.moveTo(left, y); c.lineTo(left + width, y); c.stroke(); c.setLineDash([]);
+    });
+    c.restore();
+    c.save();
+    (spec.marks || []).forEach((m, i) => {
+      const x = u.valToPos(m.x, "x", true), y = u.valToPos(spec.yUnit === "nines" ? nine(m.y) : m.y, "y", true), r = 6 * devicePixelRatio;
+      if (x < left || x > left + width) return;
+      c.fillStyle = css("--c" + m.colour);
+      c.beginPath(); c.moveTo(x, y); c.lineTo(x + r * 1.6, y - r); c.lineTo(x + r * 1.6, y + r); c.closePath(); c.fill();
+      c.fillStyle = css("--ink"); c.font = 11 * devicePixelRatio + "px system-ui, sans-serif"; c.textBaseline = "middle";
+      const right = x + r * 2 + c.measureText(m.label).width < left + width;
+      c.textAlign = right ? "left" : "right";
+      c.fillText(m.label, right ? x + r * 2 : x - r, y + (i % 2 ? -1 : 1) * 0);
+    });
+    c.restore();
+  };
+
+  // --- one chart
+  const axis = (more) => ({ stroke: css("--quiet"), font: "12px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif",
+    grid: { stroke: css("--grid"), width: 1 }, ticks: { stroke: css("--grid"), width: 1 }, ...more });
+  const stepped = uPlot.paths.stepped({ align: 1 });
+  const options = (spec, width, height, report) => {
+    const xUnit = spec.xUnit === "s" && !spec.xLog ? "time" : spec.xUnit;
+    const nines = spec.yUnit === "nines";
+    return {
+      width, height, legend: { show: false }, padding: [10, 26, 0, 0],
+      cursor: { drag: { x: true, y: false }, ...(spec.sync ? { sync: { key: spec.sync } } : {}) },
+      scales: {
+        x: { time: false, ...(spec.xLog ? { distr: 3 } : {}) },
+        y: nines ? { range: [0, 3.05] } : { range: (u, lo, hi) => {
+          if (lo == null) return [0, 1];
+          const from = spec.zero ? Math.min(0, lo) : lo - 0.08 * (hi - lo || Math.abs(hi) || 1);
+          return [from, hi > from ? hi + 0.06 * (hi - from) : from + 1];
+        } },
+      },
+      axes: [
+        axis({ label: spec.xLabel, labelSize: 20, size: 34,
+          ...(spec.xLog ? { values: (u, v) => v.map((x) => (x == null || Math.abs(Math.log10(x) % 1) > 1e-6 && ![2, 5].includes(Math.round(x / Math.pow(10, Math.floor(Math.log10(x)))))) ? "" : format(xUnit)(x)), filter: (u, v) => v }
+            : spec.xNames ? { splits: () => spec.x, values: (u, v) => v.map((x) => spec.xNames[spec.x.indexOf(x)] ?? "") }
+            : { values: (u, v) => v.map((x) => format(xUnit)(x)) }) }),
+        axis({ label: spec.yLabel, labelSize: spec.yLabel ? 20 : 0, size: 62, values: (u, v) => v.map((y) => format(spec.yUnit)(y)),
+          ...(nines ? { splits: () => [0, Math.log10(2), 1, 2, 3] } : {}) }),
+      ],
+      series: [{}, ...spec.series.map((s) => ({
+        label: s.label, stroke: css("--c" + s.colour), width: s.points ? 0 : 1.75, dash: s.dash, spanGaps: true, show: s.show !== false,
+        ...(s.points ? { paths: () => null } : s.stepped ? { paths: stepped } : {}),
+        ...(s.fill ? { fill: css("--shade") } : {}),
+        points: s.points || s.dots ? { show: true, size: s.points || 7, fill: s.hollow ? css("--panel") : css("--c" + s.colour), stroke: css("--c" + s.colour) } : { show: false },
+      }))],
+      hooks: {
+        draw: [beside(spec)],
+        setCursor: [(u) => report(u)],
+        setScale: [(u, key) => { if (key === "x" && spec.sync) follow(u, spec.sync); }],
+      },
+    };
+  };
+  let following = false;
+  const follow = (u, key) => { // zooming one chart zooms those that share its axis
+    if (following) return;
+    following = true;
+    const { min, max } = u.scales.x;
+    drawn.forEach((d) => { if (d.spec.sync === key && d.plot !== u && d.plot.scales.x.min != null) d.plot.setScale("x", { min, max }); });
+    following = false;
+  };
+
+  const swatch = (s) => {
+    const mark = s.points ? `<circle cx="11" cy="5" r="4" fill="${s.hollow ? "none" : `var(--c${s.colour})`}" stroke="var(--c${s.colour})"/>`
+      : `<line x1="0" x2="22" y1="5" y2="5" stroke="var(--c${s.colour})" stroke-width="3" stroke-dasharray="${(s.dash || []).join(" ")}"/>`;
+    return `<svg width="22" height="10" aria-hidden="true">${mark}</svg>`; // numbers of our own only
+  };
+  const draw = (figure) => {
+    const name = figure.dataset.chart, spec = specs[name], plotBox = figure.querySelector(".plot"), legend = figure.querySelector(".legend");
+    const before = drawn.get(name);
+    const hidden = before ? before.plot.series.slice(1).map((s) => s.show) : null;
+    if (before) before.plot.destroy();
+    legend.replaceChildren();
+    const buttons = spec.series.map((s) => {
+      const b = document.createElement("button");
+      b.type = "button"; b.innerHTML = swatch(s);
+      const words = document.createElement("span"); words.textContent = s.label;
+      const out = document.createElement("output");
+      b.append(words, out); legend.append(b);
+      return b;
+    });
+    const data = table(spec), xUnit = spec.xUnit === "s" && !spec.xLog ? "time" : spec.xUnit;
+    const report = (u) => {
+      const i = u.cursor.idx;
+      buttons.forEach((b, k) => {
+        let v = i == null ? null : u.data[k + 1][i];
+        if (i != null && v == null && spec.series[k].x) for (let j = i; j >= 0 && v == null; j--) v = u.data[k + 1][j];
+        b.querySelector("output").textContent = i == null ? "" : value(spec.yUnit, v);
+      });
+      figure.dataset.at = i == null ? "" : (spec.xNames ? spec.xNames[i] : value(xUnit, u.data[0][i]));
+    };
+    const width = Math.max(260, plotBox.clientWidth), height = spec.height || (spec.yUnit === "nines" ? 320 : 210);
+    const plot = new uPlot(options(spec, width, height, report), data, plotBox);
+    drawn.set(name, { plot, spec, figure });
+    buttons.forEach((b, k) => {
+      const press = (on) => { plot.setSeries(k + 1, { show: on }); b.setAttribute("aria-pressed", String(on)); };
+      b.setAttribute("aria-pressed", "true");
+      if (hidden && !hidden[k]) press(false);
+      b.addEventListener("click", () => press(b.getAttribute("aria-pressed") !== "true"));
+    });
+    return plot;
+  };
+
+  // --- keys: arrows move, + - zoom, 0 shows all
+  const keys = (figure) => figure.querySelector(".plot").addEventListener("keydown", (event) => {
+    const { plot, spec } = drawn.get(figure.dataset.chart), x = plot.data[0], last = x.length - 1;
+    const at = plot.cursor.idx ?? -1, step = event.shiftKey ? Math.max(1, Math.round(last / 20)) : 1;
+    const move = { ArrowRight: at + step, ArrowLeft: at - step, Home: 0, End: last }[event.key];
+    if (move !== undefined) {
+      const i = Math.min(last, Math.max(0, move));
+      plot.setCursor({ left: plot.valToPos(x[i], "x"), top: plot.over.clientHeight / 2 });
+      const said = [...figure.querySelectorAll(".legend button[aria-pressed=true]")].map((b) => b.textContent.trim());
+      live.textContent = [figure.dataset.at, ...said].join(", ");
+    } else if (event.key === "+" || event.key === "=" || event.key === "-") {
+      const { min, max } = plot.scales.x, log = spec.xLog, to = log ? Math.log10 : (v) => v, back = log ? (v) => Math.pow(10, v) : (v) => v;
+      const middle = at >= 0 ? to(x[at]) : (to(min) + to(max)) / 2, factor = event.key === "-" ? 2 : 0.5;
+      plot.setScale("x", { min: Math.max(x[0], back(middle - (middle - to(min)) * factor)), max: Math.min(x[last], back(middle + (to(max) - middle) * factor)) });
+    } else if (event.key === "0" || event.key === "Escape") {
+      plot.setScale("x", { min: x[0], max: x[last] });
+    } else return;
+    event.preventDefault();
+  });
+
+  // --- themes
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  let chosen = null;
+  const wear = (theme) => { root.dataset.theme = theme; drawAll(); };
+  const drawAll = () => figures.forEach(draw);
+  const figures = [...document.querySelectorAll("figure.chart")];
+  document.getElementById("theme").addEventListener("click", () => wear((chosen = root.dataset.theme === "dark" ? "light" : "dark")));
+  dark.addEventListener("change", () => { if (!chosen) wear(dark.matches ? "dark" : "light"); });
+  addEventListener("beforeprint", () => { root.dataset.before ||= root.dataset.theme; document.querySelectorAll("details").forEach((d) => (d.open = true)); wear("light"); });
+  addEventListener("afterprint", () => { const before = root.dataset.before; delete root.dataset.before; if (before) wear(before); });
+
+  // --- copying
+  document.querySelectorAll("button.copy").forEach((b) => b.addEventListener("click", async () => {
+    const pre = document.getElementById(b.dataset.copy);
+    const range = document.createRange(); range.selectNodeContents(pre);
+    getSelection().removeAllRanges(); getSelection().addRange(range);
+    try { await navigator.clipboard.writeText(pre.textContent); } catch { document.execCommand("copy"); }
+    b.textContent = "Copied"; setTimeout(() => (b.textContent = "Copy"), 1500);
+  }));
+
+  wear(dark.matches ? "dark" : "light");
+  figures.forEach(keys);
+  let waiting = 0;
+  new ResizeObserver(() => { clearTimeout(waiting); waiting = setTimeout(() => drawn.forEach(({ plot, figure }) => {
+    const width = Math.max(260, figure.querySelector(".plot").clientWidth);
+    if (Math.abs(width - plot.width) > 1) plot.setSize({ width, height: plot.height });
+  }), 60); }).observe(document.querySelector("main"));
+  root.dataset.ready = String(drawn.size);
+})();

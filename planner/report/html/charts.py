@@ -1,0 +1,104 @@
+"""Charts as data: what ``page.js`` draws."""
+
+from collections.abc import Mapping, Sequence
+from math import isfinite
+from typing import Any
+
+from planner.evidence import Evidence
+from planner.picture import LatencyCurve, Picture, PoolSeries
+from planner.plan import CandidatePlan
+from planner.report.html.blocks import Chart
+from planner.report.html.cluster import colour
+from workloads.slo import Unit
+
+_DIGITS = 5
+_DASHES = ((), (8, 4), (2, 3), (10, 3, 2, 3), (4, 4), (14, 4), (1, 3))
+_METRICS = {
+    "ttft": "time to first token",
+    "tbt": "time between tokens",
+    "tpot": "time per output token",
+    "e2e": "end to end",
+}
+
+
+def short(values: Sequence[float]) -> list[float | None]:
+    """Values as they are worth drawing: five digits, nothing for what is infinite."""
+    rounded = (float(f"{v:.{_DIGITS}g}") for v in values)
+    return [v if isfinite(v) else None for v in rounded]
+
+
+def line(label: str, values: Sequence[float | None], hue: int, dash: int = 0) -> dict[str, Any]:
+    """One series of a chart."""
+    return {"label": label, "values": list(values), "colour": hue % 7, "dash": list(_DASHES[dash % len(_DASHES)])}
+
+
+def pool_lines(candidate: CandidatePlan, rows: Mapping[str, Sequence[float]]) -> list[dict[str, Any]]:
+    """A series per pool: the role gives the colour, the place among pools of that role the dash."""
+    made, seen = [], dict[str, int]()
+    for pool in candidate.pools:
+        tone = colour(pool.spec.role)
+        made.append(line(pool.spec.name, short(rows[pool.spec.name]), int(tone[1:]), seen.get(tone, 0)))
+        seen[tone] = seen.get(tone, 0) + 1
+    return made
+
+
+def over_time(picture: Picture, candidate: CandidatePlan) -> list[Chart]:
+    """Load, queues, batches, memory and busy time of every pool, moment by moment, with one shared axis of time."""
+    shown: tuple[tuple[str, str, str, str], ...] = (
+        ("queue_tokens", "Queue", "tokens", "prompt tokens that wait on an instance, mean over the pool"),
+        ("batch_mean", "Batch", "number", "requests that decode on an instance, mean over the pool"),
+        ("kv_frac", "KV memory", "share", "share of the blocks in use, mean over the pool"),
+        ("busy_frac", "Busy", "share", "share of the instances that are in a step"),
+    )
+    arrivals = [
+        line("prompt tokens", short(picture.prompt_tokens_per_s), 5),
+        line("output tokens", short(picture.output_tokens_per_s), 4, 1),
+    ]
+    made = [_timed("arrivals", "Load", "tokens/s", "tokens per second of the requests that arrive", picture, arrivals)]
+    for column, title, unit, note in shown:
+        rows = {series.pool: _column(series, column) for series in picture.pools}
+        made.append(_timed(column, title, unit, note, picture, pool_lines(candidate, rows)))
+    return made
+
+
+def _column(series: PoolSeries, column: str) -> Sequence[float]:
+    values: Sequence[float] = getattr(series, column)
+    return values
+
+
+def _timed(name: str, title: str, unit: str, note: str, picture: Picture, series: list[dict[str, Any]]) -> Chart:
+    """A chart over the simulated time; what was not measured is shaded."""
+    spec = {
+        "x": short(picture.moments_s), "series": series, "xUnit": "s", "xLabel": "simulated time", "yUnit": unit,
+        "sync": "time", "window": short((picture.start_s, picture.end_s)), "zero": True,
+    }  # fmt: skip
+    return Chart(name=name, title=title, spec=spec, note=note)
+
+
+def latencies(curves: Sequence[LatencyCurve], evidence: Sequence[Evidence]) -> Chart:
+    """All distributions in one chart: latency on a logarithmic axis, and shares by their nines."""
+    series, dashes = [], {"ttft": 0, "tbt": 1, "tpot": 2, "e2e": 3}
+    hues = {"ttft": 0, "tbt": 1, "tpot": 3, "e2e": 2}
+    for curve in curves:
+        points = dict(zip(curve.latency_s, curve.share_frac, strict=True))  # of equal latencies the largest share
+        pairs = [(x, y) for x, y in points.items() if isfinite(x) and x > 0 and y < 1]
+        made = line(_METRICS.get(curve.metric, curve.metric), short([y for _, y in pairs]), hues.get(curve.metric, 4))
+        made["x"], made["dash"] = short([x for x, _ in pairs]), list(_DASHES[dashes.get(curve.metric, 4)])
+        series.append(made)
+    marks = [
+        {"x": e.limit, "y": share, "label": f"{e.slo} ≤ {e.limit:g} s", "colour": hues.get(e.slo.partition("_")[0], 4)}
+        for e in evidence
+        if e.unit is Unit.SECONDS and (share := _share(e.slo)) is not None
+    ]
+    spec = {"series": series, "marks": marks, "xUnit": "s", "xLabel": "latency", "xLog": True, "yUnit": "nines"}
+    note = (
+        "Share of requests (time between tokens: of gaps) within a latency. A triangle is an objective: its curve must "
+        "pass above and to the left of it."
+    )
+    return Chart(name="latencies", title="Latency", spec=spec, note=note)
+
+
+def _share(slo: str) -> float | None:
+    """The share an objective speaks of, 0.99 for ``ttft_p99_s``."""
+    digits = slo.rpartition(":")[2].partition("_p")[2].partition("_")[0]
+    return float(digits) / 100 if digits else None

@@ -1,0 +1,133 @@
+"""One run, watched: the same simulation as the judge's, looked at while it goes on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.picture import LatencyCurve, PoolSeries
+from planner.policies.base import Policy
+from planner.simulator.engine import PoolModel, Watch, run
+from planner.simulator.failures import Failure
+from planner.simulator.instance import Instance
+from planner.simulator.metrics import Observed, sample
+from planner.simulator.records import window
+from workloads.slo import Metric, Slo
+from workloads.traces import Trace
+
+MOMENTS = 300
+"""Points of a series: as many as a chart of a report is wide, in pixels of a small screen."""
+
+LOOKS = 4
+"""Looks that a point is the mean of, so that a step that comes and goes between two points leaves a trace."""
+
+SHARES_FRAC = (*(i / 100 for i in range(1, 100)), 0.995, 0.999, 1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sketch:
+    """What was seen of one run.
+
+    Attributes:
+        start_s: where the measured window begins.
+        end_s: where it ends.
+        moments_s: times of the series.
+        prompt_tokens_per_s: of arrivals since the moment before.
+        output_tokens_per_s: that those ask for.
+        pools: one series per pool.
+        curves: one distribution per metric.
+    """
+
+    start_s: float
+    end_s: float
+    moments_s: tuple[float, ...]
+    prompt_tokens_per_s: tuple[float, ...]
+    output_tokens_per_s: tuple[float, ...]
+    pools: tuple[PoolSeries, ...]
+    curves: tuple[LatencyCurve, ...]
+
+
+class _Log:
+    """Every look at the instances: one row each, four numbers an instance."""
+
+    def __init__(self) -> None:
+        """Nothing seen yet."""
+        self.rows: list[list[tuple[float, int, int, float]]] = []
+
+    def look(self, instances: Sequence[Instance]) -> None:
+        """Note what every instance does now."""
+        self.rows.append(
+            [
+                (float(i.computing > 0), i.running, i.meter.queue_tokens, 1 - i.free_blocks() / max(1, i.memory.total))
+                for i in instances
+            ]
+        )
+
+
+def sketch(
+    pools: Sequence[PoolModel],
+    policy: Policy,
+    trace: Trace,
+    *,
+    warmup_frac: float,
+    cooldown_frac: float,
+    failures: Sequence[Failure] = (),
+) -> Sketch:
+    """Serve a trace and watch: looking changes nothing, so what is seen is what the judge judges.
+
+    Args:
+        pools: the cluster.
+        policy: how it serves.
+        trace: what arrives.
+        warmup_frac: share of the arrival time before measuring begins.
+        cooldown_frac: share of the arrival time after measuring ends.
+        failures: machines that fail meanwhile.
+    """
+    log = _Log()
+    span_s = max(trace.duration_s, 1e-9)
+    watch = Watch(period_s=span_s / (MOMENTS * LOOKS), until_s=span_s, look=log.look)
+    measured = window(trace, warmup_frac=warmup_frac, cooldown_frac=cooldown_frac, slices=1)
+    done = run(pools, policy, trace, measured, cutoff_s=2 * span_s + 60, failures=failures, watch=watch)
+    observed = Observed(trace=trace, ledger=done.ledger)
+    table = np.asarray(log.rows, float)
+    moments = len(table) // LOOKS
+    seen = table[: moments * LOOKS].reshape(moments, LOOKS, *table.shape[1:]).mean(axis=1)
+    edges_s = np.linspace(0.0, span_s * moments / MOMENTS, moments + 1)
+    return Sketch(
+        start_s=measured.start_s,
+        end_s=measured.end_s,
+        moments_s=tuple(edges_s[1:].tolist()),
+        prompt_tokens_per_s=_per_s(trace, trace.prompt_tokens, edges_s),
+        output_tokens_per_s=_per_s(trace, trace.output_tokens, edges_s),
+        pools=tuple(_series(pools, seen)),
+        curves=tuple(_curve(observed, metric) for metric in Metric),
+    )
+
+
+def _per_s(trace: Trace, tokens: NDArray[np.int64], edges_s: NDArray[np.float64]) -> tuple[float, ...]:
+    """Tokens of the arrivals between two edges, per second."""
+    sums, _ = np.histogram(trace.arrival_s, bins=edges_s, weights=tokens)
+    return tuple((sums / np.diff(edges_s)).tolist())
+
+
+def _series(pools: Sequence[PoolModel], seen: NDArray[np.float64]) -> list[PoolSeries]:
+    """The mean over the instances of each pool; ``seen`` is (moments, instances, 4)."""
+    found, first = [], 0
+    for pool in pools:
+        mean = seen[:, first : first + pool.instances].mean(axis=1)
+        busy, batch, queue, kv = (tuple(mean[:, column].tolist()) for column in range(4))
+        found.append(PoolSeries(pool=pool.name, busy_frac=busy, batch_mean=batch, queue_tokens=queue, kv_frac=kv))
+        first += pool.instances
+    return found
+
+
+def _curve(observed: Observed, metric: Metric) -> LatencyCurve:
+    """The distribution of a metric; empty where nothing was observed."""
+    taken = sample([observed], Slo(metric=metric, percentile=50.0, limit=1.0))
+    if not taken.n:
+        return LatencyCurve(metric=metric, share_frac=(), latency_s=())
+    values, cumulative = taken.distribution()
+    places = np.searchsorted(cumulative, np.array(SHARES_FRAC) * cumulative[-1] * (1 - 1e-12), side="left")
+    latency_s = values[np.minimum(places, len(values) - 1)]
+    return LatencyCurve(metric=metric, share_frac=SHARES_FRAC, latency_s=tuple(latency_s.tolist()))
