@@ -173,6 +173,7 @@ class Argument:
                 name=pool.spec.name, role=pool.spec.role, physics=self.case.physics[pool.spec.name],
                 instances=pool.instances, speed=_speed(pool),
                 classes=frozenset(i for i, name in enumerate(names) if pool.rate_req_per_s.get(name, 0.0) > 0),
+                chunk_tokens=pool.spec.chunk_tokens,
             )
             for pool in candidate.pools
         ]  # fmt: skip

@@ -5,7 +5,7 @@ length, and they come from the same policy methods and the same step times that 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,8 @@ from planner.evidence import Excuse
 from planner.perf.instance import InstancePhysics
 from planner.perf.reference import Reference, unit_s
 from planner.plan import InstanceSpec, Role
-from planner.policies.base import Occupancy, Policy
+from planner.policies.base import Batching, Occupancy, Policy
+from planner.policies.cuts import Cut, Prompt, cut
 from workloads.demand import ClassDemand, Demand
 from workloads.slo import Metric, Slo, Unit
 
@@ -83,18 +84,6 @@ class Unfit(ValueError):  # noqa: N818  an answer, not a failure
         super().__init__(reason)
 
 
-@dataclass(frozen=True, slots=True)
-class _Prompt:
-    """A request as the batching policy sees it."""
-
-    prompt_tokens: int
-    prefill_tokens: int
-    cached_tokens: int = 0
-    held_tokens: int = 0
-    arrival_s: float = 0.0
-    preemptions: int = 0
-
-
 def option(
     spec: InstanceSpec,
     machine: Machine,
@@ -114,7 +103,9 @@ def option(
     excuses: list[Excuse] = []
     for part in demand.classes:
         try:
-            envelopes[part.request_class.name] = envelope(spec.role, physics, policy, part, slos, reference)
+            envelopes[part.request_class.name] = envelope(
+                spec.role, physics, policy, part, slos, reference, chunk_tokens=spec.chunk_tokens
+            )
         except Unfit as unfit:
             excuses.append(Excuse(option=spec.name, reason=unfit.reason, bottleneck=unfit.bottleneck))
     if not envelopes:
@@ -130,6 +121,48 @@ def option(
     return offered, tuple(excuses)
 
 
+DOMINANCE_RATIO = 1.05
+"""An option goes where another on the same GPUs takes this much less time for every class: claims are no better."""
+
+
+def undominated(options: Sequence[Option]) -> tuple[list[Option], tuple[Excuse, ...]]:
+    """Options that differ in a knob alone, without those that another beats at everything.
+
+    Args:
+        options: on the same machine, in the same layout and role.
+
+    Returns:
+        Those worth offering, and an excuse for each of the others.
+    """
+    kept: list[Option] = []
+    excuses: list[Excuse] = []
+    for one in options:
+        better = next((o for o in options if o is not one and _dominates(o, one)), None)
+        if better is None:
+            kept.append(one)
+        else:
+            words = f"{better.spec.name} serves the same for less of its time and memory"
+            excuses.append(Excuse(option=one.spec.name, reason=words, bottleneck="dominated"))
+    return kept, tuple(excuses)
+
+
+def _dominates(one: Option, other: Option) -> bool:
+    """Whether an option serves all that another does, each for clearly less time.
+
+    It may hold more memory meanwhile, as long as its time runs out first.
+    """
+    for name, theirs in other.envelopes.items():
+        mine = one.envelopes.get(name)
+        if mine is None:
+            return False
+        busy_s, held_s = mine.prefill_s + mine.decode_s, mine.kv_tokens_s / one.kv_tokens
+        if busy_s * DOMINANCE_RATIO > theirs.prefill_s + theirs.decode_s:
+            return False
+        if held_s > max(theirs.kv_tokens_s / other.kv_tokens, busy_s):
+            return False
+    return True
+
+
 def envelope(
     role: Role,
     physics: InstancePhysics,
@@ -137,35 +170,45 @@ def envelope(
     part: ClassDemand,
     slos: Sequence[Slo],
     reference: Reference | None = None,
+    *,
+    chunk_tokens: int | None = None,
 ) -> Envelope:
     """What one request of the class costs an instance in ``role``.
 
-    ``reference`` is what slowdowns among ``slos`` are measured against.
+    Args:
+        role: phase it works on.
+        physics: of the instance.
+        policy: how it serves.
+        part: the class.
+        slos: the objectives.
+        reference: what slowdowns among them are measured against.
+        chunk_tokens: most tokens in one of its steps; None computes whole prompts.
 
     Raises:
         Unfit: the class does not fit its memory, or an objective is out of reach even on an idle instance.
     """
     prompts, outputs = part.prompt_tokens, part.output_tokens
-    speak = [s for s in slos if s.request_class in (None, part.request_class.name)]
-    mine = [(s, unit_s(s, reference, prompts, outputs)) for s in speak]
+    mine = _bounds(slos, part, reference)
     _check_memory(role, physics, prompts, outputs)
     moves = role is not Role.MIXED
     share_moving = float(np.mean(outputs > 1))
     link_bytes = physics.kv_bytes_per_token * float(np.mean(prompts * (outputs > 1))) if moves else 0.0
-    alone = np.array([physics.step.prefill_s([(int(p), 0)]) for p in prompts])
+    batching = policy.batching.at(None if role is Role.DECODE else chunk_tokens, physics.step)
+    alone = cut(physics, batching, prompts, 0, 0.0).whole_s()
     if role is not Role.DECODE:
         _check_unloaded(physics, alone, outputs, mine)
     if role is Role.PREFILL or (role is Role.MIXED and not share_moving):
         transfer_s = share_moving * physics.link.latency_s + link_bytes / physics.link.bandwidth_bytes_per_s
         return Envelope(
-            prefill_s=_packed_prefill_s(physics, policy, prompts), decode_s=0.0,
+            prefill_s=_packed_prefill_s(physics, batching, prompts), decode_s=0.0,
             kv_tokens_s=float(np.mean(prompts * alone)) + float(np.mean(prompts)) * transfer_s,
             link_bytes=link_bytes, ttft_s=float(alone.mean()), tbt_s=0.0, batch=0.0,
         )  # fmt: skip
     context = _mean_context(prompts, outputs)
-    batch = _working_batch(role, physics, policy, part, mine, alone, context)
+    point = _Point(role, physics, batching, part, mine, alone, context, chunk_tokens is not None)
+    batch = _working_batch(point)
     step_s = physics.step.decode_s(batch, context)
-    prefill_s = _marginal_prefill_s(physics, prompts, batch, context) if role is Role.MIXED else 0.0
+    prefill_s = _mixed_prefill_s(point, batch, step_s) if role is Role.MIXED else 0.0
     # each request that takes its turn in the batch brings a prefill, which every other one waits for
     token_s = step_s + prefill_s * batch / float(np.mean(outputs))
     held_s = (outputs - 1) * token_s
@@ -174,6 +217,12 @@ def envelope(
         kv_tokens_s=float(np.mean((prompts + outputs / 2) * held_s)) + float(np.mean(prompts)) * prefill_s,
         link_bytes=link_bytes, ttft_s=float(alone.mean()), tbt_s=step_s, batch=float(batch),
     )  # fmt: skip
+
+
+def _bounds(slos: Sequence[Slo], part: ClassDemand, reference: Reference | None) -> Bounds:
+    """The objectives that speak of a class, each with the seconds that a unit of its limit is worth."""
+    mine = [s for s in slos if s.request_class in (None, part.request_class.name)]
+    return [(s, unit_s(s, reference, part.prompt_tokens, part.output_tokens)) for s in mine]
 
 
 def _check_memory(role: Role, physics: InstancePhysics, prompts: Ints, outputs: Ints) -> None:
@@ -203,28 +252,18 @@ def _check_unloaded(physics: InstancePhysics, alone: Floats, outputs: Ints, boun
             raise Unfit(words, "latency")
 
 
-def _packed_prefill_s(physics: InstancePhysics, policy: Policy, prompts: Ints) -> float:
+def _packed_prefill_s(physics: InstancePhysics, batching: Batching, prompts: Ints) -> float:
     """Busy seconds per prompt when the queue is never empty, batched by the policy itself."""
-    views = [_Prompt(int(p), int(p)) for p in prompts]
+    views = [Prompt(int(p), int(p)) for p in prompts]
+    idle = Occupancy(0, 0, 0, physics.kv_blocks)
     at, busy_s = 0, 0.0
     while at < len(views):
-        idle = Occupancy(0, 0, 0, physics.kv_blocks)
-        count = max(1, len(policy.batching.next_step(views[at : at + 128], idle).chunk_tokens))
-        busy_s += physics.step.prefill_s([(v.prefill_tokens, 0) for v in views[at : at + count]])
-        at += count
+        chunks = batching.next_step(views[at : at + 128], idle).chunk_tokens or (views[at].uncomputed_tokens,)
+        busy_s += physics.step.prefill_s([(new, v.cached_tokens) for v, new in zip(views[at:], chunks, strict=False)])
+        last = at + len(chunks) - 1
+        views[last] = views[last].after(chunks[-1])
+        at = last + (not views[last].uncomputed_tokens)
     return busy_s / len(views)
-
-
-def _marginal_prefill_s(physics: InstancePhysics, prompts: Ints, batch: int, context: float) -> float:
-    """Busy seconds a prompt adds to an instance that would otherwise have run one more decode step."""
-    decode_s = physics.step.decode_s(batch, context)
-    tokens = int(batch * context)
-    return float(np.mean([max(0.0, _mixed_s(physics, int(p), batch, tokens) - decode_s) for p in prompts]))
-
-
-def _mixed_s(physics: InstancePhysics, prompt: int, batch: int, context_tokens: int) -> float:
-    """Seconds of a step that computes one prompt beside ``batch`` decodes."""
-    return physics.step.prefill_s([(prompt, 0)], batch, context_tokens)
 
 
 def _mean_context(prompts: Ints, outputs: Ints) -> float:
@@ -235,29 +274,72 @@ def _mean_context(prompts: Ints, outputs: Ints) -> float:
     return float(np.mean((prompts + outputs / 2) * outputs) / np.mean(outputs))
 
 
-def _working_batch(
-    role: Role,
-    physics: InstancePhysics,
-    policy: Policy,
-    part: ClassDemand,
-    bounds: Bounds,
-    alone: Floats,
-    context: float,
-) -> int:
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """A class at an instance, of which the working batch is asked."""
+
+    role: Role
+    physics: InstancePhysics
+    batching: Batching
+    part: ClassDemand
+    bounds: Bounds
+    alone_s: Floats
+    context_tokens: float
+    chunked: bool
+
+    @property
+    def output_mean_tokens(self) -> float:
+        """Of the class."""
+        return float(np.mean(self.part.output_tokens))
+
+    def cut(self, batch: int) -> Cut:
+        """A sample of the prompts beside a batch."""
+        prompts = self.part.prompt_tokens[:: max(1, len(self.part.prompt_tokens) // 50)]
+        return cut(self.physics, self.batching, prompts, batch, self.context_tokens)
+
+    def fed(self, batch: int) -> bool:
+        """Whether the prompts that keep a batch full fit its steps.
+
+        A turn of the batch takes o/b steps per request, in which its P prompt tokens pass at C - b a step: the batch
+        is fed while P/(C - b) <= o/b, the ratio P:D = C/(B - 1) at which chunks and decodes end together.
+        """
+        if not self.chunked or self.role is not Role.MIXED:
+            return True
+        steps = self.chunk_steps(batch)
+        return steps < np.inf and (batch == 1 or steps * batch <= self.output_mean_tokens)
+
+    def chunk_steps(self, batch: int) -> float:
+        """Full steps that the mean prompt takes beside a batch."""
+        room = self.cut(batch).room_tokens
+        return float(np.mean(self.part.prompt_tokens)) / room if room else np.inf
+
+
+def _working_batch(point: _Point) -> int:
     """The batch that costs least per token among those that memory and every token-time objective allow."""
-    largest = min(policy.batching.max_batch_size, physics.step.max_batch, int(physics.kv_tokens / context))
-    best, best_s = 0, np.inf
-    for batch in _batches(largest):
-        step_s = physics.step.decode_s(batch, context)
-        if step_s / batch < best_s and _allowed(role, physics, part, bounds, alone, batch, step_s, context):
-            best, best_s = batch, step_s / batch
-    if best == 0:
-        step_s = physics.step.decode_s(1, context)
-        # Prefill stalls vanish as the load does: what only they break is not out of reach, the simulator judges it.
-        if largest >= 1 and _allowed(Role.DECODE, physics, part, bounds, alone, 1, step_s, context):
-            return 1
-        raise Unfit(f"no decode batch meets the objectives: alone, a token takes {step_s:.3g} s", "latency")
-    return best
+    physics, context = point.physics, point.context_tokens
+    largest = min(point.batching.max_batch_size, physics.step.max_batch, int(physics.kv_tokens / context))
+    steps = [(physics.step.decode_s(batch, context), batch) for batch in _batches(largest)]
+    for step_s, batch in sorted(steps, key=lambda s: s[0] / s[1]):
+        if point.fed(batch) and _allowed(point, batch, step_s):
+            return batch
+    step_s = physics.step.decode_s(1, context)
+    # Prefill stalls vanish as the load does: what only they break is not out of reach, the simulator judges it.
+    alone = replace(point, role=Role.DECODE)
+    if largest >= 1 and not point.chunked and _allowed(alone, 1, step_s):
+        return 1
+    words = f"no decode batch meets the objectives: alone, a token takes {step_s:.3g} s"
+    if point.chunked and point.role is Role.MIXED:
+        words += f", and beside a full chunk {point.cut(1).longest_s():.3g} s"
+    raise Unfit(words, "latency")
+
+
+def _mixed_prefill_s(point: _Point, batch: int, step_s: float) -> float:
+    """Busy seconds that a prompt adds to an instance which would else have run decode steps of ``step_s``."""
+    prompts, outputs = point.part.prompt_tokens, point.part.output_tokens
+    added_s = cut(point.physics, point.batching, prompts, batch, point.context_tokens).added_s(step_s)
+    if point.chunked:  # steps that compute prompts when decodes have run out
+        added_s += max(0.0, point.chunk_steps(batch) - float(np.mean(outputs - 1)) / batch) * step_s
+    return added_s
 
 
 def _batches(largest: int) -> list[int]:
@@ -268,39 +350,27 @@ def _batches(largest: int) -> list[int]:
     return sizes if largest >= 1 else []
 
 
-def _allowed(
-    role: Role,
-    physics: InstancePhysics,
-    part: ClassDemand,
-    bounds: Bounds,
-    alone: Floats,
-    batch: int,
-    step_s: float,
-    context: float,
-) -> bool:
+def _allowed(point: _Point, batch: int, step_s: float) -> bool:
     """Whether a steady batch keeps every objective on token times.
 
-    In a mixed instance one step in every (output tokens / batch) carries a prefill; those are the long gaps.
+    In a mixed instance that computes whole prompts one step in every (output tokens / batch) carries a prefill; those
+    are the long gaps. With chunks any step may be a full one.
     """
-    output_mean = float(np.mean(part.output_tokens))
-    prompts = part.prompt_tokens[:: max(1, len(part.prompt_tokens) // 50)]
-    stalled = min(1.0, batch / output_mean) if role is Role.MIXED else 0.0
-    for slo, unit in bounds:
+    chunks = point.cut(batch) if point.role is Role.MIXED else None
+    stalled = 1.0 if point.chunked else min(1.0, batch / point.output_mean_tokens)
+    for slo, unit in point.bounds:
         if slo.metric is Metric.TTFT:
             continue
         if slo.metric is Metric.TBT and slo.unit is Unit.SECONDS:
-            slow = 0.0
-            if stalled:
-                over = [_mixed_s(physics, int(p), batch, int(batch * context)) > slo.limit for p in prompts]
-                slow = stalled * float(np.mean(over))
+            slow = stalled * chunks.beyond_frac(slo.limit) if chunks else 0.0
             if step_s > slo.limit or slow > 1 - slo.percentile / 100:
                 return False
             continue
         mean_s = step_s
-        if stalled:
-            mean_s += _marginal_prefill_s(physics, prompts, batch, context) * batch / output_mean
+        if chunks:
+            mean_s += chunks.added_s(step_s) * batch / point.output_mean_tokens
         whole = slo.metric is Metric.E2E
-        times = alone + part.output_tokens * mean_s if whole else np.full(1, mean_s)
+        times = point.alone_s + point.part.output_tokens * mean_s if whole else np.full(1, mean_s)
         if np.percentile(times / unit, slo.percentile) > slo.limit:
             return False
     return True

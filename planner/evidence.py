@@ -127,7 +127,7 @@ class Excuse:
     Attributes:
         option: spec name.
         reason: a full sentence.
-        bottleneck: one word: ``memory``, ``profile``, ``latency``, ``link``, ``price`` or ``catalog``.
+        bottleneck: one word: ``memory``, ``profile``, ``latency``, ``link``, ``price``, ``catalog`` or ``dominated``.
     """
 
     option: str

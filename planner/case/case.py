@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 
 from hw_catalog.load import Catalog, load_catalog, nearest
@@ -12,17 +13,17 @@ from hw_catalog.profiles import KernelProfile
 from hw_catalog.provenance import Kind, Provenance
 from planner.case.alone import open_reference
 from planner.case.arrivals import Asked, asked
-from planner.envelope import Option, option
+from planner.envelope import Option, option, undominated
 from planner.errors import BadInput
 from planner.evidence import Excuse
 from planner.perf.instance import InstancePhysics, instance_physics
 from planner.perf.reference import Reference
-from planner.plan import CandidatePlan, InstanceSpec, Layout
+from planner.plan import CandidatePlan, InstanceSpec, Layout, Role
 from planner.policies.base import Policy
 from planner.policies.presets import policy
 from planner.scenario import Scenario
 from workloads.models import ModelSpec, load_model
-from workloads.slo import Slo
+from workloads.slo import Metric, Slo, Unit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -85,7 +86,8 @@ def open_case(scenario: Scenario, policy_name: str) -> Case:
         block_tokens=knobs.block_tokens, kv_transfer=knobs.kv_transfer,
         layerwise_from_tokens=knobs.layerwise_from_tokens, max_preemptions=knobs.max_preemptions,
         mixed_pool=knobs.mixed_pool, prefill_threshold_tokens=knobs.prefill_threshold_tokens,
-        decode_threshold_tokens=knobs.decode_threshold_tokens, recovery=knobs.recovery,
+        decode_threshold_tokens=knobs.decode_threshold_tokens, recovery=knobs.recovery, chunk_form=knobs.chunk_form,
+        chunked_decode=knobs.chunked_decode,
     )  # fmt: skip
     offers = _Offers(scenario, model, rules, wanted, reference)
     for machine in machines:
@@ -115,35 +117,61 @@ class _Offers:
         """Every layout and role of a machine, as an option or with an excuse."""
         layouts, missing = _layouts(self._scenario, machine, profiles)
         self.excuses += missing
-        knobs = self._scenario.policy
         for layout, profile in layouts:
-            body = instance_physics(
-                self._model, machine, layout, profile, memory_frac=knobs.kv_memory_frac,
-                max_batch_tokens=knobs.max_batch_tokens, block_tokens=knobs.block_tokens,
-            )  # fmt: skip
+            whole = self._physics(machine, layout, profile, None)
             for role in self._policy.topology.roles():
-                spec = InstanceSpec(role=role, machine=machine.name, layout=layout)
-                self.physics[spec.name], self.profiles[spec.name] = body, profile
-                self._offer(spec, machine, body)
+                offered: list[Option] = []
+                for chunk in self._chunks(role, whole):
+                    body = self._physics(machine, layout, profile, chunk)
+                    spec = InstanceSpec(role=role, machine=machine.name, layout=layout, chunk_tokens=chunk)
+                    self.physics[spec.name], self.profiles[spec.name] = replace(body, step=whole.step), profile
+                    offered += self._offer(spec, machine, self.physics[spec.name])
+                kept, refused = undominated(offered)
+                self.options += kept
+                self.excuses += refused
 
-    def _offer(self, spec: InstanceSpec, machine: Machine, body: InstancePhysics) -> None:
-        """One layout in one role."""
+    def _physics(
+        self, machine: Machine, layout: Layout, profile: KernelProfile, chunk_tokens: int | None
+    ) -> InstancePhysics:
+        """One replica; its activations are sized for its longest step."""
+        knobs = self._scenario.policy
+        return instance_physics(
+            self._model, machine, layout, profile, memory_frac=knobs.kv_memory_frac,
+            max_batch_tokens=chunk_tokens or knobs.max_batch_tokens, block_tokens=knobs.block_tokens,
+        )  # fmt: skip
+
+    def _chunks(self, role: Role, body: InstancePhysics) -> tuple[int | None, ...]:
+        """Chunk sizes of a role: all for the optimiser to choose from where the role lives on prompts.
+
+        A decode instance computes few prompts, so their cost says nothing: it takes the largest chunk whose step keeps
+        every objective on token gaps, or the smallest.
+        """
+        sizes = tuple(sorted(set(self._scenario.policy.chunk_tokens)))
+        if role not in self._policy.cuts:
+            return (None,)
+        if role is not Role.DECODE:
+            return sizes
+        gaps_s = [s.limit for s in self._scenario.slos() if s.metric is Metric.TBT and s.unit is Unit.SECONDS]
+        short = [c for c in sizes if body.step.prefill_s([(c, 0)]) <= min(gaps_s, default=inf)]
+        return (max(short, default=sizes[0]),)
+
+    def _offer(self, spec: InstanceSpec, machine: Machine, body: InstancePhysics) -> list[Option]:
+        """One layout in one role: an option or none."""
         price = machine.price(self._scenario.catalog.channel)
         allowed = self._scenario.catalog.roles.get(machine.name, (spec.role,))
         if spec.role not in allowed:
             words = f"catalog.roles keeps {machine.name} for {', '.join(allowed)}"
             self.excuses.append(Excuse(option=spec.name, reason=words, bottleneck="catalog"))
-            return
+            return []
         if price is None:
             self.excuses.append(_unsold(spec, machine, self._scenario.catalog.channel))
-            return
+            return []
         offered, refused = option(
             spec, machine, price.usd_per_h, body, self._policy, self._asked.demand, self._scenario.slos(),
             self._reference,
         )  # fmt: skip
         self.excuses += refused
-        if offered:
-            self.options.append(offered)
+        return [offered] if offered else []
 
 
 def _machines(scenario: Scenario, catalog: Catalog) -> tuple[Machine, ...]:

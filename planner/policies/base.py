@@ -129,6 +129,15 @@ class Batching(Protocol):
         Where it takes nothing from the queue, that must stay so until a request arrives, ends, or frees memory.
         """
 
+    def chunk(self, view: RequestView, now: Occupancy, parts: Sequence[tuple[int, int]]) -> int:
+        """Most tokens of one prompt to compute in a step.
+
+        Args:
+            view: the prompt.
+            now: what the instance holds.
+            parts: (new tokens, past tokens) of the prompts that the step computes already.
+        """
+
     def admits(self, view: RequestView, running: int, free_blocks: int) -> bool:
         """Whether a request that holds nothing here may take its place now, with the KV cache of all its tokens."""
 
@@ -167,6 +176,7 @@ class Policy:
         routing: which instance of a pool.
         lending: when instances work for the other phase.
         recovery: what becomes of the requests of a failed machine.
+        cuts: roles whose instances cut prompts into chunks.
     """
 
     name: str
@@ -175,3 +185,4 @@ class Policy:
     routing: Routing
     lending: Lending
     recovery: Recovery
+    cuts: frozenset[Role] = frozenset()

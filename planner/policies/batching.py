@@ -60,6 +60,10 @@ class Continuous:
             chunks.append(view.prefill_tokens - view.cached_tokens)
         return StepBatch(tuple(chunks), now.batch > 0)
 
+    def chunk(self, view: RequestView, now: Occupancy, parts: Sequence[tuple[int, int]]) -> int:  # noqa: ARG002
+        """All that is left of the prompt."""
+        return view.prefill_tokens - view.cached_tokens
+
     def admits(self, view: RequestView, running: int, free_blocks: int) -> bool:
         """A slot is free and memory is left for one more block of everyone who is running.
 
@@ -121,13 +125,7 @@ class Chunked(Continuous):
         return StepBatch(tuple(new for new, _ in parts), now.batch > 0)
 
     def chunk(self, view: RequestView, now: Occupancy, parts: Sequence[tuple[int, int]]) -> int:  # noqa: ARG002
-        """Most tokens of one prompt to compute in a step: here, what the batch and the prompts before it leave.
-
-        Args:
-            view: the prompt.
-            now: what the instance holds.
-            parts: (new tokens, past tokens) of the prompts that the step computes already.
-        """
+        """What the batch and the prompts before it leave of the budget."""
         return self.chunk_tokens - now.batch - sum(new for new, _ in parts)
 
 

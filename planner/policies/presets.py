@@ -7,7 +7,7 @@ from planner.policies.lending import Apart, MixedPool
 from planner.policies.routing import ShortestQueue
 from planner.policies.topology import Colocated, PhaseSplit
 
-NAMES = ("colocated", "splitwise")
+NAMES = ("colocated", "sarathi", "splitwise")
 
 
 def policy(
@@ -24,6 +24,7 @@ def policy(
     decode_threshold_tokens: int = 2048,
     recovery: str = "restart",
     chunk_form: str = "stall-free",
+    chunked_decode: bool = False,
 ) -> Policy:
     """The preset ``name`` with its knobs set.
 
@@ -32,8 +33,11 @@ def policy(
     """
     topologies: dict[str, Topology] = {
         "colocated": Colocated(),
+        "sarathi": Colocated(),
         "splitwise": PhaseSplit(mode=kv_transfer, layerwise_from_tokens=layerwise_from_tokens),
     }
+    split_cuts = frozenset({Role.DECODE} if chunked_decode else ())
+    cuts = {"colocated": frozenset[Role](), "sarathi": frozenset({Role.MIXED}), "splitwise": split_cuts}
     thresholds = {Role.PREFILL: prefill_threshold_tokens, Role.DECODE: decode_threshold_tokens}
     return Policy(
         name=name,
@@ -48,4 +52,5 @@ def policy(
         routing=ShortestQueue(),
         lending=MixedPool(threshold_tokens=thresholds) if mixed_pool else Apart(),
         recovery=Recovery(recovery),
+        cuts=cuts[name],
     )

@@ -254,7 +254,9 @@ class BudgetSection(Section):
 class PolicySection(Section):
     """How requests are served."""
 
-    name: Literal["splitwise", "colocated", "auto"] = Field("splitwise", description="auto plans both and compares")
+    name: Literal["splitwise", "colocated", "sarathi", "auto"] = Field(
+        "splitwise", description="auto plans all three and compares"
+    )
     max_batch_tokens: Count = Field(2048, description="most tokens in one step that carries prefill work")
     max_batch_size: Count = Field(256, description="most requests in one step")
     kv_transfer: Literal["auto", "serialized", "layerwise"] = Field(
@@ -272,6 +274,26 @@ class PolicySection(Section):
     recovery: Literal["restart", "checkpoint"] = Field(
         "restart", description="a request lost with its machine starts over, or resumes from the KV of its prompt"
     )
+    chunk_tokens: tuple[Count, ...] = Field(
+        (256, 512, 1024, 2048),
+        min_length=1,
+        description="most tokens in a step that cuts prompts: sizes to choose from",
+    )
+    chunk_form: Literal["stall-free", "decode-maximal"] = Field(
+        "stall-free",
+        description="decodes and prompts share the tokens of a step, or one fixed chunk beside B-1 decodes",
+    )
+    chunked_decode: Switch = Field(False, description="splitwise only: decode machines cut the prompts they compute")
+
+    @model_validator(mode="after")
+    def _room_for_a_chunk(self) -> Self:
+        small = [str(c) for c in self.chunk_tokens if c < self.max_batch_size]
+        if self.chunk_form == "decode-maximal" and small:
+            raise ValueError(
+                f"chunk_tokens of at least max_batch_size ({self.max_batch_size}), since a decode-maximal step holds "
+                f"max_batch_size - 1 decodes beside its chunk, not {', '.join(small)}"
+            )
+        return self
 
 
 class HeadroomSection(Section):

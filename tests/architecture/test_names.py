@@ -18,6 +18,7 @@ UNITS = (
 """``_us`` occurs in profile files only, which store microseconds to stay short."""
 
 COUNTS = {
+    "full_chunks",
     "brakes", "commands", "lost_commands", "machines_per_rack", "provisioned_machines", "rows", "rows_per_ups",
     "uncapped_machines", "weeks",
     "active_params", "add", "arrived", "attention_batch", "available", "batch", "batch_mean", "decode_steps",
@@ -45,6 +46,7 @@ POSITIONS = {
 """Indices, seeds, versions, and structures whose parts are named elsewhere."""
 
 KEYED = {
+    "bounds",
     "anchors", "bound", "extra", "gain_per_unit", "high_change", "knots", "limit", "loss_per_unit", "low_change",
     "lower", "most", "needed", "objective", "objective_value", "ours", "paper", "provenance", "raises", "rates",
     "regret", "slo", "slo_by_class", "slopes", "step", "terms", "tolerance", "upper", "values", "weights",
