@@ -40,3 +40,14 @@ def splitwise(
     with progress(quiet=quiet) as tell:
         found = splitwise(readings, progress=tell)
     write(dumps(found)) if json else print_view(claims_view(found))
+
+
+def sarathi(json: Json = False, quiet: Quiet = False) -> None:
+    """Repeat the comparisons of SARATHI (2023) from its own figures and print each claim beside what comes out."""
+    from planner.export import dumps
+    from planner.report.claims import claims_view
+    from planner.reproduce.sarathi import sarathi
+
+    with progress(quiet=quiet) as tell:
+        found = sarathi(progress=tell)
+    write(dumps(found)) if json else print_view(claims_view(found))

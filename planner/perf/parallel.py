@@ -1,0 +1,153 @@
+"""One request over many GPUs: chunks in pipeline stages (SPP), a KV cache in groups (KVP), and what no layout beats.
+
+Every function is pure and knows neither a queue nor a clock.
+"""
+
+from collections.abc import Callable, Sequence
+
+from planner.perf.step_time import StepTime
+from planner.plan import Layout
+from workloads.models import ModelSpec
+
+
+def chunk_times_s(step: StepTime, prompt_tokens: int, chunk_tokens: int) -> list[float]:
+    """Seconds of each chunk of a prompt, all stages together, nothing else in the step.
+
+    Args:
+        step: step time of one stage's tensor-parallel group, whole model.
+        prompt_tokens: of the prompt, >= 1.
+        chunk_tokens: of each chunk but the last, >= 1.
+    """
+    starts = range(0, prompt_tokens, chunk_tokens)
+    return [step.prefill_s([(min(chunk_tokens, prompt_tokens - past), past)]) for past in starts]
+
+
+def pipelined_s(chunk_s: Sequence[float], stages: int, hop_s: float = 0.0) -> float:
+    """Seconds until the last chunk of a prompt has left the last of ``stages`` equal stages.
+
+    Chunk i + 1 enters the first stage as soon as chunk i has left it, so equal stages are never out of step and
+
+        TTFT = (Σ t_i + (p - 1) · max t_i) / p + (p - 1) · hop
+
+    Chunks of one size get slower with their past; then the slowest is the last whole one.
+
+    Args:
+        chunk_s: whole-model seconds of each chunk, at least one.
+        stages: p, >= 1.
+        hop_s: seconds from stage to stage, in which neither is busy.
+
+    Source: Medha (arXiv 2409.17264), stream pipeline parallelism; its own code leaves fill and drain out.
+    """
+    return (sum(chunk_s) + (stages - 1) * max(chunk_s)) / stages + (stages - 1) * hop_s
+
+
+def kv_groups(context_tokens: int, group_tokens: int, kvp: int) -> int:
+    """Groups that hold the KV cache of a context: one more each time ``group_tokens`` are full, at most ``kvp``.
+
+    Source: Medha: groups join as the context grows; the others keep serving short requests.
+    """
+    return min(kvp, max(1, -(-context_tokens // group_tokens)))
+
+
+def merged_s(group_s: Sequence[float], merge_s: float) -> float:
+    """Seconds of a step whose attention is spread over KV groups: the slowest group, then the merge.
+
+    step = max over groups + merge (no merge where one group holds everything)
+
+    Source: Medha; its simulator takes the maximum over groups and leaves the merge out.
+    """
+    return max(group_s) + (merge_s if len(group_s) > 1 else 0.0)
+
+
+def merge_s(model: ModelSpec, groups: int, batch: int, *, latency_s: float, bandwidth_bytes_per_s: float) -> float:
+    """Seconds in which partial attention outputs of ``groups`` are gathered and combined, all layers.
+
+    merge = layers · (latency + (groups - 1) · batch · heads · (head_dim + 2) · 4 / bandwidth)
+
+    A group sends its output in fp32 with the running maximum and sum of its softmax; groups send at once.
+
+    Args:
+        model: sizes.
+        groups: KV groups, >= 1.
+        batch: requests whose cache is spread.
+        latency_s: of the link between groups.
+        bandwidth_bytes_per_s: of the link between groups.
+    """
+    if groups == 1:
+        return 0.0
+    sent_bytes = (groups - 1) * batch * model.heads * (model.head_dim + 2) * 4
+    return model.layers * (latency_s + sent_bytes / bandwidth_bytes_per_s)
+
+
+def hop_s(model: ModelSpec, tokens: int, *, latency_s: float, bandwidth_bytes_per_s: float) -> float:
+    """Seconds in which the 16-bit activations of a step's tokens cross from stage to stage."""
+    return latency_s + tokens * model.hidden * 2 / bandwidth_bytes_per_s
+
+
+def adaptive_chunk_tokens(
+    step_s: Callable[[int], float], *, target_s: float, decodes: int, most_tokens: int, tile_tokens: int = 128
+) -> int:
+    """The largest chunk whose step meets a target, the step's tokens a multiple of the tile; 0 where none does.
+
+    A decode in the same step waits for the whole pipeline, so ``step_s`` is the time of all stages together. Every
+    multiple is looked at, since measured times dip where a tile fills up: a looser target never gives a smaller chunk.
+
+    Args:
+        step_s: chunk tokens -> seconds of the step that carries them, decodes included.
+        target_s: longest step.
+        decodes: decoding requests in the same step; they take tokens of the last tile.
+        most_tokens: most tokens of the step.
+        tile_tokens: tokens of one tile of the matrix kernels.
+
+    Source: Medha (adaptive chunking); SARATHI (arXiv 2308.16369; the tile rule).
+    """
+    for tokens in range(most_tokens // tile_tokens * tile_tokens, decodes, -tile_tokens):
+        if step_s(tokens - decodes) <= target_s:
+            return tokens - decodes
+    return 0
+
+
+def relative_slack_frac(deadline_s: float, now_s: float, remaining_s: float, total_s: float) -> float:
+    """How much of its own work a request could still wait: the smallest goes first.
+
+    slack = (deadline - now - remaining work) / total work
+
+    Divided by its own work, a second that is nothing to a giant weighs on a short request.
+
+    Source: Medha (length-aware relative slack).
+    """
+    return (deadline_s - now_s - remaining_s) / total_s
+
+
+def token_floor_s(
+    model: ModelSpec, layout: Layout, context_tokens: float, *, dtype: str, kv_dtype: str, hbm_bytes_per_s: float
+) -> float:
+    """Seconds below which no token of one request comes out: every stage reads its weights and its KV once.
+
+    floor = (weights / tp + context · KV bytes per token / (KV shards · kvp)) / bandwidth
+
+    Pipeline stages take turns, so they shorten nothing.
+
+    Args:
+        model: sizes.
+        layout: of the replica.
+        context_tokens: of the request.
+        dtype: of the weights.
+        kv_dtype: of the KV cache.
+        hbm_bytes_per_s: of one GPU.
+    """
+    weights = model.active_params / model.params * model.weight_bytes(dtype) / layout.tp
+    kv = context_tokens * model.kv_bytes_per_token(kv_dtype) / (model.kv_shards(layout.tp) * layout.kvp)
+    return (weights + kv) / hbm_bytes_per_s
+
+
+def prefill_flops(model: ModelSpec, prompt_tokens: int, *, causal: bool) -> float:
+    """Floating-point operations of a prompt.
+
+    flops = 2 · parameters · n + (causal ? 2 : 4) · n² · heads · head_dim · layers
+
+    A causal mask leaves half of the attention pairs; kernels skip them, yet papers that quote a utilisation often count
+    them. A utilisation means nothing without the convention.
+    """
+    pairs = (2 if causal else 4) * prompt_tokens**2
+    return 2 * model.active_params * prompt_tokens + pairs * model.heads * model.head_dim * model.layers

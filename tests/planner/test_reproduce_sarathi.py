@@ -1,0 +1,136 @@
+"""Rules of SARATHI's reproduction: its profiles, closed batches in stages, and the claims."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from hw_catalog.provenance import Kind
+from planner.cli import build
+from planner.perf.parallel import pipelined_s
+from planner.perf.step_time import StepTime
+from planner.reproduce import sarathi_claims as paper
+from planner.reproduce import sarathi_figures as figures
+from planner.reproduce.claims import ClaimVerdict
+from planner.reproduce.closed_batch import Serving, batch_by_batch_s, serve
+from planner.reproduce.gpt3_pipeline import LONGEST_TOKENS, PD_RATIO, REQUESTS, SHORTEST_TOKENS, requests
+
+STEP = StepTime(figures.llama_13b())
+some_requests = st.lists(st.tuples(st.integers(1, 3000), st.integers(1, 60)), min_size=1, max_size=40)
+
+
+def serving(**knobs: object) -> Serving:
+    return Serving(**{"step": STEP, "max_batch_size": 4, "tile_tokens": 256, **knobs})  # type: ignore[arg-type]
+
+
+@settings(max_examples=40)
+@given(some=some_requests, stages=st.integers(1, 8), tile=st.sampled_from([None, 128, 256]))
+def test_every_request_ends_once(some: list[tuple[int, int]], stages: int, tile: int | None) -> None:
+    """Each request of a closed batch ends, with idle time that is never negative, and never when there is one stage."""
+    served = serve(some, serving(pp=stages, tile_tokens=tile))
+    assert len(served.bubble_s) == len(some)
+    assert min(served.bubble_s) >= 0
+    assert stages > 1 or max(served.bubble_s) == 0
+    assert max(served.bubble_s) <= served.end_s
+
+
+@settings(max_examples=40)
+@given(some=some_requests, tile=st.sampled_from([None, 256]))
+def test_one_slot_runs_one_request_after_the_other(some: list[tuple[int, int]], tile: int | None) -> None:
+    """With one slot and one stage the time is the sum of every prompt's chunks and every decode step alone."""
+    total = 0.0
+    for prompt, output in some:
+        size = tile or prompt
+        total += sum(STEP.prefill_s([(min(size, prompt - past), past)]) for past in range(0, prompt, size))
+        total += sum(STEP.decode_s(1, prompt + 1 + k) for k in range(output - 1))
+    assert serve(some, serving(max_batch_size=1, tile_tokens=tile)).end_s == pytest.approx(total, rel=1e-9)
+
+
+@given(n=st.integers(1, 60), stages=st.integers(1, 8), prompt=st.integers(1, 4000))
+def test_equal_prompts_fill_a_pipeline(n: int, stages: int, prompt: int) -> None:
+    """Equal prompts without decodes follow each other through the stages as the closed form says, without a bubble."""
+    whole_s = STEP.prefill_s([(prompt, 0)])
+    served = serve([(prompt, 1)] * n, serving(pp=stages, tile_tokens=None))
+    assert served.end_s == pytest.approx(pipelined_s([whole_s] * n, stages))
+
+
+def test_whole_prompts_leave_bubbles_that_chunks_do_not() -> None:
+    """In a pipeline, iterations of one size leave less idle time than iterations with and without whole prompts."""
+    some = [(1000 + 370 * i % 1500, 80 + 53 * i % 97) for i in range(800)]
+    whole, chunked = (serve(some, serving(pp=4, max_batch_size=16, tile_tokens=tile)) for tile in (None, 256))
+    assert np.mean(whole.bubble_s) > 2 * np.mean(chunked.bubble_s)
+
+
+def test_figures_are_inputs_and_come_out_again() -> None:
+    """The profile of LLaMA-13B gives Table 2 and the printed tile step; others say they are carried over."""
+    assert STEP.prefill_s([(1024, 0)]) == pytest.approx(0.2348)
+    assert STEP.decode_s(4, 1024) == pytest.approx(0.04996)
+    assert STEP.prefill_s([(257, 0)]) / STEP.prefill_s([(256, 0)]) > 1.3
+    assert figures.llama_13b().provenance.kind is Kind.MEASURED
+    for carried in (figures.llama_33b(), figures.gpt_3()):
+        assert carried.provenance.kind is Kind.TRANSFERRED
+        assert carried.prefill_extrapolated.all()
+        assert carried.decode_extrapolated.all()
+        assert carried.measured_frac == 0
+
+
+def test_only_the_table_is_called_measured() -> None:
+    """Of LLaMA-13B's attention, a prompt of 1,024 tokens and contexts up to 1,024 are measured, the rest flagged."""
+    profile = figures.llama_13b()
+    measured = np.argwhere(~profile.prefill_extrapolated)
+    assert [(profile.new_tokens[i], profile.past_tokens[j]) for i, j in measured] == [(1024, 0)]
+    assert STEP.max_context_tokens == 1024
+
+
+@given(length=st.integers(100, 4096), ratio=st.floats(1, 300))
+def test_a_sequence_is_split_whole(length: int, ratio: float) -> None:
+    """Prompt and output of a sequence add up to it, and the output is at least one token."""
+    prompt, output = paper.split(length, ratio)
+    assert prompt + output == length
+    assert output >= 1
+
+
+def test_the_baseline_is_what_it_says() -> None:
+    """A batch of the baseline is prefilled together and decoded to its end; two batches take twice as long."""
+    one = batch_by_batch_s(STEP, 6, 1000, 20, 6)
+    decode = sum(STEP.decode_s(6, 1001 + k) for k in range(19))
+    assert one == pytest.approx(STEP.prefill_s([(1000, 0)] * 6) + decode)
+    assert batch_by_batch_s(STEP, 12, 1000, 20, 6) == pytest.approx(2 * one)
+
+
+def test_the_workload_of_the_pipeline_is_the_published_one() -> None:
+    """10,000 requests of 1K to 4K tokens, ten prompt tokens for one of output, short ones the more frequent."""
+    drawn = np.array(requests())
+    lengths = drawn.sum(axis=1)
+    assert len(drawn) == REQUESTS
+    assert lengths.min() >= SHORTEST_TOKENS
+    assert lengths.max() <= LONGEST_TOKENS
+    assert drawn[:, 0].sum() / drawn[:, 1].sum() == pytest.approx(PD_RATIO, rel=0.01)
+    assert np.median(lengths) < (SHORTEST_TOKENS + LONGEST_TOKENS) / 2
+
+
+def test_the_headline_comes_out_of_the_drawn_figures() -> None:
+    """With Fig. 7 as drawn, LLaMA-13B gains 1.33 times within 4 %; with Table 2's prefill it does not, and says so."""
+    found = {}
+    for linear_ms in (240.0, 224.8):
+        small, _ = paper.models(linear_ms)
+        found[linear_ms] = next(iter(paper.table_4(small, "r")))
+    assert found[240.0].verdict is ClaimVerdict.REPRODUCED
+    assert found[224.8].verdict is ClaimVerdict.DIFFERS
+    assert found[224.8].paper == found[240.0].paper == 1.33
+
+
+@pytest.mark.slow
+def test_the_command_prints_every_claim() -> None:
+    """``reproduce sarathi --json`` gives the rows of every reproduction, in three readings, each with a source."""
+    done = CliRunner().invoke(build(), ["reproduce", "sarathi", "--json"])
+    rows = json.loads(done.stdout)["claims"]
+    assert done.exit_code == 0
+    assert {row["reading"] for row in rows} == {"as-printed", "as-drawn", "current"}
+    assert all(row["source"] for row in rows)
+    gains = [r for r in rows if r["reading"] == "as-drawn" and r["name"].endswith("throughput gain")]
+    assert len(gains) == 6
+    assert {r["verdict"] for r in gains} == {"reproduced"}
