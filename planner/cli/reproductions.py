@@ -51,3 +51,14 @@ def sarathi(json: Json = False, quiet: Quiet = False) -> None:
     with progress(quiet=quiet) as tell:
         found = sarathi(progress=tell)
     write(dumps(found)) if json else print_view(claims_view(found))
+
+
+def mnemosyne(json: Json = False, quiet: Quiet = False) -> None:
+    """Hold the claims of Mnemosyne (2024; now Medha) on long contexts against rooflines and measured surfaces."""
+    from planner.export import dumps
+    from planner.report.claims import claims_view
+    from planner.reproduce.mnemosyne import mnemosyne
+
+    with progress(quiet=quiet) as tell:
+        found = mnemosyne(progress=tell)
+    write(dumps(found)) if json else print_view(claims_view(found))

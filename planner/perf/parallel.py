@@ -10,16 +10,25 @@ from planner.plan import Layout
 from workloads.models import ModelSpec
 
 
-def chunk_times_s(step: StepTime, prompt_tokens: int, chunk_tokens: int) -> list[float]:
+def chunk_times_s(
+    step: StepTime, prompt_tokens: int, chunk_tokens: int, *, kvp: int = 1, group_tokens: int = 1
+) -> list[float]:
     """Seconds of each chunk of a prompt, all stages together, nothing else in the step.
+
+    With KV groups a chunk reads the past that is longest in any of them; its own tokens are computed in all.
 
     Args:
         step: step time of one stage's tensor-parallel group, whole model.
         prompt_tokens: of the prompt, >= 1.
         chunk_tokens: of each chunk but the last, >= 1.
+        kvp: KV groups of the layout.
+        group_tokens: tokens at which the next group joins.
     """
-    starts = range(0, prompt_tokens, chunk_tokens)
-    return [step.prefill_s([(min(chunk_tokens, prompt_tokens - past), past)]) for past in starts]
+    times = []
+    for past in range(0, prompt_tokens, chunk_tokens):
+        share = -(-past // kv_groups(past, group_tokens, kvp))
+        times.append(step.prefill_s([(min(chunk_tokens, prompt_tokens - past), share)]))
+    return times
 
 
 def pipelined_s(chunk_s: Sequence[float], stages: int, hop_s: float = 0.0) -> float:

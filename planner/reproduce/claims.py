@@ -62,3 +62,18 @@ def claim(
         name=name, paper=paper, ours=ours, tolerance=tolerance, verdict=verdict, source=source, reading=reading,
         note=note,
     )  # fmt: skip
+
+
+def bound(
+    name: str, paper: float, ours: float | None, *, at_most: bool, source: str, reading: str, note: str = ""
+) -> Claim:
+    """A claim that something stays at most (or at least) at a published number: reproduced where ours does."""
+    if ours is None:
+        verdict = ClaimVerdict.NOT_DERIVABLE
+    else:
+        verdict = ClaimVerdict.REPRODUCED if (ours <= paper if at_most else ours >= paper) else ClaimVerdict.DIFFERS
+    words = "published as an upper bound" if at_most else "published as a lower bound"
+    return Claim(
+        name=name, paper=paper, ours=ours, tolerance=0.0, verdict=verdict, source=source, reading=reading,
+        note=f"{words}; {note}" if note else words,
+    )  # fmt: skip

@@ -1,7 +1,7 @@
 """Rules of pipeline stages, KV groups, adaptive chunks, slack and floors."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hw_catalog.load import load_catalog
@@ -25,6 +25,11 @@ from workloads.models import load_model
 times = st.lists(st.floats(1e-3, 10.0), min_size=1, max_size=30)
 stages = st.integers(1, 16)
 LLAMA = load_model("llama-3.1-8b")
+STEPS = {
+    p.tp: StepTime(p)
+    for p in load_profiles(None, model="llama-3.1-8b", gpu="h100-sxm", profile_set="aiconfigurator-0.12")
+    if p.dtype == "bf16"
+}
 
 
 def stage_by_stage_s(chunk_s: list[float], p: int, hop: float) -> float:
@@ -106,10 +111,11 @@ def test_the_chunk_moves_with_the_target(table: list[float], target: float, loos
     assert chunk <= adaptive_chunk_tokens(step_s, target_s=target + looser, decodes=decodes, most_tokens=4096)
 
 
+@settings(deadline=None, max_examples=30)
 @given(target=st.floats(0.02, 0.4), past=st.integers(0, 4_000_000))
 def test_long_pasts_get_small_chunks(target: float, past: int) -> None:
     """On measured surfaces, a chunk on a longer past is never the larger one."""
-    step = _step(8)
+    step = STEPS[8]
 
     def chunk(at: int) -> int:
         return adaptive_chunk_tokens(
@@ -132,21 +138,13 @@ def test_slack_is_relative(deadline: float, now: float, remaining: float, total:
     assert abs(relative_slack_frac(deadline, now, remaining, total * 2)) <= abs(slack)
 
 
-def _step(tp: int) -> StepTime:
-    (found,) = (
-        p for p in load_profiles(None, model="llama-3.1-8b", gpu="h100-sxm", profile_set="aiconfigurator-0.12")
-        if p.tp == tp and p.dtype == "bf16"
-    )  # fmt: skip
-    return StepTime(found)
-
-
 @pytest.mark.parametrize("tp", [1, 2, 4, 8])
 @pytest.mark.parametrize("context", [1024, 131072, 1_000_000, 10_000_000])
 def test_no_step_beats_its_floor(tp: int, context: int) -> None:
     """A decode step on H100 takes no less than reading weights and KV at full bandwidth."""
     bandwidth = load_catalog().gpus["h100-sxm"].hbm_bytes_per_s
     floor = token_floor_s(LLAMA, Layout(tp=tp), context, dtype="bf16", kv_dtype="bf16", hbm_bytes_per_s=bandwidth)
-    assert _step(tp).decode_s(1, context) > floor
+    assert STEPS[tp].decode_s(1, context) > floor
 
 
 def test_groups_lower_the_floor_and_stages_do_not() -> None:
@@ -168,6 +166,6 @@ def test_a_million_tokens_are_3_exaflops() -> None:
 
 def test_chunks_add_up_to_the_prompt() -> None:
     """Chunks of a prompt cover it: one chunk is the whole prefill, and the last may be short."""
-    step = _step(8)
+    step = STEPS[8]
     assert chunk_times_s(step, 1000, 4096) == [step.prefill_s([(1000, 0)])]
     assert chunk_times_s(step, 1000, 512) == [step.prefill_s([(512, 0)]), step.prefill_s([(488, 512)])]

@@ -1,0 +1,40 @@
+"""Mnemosyne, later Medha (Agrawal et al., arXiv 2409.17264): its claims, held against rooflines and surfaces."""
+
+from collections.abc import Callable
+
+from hw_catalog.profile_files import load_profiles
+from planner.perf.step_time import StepTime
+from planner.reproduce import mnemosyne_claims as paper
+from planner.reproduce.claims import Claim, Reproduction
+from workloads.models import load_model
+
+PROFILE_SET, GPU = "aiconfigurator-0.12", "h100-sxm"
+
+
+def served(name: str) -> paper.Served:
+    """A model on eight H100, in bf16."""
+    profiles = load_profiles(None, model=name, gpu=GPU, profile_set=PROFILE_SET)
+    (found,) = (p for p in profiles if p.tp == paper.TP and p.dtype == "bf16")
+    return paper.Served(model=load_model(name), step=StepTime(found))
+
+
+def mnemosyne(*, progress: Callable[[str, float], None]) -> Reproduction:
+    """Every claim, each under the readings it can be read in.
+
+    Args:
+        progress: takes what is being computed, and the share that is done.
+    """
+    small, large = served("llama-3.1-8b"), served("llama-3.1-70b")
+    claims: list[Claim] = [*paper.arithmetic(large)]
+    chapters = {
+        "time to first token": paper.ttft, "utilisation": paper.utilisation, "scaling": paper.scaling,
+        "30 ms": paper.thirty_ms, "chunks": paper.chunks,
+    }  # fmt: skip
+    for i, (words, chapter) in enumerate(chapters.items()):
+        progress(words, i / 6)
+        claims += chapter(small, large)
+    progress("groups", 5 / 6)
+    claims += paper.groups(small)
+    claims += paper.three_dimensions(large)
+    claims += paper.underivable()
+    return Reproduction(claims=tuple(claims))
