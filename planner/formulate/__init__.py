@@ -1,7 +1,15 @@
-"""Formulation: a question about clusters as an integer program (``problem``), and its answer as a plan (``lift``)."""
+"""Formulation: a question about clusters as an integer program (``problem``), and its answer as a plan (``lift``).
 
+``epoch_problem`` and ``lift_schedule`` are the same for a plan over time.
+"""
+
+from planner.formulate.epoch_program import epoch_problem, lift_schedule, place, thinned
+from planner.formulate.epochs import EPOCH_FAMILIES, EpochQuestion
 from planner.formulate.families import BUDGET_FAMILIES, FAMILIES
 from planner.formulate.lift import lift
 from planner.formulate.program import problem, unservable
 
-__all__ = ["BUDGET_FAMILIES", "FAMILIES", "lift", "problem", "unservable"]
+__all__ = [
+    "BUDGET_FAMILIES", "EPOCH_FAMILIES", "FAMILIES", "EpochQuestion", "epoch_problem", "lift", "lift_schedule", "place",
+    "problem", "thinned", "unservable",
+]  # fmt: skip

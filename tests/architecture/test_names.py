@@ -13,7 +13,7 @@ from workloads.slo import Slo, Unit
 
 UNITS = (
     "s", "us", "tokens", "tokens_per_s", "req_per_s", "bytes", "bytes_per_s", "bytes_per_token", "flops", "w", "j",
-    "mhz", "usd_per_h", "frac", "ratio", "px",
+    "mhz", "usd_per_h", "frac", "ratio", "g_per_kwh", "g", "usd_per_kwh", "usd", "px",
 )  # fmt: skip
 """``_us`` occurs in profile files only, which store microseconds to stay short."""
 
@@ -29,6 +29,8 @@ COUNTS = {
     "max_preemptions", "max_rounds", "max_run_steps", "n", "params", "pp", "preemptions", "prompt_machines",
     "published_active_params", "published_params", "rack_units", "refused", "requests", "restarted", "running",
     "seeds", "skipped_rows", "slices", "steps", "token_machines", "tp", "tps", "unfinished", "waiting",
+    "base_machines", "churn_machines", "min_up_epochs", "most_base_machines", "ramp_machines", "started", "stopped",
+    "top_machines",
 }  # fmt: skip
 """How many of something, the thing being the name."""
 
@@ -49,7 +51,8 @@ KEYED = {
     "bounds",
     "anchors", "bound", "extra", "gain_per_unit", "high_change", "knots", "limit", "loss_per_unit", "low_change",
     "lower", "most", "needed", "objective", "objective_value", "ours", "paper", "provenance", "raises", "rates",
-    "regret", "slo", "slo_by_class", "slopes", "step", "terms", "tolerance", "upper", "values", "weights",
+    "regret", "slo", "slo_by_class", "slopes", "step", "terms", "tolerance", "upper", "values", "weights", "duals",
+    "reduced",
 }  # fmt: skip
 """Numbers whose unit depends on what stands beside them: the solver knows none, budgets bring their own."""
 
@@ -113,7 +116,8 @@ def test_every_number_says_its_unit() -> None:
 
 
 def test_a_unit_stands_beside_what_needs_one() -> None:
-    """Where a class leaves the unit of a number to its field ``unit``, it has one; and so has a bound on a latency."""
+    """Where a class leaves the unit of a number to its field ``unit``, it has one; and so has a bound on a
+    latency."""
     kinds = {k for module in modules() for k in vars(module).values() if isinstance(k, type)}
     leaving = [k for k in kinds if UNIT_BESIDE & set(numbers_of(k)) or k is Slo]
     assert leaving

@@ -1,0 +1,199 @@
+"""The integer program over epochs, and its answer as a schedule."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from planner.formulate.epochs import EPOCH_FAMILIES, EpochQuestion, base, instances, of_type, rate
+from planner.schedule import Aim, Epoch, EpochOption, FleetType, Run, Schedule
+from solvers.allocation import Termination
+from solvers.problem import Column, Problem, Sense
+
+J_PER_KWH = 3.6e6
+SECOND = 1e-3
+"""Weight of the second aim, each aim measured in the scale of the other: it decides between plans that the first calls
+equal within about this share, and nothing more."""
+
+
+def epoch_problem(question: EpochQuestion) -> Problem:
+    """The question over time as an integer program, its columns and rows in a fixed order.
+
+    Raises:
+        ValueError: a class is asked that no option serves; all are named.
+    """
+    strangers = [
+        name for name, rates in question.load.peak_req_per_s.items()
+        if rates.max() > 0 and not any(name in o.capacity_req_per_s for o in question.options)
+    ]  # fmt: skip
+    if strangers:
+        raise ValueError("\n".join(f"no option serves class {name!r}" for name in strangers))
+    return Problem(
+        name=f"least {', then '.join(question.aims)} over {question.load.epochs} epochs",
+        sense=Sense.MIN,
+        columns=tuple(_columns(question)),
+        rows=tuple(row for family in EPOCH_FAMILIES for row in family(question)),
+    )
+
+
+def place(name: str) -> tuple[str, int | None]:
+    """The kind of a column, alike in every epoch, and the epoch that it decides alone; None if it couples epochs.
+
+    The kind of a rate is that of its instances, so that the two are kept or left out together.
+    """
+    word, _, inner = name.rstrip("]").partition("[")
+    if word == "base":
+        return name, None
+    kind, _, epoch = inner.rpartition(",")
+    if word in ("rate", "instances"):
+        return f"instances[{kind.partition(',')[0]}]", int(epoch)
+    return f"{word}[{kind}]", int(epoch) if word == "on" else None
+
+
+def price_of(question: EpochQuestion, epoch: int, *, usd: float = 0.0, energy_j: float = 0.0) -> float:
+    """What dollars and joules of an epoch count in the objective."""
+    first, *rest = [_aim(question, aim, epoch, usd, energy_j) / _scale(question, aim) for aim in question.aims]
+    return (first + SECOND * sum(rest)) * _scale(question, question.aims[0])
+
+
+def _aim(question: EpochQuestion, aim: Aim, epoch: int, usd: float, energy_j: float) -> float:
+    kwh = energy_j * question.tariff.pue_ratio / J_PER_KWH
+    match aim:
+        case Aim.COST:
+            return usd + kwh * question.tariff.usd_per_kwh
+        case Aim.ENERGY:
+            return kwh
+        case Aim.CARBON:
+            return kwh * question.tariff.carbon_g_per_kwh[epoch] / 1000
+
+
+def _scale(question: EpochQuestion, aim: Aim) -> float:
+    """What one machine-hour is worth in an aim, to compare aims by."""
+    usd = sum(kind.base_usd_per_h for kind in question.fleet) / len(question.fleet)
+    watts = sum(kind.idle_w for kind in question.fleet) / len(question.fleet)
+    carbon = question.tariff.carbon_g_per_kwh
+    worth = {Aim.COST: usd, Aim.ENERGY: watts / 1000, Aim.CARBON: watts / 1e6 * sum(carbon) / len(carbon)}
+    return max(worth[aim], 1e-6)
+
+
+def start_cost(question: EpochQuestion, kind: FleetType, epoch: int) -> float:
+    """What a start counts: its fee, and the machine paid for and idling until it serves."""
+    changes = question.transitions
+    usd = changes.start_usd + kind.top_usd_per_h * changes.start_s / 3600
+    return price_of(question, epoch, usd=usd, energy_j=kind.idle_w * changes.start_s)
+
+
+def _columns(question: EpochQuestion) -> Iterator[Column]:
+    load, hours = question.load, question.load.epoch_s / 3600
+    for kind in question.fleet:
+        paid = kind.base_usd_per_h * hours * load.epochs
+        yield Column(name=base(kind.machine), upper=float(kind.most_base_machines), integer=True,
+                     objective=price_of(question, 0, usd=paid))  # fmt: skip
+    for epoch in range(load.epochs):
+        for option in question.running(epoch):
+            most = 0.0
+            for name in question.served(option, epoch):
+                peak, mean = question.peak(name, epoch), float(load.mean_req_per_s[name][epoch])
+                spent_j = option.request_j[name] * load.epoch_s * mean / peak
+                yield Column(name=rate(option, name, epoch), objective=price_of(question, epoch, energy_j=spent_j))
+                most += peak / option.capacity_req_per_s[name]
+            yield Column(name=instances(option, epoch), upper=math.ceil(most + 1e-6), integer=True)
+        for kind in question.fleet:
+            top, limit = price_of(question, epoch, usd=kind.top_usd_per_h * hours), float(kind.available)
+            idle = price_of(question, epoch, energy_j=kind.idle_w * load.epoch_s)
+            start = start_cost(question, kind, epoch) if question.before(epoch) is not None else 0.0
+            yield Column(name=of_type("on", kind.machine, epoch), upper=limit, integer=True, objective=idle)
+            yield Column(name=of_type("top", kind.machine, epoch), upper=limit, integer=True, objective=top)
+            yield Column(name=of_type("start", kind.machine, epoch), upper=limit, integer=True, objective=start)
+            yield Column(name=of_type("stop", kind.machine, epoch), upper=limit, integer=True)
+
+
+def lift_schedule(
+    question: EpochQuestion, values: Mapping[str, float], termination: Termination, *, method: str
+) -> Schedule:
+    """The allocation as a schedule; starts, stops and machines on top are counted from what is powered."""
+    epochs = tuple(_epoch(question, values, epoch) for epoch in range(question.load.epochs))
+    return Schedule(
+        epoch_s=question.load.epoch_s, aims=question.aims,
+        base_machines={kind.machine: round(values[base(kind.machine)]) for kind in question.fleet}, epochs=epochs,
+        energy_j=sum(e.energy_j for e in epochs), carbon_g=sum(e.carbon_g for e in epochs),
+        cost_usd=sum(e.cost_usd for e in epochs),
+        churn_machines=sum(sum(e.started.values()) + sum(e.stopped.values()) for e in epochs),
+        termination=termination, method=method,
+    )  # fmt: skip
+
+
+def _epoch(question: EpochQuestion, values: Mapping[str, float], epoch: int) -> Epoch:
+    load, changes, before = question.load, question.transitions, question.before(epoch)
+    on, top, begun, ended = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
+    usd = energy_j = 0.0
+    for kind in question.fleet:
+        name = kind.machine
+        on[name] = round(values[of_type("on", name, epoch)])
+        top[name] = max(0, on[name] - round(values[base(name)]))
+        moved = on[name] - (round(values[of_type("on", name, before)]) if before is not None else on[name])
+        begun[name], ended[name] = max(0, moved), max(0, -moved)
+        hours, start_h = load.epoch_s / 3600, changes.start_s / 3600
+        usd += kind.base_usd_per_h * round(values[base(name)]) * hours + kind.top_usd_per_h * top[name] * hours
+        usd += begun[name] * (changes.start_usd + kind.top_usd_per_h * start_h)
+        energy_j += kind.idle_w * (on[name] * load.epoch_s + begun[name] * changes.start_s)
+    runs = tuple(_runs(question, values, epoch))
+    by_name = {option.name: option for option in question.options}
+    for run in runs:
+        for served, peak in run.rate_req_per_s.items():
+            mean_ratio = float(load.mean_req_per_s[served][epoch]) / question.peak(served, epoch)
+            energy_j += by_name[run.spec.name].request_j[served] * peak * mean_ratio * load.epoch_s
+    metered_j = energy_j * question.tariff.pue_ratio
+    return Epoch(
+        start_s=epoch * load.epoch_s, machines=dict(on), top_machines=dict(top), started=dict(begun),
+        stopped=dict(ended), runs=runs, energy_j=metered_j,
+        carbon_g=metered_j / J_PER_KWH * question.tariff.carbon_g_per_kwh[epoch],
+        cost_usd=usd + metered_j / J_PER_KWH * question.tariff.usd_per_kwh,
+    )  # fmt: skip
+
+
+def _runs(question: EpochQuestion, values: Mapping[str, float], epoch: int) -> Iterator[Run]:
+    """A pool per class of the whole instances that it fills; what classes leave over shares the rest."""
+    for option in question.running(epoch):
+        left = round(values[instances(option, epoch)])
+        shares = {name: values[rate(option, name, epoch)] for name in question.served(option, epoch)}
+        rest = {name: served for name, served in shares.items() if served > 1e-9}
+        for name, served in tuple(rest.items()):
+            whole = min(left, math.floor(served / option.capacity_req_per_s[name] + 1e-6))
+            if whole and len(rest) > 1:
+                carried = min(served, whole * option.capacity_req_per_s[name])
+                left, rest[name] = left - whole, served - carried
+                yield Run(spec=option.spec, instances=whole, rate_req_per_s={name: carried})
+        rest = {name: served for name, served in rest.items() if served > 1e-9}
+        if left and rest:
+            yield Run(spec=option.spec, instances=left, rate_req_per_s=rest)
+
+
+def thinned(options: tuple[EpochOption, ...], classes: tuple[str, ...]) -> tuple[EpochOption, ...]:
+    """Options without those that another one on the same machine type beats in every class.
+
+    Beaten: as large or larger, no more rate per GPU, and no less energy per request.
+    """
+
+    def beaten(option: EpochOption, name: str) -> bool:
+        mine = _traits(option, name)
+        rivals = [o for o in options if o.spec.machine == option.spec.machine and name in o.capacity_req_per_s]
+        for rival in rivals:
+            theirs = _traits(rival, name)
+            worse = all(a >= b - 1e-12 for a, b in zip(mine, theirs, strict=True))
+            if worse and (mine != theirs or rival.name < option.name):
+                return True
+        return False
+
+    kept = []
+    for option in options:
+        serves = [n for n in classes if n in option.capacity_req_per_s and not beaten(option, n)]
+        if serves:
+            capacity = {n: option.capacity_req_per_s[n] for n in serves}
+            kept.append(EpochOption(spec=option.spec, gpus=option.gpus, capacity_req_per_s=capacity,
+                                    request_j={n: option.request_j[n] for n in serves}))  # fmt: skip
+    return tuple(kept)
+
+
+def _traits(option: EpochOption, name: str) -> tuple[float, float, float]:
+    """GPUs of an instance, GPUs per req/s, joules per request: the less of each, the better."""
+    return float(option.gpus), option.gpus / option.capacity_req_per_s[name], option.request_j[name]

@@ -1,0 +1,231 @@
+"""The rows of the integer program over epochs, one function per family; the function's name is the family's name.
+
+Columns, for option o, class c, machine type m, epoch t: rate[o,c,t] >= 0, req/s at the epoch's peak; instances[o,t],
+on[m,t], top[m,t], start[m,t], stop[m,t] and base[m], whole numbers. t-1 of the first epoch is the last where the
+horizon is cyclic, else what runs first is there already. See docs/maths.md.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from planner.schedule import Aim, EpochOption, FleetType, Tariff, Transitions
+from solvers.problem import Row
+from workloads.load import Load
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochQuestion:
+    """A question over time that rows and columns are written from.
+
+    Attributes:
+        options: kinds of instances, ordered by name.
+        fleet: the machine types that they stand on, ordered by name.
+        load: what is asked in each epoch.
+        transitions: what changes cost.
+        tariff: what energy costs.
+        aims: what is made small; the second counts ``SECOND`` times as much.
+    """
+
+    options: tuple[EpochOption, ...]
+    fleet: tuple[FleetType, ...]
+    load: Load
+    transitions: Transitions
+    tariff: Tariff
+    aims: tuple[Aim, ...]
+
+    def peak(self, name: str, epoch: int) -> float:
+        """Rate to provide for."""
+        return float(self.load.peak_req_per_s[name][epoch])
+
+    def served(self, option: EpochOption, epoch: int) -> tuple[str, ...]:
+        """The classes that an option serves and that are asked for in the epoch."""
+        asked = self.load.peak_req_per_s
+        return tuple(name for name in asked if name in option.capacity_req_per_s and asked[name][epoch] > 0)
+
+    def running(self, epoch: int) -> Iterator[EpochOption]:
+        """The options that have something to serve in the epoch."""
+        return (option for option in self.options if self.served(option, epoch))
+
+    def before(self, epoch: int) -> int | None:
+        """The epoch before; None where the horizon begins."""
+        return (epoch - 1) % self.load.epochs if self.transitions.cyclic or epoch else None
+
+
+def rate(option: EpochOption, name: str, epoch: int) -> str:
+    """The column of req/s of a class on an option."""
+    return f"rate[{option.name},{name},{epoch}]"
+
+
+def instances(option: EpochOption, epoch: int) -> str:
+    """The column that counts the instances of an option."""
+    return f"instances[{option.name},{epoch}]"
+
+
+def of_type(word: str, machine: str, epoch: int) -> str:
+    """A column of a machine type in an epoch: on, top, start or stop."""
+    return f"{word}[{machine},{epoch}]"
+
+
+def base(machine: str) -> str:
+    """The column that counts the base fleet of a machine type."""
+    return f"base[{machine}]"
+
+
+def epoch_demand(question: EpochQuestion) -> tuple[Row, ...]:
+    """Every class is served at the peak of every epoch.
+
+    For each class c and epoch t with load: sum over o of rate[o,c,t] = peak(c,t).
+    """
+    rows = []
+    for epoch in range(question.load.epochs):
+        for name in question.load.peak_req_per_s:
+            if asked := question.peak(name, epoch):
+                serving = (o for o in question.running(epoch) if name in o.capacity_req_per_s)
+                terms = tuple((rate(o, name, epoch), 1.0) for o in serving)
+                rows.append(_row("epoch_demand", f"{name},{epoch}", terms, lower=asked, upper=asked))
+    return tuple(rows)
+
+
+def epoch_load(question: EpochQuestion) -> tuple[Row, ...]:
+    """Instances carry what is routed to them; classes share what is left of an instance.
+
+    For each o, t: sum over c of rate[o,c,t]/capacity(o,c) <= instances[o,t].
+    """
+    rows = []
+    for epoch in range(question.load.epochs):
+        for option in question.running(epoch):
+            taken = [
+                (rate(option, name, epoch), 1 / option.capacity_req_per_s[name])
+                for name in question.served(option, epoch)
+            ]
+            terms = (*taken, (instances(option, epoch), -1.0))
+            rows.append(_row("epoch_load", f"{option.name},{epoch}", terms))
+    return tuple(rows)
+
+
+def epoch_gpus(question: EpochQuestion) -> tuple[Row, ...]:
+    """Instances stand on GPUs of powered machines.
+
+    For each m, t: sum over o on m of gpus(o)·instances[o,t] <= gpus(m)·on[m,t].
+    """
+    rows = []
+    for epoch in range(question.load.epochs):
+        for kind in question.fleet:
+            placed = [o for o in question.running(epoch) if o.spec.machine == kind.machine]
+            terms = tuple((instances(o, epoch), float(o.gpus)) for o in placed)
+            powered = (of_type("on", kind.machine, epoch), -float(kind.gpus))
+            rows.append(_row("epoch_gpus", f"{kind.machine},{epoch}", (*terms, powered)))
+    return tuple(rows)
+
+
+def base_fleet(question: EpochQuestion) -> tuple[Row, ...]:
+    """What is powered beyond the base fleet is paid on top.
+
+    For each m, t: on[m,t] - top[m,t] <= base[m].
+    """
+    return tuple(
+        _row(
+            "base_fleet",
+            f"{kind.machine},{epoch}",
+            ((of_type("on", kind.machine, epoch), 1.0), (of_type("top", kind.machine, epoch), -1.0),
+             (base(kind.machine), -1.0)),
+        )
+        for kind in question.fleet
+        for epoch in range(question.load.epochs)
+    )  # fmt: skip
+
+
+def started(question: EpochQuestion) -> tuple[Row, ...]:
+    """Machines that were not powered before are started.
+
+    For each m, t: on[m,t] - on[m,t-1] <= start[m,t].
+    """
+    return _changes(question, "started", "start", 1.0)
+
+
+def stopped(question: EpochQuestion) -> tuple[Row, ...]:
+    """Machines that are no longer powered are stopped.
+
+    For each m, t: on[m,t-1] - on[m,t] <= stop[m,t].
+    """
+    return _changes(question, "stopped", "stop", -1.0)
+
+
+def min_up(question: EpochQuestion) -> tuple[Row, ...]:
+    """A started machine stays powered for its minimum up time; written where that is more than one epoch.
+
+    For each m, t: sum of start[m,s] over the last min_up_epochs epochs s <= on[m,t].
+    """
+    epochs, span = question.load.epochs, question.transitions.min_up_epochs
+    if span < 2:
+        return ()
+    rows = []
+    for kind in question.fleet:
+        for epoch in range(epochs):
+            back = [epoch - step for step in range(min(span, epochs))]
+            recent = [e % epochs for e in back if question.transitions.cyclic or e >= 0]
+            starts = tuple((of_type("start", kind.machine, e), 1.0) for e in recent)
+            powered = (of_type("on", kind.machine, epoch), -1.0)
+            rows.append(_row("min_up", f"{kind.machine},{epoch}", (*starts, powered)))
+    return tuple(rows)
+
+
+def ramp(question: EpochQuestion) -> tuple[Row, ...]:
+    """No more machines of a type start, and no more stop, between two epochs than the ramp allows.
+
+    For each m, t with a limit: start[m,t] <= ramp and stop[m,t] <= ramp.
+    """
+    limit = question.transitions.ramp_machines
+    if limit is None:
+        return ()
+    return tuple(
+        _row("ramp", f"{word},{kind.machine},{epoch}", ((of_type(word, kind.machine, epoch), 1.0),), upper=float(limit))
+        for word in ("start", "stop")
+        for kind in question.fleet
+        for epoch in range(question.load.epochs)
+        if question.before(epoch) is not None
+    )
+
+
+def churn(question: EpochQuestion) -> tuple[Row, ...]:
+    """All starts and stops together stay within the churn bound.
+
+    Once, with a limit: sum over m, t of start[m,t] + stop[m,t] <= churn.
+    """
+    limit = question.transitions.churn_machines
+    if limit is None:
+        return ()
+    terms = tuple(
+        (of_type(word, kind.machine, epoch), 1.0)
+        for word in ("start", "stop")
+        for kind in question.fleet
+        for epoch in range(question.load.epochs)
+    )
+    return (Row(name="churn", family="churn", terms=terms, upper=float(limit)),)
+
+
+EPOCH_FAMILIES: tuple[Callable[[EpochQuestion], tuple[Row, ...]], ...] = (
+    epoch_demand, epoch_load, epoch_gpus, base_fleet, started, stopped, min_up, ramp, churn,
+)  # fmt: skip
+"""Every family, in the order of its rows; the first three speak of one epoch each, the others couple them."""
+
+
+def _changes(question: EpochQuestion, family: str, word: str, sign: float) -> tuple[Row, ...]:
+    """Sign·(on[m,t] - on[m,t-1]) <= word[m,t]."""
+    rows = []
+    for kind in question.fleet:
+        for epoch in range(question.load.epochs):
+            terms = {of_type("on", kind.machine, epoch): sign}
+            before = question.before(epoch)
+            if before is not None:
+                earlier = of_type("on", kind.machine, before)
+                terms[earlier] = terms.get(earlier, 0.0) - sign
+            changed = (of_type(word, kind.machine, epoch), -1.0)
+            rows.append(_row(family, f"{kind.machine},{epoch}", (*terms.items(), changed)))
+    return tuple(rows)
+
+
+def _row(
+    family: str, index: str, terms: tuple[tuple[str, float], ...], *, lower: float = -float("inf"), upper: float = 0.0
+) -> Row:
+    return Row(name=f"{family}[{index}]", family=family, terms=terms, lower=lower, upper=upper)

@@ -1,0 +1,147 @@
+"""Large problems that repeat themselves block after block, linked by a few rows.
+
+Two ideas, neither of which knows what the columns mean. The linear relaxation of the whole is quick, bounds the
+answer, and says which kinds of columns are worth having in any block; the problem in these alone is small. Where the
+gap to that bound is too wide, the linking rows are priced at the relaxation's duals and every block is solved apart,
+whole numbers and all, which bounds the answer more tightly. Either bound holds for the whole problem, so the gap is
+proven.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from solvers.allocation import Limit, Reason, Solution, answered, empty_handed
+from solvers.direct import Direct, relax, solve_direct
+from solvers.problem import INF, Column, Problem, Row, Sense
+
+Place = tuple[str, int | None]
+"""The kind of a column, alike in every block, and its block; None for a column that only links."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parts:
+    """A problem taken apart: blocks in order, rows that link them, columns that belong to none."""
+
+    blocks: tuple[Problem, ...]
+    links: tuple[Row, ...]
+    loose: tuple[Column, ...]
+
+
+def solve_decomposed(
+    problem: Problem, place: Callable[[str], Place], *, time_limit_s: float, gap_frac: float
+) -> Solution:
+    """Solve a minimum whose blocks hold the same kinds of columns.
+
+    Args:
+        problem: what to solve; a minimum.
+        place: column name -> its kind and its block.
+        time_limit_s: limit of each part's solve.
+        gap_frac: relative gap that is enough.
+
+    Returns:
+        The solution: OPTIMAL where the proven gap is within ``gap_frac``, FEASIBLE where it is wider. INFEASIBLE is
+        said only where the linear relaxation is.
+
+    Raises:
+        ValueError: the problem is a maximum.
+    """
+    relaxed = relax(problem)
+    if relaxed is None:
+        return empty_handed(Reason.INFEASIBLE, backend="highs", detail="the linear relaxation has no solution")
+    best = _chosen(problem, place, relaxed, time_limit_s, gap_frac / 2)
+    if best is None:
+        return empty_handed(
+            Reason.NO_SOLUTION_FOUND, limit=Limit.TIME, backend=relaxed.backend, detail="nothing found in time"
+        )
+    value, bound, by = problem.objective(best), relaxed.bound, "the relaxation"
+    if value - bound > gap_frac * abs(value):
+        tighter = _priced(_apart(problem, place), relaxed.duals, time_limit_s, gap_frac / 4)
+        bound, by = max((bound, by), (tighter, "blocks solved apart"))
+    closed = value - bound <= gap_frac * max(1e-9, abs(value))
+    return answered(
+        problem, best, reason=Reason.OPTIMAL if closed else Reason.FEASIBLE,
+        limit=Limit.NONE if closed else Limit.OTHER, bound=min(bound, value), backend=relaxed.backend,
+        detail=f"bound by {by}",
+    )  # fmt: skip
+
+
+def _chosen(
+    problem: Problem, place: Callable[[str], Place], relaxed: Direct, time_limit_s: float, gap_frac: float
+) -> dict[str, float] | None:
+    """The best allocation in the kinds of columns that the relaxation uses, else in all; None if there is none."""
+    kinds = {column.name: place(column.name)[0] for column in problem.columns}
+    used = {kinds[name] for name, value in relaxed.values.items() if abs(value) > 1e-9}
+    zero = {column.name: min(max(0.0, column.lower), column.upper) for column in problem.columns}
+    # a start is 0 in many a relaxation that needs one once counts are whole: what only links is always kept
+    some = [c for c in problem.columns if kinds[c.name] in used or place(c.name)[1] is None]
+    for columns in (some, problem.columns):
+        part = _part("chosen kinds", columns, problem.rows, zero)
+        if part is not None and (answer := solve_direct(part, time_limit_s=time_limit_s, gap_frac=gap_frac)):
+            return {**zero, **answer.values}
+    return None
+
+
+def _part(name: str, columns: Iterable[Column], rows: Iterable[Row], values: Mapping[str, float]) -> Problem | None:
+    """The problem in ``columns`` alone, all others fixed; None where a row cannot be met without the fixed ones."""
+    free = {column.name: column for column in columns}
+    kept = []
+    for row in rows:
+        fixed = sum(coefficient * values[other] for other, coefficient in row.terms if other not in free)
+        terms = tuple(term for term in row.terms if term[0] in free)
+        if any(coefficient for _, coefficient in terms):
+            kept.append(replace(row, terms=terms, lower=row.lower - fixed, upper=row.upper - fixed))
+        elif not row.lower - 1e-9 <= fixed <= row.upper + 1e-9:
+            return None
+    return Problem(name=name, sense=Sense.MIN, columns=tuple(free.values()), rows=tuple(kept))
+
+
+def _apart(problem: Problem, place: Callable[[str], Place]) -> _Parts:
+    home = {column.name: place(column.name)[1] for column in problem.columns}
+    rows: dict[int, list[Row]] = defaultdict(list)
+    links: list[Row] = []
+    for row in problem.rows:
+        homes = {home[name] for name, _ in row.terms}
+        only = next(iter(homes))
+        if len(homes) == 1 and only is not None:
+            rows[only].append(row)
+        else:
+            links.append(row)
+    columns: dict[int, list[Column]] = defaultdict(list)
+    for column in problem.columns:
+        if (block := home[column.name]) is not None:
+            columns[block].append(column)
+    blocks = tuple(
+        Problem(name=f"block {key}", sense=Sense.MIN, columns=tuple(columns[key]), rows=tuple(rows[key]))
+        for key in sorted(columns)
+    )
+    return _Parts(
+        blocks=blocks, links=tuple(links), loose=tuple(c for c in problem.columns if home[c.name] is None)
+    )  # fmt: skip
+
+
+def _priced(parts: _Parts, prices: Mapping[str, float], time_limit_s: float, gap_frac: float) -> float:
+    """The bound with the linking rows priced; minus infinity where a block has no answer in time.
+
+    L(price) = price·b + sum over blocks of min (c - price·A)x + the same of the columns that only link.
+    """
+    bound, shift = 0.0, defaultdict[str, float](float)
+    for row in parts.links:
+        side = row.lower if prices[row.name] > 0 else row.upper
+        if prices[row.name] == 0 or abs(side) == INF:  # a price may only push towards a side that the row closes
+            continue
+        bound += prices[row.name] * side
+        for name, coefficient in row.terms:
+            shift[name] += prices[row.name] * coefficient
+    for column in parts.loose:
+        reduced = column.objective - shift[column.name]
+        end = column.lower if reduced >= 0 else column.upper
+        if reduced and end:
+            bound += reduced * end
+    for block in parts.blocks:
+        columns = tuple(replace(c, objective=c.objective - shift[c.name]) for c in block.columns)
+        answer = solve_direct(replace(block, columns=columns), time_limit_s=time_limit_s, gap_frac=gap_frac)
+        if answer is None:
+            return -INF
+        bound += answer.bound
+    return bound

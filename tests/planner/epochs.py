@@ -1,0 +1,51 @@
+"""Questions over time made of simple numbers."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from planner.formulate.epochs import EpochQuestion
+from planner.plan import InstanceSpec, Layout, Role
+from planner.schedule import Aim, EpochOption, FleetType, Tariff, Transitions
+from workloads.load import Load
+
+
+def kind(name: str, *, price: float = 10.0, idle_w: float = 1000.0, most: int = 6) -> FleetType:
+    """A machine of eight GPUs, half as dear again on top."""
+    return FleetType(
+        machine=name, gpus=8, idle_w=idle_w, base_usd_per_h=price, top_usd_per_h=price * 1.5, most_base_machines=most,
+        available=12,
+    )  # fmt: skip
+
+
+def choice(
+    machine: str, tp: int, capacity: dict[str, float], *, clock_mhz: int = 1980, j: float = 500.0
+) -> EpochOption:
+    """An option whose energy per request is ``j`` in every class."""
+    spec = InstanceSpec(role=Role.MIXED, machine=machine, layout=Layout(tp=tp), clock_mhz=clock_mhz)
+    return EpochOption(spec=spec, gpus=tp, capacity_req_per_s=capacity, request_j=dict.fromkeys(capacity, j))
+
+
+def question(
+    rates: dict[str, Sequence[float]], *, aims: tuple[Aim, ...] = (Aim.COST,), epoch_s: float = 3600.0, **changes: Any
+) -> EpochQuestion:
+    """Two machine types, the faster with two clocks; peaks a tenth above the means."""
+    names = tuple(rates)
+    fast, slow = kind("fast", price=20.0, idle_w=2000.0), kind("slow")
+    options = (
+        choice("fast", 4, dict.fromkeys(names, 2.0), clock_mhz=1200, j=300.0),
+        choice("fast", 4, dict.fromkeys(names, 3.0)),
+        choice("slow", 8, dict.fromkeys(names, 2.5), j=800.0),
+    )
+    mean = {name: np.asarray(values, float) for name, values in rates.items()}
+    epochs = len(next(iter(mean.values())))
+    return EpochQuestion(
+        options=options, fleet=(fast, slow),
+        load=Load(epoch_s=epoch_s, mean_req_per_s=mean, peak_req_per_s={n: v * 1.1 for n, v in mean.items()}),
+        transitions=Transitions(**changes),
+        tariff=Tariff(
+            usd_per_kwh=0.1, carbon_g_per_kwh=tuple(100.0 + 50 * (t % 3) for t in range(epochs)), pue_ratio=1.2
+        ),
+        aims=aims,
+    )  # fmt: skip

@@ -1,0 +1,171 @@
+"""Plans over time: rows under review, laws of the optimum, and the decomposition against the whole model."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from planner.formulate.epoch_program import epoch_problem, lift_schedule, place, thinned
+from planner.formulate.epochs import EPOCH_FAMILIES, EpochQuestion
+from planner.schedule import Aim, Schedule
+from solvers.allocation import Reason
+from solvers.decomposition import solve_decomposed
+from solvers.lp_format import lp_text
+from solvers.problem import Problem
+from solvers.solve import solve
+from tests.planner.epochs import question
+from workloads.load import Load, coarser, hedged
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "epochs"
+MANUAL = Path(__file__).parents[2] / "docs" / "maths.md"
+FAMILY_NAMES = [family.__name__ for family in EPOCH_FAMILIES]
+RATES = st.lists(st.integers(0, 12).map(float), min_size=4, max_size=4)
+EXACT = 1e-6
+
+
+def _scheduled(asked: EpochQuestion) -> Schedule:
+    problem = epoch_problem(asked)
+    solution = solve(problem, gap_frac=EXACT)
+    assert solution.allocation is not None
+    return lift_schedule(asked, solution.allocation.values, solution.termination, method="monolithic")
+
+
+def _value(asked: EpochQuestion) -> float:
+    found = solve(epoch_problem(asked), gap_frac=EXACT).termination.objective
+    assert found is not None
+    return found
+
+
+def _showcase() -> Problem:
+    return epoch_problem(
+        question(
+            {"short": [3.0, 9.0, 0.0], "long": [1.0, 2.0, 1.0]}, aims=(Aim.COST, Aim.CARBON), min_up_epochs=2,
+            ramp_machines=3, churn_machines=5, start_usd=1.0,
+        )
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*FAMILY_NAMES, "objective"])
+def test_rows_over_epochs_are_the_reviewed_ones(name: str) -> None:
+    """A family's rows, coefficients and bounds are exactly those of its golden file."""
+    program = _showcase()
+    rows = tuple(row for row in program.rows if row.family == name)
+    assert rows or name == "objective"
+    named = {term for row in rows for term, _ in row.terms}
+    keep = program.columns if name == "objective" else tuple(c for c in program.columns if c.name in named)
+    columns = keep if name == "objective" else tuple(replace(column, objective=0.0) for column in keep)
+    text = lp_text(replace(program, columns=columns, rows=rows))
+    path = GOLDEN / f"{name}.lp"
+    if os.environ.get("PHASEWISE_UPDATE_GOLDEN"):
+        path.write_text(text, encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == text
+
+
+def test_every_family_over_epochs_is_documented_and_has_a_golden_file() -> None:
+    """No family without a golden file and a place in the manual, and no file without a family."""
+    assert {path.stem for path in GOLDEN.glob("*.lp")} == {*FAMILY_NAMES, "objective"}
+    manual = MANUAL.read_text(encoding="utf-8")
+    assert [name for name in FAMILY_NAMES if f"`{name}`" not in manual] == []
+
+
+@settings(max_examples=10, deadline=None)
+@given(RATES)
+def test_dearer_starts_never_increase_churn(rates: list[float]) -> None:
+    """At the optimum, starts and stops do not grow as a start's fee does."""
+    churns = [
+        _scheduled(question({"all": [r + 1 for r in rates]}, start_usd=fee, start_s=0.0)).churn_machines
+        for fee in (0.01, 1.0, 30.0)
+    ]
+    assert churns == sorted(churns, reverse=True)
+
+
+@settings(max_examples=10, deadline=None)
+@given(RATES)
+def test_a_longer_epoch_is_never_cheaper_than_the_finer_plan_with_free_transitions(rates: list[float]) -> None:
+    """What serves grouped epochs serves each of them, so the finer optimum is no dearer."""
+    fine = question({"all": [r + 1 for r in rates]}, start_s=0.0, epoch_s=1800.0)
+    for times in (2, 4):
+        load = coarser(fine.load, times)
+        tariff = replace(fine.tariff, carbon_g_per_kwh=fine.tariff.carbon_g_per_kwh[: load.epochs])
+        assert _value(replace(fine, load=load, tariff=tariff)) >= _value(fine) * (1 - 1e-5) - 1e-6
+
+
+@settings(max_examples=10, deadline=None)
+@given(RATES, st.sampled_from([0.05, 0.2]))
+def test_a_certain_forecast_never_costs_more(rates: list[float], sigma: float) -> None:
+    """Planning for the forecast alone is no dearer than planning for its error too."""
+    sure = question({"all": [r + 1 for r in rates]})
+    unsure = replace(sure, load=hedged(sure.load, forecast_sigma_frac=sigma, confidence_frac=0.95))
+    assert _value(sure) <= _value(unsure) * (1 + 1e-5) + 1e-6
+
+
+@settings(max_examples=12, deadline=None)
+@given(RATES, st.sampled_from([1, 2]), st.sampled_from([Aim.COST, Aim.ENERGY]))
+def test_the_decomposition_brackets_the_optimum_of_the_whole_model(rates: list[float], up: int, aim: Aim) -> None:
+    """Its bound is no more, and its value no less, than the optimum that the monolithic model proves."""
+    problem = epoch_problem(question({"all": [r + 1 for r in rates]}, min_up_epochs=up, aims=(aim, Aim.COST)))
+    whole = solve(problem, gap_frac=EXACT).termination
+    parts = solve_decomposed(problem, place, time_limit_s=60.0, gap_frac=0.001).termination
+    assert whole.objective is not None
+    assert parts.objective is not None
+    assert parts.bound is not None
+    slack = 1e-5 * abs(whole.objective) + 1e-6
+    assert parts.bound <= whole.objective + slack
+    assert parts.objective >= whole.objective - slack
+
+
+def test_what_a_schedule_counts_is_what_it_was_charged() -> None:
+    """The lifted schedule's dollars are the objective that the solver made small."""
+    asked = question({"short": [3.0, 9.0, 0.0, 4.0], "long": [1.0, 2.0, 1.0, 1.0]}, start_usd=0.5)
+    schedule = _scheduled(asked)
+    assert schedule.cost_usd == pytest.approx(schedule.termination.objective, rel=1e-6)
+    assert schedule.churn_machines == sum(sum(e.started.values()) + sum(e.stopped.values()) for e in schedule.epochs)
+    for epoch, plan in enumerate(schedule.epochs):
+        for name in asked.load.peak_req_per_s:
+            served = sum(run.rate_req_per_s.get(name, 0.0) for run in plan.runs)
+            assert served == pytest.approx(asked.peak(name, epoch), abs=1e-5)
+        for machine, powered in plan.machines.items():
+            gpus = sum(r.instances * r.spec.layout.gpus for r in plan.runs if r.spec.machine == machine)
+            assert gpus <= 8 * powered
+
+
+def test_bounds_on_change_are_kept() -> None:
+    """Minimum up time, ramp and churn hold in the schedule as they were given."""
+    asked = question({"all": [2.0, 14.0, 2.0, 14.0, 2.0, 2.0]}, min_up_epochs=2, ramp_machines=2, churn_machines=6)
+    schedule = _scheduled(asked)
+    assert schedule.churn_machines <= 6
+    assert all(max([*e.started.values(), *e.stopped.values()]) <= 2 for e in schedule.epochs)
+    for kind in asked.fleet:
+        on = [e.machines[kind.machine] for e in schedule.epochs]
+        begun = [e.started[kind.machine] for e in schedule.epochs]
+        assert all(on[t] >= begun[t] + begun[t - 1] for t in range(len(on)))
+
+
+def test_an_unservable_class_is_named() -> None:
+    """A class that no option serves is refused by name."""
+    asked = question({"all": [1.0]})
+    stranger = Load(epoch_s=3600.0, mean_req_per_s={"odd": asked.load.mean_req_per_s["all"]},
+                    peak_req_per_s={"odd": asked.load.peak_req_per_s["all"]})  # fmt: skip
+    with pytest.raises(ValueError, match="'odd'"):
+        epoch_problem(replace(asked, load=stranger))
+
+
+def test_what_no_relaxation_allows_is_proven_infeasible() -> None:
+    """More load than every machine together carries is said to be infeasible by both ways."""
+    problem = epoch_problem(question({"all": [500.0]}))
+    assert solve(problem).termination.reason is Reason.INFEASIBLE
+    assert solve_decomposed(problem, place, time_limit_s=10, gap_frac=0.01).termination.reason is Reason.INFEASIBLE
+
+
+def test_thinning_costs_nothing() -> None:
+    """Options that others beat on every count change no optimum when they are left out."""
+    asked = question({"all": [3.0, 8.0, 5.0]}, aims=(Aim.ENERGY, Aim.COST))
+    worse = replace(asked.options[1], spec=replace(asked.options[1].spec, clock_mhz=1000),
+                    capacity_req_per_s={"all": 1.9}, request_j={"all": 300.0})  # fmt: skip
+    more = (*asked.options, worse)
+    kept = thinned(more, ("all",))
+    assert worse.name not in {option.name for option in kept}
+    assert _value(replace(asked, options=more)) == pytest.approx(_value(replace(asked, options=kept)), rel=1e-5)
