@@ -15,6 +15,7 @@ from planner.scenario.sections import FailureSection, slo_of
 from planner.simulator.engine import PoolModel
 from planner.simulator.failures import Failure
 from planner.simulator.judge import judge
+from planner.simulator.serve import prepare
 from solvers.allocation import Reason, Solution
 from solvers.elastic import NotProven, StillInfeasible, smallest_raise
 from solvers.problem import Problem
@@ -131,6 +132,7 @@ class Argument:
         self._progress(f"simulating {words}", self._done)
         pools = self.pools(candidate)
         happening = [f for each in section.failures if (f := outage(each, pools))]
+        prepare(lambda doing: self._progress(doing, self._done))
         judgement = judge(
             pools, self.case.policy, lambda seed: asked.draw(seed, candidate.rate_scale),
             self.case.slos, seeds=asked.seeds, workload=_words(asked, candidate, len(happening)), exact=asked.exact,

@@ -91,6 +91,7 @@ class Judgement:
         transfer_mean_s: mean time from end of prefill to KV landed (0 without transfers).
         latency_s: P50, P90 and P99 of every metric over all requests, promised or not, for example ``ttft_p99_s``.
         restarted: how often a failed machine took a request with it that then had to be served again.
+        engine: what simulated it: the compiled replay, or the event engine and why.
     """
 
     evidence: tuple[Evidence, ...]
@@ -112,6 +113,7 @@ class Judgement:
     transfer_mean_s: float
     latency_s: Mapping[str, float]
     restarted: int = 0
+    engine: str = ""
 
     @property
     def valid(self) -> bool:

@@ -32,6 +32,27 @@ class _Curve:
     slopes: list[float]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Surfaces:
+    """What a step time is made of, for those who compute it elsewhere.
+
+    Attributes:
+        profile: overhead and attention.
+        linear_prefill_s: (tokens + 1,) of a step that carries prefill work, by tokens.
+        linear_decode_s: (batch + 1,) of a decode-only step, by requests.
+        prefill_ratio: factor on steps that carry prefill work.
+        decode_ratio: factor on decode-only steps.
+        mixed_ratio: factor on steps that carry both, beside the first.
+    """
+
+    profile: KernelProfile
+    linear_prefill_s: NDArray[np.float64]
+    linear_decode_s: NDArray[np.float64]
+    prefill_ratio: float
+    decode_ratio: float
+    mixed_ratio: float
+
+
 class StepTime:
     """The step time of one instance, from its kernel profile.
 
@@ -70,6 +91,17 @@ class StepTime:
         self._prefill_attention: dict[tuple[int, int], float] = {}
         self._decode_attention: dict[int, list[float]] = {}
         self._curves: dict[int, _Curve] = {}
+
+    def surfaces(self) -> "Surfaces":
+        """Everything the step time is computed from, as arrays."""
+        return Surfaces(
+            profile=self.profile,
+            linear_prefill_s=np.array(self._linear_prefill),
+            linear_decode_s=np.array(self._linear_decode),
+            prefill_ratio=self._prefill_ratio,
+            decode_ratio=self._decode_ratio,
+            mixed_ratio=self._mixed_ratio,
+        )
 
     @property
     def max_batch(self) -> int:
@@ -204,7 +236,10 @@ def run_s(segments: list[Segment]) -> float:
 
     Σ_{j<n} (a + d·j) = n·a + d·n·(n-1)/2
     """
-    return sum(n * a + d * (n * (n - 1) / 2) for a, d, n in segments)
+    total = 0.0
+    for a, d, n in segments:  # one by one: sum() of newer Pythons compensates rounding, and so would differ
+        total += n * a + d * (n * (n - 1) / 2)
+    return total
 
 
 def steps_until(segments: list[Segment], elapsed_s: float) -> int:

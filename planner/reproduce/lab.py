@@ -78,5 +78,5 @@ class Lab:
         bench = self.bench(workload)
         trace = at_rate(bench.drawn, OVERLOAD_REQ_PER_S_PER_MACHINE * cluster.machines, BATCH_S)
         ledger = bench.serve(cluster, trace, cutoff_s=BATCH_S).ledger
-        ended_s = trace.arrival_s + np.array(ledger.e2e_s)
+        ended_s = trace.arrival_s + ledger.e2e_s
         return int(np.sum((ended_s > SETTLED_S) & (ended_s <= BATCH_S)))

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from planner.plan import Role
 from planner.reproduce.designs import Cluster
 from planner.reproduce.readings import Alone, Reading
-from planner.simulator.engine import PoolModel, Run, run
+from planner.simulator.engine import PoolModel, Run
 from planner.simulator.records import window
+from planner.simulator.serve import serve
 from workloads.builtin import load_builtin
 from workloads.traces import Trace, plain_trace
 
@@ -122,7 +123,7 @@ class Bench:
         trace = at_rate(self.drawn, rate_req_per_s, duration_s)
         ledger = self.serve(cluster, trace, cutoff_s=2 * duration_s + 60.0).ledger
         n = len(trace)
-        ttft, e2e = (np.minimum(np.array(column), NEVER) for column in (ledger.ttft_s, ledger.e2e_s))
+        ttft, e2e = (np.minimum(column, NEVER) for column in (ledger.ttft_s, ledger.e2e_s))
         tbt = np.where(e2e >= NEVER, NEVER, (e2e - ttft) / trace.output_tokens)
         ratios = {
             "ttft": ttft / self.drawn.ttft_s[:n], "tbt": tbt / self.drawn.tbt_s[:n], "e2e": e2e / self.drawn.e2e_s[:n],
@@ -135,7 +136,7 @@ class Bench:
         split = cluster.design.token_machine is not None
         policy = self.reading.split if split else self.reading.colocated
         measured = window(trace, warmup_frac=0.0, cooldown_frac=0.0, slices=1)
-        return run(self._pools(cluster), policy, trace, measured, cutoff_s=cutoff_s)
+        return serve(self._pools(cluster), policy, trace, measured, cutoff_s=cutoff_s)
 
     def _pools(self, cluster: Cluster) -> list[PoolModel]:
         """The pools of a cluster."""

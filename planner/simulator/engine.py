@@ -15,7 +15,7 @@ from planner.simulator.hooks import Hooks
 from planner.simulator.instance import UNLIMITED, Instance
 from planner.simulator.kv_link import KvLink
 from planner.simulator.meter import Meter
-from planner.simulator.records import Ledger, Request, Window
+from planner.simulator.records import Books, Ledger, Request, Window
 from planner.simulator.router import Member, Router
 from workloads.traces import Trace
 
@@ -53,7 +53,7 @@ class Run:
     """What one simulation leaves behind.
 
     Attributes:
-        ledger: rows and histograms.
+        ledger: rows and histograms, closed.
         meters: pool name -> one meter per instance.
         waiting: requests that still waited for a prefill, a transfer or memory when it was cut off.
         running: requests that were computed or on the link then.
@@ -61,9 +61,10 @@ class Run:
         kv_free_blocks: free blocks of each instance at the end.
         kv_total_blocks: blocks of each instance.
         lent: instances that worked for the other phase at the end.
+        engine: what simulated it, and why if that was not the fastest.
     """
 
-    ledger: Ledger
+    ledger: Books
     meters: dict[str, list[Meter]]
     waiting: int
     running: int
@@ -71,6 +72,7 @@ class Run:
     kv_free_blocks: list[int]
     kv_total_blocks: list[int]
     lent: int
+    engine: str = "event engine"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -303,9 +305,10 @@ class _Cluster:
         if self.flights.get(request.index) is not request:
             return
         del self.flights[request.index]
+        held = request.prefill_tokens  # the target may throw it out again at once, and then it asks for more
         if request.home >= 0:
             self.instances[request.home].land(request)
-        self.instances[request.sent_by].release(request)
+        self.instances[request.sent_by].release(held)
         if request.home < 0:
             self._restart(request)
 
@@ -357,7 +360,7 @@ def run(
     cluster.env.run(until=cutoff_s)
     waiting = sum(len(i.waiting) + len(i.landing) for i in cluster.instances)
     return Run(
-        ledger=ledger,
+        ledger=ledger.books(),
         meters=cluster.meters,
         waiting=waiting + len(cluster.parked),
         running=sum(i.computing for i in cluster.instances) + len(cluster.flights),

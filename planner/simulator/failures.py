@@ -85,7 +85,7 @@ class Outages:
             if self._up(request.home, gone):
                 self.router.pend(request.home, -request.prompt_tokens)
         for request in held:
-            self.instances[request.sent_by].release(request)
+            self.instances[request.sent_by].release(request.prefill_tokens)
         for request in promised:
             self.instances[request.home].cancel(request)
         for request in missed:  # whoever waited behind it may fit

@@ -127,7 +127,7 @@ class Instance:
     def cancel(self, request: Request) -> None:
         """Give back the memory promised to a request that ended before its KV cache arrived."""
         self._promised -= 1
-        self._free(request)
+        self._free(request.prefill_tokens)
         self.admit_landing()
         self.wake()
 
@@ -137,9 +137,9 @@ class Instance:
         self._landed.append(request)
         self.wake()
 
-    def release(self, request: Request) -> None:
+    def release(self, held_tokens: int) -> None:
         """Free the memory of a prefilled request whose KV cache has left."""
-        self._free(request)
+        self._free(held_tokens)
         self.wake()
 
     def fail(self) -> list[Request]:
@@ -170,6 +170,6 @@ class Instance:
         self.memory.allocate(self.memory.blocks(request.prefill_tokens), self._env.now)
         self._lane.squeeze()
 
-    def _free(self, request: Request) -> None:
-        """Give back the memory of a request's context."""
-        self.memory.allocate(-self.memory.blocks(request.prefill_tokens), self._env.now)
+    def _free(self, held_tokens: int) -> None:
+        """Give back the memory of so many tokens."""
+        self.memory.allocate(-self.memory.blocks(held_tokens), self._env.now)

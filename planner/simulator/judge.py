@@ -7,10 +7,11 @@ import numpy as np
 from planner.evidence import Evidence, Judgement, PoolUse, Verdict
 from planner.perf.reference import Reference, unit_s
 from planner.policies.base import Policy
-from planner.simulator.engine import PoolModel, Run, run
+from planner.simulator.engine import PoolModel, Run
 from planner.simulator.failures import Failure
 from planner.simulator.metrics import Observed, attained, evidence, sample
 from planner.simulator.records import window
+from planner.simulator.serve import serve
 from workloads.slo import Metric, Slo
 from workloads.traces import Trace
 
@@ -67,7 +68,7 @@ def judge(
         trace = draw(seed)
         measured = window(trace, warmup_frac=warmup_frac, cooldown_frac=cooldown_frac, slices=SLICES)
         cutoff_s = _cutoff_s(trace, slos, reference)
-        runs.append(run(pools, policy, trace, measured, cutoff_s=cutoff_s, failures=failures))
+        runs.append(serve(pools, policy, trace, measured, cutoff_s=cutoff_s, failures=failures))
         observed.append(Observed(trace=trace, ledger=runs[-1].ledger, reference=reference))
         first = early and len(runs) == 1
         if first or len(runs) % len(seeds) == 0:
@@ -141,6 +142,7 @@ def _judgement(
         pools=tuple(_pool_use(name, runs) for name in runs[0].meters),
         link_wait_mean_s=sum(led.link_wait_s for led in ledgers) / transfers,
         transfer_mean_s=sum(led.transfer_s for led in ledgers) / transfers,
+        engine=runs[0].engine,
         latency_s={s.name: sample(observed, s).quantile(s.percentile / 100) for s in DESCRIBED},
     )
 
@@ -148,7 +150,7 @@ def _judgement(
 def _tokens(seed: Observed) -> float:
     """Output tokens of the measured requests that finished."""
     rows = seed.rows()
-    return float(seed.trace.output_tokens[rows][np.isfinite(np.array(seed.ledger.e2e_s)[rows])].sum())
+    return float(seed.trace.output_tokens[rows][np.isfinite(seed.ledger.e2e_s[rows])].sum())
 
 
 def _pool_use(name: str, runs: Sequence[Run]) -> PoolUse:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from planner.evidence import Evidence, Verdict
 from planner.perf.reference import Reference, unit_s
-from planner.simulator.records import Ledger, bin_edges_s
+from planner.simulator.records import Books, bin_edges_s
 from workloads.slo import Metric, Slo, Unit
 from workloads.traces import Trace
 
@@ -135,7 +135,7 @@ class Observed:
     """One seed: the trace that arrived, the books that were kept, and what slowdowns are measured against."""
 
     trace: Trace
-    ledger: Ledger
+    ledger: Books
     reference: Reference | None = None
 
     def rows(self) -> NDArray[np.int64]:
@@ -150,13 +150,13 @@ class Observed:
     def values_s(self, metric: Metric) -> Floats:
         """The metric of each measured request (for TBT: its longest gap)."""
         rows = self.rows()
-        ttft, e2e = np.array(self.ledger.ttft_s)[rows], np.array(self.ledger.e2e_s)[rows]
+        ttft, e2e = self.ledger.ttft_s[rows], self.ledger.e2e_s[rows]
         if metric is Metric.TTFT:
             return ttft
         if metric is Metric.E2E:
             return e2e
         if metric is Metric.TBT:
-            return np.where(np.isinf(e2e), np.inf, np.array(self.ledger.max_gap_s)[rows])
+            return np.where(np.isinf(e2e), np.inf, self.ledger.max_gap_s[rows])
         gaps = self.trace.output_tokens[rows] - 1
         decoding = np.where(np.isinf(e2e), np.inf, e2e - np.where(np.isinf(ttft), 0.0, ttft))
         return np.where(gaps > 0, decoding / np.maximum(gaps, 1), 0.0)
@@ -222,7 +222,7 @@ def _gap_parts(seed: Observed, slo: Slo, keep: range) -> list[tuple[Floats, Floa
     for k in keep:
         counts = np.zeros(len(edges))
         for c in _classes(seed.trace, slo):
-            counts += np.asarray(seed.ledger.gaps[c * slices + k], float)
+            counts += seed.ledger.gaps[c * slices + k]
         endless = float(tokens[missing & (seed.slices() == k)].sum())
         parts.append((np.append(edges, np.inf), np.append(counts, endless)))
     return parts

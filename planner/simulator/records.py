@@ -131,8 +131,43 @@ def window(trace: Trace, *, warmup_frac: float, cooldown_frac: float, slices: in
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Books:
+    """What a run leaves behind of its requests.
+
+    Attributes:
+        window: which of them are measured.
+        ttft_s: (requests,) inf where there was no first token.
+        e2e_s: (requests,) inf where one did not end.
+        max_gap_s: (requests,) longest token gap of those that ended.
+        gaps: (classes · slices, GAP_BINS) token gaps of the measured, by bin.
+        arrived: requests.
+        finished: requests.
+        refused: requests that no memory could hold, or that nobody serves.
+        restarted: requests that were lost with a machine.
+        transfers: KV caches sent.
+        transfer_s: what they took, from the last token of their requests to the landing.
+        link_wait_s: what they waited for ports.
+        output_tokens: of the requests that ended.
+    """
+
+    window: Window
+    ttft_s: NDArray[np.float64]
+    e2e_s: NDArray[np.float64]
+    max_gap_s: NDArray[np.float64]
+    gaps: NDArray[np.int64]
+    arrived: int
+    finished: int
+    refused: int
+    restarted: int
+    transfers: int
+    transfer_s: float
+    link_wait_s: float
+    output_tokens: int
+
+
 class Ledger:
-    """The rows and histograms of one run."""
+    """The books of one run while they are kept: rows and histograms."""
 
     def __init__(self, trace: Trace, measured: Window) -> None:
         """Empty books for every request of the trace."""
@@ -200,3 +235,21 @@ class Ledger:
         self.e2e_s[request.index] = now_s - request.arrival_s
         self.max_gap_s[request.index] = request.max_gap_s
         self.output_tokens += request.output_tokens
+
+    def books(self) -> Books:
+        """The books, closed."""
+        return Books(
+            window=self.window,
+            ttft_s=np.array(self.ttft_s),
+            e2e_s=np.array(self.e2e_s),
+            max_gap_s=np.array(self.max_gap_s),
+            gaps=np.array(self.gaps, np.int64),
+            arrived=self.arrived,
+            finished=self.finished,
+            refused=self.refused,
+            restarted=self.restarted,
+            transfers=self.transfers,
+            transfer_s=self.transfer_s,
+            link_wait_s=self.link_wait_s,
+            output_tokens=self.output_tokens,
+        )

@@ -112,11 +112,16 @@ def test_weights_are_repetitions(values: list[tuple[float, int]], q: float) -> N
     assert weighted.n == len(repeated)
 
 
-def books(trace: Trace, ttft_s: list[float], e2e_s: list[float], max_gap_s: list[float]) -> Observed:
-    """A seed of which every request is measured, with the rows given."""
+def open_books(trace: Trace, ttft_s: list[float], e2e_s: list[float], max_gap_s: list[float]) -> Ledger:
+    """The books of a seed of which every request is measured, with the rows given."""
     ledger = Ledger(trace, window(trace, warmup_frac=0.0, cooldown_frac=0.0, slices=1))
     ledger.ttft_s, ledger.e2e_s, ledger.max_gap_s = ttft_s, e2e_s, max_gap_s
-    return Observed(trace=trace, ledger=ledger)
+    return ledger
+
+
+def books(trace: Trace, ttft_s: list[float], e2e_s: list[float], max_gap_s: list[float]) -> Observed:
+    """A seed with these books."""
+    return Observed(trace=trace, ledger=open_books(trace, ttft_s, e2e_s, max_gap_s).books())
 
 
 def test_attainment_is_joint() -> None:
@@ -151,10 +156,11 @@ def test_what_never_ends_is_infinite() -> None:
 def test_gaps_round_upward_by_a_bin_at_most(gaps: list[float], q: float) -> None:
     """A percentile of the gap histogram is never below the exact one and at most 0.2 % above it."""
     trace = toy_trace([0.0], [9], [len(gaps) + 1])
-    seed = books(trace, [0.1], [1.0], [0.1])
+    ledger = open_books(trace, [0.1], [1.0], [0.1])
     request = Request(0, 0.0, 9, len(gaps) + 1, 0)
     for gap_s in gaps:
-        seed.ledger.gap(request, gap_s)
+        ledger.gap(request, gap_s)
+    seed = Observed(trace=trace, ledger=ledger.books())
     exact = float(np.percentile(gaps, 100 * q, method="inverted_cdf"))
     found = sample([seed], Slo(metric=Metric.TBT, percentile=100 * q, limit=1.0)).quantile(q)
     assert exact * (1 - 1e-9) <= found <= exact * GAP_BIN_RATIO * (1 + 1e-9)
@@ -164,7 +170,7 @@ def test_gaps_round_upward_by_a_bin_at_most(gaps: list[float], q: float) -> None
 def test_a_run_is_noted_as_its_steps_would_be(first_s: float, slope: float, steps: int, requests: int) -> None:
     """Noting a stretch of steps in one go fills the bins that noting each step fills, but for gaps on an edge."""
     trace = toy_trace([0.0], [9], [9])
-    whole, single = (books(trace, [0.1], [1.0], [0.1]).ledger for _ in range(2))
+    whole, single = (open_books(trace, [0.1], [1.0], [0.1]) for _ in range(2))
     whole.gap_runs({0: requests}, [(first_s, slope * first_s / steps, steps)])
     for j in range(steps):
         single.gap_runs({0: requests}, [(first_s + slope * first_s / steps * j, 0.0, 1)])

@@ -58,7 +58,7 @@ def books(rows: list[tuple[float, float, int]], reference: Reference) -> Observe
     ledger = Ledger(trace, window(trace, warmup_frac=0.0, cooldown_frac=0.0, slices=2))
     ledger.ttft_s = wait
     ledger.e2e_s = [w + g * (n - 1) for w, g, n in rows]
-    return Observed(trace=trace, ledger=ledger, reference=reference)
+    return Observed(trace=trace, ledger=ledger.books(), reference=reference)
 
 
 @settings(deadline=None, max_examples=40)

@@ -1,0 +1,43 @@
+"""Where compiled code is kept between runs."""
+
+import os
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numba
+
+LIKELY_COMPILE_S = 20.0
+
+
+def cached(compiled: Any) -> Any:
+    """A compiled function that keeps its machine code between runs, where there is a place for it.
+
+    Numba forgets to look at the functions that a function calls, so the place is named after all of the code.
+    """
+    if not getattr(compiled, "kept", False):
+        compiled.kept = True
+        before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(directory())
+        try:
+            directory().mkdir(parents=True, exist_ok=True)
+            compiled.enable_caching()
+        except (OSError, RuntimeError):
+            pass  # nowhere to write: it is compiled anew in every process
+        finally:
+            numba.config.CACHE_DIR = before
+    return compiled
+
+
+def directory() -> Path:
+    """Where the machine code of this version of the replay is kept: in Numba's own place if one is set."""
+    digest = sha256(numba.__version__.encode())
+    for path in sorted(Path(__file__).parent.glob("kernel*.py")):
+        digest.update(path.read_bytes())
+    chosen = os.environ.get("NUMBA_CACHE_DIR")
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return (Path(chosen) if chosen else home / "phasewise") / f"replay-{digest.hexdigest()[:16]}"
+
+
+def compiled_before() -> bool:
+    """Whether this version of the replay has been compiled on this machine."""
+    return any(directory().rglob("*.nbi"))

@@ -1,0 +1,375 @@
+"""Compiled: the state machine of one instance, as ``Instance``, ``KvMemory``, ``KvLink`` and ``Continuous`` have it."""
+
+from planner.simulator.kernel_layout import (
+    AUTO,
+    LANDING,
+    LAYERWISE,
+    NOBODY,
+    PREFILLS,
+    READY,
+    RUNNING,
+    TAIL,
+    WAITING,
+    World,
+)
+from planner.simulator.kernel_ledger import (
+    allocate,
+    longest_since,
+    note_longest,
+    note_run,
+    note_stretch,
+    overlap_s,
+    queue_tokens,
+)
+from planner.simulator.kernel_physics import attend, begin_decodes, begun, prefill_step_s, run_s
+from planner.simulator.kernel_pointers import compiled
+from planner.simulator.kernel_queues import (
+    appoint,
+    chain,
+    head,
+    length,
+    pop_front,
+    push_back,
+    push_due,
+    push_front,
+    remove,
+    remove_due,
+)
+
+# --- memory ----------------------------------------------------------------------------------------------------------
+
+
+@compiled
+def blocks(w: World, i: int, tokens: int) -> int:
+    """Blocks that hold ``tokens``."""
+    return -(-tokens // w.bodies[w.instances[i].body].block_tokens)
+
+
+@compiled
+def growth(w: World, i: int, steps: int) -> int:
+    """New blocks the batch needs in the next ``steps`` steps."""
+    me, size = w.instances[i], w.bodies[w.instances[i].body].block_tokens
+    cycles = steps // size
+    total, base = cycles * me.batch, i * w.cluster[0].residue_rows
+    place = (size - 1) - me.steps % size
+    for _ in range(steps - cycles * size):
+        total += w.residues[base + place]
+        place = place - 1 if place else size - 1
+    return int(total)
+
+
+@compiled
+def steps_that_fit(w: World, i: int) -> int:
+    """Most steps whose growth fits the free blocks; needs a non-empty batch."""
+    me, size = w.instances[i], w.bodies[w.instances[i].body].block_tokens
+    cycles = me.free // me.batch
+    left, steps, base = me.free - cycles * me.batch, cycles * size, i * w.cluster[0].residue_rows
+    place = (size - 1) - me.steps % size
+    while w.residues[base + place] <= left:
+        left -= w.residues[base + place]
+        steps += 1
+        place = place - 1 if place else size - 1
+    return int(steps)
+
+
+@compiled
+def residue(w: World, i: int, held: int, step: int) -> int:
+    """Where requests are counted that need their next block together."""
+    size = w.bodies[w.instances[i].body].block_tokens
+    return int(i * w.cluster[0].residue_rows + (held - 1 - step) % size)
+
+
+@compiled
+def free_blocks(w: World, i: int) -> int:
+    """Blocks free at this moment, those of the steps begun so far in the current run taken off."""
+    me = w.instances[i]
+    if not me.on or not me.decode:
+        return int(me.free)
+    return int(me.free - growth(w, i, begun(w, i)))
+
+
+@compiled
+def running(w: World, i: int) -> int:
+    """Requests that decode or are about to."""
+    return int(w.instances[i].batch + length(w, i, READY) + w.instances[i].promised)
+
+
+@compiled
+def needs(w: World, slot: int) -> int:
+    """Blocks of the request's context and its next token, as the batching policy counts them."""
+    return -(-(w.requests[slot].prefill + 1) // w.cluster[0].block_tokens)
+
+
+@compiled
+def admits(w: World, slot: int, batch: int, free: int) -> bool:
+    """Whether a request may take its place now."""
+    return bool(batch < w.cluster[0].max_batch_size and needs(w, slot) + batch <= free)
+
+
+# --- transfers -------------------------------------------------------------------------------------------------------
+
+
+@compiled
+def _port(w: World, i: int, j: int, ready_s: float, busy_s: float) -> float:
+    """When both ports are free; they are taken from then on, unless the link is assumed to have no queues."""
+    if not w.bodies[w.instances[i].body].link_queues:
+        return ready_s
+    out, into = w.instances[i].machine, w.instances[j].machine
+    begin = max(ready_s, w.egress_s[out], w.ingress_s[into])
+    w.egress_s[out] = w.ingress_s[into] = begin + busy_s
+    return begin
+
+
+@compiled
+def _busy_s(w: World, i: int, j: int, tokens: int) -> float:
+    """Seconds the bytes of a KV cache take at the slower of two ports."""
+    source, target = w.bodies[w.instances[i].body], w.bodies[w.instances[j].body]
+    slower = min(source.bandwidth_bytes_per_s, target.bandwidth_bytes_per_s)
+    return float(source.kv_bytes_per_token * tokens / slower)
+
+
+@compiled
+def _layerwise(w: World, i: int, slot: int, prefill_s: float) -> None:
+    """Send a KV cache while its prefill runs."""
+    r, c, body = w.requests[slot], w.cluster[0], w.bodies[w.instances[i].body]
+    busy = _busy_s(w, i, r.home, r.prefill)
+    begin = _port(w, i, r.home, c.now_s + prefill_s / body.layers, busy)
+    last_byte = max(begin + busy, c.now_s + prefill_s + busy / body.layers)
+    c.link_wait_s += max(0.0, begin - c.now_s - prefill_s / body.layers)
+    r.transfer_end_s = last_byte + body.latency_s + body.sync_s
+
+
+@compiled
+def fly(w: World, slot: int, end_s: float) -> None:
+    """Let a KV cache land at ``end_s``."""
+    c = w.cluster[0]
+    c.flights += 1
+    c.transfers += 1
+    c.transfer_s += end_s - w.requests[slot].last_token_s
+    appoint(w, ~slot, end_s - c.now_s)
+
+
+@compiled
+def _promise(w: World, i: int, slot: int) -> None:
+    """Take memory for a KV cache that will arrive; a run in progress may have to stop earlier for it."""
+    me = w.instances[i]
+    me.promised += 1
+    allocate(w, i, blocks(w, i, w.requests[slot].prefill))
+    if me.on and me.decode and not me.prefilling:
+        fits = steps_that_fit(w, i)
+        if fits < me.run_steps:
+            _end_after(w, i, max(fits, begun(w, i)))
+
+
+@compiled
+def admit_landing(w: World, i: int) -> None:
+    """Give memory to waiting KV caches, first come, first served, and let them travel."""
+    slot = head(w, i, LANDING)
+    while slot != NOBODY and admits(w, slot, running(w, i), free_blocks(w, i)):
+        r, c = w.requests[slot], w.cluster[0]
+        remove(w, i, LANDING, slot)
+        w.instances[i].landing_tokens -= r.prompt
+        _promise(w, i, slot)
+        body = w.bodies[w.instances[r.sent_by].body]
+        busy = _busy_s(w, r.sent_by, i, r.prefill)
+        begin = _port(w, r.sent_by, i, c.now_s, busy)
+        c.link_wait_s += begin - c.now_s
+        fly(w, slot, begin + body.latency_s + busy)
+        slot = head(w, i, LANDING)
+
+
+@compiled
+def _send_while_computed(w: World, i: int, prefill_s: float) -> None:
+    """Start the layer-wise transfers of a prefill step, where the other side has memory already."""
+    c = w.cluster[0]
+    if w.instances[i].role != c.first_role or c.then_role == NOBODY or c.transfer < LAYERWISE:
+        return
+    slot = head(w, i, PREFILLS)
+    while slot != NOBODY:
+        r = w.requests[slot]
+        overlaps = c.transfer != AUTO or r.prompt >= c.layerwise_from
+        if overlaps and r.home != NOBODY and r.home != i and not length(w, r.home, LANDING):
+            home = int(r.home)
+            if admits(w, slot, running(w, home), free_blocks(w, home)):
+                _promise(w, home, slot)
+                _layerwise(w, i, slot, prefill_s)
+        slot = r.next
+
+
+# --- steps -----------------------------------------------------------------------------------------------------------
+
+
+@compiled
+def _end_after(w: World, i: int, steps: int) -> None:
+    """End a run of decodes after ``steps``."""
+    me = w.instances[i]
+    me.run_steps = steps
+    appoint(w, i, max(0.0, me.run_start_s + run_s(w, i, steps) - w.cluster[0].now_s))
+
+
+@compiled
+def wake(w: World, i: int) -> None:
+    """Look for work now if idle; else end a run of decodes at the coming step boundary."""
+    me = w.instances[i]
+    if not me.on:
+        start(w, i)
+    elif not me.prefilling:
+        steps = begun(w, i)
+        if steps < me.run_steps:
+            _end_after(w, i, steps)
+
+
+@compiled
+def start(w: World, i: int) -> None:
+    """Begin the next step or run."""
+    me = w.instances[i]
+    while length(w, i, READY):
+        slot = pop_front(w, i, READY)
+        join(w, i, slot)
+        w.requests[slot].joining = 1
+        me.joiners += 1
+    preempted = False
+    while me.batch and growth(w, i, 1) > me.free:
+        _preempt(w, i)
+        preempted = True
+    prefills = 0
+    if head(w, i, WAITING) != NOBODY:
+        prefills = _fitting(w, i, me.free - (growth(w, i, 1) if me.batch else 0))
+    if prefills:
+        _start_prefill(w, i, prefills)
+    elif me.batch:
+        _start_decodes(w, i)
+    if preempted:
+        admit_landing(w, i)
+
+
+@compiled
+def _fitting(w: World, i: int, free: int) -> int:
+    """Prompts from the head of the queue while tokens, slots and memory last."""
+    prefills, tokens, batch = 0, 0, running(w, i)
+    slot = head(w, i, WAITING)
+    while slot != NOBODY:
+        tokens += w.requests[slot].prefill
+        if prefills and tokens > w.cluster[0].max_batch_tokens:
+            break
+        if not admits(w, slot, batch + prefills, free):
+            break
+        free -= needs(w, slot)
+        prefills += 1
+        slot = w.requests[slot].next
+    return prefills
+
+
+@compiled
+def _start_prefill(w: World, i: int, count: int) -> None:
+    """Begin a step that computes the first ``count`` waiting requests and advances the batch by one token."""
+    me, body = w.instances[i], w.bodies[w.instances[i].body]
+    tokens, attention = 0, 0.0
+    for _ in range(count):
+        slot = pop_front(w, i, WAITING)
+        push_back(w, i, PREFILLS, slot)
+        prefill = w.requests[slot].prefill
+        queue_tokens(w, i, -prefill)
+        allocate(w, i, blocks(w, i, prefill))
+        tokens += prefill
+        attention += attend(w.tables, body, prefill, 0)
+    me.prefill_tokens = tokens
+    me.run_step_s = prefill_step_s(w, i, tokens, attention)
+    me.run_start_s, me.run_steps = w.cluster[0].now_s, 1
+    me.on, me.prefilling, me.decode = 1, 1, 1 if me.batch else 0
+    appoint(w, i, me.run_step_s)
+    _send_while_computed(w, i, me.run_step_s)
+
+
+@compiled
+def _start_decodes(w: World, i: int) -> None:
+    """Begin a run of decode-only steps, as long as nobody ends and memory lasts."""
+    me, c = w.instances[i], w.cluster[0]
+    steps = min(w.dues[i * c.due_rows].step - me.steps, steps_that_fit(w, i), c.max_run_steps)
+    me.run_start_s, me.run_steps = c.now_s, steps
+    me.on, me.prefilling, me.decode = 1, 0, 1
+    begin_decodes(w, i)
+    appoint(w, i, run_s(w, i, steps))
+
+
+@compiled
+def book(w: World, i: int) -> None:
+    """Do the books of the run that has ended: busy time, and of its decodes gaps, contexts, memory growth."""
+    me, c = w.instances[i], w.cluster[0]
+    within_s = overlap_s(w, me.run_start_s, c.now_s)
+    me.busy_s += within_s
+    me.on = 0
+    if not me.decode:
+        return
+    taken = growth(w, i, me.run_steps)
+    me.kv_block_s += taken / 2 * within_s
+    allocate(w, i, taken)
+    if me.prefilling:
+        note_stretch(w, i, me.run_step_s, 0.0, 1)
+        longest = me.run_step_s
+    else:
+        longest = note_run(w, i)
+    me.steps += me.run_steps
+    me.context += me.batch * me.run_steps
+    if c.window_start_s <= c.now_s <= c.window_end_s:
+        me.decode_steps += me.run_steps
+        me.decode_tokens += me.run_steps * me.batch
+    note_longest(w, i, longest)
+
+
+# --- the batch -------------------------------------------------------------------------------------------------------
+
+
+@compiled
+def join(w: World, i: int, slot: int) -> None:
+    """Put a request that holds its KV cache into the decoding batch."""
+    me, r, c = w.instances[i], w.requests[slot], w.cluster[0]
+    r.join_step = me.steps
+    push_back(w, i, RUNNING, slot)
+    push_due(w, i, me.steps + r.output - r.generated, slot)
+    me.context += r.prefill + 1
+    me.batch += 1
+    w.residues[residue(w, i, r.prefill, me.steps)] += 1
+    if r.group >= 0:
+        w.groups[i * c.groups + r.group] += 1
+
+
+@compiled
+def leave(w: World, i: int, slot: int) -> None:
+    """Take a request out of the decoding batch after the step that has just ended, and free its memory."""
+    me, r, c = w.instances[i], w.requests[slot], w.cluster[0]
+    steps = me.steps - r.join_step
+    r.generated += steps
+    remove(w, i, RUNNING, slot)
+    remove_due(w, i, slot)
+    me.context -= r.prefill + 1 + steps
+    me.batch -= 1
+    w.residues[residue(w, i, r.prefill, r.join_step)] -= 1
+    allocate(w, i, -blocks(w, i, r.prefill + steps))
+    if steps:
+        r.max_gap_s = max(r.max_gap_s, longest_since(w, i, r.join_step))
+        r.last_token_s = c.now_s
+    if r.group >= 0:
+        w.groups[i * c.groups + r.group] -= 1
+
+
+@compiled
+def _preempt(w: World, i: int) -> None:
+    """Throw a request out of memory, the youngest that is not to be spared; it will be recomputed first of all."""
+    me, c = w.instances[i], w.cluster[0]
+    youngest = w.chains[chain(i, RUNNING) + TAIL]
+    slot = youngest
+    while slot != NOBODY and w.requests[slot].preemptions >= c.max_preemptions:
+        slot = w.requests[slot].prev
+    if slot == NOBODY:
+        slot = youngest
+    leave(w, i, slot)
+    r = w.requests[slot]
+    if r.joining:
+        r.joining = 0
+        me.joiners -= 1
+    r.prefill = r.prompt + r.generated
+    r.preemptions += 1
+    me.preemptions += 1
+    queue_tokens(w, i, r.prefill)
+    push_front(w, i, WAITING, slot)

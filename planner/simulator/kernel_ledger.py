@@ -1,0 +1,198 @@
+"""Compiled: the books, as ``Ledger``, ``Meter`` and ``LongestGaps`` keep them."""
+
+from math import exp, log
+
+from planner.simulator.kernel_layout import HEAD, NOBODY, RUNNING, World
+from planner.simulator.kernel_physics import piece_after, segment
+from planner.simulator.kernel_pointers import compiled
+from planner.simulator.kernel_queues import chain
+
+
+@compiled
+def overlap_s(w: World, begin_s: float, end_s: float) -> float:
+    """Seconds of an interval inside the measured window."""
+    c = w.cluster[0]
+    return float(max(0.0, min(end_s, c.window_end_s) - max(begin_s, c.window_start_s)))
+
+
+@compiled
+def queue_tokens(w: World, i: int, tokens: int) -> None:
+    """Note ``tokens`` more (or fewer) waiting for their prefill."""
+    me, now = w.instances[i], w.cluster[0].now_s
+    me.queue_token_s += me.queue_tokens * overlap_s(w, me.queue_seen_s, now)
+    me.queue_seen_s = now
+    me.queue_tokens += tokens
+
+
+@compiled
+def allocate(w: World, i: int, blocks: int) -> None:
+    """Change the allocated blocks and integrate their number over the window."""
+    me, now = w.instances[i], w.cluster[0].now_s
+    me.kv_block_s += (me.total - me.free) * overlap_s(w, me.kv_seen_s, now)
+    me.kv_seen_s = now
+    me.free -= blocks
+    me.kv_peak = max(me.kv_peak, me.total - me.free)
+
+
+@compiled
+def gap_bin(w: World, gap_s: float) -> int:
+    """The bin that holds a gap."""
+    c = w.cluster[0]
+    if gap_s <= c.gap_min_s:
+        return 0
+    return int(min(int((log(gap_s) - c.gap_log_min) * c.gap_inv), c.gap_bins - 1))
+
+
+@compiled
+def note_gap(w: World, slot: int, gap_s: float) -> None:
+    """Note one gap of one request that differs from its neighbours' in the batch."""
+    r = w.requests[slot]
+    r.max_gap_s = max(r.max_gap_s, gap_s)
+    if r.group >= 0:
+        w.histogram[r.group * w.cluster[0].gap_bins + gap_bin(w, gap_s)] += 1
+
+
+@compiled
+def _count(w: World, i: int, place: int, steps: int) -> None:
+    """Every measured request of the batch sees ``steps`` steps in one bin."""
+    c = w.cluster[0]
+    for group in range(c.groups):
+        requests = w.groups[i * c.groups + group]
+        if requests:
+            w.histogram[group * c.gap_bins + place] += requests * steps
+
+
+@compiled
+def _stretch(w: World, i: int, first_s: float, slope_s: float, steps: int) -> None:
+    """Note an arithmetic sequence of steps, bin by bin where it crosses bins."""
+    low = gap_bin(w, first_s)
+    if steps == 1 or slope_s == 0.0 or low == gap_bin(w, first_s + slope_s * (steps - 1)):
+        _count(w, i, low, steps)
+        return
+    c = w.cluster[0]
+    at = 0
+    while at < steps:
+        here = gap_bin(w, first_s + slope_s * at)
+        edge = c.gap_min_s * exp((here + (1 if slope_s > 0 else 0)) / c.gap_inv)
+        until = min(steps, max(at + 1, int((edge - first_s) / slope_s) + 1))
+        _count(w, i, here, until - at)
+        at = until
+
+
+@compiled
+def _newcomers(w: World, i: int, end_s: float, step_s: float) -> None:
+    """Note the first step of those that joined last: their gap began with their last token elsewhere."""
+    me, c = w.instances[i], w.cluster[0]
+    slot, left = w.chains[chain(i, RUNNING) + 1], me.joiners
+    while left:
+        r = w.requests[slot]
+        if r.joining:
+            note_gap(w, slot, end_s - r.last_token_s)
+            if r.group >= 0:
+                w.groups[i * c.groups + r.group] -= 1
+            left -= 1
+        slot = r.prev
+    _count(w, i, gap_bin(w, step_s), 1)
+    slot = w.chains[chain(i, RUNNING) + 1]
+    while me.joiners:
+        r = w.requests[slot]
+        if r.joining:
+            r.joining = 0
+            if r.group >= 0:
+                w.groups[i * c.groups + r.group] += 1
+            me.joiners -= 1
+        slot = r.prev
+
+
+@compiled
+def note_stretch(w: World, i: int, a: float, d: float, n: int) -> None:
+    """Note every token gap of a stretch of the run that ends now; the first step of a run may have newcomers."""
+    me = w.instances[i]
+    if me.joiners:
+        _newcomers(w, i, me.run_start_s + a, a)
+        a, n = a + d, n - 1
+    if n:
+        _stretch(w, i, a, d, n)
+
+
+@compiled
+def note_run(w: World, i: int) -> float:
+    """Note every token gap of the run of decodes that ends now.
+
+    Returns:
+        Seconds of its longest step.
+    """
+    me = w.instances[i]
+    body = w.bodies[me.body]
+    piece, context, steps, longest = me.piece, me.run_context, me.run_steps, 0.0
+    while steps > 0:
+        a, d, n = segment(w.tables, body, me.curve, piece, context, steps)
+        note_stretch(w, i, a, d, n)
+        longest = max(longest, a, a + d * (n - 1))
+        context += n
+        steps -= n
+        piece = piece_after(w.tables, body, piece, context)
+    return longest
+
+
+@compiled
+def _after(w: World, base: int, count: int, step: int) -> int:
+    """Where the runs begin that ended after step number ``step``."""
+    low, high = 0, count
+    while low < high:
+        middle = (low + high) >> 1
+        if step < w.gaps[base + middle].step:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+@compiled
+def _forget(w: World, i: int) -> None:
+    """Keep only the runs that the requests of the batch will ask for: one for each step at which any joined."""
+    base, kept, at, taken = i * w.cluster[0].stack_rows, 0, 0, NOBODY
+    slot = w.chains[chain(i, RUNNING) + HEAD]
+    while slot != NOBODY:
+        while at < w.instances[i].stack and w.gaps[base + at].step <= w.requests[slot].join_step:
+            at += 1
+        if at < w.instances[i].stack and at != taken:
+            w.gaps[base + kept].step, w.gaps[base + kept].longest_s = (
+                w.gaps[base + at].step,
+                w.gaps[base + at].longest_s,
+            )
+            kept += 1
+            taken = at
+        slot = w.requests[slot].next
+    w.instances[i].stack = kept
+
+
+@compiled
+def note_longest(w: World, i: int, longest_s: float) -> None:
+    """Note a run of steps that ended with the current step number."""
+    me, rows = w.instances[i], w.cluster[0].stack_rows
+    base = i * rows
+    while me.stack and w.gaps[base + me.stack - 1].longest_s <= longest_s:
+        me.stack -= 1
+    if me.stack == rows:
+        _forget(w, i)
+    w.gaps[base + me.stack].longest_s = longest_s
+    w.gaps[base + me.stack].step = me.steps
+    me.stack += 1
+
+
+@compiled
+def longest_since(w: World, i: int, step: int) -> float:
+    """Seconds of the longest step after step number ``step``, of which there is at least one."""
+    base = i * w.cluster[0].stack_rows
+    return float(w.gaps[base + _after(w, base, w.instances[i].stack, step)].longest_s)
+
+
+@compiled
+def finish(w: World, slot: int) -> None:
+    """Close the row of a request that has its last token."""
+    r, c = w.requests[slot], w.cluster[0]
+    c.finished += 1
+    w.e2e_s[r.index] = c.now_s - r.arrival_s
+    w.max_gap_s[r.index] = r.max_gap_s
+    c.output_tokens += r.output

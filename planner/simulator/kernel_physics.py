@@ -1,0 +1,204 @@
+"""Compiled: how long steps take, in the arithmetic of ``StepTime``, operation by operation."""
+
+from typing import Any
+
+from planner.simulator.kernel_layout import Floats, World
+from planner.simulator.kernel_pointers import compiled
+
+
+@compiled
+def piece_of(table: Floats, knots: int, count: int, x: float) -> int:
+    """``bisect_right`` - 1 over ``count`` knots that begin at offset ``knots``: the last that ``x`` reaches, or -1."""
+    low, high = 0, count
+    while low < high:
+        middle = (low + high) >> 1
+        if x < table[knots + middle]:
+            high = middle
+        else:
+            low = middle + 1
+    return low - 1
+
+
+@compiled
+def line(table: Floats, knots: int, count: int, values: int, stride: int, x: float) -> float:
+    """Piecewise-linear interpolation; clamped below the first knot, continued beyond the last."""
+    if count == 1 or x <= table[knots]:
+        return table[values]
+    i = min(piece_of(table, knots, count, x), count - 2)
+    low, high = table[values + i * stride], table[values + (i + 1) * stride]
+    return low + (high - low) * (x - table[knots + i]) / (table[knots + i + 1] - table[knots + i])
+
+
+@compiled
+def dense(table: Floats, values: int, count: int, tokens: int) -> float:
+    """A column with a value per token count, continued along its last slope."""
+    if tokens < count:
+        return table[values + tokens]
+    last = values + count - 1
+    return table[last] + (table[last] - table[last - 1]) * (tokens - (count - 1))
+
+
+@compiled
+def attend(table: Floats, body: Any, new: int, past: int) -> float:
+    """Attention of ``new`` tokens of one request over ``past`` and themselves."""
+    row = body.past_n
+    if body.new_n == 1 or new <= table[body.new]:
+        return line(table, body.past, row, body.prefill_attention, 1, past)
+    i = min(piece_of(table, body.new, body.new_n, new), body.new_n - 2)
+    low = line(table, body.past, row, body.prefill_attention + i * row, 1, past)
+    high = line(table, body.past, row, body.prefill_attention + (i + 1) * row, 1, past)
+    return low + (high - low) * (new - table[body.new + i]) / (table[body.new + i + 1] - table[body.new + i])
+
+
+@compiled
+def decode_attention(table: Floats, body: Any, batch: int, knot: int) -> float:
+    """Decode attention at one batch size and one context knot."""
+    return line(table, body.batch, body.batch_n, body.decode_attention + knot, body.context_n, batch)
+
+
+@compiled
+def shared_decode_attention(table: Floats, body: Any, batch: int, context: float) -> float:
+    """Decode attention of a batch that shares its step with prefill work, at its mean context."""
+    count = body.context_n
+    if count == 1 or context <= table[body.context]:
+        return decode_attention(table, body, batch, 0)
+    i = min(piece_of(table, body.context, count, context), count - 2)
+    low, high = decode_attention(table, body, batch, i), decode_attention(table, body, batch, i + 1)
+    knots = body.context
+    return low + (high - low) * (context - table[knots + i]) / (table[knots + i + 1] - table[knots + i])
+
+
+@compiled
+def curve(table: Floats, body: Any, batch: int) -> int:
+    """Where decode-only step time over mean context stands for one batch size: values, slopes, and a mark."""
+    count = body.context_n
+    at = body.curves + batch * 2 * count
+    if table[at + 2 * count - 1] == 0.0:
+        linear = dense(table, body.linear_decode, body.linear_decode_n, batch)
+        for k in range(count):
+            attention = decode_attention(table, body, batch, k)
+            table[at + k] = body.overhead_s + body.decode_ratio * (linear + attention)
+        for k in range(count - 1):
+            rise = table[at + k + 1] - table[at + k]
+            table[at + count + k] = rise / (table[body.context + k + 1] - table[body.context + k])
+        table[at + 2 * count - 1] = 1.0
+    return at
+
+
+@compiled
+def begin_decodes(w: World, i: int) -> None:
+    """Fix the curve, the piece and the mean context at which a run of decode-only steps begins."""
+    me = w.instances[i]
+    body = w.bodies[me.body]
+    me.curve = curve(w.tables, body, me.batch)
+    me.run_context = me.context / me.batch
+    me.piece = min(max(piece_of(w.tables, body.context, body.context_n, me.run_context), 0), body.context_n - 2)
+
+
+@compiled
+def segment(table: Floats, body: Any, at: int, piece: int, context: float, steps: int) -> tuple[float, float, int]:
+    """The next stretch of decode-only steps: duration of the first, increment per step, number of steps.
+
+    Args:
+        table: all surfaces.
+        body: physics of the instance.
+        at: offset of the curve.
+        piece: of the curve.
+        context: mean context of the first step.
+        steps: at most so many.
+    """
+    slope = table[at + body.context_n + piece]
+    count = steps
+    if piece < body.context_n - 2:
+        room = table[body.context + piece + 1] - context
+        if room < steps:
+            whole = int(room)
+            count = max(1, whole + (1 if room > whole else 0))
+    return table[at + piece] + slope * (context - table[body.context + piece]), slope, count
+
+
+@compiled
+def piece_after(table: Floats, body: Any, piece: int, context: float) -> int:
+    """The piece of a curve that a context has grown into."""
+    while piece < body.context_n - 2 and table[body.context + piece + 1] <= context:
+        piece += 1
+    return piece
+
+
+@compiled
+def stretch_s(a: float, d: float, n: int) -> float:
+    """Seconds of an arithmetic sequence: n·a + d·n·(n-1)/2."""
+    return n * a + d * (n * (n - 1) / 2)
+
+
+@compiled
+def run_s(w: World, i: int, steps: int) -> float:
+    """Seconds of the first ``steps`` steps of a run of decodes."""
+    me = w.instances[i]
+    body = w.bodies[me.body]
+    piece, context, total = me.piece, me.run_context, 0.0
+    while steps > 0:
+        a, d, n = segment(w.tables, body, me.curve, piece, context, steps)
+        total += stretch_s(a, d, n)
+        context += n
+        steps -= n
+        piece = piece_after(w.tables, body, piece, context)
+    return total
+
+
+@compiled
+def begun(w: World, i: int) -> int:
+    """Steps of the run in progress that have begun by now."""
+    me = w.instances[i]
+    if me.prefilling or not me.decode:
+        return 1
+    body = w.bodies[me.body]
+    piece, context, steps, done = me.piece, me.run_context, me.run_steps, 0
+    left = w.cluster[0].now_s - me.run_start_s
+    while steps > 0:
+        a, d, n = segment(w.tables, body, me.curve, piece, context, steps)
+        total = stretch_s(a, d, n)
+        if left <= total:
+            return done + steps_in_stretch(a, d, n, left)
+        left -= total
+        done += n
+        context += n
+        steps -= n
+        piece = piece_after(w.tables, body, piece, context)
+    return done
+
+
+@compiled
+def steps_in_stretch(a: float, d: float, n: int, elapsed_s: float) -> int:
+    """Smallest k in 1..n with k·a + d·k·(k-1)/2 >= elapsed (the root of a quadratic, then made exact)."""
+    if d == 0.0:
+        guess = elapsed_s / a
+    else:
+        b = a - d / 2
+        guess = 2 * elapsed_s / (b + max(0.0, b * b + 2 * d * elapsed_s) ** 0.5)
+    k = min(max(int(guess), 1), n)
+    while k > 1 and stretch_s(a, d, k - 1) >= elapsed_s:
+        k -= 1
+    while k < n and stretch_s(a, d, k) < elapsed_s:
+        k += 1
+    return k
+
+
+@compiled
+def prefill_step_s(w: World, i: int, tokens: int, attention: float) -> float:
+    """Seconds of a step that computes prompts of ``tokens`` in all and advances the batch by one token.
+
+    Args:
+        w: the world.
+        i: instance.
+        tokens: new tokens of the prompts.
+        attention: seconds of their attention.
+    """
+    me = w.instances[i]
+    body = w.bodies[me.body]
+    ratio = body.prefill_ratio
+    if me.batch:
+        attention += shared_decode_attention(w.tables, body, me.batch, me.context / me.batch)
+        ratio *= body.mixed_ratio
+    linear = dense(w.tables, body.linear_prefill, body.linear_prefill_n, tokens + me.batch)
+    return body.overhead_s + ratio * (linear + attention)

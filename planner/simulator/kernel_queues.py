@@ -1,0 +1,268 @@
+"""Compiled: chains of requests, heaps of appointments, tournaments of loads."""
+
+from planner.simulator.kernel_layout import CHAINS, HEAD, LENGTH, LINKS, NOBODY, TAIL, World
+from planner.simulator.kernel_pointers import compiled
+
+# --- chains of requests ----------------------------------------------------------------------------------------------
+
+
+@compiled
+def chain(i: int, kind: int) -> int:
+    """Where a queue of instance ``i`` stands."""
+    return (i * CHAINS + kind) * LINKS
+
+
+@compiled
+def push_back(w: World, i: int, kind: int, slot: int) -> None:
+    """Queue a request behind all others."""
+    at = chain(i, kind)
+    tail = w.chains[at + TAIL]
+    w.requests[slot].next = NOBODY
+    w.requests[slot].prev = tail
+    if tail == NOBODY:
+        w.chains[at + HEAD] = slot
+    else:
+        w.requests[tail].next = slot
+    w.chains[at + TAIL] = slot
+    w.chains[at + LENGTH] += 1
+
+
+@compiled
+def push_front(w: World, i: int, kind: int, slot: int) -> None:
+    """Queue a request before all others."""
+    at = chain(i, kind)
+    head = w.chains[at + HEAD]
+    w.requests[slot].prev = NOBODY
+    w.requests[slot].next = head
+    if head == NOBODY:
+        w.chains[at + TAIL] = slot
+    else:
+        w.requests[head].prev = slot
+    w.chains[at + HEAD] = slot
+    w.chains[at + LENGTH] += 1
+
+
+@compiled
+def remove(w: World, i: int, kind: int, slot: int) -> None:
+    """Take a request out of a queue it is in."""
+    at = chain(i, kind)
+    before, after = w.requests[slot].prev, w.requests[slot].next
+    if before == NOBODY:
+        w.chains[at + HEAD] = after
+    else:
+        w.requests[before].next = after
+    if after == NOBODY:
+        w.chains[at + TAIL] = before
+    else:
+        w.requests[after].prev = before
+    w.chains[at + LENGTH] -= 1
+
+
+@compiled
+def pop_front(w: World, i: int, kind: int) -> int:
+    """Take the first request out of a queue that is not empty."""
+    slot = w.chains[chain(i, kind) + HEAD]
+    remove(w, i, kind, slot)
+    return int(slot)
+
+
+@compiled
+def head(w: World, i: int, kind: int) -> int:
+    """The first request of a queue, or NOBODY."""
+    return int(w.chains[chain(i, kind) + HEAD])
+
+
+@compiled
+def length(w: World, i: int, kind: int) -> int:
+    """Requests in a queue."""
+    return int(w.chains[chain(i, kind) + LENGTH])
+
+
+# --- those that end: a heap per instance, by step and then by position in the trace ----------------------------------
+
+
+@compiled
+def _sooner(w: World, a: int, b: int) -> bool:
+    """Whether place ``a`` of the heaps comes before place ``b``."""
+    one, other = w.dues[a], w.dues[b]
+    return bool(one.step < other.step or (one.step == other.step and one.index < other.index))
+
+
+@compiled
+def _swap_dues(w: World, a: int, b: int) -> None:
+    """Exchange two places."""
+    step, index, slot = w.dues[a].step, w.dues[a].index, w.dues[a].slot
+    w.dues[a].step, w.dues[a].index, w.dues[a].slot = w.dues[b].step, w.dues[b].index, w.dues[b].slot
+    w.dues[b].step, w.dues[b].index, w.dues[b].slot = step, index, slot
+
+
+@compiled
+def _rise(w: World, base: int, at: int) -> None:
+    """Move a place towards the top until its parent comes first."""
+    while at > 0:
+        parent = (at - 1) >> 1
+        if not _sooner(w, base + at, base + parent):
+            break
+        _swap_dues(w, base + at, base + parent)
+        at = parent
+
+
+@compiled
+def _sink(w: World, base: int, at: int, count: int) -> None:
+    """Move a place away from the top until its children come later."""
+    while True:
+        child = 2 * at + 1
+        if child >= count:
+            break
+        if child + 1 < count and _sooner(w, base + child + 1, base + child):
+            child += 1
+        if not _sooner(w, base + child, base + at):
+            break
+        _swap_dues(w, base + at, base + child)
+        at = child
+
+
+@compiled
+def push_due(w: World, i: int, step: int, slot: int) -> None:
+    """Note the step after which a request ends."""
+    me = w.instances[i]
+    base = i * w.cluster[0].due_rows
+    at = me.due
+    w.dues[base + at].step, w.dues[base + at].slot = step, slot
+    w.dues[base + at].index = w.requests[slot].index
+    me.due += 1
+    _rise(w, base, at)
+
+
+@compiled
+def remove_due(w: World, i: int, slot: int) -> None:
+    """Strike a request off the heap; those that end are at the top, those thrown out anywhere."""
+    me = w.instances[i]
+    base = i * w.cluster[0].due_rows
+    at = 0
+    while w.dues[base + at].slot != slot:
+        at += 1
+    me.due -= 1
+    last = me.due
+    if at != last:
+        _swap_dues(w, base + at, base + last)
+        _rise(w, base, at)
+        _sink(w, base, at, last)
+
+
+# --- appointments ----------------------------------------------------------------------------------------------------
+
+
+@compiled
+def _earlier(w: World, a: int, b: int) -> bool:
+    """Whether appointment ``a`` comes before ``b``; of equal times the one made first."""
+    one, other = w.events[a], w.events[b]
+    return bool(one.at_s < other.at_s or (one.at_s == other.at_s and one.number < other.number))
+
+
+@compiled
+def _swap_events(w: World, a: int, b: int) -> None:
+    """Exchange two appointments; instances know the place of theirs."""
+    at_s, number, what = w.events[a].at_s, w.events[a].number, w.events[a].what
+    w.events[a].at_s, w.events[a].number, w.events[a].what = w.events[b].at_s, w.events[b].number, w.events[b].what
+    w.events[b].at_s, w.events[b].number, w.events[b].what = at_s, number, what
+    if w.events[a].what >= 0:
+        w.instances[w.events[a].what].place = a
+    if what >= 0:
+        w.instances[what].place = b
+
+
+@compiled
+def _lift(w: World, at: int) -> None:
+    """Move an appointment towards the top."""
+    while at > 0:
+        parent = (at - 1) >> 1
+        if not _earlier(w, at, parent):
+            break
+        _swap_events(w, at, parent)
+        at = parent
+
+
+@compiled
+def _lower(w: World, at: int) -> None:
+    """Move an appointment away from the top."""
+    count = w.cluster[0].events
+    while True:
+        child = 2 * at + 1
+        if child >= count:
+            break
+        if child + 1 < count and _earlier(w, child + 1, child):
+            child += 1
+        if not _earlier(w, child, at):
+            break
+        _swap_events(w, at, child)
+        at = child
+
+
+@compiled
+def appoint(w: World, what: int, delay_s: float) -> None:
+    """Make an appointment after ``delay_s``; an instance has one at most, and an earlier one of it is void."""
+    c = w.cluster[0]
+    c.number += 1
+    at = w.instances[what].place if what >= 0 else NOBODY
+    new = at == NOBODY
+    if new:
+        at = c.events
+        c.events += 1
+        w.events[at].what = what
+        if what >= 0:
+            w.instances[what].place = at
+    w.events[at].at_s = c.now_s + delay_s
+    w.events[at].number = c.number
+    _lift(w, at)
+    if not new:
+        _lower(w, w.instances[what].place)
+
+
+@compiled
+def next_event(w: World) -> int:
+    """Take the first appointment off the heap, which is not empty."""
+    c = w.cluster[0]
+    what = w.events[0].what
+    c.events -= 1
+    if c.events:
+        _swap_events(w, 0, c.events)
+        _lower(w, 0)
+    if what >= 0:
+        w.instances[what].place = NOBODY
+    return int(what)
+
+
+# --- loads -----------------------------------------------------------------------------------------------------------
+
+
+@compiled
+def pend(w: World, i: int, tokens: int) -> None:
+    """Change the pending tokens of an instance."""
+    pool = w.pools[w.instances[i].pool]
+    loads, base = w.loads, pool.tree
+    at = pool.leaves + i - pool.first
+    loads[base + at] += tokens * pool.weight
+    while at > 1:
+        at >>= 1
+        least = min(loads[base + 2 * at], loads[base + 2 * at + 1])
+        if loads[base + at] == least:
+            break
+        loads[base + at] = least
+
+
+@compiled
+def least_loaded(w: World, p: int) -> int:
+    """The instance of a pool with the least load, the first of equals."""
+    pool = w.pools[p]
+    loads, base, at = w.loads, pool.tree, 1
+    while at < pool.leaves:
+        at = 2 * at + (1 if loads[base + 2 * at + 1] < loads[base + 2 * at] else 0)
+    return int(pool.first + at - pool.leaves)
+
+
+@compiled
+def load(w: World, i: int) -> float:
+    """Pending tokens of an instance over its planned speed."""
+    pool = w.pools[w.instances[i].pool]
+    return float(w.loads[pool.tree + pool.leaves + i - pool.first])

@@ -1,0 +1,187 @@
+"""From pools, policy and trace to the arrays of the compiled replay."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+
+import numpy as np
+
+from planner.perf.instance import InstancePhysics
+from planner.plan import Role
+from planner.policies.base import Policy
+from planner.policies.batching import Continuous
+from planner.policies.lending import MixedPool
+from planner.policies.topology import PhaseSplit
+from planner.simulator.engine import PoolModel
+from planner.simulator.instance import UNLIMITED
+from planner.simulator.kernel_layout import (
+    BODY,
+    CHAINS,
+    CLUSTER,
+    DUE,
+    EVENT,
+    GAP,
+    INSTANCE,
+    LENGTH,
+    LINKS,
+    NOBODY,
+    POOL,
+    REQUEST,
+    ROLES,
+    TRANSFERS,
+    Floats,
+    Rows,
+    Shorts,
+    World,
+)
+from planner.simulator.records import _INV, _LOG_MIN, GAP_BINS, GAP_MIN_S, Window
+from workloads.traces import Trace
+
+FEWEST_ROWS = 1024
+"""Requests in flight that there is room for at first; more room is made when it is needed."""
+
+
+def build(
+    pools: Sequence[PoolModel], policy: Policy, trace: Trace, window: Window, *, cutoff_s: float, max_run_steps: int
+) -> World:
+    """An idle cluster before its first arrival; the arguments are those of ``engine.run``."""
+    bodies = list({id(p.physics): p.physics for p in pools}.values())
+    due_rows = most_in_batch(pools, policy) + 1
+    body_rows, tables = _bodies(bodies, due_rows)
+    instances = _instances(pools, [next(n for n, b in enumerate(bodies) if b is p.physics) for p in pools])
+    pool_rows, loads = _pools(pools)
+    count, machines, groups = len(instances), sum(p.machines for p in pools), window.slices * len(trace.classes)
+    residue_rows = max(b.block_tokens for b in bodies)
+    cluster = _cluster(policy, window, cutoff_s=cutoff_s, max_run_steps=max_run_steps)
+    cluster["due_rows"], cluster["stack_rows"], cluster["residue_rows"] = due_rows, 2 * due_rows + 2, residue_rows
+    cluster["groups"], cluster["pools"], cluster["requests"] = groups, len(pools), len(trace)
+    requests, free = rows_of_requests(np.empty(0, REQUEST), min(len(trace), FEWEST_ROWS))
+    cluster["free_slot"] = free
+    chains = np.full((count * CHAINS, LINKS), NOBODY, np.int32)
+    chains[:, LENGTH] = 0
+    return World(
+        cluster=cluster, requests=requests, instances=instances, bodies=body_rows, pools=pool_rows,
+        serves=_serves(pools, len(trace.classes)), tables=tables, chains=chains.reshape(-1),
+        residues=np.zeros(count * residue_rows, np.int32), dues=np.zeros(count * due_rows, DUE),
+        gaps=np.zeros(count * (2 * due_rows + 2), GAP), groups=np.zeros(count * groups, np.int32), loads=loads,
+        events=np.zeros(count + len(requests), EVENT), egress_s=np.zeros(machines), ingress_s=np.zeros(machines),
+        histogram=np.zeros(groups * GAP_BINS, np.int64), arrival_s=trace.arrival_s,
+        prompt_tokens=trace.prompt_tokens, output_tokens=trace.output_tokens, class_index=trace.class_index,
+        ttft_s=np.full(len(trace), np.inf), e2e_s=np.full(len(trace), np.inf), max_gap_s=np.zeros(len(trace)),
+    )  # fmt: skip
+
+
+def most_in_batch(pools: Sequence[PoolModel], policy: Policy) -> int:
+    """Requests that may hold a decode slot of one instance at once, those of a prefill step that runs included."""
+    return min(2 * policy.batching.max_batch_size, max(p.physics.kv_blocks for p in pools))
+
+
+def grown(w: World) -> World:
+    """The same world with room for twice as many requests in flight."""
+    requests, free = rows_of_requests(w.requests, len(w.requests))
+    w.cluster["free_slot"] = free
+    events = np.zeros(len(w.instances) + len(requests), EVENT)
+    events[: len(w.events)] = w.events
+    return w._replace(requests=requests, events=events)
+
+
+def rows_of_requests(old: Rows, more: int) -> tuple[Rows, int]:
+    """Rows with ``more`` free ones behind the old, and the first free one; all old ones are taken."""
+    requests = np.zeros(len(old) + more, REQUEST)
+    requests[: len(old)] = old
+    chained = np.arange(len(old) + 1, len(requests) + 1)
+    chained[-1] = NOBODY
+    requests["next"][len(old) :] = chained
+    return requests, len(old)
+
+
+def _cluster(policy: Policy, window: Window, *, cutoff_s: float, max_run_steps: int) -> Rows:
+    """The clock at zero and the parameters of the policy."""
+    row = np.zeros(1, CLUSTER)
+    roles, batching, topology, lending = policy.topology.roles(), policy.batching, policy.topology, policy.lending
+    assert isinstance(batching, Continuous)
+    then = policy.topology.next_hop(roles[0])
+    for name in ("max_batch_tokens", "max_batch_size", "block_tokens", "max_preemptions"):
+        row[name] = min(getattr(batching, name), np.iinfo(np.int32).max)
+    if isinstance(topology, PhaseSplit):
+        row["transfer"], row["layerwise_from"] = TRANSFERS.index(topology.mode), topology.layerwise_from_tokens
+    limits = lending.threshold_tokens if isinstance(lending, MixedPool) else {}
+    row["lending"] = bool(limits)
+    row["prefill_threshold"] = limits.get(Role.PREFILL, UNLIMITED)
+    row["decode_threshold"] = limits.get(Role.DECODE, UNLIMITED)
+    row["first_role"] = ROLES.index(roles[0])
+    row["then_role"] = NOBODY if then is None else ROLES.index(then)
+    row["first"], row["last"], row["slices"] = window.first, window.last, window.slices
+    row["window_start_s"], row["window_end_s"] = window.start_s, window.end_s
+    row["cutoff_s"], row["max_run_steps"], row["arriving"] = cutoff_s, max_run_steps, True
+    row["gap_inv"], row["gap_log_min"], row["gap_min_s"], row["gap_bins"] = _INV, _LOG_MIN, GAP_MIN_S, GAP_BINS
+    return row
+
+
+def _instances(pools: Sequence[PoolModel], body_of_pool: Sequence[int]) -> Rows:
+    """Idle instances."""
+    rows = np.zeros(sum(p.instances for p in pools), INSTANCE)
+    rows["place"] = NOBODY
+    first = machines = 0
+    for number, (pool, body) in enumerate(zip(pools, body_of_pool, strict=True)):
+        mine = rows[first : first + pool.instances]
+        mine["role"], mine["body"], mine["pool"] = ROLES.index(pool.role), body, number
+        mine["machine"] = machines + np.arange(pool.instances) // pool.physics.instances_per_machine
+        mine["total"] = mine["free"] = pool.physics.kv_blocks
+        first += pool.instances
+        machines += pool.machines
+    return rows
+
+
+def _pools(pools: Sequence[PoolModel]) -> tuple[Rows, Floats]:
+    """The pools, and their tournaments with nothing pending."""
+    rows, trees, first = np.zeros(len(pools), POOL), list[Floats](), 0
+    for row, pool in zip(rows, pools, strict=True):
+        leaves = 1 << max(0, pool.instances - 1).bit_length()
+        row["weight"], row["tree"], row["leaves"] = 1.0 / pool.speed, sum(map(len, trees)), leaves
+        row["first"], row["instances"], row["role"] = first, pool.instances, ROLES.index(pool.role)
+        tree = np.zeros(2 * leaves)
+        tree[leaves + pool.instances :] = np.inf
+        for node in range(leaves - 1, 0, -1):
+            tree[node] = min(tree[2 * node], tree[2 * node + 1])
+        trees.append(tree)
+        first += pool.instances
+    return rows, np.concatenate(trees)
+
+
+def _serves(pools: Sequence[PoolModel], classes: int) -> Shorts:
+    """Whether each pool serves each class, class by class."""
+    return np.array([index in p.classes for index in range(classes) for p in pools], np.int32)
+
+
+def _bodies(bodies: Sequence[InstancePhysics], batches: int) -> tuple[Rows, Floats]:
+    """The physics, and all their surfaces one after the other."""
+    rows, parts, at = np.zeros(len(bodies), BODY), list[Floats](), 0
+    curves: list[int] = []
+    for row, body in zip(rows, bodies, strict=True):
+        surfaces = body.step.surfaces()
+        profile = surfaces.profile
+        columns = {
+            "linear_prefill": surfaces.linear_prefill_s, "linear_decode": surfaces.linear_decode_s,
+            "context": profile.context_tokens, "new": profile.new_tokens, "past": profile.past_tokens,
+            "prefill_attention": profile.prefill_attention_s, "batch": profile.attention_batch,
+            "decode_attention": profile.decode_attention_s,
+        }  # fmt: skip
+        for name, values in columns.items():
+            row[name] = at
+            if f"{name}_n" in (BODY.names or ()):
+                row[f"{name}_n"] = len(values)
+            parts.append(np.asarray(values, np.float64).reshape(-1))
+            at += len(parts[-1])
+        for name in ("prefill_ratio", "decode_ratio", "mixed_ratio"):
+            row[name] = getattr(surfaces, name)
+        row["overhead_s"] = profile.overhead_s
+        for name in ("block_tokens", "layers", "link_queues", "kv_bytes_per_token"):
+            row[name] = getattr(body, name)
+        for field in fields(body.link):
+            if field.name in (BODY.names or ()):
+                row[field.name] = getattr(body.link, field.name)
+        curves.append(2 * len(profile.context_tokens) * (batches + 1))
+    rows["curves"] = at + np.cumsum([0, *curves[:-1]])
+    tables = np.zeros(at + sum(curves))
+    tables[:at] = np.concatenate(parts)
+    return rows, tables

@@ -1,0 +1,83 @@
+"""The door to the simulator: the compiled replay where it can, the event engine where it must."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from importlib.util import find_spec
+
+from planner.perf.step_time import StepTime
+from planner.policies.base import Policy
+from planner.policies.batching import Continuous
+from planner.policies.lending import Apart, MixedPool
+from planner.policies.routing import ShortestQueue
+from planner.policies.topology import Colocated, PhaseSplit
+from planner.simulator import engine
+from planner.simulator.engine import PoolModel, Run
+from planner.simulator.failures import Failure
+from planner.simulator.records import Window
+from workloads.traces import Trace
+
+COMPILED = "compiled replay"
+EVENTS = "event engine"
+
+MOST_BATCH_ROWS = 1 << 26
+"""Places for decoding requests over all instances that the compiled replay reserves (not touches) at most."""
+
+
+def serve(
+    pools: Sequence[PoolModel],
+    policy: Policy,
+    trace: Trace,
+    window: Window,
+    *,
+    cutoff_s: float,
+    failures: Sequence[Failure] = (),
+) -> Run:
+    """Serve a trace; the arguments are those of ``engine.run``.
+
+    Returns:
+        What ``engine.run`` would, to rounding; its ``engine`` says who did it, and why if it was not the compiled
+        replay.
+    """
+    reason = unsupported(pools, policy, failures)
+    if not reason:
+        try:
+            from planner.simulator import kernel
+        except ImportError:
+            reason = "Numba does not start"
+        else:
+            return kernel.run(pools, policy, trace, window, cutoff_s=cutoff_s)
+    done = engine.run(pools, policy, trace, window, cutoff_s=cutoff_s, failures=failures)
+    return replace(done, engine=f"{EVENTS}: {reason}")
+
+
+def unsupported(pools: Sequence[PoolModel], policy: Policy, failures: Sequence[Failure] = ()) -> str:
+    """Why a run is not one for the compiled replay, in a few words; empty where it is."""
+    needs: tuple[tuple[bool, str], ...] = (
+        (find_spec("numba") is not None, "Numba is not installed"),
+        (not failures, "machines fail"),
+        (type(policy.topology) in (Colocated, PhaseSplit), "a topology of its own"),
+        (type(policy.batching) is Continuous, "a batching of its own"),
+        (all(p.chunk_tokens is None for p in pools), "chunked prompts"),
+        (type(policy.routing) is ShortestQueue, "a routing of its own"),
+        (type(policy.lending) in (Apart, MixedPool), "a lending of its own"),
+        (all(type(p.physics.step) is StepTime for p in pools), "a step time of its own"),
+        (len(pools) > 0, "no pools"),
+        (_batch_rows(pools, policy) <= MOST_BATCH_ROWS, "batches without a limit"),
+    )
+    return next((words for holds, words in needs if not holds), "")
+
+
+def _batch_rows(pools: Sequence[PoolModel], policy: Policy) -> int:
+    """Places for decoding requests over all instances."""
+    most = min(policy.batching.max_batch_size, max((p.physics.kv_blocks for p in pools), default=0))
+    return most * sum(p.instances for p in pools)
+
+
+def prepare(tell: Callable[[str], None]) -> None:
+    """Compile the replay now if it has never been on this machine, and say so first."""
+    if find_spec("numba") is None:
+        return
+    from planner.simulator.kernel_cache import LIKELY_COMPILE_S, compiled_before
+
+    if not compiled_before():
+        tell(f"compiling the simulator (once, about {LIKELY_COMPILE_S:.0f} s)")

@@ -1,0 +1,173 @@
+"""One semantics, two engines: the compiled replay does to every request what the event engine does."""
+
+import importlib.util
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from planner.policies.base import Policy
+from planner.policies.batching import Chunked, Continuous
+from planner.simulator import engine
+from planner.simulator.engine import PoolModel, Run
+from planner.simulator.failures import Failure
+from planner.simulator.records import window
+from planner.simulator.serve import COMPILED, EVENTS, serve, unsupported
+from tests.planner.toy import random_trace, toy_physics, toy_policy, toy_pools, toy_profile
+from workloads.requests import RequestClass
+from workloads.traces import Trace, classify
+
+if importlib.util.find_spec("numba") is None:
+    pytest.skip("Numba is not installed: there is one engine only", allow_module_level=True)
+
+from planner.simulator import kernel
+
+CLASSES = (
+    RequestClass(name="short", prompt_max_tokens=200),
+    RequestClass(name="long", prompt_min_tokens=201),
+)  # fmt: skip
+
+
+def bodies(draw: st.DrawFn, count: int) -> list[object]:
+    """Instances with little or plenty of memory, on fast or slow links, alone or several to a machine."""
+    return [
+        toy_physics(
+            kv_blocks=draw(st.sampled_from([70, 90, 150, 400, 10_000])),
+            bandwidth_bytes_per_s=draw(st.sampled_from([1e6, 1e7, 1e9])),
+            instances_per_machine=draw(st.integers(1, 3)),
+            profile=toy_profile(bend=draw(st.booleans()), context_s=draw(st.sampled_from([0.0, 1e-8, 1e-6]))),
+        )
+        for _ in range(count)
+    ]
+
+
+@st.composite
+def clusters(draw: st.DrawFn) -> tuple[list[PoolModel], Policy]:
+    """A cluster and its policy: every knob that the compiled replay knows, at values that make it matter."""
+    name = draw(st.sampled_from(["colocated", "splitwise"]))
+    rules = toy_policy(
+        name, max_batch_size=draw(st.sampled_from([2, 7, 64])),
+        kv_transfer=draw(st.sampled_from(["auto", "serialized", "layerwise"])),
+        max_preemptions=draw(st.sampled_from([0, 1, 4])), mixed_pool=draw(st.booleans()),
+        prefill_threshold_tokens=draw(st.sampled_from([0, 500, 3000])),
+        decode_threshold_tokens=draw(st.sampled_from([0, 300, 1000])),
+    )  # fmt: skip
+    roles = rules.topology.roles()
+    every = frozenset({0, 1})
+    pools = [
+        PoolModel(
+            name=f"{role}{n}", role=role, physics=body, instances=draw(st.integers(1, 3)),  # type: ignore[arg-type]
+            speed=draw(st.sampled_from([0.3, 1.0, 2.5])),
+            classes=every if n == 0 else draw(st.sampled_from([every, frozenset({0}), frozenset({1})])),
+        )
+        for role in roles
+        for n, body in enumerate(bodies(draw, draw(st.integers(1, 2))))
+    ]  # fmt: skip
+    return pools, rules
+
+
+@st.composite
+def traces(draw: st.DrawFn) -> Trace:
+    """Arrivals from idle to overload, one at a time or several at the same moment, in two classes."""
+    trace = random_trace(
+        draw(st.integers(0, 10_000)), draw(st.integers(1, 80)), draw(st.floats(1.0, 200.0)), prompt_max=1400
+    )
+    if draw(st.booleans()):
+        trace.arrival_s[:] = np.round(trace.arrival_s, 1)
+    return classify(trace, CLASSES)
+
+
+def both(pools: list[PoolModel], rules: Policy, trace: Trace, cutoff_s: float) -> tuple[Run, Run]:
+    """The same run by either engine."""
+    measured = window(trace, warmup_frac=0.1, cooldown_frac=0.05, slices=3)
+    return (
+        kernel.run(pools, rules, trace, measured, cutoff_s=cutoff_s),
+        engine.run(pools, rules, trace, measured, cutoff_s=cutoff_s),
+    )
+
+
+def assert_equal(fast: Run, slow: Run) -> None:
+    """Every time within 1e-9, every count the same."""
+    for column in ("ttft_s", "e2e_s", "max_gap_s"):
+        np.testing.assert_allclose(getattr(fast.ledger, column), getattr(slow.ledger, column), rtol=1e-9, atol=1e-12)
+    for count in ("arrived", "finished", "refused", "restarted", "transfers", "output_tokens"):
+        assert getattr(fast.ledger, count) == getattr(slow.ledger, count), count
+    for seconds in ("transfer_s", "link_wait_s"):
+        assert getattr(fast.ledger, seconds) == pytest.approx(getattr(slow.ledger, seconds), rel=1e-9, abs=1e-9)
+    np.testing.assert_array_equal(fast.ledger.gaps, slow.ledger.gaps)
+    for left in ("waiting", "running", "end_s", "kv_free_blocks", "kv_total_blocks", "lent"):
+        assert getattr(fast, left) == getattr(slow, left), left
+    for name, meters in slow.meters.items():
+        for mine, other in zip(fast.meters[name], meters, strict=True):
+            for field in type(other).__dataclass_fields__:
+                assert getattr(mine, field) == pytest.approx(getattr(other, field), rel=1e-9, abs=1e-9), field
+
+
+@settings(max_examples=150, deadline=None)
+@given(cluster=clusters(), trace=traces(), cut=st.sampled_from([1e5, 1e5, 3.0]))
+def test_both_engines_tell_the_same_story(cluster: tuple[list[PoolModel], Policy], trace: Trace, cut: float) -> None:
+    """On any cluster and trace both engines give every request the same times (1e-9) and every meter the same sums."""
+    fast, slow = both(*cluster, trace, cut)
+    assert_equal(fast, slow)
+    assert (fast.engine, slow.engine) == (COMPILED, EVENTS)
+
+
+@pytest.mark.parametrize("name", ["colocated", "splitwise"])
+def test_room_is_made_for_any_number_in_flight(name: str) -> None:
+    """More requests in flight than there were rows for at first change nothing: 3,000 arrive at once."""
+    trace = random_trace(1, 3000, 1e6, prompt_max=100, output_max=20)
+    assert_equal(*both(toy_pools(name), toy_policy(name), trace, 1e6))
+
+
+def test_long_lives_keep_their_longest_gap() -> None:
+    """A request that outlives hundreds of neighbours has the longest gap of its whole life, as in the event engine."""
+    trace = random_trace(3, 600, 40.0, prompt_max=600, output_max=4)
+    trace.output_tokens[:3] = 900
+    fast, slow = both(
+        toy_pools("colocated", prefills=1, decodes=0), toy_policy("colocated", max_batch_size=4), trace, 1e5
+    )
+    assert_equal(fast, slow)
+
+
+def test_what_the_replay_does_not_know_is_said() -> None:
+    """Failing machines and chunked prompts are served by the event engine, and the run says why."""
+    pools, rules = toy_pools("colocated"), toy_policy("colocated")
+    trace = random_trace(1, 20, 5.0)
+    measured = window(trace, warmup_frac=0.0, cooldown_frac=0.0, slices=1)
+    failing = serve(pools, rules, trace, measured, cutoff_s=1e4, failures=(Failure(machine=0, at_s=1.0, repair_s=1.0),))
+    assert failing.engine == f"{EVENTS}: machines fail"
+    assert serve(pools, rules, trace, measured, cutoff_s=1e4).engine == COMPILED
+
+
+def test_without_numba_the_event_engine_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Numba is missing or broken, the same run comes from the event engine and says so."""
+    pools, rules = toy_pools("splitwise"), toy_policy("splitwise")
+    trace = random_trace(1, 20, 5.0)
+    measured = window(trace, warmup_frac=0.0, cooldown_frac=0.0, slices=1)
+    compiled = serve(pools, rules, trace, measured, cutoff_s=1e4)
+    monkeypatch.setitem(sys.modules, "planner.simulator.kernel", None)
+    monkeypatch.delattr("planner.simulator.kernel")
+    broken = serve(pools, rules, trace, measured, cutoff_s=1e4)
+    assert broken.engine == f"{EVENTS}: Numba does not start"
+    monkeypatch.setattr("planner.simulator.serve.find_spec", lambda _: None)
+    missing = serve(pools, rules, trace, measured, cutoff_s=1e4)
+    assert missing.engine == f"{EVENTS}: Numba is not installed"
+    assert_equal(compiled, broken)
+    assert_equal(compiled, missing)
+
+
+def test_what_only_resembles_a_known_policy_is_left_to_the_event_engine() -> None:
+    """A batching that inherits from a known one may do otherwise, so it is not taken for it."""
+    rules, pools = toy_policy("colocated"), toy_pools("colocated")
+    batching = rules.batching
+    assert isinstance(batching, Continuous)
+    chunked = Chunked(
+        max_batch_tokens=batching.max_batch_tokens, max_batch_size=batching.max_batch_size,
+        block_tokens=batching.block_tokens, chunk_tokens=512, step=pools[0].physics.step,
+    )  # fmt: skip
+    assert not unsupported(pools, rules)
+    assert unsupported(pools, replace(rules, batching=chunked)) == "a batching of its own"
+    assert unsupported([replace(pools[0], chunk_tokens=512)], rules) == "chunked prompts"
