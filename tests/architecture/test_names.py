@@ -28,3 +28,127 @@ COUNTS = {
     "kv_total_blocks", "kvp", "layers", "lent", "machine_gpus", "machine_types", "machines", "max_batch_size",
     "max_preemptions", "max_rounds", "max_run_steps", "n", "params", "pp", "preemptions", "prompt_machines",
     "published_active_params", "published_params", "rack_units", "refused", "requests", "restarted", "running",
+    "seeds", "skipped_rows", "slices", "steps", "token_machines", "tp", "tps", "transfers", "unfinished", "waiting",
+    "base_machines", "churn_machines", "min_up_epochs", "most_base_machines", "ramp_machines", "started", "stopped",
+    "top_machines",
+}  # fmt: skip
+"""How many of something, the thing being the name."""
+
+DIMENSIONLESS = {
+    "correlation", "cv", "gap_cv", "percentile", "priority", "rate_scale", "sigma", "speed",
+}  # fmt: skip
+"""Pure numbers: statistics, ranks and factors whose usual name is better known than any with ``_ratio``."""
+
+POSITIONS = {
+    "kind_of", "level", "seed",
+    "chunks", "class_index", "classes", "columns", "config", "first", "first_line", "first_seed", "last", "machine",
+    "pool",
+    "segments",
+}  # fmt: skip
+"""Indices, seeds, versions, and structures whose parts are named elsewhere."""
+
+KEYED = {
+    "bounds",
+    "anchors", "bound", "extra", "gain_per_unit", "high_change", "knots", "limit", "loss_per_unit", "low_change",
+    "lower", "most", "needed", "objective", "objective_value", "ours", "paper", "provenance", "raises", "rates",
+    "regret", "slo", "slo_by_class", "slopes", "step", "terms", "tolerance", "upper", "values", "weights", "duals",
+    "reduced",
+}  # fmt: skip
+"""Numbers whose unit depends on what stands beside them: the solver knows none, budgets bring their own."""
+
+
+UNIT_BESIDE = {"high", "low", "measured"}
+"""Numbers whose unit stands in the field ``unit`` of the same class."""
+
+
+def is_number(annotation: object) -> bool:
+    """Whether a field of this type holds int or float, directly, in a container or in an array."""
+    if annotation in (int, float, np.float64, np.int64):
+        return True
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin in (typing.Literal, collections.abc.Callable):
+        return False
+    if origin in (dict, collections.abc.Mapping):
+        return is_number(arguments[1])
+    if origin is typing.Annotated:
+        return is_number(arguments[0])
+    return any(is_number(argument) for argument in arguments)
+
+
+def numbers_of(kind: type) -> list[str]:
+    """The fields of a data class or pydantic model that hold numbers."""
+    if dataclasses.is_dataclass(kind):
+        hints = typing.get_type_hints(kind)
+        return [f.name for f in dataclasses.fields(kind) if is_number(hints[f.name])]
+    if issubclass(kind, BaseModel):
+        return [name for name, field in kind.model_fields.items() if is_number(field.annotation)]
+    return []
+
+
+def all_numbers() -> dict[str, list[str]]:
+    """Field name -> the classes that have a number of that name."""
+    found: dict[str, list[str]] = {}
+    for module in modules():
+        for kind in vars(module).values():
+            if isinstance(kind, type) and kind.__module__ == module.__name__:
+                for field in numbers_of(kind):
+                    found.setdefault(field, []).append(f"{module.__name__}.{kind.__name__}")
+    return found
+
+
+def says_unit(name: str) -> bool:
+    """Whether a name is a unit or ends in one."""
+    return any(name == unit or name.endswith(f"_{unit}") for unit in UNITS)
+
+
+def test_every_number_says_its_unit() -> None:
+    """A field that holds a number ends in its unit, or is listed here as a count, a ratio, a position or keyed."""
+    listed = COUNTS | DIMENSIONLESS | POSITIONS | KEYED
+    strangers = {
+        name: where for name, where in all_numbers().items() if not says_unit(name) and name not in listed | UNIT_BESIDE
+    }  # fmt: skip
+    lines = [f"  {name} in {', '.join(where)}" for name, where in sorted(strangers.items())]
+    endings = ", ".join(f"_{unit}" for unit in UNITS)
+    assert not strangers, (
+        "numbers whose name says no unit:\n" + "\n".join(lines) + f"\nEnd the name in one of {endings}; if it has no "
+        "unit, add it to COUNTS, DIMENSIONLESS, POSITIONS or KEYED in this file, whichever is true of it."
+    )
+
+
+def test_a_unit_stands_beside_what_needs_one() -> None:
+    """Where a class leaves the unit of a number to its field ``unit``, it has one; and so has a bound on a
+    latency.
+    """
+    kinds = {k for module in modules() for k in vars(module).values() if isinstance(k, type)}
+    leaving = [k for k in kinds if UNIT_BESIDE & set(numbers_of(k)) or k is Slo]
+    assert leaving
+    assert [k.__name__ for k in leaving if typing.get_type_hints(k).get("unit") is not Unit] == []
+
+
+def test_no_listed_name_is_gone() -> None:
+    """The lists of names without a unit hold no name that no longer occurs, nor one that needs no listing."""
+    found = set(all_numbers())
+    listed = COUNTS | DIMENSIONLESS | POSITIONS | KEYED | UNIT_BESIDE
+    assert not {name for name in listed if name not in found or says_unit(name)}
+
+
+@pytest.mark.parametrize(
+    ("annotation", "expected"),
+    [
+        (float, True),
+        (int | None, True),
+        (tuple[float, ...], True),
+        (collections.abc.Mapping[str, float], True),
+        (collections.abc.Mapping[int, str], False),
+        (np.typing.NDArray[np.float64], True),
+        (np.typing.NDArray[np.bool_], False),
+        (typing.Annotated[float, "any"], True),
+        (typing.Literal[1], False),
+        (collections.abc.Callable[[int], float], False),
+        (bool, False),
+        (str, False),
+    ],
+)
+def test_numbers_are_recognised(annotation: object, expected: bool) -> None:
+    """What counts as a number: int and float, in containers and arrays too; bools, texts and functions do not."""
+    assert is_number(annotation) is expected
