@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from planner import __version__
-from planner.cli import catalogs, plans, reproductions, workload
+from planner.cli import catalogs, exports, plans, reproductions, workload
 from planner.cli.terminal import verb
 
 _ABOUT = """Plan LLM inference clusters: machines, phases and layouts, validated by simulation.
@@ -38,7 +38,7 @@ def build() -> typer.Typer:
     """The command line, every verb in its place."""
     app = _group("phasewise", _ABOUT)
     app.callback()(_root)
-    _add(app, plans.new, plans.check, plans.plan, plans.simulate, plans.show)
+    _add(app, plans.new, plans.check, plans.plan, plans.simulate, plans.show, exports.export)
     catalog = _group("catalog", "What can be bought, and where every number comes from.")
     catalog.command("list")(verb(catalogs.listing))
     _add(catalog, catalogs.show, catalogs.check, catalogs.bake)

@@ -1,0 +1,58 @@
+"""The verb that hands a plan on: export."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from planner.cli.plans import PlanArgument
+from planner.cli.terminal import Quiet, expect_writable, note, write
+
+
+class Stack(StrEnum):
+    """Formats a plan can be written in."""
+
+    DYNAMO = "dynamo"
+    LLM_D = "llm-d"
+    CSV = "csv"
+    MARKDOWN = "markdown"
+
+
+def export(
+    plan: PlanArgument,
+    format: Annotated[  # noqa: A002  users' word
+        Stack,
+        typer.Option(
+            "--format",
+            help="dynamo: a DynamoGraphDeployment; llm-d: values of its model service chart; csv: a line per pool; "
+            "markdown: a summary",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="file to write; stdout where not given")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write a plan.json for the stack that will serve it, or for people and spreadsheets."""
+    from planner.export import read_plan, write_whole
+    from planner.manifests import stacks, texts
+    from planner.manifests.workers import deployment
+    from workloads.models import load_model
+
+    expect_writable(out=out)
+    file = read_plan(plan)
+    if format is Stack.CSV:
+        text = texts.as_csv(file.plan)
+    elif format is Stack.MARKDOWN:
+        text = texts.as_markdown(file.plan, file.scenario)
+    else:
+        source = load_model(file.scenario.model.name).source
+        neutral = deployment(file.plan, file.scenario, model_source=source)
+        text = stacks.dynamo(neutral) if format is Stack.DYNAMO else stacks.llm_d(neutral)
+    if out is None:
+        write(text)
+        return
+    write_whole(out, text)
+    note(f"wrote {out}", quiet=quiet)
