@@ -37,8 +37,8 @@ def as_markdown(answer: ValidatedPlan | CandidatePlan, scenario: Scenario) -> st
     lines = [
         f"# {scenario.name}",
         "",
-        f"**{status.capitalize()}**: {totals.machines} machines ({totals.gpus} GPUs), "
-        f"{totals.cost_usd_per_h:,.2f} USD/h, {totals.power_w / 1e3:,.1f} kW rated, for {scenario.model.name}, policy {candidate.policy}.",
+        f"**{status.capitalize()}**: {totals.machines} machines ({totals.gpus} GPUs), {totals.cost_usd_per_h:,.2f} "
+        f"USD/h, {totals.power_w / 1e3:,.1f} kW rated, for {scenario.model.name}, policy {candidate.policy}.",
         "",
         *_rows(
             ("role", "machine", "layout", "instances", "machines", "req/s", "load"),

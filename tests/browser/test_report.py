@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from planner.report.html.comparisons import frontier_page, whatif_page
 from planner.report.html.plans import no_plan_page, plan_page, simulation_page
 from tests.browser.conftest import Opened
 from tests.planner import plans
 from tests.planner.pictures import picture
+from tests.planner.sweeps import frontier, whatif
 
 Open = Callable[..., Opened]
 PLAN = plan_page(plans.plan(), plans.scenario(), picture())
@@ -17,6 +19,8 @@ PAGES = {
     "plan": PLAN,
     "simulation": simulation_page(plans.overloaded(), plans.candidate(), plans.scenario(), picture()),
     "no-plan": no_plan_page(plans.no_plan(), plans.scenario()),
+    "whatif": whatif_page(whatif()),
+    "frontier": frontier_page(frontier()),
 }
 
 INKED = """() => [...document.querySelectorAll("figure.chart canvas")].map((c) => {
@@ -30,7 +34,8 @@ OVERLAPS = """() => {
   const found = [];
   for (const svg of document.querySelectorAll("svg.drawing")) {
     const frame = svg.getBoundingClientRect();
-    const words = [...svg.querySelectorAll("text")].map((t) => [t.textContent, t.getBoundingClientRect()]);
+    const words = [...svg.querySelectorAll("text:not([transform])")]
+      .map((t) => [t.textContent, t.getBoundingClientRect()]);
     words.forEach(([a, r], i) => {
       if (r.left < frame.left - 1 || r.right > frame.right + 1) found.push("outside: " + a);
       words.slice(i + 1).forEach(([b, s]) => {
@@ -41,7 +46,7 @@ OVERLAPS = """() => {
   }
   return found;
 }"""
-"""Texts of drawings that lie on each other, or stick out."""
+"""Texts of drawings that lie on each other, or stick out; slanted ones have boxes that say nothing."""
 
 
 def ground(tab: Any) -> str:
@@ -61,10 +66,10 @@ def test_report_is_drawn_in_silence(opened: Open, name: str, scheme: str) -> Non
     assert seen.asked_for[0].startswith("file://")
 
 
-@pytest.mark.parametrize("width", [400, 800, 1200])
-def test_nothing_lies_on_anything(opened: Open, width: int) -> None:
+@pytest.mark.parametrize(("name", "width"), [("plan", 400), ("plan", 1200), ("whatif", 800), ("frontier", 400)])
+def test_nothing_lies_on_anything(opened: Open, name: str, width: int) -> None:
     """At any width the page does not scroll sideways, and no words of a drawing lie on others or stick out."""
-    seen = opened(PLAN, width=width)
+    seen = opened(PAGES[name], width=width)
     assert seen.tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert seen.tab.evaluate(OVERLAPS) == []
 

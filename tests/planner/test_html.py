@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 from planner.evidence import NoPlan
 from planner.report.html.blocks import Chart, Page
 from planner.report.html.charts import short
+from planner.report.html.comparisons import frontier_page, whatif_page
 from planner.report.html.drawings import bar, margin
 from planner.report.html.plans import no_plan_page, plan_page, simulation_page
 from planner.report.html.render import render
 from planner.scenario import Scenario
 from tests.planner import plans
 from tests.planner.pictures import picture
+from tests.planner.sweeps import frontier, whatif
 
 ASSETS = resources.files("planner.report.html") / "assets"
 UPLOT_SHA256 = {
@@ -34,6 +36,8 @@ def pages() -> dict[str, Page]:
         "plan": plan_page(plans.plan(), scenario, picture()),
         "simulation": simulation_page(plans.overloaded(), plans.candidate(), scenario, picture()),
         "no-plan": no_plan_page(plans.no_plan(), scenario),
+        "whatif": whatif_page(whatif()),
+        "frontier": frontier_page(frontier()),
     }
 
 

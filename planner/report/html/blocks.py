@@ -70,6 +70,7 @@ class Chart:
         title: above it.
         spec: what ``page.js`` reads: ``x``, ``series``, and how axes are labelled.
         note: how to read it.
+        whole: as wide as the page, not one of two beside each other.
     """
 
     kind: ClassVar[str] = "chart"
@@ -77,6 +78,7 @@ class Chart:
     title: str
     spec: Mapping[str, Any]
     note: str = ""
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

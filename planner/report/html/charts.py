@@ -95,7 +95,7 @@ def latencies(curves: Sequence[LatencyCurve], evidence: Sequence[Evidence]) -> C
         "Share of requests (time between tokens: of gaps) within a latency. A triangle is an objective: its curve must "
         "pass above and to the left of it."
     )
-    return Chart(name="latencies", title="Latency", spec=spec, note=note)
+    return Chart(name="latencies", title="Latency", spec=spec, note=note, whole=True)
 
 
 def _share(slo: str) -> float | None:

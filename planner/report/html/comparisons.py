@@ -18,6 +18,12 @@ from planner.whatif.nouns import VALIDATED, Outcome, Point, WhatIf
 _SHOW: dict[str, Callable[[float], str]] = {
     "cost": dollars, "power": watts, "machines": number, "throughput": rate,
 }  # fmt: skip
+_BRIEF: dict[str, Callable[[float], str]] = {
+    "cost": lambda v: f"${v:,.2f}" if v < 100 else f"${v:,.0f}", "power": watts, "machines": number,
+    "throughput": number,
+}  # fmt: skip
+"""The same, short enough for a small cell."""
+
 _UNITS = {"cost": "usd", "power": "w", "machines": "number", "throughput": "req/s"}
 _LABELS = {"cost": "cost per hour", "power": "rated power", "machines": "machines", "throughput": "throughput"}
 
@@ -90,7 +96,7 @@ def _grid(sweep: WhatIf, objective: str) -> list[Block]:
             cells, rows.values, columns.values, show=_SHOW[objective], across=columns.key, down=rows.key,
         )  # fmt: skip
         blocks.append(Drawing(svg=drawing, caption=f"{objective}; an empty cell has no plan"))
-    blocks.append(_points(sweep.points, objective))
+    blocks.append(_points(sweep.points))
     refused = [f"{p.name}: {p.outcome.verdict}; {' '.join(p.outcome.explanation[:1])}" for p in sweep.points
                if p.outcome.verdict != VALIDATED]  # fmt: skip
     blocks.append(Lines(lines=tuple(refused), bullets=True))
@@ -155,20 +161,21 @@ def _value(outcome: Outcome | None) -> float | None:
     return outcome.objective_value if outcome else None
 
 
-def _points(points: Sequence[Point], objective: str) -> Table:
+def _points(points: Sequence[Point]) -> Table:
     """Every point of the grid."""
     rows = []
     for p in points:
         o, totals = p.outcome, p.outcome.candidate.totals if p.outcome.candidate else None
         bind = o.binds[0] if o.binds else None
         margin = min(o.margin_frac.values(), default=None)
+        served = "" if o.served_req_per_s is None else rate(o.served_req_per_s)
         rows.append((
-            p.name, _verdict(o), "" if o.objective_value is None else _SHOW[objective](o.objective_value),
-            number(totals.machines) if totals else "", dollars(totals.cost_usd_per_h) if totals else "",
+            p.name, _verdict(o), served, number(totals.machines) if totals else "",
+            dollars(totals.cost_usd_per_h) if totals else "",
             watts(totals.power_w) if totals else "", "" if margin is None else percent(margin),
             f"{bind.name}, {percent(bind.used_frac)}" if bind else "",
         ))  # fmt: skip
-    headings = ("point", "verdict", f"#{objective}", "#machines", "#cost", "#rated", "#least margin", "binds")
+    headings = ("point", "verdict", "#served", "#machines", "#cost", "#rated", "#least margin", "binds")
     return Table(headings=headings, rows=rows, caption="points")
 
 
@@ -184,12 +191,14 @@ def _verdict(outcome: Outcome) -> Markup:
 
 def _tornado(sweep: WhatIf, objective: str) -> list[Block]:
     """Bars both ways, the largest effect first."""
-    rows = [(s.name, s.low_change, s.high_change) for s in sweep.tornado]
+    rows = [(s.name, s.low_change, s.high_change) for s in sweep.tornado if s.span]
+    idle = [s.name for s in sweep.tornado if not s.span]
     moved = percent(sweep.tornado_frac or 0.0)
     caption = (
         f"Change of {objective} when one thing falls (upper bar) or rises (lower bar) by {moved}, all else as given."
     )
-    return [Drawing(svg=tornado(rows, show=_SHOW[objective]), caption=caption)]
+    words = (f"Without effect: {', '.join(idle)}.",) if idle else ()
+    return [Drawing(svg=tornado(rows, show=_SHOW[objective]), caption=caption), Lines(lines=words)]
 
 
 def _shadow(sweep: WhatIf, objective: str) -> Table:
@@ -213,7 +222,7 @@ def _regret(sweep: WhatIf, objective: str) -> list[Block]:
     ]
     short_names = [_abridged(name) for name in names]
     drawing = matrix(
-        cells, short_names, short_names, show=_SHOW[objective], across="what happens", down="what was bought"
+        cells, short_names, short_names, show=_BRIEF[objective], across="what happens", down="what was bought"
     )
     words = (
         f"Regret, in the unit of {objective}: what is then owned and added, less the best plan for what "
@@ -266,7 +275,7 @@ def _scatter(front: Frontier) -> Chart:
         "yUnit": _UNITS.get(front.y, ""), "height": 340,
     }  # fmt: skip
     note = f"{_LABELS.get(front.y, front.y)} over {_LABELS.get(front.x, front.x)}; every point was validated"
-    return Chart(name="frontier-chart", title="Designs", spec=spec, note=note)
+    return Chart(name="frontier-chart", title="Designs", spec=spec, note=note, whole=True)
 
 
 def _designs(front: Frontier) -> Table:
@@ -274,7 +283,7 @@ def _designs(front: Frontier) -> Table:
     for d in front.designs:
         shown = [_SHOW.get(axis, number)(d.values[axis]) for axis in (front.x, front.y)]
         rows.append((*shown, "efficient" if d.efficient else "dominated", _bought(d)))
-    return Table(headings=(f"#{front.x}", f"#{front.y}", "", "machines"), rows=rows, caption="designs")
+    return Table(headings=(f"#{front.x}", f"#{front.y}", "kind", "machines"), rows=rows, caption="designs")
 
 
 def _bought(design: Design) -> str:
