@@ -1,6 +1,9 @@
 """How fast and how small the simulator is: the conversation workload on a split cluster of DGX-H100 machines.
 
-python benchmarks/simulator.py --engine simpy --requests 20000 --machines 40 --json
+python benchmarks/simulator.py --engine kernel|simpy|both --requests 20000 --machines 40 --json
+
+``both`` serves the same trace by the compiled replay and by the event engine, and prints the ratio. CPU seconds are
+those of the run alone, the trace being ready and the replay compiled; ``peak_mib`` is that of the whole process.
 """
 
 import argparse
@@ -8,6 +11,7 @@ import json
 import resource
 import sys
 import time
+from collections.abc import Callable
 
 import numpy as np
 
@@ -15,12 +19,15 @@ from hw_catalog.load import load_catalog
 from hw_catalog.profile_files import load_profiles
 from planner.perf.instance import InstancePhysics, instance_physics
 from planner.plan import Layout, Role
+from planner.policies.base import Policy
 from planner.policies.presets import policy
-from planner.simulator.engine import PoolModel, run
+from planner.simulator import engine, kernel
+from planner.simulator.engine import PoolModel, Run
 from planner.simulator.records import window
 from workloads.builtin import load_builtin
 from workloads.models import load_model
 from workloads.synthesis import synthesize
+from workloads.traces import Trace
 
 RATE_PER_MACHINE = 2.5
 """Requests/s per machine: about three quarters of what the cluster carries, so that queues exist but do not grow."""
@@ -39,16 +46,15 @@ def physics() -> InstancePhysics:
     )  # fmt: skip
 
 
-def measure(requests: int, machines: int, policy_name: str, rate_req_per_s: float) -> dict[str, float | int | str]:
-    """Simulate once; CPU seconds cover the event loop, the trace being ready."""
+ENGINES: dict[str, Callable[..., Run]] = {"kernel": kernel.run, "simpy": engine.run}
+
+
+def cluster(machines: int, policy_name: str) -> tuple[list[PoolModel], Policy]:
+    """A cluster of so many machines and its policy."""
     body = physics()
     rules = policy(
         policy_name, max_batch_tokens=2048, max_batch_size=256, block_tokens=16, kv_transfer="auto",
         layerwise_from_tokens=512,
-    )  # fmt: skip
-    trace = synthesize(
-        load_builtin("azure-conv-2023"), rate_req_per_s=rate_req_per_s, duration_s=requests / rate_req_per_s,
-        rng=np.random.default_rng(1),
     )  # fmt: skip
     prefills = max(1, round(machines * PREFILL_FRAC))
     counts = {Role.PREFILL: prefills, Role.DECODE: machines - prefills, Role.MIXED: machines}
@@ -56,40 +62,74 @@ def measure(requests: int, machines: int, policy_name: str, rate_req_per_s: floa
         PoolModel(name=role.value, role=role, physics=body, instances=counts[role], speed=1.0, classes=frozenset({0}))
         for role in rules.topology.roles()
     ]
+    return pools, rules
+
+
+def conversation(requests: int, rate_req_per_s: float, seed: int = 1) -> Trace:
+    """About so many requests of the conversation workload, at a rate."""
+    return synthesize(
+        load_builtin("azure-conv-2023"), rate_req_per_s=rate_req_per_s, duration_s=requests / rate_req_per_s,
+        rng=np.random.default_rng(seed),
+    )  # fmt: skip
+
+
+def measure(serve: Callable[..., Run], pools: list[PoolModel], rules: Policy, trace: Trace) -> tuple[Run, float]:
+    """Simulate once: what was left behind, and the CPU seconds that it took."""
     measured = window(trace, warmup_frac=0.1, cooldown_frac=0.05, slices=5)
     before = time.process_time()
-    result = run(pools, rules, trace, measured, cutoff_s=10 * trace.duration_s)
-    cpu_s = time.process_time() - before
-    return {
-        "engine": "simpy",
-        "policy": policy_name,
-        "requests": len(trace),
-        "finished": result.ledger.finished,
-        "machines": machines,
-        "output_tokens": result.ledger.output_tokens,
-        "cpu_s": round(cpu_s, 3),
-        "requests_per_cpu_s": round(len(trace) / cpu_s),
-        "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+    done = serve(pools, rules, trace, measured, cutoff_s=10 * trace.duration_s)
+    return done, time.process_time() - before
+
+
+def warm(policy_name: str) -> None:
+    """Compile the replay, or load it, so that no measurement has to."""
+    measure(kernel.run, *cluster(2, policy_name), conversation(50, 2.0))
+
+
+def row(name: str, done: Run, cpu_s: float, trace: Trace) -> dict[str, object]:
+    """What is printed of a run."""
+    books = done.ledger
+    percentiles = {
+        f"{metric}_p{q}": f"{np.quantile(column, q / 100):.6g}"
+        for metric, column in (("ttft_s", books.ttft_s), ("e2e_s", books.e2e_s), ("max_gap_s", books.max_gap_s))
+        for q in (50, 90, 99)
     }
+    return {
+        "engine": name, "requests": len(trace), "finished": books.finished, "output_tokens": books.output_tokens,
+        "cpu_s": round(cpu_s, 3), "requests_per_cpu_s": round(len(trace) / cpu_s),
+        "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+        **percentiles,
+    }  # fmt: skip
 
 
 def main() -> None:
     """Read the options, measure, print."""
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--engine", choices=["simpy"], default="simpy")
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--engine", choices=["kernel", "simpy", "both"], default="kernel")
     options.add_argument("--policy", choices=["splitwise", "colocated"], default="splitwise")
     options.add_argument("--requests", type=int, default=20000)
     options.add_argument("--machines", type=int, default=40)
     options.add_argument("--rate", type=float, help="requests/s of the whole cluster")
     options.add_argument("--json", action="store_true")
     chosen = options.parse_args()
-    rate = chosen.rate or RATE_PER_MACHINE * chosen.machines
-    row = measure(chosen.requests, chosen.machines, chosen.policy, rate)
+    pools, rules = cluster(chosen.machines, chosen.policy)
+    trace = conversation(chosen.requests, chosen.rate or RATE_PER_MACHINE * chosen.machines)
+    warm(chosen.policy)
+    rows: dict[str, dict[str, object]] = {}
+    seconds: list[float] = []
+    for name in ENGINES if chosen.engine == "both" else [chosen.engine]:
+        done, cpu_s = measure(ENGINES[name], pools, rules, trace)
+        rows[name] = {"machines": chosen.machines, "policy": chosen.policy, **row(name, done, cpu_s, trace)}
+        seconds.append(cpu_s)
+        del done
+    found: dict[str, object] = dict(rows) if chosen.engine == "both" else rows[chosen.engine]
+    if chosen.engine == "both":
+        found["ratio"] = round(seconds[1] / seconds[0], 1)
     if chosen.json:
-        json.dump(row, sys.stdout)
+        json.dump(found, sys.stdout)
         print()
     else:
-        for key, value in row.items():
+        for key, value in found.items():
             print(f"{key:20} {value}")
 
 
