@@ -2,7 +2,6 @@
 
 from planner.simulator.kernel_instance import (
     admit_landing,
-    blocks,
     book,
     fly,
     join,
@@ -12,7 +11,9 @@ from planner.simulator.kernel_instance import (
 )
 from planner.simulator.kernel_layout import LANDING, NOBODY, PREFILLS, READY, WAITING, World
 from planner.simulator.kernel_ledger import allocate, finish, note_gap, queue_tokens
+from planner.simulator.kernel_memory import blocks
 from planner.simulator.kernel_pointers import compiled, entry, world_at
+from planner.simulator.kernel_prompts import computed
 from planner.simulator.kernel_queues import (
     least_loaded,
     length,
@@ -109,6 +110,7 @@ def _run_ended(w: World, i: int) -> None:
     book(w, i)
     if me.prefilling:
         me.prefilling, me.prefill_tokens = 0, 0
+        computed(w, i)
         while length(w, i, PREFILLS):
             _prefilled(w, i, pop_front(w, i, PREFILLS))
     while me.due and w.dues[i * c.due_rows].step <= me.steps:
@@ -252,7 +254,7 @@ def _seat(w: World, index: int) -> int:
     r.output = w.output_tokens[index]
     r.first_token_s = r.last_token_s = r.transfer_end_s = -1.0
     r.max_gap_s = 0.0
-    r.generated = r.preemptions = r.joining = r.guest = r.join_step = 0
+    r.generated = r.preemptions = r.joining = r.guest = r.join_step = r.cached = r.held = 0
     part = NOBODY
     if c.first <= index < c.last:
         part = (index - c.first) * c.slices // (c.last - c.first)

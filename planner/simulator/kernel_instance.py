@@ -19,10 +19,11 @@ from planner.simulator.kernel_ledger import (
     note_run,
     note_stretch,
     overlap_s,
-    queue_tokens,
 )
-from planner.simulator.kernel_physics import attend, begin_decodes, begun, prefill_step_s, run_s
+from planner.simulator.kernel_memory import admits, blocks, free_blocks, growth, residue, running, steps_that_fit
+from planner.simulator.kernel_physics import begin_decodes, begun, prefill_step_s, run_s
 from planner.simulator.kernel_pointers import compiled
+from planner.simulator.kernel_prompts import again, evict, fitting, take, youngest_begun
 from planner.simulator.kernel_queues import (
     appoint,
     chain,
@@ -31,80 +32,9 @@ from planner.simulator.kernel_queues import (
     pop_front,
     push_back,
     push_due,
-    push_front,
     remove,
     remove_due,
 )
-
-# --- memory ----------------------------------------------------------------------------------------------------------
-
-
-@compiled
-def blocks(w: World, i: int, tokens: int) -> int:
-    """Blocks that hold ``tokens``."""
-    return -(-tokens // w.bodies[w.instances[i].body].block_tokens)
-
-
-@compiled
-def growth(w: World, i: int, steps: int) -> int:
-    """New blocks the batch needs in the next ``steps`` steps."""
-    me, size = w.instances[i], w.bodies[w.instances[i].body].block_tokens
-    cycles = steps // size
-    total, base = cycles * me.batch, i * w.cluster[0].residue_rows
-    place = (size - 1) - me.steps % size
-    for _ in range(steps - cycles * size):
-        total += w.residues[base + place]
-        place = place - 1 if place else size - 1
-    return int(total)
-
-
-@compiled
-def steps_that_fit(w: World, i: int) -> int:
-    """Most steps whose growth fits the free blocks; needs a non-empty batch."""
-    me, size = w.instances[i], w.bodies[w.instances[i].body].block_tokens
-    cycles = me.free // me.batch
-    left, steps, base = me.free - cycles * me.batch, cycles * size, i * w.cluster[0].residue_rows
-    place = (size - 1) - me.steps % size
-    while w.residues[base + place] <= left:
-        left -= w.residues[base + place]
-        steps += 1
-        place = place - 1 if place else size - 1
-    return int(steps)
-
-
-@compiled
-def residue(w: World, i: int, held: int, step: int) -> int:
-    """Where requests are counted that need their next block together."""
-    size = w.bodies[w.instances[i].body].block_tokens
-    return int(i * w.cluster[0].residue_rows + (held - 1 - step) % size)
-
-
-@compiled
-def free_blocks(w: World, i: int) -> int:
-    """Blocks free at this moment, those of the steps begun so far in the current run taken off."""
-    me = w.instances[i]
-    if not me.on or not me.decode:
-        return int(me.free)
-    return int(me.free - growth(w, i, begun(w, i)))
-
-
-@compiled
-def running(w: World, i: int) -> int:
-    """Requests that decode or are about to."""
-    return int(w.instances[i].batch + length(w, i, READY) + w.instances[i].promised)
-
-
-@compiled
-def needs(w: World, slot: int) -> int:
-    """Blocks of the request's context and its next token, as the batching policy counts them."""
-    return -(-(w.requests[slot].prefill + 1) // w.cluster[0].block_tokens)
-
-
-@compiled
-def admits(w: World, slot: int, batch: int, free: int) -> bool:
-    """Whether a request may take its place now."""
-    return bool(batch < w.cluster[0].max_batch_size and needs(w, slot) + batch <= free)
-
 
 # --- transfers -------------------------------------------------------------------------------------------------------
 
@@ -188,7 +118,7 @@ def _send_while_computed(w: World, i: int, prefill_s: float) -> None:
     while slot != NOBODY:
         r = w.requests[slot]
         overlaps = c.transfer != AUTO or r.prompt >= c.layerwise_from
-        if overlaps and r.home != NOBODY and r.home != i and not length(w, r.home, LANDING):
+        if overlaps and r.held == r.prefill and r.home != NOBODY and r.home != i and not length(w, r.home, LANDING):
             home = int(r.home)
             if admits(w, slot, running(w, home), free_blocks(w, home)):
                 _promise(w, home, slot)
@@ -234,7 +164,7 @@ def start(w: World, i: int) -> None:
         preempted = True
     prefills = 0
     if head(w, i, WAITING) != NOBODY:
-        prefills = _fitting(w, i, me.free - (growth(w, i, 1) if me.batch else 0))
+        prefills = fitting(w, i, me.free - (growth(w, i, 1) if me.batch else 0))
     if prefills:
         _start_prefill(w, i, prefills)
     elif me.batch:
@@ -244,35 +174,10 @@ def start(w: World, i: int) -> None:
 
 
 @compiled
-def _fitting(w: World, i: int, free: int) -> int:
-    """Prompts from the head of the queue while tokens, slots and memory last."""
-    prefills, tokens, batch = 0, 0, running(w, i)
-    slot = head(w, i, WAITING)
-    while slot != NOBODY:
-        tokens += w.requests[slot].prefill
-        if prefills and tokens > w.cluster[0].max_batch_tokens:
-            break
-        if not admits(w, slot, batch + prefills, free):
-            break
-        free -= needs(w, slot)
-        prefills += 1
-        slot = w.requests[slot].next
-    return prefills
-
-
-@compiled
 def _start_prefill(w: World, i: int, count: int) -> None:
-    """Begin a step that computes the first ``count`` waiting requests and advances the batch by one token."""
-    me, body = w.instances[i], w.bodies[w.instances[i].body]
-    tokens, attention = 0, 0.0
-    for _ in range(count):
-        slot = pop_front(w, i, WAITING)
-        push_back(w, i, PREFILLS, slot)
-        prefill = w.requests[slot].prefill
-        queue_tokens(w, i, -prefill)
-        allocate(w, i, blocks(w, i, prefill))
-        tokens += prefill
-        attention += attend(w.tables, body, prefill, 0)
+    """Begin a step that computes the first ``count`` waiting prompts, or chunks of them, beside the batch's tokens."""
+    me = w.instances[i]
+    tokens, attention = take(w, i, count)
     me.prefill_tokens = tokens
     me.run_step_s = prefill_step_s(w, i, tokens, attention)
     me.run_start_s, me.run_steps = w.cluster[0].now_s, 1
@@ -355,21 +260,25 @@ def leave(w: World, i: int, slot: int) -> None:
 
 @compiled
 def _preempt(w: World, i: int) -> None:
-    """Throw a request out of memory, the youngest that is not to be spared; it will be recomputed first of all."""
-    me, c = w.instances[i], w.cluster[0]
-    youngest = w.chains[chain(i, RUNNING) + TAIL]
-    slot = youngest
-    while slot != NOBODY and w.requests[slot].preemptions >= c.max_preemptions:
-        slot = w.requests[slot].prev
+    """Throw the youngest out of memory that is not to be spared: a prompt in part, else one of the batch."""
+    c, youngest = w.cluster[0], w.chains[chain(i, RUNNING) + TAIL]
+    begun, fair = youngest_begun(w, i)
+    slot = fair
     if slot == NOBODY:
         slot = youngest
-    leave(w, i, slot)
+        while slot != NOBODY and w.requests[slot].preemptions >= c.max_preemptions:
+            slot = w.requests[slot].prev
+    if slot == NOBODY:
+        slot = youngest if begun == NOBODY else begun
     r = w.requests[slot]
+    r.preemptions += 1
+    w.instances[i].preemptions += 1
+    if r.held:
+        evict(w, i, slot)
+        return
+    leave(w, i, slot)
     if r.joining:
         r.joining = 0
-        me.joiners -= 1
+        w.instances[i].joiners -= 1
     r.prefill = r.prompt + r.generated
-    r.preemptions += 1
-    me.preemptions += 1
-    queue_tokens(w, i, r.prefill)
-    push_front(w, i, WAITING, slot)
+    again(w, i, slot)

@@ -34,7 +34,8 @@ def _record(doubles: str, longs: str, ints: str) -> np.dtype[np.void]:
 REQUEST = _record(
     "arrival_s first_token_s last_token_s max_gap_s transfer_end_s",
     "join_step",
-    "index prompt output prefill pending generated group home sent_by preemptions next prev joining guest",
+    "index prompt output prefill pending generated group home sent_by preemptions next prev joining guest cached "
+    "held chunk",
 )
 """A request in flight; ``next`` and ``prev`` chain it into one queue at a time, or into the free rows."""
 
@@ -42,7 +43,8 @@ INSTANCE = _record(
     "run_start_s run_context run_step_s kv_seen_s busy_s kv_block_s queue_seen_s queue_token_s",
     "total free context steps run_steps queue_tokens landing_tokens prefill_tokens decode_steps decode_tokens "
     "kv_peak curve",
-    "role body machine pool batch promised joiners due stack place on prefilling decode piece preemptions guests",
+    "role body machine pool batch promised joiners due stack place on prefilling decode piece preemptions guests "
+    "begun chunk",
 )
 """An instance: what ``Instance``, ``KvMemory`` and ``Meter`` hold in the event engine."""
 
@@ -71,7 +73,7 @@ CLUSTER = _record(
     "number arrival_number cursor first last slices max_run_steps finished refused transfers output_tokens arrived "
     "prefill_threshold decode_threshold stack_rows due_rows residue_rows gap_bins",
     "fired arriving events free_slot in_flight first_role then_role transfer layerwise_from max_batch_tokens "
-    "max_batch_size block_tokens max_preemptions groups lending flights pools requests",
+    "max_batch_size block_tokens max_preemptions groups lending flights pools requests decode_maximal",
 )
 """The clock, the policy's parameters and the sums over all requests; one row."""
 

@@ -28,17 +28,19 @@ def push_back(w: World, i: int, kind: int, slot: int) -> None:
 
 
 @compiled
-def push_front(w: World, i: int, kind: int, slot: int) -> None:
-    """Queue a request before all others."""
-    at = chain(i, kind)
-    head = w.chains[at + HEAD]
-    w.requests[slot].prev = NOBODY
-    w.requests[slot].next = head
-    if head == NOBODY:
-        w.chains[at + TAIL] = slot
+def insert_before(w: World, i: int, kind: int, slot: int, other: int) -> None:
+    """Queue a request before another; behind all where that is NOBODY."""
+    if other == NOBODY:
+        push_back(w, i, kind, slot)
+        return
+    at, before = chain(i, kind), w.requests[other].prev
+    w.requests[slot].prev = before
+    w.requests[slot].next = other
+    w.requests[other].prev = slot
+    if before == NOBODY:
+        w.chains[at + HEAD] = slot
     else:
-        w.requests[head].prev = slot
-    w.chains[at + HEAD] = slot
+        w.requests[before].next = slot
     w.chains[at + LENGTH] += 1
 
 

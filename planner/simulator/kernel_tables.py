@@ -8,7 +8,7 @@ import numpy as np
 from planner.perf.instance import InstancePhysics
 from planner.plan import Role
 from planner.policies.base import Policy
-from planner.policies.batching import Continuous
+from planner.policies.batching import ChunkForm, Continuous
 from planner.policies.lending import MixedPool
 from planner.policies.topology import PhaseSplit
 from planner.simulator.engine import PoolModel
@@ -102,6 +102,7 @@ def _cluster(policy: Policy, window: Window, *, cutoff_s: float, max_run_steps: 
     then = policy.topology.next_hop(roles[0])
     for name in ("max_batch_tokens", "max_batch_size", "block_tokens", "max_preemptions"):
         row[name] = min(getattr(batching, name), np.iinfo(np.int32).max)
+    row["decode_maximal"] = batching.form is ChunkForm.DECODE_MAXIMAL
     if isinstance(topology, PhaseSplit):
         row["transfer"], row["layerwise_from"] = TRANSFERS.index(topology.mode), topology.layerwise_from_tokens
     limits = lending.threshold_tokens if isinstance(lending, MixedPool) else {}
@@ -126,6 +127,7 @@ def _instances(pools: Sequence[PoolModel], body_of_pool: Sequence[int]) -> Rows:
         mine = rows[first : first + pool.instances]
         mine["role"], mine["body"], mine["pool"] = ROLES.index(pool.role), body, number
         mine["machine"] = machines + np.arange(pool.instances) // pool.physics.instances_per_machine
+        mine["chunk"] = min(pool.chunk_tokens or 0, np.iinfo(np.int32).max)
         mine["total"] = mine["free"] = pool.physics.kv_blocks
         first += pool.instances
         machines += pool.machines

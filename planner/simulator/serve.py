@@ -57,7 +57,6 @@ def unsupported(pools: Sequence[PoolModel], policy: Policy, failures: Sequence[F
         (not failures, "machines fail"),
         (type(policy.topology) in (Colocated, PhaseSplit), "a topology of its own"),
         (type(policy.batching) is Continuous, "a batching of its own"),
-        (all(p.chunk_tokens is None for p in pools), "chunked prompts"),
         (type(policy.routing) is ShortestQueue, "a routing of its own"),
         (type(policy.lending) in (Apart, MixedPool), "a lending of its own"),
         (all(type(p.physics.step) is StepTime for p in pools), "a step time of its own"),

@@ -54,6 +54,7 @@ def clusters(draw: st.DrawFn) -> tuple[list[PoolModel], Policy]:
         max_preemptions=draw(st.sampled_from([0, 1, 4])), mixed_pool=draw(st.booleans()),
         prefill_threshold_tokens=draw(st.sampled_from([0, 500, 3000])),
         decode_threshold_tokens=draw(st.sampled_from([0, 300, 1000])),
+        chunk_form=draw(st.sampled_from(["stall-free", "decode-maximal"])),
     )  # fmt: skip
     roles = rules.topology.roles()
     every = frozenset({0, 1})
@@ -61,6 +62,7 @@ def clusters(draw: st.DrawFn) -> tuple[list[PoolModel], Policy]:
         PoolModel(
             name=f"{role}{n}", role=role, physics=body, instances=draw(st.integers(1, 3)),  # type: ignore[arg-type]
             speed=draw(st.sampled_from([0.3, 1.0, 2.5])),
+            chunk_tokens=draw(st.sampled_from([None, None, 20, 96, 512, 1 << 40])),
             classes=every if n == 0 else draw(st.sampled_from([every, frozenset({0}), frozenset({1})])),
         )
         for role in roles
@@ -133,7 +135,7 @@ def test_long_lives_keep_their_longest_gap() -> None:
 
 
 def test_what_the_replay_does_not_know_is_said() -> None:
-    """Failing machines and chunked prompts are served by the event engine, and the run says why."""
+    """Machines that fail are left to the event engine, and the run says why."""
     pools, rules = toy_pools("colocated"), toy_policy("colocated")
     trace = random_trace(1, 20, 5.0)
     measured = window(trace, warmup_frac=0.0, cooldown_frac=0.0, slices=1)
@@ -170,4 +172,3 @@ def test_what_only_resembles_a_known_policy_is_left_to_the_event_engine() -> Non
     )  # fmt: skip
     assert not unsupported(pools, rules)
     assert unsupported(pools, replace(rules, batching=chunked)) == "a batching of its own"
-    assert unsupported([replace(pools[0], chunk_tokens=512)], rules) == "chunked prompts"

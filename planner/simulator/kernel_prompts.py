@@ -1,0 +1,149 @@
+"""Compiled: the prompts that wait at an instance, whole or in chunks, as ``Prompts`` and ``Chunked`` have it."""
+
+from planner.simulator.kernel_layout import NOBODY, PREFILLS, WAITING, World
+from planner.simulator.kernel_ledger import allocate, queue_tokens
+from planner.simulator.kernel_memory import admits, blocks, needs, policy_blocks, running
+from planner.simulator.kernel_physics import attend
+from planner.simulator.kernel_pointers import compiled
+from planner.simulator.kernel_queues import head, insert_before, pop_front, push_back, remove
+
+
+@compiled
+def fitting(w: World, i: int, free: int) -> int:
+    """How many prompts from the head of the queue the next step computes; each knows its chunk then.
+
+    Args:
+        w: the world.
+        i: instance.
+        free: blocks left when the batch has those of its next token.
+    """
+    if w.instances[i].chunk:
+        return _chunks(w, i, free)
+    prefills, tokens, batch = 0, 0, running(w, i)
+    slot = head(w, i, WAITING)
+    while slot != NOBODY:
+        r = w.requests[slot]
+        tokens += r.prefill
+        if prefills and tokens > w.cluster[0].max_batch_tokens:
+            break
+        if not admits(w, slot, batch + prefills, free):
+            break
+        free -= needs(w, slot)
+        r.chunk = r.prefill
+        prefills += 1
+        slot = r.next
+    return prefills
+
+
+@compiled
+def _chunks(w: World, i: int, free: int) -> int:
+    """As much of every prompt from the head as its chunk, slots and memory allow."""
+    c, me = w.cluster[0], w.instances[i]
+    prefills, tokens, batch = 0, 0, running(w, i)
+    slot = head(w, i, WAITING)
+    while slot != NOBODY:
+        r = w.requests[slot]
+        left = r.prefill - r.cached
+        most = me.chunk - me.batch - tokens
+        if c.decode_maximal:
+            most = 0 if prefills else me.chunk - (c.max_batch_size - 1)
+        new = min(left, most)
+        if new <= 0 or (prefills and tokens + new > c.max_batch_tokens):
+            break
+        more = policy_blocks(w, r.cached + new + (1 if new == left else 0)) - policy_blocks(w, r.held)
+        if r.held == 0:
+            if not admits(w, slot, batch, free):
+                break
+            batch += 1
+        elif more > free:
+            break
+        tokens += new
+        free -= more
+        r.chunk = new
+        prefills += 1
+        slot = r.next
+    return prefills
+
+
+@compiled
+def take(w: World, i: int, count: int) -> tuple[int, float]:
+    """Begin a step with chunks of the first ``count`` prompts: their memory is taken.
+
+    Returns:
+        New tokens, and the seconds of their attention.
+    """
+    me, body = w.instances[i], w.bodies[w.instances[i].body]
+    tokens, attention = 0, 0.0
+    for _ in range(count):
+        slot = pop_front(w, i, WAITING)
+        push_back(w, i, PREFILLS, slot)
+        r = w.requests[slot]
+        queue_tokens(w, i, -r.chunk)
+        before, was_begun = blocks(w, i, r.held), 1 if r.held else 0
+        r.held = r.cached + r.chunk
+        allocate(w, i, blocks(w, i, r.held) - before)
+        me.begun += (0 if r.held == r.prefill else 1) - was_begun
+        tokens += r.chunk
+        attention += attend(w.tables, body, r.chunk, r.cached)
+    return tokens, attention
+
+
+@compiled
+def computed(w: World, i: int) -> None:
+    """Note that a step's chunks are computed; prompts that go on return to the head, the others are left."""
+    slot = head(w, i, PREFILLS)
+    while slot != NOBODY:
+        r = w.requests[slot]
+        after = r.next
+        r.cached = r.held
+        if r.held < r.prefill:
+            remove(w, i, PREFILLS, slot)
+            _insert(w, i, slot)
+        else:
+            r.cached = r.held = 0
+        slot = after
+
+
+@compiled
+def again(w: World, i: int, slot: int) -> None:
+    """Queue a request that lost its memory: first of all that are not begun."""
+    r = w.requests[slot]
+    r.cached = r.held = 0
+    queue_tokens(w, i, r.prefill)
+    _insert(w, i, slot)
+
+
+@compiled
+def evict(w: World, i: int, slot: int) -> None:
+    """Take the memory of a prompt that waits computed in part; it starts over."""
+    r = w.requests[slot]
+    remove(w, i, WAITING, slot)
+    w.instances[i].begun -= 1
+    allocate(w, i, -blocks(w, i, r.held))
+    queue_tokens(w, i, -(r.prefill - r.cached))
+    again(w, i, slot)
+
+
+@compiled
+def youngest_begun(w: World, i: int) -> tuple[int, int]:
+    """The last of the prompts that wait computed in part, and the last of them that is not to be spared."""
+    last = fair = NOBODY
+    slot = head(w, i, WAITING)
+    while slot != NOBODY and w.requests[slot].held:
+        last = slot
+        if w.requests[slot].preemptions < w.cluster[0].max_preemptions:
+            fair = slot
+        slot = w.requests[slot].next
+    return last, fair
+
+
+@compiled
+def _insert(w: World, i: int, slot: int) -> None:
+    """Put a request behind the begun ones that arrived before it, or behind all of them if it is not begun."""
+    r, other = w.requests[slot], head(w, i, WAITING)
+    while other != NOBODY:
+        q = w.requests[other]
+        if not q.held or (r.held and q.index > r.index):
+            break
+        other = q.next
+    insert_before(w, i, WAITING, slot, other)
