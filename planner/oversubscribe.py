@@ -124,7 +124,8 @@ class RowLab:
         fails += [f"{k} +{v:.1%}" for k, v in lost.items() if v > q.limits_frac[k]]
         return RowTrial(
             machines=n, ratio=n / q.provisioned_machines, peak_frac=float(watts.max()), brakes=brakes,
-            above_s=sum(r.above_s for r in weeks), longest_above_s=max(r.longest_above_s for r in weeks),
+            brake_s=sum(r.brake_s for r in weeks), above_s=sum(r.above_s for r in weeks),
+            longest_above_s=max(r.longest_above_s for r in weeks),
             beyond_t1_frac=float(((watts > edges[0]) & (watts <= edges[1])).mean()),
             beyond_t2_frac=float((watts > edges[1]).mean()),
             low_clock_lost_s=sum(r.low_clock_lost_s for r in weeks),

@@ -13,6 +13,7 @@ class RowTrial:
         ratio: over the machines that the limit provides for at their rating.
         peak_frac: highest draw over the limit.
         brakes: times the power brake was pulled, all weeks together.
+        brake_s: seconds with the brake pulled.
         above_s: seconds above the limit.
         longest_above_s: the longest stretch of them.
         beyond_t1_frac: share of time between the two thresholds (of a single one: beyond it).
@@ -30,6 +31,7 @@ class RowTrial:
     ratio: float
     peak_frac: float
     brakes: int
+    brake_s: float
     above_s: float
     longest_above_s: float
     beyond_t1_frac: float

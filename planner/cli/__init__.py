@@ -46,7 +46,7 @@ def build() -> typer.Typer:
     _add(demand, workload.stats, workload.generate)
     papers = _group("reproduce", "What was published, beside what our simulator says of it.")
     papers.callback()(_papers)
-    _add(papers, reproductions.splitwise, reproductions.sarathi, reproductions.mnemosyne)
+    _add(papers, reproductions.splitwise, reproductions.sarathi, reproductions.mnemosyne, reproductions.polca)
     app.add_typer(catalog)
     app.add_typer(demand)
     app.add_typer(papers)

@@ -62,3 +62,18 @@ def mnemosyne(json: Json = False, quiet: Quiet = False) -> None:
     with progress(quiet=quiet) as tell:
         found = mnemosyne(progress=tell)
     write(dumps(found)) if json else print_view(claims_view(found))
+
+
+def polca(
+    weeks: Annotated[int, typer.Option("--weeks", min=1, help="weeks simulated for each row, each drawn anew")] = 6,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Repeat the oversubscribed row of POLCA (ASPLOS'24) and print each claim beside what our simulator says."""
+    from planner.export import dumps
+    from planner.report.claims import claims_view
+    from planner.reproduce.polca import polca
+
+    with progress(quiet=quiet) as tell:
+        found = polca(progress=tell, weeks=weeks)
+    write(dumps(found)) if json else print_view(claims_view(found))
