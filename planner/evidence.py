@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from planner.plan import CandidatePlan
+from planner.row_evidence import RowStudy
 from workloads.slo import Unit
 
 
@@ -199,6 +200,7 @@ class ValidatedPlan:
         sources: one line per distinct source that the plan rests on.
         warnings: extrapolations and other doubts, full sentences.
         alternatives: policies that were planned too and not chosen, one sentence each with the margin.
+        power: how many such machines a row holds; None where the scenario has no row limit.
     """
 
     candidate: CandidatePlan
@@ -212,6 +214,7 @@ class ValidatedPlan:
     sources: tuple[str, ...]
     warnings: tuple[str, ...]
     alternatives: tuple[str, ...] = ()
+    power: RowStudy | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

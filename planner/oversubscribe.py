@@ -28,7 +28,7 @@ class RowQuestion:
     Attributes:
         floor: what would stand in it; holds the most machines looked at.
         limit_w: of its breaker.
-        provisioned_machines: that the limit provides for at their rating, >= 1.
+        provisioned_machines: that the limit is meant for, >= 1.
         policy: what its manager does.
         thresholds_frac: of the policy, at most two, for the time beyond them.
         limits_frac: ``low_p50``, ``low_p99``, ``high_p50``, ``high_p99`` -> most that control may add.

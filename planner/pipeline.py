@@ -14,6 +14,7 @@ from planner.picture import Bought, Picture
 from planner.plan import CandidatePlan, Objective
 from planner.policies.presets import NAMES
 from planner.revise import price
+from planner.row import study
 from planner.scenario import Scenario
 from planner.simulator.sketch import sketch
 
@@ -34,7 +35,10 @@ def plan(scenario: Scenario, *, progress: Progress) -> ValidatedPlan | NoPlan:
     answers: dict[str, ValidatedPlan | NoPlan] = {}
     for position, name in enumerate(names):
         answers[name] = _plan_one(open_case(scenario, name), _part_of(progress, name, position, len(names)))
-    return _best(answers, scenario.objective)
+    best = _best(answers, scenario.objective)
+    if scenario.power.row_limit_w is None or isinstance(best, NoPlan):
+        return best
+    return replace(best, power=study(open_case(scenario, best.candidate.policy), best.candidate, progress))
 
 
 def _part_of(progress: Progress, name: str, position: int, parts: int) -> Progress:

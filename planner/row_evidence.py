@@ -10,7 +10,7 @@ class RowTrial:
 
     Attributes:
         machines: how many.
-        ratio: over the machines that the limit provides for at their rating.
+        ratio: over the machines that the limit is meant for.
         peak_frac: highest draw over the limit.
         brakes: times the power brake was pulled, all weeks together.
         brake_s: seconds with the brake pulled.
@@ -73,13 +73,14 @@ class RowStudy:
     """How many machines a row may hold under a power policy.
 
     Attributes:
+        machine: machine type.
         policy: name of the control law.
         row_limit_w: of the breaker.
-        provisioned_machines: that the limit provides for at their rating; the ratio's denominator.
+        provisioned_machines: that the limit is meant for; the ratio's denominator.
         peak_frac: highest draw of those over the limit, without control.
         uncapped_ratio: 1 / ``peak_frac``: safe without control, by proportion.
         uncapped_machines: most whose simulated peak stays within the limit.
-        machines: most that hold every loss limit with no brake.
+        machines: most that hold every loss limit with no brake; 0 where not even the provisioned ones do.
         ratio: over the provisioned ones.
         rise_2s_frac: most that the provisioned row rose within 2 s, share of the limit.
         rise_40s_frac: within 40 s.
@@ -91,6 +92,7 @@ class RowStudy:
         assumptions: inputs that nobody measured for this row, full sentences.
     """
 
+    machine: str
     policy: str
     row_limit_w: float
     provisioned_machines: int

@@ -13,6 +13,7 @@ from hw_catalog.profiles import KernelProfile
 from hw_catalog.provenance import Kind, Provenance
 from planner.case.alone import open_reference
 from planner.case.arrivals import Asked, asked
+from planner.case.rows import row_problems
 from planner.envelope import Option, option, undominated
 from planner.errors import BadInput
 from planner.evidence import Excuse
@@ -76,6 +77,8 @@ def open_case(scenario: Scenario, policy_name: str) -> Case:
     directory = Path(scenario.catalog.directory) if scenario.catalog.directory else None
     catalog = load_catalog(directory)
     machines = _machines(scenario, catalog)
+    if problems := row_problems(scenario.power, machines):
+        raise BadInput(*problems)
     model = load_model(scenario.model.name)
     profiles = load_profiles(directory, model=model.name, profile_set=scenario.model.profile_set)
     reference = open_reference(scenario, catalog, profiles)

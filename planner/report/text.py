@@ -10,6 +10,7 @@ from rich.text import Text
 
 from planner.evidence import Certificate, Excuse, Judgement, NoPlan, Round, ValidatedPlan, Verdict
 from planner.plan import CandidatePlan, Headroom, Objective, Role
+from planner.report.rows import row_view
 from planner.report.tables import bullets, table
 from planner.report.words import amount, budget, dollars, number, percent, plural, rate, seconds, watts
 from planner.scenario import Scenario
@@ -37,6 +38,7 @@ def plan_view(plan: ValidatedPlan, scenario: Scenario) -> RenderableType:
         *_section("Why not more" if throughput else "Why not less", *_why_not_better(plan.certificate)),
         *_section("How it was argued", rounds_table(plan.rounds), *_lines(certified(plan))),
         *_section("What it rests on", *_lines(_shares(plan)), bullets(plan.sources), *_lines(_refused(plan.excuses))),
+        *(_section("How many a row holds", row_view(plan.power)) if plan.power else ()),
         *(_section("Compared with", bullets(plan.alternatives)) if plan.alternatives else ()),
         *(_section("Beware", bullets(plan.warnings)) if plan.warnings else ()),
     )

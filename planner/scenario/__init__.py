@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, fie
 from planner.errors import BadInput, nearest
 from planner.plan import Budgets, Headroom, Objective
 from planner.scenario.findings import findings
+from planner.scenario.power import PowerSection
 from planner.scenario.reading import Document, override, read_document
 from planner.scenario.sections import (
     BudgetSection,
@@ -52,6 +53,7 @@ class Scenario(Section):
         Objective.COST, description="what is made small: cost, power or machines; or large: throughput"
     )
     policy: PolicySection = Field(PolicySection(), description="how requests are served")
+    power: PowerSection = Field(PowerSection(), description="a row with a breaker, and who gives way near its limit")
     headroom: HeadroomSection = Field(HeadroomSection(), description="largest average loads to plan with at first")
     solver: SolverSection = Field(SolverSection(), description="the optimiser")
     validation: ValidationSection = Field(ValidationSection(), description="how hard the simulator looks")

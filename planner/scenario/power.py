@@ -36,6 +36,9 @@ class PowerSection(Section):
     """A row of machines behind a breaker, and what its manager does as it nears the limit."""
 
     row_limit_w: Positive | None = Field(None, description="what the row's breaker bears, W; null: nothing is studied")
+    provisioned_machines: Count | None = Field(
+        None, description="machines the limit was meant for; null: as many as it bears at their rating"
+    )
     policy: Literal["polca", "one-threshold-low", "one-threshold-all", "no-cap"] = Field(
         "polca", description="two thresholds by priority; one, low priority only; one, everybody; or the brake alone"
     )
@@ -54,7 +57,7 @@ class PowerSection(Section):
     week_s: Positive = Field(604800.0, description="length of a week, s; shorter is a trial run")
     tick_s: Annotated[Number, Field(gt=0, le=2)] = Field(2.0, description="resolution of the simulated row, s")
     max_ratio: Annotated[Number, Field(ge=1, le=3)] = Field(
-        1.5, description="most machines looked at, over those the limit provides for at their rating"
+        1.5, description="most machines looked at, over those the limit was meant for"
     )
     command_loss_frac: Annotated[Number, Field(ge=0, lt=1)] | None = Field(
         None, description="share of clock commands that are lost; null: the catalog's"

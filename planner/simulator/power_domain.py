@@ -259,8 +259,7 @@ def run_rows(
     for begin in range(0, ticks, CHUNK_TICKS):
         length = min(CHUNK_TICKS, ticks - begin)
         arrivals = np.concatenate([week.draw(begin, length) for week in rows.weeks], axis=1)
-        measured = begin * tick_s >= warmup_s
         for i in range(length):
-            rows.tick(begin + i, arrivals[i][rows.stream], measured)
+            rows.tick(begin + i, arrivals[i][rows.stream], (begin + i) * tick_s >= warmup_s)
         tell((begin + length) / ticks)
     return rows.results()

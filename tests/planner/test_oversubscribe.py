@@ -1,0 +1,164 @@
+"""How many machines a row holds."""
+
+from dataclasses import replace
+
+import pytest
+
+from planner.errors import BadInput
+from planner.oversubscribe import RowLab, RowQuestion
+from planner.policies.power import NoCap, Polca
+from planner.report.rows import row_view
+from planner.row_evidence import DomainUse, RowStudy, RowTrial
+from planner.scenario import Scenario
+from planner.scenario.reading import Document
+from tests.planner.goldens import GOLDEN, same_as_golden
+from tests.planner.rows import controls, toy_floor
+
+POLCA = Polca(t1_frac=0.8, t2_frac=0.89, release_frac=0.05, low_t1_mhz=900.0, low_t2_mhz=800.0, high_mhz=900.0)
+LOOSE = {"low_p50": 9.0, "low_p99": 9.0, "high_p50": 9.0, "high_p99": 9.0}
+
+
+def question(**changes: object) -> RowQuestion:
+    """Ten places, up to sixteen machines, ten minutes."""
+    asked = RowQuestion(
+        floor=toy_floor(16), limit_w=2600.0, provisioned_machines=10, policy=POLCA, thresholds_frac=(0.8, 0.89),
+        limits_frac=LOOSE, controls=controls(), seeds=(1, 2), week_s=600.0, tick_s=2.0,
+    )  # fmt: skip
+    return replace(asked, **changes)
+
+
+def lab(**changes: object) -> RowLab:
+    """The weeks without control."""
+    return RowLab(question(**changes), lambda _words, _frac: None)
+
+
+@pytest.fixture(scope="module")
+def polca() -> RowLab:
+    """POLCA, searched."""
+    found = lab()
+    found.largest()
+    return found
+
+
+def test_the_answer_holds_and_the_next_number_does_not(polca: RowLab) -> None:
+    """The largest number was simulated and fails nothing; one more was simulated and fails, unless it is the last."""
+    best = polca.largest()
+    assert not polca.trials[best].fails
+    assert best == polca.question.most_machines or polca.trials[best + 1].fails
+
+
+def test_without_control_the_limit_is_a_matter_of_peaks(polca: RowLab) -> None:
+    """With the brake alone a row holds as many machines as peak below its limit, and not one more."""
+    brake = lab(policy=NoCap(release_frac=0.05), thresholds_frac=())
+    assert brake.largest() == brake.uncapped_machines == polca.uncapped_machines
+
+
+def test_control_never_holds_fewer_than_the_brake_alone(polca: RowLab) -> None:
+    """Where latency does not count, capping holds at least as many machines as not capping."""
+    assert polca.largest() >= polca.uncapped_machines
+
+
+def test_a_tighter_promise_never_holds_more(polca: RowLab) -> None:
+    """With nothing allowed to be lost no more machines fit than with anything allowed, and no peak comes near T1."""
+    strict = lab(limits_frac=dict.fromkeys(LOOSE, 0.0))
+    assert strict.largest() <= polca.largest()
+
+
+def test_a_brake_is_a_failure_and_says_so() -> None:
+    """A number of machines that pulled the brake never holds, however little was lost; the trial says why."""
+    crowded = lab(limit_w=1900.0, policy=NoCap(release_frac=0.05), thresholds_frac=())
+    (trial,) = crowded.try_out([16])
+    assert trial.brakes > 0
+    assert trial.above_s > 0
+    assert f"{trial.brakes} brakes" in trial.fails
+
+
+def test_nothing_holds_where_not_even_the_provisioned_do() -> None:
+    """A limit below what the provisioned machines draw is answered with 0, not with fewer machines than are there."""
+    assert lab(limit_w=1200.0).largest() == 0
+
+
+def scenario(**power: object) -> Scenario:
+    """A small question with a section ``power``."""
+    return Scenario.parse(
+        Document(
+            data={
+                "name": "row", "model": {"name": "llama-3.1-8b"}, "slo": {"ttft_p99_s": 1.0},
+                "workload": {"trace": "azure-conv-2023"}, "catalog": {"machines": ["dgx-h100"]}, "power": power,
+            },
+            places={(): "row.yaml"},
+        )
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("power", "words"),
+    [
+        ({"t1_frac": 0.9, "t2_frac": 0.8}, "t1_frac below t2_frac, not 0.9 and 0.8"),
+        ({"low_t1_mhz": 900.0, "low_t2_mhz": 1200.0}, "low_t2_mhz not above low_t1_mhz"),
+        ({"release_frac": 0.85}, "release_frac below every threshold"),
+        ({"max_ratio": 0.9}, "greater than or equal to 1"),
+        ({"tick_s": 5.0}, "less than or equal to 2"),
+        ({"policy": "polka"}, "did you mean 'polca'"),
+        ({"t3_frac": 0.9}, "unknown key"),
+    ],
+)
+def test_a_wrong_section_is_refused(power: dict[str, object], words: str) -> None:
+    """Thresholds and clocks out of order, ratios below 1 and unknown words are bad input, named as such."""
+    with pytest.raises(BadInput) as caught:
+        scenario(**power)
+    assert words in str(caught.value)
+
+
+def test_the_row_is_checked_against_its_machines() -> None:
+    """A limit below one machine's idle draw and clocks its GPUs do not have are found before anything is solved."""
+    from planner.pipeline import check
+
+    with pytest.raises(BadInput) as caught:
+        check(scenario(row_limit_w=2000.0, low_t1_mhz=2500.0, high_mhz=100.0))
+    assert len(caught.value.problems) == 3
+    limit, low, high = caught.value.problems
+    assert "power.row_limit_w: found 2000; expected at least 2800, what one dgx-h100 draws with no work" in limit
+    assert "power.low_t1_mhz: found 2500; expected" in low
+    assert "power.high_mhz: found 100; expected" in high
+
+
+def study() -> RowStudy:
+    """A study with every kind of line."""
+    losses = {"low_p50": 0.026, "low_p99": 0.053, "high_p50": 0.002, "high_p99": 0.004}
+    held = RowTrial(
+        machines=52, ratio=1.3, peak_frac=0.973, brakes=0, brake_s=0.0, above_s=0.0, longest_above_s=0.0,
+        beyond_t1_frac=0.54, beyond_t2_frac=0.15, low_clock_lost_s=360_000.0, high_clock_lost_s=3_600.0,
+        loss_frac=losses, throughput_loss_frac={"low": 0.0, "high": 0.0}, commands=12_345, lost_commands=120, fails=(),
+    )  # fmt: skip
+    missed = replace(held, machines=54, ratio=1.35, peak_frac=1.01, brakes=3, fails=("3 brakes",))
+    rack = DomainUse(
+        domain="rack", machines=4, rated_w=26_000.0, limit_w=26_000.0, p99_w=17_000.0, peak_w=19_000.0,
+        coincidence_ratio=0.9,
+    )  # fmt: skip
+    return RowStudy(
+        machine="dgx-a100", policy="polca", row_limit_w=180_000.0, provisioned_machines=40, peak_frac=0.79,
+        uncapped_ratio=1 / 0.79, uncapped_machines=51, machines=52, ratio=1.3, rise_2s_frac=0.0575, rise_40s_frac=0.118,
+        trials=(held, missed), domains=(rack, replace(rack, domain="row", machines=52)), weeks=2, week_s=604_800.0,
+        tick_s=2.0, assumptions=("load: assumed",),
+    )  # fmt: skip
+
+
+def test_a_row_in_words() -> None:
+    """What a row holds, what the uncapped row would, who pays, and what was assumed, as text."""
+    from rich.console import Console
+
+    console = Console(width=80, no_color=True)
+    with console.capture() as captured:
+        console.print(row_view(study()))
+    same_as_golden("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()), GOLDEN / "row.txt")
+
+
+def test_a_row_that_holds_nothing_says_so() -> None:
+    """Where not even the provisioned machines hold, the text says that and no number of machines is praised."""
+    from rich.console import Console
+
+    console = Console(width=200, no_color=True)
+    with console.capture() as captured:
+        console.print(row_view(replace(study(), machines=0, ratio=0.0)))
+    assert "does not hold the 40 machines it is meant for" in captured.get()
