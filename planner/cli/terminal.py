@@ -114,15 +114,18 @@ def write(text: str) -> None:
 
 @contextmanager
 def progress(*, quiet: bool) -> Iterator[Progress]:
-    """A progress bar on stderr where that is a terminal, nothing elsewhere."""
+    """A progress bar with an estimate on stderr where that is a terminal, nothing elsewhere."""
     if quiet or not sys.stderr.isatty():
         yield lambda _message, _frac: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    columns = (BarColumn(bar_width=20), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
+    columns = (
+        BarColumn(bar_width=20), TimeElapsedColumn(), TextColumn("about"), TimeRemainingColumn(compact=True),
+        TextColumn("left, {task.description}", markup=False),
+    )  # fmt: skip
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=1.0)
         yield lambda message, frac: bar.update(task, description=message, completed=frac)

@@ -8,10 +8,12 @@ import pytest
 
 from planner.report.html.comparisons import frontier_page, whatif_page
 from planner.report.html.plans import no_plan_page, plan_page, simulation_page
+from planner.report.html.schedules import schedule_page
 from tests.browser.conftest import Opened
 from tests.planner import plans
 from tests.planner.pictures import picture
 from tests.planner.sweeps import frontier, whatif
+from tests.planner.weeks import schedule
 
 Open = Callable[..., Opened]
 PLAN = plan_page(plans.plan(), plans.scenario(), picture())
@@ -21,6 +23,7 @@ PAGES = {
     "no-plan": no_plan_page(plans.no_plan(), plans.scenario()),
     "whatif": whatif_page(whatif()),
     "frontier": frontier_page(frontier()),
+    "week": schedule_page(schedule(), plans.scenario()),
 }
 
 INKED = """() => [...document.querySelectorAll("figure.chart canvas")].map((c) => {

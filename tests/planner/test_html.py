@@ -19,10 +19,12 @@ from planner.report.html.comparisons import frontier_page, whatif_page
 from planner.report.html.drawings import bar, margin
 from planner.report.html.plans import no_plan_page, plan_page, simulation_page
 from planner.report.html.render import render
+from planner.report.html.schedules import schedule_page
 from planner.scenario import Scenario
 from tests.planner import plans
 from tests.planner.pictures import picture
 from tests.planner.sweeps import frontier, whatif
+from tests.planner.weeks import schedule
 
 ASSETS = resources.files("planner.report.html") / "assets"
 UPLOT_SHA256 = {
@@ -38,6 +40,7 @@ def pages() -> dict[str, Page]:
         "no-plan": no_plan_page(plans.no_plan(), scenario),
         "whatif": whatif_page(whatif()),
         "frontier": frontier_page(frontier()),
+        "week": schedule_page(schedule(), scenario),
     }
 
 

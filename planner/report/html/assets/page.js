@@ -17,7 +17,8 @@
     return String(Number(v.toPrecision(3)));
   };
   const seconds = (v) => (v === 0 ? "0" : Math.abs(v) < 0.9995 ? Number((v * 1e3).toPrecision(3)) + " ms" : Number(v.toPrecision(4)) + " s");
-  const hours = (v) => (Number.isInteger(v / 24) ? "day " + v / 24 : Number((v % 24).toPrecision(3)) + " h");
+  const two = (v) => String(Math.floor(v)).padStart(2, "0");
+  const hours = (v) => "day " + (Math.floor(v / 24) + 1) + (v % 24 ? ", " + two(v % 24) + ":" + two((v * 60) % 60) : "");
   const shown = {
     s: seconds, time: (v) => (v >= 7200 ? Number((v / 3600).toPrecision(4)) + " h" : Number(v.toPrecision(4)) + " s"), h: hours,
     share: (v) => Number((v * 100).toPrecision(3)) + " %", nines: (v) => Number(((1 - Math.pow(10, -v)) * 100).toFixed(3)) + " %",
@@ -71,6 +72,11 @@
   // --- one chart
   const axis = (more) => ({ stroke: css("--quiet"), font: "12px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif",
     grid: { stroke: css("--grid"), width: 1 }, ticks: { stroke: css("--grid"), width: 1 }, ...more });
+  const days = (u, i, min, max) => { // whole days, or whole hours where few are shown
+    const step = [1, 2, 6, 12, 24, 48, 168].find((s) => (max - min) / s <= 9) || 336, found = [];
+    for (let x = Math.ceil(min / step) * step; x <= max; x += step) found.push(x);
+    return found;
+  };
   const stepped = uPlot.paths.stepped({ align: 1 });
   const options = (spec, width, height, report) => {
     const xUnit = spec.xUnit === "s" && !spec.xLog ? "time" : spec.xUnit;
@@ -89,9 +95,10 @@
       axes: [
         axis({ label: spec.xLabel, labelSize: 20, size: 34,
           ...(spec.xLog ? { values: (u, v) => v.map((x) => (x == null || Math.abs(Math.log10(x) % 1) > 1e-6 && ![2, 5].includes(Math.round(x / Math.pow(10, Math.floor(Math.log10(x)))))) ? "" : format(xUnit)(x)), filter: (u, v) => v }
+            : xUnit === "h" ? { splits: days, values: (u, v) => v.map((x) => (x % 24 ? two(x % 24) + ":00" : "day " + (x / 24 + 1))) }
             : spec.xNames ? { splits: () => spec.x, values: (u, v) => v.map((x) => spec.xNames[spec.x.indexOf(x)] ?? "") }
             : { values: (u, v) => v.map((x) => format(xUnit)(x)) }) }),
-        axis({ label: spec.yLabel, labelSize: spec.yLabel ? 20 : 0, size: 62, values: (u, v) => v.map((y) => format(spec.yUnit)(y)),
+        axis({ label: spec.yLabel, labelSize: spec.yLabel ? 20 : 0, size: 72, values: (u, v) => v.map((y) => format(spec.yUnit)(y)),
           ...(nines ? { splits: () => [0, Math.log10(2), 1, 2, 3] } : {}) }),
       ],
       series: [{}, ...spec.series.map((s) => ({

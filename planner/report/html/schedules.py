@@ -1,0 +1,138 @@
+"""The page of a plan over time: what is powered and run in every epoch of a day or a week."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from planner.report.html.blocks import Block, Chart, Lines, Page, Section, Table, Tile
+from planner.report.html.charts import line, short
+from planner.report.html.plans import again
+from planner.report.words import number, percent, plural
+from planner.scenario import Scenario
+from planner.schedule import Epoch, Schedule
+
+_H_S = 3600.0
+_KWH_J = 3.6e6
+_KG_G = 1e3
+
+
+def schedule_page(schedule: Schedule, scenario: Scenario) -> Page:
+    """Machines, load, energy and money over time, and the timetable."""
+    epochs, days = schedule.epochs, len(schedule.epochs) * schedule.epoch_s / _H_S / 24
+    gap = schedule.termination.gap_frac
+    powered = [sum(e.machines.values()) for e in epochs]
+    return Page(
+        title=f"{scenario.name}: schedule",
+        verdict="SCHEDULED",
+        good=True,
+        headline=f"${schedule.cost_usd:,.0f} for {days:.3g} days, {min(powered)} to {max(powered)} machines",
+        about=f"{scenario.model.name}; least {', then '.join(schedule.aims)}; {plural(len(epochs), 'epoch')} of "
+        f"{schedule.epoch_s / _H_S:.3g} h",
+        tiles=[
+            Tile(label="Cost", value=f"${schedule.cost_usd:,.2f}", note=f"${schedule.cost_usd / days:,.0f} a day"),
+            Tile(label="Energy", value=f"{number(round(schedule.energy_j / _KWH_J))} kWh", note="at the meter"),
+            Tile(label="Carbon", value=f"{number(round(schedule.carbon_g / _KG_G))} kg", note="of CO2"),
+            Tile(label="Base fleet", value=number(sum(schedule.base_machines.values())), note=_fleet(schedule)),
+            Tile(label="Starts and stops", value=number(schedule.churn_machines), note="machines"),
+            Tile(label="Gap", value="unknown" if gap is None else percent(gap), note=f"proven, {schedule.method}"),
+        ],
+        beware=schedule.notes,
+        sections=(
+            Section(
+                name="time", title="Over time", blocks=_charts(schedule),
+                lead="One value per epoch. Drag to zoom, all charts together.",
+            ),
+            Section(name="timetable", title="Timetable", blocks=_timetable(schedule)),
+            again(scenario),
+        ),
+    )  # fmt: skip
+
+
+def _fleet(schedule: Schedule) -> str:
+    return ", ".join(f"{count} {name}" for name, count in schedule.base_machines.items() if count)
+
+
+def _charts(schedule: Schedule) -> list[Block]:
+    epochs = schedule.epochs
+    types = sorted({name for e in epochs for name in e.machines})
+    classes = sorted({name for e in epochs for run in e.runs for name in run.rate_req_per_s})
+    machines = [_steps(name, (e.machines.get(name, 0) for e in epochs), i) for i, name in enumerate(types)]
+    top = [{**_steps("on top of the base fleet", (sum(e.top_machines.values()) for e in epochs), 6), "dash": [8, 4]}]
+    load = [_steps(name, (_rate(e, name) for e in epochs), i) for i, name in enumerate(classes)]
+    watts = [_steps("mean draw", (e.energy_j / schedule.epoch_s for e in epochs), 3)]
+    money = [_steps("cost", (e.cost_usd / schedule.epoch_s * _H_S for e in epochs), 4)]
+    moved = [
+        _steps("started", (sum(e.started.values()) for e in epochs), 2),
+        _steps("stopped", (sum(e.stopped.values()) for e in epochs), 1),
+    ]
+    made = [
+        _chart(schedule, "machines", "Machines", "number", "machines powered, by type", [*machines, *top]),
+        _chart(schedule, "load", "Load", "req/s", "rate at each epoch's peak, by class", load),
+        _chart(schedule, "watts", "Power", "w", "mean draw at the meter", watts),
+        _chart(schedule, "money", "Cost", "usd", "dollars per hour: machines and energy", money),
+        _chart(schedule, "moved", "Changes", "number", "machines started and stopped between epochs", moved),
+    ]
+    clocks = _clocks(schedule)
+    if clocks:
+        made.append(_chart(schedule, "clock", "Clock", "mhz", "mean locked clock of the instances, by type", clocks))
+    return list(made)
+
+
+def _clocks(schedule: Schedule) -> list[dict[str, Any]]:
+    """The mean locked clock of the instances of each machine type; nothing where no clock is locked."""
+    types = sorted({run.spec.machine for e in schedule.epochs for run in e.runs if run.spec.clock_mhz})
+    series = []
+    for index, name in enumerate(types):
+        values = []
+        for epoch in schedule.epochs:
+            locked = [
+                (r.instances, r.spec.clock_mhz) for r in epoch.runs if r.spec.machine == name and r.spec.clock_mhz
+            ]
+            count = sum(n for n, _ in locked)
+            values.append(sum(n * clock for n, clock in locked) / count if count else float("inf"))
+        series.append(_steps(name, values, index))
+    return series
+
+
+def _rate(epoch: Epoch, request_class: str) -> float:
+    return sum(run.rate_req_per_s.get(request_class, 0.0) for run in epoch.runs)
+
+
+def _steps(label: str, values: Iterable[float], hue: int) -> dict[str, Any]:
+    return {**line(label, short([float(v) for v in values]), hue, 0), "stepped": True}
+
+
+def _chart(schedule: Schedule, name: str, title: str, unit: str, note: str, series: Sequence[dict[str, Any]]) -> Chart:
+    hours = short([e.start_s / _H_S for e in schedule.epochs])
+    spec = {
+        "x": hours, "series": list(series), "xUnit": "h", "xLabel": "time", "yUnit": unit, "sync": "epochs",
+        "zero": unit != "mhz",
+    }  # fmt: skip
+    return Chart(name=name, title=title, spec=spec, note=note)
+
+
+def _timetable(schedule: Schedule) -> list[Block]:
+    """One line per stretch of epochs in which nothing changes."""
+    rows, begin = [], 0
+    for at in range(1, len(schedule.epochs) + 1):
+        if at < len(schedule.epochs) and _pools(schedule.epochs[at]) == _pools(schedule.epochs[begin]):
+            continue
+        epoch = schedule.epochs[begin]
+        until_s = schedule.epochs[begin].start_s + (at - begin) * schedule.epoch_s
+        rows.append((
+            _clock(epoch.start_s), _clock(until_s), number(sum(epoch.machines.values())),
+            number(sum(epoch.top_machines.values())), _pools(epoch),
+        ))  # fmt: skip
+        begin = at
+    headings = ("from", "to", "#machines", "#on top", "what runs")
+    same = Lines(lines=(f"{plural(len(rows), 'stretch')} without change.".replace("stretchs", "stretches"),))
+    return [same, Table(headings=headings, rows=rows, caption="timetable")]
+
+
+def _clock(at_s: float) -> str:
+    """For example ``day 2, 07:00``."""
+    day, rest = divmod(at_s, 24 * _H_S)
+    return f"day {day + 1:.0f}, {rest // _H_S:02.0f}:{rest % _H_S / 60:02.0f}"
+
+
+def _pools(epoch: Epoch) -> str:
+    return "; ".join(f"{run.instances} {run.spec.name}" for run in epoch.runs)
