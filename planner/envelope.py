@@ -190,7 +190,7 @@ def envelope(
     prompts, outputs = part.prompt_tokens, part.output_tokens
     mine = _bounds(slos, part, reference)
     _check_memory(role, physics, prompts, outputs)
-    moves = role is not Role.MIXED
+    lanes, moves = physics.stages.count, role is not Role.MIXED
     share_moving = float(np.mean(outputs > 1))
     link_bytes = physics.kv_bytes_per_token * float(np.mean(prompts * (outputs > 1))) if moves else 0.0
     batching = policy.batching.at(None if role is Role.DECODE else chunk_tokens, physics.step)
@@ -200,7 +200,7 @@ def envelope(
     if role is Role.PREFILL or (role is Role.MIXED and not share_moving):
         transfer_s = share_moving * physics.link.latency_s + link_bytes / physics.link.bandwidth_bytes_per_s
         return Envelope(
-            prefill_s=_packed_prefill_s(physics, batching, prompts), decode_s=0.0,
+            prefill_s=_packed_prefill_s(physics, batching, prompts) / lanes, decode_s=0.0,
             kv_tokens_s=float(np.mean(prompts * alone)) + float(np.mean(prompts)) * transfer_s,
             link_bytes=link_bytes, ttft_s=float(alone.mean()), tbt_s=0.0, batch=0.0,
         )  # fmt: skip
@@ -213,9 +213,9 @@ def envelope(
     token_s = step_s + prefill_s * batch / float(np.mean(outputs))
     held_s = (outputs - 1) * token_s
     return Envelope(
-        prefill_s=prefill_s, decode_s=float(np.mean(outputs - 1)) * step_s / batch,
+        prefill_s=prefill_s / lanes, decode_s=float(np.mean(outputs - 1)) * step_s / batch / lanes,
         kv_tokens_s=float(np.mean((prompts + outputs / 2) * held_s)) + float(np.mean(prompts)) * prefill_s,
-        link_bytes=link_bytes, ttft_s=float(alone.mean()), tbt_s=step_s, batch=float(batch),
+        link_bytes=link_bytes, ttft_s=float(alone.mean()), tbt_s=step_s, batch=float(batch * lanes),
     )  # fmt: skip
 
 
@@ -317,7 +317,8 @@ class _Point:
 def _working_batch(point: _Point) -> int:
     """The batch that costs least per token among those that memory and every token-time objective allow."""
     physics, context = point.physics, point.context_tokens
-    largest = min(point.batching.max_batch_size, physics.step.max_batch, int(physics.kv_tokens / context))
+    share_tokens = physics.kv_tokens / physics.stages.count
+    largest = min(point.batching.max_batch_size, physics.step.max_batch, int(share_tokens / context))
     steps = [(physics.step.decode_s(batch, context), batch) for batch in _batches(largest)]
     for step_s, batch in sorted(steps, key=lambda s: s[0] / s[1]):
         if point.fed(batch) and _allowed(point, batch, step_s):

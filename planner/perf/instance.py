@@ -8,6 +8,7 @@ from hw_catalog.machines import Machine
 from hw_catalog.profiles import KernelProfile
 from planner.perf.clock import at_cap, at_clock
 from planner.perf.kv import kv_tokens
+from planner.perf.pipeline import Stages, TraversalTime, stages_of
 from planner.perf.power import InstancePower, Unmetered, Watts
 from planner.perf.step_time import StepTime
 from planner.plan import Layout
@@ -29,6 +30,8 @@ class InstancePhysics:
         link_queues: transfers wait for a machine's port; False gives each the whole link, as some published simulators
             assume.
         power: what its GPUs draw.
+        stages: of its pipeline; as many batches are in flight.
+        machines_per_instance: machines that one replica spans; more than one only where it fills them alone.
     """
 
     step: StepTime
@@ -40,6 +43,8 @@ class InstancePhysics:
     instances_per_machine: int
     link_queues: bool = True
     power: Watts = field(default_factory=Unmetered)
+    stages: Stages = field(default_factory=Stages)
+    machines_per_instance: int = 1
 
     @property
     def kv_tokens(self) -> int:
@@ -65,20 +70,16 @@ def instance_physics(
     """
     gpu = machine.gpu
     tokens = kv_tokens(
-        model,
-        hbm_bytes=machine.gpu.hbm_bytes,
-        layout=layout,
-        dtype=profile.dtype,
-        kv_dtype=profile.kv_dtype,
-        memory_frac=memory_frac,
-        max_batch_tokens=max_batch_tokens,
-    )
-    full_clock = _step_time(profile, gpu)
+        model, hbm_bytes=machine.gpu.hbm_bytes, layout=layout, dtype=profile.dtype, kv_dtype=profile.kv_dtype,
+        memory_frac=memory_frac, max_batch_tokens=max_batch_tokens,
+    )  # fmt: skip
+    stages = stages_of(layout, machine, model.hidden)
+    full_clock = _step_time(profile, gpu, stages)
     step = full_clock
     if cap_w is not None:
-        step = _step_time(at_cap(profile, gpu, model, layout, cap_w, clock_mhz), gpu)
+        step = _step_time(at_cap(profile, gpu, model, layout, cap_w, clock_mhz), gpu, stages)
     elif clock_mhz is not None:
-        step = _step_time(at_clock(profile, gpu, model, layout, clock_mhz), gpu)
+        step = _step_time(at_clock(profile, gpu, model, layout, clock_mhz), gpu, stages)
     return InstancePhysics(
         step=step,
         kv_blocks=max(0, int(tokens // block_tokens)),
@@ -86,13 +87,20 @@ def instance_physics(
         kv_bytes_per_token=model.kv_bytes_per_token(profile.kv_dtype),
         layers=model.layers,
         link=machine.inter_link,
-        instances_per_machine=machine.gpus // layout.gpus,
+        instances_per_machine=max(1, machine.gpus // layout.gpus),
         power=InstancePower(model, gpu, layout, full_clock, clock_mhz=clock_mhz, cap_w=cap_w),
+        stages=stages,
+        machines_per_instance=-(-layout.gpus // machine.gpus),
     )
 
 
-def _step_time(profile: KernelProfile, gpu: Gpu) -> StepTime:
+def _step_time(profile: KernelProfile, gpu: Gpu, stages: Stages) -> StepTime:
     """Step times of a profile on a GPU, with the slowdown of a variant whose limit the catalog sets."""
+    if stages.count > 1:
+        return TraversalTime(
+            profile, stages, prefill_slowdown_ratio=gpu.prefill_slowdown_ratio,
+            decode_slowdown_ratio=gpu.decode_slowdown_ratio,
+        )  # fmt: skip
     return StepTime(
         profile,
         prefill_slowdown_ratio=gpu.prefill_slowdown_ratio,

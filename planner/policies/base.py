@@ -86,12 +86,14 @@ class Occupancy:
         batch: of them, those that advance by one token in the step.
         context_tokens: KV tokens of the batch.
         free_blocks: KV blocks left when the batch has those of its next token.
+        owed_blocks: KV blocks that prompts computed in part have still to take.
     """
 
     running: int
     batch: int
     context_tokens: int
     free_blocks: int
+    owed_blocks: int = 0
 
 
 @dataclass(frozen=True, slots=True)

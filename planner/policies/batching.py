@@ -89,9 +89,10 @@ class Chunked(Continuous):
     """First come, first served under a budget of tokens per step: decodes, the prompt in progress, then new ones.
 
     Nobody's next token waits for more than one such step (stall-free), and a prompt that does not fit the rest of the
-    budget is cut there. A new prompt is admitted where memory for all of it is free, but takes blocks chunk by chunk;
-    one in progress that finds none free waits for them. A step has no more prompt tokens than ``max_batch_tokens``
-    either, unless they are of one prompt. With a budget without end this is ``Continuous``.
+    budget is cut there. A new prompt is admitted where memory for all of it is free, beside what those in progress have
+    still to take, but takes blocks chunk by chunk; one in progress that finds none free waits for them. A step has no
+    more prompt tokens than ``max_batch_tokens`` either, unless they are of one prompt. With an endless budget this is
+    ``Continuous``.
 
     Source: Sarathi-Serve, OSDI'24 (order and budget); vLLM V1 (memory by chunk, admission by whole prompt).
 
@@ -106,7 +107,7 @@ class Chunked(Continuous):
     def next_step(self, waiting: Iterable[RequestView], now: Occupancy) -> StepBatch:
         """From the head, as much of every prompt as its chunk, slots and memory allow; decodes always."""
         parts: list[tuple[int, int]] = []
-        running, free_blocks, tokens = now.running, now.free_blocks, 0
+        running, free_blocks, owed_blocks, tokens = now.running, now.free_blocks, now.owed_blocks, 0
         for view in waiting:
             left = view.prefill_tokens - view.cached_tokens
             new = min(left, self.chunk(view, now, parts))
@@ -114,11 +115,13 @@ class Chunked(Continuous):
                 break
             needs = self.blocks(view.cached_tokens + new + (new == left)) - self.blocks(view.held_tokens)
             if view.held_tokens == 0:
-                if not self.admits(view, running, free_blocks):
+                if not self.admits(view, running, free_blocks - owed_blocks):
                     break
                 running += 1
+                owed_blocks += self.needs(view)
             elif needs > free_blocks:
                 break
+            owed_blocks -= needs
             tokens += new
             free_blocks -= needs
             parts.append((new, view.cached_tokens))

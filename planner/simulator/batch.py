@@ -16,10 +16,11 @@ class DecodeBatch:
         requests: by index, the youngest last.
         context_tokens: KV tokens of all of them.
         steps: steps taken since the beginning.
+        bubble_s: idle seconds of stages before those steps, summed over stages.
     """
 
     __slots__ = (
-        "_due", "_gaps", "_groups", "_growth", "_joiners", "_ledger", "context_tokens", "requests", "steps",
+        "_due", "_gaps", "_groups", "_growth", "_joiners", "_ledger", "bubble_s", "context_tokens", "requests", "steps",
     )  # fmt: skip
 
     def __init__(self, block_tokens: int, ledger: Ledger) -> None:
@@ -31,6 +32,7 @@ class DecodeBatch:
         """
         self.requests: dict[int, Request] = {}
         self.context_tokens = self.steps = 0
+        self.bubble_s = 0.0
         self._ledger = ledger
         self._growth = BlockGrowth(block_tokens)
         self._due: list[tuple[int, int, int, Request]] = []
@@ -50,6 +52,8 @@ class DecodeBatch:
             landed: its last token was made elsewhere or earlier, so that its first gap is longer than the step.
         """
         request.join_step = self.steps
+        request.gap_step = self.steps + landed
+        request.bubble_s -= self.bubble_s
         request.epoch += 1
         self.requests[request.index] = request
         due = self.steps + request.output_tokens - request.generated
@@ -69,13 +73,15 @@ class DecodeBatch:
         """
         steps = self.steps - request.join_step
         request.generated += steps
+        request.bubble_s += self.bubble_s
         request.epoch += 1
         del self.requests[request.index]
         self.context_tokens -= request.prefill_tokens + 1 + steps
         self._growth.leave(request.prefill_tokens, request.join_step)
         if steps:
-            request.max_gap_s = max(request.max_gap_s, self._gaps.since(request.join_step))
             request.last_token_s = now_s
+            if self.steps > request.gap_step:
+                request.max_gap_s = max(request.max_gap_s, self._gaps.since(request.gap_step))
         elif request in self._joiners:
             self._joiners.remove(request)
         if request.group >= 0:

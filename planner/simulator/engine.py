@@ -45,7 +45,7 @@ class PoolModel:
     @property
     def machines(self) -> int:
         """Machines the instances fill, the last perhaps in part."""
-        return -(-self.instances // self.physics.instances_per_machine)
+        return -(-self.instances // self.physics.instances_per_machine) * self.physics.machines_per_instance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,14 +115,14 @@ class _Cluster:
         )
         machines = 0
         for pool in pools:
-            per_machine = pool.physics.instances_per_machine
+            per_machine, spanned = pool.physics.instances_per_machine, pool.physics.machines_per_instance
             batching = policy.batching.at(pool.chunk_tokens, pool.physics.step)
             for i in range(pool.instances):
                 meter = Meter(ledger.window.start_s, ledger.window.end_s, pool.physics.kv_blocks)
                 self.meters.setdefault(pool.name, []).append(meter)
                 instance = Instance(
                     env=self.env, index=len(self.instances), role=pool.role, physics=pool.physics,
-                    machine=machines + i // per_machine, batching=batching, ledger=ledger, meter=meter,
+                    machine=machines + i // per_machine * spanned, batching=batching, ledger=ledger, meter=meter,
                     hooks=hooks, max_run_steps=max_run_steps,
                 )  # fmt: skip
                 self.instances.append(instance)

@@ -53,7 +53,7 @@ class Outages:
     def happen(self, failure: Failure) -> Generator[simpy.Event, None, None]:
         """Let one failure happen, and its repair."""
         yield self.env.timeout(failure.at_s)
-        dead = [i for i in self.instances if i.machine == failure.machine]
+        dead = [i for i in self.instances if i.stands_on(failure.machine)]
         self._strike(dead)
         if failure.repair_s is not None:
             yield self.env.timeout(failure.repair_s)

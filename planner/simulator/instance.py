@@ -12,6 +12,7 @@ from planner.simulator.hooks import Hooks
 from planner.simulator.lane import Ground, Lane
 from planner.simulator.memory import KvMemory
 from planner.simulator.meter import Meter
+from planner.simulator.pipeline import Pipeline
 from planner.simulator.prompts import Prompts
 from planner.simulator.records import Ledger, Request
 
@@ -25,7 +26,7 @@ class Instance:
         index: position among all instances.
         role: phase it works on.
         physics: step time and memory.
-        machine: position of its machine among all machines.
+        machine: position of its machine, the first where it spans several, among all machines.
         landing: requests that ask for memory to move their KV cache here, head first.
         landing_tokens: prompt tokens of those.
         memory: KV blocks.
@@ -58,14 +59,20 @@ class Instance:
         self._env, self._batching, self._hooks = env, batching, hooks
         self._prompts = Prompts(self.memory, meter)
         self._landed: list[Request] = []
-        self._lane = Lane(
-            Ground(
-                env=env, step=physics.step, batching=batching, ledger=ledger, meter=meter, memory=self.memory,
-                prompts=self._prompts, landed=self._landed, running=lambda: self.running,
-                prefill_started=partial(hooks.prefill_started, self), leaves=partial(hooks.leaves, self),
-                finished=partial(hooks.finished, self), freed=self.admit_landing, max_run_steps=max_run_steps,
-            )
+        self._pipeline = Pipeline(physics.stages) if physics.stages.count > 1 else None
+        ground = Ground(
+            env=env, step=physics.step, batching=batching, ledger=ledger, meter=meter, memory=self.memory,
+            prompts=self._prompts, landed=self._landed, pipeline=self._pipeline, lanes=physics.stages.count,
+            running=lambda: self.running, free_blocks=self.free_blocks,
+            prefill_started=partial(hooks.prefill_started, self), leaves=partial(hooks.leaves, self),
+            finished=partial(hooks.finished, self), freed=self.admit_landing, rested=self._go_on,
+            max_run_steps=max_run_steps,
         )  # fmt: skip
+        self._lanes = [Lane(ground) for _ in range(physics.stages.count)]
+
+    def stands_on(self, machine: int) -> bool:
+        """Whether any part of it is on a machine."""
+        return self.machine <= machine < self.machine + self.physics.machines_per_instance
 
     @property
     def waiting(self) -> deque[Request]:
@@ -75,21 +82,22 @@ class Instance:
     @property
     def running(self) -> int:
         """Requests that hold a decode slot: in the batch, landed, on the link, or computed in part."""
-        return len(self._lane.batch) + len(self._landed) + self._promised + self._prompts.begun
+        batches = sum(len(lane.batch) for lane in self._lanes)
+        return batches + len(self._landed) + self._promised + self._prompts.begun
 
     @property
     def computing(self) -> int:
         """Requests that are computed here: in a prefill step, in the decoding batch, or about to join it."""
-        return len(self._lane.chunks) + len(self._lane.batch) + len(self._landed)
+        return sum(len(lane.chunks) + len(lane.batch) for lane in self._lanes) + len(self._landed)
 
     @property
     def uncomputed_tokens(self) -> int:
         """Prompt tokens not computed yet: of the waiting and of those in the step that runs."""
-        return self.meter.queue_tokens + sum(tokens for _, tokens in self._lane.chunks)
+        return self.meter.queue_tokens + sum(tokens for lane in self._lanes for _, tokens in lane.chunks)
 
     def uncomputed(self) -> list[Request]:
         """Requests with such tokens."""
-        return [*(request for request, _ in self._lane.chunks), *self.waiting]
+        return [*(request for lane in self._lanes for request, _ in lane.chunks), *self.waiting]
 
     def submit(self, request: Request) -> None:
         """Queue a request whose prefill is to be computed here."""
@@ -100,7 +108,7 @@ class Instance:
     def reserve(self, request: Request) -> bool:
         """Take memory for a KV cache that is about to travel here; False where it has to wait."""
         free = self.free_blocks()
-        if self.landing or not self._batching.admits(request, self.running, free):
+        if self.landing or not self._batching.admits(request, self._slots(), free):
             return False
         self._promise(request)
         return True
@@ -118,7 +126,7 @@ class Instance:
 
     def admit_landing(self) -> None:
         """Give memory to waiting KV caches, first come, first served, and let them travel."""
-        while self.landing and self._batching.admits(self.landing[0], self.running, self.free_blocks()):
+        while self.landing and self._batching.admits(self.landing[0], self._slots(), self.free_blocks()):
             request = self.landing.popleft()
             self.landing_tokens -= request.prompt_tokens
             self._promise(request)
@@ -148,7 +156,11 @@ class Instance:
         Returns:
             Requests that waited, were computed, decoded or had landed here, with the tokens they had by then.
         """
-        gone = [*self.waiting, *self._landed, *self._lane.fail()]
+        gone = [*self.waiting, *self._landed]
+        for lane in self._lanes:
+            gone += lane.fail()
+        if self._pipeline:
+            self._pipeline.clear()
         self._prompts.clear(self._env.now)
         self.memory.allocate(self.memory.free - self.memory.total, self._env.now)
         self._promised = self.landing_tokens = 0
@@ -158,17 +170,40 @@ class Instance:
 
     def free_blocks(self) -> int:
         """Blocks free at this moment, those of the steps begun so far in the current run taken off."""
-        return self.memory.free - self._lane.taken_blocks()
+        return self.memory.free - sum(lane.taken_blocks() for lane in self._lanes)
 
     def wake(self) -> None:
         """Look for work."""
-        self._lane.wake()
+        if self._pipeline:
+            self._go_on()
+        else:
+            self._lanes[0].wake()
+
+    def _go_on(self, _: simpy.Event | None = None) -> None:
+        """Let idle lanes begin, the longest idle first, whenever the first stage is free."""
+        pipeline = self._pipeline
+        if pipeline is None:
+            if self._lanes[0].idle:
+                self._lanes[0].start()
+            return
+        for lane in sorted((lane for lane in self._lanes if lane.idle), key=lambda lane: lane.idle_since_s):
+            if self._env.now < pipeline.entrance_free_s:
+                return
+            lane.start()
+            if not lane.idle:
+                timeout = self._env.timeout(pipeline.entrance_free_s - self._env.now)
+                timeout.callbacks.append(self._go_on)
+
+    def _slots(self) -> int:
+        """Decode slots in use, of each lane."""
+        return self.running // len(self._lanes)
 
     def _promise(self, request: Request) -> None:
         """Take memory for a KV cache that will arrive; a run in progress may have to stop earlier for it."""
         self._promised += 1
         self.memory.allocate(self.memory.blocks(request.prefill_tokens), self._env.now)
-        self._lane.squeeze()
+        for lane in self._lanes:
+            lane.squeeze()
 
     def _free(self, held_tokens: int) -> None:
         """Give back the memory of so many tokens."""

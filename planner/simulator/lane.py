@@ -15,6 +15,7 @@ from planner.policies.base import Batching, Occupancy
 from planner.simulator.batch import DecodeBatch
 from planner.simulator.memory import KvMemory
 from planner.simulator.meter import Meter
+from planner.simulator.pipeline import Pipeline
 from planner.simulator.prompts import Prompts
 from planner.simulator.records import Ledger, Request
 
@@ -30,6 +31,8 @@ class _Run:
         chunks: prompts computed in it, with the tokens of each; none in a run of decodes.
         ending: those of them that are computed to their end.
         decode: whether the batch advances.
+        busy_from_s: since when its instance (of a pipeline: the last stage) works on it.
+        bubble_s: idle seconds of stages before it.
     """
 
     start_s: float
@@ -38,6 +41,8 @@ class _Run:
     chunks: list[tuple[Request, int]]
     ending: list[Request]
     decode: bool
+    busy_from_s: float
+    bubble_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,11 +58,15 @@ class Ground:
         memory: its KV memory.
         prompts: what waits to be computed.
         landed: requests whose KV cache has arrived, to join a batch at its next step.
+        pipeline: its stages; None where there is one, and one lane.
+        lanes: how many lanes there are.
         running: how many hold a decode slot.
+        free_blocks: blocks that no lane has taken yet.
         prefill_started: a step that computes these requests to their end has begun and takes so many seconds.
         leaves: a prefill is done; True where the request goes elsewhere.
         finished: a request has its last token.
         freed: memory was given back.
+        rested: a step has ended; whoever is to go on does.
         max_run_steps: longest decode run.
     """
 
@@ -69,11 +78,15 @@ class Ground:
     memory: KvMemory
     prompts: Prompts
     landed: list[Request]
+    pipeline: Pipeline | None
+    lanes: int
     running: Callable[[], int]
+    free_blocks: Callable[[], int]
     prefill_started: Callable[[list[Request], float], None]
     leaves: Callable[[Request], bool]
     finished: Callable[[Request], None]
     freed: Callable[[], None]
+    rested: Callable[[], None]
     max_run_steps: int
 
 
@@ -82,6 +95,7 @@ class Lane:
 
     Attributes:
         batch: the requests that decode in it.
+        idle_since_s: when its last step ended.
     """
 
     def __init__(self, ground: Ground) -> None:
@@ -94,6 +108,7 @@ class Lane:
         self.batch = DecodeBatch(ground.memory.block_tokens, ground.ledger)
         self._run: _Run | None = None
         self._version = 0
+        self.idle_since_s = 0.0
 
     # --- what the instance asks ------------------------------------------------------------------------------------
 
@@ -101,6 +116,11 @@ class Lane:
     def chunks(self) -> list[tuple[Request, int]]:
         """Prompts that the step in progress computes, with the tokens of each."""
         return self._run.chunks if self._run else []
+
+    @property
+    def idle(self) -> bool:
+        """Whether no step is in progress."""
+        return self._run is None
 
     def taken_blocks(self) -> int:
         """Blocks that the steps begun so far in the current run have taken."""
@@ -111,7 +131,7 @@ class Lane:
         """Look for work now if idle; else end a run of decodes at the coming step boundary."""
         run = self._run
         if run is None:
-            self._start()
+            self.start()
         elif not run.chunks:
             begun = self._begun(run)
             if begun < run.steps:
@@ -131,43 +151,44 @@ class Lane:
         Returns:
             Requests that were computed or decoded, with the tokens they had by then.
         """
-        gone = [request for request, _ in self.chunks]
+        gone = [*(request for request, _ in self.chunks), *self.batch.requests.values()]
         run = self._run
         if run:
-            gone += self.batch.requests.values()
-            self._on.meter.busy_s += self._on.meter.overlap_s(run.start_s, self._on.env.now)
-            self._lose_batch(run)
+            self._on.meter.busy_s += self._on.meter.overlap_s(run.busy_from_s, self._on.env.now)
+            self._finish_steps(run)
+        for request in list(self.batch.requests.values()):
+            self._leave_batch(request, self.idle_since_s)
         self._run = None
         self._version += 1
         self.batch.clear()
         return gone
 
-    def _lose_batch(self, run: _Run) -> None:
-        """End the decoding batch after the last whole step of the run in progress."""
-        done, end_s = 0 if run.chunks else self._begun(run) - 1, run.start_s
+    def _finish_steps(self, run: _Run) -> None:
+        """Book the steps of a run that are whole by now."""
+        self.idle_since_s = run.start_s
+        done = 0 if run.chunks else self._begun(run) - 1
         if done:
             self._shorten(run, done)
-            end_s += run_s(run.segments)
-            self._advance(run, end_s)
-        for request in list(self.batch.requests.values()):
-            self._leave_batch(request, end_s)
+            self.idle_since_s += run_s(run.segments)
+            self._advance(run, self.idle_since_s)
 
     # --- steps -----------------------------------------------------------------------------------------------------
 
-    def _start(self) -> None:
-        """Begin the next step or run."""
+    def start(self) -> None:
+        """Begin the next step or run, if there is any."""
         on, batch = self._on, self.batch
-        for request in on.landed:
-            batch.join(request, landed=True)
-        on.landed.clear()
+        share = -(-on.running() // on.lanes)
+        while on.landed and len(batch) < share:
+            batch.join(on.landed.pop(0), landed=True)
         preempted = False
-        while batch and batch.growth(1) > on.memory.free:
+        while batch and batch.growth(1) > on.free_blocks():
             self._preempt()
             preempted = True
         chunks: tuple[int, ...] = ()
         if on.prompts.waiting:
-            free = on.memory.free - batch.growth(1)
-            now = Occupancy(on.running(), len(batch), batch.context_tokens, free)
+            free = on.free_blocks() - batch.growth(1)
+            slots = max(len(batch), on.running() // on.lanes)
+            now = Occupancy(slots, len(batch), batch.context_tokens, free, on.prompts.owed_blocks)
             chunks = on.batching.next_step(on.prompts.waiting, now).chunk_tokens
         if chunks:
             self._start_prefill(chunks)
@@ -182,7 +203,9 @@ class Lane:
         chunks, ending = on.prompts.take(chunk_tokens, on.env.now)
         parts = [(tokens, request.cached_tokens) for request, tokens in chunks]
         duration = on.step.prefill_s(parts, len(batch), batch.context_tokens)
-        self._run = _Run(on.env.now, 1, [(duration, 0.0, 1)], chunks, ending, decode=len(batch) > 0)
+        self._run = _Run(on.env.now, 1, [(duration, 0.0, 1)], chunks, ending, len(batch) > 0, on.env.now)
+        if on.pipeline:
+            duration = self._enter(self._run, on.pipeline, duration, len(batch) + sum(chunk_tokens))
         self._schedule(duration)
         if ending:
             on.prefill_started(ending, duration)
@@ -190,10 +213,26 @@ class Lane:
     def _start_decodes(self) -> None:
         """Begin a run of decode-only steps, as long as nobody ends and memory lasts."""
         on, batch = self._on, self.batch
-        steps = min(batch.steps_left(on.memory.free), on.max_run_steps)
+        steps = min(batch.steps_left(on.free_blocks()), 1 if on.pipeline else on.max_run_steps)
         segments = on.step.decode_segments(len(batch), batch.context_tokens / len(batch), steps)
-        self._run = _Run(on.env.now, steps, segments, [], [], decode=True)
-        self._schedule(run_s(segments))
+        self._run = _Run(on.env.now, steps, segments, [], [], True, on.env.now)
+        delay_s = run_s(segments)
+        if on.pipeline:
+            delay_s = self._enter(self._run, on.pipeline, delay_s, len(batch))
+        self._schedule(delay_s)
+
+    def _enter(self, run: _Run, pipeline: Pipeline, traversal_s: float, tokens: int) -> float:
+        """Send a step through the stages; its gaps count from the end of the lane's last one.
+
+        Returns:
+            Seconds until it has passed the last stage.
+        """
+        now: float = self._on.env.now
+        end_s, run.bubble_s = pipeline.enter(now, traversal_s, tokens)
+        run.start_s = self.idle_since_s if run.decode else now
+        run.segments = [(end_s - run.start_s, 0.0, 1)]
+        run.busy_from_s = end_s - pipeline.stage_s(traversal_s, tokens)
+        return end_s - now
 
     def _schedule(self, delay_s: float) -> None:
         """Wake up when the current run ends; earlier appointments are void."""
@@ -223,10 +262,14 @@ class Lane:
             return
         on = self._on
         now = on.env.now
-        on.meter.busy_s += on.meter.overlap_s(run.start_s, now)
+        on.meter.busy_s += on.meter.overlap_s(run.busy_from_s, now)
         if run.decode:
+            self.batch.bubble_s += run.bubble_s
             self._advance(run, now)
+        for request, _ in run.chunks:
+            request.bubble_s += run.bubble_s
         self._run = None
+        self.idle_since_s = now
         on.prompts.computed(run.chunks)
         for request in run.ending:
             self._prefilled(request, now)
@@ -234,8 +277,7 @@ class Lane:
             self._leave_batch(ended, now)
             on.finished(ended)
         on.freed()
-        if self._run is None:
-            self._start()
+        on.rested()
 
     def _advance(self, run: _Run, now: float) -> None:
         """Book the tokens of a run: gaps, contexts, memory growth."""

@@ -16,15 +16,16 @@ class Prompts:
     Attributes:
         waiting: the queue; prompts of the step in progress are not in it.
         begun: how many are computed in part, those of the step in progress included.
+        owed_blocks: blocks that those have still to take.
     """
 
-    __slots__ = ("_memory", "_meter", "begun", "waiting")
+    __slots__ = ("_memory", "_meter", "begun", "owed_blocks", "waiting")
 
     def __init__(self, memory: KvMemory, meter: Meter) -> None:
         """Nobody waits."""
         self._memory, self._meter = memory, meter
         self.waiting: deque[Request] = deque()
-        self.begun = 0
+        self.begun = self.owed_blocks = 0
 
     def submit(self, request: Request, now_s: float) -> None:
         """Queue a prompt."""
@@ -44,10 +45,12 @@ class Prompts:
             self._meter.queue(-tokens, now_s)
             held = self._memory.blocks(request.held_tokens)
             was_begun = request.held_tokens > 0
+            self.owed_blocks -= self._owes(request)
             request.held_tokens = request.cached_tokens + tokens
             self._memory.allocate(self._memory.blocks(request.held_tokens) - held, now_s)
             ends = request.held_tokens == request.prefill_tokens
             self.begun += (not ends) - was_begun
+            self.owed_blocks += 0 if ends else self._owes(request)
             parts.append((request, tokens))
             if ends:
                 ending.append(request)
@@ -72,6 +75,7 @@ class Prompts:
         """Take the memory of a prompt that waits computed in part; it starts over."""
         self.waiting.remove(request)
         self.begun -= 1
+        self.owed_blocks -= self._owes(request)
         self._memory.allocate(-self._memory.blocks(request.held_tokens), now_s)
         self._meter.queue(-request.uncomputed_tokens, now_s)
         self.again(request, now_s)
@@ -89,7 +93,12 @@ class Prompts:
         """Lose everything."""
         self._meter.queue(-self._meter.queue_tokens, now_s)
         self.waiting.clear()
-        self.begun = 0
+        self.begun = self.owed_blocks = 0
+
+    def _owes(self, request: Request) -> int:
+        """Blocks that a prompt computed in part has still to take, its next token's included."""
+        held, blocks = request.held_tokens, self._memory.blocks
+        return blocks(request.prefill_tokens + 1) - blocks(held) if held else 0
 
     def _insert(self, request: Request) -> None:
         """Put a request behind the begun ones that arrived before it, or behind all of them if it is not begun."""

@@ -1,6 +1,7 @@
 """What a simulation writes down: one row per request, one histogram of token gaps per slice of the window."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from math import exp, inf, log
 
 import numpy as np
@@ -35,9 +36,9 @@ class Request:
     """One request on its way through the cluster (what policies see of it is ``RequestView``)."""
 
     __slots__ = (
-        "arrival_s", "cached_tokens", "epoch", "first_token_s", "generated", "group", "guest", "held_tokens",
-        "home", "index", "join_step", "last_token_s", "max_gap_s", "output_tokens", "pending_tokens", "preemptions",
-        "prefill_tokens", "prompt_tokens", "sent_by", "transfer_end_s",
+        "arrival_s", "bubble_s", "cached_tokens", "epoch", "first_token_s", "gap_step", "generated", "group", "guest",
+        "held_tokens", "home", "index", "join_step", "last_token_s", "max_gap_s", "output_tokens", "pending_tokens",
+        "preemptions", "prefill_tokens", "prompt_tokens", "sent_by", "transfer_end_s",
     )  # fmt: skip
 
     def __init__(self, index: int, arrival_s: float, prompt_tokens: int, output_tokens: int, group: int) -> None:
@@ -60,7 +61,7 @@ class Request:
         self.generated = 0
         self.preemptions = 0
         self.epoch = 0
-        self.join_step = 0
+        self.join_step = self.gap_step = 0
         self.first_token_s = -1.0
         self.last_token_s = -1.0
         self.max_gap_s = 0.0
@@ -68,6 +69,7 @@ class Request:
         self.home = -1
         self.sent_by = -1
         self.cached_tokens = self.held_tokens = 0
+        self.bubble_s = 0.0
         self.guest = False
 
     @property
@@ -149,6 +151,7 @@ class Books:
         transfer_s: what they took, from the last token of their requests to the landing.
         link_wait_s: what they waited for ports.
         output_tokens: of the requests that ended.
+        bubble_s: index of a request that ended -> idle time of pipeline stages before its steps, summed over both.
     """
 
     window: Window
@@ -164,6 +167,7 @@ class Books:
     transfer_s: float
     link_wait_s: float
     output_tokens: int
+    bubble_s: Mapping[int, float] = field(default_factory=dict)
 
 
 class Ledger:
@@ -177,6 +181,7 @@ class Ledger:
         self.e2e_s = [inf] * n
         self.max_gap_s = [0.0] * n
         self.gaps = [[0] * GAP_BINS for _ in range(measured.slices * len(trace.classes))]
+        self.bubble_s: dict[int, float] = {}
         self.arrived = 0
         self.finished = 0
         self.refused = 0
@@ -235,6 +240,8 @@ class Ledger:
         self.e2e_s[request.index] = now_s - request.arrival_s
         self.max_gap_s[request.index] = request.max_gap_s
         self.output_tokens += request.output_tokens
+        if request.bubble_s > 0:
+            self.bubble_s[request.index] = request.bubble_s
 
     def books(self) -> Books:
         """The books, closed."""
@@ -252,4 +259,5 @@ class Ledger:
             transfer_s=self.transfer_s,
             link_wait_s=self.link_wait_s,
             output_tokens=self.output_tokens,
+            bubble_s=self.bubble_s,
         )

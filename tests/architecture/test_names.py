@@ -18,6 +18,7 @@ UNITS = (
 """``_us`` occurs in profile files only, which store microseconds to stay short."""
 
 COUNTS = {
+    "count", "lanes", "machines_per_instance", "owed_blocks",
     "full_chunks",
     "brakes", "commands", "lost_commands", "machines_per_rack", "provisioned_machines", "rows", "rows_per_ups",
     "uncapped_machines", "weeks",

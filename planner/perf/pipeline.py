@@ -1,0 +1,93 @@
+"""Pipeline parallelism: a model cut into stages by layers, and the time that a batch takes to pass them.
+
+traversal = step + (stages - 1) hops,  stage = step / stages,  hop = latency + hidden·2·tokens / bandwidth
+
+A stage holds its share of the layers, so it takes that share of the time measured for the whole model at the same
+tensor parallelism (derived, not measured); between two stages the activations of the batch cross a link.
+"""
+
+from dataclasses import dataclass
+
+from hw_catalog.machines import Machine
+from hw_catalog.profiles import KernelProfile
+from planner.perf.step_time import Segment, StepTime
+from planner.plan import Layout
+
+ACTIVATION_BYTES = 2
+"""Of one element: activations travel in 16 bits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stages:
+    """The stages of a replica and the way between them.
+
+    Attributes:
+        count: how many, >= 1.
+        hop_latency_s: from one stage to the next, mean over the boundaries.
+        hop_token_s: likewise, per token of the batch.
+    """
+
+    count: int = 1
+    hop_latency_s: float = 0.0
+    hop_token_s: float = 0.0
+
+    def hop_s(self, tokens: int) -> float:
+        """Seconds from the end of a batch of ``tokens`` at one stage until it has reached the next."""
+        return self.hop_latency_s + self.hop_token_s * tokens
+
+    def hops_s(self, tokens: int) -> float:
+        """Seconds on the way, all boundaries together."""
+        return (self.count - 1) * self.hop_s(tokens)
+
+
+def stages_of(layout: Layout, machine: Machine, hidden: int) -> Stages:
+    """The stages of a layout: neighbours on one machine use its own links, the others its link to other machines.
+
+    Args:
+        layout: its tensor-parallel groups do not cross machines.
+        machine: where it stands.
+        hidden: width of the model.
+    """
+    if layout.pp == 1:
+        return Stages()
+    per_machine = max(1, machine.gpus // layout.tp)
+    crossing = sum(boundary % per_machine == 0 for boundary in range(1, layout.pp))
+    ways = [(machine.inter_link, crossing), (machine.intra_link, layout.pp - 1 - crossing)]
+    token_bytes = hidden * ACTIVATION_BYTES
+    return Stages(
+        count=layout.pp,
+        hop_latency_s=sum(link.latency_s * n for link, n in ways) / (layout.pp - 1),
+        hop_token_s=sum(token_bytes / link.bandwidth_bytes_per_s * n for link, n in ways) / (layout.pp - 1),
+    )
+
+
+class TraversalTime(StepTime):
+    """Time of one batch through all stages of a pipeline: what each of its requests waits for."""
+
+    __slots__ = ("_stages",)
+
+    def __init__(
+        self,
+        profile: KernelProfile,
+        stages: Stages,
+        *,
+        prefill_slowdown_ratio: float = 1.0,
+        decode_slowdown_ratio: float = 1.0,
+        mixed_slowdown_ratio: float = 1.0,
+    ) -> None:
+        """Steps of the whole model, and the way between its stages."""
+        super().__init__(
+            profile, prefill_slowdown_ratio=prefill_slowdown_ratio, decode_slowdown_ratio=decode_slowdown_ratio,
+            mixed_slowdown_ratio=mixed_slowdown_ratio,
+        )  # fmt: skip
+        self._stages = stages
+
+    def prefill_s(self, prompts: list[tuple[int, int]], batch: int = 0, context_tokens: int = 0) -> float:
+        """Seconds of a traversal that computes ``prompts`` beside ``batch`` decodes."""
+        tokens = batch + sum(new for new, _ in prompts)
+        return super().prefill_s(prompts, batch, context_tokens) + self._stages.hops_s(tokens)
+
+    def decode_segments(self, batch: int, mean_context_tokens: float, steps: int) -> list[Segment]:
+        """Durations of consecutive decode-only traversals of one batch that is alone."""
+        hops_s = self._stages.hops_s(batch)
+        return [(a + hops_s, d, n) for a, d, n in super().decode_segments(batch, mean_context_tokens, steps)]
