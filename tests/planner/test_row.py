@@ -1,5 +1,8 @@
 """Rows over time: delays, losses, brakes, and the books."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from math import inf
 
@@ -13,6 +16,7 @@ from planner.simulator.power_domain import RowCase, RowRun, run_rows
 from planner.simulator.row_control import Actuator
 from planner.simulator.row_load import interleaved
 from planner.simulator.row_metrics import largest_rise_w, losses, quantile_s
+from tests.architecture.sources import ROOT
 from tests.planner.rows import CLOCKS, controls, toy_floor
 
 POLCA = Polca(t1_frac=0.8, t2_frac=0.89, release_frac=0.05, low_t1_mhz=900.0, low_t2_mhz=800.0, high_mhz=900.0)
@@ -164,3 +168,17 @@ def test_percentiles_and_rises_by_hand() -> None:
     watts = np.array([10.0, 10.0, 12.0, 19.0, 5.0])
     assert largest_rise_w(watts, 2.0, 2.0) == 7.0
     assert largest_rise_w(watts, 2.0, 40.0) == 9.0
+
+
+def test_compiled_and_plain_code_agree() -> None:
+    """Without compilation the same row draws the same watts, to the last bit."""
+    program = (
+        "from tests.planner.test_row import POLCA, rows; "
+        "print([w.hex() for w in rows([(4, 900.0, POLCA)], duration_s=60.0)[0].row_w.tolist()])"
+    )
+    plain = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True,
+        env={**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    (run,) = rows([(4, 900.0, POLCA)], duration_s=60.0)
+    assert plain.stdout.strip() == str([w.hex() for w in run.row_w.tolist()])
