@@ -58,6 +58,7 @@ class Option:
         machine: the machine it stands on.
         price_usd_per_h: of the whole machine, through the scenario's channel.
         instances_per_machine: replicas one machine holds.
+        machines_per_instance: machines that one replica spans; of this and the former one is 1.
         kv_tokens: KV capacity of one instance.
         envelopes: class name -> envelope; a class that is missing cannot be served here.
     """
@@ -68,6 +69,11 @@ class Option:
     instances_per_machine: int
     kv_tokens: float
     envelopes: Mapping[str, Envelope]
+    machines_per_instance: int = 1
+
+    def instances_on(self, machines: int) -> int:
+        """Replicas that so many machines hold."""
+        return machines * self.instances_per_machine // self.machines_per_instance
 
 
 MEMORY_MARGIN_RATIO = 2
@@ -117,6 +123,7 @@ def option(
         instances_per_machine=physics.instances_per_machine,
         kv_tokens=physics.kv_tokens,
         envelopes=envelopes,
+        machines_per_instance=physics.machines_per_instance,
     )
     return offered, tuple(excuses)
 

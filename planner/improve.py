@@ -69,7 +69,8 @@ def _one_fewer(argument: Argument, candidate: CandidatePlan) -> tuple[Neighbour,
         less = smaller(candidate, pool.spec.name, 1, argument.options)
         judgement = argument.judged(less) if less else None
         fails = (*failures(judgement), *overloads(less)) if less and judgement else (ORPHANED,)
-        found.append(Neighbour(pool=pool.spec.name, machines=pool.machines - 1, judgement=judgement, fails=fails))
+        left = pool.machines - argument.options[pool.spec.name].machines_per_instance
+        found.append(Neighbour(pool=pool.spec.name, machines=left, judgement=judgement, fails=fails))
     return tuple(found)
 
 

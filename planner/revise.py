@@ -67,7 +67,7 @@ def _to_blame(found: Evidence, candidate: CandidatePlan, judgement: Judgement) -
 def smaller(
     candidate: CandidatePlan, pool_name: str, fewer: int, options: Mapping[str, Option]
 ) -> CandidatePlan | None:
-    """The candidate with ``fewer`` machines less in one pool.
+    """The candidate with ``fewer`` machines less in one pool (where a replica spans several: as many replicas less).
 
     A pool that loses its last machine leaves its work to the other pools of its role.
 
@@ -75,6 +75,7 @@ def smaller(
         None where the pool has no such number of machines, or nobody could take over the work of one that is gone.
     """
     pool = next((p for p in candidate.pools if p.spec.name == pool_name), None)
+    fewer *= options[pool_name].machines_per_instance if pool_name in options else 1
     if pool is None or pool.machines < fewer:
         return None
     left = pool.machines - fewer
@@ -114,7 +115,10 @@ def cheaper_pools(
         machines = ceil(worth / each * (1 - 1e-9)) - 1 if each > 0 else 0
         if machines < 1:
             continue
-        instances = machines * option.instances_per_machine
+        machines -= machines % option.machines_per_instance
+        if machines < 1:
+            continue
+        instances = option.instances_on(machines)
         moved = _loaded(replace(pool, spec=option.spec, machines=machines, instances=instances), options)
         if moved.load_frac <= 1 and moved.kv_load_frac <= 1:
             found.append((machines * each, name, machines, moved))
@@ -218,7 +222,7 @@ def price(objective: Objective, totals: Totals) -> float:
 
 def resized(pool: Pool, machines: int, option: Option) -> Pool:
     """The same work on another number of machines."""
-    instances = machines * option.instances_per_machine
+    instances = option.instances_on(machines)
     ratio = pool.instances / instances
     return replace(
         pool, machines=machines, instances=instances,

@@ -18,6 +18,7 @@ from planner.envelope import Option, option, undominated
 from planner.errors import BadInput
 from planner.evidence import Excuse
 from planner.perf.instance import InstancePhysics, instance_physics
+from planner.perf.pipeline import TraversalTime
 from planner.perf.reference import Reference
 from planner.plan import CandidatePlan, InstanceSpec, Layout, Role
 from planner.policies.base import Policy
@@ -82,6 +83,7 @@ def open_case(scenario: Scenario, policy_name: str) -> Case:
     model = load_model(scenario.model.name)
     profiles = load_profiles(directory, model=model.name, profile_set=scenario.model.profile_set)
     reference = open_reference(scenario, catalog, profiles)
+    _check_stages(scenario, model)
     wanted = asked(scenario)
     knobs = scenario.policy
     rules = policy(
@@ -226,8 +228,32 @@ def _layouts(
                 f"with a {scenario.model.kv_dtype} KV cache in {scenario.model.profile_set}; there are: {have}"
             )
             excuses.append(Excuse(option=name, reason=reason, bottleneck="profile"))
-        found += [(Layout(tp=tp, ep=p.ep), p) for p in fitting]
+        for pp in sorted(set(scenario.catalog.pp)):
+            gpus = tp * pp
+            if gpus % machine.gpus and machine.gpus % gpus:
+                words = f"{gpus} GPUs neither divide a machine of {machine.gpus} nor fill whole ones"
+                excuses.append(Excuse(option=f"*/{machine.name}/tp{tp}pp{pp}", reason=words, bottleneck="catalog"))
+            else:
+                found += [(Layout(tp=tp, pp=pp, ep=p.ep), p) for p in fitting]
     return found, excuses
+
+
+def _check_stages(scenario: Scenario, model: ModelSpec) -> None:
+    """Every stage holds as many layers as any other.
+
+    Raises:
+        BadInput: naming every number of stages that does not divide the model's layers.
+    """
+    uneven = [pp for pp in sorted(set(scenario.catalog.pp)) if model.layers % pp]
+    divisors = [str(n) for n in range(1, min(model.layers, 64) + 1) if model.layers % n == 0]
+    if uneven:
+        raise BadInput(
+            *(
+                f"catalog.pp: {pp} stages do not divide the {model.layers} layers of {model.name}; expected one of "
+                f"{', '.join(divisors)}"
+                for pp in uneven
+            )
+        )
 
 
 def _unsold(spec: InstanceSpec, machine: Machine, channel: str) -> Excuse:
@@ -252,6 +278,8 @@ def doubts(case: Case, candidate: CandidatePlan) -> tuple[str, ...]:
                 f"{name}: requests of up to {longest} tokens exceed the {measured} tokens the source "
                 "measured; decode attention beyond that is extrapolated"
             )
+        if isinstance(step, TraversalTime):
+            found.append(f"{name}: its stages take their share of the step measured without stages (derived)")
         if step.profile.measured_frac < 0.5:
             found.append(f"{name}: only {step.profile.measured_frac:.0%} of its step time comes from measurements")
     return tuple(dict.fromkeys(found))

@@ -66,21 +66,28 @@ def kv_held(question: Question) -> tuple[Row, ...]:
 def link(question: Question) -> tuple[Row, ...]:
     """KV caches leave prefill machines and enter decode machines within the planned share of their links.
 
-    For each option o that moves KV: sum over c of rate[o,c]·link_bytes(o,c)/bandwidth(o) <= link_frac·machines[o].
+    For each option o that moves KV: sum over c of rate[o,c]·link_bytes(o,c)/bandwidth(o) <= link_frac·ports[o],
+    ports[o] = machines[o]/machines_per_instance(o).
     """
-    return _carried(question, "link", link_share_s, lambda option: (bought(option), question.headroom.link_frac))
+    return _carried(
+        question, "link", link_share_s,
+        lambda option: (bought(option), question.headroom.link_frac / option.machines_per_instance),
+    )  # fmt: skip
 
 
 def whole_machines(question: Question) -> tuple[Row, ...]:
     """Instances stand on machines that are bought whole.
 
-    For each option o: instances[o] <= instances_per_machine(o)·machines[o].
+    For each option o: machines_per_instance(o)·instances[o] <= instances_per_machine(o)·machines[o].
     """
     return tuple(
         Row(
             name=f"whole_machines[{option.spec.name}]",
             family="whole_machines",
-            terms=((instances(option), 1.0), (bought(option), -float(option.instances_per_machine))),
+            terms=(
+                (instances(option), float(option.machines_per_instance)),
+                (bought(option), -float(option.instances_per_machine)),
+            ),
             upper=0.0,
         )
         for option in question.options

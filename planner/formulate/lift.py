@@ -61,7 +61,7 @@ def _pool(option: Option, values: Mapping[str, float], headroom: Headroom) -> Po
         return None
     needed = machines_needed(option, routed, headroom, margin_frac=-WIDE)
     bought = min(int(values[machines(option)]), needed)
-    count = bought * option.instances_per_machine
+    count = option.instances_on(bought)
     return Pool(
         spec=option.spec,
         instances=count,

@@ -97,4 +97,5 @@ def machines_needed(option: Option, rates: Mapping[str, float], headroom: Headro
     load = sum(value * busy_s(envelope) for value, envelope in asked) / headroom.of(option.spec.role)
     kv = sum(value * kv_share_s(option, envelope) for value, envelope in asked) / headroom.kv_frac
     link = sum(value * link_share_s(option, envelope) for value, envelope in asked) / headroom.link_frac
-    return max(1, math.ceil(max(math.ceil(max(load, kv)) / option.instances_per_machine, link)))
+    span = option.machines_per_instance
+    return max(span, math.ceil(max(math.ceil(max(load, kv)) / option.instances_per_machine, link)) * span)

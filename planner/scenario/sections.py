@@ -225,6 +225,7 @@ class Catalog(Section):
     channel: Literal["on-demand", "reserved", "spot", "owned"] = Field("reserved", description="how they are paid for")
     directory: Word | None = Field(None, description="your own catalog files (relative to this file); null: built-in")
     tp: tuple[Count, ...] = Field((1, 2, 4, 8), min_length=1, description="tensor-parallel ways to try, GPUs")
+    pp: tuple[Count, ...] = Field((1,), min_length=1, description="pipeline stages to try, each of tp GPUs")
     available: Annotated[dict[Word, Whole], AfterValidator(by_name)] = Field(
         {}, description="machine type -> how many can be had; unnamed: the catalog's"
     )
