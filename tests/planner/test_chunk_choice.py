@@ -65,6 +65,7 @@ def test_the_chunk_follows_the_objective_on_measured_surfaces() -> None:
     assert len(set(chosen)) >= 3
 
 
+@settings(deadline=None)
 @given(lengths=LENGTHS)
 def test_without_an_end_to_the_chunk_claims_are_those_of_whole_prompts(lengths: list[tuple[int, int]]) -> None:
     """An infinite chunk costs what whole prompts cost, to the last bit, in every role."""
@@ -76,6 +77,7 @@ def test_without_an_end_to_the_chunk_claims_are_those_of_whole_prompts(lengths: 
         assert whole == cut_up
 
 
+@settings(deadline=None)
 @given(lengths=LENGTHS, size=st.integers(20, 2000), batch=st.integers(0, 16))
 def test_a_cut_is_every_chunk_at_its_own_past(lengths: list[tuple[int, int]], size: int, batch: int) -> None:
     """The steps of a prompt add up to those of its chunks, each measured at (new, past) beside the batch."""
@@ -89,6 +91,7 @@ def test_a_cut_is_every_chunk_at_its_own_past(lengths: list[tuple[int, int]], si
         assert seconds == pytest.approx(sum(steps), rel=1e-12)
 
 
+@settings(deadline=None)
 @given(lengths=LENGTHS, limit_s=st.floats(0.02, 0.3), size=st.sampled_from(SIZES))
 def test_no_full_step_breaks_the_objective(lengths: list[tuple[int, int]], limit_s: float, size: int) -> None:
     """At the working batch of a chunked instance at most one step with a chunk in a hundred outlasts the bound."""

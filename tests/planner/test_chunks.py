@@ -62,6 +62,7 @@ NOW = st.builds(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(batching=CHUNKED, waiting=QUEUES, now=NOW)
 def test_a_step_keeps_its_budget(batching: Chunked, waiting: list[View], now: Occupancy) -> None:
     """Decodes and chunks fit the budget, all prompts before the last end in the step, and memory holds what it takes.

@@ -49,6 +49,7 @@ def served(
     return run(pools, toy_policy(name, **knobs), trace, measured, cutoff_s=cutoff_s, failures=failures)
 
 
+@settings(deadline=None)
 @given(stage_times=st.lists(st.floats(0.001, 1.0), min_size=1, max_size=12), count=st.integers(1, 5))
 def test_stages_serve_in_order(stage_times: list[float], count: int) -> None:
     """A batch passes every stage once, none before the batch ahead has left it; bubbles are what a stage waited.

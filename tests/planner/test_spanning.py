@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.case.case import open_case
@@ -37,6 +37,7 @@ def planned(options: list[Option], rate_req_per_s: float) -> CandidatePlan:
     return lift(solution, options, headroom=HEADROOM, policy="colocated")
 
 
+@settings(deadline=None)
 @given(span=st.integers(1, 4), rate=st.floats(0.1, 30.0))
 def test_machines_are_bought_by_the_replica(span: int, rate: float) -> None:
     """A plan has as many machines as its replicas span, no fewer than its load needs and no replica too many."""
