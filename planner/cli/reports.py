@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from planner.plan import CandidatePlan
     from planner.report.html.blocks import Page
     from planner.scenario import Scenario
+    from planner.schedule import Schedule
 
 
 def report_plan(path: Path | None, answer: "ValidatedPlan | NoPlan", scenario: "Scenario", *, quiet: bool) -> None:
@@ -40,6 +41,14 @@ def report_simulation(
     with progress(quiet=quiet) as tell:
         seen = pipeline.picture(scenario, candidate, progress=tell)
     _put(path, simulation_page(judgement, candidate, scenario, seen), quiet=quiet)
+
+
+def report_schedule(path: Path | None, schedule: "Schedule", scenario: "Scenario", *, valid: bool, quiet: bool) -> None:
+    """Write the page of a plan over time; nothing where no report was asked for."""
+    if path is not None:
+        from planner.report.html.schedules import schedule_page
+
+        _put(path, schedule_page(schedule, scenario, valid=valid), quiet=quiet)
 
 
 def _put(path: Path, page: "Page", *, quiet: bool) -> None:

@@ -23,7 +23,7 @@ PAGES = {
     "no-plan": no_plan_page(plans.no_plan(), plans.scenario()),
     "whatif": whatif_page(whatif()),
     "frontier": frontier_page(frontier()),
-    "week": schedule_page(schedule(), plans.scenario()),
+    "week": schedule_page(schedule(), plans.scenario(), valid=False),
 }
 
 INKED = """() => [...document.querySelectorAll("figure.chart canvas")].map((c) => {

@@ -311,6 +311,16 @@ def test_generated_trace_can_be_read(run: Run, tmp_path: Path) -> None:
     assert run(*words, "none/a.csv").exit_code == ExitCode.BAD_INPUT
 
 
+@pytest.mark.parametrize("verb", ["plan", "simulate"])
+@pytest.mark.parametrize("where", ["none/report.html", "."])
+def test_unwritable_report_is_found_before_the_work(run: Run, monkeypatch: Any, verb: str, where: str) -> None:
+    """A report that could not be written afterwards is bad input before anything is planned."""
+    monkeypatch.setattr("planner.pipeline.plan", lambda *_, **__: pytest.fail("work was begun"))
+    result = run(verb, CONV, "--report", where)
+    assert result.exit_code == ExitCode.BAD_INPUT
+    assert "--report" in result.stderr
+
+
 @pytest.mark.parametrize("words", COMMANDS)
 def test_every_command_has_help(run: Run, words: str) -> None:
     """Every command says what it does, and what each of its options means."""

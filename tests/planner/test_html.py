@@ -40,7 +40,7 @@ def pages() -> dict[str, Page]:
         "no-plan": no_plan_page(plans.no_plan(), scenario),
         "whatif": whatif_page(whatif()),
         "frontier": frontier_page(frontier()),
-        "week": schedule_page(schedule(), scenario),
+        "week": schedule_page(schedule(), scenario, valid=True),
     }
 
 

@@ -15,15 +15,15 @@ _KWH_J = 3.6e6
 _KG_G = 1e3
 
 
-def schedule_page(schedule: Schedule, scenario: Scenario) -> Page:
-    """Machines, load, energy and money over time, and the timetable."""
+def schedule_page(schedule: Schedule, scenario: Scenario, *, valid: bool) -> Page:
+    """Machines, load, energy and money over time, and the timetable; ``valid`` where simulation confirmed it."""
     epochs, days = schedule.epochs, len(schedule.epochs) * schedule.epoch_s / _H_S / 24
     gap = schedule.termination.gap_frac
     powered = [sum(e.machines.values()) for e in epochs]
     return Page(
         title=f"{scenario.name}: schedule",
-        verdict="SCHEDULED",
-        good=True,
+        verdict="VALIDATED" if valid else "NOT VALIDATED",
+        good=valid,
         headline=f"${schedule.cost_usd:,.0f} for {days:.3g} days, {min(powered)} to {max(powered)} machines",
         about=f"{scenario.model.name}; least {', then '.join(schedule.aims)}; {plural(len(epochs), 'epoch')} of "
         f"{schedule.epoch_s / _H_S:.3g} h",
