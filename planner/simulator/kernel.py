@@ -5,8 +5,10 @@ with the code. Nothing here is imported before a simulation is asked for.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from planner.policies.base import Policy
 from planner.simulator.engine import PoolModel, Run
@@ -49,10 +51,11 @@ def _addresses(w: World) -> tuple[int, ...]:
 
     Compiled code trusts them blindly, so an array of another kind must not pass.
     """
-    for (name, kind), array in zip(KINDS.items(), w, strict=True):
+    arrays: Sequence[NDArray[Any]] = w
+    for (name, kind), array in zip(KINDS.items(), arrays, strict=True):
         assert array.dtype == kind, f"{name}: {array.dtype}"
         assert array.flags.c_contiguous, name
-    return tuple(array.ctypes.data for array in w)
+    return tuple(array.ctypes.data for array in arrays)
 
 
 def _left(w: World, pools: Sequence[PoolModel], window: Window, end_s: float) -> Run:
