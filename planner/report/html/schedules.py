@@ -53,7 +53,7 @@ def _fleet(schedule: Schedule) -> str:
 
 def _charts(schedule: Schedule) -> list[Block]:
     epochs = schedule.epochs
-    types = sorted({name for e in epochs for name in e.machines})
+    types = sorted({name for e in epochs for name, count in e.machines.items() if count})
     classes = sorted({name for e in epochs for run in e.runs for name in run.rate_req_per_s})
     machines = [_steps(name, (e.machines.get(name, 0) for e in epochs), i) for i, name in enumerate(types)]
     top = [{**_steps("on top of the base fleet", (sum(e.top_machines.values()) for e in epochs), 6), "dash": [8, 4]}]
