@@ -44,7 +44,7 @@ INSTANCE = _record(
     "total free context steps run_steps queue_tokens landing_tokens prefill_tokens decode_steps decode_tokens "
     "kv_peak curve",
     "role body machine pool batch promised joiners due stack place on prefilling decode piece preemptions guests "
-    "begun chunk",
+    "begun chunk owed",
 )
 """An instance: what ``Instance``, ``KvMemory`` and ``Meter`` hold in the event engine."""
 

@@ -39,7 +39,7 @@ def fitting(w: World, i: int, free: int) -> int:
 def _chunks(w: World, i: int, free: int) -> int:
     """As much of every prompt from the head as its chunk, slots and memory allow."""
     c, me = w.cluster[0], w.instances[i]
-    prefills, tokens, batch = 0, 0, running(w, i)
+    prefills, tokens, batch, owed = 0, 0, running(w, i), me.owed
     slot = head(w, i, WAITING)
     while slot != NOBODY:
         r = w.requests[slot]
@@ -52,17 +52,26 @@ def _chunks(w: World, i: int, free: int) -> int:
             break
         more = policy_blocks(w, r.cached + new + (1 if new == left else 0)) - policy_blocks(w, r.held)
         if r.held == 0:
-            if not admits(w, slot, batch, free):
+            if not admits(w, slot, batch, free - owed):
                 break
             batch += 1
+            owed += needs(w, slot)
         elif more > free:
             break
         tokens += new
         free -= more
+        owed -= more
         r.chunk = new
         prefills += 1
         slot = r.next
     return prefills
+
+
+@compiled
+def _owes(w: World, i: int, slot: int) -> int:
+    """Blocks that a prompt computed in part has still to take, its next token's included."""
+    r = w.requests[slot]
+    return blocks(w, i, r.prefill + 1) - blocks(w, i, r.held) if r.held else 0
 
 
 @compiled
@@ -80,9 +89,11 @@ def take(w: World, i: int, count: int) -> tuple[int, float]:
         r = w.requests[slot]
         queue_tokens(w, i, -r.chunk)
         before, was_begun = blocks(w, i, r.held), 1 if r.held else 0
+        me.owed -= _owes(w, i, slot)
         r.held = r.cached + r.chunk
         allocate(w, i, blocks(w, i, r.held) - before)
         me.begun += (0 if r.held == r.prefill else 1) - was_begun
+        me.owed += 0 if r.held == r.prefill else _owes(w, i, slot)
         tokens += r.chunk
         attention += attend(w.tables, body, r.chunk, r.cached)
     return tokens, attention
@@ -119,6 +130,7 @@ def evict(w: World, i: int, slot: int) -> None:
     r = w.requests[slot]
     remove(w, i, WAITING, slot)
     w.instances[i].begun -= 1
+    w.instances[i].owed -= _owes(w, i, slot)
     allocate(w, i, -blocks(w, i, r.held))
     queue_tokens(w, i, -(r.prefill - r.cached))
     again(w, i, slot)

@@ -29,6 +29,7 @@ from planner.simulator.kernel_layout import (
     ROLES,
     TRANSFERS,
     Floats,
+    Ints,
     Rows,
     Shorts,
     World,
@@ -126,12 +127,17 @@ def _instances(pools: Sequence[PoolModel], body_of_pool: Sequence[int]) -> Rows:
     for number, (pool, body) in enumerate(zip(pools, body_of_pool, strict=True)):
         mine = rows[first : first + pool.instances]
         mine["role"], mine["body"], mine["pool"] = ROLES.index(pool.role), body, number
-        mine["machine"] = machines + np.arange(pool.instances) // pool.physics.instances_per_machine
+        mine["machine"] = machines + _machines(pool)
         mine["chunk"] = min(pool.chunk_tokens or 0, np.iinfo(np.int32).max)
         mine["total"] = mine["free"] = pool.physics.kv_blocks
         first += pool.instances
         machines += pool.machines
     return rows
+
+
+def _machines(pool: PoolModel) -> Ints:
+    """Where the instances of a pool stand among its machines, each by the first that it spans."""
+    return np.arange(pool.instances) // pool.physics.instances_per_machine * pool.physics.machines_per_instance
 
 
 def _pools(pools: Sequence[PoolModel]) -> tuple[Rows, Floats]:

@@ -57,6 +57,7 @@ def unsupported(pools: Sequence[PoolModel], policy: Policy, failures: Sequence[F
         (not failures, "machines fail"),
         (type(policy.topology) in (Colocated, PhaseSplit), "a topology of its own"),
         (type(policy.batching) is Continuous, "a batching of its own"),
+        (all(p.physics.stages.count == 1 for p in pools), "pipelines"),
         (type(policy.routing) is ShortestQueue, "a routing of its own"),
         (type(policy.lending) in (Apart, MixedPool), "a lending of its own"),
         (all(type(p.physics.step) is StepTime for p in pools), "a step time of its own"),

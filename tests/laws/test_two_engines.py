@@ -108,7 +108,7 @@ def assert_equal(fast: Run, slow: Run) -> None:
                 assert getattr(mine, field) == pytest.approx(getattr(other, field), rel=1e-9, abs=1e-9), field
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(cluster=clusters(), trace=traces(), cut=st.sampled_from([1e5, 1e5, 3.0]))
 def test_both_engines_tell_the_same_story(cluster: tuple[list[PoolModel], Policy], trace: Trace, cut: float) -> None:
     """On any cluster and trace both engines give every request the same times (1e-9) and every meter the same sums."""
