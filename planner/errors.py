@@ -14,6 +14,8 @@ class ExitCode(IntEnum):
     INFEASIBLE = 3
     NOT_VALIDATED = 4
     SOLVER_EMPTY = 5
+    INTERRUPTED = 130
+    """By Ctrl-C, as shells count it: 128 and the number of the signal."""
 
 
 class BadInput(ValueError):  # noqa: N818  the field's word; it is shown to users

@@ -8,6 +8,7 @@ from math import ceil
 from planner.envelope import Option
 from planner.evidence import Evidence, Judgement, Verdict
 from planner.plan import CandidatePlan, Headroom, Objective, Pool, Role, Totals
+from solvers.allocation import Reason, Termination
 from workloads.slo import Unit
 
 SMALLEST_STEP = 0.97
@@ -146,6 +147,68 @@ def faster(candidate: CandidatePlan, factor: float) -> CandidatePlan:
     )  # fmt: skip
     headroom = _left(candidate.headroom, pools)
     return replace(candidate, pools=pools, rate_scale=candidate.rate_scale * factor, headroom=headroom)
+
+
+def at_rates(candidate: CandidatePlan, rates: Mapping[str, float], options: Mapping[str, Option]) -> CandidatePlan:
+    """The same machines with other work: each class at its new rate, shared over the pools as it was.
+
+    Args:
+        candidate: every pool of which is one of ``options``.
+        rates: class -> rate, requests per second; classes that the candidate does not serve stay unserved.
+        options: by name.
+    """
+    starts = [p for p in candidate.pools if p.spec.role is not Role.DECODE]
+    now = Counter[str]()
+    for pool in starts:
+        now.update(pool.rate_req_per_s)
+    factor = {name: rate / now[name] for name, rate in rates.items() if now[name] > 0}
+    pools = tuple(
+        _loaded(
+            replace(p, rate_req_per_s={c: r * factor[c] for c, r in p.rate_req_per_s.items() if c in factor}), options
+        )
+        for p in candidate.pools
+    )
+    return replace(candidate, pools=pools, totals=_totals(pools, options), headroom=_left(candidate.headroom, pools))
+
+
+def cluster(
+    policy: str, machines: Mapping[str, int], rates: Mapping[str, float], options: Mapping[str, Option]
+) -> CandidatePlan | str:
+    """Machines that stand, as a plan that serves: the work of each phase spread so that all its pools are equally busy.
+
+    Args:
+        policy: that they run under.
+        machines: option name -> how many.
+        rates: class -> requests per second.
+        options: by name.
+
+    Returns:
+        The plan; a sentence where some class is not served in both phases.
+    """
+    pools = []
+    for role in Role:
+        mine = [options[name] for name, count in machines.items() if count and options[name].spec.role is role]
+        for option in mine:
+            count = machines[option.spec.name]
+            share = {c: sum(c in o.envelopes for o in mine) for c in option.envelopes}
+            routed = {c: rate / share[c] for c, rate in rates.items() if c in share}
+            pools.append(
+                Pool(
+                    spec=option.spec, instances=count * option.instances_per_machine, machines=count,
+                    rate_req_per_s=routed, load_frac=0.0, kv_load_frac=0.0,
+                )
+            )  # fmt: skip
+    for name in rates:
+        able = {pool.spec.role for pool in pools if name in pool.rate_req_per_s}
+        if able not in ({Role.MIXED}, {Role.PREFILL, Role.DECODE}):
+            missing = " and ".join(str(r) for r in (Role.PREFILL, Role.DECODE) if r not in able)
+            return f"nobody serves {name} in {missing}"
+    even = [_loaded(pool, options) for pool in _balanced(tuple(pools), options)]
+    ordered = tuple(sorted(even, key=lambda pool: pool.spec.name))
+    return CandidatePlan(
+        policy=policy, pools=ordered, totals=_totals(ordered, options), headroom=_left(Headroom(), ordered),
+        rate_scale=1.0, termination=Termination(reason=Reason.FEASIBLE, backend="not solved"),
+    )  # fmt: skip
 
 
 def overloads(candidate: CandidatePlan) -> tuple[str, ...]:

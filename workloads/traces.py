@@ -85,3 +85,20 @@ def classify(trace: Trace, classes: Sequence[RequestClass]) -> Trace:
             f"expected the ranges of {', '.join(c.name for c in classes)} to hold every request"
         )
     return replace(trace, class_index=class_index, classes=tuple(classes))
+
+
+def scale_lengths(trace: Trace, prompt_scale: float, output_scale: float) -> Trace:
+    """The same requests with longer or shorter prompts and outputs.
+
+    Args:
+        trace: any.
+        prompt_scale: factor on every prompt, > 0; at least one token is left.
+        output_scale: the same for outputs.
+    """
+    if prompt_scale == output_scale == 1:
+        return trace
+    prompt, output = (
+        np.maximum(1, np.rint(tokens * factor)).astype(np.int64)
+        for tokens, factor in ((trace.prompt_tokens, prompt_scale), (trace.output_tokens, output_scale))
+    )
+    return replace(trace, prompt_tokens=prompt, output_tokens=output)

@@ -14,7 +14,7 @@ from workloads.demand import Demand, demand
 from workloads.lengths import Independent, lognormal
 from workloads.readers import read_trace
 from workloads.synthesis import WorkloadModel, fit_workload, synthesize
-from workloads.traces import Trace, classify
+from workloads.traces import Trace, classify, scale_lengths
 
 DEMAND_REQUESTS = 4000
 """Requests drawn to describe the demand of a synthetic workload (about 1 % standard error of the mean lengths)."""
@@ -117,13 +117,13 @@ def _synthetic(scenario: Scenario, model: WorkloadModel, trace: Trace | None) ->
             cv=workload.arrivals.cv, peak_to_mean_ratio=workload.arrivals.peak_to_mean_ratio or 1.0,
             period_s=workload.arrivals.period_s or 86400.0,
         )  # fmt: skip
-        return classify(drawn, scenario.classes())
+        return classify(scale_lengths(drawn, workload.prompt_scale, workload.output_scale), scenario.classes())
 
     first = validation.first_seed
     seeds = tuple(range(first, first + (validation.seeds or SYNTHETIC_SEEDS)))
     sample = [draw(DEMAND_SEED, 1.0, DEMAND_REQUESTS / rate), *(_longest(draw(seed, 1.0)) for seed in seeds)]
     return Asked(
-        words=f"{process} arrivals at {rate:g} req/s with the lengths of {model.name}",
+        words=f"{process} arrivals at {rate:g} req/s with the lengths of {model.name}{_stretched(scenario)}",
         rate_req_per_s=rate,
         demand=_at_rate(sample, rate),
         exact=False,
@@ -133,6 +133,12 @@ def _synthetic(scenario: Scenario, model: WorkloadModel, trace: Trace | None) ->
         source=model.source,
         doubts=_burstiness(model, process),
     )
+
+
+def _stretched(scenario: Scenario) -> str:
+    """What was done to the lengths, in words; empty where nothing was."""
+    scales = (("prompts", scenario.workload.prompt_scale), ("outputs", scenario.workload.output_scale))
+    return "".join(f", {name} {factor:g} times as long" for name, factor in scales if factor != 1)
 
 
 def _at_rate(traces: Sequence[Trace], rate: float) -> Demand:
@@ -171,7 +177,8 @@ def _burstiness(model: WorkloadModel, process: str) -> tuple[str, ...]:
 def _replay(scenario: Scenario, trace: Trace) -> Asked:
     """A trace as it is (seed 1), and traces made of its blocks (further seeds)."""
     workload, validation = scenario.workload, scenario.validation
-    base = classify(trace, scenario.classes())
+    scaled_lengths = scale_lengths(trace, workload.prompt_scale, workload.output_scale)
+    base = classify(scaled_lengths, scenario.classes())
     whole = validation.requests is None or validation.requests >= len(base)
     if not whole and validation.requests is not None:
         base = _head(base, validation.requests)
@@ -190,7 +197,7 @@ def _replay(scenario: Scenario, trace: Trace) -> Asked:
     more = f" and {len(seeds) - 1} resamplings of its minutes" if len(seeds) > 1 else ""
     part = "all" if whole else "the first"
     return Asked(
-        words=f"replay of {part} {len(base)} requests of {Path(trace.name).name}{scaled}{more}",
+        words=f"replay of {part} {len(base)} requests of {Path(trace.name).name}{scaled}{_stretched(scenario)}{more}",
         rate_req_per_s=base.rate_req_per_s,
         demand=demand(base),
         exact=whole and len(seeds) == 1,

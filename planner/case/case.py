@@ -171,8 +171,9 @@ class _Offers:
         if price is None:
             self.excuses.append(_unsold(spec, machine, self._scenario.catalog.channel))
             return []
+        usd_per_h = price.usd_per_h * self._scenario.catalog.price_scale.get(machine.name, 1.0)
         offered, refused = option(
-            spec, machine, price.usd_per_h, body, self._policy, self._asked.demand, self._scenario.slos(),
+            spec, machine, usd_per_h, body, self._policy, self._asked.demand, self._scenario.slos(),
             self._reference,
         )  # fmt: skip
         self.excuses += refused

@@ -6,13 +6,13 @@ from typing import Annotated
 import typer
 
 from planner import __version__
-from planner.cli import catalogs, exports, plans, reproductions, workload
+from planner.cli import catalogs, comparisons, exports, plans, reproductions, workload
 from planner.cli.terminal import verb
 
 _ABOUT = """Plan LLM inference clusters: machines, phases and layouts, validated by simulation.
 
 Results go to stdout, everything else to stderr. Exit codes: 0 validated, 1 bug, 2 bad input, 3 proven infeasible,
-4 not validated by the simulator, 5 solver stopped empty-handed.
+4 not validated by the simulator, 5 solver stopped empty-handed, 130 interrupted.
 """
 
 
@@ -39,6 +39,7 @@ def build() -> typer.Typer:
     app = _group("phasewise", _ABOUT)
     app.callback()(_root)
     _add(app, plans.new, plans.check, plans.plan, plans.simulate, plans.show, exports.export)
+    _add(app, comparisons.whatif, comparisons.frontier, comparisons.diff)
     catalog = _group("catalog", "What can be bought, and where every number comes from.")
     catalog.command("list")(verb(catalogs.listing))
     _add(catalog, catalogs.show, catalogs.check, catalogs.bake)

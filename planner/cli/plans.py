@@ -22,7 +22,7 @@ from planner.cli.terminal import (
 )
 from planner.errors import BadInput, ExitCode, nearest
 
-_EXIT: Mapping[str, ExitCode] = {
+ENDINGS: Mapping[str, ExitCode] = {
     "infeasible": ExitCode.INFEASIBLE,
     "not validated": ExitCode.NOT_VALIDATED,
     "solver empty-handed": ExitCode.SOLVER_EMPTY,
@@ -107,7 +107,7 @@ def plan(
         report_plan(report, answer, question, quiet=quiet)
         if out is not None:
             note(f"{out} not written: there is no validated plan", quiet=quiet)
-        raise typer.Exit(_EXIT[answer.reason])
+        raise typer.Exit(ENDINGS[answer.reason])
     write(plan_text(question, answer, digests)) if json else print_view(plan_view(answer, question))
     if out is not None:
         write_plan(out, question, answer, digests)
@@ -144,7 +144,7 @@ def simulate(
             if isinstance(answer, NoPlan):
                 write(dumps(answer)) if json else print_view(no_plan_view(answer))
                 report_plan(report, answer, made_for, quiet=quiet)
-                raise typer.Exit(_EXIT[answer.reason])
+                raise typer.Exit(ENDINGS[answer.reason])
             candidate = answer.candidate
         asked = made_for.changed(sets or ())
         judgement = pipeline.simulate(asked, candidate, progress=tell)

@@ -7,10 +7,12 @@ from planner.cli.terminal import note, progress
 
 if TYPE_CHECKING:
     from planner.evidence import Judgement, NoPlan, ValidatedPlan
+    from planner.frontier import Frontier
     from planner.plan import CandidatePlan
     from planner.report.html.blocks import Page
     from planner.scenario import Scenario
     from planner.schedule import Schedule
+    from planner.whatif.nouns import WhatIf
 
 
 def report_plan(path: Path | None, answer: "ValidatedPlan | NoPlan", scenario: "Scenario", *, quiet: bool) -> None:
@@ -49,6 +51,24 @@ def report_schedule(path: Path | None, schedule: "Schedule", scenario: "Scenario
         from planner.report.html.schedules import schedule_page
 
         _put(path, schedule_page(schedule, scenario, valid=valid), quiet=quiet)
+
+
+def report_whatif(path: Path | None, found: "WhatIf", *, quiet: bool) -> None:
+    """Write the page of a what-if; nothing where no report was asked for."""
+    if path is None:
+        return
+    from planner.report.html.comparisons import whatif_page
+
+    _put(path, whatif_page(found), quiet=quiet)
+
+
+def report_frontier(path: Path | None, found: "Frontier", *, quiet: bool) -> None:
+    """Write the page of a frontier; nothing where no report was asked for."""
+    if path is None:
+        return
+    from planner.report.html.comparisons import frontier_page
+
+    _put(path, frontier_page(found), quiet=quiet)
 
 
 def _put(path: Path, page: "Page", *, quiet: bool) -> None:

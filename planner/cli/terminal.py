@@ -43,6 +43,9 @@ def verb(act: Callable[..., None]) -> Callable[..., None]:
         except (BadInput, CatalogError, WorkloadError) as error:
             complain(*error.problems)
             raise typer.Exit(ExitCode.BAD_INPUT) from None
+        except KeyboardInterrupt as stop:
+            typer.echo(f"\nphasewise: interrupted{': ' if str(stop) else ''}{stop}", err=True)
+            raise typer.Exit(ExitCode.INTERRUPTED) from None
         except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError):
             raise
         except Exception as error:

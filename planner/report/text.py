@@ -12,7 +12,7 @@ from planner.evidence import Certificate, Excuse, Judgement, NoPlan, Round, Vali
 from planner.plan import CandidatePlan, Headroom, Objective, Role
 from planner.report.rows import row_view
 from planner.report.tables import bullets, table
-from planner.report.words import amount, budget, dollars, number, percent, plural, rate, seconds, watts
+from planner.report.words import amount, budget, dollars, number, percent, plural, rate, seconds, valued, watts
 from planner.scenario import Scenario
 from workloads.slo import Metric
 
@@ -211,7 +211,7 @@ def _why_not_better(certificate: Certificate) -> Iterable[RenderableType]:
 def certified(plan: ValidatedPlan) -> str:
     """How far the plan is from a proven optimum, in sentences."""
     certificate, objective = plan.certificate, Objective(plan.objective)
-    value = _value(objective, plan.objective_value)
+    value = valued(objective, plan.objective_value)
     if certificate.bound is None or certificate.gap_frac is None:
         return f"The {_RESOURCE[objective]} is {value}; the solver proved no bound."
     side = "at most" if objective is Objective.THROUGHPUT else "at least"
@@ -219,14 +219,9 @@ def certified(plan: ValidatedPlan) -> str:
         return f"The {_RESOURCE[objective]} is {value}, proven optimal: no headroom to give up would make it better."
     return (
         f"The {_RESOURCE[objective]} is {value}; with no headroom at all it would be {side} "
-        f"{_value(objective, certificate.bound)}, which is proven. The gap of {percent(certificate.gap_frac)} is not; "
+        f"{valued(objective, certificate.bound)}, which is proven. The gap of {percent(certificate.gap_frac)} is not; "
         "most of it is the headroom that percentiles and whole machines need."
     )
-
-
-def _value(objective: Objective, value: float) -> str:
-    shown = {Objective.COST: dollars, Objective.POWER: watts, Objective.MACHINES: number, Objective.THROUGHPUT: rate}
-    return shown[objective](value)
 
 
 def _shares(plan: ValidatedPlan) -> str:

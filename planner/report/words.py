@@ -2,6 +2,7 @@
 
 import math
 
+from planner.plan import Objective
 from workloads.slo import Unit
 
 
@@ -52,3 +53,16 @@ def plural(count: int, noun: str) -> str:
 def budget(key: str, value: float) -> str:
     """The value of a budget, named by its key or by the row of the program that holds it."""
     return {"cost": dollars, "cost_usd_per_h": dollars, "power": watts, "power_w": watts}.get(key, number)(value)
+
+
+def valued(objective: Objective | str, value: float) -> str:
+    """The value of an objective, in its unit."""
+    shown = {Objective.COST: dollars, Objective.POWER: watts, Objective.MACHINES: number, Objective.THROUGHPUT: rate}
+    return shown.get(Objective(objective), number)(value)
+
+
+def change(objective: Objective | str, value: float) -> str:
+    """A change of an objective with its sign, for example ``+$10.20/h``; ``none`` for 0."""
+    if value == 0:
+        return "none"
+    return ("+" if value > 0 else "-") + valued(objective, abs(value))

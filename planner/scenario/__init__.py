@@ -83,7 +83,7 @@ class Scenario(Section):
         return value
 
     @classmethod
-    def load(cls, path: Path, overrides: Sequence[str] = ()) -> Self:
+    def load(cls, path: Path | str, overrides: Sequence[str] = ()) -> Self:
         """Read a scenario file.
 
         Args:
@@ -96,6 +96,7 @@ class Scenario(Section):
         Raises:
             BadInput: with every problem that was found, each naming line or key.
         """
+        path = Path(path)
         document = _beside(read_document(path), path.parent)
         return cls.parse(override(document, overrides))
 
@@ -111,13 +112,18 @@ class Scenario(Section):
         except ValidationError as error:
             raise BadInput(*findings(error, document, cls)) from None
 
-    def changed(self, overrides: Sequence[str]) -> Self:
+    def changed(self, overrides: Sequence[str], *, flag: str = "--set") -> Self:
         """The same scenario with ``dotted.key=value`` words applied.
+
+        Args:
+            overrides: the words.
+            flag: what they were typed behind, for the message where one is wrong.
 
         Raises:
             BadInput: with every problem that was found, each naming the word.
         """
-        return self.parse(override(Document(data=self.model_dump(mode="json"), places={(): self.name}), overrides))
+        document = Document(data=self.model_dump(mode="json"), places={(): self.name})
+        return self.parse(override(document, overrides, flag=flag))
 
     def slos(self) -> tuple[Slo, ...]:
         """Every objective: those of all requests first, then class by class."""

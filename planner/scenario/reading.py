@@ -44,7 +44,7 @@ class Document:
         inside = [
             where
             for known, where in self.places.items()
-            if path and len(known) > len(path) and known[: len(path)] == path and where.startswith("--set ")
+            if path and len(known) > len(path) and known[: len(path)] == path and where.startswith("--")
         ]
         return " with ".join([self.places.get(around, "scenario"), *inside])
 
@@ -88,8 +88,13 @@ def read_document(path: Path) -> Document:
     return Document(data=data, places=places)
 
 
-def override(document: Document, words: Sequence[str]) -> Document:
+def override(document: Document, words: Sequence[str], *, flag: str = "--set") -> Document:
     """Apply ``dotted.key=value`` words, the value read as YAML.
+
+    Args:
+        document: what is changed.
+        words: the changes, in order.
+        flag: what the words were typed behind.
 
     Raises:
         BadInput: a word has no ``=``, no readable value, or names a key inside something that is no mapping.
@@ -98,19 +103,24 @@ def override(document: Document, words: Sequence[str]) -> Document:
     for word in words:
         dotted, equals, text = word.partition("=")
         if not equals or not dotted:
-            problems.append(f"--set {word}: expected dotted.key=value, for example workload.rate_scale=2")
+            problems.append(f"{flag} {word}: expected dotted.key=value, for example workload.rate_scale=2")
             continue
-        path = tuple(int(part) if part.isdigit() else part for part in _DOT.split(dotted.strip()))
+        path = tuple(int(part) if part.isdigit() else part for part in steps(dotted.strip()))
         try:
             value = yaml.load(text, Loader=_Loader)  # noqa: S506  a SafeLoader
-            document = document.changed(path, value, f"--set {word}")
+            document = document.changed(path, value, f"{flag} {word}")
         except yaml.YAMLError:
-            problems.append(f"--set {word}: found a value that is no YAML; quote it?")
+            problems.append(f"{flag} {word}: found a value that is no YAML; quote it?")
         except (KeyError, IndexError, TypeError):
-            problems.append(f"--set {word}: there is no '{dotted}': part of the path is neither a mapping nor a list")
+            problems.append(f"{flag} {word}: there is no '{dotted}': part of the path is neither a mapping nor a list")
     if problems:
         raise BadInput(*problems)
     return document
+
+
+def steps(dotted: str) -> list[str]:
+    """The keys of a dotted path; the dot of ``ttft_p99.9_s`` is no step."""
+    return _DOT.split(dotted)
 
 
 def _locate(node: Any, path: Path_, file: str, places: dict[Path_, str], problems: list[str]) -> None:  # noqa: ANN401

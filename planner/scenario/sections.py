@@ -195,6 +195,8 @@ class Workload(Section):
     skip_bad_rows: Switch = Field(False, description="leave out unreadable rows of a trace file, and say how many")
     rate_req_per_s: Positive | None = Field(None, description="mean arrival rate, requests/s; null: the trace's own")
     rate_scale: Positive = Field(1.0, description="factor on top of the rate")
+    prompt_scale: Positive = Field(1.0, description="factor on every prompt's length, rounded to whole tokens")
+    output_scale: Positive = Field(1.0, description="factor on every output's length, rounded to whole tokens")
     arrivals: Arrivals = Field(Arrivals(), description="when requests come")
     duration_s: Positive = Field(120.0, description="arrival window of one synthetic seed, s; not used in a replay")
     lengths: Lengths | None = Field(None, description="request lengths by distribution, instead of a trace")
@@ -233,7 +235,11 @@ class Catalog(Section):
         {}, description="machine type -> phases it may work on (prefill, decode, mixed); unnamed: any"
     )
 
-    @field_validator("available", "roles")
+    price_scale: Annotated[dict[Word, Positive], AfterValidator(by_name)] = Field(
+        {}, description="machine type -> factor on its price, for example on a discount; unnamed: 1"
+    )
+
+    @field_validator("available", "roles", "price_scale")
     @classmethod
     def _is_offered(cls, value: dict[str, object], info: ValidationInfo) -> dict[str, object]:
         strangers = sorted(set(value) - set(info.data.get("machines", value)))

@@ -167,8 +167,8 @@ class WhatIf:
         knobs: what was varied; the grid is their product, the last knob changing fastest.
         points: the grid, in that order.
         base: the scenario as given; None where neither a tornado nor shadow prices asked for it.
-        regret: of every ordered pair of points that both have a plan; empty for throughput, where buying nothing more
-            and serving less is no regret in the objective's unit.
+        regret: of every ordered pair of points that both have a plan; empty for objectives that are no sum over the
+            machines owned, such as throughput.
         tornado: one-at-a-time changes, the largest effect first.
         tornado_frac: by how much each thing was moved; None without a tornado.
         shadow_prices: one per finite budget.

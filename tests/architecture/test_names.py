@@ -18,6 +18,7 @@ UNITS = (
 """``_us`` occurs in profile files only, which store microseconds to stay short."""
 
 COUNTS = {
+    "after", "during",
     "count", "lanes", "machines_per_instance", "owed_blocks",
     "full_chunks",
     "brakes", "commands", "lost_commands", "machines_per_rack", "provisioned_machines", "rows", "rows_per_ups",
@@ -37,6 +38,7 @@ COUNTS = {
 """How many of something, the thing being the name."""
 
 DIMENSIONLESS = {
+    "output_scale", "price_scale", "prompt_scale",
     "correlation", "cv", "gap_cv", "percentile", "priority", "rate_scale", "sigma", "speed",
 }  # fmt: skip
 """Pure numbers: statistics, ranks and factors whose usual name is better known than any with ``_ratio``."""
@@ -50,6 +52,7 @@ POSITIONS = {
 """Indices, seeds, versions, and structures whose parts are named elsewhere."""
 
 KEYED = {
+    "bounded", "goal", "start",
     "bounds",
     "anchors", "bound", "extra", "gain_per_unit", "high_change", "knots", "limit", "loss_per_unit", "low_change",
     "lower", "most", "needed", "objective", "objective_value", "ours", "paper", "provenance", "raises", "rates",

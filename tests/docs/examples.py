@@ -2,18 +2,21 @@
 
 A fenced block that follows a line ``<!-- run -->`` (or ``<!-- run: slow -->``) is an example. A ``bash`` block must end
 well. In a ``console`` block, lines that start with ``$ `` are commands and the lines below them what they print; a line
-``...`` stands for any lines. The blocks of one page run in order, in one empty directory.
+``...`` stands for any lines. The blocks of one page run in order, in one empty directory; its ``python`` blocks are one
+program, which runs where the first of them stands.
 """
 
 import os
 import re
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-_BLOCK = re.compile(r"^<!-- run(?P<slow>: slow)? -->\n+```(?P<kind>bash|console)\n(?P<text>.*?)^```$", re.M | re.S)
+_BLOCK = re.compile(
+    r"^<!-- run(?P<slow>: slow)? -->\n+```(?P<kind>bash|console|python)\n(?P<text>.*?)^```$", re.M | re.S
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +26,7 @@ class Example:
     Attributes:
         line: where its text starts, from 1.
         slow: left to the slow tests, and so is every block after it.
-        kind: ``bash`` or ``console``.
+        kind: ``bash``, ``console`` or ``python``.
         text: what stands between the fences.
     """
 
@@ -35,7 +38,7 @@ class Example:
 
 def examples(page: str) -> list[Example]:
     """The marked blocks of a page."""
-    return [
+    found = [
         Example(
             line=page.count("\n", 0, block.start("text")) + 1,
             slow=bool(block["slow"]),
@@ -44,12 +47,16 @@ def examples(page: str) -> list[Example]:
         )
         for block in _BLOCK.finditer(page)
     ]
+    programs = [example for example in found if example.kind == "python"]
+    whole = [replace(each, text="\n".join(p.text for p in programs)) for each in programs[:1]]
+    return [*whole, *(example for example in found if example.kind != "python")]
 
 
 def complaints(example: Example, directory: Path) -> list[str]:
     """Run one block; what is not as the page says."""
-    if example.kind == "bash":
-        done = _run(example.text, directory)
+    if example.kind != "console":
+        quoted = example.text if example.kind == "bash" else f"{sys.executable} - <<'PROGRAM'\n{example.text}PROGRAM\n"
+        done = _run(quoted, directory)
         return [] if done.returncode == 0 else [f"line {example.line}: exit code {done.returncode}: {done.stderr}"]
     found = []
     for command, expected in _steps(example.text):

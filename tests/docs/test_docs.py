@@ -40,6 +40,8 @@ def test_slow_examples_do_what_the_page_says(page: Path, tmp_path: Path) -> None
         ("```console\n$ echo one; echo two; echo three\none\n...\nthree\n```", False),
         ("```console\n$ echo a\na\n$ echo b\nc\n```", True),
         ("```console\n$ phasewise --version\n...\n```", False),
+        ("```python\nassert True\n```", False),
+        ("```python\nassert False\n```", True),
     ],
 )
 def test_wrong_example_is_noticed(tmp_path: Path, block: str, wrong: bool) -> None:
@@ -53,3 +55,11 @@ def test_unmarked_blocks_are_left_alone() -> None:
     """A block without the mark is not run, and slow ones are told from quick ones."""
     page = "```bash\nfalse\n```\n\n<!-- run: slow -->\n```bash\ntrue\n```\n"
     assert [(example.line, example.slow) for example in examples(page)] == [(7, True)]
+
+
+def test_python_blocks_of_a_page_are_one_program(tmp_path: Path) -> None:
+    """What one Python block defines the next may use."""
+    page = "<!-- run -->\n```python\nx = 1\n```\n\n<!-- run -->\n```python\nassert x == 1\n```\n"
+    found = examples(page)
+    assert len(found) == 1
+    assert complaints(found[0], tmp_path) == []

@@ -79,6 +79,7 @@ def frontier() -> Frontier:
         scenario=plans.scenario(),
         x="cost",
         y="throughput",
+        bounded="cost",
         units={"cost": "USD/h", "throughput": "req/s"},
         best={"cost": "least", "throughput": "most"},
         designs=tuple(

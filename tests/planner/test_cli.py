@@ -105,6 +105,7 @@ def test_exit_codes_are_frozen() -> None:
         ("INFEASIBLE", 3),
         ("NOT_VALIDATED", 4),
         ("SOLVER_EMPTY", 5),
+        ("INTERRUPTED", 130),
     ]
 
 

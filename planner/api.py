@@ -1,0 +1,368 @@
+"""The same verbs as the command line, for notebooks and programs; results turn into data frames."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from planner import __version__, pipeline
+from planner.diff.compare import diff as _compared
+from planner.diff.nouns import Diff
+from planner.errors import BadInput
+from planner.evidence import Evidence, Judgement, NoPlan, ValidatedPlan
+from planner.export import PlanFile, plain, read_plan, write_plan
+from planner.frontier import Frontier, route, walked
+from planner.scenario import Scenario
+from planner.whatif.journal import Journal
+from planner.whatif.nouns import Point, WhatIf
+from planner.whatif.sweep import sweep, swept
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Progress = Callable[[str, float], None]
+Row = dict[str, object]
+
+__all__ = [
+    "Compared",
+    "Planned",
+    "Scenario",
+    "Simulated",
+    "Swept",
+    "Walked",
+    "diff",
+    "frontier",
+    "plan",
+    "simulate",
+    "whatif",
+]
+
+
+def _frame(rows: Sequence[Row]) -> "pd.DataFrame":
+    import pandas as pd  # takes longer to import than everything else here together
+
+    return pd.DataFrame.from_records([{key: plain(value) for key, value in row.items()} for row in rows])
+
+
+def _silent(_words: str, _done_frac: float) -> None:
+    """Progress that nobody follows."""
+
+
+class _Shown:
+    """Something that notebooks show as its first data frame."""
+
+    __slots__ = ()
+
+    def frame(self) -> "pd.DataFrame":
+        """The rows that matter most."""
+        raise NotImplementedError
+
+    def _repr_html_(self) -> str:
+        return str(self.frame().to_html())
+
+
+def _evidence_rows(evidence: Sequence[Evidence]) -> list[Row]:
+    columns = ("slo", "unit", "limit", "measured", "low", "high", "verdict", "n")
+    return [{name: getattr(each, name) for name in columns} for each in evidence]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned(_Shown):
+    """What ``plan`` came to.
+
+    Attributes:
+        scenario: the question.
+        answer: a validated plan, or why there is none.
+    """
+
+    scenario: Scenario
+    answer: ValidatedPlan | NoPlan
+
+    @property
+    def valid(self) -> bool:
+        """Whether there is a plan."""
+        return isinstance(self.answer, ValidatedPlan)
+
+    @property
+    def plan(self) -> ValidatedPlan:
+        """The plan.
+
+        Raises:
+            BadInput: there is none; the message is the reason.
+        """
+        if isinstance(self.answer, NoPlan):
+            raise BadInput(f"there is no plan ({self.answer.reason})", *self.answer.explanation)
+        return self.answer
+
+    def frame(self) -> "pd.DataFrame":
+        """One row for each pool; none where there is no plan."""
+        pools = self.answer.candidate.pools if isinstance(self.answer, ValidatedPlan) else ()
+        return _frame([
+            {
+                "role": p.spec.role, "machine": p.spec.machine, "layout": p.spec.layout.name, "instances": p.instances,
+                "machines": p.machines, "rate_req_per_s": sum(p.rate_req_per_s.values()), "load_frac": p.load_frac,
+                "kv_load_frac": p.kv_load_frac,
+            }
+            for p in pools
+        ])  # fmt: skip
+
+    def evidence(self) -> "pd.DataFrame":
+        """One row for each objective."""
+        return _frame(_evidence_rows(self.plan.judgement.evidence))
+
+    def save(self, path: Path | str) -> None:
+        """Write a ``plan.json``.
+
+        Raises:
+            BadInput: there is no plan, or the file cannot be written.
+        """
+        write_plan(Path(path), self.scenario, self.plan, pipeline.digests(self.scenario))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Simulated(_Shown):
+    """What ``simulate`` saw."""
+
+    scenario: Scenario
+    judgement: Judgement
+
+    @property
+    def valid(self) -> bool:
+        """Whether every objective is met, in steady state, with nothing left behind."""
+        return self.judgement.valid
+
+    def frame(self) -> "pd.DataFrame":
+        """One row for each objective."""
+        return _frame(_evidence_rows(self.judgement.evidence))
+
+    def pools(self) -> "pd.DataFrame":
+        """One row for each pool: how busy it was."""
+        return _frame([plain(each) for each in self.judgement.pools])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swept(_Shown):
+    """What ``whatif`` found."""
+
+    found: WhatIf
+
+    def frame(self) -> "pd.DataFrame":
+        """One row for each point of the grid."""
+        return _frame([{**_settings(point), **_outcome(point)} for point in self.found.points])
+
+    def regret(self) -> "pd.DataFrame":
+        """What was bought, down, against what happens, across, in the unit of the objective."""
+        names = list(dict.fromkeys(each.bought for each in self.found.regret))
+        cells = {(each.bought, each.happens): each.regret for each in self.found.regret}
+        made = _frame([{name: cells[bought, name] for name in names} for bought in names])
+        made.index = made.index.map(lambda position: names[position])
+        return made
+
+    def tornado(self) -> "pd.DataFrame":
+        """One row for each thing that was moved, the largest effect first."""
+        return _frame([
+            {"what": s.name, "low_change": s.low_change, "high_change": s.high_change} for s in self.found.tornado
+        ])  # fmt: skip
+
+    def shadow_prices(self) -> "pd.DataFrame":
+        """One row for each finite budget."""
+        columns = ("budget", "limit", "step", "gain_per_unit", "loss_per_unit")
+        return _frame([{name: getattr(each, name) for name in columns} for each in self.found.shadow_prices])
+
+
+def _settings(point: Point) -> Row:
+    """What was set, numbers as numbers."""
+    return {key: _value(text) for key, text in point.settings.items()}
+
+
+def _value(text: str) -> object:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _outcome(point: Point) -> Row:
+    """What came of it; empty cells where there is no plan."""
+    found = point.outcome
+    totals = found.candidate.totals if found.candidate else None
+    return {
+        "verdict": found.verdict,
+        "objective_value": found.objective_value,
+        **{name: getattr(totals, name, None) for name in ("cost_usd_per_h", "power_w", "machines", "gpus")},
+        "served_req_per_s": found.served_req_per_s,
+        **{f"margin_frac {slo}": margin for slo, margin in found.margin_frac.items()},
+        "binds": max(found.binds, key=lambda each: each.used_frac).name if found.binds else None,
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Walked(_Shown):
+    """What ``frontier`` found."""
+
+    found: Frontier
+
+    def frame(self) -> "pd.DataFrame":
+        """One row for each design, by the first axis."""
+        return _frame([
+            {**each.values, "efficient": each.efficient, **each.machines} for each in self.found.designs
+        ])  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared(_Shown):
+    """What ``diff`` found."""
+
+    found: Diff
+
+    def frame(self) -> "pd.DataFrame":
+        """One row for each pool of either plan."""
+        return _frame([
+            {
+                "sign": each.sign, "pool": each.pool, "before": each.before.machines if each.before else 0,
+                "after": each.after.machines if each.after else 0,
+            }
+            for each in self.found.changes
+        ])  # fmt: skip
+
+    def moves(self) -> "pd.DataFrame":
+        """One row for each move, in order."""
+        return _frame([
+            {
+                "sign": m.sign, "machines": m.machines, "pool": m.pool, "source": m.source, "safe": m.safe,
+                "checked_by": m.checked_by, "power_w": m.totals.power_w,
+            }
+            for m in self.found.moves
+        ])  # fmt: skip
+
+
+def plan(scenario: Scenario, *, progress: Progress = _silent) -> Planned:
+    """The best plan that the simulator confirms.
+
+    Args:
+        scenario: the question.
+        progress: told what is happening, and the share of the work that is done.
+
+    Raises:
+        BadInput, CatalogError, WorkloadError: something the scenario names is missing or broken.
+    """
+    return Planned(scenario=scenario, answer=pipeline.plan(scenario, progress=progress))
+
+
+def simulate(plan: Planned | Path | str, *changes: str, progress: Progress = _silent) -> Simulated:
+    """Serve a workload on a plan; ``changes`` change what is asked of it, not the plan.
+
+    Args:
+        plan: what ``plan`` returned, or the path of a ``plan.json``.
+        changes: ``dotted.key=value`` words, for example ``workload.rate_scale=2``.
+        progress: told what is happening.
+
+    Raises:
+        BadInput: there is no plan, or a change is wrong.
+    """
+    file = _file(plan)
+    scenario = file.scenario.changed(changes)
+    return Simulated(
+        scenario=scenario, judgement=pipeline.simulate(scenario, file.plan.candidate, progress=progress)
+    )  # fmt: skip
+
+
+def whatif(
+    scenario: Scenario,
+    vary: Mapping[str, Sequence[object]] | None = None,
+    *,
+    tornado_frac: float | None = None,
+    shadow_prices: bool = False,
+    regret: bool = True,
+    journal: Path | str | None = None,
+    jobs: int = 1,
+    progress: Progress = _silent,
+) -> Swept:
+    """Plan again with something changed.
+
+    Args:
+        scenario: the question as given.
+        vary: dotted key -> values; the grid is the product of all of them.
+        tornado_frac: move one thing at a time by this share, 0..0.9.
+        shadow_prices: what one more unit of each finite budget is worth.
+        regret: try every plan of the grid in every other scenario of it.
+        journal: file in which finished work is kept, to continue from after an interruption.
+        jobs: processes to work in; more than one needs a main module that may be imported.
+        progress: told how far it is.
+
+    Raises:
+        BadInput: with every problem of any point.
+        Interrupted: by an interrupt; the same call with the same journal continues.
+    """
+    words = [f"{key}={','.join(_yaml(value) for value in values)}" for key, values in (vary or {}).items()]
+    wanted = sweep(scenario, words, tornado_frac=tornado_frac, shadow=shadow_prices, regret=regret)
+    kept = Journal(None if journal is None else Path(journal))
+    return Swept(found=swept(wanted, journal=kept, jobs=jobs, progress=progress))
+
+
+def _yaml(value: object) -> str:
+    return json.dumps(plain(value))
+
+
+def frontier(
+    scenario: Scenario,
+    x: str = "cost",
+    y: str = "throughput",
+    *,
+    limit: float | None = None,
+    step: float | None = None,
+    most: int = 50,
+    journal: Path | str | None = None,
+    progress: Progress = _silent,
+) -> Walked:
+    """The best of one quantity for every value of another, every design validated.
+
+    Args:
+        scenario: the question; its objective does not matter.
+        x: ``cost``, ``power``, ``machines`` or ``throughput``.
+        y: another of these.
+        limit: largest value of the bounded axis; None: the scenario's budget.
+        step: smallest change of that axis to look for; None: any.
+        most: designs after which to stop.
+        journal: file in which finished work is kept.
+        progress: told how far it is.
+
+    Raises:
+        BadInput: an axis is unknown, or throughput would grow without end.
+    """
+    wanted = route(scenario, x, y, limit=limit, step=step, most=most)
+    kept = Journal(None if journal is None else Path(journal))
+    return Walked(found=walked(wanted, journal=kept, progress=progress))
+
+
+def diff(
+    before: Planned | Path | str,
+    after: Planned | Path | str,
+    *,
+    quick: bool = False,
+    power_limit_w: float | None = None,
+    progress: Progress = _silent,
+) -> Compared:
+    """What changes from one plan to another, and in which order nothing breaks on the way.
+
+    Args:
+        before: what stands: what ``plan`` returned, or the path of a ``plan.json``.
+        after: what shall stand.
+        quick: check the way by planned loads, without simulating it.
+        power_limit_w: rated watts that may stand on the way; None: the budget.
+        progress: told which cluster is looked at.
+
+    Raises:
+        BadInput: one of them is no plan.
+    """
+    found = _compared(_file(before), _file(after), quick=quick, power_limit_w=power_limit_w, progress=progress)
+    return Compared(found=found)
+
+
+def _file(plan: Planned | Path | str) -> PlanFile:
+    """A plan as its file holds it."""
+    if not isinstance(plan, Planned):
+        return read_plan(Path(plan))
+    head: dict[str, Any] = {"schema_version": 1, "validated": True, "phasewise_version": __version__, "digests": {}}
+    return PlanFile(**head, scenario=plan.scenario, plan=plan.plan)

@@ -1,0 +1,199 @@
+"""Verbs that compare: whatif, frontier, diff."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from planner.cli.plans import ENDINGS
+from planner.cli.reports import report_frontier, report_whatif
+from planner.cli.terminal import (
+    Json,
+    Quiet,
+    Report,
+    ScenarioFile,
+    Sets,
+    expect_writable,
+    note,
+    print_view,
+    progress,
+    write,
+)
+from planner.errors import BadInput, ExitCode
+
+Found = TypeVar("Found")
+
+MANY_POINTS = 100
+"""More points than this are planned only after a word on how many they are."""
+
+Out = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="write the result here, as JSON")]
+JournalFile = Annotated[
+    Path | None,
+    typer.Option("--journal", metavar="FILE", help="where finished work is kept, to continue from after Ctrl-C"),
+]
+Jobs = Annotated[int | None, typer.Option("--jobs", min=1, help="processes to work in; as many as cores if not given")]
+
+
+Vary = Annotated[
+    list[str] | None,
+    typer.Option("--vary", metavar="KEY=VALUES", help="plan with each value, for example workload.rate_scale=1,2"),
+]
+Tornado = Annotated[
+    float | None,
+    typer.Option("--tornado", metavar="PERCENT", min=0.1, max=90, help="move one thing at a time by this much"),
+]
+Shadow = Annotated[bool, typer.Option("--shadow-prices", help="what one more unit of each budget is worth")]
+WithRegret = Annotated[
+    bool, typer.Option("--regret/--no-regret", help="try every plan of the grid in every other scenario of it")
+]
+
+
+def whatif(
+    scenario: ScenarioFile,
+    vary: Vary = None,
+    tornado: Tornado = None,
+    shadow_prices: Shadow = False,
+    regret: WithRegret = True,
+    out: Out = None,
+    journal: JournalFile = None,
+    jobs: Jobs = None,
+    json: Json = False,
+    sets: Sets = None,
+    quiet: Quiet = False,
+    report: Report = None,
+) -> None:
+    """Plan again with something changed: over a grid, one thing at a time, or with another unit of a budget."""
+    from planner.scenario import Scenario
+
+    if not vary and tornado is None and not shadow_prices:
+        raise BadInput("whatif: nothing to vary; expected --vary KEY=VALUES, --tornado PERCENT or --shadow-prices")
+    question = Scenario.load(scenario, sets or ())
+    from planner.report.comparisons import whatif_view
+    from planner.whatif.journal import Journal
+    from planner.whatif.runner import cores
+    from planner.whatif.sweep import sweep, swept
+
+    share_frac = None if tornado is None else tornado / 100
+    wanted = sweep(question, vary or (), tornado_frac=share_frac, shadow=shadow_prices, regret=regret)
+    kept = journal or _beside(out, scenario, "whatif")
+    expect_writable(out=out, journal=kept, report=report)
+    if len(wanted.asked) > MANY_POINTS:
+        note(f"{len(wanted.asked):,} points will be planned; Ctrl-C stops, and {kept} keeps what is done", quiet=quiet)
+    with _resumable(kept), progress(quiet=quiet) as tell:
+        found = swept(wanted, journal=Journal(kept), jobs=jobs or cores(), progress=tell)
+    _show(found, whatif_view, out=out, json=json, quiet=quiet)
+    report_whatif(report, found, quiet=quiet)
+    verdicts = [point.outcome.verdict for point in (*found.points, *((found.base,) if found.base else ()))]
+    if all(verdict in ENDINGS for verdict in verdicts):
+        raise typer.Exit(ENDINGS[verdicts[0]])
+
+
+AxisX = Annotated[str, typer.Option("--x", metavar="AXIS", help="cost, power, machines or throughput")]
+AxisY = Annotated[str, typer.Option("--y", metavar="AXIS", help="another of these")]
+Bound = Annotated[
+    float | None,
+    typer.Option("--limit", min=0, help="largest value of the axis that is bounded; else the scenario's budget"),
+]
+Step = Annotated[
+    float | None, typer.Option("--step", min=1e-6, help="smallest change of that axis to look for; any if not given")
+]
+Most = Annotated[int, typer.Option("--most", min=1, help="designs after which to stop")]
+
+
+def frontier(
+    scenario: ScenarioFile,
+    x: AxisX = "cost",
+    y: AxisY = "throughput",
+    limit: Bound = None,
+    step: Step = None,
+    most: Most = 50,
+    out: Out = None,
+    journal: JournalFile = None,
+    json: Json = False,
+    sets: Sets = None,
+    quiet: Quiet = False,
+    report: Report = None,
+) -> None:
+    """Walk along the best plans of two quantities: the most throughput for every cost, the least power, and so on."""
+    from planner.scenario import Scenario
+
+    question = Scenario.load(scenario, sets or ())
+    from planner.frontier import route, walked
+    from planner.report.comparisons import frontier_view
+    from planner.whatif.journal import Journal
+
+    wanted = route(question, x, y, limit=limit, step=step, most=most)
+    kept = journal or _beside(out, scenario, "frontier")
+    expect_writable(out=out, journal=kept, report=report)
+    with _resumable(kept), progress(quiet=quiet) as tell:
+        found = walked(wanted, journal=Journal(kept), progress=tell)
+    _show(found, frontier_view, out=out, json=json, quiet=quiet)
+    report_frontier(report, found, quiet=quiet)
+    if not found.designs:
+        raise typer.Exit(ExitCode.NOT_VALIDATED)
+
+
+Before = Annotated[Path, typer.Argument(metavar="BEFORE", help="the plan.json that stands", show_default=False)]
+After = Annotated[Path, typer.Argument(metavar="AFTER", help="the plan.json to come", show_default=False)]
+QuickLook = Annotated[bool, typer.Option("--quick", help="check the way by planned loads, without simulating it")]
+PowerLimit = Annotated[
+    float | None,
+    typer.Option("--power-limit", metavar="W", min=0, help="rated watts that may stand on the way; else the budget"),
+]
+
+
+def diff(
+    before: Before,
+    after: After,
+    quick: QuickLook = False,
+    power_limit: PowerLimit = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show what changes from one plan to another, and in which order nothing breaks on the way."""
+    from planner.diff.compare import diff as compared
+    from planner.export import PlanFile, read_plan
+    from planner.report.differences import diff_view
+
+    files: list[PlanFile] = []
+    problems: list[str] = []
+    for path in (before, after):
+        try:
+            files.append(read_plan(path))
+        except BadInput as wrong:
+            problems += wrong.problems
+    if problems:
+        raise BadInput(*problems)
+    with progress(quiet=quiet) as tell:
+        found = compared(files[0], files[1], quick=quick, power_limit_w=power_limit, progress=tell)
+    _show(found, diff_view, out=None, json=json, quiet=quiet)
+    if not found.safe:
+        raise typer.Exit(ExitCode.NOT_VALIDATED)
+
+
+def _show(found: Found, view: Callable[[Found], object], *, out: Path | None, json: bool, quiet: bool) -> None:
+    """A result on stdout, as text or JSON, and in a file where one was asked for."""
+    from planner.export import dumps, write_whole
+
+    text = dumps(found)
+    write(text) if json else print_view(view(found))
+    if out is not None:
+        write_whole(out, text)
+        note(f"wrote {out}", quiet=quiet)
+
+
+@contextmanager
+def _resumable(journal: Path) -> Iterator[None]:
+    """Where Ctrl-C ends the work, say how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        done = f"{stop}; " if str(stop) else ""
+        raise KeyboardInterrupt(f"{done}the same command goes on from {journal}") from None
+
+
+def _beside(out: Path | None, scenario: Path, verb: str) -> Path:
+    """Where finished work is kept if nobody says: beside the result, or else here, under the scenario's name."""
+    return Path(f"{scenario.stem}.{verb}.jsonl") if out is None else out.with_name(f"{out.name}.journal.jsonl")

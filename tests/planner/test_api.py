@@ -1,0 +1,85 @@
+"""Rules of the verbs for notebooks and programs."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from planner import Scenario, api, plan, simulate, whatif
+from planner.errors import BadInput
+from planner.export import read_plan
+from planner.plan import Objective
+from tests.planner import plans
+from tests.planner.small import small
+
+ROOT = Path(__file__).parents[2]
+
+
+def fresh(code: str) -> str:
+    """What a program prints in a process of its own."""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_verbs_stay_verbs() -> None:
+    """A verb is a function whether its module was imported before it or after it."""
+    before = "import planner.plan, planner.whatif.nouns, planner.frontier, planner.diff.nouns\n"
+    verbs = "from planner import plan, simulate, whatif, frontier, diff\n"
+    shown = "print(*(type(v).__name__ for v in (plan, simulate, whatif, frontier, diff)))"
+    assert fresh(before + verbs + shown) == fresh(verbs + before + verbs + shown) == " ".join(["function"] * 5)
+    assert Objective.COST == "cost"
+
+
+def test_importing_the_package_is_light() -> None:
+    """The package alone loads nothing: no verb, no data frame, no solver."""
+    heavy = {"planner.api", "pandas", "numpy", "pulp", "pydantic"}
+    code = f"import sys, planner; print({heavy} & set(sys.modules) or 'light')"
+    assert fresh(code) == "light"
+
+
+def test_unknown_names_are_missing() -> None:
+    """The package has its verbs and nothing else by chance."""
+    with pytest.raises(ImportError, match="cannot import name 'plot'"):
+        exec("from planner import plot")
+    assert {"plan", "simulate", "whatif", "frontier", "diff", "Scenario"} <= set(dir(__import__("planner")))
+
+
+def test_a_plan_is_framed_and_saved(tmp_path: Path) -> None:
+    """A plan has a row for each pool and each objective, a table for notebooks, and the file that the CLI writes."""
+    found = plan(small())
+    assert found.valid
+    assert list(found.frame()["machines"].astype(int)) == [pool.machines for pool in found.plan.candidate.pools]
+    assert list(found.evidence()["slo"]) == ["ttft_p90_s", "tbt_p90_s"]
+    assert "<table" in found._repr_html_()
+    found.save(tmp_path / "plan.json")
+    assert read_plan(tmp_path / "plan.json").scenario == small()
+    seen = simulate(tmp_path / "plan.json", "workload.rate_scale=2")
+    assert seen.scenario.workload.rate_scale == 2
+    assert len(seen.pools()) == len(found.frame())
+
+
+def test_no_plan_is_an_answer() -> None:
+    """Where there is no plan the frame is empty, and asking for the plan gives the reason."""
+    nothing = api.Planned(scenario=plans.scenario(), answer=plans.no_plan())
+    assert not nothing.valid
+    assert nothing.frame().empty
+    with pytest.raises(BadInput, match="infeasible"):
+        _ = nothing.plan
+
+
+def test_a_sweep_is_framed() -> None:
+    """A sweep has a row for each point with its settings as numbers, and a square of regrets."""
+    found = whatif(small(), {"workload.rate_scale": [1, 2], "catalog.tp": [[8]]})
+    frame = found.frame()
+    assert list(frame["workload.rate_scale"]) == [1.0, 2.0]
+    assert set(frame["verdict"]) == {"validated"}
+    assert found.regret().shape == (2, 2)
+    assert list(found.regret().index) == list(found.regret().columns)
+
+
+def test_scenarios_load_from_words(tmp_path: Path) -> None:
+    """A path may be a text."""
+    path = tmp_path / "s.yaml"
+    path.write_text((plans.EXAMPLES / "splitwise-conv.yaml").read_text())
+    assert Scenario.load(str(path)) == Scenario.load(path)

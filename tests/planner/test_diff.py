@@ -1,0 +1,222 @@
+"""Rules of differences between plans, and of the way from one to the other."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from planner import pipeline
+from planner.cli import build
+from planner.diff.changes import changes, notes
+from planner.diff.nouns import Diff
+from planner.diff.staging import Check, Search, Way
+from planner.errors import ExitCode
+from planner.evidence import ValidatedPlan
+from planner.export import write_plan
+from planner.plan import Totals
+from planner.whatif.outcome import silent
+from tests.planner import plans
+from tests.planner.small import small
+
+WATTS = {"a/x": 10.0, "b/x": 10.0, "c/y": 25.0}
+MACHINE_OF = {name: name[-1] for name in WATTS}
+Standing = Mapping[str, int]
+
+
+def totals(standing: Standing) -> Totals:
+    watts = sum(n * WATTS[name] for name, n in standing.items())
+    count = sum(standing.values())
+    return Totals(cost_usd_per_h=1.0 * count, power_w=watts, rack_units=0.0, machines=count, gpus=count)
+
+
+def serving(least: int) -> Callable[[Standing], Check]:
+    """A cluster serves as long as it has enough machines, a ``c/y`` counting twice."""
+
+    def check(standing: Standing) -> Check:
+        strength = sum(n * (2 if name == "c/y" else 1) for name, n in standing.items())
+        return Check(fails=() if strength >= least else ("too small",), evidence=(), totals=totals(standing))
+
+    return check
+
+
+def way(start: Standing, goal: Standing, *, least: int, limit_w: float | None) -> Way:
+    search = Search(serving(least), goal=goal, machine_of=MACHINE_OF, power_limit_w=limit_w, checked_by="envelope")
+    return search.way(start)
+
+
+def walk(start: Standing, found: Way) -> list[dict[str, int]]:
+    """What stands after every move."""
+    standing, seen = dict(start), []
+    for move in found.moves:
+        if move.source:
+            standing[move.source] -= move.machines
+        change = -move.machines if move.sign == "-" else move.machines
+        standing[move.pool] = standing.get(move.pool, 0) + change
+        standing = {name: n for name, n in standing.items() if n}
+        seen.append(dict(standing))
+    return seen
+
+
+def reachable(start: Standing, goal: Standing, *, least: int, limit_w: float) -> bool:
+    """Whether any order of single machines is safe: every one is tried."""
+    check = serving(least)
+
+    def safe(standing: Standing) -> bool:
+        return not check(standing).fails and totals(standing).power_w <= limit_w
+
+    key = tuple(start.get(n, 0) for n in WATTS)
+    end = tuple(goal.get(n, 0) for n in WATTS)
+    if not safe(start):
+        return False
+    todo, seen = [key], {key}
+    while todo:
+        at = todo.pop()
+        if at == end:
+            return True
+        for i, name in enumerate(WATTS):
+            if at[i] == end[i]:
+                continue
+            step = 1 if at[i] < end[i] else -1
+            nexts = [(*at[:i], at[i] + step, *at[i + 1 :])]
+            if step < 0:
+                for j, other in enumerate(WATTS):
+                    if (
+                        MACHINE_OF[other] == MACHINE_OF[name]
+                        and at[j] < end[j]
+                        and safe(dict(zip(WATTS, nexts[0], strict=True)))
+                    ):
+                        turned = list(nexts[0])
+                        turned[j] += 1
+                        nexts.append(tuple(turned))
+            for new in nexts:
+                if new not in seen and safe(dict(zip(WATTS, new, strict=True))):
+                    seen.add(new)
+                    todo.append(new)
+    return False
+
+
+stands = st.fixed_dictionaries({name: st.integers(0, 3) for name in WATTS}).map(
+    lambda d: {name: n for name, n in d.items() if n}
+)
+
+
+@settings(deadline=None)
+@given(stands, stands, st.integers(1, 5), st.floats(20, 120))
+def test_a_safe_order_is_found_where_there_is_one(start: Standing, goal: Standing, least: int, limit_w: float) -> None:
+    """An order is found exactly where trying every order of single machines finds one, and nothing breaks on it."""
+    found = way(start, goal, least=least, limit_w=limit_w)
+    assert (not found.explanation) == reachable(start, goal, least=least, limit_w=limit_w)
+    states = walk(start, found)
+    for move, standing in zip(found.moves, states, strict=True):
+        assert move.safe
+        assert not serving(least)(standing).fails
+        assert move.totals == totals(standing)
+        assert move.totals.power_w <= limit_w * (1 + 1e-9)
+    if not found.explanation:
+        assert (states[-1] if states else dict(start)) == goal
+
+
+def test_machines_are_added_first_where_power_allows() -> None:
+    """With power to spare all new machines come before an old one goes; without, as many as fit."""
+    free = way({"a/x": 2}, {"c/y": 2}, least=2, limit_w=None)
+    assert [(m.sign, m.machines, m.pool) for m in free.moves] == [("+", 2, "c/y"), ("-", 2, "a/x")]
+    tight = way({"a/x": 4}, {"c/y": 2}, least=2, limit_w=65.0)
+    assert [(m.sign, m.machines, m.pool) for m in tight.moves] == [("+", 1, "c/y"), ("-", 4, "a/x"), ("+", 1, "c/y")]
+
+
+def test_machines_are_turned_where_nothing_may_be_added() -> None:
+    """At the power limit a machine becomes one of the other pool, as long as the rest serves meanwhile."""
+    found = way({"a/x": 3, "b/x": 1}, {"a/x": 2, "b/x": 2}, least=3, limit_w=40.0)
+    assert [(m.sign, m.pool, m.source) for m in found.moves] in (
+        [("-", "a/x", None), ("+", "b/x", None)],
+        [("~", "b/x", "a/x")],
+    )
+    stuck = way({"a/x": 3, "b/x": 1}, {"a/x": 2, "b/x": 2}, least=4, limit_w=40.0)
+    assert not stuck.moves
+    assert any("too small" in line or "limit" in line for line in stuck.explanation)
+
+
+def test_a_way_begins_where_the_load_is_served() -> None:
+    """What stands and does not serve is said to be the reason, not some move."""
+    assert "begins where this load is not served" in way({"a/x": 1}, {"a/x": 3}, least=2, limit_w=None).explanation[0]
+
+
+def test_every_pool_has_one_sign() -> None:
+    """New, gone, changed and unchanged pools are told apart, and unchanged plans have no changes."""
+    one = plans.plan()
+    assert {change.sign for change in changes(one, one)} == {"="}
+    fewer = replace(one, candidate=plans.candidate(3))
+    assert {(c.pool, c.sign) for c in changes(one, fewer)} == {(plans.DECODE.name, "~"), (plans.PREFILL.name, "=")}
+    gone = replace(one, candidate=replace(one.candidate, pools=one.candidate.pools[:1]))
+    assert [c.sign for c in changes(one, gone)] == ["=", "-"]
+    assert [c.sign for c in changes(gone, one)] == ["=", "+"]
+
+
+def test_questions_that_differ_are_noted() -> None:
+    """Every key that differs between the two scenarios is told with both values."""
+    told = notes(small(), small("workload.rate_scale=2", "budgets.power_w=1000", "name=other"))
+    assert told == ("budgets.power_w: nothing before, 1000.0 after", "workload.rate_scale: 1.0 before, 2.0 after")
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Plan files: ``a`` for a load, ``b`` for 15 times as much, ``s`` for that load split by phase."""
+    directory = tmp_path_factory.mktemp("plans")
+    asked = {"a": (), "b": ("workload.rate_scale=15",), "s": ("workload.rate_scale=15", "policy.name=splitwise")}
+    for name, words in asked.items():
+        scenario = small(*words)
+        answer = pipeline.plan(scenario, progress=silent)
+        assert isinstance(answer, ValidatedPlan)
+        write_plan(directory / f"{name}.json", scenario, answer, pipeline.digests(scenario))
+    return directory
+
+
+def shown(*words: object) -> tuple[int, str]:
+    result = CliRunner().invoke(build(), ["diff", *(str(word) for word in words)])
+    return result.exit_code, result.output
+
+
+def test_growing_is_safe_and_shrinking_too(planned: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a small plan to a large one and back there is a safe order, simulated at the lighter load."""
+    monkeypatch.setenv("COLUMNS", "80")
+    a, b = planned / "a.json", planned / "b.json"
+    code, text = shown(a, b)
+    assert (code, "a safe order of 1 move" in text, "checked by" in text) == (ExitCode.VALIDATED, True, True)
+    assert all(len(line) <= 80 and line == line.rstrip() for line in text.splitlines())
+    assert "workload.rate_scale: 1.0 before, 15.0 after" in text
+    data = json.loads(shown(b, a, "--json")[1])
+    assert sorted(data) == sorted(Diff.__dataclass_fields__)
+    assert (data["safe"], [m["sign"] for m in data["moves"]]) == (True, ["-"])
+    assert data["moves"][0]["checked_by"] == "simulation"
+    assert data["load"].startswith("40 req/s")
+    assert shown(a, a)[1].startswith("NO CHANGES")
+
+
+def test_a_quick_look_simulates_nothing(planned: Path) -> None:
+    """With --quick the way is checked by planned loads alone, and says so."""
+    data = json.loads(shown(planned / "a.json", planned / "b.json", "--quick", "--json")[1])
+    assert data["safe"]
+    assert {m["checked_by"] for m in data["moves"]} == {"envelope"}
+
+
+def test_other_policies_are_built_side_by_side(planned: Path) -> None:
+    """From mixed machines to split ones, the new cluster stands whole before the old one goes, or there is no way."""
+    b, s = planned / "b.json", planned / "s.json"
+    data = json.loads(shown(b, s, "--json")[1])
+    assert data["safe"]
+    signs = [m["sign"] for m in data["moves"]]
+    assert signs == sorted(signs)  # + before -
+    assert data["moves"][-1]["totals"] == data["after"]
+    code, text = shown(b, s, "--power-limit", 20000)
+    assert (code, "different policies" in text) == (ExitCode.NOT_VALIDATED, True)
+
+
+def test_both_files_are_checked(tmp_path: Path) -> None:
+    """Two files that are no plans are two problems, told at once."""
+    code, text = shown(tmp_path / "a.json", tmp_path / "b.json")
+    assert (code, text.count("cannot be read")) == (ExitCode.BAD_INPUT, 2)

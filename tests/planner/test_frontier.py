@@ -1,0 +1,90 @@
+"""Rules of frontiers of plans."""
+
+import itertools
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from planner.cli import build
+from planner.errors import BadInput, ExitCode
+from planner.evidence import Verdict
+from planner.export import dumps
+from planner.frontier import Frontier, route, walked
+from planner.whatif.journal import Journal
+from planner.whatif.outcome import silent
+from tests.planner.small import small, write_small
+
+
+def frontier(*settings: str, x: str, y: str, journal: Path | None = None, **more: float) -> Frontier:
+    return walked(route(small(*settings), x, y, **more), journal=Journal(journal), progress=silent)  # type: ignore[arg-type]
+
+
+def test_every_budget_of_machines_has_its_design(tmp_path: Path) -> None:
+    """The most throughput for 1, 2 and 3 machines: each one found, more machines carry more, all of them validated."""
+    found = frontier(x="machines", y="throughput", limit=3, journal=tmp_path / "j.jsonl")
+    good = [design for design in found.designs if design.efficient]
+    assert [design.values["machines"] for design in good] == [1, 2, 3]
+    rates = [design.values["throughput"] for design in good]
+    assert rates == sorted(rates)
+    assert found.complete
+    assert "infeasible" in found.ended
+    for design in good:
+        assert design.outcome is not None
+        assert all(e.verdict is Verdict.MET for e in design.outcome.evidence)
+        assert sum(design.machines.values()) == design.values["machines"]
+    again = frontier(x="machines", y="throughput", limit=3, journal=tmp_path / "j.jsonl")
+    assert dumps(again) == dumps(found)
+
+
+def test_no_efficient_design_is_beaten() -> None:
+    """Of two efficient designs each is better on one axis; a dominated design is beaten by an efficient one."""
+    found = frontier("workload.rate_scale=25", x="cost", y="power")
+    good = [(d.values["cost"], d.values["power"]) for d in found.designs if d.efficient]
+    assert len(good) > 1  # fewer but dearer machines draw less
+    assert not any(a[0] <= b[0] and a[1] <= b[1] for a, b in itertools.permutations(good, 2))
+    rest = [(d.values["cost"], d.values["power"]) for d in found.designs if not d.efficient]
+    assert all(any(a[0] <= b[0] and a[1] <= b[1] for a in good) for b in rest)
+    assert found.bounded == "power"
+
+
+def test_a_walk_may_be_cut_short() -> None:
+    """A walk that stops at the most designs says so and how to go on."""
+    found = frontier(x="machines", y="throughput", limit=3, most=1)
+    assert (len([d for d in found.designs if d.outcome]), found.complete) == (1, False)
+    assert "--most" in found.ended
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "words"),
+    [
+        ("cots", "power", "did you mean 'cost'?"),
+        ("cost", "energy", "not available yet"),
+        ("carbon", "cost", "not available yet"),
+        ("cost", "cost", "expected another axis"),
+        ("cost", "throughput", "grows with cost without end"),
+    ],
+)
+def test_wrong_axes_are_named(x: str, y: str, words: str) -> None:
+    """An axis that does not exist names the nearest, and a walk without an end is refused before it begins."""
+    with pytest.raises(BadInput, match=words.replace("?", r"\?")):
+        route(small(), x, y)
+
+
+def test_a_frontier_reads_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The text fits 80 columns and says what was optimised and why it ended; JSON has every field."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    words = ["frontier", str(write_small(tmp_path)), "--x", "machines", "--limit", "2"]
+    result = CliRunner().invoke(build(), words)
+    assert result.exit_code == ExitCode.VALIDATED, result.output
+    assert all(len(line) <= 80 and line == line.rstrip() for line in result.stdout.splitlines())
+    for part in (
+        "2 designs that no other beats",
+        "Most throughput under a falling limit on machines",
+        "mixed dgx-h100",
+    ):
+        assert part in result.stdout
+    data = json.loads(CliRunner().invoke(build(), [*words, "--json"]).stdout)
+    assert sorted(data) == sorted(Frontier.__dataclass_fields__)
