@@ -147,8 +147,10 @@ def assumed_curve(tdp_w: float, idle_w: float, clock_max_mhz: float) -> PowerCur
     )  # fmt: skip
 
 
+DRAW = ("busy_w", "weights_w", "compute_w", "bandwidth_w", "tokens_w", "wall_ratio")
+"""The numbers that say what a GPU draws at full clock."""
+
 NUMBERS = (
-    "busy_w", "weights_w", "compute_w", "bandwidth_w", "tokens_w", "memory_w", "v_min_ratio", "knee_mhz",
-    "compute_ratio", "floor_ratio", "clock_step_mhz", "cap_min_w", "wall_ratio",
+    *DRAW, "memory_w", "v_min_ratio", "knee_mhz", "compute_ratio", "floor_ratio", "clock_step_mhz", "cap_min_w",
 )  # fmt: skip
-"""The numbers of a curve that each have a source."""
+"""All numbers of a curve; each has a source."""

@@ -9,13 +9,14 @@ from planner.case.case import Case
 from planner.errors import BadInput
 from planner.evidence import Evidence, Judgement, NoPlan, Round, Verdict
 from planner.formulate import BUDGET_FAMILIES, lift, problem, unservable
-from planner.plan import CandidatePlan, Headroom, Pool
+from planner.plan import CandidatePlan, Headroom, Objective, Pool
 from planner.revise import balanced, overloads, tighten
 from planner.scenario.sections import FailureSection, slo_of
 from planner.simulator.engine import PoolModel
 from planner.simulator.failures import Failure
 from planner.simulator.judge import judge
 from planner.simulator.serve import prepare
+from planner.simulator.watts import metered
 from solvers.allocation import Reason, Solution
 from solvers.elastic import NotProven, StillInfeasible, smallest_raise
 from solvers.problem import Problem
@@ -61,12 +62,12 @@ class Argument:
         if missing:
             return no_plan(self, "infeasible", _nobody_serves(missing, self.case))
         for _ in range(self.case.scenario.validation.max_rounds):
-            program = self._problem(headroom)
-            solution = self._solve(program)
+            program = self.problem(headroom)
+            solution = self.solve(program)
             if solution.allocation is None:
                 return self._without_allocation(program, solution)
             if self.bound is None:
-                self.bound = self._solve(self._problem(NO_HEADROOM)).termination.bound
+                self.bound = self.solve(self.problem(NO_HEADROOM)).termination.bound
             lifted = lift(solution, self.case.options, headroom=headroom, policy=self.case.policy.name)
             candidate = balanced(lifted, self.options)
             judgement = self.judged(candidate)
@@ -79,15 +80,15 @@ class Argument:
         rounds = self.case.scenario.validation.max_rounds
         return no_plan(self, "not validated", (f"no candidate met every objective in {rounds} rounds",))
 
-    def _problem(self, headroom: Headroom) -> Problem:
-        """The integer program at these load limits."""
+    def problem(self, headroom: Headroom, objective: Objective | None = None) -> Problem:
+        """The integer program at these load limits, for the scenario's objective or another."""
         rates = {c.request_class.name: c.rate_req_per_s for c in self.case.asked.demand.classes}
         return problem(
             self.case.options, rates, budgets=self.case.scenario.budget(), headroom=headroom,
-            objective=self.case.scenario.objective, available=self.case.available,
+            objective=objective or self.case.scenario.objective, available=self.case.available,
         )  # fmt: skip
 
-    def _solve(self, program: Problem) -> Solution:
+    def solve(self, program: Problem) -> Solution:
         """Ask the scenario's backend."""
         section = self.case.scenario.solver
         return solve(program, backend=section.backend, time_limit_s=section.time_limit_s, gap_frac=section.gap_frac)
@@ -100,7 +101,7 @@ class Argument:
         try:
             raises = {
                 r.row: (r.limit, r.needed)
-                for r in smallest_raise(program, families=BUDGET_FAMILIES, solve=self._solve)
+                for r in smallest_raise(program, families=BUDGET_FAMILIES, solve=self.solve)
             }  # fmt: skip
         except StillInfeasible as nothing:
             return no_plan(self, "infeasible", (f"no budget that could be raised would help: {nothing}",))
@@ -143,12 +144,18 @@ class Argument:
         self._seen[key, early] = judgement
         return judgement
 
+    def metered(self, candidate: CandidatePlan, judgement: Judgement) -> Judgement:
+        """The judgement of a candidate with the watts of its pools, which the compiled replay does not keep."""
+        trace = self.case.asked.draw(self.case.asked.seeds[0], candidate.rate_scale)
+        return metered(judgement, self.pools(candidate), self.case.policy, trace)
+
     def within_budgets(self, candidate: CandidatePlan) -> bool:
         """Whether a candidate that no solve has seen keeps every budget and finds its machines on the market."""
         budgets, need = self.case.scenario.budget(), candidate.totals
         limits = (
             (need.cost_usd_per_h, budgets.cost_usd_per_h),
             (need.power_w, budgets.power_w),
+            (need.expected_power_w, budgets.expected_power_w),
             (need.rack_units, budgets.rack_units),
             (need.machines, budgets.machines),
             (len({p.spec.machine for p in candidate.pools}), budgets.machine_types),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hw_catalog.machines import Machine
 from planner.evidence import Excuse
+from planner.perf.draw import decoding_w, prefill_above_w
 from planner.perf.instance import InstancePhysics
 from planner.perf.reference import Reference, unit_s
 from planner.plan import InstanceSpec, Role
@@ -38,6 +39,10 @@ class Envelope:
         ttft_s: mean time to first token on an idle instance.
         tbt_s: step time at the working batch (0 in the prefill role).
         batch: decoding requests at the working point (0 in the prefill role).
+        floor_w: watts above idle that its GPUs draw however little it serves: an instance that decodes does so most of
+            the time, alone or in a batch (0 in the prefill role).
+        prefill_j: joules above idle and floor that its GPUs spend on prefill work per request.
+        decode_j: likewise on decode work.
     """
 
     prefill_s: float
@@ -47,6 +52,9 @@ class Envelope:
     ttft_s: float
     tbt_s: float
     batch: float
+    floor_w: float = 0.0
+    prefill_j: float = 0.0
+    decode_j: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +69,9 @@ class Option:
         machines_per_instance: machines that one replica spans; of this and the former one is 1.
         kv_tokens: KV capacity of one instance.
         envelopes: class name -> envelope; a class that is missing cannot be served here.
+        floor_w: what one machine draws at its plug however little it serves.
+        wall_ratio: watts at the plug per watt that a GPU draws above idle.
+        carbon_g_per_j: CO2 per joule at the plug, cooling included.
     """
 
     spec: InstanceSpec
@@ -70,10 +81,22 @@ class Option:
     kv_tokens: float
     envelopes: Mapping[str, Envelope]
     machines_per_instance: int = 1
+    floor_w: float = 0.0
+    wall_ratio: float = 1.0
+    carbon_g_per_j: float = 0.0
 
     def instances_on(self, machines: int) -> int:
         """Replicas that so many machines hold."""
         return machines * self.instances_per_machine // self.machines_per_instance
+
+    def expected_w(self, machines: float, rate_req_per_s: Mapping[str, float]) -> float:
+        """Mean watts at the plugs of so many machines under this work: their floor, and the work's joules."""
+        return self.floor_w * machines + sum(r * self.work_j(c) for c, r in rate_req_per_s.items())
+
+    def work_j(self, class_name: str) -> float:
+        """Joules at the plug above the floor that a request of a class takes."""
+        envelope = self.envelopes[class_name]
+        return self.wall_ratio * (envelope.prefill_j + envelope.decode_j)
 
 
 MEMORY_MARGIN_RATIO = 2
@@ -99,6 +122,8 @@ def option(
     demand: Demand,
     slos: Sequence[Slo],
     reference: Reference | None = None,
+    *,
+    carbon_g_per_j: float = 0.0,
 ) -> tuple[Option | None, tuple[Excuse, ...]]:
     """The option ``spec``, with an envelope for every class it can serve and an excuse for every class it cannot.
 
@@ -116,6 +141,8 @@ def option(
             excuses.append(Excuse(option=spec.name, reason=unfit.reason, bottleneck=unfit.bottleneck))
     if not envelopes:
         return None, tuple(excuses)
+    floor_w = min(each.floor_w for each in envelopes.values())
+    per_machine = physics.instances_per_machine / physics.machines_per_instance
     offered = Option(
         spec=spec,
         machine=machine,
@@ -124,50 +151,11 @@ def option(
         kv_tokens=physics.kv_tokens,
         envelopes=envelopes,
         machines_per_instance=physics.machines_per_instance,
+        floor_w=(physics.power.standby_w + physics.power.wall_ratio * floor_w) * per_machine,
+        wall_ratio=physics.power.wall_ratio,
+        carbon_g_per_j=carbon_g_per_j,
     )
     return offered, tuple(excuses)
-
-
-DOMINANCE_RATIO = 1.05
-"""An option goes where another on the same GPUs takes this much less time for every class: claims are no better."""
-
-
-def undominated(options: Sequence[Option]) -> tuple[list[Option], tuple[Excuse, ...]]:
-    """Options that differ in a knob alone, without those that another beats at everything.
-
-    Args:
-        options: on the same machine, in the same layout and role.
-
-    Returns:
-        Those worth offering, and an excuse for each of the others.
-    """
-    kept: list[Option] = []
-    excuses: list[Excuse] = []
-    for one in options:
-        better = next((o for o in options if o is not one and _dominates(o, one)), None)
-        if better is None:
-            kept.append(one)
-        else:
-            words = f"{better.spec.name} serves the same for less of its time and memory"
-            excuses.append(Excuse(option=one.spec.name, reason=words, bottleneck="dominated"))
-    return kept, tuple(excuses)
-
-
-def _dominates(one: Option, other: Option) -> bool:
-    """Whether an option serves all that another does, each for clearly less time.
-
-    It may hold more memory meanwhile, as long as its time runs out first.
-    """
-    for name, theirs in other.envelopes.items():
-        mine = one.envelopes.get(name)
-        if mine is None:
-            return False
-        busy_s, held_s = mine.prefill_s + mine.decode_s, mine.kv_tokens_s / one.kv_tokens
-        if busy_s * DOMINANCE_RATIO > theirs.prefill_s + theirs.decode_s:
-            return False
-        if held_s > max(theirs.kv_tokens_s / other.kv_tokens, busy_s):
-            return False
-    return True
 
 
 def envelope(
@@ -206,23 +194,35 @@ def envelope(
         _check_unloaded(physics, alone, outputs, mine)
     if role is Role.PREFILL or (role is Role.MIXED and not share_moving):
         transfer_s = share_moving * physics.link.latency_s + link_bytes / physics.link.bandwidth_bytes_per_s
+        busy_s = _packed_prefill_s(physics, batching, prompts) / lanes
         return Envelope(
-            prefill_s=_packed_prefill_s(physics, batching, prompts) / lanes, decode_s=0.0,
+            prefill_s=busy_s, decode_s=0.0, prefill_j=busy_s * prefill_above_w(physics, prompts),
             kv_tokens_s=float(np.mean(prompts * alone)) + float(np.mean(prompts)) * transfer_s,
             link_bytes=link_bytes, ttft_s=float(alone.mean()), tbt_s=0.0, batch=0.0,
         )  # fmt: skip
     context = _mean_context(prompts, outputs)
     point = _Point(role, physics, batching, part, mine, alone, context, chunk_tokens is not None)
+    return _decoding(point, link_bytes)
+
+
+def _decoding(point: "_Point", link_bytes: float) -> Envelope:
+    """What a request costs an instance that decodes, at its working batch."""
+    physics, context = point.physics, point.context_tokens
+    prompts, outputs = point.part.prompt_tokens, point.part.output_tokens
+    mixed, lanes = point.role is Role.MIXED, physics.stages.count
     batch = _working_batch(point)
     step_s = physics.step.decode_s(batch, context)
-    prefill_s = _mixed_prefill_s(point, batch, step_s) if role is Role.MIXED else 0.0
+    prefill_s = _mixed_prefill_s(point, batch, step_s) if mixed else 0.0
     # each request that takes its turn in the batch brings a prefill, which every other one waits for
     token_s = step_s + prefill_s * batch / float(np.mean(outputs))
     held_s = (outputs - 1) * token_s
+    decode_s = float(np.mean(outputs - 1)) * step_s / batch / lanes
+    prefill_w, decode_w, floor_w = decoding_w(physics, prompts, batch, context, mixed=mixed)
     return Envelope(
-        prefill_s=prefill_s / lanes, decode_s=float(np.mean(outputs - 1)) * step_s / batch / lanes,
+        prefill_s=prefill_s / lanes, decode_s=decode_s, floor_w=floor_w,
+        prefill_j=prefill_s / lanes * prefill_w, decode_j=decode_s * decode_w,
         kv_tokens_s=float(np.mean((prompts + outputs / 2) * held_s)) + float(np.mean(prompts)) * prefill_s,
-        link_bytes=link_bytes, ttft_s=float(alone.mean()), tbt_s=step_s, batch=float(batch * lanes),
+        link_bytes=link_bytes, ttft_s=float(point.alone_s.mean()), tbt_s=step_s, batch=float(batch * lanes),
     )  # fmt: skip
 
 

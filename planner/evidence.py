@@ -46,6 +46,31 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PowerUse:
+    """What one pool drew at its machines' plugs in the measured window, all its instances at once, second by second.
+
+    Attributes:
+        mean_w: over all seconds of all seeds.
+        p50_w: median second.
+        p95_w: of 20 seconds, 19 draw no more.
+        p99_w: of 100 seconds, 99 draw no more.
+        peak_w: highest second.
+        standby_w: of the mean, what the machines draw without work.
+        prefill_w: of the mean, what steps that carry prefill work add.
+        decode_w: of the mean, what decode-only steps add.
+    """
+
+    mean_w: float
+    p50_w: float
+    p95_w: float
+    p99_w: float
+    peak_w: float
+    standby_w: float
+    prefill_w: float
+    decode_w: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PoolUse:
     """How busy one pool was in the measured window, mean over its instances and seeds.
 
@@ -57,6 +82,7 @@ class PoolUse:
         batch_mean: mean decoding requests in a step that decodes.
         queue_mean_tokens: time average of prompt tokens waiting at an instance.
         preemptions: requests thrown out of KV memory and recomputed.
+        power: what it drew; None where nothing is known of its GPUs' watts.
     """
 
     pool: str
@@ -66,6 +92,7 @@ class PoolUse:
     batch_mean: float
     queue_mean_tokens: float
     preemptions: int
+    power: PowerUse | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -98,13 +98,14 @@ def stretch(argument: Argument, held: Held) -> tuple[Held, tuple[Neighbour, ...]
     """Raise the rate of a throughput plan as far as its machines carry it, to within ``RATE_STEP_FRAC``."""
     while True:
         candidate = held[0]
-        more = faster(candidate, 1 + RATE_STEP_FRAC)
+        more = faster(candidate, 1 + RATE_STEP_FRAC, argument.options)
         judgement = argument.judged(more)
-        if not holds(more, judgement):
+        affordable = argument.within_budgets(more)
+        if not holds(more, judgement) or not affordable:
             break
         held = more, judgement
         argument.note("stretch", *held)
     label = f"the same machines at {1 + RATE_STEP_FRAC:g} times the rate"
     machines = candidate.totals.machines
-    fails = (*failures(judgement), *overloads(more))
+    fails = (*failures(judgement), *overloads(more), *(() if affordable else ("a budget is exceeded",)))
     return held, (Neighbour(pool=label, machines=machines, judgement=judgement, fails=fails),)

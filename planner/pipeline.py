@@ -17,6 +17,7 @@ from planner.revise import price
 from planner.row import study
 from planner.scenario import Scenario
 from planner.simulator.sketch import sketch
+from planner.tradeoff import tradeoffs
 
 Progress = Callable[[str, float], None]
 
@@ -75,7 +76,7 @@ def _certified(
         candidate=candidate,
         objective=case.scenario.objective.value,
         objective_value=value,
-        judgement=judgement,
+        judgement=argument.metered(candidate, judgement),
         certificate=Certificate(
             bound=bound,
             gap_frac=None if bound is None else abs(value - bound) / max(1e-9, abs(value)),
@@ -87,6 +88,7 @@ def _certified(
         provenance=shares,
         sources=sources,
         warnings=doubts(case, candidate),
+        alternatives=tradeoffs(argument, candidate),
     )
 
 
@@ -105,7 +107,7 @@ def _best(answers: Mapping[str, ValidatedPlan | NoPlan], objective: Objective) -
     sign = -1 if objective is Objective.THROUGHPUT else 1
     best = min(plans, key=lambda name: sign * plans[name].objective_value)
     words = tuple(_compared(plans[best], name, answer) for name, answer in answers.items() if name != best)
-    return replace(plans[best], alternatives=words)
+    return replace(plans[best], alternatives=(*words, *plans[best].alternatives))
 
 
 def _compared(best: ValidatedPlan, name: str, other: ValidatedPlan | NoPlan) -> str:
@@ -129,7 +131,7 @@ def simulate(scenario: Scenario, candidate: CandidatePlan, *, progress: Progress
     absent = [f"{f.pool} {f.machine}" for f in scenario.validation.failures if outage(f, pools) is None]
     if absent:
         raise BadInput(*(f"validation.failures: no machine {name}; the plan has {have}, from 0" for name in absent))
-    return argument.judged(candidate, early=False)
+    return argument.metered(candidate, argument.judged(candidate, early=False))
 
 
 def picture(scenario: Scenario, candidate: CandidatePlan, *, progress: Progress) -> Picture:

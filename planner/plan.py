@@ -22,6 +22,10 @@ class Objective(StrEnum):
     """USD/h of the whole plan."""
     POWER = "power"
     """Rated watts of the whole plan."""
+    ENERGY = "energy"
+    """Expected watts of the whole plan at the machines' plugs, idle machines included."""
+    CARBON = "carbon"
+    """Grams of CO2 per hour that these watts and the cooling for them cause."""
     MACHINES = "machines"
     """Machines bought."""
     THROUGHPUT = "throughput"
@@ -122,10 +126,11 @@ class Headroom:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budgets:
-    """Hard limits on the whole plan; None is unlimited. Power is rated (nameplate) power."""
+    """Hard limits on the whole plan; None is unlimited. ``power_w`` is rated (nameplate) power."""
 
     cost_usd_per_h: float | None = None
     power_w: float | None = None
+    expected_power_w: float | None = None
     rack_units: float | None = None
     machines: int | None = None
     machine_types: int | None = None
@@ -133,13 +138,25 @@ class Budgets:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
-    """What a plan needs of each budgeted quantity."""
+    """What a plan needs of each budgeted quantity.
+
+    Attributes:
+        cost_usd_per_h: of all machines.
+        power_w: rated.
+        rack_units: space.
+        machines: bought.
+        gpus: in them.
+        expected_power_w: mean watts at the machines' plugs at the planned rates, idle time included.
+        carbon_g_per_h: CO2 that these watts and the cooling for them cause.
+    """
 
     cost_usd_per_h: float
     power_w: float
     rack_units: float
     machines: int
     gpus: int
+    expected_power_w: float = 0.0
+    carbon_g_per_h: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -112,8 +112,9 @@ def cheaper_pools(
         able = all(c in option.envelopes for c, rate in pool.rate_req_per_s.items() if rate > 0)
         if name in taken or option.spec.role is not pool.spec.role or not able:
             continue
-        each = price(objective, _totals((replace(pool, spec=option.spec, machines=1),), options))
-        machines = ceil(worth / each * (1 - 1e-9)) - 1 if each > 0 else 0
+        one, two = (price(objective, _totals((replace(pool, spec=option.spec, machines=n),), options)) for n in (1, 2))
+        each, work = two - one, 2 * one - two  # the work itself costs energy, on however many machines
+        machines = ceil((worth - work) / each * (1 - 1e-9)) - 1 if each > 0 else 0
         if machines < 1:
             continue
         machines -= machines % option.machines_per_instance
@@ -122,7 +123,7 @@ def cheaper_pools(
         instances = option.instances_on(machines)
         moved = _loaded(replace(pool, spec=option.spec, machines=machines, instances=instances), options)
         if moved.load_frac <= 1 and moved.kv_load_frac <= 1:
-            found.append((machines * each, name, machines, moved))
+            found.append((work + machines * each, name, machines, moved))
     for _, name, machines, moved in sorted(found, key=lambda f: f[:2]):
         yield _with_pools(candidate, (*others, moved), options), name, machines
 
@@ -136,8 +137,8 @@ def balanced(candidate: CandidatePlan, options: Mapping[str, Option]) -> Candida
     return candidate if overloads(even) else even
 
 
-def faster(candidate: CandidatePlan, factor: float) -> CandidatePlan:
-    """The same machines at ``factor`` times the rate."""
+def faster(candidate: CandidatePlan, factor: float, options: Mapping[str, Option]) -> CandidatePlan:
+    """The same machines at ``factor`` times the rate, which draw what the work takes."""
     pools = tuple(
         replace(
             pool, rate_req_per_s={c: rate * factor for c, rate in pool.rate_req_per_s.items()},
@@ -146,7 +147,10 @@ def faster(candidate: CandidatePlan, factor: float) -> CandidatePlan:
         for pool in candidate.pools
     )  # fmt: skip
     headroom = _left(candidate.headroom, pools)
-    return replace(candidate, pools=pools, rate_scale=candidate.rate_scale * factor, headroom=headroom)
+    return replace(
+        candidate, pools=pools, totals=_totals(pools, options), rate_scale=candidate.rate_scale * factor,
+        headroom=headroom,
+    )  # fmt: skip
 
 
 def at_rates(candidate: CandidatePlan, rates: Mapping[str, float], options: Mapping[str, Option]) -> CandidatePlan:
@@ -278,8 +282,11 @@ def _loaded(pool: Pool, options: Mapping[str, Option]) -> Pool:
 
 
 def price(objective: Objective, totals: Totals) -> float:
-    """What an objective that is made small counts: USD/h, W or machines."""
-    values = {Objective.COST: totals.cost_usd_per_h, Objective.POWER: totals.power_w}
+    """What an objective that is made small counts: USD/h, W, machines or g/h."""
+    values = {
+        Objective.COST: totals.cost_usd_per_h, Objective.POWER: totals.power_w,
+        Objective.ENERGY: totals.expected_power_w, Objective.CARBON: totals.carbon_g_per_h,
+    }  # fmt: skip
     return values.get(objective, float(totals.machines))
 
 
@@ -309,10 +316,13 @@ def _inherit(heir: Pool, gone: Pool, heirs: list[Pool], options: Mapping[str, Op
 def _totals(pools: tuple[Pool, ...], options: Mapping[str, Option]) -> Totals:
     """What pools need of each budgeted quantity."""
     bought = [(p.machines, options[p.spec.name]) for p in pools]
+    watts = [(o.expected_w(n, p.rate_req_per_s), o) for p, (n, o) in zip(pools, bought, strict=True)]
     return Totals(
         cost_usd_per_h=sum(n * option.price_usd_per_h for n, option in bought),
         power_w=sum(n * option.machine.rated_w for n, option in bought),
         rack_units=sum(n * option.machine.rack_units for n, option in bought),
         machines=sum(n for n, _ in bought),
         gpus=sum(n * option.machine.gpus for n, option in bought),
+        expected_power_w=sum(w for w, _ in watts),
+        carbon_g_per_h=sum(3600 * w * option.carbon_g_per_j for w, option in watts),
     )

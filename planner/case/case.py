@@ -1,24 +1,29 @@
 """A scenario with everything it names read in: what can be bought, what it can carry, what is asked of it."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 from math import inf
 from pathlib import Path
 
 from hw_catalog.load import Catalog, load_catalog, nearest
 from hw_catalog.machines import Machine
+from hw_catalog.power import DRAW, NUMBERS
 from hw_catalog.profile_files import load_profiles
 from hw_catalog.profiles import KernelProfile
 from hw_catalog.provenance import Kind, Provenance
 from planner.case.alone import open_reference
 from planner.case.arrivals import Asked, asked
+from planner.case.dominance import undominated
+from planner.case.knobs import Knob, check_power_budgets, knobs_of
 from planner.case.rows import row_problems
-from planner.envelope import Option, option, undominated
+from planner.envelope import Option, option
 from planner.errors import BadInput
 from planner.evidence import Excuse
 from planner.perf.instance import InstancePhysics, instance_physics
 from planner.perf.pipeline import TraversalTime
+from planner.perf.power import curve_of
 from planner.perf.reference import Reference
 from planner.plan import CandidatePlan, InstanceSpec, Layout, Role
 from planner.policies.base import Policy
@@ -80,6 +85,9 @@ def open_case(scenario: Scenario, policy_name: str) -> Case:
     machines = _machines(scenario, catalog)
     if problems := row_problems(scenario.power, machines):
         raise BadInput(*problems)
+    budgets, offered = scenario.budgets, scenario.catalog
+    check_power_budgets(machines, power_w=budgets.power_w, expected_power_w=budgets.expected_power_w)
+    knobs_by_machine = knobs_of(machines, offered.clocks_mhz, offered.caps_w)
     model = load_model(scenario.model.name)
     profiles = load_profiles(directory, model=model.name, profile_set=scenario.model.profile_set)
     reference = open_reference(scenario, catalog, profiles)
@@ -96,7 +104,7 @@ def open_case(scenario: Scenario, policy_name: str) -> Case:
     )  # fmt: skip
     offers = _Offers(scenario, model, rules, wanted, reference)
     for machine in machines:
-        offers.add(machine, profiles)
+        offers.add(machine, profiles, knobs_by_machine[machine.name])
     return Case(
         scenario=scenario, model=model, policy=rules, slos=scenario.slos(), reference=reference,
         asked=wanted, options=tuple(sorted(offers.options, key=lambda o: o.spec.name)), excuses=tuple(offers.excuses),
@@ -118,17 +126,19 @@ class _Offers:
         self.physics: dict[str, InstancePhysics] = {}
         self.profiles: dict[str, KernelProfile] = {}
 
-    def add(self, machine: Machine, profiles: Iterable[KernelProfile]) -> None:
-        """Every layout and role of a machine, as an option or with an excuse."""
+    def add(self, machine: Machine, profiles: Iterable[KernelProfile], tried: Iterable[Knob]) -> None:
+        """Every layout, role, clock and cap of a machine, as an option or with an excuse."""
         layouts, missing = _layouts(self._scenario, machine, profiles)
         self.excuses += missing
-        for layout, profile in layouts:
-            whole = self._physics(machine, layout, profile, None)
+        for (layout, profile), (clock, cap) in product(layouts, tried):
+            whole = self._physics(machine, layout, profile, (clock, cap), None)
             for role in self._policy.topology.roles():
                 offered: list[Option] = []
                 for chunk in self._chunks(role, whole):
-                    body = self._physics(machine, layout, profile, chunk)
-                    spec = InstanceSpec(role=role, machine=machine.name, layout=layout, chunk_tokens=chunk)
+                    body = self._physics(machine, layout, profile, (clock, cap), chunk)
+                    spec = InstanceSpec(
+                        role=role, machine=machine.name, layout=layout, chunk_tokens=chunk, clock_mhz=clock, cap_w=cap
+                    )
                     self.physics[spec.name], self.profiles[spec.name] = replace(body, step=whole.step), profile
                     offered += self._offer(spec, machine, self.physics[spec.name])
                 kept, refused = undominated(offered)
@@ -136,13 +146,14 @@ class _Offers:
                 self.excuses += refused
 
     def _physics(
-        self, machine: Machine, layout: Layout, profile: KernelProfile, chunk_tokens: int | None
+        self, machine: Machine, layout: Layout, profile: KernelProfile, knob: Knob, chunk_tokens: int | None
     ) -> InstancePhysics:
         """One replica; its activations are sized for its longest step."""
         knobs = self._scenario.policy
         return instance_physics(
             self._model, machine, layout, profile, memory_frac=knobs.kv_memory_frac,
-            max_batch_tokens=chunk_tokens or knobs.max_batch_tokens, block_tokens=knobs.block_tokens,
+            max_batch_tokens=chunk_tokens or knobs.max_batch_tokens, block_tokens=knobs.block_tokens, clock_mhz=knob[0],
+            cap_w=knob[1],
         )  # fmt: skip
 
     def _chunks(self, role: Role, body: InstancePhysics) -> tuple[int | None, ...]:
@@ -174,7 +185,7 @@ class _Offers:
         usd_per_h = price.usd_per_h * self._scenario.catalog.price_scale.get(machine.name, 1.0)
         offered, refused = option(
             spec, machine, usd_per_h, body, self._policy, self._asked.demand, self._scenario.slos(),
-            self._reference,
+            self._reference, carbon_g_per_j=self._scenario.energy.carbon_g_per_j,
         )  # fmt: skip
         self.excuses += refused
         return [offered] if offered else []
@@ -283,7 +294,17 @@ def doubts(case: Case, candidate: CandidatePlan) -> tuple[str, ...]:
             found.append(f"{name}: its stages take their share of the step measured without stages (derived)")
         if step.profile.measured_frac < 0.5:
             found.append(f"{name}: only {step.profile.measured_frac:.0%} of its step time comes from measurements")
+    found += _clock_doubts(case, candidate)
     return tuple(dict.fromkeys(found))
+
+
+def _clock_doubts(case: Case, candidate: CandidatePlan) -> Iterator[str]:
+    """Where a locked clock or a cap rests on another GPU's response."""
+    gpus = {o.spec.name: o.machine.gpu for o in case.options}
+    for spec in (pool.spec for pool in candidate.pools):
+        source = curve_of(gpus[spec.name]).provenance["floor_ratio"] if spec.name in gpus else None
+        if source and (spec.clock_mhz or spec.cap_w) and source.kind is not Kind.MEASURED:
+            yield f"{spec.name}: how its time and power answer to the clock is {source.kind}: {source.source}"
 
 
 def provenance(case: Case, candidate: CandidatePlan) -> tuple[dict[str, float], tuple[str, ...]]:
@@ -301,6 +322,9 @@ def provenance(case: Case, candidate: CandidatePlan) -> tuple[dict[str, float], 
         machine = machines[name]
         price = machine.price(case.scenario.catalog.channel)
         numbers += [*machine.provenance.values(), *machine.gpu.provenance.values()]
+        locked = any(p.spec.machine == name and (p.spec.clock_mhz or p.spec.cap_w) for p in candidate.pools)
+        used = NUMBERS if locked else DRAW
+        numbers += [source for key, source in curve_of(machine.gpu).provenance.items() if key in used]
         numbers += [machine.inter_link.provenance] * 3
         numbers += [price.provenance] if price else []
     surfaces = 4

@@ -124,6 +124,20 @@ def power(question: Question) -> tuple[Row, ...]:
     return _budget(question, "power", question.budgets.power_w, lambda o: o.machine.rated_w)
 
 
+def expected_power(question: Question) -> tuple[Row, ...]:
+    """The mean power of the whole plan at the machines' plugs is no more than its budget.
+
+    Once: sum over o of floor_w(o)·machines[o] + sum over o, c of work_j(o,c)·rate[o,c] <= expected_power_w.
+    """
+    limit = question.budgets.expected_power_w
+    if limit is None or limit == INF:
+        return ()
+    floors = [(bought(o), o.floor_w) for o in question.options if o.floor_w]
+    work = [(rate(o, name), o.work_j(name)) for o in question.options for name in question.served(o)]
+    terms = (*floors, *(term for term in work if term[1]))
+    return (Row(name="expected_power", family="expected_power", terms=terms, upper=float(limit)),) if terms else ()
+
+
 def space(question: Question) -> tuple[Row, ...]:
     """The whole plan fits into its racks.
 
@@ -181,6 +195,7 @@ FAMILIES: tuple[Callable[[Question], tuple[Row, ...]], ...] = (
     availability,
     cost,
     power,
+    expected_power,
     space,
     machines,
     machine_types,
@@ -188,7 +203,9 @@ FAMILIES: tuple[Callable[[Question], tuple[Row, ...]], ...] = (
 )
 """Every family, in the order of its rows."""
 
-BUDGET_FAMILIES = tuple(family.__name__ for family in (cost, power, space, machines, availability, machine_types))
+BUDGET_FAMILIES = tuple(
+    family.__name__ for family in (cost, power, expected_power, space, machines, availability, machine_types)
+)
 """The families that a user can raise; the others are physics and arithmetic."""
 
 

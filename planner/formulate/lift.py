@@ -46,6 +46,8 @@ def lift(solution: Solution, options: Sequence[Option], *, policy: str, headroom
             rack_units=sum(option.machine.rack_units * pool.machines for option, pool in chosen),
             machines=sum(pool.machines for _, pool in chosen),
             gpus=sum(option.machine.gpus * pool.machines for option, pool in chosen),
+            expected_power_w=sum(o.expected_w(p.machines, p.rate_req_per_s) for o, p in chosen),
+            carbon_g_per_h=sum(3600 * o.carbon_g_per_j * o.expected_w(p.machines, p.rate_req_per_s) for o, p in chosen),
         ),
         headroom=headroom,
         rate_scale=values.get(SCALE, 1.0),

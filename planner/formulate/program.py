@@ -41,7 +41,8 @@ def problem(
         demand_req_per_s: class name -> rate, > 0.
         budgets: hard limits on the whole plan.
         headroom: how much of each resource may be planned on.
-        objective: cost (USD/h), power (W) or machines, made small; or throughput (req/s), made large.
+        objective: cost (USD/h), power (W), machines, energy (W) or carbon (g/h), made small; or throughput
+            (req/s), made large.
         available: machine type -> how many can be had; an unnamed type is unlimited.
 
     Returns:
@@ -100,6 +101,7 @@ def _affordable(options: Iterable[Option], budgets: Budgets, available: Mapping[
         limits = [
             (budgets.cost_usd_per_h, option.price_usd_per_h),
             (budgets.power_w, option.machine.rated_w),
+            (budgets.expected_power_w, option.floor_w),
             (budgets.rack_units, option.machine.rack_units),
             (budgets.machines, 1.0),
             (available.get(option.machine.name), 1.0),
@@ -113,21 +115,29 @@ def _affordable(options: Iterable[Option], budgets: Budgets, available: Mapping[
     return most
 
 
+def carbon(option: Option) -> float:
+    """Grams of CO2 per hour that one watt at the plug causes."""
+    return option.carbon_g_per_j * 3600
+
+
 def _columns(question: Question) -> Iterator[Column]:
     """instances, machines and rate of each option, then used, then scale."""
     each: dict[Objective, Callable[[Option], float]] = {
         Objective.COST: lambda option: option.price_usd_per_h,
         Objective.POWER: lambda option: option.machine.rated_w,
+        Objective.ENERGY: lambda option: option.floor_w,
+        Objective.CARBON: lambda option: option.floor_w * carbon(option),
         Objective.MACHINES: lambda _: 1.0,
         Objective.THROUGHPUT: lambda _: 0.0,
     }
     weight = each[question.objective]
+    worked = {Objective.ENERGY: lambda _: 1.0, Objective.CARBON: carbon}.get(question.objective)
     for option in question.options:
         most = question.most[option.spec.name]
         yield Column(name=instances(option), upper=most * option.instances_per_machine, integer=True)
         yield Column(name=machines(option), upper=most, integer=True, objective=weight(option))
         for name in question.served(option):
-            yield Column(name=rate(option, name))
+            yield Column(name=rate(option, name), objective=worked(option) * option.work_j(name) if worked else 0.0)
     if question.budgets.machine_types is not None:
         for machine_type in question.machine_types:
             yield Column(name=used(machine_type), upper=1.0, integer=True)

@@ -70,28 +70,31 @@ def instance_physics(
     """
     gpu = machine.gpu
     tokens = kv_tokens(
-        model, hbm_bytes=machine.gpu.hbm_bytes, layout=layout, dtype=profile.dtype, kv_dtype=profile.kv_dtype,
+        model, hbm_bytes=gpu.hbm_bytes, layout=layout, dtype=profile.dtype, kv_dtype=profile.kv_dtype,
         memory_frac=memory_frac, max_batch_tokens=max_batch_tokens,
     )  # fmt: skip
     stages = stages_of(layout, machine, model.hidden)
     full_clock = _step_time(profile, gpu, stages)
-    step = full_clock
+    slowed = profile
     if cap_w is not None:
-        step = _step_time(at_cap(profile, gpu, model, layout, cap_w, clock_mhz), gpu, stages)
+        slowed = at_cap(profile, gpu, model, layout, cap_w, clock_mhz)
     elif clock_mhz is not None:
-        step = _step_time(at_clock(profile, gpu, model, layout, clock_mhz), gpu, stages)
+        slowed = at_clock(profile, gpu, model, layout, clock_mhz)
     return InstancePhysics(
-        step=step,
+        step=full_clock if slowed is profile else _step_time(slowed, gpu, stages),
         kv_blocks=max(0, int(tokens // block_tokens)),
         block_tokens=block_tokens,
         kv_bytes_per_token=model.kv_bytes_per_token(profile.kv_dtype),
         layers=model.layers,
         link=machine.inter_link,
         instances_per_machine=max(1, machine.gpus // layout.gpus),
-        power=InstancePower(model, gpu, layout, full_clock, clock_mhz=clock_mhz, cap_w=cap_w),
+        power=InstancePower(
+            model, gpu, layout, full_clock, clock_mhz=clock_mhz, cap_w=cap_w,
+            standby_w=machine.idle_w * layout.gpus / machine.gpus,
+        ),
         stages=stages,
         machines_per_instance=-(-layout.gpus // machine.gpus),
-    )
+    )  # fmt: skip
 
 
 def _step_time(profile: KernelProfile, gpu: Gpu, stages: Stages) -> StepTime:

@@ -8,6 +8,7 @@ from math import inf
 from typing import Protocol
 
 from hw_catalog.gpus import Gpu
+from hw_catalog.machines import Machine
 from hw_catalog.power import PowerCurve, Utilisation, assumed_curve
 from planner.perf.step_time import StepTime
 from planner.perf.work import Work, decode_work, prefill_work
@@ -33,6 +34,14 @@ class Watts(Protocol):
     def limit_w(self) -> float:
         """The most."""
 
+    @property
+    def standby_w(self) -> float:
+        """Its share of what its machine draws at the plug without work."""
+
+    @property
+    def wall_ratio(self) -> float:
+        """Watts at the plug per watt above idle."""
+
     def decode_w(self, batch: int, mean_context_tokens: float) -> float:
         """In a decode-only step of ``batch`` requests."""
 
@@ -43,7 +52,8 @@ class Watts(Protocol):
 class Unmetered:
     """An instance whose watts nobody asks for."""
 
-    idle_w = limit_w = 0.0
+    idle_w = limit_w = standby_w = 0.0
+    wall_ratio = 1.0
 
     def decode_w(self, _batch: int, _mean_context_tokens: float) -> float:
         """Nothing."""
@@ -64,10 +74,12 @@ class InstancePower:
         full_clock: step times without clock lock and cap, which utilisations are taken over.
         clock_mhz: SM clock they are locked at; None leaves it to the driver.
         cap_w: power limit of each; None is the board's own.
+        standby_w: its share of what its machine draws at the plug without work; None counts its GPUs alone.
     """
 
     __slots__ = (
         "_corrections", "_full_clock", "_gpu", "_key", "_limit_w", "_model", "_swing", "curve", "gpus", "layout",
+        "standby_w",
     )  # fmt: skip
 
     def __init__(
@@ -79,6 +91,7 @@ class InstancePower:
         *,
         clock_mhz: float | None = None,
         cap_w: float | None = None,
+        standby_w: float | None = None,
     ) -> None:
         """Nothing is computed before it is asked for."""
         self.curve, self.layout, self.gpus = curve_of(gpu), layout, layout.gpus
@@ -88,6 +101,12 @@ class InstancePower:
         self._swing = self.curve.swing_ratio(ratio, gpu.clock_max_mhz)
         self._key = f"{model.name}/{full_clock.profile.dtype}/tp{layout.tp}"
         self._corrections: dict[int, float] = {}
+        self.standby_w = self.idle_w * self.wall_ratio if standby_w is None else standby_w
+
+    @property
+    def wall_ratio(self) -> float:
+        """Watts at the plug per watt above idle: supplies and fans."""
+        return self.curve.wall_ratio
 
     @property
     def idle_w(self) -> float:
@@ -114,13 +133,22 @@ class InstancePower:
         return self._watts(work, self._full_clock.prefill_s(prompts, batch, context_tokens), 1.0)
 
     def _watts(self, work: Work, full_clock_s: float, correction_ratio: float) -> float:
-        """P = idle + B + A·g(x), no more than the limit, on every GPU."""
-        gpu = self._gpu
+        """P = idle + B + A·g(x), no more than the limit, on every GPU while its pipeline stage works."""
+        gpu, busy_s = self._gpu, full_clock_s / self.layout.pp
         load = Utilisation(
             weights_frac=work.weight_bytes / gpu.hbm_bytes,
-            compute_frac=work.flops / (full_clock_s * gpu.bf16_flops),
-            bandwidth_frac=work.bytes / (full_clock_s * gpu.hbm_bytes_per_s),
-            output_tokens_per_s=work.output_tokens / full_clock_s / self.gpus,
+            compute_frac=work.flops / (busy_s * gpu.bf16_flops),
+            bandwidth_frac=work.bytes / (busy_s * gpu.hbm_bytes_per_s),
+            output_tokens_per_s=work.output_tokens / busy_s / self.gpus,
         )
         clocked, other = self.curve.split_w(load, gpu.tdp_w - gpu.idle_w, correction_ratio)
         return self.gpus * min(self._limit_w, gpu.idle_w + other + clocked * self._swing)
+
+
+def wall_w(machine: Machine, gpus_w: float) -> float:
+    """Watts at the plug of a machine whose GPUs draw ``gpus_w`` together.
+
+    P_wall = idle + slope·(GPU watts above idle); the machine's idle power holds host, fans and losses.
+    """
+    idle_w = machine.gpus * machine.gpu.idle_w
+    return machine.idle_w + curve_of(machine.gpu).wall_ratio * max(0.0, gpus_w - idle_w)

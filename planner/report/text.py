@@ -10,6 +10,7 @@ from rich.text import Text
 
 from planner.evidence import Certificate, Excuse, Judgement, NoPlan, Round, ValidatedPlan, Verdict
 from planner.plan import CandidatePlan, Headroom, Objective, Role
+from planner.report.power import expected_words, joules_words, layout_words, power_table
 from planner.report.rows import row_view
 from planner.report.tables import bullets, table
 from planner.report.words import amount, budget, dollars, number, percent, plural, rate, seconds, valued, watts
@@ -18,7 +19,10 @@ from workloads.slo import Metric
 
 _PROVEN_FRAC = 1e-6
 _STYLE = {Verdict.MET: "green", Verdict.MISSED: "red", Verdict.UNDECIDED: "yellow"}
-_RESOURCE = {"cost": "cost", "power": "rated power", "machines": "number of machines", "throughput": "throughput"}
+_RESOURCE = {
+    "cost": "cost", "power": "rated power", "machines": "number of machines", "throughput": "throughput",
+    "energy": "expected power", "carbon": "carbon",
+}  # fmt: skip
 
 
 def plan_view(plan: ValidatedPlan, scenario: Scenario) -> RenderableType:
@@ -89,7 +93,7 @@ def pools_table(candidate: CandidatePlan) -> Table:
         made.add_row(
             pool.spec.role,
             pool.spec.machine,
-            pool.spec.layout.name,
+            layout_words(pool.spec),
             number(pool.instances),
             number(pool.machines),
             f"{sum(pool.rate_req_per_s.values()):.4g}",
@@ -115,7 +119,9 @@ def judgement_view(judgement: Judgement) -> RenderableType:
         shares = (percent(p.busy_frac), percent(p.kv_mean_frac), percent(p.kv_peak_frac))
         queue = f"{number(round(p.queue_mean_tokens))} tok"
         use.add_row(p.pool, *shares, f"{p.batch_mean:.1f}", queue, number(p.preemptions))
-    return Group(made, Text(), *_lines(*served_how(judgement)), Text(), spread, Text(), use)
+    power = power_table(judgement)
+    drawn = (Text(), power, *_lines(*joules_words(judgement))) if power else ()
+    return Group(made, Text(), *_lines(*served_how(judgement)), Text(), spread, Text(), use, *drawn)
 
 
 def served_how(judgement: Judgement) -> Iterator[str]:
@@ -165,6 +171,7 @@ def _bought(plan: ValidatedPlan, scenario: Scenario) -> Iterable[str]:
     spent = {
         "cost_usd_per_h": totals.cost_usd_per_h,
         "power_w": totals.power_w,
+        "expected_power_w": totals.expected_power_w,
         "rack_units": totals.rack_units,
         "machines": float(totals.machines),
     }
@@ -173,6 +180,7 @@ def _bought(plan: ValidatedPlan, scenario: Scenario) -> Iterable[str]:
         if limit is not None:
             yield f"Budget {key}: {budget(key, needed)} of {budget(key, limit)}."
     yield f"{plural(totals.gpus, 'GPU')}, {number(totals.rack_units)} rack units; policy {plan.candidate.policy}."
+    yield from expected_words(totals, scenario)
     yield f"Load limits of the optimiser: {_headroom(plan.candidate.headroom)}."
     if plan.candidate.rate_scale != 1:
         yield f"It carries {plan.candidate.rate_scale:.4g} times the workload's rate."

@@ -35,6 +35,11 @@ def watts(value_w: float) -> str:
     return f"{number(value_w / 1e3)} kW" if value_w >= 1e3 else f"{number(value_w)} W"
 
 
+def carbon(value_g_per_h: float) -> str:
+    """CO2 per hour, in kg from 1000 g on."""
+    return f"{number(value_g_per_h / 1e3)} kg CO2/h" if value_g_per_h >= 1e3 else f"{number(value_g_per_h)} g CO2/h"
+
+
 def rate(value_req_per_s: float) -> str:
     """Requests per second."""
     return f"{number(value_req_per_s)} req/s"
@@ -52,12 +57,17 @@ def plural(count: int, noun: str) -> str:
 
 def budget(key: str, value: float) -> str:
     """The value of a budget, named by its key or by the row of the program that holds it."""
-    return {"cost": dollars, "cost_usd_per_h": dollars, "power": watts, "power_w": watts}.get(key, number)(value)
+    if key.startswith("cost"):
+        return dollars(value)
+    return watts(value) if key.removesuffix("_w").endswith("power") else number(value)
 
 
 def valued(objective: Objective | str, value: float) -> str:
     """The value of an objective, in its unit."""
-    shown = {Objective.COST: dollars, Objective.POWER: watts, Objective.MACHINES: number, Objective.THROUGHPUT: rate}
+    shown = {
+        Objective.COST: dollars, Objective.POWER: watts, Objective.MACHINES: number, Objective.THROUGHPUT: rate,
+        Objective.ENERGY: watts, Objective.CARBON: carbon,
+    }  # fmt: skip
     return shown.get(Objective(objective), number)(value)
 
 

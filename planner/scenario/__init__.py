@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, fie
 
 from planner.errors import BadInput, nearest
 from planner.plan import Budgets, Headroom, Objective
+from planner.scenario.energy import EnergySection
 from planner.scenario.findings import findings
 from planner.scenario.power import PowerSection
 from planner.scenario.reading import Document, override, read_document
@@ -50,8 +51,11 @@ class Scenario(Section):
     catalog: Catalog = Field(description="what can be bought")
     budgets: BudgetSection = Field(BudgetSection(), description="hard limits on the whole plan")
     objective: Objective = Field(
-        Objective.COST, description="what is made small: cost, power or machines; or large: throughput"
+        Objective.COST,
+        description="what is made small: cost, power (rated), machines, energy (expected watts) or carbon; or large: "
+        "throughput",
     )
+    energy: EnergySection = Field(EnergySection(), description="what energy costs and emits")
     policy: PolicySection = Field(PolicySection(), description="how requests are served")
     power: PowerSection = Field(PowerSection(), description="a row with a breaker, and who gives way near its limit")
     headroom: HeadroomSection = Field(HeadroomSection(), description="largest average loads to plan with at first")
@@ -79,7 +83,9 @@ class Scenario(Section):
             limits = budgets.model_dump(exclude={"machine_types"})
             everywhere = set(catalog.available) == set(catalog.machines)
             if not everywhere and all(limit is None for limit in limits.values()):
-                raise ValueError("a budget (cost_usd_per_h, power_w, rack_units or machines) to go with throughput")
+                raise ValueError(
+                    "a budget (cost_usd_per_h, power_w, expected_power_w, rack_units or machines) to go with throughput"
+                )
         return value
 
     @classmethod

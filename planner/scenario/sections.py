@@ -8,6 +8,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PlainValidator,
     Strict,
     ValidationInfo,
     field_validator,
@@ -48,6 +49,14 @@ def _in_order(objectives: dict[str, float]) -> dict[str, float]:
     return {key: objectives[key] for key in sorted(objectives, key=place)}
 
 
+def _knobs(value: object) -> object:
+    """A list of whole numbers, or the word auto; one message for both."""
+    several = isinstance(value, list | tuple) and all(type(each) is int and each > 0 for each in value)
+    if value != "auto" and not several:
+        raise ValueError("a list of whole numbers, or auto")
+    return tuple(value) if isinstance(value, list | tuple) else value
+
+
 def by_name(named: dict[str, Any]) -> dict[str, Any]:
     """In alphabetical order, for the same reason."""
     return dict(sorted(named.items()))
@@ -62,6 +71,7 @@ Switch = Annotated[bool, Strict()]
 Word = Annotated[str, Strict(), Field(min_length=1)]
 Limit = Annotated[Number, Field(gt=0, le=1)]
 Dtype = Annotated[Word, AfterValidator(_known_dtype)]
+Knobs = Annotated[Any, PlainValidator(_knobs)]
 Objectives = Annotated[dict[Annotated[Word, AfterValidator(_known_slo)], Positive], AfterValidator(_in_order)]
 
 
@@ -239,7 +249,14 @@ class Catalog(Section):
         {}, description="machine type -> factor on its price, for example on a discount; unnamed: 1"
     )
 
-    @field_validator("available", "roles", "price_scale")
+    clocks_mhz: Annotated[dict[Word, Knobs], AfterValidator(by_name)] = Field(
+        {}, description="machine type -> SM clocks to try locking its GPUs at, MHz, or auto; its own clock is tried too"
+    )
+    caps_w: Annotated[dict[Word, Knobs], AfterValidator(by_name)] = Field(
+        {}, description="machine type -> power limits to try on each of its GPUs, W, or auto; none is tried too"
+    )
+
+    @field_validator("available", "roles", "price_scale", "clocks_mhz", "caps_w")
     @classmethod
     def _is_offered(cls, value: dict[str, object], info: ValidationInfo) -> dict[str, object]:
         strangers = sorted(set(value) - set(info.data.get("machines", value)))
@@ -253,6 +270,7 @@ class BudgetSection(Section):
 
     cost_usd_per_h: Budget | None = Field(None, description="dollars per hour")
     power_w: Budget | None = Field(None, description="rated (nameplate) power of all machines, W")
+    expected_power_w: Budget | None = Field(None, description="mean power at the machines' plugs as planned, W")
     rack_units: Budget | None = Field(None, description="space, rack units")
     machines: Whole | None = Field(None, description="machines")
     machine_types: Whole | None = Field(None, description="distinct machine types")

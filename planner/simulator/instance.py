@@ -61,9 +61,9 @@ class Instance:
         self._landed: list[Request] = []
         self._pipeline = Pipeline(physics.stages) if physics.stages.count > 1 else None
         ground = Ground(
-            env=env, step=physics.step, batching=batching, ledger=ledger, meter=meter, memory=self.memory,
-            prompts=self._prompts, landed=self._landed, pipeline=self._pipeline, lanes=physics.stages.count,
-            running=lambda: self.running, free_blocks=self.free_blocks,
+            env=env, step=physics.step, power=physics.power, batching=batching, ledger=ledger, meter=meter,
+            memory=self.memory, prompts=self._prompts, landed=self._landed, pipeline=self._pipeline,
+            lanes=physics.stages.count, running=lambda: self.running, free_blocks=self.free_blocks,
             prefill_started=partial(hooks.prefill_started, self), leaves=partial(hooks.leaves, self),
             finished=partial(hooks.finished, self), freed=self.admit_landing, rested=self._go_on,
             max_run_steps=max_run_steps,

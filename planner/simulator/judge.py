@@ -1,10 +1,11 @@
 """The judge: serves traces on a candidate and says what it saw."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from planner.evidence import Evidence, Judgement, PoolUse, Verdict
+from planner.perf.power import Watts
 from planner.perf.reference import Reference, unit_s
 from planner.policies.base import Policy
 from planner.simulator.engine import PoolModel, Run
@@ -12,6 +13,7 @@ from planner.simulator.failures import Failure
 from planner.simulator.metrics import Observed, attained, evidence, sample
 from planner.simulator.records import window
 from planner.simulator.serve import serve
+from planner.simulator.watts import power_use
 from workloads.slo import Metric, Slo
 from workloads.traces import Trace
 
@@ -80,6 +82,7 @@ def judge(
         found, slos, runs, observed, seeds=tuple(planned[: len(runs)]), workload=workload,
         warmup_frac=warmup_frac, cooldown_frac=cooldown_frac,
         steady=exact or _steady(observed, slos, confidence_frac),
+        powers={pool.name: pool.physics.power for pool in pools},
     )  # fmt: skip
 
 
@@ -116,6 +119,7 @@ def _judgement(
     warmup_frac: float,
     cooldown_frac: float,
     steady: bool,
+    powers: Mapping[str, Watts],
 ) -> Judgement:
     """Add up the books of all seeds."""
     ledgers = [r.ledger for r in runs]
@@ -139,7 +143,7 @@ def _judgement(
         attainment_frac=sum(int(g.sum()) for g in good) / max(1, sum(len(g) for g in good)),
         output_tokens_per_s=sum(_tokens(o) for o in observed) / sum(spans),
         steady=steady,
-        pools=tuple(_pool_use(name, runs) for name in runs[0].meters),
+        pools=tuple(_pool_use(name, runs, powers.get(name)) for name in runs[0].meters),
         link_wait_mean_s=sum(led.link_wait_s for led in ledgers) / transfers,
         transfer_mean_s=sum(led.transfer_s for led in ledgers) / transfers,
         engine=runs[0].engine,
@@ -153,7 +157,7 @@ def _tokens(seed: Observed) -> float:
     return float(seed.trace.output_tokens[rows][np.isfinite(seed.ledger.e2e_s[rows])].sum())
 
 
-def _pool_use(name: str, runs: Sequence[Run]) -> PoolUse:
+def _pool_use(name: str, runs: Sequence[Run], power: Watts | None) -> PoolUse:
     """How busy a pool was, over its instances and all seeds."""
     meters = [m for r in runs for m in r.meters[name]]
     spans = max(1e-9, sum(m.end_s - m.start_s for m in meters))
@@ -167,4 +171,5 @@ def _pool_use(name: str, runs: Sequence[Run]) -> PoolUse:
         batch_mean=sum(m.decode_tokens for m in meters) / steps if steps else 0.0,
         queue_mean_tokens=sum(m.queue_token_s for m in meters) / spans,
         preemptions=sum(m.preemptions for m in meters),
+        power=power_use(power, [r.meters[name] for r in runs]) if power else None,
     )

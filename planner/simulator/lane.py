@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import simpy
 
+from planner.perf.power import Watts
 from planner.perf.step_time import Segment, StepTime, run_s, steps_until
 from planner.policies.base import Batching, Occupancy
 from planner.simulator.batch import DecodeBatch
@@ -33,6 +34,7 @@ class _Run:
         decode: whether the batch advances.
         busy_from_s: since when its instance (of a pipeline: the last stage) works on it.
         bubble_s: idle seconds of stages before it.
+        watts_w: what the GPUs draw in it; of a run of decodes only known when it ends.
     """
 
     start_s: float
@@ -43,6 +45,7 @@ class _Run:
     decode: bool
     busy_from_s: float
     bubble_s: float = 0.0
+    watts_w: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +55,7 @@ class Ground:
     Attributes:
         env: the clock.
         step: how long steps take.
+        power: what the GPUs draw in them.
         batching: what a step runs.
         ledger: the books of all requests.
         meter: time integrals of the instance.
@@ -72,6 +76,7 @@ class Ground:
 
     env: simpy.Environment
     step: StepTime
+    power: Watts
     batching: Batching
     ledger: Ledger
     meter: Meter
@@ -154,7 +159,7 @@ class Lane:
         gone = [*(request for request, _ in self.chunks), *self.batch.requests.values()]
         run = self._run
         if run:
-            self._on.meter.busy_s += self._on.meter.overlap_s(run.busy_from_s, self._on.env.now)
+            self._meter(run, self._on.env.now)
             self._finish_steps(run)
         for request in list(self.batch.requests.values()):
             self._leave_batch(request, self.idle_since_s)
@@ -204,6 +209,7 @@ class Lane:
         parts = [(tokens, request.cached_tokens) for request, tokens in chunks]
         duration = on.step.prefill_s(parts, len(batch), batch.context_tokens)
         self._run = _Run(on.env.now, 1, [(duration, 0.0, 1)], chunks, ending, len(batch) > 0, on.env.now)
+        self._run.watts_w = on.power.prefill_w(parts, len(batch), batch.context_tokens)
         if on.pipeline:
             duration = self._enter(self._run, on.pipeline, duration, len(batch) + sum(chunk_tokens))
         self._schedule(duration)
@@ -262,7 +268,7 @@ class Lane:
             return
         on = self._on
         now = on.env.now
-        on.meter.busy_s += on.meter.overlap_s(run.busy_from_s, now)
+        self._meter(run, now)
         if run.decode:
             self.batch.bubble_s += run.bubble_s
             self._advance(run, now)
@@ -278,6 +284,15 @@ class Lane:
             on.finished(ended)
         on.freed()
         on.rested()
+
+    def _meter(self, run: _Run, now: float) -> None:
+        """Book the time of a run, and its watts: of a run of decodes those at its mean context."""
+        on, size = self._on, len(self.batch)
+        on.meter.busy_s += on.meter.overlap_s(run.busy_from_s, now)
+        watts = run.watts_w
+        if not run.chunks:
+            watts = on.power.decode_w(size, self.batch.context_tokens / size + (run.steps - 1) / 2)
+        on.meter.spend(run.busy_from_s, now, watts - on.power.idle_w, prefill=bool(run.chunks))
 
     def _advance(self, run: _Run, now: float) -> None:
         """Book the tokens of a run: gaps, contexts, memory growth."""

@@ -1,6 +1,6 @@
-"""Time integrals: how busy an instance was."""
+"""Time integrals: how busy an instance was, and what its GPUs spent on it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
@@ -19,6 +19,29 @@ class Meter:
     queue_token_s: float = 0.0
     decode_steps: int = 0
     decode_tokens: int = 0
+    prefill_j: float = 0.0
+    decode_j: float = 0.0
+    above_j: list[float] = field(default_factory=list)
+    """Joules above idle in each second of the window."""
+
+    def __post_init__(self) -> None:
+        """A cell for every second begun."""
+        self.above_j = [0.0] * (int(max(0.0, self.end_s - self.start_s)) + 1)
+
+    def spend(self, begin_s: float, end_s: float, above_w: float, *, prefill: bool) -> None:
+        """Note watts above idle over an interval, as far as it lies in the window."""
+        begin, end = max(begin_s, self.start_s) - self.start_s, min(end_s, self.end_s) - self.start_s
+        if end <= begin:
+            return
+        if prefill:
+            self.prefill_j += above_w * (end - begin)
+        else:
+            self.decode_j += above_w * (end - begin)
+        cell, last = int(begin), int(end)
+        while cell < last:
+            self.above_j[cell] += above_w * (cell + 1 - begin)
+            begin, cell = cell + 1.0, cell + 1
+        self.above_j[last] += above_w * (end - begin)
 
     def overlap_s(self, begin_s: float, end_s: float) -> float:
         """Seconds of an interval inside the window."""

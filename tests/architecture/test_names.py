@@ -13,7 +13,8 @@ from workloads.slo import Slo, Unit
 
 UNITS = (
     "s", "us", "tokens", "tokens_per_s", "req_per_s", "bytes", "bytes_per_s", "bytes_per_token", "flops", "w", "j",
-    "mhz", "usd_per_h", "frac", "ratio", "g_per_kwh", "g", "usd_per_kwh", "usd", "px",
+    "mhz", "usd_per_h", "frac", "ratio", "g_per_kwh", "g", "usd_per_kwh", "usd", "g_per_h",
+    "px",
 )  # fmt: skip
 """``_us`` occurs in profile files only, which store microseconds to stay short."""
 

@@ -34,7 +34,7 @@ def envelope(
     """What one request takes; latencies do not matter to the formulation."""
     return Envelope(
         prefill_s=prefill_s, decode_s=decode_s, kv_tokens_s=kv_tokens_s, link_bytes=link_bytes, ttft_s=0.1, tbt_s=0.02,
-        batch=8.0,
+        batch=8.0, prefill_j=3000.0 * prefill_s, decode_j=1000.0 * decode_s,
     )  # fmt: skip
 
 
@@ -46,7 +46,7 @@ def option(
     spec = InstanceSpec(role=role, machine=on.name, layout=Layout(tp=8 // per_machine))
     return Option(
         spec=spec, machine=on, price_usd_per_h=price, instances_per_machine=per_machine, kv_tokens=kv_tokens,
-        envelopes=envelopes,
+        envelopes=envelopes, floor_w=on.rated_w / 4, wall_ratio=1.2, carbon_g_per_j=1e-4,
     )  # fmt: skip
 
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.envelope import Option, Unfit, envelope, option, undominated
+from planner.case.dominance import undominated
+from planner.envelope import Option, Unfit, envelope, option
 from planner.errors import BadInput
 from planner.perf.instance import InstancePhysics
 from planner.plan import InstanceSpec, Layout, Role

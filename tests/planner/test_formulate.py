@@ -197,6 +197,8 @@ def test_a_lifted_plan_carries_what_was_asked(offered: tuple[Option, ...], objec
     totals = {
         Objective.COST: plan.totals.cost_usd_per_h,
         Objective.POWER: plan.totals.power_w,
+        Objective.ENERGY: plan.totals.expected_power_w,
+        Objective.CARBON: plan.totals.carbon_g_per_h,
         Objective.MACHINES: float(plan.totals.machines),
         Objective.THROUGHPUT: plan.rate_scale * sum(rates.values()),
     }

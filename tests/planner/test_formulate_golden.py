@@ -32,7 +32,9 @@ def _program(objective: Objective = Objective.COST) -> Problem:
     return problem(
         showcase(),
         {"short": 20.0, "long": 2.0},
-        budgets=Budgets(cost_usd_per_h=900.0, power_w=1e5, rack_units=84.0, machines=12, machine_types=2),
+        budgets=Budgets(
+            cost_usd_per_h=900.0, power_w=1e5, expected_power_w=5e4, rack_units=84.0, machines=12, machine_types=2
+        ),
         headroom=Headroom(),
         objective=objective,
         available={"slow-8": 9},

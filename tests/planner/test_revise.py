@@ -42,16 +42,20 @@ def pool(option: Option, machines: int, rates: dict[str, float]) -> Pool:
 
 def candidate(pools: tuple[Pool, ...]) -> CandidatePlan:
     """A candidate of pools, its totals added up here."""
+    pools = tuple(sorted(pools, key=lambda p: p.spec.name))
     bought = [(p.machines, OPTIONS[p.spec.name]) for p in pools]
+    watts = [(o.expected_w(n, p.rate_req_per_s), o) for p, (n, o) in zip(pools, bought, strict=True)]
     return replace(
         plans.candidate(),
-        pools=tuple(sorted(pools, key=lambda p: p.spec.name)),
+        pools=pools,
         totals=Totals(
             cost_usd_per_h=sum(n * o.price_usd_per_h for n, o in bought),
             power_w=sum(n * o.machine.rated_w for n, o in bought),
             rack_units=sum(n * o.machine.rack_units for n, o in bought),
             machines=sum(n for n, _ in bought),
             gpus=sum(n * o.machine.gpus for n, o in bought),
+            expected_power_w=sum(w for w, _ in watts),
+            carbon_g_per_h=sum(3600 * w * o.carbon_g_per_j for w, o in watts),
         ),
     )
 
@@ -120,7 +124,7 @@ def test_no_limit_is_below_what_is_left(plan: CandidatePlan, data: st.DataObject
     """The limits told of a smaller or faster plan are those it came from, or its own loads where these are higher."""
     gone = data.draw(st.sampled_from(plan.pools))
     less = (
-        faster(plan, 1.3)
+        faster(plan, 1.3, OPTIONS)
         if run_faster
         else smaller(plan, gone.spec.name, data.draw(st.integers(1, gone.machines)), OPTIONS)
     )
@@ -136,8 +140,9 @@ def test_no_limit_is_below_what_is_left(plan: CandidatePlan, data: st.DataObject
 @given(plan=candidates(), factor=st.floats(0.1, 3.0))
 def test_a_faster_plan_carries_the_factor_everywhere(plan: CandidatePlan, factor: float) -> None:
     """Serving more on the same machines multiplies rates and loads alike, and buys nothing."""
-    more = faster(plan, factor)
-    assert (more.totals, more.rate_scale) == (plan.totals, plan.rate_scale * factor)
+    more = faster(plan, factor, OPTIONS)
+    assert (more.totals, more.rate_scale) == (candidate(more.pools).totals, plan.rate_scale * factor)
+    assert (more.totals.machines, more.totals.cost_usd_per_h) == (plan.totals.machines, plan.totals.cost_usd_per_h)
     assert dict(routed(more)) == pytest.approx({key: rate * factor for key, rate in routed(plan).items()})
     for one, other in zip(more.pools, plan.pools, strict=True):
         assert (one.spec, one.instances) == (other.spec, other.instances)
@@ -251,6 +256,6 @@ def test_balancing_keeps_the_work_and_evens_the_load(made: CandidatePlan) -> Non
 @given(made=candidates(), factor=st.floats(1.0, 20.0))
 def test_more_than_a_pool_carries_is_an_overload(made: CandidatePlan, factor: float) -> None:
     """A pool is named exactly when its planned load or KV share is above what it can carry."""
-    pushed = faster(made, factor)
+    pushed = faster(made, factor, OPTIONS)
     named = {line.split()[0] for line in overloads(pushed)}
     assert named == {p.spec.name for p in pushed.pools if max(p.load_frac, p.kv_load_frac) > 1 + 1e-9}

@@ -89,7 +89,7 @@ def test_little_is_required(small: Path) -> None:
         ("objectiv: cost", "small.yaml:9: objectiv: unknown key; did you mean 'objective'?"),
         (
             "objective: mony",
-            "objective: found 'mony'; expected one of: cost, machines, power, throughput",
+            "objective: found 'mony'; expected one of: carbon, cost, energy, machines, power, throughput",
         ),
         ("objective: powr", "small.yaml:9: objective: found 'powr'; did you mean 'power'?"),
         ("objective: throughput", "objective: found 'throughput'; expected a budget"),

@@ -1,0 +1,57 @@
+"""What a plan draws: at the plugs, in the building, per token."""
+
+from collections.abc import Iterator
+
+from rich.table import Table
+
+from planner.evidence import Judgement
+from planner.plan import InstanceSpec, Totals
+from planner.report.tables import table
+from planner.report.words import carbon, dollars, percent, watts
+from planner.scenario import Scenario
+
+
+def layout_words(spec: InstanceSpec) -> str:
+    """``tp8``, and the clock or the power limit its GPUs are set to, where they are."""
+    clock = f" {spec.clock_mhz} MHz" if spec.clock_mhz else ""
+    cap = f" {spec.cap_w} W" if spec.cap_w else ""
+    return spec.layout.name + clock + cap
+
+
+def expected_words(totals: Totals, scenario: Scenario) -> Iterator[str]:
+    """What the plan is expected to draw, and what that costs and emits."""
+    drawn, energy = totals.expected_power_w, scenario.energy
+    if not drawn:
+        return
+    yield (
+        f"Expected power: {watts(drawn)} at the machines' plugs, {percent(drawn / totals.power_w)} of the rating; "
+        f"{watts(drawn * energy.pue_ratio)} with a PUE of {energy.pue_ratio:g}: "
+        f"{dollars(energy.bill_usd_per_h(drawn))} of electricity (not part of the cost) and "
+        f"{carbon(totals.carbon_g_per_h)}."
+    )
+
+
+def power_table(judgement: Judgement) -> Table | None:
+    """Watts at the plugs per pool, second by second; None where nothing is known of any."""
+    if all(use.power is None for use in judgement.pools):
+        return None
+    made = table("watts at the plugs", "#mean", "#p50", "#p95", "#p99", "#peak 1 s")
+    for use in judgement.pools:
+        if p := use.power:
+            made.add_row(use.pool, *(watts(value) for value in (p.mean_w, p.p50_w, p.p95_w, p.p99_w, p.peak_w)))
+    return made
+
+
+def joules_words(judgement: Judgement) -> Iterator[str]:
+    """Joules of an output token, by what they were spent on."""
+    powers = [use.power for use in judgement.pools if use.power]
+    if not powers or not judgement.output_tokens_per_s:
+        return
+    each = {
+        "prefill": sum(p.prefill_w for p in powers),
+        "decode": sum(p.decode_w for p in powers),
+        "standing by": sum(p.standby_w for p in powers),
+    }
+    parts = ", ".join(f"{w / judgement.output_tokens_per_s:.3g} {name}" for name, w in each.items())
+    total = sum(each.values()) / judgement.output_tokens_per_s
+    yield f"Energy: {total:.3g} J per output token at the plugs: {parts}."
