@@ -47,7 +47,8 @@ def build() -> typer.Typer:
     _add(demand, workload.stats, workload.generate)
     papers = _group("reproduce", "What was published, beside what our simulator says of it.")
     papers.callback()(_papers)
-    _add(papers, reproductions.splitwise, reproductions.sarathi, reproductions.mnemosyne, reproductions.polca)
+    _add(papers, reproductions.splitwise, reproductions.sarathi, reproductions.mnemosyne, reproductions.polca,
+         reproductions.dynamollm)  # fmt: skip
     app.add_typer(catalog)
     app.add_typer(demand)
     app.add_typer(papers)

@@ -25,8 +25,8 @@ def export(
         Stack,
         typer.Option(
             "--format",
-            help="dynamo: a DynamoGraphDeployment; llm-d: values of its model service chart; csv: a line per pool; "
-            "markdown: a summary",
+            help="dynamo: a DynamoGraphDeployment; llm-d: values of its model service chart; csv: a line per pool, "
+            "and per epoch of a plan over time; markdown: a summary",
             show_default=False,
         ),
     ],
@@ -36,12 +36,16 @@ def export(
     quiet: Quiet = False,
 ) -> None:
     """Write a plan.json for the stack that will serve it, or for people and spreadsheets."""
-    from planner.export import read_plan, write_whole
+    from planner.export import read_plan
     from planner.manifests import stacks, texts
     from planner.manifests.workers import deployment
+    from planner.timetable import read_schedule, schedule_csv
     from workloads.models import load_model
 
     expect_writable(out=out)
+    if format is Stack.CSV and (schedule := read_schedule(plan)) is not None:
+        _put(schedule_csv(schedule), out, quiet=quiet)
+        return
     file = read_plan(plan)
     if format is Stack.CSV:
         text = texts.as_csv(file.plan)
@@ -51,6 +55,13 @@ def export(
         source = load_model(file.scenario.model.name).source
         neutral = deployment(file.plan, file.scenario, model_source=source)
         text = stacks.dynamo(neutral) if format is Stack.DYNAMO else stacks.llm_d(neutral)
+    _put(text, out, quiet=quiet)
+
+
+def _put(text: str, out: Path | None, *, quiet: bool) -> None:
+    """To the file, or to stdout."""
+    from planner.export import write_whole
+
     if out is None:
         write(text)
         return

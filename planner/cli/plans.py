@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +21,9 @@ from planner.cli.terminal import (
     write,
 )
 from planner.errors import BadInput, ExitCode, nearest
+
+if TYPE_CHECKING:  # slow to import, and needed only once a scenario is read
+    from planner.scenario import Scenario
 
 ENDINGS: Mapping[str, ExitCode] = {
     "infeasible": ExitCode.INFEASIBLE,
@@ -93,6 +96,9 @@ def plan(
     from planner.scenario import Scenario
 
     question = Scenario.load(scenario, sets or ())
+    if question.schedule is not None:
+        _schedule(question, out, json=json, quiet=quiet)
+        return
     from planner import pipeline  # only once the input is known to be good: what it stands on is slow to import
     from planner.evidence import NoPlan
     from planner.export import no_plan_text, plan_text, write_plan
@@ -113,6 +119,27 @@ def plan(
         write_plan(out, question, answer, digests)
         note(f"wrote {out}", quiet=quiet)
     report_plan(report, answer, question, quiet=quiet)
+
+
+def _schedule(question: "Scenario", out: Path | None, *, json: bool, quiet: bool) -> None:
+    """A plan over epochs: printed, and written as CSV where the file is called so, else as JSON."""
+    from planner.export import dumps, write_whole
+    from planner.report.schedule import timetable_view
+    from planner.timetable import schedule_csv, timetable
+
+    expect_writable(out=out)
+    with progress(quiet=quiet) as tell:
+        found = timetable(question, progress=tell)
+    head = {"schema_version": 1, "validated": found.valid, "scenario": question}
+    text = dumps({**head, "timetable": found})
+    write(text) if json else print_view(timetable_view(found))
+    if found.schedule is None:
+        raise typer.Exit(ENDINGS["infeasible" if found.termination.reason == "infeasible" else "solver empty-handed"])
+    if not found.valid:
+        raise typer.Exit(ENDINGS["not validated"])
+    if out is not None:
+        write_whole(out, schedule_csv(found.schedule) if out.suffix == ".csv" else text)
+        note(f"wrote {out}", quiet=quiet)
 
 
 def simulate(

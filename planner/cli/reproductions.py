@@ -77,3 +77,14 @@ def polca(
     with progress(quiet=quiet) as tell:
         found = polca(progress=tell, weeks=weeks)
     write(dumps(found)) if json else print_view(claims_view(found))
+
+
+def dynamollm(json: Json = False, quiet: Quiet = False) -> None:
+    """Repeat the comparison of DynamoLLM (HPCA'25), by load and over a week, and print each claim beside ours."""
+    from planner.export import dumps
+    from planner.report.claims import claims_view
+    from planner.reproduce.dynamollm import dynamollm
+
+    with progress(quiet=quiet) as tell:
+        found = dynamollm(progress=tell)
+    write(dumps(found)) if json else print_view(claims_view(found))

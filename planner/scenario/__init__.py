@@ -12,6 +12,7 @@ from planner.scenario.energy import EnergySection
 from planner.scenario.findings import findings
 from planner.scenario.power import PowerSection
 from planner.scenario.reading import Document, override, read_document
+from planner.scenario.schedule_section import ScheduleSection
 from planner.scenario.sections import (
     BudgetSection,
     Catalog,
@@ -61,6 +62,7 @@ class Scenario(Section):
     headroom: HeadroomSection = Field(HeadroomSection(), description="largest average loads to plan with at first")
     solver: SolverSection = Field(SolverSection(), description="the optimiser")
     validation: ValidationSection = Field(ValidationSection(), description="how hard the simulator looks")
+    schedule: ScheduleSection | None = Field(None, description="plan over epochs; null: one plan for all time")
 
     @field_validator("slo_by_class")
     @classmethod

@@ -34,7 +34,7 @@ COUNTS = {
     "published_active_params", "published_params", "rack_units", "refused", "requests", "restarted", "running",
     "seeds", "skipped_rows", "slices", "steps", "token_machines", "tp", "tps", "transfers", "unfinished", "waiting",
     "base_machines", "churn_machines", "min_up_epochs", "most_base_machines", "ramp_machines", "started", "stopped",
-    "top_machines",
+    "top_machines", "clock_changes", "epochs", "good", "reshards", "starts", "validated_epochs",
 }  # fmt: skip
 """How many of something, the thing being the name."""
 
@@ -48,7 +48,7 @@ POSITIONS = {
     "kind_of", "level", "seed",
     "chunks", "class_index", "classes", "columns", "config", "first", "first_line", "first_seed", "last", "machine",
     "pool",
-    "segments",
+    "segments", "epoch",
 }  # fmt: skip
 """Indices, seeds, versions, and structures whose parts are named elsewhere."""
 
@@ -58,7 +58,7 @@ KEYED = {
     "anchors", "bound", "extra", "gain_per_unit", "high_change", "knots", "limit", "loss_per_unit", "low_change",
     "lower", "most", "needed", "objective", "objective_value", "ours", "paper", "provenance", "raises", "rates",
     "regret", "slo", "slo_by_class", "slopes", "step", "terms", "tolerance", "upper", "values", "weights", "duals",
-    "reduced",
+    "reduced", "load",
 }  # fmt: skip
 """Numbers whose unit depends on what stands beside them: the solver knows none, budgets bring their own."""
 

@@ -1,0 +1,60 @@
+"""The section of a scenario that asks for a plan over time."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from planner.scenario.sections import Budget, Count, Limit, Number, Positive, Section, Whole
+from planner.schedule import Aim, Transitions
+from workloads.load import DAY_HOURS, WEEK_HOURS
+
+_CHANGES = Transitions()
+Hours = tuple[Annotated[Number, Field(ge=0)], ...]
+
+
+class ScheduleSection(Section):
+    """A plan over epochs instead of one for all time."""
+
+    load: Literal["conversation", "coding", "trace"] | Hours = Field(
+        "conversation",
+        description="hours on the workload's mean rate: a week of that shape, 24 or 168 factors, or the trace itself",
+    )
+    epoch_s: Positive = Field(3600.0, description="length of an epoch, s")
+    epochs: Count | None = Field(None, description="how many, with load: trace; null: as many as the trace needs")
+    objectives: tuple[Aim, ...] = Field(
+        (Aim.COST, Aim.ENERGY),
+        min_length=1,
+        max_length=3,
+        description="made small, in this order: cost, energy, carbon",
+    )
+    clocks_mhz: tuple[Count, ...] = Field((), description="SM clocks to choose from; empty: the driver's")
+    top_channel: Literal["on-demand", "reserved", "spot", "owned"] = Field(
+        "on-demand", description="how machines on top of the base fleet are paid for; catalog.channel pays for that"
+    )
+    base_machines: Whole | None = Field(None, description="largest base fleet of a type; null: no limit")
+    interruptions_per_h_ratio: Budget = Field(0.0, description="how often a machine on top is taken away, per hour")
+    start_s: Budget = Field(_CHANGES.start_s, description="order of a machine to its first request, s")
+    start_usd: Budget = Field(_CHANGES.start_usd, description="fee of a start, dollars")
+    min_up_epochs: Count = Field(_CHANGES.min_up_epochs, description="epochs that a started machine stays powered")
+    ramp_machines: Whole | None = Field(None, description="most starts, and stops, of a type between epochs")
+    churn_machines: Whole | None = Field(None, description="most starts and stops over the whole horizon")
+    usd_per_kwh: Budget = Field(0.0871, description="price of electricity; 0 where the machine's price holds it")
+    carbon_g_per_kwh: Hours = Field((380.0,) * 24, description="grams of CO2 per kWh by the hour, 24 or 168")
+    pue_ratio: Annotated[Number, Field(ge=1)] = Field(1.3, description="energy of the site over that of the machines")
+    forecast_sigma_frac: Budget = Field(0.0, description="standard deviation of the forecast's relative error")
+    confidence_frac: Limit = Field(0.95, description="share of epochs whose forecast error is provided for")
+    gap_frac: Annotated[Number, Field(gt=0, lt=1)] = Field(0.01, description="proven gap that is enough")
+    validated_epochs: Count = Field(1, description="how many epochs the simulator serves, the busiest first")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.start_s > self.epoch_s:
+            raise ValueError(f"start_s of at most epoch_s, {self.epoch_s:g} s: a start may not outlast an epoch")
+        for key, hours in (("carbon_g_per_kwh", self.carbon_g_per_kwh), ("load", self.load)):
+            if not isinstance(hours, str) and len(hours) not in (DAY_HOURS, WEEK_HOURS):
+                raise ValueError(f"{DAY_HOURS} or {WEEK_HOURS} hours of {key}, not {len(hours)}")
+        if self.epochs is not None and self.load != "trace":
+            raise ValueError("epochs only with load: trace; hours have as many as they need")
+        if len(set(self.objectives)) < len(self.objectives):
+            raise ValueError("every objective once")
+        return self
