@@ -50,6 +50,7 @@ def bake(
     tps: Sequence[int] = (1, 2, 4, 8),
     dtypes: Sequence[str] | None = None,
     engine: Literal["vllm", "sglang", "trtllm"] = "vllm",
+    kv_dtype: Literal["bf16", "fp8"] = "bf16",
 ) -> Baked:
     """Times of a model on a GPU from published kernel measurements, as kernel profiles.
 
@@ -63,6 +64,7 @@ def bake(
         tps: tensor-parallel widths to try.
         dtypes: of the weights; None is what the recipe says (bf16 for a ``config``).
         engine: whose kernels.
+        kv_dtype: of the KV cache.
 
     Raises:
         CatalogError: the source is not installed, a name is unknown, or no combination succeeded.
@@ -87,7 +89,7 @@ def bake(
                 quant = _quant(dtype, {**recipe.quant, **known.quant})
                 target = Target(
                     model=model, gpu=gpu, system=recipe.systems[gpu], dtype=dtype, quant=quant, tp=tp, ep=ep,
-                    engine=engine, date=date, hf_config=hf_config, directory=directory,
+                    kv_dtype=kv_dtype, engine=engine, date=date, hf_config=hf_config, directory=directory,
                 )  # fmt: skip
                 profiles.append(_bake_one(target))
             except (ValueError, RuntimeError, OSError) as error:  # no such measurement, or it does not fit
@@ -109,7 +111,7 @@ def _bake_one(target: Target) -> KernelProfile:
         gpu=target.gpu,
         model=target.model,
         dtype=target.dtype,
-        kv_dtype="bf16",
+        kv_dtype=target.kv_dtype,
         tp=target.tp,
         ep=target.ep,
         engine=target.engine,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas
 import yaml
 
-from hw_catalog.bake_recipe import Target
+from hw_catalog.bake_recipe import KV_MODES, Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +39,8 @@ def measured_range(target: Target) -> MeasuredRange:
     tables = _Tables(root=systems / "data" / target.system, engine=target.engine, version=version)
     heads = target.hf_config["num_attention_heads"] // target.tp
     latent = "kv_lora_rank" in target.hf_config
-    prefill = tables.latent("context", heads) if latent else tables.attention("context", target)
-    decode = tables.latent("generation", heads) if latent else tables.attention("generation", target)
+    prefill = tables.latent("context", heads, target.kv_dtype) if latent else tables.attention("context", target)
+    decode = tables.latent("generation", heads, target.kv_dtype) if latent else tables.attention("generation", target)
     return MeasuredRange(
         engine_version=version,
         linear_max_tokens=tables.linear_max_tokens(target),
@@ -85,10 +85,10 @@ class _Tables:
             reach = min(reach, int(measured.max()))
         return reach
 
-    def latent(self, phase: str, heads: int) -> dict[int, int]:
+    def latent(self, phase: str, heads: int, kv_dtype: str) -> dict[int, int]:
         """Batch -> longest sequence of the multi-head latent attention block."""
         table = self.read("mla", f"mla_{phase}_module")
-        return _reach(table[(table.num_heads == heads) & (table.kv_cache_dtype == "bfloat16")], phase)
+        return _reach(table[(table.num_heads == heads) & (table.kv_cache_dtype == KV_MODES[kv_dtype])], phase)
 
     def attention(self, phase: str, target: Target) -> dict[int, int]:
         """Batch -> longest sequence of the attention kernel with this head shape, or with both neighbouring ones."""
@@ -96,7 +96,7 @@ class _Tables:
         head_dim = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
         heads, kv_heads = config["num_attention_heads"] // target.tp, max(1, config["num_key_value_heads"] // target.tp)
         table = self.read("attention", f"{phase}_attention")
-        table = table[(table.head_dim == head_dim) & (table.kv_cache_dtype == "bfloat16")]
+        table = table[(table.head_dim == head_dim) & (table.kv_cache_dtype == KV_MODES[target.kv_dtype])]
         if "window_size" in table:
             table = table[table.window_size == 0]
         grouped = table.num_heads if heads == kv_heads else kv_heads

@@ -45,6 +45,10 @@ def read_recipe() -> Recipe:
     return Recipe.model_validate(yaml.safe_load(text))
 
 
+KV_MODES = {"bf16": "bfloat16", "fp8": "fp8"}
+"""Number format of the KV cache -> the source's mode. Attention itself is computed in bf16 either way."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """One combination to bake.
@@ -57,6 +61,7 @@ class Target:
         quant: the source's modes for it.
         tp: tensor-parallel GPUs.
         ep: expert-parallel ways; divides ``tp``.
+        kv_dtype: of the KV cache.
         engine: whose kernels.
         date: ISO date of the bake.
         hf_config: the model's configuration.
@@ -70,6 +75,7 @@ class Target:
     quant: Quant
     tp: int
     ep: int
+    kv_dtype: str
     engine: str
     date: str
     hf_config: Mapping[str, Any]
@@ -77,13 +83,13 @@ class Target:
 
     @property
     def options(self) -> dict[str, Any]:
-        """Compile options of the source; KV cache and attention in bf16, named because the source's defaults vary."""
+        """Compile options of the source; every mode is named, because the source's defaults vary."""
         return {
             "tp_size": self.tp,
             "moe_tp_size": self.tp // self.ep,
             "moe_ep_size": self.ep,
             "gemm_quant_mode": self.quant.gemm,
             "moe_quant_mode": self.quant.moe,
-            "kvcache_quant_mode": "bfloat16",
+            "kvcache_quant_mode": KV_MODES[self.kv_dtype],
             "fmha_quant_mode": "bfloat16",
         }

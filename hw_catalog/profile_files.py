@@ -333,9 +333,9 @@ def _profile_problems(label: str, profile: KernelProfile) -> list[str]:
     return problems
 
 
-def _order(profile: KernelProfile) -> tuple[str, int, int]:
+def _order(profile: KernelProfile) -> tuple[str, str, int, int]:
     """Order of the profiles in a file."""
-    return (profile.dtype, profile.tp, profile.ep)
+    return (profile.kv_dtype, profile.dtype, profile.tp, profile.ep)
 
 
 def _json(value: Mapping[str, Any]) -> str:

@@ -251,7 +251,8 @@ def _check_unloaded(physics: InstancePhysics, alone: Floats, outputs: Ints, boun
     for slo, unit in bounds:
         if slo.metric not in (Metric.TTFT, Metric.E2E):
             continue
-        times = alone if slo.metric is Metric.TTFT else alone + (outputs - 1) * fastest_s
+        first_s = alone + physics.request_s
+        times = first_s if slo.metric is Metric.TTFT else first_s + (outputs - 1) * fastest_s
         best = float(np.percentile(times / unit, slo.percentile, method="inverted_cdf"))
         if best > slo.limit:
             sign = slo.unit.symbol

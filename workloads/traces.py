@@ -23,6 +23,8 @@ class Trace:
         classes: the classes; one that holds everything where none were given.
         duration_s: length of the observed window, >= the last arrival, > 0.
         skipped_rows: rows of the file that were left out on request.
+        cached_tokens: (n,) of each prompt, the tokens whose KV a prefix cache holds already, >= 0 and below its length;
+            None where there is no prefix cache.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Trace:
     classes: tuple[RequestClass, ...] = (ALL_REQUESTS,)
     duration_s: float
     skipped_rows: int = 0
+    cached_tokens: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         """Number of requests."""

@@ -1,23 +1,28 @@
 """The reference of a scenario: where its slowdowns are measured."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
+from hw_catalog.engines import EngineTiming, timing_of
 from hw_catalog.load import Catalog, nearest
 from hw_catalog.profiles import KernelProfile
 from planner.errors import BadInput
+from planner.perf.engine import as_run
 from planner.perf.reference import Reference
 from planner.perf.step_time import StepTime
 from planner.scenario import Scenario
 from workloads.slo import Unit
 
 
-def open_reference(scenario: Scenario, catalog: Catalog, profiles: Collection[KernelProfile]) -> Reference | None:
+def open_reference(
+    scenario: Scenario, catalog: Catalog, profiles: Collection[KernelProfile], engines: Mapping[str, EngineTiming]
+) -> Reference | None:
     """What the slowdowns of a scenario are measured against; None where no objective is one.
 
     Args:
         scenario: the question.
         catalog: holds the machine.
         profiles: of the scenario's model, in its profile set.
+        engines: what the tables of each set leave out.
 
     Raises:
         BadInput: there is no such machine, or no profile of the model on it; names what there is.
@@ -38,8 +43,9 @@ def open_reference(scenario: Scenario, catalog: Catalog, profiles: Collection[Ke
             f"reference: no {dtype} kernel profile of {model.name} on {machine.name} at tp{wanted.tp} with a "
             f"{model.kv_dtype} KV cache in {model.profile_set}; there are: {have}"
         )
+    profile = min(fitting, key=lambda p: p.ep)
     step = StepTime(
-        min(fitting, key=lambda p: p.ep),
+        as_run(profile, timing_of(engines, profile)),
         prefill_slowdown_ratio=machine.gpu.prefill_slowdown_ratio,
         decode_slowdown_ratio=machine.gpu.decode_slowdown_ratio,
     )

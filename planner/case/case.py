@@ -7,6 +7,7 @@ from itertools import product
 from math import inf
 from pathlib import Path
 
+from hw_catalog.engines import EngineTiming, load_engines, timing_of
 from hw_catalog.load import Catalog, load_catalog, nearest
 from hw_catalog.machines import Machine
 from hw_catalog.power import DRAW, NUMBERS
@@ -90,7 +91,8 @@ def open_case(scenario: Scenario, policy_name: str) -> Case:
     knobs_by_machine = knobs_of(machines, offered.clocks_mhz, offered.caps_w)
     model = load_model(scenario.model.name)
     profiles = load_profiles(directory, model=model.name, profile_set=scenario.model.profile_set)
-    reference = open_reference(scenario, catalog, profiles)
+    engines = load_engines(directory)
+    reference = open_reference(scenario, catalog, profiles, engines)
     _check_stages(scenario, model)
     wanted = asked(scenario)
     knobs = scenario.policy
@@ -102,7 +104,7 @@ def open_case(scenario: Scenario, policy_name: str) -> Case:
         decode_threshold_tokens=knobs.decode_threshold_tokens, recovery=knobs.recovery, chunk_form=knobs.chunk_form,
         chunked_decode=knobs.chunked_decode,
     )  # fmt: skip
-    offers = _Offers(scenario, model, rules, wanted, reference)
+    offers = _Offers(scenario, model, rules, wanted, reference, engines)
     for machine in machines:
         offers.add(machine, profiles, knobs_by_machine[machine.name])
     return Case(
@@ -116,11 +118,12 @@ class _Offers:
     """What the machines of a scenario offer, collected machine by machine."""
 
     def __init__(
-        self, scenario: Scenario, model: ModelSpec, rules: Policy, wanted: Asked, reference: Reference | None
-    ) -> None:
+        self, scenario: Scenario, model: ModelSpec, rules: Policy, wanted: Asked, reference: Reference | None,
+        engines: Mapping[str, EngineTiming],
+    ) -> None:  # fmt: skip
         """Nothing offered yet."""
         self._scenario, self._model, self._policy, self._asked = scenario, model, rules, wanted
-        self._reference = reference
+        self._reference, self._engines = reference, engines
         self.options: list[Option] = []
         self.excuses: list[Excuse] = []
         self.physics: dict[str, InstancePhysics] = {}
@@ -153,7 +156,7 @@ class _Offers:
         return instance_physics(
             self._model, machine, layout, profile, memory_frac=knobs.kv_memory_frac,
             max_batch_tokens=chunk_tokens or knobs.max_batch_tokens, block_tokens=knobs.block_tokens, clock_mhz=knob[0],
-            cap_w=knob[1],
+            cap_w=knob[1], timing=timing_of(self._engines, profile),
         )  # fmt: skip
 
     def _chunks(self, role: Role, body: InstancePhysics) -> tuple[int | None, ...]:

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass, field
 
+from hw_catalog.engines import NOTHING_LEFT_OUT, EngineTiming
 from hw_catalog.gpus import Gpu
 from hw_catalog.links import Link
 from hw_catalog.machines import Machine
 from hw_catalog.profiles import KernelProfile
 from planner.perf.clock import at_cap, at_clock
+from planner.perf.engine import as_run
 from planner.perf.kv import kv_tokens
 from planner.perf.pipeline import Stages, TraversalTime, stages_of
 from planner.perf.power import InstancePower, Unmetered, Watts
@@ -32,6 +34,8 @@ class InstancePhysics:
         power: what its GPUs draw.
         stages: of its pipeline; as many batches are in flight.
         machines_per_instance: machines that one replica spans; more than one only where it fills them alone.
+        request_s: what the engine spends on every request before its first token is out.
+        lag_steps: decode steps that an arrival at a busy instance waits beyond the current one.
     """
 
     step: StepTime
@@ -45,6 +49,8 @@ class InstancePhysics:
     power: Watts = field(default_factory=Unmetered)
     stages: Stages = field(default_factory=Stages)
     machines_per_instance: int = 1
+    request_s: float = 0.0
+    lag_steps: float = 0.0
 
     @property
     def kv_tokens(self) -> int:
@@ -63,10 +69,12 @@ def instance_physics(
     block_tokens: int,
     clock_mhz: int | None = None,
     cap_w: int | None = None,
+    timing: EngineTiming = NOTHING_LEFT_OUT,
 ) -> InstancePhysics:
     """The physics of ``layout`` on ``machine``; no KV blocks where the weights leave no memory.
 
-    ``clock_mhz`` locks the SM clock of its GPUs, ``cap_w`` limits what each of them draws.
+    ``clock_mhz`` locks the SM clock of its GPUs, ``cap_w`` limits what each of them draws. ``timing`` is
+    what the kernel tables of the profile leave out; host time does not depend on the clock.
     """
     gpu = machine.gpu
     tokens = kv_tokens(
@@ -74,14 +82,14 @@ def instance_physics(
         memory_frac=memory_frac, max_batch_tokens=max_batch_tokens,
     )  # fmt: skip
     stages = stages_of(layout, machine, model.hidden)
-    full_clock = _step_time(profile, gpu, stages)
+    full_clock = _step_time(as_run(profile, timing), gpu, stages)
     slowed = profile
     if cap_w is not None:
         slowed = at_cap(profile, gpu, model, layout, cap_w, clock_mhz)
     elif clock_mhz is not None:
         slowed = at_clock(profile, gpu, model, layout, clock_mhz)
     return InstancePhysics(
-        step=full_clock if slowed is profile else _step_time(slowed, gpu, stages),
+        step=full_clock if slowed is profile else _step_time(as_run(slowed, timing), gpu, stages),
         kv_blocks=max(0, int(tokens // block_tokens)),
         block_tokens=block_tokens,
         kv_bytes_per_token=model.kv_bytes_per_token(profile.kv_dtype),
@@ -94,6 +102,8 @@ def instance_physics(
         ),
         stages=stages,
         machines_per_instance=-(-layout.gpus // machine.gpus),
+        request_s=timing.request_s,
+        lag_steps=timing.lag_steps,
     )  # fmt: skip
 
 

@@ -94,7 +94,13 @@ class _Cluster:
     """All instances, their links and their router, during one run."""
 
     def __init__(
-        self, pools: Sequence[PoolModel], policy: Policy, trace: Trace, ledger: Ledger, max_run_steps: int
+        self,
+        pools: Sequence[PoolModel],
+        policy: Policy,
+        trace: Trace,
+        ledger: Ledger,
+        max_run_steps: int,
+        clients: int | None,
     ) -> None:
         """An idle cluster.
 
@@ -104,8 +110,10 @@ class _Cluster:
             trace: what will arrive.
             ledger: empty books.
             max_run_steps: longest decode run.
+            clients: requests in flight at most; None lets them come as the trace says.
         """
         self.env = simpy.Environment()
+        self._places = None if clients is None else simpy.Container(self.env, capacity=clients, init=clients)
         self.policy, self.trace, self.ledger = policy, trace, ledger
         self.meters: dict[str, list[Meter]] = {}
         self.instances: list[Instance] = []
@@ -139,30 +147,35 @@ class _Cluster:
         """Let every request of the trace arrive at its time."""
         env, trace, ledger = self.env, self.trace, self.ledger
         slices = ledger.window.slices
+        cached = [0] * len(trace) if trace.cached_tokens is None else trace.cached_tokens.tolist()
         columns = zip(
             trace.arrival_s.tolist(), trace.prompt_tokens.tolist(), trace.output_tokens.tolist(),
-            trace.class_index.tolist(), strict=True,
+            trace.class_index.tolist(), cached, strict=True,
         )  # fmt: skip
-        for index, (arrival_s, prompt, output, request_class) in enumerate(columns):
+        for index, (arrival_s, prompt, output, request_class, held) in enumerate(columns):
             if arrival_s > env.now:
                 yield env.timeout(arrival_s - env.now)
+            if self._places:
+                yield self._places.get(1)
             part = ledger.window.slice_of(index)
             group = request_class * slices + part if part >= 0 else -1
             ledger.arrived += 1
-            self._route(Request(index, arrival_s, prompt, output, group))
+            request = Request(index, env.now if self._places else arrival_s, prompt, output, group)
+            request.cached_tokens = held
+            self._route(request)
 
     def _route(self, request: Request) -> None:
         """Choose the instances of every phase and queue the request at the first."""
         request_class, router = int(self.trace.class_index[request.index]), self.router
         if not router.serves(request, request_class):
-            self.ledger.refused += 1
+            self._refuse()
             return
         chosen = router.choose(request, request_class)
         if not chosen:
             self.parked.append(request)
             return
         if any(self._too_long(request, instance) for instance in chosen.values()):
-            self.ledger.refused += 1
+            self._refuse()
             return
         first = chosen[router.first]
         then = chosen.get(router.then) if router.then else None
@@ -175,6 +188,16 @@ class _Cluster:
             else:
                 router.pend(then.index, request.prompt_tokens)
         first.submit(request)
+
+    def _refuse(self) -> None:
+        """Turn a request away."""
+        self.ledger.refused += 1
+        self._next_client()
+
+    def _next_client(self) -> None:
+        """Let the next request of a closed loop come."""
+        if self._places:
+            self._places.put(1)
 
     @staticmethod
     def _too_long(request: Request, instance: Instance) -> bool:
@@ -316,6 +339,7 @@ class _Cluster:
         """A request has its last token."""
         now = self.env.now
         self.ledger.finish(request, now)
+        self._next_client()
         self.router.farewell(request)
         self.router.pend(instance.index, -request.pending_tokens)
         if request.home >= 0 and request.home != instance.index:
@@ -334,6 +358,7 @@ def run(
     max_run_steps: int = UNLIMITED,
     failures: Sequence[Failure] = (),
     watch: Watch | None = None,
+    clients: int | None = None,
 ) -> Run:
     """Serve a trace.
 
@@ -346,12 +371,14 @@ def run(
         max_run_steps: longest run of decode steps taken at once; 1 simulates step by step (same result, slower).
         failures: machines that fail meanwhile.
         watch: somebody who looks on.
+        clients: closed loop: as many requests in flight at most, the next one sent when one ends; the arrival times of
+            the trace are then the earliest ones. None is an open loop.
 
     Returns:
         Rows, histograms, meters and what was left over.
     """
     ledger = Ledger(trace, window)
-    cluster = _Cluster(pools, policy, trace, ledger, max_run_steps)
+    cluster = _Cluster(pools, policy, trace, ledger, max_run_steps, clients)
     cluster.env.process(cluster.arrivals())
     for failure in failures:
         cluster.env.process(cluster.outages().happen(failure))

@@ -61,7 +61,8 @@ class Instance:
         self._landed: list[Request] = []
         self._pipeline = Pipeline(physics.stages) if physics.stages.count > 1 else None
         ground = Ground(
-            env=env, step=physics.step, power=physics.power, batching=batching, ledger=ledger, meter=meter,
+            env=env, step=physics.step, request_s=physics.request_s, lag_steps=physics.lag_steps, power=physics.power,
+            batching=batching, ledger=ledger, meter=meter,
             memory=self.memory, prompts=self._prompts, landed=self._landed, pipeline=self._pipeline,
             lanes=physics.stages.count, running=lambda: self.running, free_blocks=self.free_blocks,
             prefill_started=partial(hooks.prefill_started, self), leaves=partial(hooks.leaves, self),

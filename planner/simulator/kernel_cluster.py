@@ -12,6 +12,7 @@ from planner.simulator.kernel_instance import (
 from planner.simulator.kernel_layout import LANDING, NOBODY, PREFILLS, READY, WAITING, World
 from planner.simulator.kernel_ledger import allocate, finish, note_gap, queue_tokens
 from planner.simulator.kernel_memory import blocks
+from planner.simulator.kernel_physics import answer_lag_s
 from planner.simulator.kernel_pointers import compiled, entry, world_at
 from planner.simulator.kernel_prompts import computed
 from planner.simulator.kernel_queues import (
@@ -86,12 +87,13 @@ def _leaves(w: World, i: int, slot: int) -> bool:
 
 
 @compiled
-def _prefilled(w: World, i: int, slot: int) -> None:
+def _prefilled(w: World, i: int, slot: int, lag_s: float) -> None:
     """A prefill is done: its token is out; the request ends, leaves, or joins the batch."""
     r, now = w.requests[slot], w.cluster[0].now_s
     if r.first_token_s < 0:
         r.first_token_s = now
-        w.ttft_s[r.index] = now - r.arrival_s
+        r.lag_s = lag_s
+        w.ttft_s[r.index] = now + lag_s - r.arrival_s
     else:
         note_gap(w, slot, now - r.last_token_s)
     r.last_token_s = now
@@ -110,9 +112,10 @@ def _run_ended(w: World, i: int) -> None:
     book(w, i)
     if me.prefilling:
         me.prefilling, me.prefill_tokens = 0, 0
+        lag_s = answer_lag_s(w, i)
         computed(w, i)
         while length(w, i, PREFILLS):
-            _prefilled(w, i, pop_front(w, i, PREFILLS))
+            _prefilled(w, i, pop_front(w, i, PREFILLS), lag_s)
     while me.due and w.dues[i * c.due_rows].step <= me.steps:
         slot = w.dues[i * c.due_rows].slot
         leave(w, i, slot)
@@ -253,7 +256,7 @@ def _seat(w: World, index: int) -> int:
     r.prompt = r.prefill = r.pending = w.prompt_tokens[index]
     r.output = w.output_tokens[index]
     r.first_token_s = r.last_token_s = r.transfer_end_s = -1.0
-    r.max_gap_s = 0.0
+    r.max_gap_s, r.lag_s = 0.0, 0.0
     r.generated = r.preemptions = r.joining = r.guest = r.join_step = r.cached = r.held = 0
     part = NOBODY
     if c.first <= index < c.last:

@@ -32,7 +32,7 @@ def _record(doubles: str, longs: str, ints: str) -> np.dtype[np.void]:
 
 
 REQUEST = _record(
-    "arrival_s first_token_s last_token_s max_gap_s transfer_end_s",
+    "arrival_s first_token_s last_token_s lag_s max_gap_s transfer_end_s",
     "join_step",
     "index prompt output prefill pending generated group home sent_by preemptions next prev joining guest cached "
     "held chunk",
@@ -49,7 +49,8 @@ INSTANCE = _record(
 """An instance: what ``Instance``, ``KvMemory`` and ``Meter`` hold in the event engine."""
 
 BODY = _record(
-    "overhead_s prefill_ratio decode_ratio mixed_ratio kv_bytes_per_token bandwidth_bytes_per_s latency_s sync_s",
+    "overhead_s prefill_ratio decode_ratio mixed_ratio kv_bytes_per_token bandwidth_bytes_per_s latency_s sync_s "
+    "request_s lag_steps",
     "linear_prefill linear_prefill_n linear_decode linear_decode_n context context_n new new_n past past_n "
     "prefill_attention batch batch_n decode_attention curves",
     "block_tokens layers link_queues",

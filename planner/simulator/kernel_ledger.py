@@ -193,6 +193,6 @@ def finish(w: World, slot: int) -> None:
     """Close the row of a request that has its last token."""
     r, c = w.requests[slot], w.cluster[0]
     c.finished += 1
-    w.e2e_s[r.index] = c.now_s - r.arrival_s
+    w.e2e_s[r.index] = c.now_s + r.lag_s - r.arrival_s
     w.max_gap_s[r.index] = r.max_gap_s
     c.output_tokens += r.output

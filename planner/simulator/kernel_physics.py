@@ -96,6 +96,20 @@ def begin_decodes(w: World, i: int) -> None:
 
 
 @compiled
+def answer_lag_s(w: World, i: int) -> float:
+    """How much later than its step a first token is seen."""
+    me = w.instances[i]
+    body = w.bodies[me.body]
+    if me.batch == 0 or body.lag_steps == 0.0:
+        return float(body.request_s)
+    context = me.context / me.batch
+    at = curve(w.tables, body, me.batch)
+    piece = min(max(piece_of(w.tables, body.context, body.context_n, context), 0), body.context_n - 2)
+    step_s, _, _ = segment(w.tables, body, at, piece, context, 1)
+    return float(body.request_s + body.lag_steps * step_s)
+
+
+@compiled
 def segment(table: Floats, body: Any, at: int, piece: int, context: float, steps: int) -> tuple[float, float, int]:
     """The next stretch of decode-only steps: duration of the first, increment per step, number of steps.
 

@@ -183,7 +183,7 @@ def _bodies(bodies: Sequence[InstancePhysics], batches: int) -> tuple[Rows, Floa
         for name in ("prefill_ratio", "decode_ratio", "mixed_ratio"):
             row[name] = getattr(surfaces, name)
         row["overhead_s"] = profile.overhead_s
-        for name in ("block_tokens", "layers", "link_queues", "kv_bytes_per_token"):
+        for name in ("block_tokens", "layers", "link_queues", "kv_bytes_per_token", "request_s", "lag_steps"):
             row[name] = getattr(body, name)
         for field in fields(body.link):
             if field.name in (BODY.names or ()):

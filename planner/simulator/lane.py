@@ -56,6 +56,8 @@ class Ground:
         env: the clock.
         step: how long steps take.
         power: what the GPUs draw in them.
+        request_s: what a request costs before its first token is out.
+        lag_steps: decode steps that an arrival at a busy batch waits beyond the current one.
         batching: what a step runs.
         ledger: the books of all requests.
         meter: time integrals of the instance.
@@ -77,6 +79,8 @@ class Ground:
     env: simpy.Environment
     step: StepTime
     power: Watts
+    request_s: float
+    lag_steps: float
     batching: Batching
     ledger: Ledger
     meter: Meter
@@ -277,8 +281,9 @@ class Lane:
         self._run = None
         self.idle_since_s = now
         on.prompts.computed(run.chunks)
+        lag_s = self._lag_s() if run.ending else 0.0
         for request in run.ending:
-            self._prefilled(request, now)
+            self._prefilled(request, now, lag_s)
         while ended := self.batch.ended():
             self._leave_batch(ended, now)
             on.finished(ended)
@@ -308,12 +313,20 @@ class Lane:
 
     # --- requests --------------------------------------------------------------------------------------------------
 
-    def _prefilled(self, request: Request, now: float) -> None:
+    def _lag_s(self) -> float:
+        """How much later than its step a first token is seen: steps are scheduled ahead of what they find waiting."""
+        on, size = self._on, len(self.batch)
+        if not size or not on.lag_steps:
+            return on.request_s
+        return on.request_s + on.lag_steps * on.step.decode_s(size, self.batch.context_tokens / size)
+
+    def _prefilled(self, request: Request, now: float, lag_s: float) -> None:
         """A prefill is done: its token is out; the request ends, leaves, or joins the batch."""
         on = self._on
         if request.first_token_s < 0:
             request.first_token_s = now
-            on.ledger.ttft_s[request.index] = now - request.arrival_s
+            request.lag_s = lag_s
+            on.ledger.ttft_s[request.index] = now + lag_s - request.arrival_s
         else:
             on.ledger.gap(request, now - request.last_token_s)
         request.last_token_s = now

@@ -37,7 +37,8 @@ class Request:
 
     __slots__ = (
         "arrival_s", "bubble_s", "cached_tokens", "epoch", "first_token_s", "gap_step", "generated", "group", "guest",
-        "held_tokens", "home", "index", "join_step", "last_token_s", "max_gap_s", "output_tokens", "pending_tokens",
+        "held_tokens", "home", "index", "join_step", "lag_s", "last_token_s", "max_gap_s", "output_tokens",
+        "pending_tokens",
         "preemptions", "prefill_tokens", "prompt_tokens", "sent_by", "transfer_end_s",
     )  # fmt: skip
 
@@ -64,6 +65,7 @@ class Request:
         self.join_step = self.gap_step = 0
         self.first_token_s = -1.0
         self.last_token_s = -1.0
+        self.lag_s = 0.0
         self.max_gap_s = 0.0
         self.transfer_end_s = -1.0
         self.home = -1
@@ -87,7 +89,7 @@ class Request:
         request.generated, request.preemptions = self.generated, self.preemptions
         request.prefill_tokens, request.cached_tokens = self.prompt_tokens + self.generated, self.prompt_tokens
         request.first_token_s, request.last_token_s = self.first_token_s, self.last_token_s
-        request.max_gap_s = self.max_gap_s
+        request.max_gap_s, request.lag_s = self.max_gap_s, self.lag_s
         return request
 
 
@@ -237,7 +239,7 @@ class Ledger:
     def finish(self, request: Request, now_s: float) -> None:
         """Close the row of a request that has its last token."""
         self.finished += 1
-        self.e2e_s[request.index] = now_s - request.arrival_s
+        self.e2e_s[request.index] = now_s + request.lag_s - request.arrival_s
         self.max_gap_s[request.index] = request.max_gap_s
         self.output_tokens += request.output_tokens
         if request.bubble_s > 0:

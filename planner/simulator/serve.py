@@ -39,6 +39,8 @@ def serve(
         replay.
     """
     reason = unsupported(pools, policy, failures)
+    if trace.cached_tokens is not None:
+        reason = reason or "a prefix cache"
     if not reason:
         try:
             from planner.simulator import kernel

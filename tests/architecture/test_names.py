@@ -21,6 +21,7 @@ UNITS = (
 COUNTS = {
     "after", "during",
     "count", "lanes", "machines_per_instance", "owed_blocks",
+    "clients", "distinct_prompts", "lag_steps", "workers",
     "full_chunks",
     "brakes", "commands", "lost_commands", "machines_per_rack", "provisioned_machines", "rows", "rows_per_ups",
     "uncapped_machines", "weeks",
@@ -40,6 +41,8 @@ COUNTS = {
 
 DIMENSIONLESS = {
     "output_scale", "price_scale", "prompt_scale",
+    "after_ape", "before_ape", "left_out_ape",
+    "median_ape", "p90_ape",
     "correlation", "cv", "gap_cv", "percentile", "priority", "rate_scale", "sigma", "speed",
 }  # fmt: skip
 """Pure numbers: statistics, ranks and factors whose usual name is better known than any with ``_ratio``."""
@@ -54,6 +57,8 @@ POSITIONS = {
 
 KEYED = {
     "bounded", "goal", "start",
+    "built_in", "calibrated", "prior_sd", "sd",
+    "figures",
     "bounds",
     "anchors", "bound", "extra", "gain_per_unit", "high_change", "knots", "limit", "loss_per_unit", "low_change",
     "lower", "most", "needed", "objective", "objective_value", "ours", "paper", "provenance", "raises", "rates",

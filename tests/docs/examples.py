@@ -56,11 +56,11 @@ def complaints(example: Example, directory: Path) -> list[str]:
     """Run one block; what is not as the page says."""
     if example.kind != "console":
         quoted = example.text if example.kind == "bash" else f"{sys.executable} - <<'PROGRAM'\n{example.text}PROGRAM\n"
-        done = _run(quoted, directory)
+        done = run(quoted, directory)
         return [] if done.returncode == 0 else [f"line {example.line}: exit code {done.returncode}: {done.stderr}"]
     found = []
-    for command, expected in _steps(example.text):
-        printed = _run(command, directory)
+    for command, expected in steps(example.text):
+        printed = run(command, directory)
         if not _matches(expected, printed.stdout):
             found.append(
                 f"line {example.line}: $ {command}\nprinted:\n{printed.stdout}{printed.stderr}\nnot:\n{expected}"
@@ -68,14 +68,15 @@ def complaints(example: Example, directory: Path) -> list[str]:
     return found
 
 
-def _steps(text: str) -> list[tuple[str, str]]:
-    steps: list[tuple[str, str]] = []
+def steps(text: str) -> list[tuple[str, str]]:
+    """The commands of a console block, each with what it is expected to print."""
+    found: list[tuple[str, str]] = []
     for line in text.splitlines():
         if line.startswith("$ "):
-            steps.append((line[2:], ""))
-        elif steps:
-            steps[-1] = (steps[-1][0], f"{steps[-1][1]}{line}\n")
-    return steps
+            found.append((line[2:], ""))
+        elif found:
+            found[-1] = (found[-1][0], f"{found[-1][1]}{line}\n")
+    return found
 
 
 def _matches(expected: str, printed: str) -> bool:
@@ -83,7 +84,8 @@ def _matches(expected: str, printed: str) -> bool:
     return re.fullmatch("".join(lines), printed, re.S) is not None
 
 
-def _run(script: str, directory: Path) -> "subprocess.CompletedProcess[str]":
+def run(script: str, directory: Path) -> "subprocess.CompletedProcess[str]":
+    """Run bash lines in which ``phasewise`` is this checkout."""
     # `phasewise` is this checkout, installed or not.
     door = f'phasewise() {{ "{sys.executable}" -m planner "$@"; }}\n'
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80", "NO_COLOR": "1"}

@@ -81,7 +81,7 @@ def test_a_users_file_replaces_the_built_in_one(tmp_path: Path) -> None:
     """The user's profiles of a set, GPU and model stand in for the built-in ones; the other GPUs stay."""
     theirs = dataclasses.replace(TINY, model="llama-3.1-70b", profile_set="aiconfigurator-0.12", overhead_s=0.5)
     written(tmp_path, theirs)
-    loaded = load_profiles(tmp_path, model="llama-3.1-70b")
+    loaded = load_profiles(tmp_path, model="llama-3.1-70b", profile_set="aiconfigurator-0.12")
     assert [p.overhead_s for p in loaded if p.gpu == "h100-sxm"] == [0.5]
     assert {p.gpu for p in loaded} == {p.gpu for p in load_profiles(None, model="llama-3.1-70b")}
 

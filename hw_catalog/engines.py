@@ -1,0 +1,122 @@
+"""What kernel tables leave out: the time an engine spends around its kernels."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from hw_catalog.errors import CatalogError
+from hw_catalog.profiles import KernelProfile
+from hw_catalog.provenance import Kind, Provenance
+
+FILE = "engines.yaml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineTiming:
+    """How an engine's steps and answers differ from the sum of its kernels.
+
+    step = step_s + step_per_request_s · batch + prefill_ratio · prefill kernels + decode_ratio · decode kernels
+
+    Attributes:
+        step_s: host time of every step (scheduling, launches) that no kernel hides.
+        step_per_request_s: the same for each decoding request (sampling, detokenization).
+        prefill_ratio: factor on the kernels of steps that carry prompt work (fusion, overlap).
+        decode_ratio: factor on the kernels of decoding.
+        request_s: once per request, before its first token is out (HTTP, tokenization, streaming).
+        lag_steps: decode steps that an arrival at a busy instance waits beyond the end of the current one, because the
+            next ones are scheduled ahead and answers are read behind.
+        provenance: how these were found.
+    """
+
+    step_s: float = 0.0
+    step_per_request_s: float = 0.0
+    prefill_ratio: float = 1.0
+    decode_ratio: float = 1.0
+    request_s: float = 0.0
+    lag_steps: float = 0.0
+    provenance: Provenance
+
+
+NOTHING_LEFT_OUT = EngineTiming(
+    provenance=Provenance(kind=Kind.ASSUMED, source="the profile holds everything an engine spends", date="2026-11-21")
+)
+"""For profiles measured end to end."""
+
+
+class _Source(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Kind
+    source: str
+    date: str
+    note: str = ""
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    step_s: float = Field(0.0, ge=0)
+    step_per_request_s: float = Field(0.0, ge=0)
+    prefill_ratio: float = Field(1.0, gt=0)
+    decode_ratio: float = Field(1.0, gt=0)
+    request_s: float = Field(0.0, ge=0)
+    lag_steps: float = Field(0.0, ge=0)
+    provenance: _Source
+
+
+def load_engines(directory: Path | None = None) -> dict[str, EngineTiming]:
+    """What the tables of every profile set leave out, built in and in ``engines.yaml`` of a directory of the user's.
+
+    A key is a profile set, or one of its GPUs (``set/gpu``), or a model on it (``set/gpu/model``).
+
+    Raises:
+        CatalogError: the user's file is broken; names file, entry and key.
+    """
+    text = resources.files("hw_catalog").joinpath("data", FILE).read_text(encoding="utf-8")
+    found = _parsed(text, FILE)
+    path = None if directory is None else directory / FILE
+    if path is not None and path.is_file():
+        found |= _parsed(path.read_text(encoding="utf-8"), str(path))
+    return found
+
+
+def timing_of(engines: Mapping[str, EngineTiming], profile: KernelProfile) -> EngineTiming:
+    """What a profile leaves out: the entry that says most about it, or nothing."""
+    keys = (profile.profile_set, profile.gpu, profile.model)
+    return next((engines[k] for n in (3, 2, 1) if (k := "/".join(keys[:n])) in engines), NOTHING_LEFT_OUT)
+
+
+def engines_text(engines: Mapping[str, EngineTiming]) -> str:
+    """The content of an ``engines.yaml``."""
+    return yaml.safe_dump({name: plain(timing) for name, timing in sorted(engines.items())}, sort_keys=False, width=110)
+
+
+def plain(timing: EngineTiming) -> dict[str, Any]:
+    """A timing as a row of ``engines.yaml``."""
+    row = {f.name: getattr(timing, f.name) for f in fields(timing) if f.name != "provenance"}
+    said = timing.provenance
+    return {**row, "provenance": {"kind": str(said.kind), "source": said.source, "date": said.date, "note": said.note}}
+
+
+def _parsed(text: str, name: str) -> dict[str, EngineTiming]:
+    """The entries of a file."""
+    try:
+        data = yaml.safe_load(text)
+        rows = TypeAdapter(dict[str, _Row]).validate_python({} if data is None else data)
+    except yaml.YAMLError as error:
+        raise CatalogError(f"{name}: no valid YAML: {error}") from None
+    except ValidationError as error:
+        raise CatalogError(
+            *(f"{name}: {'.'.join(map(str, e['loc']))}: {e['msg']}, found {e['input']!r}" for e in error.errors())
+        ) from None
+    return {
+        entry: EngineTiming(
+            **row.model_dump(exclude={"provenance"}), provenance=Provenance(**row.provenance.model_dump())
+        )
+        for entry, row in rows.items()
+    }

@@ -1,0 +1,86 @@
+"""Errors of predictions against measured runs."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from planner.accuracy.calibrate import Calibration, Factor
+from planner.accuracy.table import Accuracy, ErrorGroup, ErrorTotal, PublishedError
+from planner.report.tables import bullets, table
+from planner.report.words import percent, plural
+
+_SHOWN = 12
+"""Reasons for exclusion that are spelled out; ``--json`` has every row."""
+
+
+def accuracy_view(found: Accuracy) -> RenderableType:
+    """Errors over everything, then by model and GPU, what is left out, and what others published."""
+    rows = len({(t.dataset, t.n) for t in found.totals if t.of == "all rows"})
+    title = f"{plural(rows, 'figure')} over whole data sets, {plural(len(found.excluded), 'row')} left out"
+    return Group(
+        Text(title, style="bold"),
+        *_part("over all rows, and by what they have in common", _totals(found.totals)),
+        *_part("by GPU and model", _groups(found.groups)),
+        *_part(f"left out: {plural(len(found.excluded), 'row')}", bullets(_reasons(found))),
+        *_part("published medians of other simulators, on runs like sim2real", _others(found.published)),
+    )
+
+
+def _part(heading: str, body: RenderableType) -> tuple[RenderableType, ...]:
+    return Text(), Text(heading, style="bold"), body
+
+
+def _totals(totals: Sequence[ErrorTotal]) -> RenderableType:
+    made = table("data", "rows", "metric", "#n", "#median", "#p90", "#ours/theirs")
+    for t in totals:
+        ratio = f"{t.median_ratio:.2f}"
+        made.add_row(t.dataset, t.of, _short(t.metric), str(t.n), percent(t.median_ape), percent(t.p90_ape), ratio)
+    return made
+
+
+def _groups(groups: Sequence[ErrorGroup]) -> RenderableType:
+    made = table("data", "GPU", "model", "metric", "#n", "#median", "#p90")
+    for g in groups:
+        made.add_row(g.dataset, g.gpu, g.model, _short(g.metric), str(g.n), percent(g.median_ape), percent(g.p90_ape))
+    return made
+
+
+def _reasons(found: Accuracy) -> list[str]:
+    """How many rows are left out for which reason, the most frequent first."""
+    counts = Counter((e.row.partition(":")[0], e.reason) for e in found.excluded).most_common()
+    lines = [f"{file}: {plural(n, 'row')}: {reason}" for (file, reason), n in counts[:_SHOWN]]
+    rest = sum(n for _, n in counts[_SHOWN:])
+    return [*lines, f"{plural(rest, 'row')} for other reasons: --json lists every one"] if rest else lines
+
+
+def _others(published: Sequence[PublishedError]) -> RenderableType:
+    made = table("simulator", "metric", "#n", "#median")
+    for p in published:
+        made.add_row(p.simulator, _short(p.metric), str(p.n), percent(p.median_ape))
+    return made
+
+
+def _short(metric: str) -> str:
+    """A metric without its unit, which errors do not have."""
+    return metric.removesuffix("_s").removesuffix("_mean").replace("output_tokens_per_s_per_gpu", "tokens/s/GPU")
+
+
+def calibration_view(found: Sequence[Calibration]) -> RenderableType:
+    """What changed, how sure it is, and what the errors did."""
+    parts: list[RenderableType] = []
+    for c in found:
+        made = table("factor", "#built in", "#calibrated", "#sd", "")
+        for f in c.factors:
+            told = "" if f.sd < 0.8 * f.prior_sd else "the runs say little of it"
+            made.add_row(f.name, _value(f, f.built_in), _value(f, f.calibrated), _value(f, f.sd), told)
+        left = "" if c.left_out_ape is None else f", {percent(c.left_out_ape)} on each run with the others fitted"
+        errors = f"median error {percent(c.before_ape)} before, {percent(c.after_ape)} after{left}"
+        parts += [Text(f"{c.key}: {plural(len(c.rows), 'run')}", style="bold"), made, Text(errors), Text()]
+    return Group(*parts)
+
+
+def _value(factor: Factor, value: float) -> str:
+    """A ratio, or a time in milliseconds."""
+    return f"{value:.3f}" if factor.name.endswith("_ratio") else f"{value * 1e3:.2f} ms"
