@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from planner import __version__
-from planner.cli import catalogs, comparisons, exports, plans, reproductions, truth, workload
+from planner.cli import catalogs, comparisons, exports, plans, profiling, reproductions, truth, workload
 from planner.cli.terminal import verb
 
 _ABOUT = """Plan LLM inference clusters: machines, phases and layouts, validated by simulation.
@@ -40,7 +40,7 @@ def build() -> typer.Typer:
     app.callback()(_root)
     _add(app, plans.new, plans.check, plans.plan, plans.simulate, plans.show, exports.export)
     _add(app, comparisons.whatif, comparisons.frontier, comparisons.diff)
-    _add(app, truth.accuracy, truth.calibrate)
+    _add(app, truth.accuracy, truth.calibrate, profiling.profile)
     catalog = _group("catalog", "What can be bought, and where every number comes from.")
     catalog.command("list")(verb(catalogs.listing))
     _add(catalog, catalogs.show, catalogs.check, catalogs.bake)

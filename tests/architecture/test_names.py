@@ -19,6 +19,7 @@ UNITS = (
 """``_us`` occurs in profile files only, which store microseconds to stay short."""
 
 COUNTS = {
+    "dim", "inner", "samples", "sizes", "times", "vocab", "vocab_whole",
     "after", "during",
     "count", "lanes", "machines_per_instance", "owed_blocks",
     "clients", "distinct_prompts", "lag_steps", "workers",
