@@ -126,6 +126,29 @@ class Independent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TwoPopulations:
+    """Requests of two kinds, each request of the second with the same probability.
+
+    Attributes:
+        first: lengths of the usual ones.
+        second: lengths of the others.
+        second_frac: share of the others, 0..1.
+    """
+
+    first: Independent
+    second: Independent
+    second_frac: float
+
+    def sample(self, requests: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
+        """Prompt and output tokens of that many requests, each (n,)."""
+        which_rng, first_rng, second_rng = rng.spawn(3)
+        second = which_rng.random(requests) < self.second_frac
+        pairs = zip(self.first.sample(requests, first_rng), self.second.sample(requests, second_rng), strict=True)
+        prompt, output = (np.where(second, other, usual) for usual, other in pairs)
+        return prompt, output
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JointQuantiles:
     """Observed lengths, as quantiles of the prompt and quantiles of the output given how long the prompt is.
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from workloads.arrivals import ArrivalProfile, Floats, diurnal, fit_profile, gamma, poisson, positive_cv, profiled
 from workloads.errors import WorkloadError
-from workloads.lengths import Independent, JointQuantiles, fit_lengths
+from workloads.lengths import Independent, JointQuantiles, TwoPopulations, fit_lengths
 from workloads.traces import Trace, plain_trace
 
 Process = Literal["poisson", "gamma", "diurnal", "profile"]
@@ -30,7 +30,7 @@ class WorkloadModel:
     source: str
     rate_req_per_s: float
     gap_cv: float
-    lengths: JointQuantiles | Independent
+    lengths: JointQuantiles | Independent | TwoPopulations
     profile: ArrivalProfile | None
 
 

@@ -8,10 +8,11 @@ import numpy as np
 
 from planner.errors import BadInput
 from planner.scenario import Scenario
+from planner.scenario.sections import Lengths, LongLengths
 from workloads.arrivals import resample_blocks, scale_rate
 from workloads.builtin import builtin_names, load_builtin
 from workloads.demand import Demand, demand
-from workloads.lengths import Independent, lognormal
+from workloads.lengths import Independent, TwoPopulations, lognormal
 from workloads.readers import read_trace
 from workloads.synthesis import WorkloadModel, fit_workload, synthesize
 from workloads.traces import Trace, classify, scale_lengths
@@ -92,11 +93,24 @@ def _from_lengths(scenario: Scenario) -> WorkloadModel:
         source="lengths given in the scenario",
         rate_req_per_s=workload.rate_req_per_s,
         gap_cv=1.0,
-        lengths=Independent(
-            prompt=lognormal(median_tokens=lengths.prompt.median_tokens, p95_tokens=lengths.prompt.p95_tokens),
-            output=lognormal(median_tokens=lengths.output.median_tokens, p95_tokens=lengths.output.p95_tokens),
-        ),
+        lengths=_usual_and_long(lengths),
         profile=None,
+    )
+
+
+def _usual_and_long(lengths: Lengths) -> Independent | TwoPopulations:
+    """Distributions of one population, or of two."""
+
+    def independent(part: Lengths | LongLengths) -> Independent:
+        return Independent(
+            prompt=lognormal(median_tokens=part.prompt.median_tokens, p95_tokens=part.prompt.p95_tokens),
+            output=lognormal(median_tokens=part.output.median_tokens, p95_tokens=part.output.p95_tokens),
+        )
+
+    if lengths.long is None:
+        return independent(lengths)
+    return TwoPopulations(
+        first=independent(lengths), second=independent(lengths.long), second_frac=lengths.long.share_frac
     )
 
 

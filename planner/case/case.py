@@ -14,6 +14,7 @@ from hw_catalog.power import DRAW, NUMBERS
 from hw_catalog.profile_files import load_profiles
 from hw_catalog.profiles import KernelProfile
 from hw_catalog.provenance import Kind, Provenance
+from planner.case import long
 from planner.case.alone import open_reference
 from planner.case.arrivals import Asked, asked
 from planner.case.dominance import undominated
@@ -30,6 +31,7 @@ from planner.plan import CandidatePlan, InstanceSpec, Layout, Role
 from planner.policies.base import Policy
 from planner.policies.presets import policy
 from planner.scenario import Scenario
+from workloads.demand import Demand
 from workloads.models import ModelSpec, load_model
 from workloads.slo import Metric, Slo, Unit
 
@@ -102,8 +104,9 @@ def open_case(scenario: Scenario, policy_name: str) -> Case:
         layerwise_from_tokens=knobs.layerwise_from_tokens, max_preemptions=knobs.max_preemptions,
         mixed_pool=knobs.mixed_pool, prefill_threshold_tokens=knobs.prefill_threshold_tokens,
         decode_threshold_tokens=knobs.decode_threshold_tokens, recovery=knobs.recovery, chunk_form=knobs.chunk_form,
-        chunked_decode=knobs.chunked_decode,
+        chunked_decode=knobs.chunked_decode, tbt_target_s=knobs.tbt_target_s or _tightest_gap_s(scenario),
     )  # fmt: skip
+    long.check_knobs(scenario, model, machines, wanted.demand, policy_name)
     offers = _Offers(scenario, model, rules, wanted, reference, engines)
     for machine in machines:
         offers.add(machine, profiles, knobs_by_machine[machine.name])
@@ -133,6 +136,8 @@ class _Offers:
         """Every layout, role, clock and cap of a machine, as an option or with an excuse."""
         layouts, missing = _layouts(self._scenario, machine, profiles)
         self.excuses += missing
+        if self._policy.streams:
+            layouts = long.layouts(self._scenario, machine, layouts)
         for (layout, profile), (clock, cap) in product(layouts, tried):
             whole = self._physics(machine, layout, profile, (clock, cap), None)
             for role in self._policy.topology.roles():
@@ -156,7 +161,7 @@ class _Offers:
         return instance_physics(
             self._model, machine, layout, profile, memory_frac=knobs.kv_memory_frac,
             max_batch_tokens=chunk_tokens or knobs.max_batch_tokens, block_tokens=knobs.block_tokens, clock_mhz=knob[0],
-            cap_w=knob[1], timing=timing_of(self._engines, profile),
+            cap_w=knob[1], timing=timing_of(self._engines, profile), streams=self._policy.streams,
         )  # fmt: skip
 
     def _chunks(self, role: Role, body: InstancePhysics) -> tuple[int | None, ...]:
@@ -168,6 +173,8 @@ class _Offers:
         sizes = tuple(sorted(set(self._scenario.policy.chunk_tokens)))
         if role not in self._policy.cuts:
             return (None,)
+        if self._policy.streams:  # chunks adapt to the batch, up to the largest size
+            return sizes[-1:]
         if role is not Role.DECODE:
             return sizes
         gaps_s = [s.limit for s in self._scenario.slos() if s.metric is Metric.TBT and s.unit is Unit.SECONDS]
@@ -186,12 +193,37 @@ class _Offers:
             self.excuses.append(_unsold(spec, machine, self._scenario.catalog.channel))
             return []
         usd_per_h = price.usd_per_h * self._scenario.catalog.price_scale.get(machine.name, 1.0)
+        wanted = self._demand(spec, machine)
+        if not wanted.classes:
+            return []
         offered, refused = option(
-            spec, machine, usd_per_h, body, self._policy, self._asked.demand, self._scenario.slos(),
+            spec, machine, usd_per_h, body, self._policy, wanted, self._scenario.slos(),
             self._reference, carbon_g_per_j=self._scenario.energy.carbon_g_per_j,
         )  # fmt: skip
         self.excuses += refused
         return [offered] if offered else []
+
+    def _demand(self, spec: InstanceSpec, machine: Machine) -> Demand:
+        """The classes that an instance may be asked to serve: all, or those it is for and fast enough for."""
+        demand = self._asked.demand
+        if not self._policy.streams:
+            return demand
+        kept = []
+        for part in long.served(self._scenario, spec.layout, demand).classes:
+            excuse = long.out_of_reach(
+                spec.name, spec.layout, self._model, machine, self.profiles[spec.name], part, self._scenario.slos()
+            )
+            if excuse:
+                self.excuses.append(excuse)
+            else:
+                kept.append(part)
+        return Demand(classes=tuple(kept))
+
+
+def _tightest_gap_s(scenario: Scenario) -> float:
+    """The tightest objective on token gaps in seconds; no end where there is none."""
+    gaps = (s.limit for s in scenario.slos() if s.metric is Metric.TBT and s.unit is Unit.SECONDS)
+    return min(gaps, default=inf)
 
 
 def _machines(scenario: Scenario, catalog: Catalog) -> tuple[Machine, ...]:
@@ -284,6 +316,8 @@ def doubts(case: Case, candidate: CandidatePlan) -> tuple[str, ...]:
     if case.asked.skipped_rows:
         found.append(f"{case.asked.skipped_rows} rows of the trace were left out")
     longest = max(int((c.prompt_tokens + c.output_tokens).max()) for c in case.asked.demand.classes)
+    if case.policy.streams:
+        found += long.doubt(case.model, longest)
     steps = {pool.spec.name: case.physics[pool.spec.name].step for pool in candidate.pools}
     steps |= {"the reference": case.reference.step} if case.reference else {}
     for name, step in steps.items():

@@ -13,6 +13,7 @@ from planner.perf.kv import kv_tokens
 from planner.perf.pipeline import Stages, TraversalTime, stages_of
 from planner.perf.power import InstancePower, Unmetered, Watts
 from planner.perf.step_time import StepTime
+from planner.perf.stream import StreamTime, Way, way
 from planner.plan import Layout
 from workloads.models import ModelSpec
 
@@ -70,31 +71,28 @@ def instance_physics(
     clock_mhz: int | None = None,
     cap_w: int | None = None,
     timing: EngineTiming = NOTHING_LEFT_OUT,
+    streams: bool = False,
 ) -> InstancePhysics:
     """The physics of ``layout`` on ``machine``; no KV blocks where the weights leave no memory.
 
     ``clock_mhz`` locks the SM clock of its GPUs, ``cap_w`` limits what each of them draws. ``timing`` is
-    what the kernel tables of the profile leave out; host time does not depend on the clock.
+    what the kernel tables of the profile leave out; host time does not depend on the clock. ``streams`` lets the chunks
+    of one prompt follow each other through the stages.
     """
     gpu = machine.gpu
     tokens = kv_tokens(
         model, hbm_bytes=gpu.hbm_bytes, layout=layout, dtype=profile.dtype, kv_dtype=profile.kv_dtype,
         memory_frac=memory_frac, max_batch_tokens=max_batch_tokens,
     )  # fmt: skip
-    stages = stages_of(layout, machine, model.hidden)
+    stages = Stages() if streams else stages_of(layout, machine, model.hidden)
     full_clock = _step_time(as_run(profile, timing), gpu, stages)
-    slowed = profile
-    if cap_w is not None:
-        slowed = at_cap(profile, gpu, model, layout, cap_w, clock_mhz)
-    elif clock_mhz is not None:
-        slowed = at_clock(profile, gpu, model, layout, clock_mhz)
+    slowed = _slowed(profile, gpu, model, layout, clock_mhz, cap_w)
+    step = full_clock if slowed is profile else _step_time(as_run(slowed, timing), gpu, stages)
+    if streams and layout.pp * layout.kvp > 1:
+        step = _stream_time(as_run(slowed, timing), gpu, way(model, layout, machine, max_batch_tokens))
     return InstancePhysics(
-        step=full_clock if slowed is profile else _step_time(as_run(slowed, timing), gpu, stages),
-        kv_blocks=max(0, int(tokens // block_tokens)),
-        block_tokens=block_tokens,
-        kv_bytes_per_token=model.kv_bytes_per_token(profile.kv_dtype),
-        layers=model.layers,
-        link=machine.inter_link,
+        step=step, kv_blocks=max(0, int(tokens // block_tokens)), block_tokens=block_tokens,
+        kv_bytes_per_token=model.kv_bytes_per_token(profile.kv_dtype), layers=model.layers, link=machine.inter_link,
         instances_per_machine=max(1, machine.gpus // layout.gpus),
         power=InstancePower(
             model, gpu, layout, full_clock, clock_mhz=clock_mhz, cap_w=cap_w,
@@ -102,9 +100,25 @@ def instance_physics(
         ),
         stages=stages,
         machines_per_instance=-(-layout.gpus // machine.gpus),
-        request_s=timing.request_s,
-        lag_steps=timing.lag_steps,
+        request_s=timing.request_s, lag_steps=timing.lag_steps,
     )  # fmt: skip
+
+
+def _stream_time(profile: KernelProfile, gpu: Gpu, between: Way) -> StreamTime:
+    """The same for a layout of stages or groups."""
+    return StreamTime(
+        profile, between, prefill_slowdown_ratio=gpu.prefill_slowdown_ratio,
+        decode_slowdown_ratio=gpu.decode_slowdown_ratio,
+    )  # fmt: skip
+
+
+def _slowed(
+    profile: KernelProfile, gpu: Gpu, model: ModelSpec, layout: Layout, clock_mhz: int | None, cap_w: int | None
+) -> KernelProfile:
+    """The profile under a power limit or at a locked clock; itself where there is neither."""
+    if cap_w is not None:
+        return at_cap(profile, gpu, model, layout, cap_w, clock_mhz)
+    return profile if clock_mhz is None else at_clock(profile, gpu, model, layout, clock_mhz)
 
 
 def _step_time(profile: KernelProfile, gpu: Gpu, stages: Stages) -> StepTime:

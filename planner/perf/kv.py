@@ -30,6 +30,8 @@ def kv_tokens(
 
     tokens = (memory_frac · HBM - weights/(tp·pp) - activations - reserves) / (KV bytes per token / shards)
 
+    Every KV group holds all weights.
+
     Args:
         model: sizes.
         hbm_bytes: of one GPU.
@@ -39,10 +41,10 @@ def kv_tokens(
         memory_frac: share of HBM the engine may use.
         max_batch_tokens: most tokens in one step, which the activations are sized for.
     """
-    weights = model.weight_bytes(dtype) / layout.gpus
+    weights = model.weight_bytes(dtype) / (layout.tp * layout.pp)
     activations = ACTIVATION_RATIO * max_batch_tokens * model.hidden * 2 / layout.tp
     free = memory_frac * hbm_bytes - weights - activations - ENGINE_RESERVE_BYTES - COLLECTIVES_RESERVE_BYTES
-    per_gpu = model.kv_bytes_per_token(kv_dtype) / (model.kv_shards(layout.tp) * layout.pp)
+    per_gpu = model.kv_bytes_per_token(kv_dtype) / (model.kv_shards(layout.tp) * layout.pp * layout.kvp)
     return free / per_gpu
 
 

@@ -98,8 +98,8 @@ def adaptive_chunk_tokens(
 ) -> int:
     """The largest chunk whose step meets a target, the step's tokens a multiple of the tile; 0 where none does.
 
-    A decode in the same step waits for the whole pipeline, so ``step_s`` is the time of all stages together. Every
-    multiple is looked at, since measured times dip where a tile fills up: a looser target never gives a smaller chunk.
+    A decode in the same step waits for the whole pipeline, so ``step_s`` is the time of all stages together. Found by
+    bisection: where measured times dip, a larger one may meet the target too.
 
     Args:
         step_s: chunk tokens -> seconds of the step that carries them, decodes included.
@@ -110,10 +110,14 @@ def adaptive_chunk_tokens(
 
     Source: Medha (adaptive chunking); SARATHI (arXiv 2308.16369; the tile rule).
     """
-    for tokens in range(most_tokens // tile_tokens * tile_tokens, decodes, -tile_tokens):
-        if step_s(tokens - decodes) <= target_s:
-            return tokens - decodes
-    return 0
+    low, high = decodes // tile_tokens, most_tokens // tile_tokens
+    while low < high:
+        middle = (low + high + 1) // 2
+        if step_s(middle * tile_tokens - decodes) <= target_s:
+            low = middle
+        else:
+            high = middle - 1
+    return max(0, low * tile_tokens - decodes)
 
 
 def relative_slack_frac(deadline_s: float, now_s: float, remaining_s: float, total_s: float) -> float:

@@ -138,6 +138,10 @@ class StepTime:
         ratio = self._prefill_ratio * (self._mixed_ratio if batch else 1.0)
         return self._overhead_s + ratio * (self._linear(tokens) + attention)
 
+    def drain_s(self, prompts: list[tuple[int, int]], batch: int = 0, context_tokens: int = 0) -> float:  # noqa: ARG002
+        """Seconds from the end of a step until its prompts are out: none where there is one stage."""
+        return 0.0
+
     def decode_s(self, batch: int, mean_context_tokens: float) -> float:
         """Seconds of a decode-only step of ``batch`` requests."""
         first, _, _ = self.decode_segments(batch, mean_context_tokens, 1)[0]

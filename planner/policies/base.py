@@ -179,6 +179,7 @@ class Policy:
         lending: when instances work for the other phase.
         recovery: what becomes of the requests of a failed machine.
         cuts: roles whose instances cut prompts into chunks.
+        streams: the chunks of one prompt follow each other through pipeline stages.
     """
 
     name: str
@@ -188,3 +189,4 @@ class Policy:
     lending: Lending
     recovery: Recovery
     cuts: frozenset[Role] = frozenset()
+    streams: bool = False

@@ -3,8 +3,16 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from math import inf
 
+from planner.perf.parallel import adaptive_chunk_tokens
 from planner.policies.base import Batching, Occupancy, RequestView, StepBatch, StepPredictor
+
+TILE_TOKENS = 128
+"""Tokens of a tile of the matrix kernels."""
+
+LEAST_TOKENS = 32
+"""The smallest chunk."""
 
 
 class ChunkForm(StrEnum):
@@ -14,6 +22,8 @@ class ChunkForm(StrEnum):
     """A budget of tokens per step: all decodes, then the prompt in progress, then new ones, as long as it lasts."""
     DECODE_MAXIMAL = "decode-maximal"
     """One chunk of a fixed size per step, beside as many decodes as there are slots left."""
+    ADAPTIVE = "adaptive"
+    """The largest chunk whose step the decodes beside it can bear."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +38,7 @@ class Continuous:
         block_tokens: KV tokens in a block.
         max_preemptions: how often a request loses its memory before others go first.
         form: how prompts are cut at an instance that has a chunk size.
+        target_s: longest step that carries prompts and decodes, for chunks that adapt to it.
     """
 
     max_batch_tokens: int = 2048
@@ -35,15 +46,18 @@ class Continuous:
     block_tokens: int = 16
     max_preemptions: int = 4
     form: ChunkForm = ChunkForm.STALL_FREE
+    target_s: float = inf
 
     def at(self, chunk_tokens: int | None, step: StepPredictor) -> Batching:
         """Themselves, or with prompts cut into chunks."""
         if chunk_tokens is None:
             return self
-        kind = DecodeMaximal if self.form is ChunkForm.DECODE_MAXIMAL else Chunked
+        kinds = {ChunkForm.STALL_FREE: Chunked, ChunkForm.DECODE_MAXIMAL: DecodeMaximal, ChunkForm.ADAPTIVE: Adaptive}
+        kind = kinds[self.form]
         return kind(
             max_batch_tokens=self.max_batch_tokens, max_batch_size=self.max_batch_size, block_tokens=self.block_tokens,
-            max_preemptions=self.max_preemptions, form=self.form, chunk_tokens=chunk_tokens, step=step,
+            max_preemptions=self.max_preemptions, form=self.form, target_s=self.target_s, chunk_tokens=chunk_tokens,
+            step=step,
         )  # fmt: skip
 
     def next_step(self, waiting: Iterable[RequestView], now: Occupancy) -> StepBatch:
@@ -145,3 +159,31 @@ class DecodeMaximal(Chunked):
     def chunk(self, view: RequestView, now: Occupancy, parts: Sequence[tuple[int, int]]) -> int:  # noqa: ARG002
         """The fixed chunk for the first prompt, nothing for the others."""
         return 0 if parts else self.chunk_tokens - (self.max_batch_size - 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adaptive(Chunked):
+    """The largest chunk whose step meets the target of the decodes beside it; the whole budget where there are none.
+
+    Early in a prompt chunks are large; as its past grows they shrink, down to 32 tokens, which are computed whatever
+    they take so that no prompt waits forever.
+
+    Source: Medha (arXiv 2409.17264), adaptive chunking; granularity and least chunk of its simulator.
+    """
+
+    def chunk(self, view: RequestView, now: Occupancy, parts: Sequence[tuple[int, int]]) -> int:
+        """By prediction, in whole tiles together with the rest of the step, or in parts of 32 tokens below one tile."""
+        taken = now.batch + sum(new for new, _ in parts)
+        if not now.batch:
+            return self.chunk_tokens - taken
+
+        def step_s(new: int) -> float:
+            return self.step.prefill_s([*parts, (new, view.cached_tokens)], now.batch, now.context_tokens)
+
+        for tile, most in ((TILE_TOKENS, self.chunk_tokens), (LEAST_TOKENS, taken + TILE_TOKENS)):
+            chunk = adaptive_chunk_tokens(
+                step_s, target_s=self.target_s, decodes=taken, most_tokens=most, tile_tokens=tile
+            )
+            if chunk:
+                return chunk
+        return 0 if parts else LEAST_TOKENS - taken % LEAST_TOKENS

@@ -104,8 +104,11 @@ def cut(
     def step_s(new: int, past: int) -> float:
         return physics.step.prefill_s([(new, past)], batch, now.context_tokens)
 
+    def ending_s(new: int, past: int) -> float:
+        return step_s(new, past) + physics.step.drain_s([(new, past)], batch, now.context_tokens)
+
     return Cut(
         room_tokens=room, full_chunks=full,
         full_s=tuple(step_s(end - start, start) for start, end in zip(starts[:-1], ends[:-1], strict=True)),
-        last_s=tuple(step_s(int(p) - starts[n], starts[n]) for p, n in zip(prompts, full, strict=True)),
+        last_s=tuple(ending_s(int(p) - starts[n], starts[n]) for p, n in zip(prompts, full, strict=True)),
     )  # fmt: skip

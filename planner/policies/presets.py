@@ -1,5 +1,7 @@
 """Presets: published systems as compositions of parts."""
 
+from math import inf
+
 from planner.plan import Role
 from planner.policies.base import Policy, Recovery, Topology
 from planner.policies.batching import ChunkForm, Continuous
@@ -8,6 +10,7 @@ from planner.policies.routing import ShortestQueue
 from planner.policies.topology import Colocated, PhaseSplit
 
 NAMES = ("colocated", "sarathi", "splitwise")
+"""Policies that ``auto`` compares; ``mnemosyne`` is for populations with long contexts, and asked for by name."""
 
 
 def policy(
@@ -25,19 +28,17 @@ def policy(
     recovery: str = "restart",
     chunk_form: str = "stall-free",
     chunked_decode: bool = False,
+    tbt_target_s: float = inf,
 ) -> Policy:
     """The preset ``name`` with its knobs set.
 
     Raises:
         KeyError: no preset has that name.
     """
+    split = PhaseSplit(mode=kv_transfer, layerwise_from_tokens=layerwise_from_tokens)
     topologies: dict[str, Topology] = {
-        "colocated": Colocated(),
-        "sarathi": Colocated(),
-        "splitwise": PhaseSplit(mode=kv_transfer, layerwise_from_tokens=layerwise_from_tokens),
-    }
-    split_cuts = frozenset({Role.DECODE} if chunked_decode else ())
-    cuts = {"colocated": frozenset[Role](), "sarathi": frozenset({Role.MIXED}), "splitwise": split_cuts}
+        **dict.fromkeys(("colocated", "mnemosyne", "sarathi"), Colocated()), "splitwise": split,
+    }  # fmt: skip
     thresholds = {Role.PREFILL: prefill_threshold_tokens, Role.DECODE: decode_threshold_tokens}
     return Policy(
         name=name,
@@ -47,10 +48,19 @@ def policy(
             max_batch_size=max_batch_size,
             block_tokens=block_tokens,
             max_preemptions=max_preemptions,
-            form=ChunkForm(chunk_form),
+            form=ChunkForm.ADAPTIVE if name == "mnemosyne" else ChunkForm(chunk_form),
+            target_s=tbt_target_s,
         ),
         routing=ShortestQueue(),
         lending=MixedPool(threshold_tokens=thresholds) if mixed_pool else Apart(),
         recovery=Recovery(recovery),
-        cuts=cuts[name],
+        cuts=_cuts(name, chunked_decode=chunked_decode),
+        streams=name == "mnemosyne",
     )
+
+
+def _cuts(name: str, *, chunked_decode: bool) -> frozenset[Role]:
+    """Roles whose instances cut prompts into chunks."""
+    if name in ("sarathi", "mnemosyne"):
+        return frozenset({Role.MIXED})
+    return frozenset({Role.DECODE}) if name == "splitwise" and chunked_decode else frozenset()

@@ -166,11 +166,20 @@ class Distribution(Section):
         return self
 
 
+class LongLengths(Section):
+    """A second population of requests."""
+
+    share_frac: Annotated[Number, Field(gt=0, lt=1)] = Field(description="share of all requests")
+    prompt: Distribution = Field(description="prompt tokens")
+    output: Distribution = Field(description="output tokens")
+
+
 class Lengths(Section):
     """Request lengths without a trace."""
 
     prompt: Distribution = Field(description="prompt tokens")
     output: Distribution = Field(description="output tokens")
+    long: LongLengths | None = Field(None, description="a second population, for example of long contexts")
 
 
 class RequestClassSection(Section):
@@ -238,6 +247,7 @@ class Catalog(Section):
     directory: Word | None = Field(None, description="your own catalog files (relative to this file); null: built-in")
     tp: tuple[Count, ...] = Field((1, 2, 4, 8), min_length=1, description="tensor-parallel ways to try, GPUs")
     pp: tuple[Count, ...] = Field((1,), min_length=1, description="pipeline stages to try, each of tp GPUs")
+    kvp: tuple[Count, ...] = Field((1,), min_length=1, description="mnemosyne only: KV groups to try")
     available: Annotated[dict[Word, Whole], AfterValidator(by_name)] = Field(
         {}, description="machine type -> how many can be had; unnamed: the catalog's"
     )
@@ -279,8 +289,8 @@ class BudgetSection(Section):
 class PolicySection(Section):
     """How requests are served."""
 
-    name: Literal["splitwise", "colocated", "sarathi", "auto"] = Field(
-        "splitwise", description="auto plans all three and compares"
+    name: Literal["splitwise", "colocated", "sarathi", "mnemosyne", "auto"] = Field(
+        "splitwise", description="auto plans the first three and compares"
     )
     max_batch_tokens: Count = Field(2048, description="most tokens in one step that carries prefill work")
     max_batch_size: Count = Field(256, description="most requests in one step")
@@ -308,6 +318,13 @@ class PolicySection(Section):
         "stall-free",
         description="decodes and prompts share the tokens of a step, or one fixed chunk beside B-1 decodes",
     )
+    tbt_target_s: Positive | None = Field(
+        None, description="mnemosyne only: longest step with prompts and decodes, s; null: the tightest tbt objective"
+    )
+    long_from_tokens: Count = Field(
+        32768, description="mnemosyne only: classes whose median prompt is this long get layouts of their own"
+    )
+    longer_context: Switch = Field(False, description="mnemosyne only: contexts beyond the model's own maximum")
     chunked_decode: Switch = Field(False, description="splitwise only: decode machines cut the prompts they compute")
 
     @model_validator(mode="after")

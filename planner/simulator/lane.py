@@ -212,6 +212,8 @@ class Lane:
         chunks, ending = on.prompts.take(chunk_tokens, on.env.now)
         parts = [(tokens, request.cached_tokens) for request, tokens in chunks]
         duration = on.step.prefill_s(parts, len(batch), batch.context_tokens)
+        if ending:
+            duration += on.step.drain_s(parts, len(batch), batch.context_tokens)
         self._run = _Run(on.env.now, 1, [(duration, 0.0, 1)], chunks, ending, len(batch) > 0, on.env.now)
         self._run.watts_w = on.power.prefill_w(parts, len(batch), batch.context_tokens)
         if on.pipeline:

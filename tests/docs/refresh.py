@@ -35,7 +35,9 @@ def refreshed(expected: Sequence[str], printed: Sequence[str]) -> list[str]:
 
 
 def _likeness(one: str, other: str) -> float:
-    """How alike two lines are, digits and spaces aside."""
+    """How alike two lines are, digits and spaces aside; not at all where they begin with other words."""
+    if one.split()[:1] != other.split()[:1]:
+        return 0.0
     bare = (re.sub(r"[\d.,]+", "0", re.sub(r"\s+", " ", line)) for line in (one, other))
     return difflib.SequenceMatcher(None, *bare).ratio()
 

@@ -116,7 +116,7 @@ def test_presets_carry_their_name_and_knobs(name: str) -> None:
 def test_no_preset_by_another_name() -> None:
     """A name that is no preset is refused."""
     with pytest.raises(KeyError):
-        toy_policy("mnemosyne")
+        toy_policy("unheard-of")
 
 
 @pytest.mark.parametrize(

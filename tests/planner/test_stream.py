@@ -1,0 +1,200 @@
+"""Rules of long prompts that stream through stages and groups, chunks that adapt, and layouts for long classes."""
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hw_catalog.load import load_catalog
+from hw_catalog.profile_files import load_profiles
+from planner.case import long
+from planner.case.case import doubts, open_case
+from planner.errors import BadInput
+from planner.perf.instance import InstancePhysics, instance_physics
+from planner.perf.parallel import chunk_times_s, pipelined_s
+from planner.perf.step_time import run_s
+from planner.plan import CandidatePlan, Headroom, Layout, Role
+from planner.policies.base import Occupancy
+from planner.policies.batching import LEAST_TOKENS, Adaptive, Chunked
+from planner.policies.cuts import Prompt, cut
+from planner.scenario import Scenario
+from planner.simulator.engine import PoolModel, run
+from planner.simulator.records import window
+from planner.simulator.serve import unsupported
+from tests.planner.toy import toy_policy, toy_trace
+from workloads.lengths import Fixed, Independent, TwoPopulations
+from workloads.models import load_model
+
+EXAMPLE = Path(__file__).parents[2] / "planner" / "examples" / "mnemosyne-long.yaml"
+LLAMA = load_model("llama-3.1-8b")
+MACHINE = load_catalog().machines["dgx-h100"]
+
+
+@cache
+def body(tp: int, pp: int = 1, kvp: int = 1) -> InstancePhysics:
+    found = load_profiles(None, model=LLAMA.name, gpu="h100-sxm", profile_set="aiconfigurator-0.12")
+    (profile,) = (p for p in found if p.tp == tp and p.dtype == "bf16")
+    return instance_physics(
+        LLAMA, MACHINE, Layout(tp=tp, pp=pp, kvp=kvp), profile, memory_frac=0.9, max_batch_tokens=2048 * pp,
+        block_tokens=16, streams=True,
+    )  # fmt: skip
+
+
+def test_one_stage_and_one_group_are_the_plain_instance() -> None:
+    """Without stages and groups nothing changes: same steps, nothing to drain."""
+    step = body(2).step
+    assert type(step).__name__ == "StepTime"
+    assert step.drain_s([(512, 1000)]) == 0.0
+
+
+@pytest.mark.parametrize(("tp", "pp"), [(1, 2), (1, 4), (2, 2), (2, 4), (4, 2)])
+@pytest.mark.parametrize("prompt", [200_000, 1_000_000])
+def test_a_lone_prompt_takes_what_the_stages_take(tp: int, pp: int, prompt: int) -> None:
+    """Steps and drain of an instance add up to its chunks moved stage by stage, to half a per cent."""
+    size = 2048
+    batching = Chunked(step=body(tp, pp).step, chunk_tokens=size * pp)
+    whole = cut(body(tp, pp), batching, np.array([prompt]), 0, 0.0).whole_s()[0]
+    stages = pipelined_s(chunk_times_s(body(tp).step, prompt, size), pp)
+    assert whole == pytest.approx(stages, rel=0.005)
+
+
+def test_the_simulator_serves_a_giant_in_that_time() -> None:
+    """Simulated alone, a prompt of a million tokens has its first token when the closed form says."""
+    physics, policy = body(2, 4), toy_policy("mnemosyne", tbt_target_s=0.05)
+    pool = PoolModel(
+        name="long", role=Role.MIXED, physics=physics, instances=1, speed=1.0, classes=frozenset({0}), chunk_tokens=8192
+    )
+    trace = toy_trace([0.0], [1_000_000], [50])
+    done = run([pool], policy, trace, window(trace, warmup_frac=0.0, cooldown_frac=0.0, slices=1), cutoff_s=1000.0)
+    stages = pipelined_s(chunk_times_s(body(2).step, 1_000_000, 2048), 4)
+    assert done.ledger.ttft_s[0] == pytest.approx(stages, rel=0.005)
+
+
+def test_the_compiled_replay_leaves_adapting_chunks_alone() -> None:
+    """Chunks that adapt and steps that stream are the event engine's, which says so."""
+    assert unsupported([], toy_policy("mnemosyne")) == "chunks that adapt"
+
+
+def test_a_step_with_decodes_keeps_the_target() -> None:
+    """While others decode, no chunk makes a step longer than the target, as long as 32 tokens are no longer."""
+    physics = body(2, 4)
+    batching = toy_policy("mnemosyne", tbt_target_s=0.05).batching.at(8192, physics.step)
+    now = Occupancy(2, 2, 2_000_000, physics.kv_blocks)
+    for past in (0, 100_000, 500_000, 900_000):
+        (new,) = batching.next_step([Prompt(1_000_000, 1_000_000, past, past)], now).chunk_tokens
+        seconds = physics.step.prefill_s([(new, past)], 2, 2_000_000)
+        assert seconds <= 0.05 or new <= LEAST_TOKENS
+
+
+@settings(deadline=None, max_examples=60)
+@given(target=st.floats(0.005, 0.3), looser=st.floats(0.0, 0.3), past=st.integers(0, 900_000), batch=st.integers(0, 8))
+def test_the_chunk_follows_the_objective(target: float, looser: float, past: int, batch: int) -> None:
+    """A looser target never gives a smaller chunk, and without decodes the chunk is the whole budget."""
+    step = body(2, 4).step
+    now = Occupancy(batch, batch, 1000 * batch, 10**6)
+    view = Prompt(10**6, 10**6, past, past)
+    tight, loose = (
+        Adaptive(step=step, chunk_tokens=8192, target_s=limit).chunk(view, now, ())
+        for limit in (target, target + looser)
+    )
+    assert LEAST_TOKENS - batch <= tight <= loose <= 8192
+    assert batch or tight == loose == 8192
+
+
+@given(kvp=st.sampled_from([1, 2, 4]), context=st.integers(1, 2_000_000), steps=st.integers(1, 300))
+@settings(deadline=None, max_examples=40)
+def test_runs_of_tokens_are_their_steps(kvp: int, context: int, steps: int) -> None:
+    """The steps of a run are all there, and take the time of the steps one by one."""
+    step = body(1, 2, kvp).step
+    segments = step.decode_segments(3, context, steps)
+    assert sum(n for _, _, n in segments) == steps
+    alone = sum(step.decode_s(3, context + j) for j in range(steps))
+    assert run_s(segments) == pytest.approx(alone, rel=1e-3)
+
+
+@pytest.mark.parametrize("context", [100_000, 1_000_000, 3_000_000])
+def test_groups_shorten_tokens_and_stages_do_not(context: int) -> None:
+    """At long contexts two groups decode faster than one, by less than twice; two stages are no faster than one."""
+    one, two = body(2).step.decode_s(1, context), body(2, 1, 2).step.decode_s(1, context)
+    assert one / 2 < two < one
+    assert body(2, 2).step.decode_s(1, context) >= one
+
+
+def test_groups_add_memory_and_hold_all_weights() -> None:
+    """Two KV groups hold twice the tokens of one; two stages more, since each holds half the weights."""
+    one = body(2).kv_tokens
+    assert body(2, 1, 2).kv_tokens == pytest.approx(2 * one, rel=1e-4)
+    assert body(2, 2).kv_tokens > 2 * one
+
+
+def scenario(*changes: str) -> Scenario:
+    return Scenario.load(EXAMPLE, ["workload.duration_s=600", *changes])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("catalog.kvp=[16]", "16 KV groups need 16 GPUs; the scenario's largest machine has 8"),
+        ("policy.longer_context=false", "the longest that llama-3.1-8b was made for has 131072"),
+    ],
+)
+def test_what_cannot_be_is_refused(change: str, words: str) -> None:
+    """Groups no machine holds and contexts beyond the model: named, with the key."""
+    with pytest.raises(BadInput, match=r"catalog\.|workload") as raised:
+        open_case(scenario(change), "mnemosyne")
+    assert words in str(raised.value)
+
+
+def test_groups_on_one_gpu_are_refused() -> None:
+    """KV groups on machines of one GPU are no layout, and the message says what they need."""
+    from dataclasses import replace
+
+    single = replace(MACHINE, gpus=1)
+    asked = scenario("catalog.pp=[1]")
+    demand = open_case(scenario("catalog.machines=[dgx-h100]", "catalog.tp=[4]"), "mnemosyne").asked.demand
+    with pytest.raises(BadInput, match="2 KV groups need 2 GPUs; the scenario's largest machine has 1"):
+        long.check_knobs(asked, LLAMA, [single], demand, "mnemosyne")
+
+
+def test_other_policies_have_no_use_for_groups() -> None:
+    """Groups under a policy that does not use them are an error, not silently dropped."""
+    with pytest.raises(BadInput, match="KV groups are used by"):
+        open_case(scenario(), "sarathi")
+
+
+def test_giants_and_short_requests_never_share() -> None:
+    """Layouts of stages or groups serve the long class, others the short one; contexts beyond the model are doubted."""
+    case = open_case(scenario("catalog.machines=[dgx-h100]", "catalog.tp=[2, 4]"), "mnemosyne")
+    assert {name for o in case.options for name in o.envelopes} == {"short", "long"}
+    for offered in case.options:
+        wide = offered.spec.layout.pp * offered.spec.layout.kvp > 1
+        assert set(offered.envelopes) == ({"long"} if wide else {"short"})
+    nothing = CandidatePlan(
+        policy="mnemosyne",
+        pools=(),
+        totals=None,
+        headroom=Headroom(),
+        rate_scale=1.0,
+        termination=None,  # type: ignore[arg-type]
+    )
+    assert any("was made for" in doubt for doubt in doubts(case, nothing))
+
+
+def test_what_memory_forbids_is_said_with_how_much() -> None:
+    """An objective below the time of reading weights and cache is out of reach, by a stated factor."""
+    case = open_case(scenario("catalog.machines=[dgx-h100]", "catalog.tp=[2]", "slo.tbt_p99_s=0.01"), "mnemosyne")
+    reasons = [e.reason for e in case.excuses if "out of reach" in e.reason]
+    assert reasons
+    assert any("2.2 times the limit of 0.01 s" in reason for reason in reasons)
+
+
+def test_two_populations_are_drawn_in_their_shares() -> None:
+    """Of many requests the share of the second population is of the second kind, with its lengths."""
+    kinds = [Independent(prompt=Fixed(tokens=n), output=Fixed(tokens=n // 10)) for n in (1000, 1_000_000)]
+    mixed = TwoPopulations(first=kinds[0], second=kinds[1], second_frac=0.05)
+    prompt, output = mixed.sample(20_000, np.random.default_rng(1))
+    assert np.mean(prompt == 1_000_000) == pytest.approx(0.05, abs=0.005)
+    assert np.array_equal(output, prompt // 10)
