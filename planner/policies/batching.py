@@ -108,7 +108,7 @@ class Chunked(Continuous):
     more prompt tokens than ``max_batch_tokens`` either, unless they are of one prompt. With an endless budget this is
     ``Continuous``.
 
-    Source: Sarathi-Serve, OSDI'24 (order and budget); vLLM V1 (memory by chunk, admission by whole prompt).
+    Source: Sarathi-Serve, OSDI'24 (order and budget); vLLM V1 (memory by chunk; admission by whole prompt, recalled).
 
     Attributes:
         chunk_tokens: tokens in one step, those of decodes included, >= 1.
