@@ -119,6 +119,10 @@ def read_plan(path: Path) -> PlanFile:
         raise BadInput(
             f"{path}: schema_version: found {found}; expected {SCHEMA_VERSION}: plan again with this version"
         )
+    if "timetable" in data:
+        raise BadInput(
+            f"{path}: found a plan over time; expected the plan of one load (`export --format csv` reads this one)"
+        )
     if data.get("validated") is not True:
         raise BadInput(f"{path}: validated: found {data.get('validated')!r}; expected true: this is no validated plan")
     try:

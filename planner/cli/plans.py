@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from planner.cli.reports import report_plan, report_simulation
+from planner.cli.reports import report_plan, report_schedule, report_simulation
 from planner.cli.terminal import (
     Json,
     Quiet,
@@ -97,7 +97,7 @@ def plan(
 
     question = Scenario.load(scenario, sets or ())
     if question.schedule is not None:
-        _schedule(question, out, json=json, quiet=quiet)
+        _schedule(question, out, report, json=json, quiet=quiet)
         return
     from planner import pipeline  # only once the input is known to be good: what it stands on is slow to import
     from planner.evidence import NoPlan
@@ -121,13 +121,13 @@ def plan(
     report_plan(report, answer, question, quiet=quiet)
 
 
-def _schedule(question: "Scenario", out: Path | None, *, json: bool, quiet: bool) -> None:
+def _schedule(question: "Scenario", out: Path | None, report: Path | None, *, json: bool, quiet: bool) -> None:
     """A plan over epochs: printed, and written as CSV where the file is called so, else as JSON."""
     from planner.export import dumps, write_whole
     from planner.report.schedule import timetable_view
     from planner.timetable import schedule_csv, timetable
 
-    expect_writable(out=out)
+    expect_writable(out=out, report=report)
     with progress(quiet=quiet) as tell:
         found = timetable(question, progress=tell)
     head = {"schema_version": 1, "validated": found.valid, "scenario": question}
@@ -135,6 +135,7 @@ def _schedule(question: "Scenario", out: Path | None, *, json: bool, quiet: bool
     write(text) if json else print_view(timetable_view(found))
     if found.schedule is None:
         raise typer.Exit(ENDINGS["infeasible" if found.termination.reason == "infeasible" else "solver empty-handed"])
+    report_schedule(report, found.schedule, question, valid=found.valid, quiet=quiet)
     if not found.valid:
         raise typer.Exit(ENDINGS["not validated"])
     if out is not None:
