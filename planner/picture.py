@@ -38,6 +38,8 @@ class PoolSeries:
         batch_mean: requests that decode on an instance or are about to.
         queue_tokens: prompt tokens that wait on an instance for their prefill.
         kv_frac: share of KV memory in use.
+        power_w: what all its machines together draw at their plugs; inf where nothing was measured; empty where nothing
+            is known of its GPUs' watts.
     """
 
     pool: str
@@ -45,6 +47,7 @@ class PoolSeries:
     batch_mean: tuple[float, ...]
     queue_tokens: tuple[float, ...]
     kv_frac: tuple[float, ...]
+    power_w: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

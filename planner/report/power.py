@@ -42,16 +42,21 @@ def power_table(judgement: Judgement) -> Table | None:
     return made
 
 
+def joules(judgement: Judgement) -> dict[str, float]:
+    """What a token of output takes at the plugs, J, by purpose; empty unless the watts of every pool are known."""
+    powers, out = [use.power for use in judgement.pools], judgement.output_tokens_per_s
+    known = [power for power in powers if power]
+    if not known or len(known) < len(powers) or not out:
+        return {}
+    return {
+        "prefill": sum(p.prefill_w for p in known) / out,
+        "decode": sum(p.decode_w for p in known) / out,
+        "standing by": sum(p.standby_w for p in known) / out,
+    }
+
+
 def joules_words(judgement: Judgement) -> Iterator[str]:
     """Joules of an output token, by what they were spent on."""
-    powers = [use.power for use in judgement.pools if use.power]
-    if not powers or not judgement.output_tokens_per_s:
-        return
-    each = {
-        "prefill": sum(p.prefill_w for p in powers),
-        "decode": sum(p.decode_w for p in powers),
-        "standing by": sum(p.standby_w for p in powers),
-    }
-    parts = ", ".join(f"{w / judgement.output_tokens_per_s:.3g} {name}" for name, w in each.items())
-    total = sum(each.values()) / judgement.output_tokens_per_s
-    yield f"Energy: {total:.3g} J per output token at the plugs: {parts}."
+    if spent := joules(judgement):
+        parts = ", ".join(f"{each_j:.3g} {name}" for name, each_j in spent.items())
+        yield f"Energy: {sum(spent.values()):.3g} J per output token at the plugs: {parts}."

@@ -28,11 +28,12 @@ def row_view(row: RowStudy) -> RenderableType:
     for d in row.domains:
         power = (watts(value) for value in (d.rated_w, d.limit_w, d.p99_w, d.peak_w))
         domains.add_row(d.domain, number(d.machines), *power, percent(d.coincidence_ratio))
-    lines = [Text(line) for line in _lines(row)]
+    lines = [Text(line) for line in row_words(row)]
     return Group(*lines, Text(), trials, Text(), domains, Text(), bullets(row.assumptions))
 
 
-def _lines(row: RowStudy) -> Iterator[str]:
+def row_words(row: RowStudy) -> Iterator[str]:
+    """How many machines the row holds with and without control, and what that rests on."""
     limit, kept = watts(row.row_limit_w), next((t for t in row.trials if t.machines == row.machines), None)
     if row.machines:
         yield (

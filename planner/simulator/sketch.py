@@ -1,6 +1,6 @@
 """One run, watched: the same simulation as the judge's, looked at while it goes on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ from planner.policies.base import Policy
 from planner.simulator.engine import PoolModel, Watch, run
 from planner.simulator.failures import Failure
 from planner.simulator.instance import Instance
+from planner.simulator.meter import Meter
 from planner.simulator.metrics import Observed, sample
 from planner.simulator.records import window
 from workloads.slo import Metric, Slo
@@ -100,7 +101,9 @@ def sketch(
         moments_s=tuple(edges_s[1:].tolist()),
         prompt_tokens_per_s=_per_s(trace, trace.prompt_tokens, edges_s),
         output_tokens_per_s=_per_s(trace, trace.output_tokens, edges_s),
-        pools=tuple(_series(pools, seen)),
+        pools=tuple(
+            _series(pools, seen, {pool.name: _drawn_w(pool, done.meters[pool.name], edges_s) for pool in pools})
+        ),
         curves=tuple(_curve(observed, metric) for metric in Metric),
     )
 
@@ -111,13 +114,33 @@ def _per_s(trace: Trace, tokens: NDArray[np.int64], edges_s: NDArray[np.float64]
     return tuple((sums / np.diff(edges_s)).tolist())
 
 
-def _series(pools: Sequence[PoolModel], seen: NDArray[np.float64]) -> list[PoolSeries]:
+def _drawn_w(pool: PoolModel, meters: Sequence[Meter], edges_s: NDArray[np.float64]) -> tuple[float, ...]:
+    """Mean watts at the plugs between two edges, from the seconds that the meters keep; inf outside the window."""
+    power, start_s, end_s = pool.physics.power, meters[0].start_s, meters[0].end_s
+    if not power.limit_w:
+        return ()
+    above_j = np.sum([m.above_j for m in meters], axis=0)
+    ends_s = np.minimum(start_s + np.arange(len(above_j) + 1), end_s)
+    spent_j = np.interp(edges_s, ends_s, np.concatenate([[0.0], np.cumsum(above_j)]))
+    drawn_w = len(meters) * power.standby_w + power.wall_ratio * np.diff(spent_j) / np.diff(edges_s)
+    inside = (edges_s[:-1] >= start_s) & (edges_s[1:] <= end_s)
+    return tuple(np.where(inside, drawn_w, np.inf).tolist())
+
+
+def _series(
+    pools: Sequence[PoolModel], seen: NDArray[np.float64], power_w: Mapping[str, tuple[float, ...]]
+) -> list[PoolSeries]:
     """The mean over the instances of each pool; ``seen`` is (moments, instances, 4)."""
     found, first = [], 0
     for pool in pools:
         mean = seen[:, first : first + pool.instances].mean(axis=1)
         busy, batch, queue, kv = (tuple(mean[:, column].tolist()) for column in range(4))
-        found.append(PoolSeries(pool=pool.name, busy_frac=busy, batch_mean=batch, queue_tokens=queue, kv_frac=kv))
+        found.append(
+            PoolSeries(
+                pool=pool.name, busy_frac=busy, batch_mean=batch, queue_tokens=queue, kv_frac=kv,
+                power_w=power_w[pool.name],
+            )
+        )  # fmt: skip
         first += pool.instances
     return found
 

@@ -58,6 +58,10 @@ def over_time(picture: Picture, candidate: CandidatePlan) -> list[Chart]:
     for column, title, unit, note in shown:
         rows = {series.pool: _column(series, column) for series in picture.pools}
         made.append(_timed(column, title, unit, note, picture, pool_lines(candidate, rows)))
+    drawn = {series.pool: series.power_w for series in picture.pools}
+    if all(drawn.values()):
+        note = "what the machines of a pool draw at their plugs, from a meter that reads once a second"
+        made.append(_timed("power_w", "Power", "w", note, picture, pool_lines(candidate, drawn)))
     return made
 
 

@@ -1,6 +1,7 @@
 """The pages of a sweep and of a frontier."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -11,21 +12,22 @@ from planner.plan import CandidatePlan
 from planner.report.html.blocks import Block, Chart, Drawing, Lines, Page, Section, Table, Tile
 from planner.report.html.charts import line, short
 from planner.report.html.matrices import matrix, tornado
-from planner.report.html.plans import again
-from planner.report.words import budget, dollars, number, percent, plural, rate, watts
+from planner.report.html.plans import again, best
+from planner.report.words import budget, dollars, number, percent, plural, rate, valued, watts
 from planner.whatif.nouns import VALIDATED, Outcome, Point, WhatIf
 
-_SHOW: dict[str, Callable[[float], str]] = {
-    "cost": dollars, "power": watts, "machines": number, "throughput": rate,
+_UNITS = {"cost": "usd", "power": "w", "machines": "number", "throughput": "req/s", "energy": "w", "carbon": "g/h"}
+_LABELS = {
+    "cost": "cost per hour", "power": "rated power", "machines": "machines", "throughput": "throughput",
+    "energy": "expected power", "carbon": "CO2 per hour",
 }  # fmt: skip
-_BRIEF: dict[str, Callable[[float], str]] = {
-    "cost": lambda v: f"${v:,.2f}" if v < 100 else f"${v:,.0f}", "power": watts, "machines": number,
-    "throughput": number,
-}  # fmt: skip
-"""The same, short enough for a small cell."""
 
-_UNITS = {"cost": "usd", "power": "w", "machines": "number", "throughput": "req/s"}
-_LABELS = {"cost": "cost per hour", "power": "rated power", "machines": "machines", "throughput": "throughput"}
+
+def _brief(objective: str, value: float) -> str:
+    """A value short enough for a small cell."""
+    if objective == "cost":
+        return f"${value:,.2f}" if value < 100 else f"${value:,.0f}"
+    return number(value) if objective == "throughput" else valued(objective, value)
 
 
 def whatif_page(sweep: WhatIf) -> Page:
@@ -33,8 +35,10 @@ def whatif_page(sweep: WhatIf) -> Page:
     objective = str(sweep.scenario.objective)
     held = [p for p in sweep.points if p.outcome.verdict == VALIDATED]
     values = [p.outcome.objective_value for p in held if p.outcome.objective_value is not None]
-    show = _SHOW[objective]
+    show = partial(valued, objective)
     span = f"{objective} from {show(min(values))} to {show(max(values))}" if values else "no point has a plan"
+    if not sweep.points:
+        span = _headline(sweep, objective)
     sections: list[Section] = []
     if sweep.points:
         sections.append(Section(name="grid", title="What came of it", blocks=_grid(sweep, objective)))
@@ -49,10 +53,18 @@ def whatif_page(sweep: WhatIf) -> Page:
         verdict=f"{len(held)} OF {len(sweep.points)} VALIDATED" if sweep.points else "WHAT IF",
         good=len(held) == len(sweep.points),
         headline=span,
-        about=f"{sweep.scenario.model.name}, least {objective}; " + _varied(sweep),
+        about=f"{sweep.scenario.model.name}, {best(objective)}; " + _varied(sweep),
         tiles=_tiles(sweep, objective),
         sections=(*sections, again(sweep.scenario)),
     )
+
+
+def _headline(sweep: WhatIf, objective: str) -> str:
+    """Where nothing was swept: the plan as given, or why there is none."""
+    given = sweep.base.outcome if sweep.base else None
+    if given is None or given.objective_value is None:
+        return "no plan as given"
+    return f"as given: {objective} {valued(objective, given.objective_value)}"
 
 
 def _varied(sweep: WhatIf) -> str:
@@ -60,15 +72,18 @@ def _varied(sweep: WhatIf) -> str:
 
 
 def _tiles(sweep: WhatIf, objective: str) -> list[Tile]:
-    made = [Tile(label="Points", value=number(len(sweep.points)), note=plural(len(sweep.knobs), "key") + " varied")]
+    made = []
+    if sweep.points:
+        note = plural(len(sweep.knobs), "key") + " varied"
+        made.append(Tile(label="Points", value=number(len(sweep.points)), note=note))
     if sweep.base and sweep.base.outcome.objective_value is not None:
-        made.append(Tile(label="As given", value=_SHOW[objective](sweep.base.outcome.objective_value), note=objective))
+        made.append(Tile(label="As given", value=valued(objective, sweep.base.outcome.objective_value), note=objective))
     worst = max((r for r in sweep.regret if r.regret is not None), key=lambda r: r.regret or 0.0, default=None)
     if worst and worst.regret is not None:
         made.append(
             Tile(
                 label="Largest regret",
-                value=_SHOW[objective](worst.regret),
+                value=valued(objective, worst.regret),
                 note=f"{worst.bought}, then {worst.happens}",
             )
         )
@@ -93,7 +108,7 @@ def _grid(sweep: WhatIf, objective: str) -> list[Block]:
         at = {(p.settings.get(rows.key), p.settings.get(columns.key)): p.outcome for p in sweep.points}
         cells = [[_value(at.get((r, c))) for c in columns.values] for r in rows.values]
         drawing = matrix(
-            cells, rows.values, columns.values, show=_SHOW[objective], across=columns.key, down=rows.key,
+            cells, rows.values, columns.values, show=partial(valued, objective), across=columns.key, down=rows.key,
         )  # fmt: skip
         blocks.append(Drawing(svg=drawing, caption=f"{objective}; an empty cell has no plan"))
     blocks.append(_points(sweep.points))
@@ -198,18 +213,19 @@ def _tornado(sweep: WhatIf, objective: str) -> list[Block]:
         f"Change of {objective} when one thing falls (upper bar) or rises (lower bar) by {moved}, all else as given."
     )
     words = (f"Without effect: {', '.join(idle)}.",) if idle else ()
-    return [Drawing(svg=tornado(rows, show=_SHOW[objective]), caption=caption), Lines(lines=words)]
+    return [Drawing(svg=tornado(rows, show=partial(valued, objective)), caption=caption), Lines(lines=words)]
 
 
 def _shadow(sweep: WhatIf, objective: str) -> Table:
     rows = []
     for price in sweep.shadow_prices:
-        unit = _SHOW[objective]
+        unit, per = (1e3, "kW") if price.budget.endswith("power_w") else (1.0, "unit")
         gain, loss = (
-            "no plan" if v is None else f"{unit(v)} per unit" for v in (price.gain_per_unit, price.loss_per_unit)
+            "no plan" if v is None else f"{valued(objective, v * unit)} per {per}" if v else "nothing"
+            for v in (price.gain_per_unit, price.loss_per_unit)
         )
         rows.append((price.budget, budget(price.budget, price.limit), budget(price.budget, price.step), gain, loss))
-    headings = ("budget", "#limit", "#step", "#one more saves", "#one less costs")
+    headings = ("budget", "#limit", "#step", "#one more is worth", "#one less costs")
     return Table(headings=headings, rows=rows, caption="found by planning again; machines come whole")
 
 
@@ -222,7 +238,7 @@ def _regret(sweep: WhatIf, objective: str) -> list[Block]:
     ]
     short_names = [_abridged(name) for name in names]
     drawing = matrix(
-        cells, short_names, short_names, show=_BRIEF[objective], across="what happens", down="what was bought"
+        cells, short_names, short_names, show=partial(_brief, objective), across="what happens", down="what was bought"
     )
     words = (
         f"Regret, in the unit of {objective}: what is then owned and added, less the best plan for what "
@@ -281,7 +297,7 @@ def _scatter(front: Frontier) -> Chart:
 def _designs(front: Frontier) -> Table:
     rows = []
     for d in front.designs:
-        shown = [_SHOW.get(axis, number)(d.values[axis]) for axis in (front.x, front.y)]
+        shown = [valued(axis, d.values[axis]) for axis in (front.x, front.y)]
         rows.append((*shown, "efficient" if d.efficient else "dominated", _bought(d)))
     return Table(headings=(f"#{front.x}", f"#{front.y}", "kind", "machines"), rows=rows, caption="designs")
 

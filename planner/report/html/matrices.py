@@ -92,4 +92,4 @@ def tornado(rows: Sequence[tuple[str, float | None, float | None]], *, show: _Sh
 
 
 def _signed(value: float, show: _Show) -> str:
-    return f"{'-' if value < 0 else '+'}{show(abs(value))}"
+    return f"{'-' if value < 0 else '+'}{show(abs(value))}" if value else "none"

@@ -13,6 +13,7 @@ from planner.report.html.blocks import Block, Code, Drawing, Lines, Page, Sectio
 from planner.report.html.charts import latencies, over_time
 from planner.report.html.cluster import cluster, colour
 from planner.report.html.drawings import bar, margin, stacked
+from planner.report.html.power import energy_tile, power_blocks, row_section
 from planner.report.text import certified, failures, served_how
 from planner.report.words import amount, budget, dollars, number, percent, plural, rate, seconds, watts
 from planner.scenario import Scenario
@@ -42,6 +43,8 @@ def plan_page(plan: ValidatedPlan, scenario: Scenario, picture: Picture) -> Page
             Section(name="binds", title="What binds", blocks=binds(candidate, plan.judgement, scenario.budget())),
             *served(candidate, plan.judgement, picture),
             Section(name="balance", title="Prefill and decode", blocks=balance(candidate, plan.judgement, picture)),
+            *_powered(plan.judgement, candidate, scenario),
+            *((row_section(plan.power),) if plan.power else ()),
             Section(name="argued", title="How it was argued", blocks=argued(plan)),
             Section(name="rests", title="What it rests on", blocks=rests(plan)),
             again(scenario),
@@ -64,9 +67,16 @@ def simulation_page(judgement: Judgement, candidate: CandidatePlan, scenario: Sc
             Section(name="binds", title="What binds", blocks=binds(candidate, judgement, Budgets())),
             *served(candidate, judgement, picture),
             Section(name="balance", title="Prefill and decode", blocks=balance(candidate, judgement, picture)),
+            *_powered(judgement, candidate, scenario),
             again(scenario),
         ),
     )
+
+
+def _powered(judgement: Judgement, candidate: CandidatePlan, scenario: Scenario) -> tuple[Section, ...]:
+    """The section on power; none where nothing is known of the GPUs' watts."""
+    blocks = power_blocks(judgement, candidate.totals, scenario)
+    return (Section(name="power", title="Power and energy", blocks=blocks),) if blocks else ()
 
 
 def no_plan_page(no_plan: NoPlan, scenario: Scenario) -> Page:
@@ -89,7 +99,12 @@ def no_plan_page(no_plan: NoPlan, scenario: Scenario) -> Page:
 
 
 def _asked(scenario: Scenario, candidate: CandidatePlan) -> str:
-    return f"{rate(_served(candidate))} of {scenario.model.name}, policy {candidate.policy}, least {scenario.objective}"
+    return f"{rate(_served(candidate))} of {scenario.model.name}, policy {candidate.policy}, {best(scenario.objective)}"
+
+
+def best(objective: str) -> str:
+    """What the best plan has: the most throughput, or the least of anything else."""
+    return f"{'most' if objective == Objective.THROUGHPUT else 'least'} {objective}"
 
 
 def _served(candidate: CandidatePlan) -> float:
@@ -106,11 +121,7 @@ def tiles(candidate: CandidatePlan, judgement: Judgement, picture: Picture) -> I
         per_million = totals.cost_usd_per_h / (out * _H_S / _MILLION)
         both = totals.cost_usd_per_h / ((out + prompt) * _H_S / _MILLION)
         yield Tile(label="Per million output tokens", value=f"${per_million:,.2f}", note=f"${both:,.2f} with prompts")
-        joules = totals.power_w / out
-        yield Tile(
-            label="Energy per output token", value=f"≤ {number(joules)} J",
-            note=f"at rated power; {number(joules / 3.6)} kWh a million",
-        )  # fmt: skip
+    yield from energy_tile(judgement, totals)
     yield Tile(label="Goodput", value=rate(judgement.goodput_req_per_s),
                note=f"{judgement.attainment_frac:.1%} met all objectives")  # fmt: skip
     if judgement.evidence:
@@ -146,7 +157,7 @@ def binds(candidate: CandidatePlan, judgement: Judgement, budgets: Budgets) -> l
         used.append((f"load of {pool.spec.name}", load, f"planned at most {percent(headroom.of(pool.spec.role))}"))
         kv = pool.kv_load_frac / headroom.kv_frac
         used.append((f"KV memory of {pool.spec.name}", kv, f"planned at most {percent(headroom.kv_frac)}"))
-    for key in ("cost_usd_per_h", "power_w", "rack_units", "machines"):
+    for key in ("cost_usd_per_h", "power_w", "expected_power_w", "rack_units", "machines"):
         limit = getattr(budgets, key)
         if limit:
             used.append((f"budget {key}", getattr(totals, key) / limit, f"of {budget(key, limit)}"))
@@ -231,21 +242,25 @@ def balance(candidate: CandidatePlan, judgement: Judgement, picture: Picture) ->
     for name, row in weights.items():
         whole = sum(row.values()) or 1.0
         drawn_rows.append((name, [(roles[pool], value / whole, tones[pool]) for pool, value in row.items()]))
-    busy = {use.pool: use.busy_frac for use in judgement.pools}
+    uses = {use.pool: use for use in judgement.pools}
     made: list[Block] = [Drawing(svg=stacked(drawn_rows, "shares of the pools"))]
     per_token = []
     for pool in candidate.pools:
         what, name = parts[pool.spec.name], pool.spec.name
         tokens = _tokens_per_s(pool.spec.role, judgement, picture)
         cost = what.price_usd_per_h * pool.machines / (tokens * _H_S / _MILLION) if tokens else 0.0
-        joules = what.rated_w * pool.machines / tokens if tokens else 0.0
-        per_token.append((name, number(round(tokens)), f"${cost:,.3f}", f"≤ {number(joules)} J",
-                          percent(busy.get(name, 0.0))))  # fmt: skip
+        power, use = None, uses.get(name)
+        if use is not None:
+            power = use.power
+        joules = (power.mean_w if power else what.rated_w * pool.machines) / tokens if tokens else 0.0
+        per_token.append((name, number(round(tokens)), f"${cost:,.3f}", f"{'' if power else '≤ '}{joules:.3g} J",
+                          percent(use.busy_frac if use else 0.0)))  # fmt: skip
     headings = ("pool", "#tokens/s", "#per million", "#energy per token", "#busy")
-    made.append(Table(headings=headings, rows=per_token, caption="cost and rated energy of each phase's tokens"))
+    caption = "what a token of each phase takes: money, and energy at the plugs (≤: at rated power)"
+    made.append(Table(headings=headings, rows=per_token, caption=caption))
     prefills, decodes = (_machines(candidate, role) for role in (Role.PREFILL, Role.DECODE))
     if prefills and decodes:
-        words = f"P:D is {prefills}:{decodes}, {prefills / decodes:.3g} prefill machines for each decode machine."
+        words = f"P:D is {prefills}:{decodes}: {prefills / decodes:.3g} prefill to 1 decode machine."
         made.append(Lines(lines=(words,)))
     return made
 
@@ -316,5 +331,5 @@ def again(scenario: Scenario) -> Section:
     text = yaml.safe_dump(scenario.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
     return Section(
         name="scenario", title="The scenario", blocks=[Code(name="scenario", text=text)],
-        lead=f"Save it as {scenario.name}.yaml and run: phasewise plan {scenario.name}.yaml --report report.html",
+        lead=f"Save it as {scenario.name}.yaml to ask again, for example: phasewise plan {scenario.name}.yaml",
     )  # fmt: skip

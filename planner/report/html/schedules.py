@@ -6,6 +6,7 @@ from typing import Any
 from planner.report.html.blocks import Block, Chart, Lines, Page, Section, Table, Tile
 from planner.report.html.charts import line, short
 from planner.report.html.plans import again
+from planner.report.power import layout_words
 from planner.report.words import number, percent, plural
 from planner.scenario import Scenario
 from planner.schedule import Epoch, Schedule
@@ -135,4 +136,7 @@ def _clock(at_s: float) -> str:
 
 
 def _pools(epoch: Epoch) -> str:
-    return "; ".join(f"{run.instances} {run.spec.name}" for run in epoch.runs)
+    return "; ".join(
+        f"{run.instances} {run.spec.machine} {layout_words(run.spec)} for {', '.join(sorted(run.rate_req_per_s))}"
+        for run in epoch.runs
+    )
