@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from math import inf
 
 from planner.case.arrivals import Asked
@@ -9,6 +10,7 @@ from planner.case.case import Case
 from planner.errors import BadInput
 from planner.evidence import Evidence, Judgement, NoPlan, Round, Verdict
 from planner.formulate import BUDGET_FAMILIES, lift, problem, unservable
+from planner.formulate.question import rate
 from planner.plan import CandidatePlan, Headroom, Objective, Pool
 from planner.revise import balanced, overloads, tighten
 from planner.scenario.sections import FailureSection, slo_of
@@ -31,6 +33,10 @@ NO_HEADROOM = Headroom(prefill_frac=1.0, decode_frac=1.0, mixed_frac=1.0, kv_fra
 
 FEWEST_BEYOND = 5
 """Observations beyond a percentile that it takes to say anything about it."""
+
+
+FUZZ_FRAC = 1e-6
+"""Share of a budget that rounding may take: a solver's rows hold to no more."""
 
 
 class Argument:
@@ -69,7 +75,8 @@ class Argument:
             if self.bound is None:
                 self.bound = self.solve(self.problem(NO_HEADROOM)).termination.bound
             lifted = lift(solution, self.case.options, headroom=headroom, policy=self.case.policy.name)
-            candidate = balanced(lifted, self.options)
+            even = balanced(lifted, self.options)  # other machines do more of the work then, at other watts
+            candidate = even if self.within_budgets(even) else lifted
             judgement = self.judged(candidate)
             self.note("plan", candidate, judgement)
             if holds(candidate, judgement):
@@ -101,11 +108,11 @@ class Argument:
         try:
             raises = {
                 r.row: (r.limit, r.needed)
-                for r in smallest_raise(program, families=BUDGET_FAMILIES, solve=self.solve)
+                for r in smallest_raise(self._bounded(program), families=BUDGET_FAMILIES, solve=self.solve)
             }  # fmt: skip
         except StillInfeasible as nothing:
             return no_plan(self, "infeasible", (f"no budget that could be raised would help: {nothing}",))
-        except NotProven as stopped:
+        except (NotProven, ValueError) as stopped:
             words = f"no plan fits the budgets; which of them to raise was not found: {stopped}"
             return no_plan(self, "infeasible", (words,))
         lines = [f"raise {name} from {limit:g} to at least {needed:g}" for name, (limit, needed) in raises.items()]
@@ -113,6 +120,18 @@ class Argument:
             verdict = "within the budgets no plan met every objective in simulation; more machines would not fit"
             return no_plan(self, "not validated", (verdict, *lines), raises)
         return no_plan(self, "infeasible", ("no plan fits the budgets", *lines), raises)
+
+    def _bounded(self, program: Problem) -> Problem:
+        """The program with no more of a class on an option than is asked, so that raises of watts have a bound."""
+        if self.case.scenario.objective is Objective.THROUGHPUT:
+            return program
+        asked = {
+            rate(option, part.request_class.name): part.rate_req_per_s
+            for option in self.options.values()
+            for part in self.case.asked.demand.classes
+        }
+        columns = tuple(replace(c, upper=min(c.upper, asked.get(c.name, inf))) for c in program.columns)
+        return replace(program, columns=columns)
 
     # --- judge -----------------------------------------------------------------------------------------------------
 
@@ -163,7 +182,7 @@ class Argument:
         bought = Counter[str]()
         for pool in candidate.pools:
             bought[pool.spec.machine] += pool.machines
-        return all(limit is None or value <= limit for value, limit in limits) and all(
+        return all(limit is None or value <= limit * (1 + FUZZ_FRAC) for value, limit in limits) and all(
             count <= self.case.available.get(name, count) for name, count in bought.items()
         )
 

@@ -53,16 +53,18 @@ AXES: Mapping[str, Axis] = {
     "cost": Axis(unit="USD/h", objective=Objective.COST, total="cost_usd_per_h", budget="cost_usd_per_h"),
     "power": Axis(unit="W", objective=Objective.POWER, total="power_w", budget="power_w"),
     "machines": Axis(unit="machines", objective=Objective.MACHINES, total="machines", budget="machines", whole=True),
+    "energy": Axis(unit="W", objective=Objective.ENERGY, total="expected_power_w", budget="expected_power_w"),
+    "carbon": Axis(unit="g/h", objective=Objective.CARBON, total="carbon_g_per_h"),
     "throughput": Axis(unit="req/s", objective=Objective.THROUGHPUT),
 }
 """What can be an axis. Everything but throughput is better the smaller it is."""
 
+_OPTIMISED = ("throughput", "carbon")
+"""Axes that no budget bounds."""
+
 _AS_GIVEN: Mapping[str, str] = {}
 _BRIM = {f"headroom.{role}_frac": "1.0" for role in ("prefill", "decode", "mixed", "kv")}
 """Load limits to propose with where those of the scenario leave nothing: then the simulator alone says what is full."""
-
-NOT_YET = ("energy", "carbon")
-"""Quantities that plans do not tell yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,15 +174,15 @@ def route(
     """
     problems = []
     for flag, name in (("--x", x), ("--y", y)):
-        if name in NOT_YET:
-            problems.append(f"{flag} {name}: not available yet: plans do not tell it; expected {', '.join(AXES)}")
-        elif name not in AXES:
+        if name not in AXES:
             problems.append(f"{flag} {name}: no such axis; {nearest(name, AXES)}")
     if x == y:
         problems.append(f"--y {y}: the same as --x; expected another axis")
+    if {x, y} == {"throughput", "carbon"}:
+        problems.append("frontier: no budget bounds carbon, and throughput grows with it; expected energy instead")
     if problems:
         raise BadInput(*problems)
-    goal, bounded = (y, x) if y == "throughput" else (x, y)
+    goal, bounded = (y, x) if y in _OPTIMISED else (x, y)
     given = getattr(scenario.budgets, AXES[bounded].budget)
     start = limit if limit is not None else given
     if start is None and goal == "throughput":

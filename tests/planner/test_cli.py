@@ -329,6 +329,8 @@ def test_every_command_has_help(run: Run, words: str) -> None:
     assert result.exit_code == 0
     assert "--debug" in result.stdout
     assert [option.name for option in commands()[words].params if not option.help] == []
+    assert "\x1b" not in result.output
+    assert max(map(len, result.stdout.splitlines())) <= 80
 
 
 def section(words: str, command: Any) -> str:

@@ -49,6 +49,26 @@ def test_no_efficient_design_is_beaten() -> None:
     assert found.bounded == "power"
 
 
+@pytest.mark.parametrize(
+    ("x", "y", "bounded"),
+    [("cost", "energy", "energy"), ("cost", "carbon", "cost"), ("carbon", "energy", "energy"),
+     ("energy", "throughput", "energy")],
+)  # fmt: skip
+def test_energy_and_carbon_are_axes(x: str, y: str, bounded: str) -> None:
+    """Energy is bounded by its budget, carbon is always the optimised one; no efficient design is beaten, each fits."""
+    limit = 20_000.0 if y == "throughput" else None
+    found = frontier("workload.rate_scale=25", x=x, y=y, most=3, limit=limit)
+    assert found.bounded == bounded
+    good = [d for d in found.designs if d.efficient]
+    assert good
+    sign = -1 if y == "throughput" else 1
+    places = [(d.values[x], sign * d.values[y]) for d in good]
+    assert not any(a[0] <= b[0] and a[1] <= b[1] for a, b in itertools.permutations(places, 2))
+    for design in found.designs:
+        assert all(value > 0 for value in design.values.values())
+        assert design.bound is None or design.values[bounded] <= design.bound * (1 + 1e-6)
+
+
 def test_a_walk_may_be_cut_short() -> None:
     """A walk that stops at the most designs says so and how to go on."""
     found = frontier(x="machines", y="throughput", limit=3, most=1)
@@ -60,8 +80,8 @@ def test_a_walk_may_be_cut_short() -> None:
     ("x", "y", "words"),
     [
         ("cots", "power", "did you mean 'cost'?"),
-        ("cost", "energy", "not available yet"),
-        ("carbon", "cost", "not available yet"),
+        ("enrgy", "cost", "did you mean 'energy'?"),
+        ("carbon", "throughput", "no budget bounds carbon"),
         ("cost", "cost", "expected another axis"),
         ("cost", "throughput", "grows with cost without end"),
     ],

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.evidence import NoPlan
+from planner.evidence import NoPlan, PowerUse
 from planner.report.html.blocks import Chart, Page
 from planner.report.html.charts import short
 from planner.report.html.comparisons import frontier_page, whatif_page
@@ -24,6 +24,7 @@ from planner.scenario import Scenario
 from tests.planner import plans
 from tests.planner.pictures import picture
 from tests.planner.sweeps import frontier, whatif
+from tests.planner.test_oversubscribe import study
 from tests.planner.weeks import schedule
 
 ASSETS = resources.files("planner.report.html") / "assets"
@@ -64,6 +65,36 @@ class Parts(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._inside not in ("script", "style"):
             self.words.append(data)
+
+
+def test_power_is_shown_where_it_is_known() -> None:
+    """Watts, joules a token and the row's answer are on the page of a plan that has them, and on no other."""
+    power = PowerUse(
+        mean_w=7000.0, p50_w=7000.0, p95_w=7500.0, p99_w=7600.0, peak_w=7777.0, standby_w=3000.0, prefill_w=3000.0,
+        decode_w=1000.0,
+    )  # fmt: skip
+    bare = plans.plan()
+    pools = tuple(replace(use, power=power) for use in bare.judgement.pools)
+    known = replace(bare, judgement=replace(bare.judgement, pools=pools), power=study())
+    series = tuple(replace(each, power_w=tuple(7000.0 for _ in each.busy_frac)) for each in picture().pools)
+    seen = replace(picture(), pools=series)
+    without, full = (
+        " ".join(Parts(render(plan_page(p, plans.scenario(), s))).words) for p, s in ((bare, picture()), (known, seen))
+    )
+    joules = f"{2 * 7000.0 / bare.judgement.output_tokens_per_s:.3g} J"
+    for words in ("watts at the plugs", "7.777 kW", joules, "A row of 180 kW holds 52 machines", "draw at their plugs"):
+        assert words in full
+        assert words not in without
+    assert "at rated power" in without
+
+
+def test_one_thing_at_a_time_is_no_empty_grid() -> None:
+    """A what-if without a grid leads with the plan as given, and tells the worth of power by the kW."""
+    alone = replace(whatif(), points=(), knobs=(), regret=())
+    words = " ".join(Parts(render(whatif_page(alone))).words)
+    assert "as given: cost $" in words
+    assert "no point has a plan" not in words
+    assert "per kW" in words
 
 
 @pytest.mark.parametrize("name", sorted(PAGES))

@@ -1,6 +1,7 @@
 """Clocks, caps and watts in scenarios, plans and simulations."""
 
 from dataclasses import replace
+from math import inf
 
 import numpy as np
 import pytest
@@ -19,7 +20,8 @@ from planner.simulator.engine import PoolModel, run
 from planner.simulator.judge import judge
 from planner.simulator.meter import Meter
 from planner.simulator.records import window
-from planner.simulator.watts import metered
+from planner.simulator.sketch import sketch
+from planner.simulator.watts import metered, power_use
 from tests.planner.toy import random_trace, toy_physics, toy_policy, toy_pools
 from workloads.slo import Metric, Slo
 
@@ -207,6 +209,22 @@ def test_a_judgement_tells_what_a_pool_drew() -> None:
         assert drawn.standby_w <= drawn.p50_w <= drawn.p95_w <= drawn.p99_w <= drawn.peak_w <= 2 * (130 + 1.2 * 300)
         assert (drawn.prefill_w > 0) == use.pool.startswith("prefill")
         assert (drawn.decode_w > 0) == use.pool.startswith("decode")
+
+
+def test_watts_over_time_are_those_of_the_meters() -> None:
+    """The mean of a drawn series is the pool's mean draw; outside the measured window there is nothing to draw."""
+    pools = toy_pools("splitwise", physics=replace(toy_physics(), power=Flat()))
+    trace = random_trace(1, 200, 8.0)
+    seen = sketch(pools, toy_policy("splitwise"), trace, warmup_frac=0.1, cooldown_frac=0.1)
+    measured = window(trace, warmup_frac=0.1, cooldown_frac=0.1, slices=1)
+    meters = run(pools, toy_policy("splitwise"), trace, measured, cutoff_s=1e4).meters
+    for pool, series in zip(pools, seen.pools, strict=True):
+        drawn = power_use(pool.physics.power, [meters[pool.name]])
+        assert drawn is not None
+        finite = [w for w in series.power_w if w < inf]
+        assert len(series.power_w) == len(seen.moments_s)
+        assert 0.75 * len(series.power_w) < len(finite) < 0.81 * len(series.power_w)
+        assert sum(finite) / len(finite) == pytest.approx(drawn.mean_w, rel=0.02)
 
 
 def test_watts_that_nobody_knows_are_not_told() -> None:

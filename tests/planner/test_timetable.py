@@ -4,7 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from planner.cli import build
 from planner.errors import BadInput
 from planner.export import dumps
 from planner.formulate import epoch_problem, lift_schedule
@@ -92,3 +94,15 @@ def test_a_timeline_is_as_long_as_its_epochs() -> None:
     """One bar per epoch, empty at nothing and full at the most."""
     assert sparkline([0, 4, 8], 8) == " ▄█"
     assert sparkline([0, 0], 0) == "  "
+
+
+def test_a_week_writes_its_page_and_is_told_from_a_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``plan --report`` of a schedule draws it; what reads the plan of one load says what it found instead."""
+    monkeypatch.chdir(tmp_path)
+    words = ["plan", str(EXAMPLE), "--out", "week.json", "--report", "week.html", "--quiet"]
+    made = CliRunner().invoke(build(), [*words, *(word for setting in SMALL for word in ("--set", setting))])
+    assert made.exit_code == 0, made.output
+    assert "Timetable" in (tmp_path / "week.html").read_text(encoding="utf-8")
+    refused = CliRunner().invoke(build(), ["show", "week.json"])
+    assert refused.exit_code == 2
+    assert "found a plan over time" in refused.stderr
