@@ -13,34 +13,24 @@ from pathlib import Path
 from planner.evidence import NoPlan
 from planner.pipeline import plan
 from planner.scenario import Scenario
+from planner.scenario.designs import DESIGNS, Design
 
 ROOT = Path(__file__).parents[1]
-A100, H100, CAPPED = "dgx-a100", "dgx-h100", "dgx-h100-cap350"
-DESIGNS = {
-    "Baseline-A100": ("colocated", {A100: ["mixed"]}),
-    "Baseline-H100": ("colocated", {H100: ["mixed"]}),
-    "Splitwise-AA": ("splitwise", {A100: ["prefill", "decode"]}),
-    "Splitwise-HH": ("splitwise", {H100: ["prefill", "decode"]}),
-    "Splitwise-HA": ("splitwise", {H100: ["prefill"], A100: ["decode"]}),
-    "Splitwise-HHcap": ("splitwise", {H100: ["prefill"], CAPPED: ["decode"]}),
-}
 
 
-def row(model: str, trace: Path, design: str) -> dict[str, object]:
+def row(model: str, trace: Path, design: Design) -> dict[str, object]:
     """One plan, or why there is none."""
-    policy, roles = DESIGNS[design]
     scenario = Scenario.load(
         ROOT / "planner" / "examples" / "splitwise-paper-slos.yaml",
         [
             f"model.name={model}", f"workload.trace={trace}", "workload.rate_req_per_s=null",
             "workload.arrivals.process=replay",
-            f"catalog.machines={json.dumps(list(roles))}", f"catalog.roles={json.dumps(roles)}",
-            f"policy.name={policy}",
+            f"catalog.design={design.name}",
         ],
     )  # fmt: skip
     before = time.process_time()
     answer = plan(scenario, progress=lambda *_: None)
-    found: dict[str, object] = {"model": model, "trace": trace.name, "design": design}
+    found: dict[str, object] = {"model": model, "trace": trace.name, "design": design.name}
     if isinstance(answer, NoPlan):
         found |= {"answer": answer.reason, "why": answer.explanation[0]}
     else:

@@ -16,10 +16,11 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
-from planner.reproduce.designs import A100, DESIGNS, H100, H100_CAPPED, SIMULATOR, Cluster, Design
+from planner.reproduce.designs import SIMULATOR, Cluster
 from planner.reproduce.readings import reading
 from planner.reproduce.search import Problem, least, measure, weights, within
 from planner.reproduce.trial import Bench
+from planner.scenario.designs import A100, DESIGNS, H100, H100_CAPPED, Design
 
 WORKLOADS = ("azure-code-2023", "azure-conv-2023")
 RATE_REQ_PER_S = 70.0

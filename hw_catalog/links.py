@@ -11,7 +11,7 @@ class Link:
 
     Attributes:
         name: for example ``infiniband-400``.
-        bandwidth_bytes_per_s: one-direction bandwidth of one machine (inter) or one GPU (intra), > 0.
+        bandwidth_bytes_per_s: one-direction bandwidth of one machine (inter) or one GPU (intra); 0: there is no link.
         latency_s: time to first byte, >= 0.
         sync_s: what remains visible of a layer-wise overlapped transfer after the prefill ends, >= 0.
         provenance: where the numbers come from.
@@ -22,3 +22,8 @@ class Link:
     latency_s: float
     sync_s: float
     provenance: Provenance
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything can cross it."""
+        return self.bandwidth_bytes_per_s > 0

@@ -58,7 +58,7 @@ class GpuRow(_Row):
 class LinkRow(_Row):
     """An entry of ``links``."""
 
-    bandwidth_bytes_per_s: Positive
+    bandwidth_bytes_per_s: NotNegative
     latency_s: NotNegative
     sync_s: NotNegative
     source: str
@@ -311,11 +311,14 @@ def _gpu_problems(gpu: Gpu, gpus: Mapping[str, Gpu]) -> list[str]:
 def _missing(name: str, row: MachineRow, gpus: Mapping[str, Gpu], links: Mapping[str, Link]) -> list[str]:
     """References of a machine to things the catalog does not hold."""
     wanted = (("gpu", row.gpu, gpus), ("intra_link", row.intra_link, links), ("inter_link", row.inter_link, links))
-    return [
+    problems = [
         f"machines.yaml: {name}.{key}: {found!r} is not in the catalog; {nearest(found, known)}"
         for key, found, known in wanted
         if found not in known
     ]
+    if row.gpus > 1 and row.intra_link in links and not links[row.intra_link].exists:
+        problems.append(f"machines.yaml: {name}.intra_link: {row.intra_link!r} has no bandwidth, for {row.gpus} GPUs")
+    return problems
 
 
 def _curve(row: PowerRow, sources: Mapping[str, Provenance]) -> PowerCurve:

@@ -188,6 +188,8 @@ def envelope(
     lanes, moves = physics.stages.count, role is not Role.MIXED
     share_moving = float(np.mean(outputs > 1))
     link_bytes = physics.kv_bytes_per_token * float(np.mean(prompts * (outputs > 1))) if moves else 0.0
+    if link_bytes and not physics.link.exists:
+        raise Unfit(f"no link to other machines ({physics.link.name}): no KV cache can leave or reach it", "link")
     batching = policy.batching.at(None if role is Role.DECODE else chunk_tokens, physics.step)
     alone = cut(physics, batching, prompts, 0, 0.0).whole_s()
     if role is not Role.DECODE:

@@ -88,6 +88,10 @@ def open_case(scenario: Scenario, policy_name: str) -> Case:
     machines = _machines(scenario, catalog)
     if problems := row_problems(scenario.power, machines):
         raise BadInput(*problems)
+    if lonely := [m.name for m in machines if not m.inter_link.exists and scenario.policy.recovery == "checkpoint"]:
+        raise BadInput(
+            f"policy.recovery: found checkpoint; {', '.join(lonely)} has no link to fetch it; expected restart"
+        )
     budgets, offered = scenario.budgets, scenario.catalog
     check_power_budgets(machines, power_w=budgets.power_w, expected_power_w=budgets.expected_power_w)
     knobs_by_machine = knobs_of(machines, offered.clocks_mhz, offered.caps_w)
@@ -280,6 +284,9 @@ def _layouts(
             if gpus % machine.gpus and machine.gpus % gpus:
                 words = f"{gpus} GPUs neither divide a machine of {machine.gpus} nor fill whole ones"
                 excuses.append(Excuse(option=f"*/{machine.name}/tp{tp}pp{pp}", reason=words, bottleneck="catalog"))
+            elif gpus > machine.gpus and not machine.inter_link.exists:
+                words = f"its stages would span machines, which have no link to each other ({machine.inter_link.name})"
+                excuses.append(Excuse(option=f"*/{machine.name}/tp{tp}pp{pp}", reason=words, bottleneck="link"))
             else:
                 found += [(Layout(tp=tp, pp=pp, ep=p.ep), p) for p in fitting]
     return found, excuses

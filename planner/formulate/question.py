@@ -78,7 +78,8 @@ def kv_share_s(option: Option, envelope: Envelope) -> float:
 
 def link_share_s(option: Option, envelope: Envelope) -> float:
     """Seconds for which one request fills the inter link of a machine."""
-    return envelope.link_bytes / option.machine.inter_link.bandwidth_bytes_per_s
+    sent = envelope.link_bytes
+    return sent / option.machine.inter_link.bandwidth_bytes_per_s if sent else 0.0
 
 
 def machines_needed(option: Option, rates: Mapping[str, float], headroom: Headroom, *, margin_frac: float) -> int:

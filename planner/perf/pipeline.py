@@ -57,7 +57,7 @@ def stages_of(layout: Layout, machine: Machine, hidden: int) -> Stages:
     return Stages(
         count=layout.pp,
         hop_latency_s=sum(link.latency_s * n for link, n in ways) / (layout.pp - 1),
-        hop_token_s=sum(token_bytes / link.bandwidth_bytes_per_s * n for link, n in ways) / (layout.pp - 1),
+        hop_token_s=sum(token_bytes / link.bandwidth_bytes_per_s * n for link, n in ways if n) / (layout.pp - 1),
     )
 
 

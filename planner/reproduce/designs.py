@@ -1,37 +1,10 @@
-"""Cluster designs: which machine computes prompts, which generates tokens, and what a cluster of them costs."""
+"""Clusters of a design: machines counted, and what they cost."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import floor
 
-A100 = "dgx-a100"
-H100 = "dgx-h100"
-H100_CAPPED = "dgx-h100-cap350"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Design:
-    """A machine type for each phase.
-
-    Attributes:
-        name: for example ``Splitwise-HA``.
-        prompt_machine: computes prompts, and in a colocated design tokens too.
-        token_machine: generates tokens; None where one machine does both.
-    """
-
-    name: str
-    prompt_machine: str
-    token_machine: str | None = None
-
-
-DESIGNS = (
-    Design(name="Baseline-A100", prompt_machine=A100),
-    Design(name="Baseline-H100", prompt_machine=H100),
-    Design(name="Splitwise-AA", prompt_machine=A100, token_machine=A100),
-    Design(name="Splitwise-HH", prompt_machine=H100, token_machine=H100),
-    Design(name="Splitwise-HA", prompt_machine=H100, token_machine=A100),
-    Design(name="Splitwise-HHcap", prompt_machine=H100, token_machine=H100_CAPPED),
-)
+from planner.scenario.designs import A100, DESIGNS, H100, H100_CAPPED, Design
 
 
 def design(name: str) -> Design:

@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from planner.reproduce.designs import SIMULATOR, Cluster, Design
+from planner.reproduce.designs import SIMULATOR, Cluster
 from planner.reproduce.readings import Reading
 from planner.reproduce.search import Problem, provision, throughput
 from planner.reproduce.trial import Bench, at_rate
+from planner.scenario.designs import Design
 
 CODING, CONVERSATION = "azure-code-2023", "azure-conv-2023"
 

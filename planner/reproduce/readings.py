@@ -1,7 +1,7 @@
 """Readings: one set of step times, memory and links for every machine, and the reference that slowdowns refer to."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from hw_catalog.load import load_catalog
@@ -13,8 +13,8 @@ from planner.perf.reference import Reference
 from planner.plan import Layout
 from planner.policies.base import Policy
 from planner.policies.presets import policy
-from planner.reproduce.designs import A100, H100, H100_CAPPED
 from planner.reproduce.published import PublishedReference, published_physics
+from planner.scenario.designs import A100
 from workloads.models import load_model
 
 AS_PUBLISHED, AS_MEASURED, CURRENT = "as-published", "as-measured", "current"
@@ -79,10 +79,6 @@ def reading(name: str, model: str, machines: Sequence[str]) -> Reading:
         if p.tp == TP and p.dtype == "bf16" and p.ep == 1
     }
     bought = {m: catalog.machines[m] for m in (*machines, A100)}
-    if (
-        H100_CAPPED in bought
-    ):  # the catalog wires it by Table I, one port; here it differs from a DGX-H100 by its cap alone
-        bought[H100_CAPPED] = replace(bought[H100_CAPPED], inter_link=catalog.machines[H100].inter_link)
     physics = {m: _physics(name, model, machine, profiles[machine.gpu.profile_gpu]) for m, machine in bought.items()}
     published = name == AS_PUBLISHED
     return Reading(

@@ -10,7 +10,8 @@ from enum import StrEnum
 from math import ceil, floor, inf, log
 from typing import Protocol
 
-from planner.reproduce.designs import Cluster, Design, Tariff, affordable
+from planner.reproduce.designs import Cluster, Tariff, affordable
+from planner.scenario.designs import Design
 
 RATE_STEP_RATIO = 1.02
 """Rates are tried on a ladder whose rungs are 2 % apart."""

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 
 from planner.reproduce import splitwise_claims as paper
 from planner.reproduce.claims import Claim, Reproduction
-from planner.reproduce.designs import A100, H100, H100_CAPPED
 from planner.reproduce.lab import Lab
 from planner.reproduce.readings import AS_MEASURED, AS_PUBLISHED, CURRENT, reading
 from planner.reproduce.today import today
+from planner.scenario.designs import A100, H100, H100_CAPPED
 
 PUBLISHED = (AS_PUBLISHED, AS_MEASURED)
 READINGS = (*PUBLISHED, CURRENT)

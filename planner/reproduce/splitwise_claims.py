@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 
 from planner.reproduce.claims import Claim, claim
-from planner.reproduce.designs import A100, SIMULATOR, TABLE_V, Cluster, affordable, cluster, design
+from planner.reproduce.designs import SIMULATOR, TABLE_V, Cluster, affordable, cluster, design
 from planner.reproduce.lab import BATCH_MACHINES, CODING, CONVERSATION, Lab
 from planner.reproduce.readings import AS_MEASURED
 from planner.reproduce.search import Problem, Provision, provision
 from planner.reproduce.transfers import TABLE_I_BYTES_PER_S, overhead
+from planner.scenario.designs import A100
 
 ARITHMETIC = "arithmetic"
 

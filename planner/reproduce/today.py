@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterator
 
 from hw_catalog.load import load_catalog
 from planner.reproduce.claims import Claim, claim
-from planner.reproduce.designs import A100, H100, Design, Tariff
+from planner.reproduce.designs import Tariff
 from planner.reproduce.lab import CODING, CONVERSATION
 from planner.reproduce.readings import CURRENT, reading
 from planner.reproduce.search import Problem, Provision, provision
 from planner.reproduce.trial import Bench
+from planner.scenario.designs import A100, H100, Design
 
 H200, B200 = "hgx-h200", "dgx-b200"
 MACHINES = (A100, H100, H200, B200)

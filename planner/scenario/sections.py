@@ -254,6 +254,12 @@ class Catalog(Section):
     roles: Annotated[dict[Word, tuple[Role, ...]], AfterValidator(by_name)] = Field(
         {}, description="machine type -> phases it may work on (prefill, decode, mixed); unnamed: any"
     )
+    design: Word | None = Field(
+        None,
+        exclude=True,
+        description="in place of machines and roles: a published design, for example splitwise-ha, or "
+        "splitwise:<prefill machine>+<decode machine>",
+    )
 
     price_scale: Annotated[dict[Word, Positive], AfterValidator(by_name)] = Field(
         {}, description="machine type -> factor on its price, for example on a discount; unnamed: 1"

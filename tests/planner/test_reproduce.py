@@ -12,24 +12,13 @@ from typer.testing import CliRunner
 from planner.cli import build
 from planner.reproduce import splitwise_claims as paper
 from planner.reproduce.claims import Claim, ClaimVerdict, Reproduction, claim
-from planner.reproduce.designs import (
-    A100,
-    DESIGNS,
-    H100,
-    H100_CAPPED,
-    SIMULATOR,
-    TABLE_I,
-    TABLE_V,
-    Cluster,
-    Tariff,
-    cluster,
-    design,
-)  # fmt: skip
+from planner.reproduce.designs import SIMULATOR, TABLE_I, TABLE_V, Cluster, Tariff, cluster, design
 from planner.reproduce.lab import CODING, CONVERSATION
 from planner.reproduce.readings import AS_MEASURED, AS_PUBLISHED, Reading, reading
 from planner.reproduce.search import RATE_STEP_RATIO, Problem, exhaustive, measure, provision, throughput, weights
 from planner.reproduce.transfers import overhead
 from planner.reproduce.trial import SLOWDOWNS, Bench, at_rate, draw
+from planner.scenario.designs import A100, DESIGNS, H100, H100_CAPPED  # fmt: skip
 
 MACHINES = (A100, H100, H100_CAPPED)
 JSON_KEYS = {"name", "paper", "ours", "tolerance", "verdict", "source", "reading", "note"}
