@@ -88,10 +88,6 @@ def open_case(scenario: Scenario, policy_name: str) -> Case:
     machines = _machines(scenario, catalog)
     if problems := row_problems(scenario.power, machines):
         raise BadInput(*problems)
-    if lonely := [m.name for m in machines if not m.inter_link.exists and scenario.policy.recovery == "checkpoint"]:
-        raise BadInput(
-            f"policy.recovery: found checkpoint; {', '.join(lonely)} has no link to fetch it; expected restart"
-        )
     budgets, offered = scenario.budgets, scenario.catalog
     check_power_budgets(machines, power_w=budgets.power_w, expected_power_w=budgets.expected_power_w)
     knobs_by_machine = knobs_of(machines, offered.clocks_mhz, offered.caps_w)
@@ -234,14 +230,19 @@ def _machines(scenario: Scenario, catalog: Catalog) -> tuple[Machine, ...]:
     """The machine types of the scenario, in its order.
 
     Raises:
-        BadInput: naming every one the catalog does not have.
+        BadInput: naming every one the catalog does not have, or that has no link for what the policy moves.
     """
     unknown = [name for name in scenario.catalog.machines if name not in catalog.machines]
     if unknown:
         raise BadInput(
             *(f"catalog.machines: no machine '{name}'; {nearest(name, catalog.machines)}" for name in unknown)
         )
-    return tuple(catalog.machines[name] for name in dict.fromkeys(scenario.catalog.machines))
+    machines = tuple(catalog.machines[name] for name in dict.fromkeys(scenario.catalog.machines))
+    lonely = [machine.name for machine in machines if not machine.inter_link.exists]
+    if lonely and scenario.policy.recovery == "checkpoint":
+        words = f"found checkpoint; expected restart, since {', '.join(lonely)} has no link to fetch one"
+        raise BadInput(f"policy.recovery: {words}")
+    return machines
 
 
 def _available(scenario: Scenario, machines: Iterable[Machine]) -> dict[str, int]:

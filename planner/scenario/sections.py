@@ -237,8 +237,15 @@ class Workload(Section):
         return self
 
 
+def _machines_or_design(schema: dict[str, Any]) -> None:
+    """In a file a design may stand in the place of machines."""
+    schema["anyOf"] = [{"required": [*schema.pop("required")]}, {"required": ["design"]}]
+
+
 class Catalog(Section):
     """What can be bought."""
+
+    model_config = ConfigDict(json_schema_extra=_machines_or_design)
 
     machines: tuple[Word, ...] = Field(
         min_length=1, description="machine types to choose from; `phasewise catalog list`"
