@@ -185,11 +185,10 @@ def envelope(
     prompts, outputs = part.prompt_tokens, part.output_tokens
     mine = _bounds(slos, part, reference)
     _check_memory(role, physics, prompts, outputs)
+    _check_link(role, physics, outputs)
     lanes, moves = physics.stages.count, role is not Role.MIXED
     share_moving = float(np.mean(outputs > 1))
     link_bytes = physics.kv_bytes_per_token * float(np.mean(prompts * (outputs > 1))) if moves else 0.0
-    if link_bytes and not physics.link.exists:
-        raise Unfit(f"no link to other machines ({physics.link.name}): no KV cache can leave or reach it", "link")
     batching = policy.batching.at(None if role is Role.DECODE else chunk_tokens, physics.step)
     alone = cut(physics, batching, prompts, 0, 0.0).whole_s()
     if role is not Role.DECODE:
@@ -232,6 +231,12 @@ def _bounds(slos: Sequence[Slo], part: ClassDemand, reference: Reference | None)
     """The objectives that speak of a class, each with the seconds that a unit of its limit is worth."""
     mine = [s for s in slos if s.request_class in (None, part.request_class.name)]
     return [(s, unit_s(s, reference, part.prompt_tokens, part.output_tokens)) for s in mine]
+
+
+def _check_link(role: Role, physics: InstancePhysics, outputs: Ints) -> None:
+    """A phase of its own needs a link, unless no request outlives its prefill."""
+    if role is not Role.MIXED and not physics.link.exists and (outputs > 1).any():
+        raise Unfit(f"no link to other machines ({physics.link.name}): no KV cache can leave or reach it", "link")
 
 
 def _check_memory(role: Role, physics: InstancePhysics, prompts: Ints, outputs: Ints) -> None:
