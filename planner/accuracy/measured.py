@@ -48,11 +48,12 @@ class MeasuredRun:
         distinct_prompts: after as many requests the same prompts come again, whole; None where no prompt does.
         output_tokens: nominal length of an answer.
         shortest_frac: lengths were drawn evenly between this share of the nominal ones and all of it.
-        rate_req_per_s: open loop at this rate, evenly spaced; None in a closed loop.
+        rate_req_per_s: open loop at this rate; None in a closed loop.
         clients: closed loop with as many requests in flight; None in an open loop.
         requests: how many were sent.
         warm: what is reported begins in steady state; False where it begins with all clients at once.
         step_tokens: most tokens in one step.
+        poisson: requests of an open loop come at random; otherwise evenly spaced.
         figures: metric -> measured value, for example ``ttft_mean_s`` or ``output_tokens_per_s_per_gpu``.
     """
 
@@ -76,6 +77,7 @@ class MeasuredRun:
     warm: bool
     step_tokens: int
     figures: Mapping[str, float]
+    poisson: bool = False
 
     @property
     def kind(self) -> str:

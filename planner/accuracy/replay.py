@@ -100,7 +100,11 @@ def _trace(found: MeasuredRun, pools: Sequence[PoolModel]) -> Trace:
     outputs = np.maximum(1, np.rint(found.output_tokens * share[1]).astype(np.int64))
     rate = found.rate_req_per_s
     arrivals = np.arange(n) / rate if rate else np.zeros(n)
-    trace = plain_trace(found.row, arrivals, prompts, outputs, duration_s=n / rate if rate else 1.0)
+    if rate and found.poisson:
+        arrivals = np.cumsum(np.random.default_rng(2).exponential(1 / rate, n))
+    trace = plain_trace(
+        found.row, arrivals, prompts, outputs, duration_s=max(n / rate, float(arrivals[-1])) if rate else 1.0
+    )
     return replace(trace, cached_tokens=_cached(found, prompts, pools[0].physics.block_tokens))
 
 

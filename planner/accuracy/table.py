@@ -11,8 +11,10 @@ import numpy as np
 
 from hw_catalog.engines import EngineTiming, load_engines
 from hw_catalog.load import Catalog, load_catalog
-from planner.accuracy.measured import Exclusion, MeasuredRun, read_measured
+from planner.accuracy.bench_files import Setup
+from planner.accuracy.measured import Exclusion, MeasuredRun
 from planner.accuracy.replay import Unmatched, predicted
+from planner.accuracy.runs import read_runs
 from workloads.models import known_models
 
 Progress = Callable[[str, float], None]
@@ -122,19 +124,19 @@ class Accuracy:
     published: tuple[PublishedError, ...]
 
 
-def accuracy(path: Path, *, progress: Progress) -> Accuracy:
+def accuracy(path: Path, *, setup: Setup | None = None, progress: Progress) -> Accuracy:
     """Every measured row of the tables at ``path``, replayed as it was run and compared.
 
     Raises:
         BadInput: there is no table.
     """
-    found, excluded = compare(path, progress=progress)
+    found, excluded = compare(path, setup=setup, progress=progress)
     return Accuracy(totals=totals(found), groups=groups(found), excluded=tuple(excluded), published=PUBLISHED)
 
 
-def compare(path: Path, *, progress: Progress) -> tuple[list[Comparison], list[Exclusion]]:
+def compare(path: Path, *, setup: Setup | None = None, progress: Progress) -> tuple[list[Comparison], list[Exclusion]]:
     """Every metric of every row that can be replayed, and the rows that cannot."""
-    runs, excluded = read_measured(path, known_models())
+    runs, excluded = read_runs(path, known_models(), setup)
     return replayed(runs, load_catalog(None), load_engines(), excluded, progress=progress)
 
 
