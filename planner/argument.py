@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from math import inf
 
 from planner.case.arrivals import Asked
@@ -30,6 +30,9 @@ Key = tuple[object, ...]
 NO_HEADROOM = Headroom(prefill_frac=1.0, decode_frac=1.0, mixed_frac=1.0, kv_frac=1.0, link_frac=1.0)
 """Every resource planned to the brim: below this bound nothing carries even the mean load."""
 
+
+NEARLY_FULL_FRAC = 0.9
+"""Load limits beyond this are not worth halving once more."""
 
 FEWEST_BEYOND = 5
 """Observations beyond a percentile that it takes to say anything about it."""
@@ -62,18 +65,23 @@ class Argument:
 
     def propose_and_tighten(self) -> tuple[CandidatePlan, Judgement] | NoPlan:
         """Solve, simulate, lower the load limits, until every objective holds or the rounds are used up."""
-        headroom = self.case.scenario.headroom_limits()
+        headroom = start = self.case.scenario.headroom_limits()
         self._progress("solving", 0.02)
         missing = unservable(self.case.options, [c.request_class.name for c in self.case.asked.demand.classes])
         if missing:
             return no_plan(self, "infeasible", _nobody_serves(missing, self.case))
+        refused: tuple[Problem, Solution] | None = None
         for _ in range(self.case.scenario.validation.max_rounds):
             program = self.problem(headroom)
             solution = self.solve(program)
-            if solution.allocation is None:
-                return self._without_allocation(program, solution)
             if self.bound is None:
                 self.bound = self.solve(self.problem(NO_HEADROOM)).termination.bound
+            if solution.allocation is None:
+                refused = refused or (program, solution)
+                if self.bound is None or solution.termination.reason is not Reason.INFEASIBLE or start == NO_HEADROOM:
+                    return self._without_allocation(*refused)
+                headroom = start = less_headroom(start)
+                continue
             lifted = lift(solution, self.case.options, headroom=headroom, policy=self.case.policy.name)
             even = balanced(lifted, self.options)  # other machines do more of the work then, at other watts
             candidate = even if self.within_budgets(even) else lifted
@@ -212,6 +220,12 @@ class Argument:
         self.rounds.append(
             Round(step=step, candidate=candidate, judgement=judgement, note="; ".join(wrong) or "every objective met")
         )
+
+
+def less_headroom(headroom: Headroom) -> Headroom:
+    """Half as far from no headroom at all; none where that is near."""
+    halved = {f.name: 1 - (1 - getattr(headroom, f.name)) / 2 for f in fields(headroom)}
+    return NO_HEADROOM if min(halved.values()) > NEARLY_FULL_FRAC else Headroom(**halved)
 
 
 def _words(asked: Asked, candidate: CandidatePlan, failures: int) -> str:

@@ -2,14 +2,16 @@
 
 import itertools
 import json
+from math import inf
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from planner import pipeline
 from planner.cli import build
 from planner.errors import BadInput, ExitCode
-from planner.evidence import Verdict
+from planner.evidence import NoPlan, Verdict
 from planner.export import dumps
 from planner.frontier import Frontier, route, walked
 from planner.whatif.journal import Journal
@@ -108,3 +110,13 @@ def test_a_frontier_reads_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         assert part in result.stdout
     data = json.loads(CliRunner().invoke(build(), [*words, "--json"]).stdout)
     assert sorted(data) == sorted(Frontier.__dataclass_fields__)
+
+
+def test_a_looser_budget_keeps_the_plan() -> None:
+    """More money never turns a validated plan into a refusal, and never makes the plan dearer."""
+    costs = []
+    for budget in (20.4, 45.0, 51.0, 53.0, 58.0, 68.0, 140.0):
+        answer = pipeline.plan(small("workload.rate_scale=25", f"budgets.cost_usd_per_h={budget}"), progress=silent)
+        costs.append(inf if isinstance(answer, NoPlan) else answer.objective_value)
+    assert costs == sorted(costs, reverse=True)
+    assert costs[-1] < inf
