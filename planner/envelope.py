@@ -275,9 +275,10 @@ def _packed_prefill_s(physics: InstancePhysics, batching: Batching, prompts: Int
     while at < len(views):
         chunks = batching.next_step(views[at : at + 128], idle).chunk_tokens or (views[at].uncomputed_tokens,)
         busy_s += physics.step.prefill_s([(new, v.cached_tokens) for v, new in zip(views[at:], chunks, strict=False)])
-        last = at + len(chunks) - 1
-        views[last] = views[last].after(chunks[-1])
-        at = last + (not views[last].uncomputed_tokens)
+        at += len(chunks)
+        if chunks[-1] < views[at - 1].uncomputed_tokens:
+            at -= 1
+            views[at] = views[at].after(chunks[-1])
     return busy_s / len(views)
 
 

@@ -6,7 +6,7 @@ from hashlib import sha256
 
 from hw_catalog.profiles import KernelProfile
 from planner.argument import Argument, outage
-from planner.case.case import Case, doubts, open_case, provenance
+from planner.case.case import Case, doubts, named, open_case, provenance
 from planner.errors import BadInput
 from planner.evidence import Certificate, Excuse, Judgement, Neighbour, NoPlan, ValidatedPlan
 from planner.improve import improve, stretch
@@ -213,12 +213,9 @@ def _bytes_of(profile: KernelProfile) -> bytes:
 
 def digests(scenario: Scenario) -> dict[str, str]:
     """SHA-256 of what a plan rests on: the scenario, the catalog rows and profiles it names, the first trace."""
-    case = open_case(scenario, NAMES[0] if scenario.policy.name == "auto" else scenario.policy.name)
-    trace = case.asked.traces(1.0, case.asked.seeds[:1])[0]
-    machines = sorted({o.spec.machine: repr(o.machine) for o in case.options}.items())
-    profiles = sorted(case.profiles.items())
-    profiles += [("reference", case.reference.step.profile)] if case.reference else []
-    surfaces = [f"{name}:{_bytes_of(p).hex()}" for name, p in profiles]
+    named_machines, profiles, trace = named(scenario)
+    machines = sorted((machine.name, repr(machine)) for machine in named_machines)
+    surfaces = [f"{name}:{_bytes_of(p).hex()}" for name, p in sorted(profiles.items())]
     columns = (trace.arrival_s, trace.prompt_tokens, trace.output_tokens)
     return {
         "scenario": sha256(scenario.model_dump_json().encode()).hexdigest(),

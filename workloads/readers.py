@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from workloads.errors import WorkloadError
 from workloads.traces import Trace, plain_trace
+
+if TYPE_CHECKING:  # slow to import, and needed only once a file is read
+    import pandas as pd
 
 _SHOWN = 10
 
@@ -112,6 +114,8 @@ def _lines(path: Path) -> list[str]:
 
 
 def _csv_rows(lines: Sequence[str], path: Path, wanted: str) -> _Rows:
+    import pandas as pd
+
     header = [name.strip() for name in lines[0].split(",")]
     trace_format = _format(header, path, wanted)
     frame = pd.read_csv(
@@ -135,6 +139,8 @@ def _csv_rows(lines: Sequence[str], path: Path, wanted: str) -> _Rows:
 
 
 def _json_rows(lines: Sequence[str], path: Path, wanted: str) -> _Rows:
+    import pandas as pd
+
     objects = [_json_object(line) for line in lines]
     trace_format = _format(list(next((o for o in objects if o), {})), path, wanted)
     columns = [pd.Series([_scalar(o.get(name)) for o in objects], dtype=object) for name in trace_format.columns]
@@ -180,6 +186,8 @@ def _format(found: Sequence[str], path: Path, wanted: str) -> TraceFormat:
 
 
 def _numbers(columns: Sequence["pd.Series[Any]"], trace_format: TraceFormat) -> NDArray[np.float64]:
+    import pandas as pd
+
     arrival, *tokens = columns
     if trace_format.tick_s is None:
         time = pd.to_datetime(arrival.astype(str), format="ISO8601", utc=True, errors="coerce")
@@ -190,6 +198,8 @@ def _numbers(columns: Sequence["pd.Series[Any]"], trace_format: TraceFormat) -> 
 
 
 def _floats(column: "pd.Series[Any]") -> NDArray[np.float64]:
+    import pandas as pd
+
     return pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
 
 

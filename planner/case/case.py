@@ -23,6 +23,7 @@ from planner.case.rows import row_problems
 from planner.envelope import Option, option
 from planner.errors import BadInput
 from planner.evidence import Excuse
+from planner.perf.engine import as_run
 from planner.perf.instance import InstancePhysics, instance_physics
 from planner.perf.pipeline import TraversalTime
 from planner.perf.power import curve_of
@@ -34,6 +35,7 @@ from planner.scenario import Scenario
 from workloads.demand import Demand
 from workloads.models import ModelSpec, load_model
 from workloads.slo import Metric, Slo, Unit
+from workloads.traces import Trace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -115,6 +117,27 @@ def open_case(scenario: Scenario, policy_name: str) -> Case:
         asked=wanted, options=tuple(sorted(offers.options, key=lambda o: o.spec.name)), excuses=tuple(offers.excuses),
         physics=offers.physics, profiles=offers.profiles, available=_available(scenario, machines),
     )  # fmt: skip
+
+
+def named(scenario: Scenario) -> tuple[tuple[Machine, ...], dict[str, KernelProfile], Trace]:
+    """What a scenario names, without weighing any of it: machine types, measured surfaces by layout, its first trace.
+
+    Raises:
+        BadInput, CatalogError, WorkloadError: as ``open_case`` does.
+    """
+    directory = Path(scenario.catalog.directory) if scenario.catalog.directory else None
+    catalog = load_catalog(directory)
+    machines = _machines(scenario, catalog)
+    profiles = load_profiles(
+        directory, model=load_model(scenario.model.name).name, profile_set=scenario.model.profile_set
+    )
+    engines = load_engines(directory)
+    found = [(m, layout, p) for m in machines for layout, p in _layouts(scenario, m, profiles)[0]]
+    surfaces = {f"{m.name}/{layout.name}": as_run(p, timing_of(engines, p)) for m, layout, p in found}
+    if reference := open_reference(scenario, catalog, profiles, engines):
+        surfaces["reference"] = reference.step.profile
+    wanted = asked(scenario)
+    return machines, surfaces, wanted.draw(wanted.seeds[0], 1.0)
 
 
 class _Offers:

@@ -1,6 +1,8 @@
 """The judge: serves traces on a candidate and says what it saw."""
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -12,7 +14,7 @@ from planner.simulator.engine import PoolModel, Run
 from planner.simulator.failures import Failure
 from planner.simulator.metrics import Observed, attained, evidence, sample
 from planner.simulator.records import window
-from planner.simulator.serve import serve
+from planner.simulator.serve import serve, unsupported
 from planner.simulator.watts import power_use
 from workloads.slo import Metric, Slo
 from workloads.traces import Trace
@@ -24,8 +26,8 @@ SLICES = 5
 MOST_SEEDS_RATIO = 3
 """An undecided objective is given up to this many times the seeds that were asked for."""
 
-DESCRIBED = tuple(Slo(metric=m, percentile=p, limit=1.0) for m in Metric for p in (50.0, 90.0, 99.0))
-"""Percentiles that are told of every judgement, promised or not."""
+DESCRIBED = (50.0, 90.0, 99.0)
+"""Percentiles of every metric that are told of every judgement, promised or not."""
 
 
 def judge(
@@ -62,28 +64,43 @@ def judge(
         early: stop after the first seed if that alone is a clear miss.
         failures: machines that fail in every seed.
     """
-    runs: list[Run] = []
-    observed: list[Observed] = []
-    found: list[Evidence] = []
-    planned = [seeds[0] + i for i in range(len(seeds) * (1 if exact else MOST_SEEDS_RATIO))]
-    for seed in planned:
+    runs, observed, found = list[Run](), list[Observed](), list[Evidence]()
+    most = len(seeds) * (1 if exact else MOST_SEEDS_RATIO)
+
+    def served(seed: int) -> tuple[Run, Observed]:
         trace = draw(seed)
         measured = window(trace, warmup_frac=warmup_frac, cooldown_frac=cooldown_frac, slices=SLICES)
-        cutoff_s = _cutoff_s(trace, slos, reference)
-        runs.append(serve(pools, policy, trace, measured, cutoff_s=cutoff_s, failures=failures))
-        observed.append(Observed(trace=trace, ledger=runs[-1].ledger, reference=reference))
-        first = early and len(runs) == 1
-        if first or len(runs) % len(seeds) == 0:
-            found = [evidence(s, sample(observed, s), confidence_frac=confidence_frac, exact=exact) for s in slos]
-            missed = any(e.verdict is Verdict.MISSED for e in found)
-            if (first and missed) or (len(runs) >= len(seeds) and not _promising(found)):
-                break
+        run = serve(pools, policy, trace, measured, cutoff_s=_cutoff_s(trace, slos, reference), failures=failures)
+        return run, Observed(trace=trace, ledger=run.ledger, reference=reference)
+
+    together = not unsupported(pools, policy, failures)
+    for upto in sorted({1, *range(len(seeds), most + 1, len(seeds))}):  # the first alone: it may settle it
+        for run, seen in _each(served, range(seeds[0] + len(runs), seeds[0] + upto), together=together):
+            runs.append(run)
+            observed.append(seen)
+        if not early and upto < len(seeds):
+            continue
+        found = [evidence(s, sample(observed, s), confidence_frac=confidence_frac, exact=exact) for s in slos]
+        missed = any(e.verdict is Verdict.MISSED for e in found)
+        if (early and upto == 1 and missed) or (upto >= len(seeds) and not _promising(found)):
+            break
     return _judgement(
-        found, slos, runs, observed, seeds=tuple(planned[: len(runs)]), workload=workload,
+        found, slos, runs, observed, seeds=tuple(range(seeds[0], seeds[0] + len(runs))), workload=workload,
         warmup_frac=warmup_frac, cooldown_frac=cooldown_frac,
         steady=exact or _steady(observed, slos, confidence_frac),
         powers={pool.name: pool.physics.power for pool in pools},
     )  # fmt: skip
+
+
+def _each(
+    served: Callable[[int], tuple[Run, Observed]], seeds: Sequence[int], *, together: bool
+) -> Iterable[tuple[Run, Observed]]:
+    """What came of each seed, in their order; ``together`` on as many cores as there are."""
+    at_once = min(len(seeds), os.cpu_count() or 1) if together else 1
+    if at_once < 2:
+        return map(served, seeds)
+    with ThreadPoolExecutor(at_once) as threads:
+        return list(threads.map(served, seeds))
 
 
 def _cutoff_s(trace: Trace, slos: Sequence[Slo], reference: Reference | None) -> float:
@@ -147,8 +164,18 @@ def _judgement(
         link_wait_mean_s=sum(led.link_wait_s for led in ledgers) / transfers,
         transfer_mean_s=sum(led.transfer_s for led in ledgers) / transfers,
         engine=runs[0].engine,
-        latency_s={s.name: sample(observed, s).quantile(s.percentile / 100) for s in DESCRIBED},
+        latency_s=_latencies(observed),
     )
+
+
+def _latencies(observed: Sequence[Observed]) -> dict[str, float]:
+    """The described percentiles of every metric, by the name that an objective on it would have."""
+    found: dict[str, float] = {}
+    for metric in Metric:
+        slos = [Slo(metric=metric, percentile=p, limit=1.0) for p in DESCRIBED]
+        values = sample(observed, slos[0]).quantiles([p / 100 for p in DESCRIBED])
+        found |= {slo.name: value for slo, value in zip(slos, values, strict=True)}
+    return found
 
 
 def _tokens(seed: Observed) -> float:

@@ -40,14 +40,18 @@ class Sample:
 
         Where nothing was observed, it is 0.
         """
+        return self.quantiles((q,))[0]
+
+    def quantiles(self, shares: Sequence[float]) -> tuple[float, ...]:
+        """The quantile of each share, of one look at the observations."""
         if not self.n:
-            return 0.0
-        values, cumulative = self.distribution()
-        place = int(np.searchsorted(cumulative, q * cumulative[-1] * (1 - 1e-12), side="left"))
-        return float(values[min(place, len(values) - 1)])
+            return tuple(0.0 for _ in shares)
+        return tuple(_quantile(*self.distribution(), shares))
 
     def distribution(self) -> tuple[Floats, Floats]:
         """All values in ascending order, and how many observations do not exceed each."""
+        if all(v is self.values[0] for v in self.values):  # the edges of one histogram, in every batch
+            return self.values[0], np.cumsum(np.sum(self.weights, axis=0))
         values = np.concatenate(self.values)
         order = np.argsort(values, kind="stable")
         return values[order], np.cumsum(np.concatenate(self.weights)[order])
@@ -56,6 +60,13 @@ class Sample:
         """(batches,) share of each batch that does not exceed ``limit``; empty batches are left out."""
         pairs = [(v, w) for v, w in zip(self.values, self.weights, strict=True) if w.sum() > 0]
         return np.array([w[: np.searchsorted(v, limit, side="right")].sum() / w.sum() for v, w in pairs])
+
+
+def _quantile(values: Floats, cumulative: Floats, shares: Sequence[float]) -> list[float]:
+    """The smallest value that at least each share of the observations do not exceed; there is one at least."""
+    places = np.searchsorted(cumulative, np.array(shares) * cumulative[-1] * (1 - 1e-12), side="left")
+    found: list[float] = values[np.minimum(places, len(values) - 1)].tolist()
+    return found
 
 
 def student_t(confidence_frac: float, degrees: int) -> float:
@@ -91,11 +102,11 @@ def interval(sample: Sample, q: float, confidence_frac: float) -> tuple[float, f
     """
     if sample.n == 0:
         return 0.0, inf
-    shares = sample.within(sample.quantile(q))
+    values, cumulative = sample.distribution()
+    shares = sample.within(_quantile(values, cumulative, (q,))[0])
     spread = float(np.std(shares, ddof=1)) / len(shares) ** 0.5 if len(shares) > 1 else 0.0
     m = min(float(sample.n), q * (1 - q) / spread**2) if spread > 0 else float(sample.n)
     t = student_t(confidence_frac, max(4, len(shares) - 1))
-    values, cumulative = sample.distribution()
     p = cumulative / cumulative[-1]
     smooth = (p * m + 2) / (m + 4)
     h = t * np.sqrt(smooth * (1 - smooth) / m)
@@ -183,10 +194,11 @@ def sample(observed: Sequence[Observed], slo: Slo, *, second_half: bool = False)
     values: list[Floats] = []
     weights: list[Floats] = []
     gaps = slo.metric is Metric.TBT and slo.unit is Unit.SECONDS
+    ends = np.append(bin_edges_s(), np.inf) if gaps else np.empty(0)
     for seed in observed:
         slices = seed.ledger.window.slices
         keep = range(slices // 2 if second_half else 0, slices)
-        for part in _gap_parts(seed, slo, keep) if gaps else _row_parts(seed, slo, keep):
+        for part in _gap_parts(seed, slo, keep, ends) if gaps else _row_parts(seed, slo, keep):
             values.append(part[0])
             weights.append(part[1])
     return Sample(values=tuple(values), weights=tuple(weights))
@@ -207,24 +219,24 @@ def _row_parts(seed: Observed, slo: Slo, keep: range) -> list[tuple[Floats, Floa
     return [(part, np.ones(len(part))) for part in parts]
 
 
-def _gap_parts(seed: Observed, slo: Slo, keep: range) -> list[tuple[Floats, Floats]]:
-    """Bin edges and counts of the token gaps, one pair per slice.
+def _gap_parts(seed: Observed, slo: Slo, keep: range, ends: Floats) -> list[tuple[Floats, Floats]]:
+    """Bin edges (``ends``, the last of them inf) and counts of the token gaps, one pair per slice.
 
     Gaps that a request which never finished would still have had cannot be counted; each such request adds one
     infinite gap per missing token, so that an overloaded run cannot look better by being cut off.
     """
-    edges, slices = bin_edges_s(), seed.ledger.window.slices
+    slices = seed.ledger.window.slices
     missing = np.isinf(seed.values_s(Metric.E2E)) & np.isin(
         seed.trace.class_index[seed.rows()], _classes(seed.trace, slo)
     )
     tokens = seed.trace.output_tokens[seed.rows()]
     parts = []
     for k in keep:
-        counts = np.zeros(len(edges))
+        counts = np.zeros(len(ends) - 1)
         for c in _classes(seed.trace, slo):
             counts += seed.ledger.gaps[c * slices + k]
         endless = float(tokens[missing & (seed.slices() == k)].sum())
-        parts.append((np.append(edges, np.inf), np.append(counts, endless)))
+        parts.append((ends, np.append(counts, endless)))
     return parts
 
 

@@ -150,7 +150,4 @@ def _curve(observed: Observed, metric: Metric) -> LatencyCurve:
     taken = sample([observed], Slo(metric=metric, percentile=50.0, limit=1.0))
     if not taken.n:
         return LatencyCurve(metric=metric, share_frac=(), latency_s=())
-    values, cumulative = taken.distribution()
-    places = np.searchsorted(cumulative, np.array(SHARES_FRAC) * cumulative[-1] * (1 - 1e-12), side="left")
-    latency_s = values[np.minimum(places, len(values) - 1)]
-    return LatencyCurve(metric=metric, share_frac=SHARES_FRAC, latency_s=tuple(latency_s.tolist()))
+    return LatencyCurve(metric=metric, share_frac=SHARES_FRAC, latency_s=taken.quantiles(SHARES_FRAC))

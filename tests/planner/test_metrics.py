@@ -226,3 +226,34 @@ def test_looking_again_seldom_passes_what_lies_on_its_limit(q: float) -> None:
                 break
         met += found.verdict is Verdict.MET
     assert met <= 0.08 * len(draws)
+
+
+@pytest.mark.parametrize("limit_s", [0.02, 0.13, 50.0])
+@pytest.mark.parametrize("early", [False, True])
+def test_seeds_served_together_tell_the_same(monkeypatch: pytest.MonkeyPatch, limit_s: float, early: bool) -> None:
+    """A judgement is the same on one core and on four: the seeds in their order, and as many of them."""
+    slo = Slo(metric=Metric.TTFT, percentile=99.0, limit=limit_s)
+    monkeypatch.setattr("planner.simulator.judge.unsupported", lambda *_: "")
+    found = []
+    for cores in (1, 4):
+        monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
+        found.append(
+            judge(
+                toy_pools("colocated"), toy_policy("colocated"), lambda seed: random_trace(seed, 60, 10.0), [slo],
+                seeds=[3, 4, 5], workload="", exact=False, warmup_frac=0.1, cooldown_frac=0.1, confidence_frac=0.95,
+                early=early,
+            )
+        )  # fmt: skip
+    assert found[0] == found[1]
+    assert (found[0].seeds == (3,)) is (early and limit_s < 0.1)
+
+
+@given(st.lists(st.lists(st.integers(0, 9), min_size=4, max_size=4), min_size=1, max_size=5), st.floats(0.01, 0.99))
+def test_batches_of_one_histogram_add_up(counts: list[list[int]], q: float) -> None:
+    """Batches that share their edges have the quantile and interval of the same counts on edges of their own."""
+    edges = np.array([1.0, 2.0, 3.0, inf])
+    weights = tuple(np.array(batch, float) for batch in counts)
+    shared = Sample(values=tuple(edges for _ in counts), weights=weights)
+    apart = Sample(values=tuple(edges.copy() for _ in counts), weights=weights)
+    assert shared.quantile(q) == apart.quantile(q)
+    assert interval(shared, q, 0.95)[1] == interval(apart, q, 0.95)[1]
