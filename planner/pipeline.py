@@ -6,7 +6,9 @@ from hashlib import sha256
 
 from hw_catalog.profiles import KernelProfile
 from planner.argument import Argument, outage
-from planner.case.case import Case, doubts, named, open_case, provenance
+from planner.case.case import Case, doubts, open_case, provenance
+from planner.case.named import named
+from planner.descent import descend
 from planner.errors import BadInput
 from planner.evidence import Certificate, Excuse, Judgement, Neighbour, NoPlan, ValidatedPlan
 from planner.improve import improve, stretch
@@ -61,6 +63,8 @@ def _plan_one(case: Case, progress: Progress) -> ValidatedPlan | NoPlan:
         held, neighbours = stretch(argument, first)
     else:
         held, neighbours = improve(argument, first)
+        if case.scenario.solver.search_evaluations and (other := descend(argument, held)) is not held:
+            held, neighbours = improve(argument, other)
     return _certified(case, argument, *held, neighbours)
 
 

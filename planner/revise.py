@@ -198,7 +198,7 @@ def cluster(
             routed = {c: rate / share[c] for c, rate in rates.items() if c in share}
             pools.append(
                 Pool(
-                    spec=option.spec, instances=count * option.instances_per_machine, machines=count,
+                    spec=option.spec, instances=option.instances_on(count), machines=count,
                     rate_req_per_s=routed, load_frac=0.0, kv_load_frac=0.0,
                 )
             )  # fmt: skip

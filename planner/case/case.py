@@ -23,7 +23,6 @@ from planner.case.rows import row_problems
 from planner.envelope import Option, option
 from planner.errors import BadInput
 from planner.evidence import Excuse
-from planner.perf.engine import as_run
 from planner.perf.instance import InstancePhysics, instance_physics
 from planner.perf.pipeline import TraversalTime
 from planner.perf.power import curve_of
@@ -35,7 +34,6 @@ from planner.scenario import Scenario
 from workloads.demand import Demand
 from workloads.models import ModelSpec, load_model
 from workloads.slo import Metric, Slo, Unit
-from workloads.traces import Trace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -87,7 +85,7 @@ def open_case(scenario: Scenario, policy_name: str) -> Case:
     """
     directory = Path(scenario.catalog.directory) if scenario.catalog.directory else None
     catalog = load_catalog(directory)
-    machines = _machines(scenario, catalog)
+    machines = machines_of(scenario, catalog)
     if problems := row_problems(scenario.power, machines):
         raise BadInput(*problems)
     budgets, offered = scenario.budgets, scenario.catalog
@@ -119,27 +117,6 @@ def open_case(scenario: Scenario, policy_name: str) -> Case:
     )  # fmt: skip
 
 
-def named(scenario: Scenario) -> tuple[tuple[Machine, ...], dict[str, KernelProfile], Trace]:
-    """What a scenario names, without weighing any of it: machine types, measured surfaces by layout, its first trace.
-
-    Raises:
-        BadInput, CatalogError, WorkloadError: as ``open_case`` does.
-    """
-    directory = Path(scenario.catalog.directory) if scenario.catalog.directory else None
-    catalog = load_catalog(directory)
-    machines = _machines(scenario, catalog)
-    profiles = load_profiles(
-        directory, model=load_model(scenario.model.name).name, profile_set=scenario.model.profile_set
-    )
-    engines = load_engines(directory)
-    found = [(m, layout, p) for m in machines for layout, p in _layouts(scenario, m, profiles)[0]]
-    surfaces = {f"{m.name}/{layout.name}": as_run(p, timing_of(engines, p)) for m, layout, p in found}
-    if reference := open_reference(scenario, catalog, profiles, engines):
-        surfaces["reference"] = reference.step.profile
-    wanted = asked(scenario)
-    return machines, surfaces, wanted.draw(wanted.seeds[0], 1.0)
-
-
 class _Offers:
     """What the machines of a scenario offer, collected machine by machine."""
 
@@ -157,7 +134,7 @@ class _Offers:
 
     def add(self, machine: Machine, profiles: Iterable[KernelProfile], tried: Iterable[Knob]) -> None:
         """Every layout, role, clock and cap of a machine, as an option or with an excuse."""
-        layouts, missing = _layouts(self._scenario, machine, profiles)
+        layouts, missing = layouts_of(self._scenario, machine, profiles)
         self.excuses += missing
         if self._policy.streams:
             layouts = long.layouts(self._scenario, machine, layouts)
@@ -249,7 +226,7 @@ def _tightest_gap_s(scenario: Scenario) -> float:
     return min(gaps, default=inf)
 
 
-def _machines(scenario: Scenario, catalog: Catalog) -> tuple[Machine, ...]:
+def machines_of(scenario: Scenario, catalog: Catalog) -> tuple[Machine, ...]:
     """The machine types of the scenario, in its order.
 
     Raises:
@@ -274,7 +251,7 @@ def _available(scenario: Scenario, machines: Iterable[Machine]) -> dict[str, int
     return {**limits, **scenario.catalog.available}
 
 
-def _layouts(
+def layouts_of(
     scenario: Scenario, machine: Machine, profiles: Iterable[KernelProfile]
 ) -> tuple[list[tuple[Layout, KernelProfile]], list[Excuse]]:
     """Layouts of a machine that have a measured profile, and excuses for those that have none."""

@@ -367,6 +367,7 @@ class SolverSection(Section):
     backend: Literal["highs", "cbc", "mathopt"] = Field("highs", description="which solver")
     time_limit_s: Positive = Field(30.0, description="seconds one solve may take")
     gap_frac: Annotated[Number, Field(ge=0, lt=1)] = Field(1e-6, description="relative gap taken as optimal")
+    search_evaluations: Whole = Field(0, description="plans around the found one to try in simulation; 0: none")
 
 
 class FailureSection(Section):

@@ -24,6 +24,7 @@ COUNTS = {
     "count", "lanes", "machines_per_instance", "owed_blocks",
     "clients", "distinct_prompts", "lag_steps", "workers",
     "full_chunks",
+    "judged", "search_evaluations",
     "brakes", "commands", "lost_commands", "machines_per_rack", "provisioned_machines", "rows", "rows_per_ups",
     "uncapped_machines", "weeks",
     "active_params", "add", "arrived", "attention_batch", "available", "batch", "batch_mean", "decode_steps",
@@ -41,7 +42,7 @@ COUNTS = {
 """How many of something, the thing being the name."""
 
 DIMENSIONLESS = {
-    "output_scale", "price_scale", "prompt_scale",
+    "output_scale", "price_scale", "prompt_scale", "worth",
     "after_ape", "before_ape", "left_out_ape",
     "median_ape", "p90_ape",
     "correlation", "cv", "gap_cv", "percentile", "priority", "rate_scale", "sigma", "speed",
