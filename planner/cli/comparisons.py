@@ -50,11 +50,18 @@ WithRegret = Annotated[
 ]
 
 
+Worlds = Annotated[
+    int | None,
+    typer.Option("--worlds", min=1, help="draw worlds from the scenario's uncertainty, and weigh each plan in all"),
+]
+
+
 def whatif(
     scenario: ScenarioFile,
     vary: Vary = None,
     tornado: Tornado = None,
     shadow_prices: Shadow = False,
+    worlds: Worlds = None,
     regret: WithRegret = True,
     out: Out = None,
     journal: JournalFile = None,
@@ -67,8 +74,9 @@ def whatif(
     """Plan again with something changed: over a grid, one thing at a time, or with another unit of a budget."""
     from planner.scenario import Scenario
 
-    if not vary and tornado is None and not shadow_prices:
-        raise BadInput("whatif: nothing to vary; expected --vary KEY=VALUES, --tornado PERCENT or --shadow-prices")
+    if not vary and tornado is None and not shadow_prices and worlds is None:
+        ways = "--vary KEY=VALUES, --worlds N, --tornado PERCENT or --shadow-prices"
+        raise BadInput(f"whatif: nothing to vary; expected {ways}")
     question = Scenario.load(scenario, sets or ())
     from planner.report.comparisons import whatif_view
     from planner.whatif.journal import Journal
@@ -76,7 +84,9 @@ def whatif(
     from planner.whatif.sweep import sweep, swept
 
     share_frac = None if tornado is None else tornado / 100
-    wanted = sweep(question, vary or (), tornado_frac=share_frac, shadow=shadow_prices, regret=regret)
+    wanted = sweep(
+        question, vary or (), tornado_frac=share_frac, shadow=shadow_prices, regret=regret, drawn_worlds=worlds
+    )
     kept = journal or _beside(out, scenario, "whatif")
     expect_writable(out=out, journal=kept, report=report)
     if len(wanted.asked) > MANY_POINTS:

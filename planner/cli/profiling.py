@@ -34,9 +34,7 @@ def profile(
     ] = None,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="catalog directory to add to")] = Path("my-catalog"),
     resume: Annotated[bool, typer.Option("--resume", help="go on with an interrupted run")] = False,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="few points, half a minute: a look, tile edges left out")
-    ] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="few points: a look, tile edges left out")] = False,
     device: Annotated[Where, typer.Option("--device", help="cpu tries the procedure with NumPy")] = Where.CUDA,
     quiet: Quiet = False,
 ) -> None:

@@ -11,6 +11,7 @@ from planner.plan import Budgets, Headroom, Objective
 from planner.scenario.designs import spelled_out
 from planner.scenario.energy import EnergySection
 from planner.scenario.findings import findings
+from planner.scenario.interval import Interval
 from planner.scenario.power import PowerSection
 from planner.scenario.reading import Document, override, read_document
 from planner.scenario.schedule_section import ScheduleSection
@@ -63,6 +64,9 @@ class Scenario(Section):
     headroom: HeadroomSection = Field(HeadroomSection(), description="largest average loads to plan with at first")
     solver: SolverSection = Field(SolverSection(), description="the optimiser")
     validation: ValidationSection = Field(ValidationSection(), description="how hard the simulator looks")
+    uncertainty: Annotated[dict[Word, Interval], AfterValidator(by_name)] = Field(
+        {}, description="dotted key -> [low, high] it may turn out at; `phasewise whatif --worlds` draws from these"
+    )
     schedule: ScheduleSection | None = Field(None, description="plan over epochs; null: one plan for all time")
 
     @field_validator("slo_by_class")

@@ -69,6 +69,8 @@ Count = Annotated[int, Strict(), Field(ge=1)]
 Whole = Annotated[int, Strict(), Field(ge=0)]
 Switch = Annotated[bool, Strict()]
 Word = Annotated[str, Strict(), Field(min_length=1)]
+
+
 Limit = Annotated[Number, Field(gt=0, le=1)]
 Dtype = Annotated[Word, AfterValidator(_known_dtype)]
 Knobs = Annotated[Any, PlainValidator(_knobs)]

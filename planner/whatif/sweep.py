@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from planner.errors import BadInput
 from planner.export import dumps
 from planner.plan import CandidatePlan
 from planner.scenario import Scenario
@@ -16,6 +17,7 @@ from planner.whatif.outcome import planning, point
 from planner.whatif.regret import WEIGHED, Trials, regrets, same_machines, tried
 from planner.whatif.runner import Progress, Task, perform
 from planner.whatif.sensitivity import Pair, ordered, shadow_price, shadows, swing, tornado
+from planner.whatif.worlds import worlds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,7 @@ def sweep(
     tornado_frac: float | None = None,
     shadow: bool = False,
     regret: bool = True,
+    drawn_worlds: int | None = None,
 ) -> Sweep:
     """What a what-if would plan.
 
@@ -66,15 +69,21 @@ def sweep(
         tornado_frac: move load, lengths, prices, budgets and objectives by this share, one at a time; None: not.
         shadow: plan with each finite budget one step larger and smaller.
         regret: weigh every plan of the grid in every other scenario of it.
+        drawn_worlds: draw as many worlds from the scenario's uncertainty in place of a grid; None: not.
 
     Raises:
         BadInput: with every problem of any point.
     """
     varied = knobs(vary)
+    points = grid(scenario, varied) if varied else ()
+    if drawn_worlds is not None:
+        if varied:
+            raise BadInput("--worlds and --vary: expected one of the two")
+        varied, points = worlds(scenario, drawn_worlds)
     sides = tornado(scenario, tornado_frac) if tornado_frac is not None else ()
     steps = shadows(scenario) if shadow else ()
     return Sweep(
-        scenario=scenario, knobs=varied, grid=grid(scenario, varied) if varied else (),
+        scenario=scenario, knobs=varied, grid=points,
         base=setting(scenario, AS_GIVEN, {}) if tornado_frac is not None or shadow else None,
         tornado=sides, tornado_frac=tornado_frac, shadows=steps, regret=regret,
     )  # fmt: skip

@@ -58,6 +58,7 @@ POSITIONS = {
 """Indices, seeds, versions, and structures whose parts are named elsewhere."""
 
 KEYED = {
+    "uncertainty",
     "bounded", "goal", "start",
     "built_in", "calibrated", "prior_sd", "sd",
     "figures",
