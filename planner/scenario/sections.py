@@ -386,9 +386,7 @@ class ValidationSection(Section):
 
     seeds: Count | None = Field(None, description="independent simulations; null: 1 for a replay, else 3")
     first_seed: Whole = Field(1, description="seed of the first; the others follow")
-    warmup_frac: Annotated[Number, Field(ge=0, lt=1)] = Field(
-        0.1, description="share of arrivals' time not yet measured"
-    )
+    warmup_frac: Annotated[Number, Field(ge=0, lt=1)] = Field(0.1, description="share of arrivals not yet measured")
     cooldown_frac: Annotated[Number, Field(ge=0, lt=1)] = Field(0.05, description="share at the end no longer measured")
     confidence_frac: Annotated[Number, Field(gt=0, lt=1)] = Field(0.95, description="of each percentile's interval")
     max_rounds: Count = Field(12, description="turns of the argument between optimiser and simulator")
