@@ -17,6 +17,7 @@ from planner.simulator.kv_link import KvLink
 from planner.simulator.meter import Meter
 from planner.simulator.records import Books, Ledger, Request, Window
 from planner.simulator.router import Member, Router
+from planner.simulator.shifts import Shift, Shifting
 from workloads.traces import Trace
 
 
@@ -94,14 +95,9 @@ class _Cluster:
     """All instances, their links and their router, during one run."""
 
     def __init__(
-        self,
-        pools: Sequence[PoolModel],
-        policy: Policy,
-        trace: Trace,
-        ledger: Ledger,
-        max_run_steps: int,
+        self, pools: Sequence[PoolModel], policy: Policy, trace: Trace, ledger: Ledger, max_run_steps: int,
         clients: int | None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         """An idle cluster.
 
         Args:
@@ -217,7 +213,7 @@ class _Cluster:
         """Failures, as they befall this cluster."""
         return Outages(
             env=self.env, instances=self.instances, router=self.router, flights=self.flights, rehome=self._rehome,
-            restart=self._restart, repaired=self._unpark,
+            restart=self._restart, repaired=self.unpark,
         )  # fmt: skip
 
     def _rehome(self, request: Request) -> None:
@@ -261,7 +257,7 @@ class _Cluster:
             del self.flights[request.index]
             self.instances[request.home].submit(request)
 
-    def _unpark(self) -> None:
+    def unpark(self) -> None:
         """Instances are back: serve those that found none."""
         parked = list(self.parked)
         self.parked.clear()
@@ -357,6 +353,7 @@ def run(
     cutoff_s: float,
     max_run_steps: int = UNLIMITED,
     failures: Sequence[Failure] = (),
+    shifts: Sequence[Shift] = (),
     watch: Watch | None = None,
     clients: int | None = None,
 ) -> Run:
@@ -370,6 +367,7 @@ def run(
         cutoff_s: simulated time at which an overloaded run is cut off.
         max_run_steps: longest run of decode steps taken at once; 1 simulates step by step (same result, slower).
         failures: machines that fail meanwhile.
+        shifts: instances that come, go or change their clock meanwhile.
         watch: somebody who looks on.
         clients: closed loop: as many requests in flight at most, the next one sent when one ends; the arrival times of
             the trace are then the earliest ones. None is an open loop.
@@ -382,6 +380,9 @@ def run(
     cluster.env.process(cluster.arrivals())
     for failure in failures:
         cluster.env.process(cluster.outages().happen(failure))
+    Shifting(
+        env=cluster.env, instances=cluster.instances, router=cluster.router, opened=cluster.unpark
+    ).begin(shifts)  # fmt: skip
     if watch:
         cluster.env.process(cluster.watched(watch))
     cluster.env.run(until=cutoff_s)

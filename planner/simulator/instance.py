@@ -71,6 +71,15 @@ class Instance:
         )  # fmt: skip
         self._lanes = [Lane(ground) for _ in range(physics.stages.count)]
 
+    def change(self, physics: InstancePhysics) -> None:
+        """Go on at another clock from the next step on; a run of decodes ends at its coming step boundary."""
+        assert physics.kv_blocks == self.physics.kv_blocks, "a clock changes no memory"
+        batching = self._batching.at(getattr(self._batching, "chunk_tokens", None), physics.step)
+        self.physics, self._batching = physics, batching
+        for lane in self._lanes:
+            lane.change(physics, batching)
+        self.wake()
+
     def stands_on(self, machine: int) -> bool:
         """Whether any part of it is on a machine."""
         return self.machine <= machine < self.machine + self.physics.machines_per_instance

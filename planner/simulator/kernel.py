@@ -19,6 +19,7 @@ from planner.simulator.kernel_layout import CHAINS, KINDS, LANDING, LENGTH, LINK
 from planner.simulator.kernel_tables import build, grown
 from planner.simulator.meter import Meter
 from planner.simulator.records import GAP_BINS, Books, Window
+from planner.simulator.shifts import Shift
 from workloads.traces import Trace
 
 _METERED = {
@@ -37,9 +38,10 @@ def run(
     *,
     cutoff_s: float,
     max_run_steps: int = UNLIMITED,
+    shifts: Sequence[Shift] = (),
 ) -> Run:
     """Serve a trace; arguments and result are those of ``engine.run``, and so are the times, to rounding."""
-    world = build(pools, policy, trace, window, cutoff_s=cutoff_s, max_run_steps=max_run_steps)
+    world = build(pools, policy, trace, window, cutoff_s=cutoff_s, max_run_steps=max_run_steps, shifts=shifts)
     served = cached(replay)
     while served(_addresses(world)) == FULL:
         world = grown(world)

@@ -9,7 +9,7 @@ from planner.simulator.kernel_instance import (
     start,
     wake,
 )
-from planner.simulator.kernel_layout import LANDING, NOBODY, PREFILLS, READY, WAITING, World
+from planner.simulator.kernel_layout import LANDING, NOBODY, PREFILLS, READY, TURN, WAITING, World
 from planner.simulator.kernel_ledger import allocate, finish, note_gap, queue_tokens
 from planner.simulator.kernel_memory import blocks
 from planner.simulator.kernel_physics import answer_lag_s
@@ -24,6 +24,7 @@ from planner.simulator.kernel_queues import (
     pop_front,
     push_back,
 )
+from planner.simulator.kernel_shifts import appoint_turn, turn
 
 DONE, FULL = 0, 1
 """Why the replay came back: the trace is served or the time is up; or every row for requests in flight is taken."""
@@ -300,11 +301,16 @@ def replay(addresses: tuple[int, ...]) -> int:
     """
     w = world_at(addresses)
     c = w.cluster[0]
+    if not c.turning:
+        turn(w)
     while True:
         if c.arriving:
             if not _arrive(w):
                 return FULL
             c.arriving = 0
+            if not c.turning:
+                c.turning = 1
+                appoint_turn(w)
         arrives = bool(c.fired)
         if c.events and arrives:
             top = w.events[0]
@@ -321,5 +327,8 @@ def replay(addresses: tuple[int, ...]) -> int:
         what = next_event(w)
         if what >= 0:
             _run_ended(w, what)
+        elif what == TURN:
+            turn(w)
+            appoint_turn(w)
         else:
             _landed(w, ~what)

@@ -153,6 +153,7 @@ def wake(w: World, i: int) -> None:
 def start(w: World, i: int) -> None:
     """Begin the next step or run."""
     me = w.instances[i]
+    me.body = me.next_body
     while length(w, i, READY):
         slot = pop_front(w, i, READY)
         join(w, i, slot)

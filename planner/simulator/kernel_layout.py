@@ -40,13 +40,14 @@ REQUEST = _record(
 """A request in flight; ``next`` and ``prev`` chain it into one queue at a time, or into the free rows."""
 
 INSTANCE = _record(
-    "run_start_s run_context run_step_s kv_seen_s busy_s kv_block_s queue_seen_s queue_token_s",
+    "run_start_s run_context run_step_s kv_seen_s busy_s kv_block_s queue_seen_s queue_token_s closed_load",
     "total free context steps run_steps queue_tokens landing_tokens prefill_tokens decode_steps decode_tokens "
     "kv_peak curve",
     "role body machine pool batch promised joiners due stack place on prefilling decode piece preemptions guests "
-    "begun chunk owed",
+    "begun chunk owed closed next_body",
 )
-"""An instance: what ``Instance``, ``KvMemory`` and ``Meter`` hold in the event engine."""
+"""An instance: what ``Instance``, ``KvMemory`` and ``Meter`` hold in the event engine; ``body`` becomes ``next_body``
+with its next step, and the load of a closed one is kept in ``closed_load``."""
 
 BODY = _record(
     "overhead_s prefill_ratio decode_ratio mixed_ratio kv_bytes_per_token bandwidth_bytes_per_s latency_s sync_s "
@@ -67,13 +68,19 @@ GAP = _record("longest_s", "step", "")
 """A run of steps that no later one outlasted (see ``LongestGaps``)."""
 
 EVENT = _record("at_s", "number", "what")
-"""An appointment: the end of instance ``what``'s run, or, where negative, the landing of request ``~what``."""
+"""An appointment: the end of instance ``what``'s run, where negative the landing of request ``~what``, or a shift."""
+
+SHIFT = _record("at_s", "", "instance opens body")
+"""A change at an instance: whether it takes requests and which body it goes on with, NOBODY where as before."""
+
+TURN = -(1 << 30)
+"""``what`` of the appointment of the next shift."""
 
 CLUSTER = _record(
     "now_s arrival_s cutoff_s window_start_s window_end_s transfer_s link_wait_s gap_inv gap_log_min gap_min_s",
-    "number arrival_number cursor first last slices max_run_steps finished refused transfers output_tokens arrived "
-    "prefill_threshold decode_threshold stack_rows due_rows residue_rows gap_bins",
-    "fired arriving events free_slot in_flight first_role then_role transfer layerwise_from max_batch_tokens "
+    "number arrival_number cursor shift shifts first last slices max_run_steps finished refused transfers "
+    "output_tokens arrived prefill_threshold decode_threshold stack_rows due_rows residue_rows gap_bins",
+    "fired arriving turning events free_slot in_flight first_role then_role transfer layerwise_from max_batch_tokens "
     "max_batch_size block_tokens max_preemptions groups lending flights pools requests decode_maximal",
 )
 """The clock, the policy's parameters and the sums over all requests; one row."""
@@ -102,6 +109,7 @@ class World(NamedTuple):
         groups: (instances · groups,) measured requests of each slice in the batch.
         loads: tournaments: pending tokens over planned speed.
         events: heap of appointments.
+        shifts: by time.
         egress_s: (machines,) when the port is free.
         ingress_s: (machines,) likewise.
         histogram: (groups · bins,) token gaps.
@@ -128,6 +136,7 @@ class World(NamedTuple):
     groups: Shorts
     loads: Floats
     events: Rows
+    shifts: Rows
     egress_s: Floats
     ingress_s: Floats
     histogram: Ints
@@ -144,7 +153,7 @@ KINDS = {
     "cluster": CLUSTER, "requests": REQUEST, "instances": INSTANCE, "bodies": BODY, "pools": POOL,
     "serves": np.dtype(np.int32), "tables": np.dtype(np.float64), "chains": np.dtype(np.int32),
     "residues": np.dtype(np.int32), "dues": DUE, "gaps": GAP, "groups": np.dtype(np.int32),
-    "loads": np.dtype(np.float64), "events": EVENT, "egress_s": np.dtype(np.float64),
+    "loads": np.dtype(np.float64), "events": EVENT, "shifts": SHIFT, "egress_s": np.dtype(np.float64),
     "ingress_s": np.dtype(np.float64), "histogram": np.dtype(np.int64), "arrival_s": np.dtype(np.float64),
     "prompt_tokens": np.dtype(np.int64), "output_tokens": np.dtype(np.int64), "class_index": np.dtype(np.int64),
     "ttft_s": np.dtype(np.float64), "e2e_s": np.dtype(np.float64), "max_gap_s": np.dtype(np.float64),

@@ -241,10 +241,21 @@ def next_event(w: World) -> int:
 @compiled
 def pend(w: World, i: int, tokens: int) -> None:
     """Change the pending tokens of an instance."""
+    me = w.instances[i]
+    pool = w.pools[me.pool]
+    if me.closed:
+        me.closed_load += tokens * pool.weight
+    else:
+        weigh(w, i, w.loads[pool.tree + pool.leaves + i - pool.first] + tokens * pool.weight)
+
+
+@compiled
+def weigh(w: World, i: int, weight: float) -> None:
+    """Set the load of an instance in the tournament of its pool."""
     pool = w.pools[w.instances[i].pool]
     loads, base = w.loads, pool.tree
     at = pool.leaves + i - pool.first
-    loads[base + at] += tokens * pool.weight
+    loads[base + at] = weight
     while at > 1:
         at >>= 1
         least = min(loads[base + 2 * at], loads[base + 2 * at + 1])

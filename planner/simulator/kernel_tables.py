@@ -27,6 +27,7 @@ from planner.simulator.kernel_layout import (
     POOL,
     REQUEST,
     ROLES,
+    SHIFT,
     TRANSFERS,
     Floats,
     Ints,
@@ -35,6 +36,7 @@ from planner.simulator.kernel_layout import (
     World,
 )
 from planner.simulator.records import _INV, _LOG_MIN, GAP_BINS, GAP_MIN_S, Window
+from planner.simulator.shifts import Shift, in_order
 from workloads.traces import Trace
 
 FEWEST_ROWS = 1024
@@ -42,18 +44,22 @@ FEWEST_ROWS = 1024
 
 
 def build(
-    pools: Sequence[PoolModel], policy: Policy, trace: Trace, window: Window, *, cutoff_s: float, max_run_steps: int
-) -> World:
+    pools: Sequence[PoolModel], policy: Policy, trace: Trace, window: Window, *, cutoff_s: float, max_run_steps: int,
+    shifts: Sequence[Shift] = (),
+) -> World:  # fmt: skip
     """An idle cluster before its first arrival; the arguments are those of ``engine.run``."""
-    bodies = list({id(p.physics): p.physics for p in pools}.values())
+    changed = [s.physics for s in shifts if s.physics is not None]
+    bodies = list({id(body): body for body in (*(p.physics for p in pools), *changed)}.values())
     due_rows = most_in_batch(pools, policy) + 1
     body_rows, tables = _bodies(bodies, due_rows)
     instances = _instances(pools, [next(n for n, b in enumerate(bodies) if b is p.physics) for p in pools])
     pool_rows, loads = _pools(pools)
+    turns = _shifts(shifts, bodies)
     count, machines, groups = len(instances), sum(p.machines for p in pools), window.slices * len(trace.classes)
     residue_rows = max(b.block_tokens for b in bodies)
     cluster = _cluster(policy, window, cutoff_s=cutoff_s, max_run_steps=max_run_steps)
     cluster["due_rows"], cluster["stack_rows"], cluster["residue_rows"] = due_rows, 2 * due_rows + 2, residue_rows
+    cluster["shifts"] = len(turns)
     cluster["groups"], cluster["pools"], cluster["requests"] = groups, len(pools), len(trace)
     requests, free = rows_of_requests(np.empty(0, REQUEST), min(len(trace), FEWEST_ROWS))
     cluster["free_slot"] = free
@@ -64,8 +70,8 @@ def build(
         serves=_serves(pools, len(trace.classes)), tables=tables, chains=chains.reshape(-1),
         residues=np.zeros(count * residue_rows, np.int32), dues=np.zeros(count * due_rows, DUE),
         gaps=np.zeros(count * (2 * due_rows + 2), GAP), groups=np.zeros(count * groups, np.int32), loads=loads,
-        events=np.zeros(count + len(requests), EVENT), egress_s=np.zeros(machines), ingress_s=np.zeros(machines),
-        histogram=np.zeros(groups * GAP_BINS, np.int64), arrival_s=trace.arrival_s,
+        events=np.zeros(count + len(requests) + 1, EVENT), shifts=turns, egress_s=np.zeros(machines),
+        ingress_s=np.zeros(machines), histogram=np.zeros(groups * GAP_BINS, np.int64), arrival_s=trace.arrival_s,
         prompt_tokens=trace.prompt_tokens, output_tokens=trace.output_tokens, class_index=trace.class_index,
         ttft_s=np.full(len(trace), np.inf), e2e_s=np.full(len(trace), np.inf), max_gap_s=np.zeros(len(trace)),
     )  # fmt: skip
@@ -80,7 +86,7 @@ def grown(w: World) -> World:
     """The same world with room for twice as many requests in flight."""
     requests, free = rows_of_requests(w.requests, len(w.requests))
     w.cluster["free_slot"] = free
-    events = np.zeros(len(w.instances) + len(requests), EVENT)
+    events = np.zeros(len(w.instances) + len(requests) + 1, EVENT)
     events[: len(w.events)] = w.events
     return w._replace(requests=requests, events=events)
 
@@ -126,12 +132,24 @@ def _instances(pools: Sequence[PoolModel], body_of_pool: Sequence[int]) -> Rows:
     first = machines = 0
     for number, (pool, body) in enumerate(zip(pools, body_of_pool, strict=True)):
         mine = rows[first : first + pool.instances]
-        mine["role"], mine["body"], mine["pool"] = ROLES.index(pool.role), body, number
+        mine["role"], mine["pool"] = ROLES.index(pool.role), number
+        mine["body"] = mine["next_body"] = body
         mine["machine"] = machines + _machines(pool)
         mine["chunk"] = min(pool.chunk_tokens or 0, np.iinfo(np.int32).max)
         mine["total"] = mine["free"] = pool.physics.kv_blocks
         first += pool.instances
         machines += pool.machines
+    return rows
+
+
+def _shifts(shifts: Sequence[Shift], bodies: Sequence[InstancePhysics]) -> Rows:
+    """What changes, by time."""
+    number = {id(body): place for place, body in enumerate(bodies)}
+    rows = np.zeros(len(shifts), SHIFT)
+    for row, shift in zip(rows, in_order(shifts), strict=True):
+        row["at_s"], row["instance"] = shift.at_s, shift.instance
+        row["opens"] = NOBODY if shift.opens is None else shift.opens
+        row["body"] = NOBODY if shift.physics is None else number[id(shift.physics)]
     return rows
 
 

@@ -6,10 +6,11 @@ ends at the first step boundary after the arrival, exactly where a step-by-step 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import simpy
 
+from planner.perf.instance import InstancePhysics
 from planner.perf.power import Watts
 from planner.perf.step_time import Segment, StepTime, run_s, steps_until
 from planner.policies.base import Batching, Occupancy
@@ -116,6 +117,7 @@ class Lane:
         self._on = ground
         self.batch = DecodeBatch(ground.memory.block_tokens, ground.ledger)
         self._run: _Run | None = None
+        self._next: Ground | None = None
         self._version = 0
         self.idle_since_s = 0.0
 
@@ -145,6 +147,13 @@ class Lane:
             begun = self._begun(run)
             if begun < run.steps:
                 self._end_after(run, begun)
+
+    def change(self, physics: InstancePhysics, batching: Batching) -> None:
+        """Go on with other step times and watts from the next step on."""
+        self._next = replace(
+            self._on, step=physics.step, power=physics.power, request_s=physics.request_s, lag_steps=physics.lag_steps,
+            batching=batching,
+        )  # fmt: skip
 
     def squeeze(self) -> None:
         """Memory was taken: end a run of decodes where what is left no longer suffices."""
@@ -185,6 +194,8 @@ class Lane:
 
     def start(self) -> None:
         """Begin the next step or run, if there is any."""
+        if self._next:
+            self._on, self._next = self._next, None
         on, batch = self._on, self.batch
         share = -(-on.running() // on.lanes)
         while on.landed and len(batch) < share:

@@ -78,6 +78,7 @@ class Router:
         ]
         self._guests = [0] * len(members)
         self._outages = [0] * len(members)
+        self._closed = [False] * len(members)
         self._all_up = True
 
     def serves(self, request: Request, request_class: int) -> bool:
@@ -145,6 +146,19 @@ class Router:
         """An instance is repaired, as often as it has failed."""
         self._outages[instance] -= 1
         self._all_up = not any(self._outages)
+
+    def close(self, instance: int) -> None:
+        """An instance takes nothing new; closed twice is closed once."""
+        if not self._closed[instance]:
+            self._closed[instance] = True
+            self._outages[instance] += 1
+            self._all_up = False
+
+    def open(self, instance: int) -> None:
+        """A closed instance takes requests again."""
+        if self._closed[instance]:
+            self._closed[instance] = False
+            self.up(instance)
 
     def _shortest(self, queue: _Queue) -> Instance | None:
         """The instance of a queue that the policy chooses among those that are up."""

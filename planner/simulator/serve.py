@@ -14,6 +14,7 @@ from planner.simulator import engine
 from planner.simulator.engine import PoolModel, Run
 from planner.simulator.failures import Failure
 from planner.simulator.records import Window
+from planner.simulator.shifts import Shift, in_order
 from workloads.traces import Trace
 
 COMPILED = "compiled replay"
@@ -31,6 +32,7 @@ def serve(
     *,
     cutoff_s: float,
     failures: Sequence[Failure] = (),
+    shifts: Sequence[Shift] = (),
 ) -> Run:
     """Serve a trace; the arguments are those of ``engine.run``.
 
@@ -41,14 +43,16 @@ def serve(
     reason = unsupported(pools, policy, failures)
     if trace.cached_tokens is not None:
         reason = reason or "a prefix cache"
+    if shifts and not (type(policy.lending) is Apart and always_open(pools, policy, len(trace.classes), shifts)):
+        reason = reason or "instances that come and go"
     if not reason:
         try:
             from planner.simulator import kernel
         except ImportError:
             reason = "Numba does not start"
         else:
-            return kernel.run(pools, policy, trace, window, cutoff_s=cutoff_s)
-    done = engine.run(pools, policy, trace, window, cutoff_s=cutoff_s, failures=failures)
+            return kernel.run(pools, policy, trace, window, cutoff_s=cutoff_s, shifts=shifts)
+    done = engine.run(pools, policy, trace, window, cutoff_s=cutoff_s, failures=failures, shifts=shifts)
     return replace(done, engine=f"{EVENTS}: {reason}")
 
 
@@ -68,6 +72,25 @@ def unsupported(pools: Sequence[PoolModel], policy: Policy, failures: Sequence[F
         (_batch_rows(pools, policy) <= MOST_BATCH_ROWS, "batches without a limit"),
     )
     return next((words for holds, words in needs if not holds), "")
+
+
+def always_open(pools: Sequence[PoolModel], policy: Policy, classes: int, shifts: Sequence[Shift]) -> bool:
+    """Whether every phase of every class always has an instance that takes requests, where it ever has one."""
+    groups = [
+        [n for n, pool in enumerate(pools) if pool.role is role and kind in pool.classes]
+        for role in policy.topology.roles()
+        for kind in range(classes)
+    ]
+    pool_of = [n for n, pool in enumerate(pools) for _ in range(pool.instances)]
+    taking, closed, ordered = [pool.instances for pool in pools], set[int](), in_order(shifts)
+    for place, shift in enumerate(ordered):
+        if shift.opens is not None and shift.opens is (shift.instance in closed):
+            closed ^= {shift.instance}
+            taking[pool_of[shift.instance]] += 1 if shift.opens else -1
+        last = place + 1 == len(ordered) or max(0.0, ordered[place + 1].at_s) > max(0.0, shift.at_s)
+        if last and any(group and not any(taking[n] for n in group) for group in groups):
+            return False
+    return True
 
 
 def _batch_rows(pools: Sequence[PoolModel], policy: Policy) -> int:

@@ -52,7 +52,7 @@ DIMENSIONLESS = {
 POSITIONS = {
     "kind_of", "level", "seed",
     "chunks", "class_index", "classes", "columns", "config", "first", "first_line", "first_seed", "last", "machine",
-    "pool",
+    "instance", "pool",
     "segments", "epoch",
 }  # fmt: skip
 """Indices, seeds, versions, and structures whose parts are named elsewhere."""

@@ -9,13 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from planner.perf.step_time import StepTime
 from planner.policies.base import Policy
 from planner.policies.batching import Chunked, Continuous
+from planner.policies.lending import Apart
 from planner.simulator import engine
 from planner.simulator.engine import PoolModel, Run
 from planner.simulator.failures import Failure
 from planner.simulator.records import window
-from planner.simulator.serve import COMPILED, EVENTS, serve, unsupported
+from planner.simulator.serve import COMPILED, EVENTS, always_open, serve, unsupported
+from planner.simulator.shifts import Shift
 from tests.planner.toy import random_trace, toy_physics, toy_policy, toy_pools, toy_profile
 from workloads.requests import RequestClass
 from workloads.traces import Trace, classify
@@ -86,13 +89,31 @@ def traces(draw: st.DrawFn) -> Trace:
     return classify(trace, CLASSES)
 
 
-def both(pools: list[PoolModel], rules: Policy, trace: Trace, cutoff_s: float) -> tuple[Run, Run]:
+def both(
+    pools: list[PoolModel], rules: Policy, trace: Trace, cutoff_s: float, shifts: list[Shift] | None = None
+) -> tuple[Run, Run]:
     """The same run by either engine."""
     measured = window(trace, warmup_frac=0.1, cooldown_frac=0.05, slices=3)
     return (
-        kernel.run(pools, rules, trace, measured, cutoff_s=cutoff_s),
-        engine.run(pools, rules, trace, measured, cutoff_s=cutoff_s),
+        kernel.run(pools, rules, trace, measured, cutoff_s=cutoff_s, shifts=shifts or []),
+        engine.run(pools, rules, trace, measured, cutoff_s=cutoff_s, shifts=shifts or []),
     )
+
+
+@st.composite
+def moving(draw: st.DrawFn) -> tuple[list[PoolModel], Policy, list[Shift]]:
+    """A cluster whose instances come and go, but for the first of each pool, and change their clocks."""
+    pools, rules = draw(clusters().filter(lambda found: type(found[1].lending) is Apart))
+    shifts, first = list[Shift](), 0
+    for pool in pools:
+        slower = replace(pool.physics, step=StepTime(toy_profile(bend=True, context_s=3e-6)), request_s=0.02)
+        for i in range(pool.instances):
+            for at_s in draw(st.lists(st.sampled_from([0.0, 0.1, 0.5, 1.25, 3.0, 4.0]), max_size=4)):
+                opens = draw(st.sampled_from([None, True, False])) if i else None
+                body = draw(st.sampled_from([None, slower, pool.physics]))
+                shifts.append(Shift(at_s=at_s, instance=first + i, opens=opens, physics=body))
+        first += pool.instances
+    return pools, rules, shifts
 
 
 def assert_equal(fast: Run, slow: Run) -> None:
@@ -119,6 +140,40 @@ def test_both_engines_tell_the_same_story(cluster: tuple[list[PoolModel], Policy
     fast, slow = both(*cluster, trace, cut)
     assert_equal(fast, slow)
     assert (fast.engine, slow.engine) == (COMPILED, EVENTS)
+
+
+@settings(max_examples=60, deadline=None)
+@given(cluster=moving(), trace=traces())
+def test_both_engines_move_alike(cluster: tuple[list[PoolModel], Policy, list[Shift]], trace: Trace) -> None:
+    """Instances that come, go and change their clock on the way give every request the same times in both engines."""
+    pools, rules, shifts = cluster
+    assert always_open(pools, rules, 2, shifts)
+    assert_equal(*both(pools, rules, trace, 1e5, shifts))
+
+
+def test_nobody_is_sent_to_a_closed_instance() -> None:
+    """What closes ends what it has and takes nothing more; it shares the work again once it opens."""
+    pools, trace = toy_pools("colocated", prefills=1, decodes=1), random_trace(1, 400, 40.0)
+    shifts = [Shift(at_s=2.0, instance=1, opens=False), Shift(at_s=8.0, instance=1, opens=True)]
+    for run in both(pools, toy_policy("colocated"), trace, 1e5, shifts):
+        assert run.ledger.finished == len(trace)
+        first, second = run.meters[pools[0].name]
+        assert 0 < second.decode_tokens < first.decode_tokens
+
+
+def test_where_all_are_closed_requests_wait() -> None:
+    """Without an instance that takes them, the event engine lets requests wait until one opens."""
+    pools, rules, trace = (
+        toy_pools("colocated", prefills=1, decodes=0),
+        toy_policy("colocated"),
+        random_trace(1, 9, 5.0),
+    )
+    shifts = [Shift(at_s=0.0, instance=0, opens=False), Shift(at_s=30.0, instance=0, opens=True)]
+    measured = window(trace, warmup_frac=0.0, cooldown_frac=0.0, slices=1)
+    run = serve(pools, rules, trace, measured, cutoff_s=1e4, shifts=shifts)
+    assert run.engine == f"{EVENTS}: instances that come and go"
+    assert (trace.arrival_s + run.ledger.ttft_s > 30.0).all()
+    assert run.ledger.finished == len(trace)
 
 
 @pytest.mark.parametrize("name", ["colocated", "splitwise"])
