@@ -15,7 +15,7 @@ from planner.simulator.engine import PoolModel, Run
 from planner.simulator.instance import UNLIMITED
 from planner.simulator.kernel_cache import cached
 from planner.simulator.kernel_cluster import FULL, replay
-from planner.simulator.kernel_layout import CHAINS, KINDS, LANDING, LENGTH, LINKS, WAITING, Rows, World
+from planner.simulator.kernel_layout import CHAINS, KINDS, LANDING, LENGTH, LINKS, WAITING, Ints, Rows, World
 from planner.simulator.kernel_tables import build, grown
 from planner.simulator.meter import Meter
 from planner.simulator.records import GAP_BINS, Books, Window
@@ -43,12 +43,14 @@ def run(
     """Serve a trace; arguments and result are those of ``engine.run``, and so are the times, to rounding."""
     world = build(pools, policy, trace, window, cutoff_s=cutoff_s, max_run_steps=max_run_steps, shifts=shifts)
     served = cached(replay)
-    while served(_addresses(world)) == FULL:
+    while True:
+        addresses = _addresses(world)
+        if served(addresses.ctypes.data) != FULL:
+            return _left(world, pools, window, cutoff_s)
         world = grown(world)
-    return _left(world, pools, window, cutoff_s)
 
 
-def _addresses(w: World) -> tuple[int, ...]:
+def _addresses(w: World) -> Ints:
     """Where the arrays of a world begin.
 
     Compiled code trusts them blindly, so an array of another kind must not pass.
@@ -57,7 +59,7 @@ def _addresses(w: World) -> tuple[int, ...]:
     for (name, kind), array in zip(KINDS.items(), arrays, strict=True):
         assert array.dtype == kind, f"{name}: {array.dtype}"
         assert array.flags.c_contiguous, name
-    return tuple(array.ctypes.data for array in arrays)
+    return np.array([array.ctypes.data for array in arrays], np.int64)
 
 
 def _left(w: World, pools: Sequence[PoolModel], window: Window, end_s: float) -> Run:

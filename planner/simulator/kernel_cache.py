@@ -7,7 +7,7 @@ from typing import Any
 
 import numba
 
-LIKELY_COMPILE_S = 20.0
+LIKELY_COMPILE_S = 5.0
 
 
 def cached(compiled: Any) -> Any:

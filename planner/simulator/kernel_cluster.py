@@ -290,11 +290,11 @@ def _arrive(w: World) -> bool:
 
 
 @entry
-def replay(addresses: tuple[int, ...]) -> int:
+def replay(addresses: int) -> int:
     """Serve the trace until it is over, the time is up, or no row is left for a request.
 
     Args:
-        addresses: of the arrays of a world, in its order.
+        addresses: where those of the arrays of a world stand, in its order.
 
     Returns:
         DONE or FULL; after FULL, called again with more rows, it continues where it stopped.

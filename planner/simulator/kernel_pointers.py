@@ -1,35 +1,47 @@
 """Compiled code sees the world as bare addresses.
 
 An array is seven values to Numba and counted whenever it is touched; two dozen of them handed from function to
-function cost more than what the functions do. A pointer is one value and nobody counts it. The arrays themselves are
-kept alive by whoever calls the compiled code.
+function cost more than what the functions do. The world is one pointer instead, to the addresses of its arrays, and
+nobody counts it. The arrays themselves are kept alive by whoever calls the compiled code.
+
+Functions are compiled for the kinds their annotations name, once each, and not for whatever kinds of integers they
+are called with.
 """
 
 import operator
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from llvmlite import ir
 from numba import njit, types
 from numba.core.imputils import impl_ret_untracked, lower_builtin
-from numba.extending import intrinsic, models, register_model
+from numba.core.typing.templates import AttributeTemplate, infer_getattr
+from numba.extending import intrinsic, lower_getattr_generic, models, register_model
 from numba.np.numpy_support import from_dtype
 
-from planner.simulator.kernel_layout import KINDS, World
+from planner.simulator.kernel_build import Part, Whole
+from planner.simulator.kernel_layout import KINDS, Floats, World
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def compiled(function: Function) -> Function:
-    """For functions that only compiled code calls."""
-    made: Function = njit(
-        nogil=True, error_model="numpy", _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True
+    """For functions that only compiled code calls; arguments without a known annotation are taken as they come."""
+    made: Any = njit(
+        nogil=True, error_model="numpy", _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True,
+        pipeline_class=Part,
     )(function)  # fmt: skip
-    return made
+    declared = [DECLARED.get(kind) for name, kind in function.__annotations__.items() if name != "return"]
+    compile_for = made.compile
+    made.compile = lambda given: compile_for(tuple(d or g for d, g in zip(declared, given, strict=True)))
+    return made  # type: ignore[no-any-return]
 
 
 def entry(function: Function) -> Function:
     """For the one that Python calls."""
-    made: Function = njit(nogil=True, error_model="numpy", _nrt=False, no_cfunc_wrapper=True)(function)
+    made: Function = njit(
+        nogil=True, error_model="numpy", _nrt=False, no_cfunc_wrapper=True, pipeline_class=Whole
+    )(function)  # fmt: skip
     return made
 
 
@@ -52,19 +64,58 @@ def _pointer(kind: Any) -> types.CPointer:
     return Records(from_dtype(kind)) if kind.names else types.CPointer(from_dtype(kind))
 
 
-_POINTERS = tuple(_pointer(kind) for kind in KINDS.values())
+_POINTERS = {name: _pointer(kind) for name, kind in KINDS.items()}
+
+
+class WorldType(types.Type):  # type: ignore[misc]
+    """What compiled code knows of a ``World``."""
+
+
+_WORLD = WorldType("World")
+DECLARED: dict[Any, types.Type] = {
+    World: _WORLD,
+    int: types.int64,
+    float: types.float64,
+    bool: types.boolean,
+    Floats: _POINTERS["tables"],
+}
+"""Annotation of an argument -> what it is compiled for."""
+
+
+@register_model(WorldType)
+class _WorldModel(models.PrimitiveModel):  # type: ignore[misc]
+    """A pointer to addresses."""
+
+    def __init__(self, manager: Any, kind: Any) -> None:
+        """Named by Numba."""
+        super().__init__(manager, kind, ir.IntType(8).as_pointer().as_pointer())
+
+
+@infer_getattr
+class _Arrays(AttributeTemplate):  # type: ignore[misc]
+    """Every array of a world is an attribute."""
+
+    key = WorldType
+
+    def generic_resolve(self, _: Any, name: str) -> types.CPointer | None:
+        """The kind of the array."""
+        return _POINTERS.get(name)
+
+
+@lower_getattr_generic(WorldType)  # type: ignore[untyped-decorator]
+def _array(context: Any, builder: Any, _: Any, world: Any, name: str) -> Any:
+    """Where an array begins; that never changes while compiled code runs."""
+    place = builder.gep(world, [ir.Constant(ir.IntType(64), World._fields.index(name))])
+    address = builder.load(place)
+    address.set_metadata("invariant.load", builder.module.add_metadata([]))
+    return builder.bitcast(address, context.get_value_type(_POINTERS[name]))
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def world_at(_: Any, addresses: Any) -> Any:
-    """The world whose arrays begin at these addresses (a tuple of integers, in the order of ``World``)."""
-    made = types.NamedTuple(_POINTERS, World)
+def world_at(_: Any, address: Any) -> Any:
+    """The world whose arrays' addresses stand at an address, in the order of ``World``."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        values = [
-            builder.inttoptr(builder.extract_value(arguments[0], n), context.get_value_type(pointer))
-            for n, pointer in enumerate(_POINTERS)
-        ]
-        return context.make_tuple(builder, signature.return_type, values)
+        return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
 
-    return made(addresses), generate
+    return _WORLD(address), generate

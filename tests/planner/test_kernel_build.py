@@ -1,0 +1,47 @@
+"""How the replay's functions become one compiled program."""
+
+import importlib.util
+from typing import Any
+
+import numpy as np
+import pytest
+
+if importlib.util.find_spec("numba") is None:
+    pytest.skip("Numba is not installed", allow_module_level=True)
+
+from planner.simulator.kernel_cluster import replay
+from planner.simulator.kernel_pointers import DECLARED, compiled, entry
+
+
+@compiled
+def _twice(x: int) -> int:
+    return 2 * x
+
+
+@compiled
+def _more(x: int) -> int:
+    return _twice(x) + 1
+
+
+@entry
+def _both(wide: int) -> int:
+    narrow = np.int32(wide)
+    return _twice(wide) + _twice(narrow) + _more(narrow) + _more(3)
+
+
+def test_a_function_is_compiled_once_whatever_integers_it_is_called_with() -> None:
+    """Integers of both widths and literals reach one and the same compiled function, also through another one."""
+    assert _both(5) == 10 + 10 + 11 + 7
+    assert [len(function.signatures) for function in (_twice, _more)] == [1, 1]
+
+
+def test_every_argument_of_the_replay_has_a_kind_of_its_own() -> None:
+    """No function of the replay takes an argument as it comes, but for records: it would be compiled for each kind."""
+    functions, seen = [replay], list[Any]()
+    while functions:
+        seen.append(functions.pop())
+        kinds = {name: kind for name, kind in seen[-1].__annotations__.items() if name != "return"}
+        assert [name for name, kind in kinds.items() if kind not in DECLARED] in ([], ["body"]), seen[-1]
+        called = (v for v in seen[-1].py_func.__globals__.values() if hasattr(v, "signatures"))
+        functions += [v for v in called if v not in seen and v not in functions]
+    assert len(seen) > 50
