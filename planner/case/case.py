@@ -19,6 +19,7 @@ from planner.case.alone import open_reference
 from planner.case.arrivals import Asked, asked
 from planner.case.dominance import undominated
 from planner.case.knobs import Knob, check_power_budgets, knobs_of
+from planner.case.limits import tightest_gap_s, ttft_limits_s
 from planner.case.rows import row_problems
 from planner.envelope import Option, option
 from planner.errors import BadInput
@@ -104,7 +105,8 @@ def open_case(scenario: Scenario, policy_name: str) -> Case:
         layerwise_from_tokens=knobs.layerwise_from_tokens, max_preemptions=knobs.max_preemptions,
         mixed_pool=knobs.mixed_pool, prefill_threshold_tokens=knobs.prefill_threshold_tokens,
         decode_threshold_tokens=knobs.decode_threshold_tokens, recovery=knobs.recovery, chunk_form=knobs.chunk_form,
-        chunked_decode=knobs.chunked_decode, tbt_target_s=knobs.tbt_target_s or _tightest_gap_s(scenario),
+        chunked_decode=knobs.chunked_decode, tbt_target_s=knobs.tbt_target_s or tightest_gap_s(scenario),
+        order=knobs.order, ttft_limits_s=ttft_limits_s(scenario),
     )  # fmt: skip
     long.check_knobs(scenario, model, machines, wanted.demand, policy_name)
     offers = _Offers(scenario, model, rules, wanted, reference, engines)
@@ -218,12 +220,6 @@ class _Offers:
             else:
                 kept.append(part)
         return Demand(classes=tuple(kept))
-
-
-def _tightest_gap_s(scenario: Scenario) -> float:
-    """The tightest objective on token gaps in seconds; no end where there is none."""
-    gaps = (s.limit for s in scenario.slos() if s.metric is Metric.TBT and s.unit is Unit.SECONDS)
-    return min(gaps, default=inf)
 
 
 def machines_of(scenario: Scenario, catalog: Catalog) -> tuple[Machine, ...]:

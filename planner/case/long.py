@@ -61,10 +61,13 @@ def layouts(
 def served(scenario: Scenario, layout: Layout, demand: Demand) -> Demand:
     """The classes that a layout is for: stages and groups serve the long ones, all other layouts the rest.
 
-    A giant and short requests never share an instance, so nobody waits behind one.
+    So a giant and short requests never share an instance, and nobody waits behind one. Where they are not to be kept
+    apart every layout is for all; then the order of prompts has to see to that.
 
     Source: Medha (arXiv 2409.17264), length-aware routing; the pools of a plan take its place.
     """
+    if not scenario.policy.long_apart:
+        return demand
     is_long = layout.pp * layout.kvp > 1
     mine = (c for c in demand.classes if (np.median(c.prompt_tokens) >= scenario.policy.long_from_tokens) == is_long)
     return Demand(classes=tuple(mine))

@@ -32,6 +32,10 @@ class RequestView(Protocol):
         """When it arrived."""
 
     @property
+    def due_s(self) -> float:
+        """When its first token is due; no end where nothing is promised."""
+
+    @property
     def preemptions(self) -> int:
         """How often it lost its KV memory."""
 
@@ -147,6 +151,26 @@ class Batching(Protocol):
         """Whether a request keeps its KV memory as long as there is anyone else to throw out."""
 
 
+class Order(Protocol):
+    """Which of the prompts that wait at an instance is computed first."""
+
+    @property
+    def moves(self) -> bool:
+        """Whether the order of two waiting prompts may change; False is the order of arrival."""
+
+    def at(self, chunk_tokens: int | None, step: StepPredictor) -> "Order":
+        """The same order at one kind of instance; the arguments are those of ``Batching.at``."""
+
+    def limit_s(self, class_name: str) -> float:
+        """Seconds from arrival in which the first token of a request of a class is due."""
+
+    def rank(self, view: RequestView, now_s: float) -> float:
+        """The smallest goes first; of equals whoever came first."""
+
+    def left_s(self, view: RequestView) -> float:
+        """Seconds of work left; a prompt in progress gives way only to those with less."""
+
+
 class Routing(Protocol):
     """Which instance of a pool takes a request."""
 
@@ -175,6 +199,7 @@ class Policy:
         name: for example ``splitwise``.
         topology: roles and movement.
         batching: what a step runs.
+        order: which waiting prompt is computed first.
         routing: which instance of a pool.
         lending: when instances work for the other phase.
         recovery: what becomes of the requests of a failed machine.
@@ -185,6 +210,7 @@ class Policy:
     name: str
     topology: Topology
     batching: Batching
+    order: Order
     routing: Routing
     lending: Lending
     recovery: Recovery

@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from dataclasses import dataclass, replace
 from itertools import accumulate
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ class Prompt:
     cached_tokens: int = 0
     held_tokens: int = 0
     arrival_s: float = 0.0
+    due_s: float = inf
     preemptions: int = 0
 
     @property

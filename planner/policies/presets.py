@@ -1,11 +1,13 @@
 """Presets: published systems as compositions of parts."""
 
+from collections.abc import Mapping
 from math import inf
 
 from planner.plan import Role
-from planner.policies.base import Policy, Recovery, Topology
+from planner.policies.base import Order, Policy, Recovery, Topology
 from planner.policies.batching import ChunkForm, Continuous
 from planner.policies.lending import Apart, MixedPool
+from planner.policies.order import Fifo, RelativeSlack
 from planner.policies.routing import ShortestQueue
 from planner.policies.topology import Colocated, PhaseSplit
 
@@ -29,8 +31,13 @@ def policy(
     chunk_form: str = "stall-free",
     chunked_decode: bool = False,
     tbt_target_s: float = inf,
+    order: str | None = None,
+    ttft_limits_s: Mapping[str, float] | None = None,
 ) -> Policy:
     """The preset ``name`` with its knobs set.
+
+    ``order`` is ``fifo`` or ``lars``; None is what the preset's authors use. ``ttft_limits_s`` says by class when first
+    tokens are due.
 
     Raises:
         KeyError: no preset has that name.
@@ -39,18 +46,17 @@ def policy(
     topologies: dict[str, Topology] = {
         **dict.fromkeys(("colocated", "mnemosyne", "sarathi"), Colocated()), "splitwise": split,
     }  # fmt: skip
+    batching = Continuous(
+        max_batch_tokens=max_batch_tokens, max_batch_size=max_batch_size, block_tokens=block_tokens,
+        max_preemptions=max_preemptions, target_s=tbt_target_s,
+        form=ChunkForm.ADAPTIVE if name == "mnemosyne" else ChunkForm(chunk_form),
+    )  # fmt: skip
     thresholds = {Role.PREFILL: prefill_threshold_tokens, Role.DECODE: decode_threshold_tokens}
     return Policy(
         name=name,
         topology=topologies[name],
-        batching=Continuous(
-            max_batch_tokens=max_batch_tokens,
-            max_batch_size=max_batch_size,
-            block_tokens=block_tokens,
-            max_preemptions=max_preemptions,
-            form=ChunkForm.ADAPTIVE if name == "mnemosyne" else ChunkForm(chunk_form),
-            target_s=tbt_target_s,
-        ),
+        batching=batching,
+        order=_order(order or ("lars" if name == "mnemosyne" else "fifo"), ttft_limits_s or {}),
         routing=ShortestQueue(),
         lending=MixedPool(threshold_tokens=thresholds) if mixed_pool else Apart(),
         recovery=Recovery(recovery),
@@ -64,3 +70,8 @@ def _cuts(name: str, *, chunked_decode: bool) -> frozenset[Role]:
     if name in ("sarathi", "mnemosyne"):
         return frozenset({Role.MIXED})
     return frozenset({Role.DECODE}) if name == "splitwise" and chunked_decode else frozenset()
+
+
+def _order(name: str, limits_s: Mapping[str, float]) -> Order:
+    """Which waiting prompt is computed first."""
+    return RelativeSlack(limits_s=limits_s) if name == "lars" else Fifo()

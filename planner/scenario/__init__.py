@@ -12,6 +12,7 @@ from planner.scenario.designs import spelled_out
 from planner.scenario.energy import EnergySection
 from planner.scenario.findings import findings
 from planner.scenario.interval import Interval
+from planner.scenario.policy_section import PolicySection
 from planner.scenario.power import PowerSection
 from planner.scenario.reading import Document, override, read_document
 from planner.scenario.schedule_section import ScheduleSection
@@ -21,7 +22,6 @@ from planner.scenario.sections import (
     HeadroomSection,
     Model,
     Objectives,
-    PolicySection,
     ReferenceSection,
     Section,
     SolverSection,

@@ -301,58 +301,6 @@ class BudgetSection(Section):
     machine_types: Whole | None = Field(None, description="distinct machine types")
 
 
-class PolicySection(Section):
-    """How requests are served."""
-
-    name: Literal["splitwise", "colocated", "sarathi", "mnemosyne", "auto"] = Field(
-        "splitwise", description="auto plans the first three and compares"
-    )
-    max_batch_tokens: Count = Field(2048, description="most tokens in one step that carries prefill work")
-    max_batch_size: Count = Field(256, description="most requests in one step")
-    kv_transfer: Literal["auto", "serialized", "layerwise"] = Field(
-        "auto", description="when KV moves to the decode pool: after the prefill, or layer by layer during it"
-    )
-    layerwise_from_tokens: Whole = Field(512, description="auto moves layer by layer from this prompt length, tokens")
-    block_tokens: Count = Field(16, description="tokens of one KV block")
-    kv_memory_frac: Limit = Field(0.9, description="share of GPU memory the engine may use")
-    max_preemptions: Whole = Field(4, description="how often a request may lose its KV memory before others go first")
-    mixed_pool: Switch = Field(False, description="splitwise only: a phase under pressure borrows from the other")
-    prefill_threshold_tokens: Whole = Field(8192, description="prompt tokens not yet computed, beyond which it borrows")
-    decode_threshold_tokens: Whole = Field(
-        2048, description="prompt tokens waiting for memory, beyond which it borrows"
-    )
-    recovery: Literal["restart", "checkpoint"] = Field(
-        "restart", description="a request lost with its machine starts over, or resumes from the KV of its prompt"
-    )
-    chunk_tokens: tuple[Count, ...] = Field(
-        (256, 512, 1024, 2048),
-        min_length=1,
-        description="most tokens in a step that cuts prompts: sizes to choose from",
-    )
-    chunk_form: Literal["stall-free", "decode-maximal"] = Field(
-        "stall-free",
-        description="decodes and prompts share the tokens of a step, or one fixed chunk beside B-1 decodes",
-    )
-    tbt_target_s: Positive | None = Field(
-        None, description="mnemosyne only: longest step with prompts and decodes, s; null: the tightest tbt objective"
-    )
-    long_from_tokens: Count = Field(
-        32768, description="mnemosyne only: classes whose median prompt is this long get layouts of their own"
-    )
-    longer_context: Switch = Field(False, description="mnemosyne only: contexts beyond the model's own maximum")
-    chunked_decode: Switch = Field(False, description="splitwise only: decode machines cut the prompts they compute")
-
-    @model_validator(mode="after")
-    def _room_for_a_chunk(self) -> Self:
-        small = [str(c) for c in self.chunk_tokens if c < self.max_batch_size]
-        if self.chunk_form == "decode-maximal" and small:
-            raise ValueError(
-                f"chunk_tokens of at least max_batch_size ({self.max_batch_size}), since a decode-maximal step holds "
-                f"max_batch_size - 1 decodes beside its chunk, not {', '.join(small)}"
-            )
-        return self
-
-
 class HeadroomSection(Section):
     """The largest average loads to plan with at first; validation tightens them where the simulator objects."""
 

@@ -1,7 +1,7 @@
 """The cluster at work: arrivals, routing, transfers; one call runs one trace."""
 
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from math import inf
 
@@ -18,6 +18,7 @@ from planner.simulator.meter import Meter
 from planner.simulator.records import Books, Ledger, Request, Window
 from planner.simulator.router import Member, Router
 from planner.simulator.shifts import Shift, Shifting
+from planner.simulator.watch import Watch
 from workloads.traces import Trace
 
 
@@ -76,21 +77,6 @@ class Run:
     engine: str = "event engine"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Watch:
-    """Somebody who looks at the instances while they work, and touches nothing.
-
-    Attributes:
-        period_s: time between two looks, > 0.
-        until_s: time of the last look.
-        look: is shown all instances.
-    """
-
-    period_s: float
-    until_s: float
-    look: Callable[[Sequence[Instance]], None]
-
-
 class _Cluster:
     """All instances, their links and their router, during one run."""
 
@@ -121,13 +107,14 @@ class _Cluster:
         for pool in pools:
             per_machine, spanned = pool.physics.instances_per_machine, pool.physics.machines_per_instance
             batching = policy.batching.at(pool.chunk_tokens, pool.physics.step)
+            order = policy.order.at(pool.chunk_tokens, pool.physics.step)
             for i in range(pool.instances):
                 meter = Meter(ledger.window.start_s, ledger.window.end_s, pool.physics.kv_blocks)
                 self.meters.setdefault(pool.name, []).append(meter)
                 instance = Instance(
                     env=self.env, index=len(self.instances), role=pool.role, physics=pool.physics,
                     machine=machines + i // per_machine * spanned, batching=batching, ledger=ledger, meter=meter,
-                    hooks=hooks, max_run_steps=max_run_steps,
+                    hooks=hooks, max_run_steps=max_run_steps, order=order,
                 )  # fmt: skip
                 self.instances.append(instance)
                 members.append(Member(instance=instance, speed=pool.speed, classes=pool.classes))
@@ -143,6 +130,7 @@ class _Cluster:
         """Let every request of the trace arrive at its time."""
         env, trace, ledger = self.env, self.trace, self.ledger
         slices = ledger.window.slices
+        due_s = [self.policy.order.limit_s(c.name) for c in trace.classes]
         cached = [0] * len(trace) if trace.cached_tokens is None else trace.cached_tokens.tolist()
         columns = zip(
             trace.arrival_s.tolist(), trace.prompt_tokens.tolist(), trace.output_tokens.tolist(),
@@ -157,7 +145,7 @@ class _Cluster:
             group = request_class * slices + part if part >= 0 else -1
             ledger.arrived += 1
             request = Request(index, env.now if self._places else arrival_s, prompt, output, group)
-            request.cached_tokens = held
+            request.cached_tokens, request.due_s = held, request.arrival_s + due_s[request_class]
             self._route(request)
 
     def _route(self, request: Request) -> None:
@@ -200,12 +188,6 @@ class _Cluster:
         """Whether a request alone overflows the memory of an instance."""
         held = request.prompt_tokens + (0 if instance.role is Role.PREFILL else request.output_tokens)
         return instance.memory.blocks(held + 1) > instance.memory.total
-
-    def watched(self, watch: Watch) -> Generator[simpy.Event, None, None]:
-        """Let somebody look, again and again."""
-        for turn in range(1, round(watch.until_s / watch.period_s) + 1):
-            yield self.env.timeout(max(0.0, turn * watch.period_s - self.env.now))
-            watch.look(self.instances)
 
     # --- failures --------------------------------------------------------------------------------------------------
 
@@ -384,7 +366,7 @@ def run(
         env=cluster.env, instances=cluster.instances, router=cluster.router, opened=cluster.unpark
     ).begin(shifts)  # fmt: skip
     if watch:
-        cluster.env.process(cluster.watched(watch))
+        cluster.env.process(watch.looking(cluster.env, cluster.instances))
     cluster.env.run(until=cutoff_s)
     waiting = sum(len(i.waiting) + len(i.landing) for i in cluster.instances)
     return Run(

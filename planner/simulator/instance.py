@@ -7,7 +7,8 @@ import simpy
 
 from planner.perf.instance import InstancePhysics
 from planner.plan import Role
-from planner.policies.base import Batching
+from planner.policies.base import Batching, Order
+from planner.policies.order import Fifo
 from planner.simulator.hooks import Hooks
 from planner.simulator.lane import Ground, Lane
 from planner.simulator.memory import KvMemory
@@ -36,6 +37,7 @@ class Instance:
     def __init__(
         self, *, env: simpy.Environment, index: int, role: Role, physics: InstancePhysics, machine: int,
         batching: Batching, ledger: Ledger, meter: Meter, hooks: Hooks["Instance"], max_run_steps: int = UNLIMITED,
+        order: Order | None = None,
     ) -> None:  # fmt: skip
         """An idle instance.
 
@@ -50,6 +52,7 @@ class Instance:
             meter: where time integrals go.
             hooks: what the cluster does with requests that leave.
             max_run_steps: longest decode run; 1 simulates step by step.
+            order: which waiting prompt is computed first; None is that of arrival.
         """
         self.index, self.role, self.physics, self.machine = index, role, physics, machine
         self.landing: deque[Request] = deque()
@@ -57,7 +60,7 @@ class Instance:
         self.memory = KvMemory(physics.kv_blocks, physics.block_tokens, meter)
         self.meter = meter
         self._env, self._batching, self._hooks = env, batching, hooks
-        self._prompts = Prompts(self.memory, meter)
+        self._prompts = Prompts(self.memory, meter, order or Fifo())
         self._landed: list[Request] = []
         self._pipeline = Pipeline(physics.stages) if physics.stages.count > 1 else None
         ground = Ground(
@@ -112,7 +115,7 @@ class Instance:
     def submit(self, request: Request) -> None:
         """Queue a request whose prefill is to be computed here."""
         self._prompts.submit(request, self._env.now)
-        if len(self.waiting) == 1:
+        if len(self.waiting) == 1 or self._prompts.moves:
             self.wake()
 
     def reserve(self, request: Request) -> bool:

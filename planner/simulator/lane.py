@@ -209,7 +209,10 @@ class Lane:
             free = on.free_blocks() - batch.growth(1)
             slots = max(len(batch), on.running() // on.lanes)
             now = Occupancy(slots, len(batch), batch.context_tokens, free, on.prompts.owed_blocks)
+            on.prompts.arrange(on.env.now)
             chunks = on.batching.next_step(on.prompts.waiting, now).chunk_tokens
+            if not chunks and on.prompts.begun_first():
+                chunks = on.batching.next_step(on.prompts.waiting, now).chunk_tokens
         if chunks:
             self._start_prefill(chunks)
         elif batch:
@@ -236,7 +239,8 @@ class Lane:
     def _start_decodes(self) -> None:
         """Begin a run of decode-only steps, as long as nobody ends and memory lasts."""
         on, batch = self._on, self.batch
-        steps = min(batch.steps_left(on.free_blocks()), 1 if on.pipeline else on.max_run_steps)
+        single = on.pipeline or on.prompts.moves  # who is first may change with every step
+        steps = min(batch.steps_left(on.free_blocks()), 1 if single else on.max_run_steps)
         segments = on.step.decode_segments(len(batch), batch.context_tokens / len(batch), steps)
         self._run = _Run(on.env.now, steps, segments, [], [], True, on.env.now)
         delay_s = run_s(segments)

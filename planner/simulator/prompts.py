@@ -2,7 +2,9 @@
 
 from collections import deque
 from collections.abc import Iterable
+from itertools import takewhile
 
+from planner.policies.base import Order
 from planner.simulator.memory import KvMemory
 from planner.simulator.meter import Meter
 from planner.simulator.records import Request
@@ -11,7 +13,8 @@ from planner.simulator.records import Request
 class Prompts:
     """Prompts to compute, head first.
 
-    Those that are computed in part stand at the head, in order of arrival, and hold the memory of that part.
+    Those that are computed in part hold the memory of that part. In order of arrival they stand at the head; where the
+    order moves, others may pass them.
 
     Attributes:
         waiting: the queue; prompts of the step in progress are not in it.
@@ -19,13 +22,47 @@ class Prompts:
         owed_blocks: blocks that those have still to take.
     """
 
-    __slots__ = ("_memory", "_meter", "begun", "owed_blocks", "waiting")
+    __slots__ = ("_memory", "_meter", "_order", "begun", "owed_blocks", "waiting")
 
-    def __init__(self, memory: KvMemory, meter: Meter) -> None:
+    def __init__(self, memory: KvMemory, meter: Meter, order: Order) -> None:
         """Nobody waits."""
-        self._memory, self._meter = memory, meter
+        self._memory, self._meter, self._order = memory, meter, order
         self.waiting: deque[Request] = deque()
         self.begun = self.owed_blocks = 0
+
+    @property
+    def moves(self) -> bool:
+        """Whether the order of those that wait may change by itself."""
+        return self._order.moves and len(self.waiting) > 0
+
+    def arrange(self, now_s: float) -> None:
+        """Put them in order, where it is not that of arrival.
+
+        Those that are begun stand by the work they have left; whoever is not begun passes them where it ranks before
+        them and has less left.
+        """
+        if not self._order.moves or len(self.waiting) < 2:
+            return
+        rank, left_s = self._order.rank, self._order.left_s
+        begun = sorted((left_s(r), r.index, r) for r in self.waiting if r.held_tokens)
+        fresh = sorted((rank(r, now_s), r.index, r) for r in self.waiting if not r.held_tokens)
+        self.waiting.clear()
+        for own_s, _, one in begun:
+            own = rank(one, now_s)
+            while fresh and fresh[0][0] < own and left_s(fresh[0][2]) < own_s:
+                self.waiting.append(fresh.pop(0)[2])
+            self.waiting.append(one)
+        self.waiting.extend(request for _, _, request in fresh)
+
+    def begun_first(self) -> bool:
+        """Let those that hold memory go before all that would need more; False where that changes nothing."""
+        begun = [r for r in self.waiting if r.held_tokens]
+        if not begun or self.waiting[0] is begun[0]:
+            return False
+        fresh = [r for r in self.waiting if not r.held_tokens]
+        self.waiting.clear()
+        self.waiting.extend((*begun, *fresh))
+        return True
 
     def submit(self, request: Request, now_s: float) -> None:
         """Queue a prompt."""
@@ -82,12 +119,9 @@ class Prompts:
 
     def partial(self) -> list[Request]:
         """Prompts that wait computed in part, the youngest first."""
-        found = []
-        for request in self.waiting:
-            if not request.held_tokens:
-                break
-            found.append(request)
-        return found[::-1]
+        if self._order.moves:
+            return sorted((r for r in self.waiting if r.held_tokens), key=lambda r: -r.index)
+        return list(takewhile(lambda r: r.held_tokens, self.waiting))[::-1]
 
     def clear(self, now_s: float) -> None:
         """Lose everything."""

@@ -36,8 +36,8 @@ class Request:
     """One request on its way through the cluster (what policies see of it is ``RequestView``)."""
 
     __slots__ = (
-        "arrival_s", "bubble_s", "cached_tokens", "epoch", "first_token_s", "gap_step", "generated", "group", "guest",
-        "held_tokens", "home", "index", "join_step", "lag_s", "last_token_s", "max_gap_s", "output_tokens",
+        "arrival_s", "bubble_s", "cached_tokens", "due_s", "epoch", "first_token_s", "gap_step", "generated", "group",
+        "guest", "held_tokens", "home", "index", "join_step", "lag_s", "last_token_s", "max_gap_s", "output_tokens",
         "pending_tokens",
         "preemptions", "prefill_tokens", "prompt_tokens", "sent_by", "transfer_end_s",
     )  # fmt: skip
@@ -57,6 +57,7 @@ class Request:
         self.prompt_tokens = prompt_tokens
         self.output_tokens = output_tokens
         self.group = group
+        self.due_s = inf
         self.prefill_tokens = prompt_tokens
         self.pending_tokens = prompt_tokens
         self.generated = 0
@@ -81,7 +82,9 @@ class Request:
 
     def again(self) -> "Request":
         """The same request from its start, after a failure."""
-        return Request(self.index, self.arrival_s, self.prompt_tokens, self.output_tokens, self.group)
+        request = Request(self.index, self.arrival_s, self.prompt_tokens, self.output_tokens, self.group)
+        request.due_s = self.due_s
+        return request
 
     def resumed(self) -> "Request":
         """The same request with the KV cache of its prompt and the tokens it has generated."""

@@ -8,6 +8,7 @@ from planner.perf.step_time import StepTime
 from planner.policies.base import Policy
 from planner.policies.batching import ChunkForm, Continuous
 from planner.policies.lending import Apart, MixedPool
+from planner.policies.order import Fifo
 from planner.policies.routing import ShortestQueue
 from planner.policies.topology import Colocated, PhaseSplit
 from planner.simulator import engine
@@ -65,6 +66,7 @@ def unsupported(pools: Sequence[PoolModel], policy: Policy, failures: Sequence[F
         (type(policy.batching) is Continuous, "a batching of its own"),
         (all(p.physics.stages.count == 1 for p in pools), "pipelines"),
         (getattr(policy.batching, "form", None) is not ChunkForm.ADAPTIVE, "chunks that adapt"),
+        (type(policy.order) is Fifo, "prompts that pass each other"),
         (type(policy.routing) is ShortestQueue, "a routing of its own"),
         (type(policy.lending) in (Apart, MixedPool), "a lending of its own"),
         (all(type(p.physics.step) is StepTime for p in pools), "a step time of its own"),

@@ -8,12 +8,13 @@ from numpy.typing import NDArray
 
 from planner.picture import LatencyCurve, PoolSeries
 from planner.policies.base import Policy
-from planner.simulator.engine import PoolModel, Watch, run
+from planner.simulator.engine import PoolModel, run
 from planner.simulator.failures import Failure
 from planner.simulator.instance import Instance
 from planner.simulator.meter import Meter
 from planner.simulator.metrics import Observed, sample
 from planner.simulator.records import window
+from planner.simulator.watch import Watch
 from workloads.slo import Metric, Slo
 from workloads.traces import Trace
 

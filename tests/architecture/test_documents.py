@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from planner.scenario.sections import PolicySection
+from planner.scenario.policy_section import PolicySection
 from tests.architecture.sources import ROOT
 
 DOCS = ROOT / "docs"

@@ -74,7 +74,7 @@ def test_no_policy_can_read_the_future() -> None:
     """A policy sees of a request what a real scheduler would: never how many tokens it is going to generate."""
     shown = {name for name in vars(RequestView) if not name.startswith("_")}
     assert shown == {
-        "prompt_tokens", "prefill_tokens", "cached_tokens", "held_tokens", "arrival_s", "preemptions"
+        "prompt_tokens", "prefill_tokens", "cached_tokens", "held_tokens", "arrival_s", "due_s", "preemptions"
     }  # fmt: skip
 
 

@@ -176,7 +176,7 @@ def watched(max_preemptions: int) -> Watched:
     apart = toy_policy("colocated")
     rules = Policy(
         name="colocated", topology=apart.topology, batching=batching, routing=ShortestQueue(), lending=apart.lending,
-        recovery=apart.recovery,
+        recovery=apart.recovery, order=apart.order,
     )  # fmt: skip
     result = served(random_trace(2, 400, 60.0, output_max=500), rules, kv_blocks=110, prefills=1, decodes=0)
     assert result.ledger.finished == 400

@@ -28,6 +28,7 @@ class View:
     cached_tokens: int = 0
     held_tokens: int = 0
     arrival_s: float = 0.0
+    due_s: float = 10.0
     preemptions: int = 0
 
 

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.simulator.engine import Watch, run
+from planner.simulator.engine import run
 from planner.simulator.records import window
 from planner.simulator.sketch import LOOKS, MOMENTS, sketch
+from planner.simulator.watch import Watch
 from tests.planner.toy import random_trace, toy_policy, toy_pools
 
 POLICIES = st.sampled_from(["splitwise", "colocated"])

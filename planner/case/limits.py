@@ -1,0 +1,22 @@
+"""What a scenario promises in seconds, as policies need it."""
+
+from math import inf
+
+from planner.scenario import Scenario
+from workloads.slo import Metric, Unit
+
+
+def tightest_gap_s(scenario: Scenario) -> float:
+    """The tightest objective on token gaps in seconds; no end where there is none."""
+    gaps = (s.limit for s in scenario.slos() if s.metric is Metric.TBT and s.unit is Unit.SECONDS)
+    return min(gaps, default=inf)
+
+
+def ttft_limits_s(scenario: Scenario) -> dict[str, float]:
+    """When first tokens are due: of each class its tightest objective on them in seconds, "" for all others."""
+    found: dict[str, float] = {}
+    for slo in scenario.slos():
+        if slo.metric is Metric.TTFT and slo.unit is Unit.SECONDS:
+            name = slo.request_class or ""
+            found[name] = min(found.get(name, inf), slo.limit)
+    return {name: min(limit, found.get("", inf)) for name, limit in found.items()}
