@@ -167,6 +167,7 @@ class Argument:
             warmup_frac=section.warmup_frac, cooldown_frac=section.cooldown_frac,
             confidence_frac=section.confidence_frac, reference=self.case.reference, early=early,
             failures=happening,
+            longer=None if happening else asked.longer(candidate.rate_scale),
         )  # fmt: skip
         self._seen[key, early] = judgement
         return judgement
@@ -270,7 +271,7 @@ def failures(judgement: Judgement) -> tuple[str, ...]:
         for e in _open(judgement)
     ]
     if not judgement.steady:
-        lines.append("the backlog grows: the second half of the window misses an objective")
+        lines.append(f"the backlog grows: {judgement.growth}")
     if judgement.unfinished:
         lines.append(f"{judgement.unfinished} requests were left unfinished")
     if judgement.refused:

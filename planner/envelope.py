@@ -378,8 +378,10 @@ def _allowed(point: _Point, batch: int, step_s: float) -> bool:
     for slo, unit in point.bounds:
         if slo.metric is Metric.TTFT:
             continue
-        if slo.metric is Metric.TBT and slo.unit is Unit.SECONDS:
+        if slo.metric.bounds_gaps and slo.unit is Unit.SECONDS:
             slow = stalled * chunks.beyond_frac(slo.limit) if chunks else 0.0
+            if slo.metric is Metric.STALL:  # a request has as many chances as it has tokens
+                slow = 1 - (1 - slow) ** point.output_mean_tokens
             if step_s > slo.limit or slow > 1 - slo.percentile / 100:
                 return False
             continue

@@ -113,13 +113,16 @@ class Judgement:
         goodput_req_per_s: measured requests that met all objectives jointly, per second.
         attainment_frac: the same as a share of measured requests.
         output_tokens_per_s: generated in the measured window.
-        steady: the second half of the window tells the same story as the first (no growing backlog).
+        steady: no growing backlog: neither the second half of the window nor, where one was simulated, a longer run
+            misses an objective.
         pools: how busy each pool was.
         link_wait_mean_s: mean wait of a KV transfer for the link (0 without transfers).
         transfer_mean_s: mean time from end of prefill to KV landed (0 without transfers).
         latency_s: P50, P90 and P99 of every metric over all requests, promised or not, for example ``ttft_p99_s``.
         restarted: how often a failed machine took a request with it that then had to be served again.
         engine: what simulated it: the compiled replay, or the event engine and why.
+        longer_s: arrival window of the longer run that looked for a slowly growing backlog; 0 where none was made.
+        longer_missed: objectives whose measured percentile is beyond its limit there.
     """
 
     evidence: tuple[Evidence, ...]
@@ -142,6 +145,18 @@ class Judgement:
     latency_s: Mapping[str, float]
     restarted: int = 0
     engine: str = ""
+    longer_s: float = 0.0
+    longer_missed: tuple[str, ...] = ()
+
+    @property
+    def growth(self) -> str:
+        """Where a growing backlog showed, in words; empty where none did."""
+        if self.steady:
+            return ""
+        if not self.longer_s:
+            return "the second half of the window misses an objective"
+        lost = f"misses {', '.join(self.longer_missed)}" if self.longer_missed else "leaves requests behind"
+        return f"a run of {self.longer_s:.0f} s {lost}"
 
     @property
     def valid(self) -> bool:

@@ -15,6 +15,13 @@ class Metric(StrEnum):
     """(E2E - TTFT) / (output tokens - 1), one value per request."""
     E2E = "e2e"
     """Arrival to last output token."""
+    STALL = "stall"
+    """The longest gap of a request, one value per request: among thousands of gaps a percentile hides a single one."""
+
+    @property
+    def bounds_gaps(self) -> bool:
+        """Whether an objective in seconds on it limits single steps."""
+        return self in (Metric.TBT, Metric.STALL)
 
 
 class Unit(StrEnum):

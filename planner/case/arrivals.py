@@ -28,6 +28,9 @@ BLOCK_S = 60.0
 
 SYNTHETIC_SEEDS = 3
 
+LONGER = 4.0
+"""Times the window over which a plan that holds is looked at again: random queues grow with the root of the time."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Asked:
@@ -40,6 +43,8 @@ class Asked:
         exact: the validation replays the whole of the one given trace, so its percentiles have no sampling error.
         seeds: the validation seeds.
         draw: (seed, factor on the rate) -> trace.
+        draw_longer: the same, with a window several times as long (the third argument); None where a trace is
+            replayed, which is as long as it is.
         skipped_rows: rows of a trace file that were left out on request.
         source: where the workload comes from.
         doubts: what a reader should know about the workload, full sentences.
@@ -51,9 +56,15 @@ class Asked:
     exact: bool
     seeds: tuple[int, ...]
     draw: Callable[[int, float], Trace]
+    draw_longer: Callable[[int, float, float], Trace] | None
     skipped_rows: int
     source: str
     doubts: tuple[str, ...]
+
+    def longer(self, rate_scale: float) -> Callable[[int], Trace] | None:
+        """What draws traces of the same workload over a time ``LONGER`` as long; None where there is no more of it."""
+        draw = self.draw_longer
+        return (lambda seed: draw(seed, rate_scale, LONGER)) if draw else None
 
     def traces(self, rate_scale: float, seeds: Sequence[int] | None = None) -> list[Trace]:
         """One trace per validation seed, the rate times ``rate_scale``."""
@@ -122,10 +133,13 @@ def _synthetic(scenario: Scenario, model: WorkloadModel, trace: Trace | None) ->
     if process == "replay":
         raise BadInput(f"workload.arrivals.process: replay needs a trace file, not the built-in '{workload.trace}'")
 
-    def draw(seed: int, factor: float, duration_s: float | None = None) -> Trace:
-        window_s = duration_s or workload.duration_s
-        if validation.requests is not None and duration_s is None:
+    def draw(seed: int, factor: float, times: float = 1.0) -> Trace:
+        window_s = workload.duration_s
+        if validation.requests is not None:
             window_s = min(window_s, validation.requests / (rate * factor))
+        return drawn_for(seed, factor, window_s * times)
+
+    def drawn_for(seed: int, factor: float, window_s: float) -> Trace:
         drawn = synthesize(
             model, rate_req_per_s=rate * factor, duration_s=window_s, rng=np.random.default_rng(seed), process=process,
             cv=workload.arrivals.cv, peak_to_mean_ratio=workload.arrivals.peak_to_mean_ratio or 1.0,
@@ -135,7 +149,7 @@ def _synthetic(scenario: Scenario, model: WorkloadModel, trace: Trace | None) ->
 
     first = validation.first_seed
     seeds = tuple(range(first, first + (validation.seeds or SYNTHETIC_SEEDS)))
-    sample = [draw(DEMAND_SEED, 1.0, DEMAND_REQUESTS / rate), *(_longest(draw(seed, 1.0)) for seed in seeds)]
+    sample = [drawn_for(DEMAND_SEED, 1.0, DEMAND_REQUESTS / rate), *(_longest(draw(seed, 1.0)) for seed in seeds)]
     return Asked(
         words=f"{process} arrivals at {rate:g} req/s with the lengths of {model.name}{_stretched(scenario)}",
         rate_req_per_s=rate,
@@ -143,6 +157,7 @@ def _synthetic(scenario: Scenario, model: WorkloadModel, trace: Trace | None) ->
         exact=False,
         seeds=seeds,
         draw=draw,
+        draw_longer=draw,
         skipped_rows=trace.skipped_rows if trace else 0,
         source=model.source,
         doubts=_burstiness(model, process),
@@ -217,6 +232,7 @@ def _replay(scenario: Scenario, trace: Trace) -> Asked:
         exact=whole and len(seeds) == 1,
         seeds=seeds,
         draw=draw,
+        draw_longer=None,
         skipped_rows=trace.skipped_rows,
         source=f"trace file {Path(trace.name).name}",
         doubts=(),

@@ -34,7 +34,7 @@ from planner.policies.presets import policy
 from planner.scenario import Scenario
 from workloads.demand import Demand
 from workloads.models import ModelSpec, load_model
-from workloads.slo import Metric, Slo, Unit
+from workloads.slo import Slo, Unit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -179,7 +179,7 @@ class _Offers:
             return sizes[-1:]
         if role is not Role.DECODE:
             return sizes
-        gaps_s = [s.limit for s in self._scenario.slos() if s.metric is Metric.TBT and s.unit is Unit.SECONDS]
+        gaps_s = [s.limit for s in self._scenario.slos() if s.metric.bounds_gaps and s.unit is Unit.SECONDS]
         short = [c for c in sizes if body.step.prefill_s([(c, 0)]) <= min(gaps_s, default=inf)]
         return (max(short, default=sizes[0]),)
 

@@ -84,7 +84,7 @@ def out_of_reach(
     """
     contexts = part.prompt_tokens + part.output_tokens / 2
     for slo in slos:
-        if slo.metric not in (Metric.TBT, Metric.TPOT) or slo.unit is not Unit.SECONDS:
+        if slo.metric not in (Metric.TBT, Metric.TPOT, Metric.STALL) or slo.unit is not Unit.SECONDS:
             continue
         if slo.request_class not in (None, part.request_class.name):
             continue

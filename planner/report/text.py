@@ -15,7 +15,7 @@ from planner.report.rows import row_view
 from planner.report.tables import bullets, table
 from planner.report.words import amount, budget, dollars, number, percent, plural, rate, seconds, valued, watts
 from planner.scenario import Scenario
-from workloads.slo import Metric
+from workloads.slo import Metric, Unit
 
 _PROVEN_FRAC = 1e-6
 _STYLE = {Verdict.MET: "green", Verdict.MISSED: "red", Verdict.UNDECIDED: "yellow"}
@@ -80,10 +80,10 @@ def simulation_view(judgement: Judgement, candidate: CandidatePlan) -> Renderabl
 def failures(judgement: Judgement) -> tuple[str, ...]:
     """What keeps a judgement from being valid, objective by objective; empty where nothing does."""
     late = [f"{e.slo} {e.verdict}" for e in judgement.evidence if e.verdict is not Verdict.MET]
-    unsteady = [] if judgement.steady else ["the backlog grows"]
+    growing = [] if judgement.steady else [judgement.growth if judgement.longer_s else "the backlog grows"]
     refused = [f"{plural(judgement.refused, 'request')} refused"] if judgement.refused else []
     behind = [f"{plural(judgement.unfinished, 'request')} left behind"] if judgement.unfinished else []
-    return (*late, *unsteady, *refused, *behind)
+    return (*late, *growing, *refused, *behind)
 
 
 def pools_table(candidate: CandidatePlan) -> Table:
@@ -124,6 +124,13 @@ def judgement_view(judgement: Judgement) -> RenderableType:
     return Group(made, Text(), *_lines(*served_how(judgement)), Text(), spread, Text(), use, *drawn)
 
 
+def _steady(judgement: Judgement) -> str:
+    """Whether a backlog grows, and how long was looked."""
+    if not judgement.steady:
+        return judgement.growth if judgement.longer_s else "the backlog grows"
+    return f"steady, over {number(judgement.longer_s)} s too" if judgement.longer_s else "steady"
+
+
 def served_how(judgement: Judgement) -> Iterator[str]:
     """What was served and how it went, in sentences."""
     yield (
@@ -132,7 +139,7 @@ def served_how(judgement: Judgement) -> Iterator[str]:
     )
     yield (
         f"Requests: {judgement.arrived:,} arrived, {judgement.finished:,} finished, {judgement.refused:,} refused, "
-        f"{judgement.unfinished:,} left behind; {'steady' if judgement.steady else 'the backlog grows'}."
+        f"{judgement.unfinished:,} left behind; {_steady(judgement)}."
     )
     if judgement.restarted:
         yield f"Failures: requests were lost with a machine and served again {judgement.restarted:,} times."
@@ -140,10 +147,24 @@ def served_how(judgement: Judgement) -> Iterator[str]:
         f"Goodput: {rate(judgement.goodput_req_per_s)} met every objective jointly "
         f"({judgement.attainment_frac * 100:.1f} %); {number(round(judgement.output_tokens_per_s))} output tokens/s."
     )
+    yield from _stalls(judgement)
     if judgement.transfer_mean_s:
         yield (
             f"KV transfers: landed {seconds(judgement.transfer_mean_s)} after the prefill on average, having waited "
             f"{seconds(judgement.link_wait_mean_s)} for the link."
+        )
+
+
+def _stalls(judgement: Judgement) -> Iterator[str]:
+    """That many requests have one long gap, where the percentile of all gaps hides it."""
+    limits_s = [e.limit for e in judgement.evidence if e.slo.startswith("tbt_") and e.unit is Unit.SECONDS]
+    stalled_s = judgement.latency_s.get("stall_p50_s", 0.0), judgement.latency_s.get("stall_p90_s", 0.0)
+    if limits_s and stalled_s[1] > min(limits_s):
+        share = "half" if stalled_s[0] > min(limits_s) else "a tenth"
+        usual = stalled_s[0] if stalled_s[0] > min(limits_s) else stalled_s[1]
+        yield (
+            f"Note: {share} of the requests pause for {seconds(usual)} or more once, mostly before their second token; "
+            "among all gaps that is too rare to count. slo.stall_p90_s bounds it."
         )
 
 

@@ -45,7 +45,7 @@ class Scenario(Section):
     slo: Objectives = Field(
         {},
         description="<metric>_p<percentile>_s -> limit, s; or _slowdown for _s -> limit, times as long as alone on the "
-        "reference; ttft, tbt, tpot or e2e, all requests",
+        "reference; ttft, tbt, tpot, e2e or stall, all requests",
     )
     slo_by_class: Annotated[dict[Word, Objectives], AfterValidator(by_name)] = Field(
         {}, description="class name -> objectives of that class", validate_default=True

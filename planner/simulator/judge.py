@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 
@@ -45,6 +46,7 @@ def judge(
     reference: Reference | None = None,
     early: bool = False,
     failures: Sequence[Failure] = (),
+    longer: Callable[[int], Trace] | None = None,
 ) -> Judgement:
     """Serve every seed's trace and weigh every objective.
 
@@ -63,13 +65,14 @@ def judge(
         reference: what slowdowns are measured against.
         early: stop after the first seed if that alone is a clear miss.
         failures: machines that fail in every seed.
+        longer: seed -> a trace of the same workload over a longer time. Where all is well, the first seed is served
+            once more so: a queue that grows slowly hides in a short window.
     """
-    runs, observed, found = list[Run](), list[Observed](), list[Evidence]()
-    most = len(seeds) * (1 if exact else MOST_SEEDS_RATIO)
+    runs, observed, found, most = list[Run](), list[Observed](), list[Evidence](), len(seeds) * _looks(exact)
 
-    def served(seed: int) -> tuple[Run, Observed]:
-        trace = draw(seed)
-        measured = window(trace, warmup_frac=warmup_frac, cooldown_frac=cooldown_frac, slices=SLICES)
+    def served(seed: int, drawn: Callable[[int], Trace] = draw) -> tuple[Run, Observed]:
+        trace, fracs = drawn(seed), {"warmup_frac": warmup_frac, "cooldown_frac": cooldown_frac}
+        measured = window(trace, **fracs, slices=SLICES)
         run = serve(pools, policy, trace, measured, cutoff_s=_cutoff_s(trace, slos, reference), failures=failures)
         return run, Observed(trace=trace, ledger=run.ledger, reference=reference)
 
@@ -81,15 +84,22 @@ def judge(
         if not early and upto < len(seeds):
             continue
         found = [evidence(s, sample(observed, s), confidence_frac=confidence_frac, exact=exact) for s in slos]
-        missed = any(e.verdict is Verdict.MISSED for e in found)
-        if (early and upto == 1 and missed) or (upto >= len(seeds) and not _promising(found)):
+        if (upto >= len(seeds) and not _promising(found)) or (early and upto == 1 and _hopeless(found)):
             break
-    return _judgement(
+    said = _judgement(
         found, slos, runs, observed, seeds=tuple(range(seeds[0], seeds[0] + len(runs))), workload=workload,
         warmup_frac=warmup_frac, cooldown_frac=cooldown_frac,
         steady=exact or _steady(observed, slos, confidence_frac),
         powers={pool.name: pool.physics.power for pool in pools},
     )  # fmt: skip
+    return _looked_longer(said, *served(seeds[0], longer), slos) if longer and said.valid else said
+
+
+def _looked_longer(said: Judgement, run: Run, seen: Observed, slos: Sequence[Slo]) -> Judgement:
+    """A judgement with what a longer run adds: objectives that it misses."""
+    missed = tuple(s.name for s in slos if sample([seen], s).quantile(s.percentile / 100) > s.limit)
+    steady = not missed and run.waiting + run.running == 0
+    return replace(said, steady=steady, longer_s=seen.trace.duration_s, longer_missed=missed)
 
 
 def _each(
@@ -108,6 +118,16 @@ def _cutoff_s(trace: Trace, slos: Sequence[Slo], reference: Reference | None) ->
     longest = [int(trace.prompt_tokens.max())], [int(trace.output_tokens.max())]
     limits_s = [s.limit * float(unit_s(s, reference, *longest)[0]) for s in slos]
     return 2 * trace.duration_s + 60 + 2 * max(limits_s, default=0.0)
+
+
+def _looks(exact: bool) -> int:
+    """How often as many seeds may be simulated."""
+    return 1 if exact else MOST_SEEDS_RATIO
+
+
+def _hopeless(found: Sequence[Evidence]) -> bool:
+    """Whether an objective is clearly missed."""
+    return any(e.verdict is Verdict.MISSED for e in found)
 
 
 def _promising(found: Sequence[Evidence]) -> bool:

@@ -159,14 +159,14 @@ class Observed:
         return (self.rows() - measured.first) * measured.slices // (measured.last - measured.first)
 
     def values_s(self, metric: Metric) -> Floats:
-        """The metric of each measured request (for TBT: its longest gap)."""
+        """The metric of each measured request (for TBT as for the stall: its longest gap)."""
         rows = self.rows()
         ttft, e2e = self.ledger.ttft_s[rows], self.ledger.e2e_s[rows]
         if metric is Metric.TTFT:
             return ttft
         if metric is Metric.E2E:
             return e2e
-        if metric is Metric.TBT:
+        if metric.bounds_gaps:
             return np.where(np.isinf(e2e), np.inf, self.ledger.max_gap_s[rows])
         gaps = self.trace.output_tokens[rows] - 1
         decoding = np.where(np.isinf(e2e), np.inf, e2e - np.where(np.isinf(ttft), 0.0, ttft))
@@ -213,7 +213,7 @@ def _row_parts(seed: Observed, slo: Slo, keep: range) -> list[tuple[Floats, Floa
     """Values and unit weights of a per-request metric, one pair per slice."""
     values, slices = seed.values(slo), seed.slices()
     mine = np.isin(seed.trace.class_index[seed.rows()], _classes(seed.trace, slo))
-    if slo.metric in (Metric.TPOT, Metric.TBT):
+    if slo.metric in (Metric.TPOT, Metric.TBT, Metric.STALL):
         mine &= seed.trace.output_tokens[seed.rows()] > 1
     parts = [np.sort(values[mine & (slices == k)]) for k in keep]
     return [(part, np.ones(len(part))) for part in parts]

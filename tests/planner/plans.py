@@ -24,7 +24,7 @@ from workloads.slo import Unit
 EXAMPLES = Path(__file__).parents[2] / "planner" / "examples"
 PREFILL = InstanceSpec(role=Role.PREFILL, machine="dgx-h100", layout=Layout(tp=4))
 DECODE = InstanceSpec(role=Role.DECODE, machine="dgx-a100", layout=Layout(tp=8))
-LATENCY_S = {"ttft": 0.2, "tbt": 0.03, "tpot": 0.025, "e2e": 7.5}
+LATENCY_S = {"ttft": 0.2, "tbt": 0.03, "tpot": 0.025, "e2e": 7.5, "stall": 0.04}
 DIGESTS = {"scenario": "ab" * 32, "catalog": "cd" * 32, "trace": "ef" * 32}
 
 

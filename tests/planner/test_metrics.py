@@ -257,3 +257,41 @@ def test_batches_of_one_histogram_add_up(counts: list[list[int]], q: float) -> N
     apart = Sample(values=tuple(edges.copy() for _ in counts), weights=weights)
     assert shared.quantile(q) == apart.quantile(q)
     assert interval(shared, q, 0.95)[1] == interval(apart, q, 0.95)[1]
+
+
+PATIENT = Slo(metric=Metric.E2E, percentile=90.0, limit=6.0)
+
+
+def at_the_brink(seed: int, duration_s: float) -> Trace:
+    """More prompts of 500 tokens, one token each, than a toy instance can serve: 20 a second instead of some 18."""
+    rng = np.random.default_rng(seed)
+    arrivals = np.sort(rng.uniform(0, duration_s, int(20 * duration_s)))
+    return toy_trace(arrivals.tolist(), [500] * len(arrivals), [1] * len(arrivals))
+
+
+@pytest.mark.parametrize("longer", [False, True])
+def test_a_backlog_that_grows_slowly_is_seen_in_the_longer_run(longer: bool) -> None:
+    """A load just beyond capacity may pass a short window; the run of several times its length misses, and says so."""
+    found = judge(
+        toy_pools("colocated", prefills=1, decodes=0), toy_policy("colocated"),
+        lambda seed: at_the_brink(seed, 30.0), [PATIENT], seeds=[1, 2, 3], workload="", exact=False, warmup_frac=0.1,
+        cooldown_frac=0.1, confidence_frac=0.95, longer=(lambda seed: at_the_brink(seed, 600.0)) if longer else None,
+    )  # fmt: skip
+    assert found.evidence[0].verdict is Verdict.MET
+    assert found.valid is not longer
+    assert found.longer_s == (pytest.approx(600.0, rel=0.01) if longer else 0.0)
+    assert found.growth == (f"a run of {found.longer_s:.0f} s misses e2e_p90_s" if longer else "")
+
+
+def test_the_stall_of_a_request_is_its_longest_gap() -> None:
+    """A stall bound counts requests, each by its longest gap; the same bound on TBT counts gaps and is far looser."""
+    trace = random_trace(5, 80, 6.0)
+    pools, policy = toy_pools("colocated", prefills=1, decodes=0), toy_policy("colocated")
+    found = judge(
+        pools, policy, lambda _: trace, [Slo(metric=m, percentile=90.0, limit=1.0) for m in (Metric.STALL, Metric.TBT)],
+        seeds=[1], workload="", exact=True, warmup_frac=0.0, cooldown_frac=0.0, confidence_frac=0.95,
+    )  # fmt: skip
+    stall, gap = found.evidence
+    assert stall.n == int(np.sum(trace.output_tokens > 1))
+    assert gap.n == int(np.sum(trace.output_tokens - 1))
+    assert stall.measured > gap.measured

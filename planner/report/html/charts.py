@@ -18,6 +18,7 @@ _METRICS = {
     "tbt": "time between tokens",
     "tpot": "time per output token",
     "e2e": "end to end",
+    "stall": "longest gap of a request",
 }
 
 
@@ -81,7 +82,7 @@ def _timed(name: str, title: str, unit: str, note: str, picture: Picture, series
 
 def latencies(curves: Sequence[LatencyCurve], evidence: Sequence[Evidence]) -> Chart:
     """All distributions in one chart: latency on a logarithmic axis, and shares by their nines."""
-    series, dashes = [], {"ttft": 0, "tbt": 1, "tpot": 2, "e2e": 3}
+    series, dashes = [], {"ttft": 0, "tbt": 1, "tpot": 2, "e2e": 3, "stall": 4}
     hues = {"ttft": 0, "tbt": 1, "tpot": 3, "e2e": 2}
     for curve in curves:
         points = dict(zip(curve.latency_s, curve.share_frac, strict=True))  # of equal latencies the largest share
