@@ -3,12 +3,12 @@
 from math import inf
 
 from planner.scenario import Scenario
-from workloads.slo import Metric, Unit
+from workloads.slo import Unit
 
 
 def tightest_gap_s(scenario: Scenario) -> float:
     """The tightest objective on token gaps in seconds; no end where there is none."""
-    gaps = (s.limit for s in scenario.slos() if s.metric is Metric.TBT and s.unit is Unit.SECONDS)
+    gaps = (s.limit for s in scenario.slos() if s.metric.bounds_gaps and s.unit is Unit.SECONDS)
     return min(gaps, default=inf)
 
 
