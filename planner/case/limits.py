@@ -3,7 +3,7 @@
 from math import inf
 
 from planner.scenario import Scenario
-from workloads.slo import Unit
+from workloads.slo import Metric, Unit
 
 
 def tightest_gap_s(scenario: Scenario) -> float:
