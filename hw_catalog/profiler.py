@@ -63,6 +63,11 @@ QUICK = Knots(
     past_tokens=(0, 1024, 4096), attention_batch=(1, 8, 64), context_tokens=(1, 256, 1024, 4096), point_s=0.1,
 )  # fmt: skip
 """A look: half a minute, tile edges not resolved."""
+QUICK_CPU = Knots(
+    tokens=(1, 16, 64, 256, 1024), batch=(1, 4, 16, 64), new_tokens=(1, 64, 256, 1024), past_tokens=(0, 1024),
+    attention_batch=(1, 8, 64), context_tokens=(1, 256, 1024, 2048), point_s=0.05,
+)  # fmt: skip
+"""The same where no GPU is: what one core does in a quarter of a minute for a small model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +186,7 @@ def measure(
 def read(bench: Bench, operation: Operation, point_s: float) -> Reading:
     """One operation, warmed up and timed; power is energy over wall time of the timed part."""
     run = bench.recorded(operation.prepared(bench))
-    bench.timed(run, at_least_s=WARM_UP_FRAC * point_s)
+    bench.timed(run, at_least_s=WARM_UP_FRAC * point_s, fewest=1)
     before_j, began_s = bench.energy_j(), time.perf_counter()
     samples = bench.timed(run, at_least_s=point_s)
     after_j, took_s = bench.energy_j(), time.perf_counter() - began_s

@@ -8,11 +8,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from hw_catalog.profiler_ops import Device, Run
+from hw_catalog.profiler_ops import FEWEST_SAMPLES, Device, Run
 
 Array = NDArray[np.float32]
-
-FEWEST_SAMPLES = 3
 
 
 class NumpyBench:
@@ -71,10 +69,11 @@ class NumpyBench:
         """There is no host beside the device."""
         return run
 
-    def timed(self, run: Run, *, at_least_s: float) -> list[float]:
+    def timed(self, run: Run, *, at_least_s: float, fewest: int = FEWEST_SAMPLES) -> list[float]:
         """Wall time of single launches."""
         samples: list[float] = []
-        while len(samples) < FEWEST_SAMPLES or sum(samples) < at_least_s:
+        started = time.perf_counter()
+        while len(samples) < fewest or time.perf_counter() - started < at_least_s:
             began = time.perf_counter()
             run.launch(len(samples))
             samples.append(time.perf_counter() - began)
@@ -94,9 +93,10 @@ class NumpyBench:
 
 def _softmax(scores: Array) -> Array:
     """Along the last axis."""
-    raised: Array = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    shares: Array = raised / raised.sum(axis=-1, keepdims=True)
-    return shares
+    raised: Array = scores - scores.max(axis=-1, keepdims=True)
+    np.exp(raised, out=raised)
+    raised /= raised.sum(axis=-1, keepdims=True)
+    return raised
 
 
 def _done(_result: object) -> None:

@@ -8,6 +8,8 @@ from hw_catalog.errors import CatalogError
 
 DENSE = ("llama", "mistral", "qwen2", "qwen3")
 """Values of ``model_type`` whose layers are grouped-query attention and one gated MLP."""
+FEWEST_SAMPLES = 3
+"""Timed launches of an operation, however long one takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +74,8 @@ class Bench(Protocol):
     def recorded(self, run: Run) -> Run:
         """The same operation without the host's part in it, where the device can; else as it is."""
 
-    def timed(self, run: Run, *, at_least_s: float) -> list[float]:
-        """Seconds of one operation, as often as it takes to fill ``at_least_s``; three values at least."""
+    def timed(self, run: Run, *, at_least_s: float, fewest: int = FEWEST_SAMPLES) -> list[float]:
+        """Seconds of one operation, as often as it takes to fill ``at_least_s``; ``fewest`` values at least."""
 
     def energy_j(self) -> float | None:
         """Energy the device has used since some fixed moment; None where it cannot say."""

@@ -10,9 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from hw_catalog.errors import CatalogError
-from hw_catalog.profiler_ops import Device, Run
+from hw_catalog.profiler_ops import FEWEST_SAMPLES, Device, Run
 
-FEWEST_SAMPLES = 3
 GRAPH_LAUNCHES = 10
 """Launches in one graph."""
 CACHE_TURNS = 4
@@ -146,12 +145,12 @@ class TorchBench:
                 run.launch(turn)
         return Run(launch=lambda _: graph.replay(), times=GRAPH_LAUNCHES)
 
-    def timed(self, run: Run, *, at_least_s: float) -> list[float]:
+    def timed(self, run: Run, *, at_least_s: float, fewest: int = FEWEST_SAMPLES) -> list[float]:
         """By events on one GPU, by the wall clock between two synchronisations elsewhere."""
         once = self._by_events_s if self._cuda and run.in_graph else self._by_clock_s
         samples: list[float] = []
         began = time.perf_counter()
-        while len(samples) < FEWEST_SAMPLES or time.perf_counter() - began < at_least_s:
+        while len(samples) < fewest or time.perf_counter() - began < at_least_s:
             samples.append(once(run, len(samples)) / run.times)
         return samples
 

@@ -39,7 +39,7 @@ def profile(
     quiet: Quiet = False,
 ) -> None:
     """Measure a kernel profile on this machine's GPU (needs `pip install phasewise[profile]`)."""
-    from hw_catalog.profiler import FULL, QUICK, Subject
+    from hw_catalog.profiler import FULL, QUICK, QUICK_CPU, Subject
     from hw_catalog.profiler_ops import shard_of
 
     if dtype != "bf16":
@@ -47,7 +47,8 @@ def profile(
     shard = shard_of(_config(model, config), name=model, tp=tp)
     bench = _bench(device)
     name = gpu or ("cpu" if device is Where.CPU else _gpu_id(bench.device.name))
-    knots = QUICK if quick else FULL
+    look = QUICK_CPU if device is Where.CPU else QUICK
+    knots = look if quick else FULL
     _measured(bench, Subject(model=model, gpu=name, dtype=dtype, shard=shard, knots=knots), out, resume, quiet)
 
 

@@ -64,7 +64,7 @@ class Counting:
     def recorded(self, run: Run) -> Run:
         return run
 
-    def timed(self, run: Run, *, at_least_s: float) -> list[float]:  # noqa: ARG002
+    def timed(self, run: Run, *, at_least_s: float, fewest: int = 3) -> list[float]:  # noqa: ARG002
         run.launch(0)
         return [self._took_s, self._took_s, 2 * self._took_s]
 
@@ -73,6 +73,15 @@ class Counting:
 
     def state(self) -> Mapping[str, float]:
         return {"temperature_c": 40.0}
+
+
+def test_a_short_operation_is_timed_until_the_clock_says_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An operation of a microsecond fills its time in a number of launches that the clock bounds, each counted once."""
+    ticks = iter(range(10**9))
+    monkeypatch.setattr("hw_catalog.profiler_cpu.time.perf_counter", lambda: next(ticks) * 1e-6)
+    samples = NumpyBench().timed(Run(launch=lambda _: None), at_least_s=0.5)
+    assert len(samples) == pytest.approx(0.5 / 3e-6, rel=0.01)  # the clock is read three times a turn
+    assert samples[0] == pytest.approx(1e-6)
 
 
 def readings(bench: object, what: Subject, keep=lambda _: None, known=None):

@@ -17,7 +17,7 @@ from tests.hw_catalog.test_profiler import KNOTS, TINY
 
 @pytest.fixture
 def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(hw_catalog.profiler, "QUICK", replace(KNOTS, point_s=0.0))
+    monkeypatch.setattr(hw_catalog.profiler, "QUICK_CPU", replace(KNOTS, point_s=0.0))
     file = tmp_path / "config.json"
     file.write_text(json.dumps(TINY))
     return file
