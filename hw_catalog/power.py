@@ -2,10 +2,11 @@
 
 At full clock and busy, per GPU:
 
-    P = idle + busy + weights·w + compute·sqrt(u_c) + bandwidth·sqrt(u_b) + tokens·sqrt(r)
+    P = idle + busy + weights·w + compute·sqrt(u_c) + bandwidth·u_b + tokens·sqrt(r)
 
 w is the share of its memory that weights fill, u_c its share of the dense bf16 peak, u_b its share of the memory
-bandwidth, r thousands of output tokens per second. At clock f (f0 the highest):
+bandwidth, r thousands of output tokens per second. u_c counts what is computed, so of a mixture of experts whole tiles:
+an expert that a single token is routed to computes as many rows as its kernel's tile has. At clock f (f0 the highest):
 
     P(f) = idle + B + A·g(f/f0),  g(x) = x·V(x)²,  V = v_min below the knee, then linear to 1 at f0
 
@@ -27,13 +28,39 @@ Anchor = tuple[float, float]
 """(decode batch, measured over modelled watts above idle)."""
 
 
+TILE_TOKENS = 16
+"""Token rows of one tile of an expert's kernel: what it computes for a single token as well. Default of vLLM's fused
+kernel at small batches (recalled)."""
+
+BLOCK_SCALED_TILE_TOKENS = 64
+"""The same for 8-bit weights with a scale per block of them (recalled, from the same defaults)."""
+
+
+def expert_work(tokens: float, experts: int, used: int, tile_tokens: int) -> tuple[float, float]:
+    """What ``tokens`` tokens ask of one layer's experts, each token routed to ``used`` of them, evenly.
+
+    touched = 1 - (1 - used/experts)^tokens,  rows = max(tokens·used / (experts·touched), tile)
+
+    Args:
+        tokens: in a step, > 0.
+        experts: in the layer.
+        used: by one token.
+        tile_tokens: rows that a kernel computes at least.
+
+    Returns:
+        Share of the experts that at least one token is routed to, and the token rows that each of those computes.
+    """
+    touched = 1.0 - (1.0 - used / experts) ** tokens
+    return touched, max(tokens * used / (experts * touched), float(tile_tokens))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Utilisation:
     """How hard one GPU works, over the time of a step at full clock.
 
     Attributes:
         weights_frac: share of its memory that weights fill.
-        compute_frac: share of its dense bf16 peak.
+        compute_frac: share of its dense bf16 peak, in any number format.
         bandwidth_frac: share of its memory bandwidth.
         output_tokens_per_s: tokens the whole instance puts out, over its GPUs.
     """
@@ -96,7 +123,7 @@ class PowerCurve:
             self.busy_w
             + self.weights_w * load.weights_frac
             + self.compute_w * sqrt(load.compute_frac)
-            + self.bandwidth_w * traffic
+            + self.bandwidth_w * load.bandwidth_frac
             + self.tokens_w * sqrt(load.output_tokens_per_s / 1000)
         )
         above = min(room_w, above * correction_ratio)
@@ -140,7 +167,7 @@ def assumed_curve(tdp_w: float, idle_w: float, clock_max_mhz: float) -> PowerCur
     )
     span = tdp_w - idle_w
     return PowerCurve(
-        busy_w=0.2 * span, weights_w=0.14 * span, compute_w=0.75 * span, bandwidth_w=0.15 * span, tokens_w=0.1 * span,
+        busy_w=0.08 * span, weights_w=0.03 * span, compute_w=1.03 * span, bandwidth_w=0.39 * span, tokens_w=0.08 * span,
         memory_w=0.25 * span, v_min_ratio=0.8, knee_mhz=0.5 * clock_max_mhz, compute_ratio=1.7, floor_ratio=0.25,
         clock_step_mhz=15.0, cap_min_w=0.3 * tdp_w, wall_ratio=1.21, anchors={},
         provenance=dict.fromkeys(NUMBERS, source),

@@ -19,8 +19,7 @@ TERMS = ("busy_w", "weights_w", "compute_w", "bandwidth_w", "tokens_w")
 def terms(load: Utilisation) -> tuple[float, ...]:
     """What each coefficient of a power curve multiplies, in the order of ``TERMS``."""
     return (
-        1.0, load.weights_frac, load.compute_frac**0.5, load.bandwidth_frac**0.5,
-        (load.output_tokens_per_s / 1000) ** 0.5,
+        1.0, load.weights_frac, load.compute_frac**0.5, load.bandwidth_frac, (load.output_tokens_per_s / 1000) ** 0.5,
     )  # fmt: skip
 
 

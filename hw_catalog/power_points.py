@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hw_catalog.gpus import Gpu
-from hw_catalog.power import Utilisation
+from hw_catalog.power import BLOCK_SCALED_TILE_TOKENS, TILE_TOKENS, Utilisation, expert_work
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,13 +50,69 @@ FAMILIES: Mapping[str, str] = {
     "gemma-3": "gemma-3", "Llama-4": "llama-4",
 }  # fmt: skip
 
-KV_BYTES_PER_TOKEN: Mapping[str, float] = {
-    "Qwen3-8B": 147_456, "Qwen3-14B": 163_840, "Qwen3-32B": 262_144, "30B-A3B": 98_304, "235B": 192_512,
-    "gpt-oss-20b": 49_152, "gpt-oss-120b": 73_728, "gemma-3-12b": 131_072, "gemma-3-27b": 169_301, "3.1-8B": 131_072,
-    "70B": 327_680, "405B": 516_096, "Scout": 196_608, "Maverick": 196_608, "Nano-9B": 16_384, "Nano-12B": 24_576,
-    "DeepSeek": 70_272, "480B": 253_952,
-}  # fmt: skip
-"""bf16 KV cache by a mark in the model's name, from the published configurations; of Gemma's, a third."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """Sizes of a model, as far as they decide what a step computes and reads.
+
+    Attributes:
+        layers: with attention or a state.
+        dim: width of all query heads.
+        kv_bytes: of a token's bf16 KV cache.
+        state_bytes: of what a request keeps besides, read and written at every token.
+        experts: a token may be routed to, per layer; 1 in a dense model.
+        experts_used: of them, by one token.
+        routed_params: of all those experts.
+    """
+
+    layers: int
+    dim: int
+    kv_bytes: float
+    state_bytes: float = 0.0
+    experts: int = 1
+    experts_used: int = 1
+    routed_params: float = 0.0
+
+
+def _mixture(
+    layers: int, width: int, kv_bytes: float, *, experts: int, used: int, hidden: int, inner: int,
+    routed_layers: int | None = None,
+) -> Shape:  # fmt: skip
+    """A mixture of gated experts in every layer, or in some: 3 · hidden · inner parameters each."""
+    routed = (routed_layers or layers) * experts * 3.0 * hidden * inner
+    return Shape(
+        layers=layers, dim=width, kv_bytes=kv_bytes, experts=experts, experts_used=used, routed_params=routed
+    )  # fmt: skip
+
+
+_MAMBA_STATE_BYTES = 128 * 80 * 128 * 4.0
+"""Of one Mamba-2 layer of Nemotron Nano v2: heads, their width, state size, in fp32 (recalled)."""
+
+SHAPES: Mapping[str, Shape] = {
+    "Qwen3-8B": Shape(layers=36, dim=4096, kv_bytes=147_456),
+    "Qwen3-14B": Shape(layers=40, dim=5120, kv_bytes=163_840),
+    "Qwen3-32B": Shape(layers=64, dim=8192, kv_bytes=262_144),
+    "30B-A3B": _mixture(48, 4096, 98_304, experts=128, used=8, hidden=2048, inner=768),
+    "235B": _mixture(94, 8192, 192_512, experts=128, used=8, hidden=4096, inner=1536),
+    "480B": _mixture(62, 12_288, 253_952, experts=160, used=8, hidden=6144, inner=2560),
+    "gpt-oss-20b": _mixture(24, 4096, 49_152, experts=32, used=4, hidden=2880, inner=2880),
+    "gpt-oss-120b": _mixture(36, 4096, 73_728, experts=128, used=4, hidden=2880, inner=2880),
+    "gemma-3-12b": Shape(layers=48, dim=4096, kv_bytes=131_072),
+    "gemma-3-27b": Shape(layers=62, dim=4096, kv_bytes=169_301),
+    "3.1-8B": Shape(layers=32, dim=4096, kv_bytes=131_072),
+    "70B": Shape(layers=80, dim=8192, kv_bytes=327_680),
+    "405B": Shape(layers=126, dim=16_384, kv_bytes=516_096),
+    "Scout": _mixture(48, 5120, 196_608, experts=16, used=1, hidden=5120, inner=8192),
+    "Maverick": _mixture(48, 5120, 196_608, experts=128, used=1, hidden=5120, inner=8192, routed_layers=24),
+    "Nano-9B": Shape(layers=4, dim=5120, kv_bytes=16_384, state_bytes=27 * _MAMBA_STATE_BYTES),
+    "Nano-12B": Shape(layers=6, dim=5120, kv_bytes=24_576, state_bytes=28 * _MAMBA_STATE_BYTES),
+    "DeepSeek": _mixture(61, 16_384, 70_272, experts=256, used=8, hidden=7168, inner=2048, routed_layers=58),
+}
+"""By a mark in the model's name, from the published configurations (recalled); KV of Gemma's is a third, as most of
+its layers look back a window only."""
+
+BLOCK_SCALED: tuple[str, ...] = ("Qwen3", "DeepSeek")
+"""Marks of models whose 8-bit checkpoints have a scale per block of weights."""
 
 BYTES_PER_PARAM: Mapping[str, float] = {"bfloat16": 2.0, "fp8": 1.0, "mxfp4": 0.55}
 DTYPES: Mapping[str, str] = {"bfloat16": "bf16", "fp8": "fp8", "mxfp4": "fp4"}
@@ -83,21 +139,35 @@ def _mlenergy_point(row: Mapping[str, str], gpu: Gpu) -> Point:
     gpus, batch, step_s = int(row["num_gpus"]), float(row["avg_batch"]), float(row["median_itl_ms"]) / 1000
     params, active = float(row["total_params_b"]) * 1e9, float(row["active_params_b"]) * 1e9
     prompt, output, rate = PROMPT_TOKENS[row["task"]], float(row["avg_out_len"]), float(row["out_tok_s"])
-    kv = next(value for mark, value in KV_BYTES_PER_TOKEN.items() if mark in row["model"])
-    weights = params * BYTES_PER_PARAM[row["precision"]]
-    touched = 1 - (1 - active / params) ** batch
-    flops_per_s = 2 * active * (rate + rate / output * prompt)
-    bytes_per_s = weights * touched / step_s + rate * (prompt + output / 2) * kv
+    shape = next(value for mark, value in SHAPES.items() if mark in row["model"])
+    computed, read = _linear(row, shape, params, batch)
+    context = prompt + output / 2
+    computed += 4 * shape.layers * shape.dim * batch * context
+    flops_per_s = computed / step_s + 2 * active * rate / output * prompt
+    bytes_per_s = (read + batch * (context * shape.kv_bytes + 2 * shape.state_bytes)) / step_s
     return Point(
         model=row["model"], layout=f"{row['task']}/{DTYPES[row['precision']]}/tp{gpus}", batch=batch,
         load=Utilisation(
-            weights_frac=weights / gpus / gpu.hbm_bytes,
+            weights_frac=params * BYTES_PER_PARAM[row["precision"]] / gpus / gpu.hbm_bytes,
             compute_frac=flops_per_s / gpus / gpu.bf16_flops,
             bandwidth_frac=bytes_per_s / gpus / gpu.hbm_bytes_per_s,
             output_tokens_per_s=rate / gpus,
         ),
         watts_w=float(row["w_per_gpu"]), sparse=active < params,
     )  # fmt: skip
+
+
+def _linear(row: Mapping[str, str], shape: Shape, params: float, batch: float) -> tuple[float, float]:
+    """FLOP and weight bytes of the token-wise operations of a decode step, as ``planner/perf/work.py`` counts."""
+    always = params - shape.routed_params
+    flops, read = 2 * always * batch, always
+    if shape.routed_params:
+        fine = row["precision"] == "fp8" and any(mark in row["model"] for mark in BLOCK_SCALED)
+        tile = BLOCK_SCALED_TILE_TOKENS if fine else TILE_TOKENS
+        touched, rows = expert_work(batch, shape.experts, shape.experts_used, tile)
+        flops += 2 * shape.routed_params * touched * rows
+        read += shape.routed_params * touched
+    return flops, read * BYTES_PER_PARAM[row["precision"]]
 
 
 _SPLITWISE_SIZES: Mapping[str, tuple[float, int, int, float]] = {

@@ -30,6 +30,10 @@ _EXPERT_KEYS = {
 }
 
 
+_BLOCK_SCALED = (*_DEEPSEEK_LIKE, "qwen3_moe")
+"""Families whose published 8-bit checkpoints have scales for blocks of 128 x 128 weights."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSpec:
     """Sizes of one model.
@@ -45,6 +49,10 @@ class ModelSpec:
         active_params: parameters one token uses (equal to ``params`` for dense models).
         max_context_tokens: longest context the model was made for.
         kv_latent_dim: width of the compressed KV of multi-head latent attention; 0 where there is none.
+        experts: a token may be routed to, per layer; 1 in a dense model.
+        experts_used: of them, by one token.
+        routed_params: parameters of all those experts, shared ones left out; 0 in a dense model.
+        block_scaled: its 8-bit checkpoint holds a scale for every small block of weights, not one per row.
         source: where the sizes were read.
     """
 
@@ -58,6 +66,10 @@ class ModelSpec:
     active_params: float
     max_context_tokens: int
     kv_latent_dim: int = 0
+    experts: int = 1
+    experts_used: int = 1
+    routed_params: float = 0.0
+    block_scaled: bool = False
     source: str = ""
 
     def weight_bytes(self, dtype: str) -> float:
@@ -219,6 +231,10 @@ def _llama_like(config: Config, name: str, where: str) -> ModelSpec:
         params=float(shared + layers * experts * 3 * hidden * inner),
         active_params=float(shared + layers * used * 3 * hidden * inner),
         max_context_tokens=context,
+        experts=experts,
+        experts_used=used,
+        routed_params=float(layers * experts * 3 * hidden * inner) if experts > 1 else 0.0,
+        block_scaled=family in _BLOCK_SCALED,
         source=where,
     )
 
@@ -254,6 +270,10 @@ def _deepseek_like(config: Config, name: str, where: str) -> ModelSpec:
         active_params=float(always + (used + shared) * per_expert),
         max_context_tokens=context,
         kv_latent_dim=latent + rope,
+        experts=experts,
+        experts_used=used,
+        routed_params=float(experts * per_expert),
+        block_scaled=True,
         source=where,
     )
 

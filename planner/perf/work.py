@@ -5,6 +5,7 @@ Norms, collectives and activations are left out: their FLOP are few, and what th
 
 from dataclasses import dataclass
 
+from hw_catalog.power import BLOCK_SCALED_TILE_TOKENS, TILE_TOKENS, expert_work
 from hw_catalog.profiles import KernelProfile
 from planner.plan import Layout
 from workloads.models import ModelSpec
@@ -30,15 +31,20 @@ class Work:
 def linear_work(model: ModelSpec, layout: Layout, profile: KernelProfile, tokens: float) -> tuple[float, float]:
     """FLOP and bytes of the token-wise operations of a step.
 
-    FLOP = 2·active parameters·tokens; bytes = weights touched: all of a dense model, of a mixture of experts those that
-    at least one token is routed to, 1 - (1 - active/all)^tokens of all.
+    FLOP = 2·(always·tokens + routed·touched·rows),  bytes = weights·(always + routed·touched)/all
+
+    All of a dense model is ``always``. Of a mixture, the experts that at least one token is routed to are read, and
+    each computes whole tiles of token rows, however few it was sent.
     """
-    active_ratio = min(1.0, model.active_params / model.params)
-    touched = 1.0 - (1.0 - active_ratio) ** tokens
-    return (
-        2 * model.active_params * tokens / layout.gpus,
-        model.weight_bytes(profile.dtype) * touched / layout.gpus,
-    )  # fmt: skip
+    always = model.params - model.routed_params
+    flops, read = 2 * always * tokens, always
+    if model.routed_params and tokens:
+        fine = model.block_scaled and profile.dtype == "fp8"
+        tile = BLOCK_SCALED_TILE_TOKENS if fine else TILE_TOKENS
+        touched, rows = expert_work(tokens, model.experts, model.experts_used, tile)
+        flops += 2 * model.routed_params * touched * rows
+        read += model.routed_params * touched
+    return flops / layout.gpus, model.weight_bytes(profile.dtype) * read / model.params / layout.gpus
 
 
 def prefill_attention_work(model: ModelSpec, layout: Layout, new: float, past: float) -> float:

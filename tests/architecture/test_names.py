@@ -37,6 +37,7 @@ COUNTS = {
     "published_active_params", "published_params", "rack_units", "refused", "requests", "restarted", "running",
     "seeds", "skipped_rows", "slices", "steps", "token_machines", "tp", "tps", "transfers", "unfinished", "waiting",
     "base_machines", "churn_machines", "min_up_epochs", "most_base_machines", "ramp_machines", "started", "stopped",
+    "experts", "experts_used", "routed_params",
     "top_machines", "clock_changes", "epochs", "good", "reshards", "starts", "validated_epochs",
 }  # fmt: skip
 """How many of something, the thing being the name."""

@@ -4,9 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hw_catalog.load import load_catalog
-from hw_catalog.power import NUMBERS, PowerCurve, Utilisation, assumed_curve
+from hw_catalog.power import NUMBERS, PowerCurve, Utilisation, assumed_curve, expert_work
 from hw_catalog.power_fit import (
     Balance,
     anchors_of,
@@ -69,14 +71,16 @@ def test_batches_left_out_are_predicted(name: str, mark: str, batch_frac: float)
     assert mean_error_frac((p.watts_w, w) for p, w in found) <= batch_frac
 
 
-def test_dense_models_left_out_whole_are_predicted_within_ten_percent() -> None:
-    """H100 watts of dense architectures that the surface has never seen."""
+def test_models_left_out_whole_are_predicted_within_ten_percent() -> None:
+    """H100 watts of models that the surface has never seen: all rows, the dense ones, the mixtures of experts."""
     gpu = CATALOG.gpus["h100-sxm"]
     points = mlenergy_points(table("power", "mlenergy_v3_llm_configs.csv"), gpu, "H100")
-    found = left_out(points, lambda p: p.family, gpu.idle_w, gpu.tdp_w, saturated(gpu.tdp_w))
-    dense = [(p.watts_w, w) for p, w in zip(points, found, strict=True) if not p.sparse]
-    assert len(dense) == 132
-    assert mean_error_frac(dense) <= 0.10
+    found = left_out(points, lambda p: p.model, gpu.idle_w, gpu.tdp_w, saturated(gpu.tdp_w))
+    pairs = [(p.watts_w, w) for p, w in zip(points, found, strict=True)]
+    assert len(pairs) == 274
+    assert mean_error_frac(pairs) <= 0.10
+    for sparse in (False, True):
+        assert mean_error_frac(x for p, x in zip(points, pairs, strict=True) if p.sparse == sparse) <= 0.10
 
 
 @pytest.mark.parametrize(("name", "mark"), [("h100-sxm", "H100"), ("b200-sxm", "B200"), ("a100-sxm", "")])
@@ -153,3 +157,24 @@ def test_power_below_the_knee_is_proportional_to_the_clock() -> None:
     curve = assumed_curve(700.0, 100.0, 2000.0)
     assert curve.swing_ratio(1.0, 2000.0) == pytest.approx(1.0)
     assert curve.swing_ratio(0.2, 2000.0) == pytest.approx(curve.swing_ratio(0.4, 2000.0) / 2)
+
+
+@given(
+    tokens=st.floats(0.01, 1e5), experts=st.integers(2, 512), share=st.floats(0.0, 1.0),
+    tile=st.sampled_from([1, 16, 64]),
+)  # fmt: skip
+def test_experts_compute_at_least_what_is_sent_to_them(tokens: float, experts: int, share: float, tile: int) -> None:
+    """No expert that is touched computes less than a tile, all together no less than the tokens routed to them."""
+    used = max(1, int(share * experts))
+    touched, rows = expert_work(tokens, experts, used, tile)
+    assert 0 < touched <= 1
+    assert rows >= tile
+    assert touched * rows >= tokens * used / experts * (1 - 1e-9)
+
+
+@given(tokens=st.floats(1.0, 1e4), more=st.floats(1.0, 10.0))
+def test_more_tokens_touch_no_fewer_experts_and_compute_no_less(tokens: float, more: float) -> None:
+    """Touched experts and computed rows grow with the tokens of a step."""
+    (touched, rows), (later, most) = (expert_work(n, 128, 8, 16) for n in (tokens, tokens * more))
+    assert later >= touched
+    assert later * most >= touched * rows * (1 - 1e-9)
