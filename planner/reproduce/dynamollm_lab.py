@@ -9,11 +9,13 @@ from hw_catalog.load import load_catalog
 from hw_catalog.machines import Machine
 from hw_catalog.profile_files import load_profiles
 from hw_catalog.profiles import KernelProfile
-from planner.perf.instance import instance_physics
+from planner.perf.instance import InstancePhysics, instance_physics
 from planner.perf.operating import Floats, Ints, operating
 from planner.plan import Layout
 from planner.policies.control import BASELINES, Control, Knob
-from planner.simulator.week import Week, WeekPool, week
+from planner.policies.presets import policy
+from planner.simulator.served import Stage
+from planner.simulator.week import Week, WeekPool, courses
 from workloads.builtin import load_builtin
 from workloads.load import WEEK_HOURS, nine_classes, template
 from workloads.models import ModelSpec, load_model
@@ -30,6 +32,11 @@ PEAK_SERVERS = 40
 SAMPLE = 400
 STEPS_PER_HOUR = 720
 MAX_BATCH = 256
+RULES = policy(
+    "colocated", max_batch_tokens=8192, max_batch_size=MAX_BATCH, block_tokens=16, kv_transfer="auto",
+    layerwise_from_tokens=512,
+)  # fmt: skip
+"""How requests are served: whole prompts between tokens, as engines did it then."""
 SERVICES = {"conversation": "azure-conv-2023", "coding": "azure-code-2023"}
 """Shape of the week -> built-in workload whose lengths it has."""
 
@@ -42,12 +49,16 @@ class Lab:
         machine: the server.
         shares_frac: class name -> share of requests.
         knobs: pool name (a class, or ``all``) -> settings.
-        rate_req_per_s: all classes together, that ``PEAK_SERVERS`` of a single pool carry.
+        bodies: (GPUs, clock) -> the instance of that setting.
+        lengths: pool name -> prompt and output tokens of its requests.
+        rate_req_per_s: all classes together, at the peak.
     """
 
     machine: Machine
     shares_frac: Mapping[str, float]
     knobs: Mapping[str, tuple[Knob, ...]]
+    bodies: Mapping[tuple[int, int], InstancePhysics]
+    lengths: Mapping[str, tuple[Ints, Ints]]
     rate_req_per_s: float
 
     def pools(self, control: Control, factors: Floats) -> list[WeekPool]:
@@ -69,10 +80,21 @@ class Lab:
 
     def run(self, control: Control, factors: Floats, *, seed: int = 1, misplaced_frac: float = 0.0) -> Week:
         """A horizon under a control."""
+        return self.staged(control, factors, seed=seed, misplaced_frac=misplaced_frac)[0]
+
+    def staged(
+        self, control: Control, factors: Floats, *, seed: int = 1, misplaced_frac: float = 0.0
+    ) -> tuple[Week, Stage]:
+        """A horizon under a control as flows, and what it takes to serve the same one request by request."""
         host_w = self.machine.idle_w - self.machine.gpus * self.machine.gpu.idle_w
-        return week(
+        found, took = courses(
             self.pools(control, factors), control, machine_gpus=self.machine.gpus, host_w=max(0.0, host_w),
             host_ratio=0.21, seed=seed, misplaced_frac=misplaced_frac,
+        )  # fmt: skip
+        return found, Stage(
+            courses=took, step_s=control.instance_period_s, bodies=self.bodies,
+            lengths=tuple(self.lengths[course.pool.name] for course in took), policy=RULES,
+            machine_gpus=self.machine.gpus, seed=seed,
         )  # fmt: skip
 
     def all(self, factors: Floats) -> dict[str, Week]:
@@ -80,46 +102,57 @@ class Lab:
         return {name: self.run(control, factors) for name, control in BASELINES.items()}
 
 
-def open_lab(service: str) -> Lab:
-    """The lab of a service; at its peak rate a single pool at the highest clock fills ``PEAK_SERVERS``."""
+def open_lab(service: str, *, servers: int = PEAK_SERVERS) -> Lab:
+    """The lab of a service; at its peak rate a single pool at the highest clock fills so many servers."""
     machine, model = load_catalog(None).machines[MACHINE], load_model(MODEL)
     profiles = load_profiles(None, model=MODEL, profile_set="aiconfigurator-0.12")
     mine = {p.tp: p for p in profiles if p.gpu == machine.gpu.profile_gpu and p.dtype == "bf16" and p.ep == 1}
     prompts, outputs = load_builtin(SERVICES[service]).lengths.sample(20_000, np.random.default_rng(1))
-    samples: dict[str, tuple[Ints, Ints]] = {"all": (prompts[:SAMPLE], outputs[:SAMPLE])}
+    lengths: dict[str, tuple[Ints, Ints]] = {"all": (prompts, outputs)}
     shares: dict[str, float] = {}
     for kind in nine_classes():
         rows = np.flatnonzero(kind.holds(prompts, outputs))
         if len(rows) >= 20:  # fewer say nothing of a 99th percentile
             shares[kind.name] = float(len(rows))
-            samples[kind.name] = (prompts[rows[:SAMPLE]], outputs[rows[:SAMPLE]])
+            lengths[kind.name] = (prompts[rows], outputs[rows])
     whole = sum(shares.values())
     shares = {name: count / whole for name, count in shares.items()}
-    knobs = {name: _knobs(machine, model, mine, name, *lengths) for name, lengths in samples.items()}
+    bodies = _bodies(machine, model, mine)
+    knobs = {
+        name: _knobs(bodies, name, prompts[:SAMPLE], outputs[:SAMPLE]) for name, (prompts, outputs) in lengths.items()
+    }
     each = max(k.capacity_req_per_s for k in knobs["all"] if k.tp == machine.gpus)
-    rate = PEAK_SERVERS * each * (1 - BASELINES["SinglePool"].margin_frac)
-    return Lab(machine=machine, shares_frac=shares, knobs=knobs, rate_req_per_s=rate)
+    rate = servers * each * (1 - BASELINES["SinglePool"].margin_frac)
+    return Lab(
+        machine=machine, shares_frac=shares, knobs=knobs, bodies=bodies, lengths=lengths, rate_req_per_s=rate
+    )  # fmt: skip
+
+
+def _bodies(
+    machine: Machine, model: ModelSpec, profiles: Mapping[int, KernelProfile]
+) -> dict[tuple[int, int], InstancePhysics]:
+    """Every layout at every clock."""
+    return {
+        (tp, clock): instance_physics(
+            model, machine, Layout(tp=tp), profiles[tp], memory_frac=0.9, max_batch_tokens=8192, block_tokens=16,
+            clock_mhz=clock,
+        )
+        for tp in (2, 4, 8) if tp in profiles for clock in CLOCKS_MHZ
+    }  # fmt: skip
 
 
 def _knobs(
-    machine: Machine, model: ModelSpec, profiles: Mapping[int, KernelProfile], name: str, prompts: Ints, outputs: Ints
+    bodies: Mapping[tuple[int, int], InstancePhysics], name: str, prompts: Ints, outputs: Ints
 ) -> tuple[Knob, ...]:
-    """Every layout and clock."""
+    """Every setting whose memory holds the requests."""
     found = []
-    for tp in (2, 4, 8):
-        for clock in CLOCKS_MHZ:
-            if tp not in profiles:
-                continue
-            body = instance_physics(
-                model, machine, Layout(tp=tp), profiles[tp], memory_frac=0.9, max_batch_tokens=8192, block_tokens=16,
-                clock_mhz=clock,
-            )  # fmt: skip
-            if body.kv_tokens < 2 * int(np.max(prompts + outputs)):
-                continue
-            table = operating(body, prompts, outputs, max_batch_size=MAX_BATCH)
-            limit = TTFT_S["L" if name == "all" else name[0]]
-            capacity = table.capacity_req_per_s(ttft_p99_s=limit, tpot_s=TPOT_S)
-            found.append(Knob(tp=tp, clock_mhz=clock, table=table, capacity_req_per_s=capacity))
+    for (tp, clock), body in bodies.items():
+        if body.kv_tokens < 2 * int(np.max(prompts + outputs)):
+            continue
+        table = operating(body, prompts, outputs, max_batch_size=MAX_BATCH)
+        limit = TTFT_S["L" if name == "all" else name[0]]
+        capacity = table.capacity_req_per_s(ttft_p99_s=limit, tpot_s=TPOT_S)
+        found.append(Knob(tp=tp, clock_mhz=clock, table=table, capacity_req_per_s=capacity))
     return tuple(found)
 
 

@@ -3,6 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
+from math import inf
+
+import numpy as np
 
 from planner.perf.step_time import StepTime
 from planner.policies.base import Policy
@@ -44,7 +47,7 @@ def serve(
     reason = unsupported(pools, policy, failures)
     if trace.cached_tokens is not None:
         reason = reason or "a prefix cache"
-    if shifts and not (type(policy.lending) is Apart and always_open(pools, policy, len(trace.classes), shifts)):
+    if shifts and not (type(policy.lending) is Apart and always_open(pools, policy, trace, shifts)):
         reason = reason or "instances that come and go"
     if not reason:
         try:
@@ -76,21 +79,26 @@ def unsupported(pools: Sequence[PoolModel], policy: Policy, failures: Sequence[F
     return next((words for holds, words in needs if not holds), "")
 
 
-def always_open(pools: Sequence[PoolModel], policy: Policy, classes: int, shifts: Sequence[Shift]) -> bool:
-    """Whether every phase of every class always has an instance that takes requests, where it ever has one."""
+def always_open(pools: Sequence[PoolModel], policy: Policy, trace: Trace, shifts: Sequence[Shift]) -> bool:
+    """Whether every phase has an instance that takes a class whenever a request of it comes, if it ever has one."""
     groups = [
-        [n for n, pool in enumerate(pools) if pool.role is role and kind in pool.classes]
+        (kind, [n for n, pool in enumerate(pools) if pool.role is role and kind in pool.classes])
         for role in policy.topology.roles()
-        for kind in range(classes)
+        for kind in range(len(trace.classes))
     ]
     pool_of = [n for n, pool in enumerate(pools) for _ in range(pool.instances)]
-    taking, closed, ordered = [pool.instances for pool in pools], set[int](), in_order(shifts)
+    taking, closed = [pool.instances for pool in pools], set[int]()
+    ordered = [shift for shift in in_order(shifts) if shift.opens is not None]
     for place, shift in enumerate(ordered):
-        if shift.opens is not None and shift.opens is (shift.instance in closed):
+        if shift.opens is (shift.instance in closed):
             closed ^= {shift.instance}
             taking[pool_of[shift.instance]] += 1 if shift.opens else -1
-        last = place + 1 == len(ordered) or max(0.0, ordered[place + 1].at_s) > max(0.0, shift.at_s)
-        if last and any(group and not any(taking[n] for n in group) for group in groups):
+        until_s = ordered[place + 1].at_s if place + 1 < len(ordered) else inf
+        if until_s <= max(0.0, shift.at_s):
+            continue
+        missing = [kind for kind, members in groups if members and not any(taking[n] for n in members)]
+        here = slice(*np.searchsorted(trace.arrival_s, (shift.at_s, until_s))) if missing else slice(0, 0)
+        if np.isin(trace.class_index[here], missing).any():
             return False
     return True
 

@@ -2,20 +2,22 @@
 
 Arrivals of a step are a Poisson draw about the load; a pool is so many equal instances, each at its share of the rate;
 what instances draw and how long they make requests wait is read from their operating points. Work beyond capacity
-queues. That is honest where load moves slowly against a request; docs/schedules.md sets an hour beside the event
-simulation.
+queues. That is honest where load moves slowly against a request. What the controllers decide and who arrived is kept,
+so that ``served`` can serve the same week request by request; docs/schedules.md sets the two beside each other.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from planner.perf.operating import Operating
-from planner.policies.control import Control, Knob, PoolState, best_rate, machines_needed, shard, spilled
+from planner.policies.control import Control, Knob, PoolState, machines_needed, shard, spilled
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 SMOOTHED_STEPS = 12
 """Over which a controller, and an objective, takes its rate: what comes and goes faster is chance."""
@@ -77,12 +79,38 @@ class Week:
     ttft_p99_s: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Course:
+    """What one pool went through, step by step.
+
+    Attributes:
+        pool: the pool.
+        counts: (steps,) instances that serve.
+        tp: (steps,) GPUs of each.
+        clock_mhz: (steps,) their SM clock.
+        machines: (steps,) machines powered, those that start or drain included.
+        rate_req_per_s: (steps,) what is sent here, in requests of its own class that are as much work.
+        arrived: position of the pool whose requests they are -> (steps,) requests that were sent here.
+    """
+
+    pool: WeekPool
+    counts: Ints
+    tp: Ints
+    clock_mhz: Ints
+    machines: Floats
+    rate_req_per_s: Floats
+    arrived: Mapping[int, Ints]
+
+
 @dataclass(slots=True)
 class _Tally:
     """What one pool adds up to while its week is run."""
 
     power_w: Floats
     machines: Floats
+    counts: Ints
+    tp: Ints
+    clock_mhz: Ints
     good: float = 0.0
     requests: float = 0.0
     waited_s: float = 0.0
@@ -108,14 +136,43 @@ def week(
         forecast_sigma_frac: standard deviation of the relative error of each forecast of machines.
         misplaced_frac: share of requests whose length was predicted wrong, and that go to a neighbouring pool.
     """
+    return courses(
+        pools, control, machine_gpus=machine_gpus, host_w=host_w, host_ratio=host_ratio, seed=seed,
+        forecast_sigma_frac=forecast_sigma_frac, misplaced_frac=misplaced_frac,
+    )[0]  # fmt: skip
+
+
+def courses(
+    pools: Sequence[WeekPool], control: Control, *, machine_gpus: int, host_w: float, host_ratio: float, seed: int,
+    forecast_sigma_frac: float = 0.0, misplaced_frac: float = 0.0,
+) -> tuple[Week, tuple[Course, ...]]:  # fmt: skip
+    """Run a horizon, and say what every pool went through; arguments as for ``week``."""
     rng = np.random.default_rng(seed)
     dt = control.instance_period_s
-    rates = _misplaced([p.rate_req_per_s for p in pools], pools, misplaced_frac)
-    plans, rates = _machines(pools, rates, control, machine_gpus, rng, forecast_sigma_frac)
-    tallies = []
-    for pool, rate, plan in zip(pools, rates, plans, strict=True):
-        arrived = rng.poisson(rate * dt) / dt
+    asked = _misplaced(pools, misplaced_frac)
+    rates = _worth(asked, pools)
+    plans, moved = _machines(pools, rates, control, machine_gpus, rng, forecast_sigma_frac)
+    drawn = {key: rng.poisson(rate * dt) for key, rate in asked.items()}
+    drawn, rates = _moved_up(drawn, moved, rng), _worth(_moved_up(asked, moved, None), pools)
+    sent, tallies = _worth({key: count / dt for key, count in drawn.items()}, pools), []
+    for pool, rate, arrived, plan in zip(pools, rates, sent, plans, strict=True):
         tallies.append(_run_pool(pool, rate, arrived, plan, control, machine_gpus))
+    took = tuple(
+        Course(
+            pool=pool, counts=tally.counts, tp=tally.tp, clock_mhz=tally.clock_mhz, machines=tally.machines,
+            rate_req_per_s=sent[place],
+            arrived={origin: counts for (origin, here), counts in drawn.items() if here == place and counts.any()},
+        )
+        for place, (pool, tally) in enumerate(zip(pools, tallies, strict=True))
+    )  # fmt: skip
+    return _week(pools, control, tallies, host_w, host_ratio), took
+
+
+def _week(
+    pools: Sequence[WeekPool], control: Control, tallies: Sequence[_Tally], host_w: float, host_ratio: float
+) -> Week:
+    """The sum over the pools."""
+    dt = control.instance_period_s
     power = np.sum([t.power_w for t in tallies], axis=0)
     machines = np.sum([t.machines for t in tallies], axis=0)
     asked = sum(t.requests for t in tallies)
@@ -131,16 +188,39 @@ def week(
     )  # fmt: skip
 
 
-def _misplaced(rates: Sequence[Floats], pools: Sequence[WeekPool], share: float) -> list[Floats]:
-    """Rates in requests of each pool's own class, once a share went to a neighbour; work is kept."""
-    if not share or len(pools) < 2:
-        return list(rates)
+def _misplaced(pools: Sequence[WeekPool], share: float) -> dict[tuple[int, int], Floats]:
+    """(Class, pool) -> rate of the requests of one that are sent to the other, some of them to a neighbour."""
+    found: dict[tuple[int, int], Floats] = {}
+    for i, pool in enumerate(pools):
+        beside = {max(0, i - 1), min(len(pools) - 1, i + 1)} - {i}
+        wrong = share if beside else 0.0
+        found[i, i] = pool.rate_req_per_s * (1 - wrong)
+        found |= {(i, j): pool.rate_req_per_s * wrong / len(beside) for j in beside if wrong}
+    return found
+
+
+def _worth(rates: Mapping[tuple[int, int], Floats], pools: Sequence[WeekPool]) -> list[Floats]:
+    """What is sent to each pool, in requests of its own class that are as much work."""
     worth = [max((k.capacity_req_per_s / k.tp for k in p.knobs), default=0.0) for p in pools]
-    found = [rate * (1 - share) for rate in rates]
-    for i, rate in enumerate(rates):
-        for j in {max(0, i - 1), min(len(pools) - 1, i + 1)} - {i}:
-            there = len({max(0, i - 1), min(len(pools) - 1, i + 1)} - {i})
-            found[j] = found[j] + rate * share / there * worth[j] / max(worth[i], 1e-9)
+    found = [np.zeros(len(p.rate_req_per_s)) for p in pools]
+    for (origin, here), rate in rates.items():
+        found[here] = found[here] + rate * (worth[here] / max(worth[origin], 1e-9))
+    return found
+
+
+def _moved_up(
+    sent: Mapping[tuple[int, int], NDArray[Any]], shares: Sequence[Floats], rng: np.random.Generator | None
+) -> dict[tuple[int, int], NDArray[Any]]:
+    """What is sent where once a share of each pool's load has moved up to the next: drawn, or the mean of it."""
+    found = dict(sent)
+    for here, share in enumerate(shares[:-1]):
+        if not share.any():
+            continue
+        for origin, place in [key for key in found if key[1] == here]:
+            whole = found[origin, place]
+            up = whole * share if rng is None else rng.binomial(whole, share)
+            found[origin, place] = whole - up
+            found[origin, here + 1] = found.get((origin, here + 1), 0) + up
     return found
 
 
@@ -148,11 +228,10 @@ def _machines(
     pools: Sequence[WeekPool], rates: Sequence[Floats], control: Control, gpus: int, rng: np.random.Generator,
     sigma: float,
 ) -> tuple[list[Floats], list[Floats]]:  # fmt: skip
-    """Machines of each pool in every step, and what each pool then serves."""
+    """Machines of each pool in every step, and the share of its load that moves up to the next."""
     steps = len(rates[0])
     window = max(1, round(control.cluster_period_s / control.instance_period_s)) if control.instances else steps
-    plans, served = [np.zeros(steps) for _ in pools], [rate.copy() for rate in rates]
-    worth = [best_rate(_state(p, 0, gpus, 0.0, 0.0)) for p in pools]
+    plans, moved = [np.zeros(steps) for _ in pools], [np.zeros(steps) for _ in pools]
     for begin in range(0, steps, window):
         span = slice(begin, begin + window)
         error = 1 + sigma * rng.standard_normal() if control.instances else 1.0
@@ -163,16 +242,12 @@ def _machines(
         ]
         states = [_state(p, 0, gpus, peak, peak) for p, peak in zip(pools, peaks, strict=True)]
         if not control.instances:
-            counts, moved = tuple(machines_needed(s, control) for s in states), (0.0,) * len(states)
+            counts, shares = tuple(machines_needed(s, control) for s in states), (0.0,) * len(states)
         else:
-            counts, moved = spilled(states, control)
-        for i, count in enumerate(counts):
-            plans[i][span] = count
-        for i, share in enumerate(moved[:-1]):
-            up = served[i][span] * share
-            served[i][span] -= up
-            served[i + 1][span] += up * worth[i + 1] / max(worth[i], 1e-9)
-    return plans, served
+            counts, shares = spilled(states, control)
+        for i, (count, share) in enumerate(zip(counts, shares, strict=True)):
+            plans[i][span], moved[i][span] = count, share
+    return plans, moved
 
 
 def _state(pool: WeekPool, machines: int, gpus: int, forecast: float, rate: float) -> PoolState:
@@ -184,7 +259,8 @@ def _state(pool: WeekPool, machines: int, gpus: int, forecast: float, rate: floa
 def _run_pool(pool: WeekPool, expected: Floats, arrived: Floats, plan: Floats, control: Control, gpus: int) -> _Tally:
     """One pool through the horizon, window after window of the pool controller."""
     dt, steps = control.instance_period_s, len(arrived)
-    tally = _Tally(power_w=np.zeros(steps), machines=plan.copy())
+    counts, ways, clocks = (np.zeros(steps, np.int64) for _ in range(3))
+    tally = _Tally(power_w=np.zeros(steps), machines=plan.copy(), counts=counts, tp=ways, clock_mhz=clocks)
     window = max(1, round(control.pool_period_s / dt))
     tp = max(k.tp for k in pool.knobs)
     before, backlog, last_clock = int(plan[0]), 0.0, -1
@@ -206,6 +282,7 @@ def _run_pool(pool: WeekPool, expected: Floats, arrived: Floats, plan: Floats, c
             tp = wanted
         knobs = sorted((k for k in pool.knobs if k.tp == tp), key=lambda k: k.clock_mhz)
         count = machines * gpus // tp
+        tally.counts[span], tally.tp[span] = count, tp
         backlog, last_clock = _run_window(tally, pool, knobs, arrived, span, count, control, backlog, last_clock)
     return tally
 
@@ -244,11 +321,9 @@ def _run_window(
     known = np.concatenate([steady[:1], steady[:-1]])
     chosen = _clocks(knobs, known, control) if control.clock else np.full(len(seen), len(knobs) - 1)
     most = np.array([k.table.saturated_req_per_s for k in knobs])
-    room = most[chosen]
     # a queue is worked off at the highest clock: it is what the next steps see
-    queue = backlog
-    served, late = seen, False
-    if queue > 0 or (seen > room).any():
+    queue, served, late = backlog, seen, False
+    if queue > 0 or (seen > most[chosen]).any():
         served = np.empty_like(seen)
         for i, rate in enumerate(seen):
             if queue > 0 and control.clock:
@@ -256,6 +331,7 @@ def _run_window(
             served[i] = min(rate + queue / dt, most[chosen[i]])
             queue = max(0.0, queue + (rate - served[i]) * dt)
         late = queue > 0
+    tally.clock_mhz[span] = np.array([k.clock_mhz for k in knobs])[chosen]
     watts, first, token = (np.empty_like(seen) for _ in range(3))
     for index, knob in enumerate(knobs):
         here = chosen == index

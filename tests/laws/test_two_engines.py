@@ -147,7 +147,7 @@ def test_both_engines_tell_the_same_story(cluster: tuple[list[PoolModel], Policy
 def test_both_engines_move_alike(cluster: tuple[list[PoolModel], Policy, list[Shift]], trace: Trace) -> None:
     """Instances that come, go and change their clock on the way give every request the same times in both engines."""
     pools, rules, shifts = cluster
-    assert always_open(pools, rules, 2, shifts)
+    assert always_open(pools, rules, trace, shifts)
     assert_equal(*both(pools, rules, trace, 1e5, shifts))
 
 
