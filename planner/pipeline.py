@@ -6,7 +6,8 @@ from hashlib import sha256
 
 from hw_catalog.profiles import KernelProfile
 from planner.argument import Argument, outage
-from planner.case.case import Case, doubts, open_case, provenance
+from planner.case.case import Case, open_case, provenance
+from planner.case.doubts import doubts
 from planner.case.named import named
 from planner.descent import descend
 from planner.errors import BadInput

@@ -1,7 +1,7 @@
 """A scenario with everything it names read in: what can be bought, what it can carry, what is asked of it."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from math import inf
@@ -25,7 +25,6 @@ from planner.envelope import Option, option
 from planner.errors import BadInput
 from planner.evidence import Excuse
 from planner.perf.instance import InstancePhysics, instance_physics
-from planner.perf.pipeline import TraversalTime
 from planner.perf.power import curve_of
 from planner.perf.reference import Reference
 from planner.plan import CandidatePlan, InstanceSpec, Layout, Role
@@ -139,7 +138,8 @@ class _Offers:
         layouts, missing = layouts_of(self._scenario, machine, profiles)
         self.excuses += missing
         if self._policy.streams:
-            layouts = long.layouts(self._scenario, machine, layouts)
+            layouts, missing = long.layouts(self._scenario, machine, layouts)
+            self.excuses += missing
         for (layout, profile), (clock, cap) in product(layouts, tried):
             whole = self._physics(machine, layout, profile, (clock, cap), None)
             for role in self._policy.topology.roles():
@@ -164,6 +164,7 @@ class _Offers:
             self._model, machine, layout, profile, memory_frac=knobs.kv_memory_frac,
             max_batch_tokens=chunk_tokens or knobs.max_batch_tokens, block_tokens=knobs.block_tokens, clock_mhz=knob[0],
             cap_w=knob[1], timing=timing_of(self._engines, profile), streams=self._policy.streams,
+            group_tokens=long.group_tokens(self._scenario, layout, self._asked.demand),
         )  # fmt: skip
 
     def _chunks(self, role: Role, body: InstancePhysics) -> tuple[int | None, ...]:
@@ -312,40 +313,6 @@ def _unsold(spec: InstanceSpec, machine: Machine, channel: str) -> Excuse:
     sold = ", ".join(p.channel for p in machine.prices) or "none"
     reason = f"{machine.name} has no {channel} price; channels with a price: {sold}"
     return Excuse(option=spec.name, reason=reason, bottleneck="price")
-
-
-def doubts(case: Case, candidate: CandidatePlan) -> tuple[str, ...]:
-    """What a buyer should know before trusting a plan, full sentences."""
-    found = list(case.asked.doubts)
-    if case.asked.skipped_rows:
-        found.append(f"{case.asked.skipped_rows} rows of the trace were left out")
-    longest = max(int((c.prompt_tokens + c.output_tokens).max()) for c in case.asked.demand.classes)
-    if case.policy.streams:
-        found += long.doubt(case.model, longest)
-    steps = {pool.spec.name: case.physics[pool.spec.name].step for pool in candidate.pools}
-    steps |= {"the reference": case.reference.step} if case.reference else {}
-    for name, step in steps.items():
-        measured = step.max_context_tokens
-        if longest > measured:
-            found.append(
-                f"{name}: requests of up to {longest} tokens exceed the {measured} tokens the source "
-                "measured; decode attention beyond that is extrapolated"
-            )
-        if isinstance(step, TraversalTime):
-            found.append(f"{name}: its stages take their share of the step measured without stages (derived)")
-        if step.profile.measured_frac < 0.5:
-            found.append(f"{name}: only {step.profile.measured_frac:.0%} of its step time comes from measurements")
-    found += _clock_doubts(case, candidate)
-    return tuple(dict.fromkeys(found))
-
-
-def _clock_doubts(case: Case, candidate: CandidatePlan) -> Iterator[str]:
-    """Where a locked clock or a cap rests on another GPU's response."""
-    gpus = {o.spec.name: o.machine.gpu for o in case.options}
-    for spec in (pool.spec for pool in candidate.pools):
-        source = curve_of(gpus[spec.name]).provenance["floor_ratio"] if spec.name in gpus else None
-        if source and (spec.clock_mhz or spec.cap_w) and source.kind is not Kind.MEASURED:
-            yield f"{spec.name}: how its time and power answer to the clock is {source.kind}: {source.source}"
 
 
 def provenance(case: Case, candidate: CandidatePlan) -> tuple[dict[str, float], tuple[str, ...]]:

@@ -26,11 +26,12 @@ def check_knobs(scenario: Scenario, model: ModelSpec, machines: Iterable[Machine
     Raises:
         BadInput: all of it at once.
     """
-    wanted, most = scenario.catalog, max(m.gpus for m in machines)
+    wanted, offered = scenario.catalog, tuple(machines)
     problems = [
-        f"catalog.kvp: {n} KV groups need {n} GPUs; the scenario's largest machine has {most}"
-        for n in sorted(set(wanted.kvp)) if n > most
-    ]  # fmt: skip
+        f"catalog.kvp: {n} KV groups fit no layout: " + _misfit(offered[0], Layout(tp=min(wanted.tp), kvp=n))
+        for n in sorted(set(wanted.kvp))
+        if n > 1 and not any(_stands(m, tp, pp, n) for m in offered for tp in wanted.tp for pp in wanted.pp)
+    ]
     if policy != STREAMS and max(wanted.kvp) > 1:
         problems.append(f"catalog.kvp: KV groups are used by policy.name {STREAMS} alone, not by {policy}")
     longest = max(int((c.prompt_tokens + c.output_tokens).max()) for c in demand.classes)
@@ -45,17 +46,53 @@ def check_knobs(scenario: Scenario, model: ModelSpec, machines: Iterable[Machine
 
 def layouts(
     scenario: Scenario, machine: Machine, plain: Sequence[tuple[Layout, KernelProfile]]
-) -> list[tuple[Layout, KernelProfile]]:
-    """The layouts of a machine with every number of groups, as far as one machine holds them.
+) -> tuple[list[tuple[Layout, KernelProfile]], list[Excuse]]:
+    """The layouts of a machine with every number of groups, and excuses for those that stand on no machines.
 
     Args:
         scenario: says which numbers to try.
-        machine: a replica stays on one.
+        machine: a replica is on a part of one, or on several alone, which then need a link to each other.
         plain: its layouts without groups.
     """
     counts = sorted(set(scenario.catalog.kvp))
-    grown = [(replace(layout, kvp=kvp), profile) for layout, profile in plain for kvp in counts]
-    return [(layout, profile) for layout, profile in grown if machine.gpus % layout.gpus == 0]
+    found: list[tuple[Layout, KernelProfile]] = []
+    excuses: dict[str, Excuse] = {}
+    for layout, profile in ((replace(layout, kvp=kvp), profile) for layout, profile in plain for kvp in counts):
+        misfit = _misfit(machine, layout)
+        if misfit:
+            name = f"*/{machine.name}/{layout.name}"
+            excuses[name] = Excuse(option=name, reason=misfit, bottleneck="catalog")
+        else:
+            found.append((layout, profile))
+    return found, list(excuses.values())
+
+
+def _stands(machine: Machine, tp: int, pp: int, kvp: int) -> bool:
+    """Whether a layout stands on machines of a type, as it does without groups."""
+    plain, whole = Layout(tp=tp, pp=pp), Layout(tp=tp, pp=pp, kvp=kvp)
+    return machine.gpus % tp == 0 and not _misfit(machine, plain) and not _misfit(machine, whole)
+
+
+def _misfit(machine: Machine, layout: Layout) -> str:
+    """Why a layout stands on no number of machines of a type; empty where it does."""
+    gpus = layout.gpus
+    if layout.kvp > 1 and machine.gpus == 1:
+        return f"{layout.kvp} KV groups need {layout.kvp} GPUs; a {machine.name} has 1"
+    if gpus % machine.gpus and machine.gpus % gpus:
+        return f"{gpus} GPUs neither divide a machine of {machine.gpus} nor fill whole ones"
+    if gpus > machine.gpus and not machine.inter_link.exists:
+        return f"it would span machines, which have no link to each other ({machine.inter_link.name})"
+    return ""
+
+
+def group_tokens(scenario: Scenario, layout: Layout, demand: Demand) -> int:
+    """Tokens of a request's KV cache in one group at which it takes the next.
+
+    The scenario's word, or an even share of the longest request: that one has all groups at its end, shorter ones leave
+    some to others, and no group ever holds more of a request than if it had been spread from the start.
+    """
+    longest = max(int((c.prompt_tokens + c.output_tokens).max()) for c in demand.classes)
+    return scenario.policy.kvp_group_tokens or -(-longest // layout.kvp)
 
 
 def served(scenario: Scenario, layout: Layout, demand: Demand) -> Demand:

@@ -72,12 +72,14 @@ def instance_physics(
     cap_w: int | None = None,
     timing: EngineTiming = NOTHING_LEFT_OUT,
     streams: bool = False,
+    group_tokens: int = 1,
 ) -> InstancePhysics:
     """The physics of ``layout`` on ``machine``; no KV blocks where the weights leave no memory.
 
     ``clock_mhz`` locks the SM clock of its GPUs, ``cap_w`` limits what each of them draws. ``timing`` is
     what the kernel tables of the profile leave out; host time does not depend on the clock. ``streams`` lets the chunks
-    of one prompt follow each other through the stages.
+    of one prompt follow each other through the stages; ``group_tokens`` is what one KV group holds of a request before
+    the next joins, as far as its memory goes.
     """
     gpu = machine.gpu
     tokens = kv_tokens(
@@ -89,7 +91,8 @@ def instance_physics(
     slowed = _slowed(profile, gpu, model, layout, clock_mhz, cap_w)
     step = full_clock if slowed is profile else _step_time(as_run(slowed, timing), gpu, stages)
     if streams and layout.pp * layout.kvp > 1:
-        step = _stream_time(as_run(slowed, timing), gpu, way(model, layout, machine, max_batch_tokens))
+        most = max(1, min(group_tokens, int(tokens // layout.kvp)))
+        step = _stream_time(as_run(slowed, timing), gpu, way(model, layout, machine, max_batch_tokens, most))
     return InstancePhysics(
         step=step, kv_blocks=max(0, int(tokens // block_tokens)), block_tokens=block_tokens,
         kv_bytes_per_token=model.kv_bytes_per_token(profile.kv_dtype), layers=model.layers, link=machine.inter_link,

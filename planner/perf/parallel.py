@@ -15,7 +15,7 @@ def chunk_times_s(
 ) -> list[float]:
     """Seconds of each chunk of a prompt, all stages together, nothing else in the step.
 
-    With KV groups a chunk reads the past that is longest in any of them; its own tokens are computed in all.
+    With KV groups a chunk reads the past that is longest in any of them; its own tokens are computed in all it is in.
 
     Args:
         step: step time of one stage's tensor-parallel group, whole model.
@@ -26,7 +26,7 @@ def chunk_times_s(
     """
     times = []
     for past in range(0, prompt_tokens, chunk_tokens):
-        share = -(-past // kv_groups(past, group_tokens, kvp))
+        share = longest_share_tokens(past, group_tokens, kvp)
         times.append(step.prefill_s([(min(chunk_tokens, prompt_tokens - past), share)]))
     return times
 
@@ -56,6 +56,17 @@ def kv_groups(context_tokens: int, group_tokens: int, kvp: int) -> int:
     Source: Medha: groups join as the context grows; the others keep serving short requests.
     """
     return min(kvp, max(1, -(-context_tokens // group_tokens)))
+
+
+def longest_share_tokens(context_tokens: int, group_tokens: int, kvp: int) -> int:
+    """Tokens of a context in the group that holds most of it: what a step that reads it waits for.
+
+    The first group is filled before the next joins, and nothing moves between them; when all are full they grow alike.
+    A ``group_tokens`` of 1 spreads a context evenly from the start.
+
+    share = max(min(context, group), context / groups)
+    """
+    return max(min(context_tokens, group_tokens), -(-context_tokens // kvp))
 
 
 def merged_s(group_s: Sequence[float], merge_s: float) -> float:

@@ -7,6 +7,7 @@ linearly, beyond the last knot continued along the last segment (the ``max_`` pr
 """
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -119,6 +120,23 @@ class StepTime:
         measured = ~self.profile.decode_extrapolated[0]
         knots = self.profile.context_tokens[measured]
         return int(knots[-1]) if len(knots) else 0
+
+    @property
+    def max_past_tokens(self) -> int:
+        """Longest past at which the source measured the attention of a chunk of any size."""
+        measured = ~self.profile.prefill_extrapolated
+        reached = self.profile.past_tokens[measured.any(axis=0)]
+        return int(reached[-1]) if len(reached) else 0
+
+    @property
+    def max_prompt_tokens(self) -> int:
+        """Longest prompt whose attention the source measured when it is computed at once."""
+        reached = self.profile.new_tokens[~self.profile.prefill_extrapolated[:, 0]]
+        return int(reached[-1]) if len(reached) else 0
+
+    def beside_tokens(self, parts: Sequence[tuple[int, int]], past_tokens: int) -> int:  # noqa: ARG002
+        """Tokens of a step's prompts that take of what a further one would: here, all."""
+        return sum(new for new, _ in parts)
 
     def prefill_s(self, prompts: list[tuple[int, int]], batch: int = 0, context_tokens: int = 0) -> float:
         """Seconds of a step that computes ``prompts`` and advances ``batch`` decodes by one token.

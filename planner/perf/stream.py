@@ -5,15 +5,24 @@ prompt, one behind the other, and one token of every decoding request, which are
 
     step = mean of the p chunks' whole-model times + (p - 1) · hop + merge
 
-and whoever waits for the last chunk waits for it to pass the other p - 1 stages (``drain_s``). Every KV group holds an
-even share of each cache, so a chunk or a token reads the past over kvp, and partial results are merged.
+and whoever waits for the last chunk waits for it to pass the other p - 1 stages (``drain_s``).
+
+A request begins in one KV group, and takes a further one each time its cache has filled ``group_tokens`` of the last.
+Its chunks and tokens are computed in every group that it is in, so the others are free for other requests meanwhile,
+and a step takes as long as the slowest group:
+
+    step = max over groups (linear + attention to what each holds) + merge
+
+Other prompts of the step go to the groups after its own, round about; decodes are spread evenly.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hw_catalog.machines import Machine
 from hw_catalog.profiles import KernelProfile
-from planner.perf.parallel import hop_s, merge_s
+from planner.perf.parallel import kv_groups, longest_share_tokens, merge_s
+from planner.perf.pipeline import ACTIVATION_BYTES
 from planner.perf.step_time import Segment, StepTime
 from planner.plan import Layout
 from workloads.models import ModelSpec
@@ -21,35 +30,69 @@ from workloads.models import ModelSpec
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Way:
-    """What lies between the GPUs of one replica, all on one machine.
+    """What lies between the GPUs of one replica.
 
     Attributes:
         model: sizes.
         layout: stages and groups.
-        latency_s: of the links inside the machine.
-        bandwidth_bytes_per_s: of the links inside the machine, of one tensor-parallel group.
         max_batch_tokens: most tokens of a step, all stages together.
+        group_tokens: of a request's cache in one group when it takes the next; 1 is all groups from the start.
+        hop_latency_s: from one stage to the next, mean over the boundaries.
+        hop_token_s: likewise, per token.
+        merge_latency_s: of the link between the groups of a stage.
+        merge_bytes_per_s: of that link, one tensor-parallel group's share.
     """
 
     model: ModelSpec
     layout: Layout
-    latency_s: float
-    bandwidth_bytes_per_s: float
     max_batch_tokens: int
+    group_tokens: int
+    hop_latency_s: float
+    hop_token_s: float
+    merge_latency_s: float
+    merge_bytes_per_s: float
 
-    def extra_s(self, tokens: int) -> float:
-        """Seconds of a step of so many tokens on the way: hops between the stages, merges of the groups."""
-        link = {"latency_s": self.latency_s, "bandwidth_bytes_per_s": self.bandwidth_bytes_per_s}
-        hops = (self.layout.pp - 1) * hop_s(self.model, tokens, **link)
-        return hops + merge_s(self.model, self.layout.kvp, tokens, **link)
+    def hops_s(self, tokens: int) -> float:
+        """Seconds that a batch of so many tokens is on its way between the stages."""
+        return (self.layout.pp - 1) * (self.hop_latency_s + self.hop_token_s * tokens)
+
+    def merge_s(self, groups: int, tokens: int) -> float:
+        """Seconds in which the results of so many groups are merged."""
+        return merge_s(
+            self.model, groups, tokens, latency_s=self.merge_latency_s, bandwidth_bytes_per_s=self.merge_bytes_per_s
+        )
+
+    def groups(self, context_tokens: int) -> int:
+        """Groups that hold a context."""
+        return kv_groups(context_tokens, self.group_tokens, self.layout.kvp)
+
+    def share_tokens(self, context_tokens: int) -> int:
+        """Tokens of a context in the group that holds most of it."""
+        return longest_share_tokens(context_tokens, self.group_tokens, self.layout.kvp)
 
 
-def way(model: ModelSpec, layout: Layout, machine: Machine, max_batch_tokens: int) -> Way:
-    """The way between the GPUs of a replica on one machine."""
-    link = machine.intra_link
+def way(model: ModelSpec, layout: Layout, machine: Machine, max_batch_tokens: int, group_tokens: int = 1) -> Way:
+    """The way between the GPUs of a replica: the groups of a stage side by side, then the stages one after the other.
+
+    So what is sent most often, the merges of every layer, stays inside a machine as long as a stage fits it; stages on
+    different machines, and groups of a stage that no machine holds, use their links to each other, of which a
+    tensor-parallel group has the ports of its own GPUs.
+    """
+    inside, outside = machine.intra_link, machine.inter_link
+    inside_bytes_per_s = inside.bandwidth_bytes_per_s * layout.tp
+    outside_bytes_per_s = outside.bandwidth_bytes_per_s * min(1.0, layout.tp / machine.gpus)
+    wide = layout.tp * layout.kvp > machine.gpus
+    per_machine = max(1, machine.gpus // (layout.tp * layout.kvp))
+    crossing = sum(boundary % per_machine == 0 for boundary in range(1, layout.pp))
+    ways = ((outside, outside_bytes_per_s, crossing), (inside, inside_bytes_per_s, layout.pp - 1 - crossing))
+    used = [(link.latency_s * n, ACTIVATION_BYTES * model.hidden * n / speed) for link, speed, n in ways if n]
+    boundaries = max(1, layout.pp - 1)
     return Way(
-        model=model, layout=layout, latency_s=link.latency_s,
-        bandwidth_bytes_per_s=link.bandwidth_bytes_per_s * layout.tp, max_batch_tokens=max_batch_tokens,
+        model=model, layout=layout, max_batch_tokens=max_batch_tokens, group_tokens=group_tokens,
+        hop_latency_s=sum(latency for latency, _ in used) / boundaries,
+        hop_token_s=sum(token for _, token in used) / boundaries,
+        merge_latency_s=outside.latency_s if wide else inside.latency_s,
+        merge_bytes_per_s=outside_bytes_per_s if wide else inside_bytes_per_s,
     )  # fmt: skip
 
 
@@ -81,8 +124,19 @@ class StreamTime(StepTime):
 
     @property
     def max_context_tokens(self) -> int:
-        """Longest context whose share of one group the source measured."""
-        return super().max_context_tokens * self._way.layout.kvp
+        """Longest context of which the source measured what one group holds."""
+        return self._reach_tokens(super().max_context_tokens)
+
+    @property
+    def max_past_tokens(self) -> int:
+        """Longest past of a chunk of which the source measured what one group holds."""
+        return self._reach_tokens(super().max_past_tokens)
+
+    def beside_tokens(self, parts: Sequence[tuple[int, int]], past_tokens: int) -> int:
+        """Tokens of a step's prompts in the groups that a further one with so long a past would be computed in."""
+        taken, at = self._placed(parts)
+        mine = range(at, at + self._way.groups(past_tokens + 1))
+        return max(sum(new for new, _, _ in taken[group % len(taken)]) for group in mine)
 
     def prefill_s(self, prompts: list[tuple[int, int]], batch: int = 0, context_tokens: int = 0) -> float:
         """Seconds in which the stages take in ``prompts``, each as p chunks, and every decode advances by a token.
@@ -107,27 +161,81 @@ class StreamTime(StepTime):
         return (p - 1) / p * self._one_s(last, batch, context_tokens)
 
     def decode_segments(self, batch: int, mean_context_tokens: float, steps: int) -> list[Segment]:
-        """Durations of consecutive decode-only steps: the batch is spread over the stages, each cache over the groups.
+        """Durations of consecutive decode-only steps: the batch is spread over the stages, each cache over its groups.
 
-        A token makes the share of a group longer by 1/kvp. Pieces of the curve end at multiples of its knots.
+        While the first group fills, a token makes its share longer by one; while a further one does, the longest share
+        stands still; when all are full, it grows by 1/kvp. Pieces of the curve end at multiples of its knots.
         """
-        p, kvp = self._way.layout.pp, self._way.layout.kvp
-        extra_s, part = self._way.extra_s(-(-batch // p)), -(-batch // p)
+        way = self._way
+        part, kvp, full = -(-batch // way.layout.pp), way.layout.kvp, way.group_tokens
         segments: list[Segment] = []
-        done = 0
-        # whole tokens of a group's share: kvp steps at a time are one step of the curve underneath
-        for first_s, slope_s, count in super().decode_segments(part, mean_context_tokens / kvp, -(-steps // kvp)):
-            span = min(count * kvp, steps - done)
-            if not span:
-                break
-            segments.append((first_s + extra_s, slope_s / kvp, span))
-            done += span
+        context, left = mean_context_tokens, steps
+        while left:
+            groups = way.groups(int(-(-context // 1)))
+            extra_s = way.hops_s(part) + way.merge_s(groups, part)
+            mine = -(-part * groups // kvp)
+            end = groups * full  # the context up to which this many groups hold it
+            span = left if context >= kvp * full else min(left, int(end - context) + 1)
+            if context >= kvp * full:
+                share, per_token, rows = context / kvp, kvp, -(-span // kvp)
+            elif groups == 1:
+                share, per_token, rows = context, 1, span
+            else:
+                share, per_token, rows = float(full), 0, 1
+            found = super().decode_segments(mine, share, rows)
+            segments += _stretched(found, per_token, span, extra_s)
+            context, left = context + span, left - span
         return segments
 
     def _one_s(self, chunks: list[tuple[int, int]], batch: int, context_tokens: int) -> float:
         """Whole-model seconds of one of the p batches in flight, and its way."""
-        p, kvp = self._way.layout.pp, self._way.layout.kvp
-        part = -(-batch // p)
-        shares = [(new, -(-past // kvp)) for new, past in chunks]
-        context = part * context_tokens // max(1, batch) // kvp
-        return super().prefill_s(shares, part, context) + self._way.extra_s(part + sum(new for new, _ in shares))
+        way = self._way
+        part = -(-batch // way.layout.pp)
+        mean = context_tokens // max(1, batch)
+        spread = way.groups(mean) if batch else 0
+        own = -(-part * spread // way.layout.kvp)
+        loads = {tuple((new, share) for new, share, _ in group) for group in self._placed(chunks)[0] if group}
+        slowest_s = max(
+            super(StreamTime, self).prefill_s(list(load), own, own * way.share_tokens(mean)) for load in loads
+        )
+        tokens = part + sum(new for new, _ in chunks)
+        groups = max(spread, *(way.groups(past + new) for new, past in chunks))
+        merged = part * (spread > 1) + sum(new for new, past in chunks if way.groups(past + new) > 1)
+        return slowest_s + way.hops_s(tokens) + (way.merge_s(groups, merged) if merged else 0.0)
+
+    def _placed(self, parts: Sequence[tuple[int, int]]) -> tuple[list[list[tuple[int, int, int]]], int]:
+        """The chunks that each group computes (tokens, longest share, groups), and the group that is next in turn."""
+        way = self._way
+        taken: list[list[tuple[int, int, int]]] = [[] for _ in range(way.layout.kvp)]
+        at = 0
+        for new, past in parts:
+            groups = way.groups(past + new)
+            for k in range(groups):
+                taken[(at + k) % len(taken)].append((new, way.share_tokens(past), groups))
+            at += groups
+        return taken, at
+
+    def _reach_tokens(self, measured_tokens: int) -> int:
+        """Longest context of which no group holds more than was measured."""
+        way = self._way
+        return measured_tokens * way.layout.kvp if measured_tokens >= way.group_tokens else measured_tokens
+
+
+def _stretched(segments: list[Segment], per_token: int, steps: int, extra_s: float) -> list[Segment]:
+    """Segments over a group's share as segments over steps.
+
+    Args:
+        segments: one row for every token of the share.
+        per_token: steps in which the share grows by one; 0: it does not grow.
+        steps: how many there are.
+        extra_s: added to each.
+    """
+    if not per_token:
+        return [(segments[0][0] + extra_s, 0.0, steps)]
+    found: list[Segment] = []
+    for first_s, slope_s, rows in segments:
+        span = min(rows * per_token, steps)
+        if span:
+            found.append((first_s + extra_s, slope_s / per_token, span))
+        steps -= span
+    return found

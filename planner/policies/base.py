@@ -80,6 +80,9 @@ class StepPredictor(Protocol):
     def decode_s(self, batch: int, mean_context_tokens: float) -> float:
         """Seconds of a decode-only step."""
 
+    def beside_tokens(self, parts: Sequence[tuple[int, int]], past_tokens: int) -> int:
+        """Tokens of a step's prompts (new, past) that are computed on the GPUs of a further one with so long a past."""
+
 
 @dataclass(frozen=True, slots=True)
 class Occupancy:
@@ -169,6 +172,9 @@ class Order(Protocol):
 
     def left_s(self, view: RequestView) -> float:
         """Seconds of work left; a prompt in progress gives way only to those with less."""
+
+    def step_s(self, view: RequestView) -> float:
+        """Seconds of the next step that computes a prompt; whoever does not pass it now waits for that."""
 
 
 class Routing(Protocol):

@@ -121,11 +121,12 @@ class Chunked(Continuous):
     def next_step(self, waiting: Iterable[RequestView], now: Occupancy) -> StepBatch:
         """From the head, as much of every prompt as its chunk, slots and memory allow; decodes always."""
         parts: list[tuple[int, int]] = []
-        running, free_blocks, owed_blocks, tokens = now.running, now.free_blocks, now.owed_blocks, 0
+        running, free_blocks, owed_blocks = now.running, now.free_blocks, now.owed_blocks
         for view in waiting:
             left = view.prefill_tokens - view.cached_tokens
             new = min(left, self.chunk(view, now, parts))
-            if new <= 0 or (parts and tokens + new > self.max_batch_tokens):
+            tokens = self.step.beside_tokens(parts, view.cached_tokens)
+            if new <= 0 or (tokens and tokens + new > self.max_batch_tokens):
                 break
             needs = self.blocks(view.cached_tokens + new + (new == left)) - self.blocks(view.held_tokens)
             if view.held_tokens == 0:
@@ -136,14 +137,13 @@ class Chunked(Continuous):
             elif needs > free_blocks:
                 break
             owed_blocks -= needs
-            tokens += new
             free_blocks -= needs
             parts.append((new, view.cached_tokens))
         return StepBatch(tuple(new for new, _ in parts), now.batch > 0)
 
-    def chunk(self, view: RequestView, now: Occupancy, parts: Sequence[tuple[int, int]]) -> int:  # noqa: ARG002
-        """What the batch and the prompts before it leave of the budget."""
-        return self.chunk_tokens - now.batch - sum(new for new, _ in parts)
+    def chunk(self, view: RequestView, now: Occupancy, parts: Sequence[tuple[int, int]]) -> int:
+        """What the batch and the prompts before it leave of the budget, on the GPUs that compute it."""
+        return self.chunk_tokens - now.batch - self.step.beside_tokens(parts, view.cached_tokens)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +173,7 @@ class Adaptive(Chunked):
 
     def chunk(self, view: RequestView, now: Occupancy, parts: Sequence[tuple[int, int]]) -> int:
         """By prediction, in whole tiles together with the rest of the step, or in parts of 32 tokens below one tile."""
-        taken = now.batch + sum(new for new, _ in parts)
+        taken = now.batch + self.step.beside_tokens(parts, view.cached_tokens)
         if not now.batch:
             return self.chunk_tokens - taken
 

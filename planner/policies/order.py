@@ -33,6 +33,10 @@ class Fifo:
         """Of no interest."""
         return 0.0
 
+    def step_s(self, view: RequestView) -> float:  # noqa: ARG002
+        """Of no interest."""
+        return 0.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelativeSlack:
@@ -73,6 +77,10 @@ class RelativeSlack:
         """Unknown."""
         return 0.0
 
+    def step_s(self, view: RequestView) -> float:  # noqa: ARG002
+        """Unknown."""
+        return 0.0
+
 
 class Work:
     """Seconds that prompts take alone, chunk by chunk, predicted."""
@@ -104,6 +112,11 @@ class Work:
         if self._chunk_tokens is None:
             return self._step.prefill_s([(tokens - done_tokens, done_tokens)])
         return max(0.0, self.whole_s(tokens) - self._until_s(done_tokens))
+
+    def step_s(self, tokens: int, done_tokens: int) -> float:
+        """The next chunk of a prompt of which the leading tokens are computed."""
+        new = min(tokens - done_tokens, self._chunk_tokens or tokens)
+        return self._step.prefill_s([(new, done_tokens)])
 
     def _until_s(self, tokens: int) -> float:
         """Seconds from the first token until so many are computed."""
@@ -138,3 +151,7 @@ class RelativeSlackAt(RelativeSlack):
     def left_s(self, view: RequestView) -> float:
         """Predicted, alone."""
         return self.work.left_s(view.prefill_tokens, view.cached_tokens)
+
+    def step_s(self, view: RequestView) -> float:
+        """Predicted, with nothing else in the step."""
+        return self.work.step_s(view.prefill_tokens, view.cached_tokens)

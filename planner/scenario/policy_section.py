@@ -49,6 +49,11 @@ class PolicySection(Section):
     long_from_tokens: Count = Field(
         32768, description="mnemosyne only: classes whose median prompt is this long get layouts of their own"
     )
+    kvp_group_tokens: Count | None = Field(
+        None,
+        description="mnemosyne only: tokens of a request in one KV group when it takes the next; null: an even share "
+        "of the longest request; 1: all groups from the start",
+    )
     long_apart: Switch = Field(True, description="mnemosyne only: long classes and the others on layouts of their own")
     longer_context: Switch = Field(False, description="mnemosyne only: contexts beyond the model's own maximum")
     chunked_decode: Switch = Field(False, description="splitwise only: decode machines cut the prompts they compute")

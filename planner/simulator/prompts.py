@@ -38,8 +38,8 @@ class Prompts:
     def arrange(self, now_s: float) -> None:
         """Put them in order, where it is not that of arrival.
 
-        Those that are begun stand by the work they have left; whoever is not begun passes them where it ranks before
-        them and has less left.
+        Those that are begun stand by the work they have left; whoever is not begun passes them where it has less left
+        and would else rank before them too late: a step of theirs may be lost waiting, and another shared with them.
         """
         if not self._order.moves or len(self.waiting) < 2:
             return
@@ -48,8 +48,8 @@ class Prompts:
         fresh = sorted((rank(r, now_s), r.index, r) for r in self.waiting if not r.held_tokens)
         self.waiting.clear()
         for own_s, _, one in begun:
-            own = rank(one, now_s)
-            while fresh and fresh[0][0] < own and left_s(fresh[0][2]) < own_s:
+            own, late_s = rank(one, now_s), now_s + 2 * self._order.step_s(one)
+            while fresh and rank(fresh[0][2], late_s) < own and left_s(fresh[0][2]) < own_s:
                 self.waiting.append(fresh.pop(0)[2])
             self.waiting.append(one)
         self.waiting.extend(request for _, _, request in fresh)

@@ -81,14 +81,16 @@ def behind_a_giant(policy: Policy, shorts: int, gap_s: float) -> tuple[np.ndarra
 
 
 def test_a_giant_holds_short_ones_up_by_chunks() -> None:
-    """Behind a giant a short prompt is computed before it is due, and waits for all of the giant where it may not pass.
+    """Behind a giant a short prompt has its first token by when it is due, and waits for all of it in order of arrival.
 
-    It may use up what it was promised but for its own work; then it passes at the next end of a chunk.
+    It may use up what it was promised but for its own work and two steps; the giant ends later by no more than what
+    passes it.
     """
     chunk_s = toy_physics().step.prefill_s([(CHUNK, 100_000)], 64, 10_000)
     within, giant_s = behind_a_giant(lars(PLAIN, short=1.0, long=60.0), 12, 1.0)
     stuck, alone_s = behind_a_giant(PLAIN, 12, 1.0)
-    assert within.max() <= 1.0 + 2 * chunk_s
+    assert within.max() <= 1.0
+    assert within.min() >= 1.0 - 4 * chunk_s
     assert stuck.max() > 10.0
     own_s = 12 * toy_physics().step.prefill_s([(200, 0)])
     assert giant_s <= alone_s + own_s + 12 * chunk_s

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from planner.case.case import doubts, open_case, provenance
+from planner.case.case import open_case, provenance
+from planner.case.doubts import doubts
 from planner.envelope import Unfit, envelope
 from planner.errors import BadInput
 from planner.evidence import Verdict

@@ -11,17 +11,21 @@ from hypothesis import strategies as st
 from hw_catalog.load import load_catalog
 from hw_catalog.profile_files import load_profiles
 from planner.case import long
-from planner.case.case import doubts, open_case
+from planner.case.case import open_case
+from planner.case.doubts import doubts
 from planner.errors import BadInput
 from planner.perf.instance import InstancePhysics, instance_physics
 from planner.perf.parallel import chunk_times_s, pipelined_s
+from planner.perf.pipeline import Stages
 from planner.perf.step_time import run_s
+from planner.perf.stream import way as way_of
 from planner.plan import CandidatePlan, Headroom, Layout, Role
 from planner.policies.base import Occupancy
 from planner.policies.batching import LEAST_TOKENS, Adaptive, Chunked
 from planner.policies.cuts import Prompt, cut
 from planner.scenario import Scenario
 from planner.simulator.engine import PoolModel, run
+from planner.simulator.pipeline import Pipeline
 from planner.simulator.records import window
 from planner.simulator.serve import unsupported
 from tests.planner.toy import toy_policy, toy_trace
@@ -34,12 +38,12 @@ MACHINE = load_catalog().machines["dgx-h100"]
 
 
 @cache
-def body(tp: int, pp: int = 1, kvp: int = 1) -> InstancePhysics:
+def body(tp: int, pp: int = 1, kvp: int = 1, group: int = 1) -> InstancePhysics:
     found = load_profiles(None, model=LLAMA.name, gpu="h100-sxm", profile_set="aiconfigurator-0.12")
     (profile,) = (p for p in found if p.tp == tp and p.dtype == "bf16")
     return instance_physics(
         LLAMA, MACHINE, Layout(tp=tp, pp=pp, kvp=kvp), profile, memory_frac=0.9, max_batch_tokens=2048 * pp,
-        block_tokens=16, streams=True,
+        block_tokens=16, streams=True, group_tokens=group,
     )  # fmt: skip
 
 
@@ -48,6 +52,40 @@ def test_one_stage_and_one_group_are_the_plain_instance() -> None:
     step = body(2).step
     assert type(step).__name__ == "StepTime"
     assert step.drain_s([(512, 1000)]) == 0.0
+
+
+@given(
+    stages=st.integers(1, 8), hop_s=st.floats(0.0, 0.01),
+    chunks=st.lists(st.floats(0.001, 1.0), min_size=1, max_size=30),
+)  # fmt: skip
+def test_the_closed_form_is_the_pipeline(stages: int, hop_s: float, chunks: list[float]) -> None:
+    """Chunks sent into the event engine's stages, each when the first is free, come out when the closed form says."""
+    pipeline = Pipeline(Stages(count=stages, hop_latency_s=hop_s))
+    end_s = 0.0
+    for chunk_s in chunks:
+        end_s, _ = pipeline.enter(pipeline.entrance_free_s, chunk_s + (stages - 1) * hop_s, 1)
+    assert end_s == pytest.approx(pipelined_s(chunks, stages, hop_s), rel=1e-9)
+
+
+@pytest.mark.parametrize(("tp", "pp", "prompt"), [(1, 2, 250_001), (2, 4, 300_000), (4, 2, 100_000)])
+def test_a_stream_is_the_pipeline(tp: int, pp: int, prompt: int) -> None:
+    """A prompt served by an instance of streams takes what its chunks take in the event engine's stages, to 1 %."""
+    physics, chunk = body(tp, pp), 2048
+    pool = PoolModel(
+        name="long", role=Role.MIXED, physics=physics, instances=1, speed=1.0, classes=frozenset({0}),
+        chunk_tokens=chunk * pp,
+    )  # fmt: skip
+    trace = toy_trace([0.0], [prompt], [2])
+    measured = window(trace, warmup_frac=0.0, cooldown_frac=0.0, slices=1)
+    done = run([pool], toy_policy("mnemosyne"), trace, measured, cutoff_s=1000.0)
+    way = way_of(LLAMA, Layout(tp=tp, pp=pp), MACHINE, chunk)
+    pipeline = Pipeline(Stages(count=pp, hop_latency_s=way.hop_latency_s, hop_token_s=way.hop_token_s))
+    end_s = 0.0
+    for past in range(0, prompt, chunk):
+        new = min(chunk, prompt - past)
+        traversal_s = body(tp).step.prefill_s([(new, past)]) + way.hops_s(new)
+        end_s, _ = pipeline.enter(pipeline.entrance_free_s, traversal_s, new)
+    assert done.ledger.ttft_s[0] == pytest.approx(end_s, rel=0.01)
 
 
 @pytest.mark.parametrize(("tp", "pp"), [(1, 2), (1, 4), (2, 2), (2, 4), (4, 2)])
@@ -104,11 +142,14 @@ def test_the_chunk_follows_the_objective(target: float, looser: float, past: int
     assert batch or tight == loose == 8192
 
 
-@given(kvp=st.sampled_from([1, 2, 4]), context=st.integers(1, 2_000_000), steps=st.integers(1, 300))
-@settings(deadline=None, max_examples=40)
-def test_runs_of_tokens_are_their_steps(kvp: int, context: int, steps: int) -> None:
-    """The steps of a run are all there, and take the time of the steps one by one."""
-    step = body(1, 2, kvp).step
+@given(
+    kvp=st.sampled_from([1, 2, 4]), context=st.integers(1, 2_000_000), steps=st.integers(1, 300),
+    group=st.sampled_from([1, 100, 400_000]),
+)  # fmt: skip
+@settings(deadline=None, max_examples=60)
+def test_runs_of_tokens_are_their_steps(kvp: int, context: int, steps: int, group: int) -> None:
+    """The steps of a run are all there, and take the time of the steps one by one, also where a group joins."""
+    step = body(1, 2, kvp, group).step
     segments = step.decode_segments(3, context, steps)
     assert sum(n for _, _, n in segments) == steps
     alone = sum(step.decode_s(3, context + j) for j in range(steps))
@@ -121,6 +162,72 @@ def test_groups_shorten_tokens_and_stages_do_not(context: int) -> None:
     one, two = body(2).step.decode_s(1, context), body(2, 1, 2).step.decode_s(1, context)
     assert one / 2 < two < one
     assert body(2, 2).step.decode_s(1, context) >= one
+
+
+GROUP = 300_000
+
+
+@pytest.mark.parametrize("context", [10_000, 299_000])
+def test_a_context_that_fits_one_group_needs_no_other(context: int) -> None:
+    """Until one group is full, chunks and tokens of a request take what they take without groups."""
+    alone, grown = body(2).step, body(2, 1, 4, GROUP).step
+    assert grown.decode_s(1, context) == alone.decode_s(1, context)
+    assert grown.prefill_s([(2048, context - 2048)]) == alone.prefill_s([(2048, context - 2048)])
+
+
+@settings(deadline=None, max_examples=60)
+@given(context=st.integers(1, 3_000_000), kvp=st.sampled_from([2, 4]), more=st.integers(0, 100_000))
+def test_groups_that_join_late_are_slower_than_groups_from_the_start(context: int, kvp: int, more: int) -> None:
+    """A token of a growing context takes no less than with all groups, no more than with one, and never less later.
+
+    Where every group is full, the two are the same.
+    """
+    one, late, early = body(2).step, body(2, 1, kvp, GROUP).step, body(2, 1, kvp).step
+    merge_s = early.decode_s(1, kvp) - one.decode_s(1, 1)
+    assert late.decode_s(1, context) <= one.decode_s(1, context) + merge_s + 1e-12
+    assert late.decode_s(1, context) + merge_s >= early.decode_s(1, context) - 1e-12
+    assert late.decode_s(1, context) <= late.decode_s(1, context + more) + 1e-12
+    full = kvp * GROUP + context
+    assert late.decode_s(1, full) == pytest.approx(early.decode_s(1, full), rel=1e-6)
+
+
+def test_other_groups_serve_others_meanwhile() -> None:
+    """Beside a request in one of two groups another prompt is computed at no cost, and with a budget of its own."""
+    step, even = body(2, 1, 2, GROUP).step, body(2, 1, 2).step
+    giant, other = (2048, 100_000), (1024, 0)
+    assert step.prefill_s([giant, other]) == pytest.approx(step.prefill_s([giant]), rel=1e-3)
+    assert even.prefill_s([giant, other]) > 1.2 * even.prefill_s([giant])
+    assert step.beside_tokens([giant], 0) == 0
+    assert step.beside_tokens([giant, other], 0) == 2048
+    assert even.beside_tokens([giant], 0) == 2048
+    assert step.beside_tokens([giant], GROUP) == 2048
+    many = step.decode_s(8, 10_000)
+    assert many == pytest.approx(body(2).step.decode_s(4, 10_000), rel=1e-9)
+
+
+def test_layouts_may_fill_several_machines() -> None:
+    """Layouts wider than a machine are offered where machines are linked, with all their machines counted and paid."""
+    changes = ("catalog.machines=[dgx-h100]", "catalog.tp=[4]", "catalog.pp=[1, 4]", "catalog.kvp=[1, 2]")
+    case = open_case(scenario(*changes), "mnemosyne")
+    wide = {o.spec.layout.name: o for o in case.options if o.spec.layout.gpus > MACHINE.gpus}
+    assert set(wide) == {"tp4pp4", "tp4pp4kvp2"}
+    assert {name: o.machines_per_instance for name, o in wide.items()} == {"tp4pp4": 2, "tp4pp4kvp2": 4}
+    assert all(o.instances_on(8) == 8 // o.machines_per_instance for o in wide.values())
+
+
+def test_hops_between_machines_cost_more_than_inside() -> None:
+    """A stage boundary between machines, and a merge of groups on two of them, takes the slower link's time."""
+    inner, outer = MACHINE.intra_link, MACHINE.inter_link
+    for layout, crossing in ((Layout(tp=4, pp=2), 0), (Layout(tp=4, pp=4), 1), (Layout(tp=8, pp=4), 3)):
+        way = way_of(LLAMA, layout, MACHINE, 2048)
+        speeds = [layout.tp * inner.bandwidth_bytes_per_s, outer.bandwidth_bytes_per_s * layout.tp / 8]
+        inside = layout.pp - 1 - crossing
+        token_s = 2 * LLAMA.hidden * (inside / speeds[0] + crossing / speeds[1])
+        assert way.hops_s(1000) == pytest.approx(
+            inside * inner.latency_s + crossing * outer.latency_s + 1000 * token_s, rel=1e-9
+        )
+    near, far = (way_of(LLAMA, Layout(tp=tp, kvp=2), MACHINE, 2048).merge_s(2, 64) for tp in (4, 8))
+    assert far > near
 
 
 def test_groups_add_memory_and_hold_all_weights() -> None:
@@ -137,14 +244,17 @@ def scenario(*changes: str) -> Scenario:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ("catalog.kvp=[16]", "16 KV groups need 16 GPUs; the scenario's largest machine has 8"),
+        (
+            "catalog.kvp=[3] catalog.pp=[1]",
+            "3 KV groups fit no layout: 3 GPUs neither divide a machine of 8 nor fill whole ones",
+        ),
         ("policy.longer_context=false", "the longest that llama-3.1-8b was made for has 131072"),
     ],
 )
 def test_what_cannot_be_is_refused(change: str, words: str) -> None:
     """Groups no machine holds and contexts beyond the model: named, with the key."""
     with pytest.raises(BadInput, match=r"catalog\.|workload") as raised:
-        open_case(scenario(change), "mnemosyne")
+        open_case(scenario(*change.split()), "mnemosyne")
     assert words in str(raised.value)
 
 
@@ -155,7 +265,7 @@ def test_groups_on_one_gpu_are_refused() -> None:
     single = replace(MACHINE, gpus=1)
     asked = scenario("catalog.pp=[1]")
     demand = open_case(scenario("catalog.machines=[dgx-h100]", "catalog.tp=[4]"), "mnemosyne").asked.demand
-    with pytest.raises(BadInput, match="2 KV groups need 2 GPUs; the scenario's largest machine has 1"):
+    with pytest.raises(BadInput, match="2 KV groups need 2 GPUs; a dgx-h100 has 1"):
         long.check_knobs(asked, LLAMA, [single], demand, "mnemosyne")
 
 
