@@ -227,6 +227,21 @@ class Certificate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Margin:
+    """How much more than the planned load the same machines carry.
+
+    Attributes:
+        holds_ratio: the highest tried load, over the planned one, at which every objective is met; 1 where none is.
+        misses_ratio: the next higher one that was tried; None where the highest tried load is carried.
+        fails: what goes wrong there.
+    """
+
+    holds_ratio: float
+    misses_ratio: float | None
+    fails: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ValidatedPlan:
     """A candidate that served the workload in the simulator within every objective and budget.
 
@@ -243,6 +258,7 @@ class ValidatedPlan:
         warnings: extrapolations and other doubts, full sentences.
         alternatives: policies that were planned too and not chosen, one sentence each with the margin.
         power: how many such machines a row holds; None where the scenario has no row limit.
+        margin: how much more load it carries; None where that was not asked, or would take the event engine.
     """
 
     candidate: CandidatePlan
@@ -257,6 +273,7 @@ class ValidatedPlan:
     warnings: tuple[str, ...]
     alternatives: tuple[str, ...] = ()
     power: RowStudy | None = None
+    margin: Margin | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

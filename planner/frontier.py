@@ -248,7 +248,7 @@ def explored(scenario: Scenario, digest: str) -> Explored:
     Raises:
         BadInput: it names something that is not there.
     """
-    answer = pipeline.plan(scenario, progress=silent)
+    answer = pipeline.plan(scenario, progress=silent, with_margin=False)
     if isinstance(answer, NoPlan):
         return Explored(outcome=refused(answer, digest), passed=())
     ways = {

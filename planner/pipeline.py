@@ -13,34 +13,43 @@ from planner.descent import descend
 from planner.errors import BadInput
 from planner.evidence import Certificate, Excuse, Judgement, Neighbour, NoPlan, ValidatedPlan
 from planner.improve import improve, stretch
+from planner.margin import margin
 from planner.picture import Bought, Picture
 from planner.plan import CandidatePlan, Objective
 from planner.policies.presets import NAMES
 from planner.revise import price
 from planner.row import study
 from planner.scenario import Scenario
+from planner.simulator.serve import COMPILED
 from planner.simulator.sketch import sketch
 from planner.tradeoff import tradeoffs
 
 Progress = Callable[[str, float], None]
 
 
-def plan(scenario: Scenario, *, progress: Progress) -> ValidatedPlan | NoPlan:
+def plan(scenario: Scenario, *, progress: Progress, with_margin: bool = True) -> ValidatedPlan | NoPlan:
     """The cheapest plan that serves the scenario's workload within every objective and budget, in the simulator too.
 
     Args:
         scenario: the question.
         progress: told what is happening and a share 0..1 of the work, which is an estimate.
+        with_margin: also find out how much more load the plan carries.
 
     Raises:
         BadInput, CatalogError, WorkloadError: something the scenario names is missing or broken.
     """
     names = NAMES if scenario.policy.name == "auto" else (scenario.policy.name,)
     answers: dict[str, ValidatedPlan | NoPlan] = {}
+    arguments: dict[str, Argument] = {}
     for position, name in enumerate(names):
-        answers[name] = _plan_one(open_case(scenario, name), _part_of(progress, name, position, len(names)))
+        arguments[name] = Argument(open_case(scenario, name), _part_of(progress, name, position, len(names)))
+        answers[name] = _plan_one(arguments[name])
     best = _best(answers, scenario.objective)
-    if scenario.power.row_limit_w is None or isinstance(best, NoPlan):
+    if isinstance(best, NoPlan):
+        return best
+    if with_margin and best.judgement.engine == COMPILED:
+        best = replace(best, margin=margin(arguments[best.candidate.policy], best.candidate))
+    if scenario.power.row_limit_w is None:
         return best
     return replace(best, power=study(open_case(scenario, best.candidate.policy), best.candidate, progress))
 
@@ -54,9 +63,9 @@ def _part_of(progress: Progress, name: str, position: int, parts: int) -> Progre
     return tell
 
 
-def _plan_one(case: Case, progress: Progress) -> ValidatedPlan | NoPlan:
+def _plan_one(argument: Argument) -> ValidatedPlan | NoPlan:
     """The story under one policy."""
-    argument = Argument(case, progress)
+    case = argument.case
     first = argument.propose_and_tighten()
     if isinstance(first, NoPlan):
         return first

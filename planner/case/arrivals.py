@@ -28,6 +28,9 @@ BLOCK_S = 60.0
 
 SYNTHETIC_SEEDS = 3
 
+SHORTEST_S, ENOUGH_REQUESTS = 120.0, 1000
+"""Arrival window of a seed where none is given: so many seconds, and enough requests in three seeds to bound a P99."""
+
 LONGER = 4.0
 """Times the window over which a plan that holds is looked at again: random queues grow with the root of the time."""
 
@@ -134,7 +137,7 @@ def _synthetic(scenario: Scenario, model: WorkloadModel, trace: Trace | None) ->
         raise BadInput(f"workload.arrivals.process: replay needs a trace file, not the built-in '{workload.trace}'")
 
     def draw(seed: int, factor: float, times: float = 1.0) -> Trace:
-        window_s = workload.duration_s
+        window_s = workload.duration_s or max(SHORTEST_S, ENOUGH_REQUESTS / (rate * factor))
         if validation.requests is not None:
             window_s = min(window_s, validation.requests / (rate * factor))
         return drawn_for(seed, factor, window_s * times)

@@ -13,7 +13,19 @@ from planner.plan import CandidatePlan, Headroom, Objective, Role
 from planner.report.power import expected_words, joules_words, layout_words, power_table
 from planner.report.rows import row_view
 from planner.report.tables import bullets, table
-from planner.report.words import amount, budget, dollars, number, percent, plural, rate, seconds, valued, watts
+from planner.report.words import (
+    amount,
+    budget,
+    dollars,
+    margin_words,
+    number,
+    percent,
+    plural,
+    rate,
+    seconds,
+    valued,
+    watts,
+)
 from planner.scenario import Scenario
 from workloads.slo import Metric, Unit
 
@@ -226,6 +238,8 @@ def _binding(plan: ValidatedPlan) -> Iterable[str]:
     memory = [(p.kv_load_frac / headroom.kv_frac, f"KV memory of {p.spec.name}") for p in plan.candidate.pools]
     share, name = max(loads + memory)
     yield f"Resource: {name}, {percent(share)} of what its headroom allows."
+    if plan.margin:
+        yield margin_words(plan.margin)
 
 
 def _why_not_better(certificate: Certificate) -> Iterable[RenderableType]:

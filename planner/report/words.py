@@ -2,6 +2,7 @@
 
 import math
 
+from planner.evidence import Margin
 from planner.plan import Objective
 from workloads.slo import Unit
 
@@ -76,3 +77,13 @@ def change(objective: Objective | str, value: float) -> str:
     if value == 0:
         return "none"
     return ("+" if value > 0 else "-") + valued(objective, abs(value))
+
+
+def margin_words(margin: Margin) -> str:
+    """How much more load a plan carries, in a sentence."""
+    if margin.misses_ratio is None:
+        return f"Margin: every objective still holds at {margin.holds_ratio:g} times the load; more was not tried."
+    fails = f"at {margin.misses_ratio:g} times: {'; '.join(margin.fails)}"
+    if margin.holds_ratio > 1:
+        return f"Margin: every objective still holds at {margin.holds_ratio:g} times the load; {fails}."
+    return f"No margin: {fails}. Plan for more (workload.rate_scale) where the load is not certain."

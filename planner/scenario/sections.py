@@ -219,7 +219,9 @@ class Workload(Section):
     prompt_scale: Positive = Field(1.0, description="factor on every prompt's length, rounded to whole tokens")
     output_scale: Positive = Field(1.0, description="factor on every output's length, rounded to whole tokens")
     arrivals: Arrivals = Field(Arrivals(), description="when requests come")
-    duration_s: Positive = Field(120.0, description="arrival window of one synthetic seed, s; not used in a replay")
+    duration_s: Positive | None = Field(
+        None, description="arrival window of one synthetic seed, s; null: 120, or 1000 requests; not used in a replay"
+    )
     lengths: Lengths | None = Field(None, description="request lengths by distribution, instead of a trace")
     classes: tuple[RequestClassSection, ...] = Field((), description="kinds of request; empty: all are one kind")
 

@@ -15,7 +15,7 @@ from planner.report.html.cluster import cluster, colour
 from planner.report.html.drawings import bar, margin, stacked
 from planner.report.html.power import energy_tile, power_blocks, row_section
 from planner.report.text import certified, failures, served_how
-from planner.report.words import amount, budget, dollars, number, percent, plural, rate, seconds, watts
+from planner.report.words import amount, budget, dollars, margin_words, number, percent, plural, rate, seconds, watts
 from planner.scenario import Scenario
 from workloads.slo import Metric
 
@@ -40,7 +40,7 @@ def plan_page(plan: ValidatedPlan, scenario: Scenario, picture: Picture) -> Page
         beware=plan.warnings,
         sections=(
             Section(name="cluster", title="What to buy", blocks=bought(candidate, picture)),
-            Section(name="binds", title="What binds", blocks=binds(candidate, plan.judgement, scenario.budget())),
+            Section(name="binds", title="What binds", blocks=_bound(plan, scenario.budget())),
             *served(candidate, plan.judgement, picture),
             Section(name="balance", title="Prefill and decode", blocks=balance(candidate, plan.judgement, picture)),
             *_powered(plan.judgement, candidate, scenario),
@@ -146,6 +146,12 @@ def bought(candidate: CandidatePlan, picture: Picture) -> list[Block]:
         Drawing(svg=cluster(candidate, picture), caption="A square is a GPU; those of one instance share a shade."),
         Table(headings=headings, rows=rows, caption="pools"),
     ]
+
+
+def _bound(plan: ValidatedPlan, budgets: Budgets) -> list[Block]:
+    """What binds, and how much more load it leaves room for."""
+    limits = binds(plan.candidate, plan.judgement, budgets)
+    return [*limits, Lines(lines=(margin_words(plan.margin),))] if plan.margin else limits
 
 
 def binds(candidate: CandidatePlan, judgement: Judgement, budgets: Budgets) -> list[Block]:

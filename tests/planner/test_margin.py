@@ -1,0 +1,47 @@
+"""Rules of the margin (how much more load a plan carries) and of windows that are long enough to judge."""
+
+from dataclasses import replace
+
+import pytest
+
+from planner.argument import Argument
+from planner.case.case import open_case
+from planner.evidence import Margin, ValidatedPlan
+from planner.margin import RATIOS
+from planner.pipeline import plan
+from planner.report.words import margin_words
+from tests.planner.small import small
+
+
+def quiet(_: str, __: float) -> None:
+    """Progress for nobody."""
+
+
+@pytest.mark.parametrize("rate", [40, 400])
+def test_a_plan_holds_up_to_its_margin_and_not_beyond(rate: int) -> None:
+    """The same machines meet every objective at the load of the margin, and miss one at the next load tried."""
+    scenario = small(f"workload.rate_req_per_s={rate}")
+    answer = plan(scenario, progress=quiet)
+    assert isinstance(answer, ValidatedPlan)
+    found = answer.margin
+    assert found is not None
+    assert found.holds_ratio in (1.0, *RATIOS)
+    assert bool(found.fails) is (found.misses_ratio is not None)
+    argument = Argument(open_case(scenario, answer.candidate.policy), quiet)
+    for ratio, holds in ((found.holds_ratio, True), (found.misses_ratio, False)):
+        if ratio is not None:
+            assert argument.judged(replace(answer.candidate, rate_scale=ratio)).valid is holds
+
+
+def test_a_plan_without_margin_says_so() -> None:
+    """A plan that misses an objective at the smallest step says that it has no margin, and what to do."""
+    words = margin_words(Margin(holds_ratio=1.0, misses_ratio=1.02, fails=("ttft_p99_s missed",)))
+    assert words.startswith("No margin: at 1.02 times: ttft_p99_s missed.")
+    assert "workload.rate_scale" in words
+
+
+@pytest.mark.parametrize(("rate", "window_s"), [(40.0, 120.0), (0.5, 2000.0)])
+def test_a_window_that_is_not_given_is_long_enough_to_judge(rate: float, window_s: float) -> None:
+    """Where no window is given it lasts two minutes, or as long as a thousand requests take."""
+    case = open_case(small(f"workload.rate_req_per_s={rate}", "workload.duration_s=null"), "colocated")
+    assert case.asked.draw(1, 1.0).duration_s == pytest.approx(window_s)
