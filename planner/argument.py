@@ -18,7 +18,6 @@ from planner.simulator.engine import PoolModel
 from planner.simulator.failures import Failure
 from planner.simulator.judge import judge
 from planner.simulator.serve import prepare
-from planner.simulator.watts import metered
 from solvers.allocation import Reason, Solution
 from solvers.elastic import NotProven, StillInfeasible, smallest_raise
 from solvers.problem import Problem
@@ -171,11 +170,6 @@ class Argument:
         )  # fmt: skip
         self._seen[key, early] = judgement
         return judgement
-
-    def metered(self, candidate: CandidatePlan, judgement: Judgement) -> Judgement:
-        """The judgement of a candidate with the watts of its pools, which the compiled replay does not keep."""
-        trace = self.case.asked.draw(self.case.asked.seeds[0], candidate.rate_scale)
-        return metered(judgement, self.pools(candidate), self.case.policy, trace)
 
     def within_budgets(self, candidate: CandidatePlan) -> bool:
         """Whether a candidate that no solve has seen keeps every budget and finds its machines on the market."""

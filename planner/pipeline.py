@@ -90,7 +90,7 @@ def _certified(
         candidate=candidate,
         objective=case.scenario.objective.value,
         objective_value=value,
-        judgement=argument.metered(candidate, judgement),
+        judgement=judgement,
         certificate=Certificate(
             bound=bound,
             gap_frac=None if bound is None else abs(value - bound) / max(1e-9, abs(value)),
@@ -145,7 +145,7 @@ def simulate(scenario: Scenario, candidate: CandidatePlan, *, progress: Progress
     absent = [f"{f.pool} {f.machine}" for f in scenario.validation.failures if outage(f, pools) is None]
     if absent:
         raise BadInput(*(f"validation.failures: no machine {name}; the plan has {have}, from 0" for name in absent))
-    return argument.metered(candidate, argument.judged(candidate, early=False))
+    return argument.judged(candidate, early=False)
 
 
 def picture(scenario: Scenario, candidate: CandidatePlan, *, progress: Progress) -> Picture:

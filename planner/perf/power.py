@@ -4,14 +4,18 @@ FLOP and bytes of a step follow from the model's sizes; over the step's time at 
 the GPU's power curve turns into watts. A locked clock scales the part of them that follows it; a cap cuts them off.
 """
 
-from math import inf
+from dataclasses import dataclass
+from math import inf, sqrt
 from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hw_catalog.gpus import Gpu
 from hw_catalog.machines import Machine
 from hw_catalog.power import PowerCurve, Utilisation, assumed_curve
 from planner.perf.step_time import StepTime
-from planner.perf.work import Work, decode_work, prefill_work
+from planner.perf.work import Work, decode_attention_work, decode_work, prefill_work, tile_tokens
 from planner.plan import Layout
 from workloads.models import ModelSpec
 
@@ -64,6 +68,61 @@ class Unmetered:
         return 0.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class WattTerms:
+    """What the watts of an instance above idle are made of, for those who compute them elsewhere.
+
+    With t seconds of the step at full clock, n tokens, r of them put out, c tokens of KV that decodes read, and x pairs
+    of a token and one it attends to:
+
+        touched = 1 - (1 - hit)^n,  rows = max(n·hit / touched, tile)
+        f = token·n + pair·x + expert·touched·rows,  b = weights + experts·touched + kv·c
+        above = min(room, correction·(base + compute·sqrt(f/t) + bandwidth·b/t + output·sqrt(r/t)))
+        B = min(above, memory·sqrt(b/t)),  P - idle = gpus·min(most, B + (above - B)·swing)
+
+    Attributes:
+        gpus: of the instance.
+        base_w: of a GPU that is busy with such weights.
+        compute_w: times sqrt(FLOP/s).
+        bandwidth_w: times bytes/s.
+        output_w: times sqrt(output tokens/s).
+        memory_w: of the memory path, times sqrt(bytes/s).
+        room_w: between idle and the rating.
+        most_w: between idle and the limit.
+        swing_ratio: clocked watts at the clock, over those at the highest.
+        hit_ratio: share of the experts that a token is routed to; 0 where there are none.
+        tile_tokens: token rows that an expert computes at least.
+        token_flops: of a token on a GPU, attention and experts aside.
+        expert_flops: of a token row in all experts on a GPU.
+        pair_flops: of a pair on a GPU.
+        weight_bytes: on a GPU, that every step reads.
+        expert_bytes: of all experts on a GPU.
+        kv_bytes: of a token on a GPU.
+        correction_ratio: (batches + 1,) of decode-only steps, by batch.
+        full_clock: step times without clock lock and cap.
+    """
+
+    gpus: int
+    base_w: float
+    compute_w: float
+    bandwidth_w: float
+    output_w: float
+    memory_w: float
+    room_w: float
+    most_w: float
+    swing_ratio: float
+    hit_ratio: float
+    tile_tokens: int
+    token_flops: float
+    expert_flops: float
+    pair_flops: float
+    weight_bytes: float
+    expert_bytes: float
+    kv_bytes: float
+    correction_ratio: NDArray[np.float64]
+    full_clock: StepTime
+
+
 class InstancePower:
     """What the GPUs of one instance draw together.
 
@@ -78,8 +137,8 @@ class InstancePower:
     """
 
     __slots__ = (
-        "_corrections", "_full_clock", "_gpu", "_key", "_limit_w", "_model", "_swing", "curve", "gpus", "layout",
-        "standby_w",
+        "_corrections", "_gpu", "_key", "_limit_w", "_model", "_swing", "_terms", "curve", "full_clock",
+        "gpus", "layout", "standby_w",
     )  # fmt: skip
 
     def __init__(
@@ -95,12 +154,13 @@ class InstancePower:
     ) -> None:
         """Nothing is computed before it is asked for."""
         self.curve, self.layout, self.gpus = curve_of(gpu), layout, layout.gpus
-        self._model, self._gpu, self._full_clock = model, gpu, full_clock
+        self._model, self._gpu, self.full_clock = model, gpu, full_clock
         self._limit_w = min(gpu.tdp_w, inf if cap_w is None else cap_w)
         ratio = 1.0 if clock_mhz is None else min(1.0, clock_mhz / gpu.clock_max_mhz)
         self._swing = self.curve.swing_ratio(ratio, gpu.clock_max_mhz)
         self._key = f"{model.name}/{full_clock.profile.dtype}/tp{layout.tp}"
         self._corrections: dict[int, float] = {}
+        self._terms: dict[int, WattTerms] = {}
         self.standby_w = self.idle_w * self.wall_ratio if standby_w is None else standby_w
 
     @property
@@ -123,14 +183,40 @@ class InstancePower:
         correction = self._corrections.get(batch)
         if correction is None:
             correction = self._corrections[batch] = self.curve.correction_ratio(self._key, batch)
-        work = decode_work(self._model, self.layout, self._full_clock.profile, batch, mean_context_tokens)
-        return self._watts(work, self._full_clock.decode_s(batch, mean_context_tokens), correction)
+        work = decode_work(self._model, self.layout, self.full_clock.profile, batch, mean_context_tokens)
+        return self._watts(work, self.full_clock.decode_s(batch, mean_context_tokens), correction)
 
     def prefill_w(self, prompts: Prompts, batch: int = 0, context_tokens: int = 0) -> float:
         """Watts of a step that computes ``prompts`` (new tokens, tokens cached) and advances ``batch`` decodes."""
-        profile = self._full_clock.profile
+        profile = self.full_clock.profile
         work = prefill_work(self._model, self.layout, profile, prompts, batch, context_tokens)
-        return self._watts(work, self._full_clock.prefill_s(prompts, batch, context_tokens), 1.0)
+        return self._watts(work, self.full_clock.prefill_s(prompts, batch, context_tokens), 1.0)
+
+    def terms(self, batches: int) -> WattTerms:
+        """The numbers that its watts are computed from, for batches up to so many."""
+        if batches not in self._terms:
+            self._terms[batches] = self._made_terms(batches)
+        return self._terms[batches]
+
+    def _made_terms(self, batches: int) -> WattTerms:
+        """The same, made."""
+        model, gpu, curve, layout, profile = self._model, self._gpu, self.curve, self.layout, self.full_clock.profile
+        held = model.weight_bytes(profile.dtype) / self.gpus
+        routed_ratio, per_byte = model.routed_params / model.params, layout.pp / gpu.hbm_bytes_per_s
+        pair_flops, kv_bytes = decode_attention_work(model, layout, profile, 1, 1.0)
+        return WattTerms(
+            gpus=self.gpus, base_w=curve.busy_w + curve.weights_w * held / gpu.hbm_bytes,
+            compute_w=curve.compute_w * sqrt(layout.pp / gpu.bf16_flops), bandwidth_w=curve.bandwidth_w * per_byte,
+            output_w=curve.tokens_w * sqrt(layout.pp / self.gpus / 1000), memory_w=curve.memory_w * sqrt(per_byte),
+            room_w=gpu.tdp_w - gpu.idle_w, most_w=self._limit_w - gpu.idle_w, swing_ratio=self._swing,
+            hit_ratio=model.experts_used / model.experts if model.routed_params else 0.0,
+            tile_tokens=tile_tokens(model, profile),
+            token_flops=2 * (model.params - model.routed_params) / self.gpus,
+            expert_flops=2 * model.routed_params / self.gpus, pair_flops=pair_flops,
+            weight_bytes=held * (1 - routed_ratio), expert_bytes=held * routed_ratio, kv_bytes=kv_bytes,
+            correction_ratio=np.array([curve.correction_ratio(self._key, max(1, b)) for b in range(batches + 1)]),
+            full_clock=self.full_clock,
+        )  # fmt: skip
 
     def _watts(self, work: Work, full_clock_s: float, correction_ratio: float) -> float:
         """P = idle + B + A·g(x), no more than the limit, on every GPU while its pipeline stage works."""

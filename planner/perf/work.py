@@ -39,12 +39,15 @@ def linear_work(model: ModelSpec, layout: Layout, profile: KernelProfile, tokens
     always = model.params - model.routed_params
     flops, read = 2 * always * tokens, always
     if model.routed_params and tokens:
-        fine = model.block_scaled and profile.dtype == "fp8"
-        tile = BLOCK_SCALED_TILE_TOKENS if fine else TILE_TOKENS
-        touched, rows = expert_work(tokens, model.experts, model.experts_used, tile)
+        touched, rows = expert_work(tokens, model.experts, model.experts_used, tile_tokens(model, profile))
         flops += 2 * model.routed_params * touched * rows
         read += model.routed_params * touched
     return flops / layout.gpus, model.weight_bytes(profile.dtype) * read / model.params / layout.gpus
+
+
+def tile_tokens(model: ModelSpec, profile: KernelProfile) -> int:
+    """Token rows that an expert's kernel computes at least."""
+    return BLOCK_SCALED_TILE_TOKENS if model.block_scaled and profile.dtype == "fp8" else TILE_TOKENS
 
 
 def prefill_attention_work(model: ModelSpec, layout: Layout, new: float, past: float) -> float:

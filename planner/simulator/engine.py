@@ -14,7 +14,7 @@ from planner.simulator.failures import Failure, Outages
 from planner.simulator.hooks import Hooks
 from planner.simulator.instance import UNLIMITED, Instance
 from planner.simulator.kv_link import KvLink
-from planner.simulator.meter import Meter
+from planner.simulator.meter import Meter, seconds
 from planner.simulator.records import Books, Ledger, Request, Window
 from planner.simulator.router import Member, Router
 from planner.simulator.shifts import Shift, Shifting
@@ -108,12 +108,13 @@ class _Cluster:
             per_machine, spanned = pool.physics.instances_per_machine, pool.physics.machines_per_instance
             batching = policy.batching.at(pool.chunk_tokens, pool.physics.step)
             order = policy.order.at(pool.chunk_tokens, pool.physics.step)
+            meters = self.meters.setdefault(pool.name, [])
+            above_j = meters[0].above_j if meters else [0.0] * seconds(*ledger.window.span_s)
             for i in range(pool.instances):
-                meter = Meter(ledger.window.start_s, ledger.window.end_s, pool.physics.kv_blocks)
-                self.meters.setdefault(pool.name, []).append(meter)
+                meters.append(Meter(*ledger.window.span_s, pool.physics.kv_blocks, above_j=above_j))
                 instance = Instance(
                     env=self.env, index=len(self.instances), role=pool.role, physics=pool.physics,
-                    machine=machines + i // per_machine * spanned, batching=batching, ledger=ledger, meter=meter,
+                    machine=machines + i // per_machine * spanned, batching=batching, ledger=ledger, meter=meters[-1],
                     hooks=hooks, max_run_steps=max_run_steps, order=order,
                 )  # fmt: skip
                 self.instances.append(instance)

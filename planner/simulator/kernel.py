@@ -15,9 +15,9 @@ from planner.simulator.engine import PoolModel, Run
 from planner.simulator.instance import UNLIMITED
 from planner.simulator.kernel_cache import cached
 from planner.simulator.kernel_cluster import FULL, replay
-from planner.simulator.kernel_layout import CHAINS, KINDS, LANDING, LENGTH, LINKS, WAITING, Ints, Rows, World
+from planner.simulator.kernel_layout import CHAINS, KINDS, LANDING, LENGTH, LINKS, WAITING, Floats, Ints, Rows, World
 from planner.simulator.kernel_tables import build, grown
-from planner.simulator.meter import Meter
+from planner.simulator.meter import Meter, seconds
 from planner.simulator.records import GAP_BINS, Books, Window
 from planner.simulator.shifts import Shift
 from workloads.traces import Trace
@@ -25,7 +25,7 @@ from workloads.traces import Trace
 _METERED = {
     "preemptions": "preemptions", "busy_s": "busy_s", "kv_block_s": "kv_block_s", "kv_peak_blocks": "kv_peak",
     "queue_tokens": "queue_tokens", "queue_seen_s": "queue_seen_s", "queue_token_s": "queue_token_s",
-    "decode_steps": "decode_steps", "decode_tokens": "decode_tokens",
+    "decode_steps": "decode_steps", "decode_tokens": "decode_tokens", "prefill_j": "prefill_j", "decode_j": "decode_j",
 }  # fmt: skip
 """Attribute of a meter -> field of an instance's row."""
 
@@ -40,7 +40,7 @@ def run(
     max_run_steps: int = UNLIMITED,
     shifts: Sequence[Shift] = (),
 ) -> Run:
-    """Serve a trace; arguments and result are those of ``engine.run``, and so are the times, to rounding."""
+    """Serve a trace; arguments and result are those of ``engine.run``, and so are the times and joules, to rounding."""
     world = build(pools, policy, trace, window, cutoff_s=cutoff_s, max_run_steps=max_run_steps, shifts=shifts)
     served = cached(replay)
     while True:
@@ -69,8 +69,10 @@ def _left(w: World, pools: Sequence[PoolModel], window: Window, end_s: float) ->
     waiting = int(lengths[:, [WAITING, LANDING]].sum())
     meters: dict[str, list[Meter]] = {}
     for number, pool in enumerate(pools):
+        first = w.pools[number]["seconds"]
+        above_j = w.above_j[first : first + seconds(*window.span_s)]
         mine = instances[instances["pool"] == number]
-        meters.setdefault(pool.name, []).extend(_meter(row, window, pool) for row in mine)
+        meters.setdefault(pool.name, []).extend(_meter(row, window, pool, above_j) for row in mine)
     return Run(
         ledger=_books(w, window),
         meters=meters,
@@ -84,9 +86,9 @@ def _left(w: World, pools: Sequence[PoolModel], window: Window, end_s: float) ->
     )
 
 
-def _meter(row: Rows, window: Window, pool: PoolModel) -> Meter:
+def _meter(row: Rows, window: Window, pool: PoolModel, above_j: Floats) -> Meter:
     """The time integrals of one instance."""
-    meter = Meter(window.start_s, window.end_s, pool.physics.kv_blocks)
+    meter = Meter(*window.span_s, pool.physics.kv_blocks, above_j=above_j)  # type: ignore[arg-type]
     for name, field in _METERED.items():
         setattr(meter, name, row[field].item())
     return meter

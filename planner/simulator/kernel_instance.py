@@ -35,6 +35,7 @@ from planner.simulator.kernel_queues import (
     remove,
     remove_due,
 )
+from planner.simulator.kernel_watts import note_prefill, spend
 
 # --- transfers -------------------------------------------------------------------------------------------------------
 
@@ -180,7 +181,8 @@ def _start_prefill(w: World, i: int, count: int) -> None:
     me = w.instances[i]
     tokens, attention = take(w, i, count)
     me.prefill_tokens = tokens
-    me.run_step_s = prefill_step_s(w, i, tokens, attention)
+    me.run_step_s = prefill_step_s(w, i, me.body, tokens, attention)
+    note_prefill(w, i, tokens)
     me.run_start_s, me.run_steps = w.cluster[0].now_s, 1
     me.on, me.prefilling, me.decode = 1, 1, 1 if me.batch else 0
     appoint(w, i, me.run_step_s)
@@ -204,6 +206,7 @@ def book(w: World, i: int) -> None:
     me, c = w.instances[i], w.cluster[0]
     within_s = overlap_s(w, me.run_start_s, c.now_s)
     me.busy_s += within_s
+    spend(w, i)
     me.on = 0
     if not me.decode:
         return

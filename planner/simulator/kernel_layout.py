@@ -40,7 +40,8 @@ REQUEST = _record(
 """A request in flight; ``next`` and ``prev`` chain it into one queue at a time, or into the free rows."""
 
 INSTANCE = _record(
-    "run_start_s run_context run_step_s kv_seen_s busy_s kv_block_s queue_seen_s queue_token_s closed_load",
+    "run_start_s run_context run_step_s kv_seen_s busy_s kv_block_s queue_seen_s queue_token_s closed_load above_w "
+    "prefill_j decode_j",
     "total free context steps run_steps queue_tokens landing_tokens prefill_tokens decode_steps decode_tokens "
     "kv_peak curve",
     "role body machine pool batch promised joiners due stack place on prefilling decode piece preemptions guests "
@@ -51,15 +52,16 @@ with its next step, and the load of a closed one is kept in ``closed_load``."""
 
 BODY = _record(
     "overhead_s prefill_ratio decode_ratio mixed_ratio kv_bytes_per_token bandwidth_bytes_per_s latency_s sync_s "
-    "request_s lag_steps",
+    "request_s lag_steps base_w compute_w bandwidth_w output_w memory_w room_w most_w swing_ratio hit_ratio "
+    "tile_tokens token_flops expert_flops pair_flops weight_bytes expert_bytes kv_bytes",
     "linear_prefill linear_prefill_n linear_decode linear_decode_n context context_n new new_n past past_n "
-    "prefill_attention batch batch_n decode_attention curves",
-    "block_tokens layers link_queues",
+    "prefill_attention batch batch_n decode_attention curves correction_ratio",
+    "block_tokens layers link_queues gpus full_clock",
 )
 """The physics of an instance; numbers without a unit are offsets into ``World.tables`` and lengths."""
 
-POOL = _record("weight", "tree", "first instances leaves role")
-"""Instances ``first`` and following; ``tree`` is where its tournament of loads begins."""
+POOL = _record("weight", "tree seconds", "first instances leaves role")
+"""Instances ``first`` and following; ``tree`` is where its tournament of loads begins, ``seconds`` its joules."""
 
 DUE = _record("", "step", "index slot")
 """A place in the heap of those that end: the step after which a request has its last token."""
@@ -112,6 +114,7 @@ class World(NamedTuple):
         shifts: by time.
         egress_s: (machines,) when the port is free.
         ingress_s: (machines,) likewise.
+        above_j: joules above idle of each pool in each second of the window.
         histogram: (groups · bins,) token gaps.
         arrival_s: the trace's columns.
         prompt_tokens: likewise.
@@ -139,6 +142,7 @@ class World(NamedTuple):
     shifts: Rows
     egress_s: Floats
     ingress_s: Floats
+    above_j: Floats
     histogram: Ints
     arrival_s: Floats
     prompt_tokens: Ints
@@ -154,7 +158,8 @@ KINDS = {
     "serves": np.dtype(np.int32), "tables": np.dtype(np.float64), "chains": np.dtype(np.int32),
     "residues": np.dtype(np.int32), "dues": DUE, "gaps": GAP, "groups": np.dtype(np.int32),
     "loads": np.dtype(np.float64), "events": EVENT, "shifts": SHIFT, "egress_s": np.dtype(np.float64),
-    "ingress_s": np.dtype(np.float64), "histogram": np.dtype(np.int64), "arrival_s": np.dtype(np.float64),
+    "ingress_s": np.dtype(np.float64), "above_j": np.dtype(np.float64), "histogram": np.dtype(np.int64),
+    "arrival_s": np.dtype(np.float64),
     "prompt_tokens": np.dtype(np.int64), "output_tokens": np.dtype(np.int64), "class_index": np.dtype(np.int64),
     "ttft_s": np.dtype(np.float64), "e2e_s": np.dtype(np.float64), "max_gap_s": np.dtype(np.float64),
 }  # fmt: skip

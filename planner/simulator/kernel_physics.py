@@ -128,7 +128,13 @@ def segment(table: Floats, body: Any, at: int, piece: int, context: float, steps
         if room < steps:
             whole = int(room)
             count = max(1, whole + (1 if room > whole else 0))
-    return table[at + piece] + slope * (context - table[body.context + piece]), slope, count
+    return step_at(table, body, at, piece, context), slope, count
+
+
+@compiled
+def step_at(table: Floats, body: Any, at: int, piece: int, context: float) -> float:
+    """Seconds of a decode-only step at a mean context within a piece of a curve."""
+    return table[at + piece] + table[at + body.context_n + piece] * (context - table[body.context + piece])
 
 
 @compiled
@@ -199,17 +205,17 @@ def steps_in_stretch(a: float, d: float, n: int, elapsed_s: float) -> int:
 
 
 @compiled
-def prefill_step_s(w: World, i: int, tokens: int, attention: float) -> float:
+def prefill_step_s(w: World, i: int, b: int, tokens: int, attention: float) -> float:
     """Seconds of a step that computes prompts of ``tokens`` in all and advances the batch by one token.
 
     Args:
         w: the world.
         i: instance.
+        b: body whose surfaces are read.
         tokens: new tokens of the prompts.
         attention: seconds of their attention.
     """
-    me = w.instances[i]
-    body = w.bodies[me.body]
+    me, body = w.instances[i], w.bodies[b]
     ratio = body.prefill_ratio
     if me.batch:
         attention += shared_decode_attention(w.tables, body, me.batch, me.context / me.batch)

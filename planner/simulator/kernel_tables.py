@@ -1,7 +1,6 @@
 """From pools, policy and trace to the arrays of the compiled replay."""
 
 from collections.abc import Sequence
-from dataclasses import fields
 
 import numpy as np
 
@@ -13,8 +12,8 @@ from planner.policies.lending import MixedPool
 from planner.policies.topology import PhaseSplit
 from planner.simulator.engine import PoolModel
 from planner.simulator.instance import UNLIMITED
+from planner.simulator.kernel_bodies import rows_of_bodies
 from planner.simulator.kernel_layout import (
-    BODY,
     CHAINS,
     CLUSTER,
     DUE,
@@ -35,6 +34,7 @@ from planner.simulator.kernel_layout import (
     Shorts,
     World,
 )
+from planner.simulator.meter import seconds
 from planner.simulator.records import _INV, _LOG_MIN, GAP_BINS, GAP_MIN_S, Window
 from planner.simulator.shifts import Shift, in_order
 from workloads.traces import Trace
@@ -47,14 +47,17 @@ def build(
     pools: Sequence[PoolModel], policy: Policy, trace: Trace, window: Window, *, cutoff_s: float, max_run_steps: int,
     shifts: Sequence[Shift] = (),
 ) -> World:  # fmt: skip
-    """An idle cluster before its first arrival; the arguments are those of ``engine.run``."""
+    """An idle cluster before its first arrival; the arguments are those of ``kernel.run``."""
     changed = [s.physics for s in shifts if s.physics is not None]
     bodies = list({id(body): body for body in (*(p.physics for p in pools), *changed)}.values())
     due_rows = most_in_batch(pools, policy) + 1
-    body_rows, tables = _bodies(bodies, due_rows)
+    body_rows, tables = rows_of_bodies(bodies, due_rows)
     instances = _instances(pools, [next(n for n, b in enumerate(bodies) if b is p.physics) for p in pools])
     pool_rows, loads = _pools(pools)
     turns = _shifts(shifts, bodies)
+    cells = seconds(*window.span_s)
+    names = list(dict.fromkeys(p.name for p in pools))
+    pool_rows["seconds"] = [cells * names.index(p.name) for p in pools]
     count, machines, groups = len(instances), sum(p.machines for p in pools), window.slices * len(trace.classes)
     residue_rows = max(b.block_tokens for b in bodies)
     cluster = _cluster(policy, window, cutoff_s=cutoff_s, max_run_steps=max_run_steps)
@@ -71,7 +74,8 @@ def build(
         residues=np.zeros(count * residue_rows, np.int32), dues=np.zeros(count * due_rows, DUE),
         gaps=np.zeros(count * (2 * due_rows + 2), GAP), groups=np.zeros(count * groups, np.int32), loads=loads,
         events=np.zeros(count + len(requests) + 1, EVENT), shifts=turns, egress_s=np.zeros(machines),
-        ingress_s=np.zeros(machines), histogram=np.zeros(groups * GAP_BINS, np.int64), arrival_s=trace.arrival_s,
+        ingress_s=np.zeros(machines), above_j=np.zeros(cells * len(names)),
+        histogram=np.zeros(groups * GAP_BINS, np.int64), arrival_s=trace.arrival_s,
         prompt_tokens=trace.prompt_tokens, output_tokens=trace.output_tokens, class_index=trace.class_index,
         ttft_s=np.full(len(trace), np.inf), e2e_s=np.full(len(trace), np.inf), max_gap_s=np.zeros(len(trace)),
     )  # fmt: skip
@@ -177,37 +181,3 @@ def _pools(pools: Sequence[PoolModel]) -> tuple[Rows, Floats]:
 def _serves(pools: Sequence[PoolModel], classes: int) -> Shorts:
     """Whether each pool serves each class, class by class."""
     return np.array([index in p.classes for index in range(classes) for p in pools], np.int32)
-
-
-def _bodies(bodies: Sequence[InstancePhysics], batches: int) -> tuple[Rows, Floats]:
-    """The physics, and all their surfaces one after the other."""
-    rows, parts, at = np.zeros(len(bodies), BODY), list[Floats](), 0
-    curves: list[int] = []
-    for row, body in zip(rows, bodies, strict=True):
-        surfaces = body.step.surfaces()
-        profile = surfaces.profile
-        columns = {
-            "linear_prefill": surfaces.linear_prefill_s, "linear_decode": surfaces.linear_decode_s,
-            "context": profile.context_tokens, "new": profile.new_tokens, "past": profile.past_tokens,
-            "prefill_attention": profile.prefill_attention_s, "batch": profile.attention_batch,
-            "decode_attention": profile.decode_attention_s,
-        }  # fmt: skip
-        for name, values in columns.items():
-            row[name] = at
-            if f"{name}_n" in (BODY.names or ()):
-                row[f"{name}_n"] = len(values)
-            parts.append(np.asarray(values, np.float64).reshape(-1))
-            at += len(parts[-1])
-        for name in ("prefill_ratio", "decode_ratio", "mixed_ratio"):
-            row[name] = getattr(surfaces, name)
-        row["overhead_s"] = profile.overhead_s
-        for name in ("block_tokens", "layers", "link_queues", "kv_bytes_per_token", "request_s", "lag_steps"):
-            row[name] = getattr(body, name)
-        for field in fields(body.link):
-            if field.name in (BODY.names or ()):
-                row[field.name] = getattr(body.link, field.name)
-        curves.append(2 * len(profile.context_tokens) * (batches + 1))
-    rows["curves"] = at + np.cumsum([0, *curves[:-1]])
-    tables = np.zeros(at + sum(curves))
-    tables[:at] = np.concatenate(parts)
-    return rows, tables

@@ -1,6 +1,12 @@
 """Time integrals: how busy an instance was, and what its GPUs spent on it."""
 
+from collections.abc import MutableSequence
 from dataclasses import dataclass, field
+
+
+def seconds(start_s: float, end_s: float) -> int:
+    """How many seconds a window begins."""
+    return int(max(0.0, end_s - start_s)) + 1
 
 
 @dataclass(slots=True)
@@ -21,12 +27,8 @@ class Meter:
     decode_tokens: int = 0
     prefill_j: float = 0.0
     decode_j: float = 0.0
-    above_j: list[float] = field(default_factory=list)
-    """Joules above idle in each second of the window."""
-
-    def __post_init__(self) -> None:
-        """A cell for every second begun."""
-        self.above_j = [0.0] * (int(max(0.0, self.end_s - self.start_s)) + 1)
+    above_j: MutableSequence[float] = field(default_factory=list)
+    """Joules above idle in each second of the window, of all meters of a pool together."""
 
     def spend(self, begin_s: float, end_s: float, above_w: float, *, prefill: bool) -> None:
         """Note watts above idle over an interval, as far as it lies in the window."""

@@ -114,6 +114,11 @@ class Window:
     start_s: float
     end_s: float
 
+    @property
+    def span_s(self) -> tuple[float, float]:
+        """Begin and end."""
+        return self.start_s, self.end_s
+
     def slice_of(self, index: int) -> int:
         """Slice of the request at ``index``; -1 outside the window."""
         if not self.first <= index < self.last:

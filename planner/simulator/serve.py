@@ -7,6 +7,7 @@ from math import inf
 
 import numpy as np
 
+from planner.perf.power import InstancePower, Unmetered, Watts
 from planner.perf.step_time import StepTime
 from planner.policies.base import Policy
 from planner.policies.batching import ChunkForm, Continuous
@@ -49,6 +50,8 @@ def serve(
         reason = reason or "a prefix cache"
     if shifts and not (type(policy.lending) is Apart and always_open(pools, policy, trace, shifts)):
         reason = reason or "instances that come and go"
+    if not all(_known(s.physics.power) for s in shifts if s.physics):
+        reason = reason or "watts of its own"
     if not reason:
         try:
             from planner.simulator import kernel
@@ -73,10 +76,16 @@ def unsupported(pools: Sequence[PoolModel], policy: Policy, failures: Sequence[F
         (type(policy.routing) is ShortestQueue, "a routing of its own"),
         (type(policy.lending) in (Apart, MixedPool), "a lending of its own"),
         (all(type(p.physics.step) is StepTime for p in pools), "a step time of its own"),
+        (all(_known(p.physics.power) for p in pools), "watts of its own"),
         (len(pools) > 0, "no pools"),
         (_batch_rows(pools, policy) <= MOST_BATCH_ROWS, "batches without a limit"),
     )
     return next((words for holds, words in needs if not holds), "")
+
+
+def _known(power: Watts) -> bool:
+    """Whether the compiled replay can meter it."""
+    return type(power) is Unmetered or (type(power) is InstancePower and type(power.full_clock) is StepTime)
 
 
 def always_open(pools: Sequence[PoolModel], policy: Policy, trace: Trace, shifts: Sequence[Shift]) -> bool:

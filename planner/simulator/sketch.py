@@ -120,7 +120,7 @@ def _drawn_w(pool: PoolModel, meters: Sequence[Meter], edges_s: NDArray[np.float
     power, start_s, end_s = pool.physics.power, meters[0].start_s, meters[0].end_s
     if not power.limit_w:
         return ()
-    above_j = np.sum([m.above_j for m in meters], axis=0)
+    above_j = meters[0].above_j
     ends_s = np.minimum(start_s + np.arange(len(above_j) + 1), end_s)
     spent_j = np.interp(edges_s, ends_s, np.concatenate([[0.0], np.cumsum(above_j)]))
     drawn_w = len(meters) * power.standby_w + power.wall_ratio * np.diff(spent_j) / np.diff(edges_s)

@@ -9,7 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hw_catalog.load import load_catalog
+from planner.perf.instance import InstancePhysics
+from planner.perf.power import InstancePower, Unmetered, Watts
 from planner.perf.step_time import StepTime
+from planner.plan import Layout
 from planner.policies.base import Policy
 from planner.policies.batching import Chunked, Continuous
 from planner.policies.lending import Apart
@@ -20,6 +24,7 @@ from planner.simulator.records import window
 from planner.simulator.serve import COMPILED, EVENTS, always_open, serve, unsupported
 from planner.simulator.shifts import Shift
 from tests.planner.toy import random_trace, toy_physics, toy_policy, toy_pools, toy_profile
+from workloads.models import load_model
 from workloads.requests import RequestClass
 from workloads.traces import Trace, classify
 
@@ -34,9 +39,9 @@ CLASSES = (
 )  # fmt: skip
 
 
-def bodies(draw: st.DrawFn, count: int) -> list[object]:
+def bodies(draw: st.DrawFn, count: int) -> list[InstancePhysics]:
     """Instances with little or plenty of memory, on fast or slow links, alone or several to a machine."""
-    return [
+    made = [
         replace(
             toy_physics(
                 kv_blocks=draw(st.sampled_from([70, 90, 150, 400, 10_000])),
@@ -49,6 +54,20 @@ def bodies(draw: st.DrawFn, count: int) -> list[object]:
         )
         for _ in range(count)
     ]
+    return [replace(body, power=watts(draw, body.step)) for body in made]
+
+
+def watts(draw: st.DrawFn, step: StepTime) -> Watts:
+    """Nobody's, or those of a dense model or a mixture of experts, free, at a clock lock or under a cap."""
+    model = draw(st.sampled_from(["llama-3.1-8b", "mixtral-8x7b", None]))
+    if model is None:
+        return Unmetered()
+    free = draw(st.sampled_from([step, StepTime(toy_profile(token_s=5e-5, decode_base_s=0.01, context_s=1e-7))]))
+    return InstancePower(
+        load_model(model), load_catalog().gpus[draw(st.sampled_from(["h100-sxm", "l40s"]))],
+        Layout(tp=draw(st.sampled_from([1, 2]))), free, clock_mhz=draw(st.sampled_from([None, 900.0, 1400.0])),
+        cap_w=draw(st.sampled_from([None, 250.0])),
+    )  # fmt: skip
 
 
 @st.composite
@@ -67,7 +86,7 @@ def clusters(draw: st.DrawFn) -> tuple[list[PoolModel], Policy]:
     every = frozenset({0, 1})
     pools = [
         PoolModel(
-            name=f"{role}{n}", role=role, physics=body, instances=draw(st.integers(1, 3)),  # type: ignore[arg-type]
+            name=f"{role}{n}", role=role, physics=body, instances=draw(st.integers(1, 3)),
             speed=draw(st.sampled_from([0.3, 1.0, 2.5])),
             chunk_tokens=draw(st.sampled_from([None, None, 20, 96, 512, 1 << 40])),
             classes=every if n == 0 else draw(st.sampled_from([every, frozenset({0}), frozenset({1})])),
@@ -117,7 +136,7 @@ def moving(draw: st.DrawFn) -> tuple[list[PoolModel], Policy, list[Shift]]:
 
 
 def assert_equal(fast: Run, slow: Run) -> None:
-    """Every time within 1e-9, every count the same."""
+    """Every time and joule within 1e-9, every count the same."""
     for column in ("ttft_s", "e2e_s", "max_gap_s"):
         np.testing.assert_allclose(getattr(fast.ledger, column), getattr(slow.ledger, column), rtol=1e-9, atol=1e-12)
     for count in ("arrived", "finished", "refused", "restarted", "transfers", "output_tokens"):
@@ -136,7 +155,10 @@ def assert_equal(fast: Run, slow: Run) -> None:
 @settings(max_examples=60, deadline=None)
 @given(cluster=clusters(), trace=traces(), cut=st.sampled_from([1e5, 1e5, 3.0]))
 def test_both_engines_tell_the_same_story(cluster: tuple[list[PoolModel], Policy], trace: Trace, cut: float) -> None:
-    """On any cluster and trace both engines give every request the same times (1e-9) and every meter the same sums."""
+    """On any cluster and trace both engines give every request the same times (1e-9) and every meter the same sums.
+
+    Joules are among them: of each phase, of each instance, and of each second of the window.
+    """
     fast, slow = both(*cluster, trace, cut)
     assert_equal(fast, slow)
     assert (fast.engine, slow.engine) == (COMPILED, EVENTS)
