@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numba import int64
 from numpy.typing import NDArray
 
 from planner.policies.base import Policy
 from planner.simulator.engine import PoolModel, Run
 from planner.simulator.instance import UNLIMITED
-from planner.simulator.kernel_cache import cached
+from planner.simulator.kernel_cache import ready
 from planner.simulator.kernel_cluster import FULL, replay
 from planner.simulator.kernel_layout import CHAINS, KINDS, LANDING, LENGTH, LINKS, WAITING, Floats, Ints, Rows, World
 from planner.simulator.kernel_tables import build, grown
@@ -42,7 +43,7 @@ def run(
 ) -> Run:
     """Serve a trace; arguments and result are those of ``engine.run``, and so are the times and joules, to rounding."""
     world = build(pools, policy, trace, window, cutoff_s=cutoff_s, max_run_steps=max_run_steps, shifts=shifts)
-    served = cached(replay)
+    served = ready(replay, int64)
     while True:
         addresses = _addresses(world)
         if served(addresses.ctypes.data) != FULL:

@@ -76,6 +76,7 @@ class Part(CompilerBase):  # type: ignore[misc]
         state = self.state
         state.library = _PartLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
         state.flags.no_compile = True
+        state.flags.no_rewrites = True  # they are for array expressions and the like
         passes = DefaultPassBuilder.define_nopython_pipeline(state)
         passes.add_pass_after(_KeepForCallers, NoPythonBackend)
         passes.finalize()

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from llvmlite import ir
-from numba import njit, types
+from numba import config, njit, types
 from numba.core.imputils import impl_ret_untracked, lower_builtin
 from numba.core.typing.templates import AttributeTemplate, infer_getattr
 from numba.extending import intrinsic, lower_getattr_generic, models, register_model
@@ -21,6 +21,9 @@ from numba.np.numpy_support import from_dtype
 
 from planner.simulator.kernel_build import Part, Whole
 from planner.simulator.kernel_layout import KINDS, Floats, World
+
+if config.DISABLE_JIT:
+    raise ImportError("Numba is told not to compile")
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

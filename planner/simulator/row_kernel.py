@@ -22,11 +22,17 @@ from planner.simulator.row_state import (
 
 try:
     from numba import njit
+
+    from planner.simulator.kernel_cache import cached
 except ImportError:  # pragma: no cover
 
     def njit(function: Callable[..., Any]) -> Callable[..., Any]:
         """Not compiled."""
         return function
+
+    def cached(compiled: Any) -> Any:  # noqa: ANN401 - as kernel_cache has it
+        """Nothing to keep."""
+        return compiled
 
 
 compiled: Callable[..., Any] = njit
@@ -145,3 +151,9 @@ def advance(
             me.came_s[me.arrived % QUEUE] = now_s + tick_s * ((me.arrived + me.offset) * GOLDEN % 1.0)
             me.arrived += 1
         watts[i] = _advance_one(me, kinds[me.kind], clock[i], now_s, now_s + tick_s, measured) / tick_s
+
+
+def kept_advance() -> Callable[..., Any]:
+    """``advance``, its machine code kept between runs."""
+    kept: Callable[..., Any] = cached(advance)
+    return kept

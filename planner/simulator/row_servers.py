@@ -48,14 +48,15 @@ class RowServers:
             kind_of: (m,) position of each instance's kind.
             offset: (m,) where in the kind's lengths each instance begins.
         """
-        ring = max(int(k.output_tokens.max()) for k in kinds) // BUCKET_TOKENS + 3
+        buckets = max(int(k.output_tokens.max()) for k in kinds) // BUCKET_TOKENS + 3
+        ring = 1 << (buckets - 1).bit_length()  # code is compiled for each size of ring, so there are few
         self.kinds = _tables(kinds)
         self.now: Records = np.zeros(len(kind_of), instance_type(ring)).view(np.recarray)
         self.now["kind"], self.now["offset"], self.now["ring"] = kind_of, offset, ring
         self._watts = np.zeros(len(kind_of))
-        from planner.simulator.row_kernel import advance  # Numba is slow to import, and not needed before
+        from planner.simulator.row_kernel import kept_advance  # Numba is slow to import, and not needed before
 
-        self._advance = advance
+        self._advance = kept_advance()
 
     @property
     def present(self) -> Ints:
