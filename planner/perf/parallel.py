@@ -69,16 +69,6 @@ def longest_share_tokens(context_tokens: int, group_tokens: int, kvp: int) -> in
     return max(min(context_tokens, group_tokens), -(-context_tokens // kvp))
 
 
-def merged_s(group_s: Sequence[float], merge_s: float) -> float:
-    """Seconds of a step whose attention is spread over KV groups: the slowest group, then the merge.
-
-    step = max over groups + merge (no merge where one group holds everything)
-
-    Source: Medha; its simulator takes the maximum over groups and leaves the merge out.
-    """
-    return max(group_s) + (merge_s if len(group_s) > 1 else 0.0)
-
-
 def merge_s(model: ModelSpec, groups: int, batch: int, *, latency_s: float, bandwidth_bytes_per_s: float) -> float:
     """Seconds in which partial attention outputs of ``groups`` are gathered and combined, all layers.
 

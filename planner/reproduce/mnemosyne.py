@@ -36,5 +36,6 @@ def mnemosyne(*, progress: Callable[[str, float], None]) -> Reproduction:
     progress("groups", 5 / 6)
     claims += paper.groups(small)
     claims += paper.three_dimensions(large)
+    claims += paper.growing(small, large)
     claims += paper.underivable()
     return Reproduction(claims=tuple(claims))

@@ -11,8 +11,8 @@ from planner.perf.parallel import (
     chunk_times_s,
     hop_s,
     kv_groups,
+    longest_share_tokens,
     merge_s,
-    merged_s,
     pipelined_s,
     prefill_flops,
     relative_slack_frac,
@@ -75,12 +75,15 @@ def test_groups_join_as_the_context_grows(context: int, limit: int, kvp: int, mo
     assert groups == kvp or groups * limit >= context
 
 
-@given(group_s=times, merge=st.floats(0, 1.0))
-def test_a_step_takes_its_slowest_group_and_the_merge(group_s: list[float], merge: float) -> None:
-    """No group is waited for twice, none is left out, and one group has nothing to merge."""
-    merged = merged_s(group_s, merge)
-    assert merged >= max(group_s)
-    assert merged == max(group_s) + (merge if len(group_s) > 1 else 0.0)
+@given(context=st.integers(0, 10**8), limit=st.integers(1, 10**7), kvp=st.integers(1, 16), more=st.integers(0, 10**7))
+def test_the_longest_share_is_between_all_and_even(context: int, limit: int, kvp: int, more: int) -> None:
+    """A group never holds more than the whole context nor less than an even share, and all groups hold it together."""
+    share = longest_share_tokens(context, limit, kvp)
+    assert context <= share * kvp
+    assert share <= context
+    assert share <= longest_share_tokens(context + more, limit, kvp)
+    assert share * kv_groups(context, limit, kvp) >= context
+    assert longest_share_tokens(context, 1, kvp) == -(-context // kvp)
 
 
 def test_a_merge_costs_more_with_more_groups() -> None:

@@ -85,3 +85,15 @@ def test_the_command_prints_every_claim() -> None:
     assert done.exit_code == 0
     assert {row["verdict"] for row in rows} == {"reproduced", "differs", "not-derivable"}
     assert all(row["source"] and row["reading"] for row in rows)
+
+
+def test_groups_that_join_delay_one_request_alone() -> None:
+    """A prompt whose groups join takes longer than with all from the start, and less than with one for good."""
+    small = served("llama-3.1-8b")
+    joining, even, one = (
+        small.ttft_s(2 * 10**6, pp=4, kvp=kvp, joining=joining) for kvp, joining in ((4, True), (4, False), (1, True))
+    )
+    assert even < joining < one
+    tokens = [small.growing_token_s(n * 10**6, 10**6, pp=4, kvp=4) for n in (1, 2, 3, 4, 8)]
+    assert tokens == sorted(tokens)
+    assert tokens[3] == pytest.approx(small.token_s(4 * 10**6, pp=4, kvp=4), rel=1e-9)
