@@ -71,6 +71,25 @@ class PowerUse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BubbleUse:
+    """How much of the measured window the stages of a pool's pipelines stood idle between batches, by kind.
+
+    Source: SARATHI, arXiv 2308.16369, its three kinds of pipeline bubbles.
+
+    Attributes:
+        prompts_frac: a batch and the one ahead carry prompts, of different length (PB1).
+        phases_frac: one of them carries prompts, the other decodes only (PB2).
+        contexts_frac: both decode only, at different contexts or batches (PB3).
+        unfilled_frac: no bubble: batches were in flight, but there was none to send after them.
+    """
+
+    prompts_frac: float
+    phases_frac: float
+    contexts_frac: float
+    unfilled_frac: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PoolUse:
     """How busy one pool was in the measured window, mean over its instances and seeds.
 
@@ -83,6 +102,7 @@ class PoolUse:
         queue_mean_tokens: time average of prompt tokens waiting at an instance.
         preemptions: requests thrown out of KV memory and recomputed.
         power: what it drew; None where nothing is known of its GPUs' watts.
+        bubbles: idle shares of its pipeline's stages; None where there is no pipeline.
     """
 
     pool: str
@@ -93,6 +113,7 @@ class PoolUse:
     queue_mean_tokens: float
     preemptions: int
     power: PowerUse | None = None
+    bubbles: BubbleUse | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -160,11 +160,27 @@ def served_how(judgement: Judgement) -> Iterator[str]:
         f"({judgement.attainment_frac * 100:.1f} %); {number(round(judgement.output_tokens_per_s))} output tokens/s."
     )
     yield from _stalls(judgement)
+    yield from _bubbles(judgement)
     if judgement.transfer_mean_s:
         yield (
             f"KV transfers: landed {seconds(judgement.transfer_mean_s)} after the prefill on average, having waited "
             f"{seconds(judgement.link_wait_mean_s)} for the link."
         )
+
+
+def _bubbles(judgement: Judgement) -> Iterator[str]:
+    """What the stages of pipelines stood idle between batches, and why."""
+    for use in judgement.pools:
+        found = use.bubbles
+        if found:
+            kinds = (found.prompts_frac, found.phases_frac, found.contexts_frac)
+            prompts, phases, contexts = (percent(share) for share in kinds)
+            yield (
+                f"Bubbles: the stages of {use.pool} stood idle {percent(sum(kinds))} of the time between batches: "
+                f"{prompts} between prompts of different length (PB1), {phases} between prompts and decodes (PB2), "
+                f"{contexts} between decodes of different context (PB3); another {percent(found.unfilled_frac)} for "
+                "want of a batch."
+            )
 
 
 def _stalls(judgement: Judgement) -> Iterator[str]:

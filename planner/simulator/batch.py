@@ -6,6 +6,7 @@ from planner.perf.step_time import Segment
 from planner.policies.base import Batching
 from planner.simulator.gaps import LongestGaps
 from planner.simulator.memory import BlockGrowth
+from planner.simulator.pipeline import NO_BUBBLE
 from planner.simulator.records import Ledger, Request
 
 
@@ -16,11 +17,11 @@ class DecodeBatch:
         requests: by index, the youngest last.
         context_tokens: KV tokens of all of them.
         steps: steps taken since the beginning.
-        bubble_s: idle seconds of stages before those steps, summed over stages.
+        bubble: idle seconds of stages before those steps, summed over stages.
     """
 
     __slots__ = (
-        "_due", "_gaps", "_groups", "_growth", "_joiners", "_ledger", "bubble_s", "context_tokens", "requests", "steps",
+        "_due", "_gaps", "_groups", "_growth", "_joiners", "_ledger", "bubble", "context_tokens", "requests", "steps",
     )  # fmt: skip
 
     def __init__(self, block_tokens: int, ledger: Ledger) -> None:
@@ -32,7 +33,7 @@ class DecodeBatch:
         """
         self.requests: dict[int, Request] = {}
         self.context_tokens = self.steps = 0
-        self.bubble_s = 0.0
+        self.bubble = NO_BUBBLE
         self._ledger = ledger
         self._growth = BlockGrowth(block_tokens)
         self._due: list[tuple[int, int, int, Request]] = []
@@ -53,7 +54,8 @@ class DecodeBatch:
         """
         request.join_step = self.steps
         request.gap_step = self.steps + landed
-        request.bubble_s -= self.bubble_s
+        if self.bubble is not NO_BUBBLE:
+            request.bubble = request.bubble.plus(self.bubble, -1.0)
         request.epoch += 1
         self.requests[request.index] = request
         due = self.steps + request.output_tokens - request.generated
@@ -73,7 +75,8 @@ class DecodeBatch:
         """
         steps = self.steps - request.join_step
         request.generated += steps
-        request.bubble_s += self.bubble_s
+        if self.bubble is not NO_BUBBLE:
+            request.bubble = request.bubble.plus(self.bubble)
         request.epoch += 1
         del self.requests[request.index]
         self.context_tokens -= request.prefill_tokens + 1 + steps

@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from planner.evidence import Evidence, Judgement, PoolUse, Verdict
-from planner.perf.power import Watts
+from planner.evidence import BubbleUse, Evidence, Judgement, PoolUse, Verdict
+from planner.perf.instance import InstancePhysics
 from planner.perf.reference import Reference, unit_s
 from planner.policies.base import Policy
 from planner.simulator.engine import PoolModel, Run
 from planner.simulator.failures import Failure
+from planner.simulator.meter import Meter
 from planner.simulator.metrics import Observed, attained, evidence, sample
 from planner.simulator.records import window
 from planner.simulator.serve import serve, unsupported
@@ -90,7 +91,7 @@ def judge(
         found, slos, runs, observed, seeds=tuple(range(seeds[0], seeds[0] + len(runs))), workload=workload,
         warmup_frac=warmup_frac, cooldown_frac=cooldown_frac,
         steady=exact or _steady(observed, slos, confidence_frac),
-        powers={pool.name: pool.physics.power for pool in pools},
+        bodies={pool.name: pool.physics for pool in pools},
     )  # fmt: skip
     return _looked_longer(said, *served(seeds[0], longer), slos) if longer and said.valid else said
 
@@ -156,7 +157,7 @@ def _judgement(
     warmup_frac: float,
     cooldown_frac: float,
     steady: bool,
-    powers: Mapping[str, Watts],
+    bodies: Mapping[str, InstancePhysics],
 ) -> Judgement:
     """Add up the books of all seeds."""
     ledgers = [r.ledger for r in runs]
@@ -180,7 +181,7 @@ def _judgement(
         attainment_frac=sum(int(g.sum()) for g in good) / max(1, sum(len(g) for g in good)),
         output_tokens_per_s=sum(_tokens(o) for o in observed) / sum(spans),
         steady=steady,
-        pools=tuple(_pool_use(name, runs, powers.get(name)) for name in runs[0].meters),
+        pools=tuple(_pool_use(name, runs, bodies.get(name)) for name in runs[0].meters),
         link_wait_mean_s=sum(led.link_wait_s for led in ledgers) / transfers,
         transfer_mean_s=sum(led.transfer_s for led in ledgers) / transfers,
         engine=runs[0].engine,
@@ -204,7 +205,7 @@ def _tokens(seed: Observed) -> float:
     return float(seed.trace.output_tokens[rows][np.isfinite(seed.ledger.e2e_s[rows])].sum())
 
 
-def _pool_use(name: str, runs: Sequence[Run], power: Watts | None) -> PoolUse:
+def _pool_use(name: str, runs: Sequence[Run], body: InstancePhysics | None) -> PoolUse:
     """How busy a pool was, over its instances and all seeds."""
     meters = [m for r in runs for m in r.meters[name]]
     spans = max(1e-9, sum(m.end_s - m.start_s for m in meters))
@@ -218,5 +219,12 @@ def _pool_use(name: str, runs: Sequence[Run], power: Watts | None) -> PoolUse:
         batch_mean=sum(m.decode_tokens for m in meters) / steps if steps else 0.0,
         queue_mean_tokens=sum(m.queue_token_s for m in meters) / spans,
         preemptions=sum(m.preemptions for m in meters),
-        power=power_use(power, [r.meters[name] for r in runs]) if power else None,
+        power=power_use(body.power, [r.meters[name] for r in runs]) if body else None,
+        bubbles=_bubble_use(meters, spans * body.stages.count) if body and body.stages.count > 1 else None,
     )
+
+
+def _bubble_use(meters: Sequence[Meter], stage_s: float) -> BubbleUse:
+    """What of so many seconds of stages were bubbles, kind by kind."""
+    prompts, phases, contexts, unfilled = (sum(m.bubble_s[kind] for m in meters) / stage_s for kind in range(4))
+    return BubbleUse(prompts_frac=prompts, phases_frac=phases, contexts_frac=contexts, unfilled_frac=unfilled)

@@ -17,7 +17,7 @@ from planner.policies.base import Batching, Occupancy
 from planner.simulator.batch import DecodeBatch
 from planner.simulator.memory import KvMemory
 from planner.simulator.meter import Meter
-from planner.simulator.pipeline import Pipeline
+from planner.simulator.pipeline import NO_BUBBLE, Bubble, Pipeline
 from planner.simulator.prompts import Prompts
 from planner.simulator.records import Ledger, Request
 
@@ -34,7 +34,7 @@ class _Run:
         ending: those of them that are computed to their end.
         decode: whether the batch advances.
         busy_from_s: since when its instance (of a pipeline: the last stage) works on it.
-        bubble_s: idle seconds of stages before it.
+        bubble: idle seconds of stages before it.
         watts_w: what the GPUs draw in it; of a run of decodes only known when it ends.
     """
 
@@ -45,7 +45,7 @@ class _Run:
     ending: list[Request]
     decode: bool
     busy_from_s: float
-    bubble_s: float = 0.0
+    bubble: Bubble = NO_BUBBLE
     watts_w: float = 0.0
 
 
@@ -255,7 +255,10 @@ class Lane:
             Seconds until it has passed the last stage.
         """
         now: float = self._on.env.now
-        end_s, run.bubble_s = pipeline.enter(now, traversal_s, tokens)
+        end_s, run.bubble = pipeline.enter(
+            now, traversal_s, tokens, prompts=bool(run.chunks), ready_s=self.idle_since_s
+        )
+        self._on.meter.bubble(now, (*run.bubble, pipeline.unfilled_s))
         run.start_s = self.idle_since_s if run.decode else now
         run.segments = [(end_s - run.start_s, 0.0, 1)]
         run.busy_from_s = end_s - pipeline.stage_s(traversal_s, tokens)
@@ -290,11 +293,10 @@ class Lane:
         on = self._on
         now = on.env.now
         self._meter(run, now)
+        if on.pipeline:
+            self._note(run)
         if run.decode:
-            self.batch.bubble_s += run.bubble_s
             self._advance(run, now)
-        for request, _ in run.chunks:
-            request.bubble_s += run.bubble_s
         self._run = None
         self.idle_since_s = now
         on.prompts.computed(run.chunks)
@@ -306,6 +308,13 @@ class Lane:
             on.finished(ended)
         on.freed()
         on.rested()
+
+    def _note(self, run: _Run) -> None:
+        """Book the bubble before a step to all who took part in it."""
+        if run.decode:
+            self.batch.bubble = self.batch.bubble.plus(run.bubble)
+        for request, _ in run.chunks:
+            request.bubble = request.bubble.plus(run.bubble)
 
     def _meter(self, run: _Run, now: float) -> None:
         """Book the time of a run, and its watts: of a run of decodes those at its mean context."""

@@ -27,6 +27,8 @@ class Meter:
     decode_tokens: int = 0
     prefill_j: float = 0.0
     decode_j: float = 0.0
+    bubble_s: list[float] = field(default_factory=lambda: [0.0] * 4)
+    """Idle seconds of pipeline stages: before batches of each kind (PB1 to PB3), and for want of one."""
     above_j: MutableSequence[float] = field(default_factory=list)
     """Joules above idle in each second of the window, of all meters of a pool together."""
 
@@ -44,6 +46,12 @@ class Meter:
             self.above_j[cell] += above_w * (cell + 1 - begin)
             begin, cell = cell + 1.0, cell + 1
         self.above_j[last] += above_w * (end - begin)
+
+    def bubble(self, now_s: float, idle_s: tuple[float, ...]) -> None:
+        """Note what stages stood idle before a batch that enters now."""
+        if self.start_s <= now_s <= self.end_s:
+            for kind, seconds in enumerate(idle_s):
+                self.bubble_s[kind] += seconds
 
     def overlap_s(self, begin_s: float, end_s: float) -> float:
         """Seconds of an interval inside the window."""

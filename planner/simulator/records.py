@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.perf.step_time import Segment
+from planner.simulator.pipeline import NO_BUBBLE, Bubble
 from workloads.traces import Trace
 
 GAP_MIN_S = 1e-4
@@ -36,7 +37,7 @@ class Request:
     """One request on its way through the cluster (what policies see of it is ``RequestView``)."""
 
     __slots__ = (
-        "arrival_s", "bubble_s", "cached_tokens", "due_s", "epoch", "first_token_s", "gap_step", "generated", "group",
+        "arrival_s", "bubble", "cached_tokens", "due_s", "epoch", "first_token_s", "gap_step", "generated", "group",
         "guest", "held_tokens", "home", "index", "join_step", "lag_s", "last_token_s", "max_gap_s", "output_tokens",
         "pending_tokens",
         "preemptions", "prefill_tokens", "prompt_tokens", "sent_by", "transfer_end_s",
@@ -72,7 +73,7 @@ class Request:
         self.home = -1
         self.sent_by = -1
         self.cached_tokens = self.held_tokens = 0
-        self.bubble_s = 0.0
+        self.bubble = NO_BUBBLE
         self.guest = False
 
     @property
@@ -161,7 +162,7 @@ class Books:
         transfer_s: what they took, from the last token of their requests to the landing.
         link_wait_s: what they waited for ports.
         output_tokens: of the requests that ended.
-        bubble_s: index of a request that ended -> idle time of pipeline stages before its steps, summed over both.
+        bubbles: index of a request that ended -> idle time of pipeline stages before its steps, summed over both.
     """
 
     window: Window
@@ -177,7 +178,7 @@ class Books:
     transfer_s: float
     link_wait_s: float
     output_tokens: int
-    bubble_s: Mapping[int, float] = field(default_factory=dict)
+    bubbles: Mapping[int, Bubble] = field(default_factory=dict)
 
 
 class Ledger:
@@ -191,7 +192,7 @@ class Ledger:
         self.e2e_s = [inf] * n
         self.max_gap_s = [0.0] * n
         self.gaps = [[0] * GAP_BINS for _ in range(measured.slices * len(trace.classes))]
-        self.bubble_s: dict[int, float] = {}
+        self.bubbles: dict[int, Bubble] = {}
         self.arrived = 0
         self.finished = 0
         self.refused = 0
@@ -250,8 +251,8 @@ class Ledger:
         self.e2e_s[request.index] = now_s + request.lag_s - request.arrival_s
         self.max_gap_s[request.index] = request.max_gap_s
         self.output_tokens += request.output_tokens
-        if request.bubble_s > 0:
-            self.bubble_s[request.index] = request.bubble_s
+        if request.bubble.total_s > 0:
+            self.bubbles[request.index] = request.bubble
 
     def books(self) -> Books:
         """The books, closed."""
@@ -269,5 +270,5 @@ class Ledger:
             transfer_s=self.transfer_s,
             link_wait_s=self.link_wait_s,
             output_tokens=self.output_tokens,
-            bubble_s=self.bubble_s,
+            bubbles=self.bubbles,
         )

@@ -15,7 +15,7 @@ from planner.perf.pipeline import Stages, TraversalTime, stages_of
 from planner.plan import Layout, Role
 from planner.simulator.engine import PoolModel, Run, run
 from planner.simulator.failures import Failure
-from planner.simulator.pipeline import Pipeline
+from planner.simulator.pipeline import NO_BUBBLE, Pipeline
 from planner.simulator.records import window
 from tests.planner.test_envelope import part
 from tests.planner.toy import random_trace, toy_physics, toy_policy, toy_pools, toy_profile, toy_trace
@@ -70,7 +70,7 @@ def test_stages_serve_in_order(stage_times: list[float], count: int) -> None:
             free[s] = start + stage_s
             at = free[s] + hop_s
         assert end == pytest.approx(free[-1])
-        assert bubble == pytest.approx(idle if now < before else 0.0)
+        assert bubble.total_s == pytest.approx(idle if now < before else 0.0)
         before = end
 
 
@@ -79,11 +79,11 @@ def test_equal_batches_leave_no_bubble() -> None:
     even = Pipeline(Stages(count=4))
     ends = [even.enter(i * 0.1, 0.4, 1) for i in range(10)]
     assert [end for end, _ in ends] == pytest.approx([0.4 + 0.1 * i for i in range(10)])
-    assert sum(bubble for _, bubble in ends[4:]) == pytest.approx(0.0)
+    assert sum(bubble.total_s for _, bubble in ends[4:]) == pytest.approx(0.0)
     uneven = Pipeline(Stages(count=2))
     uneven.enter(0.0, 0.2, 1)
     _, bubble = uneven.enter(0.1, 2.0, 1)  # a prompt of 1 s a stage behind decodes of 0.1 s
-    assert bubble == pytest.approx(0.9)
+    assert bubble.total_s == pytest.approx(0.9)
 
 
 def test_a_lone_request_crosses_every_stage() -> None:
@@ -95,7 +95,7 @@ def test_a_lone_request_crosses_every_stage() -> None:
     decodes = sum(step.decode_s(1, 201 + j) + 3 * (1e-4 + 1e-7) for j in range(4))
     assert books.ttft_s[0] == pytest.approx(prefill, rel=1e-12)
     assert books.e2e_s[0] == pytest.approx(prefill + decodes, rel=1e-12)
-    assert books.bubble_s == {}
+    assert books.bubbles == {}
 
 
 def test_batches_in_flight_fill_the_stages() -> None:
@@ -163,8 +163,51 @@ def test_chunks_of_one_size_leave_fewer_bubbles() -> None:
     for chunk in (None, 256):
         books = served(trace, piped(4), chunk_tokens=chunk, max_batch_size=10).ledger
         assert books.finished == 40
-        bubbles[chunk] = float(np.median([books.bubble_s.get(i, 0.0) for i in range(40)]))
+        bubbles[chunk] = float(np.median([books.bubbles.get(i, NO_BUBBLE).total_s for i in range(40)]))
     assert bubbles[256] < bubbles[None] / 2
+
+
+def kinds(arrivals: list[float], prompts: list[int], outputs: list[int], **knobs: Any) -> list[float]:
+    """Shares of all bubbles of one pipeline, by kind; a last request, long after, ends what is measured."""
+    result = served(toy_trace([*arrivals, 1000.0], [*prompts, 1], [*outputs, 1]), piped(4), max_batch_size=4, **knobs)
+    ((meter,),) = result.meters.values()
+    total = sum(meter.bubble_s[:3])
+    return [seconds / total if total else 0.0 for seconds in meter.bubble_s[:3]]
+
+
+def test_bubbles_are_told_apart() -> None:
+    """Prompts alone make bubbles of the first kind, whole prompts beside decodes the second, decodes the third."""
+    n = 24
+    lengths = [2000 if i % 2 else 200 for i in range(n)]
+    assert kinds([0.0] * n, lengths, [1] * n) == pytest.approx([1.0, 0.0, 0.0])
+    beside = kinds([0.01 * i for i in range(n)], [2000] * n, [40] * n)
+    assert beside[1] > 0.3
+    late = kinds([0.0] * 4, [100, 8000, 100, 8000], [400] * 4)
+    assert late[2] > 0
+    assert kinds([0.0] * n, [500] * n, [1] * n)[1:] == [0.0, 0.0]
+
+
+@given(first=st.booleans(), second=st.booleans(), gap_s=st.floats(0.0, 0.5), ready_s=st.floats(0.0, 1.0))
+def test_the_kind_is_what_sets_a_batch_apart(*, first: bool, second: bool, gap_s: float, ready_s: float) -> None:
+    """A bubble is of one kind, by what the batch and the one ahead carry; what waits for work is none."""
+    pipeline = Pipeline(Stages(count=2))
+    pipeline.enter(0.0, 1.0, 1, prompts=first)
+    now = 0.5 + gap_s
+    _, found = pipeline.enter(now, 2.0, 1, prompts=second, ready_s=ready_s)
+    kind = {2: 0, 1: 1, 0: 2}[first + second]
+    assert all(seconds == 0.0 for k, seconds in enumerate(found) if k != kind)
+    wanting = max(0.0, now - max(0.5, ready_s))
+    idle = gap_s + max(0.0, now + 1.0 - 1.0)
+    assert found.total_s + pipeline.unfilled_s == pytest.approx(idle if now < 1.0 else 0.0)
+    assert pipeline.unfilled_s <= 2 * wanting + 1e-12
+
+
+def test_bubbles_of_requests_are_those_of_their_batches() -> None:
+    """What every request of a batch waits for a stage is no less than what its stages stood idle once."""
+    result = served(random_trace(5, 60, 60.0), piped(4), chunk_tokens=200, max_batch_size=8)
+    ((meter,),) = result.meters.values()
+    for kind in range(3):
+        assert sum(found[kind] for found in result.ledger.bubbles.values()) >= meter.bubble_s[kind] - 1e-9
 
 
 def test_a_pipeline_of_one_stage_is_none() -> None:
