@@ -98,11 +98,11 @@ def write_whole(path: Path, text: str) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def read_plan(path: Path) -> PlanFile:
-    """Read ``plan.json``.
+def loaded(path: Path) -> dict[str, Any]:
+    """The data of a file that ``plan --out`` wrote, of whatever kind of plan.
 
     Raises:
-        BadInput: it is cut off, of another version, has unknown or missing keys, or contradicts itself.
+        BadInput: it cannot be read, is cut off, or of another version.
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"), object_hook=_boundless)
@@ -119,9 +119,20 @@ def read_plan(path: Path) -> PlanFile:
         raise BadInput(
             f"{path}: schema_version: found {found}; expected {SCHEMA_VERSION}: plan again with this version"
         )
+    return data
+
+
+def read_plan(path: Path) -> PlanFile:
+    """Read ``plan.json``.
+
+    Raises:
+        BadInput: it is cut off, of another version, has unknown or missing keys, or contradicts itself.
+    """
+    data = loaded(path)
     if "timetable" in data:
         raise BadInput(
-            f"{path}: found a plan over time; expected the plan of one load (`export --format csv` reads this one)"
+            f"{path}: found a plan over time; expected the plan of one load (`show`, `simulate`, `diff` with another "
+            "of its kind and `export --format csv` read this one)"
         )
     if data.get("validated") is not True:
         raise BadInput(f"{path}: validated: found {data.get('validated')!r}; expected true: this is no validated plan")
@@ -136,14 +147,17 @@ def read_plan(path: Path) -> PlanFile:
     return file
 
 
-def schemas() -> dict[str, Any]:
-    """JSON Schemas of the two files people exchange: ``scenario`` and ``plan``."""
-    plan = PlanFile.model_json_schema()
+def schemas(**others: type[BaseModel]) -> dict[str, Any]:
+    """JSON Schemas of the files people exchange: ``scenario``, ``plan``, and others by name."""
+    kinds: dict[str, type[BaseModel]] = {"plan": PlanFile, **others}
+    found = {name: kind.model_json_schema() for name, kind in kinds.items()}
     number = {"anyOf": [{"type": "number"}, {"type": "null"}], "description": "null: too many never finished"}
-    for key in _BOUNDLESS:
-        plan["$defs"]["Evidence"]["properties"][key] = number
-    plan["$defs"]["Judgement"]["properties"]["latency_s"]["additionalProperties"] = number
-    return {"plan": plan, "scenario": Scenario.model_json_schema()}
+    for schema in found.values():
+        for key in _BOUNDLESS:
+            schema["$defs"]["Evidence"]["properties"][key] = number
+        if "Judgement" in schema["$defs"]:
+            schema["$defs"]["Judgement"]["properties"]["latency_s"]["additionalProperties"] = number
+    return {**found, "scenario": Scenario.model_json_schema()}
 
 
 def _contradictions(file: PlanFile) -> Iterator[str]:

@@ -90,6 +90,29 @@ def classify(trace: Trace, classes: Sequence[RequestClass]) -> Trace:
     return replace(trace, class_index=class_index, classes=tuple(classes))
 
 
+def cut(trace: Trace, begin_s: float, end_s: float) -> Trace:
+    """The requests that arrive from ``begin_s`` on and before ``end_s``, which becomes a trace of its own."""
+    here = slice(*np.searchsorted(trace.arrival_s, (begin_s, end_s)))
+    return replace(
+        trace, arrival_s=trace.arrival_s[here] - begin_s, prompt_tokens=trace.prompt_tokens[here],
+        output_tokens=trace.output_tokens[here], class_index=trace.class_index[here], duration_s=end_s - begin_s,
+        cached_tokens=None if trace.cached_tokens is None else trace.cached_tokens[here],
+    )  # fmt: skip
+
+
+def joined(first: Trace, then: Trace) -> Trace:
+    """One trace after the other; both of the same classes."""
+
+    def both(column: str) -> NDArray[np.int64]:
+        return np.concatenate([getattr(first, column), getattr(then, column)])
+
+    return replace(
+        then, arrival_s=np.concatenate([first.arrival_s, then.arrival_s + first.duration_s]),
+        prompt_tokens=both("prompt_tokens"), output_tokens=both("output_tokens"), class_index=both("class_index"),
+        duration_s=first.duration_s + then.duration_s, cached_tokens=None,
+    )  # fmt: skip
+
+
 def scale_lengths(trace: Trace, prompt_scale: float, output_scale: float) -> Trace:
     """The same requests with longer or shorter prompts and outputs.
 

@@ -9,6 +9,7 @@ import typer
 
 from planner.cli.plans import ENDINGS
 from planner.cli.reports import report_frontier, report_whatif
+from planner.cli.schedules import diff_schedules
 from planner.cli.terminal import (
     Json,
     Quiet,
@@ -163,6 +164,8 @@ def diff(
     quiet: Quiet = False,
 ) -> None:
     """Show what changes from one plan to another, and in which order nothing breaks on the way."""
+    if diff_schedules(before, after, json=json):
+        return
     from planner.diff.compare import diff as compared
     from planner.export import PlanFile, read_plan
     from planner.report.differences import diff_view

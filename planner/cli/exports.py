@@ -8,6 +8,7 @@ import typer
 
 from planner.cli.plans import PlanArgument
 from planner.cli.terminal import Quiet, expect_writable, note, write
+from planner.errors import BadInput
 
 
 class Stack(StrEnum):
@@ -39,12 +40,14 @@ def export(
     from planner.export import read_plan
     from planner.manifests import stacks, texts
     from planner.manifests.workers import deployment
-    from planner.timetable import read_schedule, schedule_csv
+    from planner.timetable.files import read_schedule, schedule_csv
     from workloads.models import load_model
 
     expect_writable(out=out)
-    if format is Stack.CSV and (schedule := read_schedule(plan)) is not None:
-        _put(schedule_csv(schedule), out, quiet=quiet)
+    if (over_time := read_schedule(plan)) is not None:
+        if format is not Stack.CSV:
+            raise BadInput(f"--format {format}: {plan} is a plan over time; expected csv: the others hold one load")
+        _put(schedule_csv(over_time.schedule), out, quiet=quiet)
         return
     file = read_plan(plan)
     if format is Stack.CSV:

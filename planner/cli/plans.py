@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from planner.cli.reports import report_plan, report_schedule, report_simulation
+from planner.cli.reports import report_plan, report_simulation
+from planner.cli.schedules import plan_schedule, show_schedule, simulated_schedule, tell_moved
 from planner.cli.terminal import (
     Json,
+    Progress,
     Quiet,
     Report,
     ScenarioFile,
@@ -23,6 +25,7 @@ from planner.cli.terminal import (
 from planner.errors import BadInput, ExitCode, nearest
 
 if TYPE_CHECKING:  # slow to import, and needed only once a scenario is read
+    from planner.plan import CandidatePlan
     from planner.scenario import Scenario
 
 ENDINGS: Mapping[str, ExitCode] = {
@@ -65,14 +68,16 @@ def check(
         Path | None, typer.Argument(metavar="SCENARIO", help="scenario file (YAML)", show_default=False)
     ] = None,
     sets: Sets = None,
-    schema: Annotated[bool, typer.Option("--schema", help="print the JSON Schemas of scenario and plan")] = False,
+    schema: Annotated[bool, typer.Option("--schema", help="print the JSON Schemas of the files")] = False,
     json: Json = False,
 ) -> None:
     """Resolve a scenario without solving it: demand, options, and the options refused with their reasons."""
     from planner.export import dumps, schemas
 
     if schema:
-        write(dumps(schemas()))
+        from planner.timetable.files import ScheduleFile
+
+        write(dumps(schemas(schedule=ScheduleFile)))
         return
     if scenario is None:
         raise BadInput("check: SCENARIO: missing; expected a scenario file, or --schema")
@@ -97,7 +102,7 @@ def plan(
 
     question = Scenario.load(scenario, sets or ())
     if question.schedule is not None:
-        _schedule(question, out, report, json=json, quiet=quiet)
+        plan_schedule(question, out, report, json=json, quiet=quiet)
         return
     from planner import pipeline  # only once the input is known to be good: what it stands on is slow to import
     from planner.evidence import NoPlan
@@ -121,59 +126,33 @@ def plan(
     report_plan(report, answer, question, quiet=quiet)
 
 
-def _schedule(question: "Scenario", out: Path | None, report: Path | None, *, json: bool, quiet: bool) -> None:
-    """A plan over epochs: printed, and written as CSV where the file is called so, else as JSON."""
-    from planner.export import dumps, write_whole
-    from planner.report.schedule import timetable_view
-    from planner.timetable import schedule_csv, timetable
-
-    expect_writable(out=out, report=report)
-    with progress(quiet=quiet) as tell:
-        found = timetable(question, progress=tell)
-    head = {"schema_version": 1, "validated": found.valid, "scenario": question}
-    text = dumps({**head, "timetable": found})
-    write(text) if json else print_view(timetable_view(found))
-    if found.schedule is None:
-        raise typer.Exit(ENDINGS["infeasible" if found.termination.reason == "infeasible" else "solver empty-handed"])
-    report_schedule(report, found.schedule, question, valid=found.valid, quiet=quiet)
-    if not found.valid:
-        raise typer.Exit(ENDINGS["not validated"])
-    if out is not None:
-        write_whole(out, schedule_csv(found.schedule) if out.suffix == ".csv" else text)
-        note(f"wrote {out}", quiet=quiet)
-
-
 def simulate(
     source: Annotated[
         Path, typer.Argument(metavar="PLAN_OR_SCENARIO", help="a plan.json, or a scenario to plan first")
     ],
     sets: Sets = None,
+    epoch: Annotated[
+        int | None, typer.Option("--epoch", min=0, help="of a plan over time, serve only this epoch")
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
     report: Report = None,
 ) -> None:
     """Serve a workload on a plan; --set changes what is asked of it, not the plan."""
-    from planner import pipeline
-    from planner.evidence import NoPlan
-    from planner.export import dumps, read_plan
-    from planner.report.text import no_plan_view, simulation_view
-    from planner.scenario import Scenario
-
     expect_writable(report=report)
+    if simulated_schedule(source, sets or (), epoch=epoch, report=report, json=json, quiet=quiet):
+        return
+    from planner import pipeline
+    from planner.export import dumps, read_plan
+    from planner.report.text import simulation_view
+
     with progress(quiet=quiet) as tell:
         if source.suffix == ".json":
             file = read_plan(source)
             made_for, candidate = file.scenario, file.plan.candidate
-            for name in _moved(file.digests, pipeline.digests(made_for)):
-                note(f"{source}: the {name} has changed since this plan was made", quiet=quiet)
+            tell_moved(source, file.digests, made_for, quiet=quiet)
         else:
-            made_for = Scenario.load(source)
-            answer = pipeline.plan(made_for, progress=tell)
-            if isinstance(answer, NoPlan):
-                write(dumps(answer)) if json else print_view(no_plan_view(answer))
-                report_plan(report, answer, made_for, quiet=quiet)
-                raise typer.Exit(ENDINGS[answer.reason])
-            candidate = answer.candidate
+            made_for, candidate = _planned(source, tell, report, json=json, quiet=quiet)
         asked = made_for.changed(sets or ())
         judgement = pipeline.simulate(asked, candidate, progress=tell)
     write(dumps(judgement)) if json else print_view(simulation_view(judgement, candidate))
@@ -182,17 +161,38 @@ def simulate(
         raise typer.Exit(ExitCode.NOT_VALIDATED)
 
 
+def _planned(
+    source: Path, tell: Progress, report: Path | None, *, json: bool, quiet: bool
+) -> "tuple[Scenario, CandidatePlan]":
+    """A scenario and its plan; where there is none, that is said and the verb ends."""
+    from planner import pipeline
+    from planner.evidence import NoPlan
+    from planner.export import dumps
+    from planner.report.text import no_plan_view
+    from planner.scenario import Scenario
+
+    made_for = Scenario.load(source)
+    if made_for.schedule is not None:
+        raise BadInput(f"{source}: asks for a plan over time; expected the file that `plan --out` writes of it")
+    answer = pipeline.plan(made_for, progress=tell)
+    if isinstance(answer, NoPlan):
+        write(dumps(answer)) if json else print_view(no_plan_view(answer))
+        report_plan(report, answer, made_for, quiet=quiet)
+        raise typer.Exit(ENDINGS[answer.reason])
+    return made_for, answer.candidate
+
+
 def show(plan: PlanArgument, json: Json = False, quiet: Quiet = False, report: Report = None) -> None:
     """Print a plan.json as text, after checking that it does not contradict itself."""
     from planner.export import plan_text, read_plan
     from planner.report.text import plan_view
+    from planner.timetable.files import read_schedule
 
     expect_writable(report=report)
+    if (over_time := read_schedule(plan)) is not None:
+        show_schedule(over_time, json=json, quiet=quiet, report=report)
+        return
     file = read_plan(plan)
     text = plan_text(file.scenario, file.plan, file.digests)
     write(text) if json else print_view(plan_view(file.plan, file.scenario))
     report_plan(report, file.plan, file.scenario, quiet=quiet)
-
-
-def _moved(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    return [name for name in sorted(before) if name in now and now[name] != before[name]]

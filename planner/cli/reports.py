@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from planner.plan import CandidatePlan
     from planner.report.html.blocks import Page
     from planner.scenario import Scenario
-    from planner.schedule import Schedule
+    from planner.timetable.planning import Timetable
     from planner.whatif.nouns import WhatIf
 
 
@@ -45,12 +45,13 @@ def report_simulation(
     _put(path, simulation_page(judgement, candidate, scenario, seen), quiet=quiet)
 
 
-def report_schedule(path: Path | None, schedule: "Schedule", scenario: "Scenario", *, valid: bool, quiet: bool) -> None:
+def report_schedule(path: Path | None, found: "Timetable", scenario: "Scenario", *, quiet: bool) -> None:
     """Write the page of a plan over time; nothing where no report was asked for."""
-    if path is not None:
+    if path is not None and found.schedule is not None:
         from planner.report.html.schedules import schedule_page
 
-        _put(path, schedule_page(schedule, scenario, valid=valid), quiet=quiet)
+        page = schedule_page(found.schedule, scenario, valid=found.valid, served=found.served)
+        _put(path, page, quiet=quiet)
 
 
 def report_whatif(path: Path | None, found: "WhatIf", *, quiet: bool) -> None:

@@ -5,13 +5,18 @@ from collections.abc import Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from planner.evidence import Verdict
 from planner.report.tables import table
 from planner.report.words import number, percent, plural
 from planner.schedule import Schedule
-from planner.timetable import Timetable
+from planner.timetable.compare import ScheduleDiff
+from planner.timetable.planning import Timetable
+from planner.timetable.serving import Served
 
 _BARS = " ▁▂▃▄▅▆▇█"
 _ROW = 24
+_SHOWN = 30
+"""Of more stretches only those of the busiest row are printed."""
 J_PER_KWH = 3.6e6
 
 
@@ -33,15 +38,80 @@ def timetable_view(found: Timetable) -> RenderableType:
     return Group(*(Text(line) for line in lines), Text(), *_timeline(schedule), Text(), _epochs(schedule))
 
 
+def served_view(found: Timetable) -> RenderableType:
+    """What the simulator said, epoch by epoch."""
+    lines = [Text(_verdict(found)), Text()]
+    slos = sorted({e.slo for each in found.served for e in each.evidence})
+    made = table("epochs", "#req/s", "#requests", "#instances changed", *(f"#{slo}" for slo in slos), "verdict")
+    for each in found.served:
+        shown = {e.slo: f"{number(e.measured)} of {number(e.limit)}" for e in each.evidence}
+        made.add_row(
+            spans(each.epochs), number(round(each.rate_req_per_s, 2)), number(each.arrived), str(each.changed),
+            *(shown.get(slo, "") for slo in slos), _said(each),
+        )  # fmt: skip
+    return Group(*lines, made)
+
+
+def _said(each: Served) -> str:
+    if each.valid:
+        return "met"
+    words = [f"{e.slo} {e.verdict}" for e in each.evidence if e.verdict is not Verdict.MET]
+    counted = ((each.unfinished, "unfinished"), (each.refused, "refused"))
+    words += [f"{count} {word}" for count, word in counted if count]
+    return ", ".join(words) or "a growing backlog"
+
+
+def spans(epochs: Sequence[int]) -> str:
+    """For example ``3-7, 12``."""
+    parts, begin = [], 0
+    for at in range(1, len(epochs) + 1):
+        if at == len(epochs) or epochs[at] != epochs[at - 1] + 1:
+            first, last = epochs[begin], epochs[at - 1]
+            parts.append(f"{first}" if first == last else f"{first}-{last}")
+            begin = at
+    return ", ".join(parts)
+
+
 def _verdict(found: Timetable) -> str:
     if not found.served:
         return "Not validated: no epoch was served by the simulator."
-    served = ", ".join(str(each.epoch) for each in found.served)
-    said = "every objective met" if found.valid else "an objective missed"
+    count = sum(len(each.epochs) for each in found.served)
+    missed = [epoch for each in found.served if not each.valid for epoch in each.epochs]
+    near = max(found.served, key=lambda each: each.tightness_ratio)
+    said = f"an objective missed in {spans(sorted(missed))}" if missed else "every objective met"
+    rest = f"; {len(found.unserved)} more rest on the same capacities" if found.unserved else ""
+    more = sum(ratio > 1 for ratio in found.provided_ratio)
+    tight = f"; {plural(more, 'epoch')} provide for more than the peak" if more else ""
     return (
-        f"{'Validated' if found.valid else 'Not validated'}: the simulator served epoch {served} at its peak rate, "
-        f"{said}; the other epochs rest on the same capacities, counted at {percent(found.capacity_ratio)}."
+        f"{'Validated' if found.valid else 'Not validated'}: the simulator served {plural(count, 'epoch')} "
+        f"({len(found.served)} different) at their peak, with the changes into them, {said}; nearest to a limit is "
+        f"epoch {near.epochs[0]} at {percent(near.tightness_ratio)}{rest}{tight}."
     )
+
+
+def schedule_diff_view(found: ScheduleDiff) -> RenderableType:
+    """Totals of two schedules side by side, then the epochs that differ most."""
+    totals = table("over all epochs", "#before", "#after", "#change")
+    for words, key, scale in (
+        ("cost, $", "cost_usd", 1.0), ("energy, kWh", "energy_j", J_PER_KWH), ("CO2, kg", "carbon_g", 1000.0),
+        ("machines, mean", "machines", 1.0), ("instances, mean", "instances", 1.0),
+    ):  # fmt: skip
+        one, other = (getattr(side, key) / scale for side in (found.before, found.after))
+        change = f"{(other - one) / one:+.1%}" if one else ""
+        totals.add_row(words, number(round(one, 2)), number(round(other, 2)), change)
+    totals.add_row("starts and stops", *(str(count) for count in found.churn_machines), "")
+    for name, (base, now) in found.base_machines.items():
+        totals.add_row(f"base fleet, {name}", str(base), str(now), f"{now - base:+d}" if now != base else "")
+    rows = table("epoch", "#machines", "#cost, $", "#energy, kWh", "#CO2, kg", "pools")
+    for each in found.epochs:
+        a, b = each.before, each.after
+        pools = "; ".join(f"{name.partition('/')[2]} {x} -> {y}" for name, (x, y) in each.instances_by_spec.items())
+        rows.add_row(
+            str(each.epoch), f"{a.machines:g} -> {b.machines:g}", f"{b.cost_usd - a.cost_usd:+,.2f}",
+            f"{(b.energy_j - a.energy_j) / J_PER_KWH:+,.1f}", f"{(b.carbon_g - a.carbon_g) / 1000:+,.1f}", pools,
+        )  # fmt: skip
+    said = f"{plural(len(found.epochs), 'epoch')} differ, {found.unchanged} do not."
+    return Group(totals, Text(), *(Text(note) for note in found.notes), Text(said), rows)
 
 
 def sparkline(values: Sequence[float], most: float) -> str:
@@ -60,22 +130,31 @@ def _timeline(schedule: Schedule) -> list[Text]:
 
 
 def _epochs(schedule: Schedule) -> RenderableType:
-    """Stretches of epochs with equal pools, one a line."""
+    """Stretches of epochs with equal pools, one a line; of many, those around the busiest epoch."""
+    ends = [
+        at for at in range(1, len(schedule.epochs) + 1)
+        if at == len(schedule.epochs) or _pools(schedule, at) != _pools(schedule, at - 1)
+    ]  # fmt: skip
+    stretches = list(zip([0, *ends[:-1]], ends, strict=True))
+    powered = [sum(epoch.machines.values()) for epoch in schedule.epochs]
+    begin = powered.index(max(powered)) // _ROW * _ROW
+    shown = [s for s in stretches if len(stretches) <= _SHOWN or (s[1] > begin and s[0] < begin + _ROW)]
     made = table("epochs", "#machines", "#on top", "pools")
-    begin = 0
-    for at in range(1, len(schedule.epochs) + 1):
-        if at < len(schedule.epochs) and _pools(schedule, at) == _pools(schedule, begin):
-            continue
-        epoch = schedule.epochs[begin]
-        span = f"{begin}" if at == begin + 1 else f"{begin}-{at - 1}"
+    for first, end in shown:
+        epoch = schedule.epochs[first]
         made.add_row(
-            span, str(sum(epoch.machines.values())), str(sum(epoch.top_machines.values())), _pools(schedule, begin)
-        )
-        begin = at
-    return made
+            f"{first}" if end == first + 1 else f"{first}-{end - 1}", str(powered[first]),
+            str(sum(epoch.top_machines.values())), _pools(schedule, first),
+        )  # fmt: skip
+    if len(shown) == len(stretches):
+        return made
+    left = len(stretches) - len(shown)
+    return Group(made, Text(f"and {left} more such lines; --json and `export --format csv` have every epoch"))
 
 
 def _pools(schedule: Schedule, epoch: int) -> str:
     runs = schedule.epochs[epoch].runs
-    words = (f"{run.instances} x {run.spec.name.partition('/')[2]} {'+'.join(run.rate_req_per_s)}" for run in runs)
+    words = (
+        f"{run.instances} x {run.spec.name.partition('/')[2]} {'+'.join(sorted(run.rate_req_per_s))}" for run in runs
+    )
     return "; ".join(words)

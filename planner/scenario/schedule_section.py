@@ -44,10 +44,15 @@ class ScheduleSection(Section):
     forecast_sigma_frac: Budget = Field(0.0, description="standard deviation of the forecast's relative error")
     confidence_frac: Limit = Field(0.95, description="share of epochs whose forecast error is provided for")
     gap_frac: Annotated[Number, Field(gt=0, lt=1)] = Field(0.01, description="proven gap that is enough")
-    validated_epochs: Count = Field(1, description="how many epochs the simulator serves, the busiest first")
+    start_late_s: Budget = Field(0.0, description="by how much starts come later than planned where epochs are served")
+    validated_epochs: Count | None = Field(
+        None, description="how many different epochs the simulator serves, the busiest first; null: all"
+    )
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
+        if self.start_late_s > self.epoch_s:
+            raise ValueError(f"start_late_s of at most epoch_s, {self.epoch_s:g} s: later is no start of that epoch")
         if self.start_s > self.epoch_s:
             raise ValueError(f"start_s of at most epoch_s, {self.epoch_s:g} s: a start may not outlast an epoch")
         for key, hours in (("carbon_g_per_kwh", self.carbon_g_per_kwh), ("load", self.load)):

@@ -17,6 +17,7 @@ from planner.simulator.meter import Meter
 from planner.simulator.metrics import Observed, attained, evidence, sample
 from planner.simulator.records import window
 from planner.simulator.serve import serve, unsupported
+from planner.simulator.shifts import Shift
 from planner.simulator.watts import power_use
 from workloads.slo import Metric, Slo
 from workloads.traces import Trace
@@ -33,22 +34,11 @@ DESCRIBED = (50.0, 90.0, 99.0)
 
 
 def judge(
-    pools: Sequence[PoolModel],
-    policy: Policy,
-    draw: Callable[[int], Trace],
-    slos: Sequence[Slo],
-    *,
-    seeds: Sequence[int],
-    workload: str,
-    exact: bool,
-    warmup_frac: float,
-    cooldown_frac: float,
-    confidence_frac: float,
-    reference: Reference | None = None,
-    early: bool = False,
-    failures: Sequence[Failure] = (),
-    longer: Callable[[int], Trace] | None = None,
-) -> Judgement:
+    pools: Sequence[PoolModel], policy: Policy, draw: Callable[[int], Trace], slos: Sequence[Slo], *,
+    seeds: Sequence[int], workload: str, exact: bool, warmup_frac: float, cooldown_frac: float, confidence_frac: float,
+    reference: Reference | None = None, early: bool = False, failures: Sequence[Failure] = (),
+    shifts: Sequence[Shift] = (), longer: Callable[[int], Trace] | None = None,
+) -> Judgement:  # fmt: skip
     """Serve every seed's trace and weigh every objective.
 
     Args:
@@ -66,6 +56,7 @@ def judge(
         reference: what slowdowns are measured against.
         early: stop after the first seed if that alone is a clear miss.
         failures: machines that fail in every seed.
+        shifts: instances that come, go or change their clock in every seed.
         longer: seed -> a trace of the same workload over a longer time. Where all is well, the first seed is served
             once more so: a queue that grows slowly hides in a short window.
     """
@@ -74,7 +65,8 @@ def judge(
     def served(seed: int, drawn: Callable[[int], Trace] = draw) -> tuple[Run, Observed]:
         trace, fracs = drawn(seed), {"warmup_frac": warmup_frac, "cooldown_frac": cooldown_frac}
         measured = window(trace, **fracs, slices=SLICES)
-        run = serve(pools, policy, trace, measured, cutoff_s=_cutoff_s(trace, slos, reference), failures=failures)
+        until_s = _cutoff_s(trace, slos, reference)
+        run = serve(pools, policy, trace, measured, cutoff_s=until_s, failures=failures, shifts=shifts)
         return run, Observed(trace=trace, ledger=run.ledger, reference=reference)
 
     together = not unsupported(pools, policy, failures)

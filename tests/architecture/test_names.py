@@ -39,7 +39,7 @@ COUNTS = {
     "base_machines", "churn_machines", "min_up_epochs", "most_base_machines", "ramp_machines", "started", "stopped",
     "experts", "experts_used", "routed_params",
     "top_machines", "clock_changes", "epochs", "good", "reshards", "starts", "validated_epochs",
-    "counts",
+    "counts", "changed", "instances_by_spec", "unchanged",
 }  # fmt: skip
 """How many of something, the thing being the name."""
 
@@ -55,7 +55,7 @@ POSITIONS = {
     "kind_of", "level", "seed",
     "chunks", "class_index", "classes", "columns", "config", "first", "first_line", "first_seed", "last", "machine",
     "instance", "pool",
-    "segments", "epoch", "lengths",
+    "segments", "epoch", "lengths", "unserved",
 }  # fmt: skip
 """Indices, seeds, versions, and structures whose parts are named elsewhere."""
 

@@ -1,18 +1,25 @@
 """A scenario that asks for a plan over time."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from planner.cli import build
 from planner.errors import BadInput
-from planner.export import dumps
 from planner.formulate import epoch_problem, lift_schedule
+from planner.plan import InstanceSpec, Layout, Role
 from planner.report.schedule import sparkline
 from planner.scenario import Scenario
-from planner.timetable import read_schedule, schedule_csv, timetable
+from planner.schedule import Run
+from planner.timetable.files import read_schedule, schedule_csv
+from planner.timetable.planning import timetable
+from planner.timetable.serving import paired
 from solvers.solve import solve
 from tests.planner.epochs import question
 
@@ -72,37 +79,153 @@ def test_an_autoscaler_reads_every_pool_of_every_epoch() -> None:
     assert schedule_csv(replace(schedule, epochs=())) == lines[0] + "\n"
 
 
-def test_a_schedule_is_read_back_as_it_was_written(tmp_path: Path) -> None:
-    """A file of a plan over time gives the CSV it was made with; one without a schedule is left to other readers."""
-    asked = question({"short": [3.0, 9.0]})
-    solution = solve(epoch_problem(asked))
-    assert solution.allocation is not None
-    schedule = lift_schedule(asked, solution.allocation.values, solution.termination, method="monolithic")
-    path = tmp_path / "week.json"
-    path.write_text(dumps({"timetable": {"schedule": schedule}}), encoding="utf-8")
-    found = read_schedule(path)
-    assert found is not None
-    assert schedule_csv(found) == schedule_csv(schedule)
-    path.write_text("{}", encoding="utf-8")
-    assert read_schedule(path) is None
-    path.write_text('{"timetable": {}}', encoding="utf-8")
-    with pytest.raises(BadInput, match="no schedule"):
-        read_schedule(path)
+def _sets(*words: str) -> list[str]:
+    return [part for setting in words for part in ("--set", setting)]
+
+
+@pytest.fixture(scope="module")
+def week(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small week, planned and written, with its page beside it."""
+    path = tmp_path_factory.mktemp("week") / "week.json"
+    words = ["plan", str(EXAMPLE), "--out", str(path), "--report", str(path.with_suffix(".html")), "--quiet"]
+    made = CliRunner().invoke(build(), [*words, *_sets(*SMALL)])
+    assert made.exit_code == 0, made.output
+    return path
+
+
+def _say(*words: str, code: int = 0) -> str:
+    said = CliRunner().invoke(build(), list(words))
+    assert said.exit_code == code, said.output
+    return said.stdout if code == 0 else said.stderr
+
+
+def test_every_epoch_is_served(week: Path) -> None:
+    """Without a word on how many, each epoch is served once or alike to one that is, changes into it included."""
+    file = read_schedule(week)
+    assert file is not None
+    served = file.timetable.served
+    assert sorted(epoch for each in served for epoch in each.epochs) == list(range(28))
+    assert len(served) < 28
+    assert all(each.valid and each.evidence and each.arrived for each in served)
+    assert any(each.changed for each in served)
+    assert "In the simulator" in week.with_suffix(".html").read_text(encoding="utf-8")
+
+
+def test_a_week_is_shown_from_its_file(week: Path) -> None:
+    """``show`` reads the file whole: its JSON is the file, its text the verdict and the timeline."""
+    assert _say("show", str(week), "--json") == week.read_text(encoding="utf-8")
+    assert "Validated: the simulator served 28 epochs" in " ".join(_say("show", str(week)).split())
+
+
+def test_a_week_is_served_again(week: Path) -> None:
+    """``simulate`` finds the same as ``plan`` did; with more load it says what is missed, and ends with 4."""
+    again = json.loads(_say("simulate", str(week), "--json"))
+    assert again["served"] == json.loads(week.read_text(encoding="utf-8"))["timetable"]["served"]
+    one = json.loads(_say("simulate", str(week), "--epoch", "2", "--json"))
+    assert [each["epochs"] for each in one["served"]] == [[2]]
+    assert len(one["unserved"]) == 27
+    said = CliRunner().invoke(build(), ["simulate", str(week), "--epoch", "2", "--set", "workload.rate_scale=3"])
+    assert said.exit_code == 4
+    assert "missed" in said.stdout
+
+
+def test_two_weeks_are_compared(week: Path, tmp_path: Path) -> None:
+    """Against itself nothing differs; against a dearer one every epoch does, by what it costs."""
+    assert json.loads(_say("diff", str(week), str(week), "--json"))["epochs"] == []
+    data = json.loads(week.read_text(encoding="utf-8"))
+    schedule = data["timetable"]["schedule"]
+    for epoch in schedule["epochs"]:
+        epoch["cost_usd"] += 10
+    schedule["cost_usd"] += 280
+    dearer = tmp_path / "dearer.json"
+    dearer.write_text(json.dumps(data), encoding="utf-8")
+    found = json.loads(_say("diff", str(week), str(dearer), "--json"))
+    assert len(found["epochs"]) == 28
+    assert found["after"]["cost_usd"] - found["before"]["cost_usd"] == pytest.approx(280)
+    assert "+10.00" in _say("diff", str(week), str(dearer))
+
+
+def test_what_a_week_is_not_for_is_said(week: Path, tmp_path: Path) -> None:
+    """Stacks of one load, epochs that it has not, a plan of another kind beside it, and options it was not made of."""
+    assert "is a plan over time; expected csv" in _say("export", str(week), "--format", "dynamo", code=2)
+    assert "--epoch: found 99; expected 0 to 27" in _say("simulate", str(week), "--epoch", "99", code=2)
+    assert "asks for a plan over time" in _say("simulate", str(EXAMPLE), code=2)
+    other = ["simulate", str(week), "--set", "schedule.clocks_mhz=[1200]"]
+    assert "which the scenario does not offer" in _say(*other, code=2)
+    loose = tmp_path / "loose.json"
+    loose.write_text('{"schema_version": 1}', encoding="utf-8")
+    assert "expected two of a kind" in _say("diff", str(week), str(loose), code=2)
+    assert _say("export", str(week), "--format", "csv").startswith("epoch,start_s,machine")
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "expected"),
+    [
+        (("timetable", "schedule", "cost_usd"), 1.0, "the sum over the epochs"),
+        (("timetable", "schedule", "epochs", 3, "start_s"), 1.0, "epochs.3.start_s: found 1"),
+        (("timetable", "unserved"), [3], "each once"),
+        (("timetable", "served", 0, "steady"), False, "misses an objective"),
+        (("timetable", "schedule", "methods"), "x", "methods"),
+        (("validated",), False, "no validated plan"),
+    ],
+)
+def test_a_week_that_contradicts_itself_is_refused(
+    week: Path, tmp_path: Path, where: tuple[str | int, ...], value: object, expected: str
+) -> None:
+    """A file that was edited in one place and not in the others is not read."""
+    data = json.loads(week.read_text(encoding="utf-8"))
+    *path, last = where
+    inner = data
+    for key in path:
+        inner = inner[key]
+    inner[last] = value
+    broken = tmp_path / "broken.json"
+    broken.write_text(json.dumps(data), encoding="utf-8")
+    with pytest.raises(BadInput, match=expected):
+        read_schedule(broken)
+
+
+def _run(tp: int, clock_mhz: int, instances: int, *classes: str) -> Run:
+    spec = InstanceSpec(role=Role.MIXED, machine="m", layout=Layout(tp=tp), clock_mhz=clock_mhz)
+    return Run(spec=spec, instances=instances, rate_req_per_s=dict.fromkeys(classes, 1.0))
+
+
+RUNS = st.lists(
+    st.builds(
+        _run, st.sampled_from([2, 4]), st.sampled_from([1000, 2000]), st.integers(1, 5), st.sampled_from(["a", "b"])
+    ),
+    max_size=5,
+)
+
+
+@given(RUNS, RUNS)
+def test_every_instance_of_two_epochs_is_in_one_pair(before: list[Run], now: list[Run]) -> None:
+    """Pairs hold each instance of either epoch once; none comes of a kind, clock aside, of which one goes."""
+    pairs = list(paired(before, now))
+    assert sum(count for old, _, count in pairs if old) == sum(run.instances for run in before)
+    assert sum(count for _, new, count in pairs if new) == sum(run.instances for run in now)
+    gone = {(old.spec.layout, *old.rate_req_per_s) for old, new, _ in pairs if old and not new}
+    come = {(new.spec.layout, *new.rate_req_per_s) for old, new, _ in pairs if new and not old}
+    assert not gone & come
+
+
+def test_an_epoch_of_a_trace_is_served_as_it_came(tmp_path: Path) -> None:
+    """With ``load: trace`` each epoch is its own requests, after the minutes before it; all of them are served once."""
+    rng = np.random.default_rng(1)
+    arrivals = np.sort(rng.uniform(0, 1190, 3000))
+    rows = "".join(f"{at:.3f},{rng.integers(100, 900)},{rng.integers(20, 200)}\n" for at in arrivals)
+    trace = tmp_path / "t.csv"
+    trace.write_text("arrival_s,prompt_tokens,output_tokens\n" + rows, encoding="utf-8")
+    words = [f"workload.trace={trace}", "workload.rate_req_per_s=null", "workload.duration_s=60", "schedule.load=trace",
+             "schedule.epoch_s=600", "schedule.start_s=300", "schedule.min_up_epochs=1", "schedule.clocks_mhz=[1410]",
+             "catalog.machines=[dgx-h100]", "workload.classes=[]"]  # fmt: skip
+    found = timetable(Scenario.load(EXAMPLE, words), progress=lambda *_: None)
+    assert [each.epochs for each in found.served] == [(0,), (1,)]
+    assert sum(each.arrived for each in found.served) >= 3000
+    assert found.served[0].arrived == int((arrivals < 600).sum())
 
 
 def test_a_timeline_is_as_long_as_its_epochs() -> None:
     """One bar per epoch, empty at nothing and full at the most."""
     assert sparkline([0, 4, 8], 8) == " ▄█"
     assert sparkline([0, 0], 0) == "  "
-
-
-def test_a_week_writes_its_page_and_is_told_from_a_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """``plan --report`` of a schedule draws it; what reads the plan of one load says what it found instead."""
-    monkeypatch.chdir(tmp_path)
-    words = ["plan", str(EXAMPLE), "--out", "week.json", "--report", "week.html", "--quiet"]
-    made = CliRunner().invoke(build(), [*words, *(word for setting in SMALL for word in ("--set", setting))])
-    assert made.exit_code == 0, made.output
-    assert "Timetable" in (tmp_path / "week.html").read_text(encoding="utf-8")
-    refused = CliRunner().invoke(build(), ["show", "week.json"])
-    assert refused.exit_code == 2
-    assert "found a plan over time" in refused.stderr

@@ -33,12 +33,14 @@ class Table:
         headings: of the columns.
         rows: as many cells each.
         caption: what the rows are, for who cannot see how they are set.
+        folded: a heading under which the table is folded away; empty shows it.
     """
 
     kind: ClassVar[str] = "table"
     headings: tuple[str, ...]
     rows: Sequence[Sequence[Cell]]
     caption: str = ""
+    folded: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

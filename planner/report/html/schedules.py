@@ -7,17 +7,28 @@ from planner.report.html.blocks import Block, Chart, Lines, Page, Section, Table
 from planner.report.html.charts import line, short
 from planner.report.html.plans import again
 from planner.report.power import layout_words
+from planner.report.schedule import spans
 from planner.report.words import number, percent, plural
 from planner.scenario import Scenario
 from planner.schedule import Epoch, Schedule
+from planner.timetable.serving import Served
 
 _H_S = 3600.0
+_SHOWN_ROWS = 30
+"""A timetable of more rows is folded away but for its busiest day."""
 _KWH_J = 3.6e6
 _KG_G = 1e3
 
 
-def schedule_page(schedule: Schedule, scenario: Scenario, *, valid: bool) -> Page:
-    """Machines, load, energy and money over time, and the timetable; ``valid`` where simulation confirmed it."""
+def schedule_page(schedule: Schedule, scenario: Scenario, *, valid: bool, served: Sequence[Served] = ()) -> Page:
+    """Machines, load, energy and money over time, and the timetable.
+
+    Args:
+        schedule: the plan over time.
+        scenario: the question.
+        valid: whether the simulator confirmed it.
+        served: what it said of the epochs.
+    """
     epochs, days = schedule.epochs, len(schedule.epochs) * schedule.epoch_s / _H_S / 24
     gap = schedule.termination.gap_frac
     powered = [sum(e.machines.values()) for e in epochs]
@@ -43,6 +54,7 @@ def schedule_page(schedule: Schedule, scenario: Scenario, *, valid: bool) -> Pag
                 lead="One value per epoch. Drag to zoom, all charts together.",
             ),
             Section(name="timetable", title="Timetable", blocks=_timetable(schedule)),
+            *((Section(name="served", title="In the simulator", blocks=_served(served)),) if served else ()),
             again(scenario),
         ),
     )  # fmt: skip
@@ -112,21 +124,55 @@ def _chart(schedule: Schedule, name: str, title: str, unit: str, note: str, seri
 
 
 def _timetable(schedule: Schedule) -> list[Block]:
-    """One line per stretch of epochs in which nothing changes."""
-    rows, begin = [], 0
+    """One line per stretch of epochs in which nothing changes: the busiest day, and all of it folded away."""
+    rows, begin = list[tuple[float, tuple[str, ...]]](), 0
     for at in range(1, len(schedule.epochs) + 1):
         if at < len(schedule.epochs) and _pools(schedule.epochs[at]) == _pools(schedule.epochs[begin]):
             continue
         epoch = schedule.epochs[begin]
         until_s = schedule.epochs[begin].start_s + (at - begin) * schedule.epoch_s
-        rows.append((
+        cells = (
             _clock(epoch.start_s), _clock(until_s), number(sum(epoch.machines.values())),
             number(sum(epoch.top_machines.values())), _pools(epoch),
-        ))  # fmt: skip
+        )  # fmt: skip
+        rows.append((until_s, cells))
         begin = at
-    headings = ("from", "to", "#machines", "#on top", "what runs")
-    same = Lines(lines=(f"{plural(len(rows), 'stretch')} without change.".replace("stretchs", "stretches"),))
-    return [same, Table(headings=headings, rows=rows, caption="timetable")]
+    headings, every = ("from", "to", "#machines", "#on top", "what runs"), [cells for _, cells in rows]
+    words = f"{plural(len(rows), 'stretch')} without change".replace("stretchs", "stretches")
+    if len(rows) <= _SHOWN_ROWS:
+        return [Lines(lines=(f"{words}.",)), Table(headings=headings, rows=every, caption="timetable")]
+    top = max(schedule.epochs, key=lambda epoch: sum(epoch.machines.values()))
+    day = top.start_s // (24 * _H_S)
+    busiest = [
+        cells for (until_s, cells), epoch_s in zip(rows, _starts(rows), strict=True)
+        if until_s > day * 24 * _H_S and epoch_s < (day + 1) * 24 * _H_S
+    ]  # fmt: skip
+    return [
+        Lines(lines=(f"{words}; those of day {day + 1:.0f}, the busiest:",)),
+        Table(headings=headings, rows=busiest, caption="timetable of the busiest day"),
+        Table(headings=headings, rows=every, caption="timetable", folded=f"all {words}"),
+    ]
+
+
+def _starts(rows: Sequence[tuple[float, tuple[str, ...]]]) -> list[float]:
+    """When each stretch begins: where the one before ends."""
+    return [0.0, *(until_s for until_s, _ in rows[:-1])]
+
+
+def _served(served: Sequence[Served]) -> list[Block]:
+    """What the simulator said of each epoch, those that are alike in one line, folded away."""
+    slos = sorted({each.slo for one in served for each in one.evidence})
+    rows = []
+    for one in sorted(served, key=lambda one: -one.tightness_ratio):
+        shown = {each.slo: percent(each.measured / each.limit) for each in one.evidence}
+        rows.append((
+            spans(one.epochs), f"{one.rate_req_per_s:.4g}", number(one.arrived), number(one.changed),
+            *(shown.get(slo, "") for slo in slos), "met" if one.valid else "missed",
+        ))  # fmt: skip
+    headings = ("epochs", "#req/s", "#requests", "#instances changed", *(f"#{slo}" for slo in slos), "verdict")
+    count = sum(len(one.epochs) for one in served)
+    words = f"{plural(count, 'epoch')} at their peak, with the changes into them; latencies in per cent of their limits"
+    return [Table(headings=headings, rows=rows, caption="epochs in the simulator", folded=words)]
 
 
 def _clock(at_s: float) -> str:

@@ -1,0 +1,127 @@
+"""What verbs do with a plan over time."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from planner.cli.reports import report_schedule
+from planner.cli.terminal import expect_writable, note, print_view, progress, write
+from planner.errors import BadInput, ExitCode
+
+if TYPE_CHECKING:  # slow to import, and needed only once there is such a plan
+    from planner.scenario import Scenario
+    from planner.timetable.files import ScheduleFile
+    from planner.timetable.planning import Timetable
+
+
+def plan_schedule(question: "Scenario", out: Path | None, report: Path | None, *, json: bool, quiet: bool) -> None:
+    """Plan over epochs: printed, and written as CSV where the file is called so, else as JSON."""
+    from planner import pipeline
+    from planner.export import write_whole
+    from planner.report.schedule import timetable_view
+    from planner.timetable.files import schedule_csv, timetable_text
+    from planner.timetable.planning import timetable
+
+    expect_writable(out=out, report=report)
+    with progress(quiet=quiet) as tell:
+        found = timetable(question, progress=tell)
+    text = timetable_text(question, found, pipeline.digests(question))
+    write(text) if json else print_view(timetable_view(found))
+    if found.schedule is None:
+        raise typer.Exit(ExitCode.INFEASIBLE if found.termination.reason == "infeasible" else ExitCode.SOLVER_EMPTY)
+    report_schedule(report, found, question, quiet=quiet)
+    if not found.valid:
+        if out is not None:
+            note(f"{out} not written: there is no validated plan", quiet=quiet)
+        raise typer.Exit(ExitCode.NOT_VALIDATED)
+    if out is not None:
+        write_whole(out, schedule_csv(found.schedule) if out.suffix == ".csv" else text)
+        note(f"wrote {out}", quiet=quiet)
+
+
+def simulated_schedule(
+    source: Path, sets: Sequence[str], *, epoch: int | None, report: Path | None, json: bool, quiet: bool
+) -> bool:
+    """Serve every epoch of a plan over time, or one, with the changes between them; False where the file holds none.
+
+    Raises:
+        BadInput: an epoch is asked for, and there are none.
+    """
+    from planner.timetable.files import read_schedule
+    from planner.timetable.planning import serve_again
+
+    file = read_schedule(source) if source.suffix == ".json" else None
+    if file is None:
+        if epoch is not None:
+            raise BadInput(f"--epoch: {source} is no plan over time; expected the file that `plan` wrote of one")
+        return False
+    tell_moved(source, file.digests, file.scenario, quiet=quiet)
+    asked = file.scenario.changed(sets)
+    with progress(quiet=quiet) as tell:
+        found = serve_again(asked, file.schedule, progress=tell, epoch=epoch)
+    show_served(found, json=json)
+    report_schedule(report, found, asked, quiet=quiet)
+    if not found.valid:
+        raise typer.Exit(ExitCode.NOT_VALIDATED)
+    return True
+
+
+def tell_moved(source: Path, before: Mapping[str, str], scenario: "Scenario", *, quiet: bool) -> None:
+    """Say what a plan rests on and has changed since."""
+    from planner import pipeline
+
+    now = pipeline.digests(scenario)
+    for name in sorted(before):
+        if name in now and now[name] != before[name]:
+            note(f"{source}: the {name} has changed since this plan was made", quiet=quiet)
+
+
+def show_served(found: "Timetable", *, json: bool) -> None:
+    """What the simulator said of each epoch."""
+    from planner.export import dumps
+    from planner.report.schedule import served_view
+
+    said = {"valid": found.valid, "served": found.served, "unserved": found.unserved}
+    write(dumps(said)) if json else print_view(served_view(found))
+
+
+def show_schedule(file: "ScheduleFile", *, json: bool, quiet: bool, report: Path | None) -> None:
+    """Print a plan over time."""
+    from planner.report.schedule import timetable_view
+    from planner.timetable.files import timetable_text
+
+    text = timetable_text(file.scenario, file.timetable, file.digests)
+    write(text) if json else print_view(timetable_view(file.timetable))
+    report_schedule(report, file.timetable, file.scenario, quiet=quiet)
+
+
+def diff_schedules(before: Path, after: Path, *, json: bool) -> bool:
+    """Print what changes between two plans over time; False where neither is one.
+
+    Raises:
+        BadInput: one of them is, and the other is not.
+    """
+    from planner.export import dumps
+    from planner.report.schedule import schedule_diff_view
+    from planner.timetable.compare import schedule_diff
+    from planner.timetable.files import read_schedule
+
+    files, problems = [], list[str]()
+    for path in (before, after):
+        try:
+            files.append(read_schedule(path))
+        except BadInput as wrong:
+            problems += wrong.problems
+    if problems:
+        raise BadInput(*problems)
+    one, other = files
+    if one is None and other is None:
+        return False
+    if one is None or other is None:
+        plain, over_time = (before, after) if one is None else (after, before)
+        raise BadInput(f"diff: {plain} is the plan of one load, {over_time} a plan over time; expected two of a kind")
+    found = schedule_diff(one, other)
+    write(dumps(found)) if json else print_view(schedule_diff_view(found))
+    return True
