@@ -102,6 +102,7 @@ class PowerRow(_Row):
     clock_step_mhz: Positive
     cap_min_w: Positive
     wall_ratio: Positive
+    free_clock: tuple[tuple[NotNegative, Annotated[float, Field(gt=0, le=1)]], ...] | None = None
     anchors: dict[str, list[tuple[Positive, Positive]]] = {}
     provenance: dict[str, str]
 

@@ -10,11 +10,13 @@ an expert that a single token is routed to computes as many rows as its kernel's
 
     P(f) = idle + B + A·g(f/f0),  g(x) = x·V(x)²,  V = v_min below the knee, then linear to 1 at f0
 
-B is the memory path, memory·sqrt(u_b); A is all the rest. The board never draws more than its limit.
+B is the memory path, memory·sqrt(u_b); A is all the rest. The board never draws more than its limit: where it would,
+and on some boards already where much is drawn, its driver runs it below the highest clock. That is its *free* clock;
+times and watts were measured at it, so under such a load it is f0.
 """
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import log2, sqrt
 
@@ -23,6 +25,12 @@ from hw_catalog.provenance import Kind, Provenance
 SHARPNESS_RATIO = 3.6
 """Exponent p of t = (t_mem^p + (t_comp·f0/f)^p)^(1/p): how abruptly memory-bound turns compute-bound. Derived: shared
 by all decode rows of the L40S clock table (benchmarks/power.py)."""
+
+_STEPS = 40
+"""Bisections of the clock range: to 1e-12 of it."""
+
+PER_SHARE, SHARE_KNOTS = 32, 65
+"""Knots of tables over the share of the room, and how many: up to a share of 2."""
 
 Anchor = tuple[float, float]
 """(decode batch, measured over modelled watts above idle)."""
@@ -89,6 +97,8 @@ class PowerCurve:
         clock_step_mhz: between lockable clocks.
         cap_min_w: lowest power limit of the board; the highest is its rating.
         wall_ratio: watts at the server's plug per watt of a GPU above idle (supplies, fans).
+        free_clock: (share of the watts between idle and rating that is drawn, share of the highest clock at which the
+            driver runs by itself), ascending; None: at the highest until the rating is reached.
         anchors: ``model/dtype/tpN`` -> correction by decode batch, where this very layout was measured.
         provenance: field name -> source, one entry for every number but the anchors, which come with the surface.
     """
@@ -108,30 +118,64 @@ class PowerCurve:
     wall_ratio: float
     anchors: Mapping[str, tuple[Anchor, ...]]
     provenance: Mapping[str, Provenance]
+    free_clock: tuple[tuple[float, float], ...] | None = None
 
-    def split_w(self, load: Utilisation, room_w: float, correction_ratio: float = 1.0) -> tuple[float, float]:
-        """Watts above idle at full clock: those that follow the clock (A), and the others (B).
+    def split_w(self, load: Utilisation, room_w: float, above_w: float) -> tuple[float, float]:
+        """Watts above idle at the free clock: those that follow the clock (A), and the others (B).
 
         Args:
             load: what the GPU does.
             room_w: the board's rating less its idle power. What the surface says beyond it was never drawn: the board
                 lowers its clock, so A is what is left of the room.
-            correction_ratio: of both, where the layout was measured.
+            above_w: what the surface says.
         """
-        traffic = sqrt(load.bandwidth_frac)
-        above = (
+        above = min(room_w, above_w)
+        other = min(above, self.memory_w * sqrt(load.bandwidth_frac))
+        return above - other, other
+
+    def above_w(self, load: Utilisation, correction_ratio: float = 1.0) -> float:
+        """Watts above idle that the surface says, the board's rating aside."""
+        return correction_ratio * (
             self.busy_w
             + self.weights_w * load.weights_frac
             + self.compute_w * sqrt(load.compute_frac)
             + self.bandwidth_w * load.bandwidth_frac
             + self.tokens_w * sqrt(load.output_tokens_per_s / 1000)
         )
-        above = min(room_w, above * correction_ratio)
-        other = min(above, self.memory_w * traffic)
-        return above - other, other
+
+    def free_ratio(self, share: float, clock_max_mhz: float) -> float:
+        """The share of the highest clock at which the driver runs the board by itself.
+
+        Args:
+            share: watts above idle that the surface says, over the room between idle and the rating. Beyond 1 the clock
+                is at most that at which the watts would be cut to the room.
+            clock_max_mhz: highest clock.
+        """
+        ratio = _between(self.free_clock, min(1.0, share)) if self.free_clock else 1.0
+        return ratio if share <= 1.0 else min(ratio, self.clock_ratio(1.0 / share, clock_max_mhz))
+
+    def clocked(self, lock_ratio: float, clock_max_mhz: float) -> tuple[float, ...]:
+        """The clocked watts under a lock over those at the free clock, at shares of the room 0, 1/32, 2/32, ..., 2.
+
+        Args:
+            lock_ratio: the lock over the highest clock; above the free clock it changes nothing.
+            clock_max_mhz: highest clock.
+        """
+        if lock_ratio >= 1.0:
+            return (1.0,) * SHARE_KNOTS
+        free = (self.free_ratio(i / PER_SHARE, clock_max_mhz) for i in range(SHARE_KNOTS))
+        return tuple(self.swing_ratio(min(1.0, lock_ratio / each), clock_max_mhz) for each in free)
+
+    def clock_ratio(self, swing: float, clock_max_mhz: float) -> float:
+        """The share of the highest clock at which the clocked watts are ``swing`` of those at it: g inverted."""
+        low, high = 0.0, 1.0
+        for _ in range(_STEPS):
+            middle = (low + high) / 2
+            low, high = (middle, high) if self.swing_ratio(middle, clock_max_mhz) <= swing else (low, middle)
+        return high
 
     def swing_ratio(self, clock_ratio: float, clock_max_mhz: float) -> float:
-        """g(x) = x·V(x)²: the clocked watts at a share of the highest clock, over those at it."""
+        """g(x) = x·V(x)²: the clocked watts at a share of the free clock, over those at it."""
         knee = self.knee_mhz / clock_max_mhz
         volts = self.v_min_ratio
         if clock_ratio > knee:
@@ -152,6 +196,22 @@ class PowerCurve:
             return anchors[min(at, len(anchors) - 1)][1]
         (low, before), (high, after) = anchors[at - 1], anchors[at]
         return before + (after - before) * log2(batch / low) / log2(high / low)
+
+
+def _between(points: tuple[tuple[float, float], ...], x: float) -> float:
+    """Linear between points, constant beyond their ends."""
+    at = bisect_right([each for each, _ in points], x)
+    if at == 0 or at == len(points):
+        return points[min(at, len(points) - 1)][1]
+    (low, before), (high, after) = points[at - 1], points[at]
+    return before + (after - before) * (x - low) / (high - low)
+
+
+def clocked_ratio(knots: Sequence[float], share: float) -> float:
+    """The clocked watts under a lock at a share of the room, between the knots of ``PowerCurve.clocked``."""
+    at = min(share * PER_SHARE, SHARE_KNOTS - 1.0)
+    low = min(int(at), SHARE_KNOTS - 2)
+    return knots[low] + (knots[low + 1] - knots[low]) * (at - low)
 
 
 def assumed_curve(tdp_w: float, idle_w: float, clock_max_mhz: float) -> PowerCurve:

@@ -331,7 +331,7 @@ def provenance(case: Case, candidate: CandidatePlan) -> tuple[dict[str, float], 
         price = machine.price(case.scenario.catalog.channel)
         numbers += [*machine.provenance.values(), *machine.gpu.provenance.values()]
         locked = any(p.spec.machine == name and (p.spec.clock_mhz or p.spec.cap_w) for p in candidate.pools)
-        used = NUMBERS if locked else DRAW
+        used = (*NUMBERS, "free_clock") if locked else DRAW
         numbers += [source for key, source in curve_of(machine.gpu).provenance.items() if key in used]
         numbers += [machine.inter_link.provenance] * 3
         numbers += [price.provenance] if price else []

@@ -6,7 +6,9 @@ The share s of each operation comes from its work: FLOP over peak against bytes 
 attention are compute-bound and slow as 1/f; decode GEMM is memory-bound until its batch makes it compute-bound; decode
 attention stays memory-bound; the engine's own time per step does not depend on the GPU's clock.
 
-A cap is a clock that differs from operation to operation: the highest at which each draws no more than the cap.
+A cap is a clock that differs from operation to operation: the highest at which each draws no more than the cap. A board
+that cannot hold its highest clock under a load runs it at a lower one of its own, its free clock, at which the profile
+was measured: a lock above that changes nothing.
 """
 
 from collections.abc import Callable
@@ -25,9 +27,6 @@ from workloads.models import ModelSpec
 COMPUTE_BOUND_RATIO = 1e3
 """Intensity of prefill attention: its bytes do not count."""
 
-_STEPS = 40
-"""Bisections for the clock under a cap: to 1e-12 of the range."""
-
 Slowdown = Callable[[float, float, float, float], float]
 """FLOP, bytes, measured seconds and tokens put out by one operation -> its time over the measured one."""
 
@@ -36,19 +35,13 @@ def at_clock(profile: KernelProfile, gpu: Gpu, model: ModelSpec, layout: Layout,
     """The profile with its GPUs' SM clock locked.
 
     Args:
-        profile: measured at the highest clock.
+        profile: measured at the free clock.
         gpu: what it was measured on.
         model: whose sizes say what each operation computes and reads.
         layout: how it is spread.
         clock_mhz: at most the GPU's highest; there the profile is unchanged.
     """
-    ratio = min(1.0, clock_mhz / gpu.clock_max_mhz)
-    curve = curve_of(gpu)
-
-    def slowdown(flops: float, read: float, _seconds: float, _output: float) -> float:
-        return slowdown_ratio(curve, intensity_ratio(gpu, profile.dtype, flops, read), ratio)
-
-    return profile if ratio == 1.0 else _transformed(profile, model, layout, slowdown)
+    return _limited(profile, gpu, model, layout, clock_mhz, None)
 
 
 def at_cap(
@@ -57,27 +50,37 @@ def at_cap(
     """The profile with the power limit of its GPUs set, below a lock of their clock where there is one.
 
     Args:
-        profile: measured at the highest clock and the board's own limit.
+        profile: measured at the free clock and the board's own limit.
         gpu: what it was measured on.
         model: whose sizes say what each operation computes and reads.
         layout: how it is spread.
         cap_w: per GPU; the board's own limit leaves the profile as it is.
         clock_mhz: SM clock that is not exceeded; None is the highest.
     """
-    if cap_w >= gpu.tdp_w:
-        return profile if clock_mhz is None else at_clock(profile, gpu, model, layout, clock_mhz)
-    curve = curve_of(gpu)
+    return _limited(profile, gpu, model, layout, clock_mhz, cap_w if cap_w < gpu.tdp_w else None)
+
+
+def _limited(
+    profile: KernelProfile, gpu: Gpu, model: ModelSpec, layout: Layout, clock_mhz: float | None, cap_w: float | None
+) -> KernelProfile:
+    """The profile at the lowest of lock, cap and free clock of each operation; what is above the free clock is idle."""
     top = 1.0 if clock_mhz is None else min(1.0, clock_mhz / gpu.clock_max_mhz)
+    if top == 1.0 and cap_w is None:
+        return profile
+    curve, room_w = curve_of(gpu), gpu.tdp_w - gpu.idle_w
     held = model.weight_bytes(profile.dtype) / layout.gpus / gpu.hbm_bytes
 
     def slowdown(flops: float, read: float, seconds: float, output: float) -> float:
+        busy_s = seconds / layout.pp
         load = Utilisation(
             weights_frac=held,
-            compute_frac=flops / seconds / gpu.bf16_flops,
-            bandwidth_frac=read / seconds / gpu.hbm_bytes_per_s,
-            output_tokens_per_s=output / seconds / layout.gpus,
+            compute_frac=flops / busy_s / gpu.bf16_flops,
+            bandwidth_frac=read / busy_s / gpu.hbm_bytes_per_s,
+            output_tokens_per_s=output / busy_s / layout.gpus,
         )
-        ratio = min(top, capped_clock_ratio(curve, gpu, load, cap_w))
+        ratio = min(1.0, top / curve.free_ratio(curve.above_w(load) / room_w, gpu.clock_max_mhz))
+        if cap_w is not None:
+            ratio = min(ratio, capped_clock_ratio(curve, gpu, load, cap_w))
         return slowdown_ratio(curve, intensity_ratio(gpu, profile.dtype, flops, read), ratio)
 
     return _transformed(profile, model, layout, slowdown)
@@ -92,26 +95,23 @@ def intensity_ratio(gpu: Gpu, dtype: str, flops: float, read_bytes: float) -> fl
 
 
 def slowdown_ratio(curve: PowerCurve, intensity: float, clock_ratio: float) -> float:
-    """Time of an operation at a share of the highest clock, over that at it."""
+    """Time of an operation at a share of its free clock, over that at it."""
     p = SHARPNESS_RATIO
     share = (curve.floor_ratio + curve.compute_ratio * intensity) ** p
     return float(((1 + share * clock_ratio**-p) / (1 + share)) ** (1 / p))
 
 
 def capped_clock_ratio(curve: PowerCurve, gpu: Gpu, load: Utilisation, cap_w: float) -> float:
-    """The highest share of the clock range at which the load draws no more than the cap.
+    """The highest share of its free clock at which the load draws no more than the cap.
 
     The lowest clock is the least answer: a cap that even that exceeds is exceeded, as on the board.
     """
-    clocked, other = curve.split_w(load, gpu.tdp_w - gpu.idle_w)
-    low, high = gpu.clock_min_mhz / gpu.clock_max_mhz, 1.0
+    room_w, top_mhz, above_w = gpu.tdp_w - gpu.idle_w, gpu.clock_max_mhz, curve.above_w(load)
+    clocked, other = curve.split_w(load, room_w, above_w)
     if gpu.idle_w + other + clocked <= cap_w:
         return 1.0
-    for _ in range(_STEPS):
-        middle = (low + high) / 2
-        fits = gpu.idle_w + other + clocked * curve.swing_ratio(middle, gpu.clock_max_mhz) <= cap_w
-        low, high = (middle, high) if fits else (low, middle)
-    return low
+    least = gpu.clock_min_mhz / (top_mhz * curve.free_ratio(above_w / room_w, top_mhz))
+    return min(1.0, max(least, curve.clock_ratio((cap_w - gpu.idle_w - other) / clocked, top_mhz)))
 
 
 def _transformed(profile: KernelProfile, model: ModelSpec, layout: Layout, slowdown: Slowdown) -> KernelProfile:

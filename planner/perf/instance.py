@@ -99,7 +99,7 @@ def instance_physics(
         instances_per_machine=max(1, machine.gpus // layout.gpus),
         power=InstancePower(
             model, gpu, layout, full_clock, clock_mhz=clock_mhz, cap_w=cap_w,
-            standby_w=machine.idle_w * layout.gpus / machine.gpus,
+            standby_w=machine.idle_w * layout.gpus / machine.gpus, streams=streams,
         ),
         stages=stages,
         machines_per_instance=-(-layout.gpus // machine.gpus),

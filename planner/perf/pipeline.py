@@ -91,3 +91,7 @@ class TraversalTime(StepTime):
         """Durations of consecutive decode-only traversals of one batch that is alone."""
         hops_s = self._stages.hops_s(batch)
         return [(a + hops_s, d, n) for a, d, n in super().decode_segments(batch, mean_context_tokens, steps)]
+
+    def way_s(self, tokens: int) -> float:
+        """Seconds of a traversal that its batch spends between stages."""
+        return self._stages.hops_s(tokens)

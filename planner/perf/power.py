@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hw_catalog.gpus import Gpu
 from hw_catalog.machines import Machine
-from hw_catalog.power import PowerCurve, Utilisation, assumed_curve
+from hw_catalog.power import PowerCurve, Utilisation, assumed_curve, clocked_ratio
 from planner.perf.step_time import StepTime
 from planner.perf.work import Work, decode_attention_work, decode_work, prefill_work, tile_tokens
 from planner.plan import Layout
@@ -78,7 +78,9 @@ class WattTerms:
         touched = 1 - (1 - hit)^n,  rows = max(n·hit / touched, tile)
         f = token·n + pair·x + expert·touched·rows,  b = weights + experts·touched + kv·c
         above = min(room, correction·(base + compute·sqrt(f/t) + bandwidth·b/t + output·sqrt(r/t)))
-        B = min(above, memory·sqrt(b/t)),  P - idle = gpus·min(most, B + (above - B)·swing)
+        B = min(above, memory·sqrt(b/t)),  P - idle = gpus·min(most, B + (above - B)·clocked(above/room))
+
+    In the last line above is taken before it is cut at the room where it is the argument of ``clocked``.
 
     Attributes:
         gpus: of the instance.
@@ -89,7 +91,6 @@ class WattTerms:
         memory_w: of the memory path, times sqrt(bytes/s).
         room_w: between idle and the rating.
         most_w: between idle and the limit.
-        swing_ratio: clocked watts at the clock, over those at the highest.
         hit_ratio: share of the experts that a token is routed to; 0 where there are none.
         tile_tokens: token rows that an expert computes at least.
         token_flops: of a token on a GPU, attention and experts aside.
@@ -99,6 +100,7 @@ class WattTerms:
         expert_bytes: of all experts on a GPU.
         kv_bytes: of a token on a GPU.
         correction_ratio: (batches + 1,) of decode-only steps, by batch.
+        clocked_ratio: clocked watts at the clock, over those at the free clock, at ``SHARE_KNOTS`` of above/room.
         full_clock: step times without clock lock and cap.
     """
 
@@ -110,7 +112,6 @@ class WattTerms:
     memory_w: float
     room_w: float
     most_w: float
-    swing_ratio: float
     hit_ratio: float
     tile_tokens: int
     token_flops: float
@@ -120,6 +121,7 @@ class WattTerms:
     expert_bytes: float
     kv_bytes: float
     correction_ratio: NDArray[np.float64]
+    clocked_ratio: NDArray[np.float64]
     full_clock: StepTime
 
 
@@ -134,10 +136,11 @@ class InstancePower:
         clock_mhz: SM clock they are locked at; None leaves it to the driver.
         cap_w: power limit of each; None is the board's own.
         standby_w: its share of what its machine draws at the plug without work; None counts its GPUs alone.
+        streams: whether its stages share a step, each with a part of the batch; else a step passes one after the other.
     """
 
     __slots__ = (
-        "_corrections", "_gpu", "_key", "_limit_w", "_model", "_swing", "_terms", "curve", "full_clock",
+        "_clocked", "_corrections", "_gpu", "_key", "_limit_w", "_model", "_streams", "_terms", "curve", "full_clock",
         "gpus", "layout", "standby_w",
     )  # fmt: skip
 
@@ -151,13 +154,15 @@ class InstancePower:
         clock_mhz: float | None = None,
         cap_w: float | None = None,
         standby_w: float | None = None,
+        streams: bool = False,
     ) -> None:
         """Nothing is computed before it is asked for."""
         self.curve, self.layout, self.gpus = curve_of(gpu), layout, layout.gpus
         self._model, self._gpu, self.full_clock = model, gpu, full_clock
+        self._streams = layout.pp if streams else 1
         self._limit_w = min(gpu.tdp_w, inf if cap_w is None else cap_w)
         ratio = 1.0 if clock_mhz is None else min(1.0, clock_mhz / gpu.clock_max_mhz)
-        self._swing = self.curve.swing_ratio(ratio, gpu.clock_max_mhz)
+        self._clocked = self.curve.clocked(ratio, gpu.clock_max_mhz)
         self._key = f"{model.name}/{full_clock.profile.dtype}/tp{layout.tp}"
         self._corrections: dict[int, float] = {}
         self._terms: dict[int, WattTerms] = {}
@@ -183,14 +188,21 @@ class InstancePower:
         correction = self._corrections.get(batch)
         if correction is None:
             correction = self._corrections[batch] = self.curve.correction_ratio(self._key, batch)
-        work = decode_work(self._model, self.layout, self.full_clock.profile, batch, mean_context_tokens)
-        return self._watts(work, self.full_clock.decode_s(batch, mean_context_tokens), correction)
+        part = -(-batch // self._streams)
+        work = decode_work(self._model, self.layout, self.full_clock.profile, part, mean_context_tokens)
+        busy_s = self.full_clock.decode_s(part, mean_context_tokens) - self.full_clock.way_s(part)
+        watts = self._watts(work, busy_s, correction)
+        if batch >= self._streams:
+            return watts
+        return self.idle_w + (watts - self.idle_w) * batch / self._streams  # the other stages wait
 
     def prefill_w(self, prompts: Prompts, batch: int = 0, context_tokens: int = 0) -> float:
         """Watts of a step that computes ``prompts`` (new tokens, tokens cached) and advances ``batch`` decodes."""
         profile = self.full_clock.profile
         work = prefill_work(self._model, self.layout, profile, prompts, batch, context_tokens)
-        return self._watts(work, self.full_clock.prefill_s(prompts, batch, context_tokens), 1.0)
+        busy_s = self.full_clock.prefill_s(prompts, batch, context_tokens)
+        busy_s -= self.full_clock.way_s(batch + sum(new for new, _ in prompts))
+        return self._watts(work, busy_s, 1.0)
 
     def terms(self, batches: int) -> WattTerms:
         """The numbers that its watts are computed from, for batches up to so many."""
@@ -208,27 +220,29 @@ class InstancePower:
             gpus=self.gpus, base_w=curve.busy_w + curve.weights_w * held / gpu.hbm_bytes,
             compute_w=curve.compute_w * sqrt(layout.pp / gpu.bf16_flops), bandwidth_w=curve.bandwidth_w * per_byte,
             output_w=curve.tokens_w * sqrt(layout.pp / self.gpus / 1000), memory_w=curve.memory_w * sqrt(per_byte),
-            room_w=gpu.tdp_w - gpu.idle_w, most_w=self._limit_w - gpu.idle_w, swing_ratio=self._swing,
+            room_w=gpu.tdp_w - gpu.idle_w, most_w=self._limit_w - gpu.idle_w,
             hit_ratio=model.experts_used / model.experts if model.routed_params else 0.0,
             tile_tokens=tile_tokens(model, profile),
             token_flops=2 * (model.params - model.routed_params) / self.gpus,
             expert_flops=2 * model.routed_params / self.gpus, pair_flops=pair_flops,
             weight_bytes=held * (1 - routed_ratio), expert_bytes=held * routed_ratio, kv_bytes=kv_bytes,
             correction_ratio=np.array([curve.correction_ratio(self._key, max(1, b)) for b in range(batches + 1)]),
-            full_clock=self.full_clock,
+            clocked_ratio=np.array(self._clocked), full_clock=self.full_clock,
         )  # fmt: skip
 
-    def _watts(self, work: Work, full_clock_s: float, correction_ratio: float) -> float:
-        """P = idle + B + A·g(x), no more than the limit, on every GPU while its pipeline stage works."""
-        gpu, busy_s = self._gpu, full_clock_s / self.layout.pp
+    def _watts(self, work: Work, model_s: float, correction_ratio: float) -> float:
+        """P = idle + B + A·g(f)/g(free clock), no more than the limit, on every GPU while its pipeline stage works."""
+        gpu, busy_s = self._gpu, model_s / self.layout.pp
         load = Utilisation(
             weights_frac=work.weight_bytes / gpu.hbm_bytes,
             compute_frac=work.flops / (busy_s * gpu.bf16_flops),
             bandwidth_frac=work.bytes / (busy_s * gpu.hbm_bytes_per_s),
             output_tokens_per_s=work.output_tokens / busy_s / self.gpus,
         )
-        clocked, other = self.curve.split_w(load, gpu.tdp_w - gpu.idle_w, correction_ratio)
-        return self.gpus * min(self._limit_w, gpu.idle_w + other + clocked * self._swing)
+        room_w, above_w = gpu.tdp_w - gpu.idle_w, self.curve.above_w(load, correction_ratio)
+        clocked, other = self.curve.split_w(load, room_w, above_w)
+        clocked *= clocked_ratio(self._clocked, above_w / room_w)
+        return self.gpus * min(self._limit_w, gpu.idle_w + other + clocked)
 
 
 def wall_w(machine: Machine, gpus_w: float) -> float:

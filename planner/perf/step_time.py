@@ -160,6 +160,10 @@ class StepTime:
         """Seconds from the end of a step until its prompts are out: none where there is one stage."""
         return 0.0
 
+    def way_s(self, tokens: int) -> float:  # noqa: ARG002
+        """Seconds of a step of so many tokens in which no GPU works on it: none, but on the way between stages."""
+        return 0.0
+
     def decode_s(self, batch: int, mean_context_tokens: float) -> float:
         """Seconds of a decode-only step of ``batch`` requests."""
         first, _, _ = self.decode_segments(batch, mean_context_tokens, 1)[0]

@@ -83,6 +83,7 @@ def _put_physics(row: np.void, body: InstancePhysics) -> None:
 def _put_watts(row: np.void, power: WattTerms, tables: _Tables) -> None:
     """What a body draws."""
     for field in fields(power):
-        if field.name not in ("correction_ratio", "full_clock"):
+        if field.name not in ("correction_ratio", "clocked_ratio", "full_clock"):
             row[field.name] = getattr(power, field.name)
     row["correction_ratio"] = tables.put(power.correction_ratio)
+    row["clocked_ratio"] = tables.put(power.clocked_ratio)

@@ -52,10 +52,10 @@ with its next step, and the load of a closed one is kept in ``closed_load``."""
 
 BODY = _record(
     "overhead_s prefill_ratio decode_ratio mixed_ratio kv_bytes_per_token bandwidth_bytes_per_s latency_s sync_s "
-    "request_s lag_steps base_w compute_w bandwidth_w output_w memory_w room_w most_w swing_ratio hit_ratio "
+    "request_s lag_steps base_w compute_w bandwidth_w output_w memory_w room_w most_w hit_ratio "
     "tile_tokens token_flops expert_flops pair_flops weight_bytes expert_bytes kv_bytes",
     "linear_prefill linear_prefill_n linear_decode linear_decode_n context context_n new new_n past past_n "
-    "prefill_attention batch batch_n decode_attention curves correction_ratio",
+    "prefill_attention batch batch_n decode_attention curves correction_ratio clocked_ratio",
     "block_tokens layers link_queues gpus full_clock",
 )
 """The physics of an instance; numbers without a unit are offsets into ``World.tables`` and lengths."""

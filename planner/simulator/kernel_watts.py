@@ -3,7 +3,8 @@
 from math import sqrt
 from typing import Any
 
-from planner.simulator.kernel_layout import NOBODY, PREFILLS, World
+from hw_catalog.power import PER_SHARE, SHARE_KNOTS
+from planner.simulator.kernel_layout import NOBODY, PREFILLS, Floats, World
 from planner.simulator.kernel_physics import attend, curve, piece_after, piece_of, prefill_step_s, step_at
 from planner.simulator.kernel_pointers import compiled
 from planner.simulator.kernel_queues import head
@@ -11,7 +12,14 @@ from planner.simulator.kernel_queues import head
 
 @compiled
 def _above_w(
-    body: Any, tokens: float, pairs: float, context: float, outputs: float, correction: float, step_s: float
+    tables: Floats,
+    body: Any,
+    tokens: float,
+    pairs: float,
+    context: float,
+    outputs: float,
+    correction: float,
+    step_s: float,
 ) -> float:
     """Watts above idle of an instance in a step that takes ``step_s`` at full clock."""
     flops, read = body.token_flops * tokens + body.pair_flops * pairs, body.weight_bytes + body.kv_bytes * context
@@ -21,9 +29,14 @@ def _above_w(
         read += body.expert_bytes * touched
     per_s = 1.0 / step_s
     above = body.base_w + body.compute_w * sqrt(flops * per_s) + body.bandwidth_w * read * per_s
-    above = min(body.room_w, correction * (above + body.output_w * sqrt(outputs * per_s)))
+    above = correction * (above + body.output_w * sqrt(outputs * per_s))
+    at = min(above / body.room_w * PER_SHARE, SHARE_KNOTS - 1.0)
+    low = min(int(at), SHARE_KNOTS - 2)
+    before, after = tables[body.clocked_ratio + low], tables[body.clocked_ratio + low + 1]
+    above = min(body.room_w, above)
     other = min(above, body.memory_w * sqrt(read * per_s))
-    return float(body.gpus * min(body.most_w, other + (above - other) * body.swing_ratio))
+    clocked = before + (after - before) * (at - low)
+    return float(body.gpus * min(body.most_w, other + (above - other) * clocked))
 
 
 @compiled
@@ -46,7 +59,7 @@ def note_prefill(w: World, i: int, tokens: int) -> None:
         step_s = prefill_step_s(w, i, body.full_clock, tokens, attention)
     context = float(me.context)
     me.above_w = _above_w(
-        body, float(tokens + me.batch), pairs + context, context, float(prompts + me.batch), 1.0, step_s
+        w.tables, body, float(tokens + me.batch), pairs + context, context, float(prompts + me.batch), 1.0, step_s
     )
 
 
@@ -64,7 +77,7 @@ def _decode_above_w(w: World, i: int) -> float:
         step_s = step_at(w.tables, full, curve(w.tables, full, me.batch), piece, mean)
     context = mean * me.batch
     correction = w.tables[body.correction_ratio + me.batch]
-    return _above_w(body, float(me.batch), context, context, float(me.batch), correction, step_s)
+    return _above_w(w.tables, body, float(me.batch), context, context, float(me.batch), correction, step_s)
 
 
 @compiled

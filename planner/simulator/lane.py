@@ -34,6 +34,7 @@ class _Run:
         ending: those of them that are computed to their end.
         decode: whether the batch advances.
         busy_from_s: since when its instance (of a pipeline: the last stage) works on it.
+        stages_s: when each stage begins and ends with it; empty where there is one.
         bubble: idle seconds of stages before it.
         watts_w: what the GPUs draw in it; of a run of decodes only known when it ends.
     """
@@ -45,6 +46,7 @@ class _Run:
     ending: list[Request]
     decode: bool
     busy_from_s: float
+    stages_s: tuple[tuple[float, float], ...] = ()
     bubble: Bubble = NO_BUBBLE
     watts_w: float = 0.0
 
@@ -261,7 +263,9 @@ class Lane:
         self._on.meter.bubble(now, (*run.bubble, pipeline.unfilled_s))
         run.start_s = self.idle_since_s if run.decode else now
         run.segments = [(end_s - run.start_s, 0.0, 1)]
-        run.busy_from_s = end_s - pipeline.stage_s(traversal_s, tokens)
+        stage_s = pipeline.stage_s(traversal_s, tokens)
+        run.stages_s = tuple((each_s - stage_s, each_s) for each_s in pipeline.ends_s)
+        run.busy_from_s = end_s - stage_s
         return end_s - now
 
     def _schedule(self, delay_s: float) -> None:
@@ -323,7 +327,10 @@ class Lane:
         watts = run.watts_w
         if not run.chunks:
             watts = on.power.decode_w(size, self.batch.context_tokens / size + (run.steps - 1) / 2)
-        on.meter.spend(run.busy_from_s, now, watts - on.power.idle_w, prefill=bool(run.chunks))
+        stages_s = run.stages_s or ((run.busy_from_s, now),)
+        for begin_s, end_s in stages_s:
+            above_w = (watts - on.power.idle_w) / len(stages_s)
+            on.meter.spend(begin_s, min(end_s, now), above_w, prefill=bool(run.chunks))
 
     def _advance(self, run: _Run, now: float) -> None:
         """Book the tokens of a run: gaps, contexts, memory growth."""

@@ -58,6 +58,11 @@ class Pipeline:
         """When the first stage can take the next batch."""
         return self._free_s[0]
 
+    @property
+    def ends_s(self) -> tuple[float, ...]:
+        """When the batch that entered last leaves each stage."""
+        return tuple(self._free_s)
+
     def stage_s(self, traversal_s: float, tokens: int) -> float:
         """Seconds at one stage of a batch of ``tokens`` that alone takes ``traversal_s`` through all of them."""
         return (traversal_s - self._stages.hops_s(tokens)) / self._stages.count

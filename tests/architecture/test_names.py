@@ -65,6 +65,7 @@ KEYED = {
     "built_in", "calibrated", "prior_sd", "sd",
     "figures",
     "bounds",
+    "free_clock",
     "anchors", "bound", "extra", "gain_per_unit", "high_change", "knots", "limit", "loss_per_unit", "low_change",
     "lower", "most", "needed", "objective", "objective_value", "ours", "paper", "provenance", "raises", "rates",
     "regret", "slo", "slo_by_class", "slopes", "step", "terms", "tolerance", "upper", "values", "weights", "duals",

@@ -137,7 +137,8 @@ def test_every_number_of_every_curve_has_a_source() -> None:
     """Every GPU of the catalog has a curve, and every number of it a source with a date."""
     for gpu in CATALOG.gpus.values():
         assert isinstance(gpu.power, PowerCurve)
-        assert set(gpu.power.provenance) == set(NUMBERS)
+        free = {"free_clock"} if gpu.power.free_clock else set()
+        assert set(gpu.power.provenance) == {*NUMBERS, *free}
         assert all(p.source and p.date for p in gpu.power.provenance.values())
         assert 0 < gpu.power.knee_mhz <= gpu.clock_max_mhz
         assert gpu.power.cap_min_w <= gpu.tdp_w
