@@ -163,42 +163,48 @@ def _earlier(w: World, a: int, b: int) -> bool:
 
 
 @compiled
-def _swap_events(w: World, a: int, b: int) -> None:
-    """Exchange two appointments; instances know the place of theirs."""
-    at_s, number, what = w.events[a].at_s, w.events[a].number, w.events[a].what
-    w.events[a].at_s, w.events[a].number, w.events[a].what = w.events[b].at_s, w.events[b].number, w.events[b].what
-    w.events[b].at_s, w.events[b].number, w.events[b].what = at_s, number, what
-    if w.events[a].what >= 0:
-        w.instances[w.events[a].what].place = a
+def _put(w: World, at: int, at_s: float, number: int, what: int) -> None:
+    """Put an appointment in its place; instances know the place of theirs."""
+    one = w.events[at]
+    one.at_s, one.number, one.what = at_s, number, what
     if what >= 0:
-        w.instances[what].place = b
+        w.instances[what].place = at
 
 
 @compiled
-def _lift(w: World, at: int) -> None:
-    """Move an appointment towards the top."""
-    while at > 0:
-        parent = (at - 1) >> 1
-        if not _earlier(w, at, parent):
+def _lift(w: World, hole: int, at_s: float, number: int, what: int) -> None:
+    """Put an appointment where there is a hole, or, where ones above are later, higher up and those down a place."""
+    while hole > 0:
+        parent = (hole - 1) >> 1
+        above = w.events[parent]
+        if above.at_s < at_s or (above.at_s == at_s and above.number < number):
             break
-        _swap_events(w, at, parent)
-        at = parent
+        _put(w, hole, above.at_s, above.number, above.what)
+        hole = parent
+    _put(w, hole, at_s, number, what)
 
 
 @compiled
-def _lower(w: World, at: int) -> None:
-    """Move an appointment away from the top."""
-    count = w.cluster[0].events
-    while True:
-        child = 2 * at + 1
-        if child >= count:
-            break
+def _close(w: World, hole: int) -> None:
+    """Close a hole: the earlier of the two below moves up, and so on, and the last of all fills the hole at the end.
+
+    The last is a late one most of the time: asking on the way down whether it fits would be in vain.
+    """
+    c = w.cluster[0]
+    c.events -= 1
+    count = c.events
+    if hole == count:
+        return
+    child = 2 * hole + 1
+    while child < count:
         if child + 1 < count and _earlier(w, child + 1, child):
             child += 1
-        if not _earlier(w, child, at):
-            break
-        _swap_events(w, at, child)
-        at = child
+        one = w.events[child]
+        _put(w, hole, one.at_s, one.number, one.what)
+        hole = child
+        child = 2 * hole + 1
+    last = w.events[count]
+    _lift(w, hole, last.at_s, last.number, last.what)
 
 
 @compiled
@@ -206,30 +212,17 @@ def appoint(w: World, what: int, delay_s: float) -> None:
     """Make an appointment after ``delay_s``; an instance has one at most, and an earlier one of it is void."""
     c = w.cluster[0]
     c.number += 1
-    at = w.instances[what].place if what >= 0 else NOBODY
-    new = at == NOBODY
-    if new:
-        at = c.events
-        c.events += 1
-        w.events[at].what = what
-        if what >= 0:
-            w.instances[what].place = at
-    w.events[at].at_s = c.now_s + delay_s
-    w.events[at].number = c.number
-    _lift(w, at)
-    if not new:
-        _lower(w, w.instances[what].place)
+    if what >= 0 and w.instances[what].place != NOBODY:
+        _close(w, w.instances[what].place)
+    c.events += 1
+    _lift(w, c.events - 1, c.now_s + delay_s, c.number, what)
 
 
 @compiled
 def next_event(w: World) -> int:
     """Take the first appointment off the heap, which is not empty."""
-    c = w.cluster[0]
     what = w.events[0].what
-    c.events -= 1
-    if c.events:
-        _swap_events(w, 0, c.events)
-        _lower(w, 0)
+    _close(w, 0)
     if what >= 0:
         w.instances[what].place = NOBODY
     return int(what)
