@@ -82,7 +82,7 @@ class TraversalTime(StepTime):
         )  # fmt: skip
         self._stages = stages
 
-    def prefill_s(self, prompts: list[tuple[int, int]], batch: int = 0, context_tokens: int = 0) -> float:
+    def prefill_s(self, prompts: list[tuple[int, int]], batch: int = 0, context_tokens: float = 0) -> float:
         """Seconds of a traversal that computes ``prompts`` beside ``batch`` decodes."""
         tokens = batch + sum(new for new, _ in prompts)
         return super().prefill_s(prompts, batch, context_tokens) + self._stages.hops_s(tokens)

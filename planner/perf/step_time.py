@@ -138,7 +138,7 @@ class StepTime:
         """Tokens of a step's prompts that take of what a further one would: here, all."""
         return sum(new for new, _ in parts)
 
-    def prefill_s(self, prompts: list[tuple[int, int]], batch: int = 0, context_tokens: int = 0) -> float:
+    def prefill_s(self, prompts: list[tuple[int, int]], batch: int = 0, context_tokens: float = 0) -> float:
         """Seconds of a step that computes ``prompts`` and advances ``batch`` decodes by one token.
 
         Args:
@@ -156,7 +156,7 @@ class StepTime:
         ratio = self._prefill_ratio * (self._mixed_ratio if batch else 1.0)
         return self._overhead_s + ratio * (self._linear(tokens) + attention)
 
-    def drain_s(self, prompts: list[tuple[int, int]], batch: int = 0, context_tokens: int = 0) -> float:  # noqa: ARG002
+    def drain_s(self, prompts: list[tuple[int, int]], batch: int = 0, context_tokens: float = 0) -> float:  # noqa: ARG002
         """Seconds from the end of a step until its prompts are out: none where there is one stage."""
         return 0.0
 

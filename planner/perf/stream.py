@@ -138,7 +138,7 @@ class StreamTime(StepTime):
         mine = range(at, at + self._way.groups(past_tokens + 1))
         return max(sum(new for new, _, _ in taken[group % len(taken)]) for group in mine)
 
-    def prefill_s(self, prompts: list[tuple[int, int]], batch: int = 0, context_tokens: int = 0) -> float:
+    def prefill_s(self, prompts: list[tuple[int, int]], batch: int = 0, context_tokens: float = 0) -> float:
         """Seconds in which the stages take in ``prompts``, each as p chunks, and every decode advances by a token.
 
         Attention is linear in the past, so the mean of the p chunks is the time of the middle one.
@@ -147,7 +147,7 @@ class StreamTime(StepTime):
         chunks = [(-(-new // p), past + (p - 1) * new // (2 * p)) for new, past in prompts]
         return self._one_s(chunks, batch, context_tokens)
 
-    def drain_s(self, prompts: list[tuple[int, int]], batch: int = 0, context_tokens: int = 0) -> float:
+    def drain_s(self, prompts: list[tuple[int, int]], batch: int = 0, context_tokens: float = 0) -> float:
         """Seconds from the end of a step until its last chunk has passed the other stages.
 
         A short last chunk waits for the whole ones before it, so without decodes beside it, which would have kept those
@@ -187,11 +187,11 @@ class StreamTime(StepTime):
             context, left = context + span, left - span
         return segments
 
-    def _one_s(self, chunks: list[tuple[int, int]], batch: int, context_tokens: int) -> float:
+    def _one_s(self, chunks: list[tuple[int, int]], batch: int, context_tokens: float) -> float:
         """Whole-model seconds of one of the p batches in flight, and its way."""
         way = self._way
         part = -(-batch // way.layout.pp)
-        mean = context_tokens // max(1, batch)
+        mean = int(context_tokens // max(1, batch))
         spread = way.groups(mean) if batch else 0
         own = -(-part * spread // way.layout.kvp)
         loads = {tuple((new, share) for new, share, _ in group) for group in self._placed(chunks)[0] if group}

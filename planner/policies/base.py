@@ -74,7 +74,7 @@ class Topology(Protocol):
 class StepPredictor(Protocol):
     """How long a step would take: what a policy may ask of the physics of its instance."""
 
-    def prefill_s(self, prompts: list[tuple[int, int]], batch: int = 0, context_tokens: int = 0) -> float:
+    def prefill_s(self, prompts: list[tuple[int, int]], batch: int = 0, context_tokens: float = 0) -> float:
         """Seconds of a step that computes ``prompts`` (new tokens, past tokens) beside ``batch`` decodes."""
 
     def decode_s(self, batch: int, mean_context_tokens: float) -> float:

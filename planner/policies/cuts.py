@@ -103,11 +103,13 @@ def cut(
     ends = [*starts[1:], int(prompts.max())]
     full = tuple(bisect_left(ends, int(p)) for p in prompts)
 
+    held_tokens = batch * context_tokens  # not rounded: each of many chunks would gain what a single one does
+
     def step_s(new: int, past: int) -> float:
-        return physics.step.prefill_s([(new, past)], batch, now.context_tokens)
+        return physics.step.prefill_s([(new, past)], batch, held_tokens)
 
     def ending_s(new: int, past: int) -> float:
-        return step_s(new, past) + physics.step.drain_s([(new, past)], batch, now.context_tokens)
+        return step_s(new, past) + physics.step.drain_s([(new, past)], batch, held_tokens)
 
     return Cut(
         room_tokens=room, full_chunks=full,

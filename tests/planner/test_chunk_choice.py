@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from planner.case.dominance import undominated
@@ -36,19 +36,21 @@ def tbt(limit_s: float) -> Slo:
 
 
 def cheapest(body: InstancePhysics, asked: ClassDemand, limit_s: float) -> int | None:
-    """The size with the lowest claim under an objective; None where none keeps it."""
-    busy = {}
+    """The size with the lowest claim of those offered under an objective; None where none keeps it."""
+    offers = []
     for size in SIZES:
-        try:
-            found = envelope(Role.MIXED, body, RULES, asked, [tbt(limit_s)], chunk_tokens=size)
-        except Unfit:
-            continue
-        busy[size] = found.prefill_s + found.decode_s
-    return min(busy, key=lambda size: (busy[size], -size)) if busy else None
+        spec = InstanceSpec(role=Role.MIXED, machine="m", layout=Layout(tp=1), chunk_tokens=size)
+        found, _ = option(spec, machine("m"), 3.0, body, RULES, Demand(classes=(asked,)), [tbt(limit_s)])
+        offers += [found] if found else []
+    busy = {
+        o.spec.chunk_tokens: sum(e.prefill_s + e.decode_s for e in o.envelopes.values()) for o in undominated(offers)[0]
+    }
+    return min(busy, key=lambda size: busy[size]) if busy else None
 
 
 @settings(max_examples=40, deadline=None)
 @given(tight_s=st.floats(0.03, 0.3), looser_s=st.floats(0.0, 0.2), prompt=st.integers(400, 6000))
+@example(tight_s=0.1113, looser_s=0.0039, prompt=843)  # the two largest sizes cost the same
 def test_a_looser_objective_never_takes_a_smaller_chunk(tight_s: float, looser_s: float, prompt: int) -> None:
     """On straight surfaces the chunk that costs least grows, if it changes, as the bound on token gaps does."""
     asked = part([(prompt, 200), (prompt // 2, 100)])
@@ -128,6 +130,17 @@ def test_a_chunked_instance_carries_what_its_envelope_claims(body: InstancePhysi
         waits[load_frac] = float(np.mean(books.ttft_s[-100:])) / claim.ttft_s
     assert waits[0.7] < 10
     assert waits[1.25] > 2 * waits[0.7]
+
+
+def test_a_cut_costs_what_its_steps_add() -> None:
+    """On straight surfaces two chunks add what one does, at whatever part of a token the mean context is."""
+    prompts = np.array([843])
+    for context in (500.0, 613.59, 613.995):
+        decode_s = STRAIGHT.step.decode_s(191, context)
+        one, two = (
+            cut(STRAIGHT, RULES.batching.at(size, STRAIGHT.step), prompts, 191, context) for size in (2048, 1024)
+        )
+        assert two.added_s(decode_s) - one.added_s(decode_s) == pytest.approx(0.0, abs=1e-12)
 
 
 def offered(size: int, limit_s: float) -> list[Option]:
