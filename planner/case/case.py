@@ -104,7 +104,8 @@ def open_case(scenario: Scenario, policy_name: str) -> Case:
         layerwise_from_tokens=knobs.layerwise_from_tokens, max_preemptions=knobs.max_preemptions,
         mixed_pool=knobs.mixed_pool, prefill_threshold_tokens=knobs.prefill_threshold_tokens,
         decode_threshold_tokens=knobs.decode_threshold_tokens, recovery=knobs.recovery, chunk_form=knobs.chunk_form,
-        chunked_decode=knobs.chunked_decode, tbt_target_s=knobs.tbt_target_s or tightest_gap_s(scenario),
+        chunked_decode=knobs.chunked_decode, chunked_prefill=knobs.chunked_prefill,
+        tbt_target_s=knobs.tbt_target_s or tightest_gap_s(scenario),
         order=knobs.order, ttft_limits_s=ttft_limits_s(scenario),
     )  # fmt: skip
     long.check_knobs(scenario, model, machines, wanted.demand, policy_name)

@@ -30,6 +30,7 @@ def policy(
     recovery: str = "restart",
     chunk_form: str = "stall-free",
     chunked_decode: bool = False,
+    chunked_prefill: bool = False,
     tbt_target_s: float = inf,
     order: str | None = None,
     ttft_limits_s: Mapping[str, float] | None = None,
@@ -43,9 +44,6 @@ def policy(
         KeyError: no preset has that name.
     """
     split = PhaseSplit(mode=kv_transfer, layerwise_from_tokens=layerwise_from_tokens)
-    topologies: dict[str, Topology] = {
-        **dict.fromkeys(("colocated", "mnemosyne", "sarathi"), Colocated()), "splitwise": split,
-    }  # fmt: skip
     batching = Continuous(
         max_batch_tokens=max_batch_tokens, max_batch_size=max_batch_size, block_tokens=block_tokens,
         max_preemptions=max_preemptions, target_s=tbt_target_s,
@@ -54,22 +52,30 @@ def policy(
     thresholds = {Role.PREFILL: prefill_threshold_tokens, Role.DECODE: decode_threshold_tokens}
     return Policy(
         name=name,
-        topology=topologies[name],
+        topology=_topology(name, split),
         batching=batching,
         order=_order(order or ("lars" if name == "mnemosyne" else "fifo"), ttft_limits_s or {}),
         routing=ShortestQueue(),
         lending=MixedPool(threshold_tokens=thresholds) if mixed_pool else Apart(),
         recovery=Recovery(recovery),
-        cuts=_cuts(name, chunked_decode=chunked_decode),
+        cuts=_cuts(name, {Role.DECODE: chunked_decode, Role.PREFILL: chunked_prefill}),
         streams=name == "mnemosyne",
     )
 
 
-def _cuts(name: str, *, chunked_decode: bool) -> frozenset[Role]:
+def _topology(name: str, split: PhaseSplit) -> Topology:
+    """Roles and movement; ``split`` is for policies that split phases."""
+    topologies: dict[str, Topology] = {
+        **dict.fromkeys(("colocated", "mnemosyne", "sarathi"), Colocated()), "splitwise": split,
+    }  # fmt: skip
+    return topologies[name]
+
+
+def _cuts(name: str, asked: Mapping[Role, bool]) -> frozenset[Role]:
     """Roles whose instances cut prompts into chunks."""
     if name in ("sarathi", "mnemosyne"):
         return frozenset({Role.MIXED})
-    return frozenset({Role.DECODE}) if name == "splitwise" and chunked_decode else frozenset()
+    return frozenset(role for role, cut in asked.items() if cut and name == "splitwise")
 
 
 def _order(name: str, limits_s: Mapping[str, float]) -> Order:

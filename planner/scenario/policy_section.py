@@ -56,6 +56,9 @@ class PolicySection(Section):
     )
     long_apart: Switch = Field(True, description="mnemosyne only: long classes and the others on layouts of their own")
     longer_context: Switch = Field(False, description="mnemosyne only: contexts beyond the model's own maximum")
+    chunked_prefill: Switch = Field(
+        False, description="splitwise only: prefill machines cut prompts, KV follows chunks"
+    )
     chunked_decode: Switch = Field(False, description="splitwise only: decode machines cut the prompts they compute")
 
     @model_validator(mode="after")

@@ -202,7 +202,7 @@ class _Cluster:
     def _rehome(self, request: Request) -> None:
         """Choose another instance to continue a request that is still at the first; none where none is up."""
         home = self.router.resume(int(self.trace.class_index[request.index]))
-        request.home, request.transfer_end_s = -1, -1.0
+        request.home, request.transfer_end_s, request.sent_tokens = -1, -1.0, 0
         if home and not self._too_long(request, home):
             request.home = home.index
             self.router.pend(home.index, request.prompt_tokens)
@@ -250,21 +250,24 @@ class _Cluster:
     # --- hooks -----------------------------------------------------------------------------------------------------
 
     def _prefill_started(self, source: Instance, requests: list[Request], prefill_s: float) -> None:
-        """Start the layer-wise transfers of a prefill step, where the other side has memory already."""
+        """Send layer by layer what a prefill step computes, where the other side has memory for the whole cache.
+
+        A prompt in chunks so travels chunk by chunk; what was computed before there was memory follows with the next.
+        """
         if self.policy.topology.next_hop(source.role) is None:
             return
         now = self.env.now
         for request in requests:
             if request.home in (-1, source.index) or self.policy.topology.transfer(request) is not Transfer.LAYERWISE:
                 continue
-            target = self.instances[request.home]
-            if target.reserve(request):
+            target, unsent = self.instances[request.home], request.held_tokens - request.sent_tokens
+            if unsent > 0 and (request.transfer_end_s >= 0 or target.reserve(request)):
                 begin, end = self.link.layerwise(
-                    source.physics, source.machine, target.physics, target.machine,
-                    request.prefill_tokens, now, prefill_s,
-                )  # fmt: skip
+                    source.physics, source.machine, target.physics, target.machine, unsent, now, prefill_s
+                )
                 self.ledger.link_wait_s += max(0.0, begin - now - prefill_s / source.physics.layers)
-                request.transfer_end_s = end
+                request.transfer_end_s = max(request.transfer_end_s, end)
+                request.sent_tokens = request.held_tokens
 
     def _leaves(self, source: Instance, request: Request) -> bool:
         """Send a prefilled request on, if the topology says so."""

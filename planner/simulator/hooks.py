@@ -14,7 +14,7 @@ class Hooks(Generic[Place]):
     """What the cluster does when something happens at an instance.
 
     Attributes:
-        prefill_started: a step that computes these requests has begun and will take so many seconds.
+        prefill_started: a step that computes these requests, whole or in part, has begun and will take so many seconds.
         leaves: a prefill is done; True where the request goes elsewhere.
         admitted: memory is promised to a KV cache.
         finished: a request has its last token.

@@ -258,7 +258,7 @@ def _seat(w: World, index: int) -> int:
     r.output = w.output_tokens[index]
     r.first_token_s = r.last_token_s = r.transfer_end_s = -1.0
     r.max_gap_s, r.lag_s = 0.0, 0.0
-    r.generated = r.preemptions = r.joining = r.guest = r.join_step = r.cached = r.held = 0
+    r.generated = r.preemptions = r.joining = r.guest = r.join_step = r.cached = r.held = r.sent = 0
     part = NOBODY
     if c.first <= index < c.last:
         part = (index - c.first) * c.slices // (c.last - c.first)

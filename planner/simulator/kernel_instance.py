@@ -61,13 +61,14 @@ def _busy_s(w: World, i: int, j: int, tokens: int) -> float:
 
 @compiled
 def _layerwise(w: World, i: int, slot: int, prefill_s: float) -> None:
-    """Send a KV cache while its prefill runs."""
+    """Send what of a KV cache is not sent yet, the last of it while this step computes it."""
     r, c, body = w.requests[slot], w.cluster[0], w.bodies[w.instances[i].body]
-    busy = _busy_s(w, i, r.home, r.prefill)
+    busy = _busy_s(w, i, r.home, r.held - r.sent)
     begin = _port(w, i, r.home, c.now_s + prefill_s / body.layers, busy)
     last_byte = max(begin + busy, c.now_s + prefill_s + busy / body.layers)
     c.link_wait_s += max(0.0, begin - c.now_s - prefill_s / body.layers)
-    r.transfer_end_s = last_byte + body.latency_s + body.sync_s
+    r.transfer_end_s = max(r.transfer_end_s, last_byte + body.latency_s + body.sync_s)
+    r.sent = r.held
 
 
 @compiled
@@ -110,6 +111,17 @@ def admit_landing(w: World, i: int) -> None:
 
 
 @compiled
+def _welcome(w: World, i: int, slot: int) -> bool:
+    """Whether memory is promised to a KV cache here, or can be now; then it is."""
+    if w.requests[slot].transfer_end_s >= 0:
+        return True
+    if length(w, i, LANDING) or not admits(w, slot, running(w, i), free_blocks(w, i)):
+        return False
+    _promise(w, i, slot)
+    return True
+
+
+@compiled
 def _send_while_computed(w: World, i: int, prefill_s: float) -> None:
     """Start the layer-wise transfers of a prefill step, where the other side has memory already."""
     c = w.cluster[0]
@@ -119,11 +131,8 @@ def _send_while_computed(w: World, i: int, prefill_s: float) -> None:
     while slot != NOBODY:
         r = w.requests[slot]
         overlaps = c.transfer != AUTO or r.prompt >= c.layerwise_from
-        if overlaps and r.held == r.prefill and r.home != NOBODY and r.home != i and not length(w, r.home, LANDING):
-            home = int(r.home)
-            if admits(w, slot, running(w, home), free_blocks(w, home)):
-                _promise(w, home, slot)
-                _layerwise(w, i, slot, prefill_s)
+        if overlaps and r.home != NOBODY and r.home != i and r.held > r.sent and _welcome(w, int(r.home), slot):
+            _layerwise(w, i, slot, prefill_s)
         slot = r.next
 
 

@@ -35,7 +35,7 @@ REQUEST = _record(
     "arrival_s first_token_s last_token_s lag_s max_gap_s transfer_end_s",
     "join_step",
     "index prompt output prefill pending generated group home sent_by preemptions next prev joining guest cached "
-    "held chunk",
+    "held chunk sent",
 )
 """A request in flight; ``next`` and ``prev`` chain it into one queue at a time, or into the free rows."""
 

@@ -39,7 +39,7 @@ class KvLink:
         self, source: InstancePhysics, source_machine: int, target: InstancePhysics, target_machine: int,
         tokens: int, prefill_start_s: float, prefill_s: float,
     ) -> tuple[float, float]:  # fmt: skip
-        """Send a KV cache while its prefill runs: the first layer leaves when it is computed, the last after the end.
+        """Send what a step computes while it runs: the first layer leaves when it is computed, the last after the end.
 
         start >= prefill start + prefill / layers
         end = max(start + bytes / bandwidth, prefill end + bytes / (layers · bandwidth)) + latency + sync

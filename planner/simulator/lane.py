@@ -71,7 +71,7 @@ class Ground:
         lanes: how many lanes there are.
         running: how many hold a decode slot.
         free_blocks: blocks that no lane has taken yet.
-        prefill_started: a step that computes these requests to their end has begun and takes so many seconds.
+        prefill_started: a step that computes these requests, whole or in part, has begun and takes so many seconds.
         leaves: a prefill is done; True where the request goes elsewhere.
         finished: a request has its last token.
         freed: memory was given back.
@@ -235,8 +235,7 @@ class Lane:
         if on.pipeline:
             duration = self._enter(self._run, on.pipeline, duration, len(batch) + sum(chunk_tokens))
         self._schedule(duration)
-        if ending:
-            on.prefill_started(ending, duration)
+        on.prefill_started([request for request, _ in chunks], duration)
 
     def _start_decodes(self) -> None:
         """Begin a run of decode-only steps, as long as nobody ends and memory lasts."""

@@ -40,7 +40,7 @@ class Request:
         "arrival_s", "bubble", "cached_tokens", "due_s", "epoch", "first_token_s", "gap_step", "generated", "group",
         "guest", "held_tokens", "home", "index", "join_step", "lag_s", "last_token_s", "max_gap_s", "output_tokens",
         "pending_tokens",
-        "preemptions", "prefill_tokens", "prompt_tokens", "sent_by", "transfer_end_s",
+        "preemptions", "prefill_tokens", "prompt_tokens", "sent_by", "sent_tokens", "transfer_end_s",
     )  # fmt: skip
 
     def __init__(self, index: int, arrival_s: float, prompt_tokens: int, output_tokens: int, group: int) -> None:
@@ -72,7 +72,7 @@ class Request:
         self.transfer_end_s = -1.0
         self.home = -1
         self.sent_by = -1
-        self.cached_tokens = self.held_tokens = 0
+        self.cached_tokens = self.held_tokens = self.sent_tokens = 0
         self.bubble = NO_BUBBLE
         self.guest = False
 

@@ -9,12 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from planner.case.case import open_case
 from planner.plan import Role
 from planner.policies.base import Batching, Occupancy, StepBatch, StepPredictor
 from planner.policies.batching import Chunked, Continuous, DecodeMaximal
+from planner.scenario import Scenario
 from planner.simulator.engine import PoolModel, Run, run
 from planner.simulator.failures import Failure
 from planner.simulator.records import window
+from tests.architecture.sources import ROOT
 from tests.planner.toy import random_trace, toy_physics, toy_policy, toy_pools, toy_profile, toy_trace
 from workloads.traces import Trace
 
@@ -225,14 +228,56 @@ def test_first_come_first_served(form: str, kv_blocks: int) -> None:
     assert all(earlier <= later + 1e-9 for earlier, later in pairwise(first_token_s))
 
 
+def lands_after_s(chunk: int | None, bandwidth_bytes_per_s: float) -> float:
+    """Seconds from the end of the prefill of 1,000 tokens until its KV has landed elsewhere, layer by layer."""
+    body = toy_physics(bandwidth_bytes_per_s=bandwidth_bytes_per_s)
+    pools = toy_pools("splitwise", prefills=1, decodes=1, physics=body, chunk_tokens=chunk)
+    trace = toy_trace([0.0], [1000], [3])
+    measured = window(trace, warmup_frac=0.0, cooldown_frac=0.0, slices=1)
+    books = run(pools, toy_policy("splitwise", kv_transfer="layerwise"), trace, measured, cutoff_s=1e5).ledger
+    return float(books.max_gap_s[0]) - body.step.decode_s(1, 1001)
+
+
 @pytest.mark.parametrize("chunk", [None, 100, 333])
-def test_a_layerwise_transfer_ends_after_the_last_chunk(chunk: int | None) -> None:
-    """The KV of a prompt in chunks lands no earlier than its last layer can have left after its last chunk."""
-    body = toy_physics()
-    books = served(toy_trace([0.0], [1000], [3]), "splitwise", chunk_tokens=chunk, kv_transfer="layerwise").ledger
-    busy = 1000 * body.kv_bytes_per_token / body.link.bandwidth_bytes_per_s
-    after_s = books.max_gap_s[0] - body.step.decode_s(1, 1001)
-    assert after_s >= busy / body.layers + body.link.latency_s + body.link.sync_s - 1e-12
+@pytest.mark.parametrize("bandwidth_bytes_per_s", [1e6, 1e7, 1e9])
+def test_a_layerwise_transfer_ends_after_the_last_chunk(chunk: int | None, bandwidth_bytes_per_s: float) -> None:
+    """KV lands no earlier than the last layer of the last chunk can have left, and no earlier than all bytes can.
+
+    On a link fast enough for all but the last chunk to be gone, nothing else is left to wait for.
+    """
+    body = toy_physics(bandwidth_bytes_per_s=bandwidth_bytes_per_s)
+    after_s = lands_after_s(chunk, bandwidth_bytes_per_s)
+    step, size = body.step, chunk or 1000
+    chunks = [(min(size, 1000 - past), past) for past in range(0, 1000, size)]
+    busy_s = [new * body.kv_bytes_per_token / bandwidth_bytes_per_s for new, _ in chunks]
+    prefill_s = sum(step.prefill_s([part]) for part in chunks)
+    first_s = step.prefill_s([chunks[0]]) / body.layers
+    rest_s = body.link.latency_s + body.link.sync_s
+    assert after_s >= busy_s[-1] / body.layers + rest_s - 1e-12
+    assert after_s >= first_s + sum(busy_s) - prefill_s + rest_s - 1e-12
+    if bandwidth_bytes_per_s == 1e9:
+        assert after_s == pytest.approx(busy_s[-1] / body.layers + rest_s, rel=1e-9)
+
+
+@pytest.mark.parametrize("bandwidth_bytes_per_s", [2e6, 1e7, 1e8])
+def test_earlier_chunks_travel_while_later_ones_are_computed(bandwidth_bytes_per_s: float) -> None:
+    """Cut into chunks a KV cache lands no later after its prefill than whole, where the link keeps up with the chunks.
+
+    Where it does not, its bytes set the end either way.
+    """
+    whole, cut_up = (lands_after_s(chunk, bandwidth_bytes_per_s) for chunk in (None, 100))
+    assert cut_up <= whole + 1e-12
+
+
+def test_short_memory_sends_what_is_left_with_the_last_chunk() -> None:
+    """A cache that the other side has no memory for at first follows with a later chunk; every block comes back."""
+    body = toy_physics(kv_blocks=80)
+    pools = toy_pools("splitwise", prefills=2, decodes=1, physics=body, chunk_tokens=100)
+    trace = toy_trace([0.0, 0.0, 0.01, 0.02], [900, 900, 500, 700], [40, 60, 30, 20])
+    measured = window(trace, warmup_frac=0.0, cooldown_frac=0.0, slices=1)
+    done = run(pools, toy_policy("splitwise", kv_transfer="layerwise"), trace, measured, cutoff_s=1e5)
+    assert done.ledger.finished == 4
+    assert done.kv_free_blocks == done.kv_total_blocks
 
 
 def test_a_decode_instance_recomputes_in_chunks() -> None:
@@ -257,3 +302,15 @@ def test_steps_of_a_full_tile_are_full() -> None:
     found = rules.next_step([View(1000)], Occupancy(17, 17, 17_000, 10_000))
     assert found.chunk_tokens == (239,)
     assert found.decode
+
+
+def test_prefill_machines_offer_every_chunk_size_where_they_may_cut() -> None:
+    """With ``chunked_prefill`` a prefill machine comes in every chunk size to choose from; without, in none."""
+    path = ROOT / "planner" / "examples" / "splitwise-conv.yaml"
+    for cut, sizes in ((True, {512, 2048}), (False, {None})):
+        changes = (f"policy.chunked_prefill={str(cut).lower()}", "policy.chunk_tokens=[512, 2048]", "catalog.tp=[8]")
+        case = open_case(Scenario.load(path, changes), "splitwise")
+        found = {e.option for e in case.excuses if e.bottleneck == "dominated"} | {o.spec.name for o in case.options}
+        prefills = {name for name in found if name.startswith("prefill/dgx-h100/tp8")}
+        wanted = {f"prefill/dgx-h100/tp8/chunk{size}" if size else "prefill/dgx-h100/tp8" for size in sizes}
+        assert prefills == wanted
