@@ -16,8 +16,9 @@ from planner.accuracy.measured import MeasuredRun, Workers
 from planner.perf.instance import InstancePhysics, instance_physics
 from planner.plan import Layout, Role
 from planner.policies.presets import policy
-from planner.simulator.engine import PoolModel, run
+from planner.simulator.engine import PoolModel
 from planner.simulator.records import window
+from planner.simulator.serve import serve
 from workloads.models import load_model
 from workloads.traces import Trace, plain_trace
 
@@ -55,7 +56,7 @@ def predicted(found: MeasuredRun, catalog: Catalog, engines: Mapping[str, Engine
         block_tokens=16, kv_transfer="auto", layerwise_from_tokens=512,
     )  # fmt: skip
     measured = window(trace, warmup_frac=0.1, cooldown_frac=0.1, slices=1)
-    books = run(pools, rules, trace, measured, cutoff_s=CUTOFF_S, clients=found.clients).ledger
+    books = serve(pools, rules, trace, measured, cutoff_s=CUTOFF_S, clients=found.clients).ledger
     if books.refused:
         raise Unmatched("its requests do not fit the KV memory that the weights leave")
     rows = _reported(found, len(trace))

@@ -40,9 +40,12 @@ def run(
     cutoff_s: float,
     max_run_steps: int = UNLIMITED,
     shifts: Sequence[Shift] = (),
+    clients: int | None = None,
 ) -> Run:
     """Serve a trace; arguments and result are those of ``engine.run``, and so are the times and joules, to rounding."""
-    world = build(pools, policy, trace, window, cutoff_s=cutoff_s, max_run_steps=max_run_steps, shifts=shifts)
+    world = build(
+        pools, policy, trace, window, cutoff_s=cutoff_s, max_run_steps=max_run_steps, shifts=shifts, clients=clients
+    )
     served = ready(replay, int64)
     while True:
         addresses = _addresses(world)

@@ -57,6 +57,7 @@ def _finished(w: World, i: int, slot: int) -> None:
     """A request has its last token."""
     r = w.requests[slot]
     finish(w, slot)
+    _next_client(w)
     _farewell(w, slot)
     pend(w, i, -r.pending)
     if r.home != NOBODY and r.home != i:
@@ -222,6 +223,7 @@ def _route(w: World, index: int) -> None:
     request_class = w.class_index[index]
     c.arrived += 1
     c.refused += 1
+    c.places += 1
     if _shortest(w, request_class, c.first_role) == NOBODY:
         return
     if c.then_role != NOBODY and output > 1 and _shortest(w, request_class, c.then_role) == NOBODY:
@@ -230,6 +232,7 @@ def _route(w: World, index: int) -> None:
     if _too_long(w, first, prompt, output) or (then != NOBODY and _too_long(w, then, prompt, output)):
         return
     c.refused -= 1
+    c.places -= 1
     slot = _seat(w, index)
     r = w.requests[slot]
     r.sent_by, r.home = first, then
@@ -240,7 +243,7 @@ def _route(w: World, index: int) -> None:
     elif then != NOBODY:
         pend(w, then, prompt)
     push_back(w, first, WAITING, slot)
-    queue_tokens(w, first, prompt)
+    queue_tokens(w, first, prompt - r.cached)
     if length(w, first, WAITING) == 1:
         wake(w, first)
 
@@ -253,12 +256,13 @@ def _seat(w: World, index: int) -> int:
     r = w.requests[slot]
     c.free_slot = r.next
     c.in_flight += 1
-    r.arrival_s, r.index = w.arrival_s[index], index
+    r.arrival_s, r.index = c.now_s if c.clients else w.arrival_s[index], index
     r.prompt = r.prefill = r.pending = w.prompt_tokens[index]
     r.output = w.output_tokens[index]
     r.first_token_s = r.last_token_s = r.transfer_end_s = -1.0
     r.max_gap_s, r.lag_s = 0.0, 0.0
-    r.generated = r.preemptions = r.joining = r.guest = r.join_step = r.cached = r.held = r.sent = 0
+    r.generated = r.preemptions = r.joining = r.guest = r.join_step = r.held = r.sent = 0
+    r.cached = w.cached_tokens[index] if c.prefix else 0
     part = NOBODY
     if c.first <= index < c.last:
         part = (index - c.first) * c.slices // (c.last - c.first)
@@ -270,19 +274,53 @@ def _seat(w: World, index: int) -> int:
 
 
 @compiled
+def _ask(w: World) -> None:
+    """Take a client's place for the next request, or wait for one."""
+    c = w.cluster[0]
+    c.asked = 1
+    if c.places:
+        c.places -= 1
+        _admit(w)
+    else:
+        c.fired, c.asks = 0, 1
+
+
+@compiled
+def _admit(w: World) -> None:
+    """Let the next request arrive now, after what is due now already."""
+    c = w.cluster[0]
+    c.number += 1
+    c.arrival_s, c.arrival_number, c.fired = c.now_s, c.number, 1
+
+
+@compiled
+def _next_client(w: World) -> None:
+    """Let the next request of a closed loop come."""
+    c = w.cluster[0]
+    if c.asks:
+        c.asks = 0
+        _admit(w)
+    else:
+        c.places += 1
+
+
+@compiled
 def _arrive(w: World) -> bool:
     """Let every request arrive whose time has come; False where there is no row for one."""
     c = w.cluster[0]
     while c.cursor < w.cluster[0].requests:
         at_s = w.arrival_s[c.cursor]
-        if not c.fired and at_s > c.now_s:
+        if not c.fired and not c.asked and at_s > c.now_s:
             c.number += 1
             c.arrival_s, c.arrival_number, c.fired = c.now_s + (at_s - c.now_s), c.number, 1
+            return True
+        if c.clients and not c.asked:
+            _ask(w)
             return True
         if c.free_slot == NOBODY:
             c.fired = 1
             return False
-        c.fired = 0
+        c.fired = c.asked = 0
         _route(w, c.cursor)
         c.cursor += 1
     c.fired = 0

@@ -79,11 +79,13 @@ TURN = -(1 << 30)
 """``what`` of the appointment of the next shift."""
 
 CLUSTER = _record(
-    "now_s arrival_s cutoff_s window_start_s window_end_s transfer_s link_wait_s gap_inv gap_log_min gap_min_s",
+    "now_s arrival_s cutoff_s target_s window_start_s window_end_s transfer_s link_wait_s gap_inv gap_log_min "
+    "gap_min_s",
     "number arrival_number cursor shift shifts first last slices max_run_steps finished refused transfers "
     "output_tokens arrived prefill_threshold decode_threshold stack_rows due_rows residue_rows gap_bins",
     "fired arriving turning events free_slot in_flight first_role then_role transfer layerwise_from max_batch_tokens "
-    "max_batch_size block_tokens max_preemptions groups lending flights pools requests decode_maximal",
+    "max_batch_size block_tokens max_preemptions groups lending flights pools requests decode_maximal "
+    "adaptive prefix clients places asks asked",
 )
 """The clock, the policy's parameters and the sums over all requests; one row."""
 
@@ -120,6 +122,7 @@ class World(NamedTuple):
         prompt_tokens: likewise.
         output_tokens: likewise.
         class_index: likewise.
+        cached_tokens: likewise, or nothing where nothing is cached.
         ttft_s: (requests of the trace,) results.
         e2e_s: likewise.
         max_gap_s: likewise.
@@ -148,6 +151,7 @@ class World(NamedTuple):
     prompt_tokens: Ints
     output_tokens: Ints
     class_index: Ints
+    cached_tokens: Ints
     ttft_s: Floats
     e2e_s: Floats
     max_gap_s: Floats
@@ -161,6 +165,7 @@ KINDS = {
     "ingress_s": np.dtype(np.float64), "above_j": np.dtype(np.float64), "histogram": np.dtype(np.int64),
     "arrival_s": np.dtype(np.float64),
     "prompt_tokens": np.dtype(np.int64), "output_tokens": np.dtype(np.int64), "class_index": np.dtype(np.int64),
+    "cached_tokens": np.dtype(np.int64),
     "ttft_s": np.dtype(np.float64), "e2e_s": np.dtype(np.float64), "max_gap_s": np.dtype(np.float64),
 }  # fmt: skip
 """Array of a world -> what its elements are, in its order."""

@@ -1,9 +1,10 @@
 """Compiled: the prompts that wait at an instance, whole or in chunks, as ``Prompts`` and ``Chunked`` have it."""
 
+from planner.policies.batching import LEAST_TOKENS, TILE_TOKENS
 from planner.simulator.kernel_layout import NOBODY, PREFILLS, WAITING, World
 from planner.simulator.kernel_ledger import allocate, queue_tokens
 from planner.simulator.kernel_memory import admits, blocks, needs, policy_blocks, running
-from planner.simulator.kernel_physics import attend
+from planner.simulator.kernel_physics import attend, prefill_step_s
 from planner.simulator.kernel_pointers import compiled
 from planner.simulator.kernel_queues import head, insert_before, pop_front, push_back, remove
 
@@ -29,7 +30,7 @@ def fitting(w: World, i: int, free: int) -> int:
         if not admits(w, slot, batch + prefills, free):
             break
         free -= needs(w, slot)
-        r.chunk = r.prefill
+        r.chunk = r.prefill - r.cached
         prefills += 1
         slot = r.next
     return prefills
@@ -39,7 +40,7 @@ def fitting(w: World, i: int, free: int) -> int:
 def _chunks(w: World, i: int, free: int) -> int:
     """As much of every prompt from the head as its chunk, slots and memory allow."""
     c, me = w.cluster[0], w.instances[i]
-    prefills, tokens, batch, owed = 0, 0, running(w, i), me.owed
+    prefills, tokens, attention, batch, owed = 0, 0, 0.0, running(w, i), me.owed
     slot = head(w, i, WAITING)
     while slot != NOBODY:
         r = w.requests[slot]
@@ -47,6 +48,8 @@ def _chunks(w: World, i: int, free: int) -> int:
         most = me.chunk - me.batch - tokens
         if c.decode_maximal:
             most = 0 if prefills else me.chunk - (c.max_batch_size - 1)
+        elif c.adaptive and me.batch:
+            most = _bearable(w, i, r.cached, tokens, attention)
         new = min(left, most)
         if new <= 0 or (prefills and tokens + new > c.max_batch_tokens):
             break
@@ -59,12 +62,45 @@ def _chunks(w: World, i: int, free: int) -> int:
         elif more > free:
             break
         tokens += new
+        if c.adaptive:
+            attention += attend(w.tables, w.bodies[me.body], new, r.cached)
         free -= more
         owed -= more
         r.chunk = new
         prefills += 1
         slot = r.next
     return prefills
+
+
+@compiled
+def _bearable(w: World, i: int, past: int, tokens: int, attention: float) -> int:
+    """The largest chunk after ``past`` tokens whose step meets the target of the decodes beside it.
+
+    Args:
+        w: the world.
+        i: instance.
+        past: tokens of the prompt that are computed.
+        tokens: of the prompts before it in the step.
+        attention: seconds of theirs.
+    """
+    me, taken = w.instances[i], w.instances[i].batch + tokens
+    tile, most = TILE_TOKENS, int(me.chunk)
+    for _ in range(2):
+        low, high = taken // tile, most // tile
+        while low < high:
+            middle = (low + high + 1) // 2
+            new = middle * tile - taken
+            step_s = prefill_step_s(
+                w, i, me.body, tokens + new, attention + attend(w.tables, w.bodies[me.body], new, past)
+            )
+            if step_s <= w.cluster[0].target_s:
+                low = middle
+            else:
+                high = middle - 1
+        if low * tile > taken:
+            return int(low * tile - taken)
+        tile, most = LEAST_TOKENS, int(taken + TILE_TOKENS)
+    return 0 if tokens else int(LEAST_TOKENS - taken % LEAST_TOKENS)
 
 
 @compiled

@@ -45,7 +45,7 @@ FEWEST_ROWS = 1024
 
 def build(
     pools: Sequence[PoolModel], policy: Policy, trace: Trace, window: Window, *, cutoff_s: float, max_run_steps: int,
-    shifts: Sequence[Shift] = (),
+    shifts: Sequence[Shift] = (), clients: int | None = None,
 ) -> World:  # fmt: skip
     """An idle cluster before its first arrival; the arguments are those of ``kernel.run``."""
     changed = [s.physics for s in shifts if s.physics is not None]
@@ -62,7 +62,8 @@ def build(
     residue_rows = max(b.block_tokens for b in bodies)
     cluster = _cluster(policy, window, cutoff_s=cutoff_s, max_run_steps=max_run_steps)
     cluster["due_rows"], cluster["stack_rows"], cluster["residue_rows"] = due_rows, 2 * due_rows + 2, residue_rows
-    cluster["shifts"] = len(turns)
+    cluster["shifts"], cluster["prefix"] = len(turns), trace.cached_tokens is not None
+    cluster["clients"] = cluster["places"] = clients or 0
     cluster["groups"], cluster["pools"], cluster["requests"] = groups, len(pools), len(trace)
     requests, free = rows_of_requests(np.empty(0, REQUEST), min(len(trace), FEWEST_ROWS))
     cluster["free_slot"] = free
@@ -77,6 +78,7 @@ def build(
         ingress_s=np.zeros(machines), above_j=np.zeros(cells * len(names)),
         histogram=np.zeros(groups * GAP_BINS, np.int64), arrival_s=trace.arrival_s,
         prompt_tokens=trace.prompt_tokens, output_tokens=trace.output_tokens, class_index=trace.class_index,
+        cached_tokens=np.zeros(0, np.int64) if trace.cached_tokens is None else trace.cached_tokens,
         ttft_s=np.full(len(trace), np.inf), e2e_s=np.full(len(trace), np.inf), max_gap_s=np.zeros(len(trace)),
     )  # fmt: skip
 
@@ -114,6 +116,7 @@ def _cluster(policy: Policy, window: Window, *, cutoff_s: float, max_run_steps: 
     for name in ("max_batch_tokens", "max_batch_size", "block_tokens", "max_preemptions"):
         row[name] = min(getattr(batching, name), np.iinfo(np.int32).max)
     row["decode_maximal"] = batching.form is ChunkForm.DECODE_MAXIMAL
+    row["adaptive"], row["target_s"] = batching.form is ChunkForm.ADAPTIVE, batching.target_s
     if isinstance(topology, PhaseSplit):
         row["transfer"], row["layerwise_from"] = TRANSFERS.index(topology.mode), topology.layerwise_from_tokens
     limits = lending.threshold_tokens if isinstance(lending, MixedPool) else {}

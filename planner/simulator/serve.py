@@ -10,7 +10,7 @@ import numpy as np
 from planner.perf.power import InstancePower, Unmetered, Watts
 from planner.perf.step_time import StepTime
 from planner.policies.base import Policy
-from planner.policies.batching import ChunkForm, Continuous
+from planner.policies.batching import Continuous
 from planner.policies.lending import Apart, MixedPool
 from planner.policies.order import Fifo
 from planner.policies.routing import ShortestQueue
@@ -38,6 +38,7 @@ def serve(
     cutoff_s: float,
     failures: Sequence[Failure] = (),
     shifts: Sequence[Shift] = (),
+    clients: int | None = None,
 ) -> Run:
     """Serve a trace; the arguments are those of ``engine.run``.
 
@@ -46,8 +47,6 @@ def serve(
         replay.
     """
     reason = unsupported(pools, policy, failures)
-    if trace.cached_tokens is not None:
-        reason = reason or "a prefix cache"
     if shifts and not (type(policy.lending) is Apart and always_open(pools, policy, trace, shifts)):
         reason = reason or "instances that come and go"
     if not all(_known(s.physics.power) for s in shifts if s.physics):
@@ -58,8 +57,10 @@ def serve(
         except ImportError:
             reason = "Numba does not start"
         else:
-            return kernel.run(pools, policy, trace, window, cutoff_s=cutoff_s, shifts=shifts)
-    done = engine.run(pools, policy, trace, window, cutoff_s=cutoff_s, failures=failures, shifts=shifts)
+            return kernel.run(pools, policy, trace, window, cutoff_s=cutoff_s, shifts=shifts, clients=clients)
+    done = engine.run(
+        pools, policy, trace, window, cutoff_s=cutoff_s, failures=failures, shifts=shifts, clients=clients
+    )
     return replace(done, engine=f"{EVENTS}: {reason}")
 
 
@@ -71,7 +72,6 @@ def unsupported(pools: Sequence[PoolModel], policy: Policy, failures: Sequence[F
         (type(policy.topology) in (Colocated, PhaseSplit), "a topology of its own"),
         (type(policy.batching) is Continuous, "a batching of its own"),
         (all(p.physics.stages.count == 1 for p in pools), "pipelines"),
-        (getattr(policy.batching, "form", None) is not ChunkForm.ADAPTIVE, "chunks that adapt"),
         (type(policy.order) is Fifo, "prompts that pass each other"),
         (type(policy.routing) is ShortestQueue, "a routing of its own"),
         (type(policy.lending) in (Apart, MixedPool), "a lending of its own"),

@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -80,7 +81,8 @@ def clusters(draw: st.DrawFn) -> tuple[list[PoolModel], Policy]:
         max_preemptions=draw(st.sampled_from([0, 1, 4])), mixed_pool=draw(st.booleans()),
         prefill_threshold_tokens=draw(st.sampled_from([0, 500, 3000])),
         decode_threshold_tokens=draw(st.sampled_from([0, 300, 1000])),
-        chunk_form=draw(st.sampled_from(["stall-free", "decode-maximal"])),
+        tbt_target_s=draw(st.sampled_from([0.01, 0.035, 0.06, 0.2])),
+        chunk_form=draw(st.sampled_from(["stall-free", "decode-maximal", "adaptive"])),
     )  # fmt: skip
     roles = rules.topology.roles()
     every = frozenset({0, 1})
@@ -99,23 +101,32 @@ def clusters(draw: st.DrawFn) -> tuple[list[PoolModel], Policy]:
 
 @st.composite
 def traces(draw: st.DrawFn) -> Trace:
-    """Arrivals from idle to overload, one at a time or several at the same moment, in two classes."""
+    """Arrivals from idle to overload, alone or several at the same moment, in two classes, some cached in part."""
     trace = random_trace(
         draw(st.integers(0, 10_000)), draw(st.integers(1, 80)), draw(st.floats(1.0, 200.0)), prompt_max=1400
     )
     if draw(st.booleans()):
         trace.arrival_s[:] = np.round(trace.arrival_s, 1)
-    return classify(trace, CLASSES)
+    trace = classify(trace, CLASSES)
+    if draw(st.booleans()):
+        return trace
+    share = np.random.default_rng(len(trace)).uniform(-0.5, 1.0, len(trace)).clip(0.0)
+    return replace(trace, cached_tokens=(share * trace.prompt_tokens).astype(np.int64))
 
 
 def both(
-    pools: list[PoolModel], rules: Policy, trace: Trace, cutoff_s: float, shifts: list[Shift] | None = None
+    pools: list[PoolModel],
+    rules: Policy,
+    trace: Trace,
+    cutoff_s: float,
+    shifts: Sequence[Shift] = (),
+    clients: int | None = None,
 ) -> tuple[Run, Run]:
     """The same run by either engine."""
     measured = window(trace, warmup_frac=0.1, cooldown_frac=0.05, slices=3)
     return (
-        kernel.run(pools, rules, trace, measured, cutoff_s=cutoff_s, shifts=shifts or []),
-        engine.run(pools, rules, trace, measured, cutoff_s=cutoff_s, shifts=shifts or []),
+        kernel.run(pools, rules, trace, measured, cutoff_s=cutoff_s, shifts=shifts, clients=clients),
+        engine.run(pools, rules, trace, measured, cutoff_s=cutoff_s, shifts=shifts, clients=clients),
     )
 
 
@@ -162,6 +173,17 @@ def test_both_engines_tell_the_same_story(cluster: tuple[list[PoolModel], Policy
     fast, slow = both(*cluster, trace, cut)
     assert_equal(fast, slow)
     assert (fast.engine, slow.engine) == (COMPILED, EVENTS)
+
+
+@settings(max_examples=30, deadline=None)
+@given(cluster=clusters(), trace=traces(), clients=st.integers(1, 40), together=st.booleans())
+def test_both_engines_wait_for_clients(
+    cluster: tuple[list[PoolModel], Policy], trace: Trace, clients: int, together: bool
+) -> None:
+    """In a closed loop too, with all requests ready at once or coming as they may, both engines tell the same."""
+    if together:
+        trace = replace(trace, arrival_s=np.zeros(len(trace)))
+    assert_equal(*both(*cluster, trace, 1e5, clients=clients))
 
 
 @settings(max_examples=60, deadline=None)
