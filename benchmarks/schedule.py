@@ -9,13 +9,17 @@ four clocks each), so that the size is that of the question and nothing is left 
 import argparse
 import json
 import time
+from collections.abc import Mapping
 
 import numpy as np
 
-from planner.formulate import EpochQuestion, epoch_problem, lift_schedule, place, thinned
+from planner.formulate import EpochQuestion, epoch_problem, later_aims, lift_schedule, place, thinned
 from planner.plan import InstanceSpec, Layout, Role
 from planner.schedule import Aim, EpochOption, FleetType, Tariff, Transitions
+from solvers.allocation import Solution
 from solvers.decomposition import solve_decomposed
+from solvers.lexicographic import lexicographic
+from solvers.problem import Problem
 from workloads.load import Load, from_factors, nine_classes, template
 
 TYPES = 8
@@ -71,8 +75,16 @@ def main() -> None:
     asked = question(arguments.rate, arguments.epochs)
     problem = epoch_problem(asked)
     built = time.process_time()
-    solution = solve_decomposed(problem, place, time_limit_s=600.0, gap_frac=0.01)
-    solved = time.process_time()
+    ends, before = list[float](), list[float]()
+
+    def solver(part: Problem, start: Mapping[str, float]) -> Solution:
+        if start:
+            before.append(part.objective(start))
+        found = solve_decomposed(part, place, time_limit_s=10.0 if start else 600.0, gap_frac=0.01, start=start)
+        ends.append(time.process_time())
+        return found
+
+    solution, (later,) = lexicographic(problem, later_aims(asked), solver, gap_frac=0.01)
     assert solution.allocation is not None
     schedule = lift_schedule(asked, solution.allocation.values, solution.termination, method="decomposed")
     powered = [sum(epoch.machines.values()) for epoch in schedule.epochs]
@@ -81,7 +93,10 @@ def main() -> None:
         "options": len(asked.options), "columns": len(problem.columns), "rows": len(problem.rows),
         "machines_least": min(powered), "machines_most": max(powered), "value": solution.termination.objective,
         "bound": solution.termination.bound, "gap_frac": solution.termination.gap_frac,
-        "bound_by": solution.termination.detail, "build_cpu_s": built - begin, "solve_cpu_s": solved - built,
+        "bound_by": solution.termination.detail, "build_cpu_s": built - begin, "solve_cpu_s": ends[0] - built,
+        "second_aim_before": before[0], "second_aim": later.termination.objective,
+        "second_gap_frac": later.termination.gap_frac,
+        "second_cpu_s": ends[1] - ends[0],
     }  # fmt: skip
     print(json.dumps(found, indent=2) if arguments.json else "  ".join(f"{k} {v}" for k, v in found.items()))
 

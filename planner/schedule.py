@@ -155,9 +155,10 @@ class Schedule:
         carbon_g: over the horizon.
         cost_usd: over the horizon.
         churn_machines: starts and stops.
-        termination: how the solve ended; its bound and gap are proven.
+        termination: how the solve of the first aim ended; its bound and gap are proven.
         method: ``monolithic`` or ``decomposed``.
         notes: what a reader should know, full sentences.
+        later: how the solves of the other aims ended, each with those before it kept.
     """
 
     epoch_s: float
@@ -171,3 +172,4 @@ class Schedule:
     termination: Termination
     method: str
     notes: tuple[str, ...] = field(default=())
+    later: tuple[Termination, ...] = field(default=())

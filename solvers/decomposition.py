@@ -29,8 +29,9 @@ class _Parts:
 
 
 def solve_decomposed(
-    problem: Problem, place: Callable[[str], Place], *, time_limit_s: float, gap_frac: float
-) -> Solution:
+    problem: Problem, place: Callable[[str], Place], *, time_limit_s: float, gap_frac: float,
+    start: Mapping[str, float] | None = None,
+) -> Solution:  # fmt: skip
     """Solve a minimum whose blocks hold the same kinds of columns.
 
     Args:
@@ -38,6 +39,8 @@ def solve_decomposed(
         place: column name -> its kind and its block.
         time_limit_s: limit of each part's solve.
         gap_frac: relative gap that is enough.
+        start: an allocation to better block by block, all else as it is; quick and the same every time, where a search
+            from it may find nothing in minutes.
 
     Returns:
         The solution: OPTIMAL where the proven gap is within ``gap_frac``, FEASIBLE where it is wider. INFEASIBLE is
@@ -49,13 +52,16 @@ def solve_decomposed(
     relaxed = relax(problem)
     if relaxed is None:
         return empty_handed(Reason.INFEASIBLE, backend="highs", detail="the linear relaxation has no solution")
-    best = _chosen(problem, place, relaxed, time_limit_s, gap_frac / 2)
+    if start:
+        best: dict[str, float] | None = _bettered(problem, place, start, time_limit_s, gap_frac / 2)
+    else:
+        best = _chosen(problem, place, relaxed, time_limit_s, gap_frac / 2)
     if best is None:
         return empty_handed(
             Reason.NO_SOLUTION_FOUND, limit=Limit.TIME, backend=relaxed.backend, detail="nothing found in time"
         )
     value, bound, by = problem.objective(best), relaxed.bound, "the relaxation"
-    if value - bound > gap_frac * abs(value):
+    if value - bound > gap_frac * abs(value) and not start:  # from a start, the answer matters more than its proof
         tighter = _priced(_apart(problem, place), relaxed.duals, time_limit_s, gap_frac / 4)
         bound, by = max((bound, by), (tighter, "blocks solved apart"))
     closed = value - bound <= gap_frac * max(1e-9, abs(value))
@@ -80,6 +86,41 @@ def _chosen(
         if part is not None and (answer := solve_direct(part, time_limit_s=time_limit_s, gap_frac=gap_frac)):
             return {**zero, **answer.values}
     return None
+
+
+def _bettered(
+    problem: Problem, place: Callable[[str], Place], start: Mapping[str, float], time_limit_s: float, gap_frac: float
+) -> dict[str, float]:
+    """The start with the columns of one block after the other at their best, those of all others as they are."""
+    home = {column.name: place(column.name)[1] for column in problem.columns}
+    columns: dict[int, list[Column]] = defaultdict(list)
+    for column in problem.columns:
+        if (block := home[column.name]) is not None:
+            columns[block].append(column)
+    touching: dict[int, list[Row]] = defaultdict(list)
+    own: dict[tuple[str, int], list[tuple[str, float]]] = defaultdict(list)
+    for row in problem.rows:
+        for name, coefficient in row.terms:
+            if (block := home[name]) is not None:
+                own[row.name, block].append((name, coefficient))
+        for block in {home[name] for name, _ in row.terms} - {None}:
+            touching[block].append(row)  # type: ignore[index]  # None is taken off
+    values = dict(start)
+    activity = {row.name: row.activity(values) for row in problem.rows}
+    for block in sorted(columns):
+        rows = []
+        for row in touching[block]:
+            mine = own[row.name, block]
+            others = activity[row.name] - sum(coefficient * values[name] for name, coefficient in mine)
+            rows.append(replace(row, terms=tuple(mine), lower=row.lower - others, upper=row.upper - others))
+        part = Problem(name=f"block {block}", sense=Sense.MIN, columns=tuple(columns[block]), rows=tuple(rows))
+        found = solve_direct(part, time_limit_s=time_limit_s, gap_frac=gap_frac)
+        if found is None or part.objective(found.values) >= part.objective(values):
+            continue
+        for row in rows:
+            activity[row.name] += sum(c * (found.values[name] - values[name]) for name, c in row.terms)
+        values |= found.values
+    return values
 
 
 def _part(name: str, columns: Iterable[Column], rows: Iterable[Row], values: Mapping[str, float]) -> Problem | None:

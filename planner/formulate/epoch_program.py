@@ -2,7 +2,8 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from planner.formulate.epochs import EPOCH_FAMILIES, EpochQuestion, base, instances, of_type, rate
 from planner.schedule import Aim, Epoch, EpochOption, FleetType, Run, Schedule
@@ -10,9 +11,6 @@ from solvers.allocation import Termination
 from solvers.problem import Column, Problem, Sense
 
 J_PER_KWH = 3.6e6
-SECOND = 1e-3
-"""Weight of the second aim, each aim measured in the scale of the other: it decides between plans that the first calls
-equal within about this share, and nothing more."""
 
 
 def epoch_problem(question: EpochQuestion) -> Problem:
@@ -49,10 +47,17 @@ def place(name: str) -> tuple[str, int | None]:
     return f"{word}[{kind}]", int(epoch) if word == "on" else None
 
 
+def later_aims(question: EpochQuestion) -> tuple[dict[str, float], ...]:
+    """What each column counts in the aims after the first, in their order; columns that count nothing left out."""
+    return tuple(
+        {column.name: column.objective for column in _columns(replace(question, aims=(aim,))) if column.objective}
+        for aim in question.aims[1:]
+    )
+
+
 def price_of(question: EpochQuestion, epoch: int, *, usd: float = 0.0, energy_j: float = 0.0) -> float:
-    """What dollars and joules of an epoch count in the objective."""
-    first, *rest = [_aim(question, aim, epoch, usd, energy_j) / _scale(question, aim) for aim in question.aims]
-    return (first + SECOND * sum(rest)) * _scale(question, question.aims[0])
+    """What dollars and joules of an epoch count in the first aim."""
+    return _aim(question, question.aims[0], epoch, usd, energy_j)
 
 
 def _aim(question: EpochQuestion, aim: Aim, epoch: int, usd: float, energy_j: float) -> float:
@@ -64,15 +69,6 @@ def _aim(question: EpochQuestion, aim: Aim, epoch: int, usd: float, energy_j: fl
             return kwh
         case Aim.CARBON:
             return kwh * question.tariff.carbon_g_per_kwh[epoch] / 1000
-
-
-def _scale(question: EpochQuestion, aim: Aim) -> float:
-    """What one machine-hour is worth in an aim, to compare aims by."""
-    usd = sum(kind.base_usd_per_h for kind in question.fleet) / len(question.fleet)
-    watts = sum(kind.idle_w for kind in question.fleet) / len(question.fleet)
-    carbon = question.tariff.carbon_g_per_kwh
-    worth = {Aim.COST: usd, Aim.ENERGY: watts / 1000, Aim.CARBON: watts / 1e6 * sum(carbon) / len(carbon)}
-    return max(worth[aim], 1e-6)
 
 
 def start_cost(question: EpochQuestion, kind: FleetType, epoch: int) -> float:
@@ -108,8 +104,9 @@ def _columns(question: EpochQuestion) -> Iterator[Column]:
 
 
 def lift_schedule(
-    question: EpochQuestion, values: Mapping[str, float], termination: Termination, *, method: str
-) -> Schedule:
+    question: EpochQuestion, values: Mapping[str, float], termination: Termination, *, method: str,
+    later: Sequence[Termination] = (),
+) -> Schedule:  # fmt: skip
     """The allocation as a schedule; starts, stops and machines on top are counted from what is powered."""
     epochs = tuple(_epoch(question, values, epoch) for epoch in range(question.load.epochs))
     return Schedule(
@@ -118,7 +115,7 @@ def lift_schedule(
         energy_j=sum(e.energy_j for e in epochs), carbon_g=sum(e.carbon_g for e in epochs),
         cost_usd=sum(e.cost_usd for e in epochs),
         churn_machines=sum(sum(e.started.values()) + sum(e.stopped.values()) for e in epochs),
-        termination=termination, method=method,
+        termination=termination, method=method, later=tuple(later),
     )  # fmt: skip
 
 

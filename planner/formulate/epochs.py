@@ -23,7 +23,7 @@ class EpochQuestion:
         load: what is asked in each epoch.
         transitions: what changes cost.
         tariff: what energy costs.
-        aims: what is made small; the second counts ``SECOND`` times as much.
+        aims: what is made small, each among what keeps those before it.
     """
 
     options: tuple[EpochOption, ...]

@@ -1,6 +1,6 @@
 """The story of a plan over time: forecast, propose, serve every epoch, provide for more where one misses."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,18 +8,23 @@ import numpy as np
 from planner.case.case import Case, open_case
 from planner.case.epoch_options import Kind, epoch_kinds, fleet
 from planner.errors import BadInput
-from planner.formulate import EpochQuestion, epoch_problem, lift_schedule, place, thinned
+from planner.formulate import EpochQuestion, epoch_problem, later_aims, lift_schedule, place, thinned
 from planner.scenario import Scenario
 from planner.scenario.schedule_section import ScheduleSection
 from planner.schedule import EpochOption, Schedule, Tariff, Transitions
 from planner.timetable.serving import Progress, Served, Serving
-from solvers.allocation import Termination
+from solvers.allocation import Solution, Termination
 from solvers.decomposition import solve_decomposed
+from solvers.lexicographic import lexicographic
+from solvers.problem import Problem
 from solvers.solve import solve
 from workloads.load import Floats, Load, binned, from_factors, hedged, template
 
 WHOLE_EPOCHS = 4
 """Up to this many epochs the whole model is solved at once."""
+
+LATER_S = 10.0
+"""Limit of each solve after the first aim's: it begins with an allocation, and whatever it finds is no worse."""
 
 ROUNDS = 4
 MORE_RATIO = 1 / 0.85
@@ -183,16 +188,21 @@ def _proposed(case: Case, section: ScheduleSection, load: Load, kinds: Sequence[
         problem = epoch_problem(question)
     except ValueError as fault:
         raise BadInput(*(f"schedule: {line}" for line in str(fault).splitlines())) from None
-    limit_s = case.scenario.solver.time_limit_s
-    whole = load.epochs <= WHOLE_EPOCHS
-    if whole:
-        solution = solve(problem, backend=case.scenario.solver.backend, time_limit_s=limit_s, gap_frac=section.gap_frac)
-    else:
-        solution = solve_decomposed(problem, place, time_limit_s=limit_s, gap_frac=section.gap_frac)
+    whole, limits = load.epochs <= WHOLE_EPOCHS, case.scenario.solver
+
+    def solver(part: Problem, start: Mapping[str, float]) -> Solution:
+        limit_s = limits.time_limit_s if not start else min(limits.time_limit_s, LATER_S)
+        if whole:
+            return solve(part, backend=limits.backend, time_limit_s=limit_s, gap_frac=section.gap_frac)
+        return solve_decomposed(part, place, time_limit_s=limit_s, gap_frac=section.gap_frac, start=start)
+
+    solution, later = lexicographic(problem, later_aims(question), solver, gap_frac=section.gap_frac)
     schedule = None
     if solution.allocation is not None:
-        method = "monolithic" if whole else "decomposed"
-        schedule = lift_schedule(question, solution.allocation.values, solution.termination, method=method)
+        schedule = lift_schedule(
+            question, solution.allocation.values, solution.termination,
+            method="monolithic" if whole else "decomposed", later=[each.termination for each in later],
+        )  # fmt: skip
     return Timetable(
         schedule=schedule, served=(), unserved=tuple(range(load.epochs)), termination=solution.termination,
         provided_ratio=tuple(provided.tolist()),

@@ -1,6 +1,7 @@
 """Plans over time: rows under review, laws of the optimum, and the decomposition against the whole model."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,14 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.formulate.epoch_program import epoch_problem, lift_schedule, place, thinned
+from planner.formulate.epoch_program import epoch_problem, later_aims, lift_schedule, place, thinned
 from planner.formulate.epochs import EPOCH_FAMILIES, EpochQuestion
 from planner.schedule import Aim, Schedule
-from solvers.allocation import Reason
+from solvers.allocation import Reason, Solution, empty_handed
 from solvers.decomposition import solve_decomposed
+from solvers.lexicographic import lexicographic
 from solvers.lp_format import lp_text
 from solvers.problem import Problem
 from solvers.solve import solve
+from tests.planner.epochs import kind as machine_kind
 from tests.planner.epochs import question
 from workloads.load import Load, coarser, hedged
 
@@ -142,6 +145,58 @@ def test_bounds_on_change_are_kept() -> None:
         on = [e.machines[kind.machine] for e in schedule.epochs]
         begun = [e.started[kind.machine] for e in schedule.epochs]
         assert all(on[t] >= begun[t] + begun[t - 1] for t in range(len(on)))
+
+
+@settings(max_examples=12, deadline=None)
+@given(RATES, st.sampled_from([(Aim.COST, Aim.ENERGY), (Aim.ENERGY, Aim.COST), (Aim.CARBON, Aim.COST)]))
+def test_no_aim_pays_for_a_later_one(rates: list[float], aims: tuple[Aim, Aim]) -> None:
+    """The first aim keeps what its own solve came to, and the second is no worse than there, by both ways."""
+    asked = question({"all": [r + 1 for r in rates]}, aims=aims)
+    first, second = epoch_problem(asked), epoch_problem(replace(asked, aims=aims[1:]))
+    for how in (_whole, _apart):
+        alone = how(first, {}).allocation
+        both, (later,) = lexicographic(first, later_aims(asked), how)
+        assert alone is not None
+        assert both.allocation is not None
+        assert first.objective(both.allocation.values) <= first.objective(alone.values) + 1e-4
+        assert second.objective(both.allocation.values) <= second.objective(alone.values) + 1e-4
+        assert later.termination.objective == pytest.approx(second.objective(both.allocation.values), abs=1e-6)
+
+
+def test_the_second_aim_chooses_among_equals() -> None:
+    """Of two machines at one price, the one that draws less is taken; by price alone either may be."""
+    asked = question({"all": [2.0, 2.0]}, aims=(Aim.COST, Aim.ENERGY))
+    thirsty, modest = machine_kind("fast", idle_w=3000.0), machine_kind("slow", idle_w=500.0)
+    free = replace(asked.tariff, usd_per_kwh=0.0)
+    same = tuple(replace(option, capacity_req_per_s={"all": 2.5}, gpus=8) for option in asked.options)
+    asked = replace(asked, fleet=(thirsty, modest), tariff=free, options=same)
+    solution, _ = lexicographic(epoch_problem(asked), later_aims(asked), _whole)
+    assert solution.allocation is not None
+    schedule = lift_schedule(asked, solution.allocation.values, solution.termination, method="monolithic")
+    assert all(epoch.machines == {"fast": 0, "slow": 1} for epoch in schedule.epochs)
+
+
+def _whole(problem: Problem, _start: Mapping[str, float]) -> Solution:
+    return solve(problem, gap_frac=EXACT)
+
+
+def _apart(problem: Problem, start: Mapping[str, float]) -> Solution:
+    return solve_decomposed(problem, place, time_limit_s=60.0, gap_frac=EXACT, start=start)
+
+
+def test_a_later_solve_that_finds_nothing_changes_nothing() -> None:
+    """Where the second solve ends empty-handed, the plan of the first stands, and that is on record."""
+    asked = question({"all": [3.0, 8.0]}, aims=(Aim.COST, Aim.ENERGY))
+
+    def solver(problem: Problem, start: Mapping[str, float]) -> Solution:
+        if start:
+            return empty_handed(Reason.NO_SOLUTION_FOUND, backend="none", detail="gave up")
+        return solve(problem)
+
+    solution, (later,) = lexicographic(epoch_problem(asked), later_aims(asked), solver)
+    assert solution.allocation is not None
+    assert solution.termination.reason is Reason.OPTIMAL
+    assert later.termination.reason is Reason.NO_SOLUTION_FOUND
 
 
 def test_an_unservable_class_is_named() -> None:
