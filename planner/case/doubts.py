@@ -16,8 +16,7 @@ def doubts(case: Case, candidate: CandidatePlan) -> tuple[str, ...]:
     if case.asked.skipped_rows:
         found.append(f"{case.asked.skipped_rows} rows of the trace were left out")
     longest = max(int((c.prompt_tokens + c.output_tokens).max()) for c in case.asked.demand.classes)
-    if case.policy.streams:
-        found += long.doubt(case.model, longest)
+    found += long.doubt(case.model, longest)
     steps = {pool.spec.name: case.physics[pool.spec.name].step for pool in candidate.pools}
     steps |= {"the reference": case.reference.step} if case.reference else {}
     for name, step in steps.items():

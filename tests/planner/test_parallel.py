@@ -20,10 +20,12 @@ from planner.perf.parallel import (
 )  # fmt: skip
 from planner.perf.step_time import StepTime
 from planner.plan import Layout
+from tests.architecture.sources import ROOT
 from workloads.models import load_model
 
 times = st.lists(st.floats(1e-3, 10.0), min_size=1, max_size=30)
 stages = st.integers(1, 16)
+PHYSICS = ("parallel", "pipeline", "stream")
 LLAMA = load_model("llama-3.1-8b")
 STEPS = {
     p.tp: StepTime(p)
@@ -169,3 +171,14 @@ def test_chunks_add_up_to_the_prompt() -> None:
     step = STEPS[8]
     assert chunk_times_s(step, 1000, 4096) == [step.prefill_s([(1000, 0)])]
     assert chunk_times_s(step, 1000, 512) == [step.prefill_s([(512, 0)]), step.prefill_s([(488, 512)])]
+
+
+def test_the_manual_has_the_formulas_of_the_code() -> None:
+    """Every indented formula under "Steps over many GPUs" in docs/maths.md stands in a docstring of the physics."""
+    manual = (ROOT / "docs" / "maths.md").read_text(encoding="utf-8")
+    section = manual.split("## Steps over many GPUs")[1].split("\n## ")[0]
+    formulas = [" ".join(line.split()) for line in section.splitlines() if line.startswith("    ")]
+    code = [(ROOT / "planner" / "perf" / f"{name}.py").read_text(encoding="utf-8") for name in PHYSICS]
+    words = " ".join(" ".join(code).split())
+    assert len(formulas) >= 9
+    assert [f for f in formulas if f not in words] == []

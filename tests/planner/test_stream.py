@@ -7,19 +7,21 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from hw_catalog.load import load_catalog
 from hw_catalog.profile_files import load_profiles
 from planner.case import long
 from planner.case.case import open_case
 from planner.case.doubts import doubts
+from planner.cli import build
 from planner.errors import BadInput
 from planner.perf.instance import InstancePhysics, instance_physics
 from planner.perf.parallel import chunk_times_s, pipelined_s
 from planner.perf.pipeline import Stages
 from planner.perf.step_time import run_s
 from planner.perf.stream import way as way_of
-from planner.plan import CandidatePlan, Headroom, Layout, Role
+from planner.plan import CandidatePlan, Headroom, Layout, Pool, Role
 from planner.policies.base import Occupancy
 from planner.policies.batching import LEAST_TOKENS, Adaptive, Chunked
 from planner.policies.cuts import Prompt, cut
@@ -235,6 +237,46 @@ def test_groups_add_memory_and_hold_all_weights() -> None:
     one = body(2).kv_tokens
     assert body(2, 1, 2).kv_tokens == pytest.approx(2 * one, rel=1e-4)
     assert body(2, 2).kv_tokens > 2 * one
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ("policy.chunk_tokens=[0]", "policy.chunk_tokens.0: found 0; expected greater than or equal to 1"),
+        ("policy.order=edf", "policy.order: found 'edf'; expected one of: fifo, lars"),
+        ("policy.kvp_group_tokens=0", "policy.kvp_group_tokens: found 0; expected"),
+        ("catalog.pp=[3]", "catalog.pp: 3 stages do not divide the 32 layers of llama-3.1-8b; expected one of 1, 2, 4"),
+        ("catalog.kvp=[0]", "catalog.kvp.0: found 0; expected"),
+        ("catalog.kvp=[3] catalog.pp=[1]", "catalog.kvp: 3 KV groups fit no layout: 3 GPUs neither divide"),
+        (
+            "policy.longer_context=false",
+            "the longest that llama-3.1-8b was made for has 131072; set policy.longer_context",
+        ),
+    ],
+)
+def test_bad_input_is_told_on_the_command_line(changes: str, words: str) -> None:
+    """What no plan can have ends ``plan`` and ``check`` with exit code 2, the key and what was expected, on stderr."""
+    options = [word for change in ("workload.duration_s=300", *changes.split()) for word in ("--set", change)]
+    done = CliRunner().invoke(build(), ["check", str(EXAMPLE), *options])
+    assert done.exit_code == 2
+    assert words in " ".join(done.stderr.split())
+
+
+def test_prompts_beyond_the_measured_are_flagged() -> None:
+    """A plan says where prefill attention is extrapolated: prompts computed at once, and chunks on a long past."""
+    changes = ("catalog.machines=[dgx-h100]", "catalog.tp=[4]", "catalog.pp=[1, 2]", "catalog.kvp=[1]")
+    case = open_case(scenario(*changes, "workload.lengths.prompt.p95_tokens=1500"), "mnemosyne")
+    for offered in case.options:
+        pool = Pool(
+            spec=offered.spec, instances=1, machines=1, rate_req_per_s=dict.fromkeys(offered.envelopes, 1.0),
+            load_frac=0.5, kv_load_frac=0.5,
+        )  # fmt: skip
+        plan = CandidatePlan(
+            policy="mnemosyne", pools=(pool,), totals=None, headroom=Headroom(), rate_scale=1.0,  # type: ignore[arg-type]
+            termination=None,  # type: ignore[arg-type]
+        )  # fmt: skip
+        flagged = any("prefill attention beyond that is extrapolated" in doubt for doubt in doubts(case, plan))
+        assert flagged == ("long" in offered.envelopes)
 
 
 def scenario(*changes: str) -> Scenario:
