@@ -1,19 +1,22 @@
 """What kernel tables leave out: the time an engine spends around its kernels."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, TypeAdapter, ValidationError
 
 from hw_catalog.errors import CatalogError
 from hw_catalog.profiles import KernelProfile
 from hw_catalog.provenance import Kind, Provenance
 
 FILE = "engines.yaml"
+MODES = ("serial", "eager")
+"""Ways of running an engine that have entries of their own, ``set@serial``: steps are planned one after the other;
+``set@eager``: kernels of steps with prompt work are launched by the host one by one, not replayed as a graph."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,12 +24,15 @@ class EngineTiming:
     """How an engine's steps and answers differ from the sum of its kernels.
 
     step = step_s + step_per_request_s · batch + prefill_ratio · prefill kernels + decode_ratio · decode kernels
+    a step without prompt work: less layers · fused_layer_s, what fused kernels save against kernels timed one by one
 
     Attributes:
         step_s: host time of every step (scheduling, launches) that no kernel hides.
         step_per_request_s: the same for each decoding request (sampling, detokenization).
         prefill_ratio: factor on the kernels of steps that carry prompt work (fusion, overlap).
         decode_ratio: factor on the kernels of decoding.
+        eager_layer_s: least time per layer of a step that carries prompt work, which its launches take on the host.
+        fused_layer_s: number format of the weights -> seconds saved per layer; formats that are not named save nothing.
         request_s: once per request, before its first token is out (HTTP, tokenization, streaming).
         lag_steps: decode steps that an arrival at a busy instance waits beyond the end of the current one, because the
             next ones are scheduled ahead and answers are read behind.
@@ -37,6 +43,8 @@ class EngineTiming:
     step_per_request_s: float = 0.0
     prefill_ratio: float = 1.0
     decode_ratio: float = 1.0
+    eager_layer_s: float = 0.0
+    fused_layer_s: Mapping[str, float] = field(default_factory=dict)
     request_s: float = 0.0
     lag_steps: float = 0.0
     provenance: Provenance
@@ -64,6 +72,8 @@ class _Row(BaseModel):
     step_per_request_s: float = Field(0.0, ge=0)
     prefill_ratio: float = Field(1.0, gt=0)
     decode_ratio: float = Field(1.0, gt=0)
+    eager_layer_s: float = Field(0.0, ge=0)
+    fused_layer_s: dict[str, NonNegativeFloat] = {}
     request_s: float = Field(0.0, ge=0)
     lag_steps: float = Field(0.0, ge=0)
     provenance: _Source
@@ -72,7 +82,8 @@ class _Row(BaseModel):
 def load_engines(directory: Path | None = None) -> dict[str, EngineTiming]:
     """What the tables of every profile set leave out, built in and in ``engines.yaml`` of a directory of the user's.
 
-    A key is a profile set, or one of its GPUs (``set/gpu``), or a model on it (``set/gpu/model``).
+    A key is a profile set, or one of its GPUs (``set/gpu``), or a model on it (``set/gpu/model``); ``set@serial`` and
+    ``set@eager`` are for releases and settings of the engine that run otherwise (``MODES``).
 
     Raises:
         CatalogError: the user's file is broken; names file, entry and key.
@@ -85,10 +96,19 @@ def load_engines(directory: Path | None = None) -> dict[str, EngineTiming]:
     return found
 
 
-def timing_of(engines: Mapping[str, EngineTiming], profile: KernelProfile) -> EngineTiming:
-    """What a profile leaves out: the entry that says most about it, or nothing."""
+def timing_of(engines: Mapping[str, EngineTiming], profile: KernelProfile, *, mode: str = "") -> EngineTiming:
+    """What a profile leaves out: the entry that says most about it, or nothing.
+
+    Args:
+        engines: entries by key.
+        profile: kernels.
+        mode: one of ``MODES``, where the engine runs so; its usual entry serves where there is none for that.
+    """
     keys = (profile.profile_set, profile.gpu, profile.model)
-    return next((engines[k] for n in (3, 2, 1) if (k := "/".join(keys[:n])) in engines), NOTHING_LEFT_OUT)
+    known = ["/".join(keys[:n]) for n in (3, 2, 1)]
+    if mode:
+        known.insert(2, f"{keys[0]}@{mode}")
+    return next((engines[k] for k in known if k in engines), NOTHING_LEFT_OUT)
 
 
 def engines_text(engines: Mapping[str, EngineTiming]) -> str:

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from planner.accuracy.measured import ROUNDS, STEP_TOKENS, Exclusion, MeasuredRun, Workers
+from planner.accuracy.measured import ROUNDS, Exclusion, MeasuredRun, Workers
 from planner.accuracy.names import dtype_id, gpu_id, model_id
+from planner.accuracy.served import STEP_TOKENS
 from planner.plan import Role
 
 Document = Mapping[str, Any]

@@ -119,7 +119,7 @@ def _calibrated(
     key: str, runs: Sequence[MeasuredRun], catalog: Catalog, engines: Mapping[str, EngineTiming], date: str
 ) -> Calibration:
     """The calibration of one model on one GPU."""
-    start = timing_of(engines, profile_of(runs[0], runs[0].fleet[0]))
+    start = timing_of(engines, profile_of(runs[0], runs[0].fleet[0]), mode=runs[0].mode)
     said = Provenance(
         kind=Kind.CALIBRATED, source=f"{len(runs)} measured runs: {', '.join(r.row for r in runs)}", date=date,
         note=f"started from: {start.provenance.source}",

@@ -15,6 +15,7 @@ from hw_catalog.profiles import KernelProfile
 from planner.accuracy.measured import MeasuredRun, Workers
 from planner.perf.instance import InstancePhysics, instance_physics
 from planner.plan import Layout, Role
+from planner.policies.batching import ChunkForm
 from planner.policies.presets import policy
 from planner.simulator.engine import PoolModel
 from planner.simulator.records import window
@@ -53,7 +54,7 @@ def predicted(found: MeasuredRun, catalog: Catalog, engines: Mapping[str, Engine
     split = any(w.role is Role.PREFILL for w in found.fleet)
     rules = policy(
         "splitwise" if split else "colocated", max_batch_tokens=found.step_tokens, max_batch_size=MAX_BATCH,
-        block_tokens=16, kv_transfer="auto", layerwise_from_tokens=512,
+        block_tokens=16, kv_transfer="auto", layerwise_from_tokens=512, chunk_form=found.form or ChunkForm.STALL_FREE,
     )  # fmt: skip
     measured = window(trace, warmup_frac=0.1, cooldown_frac=0.1, slices=1)
     books = serve(pools, rules, trace, measured, cutoff_s=CUTOFF_S, clients=found.clients).ledger
@@ -125,7 +126,8 @@ def _pool(found: MeasuredRun, workers: Workers, catalog: Catalog, engines: Mappi
     """Equal workers as a pool."""
     return PoolModel(
         name=workers.role.value, role=workers.role, physics=_physics(found, workers, catalog, engines),
-        instances=workers.workers, speed=1.0, classes=frozenset({0}), chunk_tokens=found.step_tokens,
+        instances=workers.workers, speed=1.0, classes=frozenset({0}),
+        chunk_tokens=found.step_tokens if found.form else None,
     )  # fmt: skip
 
 
@@ -135,10 +137,11 @@ def _physics(
     """One worker."""
     machine = machine_of(found.gpu, workers.tp, catalog)
     profile = profile_of(found, workers)
+    timing = timing_of(engines, profile, mode=found.mode)
     body = instance_physics(
         load_model(found.model), machine, Layout(tp=workers.tp, ep=workers.ep), profile, memory_frac=0.9,
         max_batch_tokens=found.step_tokens, block_tokens=16,
-        timing=timing_of(engines, profile),
+        timing=replace(timing, lag_steps=timing.lag_steps + found.wait_steps),
     )  # fmt: skip
     if not body.kv_blocks:
         raise Unmatched("the weights leave no GPU memory for a KV cache")

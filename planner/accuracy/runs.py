@@ -4,12 +4,13 @@ from collections.abc import Collection
 from pathlib import Path
 
 from planner.accuracy.bench_files import Setup, read_bench
-from planner.accuracy.measured import Exclusion, MeasuredRun, read_measured
+from planner.accuracy.measured import Exclusion, MeasuredRun
+from planner.accuracy.tables import is_table, read_table
 from planner.errors import BadInput
 
 
 def read_runs(
-    path: Path, models: Collection[str], setup: Setup | None = None
+    path: Path, models: Collection[str], setup: Setup | None = None, *, option: str = "--data"
 ) -> tuple[list[MeasuredRun], list[Exclusion]]:
     """Every run of a file or directory, or the reason why not.
 
@@ -17,20 +18,34 @@ def read_runs(
         path: a CSV table, a JSON result file, or a directory of such files.
         models: catalog ids with kernel profiles.
         setup: what served, for result files.
+        option: that named the path, for refusals.
 
     Raises:
-        BadInput: there is no such file, or none in the directory.
+        BadInput: there is no such file, or neither table nor result file in the directory.
     """
-    files = sorted(path.glob("*.json")) if path.is_dir() else [path] * (path.suffix == ".json")
-    if missing := [file for file in files if not file.is_file()]:
+    files = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
+    if not path.exists() or not files or (path.is_dir() and not any(_known(file) for file in files)):
         raise BadInput(
-            *(f"--data {file}: no such file; expected a result file (JSON) or a table (CSV)" for file in missing)
+            f"{option} {path}: no such table or result file; expected a table (CSV), a result file (JSON), "
+            "or a directory with some"
         )
     runs: list[MeasuredRun] = []
     excluded: list[Exclusion] = []
-    if not files or (path.is_dir() and any(path.glob("*.csv"))):
-        runs, excluded = read_measured(path, models)
     for file in files:
-        for found in read_bench(file, setup or Setup(), models):
+        for found in _read(file, models, setup or Setup(), alone=not path.is_dir()):
             (runs if isinstance(found, MeasuredRun) else excluded).append(found)  # type: ignore[arg-type]
     return runs, excluded
+
+
+def _known(file: Path) -> bool:
+    """Whether a file is of a kind that is read."""
+    return is_table(file) or file.suffix.lower() == ".json"
+
+
+def _read(file: Path, models: Collection[str], setup: Setup, *, alone: bool) -> list[MeasuredRun | Exclusion]:
+    """The runs of one file; one that was named by itself and is no result file is taken for a table."""
+    if file.suffix.lower() == ".json":
+        return read_bench(file, setup, models)
+    if is_table(file) or alone:
+        return read_table(file, models)
+    return [Exclusion(row=file.name, reason="neither a table (CSV) nor a result file (JSON)")]

@@ -10,6 +10,7 @@ from planner.perf.engine import as_run
 from planner.perf.reference import Reference
 from planner.perf.step_time import StepTime
 from planner.scenario import Scenario
+from workloads.models import load_model
 from workloads.slo import Unit
 
 
@@ -45,7 +46,7 @@ def open_reference(
         )
     profile = min(fitting, key=lambda p: p.ep)
     step = StepTime(
-        as_run(profile, timing_of(engines, profile)),
+        as_run(profile, timing_of(engines, profile), load_model(model.name).layers),
         prefill_slowdown_ratio=machine.gpu.prefill_slowdown_ratio,
         decode_slowdown_ratio=machine.gpu.decode_slowdown_ratio,
     )

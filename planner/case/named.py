@@ -25,12 +25,11 @@ def named(scenario: Scenario) -> tuple[tuple[Machine, ...], dict[str, KernelProf
     directory = Path(scenario.catalog.directory) if scenario.catalog.directory else None
     catalog = load_catalog(directory)
     machines = machines_of(scenario, catalog)
-    profiles = load_profiles(
-        directory, model=load_model(scenario.model.name).name, profile_set=scenario.model.profile_set
-    )
+    model = load_model(scenario.model.name)
+    profiles = load_profiles(directory, model=model.name, profile_set=scenario.model.profile_set)
     engines = load_engines(directory)
     found = [(m, layout, p) for m in machines for layout, p in layouts_of(scenario, m, profiles)[0]]
-    surfaces = {f"{m.name}/{layout.name}": as_run(p, timing_of(engines, p)) for m, layout, p in found}
+    surfaces = {f"{m.name}/{layout.name}": as_run(p, timing_of(engines, p), model.layers) for m, layout, p in found}
     if reference := open_reference(scenario, catalog, profiles, engines):
         surfaces["reference"] = reference.step.profile
     wanted = asked(scenario)

@@ -83,7 +83,7 @@ def calibrate(
     if out is not None and not out.is_dir():
         raise BadInput(f"--out {out}: there is no such directory; nothing was fitted")
     setup = Setup(gpu=gpu, tp=tp, dtype=dtype, engine=engine, model=model)
-    runs, excluded = read_runs(measurements, known_models(), setup)
+    runs, excluded = read_runs(measurements, known_models(), setup, option="--measurements")
     _tell_excluded(excluded, quiet=quiet)
     with progress(quiet=quiet) as tell:
         found = fit(runs, load_catalog(None), load_engines(), date=_today(), progress=tell)

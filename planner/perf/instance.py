@@ -87,12 +87,13 @@ def instance_physics(
         memory_frac=memory_frac, max_batch_tokens=max_batch_tokens,
     )  # fmt: skip
     stages = Stages() if streams else stages_of(layout, machine, model.hidden)
-    full_clock = _step_time(as_run(profile, timing), gpu, stages)
+    full_clock = _step_time(as_run(profile, timing, model.layers), gpu, stages)
     slowed = _slowed(profile, gpu, model, layout, clock_mhz, cap_w)
-    step = full_clock if slowed is profile else _step_time(as_run(slowed, timing), gpu, stages)
+    step = full_clock if slowed is profile else _step_time(as_run(slowed, timing, model.layers), gpu, stages)
     if streams and layout.pp * layout.kvp > 1:
         most = max(1, min(group_tokens, int(tokens // layout.kvp)))
-        step = _stream_time(as_run(slowed, timing), gpu, way(model, layout, machine, max_batch_tokens, most))
+        between = way(model, layout, machine, max_batch_tokens, most)
+        step = _stream_time(as_run(slowed, timing, model.layers), gpu, between)
     return InstancePhysics(
         step=step, kv_blocks=max(0, int(tokens // block_tokens)), block_tokens=block_tokens,
         kv_bytes_per_token=model.kv_bytes_per_token(profile.kv_dtype), layers=model.layers, link=machine.inter_link,

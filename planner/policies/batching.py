@@ -24,6 +24,8 @@ class ChunkForm(StrEnum):
     """One chunk of a fixed size per step, beside as many decodes as there are slots left."""
     ADAPTIVE = "adaptive"
     """The largest chunk whose step the decodes beside it can bear."""
+    PREFILL_FIRST = "prefill-first"
+    """Prompts up to the budget whenever any wait, alone; decodes stand still meanwhile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +54,10 @@ class Continuous:
         """Themselves, or with prompts cut into chunks."""
         if chunk_tokens is None:
             return self
-        kinds = {ChunkForm.STALL_FREE: Chunked, ChunkForm.DECODE_MAXIMAL: DecodeMaximal, ChunkForm.ADAPTIVE: Adaptive}
+        kinds = {
+            ChunkForm.STALL_FREE: Chunked, ChunkForm.DECODE_MAXIMAL: DecodeMaximal, ChunkForm.ADAPTIVE: Adaptive,
+            ChunkForm.PREFILL_FIRST: PrefillFirst,
+        }  # fmt: skip
         kind = kinds[self.form]
         return kind(
             max_batch_tokens=self.max_batch_tokens, max_batch_size=self.max_batch_size, block_tokens=self.block_tokens,
@@ -187,3 +192,24 @@ class Adaptive(Chunked):
             if chunk:
                 return chunk
         return 0 if parts else LEAST_TOKENS - taken % LEAST_TOKENS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrefillFirst(Chunked):
+    """Prompts before decodes, never both in one step: the whole budget is for prompts, and the batch stands still.
+
+    Clients that wait for their answers before they ask again fall into step under it: what is computed together ends
+    together.
+
+    Source: SGLang's scheduler without mixed chunks, its default (``get_next_batch_to_run``: a batch of new prompts,
+    where there is one, goes before the running batch).
+    """
+
+    def next_step(self, waiting: Iterable[RequestView], now: Occupancy) -> StepBatch:
+        """Prompts while any are admitted; else decodes."""
+        planned = super(PrefillFirst, self).next_step(waiting, now)
+        return StepBatch(planned.chunk_tokens, decode=planned.decode and not planned.chunk_tokens)
+
+    def chunk(self, view: RequestView, now: Occupancy, parts: Sequence[tuple[int, int]]) -> int:  # noqa: ARG002
+        """What the prompts before it leave of the budget."""
+        return self.chunk_tokens - sum(new for new, _ in parts)

@@ -67,6 +67,17 @@ class DecodeBatch:
         if landed:
             self._joiners.append(request)
 
+    def stall(self, now_s: float) -> None:
+        """Stand still from ``now_s`` for a step of others: everybody's next gap is longer than its own step."""
+        joining = {request.index for request in self._joiners}
+        for request in self.requests.values():
+            if request.index in joining:
+                continue
+            if self.steps > request.gap_step:
+                request.max_gap_s = max(request.max_gap_s, self._gaps.since(request.gap_step))
+            request.last_token_s, request.gap_step = now_s, self.steps + 1
+            self._joiners.append(request)
+
     def leave(self, request: Request, now_s: float) -> int:
         """Take a request out after the step that ended at ``now_s``.
 
@@ -81,12 +92,12 @@ class DecodeBatch:
         del self.requests[request.index]
         self.context_tokens -= request.prefill_tokens + 1 + steps
         self._growth.leave(request.prefill_tokens, request.join_step)
-        if steps:
+        if request in self._joiners:
+            self._joiners.remove(request)
+        elif steps:
             request.last_token_s = now_s
             if self.steps > request.gap_step:
                 request.max_gap_s = max(request.max_gap_s, self._gaps.since(request.gap_step))
-        elif request in self._joiners:
-            self._joiners.remove(request)
         if request.group >= 0:
             self._groups[request.group] -= 1
             if not self._groups[request.group]:

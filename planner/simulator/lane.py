@@ -13,7 +13,7 @@ import simpy
 from planner.perf.instance import InstancePhysics
 from planner.perf.power import Watts
 from planner.perf.step_time import Segment, StepTime, run_s, steps_until
-from planner.policies.base import Batching, Occupancy
+from planner.policies.base import Batching, Occupancy, StepBatch
 from planner.simulator.batch import DecodeBatch
 from planner.simulator.memory import KvMemory
 from planner.simulator.meter import Meter
@@ -206,34 +206,37 @@ class Lane:
         while batch and batch.growth(1) > on.free_blocks():
             self._preempt()
             preempted = True
-        chunks: tuple[int, ...] = ()
+        planned = StepBatch((), decode=True)
         if on.prompts.waiting:
             free = on.free_blocks() - batch.growth(1)
             slots = max(len(batch), on.running() // on.lanes)
             now = Occupancy(slots, len(batch), batch.context_tokens, free, on.prompts.owed_blocks)
             on.prompts.arrange(on.env.now)
-            chunks = on.batching.next_step(on.prompts.waiting, now).chunk_tokens
-            if not chunks and on.prompts.begun_first():
-                chunks = on.batching.next_step(on.prompts.waiting, now).chunk_tokens
-        if chunks:
-            self._start_prefill(chunks)
+            planned = on.batching.next_step(on.prompts.waiting, now)
+            if not planned.chunk_tokens and on.prompts.begun_first():
+                planned = on.batching.next_step(on.prompts.waiting, now)
+        if planned.chunk_tokens:
+            self._start_prefill(planned)
         elif batch:
             self._start_decodes()
         if preempted:
             on.freed()
 
-    def _start_prefill(self, chunk_tokens: tuple[int, ...]) -> None:
-        """Begin a step that computes chunks of the first waiting prompts and advances the batch by one token."""
+    def _start_prefill(self, planned: StepBatch) -> None:
+        """Begin a step that computes chunks of the first waiting prompts; the batch gains a token or stands still."""
         on, batch = self._on, self.batch
-        chunks, ending = on.prompts.take(chunk_tokens, on.env.now)
+        chunks, ending = on.prompts.take(planned.chunk_tokens, on.env.now)
         parts = [(tokens, request.cached_tokens) for request, tokens in chunks]
-        duration = on.step.prefill_s(parts, len(batch), batch.context_tokens)
+        size, context = (len(batch), batch.context_tokens) if planned.decode else (0, 0)
+        if len(batch) > size:
+            batch.stall(on.env.now)
+        duration = on.step.prefill_s(parts, size, context)
         if ending:
-            duration += on.step.drain_s(parts, len(batch), batch.context_tokens)
-        self._run = _Run(on.env.now, 1, [(duration, 0.0, 1)], chunks, ending, len(batch) > 0, on.env.now)
-        self._run.watts_w = on.power.prefill_w(parts, len(batch), batch.context_tokens)
+            duration += on.step.drain_s(parts, size, context)
+        self._run = _Run(on.env.now, 1, [(duration, 0.0, 1)], chunks, ending, size > 0, on.env.now)
+        self._run.watts_w = on.power.prefill_w(parts, size, context)
         if on.pipeline:
-            duration = self._enter(self._run, on.pipeline, duration, len(batch) + sum(chunk_tokens))
+            duration = self._enter(self._run, on.pipeline, duration, size + sum(planned.chunk_tokens))
         self._schedule(duration)
         on.prefill_started([request for request, _ in chunks], duration)
 

@@ -10,7 +10,7 @@ import numpy as np
 from planner.perf.power import InstancePower, Unmetered, Watts
 from planner.perf.step_time import StepTime
 from planner.policies.base import Policy
-from planner.policies.batching import Continuous
+from planner.policies.batching import ChunkForm, Continuous
 from planner.policies.lending import Apart, MixedPool
 from planner.policies.order import Fifo
 from planner.policies.routing import ShortestQueue
@@ -72,6 +72,7 @@ def unsupported(pools: Sequence[PoolModel], policy: Policy, failures: Sequence[F
         (type(policy.topology) in (Colocated, PhaseSplit), "a topology of its own"),
         (type(policy.batching) is Continuous, "a batching of its own"),
         (all(p.physics.stages.count == 1 for p in pools), "pipelines"),
+        (getattr(policy.batching, "form", None) is not ChunkForm.PREFILL_FIRST, "decodes that stand still"),
         (type(policy.order) is Fifo, "prompts that pass each other"),
         (type(policy.routing) is ShortestQueue, "a routing of its own"),
         (type(policy.lending) in (Apart, MixedPool), "a lending of its own"),

@@ -149,7 +149,7 @@ def test_broken_and_missing_files(tmp_path: Path) -> None:
     (tmp_path / "mine.json").write_text("{")
     _, (excluded,) = read_runs(tmp_path, known_models(), SETUP)
     assert "JSON" in excluded.reason
-    with pytest.raises(BadInput, match="no such file"):
+    with pytest.raises(BadInput, match="no such table or result file"):
         read_runs(tmp_path / "none.json", known_models(), SETUP)
 
 

@@ -48,7 +48,7 @@ scenarios = st.fixed_dictionaries(
         "prefills": st.integers(1, 3),
         "decodes": st.integers(1, 3),
         "chunk_tokens": st.sampled_from([None, None, 70, 200, 512]),
-        "chunk_form": st.sampled_from(["stall-free", "decode-maximal"]),
+        "chunk_form": st.sampled_from(["stall-free", "decode-maximal", "prefill-first"]),
     }
 )
 

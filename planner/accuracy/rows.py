@@ -1,0 +1,222 @@
+"""Rows of the documented tables as measured runs."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+
+from planner.accuracy.measured import MOST_CLIENTS, MOST_REQUESTS, ROUNDS, MeasuredRun, Skip, Workers
+from planner.accuracy.names import dtype_id, gpu_id, model_id
+from planner.accuracy.served import STEP_TOKENS, Asked, server_of
+from planner.plan import Role
+
+Row = Mapping[str, str]
+Reader = Callable[[Row, str, str, Collection[str]], "MeasuredRun"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """A kind of table: the columns that tell it, and how one of its rows is read.
+
+    Attributes:
+        name: in words.
+        columns: all of them must be there.
+        read: a row as a run.
+    """
+
+    name: str
+    columns: frozenset[str]
+    read: Reader
+
+
+_OPEN_LOOP_METRICS = {"ttft_mean_s": "ttft_mean_ms", "tpot_mean_s": "itl_mean_ms", "e2e_mean_s": "e2e_mean_ms"}
+
+
+def _open_loop(row: Row, place: str, dataset: str, models: Collection[str]) -> MeasuredRun:
+    """A constant rate on one vLLM instance, with a shared system prompt (sim-to-real validation runs)."""
+    if _optional(row, "dp") > 1:
+        raise Skip("data parallelism inside one engine is not modelled")
+    rate, seconds = _number(row, "rate_rps"), _number(row, "duration_s")
+    engine, _, version = row["engine"].partition(" v")
+    tp = _whole(row, "tp")
+    return MeasuredRun(
+        row=place, dataset=dataset, engine=engine.lower(), engine_version=version, model=_model(row["model"], models),
+        gpu=_gpu(row["hardware"]), dtype=_dtype(row["precision"]), kv_dtype="bf16",
+        fleet=(Workers(role=Role.MIXED, workers=1, tp=tp, ep=1),),
+        prompt_tokens=_whole(row, "isl_cfg"), shared_tokens=int(_number(row, "system_prompt_len")),
+        distinct_prompts=_whole(row, "n_sys_prompts") * _whole(row, "users_per_sys_prompt"),
+        output_tokens=_whole(row, "output_len"), shortest_frac=1.0, rate_req_per_s=rate, clients=None,
+        requests=max(1, int(min(MOST_REQUESTS, rate * seconds))), warm=True,
+        step_tokens=_whole(row, "max_num_batched_tokens"), figures=_metrics(row, _OPEN_LOOP_METRICS),
+    )  # fmt: skip
+
+
+def _closed_loop(row: Row, place: str, dataset: str, models: Collection[str]) -> MeasuredRun:
+    """As many requests in flight as there are clients, one engine (InferenceX and alike)."""
+    if _optional(row, "attention_dp_size") > 1:
+        raise Skip("attention data parallelism has no kernel profile")
+    if _optional(row, "pp_size") > 1:
+        raise Skip("pipeline parallelism is not replayed")
+    fleet = (Workers(role=Role.MIXED, workers=1, tp=_whole(row, "tp_size"), ep=_optional(row, "moe_ep_size")),)
+    run = _serving(row, place, dataset, models, fleet)
+    ttft, tpot = run.figures.get("ttft_mean_s"), run.figures.get("tpot_mean_s")
+    if ttft is None or (tpot is None and run.output_tokens > 1) or run.clients is None:
+        return run
+    # Little's law: every client always has one request in flight
+    output_tokens = run.output_tokens * (1 + run.shortest_frac) / 2
+    e2e_s = ttft + max(0.0, output_tokens - 1) * (tpot or 0.0)
+    speed = run.clients * output_tokens / e2e_s / run.gpus
+    return replace(run, figures={**run.figures, "e2e_mean_s": e2e_s, "output_tokens_per_s_per_gpu": speed})
+
+
+def _disaggregated(row: Row, place: str, dataset: str, models: Collection[str]) -> MeasuredRun:
+    """Prefill and decode workers apart, as many requests in flight as there are clients."""
+    for phase in ("prefill", "decode"):
+        if not row.get(f"{phase}_num_workers"):
+            raise Skip("the row does not say how many prefill and decode workers there were")
+        if _optional(row, f"{phase}_attention_dp_size") > 1:
+            raise Skip("attention data parallelism has no kernel profile")
+    fleet = tuple(
+        Workers(
+            role=role,
+            workers=_whole(row, f"{role}_num_workers"),
+            tp=_whole(row, f"{role}_tp_size"),
+            ep=_optional(row, f"{role}_moe_ep_size"),
+        )
+        for role in (Role.PREFILL, Role.DECODE)
+    )
+    return _serving(row, place, dataset, models, fleet)
+
+
+def _serving(row: Row, place: str, dataset: str, models: Collection[str], fleet: tuple[Workers, ...]) -> MeasuredRun:
+    """What aggregated and disaggregated closed-loop rows share."""
+    if not row.get("conc"):
+        raise Skip("the row does not say how many requests were in flight")
+    clients = _whole(row, "conc")
+    if clients > MOST_CLIENTS:
+        raise Skip(f"conc: found {clients}, expected {MOST_CLIENTS} or fewer")
+    asked = Asked(
+        source=row.get("src_kind", ""), engine=row["backend"].lower(), version=row.get("backend_version", ""),
+        model=_model(row["model_path"], models), gpu=_gpu(row["system"]), dtype=_weights(row), tp=fleet[0].tp,
+        prompt_tokens=_whole(row, "isl"), output_tokens=_whole(row, "osl"), clients=clients,
+    )  # fmt: skip
+    server = server_of(asked)
+    return MeasuredRun(
+        row=place, dataset=dataset, engine=asked.engine, engine_version=asked.version, model=asked.model, gpu=asked.gpu,
+        dtype=asked.dtype, kv_dtype=server.kv_dtype, fleet=fleet, prompt_tokens=asked.prompt_tokens, shared_tokens=0,
+        distinct_prompts=None, output_tokens=asked.output_tokens,
+        shortest_frac=0.8 if "InferenceX" in asked.source else 1.0, rate_req_per_s=None, clients=clients,
+        requests=ROUNDS * clients, warm=False, step_tokens=server.step_tokens, form=server.form, mode=server.mode,
+        wait_steps=server.wait_steps,
+        figures=_metrics(row, {"ttft_mean_s": "silicon_ttft_ms", "tpot_mean_s": "silicon_tpot_ms"}),
+    )  # fmt: skip
+
+
+def _weights(row: Row) -> str:
+    """The number format of the weights; where the table is silent, the one the checkpoint is published in."""
+    name = row["model_path"].lower()
+    if "gpt-oss" in name:
+        return "fp4"  # published so, whatever the table calls it
+    if row["precision"]:
+        return _dtype(row["precision"])
+    return "fp4" if "fp4" in name else "fp8" if "fp8" in name or "deepseek" in name else "bf16"
+
+
+def _no_lengths(*_: object) -> MeasuredRun:
+    """MLPerf logs."""
+    raise Skip("MLPerf: the row gives no request lengths")
+
+
+def _max_load(row: Row, place: str, dataset: str, models: Collection[str]) -> MeasuredRun:
+    """All requests at once, throughput alone (TensorRT-LLM's overview)."""
+    if _optional(row, "pp") > 1:
+        raise Skip("pipeline parallelism is not replayed")
+    dtype = _dtype(row["precision"])
+    speed = {"output_tokens_per_s_per_gpu": _number(row, "out_tok_s_gpu")}
+    return MeasuredRun(
+        row=place, dataset=dataset, engine="trtllm", engine_version=row["version"].removeprefix("TRT-LLM "),
+        model=_model(row["model"], models), gpu=_gpu(row["gpu"]), dtype=dtype,
+        kv_dtype="fp8" if dtype in ("fp8", "fp4") else "bf16",
+        fleet=(Workers(role=Role.MIXED, workers=1, tp=_whole(row, "tp"), ep=_optional(row, "ep")),),
+        prompt_tokens=_whole(row, "isl"), shared_tokens=0, distinct_prompts=None, output_tokens=_whole(row, "osl"),
+        shortest_frac=1.0, rate_req_per_s=None, clients=None, requests=MOST_REQUESTS, warm=False,
+        step_tokens=STEP_TOKENS, form=None, figures=speed,
+    )  # fmt: skip
+
+
+FORMATS = (
+    Format(
+        name="open-loop runs",
+        columns=frozenset({"engine", "model", "hardware", "tp", "precision", "max_num_batched_tokens", "rate_rps",
+                           "duration_s", "system_prompt_len", "n_sys_prompts", "users_per_sys_prompt", "isl_cfg",
+                           "output_len"}),
+        read=_open_loop,
+    ),
+    Format(
+        name="disaggregated closed-loop runs",
+        columns=frozenset({"backend", "model_path", "system", "precision", "isl", "osl", "conc", "prefill_num_workers",
+                           "prefill_tp_size", "decode_num_workers", "decode_tp_size"}),
+        read=_disaggregated,
+    ),
+    Format(
+        name="closed-loop runs",
+        columns=frozenset({"backend", "model_path", "system", "precision", "isl", "osl", "conc", "tp_size"}),
+        read=_closed_loop,
+    ),
+    Format(
+        name="maximum throughput",
+        columns=frozenset({"version", "model", "gpu", "precision", "tp", "isl", "osl", "out_tok_s_gpu"}),
+        read=_max_load,
+    ),
+    Format(name="MLPerf logs", columns=frozenset({"round", "submitter", "accelerator", "scenario"}), read=_no_lengths),
+)  # fmt: skip
+
+
+def _metrics(row: Row, columns: Mapping[str, str]) -> dict[str, float]:
+    """The measured values that a row has, in seconds."""
+    read = {metric: _number(row, column) / 1e3 for metric, column in columns.items() if row.get(column)}
+    found = {metric: value for metric, value in read.items() if value > 0}
+    if not found:
+        raise Skip(f"none of {', '.join(columns.values())} is given")
+    return found
+
+
+def _model(name: str, models: Collection[str]) -> str:
+    found = model_id(name, models)
+    if found is None:
+        raise Skip(f"model {name} has no kernel profile")
+    return found
+
+
+def _gpu(name: str) -> str:
+    found = gpu_id(name)
+    if found is None:
+        raise Skip(f"GPU {name} is not in the catalog")
+    return found
+
+
+def _dtype(name: str) -> str:
+    found = dtype_id(name)
+    if found is None:
+        raise Skip(f"number format {name!r} is unknown")
+    return found
+
+
+def _optional(row: Row, column: str) -> int:
+    """A count that is 1 where the table is silent."""
+    return max(1, int(_number(row, column))) if row.get(column) else 1
+
+
+def _number(row: Row, column: str) -> float:
+    try:
+        found = float(row[column])
+    except (TypeError, ValueError):
+        raise Skip(f"{column}: found {row[column]!r}, expected a number") from None
+    if not 0 <= found < float("inf"):
+        raise Skip(f"{column}: found {row[column]!r}, expected a finite number that is not negative")
+    return found
+
+
+def _whole(row: Row, column: str) -> int:
+    found = _number(row, column)
+    if found < 1:
+        raise Skip(f"{column}: found {row[column]!r}, expected 1 or more")
+    return int(found)
