@@ -47,7 +47,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PowerUse:
-    """What one pool drew at its machines' plugs in the measured window, all its instances at once, second by second.
+    """What a pool, or a plan, drew at its machines' plugs in the measured window, all instances at once, by the second.
 
     Attributes:
         mean_w: over all seconds of all seeds.
@@ -144,6 +144,7 @@ class Judgement:
         engine: what simulated it: the compiled replay, or the event engine and why.
         longer_s: arrival window of the longer run that looked for a slowly growing backlog; 0 where none was made.
         longer_missed: objectives whose measured percentile is beyond its limit there.
+        power: what all pools drew at once; None where nothing is known of the watts of one.
     """
 
     evidence: tuple[Evidence, ...]
@@ -168,6 +169,7 @@ class Judgement:
     engine: str = ""
     longer_s: float = 0.0
     longer_missed: tuple[str, ...] = ()
+    power: PowerUse | None = None
 
     @property
     def growth(self) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from planner.argument import Argument, failures
+from planner.bill import bill_of
 from planner.case.case import open_case
 from planner.diff.changes import changes, margins, notes
 from planner.diff.nouns import Diff, Move
@@ -42,6 +43,7 @@ def diff(before: PlanFile, after: PlanFile, *, quick: bool, power_limit_w: float
         before=before.plan.candidate.totals, after=after.plan.candidate.totals,
         changes=changes(before.plan, after.plan), margins=margins(before.plan, after.plan), moves=way.moves,
         safe=not way.explanation, load=yard.load, power_limit_w=limit_w, explanation=way.explanation,
+        bill_before=bill_of(before.plan, before.scenario.energy), bill_after=bill_of(after.plan, after.scenario.energy),
         notes=notes(before.scenario, after.scenario),
     )  # fmt: skip
 

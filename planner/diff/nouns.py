@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from planner.bill import Bill
 from planner.evidence import Evidence
 from planner.plan import Pool, Totals
 
@@ -80,6 +81,8 @@ class Diff:
         load: what the way was checked against, in words.
         power_limit_w: what the machines may draw together on the way; None is unlimited.
         explanation: why no safe order was found, full sentences; empty where one was.
+        bill_before: watts of the first plan, joules of a token, and what they cost and emit.
+        bill_after: the same of the second.
         notes: what else differs between the two questions, full sentences.
     """
 
@@ -92,4 +95,6 @@ class Diff:
     load: str
     power_limit_w: float | None
     explanation: tuple[str, ...]
+    bill_before: Bill
+    bill_after: Bill
     notes: tuple[str, ...] = ()

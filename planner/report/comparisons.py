@@ -9,8 +9,9 @@ from rich.text import Text
 
 from planner.frontier import Frontier
 from planner.plan import Objective
+from planner.report.bill import bill_cells
 from planner.report.tables import bullets, table
-from planner.report.words import budget, change, dollars, number, percent, plural, rate, valued, watts
+from planner.report.words import budget, change, dollars, number, percent, plural, rate, valued
 from planner.whatif.nouns import VALIDATED, Point, Regret, ShadowPrice, Swing, WhatIf
 
 _MATRIX = 7
@@ -44,8 +45,8 @@ def whatif_view(found: WhatIf) -> RenderableType:
 
 def points_table(found: WhatIf) -> Table:
     """One line a point: what was set, what it takes, and what is nearest to its limit."""
-    made = table(*(knob.key.rpartition(".")[2] for knob in found.knobs), "#cost", "#power", "#machines", "#margin",
-                 "nearest to its limit")  # fmt: skip
+    made = table(*(knob.key.rpartition(".")[2] for knob in found.knobs), "#cost", "#rated", "#expected", "#p99",
+                 "#J/token", "#machines", "#margin", "nearest to its limit")  # fmt: skip
     growing = found.scenario.objective is Objective.THROUGHPUT
     if growing:
         made.add_column("req/s", justify="right")
@@ -53,15 +54,15 @@ def points_table(found: WhatIf) -> Table:
         settings = [point.settings[knob.key] for knob in found.knobs]
         candidate = point.outcome.candidate
         if candidate is None:
-            made.add_row(*settings, "", "", "", "", Text(point.outcome.verdict, style="red"))
+            made.add_row(*settings, *[""] * 7, Text(point.outcome.verdict, style="red"))
             continue
         totals = candidate.totals
         margin = min(point.outcome.margin_frac.values())
         nearest = max(point.outcome.binds, key=lambda each: each.used_frac)
         served = [rate(point.outcome.served_req_per_s or 0.0)] if growing else []
-        power, words = watts(totals.power_w), f"{nearest.name} {percent(nearest.used_frac)}"
+        power, words = bill_cells(point.outcome.bill, totals.power_w), f"{nearest.name} {percent(nearest.used_frac)}"
         cost = dollars(totals.cost_usd_per_h)
-        made.add_row(*settings, cost, power, number(totals.machines), percent(margin), words, *served)
+        made.add_row(*settings, cost, *power, number(totals.machines), percent(margin), words, *served)
     return made
 
 

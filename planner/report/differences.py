@@ -10,6 +10,7 @@ from rich.text import Text
 from planner.diff.nouns import Change, Diff, Move
 from planner.evidence import Evidence
 from planner.plan import Pool
+from planner.report.bill import bill_lines
 from planner.report.tables import bullets, table
 from planner.report.words import amount, dollars, number, percent, plural, watts
 
@@ -62,6 +63,7 @@ def _totals(found: Diff) -> Iterator[RenderableType]:
     yield Text(f"cost      {dollars(old.cost_usd_per_h)} -> {dollars(new.cost_usd_per_h)}")
     yield Text(f"power     {watts(old.power_w)} -> {watts(new.power_w)} rated")
     yield Text(f"machines  {number(old.machines)} -> {number(new.machines)}")
+    yield from map(Text, bill_lines(found.bill_before, found.bill_after))
 
 
 def _margins(found: Diff) -> RenderableType:

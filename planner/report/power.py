@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from rich.table import Table
 
-from planner.evidence import Judgement
+from planner.evidence import Judgement, PowerUse
 from planner.plan import InstanceSpec, Totals
 from planner.report.tables import table
 from planner.report.words import carbon, dollars, percent, watts
@@ -38,8 +38,14 @@ def power_table(judgement: Judgement) -> Table | None:
     made = table("watts at the plugs", "#mean", "#p50", "#p95", "#p99", "#peak 1 s")
     for use in judgement.pools:
         if p := use.power:
-            made.add_row(use.pool, *(watts(value) for value in (p.mean_w, p.p50_w, p.p95_w, p.p99_w, p.peak_w)))
+            made.add_row(use.pool, *_seconds(p))
+    if (p := judgement.power) and len(judgement.pools) > 1:
+        made.add_row("all at once", *_seconds(p))
     return made
+
+
+def _seconds(use: PowerUse) -> Iterator[str]:
+    return (watts(value) for value in (use.mean_w, use.p50_w, use.p95_w, use.p99_w, use.peak_w))
 
 
 def joules(judgement: Judgement) -> dict[str, float]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from planner.evidence import BubbleUse, Evidence, Judgement, PoolUse, Verdict
+from planner.evidence import BubbleUse, Evidence, Judgement, PoolUse, PowerUse, Verdict
 from planner.perf.instance import InstancePhysics
 from planner.perf.reference import Reference, unit_s
 from planner.policies.base import Policy
@@ -18,7 +18,7 @@ from planner.simulator.metrics import Observed, attained, evidence, sample
 from planner.simulator.records import window
 from planner.simulator.serve import serve, unsupported
 from planner.simulator.shifts import Shift
-from planner.simulator.watts import power_use
+from planner.simulator.watts import power_use, together
 from workloads.slo import Metric, Slo
 from workloads.traces import Trace
 
@@ -164,10 +164,7 @@ def _judgement(
         horizon_s=horizon,
         warmup_s=warmup_frac * horizon,
         cooldown_s=cooldown_frac * horizon,
-        arrived=sum(led.arrived for led in ledgers),
-        finished=sum(led.finished for led in ledgers),
-        refused=sum(led.refused for led in ledgers),
-        restarted=sum(led.restarted for led in ledgers),
+        **{key: sum(getattr(led, key) for led in ledgers) for key in ("arrived", "finished", "refused", "restarted")},
         unfinished=sum(r.waiting + r.running for r in runs),
         goodput_req_per_s=sum(int(g.sum()) for g in good) / sum(spans),
         attainment_frac=sum(int(g.sum()) for g in good) / max(1, sum(len(g) for g in good)),
@@ -178,7 +175,15 @@ def _judgement(
         transfer_mean_s=sum(led.transfer_s for led in ledgers) / transfers,
         engine=runs[0].engine,
         latency_s=_latencies(observed),
+        power=_drawn(runs, bodies),
     )
+
+
+def _drawn(runs: Sequence[Run], bodies: Mapping[str, InstancePhysics]) -> PowerUse | None:
+    """What all pools drew at once; None where one of them is not known."""
+    if any(name not in bodies for name in runs[0].meters):
+        return None
+    return together([(bodies[name].power, [r.meters[name] for r in runs]) for name in runs[0].meters])
 
 
 def _latencies(observed: Sequence[Observed]) -> dict[str, float]:

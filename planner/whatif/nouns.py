@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from planner.bill import Bill
 from planner.evidence import Evidence
 from planner.plan import CandidatePlan
 from planner.scenario import Scenario
@@ -54,6 +55,7 @@ class Outcome:
         evidence: one per objective of the plan; empty where there is none.
         margin_frac: objective -> share of its limit that the confidence interval leaves.
         binds: what is nearest to its limit, of each kind the nearest first.
+        bill: watts, joules of a token, and what they cost and emit; None where there is no plan.
     """
 
     digest: str
@@ -66,6 +68,7 @@ class Outcome:
     evidence: tuple[Evidence, ...]
     margin_frac: Mapping[str, float]
     binds: tuple[Binding, ...]
+    bill: Bill | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

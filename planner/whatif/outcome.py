@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from planner import pipeline
+from planner.bill import bill_of
 from planner.evidence import NoPlan, ValidatedPlan
 from planner.plan import CandidatePlan, Role
 from planner.scenario import Scenario
@@ -49,6 +50,7 @@ def outcome(plan: ValidatedPlan, scenario: Scenario, digest: str) -> Outcome:
         evidence=evidence,
         margin_frac={e.slo: 1 - e.high / e.limit for e in evidence},
         binds=tuple(_binding(plan, scenario)),
+        bill=bill_of(plan, scenario.energy),
     )
 
 

@@ -37,7 +37,7 @@ COUNTS = {
     "published_active_params", "published_params", "rack_units", "refused", "requests", "restarted", "running",
     "seeds", "skipped_rows", "slices", "steps", "token_machines", "tp", "tps", "transfers", "unfinished", "waiting",
     "base_machines", "churn_machines", "min_up_epochs", "most_base_machines", "ramp_machines", "started", "stopped",
-    "experts", "experts_used", "routed_params",
+    "experts", "experts_used", "routed_params", "row_machines",
     "top_machines", "clock_changes", "epochs", "good", "reshards", "starts", "validated_epochs",
     "counts", "changed", "instances_by_spec", "unchanged",
 }  # fmt: skip

@@ -1,0 +1,78 @@
+"""What a plan draws, spends and emits: the numbers by which two plans are compared in watts."""
+
+from dataclasses import dataclass
+
+from planner.evidence import Judgement, ValidatedPlan
+from planner.plan import Totals
+from planner.scenario.energy import JOULES_PER_KWH, EnergySection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bill:
+    """Watts of a plan, joules of a token, and what they cost and emit.
+
+    Attributes:
+        rated_w: nameplates; what the room must be built for.
+        expected_w: mean at the machines' plugs at the planned rates; None where nothing is known of its GPUs' watts.
+        mean_w: the same in simulation, over all pools; None where that kept no joules.
+        p99_w: of 100 simulated seconds, 99 draw no more, all pools at once.
+        peak_w: highest simulated second.
+        token_j: at the plugs for every token put out, standing by included; None where nothing was simulated.
+        usd_per_h: electricity of the building, no part of the machines' prices.
+        carbon_g_per_h: CO2 of the building's electricity.
+        token_usd: electricity of a million output tokens.
+        token_g: CO2 of a million output tokens.
+        row_machines: that its row may hold; None where no row was asked about.
+        row_ratio: the same over the machines that the row is meant for.
+    """
+
+    rated_w: float
+    expected_w: float | None
+    mean_w: float | None
+    p99_w: float | None
+    peak_w: float | None
+    token_j: float | None
+    usd_per_h: float | None
+    carbon_g_per_h: float | None
+    token_usd: float | None
+    token_g: float | None
+    row_machines: int | None = None
+    row_ratio: float | None = None
+
+
+MILLION = 1e6
+
+
+def bill_of(plan: ValidatedPlan, energy: EnergySection) -> Bill:
+    """The bill of a validated plan, at the prices and intensities of its own question."""
+    made = bill(plan.candidate.totals, plan.judgement, energy)
+    row = plan.power
+    if row is None:
+        return made
+    fields = {name: getattr(made, name) for name in Bill.__dataclass_fields__}
+    return Bill(**{**fields, "row_machines": row.machines, "row_ratio": row.ratio})
+
+
+def bill(totals: Totals, judgement: Judgement, energy: EnergySection) -> Bill:
+    """The bill of machines that were simulated.
+
+    Cost and carbon are those of the simulated mean where there is one, of the planned rates otherwise; both count the
+    building's share.
+
+    Args:
+        totals: of the candidate.
+        judgement: of it.
+        energy: prices and intensities.
+    """
+    use, expected_w = judgement.power, totals.expected_power_w or None
+    drawn_w = use.mean_w if use else expected_w
+    token_j = use.mean_w / judgement.output_tokens_per_s if use and judgement.output_tokens_per_s else None
+    token_kwh = None if token_j is None else energy.pue_ratio * token_j * MILLION / JOULES_PER_KWH
+    return Bill(
+        rated_w=totals.power_w, expected_w=expected_w, mean_w=use.mean_w if use else None,
+        p99_w=use.p99_w if use else None, peak_w=use.peak_w if use else None, token_j=token_j,
+        usd_per_h=None if drawn_w is None else energy.bill_usd_per_h(drawn_w),
+        carbon_g_per_h=None if drawn_w is None else drawn_w * energy.carbon_g_per_j * 3600,
+        token_usd=None if token_kwh is None else token_kwh * energy.usd_per_kwh,
+        token_g=None if token_kwh is None else token_kwh * energy.carbon_g_per_kwh_mean,
+    )  # fmt: skip

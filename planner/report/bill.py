@@ -1,0 +1,37 @@
+"""What plans draw, beside each other."""
+
+from collections.abc import Callable, Iterator
+
+from planner.bill import Bill
+from planner.report.words import carbon, dollars, number, watts
+
+
+def bill_lines(before: Bill, after: Bill) -> Iterator[str]:
+    """Watts, joules, electricity and CO2 of two plans, one a line; what neither knows is left out."""
+    rows: tuple[tuple[str, str, Callable[[float], str], str], ...] = (
+        ("expected", "expected_w", watts, "mean at the plugs, at the planned rates"),
+        ("mean", "mean_w", watts, "at the plugs, simulated"),
+        ("P99", "p99_w", watts, "all pools at once, second by second"),
+        ("peak", "peak_w", watts, "highest second"),
+        ("energy", "token_j", _joules, "per output token"),
+        ("bill", "usd_per_h", dollars, "of electricity, the building's share included"),
+        ("carbon", "carbon_g_per_h", carbon, "the building's share included"),
+        ("row holds", "row_machines", number, "machines"),
+    )
+    for title, key, words, meaning in rows:
+        old, new = getattr(before, key), getattr(after, key)
+        if old is not None or new is not None:
+            values = " -> ".join("unknown" if value is None else words(value) for value in (old, new))
+            yield f"{title:<9} {values} {meaning}"
+
+
+def bill_cells(bill: Bill | None, rated_w: float) -> tuple[str, str, str, str]:
+    """Rated, expected and P99 watts and joules of a token, for a table."""
+    if bill is None:
+        return watts(rated_w), "", "", ""
+    expected, p99 = ("" if value is None else watts(value) for value in (bill.expected_w, bill.p99_w))
+    return watts(rated_w), expected, p99, "" if bill.token_j is None else number(bill.token_j)
+
+
+def _joules(value_j: float) -> str:
+    return f"{value_j:.3g} J"
