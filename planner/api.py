@@ -13,6 +13,7 @@ from planner.errors import BadInput
 from planner.evidence import Evidence, Judgement, NoPlan, ValidatedPlan
 from planner.export import PlanFile, plain, read_plan, write_plan
 from planner.frontier import Frontier, route, walked
+from planner.records import record_file
 from planner.scenario import Scenario
 from planner.whatif.journal import Journal
 from planner.whatif.nouns import Point, WhatIf
@@ -254,22 +255,25 @@ def plan(scenario: Scenario, *, progress: Progress = _silent) -> Planned:
     return Planned(scenario=scenario, answer=pipeline.plan(scenario, progress=progress))
 
 
-def simulate(plan: Planned | Path | str, *changes: str, progress: Progress = _silent) -> Simulated:
+def simulate(
+    plan: Planned | Path | str, *changes: str, records: Path | str | None = None, progress: Progress = _silent
+) -> Simulated:
     """Serve a workload on a plan; ``changes`` change what is asked of it, not the plan.
 
     Args:
         plan: what ``plan`` returned, or the path of a ``plan.json``.
         changes: ``dotted.key=value`` words, for example ``workload.rate_scale=2``.
+        records: file that every simulated request is written to, a row each; ends in ``.csv`` or ``.parquet``.
         progress: told what is happening.
 
     Raises:
-        BadInput: there is no plan, or a change is wrong.
+        BadInput: there is no plan, a change is wrong, or no such file can be written.
     """
     file = _file(plan)
     scenario = file.scenario.changed(changes)
-    return Simulated(
-        scenario=scenario, judgement=pipeline.simulate(scenario, file.plan.candidate, progress=progress)
-    )  # fmt: skip
+    with record_file(Path(records) if records else None) as note:
+        judgement = pipeline.simulate(scenario, file.plan.candidate, progress=progress, note=note)
+    return Simulated(scenario=scenario, judgement=judgement)
 
 
 def whatif(

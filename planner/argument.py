@@ -16,7 +16,7 @@ from planner.revise import balanced, overloads, tighten
 from planner.scenario.sections import FailureSection, slo_of
 from planner.simulator.engine import PoolModel
 from planner.simulator.failures import Failure
-from planner.simulator.judge import judge
+from planner.simulator.judge import Note, judge
 from planner.simulator.serve import prepare
 from solvers.allocation import Reason, Solution
 from solvers.elastic import NotProven, StillInfeasible, smallest_raise
@@ -142,12 +142,13 @@ class Argument:
 
     # --- judge -----------------------------------------------------------------------------------------------------
 
-    def judged(self, candidate: CandidatePlan, *, early: bool = True) -> Judgement:
+    def judged(self, candidate: CandidatePlan, *, early: bool = True, note: Note | None = None) -> Judgement:
         """What the simulator says of a candidate; the same question is simulated once.
 
         Args:
             candidate: what to simulate.
             early: stop after the first seed if it alone is a clear miss.
+            note: is shown what became of the requests, unless that is known already.
         """
         key = (candidate.rate_scale, *((p.spec.name, p.instances, _routed(p)) for p in candidate.pools))
         known = self._seen.get((key, early))
@@ -166,7 +167,7 @@ class Argument:
             warmup_frac=section.warmup_frac, cooldown_frac=section.cooldown_frac,
             confidence_frac=section.confidence_frac, reference=self.case.reference, early=early,
             failures=happening,
-            longer=None if happening else asked.longer(candidate.rate_scale),
+            longer=None if happening else asked.longer(candidate.rate_scale), note=note,
         )  # fmt: skip
         self._seen[key, early] = judgement
         return judgement

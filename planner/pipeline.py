@@ -20,6 +20,7 @@ from planner.policies.presets import NAMES
 from planner.revise import price
 from planner.row import study
 from planner.scenario import Scenario
+from planner.simulator.judge import Note
 from planner.simulator.serve import COMPILED
 from planner.simulator.sketch import sketch
 from planner.tradeoff import tradeoffs
@@ -132,8 +133,16 @@ def _compared(best: ValidatedPlan, name: str, other: ValidatedPlan | NoPlan) -> 
     return f"{name}: {other.objective} {other.objective_value:g}, {margin:+.1%} against {best.objective_value:g}"
 
 
-def simulate(scenario: Scenario, candidate: CandidatePlan, *, progress: Progress) -> Judgement:
+def simulate(
+    scenario: Scenario, candidate: CandidatePlan, *, progress: Progress, note: Note | None = None
+) -> Judgement:
     """What the simulator says of a candidate on the scenario's workload; nothing is planned or changed.
+
+    Args:
+        scenario: whose workload.
+        candidate: who serves it.
+        progress: told what is happening.
+        note: is shown what became of the requests of every seed.
 
     Raises:
         BadInput: the scenario's catalog no longer offers a pool of the candidate, or a machine is to fail that the
@@ -145,7 +154,7 @@ def simulate(scenario: Scenario, candidate: CandidatePlan, *, progress: Progress
     absent = [f"{f.pool} {f.machine}" for f in scenario.validation.failures if outage(f, pools) is None]
     if absent:
         raise BadInput(*(f"validation.failures: no machine {name}; the plan has {have}, from 0" for name in absent))
-    return argument.judged(candidate, early=False)
+    return argument.judged(candidate, early=False, note=note)
 
 
 def picture(scenario: Scenario, candidate: CandidatePlan, *, progress: Progress) -> Picture:

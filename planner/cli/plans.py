@@ -137,13 +137,22 @@ def simulate(
     json: Json = False,
     quiet: Quiet = False,
     report: Report = None,
+    records: Annotated[
+        Path | None,
+        typer.Option("--records", metavar="FILE", help="write every request too, as .csv or .parquet, a row each"),
+    ] = None,
 ) -> None:
     """Serve a workload on a plan; --set changes what is asked of it, not the plan."""
-    expect_writable(report=report)
-    if simulated_schedule(source, sets or (), epoch=epoch, report=report, json=json, quiet=quiet):
+    expect_writable(report=report, records=records)
+    if records:
+        from planner.records import expect_records
+
+        expect_records(records)
+    if simulated_schedule(source, sets or (), epoch=epoch, report=report, json=json, quiet=quiet, records=records):
         return
     from planner import pipeline
     from planner.export import dumps, read_plan
+    from planner.records import record_file
     from planner.report.text import simulation_view
 
     with progress(quiet=quiet) as tell:
@@ -154,7 +163,8 @@ def simulate(
         else:
             made_for, candidate = _planned(source, tell, report, json=json, quiet=quiet)
         asked = made_for.changed(sets or ())
-        judgement = pipeline.simulate(asked, candidate, progress=tell)
+        with record_file(records) as taken:
+            judgement = pipeline.simulate(asked, candidate, progress=tell, note=taken)
     write(dumps(judgement)) if json else print_view(simulation_view(judgement, candidate))
     report_simulation(report, judgement, candidate, asked, quiet=quiet)
     if not judgement.valid:

@@ -42,12 +42,13 @@ def plan_schedule(question: "Scenario", out: Path | None, report: Path | None, *
 
 
 def simulated_schedule(
-    source: Path, sets: Sequence[str], *, epoch: int | None, report: Path | None, json: bool, quiet: bool
-) -> bool:
+    source: Path, sets: Sequence[str], *, epoch: int | None, report: Path | None, json: bool, quiet: bool,
+    records: Path | None = None,
+) -> bool:  # fmt: skip
     """Serve every epoch of a plan over time, or one, with the changes between them; False where the file holds none.
 
     Raises:
-        BadInput: an epoch is asked for, and there are none.
+        BadInput: an epoch is asked for, and there are none; or records, and there are some.
     """
     from planner.timetable.files import read_schedule
     from planner.timetable.planning import serve_again
@@ -57,6 +58,8 @@ def simulated_schedule(
         if epoch is not None:
             raise BadInput(f"--epoch: {source} is no plan over time; expected the file that `plan` wrote of one")
         return False
+    if records:
+        raise BadInput(f"--records {records}: {source} is a plan over time; expected one that does not change")
     tell_moved(source, file.digests, file.scenario, quiet=quiet)
     asked = file.scenario.changed(sets)
     with progress(quiet=quiet) as tell:

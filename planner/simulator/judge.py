@@ -1,7 +1,7 @@
 """The judge: serves traces on a candidate and says what it saw."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -32,12 +32,15 @@ MOST_SEEDS_RATIO = 3
 DESCRIBED = (50.0, 90.0, 99.0)
 """Percentiles of every metric that are told of every judgement, promised or not."""
 
+Note = Callable[[int, Trace, Run], None]
+"""Is shown a seed, its trace, and what became of it."""
+
 
 def judge(
     pools: Sequence[PoolModel], policy: Policy, draw: Callable[[int], Trace], slos: Sequence[Slo], *,
     seeds: Sequence[int], workload: str, exact: bool, warmup_frac: float, cooldown_frac: float, confidence_frac: float,
     reference: Reference | None = None, early: bool = False, failures: Sequence[Failure] = (),
-    shifts: Sequence[Shift] = (), longer: Callable[[int], Trace] | None = None,
+    shifts: Sequence[Shift] = (), longer: Callable[[int], Trace] | None = None, note: Note | None = None,
 ) -> Judgement:  # fmt: skip
     """Serve every seed's trace and weigh every objective.
 
@@ -59,6 +62,7 @@ def judge(
         shifts: instances that come, go or change their clock in every seed.
         longer: seed -> a trace of the same workload over a longer time. Where all is well, the first seed is served
             once more so: a queue that grows slowly hides in a short window.
+        note: is shown every seed's trace and run, in their order, the longer one excepted.
     """
     runs, observed, found, most = list[Run](), list[Observed](), list[Evidence](), len(seeds) * _looks(exact)
 
@@ -71,7 +75,7 @@ def judge(
 
     together = not unsupported(pools, policy, failures)
     for upto in sorted({1, *range(len(seeds), most + 1, len(seeds))}):  # the first alone: it may settle it
-        for run, seen in _each(served, range(seeds[0] + len(runs), seeds[0] + upto), together=together):
+        for run, seen in _each(served, range(seeds[0] + len(runs), seeds[0] + upto), together=together, note=note):
             runs.append(run)
             observed.append(seen)
         if not early and upto < len(seeds):
@@ -96,14 +100,15 @@ def _looked_longer(said: Judgement, run: Run, seen: Observed, slos: Sequence[Slo
 
 
 def _each(
-    served: Callable[[int], tuple[Run, Observed]], seeds: Sequence[int], *, together: bool
-) -> Iterable[tuple[Run, Observed]]:
+    served: Callable[[int], tuple[Run, Observed]], seeds: Sequence[int], *, together: bool, note: Note | None
+) -> Iterator[tuple[Run, Observed]]:
     """What came of each seed, in their order; ``together`` on as many cores as there are."""
     at_once = min(len(seeds), os.cpu_count() or 1) if together else 1
-    if at_once < 2:
-        return map(served, seeds)
     with ThreadPoolExecutor(at_once) as threads:
-        return list(threads.map(served, seeds))
+        for seed, (run, seen) in zip(seeds, (threads.map if at_once > 1 else map)(served, seeds), strict=True):
+            if note:
+                note(seed, seen.trace, run)
+            yield run, seen
 
 
 def _cutoff_s(trace: Trace, slos: Sequence[Slo], reference: Reference | None) -> float:

@@ -102,7 +102,7 @@ def _books(w: World, window: Window) -> Books:
     """The books, closed."""
     row = w.cluster[0]
     return Books(
-        window=window, ttft_s=w.ttft_s, e2e_s=w.e2e_s, max_gap_s=w.max_gap_s,
+        window=window, served_by=w.served_by.reshape(-1, 2), ttft_s=w.ttft_s, e2e_s=w.e2e_s, max_gap_s=w.max_gap_s,
         gaps=w.histogram.reshape(-1, GAP_BINS), arrived=int(row["arrived"]), finished=int(row["finished"]),
         refused=int(row["refused"]), restarted=0, transfers=int(row["transfers"]),
         transfer_s=float(row["transfer_s"]), link_wait_s=float(row["link_wait_s"]),

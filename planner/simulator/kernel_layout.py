@@ -126,6 +126,7 @@ class World(NamedTuple):
         ttft_s: (requests of the trace,) results.
         e2e_s: likewise.
         max_gap_s: likewise.
+        served_by: (requests of the trace · 2,) likewise, who computed and who decoded.
     """
 
     cluster: Rows
@@ -155,6 +156,7 @@ class World(NamedTuple):
     ttft_s: Floats
     e2e_s: Floats
     max_gap_s: Floats
+    served_by: Shorts
 
 
 KINDS = {
@@ -167,5 +169,6 @@ KINDS = {
     "prompt_tokens": np.dtype(np.int64), "output_tokens": np.dtype(np.int64), "class_index": np.dtype(np.int64),
     "cached_tokens": np.dtype(np.int64),
     "ttft_s": np.dtype(np.float64), "e2e_s": np.dtype(np.float64), "max_gap_s": np.dtype(np.float64),
+    "served_by": np.dtype(np.int32),
 }  # fmt: skip
 """Array of a world -> what its elements are, in its order."""

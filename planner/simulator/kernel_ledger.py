@@ -195,4 +195,7 @@ def finish(w: World, slot: int) -> None:
     c.finished += 1
     w.e2e_s[r.index] = c.now_s + r.lag_s - r.arrival_s
     w.max_gap_s[r.index] = r.max_gap_s
+    w.served_by[2 * r.index] = r.sent_by
+    if r.output > 1:
+        w.served_by[2 * r.index + 1] = r.sent_by if r.home == NOBODY else r.home
     c.output_tokens += r.output

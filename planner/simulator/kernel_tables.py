@@ -80,6 +80,7 @@ def build(
         prompt_tokens=trace.prompt_tokens, output_tokens=trace.output_tokens, class_index=trace.class_index,
         cached_tokens=np.zeros(0, np.int64) if trace.cached_tokens is None else trace.cached_tokens,
         ttft_s=np.full(len(trace), np.inf), e2e_s=np.full(len(trace), np.inf), max_gap_s=np.zeros(len(trace)),
+        served_by=np.full(2 * len(trace), NOBODY, np.int32),
     )  # fmt: skip
 
 

@@ -153,6 +153,8 @@ class Books:
         ttft_s: (requests,) inf where there was no first token.
         e2e_s: (requests,) inf where one did not end.
         max_gap_s: (requests,) longest token gap of those that ended.
+        served_by: (requests, 2) positions of the instances that computed the prompt and that decoded, of those that
+            ended; -1 where none did.
         gaps: (classes · slices, GAP_BINS) token gaps of the measured, by bin.
         arrived: requests.
         finished: requests.
@@ -169,6 +171,7 @@ class Books:
     ttft_s: NDArray[np.float64]
     e2e_s: NDArray[np.float64]
     max_gap_s: NDArray[np.float64]
+    served_by: NDArray[np.int32]
     gaps: NDArray[np.int64]
     arrived: int
     finished: int
@@ -191,6 +194,7 @@ class Ledger:
         self.ttft_s = [inf] * n
         self.e2e_s = [inf] * n
         self.max_gap_s = [0.0] * n
+        self.served_by = [(-1, -1)] * n
         self.gaps = [[0] * GAP_BINS for _ in range(measured.slices * len(trace.classes))]
         self.bubbles: dict[int, Bubble] = {}
         self.arrived = 0
@@ -250,6 +254,8 @@ class Ledger:
         self.finished += 1
         self.e2e_s[request.index] = now_s + request.lag_s - request.arrival_s
         self.max_gap_s[request.index] = request.max_gap_s
+        decoder = request.home if request.home >= 0 else request.sent_by
+        self.served_by[request.index] = request.sent_by, decoder if request.output_tokens > 1 else -1
         self.output_tokens += request.output_tokens
         if request.bubble.total_s > 0:
             self.bubbles[request.index] = request.bubble
@@ -261,6 +267,7 @@ class Ledger:
             ttft_s=np.array(self.ttft_s),
             e2e_s=np.array(self.e2e_s),
             max_gap_s=np.array(self.max_gap_s),
+            served_by=np.array(self.served_by, np.int32),
             gaps=np.array(self.gaps, np.int64),
             arrived=self.arrived,
             finished=self.finished,

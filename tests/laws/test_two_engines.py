@@ -155,6 +155,7 @@ def assert_equal(fast: Run, slow: Run) -> None:
     for seconds in ("transfer_s", "link_wait_s"):
         assert getattr(fast.ledger, seconds) == pytest.approx(getattr(slow.ledger, seconds), rel=1e-9, abs=1e-9)
     np.testing.assert_array_equal(fast.ledger.gaps, slow.ledger.gaps)
+    np.testing.assert_array_equal(fast.ledger.served_by, slow.ledger.served_by)
     for left in ("waiting", "running", "end_s", "kv_free_blocks", "kv_total_blocks", "lent"):
         assert getattr(fast, left) == getattr(slow, left), left
     for name, meters in slow.meters.items():
