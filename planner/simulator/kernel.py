@@ -1,22 +1,32 @@
 """The compiled replay: the event engine's semantics for plans that do not change, a hundred times as fast.
 
-Numba compiles it when it is first needed and keeps the machine code in the user's cache, under a name that changes
-with the code. Nothing here is imported before a simulation is asked for.
+Numba compiles it when it is first needed, and the machine code is kept in the user's cache, under a name that changes
+with the code (``kernel_code``). Nothing here is imported before a simulation is asked for.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numba import int64
 from numpy.typing import NDArray
 
 from planner.policies.base import Policy
 from planner.simulator.engine import PoolModel, Run
 from planner.simulator.instance import UNLIMITED
-from planner.simulator.kernel_cache import ready
-from planner.simulator.kernel_cluster import FULL, replay
-from planner.simulator.kernel_layout import CHAINS, KINDS, LANDING, LENGTH, LINKS, WAITING, Floats, Ints, Rows, World
+from planner.simulator.kernel_code import REPLAY
+from planner.simulator.kernel_layout import (
+    CHAINS,
+    FULL,
+    KINDS,
+    LANDING,
+    LENGTH,
+    LINKS,
+    WAITING,
+    Floats,
+    Ints,
+    Rows,
+    World,
+)
 from planner.simulator.kernel_tables import build, grown
 from planner.simulator.meter import Meter, seconds
 from planner.simulator.records import GAP_BINS, Books, Window
@@ -46,10 +56,9 @@ def run(
     world = build(
         pools, policy, trace, window, cutoff_s=cutoff_s, max_run_steps=max_run_steps, shifts=shifts, clients=clients
     )
-    served = ready(replay, int64)
     while True:
         addresses = _addresses(world)
-        if served(addresses.ctypes.data) != FULL:
+        if REPLAY(addresses.ctypes.data) != FULL:
             return _left(world, pools, window, cutoff_s)
         world = grown(world)
 

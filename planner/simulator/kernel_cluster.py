@@ -9,7 +9,7 @@ from planner.simulator.kernel_instance import (
     start,
     wake,
 )
-from planner.simulator.kernel_layout import LANDING, NOBODY, PREFILLS, READY, TURN, WAITING, World
+from planner.simulator.kernel_layout import DONE, FULL, LANDING, NOBODY, PREFILLS, READY, TURN, WAITING, World
 from planner.simulator.kernel_ledger import allocate, finish, note_gap, queue_tokens
 from planner.simulator.kernel_memory import blocks
 from planner.simulator.kernel_physics import answer_lag_s
@@ -25,9 +25,6 @@ from planner.simulator.kernel_queues import (
     push_back,
 )
 from planner.simulator.kernel_shifts import appoint_turn, turn
-
-DONE, FULL = 0, 1
-"""Why the replay came back: the trace is served or the time is up; or every row for requests in flight is taken."""
 
 PREFILL, DECODE, MIXED = range(3)
 

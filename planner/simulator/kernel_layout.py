@@ -21,6 +21,9 @@ TRANSFERS = ("serialized", "layerwise", "auto")
 WAITING, LANDING, READY, PREFILLS, RUNNING, CHAINS = range(6)
 """The queues of an instance: as in the event engine, and the requests in the step that runs."""
 
+DONE, FULL = 0, 1
+"""Why the replay came back: the trace is served or the time is up; or every row for requests in flight is taken."""
+
 HEAD, TAIL, LENGTH, LINKS = range(4)
 NOBODY = -1
 

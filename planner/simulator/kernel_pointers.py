@@ -41,9 +41,10 @@ def compiled(function: Function) -> Function:
 
 
 def entry(function: Function) -> Function:
-    """For the one that Python calls."""
+    """For the one that is called from outside, as ``kernel_code`` does it."""
     made: Function = njit(
-        nogil=True, error_model="numpy", _nrt=False, no_cfunc_wrapper=True, pipeline_class=Whole
+        nogil=True, error_model="numpy", _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True,
+        pipeline_class=Whole,
     )(function)  # fmt: skip
     return made
 

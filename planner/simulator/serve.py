@@ -54,6 +54,9 @@ def serve(
     if not reason:
         try:
             from planner.simulator import kernel
+            from planner.simulator.kernel_code import REPLAY
+
+            REPLAY.ready()
         except ImportError:
             reason = "Numba does not start"
         else:
@@ -123,7 +126,8 @@ def prepare(tell: Callable[[str], None]) -> None:
     """Compile the replay now if it has never been on this machine, and say so first."""
     if find_spec("numba") is None:
         return
-    from planner.simulator.kernel_cache import LIKELY_COMPILE_S, compiled_before
+    from planner.simulator.kernel_cache import LIKELY_COMPILE_S
+    from planner.simulator.kernel_code import kept_at
 
-    if not compiled_before():
+    if not kept_at().exists():
         tell(f"compiling the simulator (once, about {LIKELY_COMPILE_S:.0f} s)")

@@ -1,6 +1,9 @@
 """How the replay's functions become one compiled program."""
 
 import importlib.util
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +12,9 @@ import pytest
 if importlib.util.find_spec("numba") is None:
     pytest.skip("Numba is not installed", allow_module_level=True)
 
+from planner.simulator.kernel_build import object_of
 from planner.simulator.kernel_cluster import replay
+from planner.simulator.kernel_code import loaded, read, write
 from planner.simulator.kernel_pointers import DECLARED, compiled, entry
 
 
@@ -31,8 +36,26 @@ def _both(wide: int) -> int:
 
 def test_a_function_is_compiled_once_whatever_integers_it_is_called_with() -> None:
     """Integers of both widths and literals reach one and the same compiled function, also through another one."""
-    assert _both(5) == 10 + 10 + 11 + 7
+    both = loaded(object_of(_both))
+    assert both(5) == 10 + 10 + 11 + 7
     assert [len(function.signatures) for function in (_twice, _more)] == [1, 1]
+
+
+def test_kept_code_is_loaded_without_numba_and_never_if_it_is_damaged(tmp_path: Path) -> None:
+    """What was compiled once runs in a process that does not import Numba; a file with a wrong byte is none."""
+    place = tmp_path / "kept" / "both.o"
+    write(place, object_of(_both))
+    program = (
+        "import sys; from pathlib import Path; from planner.simulator.kernel_code import loaded, read, write, read; "
+        f"print(loaded(read(Path({str(place)!r})))(5), 'numba' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["38", "False"]
+    whole = place.read_bytes()
+    for damaged in (whole[:-1], whole.replace(b"\n", b"", 1), whole[:-1] + bytes([whole[-1] ^ 1]), b""):
+        place.write_bytes(damaged)
+        assert read(place) is None
+    assert read(tmp_path / "missing.o") is None
 
 
 def test_every_argument_of_the_replay_has_a_kind_of_its_own() -> None:
