@@ -6,6 +6,7 @@ from hashlib import sha256
 
 from hw_catalog.profiles import KernelProfile
 from planner.argument import Argument, outage
+from planner.bill import beyond_budget
 from planner.case.case import Case, open_case, provenance
 from planner.case.doubts import doubts
 from planner.case.named import named
@@ -102,7 +103,7 @@ def _certified(
         excuses=case.excuses,
         provenance=shares,
         sources=sources,
-        warnings=doubts(case, candidate),
+        warnings=(*doubts(case, candidate), *beyond_budget(judgement, case.scenario.budgets.expected_power_w)),
         alternatives=tradeoffs(argument, candidate),
     )
 

@@ -251,7 +251,11 @@ def _assumptions(
     if given and machine.gpu.clock_max_mhz != A100_MHZ:
         found.append(f"{', '.join(given)}: POLCA's share of the highest clock of an A100, transferred")
     if len(pools) < len(candidate.pools):
-        found.append(f"the row holds {machine.name} machines of the plan only, those cut into the same instances")
+        others = ", ".join(f"{p.machines} {p.spec.machine} ({p.spec.name})" for p in candidate.pools if p not in pools)
+        found.append(
+            f"a row holds machines of one type, cut into instances of one size: here {machine.name}; not in it, and to "
+            f"be studied by themselves: {others}"
+        )
     if any(p.spec.role is not Role.MIXED for p in pools):
         found.append("prompts and decodes stand in the same row in the plan's proportion; transfers draw nothing")
     return tuple(found)

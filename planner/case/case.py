@@ -86,7 +86,7 @@ def open_case(scenario: Scenario, policy_name: str) -> Case:
     directory = Path(scenario.catalog.directory) if scenario.catalog.directory else None
     catalog = load_catalog(directory)
     machines = machines_of(scenario, catalog)
-    if problems := row_problems(scenario.power, machines):
+    if problems := row_problems(scenario.power, machines, scenario.catalog.pp):
         raise BadInput(*problems)
     budgets, offered = scenario.budgets, scenario.catalog
     check_power_budgets(machines, power_w=budgets.power_w, expected_power_w=budgets.expected_power_w)

@@ -7,7 +7,7 @@ from rich.table import Table
 from planner.evidence import Judgement, PowerUse
 from planner.plan import InstanceSpec, Totals
 from planner.report.tables import table
-from planner.report.words import carbon, dollars, percent, watts
+from planner.report.words import carbon, dollars, number, percent, watts
 from planner.scenario import Scenario
 
 
@@ -23,11 +23,13 @@ def expected_words(totals: Totals, scenario: Scenario) -> Iterator[str]:
     drawn, energy = totals.expected_power_w, scenario.energy
     if not drawn:
         return
+    hourly = energy.hourly_carbon_g_per_kwh
+    moving = f", between {number(min(hourly))} and {number(max(hourly))} g/kWh by the hour" if hourly else ""
     yield (
         f"Expected power: {watts(drawn)} at the machines' plugs, {percent(drawn / totals.power_w)} of the rating; "
         f"{watts(drawn * energy.pue_ratio)} with a PUE of {energy.pue_ratio:g}: "
         f"{dollars(energy.bill_usd_per_h(drawn))} of electricity (not part of the cost) and "
-        f"{carbon(totals.carbon_g_per_h)}."
+        f"{carbon(totals.carbon_g_per_h)}{moving}."
     )
 
 

@@ -75,6 +75,10 @@ class PowerSection(Section):
         slow, slower = self.low_t1_mhz, self.low_t2_mhz
         if slow is not None and slower is not None and slower > slow:
             problems.append(f"low_t2_mhz not above low_t1_mhz, not {slower:g} and {slow:g}")
+        if slower is not None and self.high_mhz is not None and self.high_mhz < slower:
+            problems.append(
+                f"high_mhz not below low_t2_mhz, not {self.high_mhz:g} and {slower:g}: low priority gives way first"
+            )
         if problems:
             raise ValueError("; ".join(problems))
         return self

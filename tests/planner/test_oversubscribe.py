@@ -96,6 +96,7 @@ def scenario(**power: object) -> Scenario:
     [
         ({"t1_frac": 0.9, "t2_frac": 0.8}, "t1_frac below t2_frac, not 0.9 and 0.8"),
         ({"low_t1_mhz": 900.0, "low_t2_mhz": 1200.0}, "low_t2_mhz not above low_t1_mhz"),
+        ({"high_mhz": 900.0, "low_t2_mhz": 1200.0}, "high_mhz not below low_t2_mhz, not 900 and 1200"),
         ({"release_frac": 0.85}, "release_frac below every threshold"),
         ({"max_ratio": 0.9}, "greater than or equal to 1"),
         ({"tick_s": 5.0}, "less than or equal to 2"),
@@ -121,6 +122,37 @@ def test_the_row_is_checked_against_its_machines() -> None:
     assert "power.row_limit_w: found 2000; expected at least 2800, what one dgx-h100 draws with no work" in limit
     assert "power.low_t1_mhz: found 2500; expected" in low
     assert "power.high_mhz: found 100; expected" in high
+
+
+@pytest.mark.parametrize(
+    ("power", "words"),
+    [
+        (
+            {"row_limit_w": 60_000.0, "provisioned_machines": 30},
+            "expected at least 84000, what the 30 dgx-h100 of power.provisioned_machines draw with no work",
+        ),
+        ({"row_limit_w": 9e5, "low_t1_mhz": 1271.0}, "expected a clock of the h100-sxm of dgx-h100, nearest 1275"),
+        (
+            {"row_limit_w": 9e5, "provisioned_machines": 10, "machines_per_rack": 12},
+            "power.machines_per_rack: found 12; expected at most 10",
+        ),
+    ],
+)
+def test_rows_that_contradict_themselves_are_refused(power: dict[str, object], words: str) -> None:
+    """Machines that idle above the limit, clocks between the steps, and racks larger than their row are bad input."""
+    from planner.pipeline import check
+
+    with pytest.raises(BadInput) as caught:
+        check(scenario(**power))
+    assert words in str(caught.value)
+
+
+def test_a_row_of_pipelines_is_refused() -> None:
+    """What rows do not simulate is an error before anything is planned, not a wrong number after."""
+    from planner.pipeline import check
+
+    with pytest.raises(BadInput, match="rows of pipelines are not simulated"):
+        check(scenario(row_limit_w=9e5).changed(["catalog.pp=[1, 2]"]))
 
 
 def study() -> RowStudy:
