@@ -11,6 +11,7 @@ import numpy as np
 from hw_catalog.engines import load_engines
 from hw_catalog.load import load_catalog
 from planner.accuracy.calibrate import calibrate
+from planner.accuracy.names import Known
 from planner.accuracy.runs import read_runs
 from planner.accuracy.table import replayed
 from workloads.models import known_models
@@ -31,7 +32,11 @@ def main() -> None:
         options.add_argument(f"--{name}", required=True)
     chosen = options.parse_args()
     wanted = (chosen.engine, chosen.model, chosen.gpu, chosen.dtype)
-    runs = [r for r in read_runs(chosen.data, known_models())[0] if (r.engine, r.model, r.gpu, r.dtype) == wanted]
+    runs = [
+        r
+        for r in read_runs(chosen.data, Known(models=known_models()))[0]
+        if (r.engine, r.model, r.gpu, r.dtype) == wanted
+    ]
     drawn = set(np.random.default_rng(1).permutation(len(runs))[:FEW].tolist())
     few, rest = [runs[i] for i in sorted(drawn)], [r for i, r in enumerate(runs) if i not in drawn]
     catalog, engines = load_catalog(None), load_engines()

@@ -12,6 +12,7 @@ import numpy as np
 
 from hw_catalog.engines import NOTHING_LEFT_OUT, EngineTiming, load_engines
 from hw_catalog.load import load_catalog
+from planner.accuracy.names import Known
 from planner.accuracy.replay import PROFILE_SETS
 from planner.accuracy.runs import read_runs
 from planner.accuracy.table import replayed, totals
@@ -37,7 +38,7 @@ def main() -> None:
     options.add_argument("--most", type=int, default=100_000, help="rows, drawn evenly")
     options.add_argument("--json", action="store_true")
     chosen = options.parse_args()
-    runs = [r for r in read_runs(chosen.data, known_models())[0] if r.engine == chosen.engine]
+    runs = [r for r in read_runs(chosen.data, Known(models=known_models()))[0] if r.engine == chosen.engine]
     drawn = np.random.default_rng(0).permutation(len(runs))[: chosen.most]
     timing = {PROFILE_SETS[chosen.engine]: timing_of(chosen.engine, chosen.sets)}
     found, _ = replayed(

@@ -9,13 +9,13 @@ number format.
 """
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from planner.accuracy.measured import ROUNDS, Exclusion, MeasuredRun, Workers
-from planner.accuracy.names import dtype_id, gpu_id, model_id
+from planner.accuracy.names import Known, dtype_id, gpu_id, model_id
 from planner.accuracy.served import STEP_TOKENS
 from planner.plan import Role
 
@@ -60,13 +60,13 @@ class _Skip(ValueError):  # noqa: N818  an answer, not a failure
     """A run that cannot be replayed; says why."""
 
 
-def read_bench(file: Path, setup: Setup, models: Collection[str]) -> list[MeasuredRun | Exclusion]:
+def read_bench(file: Path, setup: Setup, known: Known) -> list[MeasuredRun | Exclusion]:
     """The runs of a result file, each as a run or with the reason why not.
 
     Args:
         file: JSON.
         setup: what served.
-        models: catalog ids with kernel profiles.
+        known: names of the catalog.
     """
     try:
         document = json.loads(file.read_text(encoding="utf-8-sig"))
@@ -77,31 +77,29 @@ def read_bench(file: Path, setup: Setup, models: Collection[str]) -> list[Measur
         expected = "; ".join(", ".join(sorted(tells)) for tells, _ in SHAPES)
         return [Exclusion(row=file.name, reason=f"no known result file; expected the keys of one of: {expected}")]
     return [
-        _run(found, f"{file.name}:{number}", file.stem, setup, models)
+        _run(found, f"{file.name}:{number}", file.stem, setup, known)
         for number, found in enumerate(shape(document), start=1)
     ]
 
 
-def _run(
-    found: _Found | str, place: str, dataset: str, setup: Setup, models: Collection[str]
-) -> MeasuredRun | Exclusion:
+def _run(found: _Found | str, place: str, dataset: str, setup: Setup, known: Known) -> MeasuredRun | Exclusion:
     """One run in our terms."""
     if isinstance(found, str):
         return Exclusion(row=place, reason=found)
     try:
-        return _matched(found, place, dataset, setup, models)
+        return _matched(found, place, dataset, setup, known)
     except _Skip as reason:
         return Exclusion(row=place, reason=str(reason))
 
 
-def _matched(found: _Found, place: str, dataset: str, setup: Setup, models: Collection[str]) -> MeasuredRun:
+def _matched(found: _Found, place: str, dataset: str, setup: Setup, known: Known) -> MeasuredRun:
     """A run whose setup and sizes are complete."""
     given = {"gpu": setup.gpu, "tp": setup.tp, "dtype": setup.dtype, "engine": setup.engine}
     if missing := [f"--{name}" for name, value in given.items() if value is None]:
         raise _Skip(f"the file does not say what served; give {', '.join(missing)}")
     name = setup.model or found.model
-    model = model_id(str(name), models) if name else None
-    gpu, dtype = gpu_id(str(setup.gpu)), dtype_id(str(setup.dtype))
+    model = model_id(str(name), known) if name else None
+    gpu, dtype = gpu_id(str(setup.gpu), known), dtype_id(str(setup.dtype))
     unknown = [f"{what} {value!r} is unknown" for what, value, known in (
         ("model", name, model), ("GPU", setup.gpu, gpu), ("number format", setup.dtype, dtype),
     ) if known is None]  # fmt: skip

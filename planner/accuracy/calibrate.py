@@ -15,7 +15,7 @@ from hw_catalog.engines import EngineTiming, timing_of
 from hw_catalog.load import Catalog
 from hw_catalog.provenance import Kind, Provenance
 from planner.accuracy.measured import MeasuredRun
-from planner.accuracy.replay import Unmatched, predicted, profile_of
+from planner.accuracy.replay import BUILT_IN, Tables, Unmatched, predicted, profile_of
 from planner.errors import BadInput
 
 Progress = Callable[[str, float], None]
@@ -82,6 +82,7 @@ def calibrate(
     catalog: Catalog,
     engines: Mapping[str, EngineTiming],
     *,
+    tables: Tables = BUILT_IN,
     date: str,
     progress: Progress,
 ) -> tuple[Calibration, ...]:
@@ -91,6 +92,7 @@ def calibrate(
         runs: measured.
         catalog: machines they ran on.
         engines: built-in timings.
+        tables: where kernel profiles come from.
         date: ISO date to stamp.
         progress: told what is fitted.
 
@@ -101,7 +103,7 @@ def calibrate(
     problems: list[str] = []
     for run in runs:
         try:
-            profile = profile_of(run, run.fleet[0])
+            profile = profile_of(run, run.fleet[0], tables)
         except Unmatched as reason:
             problems.append(f"{run.row}: {reason}")
             continue
@@ -111,20 +113,25 @@ def calibrate(
     found = []
     for position, (key, members) in enumerate(sorted(groups.items())):
         progress(f"fitting {key}", position / len(groups))
-        found.append(_calibrated(key, members, catalog, engines, date))
+        found.append(_calibrated(key, members, catalog, engines, tables, date))
     return tuple(found)
 
 
 def _calibrated(
-    key: str, runs: Sequence[MeasuredRun], catalog: Catalog, engines: Mapping[str, EngineTiming], date: str
+    key: str,
+    runs: Sequence[MeasuredRun],
+    catalog: Catalog,
+    engines: Mapping[str, EngineTiming],
+    tables: Tables,
+    date: str,
 ) -> Calibration:
     """The calibration of one model on one GPU."""
-    start = timing_of(engines, profile_of(runs[0], runs[0].fleet[0]), mode=runs[0].mode)
+    start = timing_of(engines, profile_of(runs[0], runs[0].fleet[0], tables), mode=runs[0].mode)
     said = Provenance(
         kind=Kind.CALIBRATED, source=f"{len(runs)} measured runs: {', '.join(r.row for r in runs)}", date=date,
         note=f"started from: {start.provenance.source}",
     )  # fmt: skip
-    world = _World(key=key, catalog=catalog, start=replace(start, provenance=said))
+    world = _World(key=key, catalog=catalog, tables=tables, start=replace(start, provenance=said))
     theta, covariance = _fitted(world, runs)
     left_out = [
         _residuals(world, [run], _fitted(world, [r for r in runs if r is not run])[0]) for run in runs if len(runs) > 2
@@ -152,11 +159,13 @@ class _World:
     Attributes:
         key: entry of the timing.
         catalog: machines.
+        tables: kernel profiles.
         start: timing where all factors are as built in.
     """
 
     key: str
     catalog: Catalog
+    tables: Tables
     start: EngineTiming
 
     def timing(self, theta: Floats) -> EngineTiming:
@@ -211,7 +220,7 @@ def _residuals(world: _World, runs: Sequence[MeasuredRun], theta: Floats) -> Flo
     engines = {world.key: world.timing(theta)}
     found = []
     for run in runs:
-        ours = predicted(run, world.catalog, engines)
+        ours = predicted(run, world.catalog, engines, world.tables)
         found += [np.log(ours[m] / run.figures[m]) for m in FIT_METRICS if run.figures.get(m, 0.0) > 0]
     return np.asarray(found)
 

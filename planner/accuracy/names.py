@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
 
 _NOISE = re.compile(r"-(instruct|chat|hf|dynamic|nvfp4|fp8|bf16|\d{4}|v0\.1|static|pertensor)(?=-|$)")
 _SAME_SHAPE = {
@@ -21,20 +23,37 @@ _GPUS = (
 _DTYPES = {"fp16": "bf16", "bf16": "bf16", "fp8": "fp8", "fp4": "fp4"}
 
 
-def model_id(name: str, known: Collection[str]) -> str | None:
-    """The catalog's id of a model by the name a table gives it, or None.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """Names of a catalog.
+
+    Attributes:
+        models: ids with sizes.
+        gpus: ids, those of a directory of the user's among them.
+    """
+
+    models: Collection[str]
+    gpus: Collection[str] = ()
+
+
+def model_id(name: str, known: Known) -> str | None:
+    """The catalog's id of a model by the name a table gives it, or None; the path of a ``config.json`` stays as it is.
 
     The organisation and words that say nothing of the architecture (Instruct, FP8, a date) are dropped.
     """
+    if name.endswith(".json") and Path(name).is_file():
+        return name
     plain = name.rpartition("/")[2].strip().lower().replace(" ", "-").replace("_", "-")
     while (shorter := _NOISE.sub("", plain)) != plain:
         plain = shorter
     plain = _SAME_SHAPE.get(plain, plain)
-    return plain if plain in known else None
+    return plain if plain in known.models else None
 
 
-def gpu_id(name: str) -> str | None:
+def gpu_id(name: str, known: Known) -> str | None:
     """The catalog's id of a GPU by the name a table gives it, or None; a PCIe card is not its SXM sister."""
+    if name in known.gpus:
+        return name
     plain = name.strip().lower().replace("_", "-").replace(" ", "-")
     if "pcie" in plain or "nvl" in plain:
         return None

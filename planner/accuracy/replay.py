@@ -1,7 +1,8 @@
 """A measured run, served again in the simulator as it was served."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from planner.policies.presets import policy
 from planner.simulator.engine import PoolModel
 from planner.simulator.records import window
 from planner.simulator.serve import serve
+from workloads.errors import WorkloadError
 from workloads.models import load_model
 from workloads.traces import Trace, plain_trace
 
@@ -33,6 +35,23 @@ PROFILE_SETS = {
 }
 """Kernel tables of each engine."""
 CUTOFF_S = 1e6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tables:
+    """Where kernel profiles come from.
+
+    Attributes:
+        directory: of the user's catalog files, on top of the built-in ones; None is those alone.
+        profile_set: for every run, whatever its engine; None takes that of its engine.
+    """
+
+    directory: Path | None = None
+    profile_set: str | None = None
+
+
+BUILT_IN = Tables()
+"""What ships with phasewise."""
 MAX_BATCH = 2048
 """Most requests in a batch: above what the tables' runs had in flight."""
 
@@ -41,13 +60,15 @@ class Unmatched(ValueError):  # noqa: N818  an answer, not a failure
     """A run that no profile describes; says why."""
 
 
-def predicted(found: MeasuredRun, catalog: Catalog, engines: Mapping[str, EngineTiming]) -> Mapping[str, float]:
+def predicted(
+    found: MeasuredRun, catalog: Catalog, engines: Mapping[str, EngineTiming], tables: Tables = BUILT_IN
+) -> Mapping[str, float]:
     """Every metric of a run, as the simulator has it.
 
     Raises:
         Unmatched: no kernel profile has its model, GPU, engine, layout and number format, or it does not fit.
     """
-    pools = [_pool(found, workers, catalog, engines) for workers in found.fleet]
+    pools = [_pool(found, workers, catalog, engines, tables) for workers in found.fleet]
     if found.kind == "maximum load":
         found = _saturated(found, pools)
     trace = _trace(found, pools)
@@ -122,21 +143,23 @@ def _cached(found: MeasuredRun, prompts: Ints, block: int) -> Ints:
     return whole
 
 
-def _pool(found: MeasuredRun, workers: Workers, catalog: Catalog, engines: Mapping[str, EngineTiming]) -> PoolModel:
+def _pool(
+    found: MeasuredRun, workers: Workers, catalog: Catalog, engines: Mapping[str, EngineTiming], tables: Tables
+) -> PoolModel:
     """Equal workers as a pool."""
     return PoolModel(
-        name=workers.role.value, role=workers.role, physics=_physics(found, workers, catalog, engines),
+        name=workers.role.value, role=workers.role, physics=_physics(found, workers, catalog, engines, tables),
         instances=workers.workers, speed=1.0, classes=frozenset({0}),
         chunk_tokens=found.step_tokens if found.form else None,
     )  # fmt: skip
 
 
 def _physics(
-    found: MeasuredRun, workers: Workers, catalog: Catalog, engines: Mapping[str, EngineTiming]
+    found: MeasuredRun, workers: Workers, catalog: Catalog, engines: Mapping[str, EngineTiming], tables: Tables
 ) -> InstancePhysics:
     """One worker."""
     machine = machine_of(found.gpu, workers.tp, catalog)
-    profile = profile_of(found, workers)
+    profile = profile_of(found, workers, tables)
     timing = timing_of(engines, profile, mode=found.mode)
     body = instance_physics(
         load_model(found.model), machine, Layout(tp=workers.tp, ep=workers.ep), profile, memory_frac=0.9,
@@ -160,21 +183,24 @@ def machine_of(gpu: str, gpus: int, catalog: Catalog) -> Machine:
     return machines[0]
 
 
-def profile_of(found: MeasuredRun, workers: Workers) -> KernelProfile:
+def profile_of(found: MeasuredRun, workers: Workers, tables: Tables = BUILT_IN) -> KernelProfile:
     """The kernel profile of a worker.
 
     Raises:
         Unmatched: there is none.
     """
-    profile_set = PROFILE_SETS.get(found.engine)
+    profile_set = tables.profile_set or PROFILE_SETS.get(found.engine)
     if profile_set is None:
         raise Unmatched(f"engine {found.engine} has no kernel tables")
     layout = f"tp{workers.tp} ep{workers.ep}"
     words = f"{found.dtype} {found.model}, {found.kv_dtype} KV cache, on {found.gpu} at {layout} in {profile_set}"
     try:
-        mine = load_profiles(None, model=found.model, gpu=found.gpu, profile_set=profile_set)
+        name = load_model(found.model).name
+        mine = load_profiles(tables.directory, model=name, gpu=found.gpu, profile_set=profile_set)
     except CatalogError:
         raise Unmatched(f"no kernel profile of {words}") from None
+    except WorkloadError as error:
+        raise Unmatched(str(error)) from None
     wanted = (workers.tp, found.dtype, workers.ep, found.kv_dtype)
     fitting = [p for p in mine if (p.tp, p.dtype, p.ep, p.kv_dtype) == wanted]
     if not fitting:

@@ -1,15 +1,15 @@
 """Rows of the documented tables as measured runs."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from planner.accuracy.measured import MOST_CLIENTS, MOST_REQUESTS, ROUNDS, MeasuredRun, Skip, Workers
-from planner.accuracy.names import dtype_id, gpu_id, model_id
+from planner.accuracy.names import Known, dtype_id, gpu_id, model_id
 from planner.accuracy.served import STEP_TOKENS, Asked, server_of
 from planner.plan import Role
 
 Row = Mapping[str, str]
-Reader = Callable[[Row, str, str, Collection[str]], "MeasuredRun"]
+Reader = Callable[[Row, str, str, Known], "MeasuredRun"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,7 @@ class Format:
 _OPEN_LOOP_METRICS = {"ttft_mean_s": "ttft_mean_ms", "tpot_mean_s": "itl_mean_ms", "e2e_mean_s": "e2e_mean_ms"}
 
 
-def _open_loop(row: Row, place: str, dataset: str, models: Collection[str]) -> MeasuredRun:
+def _open_loop(row: Row, place: str, dataset: str, known: Known) -> MeasuredRun:
     """A constant rate on one vLLM instance, with a shared system prompt (sim-to-real validation runs)."""
     if _optional(row, "dp") > 1:
         raise Skip("data parallelism inside one engine is not modelled")
@@ -38,8 +38,8 @@ def _open_loop(row: Row, place: str, dataset: str, models: Collection[str]) -> M
     engine, _, version = row["engine"].partition(" v")
     tp = _whole(row, "tp")
     return MeasuredRun(
-        row=place, dataset=dataset, engine=engine.lower(), engine_version=version, model=_model(row["model"], models),
-        gpu=_gpu(row["hardware"]), dtype=_dtype(row["precision"]), kv_dtype="bf16",
+        row=place, dataset=dataset, engine=engine.lower(), engine_version=version, model=_model(row["model"], known),
+        gpu=_gpu(row["hardware"], known), dtype=_dtype(row["precision"]), kv_dtype="bf16",
         fleet=(Workers(role=Role.MIXED, workers=1, tp=tp, ep=1),),
         prompt_tokens=_whole(row, "isl_cfg"), shared_tokens=int(_number(row, "system_prompt_len")),
         distinct_prompts=_whole(row, "n_sys_prompts") * _whole(row, "users_per_sys_prompt"),
@@ -49,14 +49,14 @@ def _open_loop(row: Row, place: str, dataset: str, models: Collection[str]) -> M
     )  # fmt: skip
 
 
-def _closed_loop(row: Row, place: str, dataset: str, models: Collection[str]) -> MeasuredRun:
+def _closed_loop(row: Row, place: str, dataset: str, known: Known) -> MeasuredRun:
     """As many requests in flight as there are clients, one engine (InferenceX and alike)."""
     if _optional(row, "attention_dp_size") > 1:
         raise Skip("attention data parallelism has no kernel profile")
     if _optional(row, "pp_size") > 1:
         raise Skip("pipeline parallelism is not replayed")
     fleet = (Workers(role=Role.MIXED, workers=1, tp=_whole(row, "tp_size"), ep=_optional(row, "moe_ep_size")),)
-    run = _serving(row, place, dataset, models, fleet)
+    run = _serving(row, place, dataset, known, fleet)
     ttft, tpot = run.figures.get("ttft_mean_s"), run.figures.get("tpot_mean_s")
     if ttft is None or (tpot is None and run.output_tokens > 1) or run.clients is None:
         return run
@@ -67,7 +67,7 @@ def _closed_loop(row: Row, place: str, dataset: str, models: Collection[str]) ->
     return replace(run, figures={**run.figures, "e2e_mean_s": e2e_s, "output_tokens_per_s_per_gpu": speed})
 
 
-def _disaggregated(row: Row, place: str, dataset: str, models: Collection[str]) -> MeasuredRun:
+def _disaggregated(row: Row, place: str, dataset: str, known: Known) -> MeasuredRun:
     """Prefill and decode workers apart, as many requests in flight as there are clients."""
     for phase in ("prefill", "decode"):
         if not row.get(f"{phase}_num_workers"):
@@ -83,10 +83,10 @@ def _disaggregated(row: Row, place: str, dataset: str, models: Collection[str]) 
         )
         for role in (Role.PREFILL, Role.DECODE)
     )
-    return _serving(row, place, dataset, models, fleet)
+    return _serving(row, place, dataset, known, fleet)
 
 
-def _serving(row: Row, place: str, dataset: str, models: Collection[str], fleet: tuple[Workers, ...]) -> MeasuredRun:
+def _serving(row: Row, place: str, dataset: str, known: Known, fleet: tuple[Workers, ...]) -> MeasuredRun:
     """What aggregated and disaggregated closed-loop rows share."""
     if not row.get("conc"):
         raise Skip("the row does not say how many requests were in flight")
@@ -95,7 +95,7 @@ def _serving(row: Row, place: str, dataset: str, models: Collection[str], fleet:
         raise Skip(f"conc: found {clients}, expected {MOST_CLIENTS} or fewer")
     asked = Asked(
         source=row.get("src_kind", ""), engine=row["backend"].lower(), version=row.get("backend_version", ""),
-        model=_model(row["model_path"], models), gpu=_gpu(row["system"]), dtype=_weights(row), tp=fleet[0].tp,
+        model=_model(row["model_path"], known), gpu=_gpu(row["system"], known), dtype=_weights(row), tp=fleet[0].tp,
         prompt_tokens=_whole(row, "isl"), output_tokens=_whole(row, "osl"), clients=clients,
     )  # fmt: skip
     server = server_of(asked)
@@ -125,7 +125,7 @@ def _no_lengths(*_: object) -> MeasuredRun:
     raise Skip("MLPerf: the row gives no request lengths")
 
 
-def _max_load(row: Row, place: str, dataset: str, models: Collection[str]) -> MeasuredRun:
+def _max_load(row: Row, place: str, dataset: str, known: Known) -> MeasuredRun:
     """All requests at once, throughput alone (TensorRT-LLM's overview)."""
     if _optional(row, "pp") > 1:
         raise Skip("pipeline parallelism is not replayed")
@@ -133,7 +133,7 @@ def _max_load(row: Row, place: str, dataset: str, models: Collection[str]) -> Me
     speed = {"output_tokens_per_s_per_gpu": _number(row, "out_tok_s_gpu")}
     return MeasuredRun(
         row=place, dataset=dataset, engine="trtllm", engine_version=row["version"].removeprefix("TRT-LLM "),
-        model=_model(row["model"], models), gpu=_gpu(row["gpu"]), dtype=dtype,
+        model=_model(row["model"], known), gpu=_gpu(row["gpu"], known), dtype=dtype,
         kv_dtype="fp8" if dtype in ("fp8", "fp4") else "bf16",
         fleet=(Workers(role=Role.MIXED, workers=1, tp=_whole(row, "tp"), ep=_optional(row, "ep")),),
         prompt_tokens=_whole(row, "isl"), shared_tokens=0, distinct_prompts=None, output_tokens=_whole(row, "osl"),
@@ -179,15 +179,15 @@ def _metrics(row: Row, columns: Mapping[str, str]) -> dict[str, float]:
     return found
 
 
-def _model(name: str, models: Collection[str]) -> str:
-    found = model_id(name, models)
+def _model(name: str, known: Known) -> str:
+    found = model_id(name, known)
     if found is None:
         raise Skip(f"model {name} has no kernel profile")
     return found
 
 
-def _gpu(name: str) -> str:
-    found = gpu_id(name)
+def _gpu(name: str, known: Known) -> str:
+    found = gpu_id(name, known)
     if found is None:
         raise Skip(f"GPU {name} is not in the catalog")
     return found

@@ -1,22 +1,22 @@
 """A user's measured runs: tables in the documented columns, and result files of benchmark clients."""
 
-from collections.abc import Collection
 from pathlib import Path
 
 from planner.accuracy.bench_files import Setup, read_bench
 from planner.accuracy.measured import Exclusion, MeasuredRun
+from planner.accuracy.names import Known
 from planner.accuracy.tables import is_table, read_table
 from planner.errors import BadInput
 
 
 def read_runs(
-    path: Path, models: Collection[str], setup: Setup | None = None, *, option: str = "--data"
+    path: Path, known: Known, setup: Setup | None = None, *, option: str = "--data"
 ) -> tuple[list[MeasuredRun], list[Exclusion]]:
     """Every run of a file or directory, or the reason why not.
 
     Args:
         path: a CSV table, a JSON result file, or a directory of such files.
-        models: catalog ids with kernel profiles.
+        known: names of the catalog.
         setup: what served, for result files.
         option: that named the path, for refusals.
 
@@ -32,7 +32,7 @@ def read_runs(
     runs: list[MeasuredRun] = []
     excluded: list[Exclusion] = []
     for file in files:
-        for found in _read(file, models, setup or Setup(), alone=not path.is_dir()):
+        for found in _read(file, known, setup or Setup(), alone=not path.is_dir()):
             (runs if isinstance(found, MeasuredRun) else excluded).append(found)  # type: ignore[arg-type]
     return runs, excluded
 
@@ -42,10 +42,10 @@ def _known(file: Path) -> bool:
     return is_table(file) or file.suffix.lower() == ".json"
 
 
-def _read(file: Path, models: Collection[str], setup: Setup, *, alone: bool) -> list[MeasuredRun | Exclusion]:
+def _read(file: Path, known: Known, setup: Setup, *, alone: bool) -> list[MeasuredRun | Exclusion]:
     """The runs of one file; one that was named by itself and is no result file is taken for a table."""
     if file.suffix.lower() == ".json":
-        return read_bench(file, setup, models)
+        return read_bench(file, setup, known)
     if is_table(file) or alone:
-        return read_table(file, models)
+        return read_table(file, known)
     return [Exclusion(row=file.name, reason="neither a table (CSV) nor a result file (JSON)")]

@@ -13,7 +13,8 @@ from hw_catalog.engines import EngineTiming, load_engines
 from hw_catalog.load import Catalog, load_catalog
 from planner.accuracy.bench_files import Setup
 from planner.accuracy.measured import Exclusion, MeasuredRun
-from planner.accuracy.replay import Unmatched, predicted
+from planner.accuracy.names import Known
+from planner.accuracy.replay import BUILT_IN, Tables, Unmatched, predicted
 from planner.accuracy.runs import read_runs
 from workloads.models import known_models
 
@@ -124,20 +125,30 @@ class Accuracy:
     published: tuple[PublishedError, ...]
 
 
-def accuracy(path: Path, *, setup: Setup | None = None, progress: Progress) -> Accuracy:
+def accuracy(path: Path, *, setup: Setup | None = None, tables: Tables = BUILT_IN, progress: Progress) -> Accuracy:
     """Every measured row of the tables at ``path``, replayed as it was run and compared.
+
+    Args:
+        path: a table, a result file, or a directory of them.
+        setup: what served, for result files.
+        tables: where kernel profiles, engine timings and machines come from.
+        progress: told what is replayed.
 
     Raises:
         BadInput: there is no table.
+        CatalogError: catalog files of the user's are broken.
     """
-    found, excluded = compare(path, setup=setup, progress=progress)
+    found, excluded = compare(path, setup=setup, tables=tables, progress=progress)
     return Accuracy(totals=totals(found), groups=groups(found), excluded=tuple(excluded), published=PUBLISHED)
 
 
-def compare(path: Path, *, setup: Setup | None = None, progress: Progress) -> tuple[list[Comparison], list[Exclusion]]:
+def compare(
+    path: Path, *, setup: Setup | None = None, tables: Tables = BUILT_IN, progress: Progress
+) -> tuple[list[Comparison], list[Exclusion]]:
     """Every metric of every row that can be replayed, and the rows that cannot."""
-    runs, excluded = read_runs(path, known_models(), setup)
-    return replayed(runs, load_catalog(None), load_engines(), excluded, progress=progress)
+    catalog = load_catalog(tables.directory)
+    runs, excluded = read_runs(path, Known(models=known_models(), gpus=catalog.gpus), setup)
+    return replayed(runs, catalog, load_engines(tables.directory), excluded, tables=tables, progress=progress)
 
 
 def replayed(
@@ -146,6 +157,7 @@ def replayed(
     engines: Mapping[str, EngineTiming],
     excluded: Iterable[Exclusion] = (),
     *,
+    tables: Tables = BUILT_IN,
     progress: Progress,
 ) -> tuple[list[Comparison], list[Exclusion]]:
     """The same, of rows that are read already."""
@@ -154,7 +166,7 @@ def replayed(
     for position, run in enumerate(runs):
         progress(f"replaying {run.row}", position / len(runs))
         try:
-            ours = predicted(run, catalog, engines)
+            ours = predicted(run, catalog, engines, tables)
         except Unmatched as reason:
             left_out.append(Exclusion(row=run.row, reason=str(reason)))
             continue

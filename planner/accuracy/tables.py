@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from planner.accuracy.measured import Exclusion, MeasuredRun, Skip
+from planner.accuracy.names import Known
 from planner.accuracy.rows import FORMATS, Reader, Row
 
 ENDINGS = (".csv", ".csv.gz")
@@ -19,22 +20,22 @@ def is_table(file: Path) -> bool:
     return file.name.lower().endswith(ENDINGS)
 
 
-def read_table(file: Path, models: Collection[str]) -> list[MeasuredRun | Exclusion]:
+def read_table(file: Path, known: Known) -> list[MeasuredRun | Exclusion]:
     """Every row of a table, as a run or with the reason why not.
 
     Args:
         file: CSV, gzip-compressed where its name ends in ``.gz``; with or without byte-order mark, any line ends.
-        models: catalog ids with kernel profiles.
+        known: names of the catalog.
     """
     found: list[MeasuredRun | Exclusion] = []
     try:
-        found.extend(_rows(file, models))
+        found.extend(_rows(file, known))
     except (OSError, EOFError, ValueError, csv.Error, zlib.error) as error:
         return [*found, Exclusion(row=file.name, reason=f"cannot be read as CSV: {error}")]
     return found or [Exclusion(row=file.name, reason="there is no row in it")]
 
 
-def _rows(file: Path, models: Collection[str]) -> Iterator[MeasuredRun | Exclusion]:
+def _rows(file: Path, known: Known) -> Iterator[MeasuredRun | Exclusion]:
     """The rows of one table."""
     raw = file.read_bytes()
     text = (gzip.decompress(raw) if file.name.lower().endswith(".gz") else raw).decode("utf-8-sig")
@@ -47,13 +48,13 @@ def _rows(file: Path, models: Collection[str]) -> Iterator[MeasuredRun | Exclusi
             continue
         place = f"{file.name}:{table.line_num}"
         row = dict.fromkeys(columns, "") | dict(zip(columns, map(str.strip, cells), strict=False))
-        yield _read(row, place, dataset, models, form.read) if form else Exclusion(row=place, reason=_unknown(columns))
+        yield _read(row, place, dataset, known, form.read) if form else Exclusion(row=place, reason=_unknown(columns))
 
 
-def _read(row: Row, place: str, dataset: str, models: Collection[str], read: Reader) -> MeasuredRun | Exclusion:
+def _read(row: Row, place: str, dataset: str, known: Known, read: Reader) -> MeasuredRun | Exclusion:
     """A row as a run, or the reason why not."""
     try:
-        return read(row, place, dataset, models)
+        return read(row, place, dataset, known)
     except Skip as reason:
         return Exclusion(row=place, reason=str(reason))
 

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from planner.cli.terminal import Json, Quiet, note, print_view, progress, write
+from planner.cli.terminal import Directory, Json, Quiet, note, print_view, progress, write
 from planner.errors import BadInput
 
 if TYPE_CHECKING:
+    from planner.accuracy.bench_files import Setup
+    from planner.accuracy.calibrate import Calibration
     from planner.accuracy.measured import Exclusion
+    from planner.accuracy.replay import Tables
 
 MeasuredTables = Annotated[
     Path,
@@ -25,6 +28,10 @@ ServedOn = Annotated[str | None, typer.Option("--gpu", help="of result files (JS
 ServedTp = Annotated[int | None, typer.Option("--tp", min=1, help="of result files: tensor-parallel GPUs")]
 ServedDtype = Annotated[str | None, typer.Option("--dtype", help="of result files: number format of the weights")]
 ServedEngine = Annotated[str | None, typer.Option("--engine", help="of result files: vllm, sglang or trtllm")]
+ProfileSet = Annotated[
+    str | None,
+    typer.Option("--profile-set", metavar="NAME", help="kernel profiles for every run, whatever its engine"),
+]
 ServedModel = Annotated[str | None, typer.Option("--model", help="of result files: the model, where they name none")]
 
 
@@ -35,18 +42,22 @@ def accuracy(
     dtype: ServedDtype = None,
     engine: ServedEngine = None,
     model: ServedModel = None,
+    directory: Directory = None,
+    profile_set: ProfileSet = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Replay measured runs of real engines and print how far the predictions are off."""
     from planner.accuracy.bench_files import Setup
+    from planner.accuracy.replay import Tables
     from planner.accuracy.table import accuracy as measure
     from planner.export import dumps
     from planner.report.errors import accuracy_view
 
     with progress(quiet=quiet) as tell:
         setup = Setup(gpu=gpu, tp=tp, dtype=dtype, engine=engine, model=model)
-        found = measure(data, setup=setup, progress=tell)
+        tables = Tables(directory=directory, profile_set=profile_set)
+        found = measure(data, setup=setup, tables=tables, progress=tell)
     write(dumps(found)) if json else print_view(accuracy_view(found))
 
 
@@ -67,30 +78,43 @@ def calibrate(
     dtype: ServedDtype = None,
     engine: ServedEngine = None,
     model: ServedModel = None,
+    directory: Directory = None,
+    profile_set: ProfileSet = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Fit host time and kernel factors to your own measured runs; a catalog directory takes the result."""
-    from hw_catalog.engines import FILE, engines_text, load_engines
-    from hw_catalog.load import load_catalog
+    from hw_catalog.engines import FILE, engines_text
     from planner.accuracy.bench_files import Setup
-    from planner.accuracy.calibrate import calibrate as fit
-    from planner.accuracy.runs import read_runs
+    from planner.accuracy.replay import Tables
     from planner.export import dumps, write_whole
     from planner.report.errors import calibration_view
-    from workloads.models import known_models
 
     if out is not None and not out.is_dir():
         raise BadInput(f"--out {out}: there is no such directory; nothing was fitted")
     setup = Setup(gpu=gpu, tp=tp, dtype=dtype, engine=engine, model=model)
-    runs, excluded = read_runs(measurements, known_models(), setup, option="--measurements")
-    _tell_excluded(excluded, quiet=quiet)
-    with progress(quiet=quiet) as tell:
-        found = fit(runs, load_catalog(None), load_engines(), date=_today(), progress=tell)
+    found = _calibrated(measurements, setup, Tables(directory=directory, profile_set=profile_set), quiet=quiet)
     write(dumps(found)) if json else print_view(calibration_view(found))
     if out is not None:
         write_whole(out / FILE, engines_text({c.key: c.timing for c in found}))
         note(f"wrote {out / FILE}; scenarios use it with catalog.directory={out}", quiet=quiet)
+
+
+def _calibrated(measurements: Path, setup: "Setup", tables: "Tables", *, quiet: bool) -> "tuple[Calibration, ...]":
+    """What the runs say, after those that are left out."""
+    from hw_catalog.engines import load_engines
+    from hw_catalog.load import load_catalog
+    from planner.accuracy.calibrate import calibrate as fit
+    from planner.accuracy.names import Known
+    from planner.accuracy.runs import read_runs
+    from workloads.models import known_models
+
+    catalog = load_catalog(tables.directory)
+    known = Known(models=known_models(), gpus=catalog.gpus)
+    runs, excluded = read_runs(measurements, known, setup, option="--measurements")
+    _tell_excluded(excluded, quiet=quiet)
+    with progress(quiet=quiet) as tell:
+        return fit(runs, catalog, load_engines(tables.directory), tables=tables, date=_today(), progress=tell)
 
 
 def _today() -> str:

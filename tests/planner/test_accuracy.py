@@ -8,7 +8,7 @@ from hw_catalog.engines import EngineTiming, load_engines
 from hw_catalog.load import load_catalog
 from hw_catalog.provenance import Kind, Provenance
 from planner.accuracy.measured import Exclusion, MeasuredRun
-from planner.accuracy.names import dtype_id, gpu_id, model_id
+from planner.accuracy.names import Known, dtype_id, gpu_id, model_id
 from planner.accuracy.replay import PROFILE_SETS, Unmatched, predicted
 from planner.accuracy.runs import read_runs
 from planner.accuracy.table import accuracy
@@ -18,6 +18,7 @@ from tests.planner.measured_rows import APART, AT_ONCE, CLOSED_LOOP, OPEN_LOOP
 from workloads.models import known_models
 
 CATALOG = load_catalog(None)
+KNOWN = Known(models=known_models(), gpus=CATALOG.gpus)
 NOBODY = Provenance(kind=Kind.ASSUMED, source="a test", date="2026-01-01")
 
 
@@ -31,7 +32,7 @@ def table(directory: Path, *rows: Mapping[str, str], name: str = "runs.csv") -> 
 
 
 def read(directory: Path, *rows: Mapping[str, str]) -> tuple[list[MeasuredRun], list[Exclusion]]:
-    return read_runs(table(directory, *rows), known_models())
+    return read_runs(table(directory, *rows), KNOWN)
 
 
 def only(directory: Path, row: Mapping[str, str]) -> MeasuredRun:
@@ -52,7 +53,7 @@ def silent(_words: str, _done_frac: float) -> None:
 
 def test_names_lose_what_says_nothing_of_the_architecture() -> None:
     """Organisation, tuning and number format do not tell models apart; a model without profiles is unknown."""
-    known = known_models()
+    known = Known(models=known_models())
     assert model_id("mistralai/Mistral-Nemo-Instruct-2407", known) == "mistral-nemo"
     assert model_id("Qwen/Qwen3-235B-A22B-FP8", known) == "qwen3-235b-a22b"
     assert model_id("LLaMA v3.1 70B", known) == "llama-3.1-70b"
@@ -62,10 +63,10 @@ def test_names_lose_what_says_nothing_of_the_architecture() -> None:
 
 def test_a_pcie_card_is_not_its_sxm_sister() -> None:
     """A GPU counts as known only where the table's name means the catalog's board."""
-    assert gpu_id("A100-PCIE-80GB") is None
-    assert gpu_id("A100-SXM4-80GB") == gpu_id("A100-80GB") == "a100-sxm"
-    assert gpu_id("H200 141GB") == "h200-sxm"
-    assert gpu_id("MI300X") is None
+    assert gpu_id("A100-PCIE-80GB", KNOWN) is None
+    assert gpu_id("A100-SXM4-80GB", KNOWN) == gpu_id("A100-80GB", KNOWN) == "a100-sxm"
+    assert gpu_id("H200 141GB", KNOWN) == "h200-sxm"
+    assert gpu_id("MI300X", KNOWN) is None
     assert dtype_id("FP16") == "bf16"
     assert dtype_id("int3") is None
 
@@ -119,9 +120,9 @@ def test_rows_that_cannot_be_replayed_say_why(tmp_path: Path, row: dict[str, str
 def test_a_missing_table_is_bad_input(tmp_path: Path) -> None:
     """A path without tables is named, not taken for an empty one."""
     with pytest.raises(BadInput, match="no such table"):
-        read_runs(tmp_path / "nothing.csv", known_models())
+        read_runs(tmp_path / "nothing.csv", KNOWN)
     with pytest.raises(BadInput, match="no such table"):
-        read_runs(tmp_path, known_models())
+        read_runs(tmp_path, KNOWN)
 
 
 @pytest.mark.parametrize("row", [OPEN_LOOP, CLOSED_LOOP, APART, AT_ONCE])

@@ -11,6 +11,7 @@ import pytest
 
 from planner.accuracy.bench_files import SHAPES, Setup
 from planner.accuracy.measured import Exclusion, MeasuredRun
+from planner.accuracy.names import Known
 from planner.accuracy.replay import _trace
 from planner.accuracy.runs import read_runs
 from planner.errors import BadInput
@@ -71,7 +72,7 @@ GUIDELLM = {"metadata": {"version": 2}, "benchmarks": [guide({"type_": "poisson"
 def read(directory: Path, document: object, setup: Setup = SETUP) -> tuple[list[MeasuredRun], list[Exclusion]]:
     file = directory / "mine.json"
     file.write_text(json.dumps(document))
-    return read_runs(file, known_models(), setup)
+    return read_runs(file, Known(models=known_models()), setup)
 
 
 @pytest.mark.parametrize("document", [VLLM, AIPERF, STAGE, GUIDELLM], ids=["vllm", "aiperf", "inference-perf", "guide"])
@@ -147,10 +148,10 @@ def test_shapes_tell_files_apart() -> None:
 def test_broken_and_missing_files(tmp_path: Path) -> None:
     """A file that is no JSON is left out with the reason; one that is not there is bad input."""
     (tmp_path / "mine.json").write_text("{")
-    _, (excluded,) = read_runs(tmp_path, known_models(), SETUP)
+    _, (excluded,) = read_runs(tmp_path, Known(models=known_models()), SETUP)
     assert "JSON" in excluded.reason
     with pytest.raises(BadInput, match="no such table or result file"):
-        read_runs(tmp_path / "none.json", known_models(), SETUP)
+        read_runs(tmp_path / "none.json", Known(models=known_models()), SETUP)
 
 
 def test_poisson_runs_are_replayed_at_random(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from hw_catalog.load import load_catalog
 from hw_catalog.provenance import Kind, Provenance
 from planner.accuracy.calibrate import calibrate
 from planner.accuracy.measured import MeasuredRun
+from planner.accuracy.names import Known
 from planner.accuracy.replay import PROFILE_SETS, predicted, profile_of
 from planner.accuracy.runs import read_runs
 from planner.errors import BadInput
@@ -22,13 +23,13 @@ KEY = f"{PROFILE_SETS['vllm']}/h100-sxm/llama-3.1-70b"
 def invented(tmp_path: Path, truth: EngineTiming) -> list[MeasuredRun]:
     """Runs that an engine of this timing would have had."""
     blank = [{**CLOSED_LOOP, "conc": str(n), "isl": str(isl)} for n, isl in ((1, 256), (4, 1024), (8, 256))]
-    runs, _ = read_runs(table(tmp_path, *blank), known_models())
+    runs, _ = read_runs(table(tmp_path, *blank), Known(models=known_models()))
     rows = []
     for row, run in zip(blank, runs, strict=True):
         ours = predicted(run, CATALOG, {KEY: truth})
         times = {"silicon_ttft_ms": ours["ttft_mean_s"] * 1e3, "silicon_tpot_ms": ours["tpot_mean_s"] * 1e3}
         rows.append({**row, **{name: str(ms) for name, ms in times.items()}})
-    return read_runs(table(tmp_path, *rows), known_models())[0]
+    return read_runs(table(tmp_path, *rows), Known(models=known_models()))[0]
 
 
 def test_a_slower_engine_is_recognised(tmp_path: Path) -> None:
@@ -66,7 +67,7 @@ def test_the_closest_entry_speaks(tmp_path: Path) -> None:
     mine = EngineTiming(step_s=0.002, provenance=said)
     (tmp_path / "engines.yaml").write_text(engines_text({KEY: mine}), encoding="utf-8")
     engines = load_engines(tmp_path)
-    run = read_runs(table(tmp_path, CLOSED_LOOP), known_models())[0][0]
+    run = read_runs(table(tmp_path, CLOSED_LOOP), Known(models=known_models()))[0][0]
     profile = profile_of(run, run.fleet[0])
     assert timing_of(engines, profile) == mine
     assert timing_of(load_engines(), profile) == load_engines()[PROFILE_SETS["vllm"]]

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from planner.accuracy.measured import Exclusion, MeasuredRun
+from planner.accuracy.names import Known
 from planner.accuracy.runs import read_runs
 from planner.accuracy.table import accuracy
 from planner.errors import BadInput
@@ -18,7 +19,7 @@ from tests.planner.measured_rows import APART, AT_ONCE, CLOSED_LOOP, OPEN_LOOP
 from workloads.models import known_models
 
 KINDS = (OPEN_LOOP, CLOSED_LOOP, APART, AT_ONCE)
-MODELS = known_models()
+MODELS = Known(models=known_models())
 
 
 def text_of(*rows: Mapping[str, str], columns: list[str] | None = None, end: str = "\n") -> str:
