@@ -9,7 +9,7 @@ import argparse
 import csv
 import json
 import statistics
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -106,7 +106,22 @@ def surface_checks(points: list[Point], gpu: Gpu, name: str, targets: tuple[floa
             error = mean_error_frac([(p.watts_w, w) for p, w in mine])
             label = f"{name} watts, one {words} left out, {kind} ({len({group(p) for p, _ in mine})})"
             checks.append(_error(label, len(mine), error, model if words == "model" else None))
+        checks += _spread(
+            f"{name} watts, one {words} left out",
+            [(group(p), p.watts_w, w) for p, w in zip(points, found, strict=True)],
+        )
     return checks
+
+
+def _spread(label: str, rows: Sequence[tuple[str, float, float]]) -> Iterator[Check]:
+    """The median and the worst of the errors of whole groups."""
+    by_group: dict[str, list[tuple[float, float]]] = {}
+    for name, measured_w, ours_w in rows:
+        by_group.setdefault(name, []).append((measured_w, ours_w))
+    errors = sorted((mean_error_frac(pairs), name) for name, pairs in by_group.items())
+    yield _error(f"{label}, the median one", len(errors), errors[len(errors) // 2][0], None)
+    worst, name = errors[-1]
+    yield _error(f"{label}, the worst one ({name.split('/')[-1]})", len(by_group[name]), worst, None)
 
 
 def saturated(gpu: Gpu) -> list[Point]:

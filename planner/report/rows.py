@@ -47,6 +47,7 @@ def row_words(row: RowStudy) -> Iterator[str]:
         f"Without control {row.uncapped_machines} stay within the limit in every week simulated; by proportion "
         f"{row.uncapped_ratio:.2f} times, one over a peak of {percent(row.peak_frac)}."
     )
+    yield from _control_words(row)
     yield (
         f"Simulated: {plural(row.weeks, 'week')} of {number(row.week_s)} s in ticks of {number(row.tick_s)} s; the "
         f"provisioned row rises by up to {percent(row.rise_2s_frac)} of the limit in 2 s, {percent(row.rise_40s_frac)} "
@@ -59,3 +60,14 @@ def row_words(row: RowStudy) -> Iterator[str]:
             f"clock-minutes, high priority {number(kept.high_clock_lost_s / 60)}; {number(kept.above_s / 60)} minutes "
             f"above the limit; {number(kept.commands)} commands, {number(kept.lost_commands)} of them lost."
         )
+
+
+def _control_words(row: RowStudy) -> Iterator[str]:
+    """What control buys beyond the headroom that is there anyway, and what the next machine would break."""
+    gained = row.machines - row.uncapped_machines
+    if row.machines:
+        yield f"So control adds {plural(gained, 'machine')}." if gained > 0 else "So control adds no machine here."
+    beyond = [t for t in row.trials if t.fails and t.machines > row.machines]
+    if beyond:
+        first = min(beyond, key=lambda t: t.machines)
+        yield f"{plural(first.machines, 'machine')} would fail: {', '.join(first.fails).replace('_', ' ')}."
