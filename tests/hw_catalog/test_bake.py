@@ -95,9 +95,9 @@ def test_a_chunk_reads_its_past(seed: int) -> None:
 
 
 def test_the_recipe_fits_the_catalog_and_the_committed_files() -> None:
-    """Every GPU of the recipe is in the catalog, and every baked file is of a model and dtype of the recipe."""
+    """The recipe has every GPU of the catalog but the A6000, and every baked file is of its models and dtypes."""
     recipe = read_recipe()
-    assert set(recipe.systems) == {gpu.profile_gpu for gpu in load_catalog().gpus.values()}
+    assert {*recipe.systems, "a6000"} == {gpu.profile_gpu for gpu in load_catalog().gpus.values()}
     for entry in profile_index():
         if entry.profile_set == "aiconfigurator-0.12":
             assert set(entry.dtypes) <= set(recipe.models[entry.model].dtypes)

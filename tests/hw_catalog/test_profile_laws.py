@@ -9,6 +9,7 @@ from hw_catalog.check import check_profiles, large_prefill_s
 from hw_catalog.load import load_catalog
 from hw_catalog.profile_files import load_profiles, profile_index
 from hw_catalog.profiles import Floats, KernelProfile
+from hw_catalog.provenance import Kind
 
 PROFILES = [p for model in sorted({e.model for e in profile_index()}) for p in load_profiles(None, model=model)]
 BAKED = [p for p in PROFILES if p.profile_set == "aiconfigurator-0.12"]
@@ -103,11 +104,11 @@ def test_no_step_beats_the_memory() -> None:
 
 
 def test_profiles_speak_of_gpus_that_exist_and_can() -> None:
-    """Every profile is of a catalog GPU, fp8 only where it has fp8, and its share of measured time is a share."""
+    """Every profile is of a catalog GPU, fp8 only where it has fp8, and measured in part unless it says transferred."""
     for p in PROFILES:
         assert p.gpu in CATALOG.gpus
         assert p.dtype != "fp8" or CATALOG.gpus[p.gpu].fp8_flops > 0, name(p)
-        assert 0.3 < p.measured_frac <= 1, name(p)
+        assert 0.3 < p.measured_frac <= 1 or (p.provenance.kind is Kind.TRANSFERRED and p.measured_frac == 0), name(p)
         assert p.provenance.source
         assert p.provenance.date
 
@@ -129,6 +130,6 @@ def test_grouped_query_decoding_was_measured() -> None:
 
 @pytest.mark.parametrize("model", ["llama-3.1-8b", "llama-3.1-70b", "qwen3-32b"])
 def test_dense_models_are_profiled_on_every_gpu(model: str) -> None:
-    """The common dense models have a profile on every GPU that has profiles of its own."""
-    gpus = {gpu.profile_gpu for gpu in CATALOG.gpus.values()}
+    """The common dense models have a profile on every GPU but the A6000, known by published figures alone."""
+    gpus = {gpu.profile_gpu for gpu in CATALOG.gpus.values()} - {"a6000"}
     assert {p.gpu for p in load_profiles(None, model=model, profile_set="aiconfigurator-0.12")} == gpus

@@ -1,6 +1,7 @@
 """Rules of SARATHI's reproduction: its profiles, closed batches in stages, and the claims."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -8,7 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from hw_catalog.profile_files import load_profiles, write_profiles
+from hw_catalog.profiles import KernelProfile
 from hw_catalog.provenance import Kind
+from planner.case.case import open_case
 from planner.cli import build
 from planner.perf.parallel import pipelined_s
 from planner.perf.step_time import StepTime
@@ -17,6 +21,8 @@ from planner.reproduce import sarathi_figures as figures
 from planner.reproduce.claims import ClaimVerdict
 from planner.reproduce.closed_batch import Serving, batch_by_batch_s, serve
 from planner.reproduce.gpt3_pipeline import LONGEST_TOKENS, PD_RATIO, REQUESTS, SHORTEST_TOKENS, requests
+from planner.scenario import Scenario
+from tests.architecture.sources import ROOT
 
 STEP = StepTime(figures.llama_13b())
 some_requests = st.lists(st.tuples(st.integers(1, 3000), st.integers(1, 60)), min_size=1, max_size=40)
@@ -134,3 +140,31 @@ def test_the_command_prints_every_claim() -> None:
     gains = [r for r in rows if r["reading"] == "as-drawn" and r["name"].endswith("throughput gain")]
     assert len(gains) == 6
     assert {r["verdict"] for r in gains} == {"reproduced"}
+
+
+@pytest.mark.parametrize("made", [figures.llama_13b(), figures.llama_33b(), figures.gpt_3()], ids=lambda p: p.model)
+def test_the_catalog_holds_what_the_figures_say(made: KernelProfile) -> None:
+    """The set ``sarathi-2023`` of the catalog is made of the figures, to the rounding of a file, flags and all."""
+    path = ROOT / "hw_catalog" / "data" / "profiles" / made.profile_set / made.gpu / f"{made.model}.json"
+    if os.environ.get("REFRESH_GOLDEN"):
+        write_profiles(path, [made])
+    (kept,) = load_profiles(None, model=made.model, gpu=made.gpu, profile_set=made.profile_set)
+    for name in ("linear_prefill_s", "linear_decode_s", "prefill_attention_s", "decode_attention_s"):
+        assert np.allclose(getattr(kept, name), getattr(made, name), rtol=1e-3), name
+    for name in ("tokens", "batch", "new_tokens", "past_tokens", "prefill_extrapolated", "decode_extrapolated"):
+        assert np.array_equal(getattr(kept, name), getattr(made, name)), name
+    assert kept.provenance == made.provenance
+    assert (kept.tp, kept.dtype, kept.kv_dtype) == (made.tp, made.dtype, made.kv_dtype)
+
+
+def test_a_scenario_may_use_the_figures() -> None:
+    """LLaMA-33B on A100s is planned from SARATHI's figures, and the plan says that they are transferred."""
+    changes = (
+        "model.name=llama-33b", "model.dtype=fp16", "model.kv_dtype=fp16", "model.profile_set=sarathi-2023",
+        "catalog.machines=[dgx-a100]", "catalog.tp=[1]", "workload.trace=null", "workload.rate_req_per_s=1",
+        "workload.lengths={prompt: {median_tokens: 900, p95_tokens: 900}, output: {median_tokens: 40, p95_tokens: 40}}",
+        "slo={ttft_p90_s: 5.0}", "slo_by_class={}",
+    )  # fmt: skip
+    case = open_case(Scenario.load(ROOT / "planner" / "examples" / "sarathi-conv.yaml", changes), "sarathi")
+    assert case.options
+    assert {p.provenance.kind for p in case.profiles.values()} == {Kind.TRANSFERRED}
