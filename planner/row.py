@@ -1,5 +1,6 @@
 """The row that a plan's machines stand in: what is known of them, put together into a question about the row."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -11,6 +12,7 @@ from hw_catalog.gpus import Gpu
 from hw_catalog.machines import Machine
 from planner.case.case import Case
 from planner.case.rows import A100_CLOCKS_MHZ, A100_MHZ
+from planner.errors import BadInput
 from planner.oversubscribe import RowLab, RowQuestion
 from planner.perf.instance import InstancePhysics, instance_physics
 from planner.perf.power import curve_of
@@ -41,41 +43,72 @@ def study(case: Case, candidate: CandidatePlan, progress: Progress) -> RowStudy:
     asked = case.scenario.power
     limit_w = asked.row_limit_w
     assert limit_w is not None
-    machine, pools = _one_type(case, candidate)
+    machines, pools = _one_size(case, candidate)
+    rated_w = _mean_rated_w(machines, pools)
     controls, hierarchy = _delivery(asked)
-    provisioned = asked.provisioned_machines or int(limit_w // machine.rated_w)
+    provisioned = asked.provisioned_machines or int(limit_w // rated_w)
     most = max(provisioned, int(asked.max_ratio * provisioned))
-    clocks = _clocks_mhz(asked, machine.gpu, controls.brake_mhz)
+    clocks = {name: _clocks_mhz(asked, machine.gpu, controls.brake_mhz) for name, machine in machines.items()}
+    _check_order(clocks)
+    first = next(iter(machines.values()))
     question = RowQuestion(
-        floor=_floor(case, machine, pools, most, clocks), limit_w=limit_w, provisioned_machines=provisioned,
-        policy=_policy(asked, clocks), thresholds_frac=_thresholds(asked), limits_frac=_limits(asked),
+        floor=_floor(case, machines, pools, most, clocks), limit_w=limit_w, provisioned_machines=provisioned,
+        policy=_policy(asked, clocks[first.name]), thresholds_frac=_thresholds(asked), limits_frac=_limits(asked),
         controls=controls, seeds=tuple(range(asked.first_seed, asked.first_seed + asked.weeks)), week_s=asked.week_s,
         tick_s=asked.tick_s,
     )  # fmt: skip
     lab = RowLab(question, lambda words, frac: progress(f"row: {words}", frac))
     holds = lab.largest()
     chosen = max(holds, 1)
-    tree = hierarchy.domains(row_limit_w=limit_w, machines=chosen, rated_w=machine.rated_w)
+    tree = hierarchy.domains(row_limit_w=limit_w, machines=chosen, rated_w=rated_w)
     return RowStudy(
-        machine=machine.name, policy=asked.policy, row_limit_w=limit_w, provisioned_machines=provisioned,
+        machine=" + ".join(machines), policy=asked.policy, row_limit_w=limit_w, provisioned_machines=provisioned,
         peak_frac=lab.peak_frac, uncapped_ratio=1 / lab.peak_frac, uncapped_machines=lab.uncapped_machines,
         machines=holds, ratio=holds / provisioned, rise_2s_frac=lab.rise_frac(2.0), rise_40s_frac=lab.rise_frac(40.0),
-        trials=tuple(lab.trials[n] for n in sorted(lab.trials)), domains=lab.domains(tree, chosen, machine.rated_w),
+        trials=tuple(lab.trials[n] for n in sorted(lab.trials)), domains=lab.domains(tree, chosen, rated_w),
         weeks=asked.weeks, week_s=asked.week_s, tick_s=asked.tick_s,
-        assumptions=_assumptions(asked, machine, candidate, pools, most),
+        assumptions=_assumptions(asked, tuple(machines.values()), candidate, pools, most),
     )  # fmt: skip
 
 
-def _one_type(case: Case, candidate: CandidatePlan) -> tuple[Machine, list[Pool]]:
-    """The machine type the plan has most of, and its pools: a row holds machines of one type, equally shared."""
-    counts: dict[tuple[str, int], int] = {}
+def _one_size(case: Case, candidate: CandidatePlan) -> tuple[dict[str, Machine], list[Pool]]:
+    """The machines of a row, most of one type first, and their pools: all cut into equally many instances.
+
+    Where the plan's machines are not, those cut as most of them are.
+    """
+    per = {p.spec.name: case.physics[p.spec.name].instances_per_machine for p in candidate.pools}
+    sizes, types = Counter[int](), Counter[str]()
     for pool in candidate.pools:
-        key = (pool.spec.machine, case.physics[pool.spec.name].instances_per_machine)
-        counts[key] = counts.get(key, 0) + pool.machines
-    name, per = max(counts, key=lambda key: counts[key])
-    machine = next(o.machine for o in case.options if o.spec.machine == name)
-    mine = [p for p in candidate.pools if p.spec.machine == name]
-    return machine, [p for p in mine if case.physics[p.spec.name].instances_per_machine == per]
+        sizes[per[pool.spec.name]] += pool.machines
+    size = sizes.most_common(1)[0][0]
+    pools = [p for p in candidate.pools if per[p.spec.name] == size]
+    for pool in pools:
+        types[pool.spec.machine] += pool.machines
+    known = {o.spec.machine: o.machine for o in case.options}
+    return {name: known[name] for name, _ in types.most_common()}, pools
+
+
+def _mean_rated_w(machines: Mapping[str, Machine], pools: Sequence[Pool]) -> float:
+    """Rating of a machine of the row, in the plan's proportion."""
+    return sum(p.machines * machines[p.spec.machine].rated_w for p in pools) / sum(p.machines for p in pools)
+
+
+def _check_order(clocks: Mapping[str, Mapping[str, float]]) -> None:
+    """An order to the row names one clock for all its GPUs by its place: each type has them in the same order.
+
+    Raises:
+        BadInput: they are not, or two of them are the same on some GPU.
+    """
+    ranks = {tuple(sorted(each, key=each.__getitem__, reverse=True)) for each in clocks.values()}
+    different = all(len(set(each.values())) == len(each) for each in clocks.values())
+    if len(clocks) == 1 or (len(ranks) == 1 and different):
+        return
+    lists = {name: ", ".join(f"{key} {mhz:g}" for key, mhz in each.items()) for name, each in clocks.items()}
+    words = "; ".join(f"{name} {each}" for name, each in lists.items())
+    raise BadInput(
+        f"power: found a row of {len(clocks)} machine types with clocks in different order ({words}); expected the "
+        "same order on each, no two alike; without any given, each GPU gets the same shares of its highest"
+    )
 
 
 def _delivery(asked: PowerSection) -> tuple[PowerControls, Hierarchy]:
@@ -134,12 +167,17 @@ def _limits(asked: PowerSection) -> dict[str, float]:
     }  # fmt: skip
 
 
-def _floor(case: Case, machine: Machine, pools: Sequence[Pool], most: int, clocks: Mapping[str, float]) -> Floor:
+def _floor(
+    case: Case, machines: Mapping[str, Machine], pools: Sequence[Pool], most: int,
+    clocks: Mapping[str, Mapping[str, float]],
+) -> Floor:  # fmt: skip
     """Machines of the plan's pools in their proportion, each pool shared by the two priorities."""
     asked, kinds, shares, peaks = case.scenario.power, [], [], []
     for pool in pools:
         prompts, outputs = _lengths(case, pool)
-        bodies = {f: _body(case, machine, pool, f) for f in sorted(set(clocks.values()), reverse=True)}
+        machine = machines[pool.spec.machine]
+        each = sorted(set(clocks[machine.name].values()), reverse=True)
+        bodies = {f: _body(case, machine, pool, f) for f in each}
         response = _response(case, machine, bodies, prompts, outputs)
         for words, low, share in (
             ("low", True, asked.low_priority_frac), ("high", False, 1 - asked.low_priority_frac)
@@ -233,7 +271,7 @@ def _response(
 
 
 def _assumptions(
-    asked: PowerSection, machine: Machine, candidate: CandidatePlan, pools: Sequence[Pool], most: int
+    asked: PowerSection, machines: Sequence[Machine], candidate: CandidatePlan, pools: Sequence[Pool], most: int
 ) -> tuple[str, ...]:
     """Inputs that nobody measured for this row."""
     load = asked.load
@@ -248,13 +286,19 @@ def _assumptions(
     if asked.weeks < 2:
         found.append("the rows behind the UPS all repeat the one week simulated, so they peak together")
     given = [key for key in A100_CLOCKS_MHZ if getattr(asked, key) is None]
-    if given and machine.gpu.clock_max_mhz != A100_MHZ:
+    if given and any(machine.gpu.clock_max_mhz != A100_MHZ for machine in machines):
         found.append(f"{', '.join(given)}: POLCA's share of the highest clock of an A100, transferred")
     if len(pools) < len(candidate.pools):
         others = ", ".join(f"{p.machines} {p.spec.machine} ({p.spec.name})" for p in candidate.pools if p not in pools)
         found.append(
-            f"a row holds machines of one type, cut into instances of one size: here {machine.name}; not in it, and to "
-            f"be studied by themselves: {others}"
+            "a row holds machines cut into equally many instances; not in it, and to be studied by themselves: "
+            f"{others}"
+        )
+    if len(machines) > 1:
+        names = ", ".join(machine.name for machine in machines)
+        found.append(
+            f"{names} stand in the row in the plan's proportion, also where it is oversubscribed; ratings are their "
+            "mean, and lost clock counts in shares of the first one's"
         )
     if any(p.spec.role is not Role.MIXED for p in pools):
         found.append("prompts and decodes stand in the same row in the plan's proportion; transfers draw nothing")

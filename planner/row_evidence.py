@@ -73,7 +73,7 @@ class RowStudy:
     """How many machines a row may hold under a power policy.
 
     Attributes:
-        machine: machine type.
+        machine: machine type; several, most of one first, joined by ``+``.
         policy: name of the control law.
         row_limit_w: of the breaker.
         provisioned_machines: that the limit is meant for; the ratio's denominator.

@@ -4,10 +4,13 @@ from dataclasses import replace
 
 import pytest
 
+from planner import row
+from planner.case.case import open_case
 from planner.errors import BadInput
 from planner.oversubscribe import RowLab, RowQuestion
 from planner.policies.power import NoCap, Polca
 from planner.report.rows import row_view
+from planner.revise import cluster
 from planner.row_evidence import DomainUse, RowStudy, RowTrial
 from planner.scenario import Scenario
 from planner.scenario.reading import Document
@@ -153,6 +156,37 @@ def test_a_row_of_pipelines_is_refused() -> None:
 
     with pytest.raises(BadInput, match="rows of pipelines are not simulated"):
         check(scenario(row_limit_w=9e5).changed(["catalog.pp=[1, 2]"]))
+
+
+def mixed_row(**power: object) -> RowStudy:
+    """Two types of machines behind one breaker, for half an hour."""
+    asked = scenario(
+        row_limit_w=60_000.0, provisioned_machines=6, weeks=1, week_s=1800.0, max_ratio=1.4, **power
+    ).changed(["catalog.machines=[dgx-h100, dgx-a100]", "catalog.tp=[8]", "policy.name=colocated"])  # fmt: skip
+    case = open_case(asked, "colocated")
+    options = {o.spec.name: o for o in case.options}
+    standing = {name: 2 if "h100" in name else 1 for name in options}
+    rates = {c.request_class.name: 3.0 for c in case.asked.demand.classes}
+    stands = cluster("colocated", standing, rates, options)
+    assert not isinstance(stands, str)
+    return row.study(case, stands, lambda _words, _frac: None)
+
+
+def test_a_row_may_mix_machine_types() -> None:
+    """Machines of two types stand in the row in the plan's proportion: rated at their mean, and between the two."""
+    found = mixed_row()
+    assert found.machine == "dgx-h100 + dgx-a100"
+    assert any("in the plan's proportion" in words for words in found.assumptions)
+    inside = next(d for d in found.domains if d.domain == "row")
+    assert inside.rated_w == pytest.approx(inside.machines * (2 * 10_200 + 6500) / 3)
+    assert 6 * 1500 < found.peak_frac * 60_000 < 6 * 10_200
+    assert found.machines >= 6
+
+
+def test_clocks_that_are_alike_on_one_of_two_types_are_refused() -> None:
+    """An order to a row of two types has to name a clock of its own on each."""
+    with pytest.raises(BadInput, match="clocks in different order"):
+        mixed_row(low_t1_mhz=1305.0, high_mhz=1305.0, low_t2_mhz=1110.0)
 
 
 def study() -> RowStudy:
