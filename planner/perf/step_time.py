@@ -66,7 +66,8 @@ class StepTime:
 
     __slots__ = (
         "_attention_table", "_contexts", "_curves", "_decode_attention", "_decode_ratio", "_linear_decode",
-        "_linear_prefill", "_mixed_ratio", "_overhead_s", "_prefill_attention", "_prefill_ratio", "profile",
+        "_linear_prefill", "_mixed_ratio", "_overhead_s", "_prefill_attention", "_prefill_ratio", "_surfaces",
+        "profile",
     )  # fmt: skip
 
     def __init__(
@@ -92,17 +93,20 @@ class StepTime:
         self._prefill_attention: dict[tuple[int, int], float] = {}
         self._decode_attention: dict[int, list[float]] = {}
         self._curves: dict[int, _Curve] = {}
+        self._surfaces: Surfaces | None = None
 
     def surfaces(self) -> "Surfaces":
         """Everything the step time is computed from, as arrays."""
-        return Surfaces(
-            profile=self.profile,
-            linear_prefill_s=np.array(self._linear_prefill),
-            linear_decode_s=np.array(self._linear_decode),
-            prefill_ratio=self._prefill_ratio,
-            decode_ratio=self._decode_ratio,
-            mixed_ratio=self._mixed_ratio,
-        )
+        if self._surfaces is None:
+            self._surfaces = Surfaces(
+                profile=self.profile,
+                linear_prefill_s=np.array(self._linear_prefill),
+                linear_decode_s=np.array(self._linear_decode),
+                prefill_ratio=self._prefill_ratio,
+                decode_ratio=self._decode_ratio,
+                mixed_ratio=self._mixed_ratio,
+            )
+        return self._surfaces
 
     @property
     def max_batch(self) -> int:

@@ -85,7 +85,7 @@ def _left(w: World, pools: Sequence[PoolModel], window: Window, end_s: float) ->
         first = w.pools[number]["seconds"]
         above_j = w.above_j[first : first + seconds(*window.span_s)]
         mine = instances[instances["pool"] == number]
-        meters.setdefault(pool.name, []).extend(_meter(row, window, pool, above_j) for row in mine)
+        meters.setdefault(pool.name, []).extend(_meters(mine, window, pool, above_j))
     return Run(
         ledger=_books(w, window),
         meters=meters,
@@ -99,12 +99,13 @@ def _left(w: World, pools: Sequence[PoolModel], window: Window, end_s: float) ->
     )
 
 
-def _meter(row: Rows, window: Window, pool: PoolModel, above_j: Floats) -> Meter:
-    """The time integrals of one instance."""
-    meter = Meter(*window.span_s, pool.physics.kv_blocks, above_j=above_j)  # type: ignore[arg-type]
-    for name, field in _METERED.items():
-        setattr(meter, name, row[field].item())
-    return meter
+def _meters(rows: Rows, window: Window, pool: PoolModel, above_j: Floats) -> list[Meter]:
+    """The time integrals of the instances of a pool."""
+    columns: list[list[Any]] = [rows[field].tolist() for field in _METERED.values()]
+    return [
+        Meter(*window.span_s, pool.physics.kv_blocks, above_j=above_j, **dict(zip(_METERED, values, strict=True)))  # type: ignore[arg-type]
+        for values in zip(*columns, strict=True)
+    ]
 
 
 def _books(w: World, window: Window) -> Books:

@@ -49,7 +49,9 @@ def rows_of_bodies(bodies: Sequence[InstancePhysics], batches: int) -> tuple[Row
             row["full_clock"] = steps.index(power.full_clock)
     curves = 2 * rows["context_n"] * (batches + 1)
     rows["curves"] = tables.end + np.cumsum(curves) - curves
-    return rows, np.concatenate([*tables.columns, np.zeros(int(curves.sum()))])
+    values = np.zeros(tables.end + int(curves.sum()))  # of the curves only those that are asked for are ever touched
+    values[: tables.end] = np.concatenate(tables.columns)
+    return rows, values
 
 
 def _put_step(row: np.void, step: StepTime, tables: _Tables) -> None:
