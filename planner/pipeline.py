@@ -9,6 +9,7 @@ from planner.argument import Argument, outage
 from planner.bill import beyond_budget
 from planner.case.case import Case, open_case, provenance
 from planner.case.doubts import doubts
+from planner.case.measured import measured_against
 from planner.case.named import named
 from planner.descent import descend
 from planner.errors import BadInput
@@ -102,7 +103,7 @@ def _certified(
         rounds=tuple(argument.rounds),
         excuses=case.excuses,
         provenance=shares,
-        sources=sources,
+        sources=(*sources, *measured_against(case, candidate)),
         warnings=(*doubts(case, candidate), *beyond_budget(judgement, case.scenario.budgets.expected_power_w)),
         alternatives=tradeoffs(argument, candidate),
     )

@@ -183,14 +183,19 @@ def machine_of(gpu: str, gpus: int, catalog: Catalog) -> Machine:
     return machines[0]
 
 
+def profile_set_of(found: MeasuredRun, tables: Tables = BUILT_IN) -> str:
+    """The profile set that a run is replayed on; empty where its engine has none."""
+    return tables.profile_set or PROFILE_SETS.get(found.engine, "")
+
+
 def profile_of(found: MeasuredRun, workers: Workers, tables: Tables = BUILT_IN) -> KernelProfile:
     """The kernel profile of a worker.
 
     Raises:
         Unmatched: there is none.
     """
-    profile_set = tables.profile_set or PROFILE_SETS.get(found.engine)
-    if profile_set is None:
+    profile_set = profile_set_of(found, tables)
+    if not profile_set:
         raise Unmatched(f"engine {found.engine} has no kernel tables")
     layout = f"tp{workers.tp} ep{workers.ep}"
     words = f"{found.dtype} {found.model}, {found.kv_dtype} KV cache, on {found.gpu} at {layout} in {profile_set}"

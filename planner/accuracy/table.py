@@ -3,18 +3,19 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
+from math import inf
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hw_catalog.bands import ErrorBand, load_bands
 from hw_catalog.engines import EngineTiming, load_engines
 from hw_catalog.load import Catalog, load_catalog
 from planner.accuracy.bench_files import Setup
 from planner.accuracy.measured import Exclusion, MeasuredRun
 from planner.accuracy.names import Known
-from planner.accuracy.replay import BUILT_IN, Tables, Unmatched, predicted
+from planner.accuracy.replay import BUILT_IN, Tables, Unmatched, predicted, profile_set_of
 from planner.accuracy.runs import read_runs
 from workloads.models import known_models
 
@@ -29,11 +30,13 @@ class Comparison:
         run: what was measured.
         metric: which of its values.
         ratio: predicted over measured value.
+        profile_set: of the kernel tables that the prediction rests on.
     """
 
     run: MeasuredRun
     metric: str
     ratio: float
+    profile_set: str = ""
 
     @property
     def ape(self) -> float:
@@ -54,6 +57,7 @@ class ErrorGroup:
         median_ape: median of the absolute percentage errors, as a share.
         p90_ape: their 90th percentile.
         median_ratio: median of predicted over measured: the side on which the errors lie.
+        within_band_frac: share of the measured values within the band that predictions come with; None without one.
     """
 
     dataset: str
@@ -64,6 +68,7 @@ class ErrorGroup:
     median_ape: float
     p90_ape: float
     median_ratio: float
+    within_band_frac: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +83,7 @@ class ErrorTotal:
         median_ape: median of the absolute percentage errors, as a share.
         p90_ape: their 90th percentile.
         median_ratio: median of predicted over measured.
+        within_band_frac: share of the measured values within the band that predictions come with; None without one.
     """
 
     dataset: str
@@ -87,6 +93,7 @@ class ErrorTotal:
     median_ape: float
     p90_ape: float
     median_ratio: float
+    within_band_frac: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,17 +178,18 @@ def replayed(
             left_out.append(Exclusion(row=run.row, reason=str(reason)))
             continue
         compared += [
-            Comparison(run=run, metric=metric, ratio=ours[metric] / value)
+            Comparison(run=run, metric=metric, ratio=ours[metric] / value, profile_set=profile_set_of(run, tables))
             for metric, value in run.figures.items()
-            if value > 0 and isfinite(ours[metric])
+            if value > 0 and 0 < ours[metric] < inf
         ]
     return compared, left_out
 
 
 def groups(compared: Iterable[Comparison]) -> tuple[ErrorGroup, ...]:
     """Errors by data set, GPU, model and metric."""
+    bands = load_bands()
     return tuple(
-        ErrorGroup(dataset=dataset, gpu=gpu, model=model, metric=metric, **_errors(members))
+        ErrorGroup(dataset=dataset, gpu=gpu, model=model, metric=metric, **_errors(members, bands))
         for (dataset, gpu, model, metric), members in _by(
             compared, lambda c: [(c.run.dataset, c.run.gpu, c.run.model, c.metric)]
         )
@@ -195,8 +203,9 @@ def totals(compared: Iterable[Comparison]) -> tuple[ErrorTotal, ...]:
         shared = ("all rows", f"engine {c.run.engine}", c.run.kind, f"weights {c.run.dtype}", _load(c.run))
         return [(c.run.dataset, of, c.metric) for of in shared]
 
+    bands = load_bands()
     return tuple(
-        ErrorTotal(dataset=dataset, of=of, metric=metric, **_errors(members))
+        ErrorTotal(dataset=dataset, of=of, metric=metric, **_errors(members, bands))
         for (dataset, of, metric), members in _by(compared, keys)
     )
 
@@ -220,14 +229,16 @@ def _by(
     return sorted(found.items())
 
 
-def _errors(members: Sequence[Comparison]) -> dict[str, Any]:
+def _errors(members: Sequence[Comparison], bands: Mapping[tuple[str, str, str], ErrorBand]) -> dict[str, Any]:
     """The statistics of one group."""
     errors = [c.ape for c in members]
+    held = [b.holds(1 / c.ratio) for c in members if (b := bands.get((c.profile_set, c.run.gpu, c.metric)))]
     return {
         "n": len(members),
         "median_ape": float(np.median(errors)),
         "p90_ape": float(np.quantile(errors, 0.9)),
         "median_ratio": float(np.median([c.ratio for c in members])),
+        "within_band_frac": sum(held) / len(held) if held else None,
     }
 
 

@@ -33,18 +33,24 @@ def _part(heading: str, body: RenderableType) -> tuple[RenderableType, ...]:
 
 
 def _totals(totals: Sequence[ErrorTotal]) -> RenderableType:
-    made = table("data", "rows", "metric", "#n", "#median", "#p90", "#ours/theirs")
+    made = table("data", "rows", "metric", "#n", "#median", "#p90", "#bias", "#in band")
     for t in totals:
-        ratio = f"{t.median_ratio:.2f}"
-        made.add_row(t.dataset, t.of, _short(t.metric), str(t.n), percent(t.median_ape), percent(t.p90_ape), ratio)
+        made.add_row(t.dataset, t.of, _short(t.metric), str(t.n), percent(t.median_ape), percent(t.p90_ape), *_trust(t))
     return made
 
 
 def _groups(groups: Sequence[ErrorGroup]) -> RenderableType:
-    made = table("data", "GPU", "model", "metric", "#n", "#median", "#p90")
+    made = table("data", "GPU", "model", "metric", "#n", "#median", "#p90", "#bias", "#in band")
     for g in groups:
-        made.add_row(g.dataset, g.gpu, g.model, _short(g.metric), str(g.n), percent(g.median_ape), percent(g.p90_ape))
+        errors = (percent(g.median_ape), percent(g.p90_ape))
+        made.add_row(g.dataset, g.gpu, g.model, _short(g.metric), str(g.n), *errors, *_trust(g))
     return made
+
+
+def _trust(found: ErrorTotal | ErrorGroup) -> tuple[str, str]:
+    """On which side ours lies of theirs in the median, and how often theirs is in the band of ours."""
+    inside = found.within_band_frac
+    return f"{found.median_ratio - 1:+.0%}", "" if inside is None else percent(inside)
 
 
 def _reasons(found: Accuracy) -> list[str]:

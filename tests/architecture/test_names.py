@@ -22,7 +22,7 @@ COUNTS = {
     "dim", "inner", "samples", "sizes", "times", "vocab", "vocab_whole",
     "after", "during",
     "count", "lanes", "machines_per_instance", "owed_blocks",
-    "clients", "distinct_prompts", "lag_steps", "wait_steps", "workers",
+    "clients", "distinct_prompts", "models", "lag_steps", "wait_steps", "workers",
     "full_chunks",
     "judged", "search_evaluations",
     "brakes", "commands", "lost_commands", "machines_per_rack", "provisioned_machines", "rows", "rows_per_ups",

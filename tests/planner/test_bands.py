@@ -1,0 +1,97 @@
+"""Bands around predictions."""
+
+import csv
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hw_catalog.bands import INSIDE_FRAC, ErrorBand, bands_text, load_bands
+from planner.accuracy.bands import FEWEST, bands, left_out, within
+from planner.accuracy.measured import MeasuredRun
+from planner.accuracy.names import Known
+from planner.accuracy.runs import read_runs
+from planner.accuracy.table import Comparison, totals
+from planner.case.case import Case
+from planner.case.measured import measured_against
+from planner.plan import CandidatePlan
+from tests.planner.measured_rows import CLOSED_LOOP
+from workloads.models import known_models
+
+RATIOS = st.lists(st.floats(0.1, 10.0), min_size=FEWEST, max_size=60)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> MeasuredRun:
+    file = tmp_path_factory.mktemp("rows") / "runs.csv"
+    with file.open("w", newline="", encoding="utf-8") as handle:
+        writer = csv.DictWriter(handle, list(CLOSED_LOOP))
+        writer.writeheader()
+        writer.writerow(CLOSED_LOOP)
+    return read_runs(file, Known(models=known_models()))[0][0]
+
+
+def compared(run: MeasuredRun, ratios: list[float], model: str = "a") -> list[Comparison]:
+    return [
+        Comparison(run=replace(run, model=model), metric="ttft_mean_s", ratio=r, profile_set="mine") for r in ratios
+    ]
+
+
+@given(ratios=RATIOS)
+def test_a_band_holds_the_share_it_was_drawn_for(run: MeasuredRun, ratios: list[float]) -> None:
+    """Of its own runs a band holds eight in ten or more, give or take those at its edges, and its median."""
+    mine = compared(run, ratios)
+    (band,) = bands(mine)
+    held = within(mine, {("mine", run.gpu, "ttft_mean_s"): band})
+    assert sum(held) / len(held) >= INSIDE_FRAC - 2 / len(held) - 1e-9
+    assert band.low_ratio <= band.median_ratio <= band.high_ratio
+
+
+def test_few_runs_make_no_band(run: MeasuredRun) -> None:
+    """Below the fewest runs nothing is claimed."""
+    assert not bands(compared(run, [1.0] * (FEWEST - 1)))
+
+
+def test_a_model_of_another_kind_is_outside_the_others_band(run: MeasuredRun) -> None:
+    """Left out, a model is held against the others: twice as slow is not in a narrow band, alike is."""
+    others = compared(run, [1.0, 1.01, 0.99] * 5)
+    assert not any(left_out([*others, *compared(run, [0.5] * 4, "b")])[-4:])
+    assert all(left_out([*others, *compared(run, [1.0] * 4, "b")])[-4:])
+
+
+def test_errors_say_how_often_bands_hold(run: MeasuredRun) -> None:
+    """A total counts the values within the bands that ship, and has no share where no band ships."""
+    shipped = next(b for b in load_bands().values() if b.metric == "ttft_mean_s")
+    inside, outside = 1 / shipped.median_ratio, 1 / (10 * shipped.high_ratio)
+    known = replace(run, gpu=shipped.gpu)
+    pair = [
+        Comparison(run=known, metric="ttft_mean_s", ratio=r, profile_set=shipped.profile_set) for r in (inside, outside)
+    ]
+    assert {t.within_band_frac for t in totals(pair)} == {0.5}
+    assert {t.within_band_frac for t in totals(compared(run, [1.0]))} == {None}
+
+
+def test_bands_survive_their_file() -> None:
+    """What ships is what was written, in order, and every band spans its median."""
+    shipped = load_bands()
+    assert len(bands_text(shipped.values()).splitlines()) == len(shipped) + 1
+    assert all(b.low_ratio <= b.median_ratio <= b.high_ratio and b.n >= FEWEST for b in shipped.values())
+    assert isinstance(next(iter(shipped.values())), ErrorBand)
+
+
+def test_a_plan_quotes_the_bands_it_rests_on() -> None:
+    """Once per set of tables and GPU of its pools: the bands with their n, or that there is none."""
+    profiles = {
+        "a": SimpleNamespace(profile_set="aiconfigurator-0.12", gpu="h100-sxm"),
+        "b": SimpleNamespace(profile_set="mine", gpu="h100-sxm"),
+    }
+    pools = [SimpleNamespace(spec=SimpleNamespace(name=name)) for name in ("a", "b", "a")]
+    case, candidate = SimpleNamespace(profiles=profiles), SimpleNamespace(pools=pools)
+    quoted, none = measured_against(cast("Case", case), cast("CandidatePlan", candidate))
+    band = load_bands()["aiconfigurator-0.12", "h100-sxm", "tpot_mean_s"]
+    assert f"{band.low_ratio:.2f} to {band.high_ratio:.2f} times as long per token" in quoted
+    assert f"{band.n} of {band.models} models" in quoted
+    assert none == "measured runs: none to compare mine on h100-sxm with"
