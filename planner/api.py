@@ -194,7 +194,7 @@ def _outcome(point: Point) -> Row:
         **{name: getattr(totals, name, None) for name in ("cost_usd_per_h", "power_w", "machines", "gpus")},
         **{
             name: getattr(found.bill, name, None)
-            for name in ("expected_w", "mean_w", "p99_w", "token_j", "carbon_g_per_h")
+            for name in ("expected_w", "mean_w", "p99_w", "token_j", "electricity_usd_per_h", "carbon_g_per_h")
         },
         "served_req_per_s": found.served_req_per_s,
         **{f"margin_frac {slo}": margin for slo, margin in found.margin_frac.items()},

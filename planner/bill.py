@@ -18,10 +18,10 @@ class Bill:
         p99_w: of 100 simulated seconds, 99 draw no more, all pools at once.
         peak_w: highest simulated second.
         token_j: at the plugs for every token put out, standing by included; None where nothing was simulated.
-        usd_per_h: electricity of the building, no part of the machines' prices.
+        electricity_usd_per_h: electricity of the building, no part of the machines' prices.
         carbon_g_per_h: CO2 of the building's electricity.
-        token_usd: electricity of a million output tokens.
-        token_g: CO2 of a million output tokens.
+        million_tokens_usd: electricity of a million output tokens.
+        million_tokens_g: CO2 of a million output tokens.
         row_machines: that its row may hold; None where no row was asked about.
         row_ratio: the same over the machines that the row is meant for.
     """
@@ -32,10 +32,10 @@ class Bill:
     p99_w: float | None
     peak_w: float | None
     token_j: float | None
-    usd_per_h: float | None
+    electricity_usd_per_h: float | None
     carbon_g_per_h: float | None
-    token_usd: float | None
-    token_g: float | None
+    million_tokens_usd: float | None
+    million_tokens_g: float | None
     row_machines: int | None = None
     row_ratio: float | None = None
 
@@ -71,10 +71,10 @@ def bill(totals: Totals, judgement: Judgement, energy: EnergySection) -> Bill:
     return Bill(
         rated_w=totals.power_w, expected_w=expected_w, mean_w=use.mean_w if use else None,
         p99_w=use.p99_w if use else None, peak_w=use.peak_w if use else None, token_j=token_j,
-        usd_per_h=None if drawn_w is None else energy.bill_usd_per_h(drawn_w),
+        electricity_usd_per_h=None if drawn_w is None else energy.bill_usd_per_h(drawn_w),
         carbon_g_per_h=None if drawn_w is None else drawn_w * energy.carbon_g_per_j * 3600,
-        token_usd=None if token_kwh is None else token_kwh * energy.usd_per_kwh,
-        token_g=None if token_kwh is None else token_kwh * energy.carbon_g_per_kwh_mean,
+        million_tokens_usd=None if token_kwh is None else token_kwh * energy.usd_per_kwh,
+        million_tokens_g=None if token_kwh is None else token_kwh * energy.carbon_g_per_kwh_mean,
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ def bill_lines(before: Bill, after: Bill) -> Iterator[str]:
         ("P99", "p99_w", watts, "all pools at once, second by second"),
         ("peak", "peak_w", watts, "highest second"),
         ("energy", "token_j", _joules, "per output token"),
-        ("bill", "usd_per_h", dollars, "of electricity, the building's share included"),
+        ("bill", "electricity_usd_per_h", dollars, "of electricity, the building's share included"),
         ("carbon", "carbon_g_per_h", carbon, "the building's share included"),
         ("row holds", "row_machines", number, "machines"),
     )

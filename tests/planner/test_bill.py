@@ -53,21 +53,21 @@ def test_a_bill_follows_from_the_simulated_mean() -> None:
     found = bill(totals, judgement, ENERGY)
     assert (found.rated_w, found.expected_w, found.mean_w) == (20_000.0, 7000.0, 8000.0)
     assert found.token_j == pytest.approx(80.0)
-    assert found.usd_per_h == pytest.approx(8 * 1.25 * 0.1)
+    assert found.electricity_usd_per_h == pytest.approx(8 * 1.25 * 0.1)
     assert found.carbon_g_per_h == pytest.approx(8 * 1.25 * 400)
     hours = MILLION / 100 / 3600
-    assert found.token_usd == pytest.approx(hours * (found.usd_per_h or 0))
-    assert found.token_g == pytest.approx(hours * (found.carbon_g_per_h or 0))
+    assert found.million_tokens_usd == pytest.approx(hours * (found.electricity_usd_per_h or 0))
+    assert found.million_tokens_g == pytest.approx(hours * (found.carbon_g_per_h or 0))
 
 
 def test_a_plan_without_simulated_watts_is_billed_by_its_expected_ones() -> None:
     """Nothing is invented: joules of a token need a simulation, a bill needs some watts."""
     judgement = replace(plans.judgement(), power=None)
     known = bill(replace(plans.candidate().totals, expected_power_w=7000.0), judgement, ENERGY)
-    assert known.usd_per_h == pytest.approx(7 * 1.25 * 0.1)
-    assert (known.mean_w, known.token_j, known.token_g) == (None, None, None)
+    assert known.electricity_usd_per_h == pytest.approx(7 * 1.25 * 0.1)
+    assert (known.mean_w, known.token_j, known.million_tokens_g) == (None, None, None)
     blind = bill(replace(plans.candidate().totals, expected_power_w=0.0), judgement, ENERGY)
-    assert (blind.expected_w, blind.usd_per_h, blind.carbon_g_per_h) == (None, None, None)
+    assert (blind.expected_w, blind.electricity_usd_per_h, blind.carbon_g_per_h) == (None, None, None)
 
 
 def test_two_bills_stand_beside_each_other() -> None:
