@@ -23,10 +23,10 @@ PART_S = 4 * 3600.0
 J_PER_KWH = 3.6e6
 
 
-def whole_week(lab: Lab, control: str) -> dict[str, Any]:
+def whole_week(lab: Lab, control: str, misplaced_frac: float) -> dict[str, Any]:
     """All of it: how many requests, what they waited, what it took."""
     begin = time.process_time()
-    flow, stage = lab.staged(BASELINES[control], week_factors("conversation"))
+    flow, stage = lab.staged(BASELINES[control], week_factors("conversation"), misplaced_frac=misplaced_frac)
     decided = time.process_time()
     first, ended, kept, energy_j, requests, tokens = list[np.ndarray](), 0, 0, 0.0, 0, 0
     for part in served(stage, part_s=PART_S):
@@ -112,11 +112,12 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--servers", type=int, default=40, help="that the peak fills")
     parser.add_argument("--control", default="DynamoLLM", choices=sorted(BASELINES))
+    parser.add_argument("--misplaced", type=float, default=0.0, help="share of lengths predicted wrong, of a week")
     parser.add_argument("--hour", type=int, help="only this hour of the week, three ways")
     arguments = parser.parse_args()
     lab = open_lab("conversation", servers=arguments.servers)
     if arguments.hour is None:
-        rows = [whole_week(lab, arguments.control)]
+        rows = [whole_week(lab, arguments.control, arguments.misplaced)]
     else:
         rows = one_hour(lab, arguments.control, arguments.hour)
     if arguments.json:

@@ -53,6 +53,8 @@ class FleetType:
         top_usd_per_h: price of a machine on top, paid while it is powered.
         most_base_machines: largest base fleet.
         available: most machines powered at once.
+        spare_machines: of those on top, how many may be missing, interrupted: so many,
+        spare_ratio: and this share of them.
     """
 
     machine: str
@@ -62,6 +64,13 @@ class FleetType:
     top_usd_per_h: float
     most_base_machines: int
     available: int
+    spare_machines: float = 0.0
+    spare_ratio: float = 0.0
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether machines on top may be taken away."""
+        return self.spare_machines > 0 or self.spare_ratio > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -91,36 +91,42 @@ def _chosen(
 def _bettered(
     problem: Problem, place: Callable[[str], Place], start: Mapping[str, float], time_limit_s: float, gap_frac: float
 ) -> dict[str, float]:
-    """The start with the columns of one block after the other at their best, those of all others as they are."""
+    """The start with its columns at their best, part after part, those of all other parts as they are.
+
+    The parts are the columns that only link, then every block, then those that link again.
+    """
     home = {column.name: place(column.name)[1] for column in problem.columns}
-    columns: dict[int, list[Column]] = defaultdict(list)
+    columns: dict[int | None, list[Column]] = defaultdict(list)
     for column in problem.columns:
-        if (block := home[column.name]) is not None:
-            columns[block].append(column)
-    touching: dict[int, list[Row]] = defaultdict(list)
-    own: dict[tuple[str, int], list[tuple[str, float]]] = defaultdict(list)
+        columns[home[column.name]].append(column)
+    rows: dict[int | None, list[Row]] = defaultdict(list)
     for row in problem.rows:
+        own: dict[int | None, list[tuple[str, float]]] = defaultdict(list)
         for name, coefficient in row.terms:
-            if (block := home[name]) is not None:
-                own[row.name, block].append((name, coefficient))
-        for block in {home[name] for name, _ in row.terms} - {None}:
-            touching[block].append(row)  # type: ignore[index]  # None is taken off
+            own[home[name]].append((name, coefficient))
+        for part, terms in own.items():
+            rows[part].append(replace(row, terms=tuple(terms)))
     values = dict(start)
     activity = {row.name: row.activity(values) for row in problem.rows}
-    for block in sorted(columns):
-        rows = []
-        for row in touching[block]:
-            mine = own[row.name, block]
-            others = activity[row.name] - sum(coefficient * values[name] for name, coefficient in mine)
-            rows.append(replace(row, terms=tuple(mine), lower=row.lower - others, upper=row.upper - others))
-        part = Problem(name=f"block {block}", sense=Sense.MIN, columns=tuple(columns[block]), rows=tuple(rows))
-        found = solve_direct(part, time_limit_s=time_limit_s, gap_frac=gap_frac)
-        if found is None or part.objective(found.values) >= part.objective(values):
-            continue
-        for row in rows:
-            activity[row.name] += sum(c * (found.values[name] - values[name]) for name, c in row.terms)
-        values |= found.values
+    links = [None] if columns[None] else []
+    for part in (*links, *sorted(key for key in columns if key is not None), *links):
+        mine = _left(rows[part], values, activity)
+        piece = Problem(name=f"part {part}", sense=Sense.MIN, columns=tuple(columns[part]), rows=mine)
+        found = solve_direct(piece, time_limit_s=time_limit_s, gap_frac=gap_frac)
+        if found is not None and piece.objective(found.values) < piece.objective(values):
+            for row in mine:
+                activity[row.name] += row.activity(found.values) - row.activity(values)
+            values |= found.values
     return values
+
+
+def _left(rows: Iterable[Row], values: Mapping[str, float], activity: Mapping[str, float]) -> tuple[Row, ...]:
+    """Rows of one part's columns, with what all others leave of their bounds."""
+    left = []
+    for row in rows:
+        others = activity[row.name] - row.activity(values)
+        left.append(replace(row, lower=row.lower - others, upper=row.upper - others))
+    return tuple(left)
 
 
 def _part(name: str, columns: Iterable[Column], rows: Iterable[Row], values: Mapping[str, float]) -> Problem | None:

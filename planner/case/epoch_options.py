@@ -6,6 +6,7 @@ import numpy as np
 
 from hw_catalog.machines import Machine
 from planner.case.case import Case
+from planner.case.interruptions import spare_line
 from planner.envelope import Unfit, envelope
 from planner.perf.instance import InstancePhysics, instance_physics
 from planner.perf.operating import operating
@@ -94,6 +95,7 @@ def _thin(part: ClassDemand) -> ClassDemand:
 def fleet(case: Case, section: ScheduleSection, names: Sequence[str]) -> Iterator[FleetType]:
     """The machine types that some option stands on; one that the top channel does not sell stays in the base fleet."""
     machines: Mapping[str, Machine] = {option.machine.name: option.machine for option in case.options}
+    fixed, ratio = spare_line(section.interruptions_per_h_ratio, section.start_s, section.spare_confidence_frac)
     for name in sorted(set(names)):
         machine = machines[name]
         base, top = machine.price(case.scenario.catalog.channel), machine.price(section.top_channel)
@@ -104,5 +106,5 @@ def fleet(case: Case, section: ScheduleSection, names: Sequence[str]) -> Iterato
             machine=name, gpus=machine.gpus, idle_w=machine.idle_w, base_usd_per_h=base.usd_per_h,
             top_usd_per_h=lost * (top.usd_per_h if top else 10 * base.usd_per_h),
             most_base_machines=min(available, ANY if section.base_machines is None else section.base_machines),
-            available=available,
+            available=available, spare_machines=fixed, spare_ratio=ratio,
         )  # fmt: skip

@@ -63,7 +63,7 @@ def simulated_schedule(
     tell_moved(source, file.digests, file.scenario, quiet=quiet)
     asked = file.scenario.changed(sets)
     with progress(quiet=quiet) as tell:
-        found = serve_again(asked, file.schedule, progress=tell, epoch=epoch)
+        found = serve_again(asked, file.schedule, file.timetable.policy, progress=tell, epoch=epoch)
     show_served(found, json=json)
     report_schedule(report, found, asked, quiet=quiet)
     if not found.valid:

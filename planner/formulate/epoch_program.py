@@ -101,6 +101,9 @@ def _columns(question: EpochQuestion) -> Iterator[Column]:
             yield Column(name=of_type("top", kind.machine, epoch), upper=limit, integer=True, objective=top)
             yield Column(name=of_type("start", kind.machine, epoch), upper=limit, integer=True, objective=start)
             yield Column(name=of_type("stop", kind.machine, epoch), upper=limit, integer=True)
+            if kind.interrupted:
+                yield Column(name=of_type("spare", kind.machine, epoch), upper=limit)
+                yield Column(name=of_type("topped", kind.machine, epoch), upper=1.0, integer=True)
 
 
 def lift_schedule(

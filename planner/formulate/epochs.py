@@ -62,7 +62,7 @@ def instances(option: EpochOption, epoch: int) -> str:
 
 
 def of_type(word: str, machine: str, epoch: int) -> str:
-    """A column of a machine type in an epoch: on, top, start or stop."""
+    """A column of a machine type in an epoch: on, top, spare, topped, start or stop."""
     return f"{word}[{machine},{epoch}]"
 
 
@@ -104,18 +104,57 @@ def epoch_load(question: EpochQuestion) -> tuple[Row, ...]:
 
 
 def epoch_gpus(question: EpochQuestion) -> tuple[Row, ...]:
-    """Instances stand on GPUs of powered machines.
+    """Instances stand on GPUs of powered machines, those not counted that may be interrupted.
 
-    For each m, t: sum over o on m of gpus(o)·instances[o,t] <= gpus(m)·on[m,t].
+    For each m, t: sum over o on m of gpus(o)·instances[o,t] <= gpus(m)·(on[m,t] - spare[m,t]).
     """
     rows = []
     for epoch in range(question.load.epochs):
         for kind in question.fleet:
             placed = [o for o in question.running(epoch) if o.spec.machine == kind.machine]
             terms = tuple((instances(o, epoch), float(o.gpus)) for o in placed)
-            powered = (of_type("on", kind.machine, epoch), -float(kind.gpus))
-            rows.append(_row("epoch_gpus", f"{kind.machine},{epoch}", (*terms, powered)))
+            there = [(of_type("on", kind.machine, epoch), -float(kind.gpus))]
+            if kind.interrupted:
+                there.append((of_type("spare", kind.machine, epoch), float(kind.gpus)))
+            rows.append(_row("epoch_gpus", f"{kind.machine},{epoch}", (*terms, *there)))
     return tuple(rows)
+
+
+def spares(question: EpochQuestion) -> tuple[Row, ...]:
+    """Of the machines on top as many are spare as may be missing at once; written where they may be interrupted.
+
+    For each m, t: spare[m,t] >= spare_machines(m)·topped[m,t] + spare_ratio(m)·top[m,t], topped[m,t] being 0 or 1.
+    """
+    return tuple(
+        _row(
+            "spares",
+            f"{kind.machine},{epoch}",
+            ((of_type("topped", kind.machine, epoch), kind.spare_machines),
+             (of_type("top", kind.machine, epoch), kind.spare_ratio),
+             (of_type("spare", kind.machine, epoch), -1.0)),
+        )
+        for kind in question.fleet
+        if kind.interrupted
+        for epoch in range(question.load.epochs)
+    )  # fmt: skip
+
+
+def topped(question: EpochQuestion) -> tuple[Row, ...]:
+    """Whether there is any machine on top; written where they may be interrupted.
+
+    For each m, t: top[m,t] <= available(m)·topped[m,t].
+    """
+    return tuple(
+        _row(
+            "topped",
+            f"{kind.machine},{epoch}",
+            ((of_type("top", kind.machine, epoch), 1.0),
+             (of_type("topped", kind.machine, epoch), -float(kind.available))),
+        )
+        for kind in question.fleet
+        if kind.interrupted
+        for epoch in range(question.load.epochs)
+    )  # fmt: skip
 
 
 def base_fleet(question: EpochQuestion) -> tuple[Row, ...]:
@@ -205,7 +244,7 @@ def churn(question: EpochQuestion) -> tuple[Row, ...]:
 
 
 EPOCH_FAMILIES: tuple[Callable[[EpochQuestion], tuple[Row, ...]], ...] = (
-    epoch_demand, epoch_load, epoch_gpus, base_fleet, started, stopped, min_up, ramp, churn,
+    epoch_demand, epoch_load, epoch_gpus, base_fleet, spares, topped, started, stopped, min_up, ramp, churn,
 )  # fmt: skip
 """Every family, in the order of its rows; the first three speak of one epoch each, the others couple them."""
 

@@ -61,6 +61,11 @@ class Lab:
     lengths: Mapping[str, tuple[Ints, Ints]]
     rate_req_per_s: float
 
+    @property
+    def idle_w(self) -> float:
+        """What the GPUs of a machine draw without work."""
+        return self.machine.gpus * max(body.power.idle_w / tp for (tp, _), body in self.bodies.items())
+
     def pools(self, control: Control, factors: Floats) -> list[WeekPool]:
         """The pools of a control, in the order of their requests' work, at factors on the rate."""
         names = list(self.shares_frac) if control.pools else ["all"]

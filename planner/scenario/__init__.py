@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, fie
 
 from planner.errors import BadInput, nearest
 from planner.plan import Budgets, Headroom, Objective
+from planner.scenario.class_presets import classes_spelled_out
 from planner.scenario.designs import spelled_out
 from planner.scenario.energy import EnergySection
 from planner.scenario.findings import findings
@@ -120,7 +121,7 @@ class Scenario(Section):
         Raises:
             BadInput: with every problem that was found, each naming line or key.
         """
-        document = spelled_out(document)
+        document = classes_spelled_out(spelled_out(document))
         try:
             return cls.model_validate(document.data)
         except ValidationError as error:

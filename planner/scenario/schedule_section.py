@@ -33,6 +33,9 @@ class ScheduleSection(Section):
     )
     base_machines: Whole | None = Field(None, description="largest base fleet of a type; null: no limit")
     interruptions_per_h_ratio: Budget = Field(0.0, description="how often a machine on top is taken away, per hour")
+    spare_confidence_frac: Annotated[Number, Field(gt=0, lt=1)] = Field(
+        0.99, description="chance that no more machines on top are gone at once than are spare"
+    )
     start_s: Budget = Field(_CHANGES.start_s, description="order of a machine to its first request, s")
     start_usd: Budget = Field(_CHANGES.start_usd, description="fee of a start, dollars")
     min_up_epochs: Count = Field(_CHANGES.min_up_epochs, description="epochs that a started machine stays powered")

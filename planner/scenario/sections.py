@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from planner.plan import Headroom, Role
+from planner.scenario.class_presets import list_or_preset
 from workloads.models import DTYPE_BYTES
 from workloads.requests import RequestClass
 from workloads.slo import Metric, Slo, Unit
@@ -223,7 +224,10 @@ class Workload(Section):
         None, description="arrival window of one synthetic seed, s; null: 120, or 1000 requests; not used in a replay"
     )
     lengths: Lengths | None = Field(None, description="request lengths by distribution, instead of a trace")
-    classes: tuple[RequestClassSection, ...] = Field((), description="kinds of request; empty: all are one kind")
+    classes: tuple[RequestClassSection, ...] = Field(
+        (), description="kinds of request, or `dynamollm-nine`; empty: all are one kind",
+        json_schema_extra=list_or_preset,
+    )  # fmt: skip
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:

@@ -11,7 +11,7 @@ from planner.errors import BadInput
 from planner.formulate import EpochQuestion, epoch_problem, later_aims, lift_schedule, place, thinned
 from planner.scenario import Scenario
 from planner.scenario.schedule_section import ScheduleSection
-from planner.schedule import EpochOption, Schedule, Tariff, Transitions
+from planner.schedule import Aim, EpochOption, Schedule, Tariff, Transitions
 from planner.timetable.serving import Progress, Served, Serving
 from solvers.allocation import Solution, Termination
 from solvers.decomposition import solve_decomposed
@@ -26,7 +26,10 @@ WHOLE_EPOCHS = 4
 LATER_S = 10.0
 """Limit of each solve after the first aim's: it begins with an allocation, and whatever it finds is no worse."""
 
-ROUNDS = 4
+BOTH_PHASES = ("colocated", "sarathi")
+"""Policies that ``auto`` compares over time: those whose instances do both phases of any request."""
+
+ROUNDS = 6
 MORE_RATIO = 1 / 0.85
 """By which the rate that an epoch provides for grows each time that the simulator finds an objective missed in it."""
 
@@ -41,6 +44,7 @@ class Timetable:
         unserved: epochs that rest on the same capacities and were not simulated.
         termination: how the last solve ended.
         provided_ratio: rate that each epoch provides for over its peak; above 1 where the simulator asked for more.
+        policy: how instances serve.
     """
 
     schedule: Schedule | None
@@ -48,6 +52,7 @@ class Timetable:
     unserved: tuple[int, ...]
     termination: Termination
     provided_ratio: tuple[float, ...]
+    policy: str
 
     @property
     def valid(self) -> bool:
@@ -56,14 +61,30 @@ class Timetable:
 
 
 def timetable(scenario: Scenario, *, progress: Progress) -> Timetable:
-    """The best schedule whose epochs, and the changes between them, the simulator confirms.
+    """The best schedule whose epochs, and changes between them, the simulator confirms; of any policy for ``auto``.
 
     Raises:
         BadInput: the scenario has no schedule section, a policy that splits phases, or a clock that fits no option.
         WorkloadError: epochs do not cover the trace.
     """
-    case, section = opened(scenario)
-    progress("options", 0.0)
+    section = _section(scenario)
+    names = BOTH_PHASES if scenario.policy.name == "auto" else (scenario.policy.name,)
+    found = [_timetable(scenario, section, name, progress) for name in names]
+    return min(found, key=lambda each: (not each.valid, each.schedule is None, _value(each.schedule, section)))
+
+
+def _value(schedule: Schedule | None, section: ScheduleSection) -> tuple[float, ...]:
+    """What a schedule comes to in the aims, in their order."""
+    if schedule is None:
+        return ()
+    worth = {Aim.COST: schedule.cost_usd, Aim.ENERGY: schedule.energy_j, Aim.CARBON: schedule.carbon_g}
+    return tuple(worth[aim] for aim in section.objectives)
+
+
+def _timetable(scenario: Scenario, section: ScheduleSection, policy: str, progress: Progress) -> Timetable:
+    """The best schedule under one policy."""
+    progress(f"{policy}: options", 0.0)
+    case = open_case(scenario, policy)
     load = load_of(case, section)
     kinds = epoch_kinds(case, section)
     if not kinds:
@@ -71,7 +92,7 @@ def timetable(scenario: Scenario, *, progress: Progress) -> Timetable:
     serving = Serving(case, section, load, {option.name: body for option, body in kinds})
     provided, found = np.ones(load.epochs), None
     for turn in range(ROUNDS):
-        part = _part_of(progress, turn)
+        part = _part_of(progress, policy, turn)
         part("solving", 0.0)
         found = _proposed(case, section, load, kinds, provided)
         if found.schedule is None:
@@ -87,36 +108,39 @@ def timetable(scenario: Scenario, *, progress: Progress) -> Timetable:
     return found
 
 
-def opened(scenario: Scenario) -> tuple[Case, ScheduleSection]:
-    """The case of a scenario that asks for a plan over time.
+def _section(scenario: Scenario) -> ScheduleSection:
+    """How a scenario asks over time.
 
     Raises:
         BadInput: it does not, or its policy splits phases.
     """
-    section = scenario.schedule
-    if section is None:
+    if scenario.schedule is None:
         raise BadInput("schedule: missing; expected the section that says which hours to plan")
-    if scenario.policy.name in ("splitwise", "auto"):
+    if scenario.policy.name not in (*BOTH_PHASES, "mnemosyne", "auto"):
         raise BadInput(
-            f"policy.name: found '{scenario.policy.name}'; expected a policy whose instances do both phases, such as "
-            "colocated: a plan over time has pools of these"
+            f"policy.name: found '{scenario.policy.name}'; expected {', '.join(BOTH_PHASES)}, mnemosyne or auto: over "
+            "time, instances do both phases, because two fleets that change apart would each need the other's links"
         )
-    return open_case(scenario, scenario.policy.name), section
+    return scenario.schedule
 
 
-def serve_again(scenario: Scenario, schedule: Schedule, *, progress: Progress, epoch: int | None = None) -> Timetable:
+def serve_again(
+    scenario: Scenario, schedule: Schedule, policy: str, *, progress: Progress, epoch: int | None = None
+) -> Timetable:
     """What the simulator says of a schedule that exists, asked what ``scenario`` asks.
 
     Args:
         scenario: the question; its options are those that the schedule is made of.
         schedule: as it was planned.
+        policy: under which.
         progress: takes what is served, and the share that is done.
         epoch: only this one, with the change into it.
 
     Raises:
         BadInput: the schedule runs what the scenario does not offer, has other epochs, or none of that number.
     """
-    case, section = opened(scenario)
+    section = _section(scenario)
+    case = open_case(scenario, policy if scenario.policy.name == "auto" else scenario.policy.name)
     load = load_of(case, section)
     physics = {option.name: body for option, body in epoch_kinds(case, section)}
     strangers = sorted({run.spec.name for each in schedule.epochs for run in each.runs} - set(physics))
@@ -131,16 +155,19 @@ def serve_again(scenario: Scenario, schedule: Schedule, *, progress: Progress, e
     served, unserved = serving.all(schedule, progress) if epoch is None else serving.one(schedule, epoch, progress)
     return Timetable(
         schedule=schedule, served=served, unserved=unserved, termination=schedule.termination,
-        provided_ratio=(1.0,) * load.epochs,
+        provided_ratio=(1.0,) * load.epochs, policy=case.policy.name,
     )  # fmt: skip
 
 
-def _part_of(progress: Progress, turn: int) -> Progress:
+def _part_of(progress: Progress, policy: str, turn: int) -> Progress:
     """Progress of one round: the first is most of the work."""
     begin = 1 - 0.5**turn
 
     def tell(words: str, done_frac: float) -> None:
-        progress(words if not turn else f"round {turn + 1}: {words}", begin + (1 - begin) / 2 * done_frac)
+        progress(
+            f"{policy}: {words}" if not turn else f"{policy}, round {turn + 1}: {words}",
+            begin + (1 - begin) / 2 * done_frac,
+        )
 
     return tell
 
@@ -205,5 +232,5 @@ def _proposed(case: Case, section: ScheduleSection, load: Load, kinds: Sequence[
         )  # fmt: skip
     return Timetable(
         schedule=schedule, served=(), unserved=tuple(range(load.epochs)), termination=solution.termination,
-        provided_ratio=tuple(provided.tolist()),
+        provided_ratio=tuple(provided.tolist()), policy=case.policy.name,
     )  # fmt: skip

@@ -39,7 +39,7 @@ COUNTS = {
     "base_machines", "churn_machines", "min_up_epochs", "most_base_machines", "ramp_machines", "started", "stopped",
     "experts", "experts_used", "routed_params", "row_machines",
     "top_machines", "clock_changes", "epochs", "good", "reshards", "starts", "validated_epochs",
-    "counts", "changed", "instances_by_spec", "unchanged",
+    "counts", "spare_machines", "changed", "instances_by_spec", "unchanged",
 }  # fmt: skip
 """How many of something, the thing being the name."""
 

@@ -3,12 +3,15 @@
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from planner.case.interruptions import missing, missing_frac, spare_line
+from planner.errors import BadInput
 from planner.formulate.epoch_program import epoch_problem, later_aims, lift_schedule, place, thinned
 from planner.formulate.epochs import EPOCH_FAMILIES, EpochQuestion
 from planner.schedule import Aim, Schedule
@@ -43,12 +46,12 @@ def _value(asked: EpochQuestion) -> float:
 
 
 def _showcase() -> Problem:
-    return epoch_problem(
-        question(
-            {"short": [3.0, 9.0, 0.0], "long": [1.0, 2.0, 1.0]}, aims=(Aim.COST, Aim.CARBON), min_up_epochs=2,
-            ramp_machines=3, churn_machines=5, start_usd=1.0,
-        )
+    asked = question(
+        {"short": [3.0, 9.0, 0.0], "long": [1.0, 2.0, 1.0]}, aims=(Aim.COST, Aim.CARBON), min_up_epochs=2,
+        ramp_machines=3, churn_machines=5, start_usd=1.0,
     )  # fmt: skip
+    fast, slow = asked.fleet
+    return epoch_problem(replace(asked, fleet=(fast, replace(slow, spare_machines=0.5, spare_ratio=0.25))))
 
 
 @pytest.mark.parametrize("name", [*FAMILY_NAMES, "objective"])
@@ -163,6 +166,17 @@ def test_no_aim_pays_for_a_later_one(rates: list[float], aims: tuple[Aim, Aim]) 
         assert later.termination.objective == pytest.approx(second.objective(both.allocation.values), abs=1e-6)
 
 
+def test_a_base_fleet_that_the_first_aim_ignores_is_no_larger_than_it_must_be() -> None:
+    """Least energy says nothing of machines that are bought and off; least cost after it does, at scale too."""
+    asked = question({"all": [2.0, 9.0, 4.0, 2.0]}, aims=(Aim.ENERGY, Aim.COST))
+    for how in (_whole, _apart):
+        solution, _ = lexicographic(epoch_problem(asked), later_aims(asked), how)
+        assert solution.allocation is not None
+        schedule = lift_schedule(asked, solution.allocation.values, solution.termination, method="")
+        for machine, base in schedule.base_machines.items():
+            assert base <= max(epoch.machines[machine] for epoch in schedule.epochs)
+
+
 def test_the_second_aim_chooses_among_equals() -> None:
     """Of two machines at one price, the one that draws less is taken; by price alone either may be."""
     asked = question({"all": [2.0, 2.0]}, aims=(Aim.COST, Aim.ENERGY))
@@ -197,6 +211,49 @@ def test_a_later_solve_that_finds_nothing_changes_nothing() -> None:
     assert solution.allocation is not None
     assert solution.termination.reason is Reason.OPTIMAL
     assert later.termination.reason is Reason.NO_SOLUTION_FOUND
+
+
+@settings(max_examples=10, deadline=None)
+@given(RATES)
+def test_more_interruptions_never_cost_less(rates: list[float]) -> None:
+    """The more machines on top may be gone at once, the dearer the optimum; with none gone it is the usual one."""
+    asked = question({"all": [r + 4 for r in rates]})
+    few = tuple(replace(kind, most_base_machines=1) for kind in asked.fleet)
+    values = [
+        _value(replace(asked, fleet=tuple(replace(k, spare_machines=fixed, spare_ratio=share) for k in few)))
+        for fixed, share in ((0.0, 0.0), (0.4, 0.1), (0.9, 0.3))
+    ]
+    assert all(a <= b * (1 + 1e-5) + 1e-6 for a, b in pairwise(values))
+
+
+@settings(max_examples=10, deadline=None)
+@given(RATES)
+def test_what_runs_fits_without_the_machines_that_may_be_gone(rates: list[float]) -> None:
+    """In every epoch the instances stand on the machines that are left once the spare ones are gone."""
+    asked = question({"all": [r + 4 for r in rates]})
+    fleet = tuple(replace(k, most_base_machines=1, spare_machines=0.6, spare_ratio=0.2) for k in asked.fleet)
+    for epoch in _scheduled(replace(asked, fleet=fleet)).epochs:
+        for machine, powered in epoch.machines.items():
+            on_top = epoch.top_machines[machine]
+            left = powered - (0.6 + 0.2 * on_top if on_top else 0.0)
+            used = sum(run.instances * run.spec.layout.gpus for run in epoch.runs if run.spec.machine == machine)
+            assert used <= 8 * left + 1e-6
+
+
+@given(st.floats(0.001, 6.0), st.sampled_from([0.9, 0.99, 0.999]))
+def test_spares_are_at_least_the_binomial_quantile(per_h: float, confidence: float) -> None:
+    """Whatever the number on top, the line provides for all that may be gone with the confidence asked for."""
+    fixed, ratio = spare_line(per_h, 420.0, confidence)
+    gone = missing_frac(per_h, 420.0)
+    for machines in (1, 2, 3, 7, 20, 90, 200, 400):
+        assert fixed + ratio * machines >= missing(machines, gone, confidence) - 1e-9
+
+
+def test_without_interruptions_nothing_is_spare() -> None:
+    """No rate, no spares; a rate at which machines are gone for most of the time is refused."""
+    assert spare_line(0.0, 420.0, 0.99) == (0.0, 0.0)
+    with pytest.raises(BadInput, match="no number of them is enough"):
+        spare_line(1e6, 420.0, 0.99)
 
 
 def test_an_unservable_class_is_named() -> None:

@@ -145,6 +145,18 @@ def test_two_weeks_are_compared(week: Path, tmp_path: Path) -> None:
     assert "+10.00" in _say("diff", str(week), str(dearer))
 
 
+def test_auto_takes_the_better_policy_of_both_phases() -> None:
+    """Under ``auto`` the schedule is as good as the best of the policies it compares, and its file says which."""
+    short = ["schedule.load=[" + ", ".join(["0.5"] * 12 + ["1.0"] * 12) + "]", "workload.classes=[]"]
+    found = {
+        name: timetable(Scenario.load(EXAMPLE, [*SMALL, *short, f"policy.name={name}"]), progress=lambda *_: None)
+        for name in ("auto", "colocated", "sarathi")
+    }
+    costs = {name: each.schedule.cost_usd for name, each in found.items() if each.schedule}
+    assert costs["auto"] == min(costs.values())
+    assert found["auto"].policy in ("colocated", "sarathi")
+
+
 def test_what_a_week_is_not_for_is_said(week: Path, tmp_path: Path) -> None:
     """Stacks of one load, epochs that it has not, a plan of another kind beside it, and options it was not made of."""
     assert "is a plan over time; expected csv" in _say("export", str(week), "--format", "dynamo", code=2)

@@ -1,0 +1,57 @@
+"""Request classes by name: a preset stands for ``workload.classes`` and the objectives of each class.
+
+Like a design it is spelled out before anything else looks at the scenario, and may be edited in what is written then.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from planner.errors import BadInput, nearest
+from planner.scenario.reading import Document, Path_, spell
+from workloads.load import nine_classes
+
+NINE = "dynamollm-nine"
+
+_TTFT_P99_S = {"S": 0.25, "M": 0.4, "L": 2.0}
+"""By the length of the prompt. Source: DynamoLLM (HPCA'25), recalled, not checked against the paper."""
+_TPOT_P99_S = 0.1
+"""Recalled as a bound on the time between tokens; read as one on the time per token, as elsewhere here."""
+
+_KEY: Path_ = ("workload", "classes")
+
+
+def classes_spelled_out(document: Document) -> Document:
+    """The scenario with the classes that a preset stands for in its place, and their objectives under those given.
+
+    Raises:
+        BadInput: there is no such preset.
+    """
+    workload = document.data.get("workload")
+    word = workload.get("classes") if isinstance(workload, Mapping) else None
+    if not isinstance(word, str):
+        return document
+    place = document.places.get(_KEY, document.place(_KEY))
+    if word != NINE:
+        raise BadInput(f"{place}: {spell(_KEY)}: found '{word}'; {nearest(word, [NINE])}, or a list of classes")
+    classes = [
+        {key: value for key, value in _columns(kind).items() if value not in (None, 0)} for kind in nine_classes()
+    ]
+    given = document.data.get("slo_by_class")
+    own = given if isinstance(given, Mapping) else {}
+    slos: dict[str, Any] = {
+        kind.name: {"ttft_p99_s": _TTFT_P99_S[kind.name[0]], "tpot_p99_s": _TPOT_P99_S} for kind in nine_classes()
+    }
+    for name, objectives in own.items():
+        slos[str(name)] = objectives
+    return document.changed(_KEY, classes, place).changed(("slo_by_class",), slos, document.place(("slo_by_class",)))
+
+
+def _columns(kind: object) -> dict[str, Any]:
+    names = ("name", "prompt_min_tokens", "prompt_max_tokens", "output_min_tokens", "output_max_tokens")
+    return {name: getattr(kind, name) for name in names}
+
+
+def list_or_preset(schema: dict[str, Any]) -> None:
+    """In a file the name of a preset may stand in the place of the list."""
+    inner = {key: schema.pop(key) for key in ("type", "items") if key in schema}
+    schema["anyOf"] = [inner, {"const": NINE}]
