@@ -38,6 +38,11 @@ class Replay:
         """Serve a trace."""
         return self.ready()(addresses)
 
+    @property
+    def kept(self) -> bool:
+        """Whether nothing needs to be compiled before the next call."""
+        return self._call is not None or kept_at().exists()
+
     def ready(self) -> Callable[[int], int]:
         """Have the machine code ready; compile it where it has never been on this machine."""
         if self._call is None:

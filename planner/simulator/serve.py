@@ -127,7 +127,7 @@ def prepare(tell: Callable[[str], None]) -> None:
     if find_spec("numba") is None:
         return
     from planner.simulator.kernel_cache import LIKELY_COMPILE_S
-    from planner.simulator.kernel_code import kept_at
+    from planner.simulator.kernel_code import REPLAY
 
-    if not kept_at().exists():
+    if not REPLAY.kept:
         tell(f"compiling the simulator (once, about {LIKELY_COMPILE_S:.0f} s)")
