@@ -24,8 +24,8 @@ def decoding_w(
 ) -> tuple[float, float, float]:
     """Watts of an instance that decodes: of prefill and of decode steps above the floor, and of the floor above idle.
 
-    The floor is a request that decodes alone: watts grow from it to the working batch. Alone in a pipeline, it keeps
-    one stage at a time at work.
+    The floor is a request that decodes alone, in a pipeline one in every stage; watts grow from it to the working
+    batch.
 
     Args:
         physics: of the instance.
@@ -35,7 +35,7 @@ def decoding_w(
         mixed: whether it computes prompts too.
     """
     power = physics.power
-    floor_w = (power.decode_w(1, mean_context_tokens) - power.idle_w) / physics.stages.count
+    floor_w = power.decode_w(1, mean_context_tokens) - power.idle_w
     prefill_w = prefill_above_w(physics, prompts, batch, mean_context_tokens) - floor_w if mixed else 0.0
     decode_w = power.decode_w(batch, mean_context_tokens) - power.idle_w - floor_w
     return max(0.0, prefill_w), max(0.0, decode_w), floor_w
