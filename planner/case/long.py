@@ -77,7 +77,7 @@ def _misfit(machine: Machine, layout: Layout) -> str:
     """Why a layout stands on no number of machines of a type; empty where it does."""
     gpus = layout.gpus
     if layout.kvp > 1 and machine.gpus == 1:
-        return f"{layout.kvp} KV groups need {layout.kvp} GPUs; a {machine.name} has 1"
+        return f"{layout.kvp} KV groups need {layout.kvp} GPUs; {machine.name} has 1"
     if gpus % machine.gpus and machine.gpus % gpus:
         return f"{gpus} GPUs neither divide a machine of {machine.gpus} nor fill whole ones"
     if gpus > machine.gpus and not machine.inter_link.exists:

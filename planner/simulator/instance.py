@@ -77,7 +77,9 @@ class Instance:
     def change(self, physics: InstancePhysics) -> None:
         """Go on at another clock from the next step on; a run of decodes ends at its coming step boundary."""
         assert physics.kv_blocks == self.physics.kv_blocks, "a clock changes no memory"
-        batching = self._batching.at(getattr(self._batching, "chunk_tokens", None), physics.step)
+        chunk_tokens = getattr(self._batching, "chunk_tokens", None)
+        batching = self._batching.at(chunk_tokens, physics.step)
+        self._prompts.change(chunk_tokens, physics.step)
         self.physics, self._batching = physics, batching
         for lane in self._lanes:
             lane.change(physics, batching)

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable
 from itertools import takewhile
 
-from planner.policies.base import Order
+from planner.policies.base import Order, StepPredictor
 from planner.simulator.memory import KvMemory
 from planner.simulator.meter import Meter
 from planner.simulator.records import Request
@@ -34,6 +34,10 @@ class Prompts:
     def moves(self) -> bool:
         """Whether the order of those that wait may change by itself."""
         return self._order.moves and len(self.waiting) > 0
+
+    def change(self, chunk_tokens: int | None, step: StepPredictor) -> None:
+        """Go on with the work of prompts at another clock."""
+        self._order = self._order.at(chunk_tokens, step)
 
     def arrange(self, now_s: float) -> None:
         """Put them in order, where it is not that of arrival.
