@@ -113,9 +113,19 @@ def test_the_simulator_serves_a_giant_in_that_time() -> None:
     assert done.ledger.ttft_s[0] == pytest.approx(stages, rel=0.005)
 
 
-def test_the_compiled_replay_leaves_adapting_chunks_alone() -> None:
-    """Chunks that adapt and steps that stream are the event engine's, which says so."""
-    assert unsupported([], toy_policy("mnemosyne")) == "chunks that adapt"
+def test_the_compiled_replay_leaves_streams_alone() -> None:
+    """Prompts that pass each other and steps that stream are the event engine's, which says so."""
+    pool = PoolModel(
+        name="long",
+        role=Role.MIXED,
+        physics=body(2, 2),
+        instances=1,
+        speed=1.0,
+        classes=frozenset({0}),
+        chunk_tokens=4096,
+    )
+    assert unsupported([pool], toy_policy("mnemosyne")) == "prompts that pass each other"
+    assert unsupported([pool], toy_policy("mnemosyne", order="fifo")) == "a step time of its own"
 
 
 def test_a_step_with_decodes_keeps_the_target() -> None:
