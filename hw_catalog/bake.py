@@ -86,7 +86,8 @@ def bake(
         (directory / "config.json").write_text(json.dumps(hf_config), encoding="utf-8")
         for dtype, (tp, ep) in itertools.product(dtypes or known.dtypes, _splits(hf_config, tps)):
             try:
-                quant = _quant(dtype, {**recipe.quant, **known.quant})
+                here = known.quant_on.get(f"{engine}/{gpu}", {})
+                quant = _quant(dtype, {**recipe.quant, **known.quant, **here})
                 target = Target(
                     model=model, gpu=gpu, system=recipe.systems[gpu], dtype=dtype, quant=quant, tp=tp, ep=ep,
                     kv_dtype=kv_dtype, engine=engine, date=date, hf_config=hf_config, directory=directory,

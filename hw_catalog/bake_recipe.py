@@ -22,12 +22,16 @@ class Quant(_Strict):
 
 
 class ModelRecipe(_Strict):
-    """How one model is presented to the source: a configuration it ships, or one of ours."""
+    """How one model is presented to the source: a configuration it ships, or one of ours.
+
+    ``quant_on`` holds what differs with one engine on one GPU, under ``engine/gpu``.
+    """
 
     dtypes: tuple[str, ...]
     source_config: str | None = None
     config: dict[str, Any] | None = None
     quant: dict[str, Quant] = {}
+    quant_on: dict[str, dict[str, Quant]] = {}
 
 
 class Recipe(_Strict):
