@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help plan test lint types check-imports browser unit test-slow bench clean
+.PHONY: help plan test lint types check-imports browser unit test-slow bench profile-gpu clean
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -45,6 +45,10 @@ test-slow: .venv/.installed-dev ## the slow suites
 
 bench: .venv/.installed ## speed and scale
 	$(BIN)/python benchmarks/simulator.py --engine simpy --requests 20000 --machines 40
+
+profile-gpu: .venv/.installed ## on a machine with an NVIDIA GPU: measure kernel profiles, compare them with the ones that ship
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[profile]'
+	$(BIN)/python benchmarks/profile_gpu.py
 
 clean: ## remove what the build made
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

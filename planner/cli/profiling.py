@@ -1,5 +1,6 @@
 """The verb that measures a kernel profile on the machine it runs on."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -35,6 +36,9 @@ def profile(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="catalog directory to add to")] = Path("my-catalog"),
     resume: Annotated[bool, typer.Option("--resume", help="go on with an interrupted run")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="few points: a look, tile edges left out")] = False,
+    point_s: Annotated[
+        float | None, typer.Option("--point-s", min=0.0, help="seconds on each operation and size; 0.4, quick 0.1")
+    ] = None,
     device: Annotated[Where, typer.Option("--device", help="cpu tries the procedure with NumPy")] = Where.CUDA,
     quiet: Quiet = False,
 ) -> None:
@@ -49,6 +53,7 @@ def profile(
     name = gpu or ("cpu" if device is Where.CPU else _gpu_id(bench.device.name))
     look = QUICK_CPU if device is Where.CPU else QUICK
     knots = look if quick else FULL
+    knots = knots if point_s is None else replace(knots, point_s=point_s)
     _measured(bench, Subject(model=model, gpu=name, dtype=dtype, shard=shard, knots=knots), out, resume, quiet)
 
 

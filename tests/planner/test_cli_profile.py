@@ -83,3 +83,11 @@ def test_other_gpus_are_asked_for(driver: str) -> None:
     """A card that is not in the catalog is never taken for one that is."""
     with pytest.raises(BadInput, match="--gpu"):
         _gpu_id(driver)
+
+
+def test_time_per_point_may_be_given(tiny: Path) -> None:
+    """Readings of another length are not taken up: the journal says how long each point took."""
+    profile(tiny)
+    refused = profile(tiny, "--point-s", "0.001", "--resume")
+    assert refused.exit_code == ExitCode.BAD_INPUT
+    assert "point_s '0.0', now '0.001'" in refused.output
