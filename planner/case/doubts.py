@@ -15,12 +15,12 @@ def doubts(case: Case, candidate: CandidatePlan) -> tuple[str, ...]:
     found = list(case.asked.doubts)
     if case.asked.skipped_rows:
         found.append(f"{case.asked.skipped_rows} rows of the trace were left out")
-    longest = max(int((c.prompt_tokens + c.output_tokens).max()) for c in case.asked.demand.classes)
-    found += long.doubt(case.model, longest)
-    steps = {pool.spec.name: case.physics[pool.spec.name].step for pool in candidate.pools}
-    steps |= {"the reference": case.reference.step} if case.reference else {}
-    for name, step in steps.items():
-        measured = step.max_context_tokens
+    every = {c.request_class.name: int((c.prompt_tokens + c.output_tokens).max()) for c in case.asked.demand.classes}
+    found += long.doubt(case.model, max(every.values()))
+    steps = [(pool.spec.name, case.physics[pool.spec.name].step, pool.rate_req_per_s) for pool in candidate.pools]
+    steps += [("the reference", case.reference.step, every)] if case.reference else []
+    for name, step, served in steps:
+        measured, longest = step.max_context_tokens, max((every[c] for c in served if c in every), default=0)
         if longest > measured and not name.startswith(Role.PREFILL):
             found.append(
                 f"{name}: requests of up to {longest} tokens exceed the {measured} tokens the source "

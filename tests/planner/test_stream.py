@@ -296,7 +296,7 @@ def test_bad_input_is_told_on_the_command_line(changes: str, words: str) -> None
 
 
 def test_prompts_beyond_the_measured_are_flagged() -> None:
-    """A plan says where prefill attention is extrapolated: prompts computed at once, and chunks on a long past."""
+    """A plan says where attention is extrapolated, by what each pool serves: prompts, chunks, contexts."""
     changes = ("catalog.machines=[dgx-h100]", "catalog.tp=[4]", "catalog.pp=[1, 2]", "catalog.kvp=[1]")
     case = open_case(scenario(*changes, "workload.lengths.prompt.p95_tokens=1500"), "mnemosyne")
     for offered in case.options:
@@ -308,8 +308,9 @@ def test_prompts_beyond_the_measured_are_flagged() -> None:
             policy="mnemosyne", pools=(pool,), totals=None, headroom=Headroom(), rate_scale=1.0,  # type: ignore[arg-type]
             termination=None,  # type: ignore[arg-type]
         )  # fmt: skip
-        flagged = any("prefill attention beyond that is extrapolated" in doubt for doubt in doubts(case, plan))
-        assert flagged == ("long" in offered.envelopes)
+        for phase in ("prefill", "decode"):
+            flagged = any(f"{phase} attention beyond that is extrapolated" in doubt for doubt in doubts(case, plan))
+            assert flagged == ("long" in offered.envelopes)
 
 
 def scenario(*changes: str) -> Scenario:
