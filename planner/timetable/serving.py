@@ -1,8 +1,8 @@
 """Epochs before the simulator: each at its peak rate, with the change into it from the epoch before.
 
 An instance that both epochs have goes on; one whose clock alone differs goes on at the new one; one that is no longer
-wanted takes nothing more and ends what it has; one that is new takes requests from its epoch on, later by as much as a
-start may come late.
+wanted takes nothing more and ends what it has; one that is new takes requests from its epoch on, and where it
+stands on GPUs that no other leaves, later by as much as a start may come late.
 """
 
 from collections import defaultdict
@@ -187,7 +187,7 @@ class Serving:
 
     def _pools(self, before: Sequence[Run], now: Sequence[Run], at_s: float) -> tuple[list[PoolModel], list[Shift]]:
         """The instances of both epochs, those alike together, and what happens to them at ``at_s``."""
-        pools, shifts, index = list[PoolModel](), list[Shift](), 0
+        pools, shifts, index, left = list[PoolModel](), list[Shift](), 0, defaultdict[str, int](int)
         for old, new, count in paired(before, now):
             run = new or old
             assert run is not None
@@ -203,9 +203,12 @@ class Serving:
             )  # fmt: skip
             for instance in range(index, index + count):
                 if old is None:
+                    late_s = 0.0 if left[run.spec.machine] >= run.spec.layout.gpus else self._section.start_late_s
+                    left[run.spec.machine] -= run.spec.layout.gpus
                     shifts.append(Shift(at_s=0.0, instance=instance, opens=False))
-                    shifts.append(Shift(at_s=at_s + self._section.start_late_s, instance=instance, opens=True))
+                    shifts.append(Shift(at_s=at_s + late_s, instance=instance, opens=True))
                 elif new is None:
+                    left[run.spec.machine] += run.spec.layout.gpus
                     shifts.append(Shift(at_s=at_s, instance=instance, opens=False))
                 elif old.spec != new.spec:
                     shifts.append(Shift(at_s=at_s, instance=instance, physics=self._physics[new.spec.name]))

@@ -129,6 +129,21 @@ def test_a_week_is_served_again(week: Path) -> None:
     assert "missed" in said.stdout
 
 
+def test_a_late_start_is_felt(week: Path) -> None:
+    """Where instances are added, coming late makes first tokens wait longer; where none are, nothing changes."""
+    loose = _sets("slo.ttft_p99_s=90", "slo.tpot_p99_s=9")
+    found = []
+    for words in ((), _sets("schedule.start_late_s=10")):
+        said = CliRunner().invoke(build(), ["simulate", str(week), "--json", *loose, *words])
+        found.append(json.loads(said.stdout)["served"])
+    longer = []
+    for one, other in zip(*found, strict=True):
+        first, then = (next(e["measured"] for e in each["evidence"] if "ttft" in e["slo"]) for each in (one, other))
+        longer.append(then - first)
+        assert one["changed"] or then == first
+    assert max(longer) > 0.01
+
+
 def test_two_weeks_are_compared(week: Path, tmp_path: Path) -> None:
     """Against itself nothing differs; against a dearer one every epoch does, by what it costs."""
     assert json.loads(_say("diff", str(week), str(week), "--json"))["epochs"] == []
