@@ -81,7 +81,7 @@ def _verdict(found: Timetable) -> str:
     said = f"an objective missed in {spans(sorted(missed))}" if missed else "every objective met"
     rest = f"; {len(found.unserved)} more rest on the same capacities" if found.unserved else ""
     more = sum(ratio > 1 for ratio in found.provided_ratio)
-    tight = f"; {plural(more, 'epoch')} provide for more than the peak" if more else ""
+    tight = f"; {plural(more, 'epoch')} {'provides' if more == 1 else 'provide'} for more than the peak" if more else ""
     return (
         f"{'Validated' if found.valid else 'Not validated'}: the simulator served {plural(count, 'epoch')} "
         f"({len(found.served)} different) at their peak, with the changes into them, {said}; nearest to a limit is "
