@@ -17,6 +17,7 @@ from planner.accuracy.measured import Exclusion, MeasuredRun
 from planner.accuracy.names import Known
 from planner.accuracy.replay import BUILT_IN, Tables, Unmatched, predicted, profile_set_of
 from planner.accuracy.runs import read_runs
+from planner.simulator.serve import prepare
 from workloads.models import known_models
 
 Progress = Callable[[str, float], None]
@@ -168,6 +169,7 @@ def replayed(
     progress: Progress,
 ) -> tuple[list[Comparison], list[Exclusion]]:
     """The same, of rows that are read already."""
+    prepare(lambda doing: progress(doing, 0.0))
     compared: list[Comparison] = []
     left_out = list(excluded)
     for position, run in enumerate(runs):
