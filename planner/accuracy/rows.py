@@ -35,6 +35,10 @@ def _open_loop(row: Row, place: str, dataset: str, known: Known) -> MeasuredRun:
     if _optional(row, "dp") > 1:
         raise Skip("data parallelism inside one engine is not modelled")
     rate, seconds = _number(row, "rate_rps"), _number(row, "duration_s")
+    if not rate or not seconds:
+        raise Skip(f"rate_rps {row['rate_rps']!r} over duration_s {row['duration_s']!r}: expected both above 0")
+    if _number(row, "system_prompt_len") > _number(row, "isl_cfg"):
+        raise Skip("system_prompt_len is above isl_cfg, of which it is a part")
     engine, _, version = row["engine"].partition(" v")
     tp = _whole(row, "tp")
     return MeasuredRun(

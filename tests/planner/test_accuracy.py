@@ -102,6 +102,8 @@ def test_disaggregated_rows_keep_their_workers(tmp_path: Path) -> None:
         ({**OPEN_LOOP, "hardware": "TPU"}, "GPU TPU is not in the catalog"),
         ({**OPEN_LOOP, "dp": "2"}, "data parallelism inside one engine is not modelled"),
         ({**OPEN_LOOP, "rate_rps": "fast"}, "rate_rps: found 'fast', expected a number"),
+        ({**OPEN_LOOP, "rate_rps": "0"}, "rate_rps '0' over duration_s '100': expected both above 0"),
+        ({**OPEN_LOOP, "system_prompt_len": "548"}, "system_prompt_len is above isl_cfg"),
         ({**CLOSED_LOOP, "precision": "int3"}, "number format 'int3' is unknown"),
         ({**CLOSED_LOOP, "attention_dp_size": "4"}, "attention data parallelism has no kernel profile"),
         ({**CLOSED_LOOP, "conc": ""}, "the row does not say how many requests were in flight"),
