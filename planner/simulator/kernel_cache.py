@@ -6,7 +6,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from hw_catalog.power import PER_SHARE, SHARE_KNOTS
+from planner.policies.batching import LEAST_TOKENS, TILE_TOKENS
+
 LIKELY_COMPILE_S = 5.0
+
+FROZEN = (PER_SHARE, SHARE_KNOTS, LEAST_TOKENS, TILE_TOKENS)
+"""Numbers from elsewhere that are part of the machine code."""
 
 
 def cached(compiled: Any) -> Any:
@@ -31,7 +37,7 @@ def cached(compiled: Any) -> Any:
 
 def directory() -> Path:
     """Where the machine code of this version of the simulator is kept: in Numba's own place if one is set."""
-    digest = sha256(f"{version('numba')} {version('llvmlite')}".encode())
+    digest = sha256(f"{version('numba')} {version('llvmlite')} {FROZEN}".encode())
     for path in sorted(Path(__file__).parent.glob("*.py")):
         if path.name.startswith("kernel") or path.name in ("row_kernel.py", "row_state.py"):
             digest.update(path.read_bytes())

@@ -1,5 +1,6 @@
 """How the replay's functions become one compiled program."""
 
+import ast
 import importlib.util
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 if importlib.util.find_spec("numba") is None:
     pytest.skip("Numba is not installed", allow_module_level=True)
 
+from planner.simulator import kernel_cache
 from planner.simulator.kernel_build import object_of
 from planner.simulator.kernel_cluster import replay
 from planner.simulator.kernel_code import loaded, read, write
@@ -68,3 +70,24 @@ def test_every_argument_of_the_replay_has_a_kind_of_its_own() -> None:
         called = (v for v in seen[-1].py_func.__globals__.values() if hasattr(v, "signatures"))
         functions += [v for v in called if v not in seen and v not in functions]
     assert len(seen) > 50
+
+
+def test_kept_code_is_named_after_every_number_in_it() -> None:
+    """What compiled files import from elsewhere is part of the name of the kept code, so that a change compiles anew."""
+    place = Path(kernel_cache.__file__)
+    named = {name for _, name in _from_elsewhere(place)}
+    for path in place.parent.glob("kernel_*.py"):
+        if "import compiled" in path.read_text(encoding="utf-8"):
+            assert {name for _, name in _from_elsewhere(path)} <= named, path.name
+
+
+def _from_elsewhere(path: Path) -> set[tuple[str, str]]:
+    """What a file imports from phasewise's files that are not of the replay."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return {
+        (node.module, alias.name)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module and not node.module.startswith("planner.simulator.kernel")
+        for alias in node.names
+        if node.module.startswith(("planner.", "hw_catalog.", "workloads."))
+    }
