@@ -73,7 +73,7 @@ def test_every_argument_of_the_replay_has_a_kind_of_its_own() -> None:
 
 
 def test_kept_code_is_named_after_every_number_in_it() -> None:
-    """What compiled files import from elsewhere is part of the name of the kept code, so that a change compiles anew."""
+    """What compiled files import from elsewhere is part of the name of the kept code: a change compiles anew."""
     place = Path(kernel_cache.__file__)
     named = {name for _, name in _from_elsewhere(place)}
     for path in place.parent.glob("kernel_*.py"):
