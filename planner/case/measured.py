@@ -15,7 +15,7 @@ def measured_against(case: Case, candidate: CandidatePlan) -> tuple[str, ...]:
     for profile_set, gpu in sorted(used):
         found = [(words, b) for metric, words in _WORDS if (b := bands.get((profile_set, gpu, metric)))]
         if not found:
-            lines.append(f"measured runs: none to compare {profile_set} on {gpu} with")
+            lines.append(f"measured runs: none or too few to compare {profile_set} on {gpu} with")
             continue
         told = ", ".join(f"{b.low_ratio:.2f} to {b.high_ratio:.2f} times as long {words}" for words, b in found)
         runs, models = max(b.n for _, b in found), max(b.models for _, b in found)

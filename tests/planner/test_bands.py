@@ -94,4 +94,4 @@ def test_a_plan_quotes_the_bands_it_rests_on() -> None:
     band = load_bands()["aiconfigurator-0.12", "h100-sxm", "tpot_mean_s"]
     assert f"{band.low_ratio:.2f} to {band.high_ratio:.2f} times as long per token" in quoted
     assert f"{band.n} of {band.models} models" in quoted
-    assert none == "measured runs: none to compare mine on h100-sxm with"
+    assert none == "measured runs: none or too few to compare mine on h100-sxm with"
