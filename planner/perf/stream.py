@@ -134,6 +134,8 @@ class StreamTime(StepTime):
 
     def beside_tokens(self, parts: Sequence[tuple[int, int]], past_tokens: int) -> int:
         """Tokens of a step's prompts in the groups that a further one with so long a past would be computed in."""
+        if self._way.layout.kvp == 1:
+            return super().beside_tokens(parts, past_tokens)
         taken, at = self._placed(parts)
         mine = range(at, at + self._way.groups(past_tokens + 1))
         return max(sum(new for new, _, _ in taken[group % len(taken)]) for group in mine)
@@ -192,13 +194,15 @@ class StreamTime(StepTime):
         way = self._way
         part = -(-batch // way.layout.pp)
         mean = int(context_tokens // max(1, batch))
+        tokens = part + sum(new for new, _ in chunks)
+        if way.layout.kvp == 1:
+            return super().prefill_s(chunks, part, part * mean) + way.hops_s(tokens)
         spread = way.groups(mean) if batch else 0
         own = -(-part * spread // way.layout.kvp)
         loads = {tuple((new, share) for new, share, _ in group) for group in self._placed(chunks)[0] if group}
         slowest_s = max(
             super(StreamTime, self).prefill_s(list(load), own, own * way.share_tokens(mean)) for load in loads
         )
-        tokens = part + sum(new for new, _ in chunks)
         groups = max(spread, *(way.groups(past + new) for new, past in chunks))
         merged = part * (spread > 1) + sum(new for new, past in chunks if way.groups(past + new) > 1)
         return slowest_s + way.hops_s(tokens) + (way.merge_s(groups, merged) if merged else 0.0)
