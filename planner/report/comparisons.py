@@ -29,6 +29,7 @@ def whatif_view(found: WhatIf) -> RenderableType:
     if found.points:
         head = f"{plural(len(found.points), 'point')}, {len(planned)} with a validated plan"
         parts += [Text(head, style="bold"), *_refusals(found.points), *_section("Plans", points_table(found))]
+        parts += _section("Power", power_by_point(found)) if planned else ()
     if found.regret:
         parts += _section("Regret", *_regret_lines(found), *_matrix(found.regret, planned, objective))
     if found.base is not None:
@@ -45,8 +46,7 @@ def whatif_view(found: WhatIf) -> RenderableType:
 
 def points_table(found: WhatIf) -> Table:
     """One line a point: what was set, what it takes, and what is nearest to its limit."""
-    made = table(*(knob.key.rpartition(".")[2] for knob in found.knobs), "#cost", "#rated", "#expected", "#p99",
-                 "#J/token", "#machines", "#margin", "nearest to its limit")  # fmt: skip
+    made = table(*_short_keys(found), "#cost", "#machines", "#margin", "nearest to its limit")
     growing = found.scenario.objective is Objective.THROUGHPUT
     if growing:
         made.add_column("req/s", justify="right")
@@ -54,16 +54,30 @@ def points_table(found: WhatIf) -> Table:
         settings = [point.settings[knob.key] for knob in found.knobs]
         candidate = point.outcome.candidate
         if candidate is None:
-            made.add_row(*settings, *[""] * 7, Text(point.outcome.verdict, style="red"))
+            made.add_row(*settings, *[""] * 3, Text(point.outcome.verdict, style="red"))
             continue
         totals = candidate.totals
         margin = min(point.outcome.margin_frac.values())
         nearest = max(point.outcome.binds, key=lambda each: each.used_frac)
         served = [rate(point.outcome.served_req_per_s or 0.0)] if growing else []
-        power, words = bill_cells(point.outcome.bill, totals.power_w), f"{nearest.name} {percent(nearest.used_frac)}"
-        cost = dollars(totals.cost_usd_per_h)
-        made.add_row(*settings, cost, *power, number(totals.machines), percent(margin), words, *served)
+        words, cost = f"{nearest.name} {percent(nearest.used_frac)}", dollars(totals.cost_usd_per_h)
+        made.add_row(*settings, cost, number(totals.machines), percent(margin), words, *served)
     return made
+
+
+def power_by_point(found: WhatIf) -> Table:
+    """One line a plan: what its machines are rated at, draw on average and at their busiest, and spend on a token."""
+    made = table(*_short_keys(found), "#rated", "#expected", "#p99", "#J/token")
+    for point in found.points:
+        if point.outcome.candidate is not None:
+            settings = [point.settings[knob.key] for knob in found.knobs]
+            made.add_row(*settings, *bill_cells(point.outcome.bill, point.outcome.candidate.totals.power_w))
+    return made
+
+
+def _short_keys(found: WhatIf) -> Iterator[str]:
+    """The last words of the keys that are varied."""
+    return (knob.key.rpartition(".")[2] for knob in found.knobs)
 
 
 def _refusals(points: Sequence[Point]) -> Iterator[RenderableType]:

@@ -82,8 +82,8 @@ def change(objective: Objective | str, value: float) -> str:
 def margin_words(margin: Margin) -> str:
     """How much more load a plan carries, in a sentence."""
     if margin.misses_ratio is None:
-        return f"Margin: every objective still holds at {margin.holds_ratio:g} times the load; more was not tried."
+        return f"Load margin: every objective still holds at {margin.holds_ratio:g} times the load; more was not tried."
     fails = f"at {margin.misses_ratio:g} times: {'; '.join(margin.fails)}"
     if margin.holds_ratio > 1:
-        return f"Margin: every objective still holds at {margin.holds_ratio:g} times the load; {fails}."
-    return f"No margin: {fails}. Plan for more (workload.rate_scale) where the load is not certain."
+        return f"Load margin: every objective still holds at {margin.holds_ratio:g} times the load; {fails}."
+    return f"No load margin: {fails}. Plan for more (workload.rate_scale) where the load is not certain."

@@ -36,7 +36,7 @@ def test_a_plan_holds_up_to_its_margin_and_not_beyond(rate: int) -> None:
 def test_a_plan_without_margin_says_so() -> None:
     """A plan that misses an objective at the smallest step says that it has no margin, and what to do."""
     words = margin_words(Margin(holds_ratio=1.0, misses_ratio=1.02, fails=("ttft_p99_s missed",)))
-    assert words.startswith("No margin: at 1.02 times: ttft_p99_s missed.")
+    assert words.startswith("No load margin: at 1.02 times: ttft_p99_s missed.")
     assert "workload.rate_scale" in words
 
 
