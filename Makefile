@@ -44,7 +44,7 @@ test-slow: .venv/.installed-dev ## the slow suites
 	$(BIN)/pytest -m slow
 
 bench: .venv/.installed ## speed and scale
-	$(BIN)/python benchmarks/simulator.py --engine simpy --requests 20000 --machines 40
+	$(BIN)/python benchmarks/simulator.py --engine both --requests 20000 --machines 40
 
 profile-gpu: .venv/.installed ## on a machine with an NVIDIA GPU: measure kernel profiles, compare them with the ones that ship
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[profile]'
