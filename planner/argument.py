@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
-from math import inf
+from math import ceil, inf
 
 from planner.case.arrivals import Asked
 from planner.case.case import Case
@@ -11,8 +11,8 @@ from planner.errors import BadInput
 from planner.evidence import Evidence, Judgement, NoPlan, Round, Verdict
 from planner.formulate import BUDGET_FAMILIES, lift, problem, unservable
 from planner.formulate.question import rate
-from planner.plan import CandidatePlan, Headroom, Objective, Pool
-from planner.revise import balanced, overloads, tighten
+from planner.plan import Budgets, CandidatePlan, Headroom, Objective, Pool
+from planner.revise import FUZZ_FRAC, balanced, excess, fewer_watts, overloads, tighten
 from planner.scenario.sections import FailureSection, slo_of
 from planner.simulator.engine import PoolModel
 from planner.simulator.failures import Failure
@@ -37,10 +37,6 @@ FEWEST_BEYOND = 5
 """Observations beyond a percentile that it takes to say anything about it."""
 
 
-FUZZ_FRAC = 1e-6
-"""Share of a budget that rounding may take: a solver's rows hold to no more."""
-
-
 class Argument:
     """One planning run: what was proposed, what was observed, what followed from it.
 
@@ -49,11 +45,14 @@ class Argument:
         options: by name.
         rounds: every turn, first to last.
         bound: the optimiser's proven bound with no headroom at all.
+        drawn_w: mean watts at the plugs that a plan may draw in simulation; None is unlimited.
     """
 
-    def __init__(self, case: Case, progress: Progress) -> None:
-        """Nothing said yet."""
+    def __init__(self, case: Case, progress: Progress, drawn_w: float | None = None) -> None:
+        """Nothing said yet; ``drawn_w`` None is the budget of expected watts."""
         self.case, self._progress = case, progress
+        self._planned_w = case.scenario.budgets.expected_power_w  # of the next program; lowered where plans draw more
+        self.drawn_w = self._planned_w if drawn_w is None else drawn_w
         self.rounds: list[Round] = []
         self.bound: float | None = None
         self._seen: dict[tuple[Key, bool], Judgement] = {}
@@ -63,7 +62,7 @@ class Argument:
     # --- propose and tighten ---------------------------------------------------------------------------------------
 
     def propose_and_tighten(self) -> tuple[CandidatePlan, Judgement] | NoPlan:
-        """Solve, simulate, lower the load limits, until every objective holds or the rounds are used up."""
+        """Solve, simulate, lower the load limits or the watts, until everything holds or the rounds are used up."""
         headroom = start = self.case.scenario.headroom_limits()
         self._progress("solving", 0.02)
         missing = unservable(self.case.options, [c.request_class.name for c in self.case.asked.demand.classes])
@@ -83,24 +82,32 @@ class Argument:
                 continue
             lifted = lift(solution, self.case.options, headroom=headroom, policy=self.case.policy.name)
             even = balanced(lifted, self.options)  # other machines do more of the work then, at other watts
-            candidate = even if self.within_budgets(even) else lifted
+            candidate = even if self.within_budgets(even, self._budgets()) else lifted
             judgement = self.judged(candidate)
             self.note("plan", candidate, judgement)
-            if holds(candidate, judgement):
+            if self.holds(candidate, judgement):
                 return candidate, judgement
             if incurable := _incurable(judgement):
                 return no_plan(self, "not validated", incurable)
-            headroom = tighten(headroom, candidate, judgement)
+            if holds(candidate, judgement, None) and self._planned_w is not None and self.drawn_w is not None:
+                self._planned_w = fewer_watts(self._planned_w, self.drawn_w, candidate, judgement)
+            else:
+                headroom = tighten(headroom, candidate, judgement)
         rounds = self.case.scenario.validation.max_rounds
-        return no_plan(self, "not validated", (f"no candidate met every objective in {rounds} rounds",))
+        words = f"no candidate met every objective in {rounds} rounds"
+        return self._too_many_watts() or no_plan(self, "not validated", (words,))
 
     def problem(self, headroom: Headroom, objective: Objective | None = None) -> Problem:
         """The integer program at these load limits, for the scenario's objective or another."""
         rates = {c.request_class.name: c.rate_req_per_s for c in self.case.asked.demand.classes}
         return problem(
-            self.case.options, rates, budgets=self.case.scenario.budget(), headroom=headroom,
+            self.case.options, rates, budgets=self._budgets(), headroom=headroom,
             objective=objective or self.case.scenario.objective, available=self.case.available,
         )  # fmt: skip
+
+    def _budgets(self) -> Budgets:
+        """The scenario's, with as few watts as the simulator has taught."""
+        return replace(self.case.scenario.budget(), expected_power_w=self._planned_w)
 
     def solve(self, program: Problem) -> Solution:
         """Ask the scenario's backend."""
@@ -112,6 +119,8 @@ class Argument:
         if solution.termination.reason is not Reason.INFEASIBLE:
             detail = f"{solution.termination.reason}: {solution.termination.detail}".rstrip(": ")
             return no_plan(self, "solver empty-handed", (f"the solver stopped with no allocation ({detail})",))
+        if refusal := self._too_many_watts():
+            return refusal
         try:
             raises = {
                 r.row: (r.limit, r.needed)
@@ -128,6 +137,19 @@ class Argument:
             return no_plan(self, "not validated", (verdict, *lines), raises)
         return no_plan(self, "infeasible", ("no plan fits the budgets", *lines), raises)
 
+    def _too_many_watts(self) -> NoPlan | None:
+        """The refusal where plans met every objective, and the only thing wrong was what they drew; None elsewhere."""
+        passed = [r.judgement.power for r in self.rounds if holds(r.candidate, r.judgement, None)]
+        drawn = [use.mean_w for use in passed if use is not None]
+        if not drawn or self.drawn_w is None:
+            return None
+        needed_w = ceil(min(drawn))
+        words = (
+            "every plan that met every objective drew more on average in simulation than budgets.expected_power_w",
+            f"raise expected_power from {self.drawn_w:g} to at least {needed_w}: what the most frugal of them drew",
+        )
+        return no_plan(self, "not validated", words, {"expected_power": (self.drawn_w, float(needed_w))})
+
     def _bounded(self, program: Problem) -> Problem:
         """The program with no more of a class on an option than is asked, so that raises of watts have a bound."""
         if self.case.scenario.objective is Objective.THROUGHPUT:
@@ -141,6 +163,14 @@ class Argument:
         return replace(program, columns=columns)
 
     # --- judge -----------------------------------------------------------------------------------------------------
+
+    def holds(self, candidate: CandidatePlan, judgement: Judgement) -> bool:
+        """Whether a candidate is a plan."""
+        return holds(candidate, judgement, self.drawn_w)
+
+    def fails(self, candidate: CandidatePlan, judgement: Judgement) -> tuple[str, ...]:
+        """Why a candidate is no plan; empty where it is one."""
+        return (*failures(judgement), *excess(judgement, self.drawn_w), *overloads(candidate))
 
     def judged(self, candidate: CandidatePlan, *, early: bool = True, note: Note | None = None) -> Judgement:
         """What the simulator says of a candidate; the same question is simulated once.
@@ -172,9 +202,14 @@ class Argument:
         self._seen[key, early] = judgement
         return judgement
 
-    def within_budgets(self, candidate: CandidatePlan) -> bool:
-        """Whether a candidate that no solve has seen keeps every budget and finds its machines on the market."""
-        budgets, need = self.case.scenario.budget(), candidate.totals
+    def within_budgets(self, candidate: CandidatePlan, budgets: Budgets | None = None) -> bool:
+        """Whether a candidate that no solve has seen keeps every budget and finds its machines on the market.
+
+        Args:
+            candidate: as planned; what it draws in simulation is not looked at.
+            budgets: to keep; None: the scenario's.
+        """
+        budgets, need = budgets or self.case.scenario.budget(), candidate.totals
         limits = (
             (need.cost_usd_per_h, budgets.cost_usd_per_h),
             (need.power_w, budgets.power_w),
@@ -212,7 +247,7 @@ class Argument:
 
     def note(self, step: str, candidate: CandidatePlan, judgement: Judgement) -> None:
         """Write a turn down."""
-        wrong = (*failures(judgement), *overloads(candidate))
+        wrong = self.fails(candidate, judgement)
         self.rounds.append(
             Round(step=step, candidate=candidate, judgement=judgement, note="; ".join(wrong) or "every objective met")
         )
@@ -253,9 +288,15 @@ def _routed(pool: Pool) -> tuple[tuple[str, float], ...]:
     return tuple((name, round(rate, 6)) for name, rate in sorted(pool.rate_req_per_s.items()))
 
 
-def holds(candidate: CandidatePlan, judgement: Judgement) -> bool:
-    """Whether a candidate is a plan: nothing wrong in simulation, and no pool planned beyond what it carries."""
-    return judgement.valid and not overloads(candidate)
+def holds(candidate: CandidatePlan, judgement: Judgement, drawn_w: float | None) -> bool:
+    """Whether a candidate is a plan: nothing wrong in simulation, and no pool planned beyond what it carries.
+
+    Args:
+        candidate: what was simulated.
+        judgement: of it.
+        drawn_w: mean watts at the plugs that it may draw; None is unlimited.
+    """
+    return judgement.valid and not excess(judgement, drawn_w) and not overloads(candidate)
 
 
 def failures(judgement: Judgement) -> tuple[str, ...]:

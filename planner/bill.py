@@ -76,22 +76,3 @@ def bill(totals: Totals, judgement: Judgement, energy: EnergySection) -> Bill:
         million_tokens_usd=None if token_kwh is None else token_kwh * energy.usd_per_kwh,
         million_tokens_g=None if token_kwh is None else token_kwh * energy.carbon_g_per_kwh_mean,
     )  # fmt: skip
-
-
-def beyond_budget(judgement: Judgement, expected_power_w: float | None) -> tuple[str, ...]:
-    """A doubt where the simulated mean is above the budget that the planned one keeps; nothing else.
-
-    The budget holds for a line between a request alone and the working batch, which a batch that is half empty exceeds.
-
-    Args:
-        judgement: of the plan.
-        expected_power_w: the budget; None is unlimited.
-    """
-    use = judgement.power
-    if use is None or expected_power_w is None or use.mean_w <= expected_power_w:
-        return ()
-    over = use.mean_w / expected_power_w - 1
-    return (
-        f"budgets.expected_power_w: {use.mean_w:,.0f} W on average in simulation, {over:.1%} above the "
-        f"{expected_power_w:,.0f} W that the planned rates keep; where the limit is hard, lower it by as much",
-    )

@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import product
 from math import ceil
 
-from planner.argument import Argument, holds
+from planner.argument import Argument
 from planner.evidence import Judgement
 from planner.plan import CandidatePlan
 from planner.revise import cluster, overloads, price
@@ -86,7 +86,7 @@ class _Neighbourhood:
 
     def holds(self, point: Machines) -> bool:
         """Whether it is a plan."""
-        return holds(self.plan(point), self.judged(point))
+        return self._argument.holds(self.plan(point), self.judged(point))
 
     def neighbours(self, point: Machines) -> Iterator[Machines]:
         """Every plan a step away, the dearest first: if it fails, what is smaller need not be tried."""

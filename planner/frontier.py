@@ -242,17 +242,24 @@ def _frontier(wanted: Route, done: Walk[None], designs: tuple[Design, ...], ende
     )  # fmt: skip
 
 
-def explored(scenario: Scenario, digest: str) -> Explored:
+def explored(scenario: Scenario, digest: str, drawn_w: float) -> Explored:
     """Plan one bounded question, and keep the valid candidates on the way.
+
+    Args:
+        scenario: the question.
+        digest: of it.
+        drawn_w: mean watts at the plugs that a plan may draw in simulation.
 
     Raises:
         BadInput: it names something that is not there.
     """
-    answer = pipeline.plan(scenario, progress=silent, with_margin=False)
+    answer = pipeline.plan(scenario, progress=silent, with_margin=False, drawn_w=drawn_w)
     if isinstance(answer, NoPlan):
         return Explored(outcome=refused(answer, digest), passed=())
     ways = {
-        same_machines(each.candidate): each.candidate for each in answer.rounds if holds(each.candidate, each.judgement)
+        same_machines(each.candidate): each.candidate
+        for each in answer.rounds
+        if holds(each.candidate, each.judgement, drawn_w)
     }
     ways.pop(same_machines(answer.candidate), None)
     passed = tuple(Passed(candidate=each) for each in ways.values())
@@ -274,8 +281,10 @@ def _explored(
     if bound != inf:
         settings[f"budgets.{axis.budget}"] = str(int(max(bound, 0))) if axis.whole else f"{max(bound, 0.0):.12g}"
     asked = setting(wanted.scenario, f"{wanted.bounded} at most {bound:g}", settings)
-    digest = digests.of("explore", asked.scenario)
-    task = Task(digest=digest, name=asked.name, act=explored, arguments=(asked.scenario, digest))
+    given_w = wanted.scenario.budgets.expected_power_w  # designs are placed, and bounded, by what they are planned at
+    drawn_w = inf if given_w is None else given_w
+    digest = digests.of("explore", asked.scenario, f"{drawn_w:g}")
+    task = Task(digest=digest, name=asked.name, act=explored, arguments=(asked.scenario, digest, drawn_w))
     try:
         result: Any = perform([task], journal=journal, jobs=1, progress=silent)[digest]
     except KeyboardInterrupt:

@@ -1,9 +1,9 @@
 """Improvements: a plan that holds is made smaller until nothing smaller or cheaper next to it holds."""
 
-from planner.argument import Argument, failures, holds
+from planner.argument import Argument
 from planner.evidence import Judgement, Neighbour
 from planner.plan import CandidatePlan
-from planner.revise import cheaper_pools, faster, overloads, smaller
+from planner.revise import cheaper_pools, faster, smaller
 
 RATE_STEP_FRAC = 0.02
 """How closely the throughput objective is followed up: the neighbour of a plan serves this share more."""
@@ -54,7 +54,7 @@ def _fewest(argument: Argument, candidate: CandidatePlan, pool: str) -> Held | N
     while bad is None or bad - good > 1:
         less = smaller(candidate, pool, fewer, argument.options)
         judgement = argument.judged(less) if less else None
-        if less and judgement and holds(less, judgement):
+        if less and judgement and argument.holds(less, judgement):
             best, good = (less, judgement), fewer
         else:
             bad = fewer
@@ -68,7 +68,7 @@ def _one_fewer(argument: Argument, candidate: CandidatePlan) -> tuple[Neighbour,
     for pool in candidate.pools:
         less = smaller(candidate, pool.spec.name, 1, argument.options)
         judgement = argument.judged(less) if less else None
-        fails = (*failures(judgement), *overloads(less)) if less and judgement else (ORPHANED,)
+        fails = argument.fails(less, judgement) if less and judgement else (ORPHANED,)
         left = pool.machines - argument.options[pool.spec.name].machines_per_instance
         found.append(Neighbour(pool=pool.spec.name, machines=left, judgement=judgement, fails=fails))
     return tuple(found)
@@ -86,11 +86,12 @@ def _swap(argument: Argument, held: Held) -> tuple[Held | None, tuple[Neighbour,
             if not argument.within_budgets(other):
                 continue
             judgement = argument.judged(other)
-            if holds(other, judgement):
+            if argument.holds(other, judgement):
                 argument.note("swap", other, judgement)
                 return (other, judgement), ()
             label = f"{name} instead of {pool}"
-            tried.append(Neighbour(pool=label, machines=machines, judgement=judgement, fails=failures(judgement)))
+            fails = argument.fails(other, judgement)
+            tried.append(Neighbour(pool=label, machines=machines, judgement=judgement, fails=fails))
     return None, tuple(tried)
 
 
@@ -101,11 +102,11 @@ def stretch(argument: Argument, held: Held) -> tuple[Held, tuple[Neighbour, ...]
         more = faster(candidate, 1 + RATE_STEP_FRAC, argument.options)
         judgement = argument.judged(more)
         affordable = argument.within_budgets(more)
-        if not holds(more, judgement) or not affordable:
+        if not argument.holds(more, judgement) or not affordable:
             break
         held = more, judgement
         argument.note("stretch", *held)
     label = f"the same machines at {1 + RATE_STEP_FRAC:g} times the rate"
     machines = candidate.totals.machines
-    fails = (*failures(judgement), *overloads(more), *(() if affordable else ("a budget is exceeded",)))
+    fails = (*argument.fails(more, judgement), *(() if affordable else ("a budget is exceeded",)))
     return held, (Neighbour(pool=label, machines=machines, judgement=judgement, fails=fails),)

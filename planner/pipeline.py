@@ -6,7 +6,6 @@ from hashlib import sha256
 
 from hw_catalog.profiles import KernelProfile
 from planner.argument import Argument, outage
-from planner.bill import beyond_budget
 from planner.case.case import Case, open_case, provenance
 from planner.case.doubts import doubts
 from planner.case.measured import measured_against
@@ -30,13 +29,16 @@ from planner.tradeoff import tradeoffs
 Progress = Callable[[str, float], None]
 
 
-def plan(scenario: Scenario, *, progress: Progress, with_margin: bool = True) -> ValidatedPlan | NoPlan:
+def plan(
+    scenario: Scenario, *, progress: Progress, with_margin: bool = True, drawn_w: float | None = None
+) -> ValidatedPlan | NoPlan:
     """The cheapest plan that serves the scenario's workload within every objective and budget, in the simulator too.
 
     Args:
         scenario: the question.
         progress: told what is happening and a share 0..1 of the work, which is an estimate.
         with_margin: also find out how much more load the plan carries.
+        drawn_w: mean watts at the plugs that it may draw in simulation; None: the budget of expected watts.
 
     Raises:
         BadInput, CatalogError, WorkloadError: something the scenario names is missing or broken.
@@ -45,7 +47,8 @@ def plan(scenario: Scenario, *, progress: Progress, with_margin: bool = True) ->
     answers: dict[str, ValidatedPlan | NoPlan] = {}
     arguments: dict[str, Argument] = {}
     for position, name in enumerate(names):
-        arguments[name] = Argument(open_case(scenario, name), _part_of(progress, name, position, len(names)))
+        told = _part_of(progress, name, position, len(names))
+        arguments[name] = Argument(open_case(scenario, name), told, drawn_w)
         answers[name] = _plan_one(arguments[name])
     best = _best(answers, scenario.objective)
     if isinstance(best, NoPlan):
@@ -104,7 +107,7 @@ def _certified(
         excuses=case.excuses,
         provenance=shares,
         sources=(*sources, *measured_against(case, candidate)),
-        warnings=(*doubts(case, candidate), *beyond_budget(judgement, case.scenario.budgets.expected_power_w)),
+        warnings=tuple(doubts(case, candidate)),
         alternatives=tradeoffs(argument, candidate),
     )
 

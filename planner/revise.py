@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from math import ceil
+from math import ceil, sqrt
 
 from planner.envelope import Option
 from planner.evidence import Evidence, Judgement, Verdict
@@ -13,6 +13,12 @@ from workloads.slo import Unit
 
 SMALLEST_STEP = 0.97
 """Least cut of a load limit per round: an objective that is only undecided needs a nudge."""
+
+FUZZ_FRAC = 1e-6
+"""Share of a budget that rounding may take: a solver's rows hold to no more."""
+
+LEAST_WATTS_STEP = 0.995
+"""Least cut of a limit on expected watts per round: well beyond what rounding leaves open, and soon at an end."""
 
 LARGEST_STEP = 0.6
 """Deepest cut per round: percentiles rise steeply near saturation, so a large miss does not mean a large shortage."""
@@ -37,6 +43,45 @@ def tighten(headroom: Headroom, candidate: CandidatePlan, judgement: Judgement) 
         planned = max((p.load_frac for p in candidate.pools if p.spec.role is role), default=1.0)
         changes[f"{role}_frac"] = min(headroom.of(role), planned) * cut
     return replace(headroom, **changes)
+
+
+def excess(judgement: Judgement, drawn_w: float | None) -> tuple[str, ...]:
+    """What is wrong with the watts of a candidate: all pools together drew more on average than they may.
+
+    What counts is the mean at the machines' plugs over every measured second of every seed, cooling not included, the
+    very quantity that the program plans. Whether a judgement is too noisy to tell is decided against the candidate.
+
+    Args:
+        judgement: of the candidate.
+        drawn_w: the budget; None is unlimited.
+
+    Returns:
+        One sentence; nothing where the watts are kept, or nothing is known of them.
+    """
+    use = judgement.power
+    if use is None or drawn_w is None or use.mean_w <= drawn_w * (1 + FUZZ_FRAC):
+        return ()
+    return (
+        f"budgets.expected_power_w: {use.mean_w:,.0f} W on average in simulation, {use.mean_w / drawn_w - 1:.1%} above "
+        f"{drawn_w:,.0f} W",
+    )
+
+
+def fewer_watts(planned_w: float, drawn_w: float, candidate: CandidatePlan, judgement: Judgement) -> float:
+    """The limit on expected watts that the next program is solved with, W.
+
+    Lower by the square root of the excess: near the watts that machines draw without work, what is simulated falls
+    faster than what is planned. The new limit lies below what was just planned, so the same plan cannot come back.
+
+    Args:
+        planned_w: the limit that this program was solved with.
+        drawn_w: what may be drawn on average in simulation.
+        candidate: that drew more.
+        judgement: of it.
+    """
+    assert judgement.power is not None, "only what was metered exceeds a budget"
+    cut = min(LEAST_WATTS_STEP, sqrt(drawn_w / judgement.power.mean_w))
+    return min(planned_w, candidate.totals.expected_power_w) * cut
 
 
 def _cut(found: Evidence) -> float:

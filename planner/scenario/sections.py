@@ -301,7 +301,9 @@ class BudgetSection(Section):
 
     cost_usd_per_h: Budget | None = Field(None, description="dollars per hour")
     power_w: Budget | None = Field(None, description="rated (nameplate) power of all machines, W")
-    expected_power_w: Budget | None = Field(None, description="mean power at the machines' plugs as planned, W")
+    expected_power_w: Budget | None = Field(
+        None, description="mean power at the machines' plugs, as planned and in simulation, W"
+    )
     rack_units: Budget | None = Field(None, description="space, rack units")
     machines: Whole | None = Field(None, description="machines")
     machine_types: Whole | None = Field(None, description="distinct machine types")

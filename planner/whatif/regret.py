@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hw_catalog.load import load_catalog
-from planner.argument import Argument, failures
+from planner.argument import Argument
 from planner.case.case import Case, open_case
 from planner.plan import CandidatePlan, Objective
 from planner.revise import at_rates, overloads
@@ -69,7 +69,7 @@ def _trial(argument: Argument, candidate: CandidatePlan) -> Trial:
         return Trial(holds=False, fails=("it is beyond the budgets",))
     if beyond := overloads(asked):
         return Trial(holds=False, fails=beyond)
-    found = failures(argument.judged(asked))
+    found = argument.fails(asked, argument.judged(asked))
     return Trial(holds=not found, fails=found)
 
 

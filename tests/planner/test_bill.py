@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner.bill import MILLION, beyond_budget, bill, bill_of
+from planner.bill import MILLION, bill, bill_of
 from planner.evidence import PowerUse
 from planner.report.bill import bill_cells, bill_lines
 from planner.row_evidence import RowStudy
@@ -27,16 +27,6 @@ def use(mean_w: float) -> PowerUse:
         mean_w=mean_w, p50_w=mean_w, p95_w=1.2 * mean_w, p99_w=1.3 * mean_w, peak_w=1.5 * mean_w,
         standby_w=0.3 * mean_w, prefill_w=0.3 * mean_w, decode_w=0.4 * mean_w,
     )  # fmt: skip
-
-
-def test_a_budget_that_the_simulation_exceeds_is_doubted() -> None:
-    """A plan that keeps its budget of watts on paper and not in simulation says by how much; others say nothing."""
-    judgement = replace(plans.judgement(), power=use(3300.0))
-    (words,) = beyond_budget(judgement, 3000.0)
-    assert "3,300 W on average in simulation, 10.0% above the 3,000 W" in words
-    for limit_w in (3300.0, 4000.0, None):
-        assert beyond_budget(judgement, limit_w) == ()
-    assert beyond_budget(replace(judgement, power=None), 100.0) == ()
 
 
 STUDY = RowStudy(
