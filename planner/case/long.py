@@ -35,7 +35,7 @@ def check_knobs(scenario: Scenario, model: ModelSpec, machines: Iterable[Machine
     if policy != STREAMS and max(wanted.kvp) > 1:
         problems.append(f"catalog.kvp: KV groups are used by policy.name {STREAMS} alone, not by {policy}")
     longest = max(int((c.prompt_tokens + c.output_tokens).max()) for c in demand.classes)
-    if policy == STREAMS and longest > model.max_context_tokens and not scenario.policy.longer_context:
+    if longest > model.max_context_tokens and not scenario.policy.longer_context:
         problems.append(
             f"workload: a request of {longest} tokens, the longest that {model.name} was made for has "
             f"{model.max_context_tokens}; set policy.longer_context: true to plan for scaled positions"

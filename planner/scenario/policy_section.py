@@ -55,7 +55,9 @@ class PolicySection(Section):
         "of the longest request; 1: all groups from the start",
     )
     long_apart: Switch = Field(True, description="mnemosyne only: long classes and the others on layouts of their own")
-    longer_context: Switch = Field(False, description="mnemosyne only: contexts beyond the model's own maximum")
+    longer_context: Switch = Field(
+        False, description="serve requests beyond the model's own maximum, its positions scaled"
+    )
     chunked_prefill: Switch = Field(
         False, description="splitwise only: prefill machines cut prompts, KV follows chunks"
     )

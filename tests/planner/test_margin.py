@@ -1,4 +1,4 @@
-"""Rules of the margin (how much more load a plan carries) and of windows that are long enough to judge."""
+"""Rules of the load margin, of windows that are long enough to judge, and of requests too long for a model."""
 
 from dataclasses import replace
 
@@ -6,6 +6,7 @@ import pytest
 
 from planner.argument import Argument
 from planner.case.case import open_case
+from planner.errors import BadInput
 from planner.evidence import Margin, ValidatedPlan
 from planner.margin import RATIOS
 from planner.pipeline import plan
@@ -45,3 +46,12 @@ def test_a_window_that_is_not_given_is_long_enough_to_judge(rate: float, window_
     """Where no window is given it lasts two minutes, or as long as a thousand requests take."""
     case = open_case(small(f"workload.rate_req_per_s={rate}", "workload.duration_s=null"), "colocated")
     assert case.asked.draw(1, 1.0).duration_s == pytest.approx(window_s)
+
+
+@pytest.mark.parametrize("policy", ["colocated", "sarathi", "splitwise"])
+def test_requests_longer_than_the_model_was_made_for_are_refused(policy: str) -> None:
+    """Under every policy, unless scaled positions are asked for: an engine would refuse such a request."""
+    scenario = small(f"policy.name={policy}", "workload.prompt_scale=500")
+    with pytest.raises(BadInput, match="the longest that llama-3.1-8b was made for has 131072"):
+        open_case(scenario, policy)
+    open_case(scenario.changed(["policy.longer_context=true"]), policy)
