@@ -65,7 +65,8 @@ def test_a_set_of_ones_own_is_planned_with(mine: Path) -> None:
     scenario.write_text(
         f"schema_version: 1\nname: mine\nmodel: {{name: {mine / 'tiny/config.json'}, profile_set: measured}}\n"
         "workload: {trace: azure-conv-2023, prompt_scale: 0.01, output_scale: 0.01, rate_req_per_s: 1, duration_s: 5}\n"
-        "slo: {ttft_p99_s: 5}\ncatalog: {machines: [dgx-h100], directory: cat}\npolicy: {name: colocated, longer_context: true}\n"
+        "slo: {ttft_p99_s: 5}\ncatalog: {machines: [dgx-h100], directory: cat}\n"
+        "policy: {name: colocated, longer_context: true}\n"
     )
     done = say("check", scenario)
     assert "tp1" in done.output, done.output
