@@ -25,6 +25,10 @@ def bill_lines(before: Bill, after: Bill) -> Iterator[str]:
             yield f"{title:<9} {values} {meaning}"
 
 
+BILL_HEADINGS = ("#rated", "#expected", "#p99", "#J/token")
+"""Headings of ``bill_cells``."""
+
+
 def bill_cells(bill: Bill | None, rated_w: float) -> tuple[str, str, str, str]:
     """Rated, expected and P99 watts and joules of a token, for a table."""
     if bill is None:

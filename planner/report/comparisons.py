@@ -9,7 +9,7 @@ from rich.text import Text
 
 from planner.frontier import Frontier
 from planner.plan import Objective
-from planner.report.bill import bill_cells
+from planner.report.bill import BILL_HEADINGS, bill_cells
 from planner.report.tables import bullets, table
 from planner.report.words import budget, change, dollars, number, percent, plural, rate, valued
 from planner.whatif.nouns import VALIDATED, Point, Regret, ShadowPrice, Swing, WhatIf
@@ -67,7 +67,7 @@ def points_table(found: WhatIf) -> Table:
 
 def power_by_point(found: WhatIf) -> Table:
     """One line a plan: what its machines are rated at, draw on average and at their busiest, and spend on a token."""
-    made = table(*_short_keys(found), "#rated", "#expected", "#p99", "#J/token")
+    made = table(*_short_keys(found), *BILL_HEADINGS)
     for point in found.points:
         if point.outcome.candidate is not None:
             settings = [point.settings[knob.key] for knob in found.knobs]

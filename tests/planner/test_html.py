@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from planner.bill import bill
 from planner.evidence import NoPlan, PowerUse
 from planner.report.html.blocks import Chart, Page
 from planner.report.html.charts import short
@@ -21,9 +22,11 @@ from planner.report.html.plans import no_plan_page, plan_page, simulation_page
 from planner.report.html.render import render
 from planner.report.html.schedules import schedule_page
 from planner.scenario import Scenario
+from planner.scenario.energy import EnergySection
 from tests.planner import plans
 from tests.planner.pictures import picture
 from tests.planner.sweeps import frontier, whatif
+from tests.planner.test_bill import use
 from tests.planner.test_oversubscribe import study
 from tests.planner.weeks import schedule
 
@@ -86,6 +89,22 @@ def test_power_is_shown_where_it_is_known() -> None:
         assert words in full
         assert words not in without
     assert "at rated power" in without
+
+
+def test_every_point_tells_its_watts() -> None:
+    """A point has its rated, expected and P99 watts and joules of a token; cells that nobody can fill stay empty."""
+    sweep = whatif()
+    judged = replace(plans.judgement(), power=use(8000.0), output_tokens_per_s=100.0)
+    totals = replace(plans.candidate().totals, power_w=20_000.0, expected_power_w=7000.0)
+    first = sweep.points[0]
+    billed = replace(first, outcome=replace(first.outcome, bill=bill(totals, judged, EnergySection())))
+    without, full = (
+        Parts(render(whatif_page(replace(sweep, points=(point, *sweep.points[1:]))))).words for point in (first, billed)
+    )
+    for heading in ("rated", "expected", "p99", "J/token"):
+        assert heading in without
+    for words in ("7 kW", "10.4 kW", "80"):
+        assert full.count(words) == without.count(words) + 1
 
 
 def test_one_thing_at_a_time_is_no_empty_grid() -> None:

@@ -9,11 +9,12 @@ from markupsafe import Markup
 
 from planner.frontier import Design, Frontier
 from planner.plan import CandidatePlan
+from planner.report.bill import BILL_HEADINGS, bill_cells
 from planner.report.html.blocks import Block, Chart, Drawing, Lines, Page, Section, Table, Tile
 from planner.report.html.charts import line, short
 from planner.report.html.matrices import matrix, tornado
 from planner.report.html.plans import again, best
-from planner.report.words import budget, dollars, number, percent, plural, rate, valued, watts
+from planner.report.words import budget, dollars, number, percent, plural, rate, valued
 from planner.whatif.nouns import VALIDATED, Outcome, Point, WhatIf
 
 _UNITS = {"cost": "usd", "power": "w", "machines": "number", "throughput": "req/s", "energy": "w", "carbon": "g/h"}
@@ -187,10 +188,10 @@ def _points(points: Sequence[Point]) -> Table:
         rows.append((
             p.name, _verdict(o), served, number(totals.machines) if totals else "",
             dollars(totals.cost_usd_per_h) if totals else "",
-            watts(totals.power_w) if totals else "", "" if margin is None else percent(margin),
+            *(bill_cells(o.bill, totals.power_w) if totals else ("",) * 4), "" if margin is None else percent(margin),
             f"{bind.name}, {percent(bind.used_frac)}" if bind else "",
         ))  # fmt: skip
-    headings = ("point", "verdict", "#served", "#machines", "#cost", "#rated", "#least margin", "binds")
+    headings = ("point", "verdict", "#served", "#machines", "#cost", *BILL_HEADINGS, "#least margin", "binds")
     return Table(headings=headings, rows=rows, caption="points")
 
 
