@@ -112,10 +112,18 @@ def _section(scenario: Scenario) -> ScheduleSection:
     """How a scenario asks over time.
 
     Raises:
-        BadInput: it does not, or its policy splits phases.
+        BadInput: it does not, its policy splits phases, or it sets budgets, which no program over epochs has rows for.
     """
     if scenario.schedule is None:
         raise BadInput("schedule: missing; expected the section that says which hours to plan")
+    limited = [key for key, limit in scenario.budgets.model_dump().items() if limit is not None]
+    if limited:
+        raise BadInput(
+            *(
+                f"budgets.{key}: found a limit; expected null beside schedule: over time only catalog.available binds"
+                for key in limited
+            )
+        )
     if scenario.policy.name not in (*BOTH_PHASES, "mnemosyne", "auto"):
         raise BadInput(
             f"policy.name: found '{scenario.policy.name}'; expected {', '.join(BOTH_PHASES)}, mnemosyne or auto: over "

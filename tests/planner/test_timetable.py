@@ -47,10 +47,15 @@ def test_a_schedule_that_cannot_be_is_refused(word: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "expected"), [("policy.name=splitwise", "both phases"), ("schedule.load=trace", "needs a workload")]
+    ("word", "expected"),
+    [
+        ("policy.name=splitwise", "both phases"),
+        ("schedule.load=trace", "needs a workload"),
+        ("budgets.cost_usd_per_h=1", "budgets.cost_usd_per_h: found a limit; expected null beside schedule"),
+    ],
 )
 def test_what_a_schedule_cannot_be_made_for_is_refused(word: str, expected: str) -> None:
-    """A policy that splits phases, and a trace that is none, are refused before anything is solved."""
+    """A policy that splits phases, a trace that is none, and budgets are refused before anything is solved."""
     with pytest.raises(BadInput, match=expected):
         timetable(Scenario.load(EXAMPLE, [*SMALL, word]), progress=lambda *_: None)
 
