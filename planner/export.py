@@ -24,8 +24,8 @@ _DIGITS = 9
 _BOUNDLESS = ("measured", "low", "high")
 
 
-class PlanFile(BaseModel):
-    """A validated plan with everything needed to check it or make it again. Infinite numbers are written as null."""
+class Kept(BaseModel):
+    """What every file of a plan says besides the plan: all that is needed to check it or make it again."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,6 +34,11 @@ class PlanFile(BaseModel):
     validated: Literal[True] = Field(description="only validated plans are written")
     digests: dict[str, str] = Field(description="what was read (scenario, catalog, trace) -> SHA-256, hex")
     scenario: Scenario = Field(description="the question, with every default spelled out")
+
+
+class PlanFile(Kept):
+    """A validated plan with everything needed to check it or make it again. Infinite numbers are written as null."""
+
     plan: ValidatedPlan = Field(description="the answer and its evidence")
 
 

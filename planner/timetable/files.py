@@ -5,13 +5,12 @@ import io
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from planner import __version__
 from planner.errors import BadInput
-from planner.export import SCHEMA_VERSION, dumps, loaded
+from planner.export import SCHEMA_VERSION, Kept, dumps, loaded
 from planner.scenario import Scenario
 from planner.scenario.findings import findings
 from planner.scenario.reading import Document
@@ -22,16 +21,9 @@ CLOSE_FRAC = 1e-6
 """Within which sums over epochs agree: files keep nine digits."""
 
 
-class ScheduleFile(BaseModel):
+class ScheduleFile(Kept):
     """A validated plan over time with everything needed to check it or make it again."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    schema_version: Literal[1] = Field(description="version of this format")
-    phasewise_version: str = Field(description="what wrote the file")
-    validated: Literal[True] = Field(description="only validated plans are written")
-    digests: dict[str, str] = Field(description="what was read (scenario, catalog, trace) -> SHA-256, hex")
-    scenario: Scenario = Field(description="the question, with every default spelled out")
     timetable: Timetable = Field(description="the schedule and its evidence")
 
     @property
