@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.simulator import RATE_PER_MACHINE, cluster, conversation, measure, warm
-from planner.simulator import kernel
+from planner.simulator.core import run as kernel
 
 REQUESTS = (50_000, 100_000, 200_000, 400_000, 800_000)
 MACHINES = (10, 40, 100, 200, 400, 800)

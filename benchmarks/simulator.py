@@ -21,7 +21,8 @@ from planner.perf.instance import InstancePhysics, instance_physics
 from planner.plan import Layout, Role
 from planner.policies.base import Policy
 from planner.policies.presets import policy
-from planner.simulator import engine, kernel
+from planner.simulator import engine
+from planner.simulator.core import run as kernel
 from planner.simulator.engine import PoolModel, Run
 from planner.simulator.records import window
 from workloads.builtin import load_builtin

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from hw_catalog.domains import PowerControls, PowerDomain
 from planner.policies.power import PowerPolicy
 from planner.row_evidence import DomainUse, RowTrial
-from planner.simulator.power_domain import Floor, RowCase, RowRun, run_rows
-from planner.simulator.row_metrics import largest_rise_w, losses, throughput_loss_frac
+from planner.simulator.rows.metrics import largest_rise_w, losses, throughput_loss_frac
+from planner.simulator.rows.rows import Floor, RowCase, RowRun, run_rows
 
 Floats = NDArray[np.floating]
 Progress = Callable[[str, float], None]

@@ -21,9 +21,9 @@ from planner.plan import CandidatePlan, Pool, Role
 from planner.policies.power import NoCap, OneThreshold, Polca, PowerPolicy
 from planner.row_evidence import RowStudy
 from planner.scenario.power import PowerSection
-from planner.simulator.power_domain import Floor
-from planner.simulator.row_load import WeeklyLoad, interleaved
-from planner.simulator.row_servers import Kind
+from planner.simulator.rows.load import WeeklyLoad, interleaved
+from planner.simulator.rows.rows import Floor
+from planner.simulator.rows.servers import Kind
 
 Ints = NDArray[np.int64]
 Progress = Callable[[str, float], None]

@@ -17,7 +17,7 @@ from planner.reproduce.dynamollm_lab import (
     steady_factors,
     week_factors,
 )
-from planner.simulator.week import Week
+from planner.simulator.weeks.flows import Week
 
 Progress = Callable[[str, float], None]
 

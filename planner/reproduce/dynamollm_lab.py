@@ -14,8 +14,8 @@ from planner.perf.operating import Floats, Ints, operating
 from planner.plan import Layout
 from planner.policies.control import BASELINES, Control, Knob
 from planner.policies.presets import policy
-from planner.simulator.served import Stage
-from planner.simulator.week import Week, WeekPool, courses
+from planner.simulator.weeks.flows import Week, WeekPool, courses
+from planner.simulator.weeks.serve import Stage
 from workloads.builtin import load_builtin
 from workloads.load import WEEK_HOURS, nine_classes, template
 from workloads.models import ModelSpec, load_model

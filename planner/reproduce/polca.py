@@ -12,9 +12,9 @@ from hw_catalog.domains import load_power_delivery
 from planner.policies.power import NoCap, OneThreshold, Polca, PowerPolicy
 from planner.reproduce.claims import Claim, Reproduction, claim
 from planner.reproduce.polca_row import BRAKE_MHZ, CLOCK_MAX_MHZ, polca_floor
-from planner.simulator.power_domain import Floor, RowCase, RowRun, run_rows
-from planner.simulator.row_load import WEEK_S, WeeklyLoad
-from planner.simulator.row_metrics import largest_rise_w, losses, throughput_loss_frac
+from planner.simulator.rows.load import WEEK_S, WeeklyLoad
+from planner.simulator.rows.metrics import largest_rise_w, losses, throughput_loss_frac
+from planner.simulator.rows.rows import Floor, RowCase, RowRun, run_rows
 
 Progress = Callable[[str, float], None]
 

@@ -13,9 +13,9 @@ from hw_catalog.profile_files import load_profiles
 from planner.perf.instance import InstancePhysics, instance_physics
 from planner.perf.response import TOKEN_KNOTS, InstanceResponse, instance_response
 from planner.plan import Layout
-from planner.simulator.power_domain import Floor
-from planner.simulator.row_load import WeeklyLoad, interleaved
-from planner.simulator.row_servers import Kind
+from planner.simulator.rows.load import WeeklyLoad, interleaved
+from planner.simulator.rows.rows import Floor
+from planner.simulator.rows.servers import Kind
 from workloads.lengths import Independent, Uniform
 from workloads.models import load_model
 

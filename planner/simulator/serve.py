@@ -53,8 +53,8 @@ def serve(
         reason = reason or "watts of its own"
     if not reason:
         try:
-            from planner.simulator import kernel
-            from planner.simulator.kernel_code import REPLAY
+            from planner.simulator.core import run as kernel
+            from planner.simulator.core.machine_code import REPLAY
 
             REPLAY.ready()
         except ImportError:
@@ -126,8 +126,8 @@ def prepare(tell: Callable[[str], None]) -> None:
     """Compile the replay now if it has never been on this machine, and say so first."""
     if find_spec("numba") is None:
         return
-    from planner.simulator.kernel_cache import LIKELY_COMPILE_S
-    from planner.simulator.kernel_code import REPLAY
+    from planner.simulator.core.cache import LIKELY_COMPILE_S
+    from planner.simulator.core.machine_code import REPLAY
 
     if not REPLAY.kept:
         tell(f"compiling the simulator (once, about {LIKELY_COMPILE_S:.0f} s)")

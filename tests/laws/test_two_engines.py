@@ -32,7 +32,7 @@ from workloads.traces import Trace, classify
 if importlib.util.find_spec("numba") is None:
     pytest.skip("Numba is not installed: there is one engine only", allow_module_level=True)
 
-from planner.simulator import kernel
+from planner.simulator.core import run as kernel
 
 CLASSES = (
     RequestClass(name="short", prompt_max_tokens=200),
@@ -254,8 +254,8 @@ def test_without_numba_the_event_engine_serves(monkeypatch: pytest.MonkeyPatch) 
     trace = random_trace(1, 20, 5.0)
     measured = window(trace, warmup_frac=0.0, cooldown_frac=0.0, slices=1)
     compiled = serve(pools, rules, trace, measured, cutoff_s=1e4)
-    monkeypatch.setitem(sys.modules, "planner.simulator.kernel", None)
-    monkeypatch.delattr("planner.simulator.kernel")
+    monkeypatch.setitem(sys.modules, "planner.simulator.core.run", None)
+    monkeypatch.delattr("planner.simulator.core.run")
     broken = serve(pools, rules, trace, measured, cutoff_s=1e4)
     assert broken.engine == f"{EVENTS}: Numba does not start"
     monkeypatch.setattr("planner.simulator.serve.find_spec", lambda _: None)

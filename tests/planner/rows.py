@@ -6,9 +6,9 @@ import numpy as np
 
 from hw_catalog.domains import PowerControls, load_power_delivery
 from planner.perf.response import instance_response
-from planner.simulator.power_domain import Floor
-from planner.simulator.row_load import WeeklyLoad, interleaved
-from planner.simulator.row_servers import Kind
+from planner.simulator.rows.load import WeeklyLoad, interleaved
+from planner.simulator.rows.rows import Floor
+from planner.simulator.rows.servers import Kind
 from tests.planner.toy import toy_physics
 
 CLOCKS = (1000.0, 900.0, 800.0, 200.0)

@@ -20,7 +20,7 @@ from planner.policies.control import (
     spilled,
     transition,
 )
-from planner.simulator.week import Week, WeekPool, week
+from planner.simulator.weeks.flows import Week, WeekPool, week
 from tests.planner.toy import toy_physics
 
 FULL = BASELINES["DynamoLLM"]

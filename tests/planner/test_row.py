@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.policies.power import Clocks, NoCap, OneThreshold, Polca, PowerPolicy
-from planner.simulator.power_domain import RowCase, RowRun, run_rows
-from planner.simulator.row_control import Actuator
-from planner.simulator.row_load import interleaved
-from planner.simulator.row_metrics import largest_rise_w, losses, quantile_s
+from planner.simulator.rows.control import Actuator
+from planner.simulator.rows.load import interleaved
+from planner.simulator.rows.metrics import largest_rise_w, losses, quantile_s
+from planner.simulator.rows.rows import RowCase, RowRun, run_rows
 from tests.architecture.sources import ROOT
 from tests.planner.rows import CLOCKS, controls, toy_floor
 

@@ -1,12 +1,12 @@
 """Compiled: the prompts that wait at an instance, whole or in chunks, as ``Prompts`` and ``Chunked`` have it."""
 
 from planner.policies.batching import LEAST_TOKENS, TILE_TOKENS
-from planner.simulator.kernel_layout import NOBODY, PREFILLS, WAITING, World
-from planner.simulator.kernel_ledger import allocate, queue_tokens
-from planner.simulator.kernel_memory import admits, blocks, needs, policy_blocks, running
-from planner.simulator.kernel_physics import attend, prefill_step_s
-from planner.simulator.kernel_pointers import compiled
-from planner.simulator.kernel_queues import head, insert_before, pop_front, push_back, remove
+from planner.simulator.core.compile import compiled
+from planner.simulator.core.ledger import allocate, queue_tokens
+from planner.simulator.core.memory import admits, blocks, needs, policy_blocks, running
+from planner.simulator.core.queues import head, insert_before, pop_front, push_back, remove
+from planner.simulator.core.state import NOBODY, PREFILLS, WAITING, World
+from planner.simulator.core.steps import attend, prefill_step_s
 
 
 @compiled

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from hw_catalog.domains import PowerControls
 from planner.policies.power import PowerPolicy, PowerReading, PowerState
-from planner.simulator.row_control import Actuator
-from planner.simulator.row_load import WeekArrivals, WeeklyLoad
-from planner.simulator.row_servers import Kind, RowServers
+from planner.simulator.rows.control import Actuator
+from planner.simulator.rows.load import WeekArrivals, WeeklyLoad
+from planner.simulator.rows.servers import Kind, RowServers
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.int64]

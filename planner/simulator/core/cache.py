@@ -38,9 +38,10 @@ def cached(compiled: Any) -> Any:
 def directory() -> Path:
     """Where the machine code of this version of the simulator is kept: in Numba's own place if one is set."""
     digest = sha256(f"{version('numba')} {version('llvmlite')} {FROZEN}".encode())
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        if path.name.startswith("kernel") or path.name in ("row_kernel.py", "row_state.py"):
-            digest.update(path.read_bytes())
+    here = Path(__file__).parent
+    rows = here.parent / "rows"
+    for path in (*sorted(here.glob("*.py")), rows / "kernel.py", rows / "state.py"):
+        digest.update(path.read_bytes())
     chosen = os.environ.get("NUMBA_CACHE_DIR")
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return (Path(chosen) if chosen else home / "phasewise") / f"replay-{digest.hexdigest()[:16]}"

@@ -4,10 +4,10 @@ from math import sqrt
 from typing import Any
 
 from hw_catalog.power import PER_SHARE, SHARE_KNOTS
-from planner.simulator.kernel_layout import NOBODY, PREFILLS, Floats, World
-from planner.simulator.kernel_physics import attend, curve, piece_after, piece_of, prefill_step_s, step_at
-from planner.simulator.kernel_pointers import compiled
-from planner.simulator.kernel_queues import head
+from planner.simulator.core.compile import compiled
+from planner.simulator.core.queues import head
+from planner.simulator.core.state import NOBODY, PREFILLS, Floats, World
+from planner.simulator.core.steps import attend, curve, piece_after, piece_of, prefill_step_s, step_at
 
 
 @compiled

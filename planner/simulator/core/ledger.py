@@ -2,10 +2,10 @@
 
 from math import exp, log
 
-from planner.simulator.kernel_layout import HEAD, NOBODY, RUNNING, World
-from planner.simulator.kernel_physics import piece_after, segment
-from planner.simulator.kernel_pointers import compiled
-from planner.simulator.kernel_queues import chain
+from planner.simulator.core.compile import compiled
+from planner.simulator.core.queues import chain
+from planner.simulator.core.state import HEAD, NOBODY, RUNNING, World
+from planner.simulator.core.steps import piece_after, segment
 
 
 @compiled

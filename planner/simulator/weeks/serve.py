@@ -20,7 +20,7 @@ from planner.simulator.engine import PoolModel, Run
 from planner.simulator.records import Window, bin_edges_s
 from planner.simulator.serve import serve
 from planner.simulator.shifts import Shift
-from planner.simulator.week import Course, Floats, Ints
+from planner.simulator.weeks.flows import Course, Floats, Ints
 from workloads.requests import RequestClass
 from workloads.traces import Trace
 

@@ -19,8 +19,8 @@ from numba.core.typing.templates import AttributeTemplate, infer_getattr
 from numba.extending import intrinsic, lower_getattr_generic, models, register_model
 from numba.np.numpy_support import from_dtype
 
-from planner.simulator.kernel_build import Part, Whole
-from planner.simulator.kernel_layout import KINDS, Floats, World
+from planner.simulator.core.state import KINDS, Floats, World
+from planner.simulator.core.whole_program import Part, Whole
 
 if config.DISABLE_JIT:
     raise ImportError("Numba is told not to compile")
@@ -41,7 +41,7 @@ def compiled(function: Function) -> Function:
 
 
 def entry(function: Function) -> Function:
-    """For the one that is called from outside, as ``kernel_code`` does it."""
+    """For the one that is called from outside, as ``machine_code`` does it."""
     made: Function = njit(
         nogil=True, error_model="numpy", _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True,
         pipeline_class=Whole,

@@ -12,8 +12,8 @@ from planner.policies.control import BASELINES, Knob
 from planner.reproduce.dynamollm_lab import open_lab, week_factors
 from planner.simulator import engine
 from planner.simulator.serve import COMPILED, serve
-from planner.simulator.served import Part, Stage, served
-from planner.simulator.week import WeekPool, courses
+from planner.simulator.weeks.flows import WeekPool, courses
+from planner.simulator.weeks.serve import Part, Stage, served
 from tests.planner.toy import toy_physics, toy_policy, toy_profile
 
 if importlib.util.find_spec("numba") is None:

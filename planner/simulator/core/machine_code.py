@@ -13,7 +13,7 @@ from pathlib import Path
 
 import llvmlite.binding as llvm
 
-from planner.simulator.kernel_cache import directory
+from planner.simulator.core.cache import directory
 
 Code = tuple[str, tuple[str, ...], bytes]
 """Name of the function, names it expects from elsewhere, and the object file."""
@@ -25,7 +25,7 @@ _LIBRARY = ("exp", "log", "pow", "fmod", "sqrt", "floor", "ceil", "memcpy", "mem
 class Replay:
     """The replay as machine code, made or loaded before it is first called, as Numba's own functions are.
 
-    Arguments and result are those of ``kernel_cluster.replay``.
+    Arguments and result are those of ``cluster.replay``.
     """
 
     __slots__ = ("_call",)
@@ -61,8 +61,8 @@ REPLAY = Replay()
 
 def _compiled() -> Code:
     """The replay, compiled by Numba."""
-    from planner.simulator.kernel_build import object_of
-    from planner.simulator.kernel_cluster import replay
+    from planner.simulator.core.cluster import replay
+    from planner.simulator.core.whole_program import object_of
 
     return object_of(replay)
 

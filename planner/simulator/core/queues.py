@@ -1,7 +1,7 @@
 """Compiled: chains of requests, heaps of appointments, tournaments of loads."""
 
-from planner.simulator.kernel_layout import CHAINS, HEAD, LENGTH, LINKS, NOBODY, TAIL, World
-from planner.simulator.kernel_pointers import compiled
+from planner.simulator.core.compile import compiled
+from planner.simulator.core.state import CHAINS, HEAD, LENGTH, LINKS, NOBODY, TAIL, World
 
 # --- chains of requests ----------------------------------------------------------------------------------------------
 

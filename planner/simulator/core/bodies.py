@@ -8,7 +8,7 @@ import numpy as np
 from planner.perf.instance import InstancePhysics
 from planner.perf.power import InstancePower, WattTerms
 from planner.perf.step_time import StepTime
-from planner.simulator.kernel_layout import BODY, Floats, Rows
+from planner.simulator.core.state import BODY, Floats, Rows
 
 
 class _Tables:

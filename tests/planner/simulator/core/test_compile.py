@@ -13,11 +13,11 @@ import pytest
 if importlib.util.find_spec("numba") is None:
     pytest.skip("Numba is not installed", allow_module_level=True)
 
-from planner.simulator import kernel_cache
-from planner.simulator.kernel_build import object_of
-from planner.simulator.kernel_cluster import replay
-from planner.simulator.kernel_code import loaded, read, write
-from planner.simulator.kernel_pointers import DECLARED, compiled, entry
+from planner.simulator.core import cache
+from planner.simulator.core.cluster import replay
+from planner.simulator.core.compile import DECLARED, compiled, entry
+from planner.simulator.core.machine_code import loaded, read, write
+from planner.simulator.core.whole_program import object_of
 
 
 @compiled
@@ -48,7 +48,7 @@ def test_kept_code_is_loaded_without_numba_and_never_if_it_is_damaged(tmp_path: 
     place = tmp_path / "kept" / "both.o"
     write(place, object_of(_both))
     program = (
-        "import sys; from pathlib import Path; from planner.simulator.kernel_code import loaded, read, write, read; "
+        "import sys; from pathlib import Path; from planner.simulator.core.machine_code import loaded, read; "
         f"print(loaded(read(Path({str(place)!r})))(5), 'numba' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -74,9 +74,9 @@ def test_every_argument_of_the_replay_has_a_kind_of_its_own() -> None:
 
 def test_kept_code_is_named_after_every_number_in_it() -> None:
     """What compiled files import from elsewhere is part of the name of the kept code: a change compiles anew."""
-    place = Path(kernel_cache.__file__)
+    place = Path(cache.__file__)
     named = {name for _, name in _from_elsewhere(place)}
-    for path in place.parent.glob("kernel_*.py"):
+    for path in place.parent.glob("*.py"):
         if "import compiled" in path.read_text(encoding="utf-8"):
             assert {name for _, name in _from_elsewhere(path)} <= named, path.name
 
@@ -87,7 +87,7 @@ def _from_elsewhere(path: Path) -> set[tuple[str, str]]:
     return {
         (node.module, alias.name)
         for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.module and not node.module.startswith("planner.simulator.kernel")
+        if isinstance(node, ast.ImportFrom) and node.module and not node.module.startswith("planner.simulator.core")
         for alias in node.names
         if node.module.startswith(("planner.", "hw_catalog.", "workloads."))
     }

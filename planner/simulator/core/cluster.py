@@ -1,6 +1,8 @@
 """Compiled: arrivals, routing, lending and the event loop, as the event engine's cluster and router have them."""
 
-from planner.simulator.kernel_instance import (
+from planner.simulator.core.batching import computed
+from planner.simulator.core.compile import compiled, entry, world_at
+from planner.simulator.core.instance import (
     admit_landing,
     book,
     fly,
@@ -9,13 +11,9 @@ from planner.simulator.kernel_instance import (
     start,
     wake,
 )
-from planner.simulator.kernel_layout import DONE, FULL, LANDING, NOBODY, PREFILLS, READY, TURN, WAITING, World
-from planner.simulator.kernel_ledger import allocate, finish, note_gap, queue_tokens
-from planner.simulator.kernel_memory import blocks
-from planner.simulator.kernel_physics import answer_lag_s
-from planner.simulator.kernel_pointers import compiled, entry, world_at
-from planner.simulator.kernel_prompts import computed
-from planner.simulator.kernel_queues import (
+from planner.simulator.core.ledger import allocate, finish, note_gap, queue_tokens
+from planner.simulator.core.memory import blocks
+from planner.simulator.core.queues import (
     least_loaded,
     length,
     load,
@@ -24,7 +22,9 @@ from planner.simulator.kernel_queues import (
     pop_front,
     push_back,
 )
-from planner.simulator.kernel_shifts import appoint_turn, turn
+from planner.simulator.core.shifts import appoint_turn, turn
+from planner.simulator.core.state import DONE, FULL, LANDING, NOBODY, PREFILLS, READY, TURN, WAITING, World
+from planner.simulator.core.steps import answer_lag_s
 
 PREFILL, DECODE, MIXED = range(3)
 

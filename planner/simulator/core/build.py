@@ -10,10 +10,8 @@ from planner.policies.base import Policy
 from planner.policies.batching import ChunkForm, Continuous
 from planner.policies.lending import MixedPool
 from planner.policies.topology import PhaseSplit
-from planner.simulator.engine import PoolModel
-from planner.simulator.instance import UNLIMITED
-from planner.simulator.kernel_bodies import rows_of_bodies
-from planner.simulator.kernel_layout import (
+from planner.simulator.core.bodies import rows_of_bodies
+from planner.simulator.core.state import (
     CHAINS,
     CLUSTER,
     DUE,
@@ -34,6 +32,8 @@ from planner.simulator.kernel_layout import (
     Shorts,
     World,
 )
+from planner.simulator.engine import PoolModel
+from planner.simulator.instance import UNLIMITED
 from planner.simulator.meter import seconds
 from planner.simulator.records import _INV, _LOG_MIN, GAP_BINS, GAP_MIN_S, Window
 from planner.simulator.shifts import Shift, in_order
@@ -47,7 +47,7 @@ def build(
     pools: Sequence[PoolModel], policy: Policy, trace: Trace, window: Window, *, cutoff_s: float, max_run_steps: int,
     shifts: Sequence[Shift] = (), clients: int | None = None,
 ) -> World:  # fmt: skip
-    """An idle cluster before its first arrival; the arguments are those of ``kernel.run``."""
+    """An idle cluster before its first arrival; the arguments are those of ``run.run``."""
     changed = [s.physics for s in shifts if s.physics is not None]
     bodies = list({id(body): body for body in (*(p.physics for p in pools), *changed)}.values())
     due_rows = most_in_batch(pools, policy) + 1

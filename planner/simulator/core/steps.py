@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from planner.simulator.kernel_layout import Floats, World
-from planner.simulator.kernel_pointers import compiled
+from planner.simulator.core.compile import compiled
+from planner.simulator.core.state import Floats, World
 
 
 @compiled

@@ -1,7 +1,7 @@
 """The compiled replay: the event engine's semantics for plans that do not change, a hundred times as fast.
 
 Numba compiles it when it is first needed, and the machine code is kept in the user's cache, under a name that changes
-with the code (``kernel_code``). Nothing here is imported before a simulation is asked for.
+with the code (``machine_code``). Nothing here is imported before a simulation is asked for.
 """
 
 from collections.abc import Sequence
@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.policies.base import Policy
-from planner.simulator.engine import PoolModel, Run
-from planner.simulator.instance import UNLIMITED
-from planner.simulator.kernel_code import REPLAY
-from planner.simulator.kernel_layout import (
+from planner.simulator.core.build import build, grown
+from planner.simulator.core.machine_code import REPLAY
+from planner.simulator.core.state import (
     CHAINS,
     FULL,
     KINDS,
@@ -27,7 +26,8 @@ from planner.simulator.kernel_layout import (
     Rows,
     World,
 )
-from planner.simulator.kernel_tables import build, grown
+from planner.simulator.engine import PoolModel, Run
+from planner.simulator.instance import UNLIMITED
 from planner.simulator.meter import Meter, seconds
 from planner.simulator.records import GAP_BINS, Books, Window
 from planner.simulator.shifts import Shift

@@ -1,9 +1,9 @@
 """Compiled: KV memory, as ``KvMemory`` and ``BlockGrowth`` have it, and who may take of it."""
 
-from planner.simulator.kernel_layout import READY, World
-from planner.simulator.kernel_physics import begun
-from planner.simulator.kernel_pointers import compiled
-from planner.simulator.kernel_queues import length
+from planner.simulator.core.compile import compiled
+from planner.simulator.core.queues import length
+from planner.simulator.core.state import READY, World
+from planner.simulator.core.steps import begun
 
 
 @compiled

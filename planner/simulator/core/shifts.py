@@ -1,9 +1,9 @@
 """Compiled: instances that come, go or change their clock, as ``Shifting`` has it."""
 
-from planner.simulator.kernel_instance import wake
-from planner.simulator.kernel_layout import NOBODY, TURN, World
-from planner.simulator.kernel_pointers import compiled
-from planner.simulator.kernel_queues import appoint, load, weigh
+from planner.simulator.core.compile import compiled
+from planner.simulator.core.instance import wake
+from planner.simulator.core.queues import appoint, load, weigh
+from planner.simulator.core.state import NOBODY, TURN, World
 
 
 @compiled

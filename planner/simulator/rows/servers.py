@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.perf.response import TOKEN_KNOTS, InstanceResponse
-from planner.simulator.row_state import BUCKET_TOKENS, Floats, Ints, Records, instance_type, kind_type
+from planner.simulator.rows.state import BUCKET_TOKENS, Floats, Ints, Records, instance_type, kind_type
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -54,7 +54,7 @@ class RowServers:
         self.now: Records = np.zeros(len(kind_of), instance_type(ring)).view(np.recarray)
         self.now["kind"], self.now["offset"], self.now["ring"] = kind_of, offset, ring
         self._watts = np.zeros(len(kind_of))
-        from planner.simulator.row_kernel import kept_advance  # Numba is slow to import, and not needed before
+        from planner.simulator.rows.kernel import kept_advance  # Numba is slow to import, and not needed before
 
         self._advance = kept_advance()
 

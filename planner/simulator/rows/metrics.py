@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.simulator.power_domain import Floor, RowRun
-from planner.simulator.row_state import LATENCY_BIN_RATIO, LATENCY_MIN_S
+from planner.simulator.rows.rows import Floor, RowRun
+from planner.simulator.rows.state import LATENCY_BIN_RATIO, LATENCY_MIN_S
 
 Floats = NDArray[np.floating]
 Counts = NDArray[np.integer]

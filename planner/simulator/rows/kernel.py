@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from planner.simulator.row_state import (
+from planner.simulator.rows.state import (
     BUCKET_TOKENS,
     GOLDEN,
     LATENCY_BIN_RATIO,
@@ -23,14 +23,14 @@ from planner.simulator.row_state import (
 try:
     from numba import njit
 
-    from planner.simulator.kernel_cache import cached
+    from planner.simulator.core.cache import cached
 except ImportError:  # pragma: no cover
 
     def njit(function: Callable[..., Any]) -> Callable[..., Any]:
         """Not compiled."""
         return function
 
-    def cached(compiled: Any) -> Any:  # noqa: ANN401 - as kernel_cache has it
+    def cached(compiled: Any) -> Any:  # noqa: ANN401 - as core.cache has it
         """Nothing to keep."""
         return compiled
 

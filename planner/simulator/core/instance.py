@@ -1,6 +1,28 @@
 """Compiled: the state machine of one instance, as ``Instance``, ``KvMemory``, ``KvLink`` and ``Continuous`` have it."""
 
-from planner.simulator.kernel_layout import (
+from planner.simulator.core.batching import again, evict, fitting, take, youngest_begun
+from planner.simulator.core.compile import compiled
+from planner.simulator.core.ledger import (
+    allocate,
+    longest_since,
+    note_longest,
+    note_run,
+    note_stretch,
+    overlap_s,
+)
+from planner.simulator.core.memory import admits, blocks, free_blocks, growth, residue, running, steps_that_fit
+from planner.simulator.core.queues import (
+    appoint,
+    chain,
+    head,
+    length,
+    pop_front,
+    push_back,
+    push_due,
+    remove,
+    remove_due,
+)
+from planner.simulator.core.state import (
     AUTO,
     LANDING,
     LAYERWISE,
@@ -12,30 +34,8 @@ from planner.simulator.kernel_layout import (
     WAITING,
     World,
 )
-from planner.simulator.kernel_ledger import (
-    allocate,
-    longest_since,
-    note_longest,
-    note_run,
-    note_stretch,
-    overlap_s,
-)
-from planner.simulator.kernel_memory import admits, blocks, free_blocks, growth, residue, running, steps_that_fit
-from planner.simulator.kernel_physics import begin_decodes, begun, prefill_step_s, run_s
-from planner.simulator.kernel_pointers import compiled
-from planner.simulator.kernel_prompts import again, evict, fitting, take, youngest_begun
-from planner.simulator.kernel_queues import (
-    appoint,
-    chain,
-    head,
-    length,
-    pop_front,
-    push_back,
-    push_due,
-    remove,
-    remove_due,
-)
-from planner.simulator.kernel_watts import note_prefill, spend
+from planner.simulator.core.steps import begin_decodes, begun, prefill_step_s, run_s
+from planner.simulator.core.watts import note_prefill, spend
 
 # --- transfers -------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,1 @@
+"""The engine: one source, in the part of Python that Numba compiles."""

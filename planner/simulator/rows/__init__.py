@@ -1,0 +1,1 @@
+"""A row of servers behind one breaker."""

@@ -1,0 +1,1 @@
+"""A week at a time: flows decide, the core judges."""
