@@ -8,6 +8,7 @@ import highspy
 import numpy as np
 
 from solvers.problem import INF, Problem, Sense
+from solvers.quiet import quiet
 
 _SEED = 1
 
@@ -44,6 +45,11 @@ def relax(problem: Problem, *, time_limit_s: float = 600.0) -> Direct | None:
 def _run(problem: Problem, *, time_limit_s: float, gap_frac: float, whole: bool) -> Direct | None:
     if problem.sense is not Sense.MIN:
         raise ValueError("expected a minimum")
+    with quiet():
+        return _ask(problem, time_limit_s, gap_frac, whole)
+
+
+def _ask(problem: Problem, time_limit_s: float, gap_frac: float, whole: bool) -> Direct | None:
     highs = highspy.Highs()
     for option, value in (
         ("output_flag", False), ("threads", 1), ("random_seed", _SEED), ("time_limit", time_limit_s),

@@ -8,6 +8,7 @@ from solvers.exhaustive import solve_exhaustive
 from solvers.ilp import solve_cbc, solve_highs
 from solvers.mathopt import solve_mathopt
 from solvers.problem import Problem
+from solvers.quiet import quiet
 
 
 class Backend(StrEnum):
@@ -66,12 +67,13 @@ def _ask(problem: Problem, backend: Backend, time_limit_s: float, gap_frac: floa
 
 
 def _run(problem: Problem, backend: Backend, time_limit_s: float, gap_frac: float) -> Solution:
-    match backend:
-        case Backend.HIGHS:
-            return solve_highs(problem, time_limit_s=time_limit_s, gap_frac=gap_frac)
-        case Backend.CBC:
-            return solve_cbc(problem, time_limit_s=time_limit_s, gap_frac=gap_frac)
-        case Backend.MATHOPT:
-            return solve_mathopt(problem, time_limit_s=time_limit_s, gap_frac=gap_frac)
-        case Backend.EXHAUSTIVE:
-            return solve_exhaustive(problem)
+    with quiet():
+        match backend:
+            case Backend.HIGHS:
+                return solve_highs(problem, time_limit_s=time_limit_s, gap_frac=gap_frac)
+            case Backend.CBC:
+                return solve_cbc(problem, time_limit_s=time_limit_s, gap_frac=gap_frac)
+            case Backend.MATHOPT:
+                return solve_mathopt(problem, time_limit_s=time_limit_s, gap_frac=gap_frac)
+            case Backend.EXHAUSTIVE:
+                return solve_exhaustive(problem)
