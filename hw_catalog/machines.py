@@ -53,6 +53,17 @@ class Machine:
     available: int | None
     provenance: Mapping[str, Provenance]
 
+    def provisioned_w(self, cap_w: float | None) -> float:
+        """Power to provide for one machine whose GPUs are held to a power limit, W.
+
+        The nameplate counts every GPU at its rating, so an enforced limit takes the difference off for each of them.
+        What power supplies and fans save with it is left in: nothing was measured of that.
+
+        Args:
+            cap_w: enforced limit of each GPU, W; None is the board's own, which leaves the nameplate.
+        """
+        return self.rated_w - (0.0 if cap_w is None else self.gpus * max(0.0, self.gpu.tdp_w - cap_w))
+
     def price(self, channel: str) -> Price | None:
         """The price through ``channel``, or None where this machine is not sold that way."""
         return next((price for price in self.prices if price.channel == channel), None)

@@ -85,6 +85,11 @@ class Option:
     wall_ratio: float = 1.0
     carbon_g_per_j: float = 0.0
 
+    @property
+    def rated_w(self) -> float:
+        """Power to provide for one machine, W: its nameplate, or what the enforced cap of its GPUs leaves of it."""
+        return self.machine.provisioned_w(self.spec.cap_w)
+
     def instances_on(self, machines: int) -> int:
         """Replicas that so many machines hold."""
         return machines * self.instances_per_machine // self.machines_per_instance

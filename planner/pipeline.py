@@ -192,7 +192,7 @@ def _bought(case: Case, pool: str) -> Bought:
     machine, link = offer.machine, offer.machine.inter_link
     return Bought(
         pool=pool, gpu=machine.gpu.name, machine_gpus=machine.gpus, price_usd_per_h=offer.price_usd_per_h,
-        rated_w=machine.rated_w, rack_units=machine.rack_units or 0.0, link=link.name,
+        rated_w=offer.rated_w, rack_units=machine.rack_units or 0.0, link=link.name,
         link_bytes_per_s=link.bandwidth_bytes_per_s,
     )  # fmt: skip
 

@@ -21,7 +21,7 @@ class Objective(StrEnum):
     COST = "cost"
     """USD/h of the whole plan."""
     POWER = "power"
-    """Rated watts of the whole plan."""
+    """Rated watts of the whole plan: nameplates, less what enforced caps take off."""
     ENERGY = "energy"
     """Expected watts of the whole plan at the machines' plugs, idle machines included."""
     CARBON = "carbon"
@@ -126,7 +126,7 @@ class Headroom:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budgets:
-    """Hard limits on the whole plan; None is unlimited. ``power_w`` is rated (nameplate) power."""
+    """Hard limits on the whole plan; None is unlimited. ``power_w`` is rated power: nameplates, less enforced caps."""
 
     cost_usd_per_h: float | None = None
     power_w: float | None = None
@@ -142,7 +142,7 @@ class Totals:
 
     Attributes:
         cost_usd_per_h: of all machines.
-        power_w: rated.
+        power_w: rated: nameplates, or what enforced caps leave of them.
         rack_units: space.
         machines: bought.
         gpus: in them.

@@ -364,7 +364,7 @@ def _totals(pools: tuple[Pool, ...], options: Mapping[str, Option]) -> Totals:
     watts = [(o.expected_w(n, p.rate_req_per_s), o) for p, (n, o) in zip(pools, bought, strict=True)]
     return Totals(
         cost_usd_per_h=sum(n * option.price_usd_per_h for n, option in bought),
-        power_w=sum(n * option.machine.rated_w for n, option in bought),
+        power_w=sum(n * option.rated_w for n, option in bought),
         rack_units=sum(n * option.machine.rack_units for n, option in bought),
         machines=sum(n for n, _ in bought),
         gpus=sum(n * option.machine.gpus for n, option in bought),

@@ -89,8 +89,9 @@ def _one_size(case: Case, candidate: CandidatePlan) -> tuple[dict[str, Machine],
 
 
 def _mean_rated_w(machines: Mapping[str, Machine], pools: Sequence[Pool]) -> float:
-    """Rating of a machine of the row, in the plan's proportion."""
-    return sum(p.machines * machines[p.spec.machine].rated_w for p in pools) / sum(p.machines for p in pools)
+    """Power provided for a machine of the row, in the plan's proportion, enforced caps counted."""
+    rated_w = sum(p.machines * machines[p.spec.machine].provisioned_w(p.spec.cap_w) for p in pools)
+    return rated_w / sum(p.machines for p in pools)
 
 
 def _check_order(clocks: Mapping[str, Mapping[str, float]]) -> None:

@@ -316,6 +316,18 @@ def _unsold(spec: InstanceSpec, machine: Machine, channel: str) -> Excuse:
     return Excuse(option=spec.name, reason=reason, bottleneck="price")
 
 
+def _capped(machine: Machine, cap_w: int | None) -> str:
+    """How the rated power of a machine under an enforced cap was reckoned; empty where it is the nameplate."""
+    if cap_w is None:
+        return ""
+    nameplate = machine.provenance.get("rated_w")
+    source = f", {nameplate.kind}: {nameplate.source}" if nameplate else ""
+    return (
+        f"derived: rated power of {machine.name} at an enforced cap of {cap_w} W: {machine.provisioned_w(cap_w):g} W, "
+        f"its nameplate ({machine.rated_w:g} W{source}) less {machine.gpus} x ({machine.gpu.tdp_w:g} - {cap_w}) W"
+    )
+
+
 def provenance(case: Case, candidate: CandidatePlan) -> tuple[dict[str, float], tuple[str, ...]]:
     """Where the numbers behind a plan come from.
 
@@ -344,5 +356,6 @@ def provenance(case: Case, candidate: CandidatePlan) -> tuple[dict[str, float], 
     counts = Counter(str(p.kind) for p in numbers)
     share = {kind.value: counts[kind.value] / len(numbers) for kind in Kind if counts[kind.value]}
     lines = sorted({f"{p.kind}: {p.source} ({p.date})" + (f"; {p.note}" if p.note else "") for p in numbers})
+    lines += [words for pool in candidate.pools if (words := _capped(machines[pool.spec.machine], pool.spec.cap_w))]
     lines += [f"slowdowns: against the same request alone on {case.reference_words}"] if case.reference else []
     return share, (*lines, f"workload: {case.asked.source}", f"model sizes: {case.model.source or case.model.name}")

@@ -160,7 +160,7 @@ def _sum(standing: Standing, argument: Argument) -> Totals:
     chosen = [(count, argument.options[name]) for name, count in standing.items()]
     return Totals(
         cost_usd_per_h=sum(n * o.price_usd_per_h for n, o in chosen),
-        power_w=sum(n * o.machine.rated_w for n, o in chosen),
+        power_w=sum(n * o.rated_w for n, o in chosen),
         rack_units=sum(n * o.machine.rack_units for n, o in chosen),
         machines=sum(n for n, _ in chosen),
         gpus=sum(n * o.machine.gpus for n, o in chosen),

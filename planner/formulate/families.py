@@ -117,11 +117,11 @@ def cost(question: Question) -> tuple[Row, ...]:
 
 
 def power(question: Question) -> tuple[Row, ...]:
-    """The rated power of the whole plan is no more than its budget.
+    """The rated power of the whole plan is no more than its budget; enforced caps count.
 
     Once: sum over o of rated_w(o)·machines[o] <= power_w.
     """
-    return _budget(question, "power", question.budgets.power_w, lambda o: o.machine.rated_w)
+    return _budget(question, "power", question.budgets.power_w, lambda o: o.rated_w)
 
 
 def expected_power(question: Question) -> tuple[Row, ...]:

@@ -42,7 +42,7 @@ def lift(solution: Solution, options: Sequence[Option], *, policy: str, headroom
         pools=tuple(pool for _, pool in chosen),
         totals=Totals(
             cost_usd_per_h=sum(option.price_usd_per_h * pool.machines for option, pool in chosen),
-            power_w=sum(option.machine.rated_w * pool.machines for option, pool in chosen),
+            power_w=sum(option.rated_w * pool.machines for option, pool in chosen),
             rack_units=sum(option.machine.rack_units * pool.machines for option, pool in chosen),
             machines=sum(pool.machines for _, pool in chosen),
             gpus=sum(option.machine.gpus * pool.machines for option, pool in chosen),

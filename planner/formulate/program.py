@@ -100,7 +100,7 @@ def _affordable(options: Iterable[Option], budgets: Budgets, available: Mapping[
     for option in options:
         limits = [
             (budgets.cost_usd_per_h, option.price_usd_per_h),
-            (budgets.power_w, option.machine.rated_w),
+            (budgets.power_w, option.rated_w),
             (budgets.expected_power_w, option.floor_w),
             (budgets.rack_units, option.machine.rack_units),
             (budgets.machines, 1.0),
@@ -124,7 +124,7 @@ def _columns(question: Question) -> Iterator[Column]:
     """instances, machines and rate of each option, then used, then scale."""
     each: dict[Objective, Callable[[Option], float]] = {
         Objective.COST: lambda option: option.price_usd_per_h,
-        Objective.POWER: lambda option: option.machine.rated_w,
+        Objective.POWER: lambda option: option.rated_w,
         Objective.ENERGY: lambda option: option.floor_w,
         Objective.CARBON: lambda option: option.floor_w * carbon(option),
         Objective.MACHINES: lambda _: 1.0,

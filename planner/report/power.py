@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from rich.table import Table
 
 from planner.evidence import Judgement, PowerUse
-from planner.plan import InstanceSpec, Totals
+from planner.plan import CandidatePlan, InstanceSpec, Totals
 from planner.report.tables import table
 from planner.report.words import carbon, dollars, number, percent, watts
 from planner.scenario import Scenario
@@ -16,6 +16,14 @@ def layout_words(spec: InstanceSpec) -> str:
     clock = f" {spec.clock_mhz} MHz" if spec.clock_mhz else ""
     cap = f" {spec.cap_w} W" if spec.cap_w else ""
     return spec.layout.name + clock + cap
+
+
+def rated_words(candidate: CandidatePlan) -> str:
+    """What the rated power of a plan counts: nameplates, or enforced caps."""
+    capped = [pool for pool in candidate.pools if pool.spec.cap_w is not None]
+    if not capped:
+        return "rated"
+    return "rated under enforced caps" if len(capped) == len(candidate.pools) else "rated, in part under enforced caps"
 
 
 def expected_words(totals: Totals, scenario: Scenario) -> Iterator[str]:

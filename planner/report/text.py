@@ -10,7 +10,7 @@ from rich.text import Text
 
 from planner.evidence import Certificate, Excuse, Judgement, NoPlan, Round, ValidatedPlan, Verdict
 from planner.plan import CandidatePlan, Headroom, Objective, Role
-from planner.report.power import expected_words, joules_words, layout_words, power_table
+from planner.report.power import expected_words, joules_words, layout_words, power_table, rated_words
 from planner.report.rows import row_view
 from planner.report.tables import bullets, table
 from planner.report.words import (
@@ -41,11 +41,9 @@ def plan_view(plan: ValidatedPlan, scenario: Scenario) -> RenderableType:
     """A validated plan: what to buy, then why to believe it, then what it rests on."""
     totals, throughput = plan.candidate.totals, plan.objective == Objective.THROUGHPUT
     verdict = Text("VALIDATED", style="bold green")
-    verdict.append(
-        f": {plural(totals.machines, 'machine')}, {dollars(totals.cost_usd_per_h)}, {watts(totals.power_w)} rated,"
-        f" for {rate(_served(plan.candidate))} of {scenario.model.name}",
-        style="bold",
-    )
+    bought = f"{plural(totals.machines, 'machine')}, {dollars(totals.cost_usd_per_h)}, {watts(totals.power_w)}"
+    served = f"{rate(_served(plan.candidate))} of {scenario.model.name}"
+    verdict.append(f": {bought} {rated_words(plan.candidate)}, for {served}", style="bold")
     return Group(
         verdict,
         *_section("What to buy", pools_table(plan.candidate), *_lines(*_bought(plan, scenario))),

@@ -300,7 +300,9 @@ class BudgetSection(Section):
     """Hard limits on the whole plan; null is unlimited."""
 
     cost_usd_per_h: Budget | None = Field(None, description="dollars per hour")
-    power_w: Budget | None = Field(None, description="rated (nameplate) power of all machines, W")
+    power_w: Budget | None = Field(
+        None, description="rated power of all machines, W: nameplates, less what enforced caps take off"
+    )
     expected_power_w: Budget | None = Field(
         None, description="mean power at the machines' plugs, as planned and in simulation, W"
     )

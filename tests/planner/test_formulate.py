@@ -173,6 +173,30 @@ def test_more_work_or_less_headroom_never_costs_less(offered: tuple[Option, ...]
     assert min(busier, cautious.termination.objective, fewer) >= base - slack
 
 
+@pytest.mark.parametrize("cap_w", [450, 400, 350])
+def test_a_tighter_cap_of_equal_speed_never_costs_machines_or_throughput_under_a_power_budget(cap_w: int) -> None:
+    """A cap that slows nothing down lets a power budget hold as many machines or more, and carry as much or more."""
+    on = machine("a", rated_w=6000.0)
+    loose = option(Role.MIXED, on, {"all": envelope(prefill_s=0.1, decode_s=0.4)})
+    tight = replace(loose, spec=replace(loose.spec, cap_w=cap_w))
+    assert tight.rated_w == 6000.0 - 8 * (500 - cap_w)
+    for watts in (6000.0, 20_000.0, 60_000.0, 61_234.0):
+        budgets = Budgets(power_w=watts)
+        before, after = (
+            _solved((each,), {"all": 1.0}, budgets=budgets, objective=Objective.THROUGHPUT) for each in (loose, tight)
+        )
+        both = _solved((loose, tight), {"all": 1.0}, budgets=budgets, objective=Objective.THROUGHPUT)
+        served = [solution.termination.objective or 0.0 for solution in (before, after, both)]
+        assert served[0] <= served[1] + 1e-6
+        assert max(served[:2]) <= served[2] + 1e-6
+    fewest = [
+        _solved((each,), {"all": 50.0}, objective=Objective.POWER).termination.objective for each in (loose, tight)
+    ]
+    assert fewest[1] is not None
+    assert fewest[0] is not None
+    assert fewest[1] <= fewest[0]
+
+
 @settings(max_examples=40, deadline=None)
 @given(offered=options(("short", "long")), objective=st.sampled_from(Objective))
 def test_a_lifted_plan_carries_what_was_asked(offered: tuple[Option, ...], objective: Objective) -> None:

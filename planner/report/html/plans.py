@@ -14,6 +14,7 @@ from planner.report.html.charts import latencies, over_time
 from planner.report.html.cluster import cluster, colour
 from planner.report.html.drawings import bar, margin, stacked
 from planner.report.html.power import energy_tile, power_blocks, row_section
+from planner.report.power import rated_words
 from planner.report.text import certified, failures, served_how
 from planner.report.words import amount, budget, dollars, margin_words, number, percent, plural, rate, seconds, watts
 from planner.scenario import Scenario
@@ -33,7 +34,8 @@ def plan_page(plan: ValidatedPlan, scenario: Scenario, picture: Picture) -> Page
         verdict="VALIDATED",
         good=True,
         headline=(
-            f"{plural(totals.machines, 'machine')}, {dollars(totals.cost_usd_per_h)}, {watts(totals.power_w)} rated"
+            f"{plural(totals.machines, 'machine')}, {dollars(totals.cost_usd_per_h)}, {watts(totals.power_w)} "
+            f"{rated_words(candidate)}"
         ),
         about=_asked(scenario, candidate),
         tiles=tuple(tiles(candidate, plan.judgement, picture)),
