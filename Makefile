@@ -2,18 +2,28 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help plan test lint types check-imports browser unit test-slow bench profile-gpu clean
+INSTALL := -m pip install --quiet --disable-pip-version-check
+
+.PHONY: help plan test lint types check-imports browser unit test-slow test-newest test-lowest lock bench profile-gpu clean
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
-.venv/.installed: pyproject.toml
+# What is installed is in .ci/lock*.txt, version by version, with hashes; `make lock` writes them from pyproject.toml.
+.venv/.installed: pyproject.toml .ci/lock-plan.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	$(BIN)/python $(INSTALL) --require-hashes -r .ci/lock-plan.txt
+	$(BIN)/python $(INSTALL) --no-deps --no-build-isolation -e .
 	touch $@
 
-.venv/.installed-dev: .venv/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+.venv/.installed-dev: .venv/.installed .ci/lock.txt
+	$(BIN)/python $(INSTALL) --require-hashes -r .ci/lock.txt
 	touch $@
+
+COMPILE := $(BIN)/uv pip compile --quiet --no-config --python-version 3.11
+LOCK := $(COMPILE) --universal --generate-hashes --no-annotate --custom-compile-command "make lock"
+lock: .venv/.installed-dev ## write .ci/lock*.txt anew: the newest versions that pyproject.toml allows, Python 3.11 and later
+	$(LOCK) --upgrade --group build --extra dev pyproject.toml --output-file .ci/lock.txt
+	$(LOCK) --upgrade --group build --constraint .ci/lock.txt pyproject.toml --output-file .ci/lock-plan.txt
 
 plan: .venv/.installed ## install, plan the built-in conversation workload, write plan.json
 	$(BIN)/phasewise plan planner/examples/splitwise-conv.yaml --out plan.json
@@ -43,12 +53,23 @@ test: lint types check-imports unit ## install and run every check
 test-slow: .venv/.installed-dev ## the slow suites
 	$(BIN)/pytest -m slow
 
+test-newest: ## every test that is not slow, with the newest versions that pyproject.toml allows, whatever the lock says
+	$(PYTHON) -m venv --clear .venv-newest
+	.venv-newest/bin/python $(INSTALL) -e '.[dev]'
+	.venv-newest/bin/pytest -m "not slow"
+
+test-lowest: .venv/.installed-dev ## every test that is not slow, with the lowest versions that pyproject.toml allows
+	$(PYTHON) -m venv --clear .venv-lowest
+	$(COMPILE) --resolution lowest-direct --no-annotate --no-header pyproject.toml --output-file .venv-lowest/lowest.txt
+	.venv-lowest/bin/python $(INSTALL) --constraint .venv-lowest/lowest.txt -e '.[dev]'
+	.venv-lowest/bin/pytest -m "not slow"
+
 bench: .venv/.installed ## speed and scale
 	$(BIN)/python benchmarks/simulator.py --engine both --requests 20000 --machines 40
 
 profile-gpu: .venv/.installed ## on a machine with an NVIDIA GPU: measure kernel profiles, compare them with the ones that ship
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[profile]'
+	$(BIN)/python $(INSTALL) -e '.[profile]'
 	$(BIN)/python benchmarks/profile_gpu.py
 
 clean: ## remove what the build made
-	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-newest .venv-lowest build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
