@@ -294,6 +294,7 @@ def _profile(row: ProfileRow) -> KernelProfile:
 def _row(profile: KernelProfile) -> dict[str, Any]:
     """The row that describes a profile."""
     row = {field.name: getattr(profile, field.name) for field in fields(profile)}
+    row.pop("beyond_tokens")
     row |= {name: row[name].tolist() for name in KNOTS}
     row |= {f"{name}_us": _table(row.pop(f"{name}_s")) for name in TIMES}
     row |= {name: ["".join("01"[int(cell)] for cell in line) for line in row[name]] for name in MASKS}

@@ -7,6 +7,7 @@ from planner.case import long
 from planner.case.case import Case
 from planner.perf.pipeline import TraversalTime
 from planner.perf.power import curve_of
+from planner.perf.step_time import StepTime
 from planner.plan import CandidatePlan, Role
 
 
@@ -24,7 +25,7 @@ def doubts(case: Case, candidate: CandidatePlan) -> tuple[str, ...]:
         if longest > measured and not name.startswith(Role.PREFILL):
             found.append(
                 f"{name}: requests of up to {longest} tokens exceed the {measured} tokens the source "
-                "measured; decode attention beyond that is extrapolated"
+                f"measured; decode attention beyond that is extrapolated{_how(step, longest)}"
             )
         if isinstance(step, TraversalTime):
             found.append(f"{name}: its stages take their share of the step measured without stages (derived)")
@@ -33,6 +34,15 @@ def doubts(case: Case, candidate: CandidatePlan) -> tuple[str, ...]:
     found += _prompt_doubts(case, candidate)
     found += _clock_doubts(case, candidate)
     return tuple(dict.fromkeys(found))
+
+
+def _how(step: StepTime, longest_tokens: int) -> str:
+    """How the step time goes on beyond the source's table, where a request does."""
+    if longest_tokens <= step.max_table_tokens:
+        return ""
+    if step.splits_kv:
+        return " from batches of as many tokens in all (assumes a kernel that splits a request's KV cache: split-KV)"
+    return " along its last slope (this kernel does not split a request's KV cache)"
 
 
 def _prompt_doubts(case: Case, candidate: CandidatePlan) -> Iterator[str]:

@@ -6,6 +6,7 @@ import numpy as np
 
 from hw_catalog.engines import EngineTiming
 from hw_catalog.profiles import KernelProfile
+from planner.perf.beyond import continued
 
 FUSED_FRAC = 0.5
 """Most of a step's token-wise kernels that fusion may save: it has been seen to save at most two fifths."""
@@ -19,6 +20,7 @@ def as_run(profile: KernelProfile, timing: EngineTiming, layers: int) -> KernelP
     linear_decode = decode_ratio · linear_decode - layers · fused_layer_s
     decode_attention(batch, context) = decode_ratio · decode_attention + step_per_request_s · batch
     """
+    profile = continued(profile)  # before host time per request, of which one long request has no more than a short one
     linear_s = timing.decode_ratio * profile.linear_decode_s
     fused_s = layers * timing.fused_layer_s.get(profile.dtype, 0.0)
     per_request_s = timing.step_per_request_s * profile.attention_batch.astype(np.float64)[:, None]

@@ -3,7 +3,8 @@
 step = overhead + linear(tokens) + Σ prefill_attention(new, past) + decode_attention(batch, mean context)
 
 The tables are read as they were measured, dips and tile steps included; between knots they are interpolated
-linearly, beyond the last knot continued along the last segment (the ``max_`` properties say where that is).
+linearly, beyond the last knot continued along the last segment (the ``max_`` properties say where that is); decode
+attention beyond the last context is read at equal total tokens (``perf/beyond.py``).
 """
 
 from bisect import bisect_right
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw_catalog.profiles import KernelProfile
+from planner.perf.beyond import continued
 
 Segment = tuple[float, float, int]
 """A stretch of consecutive decode steps: duration of the first, increment per step, number of steps."""
@@ -65,7 +67,7 @@ class StepTime:
     """
 
     __slots__ = (
-        "_attention_table", "_contexts", "_curves", "_decode_attention", "_decode_ratio", "_linear_decode",
+        "_attention_columns", "_attention_table", "_contexts", "_curves", "_decode_attention", "_decode_ratio", "_linear_decode",
         "_linear_prefill", "_mixed_ratio", "_overhead_s", "_prefill_attention", "_prefill_ratio", "_surfaces",
         "profile",
     )  # fmt: skip
@@ -79,6 +81,7 @@ class StepTime:
         mixed_slowdown_ratio: float = 1.0,
     ) -> None:
         """Expand the token-wise columns to one value per token count."""
+        profile = continued(profile)
         self.profile = profile
         self._prefill_ratio = prefill_slowdown_ratio
         self._decode_ratio = decode_slowdown_ratio
@@ -89,6 +92,7 @@ class StepTime:
         self._attention_table = (
             profile.new_tokens.tolist(), profile.past_tokens.tolist(), profile.prefill_attention_s.tolist(),
         )  # fmt: skip
+        self._attention_columns = profile.attention_batch.tolist(), profile.decode_attention_s.T.tolist()
         self._contexts: list[int] = profile.context_tokens.tolist()
         self._prefill_attention: dict[tuple[int, int], float] = {}
         self._decode_attention: dict[int, list[float]] = {}
@@ -124,6 +128,16 @@ class StepTime:
         measured = ~self.profile.decode_extrapolated[0]
         knots = self.profile.context_tokens[measured]
         return int(knots[-1]) if len(knots) else 0
+
+    @property
+    def max_table_tokens(self) -> int:
+        """Longest context in the source's table, measured or not."""
+        return self.profile.beyond_tokens or int(self.profile.context_tokens[-1])
+
+    @property
+    def splits_kv(self) -> bool:
+        """Whether contexts beyond the table are read at equal total tokens."""
+        return self.profile.beyond_tokens > 0
 
     @property
     def max_past_tokens(self) -> int:
@@ -214,8 +228,8 @@ class StepTime:
         """Decode attention at one batch size, at every context knot."""
         row = self._decode_attention.get(batch)
         if row is None:
-            knots, table = self.profile.attention_batch, self.profile.decode_attention_s
-            row = [_dense_at(knots, table[:, j], batch) for j in range(table.shape[1])]
+            knots, columns = self._attention_columns
+            row = [_line(knots, column, batch) for column in columns]
             self._decode_attention[batch] = row
         return row
 
@@ -254,11 +268,6 @@ def _line(knots: list[int], values: list[float], x: float) -> float:
         return values[0]
     i = min(bisect_right(knots, x) - 1, len(knots) - 2)
     return values[i] + (values[i + 1] - values[i]) * (x - knots[i]) / (knots[i + 1] - knots[i])
-
-
-def _dense_at(knots: NDArray[np.int64], values: NDArray[np.float64], x: float) -> float:
-    """``_line`` on arrays."""
-    return _line(knots.tolist(), values.tolist(), x)
 
 
 def run_s(segments: list[Segment]) -> float:

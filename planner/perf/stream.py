@@ -128,6 +128,11 @@ class StreamTime(StepTime):
         return self._reach_tokens(super().max_context_tokens)
 
     @property
+    def max_table_tokens(self) -> int:
+        """Longest context of which the table holds what one group does."""
+        return self._reach_tokens(super().max_table_tokens)
+
+    @property
     def max_past_tokens(self) -> int:
         """Longest past of a chunk of which the source measured what one group holds."""
         return self._reach_tokens(super().max_past_tokens)

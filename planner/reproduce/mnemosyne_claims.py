@@ -25,7 +25,8 @@ EVERY_PAIR, CAUSAL = "roofline, every pair", "roofline, causal"
 """Conventions for the operations of attention: all n² pairs, or the half that a causal mask leaves."""
 FORMULA = "formula"
 SURFACES = "surfaces"
-"""Step times of the catalog's H100, vLLM 0.24; beyond 131,072 tokens continued along their last slope."""
+"""Step times of the catalog's H100, vLLM 0.24; prefill attention beyond its last knots goes on along its
+last slope, decode attention beyond 131,072 tokens is read at equal total tokens."""
 
 M = 10**6
 H100_FLOPS, H100_BYTES_PER_S = 989e12, 3.35e12
@@ -145,21 +146,24 @@ def scaling(small: Served, large: Served) -> Iterator[Claim]:
         )
     slower = large.token_s(M, pp=8) / large.token_s(M) - 1
     yield _close("70B, 1M tokens: what SPP 8 adds to a token, share", 0.16, slower, "text", SURFACES,
-                 "seven hops of one token; engine overheads between stages are not modelled")  # fmt: skip
+                 f"seven hops of one token; what an engine does between stages is not modelled; {_beyond_decode(large, M)}")  # fmt: skip
 
 
 def groups(small: Served) -> Iterator[Claim]:
     """What KV groups do to the time of a token of Llama-3-8B at ten million tokens, TP8 SPP4."""
     alone_s = small.token_s(10 * M, pp=4)
     for kvp, says in ((2, "the captions"), (4, "the appendix")):
-        note = f"{says} give this degree for 40 %"
+        note = f"{says} give this degree for 40 %; {_beyond_decode(small, 10 * M / kvp)}"
         yield _close(f"8B, 10M tokens, KVP {kvp}: TPOT saved, share", 0.40,
                      1 - small.token_s(10 * M, pp=4, kvp=kvp) / alone_s, "text", SURFACES, note)  # fmt: skip
         floor = 1 - small.floor_s(10 * M, kvp) / small.floor_s(10 * M)
         yield _close(f"8B, 10M tokens, KVP {kvp}: TPOT saved, share", 0.40, floor, "text", FLOOR, note)
-    for reading, ours in ((SURFACES, small.token_s(10 * M, pp=4, kvp=2)), (FLOOR, small.floor_s(10 * M, 2))):
+    for reading, ours, more in (
+        (SURFACES, small.token_s(10 * M, pp=4, kvp=2), f"; {_beyond_decode(small, 5 * M)}"),
+        (FLOOR, small.floor_s(10 * M, 2), ""),
+    ):
         yield claim("8B, 10M tokens, KVP 2: TPOT, ms", 33.0, ours * 1e3, 2.0, source="text", reading=reading,
-                    note="about 30 tokens/s")  # fmt: skip
+                    note=f"about 30 tokens/s{more}")  # fmt: skip
 
 
 FLOOR = "floor, 90 % of bandwidth"
@@ -179,8 +183,9 @@ def thirty_ms(small: Served, large: Served) -> Iterator[Claim]:
         for reading, ours in (
             (FLOOR, served.floor_s(millions * M, kvp)), (SURFACES, served.token_s(millions * M, pp=4, kvp=kvp)),
         ):  # fmt: skip
+            note = _beyond_decode(served, millions * M / kvp) if reading == SURFACES else ""
             yield bound(title, 30.0, ours * 1e3, at_most=True, source="abstract of version 1", reading=reading,
-                        note="out of reach" if reading == FLOOR and ours > 0.03 else "")  # fmt: skip
+                        note="out of reach" if reading == FLOOR and ours > 0.03 else note)  # fmt: skip
 
 
 def three_dimensions(large: Served) -> Iterator[Claim]:
@@ -188,7 +193,7 @@ def three_dimensions(large: Served) -> Iterator[Claim]:
     note = "published under load, 1.75 requests/s with 5 % of 2M tokens; here one request alone"
     yield bound("70B, 2M tokens, 64 H100: TPOT of SPP8 over SPP4 KVP2", 2.0,
                 large.token_s(2 * M, pp=8) / large.token_s(2 * M, pp=4, kvp=2), at_most=False, source="text",
-                reading=SURFACES, note=note)  # fmt: skip
+                reading=SURFACES, note=f"{note}; {_beyond_decode(large, 2 * M)}")  # fmt: skip
     for joining, words in ((False, "both groups from the start"), (True, "the second group joins half-way")):
         ratio = large.ttft_s(2 * M, pp=4, kvp=2, joining=joining) / large.ttft_s(2 * M, pp=8)
         yield claim(f"70B, 2M tokens, 64 H100: TTFT of SPP4 KVP2 over SPP8, {words}", 1.0, ratio, 0.1, source="text",
@@ -210,7 +215,8 @@ def growing(small: Served, large: Served) -> Iterator[Claim]:
         ours = small.growing_token_s(context, 5 * M // 2, pp=4, kvp=4)
         groups = kv_groups(context, 5 * M // 2, 4)
         yield claim(f"8B, KVP 4 growing to 10M tokens: a token at {context / M:g}M, ms", None, ours * 1e3, 0.0,
-                    source="none published", reading=SURFACES, note=f"{groups} of 4 groups at work")  # fmt: skip
+                    source="none published", reading=SURFACES,
+                    note=f"{groups} of 4 groups at work; {_beyond_decode(small, 10 * M / 4)}")  # fmt: skip
 
 
 def chunks(small: Served, large: Served) -> Iterator[Claim]:
@@ -227,7 +233,7 @@ def chunks(small: Served, large: Served) -> Iterator[Claim]:
                  "every 64th chunk; the catalog's chunks on a past are derived and bounded by a decode")  # fmt: skip
     step_ms = small.step.prefill_s([(512, M)]) * 1e3
     yield _close("8B on 8 H100: a step with a chunk of 512 at 1M tokens, ms", 250.0, step_ms, "text", SURFACES,
-                 "tp 8; how the paper lays out its eight GPUs is not said")  # fmt: skip
+                 f"tp 8; how the paper lays out its eight GPUs is not said; {_beyond(small, M)}")  # fmt: skip
 
 
 def underivable() -> Iterator[Claim]:
@@ -259,5 +265,12 @@ def _formula(*, causal: bool) -> str:
 
 def _beyond(served: Served, tokens: int) -> str:
     """What of the surfaces is extrapolated."""
-    measured = served.step.profile.past_tokens[-1]
-    return f"attention beyond {measured:,} tokens is extrapolated" if tokens > measured else ""
+    measured = served.step.max_past_tokens
+    return f"prefill attention beyond {measured:,} past tokens is extrapolated" if tokens > measured else ""
+
+
+def _beyond_decode(served: Served, share_tokens: float) -> str:
+    """What of a token's time is extrapolated, of so many tokens in one group."""
+    measured = served.step.max_context_tokens
+    words = f"decode attention beyond {measured:,} tokens is extrapolated at equal total tokens (assumes split-KV)"
+    return words if share_tokens > measured else ""

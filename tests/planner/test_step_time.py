@@ -105,9 +105,9 @@ def test_between_measurements_lines_are_straight(profile: KernelProfile) -> None
 
 
 def test_beyond_the_last_measurement_the_last_slope_goes_on(profile: KernelProfile) -> None:
-    """Past the largest context, batch and token count equal distances cost equal time."""
+    """Past the largest batch and token count, and far past the largest context, equal distances cost equal time."""
     step = StepTime(profile)
-    context, batch, tokens = int(profile.context_tokens[-1]), 10_000, int(profile.tokens[-1])
+    context, batch, tokens = int(step.profile.context_tokens[-1]), 10_000, int(profile.tokens[-1])
     a, b, c = (step.decode_s(4, context + k * 5000) for k in (0, 1, 2))
     assert c - b == pytest.approx(b - a, rel=1e-6)
     a, b, c = (step.decode_s(batch + k * 500, 100) for k in (0, 1, 2))
