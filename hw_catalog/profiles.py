@@ -42,8 +42,8 @@ class KernelProfile:
         prefill_extrapolated: (a, b) likewise.
         measured_frac: share of step time that comes from measured tables in the source, 0..1, at a typical point.
         provenance: source, date, licence note.
-        beyond_tokens: last context of the source's table where contexts beyond it were added (all of them extrapolated);
-            0: none were. Never in a file.
+        beyond_tokens: last context of the source's table where contexts beyond it were added, all extrapolated; 0 where
+            none were. Never in a file.
     """
 
     gpu: str

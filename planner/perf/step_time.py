@@ -67,9 +67,9 @@ class StepTime:
     """
 
     __slots__ = (
-        "_attention_columns", "_attention_table", "_contexts", "_curves", "_decode_attention", "_decode_ratio", "_linear_decode",
-        "_linear_prefill", "_mixed_ratio", "_overhead_s", "_prefill_attention", "_prefill_ratio", "_surfaces",
-        "profile",
+        "_attention_columns", "_attention_table", "_contexts", "_curves", "_decode_attention", "_decode_ratio",
+        "_linear_decode", "_linear_prefill", "_mixed_ratio", "_overhead_s", "_prefill_attention", "_prefill_ratio",
+        "_surfaces", "profile",
     )  # fmt: skip
 
     def __init__(

@@ -145,8 +145,8 @@ def scaling(small: Served, large: Served) -> Iterator[Claim]:
             f"{name}, 1M tokens: efficiency of SPP 8", 0.8, ours, at_most=False, source="text", reading=SURFACES
         )
     slower = large.token_s(M, pp=8) / large.token_s(M) - 1
-    yield _close("70B, 1M tokens: what SPP 8 adds to a token, share", 0.16, slower, "text", SURFACES,
-                 f"seven hops of one token; what an engine does between stages is not modelled; {_beyond_decode(large, M)}")  # fmt: skip
+    note = f"seven hops of one token; engine overheads between stages are not modelled; {_beyond_decode(large, M)}"
+    yield _close("70B, 1M tokens: what SPP 8 adds to a token, share", 0.16, slower, "text", SURFACES, note)
 
 
 def groups(small: Served) -> Iterator[Claim]:

@@ -48,7 +48,11 @@ def bodies(draw: st.DrawFn, count: int) -> list[InstancePhysics]:
                 kv_blocks=draw(st.sampled_from([70, 90, 150, 400, 10_000])),
                 bandwidth_bytes_per_s=draw(st.sampled_from([1e6, 1e7, 1e9])),
                 instances_per_machine=draw(st.integers(1, 3)),
-                profile=toy_profile(bend=draw(st.booleans()), context_s=draw(st.sampled_from([0.0, 1e-8, 1e-6]))),
+                profile=toy_profile(
+                    bend=draw(st.booleans()),
+                    context_s=draw(st.sampled_from([0.0, 1e-8, 1e-6])),
+                    short=draw(st.booleans()),
+                ),
             ),
             request_s=draw(st.sampled_from([0.0, 0.01])),
             lag_steps=draw(st.sampled_from([0.0, 1.5])),

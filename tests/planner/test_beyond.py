@@ -28,12 +28,14 @@ def real(model: str, gpu: str, tp: int, **which: str) -> KernelProfile:
 
 TABLES = {
     "toy": toy_profile(),
+    "short": toy_profile(short=True),
     "8b": real("llama-3.1-8b", "h100-sxm", 8),
     "70b": real("llama-3.1-70b", "h100-sxm", 4),
     "dips": real("gpt-oss-120b", "b200-sxm", 8, dtype="fp4"),
 }
 STEPS = {name: StepTime(profile) for name, profile in TABLES.items()}
 NAMES = st.sampled_from(sorted(TABLES))
+REAL = st.sampled_from(["8b", "70b", "dips"])
 
 
 def attention_s(step: StepTime, batch: int, context: float) -> float:
@@ -41,16 +43,16 @@ def attention_s(step: StepTime, batch: int, context: float) -> float:
     return step.decode_s(batch, context) - step.decode_s(batch, 1) + step._decode_attention_s(batch, 1)
 
 
-@given(name=NAMES, batch=st.sampled_from([1, 2, 4, 8, 16, 32]), more=st.sampled_from([2, 4, 8, 16]))
+@given(name=REAL, batch=st.sampled_from([1, 2, 4, 8, 16, 32]), more=st.sampled_from([2, 4, 8, 16]))
 def test_equal_tokens_take_equal_time(name: str, batch: int, more: int) -> None:
     """Beyond the table one long request is read as fast as as many tokens in several, to interpolation."""
     step = STEPS[name]
     last = step.max_table_tokens
     ours, several = attention_s(step, batch, 2.0 * more * last), attention_s(step, batch * more, 2.0 * last)
-    assert ours == pytest.approx(several, rel=1e-6 if name != "toy" else 0.02)
+    assert ours == pytest.approx(several, rel=1e-6)
 
 
-@given(name=NAMES, batch=BATCHES, factor=FACTORS)
+@given(name=REAL, batch=BATCHES, factor=st.floats(2.0, 4000.0))
 def test_any_batch_reads_its_tokens_within_interpolation(name: str, batch: int, factor: float) -> None:
     """Away from the knots, too, time follows from the total tokens alone, to what lines between knots leave."""
     step = STEPS[name]
@@ -59,8 +61,7 @@ def test_any_batch_reads_its_tokens_within_interpolation(name: str, batch: int, 
     total = batch * factor
     slope = (column[-1] - column[-2]) / (knots[-1] - knots[-2])
     wanted = np.interp(total, knots, column) + max(0.0, total - knots[-1]) * slope
-    if factor >= 2 and name != "dips":
-        assert attention_s(step, batch, factor * last) == pytest.approx(wanted, rel=0.05)
+    assert attention_s(step, batch, factor * last) == pytest.approx(wanted, rel=0.05)
 
 
 @given(name=NAMES, batch=BATCHES, factors=st.tuples(FACTORS, FACTORS))
@@ -68,7 +69,9 @@ def test_a_longer_context_never_takes_less_time(name: str, batch: int, factors: 
     """From the last knot on, decode steps grow with the context."""
     step = STEPS[name]
     near, far = sorted(factors)
-    assert step.decode_s(batch, near * step.max_table_tokens) <= step.decode_s(batch, far * step.max_table_tokens) + 1e-12
+    assert (
+        step.decode_s(batch, near * step.max_table_tokens) <= step.decode_s(batch, far * step.max_table_tokens) + 1e-12
+    )
 
 
 @given(name=NAMES, batches=st.tuples(BATCHES, BATCHES), factor=st.floats(2.0, 4000.0))
@@ -112,7 +115,7 @@ def test_host_time_per_request_is_that_of_the_requests_there_are() -> None:
 
 
 def test_a_kernel_that_does_not_split_a_request_keeps_its_slope() -> None:
-    """On A100 without grouped queries sixteen requests take as long as one, so one of 16 times the tokens takes longer."""
+    """Sixteen requests take as long as one (A100, no grouped queries): one of 16 times the tokens takes longer."""
     profile = real("llama-2-7b", "a100-sxm", 8)
     assert not splits_kv(profile)
     assert all(splits_kv(p) for p in TABLES.values())

@@ -77,7 +77,8 @@ def test_ten_million_tokens_take_two_groups(claims: tuple[Claim, ...]) -> None:
     ours = of(claims, "8B, 10M tokens, TP8 KVP2", paper.SURFACES)
     floor = of(claims, "8B, 10M tokens, TP8 KVP2", paper.FLOOR)
     assert ours.verdict is ClaimVerdict.REPRODUCED
-    assert floor.ours is not None and ours.ours is not None
+    assert floor.ours is not None
+    assert ours.ours is not None
     assert floor.ours < ours.ours < 1.15 * floor.ours
 
 

@@ -26,11 +26,18 @@ def toy_profile(
     request_s: float = 1e-4,
     context_s: float = 1e-8,
     bend: bool = True,
+    short: bool = False,
 ) -> KernelProfile:
-    """Linear surfaces with a bend in the context and a dip in the batch: corners for the closed forms to turn."""
+    """Linear surfaces with a bend in the context and a dip in the batch: corners for the closed forms to turn.
+
+    A ``short`` table of decode attention ends at 333 tokens, and reads many tokens faster than few.
+    """
     batch = np.array([1, 2, 8, 64, 256])
     context = np.array([1, 100, 333, 2000, 100_000])
     bent = np.where(context > 333, context, context * 0.5 + (50 if bend else 0)) if bend else context
+    attention_s = context_s * np.outer(batch, bent)
+    if short:
+        context, attention_s = context[:3], context_s * np.outer(batch, bent[:3]) ** 0.9
     tokens = np.array([1, 64, 65, 128, 129, 8192])
     return KernelProfile(
         gpu="toy", model="toy", dtype="bf16", kv_dtype="bf16", tp=1, ep=1, engine="toy", engine_version="0",
@@ -39,8 +46,8 @@ def toy_profile(
         batch=batch, linear_decode_s=decode_base_s + request_s * batch + np.array([0, -1e-4, 0, 0, 0]) * bend,
         new_tokens=np.array([1, 8192]), past_tokens=np.array([0, 8192]),
         prefill_attention_s=np.array([[0.0, 0.0], [0.0, 0.0]]) if not bend else np.array([[0.0, 1e-4], [0.05, 0.1]]),
-        attention_batch=batch, context_tokens=context, decode_attention_s=context_s * np.outer(batch, bent),
-        decode_extrapolated=np.zeros((5, 5), bool), prefill_extrapolated=np.zeros((2, 2), bool),
+        attention_batch=batch, context_tokens=context, decode_attention_s=attention_s,
+        decode_extrapolated=np.zeros(attention_s.shape, bool), prefill_extrapolated=np.zeros((2, 2), bool),
         measured_frac=1.0, provenance=TOY,
     )  # fmt: skip
 
