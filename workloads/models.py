@@ -1,8 +1,8 @@
 """Models: what a configuration file says about sizes."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
@@ -10,28 +10,15 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
+from workloads.architectures import BLOCK_SCALED, Shape, family_of, shape_of
+from workloads.checkpoints import Checkpoint, assumed, described, published
+from workloads.configs import Config, language_model
 from workloads.errors import WorkloadError
+from workloads.formats import DTYPE_BYTES
+from workloads.tensors import Footprint, Kind, footprint
 
-DTYPE_BYTES = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "fp8": 1.0, "int8": 1.0, "fp4": 0.5}
-
-Config = Mapping[str, Any]
-"""What a Hugging Face ``config.json`` holds."""
-
-_LLAMA_LIKE = ("llama", "mistral", "qwen2", "qwen3", "mixtral", "qwen3_moe", "gpt_oss")
-_DEEPSEEK_LIKE = ("deepseek_v2", "deepseek_v3", "kimi_k2")
-_GPT_LIKE = {
-    "gpt2": ("n_layer", "n_embd", "n_head", "vocab_size", "n_positions"),
-    "bloom": ("n_layer", "hidden_size", "n_head", "vocab_size", "seq_length"),
-}
-_EXPERT_KEYS = {
-    "mixtral": ("num_local_experts", "num_experts_per_tok", "intermediate_size"),
-    "gpt_oss": ("num_local_experts", "num_experts_per_tok", "intermediate_size"),
-    "qwen3_moe": ("num_experts", "num_experts_per_tok", "moe_intermediate_size"),
-}
-
-
-_BLOCK_SCALED = (*_DEEPSEEK_LIKE, "qwen3_moe")
-"""Families whose published 8-bit checkpoints have scales for blocks of 128 x 128 weights."""
+INDEX_BYTES = 132
+"""Of a token's key that sparse attention picks by: 128 8-bit floats and a scale. Source: DeepSeek-V3.2-Exp."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,12 +34,20 @@ class ModelSpec:
         head_dim: width of a head.
         params: parameters in all.
         active_params: parameters one token uses (equal to ``params`` for dense models).
-        max_context_tokens: longest context the model was made for.
+        max_context_tokens: longest context the model was made for, scaled positions included.
+        vocab: tokens of the vocabulary; 0 where nobody has said.
+        inner: width of the widest MLP that a token passes whole.
+        expert_inner: width of a routed expert's MLP; 0 in a dense model.
         kv_latent_dim: width of the compressed KV of multi-head latent attention; 0 where there is none.
+        kv_index_bytes: of a token and layer, kept to pick tokens by; 0 without sparse attention.
         experts: a token may be routed to, per layer; 1 in a dense model.
         experts_used: of them, by one token.
         routed_params: parameters of all those experts, shared ones left out; 0 in a dense model.
         block_scaled: its 8-bit checkpoint holds a scale for every small block of weights, not one per row.
+        windowed_layers: layers that attend to a window only; engines may free what lies outside, which is not counted.
+        window_tokens: that window; 0 without one.
+        checkpoints: sets of weights by number format, the one it is published in first.
+        footprints: number format -> bytes of those weights.
         source: where the sizes were read.
     """
 
@@ -65,29 +60,64 @@ class ModelSpec:
     params: float
     active_params: float
     max_context_tokens: int
+    vocab: int = 0
+    inner: int = 0
+    expert_inner: int = 0
     kv_latent_dim: int = 0
+    kv_index_bytes: int = 0
     experts: int = 1
     experts_used: int = 1
     routed_params: float = 0.0
     block_scaled: bool = False
+    windowed_layers: int = 0
+    window_tokens: int = 0
+    checkpoints: tuple[Checkpoint, ...] = ()
+    footprints: tuple[tuple[str, Footprint], ...] = ()
     source: str = ""
 
+    @property
+    def own(self) -> tuple[str, ...]:
+        """Number formats that the model's own authors publish it in, the first one first."""
+        return tuple(c.dtype for c in self.checkpoints if c.authors)
+
+    def checkpoint(self, dtype: str) -> Checkpoint:
+        """The weights whose linear layers are stored as ``dtype``: the first published ones, or assumed ones."""
+        found = next((c for c in self.checkpoints if _alike(c.dtype, dtype)), None)
+        return found or assumed(dtype, block_scaled=self.block_scaled)
+
     def weight_bytes(self, dtype: str) -> float:
-        """Bytes of all weights stored as ``dtype``."""
+        """Bytes of all weights in the checkpoint of ``dtype``: each tensor in its own format, with its scales."""
+        found = dict(self.footprints).get(dtype)
+        return found.stored_bytes if found else self.params * DTYPE_BYTES[dtype]
+
+    def nominal_bytes(self, dtype: str) -> float:
+        """All parameters times the width of ``dtype``, as the fits of watts and clocks count what a step reads."""
         return self.params * DTYPE_BYTES[dtype]
+
+    def gpu_weight_bytes(self, dtype: str, tp: int, pp: int = 1) -> float:
+        """Bytes of weights that one GPU of ``tp · pp`` holds once an engine has loaded them."""
+        found = dict(self.footprints).get(dtype)
+        return found.gpu_bytes(tp, pp) if found else self.nominal_bytes(dtype) / (tp * pp)
 
     def kv_bytes_per_token(self, kv_dtype: str = "bf16") -> float:
         """Bytes of KV cache one token holds, all layers, before any sharding.
 
-        bytes = 2 · layers · kv_heads · head_dim · dtype, or layers · latent · dtype with latent attention.
+        bytes = 2 · layers · kv_heads · head_dim · dtype, or layers · latent · dtype with latent attention; layers of a
+        window are counted like the others. An 8-bit cache has one scale per tensor, which takes no room.
         """
         if self.kv_latent_dim:
-            return self.layers * self.kv_latent_dim * DTYPE_BYTES[kv_dtype]
+            return self.layers * (self.kv_latent_dim * DTYPE_BYTES[kv_dtype] + self.kv_index_bytes)
         return 2 * self.layers * self.kv_heads * self.head_dim * DTYPE_BYTES[kv_dtype]
 
     def kv_shards(self, tp: int) -> int:
         """Over how many of ``tp`` GPUs one token's KV is divided (the rest hold copies)."""
         return 1 if self.kv_latent_dim else min(tp, self.kv_heads)
+
+
+def _alike(one: str, other: str) -> bool:
+    """The same width of 16-bit floats counts as the same format: engines load either as the other."""
+    halves = ("bf16", "fp16")
+    return one == other or (one in halves and other in halves)
 
 
 class ModelCard(BaseModel):
@@ -131,9 +161,10 @@ def load_model(name_or_path: str | Path) -> ModelSpec:
     cards = model_cards()
     card = cards.get(str(name_or_path))
     if card is not None:
-        return model_from_config(card.config, str(name_or_path), source=card.source)
+        shape = shape_of(card.config, card.source)
+        return _spec(shape, card.config, str(name_or_path), card.source, published(str(name_or_path)))
     path = Path(name_or_path)
-    file = path / "config.json" if path.is_dir() else path
+    file = _config_in(path) if path.is_dir() else path
     if not file.is_file():
         near = get_close_matches(str(name_or_path), cards, n=1)
         hint = f"; did you mean '{near[0]}'?" if near else ""
@@ -141,14 +172,24 @@ def load_model(name_or_path: str | Path) -> ModelSpec:
             f"model '{name_or_path}': found neither a known model nor a Hugging Face config.json of that path; "
             f"expected a path or one of {', '.join(sorted(cards))}{hint}"
         )
+    config: Any
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise WorkloadError(f"{file}: not valid JSON: {error}") from error
     if not isinstance(config, dict):
         raise WorkloadError(f"{file}: found a JSON {type(config).__name__}, expected an object of model sizes")
-    name = file.resolve().parent.name if file.name == "config.json" else file.stem
+    name = file.resolve().parent.name if file.name in _CONFIG_NAMES else file.stem
     return model_from_config(config, name, source=str(file))
+
+
+_CONFIG_NAMES = ("config.json", "params.json")
+
+
+def _config_in(directory: Path) -> Path:
+    """The configuration in a directory: ``config.json``, or the ``params.json`` that Mistral AI publishes."""
+    found = (directory / name for name in _CONFIG_NAMES)
+    return next((file for file in found if file.is_file()), directory / _CONFIG_NAMES[0])
 
 
 def model_from_config(config: Config, name: str, *, source: str = "") -> ModelSpec:
@@ -162,137 +203,39 @@ def model_from_config(config: Config, name: str, *, source: str = "") -> ModelSp
         source: where the config was read.
 
     Raises:
-        WorkloadError: the architecture is unknown, or size keys are missing or not whole numbers (all are listed).
+        WorkloadError: the architecture or the quantisation is unknown, or size keys are missing or not whole numbers
+            (all are listed).
     """
-    family = str(config.get("model_type") or _family_of(config))
     where = source or name
-    if family in _LLAMA_LIKE:
-        return _llama_like(config, name, where)
-    if family in _DEEPSEEK_LIKE:
-        return _deepseek_like(config, name, where)
-    if family in _GPT_LIKE:
-        return _gpt_like(config, name, where, _GPT_LIKE[family])
-    known = (*_LLAMA_LIKE, *_DEEPSEEK_LIKE, *_GPT_LIKE)
-    near = get_close_matches(family, known, n=1)
-    hint = f"; did you mean '{near[0]}'?" if near else ""
-    raise WorkloadError(f"{where}: model_type '{family}' is unknown, expected one of {', '.join(known)}{hint}")
+    shape = shape_of(config, where)
+    stated = config.get("_name_or_path")
+    found = described(config, where=where, repository=str(stated) if stated else "")
+    return _spec(shape, config, name, where, (found,))
 
 
-def _family_of(config: Config) -> str:
-    """The ``model_type`` that the first entry of ``architectures`` implies, for configs that do not state it."""
-    architectures = config.get("architectures") or [""]
-    stem = str(architectures[0]).split("For")[0].removesuffix("LMHeadModel").lower()
-    squeezed = {family.replace("_", ""): family for family in (*_LLAMA_LIKE, *_DEEPSEEK_LIKE, *_GPT_LIKE)}
-    return squeezed.get(stem, stem or "(missing)")
-
-
-def _whole_numbers(config: Config, where: str, *keys: str, least: int = 1) -> list[int]:
-    """The values of ``keys``, in order; every missing or wrong one is named before giving up."""
-    problems = []
-    for key in keys:
-        value = config.get(key)
-        if value is None:
-            problems.append(f"{where}: key '{key}' is missing, expected a whole number >= {least}")
-        elif not isinstance(value, int) or isinstance(value, bool) or value < least:
-            problems.append(f"{where}: key '{key}' is {value!r}, expected a whole number >= {least}")
-    if problems:
-        raise WorkloadError(*problems)
-    return [config[key] for key in keys]
-
-
-def _optional(config: Config, where: str, key: str, default: int) -> int:
-    """The value of ``key``, or ``default`` where the config leaves it out or null."""
-    return default if config.get(key) is None else _whole_numbers(config, where, key, least=0)[0]
-
-
-def _llama_like(config: Config, name: str, where: str) -> ModelSpec:
-    """Grouped-query attention and a gated MLP, dense or of experts.
-
-    attention = hidden · head_dim · (2 · heads + 2 · kv_heads); MLP = 3 · hidden · inner for each expert.
-    """
-    keys = ("num_hidden_layers", "hidden_size", "num_attention_heads", "vocab_size", "max_position_embeddings")
-    family = str(config.get("model_type") or _family_of(config))
-    mlp_keys = _EXPERT_KEYS.get(family, ("intermediate_size",))
-    layers, hidden, heads, vocab, context, *mlp = _whole_numbers(config, where, *keys, *mlp_keys)
-    kv_heads = _optional(config, where, "num_key_value_heads", heads)
-    head_dim = _optional(config, where, "head_dim", hidden // heads)
-    experts, used, inner = mlp if len(mlp) > 1 else (1, 1, mlp[0])
-    router = hidden * experts if experts > 1 else 0
-    embedding = vocab * hidden * (1 if config.get("tie_word_embeddings", False) else 2)
-    attention = hidden * head_dim * (2 * heads + 2 * kv_heads)
-    shared = embedding + layers * (attention + router)
-    return ModelSpec(
-        name=name,
-        layers=layers,
-        hidden=hidden,
-        heads=heads,
-        kv_heads=kv_heads,
-        head_dim=head_dim,
-        params=float(shared + layers * experts * 3 * hidden * inner),
-        active_params=float(shared + layers * used * 3 * hidden * inner),
-        max_context_tokens=context,
-        experts=experts,
-        experts_used=used,
-        routed_params=float(layers * experts * 3 * hidden * inner) if experts > 1 else 0.0,
-        block_scaled=family in _BLOCK_SCALED,
-        source=where,
+def _spec(shape: Shape, config: Config, name: str, source: str, checkpoints: Iterable[Checkpoint]) -> ModelSpec:
+    """A model of a shape in its checkpoints."""
+    params = sum(t.params for t in shape.tensors)
+    active = params - shape.routed_params * (1 - shape.experts_used / shape.experts)
+    text = language_model(config)
+    spec = ModelSpec(
+        name=name, layers=shape.layers, hidden=shape.hidden, heads=shape.heads, kv_heads=shape.kv_heads,
+        head_dim=shape.head_dim, params=float(params), active_params=float(round(active)),
+        max_context_tokens=shape.context_tokens, vocab=shape.vocab, inner=_widest(shape, Kind.LINEAR),
+        expert_inner=_widest(shape, Kind.EXPERT), kv_latent_dim=shape.latent_dim,
+        kv_index_bytes=INDEX_BYTES if shape.index_dim else 0, experts=shape.experts, experts_used=shape.experts_used,
+        routed_params=float(shape.routed_params), block_scaled=family_of(text) in BLOCK_SCALED,
+        windowed_layers=shape.windowed_layers, window_tokens=shape.window_tokens, checkpoints=tuple(checkpoints),
+        source=source,
+    )  # fmt: skip
+    sizes = tuple(
+        (dtype, footprint(shape.tensors, spec.checkpoint(dtype).format_of, shape.kv_heads))
+        for dtype in dict.fromkeys((*spec.own, "bf16", "fp8", "fp4"))
     )
+    return replace(spec, footprints=sizes)
 
 
-def _deepseek_like(config: Config, name: str, where: str) -> ModelSpec:
-    """Multi-head latent attention and experts of which some are shared, after a few dense layers.
-
-    Source: DeepSeek-V3 technical report, section 2.1; multi-token-prediction layers are left out.
-    """
-    keys = ("num_hidden_layers", "hidden_size", "num_attention_heads", "vocab_size", "max_position_embeddings")
-    latent_keys = ("kv_lora_rank", "qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim")
-    mlp_keys = ("intermediate_size", "moe_intermediate_size", "n_routed_experts", "num_experts_per_tok")
-    values = _whole_numbers(config, where, *keys, *latent_keys, *mlp_keys)
-    layers, hidden, heads, vocab, context, latent, rope, nope, v_dim, inner, expert_inner, experts, used = values
-    q_rank = _optional(config, where, "q_lora_rank", 0)
-    shared = _optional(config, where, "n_shared_experts", 0)
-    dense_layers = _optional(config, where, "first_k_dense_replace", 0)
-    q_dim = heads * (nope + rope)
-    query = hidden * q_rank + q_rank * q_dim if q_rank else hidden * q_dim
-    key_value = hidden * (latent + rope) + latent * heads * (nope + v_dim)
-    attention = query + key_value + heads * v_dim * hidden
-    moe_layers = layers - dense_layers
-    always = 2 * vocab * hidden + layers * attention + dense_layers * 3 * hidden * inner + moe_layers * hidden * experts
-    per_expert = moe_layers * 3 * hidden * expert_inner
-    return ModelSpec(
-        name=name,
-        layers=layers,
-        hidden=hidden,
-        heads=heads,
-        kv_heads=heads,
-        head_dim=v_dim,
-        params=float(always + (experts + shared) * per_expert),
-        active_params=float(always + (used + shared) * per_expert),
-        max_context_tokens=context,
-        kv_latent_dim=latent + rope,
-        experts=experts,
-        experts_used=used,
-        routed_params=float(experts * per_expert),
-        block_scaled=True,
-        source=where,
-    )
-
-
-def _gpt_like(config: Config, name: str, where: str, keys: tuple[str, ...]) -> ModelSpec:
-    """Multi-head attention and a plain MLP, embedding tied: 4 · hidden² and 2 · hidden · inner parameters a layer."""
-    layers, hidden, heads, vocab, context = _whole_numbers(config, where, *keys)
-    inner = _optional(config, where, "n_inner", 4 * hidden)
-    positions = context if "n_positions" in keys else 0
-    params = float((vocab + positions) * hidden + layers * (4 * hidden**2 + 2 * hidden * inner))
-    return ModelSpec(
-        name=name,
-        layers=layers,
-        hidden=hidden,
-        heads=heads,
-        kv_heads=heads,
-        head_dim=hidden // heads,
-        params=params,
-        active_params=params,
-        max_context_tokens=context,
-        source=where,
-    )
+def _widest(shape: Shape, kind: Kind) -> int:
+    """The widest MLP of that kind."""
+    ends = (".down_proj", ".c_proj")
+    return max((t.columns for t in shape.tensors if t.kind is kind and t.name.endswith(ends)), default=0)

@@ -68,7 +68,7 @@ def _limited(
     if top == 1.0 and cap_w is None:
         return profile
     curve, room_w = curve_of(gpu), gpu.tdp_w - gpu.idle_w
-    held = model.weight_bytes(profile.dtype) / layout.gpus / gpu.hbm_bytes
+    held = model.nominal_bytes(profile.dtype) / layout.gpus / gpu.hbm_bytes
 
     def slowdown(flops: float, read: float, seconds: float, output: float) -> float:
         busy_s = seconds / layout.pp

@@ -150,7 +150,7 @@ def token_floor_s(
         kv_dtype: of the KV cache.
         hbm_bytes_per_s: of one GPU.
     """
-    weights = model.active_params / model.params * model.weight_bytes(dtype) / layout.tp
+    weights = model.active_params / model.params * model.nominal_bytes(dtype) / layout.tp
     kv = context_tokens * model.kv_bytes_per_token(kv_dtype) / (model.kv_shards(layout.tp) * layout.kvp)
     return (weights + kv) / hbm_bytes_per_s
 

@@ -213,7 +213,7 @@ class InstancePower:
     def _made_terms(self, batches: int) -> WattTerms:
         """The same, made."""
         model, gpu, curve, layout, profile = self._model, self._gpu, self.curve, self.layout, self.full_clock.profile
-        held = model.weight_bytes(profile.dtype) / self.gpus
+        held = model.nominal_bytes(profile.dtype) / self.gpus
         routed_ratio, per_byte = model.routed_params / model.params, layout.pp / gpu.hbm_bytes_per_s
         pair_flops, kv_bytes = decode_attention_work(model, layout, profile, 1, 1.0)
         return WattTerms(

@@ -42,7 +42,7 @@ def linear_work(model: ModelSpec, layout: Layout, profile: KernelProfile, tokens
         touched, rows = expert_work(tokens, model.experts, model.experts_used, tile_tokens(model, profile))
         flops += 2 * model.routed_params * touched * rows
         read += model.routed_params * touched
-    return flops / layout.gpus, model.weight_bytes(profile.dtype) * read / model.params / layout.gpus
+    return flops / layout.gpus, model.nominal_bytes(profile.dtype) * read / model.params / layout.gpus
 
 
 def tile_tokens(model: ModelSpec, profile: KernelProfile) -> int:
@@ -72,7 +72,7 @@ def decode_work(
     """A decode-only step of ``batch`` requests."""
     flops, read = linear_work(model, layout, profile, batch)
     more_flops, more_read = decode_attention_work(model, layout, profile, batch, mean_context_tokens)
-    held = model.weight_bytes(profile.dtype) / layout.gpus
+    held = model.nominal_bytes(profile.dtype) / layout.gpus
     return Work(flops=flops + more_flops, bytes=read + more_read, weight_bytes=held, output_tokens=batch)
 
 
@@ -91,5 +91,5 @@ def prefill_work(
     if batch:
         more_flops, more_read = decode_attention_work(model, layout, profile, batch, context_tokens / batch)
         flops, read = flops + more_flops, read + more_read
-    held = model.weight_bytes(profile.dtype) / layout.gpus
+    held = model.nominal_bytes(profile.dtype) / layout.gpus
     return Work(flops=flops, bytes=read, weight_bytes=held, output_tokens=batch + len(prompts))

@@ -17,7 +17,7 @@ from pydantic import (
 
 from planner.plan import Headroom, Role
 from planner.scenario.class_presets import list_or_preset
-from workloads.models import DTYPE_BYTES
+from workloads.formats import DTYPE_BYTES
 from workloads.requests import RequestClass
 from workloads.slo import Metric, Slo, Unit
 

@@ -19,6 +19,8 @@ UNITS = (
 """``_us`` occurs in profile files only, which store microseconds to stay short."""
 
 COUNTS = {
+    "block_columns", "block_rows", "dense_inner", "dense_layers", "expert_inner", "hidden_multiple", "index_dim",
+    "latent_dim", "shared", "windowed_layers",
     "dim", "inner", "samples", "sizes", "times", "vocab", "vocab_whole",
     "after", "during",
     "count", "lanes", "machines_per_instance", "owed_blocks",

@@ -1,0 +1,306 @@
+"""Architectures: the weight matrices that the sizes of a configuration file imply.
+
+Norms and biases are left out: together they stay under 0.1 % of the parameters. Layers for multi-token prediction are
+left out too: engines load them only for speculative decoding. What a vision model adds is counted from its own sizes.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from workloads.configs import Config, language_model, longest_context, optional, whole_numbers
+from workloads.errors import WorkloadError
+from workloads.tensors import Kind, Spread, Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """What a configuration says about sizes.
+
+    Attributes:
+        layers: transformer layers.
+        hidden: model width.
+        heads: query heads.
+        kv_heads: key and value heads.
+        head_dim: width of a head.
+        vocab: tokens of the vocabulary.
+        context_tokens: longest context.
+        tensors: every weight matrix.
+        tied: whether the output head is the input embedding.
+        latent_dim: width of the compressed KV of multi-head latent attention; 0 without it.
+        index_dim: width of the keys that sparse attention picks tokens by; 0 without it.
+        experts: a token may be routed to, per layer; 1 in a dense model.
+        experts_used: of them, by one token.
+        windowed_layers: layers that attend to a window only.
+        window_tokens: that window; 0 without one.
+    """
+
+    layers: int
+    hidden: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    vocab: int
+    context_tokens: int
+    tensors: tuple[Tensor, ...]
+    tied: bool
+    latent_dim: int = 0
+    index_dim: int = 0
+    experts: int = 1
+    experts_used: int = 1
+    windowed_layers: int = 0
+    window_tokens: int = 0
+
+    @property
+    def routed_params(self) -> int:
+        """Parameters of the routed experts."""
+        return sum(t.params for t in self.tensors if t.kind is Kind.EXPERT)
+
+
+_DENSE = (
+    "llama", "mistral", "mistral3", "qwen2", "qwen2_vl", "qwen2_5_vl", "qwen3", "qwen3_vl", "gemma", "gemma2", "gemma3",
+    "phi3", "olmo2", "granite", "glm4", "pixtral",
+)  # fmt: skip
+_MIXTURE = {
+    "mixtral": ("num_local_experts", "intermediate_size"),
+    "gpt_oss": ("num_local_experts", "intermediate_size"),
+    "qwen3_moe": ("num_experts", "moe_intermediate_size"),
+    "qwen3_vl_moe": ("num_experts", "moe_intermediate_size"),
+    "glm4_moe": ("n_routed_experts", "moe_intermediate_size"),
+}
+_LATENT = ("deepseek_v2", "deepseek_v3", "deepseek_v32", "kimi_k2")
+_PLAIN = {
+    "gpt2": ("n_layer", "n_embd", "n_head", "vocab_size", "n_positions"),
+    "bloom": ("n_layer", "hidden_size", "n_head", "vocab_size", "seq_length"),
+}
+_TIED_BY_DEFAULT = ("gemma", "gemma2", "gemma3")
+"""Families whose configs leave ``tie_word_embeddings`` out where it is true. Source: transformers."""
+
+KNOWN = (*_DENSE, *_MIXTURE, *_LATENT, *_PLAIN)
+"""Values of ``model_type`` that can be read."""
+
+BLOCK_SCALED = (*_LATENT, "qwen3_moe", "qwen3_vl_moe")
+"""Families whose published 8-bit checkpoints have scales for blocks of 128 x 128 weights."""
+
+
+def family_of(config: Config) -> str:
+    """The architecture: ``model_type``, or what the first entry of ``architectures`` implies."""
+    kind = str(config.get("model_type") or "").removesuffix("_text")
+    if kind:
+        return kind
+    architectures = config.get("architectures") or [""]
+    stem = str(architectures[0]).split("For")[0].removesuffix("LMHeadModel").lower()
+    squeezed = {family.replace("_", ""): family for family in KNOWN}
+    return squeezed.get(stem, stem or "(missing)")
+
+
+def shape_of(config: Config, where: str) -> Shape:
+    """The sizes a configuration states.
+
+    Args:
+        config: the keys of ``config.json``.
+        where: the file, for messages.
+
+    Raises:
+        WorkloadError: the architecture is unknown, or size keys are missing or not whole numbers (all are listed).
+    """
+    text = language_model(config)
+    family = family_of(text)
+    if family in _PLAIN:
+        return _plain(text, where, _PLAIN[family])
+    reader = _readers().get(family)
+    if reader is None:
+        near = get_close_matches(family, KNOWN, n=1)
+        hint = f"; did you mean '{near[0]}'?" if near else ""
+        raise WorkloadError(f"{where}: model_type '{family}' is unknown, expected one of {', '.join(KNOWN)}{hint}")
+    return reader(text, family, where, _vision(config))
+
+
+def _readers() -> dict[str, Callable[[Config, str, str, tuple[Tensor, ...]], Shape]]:
+    return {**dict.fromkeys((*_DENSE, *_MIXTURE), _grouped), **dict.fromkeys(_LATENT, _latent)}
+
+
+def _grouped(config: Config, family: str, where: str, extra: tuple[Tensor, ...]) -> Shape:
+    """Grouped-query attention and a gated MLP, dense or of experts.
+
+    attention = hidden · head_dim · (2 · heads + 2 · kv_heads); MLP = 3 · hidden · inner for each expert.
+    """
+    keys = ("num_hidden_layers", "hidden_size", "num_attention_heads", "vocab_size", "max_position_embeddings")
+    expert_keys = _MIXTURE.get(family, ())
+    used_key = ("num_experts_per_tok",) if expert_keys else ()
+    inner_key = () if "intermediate_size" in expert_keys or family in ("qwen3_moe", "qwen3_vl_moe") else (
+        "intermediate_size",
+    )  # fmt: skip
+    values = whole_numbers(config, where, *keys, *inner_key, *expert_keys, *used_key)
+    layers, hidden, heads, vocab, _ = values[:5]
+    kv_heads = optional(config, where, "num_key_value_heads", heads)
+    head_dim = optional(config, where, "head_dim", 256 if family in _TIED_BY_DEFAULT else hidden // heads)
+    experts, used = (config[expert_keys[0]], config["num_experts_per_tok"]) if expert_keys else (1, 1)
+    mixture = _Mixture(
+        experts=experts, inner=config[expert_keys[1]] if expert_keys else 0,
+        shared=optional(config, where, "n_shared_experts", 0),
+        dense_layers=_dense_layers(config, family, where, layers), dense_inner=config.get("intermediate_size") or 0,
+    )  # fmt: skip
+    tied = bool(config.get("tie_word_embeddings", family in _TIED_BY_DEFAULT))
+    tensors = list(_ends(vocab, hidden, tied=tied)) + list(extra)
+    for layer in range(layers):
+        attention = f"model.layers.{layer}.self_attn"
+        tensors += [
+            Tensor(name=f"{attention}.q_proj", rows=heads * head_dim, columns=hidden),
+            Tensor(name=f"{attention}.k_proj", rows=kv_heads * head_dim, columns=hidden, spread=Spread.BY_KV_HEAD),
+            Tensor(name=f"{attention}.v_proj", rows=kv_heads * head_dim, columns=hidden, spread=Spread.BY_KV_HEAD),
+            Tensor(name=f"{attention}.o_proj", rows=hidden, columns=heads * head_dim),
+            *mixture.tensors(f"model.layers.{layer}.mlp", layer, hidden),
+        ]
+    windowed, window = _windows(config, where, layers)
+    return Shape(
+        layers=layers, hidden=hidden, heads=heads, kv_heads=kv_heads, head_dim=head_dim, vocab=vocab,
+        context_tokens=longest_context(config, where), tensors=tuple(tensors), tied=tied, experts=experts,
+        experts_used=used, windowed_layers=windowed, window_tokens=window,
+    )  # fmt: skip
+
+
+def _dense_layers(config: Config, family: str, where: str, layers: int) -> int:
+    """How many of the first layers have a plain MLP: all of a dense model."""
+    return optional(config, where, "first_k_dense_replace", 0) if family in _MIXTURE else layers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Mixture:
+    """MLPs of the layers: dense in the first ones, of experts in the others."""
+
+    experts: int
+    inner: int
+    shared: int
+    dense_layers: int
+    dense_inner: int
+
+    def tensors(self, name: str, layer: int, hidden: int) -> list[Tensor]:
+        """Of one layer."""
+        if layer < self.dense_layers:
+            return _mlp(name, hidden, self.dense_inner)
+        made = [Tensor(name=f"{name}.gate", rows=self.experts, columns=hidden, kind=Kind.ROUTER, spread=Spread.COPIED)]
+        made += _mlp(f"{name}.experts.*", hidden, self.inner, count=self.experts, kind=Kind.EXPERT)
+        return made + (_mlp(f"{name}.shared_experts", hidden, self.shared * self.inner) if self.shared else [])
+
+
+def _mlp(name: str, hidden: int, inner: int, *, count: int = 1, kind: Kind = Kind.LINEAR) -> list[Tensor]:
+    """The three matrices of a gated MLP."""
+    whole: dict[str, Any] = {"count": count, "kind": kind, "hidden": hidden if kind is Kind.EXPERT else 0}
+    return [
+        Tensor(name=f"{name}.gate_proj", rows=inner, columns=hidden, **whole),
+        Tensor(name=f"{name}.up_proj", rows=inner, columns=hidden, **whole),
+        Tensor(name=f"{name}.down_proj", rows=hidden, columns=inner, **whole),
+    ]
+
+
+def _ends(vocab: int, hidden: int, *, tied: bool) -> tuple[Tensor, ...]:
+    """Embedding and output head."""
+    embedding = Tensor(name="model.embed_tokens", rows=vocab, columns=hidden, kind=Kind.EMBEDDING)
+    head = Tensor(name="lm_head", rows=vocab, columns=hidden, kind=Kind.HEAD)
+    return (embedding,) if tied else (embedding, head)
+
+
+def _latent(config: Config, family: str, where: str, extra: tuple[Tensor, ...]) -> Shape:
+    """Multi-head latent attention and experts of which some are shared, after a few dense layers.
+
+    Every GPU of a tensor-parallel group holds the projections down to the latent whole, and engines keep the projection
+    up from it a second time in 16 bits. Source: DeepSeek-V3 technical report, section 2.1; vLLM, ``mla/common.py``.
+    """
+    keys = ("num_hidden_layers", "hidden_size", "num_attention_heads", "vocab_size", "max_position_embeddings")
+    latent_keys = ("kv_lora_rank", "qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim")
+    mlp_keys = ("intermediate_size", "moe_intermediate_size", "n_routed_experts", "num_experts_per_tok")
+    values = whole_numbers(config, where, *keys, *latent_keys, *mlp_keys)
+    layers, hidden, heads, vocab, _, latent, rope, nope, v_dim, inner, expert_inner, experts, used = values
+    q_rank = optional(config, where, "q_lora_rank", 0)
+    index_dim = optional(config, where, "index_head_dim", 0) if family == "deepseek_v32" else 0
+    mixture = _Mixture(
+        experts=experts, inner=expert_inner, shared=optional(config, where, "n_shared_experts", 0),
+        dense_layers=optional(config, where, "first_k_dense_replace", 0), dense_inner=inner,
+    )  # fmt: skip
+    tied = bool(config.get("tie_word_embeddings", False))
+    tensors = list(_ends(vocab, hidden, tied=tied)) + list(extra)
+    down: dict[str, Any] = {"columns": hidden, "spread": Spread.COPIED}
+    for layer in range(layers):
+        name = f"model.layers.{layer}.self_attn"
+        q_rows = heads * (nope + rope)
+        if q_rank:
+            tensors += [
+                Tensor(name=f"{name}.q_a_proj", rows=q_rank, **down),
+                Tensor(name=f"{name}.q_b_proj", rows=q_rows, columns=q_rank),
+            ]
+        else:
+            tensors += [Tensor(name=f"{name}.q_proj", rows=q_rows, columns=hidden)]
+        tensors += [
+            Tensor(name=f"{name}.kv_a_proj_with_mqa", rows=latent + rope, **down),
+            Tensor(name=f"{name}.kv_b_proj", rows=heads * (nope + v_dim), columns=latent, as_computed=True),
+            Tensor(name=f"{name}.o_proj", rows=hidden, columns=heads * v_dim),
+            *_indexer(f"{name}.indexer", config, where, hidden, q_rank, index_dim),
+            *mixture.tensors(f"model.layers.{layer}.mlp", layer, hidden),
+        ]
+    return Shape(
+        layers=layers, hidden=hidden, heads=heads, kv_heads=heads, head_dim=v_dim, vocab=vocab,
+        context_tokens=longest_context(config, where), tensors=tuple(tensors), tied=tied, latent_dim=latent + rope,
+        index_dim=index_dim, experts=experts, experts_used=used,
+    )  # fmt: skip
+
+
+def _indexer(name: str, config: Config, where: str, hidden: int, q_rank: int, dim: int) -> list[Tensor]:
+    """What picks the tokens of DeepSeek's sparse attention; nothing without it. Source: DeepSeek-V3.2-Exp, model.py."""
+    if not dim:
+        return []
+    (heads,) = whole_numbers(config, where, "index_n_heads")
+    return [
+        Tensor(name=f"{name}.wq_b", rows=heads * dim, columns=q_rank or hidden, spread=Spread.COPIED),
+        Tensor(name=f"{name}.wk", rows=dim, columns=hidden, spread=Spread.COPIED),
+        Tensor(name=f"{name}.weights_proj", rows=heads, columns=hidden, kind=Kind.OTHER, spread=Spread.COPIED),
+    ]
+
+
+def _plain(config: Config, where: str, keys: tuple[str, ...]) -> Shape:
+    """Multi-head attention and a plain MLP, embedding tied: 4 · hidden² and 2 · hidden · inner parameters a layer."""
+    layers, hidden, heads, vocab, context = whole_numbers(config, where, *keys)
+    inner = optional(config, where, "n_inner", 4 * hidden)
+    tensors = list(_ends(vocab, hidden, tied=True))
+    if "n_positions" in keys:
+        tensors.append(Tensor(name="transformer.wpe", rows=context, columns=hidden, kind=Kind.EMBEDDING))
+    for layer in range(layers):
+        name = f"transformer.h.{layer}"
+        tensors += [
+            Tensor(name=f"{name}.attn.c_attn", rows=3 * hidden, columns=hidden),
+            Tensor(name=f"{name}.attn.c_proj", rows=hidden, columns=hidden),
+            Tensor(name=f"{name}.mlp.c_fc", rows=inner, columns=hidden),
+            Tensor(name=f"{name}.mlp.c_proj", rows=hidden, columns=inner),
+        ]
+    return Shape(
+        layers=layers, hidden=hidden, heads=heads, kv_heads=heads, head_dim=hidden // heads, vocab=vocab,
+        context_tokens=context, tensors=tuple(tensors), tied=True,
+    )  # fmt: skip
+
+
+def _windows(config: Config, where: str, layers: int) -> tuple[int, int]:
+    """How many layers attend to a window only, and that window; none where the config switches it off."""
+    window = optional(config, where, "sliding_window", 0)
+    if not window or config.get("use_sliding_window") is False:
+        return 0, 0
+    kinds = config.get("layer_types")
+    if isinstance(kinds, list):
+        return kinds.count("sliding_attention"), window
+    pattern = optional(config, where, "sliding_window_pattern", 0)
+    return (layers - layers // pattern if pattern > 1 else layers), window
+
+
+def _vision(config: Config) -> tuple[Tensor, ...]:
+    """The blocks of a vision model beside the text model; 4 · width² and the MLP in each."""
+    vision = config.get("vision_config")
+    if not isinstance(vision, Mapping):
+        return ()
+    width = vision.get("hidden_size", vision.get("embed_dim"))
+    depth = vision.get("num_hidden_layers", vision.get("depth"))
+    if not isinstance(width, int) or not isinstance(depth, int):
+        return ()
+    inner = vision.get("intermediate_size")
+    sides = 2 * (inner if isinstance(inner, int) else 4 * width)
+    rows = depth * (4 * width + sides)
+    return (Tensor(name="vision_tower", rows=rows, columns=width, kind=Kind.OTHER, spread=Spread.COPIED),)
