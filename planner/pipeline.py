@@ -21,8 +21,8 @@ from planner.policies.presets import NAMES
 from planner.revise import price
 from planner.row import study
 from planner.scenario import Scenario
+from planner.simulator.core.run import COMPILED
 from planner.simulator.judge import Note
-from planner.simulator.serve import COMPILED
 from planner.simulator.sketch import sketch
 from planner.tradeoff import tradeoffs
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from importlib.util import find_spec
 from math import inf
 
 import numpy as np
@@ -16,17 +15,16 @@ from planner.policies.order import Fifo
 from planner.policies.routing import ShortestQueue
 from planner.policies.topology import Colocated, PhaseSplit
 from planner.simulator import engine
+from planner.simulator.core import run as core
+from planner.simulator.core.cache import LIKELY_COMPILE_S
+from planner.simulator.core.machine_code import REPLAY
 from planner.simulator.engine import PoolModel, Run
 from planner.simulator.failures import Failure
 from planner.simulator.records import Window
 from planner.simulator.shifts import Shift, in_order
 from workloads.traces import Trace
 
-COMPILED = "compiled replay"
 EVENTS = "event engine"
-
-MOST_BATCH_ROWS = 1 << 26
-"""Places for decoding requests over all instances that the compiled replay reserves (not touches) at most."""
 
 
 def serve(
@@ -52,15 +50,7 @@ def serve(
     if not all(_known(s.physics.power) for s in shifts if s.physics):
         reason = reason or "watts of its own"
     if not reason:
-        try:
-            from planner.simulator.core import run as kernel
-            from planner.simulator.core.machine_code import REPLAY
-
-            REPLAY.ready()
-        except ImportError:
-            reason = "Numba does not start"
-        else:
-            return kernel.run(pools, policy, trace, window, cutoff_s=cutoff_s, shifts=shifts, clients=clients)
+        return core.run(pools, policy, trace, window, cutoff_s=cutoff_s, shifts=shifts, clients=clients)
     done = engine.run(
         pools, policy, trace, window, cutoff_s=cutoff_s, failures=failures, shifts=shifts, clients=clients
     )
@@ -70,7 +60,6 @@ def serve(
 def unsupported(pools: Sequence[PoolModel], policy: Policy, failures: Sequence[Failure] = ()) -> str:
     """Why a run is not one for the compiled replay, in a few words; empty where it is."""
     needs: tuple[tuple[bool, str], ...] = (
-        (find_spec("numba") is not None, "Numba is not installed"),
         (not failures, "machines fail"),
         (type(policy.topology) in (Colocated, PhaseSplit), "a topology of its own"),
         (type(policy.batching) is Continuous, "a batching of its own"),
@@ -82,7 +71,6 @@ def unsupported(pools: Sequence[PoolModel], policy: Policy, failures: Sequence[F
         (all(type(p.physics.step) is StepTime for p in pools), "a step time of its own"),
         (all(_known(p.physics.power) for p in pools), "watts of its own"),
         (len(pools) > 0, "no pools"),
-        (_batch_rows(pools, policy) <= MOST_BATCH_ROWS, "batches without a limit"),
     )
     return next((words for holds, words in needs if not holds), "")
 
@@ -116,18 +104,7 @@ def always_open(pools: Sequence[PoolModel], policy: Policy, trace: Trace, shifts
     return True
 
 
-def _batch_rows(pools: Sequence[PoolModel], policy: Policy) -> int:
-    """Places for decoding requests over all instances."""
-    most = min(policy.batching.max_batch_size, max((p.physics.kv_blocks for p in pools), default=0))
-    return most * sum(p.instances for p in pools)
-
-
 def prepare(tell: Callable[[str], None]) -> None:
     """Compile the replay now if it has never been on this machine, and say so first."""
-    if find_spec("numba") is None:
-        return
-    from planner.simulator.core.cache import LIKELY_COMPILE_S
-    from planner.simulator.core.machine_code import REPLAY
-
     if not REPLAY.kept:
         tell(f"compiling the simulator (once, about {LIKELY_COMPILE_S:.0f} s)")

@@ -1,7 +1,6 @@
 """One semantics, two engines: the compiled replay does to every request what the event engine does."""
 
 import importlib.util
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -19,10 +18,11 @@ from planner.policies.base import Policy
 from planner.policies.batching import Chunked, Continuous
 from planner.policies.lending import Apart
 from planner.simulator import engine
+from planner.simulator.core.run import COMPILED
 from planner.simulator.engine import PoolModel, Run
 from planner.simulator.failures import Failure
 from planner.simulator.records import window
-from planner.simulator.serve import COMPILED, EVENTS, always_open, serve, unsupported
+from planner.simulator.serve import EVENTS, always_open, serve, unsupported
 from planner.simulator.shifts import Shift
 from tests.planner.toy import random_trace, toy_physics, toy_policy, toy_pools, toy_profile
 from workloads.models import load_model
@@ -191,6 +191,23 @@ def test_both_engines_wait_for_clients(
     assert_equal(*both(*cluster, trace, 1e5, clients=clients))
 
 
+@settings(max_examples=100, deadline=None)
+@given(cluster=clusters(), trace=traces(), cut=st.sampled_from([1e5, 3.0]))
+def test_compiled_or_interpreted_is_the_same(cluster: tuple[list[PoolModel], Policy], trace: Trace, cut: float) -> None:
+    """The engine's source gives the same bits whether it is compiled or read by Python: times, gaps, joules, books."""
+    measured = window(trace, warmup_frac=0.1, cooldown_frac=0.05, slices=3)
+    fast, slow = (kernel.run(*cluster, trace, measured, cutoff_s=cut, interpreted=own) for own in (False, True))
+    assert (fast.engine, slow.engine) == (COMPILED, kernel.INTERPRETED)
+    for column in ("ttft_s", "e2e_s", "max_gap_s", "gaps", "served_by"):
+        assert np.array_equal(getattr(fast.ledger, column), getattr(slow.ledger, column)), column
+    for mine, other in zip(fast.meters.values(), slow.meters.values(), strict=True):
+        for one, two in zip(mine, other, strict=True):
+            for field in type(one).__dataclass_fields__:
+                assert np.array_equal(getattr(one, field), getattr(two, field)), field
+    for left in ("waiting", "running", "end_s", "kv_free_blocks", "kv_total_blocks", "lent"):
+        assert getattr(fast, left) == getattr(slow, left), left
+
+
 @settings(max_examples=60, deadline=None)
 @given(cluster=moving(), trace=traces())
 def test_both_engines_move_alike(cluster: tuple[list[PoolModel], Policy, list[Shift]], trace: Trace) -> None:
@@ -250,23 +267,6 @@ def test_what_the_replay_does_not_know_is_said() -> None:
     failing = serve(pools, rules, trace, measured, cutoff_s=1e4, failures=(Failure(machine=0, at_s=1.0, repair_s=1.0),))
     assert failing.engine == f"{EVENTS}: machines fail"
     assert serve(pools, rules, trace, measured, cutoff_s=1e4).engine == COMPILED
-
-
-def test_without_numba_the_event_engine_serves(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where Numba is missing or broken, the same run comes from the event engine and says so."""
-    pools, rules = toy_pools("splitwise"), toy_policy("splitwise")
-    trace = random_trace(1, 20, 5.0)
-    measured = window(trace, warmup_frac=0.0, cooldown_frac=0.0, slices=1)
-    compiled = serve(pools, rules, trace, measured, cutoff_s=1e4)
-    monkeypatch.setitem(sys.modules, "planner.simulator.core.run", None)
-    monkeypatch.delattr("planner.simulator.core.run")
-    broken = serve(pools, rules, trace, measured, cutoff_s=1e4)
-    assert broken.engine == f"{EVENTS}: Numba does not start"
-    monkeypatch.setattr("planner.simulator.serve.find_spec", lambda _: None)
-    missing = serve(pools, rules, trace, measured, cutoff_s=1e4)
-    assert missing.engine == f"{EVENTS}: Numba is not installed"
-    assert_equal(compiled, broken)
-    assert_equal(compiled, missing)
 
 
 def test_what_only_resembles_a_known_policy_is_left_to_the_event_engine() -> None:

@@ -1,7 +1,6 @@
-"""Compiled: the prompts that wait at an instance, whole or in chunks, as ``Prompts`` and ``Chunked`` have it."""
+"""The prompts that wait at an instance, whole or in chunks, as ``Prompts`` and ``Chunked`` have it."""
 
 from planner.policies.batching import LEAST_TOKENS, TILE_TOKENS
-from planner.simulator.core.compile import compiled
 from planner.simulator.core.ledger import allocate, queue_tokens
 from planner.simulator.core.memory import admits, blocks, needs, policy_blocks, running
 from planner.simulator.core.queues import head, insert_before, pop_front, push_back, remove
@@ -9,7 +8,6 @@ from planner.simulator.core.state import NOBODY, PREFILLS, WAITING, World
 from planner.simulator.core.steps import attend, prefill_step_s
 
 
-@compiled
 def fitting(w: World, i: int, free: int) -> int:
     """How many prompts from the head of the queue the next step computes; each knows its chunk then.
 
@@ -36,7 +34,6 @@ def fitting(w: World, i: int, free: int) -> int:
     return prefills
 
 
-@compiled
 def _chunks(w: World, i: int, free: int) -> int:
     """As much of every prompt from the head as its chunk, slots and memory allow."""
     c, me = w.cluster[0], w.instances[i]
@@ -72,7 +69,6 @@ def _chunks(w: World, i: int, free: int) -> int:
     return prefills
 
 
-@compiled
 def _bearable(w: World, i: int, past: int, tokens: int, attention: float) -> int:
     """The largest chunk after ``past`` tokens whose step meets the target of the decodes beside it.
 
@@ -103,14 +99,12 @@ def _bearable(w: World, i: int, past: int, tokens: int, attention: float) -> int
     return 0 if tokens else int(LEAST_TOKENS - taken % LEAST_TOKENS)
 
 
-@compiled
 def _owes(w: World, i: int, slot: int) -> int:
     """Blocks that a prompt computed in part has still to take, its next token's included."""
     r = w.requests[slot]
     return blocks(w, i, r.prefill + 1) - blocks(w, i, r.held) if r.held else 0
 
 
-@compiled
 def take(w: World, i: int, count: int) -> tuple[int, float]:
     """Begin a step with chunks of the first ``count`` prompts: their memory is taken.
 
@@ -135,7 +129,6 @@ def take(w: World, i: int, count: int) -> tuple[int, float]:
     return tokens, attention
 
 
-@compiled
 def computed(w: World, i: int) -> None:
     """Note that a step's chunks are computed; prompts that go on return to the head, the others are left."""
     slot = head(w, i, PREFILLS)
@@ -151,7 +144,6 @@ def computed(w: World, i: int) -> None:
         slot = after
 
 
-@compiled
 def again(w: World, i: int, slot: int) -> None:
     """Queue a request that lost its memory: first of all that are not begun."""
     r = w.requests[slot]
@@ -160,7 +152,6 @@ def again(w: World, i: int, slot: int) -> None:
     _insert(w, i, slot)
 
 
-@compiled
 def evict(w: World, i: int, slot: int) -> None:
     """Take the memory of a prompt that waits computed in part; it starts over."""
     r = w.requests[slot]
@@ -172,7 +163,6 @@ def evict(w: World, i: int, slot: int) -> None:
     again(w, i, slot)
 
 
-@compiled
 def youngest_begun(w: World, i: int) -> tuple[int, int]:
     """The last of the prompts that wait computed in part, and the last of them that is not to be spared."""
     last = fair = NOBODY
@@ -185,7 +175,6 @@ def youngest_begun(w: World, i: int) -> tuple[int, int]:
     return last, fair
 
 
-@compiled
 def _insert(w: World, i: int, slot: int) -> None:
     """Put a request behind the begun ones that arrived before it, or behind all of them if it is not begun."""
     r, other = w.requests[slot], head(w, i, WAITING)

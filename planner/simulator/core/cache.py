@@ -1,22 +1,22 @@
-"""Where compiled code is kept between runs; nothing here needs Numba."""
+"""Where compiled code is kept between runs, and whose code is loaded; nothing here needs Numba.
+
+Loading a file of machine code is running it. It is done only where the file and its folder belong to the user and
+nobody else may write them.
+"""
 
 import os
+import stat
+import sys
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from hw_catalog.power import PER_SHARE, SHARE_KNOTS
-from planner.policies.batching import LEAST_TOKENS, TILE_TOKENS
-
 LIKELY_COMPILE_S = 5.0
-
-FROZEN = (PER_SHARE, SHARE_KNOTS, LEAST_TOKENS, TILE_TOKENS)
-"""Numbers from elsewhere that are part of the machine code."""
 
 
 def cached(compiled: Any) -> Any:
-    """A compiled function that keeps its machine code between runs, where there is a place for it.
+    """A compiled function that keeps its machine code between runs, where there is a safe place for it.
 
     Numba forgets to look at the functions that a function calls, so the place is named after all of the code.
     """
@@ -24,10 +24,13 @@ def cached(compiled: Any) -> Any:
         from numba import config
 
         compiled.kept = True
-        before, config.CACHE_DIR = config.CACHE_DIR, str(directory())
+        rows = Path(__file__).parent.parent / "rows"
+        place = directory(*((rows / name).read_text(encoding="utf-8") for name in ("kernel.py", "state.py")))
+        before, config.CACHE_DIR = config.CACHE_DIR, str(place)
         try:
-            directory().mkdir(parents=True, exist_ok=True)
-            compiled.enable_caching()
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not any(foreign(path) for path in (place, *place.rglob("*"))):
+                compiled.enable_caching()
         except (OSError, RuntimeError):
             pass  # nowhere to write: it is compiled anew in every process
         finally:
@@ -35,13 +38,37 @@ def cached(compiled: Any) -> Any:
     return compiled
 
 
-def directory() -> Path:
-    """Where the machine code of this version of the simulator is kept: in Numba's own place if one is set."""
-    digest = sha256(f"{version('numba')} {version('llvmlite')} {FROZEN}".encode())
-    here = Path(__file__).parent
-    rows = here.parent / "rows"
-    for path in (*sorted(here.glob("*.py")), rows / "kernel.py", rows / "state.py"):
-        digest.update(path.read_bytes())
+def directory(*code: str) -> Path:
+    """Where the machine code of some code is kept: in Numba's own place if one is set."""
+    made_by = (sys.version, version("numba"), version("llvmlite"), *code)
     chosen = os.environ.get("NUMBA_CACHE_DIR")
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return (Path(chosen) if chosen else home / "phasewise") / f"replay-{digest.hexdigest()[:16]}"
+    name = f"replay-{sha256(repr(made_by).encode()).hexdigest()[:16]}"
+    return (Path(chosen) if chosen else home / "phasewise") / name
+
+
+def foreign(path: Path) -> bool:
+    """Whether a file or folder is somebody else's, or others may write it."""
+    return _foreign(path.lstat())
+
+
+def own_bytes(path: Path) -> bytes:
+    """The content of a file that nobody but the user can have written.
+
+    Raises:
+        PermissionError: the file or its folder is not the user's alone.
+        OSError: it cannot be read.
+    """
+    if foreign(path.parent):
+        raise PermissionError(f"{path.parent} is not yours alone")
+    with path.open("rb") as file:  # what is open is what is looked at, whatever its name leads to by then
+        if _foreign(os.fstat(file.fileno())):
+            raise PermissionError(f"{path} is not yours alone")
+        return file.read()
+
+
+def _foreign(found: os.stat_result) -> bool:
+    """The same of what the system says of it; where it knows no owners, nothing is foreign."""
+    if not hasattr(os, "getuid"):  # pragma: no cover
+        return False
+    return found.st_uid != os.getuid() or bool(found.st_mode & (stat.S_IWGRP | stat.S_IWOTH))

@@ -1,7 +1,6 @@
-"""Compiled: arrivals, routing, lending and the event loop, as the event engine's cluster and router have them."""
+"""Arrivals, routing, lending and the event loop, as the event engine's cluster and router have them."""
 
 from planner.simulator.core.batching import computed
-from planner.simulator.core.compile import compiled, entry, world_at
 from planner.simulator.core.instance import (
     admit_landing,
     book,
@@ -31,7 +30,6 @@ PREFILL, DECODE, MIXED = range(3)
 # --- a request on its way --------------------------------------------------------------------------------------------
 
 
-@compiled
 def _free(w: World, slot: int) -> None:
     """Give the row of a request back."""
     c = w.cluster[0]
@@ -40,7 +38,6 @@ def _free(w: World, slot: int) -> None:
     c.in_flight -= 1
 
 
-@compiled
 def _cancel(w: World, i: int, slot: int) -> None:
     """Give back the memory promised to a request that ended before its KV cache arrived."""
     w.instances[i].promised -= 1
@@ -49,7 +46,6 @@ def _cancel(w: World, i: int, slot: int) -> None:
     wake(w, i)
 
 
-@compiled
 def _finished(w: World, i: int, slot: int) -> None:
     """A request has its last token."""
     r = w.requests[slot]
@@ -64,7 +60,6 @@ def _finished(w: World, i: int, slot: int) -> None:
     _free(w, slot)
 
 
-@compiled
 def _leaves(w: World, i: int, slot: int) -> bool:
     """Send a prefilled request on, if the topology says so."""
     r, c, role = w.requests[slot], w.cluster[0], w.instances[i].role
@@ -85,7 +80,6 @@ def _leaves(w: World, i: int, slot: int) -> bool:
     return True
 
 
-@compiled
 def _prefilled(w: World, i: int, slot: int, lag_s: float) -> None:
     """A prefill is done: its token is out; the request ends, leaves, or joins the batch."""
     r, now = w.requests[slot], w.cluster[0].now_s
@@ -104,7 +98,6 @@ def _prefilled(w: World, i: int, slot: int, lag_s: float) -> None:
         join(w, i, slot)
 
 
-@compiled
 def _run_ended(w: World, i: int) -> None:
     """A run of instance ``i`` is over: do the books, let go of everyone who is done, begin the next."""
     me, c = w.instances[i], w.cluster[0]
@@ -124,7 +117,6 @@ def _run_ended(w: World, i: int) -> None:
         start(w, i)
 
 
-@compiled
 def _landed(w: World, slot: int) -> None:
     """A KV cache has arrived: free the source, wake the target."""
     home, source, held = w.requests[slot].home, w.requests[slot].sent_by, w.requests[slot].prefill
@@ -139,7 +131,6 @@ def _landed(w: World, slot: int) -> None:
 # --- routing ---------------------------------------------------------------------------------------------------------
 
 
-@compiled
 def _shortest(w: World, request_class: int, role: int) -> int:
     """The instance with the least load among those that take a phase of a class, the first of equals; or NOBODY."""
     found, least = NOBODY, 0.0
@@ -151,7 +142,6 @@ def _shortest(w: World, request_class: int, role: int) -> int:
     return found
 
 
-@compiled
 def _borrows(w: World, role: int, i: int) -> bool:
     """Whether a phase whose least loaded instance is ``i`` looks for help."""
     me, c = w.instances[i], w.cluster[0]
@@ -159,7 +149,6 @@ def _borrows(w: World, role: int, i: int) -> bool:
     return bool(waiting > (c.prefill_threshold if role == PREFILL else c.decode_threshold))
 
 
-@compiled
 def _lender(w: World, request_class: int, role: int, prompt: int, output: int) -> int:
     """Who helps out: of the other phase's instances one that is lent already, else one that is not; or NOBODY."""
     c = w.cluster[0]
@@ -178,7 +167,6 @@ def _lender(w: World, request_class: int, role: int, prompt: int, output: int) -
     return NOBODY
 
 
-@compiled
 def _farewell(w: World, slot: int) -> None:
     """The work that a guest was taken for is done."""
     r = w.requests[slot]
@@ -187,7 +175,6 @@ def _farewell(w: World, slot: int) -> None:
         w.instances[r.sent_by].guests -= 1
 
 
-@compiled
 def _choose(w: World, request_class: int, prompt: int, output: int) -> tuple[int, int]:
     """The instances of both phases, chosen at arrival; one and the same where a phase borrows, NOBODY where none."""
     c = w.cluster[0]
@@ -206,14 +193,12 @@ def _choose(w: World, request_class: int, prompt: int, output: int) -> tuple[int
     return first, then
 
 
-@compiled
 def _too_long(w: World, i: int, prompt: int, output: int) -> bool:
     """Whether a request alone overflows the memory of an instance."""
     held = prompt + (0 if w.instances[i].role == PREFILL else output)
     return bool(blocks(w, i, held + 1) > w.instances[i].total)
 
 
-@compiled
 def _route(w: World, index: int) -> None:
     """Choose the instances of every phase and queue the request at the first; or refuse it."""
     c, prompt, output = w.cluster[0], w.prompt_tokens[index], w.output_tokens[index]
@@ -245,7 +230,6 @@ def _route(w: World, index: int) -> None:
         wake(w, first)
 
 
-@compiled
 def _seat(w: World, index: int) -> int:
     """A row for a request that has just arrived."""
     c = w.cluster[0]
@@ -270,7 +254,6 @@ def _seat(w: World, index: int) -> int:
 # --- the loop --------------------------------------------------------------------------------------------------------
 
 
-@compiled
 def _ask(w: World) -> None:
     """Take a client's place for the next request, or wait for one."""
     c = w.cluster[0]
@@ -282,7 +265,6 @@ def _ask(w: World) -> None:
         c.fired, c.asks = 0, 1
 
 
-@compiled
 def _admit(w: World) -> None:
     """Let the next request arrive now, after what is due now already."""
     c = w.cluster[0]
@@ -290,7 +272,6 @@ def _admit(w: World) -> None:
     c.arrival_s, c.arrival_number, c.fired = c.now_s, c.number, 1
 
 
-@compiled
 def _next_client(w: World) -> None:
     """Let the next request of a closed loop come."""
     c = w.cluster[0]
@@ -301,7 +282,6 @@ def _next_client(w: World) -> None:
         c.places += 1
 
 
-@compiled
 def _arrive(w: World) -> bool:
     """Let every request arrive whose time has come; False where there is no row for one."""
     c = w.cluster[0]
@@ -324,17 +304,12 @@ def _arrive(w: World) -> bool:
     return True
 
 
-@entry
-def replay(addresses: int) -> int:
+def replay(w: World) -> int:
     """Serve the trace until it is over, the time is up, or no row is left for a request.
-
-    Args:
-        addresses: where those of the arrays of a world stand, in its order.
 
     Returns:
         DONE or FULL; after FULL, called again with more rows, it continues where it stopped.
     """
-    w = world_at(addresses)
     c = w.cluster[0]
     if not c.turning:
         turn(w)

@@ -1,8 +1,8 @@
-"""Compiled code sees the world as bare addresses.
+"""The engine's functions as one compiled program; compiled code sees the world as bare addresses.
 
 An array is seven values to Numba and counted whenever it is touched; two dozen of them handed from function to
 function cost more than what the functions do. The world is one pointer instead, to the addresses of its arrays, and
-nobody counts it. The arrays themselves are kept alive by whoever calls the compiled code.
+nobody counts it. The arrays themselves are kept alive by those who call the compiled code.
 
 Functions are compiled for the kinds their annotations name, once each, and not for whatever kinds of integers they
 are called with.
@@ -10,7 +10,8 @@ are called with.
 
 import operator
 from collections.abc import Callable
-from typing import Any, TypeVar
+from types import FunctionType
+from typing import Any
 
 from llvmlite import ir
 from numba import config, njit, types
@@ -19,33 +20,57 @@ from numba.core.typing.templates import AttributeTemplate, infer_getattr
 from numba.extending import intrinsic, lower_getattr_generic, models, register_model
 from numba.np.numpy_support import from_dtype
 
-from planner.simulator.core.state import KINDS, Floats, World
-from planner.simulator.core.whole_program import Part, Whole
+from planner.simulator.core.functions import functions_of, is_ours
+from planner.simulator.core.state import KINDS, Floats, Ints, Shorts, World
+from planner.simulator.core.whole_program import Part, Whole, machine_code
 
 if config.DISABLE_JIT:
     raise ImportError("Numba is told not to compile")
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+
+def object_of(function: Callable[[Any], Any]) -> tuple[str, tuple[str, ...], bytes]:
+    """A function of one integer or of a world, and all that it calls, as machine code.
+
+    Returns:
+        Its name, the names it expects from elsewhere, and the object file. It takes one integer: of a world where the
+        addresses of its arrays stand.
+    """
+    whole = _whole(function)
+    if World not in function.__annotations__.values():
+        return machine_code(whole)
+
+    def at_address(address: int) -> int:
+        return int(whole(world_at(address)))
+
+    return machine_code(njit(pipeline_class=Whole, **_PLAIN)(at_address))
 
 
-def compiled(function: Function) -> Function:
-    """For functions that only compiled code calls; arguments without a known annotation are taken as they come."""
-    made: Any = njit(
-        nogil=True, error_model="numpy", _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True,
-        pipeline_class=Part,
-    )(function)  # fmt: skip
+_PLAIN = {"nogil": True, "error_model": "numpy", "_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+
+def _whole(function: Callable[[Any], Any]) -> Any:
+    """A function to compile, with all that it calls; those see each other instead of what is interpreted."""
+    spaces: dict[int, dict[str, Any]] = {}
+    made: dict[FunctionType, Any] = {}
+    for part in functions_of(function):
+        space = spaces.setdefault(id(part.__globals__), dict(part.__globals__))
+        copy = FunctionType(part.__code__, space, part.__name__, part.__defaults__)
+        copy.__annotations__, copy.__qualname__, copy.__module__ = (
+            part.__annotations__, part.__qualname__, part.__module__,
+        )  # fmt: skip
+        alone = part is function and World not in part.__annotations__.values()
+        made[part] = _compiled(copy, Whole if alone else Part)
+    for space in spaces.values():
+        space.update({name: made[value] for name, value in space.items() if is_ours(value) and value in made})
+    return made[function]  # type: ignore[index]
+
+
+def _compiled(function: FunctionType, pipeline: type) -> Any:
+    """To compile for the kinds that the annotations name; arguments without a known one are taken as they come."""
+    made: Any = njit(pipeline_class=pipeline, **_PLAIN)(function)
     declared = [DECLARED.get(kind) for name, kind in function.__annotations__.items() if name != "return"]
     compile_for = made.compile
     made.compile = lambda given: compile_for(tuple(d or g for d, g in zip(declared, given, strict=True)))
-    return made  # type: ignore[no-any-return]
-
-
-def entry(function: Function) -> Function:
-    """For the one that is called from outside, as ``machine_code`` does it."""
-    made: Function = njit(
-        nogil=True, error_model="numpy", _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True,
-        pipeline_class=Whole,
-    )(function)  # fmt: skip
     return made
 
 
@@ -82,6 +107,8 @@ DECLARED: dict[Any, types.Type] = {
     float: types.float64,
     bool: types.boolean,
     Floats: _POINTERS["tables"],
+    Ints: _POINTERS["histogram"],
+    Shorts: _POINTERS["chains"],
 }
 """Annotation of an argument -> what it is compiled for."""
 

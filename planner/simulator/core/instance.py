@@ -1,7 +1,6 @@
-"""Compiled: the state machine of one instance, as ``Instance``, ``KvMemory``, ``KvLink`` and ``Continuous`` have it."""
+"""The state machine of one instance, as ``Instance``, ``KvMemory``, ``KvLink`` and ``Continuous`` have it."""
 
 from planner.simulator.core.batching import again, evict, fitting, take, youngest_begun
-from planner.simulator.core.compile import compiled
 from planner.simulator.core.ledger import (
     allocate,
     longest_since,
@@ -40,7 +39,6 @@ from planner.simulator.core.watts import note_prefill, spend
 # --- transfers -------------------------------------------------------------------------------------------------------
 
 
-@compiled
 def _port(w: World, i: int, j: int, ready_s: float, busy_s: float) -> float:
     """When both ports are free; they are taken from then on, unless the link is assumed to have no queues."""
     if not w.bodies[w.instances[i].body].link_queues:
@@ -51,7 +49,6 @@ def _port(w: World, i: int, j: int, ready_s: float, busy_s: float) -> float:
     return begin
 
 
-@compiled
 def _busy_s(w: World, i: int, j: int, tokens: int) -> float:
     """Seconds the bytes of a KV cache take at the slower of two ports."""
     source, target = w.bodies[w.instances[i].body], w.bodies[w.instances[j].body]
@@ -59,7 +56,6 @@ def _busy_s(w: World, i: int, j: int, tokens: int) -> float:
     return float(source.kv_bytes_per_token * tokens / slower)
 
 
-@compiled
 def _layerwise(w: World, i: int, slot: int, prefill_s: float) -> None:
     """Send what of a KV cache is not sent yet, the last of it while this step computes it."""
     r, c, body = w.requests[slot], w.cluster[0], w.bodies[w.instances[i].body]
@@ -71,7 +67,6 @@ def _layerwise(w: World, i: int, slot: int, prefill_s: float) -> None:
     r.sent = r.held
 
 
-@compiled
 def fly(w: World, slot: int, end_s: float) -> None:
     """Let a KV cache land at ``end_s``."""
     c = w.cluster[0]
@@ -81,7 +76,6 @@ def fly(w: World, slot: int, end_s: float) -> None:
     appoint(w, ~slot, end_s - c.now_s)
 
 
-@compiled
 def _promise(w: World, i: int, slot: int) -> None:
     """Take memory for a KV cache that will arrive; a run in progress may have to stop earlier for it."""
     me = w.instances[i]
@@ -93,7 +87,6 @@ def _promise(w: World, i: int, slot: int) -> None:
             _end_after(w, i, max(fits, begun(w, i)))
 
 
-@compiled
 def admit_landing(w: World, i: int) -> None:
     """Give memory to waiting KV caches, first come, first served, and let them travel."""
     slot = head(w, i, LANDING)
@@ -110,7 +103,6 @@ def admit_landing(w: World, i: int) -> None:
         slot = head(w, i, LANDING)
 
 
-@compiled
 def _welcome(w: World, i: int, slot: int) -> bool:
     """Whether memory is promised to a KV cache here, or can be now; then it is."""
     if w.requests[slot].transfer_end_s >= 0:
@@ -121,7 +113,6 @@ def _welcome(w: World, i: int, slot: int) -> bool:
     return True
 
 
-@compiled
 def _send_while_computed(w: World, i: int, prefill_s: float) -> None:
     """Start the layer-wise transfers of a prefill step, where the other side has memory already."""
     c = w.cluster[0]
@@ -139,7 +130,6 @@ def _send_while_computed(w: World, i: int, prefill_s: float) -> None:
 # --- steps -----------------------------------------------------------------------------------------------------------
 
 
-@compiled
 def _end_after(w: World, i: int, steps: int) -> None:
     """End a run of decodes after ``steps``."""
     me = w.instances[i]
@@ -147,7 +137,6 @@ def _end_after(w: World, i: int, steps: int) -> None:
     appoint(w, i, max(0.0, me.run_start_s + run_s(w, i, steps) - w.cluster[0].now_s))
 
 
-@compiled
 def wake(w: World, i: int) -> None:
     """Look for work now if idle; else end a run of decodes at the coming step boundary."""
     me = w.instances[i]
@@ -159,7 +148,6 @@ def wake(w: World, i: int) -> None:
             _end_after(w, i, steps)
 
 
-@compiled
 def start(w: World, i: int) -> None:
     """Begin the next step or run."""
     me = w.instances[i]
@@ -184,7 +172,6 @@ def start(w: World, i: int) -> None:
         admit_landing(w, i)
 
 
-@compiled
 def _start_prefill(w: World, i: int, count: int) -> None:
     """Begin a step that computes the first ``count`` waiting prompts, or chunks of them, beside the batch's tokens."""
     me = w.instances[i]
@@ -198,7 +185,6 @@ def _start_prefill(w: World, i: int, count: int) -> None:
     _send_while_computed(w, i, me.run_step_s)
 
 
-@compiled
 def _start_decodes(w: World, i: int) -> None:
     """Begin a run of decode-only steps, as long as nobody ends and memory lasts."""
     me, c = w.instances[i], w.cluster[0]
@@ -209,7 +195,6 @@ def _start_decodes(w: World, i: int) -> None:
     appoint(w, i, run_s(w, i, steps))
 
 
-@compiled
 def book(w: World, i: int) -> None:
     """Do the books of the run that has ended: busy time, and of its decodes gaps, contexts, memory growth."""
     me, c = w.instances[i], w.cluster[0]
@@ -238,7 +223,6 @@ def book(w: World, i: int) -> None:
 # --- the batch -------------------------------------------------------------------------------------------------------
 
 
-@compiled
 def join(w: World, i: int, slot: int) -> None:
     """Put a request that holds its KV cache into the decoding batch."""
     me, r, c = w.instances[i], w.requests[slot], w.cluster[0]
@@ -252,7 +236,6 @@ def join(w: World, i: int, slot: int) -> None:
         w.groups[i * c.groups + r.group] += 1
 
 
-@compiled
 def leave(w: World, i: int, slot: int) -> None:
     """Take a request out of the decoding batch after the step that has just ended, and free its memory."""
     me, r, c = w.instances[i], w.requests[slot], w.cluster[0]
@@ -271,7 +254,6 @@ def leave(w: World, i: int, slot: int) -> None:
         w.groups[i * c.groups + r.group] -= 1
 
 
-@compiled
 def _preempt(w: World, i: int) -> None:
     """Throw the youngest out of memory that is not to be spared: a prompt in part, else one of the batch."""
     c, youngest = w.cluster[0], w.chains[chain(i, RUNNING) + TAIL]

@@ -1,21 +1,18 @@
-"""Compiled: the books, as ``Ledger``, ``Meter`` and ``LongestGaps`` keep them."""
+"""The books, as ``Ledger``, ``Meter`` and ``LongestGaps`` keep them."""
 
 from math import exp, log
 
-from planner.simulator.core.compile import compiled
 from planner.simulator.core.queues import chain
 from planner.simulator.core.state import HEAD, NOBODY, RUNNING, World
 from planner.simulator.core.steps import piece_after, segment
 
 
-@compiled
 def overlap_s(w: World, begin_s: float, end_s: float) -> float:
     """Seconds of an interval inside the measured window."""
     c = w.cluster[0]
     return float(max(0.0, min(end_s, c.window_end_s) - max(begin_s, c.window_start_s)))
 
 
-@compiled
 def queue_tokens(w: World, i: int, tokens: int) -> None:
     """Note ``tokens`` more (or fewer) waiting for their prefill."""
     me, now = w.instances[i], w.cluster[0].now_s
@@ -24,7 +21,6 @@ def queue_tokens(w: World, i: int, tokens: int) -> None:
     me.queue_tokens += tokens
 
 
-@compiled
 def allocate(w: World, i: int, blocks: int) -> None:
     """Change the allocated blocks and integrate their number over the window."""
     me, now = w.instances[i], w.cluster[0].now_s
@@ -34,7 +30,6 @@ def allocate(w: World, i: int, blocks: int) -> None:
     me.kv_peak = max(me.kv_peak, me.total - me.free)
 
 
-@compiled
 def gap_bin(w: World, gap_s: float) -> int:
     """The bin that holds a gap."""
     c = w.cluster[0]
@@ -43,7 +38,6 @@ def gap_bin(w: World, gap_s: float) -> int:
     return int(min(int((log(gap_s) - c.gap_log_min) * c.gap_inv), c.gap_bins - 1))
 
 
-@compiled
 def note_gap(w: World, slot: int, gap_s: float) -> None:
     """Note one gap of one request that differs from its neighbours' in the batch."""
     r = w.requests[slot]
@@ -52,7 +46,6 @@ def note_gap(w: World, slot: int, gap_s: float) -> None:
         w.histogram[r.group * w.cluster[0].gap_bins + gap_bin(w, gap_s)] += 1
 
 
-@compiled
 def _count(w: World, i: int, place: int, steps: int) -> None:
     """Every measured request of the batch sees ``steps`` steps in one bin."""
     c = w.cluster[0]
@@ -62,7 +55,6 @@ def _count(w: World, i: int, place: int, steps: int) -> None:
             w.histogram[group * c.gap_bins + place] += requests * steps
 
 
-@compiled
 def _stretch(w: World, i: int, first_s: float, slope_s: float, steps: int) -> None:
     """Note an arithmetic sequence of steps, bin by bin where it crosses bins."""
     low = gap_bin(w, first_s)
@@ -79,7 +71,6 @@ def _stretch(w: World, i: int, first_s: float, slope_s: float, steps: int) -> No
         at = until
 
 
-@compiled
 def _newcomers(w: World, i: int, end_s: float, step_s: float) -> None:
     """Note the first step of those that joined last: their gap began with their last token elsewhere."""
     me, c = w.instances[i], w.cluster[0]
@@ -104,7 +95,6 @@ def _newcomers(w: World, i: int, end_s: float, step_s: float) -> None:
         slot = r.prev
 
 
-@compiled
 def note_stretch(w: World, i: int, a: float, d: float, n: int) -> None:
     """Note every token gap of a stretch of the run that ends now; the first step of a run may have newcomers."""
     me = w.instances[i]
@@ -115,7 +105,6 @@ def note_stretch(w: World, i: int, a: float, d: float, n: int) -> None:
         _stretch(w, i, a, d, n)
 
 
-@compiled
 def note_run(w: World, i: int) -> float:
     """Note every token gap of the run of decodes that ends now.
 
@@ -135,7 +124,6 @@ def note_run(w: World, i: int) -> float:
     return longest
 
 
-@compiled
 def _after(w: World, base: int, count: int, step: int) -> int:
     """Where the runs begin that ended after step number ``step``."""
     low, high = 0, count
@@ -148,7 +136,6 @@ def _after(w: World, base: int, count: int, step: int) -> int:
     return low
 
 
-@compiled
 def _forget(w: World, i: int) -> None:
     """Keep only the runs that the requests of the batch will ask for: one for each step at which any joined."""
     base, kept, at, taken = i * w.cluster[0].stack_rows, 0, 0, NOBODY
@@ -167,7 +154,6 @@ def _forget(w: World, i: int) -> None:
     w.instances[i].stack = kept
 
 
-@compiled
 def note_longest(w: World, i: int, longest_s: float) -> None:
     """Note a run of steps that ended with the current step number."""
     me, rows = w.instances[i], w.cluster[0].stack_rows
@@ -181,14 +167,12 @@ def note_longest(w: World, i: int, longest_s: float) -> None:
     me.stack += 1
 
 
-@compiled
 def longest_since(w: World, i: int, step: int) -> float:
     """Seconds of the longest step after step number ``step``, of which there is at least one."""
     base = i * w.cluster[0].stack_rows
     return float(w.gaps[base + _after(w, base, w.instances[i].stack, step)].longest_s)
 
 
-@compiled
 def finish(w: World, slot: int) -> None:
     """Close the row of a request that has its last token."""
     r, c = w.requests[slot], w.cluster[0]

@@ -1,18 +1,15 @@
-"""Compiled: chains of requests, heaps of appointments, tournaments of loads."""
+"""Chains of requests, heaps of appointments, tournaments of loads."""
 
-from planner.simulator.core.compile import compiled
 from planner.simulator.core.state import CHAINS, HEAD, LENGTH, LINKS, NOBODY, TAIL, World
 
 # --- chains of requests ----------------------------------------------------------------------------------------------
 
 
-@compiled
 def chain(i: int, kind: int) -> int:
     """Where a queue of instance ``i`` stands."""
     return (i * CHAINS + kind) * LINKS
 
 
-@compiled
 def push_back(w: World, i: int, kind: int, slot: int) -> None:
     """Queue a request behind all others."""
     at = chain(i, kind)
@@ -27,7 +24,6 @@ def push_back(w: World, i: int, kind: int, slot: int) -> None:
     w.chains[at + LENGTH] += 1
 
 
-@compiled
 def insert_before(w: World, i: int, kind: int, slot: int, other: int) -> None:
     """Queue a request before another; behind all where that is NOBODY."""
     if other == NOBODY:
@@ -44,7 +40,6 @@ def insert_before(w: World, i: int, kind: int, slot: int, other: int) -> None:
     w.chains[at + LENGTH] += 1
 
 
-@compiled
 def remove(w: World, i: int, kind: int, slot: int) -> None:
     """Take a request out of a queue it is in."""
     at = chain(i, kind)
@@ -60,7 +55,6 @@ def remove(w: World, i: int, kind: int, slot: int) -> None:
     w.chains[at + LENGTH] -= 1
 
 
-@compiled
 def pop_front(w: World, i: int, kind: int) -> int:
     """Take the first request out of a queue that is not empty."""
     slot = w.chains[chain(i, kind) + HEAD]
@@ -68,13 +62,11 @@ def pop_front(w: World, i: int, kind: int) -> int:
     return int(slot)
 
 
-@compiled
 def head(w: World, i: int, kind: int) -> int:
     """The first request of a queue, or NOBODY."""
     return int(w.chains[chain(i, kind) + HEAD])
 
 
-@compiled
 def length(w: World, i: int, kind: int) -> int:
     """Requests in a queue."""
     return int(w.chains[chain(i, kind) + LENGTH])
@@ -83,14 +75,12 @@ def length(w: World, i: int, kind: int) -> int:
 # --- those that end: a heap per instance, by step and then by position in the trace ----------------------------------
 
 
-@compiled
 def _sooner(w: World, a: int, b: int) -> bool:
     """Whether place ``a`` of the heaps comes before place ``b``."""
     one, other = w.dues[a], w.dues[b]
     return bool(one.step < other.step or (one.step == other.step and one.index < other.index))
 
 
-@compiled
 def _swap_dues(w: World, a: int, b: int) -> None:
     """Exchange two places."""
     step, index, slot = w.dues[a].step, w.dues[a].index, w.dues[a].slot
@@ -98,7 +88,6 @@ def _swap_dues(w: World, a: int, b: int) -> None:
     w.dues[b].step, w.dues[b].index, w.dues[b].slot = step, index, slot
 
 
-@compiled
 def _rise(w: World, base: int, at: int) -> None:
     """Move a place towards the top until its parent comes first."""
     while at > 0:
@@ -109,7 +98,6 @@ def _rise(w: World, base: int, at: int) -> None:
         at = parent
 
 
-@compiled
 def _sink(w: World, base: int, at: int, count: int) -> None:
     """Move a place away from the top until its children come later."""
     while True:
@@ -124,7 +112,6 @@ def _sink(w: World, base: int, at: int, count: int) -> None:
         at = child
 
 
-@compiled
 def push_due(w: World, i: int, step: int, slot: int) -> None:
     """Note the step after which a request ends."""
     me = w.instances[i]
@@ -136,7 +123,6 @@ def push_due(w: World, i: int, step: int, slot: int) -> None:
     _rise(w, base, at)
 
 
-@compiled
 def remove_due(w: World, i: int, slot: int) -> None:
     """Strike a request off the heap; those that end are at the top, those thrown out anywhere."""
     me = w.instances[i]
@@ -155,14 +141,12 @@ def remove_due(w: World, i: int, slot: int) -> None:
 # --- appointments ----------------------------------------------------------------------------------------------------
 
 
-@compiled
 def _earlier(w: World, a: int, b: int) -> bool:
     """Whether appointment ``a`` comes before ``b``; of equal times the one made first."""
     one, other = w.events[a], w.events[b]
     return bool(one.at_s < other.at_s or (one.at_s == other.at_s and one.number < other.number))
 
 
-@compiled
 def _put(w: World, at: int, at_s: float, number: int, what: int) -> None:
     """Put an appointment in its place; instances know the place of theirs."""
     one = w.events[at]
@@ -171,7 +155,6 @@ def _put(w: World, at: int, at_s: float, number: int, what: int) -> None:
         w.instances[what].place = at
 
 
-@compiled
 def _lift(w: World, hole: int, at_s: float, number: int, what: int) -> None:
     """Put an appointment where there is a hole, or, where ones above are later, higher up and those down a place."""
     while hole > 0:
@@ -184,7 +167,6 @@ def _lift(w: World, hole: int, at_s: float, number: int, what: int) -> None:
     _put(w, hole, at_s, number, what)
 
 
-@compiled
 def _close(w: World, hole: int) -> None:
     """Close a hole: the earlier of the two below moves up, and so on, and the last of all fills the hole at the end.
 
@@ -207,7 +189,6 @@ def _close(w: World, hole: int) -> None:
     _lift(w, hole, last.at_s, last.number, last.what)
 
 
-@compiled
 def appoint(w: World, what: int, delay_s: float) -> None:
     """Make an appointment after ``delay_s``; an instance has one at most, and an earlier one of it is void."""
     c = w.cluster[0]
@@ -218,7 +199,6 @@ def appoint(w: World, what: int, delay_s: float) -> None:
     _lift(w, c.events - 1, c.now_s + delay_s, c.number, what)
 
 
-@compiled
 def next_event(w: World) -> int:
     """Take the first appointment off the heap, which is not empty."""
     what = w.events[0].what
@@ -231,7 +211,6 @@ def next_event(w: World) -> int:
 # --- loads -----------------------------------------------------------------------------------------------------------
 
 
-@compiled
 def pend(w: World, i: int, tokens: int) -> None:
     """Change the pending tokens of an instance."""
     me = w.instances[i]
@@ -242,7 +221,6 @@ def pend(w: World, i: int, tokens: int) -> None:
         weigh(w, i, w.loads[pool.tree + pool.leaves + i - pool.first] + tokens * pool.weight)
 
 
-@compiled
 def weigh(w: World, i: int, weight: float) -> None:
     """Set the load of an instance in the tournament of its pool."""
     pool = w.pools[w.instances[i].pool]
@@ -257,7 +235,6 @@ def weigh(w: World, i: int, weight: float) -> None:
         loads[base + at] = least
 
 
-@compiled
 def least_loaded(w: World, p: int) -> int:
     """The instance of a pool with the least load, the first of equals."""
     pool = w.pools[p]
@@ -267,7 +244,6 @@ def least_loaded(w: World, p: int) -> int:
     return int(pool.first + at - pool.leaves)
 
 
-@compiled
 def load(w: World, i: int) -> float:
     """Pending tokens of an instance over its planned speed."""
     pool = w.pools[w.instances[i].pool]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from planner.policies.base import Policy
 from planner.simulator.core.build import build, grown
+from planner.simulator.core.interpret import interpret
 from planner.simulator.core.machine_code import REPLAY
 from planner.simulator.core.state import (
     CHAINS,
@@ -33,6 +34,12 @@ from planner.simulator.records import GAP_BINS, Books, Window
 from planner.simulator.shifts import Shift
 from workloads.traces import Trace
 
+COMPILED, INTERPRETED = "compiled replay", "interpreted replay"
+"""What served a run, in words."""
+
+MOST_PLACES = 1 << 27
+"""Places for requests that end, over all instances, which are reserved (not touched) at most."""
+
 _METERED = {
     "preemptions": "preemptions", "busy_s": "busy_s", "kv_block_s": "kv_block_s", "kv_peak_blocks": "kv_peak",
     "queue_tokens": "queue_tokens", "queue_seen_s": "queue_seen_s", "queue_token_s": "queue_token_s",
@@ -51,16 +58,29 @@ def run(
     max_run_steps: int = UNLIMITED,
     shifts: Sequence[Shift] = (),
     clients: int | None = None,
+    interpreted: bool = False,
 ) -> Run:
-    """Serve a trace; arguments and result are those of ``engine.run``, and so are the times and joules, to rounding."""
+    """Serve a trace; arguments and result are those of ``engine.run``, and so are the times and joules, to rounding.
+
+    Compiled or, where that fails or is not wanted, interpreted: bit for bit the same; ``Run.engine`` says which.
+    """
     world = build(
         pools, policy, trace, window, cutoff_s=cutoff_s, max_run_steps=max_run_steps, shifts=shifts, clients=clients
     )
-    while True:
-        addresses = _addresses(world)
-        if REPLAY(addresses.ctypes.data) != FULL:
-            return _left(world, pools, window, cutoff_s)
+    code = None if interpreted or _too_wide(world) else REPLAY.ready()
+    if code is None:
+        interpret(world)
+        return _left(
+            world, pools, window, cutoff_s, f"{INTERPRETED}: {REPLAY.trouble}" if REPLAY.trouble else INTERPRETED
+        )
+    while code(_addresses(world).ctypes.data) == FULL:
         world = grown(world)
+    return _left(world, pools, window, cutoff_s, COMPILED)
+
+
+def _too_wide(w: World) -> bool:
+    """Whether places for full batches would take more memory than is at hand; interpreted they take none."""
+    return len(w.dues) > MOST_PLACES
 
 
 def _addresses(w: World) -> Ints:
@@ -75,7 +95,7 @@ def _addresses(w: World) -> Ints:
     return np.array([array.ctypes.data for array in arrays], np.int64)
 
 
-def _left(w: World, pools: Sequence[PoolModel], window: Window, end_s: float) -> Run:
+def _left(w: World, pools: Sequence[PoolModel], window: Window, end_s: float, engine: str) -> Run:
     """What the replay leaves behind."""
     instances, cluster = w.instances, w.cluster[0]
     lengths = w.chains.reshape(-1, CHAINS, LINKS)[:, :, LENGTH]
@@ -95,7 +115,7 @@ def _left(w: World, pools: Sequence[PoolModel], window: Window, end_s: float) ->
         kv_free_blocks=instances["free"].tolist(),
         kv_total_blocks=instances["total"].tolist(),
         lent=int(np.sum(instances["guests"] > 0)),
-        engine="compiled replay",
+        engine=engine,
     )
 
 

@@ -1,12 +1,10 @@
-"""Compiled: instances that come, go or change their clock, as ``Shifting`` has it."""
+"""Instances that come, go or change their clock, as ``Shifting`` has it."""
 
-from planner.simulator.core.compile import compiled
 from planner.simulator.core.instance import wake
 from planner.simulator.core.queues import appoint, load, weigh
 from planner.simulator.core.state import NOBODY, TURN, World
 
 
-@compiled
 def turn(w: World) -> None:
     """Let every shift happen whose time has come."""
     c = w.cluster[0]
@@ -15,7 +13,6 @@ def turn(w: World) -> None:
         c.shift += 1
 
 
-@compiled
 def appoint_turn(w: World) -> None:
     """Make the appointment of the next shift, if there is one."""
     c = w.cluster[0]
@@ -23,7 +20,6 @@ def appoint_turn(w: World) -> None:
         appoint(w, TURN, w.shifts[c.shift].at_s - c.now_s)
 
 
-@compiled
 def _turn(w: World, n: int) -> None:
     """One shift."""
     i, opens, body = w.shifts[n].instance, w.shifts[n].opens, w.shifts[n].body

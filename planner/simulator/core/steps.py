@@ -1,12 +1,10 @@
-"""Compiled: how long steps take, in the arithmetic of ``StepTime``, operation by operation."""
+"""How long steps take, in the arithmetic of ``StepTime``, operation by operation."""
 
 from typing import Any
 
-from planner.simulator.core.compile import compiled
 from planner.simulator.core.state import Floats, World
 
 
-@compiled
 def piece_of(table: Floats, knots: int, count: int, x: float) -> int:
     """``bisect_right`` - 1 over ``count`` knots that begin at offset ``knots``: the last that ``x`` reaches, or -1."""
     low, high = 0, count
@@ -19,7 +17,6 @@ def piece_of(table: Floats, knots: int, count: int, x: float) -> int:
     return low - 1
 
 
-@compiled
 def line(table: Floats, knots: int, count: int, values: int, stride: int, x: float) -> float:
     """Piecewise-linear interpolation; clamped below the first knot, continued beyond the last."""
     if count == 1 or x <= table[knots]:
@@ -29,7 +26,6 @@ def line(table: Floats, knots: int, count: int, values: int, stride: int, x: flo
     return low + (high - low) * (x - table[knots + i]) / (table[knots + i + 1] - table[knots + i])
 
 
-@compiled
 def dense(table: Floats, values: int, count: int, tokens: int) -> float:
     """A column with a value per token count, continued along its last slope."""
     if tokens < count:
@@ -38,7 +34,6 @@ def dense(table: Floats, values: int, count: int, tokens: int) -> float:
     return table[last] + (table[last] - table[last - 1]) * (tokens - (count - 1))
 
 
-@compiled
 def attend(table: Floats, body: Any, new: int, past: int) -> float:
     """Attention of ``new`` tokens of one request over ``past`` and themselves."""
     row = body.past_n
@@ -50,13 +45,11 @@ def attend(table: Floats, body: Any, new: int, past: int) -> float:
     return low + (high - low) * (new - table[body.new + i]) / (table[body.new + i + 1] - table[body.new + i])
 
 
-@compiled
 def decode_attention(table: Floats, body: Any, batch: int, knot: int) -> float:
     """Decode attention at one batch size and one context knot."""
     return line(table, body.batch, body.batch_n, body.decode_attention + knot, body.context_n, batch)
 
 
-@compiled
 def shared_decode_attention(table: Floats, body: Any, batch: int, context: float) -> float:
     """Decode attention of a batch that shares its step with prefill work, at its mean context."""
     count = body.context_n
@@ -68,7 +61,6 @@ def shared_decode_attention(table: Floats, body: Any, batch: int, context: float
     return low + (high - low) * (context - table[knots + i]) / (table[knots + i + 1] - table[knots + i])
 
 
-@compiled
 def curve(table: Floats, body: Any, batch: int) -> int:
     """Where decode-only step time over mean context stands for one batch size: values, slopes, and a mark."""
     count = body.context_n
@@ -85,7 +77,6 @@ def curve(table: Floats, body: Any, batch: int) -> int:
     return at
 
 
-@compiled
 def begin_decodes(w: World, i: int) -> None:
     """Fix the curve, the piece and the mean context at which a run of decode-only steps begins."""
     me = w.instances[i]
@@ -95,7 +86,6 @@ def begin_decodes(w: World, i: int) -> None:
     me.piece = min(max(piece_of(w.tables, body.context, body.context_n, me.run_context), 0), body.context_n - 2)
 
 
-@compiled
 def answer_lag_s(w: World, i: int) -> float:
     """How much later than its step a first token is seen."""
     me = w.instances[i]
@@ -109,7 +99,6 @@ def answer_lag_s(w: World, i: int) -> float:
     return float(body.request_s + body.lag_steps * step_s)
 
 
-@compiled
 def segment(table: Floats, body: Any, at: int, piece: int, context: float, steps: int) -> tuple[float, float, int]:
     """The next stretch of decode-only steps: duration of the first, increment per step, number of steps.
 
@@ -131,13 +120,11 @@ def segment(table: Floats, body: Any, at: int, piece: int, context: float, steps
     return step_at(table, body, at, piece, context), slope, count
 
 
-@compiled
 def step_at(table: Floats, body: Any, at: int, piece: int, context: float) -> float:
     """Seconds of a decode-only step at a mean context within a piece of a curve."""
     return table[at + piece] + table[at + body.context_n + piece] * (context - table[body.context + piece])
 
 
-@compiled
 def piece_after(table: Floats, body: Any, piece: int, context: float) -> int:
     """The piece of a curve that a context has grown into."""
     while piece < body.context_n - 2 and table[body.context + piece + 1] <= context:
@@ -145,13 +132,11 @@ def piece_after(table: Floats, body: Any, piece: int, context: float) -> int:
     return piece
 
 
-@compiled
 def stretch_s(a: float, d: float, n: int) -> float:
     """Seconds of an arithmetic sequence: n·a + d·n·(n-1)/2."""
     return n * a + d * (n * (n - 1) / 2)
 
 
-@compiled
 def run_s(w: World, i: int, steps: int) -> float:
     """Seconds of the first ``steps`` steps of a run of decodes."""
     me = w.instances[i]
@@ -166,7 +151,6 @@ def run_s(w: World, i: int, steps: int) -> float:
     return total
 
 
-@compiled
 def begun(w: World, i: int) -> int:
     """Steps of the run in progress that have begun by now."""
     me = w.instances[i]
@@ -188,7 +172,6 @@ def begun(w: World, i: int) -> int:
     return done
 
 
-@compiled
 def steps_in_stretch(a: float, d: float, n: int, elapsed_s: float) -> int:
     """Smallest k in 1..n with k·a + d·k·(k-1)/2 >= elapsed (the root of a quadratic, then made exact)."""
     if d == 0.0:
@@ -204,7 +187,6 @@ def steps_in_stretch(a: float, d: float, n: int, elapsed_s: float) -> int:
     return k
 
 
-@compiled
 def prefill_step_s(w: World, i: int, b: int, tokens: int, attention: float) -> float:
     """Seconds of a step that computes prompts of ``tokens`` in all and advances the batch by one token.
 

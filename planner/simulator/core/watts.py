@@ -1,16 +1,14 @@
-"""Compiled: what steps draw, as ``InstancePower`` says it (see ``WattTerms``), and where it is written down."""
+"""What steps draw, as ``InstancePower`` says it (see ``WattTerms``), and where it is written down."""
 
 from math import sqrt
 from typing import Any
 
 from hw_catalog.power import PER_SHARE, SHARE_KNOTS
-from planner.simulator.core.compile import compiled
 from planner.simulator.core.queues import head
 from planner.simulator.core.state import NOBODY, PREFILLS, Floats, World
 from planner.simulator.core.steps import attend, curve, piece_after, piece_of, prefill_step_s, step_at
 
 
-@compiled
 def _above_w(
     tables: Floats,
     body: Any,
@@ -39,7 +37,6 @@ def _above_w(
     return float(body.gpus * min(body.most_w, other + (above - other) * clocked))
 
 
-@compiled
 def note_prefill(w: World, i: int, tokens: int) -> None:
     """Fix the watts of the step of prompts that begins: of ``tokens`` new tokens in all."""
     me, pairs, prompts, attention = w.instances[i], 0.0, 0, 0.0
@@ -63,7 +60,6 @@ def note_prefill(w: World, i: int, tokens: int) -> None:
     )
 
 
-@compiled
 def _decode_above_w(w: World, i: int) -> float:
     """Watts above idle of the run of decodes that ends now, at its mean context."""
     me = w.instances[i]
@@ -80,7 +76,6 @@ def _decode_above_w(w: World, i: int) -> float:
     return _above_w(w.tables, body, float(me.batch), context, context, float(me.batch), correction, step_s)
 
 
-@compiled
 def spend(w: World, i: int) -> None:
     """Note the joules of the run that ends now, as far as it lies in the window, second by second."""
     me, c = w.instances[i], w.cluster[0]

@@ -97,8 +97,8 @@ class Whole(CompilerBase):  # type: ignore[misc]
         return [DefaultPassBuilder.define_nopython_pipeline(state)]
 
 
-def object_of(function: Any) -> tuple[str, tuple[str, ...], bytes]:
-    """A function of one integer and all that it calls, as machine code.
+def machine_code(function: Any) -> tuple[str, tuple[str, ...], bytes]:
+    """A dispatcher of a function of one integer, with all that it calls, as machine code.
 
     Returns:
         Its name, the names it expects from elsewhere, and the object file.

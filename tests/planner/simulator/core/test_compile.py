@@ -1,11 +1,9 @@
 """How the replay's functions become one compiled program."""
 
-import ast
 import importlib.util
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,34 +11,34 @@ import pytest
 if importlib.util.find_spec("numba") is None:
     pytest.skip("Numba is not installed", allow_module_level=True)
 
-from planner.simulator.core import cache
+from planner.simulator.core import machine_code
 from planner.simulator.core.cluster import replay
-from planner.simulator.core.compile import DECLARED, compiled, entry
-from planner.simulator.core.machine_code import loaded, read, write
-from planner.simulator.core.whole_program import object_of
+from planner.simulator.core.compile import DECLARED, object_of
+from planner.simulator.core.functions import digest_of, functions_of
+from planner.simulator.core.machine_code import Replay, loaded, read, write
+from planner.simulator.core.run import INTERPRETED, run
+from planner.simulator.records import window
+from tests.planner.toy import random_trace, toy_policy, toy_pools
+
+LEAST = 1
 
 
-@compiled
 def _twice(x: int) -> int:
     return 2 * x
 
 
-@compiled
 def _more(x: int) -> int:
-    return _twice(x) + 1
+    return _twice(x) + LEAST
 
 
-@entry
 def _both(wide: int) -> int:
     narrow = np.int32(wide)
     return _twice(wide) + _twice(narrow) + _more(narrow) + _more(3)
 
 
-def test_a_function_is_compiled_once_whatever_integers_it_is_called_with() -> None:
-    """Integers of both widths and literals reach one and the same compiled function, also through another one."""
-    both = loaded(object_of(_both))
-    assert both(5) == 10 + 10 + 11 + 7
-    assert [len(function.signatures) for function in (_twice, _more)] == [1, 1]
+def test_the_same_source_is_compiled_or_interpreted() -> None:
+    """A function and those it calls give compiled what they give as Python reads them."""
+    assert loaded(object_of(_both))(5) == _both(5) == 10 + 10 + 11 + 7
 
 
 def test_kept_code_is_loaded_without_numba_and_never_if_it_is_damaged(tmp_path: Path) -> None:
@@ -60,34 +58,90 @@ def test_kept_code_is_loaded_without_numba_and_never_if_it_is_damaged(tmp_path: 
     assert read(tmp_path / "missing.o") is None
 
 
-def test_every_argument_of_the_replay_has_a_kind_of_its_own() -> None:
-    """No function of the replay takes an argument as it comes, but for records: it would be compiled for each kind."""
-    functions, seen = [replay], list[Any]()
-    while functions:
-        seen.append(functions.pop())
-        kinds = {name: kind for name, kind in seen[-1].__annotations__.items() if name != "return"}
-        assert [name for name, kind in kinds.items() if kind not in DECLARED] in ([], ["body"]), seen[-1]
-        called = (v for v in seen[-1].py_func.__globals__.values() if hasattr(v, "signatures"))
-        functions += [v for v in called if v not in seen and v not in functions]
-    assert len(seen) > 50
+def test_every_argument_of_the_engine_has_a_kind_of_its_own() -> None:
+    """No function of the engine takes an argument as it comes, but for records: it would be compiled for each kind."""
+    functions = functions_of(replay)
+    for function in functions:
+        kinds = {name: kind for name, kind in function.__annotations__.items() if name != "return"}
+        assert [name for name, kind in kinds.items() if kind not in DECLARED] in ([], ["body"]), function
+    assert len(functions) > 50
 
 
-def test_kept_code_is_named_after_every_number_in_it() -> None:
-    """What compiled files import from elsewhere is part of the name of the kept code: a change compiles anew."""
-    place = Path(cache.__file__)
-    named = {name for _, name in _from_elsewhere(place)}
-    for path in place.parent.glob("*.py"):
-        if "import compiled" in path.read_text(encoding="utf-8"):
-            assert {name for _, name in _from_elsewhere(path)} <= named, path.name
+def test_kept_code_is_named_after_every_number_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another constant in a function, or in a module it reads, or another function that it calls, compiles anew."""
+    names = [digest_of(_both), digest_of(_more)]
+    monkeypatch.setattr(f"{__name__}.LEAST", 2)
+    names += [digest_of(_both), digest_of(_more)]
+    monkeypatch.setattr(f"{__name__}._twice", lambda x: 3 * x)
+    names += [digest_of(_both), digest_of(_more)]
+    assert len(set(names)) == 6
 
 
-def _from_elsewhere(path: Path) -> set[tuple[str, str]]:
-    """What a file imports from phasewise's files that are not of the replay."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    return {
-        (node.module, alias.name)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.module and not node.module.startswith("planner.simulator.core")
-        for alias in node.names
-        if node.module.startswith(("planner.", "hw_catalog.", "workloads."))
-    }
+@pytest.fixture
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Replay:
+    """An engine that has compiled nothing yet and keeps its code in an empty folder."""
+    fresh = Replay()
+    monkeypatch.setattr("planner.simulator.core.run.REPLAY", fresh)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "kept"))
+    monkeypatch.setattr(machine_code, "replay", _both)  # compiled in no time; what it does is not asked here
+    return fresh
+
+
+def _served() -> str:
+    """By what a small trace is served."""
+    trace = random_trace(1, 20, 5.0)
+    measured = window(trace, warmup_frac=0.0, cooldown_frac=0.0, slices=1)
+    return run(toy_pools("colocated"), toy_policy("colocated"), trace, measured, cutoff_s=1e4).engine
+
+
+def test_without_numba_a_plan_is_judged_all_the_same(
+    engine: Replay, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where Numba is missing the engine runs interpreted, says so once on stderr, and names it in every run."""
+    monkeypatch.setattr(machine_code, "find_spec", lambda _: None)
+    assert [_served(), _served()] == [f"{INTERPRETED}: Numba is not installed"] * 2
+    assert capsys.readouterr().err.splitlines() == [
+        "the simulator runs interpreted, some 30 times slower: Numba is not installed"
+    ]
+    assert engine.kept
+
+
+def test_a_compiler_that_fails_does_not_stop_a_plan(
+    engine: Replay, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever goes wrong while it is compiled or loaded, a trace is served interpreted, and one line says why."""
+
+    def fails() -> machine_code.Code:
+        raise TypeError("another Numba\nthan we know")
+
+    monkeypatch.setattr(machine_code, "_compiled", fails)
+    assert _served() == f"{INTERPRETED}: another Numba than we know"
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert engine.trouble
+
+
+def test_where_nothing_can_be_kept_it_is_compiled_anew(
+    engine: Replay, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder that cannot be made, or written, costs time and one line, and nothing else."""
+    (tmp_path / "kept").write_text("a file where a folder should be")
+    assert engine.ready() is not None
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("others_write", ["file", "folder"])
+def test_code_that_others_may_have_written_is_not_loaded(
+    engine: Replay, others_write: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Kept code whose file or folder others than the user may write is compiled anew, and a line says so."""
+    assert engine.ready()
+    place = machine_code.kept_at()
+    assert read(place)
+    (place if others_write == "file" else place.parent).chmod(0o777)
+    with pytest.raises(PermissionError):
+        read(place)
+    assert capsys.readouterr().err == ""
+    again = Replay().ready()
+    assert again
+    assert again(5) == _both(5)
+    assert "is compiled anew" in capsys.readouterr().err
