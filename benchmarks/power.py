@@ -40,7 +40,7 @@ from hw_catalog.power_points import (
 from hw_catalog.profile_files import load_profiles
 from planner.perf.instance import instance_physics
 from planner.perf.power import wall_w
-from planner.plan import Layout
+from planner.results.plan import Layout
 from workloads.models import load_model
 
 FITTED_MHZ = (900.0, 1500.0, 2520.0)

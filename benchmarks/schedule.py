@@ -14,8 +14,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from planner.formulate import EpochQuestion, epoch_problem, later_aims, lift_schedule, place, thinned
-from planner.plan import InstanceSpec, Layout, Role
-from planner.schedule import Aim, EpochOption, FleetType, Tariff, Transitions
+from planner.results.plan import InstanceSpec, Layout, Role
+from planner.results.schedule import Aim, EpochOption, FleetType, Tariff, Transitions
 from solvers.allocation import Solution
 from solvers.decomposition import solve_decomposed
 from solvers.lexicographic import lexicographic

@@ -10,8 +10,8 @@ import json
 import time
 from pathlib import Path
 
-from planner.evidence import NoPlan
-from planner.pipeline import plan
+from planner.planning.plan import plan
+from planner.results.evidence import NoPlan
 from planner.scenario import Scenario
 from planner.scenario.designs import DESIGNS, Design
 

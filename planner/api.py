@@ -6,18 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from planner import __version__, pipeline
-from planner.diff.compare import diff as _compared
-from planner.diff.nouns import Diff
+from planner import __version__
+from planner.compare.diff import diff as _compared
+from planner.compare.frontier import Frontier, route, walked
+from planner.compare.journal import Journal
+from planner.compare.nouns import Point, WhatIf
+from planner.compare.sweep import sweep, swept
 from planner.errors import BadInput
-from planner.evidence import Evidence, Judgement, NoPlan, ValidatedPlan
-from planner.export import PlanFile, plain, read_plan, write_plan
-from planner.frontier import Frontier, route, walked
-from planner.records import record_file
+from planner.files.plan_file import PlanFile, plain, read_plan, write_plan
+from planner.files.records import record_file
+from planner.planning import plan as planning
+from planner.results.difference import Diff
+from planner.results.evidence import Evidence, Judgement, NoPlan, ValidatedPlan
 from planner.scenario import Scenario
-from planner.whatif.journal import Journal
-from planner.whatif.nouns import Point, WhatIf
-from planner.whatif.sweep import sweep, swept
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,7 +119,7 @@ class Planned(_Shown):
         Raises:
             BadInput: there is no plan, or the file cannot be written.
         """
-        write_plan(Path(path), self.scenario, self.plan, pipeline.digests(self.scenario))
+        write_plan(Path(path), self.scenario, self.plan, planning.digests(self.scenario))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,7 +253,7 @@ def plan(scenario: Scenario, *, progress: Progress = _silent) -> Planned:
     Raises:
         BadInput, CatalogError, WorkloadError: something the scenario names is missing or broken.
     """
-    return Planned(scenario=scenario, answer=pipeline.plan(scenario, progress=progress))
+    return Planned(scenario=scenario, answer=planning.plan(scenario, progress=progress))
 
 
 def simulate(
@@ -272,7 +273,7 @@ def simulate(
     file = _file(plan)
     scenario = file.scenario.changed(changes)
     with record_file(Path(records) if records else None) as note:
-        judgement = pipeline.simulate(scenario, file.plan.candidate, progress=progress, note=note)
+        judgement = planning.simulate(scenario, file.plan.candidate, progress=progress, note=note)
     return Simulated(scenario=scenario, judgement=judgement)
 
 

@@ -28,7 +28,7 @@ def listing(
     """List machines, GPUs, links or kernel profiles."""
     from hw_catalog.load import load_catalog
     from hw_catalog.profile_files import profile_index
-    from planner.export import dumps
+    from planner.files.plan_file import dumps
     from planner.report import lists
 
     if shelf is Shelf.PROFILES:
@@ -60,7 +60,7 @@ def show(
     from hw_catalog.load import load_catalog
     from hw_catalog.machines import Machine
     from hw_catalog.profile_files import load_profiles
-    from planner.export import dumps
+    from planner.files.plan_file import dumps
     from planner.report.lists import entry_view, profiles_view
 
     if name.count("/") == 2:
@@ -82,7 +82,7 @@ def check(directory: Directory = None, json: Json = False) -> None:
     from hw_catalog.check import check_catalog, check_profiles
     from hw_catalog.load import load_catalog
     from hw_catalog.profile_files import load_profiles, profile_index
-    from planner.export import dumps
+    from planner.files.plan_file import dumps
     from planner.report.lists import catalog_check_view
 
     catalog = load_catalog(directory)

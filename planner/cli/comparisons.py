@@ -79,10 +79,10 @@ def whatif(
         ways = "--vary KEY=VALUES, --worlds N, --tornado PERCENT or --shadow-prices"
         raise BadInput(f"whatif: nothing to vary; expected {ways}")
     question = Scenario.load(scenario, sets or ())
+    from planner.compare.journal import Journal
+    from planner.compare.runner import cores
+    from planner.compare.sweep import sweep, swept
     from planner.report.comparisons import whatif_view
-    from planner.whatif.journal import Journal
-    from planner.whatif.runner import cores
-    from planner.whatif.sweep import sweep, swept
 
     share_frac = None if tornado is None else tornado / 100
     wanted = sweep(
@@ -131,9 +131,9 @@ def frontier(
     from planner.scenario import Scenario
 
     question = Scenario.load(scenario, sets or ())
-    from planner.frontier import route, walked
+    from planner.compare.frontier import route, walked
+    from planner.compare.journal import Journal
     from planner.report.comparisons import frontier_view
-    from planner.whatif.journal import Journal
 
     wanted = route(question, x, y, limit=limit, step=step, most=most)
     kept = journal or _beside(out, scenario, "frontier")
@@ -166,8 +166,8 @@ def diff(
     """Show what changes from one plan to another, and in which order nothing breaks on the way."""
     if diff_schedules(before, after, json=json):
         return
-    from planner.diff.compare import diff as compared
-    from planner.export import PlanFile, read_plan
+    from planner.compare.diff import diff as compared
+    from planner.files.plan_file import PlanFile, read_plan
     from planner.report.differences import diff_view
 
     files: list[PlanFile] = []
@@ -188,7 +188,7 @@ def diff(
 
 def _show(found: Found, view: Callable[[Found], object], *, out: Path | None, json: bool, quiet: bool) -> None:
     """A result on stdout, as text or JSON, and in a file where one was asked for."""
-    from planner.export import dumps, write_whole
+    from planner.files.plan_file import dumps, write_whole
 
     text = dumps(found)
     write(text) if json else print_view(view(found))

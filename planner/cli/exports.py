@@ -37,10 +37,10 @@ def export(
     quiet: Quiet = False,
 ) -> None:
     """Write a plan.json for the stack that will serve it, or for people and spreadsheets."""
-    from planner.export import read_plan
-    from planner.manifests import stacks, texts
-    from planner.manifests.workers import deployment
-    from planner.timetable.files import read_schedule, schedule_csv
+    from planner.files import stacks, texts
+    from planner.files.plan_file import read_plan
+    from planner.files.workers import deployment
+    from planner.schedules.files import read_schedule, schedule_csv
     from workloads.models import load_model
 
     expect_writable(out=out)
@@ -63,7 +63,7 @@ def export(
 
 def _put(text: str, out: Path | None, *, quiet: bool) -> None:
     """To the file, or to stdout."""
-    from planner.export import write_whole
+    from planner.files.plan_file import write_whole
 
     if out is None:
         write(text)

@@ -25,7 +25,7 @@ from planner.cli.terminal import (
 from planner.errors import BadInput, ExitCode, nearest
 
 if TYPE_CHECKING:  # slow to import, and needed only once a scenario is read
-    from planner.plan import CandidatePlan
+    from planner.results.plan import CandidatePlan
     from planner.scenario import Scenario
 
 ENDINGS: Mapping[str, ExitCode] = {
@@ -44,7 +44,7 @@ def new(
     json: Json = False,
 ) -> None:
     """Copy an example scenario to start from."""
-    from planner.export import dumps, write_whole
+    from planner.files.plan_file import dumps, write_whole
 
     files = {
         file.name.removesuffix(".yaml"): file for file in resources.files("planner").joinpath("examples").iterdir()
@@ -72,20 +72,20 @@ def check(
     json: Json = False,
 ) -> None:
     """Resolve a scenario without solving it: demand, options, and the options refused with their reasons."""
-    from planner.export import dumps, schemas
+    from planner.files.plan_file import dumps, schemas
 
     if schema:
-        from planner.timetable.files import ScheduleFile
+        from planner.schedules.files import ScheduleFile
 
         write(dumps(schemas(schedule=ScheduleFile)))
         return
     if scenario is None:
         raise BadInput("check: SCENARIO: missing; expected a scenario file, or --schema")
-    from planner import pipeline
+    from planner.planning import plan as planning
     from planner.report.lists import check_view
     from planner.scenario import Scenario
 
-    report = pipeline.check(Scenario.load(scenario, sets or ()))
+    report = planning.check(Scenario.load(scenario, sets or ()))
     write(dumps(report)) if json else print_view(check_view(report))
 
 
@@ -104,15 +104,17 @@ def plan(
     if question.schedule is not None:
         plan_schedule(question, out, report, json=json, quiet=quiet)
         return
-    from planner import pipeline  # only once the input is known to be good: what it stands on is slow to import
-    from planner.evidence import NoPlan
-    from planner.export import no_plan_text, plan_text, write_plan
+    from planner.files.plan_file import no_plan_text, plan_text, write_plan
+    from planner.planning import (
+        plan as planning,
+    )  # only once the input is known to be good: what it stands on is slow to import
     from planner.report.text import no_plan_view, plan_view
+    from planner.results.evidence import NoPlan
 
     expect_writable(out=out, report=report)
     with progress(quiet=quiet) as tell:
-        answer = pipeline.plan(question, progress=tell)
-    digests = pipeline.digests(question)
+        answer = planning.plan(question, progress=tell)
+    digests = planning.digests(question)
     if isinstance(answer, NoPlan):
         write(no_plan_text(question, answer, digests)) if json else print_view(no_plan_view(answer))
         report_plan(report, answer, question, quiet=quiet)
@@ -145,14 +147,14 @@ def simulate(
     """Serve a workload on a plan; --set changes what is asked of it, not the plan."""
     expect_writable(report=report, records=records)
     if records:
-        from planner.records import expect_records
+        from planner.files.records import expect_records
 
         expect_records(records)
     if simulated_schedule(source, sets or (), epoch=epoch, report=report, json=json, quiet=quiet, records=records):
         return
-    from planner import pipeline
-    from planner.export import dumps, read_plan
-    from planner.records import record_file
+    from planner.files.plan_file import dumps, read_plan
+    from planner.files.records import record_file
+    from planner.planning import plan as planning
     from planner.report.text import simulation_view
 
     with progress(quiet=quiet) as tell:
@@ -164,7 +166,7 @@ def simulate(
             made_for, candidate = _planned(source, tell, report, json=json, quiet=quiet)
         asked = made_for.changed(sets or ())
         with record_file(records) as taken:
-            judgement = pipeline.simulate(asked, candidate, progress=tell, note=taken)
+            judgement = planning.simulate(asked, candidate, progress=tell, note=taken)
     write(dumps(judgement)) if json else print_view(simulation_view(judgement, candidate))
     report_simulation(report, judgement, candidate, asked, quiet=quiet)
     if not judgement.valid:
@@ -175,16 +177,16 @@ def _planned(
     source: Path, tell: Progress, report: Path | None, *, json: bool, quiet: bool
 ) -> "tuple[Scenario, CandidatePlan]":
     """A scenario and its plan; where there is none, that is said and the verb ends."""
-    from planner import pipeline
-    from planner.evidence import NoPlan
-    from planner.export import dumps
+    from planner.files.plan_file import dumps
+    from planner.planning import plan as planning
     from planner.report.text import no_plan_view
+    from planner.results.evidence import NoPlan
     from planner.scenario import Scenario
 
     made_for = Scenario.load(source)
     if made_for.schedule is not None:
         raise BadInput(f"{source}: asks for a plan over time; expected the file that `plan --out` writes of it")
-    answer = pipeline.plan(made_for, progress=tell)
+    answer = planning.plan(made_for, progress=tell)
     if isinstance(answer, NoPlan):
         write(dumps(answer)) if json else print_view(no_plan_view(answer))
         report_plan(report, answer, made_for, quiet=quiet)
@@ -194,9 +196,9 @@ def _planned(
 
 def show(plan: PlanArgument, json: Json = False, quiet: Quiet = False, report: Report = None) -> None:
     """Print a plan.json as text, after checking that it does not contradict itself."""
-    from planner.export import plan_text, read_plan
+    from planner.files.plan_file import plan_text, read_plan
     from planner.report.text import plan_view
-    from planner.timetable.files import read_schedule
+    from planner.schedules.files import read_schedule
 
     expect_writable(report=report)
     if (over_time := read_schedule(plan)) is not None:

@@ -6,28 +6,28 @@ from typing import TYPE_CHECKING
 from planner.cli.terminal import note, progress
 
 if TYPE_CHECKING:
-    from planner.evidence import Judgement, NoPlan, ValidatedPlan
-    from planner.frontier import Frontier
-    from planner.plan import CandidatePlan
+    from planner.compare.frontier import Frontier
+    from planner.compare.nouns import WhatIf
     from planner.report.html.blocks import Page
+    from planner.results.evidence import Judgement, NoPlan, ValidatedPlan
+    from planner.results.plan import CandidatePlan
     from planner.scenario import Scenario
-    from planner.timetable.planning import Timetable
-    from planner.whatif.nouns import WhatIf
+    from planner.schedules.planning import Timetable
 
 
 def report_plan(path: Path | None, answer: "ValidatedPlan | NoPlan", scenario: "Scenario", *, quiet: bool) -> None:
     """Write the page of a plan, or of there being none; nothing where no report was asked for."""
     if path is None:
         return
-    from planner import pipeline
-    from planner.evidence import NoPlan
+    from planner.planning import plan as planning
     from planner.report.html.plans import no_plan_page, plan_page
+    from planner.results.evidence import NoPlan
 
     if isinstance(answer, NoPlan):
         _put(path, no_plan_page(answer, scenario), quiet=quiet)
         return
     with progress(quiet=quiet) as tell:
-        seen = pipeline.picture(scenario, answer.candidate, progress=tell)
+        seen = planning.picture(scenario, answer.candidate, progress=tell)
     _put(path, plan_page(answer, scenario, seen), quiet=quiet)
 
 
@@ -37,11 +37,11 @@ def report_simulation(
     """Write the page of a simulation; nothing where no report was asked for."""
     if path is None:
         return
-    from planner import pipeline
+    from planner.planning import plan as planning
     from planner.report.html.plans import simulation_page
 
     with progress(quiet=quiet) as tell:
-        seen = pipeline.picture(scenario, candidate, progress=tell)
+        seen = planning.picture(scenario, candidate, progress=tell)
     _put(path, simulation_page(judgement, candidate, scenario, seen), quiet=quiet)
 
 
@@ -73,7 +73,7 @@ def report_frontier(path: Path | None, found: "Frontier", *, quiet: bool) -> Non
 
 
 def _put(path: Path, page: "Page", *, quiet: bool) -> None:
-    from planner.export import write_whole
+    from planner.files.plan_file import write_whole
     from planner.report.html.render import render
 
     write_whole(path, render(page))

@@ -31,7 +31,7 @@ def splitwise(
     quiet: Quiet = False,
 ) -> None:
     """Repeat the comparisons of Splitwise (ISCA'24) and print each claim beside what our simulator says."""
-    from planner.export import dumps
+    from planner.files.plan_file import dumps
     from planner.report.claims import claims_view
     from planner.reproduce.splitwise import PUBLISHED, READINGS, splitwise
 
@@ -44,7 +44,7 @@ def splitwise(
 
 def sarathi(json: Json = False, quiet: Quiet = False) -> None:
     """Repeat the comparisons of SARATHI (2023) from its own figures and print each claim beside what comes out."""
-    from planner.export import dumps
+    from planner.files.plan_file import dumps
     from planner.report.claims import claims_view
     from planner.reproduce.sarathi import sarathi
 
@@ -55,7 +55,7 @@ def sarathi(json: Json = False, quiet: Quiet = False) -> None:
 
 def mnemosyne(json: Json = False, quiet: Quiet = False) -> None:
     """Hold the claims of Mnemosyne (2024; now Medha) on long contexts against rooflines and measured surfaces."""
-    from planner.export import dumps
+    from planner.files.plan_file import dumps
     from planner.report.claims import claims_view
     from planner.reproduce.mnemosyne import mnemosyne
 
@@ -70,7 +70,7 @@ def polca(
     quiet: Quiet = False,
 ) -> None:
     """Repeat the oversubscribed row of POLCA (ASPLOS'24) and print each claim beside what our simulator says."""
-    from planner.export import dumps
+    from planner.files.plan_file import dumps
     from planner.report.claims import claims_view
     from planner.reproduce.polca import polca
 
@@ -81,7 +81,7 @@ def polca(
 
 def dynamollm(json: Json = False, quiet: Quiet = False) -> None:
     """Repeat the comparison of DynamoLLM (HPCA'25), by load and over a week, and print each claim beside ours."""
-    from planner.export import dumps
+    from planner.files.plan_file import dumps
     from planner.report.claims import claims_view
     from planner.reproduce.dynamollm import dynamollm
 

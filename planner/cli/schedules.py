@@ -12,22 +12,22 @@ from planner.errors import BadInput, ExitCode
 
 if TYPE_CHECKING:  # slow to import, and needed only once there is such a plan
     from planner.scenario import Scenario
-    from planner.timetable.files import ScheduleFile
-    from planner.timetable.planning import Timetable
+    from planner.schedules.files import ScheduleFile
+    from planner.schedules.planning import Timetable
 
 
 def plan_schedule(question: "Scenario", out: Path | None, report: Path | None, *, json: bool, quiet: bool) -> None:
     """Plan over epochs: printed, and written as CSV where the file is called so, else as JSON."""
-    from planner import pipeline
-    from planner.export import write_whole
+    from planner.files.plan_file import write_whole
+    from planner.planning import plan as planning
     from planner.report.schedule import timetable_view
-    from planner.timetable.files import schedule_csv, timetable_text
-    from planner.timetable.planning import timetable
+    from planner.schedules.files import schedule_csv, timetable_text
+    from planner.schedules.planning import timetable
 
     expect_writable(out=out, report=report)
     with progress(quiet=quiet) as tell:
         found = timetable(question, progress=tell)
-    text = timetable_text(question, found, pipeline.digests(question))
+    text = timetable_text(question, found, planning.digests(question))
     write(text) if json else print_view(timetable_view(found))
     if found.schedule is None:
         raise typer.Exit(ExitCode.INFEASIBLE if found.termination.reason == "infeasible" else ExitCode.SOLVER_EMPTY)
@@ -50,8 +50,8 @@ def simulated_schedule(
     Raises:
         BadInput: an epoch is asked for, and there are none; or records, and there are some.
     """
-    from planner.timetable.files import read_schedule
-    from planner.timetable.planning import serve_again
+    from planner.schedules.files import read_schedule
+    from planner.schedules.planning import serve_again
 
     file = read_schedule(source) if source.suffix == ".json" else None
     if file is None:
@@ -73,9 +73,9 @@ def simulated_schedule(
 
 def tell_moved(source: Path, before: Mapping[str, str], scenario: "Scenario", *, quiet: bool) -> None:
     """Say what a plan rests on and has changed since."""
-    from planner import pipeline
+    from planner.planning import plan as planning
 
-    now = pipeline.digests(scenario)
+    now = planning.digests(scenario)
     for name in sorted(before):
         if name in now and now[name] != before[name]:
             note(f"{source}: the {name} has changed since this plan was made", quiet=quiet)
@@ -83,7 +83,7 @@ def tell_moved(source: Path, before: Mapping[str, str], scenario: "Scenario", *,
 
 def show_served(found: "Timetable", *, json: bool) -> None:
     """What the simulator said of each epoch."""
-    from planner.export import dumps
+    from planner.files.plan_file import dumps
     from planner.report.schedule import served_view
 
     said = {"valid": found.valid, "served": found.served, "unserved": found.unserved}
@@ -93,7 +93,7 @@ def show_served(found: "Timetable", *, json: bool) -> None:
 def show_schedule(file: "ScheduleFile", *, json: bool, quiet: bool, report: Path | None) -> None:
     """Print a plan over time."""
     from planner.report.schedule import timetable_view
-    from planner.timetable.files import timetable_text
+    from planner.schedules.files import timetable_text
 
     text = timetable_text(file.scenario, file.timetable, file.digests)
     write(text) if json else print_view(timetable_view(file.timetable))
@@ -106,10 +106,10 @@ def diff_schedules(before: Path, after: Path, *, json: bool) -> bool:
     Raises:
         BadInput: one of them is, and the other is not.
     """
-    from planner.export import dumps
+    from planner.files.plan_file import dumps
     from planner.report.schedule import schedule_diff_view
-    from planner.timetable.compare import schedule_diff
-    from planner.timetable.files import read_schedule
+    from planner.schedules.compare import schedule_diff
+    from planner.schedules.files import read_schedule
 
     files, problems = [], list[str]()
     for path in (before, after):

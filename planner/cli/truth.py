@@ -51,7 +51,7 @@ def accuracy(
     from planner.accuracy.bench_files import Setup
     from planner.accuracy.replay import Tables
     from planner.accuracy.table import accuracy as measure
-    from planner.export import dumps
+    from planner.files.plan_file import dumps
     from planner.report.errors import accuracy_view
 
     with progress(quiet=quiet) as tell:
@@ -87,7 +87,7 @@ def calibrate(
     from hw_catalog.engines import FILE, engines_text
     from planner.accuracy.bench_files import Setup
     from planner.accuracy.replay import Tables
-    from planner.export import dumps, write_whole
+    from planner.files.plan_file import dumps, write_whole
     from planner.report.errors import calibration_view
 
     if out is not None and not out.is_dir():

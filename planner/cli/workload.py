@@ -40,7 +40,7 @@ def stats(
     json: Json = False,
 ) -> None:
     """Describe a trace: rate, burstiness, lengths. Of a built-in workload, describe 10,000 requests drawn from it."""
-    from planner.export import dumps
+    from planner.files.plan_file import dumps
     from planner.report.traces import stats_view
     from workloads import stats as numbers
     from workloads.builtin import builtin_names, load_builtin

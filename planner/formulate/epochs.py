@@ -8,7 +8,7 @@ horizon is cyclic, else what runs first is there already. See docs/maths.md.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from planner.schedule import Aim, EpochOption, FleetType, Tariff, Transitions
+from planner.results.schedule import Aim, EpochOption, FleetType, Tariff, Transitions
 from solvers.problem import Row
 from workloads.load import Load
 

@@ -6,10 +6,10 @@ Columns: rate[o,c] >= 0, req/s of class c routed to option o; instances[o] and m
 
 from collections.abc import Callable
 
-from planner.envelope import Envelope, Option
+from planner.capacity.envelope import Envelope, Option
 from planner.formulate.question import SCALE, Question, busy_s, instances, kv_share_s, link_share_s, rate, used
 from planner.formulate.question import machines as bought
-from planner.plan import Objective, Role
+from planner.results.plan import Objective, Role
 from solvers.problem import INF, Row
 
 

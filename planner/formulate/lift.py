@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from planner.envelope import Option
+from planner.capacity.envelope import Option
 from planner.formulate.question import SCALE, WIDE, busy_s, kv_share_s, machines, machines_needed, rate
-from planner.plan import CandidatePlan, Headroom, Pool, Totals
+from planner.results.plan import CandidatePlan, Headroom, Pool, Totals
 from solvers.allocation import Solution
 
 _NO_RATE_REQ_PER_S = 1e-9

@@ -4,10 +4,10 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from planner.envelope import Option
+from planner.capacity.envelope import Option
 from planner.formulate.families import FAMILIES
 from planner.formulate.question import SCALE, WIDE, Question, instances, machines, machines_needed, rate, used
-from planner.plan import Budgets, Headroom, Objective, Role
+from planner.results.plan import Budgets, Headroom, Objective, Role
 from solvers.problem import INF, Column, Problem, Sense
 
 LEAST_SCALE = 1e-3

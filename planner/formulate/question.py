@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from planner.envelope import Envelope, Option
-from planner.plan import Budgets, Headroom, Objective
+from planner.capacity.envelope import Envelope, Option
+from planner.results.plan import Budgets, Headroom, Objective
 
 SCALE = "scale"
 """The column of the throughput objective: the factor on every class's rate."""

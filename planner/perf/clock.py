@@ -21,7 +21,7 @@ from hw_catalog.power import SHARPNESS_RATIO, PowerCurve, Utilisation
 from hw_catalog.profiles import Floats, KernelProfile
 from planner.perf.power import curve_of
 from planner.perf.work import decode_attention_work, linear_work, prefill_attention_work
-from planner.plan import Layout
+from planner.results.plan import Layout
 from workloads.models import ModelSpec
 
 COMPUTE_BOUND_RATIO = 1e3

@@ -14,7 +14,7 @@ from planner.perf.pipeline import Stages, TraversalTime, stages_of
 from planner.perf.power import InstancePower, Unmetered, Watts
 from planner.perf.step_time import StepTime
 from planner.perf.stream import StreamTime, Way, way
-from planner.plan import Layout
+from planner.results.plan import Layout
 from workloads.models import ModelSpec
 
 

@@ -1,6 +1,6 @@
 """KV memory: how many tokens an instance holds, and what moving them costs."""
 
-from planner.plan import Layout
+from planner.results.plan import Layout
 from workloads.models import ModelSpec
 
 GIB = 2**30

@@ -6,7 +6,7 @@ Every function is pure and knows neither a queue nor a clock.
 from collections.abc import Callable, Sequence
 
 from planner.perf.step_time import StepTime
-from planner.plan import Layout
+from planner.results.plan import Layout
 from workloads.models import ModelSpec
 
 

@@ -16,7 +16,7 @@ from hw_catalog.machines import Machine
 from hw_catalog.power import PowerCurve, Utilisation, assumed_curve, clocked_ratio
 from planner.perf.step_time import StepTime
 from planner.perf.work import Work, decode_attention_work, decode_work, prefill_work, tile_tokens
-from planner.plan import Layout
+from planner.results.plan import Layout
 from workloads.models import ModelSpec
 
 Prompts = list[tuple[int, int]]

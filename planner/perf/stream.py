@@ -24,7 +24,7 @@ from hw_catalog.profiles import KernelProfile
 from planner.perf.parallel import kv_groups, longest_share_tokens, merge_s
 from planner.perf.pipeline import ACTIVATION_BYTES
 from planner.perf.step_time import Segment, StepTime
-from planner.plan import Layout
+from planner.results.plan import Layout
 from workloads.models import ModelSpec
 
 

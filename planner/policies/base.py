@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from planner.plan import Role
+from planner.results.plan import Role
 
 
 class RequestView(Protocol):

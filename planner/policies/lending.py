@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from planner.plan import Role
+from planner.results.plan import Role
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

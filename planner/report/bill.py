@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator
 
-from planner.bill import Bill
 from planner.report.words import carbon, dollars, number, watts
+from planner.results.bill import Bill
 
 
 def bill_lines(before: Bill, after: Bill) -> Iterator[str]:

@@ -7,12 +7,12 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from planner.diff.nouns import Change, Diff, Move
-from planner.evidence import Evidence
-from planner.plan import Pool
 from planner.report.bill import bill_lines
 from planner.report.tables import bullets, table
 from planner.report.words import amount, dollars, number, percent, plural, watts
+from planner.results.difference import Change, Diff, Move
+from planner.results.evidence import Evidence
+from planner.results.plan import Pool
 
 _STYLE = {"+": "green", "-": "red", "~": "yellow", "=": "dim"}
 

@@ -20,7 +20,7 @@ from planner.report.text import excuses_table
 from planner.report.words import number, percent, plural, rate, watts
 
 if TYPE_CHECKING:
-    from planner.pipeline import CheckReport
+    from planner.planning.plan import CheckReport
 
 _GIB = 2.0**30
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from rich.table import Table
 
-from planner.evidence import Judgement, PowerUse
-from planner.plan import CandidatePlan, InstanceSpec, Totals
 from planner.report.tables import table
 from planner.report.words import carbon, dollars, number, percent, watts
+from planner.results.evidence import Judgement, PowerUse
+from planner.results.plan import CandidatePlan, InstanceSpec, Totals
 from planner.scenario import Scenario
 
 

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from planner.report.tables import bullets, table
 from planner.report.words import number, percent, plural, watts
-from planner.row_evidence import RowStudy
+from planner.results.row import RowStudy
 
 _POLICIES = {
     "polca": "POLCA",

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from planner.evidence import Verdict
 from planner.report.tables import table
 from planner.report.words import number, percent, plural
-from planner.schedule import Schedule
-from planner.timetable.compare import ScheduleDiff
-from planner.timetable.planning import Timetable
-from planner.timetable.serving import Served
+from planner.results.evidence import Verdict
+from planner.results.schedule import Schedule
+from planner.schedules.compare import ScheduleDiff
+from planner.schedules.planning import Timetable
+from planner.schedules.serving import Served
 
 _BARS = " ▁▂▃▄▅▆▇█"
 _ROW = 24

@@ -8,8 +8,6 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from planner.evidence import Certificate, Excuse, Judgement, NoPlan, Round, ValidatedPlan, Verdict
-from planner.plan import CandidatePlan, Headroom, Objective, Role
 from planner.report.power import expected_words, joules_words, layout_words, power_table, rated_words
 from planner.report.rows import row_view
 from planner.report.tables import bullets, table
@@ -26,6 +24,8 @@ from planner.report.words import (
     valued,
     watts,
 )
+from planner.results.evidence import Certificate, Excuse, Judgement, NoPlan, Round, ValidatedPlan, Verdict
+from planner.results.plan import CandidatePlan, Headroom, Objective, Role
 from planner.scenario import Scenario
 from workloads.slo import Metric, Unit
 

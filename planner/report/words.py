@@ -2,8 +2,8 @@
 
 import math
 
-from planner.evidence import Margin
-from planner.plan import Objective
+from planner.results.evidence import Margin
+from planner.results.plan import Objective
 from workloads.slo import Unit
 
 

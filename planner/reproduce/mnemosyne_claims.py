@@ -17,8 +17,8 @@ from planner.perf.parallel import (
     token_floor_s,
 )  # fmt: skip
 from planner.perf.step_time import StepTime
-from planner.plan import Layout
 from planner.reproduce.claims import Claim, bound, claim
+from planner.results.plan import Layout
 from workloads.models import ModelSpec
 
 EVERY_PAIR, CAUSAL = "roofline, every pair", "roofline, causal"

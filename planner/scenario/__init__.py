@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
 
 from planner.errors import BadInput, nearest
-from planner.plan import Budgets, Headroom, Objective
+from planner.results.plan import Budgets, Headroom, Objective
 from planner.scenario.class_presets import classes_spelled_out
 from planner.scenario.designs import spelled_out
 from planner.scenario.energy import EnergySection

@@ -4,8 +4,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from planner.results.schedule import Aim, Transitions
 from planner.scenario.sections import Budget, Count, Limit, Number, Positive, Section, Whole
-from planner.schedule import Aim, Transitions
 from workloads.load import DAY_HOURS, WEEK_HOURS
 
 _CHANGES = Transitions()

@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from planner.plan import Headroom, Role
+from planner.results.plan import Headroom, Role
 from planner.scenario.class_presets import list_or_preset
 from workloads.formats import DTYPE_BYTES
 from workloads.requests import RequestClass

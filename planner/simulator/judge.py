@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from planner.evidence import BubbleUse, Evidence, Judgement, PoolUse, PowerUse, Verdict
 from planner.perf.instance import InstancePhysics
 from planner.perf.reference import Reference, unit_s
 from planner.policies.base import Policy
+from planner.results.evidence import BubbleUse, Evidence, Judgement, PoolUse, PowerUse, Verdict
 from planner.simulator.engine import PoolModel, Run
 from planner.simulator.failures import Failure
 from planner.simulator.meter import Meter

@@ -9,8 +9,8 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.evidence import Evidence, Verdict
 from planner.perf.reference import Reference, unit_s
+from planner.results.evidence import Evidence, Verdict
 from planner.simulator.records import Books, bin_edges_s
 from workloads.slo import Metric, Slo, Unit
 from workloads.traces import Trace

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.picture import LatencyCurve, PoolSeries
 from planner.policies.base import Policy
+from planner.results.picture import LatencyCurve, PoolSeries
 from planner.simulator.engine import PoolModel, run
 from planner.simulator.failures import Failure
 from planner.simulator.instance import Instance

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.evidence import PowerUse
 from planner.perf.power import Watts
+from planner.results.evidence import PowerUse
 from planner.simulator.meter import Meter
 
 Runs = Sequence[Sequence[Meter]]

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from planner.formulate.epochs import EpochQuestion
-from planner.plan import InstanceSpec, Layout, Role
-from planner.schedule import Aim, EpochOption, FleetType, Tariff, Transitions
+from planner.results.plan import InstanceSpec, Layout, Role
+from planner.results.schedule import Aim, EpochOption, FleetType, Tariff, Transitions
 from workloads.load import Load
 
 

@@ -2,7 +2,7 @@
 
 from math import sin
 
-from planner.picture import Bought, LatencyCurve, Picture, PoolSeries
+from planner.results.picture import Bought, LatencyCurve, Picture, PoolSeries
 from tests.planner.plans import DECODE, PREFILL
 
 MOMENTS = 40

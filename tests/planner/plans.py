@@ -4,7 +4,7 @@ from dataclasses import replace
 from math import inf
 from pathlib import Path
 
-from planner.evidence import (
+from planner.results.evidence import (
     Certificate,
     Evidence,
     Excuse,
@@ -16,7 +16,7 @@ from planner.evidence import (
     ValidatedPlan,
     Verdict,
 )
-from planner.plan import CandidatePlan, Headroom, InstanceSpec, Layout, Pool, Role, Totals
+from planner.results.plan import CandidatePlan, Headroom, InstanceSpec, Layout, Pool, Role, Totals
 from planner.scenario import Scenario
 from solvers.allocation import Reason, Termination
 from workloads.slo import Unit

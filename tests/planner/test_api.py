@@ -8,8 +8,8 @@ import pytest
 
 from planner import Scenario, api, plan, simulate, whatif
 from planner.errors import BadInput
-from planner.export import read_plan
-from planner.plan import Objective
+from planner.files.plan_file import read_plan
+from planner.results.plan import Objective
 from tests.planner import plans
 from tests.planner.small import small
 
@@ -24,7 +24,9 @@ def fresh(code: str) -> str:
 
 def test_verbs_stay_verbs() -> None:
     """A verb is a function whether its module was imported before it or after it."""
-    before = "import planner.plan, planner.whatif.nouns, planner.frontier, planner.diff.nouns\n"
+    before = (
+        "import planner.results.plan, planner.compare.nouns, planner.compare.frontier, planner.results.difference\n"
+    )
     verbs = "from planner import plan, simulate, whatif, frontier, diff\n"
     shown = "print(*(type(v).__name__ for v in (plan, simulate, whatif, frontier, diff)))"
     assert fresh(before + verbs + shown) == fresh(verbs + before + verbs + shown) == " ".join(["function"] * 5)

@@ -15,9 +15,9 @@ from planner.accuracy.measured import MeasuredRun
 from planner.accuracy.names import Known
 from planner.accuracy.runs import read_runs
 from planner.accuracy.table import Comparison, totals
-from planner.case.case import Case
-from planner.case.measured import measured_against
-from planner.plan import CandidatePlan
+from planner.resolve.case import Case
+from planner.resolve.measured_bands import measured_against
+from planner.results.plan import CandidatePlan
 from tests.planner.measured_rows import CLOSED_LOOP
 from workloads.models import known_models
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner.bill import MILLION, bill, bill_of
-from planner.evidence import PowerUse
+from planner.compare.bill import MILLION, bill, bill_of
 from planner.report.bill import bill_cells, bill_lines
-from planner.row_evidence import RowStudy
+from planner.results.evidence import PowerUse
+from planner.results.row import RowStudy
 from planner.scenario.energy import EnergySection
 from planner.simulator.engine import run
 from planner.simulator.records import window

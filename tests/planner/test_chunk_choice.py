@@ -7,12 +7,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from planner.case.dominance import undominated
-from planner.envelope import Option, Unfit, envelope, option
+from planner.capacity.envelope import Option, Unfit, envelope, option
 from planner.errors import BadInput
 from planner.perf.instance import InstancePhysics
-from planner.plan import InstanceSpec, Layout, Role
 from planner.policies.cuts import cut
+from planner.resolve.dominance import undominated
+from planner.results.plan import InstanceSpec, Layout, Role
 from planner.scenario import Scenario
 from planner.simulator.engine import PoolModel, run
 from planner.simulator.records import window

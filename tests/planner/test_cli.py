@@ -17,8 +17,8 @@ import planner
 from hw_catalog.errors import CatalogError
 from planner.cli import build
 from planner.errors import BadInput, ExitCode
-from planner.evidence import NoPlan, ValidatedPlan
-from planner.export import no_plan_text, plan_text, read_plan, write_plan
+from planner.files.plan_file import no_plan_text, plan_text, read_plan, write_plan
+from planner.results.evidence import NoPlan, ValidatedPlan
 from tests.planner import plans
 from tests.planner.goldens import same_as_golden
 from workloads.errors import WorkloadError
@@ -63,7 +63,7 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[object], None]:
             return plans.overloaded() if scenario.workload.rate_scale > 1 else plans.judgement()
 
         fake = SimpleNamespace(plan=plan, simulate=simulate, digests=lambda _: plans.DIGESTS, check=lambda _: what)
-        monkeypatch.setitem(sys.modules, "planner.pipeline", fake)
+        monkeypatch.setitem(sys.modules, "planner.planning.plan", fake)
         monkeypatch.setattr(planner, "pipeline", fake, raising=False)
 
     return use
@@ -316,7 +316,7 @@ def test_generated_trace_can_be_read(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize("where", ["none/report.html", "."])
 def test_unwritable_report_is_found_before_the_work(run: Run, monkeypatch: Any, verb: str, where: str) -> None:
     """A report that could not be written afterwards is bad input before anything is planned."""
-    monkeypatch.setattr("planner.pipeline.plan", lambda *_, **__: pytest.fail("work was begun"))
+    monkeypatch.setattr("planner.planning.plan.plan", lambda *_, **__: pytest.fail("work was begun"))
     result = run(verb, CONV, "--report", where)
     assert result.exit_code == ExitCode.BAD_INPUT
     assert "--report" in result.stderr

@@ -1,7 +1,7 @@
 """Rules of descent: a searched plan is a plan, at the same objective or better."""
 
-from planner.evidence import ValidatedPlan
-from planner.pipeline import plan
+from planner.planning.plan import plan
+from planner.results.evidence import ValidatedPlan
 from tests.planner.small import small
 
 

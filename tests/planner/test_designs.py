@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from planner.cli import build
 from planner.errors import BadInput, ExitCode
-from planner.pipeline import digests, plan
+from planner.planning.plan import digests, plan
 from planner.scenario import Scenario
 from planner.scenario.designs import DESIGNS
 from planner.scenario.reading import Document

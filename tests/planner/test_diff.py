@@ -10,16 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from planner import pipeline
 from planner.cli import build
-from planner.diff.changes import changes, notes
-from planner.diff.nouns import Diff
-from planner.diff.staging import Check, Search, Way
+from planner.compare.diff_changes import changes, notes
+from planner.compare.diff_order import Check, Search, Way
+from planner.compare.outcome import silent
 from planner.errors import ExitCode
-from planner.evidence import ValidatedPlan
-from planner.export import write_plan
-from planner.plan import Totals
-from planner.whatif.outcome import silent
+from planner.files.plan_file import write_plan
+from planner.planning import plan as planning
+from planner.results.difference import Diff
+from planner.results.evidence import ValidatedPlan
+from planner.results.plan import Totals
 from tests.planner import plans
 from tests.planner.small import small
 
@@ -170,9 +170,9 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     asked = {"a": (), "b": ("workload.rate_scale=15",), "s": ("workload.rate_scale=15", "policy.name=splitwise")}
     for name, words in asked.items():
         scenario = small(*words)
-        answer = pipeline.plan(scenario, progress=silent)
+        answer = planning.plan(scenario, progress=silent)
         assert isinstance(answer, ValidatedPlan)
-        write_plan(directory / f"{name}.json", scenario, answer, pipeline.digests(scenario))
+        write_plan(directory / f"{name}.json", scenario, answer, planning.digests(scenario))
     return directory
 
 

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.argument import Argument, holds
-from planner.case.case import open_case
-from planner.descent import descend
-from planner.evidence import NoPlan, PowerUse, ValidatedPlan
-from planner.improve import improve
-from planner.pipeline import plan
-from planner.plan import CandidatePlan
-from planner.revise import cluster, excess, fewer_watts
+from planner.planning.local_search import descend
+from planner.planning.loop import Argument, holds
+from planner.planning.plan import plan
+from planner.planning.shrink import improve
+from planner.planning.tighten import cluster, excess, fewer_watts
+from planner.resolve.case import open_case
+from planner.results.evidence import NoPlan, PowerUse, ValidatedPlan
+from planner.results.plan import CandidatePlan
 from tests.planner import plans
 from tests.planner.small import small
 

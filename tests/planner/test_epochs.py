@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.case.interruptions import missing, missing_frac, spare_line
 from planner.errors import BadInput
 from planner.formulate.epoch_program import epoch_problem, later_aims, lift_schedule, place, thinned
 from planner.formulate.epochs import EPOCH_FAMILIES, EpochQuestion
-from planner.schedule import Aim, Schedule
+from planner.resolve.interruptions import missing, missing_frac, spare_line
+from planner.results.schedule import Aim, Schedule
 from solvers.allocation import Reason, Solution, empty_handed
 from solvers.decomposition import solve_decomposed
 from solvers.lexicographic import lexicographic

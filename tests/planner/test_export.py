@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.errors import BadInput
-from planner.evidence import ValidatedPlan
-from planner.export import dumps, no_plan_text, plain, plan_text, read_plan, schemas, write_plan
+from planner.files.plan_file import dumps, no_plan_text, plain, plan_text, read_plan, schemas, write_plan
+from planner.results.evidence import ValidatedPlan
 from tests.planner import plans
 from tests.planner.goldens import GOLDEN, same_as_golden
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from planner.envelope import Option
+from planner.capacity.envelope import Option
 from planner.formulate import BUDGET_FAMILIES, lift, problem, unservable
-from planner.plan import Budgets, Headroom, Objective, Pool, Role
+from planner.results.plan import Budgets, Headroom, Objective, Pool, Role
 from solvers.allocation import Reason, Solution
 from solvers.elastic import StillInfeasible, smallest_raise
 from solvers.lp_format import lp_text

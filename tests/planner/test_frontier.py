@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from planner import pipeline
 from planner.cli import build
+from planner.compare.frontier import Frontier, route, walked
+from planner.compare.journal import Journal
+from planner.compare.outcome import silent
 from planner.errors import BadInput, ExitCode
-from planner.evidence import NoPlan, Verdict
-from planner.export import dumps
-from planner.frontier import Frontier, route, walked
-from planner.whatif.journal import Journal
-from planner.whatif.outcome import silent
+from planner.files.plan_file import dumps
+from planner.planning import plan as planning
+from planner.results.evidence import NoPlan, Verdict
 from tests.planner.small import small, write_small
 
 
@@ -116,7 +116,7 @@ def test_a_looser_budget_keeps_the_plan() -> None:
     """More money never turns a validated plan into a refusal, and never makes the plan dearer."""
     costs = []
     for budget in (20.4, 45.0, 51.0, 53.0, 58.0, 68.0, 140.0):
-        answer = pipeline.plan(small("workload.rate_scale=25", f"budgets.cost_usd_per_h={budget}"), progress=silent)
+        answer = planning.plan(small("workload.rate_scale=25", f"budgets.cost_usd_per_h={budget}"), progress=silent)
         costs.append(inf if isinstance(answer, NoPlan) else answer.objective_value)
     assert costs == sorted(costs, reverse=True)
     assert costs[-1] < inf

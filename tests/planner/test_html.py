@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.bill import bill
-from planner.evidence import NoPlan, PowerUse
+from planner.compare.bill import bill
 from planner.report.html.blocks import Chart, Page
 from planner.report.html.charts import short
 from planner.report.html.comparisons import frontier_page, whatif_page
@@ -21,6 +20,7 @@ from planner.report.html.drawings import bar, margin
 from planner.report.html.plans import no_plan_page, plan_page, simulation_page
 from planner.report.html.render import render
 from planner.report.html.schedules import schedule_page
+from planner.results.evidence import NoPlan, PowerUse
 from planner.scenario import Scenario
 from planner.scenario.energy import EnergySection
 from tests.planner import plans

@@ -10,10 +10,10 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from planner.errors import BadInput
-from planner.manifests.stacks import dynamo, llm_d
-from planner.manifests.texts import as_csv, as_markdown
-from planner.manifests.workers import Deployment, deployment
-from planner.plan import CandidatePlan, InstanceSpec, Layout, Pool, Role
+from planner.files.stacks import dynamo, llm_d
+from planner.files.texts import as_csv, as_markdown
+from planner.files.workers import Deployment, deployment
+from planner.results.plan import CandidatePlan, InstanceSpec, Layout, Pool, Role
 from tests.planner import plans
 
 CONTAINER = {

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from planner.argument import Argument
-from planner.case.case import open_case
 from planner.errors import BadInput
-from planner.evidence import Margin, ValidatedPlan
-from planner.margin import RATIOS
-from planner.pipeline import plan
+from planner.planning.load_margin import RATIOS
+from planner.planning.loop import Argument
+from planner.planning.plan import plan
 from planner.report.words import margin_words
+from planner.resolve.case import open_case
+from planner.results.evidence import Margin, ValidatedPlan
 from tests.planner.small import small
 
 

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from planner import row
-from planner.case.case import open_case
 from planner.errors import BadInput
-from planner.oversubscribe import RowLab, RowQuestion
+from planner.planning import row_study as row
+from planner.planning.oversubscribe import RowLab, RowQuestion
+from planner.planning.tighten import cluster
 from planner.policies.power import NoCap, Polca
 from planner.report.rows import row_view
-from planner.revise import cluster
-from planner.row_evidence import DomainUse, RowStudy, RowTrial
+from planner.resolve.case import open_case
+from planner.results.row import DomainUse, RowStudy, RowTrial
 from planner.scenario import Scenario
 from planner.scenario.reading import Document
 from tests.planner.goldens import GOLDEN, same_as_golden
@@ -116,7 +116,7 @@ def test_a_wrong_section_is_refused(power: dict[str, object], words: str) -> Non
 
 def test_the_row_is_checked_against_its_machines() -> None:
     """A limit below one machine's idle draw and clocks its GPUs do not have are found before anything is solved."""
-    from planner.pipeline import check
+    from planner.planning.plan import check
 
     with pytest.raises(BadInput) as caught:
         check(scenario(row_limit_w=2000.0, low_t1_mhz=2500.0, high_mhz=100.0))
@@ -143,7 +143,7 @@ def test_the_row_is_checked_against_its_machines() -> None:
 )
 def test_rows_that_contradict_themselves_are_refused(power: dict[str, object], words: str) -> None:
     """Machines that idle above the limit, clocks between the steps, and racks larger than their row are bad input."""
-    from planner.pipeline import check
+    from planner.planning.plan import check
 
     with pytest.raises(BadInput) as caught:
         check(scenario(**power))
@@ -152,7 +152,7 @@ def test_rows_that_contradict_themselves_are_refused(power: dict[str, object], w
 
 def test_a_row_of_pipelines_is_refused() -> None:
     """What rows do not simulate is an error before anything is planned, not a wrong number after."""
-    from planner.pipeline import check
+    from planner.planning.plan import check
 
     with pytest.raises(BadInput, match="rows of pipelines are not simulated"):
         check(scenario(row_limit_w=9e5).changed(["catalog.pp=[1, 2]"]))

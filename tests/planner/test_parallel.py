@@ -19,7 +19,7 @@ from planner.perf.parallel import (
     token_floor_s,
 )  # fmt: skip
 from planner.perf.step_time import StepTime
-from planner.plan import Layout
+from planner.results.plan import Layout
 from tests.architecture.sources import ROOT
 from workloads.models import load_model
 

@@ -13,7 +13,7 @@ from planner.perf.draw import decoding_w
 from planner.perf.instance import InstancePhysics, instance_physics
 from planner.perf.pipeline import Stages, TraversalTime
 from planner.perf.power import InstancePower
-from planner.plan import Layout
+from planner.results.plan import Layout
 from planner.simulator.engine import run
 from planner.simulator.meter import Meter
 from planner.simulator.records import window

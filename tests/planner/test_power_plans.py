@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hw_catalog.load import load_catalog
-from planner.case.case import open_case
-from planner.case.knobs import AUTO_RATIOS, knobs_of, nearest_clock_mhz
 from planner.errors import BadInput
-from planner.evidence import ValidatedPlan
-from planner.pipeline import plan
+from planner.planning.plan import plan
+from planner.resolve.case import open_case
+from planner.resolve.clocks_caps import AUTO_RATIOS, knobs_of, nearest_clock_mhz
+from planner.results.evidence import ValidatedPlan
 from planner.scenario import Scenario
 from planner.scenario.reading import Document
 from planner.simulator.engine import PoolModel, run

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console, RenderableType
 
-from planner.evidence import Verdict
 from planner.report import words
 from planner.report.text import failures, no_plan_view, plan_view, simulation_view
+from planner.results.evidence import Verdict
 from tests.planner import plans
 from tests.planner.goldens import GOLDEN, same_as_golden
 

@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 from hw_catalog.profile_files import load_profiles, write_profiles
 from hw_catalog.profiles import KernelProfile
 from hw_catalog.provenance import Kind
-from planner.case.case import open_case
 from planner.cli import build
 from planner.perf.parallel import pipelined_s
 from planner.perf.step_time import StepTime
@@ -21,6 +20,7 @@ from planner.reproduce import sarathi_figures as figures
 from planner.reproduce.claims import ClaimVerdict
 from planner.reproduce.closed_batch import Serving, batch_by_batch_s, serve
 from planner.reproduce.gpt3_pipeline import LONGEST_TOKENS, PD_RATIO, REQUESTS, SHORTEST_TOKENS, requests
+from planner.resolve.case import open_case
 from planner.scenario import Scenario
 from tests.architecture.sources import ROOT
 

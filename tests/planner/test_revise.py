@@ -7,10 +7,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from planner.envelope import Option
-from planner.evidence import Evidence, Judgement, PoolUse, Verdict
-from planner.plan import CandidatePlan, Headroom, Objective, Pool, Role, Totals
-from planner.revise import (
+from planner.capacity.envelope import Option
+from planner.planning.tighten import (
     LARGEST_STEP,
     SMALLEST_STEP,
     balanced,
@@ -21,6 +19,8 @@ from planner.revise import (
     smaller,
     tighten,
 )
+from planner.results.evidence import Evidence, Judgement, PoolUse, Verdict
+from planner.results.plan import CandidatePlan, Headroom, Objective, Pool, Role, Totals
 from tests.planner import plans
 from tests.planner.options import showcase
 from workloads.slo import Unit

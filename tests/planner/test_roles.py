@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from planner.errors import BadInput
-from planner.pipeline import check
+from planner.planning.plan import check
 from planner.scenario import Scenario
 
 CONV = Path(__file__).parents[2] / "planner" / "examples" / "splitwise-conv.yaml"

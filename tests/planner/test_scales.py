@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner.case.arrivals import asked
-from planner.case.case import open_case
 from planner.errors import BadInput
+from planner.resolve.case import open_case
+from planner.resolve.workload import asked
 from tests.planner.small import small
 from tests.planner.toy import random_trace
 from workloads.traces import scale_lengths

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from planner.errors import BadInput
-from planner.plan import Budgets, Headroom
+from planner.results.plan import Budgets, Headroom
 from planner.scenario import Scenario
 from planner.scenario.findings import unit_of
 from planner.scenario.sections import slo_of

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.case.case import open_case
-from planner.envelope import Option
+from planner.capacity.envelope import Option
 from planner.errors import BadInput
 from planner.formulate import lift, problem
-from planner.plan import Budgets, CandidatePlan, Headroom, Layout, Objective, Role
-from planner.revise import cheaper_pools, smaller
+from planner.planning.tighten import cheaper_pools, smaller
+from planner.resolve.case import open_case
+from planner.results.plan import Budgets, CandidatePlan, Headroom, Layout, Objective, Role
 from planner.scenario import Scenario
 from solvers.solve import solve
 from tests.architecture.sources import ROOT

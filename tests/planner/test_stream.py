@@ -11,9 +11,6 @@ from typer.testing import CliRunner
 
 from hw_catalog.load import load_catalog
 from hw_catalog.profile_files import load_profiles
-from planner.case import long
-from planner.case.case import open_case
-from planner.case.doubts import doubts
 from planner.cli import build
 from planner.errors import BadInput
 from planner.perf.instance import InstancePhysics, instance_physics
@@ -21,10 +18,13 @@ from planner.perf.parallel import chunk_times_s, pipelined_s
 from planner.perf.pipeline import Stages
 from planner.perf.step_time import run_s
 from planner.perf.stream import way as way_of
-from planner.plan import CandidatePlan, Headroom, Layout, Pool, Role
 from planner.policies.base import Occupancy
 from planner.policies.batching import LEAST_TOKENS, Adaptive, Chunked
 from planner.policies.cuts import Prompt, cut
+from planner.resolve import long_context as long
+from planner.resolve.case import open_case
+from planner.resolve.warnings import doubts
+from planner.results.plan import CandidatePlan, Headroom, Layout, Pool, Role
 from planner.scenario import Scenario
 from planner.simulator.engine import PoolModel, run
 from planner.simulator.pipeline import Pipeline

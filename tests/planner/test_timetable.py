@@ -13,13 +13,13 @@ from typer.testing import CliRunner
 from planner.cli import build
 from planner.errors import BadInput
 from planner.formulate import epoch_problem, lift_schedule
-from planner.plan import InstanceSpec, Layout, Role
 from planner.report.schedule import sparkline
+from planner.results.plan import InstanceSpec, Layout, Role
+from planner.results.schedule import Run
 from planner.scenario import Scenario
-from planner.schedule import Run
-from planner.timetable.files import read_schedule, schedule_csv
-from planner.timetable.planning import timetable
-from planner.timetable.serving import paired
+from planner.schedules.files import read_schedule, schedule_csv
+from planner.schedules.planning import timetable
+from planner.schedules.serving import paired
 from solvers.solve import solve
 from tests.planner.epochs import question
 

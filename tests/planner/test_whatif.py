@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from planner.cli import build
+from planner.compare.grid import grid, knobs, split
+from planner.compare.journal import Digests, Entry, Journal
+from planner.compare.nouns import VALIDATED, Outcome, Point, WhatIf
+from planner.compare.outcome import silent
+from planner.compare.regret import Trial, Trials, regrets
+from planner.compare.runner import Interrupted, Task, perform
+from planner.compare.sweep import sweep, swept
 from planner.errors import BadInput, ExitCode
-from planner.export import dumps
-from planner.plan import CandidatePlan, InstanceSpec, Layout, Objective, Role
-from planner.whatif.grid import grid, knobs, split
-from planner.whatif.journal import Digests, Entry, Journal
-from planner.whatif.nouns import VALIDATED, Outcome, Point, WhatIf
-from planner.whatif.outcome import silent
-from planner.whatif.regret import Trial, Trials, regrets
-from planner.whatif.runner import Interrupted, Task, perform
-from planner.whatif.sweep import sweep, swept
+from planner.files.plan_file import dumps
+from planner.results.plan import CandidatePlan, InstanceSpec, Layout, Objective, Role
 from tests.planner import plans
 from tests.planner.small import small, write_small
 
@@ -202,7 +202,7 @@ TWENTY = ("--vary", "workload.rate_scale=" + ",".join(f"{1 + k / 10:g}" for k in
 CTRL_C = """
 import os, signal, sys
 from planner.__main__ import main as run
-from planner.whatif.journal import Journal
+from planner.compare.journal import Journal
 note = Journal.note
 def press(journal, entry):
     note(journal, entry)

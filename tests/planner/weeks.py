@@ -2,8 +2,8 @@
 
 from math import pi, sin
 
-from planner.plan import InstanceSpec, Layout, Role
-from planner.schedule import Aim, Epoch, Run, Schedule
+from planner.results.plan import InstanceSpec, Layout, Role
+from planner.results.schedule import Aim, Epoch, Run, Schedule
 from solvers.allocation import Reason, Termination
 
 HOURS = 168

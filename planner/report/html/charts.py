@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
 
-from planner.evidence import Evidence
-from planner.picture import LatencyCurve, Picture, PoolSeries
-from planner.plan import CandidatePlan
 from planner.report.html.blocks import Chart
 from planner.report.html.cluster import colour
+from planner.results.evidence import Evidence
+from planner.results.picture import LatencyCurve, Picture, PoolSeries
+from planner.results.plan import CandidatePlan
 from workloads.slo import Unit
 
 _DIGITS = 5

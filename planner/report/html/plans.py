@@ -6,9 +6,6 @@ from math import isinf
 import yaml
 from markupsafe import Markup
 
-from planner.evidence import Evidence, Judgement, NoPlan, Round, ValidatedPlan, Verdict
-from planner.picture import Picture
-from planner.plan import Budgets, CandidatePlan, Objective, Role
 from planner.report.html.blocks import Block, Code, Drawing, Lines, Page, Section, Table, Tile
 from planner.report.html.charts import latencies, over_time
 from planner.report.html.cluster import cluster, colour
@@ -17,6 +14,9 @@ from planner.report.html.power import energy_tile, power_blocks, row_section
 from planner.report.power import rated_words
 from planner.report.text import certified, failures, served_how
 from planner.report.words import amount, budget, dollars, margin_words, number, percent, plural, rate, seconds, watts
+from planner.results.evidence import Evidence, Judgement, NoPlan, Round, ValidatedPlan, Verdict
+from planner.results.picture import Picture
+from planner.results.plan import Budgets, CandidatePlan, Objective, Role
 from planner.scenario import Scenario
 from workloads.slo import Metric
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 
-from planner.evidence import Judgement
-from planner.plan import Totals
 from planner.report.html.blocks import Block, Lines, Section, Table, Tile
 from planner.report.html.drawings import bar
 from planner.report.power import expected_words, joules, joules_words
 from planner.report.rows import row_words
 from planner.report.words import number, percent, watts
-from planner.row_evidence import RowStudy, RowTrial
+from planner.results.evidence import Judgement
+from planner.results.plan import Totals
+from planner.results.row import RowStudy, RowTrial
 from planner.scenario import Scenario
 
 

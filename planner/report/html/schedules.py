@@ -9,9 +9,9 @@ from planner.report.html.plans import again
 from planner.report.power import layout_words
 from planner.report.schedule import spans
 from planner.report.words import number, percent, plural
+from planner.results.schedule import Epoch, Schedule
 from planner.scenario import Scenario
-from planner.schedule import Epoch, Schedule
-from planner.timetable.serving import Served
+from planner.schedules.serving import Served
 
 _H_S = 3600.0
 _SHOWN_ROWS = 30

@@ -10,7 +10,7 @@ from hw_catalog.load import load_catalog
 from hw_catalog.profile_files import load_profiles
 from planner.perf.instance import instance_physics
 from planner.perf.kv import blocks, kv_tokens
-from planner.plan import Layout
+from planner.results.plan import Layout
 from planner.simulator.memory import BlockGrowth
 from workloads.models import load_model
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from planner.evidence import Verdict
+from planner.results.evidence import Verdict
 from planner.simulator.judge import MOST_SEEDS_RATIO, judge
 from planner.simulator.metrics import Observed, Sample, attained, evidence, interval, sample, student_t
 from planner.simulator.records import GAP_BIN_RATIO, Ledger, Request, window

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from planner import records
 from planner.cli import build
 from planner.errors import BadInput, ExitCode
-from planner.records import COLUMNS, expect_records, record_file
+from planner.files import records
+from planner.files.records import COLUMNS, expect_records, record_file
 from planner.simulator.engine import Run
 from planner.simulator.failures import Failure
 from planner.simulator.judge import judge
@@ -128,7 +128,7 @@ def test_what_cannot_be_written_is_said_first(monkeypatch: pytest.MonkeyPatch, t
     assert "--records" in ended.stderr
     with pytest.raises(BadInput, match=r"found '\.xlsx'; expected a name that ends in \.csv or \.parquet"):
         expect_records(tmp_path / "x.xlsx")
-    monkeypatch.setattr("planner.records.find_spec", lambda _: None)
+    monkeypatch.setattr("planner.files.records.find_spec", lambda _: None)
     with pytest.raises(BadInput, match=r"expected the extra `parquet`"):
         expect_records(tmp_path / "x.parquet")
     expect_records(tmp_path / "x.csv")

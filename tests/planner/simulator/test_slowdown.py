@@ -7,15 +7,15 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from planner.case.case import open_case, provenance
-from planner.case.doubts import doubts
-from planner.envelope import Unfit, envelope
+from planner.capacity.envelope import Unfit, envelope
 from planner.errors import BadInput
-from planner.evidence import Verdict
 from planner.perf.reference import Reference, unit_s
 from planner.perf.step_time import StepTime
-from planner.pipeline import check
-from planner.plan import Role
+from planner.planning.plan import check
+from planner.resolve.case import open_case, provenance
+from planner.resolve.warnings import doubts
+from planner.results.evidence import Verdict
+from planner.results.plan import Role
 from planner.scenario import Scenario
 from planner.simulator.engine import run
 from planner.simulator.judge import judge

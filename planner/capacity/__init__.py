@@ -1,0 +1,1 @@
+"""What one instance carries of each request class, and arithmetic on candidate plans."""

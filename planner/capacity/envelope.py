@@ -1,0 +1,400 @@
+"""Envelopes: what one instance can carry, claimed without a clock.
+
+The optimiser needs capacities as plain numbers. They are means over a joint sample of lengths, never values at the mean
+length, and they come from the same policy methods and the same step times that the simulator uses.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hw_catalog.machines import Machine
+from planner.perf.draw import decoding_w, prefill_above_w
+from planner.perf.instance import InstancePhysics
+from planner.perf.reference import Reference, unit_s
+from planner.policies.base import Batching, Occupancy, Policy
+from planner.policies.cuts import Cut, Prompt, cut
+from planner.results.evidence import Excuse
+from planner.results.plan import InstanceSpec, Role
+from workloads.demand import ClassDemand, Demand
+from workloads.slo import Metric, Slo, Unit
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Bounds = Sequence[tuple[Slo, Floats]]
+"""Objectives with the seconds that one unit of their limit is worth: to each sampled request, or to all alike."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """What one request of a class costs one instance, at the instance's working point.
+
+    Attributes:
+        prefill_s: busy seconds of prefill work per request (0 in the decode role).
+        decode_s: busy seconds of decode work per request, shared with the batch it runs in (0 in the prefill role).
+        kv_tokens_s: KV tokens × seconds held per request.
+        link_bytes: KV bytes that cross the machine's inter link per request (0 in the mixed role).
+        ttft_s: mean time to first token on an idle instance.
+        tbt_s: step time at the working batch (0 in the prefill role).
+        batch: decoding requests at the working point (0 in the prefill role).
+        floor_w: watts above idle that its GPUs draw however little it serves: an instance that decodes does so most of
+            the time, alone or in a batch (0 in the prefill role).
+        prefill_j: joules above idle and floor that its GPUs spend on prefill work per request.
+        decode_j: likewise on decode work.
+    """
+
+    prefill_s: float
+    decode_s: float
+    kv_tokens_s: float
+    link_bytes: float
+    ttft_s: float
+    tbt_s: float
+    batch: float
+    floor_w: float = 0.0
+    prefill_j: float = 0.0
+    decode_j: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """A kind of instance the optimiser may buy.
+
+    Attributes:
+        spec: what it is.
+        machine: the machine it stands on.
+        price_usd_per_h: of the whole machine, through the scenario's channel.
+        instances_per_machine: replicas one machine holds.
+        machines_per_instance: machines that one replica spans; of this and the former one is 1.
+        kv_tokens: KV capacity of one instance.
+        envelopes: class name -> envelope; a class that is missing cannot be served here.
+        floor_w: what one machine draws at its plug however little it serves.
+        wall_ratio: watts at the plug per watt that a GPU draws above idle.
+        carbon_g_per_j: CO2 per joule at the plug, cooling included.
+    """
+
+    spec: InstanceSpec
+    machine: Machine
+    price_usd_per_h: float
+    instances_per_machine: int
+    kv_tokens: float
+    envelopes: Mapping[str, Envelope]
+    machines_per_instance: int = 1
+    floor_w: float = 0.0
+    wall_ratio: float = 1.0
+    carbon_g_per_j: float = 0.0
+
+    @property
+    def rated_w(self) -> float:
+        """Power to provide for one machine, W: its nameplate, or what the enforced cap of its GPUs leaves of it."""
+        return self.machine.provisioned_w(self.spec.cap_w)
+
+    def instances_on(self, machines: int) -> int:
+        """Replicas that so many machines hold."""
+        return machines * self.instances_per_machine // self.machines_per_instance
+
+    def expected_w(self, machines: float, rate_req_per_s: Mapping[str, float]) -> float:
+        """Mean watts at the plugs of so many machines under this work: their floor, and the work's joules."""
+        return self.floor_w * machines + sum(r * self.work_j(c) for c, r in rate_req_per_s.items())
+
+    def work_j(self, class_name: str) -> float:
+        """Joules at the plug above the floor that a request of a class takes."""
+        envelope = self.envelopes[class_name]
+        return self.wall_ratio * (envelope.prefill_j + envelope.decode_j)
+
+
+MEMORY_MARGIN_RATIO = 2
+"""An instance must have room for this many of the longest request: the engine's own reserves are known to a GiB or two,
+and a layout that lives on the last GiB may not start at all."""
+
+
+class Unfit(ValueError):  # noqa: N818  an answer, not a failure
+    """An instance cannot serve a class; says why and what binds."""
+
+    def __init__(self, reason: str, bottleneck: str) -> None:
+        """A full sentence and one word."""
+        self.reason, self.bottleneck = reason, bottleneck
+        super().__init__(reason)
+
+
+def option(
+    spec: InstanceSpec,
+    machine: Machine,
+    price_usd_per_h: float,
+    physics: InstancePhysics,
+    policy: Policy,
+    demand: Demand,
+    slos: Sequence[Slo],
+    reference: Reference | None = None,
+    *,
+    carbon_g_per_j: float = 0.0,
+) -> tuple[Option | None, tuple[Excuse, ...]]:
+    """The option ``spec``, with an envelope for every class it can serve and an excuse for every class it cannot.
+
+    Returns:
+        None for the option where it serves no class at all.
+    """
+    envelopes: dict[str, Envelope] = {}
+    excuses: list[Excuse] = []
+    for part in demand.classes:
+        try:
+            envelopes[part.request_class.name] = envelope(
+                spec.role, physics, policy, part, slos, reference, chunk_tokens=spec.chunk_tokens
+            )
+        except Unfit as unfit:
+            excuses.append(Excuse(option=spec.name, reason=unfit.reason, bottleneck=unfit.bottleneck))
+    if not envelopes:
+        return None, tuple(excuses)
+    floor_w = min(each.floor_w for each in envelopes.values())
+    per_machine = physics.instances_per_machine / physics.machines_per_instance
+    offered = Option(
+        spec=spec,
+        machine=machine,
+        price_usd_per_h=price_usd_per_h,
+        instances_per_machine=physics.instances_per_machine,
+        kv_tokens=physics.kv_tokens,
+        envelopes=envelopes,
+        machines_per_instance=physics.machines_per_instance,
+        floor_w=(physics.power.standby_w + physics.power.wall_ratio * floor_w) * per_machine,
+        wall_ratio=physics.power.wall_ratio,
+        carbon_g_per_j=carbon_g_per_j,
+    )
+    return offered, tuple(excuses)
+
+
+def envelope(
+    role: Role,
+    physics: InstancePhysics,
+    policy: Policy,
+    part: ClassDemand,
+    slos: Sequence[Slo],
+    reference: Reference | None = None,
+    *,
+    chunk_tokens: int | None = None,
+) -> Envelope:
+    """What one request of the class costs an instance in ``role``.
+
+    Args:
+        role: phase it works on.
+        physics: of the instance.
+        policy: how it serves.
+        part: the class.
+        slos: the objectives.
+        reference: what slowdowns among them are measured against.
+        chunk_tokens: most tokens in one of its steps; None computes whole prompts.
+
+    Raises:
+        Unfit: the class does not fit its memory, or an objective is out of reach even on an idle instance.
+    """
+    prompts, outputs = part.prompt_tokens, part.output_tokens
+    mine = _bounds(slos, part, reference)
+    _check_memory(role, physics, prompts, outputs)
+    _check_link(role, physics, outputs)
+    lanes, moves = physics.stages.count, role is not Role.MIXED
+    share_moving = float(np.mean(outputs > 1))
+    link_bytes = physics.kv_bytes_per_token * float(np.mean(prompts * (outputs > 1))) if moves else 0.0
+    batching = policy.batching.at(None if role is Role.DECODE else chunk_tokens, physics.step)
+    alone = cut(physics, batching, prompts, 0, 0.0).whole_s()
+    if role is not Role.DECODE:
+        _check_unloaded(physics, alone, outputs, mine)
+    if role is Role.PREFILL or (role is Role.MIXED and not share_moving):
+        transfer_s = share_moving * physics.link.latency_s + link_bytes / physics.link.bandwidth_bytes_per_s
+        busy_s = _packed_prefill_s(physics, batching, prompts) / lanes
+        return Envelope(
+            prefill_s=busy_s, decode_s=0.0, prefill_j=busy_s * prefill_above_w(physics, prompts),
+            kv_tokens_s=float(np.mean(prompts * alone)) + float(np.mean(prompts)) * transfer_s,
+            link_bytes=link_bytes, ttft_s=float(alone.mean()), tbt_s=0.0, batch=0.0,
+        )  # fmt: skip
+    context = _mean_context(prompts, outputs)
+    point = _Point(role, physics, batching, part, mine, alone, context, chunk_tokens is not None)
+    return _decoding(point, link_bytes)
+
+
+def _decoding(point: "_Point", link_bytes: float) -> Envelope:
+    """What a request costs an instance that decodes, at its working batch."""
+    physics, context = point.physics, point.context_tokens
+    prompts, outputs = point.part.prompt_tokens, point.part.output_tokens
+    mixed, lanes = point.role is Role.MIXED, physics.stages.count
+    batch = _working_batch(point)
+    step_s = physics.step.decode_s(batch, context)
+    prefill_s = _mixed_prefill_s(point, batch, step_s) if mixed else 0.0
+    # each request that takes its turn in the batch brings a prefill, which every other one waits for
+    token_s = step_s + prefill_s * batch / float(np.mean(outputs))
+    held_s = (outputs - 1) * token_s
+    decode_s = float(np.mean(outputs - 1)) * step_s / batch / lanes
+    prefill_w, decode_w, floor_w = decoding_w(physics, prompts, batch, context, mixed=mixed)
+    return Envelope(
+        prefill_s=prefill_s / lanes, decode_s=decode_s, floor_w=floor_w,
+        prefill_j=prefill_s / lanes * prefill_w, decode_j=decode_s * decode_w,
+        kv_tokens_s=float(np.mean((prompts + outputs / 2) * held_s)) + float(np.mean(prompts)) * prefill_s,
+        link_bytes=link_bytes, ttft_s=float(point.alone_s.mean()), tbt_s=step_s, batch=float(batch * lanes),
+    )  # fmt: skip
+
+
+def _bounds(slos: Sequence[Slo], part: ClassDemand, reference: Reference | None) -> Bounds:
+    """The objectives that speak of a class, each with the seconds that a unit of its limit is worth."""
+    mine = [s for s in slos if s.request_class in (None, part.request_class.name)]
+    return [(s, unit_s(s, reference, part.prompt_tokens, part.output_tokens)) for s in mine]
+
+
+def _check_link(role: Role, physics: InstancePhysics, outputs: Ints) -> None:
+    """A phase of its own needs a link, unless no request outlives its prefill."""
+    if role is not Role.MIXED and not physics.link.exists and (outputs > 1).any():
+        raise Unfit(f"no link to other machines ({physics.link.name}): no KV cache can leave or reach it", "link")
+
+
+def _check_memory(role: Role, physics: InstancePhysics, prompts: Ints, outputs: Ints) -> None:
+    """The KV memory must hold the longest request of the class, with a margin for what the estimate leaves out."""
+    if physics.kv_blocks <= 0:
+        raise Unfit("the weights leave no GPU memory for a KV cache", "memory")
+    longest = int(np.max(prompts + (0 if role is Role.PREFILL else outputs))) + 1
+    if MEMORY_MARGIN_RATIO * longest > physics.kv_tokens:
+        raise Unfit(
+            f"its {physics.kv_tokens} tokens of KV memory are less than {MEMORY_MARGIN_RATIO} of the longest requests "
+            f"({longest} tokens)",
+            "memory",
+        )
+
+
+def _check_unloaded(physics: InstancePhysics, alone: Floats, outputs: Ints, bounds: Bounds) -> None:
+    """An objective that an idle instance misses is out of reach."""
+    fastest_s = physics.step.decode_s(1, 1)
+    for slo, unit in bounds:
+        if slo.metric not in (Metric.TTFT, Metric.E2E):
+            continue
+        first_s = alone + physics.request_s
+        times = first_s if slo.metric is Metric.TTFT else first_s + (outputs - 1) * fastest_s
+        best = float(np.percentile(times / unit, slo.percentile, method="inverted_cdf"))
+        if best > slo.limit:
+            sign = slo.unit.symbol
+            words = f"{slo.name} is {best:.3g} {sign} on an idle instance, the limit is {slo.limit:g} {sign}"
+            raise Unfit(words, "latency")
+
+
+def _packed_prefill_s(physics: InstancePhysics, batching: Batching, prompts: Ints) -> float:
+    """Busy seconds per prompt when the queue is never empty, batched by the policy itself."""
+    views = [Prompt(int(p), int(p)) for p in prompts]
+    idle = Occupancy(0, 0, 0, physics.kv_blocks)
+    at, busy_s = 0, 0.0
+    while at < len(views):
+        chunks = batching.next_step(views[at : at + 128], idle).chunk_tokens or (views[at].uncomputed_tokens,)
+        busy_s += physics.step.prefill_s([(new, v.cached_tokens) for v, new in zip(views[at:], chunks, strict=False)])
+        at += len(chunks)
+        if chunks[-1] < views[at - 1].uncomputed_tokens:
+            at -= 1
+            views[at] = views[at].after(chunks[-1])
+    return busy_s / len(views)
+
+
+def _mean_context(prompts: Ints, outputs: Ints) -> float:
+    """Mean context of a decoding request, weighted by how long it decodes.
+
+    E[(p + o/2)·o] / E[o]
+    """
+    return float(np.mean((prompts + outputs / 2) * outputs) / np.mean(outputs))
+
+
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """A class at an instance, of which the working batch is asked."""
+
+    role: Role
+    physics: InstancePhysics
+    batching: Batching
+    part: ClassDemand
+    bounds: Bounds
+    alone_s: Floats
+    context_tokens: float
+    chunked: bool
+
+    @property
+    def output_mean_tokens(self) -> float:
+        """Of the class."""
+        return float(np.mean(self.part.output_tokens))
+
+    def cut(self, batch: int) -> Cut:
+        """A sample of the prompts beside a batch."""
+        prompts = self.part.prompt_tokens[:: max(1, len(self.part.prompt_tokens) // 50)]
+        return cut(self.physics, self.batching, prompts, batch, self.context_tokens)
+
+    def fed(self, batch: int) -> bool:
+        """Whether the prompts that keep a batch full fit its steps.
+
+        A turn of the batch takes o/b steps per request, in which its P prompt tokens pass at C - b a step: the batch
+        is fed while P/(C - b) <= o/b, the ratio P:D = C/(B - 1) at which chunks and decodes end together.
+        """
+        if not self.chunked or self.role is not Role.MIXED:
+            return True
+        steps = self.chunk_steps(batch)
+        return steps < np.inf and (batch == 1 or steps * batch <= self.output_mean_tokens)
+
+    def chunk_steps(self, batch: int) -> float:
+        """Full steps that the mean prompt takes beside a batch."""
+        room = self.cut(batch).room_tokens
+        return float(np.mean(self.part.prompt_tokens)) / room if room else np.inf
+
+
+def _working_batch(point: _Point) -> int:
+    """The batch that costs least per token among those that memory and every token-time objective allow."""
+    physics, context = point.physics, point.context_tokens
+    share_tokens = physics.kv_tokens / physics.stages.count
+    largest = min(point.batching.max_batch_size, physics.step.max_batch, int(share_tokens / context))
+    steps = [(physics.step.decode_s(batch, context), batch) for batch in _batches(largest)]
+    for step_s, batch in sorted(steps, key=lambda s: s[0] / s[1]):
+        if point.fed(batch) and _allowed(point, batch, step_s):
+            return batch
+    step_s = physics.step.decode_s(1, context)
+    # Prefill stalls vanish as the load does: what only they break is not out of reach, the simulator judges it.
+    alone = replace(point, role=Role.DECODE)
+    if largest >= 1 and not point.chunked and _allowed(alone, 1, step_s):
+        return 1
+    words = f"no decode batch meets the objectives: alone, a token takes {step_s:.3g} s"
+    if point.chunked and point.role is Role.MIXED:
+        words += f", and beside a full chunk {point.cut(1).longest_s():.3g} s"
+    raise Unfit(words, "latency")
+
+
+def _mixed_prefill_s(point: _Point, batch: int, step_s: float) -> float:
+    """Busy seconds that a prompt adds to an instance which would else have run decode steps of ``step_s``."""
+    prompts, outputs = point.part.prompt_tokens, point.part.output_tokens
+    added_s = cut(point.physics, point.batching, prompts, batch, point.context_tokens).added_s(step_s)
+    if point.chunked:  # steps that compute prompts when decodes have run out
+        added_s += max(0.0, point.chunk_steps(batch) - float(np.mean(outputs - 1)) / batch) * step_s
+    return added_s
+
+
+def _batches(largest: int) -> list[int]:
+    """Batch sizes to try: all small ones, then steps of about 5 %."""
+    sizes = [1]
+    while sizes[-1] < largest:
+        sizes.append(min(largest, max(sizes[-1] + 1, int(sizes[-1] * 1.05))))
+    return sizes if largest >= 1 else []
+
+
+def _allowed(point: _Point, batch: int, step_s: float) -> bool:
+    """Whether a steady batch keeps every objective on token times.
+
+    In a mixed instance that computes whole prompts one step in every (output tokens / batch) carries a prefill; those
+    are the long gaps. With chunks any step may be a full one.
+    """
+    chunks = point.cut(batch) if point.role is Role.MIXED else None
+    stalled = 1.0 if point.chunked else min(1.0, batch / point.output_mean_tokens)
+    for slo, unit in point.bounds:
+        if slo.metric is Metric.TTFT:
+            continue
+        if slo.metric.bounds_gaps and slo.unit is Unit.SECONDS:
+            slow = stalled * chunks.beyond_frac(slo.limit) if chunks else 0.0
+            if slo.metric is Metric.STALL:  # a request has as many chances as it has tokens
+                slow = 1 - (1 - slow) ** point.output_mean_tokens
+            if step_s > slo.limit or slow > 1 - slo.percentile / 100:
+                return False
+            continue
+        mean_s = step_s
+        if chunks:
+            mean_s += chunks.added_s(step_s) * batch / point.output_mean_tokens
+        whole = slo.metric is Metric.E2E
+        times = point.alone_s + point.part.output_tokens * mean_s if whole else np.full(1, mean_s)
+        if np.percentile(times / unit, slo.percentile) > slo.limit:
+            return False
+    return True

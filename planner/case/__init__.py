@@ -1,1 +1,0 @@
-"""Cases: a scenario with everything it names read in, ready to be planned or simulated."""

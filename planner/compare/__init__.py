@@ -1,0 +1,1 @@
+"""What-if sweeps, frontiers and differences: plans beside plans."""

@@ -1,0 +1,335 @@
+"""Frontiers: what one quantity costs in terms of another, every point a validated plan."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from planner.compare.grid import setting
+from planner.compare.journal import Digests, Journal
+from planner.compare.nouns import Outcome
+from planner.compare.outcome import outcome, refused, served_req_per_s, silent
+from planner.compare.regret import same_machines
+from planner.compare.runner import Progress, Task, perform
+from planner.errors import BadInput, nearest
+from planner.planning import plan as planning
+from planner.planning.loop import holds
+from planner.results.evidence import NoPlan
+from planner.results.plan import CandidatePlan, Objective, Totals
+from planner.scenario import Scenario
+from solvers.frontier import Placed, Walk, efficient, walk
+
+EXACT_FRAC = 1e-4
+"""Costs or watts that differ by no more than this share count as equal: the solver's rows hold to no more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Axis:
+    """A quantity that plans can be compared by.
+
+    Attributes:
+        unit: of its values.
+        objective: that makes it as good as it can be.
+        total: what a plan's totals call it; empty for throughput.
+        budget: key under ``budgets`` that bounds it; empty where none does.
+        whole: its values are whole numbers.
+    """
+
+    unit: str
+    objective: Objective
+    total: str = ""
+    budget: str = ""
+    whole: bool = False
+
+    def value(self, totals: Totals, served: float) -> float:
+        """Where a plan stands; ``served`` is its rate, requests/s."""
+        return float(getattr(totals, self.total)) if self.total else served
+
+
+AXES: Mapping[str, Axis] = {
+    "cost": Axis(unit="USD/h", objective=Objective.COST, total="cost_usd_per_h", budget="cost_usd_per_h"),
+    "power": Axis(unit="W", objective=Objective.POWER, total="power_w", budget="power_w"),
+    "machines": Axis(unit="machines", objective=Objective.MACHINES, total="machines", budget="machines", whole=True),
+    "energy": Axis(unit="W", objective=Objective.ENERGY, total="expected_power_w", budget="expected_power_w"),
+    "carbon": Axis(unit="g/h", objective=Objective.CARBON, total="carbon_g_per_h"),
+    "throughput": Axis(unit="req/s", objective=Objective.THROUGHPUT),
+}
+"""What can be an axis. Everything but throughput is better the smaller it is."""
+
+_OPTIMISED = ("throughput", "carbon")
+"""Axes that no budget bounds."""
+
+_AS_GIVEN: Mapping[str, str] = {}
+_BRIM = {f"headroom.{role}_frac": "1.0" for role in ("prefill", "decode", "mixed", "kv")}
+"""Load limits to propose with where those of the scenario leave nothing: then the simulator alone says what is full."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Design:
+    """One validated plan, placed by two quantities.
+
+    Attributes:
+        values: axis -> value, in the axis's unit.
+        efficient: no other design of the frontier is at least as good on both axes and better on one.
+        bound: limit on the bounded axis it was found under; None where there was none.
+        outcome: the plan and its evidence; None for a design that the argument passed through on its way.
+        machines: role and machine type -> how many, for example ``{"decode dgx-a100": 2}``.
+    """
+
+    values: Mapping[str, float]
+    efficient: bool
+    bound: float | None
+    outcome: Outcome | None
+    machines: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frontier:
+    """The best of one quantity for every value of another.
+
+    Attributes:
+        scenario: as given.
+        x: first axis.
+        y: second axis.
+        bounded: the one of them that was bounded; the other was optimised.
+        units: axis -> unit.
+        best: axis -> ``least`` or ``most``.
+        designs: every validated one, efficient and dominated, by x.
+        step: smallest change of the bounded axis that was looked for, in its unit; None: any change (see
+            docs/whatif.md), so that no efficient design is stepped over.
+        complete: the walk went on until nothing met a tighter bound.
+        ended: why it ended, a full sentence.
+    """
+
+    scenario: Scenario
+    x: str
+    y: str
+    bounded: str
+    units: Mapping[str, str]
+    best: Mapping[str, str]
+    designs: tuple[Design, ...]
+    step: float | None
+    complete: bool
+    ended: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passed:
+    """A candidate that held in simulation before the argument found a better one."""
+
+    candidate: CandidatePlan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explored:
+    """One bounded question: its answer, and the valid candidates on the way there."""
+
+    outcome: Outcome
+    passed: tuple[Passed, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """A frontier to be walked, checked, with nothing planned yet.
+
+    Attributes:
+        scenario: as given.
+        x: first axis.
+        y: second axis.
+        goal: the one that is optimised.
+        bounded: the other.
+        start: first bound; inf where there is none.
+        step: smallest change of the bounded axis to look for; None: any.
+        most: designs after which to stop.
+    """
+
+    scenario: Scenario
+    x: str
+    y: str
+    goal: str
+    bounded: str
+    start: float
+    step: float | None
+    most: int
+
+
+def route(
+    scenario: Scenario, x: str, y: str, *, limit: float | None = None, step: float | None = None, most: int = 50
+) -> Route:
+    """What a frontier would walk along.
+
+    Args:
+        scenario: the question; its objective does not matter.
+        x: first axis, one of ``AXES``.
+        y: second axis.
+        limit: largest value of the bounded axis (throughput is never the bounded one); None: the scenario's budget.
+        step: smallest change of the bounded axis to look for; None: any.
+        most: designs after which to stop.
+
+    Raises:
+        BadInput: an axis is unknown or not available, both are the same, or throughput would grow without end.
+    """
+    problems = []
+    for flag, name in (("--x", x), ("--y", y)):
+        if name not in AXES:
+            problems.append(f"{flag} {name}: no such axis; {nearest(name, AXES)}")
+    if x == y:
+        problems.append(f"--y {y}: the same as --x; expected another axis")
+    if {x, y} == {"throughput", "carbon"}:
+        problems.append("frontier: no budget bounds carbon, and throughput grows with it; expected energy instead")
+    if problems:
+        raise BadInput(*problems)
+    goal, bounded = (y, x) if y in _OPTIMISED else (x, y)
+    given = getattr(scenario.budgets, AXES[bounded].budget)
+    start = limit if limit is not None else given
+    if start is None and goal == "throughput":
+        key = AXES[bounded].budget
+        raise BadInput(f"frontier: throughput grows with {bounded} without end; expected --limit or budgets.{key}")
+    return Route(
+        scenario=scenario, x=x, y=y, goal=goal, bounded=bounded, start=inf if start is None else float(start),
+        step=step, most=most,
+    )  # fmt: skip
+
+
+def walked(wanted: Route, *, journal: Journal, progress: Progress) -> Frontier:
+    """Walk along a frontier: the best goal under the first bound, then under ever tighter ones.
+
+    Args:
+        wanted: the route.
+        journal: of what is finished already, and of what will be.
+        progress: told how far it is; how far it will be is not known.
+
+    Raises:
+        KeyboardInterrupt: by Ctrl-C; the same walk with the same journal continues.
+        BadInput: the scenario names something that is not there.
+    """
+    digests, ends, designs = Digests(), [""], list[Design]()
+    axis = AXES[wanted.bounded]
+
+    def solve(bound: float) -> Placed[None] | None:
+        told = _told(progress, len(designs), wanted.most)
+        found = _explored(wanted, bound, digests, journal, told)
+        if found.outcome.candidate is None:  # not with headroom to spare; the simulator may allow more
+            found = _explored(wanted, bound, digests, journal, told, headroom=_BRIM)
+        if found.outcome.candidate is None:
+            ends[0] = _why_it_ended(wanted, bound, found.outcome)
+            return None
+        limit = None if bound == inf else bound
+        designs.extend(_design(wanted, each.candidate, limit, None) for each in found.passed)
+        design = _design(wanted, found.outcome.candidate, limit, found.outcome)
+        designs.append(design)
+        goal = design.values[wanted.goal]
+        return Placed(
+            goal=-goal if wanted.goal == "throughput" else goal, bounded=design.values[wanted.bounded], answer=None
+        )  # fmt: skip
+
+    done = walk(solve, start=wanted.start, step=_stride(axis, wanted.step), most=wanted.most)
+    return _frontier(wanted, done, _weighed(wanted, designs), ends[0])
+
+
+def _frontier(wanted: Route, done: Walk[None], designs: tuple[Design, ...], ended: str) -> Frontier:
+    """What the walk found, with why it ended."""
+    longer = f"Stopped after {wanted.most} designs, as asked; --most allows more, --step takes longer strides."
+    axes = (wanted.x, wanted.y)
+    return Frontier(
+        scenario=wanted.scenario, x=wanted.x, y=wanted.y, bounded=wanted.bounded,
+        units={name: AXES[name].unit for name in axes},
+        best={name: "most" if name == "throughput" else "least" for name in axes},
+        designs=designs, step=wanted.step, complete=done.complete, ended=ended if done.complete else longer,
+    )  # fmt: skip
+
+
+def explored(scenario: Scenario, digest: str, drawn_w: float) -> Explored:
+    """Plan one bounded question, and keep the valid candidates on the way.
+
+    Args:
+        scenario: the question.
+        digest: of it.
+        drawn_w: mean watts at the plugs that a plan may draw in simulation.
+
+    Raises:
+        BadInput: it names something that is not there.
+    """
+    answer = planning.plan(scenario, progress=silent, with_margin=False, drawn_w=drawn_w)
+    if isinstance(answer, NoPlan):
+        return Explored(outcome=refused(answer, digest), passed=())
+    ways = {
+        same_machines(each.candidate): each.candidate
+        for each in answer.rounds
+        if holds(each.candidate, each.judgement, drawn_w)
+    }
+    ways.pop(same_machines(answer.candidate), None)
+    passed = tuple(Passed(candidate=each) for each in ways.values())
+    return Explored(outcome=outcome(answer, scenario, digest), passed=passed)
+
+
+def _explored(
+    wanted: Route,
+    bound: float,
+    digests: Digests,
+    journal: Journal,
+    progress: Progress,
+    *,
+    headroom: Mapping[str, str] = _AS_GIVEN,
+) -> Explored:
+    """The answer under a bound, from the journal where it is known."""
+    axis = AXES[wanted.bounded]
+    settings = {"objective": str(AXES[wanted.goal].objective), **headroom}
+    if bound != inf:
+        settings[f"budgets.{axis.budget}"] = str(int(max(bound, 0))) if axis.whole else f"{max(bound, 0.0):.12g}"
+    asked = setting(wanted.scenario, f"{wanted.bounded} at most {bound:g}", settings)
+    given_w = wanted.scenario.budgets.expected_power_w  # designs are placed, and bounded, by what they are planned at
+    drawn_w = inf if given_w is None else given_w
+    digest = digests.of("explore", asked.scenario, f"{drawn_w:g}")
+    task = Task(digest=digest, name=asked.name, act=explored, arguments=(asked.scenario, digest, drawn_w))
+    try:
+        result: Any = perform([task], journal=journal, jobs=1, progress=silent)[digest]
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"stopped at {asked.name}") from None
+    progress(asked.name, 1.0)
+    return TypeAdapter(Explored).validate_python(result)
+
+
+def _told(progress: Progress, found: int, most: int) -> Progress:
+    """Progress of a walk: how far it will go nobody knows, but not beyond ``most``."""
+    return lambda name, _: progress(f"{found + 1} designs, at most {most}; last {name}", min(1.0, (found + 1) / most))
+
+
+def _stride(axis: Axis, step: float | None) -> Callable[[float], float]:
+    """How much less to ask for after a design."""
+    if axis.whole:
+        return lambda _: max(1.0, float(round(step or 1.0)))
+    return lambda value: step if step is not None else max(1e-9, EXACT_FRAC * value)
+
+
+def _why_it_ended(wanted: Route, bound: float, found: Outcome) -> str:
+    """Why there is no design under a bound."""
+    said = found.explanation[0] if found.explanation else found.verdict
+    return f"With {wanted.bounded} at most {bound:g} {AXES[wanted.bounded].unit}: {found.verdict}; {said}."
+
+
+def _design(wanted: Route, candidate: CandidatePlan, bound: float | None, found: Outcome | None) -> Design:
+    """A candidate placed on both axes; whether it is efficient is found out later."""
+    served = served_req_per_s(candidate)
+    machines: Counter[str] = Counter()
+    for pool in candidate.pools:
+        machines[f"{pool.spec.role} {pool.spec.machine}"] += pool.machines
+    values = {name: AXES[name].value(candidate.totals, served) for name in (wanted.x, wanted.y)}
+    return Design(values=values, efficient=False, bound=bound, outcome=found, machines=dict(machines))
+
+
+def _weighed(wanted: Route, designs: list[Design]) -> tuple[Design, ...]:
+    """Each design once, by x, with whether another beats it; a whole answer goes before one passed on the way."""
+    unique: dict[tuple[float, ...], Design] = {}
+    for design in sorted(designs, key=lambda each: each.outcome is None):
+        unique.setdefault(tuple(float(f"{value:.6g}") for value in design.values.values()), design)
+    signs = [-1.0 if name == "throughput" else 1.0 for name in (wanted.x, wanted.y)]
+    places = [(signs[0] * x, signs[1] * y) for x, y in unique]
+    kept = [
+        Design(values=d.values, efficient=good, bound=d.bound, outcome=d.outcome, machines=d.machines)
+        for d, good in zip(unique.values(), efficient(places), strict=True)
+    ]
+    return tuple(sorted(kept, key=lambda each: (each.values[wanted.x], each.values[wanted.y])))

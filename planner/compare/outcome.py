@@ -1,0 +1,95 @@
+"""From a scenario to what planning it comes to."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from planner.compare.bill import bill_of
+from planner.compare.grid import Asked
+from planner.compare.journal import Digests
+from planner.compare.nouns import VALIDATED, Binding, Outcome, Point
+from planner.compare.runner import Task
+from planner.planning import plan as verbs
+from planner.results.evidence import NoPlan, ValidatedPlan
+from planner.results.plan import CandidatePlan, Role
+from planner.scenario import Scenario
+
+
+def silent(_words: str, _done_frac: float) -> None:
+    """Progress that nobody follows."""
+
+
+def planning(asked: Asked, digests: Digests) -> Task:
+    """The task of planning one scenario."""
+    digest = digests.of("plan", asked.scenario)
+    return Task(digest=digest, name=asked.name, act=planned, arguments=(asked.scenario, digest))
+
+
+def planned(scenario: Scenario, digest: str) -> Outcome:
+    """What planning a scenario comes to.
+
+    Raises:
+        BadInput: it names something that is not there.
+    """
+    answer = verbs.plan(scenario, progress=silent)
+    return refused(answer, digest) if isinstance(answer, NoPlan) else outcome(answer, scenario, digest)
+
+
+def outcome(plan: ValidatedPlan, scenario: Scenario, digest: str) -> Outcome:
+    """The part of a plan that is compared with other plans."""
+    evidence = plan.judgement.evidence
+    return Outcome(
+        digest=digest,
+        verdict=VALIDATED,
+        explanation=(),
+        candidate=plan.candidate,
+        objective_value=plan.objective_value,
+        served_req_per_s=served_req_per_s(plan.candidate),
+        bound=plan.certificate.bound,
+        evidence=evidence,
+        margin_frac={e.slo: 1 - e.high / e.limit for e in evidence},
+        binds=tuple(_binding(plan, scenario)),
+        bill=bill_of(plan, scenario.energy),
+    )
+
+
+def refused(answer: NoPlan, digest: str) -> Outcome:
+    """Why there is no plan, in the shape of an outcome."""
+    raises = tuple(f"raise {key} from {limit:g} to {needed:g}" for key, (limit, needed) in answer.raises.items())
+    return Outcome(
+        digest=digest, verdict=answer.reason, explanation=tuple(dict.fromkeys((*answer.explanation, *raises))),
+        candidate=None, objective_value=None, served_req_per_s=None, bound=None, evidence=(), margin_frac={}, binds=(),
+    )  # fmt: skip
+
+
+def point(asked: Asked, result: Any) -> Point:  # noqa: ANN401  JSON has no narrower type
+    """The point of a scenario, from its outcome as JSON data."""
+    return Point(name=asked.name, settings=asked.settings, outcome=TypeAdapter(Outcome).validate_python(result))
+
+
+def served_req_per_s(candidate: CandidatePlan) -> float:
+    """Requests per second that a candidate is planned for; a request of a split pair is counted where it starts."""
+    starts = (pool for pool in candidate.pools if pool.spec.role is not Role.DECODE)
+    return sum(rate for pool in starts for rate in pool.rate_req_per_s.values())
+
+
+def _binding(plan: ValidatedPlan, scenario: Scenario) -> Iterator[Binding]:
+    """The objective and the resource that come closest to their limit, and every budget."""
+    tightest = max(plan.judgement.evidence, key=lambda e: e.high / e.limit)
+    yield Binding(kind="objective", name=tightest.slo, used_frac=tightest.high / tightest.limit)
+    headroom = plan.candidate.headroom
+    loads = [(p.load_frac / headroom.of(p.spec.role), f"load of {p.spec.name}") for p in plan.candidate.pools]
+    memory = [(p.kv_load_frac / headroom.kv_frac, f"KV memory of {p.spec.name}") for p in plan.candidate.pools]
+    used_frac, name = max(loads + memory)
+    yield Binding(kind="resource", name=name, used_frac=used_frac)
+    spent = {limit: float(getattr(plan.candidate.totals, limit, 0.0)) for limit in type(scenario.budgets).model_fields}
+    spent["machine_types"] = float(len({p.spec.machine for p in plan.candidate.pools}))
+    shares = {key: spent[key] / limit for key, limit in budgets(scenario).items() if limit}
+    for key, share in sorted(shares.items(), key=lambda item: -item[1]):
+        yield Binding(kind="budget", name=key, used_frac=share)
+
+
+def budgets(scenario: Scenario) -> dict[str, float]:
+    """Budget -> limit, of those that are limited."""
+    return {key: float(limit) for key, limit in scenario.budgets.model_dump().items() if limit is not None}

@@ -1,0 +1,169 @@
+"""Regret: what it costs to own one plan when another future happens."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hw_catalog.load import load_catalog
+from planner.compare.nouns import Point, Regret
+from planner.compare.outcome import silent
+from planner.planning.loop import Argument
+from planner.planning.tighten import at_rates, overloads
+from planner.resolve.case import Case, open_case
+from planner.results.plan import CandidatePlan, Objective
+from planner.scenario import Scenario
+
+WEIGHED = (Objective.COST, Objective.POWER, Objective.MACHINES)
+"""Objectives that are a sum over the machines owned, whatever they do; for others there is no regret."""
+
+Machines = Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """Whether a plan made for another scenario serves this one.
+
+    Attributes:
+        holds: it does, in simulation, within its capacity and within the budgets.
+        fails: why not; empty where it does.
+    """
+
+    holds: bool
+    fails: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trials:
+    """Plans made for other scenarios, tried on one.
+
+    Attributes:
+        trials: one per plan, in the order given.
+        weights: machine type -> what one adds to the objective of this scenario; unnamed: it is not for sale.
+    """
+
+    trials: tuple[Trial, ...]
+    weights: Mapping[str, float]
+
+
+def tried(scenario: Scenario, candidates: Sequence[CandidatePlan]) -> Trials:
+    """Serve a scenario on plans that were made for others.
+
+    Raises:
+        BadInput: the scenario names something that is not there.
+    """
+    arguments = {name: Argument(open_case(scenario, name), silent) for name in {c.policy for c in candidates}}
+    trials = tuple(_trial(arguments[candidate.policy], candidate) for candidate in candidates)
+    types = {pool.spec.machine for candidate in candidates for pool in candidate.pools}
+    return Trials(trials=trials, weights=weights(scenario, types | set(scenario.catalog.machines)))
+
+
+def _trial(argument: Argument, candidate: CandidatePlan) -> Trial:
+    """One plan on one scenario."""
+    case = argument.case
+    if unfit := _unfit(case, argument, candidate):
+        return Trial(holds=False, fails=unfit)
+    rates = {c.request_class.name: c.rate_req_per_s for c in case.asked.demand.classes}
+    asked = replace(at_rates(candidate, rates, argument.options), rate_scale=1.0)
+    if not argument.within_budgets(asked):
+        return Trial(holds=False, fails=("it is beyond the budgets",))
+    if beyond := overloads(asked):
+        return Trial(holds=False, fails=beyond)
+    found = argument.fails(asked, argument.judged(asked))
+    return Trial(holds=not found, fails=found)
+
+
+def _unfit(case: Case, argument: Argument, candidate: CandidatePlan) -> tuple[str, ...]:
+    """Why the plan has nothing to serve the scenario with, before anything is simulated."""
+    reasons = {excuse.option: excuse.reason for excuse in case.excuses}
+    names = [pool.spec.name for pool in candidate.pools]
+    absent = [f"{n}: {reasons.get(n, 'is not on offer')}" for n in names if n not in argument.options]
+    if absent:
+        return tuple(absent)
+    served = [(p.spec.name, c) for p in candidate.pools for c, rate in p.rate_req_per_s.items() if rate > 0]
+    asked = [c.request_class.name for c in case.asked.demand.classes]
+    orphans = [f"no pool serves {name}" for name in asked if all(c != name for _, c in served)]
+    unable = [f"{n} cannot serve {c}" for n, c in served if c in asked and c not in argument.options[n].envelopes]
+    return (*orphans, *unable)
+
+
+def weights(scenario: Scenario, types: set[str]) -> dict[str, float]:
+    """What one machine of each type adds to the scenario's objective; types that are not for sale are left out."""
+    catalog = load_catalog(Path(scenario.catalog.directory) if scenario.catalog.directory else None)
+    found = {}
+    for name in sorted(types & set(catalog.machines)):
+        machine = catalog.machines[name]
+        price = machine.price(scenario.catalog.channel)
+        match scenario.objective:
+            case Objective.COST if price is not None:
+                found[name] = price.usd_per_h * scenario.catalog.price_scale.get(name, 1.0)
+            case Objective.POWER:
+                found[name] = machine.rated_w
+            case Objective.MACHINES:
+                found[name] = 1.0
+            case _:
+                continue
+    return found
+
+
+def owned(candidate: CandidatePlan) -> dict[str, int]:
+    """Machine type -> how many a plan buys."""
+    counts = Counter[str]()
+    for pool in candidate.pools:
+        counts[pool.spec.machine] += pool.machines
+    return dict(counts)
+
+
+def same_machines(candidate: CandidatePlan) -> tuple[object, ...]:
+    """What two plans have in common that are the same cluster, however much they were planned to serve."""
+    return (candidate.policy, *((p.spec.name, p.instances) for p in candidate.pools))
+
+
+def regrets(points: Sequence[Point], trials: Mapping[str, Trials]) -> tuple[Regret, ...]:
+    """Every plan in every scenario.
+
+    Args:
+        points: those with a plan are weighed, in order.
+        trials: name of a point -> every plan of ``points`` tried on its scenario, in the same order.
+    """
+    planned = [point for point in points if point.outcome.candidate is not None]
+    return tuple(_regret(bought, happens, planned, trials[happens.name]) for happens in planned for bought in planned)
+
+
+def _regret(bought: Point, happens: Point, planned: Sequence[Point], found: Trials) -> Regret:
+    """One plan in one scenario; see docs/whatif.md for the definition."""
+    at = [point.name for point in planned].index(bought.name)
+    mine = found.trials[at] if bought.name != happens.name else Trial(holds=True, fails=())
+    known = [
+        owned(point.outcome.candidate)
+        for point, trial in zip(planned, found.trials, strict=True)
+        if point.outcome.candidate is not None and (trial.holds or point.name == happens.name)
+    ]
+    have = owned(bought.outcome.candidate) if bought.outcome.candidate is not None else {}
+    best = min((value for each in known if (value := _value(each, found.weights)) is not None), default=None)
+    ways = [{}] if mine.holds else [_missing(have, each) for each in known]
+    priced = [(extra, sorted(way.items())) for way in ways if (extra := _value(way, found.weights)) is not None]
+    now = _value(have, found.weights)
+    if not priced or now is None or best is None:
+        return Regret(
+            bought=bought.name, happens=happens.name, holds=mine.holds, fails=mine.fails, add={}, extra=None,
+            regret=None,
+        )  # fmt: skip
+    extra, way = min(priced)
+    return Regret(
+        bought=bought.name, happens=happens.name, holds=mine.holds, fails=mine.fails, add=dict(way), extra=extra,
+        regret=max(0.0, now + extra - best),
+    )  # fmt: skip
+
+
+def _missing(have: Machines, wanted: Machines) -> dict[str, int]:
+    """Machines of each type that must be added to run a plan on what is owned."""
+    lacking = {name: count - have.get(name, 0) for name, count in wanted.items()}
+    return {name: count for name, count in lacking.items() if count > 0}
+
+
+def _value(machines: Machines, weights: Mapping[str, float]) -> float | None:
+    """What machines add to the objective; None where one of them is not for sale."""
+    if any(name not in weights for name in machines):
+        return None
+    return sum(count * weights[name] for name, count in sorted(machines.items()))

@@ -1,0 +1,143 @@
+"""Sensitivity: one thing moved at a time, and what another unit of a budget is worth."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hw_catalog.load import load_catalog
+from planner.compare.grid import Asked, setting
+from planner.compare.nouns import Point, ShadowPrice, Swing
+from planner.compare.outcome import budgets
+from planner.results.plan import Objective
+from planner.scenario import Scenario
+
+_WHOLE = ("machines", "machine_types")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """The same question asked on both sides of what is given.
+
+    Attributes:
+        name: what is moved, in words.
+        low: with less of it.
+        high: with more of it.
+        step: by how much, in the unit of what is moved; 0 where it is a factor.
+    """
+
+    name: str
+    low: Asked
+    high: Asked
+    step: float = 0.0
+
+
+def tornado(scenario: Scenario, share_frac: float) -> tuple[Pair, ...]:
+    """Load, lengths, every price, every budget and every objective, each moved by a share both ways.
+
+    Raises:
+        BadInput: a value so moved is not allowed.
+    """
+    pairs = []
+    for name, key, value in _movable(scenario):
+        sides = []
+        for sign in (-1, 1):
+            moved = _moved(key, value, 1 + sign * share_frac)
+            sides.append(setting(scenario, f"{name} {sign * share_frac:+.0%}", moved))
+        pairs.append(Pair(name=name, low=sides[0], high=sides[1]))
+    return tuple(pairs)
+
+
+def _movable(scenario: Scenario) -> Iterator[tuple[str, str, float | dict[str, float]]]:
+    """Everything a tornado moves: its name, its key, and its value; prices are moved type by type."""
+    workload, catalog = scenario.workload, scenario.catalog
+    yield "load", "workload.rate_scale", workload.rate_scale
+    yield "prompt length", "workload.prompt_scale", workload.prompt_scale
+    yield "output length", "workload.output_scale", workload.output_scale
+    for machine in dict.fromkeys(catalog.machines):
+        yield f"price of {machine}", f"catalog.price_scale.{machine}", dict(catalog.price_scale)
+    for key, limit in budgets(scenario).items():
+        yield f"budget {key}", f"budgets.{key}", limit
+    for slo, bound in scenario.slo.items():
+        yield f"objective {slo}", f"slo.{slo}", bound
+    for name, slos in scenario.slo_by_class.items():
+        for slo, bound in slos.items():
+            yield f"objective {slo} of {name}", f"slo_by_class.{name}.{slo}", bound
+
+
+def _moved(key: str, value: float | dict[str, float], factor: float) -> dict[str, str]:
+    """The setting that moves a value by a factor."""
+    if isinstance(value, dict):
+        whole, _, machine = key.partition("price_scale.")
+        scales = {**value, machine: value.get(machine, 1.0) * factor}
+        inside = ", ".join(f'"{name}": {scale:.12g}' for name, scale in scales.items())
+        return {f"{whole}price_scale": f"{{{inside}}}"}
+    return {key: _number(key, value * factor)}
+
+
+def _number(key: str, value: float) -> str:
+    """A number as the key takes it: whole where it counts something."""
+    return str(max(0, round(value))) if key.rpartition(".")[2] in _WHOLE else f"{value:.12g}"
+
+
+def swing(pair: Pair, low: Point, high: Point, base: Point) -> Swing:
+    """What moving one thing both ways came to."""
+    return Swing(
+        name=pair.name, low=low, high=high, low_change=_change(low, base), high_change=_change(high, base)
+    )  # fmt: skip
+
+
+def _change(point: Point, base: Point) -> float | None:
+    """The objective of a point less that of the scenario as given; None where one of them has none."""
+    value, given = point.outcome.objective_value, base.outcome.objective_value
+    return None if value is None or given is None else value - given
+
+
+def ordered(swings: Sequence[Swing]) -> tuple[Swing, ...]:
+    """The largest effect first; what leaves no plan at all is larger than anything."""
+    return tuple(sorted(swings, key=lambda each: (-each.span, each.name)))
+
+
+def shadows(scenario: Scenario) -> tuple[Pair, ...]:
+    """Every finite budget, one step up and one step down.
+
+    Raises:
+        BadInput: the catalog lacks a machine of the scenario.
+    """
+    pairs = []
+    for key, limit in budgets(scenario).items():
+        step = _step(scenario, key)
+        sides = [
+            setting(scenario, f"budget {key} {sign}{step:g}", {f"budgets.{key}": _number(key, value)})
+            for sign, value in (("-", max(0.0, limit - step)), ("+", limit + step))
+        ]
+        pairs.append(Pair(name=key, low=sides[0], high=sides[1], step=step))
+    return tuple(pairs)
+
+
+def _step(scenario: Scenario, key: str) -> float:
+    """What one of the smallest machines on offer needs of a budget."""
+    directory = Path(scenario.catalog.directory) if scenario.catalog.directory else None
+    catalog = load_catalog(directory)
+    machines = [catalog.machines[name] for name in scenario.catalog.machines if name in catalog.machines]
+    prices = [(m.name, m.price(scenario.catalog.channel)) for m in machines]
+    scales = scenario.catalog.price_scale
+    needs: Mapping[str, list[float]] = {
+        "cost_usd_per_h": [p.usd_per_h * scales.get(name, 1.0) for name, p in prices if p],
+        "power_w": [m.rated_w for m in machines],
+        "expected_power_w": [m.idle_w for m in machines],
+        "rack_units": [m.rack_units for m in machines if m.rack_units],
+    }
+    return min(needs.get(key) or [1.0])
+
+
+def shadow_price(pair: Pair, scenario: Scenario, less: Point, more: Point, base: Point) -> ShadowPrice:
+    """What a unit of a budget is worth over the step, both ways."""
+    limit = budgets(scenario)[pair.name]
+    better = 1.0 if scenario.objective is Objective.THROUGHPUT else -1.0
+    gain, loss = _change(more, base), _change(less, base)
+    cut = min(pair.step, limit)
+    return ShadowPrice(
+        budget=pair.name, limit=limit, step=pair.step, more=more, less=less,
+        gain_per_unit=None if gain is None else better * gain / pair.step + 0.0,
+        loss_per_unit=None if loss is None or not cut else -better * loss / cut + 0.0,
+    )  # fmt: skip

@@ -1,1 +1,0 @@
-"""Differences between two plans, and the way from one to the other."""

@@ -1,0 +1,1 @@
+"""What leaves phasewise as a file: plans, schedules, request records, manifests of serving stacks."""

@@ -1,0 +1,75 @@
+"""The plan as a table for spreadsheets and as a page of Markdown."""
+
+import csv
+from collections.abc import Sequence
+from io import StringIO
+
+from planner.results.evidence import ValidatedPlan
+from planner.results.plan import CandidatePlan
+from planner.scenario import Scenario
+
+_COLUMNS = (
+    "status", "role", "machine", "machines", "instances", "tp", "pp", "ep", "kvp", "chunk_tokens", "clock_mhz", "cap_w",
+    "rate_req_per_s", "load_frac", "kv_load_frac",
+)  # fmt: skip
+
+
+def as_csv(answer: ValidatedPlan | CandidatePlan) -> str:
+    """One line per pool, with the units in the headings; knobs that are not set are empty."""
+    status, candidate = _opened(answer)
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for pool in candidate.pools:
+        spec, layout = pool.spec, pool.spec.layout
+        knobs = ("" if v is None else v for v in (spec.chunk_tokens, spec.clock_mhz, spec.cap_w))
+        writer.writerow((
+            status, spec.role, spec.machine, pool.machines, pool.instances, layout.tp, layout.pp, layout.ep, layout.kvp,
+            *knobs, f"{sum(pool.rate_req_per_s.values()):.6g}", f"{pool.load_frac:.6g}", f"{pool.kv_load_frac:.6g}",
+        ))  # fmt: skip
+    return text.getvalue()
+
+
+def as_markdown(answer: ValidatedPlan | CandidatePlan, scenario: Scenario) -> str:
+    """A summary for a page that people read: verdict, pools, objectives, doubts."""
+    status, candidate = _opened(answer)
+    totals = candidate.totals
+    lines = [
+        f"# {scenario.name}",
+        "",
+        f"**{status.capitalize()}**: {totals.machines} machines ({totals.gpus} GPUs), {totals.cost_usd_per_h:,.2f} "
+        f"USD/h, {totals.power_w / 1e3:,.1f} kW rated, for {scenario.model.name}, policy {candidate.policy}.",
+        "",
+        *_rows(
+            ("role", "machine", "layout", "instances", "machines", "req/s", "load"),
+            [
+                (
+                    pool.spec.role, pool.spec.machine, pool.spec.layout.name, pool.instances, pool.machines,
+                    f"{sum(pool.rate_req_per_s.values()):.4g}", f"{pool.load_frac:.0%}",
+                )
+                for pool in candidate.pools
+            ],
+        ),
+    ]  # fmt: skip
+    if isinstance(answer, ValidatedPlan):
+        judged = answer.judgement
+        rows = [
+            (e.slo, f"{e.limit:g} {e.unit.symbol}", f"{e.measured:.3g}", f"{e.low:.3g} to {e.high:.3g}", e.verdict, e.n)
+            for e in judged.evidence
+        ]
+        lines += ["", f"Served: {judged.workload}, {len(judged.seeds)} seeds of {judged.horizon_s:g} s.", ""]
+        lines += _rows(("objective", "limit", "measured", "interval", "verdict", "n"), rows)
+        lines += ["", *(f"- {warning}" for warning in answer.warnings)] if answer.warnings else []
+    return "\n".join(lines) + "\n"
+
+
+def _opened(answer: ValidatedPlan | CandidatePlan) -> tuple[str, CandidatePlan]:
+    if isinstance(answer, ValidatedPlan):
+        return "validated", answer.candidate
+    return "unvalidated", answer
+
+
+def _rows(headings: tuple[str, ...], rows: Sequence[Sequence[object]]) -> list[str]:
+    """A Markdown table; a bar inside a cell would end it."""
+    cells = (" | ".join(str(cell).replace("|", "\\|") for cell in row) for row in rows)
+    return [f"| {' | '.join(headings)} |", "|" + "---|" * len(headings), *(f"| {row} |" for row in cells)]

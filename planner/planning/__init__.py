@@ -1,0 +1,1 @@
+"""The planning loop: propose, simulate, tighten, improve, certify."""

@@ -1,0 +1,28 @@
+"""How much more load a plan carries than it was made for, by simulation."""
+
+from dataclasses import replace
+
+from planner.planning.loop import Argument, failures
+from planner.results.evidence import Margin
+from planner.results.plan import CandidatePlan
+
+RATIOS = (1.02, 1.05, 1.1, 1.2, 1.35, 1.5, 2.0)
+"""Loads that are tried, as shares of the planned one."""
+
+
+def margin(argument: Argument, candidate: CandidatePlan) -> Margin:
+    """The largest of ``RATIOS`` at which a valid plan still meets every objective, and what the next one misses.
+
+    Bisection: a plan that fails at one load is taken to fail at every higher one.
+    """
+    low, high, fails = 0, len(RATIOS), tuple[str, ...]()
+    while low < high:
+        middle = (low + high) // 2
+        more = replace(candidate, rate_scale=candidate.rate_scale * RATIOS[middle])
+        judgement = argument.judged(more)
+        if judgement.valid:
+            low = middle + 1
+        else:
+            high, fails = middle, failures(judgement)
+    tried = (1.0, *RATIOS)
+    return Margin(holds_ratio=tried[low], misses_ratio=None if low == len(RATIOS) else tried[low + 1], fails=fails)

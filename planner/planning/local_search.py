@@ -1,0 +1,108 @@
+"""Descent: other machines next to a plan that holds, tried in the simulator as far as a budget of judgements goes."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
+from math import ceil
+
+from planner.planning.loop import Argument
+from planner.planning.tighten import cluster, overloads, price
+from planner.results.evidence import Judgement
+from planner.results.plan import CandidatePlan
+from solvers.search import search
+
+SLACK_FRAC = 0.02
+"""A plan this much dearer than the best may still be a step to a cheaper one."""
+
+FEWER, MORE = (1, 2, 4), (0, 1, 2)
+"""Machines that a step takes from one pool, and that it adds to another."""
+
+Held = tuple[CandidatePlan, Judgement]
+Machines = tuple[tuple[str, int], ...]
+"""(option, machines) of every pool, ordered by name."""
+
+
+def descend(argument: Argument, held: Held) -> Held:
+    """The cheapest plan that the simulator confirms around one that holds, found by asking it so many times.
+
+    A step takes machines from a pool, or moves work to another option, of which the plan may have none yet: another
+    machine type, layout, chunk size, clock or cap. Nothing is simulated that is dearer, over budget, planned beyond
+    what it can carry, below the optimiser's bound, or no larger in any pool than what failed.
+
+    Returns:
+        What was given, or something better at the same objective.
+    """
+    made = _Neighbourhood(argument, held)
+    found = search(
+        made.start, made.neighbours, made.worth, made.holds,
+        evaluations=argument.case.scenario.solver.search_evaluations, slack_frac=SLACK_FRAC,
+        bound=(argument.bound or 0.0) * (1 - 1e-9), below=_below,
+    )  # fmt: skip
+    for point in found.path:
+        argument.note("search", made.plan(point), made.judged(point))
+    return (made.plan(found.best), made.judged(found.best)) if found.path else held
+
+
+def _below(one: Machines, other: Machines) -> bool:
+    """Whether no pool of the first has more machines than it has in the second."""
+    most = dict(other)
+    return all(count <= most.get(name, 0) for name, count in one)
+
+
+class _Neighbourhood:
+    """Machines as points, with what they cost and what the simulator says of them."""
+
+    def __init__(self, argument: Argument, held: Held) -> None:
+        """Around a plan that holds."""
+        self._argument, self._given = argument, held[0]
+        self._objective = argument.case.scenario.objective
+        self._rates = {c.request_class.name: c.rate_req_per_s for c in argument.case.asked.demand.classes}
+        self.start: Machines = tuple(sorted((p.spec.name, p.machines) for p in held[0].pools))
+        self._plans: dict[Machines, CandidatePlan | None] = {self.start: held[0]}
+
+    def _made(self, point: Machines) -> CandidatePlan | None:
+        """The plan of these machines; None where it is none to try."""
+        if point not in self._plans:
+            options, given = self._argument.options, self._given
+            made = cluster(given.policy, dict(point), self._rates, options)
+            self._plans[point] = None
+            if not isinstance(made, str) and not overloads(made) and self._argument.within_budgets(made):
+                self._plans[point] = replace(made, termination=given.termination)
+        return self._plans[point]
+
+    def plan(self, point: Machines) -> CandidatePlan:
+        """The plan of machines that are one."""
+        found = self._made(point)
+        assert found is not None, "only plans become points"
+        return found
+
+    def worth(self, point: Machines) -> float:
+        """What the objective counts."""
+        return price(self._objective, self.plan(point).totals)
+
+    def judged(self, point: Machines) -> Judgement:
+        """What the simulator says."""
+        return self._argument.judged(self.plan(point))
+
+    def holds(self, point: Machines) -> bool:
+        """Whether it is a plan."""
+        return self._argument.holds(self.plan(point), self.judged(point))
+
+    def neighbours(self, point: Machines) -> Iterator[Machines]:
+        """Every plan a step away, the dearest first: if it fails, what is smaller need not be tried."""
+        steps = {step for step in self._steps(point) if step != point and self._made(step)}
+        yield from sorted(steps, key=lambda step: (-self.worth(step), step))
+
+    def _steps(self, point: Machines) -> Iterator[Machines]:
+        """Some machines less here, some more there: the same few, or as many as the money buys."""
+        options = self._argument.options
+        for (gone, count), name in product(point, sorted(options)):
+            ratio = options[gone].price_usd_per_h / max(1e-9, options[name].price_usd_per_h)
+            spanned = options[gone].machines_per_instance
+            for fewer in {count, *(few * spanned for few in FEWER if few * spanned < count)}:
+                for more in {*MORE, ceil(fewer * ratio) - 1, ceil(fewer * ratio)}:
+                    changed = dict(point)
+                    changed[gone] -= fewer
+                    changed[name] = changed.get(name, 0) + more
+                    changed[name] -= changed[name] % options[name].machines_per_instance
+                    yield tuple(sorted((option, left) for option, left in changed.items() if left > 0))

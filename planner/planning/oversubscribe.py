@@ -1,0 +1,180 @@
+"""How many machines a row holds: simulated weeks, the same for every number of machines, and a search over it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import inf
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hw_catalog.domains import PowerControls, PowerDomain
+from planner.policies.power import PowerPolicy
+from planner.results.row import DomainUse, RowTrial
+from planner.simulator.rows.metrics import largest_rise_w, losses, throughput_loss_frac
+from planner.simulator.rows.rows import Floor, RowCase, RowRun, run_rows
+
+Floats = NDArray[np.floating]
+Progress = Callable[[str, float], None]
+
+WARMUP_S = 3600.0
+AT_ONCE = 4
+"""Numbers of machines simulated in one pass; a pass costs little more for four than for one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RowQuestion:
+    """What is asked of a row.
+
+    Attributes:
+        floor: what would stand in it; holds the most machines looked at.
+        limit_w: of its breaker.
+        provisioned_machines: that the limit is meant for, >= 1.
+        policy: what its manager does.
+        thresholds_frac: of the policy, at most two, for the time beyond them.
+        limits_frac: ``low_p50``, ``low_p99``, ``high_p50``, ``high_p99`` -> most that control may add.
+        controls: delays.
+        seeds: one per week.
+        week_s: length of each.
+        tick_s: resolution.
+    """
+
+    floor: Floor
+    limit_w: float
+    provisioned_machines: int
+    policy: PowerPolicy
+    thresholds_frac: tuple[float, ...]
+    limits_frac: dict[str, float]
+    controls: PowerControls
+    seeds: tuple[int, ...]
+    week_s: float
+    tick_s: float
+
+    @property
+    def most_machines(self) -> int:
+        """The largest number looked at."""
+        return len(self.floor.kind_of)
+
+
+class RowLab:
+    """The weeks without control, run once, and every number of machines with it."""
+
+    def __init__(self, question: RowQuestion, tell: Progress) -> None:
+        """Run the weeks without control.
+
+        Args:
+            question: what is asked.
+            tell: progress.
+        """
+        self.question, self._tell = question, tell
+        q = question
+        sizes = dict.fromkeys((q.most_machines, min(q.provisioned_machines, q.most_machines)))
+        cases = [RowCase(machines=n, limit_w=inf, policy=None, seed=s) for n in sizes for s in q.seeds]
+        runs = self._run(cases, "without control", keep=True)
+        weeks = len(q.seeds)
+        self.free, self.provisioned = runs[:weeks], runs[-weeks:]
+        self.trials: dict[int, RowTrial] = {}
+
+    def _run(self, cases: Sequence[RowCase], words: str, *, keep: bool = False) -> list[RowRun]:
+        q = self.question
+        return run_rows(
+            q.floor, cases, q.controls, duration_s=q.week_s, tick_s=q.tick_s, keep_machines=keep,
+            warmup_s=min(WARMUP_S, q.week_s / 4), tell=lambda frac: self._tell(words, frac),
+        )  # fmt: skip
+
+    def settled(self, row_w: Floats) -> Floats:
+        """A week's watts without its first, empty hour."""
+        return row_w[int(min(WARMUP_S, self.question.week_s / 4) / self.question.tick_s) :]
+
+    @property
+    def peak_frac(self) -> float:
+        """Highest draw of the provisioned row over the limit, without control."""
+        n = self.question.provisioned_machines
+        return float(max(r.peak_w[min(n, len(r.peak_w)) - 1] for r in self.free)) / self.question.limit_w
+
+    @property
+    def uncapped_machines(self) -> int:
+        """Most machines whose peak stays within the limit without control; 0 where not even one's does."""
+        peaks = np.max([r.peak_w for r in self.free], axis=0)
+        return int((peaks <= self.question.limit_w).sum())
+
+    def rise_frac(self, window_s: float) -> float:
+        """Most that the provisioned row rose within a window."""
+        tick_s = self.question.tick_s
+        rises = [largest_rise_w(self.settled(r.row_w), tick_s, window_s) for r in self.provisioned]
+        return max(rises) / self.question.limit_w
+
+    def try_out(self, counts: Sequence[int]) -> list[RowTrial]:
+        """Simulate numbers of machines that were not simulated yet."""
+        q, new = self.question, [n for n in dict.fromkeys(counts) if n not in self.trials]
+        if new:
+            cases = [RowCase(machines=n, limit_w=q.limit_w, policy=q.policy, seed=s) for n in new for s in q.seeds]
+            runs = self._run(cases, f"{', '.join(map(str, new))} machines")
+            for i, n in enumerate(new):
+                self.trials[n] = self._trial(runs[i * len(q.seeds) : (i + 1) * len(q.seeds)])
+        return [self.trials[n] for n in counts]
+
+    def _trial(self, weeks: list[RowRun]) -> RowTrial:
+        """What weeks with so many machines say."""
+        q, n = self.question, weeks[0].case.machines
+        watts = np.concatenate([r.row_w for r in weeks]) / q.limit_w
+        edges = (*q.thresholds_frac, 1.0, inf)[:2] if len(q.thresholds_frac) < 2 else q.thresholds_frac
+        lost = dict(losses(weeks, self.free, q.floor))
+        brakes = sum(r.brakes for r in weeks)
+        fails = [f"{brakes} brakes"] if brakes else []
+        fails += [f"{k} +{v:.1%}" for k, v in lost.items() if v > q.limits_frac[k]]
+        return RowTrial(
+            machines=n, ratio=n / q.provisioned_machines, peak_frac=float(watts.max()), brakes=brakes,
+            brake_s=sum(r.brake_s for r in weeks), above_s=sum(r.above_s for r in weeks),
+            longest_above_s=max(r.longest_above_s for r in weeks),
+            beyond_t1_frac=float(((watts > edges[0]) & (watts <= edges[1])).mean()),
+            beyond_t2_frac=float((watts > edges[1]).mean()),
+            low_clock_lost_s=sum(r.low_clock_lost_s for r in weeks),
+            high_clock_lost_s=sum(r.high_clock_lost_s for r in weeks), loss_frac=lost,
+            throughput_loss_frac=throughput_loss_frac(weeks, self.free, q.floor),
+            commands=sum(r.commands for r in weeks), lost_commands=sum(r.lost_commands for r in weeks),
+            fails=tuple(fails),
+        )  # fmt: skip
+
+    def largest(self) -> int:
+        """Most machines that hold every limit with no brake, those provisioned at least looked at; 0 where none does.
+
+        Between a number that holds and one that fails, the interval is cut into five until they are neighbours. What
+        holds for a number is taken to hold for fewer: more machines never draw less, on the same weeks.
+        """
+        low, high = self.question.provisioned_machines - 1, self.question.most_machines + 1
+        while high - low > 1:
+            cuts = np.unique(np.linspace(low, high, min(AT_ONCE, high - low - 1) + 2).round().astype(int))[1:-1]
+            found = self.try_out([int(n) for n in cuts if low < n < high])
+            holds = [t.machines for t in found if not t.fails]
+            fails = [t.machines for t in found if t.fails]
+            high = min([high, *fails])
+            low = max([low, *(n for n in holds if n < high)])
+        return low if low >= self.question.provisioned_machines else 0
+
+    def domains(self, tree: Sequence[PowerDomain], machines: int, rated_w: float) -> tuple[DomainUse, ...]:
+        """What rack, row and UPS draw with so many machines in the row, without control."""
+        first = self.free[0]
+        each = self.settled(first.machine_w[:, :machines]) if first.machine_w is not None else np.zeros((1, 1))
+        uses = []
+        per_row = {d.name: d for d in tree}
+        rack = per_row["rack"].machines
+        racks = np.add.reduceat(each, np.arange(0, machines, rack), axis=1)
+        fullest = racks[:, int(racks.max(axis=0).argmax())]
+        row = each.sum(axis=1)
+        singles = each.max(axis=0)
+        uses.append(_use(per_row["rack"], rack, rated_w, fullest, float(np.sort(singles)[-rack:].sum())))
+        uses.append(_use(per_row["row"], machines, rated_w, row, float(singles.sum())))
+        rows = per_row["ups"].machines // per_row["row"].machines
+        weeks = [self.settled(r.row_w) for r in self.free]
+        several = np.sum([weeks[i % len(weeks)] for i in range(rows)], axis=0) * machines / first.case.machines
+        peaks = sum(float(weeks[i % len(weeks)].max()) for i in range(rows)) * machines / first.case.machines
+        uses.append(_use(per_row["ups"], rows * machines, rated_w, several, peaks))
+        return tuple(uses)
+
+
+def _use(domain: PowerDomain, machines: int, rated_w: float, watts: Floats, parts_w: float) -> DomainUse:
+    return DomainUse(
+        domain=domain.name, machines=machines, rated_w=machines * rated_w, limit_w=domain.limit_w,
+        p99_w=float(np.quantile(watts, 0.99)), peak_w=float(watts.max()),
+        coincidence_ratio=float(watts.max()) / parts_w,
+    )  # fmt: skip

@@ -1,0 +1,252 @@
+"""The story of a plan, told once: propose, judge, tighten, shrink, certify."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from hashlib import sha256
+
+from hw_catalog.profiles import KernelProfile
+from planner.errors import BadInput
+from planner.planning.alternatives import tradeoffs
+from planner.planning.load_margin import margin
+from planner.planning.local_search import descend
+from planner.planning.loop import Argument, outage
+from planner.planning.row_study import study
+from planner.planning.shrink import improve, stretch
+from planner.planning.tighten import price
+from planner.policies.presets import NAMES
+from planner.resolve.case import Case, open_case, provenance
+from planner.resolve.digests import named
+from planner.resolve.measured_bands import measured_against
+from planner.resolve.warnings import doubts
+from planner.results.evidence import Certificate, Excuse, Judgement, Neighbour, NoPlan, ValidatedPlan
+from planner.results.picture import Bought, Picture
+from planner.results.plan import CandidatePlan, Objective
+from planner.scenario import Scenario
+from planner.simulator.core.run import COMPILED
+from planner.simulator.judge import Note
+from planner.simulator.sketch import sketch
+
+Progress = Callable[[str, float], None]
+
+
+def plan(
+    scenario: Scenario, *, progress: Progress, with_margin: bool = True, drawn_w: float | None = None
+) -> ValidatedPlan | NoPlan:
+    """The cheapest plan that serves the scenario's workload within every objective and budget, in the simulator too.
+
+    Args:
+        scenario: the question.
+        progress: told what is happening and a share 0..1 of the work, which is an estimate.
+        with_margin: also find out how much more load the plan carries.
+        drawn_w: mean watts at the plugs that it may draw in simulation; None: the budget of expected watts.
+
+    Raises:
+        BadInput, CatalogError, WorkloadError: something the scenario names is missing or broken.
+    """
+    names = NAMES if scenario.policy.name == "auto" else (scenario.policy.name,)
+    answers: dict[str, ValidatedPlan | NoPlan] = {}
+    arguments: dict[str, Argument] = {}
+    for position, name in enumerate(names):
+        told = _part_of(progress, name, position, len(names))
+        arguments[name] = Argument(open_case(scenario, name), told, drawn_w)
+        answers[name] = _plan_one(arguments[name])
+    best = _best(answers, scenario.objective)
+    if isinstance(best, NoPlan):
+        return best
+    if with_margin and best.judgement.engine == COMPILED:
+        best = replace(best, margin=margin(arguments[best.candidate.policy], best.candidate))
+    if scenario.power.row_limit_w is None:
+        return best
+    return replace(best, power=study(open_case(scenario, best.candidate.policy), best.candidate, progress))
+
+
+def _part_of(progress: Progress, name: str, position: int, parts: int) -> Progress:
+    """Progress of one policy as a part of the whole."""
+
+    def tell(words: str, done_frac: float) -> None:
+        progress(f"{name}: {words}", (position + done_frac) / parts)
+
+    return tell
+
+
+def _plan_one(argument: Argument) -> ValidatedPlan | NoPlan:
+    """The story under one policy."""
+    case = argument.case
+    first = argument.propose_and_tighten()
+    if isinstance(first, NoPlan):
+        return first
+    if case.scenario.objective is Objective.THROUGHPUT:
+        held, neighbours = stretch(argument, first)
+    else:
+        held, neighbours = improve(argument, first)
+        if case.scenario.solver.search_evaluations and (other := descend(argument, held)) is not held:
+            held, neighbours = improve(argument, other)
+    return _certified(case, argument, *held, neighbours)
+
+
+def _certified(
+    case: Case, argument: Argument, candidate: CandidatePlan, judgement: Judgement, neighbours: tuple[Neighbour, ...]
+) -> ValidatedPlan:
+    """The plan with everything that speaks for it and against it."""
+    objective, rate = case.scenario.objective, case.asked.rate_req_per_s
+    value = rate * candidate.rate_scale if objective is Objective.THROUGHPUT else price(objective, candidate.totals)
+    bound = argument.bound
+    shares, sources = provenance(case, candidate)
+    return ValidatedPlan(
+        candidate=candidate,
+        objective=case.scenario.objective.value,
+        objective_value=value,
+        judgement=judgement,
+        certificate=Certificate(
+            bound=bound,
+            gap_frac=None if bound is None else abs(value - bound) / max(1e-9, abs(value)),
+            solver_gap_frac=candidate.termination.gap_frac,
+            neighbours=neighbours,
+        ),
+        rounds=tuple(argument.rounds),
+        excuses=case.excuses,
+        provenance=shares,
+        sources=(*sources, *measured_against(case, candidate)),
+        warnings=tuple(doubts(case, candidate)),
+        alternatives=tradeoffs(argument, candidate),
+    )
+
+
+_REFUSALS = ("not validated", "solver empty-handed", "infeasible")
+"""Reasons for no plan, the least final first: all policies together are proven infeasible only if each of them is."""
+
+
+def _best(answers: Mapping[str, ValidatedPlan | NoPlan], objective: Objective) -> ValidatedPlan | NoPlan:
+    """The best validated plan, with a word on every policy it was compared with; else the least final refusal."""
+    plans = {name: answer for name, answer in answers.items() if isinstance(answer, ValidatedPlan)}
+    if not plans:
+        refusals = [answer for answer in answers.values() if isinstance(answer, NoPlan)]
+        words = tuple(f"{n}: {line}" for n, a in answers.items() if isinstance(a, NoPlan) for line in a.explanation)
+        nearest = min(refusals, key=lambda refusal: _REFUSALS.index(refusal.reason))
+        return nearest if len(answers) == 1 else replace(nearest, explanation=words)
+    sign = -1 if objective is Objective.THROUGHPUT else 1
+    best = min(plans, key=lambda name: sign * plans[name].objective_value)
+    words = tuple(_compared(plans[best], name, answer) for name, answer in answers.items() if name != best)
+    return replace(plans[best], alternatives=(*words, *plans[best].alternatives))
+
+
+def _compared(best: ValidatedPlan, name: str, other: ValidatedPlan | NoPlan) -> str:
+    """One sentence on a policy that was not chosen."""
+    if isinstance(other, NoPlan):
+        return f"{name}: {other.reason}; {other.explanation[0]}"
+    margin = other.objective_value / best.objective_value - 1
+    return f"{name}: {other.objective} {other.objective_value:g}, {margin:+.1%} against {best.objective_value:g}"
+
+
+def simulate(
+    scenario: Scenario, candidate: CandidatePlan, *, progress: Progress, note: Note | None = None
+) -> Judgement:
+    """What the simulator says of a candidate on the scenario's workload; nothing is planned or changed.
+
+    Args:
+        scenario: whose workload.
+        candidate: who serves it.
+        progress: told what is happening.
+        note: is shown what became of the requests of every seed.
+
+    Raises:
+        BadInput: the scenario's catalog no longer offers a pool of the candidate, or a machine is to fail that the
+            candidate does not have.
+    """
+    argument = Argument(open_case(scenario, candidate.policy), progress)
+    pools = argument.pools(candidate)
+    have = ", ".join(f"{p.machines} {p.role}" for p in pools)
+    absent = [f"{f.pool} {f.machine}" for f in scenario.validation.failures if outage(f, pools) is None]
+    if absent:
+        raise BadInput(*(f"validation.failures: no machine {name}; the plan has {have}, from 0" for name in absent))
+    return argument.judged(candidate, early=False, note=note)
+
+
+def picture(scenario: Scenario, candidate: CandidatePlan, *, progress: Progress) -> Picture:
+    """How a candidate serves the first trace of the scenario's workload, moment by moment, and what it is made of.
+
+    Raises:
+        BadInput: the scenario's catalog no longer offers a pool of the candidate.
+    """
+    case = open_case(scenario, candidate.policy)
+    pools = Argument(case, progress).pools(candidate)
+    progress("drawing", 0.95)
+    section, asked = scenario.validation, case.asked
+    seen = sketch(
+        pools, case.policy, asked.draw(asked.seeds[0], candidate.rate_scale),
+        warmup_frac=section.warmup_frac, cooldown_frac=section.cooldown_frac,
+        failures=[f for each in section.failures if (f := outage(each, pools))],
+    )  # fmt: skip
+    return Picture(
+        words=f"{asked.words}, seed {asked.seeds[0]}",
+        start_s=seen.start_s, end_s=seen.end_s, moments_s=seen.moments_s, pools=seen.pools, curves=seen.curves,
+        prompt_tokens_per_s=seen.prompt_tokens_per_s, output_tokens_per_s=seen.output_tokens_per_s,
+        bought=tuple(_bought(case, pool.name) for pool in pools),
+        kv_bytes_per_token=max(pool.physics.kv_bytes_per_token for pool in pools),
+    )  # fmt: skip
+
+
+def _bought(case: Case, pool: str) -> Bought:
+    """What the machines of a pool are."""
+    offer = next(o for o in case.options if o.spec.name == pool)
+    machine, link = offer.machine, offer.machine.inter_link
+    return Bought(
+        pool=pool, gpu=machine.gpu.name, machine_gpus=machine.gpus, price_usd_per_h=offer.price_usd_per_h,
+        rated_w=offer.rated_w, rack_units=machine.rack_units or 0.0, link=link.name,
+        link_bytes_per_s=link.bandwidth_bytes_per_s,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckReport:
+    """What a scenario resolves to before anything is solved.
+
+    Attributes:
+        workload: in words.
+        rate_req_per_s: class -> mean rate.
+        options: spec names the optimiser may buy.
+        excuses: those it may not, and why.
+        reference: what slowdowns are measured against, in words; empty where no objective is one.
+    """
+
+    workload: str
+    rate_req_per_s: Mapping[str, float]
+    options: tuple[str, ...]
+    excuses: tuple[Excuse, ...]
+    reference: str
+
+
+def check(scenario: Scenario) -> CheckReport:
+    """Resolve everything a scenario names, without solving or simulating.
+
+    Raises:
+        BadInput, CatalogError, WorkloadError: something it names is missing or broken.
+    """
+    names = NAMES if scenario.policy.name == "auto" else (scenario.policy.name,)
+    cases = [open_case(scenario, name) for name in names]
+    return CheckReport(
+        workload=cases[0].asked.words,
+        rate_req_per_s={c.request_class.name: c.rate_req_per_s for c in cases[0].asked.demand.classes},
+        options=tuple(o.spec.name for case in cases for o in case.options),
+        excuses=tuple(dict.fromkeys(e for case in cases for e in case.excuses)),
+        reference=cases[0].reference_words,
+    )
+
+
+def _bytes_of(profile: KernelProfile) -> bytes:
+    """Every number of a kernel profile, as bytes."""
+    values = (getattr(profile, field.name) for field in fields(profile))
+    return b"".join(v.tobytes() if hasattr(v, "tobytes") else repr(v).encode() for v in values)
+
+
+def digests(scenario: Scenario) -> dict[str, str]:
+    """SHA-256 of what a plan rests on: the scenario, the catalog rows and profiles it names, the first trace."""
+    named_machines, profiles, trace = named(scenario)
+    machines = sorted((machine.name, repr(machine)) for machine in named_machines)
+    surfaces = [f"{name}:{_bytes_of(p).hex()}" for name, p in sorted(profiles.items())]
+    columns = (trace.arrival_s, trace.prompt_tokens, trace.output_tokens)
+    return {
+        "scenario": sha256(scenario.model_dump_json().encode()).hexdigest(),
+        "catalog": sha256(repr((machines, surfaces)).encode()).hexdigest(),
+        "trace": sha256(b"".join(column.tobytes() for column in columns)).hexdigest(),
+    }

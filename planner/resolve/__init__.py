@@ -1,0 +1,1 @@
+"""A scenario with everything it names read in, ready to be planned or simulated."""

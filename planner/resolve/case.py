@@ -1,0 +1,361 @@
+"""A scenario with everything it names read in: what can be bought, what it can carry, what is asked of it."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from itertools import product
+from math import inf
+from pathlib import Path
+
+from hw_catalog.engines import EngineTiming, load_engines, timing_of
+from hw_catalog.load import Catalog, load_catalog, nearest
+from hw_catalog.machines import Machine
+from hw_catalog.power import DRAW, NUMBERS
+from hw_catalog.profile_files import load_profiles
+from hw_catalog.profiles import KernelProfile
+from hw_catalog.provenance import Kind, Provenance
+from planner.capacity.envelope import Option, option
+from planner.errors import BadInput
+from planner.perf.instance import InstancePhysics, instance_physics
+from planner.perf.power import curve_of
+from planner.perf.reference import Reference
+from planner.policies.base import Policy
+from planner.policies.presets import policy
+from planner.resolve import long_context as long
+from planner.resolve.clocks_caps import Knob, check_power_budgets, knobs_of
+from planner.resolve.dominance import undominated
+from planner.resolve.reference import open_reference
+from planner.resolve.row_checks import row_problems
+from planner.resolve.slo_limits import tightest_gap_s, ttft_limits_s
+from planner.resolve.workload import Asked, asked
+from planner.results.evidence import Excuse
+from planner.results.plan import CandidatePlan, InstanceSpec, Layout, Role
+from planner.scenario import Scenario
+from workloads.demand import Demand
+from workloads.models import ModelSpec, load_model
+from workloads.slo import Slo, Unit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Case:
+    """Everything a planner needs, under one policy.
+
+    Attributes:
+        scenario: the question.
+        model: what is served.
+        policy: how.
+        slos: the objectives.
+        reference: what slowdowns are measured against; None where no objective is one.
+        asked: the workload.
+        options: what the optimiser may buy, ordered by name.
+        excuses: what it may not, and why.
+        physics: spec name -> physics of that instance, offered or not.
+        profiles: spec name -> the measured surfaces behind it.
+        available: machine type -> how many can be had; unnamed types are unlimited.
+    """
+
+    scenario: Scenario
+    model: ModelSpec
+    policy: Policy
+    slos: tuple[Slo, ...]
+    reference: Reference | None
+    asked: Asked
+    options: tuple[Option, ...]
+    excuses: tuple[Excuse, ...]
+    physics: Mapping[str, InstancePhysics]
+    profiles: Mapping[str, KernelProfile]
+    available: Mapping[str, int]
+
+    @property
+    def reference_words(self) -> str:
+        """The instance a request is alone on; empty where no objective is a slowdown."""
+        if self.reference is None:
+            return ""
+        profile = self.reference.step.profile
+        return f"{self.scenario.reference.machine} tp{profile.tp} ({profile.dtype}, {profile.profile_set})"
+
+
+def open_case(scenario: Scenario, policy_name: str) -> Case:
+    """Read everything ``scenario`` names and build its options under a policy.
+
+    Raises:
+        BadInput: a name that is nowhere to be found; all of them at once.
+        CatalogError: catalog files are broken.
+        WorkloadError: the trace or the model is broken.
+    """
+    directory = Path(scenario.catalog.directory) if scenario.catalog.directory else None
+    catalog = load_catalog(directory)
+    machines = machines_of(scenario, catalog)
+    if problems := row_problems(scenario.power, machines, scenario.catalog.pp):
+        raise BadInput(*problems)
+    budgets, offered = scenario.budgets, scenario.catalog
+    check_power_budgets(machines, power_w=budgets.power_w, expected_power_w=budgets.expected_power_w)
+    knobs_by_machine = knobs_of(machines, offered.clocks_mhz, offered.caps_w)
+    model = load_model(scenario.model.name)
+    profiles = load_profiles(directory, model=model.name, profile_set=scenario.model.profile_set)
+    engines = load_engines(directory)
+    reference = open_reference(scenario, catalog, profiles, engines)
+    _check_stages(scenario, model)
+    wanted = asked(scenario)
+    knobs = scenario.policy
+    rules = policy(
+        policy_name, max_batch_tokens=knobs.max_batch_tokens, max_batch_size=knobs.max_batch_size,
+        block_tokens=knobs.block_tokens, kv_transfer=knobs.kv_transfer,
+        layerwise_from_tokens=knobs.layerwise_from_tokens, max_preemptions=knobs.max_preemptions,
+        mixed_pool=knobs.mixed_pool, prefill_threshold_tokens=knobs.prefill_threshold_tokens,
+        decode_threshold_tokens=knobs.decode_threshold_tokens, recovery=knobs.recovery, chunk_form=knobs.chunk_form,
+        chunked_decode=knobs.chunked_decode, chunked_prefill=knobs.chunked_prefill,
+        tbt_target_s=knobs.tbt_target_s or tightest_gap_s(scenario),
+        order=knobs.order, ttft_limits_s=ttft_limits_s(scenario),
+    )  # fmt: skip
+    long.check_knobs(scenario, model, machines, wanted.demand, policy_name)
+    offers = _Offers(scenario, model, rules, wanted, reference, engines)
+    for machine in machines:
+        offers.add(machine, profiles, knobs_by_machine[machine.name])
+    return Case(
+        scenario=scenario, model=model, policy=rules, slos=scenario.slos(), reference=reference,
+        asked=wanted, options=tuple(sorted(offers.options, key=lambda o: o.spec.name)), excuses=tuple(offers.excuses),
+        physics=offers.physics, profiles=offers.profiles, available=_available(scenario, machines),
+    )  # fmt: skip
+
+
+class _Offers:
+    """What the machines of a scenario offer, collected machine by machine."""
+
+    def __init__(
+        self, scenario: Scenario, model: ModelSpec, rules: Policy, wanted: Asked, reference: Reference | None,
+        engines: Mapping[str, EngineTiming],
+    ) -> None:  # fmt: skip
+        """Nothing offered yet."""
+        self._scenario, self._model, self._policy, self._asked = scenario, model, rules, wanted
+        self._reference, self._engines = reference, engines
+        self.options: list[Option] = []
+        self.excuses: list[Excuse] = []
+        self.physics: dict[str, InstancePhysics] = {}
+        self.profiles: dict[str, KernelProfile] = {}
+
+    def add(self, machine: Machine, profiles: Iterable[KernelProfile], tried: Iterable[Knob]) -> None:
+        """Every layout, role, clock and cap of a machine, as an option or with an excuse."""
+        layouts, missing = layouts_of(self._scenario, machine, profiles)
+        self.excuses += missing
+        if self._policy.streams:
+            layouts, missing = long.layouts(self._scenario, machine, layouts)
+            self.excuses += missing
+        for (layout, profile), (clock, cap) in product(layouts, tried):
+            whole = self._physics(machine, layout, profile, (clock, cap), None)
+            for role in self._policy.topology.roles():
+                offered: list[Option] = []
+                for chunk in self._chunks(role, whole):
+                    body = self._physics(machine, layout, profile, (clock, cap), chunk)
+                    spec = InstanceSpec(
+                        role=role, machine=machine.name, layout=layout, chunk_tokens=chunk, clock_mhz=clock, cap_w=cap
+                    )
+                    self.physics[spec.name], self.profiles[spec.name] = replace(body, step=whole.step), profile
+                    offered += self._offer(spec, machine, self.physics[spec.name])
+                kept, refused = undominated(offered)
+                self.options += kept
+                self.excuses += refused
+
+    def _physics(
+        self, machine: Machine, layout: Layout, profile: KernelProfile, knob: Knob, chunk_tokens: int | None
+    ) -> InstancePhysics:
+        """One replica; its activations are sized for its longest step."""
+        knobs = self._scenario.policy
+        return instance_physics(
+            self._model, machine, layout, profile, memory_frac=knobs.kv_memory_frac,
+            max_batch_tokens=chunk_tokens or knobs.max_batch_tokens, block_tokens=knobs.block_tokens, clock_mhz=knob[0],
+            cap_w=knob[1], timing=timing_of(self._engines, profile), streams=self._policy.streams,
+            group_tokens=long.group_tokens(self._scenario, layout, self._asked.demand),
+        )  # fmt: skip
+
+    def _chunks(self, role: Role, body: InstancePhysics) -> tuple[int | None, ...]:
+        """Chunk sizes of a role: all for the optimiser to choose from where the role lives on prompts.
+
+        A decode instance computes few prompts, so their cost says nothing: it takes the largest chunk whose step keeps
+        every objective on token gaps, or the smallest.
+        """
+        sizes = tuple(sorted(set(self._scenario.policy.chunk_tokens)))
+        if role not in self._policy.cuts:
+            return (None,)
+        if self._policy.streams:  # chunks adapt to the batch, up to the largest size
+            return sizes[-1:]
+        if role is not Role.DECODE:
+            return sizes
+        gaps_s = [s.limit for s in self._scenario.slos() if s.metric.bounds_gaps and s.unit is Unit.SECONDS]
+        short = [c for c in sizes if body.step.prefill_s([(c, 0)]) <= min(gaps_s, default=inf)]
+        return (max(short, default=sizes[0]),)
+
+    def _offer(self, spec: InstanceSpec, machine: Machine, body: InstancePhysics) -> list[Option]:
+        """One layout in one role: an option or none."""
+        price = machine.price(self._scenario.catalog.channel)
+        allowed = self._scenario.catalog.roles.get(machine.name, (spec.role,))
+        if spec.role not in allowed:
+            words = f"catalog.roles keeps {machine.name} for {', '.join(allowed)}"
+            self.excuses.append(Excuse(option=spec.name, reason=words, bottleneck="catalog"))
+            return []
+        if price is None:
+            self.excuses.append(_unsold(spec, machine, self._scenario.catalog.channel))
+            return []
+        usd_per_h = price.usd_per_h * self._scenario.catalog.price_scale.get(machine.name, 1.0)
+        wanted = self._demand(spec, machine)
+        if not wanted.classes:
+            return []
+        offered, refused = option(
+            spec, machine, usd_per_h, body, self._policy, wanted, self._scenario.slos(),
+            self._reference, carbon_g_per_j=self._scenario.energy.carbon_g_per_j,
+        )  # fmt: skip
+        self.excuses += refused
+        return [offered] if offered else []
+
+    def _demand(self, spec: InstanceSpec, machine: Machine) -> Demand:
+        """The classes that an instance may be asked to serve: all, or those it is for and fast enough for."""
+        demand = self._asked.demand
+        if not self._policy.streams:
+            return demand
+        kept = []
+        for part in long.served(self._scenario, spec.layout, demand).classes:
+            excuse = long.out_of_reach(
+                spec.name, spec.layout, self._model, machine, self.profiles[spec.name], part, self._scenario.slos()
+            )
+            if excuse:
+                self.excuses.append(excuse)
+            else:
+                kept.append(part)
+        return Demand(classes=tuple(kept))
+
+
+def machines_of(scenario: Scenario, catalog: Catalog) -> tuple[Machine, ...]:
+    """The machine types of the scenario, in its order.
+
+    Raises:
+        BadInput: naming every one the catalog does not have, or that has no link for what the policy moves.
+    """
+    unknown = [name for name in scenario.catalog.machines if name not in catalog.machines]
+    if unknown:
+        raise BadInput(
+            *(f"catalog.machines: no machine '{name}'; {nearest(name, catalog.machines)}" for name in unknown)
+        )
+    machines = tuple(catalog.machines[name] for name in dict.fromkeys(scenario.catalog.machines))
+    lonely = [machine.name for machine in machines if not machine.inter_link.exists]
+    if lonely and scenario.policy.recovery == "checkpoint":
+        words = f"found checkpoint; expected restart, since {', '.join(lonely)} has no link to fetch one"
+        raise BadInput(f"policy.recovery: {words}")
+    return machines
+
+
+def _available(scenario: Scenario, machines: Iterable[Machine]) -> dict[str, int]:
+    """How many of each limited machine type can be had: the scenario's word before the catalog's."""
+    limits = {m.name: m.available for m in machines if m.available is not None}
+    return {**limits, **scenario.catalog.available}
+
+
+def layouts_of(
+    scenario: Scenario, machine: Machine, profiles: Iterable[KernelProfile]
+) -> tuple[list[tuple[Layout, KernelProfile]], list[Excuse]]:
+    """Layouts of a machine that have a measured profile, and excuses for those that have none."""
+    mine = [p for p in profiles if p.gpu == machine.gpu.profile_gpu and p.kv_dtype == scenario.model.kv_dtype]
+    dtypes = {p.dtype for p in mine}
+    native = "bf16" if "bf16" in dtypes else min(dtypes, default="bf16")
+    dtype = scenario.model.dtype or native
+    found: list[tuple[Layout, KernelProfile]] = []
+    excuses: list[Excuse] = []
+    for tp in sorted(set(scenario.catalog.tp)):
+        name = f"*/{machine.name}/tp{tp}"
+        if machine.gpus % tp:
+            excuses.append(
+                Excuse(
+                    option=name,
+                    reason=f"{tp} GPUs do not divide a machine of {machine.gpus}",
+                    bottleneck="catalog",
+                )
+            )
+            continue
+        fitting = [p for p in mine if p.tp == tp and p.dtype == dtype]
+        if not fitting:
+            have = ", ".join(sorted({f"{p.dtype} tp{p.tp}" for p in mine})) or "none"
+            reason = (
+                f"no {dtype} kernel profile of {scenario.model.name} on {machine.gpu.profile_gpu} at tp{tp} "
+                f"with a {scenario.model.kv_dtype} KV cache in {scenario.model.profile_set}; there are: {have}"
+            )
+            excuses.append(Excuse(option=name, reason=reason, bottleneck="profile"))
+        for pp in sorted(set(scenario.catalog.pp)):
+            gpus = tp * pp
+            if gpus % machine.gpus and machine.gpus % gpus:
+                words = f"{gpus} GPUs neither divide a machine of {machine.gpus} nor fill whole ones"
+                excuses.append(Excuse(option=f"*/{machine.name}/tp{tp}pp{pp}", reason=words, bottleneck="catalog"))
+            elif gpus > machine.gpus and not machine.inter_link.exists:
+                words = f"its stages would span machines, which have no link to each other ({machine.inter_link.name})"
+                excuses.append(Excuse(option=f"*/{machine.name}/tp{tp}pp{pp}", reason=words, bottleneck="link"))
+            else:
+                found += [(Layout(tp=tp, pp=pp, ep=p.ep), p) for p in fitting]
+    return found, excuses
+
+
+def _check_stages(scenario: Scenario, model: ModelSpec) -> None:
+    """Every stage holds as many layers as any other.
+
+    Raises:
+        BadInput: naming every number of stages that does not divide the model's layers.
+    """
+    uneven = [pp for pp in sorted(set(scenario.catalog.pp)) if model.layers % pp]
+    divisors = [str(n) for n in range(1, min(model.layers, 64) + 1) if model.layers % n == 0]
+    if uneven:
+        raise BadInput(
+            *(
+                f"catalog.pp: {pp} stages do not divide the {model.layers} layers of {model.name}; expected one of "
+                f"{', '.join(divisors)}"
+                for pp in uneven
+            )
+        )
+
+
+def _unsold(spec: InstanceSpec, machine: Machine, channel: str) -> Excuse:
+    """No price, no option."""
+    sold = ", ".join(p.channel for p in machine.prices) or "none"
+    reason = f"{machine.name} has no {channel} price; channels with a price: {sold}"
+    return Excuse(option=spec.name, reason=reason, bottleneck="price")
+
+
+def _capped(machine: Machine, cap_w: int | None) -> str:
+    """How the rated power of a machine under an enforced cap was reckoned; empty where it is the nameplate."""
+    if cap_w is None:
+        return ""
+    nameplate = machine.provenance.get("rated_w")
+    source = f", {nameplate.kind}: {nameplate.source}" if nameplate else ""
+    return (
+        f"derived: rated power of {machine.name} at an enforced cap of {cap_w} W: {machine.provisioned_w(cap_w):g} W, "
+        f"its nameplate ({machine.rated_w:g} W{source}) less {machine.gpus} x ({machine.gpu.tdp_w:g} - {cap_w}) W"
+    )
+
+
+def provenance(case: Case, candidate: CandidatePlan) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Where the numbers behind a plan come from.
+
+    Every number of the plan's machines, GPUs, links and prices counts as one, and so does each surface of their kernel
+    profiles.
+
+    Returns:
+        kind -> share of them, and one line per distinct source.
+    """
+    numbers: list[Provenance] = []
+    machines = {o.spec.machine: o.machine for o in case.options}
+    for name in dict.fromkeys(p.spec.machine for p in candidate.pools):
+        machine = machines[name]
+        price = machine.price(case.scenario.catalog.channel)
+        numbers += [*machine.provenance.values(), *machine.gpu.provenance.values()]
+        locked = any(p.spec.machine == name and (p.spec.clock_mhz or p.spec.cap_w) for p in candidate.pools)
+        used = (*NUMBERS, "free_clock") if locked else DRAW
+        numbers += [source for key, source in curve_of(machine.gpu).provenance.items() if key in used]
+        numbers += [machine.inter_link.provenance] * 3
+        numbers += [price.provenance] if price else []
+    surfaces = 4
+    surfaces_used = [case.profiles[pool.spec.name] for pool in candidate.pools]
+    surfaces_used += [case.reference.step.profile] if case.reference else []
+    for profile in {id(p): p for p in surfaces_used}.values():
+        numbers += [profile.provenance] * surfaces
+    counts = Counter(str(p.kind) for p in numbers)
+    share = {kind.value: counts[kind.value] / len(numbers) for kind in Kind if counts[kind.value]}
+    lines = sorted({f"{p.kind}: {p.source} ({p.date})" + (f"; {p.note}" if p.note else "") for p in numbers})
+    lines += [words for pool in candidate.pools if (words := _capped(machines[pool.spec.machine], pool.spec.cap_w))]
+    lines += [f"slowdowns: against the same request alone on {case.reference_words}"] if case.reference else []
+    return share, (*lines, f"workload: {case.asked.source}", f"model sizes: {case.model.source or case.model.name}")

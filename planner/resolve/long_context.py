@@ -1,0 +1,150 @@
+"""Long contexts in a case: layouts of stages and groups, which classes they serve, and what no layout can reach."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from hw_catalog.machines import Machine
+from hw_catalog.profiles import KernelProfile
+from planner.errors import BadInput
+from planner.perf.parallel import token_floor_s
+from planner.results.evidence import Excuse
+from planner.results.plan import Layout
+from planner.scenario import Scenario
+from workloads.demand import ClassDemand, Demand
+from workloads.models import ModelSpec
+from workloads.slo import Metric, Slo, Unit
+
+STREAMS = "mnemosyne"
+"""The policy under which layouts have stages and groups."""
+
+
+def check_knobs(scenario: Scenario, model: ModelSpec, machines: Iterable[Machine], demand: Demand, policy: str) -> None:
+    """Refuse groups that nothing uses or nothing holds, and contexts the model was not made for.
+
+    Raises:
+        BadInput: all of it at once.
+    """
+    wanted, offered = scenario.catalog, tuple(machines)
+    problems = [
+        f"catalog.kvp: {n} KV groups fit no layout: " + _misfit(offered[0], Layout(tp=min(wanted.tp), kvp=n))
+        for n in sorted(set(wanted.kvp))
+        if n > 1 and not any(_stands(m, tp, pp, n) for m in offered for tp in wanted.tp for pp in wanted.pp)
+    ]
+    if policy != STREAMS and max(wanted.kvp) > 1:
+        problems.append(f"catalog.kvp: KV groups are used by policy.name {STREAMS} alone, not by {policy}")
+    longest = max(int((c.prompt_tokens + c.output_tokens).max()) for c in demand.classes)
+    if longest > model.max_context_tokens and not scenario.policy.longer_context:
+        problems.append(
+            f"workload: a request of {longest} tokens, the longest that {model.name} was made for has "
+            f"{model.max_context_tokens}; set policy.longer_context: true to plan for scaled positions"
+        )
+    if problems:
+        raise BadInput(*problems)
+
+
+def layouts(
+    scenario: Scenario, machine: Machine, plain: Sequence[tuple[Layout, KernelProfile]]
+) -> tuple[list[tuple[Layout, KernelProfile]], list[Excuse]]:
+    """The layouts of a machine with every number of groups, and excuses for those that stand on no machines.
+
+    Args:
+        scenario: says which numbers to try.
+        machine: a replica is on a part of one, or on several alone, which then need a link to each other.
+        plain: its layouts without groups.
+    """
+    counts = sorted(set(scenario.catalog.kvp))
+    found: list[tuple[Layout, KernelProfile]] = []
+    excuses: dict[str, Excuse] = {}
+    for layout, profile in ((replace(layout, kvp=kvp), profile) for layout, profile in plain for kvp in counts):
+        misfit = _misfit(machine, layout)
+        if misfit:
+            name = f"*/{machine.name}/{layout.name}"
+            excuses[name] = Excuse(option=name, reason=misfit, bottleneck="catalog")
+        else:
+            found.append((layout, profile))
+    return found, list(excuses.values())
+
+
+def _stands(machine: Machine, tp: int, pp: int, kvp: int) -> bool:
+    """Whether a layout stands on machines of a type, as it does without groups."""
+    plain, whole = Layout(tp=tp, pp=pp), Layout(tp=tp, pp=pp, kvp=kvp)
+    return machine.gpus % tp == 0 and not _misfit(machine, plain) and not _misfit(machine, whole)
+
+
+def _misfit(machine: Machine, layout: Layout) -> str:
+    """Why a layout stands on no number of machines of a type; empty where it does."""
+    gpus = layout.gpus
+    if layout.kvp > 1 and machine.gpus == 1:
+        return f"{layout.kvp} KV groups need {layout.kvp} GPUs; {machine.name} has 1"
+    if gpus % machine.gpus and machine.gpus % gpus:
+        return f"{gpus} GPUs neither divide a machine of {machine.gpus} nor fill whole ones"
+    if gpus > machine.gpus and not machine.inter_link.exists:
+        return f"it would span machines, which have no link to each other ({machine.inter_link.name})"
+    return ""
+
+
+def group_tokens(scenario: Scenario, layout: Layout, demand: Demand) -> int:
+    """Tokens of a request's KV cache in one group at which it takes the next.
+
+    The scenario's word, or an even share of the longest request: that one has all groups at its end, shorter ones leave
+    some to others, and no group ever holds more of a request than if it had been spread from the start.
+    """
+    longest = max(int((c.prompt_tokens + c.output_tokens).max()) for c in demand.classes)
+    return scenario.policy.kvp_group_tokens or -(-longest // layout.kvp)
+
+
+def served(scenario: Scenario, layout: Layout, demand: Demand) -> Demand:
+    """The classes that a layout is for: stages and groups serve the long ones, all other layouts the rest.
+
+    So a giant and short requests never share an instance, and nobody waits behind one. Where they are not to be kept
+    apart every layout is for all; then the order of prompts has to see to that.
+
+    Source: Medha (arXiv 2409.17264), length-aware routing; the pools of a plan take its place.
+    """
+    if not scenario.policy.long_apart:
+        return demand
+    is_long = layout.pp * layout.kvp > 1
+    mine = (c for c in demand.classes if (np.median(c.prompt_tokens) >= scenario.policy.long_from_tokens) == is_long)
+    return Demand(classes=tuple(mine))
+
+
+def out_of_reach(
+    spec_name: str, layout: Layout, model: ModelSpec, machine: Machine, profile: KernelProfile, part: ClassDemand,
+    slos: Iterable[Slo],
+) -> Excuse | None:  # fmt: skip
+    """Why no engine could serve a class on a layout: a token takes longer to read than an objective allows.
+
+    Returns:
+        None where the memory is fast enough.
+    """
+    contexts = part.prompt_tokens + part.output_tokens / 2
+    for slo in slos:
+        if slo.metric not in (Metric.TBT, Metric.TPOT, Metric.STALL) or slo.unit is not Unit.SECONDS:
+            continue
+        if slo.request_class not in (None, part.request_class.name):
+            continue
+        context = float(np.percentile(contexts, slo.percentile))
+        floor_s = token_floor_s(
+            model, layout, context, dtype=profile.dtype, kv_dtype=profile.kv_dtype,
+            hbm_bytes_per_s=machine.gpu.hbm_bytes_per_s,
+        )  # fmt: skip
+        if floor_s > slo.limit:
+            return Excuse(
+                option=spec_name,
+                reason=f"{slo.name} of class {part.request_class.name} is out of reach: at {context:.0f} tokens memory "
+                f"alone takes {floor_s:.3g} s a token, {floor_s / slo.limit:.2g} times the limit of {slo.limit:g} s",
+                bottleneck="latency",
+            )
+    return None
+
+
+def doubt(model: ModelSpec, longest_tokens: int) -> tuple[str, ...]:
+    """What to know about contexts that the model was not made for."""
+    if longest_tokens <= model.max_context_tokens:
+        return ()
+    return (
+        f"requests of up to {longest_tokens} tokens exceed the {model.max_context_tokens} that {model.name} was made "
+        "for: its positions have to be scaled, and what it then answers is not judged here",
+    )

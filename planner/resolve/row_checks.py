@@ -1,0 +1,70 @@
+"""What the section ``power`` asks of machines: a limit that bears one, and clocks that its GPUs have."""
+
+from collections.abc import Iterator, Sequence
+
+from hw_catalog.machines import Machine
+from planner.resolve.clocks_caps import nearest_clock_mhz
+from planner.scenario.power import PowerSection
+
+A100_MHZ = 1410.0
+A100_CLOCKS_MHZ = {"low_t1_mhz": 1275.0, "low_t2_mhz": 1110.0, "high_mhz": 1305.0}
+"""POLCA's clocks. On another GPU the same shares of its highest clock are used: transferred."""
+
+
+def row_problems(asked: PowerSection, machines: Sequence[Machine], stages: Sequence[int]) -> tuple[str, ...]:
+    """What is wrong with the section ``power`` for what may be bought.
+
+    Args:
+        asked: the section.
+        machines: that may be bought.
+        stages: numbers of pipeline stages that may be chosen.
+    """
+    if asked.row_limit_w is None:
+        return ()
+    found = [
+        text for machine in machines for text in (*_limit_problems(asked, machine), *_clock_problems(asked, machine))
+    ]
+    if max(stages) > 1:
+        found.append(
+            f"power.row_limit_w: found with catalog.pp {list(stages)}; expected catalog.pp [1]: rows of pipelines "
+            "are not simulated, since an instance of a row serves one batch at a time"
+        )
+    rack, meant = asked.machines_per_rack, asked.provisioned_machines
+    if rack is not None and meant is not None and rack > meant:
+        found.append(
+            f"power.machines_per_rack: found {rack}; expected at most {meant}, power.provisioned_machines: racks "
+            "stand in rows"
+        )
+    return tuple(found)
+
+
+def _limit_problems(asked: PowerSection, machine: Machine) -> Iterator[str]:
+    """A limit that is too low for a machine, or for those it is meant for."""
+    limit_w, meant = asked.row_limit_w or 0.0, asked.provisioned_machines
+    where = f"power.row_limit_w: found {limit_w:g}; expected at least"
+    if limit_w < machine.idle_w:
+        yield f"{where} {machine.idle_w:g}, what one {machine.name} draws with no work"
+    elif meant is None and limit_w < machine.rated_w:
+        yield f"{where} {machine.rated_w:g}, the rating of one {machine.name}; or give power.provisioned_machines"
+    elif meant is not None and limit_w < meant * machine.idle_w:
+        yield (
+            f"{where} {meant * machine.idle_w:g}, what the {meant} {machine.name} of power.provisioned_machines draw "
+            "with no work"
+        )
+
+
+def _clock_problems(asked: PowerSection, machine: Machine) -> Iterator[str]:
+    """Clocks that its GPUs do not have."""
+    gpu = machine.gpu
+    for key in A100_CLOCKS_MHZ:
+        clock = getattr(asked, key)
+        if clock is not None and not gpu.clock_min_mhz <= clock <= gpu.clock_max_mhz:
+            yield (
+                f"power.{key}: found {clock:g}; expected {gpu.clock_min_mhz:g} to {gpu.clock_max_mhz:g}, the "
+                f"clocks of the {gpu.name} of {machine.name}"
+            )
+        elif clock is not None and nearest_clock_mhz(gpu, clock) != clock:
+            yield (
+                f"power.{key}: found {clock:g}; expected a clock of the {gpu.name} of {machine.name}, nearest "
+                f"{nearest_clock_mhz(gpu, clock)}"
+            )

@@ -1,0 +1,71 @@
+"""What a buyer should know before trusting a plan."""
+
+from collections.abc import Iterator
+
+from hw_catalog.provenance import Kind
+from planner.perf.pipeline import TraversalTime
+from planner.perf.power import curve_of
+from planner.perf.step_time import StepTime
+from planner.resolve import long_context as long
+from planner.resolve.case import Case
+from planner.results.plan import CandidatePlan, Role
+
+
+def doubts(case: Case, candidate: CandidatePlan) -> tuple[str, ...]:
+    """What a buyer should know before trusting a plan, full sentences."""
+    found = list(case.asked.doubts)
+    if case.asked.skipped_rows:
+        found.append(f"{case.asked.skipped_rows} rows of the trace were left out")
+    every = {c.request_class.name: int((c.prompt_tokens + c.output_tokens).max()) for c in case.asked.demand.classes}
+    found += long.doubt(case.model, max(every.values()))
+    steps = [(pool.spec.name, case.physics[pool.spec.name].step, pool.rate_req_per_s) for pool in candidate.pools]
+    steps += [("the reference", case.reference.step, every)] if case.reference else []
+    for name, step, served in steps:
+        measured, longest = step.max_context_tokens, max((every[c] for c in served if c in every), default=0)
+        if longest > measured and not name.startswith(Role.PREFILL):
+            found.append(
+                f"{name}: requests of up to {longest} tokens exceed the {measured} tokens the source "
+                f"measured; decode attention beyond that is extrapolated{_how(step, longest)}"
+            )
+        if isinstance(step, TraversalTime):
+            found.append(f"{name}: its stages take their share of the step measured without stages (derived)")
+        if step.profile.measured_frac < 0.5:
+            found.append(f"{name}: only {step.profile.measured_frac:.0%} of its step time comes from measurements")
+    found += _prompt_doubts(case, candidate)
+    found += _clock_doubts(case, candidate)
+    return tuple(dict.fromkeys(found))
+
+
+def _how(step: StepTime, longest_tokens: int) -> str:
+    """How the step time goes on beyond the source's table, where a request does."""
+    if longest_tokens <= step.max_table_tokens:
+        return ""
+    if step.splits_kv:
+        return " from batches of as many tokens in all (assumes a kernel that splits a request's KV cache: split-KV)"
+    return " along its last slope (this kernel does not split a request's KV cache)"
+
+
+def _prompt_doubts(case: Case, candidate: CandidatePlan) -> Iterator[str]:
+    """Where a plan computes prompts that are longer, or cut later, than the source measured."""
+    for pool in candidate.pools:
+        spec, step = pool.spec, case.physics[pool.spec.name].step
+        mine = [c for c in case.asked.demand.classes if c.request_class.name in pool.rate_req_per_s]
+        if spec.role is Role.DECODE or not mine:
+            continue
+        longest = max(int(c.prompt_tokens.max()) for c in mine)
+        whole = longest if spec.chunk_tokens is None else min(longest, spec.chunk_tokens)
+        if whole > step.max_prompt_tokens:
+            words = f"prompts of up to {whole} tokens computed at once exceed the {step.max_prompt_tokens} tokens"
+            yield f"{spec.name}: {words} the source measured; prefill attention beyond that is extrapolated"
+        if longest - whole > step.max_past_tokens:
+            words = f"chunks of prompts of up to {longest} tokens attend to more than the {step.max_past_tokens} tokens"
+            yield f"{spec.name}: {words} the source measured; prefill attention beyond that is extrapolated"
+
+
+def _clock_doubts(case: Case, candidate: CandidatePlan) -> Iterator[str]:
+    """Where a locked clock or a cap rests on another GPU's response."""
+    gpus = {o.spec.name: o.machine.gpu for o in case.options}
+    for spec in (pool.spec for pool in candidate.pools):
+        source = curve_of(gpus[spec.name]).provenance["floor_ratio"] if spec.name in gpus else None
+        if source and (spec.clock_mhz or spec.cap_w) and source.kind is not Kind.MEASURED:
+            yield f"{spec.name}: how its time and power answer to the clock is {source.kind}: {source.source}"

@@ -1,0 +1,1 @@
+"""What planner returns: frozen nouns without behaviour."""

@@ -1,0 +1,320 @@
+"""The nouns of evidence: what was observed of a plan, and why it is one, or none."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from planner.results.plan import CandidatePlan
+from planner.results.row import RowStudy
+from workloads.slo import Unit
+
+
+class Verdict(StrEnum):
+    """What observation says of one claim."""
+
+    MET = "met"
+    """The whole confidence interval is within the limit."""
+    MISSED = "missed"
+    """The whole confidence interval is beyond the limit."""
+    UNDECIDED = "undecided"
+    """The interval straddles the limit; a plan with such a claim is not validated."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What the simulator observed of one objective.
+
+    Attributes:
+        slo: its key, for example ``ttft_p99_s``.
+        unit: of the four numbers: seconds, or slowdown against a request alone on the reference.
+        limit: the bound.
+        measured: the percentile over all seeds; inf where too many requests never finished.
+        low: lower end of the confidence interval.
+        high: upper end.
+        verdict: met, missed or undecided.
+        n: requests (for TBT in seconds: gaps) behind the percentile.
+    """
+
+    slo: str
+    unit: Unit
+    limit: float
+    measured: float
+    low: float
+    high: float
+    verdict: Verdict
+    n: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerUse:
+    """What a pool, or a plan, drew at its machines' plugs in the measured window, all instances at once, by the second.
+
+    Attributes:
+        mean_w: over all seconds of all seeds.
+        p50_w: median second.
+        p95_w: of 20 seconds, 19 draw no more.
+        p99_w: of 100 seconds, 99 draw no more.
+        peak_w: highest second.
+        standby_w: of the mean, what the machines draw without work.
+        prefill_w: of the mean, what steps that carry prefill work add.
+        decode_w: of the mean, what decode-only steps add.
+    """
+
+    mean_w: float
+    p50_w: float
+    p95_w: float
+    p99_w: float
+    peak_w: float
+    standby_w: float
+    prefill_w: float
+    decode_w: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BubbleUse:
+    """How much of the measured window the stages of a pool's pipelines stood idle between batches, by kind.
+
+    Source: SARATHI, arXiv 2308.16369, its three kinds of pipeline bubbles.
+
+    Attributes:
+        prompts_frac: a batch and the one ahead carry prompts, of different length (PB1).
+        phases_frac: one of them carries prompts, the other decodes only (PB2).
+        contexts_frac: both decode only, at different contexts or batches (PB3).
+        unfilled_frac: no bubble: batches were in flight, but there was none to send after them.
+    """
+
+    prompts_frac: float
+    phases_frac: float
+    contexts_frac: float
+    unfilled_frac: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolUse:
+    """How busy one pool was in the measured window, mean over its instances and seeds.
+
+    Attributes:
+        pool: spec name.
+        busy_frac: share of time in a step.
+        kv_peak_frac: largest share of KV blocks in use on any instance.
+        kv_mean_frac: time average.
+        batch_mean: mean decoding requests in a step that decodes.
+        queue_mean_tokens: time average of prompt tokens waiting at an instance.
+        preemptions: requests thrown out of KV memory and recomputed.
+        power: what it drew; None where nothing is known of its GPUs' watts.
+        bubbles: idle shares of its pipeline's stages; None where there is no pipeline.
+    """
+
+    pool: str
+    busy_frac: float
+    kv_peak_frac: float
+    kv_mean_frac: float
+    batch_mean: float
+    queue_mean_tokens: float
+    preemptions: int
+    power: PowerUse | None = None
+    bubbles: BubbleUse | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What the simulator says of a candidate on a workload.
+
+    Attributes:
+        evidence: one per objective, in the scenario's order.
+        workload: what it was validated on, in words (replay of a file, or synthetic arrivals by process).
+        seeds: the seeds simulated.
+        horizon_s: length of the arrival window of one seed.
+        warmup_s: arrivals before this time are not measured.
+        cooldown_s: arrivals in this last stretch are not measured.
+        arrived: requests over all seeds.
+        finished: of them.
+        refused: of them, too long for any KV memory.
+        unfinished: of them, still running or waiting when the simulation was cut off.
+        goodput_req_per_s: measured requests that met all objectives jointly, per second.
+        attainment_frac: the same as a share of measured requests.
+        output_tokens_per_s: generated in the measured window.
+        steady: no growing backlog: neither the second half of the window nor, where one was simulated, a longer run
+            misses an objective.
+        pools: how busy each pool was.
+        link_wait_mean_s: mean wait of a KV transfer for the link (0 without transfers).
+        transfer_mean_s: mean time from end of prefill to KV landed (0 without transfers).
+        latency_s: P50, P90 and P99 of every metric over all requests, promised or not, for example ``ttft_p99_s``.
+        restarted: how often a failed machine took a request with it that then had to be served again.
+        engine: what simulated it: the compiled replay, or the event engine and why.
+        longer_s: arrival window of the longer run that looked for a slowly growing backlog; 0 where none was made.
+        longer_missed: objectives whose measured percentile is beyond its limit there.
+        power: what all pools drew at once; None where nothing is known of the watts of one.
+    """
+
+    evidence: tuple[Evidence, ...]
+    workload: str
+    seeds: tuple[int, ...]
+    horizon_s: float
+    warmup_s: float
+    cooldown_s: float
+    arrived: int
+    finished: int
+    refused: int
+    unfinished: int
+    goodput_req_per_s: float
+    attainment_frac: float
+    output_tokens_per_s: float
+    steady: bool
+    pools: tuple[PoolUse, ...]
+    link_wait_mean_s: float
+    transfer_mean_s: float
+    latency_s: Mapping[str, float]
+    restarted: int = 0
+    engine: str = ""
+    longer_s: float = 0.0
+    longer_missed: tuple[str, ...] = ()
+    power: PowerUse | None = None
+
+    @property
+    def growth(self) -> str:
+        """Where a growing backlog showed, in words; empty where none did."""
+        if self.steady:
+            return ""
+        if not self.longer_s:
+            return "the second half of the window misses an objective"
+        lost = f"misses {', '.join(self.longer_missed)}" if self.longer_missed else "leaves requests behind"
+        return f"a run of {self.longer_s:.0f} s {lost}"
+
+    @property
+    def valid(self) -> bool:
+        """Every objective is met, in steady state, and nothing was refused or left behind."""
+        met = all(e.verdict is Verdict.MET for e in self.evidence)
+        return met and self.steady and self.refused == 0 and self.unfinished == 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Excuse:
+    """Why an option was not offered to the optimiser.
+
+    Attributes:
+        option: spec name.
+        reason: a full sentence.
+        bottleneck: one word: ``memory``, ``profile``, ``latency``, ``link``, ``price``, ``catalog`` or ``dominated``.
+    """
+
+    option: str
+    reason: str
+    bottleneck: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbour:
+    """A plan next to this one that would be better if it held: one machine fewer, or a pool on another option.
+
+    Attributes:
+        pool: spec name of the smaller pool, or ``one option instead of another``.
+        machines: how many machines that pool has then.
+        judgement: what the simulator says; None where the pool cannot do without (its last machine).
+        fails: why it is no plan: the objectives it misses or cannot decide, or what else breaks.
+    """
+
+    pool: str
+    machines: int
+    judgement: Judgement | None
+    fails: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """One turn of the argument between optimiser and simulator: what was proposed, what was observed, what was done."""
+
+    step: str
+    candidate: CandidatePlan
+    judgement: Judgement
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """Why this plan and no smaller one.
+
+    Attributes:
+        bound: the optimiser's proven bound on the objective with no headroom at all: below it nothing carries even
+            the mean load.
+        gap_frac: |objective of the validated plan - bound| / objective. What is not proven; most of it is the headroom
+            that the percentiles and whole machines need.
+        solver_gap_frac: gap of the last solve alone.
+        neighbours: every plan one machine smaller, and every pool on another option at less cost, with what it misses.
+    """
+
+    bound: float | None
+    gap_frac: float | None
+    solver_gap_frac: float | None
+    neighbours: tuple[Neighbour, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Margin:
+    """How much more than the planned load the same machines carry.
+
+    Attributes:
+        holds_ratio: the highest tried load, over the planned one, at which every objective is met; 1 where none is.
+        misses_ratio: the next higher one that was tried; None where the highest tried load is carried.
+        fails: what goes wrong there.
+    """
+
+    holds_ratio: float
+    misses_ratio: float | None
+    fails: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidatedPlan:
+    """A candidate that served the workload in the simulator within every objective and budget.
+
+    Attributes:
+        candidate: what to buy.
+        objective: the scenario's objective, for example ``cost``.
+        objective_value: its value for this plan (USD/h, W, machines, or req/s).
+        judgement: the evidence.
+        certificate: why no smaller one.
+        rounds: how it was argued into shape, first to last.
+        excuses: options that were never offered.
+        provenance: kind -> share of the plan's input numbers, sums to 1.
+        sources: one line per distinct source that the plan rests on.
+        warnings: extrapolations and other doubts, full sentences.
+        alternatives: policies that were planned too and not chosen, one sentence each with the margin.
+        power: how many such machines a row holds; None where the scenario has no row limit.
+        margin: how much more load it carries; None where that was not asked, or would take the event engine.
+    """
+
+    candidate: CandidatePlan
+    objective: str
+    objective_value: float
+    judgement: Judgement
+    certificate: Certificate
+    rounds: tuple[Round, ...]
+    excuses: tuple[Excuse, ...]
+    provenance: Mapping[str, float]
+    sources: tuple[str, ...]
+    warnings: tuple[str, ...]
+    alternatives: tuple[str, ...] = ()
+    power: RowStudy | None = None
+    margin: Margin | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoPlan:
+    """The honest other answer: there is no plan to validate.
+
+    Attributes:
+        reason: ``infeasible`` (proven), ``not validated`` (no candidate survived) or ``solver empty-handed``.
+        explanation: full sentences, the first one the verdict.
+        raises: budget -> (limit, what would be needed), the smallest set to raise, for infeasible problems.
+        rounds: what was tried.
+        excuses: options that were never offered.
+        judgement: of the best candidate that failed, where there was one.
+    """
+
+    reason: str
+    explanation: tuple[str, ...]
+    raises: Mapping[str, tuple[float, float]]
+    rounds: tuple[Round, ...]
+    excuses: tuple[Excuse, ...]
+    judgement: Judgement | None

@@ -1,0 +1,184 @@
+"""The nouns of a plan over time: what may run in an epoch, what a change costs, and what is run when."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from planner.results.plan import InstanceSpec
+from solvers.allocation import Termination
+
+
+class Aim(StrEnum):
+    """What a schedule makes small."""
+
+    COST = "cost"
+    """Dollars: machines, and electricity where its price is given."""
+    ENERGY = "energy"
+    """Joules at the meter."""
+    CARBON = "carbon"
+    """Grams of CO₂ of that energy, by the hour's intensity."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochOption:
+    """A kind of instance that a class's pool may run in an epoch.
+
+    Attributes:
+        spec: machine type, layout and clock.
+        gpus: GPUs of one instance.
+        capacity_req_per_s: class name -> rate that one instance carries within its headroom; absent: not served.
+        request_j: class name -> energy of one request at the meter, above the machine's idle draw.
+    """
+
+    spec: InstanceSpec
+    gpus: int
+    capacity_req_per_s: Mapping[str, float]
+    request_j: Mapping[str, float]
+
+    @property
+    def name(self) -> str:
+        """As the instance is called."""
+        return self.spec.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetType:
+    """A machine type, and the two ways of having it.
+
+    Attributes:
+        machine: catalog id.
+        gpus: of one machine.
+        idle_w: draw of a powered machine with no work, at the meter.
+        base_usd_per_h: price of a machine of the base fleet, paid around the clock, powered or not.
+        top_usd_per_h: price of a machine on top, paid while it is powered.
+        most_base_machines: largest base fleet.
+        available: most machines powered at once.
+        spare_machines: of those on top, how many may be missing, interrupted: so many,
+        spare_ratio: and this share of them.
+    """
+
+    machine: str
+    gpus: int
+    idle_w: float
+    base_usd_per_h: float
+    top_usd_per_h: float
+    most_base_machines: int
+    available: int
+    spare_machines: float = 0.0
+    spare_ratio: float = 0.0
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether machines on top may be taken away."""
+        return self.spare_machines > 0 or self.spare_ratio > 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transitions:
+    """What changes cost and how many are allowed; None is no limit.
+
+    Attributes:
+        start_s: from the order to the first request served; price and idle draw run meanwhile.
+        start_usd: wear, egress or effort of one start.
+        min_up_epochs: epochs that a started machine stays powered, >= 1.
+        ramp_machines: most machines of a type started, and most stopped, between two epochs.
+        churn_machines: most starts and stops of all types over the whole horizon.
+        cyclic: the first epoch follows the last.
+    """
+
+    start_s: float = 420.0
+    start_usd: float = 0.0
+    min_up_epochs: int = 1
+    ramp_machines: int | None = None
+    churn_machines: int | None = None
+    cyclic: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tariff:
+    """What a joule costs.
+
+    Attributes:
+        usd_per_kwh: dollars per kWh.
+        carbon_g_per_kwh: grams of CO₂ per kWh, one per epoch.
+        pue_ratio: energy at the site's meter over energy at the machines, >= 1.
+    """
+
+    usd_per_kwh: float
+    carbon_g_per_kwh: tuple[float, ...]
+    pue_ratio: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A pool of equal instances during an epoch.
+
+    Attributes:
+        spec: what each is.
+        instances: how many.
+        rate_req_per_s: class name -> rate at the epoch's peak; several classes share what each leaves of an instance.
+    """
+
+    spec: InstanceSpec
+    instances: int
+    rate_req_per_s: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Epoch:
+    """What is powered and run in one epoch.
+
+    Attributes:
+        start_s: from the beginning of the horizon.
+        machines: machine type -> machines powered.
+        top_machines: machine type -> how many of them are on top of the base fleet.
+        started: machine type -> machines started to be ready at its beginning.
+        stopped: machine type -> machines stopped at its beginning.
+        runs: pools, sorted by class and instance.
+        energy_j: at the meter, starts included.
+        carbon_g: of that energy.
+        cost_usd: machines and energy.
+    """
+
+    start_s: float
+    machines: Mapping[str, int]
+    top_machines: Mapping[str, int]
+    started: Mapping[str, int]
+    stopped: Mapping[str, int]
+    runs: tuple[Run, ...]
+    energy_j: float
+    carbon_g: float
+    cost_usd: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """A plan over time.
+
+    Attributes:
+        epoch_s: length of an epoch.
+        aims: what was made small, the first before the second.
+        base_machines: machine type -> base fleet.
+        epochs: in time.
+        energy_j: over the horizon, at the meter.
+        carbon_g: over the horizon.
+        cost_usd: over the horizon.
+        churn_machines: starts and stops.
+        termination: how the solve of the first aim ended; its bound and gap are proven.
+        method: ``monolithic`` or ``decomposed``.
+        notes: what a reader should know, full sentences.
+        later: how the solves of the other aims ended, each with those before it kept.
+    """
+
+    epoch_s: float
+    aims: tuple[Aim, ...]
+    base_machines: Mapping[str, int]
+    epochs: tuple[Epoch, ...]
+    energy_j: float
+    carbon_g: float
+    cost_usd: float
+    churn_machines: int
+    termination: Termination
+    method: str
+    notes: tuple[str, ...] = field(default=())
+    later: tuple[Termination, ...] = field(default=())

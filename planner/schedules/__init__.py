@@ -1,0 +1,1 @@
+"""Plans over time: made, served by the simulator, compared."""

@@ -1,0 +1,105 @@
+"""Plans over time as files: JSON with everything needed to serve them again, CSV for an autoscaler."""
+
+import csv
+import io
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from planner import __version__
+from planner.errors import BadInput
+from planner.files.plan_file import SCHEMA_VERSION, Kept, dumps, loaded
+from planner.results.schedule import Schedule
+from planner.scenario import Scenario
+from planner.scenario.findings import findings
+from planner.scenario.reading import Document
+from planner.schedules.planning import Timetable
+
+CLOSE_FRAC = 1e-6
+"""Within which sums over epochs agree: files keep nine digits."""
+
+
+class ScheduleFile(Kept):
+    """A validated plan over time with everything needed to check it or make it again."""
+
+    timetable: Timetable = Field(description="the schedule and its evidence")
+
+    @property
+    def schedule(self) -> Schedule:
+        """The plan over time."""
+        assert self.timetable.schedule is not None  # read_schedule refuses files without one
+        return self.timetable.schedule
+
+
+def timetable_text(scenario: Scenario, found: Timetable, digests: Mapping[str, str]) -> str:
+    """The content of such a file, or of an answer that is not written: same arguments, same text."""
+    head = {"schema_version": SCHEMA_VERSION, "phasewise_version": __version__, "validated": found.valid}
+    return dumps({**head, "digests": digests, "scenario": scenario, "timetable": found})
+
+
+def read_schedule(path: Path) -> ScheduleFile | None:
+    """The plan over time in a file that ``plan --out`` wrote; None where it is a plan of another kind.
+
+    Raises:
+        BadInput: it cannot be read, or holds a plan over time that is cut off, of another version, or contradictory.
+    """
+    data = loaded(path)
+    if "timetable" not in data:
+        return None
+    if data.get("validated") is not True:
+        raise BadInput(f"{path}: validated: found {data.get('validated')!r}; expected true: this is no validated plan")
+    try:
+        file = ScheduleFile.model_validate(data)
+    except ValidationError as error:
+        raise BadInput(*findings(error, Document(data=data, places={(): str(path)}), ScheduleFile)) from None
+    contradictions = tuple(f"{path}: {text}" for text in _contradictions(file))
+    if contradictions:
+        raise BadInput(*contradictions)
+    return file
+
+
+def _contradictions(file: ScheduleFile) -> Iterator[str]:
+    """What a hand that edits one number forgets to edit elsewhere."""
+    schedule = file.timetable.schedule
+    if schedule is None or not schedule.epochs:
+        yield "timetable.schedule: found none; expected at least one epoch"
+        return
+    for key in ("cost_usd", "energy_j", "carbon_g"):
+        whole, parts = getattr(schedule, key), sum(getattr(epoch, key) for epoch in schedule.epochs)
+        if not math.isclose(whole, parts, rel_tol=CLOSE_FRAC):
+            yield f"timetable.schedule.{key}: found {whole:g}; expected {parts:g}, the sum over the epochs"
+    for number, epoch in enumerate(schedule.epochs):
+        if not math.isclose(epoch.start_s, number * schedule.epoch_s, abs_tol=1e-3):
+            yield (
+                f"timetable.schedule.epochs.{number}.start_s: found {epoch.start_s:g}; "
+                f"expected {number * schedule.epoch_s:g}"
+            )
+        for run in epoch.runs:
+            if not epoch.machines.get(run.spec.machine):
+                yield f"timetable.schedule.epochs.{number}: {run.spec.name} runs on no powered machine"
+    said = [epoch for each in file.timetable.served for epoch in each.epochs] + list(file.timetable.unserved)
+    if sorted(said) != list(range(len(schedule.epochs))):
+        yield f"timetable: found {len(said)} epochs served or not; expected {len(schedule.epochs)}, each once"
+    if not file.timetable.valid:
+        yield "timetable.served: found an epoch that misses an objective; a validated plan has none"
+
+
+def schedule_csv(schedule: Schedule) -> str:
+    """The schedule for an autoscaler: one line per epoch and pool, machines of its type beside it."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(
+        ["epoch", "start_s", "machine", "layout", "clock_mhz", "classes", "instances", "rate_req_per_s", "machines_on",
+         "machines_on_top", "machines_started", "machines_stopped"]
+    )  # fmt: skip
+    for number, epoch in enumerate(schedule.epochs):
+        for run in epoch.runs:
+            machine = run.spec.machine
+            rows.writerow(
+                [number, f"{epoch.start_s:g}", machine, run.spec.layout.name, run.spec.clock_mhz or "",
+                 " ".join(sorted(run.rate_req_per_s)), run.instances, f"{sum(run.rate_req_per_s.values()):.6g}",
+                 epoch.machines[machine], epoch.top_machines[machine], epoch.started[machine], epoch.stopped[machine]]
+            )  # fmt: skip
+    return text.getvalue()

@@ -1,0 +1,256 @@
+"""Epochs before the simulator: each at its peak rate, with the change into it from the epoch before.
+
+An instance that both epochs have goes on; one whose clock alone differs goes on at the new one; one that is no longer
+wanted takes nothing more and ends what it has; one that is new takes requests from its epoch on, and where it
+stands on GPUs that no other leaves, later by as much as a start may come late.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from planner.perf.instance import InstancePhysics
+from planner.resolve.case import Case
+from planner.results.evidence import Evidence, Judgement, Verdict
+from planner.results.plan import Role
+from planner.results.schedule import Run, Schedule
+from planner.scenario.schedule_section import ScheduleSection
+from planner.simulator.engine import PoolModel
+from planner.simulator.judge import judge
+from planner.simulator.shifts import Shift
+from workloads.load import Load
+from workloads.traces import Trace, cut, joined
+
+Progress = Callable[[str, float], None]
+
+EARLY_S = 300.0
+"""Of a trace, this much before an epoch is served with it, so that it does not begin on an empty cluster."""
+
+BEFORE_SEED = 1_000_003
+"""What is added to the seed of an epoch for the epoch before it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """Epochs with equal pools, equal load, and the same before them, as the simulator served one of them.
+
+    Attributes:
+        epochs: their numbers, ascending; the first was served.
+        rate_req_per_s: at which.
+        changed: instances that came, went or changed their clock at its beginning.
+        evidence: one per objective.
+        seeds: simulated.
+        arrived: requests over all seeds.
+        unfinished: of them, still running or waiting at the end.
+        refused: of them, too long for any memory.
+        steady: no objective is missed by the later half alone.
+        engine: what simulated it.
+    """
+
+    epochs: tuple[int, ...]
+    rate_req_per_s: float
+    changed: int
+    evidence: tuple[Evidence, ...]
+    seeds: tuple[int, ...]
+    arrived: int
+    unfinished: int
+    refused: int
+    steady: bool
+    engine: str
+
+    @property
+    def valid(self) -> bool:
+        """Every objective is met and nothing was left behind."""
+        met = all(each.verdict is Verdict.MET for each in self.evidence)
+        return met and self.steady and not self.unfinished and not self.refused
+
+    @property
+    def tightness_ratio(self) -> float:
+        """How near the nearest objective is: measured over limit, the largest of all."""
+        return max((each.measured / each.limit for each in self.evidence), default=0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scene:
+    """What is served: pools, what changes in them, and who comes."""
+
+    key: str
+    pools: list[PoolModel]
+    shifts: list[Shift]
+    draw: Callable[[int], Trace]
+    warmup_frac: float
+    exact: bool
+    rate_req_per_s: float
+
+
+class Serving:
+    """Epochs of schedules of one case; what was served once is not served again."""
+
+    def __init__(
+        self, case: Case, section: ScheduleSection, load: Load, physics: Mapping[str, InstancePhysics]
+    ) -> None:
+        """Nothing served yet.
+
+        Args:
+            case: the question.
+            section: how it asks over time.
+            load: what is asked in each epoch.
+            physics: spec name -> an instance.
+        """
+        self._case, self._section, self._load, self._physics = case, section, load, physics
+        self._names = [c.name for c in case.scenario.classes()]
+        self._total = np.sum(list(load.peak_req_per_s.values()), axis=0)
+        self._whole = case.asked.draw(case.asked.seeds[0], 1.0) if section.load == "trace" else None
+        self._seen: dict[str, Judgement] = {}
+
+    def all(self, schedule: Schedule, progress: Progress) -> tuple[tuple[Served, ...], tuple[int, ...]]:
+        """Every epoch, or the busiest where the scenario wants so many only; and those that were left out."""
+        alike: dict[str, list[int]] = defaultdict(list)
+        for epoch in range(self._load.epochs):
+            alike[self._key(schedule, epoch)].append(epoch)
+        groups = sorted(alike.values(), key=lambda epochs: -float(self._total[epochs[0]]))
+        wanted = len(groups) if self._section.validated_epochs is None else self._section.validated_epochs
+        served = []
+        for done, epochs in enumerate(groups[:wanted]):
+            progress(f"serving epoch {epochs[0]}", done / min(wanted, len(groups)))
+            served.append(self._serve(schedule, epochs))
+        served.sort(key=lambda each: each.epochs)
+        return tuple(served), tuple(sorted(epoch for epochs in groups[wanted:] for epoch in epochs))
+
+    def one(self, schedule: Schedule, epoch: int, progress: Progress) -> tuple[tuple[Served, ...], tuple[int, ...]]:
+        """One epoch alone."""
+        progress(f"serving epoch {epoch}", 0.0)
+        others = tuple(other for other in range(self._load.epochs) if other != epoch)
+        return (self._serve(schedule, [epoch]),), others
+
+    def _before(self, epoch: int) -> int:
+        """The epoch before; itself where the horizon begins with it."""
+        return (epoch - 1) % self._load.epochs if epoch or self._whole is None else epoch
+
+    def _key(self, schedule: Schedule, epoch: int) -> str:
+        """What two epochs have in common that need not both be served."""
+        if self._whole is not None:
+            return str(epoch)
+        both = (self._before(epoch), epoch)
+        pools = [[(r.spec.name, r.instances, sorted(r.rate_req_per_s)) for r in schedule.epochs[e].runs] for e in both]
+        return str((pools, [f"{self._total[e]:.3g}" for e in both]))
+
+    def _serve(self, schedule: Schedule, epochs: Sequence[int]) -> Served:
+        if not self._total[epochs[0]]:
+            return _idle(epochs)
+        scene, checks = self._scene(schedule, epochs[0]), self._case.scenario.validation
+        if scene.key not in self._seen:
+            self._seen[scene.key] = judge(
+                scene.pools, self._case.policy, scene.draw, self._case.slos, shifts=scene.shifts,
+                seeds=self._case.asked.seeds[:1] if scene.exact else self._case.asked.seeds,
+                workload=f"epoch {epochs[0]}", exact=scene.exact, warmup_frac=scene.warmup_frac,
+                cooldown_frac=0.0 if scene.exact else checks.cooldown_frac / 2,
+                confidence_frac=checks.confidence_frac, reference=self._case.reference,
+            )  # fmt: skip
+        said = self._seen[scene.key]
+        return Served(
+            epochs=tuple(epochs), rate_req_per_s=scene.rate_req_per_s,
+            changed=len({shift.instance for shift in scene.shifts}), evidence=said.evidence, seeds=said.seeds,
+            arrived=said.arrived, unfinished=said.unfinished, refused=said.refused, steady=said.steady,
+            engine=said.engine,
+        )  # fmt: skip
+
+    def _scene(self, schedule: Schedule, epoch: int) -> _Scene:
+        """The end of the epoch before and the beginning of this, each at its peak; of a trace, the epoch as it came."""
+        asked, before, checks = self._case.asked, self._before(epoch), self._case.scenario.validation
+        runs = schedule.epochs[before].runs, schedule.epochs[epoch].runs
+        if self._whole is not None:
+            at_s = epoch * self._load.epoch_s
+            begin_s = max(0.0, at_s - EARLY_S)
+            part = cut(self._whole, begin_s, min(at_s + self._load.epoch_s, self._whole.duration_s))
+            pools, shifts = self._pools(*runs, at_s - begin_s)
+            return _Scene(
+                key=f"{epoch} {runs}", pools=pools, shifts=shifts, draw=lambda _: part, exact=True,
+                warmup_frac=(at_s - begin_s) / part.duration_s, rate_req_per_s=part.rate_req_per_s,
+            )  # fmt: skip
+        old, new = (float(self._total[e]) / asked.demand.rate_req_per_s for e in (before, epoch))
+        first_s = asked.draw(asked.seeds[0], old).duration_s if old else 0.0
+        second_s = asked.draw(asked.seeds[0], new).duration_s
+        pools, shifts = self._pools(*runs, first_s)
+
+        def draw(seed: int) -> Trace:
+            now = asked.draw(seed, new)
+            return joined(asked.draw(seed + BEFORE_SEED, old), now) if old else now
+
+        return _Scene(
+            key=self._key(schedule, epoch), pools=pools, shifts=shifts, draw=draw, exact=False,
+            warmup_frac=first_s / (first_s + second_s) if old else checks.warmup_frac,
+            rate_req_per_s=float(self._total[epoch]),
+        )  # fmt: skip
+
+    def _pools(self, before: Sequence[Run], now: Sequence[Run], at_s: float) -> tuple[list[PoolModel], list[Shift]]:
+        """The instances of both epochs, those alike together, and what happens to them at ``at_s``."""
+        pools, shifts, index, left = list[PoolModel](), list[Shift](), 0, defaultdict[str, int](int)
+        for old, new, count in paired(before, now):
+            run = new or old
+            assert run is not None
+            first = old or new
+            assert first is not None
+            pools.append(
+                PoolModel(
+                    name=f"{run.spec.name}#{len(pools)}", role=Role.MIXED, physics=self._physics[first.spec.name],
+                    instances=count, speed=_speed(run),
+                    classes=frozenset(self._names.index(name) for name in run.rate_req_per_s),
+                    chunk_tokens=run.spec.chunk_tokens,
+                )
+            )  # fmt: skip
+            for instance in range(index, index + count):
+                if old is None:
+                    late_s = 0.0 if left[run.spec.machine] >= run.spec.layout.gpus else self._section.start_late_s
+                    left[run.spec.machine] -= run.spec.layout.gpus
+                    shifts.append(Shift(at_s=0.0, instance=instance, opens=False))
+                    shifts.append(Shift(at_s=at_s + late_s, instance=instance, opens=True))
+                elif new is None:
+                    left[run.spec.machine] += run.spec.layout.gpus
+                    shifts.append(Shift(at_s=at_s, instance=instance, opens=False))
+                elif old.spec != new.spec:
+                    shifts.append(Shift(at_s=at_s, instance=instance, physics=self._physics[new.spec.name]))
+            index += count
+        return pools, shifts
+
+
+def _speed(run: Run) -> float:
+    """Planned requests per second of an instance, in so few digits that a file keeps them."""
+    return max(1e-9, float(f"{sum(run.rate_req_per_s.values()) / run.instances:.6g}"))
+
+
+def _idle(epochs: Sequence[int]) -> Served:
+    """Epochs in which nobody asks for anything."""
+    return Served(
+        epochs=tuple(epochs), rate_req_per_s=0.0, changed=0, evidence=(), seeds=(), arrived=0, unfinished=0, refused=0,
+        steady=True, engine="nobody asked",
+    )  # fmt: skip
+
+
+def paired(before: Sequence[Run], now: Sequence[Run]) -> Iterator[tuple[Run | None, Run | None, int]]:
+    """Instances of two epochs: the same in both, alike but for the clock, those that go, and those that come.
+
+    Returns:
+        Run of the epoch before, run of this one, and how many instances; None where there is no such run.
+    """
+    going, coming = [run.instances for run in before], [run.instances for run in now]
+    for likeness in (_same, _same_but_clock):
+        for i, one in enumerate(before):
+            for j, other in enumerate(now):
+                count = min(going[i], coming[j]) if likeness(one, other) else 0
+                if count:
+                    going[i], coming[j] = going[i] - count, coming[j] - count
+                    yield one, other, count
+    yield from ((run, None, left) for run, left in zip(before, going, strict=True) if left)
+    yield from ((None, run, left) for run, left in zip(now, coming, strict=True) if left)
+
+
+def _same(one: Run, other: Run) -> bool:
+    return one.spec == other.spec and set(one.rate_req_per_s) == set(other.rate_req_per_s)
+
+
+def _same_but_clock(one: Run, other: Run) -> bool:
+    plain, there = (replace(run, spec=replace(run.spec, clock_mhz=None)) for run in (one, other))
+    return _same(plain, there)

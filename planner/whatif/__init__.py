@@ -1,1 +1,0 @@
-"""What if: change one thing, plan again, compare."""
