@@ -14,6 +14,7 @@ import typer.main
 from typer.testing import CliRunner, Result
 
 import planner
+import planner.planning
 from hw_catalog.errors import CatalogError
 from planner.cli import build
 from planner.errors import BadInput, ExitCode
@@ -64,7 +65,7 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[object], None]:
 
         fake = SimpleNamespace(plan=plan, simulate=simulate, digests=lambda _: plans.DIGESTS, check=lambda _: what)
         monkeypatch.setitem(sys.modules, "planner.planning.plan", fake)
-        monkeypatch.setattr(planner, "pipeline", fake, raising=False)
+        monkeypatch.setattr(planner.planning, "plan", fake, raising=False)
 
     return use
 
