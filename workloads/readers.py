@@ -2,9 +2,9 @@
 
 import csv
 import json
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,36 +12,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from workloads.arrival_times import Clock, clock_of, outliers
 from workloads.errors import WorkloadError
+from workloads.prefixes import repeated_frac
+from workloads.trace_formats import UNITS, TraceFormat, find_format
 from workloads.traces import Trace, plain_trace
 
 if TYPE_CHECKING:  # slow to import, and needed only once a file is read
     import pandas as pd
 
 _SHOWN = 10
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TraceFormat:
-    """The columns by which a published trace format is known.
-
-    Attributes:
-        name: what users write.
-        columns: those that hold the arrival, the prompt tokens and the output tokens.
-        tick_s: seconds per unit of the arrival column; None where it holds ISO 8601 dates.
-    """
-
-    name: str
-    columns: tuple[str, str, str]
-    tick_s: float | None
-
-
-FORMATS = (
-    TraceFormat(name="azure", columns=("TIMESTAMP", "ContextTokens", "GeneratedTokens"), tick_s=None),
-    TraceFormat(name="mooncake", columns=("timestamp", "input_length", "output_length"), tick_s=1e-3),
-    TraceFormat(name="burstgpt", columns=("Timestamp", "Request tokens", "Response tokens"), tick_s=1.0),
-    TraceFormat(name="plain", columns=("arrival_s", "prompt_tokens", "output_tokens"), tick_s=1.0),
-)
+_ZONE = re.compile(r"(?:[zZ]|[+-]\d\d(?::?\d\d)?)$")
+_DATE = re.compile(r"^\s*\d{4}-?\d\d-?\d\d")
+_HOUR_S, _HALF_HOUR_S = 3600.0, 1800.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -49,75 +32,163 @@ class _Rows:
     """The rows of a file as numbers, NaN where unreadable.
 
     Attributes:
-        first_line: line of the file that holds the first row, from 1.
+        first_line: line of the file that holds the first row, from 1; 0 where rows are no lines.
         text: (n,) the rows as written.
         form: what each row should be.
         unreadable: (n,) rows that are not.
-        names: what the file calls the columns.
-        columns: (3, n) arrival in seconds, prompt tokens, output tokens.
+        form_of: the format they are in.
+        dated: the arrivals are dates: seconds since the first.
+        columns: (3, n) arrival, prompt tokens, output tokens.
+        hash_ids: (n,) hashes of the blocks of each prompt; empty where the format has none.
     """
 
     first_line: int
     text: Sequence[str]
     form: str
     unreadable: NDArray[np.bool_]
-    names: tuple[str, str, str]
+    form_of: TraceFormat
+    dated: bool
     columns: NDArray[np.float64]
+    hash_ids: Sequence[Sequence[int] | None] = ()
+
+    def place(self, row: int) -> str:
+        """Where a row stands in its file."""
+        return f"line {self.first_line + row}" if self.first_line else f"item {row}"
 
 
-def read_trace(path: Path, *, format: str = "auto", skip_bad_rows: bool = False) -> Trace:  # noqa: A002 - users' word
-    """Read a trace file: CSV with a header, or one JSON object per line.
+def read_trace(
+    path: Path,
+    *,
+    format: str = "auto",  # noqa: A002 - users' word
+    skip_bad_rows: bool = False,
+    time_unit: str = "auto",
+) -> Trace:
+    """Read a trace file: CSV with a header, one JSON object per line, or a JSON list of objects.
+
+    Rows need not be in order of arrival: they are sorted, and the trace's notes say so.
 
     Args:
         path: the file.
-        format: ``azure``, ``mooncake``, ``burstgpt`` or ``plain``; ``auto`` goes by the names of the columns.
+        format: name of one of ``workloads.trace_formats.FORMATS``; ``auto`` goes by the names of the columns.
         skip_bad_rows: leave out rows that cannot be used (and count them) instead of refusing the file: unreadable
-            rows, token counts that are no whole number >= 1, and rows that arrive before an earlier row.
+            rows, token counts that are no whole number >= 1, and rows dated far from all others.
+        time_unit: ``s``, ``ms``, ``us`` or ``ns`` of numeric arrivals; ``auto``: as the name of the column or the
+            format says, where that is plausible.
 
     Returns:
         The requests, the first at 0 s. The observed window is taken to end one mean gap after the last arrival, so
         that n requests span n gaps; it is 1 s where all arrive at once.
 
     Raises:
-        WorkloadError: the file is missing, of no known format, or holds no request; or rows are bad, which are named by
-            line, the first ten of them.
+        WorkloadError: the file is missing, of no known format, or holds no request; rows are bad, which are named by
+            line, the first ten of them; or the unit of the arrivals has to be stated.
     """
-    lines = _lines(path)
-    read = _json_rows if lines[0].startswith("{") else _csv_rows
-    rows = read(lines, path, format)
+    if time_unit not in (*UNITS, "auto"):
+        raise WorkloadError(f"{path}: time_unit '{time_unit}' is unknown, expected auto, {', '.join(UNITS)}")
+    rows = _rows(path, format)
     bad = _bad(rows)
     if bad.any() and not skip_bad_rows:
         raise WorkloadError(*_findings(rows, bad, path))
-    arrival_s, prompt, output = rows.columns[:, ~bad]
-    if not len(arrival_s):
-        raise WorkloadError(f"{path}: found no usable request in {len(lines)} lines, expected at least one")
-    arrival_s = arrival_s - arrival_s[0]
+    used = np.flatnonzero(~bad)
+    if not len(used):
+        raise WorkloadError(f"{path}: found no usable request in {len(rows.text)} rows, expected at least one")
+    far = outliers(rows.columns[0, used])
+    notes = _far_words(rows, used[far], path, skip=skip_bad_rows)
+    used = used[~far]
+    notes += _order_words(rows, used, path)
+    used = used[np.argsort(rows.columns[0, used], kind="stable")]
+    arrival, prompt, output = rows.columns[:, used]
+    clock = _clock(rows, arrival, prompt + output, time_unit, path)
+    notes += [f"{path.name}: {clock.reason}"] if clock.reason else []
+    arrival_s = (arrival - arrival[0]) * clock.tick_s
     gaps = len(arrival_s) - 1
-    return plain_trace(
+    trace = plain_trace(
         path.name,
         arrival_s,
         prompt.astype(np.int64),
         output.astype(np.int64),
         duration_s=float(arrival_s[-1] * (gaps + 1) / gaps) if gaps and arrival_s[-1] > 0 else 1.0,
-        skipped_rows=int(bad.sum()),
+        skipped_rows=len(rows.text) - len(used),
     )
+    hashes = [rows.hash_ids[row] for row in used.tolist()] if rows.hash_ids else []
+    return replace(trace, notes=tuple(notes), repeated_frac=repeated_frac(hashes, trace.prompt_tokens))
 
 
-def _lines(path: Path) -> list[str]:
+def _rows(path: Path, wanted: str) -> _Rows:
+    """The rows of a file in whichever of the three shapes it has."""
     try:
         text = path.read_text(encoding="utf-8-sig", errors="replace").rstrip()
     except OSError as error:
         raise WorkloadError(f"{path}: cannot be read: {error.strerror}; expected a trace file") from error
     if not text:
         raise WorkloadError(f"{path}: the file is empty, expected a header or JSON objects, and requests")
-    return text.split("\n")
+    if text.lstrip().startswith("["):
+        try:
+            items = json.loads(text, object_pairs_hook=_once)
+        except (ValueError, RecursionError) as error:
+            words = str(error)[:80]
+            raise WorkloadError(f"{path}: no valid JSON list: {words}; is the file cut off?") from error
+        objects = [item if isinstance(item, dict) else {} for item in items]
+        return _json_rows(objects, [str(item)[:80] for item in items], path, wanted, first_line=0)
+    lines = text.split("\n")
+    if lines[0].startswith("{"):
+        return _json_rows([_json_object(line) for line in lines], lines, path, wanted, first_line=1)
+    return _csv_rows(lines, path, wanted)
+
+
+def _clock(rows: _Rows, arrival: NDArray[np.float64], tokens: NDArray[np.float64], stated: str, path: Path) -> Clock:
+    """The unit of sorted arrivals."""
+    if not rows.dated:
+        return clock_of(arrival, tokens, rows.form_of, stated=stated, where=str(path))
+    if stated != "auto":
+        column = rows.form_of.columns[0]
+        raise WorkloadError(f"{path}: {column} holds dates; expected no time_unit beside them, found {stated}")
+    return Clock(unit="s")
+
+
+def _far_words(rows: _Rows, far: NDArray[np.int64], path: Path, *, skip: bool) -> list[str]:
+    """That rows dated far from all others are left out; or a refusal that names them."""
+    if not len(far):
+        return []
+    shown = [f"{rows.place(row)}: '{rows.text[row][:80]}'" for row in far[:_SHOWN]]
+    more = [f"and {len(far) - _SHOWN} more"] if len(far) > _SHOWN else []
+    span = f"more than ten times as far from all other rows as those span: {'; '.join((*shown, *more))}"
+    if skip:
+        return [f"{path.name}: {len(far)} rows were left out, dated {span}"]
+    raise WorkloadError(
+        f"{path}: {len(far)} rows are dated {span}; expected a time near the others; skip_bad_rows leaves them out"
+    )
+
+
+def _order_words(rows: _Rows, used: NDArray[np.int64], path: Path) -> list[str]:
+    """That rows were out of order and are sorted; or a refusal where local time was set back by an hour."""
+    arrival = rows.columns[0, used]
+    latest = np.maximum.accumulate(arrival)
+    late = np.flatnonzero(arrival < latest)
+    if not len(late):
+        return []
+    back = np.flatnonzero(np.diff(arrival) < 0)
+    step_s = float(arrival[back[0]] - arrival[back[0] + 1])
+    if rows.dated and len(back) == 1 and _HALF_HOUR_S < step_s <= _HOUR_S and not _ZONE.search(_date(rows, used[0])):
+        raise WorkloadError(
+            f"{path}: {rows.place(int(used[back[0] + 1]))}: the clock goes back by {step_s:.0f} s once, in dates "
+            "without a time zone: local time at the end of daylight saving? Expected dates with their zone, such as "
+            "2024-10-27T02:00:00+01:00"
+        )
+    return [f"{path.name}: {len(late):,} of {len(used):,} rows came after one that arrived later; all were sorted"]
+
+
+def _date(rows: _Rows, row: int) -> str:
+    """The first field of a row that looks like a date."""
+    fields = re.split(r"[,\"]", rows.text[row])
+    return next((f.strip() for f in fields if _DATE.match(f)), "")
 
 
 def _csv_rows(lines: Sequence[str], path: Path, wanted: str) -> _Rows:
     import pandas as pd
 
     header = [name.strip() for name in lines[0].split(",")]
-    trace_format = _format(header, path, wanted)
+    trace_format = find_format(header, path, wanted)
     frame = pd.read_csv(
         StringIO("\n".join((",".join(header), *lines[1:]))),
         usecols=list(trace_format.columns),
@@ -127,97 +198,113 @@ def _csv_rows(lines: Sequence[str], path: Path, wanted: str) -> _Rows:
         low_memory=False,
     )
     fields = np.fromiter((line.count(",") for line in lines[1:]), np.int64, len(lines) - 1) + 1
-    columns = [frame[name] for name in trace_format.columns]
+    dated, columns = _numbers([frame[name] for name in trace_format.columns], path)
     return _Rows(
         first_line=2,
         text=lines[1:],
         form=f"{len(header)} fields",
         unreadable=fields != len(header),
-        names=trace_format.columns,
-        columns=_numbers(columns, trace_format),
+        form_of=trace_format,
+        dated=dated,
+        columns=columns,
     )
 
 
-def _json_rows(lines: Sequence[str], path: Path, wanted: str) -> _Rows:
+def _json_rows(
+    objects: Sequence[Mapping[str, Any]], text: Sequence[str], path: Path, wanted: str, *, first_line: int
+) -> _Rows:
     import pandas as pd
 
-    objects = [_json_object(line) for line in lines]
-    trace_format = _format(list(next((o for o in objects if o), {})), path, wanted)
-    columns = [pd.Series([_scalar(o.get(name)) for o in objects], dtype=object) for name in trace_format.columns]
-    unreadable = np.fromiter((not o for o in objects), np.bool_, len(objects))
+    first = next((o for o in objects if o), {})
+    if "conversations" in first:
+        raise WorkloadError(
+            f"{path}: found conversations (ShareGPT), which have neither arrival times nor token counts; expected a "
+            "trace of requests, or workload.lengths with workload.rate_req_per_s"
+        )
+    if any("delay" in o and "timestamp" not in o for o in objects):
+        raise WorkloadError(
+            f"{path}: found turns with a delay after the answer before (AIPerf sessions), which arrive when that "
+            "answer ends; expected the timestamp of every request"
+        )
+    trace_format = find_format(list(first), path, wanted)
+    read = [pd.Series([_scalar(o.get(name)) for o in objects], dtype=object) for name in trace_format.columns]
+    dated, columns = _numbers(read, path)
     return _Rows(
-        first_line=1,
-        text=lines,
-        form="a whole JSON object",
-        unreadable=unreadable,
-        names=trace_format.columns,
-        columns=_numbers(columns, trace_format),
+        first_line=first_line,
+        text=text,
+        form="a whole JSON object, each key once",
+        unreadable=np.fromiter((not o for o in objects), np.bool_, len(objects)),
+        form_of=trace_format,
+        dated=dated,
+        columns=columns,
+        hash_ids=[_hashes(o) for o in objects] if "hash_ids" in first else (),
     )
+
+
+def _hashes(found: Mapping[str, Any]) -> list[int] | None:
+    """The hashes of a prompt's blocks; None where they are no whole numbers."""
+    ids = found.get("hash_ids")
+    return ids if isinstance(ids, list) and all(type(each) is int for each in ids) else None
 
 
 def _json_object(line: str) -> Mapping[str, Any]:
     """The object on a line, an empty one where there is none."""
     try:
-        value = json.loads(line)
-    except ValueError:
+        value = json.loads(line, object_pairs_hook=_once)
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; an empty one where a key is there twice."""
+    found = dict(pairs)
+    return found if len(found) == len(pairs) else {}
 
 
 def _scalar(value: object) -> object:
     return value if isinstance(value, int | float | str) and not isinstance(value, bool) else None
 
 
-def _format(found: Sequence[str], path: Path, wanted: str) -> TraceFormat:
-    """The format whose columns are all there."""
-    known = {f.name: f for f in FORMATS}
-    if wanted not in (*known, "auto"):
-        near = get_close_matches(wanted, (*known, "auto"), n=1)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
-        raise WorkloadError(f"{path}: format '{wanted}' is unknown, expected auto, {', '.join(known)}{hint}")
-    candidates = FORMATS if wanted == "auto" else (known[wanted],)
-    for candidate in candidates:
-        if set(candidate.columns) <= set(found):
-            return candidate
-    expected = "; ".join(f"{c.name}: {', '.join(c.columns)}" for c in candidates)
-    raise WorkloadError(
-        f"{path}: line 1: found the columns {', '.join(found) or '(none)'}; expected those of {expected}"
-    )
-
-
-def _numbers(columns: Sequence["pd.Series[Any]"], trace_format: TraceFormat) -> NDArray[np.float64]:
+def _numbers(columns: Sequence["pd.Series[Any]"], path: Path) -> tuple[bool, NDArray[np.float64]]:
+    """Whether the arrivals are dates, and the three columns as numbers."""
     import pandas as pd
 
     arrival, *tokens = columns
-    if trace_format.tick_s is None:
-        time = pd.to_datetime(arrival.astype(str), format="ISO8601", utc=True, errors="coerce")
-        arrival_s = (time - time.min()).dt.total_seconds().to_numpy(dtype=np.float64)
-    else:
-        arrival_s = _floats(arrival) * trace_format.tick_s
-    return np.stack([arrival_s, *(_floats(column) for column in tokens)])
+    times: NDArray[np.float64] = _floats(arrival)
+    text = arrival.astype(str)
+    dated = not np.isfinite(times).any() or bool(
+        text[~np.isfinite(times)].str.match(_DATE).mean() > np.isfinite(times).mean()
+    )
+    if dated:
+        zoned = text.str.contains(_ZONE.pattern, regex=True) & text.str.match(_DATE)
+        naive = text.str.match(_DATE) & ~zoned
+        if zoned.any() and naive.any():
+            zoned_row, naive_row = int(np.argmax(zoned)), int(np.argmax(naive))
+            raise WorkloadError(
+                f"{path}: found dates with a time zone ('{text.iloc[zoned_row][:40]}') and without "
+                f"('{text.iloc[naive_row][:40]}'); expected all of one kind"
+            )
+        date = pd.to_datetime(text.where(text.str.match(_DATE)), format="ISO8601", utc=True, errors="coerce")
+        times = np.asarray((date - date.min()).dt.total_seconds(), np.float64)
+    return dated, np.stack([times, *(_floats(column) for column in tokens)])
 
 
 def _floats(column: "pd.Series[Any]") -> NDArray[np.float64]:
     import pandas as pd
 
+    if column.dtype == np.bool_:  # a column of True and False holds no numbers
+        return np.full(len(column), np.nan)
     return pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def _bad(rows: _Rows) -> NDArray[np.bool_]:
-    """Which rows cannot be used, (n,)."""
-    arrival_s, *tokens = rows.columns
-    bad: NDArray[np.bool_] = rows.unreadable | ~np.isfinite(arrival_s)
+    """Which rows cannot be used, (n,); each is judged by itself."""
+    arrival, *tokens = rows.columns
+    bad: NDArray[np.bool_] = rows.unreadable | ~np.isfinite(arrival)
     for column in tokens:
         bad = bad | ~_whole(column)
-    return bad | _late(rows)
-
-
-def _late(rows: _Rows) -> NDArray[np.bool_]:
-    """Which rows arrive before an earlier row, (n,)."""
-    arrival_s = rows.columns[0]
-    known_s = np.where(rows.unreadable | ~np.isfinite(arrival_s), -np.inf, arrival_s)
-    late: NDArray[np.bool_] = known_s < np.maximum.accumulate(known_s)
-    return late & (known_s > -np.inf)
+    return bad
 
 
 def _whole(tokens: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -227,22 +314,20 @@ def _whole(tokens: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 def _findings(rows: _Rows, bad: NDArray[np.bool_], path: Path) -> list[str]:
     """A sentence for each of the first bad rows, and the number of the others."""
-    index, late = np.flatnonzero(bad), _late(rows)
+    index = np.flatnonzero(bad)
     findings = [
-        f"{path}: line {rows.first_line + row}: found '{rows.text[row][:80]}'; {_reason(rows, row, late=late[row])}"
-        for row in index[:_SHOWN]
+        f"{path}: {rows.place(row)}: found '{rows.text[row][:80]}'; {_reason(rows, row)}" for row in index[:_SHOWN]
     ]
     if len(index) > _SHOWN:
         findings.append(f"{path}: and {len(index) - _SHOWN} more of {len(bad)} rows; skip_bad_rows leaves them out")
     return findings
 
 
-def _reason(rows: _Rows, row: int, *, late: bool) -> str:
+def _reason(rows: _Rows, row: int) -> str:
     """What is wrong with one row."""
     if rows.unreadable[row]:
         return f"expected {rows.form}"
-    arrival, *lengths = zip(rows.names, rows.columns[:, row], strict=True)
+    arrival, *lengths = zip(rows.form_of.columns, rows.columns[:, row], strict=True)
     reasons = [] if np.isfinite(arrival[1]) else [f"{arrival[0]} to be a time"]
     reasons += [f"{name} to be a whole number >= 1" for name, tokens in lengths if not _whole(tokens)]
-    reasons += [f"{arrival[0]} to be no earlier than in the rows before"] if late else []
     return "expected " + " and ".join(reasons)

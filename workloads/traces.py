@@ -25,6 +25,9 @@ class Trace:
         skipped_rows: rows of the file that were left out on request.
         cached_tokens: (n,) of each prompt, the tokens whose KV a prefix cache holds already, >= 0 and below its length;
             None where there is no prefix cache.
+        notes: what was inferred or repaired when the trace was read, full sentences.
+        repeated_frac: share of prompt tokens whose KV an unbounded prefix cache would hold; None where the file does
+            not say.
     """
 
     name: str
@@ -36,6 +39,8 @@ class Trace:
     duration_s: float
     skipped_rows: int = 0
     cached_tokens: NDArray[np.int64] | None = None
+    notes: tuple[str, ...] = ()
+    repeated_frac: float | None = None
 
     def __len__(self) -> int:
         """Number of requests."""

@@ -22,7 +22,18 @@ class Format(StrEnum):
     AZURE = "azure"
     MOONCAKE = "mooncake"
     BURSTGPT = "burstgpt"
+    VIDUR = "vidur"
     PLAIN = "plain"
+
+
+class TimeUnit(StrEnum):
+    """Units of numeric arrivals."""
+
+    AUTO = "auto"
+    S = "s"
+    MS = "ms"
+    US = "us"
+    NS = "ns"
 
 
 class Process(StrEnum):
@@ -37,6 +48,7 @@ def stats(
     trace: Annotated[str, typer.Argument(help="trace file or built-in workload id", show_default=False)],
     format: Annotated[Format, typer.Option("--format", help="of a trace file")] = Format.AUTO,  # noqa: A002  users' word
     skip_bad_rows: Annotated[bool, typer.Option("--skip-bad-rows", help="leave out unreadable rows")] = False,
+    time_unit: Annotated[TimeUnit, typer.Option("--time-unit", help="of numeric arrivals")] = TimeUnit.AUTO,
     json: Json = False,
 ) -> None:
     """Describe a trace: rate, burstiness, lengths. Of a built-in workload, describe 10,000 requests drawn from it."""
@@ -50,7 +62,9 @@ def stats(
         rate_req_per_s = load_builtin(trace).rate_req_per_s
         requests = _draw(trace, rate_req_per_s, _SAMPLE / rate_req_per_s, 1, Process.PROFILE)
     else:
-        requests = read_trace(Path(trace), format=format, skip_bad_rows=skip_bad_rows)
+        requests = read_trace(Path(trace), format=format, skip_bad_rows=skip_bad_rows, time_unit=time_unit)
+    for remark in requests.notes:
+        note(remark)
     found = numbers.stats(requests)
     write(dumps(found)) if json else print_view(stats_view(found))
 

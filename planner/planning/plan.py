@@ -207,6 +207,7 @@ class CheckReport:
         options: spec names the optimiser may buy.
         excuses: those it may not, and why.
         reference: what slowdowns are measured against, in words; empty where no objective is one.
+        warnings: what to know of the workload before trusting a plan for it, full sentences.
     """
 
     workload: str
@@ -214,6 +215,7 @@ class CheckReport:
     options: tuple[str, ...]
     excuses: tuple[Excuse, ...]
     reference: str
+    warnings: tuple[str, ...]
 
 
 def check(scenario: Scenario) -> CheckReport:
@@ -230,6 +232,7 @@ def check(scenario: Scenario) -> CheckReport:
         options=tuple(o.spec.name for case in cases for o in case.options),
         excuses=tuple(dict.fromkeys(e for case in cases for e in case.excuses)),
         reference=cases[0].reference_words,
+        warnings=cases[0].asked.doubts,
     )
 
 

@@ -15,7 +15,7 @@ from hw_catalog.machines import Machine
 from hw_catalog.profile_files import ProfileListing
 from hw_catalog.profiles import KernelProfile
 from hw_catalog.provenance import Provenance
-from planner.report.tables import table
+from planner.report.tables import bullets, table
 from planner.report.text import excuses_table
 from planner.report.words import number, percent, plural, rate, watts
 
@@ -131,6 +131,7 @@ def check_view(report: "CheckReport") -> RenderableType:
             if report.reference
             else ()
         ),
+        *((Text("Beware:"), bullets(report.warnings), Text()) if report.warnings else ()),
         Text("Options: " + ", ".join(report.options)),
         *((Text(), excuses_table(report.excuses)) if report.excuses else ()),
     )

@@ -14,8 +14,6 @@ from planner.results.plan import CandidatePlan, Role
 def doubts(case: Case, candidate: CandidatePlan) -> tuple[str, ...]:
     """What a buyer should know before trusting a plan, full sentences."""
     found = list(case.asked.doubts)
-    if case.asked.skipped_rows:
-        found.append(f"{case.asked.skipped_rows} rows of the trace were left out")
     every = {c.request_class.name: int((c.prompt_tokens + c.output_tokens).max()) for c in case.asked.demand.classes}
     found += long.doubt(case.model, max(every.values()))
     steps = [(pool.spec.name, case.physics[pool.spec.name].step, pool.rate_req_per_s) for pool in candidate.pools]

@@ -31,6 +31,12 @@ SYNTHETIC_SEEDS = 3
 SHORTEST_S, ENOUGH_REQUESTS = 120.0, 1000
 """Arrival window of a seed where none is given: so many seconds, and enough requests in three seeds to bound a P99."""
 
+SHORTEST_REPLAY_S = 1.0
+"""A shorter replay is over before an answer is: every cluster looks idle to it."""
+
+REPEATED_FRAC = 0.005
+"""Share of prompt tokens that repeat a prefix from which on it is worth a sentence."""
+
 LONGER = 4.0
 """Times the window over which a plan that holds is looked at again: random queues grow with the root of the time."""
 
@@ -48,7 +54,6 @@ class Asked:
         draw: (seed, factor on the rate) -> trace.
         draw_longer: the same, with a window several times as long (the third argument); None where a trace is
             replayed, which is as long as it is.
-        skipped_rows: rows of a trace file that were left out on request.
         source: where the workload comes from.
         doubts: what a reader should know about the workload, full sentences.
     """
@@ -60,7 +65,6 @@ class Asked:
     seeds: tuple[int, ...]
     draw: Callable[[int, float], Trace]
     draw_longer: Callable[[int, float, float], Trace] | None
-    skipped_rows: int
     source: str
     doubts: tuple[str, ...]
 
@@ -90,7 +94,7 @@ def asked(scenario: Scenario) -> Asked:
     if not path.exists():
         names = ", ".join(builtin_names())
         raise BadInput(f"workload.trace: no file '{workload.trace}', and no built-in workload of that name ({names})")
-    trace = read_trace(path, format=workload.format, skip_bad_rows=workload.skip_bad_rows)
+    trace = read_trace(path, format=workload.format, skip_bad_rows=workload.skip_bad_rows, time_unit=workload.time_unit)
     if workload.arrivals.process in (None, "replay"):
         return _replay(scenario, trace)
     return _synthetic(scenario, fit_workload(trace), trace)
@@ -161,10 +165,21 @@ def _synthetic(scenario: Scenario, model: WorkloadModel, trace: Trace | None) ->
         seeds=seeds,
         draw=draw,
         draw_longer=draw,
-        skipped_rows=trace.skipped_rows if trace else 0,
         source=model.source,
-        doubts=_burstiness(model, process),
+        doubts=(*_read_words(trace), *_burstiness(model, process)),
     )
+
+
+def _read_words(trace: Trace | None) -> tuple[str, ...]:
+    """What was inferred or repaired in a trace file, and the prefixes in it that are not served from a cache."""
+    if trace is None:
+        return ()
+    skipped = (f"{trace.skipped_rows} rows of the trace were left out",) if trace.skipped_rows else ()
+    share = trace.repeated_frac or 0.0
+    reused = f"{share:.0%} of the prompt tokens of {trace.name} repeat a prefix that came before (hash_ids)"
+    ideal = f"an ideal prefix cache would leave {1 - share:.0%} of the prefill work"
+    words = f"{reused}; this plan computes every prompt in full, where {ideal}"
+    return (*trace.notes, *skipped, *((words,) if share >= REPEATED_FRAC else ()))
 
 
 def _stretched(scenario: Scenario) -> str:
@@ -216,6 +231,11 @@ def _replay(scenario: Scenario, trace: Trace) -> Asked:
         base = _head(base, validation.requests)
     to_rate = workload.rate_req_per_s / base.rate_req_per_s if workload.rate_req_per_s else 1.0
     base = scale_rate(base, to_rate * workload.rate_scale)
+    if len(base) > 1 and base.duration_s < SHORTEST_REPLAY_S:
+        raise BadInput(
+            f"workload.trace: found {len(base):,} requests in a replay of {base.duration_s:.3g} s; expected at least "
+            f"{SHORTEST_REPLAY_S:g} s, for less says nothing of a steady load: is workload.time_unit right?"
+        )
     first = validation.first_seed
     seeds = tuple(range(first, first + (validation.seeds or 1)))
 
@@ -236,9 +256,8 @@ def _replay(scenario: Scenario, trace: Trace) -> Asked:
         seeds=seeds,
         draw=draw,
         draw_longer=None,
-        skipped_rows=trace.skipped_rows,
         source=f"trace file {Path(trace.name).name}",
-        doubts=(),
+        doubts=_read_words(trace),
     )
 
 

@@ -213,8 +213,15 @@ class Workload(Section):
     """What is asked."""
 
     trace: Word | None = Field(None, description="built-in workload id, or a trace file (relative to this file)")
-    format: Literal["auto", "azure", "mooncake", "burstgpt", "plain"] = Field("auto", description="of a trace file")
-    skip_bad_rows: Switch = Field(False, description="leave out unreadable rows of a trace file, and say how many")
+    format: Literal["auto", "azure", "mooncake", "burstgpt", "vidur", "plain"] = Field(
+        "auto", description="of a trace file"
+    )
+    time_unit: Literal["auto", "s", "ms", "us", "ns"] = Field(
+        "auto", description="of numeric arrivals in a trace file; auto: as the column's name or the format says"
+    )
+    skip_bad_rows: Switch = Field(
+        False, description="leave out rows of a trace file that are bad by themselves or dated far from all others"
+    )
     rate_req_per_s: Positive | None = Field(None, description="mean arrival rate, requests/s; null: the trace's own")
     rate_scale: Positive = Field(1.0, description="factor on top of the rate")
     prompt_scale: Positive = Field(1.0, description="factor on every prompt's length, rounded to whole tokens")

@@ -236,11 +236,20 @@ def test_check_shows_demand_options_and_excuses(run: Run, answer: Callable[[obje
             options=("decode/x/tp8",),
             excuses=excuses,
             reference="dgx-a100 tp8",
+            warnings=("rows were sorted",),
         )
     )
     result = run("check", CONV)
     assert result.exit_code == ExitCode.VALIDATED
-    for words in ("OK: 1 option", "3 refused", "20 req/s", "decode/x/tp8", "alone on dgx-a100 tp8", excuses[0].option):
+    for words in (
+        "OK: 1 option",
+        "3 refused",
+        "20 req/s",
+        "decode/x/tp8",
+        "alone on dgx-a100 tp8",
+        "rows were sorted",
+        excuses[0].option,
+    ):
         assert words in result.stdout
 
 

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 
 from tests.workloads.strategies import traces
+from workloads.arrival_times import outliers
 from workloads.errors import WorkloadError
-from workloads.readers import FORMATS, read_trace
+from workloads.readers import read_trace
+from workloads.trace_formats import FORMATS
 from workloads.traces import Trace
 from workloads.writers import write_plain_csv
 
@@ -40,6 +42,7 @@ FILES = {
     '{"timestamp": 1500, "input_length": 3180, "output_length": 8, "hash_ids": [0]}\n',
     "burstgpt": "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n"
     "5,ChatGPT,4808,10,4818,API log\n6,GPT-4,3180,8,3188,API log\n",
+    "vidur": "arrived_at,num_prefill_tokens,num_decode_tokens\n0.25,4808,10\n1.25,3180,8\n",
     "plain": HEADER + "7.5,4808,10\n8.5,3180,8\n",
 }
 
@@ -47,7 +50,7 @@ FILES = {
 @pytest.mark.parametrize("name", [f.name for f in FORMATS])
 @pytest.mark.parametrize("asked", ["auto", "by name"])
 def test_every_format_gives_the_same_requests(read: Callable[..., Trace], name: str, asked: str) -> None:
-    """The four formats differ in columns, units and time zero only; each is found by its columns or by its name."""
+    """The formats differ in columns, units and time zero only; each is found by its columns or by its name."""
     trace = read(FILES[name], format="auto" if asked == "auto" else name)
     assert trace.arrival_s.tolist() == pytest.approx([0.0, 1.0])
     assert trace.prompt_tokens.tolist() == [4808, 3180]
@@ -67,9 +70,10 @@ def test_azure_2024_dates_carry_a_zone_and_uneven_digits(read: Callable[..., Tra
 @given(trace=traces())
 def test_a_written_trace_reads_back(tmp_path_factory: pytest.TempPathFactory, trace: Trace) -> None:
     """What write_plain_csv writes, read_trace reads, to the last digit."""
+    assume(not outliers(trace.arrival_s).any())
     file = tmp_path_factory.mktemp("written") / "trace.csv"
     write_plain_csv(trace, file)
-    back = read_trace(file)
+    back = read_trace(file, time_unit="s")
     np.testing.assert_array_equal(back.arrival_s, trace.arrival_s)
     np.testing.assert_array_equal(back.prompt_tokens, trace.prompt_tokens)
     np.testing.assert_array_equal(back.output_tokens, trace.output_tokens)
@@ -79,9 +83,10 @@ def test_a_written_trace_reads_back(tmp_path_factory: pytest.TempPathFactory, tr
 @given(trace=traces())
 def test_a_read_trace_spans_as_many_gaps_as_requests(tmp_path_factory: pytest.TempPathFactory, trace: Trace) -> None:
     """The window ends one mean gap after the last arrival, and is one second where all arrive at once."""
+    assume(not outliers(trace.arrival_s).any())
     file = tmp_path_factory.mktemp("written") / "trace.csv"
     write_plain_csv(trace, file)
-    back, n = read_trace(file), len(trace)
+    back, n = read_trace(file, time_unit="s"), len(trace)
     last_s = trace.arrival_s[-1]
     assert back.duration_s == pytest.approx(last_s * n / (n - 1) if last_s > 0 else 1.0)
 
@@ -115,7 +120,6 @@ BAD_ROWS = {
     "0,1e300,5": "prompt_tokens",
     "noon,1,5": "arrival_s to be a time",
     ",1,5": "arrival_s to be a time",
-    "-1,1,5": "arrival_s to be no earlier than in the rows before",
     "0,5": "3 fields",
     "0,1,024,5": "3 fields",
     "": "3 fields",
@@ -152,8 +156,8 @@ def test_truncated_json_is_named_by_its_line(read: Callable[..., Trace]) -> None
     found = problems(read, "\n".join(lines))
     assert [problem.split(": ")[1] for problem in found] == ["line 2", "line 3", "line 4"]
     assert [problem.rsplit("expected ")[1] for problem in found] == [
-        "a whole JSON object",
-        "a whole JSON object",
+        "a whole JSON object, each key once",
+        "a whole JSON object, each key once",
         "input_length to be a whole number >= 1",
     ]
     assert len(read("\n".join(lines), skip_bad_rows=True)) == 2
@@ -165,12 +169,6 @@ def test_ten_bad_rows_are_shown_and_the_rest_counted(read: Callable[..., Trace])
     assert [problem.split(": ")[1] for problem in found[:10]] == [f"line {line}" for line in range(3, 13)]
     assert "and 15 more of 26 rows" in found[10]
     assert len(found) == 11
-
-
-def test_an_early_row_is_judged_against_all_rows_before(read: Callable[..., Trace]) -> None:
-    """One early row is bad on its own: rows after it that keep the order are not."""
-    found = problems(read, HEADER + "0,1,1\n5,1,1\n3,1,1\n4,1,1\n5,1,1\n")
-    assert [problem.split(": ")[1] for problem in found] == ["line 4", "line 5"]
 
 
 def test_blank_lines_at_the_end_are_no_rows(read: Callable[..., Trace]) -> None:
