@@ -37,7 +37,7 @@ def question(rate_req_per_s: float, epochs: int) -> EpochQuestion:
         price = 8 * speed**0.9 * (1 + 0.1 * rng.random())
         fleet.append(
             FleetType(machine=f"m{place_}", gpus=8, idle_w=1500 + 300.0 * place_, base_usd_per_h=price,
-                      top_usd_per_h=1.8 * price, most_base_machines=100, available=300)
+                      top_usd_per_h=1.8 * price, most_base_machines=100, available=300, most_top_machines=300)
         )  # fmt: skip
         for tp in WAYS:
             for clock in CLOCKS_MHZ:

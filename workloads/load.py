@@ -85,17 +85,17 @@ def from_factors(mean_req_per_s: Mapping[str, float], factors: Sequence[float] |
 
     Args:
         mean_req_per_s: class name -> rate that a factor of 1 stands for.
-        factors: one per hour, 24 for a day or 168 for a week, >= 0.
-        epoch_s: length of an epoch; divides the hours, or is a multiple of an hour that divides them.
+        factors: one per hour, as many as there are hours, >= 0.
+        epoch_s: length of an epoch, such that whole epochs fill the hours.
 
     Raises:
-        WorkloadError: the factors are not 24 or 168 numbers >= 0, or the epoch fits neither way.
+        WorkloadError: there is no factor, one is negative or not a number, or epochs do not fill the hours.
     """
     hours = np.asarray(factors, float)
-    if len(hours) not in (DAY_HOURS, WEEK_HOURS) or not np.isfinite(hours).all() or (hours < 0).any():
+    if not len(hours) or not np.isfinite(hours).all() or (hours < 0).any():
         raise WorkloadError(
             f"load: found {len(hours)} hourly factors from {hours.min(initial=0):g} to {hours.max(initial=0):g}, "
-            f"expected {DAY_HOURS} or {WEEK_HOURS} numbers >= 0"
+            "expected at least one, and numbers >= 0"
         )
     mean, peak = _regrouped(hours, HOUR_S, epoch_s)
     return Load(
@@ -187,15 +187,20 @@ def nine_classes() -> tuple[RequestClass, ...]:
 
 
 def _regrouped(values: Floats, width_s: float, epoch_s: float) -> tuple[Floats, Floats]:
-    """Mean and peak per epoch of values that each hold for ``width_s``."""
-    if epoch_s < width_s and abs(width_s / epoch_s - round(width_s / epoch_s)) < 1e-9:
-        fine = np.repeat(values, round(width_s / epoch_s))
-        return fine, fine
-    times = epoch_s / width_s
-    if abs(times - round(times)) > 1e-9 or len(values) % round(times):
+    """Mean and peak per epoch of values that each hold for ``width_s``.
+
+    An epoch that lies across several values has their mean by time and the largest of them.
+    """
+    whole_s = len(values) * width_s
+    count = round(whole_s / epoch_s)
+    if not count or abs(count * epoch_s - whole_s) > 1e-6 * whole_s:
         raise WorkloadError(
-            f"load: epochs of {epoch_s:g} s do not divide {len(values)} hours, expected a divisor of an hour, or a "
-            "multiple of an hour that divides them"
+            f"load: found epochs of {epoch_s:g} s, which do not fill {len(values)} hours; expected a length that "
+            f"divides {whole_s:g} s, nearest {whole_s / max(1, count):g}"
         )
-    table = values.reshape(-1, round(times))
-    return table.mean(axis=1), table.max(axis=1)
+    edges = np.arange(count + 1) * (len(values) / count)
+    total = np.interp(edges, np.arange(len(values) + 1), np.concatenate([[0.0], np.cumsum(values)]))
+    first, last = np.floor(edges[:-1] + 1e-9).astype(int), np.ceil(edges[1:] - 1e-9).astype(int)
+    mean = np.diff(total) * (count / len(values))
+    peak = np.array([values[i:j].max() for i, j in zip(first, last, strict=True)])
+    return np.minimum(mean, peak), peak

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from planner.cli.reports import report_plan, report_simulation
-from planner.cli.schedules import plan_schedule, show_schedule, simulated_schedule, tell_moved
+from planner.cli.schedules import check_schedule, plan_schedule, show_schedule, simulated_schedule, tell_moved
 from planner.cli.terminal import (
     Json,
     Progress,
@@ -85,7 +85,8 @@ def check(
     from planner.report.lists import check_view
     from planner.scenario import Scenario
 
-    report = planning.check(Scenario.load(scenario, sets or ()))
+    question = Scenario.load(scenario, sets or ())
+    report = planning.check(question) if question.schedule is None else check_schedule(question)
     write(dumps(report)) if json else print_view(check_view(report))
 
 

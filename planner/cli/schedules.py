@@ -11,9 +11,21 @@ from planner.cli.terminal import expect_writable, note, print_view, progress, wr
 from planner.errors import BadInput, ExitCode
 
 if TYPE_CHECKING:  # slow to import, and needed only once there is such a plan
+    from planner.planning.plan import CheckReport
     from planner.scenario import Scenario
     from planner.schedules.files import ScheduleFile
     from planner.schedules.planning import Timetable
+
+
+def check_schedule(question: "Scenario") -> "CheckReport":
+    """What a question over time resolves to; refused where ``plan`` refuses it."""
+    from planner.planning import plan as planning
+    from planner.resolve.epoch_options import unsold_on_top
+    from planner.schedules.planning import opened, policies_of
+
+    found = [opened(question, name) for name in policies_of(question)]
+    unsold = tuple(dict.fromkeys(word for each in found for word in unsold_on_top(each.case, each.section)))
+    return planning.checked([each.case for each in found], unsold)
 
 
 def plan_schedule(question: "Scenario", out: Path | None, report: Path | None, *, json: bool, quiet: bool) -> None:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from planner.formulate.epochs import EPOCH_FAMILIES, EpochQuestion, base, instances, of_type, rate
+from planner.formulate.epochs import EPOCH_FAMILIES, EpochQuestion, base, instances, of_type, rate, used
 from planner.results.schedule import Aim, Epoch, EpochOption, FleetType, Run, Schedule
 from solvers.allocation import Termination
 from solvers.problem import Column, Problem, Sense
@@ -39,7 +39,7 @@ def place(name: str) -> tuple[str, int | None]:
     The kind of a rate is that of its instances, so that the two are kept or left out together.
     """
     word, _, inner = name.rstrip("]").partition("[")
-    if word == "base":
+    if word in ("base", "used"):
         return name, None
     kind, _, epoch = inner.rpartition(",")
     if word in ("rate", "instances"):
@@ -55,20 +55,22 @@ def later_aims(question: EpochQuestion) -> tuple[dict[str, float], ...]:
     )
 
 
-def price_of(question: EpochQuestion, epoch: int, *, usd: float = 0.0, energy_j: float = 0.0) -> float:
-    """What dollars and joules of an epoch count in the first aim."""
-    return _aim(question, question.aims[0], epoch, usd, energy_j)
-
-
-def _aim(question: EpochQuestion, aim: Aim, epoch: int, usd: float, energy_j: float) -> float:
+def price_of(
+    question: EpochQuestion, epoch: int, *, usd: float = 0.0, energy_j: float = 0.0, powered: FleetType | None = None
+) -> float:
+    """What dollars and joules of an epoch, and a machine that is powered in it, count in the first aim."""
     kwh = energy_j * question.tariff.pue_ratio / J_PER_KWH
-    match aim:
+    match question.aims[0]:
         case Aim.COST:
             return usd + kwh * question.tariff.usd_per_kwh
         case Aim.ENERGY:
             return kwh
         case Aim.CARBON:
             return kwh * question.tariff.carbon_g_per_kwh[epoch] / 1000
+        case Aim.POWER:
+            return powered.rated_w / question.load.epochs if powered else 0.0
+        case Aim.MACHINES:
+            return 1 / question.load.epochs if powered else 0.0
 
 
 def start_cost(question: EpochQuestion, kind: FleetType, epoch: int) -> float:
@@ -84,6 +86,9 @@ def _columns(question: EpochQuestion) -> Iterator[Column]:
         paid = kind.base_usd_per_h * hours * load.epochs
         yield Column(name=base(kind.machine), upper=float(kind.most_base_machines), integer=True,
                      objective=price_of(question, 0, usd=paid))  # fmt: skip
+    if question.budgets.machine_types is not None:
+        for kind in question.fleet:
+            yield Column(name=used(kind.machine), upper=1.0, integer=True)
     for epoch in range(load.epochs):
         for option in question.running(epoch):
             most = 0.0
@@ -92,13 +97,15 @@ def _columns(question: EpochQuestion) -> Iterator[Column]:
                 spent_j = option.request_j[name] * load.epoch_s * mean / peak
                 yield Column(name=rate(option, name, epoch), objective=price_of(question, epoch, energy_j=spent_j))
                 most += peak / option.capacity_req_per_s[name]
-            yield Column(name=instances(option, epoch), upper=math.ceil(most + 1e-6), integer=True)
+            busy = price_of(question, epoch, energy_j=option.floor_w * load.epoch_s)
+            yield Column(name=instances(option, epoch), upper=math.ceil(most + 1e-6), integer=True, objective=busy)
         for kind in question.fleet:
             top, limit = price_of(question, epoch, usd=kind.top_usd_per_h * hours), float(kind.available)
-            idle = price_of(question, epoch, energy_j=kind.idle_w * load.epoch_s)
+            idle = price_of(question, epoch, energy_j=kind.idle_w * load.epoch_s, powered=kind)
             start = start_cost(question, kind, epoch) if question.before(epoch) is not None else 0.0
             yield Column(name=of_type("on", kind.machine, epoch), upper=limit, integer=True, objective=idle)
-            yield Column(name=of_type("top", kind.machine, epoch), upper=limit, integer=True, objective=top)
+            most = float(kind.most_top_machines)
+            yield Column(name=of_type("top", kind.machine, epoch), upper=most, integer=True, objective=top)
             yield Column(name=of_type("start", kind.machine, epoch), upper=limit, integer=True, objective=start)
             yield Column(name=of_type("stop", kind.machine, epoch), upper=limit, integer=True)
             if kind.interrupted:
@@ -119,6 +126,7 @@ def lift_schedule(
         cost_usd=sum(e.cost_usd for e in epochs),
         churn_machines=sum(sum(e.started.values()) + sum(e.stopped.values()) for e in epochs),
         termination=termination, method=method, later=tuple(later),
+        rated_w=sum(kind.rated_w * e.machines[kind.machine] for kind in question.fleet for e in epochs) / len(epochs),
     )  # fmt: skip
 
 
@@ -139,6 +147,7 @@ def _epoch(question: EpochQuestion, values: Mapping[str, float], epoch: int) -> 
     runs = tuple(_runs(question, values, epoch))
     by_name = {option.name: option for option in question.options}
     for run in runs:
+        energy_j += by_name[run.spec.name].floor_w * run.instances * load.epoch_s
         for served, peak in run.rate_req_per_s.items():
             mean_ratio = float(load.mean_req_per_s[served][epoch]) / question.peak(served, epoch)
             energy_j += by_name[run.spec.name].request_j[served] * peak * mean_ratio * load.epoch_s
@@ -171,7 +180,7 @@ def _runs(question: EpochQuestion, values: Mapping[str, float], epoch: int) -> I
 def thinned(options: tuple[EpochOption, ...], classes: tuple[str, ...]) -> tuple[EpochOption, ...]:
     """Options without those that another one on the same machine type beats in every class.
 
-    Beaten: as large or larger, no more rate per GPU, and no less energy per request.
+    Beaten: as large or larger, no more rate per GPU, and no less energy, busy or per request.
     """
 
     def beaten(option: EpochOption, name: str) -> bool:
@@ -189,11 +198,12 @@ def thinned(options: tuple[EpochOption, ...], classes: tuple[str, ...]) -> tuple
         serves = [n for n in classes if n in option.capacity_req_per_s and not beaten(option, n)]
         if serves:
             capacity = {n: option.capacity_req_per_s[n] for n in serves}
-            kept.append(EpochOption(spec=option.spec, gpus=option.gpus, capacity_req_per_s=capacity,
-                                    request_j={n: option.request_j[n] for n in serves}))  # fmt: skip
+            request_j = {n: option.request_j[n] for n in serves}
+            kept.append(replace(option, capacity_req_per_s=capacity, request_j=request_j))
     return tuple(kept)
 
 
-def _traits(option: EpochOption, name: str) -> tuple[float, float, float]:
-    """GPUs of an instance, GPUs per req/s, joules per request: the less of each, the better."""
-    return float(option.gpus), option.gpus / option.capacity_req_per_s[name], option.request_j[name]
+def _traits(option: EpochOption, name: str) -> tuple[float, ...]:
+    """GPUs of an instance, GPUs per req/s, floor per GPU, joules per request: the less of each, the better."""
+    carried = option.capacity_req_per_s[name]
+    return float(option.gpus), option.gpus / carried, option.floor_w / option.gpus, option.request_j[name]

@@ -1,15 +1,16 @@
 """The rows of the integer program over epochs, one function per family; the function's name is the family's name.
 
 Columns, for option o, class c, machine type m, epoch t: rate[o,c,t] >= 0, req/s at the epoch's peak; instances[o,t],
-on[m,t], top[m,t], start[m,t], stop[m,t] and base[m], whole numbers. t-1 of the first epoch is the last where the
-horizon is cyclic, else what runs first is there already. See docs/maths.md.
+on[m,t], top[m,t], start[m,t], stop[m,t], base[m] and used[m] (0 or 1), whole numbers. t-1 of the first epoch is the
+last where the horizon is cyclic, else what runs first is there already. See docs/maths.md.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
+from planner.results.plan import Budgets
 from planner.results.schedule import Aim, EpochOption, FleetType, Tariff, Transitions
-from solvers.problem import Row
+from solvers.problem import INF, Row
 from workloads.load import Load
 
 
@@ -24,6 +25,7 @@ class EpochQuestion:
         transitions: what changes cost.
         tariff: what energy costs.
         aims: what is made small, each among what keeps those before it.
+        budgets: hard limits, kept in every epoch.
     """
 
     options: tuple[EpochOption, ...]
@@ -32,6 +34,7 @@ class EpochQuestion:
     transitions: Transitions
     tariff: Tariff
     aims: tuple[Aim, ...]
+    budgets: Budgets = field(default_factory=Budgets)
 
     def peak(self, name: str, epoch: int) -> float:
         """Rate to provide for."""
@@ -69,6 +72,11 @@ def of_type(word: str, machine: str, epoch: int) -> str:
 def base(machine: str) -> str:
     """The column that counts the base fleet of a machine type."""
     return f"base[{machine}]"
+
+
+def used(machine: str) -> str:
+    """The 0/1 column that says whether a machine type is ever powered."""
+    return f"used[{machine}]"
 
 
 def epoch_demand(question: EpochQuestion) -> tuple[Row, ...]:
@@ -243,10 +251,119 @@ def churn(question: EpochQuestion) -> tuple[Row, ...]:
     return (Row(name="churn", family="churn", terms=terms, upper=float(limit)),)
 
 
+def epoch_cost(question: EpochQuestion) -> tuple[Row, ...]:
+    """Machines cost no more per hour than their budget, energy not counted; written where there is one.
+
+    For each t: sum over m of base_price(m)·base[m] + top_price(m)·top[m,t] <= cost_usd_per_h.
+    """
+    return _limited(question, "epoch_cost", question.budgets.cost_usd_per_h, lambda epoch: [
+        term for kind in question.fleet
+        for term in zip(_held(kind, epoch), (kind.base_usd_per_h, kind.top_usd_per_h), strict=True)
+    ])  # fmt: skip
+
+
+def epoch_power(question: EpochQuestion) -> tuple[Row, ...]:
+    """Powered machines are rated at no more than the power budget; written where there is one.
+
+    For each t: sum over m of rated(m)·on[m,t] <= power_w.
+    """
+    return _limited(question, "epoch_power", question.budgets.power_w, lambda epoch: [
+        (of_type("on", kind.machine, epoch), kind.rated_w) for kind in question.fleet
+    ])  # fmt: skip
+
+
+def epoch_watts(question: EpochQuestion) -> tuple[Row, ...]:
+    """Machines draw no more at their plugs, at the rate provided for, than is budgeted; written where there is one.
+
+    For each t: sum over m of idle(m)·on[m,t] + sum over o of floor(o)·instances[o,t] + sum over o, c of
+    joules(o,c)·rate[o,c,t] <= expected_power_w.
+    """
+
+    def terms(epoch: int) -> list[tuple[str, float]]:
+        found = [(of_type("on", kind.machine, epoch), kind.idle_w) for kind in question.fleet]
+        for option in question.running(epoch):
+            found.append((instances(option, epoch), option.floor_w))
+            found += [(rate(option, n, epoch), option.request_j[n]) for n in question.served(option, epoch)]
+        return found
+
+    return _limited(question, "epoch_watts", question.budgets.expected_power_w, terms)
+
+
+def epoch_space(question: EpochQuestion) -> tuple[Row, ...]:
+    """Machines, powered or not, take no more space than is budgeted; written where there is a budget.
+
+    For each t: sum over m of units(m)·(base[m] + top[m,t]) <= rack_units.
+    """
+    return _limited(question, "epoch_space", question.budgets.rack_units, lambda epoch: [
+        (column, kind.rack_units) for kind in question.fleet for column in _held(kind, epoch)
+    ])  # fmt: skip
+
+
+def epoch_machines(question: EpochQuestion) -> tuple[Row, ...]:
+    """No more machines are paid for than are budgeted; written where there is a budget.
+
+    For each t: sum over m of base[m] + top[m,t] <= machines.
+    """
+    return _limited(question, "epoch_machines", question.budgets.machines, lambda epoch: [
+        (column, 1.0) for kind in question.fleet for column in _held(kind, epoch)
+    ])  # fmt: skip
+
+
+def epoch_types(question: EpochQuestion) -> tuple[Row, ...]:
+    """No more machine types are ever powered than are budgeted; written where there is a budget.
+
+    Once: sum over m of used[m] <= machine_types.
+    """
+    limit = question.budgets.machine_types
+    if limit is None:
+        return ()
+    terms = tuple((used(kind.machine), 1.0) for kind in question.fleet)
+    return (Row(name="epoch_types", family="epoch_types", terms=terms, upper=float(limit)),)
+
+
+def type_powered(question: EpochQuestion) -> tuple[Row, ...]:
+    """A machine type that is powered counts as used; written where machine types are budgeted.
+
+    For each m, t: on[m,t] <= available(m)·used[m].
+    """
+    if question.budgets.machine_types is None:
+        return ()
+    return tuple(
+        _row(
+            "type_powered", f"{kind.machine},{epoch}",
+            ((of_type("on", kind.machine, epoch), 1.0), (used(kind.machine), -float(kind.available))),
+        )
+        for kind in question.fleet
+        for epoch in range(question.load.epochs)
+    )  # fmt: skip
+
+
+EPOCH_BUDGET_FAMILIES: Mapping[str, str] = {
+    "epoch_cost": "cost_usd_per_h", "epoch_power": "power_w", "epoch_watts": "expected_power_w",
+    "epoch_space": "rack_units", "epoch_machines": "machines", "epoch_types": "machine_types",
+}  # fmt: skip
+"""Families that a user can raise -> key of the budget."""
+
 EPOCH_FAMILIES: tuple[Callable[[EpochQuestion], tuple[Row, ...]], ...] = (
     epoch_demand, epoch_load, epoch_gpus, base_fleet, spares, topped, started, stopped, min_up, ramp, churn,
+    epoch_cost, epoch_power, epoch_watts, epoch_space, epoch_machines, epoch_types, type_powered,
 )  # fmt: skip
 """Every family, in the order of its rows; the first three speak of one epoch each, the others couple them."""
+
+
+def _held(kind: FleetType, epoch: int) -> tuple[str, str]:
+    """The columns that count what is there of a machine type, powered or not."""
+    return base(kind.machine), of_type("top", kind.machine, epoch)
+
+
+def _limited(
+    question: EpochQuestion, family: str, limit: float | None, terms: Callable[[int], Sequence[tuple[str, float]]]
+) -> tuple[Row, ...]:
+    """A row for every epoch that keeps its terms within a budget; none without one, or where nothing counts."""
+    if limit is None or limit == INF:
+        return ()
+    counted = [tuple(term for term in terms(epoch) if term[1]) for epoch in range(question.load.epochs)]
+    return tuple(_row(family, str(epoch), each, upper=float(limit)) for epoch, each in enumerate(counted) if each)
 
 
 def _changes(question: EpochQuestion, family: str, word: str, sign: float) -> tuple[Row, ...]:

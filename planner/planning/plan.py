@@ -1,6 +1,6 @@
 """The story of a plan, told once: propose, judge, tighten, shrink, certify."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from hashlib import sha256
 
@@ -28,6 +28,9 @@ from planner.simulator.sketch import sketch
 
 Progress = Callable[[str, float], None]
 
+OVER_TIME = "only the verbs check, plan, simulate, show, diff and export know plans over time"
+"""Said by those that would ignore a schedule."""
+
 
 def plan(
     scenario: Scenario, *, progress: Progress, with_margin: bool = True, drawn_w: float | None = None
@@ -43,6 +46,8 @@ def plan(
     Raises:
         BadInput, CatalogError, WorkloadError: something the scenario names is missing or broken.
     """
+    if scenario.schedule is not None:
+        raise BadInput(f"schedule: found one; expected none here: {OVER_TIME}")
     names = NAMES if scenario.policy.name == "auto" else (scenario.policy.name,)
     answers: dict[str, ValidatedPlan | NoPlan] = {}
     arguments: dict[str, Argument] = {}
@@ -207,7 +212,7 @@ class CheckReport:
         options: spec names the optimiser may buy.
         excuses: those it may not, and why.
         reference: what slowdowns are measured against, in words; empty where no objective is one.
-        warnings: what to know of the workload before trusting a plan for it, full sentences.
+        warnings: what to know before trusting a plan for it, full sentences.
     """
 
     workload: str
@@ -225,14 +230,18 @@ def check(scenario: Scenario) -> CheckReport:
         BadInput, CatalogError, WorkloadError: something it names is missing or broken.
     """
     names = NAMES if scenario.policy.name == "auto" else (scenario.policy.name,)
-    cases = [open_case(scenario, name) for name in names]
+    return checked([open_case(scenario, name) for name in names])
+
+
+def checked(cases: Sequence[Case], warnings: tuple[str, ...] = ()) -> CheckReport:
+    """What the cases of a scenario, one for each policy, resolve to, with warnings beside those of its workload."""
     return CheckReport(
         workload=cases[0].asked.words,
         rate_req_per_s={c.request_class.name: c.rate_req_per_s for c in cases[0].asked.demand.classes},
         options=tuple(o.spec.name for case in cases for o in case.options),
         excuses=tuple(dict.fromkeys(e for case in cases for e in case.excuses)),
         reference=cases[0].reference_words,
-        warnings=cases[0].asked.doubts,
+        warnings=(*cases[0].asked.doubts, *warnings),
     )
 
 

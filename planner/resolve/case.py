@@ -22,8 +22,9 @@ from planner.perf.reference import Reference
 from planner.policies.base import Policy
 from planner.policies.presets import policy
 from planner.resolve import long_context as long
-from planner.resolve.clocks_caps import Knob, check_power_budgets, knobs_of
+from planner.resolve.clocks_caps import Knob, knobs_of, power_budget_problems
 from planner.resolve.dominance import undominated
+from planner.resolve.over_time import schedule_problems
 from planner.resolve.reference import open_reference
 from planner.resolve.row_checks import row_problems
 from planner.resolve.slo_limits import tightest_gap_s, ttft_limits_s
@@ -86,11 +87,7 @@ def open_case(scenario: Scenario, policy_name: str) -> Case:
     directory = Path(scenario.catalog.directory) if scenario.catalog.directory else None
     catalog = load_catalog(directory)
     machines = machines_of(scenario, catalog)
-    if problems := row_problems(scenario.power, machines, scenario.catalog.pp):
-        raise BadInput(*problems)
-    budgets, offered = scenario.budgets, scenario.catalog
-    check_power_budgets(machines, power_w=budgets.power_w, expected_power_w=budgets.expected_power_w)
-    knobs_by_machine = knobs_of(machines, offered.clocks_mhz, offered.caps_w)
+    knobs_by_machine = _checked_knobs(scenario, machines)
     model = load_model(scenario.model.name)
     profiles = load_profiles(directory, model=model.name, profile_set=scenario.model.profile_set)
     engines = load_engines(directory)
@@ -117,6 +114,27 @@ def open_case(scenario: Scenario, policy_name: str) -> Case:
         asked=wanted, options=tuple(sorted(offers.options, key=lambda o: o.spec.name)), excuses=tuple(offers.excuses),
         physics=offers.physics, profiles=offers.profiles, available=_available(scenario, machines),
     )  # fmt: skip
+
+
+def _checked_knobs(scenario: Scenario, machines: tuple[Machine, ...]) -> dict[str, tuple[Knob, ...]]:
+    """Clocks and caps to try on each machine type.
+
+    Raises:
+        BadInput: with everything that its rows, its schedule, its budgets and its clocks ask of machines in vain.
+    """
+    budgets, offered = scenario.budgets, scenario.catalog
+    problems = [
+        *row_problems(scenario.power, machines, offered.pp), *schedule_problems(scenario, machines),
+        *power_budget_problems(machines, power_w=budgets.power_w, expected_power_w=budgets.expected_power_w),
+    ]  # fmt: skip
+    clocks_mhz = scenario.schedule.clocks_mhz if scenario.schedule else ()
+    try:
+        found = knobs_of(machines, offered.clocks_mhz, offered.caps_w, clocks_mhz)
+    except BadInput as wrong:
+        problems += wrong.problems
+    if problems:
+        raise BadInput(*problems)
+    return found
 
 
 class _Offers:

@@ -12,12 +12,22 @@ AUTO_RATIOS = (0.5, 0.6, 0.7, 0.8, 0.9)
 """Shares of the highest clock, or of the rating, that ``auto`` tries."""
 
 Wanted = Mapping[str, tuple[int, ...] | Literal["auto"]]
+Scheduled = tuple[int, ...] | Mapping[str, tuple[int, ...]]
 Knob = tuple[int | None, int | None]
 """(clock, MHz, or None; cap, W, or None)."""
 
 
-def knobs_of(machines: Iterable[Machine], clocks_mhz: Wanted, caps_w: Wanted) -> dict[str, tuple[Knob, ...]]:
+def knobs_of(
+    machines: Iterable[Machine], clocks_mhz: Wanted, caps_w: Wanted, scheduled_mhz: Scheduled = ()
+) -> dict[str, tuple[Knob, ...]]:
     """What each machine type is tried with: the driver's own clock first, then every lock, then every cap.
+
+    Args:
+        machines: the types.
+        clocks_mhz: of ``catalog.clocks_mhz``.
+        caps_w: of ``catalog.caps_w``.
+        scheduled_mhz: of ``schedule.clocks_mhz``, of every type or by type. A type that has some is tried with the
+            driver's own clock only where the catalog section names it too.
 
     Raises:
         BadInput: a clock or a cap that a GPU does not have; all of them, each with the nearest it has.
@@ -25,9 +35,14 @@ def knobs_of(machines: Iterable[Machine], clocks_mhz: Wanted, caps_w: Wanted) ->
     problems: list[str] = []
     found: dict[str, tuple[Knob, ...]] = {}
     for machine in machines:
-        clocks = _clocks(machine, clocks_mhz.get(machine.name, ()), problems)
-        caps = _caps(machine, caps_w.get(machine.name, ()), problems)
-        found[machine.name] = ((None, None), *((clock, None) for clock in clocks), *((None, cap) for cap in caps))
+        name = machine.name
+        listed = scheduled_mhz.get(name, ()) if isinstance(scheduled_mhz, Mapping) else scheduled_mhz
+        clocks = _clocks(machine, clocks_mhz.get(name, ()), f"catalog.clocks_mhz.{name}", problems)
+        more = _clocks(machine, listed, "schedule.clocks_mhz", problems)
+        caps = _caps(machine, caps_w.get(name, ()), problems)
+        own: tuple[Knob, ...] = () if more and name not in clocks_mhz and name not in caps_w else ((None, None),)
+        locks = dict.fromkeys((*clocks, *more))
+        found[name] = (*own, *((clock, None) for clock in locks), *((None, cap) for cap in caps))
     if problems:
         raise BadInput(*problems)
     return found
@@ -41,15 +56,17 @@ def nearest_clock_mhz(gpu: Gpu, clock_mhz: float) -> int:
     return round(found if found >= gpu.clock_min_mhz else found + step)
 
 
-def _clocks(machine: Machine, wanted: tuple[int, ...] | Literal["auto"], problems: list[str]) -> tuple[int, ...]:
-    """The clocks to try on a machine type."""
+def _clocks(
+    machine: Machine, wanted: tuple[int, ...] | Literal["auto"], key: str, problems: list[str]
+) -> tuple[int, ...]:
+    """The clocks to try on a machine type, as ``key`` of the scenario asks."""
     gpu = machine.gpu
     if wanted == "auto":
         return tuple(nearest_clock_mhz(gpu, ratio * gpu.clock_max_mhz) for ratio in AUTO_RATIOS)
     problems += [
-        f"catalog.clocks_mhz.{machine.name}: found {clock}; expected {gpu.clock_min_mhz:g} to "
-        f"{gpu.clock_max_mhz:g} MHz in steps of {curve_of(gpu).clock_step_mhz:g} below the highest, which is what "
-        f"{gpu.name} has; nearest {nearest_clock_mhz(gpu, clock)}"
+        f"{key}: found {clock}; expected {gpu.clock_min_mhz:g} to {gpu.clock_max_mhz:g} MHz in steps of "
+        f"{curve_of(gpu).clock_step_mhz:g} below the highest, which is what {gpu.name} of {machine.name} has; nearest "
+        f"{nearest_clock_mhz(gpu, clock)}"
         for clock in wanted
         if nearest_clock_mhz(gpu, clock) != clock
     ]
@@ -71,19 +88,15 @@ def _caps(machine: Machine, wanted: tuple[int, ...] | Literal["auto"], problems:
     return tuple(dict.fromkeys(wanted))
 
 
-def check_power_budgets(machines: Iterable[Machine], *, power_w: float | None, expected_power_w: float | None) -> None:
-    """A power budget below what the smallest machine draws idle holds no machine at all.
-
-    Raises:
-        BadInput: naming that machine and its idle power.
-    """
+def power_budget_problems(
+    machines: Iterable[Machine], *, power_w: float | None, expected_power_w: float | None
+) -> tuple[str, ...]:
+    """Power budgets below what the smallest machine draws idle, which hold no machine at all."""
     smallest = min(machines, key=lambda m: m.idle_w)
     limits = {"power_w": power_w, "expected_power_w": expected_power_w}
-    problems = [
+    return tuple(
         f"budgets.{key}: found {limit:g}; expected at least {smallest.idle_w:g} W, what {smallest.name}, the smallest "
         "draw of catalog.machines, takes without any work"
         for key, limit in limits.items()
         if limit is not None and limit < smallest.idle_w
-    ]
-    if problems:
-        raise BadInput(*problems)
+    )

@@ -2,109 +2,75 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-import numpy as np
-
 from hw_catalog.machines import Machine
-from planner.capacity.envelope import Unfit, envelope
-from planner.perf.instance import InstancePhysics, instance_physics
-from planner.perf.operating import operating
+from planner.capacity.envelope import Envelope, Option
 from planner.resolve.case import Case
 from planner.resolve.interruptions import spare_line
-from planner.results.plan import InstanceSpec, Role
+from planner.results.plan import Role
 from planner.results.schedule import EpochOption, FleetType
 from planner.scenario.schedule_section import ScheduleSection
-from workloads.demand import ClassDemand
-
-SAMPLE = 200
-"""Requests of a class that stand for it: an option is tried at many clocks, and means move by a few per cent."""
-
-WALL_RATIO = 1.21
-"""Watts at the wall per watt of the GPUs beyond the idle draw. Source: MLPerf v4.1 H200 wall readings, derived."""
 
 ANY = 10_000
 """More machines than anyone has."""
 
-Kind = tuple[EpochOption, InstancePhysics]
+
+def epoch_options(case: Case) -> tuple[EpochOption, ...]:
+    """Every option whose instances do both phases, at what one instance carries and draws, ordered by name."""
+    return tuple(_epoch_option(case, option) for option in case.options if option.spec.role is Role.MIXED)
 
 
-def epoch_kinds(case: Case, section: ScheduleSection) -> tuple[Kind, ...]:
-    """Every option at every clock asked for that carries a class, with its physics, ordered by name."""
-    found = []
-    for base in case.options:
-        if base.spec.role is not Role.MIXED:
-            continue
-        for clock in section.clocks_mhz or (None,):
-            body, spec = _at_clock(case, base.spec, base.machine, clock)
-            if (kind := _kind(case, spec, body)) is not None:
-                found.append((kind, body))
-    return tuple(sorted(found, key=lambda pair: pair[0].name))
+def _epoch_option(case: Case, option: Option) -> EpochOption:
+    """The option by the instance.
 
-
-def _at_clock(
-    case: Case, spec: InstanceSpec, machine: Machine, clock: int | None
-) -> tuple[InstancePhysics, InstanceSpec]:
-    if clock is None:
-        return case.physics[spec.name], spec
-    knobs = case.scenario.policy
-    body = instance_physics(
-        case.model, machine, spec.layout, case.profiles[spec.name], memory_frac=knobs.kv_memory_frac,
-        max_batch_tokens=spec.chunk_tokens or knobs.max_batch_tokens, block_tokens=knobs.block_tokens, clock_mhz=clock,
+    Watts of an instance above its machine's idle draw: floor + sum over classes of joules of a request · rate. Classes
+    have floors of their own; the lowest is the instance's, and what others draw more is spread over their requests at
+    the rate that fills the instance.
+    """
+    capacity = {name: _capacity_req_per_s(case, option, each) for name, each in option.envelopes.items()}
+    floors_w = {name: option.wall_ratio * each.floor_w for name, each in option.envelopes.items()}
+    floor_w = min(floors_w.values())
+    return EpochOption(
+        spec=option.spec, gpus=option.spec.layout.gpus, capacity_req_per_s=capacity, floor_w=floor_w,
+        request_j={name: option.work_j(name) + (floors_w[name] - floor_w) / capacity[name] for name in capacity},
     )  # fmt: skip
-    slower = InstanceSpec(
-        role=spec.role, machine=spec.machine, layout=spec.layout, chunk_tokens=spec.chunk_tokens, clock_mhz=clock
-    )
-    return body, slower
 
 
-def _kind(case: Case, spec: InstanceSpec, body: InstancePhysics) -> EpochOption | None:
-    """The option at its working points; None where it carries no class."""
+def _capacity_req_per_s(case: Case, option: Option, carried: Envelope) -> float:
+    """Rate of one class alone that fills an instance within its headroom."""
     headroom = case.scenario.headroom_limits()
-    capacity, request_j = {}, {}
-    for part in map(_thin, case.asked.demand.classes):
-        try:
-            carried = envelope(Role.MIXED, body, case.policy, part, case.slos, case.reference)
-        except Unfit:
-            continue
-        busy, held = carried.prefill_s + carried.decode_s, carried.kv_tokens_s / body.kv_tokens
-        name, rate = part.request_class.name, min(headroom.mixed_frac / busy, headroom.kv_frac / max(held, 1e-9))
-        table = operating(
-            body, part.prompt_tokens, part.output_tokens, max_batch_size=case.scenario.policy.max_batch_size
-        )
-        capacity[name] = rate
-        request_j[name] = WALL_RATIO * max(0.0, table.watts_at(rate) - table.idle_w) / rate
-    return (
-        EpochOption(spec=spec, gpus=spec.layout.gpus, capacity_req_per_s=capacity, request_j=request_j)
-        if capacity
-        else None
-    )
-
-
-def _thin(part: ClassDemand) -> ClassDemand:
-    """The class by fewer of its requests, the longest among them."""
-    size = len(part.prompt_tokens)
-    if size <= SAMPLE:
-        return part
-    longest = [np.argmax(part.prompt_tokens), np.argmax(part.prompt_tokens + part.output_tokens)]
-    rows = np.unique(np.append(np.linspace(0, size - 1, SAMPLE).astype(np.int64), longest))
-    return ClassDemand(
-        request_class=part.request_class, rate_req_per_s=part.rate_req_per_s, prompt_tokens=part.prompt_tokens[rows],
-        output_tokens=part.output_tokens[rows],
-    )  # fmt: skip
+    busy_s, held = carried.prefill_s + carried.decode_s, carried.kv_tokens_s / option.kv_tokens
+    return min(headroom.mixed_frac / busy_s, headroom.kv_frac / max(held, 1e-9))
 
 
 def fleet(case: Case, section: ScheduleSection, names: Sequence[str]) -> Iterator[FleetType]:
     """The machine types that some option stands on; one that the top channel does not sell stays in the base fleet."""
     machines: Mapping[str, Machine] = {option.machine.name: option.machine for option in case.options}
     fixed, ratio = spare_line(section.interruptions_per_h_ratio, section.start_s, section.spare_confidence_frac)
+    offered = case.scenario.catalog
     for name in sorted(set(names)):
-        machine = machines[name]
-        base, top = machine.price(case.scenario.catalog.channel), machine.price(section.top_channel)
+        machine, scale = machines[name], offered.price_scale.get(name, 1.0)
+        base, top = machine.price(offered.channel), machine.price(section.top_channel)
         assert base is not None  # an option is offered only where it has a price
         available = case.available.get(name, ANY)
         lost = 1 + section.interruptions_per_h_ratio * section.start_s / 3600
         yield FleetType(
-            machine=name, gpus=machine.gpus, idle_w=machine.idle_w, base_usd_per_h=base.usd_per_h,
-            top_usd_per_h=lost * (top.usd_per_h if top else 10 * base.usd_per_h),
+            machine=name, gpus=machine.gpus, idle_w=machine.idle_w, base_usd_per_h=scale * base.usd_per_h,
+            top_usd_per_h=lost * scale * top.usd_per_h if top else 0.0,
             most_base_machines=min(available, ANY if section.base_machines is None else section.base_machines),
-            available=available, spare_machines=fixed, spare_ratio=ratio,
+            available=available, most_top_machines=available if top else 0, rated_w=machine.rated_w,
+            rack_units=machine.rack_units or 0.0, spare_machines=fixed, spare_ratio=ratio,
         )  # fmt: skip
+
+
+def unsold_on_top(case: Case, section: ScheduleSection) -> tuple[str, ...]:
+    """Full sentences on machine types that the channel for machines on top does not sell."""
+    machines = {option.machine.name: option.machine for option in case.options}
+    found = []
+    for name, machine in sorted(machines.items()):
+        if machine.price(section.top_channel) is None:
+            sold = ", ".join(sorted({price.channel for price in machine.prices})) or "none"
+            found.append(
+                f"{name} has no {section.top_channel} price, so it is only in the base fleet, paid around the clock "
+                f"through {case.scenario.catalog.channel} (schedule.top_channel; it has prices for: {sold})"
+            )
+    return tuple(found)

@@ -17,6 +17,10 @@ class Aim(StrEnum):
     """Joules at the meter."""
     CARBON = "carbon"
     """Grams of CO₂ of that energy, by the hour's intensity."""
+    POWER = "power"
+    """Rated watts of the powered machines, the mean of all epochs."""
+    MACHINES = "machines"
+    """Powered machines, the mean of all epochs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,13 +31,15 @@ class EpochOption:
         spec: machine type, layout and clock.
         gpus: GPUs of one instance.
         capacity_req_per_s: class name -> rate that one instance carries within its headroom; absent: not served.
-        request_j: class name -> energy of one request at the meter, above the machine's idle draw.
+        request_j: class name -> energy of one request at the plug, above the idle draw and the floor.
+        floor_w: what a busy instance draws at the plug above its machine's idle draw, however little it serves.
     """
 
     spec: InstanceSpec
     gpus: int
     capacity_req_per_s: Mapping[str, float]
     request_j: Mapping[str, float]
+    floor_w: float = 0.0
 
     @property
     def name(self) -> str:
@@ -53,6 +59,9 @@ class FleetType:
         top_usd_per_h: price of a machine on top, paid while it is powered.
         most_base_machines: largest base fleet.
         available: most machines powered at once.
+        most_top_machines: of them, on top of the base fleet.
+        rated_w: nameplate draw of a machine.
+        rack_units: space of a machine.
         spare_machines: of those on top, how many may be missing, interrupted: so many,
         spare_ratio: and this share of them.
     """
@@ -64,6 +73,9 @@ class FleetType:
     top_usd_per_h: float
     most_base_machines: int
     available: int
+    most_top_machines: int
+    rated_w: float = 0.0
+    rack_units: float = 0.0
     spare_machines: float = 0.0
     spare_ratio: float = 0.0
 
@@ -168,6 +180,7 @@ class Schedule:
         method: ``monolithic`` or ``decomposed``.
         notes: what a reader should know, full sentences.
         later: how the solves of the other aims ended, each with those before it kept.
+        rated_w: of powered machines, the mean of all epochs.
     """
 
     epoch_s: float
@@ -182,3 +195,9 @@ class Schedule:
     method: str
     notes: tuple[str, ...] = field(default=())
     later: tuple[Termination, ...] = field(default=())
+    rated_w: float = 0.0
+
+    @property
+    def powered_machines(self) -> float:
+        """Machines that are powered, the mean of all epochs."""
+        return sum(sum(epoch.machines.values()) for epoch in self.epochs) / len(self.epochs)

@@ -13,6 +13,7 @@ from planner.scenario.designs import spelled_out
 from planner.scenario.energy import EnergySection
 from planner.scenario.findings import findings
 from planner.scenario.interval import Interval
+from planner.scenario.over_time import agreed
 from planner.scenario.policy_section import PolicySection
 from planner.scenario.power import PowerSection
 from planner.scenario.reading import Document, override, read_document
@@ -121,7 +122,7 @@ class Scenario(Section):
         Raises:
             BadInput: with every problem that was found, each naming line or key.
         """
-        document = classes_spelled_out(spelled_out(document))
+        document = agreed(classes_spelled_out(spelled_out(document)))
         try:
             return cls.model_validate(document.data)
         except ValidationError as error:

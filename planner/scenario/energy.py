@@ -8,7 +8,7 @@ from planner.scenario.sections import Number, Section
 
 NotNegative = Annotated[Number, Field(ge=0)]
 JOULES_PER_KWH = 3.6e6
-HOURS = 24
+HOURS = (24, 168)
 
 
 class EnergySection(Section):
@@ -25,19 +25,19 @@ class EnergySection(Section):
         description="grams of CO2 per kilowatt-hour (US mean, recalled; France about 50, Germany 350, world 480)",
     )
     hourly_carbon_g_per_kwh: tuple[NotNegative, ...] = Field(
-        (), description="the same by hour of the day, 24 numbers; empty: it does not change"
+        (), description="the same by the hour, 24 or 168 numbers; empty: it does not change"
     )
 
     @field_validator("hourly_carbon_g_per_kwh")
     @classmethod
-    def _a_day(cls, value: tuple[float, ...]) -> tuple[float, ...]:
-        if len(value) not in (0, HOURS):
-            raise ValueError(f"{HOURS} numbers, one per hour, not {len(value)}")
+    def _a_day_or_a_week(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if value and len(value) not in HOURS:
+            raise ValueError(f"{HOURS[0]} or {HOURS[1]} numbers, one per hour, not {len(value)}")
         return value
 
     @property
     def carbon_g_per_kwh_mean(self) -> float:
-        """Mean over the day."""
+        """Mean over the day or week."""
         each = self.hourly_carbon_g_per_kwh or (self.carbon_g_per_kwh,)
         return sum(each) / len(each)
 

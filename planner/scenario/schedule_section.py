@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from planner.results.schedule import Aim, Transitions
-from planner.scenario.sections import Budget, Count, Limit, Number, Positive, Section, Whole
+from planner.scenario.sections import Budget, Count, Limit, Number, Positive, Section, Whole, Word
 from workloads.load import DAY_HOURS, WEEK_HOURS
 
 _CHANGES = Transitions()
@@ -17,17 +17,20 @@ class ScheduleSection(Section):
 
     load: Literal["conversation", "coding", "trace"] | Hours = Field(
         "conversation",
-        description="hours on the workload's mean rate: a week of that shape, 24 or 168 factors, or the trace itself",
+        description="hours on the workload's mean rate: a week of that shape, a factor an hour, or the trace itself",
     )
     epoch_s: Positive = Field(3600.0, description="length of an epoch, s")
     epochs: Count | None = Field(None, description="how many, with load: trace; null: as many as the trace needs")
-    objectives: tuple[Aim, ...] = Field(
-        (Aim.COST, Aim.ENERGY),
-        min_length=1,
-        max_length=3,
-        description="made small, in this order: cost, energy, carbon",
+    objectives: tuple[Aim, ...] | None = Field(
+        None,
+        description="made small, in this order: cost, energy, carbon, power, machines; null: the scenario's objective, "
+        "then cost (after cost: energy)",
     )
-    clocks_mhz: tuple[Count, ...] = Field((), description="SM clocks to choose from; empty: the driver's")
+    clocks_mhz: tuple[Count, ...] | dict[Word, tuple[Count, ...]] = Field(
+        (),
+        description="SM clocks to choose from, of every machine type or by type; empty: those of catalog.clocks_mhz "
+        "and the driver's",
+    )
     top_channel: Literal["on-demand", "reserved", "spot", "owned"] = Field(
         "on-demand", description="how machines on top of the base fleet are paid for; catalog.channel pays for that"
     )
@@ -41,9 +44,15 @@ class ScheduleSection(Section):
     min_up_epochs: Count = Field(_CHANGES.min_up_epochs, description="epochs that a started machine stays powered")
     ramp_machines: Whole | None = Field(None, description="most starts, and stops, of a type between epochs")
     churn_machines: Whole | None = Field(None, description="most starts and stops over the whole horizon")
-    usd_per_kwh: Budget = Field(0.0871, description="price of electricity; 0 where the machine's price holds it")
-    carbon_g_per_kwh: Hours = Field((380.0,) * 24, description="grams of CO2 per kWh by the hour, 24 or 168")
-    pue_ratio: Annotated[Number, Field(ge=1)] = Field(1.3, description="energy of the site over that of the machines")
+    usd_per_kwh: Budget | None = Field(
+        None, description="price of electricity, 0 where the machine's price holds it; null: energy.usd_per_kwh"
+    )
+    carbon_g_per_kwh: Hours | None = Field(
+        None, description="grams of CO2 per kWh by the hour, 24 or 168; null: energy's"
+    )
+    pue_ratio: Annotated[Number, Field(ge=1)] | None = Field(
+        None, description="energy of the site over that of the machines; null: energy.pue_ratio"
+    )
     forecast_sigma_frac: Budget = Field(0.0, description="standard deviation of the forecast's relative error")
     confidence_frac: Limit = Field(0.95, description="share of epochs whose forecast error is provided for")
     gap_frac: Annotated[Number, Field(gt=0, lt=1)] = Field(0.01, description="proven gap that is enough")
@@ -58,11 +67,12 @@ class ScheduleSection(Section):
             raise ValueError(f"start_late_s of at most epoch_s, {self.epoch_s:g} s: later is no start of that epoch")
         if self.start_s > self.epoch_s:
             raise ValueError(f"start_s of at most epoch_s, {self.epoch_s:g} s: a start may not outlast an epoch")
-        for key, hours in (("carbon_g_per_kwh", self.carbon_g_per_kwh), ("load", self.load)):
-            if not isinstance(hours, str) and len(hours) not in (DAY_HOURS, WEEK_HOURS):
-                raise ValueError(f"{DAY_HOURS} or {WEEK_HOURS} hours of {key}, not {len(hours)}")
+        if self.carbon_g_per_kwh is not None and len(self.carbon_g_per_kwh) not in (DAY_HOURS, WEEK_HOURS):
+            raise ValueError(f"{DAY_HOURS} or {WEEK_HOURS} hours of carbon_g_per_kwh, not {len(self.carbon_g_per_kwh)}")
+        if not isinstance(self.load, str) and not any(self.load):
+            raise ValueError("at least one hour of load above 0")
         if self.epochs is not None and self.load != "trace":
             raise ValueError("epochs only with load: trace; hours have as many as they need")
-        if len(set(self.objectives)) < len(self.objectives):
-            raise ValueError("every objective once")
+        if self.objectives is not None and not 0 < len(set(self.objectives)) == len(self.objectives):
+            raise ValueError("at least one objective, and every objective once")
         return self

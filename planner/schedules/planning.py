@@ -1,6 +1,6 @@
 """The story of a plan over time: forecast, propose, serve every epoch, provide for more where one misses."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,7 +8,8 @@ import numpy as np
 from planner.errors import BadInput
 from planner.formulate import EpochQuestion, epoch_problem, later_aims, lift_schedule, place, thinned
 from planner.resolve.case import Case, open_case
-from planner.resolve.epoch_options import Kind, epoch_kinds, fleet
+from planner.resolve.epoch_options import epoch_options, fleet, unsold_on_top
+from planner.resolve.over_time import BOTH_PHASES, aims_of, hourly_carbon_g_per_kwh
 from planner.results.schedule import Aim, EpochOption, Schedule, Tariff, Transitions
 from planner.scenario import Scenario
 from planner.scenario.schedule_section import ScheduleSection
@@ -26,10 +27,6 @@ WHOLE_EPOCHS = 4
 LATER_S = 10.0
 """Limit of each solve after the first aim's: it begins with an allocation, and whatever it finds is no worse."""
 
-BOTH_PHASES = ("colocated", "sarathi")
-"""Policies that ``auto`` compares over time: those whose instances do both phases of any request."""
-
-ROUNDS = 6
 MORE_RATIO = 1 / 0.85
 """By which the rate that an epoch provides for grows each time that the simulator finds an objective missed in it."""
 
@@ -60,41 +57,83 @@ class Timetable:
         return self.schedule is not None and all(each.valid for each in self.served)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A question over time, read in under one policy; what ``check`` and ``plan`` both begin with.
+
+    Attributes:
+        case: the scenario with everything it names.
+        section: how it asks over time.
+        load: what is asked in each epoch.
+        options: what may run in an epoch, ordered by name.
+        notes: what a reader should know beforehand, full sentences.
+    """
+
+    case: Case
+    section: ScheduleSection
+    load: Load
+    options: tuple[EpochOption, ...]
+    notes: tuple[str, ...]
+
+
+def opened(scenario: Scenario, policy: str) -> Opened:
+    """Read a question over time in.
+
+    Raises:
+        BadInput: it has no schedule, asks what no schedule honours, or a class is carried by no option.
+        WorkloadError: epochs do not cover the trace, or do not divide the hours.
+    """
+    if scenario.schedule is None:
+        raise BadInput("schedule: missing; expected the section that says which hours to plan")
+    case = open_case(scenario, policy)
+    load, options = load_of(case, scenario.schedule), epoch_options(case)
+    carried = {name for option in options for name in option.capacity_req_per_s}
+    lost = [name for name, rates in load.peak_req_per_s.items() if rates.max() > 0 and name not in carried]
+    if lost:
+        raise BadInput(*(f"schedule: no option carries class '{name}'; expected one that does" for name in lost))
+    return Opened(
+        case=case, section=scenario.schedule, load=load, options=options,
+        notes=(*case.asked.doubts, *unsold_on_top(case, scenario.schedule)),
+    )  # fmt: skip
+
+
+def policies_of(scenario: Scenario) -> tuple[str, ...]:
+    """The policies that a schedule is made under, to take the best."""
+    return BOTH_PHASES if scenario.policy.name == "auto" else (scenario.policy.name,)
+
+
 def timetable(scenario: Scenario, *, progress: Progress) -> Timetable:
     """The best schedule whose epochs, and changes between them, the simulator confirms; of any policy for ``auto``.
 
     Raises:
-        BadInput: the scenario has no schedule section, a policy that splits phases, or a clock that fits no option.
-        WorkloadError: epochs do not cover the trace.
+        BadInput: see ``opened``.
+        WorkloadError: likewise.
     """
-    section = _section(scenario)
-    names = BOTH_PHASES if scenario.policy.name == "auto" else (scenario.policy.name,)
-    found = [_timetable(scenario, section, name, progress) for name in names]
-    return min(found, key=lambda each: (not each.valid, each.schedule is None, _value(each.schedule, section)))
+    found = []
+    for name in policies_of(scenario):
+        progress(f"{name}: options", 0.0)
+        found.append(_timetable(opened(scenario, name), progress))
+    return min(found, key=lambda each: (not each.valid, each.schedule is None, _value(each.schedule)))
 
 
-def _value(schedule: Schedule | None, section: ScheduleSection) -> tuple[float, ...]:
+def _value(schedule: Schedule | None) -> tuple[float, ...]:
     """What a schedule comes to in the aims, in their order."""
     if schedule is None:
         return ()
-    worth = {Aim.COST: schedule.cost_usd, Aim.ENERGY: schedule.energy_j, Aim.CARBON: schedule.carbon_g}
-    return tuple(worth[aim] for aim in section.objectives)
+    worth = {Aim.COST: schedule.cost_usd, Aim.ENERGY: schedule.energy_j, Aim.CARBON: schedule.carbon_g,
+             Aim.POWER: schedule.rated_w, Aim.MACHINES: schedule.powered_machines}  # fmt: skip
+    return tuple(worth[aim] for aim in schedule.aims)
 
 
-def _timetable(scenario: Scenario, section: ScheduleSection, policy: str, progress: Progress) -> Timetable:
+def _timetable(asked: Opened, progress: Progress) -> Timetable:
     """The best schedule under one policy."""
-    progress(f"{policy}: options", 0.0)
-    case = open_case(scenario, policy)
-    load = load_of(case, section)
-    kinds = epoch_kinds(case, section)
-    if not kinds:
-        raise BadInput("schedule: no option carries any class; `phasewise check` says why")
-    serving = Serving(case, section, load, {option.name: body for option, body in kinds})
+    policy, load = asked.case.policy.name, asked.load
+    serving = Serving(asked.case, asked.section, load, asked.case.physics)
     provided, found = np.ones(load.epochs), None
-    for turn in range(ROUNDS):
+    for turn in range(asked.case.scenario.validation.max_rounds):
         part = _part_of(progress, policy, turn)
         part("solving", 0.0)
-        found = _proposed(case, section, load, kinds, provided)
+        found = _proposed(asked, provided)
         if found.schedule is None:
             return found
         served, unserved = serving.all(found.schedule, part)
@@ -106,30 +145,6 @@ def _timetable(scenario: Scenario, section: ScheduleSection, policy: str, progre
                 provided[list(each.epochs)] *= MORE_RATIO
     assert found is not None
     return found
-
-
-def _section(scenario: Scenario) -> ScheduleSection:
-    """How a scenario asks over time.
-
-    Raises:
-        BadInput: it does not, its policy splits phases, or it sets budgets, which no program over epochs has rows for.
-    """
-    if scenario.schedule is None:
-        raise BadInput("schedule: missing; expected the section that says which hours to plan")
-    limited = [key for key, limit in scenario.budgets.model_dump().items() if limit is not None]
-    if limited:
-        raise BadInput(
-            *(
-                f"budgets.{key}: found a limit; expected null beside schedule: over time only catalog.available binds"
-                for key in limited
-            )
-        )
-    if scenario.policy.name not in (*BOTH_PHASES, "mnemosyne", "auto"):
-        raise BadInput(
-            f"policy.name: found '{scenario.policy.name}'; expected {', '.join(BOTH_PHASES)}, mnemosyne or auto: over "
-            "time, instances do both phases, because two fleets that change apart would each need the other's links"
-        )
-    return scenario.schedule
 
 
 def serve_again(
@@ -146,12 +161,12 @@ def serve_again(
 
     Raises:
         BadInput: the schedule runs what the scenario does not offer, has other epochs, or none of that number.
+        WorkloadError: see ``opened``.
     """
-    section = _section(scenario)
-    case = open_case(scenario, policy if scenario.policy.name == "auto" else scenario.policy.name)
-    load = load_of(case, section)
-    physics = {option.name: body for option, body in epoch_kinds(case, section)}
-    strangers = sorted({run.spec.name for each in schedule.epochs for run in each.runs} - set(physics))
+    asked = opened(scenario, policy if scenario.policy.name == "auto" else scenario.policy.name)
+    case, section, load = asked.case, asked.section, asked.load
+    offered = {option.name for option in asked.options}
+    strangers = sorted({run.spec.name for each in schedule.epochs for run in each.runs} - offered)
     problems = [f"schedule: it runs {name}, which the scenario does not offer" for name in strangers]
     if load.epochs != len(schedule.epochs):
         problems.append(f"schedule: found {len(schedule.epochs)} epochs; the scenario has {load.epochs}")
@@ -159,7 +174,7 @@ def serve_again(
         problems.append(f"--epoch: found {epoch}; expected 0 to {load.epochs - 1}")
     if problems:
         raise BadInput(*problems)
-    serving = Serving(case, section, load, physics)
+    serving = Serving(case, section, load, case.physics)
     served, unserved = serving.all(schedule, progress) if epoch is None else serving.one(schedule, epoch, progress)
     return Timetable(
         schedule=schedule, served=served, unserved=unserved, termination=schedule.termination,
@@ -195,15 +210,14 @@ def load_of(case: Case, section: ScheduleSection) -> Load:
     )  # fmt: skip
 
 
-def question_of(
-    case: Case, section: ScheduleSection, load: Load, options: Sequence[EpochOption], provided: Floats | None = None
-) -> EpochQuestion:
+def question_of(asked: Opened, provided: Floats | None = None) -> EpochQuestion:
     """The question over time, each epoch's peak times the rate that is ``provided`` for."""
-    hours = np.asarray(section.carbon_g_per_kwh, float)
+    case, section, load = asked.case, asked.section, asked.load
+    hours, energy = np.asarray(hourly_carbon_g_per_kwh(case.scenario), float), case.scenario.energy
     at = (np.arange(load.epochs) * load.epoch_s / 3600).astype(int) % len(hours)
     if provided is not None:
         load = replace(load, peak_req_per_s={name: peak * provided for name, peak in load.peak_req_per_s.items()})
-    kept = thinned(tuple(options), tuple(load.peak_req_per_s))
+    kept = thinned(asked.options, tuple(load.peak_req_per_s))
     return EpochQuestion(
         options=kept, fleet=tuple(fleet(case, section, [o.spec.machine for o in kept])), load=load,
         transitions=Transitions(
@@ -211,19 +225,16 @@ def question_of(
             ramp_machines=section.ramp_machines, churn_machines=section.churn_machines, cyclic=section.load != "trace",
         ),
         tariff=Tariff(
-            usd_per_kwh=section.usd_per_kwh, carbon_g_per_kwh=tuple(hours[at].tolist()), pue_ratio=section.pue_ratio
+            usd_per_kwh=energy.usd_per_kwh, carbon_g_per_kwh=tuple(hours[at].tolist()), pue_ratio=energy.pue_ratio
         ),
-        aims=section.objectives,
+        aims=aims_of(case.scenario), budgets=case.scenario.budget(),
     )  # fmt: skip
 
 
-def _proposed(case: Case, section: ScheduleSection, load: Load, kinds: Sequence[Kind], provided: Floats) -> Timetable:
-    question = question_of(case, section, load, [option for option, _ in kinds], provided)
-    try:
-        problem = epoch_problem(question)
-    except ValueError as fault:
-        raise BadInput(*(f"schedule: {line}" for line in str(fault).splitlines())) from None
-    whole, limits = load.epochs <= WHOLE_EPOCHS, case.scenario.solver
+def _proposed(asked: Opened, provided: Floats) -> Timetable:
+    question, case, section = question_of(asked, provided), asked.case, asked.section
+    problem, limits = epoch_problem(question), case.scenario.solver
+    whole = asked.load.epochs <= WHOLE_EPOCHS or limits.backend != "highs"
 
     def solver(part: Problem, start: Mapping[str, float]) -> Solution:
         limit_s = limits.time_limit_s if not start else min(limits.time_limit_s, LATER_S)
@@ -238,7 +249,8 @@ def _proposed(case: Case, section: ScheduleSection, load: Load, kinds: Sequence[
             question, solution.allocation.values, solution.termination,
             method="monolithic" if whole else "decomposed", later=[each.termination for each in later],
         )  # fmt: skip
+        schedule = replace(schedule, notes=asked.notes)
     return Timetable(
-        schedule=schedule, served=(), unserved=tuple(range(load.epochs)), termination=solution.termination,
+        schedule=schedule, served=(), unserved=tuple(range(asked.load.epochs)), termination=solution.termination,
         provided_ratio=tuple(provided.tolist()), policy=case.policy.name,
     )  # fmt: skip

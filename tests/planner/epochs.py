@@ -15,16 +15,23 @@ def kind(name: str, *, price: float = 10.0, idle_w: float = 1000.0, most: int = 
     """A machine of eight GPUs, half as dear again on top."""
     return FleetType(
         machine=name, gpus=8, idle_w=idle_w, base_usd_per_h=price, top_usd_per_h=price * 1.5, most_base_machines=most,
-        available=12,
+        available=12, most_top_machines=12, rated_w=2 * idle_w, rack_units=8.0,
     )  # fmt: skip
 
 
 def choice(
-    machine: str, tp: int, capacity: dict[str, float], *, clock_mhz: int = 1980, j: float = 500.0
+    machine: str,
+    tp: int,
+    capacity: dict[str, float],
+    *,
+    clock_mhz: int = 1980,
+    j: float = 500.0,
+    floor_w: float = 100.0,
 ) -> EpochOption:
     """An option whose energy per request is ``j`` in every class."""
     spec = InstanceSpec(role=Role.MIXED, machine=machine, layout=Layout(tp=tp), clock_mhz=clock_mhz)
-    return EpochOption(spec=spec, gpus=tp, capacity_req_per_s=capacity, request_j=dict.fromkeys(capacity, j))
+    return EpochOption(spec=spec, gpus=tp, capacity_req_per_s=capacity, request_j=dict.fromkeys(capacity, j),
+                       floor_w=floor_w)  # fmt: skip
 
 
 def question(

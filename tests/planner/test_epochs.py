@@ -14,7 +14,8 @@ from planner.errors import BadInput
 from planner.formulate.epoch_program import epoch_problem, later_aims, lift_schedule, place, thinned
 from planner.formulate.epochs import EPOCH_FAMILIES, EpochQuestion
 from planner.resolve.interruptions import missing, missing_frac, spare_line
-from planner.results.schedule import Aim, Schedule
+from planner.results.plan import Budgets
+from planner.results.schedule import Aim, Epoch, Schedule
 from solvers.allocation import Reason, Solution, empty_handed
 from solvers.decomposition import solve_decomposed
 from solvers.lexicographic import lexicographic
@@ -51,7 +52,11 @@ def _showcase() -> Problem:
         ramp_machines=3, churn_machines=5, start_usd=1.0,
     )  # fmt: skip
     fast, slow = asked.fleet
-    return epoch_problem(replace(asked, fleet=(fast, replace(slow, spare_machines=0.5, spare_ratio=0.25))))
+    budgets = Budgets(
+        cost_usd_per_h=200.0, power_w=30000.0, expected_power_w=20000.0, rack_units=80.0, machines=9, machine_types=1
+    )
+    fleet = (fast, replace(slow, spare_machines=0.5, spare_ratio=0.25))
+    return epoch_problem(replace(asked, fleet=fleet, budgets=budgets))
 
 
 @pytest.mark.parametrize("name", [*FAMILY_NAMES, "objective"])
@@ -148,6 +153,72 @@ def test_bounds_on_change_are_kept() -> None:
         on = [e.machines[kind.machine] for e in schedule.epochs]
         begun = [e.started[kind.machine] for e in schedule.epochs]
         assert all(on[t] >= begun[t] + begun[t - 1] for t in range(len(on)))
+
+
+@settings(max_examples=10, deadline=None)
+@given(RATES, st.sampled_from(list(Aim)))
+def test_what_a_schedule_comes_to_is_what_was_made_small(rates: list[float], aim: Aim) -> None:
+    """Whatever the aim, the solver's objective is the figure that the schedule states, busy floors included."""
+    asked = question({"all": [r + 1 for r in rates]}, aims=(aim,), start_usd=0.5)
+    schedule = _scheduled(asked)
+    stated = {
+        Aim.COST: schedule.cost_usd, Aim.ENERGY: schedule.energy_j / 3.6e6, Aim.CARBON: schedule.carbon_g / 1000,
+        Aim.POWER: schedule.rated_w, Aim.MACHINES: schedule.powered_machines,
+    }  # fmt: skip
+    assert stated[aim] == pytest.approx(schedule.termination.objective, rel=1e-6)
+
+
+@settings(max_examples=10, deadline=None)
+@given(RATES, st.sampled_from([Aim.COST, Aim.ENERGY]), st.data())
+def test_budgets_hold_in_every_epoch(rates: list[float], aim: Aim, data: st.DataObject) -> None:
+    """A budget at what a schedule takes is feasible and changes nothing; below it every epoch keeps it, at a price."""
+    asked = question({"all": [r + 1 for r in rates]}, aims=(aim,))
+    free = _scheduled(asked)
+    taken = _taken(asked, free)
+    key = data.draw(st.sampled_from(sorted(taken)))
+    least = _value(replace(asked, budgets=Budgets(**{key: taken[key]})))
+    assert least == pytest.approx(free.termination.objective, rel=1e-5)
+    lower = replace(asked, budgets=Budgets(**{key: type(taken[key])(0.8 * taken[key])}))
+    solution = solve(epoch_problem(lower), gap_frac=EXACT)
+    if solution.allocation is None:
+        assert solution.termination.reason is Reason.INFEASIBLE
+        return
+    kept = lift_schedule(lower, solution.allocation.values, solution.termination, method="")
+    limit = getattr(lower.budgets, key)
+    assert limit is not None
+    assert _taken(lower, kept)[key] <= limit * (1 + 1e-6)
+    assert solution.termination.objective is not None
+    assert solution.termination.objective >= least * (1 - 1e-5)
+
+
+def _taken(asked: EpochQuestion, schedule: Schedule) -> dict[str, float]:
+    """What a schedule takes of each budget in the epoch in which it takes most."""
+    by_type = {kind.machine: kind for kind in asked.fleet}
+    options = {option.name: option for option in asked.options}
+
+    def there(epoch: Epoch) -> dict[str, int]:
+        return {name: base + epoch.top_machines[name] for name, base in schedule.base_machines.items()}
+
+    watts = [
+        sum(by_type[name].idle_w * count for name, count in epoch.machines.items())
+        + sum(
+            options[run.spec.name].floor_w * run.instances
+            + sum(options[run.spec.name].request_j[c] * rate for c, rate in run.rate_req_per_s.items())
+            for run in epoch.runs
+        )
+        for epoch in schedule.epochs
+    ]
+    return {
+        "cost_usd_per_h": max(
+            sum(by_type[n].base_usd_per_h * c for n, c in schedule.base_machines.items())
+            + sum(by_type[n].top_usd_per_h * c for n, c in epoch.top_machines.items())
+            for epoch in schedule.epochs
+        ),
+        "power_w": max(sum(by_type[n].rated_w * c for n, c in e.machines.items()) for e in schedule.epochs),
+        "expected_power_w": max(watts),
+        "rack_units": max(sum(by_type[n].rack_units * c for n, c in there(e).items()) for e in schedule.epochs),
+        "machines": max(sum(there(e).values()) for e in schedule.epochs),
+    }
 
 
 @settings(max_examples=12, deadline=None)

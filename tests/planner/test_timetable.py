@@ -33,9 +33,10 @@ SMALL = ("catalog.machines=[dgx-h100]", "schedule.clocks_mhz=[1410]", "schedule.
     [
         ("schedule.start_s=4000", "a start may not outlast an epoch"),
         ("schedule.carbon_g_per_kwh=[1, 2, 3]", "24 or 168 hours of carbon_g_per_kwh, not 3"),
-        ("schedule.load=[1, 2]", "24 or 168 hours of load, not 2"),
+        ("schedule.load=[]", "at least one hour of load above 0"),
         ("schedule.epochs=3", "epochs only with load: trace"),
         ("schedule.objectives=[cost, cost]", "every objective once"),
+        ("schedule.objectives=[]", "at least one objective"),
         (f"schedule.carbon_g_per_kwh={[-1.0] * 24}", "greater than or equal to 0"),
         ("schedule.forecast_sigma=1", "unknown key"),
     ],
@@ -51,11 +52,11 @@ def test_a_schedule_that_cannot_be_is_refused(word: str, expected: str) -> None:
     [
         ("policy.name=splitwise", "both phases"),
         ("schedule.load=trace", "needs a workload"),
-        ("budgets.cost_usd_per_h=1", "budgets.cost_usd_per_h: found a limit; expected null beside schedule"),
+        ("power.row_limit_w=90000", "power.row_limit_w: found 90000.0; expected it left out beside schedule"),
     ],
 )
 def test_what_a_schedule_cannot_be_made_for_is_refused(word: str, expected: str) -> None:
-    """A policy that splits phases, a trace that is none, and budgets are refused before anything is solved."""
+    """A policy that splits phases, a trace that is none, and a row are refused before anything is solved."""
     with pytest.raises(BadInput, match=expected):
         timetable(Scenario.load(EXAMPLE, [*SMALL, word]), progress=lambda *_: None)
 

@@ -36,16 +36,28 @@ def test_no_epoch_length_changes_what_is_asked(factors: list[float], epoch_s: fl
     assert load.duration_s == pytest.approx(86400)
 
 
-@pytest.mark.parametrize("factors", [[1.0] * 23, [1.0] * 167, [-1.0] + [1.0] * 23, [float("nan")] * 24])
-def test_hours_that_are_no_day_or_week_are_refused(factors: list[float]) -> None:
-    """24 or 168 numbers, none negative; anything else is named and refused."""
-    with pytest.raises(WorkloadError, match="expected 24 or 168 numbers >= 0"):
+@given(st.lists(st.floats(0, 10), min_size=1, max_size=30), st.integers(1, 60))
+def test_hours_of_any_number_are_cut_into_epochs_of_any_length(factors: list[float], epochs: int) -> None:
+    """Requests are the same in any number of epochs; a peak is a factor of an hour that the epoch touches."""
+    whole_s = 3600.0 * len(factors)
+    load = from_factors({"all": 2.0}, factors, epoch_s=whole_s / epochs)
+    assert load.epochs == epochs
+    assert load.mean_req_per_s["all"].sum() * load.epoch_s == pytest.approx(2.0 * sum(factors) * 3600)
+    assert (load.peak_req_per_s["all"] >= load.mean_req_per_s["all"] - 1e-9).all()
+    assert set(load.peak_req_per_s["all"]) <= {2.0 * factor for factor in factors}
+    assert load.peak_req_per_s["all"].max() == 2.0 * max(factors)
+
+
+@pytest.mark.parametrize("factors", [[], [-1.0] + [1.0] * 23, [float("nan")] * 24])
+def test_hours_that_are_no_factors_are_refused(factors: list[float]) -> None:
+    """At least one number, none negative; anything else is named and refused."""
+    with pytest.raises(WorkloadError, match="expected at least one, and numbers >= 0"):
         from_factors({"all": 1.0}, factors, epoch_s=3600.0)
 
 
-def test_epochs_that_do_not_divide_the_hours_are_refused() -> None:
-    """An epoch divides an hour, or is hours that divide the horizon."""
-    with pytest.raises(WorkloadError, match="do not divide 24 hours"):
+def test_epochs_that_do_not_fill_the_hours_are_refused() -> None:
+    """Whole epochs fill the hours; a length that leaves a part is refused with the nearest that does not."""
+    with pytest.raises(WorkloadError, match="do not fill 24 hours; expected a length that divides 86400 s, nearest"):
         from_factors({"all": 1.0}, [1.0] * 24, epoch_s=5000.0)
 
 

@@ -1,0 +1,111 @@
+"""What a scenario with a schedule may not ask: keys that no plan over time honours, each with the reason."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from pydantic import BaseModel
+
+from hw_catalog.machines import Machine
+from planner.results.plan import Objective
+from planner.results.schedule import Aim
+from planner.scenario import Scenario
+
+REFUSED: Mapping[str, str] = {
+    "power.*": "a row is studied with machines that are always powered, a schedule powers them up and down",
+    "validation.failures": "a failing machine is named by its place in a fixed plan, a schedule has a plan per epoch; "
+    "schedule.interruptions_per_h_ratio provides for machines that are lost",
+    "policy.mixed_pool": "instances do both phases, so none borrows from another phase",
+    "policy.recovery": "no machine fails, so there is nothing to recover from",
+    "solver.search_evaluations": "the search tries neighbours of one fixed plan, a schedule has a plan per epoch",
+    "solver.gap_frac": "schedule.gap_frac is the gap of a schedule",
+}
+"""Keys, or all keys of a section, that must keep their default beside a schedule, and why."""
+
+BOTH_PHASES = ("colocated", "sarathi")
+"""Policies that ``auto`` compares over time: those whose instances do both phases of any request."""
+
+SERVED = (*BOTH_PHASES, "mnemosyne", "auto")
+"""Policies that a schedule may name."""
+
+_MOVING = ("diurnal", "profile")
+
+
+def schedule_problems(scenario: Scenario, machines: Sequence[Machine]) -> tuple[str, ...]:
+    """Every key of a scenario that its schedule cannot honour; none where it has no schedule.
+
+    Args:
+        scenario: the question.
+        machines: that may be bought.
+    """
+    if scenario.schedule is None:
+        return ()
+    return (*_refused(scenario), *_objective(scenario), *_policy(scenario), *_arrivals(scenario),
+            *_machine_names(scenario, machines))  # fmt: skip
+
+
+def aims_of(scenario: Scenario) -> tuple[Aim, ...]:
+    """What a schedule makes small, in order: its own list, else the scenario's objective and then cost (or energy)."""
+    assert scenario.schedule is not None, "asked of a schedule only"
+    if scenario.schedule.objectives:
+        return scenario.schedule.objectives
+    first = Aim(scenario.objective.value)
+    return (first, Aim.ENERGY if first is Aim.COST else Aim.COST)
+
+
+def hourly_carbon_g_per_kwh(scenario: Scenario) -> tuple[float, ...]:
+    """Grams of CO2 per kWh by the hour, repeated for as long as the schedule is."""
+    assert scenario.schedule is not None, "asked of a schedule only"
+    return (
+        scenario.schedule.carbon_g_per_kwh
+        or scenario.energy.hourly_carbon_g_per_kwh
+        or (scenario.energy.carbon_g_per_kwh,)
+    )
+
+
+def _refused(scenario: Scenario) -> Iterator[str]:
+    """Keys that differ from their defaults and would be ignored."""
+    for key, reason in REFUSED.items():
+        section, _, name = key.partition(".")
+        part: BaseModel = getattr(scenario, section)
+        fields = type(part).model_fields
+        for each in fields if name == "*" else (name,):
+            found = getattr(part, each)
+            if found != fields[each].get_default(call_default_factory=True):
+                shown = found if isinstance(found, int | float | str) else "a value"
+                yield f"{section}.{each}: found {shown}; expected it left out beside schedule: {reason}"
+
+
+def _objective(scenario: Scenario) -> Iterator[str]:
+    """More throughput is no aim of a schedule, whose load is given."""
+    if scenario.objective is Objective.THROUGHPUT:
+        yield (
+            f"objective: found throughput; expected {', '.join(aim.value for aim in Aim)} beside schedule: the load of "
+            "every epoch is given"
+        )
+
+
+def _policy(scenario: Scenario) -> Iterator[str]:
+    """Policies that split the phases."""
+    if scenario.policy.name not in SERVED:
+        yield (
+            f"policy.name: found '{scenario.policy.name}'; expected {', '.join(SERVED)} beside schedule: over time, "
+            "instances do both phases, because two fleets that change apart would each need the other's links"
+        )
+
+
+def _arrivals(scenario: Scenario) -> Iterator[str]:
+    """Arrivals that move by themselves, beside hours that say how the load moves."""
+    asked, process = scenario.schedule, scenario.workload.arrivals.process
+    if asked is not None and process in _MOVING:
+        yield (
+            f"workload.arrivals.process: found {process}; expected poisson, gamma or replay beside schedule: "
+            "schedule.load says how the rate moves"
+        )
+
+
+def _machine_names(scenario: Scenario, machines: Sequence[Machine]) -> Iterator[str]:
+    """Clocks by type name machine types that the catalog section lists."""
+    asked = scenario.schedule.clocks_mhz if scenario.schedule else ()
+    known = sorted({machine.name for machine in machines})
+    if isinstance(asked, Mapping):
+        for name in sorted(set(asked) - set(known)):
+            yield f"schedule.clocks_mhz.{name}: no such machine type in catalog.machines; expected {', '.join(known)}"

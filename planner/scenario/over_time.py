@@ -1,0 +1,69 @@
+"""Keys that a schedule repeats: one value for both places, or a refusal that names the two."""
+
+from collections.abc import Mapping, Sequence
+from math import isclose
+from typing import Any
+
+from planner.errors import BadInput
+from planner.scenario.reading import Document, Path_, spell
+
+CLOSE_FRAC = 1e-6
+"""Within which two numbers are the same: files keep nine digits."""
+
+
+def agreed(document: Document) -> Document:
+    """The document with the keys that ``schedule`` repeats written in both places.
+
+    ``schedule.objectives`` says ``objective`` too, as its first; ``schedule.usd_per_kwh``, ``pue_ratio`` and
+    ``carbon_g_per_kwh`` say the keys of ``energy``.
+
+    Raises:
+        BadInput: both places are written and differ; all such keys at once.
+    """
+    asked = document.data.get("schedule")
+    if not isinstance(asked, Mapping):
+        return document
+    problems: list[str] = []
+    for inner, path, value in _repeated(asked):
+        place = document.place(("schedule", inner))
+        found = _at(document.data, path)
+        if found is None or found == []:
+            document = document.changed(path, value, place)
+        elif not _same(found, value):
+            problems.append(
+                f"{document.place(path)}: {spell(path)}: found {found!r}; expected {value!r}, which schedule.{inner} "
+                f"({place}) says, or only one of the two"
+            )
+    if problems:
+        raise BadInput(*problems)
+    return document
+
+
+def _repeated(asked: Mapping[str, Any]) -> Sequence[tuple[str, Path_, Any]]:
+    """What the section says of keys elsewhere: its key, the other's path, the value there."""
+    found: list[tuple[str, Path_, Any]] = []
+    aims, hours = asked.get("objectives"), asked.get("carbon_g_per_kwh")
+    if isinstance(aims, list | tuple) and aims:
+        found.append(("objectives", ("objective",), aims[0]))
+    found += [(key, ("energy", key), asked[key]) for key in ("usd_per_kwh", "pue_ratio") if asked.get(key) is not None]
+    if isinstance(hours, list | tuple) and hours and all(isinstance(each, int | float) for each in hours):
+        found.append(("carbon_g_per_kwh", ("energy", "hourly_carbon_g_per_kwh"), list(hours)))
+        found.append(("carbon_g_per_kwh", ("energy", "carbon_g_per_kwh"), sum(hours) / len(hours)))
+    return found
+
+
+def _at(data: Any, path: Path_) -> Any:  # noqa: ANN401
+    """What stands at a path; None where nothing does."""
+    for part in path:
+        if not isinstance(data, Mapping):
+            return None
+        data = data.get(str(part))
+    return list(data) if isinstance(data, tuple) else data
+
+
+def _same(one: Any, other: Any) -> bool:  # noqa: ANN401
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(_same(a, b) for a, b in zip(one, other, strict=True))
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        return isclose(one, other, rel_tol=CLOSE_FRAC)
+    return bool(one == other)
