@@ -38,9 +38,10 @@ COUNTS = {
     "max_preemptions", "max_rounds", "max_run_steps", "n", "params", "pp", "preemptions", "prompt_machines",
     "published_active_params", "published_params", "rack_units", "refused", "requests", "restarted", "running",
     "seeds", "skipped_rows", "slices", "steps", "token_machines", "tp", "tps", "transfers", "unfinished", "waiting",
-    "base_machines", "churn_machines", "min_up_epochs", "most_base_machines", "ramp_machines", "started", "stopped",
+    "base_machines", "churn_machines", "min_up_epochs", "ramp_machines", "started", "stopped",
     "experts", "experts_used", "routed_params", "row_machines",
-    "top_machines", "clock_changes", "epochs", "good", "reshards", "starts", "validated_epochs",
+    "most_base_machines", "most_top_machines", "top_machines",
+    "clock_changes", "epochs", "good", "reshards", "starts", "validated_epochs",
     "counts", "spare_machines", "changed", "instances_by_spec", "unchanged",
 }  # fmt: skip
 """How many of something, the thing being the name."""

@@ -16,6 +16,7 @@ from planner.scenario import Scenario
 from planner.schedules import planning, serving
 from planner.schedules.planning import opened, policies_of, question_of
 from solvers.lp_format import lp_text
+from workloads.errors import WorkloadError
 from workloads.traces import Trace
 
 DAY = """
@@ -179,9 +180,7 @@ IRRELEVANT: Mapping[str, tuple[str, str]] = {
 }
 """Key -> words that change nothing, and why that is right."""
 
-OF_TRACES = {
-    "workload.format", "workload.skip_bad_rows", "schedule.epochs",
-}  # fmt: skip
+OF_TRACES = {"workload.format", "workload.skip_bad_rows", "workload.time_unit", "schedule.epochs"}  # fmt: skip
 """Keys of trace files, tested with one below."""
 
 
@@ -210,8 +209,8 @@ def test_no_key_of_a_scenario_is_silent_beside_a_schedule() -> None:
     asked = {key for key in _leaves(Scenario) if not key.startswith("workload.classes.")}
     asked = {"validation.failures" if key.startswith("validation.failures.") else key for key in asked}
     told = {*REFUSED, *CHANGES, *IRRELEVANT, *OF_TRACES} - {"workload.arrivals.process", "workload.classes"}
-    assert asked - told - {"workload.classes"} == set()
-    assert told - asked == set()
+    assert asked - told - {"workload.classes"} == set(), "new keys: put each in a list above"
+    assert told - asked == set(), "no such keys any more"
 
 
 def _say(*words: str) -> tuple[int, str]:
@@ -375,5 +374,7 @@ def test_keys_of_trace_files_are_honoured(tmp_path: Path) -> None:
     code, said = _say("check", str(path), *(p for w in (*words, "schedule.epochs=1") for p in ("--set", w)))
     assert code == 2
     assert "expected at least 2 epochs" in said
-    with pytest.raises(Exception, match="mooncake"):
+    with pytest.raises(BadInput, match="time_unit"):
+        opened(scenario.changed(["workload.time_unit=ms"]), "sarathi")  # a replay of 0.6 s
+    with pytest.raises(WorkloadError, match="mooncake"):
         opened(scenario.changed(["workload.format=mooncake"]), "sarathi")

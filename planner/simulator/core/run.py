@@ -73,8 +73,10 @@ def run(
         return _left(
             world, pools, window, cutoff_s, f"{INTERPRETED}: {REPLAY.trouble}" if REPLAY.trouble else INTERPRETED
         )
-    while code(_addresses(world).ctypes.data) == FULL:
+    addresses = _addresses(world)  # kept: compiled code reads them until it returns
+    while code(addresses.ctypes.data) == FULL:
         world = grown(world)
+        addresses = _addresses(world)
     return _left(world, pools, window, cutoff_s, COMPILED)
 
 
