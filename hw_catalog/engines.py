@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from hw_catalog.errors import CatalogError
+from hw_catalog.load import NotNegative, Positive
 from hw_catalog.profiles import KernelProfile
 from hw_catalog.provenance import Kind, Provenance
+from hw_catalog.strict_files import Unreadable, yaml_document
 
 FILE = "engines.yaml"
 MODES = ("serial", "eager")
@@ -68,14 +70,14 @@ class _Source(BaseModel):
 class _Row(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    step_s: float = Field(0.0, ge=0)
-    step_per_request_s: float = Field(0.0, ge=0)
-    prefill_ratio: float = Field(1.0, gt=0)
-    decode_ratio: float = Field(1.0, gt=0)
-    eager_layer_s: float = Field(0.0, ge=0)
-    fused_layer_s: dict[str, NonNegativeFloat] = {}
-    request_s: float = Field(0.0, ge=0)
-    lag_steps: float = Field(0.0, ge=0)
+    step_s: NotNegative = 0.0
+    step_per_request_s: NotNegative = 0.0
+    prefill_ratio: Positive = 1.0
+    decode_ratio: Positive = 1.0
+    eager_layer_s: NotNegative = 0.0
+    fused_layer_s: dict[str, NotNegative] = {}
+    request_s: NotNegative = 0.0
+    lag_steps: NotNegative = 0.0
     provenance: _Source
 
 
@@ -126,10 +128,10 @@ def plain(timing: EngineTiming) -> dict[str, Any]:
 def _parsed(text: str, name: str) -> dict[str, EngineTiming]:
     """The entries of a file."""
     try:
-        data = yaml.safe_load(text)
+        data, _ = yaml_document(text, name)
         rows = TypeAdapter(dict[str, _Row]).validate_python({} if data is None else data)
-    except yaml.YAMLError as error:
-        raise CatalogError(f"{name}: no valid YAML: {error}") from None
+    except Unreadable as error:
+        raise CatalogError(*error.problems) from None
     except ValidationError as error:
         raise CatalogError(
             *(f"{name}: {'.'.join(map(str, e['loc']))}: {e['msg']}, found {e['input']!r}" for e in error.errors())

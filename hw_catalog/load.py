@@ -2,6 +2,7 @@
 
 import datetime
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -9,8 +10,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationError
 
 from hw_catalog.errors import CatalogError
 from hw_catalog.gpus import Gpu
@@ -18,9 +18,23 @@ from hw_catalog.links import Link
 from hw_catalog.machines import Machine, Price
 from hw_catalog.power import PowerCurve
 from hw_catalog.provenance import Kind, Provenance
+from hw_catalog.strict_files import Unreadable, yaml_document
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Strict(), Field(gt=0, le=1)]
+Whole = Annotated[int, Strict(), Field(ge=0)]
+Count = Annotated[int, Strict(), Field(ge=1)]
+
+
+def _day(value: object) -> object:
+    """A date as it is written."""
+    if not isinstance(value, str) or not re.fullmatch(r"\d{4}-\d\d-\d\d", value):
+        raise ValueError("expected a date such as 2026-03-31")
+    try:
+        return datetime.date.fromisoformat(value)
+    except ValueError as error:
+        raise ValueError(f"expected a date of the calendar ({error})") from None
 
 
 class _Row(BaseModel):
@@ -34,7 +48,7 @@ class SourceRow(_Row):
 
     kind: Kind
     source: str = Field(min_length=1)
-    date: datetime.date
+    date: Annotated[datetime.date, BeforeValidator(_day)]
     note: str = ""
 
 
@@ -75,14 +89,14 @@ class MachineRow(_Row):
     """An entry of ``machines``."""
 
     gpu: str
-    gpus: int = Field(ge=1)
+    gpus: Count
     rated_w: Positive
     idle_w: NotNegative
     rack_units: NotNegative
     intra_link: str
     inter_link: str
     prices: dict[Literal["on-demand", "reserved", "spot", "owned"], PriceRow]
-    available: int | None = Field(default=None, ge=0)
+    available: Whole | None = None
     provenance: dict[str, str]
 
 
@@ -95,14 +109,14 @@ class PowerRow(_Row):
     bandwidth_w: NotNegative
     tokens_w: NotNegative
     memory_w: NotNegative
-    v_min_ratio: Annotated[float, Field(gt=0, le=1)]
+    v_min_ratio: Share
     knee_mhz: Positive
     compute_ratio: Positive
     floor_ratio: NotNegative
     clock_step_mhz: Positive
     cap_min_w: Positive
     wall_ratio: Positive
-    free_clock: tuple[tuple[NotNegative, Annotated[float, Field(gt=0, le=1)]], ...] | None = None
+    free_clock: tuple[tuple[NotNegative, Share], ...] | None = None
     anchors: dict[str, list[tuple[Positive, Positive]]] = {}
     provenance: dict[str, str]
 
@@ -206,10 +220,12 @@ def _read(
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Provenance]]:
     """Entries and sources of one YAML file, unchecked but for their outer shape."""
     try:
-        # The C loader is six times faster and reads the same documents.
-        document = yaml.load(file.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
-    except yaml.YAMLError as error:
-        problems.append(f"{label}: not YAML: {' '.join(str(error).split())}")
+        document, _ = yaml_document(file.read_text(encoding="utf-8"), label)
+    except Unreadable as error:
+        problems.extend(error.problems)
+        return {}, {}
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(f"{label}: cannot be read as UTF-8 text: {error}")
         return {}, {}
     if not isinstance(document, dict) or not isinstance(document.get(part, {}), dict):
         problems.append(

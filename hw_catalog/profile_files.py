@@ -7,15 +7,16 @@ from dataclasses import dataclass, fields
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
 
 from hw_catalog.errors import CatalogError
 from hw_catalog.load import nearest, validation_problems
 from hw_catalog.profiles import Floats, KernelProfile
 from hw_catalog.provenance import Kind, Provenance
+from hw_catalog.strict_files import Unreadable, json_document
 
 SCHEMA_VERSION = 1
 SIGNIFICANT_DIGITS = 4
@@ -35,11 +36,11 @@ SHAPES: Mapping[str, tuple[str, ...]] = {
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class _ProvenanceRow(_Strict):
-    kind: Kind
+    kind: Annotated[Kind, Strict(strict=False)]
     source: str
     date: str
     note: str = ""
@@ -236,7 +237,11 @@ def _nothing_found(known: Mapping[Key, Traversable], **asked: str | None) -> str
 def _rows(file: Traversable, problems: list[str]) -> list[ProfileRow]:
     """Rows of a file, each checked by itself."""
     try:
-        document = ProfileFile.model_validate_json(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        document = ProfileFile.model_validate(json_document(text, str(file), "a kernel profile"))
+    except (Unreadable, OSError, UnicodeDecodeError) as error:
+        problems.extend(getattr(error, "problems", (f"{file}: cannot be read as UTF-8 text: {error}",)))
+        return []
     except ValidationError as error:
         problems.extend(validation_problems(str(file), error, ProfileFile))
         return []

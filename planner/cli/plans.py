@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from planner.cli.reports import report_plan, report_simulation
-from planner.cli.schedules import check_schedule, plan_schedule, show_schedule, simulated_schedule, tell_moved
+from planner.cli.schedules import (
+    check_schedule,
+    plan_schedule,
+    show_schedule,
+    simulated_schedule,
+    tell_moved,
+)
 from planner.cli.terminal import (
     Json,
     Progress,
@@ -160,9 +166,9 @@ def simulate(
 
     with progress(quiet=quiet) as tell:
         if source.suffix == ".json":
-            file = read_plan(source)
+            file = read_plan(source, edited_too=True)
             made_for, candidate = file.scenario, file.plan.candidate
-            tell_moved(source, file.digests, made_for, quiet=quiet)
+            tell_moved(source, file, quiet=quiet)
         else:
             made_for, candidate = _planned(source, tell, report, json=json, quiet=quiet)
         asked = made_for.changed(sets or ())
@@ -202,10 +208,12 @@ def show(plan: PlanArgument, json: Json = False, quiet: Quiet = False, report: R
     from planner.schedules.files import read_schedule
 
     expect_writable(report=report)
-    if (over_time := read_schedule(plan)) is not None:
+    if (over_time := read_schedule(plan, edited_too=True)) is not None:
         show_schedule(over_time, json=json, quiet=quiet, report=report)
         return
-    file = read_plan(plan)
-    text = plan_text(file.scenario, file.plan, file.digests)
-    write(text) if json else print_view(plan_view(file.plan, file.scenario))
-    report_plan(report, file.plan, file.scenario, quiet=quiet)
+    file = read_plan(plan, edited_too=True)
+    text = plan_text(file.scenario, file.plan, file.digests, edited=file.edited)
+    write(text) if json else print_view(plan_view(file.plan, file.scenario, edited=file.edited))
+    report_plan(report, file.plan, file.scenario, quiet=quiet, edited=file.edited)
+    if file.edited:
+        raise typer.Exit(ExitCode.NOT_VALIDATED)

@@ -1,5 +1,6 @@
 """Reports: what a verb found, written as one HTML file."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from planner.schedules.planning import Timetable
 
 
-def report_plan(path: Path | None, answer: "ValidatedPlan | NoPlan", scenario: "Scenario", *, quiet: bool) -> None:
+def report_plan(
+    path: Path | None, answer: "ValidatedPlan | NoPlan", scenario: "Scenario", *, quiet: bool, edited: bool = False
+) -> None:
     """Write the page of a plan, or of there being none; nothing where no report was asked for."""
     if path is None:
         return
@@ -28,7 +31,8 @@ def report_plan(path: Path | None, answer: "ValidatedPlan | NoPlan", scenario: "
         return
     with progress(quiet=quiet) as tell:
         seen = planning.picture(scenario, answer.candidate, progress=tell)
-    _put(path, plan_page(answer, scenario, seen), quiet=quiet)
+    page = plan_page(answer, scenario, seen)
+    _put(path, _unvalidated(page) if edited else page, quiet=quiet)
 
 
 def report_simulation(
@@ -45,13 +49,22 @@ def report_simulation(
     _put(path, simulation_page(judgement, candidate, scenario, seen), quiet=quiet)
 
 
-def report_schedule(path: Path | None, found: "Timetable", scenario: "Scenario", *, quiet: bool) -> None:
+def report_schedule(
+    path: Path | None, found: "Timetable", scenario: "Scenario", *, quiet: bool, edited: bool = False
+) -> None:
     """Write the page of a plan over time; nothing where no report was asked for."""
     if path is not None and found.schedule is not None:
         from planner.report.html.schedules import schedule_page
 
         page = schedule_page(found.schedule, scenario, valid=found.valid, served=found.served)
-        _put(path, page, quiet=quiet)
+        _put(path, _unvalidated(page) if edited else page, quiet=quiet)
+
+
+def _unvalidated(page: "Page") -> "Page":
+    """The page of a plan that was edited since it was simulated."""
+    from planner.files.plan_file import EDITED
+
+    return replace(page, verdict="UNVALIDATED", good=False, beware=(f"The plan is {EDITED}.", *page.beware))
 
 
 def report_whatif(path: Path | None, found: "WhatIf", *, quiet: bool) -> None:

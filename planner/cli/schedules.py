@@ -1,6 +1,6 @@
 """What verbs do with a plan over time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from planner.cli.terminal import expect_writable, note, print_view, progress, wr
 from planner.errors import BadInput, ExitCode
 
 if TYPE_CHECKING:  # slow to import, and needed only once there is such a plan
+    from planner.files.plan_file import Kept
     from planner.planning.plan import CheckReport
     from planner.scenario import Scenario
     from planner.schedules.files import ScheduleFile
@@ -65,14 +66,14 @@ def simulated_schedule(
     from planner.schedules.files import read_schedule
     from planner.schedules.planning import serve_again
 
-    file = read_schedule(source) if source.suffix == ".json" else None
+    file = read_schedule(source, edited_too=True) if source.suffix == ".json" else None
     if file is None:
         if epoch is not None:
             raise BadInput(f"--epoch: {source} is no plan over time; expected the file that `plan` wrote of one")
         return False
     if records:
         raise BadInput(f"--records {records}: {source} is a plan over time; expected one that does not change")
-    tell_moved(source, file.digests, file.scenario, quiet=quiet)
+    tell_moved(source, file, quiet=quiet)
     asked = file.scenario.changed(sets)
     with progress(quiet=quiet) as tell:
         found = serve_again(asked, file.schedule, file.timetable.policy, progress=tell, epoch=epoch)
@@ -83,13 +84,16 @@ def simulated_schedule(
     return True
 
 
-def tell_moved(source: Path, before: Mapping[str, str], scenario: "Scenario", *, quiet: bool) -> None:
-    """Say what a plan rests on and has changed since."""
+def tell_moved(source: Path, file: "Kept", *, quiet: bool) -> None:
+    """Say what a plan rests on and has changed since, and that it is not the plan that was simulated."""
+    from planner.files.plan_file import EDITED
     from planner.planning import plan as planning
 
-    now = planning.digests(scenario)
-    for name in sorted(before):
-        if name in now and now[name] != before[name]:
+    if file.edited:
+        note(f"{source}: {EDITED}; what follows is of the plan as it is now", quiet=quiet)
+    now = planning.digests(file.scenario)
+    for name in sorted(file.digests):
+        if name in now and now[name] != file.digests[name]:
             note(f"{source}: the {name} has changed since this plan was made", quiet=quiet)
 
 
@@ -104,12 +108,17 @@ def show_served(found: "Timetable", *, json: bool) -> None:
 
 def show_schedule(file: "ScheduleFile", *, json: bool, quiet: bool, report: Path | None) -> None:
     """Print a plan over time."""
+    from planner.files.plan_file import EDITED
     from planner.report.schedule import timetable_view
     from planner.schedules.files import timetable_text
 
-    text = timetable_text(file.scenario, file.timetable, file.digests)
+    text = timetable_text(file.scenario, file.timetable, file.digests, edited=file.edited)
+    if file.edited and not json:
+        print_view(EDITED.upper())
     write(text) if json else print_view(timetable_view(file.timetable))
-    report_schedule(report, file.timetable, file.scenario, quiet=quiet)
+    report_schedule(report, file.timetable, file.scenario, quiet=quiet, edited=file.edited)
+    if file.edited:
+        raise typer.Exit(ExitCode.NOT_VALIDATED)
 
 
 def diff_schedules(before: Path, after: Path, *, json: bool) -> bool:

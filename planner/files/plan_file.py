@@ -4,13 +4,16 @@ import dataclasses
 import json
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
+from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
+from hw_catalog.strict_files import MAX_JSON_BYTES, Unreadable, json_document, read_text
 from planner import __version__
 from planner.errors import BadInput
 from planner.results.evidence import NoPlan, ValidatedPlan, Verdict
@@ -22,6 +25,13 @@ from planner.scenario.reading import Document
 SCHEMA_VERSION = 1
 _DIGITS = 9
 _BOUNDLESS = ("measured", "low", "high")
+_AT_LEAST_ONE = ("instances", "machines")
+_SIGNED = ("gap_frac", "bound", "objective_value")
+_BUSIEST_FRAC = 2.0
+"""A predicted load above this is no prediction of a cluster that holds."""
+
+EDITED = "unvalidated (edited since it was simulated)"
+"""What a plan is whose file does not have the digest of its content."""
 
 
 class Kept(BaseModel):
@@ -34,6 +44,32 @@ class Kept(BaseModel):
     validated: Literal[True] = Field(description="only validated plans are written")
     digests: dict[str, str] = Field(description="what was read (scenario, catalog, trace) -> SHA-256, hex")
     scenario: Scenario = Field(description="the question, with every default spelled out")
+    content_sha256: str = Field("", description="SHA-256 of all else in the file, hex; tells a plan edited since")
+    _edited: bool = PrivateAttr(default=False)
+
+    @property
+    def edited(self) -> bool:
+        """The file is not as it was written after the simulation: nothing is known of what it says now."""
+        return self._edited
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any], path: Path, *, edited: bool) -> Self:
+        """The file that plain data describes.
+
+        Raises:
+            BadInput: with every value that is missing, unknown, of the wrong kind or out of range.
+        """
+        problems = [f"{path}: {problem}" for problem in _impossible(data)]
+        try:
+            file = cls.model_validate(_boundless(data))
+        except ValidationError as error:
+            document = Document(data=data, places={(): str(path)})
+            raise BadInput(*findings(error, document, cls), *problems) from None
+        problems += [f"{path}: {problem}" for problem in _misread(data, plain(file), "")]
+        if problems:
+            raise BadInput(*problems)
+        file._edited = edited
+        return file
 
 
 class PlanFile(Kept):
@@ -62,13 +98,31 @@ def plain(value: object) -> Any:  # noqa: ANN401  JSON has no narrower type
 
 def dumps(value: object) -> str:
     """JSON text with sorted keys, ending in a newline."""
-    return json.dumps(plain(value), indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
+    return _text(plain(value))
 
 
-def plan_text(scenario: Scenario, plan: ValidatedPlan, digests: Mapping[str, str]) -> str:
-    """The content of ``plan.json``: same arguments, same text."""
-    head = {"schema_version": SCHEMA_VERSION, "phasewise_version": __version__, "validated": True}
-    return dumps({**head, "digests": digests, "scenario": scenario, "plan": plan})
+def _text(data: object) -> str:
+    """Plain data as files have them."""
+    return json.dumps(data, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def sealed(content: Mapping[str, object]) -> str:
+    """JSON text of a file with the digest of all that it says."""
+    data = plain(content)
+    return _text({**data, "content_sha256": _digest(data)})
+
+
+def _digest(data: Mapping[str, Any]) -> str:
+    """SHA-256 of JSON data, whatever its layout, without the digest that is in it."""
+    content = {key: value for key, value in data.items() if key != "content_sha256"}
+    return sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode(errors="surrogatepass")).hexdigest()
+
+
+def plan_text(scenario: Scenario, plan: ValidatedPlan, digests: Mapping[str, str], *, edited: bool = False) -> str:
+    """The content of ``plan.json``: same arguments, same text; an edited plan is not said to be validated."""
+    head = {"schema_version": SCHEMA_VERSION, "phasewise_version": __version__, "validated": not edited}
+    content = {**head, "digests": digests, "scenario": scenario, "plan": plan}
+    return dumps({**content, "edited": True}) if edited else sealed(content)
 
 
 def no_plan_text(scenario: Scenario, no_plan: NoPlan, digests: Mapping[str, str]) -> str:
@@ -103,53 +157,107 @@ def write_whole(path: Path, text: str) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def loaded(path: Path) -> dict[str, Any]:
-    """The data of a file that ``plan --out`` wrote, of whatever kind of plan.
+def loaded(path: Path) -> tuple[dict[str, Any], bool]:
+    """The data of a file that ``plan --out`` wrote, of whatever kind of plan, and whether it was edited since.
 
     Raises:
-        BadInput: it cannot be read, is cut off, or of another version.
+        BadInput: it cannot be read, is cut off, has a key twice or a number without end, or is of another version.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"), object_hook=_boundless)
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read: {error.strerror}; expected a plan.json") from None
-    except UnicodeDecodeError:
-        raise BadInput(f"{path}: not UTF-8 text; expected a plan.json") from None
-    except json.JSONDecodeError as error:
-        raise BadInput(f"{path}:{error.lineno}: no valid JSON: {error.msg}; is the file cut off?") from None
+        text = read_text(path, "a plan.json", limit_bytes=MAX_JSON_BYTES)
+        data = json_document(text, str(path), "a plan.json")
+    except Unreadable as error:
+        raise BadInput(*error.problems) from None
     if not isinstance(data, dict):
         raise BadInput(f"{path}: found {type(data).__name__}; expected a plan.json")
-    if data.get("schema_version") != SCHEMA_VERSION:
+    if type(data.get("schema_version")) is not int or data["schema_version"] != SCHEMA_VERSION:
         found = data.get("schema_version", "none")
         raise BadInput(
             f"{path}: schema_version: found {found}; expected {SCHEMA_VERSION}: plan again with this version"
         )
-    return data
+    return data, data.get("content_sha256") != _digest(data)
 
 
-def read_plan(path: Path) -> PlanFile:
+def read_plan(path: Path, *, edited_too: bool = False) -> PlanFile:
     """Read ``plan.json``.
 
+    Args:
+        path: the file.
+        edited_too: read it even where it was edited since it was simulated; ``edited`` of the answer says so.
+
     Raises:
-        BadInput: it is cut off, of another version, has unknown or missing keys, or contradicts itself.
+        BadInput: it is cut off, of another version, has unknown or missing keys, contradicts itself, or was edited.
     """
-    data = loaded(path)
+    data, edited = loaded(path)
     if "timetable" in data:
         raise BadInput(
             f"{path}: found a plan over time; expected the plan of one load (`show`, `simulate`, `diff` with another "
             "of its kind and `export --format csv` read this one)"
         )
-    if data.get("validated") is not True:
-        raise BadInput(f"{path}: validated: found {data.get('validated')!r}; expected true: this is no validated plan")
-    try:
-        file = PlanFile.model_validate(data)
-    except ValidationError as error:
-        document = Document(data=data, places={(): str(path)})
-        raise BadInput(*findings(error, document, PlanFile)) from None
+    expect_validated(data, path)
+    file = PlanFile.of(data, path, edited=edited)
     contradictions = tuple(f"{path}: {text}" for text in _contradictions(file))
     if contradictions:
         raise BadInput(*contradictions)
+    expect_unedited(file, path, edited_too=edited_too)
     return file
+
+
+def expect_validated(data: Mapping[str, Any], path: Path) -> None:
+    """Refuse a file that does not even claim to hold a validated plan.
+
+    Raises:
+        BadInput: it does not.
+    """
+    if data.get("validated") is not True:
+        raise BadInput(f"{path}: validated: found {data.get('validated')!r}; expected true: this is no validated plan")
+
+
+def expect_unedited(file: Kept, path: Path, *, edited_too: bool) -> None:
+    """Refuse a plan that no simulation has seen as it is now.
+
+    Raises:
+        BadInput: it was edited, and that is not allowed here.
+    """
+    if file.edited and not edited_too:
+        raise BadInput(
+            f"{path}: {EDITED}; expected the file as `plan --out` wrote it (`simulate` tells what this one does)"
+        )
+
+
+def _impossible(data: object, path: str = "") -> Iterator[str]:
+    """Numbers in the claims of a plan that no plan can have: below zero, pools of nothing, loads beyond all use."""
+    if isinstance(data, Mapping):
+        for key, value in data.items():
+            where = f"{path}.{key}" if path else key
+            if where in ("digests", "scenario", "plan.certificate", "plan.margin"):
+                continue
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if number and value < 0 and key not in _SIGNED:
+                yield f"{where}: found {value:g}; expected a number >= 0"
+            elif number and key in _AT_LEAST_ONE and re.search(r"pools\.\d+\.[a-z]+$", where) and value < 1:
+                yield f"{where}: found {value:g}; expected at least 1"
+            elif number and key in ("load_frac", "kv_load_frac") and value > _BUSIEST_FRAC:
+                yield f"{where}: found {value:g}; expected a share of at most {_BUSIEST_FRAC:g}"
+            else:
+                yield from _impossible(value, where)
+    elif isinstance(data, list):
+        for place, value in enumerate(data):
+            yield from _impossible(value, f"{path}.{place}")
+
+
+def _misread(written: object, read: object, path: str) -> Iterator[str]:
+    """Values that were taken for something else: ``true`` or "3" for a number, 2.5 for a count."""
+    if isinstance(written, Mapping) and isinstance(read, Mapping):
+        for key in written.keys() & read.keys():
+            yield from _misread(written[key], read[key], f"{path}.{key}" if path else key)
+    elif isinstance(written, list) and isinstance(read, list):
+        for place, (left, right) in enumerate(zip(written, read, strict=False)):
+            yield from _misread(left, right, f"{path}.{place}")
+    elif isinstance(written, bool) is not isinstance(read, bool) or isinstance(written, str) is not isinstance(
+        read, str
+    ):
+        yield f"{path}: found {written!r}; expected {'true or false' if isinstance(read, bool) else 'a number'}"
 
 
 def schemas(**others: type[BaseModel]) -> dict[str, Any]:
@@ -202,8 +310,15 @@ def _stable(value: float) -> float | None:
     return float(f"{value:.{_DIGITS}g}") if not math.isinf(value) else None
 
 
-def _boundless(found: dict[str, Any]) -> dict[str, Any]:
-    unbound = {key: math.inf if value is None and key in _BOUNDLESS else value for key, value in found.items()}
+def _boundless(found: Any) -> Any:  # noqa: ANN401  JSON has no narrower type
+    """JSON data with null read as infinity where files write infinity as null."""
+    if isinstance(found, list):
+        return [_boundless(item) for item in found]
+    if not isinstance(found, dict):
+        return found
+    unbound = {
+        key: math.inf if value is None and key in _BOUNDLESS else _boundless(value) for key, value in found.items()
+    }
     if isinstance(latency_s := found.get("latency_s"), dict):
         unbound["latency_s"] = {key: math.inf if value is None else value for key, value in latency_s.items()}
     return unbound

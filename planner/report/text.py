@@ -29,6 +29,7 @@ from planner.results.plan import CandidatePlan, Headroom, Objective, Role
 from planner.scenario import Scenario
 from workloads.slo import Metric, Unit
 
+_UNVALIDATED = "UNVALIDATED (edited since it was simulated)"
 _PROVEN_FRAC = 1e-6
 _STYLE = {Verdict.MET: "green", Verdict.MISSED: "red", Verdict.UNDECIDED: "yellow"}
 _RESOURCE = {
@@ -37,10 +38,10 @@ _RESOURCE = {
 }  # fmt: skip
 
 
-def plan_view(plan: ValidatedPlan, scenario: Scenario) -> RenderableType:
-    """A validated plan: what to buy, then why to believe it, then what it rests on."""
+def plan_view(plan: ValidatedPlan, scenario: Scenario, *, edited: bool = False) -> RenderableType:
+    """A validated plan: what to buy, then why to believe it, then what it rests on; or one edited since."""
     totals, throughput = plan.candidate.totals, plan.objective == Objective.THROUGHPUT
-    verdict = Text("VALIDATED", style="bold green")
+    verdict = Text(_UNVALIDATED, style="bold red") if edited else Text("VALIDATED", style="bold green")
     bought = f"{plural(totals.machines, 'machine')}, {dollars(totals.cost_usd_per_h)}, {watts(totals.power_w)}"
     served = f"{rate(_served(plan.candidate))} of {scenario.model.name}"
     verdict.append(f": {bought} {rated_words(plan.candidate)}, for {served}", style="bold")

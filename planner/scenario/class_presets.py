@@ -6,8 +6,9 @@ Like a design it is spelled out before anything else looks at the scenario, and 
 from collections.abc import Mapping
 from typing import Any
 
+from hw_catalog.strict_files import spell
 from planner.errors import BadInput, nearest
-from planner.scenario.reading import Document, Path_, spell
+from planner.scenario.reading import Document, Path_
 from workloads.load import nine_classes
 
 NINE = "dynamollm-nine"

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hw_catalog.strict_files import spell
 from planner.errors import BadInput, nearest
-from planner.scenario.reading import Document, Path_, spell
+from planner.scenario.reading import Document, Path_
 
 A100 = "dgx-a100"
 H100 = "dgx-h100"

@@ -7,8 +7,9 @@ from typing import Any, get_args, get_type_hints
 
 from pydantic import BaseModel, ValidationError
 
+from hw_catalog.strict_files import spell
 from planner.errors import nearest
-from planner.scenario.reading import Document, Path_, spell
+from planner.scenario.reading import Document, Path_
 
 _UNITS: Mapping[str, str] = {
     "tokens_per_s": "tokens per second",

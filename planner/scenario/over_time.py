@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from math import isclose
 from typing import Any
 
+from hw_catalog.strict_files import spell
 from planner.errors import BadInput
-from planner.scenario.reading import Document, Path_, spell
+from planner.scenario.reading import Document, Path_
 
 CLOSE_FRAC = 1e-6
 """Within which two numbers are the same: files keep nine digits."""

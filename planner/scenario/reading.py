@@ -6,22 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from hw_catalog.strict_files import Unreadable, read_text, yaml_document, yaml_value
 from planner.errors import BadInput
 
 Path_ = tuple[str | int, ...]
-_DEEPEST = 6
 _DOT = re.compile(r"\.(?!\d+_(?:s|slowdown)(?:\.|$))")  # the dot of ttft_p99.9_s is no step down
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML in which ``1e-6`` is a number, as people expect and YAML 1.2 says."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+0123456789.")
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,25 +56,14 @@ def read_document(path: Path) -> Document:
         BadInput: there is no such file, it is no YAML, it is no mapping, or a key occurs twice.
     """
     try:
-        loader = _Loader(path.read_text(encoding="utf-8"))
-        node = loader.get_single_node()
-        data = {} if node is None else loader.construct_document(node)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise BadInput(f"{path}: cannot be read: {reason}; expected a YAML file") from None
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise BadInput(f"{path}:{line}: no valid YAML: {error.problem}") from None
-    except yaml.YAMLError as error:
-        raise BadInput(f"{path}: no valid YAML: {error}") from None
+        data, places = yaml_document(read_text(path, "a YAML file"), str(path))
+    except Unreadable as error:
+        raise BadInput(*error.problems) from None
+    if data is None:
+        data = {}
     if not isinstance(data, dict):
         raise BadInput(f"{path}:1: found {type(data).__name__}; expected a mapping of keys to values")
-    places: dict[Path_, str] = {}
-    problems: list[str] = []
-    _locate(node, (), str(path), places, problems)
-    if problems:
-        raise BadInput(*problems)
-    return Document(data=data, places=places)
+    return Document(data=data, places=places or {(): f"{path}:1"})
 
 
 def override(document: Document, words: Sequence[str], *, flag: str = "--set") -> Document:
@@ -107,10 +85,11 @@ def override(document: Document, words: Sequence[str], *, flag: str = "--set") -
             continue
         path = tuple(int(part) if part.isdigit() else part for part in steps(dotted.strip()))
         try:
-            value = yaml.load(text, Loader=_Loader)  # noqa: S506  a SafeLoader
+            value = yaml_value(text)
             document = document.changed(path, value, f"{flag} {word}")
-        except yaml.YAMLError:
-            problems.append(f"{flag} {word}: found a value that is no YAML; quote it?")
+        except Unreadable as error:
+            reason = error.problems[0].partition(": ")[2]
+            problems.append(f"{flag} {word}: found a value that is no YAML ({reason}); quote it?")
         except (KeyError, IndexError, TypeError):
             problems.append(f"{flag} {word}: there is no '{dotted}': part of the path is neither a mapping nor a list")
     if problems:
@@ -121,28 +100,6 @@ def override(document: Document, words: Sequence[str], *, flag: str = "--set") -
 def steps(dotted: str) -> list[str]:
     """The keys of a dotted path; the dot of ``ttft_p99.9_s`` is no step."""
     return _DOT.split(dotted)
-
-
-def _locate(node: Any, path: Path_, file: str, places: dict[Path_, str], problems: list[str]) -> None:  # noqa: ANN401
-    if len(path) > _DEEPEST:  # an alias that holds itself has no end
-        return
-    places.setdefault(path, f"{file}:{node.start_mark.line + 1}" if node else f"{file}:1")
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            inner, line = (*path, key.value), key.start_mark.line + 1
-            if inner in places:
-                first = places[inner]
-                problems.append(f"{file}:{line}: {spell(inner)}: the key is given twice, first at {first}")
-            places[inner] = f"{file}:{line}"
-            _locate(value, inner, file, places, problems)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            _locate(value, (*path, index), file, places, problems)
-
-
-def spell(path: Path_) -> str:
-    """A path as ``--set`` spells it."""
-    return ".".join(str(part) for part in path)
 
 
 def _changed(data: Any, path: Path_, value: object) -> Any:  # noqa: ANN401

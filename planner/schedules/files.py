@@ -6,15 +6,13 @@ import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from planner import __version__
 from planner.errors import BadInput
-from planner.files.plan_file import SCHEMA_VERSION, Kept, dumps, loaded
+from planner.files.plan_file import SCHEMA_VERSION, Kept, dumps, expect_unedited, expect_validated, loaded, sealed
 from planner.results.schedule import Schedule
 from planner.scenario import Scenario
-from planner.scenario.findings import findings
-from planner.scenario.reading import Document
 from planner.schedules.planning import Timetable
 
 CLOSE_FRAC = 1e-6
@@ -33,30 +31,33 @@ class ScheduleFile(Kept):
         return self.timetable.schedule
 
 
-def timetable_text(scenario: Scenario, found: Timetable, digests: Mapping[str, str]) -> str:
+def timetable_text(scenario: Scenario, found: Timetable, digests: Mapping[str, str], *, edited: bool = False) -> str:
     """The content of such a file, or of an answer that is not written: same arguments, same text."""
-    head = {"schema_version": SCHEMA_VERSION, "phasewise_version": __version__, "validated": found.valid}
-    return dumps({**head, "digests": digests, "scenario": scenario, "timetable": found})
+    head = {"schema_version": SCHEMA_VERSION, "phasewise_version": __version__, "validated": found.valid and not edited}
+    content = {**head, "digests": digests, "scenario": scenario, "timetable": found}
+    return dumps({**content, "edited": True}) if edited else sealed(content)
 
 
-def read_schedule(path: Path) -> ScheduleFile | None:
+def read_schedule(path: Path, *, edited_too: bool = False) -> ScheduleFile | None:
     """The plan over time in a file that ``plan --out`` wrote; None where it is a plan of another kind.
 
+    Args:
+        path: the file.
+        edited_too: read it even where it was edited since it was simulated; ``edited`` of the answer says so.
+
     Raises:
-        BadInput: it cannot be read, or holds a plan over time that is cut off, of another version, or contradictory.
+        BadInput: it cannot be read, or holds a plan over time that is cut off, of another version, contradictory, or
+            edited.
     """
-    data = loaded(path)
+    data, edited = loaded(path)
     if "timetable" not in data:
         return None
-    if data.get("validated") is not True:
-        raise BadInput(f"{path}: validated: found {data.get('validated')!r}; expected true: this is no validated plan")
-    try:
-        file = ScheduleFile.model_validate(data)
-    except ValidationError as error:
-        raise BadInput(*findings(error, Document(data=data, places={(): str(path)}), ScheduleFile)) from None
+    expect_validated(data, path)
+    file = ScheduleFile.of(data, path, edited=edited)
     contradictions = tuple(f"{path}: {text}" for text in _contradictions(file))
     if contradictions:
         raise BadInput(*contradictions)
+    expect_unedited(file, path, edited_too=edited_too)
     return file
 
 
