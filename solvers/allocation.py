@@ -45,7 +45,7 @@ class Termination:
         limit: what stopped it early, if anything did.
         objective: of the allocation; None without one.
         bound: proven bound on the objective; None where the backend gives none.
-        backend: name and version, for example ``highs 1.15.1``.
+        backend: its name, for example ``highs``. Not its version: a plan is the same with each of them.
         detail: the backend's own words.
     """
 
@@ -98,8 +98,9 @@ def answered(
         values: the backend's value of every column.
         reason: the backend's claim, OPTIMAL or FEASIBLE.
         limit: what stopped it early, if anything did.
-        bound: proven bound on the objective; not finite is none.
-        backend: name and version.
+        bound: proven bound on the objective; not finite is none. One that the objective meets within ``TOLERANCE`` is
+            told as the objective: solvers compute no finer, and each ends on other last digits.
+        backend: its name.
         detail: the backend's own words.
 
     Returns:
@@ -110,6 +111,8 @@ def answered(
         return empty_handed(Reason.ERROR, backend=backend, detail=f"{detail}: {violated}")
     known = bound if bound is not None and math.isfinite(bound) else None
     objective = problem.objective(whole)
+    if known is not None and abs(known - objective) <= TOLERANCE * abs(objective):
+        known = objective
     termination = Termination(
         reason=reason, limit=limit, objective=objective, bound=known, backend=backend, detail=detail
     )

@@ -22,7 +22,7 @@ class Direct:
         bound: proven bound on the objective of the problem as it was solved.
         duals: row name -> change of the objective per unit of the row's bound; empty with whole columns.
         reduced: column name -> reduced cost; empty with whole columns.
-        backend: name and version.
+        backend: its name.
     """
 
     values: Mapping[str, float]
@@ -72,7 +72,7 @@ def _ask(problem: Problem, time_limit_s: float, gap_frac: float, whole: bool) ->
     duals = {} if integers else {row.name: dual for row, dual in zip(problem.rows, found.row_dual, strict=True)}
     reduced = {} if integers else {c.name: cost for c, cost in zip(problem.columns, found.col_dual, strict=True)}
     bound = info.mip_dual_bound if integers else info.objective_function_value
-    return Direct(values=values, bound=bound, duals=duals, reduced=reduced, backend=f"highs {highs.version()}")
+    return Direct(values=values, bound=bound, duals=duals, reduced=reduced, backend="highs")
 
 
 def _matrix(problem: Problem, whole: bool) -> highspy.HighsLp:

@@ -50,7 +50,7 @@ def solve_highs(problem: Problem, *, time_limit_s: float, gap_frac: float) -> So
 
 def _highs_answer(problem: Problem, highs: highspy.Highs, variables: Mapping[str, pulp.LpVariable]) -> Solution:
     said, status, info = highs.getModelStatus(), highspy.HighsModelStatus, highs.getInfo()
-    backend, detail = f"highs {highs.version()}", highs.modelStatusToString(said)
+    backend, detail = "highs", highs.modelStatusToString(said)
     if said == status.kInfeasible:
         return empty_handed(Reason.INFEASIBLE, backend=backend, detail=detail)
     if said in (status.kUnbounded, status.kUnboundedOrInfeasible):
@@ -98,14 +98,14 @@ def solve_cbc(problem: Problem, *, time_limit_s: float, gap_frac: float) -> Solu
     try:
         solver.actualSolve(model)
     except pulp.PulpSolverError as error:
-        return empty_handed(Reason.ERROR, backend=f"cbc with pulp {pulp.__version__}", detail=str(error))
+        return empty_handed(Reason.ERROR, backend="cbc", detail=str(error))
     return _cbc_answer(problem, model, variables, gap_frac)
 
 
 def _cbc_answer(
     problem: Problem, model: pulp.LpProblem, variables: Mapping[str, pulp.LpVariable], gap_frac: float
 ) -> Solution:
-    backend = f"cbc with pulp {pulp.__version__}"
+    backend = "cbc"
     detail = pulp.LpSolution[model.sol_status]
     if model.status == pulp.LpStatusInfeasible:  # sol_status does not know CBC's "integer infeasible"
         return empty_handed(Reason.INFEASIBLE, backend=backend, detail=detail)

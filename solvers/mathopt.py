@@ -67,7 +67,6 @@ def _broken(detail: str, limit: Limit = Limit.NONE) -> Solution:
 
 def _solve_here(problem: Problem, time_limit_s: float, gap_frac: float) -> Solution:
     """Solve in this process, which must not have loaded highspy."""
-    import ortools
     from ortools.math_opt.python import mathopt
 
     parameters = mathopt.SolveParameters(
@@ -83,7 +82,7 @@ def _solve_here(problem: Problem, time_limit_s: float, gap_frac: float) -> Solut
     except Exception as error:
         # MathOpt's error path is weak: a refused model raises AttributeError from its own status conversion.
         return _broken(f"{type(error).__name__}: {error}")
-    return _answer(problem, result, variables, f"{_BACKEND} {ortools.__version__}")
+    return _answer(problem, result, variables, _BACKEND)
 
 
 def _model(problem: Problem) -> tuple["mathopt.Model", list["mathopt.Variable"]]:

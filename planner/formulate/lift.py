@@ -3,12 +3,18 @@
 from collections.abc import Mapping, Sequence
 
 from planner.capacity.envelope import Option
-from planner.formulate.question import SCALE, WIDE, busy_s, kv_share_s, machines, machines_needed, rate
+from planner.formulate.question import (
+    NO_RATE_REQ_PER_S,
+    SCALE,
+    WIDE,
+    busy_s,
+    kv_share_s,
+    machines,
+    machines_needed,
+    rate,
+)
 from planner.results.plan import CandidatePlan, Headroom, Pool, Totals
 from solvers.allocation import Solution
-
-_NO_RATE_REQ_PER_S = 1e-9
-"""A rate as small as this, one request in thirty years, is the solver's tolerance, not work."""
 
 
 def lift(solution: Solution, options: Sequence[Option], *, policy: str, headroom: Headroom) -> CandidatePlan:
@@ -58,7 +64,7 @@ def lift(solution: Solution, options: Sequence[Option], *, policy: str, headroom
 def _pool(option: Option, values: Mapping[str, float], headroom: Headroom) -> Pool | None:
     """The instances bought of one option, or None where nothing is routed to it."""
     routed = {name: values[rate(option, name)] for name in option.envelopes if rate(option, name) in values}
-    routed = {name: value for name, value in routed.items() if value > _NO_RATE_REQ_PER_S}
+    routed = {name: value for name, value in routed.items() if value > NO_RATE_REQ_PER_S}
     if not routed or not values[machines(option)]:
         return None
     needed = machines_needed(option, routed, headroom, margin_frac=-WIDE)

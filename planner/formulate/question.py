@@ -10,6 +10,9 @@ from planner.results.plan import Budgets, Headroom, Objective
 SCALE = "scale"
 """The column of the throughput objective: the factor on every class's rate."""
 
+NO_RATE_REQ_PER_S = 1e-9
+"""A rate as small as this, one request in thirty years, is the solver's tolerance, not work."""
+
 WIDE = 1e-6
 """Relative width of the solver's tolerance, in which a count neither needs nor saves a machine."""
 

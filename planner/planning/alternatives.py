@@ -27,7 +27,7 @@ def tradeoffs(argument: Argument, chosen: CandidatePlan) -> tuple[str, ...]:
 
 def _other(argument: Argument, chosen: CandidatePlan, goal: Objective) -> Iterator[str]:
     """What another goal would buy."""
-    solution = argument.solve(argument.problem(chosen.headroom, goal))
+    solution = argument.canonical(argument.problem(chosen.headroom, goal))
     if solution.allocation is None:
         return
     plan = lift(solution, argument.case.options, headroom=chosen.headroom, policy=chosen.policy)

@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 from math import ceil, inf
 
 from planner.errors import BadInput
-from planner.formulate import BUDGET_FAMILIES, lift, problem, unservable
+from planner.formulate import BUDGET_FAMILIES, canonical, lift, problem, unservable
 from planner.formulate.question import rate
 from planner.planning.tighten import FUZZ_FRAC, balanced, excess, fewer_watts, overloads, tighten
 from planner.resolve.case import Case
@@ -32,6 +32,9 @@ NO_HEADROOM = Headroom(prefill_frac=1.0, decode_frac=1.0, mixed_frac=1.0, kv_fra
 
 NEARLY_FULL_FRAC = 0.9
 """Load limits beyond this are not worth halving once more."""
+
+TIE_GAP_FRAC = 1e-9
+"""Relative gap to which plans of equal worth are told apart; for a cluster of 10 MW, 0.01 W."""
 
 FEWEST_BEYOND = 5
 """Observations beyond a percentile that it takes to say anything about it."""
@@ -71,7 +74,7 @@ class Argument:
         refused: tuple[Problem, Solution] | None = None
         for _ in range(self.case.scenario.validation.max_rounds):
             program = self.problem(headroom)
-            solution = self.solve(program)
+            solution = self.canonical(program)
             if self.bound is None:
                 self.bound = self.solve(self.problem(NO_HEADROOM)).termination.bound
             if solution.allocation is None:
@@ -109,10 +112,20 @@ class Argument:
         """The scenario's, with as few watts as the simulator has taught."""
         return replace(self.case.scenario.budget(), expected_power_w=self._planned_w)
 
-    def solve(self, program: Problem) -> Solution:
-        """Ask the scenario's backend."""
+    def solve(self, program: Problem, gap_frac: float | None = None) -> Solution:
+        """Ask the scenario's backend, with the scenario's gap or another."""
         section = self.case.scenario.solver
-        return solve(program, backend=section.backend, time_limit_s=section.time_limit_s, gap_frac=section.gap_frac)
+        return solve(
+            program, backend=section.backend, time_limit_s=section.time_limit_s,
+            gap_frac=section.gap_frac if gap_frac is None else gap_frac,
+        )  # fmt: skip
+
+    def canonical(self, program: Problem) -> Solution:
+        """Ask the scenario's backend; of equal answers the one that every backend gives."""
+        rates = {c.request_class.name: c.rate_req_per_s for c in self.case.asked.demand.classes}
+        return canonical(
+            program, self.case.options, rates, solve=self.solve, exact=lambda part: self.solve(part, TIE_GAP_FRAC)
+        )
 
     def _without_allocation(self, program: Problem, solution: Solution) -> NoPlan:
         """Why the optimiser came back with nothing."""

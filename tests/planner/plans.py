@@ -65,7 +65,7 @@ def candidate(decode_machines: int = 2) -> CandidatePlan:
         ),
         headroom=Headroom(),
         rate_scale=1.0,
-        termination=Termination(reason=Reason.OPTIMAL, objective=cost, bound=cost, backend="highs 1.15.1"),
+        termination=Termination(reason=Reason.OPTIMAL, objective=cost, bound=cost, backend="highs"),
     )
 
 
