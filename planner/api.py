@@ -18,6 +18,7 @@ from planner.files.records import record_file
 from planner.planning import plan as planning
 from planner.results.difference import Diff
 from planner.results.evidence import Evidence, Judgement, NoPlan, ValidatedPlan
+from planner.results.plan import CandidatePlan
 from planner.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -124,10 +125,17 @@ class Planned(_Shown):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Simulated(_Shown):
-    """What ``simulate`` saw."""
+    """What ``simulate`` saw.
+
+    Attributes:
+        scenario: what was asked.
+        judgement: what the simulator says.
+        candidate: the plan's machines with the rates and loads of this run.
+    """
 
     scenario: Scenario
     judgement: Judgement
+    candidate: CandidatePlan
 
     @property
     def valid(self) -> bool:
@@ -273,8 +281,8 @@ def simulate(
     file = _file(plan)
     scenario = file.scenario.changed(changes)
     with record_file(Path(records) if records else None) as note:
-        judgement = planning.simulate(scenario, file.plan.candidate, progress=progress, note=note)
-    return Simulated(scenario=scenario, judgement=judgement)
+        done = planning.simulation(scenario, file.plan.candidate, progress=progress, note=note)
+    return Simulated(scenario=scenario, judgement=done.judgement, candidate=done.candidate)
 
 
 def whatif(

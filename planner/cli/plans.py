@@ -153,15 +153,13 @@ def simulate(
 ) -> None:
     """Serve a workload on a plan; --set changes what is asked of it, not the plan."""
     expect_writable(report=report, records=records)
-    if records:
-        from planner.files.records import expect_records
-
-        expect_records(records)
+    _expect_records(records)
     if simulated_schedule(source, sets or (), epoch=epoch, report=report, json=json, quiet=quiet, records=records):
         return
     from planner.files.plan_file import dumps, read_plan
     from planner.files.records import record_file
     from planner.planning import plan as planning
+    from planner.report.money import simulation_data
     from planner.report.text import simulation_view
 
     with progress(quiet=quiet) as tell:
@@ -173,11 +171,20 @@ def simulate(
             made_for, candidate = _planned(source, tell, report, json=json, quiet=quiet)
         asked = made_for.changed(sets or ())
         with record_file(records) as taken:
-            judgement = planning.simulate(asked, candidate, progress=tell, note=taken)
-    write(dumps(judgement)) if json else print_view(simulation_view(judgement, candidate))
-    report_simulation(report, judgement, candidate, asked, quiet=quiet)
-    if not judgement.valid:
+            done = planning.simulation(asked, candidate, progress=tell, note=taken)
+    run, seen = done.candidate, done.judgement
+    write(dumps(simulation_data(seen, run))) if json else print_view(simulation_view(seen, run))
+    report_simulation(report, seen, run, asked, quiet=quiet)
+    if not seen.valid:
         raise typer.Exit(ExitCode.NOT_VALIDATED)
+
+
+def _expect_records(records: Path | None) -> None:
+    """Refuse a file of requests that cannot be written, before anything is simulated."""
+    if records:
+        from planner.files.records import expect_records
+
+        expect_records(records)
 
 
 def _planned(

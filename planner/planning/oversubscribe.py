@@ -136,12 +136,19 @@ class RowLab:
         )  # fmt: skip
 
     def largest(self) -> int:
-        """Most machines that hold every limit with no brake, those provisioned at least looked at; 0 where none does.
+        """Most machines that hold every limit with no brake; 0 where not even one does.
 
-        Between a number that holds and one that fails, the interval is cut into five until they are neighbours. What
-        holds for a number is taken to hold for fewer: more machines never draw less, on the same weeks.
+        What holds for a number is taken to hold for fewer: more machines never draw less, on the same weeks.
         """
-        low, high = self.question.provisioned_machines - 1, self.question.most_machines + 1
+        meant, beyond = self.question.provisioned_machines, self.question.most_machines + 1
+        found = self._between(meant - 1, beyond)
+        return found if found >= meant else self._between(0, meant)
+
+    def _between(self, low: int, high: int) -> int:
+        """Most machines that hold: ``low``, taken to, or more, but fewer than ``high``.
+
+        Between a number that holds and one that fails, the interval is cut into five until they are neighbours.
+        """
         while high - low > 1:
             cuts = np.unique(np.linspace(low, high, min(AT_ONCE, high - low - 1) + 2).round().astype(int))[1:-1]
             found = self.try_out([int(n) for n in cuts if low < n < high])
@@ -149,7 +156,7 @@ class RowLab:
             fails = [t.machines for t in found if t.fails]
             high = min([high, *fails])
             low = max([low, *(n for n in holds if n < high)])
-        return low if low >= self.question.provisioned_machines else 0
+        return low
 
     def domains(self, tree: Sequence[PowerDomain], machines: int, rated_w: float) -> tuple[DomainUse, ...]:
         """What rack, row and UPS draw with so many machines in the row, without control."""

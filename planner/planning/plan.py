@@ -7,12 +7,13 @@ from hashlib import sha256
 from hw_catalog.profiles import KernelProfile
 from planner.errors import BadInput
 from planner.planning.alternatives import tradeoffs
+from planner.planning.limits import over_budget, over_row
 from planner.planning.load_margin import margin
 from planner.planning.local_search import descend
 from planner.planning.loop import Argument, outage
 from planner.planning.row_study import study
 from planner.planning.shrink import improve, stretch
-from planner.planning.tighten import price
+from planner.planning.tighten import at_rates, price
 from planner.policies.presets import NAMES
 from planner.resolve.case import Case, open_case, provenance
 from planner.resolve.digests import named
@@ -21,6 +22,7 @@ from planner.resolve.warnings import doubts
 from planner.results.evidence import Certificate, Excuse, Judgement, Neighbour, NoPlan, ValidatedPlan
 from planner.results.picture import Bought, Picture
 from planner.results.plan import CandidatePlan, Objective
+from planner.results.row import RowStudy
 from planner.scenario import Scenario
 from planner.simulator.core.run import COMPILED
 from planner.simulator.judge import Note
@@ -48,6 +50,16 @@ def plan(
     """
     if scenario.schedule is not None:
         raise BadInput(f"schedule: found one; expected none here: {OVER_TIME}")
+    best = _planned(scenario, progress, with_margin=with_margin, drawn_w=drawn_w)
+    if isinstance(best, NoPlan) or scenario.power.row_limit_w is None:
+        return best
+    return _in_rows(scenario, best, progress, with_margin=with_margin, drawn_w=drawn_w)
+
+
+def _planned(
+    scenario: Scenario, progress: Progress, *, with_margin: bool, drawn_w: float | None
+) -> ValidatedPlan | NoPlan:
+    """The best plan, whatever row its machines stand in."""
     names = NAMES if scenario.policy.name == "auto" else (scenario.policy.name,)
     answers: dict[str, ValidatedPlan | NoPlan] = {}
     arguments: dict[str, Argument] = {}
@@ -60,9 +72,51 @@ def plan(
         return best
     if with_margin and best.judgement.engine == COMPILED:
         best = replace(best, margin=margin(arguments[best.candidate.policy], best.candidate))
-    if scenario.power.row_limit_w is None:
-        return best
-    return replace(best, power=study(open_case(scenario, best.candidate.policy), best.candidate, progress))
+    return best
+
+
+MOST_ROW_ROUNDS = 3
+"""Plans that are tried in a row; each after the first has fewer machines than the row did not hold."""
+
+
+def _in_rows(
+    scenario: Scenario, first: ValidatedPlan, progress: Progress, *, with_margin: bool, drawn_w: float | None
+) -> ValidatedPlan | NoPlan:
+    """The plan, if its machines stand in the rows that there are; else one with fewer machines that does, or none.
+
+    How many machines a row holds follows from the plan, so it cannot be a row of the program: a plan that does not fit
+    is made again with as many machines as would have.
+    """
+    best: ValidatedPlan | NoPlan = first
+    refused: list[RowStudy] = []
+    for _ in range(MOST_ROW_ROUNDS):
+        assert isinstance(best, ValidatedPlan)
+        row = study(open_case(scenario, best.candidate.policy), best.candidate, progress)
+        if row.fits:
+            return replace(best, power=row, certificate=_bounded(best, first))
+        refused.append(row)
+        places = min(row.rows * row.machines, best.candidate.totals.machines - 1)
+        if places < 1:
+            break
+        smaller = scenario.changed([f"budgets.machines={places}"])
+        best = _planned(smaller, progress, with_margin=with_margin, drawn_w=drawn_w)
+        if isinstance(best, NoPlan):
+            break
+    needs = [row.needed_rows for row in refused if row.needed_rows]
+    found = min((row for row in refused if row.needed_rows), key=lambda row: row.needed_rows, default=refused[0])
+    lines = (over_row(found), *((f"raise power.rows from {found.rows} to at least {min(needs)}",) if needs else ()))
+    raises = {"rows": (float(found.rows), float(min(needs)))} if needs else {}
+    return NoPlan(
+        reason="not validated", explanation=lines, raises=raises, rounds=first.rounds, excuses=first.excuses,
+        judgement=replace(first.judgement, over=(over_row(refused[0]),)),
+    )  # fmt: skip
+
+
+def _bounded(plan: ValidatedPlan, first: ValidatedPlan) -> Certificate:
+    """The certificate of a plan made again for its row: the bound is that of the question, not of the smaller one."""
+    bound, value = first.certificate.bound, plan.objective_value
+    gap = None if bound is None else abs(value - bound) / max(1e-9, abs(value))
+    return replace(plan.certificate, bound=bound, gap_frac=gap)
 
 
 def _part_of(progress: Progress, name: str, position: int, parts: int) -> Progress:
@@ -146,6 +200,26 @@ def _compared(best: ValidatedPlan, name: str, other: ValidatedPlan | NoPlan) -> 
 def simulate(
     scenario: Scenario, candidate: CandidatePlan, *, progress: Progress, note: Note | None = None
 ) -> Judgement:
+    """What ``simulation`` says, without the candidate's own figures."""
+    return simulation(scenario, candidate, progress=progress, note=note).judgement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Simulation:
+    """A candidate that served a workload.
+
+    Attributes:
+        judgement: what the simulator says; limits that its machines exceed are among it.
+        candidate: the same machines, with the rates, loads and expected watts of this workload.
+    """
+
+    judgement: Judgement
+    candidate: CandidatePlan
+
+
+def simulation(
+    scenario: Scenario, candidate: CandidatePlan, *, progress: Progress, note: Note | None = None
+) -> Simulation:
     """What the simulator says of a candidate on the scenario's workload; nothing is planned or changed.
 
     Args:
@@ -164,7 +238,14 @@ def simulate(
     absent = [f"{f.pool} {f.machine}" for f in scenario.validation.failures if outage(f, pools) is None]
     if absent:
         raise BadInput(*(f"validation.failures: no machine {name}; the plan has {have}, from 0" for name in absent))
-    return argument.judged(candidate, early=False, note=note)
+    judgement = argument.judged(candidate, early=False, note=note)
+    case = argument.case
+    asked = {c.request_class.name: c.rate_req_per_s * candidate.rate_scale for c in case.asked.demand.classes}
+    run = at_rates(candidate, asked, argument.options)
+    over = [*over_budget(scenario, run, judgement)]
+    if scenario.power.row_limit_w is not None:
+        over += filter(None, [over_row(study(case, run, progress))])
+    return Simulation(judgement=replace(judgement, over=tuple(over)), candidate=run)
 
 
 def picture(scenario: Scenario, candidate: CandidatePlan, *, progress: Progress) -> Picture:

@@ -68,7 +68,20 @@ def study(case: Case, candidate: CandidatePlan, progress: Progress) -> RowStudy:
         trials=tuple(lab.trials[n] for n in sorted(lab.trials)), domains=lab.domains(tree, chosen, rated_w),
         weeks=asked.weeks, week_s=asked.week_s, tick_s=asked.tick_s,
         assumptions=_assumptions(asked, tuple(machines.values()), candidate, pools, most),
+        rows=asked.rows, plan_machines=candidate.totals.machines,
+        needed_rows=_needed_rows(case, candidate, pools, holds, limit_w),
     )  # fmt: skip
+
+
+def _needed_rows(case: Case, candidate: CandidatePlan, pools: Sequence[Pool], holds: int, limit_w: float) -> int:
+    """Rows that a plan's machines take: those simulated as many to a row as it holds, the others by their rating."""
+    known = {o.spec.machine: o.machine for o in case.options}
+    parts = [(sum(p.machines for p in pools), holds)]
+    for pool in candidate.pools:
+        if pool not in pools:
+            rated_w = known[pool.spec.machine].provisioned_w(pool.spec.cap_w)
+            parts.append((pool.machines, int(limit_w // rated_w)))
+    return sum(-(-count // each) for count, each in parts) if all(each for _, each in parts) else 0
 
 
 def _one_size(case: Case, candidate: CandidatePlan) -> tuple[dict[str, Machine], list[Pool]]:

@@ -32,6 +32,13 @@ def row_view(row: RowStudy) -> RenderableType:
     return Group(*lines, Text(), trials, Text(), domains, Text(), bullets(row.assumptions))
 
 
+def standing_words(row: RowStudy | None) -> str:
+    """Where the machines of a plan stand, if in more than one row."""
+    if row is None or row.needed_rows < 2:
+        return ""
+    return f", in {row.needed_rows} rows of {watts(row.row_limit_w)}"
+
+
 def row_words(row: RowStudy) -> Iterator[str]:
     """How many machines the row holds with and without control, and what that rests on."""
     limit, kept = watts(row.row_limit_w), next((t for t in row.trials if t.machines == row.machines), None)
@@ -41,8 +48,13 @@ def row_words(row: RowStudy) -> Iterator[str]:
             f"{row.ratio:.2f} times the {row.provisioned_machines} it is meant for"
             + (", the most looked at." if all(t.machines <= row.machines for t in row.trials) else ".")
         )
-    else:
+    if row.machines < row.provisioned_machines:
         yield f"A row of {limit} does not hold the {plural(row.provisioned_machines, 'machine')} it is meant for."
+    if row.plan_machines:
+        yield (
+            f"The plan's {plural(row.plan_machines, 'machine')} take {plural(row.needed_rows, 'row')}; there is room "
+            f"for {row.rows} (power.rows)."
+        )
     yield (
         f"Without control {row.uncapped_machines} stay within the limit in every week simulated; by proportion "
         f"{row.uncapped_ratio:.2f} times, one over a peak of {percent(row.peak_frac)}."

@@ -8,8 +8,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from planner.report.money import token_words
 from planner.report.power import expected_words, joules_words, layout_words, power_table, rated_words
-from planner.report.rows import row_view
+from planner.report.rows import row_view, standing_words
 from planner.report.tables import bullets, table
 from planner.report.words import (
     amount,
@@ -44,7 +45,7 @@ def plan_view(plan: ValidatedPlan, scenario: Scenario, *, edited: bool = False) 
     verdict = Text(_UNVALIDATED, style="bold red") if edited else Text("VALIDATED", style="bold green")
     bought = f"{plural(totals.machines, 'machine')}, {dollars(totals.cost_usd_per_h)}, {watts(totals.power_w)}"
     served = f"{rate(_served(plan.candidate))} of {scenario.model.name}"
-    verdict.append(f": {bought} {rated_words(plan.candidate)}, for {served}", style="bold")
+    verdict.append(f": {bought} {rated_words(plan.candidate)}{standing_words(plan.power)}, for {served}", style="bold")
     return Group(
         verdict,
         *_section("What to buy", pools_table(plan.candidate), *_lines(*_bought(plan, scenario))),
@@ -83,7 +84,7 @@ def simulation_view(judgement: Judgement, candidate: CandidatePlan) -> Renderabl
     verdict.append(": " + ("; ".join(fails) if fails else "every objective, in steady state"), style="bold")
     return Group(
         verdict,
-        *_section("Simulated", pools_table(candidate)),
+        *_section("Simulated", pools_table(candidate), *_lines(*token_words(candidate, judgement))),
         *_section("Evidence", judgement_view(judgement)),
     )
 
@@ -94,7 +95,7 @@ def failures(judgement: Judgement) -> tuple[str, ...]:
     growing = [] if judgement.steady else [judgement.growth if judgement.longer_s else "the backlog grows"]
     refused = [f"{plural(judgement.refused, 'request')} refused"] if judgement.refused else []
     behind = [f"{plural(judgement.unfinished, 'request')} left behind"] if judgement.unfinished else []
-    return (*late, *growing, *refused, *behind)
+    return (*late, *growing, *refused, *behind, *judgement.over)
 
 
 def pools_table(candidate: CandidatePlan) -> Table:
@@ -229,6 +230,7 @@ def _bought(plan: ValidatedPlan, scenario: Scenario) -> Iterable[str]:
             yield f"Budget {key}: {budget(key, needed)} of {budget(key, limit)}."
     yield f"{plural(totals.gpus, 'GPU')}, {number(totals.rack_units)} rack units; policy {plan.candidate.policy}."
     yield from expected_words(totals, scenario)
+    yield from token_words(plan.candidate, plan.judgement)
     yield f"Load limits of the optimiser: {_headroom(plan.candidate.headroom)}."
     if plan.candidate.rate_scale != 1:
         yield f"It carries {plan.candidate.rate_scale:.4g} times the workload's rate."

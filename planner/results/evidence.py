@@ -145,6 +145,10 @@ class Judgement:
         longer_s: arrival window of the longer run that looked for a slowly growing backlog; 0 where none was made.
         longer_missed: objectives whose measured percentile is beyond its limit there.
         power: what all pools drew at once; None where nothing is known of the watts of one.
+        good_output_tokens_per_s: of the output tokens, those of requests that met all objectives jointly; None in files
+            of versions that did not count them.
+        good_prompt_tokens_per_s: prompt tokens of the same requests.
+        over: limits of the question that the machines exceed (budgets, their row), a sentence each.
     """
 
     evidence: tuple[Evidence, ...]
@@ -170,6 +174,9 @@ class Judgement:
     longer_s: float = 0.0
     longer_missed: tuple[str, ...] = ()
     power: PowerUse | None = None
+    good_output_tokens_per_s: float | None = None
+    good_prompt_tokens_per_s: float | None = None
+    over: tuple[str, ...] = ()
 
     @property
     def growth(self) -> str:
@@ -183,9 +190,9 @@ class Judgement:
 
     @property
     def valid(self) -> bool:
-        """Every objective is met, in steady state, and nothing was refused or left behind."""
+        """Every objective and limit is met, in steady state, and nothing was refused or left unfinished."""
         met = all(e.verdict is Verdict.MET for e in self.evidence)
-        return met and self.steady and self.refused == 0 and self.unfinished == 0
+        return met and self.steady and self.refused == 0 and self.unfinished == 0 and not self.over
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -80,7 +80,7 @@ class RowStudy:
         peak_frac: highest draw of those over the limit, without control.
         uncapped_ratio: 1 / ``peak_frac``: safe without control, by proportion.
         uncapped_machines: most whose simulated peak stays within the limit.
-        machines: most that hold every loss limit with no brake; 0 where not even the provisioned ones do.
+        machines: most that hold every loss limit with no brake; 0 where not even one does.
         ratio: over the provisioned ones.
         rise_2s_frac: most that the provisioned row rose within 2 s, share of the limit.
         rise_40s_frac: within 40 s.
@@ -90,6 +90,10 @@ class RowStudy:
         week_s: length of each.
         tick_s: resolution.
         assumptions: inputs that nobody measured for this row, full sentences.
+        rows: that there is room for.
+        plan_machines: of the plan that was studied.
+        needed_rows: that its machines take; 0 where no number of rows would do. Machines that are not simulated in the
+            row take rows of their own, filled by their rating.
     """
 
     machine: str
@@ -109,3 +113,11 @@ class RowStudy:
     week_s: float
     tick_s: float
     assumptions: tuple[str, ...]
+    rows: int = 1
+    plan_machines: int = 0
+    needed_rows: int = 1
+
+    @property
+    def fits(self) -> bool:
+        """Whether the plan's machines stand in the rows that there are."""
+        return 0 < self.needed_rows <= self.rows

@@ -39,6 +39,7 @@ class PowerSection(Section):
     provisioned_machines: Count | None = Field(
         None, description="machines the limit was meant for; null: as many as it bears at their rating"
     )
+    rows: Count = Field(1, description="rows with that limit that there is room for; a plan that takes more is no plan")
     policy: Literal["polca", "one-threshold-low", "one-threshold-all", "no-cap"] = Field(
         "polca", description="two thresholds by priority; one, low priority only; one, everybody; or the brake alone"
     )

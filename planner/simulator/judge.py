@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from planner.perf.instance import InstancePhysics
 from planner.perf.reference import Reference, unit_s
@@ -174,6 +175,8 @@ def _judgement(
         goodput_req_per_s=sum(int(g.sum()) for g in good) / sum(spans),
         attainment_frac=sum(int(g.sum()) for g in good) / max(1, sum(len(g) for g in good)),
         output_tokens_per_s=sum(_tokens(o) for o in observed) / sum(spans),
+        good_output_tokens_per_s=_good_tokens(observed, good, "output_tokens") / sum(spans),
+        good_prompt_tokens_per_s=_good_tokens(observed, good, "prompt_tokens") / sum(spans),
         steady=steady,
         pools=tuple(_pool_use(name, runs, bodies.get(name)) for name in runs[0].meters),
         link_wait_mean_s=sum(led.link_wait_s for led in ledgers) / transfers,
@@ -205,6 +208,11 @@ def _tokens(seed: Observed) -> float:
     """Output tokens of the measured requests that finished."""
     rows = seed.rows()
     return float(seed.trace.output_tokens[rows][np.isfinite(seed.ledger.e2e_s[rows])].sum())
+
+
+def _good_tokens(observed: Sequence[Observed], good: Sequence[NDArray[np.bool_]], column: str) -> float:
+    """Tokens of the measured requests that met every objective jointly: only those are worth what they cost."""
+    return sum(float(getattr(o.trace, column)[o.rows()][mine].sum()) for o, mine in zip(observed, good, strict=True))
 
 
 def _pool_use(name: str, runs: Sequence[Run], body: InstancePhysics | None) -> PoolUse:

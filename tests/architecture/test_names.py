@@ -28,6 +28,7 @@ COUNTS = {
     "full_chunks",
     "judged", "search_evaluations",
     "brakes", "commands", "lost_commands", "machines_per_rack", "provisioned_machines", "rows", "rows_per_ups",
+    "needed_rows", "plan_machines",
     "uncapped_machines", "weeks",
     "active_params", "add", "arrived", "attention_batch", "available", "batch", "batch_mean", "decode_steps",
     "disturbed", "ep", "eps", "finished", "gaps", "gpus", "head_dim", "heads", "hidden", "instances",

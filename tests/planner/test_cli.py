@@ -60,10 +60,11 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[object], None]:
                 raise what
             return what
 
-        def simulate(scenario: planner.scenario.Scenario, _candidate: object, **_: object) -> object:
-            return plans.overloaded() if scenario.workload.rate_scale > 1 else plans.judgement()
+        def simulation(scenario: planner.scenario.Scenario, candidate: object, **_: object) -> object:
+            seen = plans.overloaded() if scenario.workload.rate_scale > 1 else plans.judgement()
+            return SimpleNamespace(judgement=seen, candidate=candidate)
 
-        fake = SimpleNamespace(plan=plan, simulate=simulate, digests=lambda _: plans.DIGESTS, check=lambda _: what)
+        fake = SimpleNamespace(plan=plan, simulation=simulation, digests=lambda _: plans.DIGESTS, check=lambda _: what)
         monkeypatch.setitem(sys.modules, "planner.planning.plan", fake)
         monkeypatch.setattr(planner.planning, "plan", fake, raising=False)
 

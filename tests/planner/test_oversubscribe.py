@@ -76,9 +76,13 @@ def test_a_brake_is_a_failure_and_says_so() -> None:
     assert f"{trial.brakes} brakes" in trial.fails
 
 
-def test_nothing_holds_where_not_even_the_provisioned_do() -> None:
-    """A limit below what the provisioned machines draw is answered with 0, not with fewer machines than are there."""
-    assert lab(limit_w=1200.0).largest() == 0
+def test_fewer_machines_hold_where_the_provisioned_do_not() -> None:
+    """A limit below what the provisioned machines draw is answered with the fewer machines that hold."""
+    found = lab(limit_w=1200.0)
+    best = found.largest()
+    assert 0 < best < found.question.provisioned_machines
+    assert not found.trials[best].fails
+    assert found.trials[best + 1].fails
 
 
 def scenario(**power: object) -> Scenario:

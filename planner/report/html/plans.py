@@ -11,19 +11,19 @@ from planner.report.html.charts import latencies, over_time
 from planner.report.html.cluster import cluster, colour
 from planner.report.html.drawings import bar, margin, stacked
 from planner.report.html.power import energy_tile, power_blocks, row_section
+from planner.report.money import NONE, good_output_tokens_per_s, good_prompt_tokens_per_s, per_million
 from planner.report.power import rated_words
+from planner.report.rows import standing_words
 from planner.report.text import certified, failures, served_how
 from planner.report.words import amount, budget, dollars, margin_words, number, percent, plural, rate, seconds, watts
-from planner.results.evidence import Evidence, Judgement, NoPlan, Round, ValidatedPlan, Verdict
-from planner.results.picture import Picture
-from planner.results.plan import Budgets, CandidatePlan, Objective, Role
+from planner.results.evidence import Evidence, Judgement, NoPlan, PoolUse, Round, ValidatedPlan, Verdict
+from planner.results.picture import Bought, Picture
+from planner.results.plan import Budgets, CandidatePlan, Objective, Pool, Role
 from planner.scenario import Scenario
 from workloads.slo import Metric
 
 _TONE = {Verdict.MET: "good", Verdict.MISSED: "bad", Verdict.UNDECIDED: "open"}
 _MARK = {Verdict.MET: "✓", Verdict.MISSED: "✗", Verdict.UNDECIDED: "?"}
-_H_S = 3600.0
-_MILLION = 1e6
 
 
 def plan_page(plan: ValidatedPlan, scenario: Scenario, picture: Picture) -> Page:
@@ -35,7 +35,7 @@ def plan_page(plan: ValidatedPlan, scenario: Scenario, picture: Picture) -> Page
         good=True,
         headline=(
             f"{plural(totals.machines, 'machine')}, {dollars(totals.cost_usd_per_h)}, {watts(totals.power_w)} "
-            f"{rated_words(candidate)}"
+            f"{rated_words(candidate)}{standing_words(plan.power)}"
         ),
         about=_asked(scenario, candidate),
         tiles=tuple(tiles(candidate, plan.judgement, picture)),
@@ -66,7 +66,7 @@ def simulation_page(judgement: Judgement, candidate: CandidatePlan, scenario: Sc
         tiles=tuple(tiles(candidate, judgement, picture)),
         sections=(
             Section(name="cluster", title="What was simulated", blocks=bought(candidate, picture)),
-            Section(name="binds", title="What binds", blocks=binds(candidate, judgement, Budgets())),
+            Section(name="binds", title="What binds", blocks=binds(candidate, judgement, scenario.budget())),
             *served(candidate, judgement, picture),
             Section(name="balance", title="Prefill and decode", blocks=balance(candidate, judgement, picture)),
             *_powered(judgement, candidate, scenario),
@@ -115,14 +115,16 @@ def _served(candidate: CandidatePlan) -> float:
 
 def tiles(candidate: CandidatePlan, judgement: Judgement, picture: Picture) -> Iterator[Tile]:
     """The figures that matter most."""
-    totals, out = candidate.totals, judgement.output_tokens_per_s
+    totals = candidate.totals
     prompt = sum(picture.prompt_tokens_per_s) / max(1, len(picture.prompt_tokens_per_s))
     yield Tile(label="Machines", value=number(totals.machines), note=plural(totals.gpus, "GPU"))
     yield Tile(label="Cost", value=dollars(totals.cost_usd_per_h), note="machines alone")
-    if out > 0:
-        per_million = totals.cost_usd_per_h / (out * _H_S / _MILLION)
-        both = totals.cost_usd_per_h / ((out + prompt) * _H_S / _MILLION)
-        yield Tile(label="Per million output tokens", value=f"${per_million:,.2f}", note=f"${both:,.2f} with prompts")
+    good = good_output_tokens_per_s(judgement)
+    price = per_million(totals.cost_usd_per_h, good)
+    both = per_million(totals.cost_usd_per_h, good + good_prompt_tokens_per_s(judgement, prompt))
+    note = "no request met every objective" if both is None else f"within the objectives; ${both:,.2f} with prompts"
+    value = NONE if price is None else f"${price:,.2f}"
+    yield Tile(label="Per million output tokens", value=value, note=note)
     yield from energy_tile(judgement, totals)
     yield Tile(label="Goodput", value=rate(judgement.goodput_req_per_s),
                note=f"{judgement.attainment_frac:.1%} met all objectives")  # fmt: skip
@@ -252,19 +254,15 @@ def balance(candidate: CandidatePlan, judgement: Judgement, picture: Picture) ->
         drawn_rows.append((name, [(roles[pool], value / whole, tones[pool]) for pool, value in row.items()]))
     uses = {use.pool: use for use in judgement.pools}
     made: list[Block] = [Drawing(svg=stacked(drawn_rows, "shares of the pools"))]
-    per_token = []
-    for pool in candidate.pools:
-        what, name = parts[pool.spec.name], pool.spec.name
-        tokens = _tokens_per_s(pool.spec.role, judgement, picture)
-        cost = what.price_usd_per_h * pool.machines / (tokens * _H_S / _MILLION) if tokens else 0.0
-        power, use = None, uses.get(name)
-        if use is not None:
-            power = use.power
-        joules = (power.mean_w if power else what.rated_w * pool.machines) / tokens if tokens else 0.0
-        per_token.append((name, number(round(tokens)), f"${cost:,.3f}", f"{'' if power else '≤ '}{joules:.3g} J",
-                          percent(use.busy_frac if use else 0.0)))  # fmt: skip
+    per_token = [
+        _per_token(pool, parts[pool.spec.name], uses.get(pool.spec.name), judgement, picture)
+        for pool in candidate.pools
+    ]
     headings = ("pool", "#tokens/s", "#per million", "#energy per token", "#busy")
-    caption = "what a token of each phase takes: money, and energy at the plugs (≤: at rated power)"
+    caption = (
+        "what a token of each phase takes: money (of tokens within the objectives), and energy at the plugs (≤: at "
+        "rated power)"
+    )
     made.append(Table(headings=headings, rows=per_token, caption=caption))
     prefills, decodes = (_machines(candidate, role) for role in (Role.PREFILL, Role.DECODE))
     if prefills and decodes:
@@ -273,12 +271,34 @@ def balance(candidate: CandidatePlan, judgement: Judgement, picture: Picture) ->
     return made
 
 
+def _per_token(
+    pool: Pool, what: Bought, use: PoolUse | None, judgement: Judgement, picture: Picture
+) -> tuple[str, ...]:
+    """What a token costs in a pool: money of tokens within the objectives, joules of all that it works through."""
+    tokens = _tokens_per_s(pool.spec.role, judgement, picture)
+    worth = _good_tokens_per_s(pool.spec.role, judgement, picture)
+    cost = per_million(what.price_usd_per_h * pool.machines, worth)
+    power = use.power if use else None
+    drawn_w = power.mean_w if power else what.rated_w * pool.machines
+    return (
+        pool.spec.name, number(round(tokens)), NONE if cost is None else f"${cost:,.3f}",
+        f"{'' if power else '≤ '}{drawn_w / tokens:.3g} J" if tokens else NONE, percent(use.busy_frac if use else 0.0),
+    )  # fmt: skip
+
+
 def _tokens_per_s(role: Role, judgement: Judgement, picture: Picture) -> float:
     """What a phase works through: prompts, outputs, or both."""
     prompt = sum(picture.prompt_tokens_per_s) / max(1, len(picture.prompt_tokens_per_s))
     return {Role.PREFILL: prompt, Role.DECODE: judgement.output_tokens_per_s}.get(
         role, prompt + judgement.output_tokens_per_s
     )
+
+
+def _good_tokens_per_s(role: Role, judgement: Judgement, picture: Picture) -> float:
+    """The same, of requests that met every objective."""
+    computed = sum(picture.prompt_tokens_per_s) / max(1, len(picture.prompt_tokens_per_s))
+    prompt, output = good_prompt_tokens_per_s(judgement, computed), good_output_tokens_per_s(judgement)
+    return {Role.PREFILL: prompt, Role.DECODE: output}.get(role, prompt + output)
 
 
 def _machines(candidate: CandidatePlan, role: Role) -> int:

@@ -1,0 +1,33 @@
+"""Limits of a question that machines exceed: budgets, and the rows they stand in."""
+
+from collections.abc import Iterator
+
+from planner.results.evidence import Judgement
+from planner.results.plan import CandidatePlan
+from planner.results.row import RowStudy
+from planner.scenario import Scenario
+
+
+def over_budget(scenario: Scenario, candidate: CandidatePlan, judgement: Judgement) -> Iterator[str]:
+    """Each budget that a candidate exceeds, a sentence each; expected watts are the simulated mean where known."""
+    totals, limits = candidate.totals, scenario.budget()
+    drawn_w = judgement.power.mean_w if judgement.power else totals.expected_power_w
+    spent = {
+        "cost_usd_per_h": totals.cost_usd_per_h, "power_w": totals.power_w, "expected_power_w": drawn_w,
+        "rack_units": totals.rack_units, "machines": float(totals.machines),
+        "machine_types": float(len({pool.spec.machine for pool in candidate.pools})),
+    }  # fmt: skip
+    for key, used in spent.items():
+        limit = getattr(limits, key)
+        if limit is not None and used > limit * (1 + 1e-9):
+            yield f"budgets.{key} is {limit:g}, the plan takes {used:g}"
+
+
+def over_row(row: RowStudy) -> str:
+    """Why the machines of a plan do not stand in their rows; empty where they do."""
+    if row.fits:
+        return ""
+    words = f"a row of {row.row_limit_w:g} W holds {row.machines} ({row.machine}) under {row.policy}"
+    if not row.needed_rows:
+        return f"{words}: no number of rows holds the {row.plan_machines} machines of the plan"
+    return f"{row.plan_machines} machines take {row.needed_rows} rows, power.rows is {row.rows}: {words}"

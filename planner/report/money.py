@@ -1,0 +1,43 @@
+"""Money per token: of tokens that are worth it, those of requests that met every objective."""
+
+from collections.abc import Iterator
+from dataclasses import fields
+
+from planner.results.evidence import Judgement
+from planner.results.plan import CandidatePlan
+
+_H_S = 3600.0
+_MILLION = 1e6
+NONE = "n/a"
+"""Where nothing was served within the objectives there is no price."""
+
+
+def per_million(cost_usd_per_h: float, tokens_per_s: float) -> float | None:
+    """Dollars of a million tokens; None where there are none."""
+    return cost_usd_per_h / (tokens_per_s * _H_S / _MILLION) if tokens_per_s > 0 else None
+
+
+def good_output_tokens_per_s(judgement: Judgement) -> float:
+    """Output tokens within the objectives; in older files all tokens times the share of good requests."""
+    good = judgement.good_output_tokens_per_s
+    return judgement.output_tokens_per_s * judgement.attainment_frac if good is None else good
+
+
+def good_prompt_tokens_per_s(judgement: Judgement, prompt_tokens_per_s: float) -> float:
+    """The same of prompt tokens, of which ``prompt_tokens_per_s`` were computed in all."""
+    good = judgement.good_prompt_tokens_per_s
+    return prompt_tokens_per_s * judgement.attainment_frac if good is None else good
+
+
+def simulation_data(judgement: Judgement, candidate: CandidatePlan) -> dict[str, object]:
+    """A simulation as data: the judgement, the machines with the loads of this run, and what its tokens cost."""
+    found: dict[str, object] = {each.name: getattr(judgement, each.name) for each in fields(judgement)}
+    price = per_million(candidate.totals.cost_usd_per_h, good_output_tokens_per_s(judgement))
+    return {**found, "candidate": candidate, "usd_per_million_good_output_tokens": price}
+
+
+def token_words(candidate: CandidatePlan, judgement: Judgement) -> Iterator[str]:
+    """What a million output tokens within the objectives cost, in a sentence."""
+    price = per_million(candidate.totals.cost_usd_per_h, good_output_tokens_per_s(judgement))
+    words = f"{NONE}, no request met every objective" if price is None else f"${price:,.2f}"
+    yield f"Per million output tokens within the objectives: {words}."
