@@ -11,6 +11,7 @@ from planner.planning.limits import over_budget, over_row
 from planner.planning.load_margin import margin
 from planner.planning.local_search import descend
 from planner.planning.loop import Argument, outage
+from planner.planning.plausibility import peak_shares
 from planner.planning.row_study import study
 from planner.planning.shrink import improve, stretch
 from planner.planning.tighten import at_rates, price
@@ -69,7 +70,8 @@ def _planned(
         answers[name] = _plan_one(arguments[name])
     best = _best(answers, scenario.objective)
     if isinstance(best, NoPlan):
-        return best
+        hints = next(iter(arguments.values())).case.slips
+        return replace(best, explanation=(*best.explanation, *hints))
     if with_margin and best.judgement.engine == COMPILED:
         best = replace(best, margin=margin(arguments[best.candidate.policy], best.candidate))
     return best
@@ -167,6 +169,7 @@ def _certified(
         provenance=shares,
         sources=(*sources, *measured_against(case, candidate)),
         warnings=tuple(doubts(case, candidate)),
+        peaks=peak_shares(case, candidate, judgement),
         alternatives=tradeoffs(argument, candidate),
     )
 
@@ -322,7 +325,7 @@ def checked(cases: Sequence[Case], warnings: tuple[str, ...] = ()) -> CheckRepor
         options=tuple(o.spec.name for case in cases for o in case.options),
         excuses=tuple(dict.fromkeys(e for case in cases for e in case.excuses)),
         reference=cases[0].reference_words,
-        warnings=(*cases[0].asked.doubts, *warnings),
+        warnings=(*cases[0].slips, *cases[0].asked.doubts, *warnings),
     )
 
 

@@ -28,6 +28,7 @@ from planner.resolve.over_time import schedule_problems
 from planner.resolve.reference import open_reference
 from planner.resolve.row_checks import row_problems
 from planner.resolve.slo_limits import tightest_gap_s, ttft_limits_s
+from planner.resolve.unit_slips import slips, watt_slips
 from planner.resolve.workload import Asked, asked
 from planner.results.evidence import Excuse
 from planner.results.plan import CandidatePlan, InstanceSpec, Layout, Role
@@ -53,6 +54,7 @@ class Case:
         physics: spec name -> physics of that instance, offered or not.
         profiles: spec name -> the measured surfaces behind it.
         available: machine type -> how many can be had; unnamed types are unlimited.
+        slips: numbers of the question that look like a slip of the unit, full sentences.
     """
 
     scenario: Scenario
@@ -66,6 +68,7 @@ class Case:
     physics: Mapping[str, InstancePhysics]
     profiles: Mapping[str, KernelProfile]
     available: Mapping[str, int]
+    slips: tuple[str, ...] = ()
 
     @property
     def reference_words(self) -> str:
@@ -113,6 +116,7 @@ def open_case(scenario: Scenario, policy_name: str) -> Case:
         scenario=scenario, model=model, policy=rules, slos=scenario.slos(), reference=reference,
         asked=wanted, options=tuple(sorted(offers.options, key=lambda o: o.spec.name)), excuses=tuple(offers.excuses),
         physics=offers.physics, profiles=offers.profiles, available=_available(scenario, machines),
+        slips=slips(scenario, machines, wanted.demand),
     )  # fmt: skip
 
 
@@ -133,7 +137,7 @@ def _checked_knobs(scenario: Scenario, machines: tuple[Machine, ...]) -> dict[st
     except BadInput as wrong:
         problems += wrong.problems
     if problems:
-        raise BadInput(*problems)
+        raise BadInput(*problems, *watt_slips(scenario, machines))
     return found
 
 
