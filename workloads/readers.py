@@ -189,13 +189,16 @@ def _csv_rows(lines: Sequence[str], path: Path, wanted: str) -> _Rows:
 
     header = [name.strip() for name in lines[0].split(",")]
     trace_format = find_format(header, path, wanted)
-    frame = pd.read_csv(
+    before = tuple(int(part) for part in pd.__version__.split(".")[:2]) < (3, 1)
+    exact: dict[str, Any] = {"float_precision": "round_trip"} if before else {}  # later ones always read as written
+    frame: pd.DataFrame = pd.read_csv(
         StringIO("\n".join((",".join(header), *lines[1:]))),
         usecols=list(trace_format.columns),
         index_col=False,
         skip_blank_lines=False,  # row i stays line i + 2
         quoting=csv.QUOTE_NONE,  # a stray quote spoils its own row, not the rest of the file
         low_memory=False,
+        **exact,
     )
     fields = np.fromiter((line.count(",") for line in lines[1:]), np.int64, len(lines) - 1) + 1
     dated, columns = _numbers([frame[name] for name in trace_format.columns], path)
