@@ -206,7 +206,7 @@ def envelope(
             kv_tokens_s=float(np.mean(prompts * alone)) + float(np.mean(prompts)) * transfer_s,
             link_bytes=link_bytes, ttft_s=float(alone.mean()), tbt_s=0.0, batch=0.0,
         )  # fmt: skip
-    context = _mean_context(prompts, outputs)
+    context = mean_context_tokens(prompts, outputs)
     point = _Point(role, physics, batching, part, mine, alone, context, chunk_tokens is not None)
     return _decoding(point, link_bytes)
 
@@ -287,7 +287,7 @@ def _packed_prefill_s(physics: InstancePhysics, batching: Batching, prompts: Int
     return busy_s / len(views)
 
 
-def _mean_context(prompts: Ints, outputs: Ints) -> float:
+def mean_context_tokens(prompts: Ints, outputs: Ints) -> float:
     """Mean context of a decoding request, weighted by how long it decodes.
 
     E[(p + o/2)·o] / E[o]

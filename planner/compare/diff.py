@@ -9,7 +9,7 @@ from planner.compare.diff_order import Check, Search, Standing, Way
 from planner.errors import BadInput
 from planner.files.plan_file import PlanFile
 from planner.planning.loop import Argument, failures
-from planner.planning.tighten import cluster, overloads
+from planner.planning.tighten import cluster
 from planner.resolve.case import open_case
 from planner.results.difference import Diff, Move
 from planner.results.plan import CandidatePlan, Role, Totals
@@ -92,7 +92,7 @@ class _Yard:
             stands = cluster(policy, standing, self.rates, argument.options)
             if isinstance(stands, str):
                 return Check(fails=(stands,), evidence=(), totals=_sum(standing, argument))
-            fails = self._too_busy(stands) if self.quick else overloads(stands)
+            fails = self._too_busy(stands) if self.quick else argument.overloads(stands)
             if self.quick or fails:
                 return Check(fails=fails, evidence=(), totals=stands.totals)
             judged = argument.judged(replace(stands, rate_scale=self._rate_scale))

@@ -16,7 +16,7 @@ from planner.compare.regret import same_machines
 from planner.compare.runner import Progress, Task, perform
 from planner.errors import BadInput, nearest
 from planner.planning import plan as planning
-from planner.planning.loop import holds
+from planner.planning.loop import met
 from planner.results.evidence import NoPlan
 from planner.results.plan import CandidatePlan, Objective, Totals
 from planner.scenario import Scenario
@@ -256,11 +256,7 @@ def explored(scenario: Scenario, digest: str, drawn_w: float) -> Explored:
     answer = planning.plan(scenario, progress=silent, with_margin=False, drawn_w=drawn_w)
     if isinstance(answer, NoPlan):
         return Explored(outcome=refused(answer, digest), passed=())
-    ways = {
-        same_machines(each.candidate): each.candidate
-        for each in answer.rounds
-        if holds(each.candidate, each.judgement, drawn_w)
-    }
+    ways = {same_machines(each.candidate): each.candidate for each in answer.rounds if met(each.judgement, drawn_w)}
     ways.pop(same_machines(answer.candidate), None)
     passed = tuple(Passed(candidate=each) for each in ways.values())
     return Explored(outcome=outcome(answer, scenario, digest), passed=passed)

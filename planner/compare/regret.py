@@ -9,7 +9,7 @@ from hw_catalog.load import load_catalog
 from planner.compare.nouns import Point, Regret
 from planner.compare.outcome import silent
 from planner.planning.loop import Argument
-from planner.planning.tighten import at_rates, overloads
+from planner.planning.tighten import at_rates
 from planner.resolve.case import Case, open_case
 from planner.results.plan import CandidatePlan, Objective
 from planner.scenario import Scenario
@@ -67,7 +67,7 @@ def _trial(argument: Argument, candidate: CandidatePlan) -> Trial:
     asked = replace(at_rates(candidate, rates, argument.options), rate_scale=1.0)
     if not argument.within_budgets(asked):
         return Trial(holds=False, fails=("it is beyond the budgets",))
-    if beyond := overloads(asked):
+    if beyond := argument.overloads(asked):
         return Trial(holds=False, fails=beyond)
     found = argument.fails(asked, argument.judged(asked))
     return Trial(holds=not found, fails=found)

@@ -27,8 +27,9 @@ _DIGITS = 9
 _BOUNDLESS = ("measured", "low", "high")
 _AT_LEAST_ONE = ("instances", "machines")
 _SIGNED = ("gap_frac", "bound", "objective_value")
-_BUSIEST_FRAC = 2.0
-"""A predicted load above this is no prediction of a cluster that holds."""
+_BUSIEST_FRAC = 20.0
+"""A load above this is no estimate: the estimate keeps percentiles by formula, and the simulator may confirm several
+times as much."""
 
 EDITED = "unvalidated (edited since it was simulated)"
 """What a plan is whose file does not have the digest of its content."""

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from planner.planning.loop import Argument, failures
+from planner.planning.tighten import faster
 from planner.results.evidence import Margin
 from planner.results.plan import CandidatePlan
 
@@ -20,9 +21,10 @@ def margin(argument: Argument, candidate: CandidatePlan) -> Margin:
         middle = (low + high) // 2
         more = replace(candidate, rate_scale=candidate.rate_scale * RATIOS[middle])
         judgement = argument.judged(more)
-        if judgement.valid:
+        wrong = (*failures(judgement), *argument.overloads(faster(candidate, RATIOS[middle], argument.options)))
+        if not wrong:
             low = middle + 1
         else:
-            high, fails = middle, failures(judgement)
+            high, fails = middle, wrong
     tried = (1.0, *RATIOS)
     return Margin(holds_ratio=tried[low], misses_ratio=None if low == len(RATIOS) else tried[low + 1], fails=fails)

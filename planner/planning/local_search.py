@@ -6,9 +6,11 @@ from itertools import product
 from math import ceil
 
 from planner.planning.loop import Argument
-from planner.planning.tighten import cluster, overloads, price
+from planner.planning.shrink import RATE_STEP_FRAC, stretch
+from planner.planning.tighten import cluster, price
 from planner.results.evidence import Judgement
 from planner.results.plan import CandidatePlan
+from planner.simulator.core.run import COMPILED
 from solvers.search import search
 
 SLACK_FRAC = 0.02
@@ -17,9 +19,29 @@ SLACK_FRAC = 0.02
 FEWER, MORE = (1, 2, 4), (0, 1, 2)
 """Machines that a step takes from one pool, and that it adds to another."""
 
+SEARCH_REQUESTS, SEARCH_REQUESTS_STEPWISE = 1_200_000, 12_000
+"""Requests that a search may have simulated where the scenario does not say: some seconds. Without compiled code a
+hundredth, for a request takes a hundred times as long."""
+
+FEWEST_EVALUATIONS, MOST_EVALUATIONS = 4, 48
+"""Plans that a search tries at least, and at most."""
+
 Held = tuple[CandidatePlan, Judgement]
 Machines = tuple[tuple[str, int], ...]
 """(option, machines) of every pool, ordered by name."""
+
+
+def evaluations(argument: Argument, held: Held) -> int:
+    """Plans that a search may simulate: as many as the scenario says, else as many as some seconds allow.
+
+    The time is counted in requests, which are the same on every machine, so that the same question has the same answer.
+    """
+    asked = argument.case.scenario.solver.search_evaluations
+    if asked is not None:
+        return asked
+    compiled = held[1].engine == COMPILED
+    affordable = (SEARCH_REQUESTS if compiled else SEARCH_REQUESTS_STEPWISE) // max(1, held[1].arrived)
+    return min(MOST_EVALUATIONS, max(FEWEST_EVALUATIONS if compiled else 0, affordable))
 
 
 def descend(argument: Argument, held: Held) -> Held:
@@ -27,7 +49,7 @@ def descend(argument: Argument, held: Held) -> Held:
 
     A step takes machines from a pool, or moves work to another option, of which the plan may have none yet: another
     machine type, layout, chunk size, clock or cap. Nothing is simulated that is dearer, over budget, planned beyond
-    what it can carry, below the optimiser's bound, or no larger in any pool than what failed.
+    what it can carry, below the proven bound, or no larger in any pool than what failed.
 
     Returns:
         What was given, or something better at the same objective.
@@ -35,12 +57,41 @@ def descend(argument: Argument, held: Held) -> Held:
     made = _Neighbourhood(argument, held)
     found = search(
         made.start, made.neighbours, made.worth, made.holds,
-        evaluations=argument.case.scenario.solver.search_evaluations, slack_frac=SLACK_FRAC,
+        evaluations=evaluations(argument, held), slack_frac=SLACK_FRAC,
         bound=(argument.bound or 0.0) * (1 - 1e-9), below=_below,
     )  # fmt: skip
     for point in found.path:
         argument.note("search", made.plan(point), made.judged(point))
     return (made.plan(found.best), made.judged(found.best)) if found.path else held
+
+
+def climb(argument: Argument, held: Held) -> Held:
+    """The most requests a second that the simulator confirms around a throughput plan, by as many judgements.
+
+    A step is one of ``descend``: machines leave one pool for another within the budgets. It is taken where it serves
+    ``RATE_STEP_FRAC`` more than the best plan; then its rate is stretched as far as it goes. The plan whose fullest
+    pool is least full by the optimiser's estimate is tried first.
+
+    Returns:
+        What was given, or a plan that serves more.
+    """
+    left, failed = evaluations(argument, held), set[tuple[Machines, float]]()
+    found: Held | None = held
+    while found and left > 0:
+        held, found = found, None
+        target = held[0].rate_scale * (1 + RATE_STEP_FRAC)
+        made = _Neighbourhood(argument, held, scale=target)
+        tried = sorted(made.neighbours(made.start), key=lambda point: (made.fullest(point), point))
+        for point in tried:
+            if left == 0 or (point, target) in failed:
+                continue
+            left -= 1
+            if made.holds(point):
+                found = stretch(argument, (made.plan(point), made.judged(point)))[0]
+                argument.note("search", *found)
+                break
+            failed.add((point, target))
+    return found or held
 
 
 def _below(one: Machines, other: Machines) -> bool:
@@ -52,11 +103,13 @@ def _below(one: Machines, other: Machines) -> bool:
 class _Neighbourhood:
     """Machines as points, with what they cost and what the simulator says of them."""
 
-    def __init__(self, argument: Argument, held: Held) -> None:
-        """Around a plan that holds."""
+    def __init__(self, argument: Argument, held: Held, *, scale: float | None = None) -> None:
+        """Around a plan that holds, at ``scale`` times the workload's rate; None: what the plan serves."""
+        self._scale = held[0].rate_scale if scale is None else scale
         self._argument, self._given = argument, held[0]
         self._objective = argument.case.scenario.objective
-        self._rates = {c.request_class.name: c.rate_req_per_s for c in argument.case.asked.demand.classes}
+        asked = argument.case.asked.demand.classes
+        self._rates = {c.request_class.name: c.rate_req_per_s * self._scale for c in asked}
         self.start: Machines = tuple(sorted((p.spec.name, p.machines) for p in held[0].pools))
         self._plans: dict[Machines, CandidatePlan | None] = {self.start: held[0]}
 
@@ -66,8 +119,8 @@ class _Neighbourhood:
             options, given = self._argument.options, self._given
             made = cluster(given.policy, dict(point), self._rates, options)
             self._plans[point] = None
-            if not isinstance(made, str) and not overloads(made) and self._argument.within_budgets(made):
-                self._plans[point] = replace(made, termination=given.termination)
+            if not isinstance(made, str) and not self._argument.overloads(made) and self._argument.within_budgets(made):
+                self._plans[point] = replace(made, termination=given.termination, rate_scale=self._scale)
         return self._plans[point]
 
     def plan(self, point: Machines) -> CandidatePlan:
@@ -75,6 +128,10 @@ class _Neighbourhood:
         found = self._made(point)
         assert found is not None, "only plans become points"
         return found
+
+    def fullest(self, point: Machines) -> float:
+        """How full the fullest pool of a plan is, by the optimiser's estimate."""
+        return max(max(pool.load_frac, pool.kv_load_frac) for pool in self.plan(point).pools)
 
     def worth(self, point: Machines) -> float:
         """What the objective counts."""

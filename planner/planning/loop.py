@@ -5,9 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from math import ceil, inf
 
+from planner.capacity.envelope import Option
 from planner.errors import BadInput
 from planner.formulate import BUDGET_FAMILIES, canonical, lift, problem, unservable
 from planner.formulate.question import rate
+from planner.planning.refusals import raise_words, unserved
 from planner.planning.tighten import FUZZ_FRAC, balanced, excess, fewer_watts, overloads, tighten
 from planner.resolve.case import Case
 from planner.resolve.workload import Asked
@@ -18,7 +20,7 @@ from planner.simulator.engine import PoolModel
 from planner.simulator.failures import Failure
 from planner.simulator.judge import Note, judge
 from planner.simulator.serve import prepare
-from solvers.allocation import Reason, Solution
+from solvers.allocation import Reason, Solution, Termination
 from solvers.elastic import NotProven, StillInfeasible, smallest_raise
 from solvers.problem import Problem
 from solvers.solve import solve
@@ -28,7 +30,6 @@ Key = tuple[object, ...]
 
 NO_HEADROOM = Headroom(prefill_frac=1.0, decode_frac=1.0, mixed_frac=1.0, kv_frac=1.0, link_frac=1.0)
 """Every resource planned to the brim: below this bound nothing carries even the mean load."""
-
 
 NEARLY_FULL_FRAC = 0.9
 """Load limits beyond this are not worth halving once more."""
@@ -46,45 +47,55 @@ class Argument:
     Attributes:
         case: what is argued about.
         options: by name.
+        least: the same with the least work that requests can take: nothing beyond what they carry is a plan.
         rounds: every turn, first to last.
-        bound: the optimiser's proven bound with no headroom at all.
+        bound: proven: no plan has a better objective, whatever its latencies.
         drawn_w: mean watts at the plugs that a plan may draw in simulation; None is unlimited.
     """
 
     def __init__(self, case: Case, progress: Progress, drawn_w: float | None = None) -> None:
         """Nothing said yet; ``drawn_w`` None is the budget of expected watts."""
-        self.case, self._progress = case, progress
+        self.case, self.progress = case, progress
         self._planned_w = case.scenario.budgets.expected_power_w  # of the next program; lowered where plans draw more
         self.drawn_w = self._planned_w if drawn_w is None else drawn_w
         self.rounds: list[Round] = []
         self.bound: float | None = None
+        self._proof: Termination | None = None
         self._seen: dict[tuple[Key, bool], Judgement] = {}
         self.options = {o.spec.name: o for o in case.options}
+        self.least = {o.spec.name: o for o in case.least}
         self._done = 0.0
+
+    def without_knobs(self) -> "Argument | None":
+        """The same with no clock and no cap to choose, sharing what was simulated; None where there is none anyway."""
+        plain = {o.spec.name for o in self.case.options if o.spec.clock_mhz is None and o.spec.cap_w is None}
+        if len(plain) == len(self.case.options):
+            return None
+        kept, least = ([o for o in every if o.spec.name in plain] for every in (self.case.options, self.case.least))
+        other = Argument(replace(self.case, options=tuple(kept), least=tuple(least)), self.progress, self.drawn_w)
+        other._seen = self._seen
+        return other
 
     # --- propose and tighten ---------------------------------------------------------------------------------------
 
     def propose_and_tighten(self) -> tuple[CandidatePlan, Judgement] | NoPlan:
         """Solve, simulate, lower the load limits or the watts, until everything holds or the rounds are used up."""
         headroom = start = self.case.scenario.headroom_limits()
-        self._progress("solving", 0.02)
+        self.progress("solving", 0.02)
         missing = unservable(self.case.options, [c.request_class.name for c in self.case.asked.demand.classes])
         if missing:
-            return no_plan(self, "infeasible", _nobody_serves(missing, self.case))
-        refused: tuple[Problem, Solution] | None = None
+            return no_plan(self, "infeasible", unserved(missing, self.case))
+        proof = self.prove()
         for _ in range(self.case.scenario.validation.max_rounds):
-            program = self.problem(headroom)
-            solution = self.canonical(program)
-            if self.bound is None:
-                self.bound = self.solve(self.problem(NO_HEADROOM)).termination.bound
+            solution = self.canonical(self.problem(headroom))
             if solution.allocation is None:
-                refused = refused or (program, solution)
-                if self.bound is None or solution.termination.reason is not Reason.INFEASIBLE or start == NO_HEADROOM:
-                    return self._without_allocation(*refused)
+                stopped = solution.termination.reason is not Reason.INFEASIBLE
+                if stopped or proof.reason is Reason.INFEASIBLE or start == NO_HEADROOM:
+                    return self._without_allocation(solution)
                 headroom = start = less_headroom(start)
                 continue
             lifted = lift(solution, self.case.options, headroom=headroom, policy=self.case.policy.name)
-            even = balanced(lifted, self.options)  # other machines do more of the work then, at other watts
+            even = balanced(lifted, self.options, self.least)  # other machines do more of the work then, at other watts
             candidate = even if self.within_budgets(even, self._budgets()) else lifted
             judgement = self.judged(candidate)
             self.note("plan", candidate, judgement)
@@ -92,7 +103,8 @@ class Argument:
                 return candidate, judgement
             if incurable := _incurable(judgement):
                 return no_plan(self, "not validated", incurable)
-            if holds(candidate, judgement, None) and self._planned_w is not None and self.drawn_w is not None:
+            carried = judgement.valid and not self.overloads(candidate)
+            if carried and self._planned_w is not None and self.drawn_w is not None:
                 self._planned_w = fewer_watts(self._planned_w, self.drawn_w, candidate, judgement)
             else:
                 headroom = tighten(headroom, candidate, judgement)
@@ -100,11 +112,20 @@ class Argument:
         words = f"no candidate met every objective in {rounds} rounds"
         return self._too_many_watts() or no_plan(self, "not validated", (words,))
 
-    def problem(self, headroom: Headroom, objective: Objective | None = None) -> Problem:
-        """The integer program at these load limits, for the scenario's objective or another."""
+    def prove(self) -> Termination:
+        """How good any plan could be: by the least work of requests, with no headroom at all."""
+        if self._proof is None:
+            self._proof = self.solve(self.problem(NO_HEADROOM, options=self.case.least)).termination
+            self.bound = self._proof.bound
+        return self._proof
+
+    def problem(
+        self, headroom: Headroom, objective: Objective | None = None, options: Sequence[Option] | None = None
+    ) -> Problem:
+        """The integer program at these load limits, for the scenario's objective and options or others."""
         rates = {c.request_class.name: c.rate_req_per_s for c in self.case.asked.demand.classes}
         return problem(
-            self.case.options, rates, budgets=self._budgets(), headroom=headroom,
+            self.case.options if options is None else options, rates, budgets=self._budgets(), headroom=headroom,
             objective=objective or self.case.scenario.objective, available=self.case.available,
         )  # fmt: skip
 
@@ -127,32 +148,31 @@ class Argument:
             program, self.case.options, rates, solve=self.solve, exact=lambda part: self.solve(part, TIE_GAP_FRAC)
         )
 
-    def _without_allocation(self, program: Problem, solution: Solution) -> NoPlan:
+    def _without_allocation(self, solution: Solution) -> NoPlan:
         """Why the optimiser came back with nothing."""
         if solution.termination.reason is not Reason.INFEASIBLE:
             detail = f"{solution.termination.reason}: {solution.termination.detail}".rstrip(": ")
             return no_plan(self, "solver empty-handed", (f"the solver stopped with no allocation ({detail})",))
         if refusal := self._too_many_watts():
             return refusal
+        program = self._bounded(self.problem(NO_HEADROOM, options=self.case.least))
         try:
-            raises = {
-                r.row: (r.limit, r.needed)
-                for r in smallest_raise(self._bounded(program), families=BUDGET_FAMILIES, solve=self.solve)
-            }  # fmt: skip
+            found = smallest_raise(program, families=BUDGET_FAMILIES, solve=self.solve)
         except StillInfeasible as nothing:
             return no_plan(self, "infeasible", (f"no budget that could be raised would help: {nothing}",))
         except (NotProven, ValueError) as stopped:
             words = f"no plan fits the budgets; which of them to raise was not found: {stopped}"
             return no_plan(self, "infeasible", (words,))
-        lines = [f"raise {name} from {limit:g} to at least {needed:g}" for name, (limit, needed) in raises.items()]
-        if self.rounds:
+        raises = {each.row: (each.limit, each.needed) for each in found}
+        lines = raise_words(raises)
+        if self.rounds or not raises:
             verdict = "within the budgets no plan met every objective in simulation; more machines would not fit"
             return no_plan(self, "not validated", (verdict, *lines), raises)
         return no_plan(self, "infeasible", ("no plan fits the budgets", *lines), raises)
 
     def _too_many_watts(self) -> NoPlan | None:
         """The refusal where plans met every objective, and the only thing wrong was what they drew; None elsewhere."""
-        passed = [r.judgement.power for r in self.rounds if holds(r.candidate, r.judgement, None)]
+        passed = [r.judgement.power for r in self.rounds if r.judgement.valid and not self.overloads(r.candidate)]
         drawn = [use.mean_w for use in passed if use is not None]
         if not drawn or self.drawn_w is None:
             return None
@@ -179,11 +199,15 @@ class Argument:
 
     def holds(self, candidate: CandidatePlan, judgement: Judgement) -> bool:
         """Whether a candidate is a plan."""
-        return holds(candidate, judgement, self.drawn_w)
+        return not self.fails(candidate, judgement)
 
     def fails(self, candidate: CandidatePlan, judgement: Judgement) -> tuple[str, ...]:
         """Why a candidate is no plan; empty where it is one."""
-        return (*failures(judgement), *excess(judgement, self.drawn_w), *overloads(candidate))
+        return (*failures(judgement), *excess(judgement, self.drawn_w), *self.overloads(candidate))
+
+    def overloads(self, candidate: CandidatePlan) -> tuple[str, ...]:
+        """Pools that are asked for more than they can carry."""
+        return overloads(candidate, self.least)
 
     def judged(self, candidate: CandidatePlan, *, early: bool = True, note: Note | None = None) -> Judgement:
         """What the simulator says of a candidate; the same question is simulated once.
@@ -200,10 +224,10 @@ class Argument:
         asked, section = self.case.asked, self.case.scenario.validation
         words = ", ".join(f"{p.machines} {p.spec.machine} {p.spec.role}" for p in candidate.pools)
         self._done += (1 - self._done) * 0.15
-        self._progress(f"simulating {words}", self._done)
+        self.progress(f"simulating {words}", self._done)
         pools = self.pools(candidate)
         happening = [f for each in section.failures if (f := outage(each, pools))]
-        prepare(lambda doing: self._progress(doing, self._done))
+        prepare(lambda doing: self.progress(doing, self._done))
         judgement = judge(
             pools, self.case.policy, lambda seed: asked.draw(seed, candidate.rate_scale),
             self.case.slos, seeds=asked.seeds, workload=_words(asked, candidate, len(happening)), exact=asked.exact,
@@ -216,27 +240,34 @@ class Argument:
         return judgement
 
     def within_budgets(self, candidate: CandidatePlan, budgets: Budgets | None = None) -> bool:
-        """Whether a candidate that no solve has seen keeps every budget and finds its machines on the market.
+        """Whether a candidate that no solve has seen keeps every budget and finds its machines on the market."""
+        return not self.exceeded(candidate, budgets)
+
+    def exceeded(self, candidate: CandidatePlan, budgets: Budgets | None = None) -> dict[str, tuple[float, float]]:
+        """Name of every budget that a candidate exceeds -> (the limit, what it needs), machines on the market included.
 
         Args:
             candidate: as planned; what it draws in simulation is not looked at.
             budgets: to keep; None: the scenario's.
         """
         budgets, need = budgets or self.case.scenario.budget(), candidate.totals
-        limits = (
-            (need.cost_usd_per_h, budgets.cost_usd_per_h),
-            (need.power_w, budgets.power_w),
-            (need.expected_power_w, budgets.expected_power_w),
-            (need.rack_units, budgets.rack_units),
-            (need.machines, budgets.machines),
-            (len({p.spec.machine for p in candidate.pools}), budgets.machine_types),
-        )
         bought = Counter[str]()
         for pool in candidate.pools:
             bought[pool.spec.machine] += pool.machines
-        return all(limit is None or value <= limit * (1 + FUZZ_FRAC) for value, limit in limits) and all(
-            count <= self.case.available.get(name, count) for name, count in bought.items()
-        )
+        limits = {
+            "cost": (budgets.cost_usd_per_h, need.cost_usd_per_h),
+            "power": (budgets.power_w, need.power_w),
+            "expected_power": (budgets.expected_power_w, need.expected_power_w),
+            "space": (budgets.rack_units, need.rack_units),
+            "machines": (budgets.machines, need.machines),
+            "machine_types": (budgets.machine_types, len(bought)),
+            **{f"availability[{name}]": (self.case.available.get(name), count) for name, count in bought.items()},
+        }
+        return {
+            name: (float(limit), float(value))
+            for name, (limit, value) in limits.items()
+            if limit is not None and value > limit * (1 + FUZZ_FRAC)
+        }
 
     def pools(self, candidate: CandidatePlan) -> list[PoolModel]:
         """The candidate as the simulator sees it.
@@ -301,15 +332,14 @@ def _routed(pool: Pool) -> tuple[tuple[str, float], ...]:
     return tuple((name, round(rate, 6)) for name, rate in sorted(pool.rate_req_per_s.items()))
 
 
-def holds(candidate: CandidatePlan, judgement: Judgement, drawn_w: float | None) -> bool:
-    """Whether a candidate is a plan: nothing wrong in simulation, and no pool planned beyond what it carries.
+def met(judgement: Judgement, drawn_w: float | None) -> bool:
+    """Whether nothing was wrong in simulation.
 
     Args:
-        candidate: what was simulated.
-        judgement: of it.
+        judgement: of a candidate.
         drawn_w: mean watts at the plugs that it may draw; None is unlimited.
     """
-    return judgement.valid and not excess(judgement, drawn_w) and not overloads(candidate)
+    return judgement.valid and not excess(judgement, drawn_w)
 
 
 def failures(judgement: Judgement) -> tuple[str, ...]:
@@ -368,26 +398,3 @@ def no_plan(
         reason=reason, explanation=explanation, raises=dict(raises or {}), rounds=rounds,
         excuses=argument.case.excuses, judgement=rounds[-1].judgement if rounds else None,
     )  # fmt: skip
-
-
-def _nobody_serves(missing: tuple[str, ...], case: Case) -> tuple[str, ...]:
-    """Why a class has no option at all."""
-    reasons = tuple(f"{e.option}: {e.reason}" for e in case.excuses)
-    lines = [f"no option can serve {name}{_in_which_role(name, case)}" for name in missing]
-    binding = {e.bottleneck for e in case.excuses}
-    return (*lines, *reasons, *(words for bottleneck, words in _REMEDIES.items() if bottleneck in binding))
-
-
-def _in_which_role(class_name: str, case: Case) -> str:
-    """The roles that nothing is left for, where others have something."""
-    have = {o.spec.role for o in case.options if class_name in o.envelopes}
-    lacking = [role for role in case.policy.topology.roles() if role not in have]
-    return f" in the role {', '.join(lacking)}" if have else ""
-
-
-_REMEDIES: Mapping[str, str] = {
-    "memory": "for more KV memory: more GPUs per instance (catalog.tp, catalog.pp), a larger policy.kv_memory_frac, a "
-    "smaller model.kv_dtype or model.dtype, or another machine",
-    "link": "where no KV cache can travel: policy.name colocated, or a machine with a link (its inter_link)",
-}
-"""Bottleneck of an excuse -> what would help, where it is in the reader's hands."""

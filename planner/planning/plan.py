@@ -7,13 +7,13 @@ from hashlib import sha256
 from hw_catalog.profiles import KernelProfile
 from planner.errors import BadInput
 from planner.planning.alternatives import tradeoffs
+from planner.planning.fit import fit
 from planner.planning.limits import over_budget, over_row
 from planner.planning.load_margin import margin
-from planner.planning.local_search import descend
+from planner.planning.local_search import climb, descend
 from planner.planning.loop import Argument, outage
-from planner.planning.plausibility import peak_shares
 from planner.planning.row_study import study
-from planner.planning.shrink import improve, stretch
+from planner.planning.shrink import Held, improve, stretch
 from planner.planning.tighten import at_rates, price
 from planner.policies.presets import NAMES
 from planner.resolve.case import Case, open_case, provenance
@@ -70,8 +70,7 @@ def _planned(
         answers[name] = _plan_one(arguments[name])
     best = _best(answers, scenario.objective)
     if isinstance(best, NoPlan):
-        hints = next(iter(arguments.values())).case.slips
-        return replace(best, explanation=(*best.explanation, *hints))
+        return best
     if with_margin and best.judgement.engine == COMPILED:
         best = replace(best, margin=margin(arguments[best.candidate.policy], best.candidate))
     return best
@@ -131,18 +130,39 @@ def _part_of(progress: Progress, name: str, position: int, parts: int) -> Progre
 
 
 def _plan_one(argument: Argument) -> ValidatedPlan | NoPlan:
-    """The story under one policy."""
-    case = argument.case
+    """The story under one policy.
+
+    Where clocks or caps are on offer the plan without them is found too, so that offering them never gives less.
+    """
+    found = _found(argument)
+    if plain := argument.without_knobs():
+        other = _found(plain)
+        if not isinstance(other, NoPlan) and (isinstance(found, NoPlan) or _value(plain, other) < _value(plain, found)):
+            found = other
+            argument.rounds += plain.rounds
+    if isinstance(found, NoPlan):
+        return found
+    last = stretch if argument.case.scenario.objective is Objective.THROUGHPUT else improve
+    held, neighbours = last(argument, found)
+    return _certified(argument.case, argument, *held, neighbours)
+
+
+def _found(argument: Argument) -> Held | NoPlan:
+    """The best plan that proposals, smaller plans and a search around them give."""
     first = argument.propose_and_tighten()
     if isinstance(first, NoPlan):
+        first = fit(argument, first)
+    if isinstance(first, NoPlan):
         return first
-    if case.scenario.objective is Objective.THROUGHPUT:
-        held, neighbours = stretch(argument, first)
-    else:
-        held, neighbours = improve(argument, first)
-        if case.scenario.solver.search_evaluations and (other := descend(argument, held)) is not held:
-            held, neighbours = improve(argument, other)
-    return _certified(case, argument, *held, neighbours)
+    if argument.case.scenario.objective is Objective.THROUGHPUT:
+        return climb(argument, stretch(argument, first)[0])
+    return descend(argument, improve(argument, first)[0])
+
+
+def _value(argument: Argument, held: Held) -> float:
+    """What the objective counts of a plan, to be made small."""
+    objective = argument.case.scenario.objective
+    return -held[0].rate_scale if objective is Objective.THROUGHPUT else price(objective, held[0].totals)
 
 
 def _certified(
@@ -169,7 +189,6 @@ def _certified(
         provenance=shares,
         sources=(*sources, *measured_against(case, candidate)),
         warnings=tuple(doubts(case, candidate)),
-        peaks=peak_shares(case, candidate, judgement),
         alternatives=tradeoffs(argument, candidate),
     )
 
@@ -325,7 +344,7 @@ def checked(cases: Sequence[Case], warnings: tuple[str, ...] = ()) -> CheckRepor
         options=tuple(o.spec.name for case in cases for o in case.options),
         excuses=tuple(dict.fromkeys(e for case in cases for e in case.excuses)),
         reference=cases[0].reference_words,
-        warnings=(*cases[0].slips, *cases[0].asked.doubts, *warnings),
+        warnings=(*cases[0].asked.doubts, *warnings),
     )
 
 

@@ -83,7 +83,7 @@ def _swap(argument: Argument, held: Held) -> tuple[Held | None, tuple[Neighbour,
     tried: list[Neighbour] = []
     for pool in _by_price(argument, held[0]):
         for other, name, machines in cheaper_pools(held[0], pool, argument.case.scenario.objective, argument.options):
-            if not argument.within_budgets(other):
+            if not argument.within_budgets(other) or argument.overloads(other):
                 continue
             judgement = argument.judged(other)
             if argument.holds(other, judgement):

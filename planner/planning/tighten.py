@@ -142,8 +142,8 @@ def cheaper_pools(
 ) -> Iterator[tuple[CandidatePlan, str, int]]:
     """The candidate with one pool's work on another option, at a better objective.
 
-    Each option of the same role that can carry the work at all (a load of at most 1) is given the most machines that
-    still improve on the pool; best first.
+    Each option of the same role that can serve its classes is given the most machines that still improve on the pool;
+    best first.
 
     Returns:
         (candidate, name of the other option, its machines).
@@ -167,19 +167,18 @@ def cheaper_pools(
             continue
         instances = option.instances_on(machines)
         moved = _loaded(replace(pool, spec=option.spec, machines=machines, instances=instances), options)
-        if moved.load_frac <= 1 and moved.kv_load_frac <= 1:
-            found.append((work + machines * each, name, machines, moved))
+        found.append((work + machines * each, name, machines, moved))
     for _, name, machines, moved in sorted(found, key=lambda f: f[:2]):
         yield _with_pools(candidate, (*others, moved), options), name, machines
 
 
-def balanced(candidate: CandidatePlan, options: Mapping[str, Option]) -> CandidatePlan:
+def balanced(candidate: CandidatePlan, options: Mapping[str, Option], least: Mapping[str, Option]) -> CandidatePlan:
     """The same machines with the work of each role spread evenly, where that overloads none of them.
 
     An integer program is indifferent to how work is split below the load limits; queues are not.
     """
     even = _with_pools(candidate, candidate.pools, options)
-    return candidate if overloads(even) else even
+    return candidate if overloads(even, least) else even
 
 
 def faster(candidate: CandidatePlan, factor: float, options: Mapping[str, Option]) -> CandidatePlan:
@@ -260,13 +259,30 @@ def cluster(
     )  # fmt: skip
 
 
-def overloads(candidate: CandidatePlan) -> tuple[str, ...]:
-    """Pools that are asked for more than they can carry; a short simulation may not live to see their backlog."""
+def overloads(candidate: CandidatePlan, least: Mapping[str, Option]) -> tuple[str, ...]:
+    """Pools that are asked for more than they can carry; a short simulation may not live to see their backlog.
+
+    Args:
+        candidate: with its work routed.
+        least: name -> the option with the least work that its requests can take.
+    """
     return tuple(
-        f"{pool.spec.name} would be planned at {max(pool.load_frac, pool.kv_load_frac):.0%} of what it can carry"
+        f"{pool.spec.name} would be planned at {share:.0%} of what it can carry at most"
         for pool in candidate.pools
-        if max(pool.load_frac, pool.kv_load_frac) > 1 + 1e-9
+        if (share := _least_share(pool, least[pool.spec.name])) > 1 + FUZZ_FRAC
     )
+
+
+def _least_share(pool: Pool, option: Option) -> float:
+    """Share of its time, memory or link that a pool needs at the very least, whichever is largest."""
+    work = [(rate, option.envelopes[c]) for c, rate in pool.rate_req_per_s.items() if c in option.envelopes]
+    loads = (
+        sum(rate * (e.prefill_s + e.decode_s) for rate, e in work) / pool.instances,
+        sum(rate * e.kv_tokens_s for rate, e in work) / (option.kv_tokens * pool.instances),
+        sum(rate * e.link_bytes for rate, e in work) * option.machines_per_instance
+        / max(1.0, option.machine.inter_link.bandwidth_bytes_per_s) / pool.machines,
+    )  # fmt: skip
+    return max(loads)
 
 
 def _with_pools(candidate: CandidatePlan, pools: tuple[Pool, ...], options: Mapping[str, Option]) -> CandidatePlan:

@@ -18,7 +18,6 @@ from planner.report.words import (
     dollars,
     margin_words,
     number,
-    peak_words,
     percent,
     plural,
     rate,
@@ -33,6 +32,8 @@ from workloads.slo import Metric, Unit
 
 _UNVALIDATED = "UNVALIDATED (edited since it was simulated)"
 _PROVEN_FRAC = 1e-6
+_SLACK_RATIO = 1.1
+"""A plan that carries so much more than its load is not called optimal: what it has to spare is whole machines."""
 _STYLE = {Verdict.MET: "green", Verdict.MISSED: "red", Verdict.UNDECIDED: "yellow"}
 _RESOURCE = {
     "cost": "cost", "power": "rated power", "machines": "number of machines", "throughput": "throughput",
@@ -233,7 +234,6 @@ def _bought(plan: ValidatedPlan, scenario: Scenario) -> Iterable[str]:
     yield from expected_words(totals, scenario)
     yield from token_words(plan.candidate, plan.judgement)
     yield f"Load limits of the optimiser: {_headroom(plan.candidate.headroom)}."
-    yield from map(peak_words, plan.peaks)
     if plan.candidate.rate_scale != 1:
         yield f"It carries {plan.candidate.rate_scale:.4g} times the workload's rate."
 
@@ -256,7 +256,8 @@ def _binding(plan: ValidatedPlan) -> Iterable[str]:
     loads = [(p.load_frac / headroom.of(p.spec.role), f"load of {p.spec.name}") for p in plan.candidate.pools]
     memory = [(p.kv_load_frac / headroom.kv_frac, f"KV memory of {p.spec.name}") for p in plan.candidate.pools]
     share, name = max(loads + memory)
-    yield f"Resource: {name}, {percent(share)} of what its headroom allows."
+    confirmed = "; the simulator confirms more than was estimated" if share > 1 + _PROVEN_FRAC else ""
+    yield f"Resource: {name}, {percent(share)} of what its headroom allows{confirmed}."
     if plan.margin:
         yield margin_words(plan.margin)
 
@@ -277,13 +278,19 @@ def certified(plan: ValidatedPlan) -> str:
     if certificate.bound is None or certificate.gap_frac is None:
         return f"The {_RESOURCE[objective]} is {value}; the solver proved no bound."
     side = "at most" if objective is Objective.THROUGHPUT else "at least"
-    if certificate.gap_frac < _PROVEN_FRAC:
-        return f"The {_RESOURCE[objective]} is {value}, proven optimal: no headroom to give up would make it better."
-    return (
-        f"The {_RESOURCE[objective]} is {value}; with no headroom at all it would be {side} "
-        f"{valued(objective, certificate.bound)}, which is proven. The gap of {percent(certificate.gap_frac)} is not; "
-        "most of it is the headroom that percentiles and whole machines need."
-    )
+    what = f"The {_RESOURCE[objective]} is {value}"
+    if certificate.gap_frac >= _PROVEN_FRAC:
+        bound, gap = valued(objective, certificate.bound), percent(certificate.gap_frac)
+        return (
+            f"{what}; whatever the latencies it is {side} {bound}, which is proven. The gap of {gap} is not: "
+            "percentiles and whole machines need most of it."
+        )
+    if plan.margin and plan.margin.holds_ratio >= _SLACK_RATIO:
+        return (
+            f"{what}; no fewer whole machines can carry the load, which is proven. The load margin is what whole "
+            "machines leave."
+        )
+    return f"{what}, proven optimal: less cannot carry the load, whatever its latencies."
 
 
 def _shares(plan: ValidatedPlan) -> str:

@@ -15,6 +15,7 @@ from hw_catalog.profile_files import load_profiles
 from hw_catalog.profiles import KernelProfile
 from hw_catalog.provenance import Kind, Provenance
 from planner.capacity.envelope import Option, option
+from planner.capacity.least_work import at_least
 from planner.errors import BadInput
 from planner.perf.instance import InstancePhysics, instance_physics
 from planner.perf.power import curve_of
@@ -28,7 +29,6 @@ from planner.resolve.over_time import schedule_problems
 from planner.resolve.reference import open_reference
 from planner.resolve.row_checks import row_problems
 from planner.resolve.slo_limits import tightest_gap_s, ttft_limits_s
-from planner.resolve.unit_slips import slips, watt_slips
 from planner.resolve.workload import Asked, asked
 from planner.results.evidence import Excuse
 from planner.results.plan import CandidatePlan, InstanceSpec, Layout, Role
@@ -50,11 +50,11 @@ class Case:
         reference: what slowdowns are measured against; None where no objective is one.
         asked: the workload.
         options: what the optimiser may buy, ordered by name.
+        least: the same options with the least work that their requests can take, which bounds are proven with.
         excuses: what it may not, and why.
         physics: spec name -> physics of that instance, offered or not.
         profiles: spec name -> the measured surfaces behind it.
         available: machine type -> how many can be had; unnamed types are unlimited.
-        slips: numbers of the question that look like a slip of the unit, full sentences.
     """
 
     scenario: Scenario
@@ -64,11 +64,11 @@ class Case:
     reference: Reference | None
     asked: Asked
     options: tuple[Option, ...]
+    least: tuple[Option, ...]
     excuses: tuple[Excuse, ...]
     physics: Mapping[str, InstancePhysics]
     profiles: Mapping[str, KernelProfile]
     available: Mapping[str, int]
-    slips: tuple[str, ...] = ()
 
     @property
     def reference_words(self) -> str:
@@ -114,9 +114,9 @@ def open_case(scenario: Scenario, policy_name: str) -> Case:
         offers.add(machine, profiles, knobs_by_machine[machine.name])
     return Case(
         scenario=scenario, model=model, policy=rules, slos=scenario.slos(), reference=reference,
-        asked=wanted, options=tuple(sorted(offers.options, key=lambda o: o.spec.name)), excuses=tuple(offers.excuses),
+        asked=wanted, options=tuple(sorted(offers.options, key=lambda o: o.spec.name)), least=tuple(offers.least),
+        excuses=tuple(offers.excuses),
         physics=offers.physics, profiles=offers.profiles, available=_available(scenario, machines),
-        slips=slips(scenario, machines, wanted.demand),
     )  # fmt: skip
 
 
@@ -137,7 +137,7 @@ def _checked_knobs(scenario: Scenario, machines: tuple[Machine, ...]) -> dict[st
     except BadInput as wrong:
         problems += wrong.problems
     if problems:
-        raise BadInput(*problems, *watt_slips(scenario, machines))
+        raise BadInput(*problems)
     return found
 
 
@@ -152,6 +152,7 @@ class _Offers:
         self._scenario, self._model, self._policy, self._asked = scenario, model, rules, wanted
         self._reference, self._engines = reference, engines
         self.options: list[Option] = []
+        self.least: list[Option] = []
         self.excuses: list[Excuse] = []
         self.physics: dict[str, InstancePhysics] = {}
         self.profiles: dict[str, KernelProfile] = {}
@@ -176,6 +177,8 @@ class _Offers:
                     offered += self._offer(spec, machine, self.physics[spec.name])
                 kept, refused = undominated(offered)
                 self.options += kept
+                demand, rules = self._asked.demand, self._policy
+                self.least += [at_least(o, self.physics[o.spec.name], rules, demand) for o in kept]
                 self.excuses += refused
 
     def _physics(

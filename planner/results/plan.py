@@ -97,8 +97,9 @@ class Pool:
         instances: replicas of the model, >= 1.
         machines: machines they fill, >= 1.
         rate_req_per_s: class name -> rate the optimiser routes here.
-        load_frac: predicted busy share of an instance (before headroom), 0..1.
-        kv_load_frac: predicted share of its KV tokens held on average, 0..1.
+        load_frac: busy share of an instance (before headroom) by the optimiser's estimate; above 1 where the simulator
+            confirmed more than was estimated.
+        kv_load_frac: share of its KV tokens held on average, by the same estimate.
     """
 
     spec: InstanceSpec

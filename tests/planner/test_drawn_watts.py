@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.planning.local_search import descend
-from planner.planning.loop import Argument, holds
+from planner.planning.loop import Argument, met
 from planner.planning.plan import plan
 from planner.planning.shrink import improve
 from planner.planning.tighten import cluster, excess, fewer_watts
@@ -56,10 +56,10 @@ def test_watts_beyond_the_budget_are_named() -> None:
     (words,) = excess(judgement, 3000.0)
     assert words == "budgets.expected_power_w: 3,300 W on average in simulation, 10.0% above 3,000 W"
     assert judgement.valid
-    assert not holds(plans.candidate(), judgement, 3000.0)
+    assert not met(judgement, 3000.0)
     for limit_w in (3300.0, 4000.0, inf, None):
         assert excess(judgement, limit_w) == ()
-        assert holds(plans.candidate(), judgement, limit_w)
+        assert met(judgement, limit_w)
     assert excess(replace(judgement, power=None), 100.0) == ()
 
 

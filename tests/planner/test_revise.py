@@ -151,8 +151,8 @@ def test_a_faster_plan_carries_the_factor_everywhere(plan: CandidatePlan, factor
 
 
 @given(plan=candidates(), objective=OBJECTIVES, data=st.data())
-def test_replacements_are_better_and_able(plan: CandidatePlan, objective: Objective, data: st.DataObject) -> None:
-    """A pool's replacement does the same work on another option of its role, for less, at a load of at most one."""
+def test_replacements_are_better(plan: CandidatePlan, objective: Objective, data: st.DataObject) -> None:
+    """A pool's replacement does the same work on another option of its role, for less; what it carries is simulated."""
     old = data.draw(st.sampled_from(plan.pools))
     found = list(cheaper_pools(plan, old.spec.name, objective, OPTIONS))
     assert [price(objective, c.totals) for c, _, _ in found] == sorted(price(objective, c.totals) for c, _, _ in found)
@@ -161,8 +161,6 @@ def test_replacements_are_better_and_able(plan: CandidatePlan, objective: Object
         assert price(objective, other.totals) < price(objective, plan.totals)
         assert (new.machines, new.spec.role) == (machines, old.spec.role)
         assert new.rate_req_per_s == old.rate_req_per_s
-        assert new.load_frac <= 1
-        assert new.kv_load_frac <= 1
         assert other.totals == candidate(other.pools).totals
 
 
@@ -242,7 +240,7 @@ def test_a_growing_backlog_nudges_the_busiest() -> None:
 @given(made=candidates())
 def test_balancing_keeps_the_work_and_evens_the_load(made: CandidatePlan) -> None:
     """Balancing moves rates, not machines; pools of a role that all serve every class end up equally busy."""
-    even = balanced(made, OPTIONS)
+    even = balanced(made, OPTIONS, OPTIONS)
     for role in Role:
         before, after = ([p for p in plan.pools if p.spec.role is role] for plan in (made, even))
         assert [(p.spec, p.machines) for p in before] == [(p.spec, p.machines) for p in after]
@@ -250,12 +248,12 @@ def test_balancing_keeps_the_work_and_evens_the_load(made: CandidatePlan) -> Non
         assert rates[1] == pytest.approx(rates[0])
         if even is not made and all(c in OPTIONS[p.spec.name].envelopes for p in before for c in rates[0]):
             assert [p.load_frac for p in after] == pytest.approx([after[0].load_frac] * len(after) if after else [])
-    assert not overloads(even) or even is made
+    assert not overloads(even, OPTIONS) or even is made
 
 
 @given(made=candidates(), factor=st.floats(1.0, 20.0))
 def test_more_than_a_pool_carries_is_an_overload(made: CandidatePlan, factor: float) -> None:
     """A pool is named exactly when its planned load or KV share is above what it can carry."""
     pushed = faster(made, factor, OPTIONS)
-    named = {line.split()[0] for line in overloads(pushed)}
+    named = {line.split()[0] for line in overloads(pushed, OPTIONS)}
     assert named == {p.spec.name for p in pushed.pools if max(p.load_frac, p.kv_load_frac) > 1 + 1e-9}

@@ -15,19 +15,7 @@ from planner.report.money import NONE, good_output_tokens_per_s, good_prompt_tok
 from planner.report.power import rated_words
 from planner.report.rows import standing_words
 from planner.report.text import certified, failures, served_how
-from planner.report.words import (
-    amount,
-    budget,
-    dollars,
-    margin_words,
-    number,
-    peak_words,
-    percent,
-    plural,
-    rate,
-    seconds,
-    watts,
-)
+from planner.report.words import amount, budget, dollars, margin_words, number, percent, plural, rate, seconds, watts
 from planner.results.evidence import Evidence, Judgement, NoPlan, PoolUse, Round, ValidatedPlan, Verdict
 from planner.results.picture import Bought, Picture
 from planner.results.plan import Budgets, CandidatePlan, Objective, Pool, Role
@@ -167,8 +155,7 @@ def bought(candidate: CandidatePlan, picture: Picture) -> list[Block]:
 def _bound(plan: ValidatedPlan, budgets: Budgets) -> list[Block]:
     """What binds, and how much more load it leaves room for."""
     limits = binds(plan.candidate, plan.judgement, budgets)
-    lines = (*((margin_words(plan.margin),) if plan.margin else ()), *map(peak_words, plan.peaks))
-    return [*limits, Lines(lines=lines)] if lines else limits
+    return [*limits, Lines(lines=(margin_words(plan.margin),))] if plan.margin else limits
 
 
 def binds(candidate: CandidatePlan, judgement: Judgement, budgets: Budgets) -> list[Block]:

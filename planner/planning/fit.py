@@ -1,0 +1,68 @@
+"""Plans that fit their budgets, where the loop that plans within them found none."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from planner.planning.local_search import descend
+from planner.planning.loop import Argument
+from planner.planning.refusals import raise_words
+from planner.planning.shrink import improve
+from planner.results.evidence import Judgement, NoPlan
+from planner.results.plan import CandidatePlan, Objective
+
+GOALS = {
+    "cost_usd_per_h": Objective.COST, "power_w": Objective.POWER, "expected_power_w": Objective.ENERGY,
+    "rack_units": Objective.MACHINES, "machines": Objective.MACHINES, "machine_types": Objective.MACHINES,
+}  # fmt: skip
+"""Budget -> the objective that makes small what it limits."""
+
+_FREE = dict.fromkeys(GOALS)
+
+Held = tuple[CandidatePlan, Judgement]
+
+
+def fit(argument: Argument, refusal: NoPlan) -> Held | NoPlan:
+    """A plan within the budgets, found by planning without: for the objective, and for the least of what is limited.
+
+    A loop within hard limits sees only candidates that its load estimates allow. Without limits the machines step down
+    as far as the simulator lets them.
+
+    Args:
+        argument: that ended with nothing.
+        refusal: how.
+
+    Returns:
+        A plan that keeps every budget; else the refusal, with what the smallest plan that was found needs of them.
+    """
+    if argument.case.scenario.objective is Objective.THROUGHPUT or refusal.reason == "solver empty-handed":
+        return refusal
+    over: list[dict[str, tuple[float, float]]] = []
+    for candidate, judgement in _smallest(argument):
+        argument.note("without budgets", candidate, judgement)
+        exceeded = argument.exceeded(candidate)
+        if not exceeded and argument.holds(candidate, judgement):
+            return candidate, judgement
+        over += [exceeded] if exceeded else []
+    if not over:
+        return refusal
+    least = min(over, key=lambda found: (len(found), sum(needed / limit for limit, needed in found.values() if limit)))
+    words = "the smallest plan that was found needs more than the budgets"
+    lines = (*refusal.explanation[:1], words, *raise_words(least))
+    return replace(refusal, explanation=lines, raises=least, rounds=tuple(argument.rounds))
+
+
+def _smallest(argument: Argument) -> Iterator[Held]:
+    """The best plan, and the plan with the least of each budgeted quantity, as if nothing were limited."""
+    case, section = argument.case, argument.case.scenario.budgets
+    asked = [goal for key, goal in GOALS.items() if getattr(section, key) is not None]
+    goals = dict.fromkeys((case.scenario.objective, *asked, *([Objective.MACHINES] if case.available else [])))
+    free = section.model_copy(update=_FREE)
+    markets = [case.available] if not case.available else [case.available, {}]
+    for goal in goals:
+        for available in markets:
+            scenario = case.scenario.model_copy(update={"budgets": free, "objective": goal})
+            alone = Argument(replace(case, scenario=scenario, available=available), argument.progress)
+            found = alone.propose_and_tighten()
+            if not isinstance(found, NoPlan):
+                yield descend(alone, improve(alone, found)[0])
+                break

@@ -1,0 +1,33 @@
+"""Words of refusals: classes that no option serves, and budgets to raise."""
+
+from collections.abc import Mapping
+
+from planner.resolve.case import Case
+
+
+def unserved(missing: tuple[str, ...], case: Case) -> tuple[str, ...]:
+    """Why a class has no option at all."""
+    reasons = tuple(f"{e.option}: {e.reason}" for e in case.excuses)
+    lines = [f"no option can serve {name}{_in_which_role(name, case)}" for name in missing]
+    binding = {e.bottleneck for e in case.excuses}
+    return (*lines, *reasons, *(words for bottleneck, words in _REMEDIES.items() if bottleneck in binding))
+
+
+def _in_which_role(class_name: str, case: Case) -> str:
+    """The roles that nothing is left for, where others have something."""
+    have = {o.spec.role for o in case.options if class_name in o.envelopes}
+    lacking = [role for role in case.policy.topology.roles() if role not in have]
+    return f" in the role {', '.join(lacking)}" if have else ""
+
+
+_REMEDIES: Mapping[str, str] = {
+    "memory": "for more KV memory: more GPUs per instance (catalog.tp, catalog.pp), a larger policy.kv_memory_frac, a "
+    "smaller model.kv_dtype or model.dtype, or another machine",
+    "link": "where no KV cache can travel: policy.name colocated, or a machine with a link (its inter_link)",
+}
+"""Bottleneck of an excuse -> what would help, where it is in the reader's hands."""
+
+
+def raise_words(raises: Mapping[str, tuple[float, float]]) -> list[str]:
+    """Budgets to raise, one a sentence."""
+    return [f"raise {name} from {limit:g} to at least {needed:g}" for name, (limit, needed) in raises.items()]
