@@ -56,7 +56,10 @@ def report_schedule(
     if path is not None and found.schedule is not None:
         from planner.report.html.schedules import schedule_page
 
-        page = schedule_page(found.schedule, scenario, valid=found.valid, served=found.served)
+        page = schedule_page(
+            found.schedule, scenario, valid=found.valid, served=found.served, simulated=found.simulated,
+            fixed=found.fixed,
+        )  # fmt: skip
         _put(path, _unvalidated(page) if edited else page, quiet=quiet)
 
 

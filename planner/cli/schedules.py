@@ -13,6 +13,7 @@ from planner.errors import BadInput, ExitCode
 if TYPE_CHECKING:  # slow to import, and needed only once there is such a plan
     from planner.files.plan_file import Kept
     from planner.planning.plan import CheckReport
+    from planner.results.plan import CandidatePlan
     from planner.scenario import Scenario
     from planner.schedules.files import ScheduleFile
     from planner.schedules.planning import Timetable
@@ -22,7 +23,7 @@ def check_schedule(question: "Scenario") -> "CheckReport":
     """What a question over time resolves to; refused where ``plan`` refuses it."""
     from planner.planning import plan as planning
     from planner.resolve.epoch_options import unsold_on_top
-    from planner.schedules.planning import opened, policies_of
+    from planner.schedules.question import opened, policies_of
 
     found = [opened(question, name) for name in policies_of(question)]
     unsold = tuple(dict.fromkeys(word for each in found for word in unsold_on_top(each.case, each.section)))
@@ -39,7 +40,7 @@ def plan_schedule(question: "Scenario", out: Path | None, report: Path | None, *
 
     expect_writable(out=out, report=report)
     with progress(quiet=quiet) as tell:
-        found = timetable(question, progress=tell)
+        found = timetable(question, progress=tell, static=_static)
     text = timetable_text(question, found, planning.digests(question))
     write(text) if json else print_view(timetable_view(found))
     if found.schedule is None:
@@ -52,6 +53,15 @@ def plan_schedule(question: "Scenario", out: Path | None, report: Path | None, *
     if out is not None:
         write_whole(out, schedule_csv(found.schedule) if out.suffix == ".csv" else text)
         note(f"wrote {out}", quiet=quiet)
+
+
+def _static(question: "Scenario") -> "CandidatePlan | None":
+    """The validated plan of one load, or None."""
+    from planner.planning.plan import plan
+    from planner.results.evidence import ValidatedPlan
+
+    answer = plan(question, progress=lambda *_: None, with_margin=False)
+    return answer.candidate if isinstance(answer, ValidatedPlan) else None
 
 
 def simulated_schedule(

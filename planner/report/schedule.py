@@ -1,14 +1,15 @@
 """Schedules as a table of days and a timeline of machines."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from planner.report.tables import table
-from planner.report.words import number, percent, plural
+from planner.report.words import number, percent, plural, watts
 from planner.results.evidence import Verdict
-from planner.results.schedule import Schedule
+from planner.results.schedule import FixedFleet, Schedule, Spent
 from planner.schedules.compare import ScheduleDiff
 from planner.schedules.planning import Timetable
 from planner.schedules.serving import Served
@@ -26,27 +27,76 @@ def timetable_view(found: Timetable) -> RenderableType:
     if schedule is None:
         return Text(f"No schedule: {found.termination.reason}; {found.termination.detail}", style="red")
     gap = found.termination.gap_frac
+    planned = Spent(cost_usd=schedule.cost_usd, energy_j=schedule.energy_j, carbon_g=schedule.carbon_g)
     lines = [
         _verdict(found),
-        f"{plural(len(schedule.epochs), 'epoch')} of {schedule.epoch_s:g} s: ${schedule.cost_usd:,.0f}, "
-        f"{number(round(schedule.energy_j / J_PER_KWH, 1))} kWh, {number(round(schedule.carbon_g / 1000, 1))} kg CO2; "
+        f"{plural(len(schedule.epochs), 'epoch')} of {schedule.epoch_s:g} s: {spent_words(planned)} as planned; "
         f"{schedule.churn_machines} starts and stops.",
+        *against_the_simulator(found.simulated, found.served),
+        *against_fixed(found.simulated, found.fixed),
         "Base fleet: " + ", ".join(f"{n} {name}" for name, n in schedule.base_machines.items() if n) + ".",
         f"Least {', then '.join(schedule.aims)}; {schedule.method}, gap {'unknown' if gap is None else percent(gap)}, "
         f"proven ({found.termination.detail}).",
     ]
+    lines += [f"Beware: {note}." for note in schedule.notes]
     return Group(*(Text(line) for line in lines), Text(), *_timeline(schedule), Text(), _epochs(schedule))
+
+
+def spent_words(spent: Spent) -> str:
+    """For example ``$1,007, 282 kWh, 107.2 kg CO2``."""
+    energy, carbon = number(round(spent.energy_j / J_PER_KWH, 1)), number(round(spent.carbon_g / 1000, 1))
+    return f"${spent.cost_usd:,.0f}, {energy} kWh, {carbon} kg CO2"
+
+
+def against_the_simulator(found: Spent | None, served: Sequence[Served]) -> tuple[str, ...]:
+    """What the schedule comes to with metered watts, and how far planned watts were off; nothing if not known."""
+    ratios = [ratio for each in served if (ratio := each.watts_ratio) is not None]
+    if found is None or not ratios:
+        return ()
+    least, most = min(ratios) - 1, max(ratios) - 1
+    off = f"{100 * least:+.1f} to {100 * most:+.1f} %"
+    return (f"With the simulator's watts: {spent_words(found)} (watts of served epochs {off} against plan).",)
+
+
+def against_fixed(found: Spent | None, fixed: FixedFleet | None) -> tuple[str, ...]:
+    """What the schedule saves against the fixed fleet for the peak; nothing where there is none to compare with."""
+    if found is None or fixed is None:
+        return ()
+    names = (("money", "cost_usd"), ("energy", "energy_j"), ("CO2", "carbon_g"))
+    changes = [saved_words(getattr(found, key), getattr(fixed.spent, key), word) for word, key in names]
+    doubt = "" if fixed.valid else " (in an epoch that was served it misses an objective)"
+    words = f"Fixed fleet, the validated plan for the peak{doubt}: {fleet_words(fixed)}, {spent_words(fixed.spent)}"
+    return (f"{words}; against it the schedule {', '.join(changes)}.",)
+
+
+def saved_words(value: float, against: float, word: str) -> str:
+    """For example ``saves 12.3 % of the energy``, or ``takes 4.0 % more money``."""
+    saved = 1 - value / against if against else 0.0
+    return f"saves {100 * saved:.1f} % of the {word}" if saved >= 0 else f"takes {-100 * saved:.1f} % more {word}"
+
+
+def fleet_words(fixed: FixedFleet) -> str:
+    """For example ``3 dgx-h100 (6 x tp4/chunk1024/1200mhz)``."""
+    machines = ", ".join(f"{count} {name}" for name, count in fixed.machines.items())
+    pools = Counter[str]()
+    for run in fixed.runs:
+        pools[run.spec.name.split("/", 2)[2]] += run.instances
+    return f"{machines} ({', '.join(f'{count} x {name}' for name, count in pools.items())})"
 
 
 def served_view(found: Timetable) -> RenderableType:
     """What the simulator said, epoch by epoch."""
     lines = [Text(_verdict(found)), Text()]
     slos = sorted({e.slo for each in found.served for e in each.evidence})
-    made = table("epochs", "#req/s", "#requests", "#instances changed", *(f"#{slo}" for slo in slos), "verdict")
+    made = table(
+        "epochs", "#req/s", "#requests", "#instances changed", "#watts, planned", "#simulated",
+        *(f"#{slo}" for slo in slos), "verdict",
+    )  # fmt: skip
     for each in found.served:
         shown = {e.slo: f"{number(e.measured)} of {number(e.limit)}" for e in each.evidence}
         made.add_row(
             spans(each.epochs), number(round(each.rate_req_per_s, 2)), number(each.arrived), str(each.changed),
+            watts(each.planned_w), "" if each.simulated_w is None else watts(each.simulated_w),
             *(shown.get(slo, "") for slo in slos), _said(each),
         )  # fmt: skip
     return Group(*lines, made)
@@ -58,6 +108,7 @@ def _said(each: Served) -> str:
     words = [f"{e.slo} {e.verdict}" for e in each.evidence if e.verdict is not Verdict.MET]
     counted = ((each.unfinished, "unfinished"), (each.refused, "refused"))
     words += [f"{count} {word}" for count, word in counted if count]
+    words += [f"{watts(each.excess_w)} above budgets.expected_power_w"] if each.excess_w else []
     return ", ".join(words) or "a growing backlog"
 
 
@@ -78,7 +129,7 @@ def _verdict(found: Timetable) -> str:
     count = sum(len(each.epochs) for each in found.served)
     missed = [epoch for each in found.served if not each.valid for epoch in each.epochs]
     near = max(found.served, key=lambda each: each.tightness_ratio)
-    said = f"an objective missed in {spans(sorted(missed))}" if missed else "every objective met"
+    said = f"an objective or budget missed in {spans(sorted(missed))}" if missed else "every objective met"
     rest = f"; {len(found.unserved)} more rest on the same capacities" if found.unserved else ""
     more = sum(ratio > 1 for ratio in found.provided_ratio)
     tight = f"; {plural(more, 'epoch')} {'provides' if more == 1 else 'provide'} for more than the peak" if more else ""

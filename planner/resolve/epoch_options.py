@@ -1,14 +1,22 @@
 """What a scenario may run in an epoch: machine types, layouts and clocks, with what each carries and draws."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
 
 from hw_catalog.machines import Machine
 from planner.capacity.envelope import Envelope, Option
+from planner.perf.operating import operating
 from planner.resolve.case import Case
 from planner.resolve.interruptions import spare_line
 from planner.results.plan import Role
 from planner.results.schedule import EpochOption, FleetType
 from planner.scenario.schedule_section import ScheduleSection
+from workloads.demand import ClassDemand
+
+SAMPLE = 200
+"""Requests of a class that its watts are computed from."""
 
 ANY = 10_000
 """More machines than anyone has."""
@@ -16,10 +24,11 @@ ANY = 10_000
 
 def epoch_options(case: Case) -> tuple[EpochOption, ...]:
     """Every option whose instances do both phases, at what one instance carries and draws, ordered by name."""
-    return tuple(_epoch_option(case, option) for option in case.options if option.spec.role is Role.MIXED)
+    thin = {part.request_class.name: _thin(part) for part in case.asked.demand.classes}
+    return tuple(_epoch_option(case, option, thin) for option in case.options if option.spec.role is Role.MIXED)
 
 
-def _epoch_option(case: Case, option: Option) -> EpochOption:
+def _epoch_option(case: Case, option: Option, demand: Mapping[str, ClassDemand]) -> EpochOption:
     """The option by the instance.
 
     Watts of an instance above its machine's idle draw: floor + sum over classes of joules of a request · rate. Classes
@@ -27,12 +36,37 @@ def _epoch_option(case: Case, option: Option) -> EpochOption:
     the rate that fills the instance.
     """
     capacity = {name: _capacity_req_per_s(case, option, each) for name, each in option.envelopes.items()}
-    floors_w = {name: option.wall_ratio * each.floor_w for name, each in option.envelopes.items()}
-    floor_w = min(floors_w.values())
+    lines = {name: _watts_line(case, option, demand[name], rate) for name, rate in capacity.items()}
+    floor_w = min(floor for floor, _ in lines.values())
+    request_j = {name: work_j + (floor - floor_w) / capacity[name] for name, (floor, work_j) in lines.items()}
     return EpochOption(
         spec=option.spec, gpus=option.spec.layout.gpus, capacity_req_per_s=capacity, floor_w=floor_w,
-        request_j={name: option.work_j(name) + (floors_w[name] - floor_w) / capacity[name] for name in capacity},
+        request_j=request_j,
     )  # fmt: skip
+
+
+def _watts_line(case: Case, option: Option, part: ClassDemand, full_req_per_s: float) -> tuple[float, float]:
+    """Watts at the plug above the machine's idle draw as a line over the rate: (at no rate, joules of a request).
+
+    Watts rise steeply with the first requests and slowly after. The line is through half of the rate that fills the
+    instance and all of it, between which instances are run; below it is higher than what is drawn.
+    """
+    body = case.physics[option.spec.name]
+    table = operating(body, part.prompt_tokens, part.output_tokens, max_batch_size=case.scenario.policy.max_batch_size)
+    half_w, full_w = (
+        option.wall_ratio * max(0.0, table.watts_at(rate) - table.idle_w)
+        for rate in (full_req_per_s / 2, full_req_per_s)
+    )
+    return max(0.0, 2 * half_w - full_w), min(full_w, 2 * (full_w - half_w)) / full_req_per_s
+
+
+def _thin(part: ClassDemand) -> ClassDemand:
+    """The class by fewer of its requests."""
+    size = len(part.prompt_tokens)
+    if size <= SAMPLE:
+        return part
+    rows = np.linspace(0, size - 1, SAMPLE).astype(np.int64)
+    return replace(part, prompt_tokens=part.prompt_tokens[rows], output_tokens=part.output_tokens[rows])
 
 
 def _capacity_req_per_s(case: Case, option: Option, carried: Envelope) -> float:

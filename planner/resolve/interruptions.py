@@ -39,6 +39,8 @@ def spare_line(per_h: float, start_s: float, confidence_frac: float) -> tuple[fl
     if not each:
         return 0.0, 0.0
     needed = [missing(n, each, confidence_frac) for n in range(1, MOST + 1)]
+    if not needed[-1]:  # so rarely that no fleet up to MOST needs one; a larger one does
+        return 1.0, 0.0
     best, found = inf, (0.0, 0.0)
     for step in range(101):
         ratio = needed[-1] / MOST + (1 - needed[-1] / MOST) * step / 100

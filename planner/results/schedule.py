@@ -201,3 +201,37 @@ class Schedule:
     def powered_machines(self) -> float:
         """Machines that are powered, the mean of all epochs."""
         return sum(sum(epoch.machines.values()) for epoch in self.epochs) / len(self.epochs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """What a horizon comes to.
+
+    Attributes:
+        cost_usd: machines and energy.
+        energy_j: at the meter.
+        carbon_g: of that energy.
+    """
+
+    cost_usd: float
+    energy_j: float
+    carbon_g: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FixedFleet:
+    """The validated plan of one load for the peak, always powered.
+
+    Attributes:
+        machines: machine type -> how many, paid as the base fleet.
+        runs: pools, at the rate of the peak.
+        spent: over the same horizon, with the watts of the simulator.
+        served_epochs: which epochs the simulator served; watts of the others are on the line between them.
+        valid: those epochs keep every objective too.
+    """
+
+    machines: Mapping[str, int]
+    runs: tuple[Run, ...]
+    spent: Spent
+    served_epochs: tuple[int, ...]
+    valid: bool

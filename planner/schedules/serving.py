@@ -5,17 +5,16 @@ wanted takes nothing more and ends what it has; one that is new takes requests f
 stands on GPUs that no other leaves, later by as much as a start may come late.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from planner.perf.instance import InstancePhysics
 from planner.resolve.case import Case
 from planner.results.evidence import Evidence, Judgement, Verdict
 from planner.results.plan import Role
-from planner.results.schedule import Run, Schedule
+from planner.results.schedule import Epoch, EpochOption, Run, Schedule
 from planner.scenario.schedule_section import ScheduleSection
 from planner.simulator.engine import PoolModel
 from planner.simulator.judge import judge
@@ -27,6 +26,12 @@ Progress = Callable[[str, float], None]
 
 EARLY_S = 300.0
 """Of a trace, this much before an epoch is served with it, so that it does not begin on an empty cluster."""
+
+FUZZ_FRAC = 1e-6
+"""By which metered watts may pass their budget: rounding."""
+
+GOING = " going"
+"""End of the name of a pool that is no longer wanted."""
 
 BEFORE_SEED = 1_000_003
 """What is added to the seed of an epoch for the epoch before it."""
@@ -47,6 +52,9 @@ class Served:
         refused: of them, too long for any memory.
         steady: no objective is missed by the later half alone.
         engine: what simulated it.
+        planned_w: mean draw at the plugs of what is powered, as planned at the rate that was served.
+        simulated_w: the same as metered; None where watts are not known.
+        limit_w: the budget of expected watts; None is unlimited.
     """
 
     epochs: tuple[int, ...]
@@ -59,12 +67,32 @@ class Served:
     refused: int
     steady: bool
     engine: str
+    planned_w: float = 0.0
+    simulated_w: float | None = None
+    limit_w: float | None = None
 
     @property
-    def valid(self) -> bool:
+    def served_well(self) -> bool:
         """Every objective is met and nothing was left behind."""
         met = all(each.verdict is Verdict.MET for each in self.evidence)
         return met and self.steady and not self.unfinished and not self.refused
+
+    @property
+    def excess_w(self) -> float:
+        """Metered watts beyond the budget; 0 within it."""
+        if self.limit_w is None or self.simulated_w is None:
+            return 0.0
+        return max(0.0, self.simulated_w - self.limit_w * (1 + FUZZ_FRAC))
+
+    @property
+    def valid(self) -> bool:
+        """Served well, and within the budget of watts."""
+        return self.served_well and not self.excess_w
+
+    @property
+    def watts_ratio(self) -> float | None:
+        """Metered over planned watts; None where either is not known."""
+        return self.simulated_w / self.planned_w if self.simulated_w is not None and self.planned_w else None
 
     @property
     def tightness_ratio(self) -> float:
@@ -77,6 +105,7 @@ class _Scene:
     """What is served: pools, what changes in them, and who comes."""
 
     key: str
+    going: frozenset[str]
     pools: list[PoolModel]
     shifts: list[Shift]
     draw: Callable[[int], Trace]
@@ -88,18 +117,18 @@ class _Scene:
 class Serving:
     """Epochs of schedules of one case; what was served once is not served again."""
 
-    def __init__(
-        self, case: Case, section: ScheduleSection, load: Load, physics: Mapping[str, InstancePhysics]
-    ) -> None:
+    def __init__(self, case: Case, section: ScheduleSection, load: Load, options: Sequence[EpochOption]) -> None:
         """Nothing served yet.
 
         Args:
             case: the question.
             section: how it asks over time.
             load: what is asked in each epoch.
-            physics: spec name -> an instance.
+            options: what epochs may run.
         """
-        self._case, self._section, self._load, self._physics = case, section, load, physics
+        self._case, self._section, self._load, self._physics = case, section, load, case.physics
+        self._options = {option.name: option for option in options}
+        self._idle_w = {option.machine.name: option.machine.idle_w for option in case.options}
         self._names = [c.name for c in case.scenario.classes()]
         self._total = np.sum(list(load.peak_req_per_s.values()), axis=0)
         self._whole = case.asked.draw(case.asked.seeds[0], 1.0) if section.load == "trace" else None
@@ -139,7 +168,7 @@ class Serving:
 
     def _serve(self, schedule: Schedule, epochs: Sequence[int]) -> Served:
         if not self._total[epochs[0]]:
-            return _idle(epochs)
+            return _idle(epochs, self._standing_w(schedule.epochs[epochs[0]]))
         scene, checks = self._scene(schedule, epochs[0]), self._case.scenario.validation
         if scene.key not in self._seen:
             self._seen[scene.key] = judge(
@@ -154,8 +183,44 @@ class Serving:
             epochs=tuple(epochs), rate_req_per_s=scene.rate_req_per_s,
             changed=len({shift.instance for shift in scene.shifts}), evidence=said.evidence, seeds=said.seeds,
             arrived=said.arrived, unfinished=said.unfinished, refused=said.refused, steady=said.steady,
-            engine=said.engine,
+            engine=said.engine, planned_w=self._planned_w(schedule, epochs[0]),
+            simulated_w=self._simulated_w(schedule.epochs[epochs[0]], scene, said),
+            limit_w=self._case.scenario.budgets.expected_power_w,
         )  # fmt: skip
+
+    def _standing_w(self, epoch: Epoch) -> float:
+        """What powered machines draw at the plugs without work."""
+        return sum(self._idle_w[name] * count for name, count in epoch.machines.items() if count)
+
+    def _simulated_w(self, epoch: Epoch, scene: _Scene, said: Judgement) -> float | None:
+        """Mean draw at the plugs as metered; instances that only end what they have count by their share of an epoch.
+
+        They drain once, while the window that is served stands for the whole epoch.
+        """
+        watts, share = self._standing_w(epoch), 1.0
+        if not scene.exact:
+            share = min(1.0, (said.horizon_s - said.warmup_s - said.cooldown_s) / self._load.epoch_s)
+        for pool in said.pools:
+            if pool.power is None:
+                return None
+            above_w = pool.power.prefill_w + pool.power.decode_w
+            watts += above_w * (share if pool.pool in scene.going else 1.0)
+        return watts
+
+    def _planned_w(self, schedule: Schedule, epoch: int) -> float:
+        """Mean draw at the plugs, as the program has it, at the rates that are served."""
+        now = schedule.epochs[epoch]
+        served = self._load.peak_req_per_s if self._whole is None else self._load.mean_req_per_s
+        routed = Counter[str]()
+        for run in now.runs:
+            routed.update(run.rate_req_per_s)
+        watts = self._standing_w(now)
+        for run in now.runs:
+            option = self._options[run.spec.name]
+            watts += option.floor_w * run.instances
+            for name, rate in run.rate_req_per_s.items():
+                watts += option.request_j[name] * rate * float(served[name][epoch]) / routed[name]
+        return watts
 
     def _scene(self, schedule: Schedule, epoch: int) -> _Scene:
         """The end of the epoch before and the beginning of this, each at its peak; of a trace, the epoch as it came."""
@@ -167,7 +232,7 @@ class Serving:
             part = cut(self._whole, begin_s, min(at_s + self._load.epoch_s, self._whole.duration_s))
             pools, shifts = self._pools(*runs, at_s - begin_s)
             return _Scene(
-                key=f"{epoch} {runs}", pools=pools, shifts=shifts, draw=lambda _: part, exact=True,
+                key=f"{epoch} {runs}", going=_going(pools), pools=pools, shifts=shifts, draw=lambda _: part, exact=True,
                 warmup_frac=(at_s - begin_s) / part.duration_s, rate_req_per_s=part.rate_req_per_s,
             )  # fmt: skip
         old, new = (float(self._total[e]) / asked.demand.rate_req_per_s for e in (before, epoch))
@@ -180,7 +245,7 @@ class Serving:
             return joined(asked.draw(seed + BEFORE_SEED, old), now) if old else now
 
         return _Scene(
-            key=self._key(schedule, epoch), pools=pools, shifts=shifts, draw=draw, exact=False,
+            key=self._key(schedule, epoch), going=_going(pools), pools=pools, shifts=shifts, draw=draw, exact=False,
             warmup_frac=first_s / (first_s + second_s) if old else checks.warmup_frac,
             rate_req_per_s=float(self._total[epoch]),
         )  # fmt: skip
@@ -195,8 +260,8 @@ class Serving:
             assert first is not None
             pools.append(
                 PoolModel(
-                    name=f"{run.spec.name}#{len(pools)}", role=Role.MIXED, physics=self._physics[first.spec.name],
-                    instances=count, speed=_speed(run),
+                    name=f"{run.spec.name}#{len(pools)}{'' if new else GOING}", role=Role.MIXED,
+                    physics=self._physics[first.spec.name], instances=count, speed=_speed(run),
                     classes=frozenset(self._names.index(name) for name in run.rate_req_per_s),
                     chunk_tokens=run.spec.chunk_tokens,
                 )
@@ -216,16 +281,21 @@ class Serving:
         return pools, shifts
 
 
+def _going(pools: Sequence[PoolModel]) -> frozenset[str]:
+    """Names of the pools that only end what they have."""
+    return frozenset(pool.name for pool in pools if pool.name.endswith(GOING))
+
+
 def _speed(run: Run) -> float:
     """Planned requests per second of an instance, in so few digits that a file keeps them."""
     return max(1e-9, float(f"{sum(run.rate_req_per_s.values()) / run.instances:.6g}"))
 
 
-def _idle(epochs: Sequence[int]) -> Served:
-    """Epochs in which nobody asks for anything."""
+def _idle(epochs: Sequence[int], standing_w: float) -> Served:
+    """Epochs without requests."""
     return Served(
         epochs=tuple(epochs), rate_req_per_s=0.0, changed=0, evidence=(), seeds=(), arrived=0, unfinished=0, refused=0,
-        steady=True, engine="nobody asked",
+        steady=True, engine="no requests", planned_w=standing_w, simulated_w=standing_w,
     )  # fmt: skip
 
 

@@ -41,7 +41,7 @@ COUNTS = {
     "seeds", "skipped_rows", "slices", "steps", "token_machines", "tp", "tps", "transfers", "unfinished", "waiting",
     "base_machines", "churn_machines", "min_up_epochs", "ramp_machines", "started", "stopped",
     "experts", "experts_used", "routed_params", "row_machines",
-    "most_base_machines", "most_top_machines", "top_machines",
+    "most_base_machines", "most_top_machines", "served_epochs", "top_machines",
     "clock_changes", "epochs", "good", "reshards", "starts", "validated_epochs",
     "counts", "spare_machines", "changed", "instances_by_spec", "unchanged",
 }  # fmt: skip

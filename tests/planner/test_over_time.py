@@ -13,8 +13,8 @@ from planner.cli import build
 from planner.errors import BadInput
 from planner.planning.plan import plan
 from planner.scenario import Scenario
-from planner.schedules import planning, serving
-from planner.schedules.planning import opened, policies_of, question_of
+from planner.schedules import planning, question, serving
+from planner.schedules.question import opened, policies_of, question_of
 from solvers.lp_format import lp_text
 from workloads.errors import WorkloadError
 from workloads.traces import Trace
@@ -43,6 +43,7 @@ REFUSED: Mapping[str, str] = {
     "workload.arrivals.process": "diurnal, peak_to_mean_ratio: 1.5, period_s: 100",
     "power.row_limit_w": "60000",
     "power.provisioned_machines": "4",
+    "power.rows": "2",
     "power.policy": "no-cap",
     "power.t1_frac": "0.7",
     "power.t2_frac": "0.85",
@@ -285,7 +286,7 @@ class _Recorder:
         """Listen at the doors of the solver and the simulator."""
         self.said: list[str] = []
         for name in ("solve", "solve_decomposed"):
-            monkeypatch.setattr(planning, name, self._solver(name, getattr(planning, name)))
+            monkeypatch.setattr(question, name, self._solver(name, getattr(question, name)))
         monkeypatch.setattr(serving, "judge", self._judge)
 
     def _solver(self, name: str, real: Any) -> Any:
@@ -321,7 +322,7 @@ def _fingerprint(day: Path, words: tuple[str, ...], monkeypatch: pytest.MonkeyPa
         scenario = Scenario.load(day, words)
         asked = opened(scenario, policies_of(scenario)[0])
         seen.said.append(f"{scenario.validation.max_rounds} {asked.section.validated_epochs}")
-        seen.said.append(lp_text(planning.epoch_problem(question_of(asked))))
+        seen.said.append(lp_text(question.epoch_problem(question_of(asked))))
         planning.timetable(scenario, progress=lambda *_: None)
     except _Enough:
         pass

@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from hw_catalog.load import load_catalog
 from planner.cli import build
 from planner.errors import BadInput
+from planner.files.plan_file import sealed
 from planner.formulate import epoch_problem, lift_schedule
 from planner.report.schedule import sparkline
 from planner.results.plan import InstanceSpec, Layout, Role
@@ -160,6 +162,8 @@ def test_two_weeks_are_compared(week: Path, tmp_path: Path) -> None:
     schedule["cost_usd"] += 280
     dearer = tmp_path / "dearer.json"
     dearer.write_text(json.dumps(data), encoding="utf-8")
+    assert "edited since it was simulated" in _say("diff", str(week), str(dearer), code=2)
+    dearer.write_text(sealed(data), encoding="utf-8")
     found = json.loads(_say("diff", str(week), str(dearer), "--json"))
     assert len(found["epochs"]) == 28
     assert found["after"]["cost_usd"] - found["before"]["cost_usd"] == pytest.approx(280)
@@ -262,3 +266,45 @@ def test_a_timeline_is_as_long_as_its_epochs() -> None:
     """One bar per epoch, empty at nothing and full at the most."""
     assert sparkline([0, 4, 8], 8) == " ▄█"
     assert sparkline([0, 0], 0) == "  "
+
+
+def test_planned_watts_are_those_of_the_simulator(week: Path) -> None:
+    """Every served epoch draws within 5 % of what was planned, nights as days; totals are told with both."""
+    file = read_schedule(week)
+    assert file is not None
+    ratios = [each.watts_ratio for each in file.timetable.served]
+    assert all(ratio is not None and abs(ratio - 1) < 0.05 for ratio in ratios)
+    metered = file.timetable.simulated
+    assert metered is not None
+    least, most = (end(ratio for ratio in ratios if ratio) for end in (min, max))
+    assert least <= metered.energy_j / file.schedule.energy_j <= most
+    assert "With the simulator's watts" in _say("show", str(week))
+    assert "Against a fixed fleet" in week.with_suffix(".html").read_text(encoding="utf-8")
+
+
+def test_a_fixed_fleet_is_set_beside_a_schedule(week: Path) -> None:
+    """The validated plan for the peak is paid around the clock; its energy lies between quietest and busiest hour."""
+    file = read_schedule(week)
+    assert file is not None
+    fixed, schedule = file.timetable.fixed, file.schedule
+    assert fixed is not None
+    assert fixed.valid
+    scenario = file.scenario
+    hours = len(schedule.epochs) * schedule.epoch_s / 3600
+    price = load_catalog(None).machines["dgx-h100"].price(scenario.catalog.channel)
+    assert price is not None
+    electricity = fixed.spent.energy_j / 3.6e6 * scenario.energy.usd_per_kwh
+    machines = fixed.machines["dgx-h100"]
+    assert fixed.spent.cost_usd == pytest.approx(machines * price.usd_per_h * hours + electricity)
+    idle_j = machines * load_catalog(None).machines["dgx-h100"].idle_w * hours * 3600 * scenario.energy.pue_ratio
+    assert idle_j < fixed.spent.energy_j < machines * 10200 * hours * 3600 * scenario.energy.pue_ratio
+    assert "Fixed fleet, the validated plan for the peak" in _say("show", str(week))
+
+
+def test_a_budget_of_watts_holds_in_simulation() -> None:
+    """No served epoch of a validated schedule draws more than ``budgets.expected_power_w``, though plans err."""
+    words = [*SMALL, "workload.classes=[]", "schedule.load=[0.5, 1.0, 1.4]", "schedule.epoch_s=3600.0"]
+    free = timetable(Scenario.load(EXAMPLE, words), progress=lambda *_: None)
+    limit_w = max(each.simulated_w or 0.0 for each in free.served) * 0.98
+    kept = timetable(Scenario.load(EXAMPLE, [*words, f"budgets.expected_power_w={limit_w}"]), progress=lambda *_: None)
+    assert kept.schedule is None or (kept.valid and all((each.simulated_w or 0.0) <= limit_w for each in kept.served))

@@ -7,9 +7,9 @@ from planner.report.html.blocks import Block, Chart, Lines, Page, Section, Table
 from planner.report.html.charts import line, short
 from planner.report.html.plans import again
 from planner.report.power import layout_words
-from planner.report.schedule import spans
-from planner.report.words import number, percent, plural
-from planner.results.schedule import Epoch, Schedule
+from planner.report.schedule import against_fixed, against_the_simulator, spans
+from planner.report.words import number, percent, plural, watts
+from planner.results.schedule import Epoch, FixedFleet, Schedule, Spent
 from planner.scenario import Scenario
 from planner.schedules.serving import Served
 
@@ -20,7 +20,10 @@ _KWH_J = 3.6e6
 _KG_G = 1e3
 
 
-def schedule_page(schedule: Schedule, scenario: Scenario, *, valid: bool, served: Sequence[Served] = ()) -> Page:
+def schedule_page(
+    schedule: Schedule, scenario: Scenario, *, valid: bool, served: Sequence[Served] = (),
+    simulated: Spent | None = None, fixed: FixedFleet | None = None,
+) -> Page:  # fmt: skip
     """Machines, load, energy and money over time, and the timetable.
 
     Args:
@@ -28,6 +31,8 @@ def schedule_page(schedule: Schedule, scenario: Scenario, *, valid: bool, served
         scenario: the question.
         valid: whether the simulator confirmed it.
         served: what it said of the epochs.
+        simulated: money, energy and CO2 with its watts.
+        fixed: the fixed fleet to compare with.
     """
     epochs, days = schedule.epochs, len(schedule.epochs) * schedule.epoch_s / _H_S / 24
     gap = schedule.termination.gap_frac
@@ -49,6 +54,7 @@ def schedule_page(schedule: Schedule, scenario: Scenario, *, valid: bool, served
         ],
         beware=schedule.notes,
         sections=(
+            *_savings(schedule, served, simulated, fixed),
             Section(
                 name="time", title="Over time", blocks=_charts(schedule),
                 lead="One value per epoch. Drag to zoom, all charts together.",
@@ -58,6 +64,28 @@ def schedule_page(schedule: Schedule, scenario: Scenario, *, valid: bool, served
             again(scenario),
         ),
     )  # fmt: skip
+
+
+def _savings(
+    schedule: Schedule, served: Sequence[Served], simulated: Spent | None, fixed: FixedFleet | None
+) -> tuple[Section, ...]:
+    """The schedule as planned and as simulated, beside the fixed fleet; nothing where watts are not known."""
+    if simulated is None:
+        return ()
+    planned = Spent(cost_usd=schedule.cost_usd, energy_j=schedule.energy_j, carbon_g=schedule.carbon_g)
+    rows = [_spent_row("schedule, planned watts", planned), _spent_row("schedule, simulated watts", simulated)]
+    if fixed is not None:
+        pairs = [(getattr(simulated, k), getattr(fixed.spent, k)) for k in ("cost_usd", "energy_j", "carbon_g")]
+        change = tuple(f"{100 * (now / fleet - 1):+.1f} %" if fleet else "" for now, fleet in pairs)
+        rows += [_spent_row("fixed fleet for the peak", fixed.spent), ("schedule against the fixed fleet", *change)]
+    words = (*against_the_simulator(simulated, served), *against_fixed(simulated, fixed))
+    table = Table(headings=("plan", "#cost", "#energy", "#CO2"), rows=rows, caption="money, energy and CO2")
+    return (Section(name="saving", title="Against a fixed fleet", blocks=[table, Lines(lines=words)]),)
+
+
+def _spent_row(words: str, spent: Spent) -> tuple[str, ...]:
+    energy, carbon = number(round(spent.energy_j / _KWH_J, 1)), number(round(spent.carbon_g / _KG_G, 1))
+    return (words, f"${spent.cost_usd:,.2f}", f"{energy} kWh", f"{carbon} kg")
 
 
 def _fleet(schedule: Schedule) -> str:
@@ -167,9 +195,19 @@ def _served(served: Sequence[Served]) -> list[Block]:
         shown = {each.slo: percent(each.measured / each.limit) for each in one.evidence}
         rows.append((
             spans(one.epochs), f"{one.rate_req_per_s:.4g}", number(one.arrived), number(one.changed),
+            watts(one.planned_w), "" if one.simulated_w is None else watts(one.simulated_w),
             *(shown.get(slo, "") for slo in slos), "met" if one.valid else "missed",
         ))  # fmt: skip
-    headings = ("epochs", "#req/s", "#requests", "#instances changed", *(f"#{slo}" for slo in slos), "verdict")
+    headings = (
+        "epochs",
+        "#req/s",
+        "#requests",
+        "#instances changed",
+        "#watts, planned",
+        "#simulated",
+        *(f"#{slo}" for slo in slos),
+        "verdict",
+    )
     count = sum(len(one.epochs) for one in served)
     words = f"{plural(count, 'epoch')} at their peak, with the changes into them; latencies in per cent of their limits"
     return [Table(headings=headings, rows=rows, caption="epochs in the simulator", folded=words)]

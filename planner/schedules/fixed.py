@@ -1,0 +1,169 @@
+"""What a schedule saves: its own energy as metered, and the fixed fleet for the peak beside it."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from planner.resolve.case import Case, open_case
+from planner.resolve.epoch_options import epoch_options
+from planner.resolve.over_time import aims_of, hourly_carbon_g_per_kwh
+from planner.results.plan import CandidatePlan, Objective
+from planner.results.schedule import Aim, Epoch, FixedFleet, Run, Schedule, Spent
+from planner.scenario import Scenario
+from planner.schedules.question import Opened
+from planner.schedules.serving import Served, Serving
+from workloads.load import Floats
+
+J_PER_KWH = 3.6e6
+
+KEYS = {Aim.COST: "cost_usd", Aim.ENERGY: "energy_j", Aim.CARBON: "carbon_g"}
+"""Where ``Spent`` has what an aim counts."""
+
+Static = Callable[[Scenario], CandidatePlan | None]
+"""Finds the validated plan of a question about one load."""
+
+
+def simulated(schedule: Schedule, served: Sequence[Served], scenario: Scenario) -> Spent | None:
+    """Money, energy and CO2 of a schedule with the metered watts in place of the planned.
+
+    An epoch that was not served is counted at the mean ratio of those that were.
+
+    Returns:
+        None where watts are not known, or nothing was served.
+    """
+    ratios = {epoch: each.watts_ratio for each in served for epoch in each.epochs}
+    known = {epoch: ratio for epoch, ratio in ratios.items() if ratio is not None}
+    if not known or len(known) < len(ratios):
+        return None
+    planned_j = sum(schedule.epochs[epoch].energy_j for epoch in known)
+    mean = sum(schedule.epochs[epoch].energy_j * ratio for epoch, ratio in known.items()) / max(1e-9, planned_j)
+    cost_usd = energy_j = carbon_g = 0.0
+    for number, epoch in enumerate(schedule.epochs):
+        ratio = known.get(number, mean)
+        energy_j += epoch.energy_j * ratio
+        carbon_g += epoch.carbon_g * ratio
+        cost_usd += epoch.cost_usd + epoch.energy_j * (ratio - 1) / J_PER_KWH * scenario.energy.usd_per_kwh
+    return Spent(cost_usd=cost_usd, energy_j=energy_j, carbon_g=carbon_g)
+
+
+def fixed_fleet(asked: Opened, static: Static) -> FixedFleet | None:
+    """The plan of one load for the peak, never changed: what it comes to over the horizon of a schedule.
+
+    Of the plan for the first aim at the peak and the cheapest, the better over the horizon: what draws least at the
+    peak may idle more at night. The simulator serves it in the busiest and the quietest epoch, of a trace in all.
+
+    Args:
+        asked: the question over time.
+        static: finds a validated plan of one load.
+
+    Returns:
+        None where there is no such plan, or watts are not known.
+    """
+    aims = aims_of(asked.case.scenario)
+    found = [each for aim in dict.fromkeys((aims[0], Aim.COST)) if (each := _fixed(asked, static, aim))]
+    keys = [KEYS[aim] for aim in aims if aim in KEYS] or ["cost_usd"]
+    return min(found, key=lambda each: [getattr(each.spent, key) for key in keys], default=None)
+
+
+def _fixed(asked: Opened, static: Static, aim: Aim) -> FixedFleet | None:
+    """The same of the plan that makes one aim small."""
+    question = at_the_peak(asked, aim)
+    candidate = static(question)
+    if candidate is None:
+        return None
+    case = open_case(question, asked.case.policy.name)
+    serving = Serving(case, asked.section, asked.load, epoch_options(case))
+    still = _every_epoch(candidate, asked)
+    served = {epoch: serving.one(still, epoch, lambda *_: None)[0][0] for epoch in _looked_at(asked)}
+    spent = _spent(asked, case, still, served)
+    if spent is None:
+        return None
+    return FixedFleet(
+        machines=still.base_machines, runs=still.epochs[0].runs, spent=spent, served_epochs=tuple(sorted(served)),
+        valid=all(each.served_well for each in served.values()),
+    )  # fmt: skip
+
+
+def at_the_peak(asked: Opened, aim: Aim) -> Scenario:
+    """The same question about one load, that of the busiest epoch, or about the whole trace, for one aim."""
+    scenario, busiest = asked.case.scenario, 1.0
+    if asked.section.load != "trace":
+        busiest = float(_total(asked.load.peak_req_per_s).max()) / asked.case.asked.demand.rate_req_per_s
+    offered, listed = scenario.catalog, asked.section.clocks_mhz
+    clocks_mhz = dict(offered.clocks_mhz)
+    for name in offered.machines:
+        more = listed.get(name, ()) if isinstance(listed, Mapping) else listed
+        if more and clocks_mhz.get(name) != "auto":
+            clocks_mhz[name] = tuple(dict.fromkeys((*clocks_mhz.get(name, ()), *more)))
+    workload, policy = scenario.workload, scenario.policy
+    return scenario.model_copy(
+        update={
+            "schedule": None, "objective": Objective(aim.value),
+            "workload": workload.model_copy(update={"rate_scale": workload.rate_scale * busiest}),
+            "catalog": offered.model_copy(update={"clocks_mhz": clocks_mhz}),
+            "policy": policy.model_copy(update={"name": asked.case.policy.name}),
+        }
+    )  # fmt: skip
+
+
+def _looked_at(asked: Opened) -> list[int]:
+    """The epochs to serve, the busiest first."""
+    total = _total(asked.load.peak_req_per_s)
+    order = [epoch for epoch in np.argsort(-total, kind="stable").tolist() if total[epoch] > 0]
+    return order if asked.section.load == "trace" else list(dict.fromkeys((order[0], order[-1])))
+
+
+def _total(rates: Mapping[str, Floats]) -> Floats:
+    """(epochs,) rate of all classes together."""
+    return np.asarray(np.sum(np.array(list(rates.values())), axis=0), np.float64)
+
+
+def _every_epoch(candidate: CandidatePlan, asked: Opened) -> Schedule:
+    """A plan of one load as a schedule that never changes; what it costs is counted elsewhere."""
+    machines = Counter[str]()
+    for pool in candidate.pools:
+        machines[pool.spec.machine] += pool.machines
+    still = dict.fromkeys(machines, 0)
+    epoch = Epoch(
+        start_s=0.0, machines=dict(machines), top_machines=still, started=still, stopped=still,
+        runs=tuple(
+            Run(spec=pool.spec, instances=pool.instances, rate_req_per_s=pool.rate_req_per_s)
+            for pool in candidate.pools
+        ),
+        energy_j=0.0, carbon_g=0.0, cost_usd=0.0,
+    )  # fmt: skip
+    return Schedule(
+        epoch_s=asked.load.epoch_s, aims=(), base_machines=dict(machines), epochs=(epoch,) * asked.load.epochs,
+        energy_j=0.0, carbon_g=0.0, cost_usd=0.0, churn_machines=0, termination=candidate.termination, method="static",
+    )  # fmt: skip
+
+
+def _spent(asked: Opened, case: Case, still: Schedule, served: Mapping[int, Served]) -> Spent | None:
+    """Money, energy and CO2 of a fixed fleet over the horizon.
+
+    Watts at the rates that were not served lie on the line between those that were. Watts rise ever more slowly with
+    the rate, so the line is on the low side: what a schedule saves is not overstated.
+    """
+    watts = {epoch: each.simulated_w for epoch, each in served.items() if each.simulated_w is not None}
+    if len(watts) < len(served):
+        return None
+    load, energy = asked.load, asked.case.scenario.energy
+    peaks, means = _total(load.peak_req_per_s), _total(load.mean_req_per_s)
+    known = sorted(watts, key=lambda epoch: float(peaks[epoch]))
+    drawn = np.interp(means, [float(peaks[epoch]) for epoch in known], [watts[epoch] for epoch in known])
+    if asked.section.load == "trace":
+        drawn[known] = [watts[epoch] for epoch in known]
+    idle_w = {option.machine.name: option.machine.idle_w for option in case.options}
+    powered = still.epochs[0].machines
+    standing_w = sum(idle_w[name] * count for name, count in powered.items())
+    drawn = np.where(means > 0, drawn, standing_w)
+    energy_j = drawn * load.epoch_s * energy.pue_ratio
+    hours = np.asarray(hourly_carbon_g_per_kwh(asked.case.scenario), float)
+    at = (np.arange(load.epochs) * load.epoch_s / 3600).astype(int) % len(hours)
+    price = {option.machine.name: option.price_usd_per_h for option in case.options}
+    machines_usd = sum(price[name] * count for name, count in powered.items()) * load.duration_s / 3600
+    return Spent(
+        cost_usd=machines_usd + float(energy_j.sum()) / J_PER_KWH * energy.usd_per_kwh, energy_j=float(energy_j.sum()),
+        carbon_g=float((energy_j / J_PER_KWH * hours[at]).sum()),
+    )  # fmt: skip

@@ -1,0 +1,131 @@
+"""A question over time: read in, written as a program, solved."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from planner.errors import BadInput
+from planner.formulate import EpochQuestion, epoch_problem, later_aims, place, thinned
+from planner.resolve.case import Case, open_case
+from planner.resolve.epoch_options import epoch_options, fleet, unsold_on_top
+from planner.resolve.over_time import BOTH_PHASES, aims_of, hourly_carbon_g_per_kwh
+from planner.results.schedule import EpochOption, Tariff, Transitions
+from planner.scenario import Scenario
+from planner.scenario.schedule_section import ScheduleSection
+from solvers.allocation import Solution, Termination
+from solvers.decomposition import solve_decomposed
+from solvers.lexicographic import lexicographic
+from solvers.problem import Problem
+from solvers.solve import solve
+from workloads.load import Floats, Load, binned, from_factors, hedged, template
+
+WHOLE_EPOCHS = 4
+"""Up to this many epochs the whole model is solved at once."""
+
+LATER_S = 10.0
+"""Limit of each solve after the first aim's: it begins with an allocation, and whatever it finds is no worse."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A question over time, read in under one policy; what ``check`` and ``plan`` both begin with.
+
+    Attributes:
+        case: the scenario with everything it names.
+        section: how it asks over time.
+        load: what is asked in each epoch.
+        options: what may run in an epoch, ordered by name.
+        notes: what a reader should know beforehand, full sentences.
+    """
+
+    case: Case
+    section: ScheduleSection
+    load: Load
+    options: tuple[EpochOption, ...]
+    notes: tuple[str, ...]
+
+
+def opened(scenario: Scenario, policy: str) -> Opened:
+    """Read a question over time in.
+
+    Raises:
+        BadInput: it has no schedule, asks what no schedule honours, or a class is carried by no option.
+        WorkloadError: epochs do not cover the trace, or do not divide the hours.
+    """
+    if scenario.schedule is None:
+        raise BadInput("schedule: missing; expected the section that says which hours to plan")
+    case = open_case(scenario, policy)
+    load, options = load_of(case, scenario.schedule), epoch_options(case)
+    carried = {name for option in options for name in option.capacity_req_per_s}
+    lost = [name for name, rates in load.peak_req_per_s.items() if rates.max() > 0 and name not in carried]
+    if lost:
+        raise BadInput(*(f"schedule: no option carries class '{name}'; expected one that does" for name in lost))
+    return Opened(
+        case=case, section=scenario.schedule, load=load, options=options,
+        notes=(*case.asked.doubts, *unsold_on_top(case, scenario.schedule)),
+    )  # fmt: skip
+
+
+def policies_of(scenario: Scenario) -> tuple[str, ...]:
+    """The policies that a schedule is made under, to take the best."""
+    return BOTH_PHASES if scenario.policy.name == "auto" else (scenario.policy.name,)
+
+
+def load_of(case: Case, section: ScheduleSection) -> Load:
+    """What is asked in each epoch, forecast errors provided for."""
+    means = {part.request_class.name: part.rate_req_per_s for part in case.asked.demand.classes}
+    if section.load == "trace":
+        if not case.asked.exact:
+            raise BadInput("schedule.load: trace needs a workload that is a trace file, replayed whole")
+        load = binned(case.asked.draw(case.asked.seeds[0], 1.0), epoch_s=section.epoch_s, epochs=section.epochs)
+    else:
+        hours = template(section.load) if isinstance(section.load, str) else np.asarray(section.load, float)
+        load = from_factors(means, hours, epoch_s=section.epoch_s)
+    return hedged(
+        load, forecast_sigma_frac=section.forecast_sigma_frac, confidence_frac=min(section.confidence_frac, 0.9999)
+    )  # fmt: skip
+
+
+def question_of(asked: Opened, provided: Floats | None = None, watts_ratio: float = 1.0) -> EpochQuestion:
+    """The question over time, each epoch's peak times the rate that is ``provided`` for.
+
+    Args:
+        asked: the question.
+        provided: (epochs,) rate provided for over the peak.
+        watts_ratio: share of the budget of expected watts that may be planned on.
+    """
+    case, section, load = asked.case, asked.section, asked.load
+    hours, energy = np.asarray(hourly_carbon_g_per_kwh(case.scenario), float), case.scenario.energy
+    at = (np.arange(load.epochs) * load.epoch_s / 3600).astype(int) % len(hours)
+    if provided is not None:
+        load = replace(load, peak_req_per_s={name: peak * provided for name, peak in load.peak_req_per_s.items()})
+    kept, budgets = thinned(asked.options, tuple(load.peak_req_per_s)), case.scenario.budget()
+    if budgets.expected_power_w is not None:
+        budgets = replace(budgets, expected_power_w=budgets.expected_power_w * watts_ratio)
+    return EpochQuestion(
+        options=kept, fleet=tuple(fleet(case, section, [o.spec.machine for o in kept])), load=load,
+        transitions=Transitions(
+            start_s=section.start_s, start_usd=section.start_usd, min_up_epochs=section.min_up_epochs,
+            ramp_machines=section.ramp_machines, churn_machines=section.churn_machines, cyclic=section.load != "trace",
+        ),
+        tariff=Tariff(
+            usd_per_kwh=energy.usd_per_kwh, carbon_g_per_kwh=tuple(hours[at].tolist()), pue_ratio=energy.pue_ratio
+        ),
+        aims=aims_of(case.scenario), budgets=budgets,
+    )  # fmt: skip
+
+
+def solved(asked: Opened, question: EpochQuestion) -> tuple[Solution, Sequence[Termination], str]:
+    """The best allocation, how the solves of the later aims ended, and the method: whole, or taken apart by epoch."""
+    limits, gap_frac = asked.case.scenario.solver, asked.section.gap_frac
+    whole = question.load.epochs <= WHOLE_EPOCHS or limits.backend != "highs"
+
+    def solver(part: Problem, start: Mapping[str, float]) -> Solution:
+        limit_s = limits.time_limit_s if not start else min(limits.time_limit_s, LATER_S)
+        if whole:
+            return solve(part, backend=limits.backend, time_limit_s=limit_s, gap_frac=gap_frac)
+        return solve_decomposed(part, place, time_limit_s=limit_s, gap_frac=gap_frac, start=start)
+
+    solution, later = lexicographic(epoch_problem(question), later_aims(question), solver, gap_frac=gap_frac)
+    return solution, [each.termination for each in later], "monolithic" if whole else "decomposed"
