@@ -99,14 +99,16 @@ class ModelSpec:
         found = dict(self.footprints).get(dtype)
         return found.gpu_bytes(tp, pp) if found else self.nominal_bytes(dtype) / (tp * pp)
 
-    def kv_bytes_per_token(self, kv_dtype: str = "bf16") -> float:
+    def kv_bytes_per_token(self, kv_dtype: str = "bf16", latent_multiple_bytes: int = 1) -> float:
         """Bytes of KV cache one token holds, all layers, before any sharding.
 
-        bytes = 2 · layers · kv_heads · head_dim · dtype, or layers · latent · dtype with latent attention; layers of a
-        window are counted like the others. An 8-bit cache has one scale per tensor, which takes no room.
+        bytes = 2 · layers · kv_heads · head_dim · dtype, or layers · latent · dtype with latent attention, of which
+        engines may round each layer's up to a multiple. Layers of a window are counted like the others. An 8-bit
+        cache has one scale per tensor, which takes no room.
         """
         if self.kv_latent_dim:
-            return self.layers * (self.kv_latent_dim * DTYPE_BYTES[kv_dtype] + self.kv_index_bytes)
+            latent = self.kv_latent_dim * DTYPE_BYTES[kv_dtype]
+            return self.layers * (-(-latent // latent_multiple_bytes) * latent_multiple_bytes + self.kv_index_bytes)
         return 2 * self.layers * self.kv_heads * self.head_dim * DTYPE_BYTES[kv_dtype]
 
     def kv_shards(self, tp: int) -> int:

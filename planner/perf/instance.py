@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from hw_catalog.engine_memory import engine_memory
 from hw_catalog.engines import NOTHING_LEFT_OUT, EngineTiming
 from hw_catalog.gpus import Gpu
 from hw_catalog.links import Link
@@ -73,18 +74,20 @@ def instance_physics(
     timing: EngineTiming = NOTHING_LEFT_OUT,
     streams: bool = False,
     group_tokens: int = 1,
+    max_batch_size: int = 256,
 ) -> InstancePhysics:
     """The physics of ``layout`` on ``machine``; no KV blocks where the weights leave no memory.
 
     ``clock_mhz`` locks the SM clock of its GPUs, ``cap_w`` limits what each of them draws. ``timing`` is
     what the kernel tables of the profile leave out; host time does not depend on the clock. ``streams`` lets the chunks
     of one prompt follow each other through the stages; ``group_tokens`` is what one KV group holds of a request before
-    the next joins, as far as its memory goes.
+    the next joins, as far as its memory goes. Sampling is sized for ``max_batch_size`` requests.
     """
     gpu = machine.gpu
     tokens = kv_tokens(
-        model, hbm_bytes=gpu.hbm_bytes, layout=layout, dtype=profile.dtype, kv_dtype=profile.kv_dtype,
-        memory_frac=memory_frac, max_batch_tokens=max_batch_tokens,
+        model, engine_memory(profile.engine, profile.engine_version), hbm_bytes=gpu.hbm_bytes, layout=layout,
+        dtype=profile.dtype, kv_dtype=profile.kv_dtype, memory_frac=memory_frac, max_batch_tokens=max_batch_tokens,
+        max_batch_size=max_batch_size,
     )  # fmt: skip
     stages = Stages() if streams else stages_of(layout, machine, model.hidden)
     full_clock = _step_time(as_run(profile, timing, model.layers), gpu, stages)

@@ -1,23 +1,22 @@
 """KV memory: how many tokens an instance holds, and what moving them costs."""
 
+from hw_catalog.engine_memory import EngineMemory
 from planner.results.plan import Layout
 from workloads.models import ModelSpec
 
-GIB = 2**30
+UP_PROJECTED_TOKENS = 64 * 1024
+"""Cached tokens that latent attention projects up at a time. Source: vLLM, ``mla/common.py``."""
 
-ENGINE_RESERVE_BYTES = 3.5 * GIB
-"""CUDA context, graphs and workspace. Source: `other_mem` of aiconfigurator-core 0.12.0's system files (vendor)."""
+UP_PROJECTED_RATIO = 3.5
+"""Keys without positions, values, and keys with positions, over the width of a head's values: DeepSeek's 448/128."""
 
-COLLECTIVES_RESERVE_BYTES = 0.36 * GIB
-"""Collective-communication buffers. Source: the same files, 0.33-0.38 GiB (vendor)."""
-
-ACTIVATION_RATIO = 5.3
-"""Peak activation bytes per (token · hidden · 2 bytes). Derived: what aiconfigurator-core 0.12.0's estimate for
-Llama-3.1-70B TP4 on H100 at 8,192 tokens (454,016 KV tokens) leaves after the two reserves above."""
+BLOCK_ROWS = 128
+"""Rows that kernels for block-scaled experts round each expert's share up to. Source: DeepGEMM, alignment of M."""
 
 
 def kv_tokens(
     model: ModelSpec,
+    engine: EngineMemory,
     *,
     hbm_bytes: float,
     layout: Layout,
@@ -25,27 +24,54 @@ def kv_tokens(
     kv_dtype: str,
     memory_frac: float,
     max_batch_tokens: int,
+    max_batch_size: int = 256,
 ) -> float:
     """Tokens whose KV fits one instance; negative where the weights alone do not fit.
 
-    tokens = (memory_frac · HBM - weights/(tp·pp) - activations - reserves) / (KV bytes per token / shards)
+    tokens = KV bytes of a GPU / (KV bytes per token / shards)
 
-    Every KV group holds all weights.
+    Every KV group holds all weights. Layers that attend to a window are counted as if they kept every token, which is
+    what vLLM reports for them; it can hold more where requests are longer than the window.
 
     Args:
         model: sizes.
+        engine: what it keeps for itself.
         hbm_bytes: of one GPU.
         layout: GPUs of the instance.
         dtype: of the weights.
         kv_dtype: of the KV cache.
         memory_frac: share of HBM the engine may use.
         max_batch_tokens: most tokens in one step, which the activations are sized for.
+        max_batch_size: most requests in one step, which sampling is sized for.
     """
-    weights = model.weight_bytes(dtype) / (layout.tp * layout.pp)
-    activations = ACTIVATION_RATIO * max_batch_tokens * model.hidden * 2 / layout.tp
-    free = memory_frac * hbm_bytes - weights - activations - ENGINE_RESERVE_BYTES - COLLECTIVES_RESERVE_BYTES
-    per_gpu = model.kv_bytes_per_token(kv_dtype) / (model.kv_shards(layout.tp) * layout.pp * layout.kvp)
-    return free / per_gpu
+    working = activation_bytes(
+        model, engine, layout, dtype=dtype, max_batch_tokens=max_batch_tokens, max_batch_size=max_batch_size
+    )  # fmt: skip
+    weights = model.gpu_weight_bytes(dtype, layout.tp, layout.pp)
+    free = engine.kv_bytes(hbm_bytes, memory_frac, weights, working, layout.gpus)
+    held = model.kv_bytes_per_token(kv_dtype, engine.latent_multiple_bytes)
+    return free * model.kv_shards(layout.tp) * layout.pp * layout.kvp / held
+
+
+def activation_bytes(
+    model: ModelSpec, engine: EngineMemory, layout: Layout, *, dtype: str, max_batch_tokens: int, max_batch_size: int
+) -> float:
+    """Bytes that the largest step takes at its peak on one GPU, beside weights and KV.
+
+    peak = max(layers, sampling) + experts: buffers of experts are kept from step to step, the others share memory.
+    layers = 2 bytes · (4 · hidden + 3 · inner/tp) for each token, experts = 2 bytes · (2 · hidden + 3 · inner/tp) for
+    each row they compute, sampling = requests · vocabulary · bytes of the engine's sampler.
+    """
+    rows, tp = float(max_batch_tokens), layout.tp
+    layers, experts = 2 * rows * (4 * model.hidden + 3 * model.inner / tp), 0.0
+    if model.expert_inner:
+        routed = rows * model.experts_used
+        if model.block_scaled and dtype == "fp8":
+            routed += model.experts * (BLOCK_ROWS - 1) / layout.ep
+        experts = 2 * routed * (2 * model.hidden + 3 * model.expert_inner / tp)
+    if model.kv_latent_dim:
+        layers += 2 * UP_PROJECTED_TOKENS * (model.heads / tp) * UP_PROJECTED_RATIO * model.head_dim
+    return max(layers, engine.sampler_bytes * max_batch_size * model.vocab) + experts
 
 
 def blocks(tokens: int, block_tokens: int) -> int:

@@ -230,7 +230,7 @@ def _body(case: Case, machine: Machine, pool: Pool, clock_mhz: float) -> Instanc
     knobs, own = case.scenario.policy, pool.spec.clock_mhz
     return instance_physics(
         case.model, machine, pool.spec.layout, case.profiles[pool.spec.name], memory_frac=knobs.kv_memory_frac,
-        max_batch_tokens=knobs.max_batch_tokens, block_tokens=knobs.block_tokens,
+        max_batch_tokens=knobs.max_batch_tokens, max_batch_size=knobs.max_batch_size, block_tokens=knobs.block_tokens,
         clock_mhz=int(clock_mhz if own is None else min(own, clock_mhz)), cap_w=pool.spec.cap_w,
     )  # fmt: skip
 

@@ -188,8 +188,9 @@ class _Offers:
         knobs = self._scenario.policy
         return instance_physics(
             self._model, machine, layout, profile, memory_frac=knobs.kv_memory_frac,
-            max_batch_tokens=chunk_tokens or knobs.max_batch_tokens, block_tokens=knobs.block_tokens, clock_mhz=knob[0],
-            cap_w=knob[1], timing=timing_of(self._engines, profile), streams=self._policy.streams,
+            max_batch_tokens=chunk_tokens or knobs.max_batch_tokens, max_batch_size=knobs.max_batch_size,
+            block_tokens=knobs.block_tokens, clock_mhz=knob[0], cap_w=knob[1],
+            timing=timing_of(self._engines, profile), streams=self._policy.streams,
             group_tokens=long.group_tokens(self._scenario, layout, self._asked.demand),
         )  # fmt: skip
 
