@@ -82,7 +82,7 @@ class ModelSpec:
 
     def checkpoint(self, dtype: str) -> Checkpoint:
         """The weights whose linear layers are stored as ``dtype``: the first published ones, or assumed ones."""
-        found = next((c for c in self.checkpoints if _alike(c.dtype, dtype)), None)
+        found = next((c for c in self.checkpoints if alike(c.dtype, dtype)), None)
         return found or assumed(dtype, block_scaled=self.block_scaled)
 
     def weight_bytes(self, dtype: str) -> float:
@@ -116,8 +116,8 @@ class ModelSpec:
         return 1 if self.kv_latent_dim else min(tp, self.kv_heads)
 
 
-def _alike(one: str, other: str) -> bool:
-    """The same width of 16-bit floats counts as the same format: engines load either as the other."""
+def alike(one: str, other: str) -> bool:
+    """Whether two number formats take the same room: engines load one kind of 16-bit floats as the other."""
     halves = ("bf16", "fp16")
     return one == other or (one in halves and other in halves)
 

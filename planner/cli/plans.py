@@ -103,6 +103,9 @@ def plan(
     sets: Sets = None,
     quiet: Quiet = False,
     report: Report = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="also price other precisions and engines, by the optimiser alone")
+    ] = False,
 ) -> None:
     """Find the best plan that the simulator confirms."""
     from planner.scenario import Scenario
@@ -120,7 +123,7 @@ def plan(
 
     expect_writable(out=out, report=report)
     with progress(quiet=quiet) as tell:
-        answer = planning.plan(question, progress=tell)
+        answer = planning.plan(question, progress=tell, with_elsewise=verbose)
     digests = planning.digests(question)
     if isinstance(answer, NoPlan):
         write(no_plan_text(question, answer, digests)) if json else print_view(no_plan_view(answer))

@@ -6,11 +6,12 @@ from io import StringIO
 
 from planner.results.evidence import ValidatedPlan
 from planner.results.plan import CandidatePlan
+from planner.results.precision import precision
 from planner.scenario import Scenario
 
 _COLUMNS = (
     "status", "role", "machine", "machines", "instances", "tp", "pp", "ep", "kvp", "chunk_tokens", "clock_mhz", "cap_w",
-    "rate_req_per_s", "load_frac", "kv_load_frac",
+    "rate_req_per_s", "load_frac", "kv_load_frac", "dtype", "kv_dtype", "engine", "engine_version", "checkpoint",
 )  # fmt: skip
 
 
@@ -26,6 +27,7 @@ def as_csv(answer: ValidatedPlan | CandidatePlan) -> str:
         writer.writerow((
             status, spec.role, spec.machine, pool.machines, pool.instances, layout.tp, layout.pp, layout.ep, layout.kvp,
             *knobs, f"{sum(pool.rate_req_per_s.values()):.6g}", f"{pool.load_frac:.6g}", f"{pool.kv_load_frac:.6g}",
+            *_served(answer, spec.name),
         ))  # fmt: skip
     return text.getvalue()
 
@@ -39,6 +41,7 @@ def as_markdown(answer: ValidatedPlan | CandidatePlan, scenario: Scenario) -> st
         "",
         f"**{status.capitalize()}**: {totals.machines} machines ({totals.gpus} GPUs), {totals.cost_usd_per_h:,.2f} "
         f"USD/h, {totals.power_w / 1e3:,.1f} kW rated, for {scenario.model.name}, policy {candidate.policy}.",
+        *([f"\nServed in {precision(answer.served)}."] if isinstance(answer, ValidatedPlan) and answer.served else []),
         "",
         *_rows(
             ("role", "machine", "layout", "instances", "machines", "req/s", "load"),
@@ -61,6 +64,15 @@ def as_markdown(answer: ValidatedPlan | CandidatePlan, scenario: Scenario) -> st
         lines += _rows(("objective", "limit", "measured", "interval", "verdict", "n"), rows)
         lines += ["", *(f"- {warning}" for warning in answer.warnings)] if answer.warnings else []
     return "\n".join(lines) + "\n"
+
+
+def _served(answer: ValidatedPlan | CandidatePlan, pool: str) -> tuple[str, str, str, str, str]:
+    """What a pool serves the model in; empty where nobody has said."""
+    known = answer.served if isinstance(answer, ValidatedPlan) else ()
+    found = next((s for s in known if s.pool == pool), None)
+    if found is None:
+        return "", "", "", "", ""
+    return found.dtype, found.kv_dtype, found.engine, found.engine_version, found.checkpoint
 
 
 def _opened(answer: ValidatedPlan | CandidatePlan) -> tuple[str, CandidatePlan]:

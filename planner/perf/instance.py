@@ -84,11 +84,7 @@ def instance_physics(
     the next joins, as far as its memory goes. Sampling is sized for ``max_batch_size`` requests.
     """
     gpu = machine.gpu
-    tokens = kv_tokens(
-        model, engine_memory(profile.engine, profile.engine_version), hbm_bytes=gpu.hbm_bytes, layout=layout,
-        dtype=profile.dtype, kv_dtype=profile.kv_dtype, memory_frac=memory_frac, max_batch_tokens=max_batch_tokens,
-        max_batch_size=max_batch_size,
-    )  # fmt: skip
+    tokens = _kv_tokens(model, gpu, layout, profile, memory_frac, max_batch_tokens, max_batch_size)
     stages = Stages() if streams else stages_of(layout, machine, model.hidden)
     full_clock = _step_time(as_run(profile, timing, model.layers), gpu, stages)
     slowed = _slowed(profile, gpu, model, layout, clock_mhz, cap_w)
@@ -108,6 +104,18 @@ def instance_physics(
         stages=stages,
         machines_per_instance=-(-layout.gpus // machine.gpus),
         request_s=timing.request_s, lag_steps=timing.lag_steps,
+    )  # fmt: skip
+
+
+def _kv_tokens(
+    model: ModelSpec, gpu: Gpu, layout: Layout, profile: KernelProfile, memory_frac: float, max_batch_tokens: int,
+    max_batch_size: int,
+) -> float:  # fmt: skip
+    """Tokens whose KV fits one instance under the engine that the profile was measured with."""
+    return kv_tokens(
+        model, engine_memory(profile.engine, profile.engine_version), hbm_bytes=gpu.hbm_bytes, layout=layout,
+        dtype=profile.dtype, kv_dtype=profile.kv_dtype, memory_frac=memory_frac, max_batch_tokens=max_batch_tokens,
+        max_batch_size=max_batch_size,
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from planner.planning.limits import over_budget, over_row
 from planner.planning.load_margin import margin
 from planner.planning.local_search import climb, descend
 from planner.planning.loop import Argument, outage
+from planner.planning.precisions import elsewise
 from planner.planning.row_study import study
 from planner.planning.shrink import Held, improve, stretch
 from planner.planning.tighten import at_rates, price
@@ -19,6 +20,7 @@ from planner.policies.presets import NAMES
 from planner.resolve.case import Case, open_case, provenance
 from planner.resolve.digests import named
 from planner.resolve.measured_bands import measured_against
+from planner.resolve.precision import served_as
 from planner.resolve.warnings import doubts
 from planner.results.evidence import Certificate, Excuse, Judgement, Neighbour, NoPlan, ValidatedPlan
 from planner.results.picture import Bought, Picture
@@ -36,7 +38,12 @@ OVER_TIME = "only the verbs check, plan, simulate, show, diff and export know pl
 
 
 def plan(
-    scenario: Scenario, *, progress: Progress, with_margin: bool = True, drawn_w: float | None = None
+    scenario: Scenario,
+    *,
+    progress: Progress,
+    with_margin: bool = True,
+    drawn_w: float | None = None,
+    with_elsewise: bool = False,
 ) -> ValidatedPlan | NoPlan:
     """The cheapest plan that serves the scenario's workload within every objective and budget, in the simulator too.
 
@@ -45,6 +52,7 @@ def plan(
         progress: told what is happening and a share 0..1 of the work, which is an estimate.
         with_margin: also find out how much more load the plan carries.
         drawn_w: mean watts at the plugs that it may draw in simulation; None: the budget of expected watts.
+        with_elsewise: also price other precisions and engines, by the optimiser alone.
 
     Raises:
         BadInput, CatalogError, WorkloadError: something the scenario names is missing or broken.
@@ -52,9 +60,12 @@ def plan(
     if scenario.schedule is not None:
         raise BadInput(f"schedule: found one; expected none here: {OVER_TIME}")
     best = _planned(scenario, progress, with_margin=with_margin, drawn_w=drawn_w)
-    if isinstance(best, NoPlan) or scenario.power.row_limit_w is None:
+    if isinstance(best, ValidatedPlan) and scenario.power.row_limit_w is not None:
+        best = _in_rows(scenario, best, progress, with_margin=with_margin, drawn_w=drawn_w)
+    if isinstance(best, NoPlan) or not with_elsewise:
         return best
-    return _in_rows(scenario, best, progress, with_margin=with_margin, drawn_w=drawn_w)
+    progress("pricing other precisions", 0.97)
+    return replace(best, elsewise=elsewise(scenario, best.candidate))
 
 
 def _planned(
@@ -190,6 +201,7 @@ def _certified(
         sources=(*sources, *measured_against(case, candidate)),
         warnings=tuple(doubts(case, candidate)),
         alternatives=tradeoffs(argument, candidate),
+        served=served_as(case.model, candidate, case.profiles),
     )
 
 
@@ -316,6 +328,7 @@ class CheckReport:
         excuses: those it may not, and why.
         reference: what slowdowns are measured against, in words; empty where no objective is one.
         warnings: what to know before trusting a plan for it, full sentences.
+        precision: what the model is served in.
     """
 
     workload: str
@@ -324,6 +337,7 @@ class CheckReport:
     excuses: tuple[Excuse, ...]
     reference: str
     warnings: tuple[str, ...]
+    precision: str
 
 
 def check(scenario: Scenario) -> CheckReport:
@@ -345,6 +359,7 @@ def checked(cases: Sequence[Case], warnings: tuple[str, ...] = ()) -> CheckRepor
         excuses=tuple(dict.fromkeys(e for case in cases for e in case.excuses)),
         reference=cases[0].reference_words,
         warnings=(*cases[0].asked.doubts, *warnings),
+        precision=cases[0].precision_words,
     )
 
 

@@ -123,7 +123,7 @@ def check_view(report: "CheckReport") -> RenderableType:
     verdict.append(f": {plural(len(report.options), 'option')} to choose from, {len(report.excuses)} refused")
     return Group(
         verdict,
-        *(Text(line) for line in ("", f"Workload: {report.workload}", "")),
+        *(Text(line) for line in ("", f"Workload: {report.workload}", f"Precision: {report.precision}", "")),
         demand,
         Text(),
         *(

@@ -27,6 +27,7 @@ from planner.report.words import (
 )
 from planner.results.evidence import Certificate, Excuse, Judgement, NoPlan, Round, ValidatedPlan, Verdict
 from planner.results.plan import CandidatePlan, Headroom, Objective, Role
+from planner.results.precision import precision
 from planner.scenario import Scenario
 from workloads.slo import Metric, Unit
 
@@ -46,7 +47,7 @@ def plan_view(plan: ValidatedPlan, scenario: Scenario, *, edited: bool = False) 
     totals, throughput = plan.candidate.totals, plan.objective == Objective.THROUGHPUT
     verdict = Text(_UNVALIDATED, style="bold red") if edited else Text("VALIDATED", style="bold green")
     bought = f"{plural(totals.machines, 'machine')}, {dollars(totals.cost_usd_per_h)}, {watts(totals.power_w)}"
-    served = f"{rate(_served(plan.candidate))} of {scenario.model.name}"
+    served = f"{rate(_served(plan.candidate))} of {scenario.model.name}{precision_words(plan)}"
     verdict.append(f": {bought} {rated_words(plan.candidate)}{standing_words(plan.power)}, for {served}", style="bold")
     return Group(
         verdict,
@@ -58,6 +59,7 @@ def plan_view(plan: ValidatedPlan, scenario: Scenario, *, edited: bool = False) 
         *_section("What it rests on", *_lines(_shares(plan)), bullets(plan.sources), *_lines(_refused(plan.excuses))),
         *(_section("How many a row holds", row_view(plan.power)) if plan.power else ()),
         *(_section("Compared with", bullets(plan.alternatives)) if plan.alternatives else ()),
+        *(_section("Other precisions and engines", *elsewise_view(plan)) if plan.elsewise else ()),
         *(_section("Beware", bullets(plan.warnings)) if plan.warnings else ()),
     )
 
@@ -282,15 +284,39 @@ def certified(plan: ValidatedPlan) -> str:
     if certificate.gap_frac >= _PROVEN_FRAC:
         bound, gap = valued(objective, certificate.bound), percent(certificate.gap_frac)
         return (
-            f"{what}; whatever the latencies it is {side} {bound}, which is proven. The gap of {gap} is not: "
-            "percentiles and whole machines need most of it."
+            f"{what}; whatever the latencies it is {side} {bound}, which is proven{_among(plan)}. "
+            f"The gap of {gap} is not: percentiles and whole machines need most of it."
         )
     if plan.margin and plan.margin.holds_ratio >= _SLACK_RATIO:
         return (
             f"{what}; no fewer whole machines can carry the load, which is proven. The load margin is what whole "
             "machines leave."
         )
-    return f"{what}, proven optimal: less cannot carry the load, whatever its latencies."
+    return f"{what}, proven optimal{_among(plan)}: less cannot carry the load, whatever its latencies."
+
+
+def precision_words(plan: ValidatedPlan) -> str:
+    """What the model is served in, for example `` (bf16 weights, bf16 KV cache, vllm 0.24.0)``; empty where unknown."""
+    return f" ({precision(plan.served)})" if plan.served else ""
+
+
+def _among(plan: ValidatedPlan) -> str:
+    """Among what an optimum is one."""
+    if not plan.served:
+        return ""
+    return f" among the machines and layouts offered with {precision(plan.served)}, policy {plan.candidate.policy}"
+
+
+def elsewise_view(plan: ValidatedPlan) -> Iterator[RenderableType]:
+    """What other precisions and engines would cost, and how far that may be trusted."""
+    made = table("weights", "KV cache", "engine", "policy", "#cost", "#machines", "simulated")
+    for row in plan.elsewise:
+        made.add_row(
+            row.dtype, row.kv_dtype, f"{row.engine} {row.engine_version}", row.policy, dollars(row.cost_usd_per_h),
+            number(row.machines), "yes" if row.simulated else "no",
+        )  # fmt: skip
+    yield made
+    yield Text("Optima of the program alone; plan again with model.dtype, model.kv_dtype or model.profile_set set.")
 
 
 def _shares(plan: ValidatedPlan) -> str:

@@ -26,6 +26,7 @@ from planner.resolve import long_context as long
 from planner.resolve.clocks_caps import Knob, knobs_of, power_budget_problems
 from planner.resolve.dominance import undominated
 from planner.resolve.over_time import schedule_problems
+from planner.resolve.precision import plan_dtype
 from planner.resolve.reference import open_reference
 from planner.resolve.row_checks import row_problems
 from planner.resolve.slo_limits import tightest_gap_s, ttft_limits_s
@@ -55,6 +56,7 @@ class Case:
         physics: spec name -> physics of that instance, offered or not.
         profiles: spec name -> the measured surfaces behind it.
         available: machine type -> how many can be had; unnamed types are unlimited.
+        dtype: number format of the weights, the same on every machine.
     """
 
     scenario: Scenario
@@ -69,6 +71,14 @@ class Case:
     physics: Mapping[str, InstancePhysics]
     profiles: Mapping[str, KernelProfile]
     available: Mapping[str, int]
+    dtype: str
+
+    @property
+    def precision_words(self) -> str:
+        """What the model is served in, and which of that the scenario left to the model."""
+        section = self.scenario.model
+        own = " (its own)" if section.dtype is None else ""
+        return f"{self.dtype} weights{own}, {section.kv_dtype} KV cache, {section.profile_set}"
 
     @property
     def reference_words(self) -> str:
@@ -109,7 +119,9 @@ def open_case(scenario: Scenario, policy_name: str) -> Case:
         order=knobs.order, ttft_limits_s=ttft_limits_s(scenario),
     )  # fmt: skip
     long.check_knobs(scenario, model, machines, wanted.demand, policy_name)
-    offers = _Offers(scenario, model, rules, wanted, reference, engines)
+    gpus = {machine.gpu.profile_gpu for machine in machines}
+    dtype = plan_dtype(scenario.model.dtype, model, profiles, gpus, scenario.model.kv_dtype)
+    offers = _Offers(scenario, model, rules, wanted, reference, engines, dtype)
     for machine in machines:
         offers.add(machine, profiles, knobs_by_machine[machine.name])
     return Case(
@@ -117,6 +129,7 @@ def open_case(scenario: Scenario, policy_name: str) -> Case:
         asked=wanted, options=tuple(sorted(offers.options, key=lambda o: o.spec.name)), least=tuple(offers.least),
         excuses=tuple(offers.excuses),
         physics=offers.physics, profiles=offers.profiles, available=_available(scenario, machines),
+        dtype=dtype,
     )  # fmt: skip
 
 
@@ -146,11 +159,11 @@ class _Offers:
 
     def __init__(
         self, scenario: Scenario, model: ModelSpec, rules: Policy, wanted: Asked, reference: Reference | None,
-        engines: Mapping[str, EngineTiming],
+        engines: Mapping[str, EngineTiming], dtype: str,
     ) -> None:  # fmt: skip
-        """Nothing offered yet."""
+        """Nothing offered yet; ``dtype`` is that of the weights on every machine."""
         self._scenario, self._model, self._policy, self._asked = scenario, model, rules, wanted
-        self._reference, self._engines = reference, engines
+        self._reference, self._engines, self._dtype = reference, engines, dtype
         self.options: list[Option] = []
         self.least: list[Option] = []
         self.excuses: list[Excuse] = []
@@ -159,7 +172,7 @@ class _Offers:
 
     def add(self, machine: Machine, profiles: Iterable[KernelProfile], tried: Iterable[Knob]) -> None:
         """Every layout, role, clock and cap of a machine, as an option or with an excuse."""
-        layouts, missing = layouts_of(self._scenario, machine, profiles)
+        layouts, missing = layouts_of(self._scenario, machine, profiles, self._dtype)
         self.excuses += missing
         if self._policy.streams:
             layouts, missing = long.layouts(self._scenario, machine, layouts)
@@ -276,13 +289,10 @@ def _available(scenario: Scenario, machines: Iterable[Machine]) -> dict[str, int
 
 
 def layouts_of(
-    scenario: Scenario, machine: Machine, profiles: Iterable[KernelProfile]
+    scenario: Scenario, machine: Machine, profiles: Iterable[KernelProfile], dtype: str
 ) -> tuple[list[tuple[Layout, KernelProfile]], list[Excuse]]:
-    """Layouts of a machine that have a measured profile, and excuses for those that have none."""
+    """Layouts of a machine that have a profile of weights in ``dtype``, and excuses for those that have none."""
     mine = [p for p in profiles if p.gpu == machine.gpu.profile_gpu and p.kv_dtype == scenario.model.kv_dtype]
-    dtypes = {p.dtype for p in mine}
-    native = "bf16" if "bf16" in dtypes else min(dtypes, default="bf16")
-    dtype = scenario.model.dtype or native
     found: list[tuple[Layout, KernelProfile]] = []
     excuses: list[Excuse] = []
     for tp in sorted(set(scenario.catalog.tp)):

@@ -9,6 +9,7 @@ from hw_catalog.profile_files import load_profiles
 from hw_catalog.profiles import KernelProfile
 from planner.perf.engine import as_run
 from planner.resolve.case import layouts_of, machines_of
+from planner.resolve.precision import plan_dtype
 from planner.resolve.reference import open_reference
 from planner.resolve.workload import asked
 from planner.scenario import Scenario
@@ -28,7 +29,9 @@ def named(scenario: Scenario) -> tuple[tuple[Machine, ...], dict[str, KernelProf
     model = load_model(scenario.model.name)
     profiles = load_profiles(directory, model=model.name, profile_set=scenario.model.profile_set)
     engines = load_engines(directory)
-    found = [(m, layout, p) for m in machines for layout, p in layouts_of(scenario, m, profiles)[0]]
+    gpus = {machine.gpu.profile_gpu for machine in machines}
+    dtype = plan_dtype(scenario.model.dtype, model, profiles, gpus, scenario.model.kv_dtype)
+    found = [(m, layout, p) for m in machines for layout, p in layouts_of(scenario, m, profiles, dtype)[0]]
     surfaces = {f"{m.name}/{layout.name}": as_run(p, timing_of(engines, p), model.layers) for m, layout, p in found}
     if reference := open_reference(scenario, catalog, profiles, engines):
         surfaces["reference"] = reference.step.profile

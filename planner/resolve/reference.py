@@ -9,6 +9,7 @@ from planner.errors import BadInput
 from planner.perf.engine import as_run
 from planner.perf.reference import Reference
 from planner.perf.step_time import StepTime
+from planner.resolve.precision import plan_dtype
 from planner.scenario import Scenario
 from workloads.models import load_model
 from workloads.slo import Unit
@@ -35,8 +36,8 @@ def open_reference(
     if machine is None:
         raise BadInput(f"reference.machine: no machine '{wanted.machine}'; {nearest(wanted.machine, catalog.machines)}")
     mine = [p for p in profiles if p.gpu == machine.gpu.profile_gpu and p.kv_dtype == model.kv_dtype]
-    dtypes = {p.dtype for p in mine}
-    dtype = wanted.dtype or ("bf16" if "bf16" in dtypes else min(dtypes, default="bf16"))
+    sizes = load_model(model.name)
+    dtype = plan_dtype(wanted.dtype, sizes, mine, {machine.gpu.profile_gpu}, model.kv_dtype)
     fitting = [p for p in mine if (p.tp, p.dtype) == (wanted.tp, dtype)]
     if not fitting or wanted.tp > machine.gpus:
         have = ", ".join(sorted({f"{p.dtype} tp{p.tp}" for p in mine if p.tp <= machine.gpus})) or "none"
@@ -46,7 +47,7 @@ def open_reference(
         )
     profile = min(fitting, key=lambda p: p.ep)
     step = StepTime(
-        as_run(profile, timing_of(engines, profile), load_model(model.name).layers),
+        as_run(profile, timing_of(engines, profile), sizes.layers),
         prefill_slowdown_ratio=machine.gpu.prefill_slowdown_ratio,
         decode_slowdown_ratio=machine.gpu.decode_slowdown_ratio,
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from planner.results.plan import CandidatePlan
+from planner.results.precision import Elsewise, Served
 from planner.results.row import RowStudy
 from workloads.slo import Unit
 
@@ -289,6 +290,8 @@ class ValidatedPlan:
         alternatives: policies that were planned too and not chosen, one sentence each with the margin.
         power: how many such machines a row holds; None where the scenario has no row limit.
         margin: how much more load it carries; None where that was not asked, or would take the event engine.
+        served: what each pool serves the model in.
+        elsewise: the same question in other precisions and on other engines, the best first; empty where not asked.
     """
 
     candidate: CandidatePlan
@@ -304,6 +307,8 @@ class ValidatedPlan:
     alternatives: tuple[str, ...] = ()
     power: RowStudy | None = None
     margin: Margin | None = None
+    served: tuple[Served, ...] = ()
+    elsewise: tuple[Elsewise, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -118,8 +118,10 @@ class Model(Section):
     """What is served."""
 
     name: Word = Field(description="model id, for example llama-3.1-70b; `phasewise catalog list profiles` shows them")
-    dtype: Dtype | None = Field(None, description="number format of the weights; null: bf16 where it has a profile")
-    kv_dtype: Dtype = Field("bf16", description="number format of the KV cache")
+    dtype: Dtype | None = Field(
+        None, description="number format of the weights; null: the model's own, which its authors publish it in"
+    )
+    kv_dtype: Dtype = Field("bf16", description="number format of the KV cache; engines choose bf16 by themselves")
     profile_set: Word = Field("aiconfigurator-0.12", description="family of kernel profiles the step times come from")
 
 
@@ -128,7 +130,9 @@ class ReferenceSection(Section):
 
     machine: Word = Field("dgx-a100", description="machine type the instance stands on, for sale or not")
     tp: Count = Field(8, description="tensor-parallel ways, GPUs")
-    dtype: Dtype | None = Field(None, description="number format of the weights; null: bf16 where it has a profile")
+    dtype: Dtype | None = Field(
+        None, description="number format of the weights; null: the model's own, which its authors publish it in"
+    )
 
 
 class Arrivals(Section):

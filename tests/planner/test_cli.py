@@ -54,7 +54,8 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[object], None]:
     """Let the pipeline answer, or raise, what a test says."""
 
     def use(what: object) -> None:
-        def plan(_scenario: object, *, progress: Callable[[str, float], None]) -> object:
+        def plan(_scenario: object, *, progress: Callable[[str, float], None], with_elsewise: bool) -> object:
+            assert not with_elsewise
             progress("thinking", 0.5)
             if isinstance(what, Exception):
                 raise what

@@ -272,7 +272,7 @@ def test_csv_holds_the_pools() -> None:
     """One line per pool; the numbers are those of the plan."""
     rows = list(csv.DictReader(StringIO(as_csv(plans.plan()))))
     assert [int(row["machines"]) for row in rows] == [p.machines for p in plans.candidate().pools]
-    assert {len(row) for row in rows} == {15}
+    assert {len(row) for row in rows} == {20}
 
 
 def test_markdown_holds_verdict_and_objectives() -> None:

@@ -14,7 +14,7 @@ from planner.report.html.power import energy_tile, power_blocks, row_section
 from planner.report.money import NONE, good_output_tokens_per_s, good_prompt_tokens_per_s, per_million
 from planner.report.power import rated_words
 from planner.report.rows import standing_words
-from planner.report.text import certified, failures, served_how
+from planner.report.text import certified, failures, precision_words, served_how
 from planner.report.words import amount, budget, dollars, margin_words, number, percent, plural, rate, seconds, watts
 from planner.results.evidence import Evidence, Judgement, NoPlan, PoolUse, Round, ValidatedPlan, Verdict
 from planner.results.picture import Bought, Picture
@@ -37,7 +37,7 @@ def plan_page(plan: ValidatedPlan, scenario: Scenario, picture: Picture) -> Page
             f"{plural(totals.machines, 'machine')}, {dollars(totals.cost_usd_per_h)}, {watts(totals.power_w)} "
             f"{rated_words(candidate)}{standing_words(plan.power)}"
         ),
-        about=_asked(scenario, candidate),
+        about=_asked(scenario, candidate, precision_words(plan)),
         tiles=tuple(tiles(candidate, plan.judgement, picture)),
         beware=plan.warnings,
         sections=(
@@ -47,10 +47,29 @@ def plan_page(plan: ValidatedPlan, scenario: Scenario, picture: Picture) -> Page
             Section(name="balance", title="Prefill and decode", blocks=balance(candidate, plan.judgement, picture)),
             *_powered(plan.judgement, candidate, scenario),
             *((row_section(plan.power),) if plan.power else ()),
+            *((_elsewise(plan),) if plan.elsewise else ()),
             Section(name="argued", title="How it was argued", blocks=argued(plan)),
             Section(name="rests", title="What it rests on", blocks=rests(plan)),
             again(scenario),
         ),
+    )
+
+
+def _elsewise(plan: ValidatedPlan) -> Section:
+    """What other precisions and engines would cost, and how far that may be trusted."""
+    headings = ("weights", "KV cache", "engine", "policy", "#cost", "#machines", "simulated")
+    rows = [
+        (
+            row.dtype, row.kv_dtype, f"{row.engine} {row.engine_version}", row.policy, dollars(row.cost_usd_per_h),
+            number(row.machines), "yes" if row.simulated else "no",
+        )
+        for row in plan.elsewise
+    ]  # fmt: skip
+    caption = "optima of the program alone, not simulated"
+    return Section(
+        name="elsewise",
+        title="Other precisions and engines",
+        blocks=[Table(headings=headings, rows=rows, caption=caption)],
     )
 
 
@@ -100,8 +119,9 @@ def no_plan_page(no_plan: NoPlan, scenario: Scenario) -> Page:
     )  # fmt: skip
 
 
-def _asked(scenario: Scenario, candidate: CandidatePlan) -> str:
-    return f"{rate(_served(candidate))} of {scenario.model.name}, policy {candidate.policy}, {best(scenario.objective)}"
+def _asked(scenario: Scenario, candidate: CandidatePlan, precision: str = "") -> str:
+    served = f"{rate(_served(candidate))} of {scenario.model.name}{precision}"
+    return f"{served}, policy {candidate.policy}, {best(scenario.objective)}"
 
 
 def best(objective: str) -> str:

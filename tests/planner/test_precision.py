@@ -1,0 +1,140 @@
+"""The precision of a plan: whose it is, that there is one, and that the answer says it."""
+
+import csv
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from hw_catalog.profile_files import load_profiles
+from planner.files.texts import as_csv, as_markdown
+from planner.planning.precisions import elsewise
+from planner.report.text import plan_view
+from planner.resolve.case import open_case
+from planner.resolve.precision import plan_dtype
+from planner.results.evidence import ValidatedPlan
+from planner.results.precision import Elsewise, Served, precision
+from planner.scenario import Scenario
+from tests.planner import plans
+from workloads.models import load_model
+
+ASKED: dict[str, Any] = {
+    "name": "asked",
+    "model": {"name": "deepseek-v3"},
+    "workload": {
+        "rate_req_per_s": 10,
+        "lengths": {
+            "prompt": {"median_tokens": 1000, "p95_tokens": 2000}, "output": {"median_tokens": 100, "p95_tokens": 200}
+        },
+    },
+    "slo": {"ttft_p99_s": 5.0, "tpot_p90_s": 0.1},
+    "catalog": {"machines": ["hgx-h200", "dgx-b200"]},
+    "policy": {"name": "colocated"},
+}  # fmt: skip
+
+
+def _asked(tmp_path: Path, *sets: str) -> Scenario:
+    import yaml
+
+    file = tmp_path / "asked.yaml"
+    file.write_text(yaml.safe_dump(ASKED))
+    return Scenario.load(file, sets)
+
+
+def _served() -> ValidatedPlan:
+    """The plan of the tests, with what its pools serve the model in."""
+    ways = tuple(
+        Served(
+            pool=pool.spec.name, dtype="bf16", kv_dtype="fp8", engine="vllm", engine_version="0.24.0",
+            checkpoint="meta-llama/Llama-3.1-70B-Instruct", stored="bf16",
+        )
+        for pool in plans.candidate().pools
+    )  # fmt: skip
+    return replace(plans.plan(), served=ways)
+
+
+@pytest.mark.parametrize(
+    ("model", "kv_dtype", "gpus", "dtype"),
+    [
+        ("llama-3.1-70b", "bf16", ("h100-sxm",), "bf16"),
+        ("deepseek-v3", "bf16", ("h200-sxm", "b200-sxm"), "fp8"),
+        ("deepseek-v3", "fp8", ("b200-sxm",), "fp8"),
+        ("gpt-oss-120b", "bf16", ("h100-sxm",), "fp4"),
+        ("qwen3-235b-a22b", "bf16", ("h200-sxm", "b200-sxm"), "fp8"),
+    ],
+)
+def test_a_model_is_served_in_its_own_format(model: str, kv_dtype: str, gpus: tuple[str, ...], dtype: str) -> None:
+    """Left open, the format is the first that the authors of the model publish it in and that was measured."""
+    profiles = load_profiles(None, model=model, profile_set="aiconfigurator-0.12")
+    assert plan_dtype(None, load_model(model), profiles, gpus, kv_dtype) == dtype
+    assert plan_dtype("fp4", load_model(model), profiles, gpus, kv_dtype) == "fp4"
+
+
+@pytest.mark.parametrize("sets", [(), ("model.kv_dtype=fp8",), ("model.dtype=fp4",)])
+def test_a_plan_has_one_precision(tmp_path: Path, sets: tuple[str, ...]) -> None:
+    """Every option of every machine is in the same number formats; machines without a profile in them are excused."""
+    case = open_case(_asked(tmp_path, *sets), "colocated")
+    assert {(case.profiles[o.spec.name].dtype, case.profiles[o.spec.name].kv_dtype) for o in case.options} <= {
+        (case.dtype, case.scenario.model.kv_dtype)
+    }
+    assert case.dtype == ("fp4" if "model.dtype=fp4" in sets else "fp8")
+    offered = {o.spec.machine for o in case.options}
+    missing = {name for name in case.scenario.catalog.machines if name not in offered}
+    assert all(any(name in e.option for e in case.excuses) for name in missing)
+
+
+def test_the_verdict_names_precision_and_engine() -> None:
+    """Weights, KV cache, engine and release stand in the verdict; an optimum says among what it is one."""
+    console = Console(width=200, record=True, file=StringIO())
+    answer = _served()
+    proven = replace(answer, certificate=replace(answer.certificate, gap_frac=0.0))
+    console.print(plan_view(proven, plans.scenario()))
+    said = " ".join(console.export_text().split())
+    assert "(bf16 weights, fp8 KV cache, vllm 0.24.0)" in said.partition("What to buy")[0]
+    assert "proven optimal among the machines and layouts offered with bf16 weights, fp8 KV cache, vllm 0.24.0" in said
+
+
+def test_every_pool_of_a_table_names_its_checkpoint() -> None:
+    """CSV holds formats, engine, release and checkpoint of each pool, empty where a plan does not say; Markdown too."""
+    (first, *_) = csv.DictReader(StringIO(as_csv(_served())))
+    assert [first[key] for key in ("dtype", "kv_dtype", "engine", "engine_version", "checkpoint")] == [
+        "bf16", "fp8", "vllm", "0.24.0", "meta-llama/Llama-3.1-70B-Instruct",
+    ]  # fmt: skip
+    assert next(csv.DictReader(StringIO(as_csv(plans.plan()))))["checkpoint"] == ""
+    assert "Served in bf16 weights, fp8 KV cache, vllm 0.24.0." in as_markdown(_served(), plans.scenario())
+
+
+def test_other_precisions_are_marked_as_not_simulated() -> None:
+    """A plan that was asked to prices other precisions in a table that says the simulator has not seen them."""
+    row = Elsewise(
+        dtype="fp8", kv_dtype="fp8", profile_set="aiconfigurator-0.12", engine="vllm", engine_version="0.24.0",
+        objective_value=41.4, cost_usd_per_h=41.4, machines=2, policy="colocated",
+    )  # fmt: skip
+    console = Console(width=200, record=True, file=StringIO())
+    console.print(plan_view(replace(_served(), elsewise=(row,)), plans.scenario()))
+    table = console.export_text().partition("Other precisions and engines")[2]
+    assert "$41.40/h" in table
+    assert "no" in table.split()
+
+
+def test_others_are_priced_by_the_program(tmp_path: Path) -> None:
+    """Each other combination that was measured has an optimum, the cheapest first; the plan's own is left out."""
+    scenario = _asked(tmp_path, "catalog.machines=[hgx-h200]")
+    case = open_case(scenario, "colocated")
+    chosen = replace(plans.candidate(), policy="colocated")
+    rows = elsewise(scenario, chosen)
+    assert rows
+    assert list(rows) == sorted(rows, key=lambda r: r.objective_value)
+    used = (scenario.model.profile_set, case.dtype, scenario.model.kv_dtype)
+    assert used not in {(r.profile_set, r.dtype, r.kv_dtype) for r in rows}
+    assert not any(r.simulated for r in rows)
+
+
+def test_releases_of_one_engine_are_told_together() -> None:
+    """Pools whose kernels were measured with two releases name the formats once, and both releases."""
+    one, other = _served().served
+    words = precision((one, replace(other, engine_version="0.14.0")))
+    assert words == "bf16 weights, fp8 KV cache, vllm 0.14.0 and 0.24.0"
