@@ -15,7 +15,7 @@ from planner.resolve.case import Case
 from planner.resolve.workload import Asked
 from planner.results.evidence import Evidence, Judgement, NoPlan, Round, Verdict
 from planner.results.plan import Budgets, CandidatePlan, Headroom, Objective, Pool
-from planner.scenario.sections import FailureSection, slo_of
+from planner.scenario.sections import FailureSection
 from planner.simulator.engine import PoolModel
 from planner.simulator.failures import Failure
 from planner.simulator.judge import Note, judge
@@ -36,9 +36,6 @@ NEARLY_FULL_FRAC = 0.9
 
 TIE_GAP_FRAC = 1e-9
 """Relative gap to which plans of equal worth are told apart; for a cluster of 10 MW, 0.01 W."""
-
-FEWEST_BEYOND = 5
-"""Observations beyond a percentile that it takes to say anything about it."""
 
 
 class Argument:
@@ -221,7 +218,7 @@ class Argument:
         known = self._seen.get((key, early))
         if known:
             return known
-        asked, section = self.case.asked, self.case.scenario.validation
+        asked, section, scale = self.case.asked, self.case.scenario.validation, candidate.rate_scale
         words = ", ".join(f"{p.machines} {p.spec.machine} {p.spec.role}" for p in candidate.pools)
         self._done += (1 - self._done) * 0.15
         self.progress(f"simulating {words}", self._done)
@@ -229,12 +226,14 @@ class Argument:
         happening = [f for each in section.failures if (f := outage(each, pools))]
         prepare(lambda doing: self.progress(doing, self._done))
         judgement = judge(
-            pools, self.case.policy, lambda seed: asked.draw(seed, candidate.rate_scale),
-            self.case.slos, seeds=asked.seeds, workload=_words(asked, candidate, len(happening)), exact=asked.exact,
+            pools, self.case.policy, asked.drawing(scale), self.case.slos, seeds=asked.seeds_at(scale),
+            workload=_words(asked, candidate, len(happening)), exact=asked.exact_at(scale),
+            aligned=asked.aligned_at(scale),
+            lengthen=None if happening else lambda seed, times: asked.draw(seed, scale, times),
             warmup_frac=section.warmup_frac, cooldown_frac=section.cooldown_frac,
             confidence_frac=section.confidence_frac, reference=self.case.reference, early=early,
             failures=happening,
-            longer=None if happening else asked.longer(candidate.rate_scale), note=note,
+            longer=None if happening else asked.longer(scale), note=note,
         )  # fmt: skip
         self._seen[key, early] = judgement
         return judgement
@@ -346,7 +345,8 @@ def failures(judgement: Judgement) -> tuple[str, ...]:
     """Why a judgement is not valid; empty where it is."""
     lines = [_against(e) for e in judgement.evidence if e.verdict is not Verdict.MET]
     lines += [
-        f"{e.n} observations are too few to bound {e.slo}: raise workload.duration_s or validation.seeds"
+        f"{e.n} observations are too few to bound {e.slo}: raise workload.duration_s or validation.seeds, or replay a "
+        "longer trace"
         for e in _open(judgement)
     ]
     if not judgement.steady:
@@ -366,24 +366,17 @@ def _against(found: Evidence) -> str:
 
 
 def _open(judgement: Judgement) -> list[Evidence]:
-    """Objectives that no verdict can be given on, because fewer than a handful of observations may exceed them."""
-    if judgement.unfinished or judgement.refused or any(e.verdict is Verdict.MISSED for e in judgement.evidence):
-        return []
-    return [e for e in judgement.evidence if e.high == inf and e.n * _beyond_frac(e.slo) < FEWEST_BEYOND]
-
-
-def _beyond_frac(slo: str) -> float:
-    """The share of observations that an objective allows to exceed its limit."""
-    return 1 - slo_of(slo.rpartition(":")[2], 1.0).percentile / 100
+    """Objectives that no verdict can be given on for want of observations alone."""
+    return [e for e in judgement.evidence if e.few]
 
 
 def _incurable(judgement: Judgement) -> tuple[str, ...]:
     """What is wrong with a judgement that no number of machines can mend; empty where some may."""
     if judgement.refused:
         return (f"{judgement.refused} requests are longer than the KV memory of the instances they reached",)
-    unmet = [e for e in judgement.evidence if e.verdict is not Verdict.MET]
-    hidden = [e for e in _open(judgement) if e.measured <= e.limit]
-    return failures(judgement) if hidden and unmet == hidden and judgement.steady else ()
+    if not judgement.steady or any(e.verdict is not Verdict.MET and not e.few for e in judgement.evidence):
+        return ()
+    return failures(judgement)
 
 
 def no_plan(

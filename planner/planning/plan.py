@@ -293,7 +293,7 @@ def picture(scenario: Scenario, candidate: CandidatePlan, *, progress: Progress)
     progress("drawing", 0.95)
     section, asked = scenario.validation, case.asked
     seen = sketch(
-        pools, case.policy, asked.draw(asked.seeds[0], candidate.rate_scale),
+        pools, case.policy, asked.draw(asked.seeds[0], candidate.rate_scale, 1.0),
         warmup_frac=section.warmup_frac, cooldown_frac=section.cooldown_frac,
         failures=[f for each in section.failures if (f := outage(each, pools))],
     )  # fmt: skip

@@ -27,11 +27,12 @@ LARGEST_STEP = 0.6
 def tighten(headroom: Headroom, candidate: CandidatePlan, judgement: Judgement) -> Headroom:
     """Lower the load limits of the roles whose objectives were not met.
 
-    The new limit lies below the load that was just planned, so that the same plan cannot come back.
+    The new limit lies below the load that was just planned, so that the same plan cannot come back. An objective that
+    lacks nothing but observations lowers none.
     """
     cuts: dict[Role, float] = {}
     for found in judgement.evidence:
-        if found.verdict is Verdict.MET:
+        if found.verdict is Verdict.MET or found.few:
             continue
         for role in _to_blame(found, candidate, judgement):
             cuts[role] = min(cuts.get(role, 1.0), _cut(found))
@@ -85,9 +86,12 @@ def fewer_watts(planned_w: float, drawn_w: float, candidate: CandidatePlan, judg
 
 
 def _cut(found: Evidence) -> float:
-    """How far to lower a limit: by the square root of the miss, within bounds."""
-    worst = max(found.measured, found.high)
-    return min(SMALLEST_STEP, max(LARGEST_STEP, (found.limit / worst) ** 0.5 if worst > 0 else SMALLEST_STEP))
+    """How far to lower a limit: by the square root of what was measured beyond it, within bounds.
+
+    What was measured within its limit gets a nudge, however wide its interval: few observations are no shortage.
+    """
+    over = found.measured / found.limit
+    return min(SMALLEST_STEP, max(LARGEST_STEP, over**-0.5 if over > 1 else SMALLEST_STEP))
 
 
 def _to_blame(found: Evidence, candidate: CandidatePlan, judgement: Judgement) -> tuple[Role, ...]:

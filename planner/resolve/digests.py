@@ -36,4 +36,4 @@ def named(scenario: Scenario) -> tuple[tuple[Machine, ...], dict[str, KernelProf
     if reference := open_reference(scenario, catalog, profiles, engines):
         surfaces["reference"] = reference.step.profile
     wanted = asked(scenario)
-    return machines, surfaces, wanted.draw(wanted.seeds[0], 1.0)
+    return machines, surfaces, wanted.draw(wanted.seeds[0], 1.0, 1.0)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,10 @@ import numpy as np
 from planner.errors import BadInput
 from planner.scenario import Scenario
 from planner.scenario.sections import Lengths, LongLengths
-from workloads.arrivals import resample_blocks, scale_rate
+from workloads.arrivals import resample_blocks
 from workloads.builtin import builtin_names, load_builtin
 from workloads.demand import Demand, demand
+from workloads.growth import Growth, grown
 from workloads.lengths import Independent, TwoPopulations, lognormal
 from workloads.readers import read_trace
 from workloads.synthesis import WorkloadModel, fit_workload, synthesize
@@ -25,6 +27,9 @@ DEMAND_SEED = 0
 
 BLOCK_S = 60.0
 """Length of the blocks a resampled replay is made of: bursts within a minute stay whole."""
+
+SAME_RATE = 1e-9
+"""Relative difference of two rates below which a trace is replayed as it is."""
 
 SYNTHETIC_SEEDS = 3
 
@@ -40,6 +45,15 @@ REPEATED_FRAC = 0.005
 LONGER = 4.0
 """Times the window over which a plan that holds is looked at again: random queues grow with the root of the time."""
 
+GROWN_SEEDS = 2
+"""Thickenings of a trace behind every verdict: each is as long as the trace, and they differ by what was added."""
+
+SMOOTH_RATIO = 20.0
+"""Independent growth beyond which busy minutes have averaged out, so that a part of a trace's time tells the whole."""
+
+SMOOTH_S, SMOOTH_REQUESTS = 300.0, 100_000
+"""Arrival window of a seed then."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Asked:
@@ -49,11 +63,11 @@ class Asked:
         words: the workload in words, for people.
         rate_req_per_s: mean rate at scale 1.
         demand: per class, at scale 1.
-        exact: the validation replays the whole of the one given trace, so its percentiles have no sampling error.
         seeds: the validation seeds.
-        draw: (seed, factor on the rate) -> trace.
-        draw_longer: the same, with a window several times as long (the third argument); None where a trace is
-            replayed, which is as long as it is.
+        draw: (seed, factor on the rate, factor on the window) -> trace.
+        growth: whether what is added to a replayed trace shares its busy minutes; None where no trace is replayed.
+        growth_ratio: the rate at scale 1 over that of the replayed trace; 1 where none is.
+        whole: all of a trace is replayed.
         source: where the workload comes from.
         doubts: what a reader should know about the workload, full sentences.
     """
@@ -61,21 +75,44 @@ class Asked:
     words: str
     rate_req_per_s: float
     demand: Demand
-    exact: bool
     seeds: tuple[int, ...]
-    draw: Callable[[int, float], Trace]
-    draw_longer: Callable[[int, float, float], Trace] | None
+    draw: Callable[[int, float, float], Trace]
+    growth: Growth | None
+    growth_ratio: float
+    whole: bool
     source: str
     doubts: tuple[str, ...]
 
+    def exact_at(self, rate_scale: float) -> bool:
+        """Whether the one given trace is replayed as it is, so that its percentiles have no sampling error."""
+        return self.whole and len(self.seeds) == 1 and not self.grown_at(rate_scale)
+
+    def grown_at(self, rate_scale: float) -> bool:
+        """Whether a replayed trace is thickened or thinned to this rate."""
+        return self.growth is not None and abs(self.growth_ratio * rate_scale - 1) > SAME_RATE
+
+    def aligned_at(self, rate_scale: float) -> bool:
+        """Whether all seeds are thickenings of the same minutes, so that they differ by chance alone at any time."""
+        return self.growth == "shared" and self.grown_at(rate_scale)
+
+    def seeds_at(self, rate_scale: float) -> tuple[int, ...]:
+        """The validation seeds at this rate: a trace that is grown is never a single one."""
+        if len(self.seeds) > 1 or not self.grown_at(rate_scale):
+            return self.seeds
+        return tuple(range(self.seeds[0], self.seeds[0] + GROWN_SEEDS))
+
+    def drawing(self, rate_scale: float, times: float = 1.0) -> Callable[[int], Trace]:
+        """What draws the trace of a seed at this rate, over ``times`` the window."""
+        return lambda seed: self.draw(seed, rate_scale, times)
+
     def longer(self, rate_scale: float) -> Callable[[int], Trace] | None:
         """What draws traces of the same workload over a time ``LONGER`` as long; None where there is no more of it."""
-        draw = self.draw_longer
-        return (lambda seed: draw(seed, rate_scale, LONGER)) if draw else None
+        finite = self.growth is not None and (self.aligned_at(rate_scale) or not self.grown_at(rate_scale))
+        return None if finite else self.drawing(rate_scale, LONGER)
 
     def traces(self, rate_scale: float, seeds: Sequence[int] | None = None) -> list[Trace]:
         """One trace per validation seed, the rate times ``rate_scale``."""
-        return [self.draw(seed, rate_scale) for seed in (self.seeds if seeds is None else seeds)]
+        return [self.draw(seed, rate_scale, 1.0) for seed in (self.seeds if seeds is None else seeds)]
 
 
 def asked(scenario: Scenario) -> Asked:
@@ -95,7 +132,7 @@ def asked(scenario: Scenario) -> Asked:
         names = ", ".join(builtin_names())
         raise BadInput(f"workload.trace: no file '{workload.trace}', and no built-in workload of that name ({names})")
     trace = read_trace(path, format=workload.format, skip_bad_rows=workload.skip_bad_rows, time_unit=workload.time_unit)
-    if workload.arrivals.process in (None, "replay"):
+    if workload.arrivals.process in (None, "replay", "profile"):
         return _replay(scenario, trace)
     return _synthetic(scenario, fit_workload(trace), trace)
 
@@ -140,7 +177,7 @@ def _synthetic(scenario: Scenario, model: WorkloadModel, trace: Trace | None) ->
     if process == "replay":
         raise BadInput(f"workload.arrivals.process: replay needs a trace file, not the built-in '{workload.trace}'")
 
-    def draw(seed: int, factor: float, times: float = 1.0) -> Trace:
+    def draw(seed: int, factor: float, times: float) -> Trace:
         window_s = workload.duration_s or max(SHORTEST_S, ENOUGH_REQUESTS / (rate * factor))
         if validation.requests is not None:
             window_s = min(window_s, validation.requests / (rate * factor))
@@ -156,17 +193,18 @@ def _synthetic(scenario: Scenario, model: WorkloadModel, trace: Trace | None) ->
 
     first = validation.first_seed
     seeds = tuple(range(first, first + (validation.seeds or SYNTHETIC_SEEDS)))
-    sample = [drawn_for(DEMAND_SEED, 1.0, DEMAND_REQUESTS / rate), *(_longest(draw(seed, 1.0)) for seed in seeds)]
+    sample = [drawn_for(DEMAND_SEED, 1.0, DEMAND_REQUESTS / rate), *(_longest(draw(seed, 1.0, 1.0)) for seed in seeds)]
     return Asked(
         words=f"{process} arrivals at {rate:g} req/s with the lengths of {model.name}{_stretched(scenario)}",
         rate_req_per_s=rate,
         demand=_at_rate(sample, rate),
-        exact=False,
         seeds=seeds,
         draw=draw,
-        draw_longer=draw,
+        growth=None,
+        growth_ratio=1.0,
+        whole=False,
         source=model.source,
-        doubts=(*_read_words(trace), *_burstiness(model, process)),
+        doubts=(*_read_words(trace), *_burstiness(model, process), *_lengths_apart(model, process)),
     )
 
 
@@ -221,44 +259,80 @@ def _burstiness(model: WorkloadModel, process: str) -> tuple[str, ...]:
     return ()
 
 
+def _lengths_apart(model: WorkloadModel, process: str) -> tuple[str, ...]:
+    """A built-in workload keeps when requests came and how long they were, not which came when."""
+    if process == "profile":
+        return (
+            f"the lengths of {model.name} are drawn apart from the time of arrival, while long prompts come together "
+            "in real traces (the peak minute of the 2023 conversation trace: 1.52 times the mean in requests, 1.90 "
+            "times in prompt tokens): replay the trace file before buying",
+        )
+    return ()
+
+
 def _replay(scenario: Scenario, trace: Trace) -> Asked:
-    """A trace as it is (seed 1), and traces made of its blocks (further seeds)."""
+    """A trace as it is (seed 1) and traces made of its blocks (further seeds); at another rate, thickenings of it."""
     workload, validation = scenario.workload, scenario.validation
     scaled_lengths = scale_lengths(trace, workload.prompt_scale, workload.output_scale)
     base = classify(scaled_lengths, scenario.classes())
-    whole = validation.requests is None or validation.requests >= len(base)
-    if not whole and validation.requests is not None:
-        base = _head(base, validation.requests)
-    to_rate = workload.rate_req_per_s / base.rate_req_per_s if workload.rate_req_per_s else 1.0
-    base = scale_rate(base, to_rate * workload.rate_scale)
+    to_rate = (workload.rate_req_per_s or base.rate_req_per_s) / base.rate_req_per_s * workload.rate_scale
+    wanted = len(base) if validation.requests is None else ceil(validation.requests / to_rate)
+    whole = wanted >= len(base)
+    base = base if whole else _head(base, wanted)
     if len(base) > 1 and base.duration_s < SHORTEST_REPLAY_S:
         raise BadInput(
             f"workload.trace: found {len(base):,} requests in a replay of {base.duration_s:.3g} s; expected at least "
             f"{SHORTEST_REPLAY_S:g} s, for less says nothing of a steady load: is workload.time_unit right?"
         )
-    first = validation.first_seed
-    seeds = tuple(range(first, first + (validation.seeds or 1)))
+    factor = 1.0 if abs(to_rate - 1) <= SAME_RATE else to_rate
+    first, growth = validation.first_seed, workload.growth
+    seeds = tuple(range(first, first + (validation.seeds or (GROWN_SEEDS if factor != 1 else 1))))
 
-    def draw(seed: int, factor: float) -> Trace:
-        if seed == first:
-            return scale_rate(base, factor)
-        block_s = min(BLOCK_S, base.duration_s)
-        return scale_rate(resample_blocks(base, np.random.default_rng(seed), block_s), factor)
+    def draw(seed: int, scale: float, times: float) -> Trace:
+        times_rate = factor * scale
+        if abs(times_rate - 1) > SAME_RATE:
+            window_s = base.duration_s if growth == "shared" else _smooth_s(base, times_rate)
+            return grown(base, times_rate, seed, growth=growth, window_s=(0.0, window_s * times))
+        if seed != first:
+            block_s, window_s = min(BLOCK_S, base.duration_s), base.duration_s * times
+            return resample_blocks(base, np.random.default_rng(seed), block_s, duration_s=window_s)
+        return base if times == 1 else grown(base, 1.0, seed, window_s=(0.0, base.duration_s * times))
 
-    scaled = f" at {to_rate * workload.rate_scale:g} times its rate" if to_rate * workload.rate_scale != 1 else ""
-    more = f" and {len(seeds) - 1} resamplings of its minutes" if len(seeds) > 1 else ""
     part = "all" if whole else "the first"
     return Asked(
-        words=f"replay of {part} {len(base)} requests of {Path(trace.name).name}{scaled}{_stretched(scenario)}{more}",
-        rate_req_per_s=base.rate_req_per_s,
-        demand=demand(base),
-        exact=whole and len(seeds) == 1,
+        words=f"replay of {part} {len(base)} requests of {Path(trace.name).name}{_how_grown(factor, growth)}"
+        f"{_stretched(scenario)}{_resampled(seeds, factor)}",
+        rate_req_per_s=base.rate_req_per_s * factor,
+        demand=demand(replace(base, duration_s=base.duration_s / factor)),
         seeds=seeds,
         draw=draw,
-        draw_longer=None,
+        growth=growth,
+        growth_ratio=factor,
+        whole=whole,
         source=f"trace file {Path(trace.name).name}",
         doubts=_read_words(trace),
     )
+
+
+def _smooth_s(base: Trace, factor: float) -> float:
+    """The arrival window of independent growth: the whole trace, or a part where busy minutes have averaged out."""
+    if factor < SMOOTH_RATIO:
+        return base.duration_s
+    return min(base.duration_s, max(SMOOTH_S, SMOOTH_REQUESTS / (base.rate_req_per_s * factor)))
+
+
+def _how_grown(factor: float, growth: Growth) -> str:
+    """How a trace came to another rate, in words; empty where it is replayed at its own."""
+    if factor == 1:
+        return ""
+    how = "thinned" if factor < 1 else "thickened"
+    kept = "its busy minutes kept" if growth == "shared" else "the busy minutes of what was added apart from its own"
+    return f" {how} to {factor:g} times its rate ({growth} growth: {kept})"
+
+
+def _resampled(seeds: Sequence[int], factor: float) -> str:
+    """What further seeds of a replay are, in words."""
+    return f" and {len(seeds) - 1} resamplings of its minutes" if len(seeds) > 1 and factor == 1 else ""
 
 
 def _head(trace: Trace, requests: int) -> Trace:

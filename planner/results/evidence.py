@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from math import inf
 
 from planner.results.plan import CandidatePlan
 from planner.results.precision import Elsewise, Served
@@ -44,6 +45,11 @@ class Evidence:
     high: float
     verdict: Verdict
     n: int
+
+    @property
+    def few(self) -> bool:
+        """Whether all that keeps it from being met is that too little was observed to bound it from above."""
+        return self.verdict is Verdict.UNDECIDED and self.high == inf and self.measured <= self.limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -139,7 +139,7 @@ class Arrivals(Section):
     """When requests come."""
 
     process: Literal["poisson", "gamma", "diurnal", "profile", "replay"] | None = Field(
-        None, description="null replays a trace file as it is and draws Poisson arrivals for a built-in workload"
+        None, description="null replays a trace file (profile does, too) and draws Poisson arrivals for a built-in"
     )
     cv: Positive | None = Field(
         None, description="coefficient of variation of the gaps (gamma only); 1 is Poisson, null is the trace's own"
@@ -228,6 +228,9 @@ class Workload(Section):
     )
     rate_req_per_s: Positive | None = Field(None, description="mean arrival rate, requests/s; null: the trace's own")
     rate_scale: Positive = Field(1.0, description="factor on top of the rate")
+    growth: Literal["shared", "independent"] = Field(
+        "shared", description="of a trace at another rate: its busy minutes grow too, or what is added has its own"
+    )
     prompt_scale: Positive = Field(1.0, description="factor on every prompt's length, rounded to whole tokens")
     output_scale: Positive = Field(1.0, description="factor on every output's length, rounded to whole tokens")
     arrivals: Arrivals = Field(Arrivals(), description="when requests come")

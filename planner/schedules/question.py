@@ -76,9 +76,11 @@ def load_of(case: Case, section: ScheduleSection) -> Load:
     """What is asked in each epoch, forecast errors provided for."""
     means = {part.request_class.name: part.rate_req_per_s for part in case.asked.demand.classes}
     if section.load == "trace":
-        if not case.asked.exact:
-            raise BadInput("schedule.load: trace needs a workload that is a trace file, replayed whole")
-        load = binned(case.asked.draw(case.asked.seeds[0], 1.0), epoch_s=section.epoch_s, epochs=section.epochs)
+        if not (case.asked.exact_at(1.0) or (case.asked.whole and case.asked.aligned_at(1.0))):
+            raise BadInput(
+                "schedule.load: trace needs a workload that is a trace file, replayed whole (grown: with growth shared)"
+            )
+        load = binned(case.asked.draw(case.asked.seeds[0], 1.0, 1.0), epoch_s=section.epoch_s, epochs=section.epochs)
     else:
         hours = template(section.load) if isinstance(section.load, str) else np.asarray(section.load, float)
         load = from_factors(means, hours, epoch_s=section.epoch_s)

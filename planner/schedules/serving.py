@@ -111,6 +111,7 @@ class _Scene:
     draw: Callable[[int], Trace]
     warmup_frac: float
     exact: bool
+    aligned: bool
     rate_req_per_s: float
 
 
@@ -131,7 +132,7 @@ class Serving:
         self._idle_w = {option.machine.name: option.machine.idle_w for option in case.options}
         self._names = [c.name for c in case.scenario.classes()]
         self._total = np.sum(list(load.peak_req_per_s.values()), axis=0)
-        self._whole = case.asked.draw(case.asked.seeds[0], 1.0) if section.load == "trace" else None
+        self._whole = case.asked.draw(case.asked.seeds[0], 1.0, 1.0) if section.load == "trace" else None
         self._seen: dict[str, Judgement] = {}
 
     def all(self, schedule: Schedule, progress: Progress) -> tuple[tuple[Served, ...], tuple[int, ...]]:
@@ -173,9 +174,9 @@ class Serving:
         if scene.key not in self._seen:
             self._seen[scene.key] = judge(
                 scene.pools, self._case.policy, scene.draw, self._case.slos, shifts=scene.shifts,
-                seeds=self._case.asked.seeds[:1] if scene.exact else self._case.asked.seeds,
+                seeds=self._case.asked.seeds_at(1.0), aligned=scene.aligned,
                 workload=f"epoch {epochs[0]}", exact=scene.exact, warmup_frac=scene.warmup_frac,
-                cooldown_frac=0.0 if scene.exact else checks.cooldown_frac / 2,
+                cooldown_frac=0.0 if scene.exact or scene.aligned else checks.cooldown_frac / 2,
                 confidence_frac=checks.confidence_frac, reference=self._case.reference,
             )  # fmt: skip
         said = self._seen[scene.key]
@@ -198,7 +199,7 @@ class Serving:
         They drain once, while the window that is served stands for the whole epoch.
         """
         watts, share = self._standing_w(epoch), 1.0
-        if not scene.exact:
+        if self._whole is None:
             share = min(1.0, (said.horizon_s - said.warmup_s - said.cooldown_s) / self._load.epoch_s)
         for pool in said.pools:
             if pool.power is None:
@@ -229,23 +230,26 @@ class Serving:
         if self._whole is not None:
             at_s = epoch * self._load.epoch_s
             begin_s = max(0.0, at_s - EARLY_S)
-            part = cut(self._whole, begin_s, min(at_s + self._load.epoch_s, self._whole.duration_s))
+            span_s = begin_s, min(at_s + self._load.epoch_s, self._whole.duration_s)
+            part = cut(self._whole, *span_s)
             pools, shifts = self._pools(*runs, at_s - begin_s)
             return _Scene(
-                key=f"{epoch} {runs}", going=_going(pools), pools=pools, shifts=shifts, draw=lambda _: part, exact=True,
+                key=f"{epoch} {runs}", going=_going(pools), pools=pools, shifts=shifts, exact=asked.exact_at(1.0),
+                aligned=asked.aligned_at(1.0), draw=lambda seed: cut(asked.draw(seed, 1.0, 1.0), *span_s),
                 warmup_frac=(at_s - begin_s) / part.duration_s, rate_req_per_s=part.rate_req_per_s,
             )  # fmt: skip
         old, new = (float(self._total[e]) / asked.demand.rate_req_per_s for e in (before, epoch))
-        first_s = asked.draw(asked.seeds[0], old).duration_s if old else 0.0
-        second_s = asked.draw(asked.seeds[0], new).duration_s
+        first_s = asked.draw(asked.seeds[0], old, 1.0).duration_s if old else 0.0
+        second_s = asked.draw(asked.seeds[0], new, 1.0).duration_s
         pools, shifts = self._pools(*runs, first_s)
 
         def draw(seed: int) -> Trace:
-            now = asked.draw(seed, new)
-            return joined(asked.draw(seed + BEFORE_SEED, old), now) if old else now
+            now = asked.draw(seed, new, 1.0)
+            return joined(asked.draw(seed + BEFORE_SEED, old, 1.0), now) if old else now
 
         return _Scene(
             key=self._key(schedule, epoch), going=_going(pools), pools=pools, shifts=shifts, draw=draw, exact=False,
+            aligned=False,
             warmup_frac=first_s / (first_s + second_s) if old else checks.warmup_frac,
             rate_req_per_s=float(self._total[epoch]),
         )  # fmt: skip

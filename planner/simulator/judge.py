@@ -3,7 +3,9 @@
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +32,27 @@ SLICES = 5
 MOST_SEEDS_RATIO = 3
 """An undecided objective is given up to this many times the seeds that were asked for."""
 
+MOST_OBSERVED = 100_000
+"""Requests up to which further seeds are served where all that an objective lacks is observations."""
+
+ALIGNED_SLICES = 20
+"""The same where seeds are thickenings of the same minutes: they are compared slice by slice."""
+
+CLEAR_RATIO = 1.25
+"""Measured over limit, from which on the first thickening of a trace alone is a clear miss."""
+
+SEVERAL = 3.0
+"""A window lasts at least this many times as long as 99 of 100 requests take: a shorter one never fills the batches."""
+
+WELL_LONGER = 2.0
+"""Times its length from which on a window that was made longer is not looked at over a longer one once more."""
+
+MOST_TIMES = 10.0
+"""Times its length by which a window is made longer at most."""
+
+TO_THE_END_S = 1e9
+"""When a run ends that is not given up: long after its last request."""
+
 DESCRIBED = (50.0, 90.0, 99.0)
 """Percentiles of every metric that are told of every judgement, promised or not."""
 
@@ -42,6 +65,7 @@ def judge(
     seeds: Sequence[int], workload: str, exact: bool, warmup_frac: float, cooldown_frac: float, confidence_frac: float,
     reference: Reference | None = None, early: bool = False, failures: Sequence[Failure] = (),
     shifts: Sequence[Shift] = (), longer: Callable[[int], Trace] | None = None, note: Note | None = None,
+    aligned: bool = False, lengthen: Callable[[int, float], Trace] | None = None,
 ) -> Judgement:  # fmt: skip
     """Serve every seed's trace and weigh every objective.
 
@@ -64,40 +88,119 @@ def judge(
         longer: seed -> a trace of the same workload over a longer time. Where all is well, the first seed is served
             once more so: a queue that grows slowly hides in a short window.
         note: is shown every seed's trace and run, in their order, the longer one excepted.
+        aligned: the seeds are thickenings of one trace, so that only chance tells one from another at any time.
+        lengthen: (seed, times) -> a trace of the same workload over so many times the window. Where objectives hold in
+            a window shorter than ``SEVERAL`` times what 99 of 100 requests take, it is asked for one that is not.
     """
-    runs, observed, found, most = list[Run](), list[Observed](), list[Evidence](), len(seeds) * _looks(exact)
-
-    def served(seed: int, drawn: Callable[[int], Trace] = draw) -> tuple[Run, Observed]:
-        trace, fracs = drawn(seed), {"warmup_frac": warmup_frac, "cooldown_frac": cooldown_frac}
-        measured = window(trace, **fracs, slices=SLICES)
-        until_s = _cutoff_s(trace, slos, reference)
-        run = serve(pools, policy, trace, measured, cutoff_s=until_s, failures=failures, shifts=shifts)
-        return run, Observed(trace=trace, ledger=run.ledger, reference=reference)
-
+    aligned = aligned and len(seeds) > 1
+    bench = _Bench(
+        pools=pools, policy=policy, slos=slos, reference=reference, warmup_frac=warmup_frac,
+        cooldown_frac=cooldown_frac, confidence_frac=confidence_frac, exact=exact, aligned=aligned,
+        failures=failures, shifts=shifts,
+    )  # fmt: skip
+    first = bench.serve(draw(seeds[0]))
+    times = _times_longer(first[1], slos) if lengthen else 1.0
+    if lengthen and times > 1:
+        draw, first = partial(_drawn_for, lengthen, times), bench.serve(lengthen(seeds[0], times))
+        workload += f", over a window made longer for {SEVERAL:g} times what 99 of 100 requests take"
     together = not unsupported(pools, policy, failures)
-    for upto in sorted({1, *range(len(seeds), most + 1, len(seeds))}):  # the first alone: it may settle it
-        for run, seen in _each(served, range(seeds[0] + len(runs), seeds[0] + upto), together=together, note=note):
+    each = partial(
+        _each, lambda seed: first if seed == seeds[0] else bench.serve(draw(seed)), together=together, note=note
+    )
+    runs, observed, found = _served(bench, each, seeds, early=early)
+    said = _judgement(
+        found, slos, runs, observed, seeds=tuple(range(seeds[0], seeds[0] + len(runs))), workload=workload,
+        warmup_frac=warmup_frac, cooldown_frac=cooldown_frac,
+        steady=exact or aligned or _steady(observed, slos, confidence_frac),
+        bodies={pool.name: pool.physics for pool in pools},
+    )  # fmt: skip
+    if longer is None or not said.valid or times >= WELL_LONGER:
+        return said
+    return _looked_longer(said, bench.serve(longer(seeds[0]), to_the_end=True)[1], slos)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bench:
+    """How traces are served and what was seen is weighed; the attributes are the arguments of ``judge``."""
+
+    pools: Sequence[PoolModel]
+    policy: Policy
+    slos: Sequence[Slo]
+    reference: Reference | None
+    warmup_frac: float
+    cooldown_frac: float
+    confidence_frac: float
+    exact: bool
+    aligned: bool
+    failures: Sequence[Failure]
+    shifts: Sequence[Shift]
+
+    def serve(self, trace: Trace, *, to_the_end: bool = False) -> tuple[Run, Observed]:
+        """Serve a trace, until its longest request can have ended or to its last one."""
+        measured = window(
+            trace, warmup_frac=self.warmup_frac, cooldown_frac=self.cooldown_frac,
+            slices=ALIGNED_SLICES if self.aligned else SLICES,
+        )  # fmt: skip
+        until_s = TO_THE_END_S if to_the_end else _cutoff_s(trace, self.slos, self.reference)
+        run = serve(
+            self.pools, self.policy, trace, measured, cutoff_s=until_s, failures=self.failures, shifts=self.shifts
+        )
+        return run, Observed(trace=trace, ledger=run.ledger, reference=self.reference)
+
+    def weigh(self, observed: Sequence[Observed]) -> list[Evidence]:
+        """Every objective; a thickening alone is weighed as if there were no other."""
+        exact = self.exact or (self.aligned and len(observed) == 1)
+        samples = [sample(observed, slo, aligned=self.aligned) for slo in self.slos]
+        return [
+            evidence(slo, seen, confidence_frac=self.confidence_frac, exact=exact)
+            for slo, seen in zip(self.slos, samples, strict=True)
+        ]
+
+    def hopeless(self, found: Sequence[Evidence]) -> bool:
+        """Whether the first seed alone tells that an objective is missed."""
+        if self.aligned:
+            return any(e.measured > CLEAR_RATIO * e.limit for e in found)
+        return any(e.verdict is Verdict.MISSED for e in found)
+
+
+def _served(
+    bench: _Bench, each: Callable[[range], Iterator[tuple[Run, Observed]]], seeds: Sequence[int], *, early: bool
+) -> tuple[list[Run], list[Observed], list[Evidence]]:
+    """As many seeds as it takes, and what they say; runs that keep every objective, to their last request."""
+    runs, observed, found = list[Run](), list[Observed](), list[Evidence]()
+    for upto in _looks(len(seeds), exact=bench.exact):
+        for run, seen in each(range(seeds[0] + len(runs), seeds[0] + upto)):
             runs.append(run)
             observed.append(seen)
         if not early and upto < len(seeds):
             continue
-        found = [evidence(s, sample(observed, s), confidence_frac=confidence_frac, exact=exact) for s in slos]
-        if (upto >= len(seeds) and not _promising(found)) or (early and upto == 1 and _hopeless(found)):
+        found = bench.weigh(observed)
+        if early and upto == 1 and bench.hopeless(found):
             break
-    said = _judgement(
-        found, slos, runs, observed, seeds=tuple(range(seeds[0], seeds[0] + len(runs))), workload=workload,
-        warmup_frac=warmup_frac, cooldown_frac=cooldown_frac,
-        steady=exact or _steady(observed, slos, confidence_frac),
-        bodies={pool.name: pool.physics for pool in pools},
-    )  # fmt: skip
-    return _looked_longer(said, *served(seeds[0], longer), slos) if longer and said.valid else said
+        if upto >= len(seeds) and not _more(found, observed, upto >= MOST_SEEDS_RATIO * len(seeds)):
+            break
+    for place in [] if _beyond(found) else [place for place, run in enumerate(runs) if _left(run)]:
+        runs[place], observed[place] = bench.serve(observed[place].trace, to_the_end=True)
+        found = bench.weigh(observed)
+    return runs, observed, found
 
 
-def _looked_longer(said: Judgement, run: Run, seen: Observed, slos: Sequence[Slo]) -> Judgement:
+def _drawn_for(lengthen: Callable[[int, float], Trace], times: float, seed: int) -> Trace:
+    return lengthen(seed, times)
+
+
+def _times_longer(seen: Observed, slos: Sequence[Slo]) -> float:
+    """Times its length that a window needs to tell of a steady load; 1 where it does, or something is missed in it."""
+    if any(sample([seen], slo).quantile(slo.percentile / 100) > slo.limit for slo in slos):
+        return 1.0
+    needed_s = SEVERAL * sample([seen], Slo(metric=Metric.E2E, percentile=99.0, limit=1.0)).quantile(0.99)
+    return max(1.0, min(MOST_TIMES, needed_s / seen.trace.duration_s))
+
+
+def _looked_longer(said: Judgement, seen: Observed, slos: Sequence[Slo]) -> Judgement:
     """A judgement with what a longer run adds: objectives that it misses."""
     missed = tuple(s.name for s in slos if sample([seen], s).quantile(s.percentile / 100) > s.limit)
-    steady = not missed and run.waiting + run.running == 0
-    return replace(said, steady=steady, longer_s=seen.trace.duration_s, longer_missed=missed)
+    return replace(said, steady=not missed, longer_s=seen.trace.duration_s, longer_missed=missed)
 
 
 def _each(
@@ -113,26 +216,67 @@ def _each(
 
 
 def _cutoff_s(trace: Trace, slos: Sequence[Slo], reference: Reference | None) -> float:
-    """When a run is given up: long enough for the longest request to miss its loosest limit twice over."""
-    longest = [int(trace.prompt_tokens.max())], [int(trace.output_tokens.max())]
-    limits_s = [s.limit * float(unit_s(s, reference, *longest)[0]) for s in slos]
-    return 2 * trace.duration_s + 60 + 2 * max(limits_s, default=0.0)
+    """When a run is given up: long enough for the longest request to take twice what its objectives allow it.
+
+    The time that a request may take is its limit on E2E, or that on its first token and that on every gap after it.
+    Where no objective bounds it, the run goes on until the last request has ended.
+    """
+    longest_s = max((_allowed_s(trace, index, slos, reference) for index in np.unique(trace.class_index)), default=0.0)
+    return min(TO_THE_END_S, 2 * trace.duration_s + 60 + 2 * longest_s)
 
 
-def _looks(exact: bool) -> int:
-    """How often as many seeds may be simulated."""
-    return 1 if exact else MOST_SEEDS_RATIO
+def _allowed_s(trace: Trace, index: int, slos: Sequence[Slo], reference: Reference | None) -> float:
+    """What the longest request of a class may take; inf where nothing bounds it."""
+    mine = trace.class_index == index
+    prompt, output = int(trace.prompt_tokens[mine].max()), int(trace.output_tokens[mine].max())
+    limits_s: dict[Metric, float] = {}
+    for slo in slos:
+        if slo.request_class in (None, trace.classes[index].name):
+            limit_s = slo.limit * float(unit_s(slo, reference, [prompt], [output])[0])
+            limits_s[slo.metric] = max(limits_s.get(slo.metric, 0.0), limit_s)
+    gap_s = max((limit for metric, limit in limits_s.items() if metric in (Metric.TPOT, Metric.TBT)), default=inf)
+    first_s = limits_s.get(Metric.TTFT, inf)
+    return limits_s.get(Metric.E2E, first_s + (gap_s * (output - 1) if output > 1 else 0.0))
 
 
-def _hopeless(found: Sequence[Evidence]) -> bool:
-    """Whether an objective is clearly missed."""
-    return any(e.verdict is Verdict.MISSED for e in found)
+def _looks(seeds: int, *, exact: bool) -> list[int]:
+    """Seeds served when the objectives are weighed: the first alone, which may settle it; then more and more."""
+    looks = {1, seeds}
+    if not exact:
+        looks |= {seeds * ratio for ratio in range(1, MOST_SEEDS_RATIO + 1)}
+        looks |= {seeds * MOST_SEEDS_RATIO * 2**doubled for doubled in range(1, 6)}
+    return sorted(looks)
+
+
+def _left(run: Run) -> int:
+    """Requests that had not ended when a run was given up."""
+    return run.waiting + run.running
+
+
+def _arrived(observed: Sequence[Observed]) -> int:
+    """Requests of all seeds."""
+    return sum(len(seed.trace) for seed in observed)
+
+
+def _beyond(found: Sequence[Evidence]) -> bool:
+    """Whether something is measured beyond its limit."""
+    return any(e.measured > e.limit for e in found)
+
+
+def _more(found: Sequence[Evidence], observed: Sequence[Observed], seen_often: bool) -> bool:
+    """Whether more seeds are worth serving: something is open, and they may settle it."""
+    return _promising(found) and (not seen_often or (_few(found) and _arrived(observed) < MOST_OBSERVED))
+
+
+def _few(found: Sequence[Evidence]) -> bool:
+    """Whether something is undecided for want of observations alone."""
+    return any(e.verdict is Verdict.UNDECIDED and e.few for e in found)
 
 
 def _promising(found: Sequence[Evidence]) -> bool:
     """Whether more seeds may settle it: something is undecided, and everything is measured within its limit."""
     undecided = any(e.verdict is Verdict.UNDECIDED for e in found)
-    return undecided and all(e.measured <= e.limit for e in found)
+    return undecided and not _beyond(found)
 
 
 def _steady(observed: Sequence[Observed], slos: Sequence[Slo], confidence_frac: float) -> bool:
@@ -159,7 +303,7 @@ def _judgement(
 ) -> Judgement:
     """Add up the books of all seeds."""
     ledgers = [r.ledger for r in runs]
-    spans = [max(1e-9, led.window.end_s - led.window.start_s) for led in ledgers]
+    spans = [_span_s(o, warmup_frac, cooldown_frac) for o in observed]
     good = [attained(o, slos) for o in observed]
     transfers = max(1, sum(led.transfers for led in ledgers))
     horizon = max(o.trace.duration_s for o in observed)
@@ -171,7 +315,7 @@ def _judgement(
         warmup_s=warmup_frac * horizon,
         cooldown_s=cooldown_frac * horizon,
         **{key: sum(getattr(led, key) for led in ledgers) for key in ("arrived", "finished", "refused", "restarted")},
-        unfinished=sum(r.waiting + r.running for r in runs),
+        unfinished=sum(map(_left, runs)),
         goodput_req_per_s=sum(int(g.sum()) for g in good) / sum(spans),
         attainment_frac=sum(int(g.sum()) for g in good) / max(1, sum(len(g) for g in good)),
         output_tokens_per_s=sum(_tokens(o) for o in observed) / sum(spans),
@@ -185,6 +329,12 @@ def _judgement(
         latency_s=_latencies(observed),
         power=_drawn(runs, bodies),
     )
+
+
+def _span_s(seen: Observed, warmup_frac: float, cooldown_frac: float) -> float:
+    """How long was measured: the window's time, not that between its first and last request, which may be one."""
+    whole = len(seen.rows()) == len(seen.trace)  # nothing came in the window, so all of it is measured
+    return seen.trace.duration_s * (1.0 if whole else 1.0 - warmup_frac - cooldown_frac)
 
 
 def _drawn(runs: Sequence[Run], bodies: Mapping[str, InstancePhysics]) -> PowerUse | None:

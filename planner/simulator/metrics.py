@@ -17,6 +17,14 @@ from workloads.traces import Trace
 
 Floats = NDArray[np.float64]
 
+ENOUGH_BEYOND = 20.0
+"""Observations that a percentile leaves beyond it, from which on a value that none exceeded bounds it.
+
+Were there that many, in clusters of seven, none at all would be seen in one case of twenty."""
+
+FEWEST = 20
+"""Observations of a whole population below which no percentile of it is called met or missed."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Sample:
@@ -25,10 +33,12 @@ class Sample:
     Attributes:
         values: one sorted array of values per batch.
         weights: how often each value was seen, per batch.
+        slices: of a seed, where seeds differ by chance alone, so that batches of one slice are compared; 0 elsewhere.
     """
 
     values: tuple[Floats, ...]
     weights: tuple[Floats, ...]
+    slices: int = 0
 
     @property
     def n(self) -> int:
@@ -60,6 +70,25 @@ class Sample:
         """(batches,) share of each batch that does not exceed ``limit``; empty batches are left out."""
         pairs = [(v, w) for v, w in zip(self.values, self.weights, strict=True) if w.sum() > 0]
         return np.array([w[: np.searchsorted(v, limit, side="right")].sum() / w.sum() for v, w in pairs])
+
+    def error(self, limit: float) -> tuple[float, int]:
+        """Standard error of the share that does not exceed ``limit``, and the degrees of freedom behind it.
+
+        From batch to batch; where slices of seeds are compared, from seed to seed within each slice, since what one
+        minute has more of than another is no error.
+        """
+        if not self.slices:
+            shares = self.within(limit)
+            spread = float(np.std(shares, ddof=1)) / len(shares) ** 0.5 if len(shares) > 1 else 0.0
+            return spread, len(shares) - 1
+        inside = [
+            w[: np.searchsorted(v, limit, side="right")].sum() for v, w in zip(self.values, self.weights, strict=True)
+        ]
+        total = np.array([w.sum() for w in self.weights]).reshape(-1, self.slices)
+        shares = np.array(inside).reshape(-1, self.slices) / np.maximum(total, 1.0)
+        part = total.sum(axis=0) / max(1.0, float(total.sum()))
+        seeds = len(total)
+        return float(np.sqrt((part**2 * shares.var(axis=0, ddof=1)).sum() / seeds)), self.slices * (seeds - 1)
 
 
 def _quantile(values: Floats, cumulative: Floats, shares: Sequence[float]) -> list[float]:
@@ -103,10 +132,9 @@ def interval(sample: Sample, q: float, confidence_frac: float) -> tuple[float, f
     if sample.n == 0:
         return 0.0, inf
     values, cumulative = sample.distribution()
-    shares = sample.within(_quantile(values, cumulative, (q,))[0])
-    spread = float(np.std(shares, ddof=1)) / len(shares) ** 0.5 if len(shares) > 1 else 0.0
+    spread, degrees = sample.error(_quantile(values, cumulative, (q,))[0])
     m = min(float(sample.n), q * (1 - q) / spread**2) if spread > 0 else float(sample.n)
-    t = student_t(confidence_frac, max(4, len(shares) - 1))
+    t = student_t(confidence_frac, max(4, degrees))
     p = cumulative / cumulative[-1]
     smooth = (p * m + 2) / (m + 4)
     h = t * np.sqrt(smooth * (1 - smooth) / m)
@@ -124,12 +152,21 @@ def evidence(slo: Slo, sample: Sample, *, confidence_frac: float, exact: bool) -
     Args:
         slo: the objective.
         sample: all observations of its metric.
-        confidence_frac: of the interval.
+        confidence_frac: of the interval. Where neighbours tell the same story its upper end can be infinite however
+            many they are; once ``ENOUGH_BEYOND`` of them may exceed the limit, the largest value seen is that end.
         exact: the sample is the whole population (a trace replayed as it is), so the interval is the value itself.
+            Of fewer than ``FEWEST`` observations, or of so few that none may exceed the limit, nothing is claimed.
     """
     q = slo.percentile / 100
     measured = sample.quantile(q)
-    low, high = (measured, measured) if exact else interval(sample, q, confidence_frac)
+    if not exact:
+        low, high = interval(sample, q, confidence_frac)
+        if high == inf and sample.n * (1 - q) >= ENOUGH_BEYOND:
+            high = sample.quantile(1.0)
+    elif sample.n and (sample.n < FEWEST or sample.n * (1 - q) < 1 - 1e-9):
+        low, high = measured, inf
+    else:
+        low = high = measured
     if high <= slo.limit:
         verdict = Verdict.MET
     elif low > slo.limit:
@@ -183,13 +220,14 @@ class Observed:
         return values_s / unit_s(slo, self.reference, self.trace.prompt_tokens[rows], self.trace.output_tokens[rows])
 
 
-def sample(observed: Sequence[Observed], slo: Slo, *, second_half: bool = False) -> Sample:
+def sample(observed: Sequence[Observed], slo: Slo, *, second_half: bool = False, aligned: bool = False) -> Sample:
     """All observations of an objective's metric, by batch.
 
     Args:
         observed: one entry per seed.
         slo: says which metric and which class.
         second_half: only the later slices of each seed.
+        aligned: slices of different seeds are of the same minutes, so that they are compared.
     """
     values: list[Floats] = []
     weights: list[Floats] = []
@@ -201,7 +239,9 @@ def sample(observed: Sequence[Observed], slo: Slo, *, second_half: bool = False)
         for part in _gap_parts(seed, slo, keep, ends) if gaps else _row_parts(seed, slo, keep):
             values.append(part[0])
             weights.append(part[1])
-    return Sample(values=tuple(values), weights=tuple(weights))
+    counts = {seed.ledger.window.slices for seed in observed}
+    paired = aligned and len(observed) > 1 and len(counts) == 1
+    return Sample(values=tuple(values), weights=tuple(weights), slices=counts.pop() if paired else 0)
 
 
 def _classes(trace: Trace, slo: Slo) -> list[int]:

@@ -8,7 +8,7 @@ import pytest
 
 from planner.planning.loop import failures, outage
 from planner.planning.plan import plan
-from planner.results.evidence import NoPlan, Verdict
+from planner.results.evidence import NoPlan, ValidatedPlan, Verdict
 from planner.results.plan import Role
 from planner.scenario import Scenario
 from planner.scenario.sections import FailureSection
@@ -36,32 +36,48 @@ def test_nothing_fails_in_a_valid_judgement() -> None:
         assert word in lines
 
 
-def test_an_endless_interval_is_blamed_on_the_sample_only_where_it_is_small() -> None:
-    """Too few observations are blamed for an endless interval where there are few, and none was left unfinished."""
+def test_an_endless_interval_is_blamed_on_the_sample_only_where_it_is_within() -> None:
+    """Too few observations are blamed for an endless interval of what was measured within its limit, and only then."""
     found = plans.judgement()
     endless = replace(found.evidence[0], high=inf, verdict=Verdict.UNDECIDED, n=400)
     few = replace(found, evidence=(endless, *found.evidence[1:]))
     assert any("too few to bound ttft_p99_s" in line for line in failures(few))
-    assert not any("too few" in line for line in failures(replace(few, unfinished=3)))
-    many = replace(few, evidence=(replace(endless, n=600), *found.evidence[1:]))
-    assert not any("too few" in line for line in failures(many))
+    beyond = replace(endless, measured=endless.limit * 2)
+    assert not any("too few" in line for line in failures(replace(found, evidence=(beyond, *found.evidence[1:]))))
 
 
-def test_a_short_window_is_told_instead_of_buying_machines(tmp_path: Path) -> None:
-    """Where only the number of observations leaves an objective open, the answer is how to observe more, at once."""
+def fifty(directory: Path) -> Path:
+    """A scenario that replays fifty requests."""
+    file, trace = directory / "few.yaml", directory / "few.csv"
+    rows = [f"{k},{100 + k},{20 + k}" for k in range(50)]
+    trace.write_text("\n".join(("arrival_s,prompt_tokens,output_tokens", *rows)))
+    file.write_text(FEW.replace("azure-conv-2023, rate_req_per_s: 1, duration_s: 20", str(trace)))
+    return file
+
+
+def test_a_short_window_gets_more_seeds_instead_of_machines(tmp_path: Path) -> None:
+    """Twenty requests a seed cannot bound a P99, so more seeds are served until they can, and no machine is added."""
     file = tmp_path / "few.yaml"
     file.write_text(FEW)
     answer = plan(Scenario.load(file), progress=lambda *_: None)
+    assert isinstance(answer, ValidatedPlan)
+    assert [turn.step for turn in answer.rounds].count("plan") == 1
+    assert len(answer.judgement.seeds) > 9
+    assert all(found.verdict is Verdict.MET for found in answer.judgement.evidence)
+
+
+def test_what_no_number_of_seeds_can_bound_is_told_instead_of_buying_machines(tmp_path: Path) -> None:
+    """Where only the number of observations leaves an objective open, the answer is how to observe more, at once."""
+    file = fifty(tmp_path)
+    answer = plan(Scenario.load(file), progress=lambda *_: None)
     assert isinstance(answer, NoPlan)
     assert len(answer.rounds) == 1
-    assert "raise workload.duration_s or validation.seeds" in " ".join(answer.explanation)
+    assert "observations are too few to bound ttft_p99_s" in " ".join(answer.explanation)
 
 
 def test_policies_together_are_infeasible_only_if_each_is(tmp_path: Path) -> None:
     """Where one policy is proven infeasible and another merely not validated, nothing is proven of both together."""
-    file = tmp_path / "few.yaml"
-    file.write_text(FEW)
-    scenario = Scenario.load(file, ["slo.tbt_p99.9_s=0.015", "catalog.roles={dgx-h100: [mixed]}"])
+    scenario = Scenario.load(fifty(tmp_path), ["catalog.roles={dgx-h100: [mixed]}"])
     answers = {
         name: plan(scenario.changed([f"policy.name={name}"]), progress=lambda *_: None)
         for name in ("colocated", "splitwise", "auto")

@@ -45,7 +45,7 @@ def test_a_plan_without_margin_says_so() -> None:
 def test_a_window_that_is_not_given_is_long_enough_to_judge(rate: float, window_s: float) -> None:
     """Where no window is given it lasts two minutes, or as long as a thousand requests take."""
     case = open_case(small(f"workload.rate_req_per_s={rate}", "workload.duration_s=null"), "colocated")
-    assert case.asked.draw(1, 1.0).duration_s == pytest.approx(window_s)
+    assert case.asked.draw(1, 1.0, 1.0).duration_s == pytest.approx(window_s)
 
 
 @pytest.mark.parametrize("policy", ["colocated", "sarathi", "splitwise"])

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from math import inf
 
 import pytest
 from hypothesis import assume, given
@@ -192,8 +193,27 @@ def test_a_limit_falls_below_what_was_planned(
     planned = min(limit_frac, load)
     assert LARGEST_STEP * planned * (1 - 1e-9) <= after.decode_frac <= SMALLEST_STEP * planned * (1 + 1e-9)
     assert replace(after, decode_frac=limit_frac) == headroom
+    if measured_s <= 0.1:
+        assert after.decode_frac == pytest.approx(SMALLEST_STEP * planned)
     deeper = tighten(headroom, plan, judged("tbt_p99_s", verdict, measured_s * worse, 0.1))
     assert deeper.decode_frac <= after.decode_frac
+
+
+@given(load=st.floats(0.05, 1.0), measured_frac=st.floats(0.0, 1.0), n=st.integers(1, 10**6))
+def test_fewer_observations_never_lower_the_load(load: float, measured_frac: float, n: int) -> None:
+    """What is measured within its limit costs at most a nudge, and nothing at all where observations are lacking.
+
+    The interval of few observations has no upper end, that of more of them has one beyond the limit.
+    """
+    plan = candidate(tuple(pool(o, 1, {"short": 1.0}) for o in showcase()[:2]))
+    plan = replace(plan, pools=tuple(replace(p, load_frac=load) for p in plan.pools))
+    open_ended = judged("tbt_p99_s", Verdict.UNDECIDED, measured_frac * 0.1, 0.1)
+    few, many = (
+        tighten(Headroom(), plan, replace(open_ended, evidence=(replace(open_ended.evidence[0], high=high, n=n),)))
+        for high in (inf, 0.2)
+    )
+    assert many.decode_frac == pytest.approx(SMALLEST_STEP * min(load, Headroom().decode_frac))
+    assert few.decode_frac >= many.decode_frac
 
 
 @pytest.mark.parametrize(

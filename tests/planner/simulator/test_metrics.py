@@ -1,5 +1,6 @@
 """Laws of evidence: intervals that cover, verdicts that follow from them, percentiles that round upward only."""
 
+from dataclasses import replace
 from math import inf, sqrt
 from statistics import NormalDist
 
@@ -10,8 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from planner.results.evidence import Verdict
-from planner.simulator.judge import MOST_SEEDS_RATIO, judge
-from planner.simulator.metrics import Observed, Sample, attained, evidence, interval, sample, student_t
+from planner.simulator.judge import MOST_SEEDS_RATIO, TO_THE_END_S, _cutoff_s, judge
+from planner.simulator.metrics import FEWEST, Observed, Sample, attained, evidence, interval, sample, student_t
 from planner.simulator.records import GAP_BIN_RATIO, Ledger, Request, window
 from tests.planner.toy import random_trace, toy_policy, toy_pools, toy_trace
 from workloads.requests import RequestClass
@@ -95,8 +96,35 @@ def test_verdicts_follow_from_intervals(values: list[float], limit: float, q: fl
     assert (found.verdict is Verdict.MET) == (found.high <= limit)
     assert (found.verdict is Verdict.MISSED) == (found.low > limit)
     if exact:
-        assert found.low == found.high
-        assert found.verdict is not Verdict.UNDECIDED
+        enough = len(values) >= FEWEST and len(values) * (1 - q / 100) >= 1 - 1e-9
+        assert (found.low == found.high) is enough
+        assert (found.verdict is Verdict.UNDECIDED) is (not enough and found.measured <= limit)
+
+
+@given(n=st.integers(1, 3000), q=st.sampled_from([50.0, 90.0, 99.0, 99.9]), exact=st.booleans(), late=st.booleans())
+def test_too_few_observations_are_never_met(n: int, q: float, exact: bool, late: bool) -> None:
+    """Where not one observation may exceed the limit, or there are fewer than twenty, a percentile is never met."""
+    values = np.full(n, 2.0 if late else 0.5)
+    slo = Slo(metric=Metric.TTFT, percentile=q, limit=1.0)
+    found = evidence(slo, batched(values, 5), confidence_frac=0.95, exact=exact)
+    if n * (1 - q / 100) < 1 - 1e-9 or (exact and n < FEWEST):
+        assert found.verdict is not Verdict.MET
+        assert found.few is not late
+
+
+@pytest.mark.parametrize("worst", [0.5, 1.5])
+def test_what_none_of_many_exceeded_is_bounded(worst: float) -> None:
+    """Of many observations that cluster, none beyond the limit: it is met; one beyond it: it stays open.
+
+    What lies at and beyond the percentile is all in one batch, so the batches say little of it.
+    """
+    values = np.full(3000, 0.2)
+    values[:80] = np.linspace(0.25, 0.3, 80)
+    values[250] = worst
+    found = evidence(TTFT_P99, batched(values, 15), confidence_frac=0.95, exact=False)
+    assert found.high == worst
+    assert found.verdict is (Verdict.MET if worst <= TTFT_P99.limit else Verdict.UNDECIDED)
+    assert not found.few
 
 
 @given(
@@ -201,7 +229,7 @@ def test_windows_trim_and_slice(n: int, slices: int, warmup: float, cooldown: fl
 
 def test_a_workload_of_single_tokens_is_judged() -> None:
     """Requests that end with their first token have no token gaps, and are judged by the rest."""
-    trace = toy_trace(np.linspace(0, 10, 50).tolist(), [100] * 50, [1] * 50)
+    trace = toy_trace(np.linspace(0, 30, 150).tolist(), [100] * 150, [1] * 150)
     found = judge(
         toy_pools("colocated"), toy_policy("colocated"), lambda _: trace, [TTFT_P99], seeds=[1], workload="",
         exact=True, warmup_frac=0.0, cooldown_frac=0.0, confidence_frac=0.95,
@@ -295,3 +323,43 @@ def test_the_stall_of_a_request_is_its_longest_gap() -> None:
     assert stall.n == int(np.sum(trace.output_tokens > 1))
     assert gap.n == int(np.sum(trace.output_tokens - 1))
     assert stall.measured > gap.measured
+
+
+def test_a_trace_of_one_request_says_nothing() -> None:
+    """One request is never a valid plan, at any percentile, and its goodput is one request in the time that passed."""
+    trace = replace(toy_trace([0.0], [100], [5]), duration_s=10.0)
+    for percentile in (50.0, 99.9):
+        found = judge(
+            toy_pools("colocated"), toy_policy("colocated"), lambda _: trace,
+            [Slo(metric=Metric.TTFT, percentile=percentile, limit=100.0)], seeds=[1], workload="", exact=True,
+            warmup_frac=0.0, cooldown_frac=0.0, confidence_frac=0.95,
+        )  # fmt: skip
+        assert not found.valid
+        assert found.evidence[0].few
+        assert found.goodput_req_per_s == pytest.approx(0.1)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 999), rate=st.floats(0.5, 20.0), limits=st.lists(st.sampled_from(Metric), unique=True))
+def test_unfinished_alone_never_spoils_a_plan(seed: int, rate: float, limits: list[Metric]) -> None:
+    """A run whose every objective is met has ended to its last request, however long outputs and loose limits are."""
+    trace = random_trace(seed, 120, rate, output_max=4000)
+    slos = [Slo(metric=metric, percentile=50.0, limit=1e3) for metric in limits]
+    found = judge(
+        toy_pools("colocated"), toy_policy("colocated"), lambda _: trace, slos, seeds=[1], workload="", exact=True,
+        warmup_frac=0.1, cooldown_frac=0.1, confidence_frac=0.95,
+    )  # fmt: skip
+    assert found.unfinished == 0
+    assert found.finished == found.arrived
+    assert found.valid
+
+
+@pytest.mark.parametrize("kinds", [("ttft", "tpot"), ("e2e",), ("ttft",), ("tbt",)])
+def test_the_drain_lasts_as_long_as_the_objectives_allow(kinds: tuple[str, ...]) -> None:
+    """A run is given up no sooner than the longest request may take by its limits; without such limits it is not."""
+    trace = toy_trace([0.0, 1.0], [10, 10], [5, 1001])
+    limit = {"ttft": 2.0, "tpot": 0.5, "tbt": 0.5, "e2e": 700.0}
+    slos = [Slo(metric=Metric(kind), percentile=90.0, limit=limit[kind]) for kind in kinds]
+    allowed = {("ttft", "tpot"): 502.0, ("e2e",): 700.0}.get(kinds, TO_THE_END_S)
+    assert _cutoff_s(trace, slos, None) >= min(allowed + trace.duration_s, TO_THE_END_S)
+    assert _cutoff_s(trace, slos, None) <= min(2 * allowed + 2 * trace.duration_s + 60, TO_THE_END_S)
