@@ -227,9 +227,10 @@ def _read(
     except (OSError, UnicodeDecodeError) as error:
         problems.append(f"{label}: cannot be read as UTF-8 text: {error}")
         return {}, {}
-    if not isinstance(document, dict) or not isinstance(document.get(part, {}), dict):
+    parts = [document.get(key, {}) for key in ("sources", part)] if isinstance(document, dict) else [None]
+    if not isinstance(document, dict) or not all(isinstance(each, dict) for each in parts):
         problems.append(
-            f"{label}: found {type(document).__name__}, expected a mapping with the keys sources and {part}"
+            f"{label}: expected a mapping with the keys sources and {part}, each a mapping of names to entries"
         )
         return {}, {}
     unknown = sorted(str(key) for key in set(document) - {"sources", part})

@@ -151,47 +151,68 @@ def known_models() -> tuple[str, ...]:
     return tuple(sorted(model_cards()))
 
 
-def load_model(name_or_path: str | Path) -> ModelSpec:
+def load_model(name_or_path: str | Path, *, directory: Path | None = None) -> ModelSpec:
     """The sizes of a known model, or of one described by a Hugging Face ``config.json``.
 
     Args:
-        name_or_path: an id of ``known_models()``, a ``config.json``, or a directory that holds one.
+        name_or_path: an id of ``known_models()`` or of a file ``models/<id>.json`` in ``directory``, a ``config.json``,
+            or a directory that holds one.
+        directory: the user's catalog; its models come before known ones, as its other entries do.
 
     Raises:
         WorkloadError: neither a known id nor such a file, the file is not a JSON object, or keys are missing or wrong.
     """
     cards = model_cards()
-    card = cards.get(str(name_or_path))
+    own = {file.stem: file for file in sorted((directory / "models").glob("*.json"))} if directory else {}
+    card = None if str(name_or_path) in own else cards.get(str(name_or_path))
     if card is not None:
         shape = shape_of(card.config, card.source)
         return _spec(shape, card.config, str(name_or_path), card.source, published(str(name_or_path)))
-    path = Path(name_or_path)
-    file = _config_in(path) if path.is_dir() else path
-    if not file.is_file():
-        near = get_close_matches(str(name_or_path), cards, n=1)
+    path = own.get(str(name_or_path), Path(name_or_path))
+    file = path if _is_file(path) else _config_in(path)
+    if not _is_file(file):
+        near = get_close_matches(str(name_or_path), [*own, *cards], n=1)
         hint = f"; did you mean '{near[0]}'?" if near else ""
         raise WorkloadError(
             f"model '{name_or_path}': found neither a known model nor a Hugging Face config.json of that path; "
-            f"expected a path or one of {', '.join(sorted(cards))}{hint}"
+            f"expected a path or one of {', '.join(sorted({*own, *cards}))}{hint}"
         )
     config: Any
     try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise WorkloadError(f"{file}: not valid JSON: {error}") from error
+        config = json.loads(file.read_text(encoding="utf-8-sig"), object_pairs_hook=_each_key_once)
+    except (OSError, ValueError, RecursionError) as error:
+        raise WorkloadError(f"{file}: not valid JSON: {str(error)[:_SHOWN_CHARACTERS]}") from error
     if not isinstance(config, dict):
         raise WorkloadError(f"{file}: found a JSON {type(config).__name__}, expected an object of model sizes")
     name = file.resolve().parent.name if file.name in _CONFIG_NAMES else file.stem
     return model_from_config(config, name, source=str(file))
 
 
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file; a path that no file can have is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; of two values of one key neither is known to be meant."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in names if names.count(key) > 1)!r} is given twice")
+    return found
+
+
+_SHOWN_CHARACTERS = 120
 _CONFIG_NAMES = ("config.json", "params.json")
 
 
 def _config_in(directory: Path) -> Path:
     """The configuration in a directory: ``config.json``, or the ``params.json`` that Mistral AI publishes."""
     found = (directory / name for name in _CONFIG_NAMES)
-    return next((file for file in found if file.is_file()), directory / _CONFIG_NAMES[0])
+    return next((file for file in found if _is_file(file)), directory / _CONFIG_NAMES[0])
 
 
 def model_from_config(config: Config, name: str, *, source: str = "") -> ModelSpec:

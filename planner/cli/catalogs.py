@@ -1,5 +1,6 @@
 """Verbs on the catalog: list, show, check, bake."""
 
+import re
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -114,6 +115,7 @@ def bake(
     """Make kernel profiles from published measurements (needs `pip install phasewise[bake]`)."""
     from hw_catalog.bake import bake as measure
     from hw_catalog.profile_files import write_profiles
+    from planner.files.plan_file import write_whole
 
     config = Path(model) if model.endswith(".json") else None
     if config is not None and not config.is_file():
@@ -122,11 +124,18 @@ def bake(
     if len(widths) != len(tp.split(",")):
         raise BadInput(f"--tp {tp}: expected whole numbers above 0, separated by commas, for example 1,2,4,8")
     label = model if config is None else name or config.resolve().parent.name
+    if not re.fullmatch(r"[\w.@+-]+", label):
+        raise BadInput(f"--name {label}: expected a word of letters, digits, '.', '-' and '_', for example my-model")
     dtypes = dtype.split(",") if dtype else None
     date = datetime.now(tz=UTC).date().isoformat()
     baked = measure(label, gpu=gpu, date=date, config=config, tps=widths, dtypes=dtypes)
     path = out / "profiles" / baked.profiles[0].profile_set / gpu / f"{label}.json"
     write_profiles(path, baked.profiles)
+    if config is not None:
+        own = out / "models" / f"{label}.json"
+        own.parent.mkdir(exist_ok=True)
+        write_whole(own, config.read_text(encoding="utf-8"))
     for failure in baked.failures:
         note(f"left out: {failure}")
-    note(f"wrote {len(baked.profiles)} profiles to {path}; use them with catalog.directory: {out}")
+    use = f"model.name: {label} and catalog.directory: {out}"
+    note(f"wrote {len(baked.profiles)} profiles to {path}; use them with {use}")

@@ -55,7 +55,8 @@ def export(
     elif format is Stack.MARKDOWN:
         text = texts.as_markdown(file.plan, file.scenario)
     else:
-        source = load_model(file.scenario.model.name).source
+        own = file.scenario.catalog.directory
+        source = load_model(file.scenario.model.name, directory=Path(own) if own else None).source
         neutral = deployment(file.plan, file.scenario, model_source=source)
         text = stacks.dynamo(neutral) if format is Stack.DYNAMO else stacks.llm_d(neutral)
     _put(text, out, quiet=quiet)

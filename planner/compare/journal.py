@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from hw_catalog.strict_files import Unreadable, json_document
 from planner import __version__
 from planner.errors import BadInput
 from planner.scenario import Scenario
@@ -90,10 +91,14 @@ class Journal:
 def _entry(line: bytes) -> Entry | None:
     """A line of a journal; None where it is none."""
     try:
-        data = json.loads(line)
-    except (UnicodeDecodeError, json.JSONDecodeError):
+        data = json_document(line.decode("utf-8"), "journal", "a line of a journal")
+    except (UnicodeDecodeError, Unreadable):
         return None
-    return Entry(**data) if isinstance(data, dict) and set(data) == _KEYS else None
+    if not isinstance(data, dict) or set(data) != _KEYS:
+        return None
+    words = isinstance(data["digest"], str) and isinstance(data["name"], str)
+    spent = type(data["elapsed_s"]) in (int, float) and data["elapsed_s"] >= 0
+    return Entry(**data) if words and spent else None
 
 
 class Digests:

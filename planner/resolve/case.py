@@ -101,7 +101,7 @@ def open_case(scenario: Scenario, policy_name: str) -> Case:
     catalog = load_catalog(directory)
     machines = machines_of(scenario, catalog)
     knobs_by_machine = _checked_knobs(scenario, machines)
-    model = load_model(scenario.model.name)
+    model = load_model(scenario.model.name, directory=directory)
     profiles = load_profiles(directory, model=model.name, profile_set=scenario.model.profile_set)
     engines = load_engines(directory)
     reference = open_reference(scenario, catalog, profiles, engines)

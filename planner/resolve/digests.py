@@ -26,7 +26,7 @@ def named(scenario: Scenario) -> tuple[tuple[Machine, ...], dict[str, KernelProf
     directory = Path(scenario.catalog.directory) if scenario.catalog.directory else None
     catalog = load_catalog(directory)
     machines = machines_of(scenario, catalog)
-    model = load_model(scenario.model.name)
+    model = load_model(scenario.model.name, directory=directory)
     profiles = load_profiles(directory, model=model.name, profile_set=scenario.model.profile_set)
     engines = load_engines(directory)
     gpus = {machine.gpu.profile_gpu for machine in machines}

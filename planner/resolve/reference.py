@@ -1,6 +1,7 @@
 """The reference of a scenario: where its slowdowns are measured."""
 
 from collections.abc import Collection, Mapping
+from pathlib import Path
 
 from hw_catalog.engines import EngineTiming, timing_of
 from hw_catalog.load import Catalog, nearest
@@ -36,7 +37,8 @@ def open_reference(
     if machine is None:
         raise BadInput(f"reference.machine: no machine '{wanted.machine}'; {nearest(wanted.machine, catalog.machines)}")
     mine = [p for p in profiles if p.gpu == machine.gpu.profile_gpu and p.kv_dtype == model.kv_dtype]
-    sizes = load_model(model.name)
+    own = scenario.catalog.directory
+    sizes = load_model(model.name, directory=Path(own) if own else None)
     dtype = plan_dtype(wanted.dtype, sizes, mine, {machine.gpu.profile_gpu}, model.kv_dtype)
     fitting = [p for p in mine if (p.tp, p.dtype) == (wanted.tp, dtype)]
     if not fitting or wanted.tp > machine.gpus:

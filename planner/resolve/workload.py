@@ -9,6 +9,7 @@ import numpy as np
 
 from planner.errors import BadInput
 from planner.scenario import Scenario
+from planner.scenario.reading import is_there
 from planner.scenario.sections import Lengths, LongLengths
 from workloads.arrivals import resample_blocks
 from workloads.builtin import builtin_names, load_builtin
@@ -128,7 +129,7 @@ def asked(scenario: Scenario) -> Asked:
     if workload.trace in builtin_names():
         return _synthetic(scenario, load_builtin(workload.trace), None)
     path = Path(workload.trace)
-    if not path.exists():
+    if not is_there(path):
         names = ", ".join(builtin_names())
         raise BadInput(f"workload.trace: no file '{workload.trace}', and no built-in workload of that name ({names})")
     trace = read_trace(path, format=workload.format, skip_bad_rows=workload.skip_bad_rows, time_unit=workload.time_unit)

@@ -16,7 +16,7 @@ from planner.scenario.interval import Interval
 from planner.scenario.over_time import agreed
 from planner.scenario.policy_section import PolicySection
 from planner.scenario.power import PowerSection
-from planner.scenario.reading import Document, override, read_document
+from planner.scenario.reading import Document, is_there, override, read_document
 from planner.scenario.schedule_section import ScheduleSection
 from planner.scenario.sections import (
     BudgetSection,
@@ -162,10 +162,11 @@ class Scenario(Section):
 
 def _beside(document: Document, directory: Path) -> Document:
     """Files named in a scenario file lie beside it; a name with no file beside it is left as it is."""
-    for section, key in (("workload", "trace"), ("catalog", "directory")):
+    for section, key in (("workload", "trace"), ("catalog", "directory"), ("model", "name")):
         part: Any = document.data.get(section)
         name = part.get(key) if isinstance(part, Mapping) else None
-        if isinstance(name, str) and (directory / name).exists():
+        named = isinstance(name, str) and (section != "model" or "/" in name or name.endswith(".json"))
+        if isinstance(name, str) and named and is_there(directory / name):
             place = document.place((section, key))
             document = document.changed((section, key), (directory / name).as_posix(), place)
     return document

@@ -66,6 +66,14 @@ def read_document(path: Path) -> Document:
     return Document(data=data, places=places or {(): f"{path}:1"})
 
 
+def is_there(path: Path) -> bool:
+    """Whether a path names something; one that no file can have, too long or with a zero byte, names nothing."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
 def override(document: Document, words: Sequence[str], *, flag: str = "--set") -> Document:
     """Apply ``dotted.key=value`` words, the value read as YAML.
 
