@@ -170,6 +170,61 @@ def _linear(row: Mapping[str, str], shape: Shape, params: float, batch: float) -
     return flops, read * BYTES_PER_PARAM[row["precision"]]
 
 
+_V2_SHAPES: Mapping[str, tuple[float, Shape]] = {
+    "Phi-3-small": (7.4e9, Shape(layers=32, dim=4096, kv_bytes=131_072)),
+    "Phi-3-medium": (14e9, Shape(layers=40, dim=5120, kv_bytes=204_800)),
+    "Phi-3-mini": (3.8e9, Shape(layers=32, dim=3072, kv_bytes=393_216)),
+    "3.1-70B": (70.6e9, SHAPES["70B"]), "3.1-8B": (8.03e9, SHAPES["3.1-8B"]),
+    "gemma-2-9b": (9.24e9, Shape(layers=42, dim=4096, kv_bytes=344_064)),
+    "gemma-2-27b": (27.2e9, Shape(layers=46, dim=4096, kv_bytes=376_832)),
+    "gemma-2-2b": (2.6e9, Shape(layers=26, dim=2048, kv_bytes=106_496)),
+    "Mistral-Nemo": (12.2e9, Shape(layers=40, dim=4096, kv_bytes=163_840)),
+    "Mistral-Large": (123e9, Shape(layers=88, dim=12_288, kv_bytes=360_448)),
+    "Mistral-7B": (7.25e9, Shape(layers=32, dim=4096, kv_bytes=131_072)),
+    "8x7B": (46.7e9, _mixture(32, 4096, 131_072, experts=8, used=2, hidden=4096, inner=14_336)),
+    "8x22B": (141e9, _mixture(56, 6144, 229_376, experts=8, used=2, hidden=6144, inner=16_384)),
+}  # fmt: skip
+"""Parameters and shapes of the models of the ML.ENERGY v2 table, from published configurations (recalled)."""
+
+V2_PROMPT_TOKENS = 250.0
+"""Mean prompt of its chat task (assumed: the file does not say)."""
+
+
+def mlenergy_v2_points(path: Path, gpu: Gpu, name: str) -> list[Point]:
+    """The chat points of one GPU in an ML.ENERGY v2 table, steady at their largest batch.
+
+    A step takes batch / rate: what prefill takes from decodes, and what the engine of 2024 left idle, is in it.
+
+    Args:
+        path: CSV with a row per (model, GPUs, largest batch), watts per GPU.
+        gpu: its peaks; shares of a board with other memory are taken of this one's.
+        name: part of the GPU's name in the file, for example ``A100``.
+    """
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if name in row["gpu"]]
+    sizes = [next(found for mark, found in _V2_SHAPES.items() if mark in row["model"]) for row in rows]
+    return [_mlenergy_v2_point(row, *found, gpu) for row, found in zip(rows, sizes, strict=True)]
+
+
+def _mlenergy_v2_point(row: Mapping[str, str], params: float, shape: Shape, gpu: Gpu) -> Point:
+    gpus, batch, rate = int(row["tp"]) * int(row["pp"]), float(row["avg_bs"]), float(row["tok_s"])
+    step_s, context = batch / rate, V2_PROMPT_TOKENS + float(row["avg_out"]) / 2
+    computed, read = _linear({**row, "precision": "bfloat16"}, shape, params, batch)
+    computed += 4 * shape.layers * shape.dim * batch * context
+    active = params - shape.routed_params * (1 - shape.experts_used / shape.experts)
+    prompts = rate / float(row["avg_out"]) * V2_PROMPT_TOKENS
+    return Point(
+        model=row["model"].rpartition("/")[2], layout=f"bf16/{gpus} GPUs", batch=batch,
+        load=Utilisation(
+            weights_frac=2 * params / gpus / gpu.hbm_bytes,
+            compute_frac=(computed / step_s + 2 * active * prompts) / gpus / gpu.bf16_flops,
+            bandwidth_frac=(read + batch * context * shape.kv_bytes) / step_s / gpus / gpu.hbm_bytes_per_s,
+            output_tokens_per_s=rate / gpus,
+        ),
+        watts_w=float(row["w_per_gpu"]), sparse=shape.experts > 1,
+    )  # fmt: skip
+
+
 _SPLITWISE_SIZES: Mapping[str, tuple[float, int, int, float]] = {
     "llama2-70b": (69e9, 80, 8192, 327_680), "bloom-176b": (176e9, 70, 14_336, 4_014_080),
 }  # fmt: skip

@@ -54,14 +54,17 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PowerUse:
-    """What a pool, or a plan, drew at its machines' plugs in the measured window, all instances at once, by the second.
+    """What a pool, or a plan, drew at its machines' plugs in the measured window, all instances at once.
+
+    The percentiles and the peak are what a meter that is read once a second shows: bursts of prefill inside a second
+    are in them.
 
     Attributes:
         mean_w: over all seconds of all seeds.
-        p50_w: median second.
-        p95_w: of 20 seconds, 19 draw no more.
-        p99_w: of 100 seconds, 99 draw no more.
-        peak_w: highest second.
+        p50_w: median reading.
+        p95_w: of 20 readings, 19 show no more.
+        p99_w: of 100 readings, 99 show no more.
+        peak_w: highest reading.
         standby_w: of the mean, what the machines draw without work.
         prefill_w: of the mean, what steps that carry prefill work add.
         decode_w: of the mean, what decode-only steps add.

@@ -27,6 +27,8 @@ class Meter:
     decode_tokens: int = 0
     prefill_j: float = 0.0
     decode_j: float = 0.0
+    prefill_s: float = 0.0
+    """Seconds of the steps that ``prefill_j`` was spent in, where watts are known."""
     bubble_s: list[float] = field(default_factory=lambda: [0.0] * 4)
     """Idle seconds of pipeline stages: before batches of each kind (PB1 to PB3), and for want of one."""
     above_j: MutableSequence[float] = field(default_factory=list)
@@ -35,10 +37,11 @@ class Meter:
     def spend(self, begin_s: float, end_s: float, above_w: float, *, prefill: bool) -> None:
         """Note watts above idle over an interval, as far as it lies in the window."""
         begin, end = max(begin_s, self.start_s) - self.start_s, min(end_s, self.end_s) - self.start_s
-        if end <= begin:
+        if end <= begin or not above_w:  # nothing is metered where the watts of the GPUs are unknown
             return
         if prefill:
             self.prefill_j += above_w * (end - begin)
+            self.prefill_s += end - begin
         else:
             self.decode_j += above_w * (end - begin)
         cell, last = int(begin), int(end)

@@ -21,7 +21,14 @@ from hw_catalog.power_fit import (
     mean_error_frac,
     surface_w,
 )
-from hw_catalog.power_points import ClockPoint, Point, clock_points, mlenergy_points, splitwise_points
+from hw_catalog.power_points import (
+    ClockPoint,
+    Point,
+    clock_points,
+    mlenergy_points,
+    mlenergy_v2_points,
+    splitwise_points,
+)
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 CATALOG = load_catalog()
@@ -99,7 +106,9 @@ def test_the_surfaces_of_the_catalog_are_the_fitted_ones(name: str, mark: str) -
         ):
             assert (known, stored) == (batch, pytest.approx(ratio, abs=6e-4))
     else:
+        chat = table("power", "mlenergy_v2_llm_chat_a100_h100.csv")
         points = splitwise_points(table("profiles", "splitwise_perf_model.csv"), gpu)
+        points += mlenergy_v2_points(chat, gpu, "A100")
         fitted = fit_surface(points, gpu.idle_w)
     for term, watts in fitted.items():
         assert getattr(curve, term) == pytest.approx(watts, abs=0.06)

@@ -44,6 +44,7 @@ _METERED = {
     "preemptions": "preemptions", "busy_s": "busy_s", "kv_block_s": "kv_block_s", "kv_peak_blocks": "kv_peak",
     "queue_tokens": "queue_tokens", "queue_seen_s": "queue_seen_s", "queue_token_s": "queue_token_s",
     "decode_steps": "decode_steps", "decode_tokens": "decode_tokens", "prefill_j": "prefill_j", "decode_j": "decode_j",
+    "prefill_s": "prefill_s",
 }  # fmt: skip
 """Attribute of a meter -> field of an instance's row."""
 

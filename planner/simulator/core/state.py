@@ -44,7 +44,7 @@ REQUEST = _record(
 
 INSTANCE = _record(
     "run_start_s run_context run_step_s kv_seen_s busy_s kv_block_s queue_seen_s queue_token_s closed_load above_w "
-    "prefill_j decode_j",
+    "prefill_j decode_j prefill_s",
     "total free context steps run_steps queue_tokens landing_tokens prefill_tokens decode_steps decode_tokens "
     "kv_peak curve",
     "role body machine pool batch promised joiners due stack place on prefilling decode piece preemptions guests "

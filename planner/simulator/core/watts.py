@@ -86,6 +86,7 @@ def spend(w: World, i: int) -> None:
     if me.prefilling:
         above_w = me.above_w
         me.prefill_j += above_w * (end - begin)
+        me.prefill_s += end - begin
     else:
         above_w = _decode_above_w(w, i)
         me.decode_j += above_w * (end - begin)

@@ -1,0 +1,68 @@
+"""Laws of readings: bursts of prefill inside a second are in percentiles and peak, and the mean is kept."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from planner.simulator.meter import Meter
+from planner.simulator.watts import power_use
+
+
+class Flat:
+    """An instance that idles at 100 W, with plugs that lose nothing."""
+
+    idle_w = standby_w = 100.0
+    wall_ratio = 1.0
+    limit_w = 400.0
+
+    def decode_w(self, _batch: int, _context_tokens: float) -> float:
+        """Not asked."""
+        return 0.0
+
+    def prefill_w(self, _prompts: object, _batch: int = 0, _context_tokens: int = 0) -> float:
+        """Not asked."""
+        return 0.0
+
+
+def pool(count: int, prefill_s: float, seconds: int, decode_w: float = 100.0, burst_w: float = 300.0) -> list[Meter]:
+    """Instances that compute prompts for a share of every second, and decode in the rest."""
+    above_j = [count * (prefill_s * burst_w + (1 - prefill_s) * decode_w)] * seconds + [0.0]
+    return [
+        Meter(
+            start_s=0.0, end_s=float(seconds), kv_blocks=1, busy_s=float(seconds), prefill_s=prefill_s * seconds,
+            prefill_j=prefill_s * seconds * burst_w, decode_j=(1 - prefill_s) * seconds * decode_w, above_j=above_j,
+        )
+        for _ in range(count)
+    ]  # fmt: skip
+
+
+@given(count=st.integers(1, 200), prefill_s=st.floats(0.0, 1.0))
+def test_readings_lie_between_decode_and_burst_and_keep_the_mean(count: int, prefill_s: float) -> None:
+    """No reading is above all instances in a burst, none of the percentiles is out of order, and the mean is exact."""
+    use = power_use(Flat(), [pool(count, prefill_s, 300)])
+    assert use is not None
+    mean_w = count * (100 + prefill_s * 300 + (1 - prefill_s) * 100)
+    assert use.mean_w == pytest.approx(mean_w)
+    assert count * 200 - 1e-6 <= use.p50_w <= use.p95_w <= use.p99_w <= use.peak_w <= count * 400 + 1e-6
+
+
+def test_a_burst_inside_a_second_is_seen_on_one_instance_and_averages_out_on_many() -> None:
+    """A tenth of prefill is far above the mean at the peak of one GPU, and hardly at that of four hundred."""
+    one, many = (power_use(Flat(), [pool(count, 0.1, 600)]) for count in (1, 400))
+    assert one is not None
+    assert many is not None
+    assert one.peak_w == pytest.approx(400.0, rel=0.01)
+    assert many.peak_w < 1.06 * many.mean_w
+    assert power_use(Flat(), [pool(1, 0.1, 600)]) == one
+
+
+def test_without_prefill_a_reading_is_the_second() -> None:
+    """Where nothing but decodes ran, every reading is the mean of its second."""
+    meters = pool(3, 0.0, 4)
+    meters[0].above_j[:] = [300.0, 300.0, 600.0, 300.0, 0.0]
+    use = power_use(Flat(), [meters])
+    assert use is not None
+    assert use.p50_w == pytest.approx(600.0)
+    assert use.peak_w == pytest.approx(900.0)
+    assert np.isfinite(use.p99_w)
