@@ -70,7 +70,8 @@ def _least(option: Option, physics: InstancePhysics, policy: Policy, part: Class
         work_s = _mixed_s(option, physics, policy, part, batches, token_s)
     busy_s = min(work_s / lanes, planned.prefill_s + planned.decode_s)
     held = min(
-        tokens * context * _full_step_s(physics, int(_share_tokens(physics) / context), context), planned.kv_tokens_s
+        tokens * context * _full_step_s(option.spec.role, physics, int(_share_tokens(physics) / context), context),
+        planned.kv_tokens_s,
     )
     return replace(planned, prefill_s=0.0, decode_s=busy_s, kv_tokens_s=held)
 
@@ -80,14 +81,19 @@ def _share_tokens(physics: InstancePhysics) -> float:
     return physics.kv_tokens / physics.stages.count
 
 
-def _full_step_s(physics: InstancePhysics, full: int, context: float) -> float:
+def _full_step_s(role: Role, physics: InstancePhysics, full: int, context: float) -> float:
     """Seconds of a step that reads all the memory, with as little else to do as in a step of one request.
 
     A step that reads less takes less, but more per token read: so many KV tokens a second is the most that is read.
+    In a mixed instance the decodes may ride along with the shortest prompt.
     """
-    full = max(1, full)
-    others_s = physics.step.decode_s(full, 1) - physics.step.decode_s(1, 1)
-    return physics.step.decode_s(full, context) - max(0.0, others_s)
+    full, step = max(1, full), physics.step
+    apart_s = step.decode_s(full, context) - max(0.0, step.decode_s(full, 1) - step.decode_s(1, 1))
+    if role is not Role.MIXED:
+        return apart_s
+    shortest = [(1, 0)]
+    others_s = step.prefill_s(shortest, full, full) - step.prefill_s(shortest, 1, 1)
+    return min(apart_s, step.prefill_s(shortest, full, full * context) - max(0.0, others_s))
 
 
 def _mixed_s(

@@ -23,7 +23,7 @@ SEARCH_REQUESTS, SEARCH_REQUESTS_STEPWISE = 1_200_000, 12_000
 """Requests that a search may have simulated where the scenario does not say: some seconds. Without compiled code a
 hundredth, for a request takes a hundred times as long."""
 
-FEWEST_EVALUATIONS, MOST_EVALUATIONS = 4, 48
+FEWEST_EVALUATIONS, MOST_EVALUATIONS = 4, 32
 """Plans that a search tries at least, and at most."""
 
 Held = tuple[CandidatePlan, Judgement]
