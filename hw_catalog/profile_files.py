@@ -35,6 +35,10 @@ SHAPES: Mapping[str, tuple[str, ...]] = {
 }
 
 
+Knot = Annotated[int, Field(ge=0, le=2**53)]
+"""Tokens or requests; larger whole numbers are no sizes, and do not fit into tables."""
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -59,12 +63,12 @@ class ProfileRow(_Strict):
     engine_version: str
     profile_set: str
     overhead_us: float = Field(ge=0)
-    tokens: list[int]
-    batch: list[int]
-    new_tokens: list[int]
-    past_tokens: list[int]
-    attention_batch: list[int]
-    context_tokens: list[int]
+    tokens: list[Knot]
+    batch: list[Knot]
+    new_tokens: list[Knot]
+    past_tokens: list[Knot]
+    attention_batch: list[Knot]
+    context_tokens: list[Knot]
     linear_prefill_us: list[float]
     linear_decode_us: list[float]
     prefill_attention_us: list[list[float]]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hw_catalog.engines import load_engines
 from hw_catalog.errors import CatalogError
 from hw_catalog.load import load_catalog
+from hw_catalog.profile_files import load_profiles
 from hw_catalog.strict_files import Unreadable, json_document, read_text, yaml_document, yaml_value
 
 BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 40))
@@ -159,3 +160,15 @@ def test_engine_timings_are_read_as_strictly(tmp_path: Path, value: str) -> None
     (tmp_path / "engines.yaml").write_text(f"my-set:\n  step_s: {value}\n  provenance: {source}\n")
     with pytest.raises(CatalogError, match="step_s"):
         load_engines(tmp_path)
+
+
+@pytest.mark.parametrize("value", [True, "1", 10**30, -1, 2.5, float("nan"), None])
+def test_kernel_profiles_are_read_as_strictly(tmp_path: Path, value: object) -> None:
+    """A profile of the user's with a knot that is no whole number of usual size is refused with its key."""
+    folder = tmp_path / "profiles" / "mine" / "h100-sxm"
+    folder.mkdir(parents=True)
+    row = {"tokens": [1, value]}
+    (folder / "m.json").write_text(json.dumps({"schema_version": 1, "shared": {}, "profiles": [row]}))
+    with pytest.raises(CatalogError) as caught:
+        load_profiles(tmp_path, model="m", gpu="h100-sxm", profile_set="mine")
+    assert any("tokens" in problem or "NaN" in problem for problem in caught.value.problems)
