@@ -309,11 +309,11 @@ def _among(plan: ValidatedPlan) -> str:
 
 def elsewise_view(plan: ValidatedPlan) -> Iterator[RenderableType]:
     """What other precisions and engines would cost, and how far that may be trusted."""
-    made = table("weights", "KV cache", "engine", "policy", "#cost", "#machines", "simulated")
+    made = table("weights", "KV cache", "engine", "policy", f"#{plan.objective}", "#machines", "simulated")
     for row in plan.elsewise:
         made.add_row(
-            row.dtype, row.kv_dtype, f"{row.engine} {row.engine_version}", row.policy, dollars(row.cost_usd_per_h),
-            number(row.machines), "yes" if row.simulated else "no",
+            row.dtype, row.kv_dtype, f"{row.engine} {row.engine_version}", row.policy,
+            valued(plan.objective, row.objective_value), number(row.machines), "yes" if row.simulated else "no",
         )  # fmt: skip
     yield made
     yield Text("Optima of the program alone; plan again with model.dtype, model.kv_dtype or model.profile_set set.")

@@ -15,7 +15,19 @@ from planner.report.money import NONE, good_output_tokens_per_s, good_prompt_tok
 from planner.report.power import rated_words
 from planner.report.rows import standing_words
 from planner.report.text import certified, failures, precision_words, served_how
-from planner.report.words import amount, budget, dollars, margin_words, number, percent, plural, rate, seconds, watts
+from planner.report.words import (
+    amount,
+    budget,
+    dollars,
+    margin_words,
+    number,
+    percent,
+    plural,
+    rate,
+    seconds,
+    valued,
+    watts,
+)
 from planner.results.evidence import Evidence, Judgement, NoPlan, PoolUse, Round, ValidatedPlan, Verdict
 from planner.results.picture import Bought, Picture
 from planner.results.plan import Budgets, CandidatePlan, Objective, Pool, Role
@@ -57,11 +69,11 @@ def plan_page(plan: ValidatedPlan, scenario: Scenario, picture: Picture) -> Page
 
 def _elsewise(plan: ValidatedPlan) -> Section:
     """What other precisions and engines would cost, and how far that may be trusted."""
-    headings = ("weights", "KV cache", "engine", "policy", "#cost", "#machines", "simulated")
+    headings = ("weights", "KV cache", "engine", "policy", f"#{plan.objective}", "#machines", "simulated")
     rows = [
         (
-            row.dtype, row.kv_dtype, f"{row.engine} {row.engine_version}", row.policy, dollars(row.cost_usd_per_h),
-            number(row.machines), "yes" if row.simulated else "no",
+            row.dtype, row.kv_dtype, f"{row.engine} {row.engine_version}", row.policy,
+            valued(plan.objective, row.objective_value), number(row.machines), "yes" if row.simulated else "no",
         )
         for row in plan.elsewise
     ]  # fmt: skip
