@@ -15,7 +15,7 @@ from planner.perf.draw import decoding_w, prefill_above_w
 from planner.perf.instance import InstancePhysics
 from planner.perf.reference import Reference, unit_s
 from planner.policies.base import Batching, Occupancy, Policy
-from planner.policies.cuts import Cut, Prompt, cut
+from planner.policies.cuts import Cut, Prompt, cut, room_tokens
 from planner.results.evidence import Excuse
 from planner.results.plan import InstanceSpec, Role
 from workloads.demand import ClassDemand, Demand
@@ -331,7 +331,7 @@ class _Point:
 
     def chunk_steps(self, batch: int) -> float:
         """Full steps that the mean prompt takes beside a batch."""
-        room = self.cut(batch).room_tokens
+        room = room_tokens(self.physics, self.batching, self.part.prompt_tokens, batch, self.context_tokens)
         return float(np.mean(self.part.prompt_tokens)) / room if room else np.inf
 
 

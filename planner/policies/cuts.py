@@ -77,6 +77,14 @@ class Cut:
         return np.array([before[n] + own for n, own in zip(self.full_chunks, last, strict=True)])
 
 
+def room_tokens(
+    physics: InstancePhysics, batching: Batching, prompts: NDArray[np.int64], batch: int, context_tokens: float
+) -> int:
+    """Tokens of the first chunk of the longest prompt beside a batch, without cutting the rest; 0 where none fits."""
+    now = Occupancy(batch, batch, int(batch * context_tokens), physics.kv_blocks)
+    return max(0, batching.chunk(Prompt(int(prompts.max()), int(prompts.max())), now, ()))
+
+
 def cut(
     physics: InstancePhysics, batching: Batching, prompts: NDArray[np.int64], batch: int, context_tokens: float
 ) -> Cut:
@@ -92,7 +100,7 @@ def cut(
     now = Occupancy(batch, batch, int(batch * context_tokens), physics.kv_blocks)
     longest = Prompt(int(prompts.max()), int(prompts.max()))
     starts: list[int] = []
-    room = max(0, batching.chunk(longest, now, ()))
+    room = room_tokens(physics, batching, prompts, batch, context_tokens)
     while longest.uncomputed_tokens:
         new = min(longest.uncomputed_tokens, batching.chunk(longest, now, ()))
         if new <= 0:

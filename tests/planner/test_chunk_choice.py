@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from planner.capacity.envelope import Option, Unfit, envelope, option
 from planner.errors import BadInput
 from planner.perf.instance import InstancePhysics
-from planner.policies.cuts import cut
+from planner.policies.cuts import cut, room_tokens
 from planner.resolve.dominance import undominated
 from planner.results.plan import InstanceSpec, Layout, Role
 from planner.scenario import Scenario
@@ -185,3 +185,15 @@ def test_bad_chunks_are_named() -> None:
 def load(path: str, words: list[str]) -> Scenario:
     """A scenario of the examples with words."""
     return Scenario.load(ROOT / path, words)
+
+
+def test_the_room_beside_a_batch_is_known_without_cutting_the_prompt() -> None:
+    """The first chunk of a prompt is the same, whether the rest of it is cut or not."""
+    physics = toy_physics()
+    batching = toy_policy("mnemosyne", tbt_target_s=0.5).batching.at(512, physics.step)
+    prompts = np.array([100, 5000])
+    for batch in (0, 1, 8, 64):
+        assert (
+            room_tokens(physics, batching, prompts, batch, 100.0)
+            == cut(physics, batching, prompts, batch, 100.0).room_tokens
+        )
