@@ -12,6 +12,7 @@ from planner.planning.limits import over_budget, over_row
 from planner.planning.load_margin import margin
 from planner.planning.local_search import climb, descend
 from planner.planning.loop import Argument, outage
+from planner.planning.other_growth import other_growth
 from planner.planning.precisions import elsewise
 from planner.planning.row_study import study
 from planner.planning.shrink import Held, improve, stretch
@@ -52,7 +53,7 @@ def plan(
         progress: told what is happening and a share 0..1 of the work, which is an estimate.
         with_margin: also find out how much more load the plan carries.
         drawn_w: mean watts at the plugs that it may draw in simulation; None: the budget of expected watts.
-        with_elsewise: also price other precisions and engines, by the optimiser alone.
+        with_elsewise: also price other precisions and engines, by the optimiser alone, and plan for the other growth.
 
     Raises:
         BadInput, CatalogError, WorkloadError: something the scenario names is missing or broken.
@@ -64,8 +65,10 @@ def plan(
         best = _in_rows(scenario, best, progress, with_margin=with_margin, drawn_w=drawn_w)
     if isinstance(best, NoPlan) or not with_elsewise:
         return best
+    progress("planning for the other growth", 0.96)
+    grown = other_growth(scenario, best, lambda other: _planned(other, progress, with_margin=False, drawn_w=drawn_w))
     progress("pricing other precisions", 0.97)
-    return replace(best, elsewise=elsewise(scenario, best.candidate))
+    return replace(best, alternatives=(*grown, *best.alternatives), elsewise=elsewise(scenario, best.candidate))
 
 
 def _planned(

@@ -97,6 +97,28 @@ def test_shared_growth_needs_what_its_busy_minute_needs(busy: Path) -> None:
     assert costs[0] > costs[1]
 
 
+@pytest.mark.parametrize(("growth", "other"), [("shared", "independent"), ("independent", "shared")])
+def test_the_answer_says_what_the_other_growth_needs(busy: Path, growth: str, other: str) -> None:
+    """A plan for a grown trace names its growth and what the other one needs; one at the trace's own rate does not."""
+    words = (*REPLAYED, f"workload.trace={busy}", f"workload.growth={growth}", SLO)
+    for rate, told in (("120", True), ("null", False)):
+        scenario = small(*words, f"workload.rate_req_per_s={rate}")
+        answer = plan(scenario, progress=lambda *_: None, with_margin=False, with_elsewise=True)
+        assert isinstance(answer, ValidatedPlan)
+        lines = [line for line in answer.alternatives if "growth is assumed" in line]
+        assert bool(lines) is told
+        assert all(line.startswith(f"{growth} growth") and f"{other} growth" in line and "$" in line for line in lines)
+
+
+def test_a_growth_too_large_to_plan_is_said_to_be(busy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the other growth would take too many requests, the answer names how many and how to ask for it."""
+    monkeypatch.setattr("planner.planning.other_growth.MOST_REQUESTS", 10)
+    words = (*REPLAYED, f"workload.trace={busy}", "workload.rate_req_per_s=120", SLO)
+    answer = plan(small(*words), progress=lambda *_: None, with_margin=False, with_elsewise=True)
+    assert isinstance(answer, ValidatedPlan)
+    assert any("was not planned" in line and "workload.growth to independent" in line for line in answer.alternatives)
+
+
 def aligned(late: Callable[[int, int], float]) -> Sample:
     """Two seeds of twenty slices, a share of each slice late."""
     slices = [(seed, k) for seed in range(2) for k in range(20)]
