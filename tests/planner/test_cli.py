@@ -54,7 +54,7 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[object], None]:
     """Let the pipeline answer, or raise, what a test says."""
 
     def use(what: object) -> None:
-        def plan(_scenario: object, *, progress: Callable[[str, float], None], with_elsewise: bool) -> object:
+        def plan(_scenario: object, *, progress: Callable[[str, float], None], with_elsewise: bool = False) -> object:
             assert not with_elsewise
             progress("thinking", 0.5)
             if isinstance(what, Exception):
@@ -239,6 +239,7 @@ def test_check_shows_demand_options_and_excuses(run: Run, answer: Callable[[obje
             excuses=excuses,
             reference="dgx-a100 tp8",
             warnings=("rows were sorted",),
+            precision="bf16 weights",
         )
     )
     result = run("check", CONV)
