@@ -37,6 +37,10 @@ SYNTHETIC_SEEDS = 3
 SHORTEST_S, ENOUGH_REQUESTS = 120.0, 1000
 """Arrival window of a seed where none is given: so many seconds, and enough requests in three seeds to bound a P99."""
 
+LEAST_REQ_PER_S, LEAST_CLASS_REQ_PER_S = 0.01, 1e-3
+"""Rates below these are planned for as if they were these, and drawn as the first: no instance is loaded by more than
+some thousandths either way, and a program with tolerances would let no machine at all carry a request a day."""
+
 SHORTEST_REPLAY_S = 1.0
 """A shorter replay is over before an answer is: every cluster looks idle to it."""
 
@@ -173,7 +177,8 @@ def _usual_and_long(lengths: Lengths) -> Independent | TwoPopulations:
 def _synthetic(scenario: Scenario, model: WorkloadModel, trace: Trace | None) -> Asked:
     """Arrivals drawn from a process, lengths from a distribution."""
     workload, validation = scenario.workload, scenario.validation
-    rate = (workload.rate_req_per_s or model.rate_req_per_s) * workload.rate_scale
+    wanted = (workload.rate_req_per_s or model.rate_req_per_s) * workload.rate_scale
+    rate = max(wanted, LEAST_REQ_PER_S)
     process = workload.arrivals.process or "poisson"
     if process == "replay":
         raise BadInput(f"workload.arrivals.process: replay needs a trace file, not the built-in '{workload.trace}'")
@@ -198,15 +203,31 @@ def _synthetic(scenario: Scenario, model: WorkloadModel, trace: Trace | None) ->
     return Asked(
         words=f"{process} arrivals at {rate:g} req/s with the lengths of {model.name}{_stretched(scenario)}",
         rate_req_per_s=rate,
-        demand=_at_rate(sample, rate),
+        demand=_carried(_at_rate(sample, rate)),
         seeds=seeds,
         draw=draw,
         growth=None,
         growth_ratio=1.0,
         whole=False,
         source=model.source,
-        doubts=(*_read_words(trace), *_burstiness(model, process), *_lengths_apart(model, process)),
+        doubts=(
+            *_read_words(trace), *_rare_words(wanted), *_burstiness(model, process), *_lengths_apart(model, process),
+        ),
     )
+
+
+def _carried(found: Demand) -> Demand:
+    """The demand with rates so low that no machine would carry them raised to what one carries in passing."""
+    classes = (replace(c, rate_req_per_s=max(c.rate_req_per_s, LEAST_CLASS_REQ_PER_S)) for c in found.classes)
+    return replace(found, classes=tuple(classes))
+
+
+def _rare_words(rate_req_per_s: float) -> tuple[str, ...]:
+    """That more is planned for than was asked; nothing where it is not."""
+    if rate_req_per_s >= LEAST_REQ_PER_S:
+        return ()
+    words = f"{rate_req_per_s:.3g} req/s are planned and simulated as {LEAST_REQ_PER_S:g} req/s"
+    return (f"{words}: fewer requests need no fewer machines; watts of work and prices per token are those of that rate",)
 
 
 def _read_words(trace: Trace | None) -> tuple[str, ...]:
@@ -304,7 +325,7 @@ def _replay(scenario: Scenario, trace: Trace) -> Asked:
         words=f"replay of {part} {len(base)} requests of {Path(trace.name).name}{_how_grown(factor, growth)}"
         f"{_stretched(scenario)}{_resampled(seeds, factor)}",
         rate_req_per_s=base.rate_req_per_s * factor,
-        demand=demand(replace(base, duration_s=base.duration_s / factor)),
+        demand=_carried(demand(replace(base, duration_s=base.duration_s / factor))),
         seeds=seeds,
         draw=draw,
         growth=growth,
