@@ -63,6 +63,10 @@ def longest_context(config: Config, where: str) -> int:
     return max(stated, round((before or stated) * factor)) if kind == "yarn" and before else round(stated * factor)
 
 
+MOST = (2**40, 100_000)
+"""Largest size, and largest number of layers: tensors are counted layer by layer."""
+
+
 def whole_numbers(config: Config, where: str, *keys: str, least: int = 1) -> list[int]:
     """The values of ``keys``, in order.
 
@@ -76,6 +80,8 @@ def whole_numbers(config: Config, where: str, *keys: str, least: int = 1) -> lis
             problems.append(f"{where}: key '{key}' is missing, expected a whole number >= {least}")
         elif not isinstance(value, int) or isinstance(value, bool) or value < least:
             problems.append(f"{where}: key '{key}' is {value!r}, expected a whole number >= {least}")
+        elif value > MOST[key.endswith("_layers") or key == "n_layer"]:
+            problems.append(f"{where}: key '{key}' is {str(value)[:40]}, larger than any model has")
     if problems:
         raise WorkloadError(*problems)
     return [config[key] for key in keys]

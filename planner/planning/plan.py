@@ -13,6 +13,7 @@ from planner.planning.load_margin import margin
 from planner.planning.local_search import climb, descend
 from planner.planning.loop import Argument, outage
 from planner.planning.other_growth import other_growth
+from planner.planning.plausibility import peak_shares
 from planner.planning.precisions import elsewise
 from planner.planning.row_study import study
 from planner.planning.shrink import Held, improve, stretch
@@ -84,7 +85,8 @@ def _planned(
         answers[name] = _plan_one(arguments[name])
     best = _best(answers, scenario.objective)
     if isinstance(best, NoPlan):
-        return best
+        hints = next(iter(arguments.values())).case.slips
+        return replace(best, explanation=(*best.explanation, *hints))
     if with_margin and best.judgement.engine == COMPILED:
         best = replace(best, margin=margin(arguments[best.candidate.policy], best.candidate))
     return best
@@ -203,6 +205,7 @@ def _certified(
         provenance=shares,
         sources=(*sources, *measured_against(case, candidate)),
         warnings=tuple(doubts(case, candidate)),
+        peaks=peak_shares(case, candidate, judgement),
         alternatives=tradeoffs(argument, candidate),
         served=served_as(case.model, candidate, case.profiles),
     )
@@ -361,7 +364,7 @@ def checked(cases: Sequence[Case], warnings: tuple[str, ...] = ()) -> CheckRepor
         options=tuple(o.spec.name for case in cases for o in case.options),
         excuses=tuple(dict.fromkeys(e for case in cases for e in case.excuses)),
         reference=cases[0].reference_words,
-        warnings=(*cases[0].asked.doubts, *warnings),
+        warnings=(*cases[0].slips, *cases[0].asked.doubts, *warnings),
         precision=cases[0].precision_words,
     )
 

@@ -18,6 +18,7 @@ from planner.report.words import (
     dollars,
     margin_words,
     number,
+    peak_words,
     percent,
     plural,
     rate,
@@ -236,6 +237,7 @@ def _bought(plan: ValidatedPlan, scenario: Scenario) -> Iterable[str]:
     yield from expected_words(totals, scenario)
     yield from token_words(plan.candidate, plan.judgement)
     yield f"Load limits of the optimiser: {_headroom(plan.candidate.headroom)}."
+    yield from map(peak_words, plan.peaks)
     if plan.candidate.rate_scale != 1:
         yield f"It carries {plan.candidate.rate_scale:.4g} times the workload's rate."
 

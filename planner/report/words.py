@@ -2,7 +2,7 @@
 
 import math
 
-from planner.results.evidence import Margin
+from planner.results.evidence import Margin, PeakShare
 from planner.results.plan import Objective
 from workloads.slo import Unit
 
@@ -87,3 +87,13 @@ def margin_words(margin: Margin) -> str:
     if margin.holds_ratio > 1:
         return f"Load margin: every objective still holds at {margin.holds_ratio:g} times the load; {fails}."
     return f"No load margin: {fails}. Plan for more (workload.rate_scale) where the load is not certain."
+
+
+def peak_words(peak: PeakShare) -> str:
+    """How hard a pool works its GPUs, in a sentence."""
+    kinds = (("prompt", peak.prompt_tokens_per_s), ("output", peak.output_tokens_per_s))
+    tokens = " and ".join(f"{value:,.4g} {kind}" for kind, value in kinds if value)
+    shares = (
+        f"at least {percent(peak.flops_frac)} of peak arithmetic, {percent(peak.hbm_frac)} of peak memory bandwidth"
+    )
+    return f"Each GPU of {peak.pool}: {tokens} tokens/s, {shares}."

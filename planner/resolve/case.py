@@ -30,6 +30,7 @@ from planner.resolve.precision import plan_dtype
 from planner.resolve.reference import open_reference
 from planner.resolve.row_checks import row_problems
 from planner.resolve.slo_limits import tightest_gap_s, ttft_limits_s
+from planner.resolve.unit_slips import slips, watt_slips
 from planner.resolve.workload import Asked, asked
 from planner.results.evidence import Excuse
 from planner.results.plan import CandidatePlan, InstanceSpec, Layout, Role
@@ -57,6 +58,7 @@ class Case:
         profiles: spec name -> the measured surfaces behind it.
         available: machine type -> how many can be had; unnamed types are unlimited.
         dtype: number format of the weights, the same on every machine.
+        slips: numbers of the question that look like a slip of the unit, full sentences.
     """
 
     scenario: Scenario
@@ -72,6 +74,7 @@ class Case:
     profiles: Mapping[str, KernelProfile]
     available: Mapping[str, int]
     dtype: str
+    slips: tuple[str, ...] = ()
 
     @property
     def precision_words(self) -> str:
@@ -129,7 +132,7 @@ def open_case(scenario: Scenario, policy_name: str) -> Case:
         asked=wanted, options=tuple(sorted(offers.options, key=lambda o: o.spec.name)), least=tuple(offers.least),
         excuses=tuple(offers.excuses),
         physics=offers.physics, profiles=offers.profiles, available=_available(scenario, machines),
-        dtype=dtype,
+        dtype=dtype, slips=slips(scenario, machines, wanted.demand),
     )  # fmt: skip
 
 
@@ -150,7 +153,7 @@ def _checked_knobs(scenario: Scenario, machines: tuple[Machine, ...]) -> dict[st
     except BadInput as wrong:
         problems += wrong.problems
     if problems:
-        raise BadInput(*problems)
+        raise BadInput(*problems, *watt_slips(scenario, machines))
     return found
 
 

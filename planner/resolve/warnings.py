@@ -13,7 +13,7 @@ from planner.results.plan import CandidatePlan, Role
 
 def doubts(case: Case, candidate: CandidatePlan) -> tuple[str, ...]:
     """What a buyer should know before trusting a plan, full sentences."""
-    found = list(case.asked.doubts)
+    found = [*case.slips, *case.asked.doubts]
     every = {c.request_class.name: int((c.prompt_tokens + c.output_tokens).max()) for c in case.asked.demand.classes}
     found += long.doubt(case.model, max(every.values()))
     steps = [(pool.spec.name, case.physics[pool.spec.name].step, pool.rate_req_per_s) for pool in candidate.pools]

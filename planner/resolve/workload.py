@@ -211,7 +211,10 @@ def _synthetic(scenario: Scenario, model: WorkloadModel, trace: Trace | None) ->
         whole=False,
         source=model.source,
         doubts=(
-            *_read_words(trace), *_rare_words(wanted), *_burstiness(model, process), *_lengths_apart(model, process),
+            *_read_words(trace),
+            *_rare_words(wanted),
+            *_burstiness(model, process),
+            *_lengths_apart(model, process),
         ),
     )
 
@@ -227,7 +230,9 @@ def _rare_words(rate_req_per_s: float) -> tuple[str, ...]:
     if rate_req_per_s >= LEAST_REQ_PER_S:
         return ()
     words = f"{rate_req_per_s:.3g} req/s are planned and simulated as {LEAST_REQ_PER_S:g} req/s"
-    return (f"{words}: fewer requests need no fewer machines; watts of work and prices per token are those of that rate",)
+    return (
+        f"{words}: fewer requests need no fewer machines; watts of work and prices per token are those of that rate",
+    )
 
 
 def _read_words(trace: Trace | None) -> tuple[str, ...]:

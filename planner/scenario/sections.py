@@ -35,6 +35,14 @@ def _known_slo(key: str) -> str:
     return key
 
 
+def _no_priority(priority: int) -> int:
+    if priority:
+        raise ValueError(
+            "0: no policy serves by priority (policy.order: lars serves what its objectives leave least time)"
+        )
+    return priority
+
+
 def _in_order(objectives: dict[str, float]) -> dict[str, float]:
     """By metric and percentile, whatever the order in the file: a scenario read back from sorted JSON is the same."""
     metrics = list(Metric)
@@ -197,7 +205,9 @@ class RequestClassSection(Section):
     prompt_max_tokens: Whole | None = Field(None, description="most prompt tokens, inclusive; null is unbounded")
     output_min_tokens: Whole = Field(0, description="fewest output tokens, inclusive")
     output_max_tokens: Whole | None = Field(None, description="most output tokens, inclusive; null is unbounded")
-    priority: Annotated[int, Strict()] = Field(0, description="larger is served first where a policy uses it")
+    priority: Annotated[int, Strict(), AfterValidator(_no_priority)] = Field(
+        0, description="0: no policy serves by priority yet; policy.order: lars goes by what objectives leave"
+    )
 
     @model_validator(mode="after")
     def _not_empty(self) -> Self:

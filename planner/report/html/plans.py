@@ -21,6 +21,7 @@ from planner.report.words import (
     dollars,
     margin_words,
     number,
+    peak_words,
     percent,
     plural,
     rate,
@@ -187,7 +188,8 @@ def bought(candidate: CandidatePlan, picture: Picture) -> list[Block]:
 def _bound(plan: ValidatedPlan, budgets: Budgets) -> list[Block]:
     """What binds, and how much more load it leaves room for."""
     limits = binds(plan.candidate, plan.judgement, budgets)
-    return [*limits, Lines(lines=(margin_words(plan.margin),))] if plan.margin else limits
+    lines = (*((margin_words(plan.margin),) if plan.margin else ()), *map(peak_words, plan.peaks))
+    return [*limits, Lines(lines=lines)] if lines else limits
 
 
 def binds(candidate: CandidatePlan, judgement: Judgement, budgets: Budgets) -> list[Block]:

@@ -1,0 +1,102 @@
+"""Numbers that look like a slip of the unit: 500 for 0.5 s, watts for kilowatts, prices of a month for an hour's."""
+
+from collections.abc import Iterable, Iterator
+
+from hw_catalog.machines import Machine
+from planner.scenario import Scenario
+from workloads.demand import Demand
+from workloads.slo import Metric, Unit
+
+USUAL_S = {
+    Metric.TTFT: (0.01, 120.0), Metric.TBT: (0.001, 5.0), Metric.TPOT: (0.001, 5.0), Metric.STALL: (0.001, 60.0),
+    Metric.E2E: (0.05, 86400.0),
+}  # fmt: skip
+"""Objectives on latency that people ask for; assumed, a hint and no limit."""
+
+USUAL_USD_PER_GPU_H = (0.05, 40.0)
+"""What a GPU-hour costs, from old cards on a spot market to the newest on demand; assumed."""
+
+MOST_TOKENS_PER_S = 5e6
+"""Prompt and output tokens: more than any published cluster serves of one model; assumed."""
+
+_MONTH_H, _KILO, _MINUTE_S = 730.0, 1000.0, 60.0
+
+
+def slips(scenario: Scenario, machines: Iterable[Machine], demand: Demand) -> tuple[str, ...]:
+    """Every number that is out of the usual range and would be in it in another unit, a full sentence each.
+
+    Args:
+        scenario: the question.
+        machines: types it may buy.
+        demand: the workload.
+    """
+    types = tuple(machines)
+    return (*_latency(scenario), *_rate(scenario, demand), *_prices(scenario, types), *watt_slips(scenario, types))
+
+
+def _latency(scenario: Scenario) -> Iterator[str]:
+    """Limits in seconds that were meant in milliseconds, or that were divided by 1000 once too often."""
+    for slo in scenario.slos():
+        if slo.unit is not Unit.SECONDS:
+            continue
+        low, high = USUAL_S[slo.metric]
+        name = f"slo_by_class.{slo.request_class}.{slo.name}" if slo.request_class else f"slo.{slo.name}"
+        if slo.limit > high:
+            meant = f"were {slo.limit:g} ms meant, which are {slo.limit / _KILO:g}?"
+            yield f"{name}: {slo.limit:g} s is a limit that no request comes near; the key is in seconds: {meant}"
+        elif slo.limit < low:
+            meant = f"were {slo.limit * _KILO:g} s meant?" if slo.limit * _KILO <= high else "is the unit right?"
+            yield f"{name}: {slo.limit:g} s is below what any engine takes; the key is in seconds: {meant}"
+
+
+def _rate(scenario: Scenario, demand: Demand) -> Iterator[str]:
+    """Requests per minute for requests per second."""
+    tokens = sum(c.rate_req_per_s * float(c.prompt_tokens.mean() + c.output_tokens.mean()) for c in demand.classes)
+    if tokens > MOST_TOKENS_PER_S:
+        rate = demand.rate_req_per_s
+        key = "workload.rate_req_per_s" if scenario.workload.rate_req_per_s else "workload.trace"
+        yield (
+            f"{key}: {rate:.4g} req/s are {tokens:.3g} tokens/s, more than any known cluster serves; the rate is per "
+            f"second: were {rate:.4g} a minute meant, which are {rate / _MINUTE_S:.4g}?"
+        )
+
+
+def _prices(scenario: Scenario, machines: Iterable[Machine]) -> Iterator[str]:
+    """Prices of a month for those of an hour, and of a GPU for those of a machine."""
+    low, high = USUAL_USD_PER_GPU_H
+    for machine in machines:
+        price = machine.price(scenario.catalog.channel)
+        if price is None:
+            continue
+        usd = price.usd_per_h * scenario.catalog.price_scale.get(machine.name, 1.0)
+        each = usd / machine.gpus
+        words = f"{machine.name}: {usd:g} $/h are {each:.3g} $ per GPU, outside {low:g} to {high:g}; usd_per_h is"
+        if each > high:
+            yield f"{words} per machine and hour: was the price of a month meant, which is {usd / _MONTH_H:.3g} $/h?"
+        elif each < low:
+            yield f"{words} per machine and hour: is it in dollars, and of the whole machine?"
+
+
+def watt_slips(scenario: Scenario, machines: Iterable[Machine]) -> Iterator[str]:
+    """Kilowatts under keys in watts."""
+    types = tuple(machines)
+    if not types:
+        return
+    smallest = min(types, key=lambda machine: machine.rated_w)
+    limits = {
+        "budgets.power_w": scenario.budgets.power_w,
+        "budgets.expected_power_w": scenario.budgets.expected_power_w,
+        "power.row_limit_w": scenario.power.row_limit_w,
+    }
+    for key, limit in limits.items():
+        if limit is not None and 0 < limit < smallest.idle_w:
+            yield (
+                f"{key}: {limit:g} W do not even power an idle {smallest.name} ({smallest.idle_w:g} W); the key is in "
+                f"watts: were {limit:g} kW meant, which are {limit * _KILO:g}?"
+            )
+    for machine in types:
+        if machine.rated_w / machine.gpus < machine.gpu.idle_w:
+            yield (
+                f"{machine.name}: rated_w of {machine.rated_w:g} W is less than its {machine.gpus} GPUs draw idle; the "
+                f"key is in watts: were {machine.rated_w:g} kW meant, which are {machine.rated_w * _KILO:g}?"
+            )
