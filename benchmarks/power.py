@@ -43,9 +43,9 @@ from hw_catalog.power_points import (
 )
 from hw_catalog.profile_files import load_profiles
 from planner.perf.instance import instance_physics
+from planner.perf.layout import Layout, Role
 from planner.perf.power import wall_w
 from planner.policies.presets import policy
-from planner.results.plan import Layout, Role
 from planner.simulator.engine import PoolModel, run
 from planner.simulator.records import window
 from planner.simulator.watts import power_use

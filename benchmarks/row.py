@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw_catalog.domains import load_power_delivery
+from planner.perf.layout import Role
 from planner.perf.step_time import run_s
 from planner.policies.presets import policy
 from planner.reproduce.polca import CLOCKS_MHZ, POLCA, WEEK
 from planner.reproduce.polca_row import BloomPower, bloom_physics, polca_floor
-from planner.results.plan import Role
 from planner.simulator import engine
 from planner.simulator.instance import Instance
 from planner.simulator.records import Ledger, Request, window

@@ -14,8 +14,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from planner.formulate import EpochQuestion, epoch_problem, later_aims, lift_schedule, place, thinned
-from planner.results.plan import InstanceSpec, Layout, Role
-from planner.results.schedule import Aim, EpochOption, FleetType, Tariff, Transitions
+from planner.perf.layout import InstanceSpec, Layout, Role
+from planner.results.schedule import EpochOption, FleetType, Tariff
+from planner.scenario.objectives import Aim, Transitions
 from solvers.allocation import Solution
 from solvers.decomposition import solve_decomposed
 from solvers.lexicographic import lexicographic

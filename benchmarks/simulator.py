@@ -18,9 +18,9 @@ import numpy as np
 from hw_catalog.load import load_catalog
 from hw_catalog.profile_files import load_profiles
 from planner.perf.instance import InstancePhysics, instance_physics
+from planner.perf.layout import Layout, Role
 from planner.policies.base import Policy
 from planner.policies.presets import policy
-from planner.results.plan import Layout, Role
 from planner.simulator import engine
 from planner.simulator.core import run as kernel
 from planner.simulator.engine import PoolModel, Run

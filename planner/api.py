@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from planner import __version__
 from planner.compare.diff import diff as _compared
-from planner.compare.frontier import Frontier, route, walked
+from planner.compare.frontier import route, walked
 from planner.compare.journal import Journal
-from planner.compare.nouns import Point, WhatIf
 from planner.compare.sweep import sweep, swept
 from planner.errors import BadInput
 from planner.files.plan_file import PlanFile, plain, read_plan, write_plan
@@ -18,7 +17,9 @@ from planner.files.records import record_file
 from planner.planning import plan as planning
 from planner.results.difference import Diff
 from planner.results.evidence import Evidence, Judgement, NoPlan, ValidatedPlan
+from planner.results.frontier import Frontier
 from planner.results.plan import CandidatePlan
+from planner.results.sweep import Point, WhatIf
 from planner.scenario import Scenario
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import Any
 from planner.accuracy.measured import ROUNDS, Exclusion, MeasuredRun, Workers
 from planner.accuracy.names import Known, dtype_id, gpu_id, model_id
 from planner.accuracy.served import STEP_TOKENS
-from planner.results.plan import Role
+from planner.perf.layout import Role
 
 Document = Mapping[str, Any]
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from planner.perf.layout import Role
 from planner.policies.batching import ChunkForm
-from planner.results.plan import Role
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,9 +15,9 @@ from hw_catalog.profile_files import load_profiles
 from hw_catalog.profiles import KernelProfile
 from planner.accuracy.measured import MeasuredRun, Workers
 from planner.perf.instance import InstancePhysics, instance_physics
+from planner.perf.layout import Layout, Role
 from planner.policies.batching import ChunkForm
 from planner.policies.presets import policy
-from planner.results.plan import Layout, Role
 from planner.simulator.engine import PoolModel
 from planner.simulator.records import window
 from planner.simulator.serve import serve

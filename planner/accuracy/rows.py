@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from planner.accuracy.measured import MOST_CLIENTS, MOST_REQUESTS, ROUNDS, MeasuredRun, Skip, Workers
 from planner.accuracy.names import Known, dtype_id, gpu_id, model_id
 from planner.accuracy.served import STEP_TOKENS, Asked, server_of
-from planner.results.plan import Role
+from planner.perf.layout import Role
 
 Row = Mapping[str, str]
 Reader = Callable[[Row, str, str, Known], "MeasuredRun"]

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from hw_catalog.machines import Machine
 from planner.perf.draw import decoding_w, prefill_above_w
 from planner.perf.instance import InstancePhysics
+from planner.perf.layout import InstanceSpec, Role
 from planner.perf.reference import Reference, unit_s
 from planner.policies.base import Batching, Occupancy, Policy
 from planner.policies.cuts import Cut, Prompt, cut, room_tokens
 from planner.results.evidence import Excuse
-from planner.results.plan import InstanceSpec, Role
 from workloads.demand import ClassDemand, Demand
 from workloads.slo import Metric, Slo, Unit
 

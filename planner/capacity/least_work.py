@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from planner.capacity.envelope import Envelope, Option, mean_context_tokens
 from planner.perf.instance import InstancePhysics
+from planner.perf.layout import Role
 from planner.policies.base import Occupancy, Policy
 from planner.policies.cuts import Prompt
-from planner.results.plan import Role
 from workloads.demand import ClassDemand, Demand
 
 Ints = NDArray[np.int64]

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from planner.cli.terminal import note, progress
 
 if TYPE_CHECKING:
-    from planner.compare.frontier import Frontier
-    from planner.compare.nouns import WhatIf
     from planner.report.html.blocks import Page
     from planner.results.evidence import Judgement, NoPlan, ValidatedPlan
+    from planner.results.frontier import Frontier
     from planner.results.plan import CandidatePlan
+    from planner.results.sweep import WhatIf
+    from planner.results.timetable import Timetable
     from planner.scenario import Scenario
-    from planner.schedules.planning import Timetable
 
 
 def report_plan(

@@ -12,11 +12,11 @@ from planner.errors import BadInput, ExitCode
 
 if TYPE_CHECKING:  # slow to import, and needed only once there is such a plan
     from planner.files.plan_file import Kept
-    from planner.planning.plan import CheckReport
+    from planner.results.check import CheckReport
     from planner.results.plan import CandidatePlan
+    from planner.results.timetable import Timetable
     from planner.scenario import Scenario
     from planner.schedules.files import ScheduleFile
-    from planner.schedules.planning import Timetable
 
 
 def check_schedule(question: "Scenario") -> "CheckReport":

@@ -8,11 +8,12 @@ from planner.compare.diff_changes import changes, margins, notes
 from planner.compare.diff_order import Check, Search, Standing, Way
 from planner.errors import BadInput
 from planner.files.plan_file import PlanFile
+from planner.perf.layout import Role
 from planner.planning.loop import Argument, failures
 from planner.planning.tighten import cluster
 from planner.resolve.case import open_case
 from planner.results.difference import Diff, Move
-from planner.results.plan import CandidatePlan, Role, Totals
+from planner.results.plan import CandidatePlan, Totals
 from planner.scenario import Scenario
 
 Progress = Callable[[str, float], None]

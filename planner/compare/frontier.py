@@ -10,7 +10,6 @@ from pydantic import TypeAdapter
 
 from planner.compare.grid import setting
 from planner.compare.journal import Digests, Journal
-from planner.compare.nouns import Outcome
 from planner.compare.outcome import outcome, refused, served_req_per_s, silent
 from planner.compare.regret import same_machines
 from planner.compare.runner import Progress, Task, perform
@@ -18,8 +17,11 @@ from planner.errors import BadInput, nearest
 from planner.planning import plan as planning
 from planner.planning.loop import met
 from planner.results.evidence import NoPlan
-from planner.results.plan import CandidatePlan, Objective, Totals
+from planner.results.frontier import Design, Frontier
+from planner.results.plan import CandidatePlan, Totals
+from planner.results.sweep import Outcome
 from planner.scenario import Scenario
+from planner.scenario.objectives import Objective
 from solvers.frontier import Placed, Walk, efficient, walk
 
 EXACT_FRAC = 1e-4
@@ -65,55 +67,6 @@ _OPTIMISED = ("throughput", "carbon")
 _AS_GIVEN: Mapping[str, str] = {}
 _BRIM = {f"headroom.{role}_frac": "1.0" for role in ("prefill", "decode", "mixed", "kv")}
 """Load limits to propose with where those of the scenario leave nothing: then the simulator alone says what is full."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Design:
-    """One validated plan, placed by two quantities.
-
-    Attributes:
-        values: axis -> value, in the axis's unit.
-        efficient: no other design of the frontier is at least as good on both axes and better on one.
-        bound: limit on the bounded axis it was found under; None where there was none.
-        outcome: the plan and its evidence; None for a design that the argument passed through on its way.
-        machines: role and machine type -> how many, for example ``{"decode dgx-a100": 2}``.
-    """
-
-    values: Mapping[str, float]
-    efficient: bool
-    bound: float | None
-    outcome: Outcome | None
-    machines: Mapping[str, int]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Frontier:
-    """The best of one quantity for every value of another.
-
-    Attributes:
-        scenario: as given.
-        x: first axis.
-        y: second axis.
-        bounded: the one of them that was bounded; the other was optimised.
-        units: axis -> unit.
-        best: axis -> ``least`` or ``most``.
-        designs: every validated one, efficient and dominated, by x.
-        step: smallest change of the bounded axis that was looked for, in its unit; None: any change (see
-            docs/whatif.md), so that no efficient design is stepped over.
-        complete: the walk went on until nothing met a tighter bound.
-        ended: why it ended, a full sentence.
-    """
-
-    scenario: Scenario
-    x: str
-    y: str
-    bounded: str
-    units: Mapping[str, str]
-    best: Mapping[str, str]
-    designs: tuple[Design, ...]
-    step: float | None
-    complete: bool
-    ended: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from planner.compare.nouns import Knob
 from planner.errors import BadInput
+from planner.results.sweep import Knob
 from planner.scenario import Scenario
 from planner.scenario.reading import steps
 

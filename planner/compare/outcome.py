@@ -8,11 +8,12 @@ from pydantic import TypeAdapter
 from planner.compare.bill import bill_of
 from planner.compare.grid import Asked
 from planner.compare.journal import Digests
-from planner.compare.nouns import VALIDATED, Binding, Outcome, Point
 from planner.compare.runner import Task
+from planner.perf.layout import Role
 from planner.planning import plan as verbs
 from planner.results.evidence import NoPlan, ValidatedPlan
-from planner.results.plan import CandidatePlan, Role
+from planner.results.plan import CandidatePlan
+from planner.results.sweep import VALIDATED, Binding, Outcome, Point
 from planner.scenario import Scenario
 
 

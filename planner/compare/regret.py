@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hw_catalog.load import load_catalog
-from planner.compare.nouns import Point, Regret
 from planner.compare.outcome import silent
 from planner.planning.loop import Argument
 from planner.planning.tighten import at_rates
 from planner.resolve.case import Case, open_case
-from planner.results.plan import CandidatePlan, Objective
+from planner.results.plan import CandidatePlan
+from planner.results.sweep import Point, Regret
 from planner.scenario import Scenario
+from planner.scenario.objectives import Objective
 
 WEIGHED = (Objective.COST, Objective.POWER, Objective.MACHINES)
 """Objectives that are a sum over the machines owned, whatever they do; for others there is no regret."""

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from hw_catalog.load import load_catalog
 from planner.compare.grid import Asked, setting
-from planner.compare.nouns import Point, ShadowPrice, Swing
 from planner.compare.outcome import budgets
-from planner.results.plan import Objective
+from planner.results.sweep import Point, ShadowPrice, Swing
 from planner.scenario import Scenario
+from planner.scenario.objectives import Objective
 
 _WHOLE = ("machines", "machine_types")
 

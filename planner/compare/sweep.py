@@ -8,7 +8,6 @@ from pydantic import TypeAdapter
 
 from planner.compare.grid import AS_GIVEN, Asked, grid, knobs, setting
 from planner.compare.journal import Digests, Journal
-from planner.compare.nouns import Knob, Point, WhatIf
 from planner.compare.outcome import planning, point
 from planner.compare.regret import WEIGHED, Trials, regrets, same_machines, tried
 from planner.compare.runner import Progress, Task, perform
@@ -17,6 +16,7 @@ from planner.compare.worlds import worlds
 from planner.errors import BadInput
 from planner.files.plan_file import dumps
 from planner.results.plan import CandidatePlan
+from planner.results.sweep import Knob, Point, WhatIf
 from planner.scenario import Scenario
 
 

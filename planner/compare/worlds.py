@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from planner.compare.grid import AS_GIVEN, Asked, setting
-from planner.compare.nouns import Knob
 from planner.errors import BadInput
+from planner.results.sweep import Knob
 from planner.scenario import Scenario
 from planner.scenario.reading import steps
 

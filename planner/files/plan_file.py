@@ -17,9 +17,9 @@ from hw_catalog.strict_files import MAX_JSON_BYTES, Unreadable, json_document, r
 from planner import __version__
 from planner.errors import BadInput
 from planner.results.evidence import NoPlan, ValidatedPlan, Verdict
-from planner.results.plan import Objective
 from planner.scenario import Scenario
 from planner.scenario.findings import findings
+from planner.scenario.objectives import Objective
 from planner.scenario.reading import Document
 
 SCHEMA_VERSION = 1

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from planner.files.workers import Deployment, Worker
-from planner.results.plan import Role
+from planner.perf.layout import Role
 
 DYNAMO_IMAGE = "nvcr.io/nvidia/ai-dynamo/vllm-runtime:1.3.0"
 LLM_D_IMAGE = "ghcr.io/llm-d/llm-d-cuda:v0.5.1"

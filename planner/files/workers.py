@@ -4,8 +4,9 @@ import re
 from dataclasses import dataclass
 
 from planner.errors import BadInput
+from planner.perf.layout import Role
 from planner.results.evidence import ValidatedPlan
-from planner.results.plan import CandidatePlan, Pool, Role
+from planner.results.plan import CandidatePlan, Pool
 from planner.scenario import Scenario
 
 _HUB = re.compile(r"Hugging Face ([\w.-]+/[\w.-]+)")

@@ -10,7 +10,7 @@ from hashlib import sha256
 
 from planner.capacity.envelope import Option
 from planner.formulate.question import NO_RATE_REQ_PER_S, SCALE, instances, machines, rate
-from planner.results.plan import Role
+from planner.perf.layout import Role
 from solvers.allocation import Reason, Solution, answered
 from solvers.direct import relax
 from solvers.lexicographic import lexicographic

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from planner.formulate.epochs import EPOCH_FAMILIES, EpochQuestion, base, instances, of_type, rate, used
-from planner.results.schedule import Aim, Epoch, EpochOption, FleetType, Run, Schedule
+from planner.results.schedule import Epoch, EpochOption, FleetType, Run, Schedule
+from planner.scenario.objectives import Aim
 from solvers.allocation import Termination
 from solvers.problem import Column, Problem, Sense
 

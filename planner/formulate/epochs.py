@@ -8,8 +8,8 @@ last where the horizon is cyclic, else what runs first is there already. See doc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from planner.results.plan import Budgets
-from planner.results.schedule import Aim, EpochOption, FleetType, Tariff, Transitions
+from planner.results.schedule import EpochOption, FleetType, Tariff
+from planner.scenario.objectives import Aim, Budgets, Transitions
 from solvers.problem import INF, Row
 from workloads.load import Load
 

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from planner.capacity.envelope import Envelope, Option
 from planner.formulate.question import SCALE, Question, busy_s, instances, kv_share_s, link_share_s, rate, used
 from planner.formulate.question import machines as bought
-from planner.results.plan import Objective, Role
+from planner.perf.layout import Role
+from planner.scenario.objectives import Objective
 from solvers.problem import INF, Row
 
 

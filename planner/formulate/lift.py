@@ -13,7 +13,8 @@ from planner.formulate.question import (
     machines_needed,
     rate,
 )
-from planner.results.plan import CandidatePlan, Headroom, Pool, Totals
+from planner.results.plan import CandidatePlan, Pool, Totals
+from planner.scenario.objectives import Headroom
 from solvers.allocation import Solution
 
 

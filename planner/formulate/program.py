@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from planner.capacity.envelope import Option
 from planner.formulate.families import FAMILIES
 from planner.formulate.question import SCALE, WIDE, Question, instances, machines, machines_needed, rate, used
-from planner.results.plan import Budgets, Headroom, Objective, Role
+from planner.perf.layout import Role
+from planner.scenario.objectives import Budgets, Headroom, Objective
 from solvers.problem import INF, Column, Problem, Sense
 
 LEAST_SCALE = 1e-3

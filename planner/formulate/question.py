@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from planner.capacity.envelope import Envelope, Option
-from planner.results.plan import Budgets, Headroom, Objective
+from planner.scenario.objectives import Budgets, Headroom, Objective
 
 SCALE = "scale"
 """The column of the throughput objective: the factor on every class's rate."""

@@ -19,9 +19,9 @@ import numpy as np
 from hw_catalog.gpus import Gpu
 from hw_catalog.power import SHARPNESS_RATIO, PowerCurve, Utilisation
 from hw_catalog.profiles import Floats, KernelProfile
+from planner.perf.layout import Layout
 from planner.perf.power import curve_of
 from planner.perf.work import decode_attention_work, linear_work, prefill_attention_work
-from planner.results.plan import Layout
 from workloads.models import ModelSpec
 
 COMPUTE_BOUND_RATIO = 1e3

@@ -11,11 +11,11 @@ from hw_catalog.profiles import KernelProfile
 from planner.perf.clock import at_cap, at_clock
 from planner.perf.engine import as_run
 from planner.perf.kv import kv_tokens
+from planner.perf.layout import Layout
 from planner.perf.pipeline import Stages, TraversalTime, stages_of
 from planner.perf.power import InstancePower, Unmetered, Watts
 from planner.perf.step_time import StepTime
 from planner.perf.stream import StreamTime, Way, way
-from planner.results.plan import Layout
 from workloads.models import ModelSpec
 
 

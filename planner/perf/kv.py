@@ -1,7 +1,7 @@
 """KV memory: how many tokens an instance holds, and what moving them costs."""
 
 from hw_catalog.engine_memory import EngineMemory
-from planner.results.plan import Layout
+from planner.perf.layout import Layout
 from workloads.models import ModelSpec
 
 UP_PROJECTED_TOKENS = 64 * 1024

@@ -5,8 +5,8 @@ Every function is pure and knows neither a queue nor a clock.
 
 from collections.abc import Callable, Sequence
 
+from planner.perf.layout import Layout
 from planner.perf.step_time import StepTime
-from planner.results.plan import Layout
 from workloads.models import ModelSpec
 
 

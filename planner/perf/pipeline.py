@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from hw_catalog.machines import Machine
 from hw_catalog.profiles import KernelProfile
+from planner.perf.layout import Layout
 from planner.perf.step_time import Segment, StepTime
-from planner.results.plan import Layout
 
 ACTIVATION_BYTES = 2
 """Of one element: activations travel in 16 bits."""

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from hw_catalog.gpus import Gpu
 from hw_catalog.machines import Machine
 from hw_catalog.power import PowerCurve, Utilisation, assumed_curve, clocked_ratio
+from planner.perf.layout import Layout
 from planner.perf.step_time import StepTime
 from planner.perf.work import Work, decode_attention_work, decode_work, prefill_work, tile_tokens
-from planner.results.plan import Layout
 from workloads.models import ModelSpec
 
 Prompts = list[tuple[int, int]]

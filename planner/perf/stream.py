@@ -21,10 +21,10 @@ from dataclasses import dataclass
 
 from hw_catalog.machines import Machine
 from hw_catalog.profiles import KernelProfile
+from planner.perf.layout import Layout
 from planner.perf.parallel import kv_groups, longest_share_tokens, merge_s
 from planner.perf.pipeline import ACTIVATION_BYTES
 from planner.perf.step_time import Segment, StepTime
-from planner.results.plan import Layout
 from workloads.models import ModelSpec
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hw_catalog.power import BLOCK_SCALED_TILE_TOKENS, TILE_TOKENS, expert_work
 from hw_catalog.profiles import KernelProfile
-from planner.results.plan import Layout
+from planner.perf.layout import Layout
 from workloads.models import ModelSpec
 
 

@@ -6,7 +6,8 @@ from planner.capacity.envelope import Option
 from planner.formulate import lift
 from planner.planning.loop import Argument
 from planner.planning.tighten import price
-from planner.results.plan import CandidatePlan, Objective, Pool
+from planner.results.plan import CandidatePlan, Pool
+from planner.scenario.objectives import Objective
 
 GOALS = (Objective.COST, Objective.POWER, Objective.ENERGY)
 

@@ -8,7 +8,8 @@ from planner.planning.loop import Argument
 from planner.planning.refusals import raise_words
 from planner.planning.shrink import improve
 from planner.results.evidence import Judgement, NoPlan
-from planner.results.plan import CandidatePlan, Objective
+from planner.results.plan import CandidatePlan
+from planner.scenario.objectives import Objective
 
 GOALS = {
     "cost_usd_per_h": Objective.COST, "power_w": Objective.POWER, "expected_power_w": Objective.ENERGY,

@@ -14,7 +14,8 @@ from planner.planning.tighten import FUZZ_FRAC, balanced, excess, fewer_watts, o
 from planner.resolve.case import Case
 from planner.resolve.workload import Asked
 from planner.results.evidence import Evidence, Judgement, NoPlan, Round, Verdict
-from planner.results.plan import Budgets, CandidatePlan, Headroom, Objective, Pool
+from planner.results.plan import CandidatePlan, Pool
+from planner.scenario.objectives import Budgets, Headroom, Objective
 from planner.scenario.sections import FailureSection
 from planner.simulator.engine import PoolModel
 from planner.simulator.failures import Failure

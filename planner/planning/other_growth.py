@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from planner.resolve.workload import asked
 from planner.results.evidence import NoPlan, ValidatedPlan
-from planner.results.plan import Objective
 from planner.scenario import Scenario
+from planner.scenario.objectives import Objective
 
 MOST_REQUESTS = 400_000
 """Requests of a trace up to which the other growth is planned too, which takes about as long as the plan itself."""

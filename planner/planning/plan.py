@@ -24,11 +24,13 @@ from planner.resolve.digests import named
 from planner.resolve.measured_bands import measured_against
 from planner.resolve.precision import served_as
 from planner.resolve.warnings import doubts
-from planner.results.evidence import Certificate, Excuse, Judgement, Neighbour, NoPlan, ValidatedPlan
+from planner.results.check import CheckReport
+from planner.results.evidence import Certificate, Judgement, Neighbour, NoPlan, ValidatedPlan
 from planner.results.picture import Bought, Picture
-from planner.results.plan import CandidatePlan, Objective
+from planner.results.plan import CandidatePlan
 from planner.results.row import RowStudy
 from planner.scenario import Scenario
+from planner.scenario.objectives import Objective
 from planner.simulator.core.run import COMPILED
 from planner.simulator.judge import Note
 from planner.simulator.sketch import sketch
@@ -321,29 +323,6 @@ def _bought(case: Case, pool: str) -> Bought:
         rated_w=offer.rated_w, rack_units=machine.rack_units or 0.0, link=link.name,
         link_bytes_per_s=link.bandwidth_bytes_per_s,
     )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckReport:
-    """What a scenario resolves to before anything is solved.
-
-    Attributes:
-        workload: in words.
-        rate_req_per_s: class -> mean rate.
-        options: spec names the optimiser may buy.
-        excuses: those it may not, and why.
-        reference: what slowdowns are measured against, in words; empty where no objective is one.
-        warnings: what to know before trusting a plan for it, full sentences.
-        precision: what the model is served in.
-    """
-
-    workload: str
-    rate_req_per_s: Mapping[str, float]
-    options: tuple[str, ...]
-    excuses: tuple[Excuse, ...]
-    reference: str
-    warnings: tuple[str, ...]
-    precision: str
 
 
 def check(scenario: Scenario) -> CheckReport:

@@ -1,8 +1,9 @@
 """How hard a plan works its GPUs, against what the boards can do at all."""
 
+from planner.perf.layout import Role
 from planner.resolve.case import Case
 from planner.results.evidence import Judgement, PeakShare
-from planner.results.plan import CandidatePlan, Pool, Role
+from planner.results.plan import CandidatePlan, Pool
 from workloads.formats import DTYPE_BYTES
 
 

@@ -11,9 +11,10 @@ from planner.planning.loop import Argument
 from planner.planning.tighten import price
 from planner.policies.presets import NAMES
 from planner.resolve.case import machines_of, open_case
-from planner.results.plan import CandidatePlan, Objective
+from planner.results.plan import CandidatePlan
 from planner.results.precision import Elsewise
 from planner.scenario import Scenario
+from planner.scenario.objectives import Objective
 
 MOST = 16
 """Combinations that are looked at; models with more kernel profiles than that do not ship."""

@@ -12,13 +12,14 @@ from hw_catalog.gpus import Gpu
 from hw_catalog.machines import Machine
 from planner.errors import BadInput
 from planner.perf.instance import InstancePhysics, instance_physics
+from planner.perf.layout import Role
 from planner.perf.power import curve_of
 from planner.perf.response import InstanceResponse, instance_response
 from planner.planning.oversubscribe import RowLab, RowQuestion
 from planner.policies.power import NoCap, OneThreshold, Polca, PowerPolicy
 from planner.resolve.case import Case
 from planner.resolve.row_checks import A100_CLOCKS_MHZ, A100_MHZ
-from planner.results.plan import CandidatePlan, Pool, Role
+from planner.results.plan import CandidatePlan, Pool
 from planner.results.row import RowStudy
 from planner.scenario.power import PowerSection
 from planner.simulator.rows.load import WeeklyLoad, interleaved

@@ -6,8 +6,10 @@ from dataclasses import replace
 from math import ceil, sqrt
 
 from planner.capacity.envelope import Option
+from planner.perf.layout import Role
 from planner.results.evidence import Evidence, Judgement, Verdict
-from planner.results.plan import CandidatePlan, Headroom, Objective, Pool, Role, Totals
+from planner.results.plan import CandidatePlan, Pool, Totals
+from planner.scenario.objectives import Headroom, Objective
 from solvers.allocation import Reason, Termination
 from workloads.slo import Unit
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from planner.results.plan import Role
+from planner.perf.layout import Role
 
 
 class RequestView(Protocol):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from planner.results.plan import Role
+from planner.perf.layout import Role
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from math import inf
 
+from planner.perf.layout import Role
 from planner.policies.base import Order, Policy, Recovery, Topology
 from planner.policies.batching import ChunkForm, Continuous
 from planner.policies.lending import Apart, MixedPool
 from planner.policies.order import Fifo, RelativeSlack
 from planner.policies.routing import ShortestQueue
 from planner.policies.topology import Colocated, PhaseSplit
-from planner.results.plan import Role
 
 NAMES = ("colocated", "sarathi", "splitwise")
 """Policies that ``auto`` compares; ``mnemosyne`` is for populations with long contexts, and asked for by name."""

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from planner.perf.layout import Role
 from planner.policies.base import RequestView, Transfer
-from planner.results.plan import Role
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

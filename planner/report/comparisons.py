@@ -7,12 +7,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from planner.compare.frontier import Frontier
-from planner.compare.nouns import VALIDATED, Point, Regret, ShadowPrice, Swing, WhatIf
 from planner.report.bill import BILL_HEADINGS, bill_cells
 from planner.report.tables import bullets, table
 from planner.report.words import budget, change, dollars, number, percent, plural, rate, valued
-from planner.results.plan import Objective
+from planner.results.frontier import Frontier
+from planner.results.sweep import VALIDATED, Point, Regret, ShadowPrice, Swing, WhatIf
+from planner.scenario.objectives import Objective
 
 _MATRIX = 7
 """Most points whose regrets fit side by side."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -18,9 +17,7 @@ from hw_catalog.provenance import Provenance
 from planner.report.tables import bullets, table
 from planner.report.text import excuses_table
 from planner.report.words import number, percent, plural, rate, watts
-
-if TYPE_CHECKING:
-    from planner.planning.plan import CheckReport
+from planner.results.check import CheckReport
 
 _GIB = 2.0**30
 

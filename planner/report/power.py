@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 from rich.table import Table
 
+from planner.perf.layout import InstanceSpec
 from planner.report.tables import table
 from planner.report.words import carbon, dollars, number, percent, watts
 from planner.results.evidence import Judgement, PowerUse
-from planner.results.plan import CandidatePlan, InstanceSpec, Totals
+from planner.results.plan import CandidatePlan, Totals
 from planner.scenario import Scenario
 
 

@@ -10,9 +10,8 @@ from planner.report.tables import table
 from planner.report.words import number, percent, plural, watts
 from planner.results.evidence import Verdict
 from planner.results.schedule import FixedFleet, Schedule, Spent
+from planner.results.timetable import Served, Timetable
 from planner.schedules.compare import ScheduleDiff
-from planner.schedules.planning import Timetable
-from planner.schedules.serving import Served
 
 _BARS = " ▁▂▃▄▅▆▇█"
 _ROW = 24

@@ -8,6 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from planner.perf.layout import Role
 from planner.report.money import token_words
 from planner.report.power import expected_words, joules_words, layout_words, power_table, rated_words
 from planner.report.rows import row_view, standing_words
@@ -27,9 +28,10 @@ from planner.report.words import (
     watts,
 )
 from planner.results.evidence import Certificate, Excuse, Judgement, NoPlan, Round, ValidatedPlan, Verdict
-from planner.results.plan import CandidatePlan, Headroom, Objective, Role
+from planner.results.plan import CandidatePlan
 from planner.results.precision import precision
 from planner.scenario import Scenario
+from planner.scenario.objectives import Headroom, Objective
 from workloads.slo import Metric, Unit
 
 _UNVALIDATED = "UNVALIDATED (edited since it was simulated)"

@@ -3,7 +3,7 @@
 import math
 
 from planner.results.evidence import Margin, PeakShare
-from planner.results.plan import Objective
+from planner.scenario.objectives import Objective
 from workloads.slo import Unit
 
 

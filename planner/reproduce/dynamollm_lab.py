@@ -10,10 +10,10 @@ from hw_catalog.machines import Machine
 from hw_catalog.profile_files import load_profiles
 from hw_catalog.profiles import KernelProfile
 from planner.perf.instance import InstancePhysics, instance_physics
+from planner.perf.layout import Layout
 from planner.perf.operating import Floats, Ints, operating
 from planner.policies.control import BASELINES, Control, Knob
 from planner.policies.presets import policy
-from planner.results.plan import Layout
 from planner.simulator.weeks.flows import Week, WeekPool, courses
 from planner.simulator.weeks.serve import Stage
 from workloads.builtin import load_builtin

@@ -6,6 +6,7 @@ Version 1 is at hand as its abstract alone; all other numbers are those of versi
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from planner.perf.layout import Layout
 from planner.perf.parallel import (
     chunk_times_s,
     hop_s,
@@ -18,7 +19,6 @@ from planner.perf.parallel import (
 )  # fmt: skip
 from planner.perf.step_time import StepTime
 from planner.reproduce.claims import Claim, bound, claim
-from planner.results.plan import Layout
 from workloads.models import ModelSpec
 
 EVERY_PAIR, CAUSAL = "roofline, every pair", "roofline, causal"

@@ -11,8 +11,8 @@ import numpy as np
 from hw_catalog.load import load_catalog
 from hw_catalog.profile_files import load_profiles
 from planner.perf.instance import InstancePhysics, instance_physics
+from planner.perf.layout import Layout
 from planner.perf.response import TOKEN_KNOTS, InstanceResponse, instance_response
-from planner.results.plan import Layout
 from planner.simulator.rows.load import WeeklyLoad, interleaved
 from planner.simulator.rows.rows import Floor
 from planner.simulator.rows.servers import Kind

@@ -9,11 +9,11 @@ from hw_catalog.machines import Machine
 from hw_catalog.profile_files import load_profiles
 from hw_catalog.profiles import KernelProfile
 from planner.perf.instance import InstancePhysics, instance_physics
+from planner.perf.layout import Layout
 from planner.perf.reference import Reference
 from planner.policies.base import Policy
 from planner.policies.presets import policy
 from planner.reproduce.published import PublishedReference, published_physics
-from planner.results.plan import Layout
 from planner.scenario.designs import A100
 from workloads.models import load_model
 

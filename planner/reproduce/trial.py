@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from planner.perf.layout import Role
 from planner.reproduce.designs import Cluster
 from planner.reproduce.readings import Alone, Reading
-from planner.results.plan import Role
 from planner.simulator.engine import PoolModel, Run
 from planner.simulator.records import window
 from planner.simulator.serve import serve

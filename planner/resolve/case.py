@@ -18,6 +18,7 @@ from planner.capacity.envelope import Option, option
 from planner.capacity.least_work import at_least
 from planner.errors import BadInput
 from planner.perf.instance import InstancePhysics, instance_physics
+from planner.perf.layout import InstanceSpec, Layout, Role
 from planner.perf.power import curve_of
 from planner.perf.reference import Reference
 from planner.policies.base import Policy
@@ -33,7 +34,7 @@ from planner.resolve.slo_limits import tightest_gap_s, ttft_limits_s
 from planner.resolve.unit_slips import slips, watt_slips
 from planner.resolve.workload import Asked, asked
 from planner.results.evidence import Excuse
-from planner.results.plan import CandidatePlan, InstanceSpec, Layout, Role
+from planner.results.plan import CandidatePlan
 from planner.scenario import Scenario
 from workloads.demand import Demand
 from workloads.models import ModelSpec, load_model

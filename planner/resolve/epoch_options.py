@@ -7,10 +7,10 @@ import numpy as np
 
 from hw_catalog.machines import Machine
 from planner.capacity.envelope import Envelope, Option
+from planner.perf.layout import Role
 from planner.perf.operating import operating
 from planner.resolve.case import Case
 from planner.resolve.interruptions import spare_line
-from planner.results.plan import Role
 from planner.results.schedule import EpochOption, FleetType
 from planner.scenario.schedule_section import ScheduleSection
 from workloads.demand import ClassDemand

@@ -8,9 +8,9 @@ import numpy as np
 from hw_catalog.machines import Machine
 from hw_catalog.profiles import KernelProfile
 from planner.errors import BadInput
+from planner.perf.layout import Layout
 from planner.perf.parallel import token_floor_s
 from planner.results.evidence import Excuse
-from planner.results.plan import Layout
 from planner.scenario import Scenario
 from workloads.demand import ClassDemand, Demand
 from workloads.models import ModelSpec

@@ -5,9 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pydantic import BaseModel
 
 from hw_catalog.machines import Machine
-from planner.results.plan import Objective
-from planner.results.schedule import Aim
 from planner.scenario import Scenario
+from planner.scenario.objectives import Aim, Objective
 
 REFUSED: Mapping[str, str] = {
     "power.*": "a row is studied with machines that are always powered, a schedule powers them up and down",

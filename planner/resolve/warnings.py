@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 
 from hw_catalog.provenance import Kind
+from planner.perf.layout import Role
 from planner.perf.pipeline import TraversalTime
 from planner.perf.power import curve_of
 from planner.perf.step_time import StepTime
 from planner.resolve import long_context as long
 from planner.resolve.case import Case
-from planner.results.plan import CandidatePlan, Role
+from planner.results.plan import CandidatePlan
 
 
 def doubts(case: Case, candidate: CandidatePlan) -> tuple[str, ...]:

@@ -2,25 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
-from planner.results.plan import InstanceSpec
+from planner.perf.layout import InstanceSpec
+from planner.scenario.objectives import Aim
 from solvers.allocation import Termination
-
-
-class Aim(StrEnum):
-    """What a schedule makes small."""
-
-    COST = "cost"
-    """Dollars: machines, and electricity where its price is given."""
-    ENERGY = "energy"
-    """Joules at the meter."""
-    CARBON = "carbon"
-    """Grams of CO₂ of that energy, by the hour's intensity."""
-    POWER = "power"
-    """Rated watts of the powered machines, the mean of all epochs."""
-    MACHINES = "machines"
-    """Powered machines, the mean of all epochs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,27 +68,6 @@ class FleetType:
     def interrupted(self) -> bool:
         """Whether machines on top may be taken away."""
         return self.spare_machines > 0 or self.spare_ratio > 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Transitions:
-    """What changes cost and how many are allowed; None is no limit.
-
-    Attributes:
-        start_s: from the order to the first request served; price and idle draw run meanwhile.
-        start_usd: wear, egress or effort of one start.
-        min_up_epochs: epochs that a started machine stays powered, >= 1.
-        ramp_machines: most machines of a type started, and most stopped, between two epochs.
-        churn_machines: most starts and stops of all types over the whole horizon.
-        cyclic: the first epoch follows the last.
-    """
-
-    start_s: float = 420.0
-    start_usd: float = 0.0
-    min_up_epochs: int = 1
-    ramp_machines: int | None = None
-    churn_machines: int | None = None
-    cyclic: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

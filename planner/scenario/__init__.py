@@ -7,12 +7,12 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
 
 from planner.errors import BadInput, nearest
-from planner.results.plan import Budgets, Headroom, Objective
 from planner.scenario.class_presets import classes_spelled_out
 from planner.scenario.designs import spelled_out
 from planner.scenario.energy import EnergySection
 from planner.scenario.findings import findings
 from planner.scenario.interval import Interval
+from planner.scenario.objectives import Budgets, Headroom, Objective
 from planner.scenario.over_time import agreed
 from planner.scenario.policy_section import PolicySection
 from planner.scenario.power import PowerSection

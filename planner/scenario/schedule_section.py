@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from planner.results.schedule import Aim, Transitions
+from planner.scenario.objectives import Aim, Transitions
 from planner.scenario.sections import Budget, Count, Limit, Number, Positive, Section, Whole, Word
 from workloads.load import DAY_HOURS, WEEK_HOURS
 

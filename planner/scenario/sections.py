@@ -15,8 +15,9 @@ from pydantic import (
     model_validator,
 )
 
-from planner.results.plan import Headroom, Role
+from planner.perf.layout import Role
 from planner.scenario.class_presets import list_or_preset
+from planner.scenario.objectives import Headroom
 from workloads.formats import DTYPE_BYTES
 from workloads.requests import RequestClass
 from workloads.slo import Metric, Slo, Unit

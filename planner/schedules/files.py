@@ -12,8 +12,8 @@ from planner import __version__
 from planner.errors import BadInput
 from planner.files.plan_file import SCHEMA_VERSION, Kept, dumps, expect_unedited, expect_validated, loaded, sealed
 from planner.results.schedule import Schedule
+from planner.results.timetable import Timetable
 from planner.scenario import Scenario
-from planner.schedules.planning import Timetable
 
 CLOSE_FRAC = 1e-6
 """Within which sums over epochs agree: files keep nine digits."""

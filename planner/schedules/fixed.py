@@ -8,11 +8,13 @@ import numpy as np
 from planner.resolve.case import Case, open_case
 from planner.resolve.epoch_options import epoch_options
 from planner.resolve.over_time import aims_of, hourly_carbon_g_per_kwh
-from planner.results.plan import CandidatePlan, Objective
-from planner.results.schedule import Aim, Epoch, FixedFleet, Run, Schedule, Spent
+from planner.results.plan import CandidatePlan
+from planner.results.schedule import Epoch, FixedFleet, Run, Schedule, Spent
+from planner.results.timetable import Served
 from planner.scenario import Scenario
+from planner.scenario.objectives import Aim, Objective
 from planner.schedules.question import Opened
-from planner.schedules.serving import Served, Serving
+from planner.schedules.serving import Serving
 from workloads.load import Floats
 
 J_PER_KWH = 3.6e6

@@ -1,17 +1,18 @@
 """The story of a plan over time: forecast, propose, serve every epoch, provide for more where one misses."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from planner.errors import BadInput
 from planner.formulate import lift_schedule
-from planner.results.schedule import Aim, FixedFleet, Schedule, Spent
+from planner.results.schedule import Schedule
+from planner.results.timetable import Timetable
 from planner.scenario import Scenario
+from planner.scenario.objectives import Aim
 from planner.schedules.fixed import Static, fixed_fleet, simulated
 from planner.schedules.question import Opened, opened, policies_of, question_of, solved
-from planner.schedules.serving import Progress, Served, Serving
-from solvers.allocation import Termination
+from planner.schedules.serving import Progress, Serving
 from workloads.load import Floats
 
 MORE_RATIO = 1 / 0.85
@@ -19,36 +20,6 @@ MORE_RATIO = 1 / 0.85
 
 LEAST_WATTS_STEP = 0.995
 """By which planned watts fall below the metered share of their budget when the simulator finds it passed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timetable:
-    """A schedule and what speaks for it.
-
-    Attributes:
-        schedule: the plan over time; None where there is none.
-        served: what the simulator said, epochs that are alike together.
-        unserved: epochs that rest on the same capacities and were not simulated.
-        termination: how the last solve ended.
-        provided_ratio: rate that each epoch provides for over its peak; above 1 where the simulator asked for more.
-        policy: how instances serve.
-        simulated: money, energy and CO2 with the watts of the simulator; None where watts are not known.
-        fixed: the fixed fleet for the peak, to compare with; None where none passed, or nothing was validated.
-    """
-
-    schedule: Schedule | None
-    served: tuple[Served, ...]
-    unserved: tuple[int, ...]
-    termination: Termination
-    provided_ratio: tuple[float, ...]
-    policy: str
-    simulated: Spent | None = None
-    fixed: FixedFleet | None = None
-
-    @property
-    def valid(self) -> bool:
-        """Whether there is a schedule and every epoch that was served kept every objective."""
-        return self.schedule is not None and all(each.valid for each in self.served)
 
 
 def timetable(scenario: Scenario, *, progress: Progress, static: Static | None = None) -> Timetable:

@@ -10,8 +10,9 @@ from planner.formulate import EpochQuestion, epoch_problem, later_aims, place, t
 from planner.resolve.case import Case, open_case
 from planner.resolve.epoch_options import epoch_options, fleet, unsold_on_top
 from planner.resolve.over_time import BOTH_PHASES, aims_of, hourly_carbon_g_per_kwh
-from planner.results.schedule import EpochOption, Tariff, Transitions
+from planner.results.schedule import EpochOption, Tariff
 from planner.scenario import Scenario
+from planner.scenario.objectives import Transitions
 from planner.scenario.schedule_section import ScheduleSection
 from solvers.allocation import Solution, Termination
 from solvers.decomposition import solve_decomposed

@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from planner.perf.layout import Role
 from planner.resolve.case import Case
-from planner.results.evidence import Evidence, Judgement, Verdict
-from planner.results.plan import Role
+from planner.results.evidence import Judgement
 from planner.results.schedule import Epoch, EpochOption, Run, Schedule
+from planner.results.timetable import Served
 from planner.scenario.schedule_section import ScheduleSection
 from planner.simulator.engine import PoolModel
 from planner.simulator.judge import judge
@@ -27,77 +28,11 @@ Progress = Callable[[str, float], None]
 EARLY_S = 300.0
 """Of a trace, this much before an epoch is served with it, so that it does not begin on an empty cluster."""
 
-FUZZ_FRAC = 1e-6
-"""By which metered watts may pass their budget: rounding."""
-
 GOING = " going"
 """End of the name of a pool that is no longer wanted."""
 
 BEFORE_SEED = 1_000_003
 """What is added to the seed of an epoch for the epoch before it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Served:
-    """Epochs with equal pools, equal load, and the same before them, as the simulator served one of them.
-
-    Attributes:
-        epochs: their numbers, ascending; the first was served.
-        rate_req_per_s: at which.
-        changed: instances that came, went or changed their clock at its beginning.
-        evidence: one per objective.
-        seeds: simulated.
-        arrived: requests over all seeds.
-        unfinished: of them, still running or waiting at the end.
-        refused: of them, too long for any memory.
-        steady: no objective is missed by the later half alone.
-        engine: what simulated it.
-        planned_w: mean draw at the plugs of what is powered, as planned at the rate that was served.
-        simulated_w: the same as metered; None where watts are not known.
-        limit_w: the budget of expected watts; None is unlimited.
-    """
-
-    epochs: tuple[int, ...]
-    rate_req_per_s: float
-    changed: int
-    evidence: tuple[Evidence, ...]
-    seeds: tuple[int, ...]
-    arrived: int
-    unfinished: int
-    refused: int
-    steady: bool
-    engine: str
-    planned_w: float = 0.0
-    simulated_w: float | None = None
-    limit_w: float | None = None
-
-    @property
-    def served_well(self) -> bool:
-        """Every objective is met and nothing was left behind."""
-        met = all(each.verdict is Verdict.MET for each in self.evidence)
-        return met and self.steady and not self.unfinished and not self.refused
-
-    @property
-    def excess_w(self) -> float:
-        """Metered watts beyond the budget; 0 within it."""
-        if self.limit_w is None or self.simulated_w is None:
-            return 0.0
-        return max(0.0, self.simulated_w - self.limit_w * (1 + FUZZ_FRAC))
-
-    @property
-    def valid(self) -> bool:
-        """Served well, and within the budget of watts."""
-        return self.served_well and not self.excess_w
-
-    @property
-    def watts_ratio(self) -> float | None:
-        """Metered over planned watts; None where either is not known."""
-        return self.simulated_w / self.planned_w if self.simulated_w is not None and self.planned_w else None
-
-    @property
-    def tightness_ratio(self) -> float:
-        """How near the nearest objective is: measured over limit, the largest of all."""
-        return max((each.measured / each.limit for each in self.evidence), default=0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,8 @@ from math import inf
 import simpy
 
 from planner.perf.instance import InstancePhysics
+from planner.perf.layout import Role
 from planner.policies.base import Policy, Recovery, Transfer
-from planner.results.plan import Role
 from planner.simulator.failures import Failure, Outages
 from planner.simulator.hooks import Hooks
 from planner.simulator.instance import UNLIMITED, Instance

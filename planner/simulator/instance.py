@@ -6,9 +6,9 @@ from functools import partial
 import simpy
 
 from planner.perf.instance import InstancePhysics
+from planner.perf.layout import Role
 from planner.policies.base import Batching, Order
 from planner.policies.order import Fifo
-from planner.results.plan import Role
 from planner.simulator.hooks import Hooks
 from planner.simulator.lane import Ground, Lane
 from planner.simulator.memory import KvMemory

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from planner.perf.layout import Role
 from planner.policies.base import Policy
-from planner.results.plan import Role
 from planner.simulator.instance import UNLIMITED, Instance
 from planner.simulator.records import Request
 

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from hw_catalog.load import load_catalog
 from planner.perf.instance import InstancePhysics
+from planner.perf.layout import Layout
 from planner.perf.power import InstancePower, Unmetered, Watts
 from planner.perf.step_time import StepTime
 from planner.policies.base import Policy
 from planner.policies.batching import Chunked, Continuous
 from planner.policies.lending import Apart
-from planner.results.plan import Layout
 from planner.simulator import engine
 from planner.simulator.core.run import COMPILED
 from planner.simulator.engine import PoolModel, Run

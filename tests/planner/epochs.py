@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from planner.formulate.epochs import EpochQuestion
-from planner.results.plan import InstanceSpec, Layout, Role
-from planner.results.schedule import Aim, EpochOption, FleetType, Tariff, Transitions
+from planner.perf.layout import InstanceSpec, Layout, Role
+from planner.results.schedule import EpochOption, FleetType, Tariff
+from planner.scenario.objectives import Aim, Transitions
 from workloads.load import Load
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hw_catalog.engine_memory import engine_memory
 from planner.perf.kv import kv_tokens
-from planner.results.plan import Layout
+from planner.perf.layout import Layout
 from workloads.models import ModelSpec, load_model, model_from_config
 
 GIB = 2**30

@@ -9,7 +9,7 @@ from hw_catalog.links import Link
 from hw_catalog.machines import Machine
 from hw_catalog.provenance import Kind, Provenance
 from planner.capacity.envelope import Envelope, Option
-from planner.results.plan import InstanceSpec, Layout, Role
+from planner.perf.layout import InstanceSpec, Layout, Role
 
 TOY = Provenance(kind=Kind.ASSUMED, source="toy", date="2026-01-01")
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 from math import inf
 from pathlib import Path
 
+from planner.perf.layout import InstanceSpec, Layout, Role
 from planner.results.evidence import (
     Certificate,
     Evidence,
@@ -16,8 +17,9 @@ from planner.results.evidence import (
     ValidatedPlan,
     Verdict,
 )
-from planner.results.plan import CandidatePlan, Headroom, InstanceSpec, Layout, Pool, Role, Totals
+from planner.results.plan import CandidatePlan, Pool, Totals
 from planner.scenario import Scenario
+from planner.scenario.objectives import Headroom
 from solvers.allocation import Reason, Termination
 from workloads.slo import Unit
 

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from planner.compare.frontier import Design, Frontier
-from planner.compare.nouns import VALIDATED, Binding, Knob, Outcome, Point, Regret, ShadowPrice, Swing, WhatIf
+from planner.results.frontier import Design, Frontier
+from planner.results.sweep import VALIDATED, Binding, Knob, Outcome, Point, Regret, ShadowPrice, Swing, WhatIf
 from tests.planner import plans
 
 RATES = ("0.5", "1", "2", "3", "4")

@@ -13,7 +13,7 @@ from planner.accuracy.replay import PROFILE_SETS, Unmatched, predicted
 from planner.accuracy.runs import read_runs
 from planner.accuracy.table import accuracy
 from planner.errors import BadInput
-from planner.results.plan import Role
+from planner.perf.layout import Role
 from tests.planner.measured_rows import APART, AT_ONCE, CLOSED_LOOP, OPEN_LOOP
 from workloads.models import known_models
 

@@ -9,7 +9,7 @@ import pytest
 from planner import Scenario, api, plan, simulate, whatif
 from planner.errors import BadInput
 from planner.files.plan_file import read_plan
-from planner.results.plan import Objective
+from planner.scenario.objectives import Objective
 from tests.planner import plans
 from tests.planner.small import small
 
@@ -25,7 +25,7 @@ def fresh(code: str) -> str:
 def test_verbs_stay_verbs() -> None:
     """A verb is a function whether its module was imported before it or after it."""
     before = (
-        "import planner.results.plan, planner.compare.nouns, planner.compare.frontier, planner.results.difference\n"
+        "import planner.results.plan, planner.results.sweep, planner.compare.frontier, planner.results.difference\n"
     )
     verbs = "from planner import plan, simulate, whatif, frontier, diff\n"
     shown = "print(*(type(v).__name__ for v in (plan, simulate, whatif, frontier, diff)))"

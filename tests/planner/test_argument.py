@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from planner.perf.layout import Role
 from planner.planning.loop import failures, outage
 from planner.planning.plan import plan
 from planner.results.evidence import NoPlan, ValidatedPlan, Verdict
-from planner.results.plan import Role
 from planner.scenario import Scenario
 from planner.scenario.sections import FailureSection
 from planner.simulator.engine import PoolModel

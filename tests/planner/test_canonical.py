@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from planner.capacity.envelope import Option
 from planner.formulate import canonical, lift, problem
-from planner.results.plan import Budgets, CandidatePlan, Headroom, Objective, Role
+from planner.perf.layout import Role
+from planner.results.plan import CandidatePlan
+from planner.scenario.objectives import Budgets, Headroom, Objective
 from solvers.allocation import Reason, Solution
 from solvers.problem import Problem
 from solvers.solve import Backend, solve

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from planner.capacity.envelope import Option, Unfit, envelope, option
 from planner.errors import BadInput
 from planner.perf.instance import InstancePhysics
+from planner.perf.layout import InstanceSpec, Layout, Role
 from planner.policies.cuts import cut, room_tokens
 from planner.resolve.dominance import undominated
-from planner.results.plan import InstanceSpec, Layout, Role
 from planner.scenario import Scenario
 from planner.simulator.engine import PoolModel, run
 from planner.simulator.records import window

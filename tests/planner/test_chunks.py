@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from planner.perf.layout import Role
 from planner.policies.base import Batching, Occupancy, StepBatch, StepPredictor
 from planner.policies.batching import Chunked, Continuous, DecodeMaximal
 from planner.resolve.case import open_case
-from planner.results.plan import Role
 from planner.scenario import Scenario
 from planner.simulator.engine import PoolModel, Run, run
 from planner.simulator.failures import Failure

@@ -12,8 +12,8 @@ from hw_catalog.load import load_catalog
 from hw_catalog.profile_files import load_profiles
 from planner.capacity.envelope import Unfit, envelope, option
 from planner.perf.instance import InstancePhysics, instance_physics
+from planner.perf.layout import InstanceSpec, Layout, Role
 from planner.results.evidence import Judgement
-from planner.results.plan import InstanceSpec, Layout, Role
 from planner.simulator.engine import PoolModel
 from planner.simulator.judge import judge
 from tests.planner.options import machine

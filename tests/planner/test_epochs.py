@@ -14,8 +14,8 @@ from planner.errors import BadInput
 from planner.formulate.epoch_program import epoch_problem, later_aims, lift_schedule, place, thinned
 from planner.formulate.epochs import EPOCH_FAMILIES, EpochQuestion
 from planner.resolve.interruptions import missing, missing_frac, spare_line
-from planner.results.plan import Budgets
-from planner.results.schedule import Aim, Epoch, Schedule
+from planner.results.schedule import Epoch, Schedule
+from planner.scenario.objectives import Aim, Budgets
 from solvers.allocation import Reason, Solution, empty_handed
 from solvers.decomposition import solve_decomposed
 from solvers.lexicographic import lexicographic

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from planner.capacity.envelope import Option
 from planner.formulate import BUDGET_FAMILIES, lift, problem, unservable
-from planner.results.plan import Budgets, Headroom, Objective, Pool, Role
+from planner.perf.layout import Role
+from planner.results.plan import Pool
+from planner.scenario.objectives import Budgets, Headroom, Objective
 from solvers.allocation import Reason, Solution
 from solvers.elastic import StillInfeasible, smallest_raise
 from solvers.lp_format import lp_text

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from planner.formulate import FAMILIES, problem
-from planner.results.plan import Budgets, Headroom, Objective
+from planner.scenario.objectives import Budgets, Headroom, Objective
 from solvers.lp_format import lp_text
 from solvers.problem import Problem
 from tests.planner.options import showcase

@@ -9,13 +9,14 @@ import pytest
 from typer.testing import CliRunner
 
 from planner.cli import build
-from planner.compare.frontier import Frontier, route, walked
+from planner.compare.frontier import route, walked
 from planner.compare.journal import Journal
 from planner.compare.outcome import silent
 from planner.errors import BadInput, ExitCode
 from planner.files.plan_file import dumps
 from planner.planning import plan as planning
 from planner.results.evidence import NoPlan, Verdict
+from planner.results.frontier import Frontier
 from tests.planner.small import small, write_small
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from planner.capacity.envelope import option
 from planner.capacity.least_work import at_least
-from planner.results.plan import InstanceSpec, Layout, Role
+from planner.perf.layout import InstanceSpec, Layout, Role
 from planner.simulator.engine import PoolModel, run
 from planner.simulator.records import window
 from tests.planner.options import machine

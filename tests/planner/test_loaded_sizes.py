@@ -6,7 +6,7 @@ import pytest
 
 from hw_catalog.engine_memory import Share, engine_memory
 from planner.perf.kv import activation_bytes, kv_tokens
-from planner.results.plan import Layout
+from planner.perf.layout import Layout
 from tests.planner.loaded_sizes import FAR, GPU_BYTES, ROWS, Row, table
 from workloads.models import load_model
 

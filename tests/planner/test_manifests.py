@@ -13,7 +13,8 @@ from planner.errors import BadInput
 from planner.files.stacks import dynamo, llm_d
 from planner.files.texts import as_csv, as_markdown
 from planner.files.workers import Deployment, deployment
-from planner.results.plan import CandidatePlan, InstanceSpec, Layout, Pool, Role
+from planner.perf.layout import InstanceSpec, Layout, Role
+from planner.results.plan import CandidatePlan, Pool
 from tests.planner import plans
 
 CONTAINER = {

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from hw_catalog.load import load_catalog
 from hw_catalog.profile_files import load_profiles
+from planner.perf.layout import Layout
 from planner.perf.parallel import (
     adaptive_chunk_tokens,
     chunk_times_s,
@@ -19,7 +20,6 @@ from planner.perf.parallel import (
     token_floor_s,
 )  # fmt: skip
 from planner.perf.step_time import StepTime
-from planner.results.plan import Layout
 from tests.architecture.sources import ROOT
 from workloads.models import load_model
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hw_catalog.load import load_catalog
 from planner.capacity.envelope import envelope
 from planner.perf.instance import InstancePhysics
+from planner.perf.layout import Layout, Role
 from planner.perf.pipeline import Stages, TraversalTime, stages_of
-from planner.results.plan import Layout, Role
 from planner.simulator.engine import PoolModel, Run, run
 from planner.simulator.failures import Failure
 from planner.simulator.pipeline import NO_BUBBLE, Pipeline

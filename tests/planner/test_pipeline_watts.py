@@ -11,9 +11,9 @@ from hw_catalog.load import load_catalog
 from hw_catalog.profile_files import load_profiles
 from planner.perf.draw import decoding_w
 from planner.perf.instance import InstancePhysics, instance_physics
+from planner.perf.layout import Layout
 from planner.perf.pipeline import Stages, TraversalTime
 from planner.perf.power import InstancePower
-from planner.results.plan import Layout
 from planner.simulator.engine import run
 from planner.simulator.meter import Meter
 from planner.simulator.records import window

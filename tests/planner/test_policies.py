@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from planner.perf.layout import Role
 from planner.policies.base import Occupancy, Transfer
 from planner.policies.batching import Continuous
 from planner.policies.presets import NAMES
 from planner.policies.routing import ShortestQueue
 from planner.policies.topology import Colocated, PhaseSplit
-from planner.results.plan import Role
 from planner.simulator.engine import run
 from planner.simulator.records import window
 from tests.planner.toy import random_trace, toy_physics, toy_policy, toy_pools

@@ -13,9 +13,9 @@ from hw_catalog.load import load_catalog
 from hw_catalog.profile_files import load_profiles
 from hw_catalog.profiles import KernelProfile
 from planner.perf.clock import at_cap, at_clock
+from planner.perf.layout import Layout
 from planner.perf.power import InstancePower, curve_of
 from planner.perf.step_time import StepTime
-from planner.results.plan import Layout
 from workloads.models import ModelSpec, load_model
 
 GPUS = ("a100-sxm", "h100-sxm", "h200-sxm", "b200-sxm", "gb200", "l40s")

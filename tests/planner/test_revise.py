@@ -9,6 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from planner.capacity.envelope import Option
+from planner.perf.layout import Role
 from planner.planning.tighten import (
     LARGEST_STEP,
     SMALLEST_STEP,
@@ -21,7 +22,8 @@ from planner.planning.tighten import (
     tighten,
 )
 from planner.results.evidence import Evidence, Judgement, PoolUse, Verdict
-from planner.results.plan import CandidatePlan, Headroom, Objective, Pool, Role, Totals
+from planner.results.plan import CandidatePlan, Pool, Totals
+from planner.scenario.objectives import Headroom, Objective
 from tests.planner import plans
 from tests.planner.options import showcase
 from workloads.slo import Unit

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from planner.errors import BadInput
-from planner.results.plan import Budgets, Headroom
 from planner.scenario import Scenario
 from planner.scenario.findings import unit_of
+from planner.scenario.objectives import Budgets, Headroom
 from planner.scenario.sections import slo_of
 from tests.planner import plans
 from tests.planner.plans import EXAMPLES

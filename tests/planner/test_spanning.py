@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from planner.capacity.envelope import Option
 from planner.errors import BadInput
 from planner.formulate import lift, problem
+from planner.perf.layout import Layout, Role
 from planner.planning.tighten import cheaper_pools, smaller
 from planner.resolve.case import open_case
-from planner.results.plan import Budgets, CandidatePlan, Headroom, Layout, Objective, Role
+from planner.results.plan import CandidatePlan
 from planner.scenario import Scenario
+from planner.scenario.objectives import Budgets, Headroom, Objective
 from solvers.solve import solve
 from tests.architecture.sources import ROOT
 from tests.planner.options import envelope, machine, option

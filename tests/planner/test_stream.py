@@ -14,6 +14,7 @@ from hw_catalog.profile_files import load_profiles
 from planner.cli import build
 from planner.errors import BadInput
 from planner.perf.instance import InstancePhysics, instance_physics
+from planner.perf.layout import Layout, Role
 from planner.perf.parallel import chunk_times_s, pipelined_s
 from planner.perf.pipeline import Stages
 from planner.perf.step_time import run_s
@@ -24,8 +25,9 @@ from planner.policies.cuts import Prompt, cut
 from planner.resolve import long_context as long
 from planner.resolve.case import open_case
 from planner.resolve.warnings import doubts
-from planner.results.plan import CandidatePlan, Headroom, Layout, Pool, Role
+from planner.results.plan import CandidatePlan, Pool
 from planner.scenario import Scenario
+from planner.scenario.objectives import Headroom
 from planner.simulator.engine import PoolModel, run
 from planner.simulator.pipeline import Pipeline
 from planner.simulator.records import window

@@ -15,8 +15,8 @@ from planner.cli import build
 from planner.errors import BadInput
 from planner.files.plan_file import sealed
 from planner.formulate import epoch_problem, lift_schedule
+from planner.perf.layout import InstanceSpec, Layout, Role
 from planner.report.schedule import sparkline
-from planner.results.plan import InstanceSpec, Layout, Role
 from planner.results.schedule import Run
 from planner.scenario import Scenario
 from planner.schedules.files import read_schedule, schedule_csv

@@ -16,14 +16,16 @@ from typer.testing import CliRunner, Result
 from planner.cli import build
 from planner.compare.grid import grid, knobs, split
 from planner.compare.journal import Digests, Entry, Journal
-from planner.compare.nouns import VALIDATED, Outcome, Point, WhatIf
 from planner.compare.outcome import silent
 from planner.compare.regret import Trial, Trials, regrets
 from planner.compare.runner import Interrupted, Task, perform
 from planner.compare.sweep import sweep, swept
 from planner.errors import BadInput, ExitCode
 from planner.files.plan_file import dumps
-from planner.results.plan import CandidatePlan, InstanceSpec, Layout, Objective, Role
+from planner.perf.layout import InstanceSpec, Layout, Role
+from planner.results.plan import CandidatePlan
+from planner.results.sweep import VALIDATED, Outcome, Point, WhatIf
+from planner.scenario.objectives import Objective
 from tests.planner import plans
 from tests.planner.small import small, write_small
 

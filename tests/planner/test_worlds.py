@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner.compare.nouns import VALIDATED
 from planner.compare.worlds import worlds
 from planner.errors import BadInput
+from planner.results.sweep import VALIDATED
 from tests.planner.small import small
 from tests.planner.test_whatif import asked
 

@@ -8,10 +8,10 @@ from hw_catalog.links import Link
 from hw_catalog.profiles import KernelProfile
 from hw_catalog.provenance import Kind, Provenance
 from planner.perf.instance import InstancePhysics
+from planner.perf.layout import Role
 from planner.perf.step_time import StepTime
 from planner.policies.base import Policy
 from planner.policies.presets import policy
-from planner.results.plan import Role
 from planner.simulator.engine import PoolModel
 from workloads.traces import Trace
 

@@ -2,8 +2,9 @@
 
 from math import pi, sin
 
-from planner.results.plan import InstanceSpec, Layout, Role
-from planner.results.schedule import Aim, Epoch, Run, Schedule
+from planner.perf.layout import InstanceSpec, Layout, Role
+from planner.results.schedule import Epoch, Run, Schedule
+from planner.scenario.objectives import Aim
 from solvers.allocation import Reason, Termination
 
 HOURS = 168

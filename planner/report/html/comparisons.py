@@ -7,15 +7,15 @@ from typing import Any
 
 from markupsafe import Markup
 
-from planner.compare.frontier import Design, Frontier
-from planner.compare.nouns import VALIDATED, Outcome, Point, WhatIf
 from planner.report.bill import BILL_HEADINGS, bill_cells
 from planner.report.html.blocks import Block, Chart, Drawing, Lines, Page, Section, Table, Tile
 from planner.report.html.charts import line, short
 from planner.report.html.matrices import matrix, tornado
 from planner.report.html.plans import again, best
 from planner.report.words import budget, dollars, number, percent, plural, rate, valued
+from planner.results.frontier import Design, Frontier
 from planner.results.plan import CandidatePlan
+from planner.results.sweep import VALIDATED, Outcome, Point, WhatIf
 
 _UNITS = {"cost": "usd", "power": "w", "machines": "number", "throughput": "req/s", "energy": "w", "carbon": "g/h"}
 _LABELS = {

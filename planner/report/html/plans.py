@@ -6,6 +6,7 @@ from math import isinf
 import yaml
 from markupsafe import Markup
 
+from planner.perf.layout import Role
 from planner.report.html.blocks import Block, Code, Drawing, Lines, Page, Section, Table, Tile
 from planner.report.html.charts import latencies, over_time
 from planner.report.html.cluster import cluster, colour
@@ -31,8 +32,9 @@ from planner.report.words import (
 )
 from planner.results.evidence import Evidence, Judgement, NoPlan, PoolUse, Round, ValidatedPlan, Verdict
 from planner.results.picture import Bought, Picture
-from planner.results.plan import Budgets, CandidatePlan, Objective, Pool, Role
+from planner.results.plan import CandidatePlan, Pool
 from planner.scenario import Scenario
+from planner.scenario.objectives import Budgets, Objective
 from workloads.slo import Metric
 
 _TONE = {Verdict.MET: "good", Verdict.MISSED: "bad", Verdict.UNDECIDED: "open"}

@@ -10,8 +10,8 @@ from planner.report.power import layout_words
 from planner.report.schedule import against_fixed, against_the_simulator, spans
 from planner.report.words import number, percent, plural, watts
 from planner.results.schedule import Epoch, FixedFleet, Schedule, Spent
+from planner.results.timetable import Served
 from planner.scenario import Scenario
-from planner.schedules.serving import Served
 
 _H_S = 3600.0
 _SHOWN_ROWS = 30

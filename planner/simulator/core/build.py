@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from planner.perf.instance import InstancePhysics
+from planner.perf.layout import Role
 from planner.policies.base import Policy
 from planner.policies.batching import ChunkForm, Continuous
 from planner.policies.lending import MixedPool
 from planner.policies.topology import PhaseSplit
-from planner.results.plan import Role
 from planner.simulator.core.bodies import rows_of_bodies
 from planner.simulator.core.state import (
     CHAINS,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.results.plan import Role
+from planner.perf.layout import Role
 
 ROLES = (Role.PREFILL, Role.DECODE, Role.MIXED)
 """Position of a role is its number in the replay."""

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.perf.instance import InstancePhysics
+from planner.perf.layout import Role
 from planner.policies.base import Policy
-from planner.results.plan import Role
 from planner.simulator.engine import PoolModel, Run
 from planner.simulator.records import Window, bin_edges_s
 from planner.simulator.serve import serve

@@ -11,7 +11,7 @@ from hw_catalog.load import load_catalog
 from hw_catalog.profile_files import load_profiles
 from planner.perf.instance import instance_physics
 from planner.perf.kv import blocks, kv_tokens
-from planner.results.plan import Layout
+from planner.perf.layout import Layout
 from planner.simulator.memory import BlockGrowth
 from workloads.models import load_model
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from planner.perf.layout import Role
 from planner.policies.presets import policy
-from planner.results.plan import Role
 from planner.simulator.engine import PoolModel, Run, run
 from planner.simulator.instance import UNLIMITED
 from planner.simulator.records import window

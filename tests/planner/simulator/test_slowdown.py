@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from planner.capacity.envelope import Unfit, envelope
 from planner.errors import BadInput
+from planner.perf.layout import Role
 from planner.perf.reference import Reference, unit_s
 from planner.perf.step_time import StepTime
 from planner.planning.plan import check
 from planner.resolve.case import open_case, provenance
 from planner.resolve.warnings import doubts
 from planner.results.evidence import Verdict
-from planner.results.plan import Role
 from planner.scenario import Scenario
 from planner.simulator.engine import run
 from planner.simulator.judge import judge

@@ -1,0 +1,103 @@
+"""The nouns of a plan over time and of what the simulator said of it."""
+
+from dataclasses import dataclass
+
+from planner.results.evidence import Evidence, Verdict
+from planner.results.schedule import FixedFleet, Schedule, Spent
+from solvers.allocation import Termination
+
+FUZZ_FRAC = 1e-6
+"""By which metered watts may pass their budget: rounding."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """Epochs with equal pools, equal load, and the same before them, as the simulator served one of them.
+
+    Attributes:
+        epochs: their numbers, ascending; the first was served.
+        rate_req_per_s: at which.
+        changed: instances that came, went or changed their clock at its beginning.
+        evidence: one per objective.
+        seeds: simulated.
+        arrived: requests over all seeds.
+        unfinished: of them, still running or waiting at the end.
+        refused: of them, too long for any memory.
+        steady: no objective is missed by the later half alone.
+        engine: what simulated it.
+        planned_w: mean draw at the plugs of what is powered, as planned at the rate that was served.
+        simulated_w: the same as metered; None where watts are not known.
+        limit_w: the budget of expected watts; None is unlimited.
+    """
+
+    epochs: tuple[int, ...]
+    rate_req_per_s: float
+    changed: int
+    evidence: tuple[Evidence, ...]
+    seeds: tuple[int, ...]
+    arrived: int
+    unfinished: int
+    refused: int
+    steady: bool
+    engine: str
+    planned_w: float = 0.0
+    simulated_w: float | None = None
+    limit_w: float | None = None
+
+    @property
+    def served_well(self) -> bool:
+        """Every objective is met and nothing was left behind."""
+        met = all(each.verdict is Verdict.MET for each in self.evidence)
+        return met and self.steady and not self.unfinished and not self.refused
+
+    @property
+    def excess_w(self) -> float:
+        """Metered watts beyond the budget; 0 within it."""
+        if self.limit_w is None or self.simulated_w is None:
+            return 0.0
+        return max(0.0, self.simulated_w - self.limit_w * (1 + FUZZ_FRAC))
+
+    @property
+    def valid(self) -> bool:
+        """Served well, and within the budget of watts."""
+        return self.served_well and not self.excess_w
+
+    @property
+    def watts_ratio(self) -> float | None:
+        """Metered over planned watts; None where either is not known."""
+        return self.simulated_w / self.planned_w if self.simulated_w is not None and self.planned_w else None
+
+    @property
+    def tightness_ratio(self) -> float:
+        """How near the nearest objective is: measured over limit, the largest of all."""
+        return max((each.measured / each.limit for each in self.evidence), default=0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timetable:
+    """A schedule and what speaks for it.
+
+    Attributes:
+        schedule: the plan over time; None where there is none.
+        served: what the simulator said, epochs that are alike together.
+        unserved: epochs that rest on the same capacities and were not simulated.
+        termination: how the last solve ended.
+        provided_ratio: rate that each epoch provides for over its peak; above 1 where the simulator asked for more.
+        policy: how instances serve.
+        simulated: money, energy and CO2 with the watts of the simulator; None where watts are not known.
+        fixed: the fixed fleet for the peak, to compare with; None where none passed, or nothing was validated.
+    """
+
+    schedule: Schedule | None
+    served: tuple[Served, ...]
+    unserved: tuple[int, ...]
+    termination: Termination
+    provided_ratio: tuple[float, ...]
+    policy: str
+    simulated: Spent | None = None
+    fixed: FixedFleet | None = None
+
+    @property
+    def valid(self) -> bool:
+        """Whether there is a schedule and every epoch that was served kept every objective."""
+        return self.schedule is not None and all(each.valid for each in self.served)
