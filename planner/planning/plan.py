@@ -19,10 +19,11 @@ from planner.planning.row_study import study
 from planner.planning.shrink import Held, improve, stretch
 from planner.planning.tighten import at_rates, price
 from planner.policies.presets import NAMES
-from planner.resolve.case import Case, open_case, provenance
+from planner.resolve.case import Case, open_case
 from planner.resolve.digests import named
 from planner.resolve.measured_bands import measured_against
 from planner.resolve.precision import served_as
+from planner.resolve.provenance import provenance
 from planner.resolve.warnings import doubts
 from planner.results.check import CheckReport
 from planner.results.evidence import Certificate, Judgement, Neighbour, NoPlan, ValidatedPlan

@@ -13,7 +13,8 @@ from planner.perf.layout import Role
 from planner.perf.reference import Reference, unit_s
 from planner.perf.step_time import StepTime
 from planner.planning.plan import check
-from planner.resolve.case import open_case, provenance
+from planner.resolve.case import open_case
+from planner.resolve.provenance import provenance
 from planner.resolve.warnings import doubts
 from planner.results.evidence import Verdict
 from planner.scenario import Scenario
