@@ -10,58 +10,66 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hw_catalog import bands as catalog_bands
+from hw_catalog.bands import ErrorBand
 from planner.accuracy.bands import bands, left_out
 from planner.accuracy.measured import Exclusion
-from planner.accuracy.table import Comparison, compare, groups, totals
+from planner.accuracy.table import ErrorGroup, ErrorTotal, compare, groups, totals
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs/accuracy.md"
 NAMES = {
-    "ttft_mean_s": "TTFT",
-    "tpot_mean_s": "ITL",
     "e2e_mean_s": "E2E",
     "output_tokens_per_s_per_gpu": "tokens/s/GPU",
+    "tpot_mean_s": "ITL",
+    "ttft_mean_s": "TTFT",
 }
-TOLD = ("ttft_mean_s", "tpot_mean_s")
+TOLD = ("tpot_mean_s", "ttft_mean_s")
 KINDS = ("all rows", "engine sglang", "engine trtllm", "engine vllm")
+FEWEST = 5
+"""Groups of fewer runs are left to ``phasewise accuracy --json``."""
+
+Cells = dict[tuple[str, ...], dict[str, str]]
+"""Labels of a row -> metric -> what its cell says."""
 
 
-def total_lines(compared: Sequence[Comparison]) -> list[str]:
+def total_lines(found: Sequence[ErrorTotal]) -> list[str]:
     """Errors by data set and engine."""
-    lines = ["| data | rows | metric | n | median | p90 | bias | in band |", "|---|---|---|---:|---:|---:|---:|---:|"]
-    several = {t.dataset for t in totals(compared) if t.of == "engine sglang"}
-    for t in totals(compared):
+    several = {t.dataset for t in found if t.of == "engine sglang"}
+    cells: Cells = {}
+    for t in found:
         if t.of in KINDS and (t.of == "all rows" or t.dataset in several):
-            inside = "" if t.within_band_frac is None else f"{t.within_band_frac:.0%}"
-            lines.append(
-                f"| {t.dataset} | {t.of} | {NAMES[t.metric]} | {t.n} | {t.median_ape:.1%} | {t.p90_ape:.1%} "
-                f"| {t.median_ratio - 1:+.0%} | {inside} |"
-            )
-    return lines
+            inside = "" if t.within_band_frac is None else f", {t.within_band_frac:.0%}"
+            said = f"{t.median_ape:.1%}, {t.p90_ape:.1%}, {t.median_ratio - 1:+.0%}{inside}"
+            cells.setdefault((t.dataset, t.of, str(t.n)), {})[t.metric] = said
+    return _table(("data", "rows", "n"), cells, tuple(NAMES))
 
 
-def group_lines(compared: Sequence[Comparison]) -> list[str]:
-    """Bias and error by model and GPU: what a group shares, and what is left beside it."""
-    lines = ["| data | GPU | model | metric | n | median | bias |", "|---|---|---|---|---:|---:|---:|"]
-    told = [g for g in groups(compared) if g.metric in TOLD or g.dataset.startswith("trtllm")]
-    return lines + [
-        f"| {g.dataset} | {g.gpu} | {g.model} | {NAMES[g.metric]} | {g.n} | {g.median_ape:.0%} "
-        f"| {g.median_ratio - 1:+.0%} |"
-        for g in told
-    ]
+def group_lines(found: Sequence[ErrorGroup]) -> list[str]:
+    """Error and bias by model and GPU: what a group shares, and what is left beside it."""
+    cells: Cells = {}
+    for g in found:
+        if g.n >= FEWEST and (g.metric in TOLD or g.dataset.startswith("trtllm")):
+            said = f"{g.median_ape:.0%} ({g.median_ratio - 1:+.0%})"
+            cells.setdefault((g.dataset, g.gpu, g.model, str(g.n)), {})[g.metric] = said
+    return _table(("data", "GPU", "model", "n"), cells, tuple(NAMES)[1:])
 
 
-def band_lines(compared: Sequence[Comparison]) -> list[str]:
+def band_lines(found: Sequence[ErrorBand], held: Sequence[bool]) -> list[str]:
     """The bands, and how they hold for a model that they were not drawn around."""
-    lines = ["| kernel tables | GPU | metric | n | models | measured over predicted |", "|---|---|---|---:|---:|---|"]
-    lines += [
-        f"| {b.profile_set} | {b.gpu} | {NAMES[b.metric]} | {b.n} | {b.models} "
-        f"| {b.low_ratio:.2f} to {b.high_ratio:.2f} |"
-        for b in bands(compared)
-    ]
-    held = left_out(compared)
-    return [*lines, "", f"Bands drawn around the other models on a GPU hold {sum(held) / len(held):.0%} of a model's "
+    cells: Cells = {}
+    for b in found:
+        said = f"{b.low_ratio:.2f}-{b.high_ratio:.2f} ({b.n})"
+        cells.setdefault((b.profile_set, b.gpu), {})[b.metric] = said
+    return [*_table(("kernel tables", "GPU"), cells, tuple(NAMES)), "",
+            f"Bands drawn around the other models on a GPU hold {sum(held) / len(held):.0%} of a model's "
             f"figures (n = {len(held)}); 80 % is what they hold of their own."]  # fmt: skip
+
+
+def _table(labels: Sequence[str], cells: Cells, metrics: Sequence[str]) -> list[str]:
+    """One line for each row of labels, a column for each metric."""
+    names = [*labels, *(NAMES[metric] for metric in metrics)]
+    rows = [[*row, *(told.get(metric, "") for metric in metrics)] for row, told in cells.items() if any(told.values())]
+    return [f"| {' | '.join(row)} |" for row in (names, ["---"] * len(names), *rows)]
 
 
 def excluded_lines(excluded: Sequence[Exclusion]) -> list[str]:
@@ -93,9 +101,9 @@ def main() -> None:
     compared, excluded = compare(chosen.data, progress=lambda _words, _done_frac: None)
     (ROOT / "hw_catalog/data" / catalog_bands.FILE).write_text(catalog_bands.bands_text(bands(compared)), "utf-8")
     page = PAGE.read_text(encoding="utf-8")
-    parts = {"totals": total_lines, "groups": group_lines, "bands": band_lines}
-    for name, lines in parts.items():
-        page = replaced(page, name, lines(compared))
+    page = replaced(page, "totals", total_lines(totals(compared)))
+    page = replaced(page, "groups", group_lines(groups(compared)))
+    page = replaced(page, "bands", band_lines(bands(compared), left_out(compared)))
     PAGE.write_text(replaced(page, "left out", excluded_lines(excluded)), encoding="utf-8")
     sys.stderr.write(f"{time.process_time() - began:.0f} CPU seconds\n")
 

@@ -107,20 +107,22 @@ FAR = {
 
 
 def table() -> str:
-    """The table of docs/memory.md."""
-    lines = ["| model | weights | GPUs | engine | of | public | ours | error | chose a constant | source |",
-             "|---|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
+    """The table of docs/memory.md: rows that chose a constant are marked, sources are listed below it."""
+    sources = tuple(dict.fromkeys(row.source for row in ROWS))
+    lines = ["| model | formats | GPUs | engine | of | public | ours | error | source |",
+             "|---|---|---|---|---|---:|---:|---:|---|"]  # fmt: skip
     for row in ROWS:
         name = row.model if isinstance(row.model, str) else NAMES[str(row.model["num_hidden_layers"])]
+        counted = row.what == "KV tokens"
+        formats = f"{row.dtype}, {row.kv_dtype} KV" if counted else row.dtype
+        engine = f"{row.engine} {row.version}" if counted else ""
         digits = 2 if row.public < 1000 else 0
-        kv = f", {row.kv_dtype} KV" if row.what == "KV tokens" else ""
-        engine = f"{row.engine} {row.version}" if row.what == "KV tokens" else ""
         lines.append(
-            f"| {name} | {row.dtype}{kv} | {row.tp} x {row.gpu} | {engine} | {row.what} | {row.public:,.{digits}f} | "
-            f"{row.ours:,.{digits}f} | {row.ours / row.public - 1:+.1%} | {'yes' if row.used else 'no'} | "
-            f"{row.source} |"
+            f"| {name} | {formats} | {row.tp} x {row.gpu} | {engine} | {'tokens' if counted else 'GiB'} | "
+            f"{row.public:,.{digits}f} | {row.ours:,.{digits}f} | {row.ours / row.public - 1:+.1%}"
+            f"{' *' if row.used else ''} | {sources.index(row.source) + 1} |"
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *(f"{number}. {source}" for number, source in enumerate(sources, 1))])
 
 
 NAMES = {"36": "Qwen3-8B", "27": "DeepSeek-V2-Lite"}

@@ -21,7 +21,6 @@ from planner.errors import BadInput, ExitCode
 from planner.files.plan_file import no_plan_text, plan_text, read_plan, write_plan
 from planner.results.evidence import NoPlan, ValidatedPlan
 from tests.planner import plans
-from tests.planner.goldens import same_as_golden
 from workloads.errors import WorkloadError
 
 ROOT = Path(__file__).parents[2]
@@ -344,27 +343,6 @@ def test_every_command_has_help(run: Run, words: str) -> None:
     assert [option.name for option in commands()[words].params if not option.help] == []
     assert "\x1b" not in result.output
     assert max(map(len, result.stdout.splitlines())) <= 80
-
-
-def section(words: str, command: Any) -> str:
-    """One command as Markdown, from what it knows of itself and not from how some version of typer prints it."""
-    rows = []
-    for parameter in sorted(command.params, key=lambda p: p.param_type_name):
-        name = parameter.metavar or parameter.name.upper()
-        flag = ", ".join(parameter.opts) if parameter.param_type_name == "option" else name
-        value = f" {name}" if parameter.param_type_name == "option" and not parameter.is_flag else ""
-        asked = " (required)" if parameter.required else ""
-        rows.append(f"| `{flag}{value}` | {parameter.help}{asked} |")
-    about = " ".join(command.help.split())
-    return f"\n## phasewise {words}\n\n{about}\n\n| word | meaning |\n|---|---|\n" + "\n".join(rows) + "\n"
-
-
-def test_command_page_is_current() -> None:
-    """``docs/cli.md`` is what the commands say of themselves."""
-    about = " ".join(typer.main.get_command(build()).help.split())  # type: ignore[union-attr]
-    page = f"# Command line\n\n{about}\n\n`python -m planner` is `phasewise`. A test keeps this page current.\n"
-    page += "".join(section(words, command) for words, command in sorted(commands().items()))
-    same_as_golden(page, ROOT / "docs" / "cli.md")
 
 
 def test_usage_errors_are_bad_input(run: Run) -> None:

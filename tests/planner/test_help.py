@@ -39,32 +39,37 @@ def test_every_key_is_explained(key: str) -> None:
     assert KEYS[key]
 
 
-def page(model: type[BaseModel], path: str = "") -> Iterator[str]:
-    """The keys of a section as Markdown, and of every section inside it."""
-    inner = {name: list(_models(field.annotation)) for name, field in model.model_fields.items()}
-    about = " ".join((model.__doc__ or "").split())
-    yield f"\n## {path.rstrip('.') or 'scenario'}\n\n{about}\n\n| key | default | meaning |\n|---|---|---|\n"
+def page(model: type[BaseModel], path: str = "", told: dict[type[BaseModel], str] | None = None) -> Iterator[str]:
+    """The keys of a section as Markdown, and of every section inside it; what was told already is only named."""
+    told = {} if told is None else told
+    name_of_section = path.rstrip(".") or "scenario"
+    yield f"\n## {name_of_section}\n\n"
+    if model in told:
+        yield f"The keys of `{told[model]}`.\n"
+        return
+    told[model] = name_of_section
+    yield f"{' '.join((model.__doc__ or '').split())}\n\n"
     for name, field in model.model_fields.items():
-        yield f"| `{name}` | {_default(field)} | {(field.description or '').replace('|', '&#124;')} |\n"
-    for name, kinds in inner.items():
-        for kind in kinds:
-            yield from page(kind, f"{path}{name}.")
+        yield f"- `{name}`{_default(field)}: {field.description or ''}\n"
+    for name, field in model.model_fields.items():
+        for kind in _models(field.annotation):
+            yield from page(kind, f"{path}{name}.", told)
 
 
 def _default(field: FieldInfo) -> str:
-    """What stands where nothing is written; a section has its own page."""
+    """What holds where nothing is written; a section has its own heading."""
     if field.is_required():
-        return "required"
+        return " (required)"
     value = field.get_default(call_default_factory=True)
     if isinstance(value, BaseModel):
-        return "see below"
-    return f"`{'null' if value is None else getattr(value, 'value', value)}`"
+        return ""
+    return f" (`{'null' if value is None else getattr(value, 'value', value)}`)"
 
 
 def test_scenario_page_is_current() -> None:
     """``docs/scenario.md`` is what the schema says of every key: its default and its meaning."""
     head = (
-        "# Scenario keys\n\nEvery key a scenario file may hold. `phasewise new` writes a file to start from, "
-        "`phasewise check --schema` prints the same as JSON Schema. A test keeps this page current.\n"
+        "# Scenario keys\n\nEvery key of a scenario file, with its default. `phasewise new` writes an example, "
+        "`phasewise check --schema` prints JSON Schema. A test keeps this page current.\n"
     )
     same_as_golden(head + "".join(page(Scenario)), ROOT / "docs" / "scenario.md")
