@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 VERBS = ("plan", "simulate", "whatif", "frontier", "diff")
 """What ``from planner import …`` offers beside ``Scenario``; loaded when first used, so that --help stays light."""
