@@ -66,7 +66,7 @@ def open_journal(path: Path, expected: Mapping[str, str], *, resume: bool) -> di
             other = [
                 f"{key} {entry.get(key)!r}, now {value!r}" for key, value in expected.items() if entry.get(key) != value
             ]
-            raise CatalogError(f"{path}: begun with {'; '.join(other)}; run without --resume to measure anew")
+            raise CatalogError(f"{path}: started with {'; '.join(other)}; run without --resume to measure anew")
     path.write_text("\n".join(kept) + "\n", encoding="utf-8")
     return found
 

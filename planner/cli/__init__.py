@@ -12,7 +12,7 @@ from planner.cli.terminal import verb
 _ABOUT = """Plan LLM inference clusters: machines, phases and layouts, validated by simulation.
 
 Results go to stdout, everything else to stderr. Exit codes: 0 validated, 1 bug, 2 bad input, 3 proven infeasible,
-4 not validated by the simulator, 5 solver stopped empty-handed, 130 interrupted.
+4 not validated by the simulator, 5 no plan found in the solver's time limit, 130 interrupted.
 """
 
 

@@ -146,12 +146,12 @@ def frontier(
         raise typer.Exit(ExitCode.NOT_VALIDATED)
 
 
-Before = Annotated[Path, typer.Argument(metavar="BEFORE", help="the plan.json that stands", show_default=False)]
+Before = Annotated[Path, typer.Argument(metavar="BEFORE", help="the plan.json in use", show_default=False)]
 After = Annotated[Path, typer.Argument(metavar="AFTER", help="the plan.json to come", show_default=False)]
-QuickLook = Annotated[bool, typer.Option("--quick", help="check the way by planned loads, without simulating it")]
+QuickLook = Annotated[bool, typer.Option("--quick", help="check the moves by planned loads, without simulation")]
 PowerLimit = Annotated[
     float | None,
-    typer.Option("--power-limit", metavar="W", min=0, help="rated watts that may stand on the way; else the budget"),
+    typer.Option("--power-limit", metavar="W", min=0, help="most rated watts at any step; else the budget"),
 ]
 
 
@@ -163,7 +163,7 @@ def diff(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Show what changes from one plan to another, and in which order nothing breaks on the way."""
+    """Show what changes from one plan to another, and an order of moves in which nothing breaks."""
     if diff_schedules(before, after, json=json):
         return
     from planner.compare.diff import diff as compared

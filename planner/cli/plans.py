@@ -37,7 +37,7 @@ if TYPE_CHECKING:  # slow to import, and needed only once a scenario is read
 ENDINGS: Mapping[str, ExitCode] = {
     "infeasible": ExitCode.INFEASIBLE,
     "not validated": ExitCode.NOT_VALIDATED,
-    "solver empty-handed": ExitCode.SOLVER_EMPTY,
+    "no plan in time": ExitCode.SOLVER_EMPTY,
 }
 
 PlanArgument = Annotated[Path, typer.Argument(metavar="PLAN", help="a plan.json", show_default=False)]

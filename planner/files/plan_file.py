@@ -304,7 +304,7 @@ def _contradictions(file: PlanFile) -> Iterator[str]:
         if evidence.verdict is Verdict.MET and not evidence.high <= evidence.limit:
             yield f"plan.judgement.evidence: {evidence.slo}: met, though {evidence.high:g} > {evidence.limit:g}"
     if not plan.judgement.valid:
-        yield "plan.judgement: found an objective that is not met, or requests left behind; a validated plan has none"
+        yield "plan.judgement: found an objective that is not met, or unfinished requests; a validated plan has none"
 
 
 def _stable(value: float) -> float | None:

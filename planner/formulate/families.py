@@ -126,7 +126,7 @@ def power(question: Question) -> tuple[Row, ...]:
 
 
 def expected_power(question: Question) -> tuple[Row, ...]:
-    """The mean power of the whole plan at the machines' plugs is no more than its budget.
+    """The mean wall power of the whole plan is no more than its budget.
 
     Once: sum over o of floor_w(o)·machines[o] + sum over o, c of work_j(o,c)·rate[o,c] <= expected_power_w.
     """

@@ -35,7 +35,7 @@ def fit(argument: Argument, refusal: NoPlan) -> Held | NoPlan:
     Returns:
         A plan that keeps every budget; else the refusal, with what the smallest plan that was found needs of them.
     """
-    if argument.case.scenario.objective is Objective.THROUGHPUT or refusal.reason == "solver empty-handed":
+    if argument.case.scenario.objective is Objective.THROUGHPUT or refusal.reason == "no plan in time":
         return refusal
     over: list[dict[str, tuple[float, float]]] = []
     for candidate, judgement in _smallest(argument):

@@ -150,7 +150,7 @@ class Argument:
         """Why the optimiser came back with nothing."""
         if solution.termination.reason is not Reason.INFEASIBLE:
             detail = f"{solution.termination.reason}: {solution.termination.detail}".rstrip(": ")
-            return no_plan(self, "solver empty-handed", (f"the solver stopped with no allocation ({detail})",))
+            return no_plan(self, "no plan in time", (f"the solver stopped with no allocation ({detail})",))
         if refusal := self._too_many_watts():
             return refusal
         program = self._bounded(self.problem(NO_HEADROOM, options=self.case.least))

@@ -214,7 +214,7 @@ def _certified(
     )
 
 
-_REFUSALS = ("not validated", "solver empty-handed", "infeasible")
+_REFUSALS = ("not validated", "no plan in time", "infeasible")
 """Reasons for no plan, the least final first: all policies together are proven infeasible only if each of them is."""
 
 

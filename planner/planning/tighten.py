@@ -255,8 +255,8 @@ def cluster(
     for name in rates:
         able = {pool.spec.role for pool in pools if name in pool.rate_req_per_s}
         if able not in ({Role.MIXED}, {Role.PREFILL, Role.DECODE}):
-            missing = " and ".join(str(r) for r in (Role.PREFILL, Role.DECODE) if r not in able)
-            return f"nobody serves {name} in {missing}"
+            missing = " or ".join(str(r) for r in (Role.PREFILL, Role.DECODE) if r not in able)
+            return f"no {missing} pool serves class {name}"
     even = [_loaded(pool, options) for pool in _balanced(tuple(pools), options)]
     ordered = tuple(sorted(even, key=lambda pool: pool.spec.name))
     return CandidatePlan(

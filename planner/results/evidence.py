@@ -348,7 +348,7 @@ class NoPlan:
     """The honest other answer: there is no plan to validate.
 
     Attributes:
-        reason: ``infeasible`` (proven), ``not validated`` (no candidate survived) or ``solver empty-handed``.
+        reason: ``infeasible`` (proven), ``not validated`` (no candidate survived) or ``no plan in time``.
         explanation: full sentences, the first one the verdict.
         raises: budget -> (limit, what would be needed), the smallest set to raise, for infeasible problems.
         rounds: what was tried.

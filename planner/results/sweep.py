@@ -46,7 +46,7 @@ class Outcome:
 
     Attributes:
         digest: of the question: the scenario, the files it names, the version that answered.
-        verdict: ``validated``, else ``infeasible``, ``not validated`` or ``solver empty-handed``.
+        verdict: ``validated``, else ``infeasible``, ``not validated`` or ``no plan in time``.
         explanation: why there is no plan, full sentences; empty where there is one.
         candidate: what to buy; None where there is no plan.
         objective_value: of the scenario's objective (USD/h, W, machines or req/s); None where there is no plan.

@@ -57,7 +57,7 @@ class Scenario(Section):
     budgets: BudgetSection = Field(BudgetSection(), description="hard limits on the whole plan")
     objective: Objective = Field(
         Objective.COST,
-        description="what is made small: cost, power (rated), machines, energy (expected watts) or carbon; or large: "
+        description="what is minimised: cost, power (rated), machines, energy (expected watts), carbon; or maximised: "
         "throughput",
     )
     energy: EnergySection = Field(EnergySection(), description="what energy costs and emits")

@@ -41,7 +41,8 @@ class PowerSection(Section):
     )
     rows: Count = Field(1, description="rows with that limit that there is room for; a plan that takes more is no plan")
     policy: Literal["polca", "one-threshold-low", "one-threshold-all", "no-cap"] = Field(
-        "polca", description="two thresholds by priority; one, low priority only; one, everybody; or the brake alone"
+        "polca",
+        description="two thresholds by priority; one, low priority only; one, both priorities; or the brake alone",
     )
     t1_frac: Limit = Field(0.8, description="share of the limit beyond which low priority slows down")
     t2_frac: Limit = Field(0.89, description="share beyond which it slows down more, and then high priority")

@@ -23,7 +23,7 @@ class ScheduleSection(Section):
     epochs: Count | None = Field(None, description="how many, with load: trace; null: as many as the trace needs")
     objectives: tuple[Aim, ...] | None = Field(
         None,
-        description="made small, in this order: cost, energy, carbon, power, machines; null: the scenario's objective, "
+        description="minimised, in this order: cost, energy, carbon, power, machines; null: the scenario's objective, "
         "then cost (after cost: energy)",
     )
     clocks_mhz: tuple[Count, ...] | dict[Word, tuple[Count, ...]] = Field(

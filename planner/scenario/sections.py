@@ -328,9 +328,7 @@ class BudgetSection(Section):
     power_w: Budget | None = Field(
         None, description="rated power of all machines, W: nameplates, less what enforced caps take off"
     )
-    expected_power_w: Budget | None = Field(
-        None, description="mean power at the machines' plugs, as planned and in simulation, W"
-    )
+    expected_power_w: Budget | None = Field(None, description="mean wall power, as planned and in simulation, W")
     rack_units: Budget | None = Field(None, description="space, rack units")
     machines: Whole | None = Field(None, description="machines")
     machine_types: Whole | None = Field(None, description="distinct machine types")
@@ -375,7 +373,7 @@ class ValidationSection(Section):
     warmup_frac: Annotated[Number, Field(ge=0, lt=1)] = Field(0.1, description="share of arrivals not yet measured")
     cooldown_frac: Annotated[Number, Field(ge=0, lt=1)] = Field(0.05, description="share at the end no longer measured")
     confidence_frac: Annotated[Number, Field(gt=0, lt=1)] = Field(0.95, description="of each percentile's interval")
-    max_rounds: Count = Field(12, description="turns of the argument between optimiser and simulator")
+    max_rounds: Count = Field(12, description="most planning rounds of optimiser and simulator")
     requests: Count | None = Field(None, description="most requests of one seed; null is no limit")
     failures: tuple[FailureSection, ...] = Field((), description="machines that fail in every seed")
 

@@ -85,7 +85,7 @@ def no_plan(reason: str) -> NoPlan:
         (WorkloadError("a", "b"), ExitCode.BAD_INPUT),
         (no_plan("infeasible"), ExitCode.INFEASIBLE),
         (no_plan("not validated"), ExitCode.NOT_VALIDATED),
-        (no_plan("solver empty-handed"), ExitCode.SOLVER_EMPTY),
+        (no_plan("no plan in time"), ExitCode.SOLVER_EMPTY),
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, ExitCode) else value.name,
 )

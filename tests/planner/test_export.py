@@ -131,7 +131,7 @@ def test_cut_off_file_is_bad_input(path: Path, length: int) -> None:
         ("plan.judgement.evidence.0.unit", "slowdown", "expected one entry per objective of the scenario"),
         ("plan.judgement.evidence.0.high", 1.5, "ttft_p99_s: met, though 1.5 > 1"),
         ("plan.judgement.evidence.0.verdict", "missed", "found an objective that is not met"),
-        ("plan.judgement.unfinished", 1, "requests left behind"),
+        ("plan.judgement.unfinished", 1, "unfinished requests"),
         ("scenario.nam", 1, "scenario.nam: unknown key; did you mean 'name'?"),
     ],
 )
