@@ -42,10 +42,12 @@ from hw_catalog.power_points import (
     splitwise_points,
 )
 from hw_catalog.profile_files import load_profiles
-from planner.perf.instance import instance_physics
+from planner.perf.instance import GpuLimits, instance_physics
+from planner.perf.kv import EngineSettings
 from planner.perf.layout import Layout, Role
 from planner.perf.power import wall_w
 from planner.policies.presets import policy
+from planner.scenario.policy_section import PolicySection
 from planner.simulator.engine import PoolModel, run
 from planner.simulator.records import window
 from planner.simulator.watts import power_use
@@ -155,9 +157,8 @@ def serve(
     model, layout = load_model(model_name), Layout(tp=1)
     found = load_profiles(None, model=model_name, gpu=machine.gpu.name, profile_set="aiconfigurator-0.12")
     profile = next(p for p in found if (p.tp, p.dtype, p.kv_dtype) == (1, dtype, "bf16"))
-    body = instance_physics(
-        model, machine, layout, profile, memory_frac=0.9, max_batch_tokens=8192, block_tokens=16, cap_w=cap_w
-    )
+    settings = EngineSettings(memory_frac=0.9, max_batch_tokens=8192)
+    body = instance_physics(model, machine, layout, profile, settings, limits=GpuLimits(cap_w=cap_w))
     together = max(1, 8192 // prompt)
     prompts, context = [(prompt, 0)] * together, prompt + output / 2
     prefill_s, prefill_w = body.step.prefill_s(prompts) / together, body.power.prefill_w(prompts)
@@ -278,18 +279,16 @@ def metered_w(catalog: Catalog, name: str, rate: float, prompt: int, output: int
     machine, model = catalog.machines["dgx-a100"], load_model(name)
     found = load_profiles(None, model=name, gpu=machine.gpu.name, profile_set="aiconfigurator-0.12")
     profile = next(p for p in found if (p.tp, p.dtype, p.kv_dtype) == (1, "bf16", "bf16"))
-    body = instance_physics(
-        model, machine, Layout(tp=1), profile, memory_frac=0.9, max_batch_tokens=2048, block_tokens=16,
-        timing=timing_of(load_engines(None), profile, mode="serial"),
-    )  # fmt: skip
+    settings = EngineSettings(memory_frac=0.9, max_batch_tokens=2048)
+    timing = timing_of(load_engines(None), profile, mode="serial")
+    body = instance_physics(model, machine, Layout(tp=1), profile, settings, timing=timing)
     rng, duration_s = np.random.default_rng(1), 900.0
     count = round(rate * duration_s)
     arrivals = np.sort(rng.uniform(0, duration_s, count))
     drawn = (rng.lognormal(np.log(mean) - 0.9**2 / 2, 0.9, count) for mean in (prompt, output))
     lengths = (np.clip(np.round(each), 4, 4096).astype(np.int64) for each in drawn)
     trace = plain_trace("held out", arrivals, *lengths, duration_s=duration_s)
-    rules = policy("colocated", max_batch_tokens=2048, max_batch_size=256, block_tokens=16, kv_transfer="auto",
-                   layerwise_from_tokens=512)  # fmt: skip
+    rules = policy("colocated", PolicySection(max_batch_tokens=2048, max_batch_size=256))
     pool = PoolModel(
         name="a100", role=Role.MIXED, physics=body, instances=1, speed=1.0, classes=frozenset({0}), chunk_tokens=2048
     )

@@ -18,6 +18,7 @@ from planner.perf.step_time import run_s
 from planner.policies.presets import policy
 from planner.reproduce.polca import CLOCKS_MHZ, POLCA, WEEK
 from planner.reproduce.polca_row import BloomPower, bloom_physics, polca_floor
+from planner.scenario.policy_section import PolicySection
 from planner.simulator import engine
 from planner.simulator.instance import Instance
 from planner.simulator.records import Ledger, Request, window
@@ -74,9 +75,9 @@ def requests(floor: Floor, machines: int, tick_s: float) -> Iterator[tuple[int, 
 def served(trace: Trace) -> tuple[Floats, Floats]:
     """One server, step by step: watts of every slice, and when requests ended with how long they took."""
     rules = policy(
-        "colocated", max_batch_tokens=2048, max_batch_size=64, block_tokens=16, kv_transfer="auto",
-        layerwise_from_tokens=512,
-    )  # fmt: skip
+        "colocated",
+        PolicySection(max_batch_tokens=2048, max_batch_size=64),
+    )
     pool = engine.PoolModel(
         name="row", role=Role.MIXED, physics=bloom_physics(), instances=1, speed=1.0, classes=frozenset({0})
     )

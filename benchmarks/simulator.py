@@ -18,9 +18,11 @@ import numpy as np
 from hw_catalog.load import load_catalog
 from hw_catalog.profile_files import load_profiles
 from planner.perf.instance import InstancePhysics, instance_physics
+from planner.perf.kv import EngineSettings
 from planner.perf.layout import Layout, Role
 from planner.policies.base import Policy
 from planner.policies.presets import policy
+from planner.scenario.policy_section import PolicySection
 from planner.simulator import engine
 from planner.simulator.core import run as kernel
 from planner.simulator.engine import PoolModel, Run
@@ -42,9 +44,12 @@ def physics() -> InstancePhysics:
     profiles = load_profiles(None, model="llama-3.1-70b", gpu="h100-sxm", profile_set="aiconfigurator-0.12")
     profile = next(p for p in profiles if p.tp == 8 and p.dtype == "bf16")
     return instance_physics(
-        load_model("llama-3.1-70b"), machine, Layout(tp=8), profile,
-        memory_frac=0.9, max_batch_tokens=2048, block_tokens=16,
-    )  # fmt: skip
+        load_model("llama-3.1-70b"),
+        machine,
+        Layout(tp=8),
+        profile,
+        EngineSettings(memory_frac=0.9, max_batch_tokens=2048, block_tokens=16),
+    )
 
 
 ENGINES: dict[str, Callable[..., Run]] = {"kernel": kernel.run, "simpy": engine.run}
@@ -54,9 +59,9 @@ def cluster(machines: int, policy_name: str) -> tuple[list[PoolModel], Policy]:
     """A cluster of so many machines and its policy."""
     body = physics()
     rules = policy(
-        policy_name, max_batch_tokens=2048, max_batch_size=256, block_tokens=16, kv_transfer="auto",
-        layerwise_from_tokens=512,
-    )  # fmt: skip
+        policy_name,
+        PolicySection(max_batch_tokens=2048, max_batch_size=256),
+    )
     prefills = max(1, round(machines * PREFILL_FRAC))
     counts = {Role.PREFILL: prefills, Role.DECODE: machines - prefills, Role.MIXED: machines}
     pools = [

@@ -15,9 +15,11 @@ from hw_catalog.profile_files import load_profiles
 from hw_catalog.profiles import KernelProfile
 from planner.accuracy.measured import MeasuredRun, Workers
 from planner.perf.instance import InstancePhysics, instance_physics
+from planner.perf.kv import EngineSettings
 from planner.perf.layout import Layout, Role
 from planner.policies.batching import ChunkForm
 from planner.policies.presets import policy
+from planner.scenario.policy_section import PolicySection
 from planner.simulator.engine import PoolModel
 from planner.simulator.records import window
 from planner.simulator.serve import serve
@@ -74,9 +76,13 @@ def predicted(
     trace = _trace(found, pools)
     split = any(w.role is Role.PREFILL for w in found.fleet)
     rules = policy(
-        "splitwise" if split else "colocated", max_batch_tokens=found.step_tokens, max_batch_size=MAX_BATCH,
-        block_tokens=16, kv_transfer="auto", layerwise_from_tokens=512, chunk_form=found.form or ChunkForm.STALL_FREE,
-    )  # fmt: skip
+        "splitwise" if split else "colocated",
+        PolicySection(
+            max_batch_tokens=found.step_tokens,
+            max_batch_size=MAX_BATCH,
+            chunk_form=found.form or ChunkForm.STALL_FREE,
+        ),
+    )
     measured = window(trace, warmup_frac=0.1, cooldown_frac=0.1, slices=1)
     books = serve(pools, rules, trace, measured, cutoff_s=CUTOFF_S, clients=found.clients).ledger
     if books.refused:
@@ -162,10 +168,13 @@ def _physics(
     profile = profile_of(found, workers, tables)
     timing = timing_of(engines, profile, mode=found.mode)
     body = instance_physics(
-        load_model(found.model), machine, Layout(tp=workers.tp, ep=workers.ep), profile, memory_frac=0.9,
-        max_batch_tokens=found.step_tokens, block_tokens=16,
+        load_model(found.model),
+        machine,
+        Layout(tp=workers.tp, ep=workers.ep),
+        profile,
+        EngineSettings(memory_frac=0.9, max_batch_tokens=found.step_tokens, block_tokens=16),
         timing=replace(timing, lag_steps=timing.lag_steps + found.wait_steps),
-    )  # fmt: skip
+    )
     if not body.kv_blocks:
         raise Unmatched("the weights leave no GPU memory for a KV cache")
     return body

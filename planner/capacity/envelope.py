@@ -127,8 +127,6 @@ def option(
     demand: Demand,
     slos: Sequence[Slo],
     reference: Reference | None = None,
-    *,
-    carbon_g_per_j: float = 0.0,
 ) -> tuple[Option | None, tuple[Excuse, ...]]:
     """The option ``spec``, with an envelope for every class it can serve and an excuse for every class it cannot.
 
@@ -158,7 +156,6 @@ def option(
         machines_per_instance=physics.machines_per_instance,
         floor_w=(physics.power.standby_w + physics.power.wall_ratio * floor_w) * per_machine,
         wall_ratio=physics.power.wall_ratio,
-        carbon_g_per_j=carbon_g_per_j,
     )
     return offered, tuple(excuses)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -57,25 +58,56 @@ Worlds = Annotated[
 ]
 
 
-def whatif(
-    scenario: ScenarioFile,
-    vary: Vary = None,
-    tornado: Tornado = None,
-    shadow_prices: Shadow = False,
-    worlds: Worlds = None,
-    regret: WithRegret = True,
-    out: Out = None,
-    journal: JournalFile = None,
-    jobs: Jobs = None,
-    json: Json = False,
-    sets: Sets = None,
-    quiet: Quiet = False,
-    report: Report = None,
-) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outputs:
+    """Where the result of a comparison goes."""
+
+    out: Out = None
+    journal: JournalFile = None
+    json: Json = False
+    quiet: Quiet = False
+    report: Report = None
+
+    def journal_of(self, scenario: Path, verb: str) -> Path:
+        """Where finished work is kept: beside the result if nothing else is said, or else here, after the scenario."""
+        if self.journal is not None:
+            return self.journal
+        if self.out is None:
+            return Path(f"{scenario.stem}.{verb}.jsonl")
+        return self.out.with_name(f"{self.out.name}.journal.jsonl")
+
+    def show(self, found: Found, view: Callable[[Found], object]) -> None:
+        """A result on stdout, as text or JSON, and in a file where one was asked for."""
+        from planner.files.plan_file import dumps, write_whole
+
+        text = dumps(found)
+        write(text) if self.json else print_view(view(found))
+        if self.out is not None:
+            write_whole(self.out, text)
+            note(f"wrote {self.out}", quiet=self.quiet)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What a sweep changes of a scenario."""
+
+    vary: Vary = None
+    tornado: Tornado = None
+    shadow_prices: Shadow = False
+    worlds: Worlds = None
+    regret: WithRegret = True
+
+    @property
+    def nothing(self) -> bool:
+        """Whether nothing was asked for."""
+        return not self.vary and self.tornado is None and not self.shadow_prices and self.worlds is None
+
+
+def whatif(scenario: ScenarioFile, jobs: Jobs = None, sets: Sets = None, *, changes: Changes, to: Outputs) -> None:
     """Plan again with something changed: over a grid, one thing at a time, or with another unit of a budget."""
     from planner.scenario import Scenario
 
-    if not vary and tornado is None and not shadow_prices and worlds is None:
+    if changes.nothing:
         ways = "--vary KEY=VALUES, --worlds N, --tornado PERCENT or --shadow-prices"
         raise BadInput(f"whatif: nothing to vary; expected {ways}")
     question = Scenario.load(scenario, sets or ())
@@ -84,18 +116,20 @@ def whatif(
     from planner.compare.sweep import sweep, swept
     from planner.report.comparisons import whatif_view
 
-    share_frac = None if tornado is None else tornado / 100
+    share_frac = None if changes.tornado is None else changes.tornado / 100
     wanted = sweep(
-        question, vary or (), tornado_frac=share_frac, shadow=shadow_prices, regret=regret, drawn_worlds=worlds
-    )
-    kept = journal or _beside(out, scenario, "whatif")
-    expect_writable(out=out, journal=kept, report=report)
+        question, changes.vary or (), tornado_frac=share_frac, shadow=changes.shadow_prices, regret=changes.regret,
+        drawn_worlds=changes.worlds,
+    )  # fmt: skip
+    kept = to.journal_of(scenario, "whatif")
+    expect_writable(out=to.out, journal=kept, report=to.report)
     if len(wanted.asked) > MANY_POINTS:
-        note(f"{len(wanted.asked):,} points will be planned; Ctrl-C stops, and {kept} keeps what is done", quiet=quiet)
-    with _resumable(kept), progress(quiet=quiet) as tell:
+        words = f"{len(wanted.asked):,} points will be planned; Ctrl-C stops, and {kept} keeps what is done"
+        note(words, quiet=to.quiet)
+    with _resumable(kept), progress(quiet=to.quiet) as tell:
         found = swept(wanted, journal=Journal(kept), jobs=jobs or cores(), progress=tell)
-    _show(found, whatif_view, out=out, json=json, quiet=quiet)
-    report_whatif(report, found, quiet=quiet)
+    to.show(found, whatif_view)
+    report_whatif(to.report, found, quiet=to.quiet)
     verdicts = [point.outcome.verdict for point in (*found.points, *((found.base,) if found.base else ()))]
     if all(verdict in ENDINGS for verdict in verdicts):
         raise typer.Exit(ENDINGS[verdicts[0]])
@@ -114,19 +148,9 @@ Most = Annotated[int, typer.Option("--most", min=1, help="designs after which to
 
 
 def frontier(
-    scenario: ScenarioFile,
-    x: AxisX = "cost",
-    y: AxisY = "throughput",
-    limit: Bound = None,
-    step: Step = None,
-    most: Most = 50,
-    out: Out = None,
-    journal: JournalFile = None,
-    json: Json = False,
-    sets: Sets = None,
-    quiet: Quiet = False,
-    report: Report = None,
-) -> None:
+    scenario: ScenarioFile, x: AxisX = "cost", y: AxisY = "throughput", limit: Bound = None, step: Step = None,
+    most: Most = 50, sets: Sets = None, *, to: Outputs,
+) -> None:  # fmt: skip
     """Walk along the best plans of two quantities: the most throughput for every cost, the least power, and so on."""
     from planner.scenario import Scenario
 
@@ -136,12 +160,12 @@ def frontier(
     from planner.report.comparisons import frontier_view
 
     wanted = route(question, x, y, limit=limit, step=step, most=most)
-    kept = journal or _beside(out, scenario, "frontier")
-    expect_writable(out=out, journal=kept, report=report)
-    with _resumable(kept), progress(quiet=quiet) as tell:
+    kept = to.journal_of(scenario, "frontier")
+    expect_writable(out=to.out, journal=kept, report=to.report)
+    with _resumable(kept), progress(quiet=to.quiet) as tell:
         found = walked(wanted, journal=Journal(kept), progress=tell)
-    _show(found, frontier_view, out=out, json=json, quiet=quiet)
-    report_frontier(report, found, quiet=quiet)
+    to.show(found, frontier_view)
+    report_frontier(to.report, found, quiet=to.quiet)
     if not found.designs:
         raise typer.Exit(ExitCode.NOT_VALIDATED)
 
@@ -181,20 +205,9 @@ def diff(
         raise BadInput(*problems)
     with progress(quiet=quiet) as tell:
         found = compared(files[0], files[1], quick=quick, power_limit_w=power_limit, progress=tell)
-    _show(found, diff_view, out=None, json=json, quiet=quiet)
+    Outputs(json=json, quiet=quiet).show(found, diff_view)
     if not found.safe:
         raise typer.Exit(ExitCode.NOT_VALIDATED)
-
-
-def _show(found: Found, view: Callable[[Found], object], *, out: Path | None, json: bool, quiet: bool) -> None:
-    """A result on stdout, as text or JSON, and in a file where one was asked for."""
-    from planner.files.plan_file import dumps, write_whole
-
-    text = dumps(found)
-    write(text) if json else print_view(view(found))
-    if out is not None:
-        write_whole(out, text)
-        note(f"wrote {out}", quiet=quiet)
 
 
 @contextmanager
@@ -205,8 +218,3 @@ def _resumable(journal: Path) -> Iterator[None]:
     except KeyboardInterrupt as stop:
         done = f"{stop}; " if str(stop) else ""
         raise KeyboardInterrupt(f"{done}the same command goes on from {journal}") from None
-
-
-def _beside(out: Path | None, scenario: Path, verb: str) -> Path:
-    """Where finished work is kept if nobody says: beside the result, or else here, under the scenario's name."""
-    return Path(f"{scenario.stem}.{verb}.jsonl") if out is None else out.with_name(f"{out.name}.journal.jsonl")

@@ -1,6 +1,6 @@
 """The verb that measures a kernel profile on the machine it runs on."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -23,6 +23,18 @@ class Where(StrEnum):
     CPU = "cpu"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Procedure:
+    """How a profile is measured."""
+
+    resume: Annotated[bool, typer.Option("--resume", help="go on with an interrupted run")] = False
+    quick: Annotated[bool, typer.Option("--quick", help="few points: a look, tile edges left out")] = False
+    point_s: Annotated[
+        float | None, typer.Option("--point-s", min=0.0, help="seconds on each operation and size; 0.4, quick 0.1")
+    ] = None
+    device: Annotated[Where, typer.Option("--device", help="cpu tries the procedure with NumPy")] = Where.CUDA
+
+
 def profile(
     model: Annotated[str, typer.Option("--model", help="model id; with --config, the id to give", show_default=False)],
     config: Annotated[
@@ -34,13 +46,9 @@ def profile(
         str | None, typer.Option("--gpu", help="catalog id; else found from what the driver calls the GPU")
     ] = None,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="catalog directory to add to")] = Path("my-catalog"),
-    resume: Annotated[bool, typer.Option("--resume", help="go on with an interrupted run")] = False,
-    quick: Annotated[bool, typer.Option("--quick", help="few points: a look, tile edges left out")] = False,
-    point_s: Annotated[
-        float | None, typer.Option("--point-s", min=0.0, help="seconds on each operation and size; 0.4, quick 0.1")
-    ] = None,
-    device: Annotated[Where, typer.Option("--device", help="cpu tries the procedure with NumPy")] = Where.CUDA,
     quiet: Quiet = False,
+    *,
+    how: Procedure,
 ) -> None:
     """Measure a kernel profile on this machine's GPU (needs `pip install phasewise[profile]`)."""
     from hw_catalog.profiler import FULL, QUICK, QUICK_CPU, Subject
@@ -49,12 +57,12 @@ def profile(
     if dtype != "bf16":
         raise BadInput(f"--dtype {dtype}: expected bf16; other formats need an engine's own kernels")
     shard = shard_of(_config(model, config), name=model, tp=tp)
-    bench = _bench(device)
-    name = gpu or ("cpu" if device is Where.CPU else _gpu_id(bench.device.name))
-    look = QUICK_CPU if device is Where.CPU else QUICK
-    knots = look if quick else FULL
-    knots = knots if point_s is None else replace(knots, point_s=point_s)
-    _measured(bench, Subject(model=model, gpu=name, dtype=dtype, shard=shard, knots=knots), out, resume, quiet)
+    bench = _bench(how.device)
+    name = gpu or ("cpu" if how.device is Where.CPU else _gpu_id(bench.device.name))
+    look = QUICK_CPU if how.device is Where.CPU else QUICK
+    knots = look if how.quick else FULL
+    knots = knots if how.point_s is None else replace(knots, point_s=how.point_s)
+    _measured(bench, Subject(model=model, gpu=name, dtype=dtype, shard=shard, knots=knots), out, how.resume, quiet)
 
 
 def _measured(bench: "Bench", subject: "Subject", out: Path, resume: bool, quiet: bool) -> None:

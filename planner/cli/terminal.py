@@ -3,11 +3,12 @@
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import MISSING, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -34,12 +35,17 @@ _Debug = Annotated[bool, typer.Option("--debug", help="show the traceback of a b
 
 
 def verb(act: Callable[..., None]) -> Callable[..., None]:
-    """The command ``act``, with ``--debug``, whose failures become messages and exit codes."""
+    """The command ``act``, with ``--debug``, whose failures become messages and exit codes.
+
+    A parameter that is a dataclass becomes one option for each of its fields, as they are annotated.
+    """
+    parameters = inspect.signature(act).parameters
+    groups = {name: each.annotation for name, each in parameters.items() if is_dataclass(each.annotation)}
 
     @wraps(act)
-    def guarded(*args: object, debug: bool = False, **options: object) -> None:
+    def guarded(debug: bool = False, **options: object) -> None:
         try:
-            act(*args, **options)
+            act(**_gathered(groups, options))
         except (BadInput, CatalogError, WorkloadError) as error:
             complain(*error.problems)
             raise typer.Exit(ExitCode.BAD_INPUT) from None
@@ -54,11 +60,32 @@ def verb(act: Callable[..., None]) -> Callable[..., None]:
             typer.echo(f"phasewise: bug: {type(error).__name__}: {error}; run with --debug for the traceback", err=True)
             raise typer.Exit(ExitCode.BUG) from None
 
-    signature = inspect.signature(act)
-    flag = inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=_Debug)
-    guarded.__signature__ = signature.replace(parameters=[*signature.parameters.values(), flag])  # type: ignore[attr-defined]
-    guarded.__annotations__ = {**act.__annotations__, "debug": _Debug}
+    spread = [option for name, each in parameters.items() for option in _spread(each, groups.get(name))]
+    shown = [*spread, inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=_Debug)]
+    guarded.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
+    guarded.__annotations__ = {each.name: each.annotation for each in shown}
     return guarded
+
+
+def _spread(parameter: inspect.Parameter, group: Any) -> list[inspect.Parameter]:  # noqa: ANN401  a dataclass, or None
+    """A parameter by its name, or the fields of its dataclass by theirs."""
+    if group is None:
+        return [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)]
+    empty = inspect.Parameter.empty
+    return [
+        inspect.Parameter(
+            field.name, inspect.Parameter.KEYWORD_ONLY, annotation=field.type,
+            default=empty if field.default is MISSING else field.default,
+        )
+        for field in fields(group)
+    ]  # fmt: skip
+
+
+def _gathered(groups: Mapping[str, Any], options: Mapping[str, object]) -> dict[str, object]:
+    """The arguments of a command: options, those of a dataclass in one."""
+    grouped = {name: {field.name for field in fields(group)} for name, group in groups.items()}
+    apart = {name: value for name, value in options.items() if not any(name in names for names in grouped.values())}
+    return apart | {name: group(**{key: options[key] for key in grouped[name]}) for name, group in groups.items()}
 
 
 def complain(*problems: str) -> None:

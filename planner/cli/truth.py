@@ -1,6 +1,7 @@
 """Verbs that hold predictions against measurements: accuracy, calibrate."""
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,17 +36,25 @@ ProfileSet = Annotated[
 ServedModel = Annotated[str | None, typer.Option("--model", help="of result files: the model, where they name none")]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServedRun:
+    """What result files do not say of the runs they tell."""
+
+    gpu: ServedOn = None
+    tp: ServedTp = None
+    dtype: ServedDtype = None
+    engine: ServedEngine = None
+    model: ServedModel = None
+
+
 def accuracy(
     data: MeasuredTables,
-    gpu: ServedOn = None,
-    tp: ServedTp = None,
-    dtype: ServedDtype = None,
-    engine: ServedEngine = None,
-    model: ServedModel = None,
     directory: Directory = None,
     profile_set: ProfileSet = None,
     json: Json = False,
     quiet: Quiet = False,
+    *,
+    served: ServedRun,
 ) -> None:
     """Replay measured runs of real engines and print how far the predictions are off."""
     from planner.accuracy.bench_files import Setup
@@ -55,7 +64,7 @@ def accuracy(
     from planner.report.errors import accuracy_view
 
     with progress(quiet=quiet) as tell:
-        setup = Setup(gpu=gpu, tp=tp, dtype=dtype, engine=engine, model=model)
+        setup = Setup(**asdict(served))
         tables = Tables(directory=directory, profile_set=profile_set)
         found = measure(data, setup=setup, tables=tables, progress=tell)
     write(dumps(found)) if json else print_view(accuracy_view(found))
@@ -73,15 +82,12 @@ def calibrate(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="catalog directory to write engines.yaml into")
     ] = None,
-    gpu: ServedOn = None,
-    tp: ServedTp = None,
-    dtype: ServedDtype = None,
-    engine: ServedEngine = None,
-    model: ServedModel = None,
     directory: Directory = None,
     profile_set: ProfileSet = None,
     json: Json = False,
     quiet: Quiet = False,
+    *,
+    served: ServedRun,
 ) -> None:
     """Fit host time and kernel factors to your own measured runs; a catalog directory takes the result."""
     from hw_catalog.engines import FILE, engines_text
@@ -92,7 +98,7 @@ def calibrate(
 
     if out is not None and not out.is_dir():
         raise BadInput(f"--out {out}: there is no such directory; nothing was fitted")
-    setup = Setup(gpu=gpu, tp=tp, dtype=dtype, engine=engine, model=model)
+    setup = Setup(**asdict(served))
     found = _calibrated(measurements, setup, Tables(directory=directory, profile_set=profile_set), quiet=quiet)
     write(dumps(found)) if json else print_view(calibration_view(found))
     if out is not None:

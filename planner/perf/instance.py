@@ -10,7 +10,7 @@ from hw_catalog.machines import Machine
 from hw_catalog.profiles import KernelProfile
 from planner.perf.clock import at_cap, at_clock
 from planner.perf.engine import as_run
-from planner.perf.kv import kv_tokens
+from planner.perf.kv import EngineSettings, kv_tokens
 from planner.perf.layout import Layout
 from planner.perf.pipeline import Stages, TraversalTime, stages_of
 from planner.perf.power import InstancePower, Unmetered, Watts
@@ -60,46 +60,63 @@ class InstancePhysics:
         return self.kv_blocks * self.block_tokens
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuLimits:
+    """What holds the GPUs of an instance back; None is nothing.
+
+    Attributes:
+        clock_mhz: SM clock they are locked at.
+        cap_w: most watts that each of them draws.
+    """
+
+    clock_mhz: int | None = None
+    cap_w: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Streaming:
+    """Chunks of one prompt follow each other through the stages.
+
+    Attributes:
+        group_tokens: what one KV group holds of a request before the next joins, as far as its memory goes.
+    """
+
+    group_tokens: int = 1
+
+
 def instance_physics(
-    model: ModelSpec,
-    machine: Machine,
-    layout: Layout,
-    profile: KernelProfile,
-    *,
-    memory_frac: float,
-    max_batch_tokens: int,
-    block_tokens: int,
-    clock_mhz: int | None = None,
-    cap_w: int | None = None,
-    timing: EngineTiming = NOTHING_LEFT_OUT,
-    streams: bool = False,
-    group_tokens: int = 1,
-    max_batch_size: int = 256,
-) -> InstancePhysics:
+    model: ModelSpec, machine: Machine, layout: Layout, profile: KernelProfile, settings: EngineSettings, *,
+    limits: GpuLimits = GpuLimits(), timing: EngineTiming = NOTHING_LEFT_OUT, streaming: Streaming | None = None,
+) -> InstancePhysics:  # fmt: skip
     """The physics of ``layout`` on ``machine``; no KV blocks where the weights leave no memory.
 
-    ``clock_mhz`` locks the SM clock of its GPUs, ``cap_w`` limits what each of them draws. ``timing`` is
-    what the kernel tables of the profile leave out; host time does not depend on the clock. ``streams`` lets the chunks
-    of one prompt follow each other through the stages; ``group_tokens`` is what one KV group holds of a request before
-    the next joins, as far as its memory goes. Sampling is sized for ``max_batch_size`` requests.
+    Args:
+        model: what is served.
+        machine: where it stands.
+        layout: how it is spread over GPUs.
+        profile: measured times of its operations.
+        settings: what the engine is started with.
+        limits: clock and watts of the GPUs.
+        timing: what the kernel tables of the profile leave out; host time does not depend on the clock.
+        streaming: how prompts stream through stages; None computes one prompt's chunks one after the other.
     """
     gpu = machine.gpu
-    tokens = _kv_tokens(model, gpu, layout, profile, memory_frac, max_batch_tokens, max_batch_size)
-    stages = Stages() if streams else stages_of(layout, machine, model.hidden)
+    tokens = _kv_tokens(model, gpu, layout, profile, settings)
+    stages = Stages() if streaming else stages_of(layout, machine, model.hidden)
     full_clock = _step_time(as_run(profile, timing, model.layers), gpu, stages)
-    slowed = _slowed(profile, gpu, model, layout, clock_mhz, cap_w)
+    slowed = _slowed(profile, gpu, model, layout, limits)
     step = full_clock if slowed is profile else _step_time(as_run(slowed, timing, model.layers), gpu, stages)
-    if streams and layout.pp * layout.kvp > 1:
-        most = max(1, min(group_tokens, int(tokens // layout.kvp)))
-        between = way(model, layout, machine, max_batch_tokens, most)
+    if streaming and layout.pp * layout.kvp > 1:
+        most = max(1, min(streaming.group_tokens, int(tokens // layout.kvp)))
+        between = way(model, layout, machine, settings.max_batch_tokens, most)
         step = _stream_time(as_run(slowed, timing, model.layers), gpu, between)
     return InstancePhysics(
-        step=step, kv_blocks=max(0, int(tokens // block_tokens)), block_tokens=block_tokens,
+        step=step, kv_blocks=max(0, int(tokens // settings.block_tokens)), block_tokens=settings.block_tokens,
         kv_bytes_per_token=model.kv_bytes_per_token(profile.kv_dtype), layers=model.layers, link=machine.inter_link,
         instances_per_machine=max(1, machine.gpus // layout.gpus),
         power=InstancePower(
-            model, gpu, layout, full_clock, clock_mhz=clock_mhz, cap_w=cap_w,
-            standby_w=machine.idle_w * layout.gpus / machine.gpus, streams=streams,
+            model, gpu, layout, full_clock, clock_mhz=limits.clock_mhz, cap_w=limits.cap_w,
+            standby_w=machine.idle_w * layout.gpus / machine.gpus, streams=streaming is not None,
         ),
         stages=stages,
         machines_per_instance=-(-layout.gpus // machine.gpus),
@@ -107,15 +124,11 @@ def instance_physics(
     )  # fmt: skip
 
 
-def _kv_tokens(
-    model: ModelSpec, gpu: Gpu, layout: Layout, profile: KernelProfile, memory_frac: float, max_batch_tokens: int,
-    max_batch_size: int,
-) -> float:  # fmt: skip
+def _kv_tokens(model: ModelSpec, gpu: Gpu, layout: Layout, profile: KernelProfile, settings: EngineSettings) -> float:
     """Tokens whose KV fits one instance under the engine that the profile was measured with."""
     return kv_tokens(
-        model, engine_memory(profile.engine, profile.engine_version), hbm_bytes=gpu.hbm_bytes, layout=layout,
-        dtype=profile.dtype, kv_dtype=profile.kv_dtype, memory_frac=memory_frac, max_batch_tokens=max_batch_tokens,
-        max_batch_size=max_batch_size,
+        model, engine_memory(profile.engine, profile.engine_version), settings, hbm_bytes=gpu.hbm_bytes, layout=layout,
+        dtype=profile.dtype, kv_dtype=profile.kv_dtype,
     )  # fmt: skip
 
 
@@ -127,13 +140,11 @@ def _stream_time(profile: KernelProfile, gpu: Gpu, between: Way) -> StreamTime:
     )  # fmt: skip
 
 
-def _slowed(
-    profile: KernelProfile, gpu: Gpu, model: ModelSpec, layout: Layout, clock_mhz: int | None, cap_w: int | None
-) -> KernelProfile:
+def _slowed(profile: KernelProfile, gpu: Gpu, model: ModelSpec, layout: Layout, limits: GpuLimits) -> KernelProfile:
     """The profile under a power limit or at a locked clock; itself where there is neither."""
-    if cap_w is not None:
-        return at_cap(profile, gpu, model, layout, cap_w, clock_mhz)
-    return profile if clock_mhz is None else at_clock(profile, gpu, model, layout, clock_mhz)
+    if limits.cap_w is not None:
+        return at_cap(profile, gpu, model, layout, limits.cap_w, limits.clock_mhz)
+    return profile if limits.clock_mhz is None else at_clock(profile, gpu, model, layout, limits.clock_mhz)
 
 
 def _step_time(profile: KernelProfile, gpu: Gpu, stages: Stages) -> StepTime:

@@ -1,5 +1,7 @@
 """KV memory: how many tokens an instance holds, and what moving them costs."""
 
+from dataclasses import dataclass
+
 from hw_catalog.engine_memory import EngineMemory
 from planner.perf.layout import Layout
 from workloads.models import ModelSpec
@@ -14,18 +16,27 @@ BLOCK_ROWS = 128
 """Rows that kernels for block-scaled experts round each expert's share up to. Source: DeepGEMM, alignment of M."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    """What an engine is started with.
+
+    Attributes:
+        memory_frac: share of GPU memory it may use.
+        max_batch_tokens: most tokens in one step, which the activations are sized for.
+        max_batch_size: most requests in one step, which sampling is sized for.
+        block_tokens: tokens in a block of KV memory.
+    """
+
+    memory_frac: float
+    max_batch_tokens: int
+    max_batch_size: int = 256
+    block_tokens: int = 16
+
+
 def kv_tokens(
-    model: ModelSpec,
-    engine: EngineMemory,
-    *,
-    hbm_bytes: float,
-    layout: Layout,
-    dtype: str,
+    model: ModelSpec, engine: EngineMemory, settings: EngineSettings, *, hbm_bytes: float, layout: Layout, dtype: str,
     kv_dtype: str,
-    memory_frac: float,
-    max_batch_tokens: int,
-    max_batch_size: int = 256,
-) -> float:
+) -> float:  # fmt: skip
     """Tokens whose KV fits one instance; negative where the weights alone do not fit.
 
     tokens = KV bytes of a GPU / (KV bytes per token / shards)
@@ -36,25 +47,21 @@ def kv_tokens(
     Args:
         model: sizes.
         engine: what it keeps for itself.
+        settings: what it is started with.
         hbm_bytes: of one GPU.
         layout: GPUs of the instance.
         dtype: of the weights.
         kv_dtype: of the KV cache.
-        memory_frac: share of HBM the engine may use.
-        max_batch_tokens: most tokens in one step, which the activations are sized for.
-        max_batch_size: most requests in one step, which sampling is sized for.
     """
-    working = activation_bytes(
-        model, engine, layout, dtype=dtype, max_batch_tokens=max_batch_tokens, max_batch_size=max_batch_size
-    )  # fmt: skip
+    working = activation_bytes(model, engine, layout, settings, dtype=dtype)
     weights = model.gpu_weight_bytes(dtype, layout.tp, layout.pp)
-    free = engine.kv_bytes(hbm_bytes, memory_frac, weights, working, layout.gpus)
+    free = engine.kv_bytes(hbm_bytes, settings.memory_frac, weights, working, layout.gpus)
     held = model.kv_bytes_per_token(kv_dtype, engine.latent_multiple_bytes)
     return free * model.kv_shards(layout.tp) * layout.pp * layout.kvp / held
 
 
 def activation_bytes(
-    model: ModelSpec, engine: EngineMemory, layout: Layout, *, dtype: str, max_batch_tokens: int, max_batch_size: int
+    model: ModelSpec, engine: EngineMemory, layout: Layout, settings: EngineSettings, *, dtype: str
 ) -> float:
     """Bytes that the largest step takes at its peak on one GPU, beside weights and KV.
 
@@ -62,7 +69,7 @@ def activation_bytes(
     layers = 2 bytes · (4 · hidden + 3 · inner/tp) for each token, experts = 2 bytes · (2 · hidden + 3 · inner/tp) for
     each row they compute, sampling = requests · vocabulary · bytes of the engine's sampler.
     """
-    rows, tp = float(max_batch_tokens), layout.tp
+    rows, tp = float(settings.max_batch_tokens), layout.tp
     layers, experts = 2 * rows * (4 * model.hidden + 3 * model.inner / tp), 0.0
     if model.expert_inner:
         routed = rows * model.experts_used
@@ -71,7 +78,7 @@ def activation_bytes(
         experts = 2 * routed * (2 * model.hidden + 3 * model.expert_inner / tp)
     if model.kv_latent_dim:
         layers += 2 * UP_PROJECTED_TOKENS * (model.heads / tp) * UP_PROJECTED_RATIO * model.head_dim
-    return max(layers, engine.sampler_bytes * max_batch_size * model.vocab) + experts
+    return max(layers, engine.sampler_bytes * settings.max_batch_size * model.vocab) + experts
 
 
 def blocks(tokens: int, block_tokens: int) -> int:

@@ -11,7 +11,8 @@ from hw_catalog.domains import Hierarchy, PowerControls, load_power_delivery
 from hw_catalog.gpus import Gpu
 from hw_catalog.machines import Machine
 from planner.errors import BadInput
-from planner.perf.instance import InstancePhysics, instance_physics
+from planner.perf.instance import GpuLimits, InstancePhysics, instance_physics
+from planner.perf.kv import EngineSettings
 from planner.perf.layout import Role
 from planner.perf.power import curve_of
 from planner.perf.response import InstanceResponse, instance_response
@@ -230,10 +231,18 @@ def _body(case: Case, machine: Machine, pool: Pool, clock_mhz: float) -> Instanc
     """An instance of a pool at a clock, or at its own where that is lower."""
     knobs, own = case.scenario.policy, pool.spec.clock_mhz
     return instance_physics(
-        case.model, machine, pool.spec.layout, case.profiles[pool.spec.name], memory_frac=knobs.kv_memory_frac,
-        max_batch_tokens=knobs.max_batch_tokens, max_batch_size=knobs.max_batch_size, block_tokens=knobs.block_tokens,
-        clock_mhz=int(clock_mhz if own is None else min(own, clock_mhz)), cap_w=pool.spec.cap_w,
-    )  # fmt: skip
+        case.model,
+        machine,
+        pool.spec.layout,
+        case.profiles[pool.spec.name],
+        EngineSettings(
+            memory_frac=knobs.kv_memory_frac,
+            max_batch_tokens=knobs.max_batch_tokens,
+            max_batch_size=knobs.max_batch_size,
+            block_tokens=knobs.block_tokens,
+        ),
+        limits=GpuLimits(clock_mhz=int(clock_mhz if own is None else min(own, clock_mhz)), cap_w=pool.spec.cap_w),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

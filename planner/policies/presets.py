@@ -10,55 +10,43 @@ from planner.policies.lending import Apart, MixedPool
 from planner.policies.order import Fifo, RelativeSlack
 from planner.policies.routing import ShortestQueue
 from planner.policies.topology import Colocated, PhaseSplit
+from planner.scenario.policy_section import PolicySection
 
 NAMES = ("colocated", "sarathi", "splitwise")
 """Policies that ``auto`` compares; ``mnemosyne`` is for populations with long contexts, and asked for by name."""
 
 
 def policy(
-    name: str,
-    *,
-    max_batch_tokens: int,
-    max_batch_size: int,
-    block_tokens: int,
-    kv_transfer: str,
-    layerwise_from_tokens: int,
-    max_preemptions: int = 4,
-    mixed_pool: bool = False,
-    prefill_threshold_tokens: int = 8192,
-    decode_threshold_tokens: int = 2048,
-    recovery: str = "restart",
-    chunk_form: str = "stall-free",
-    chunked_decode: bool = False,
-    chunked_prefill: bool = False,
-    tbt_target_s: float = inf,
-    order: str | None = None,
-    ttft_limits_s: Mapping[str, float] | None = None,
+    name: str, section: PolicySection, *, gap_s: float = inf, ttft_limits_s: Mapping[str, float] | None = None
 ) -> Policy:
     """The preset ``name`` with its knobs set.
 
-    ``order`` is ``fifo`` or ``lars``; None is what the preset's authors use. ``ttft_limits_s`` says by class when first
-    tokens are due.
+    Args:
+        name: of the preset; the section's own may be ``auto``.
+        section: the knobs; an order of None is what the preset's authors use.
+        gap_s: the tightest objective on token gaps, which steps are kept within where the section names no target.
+        ttft_limits_s: by class, when first tokens are due; "" for all others.
 
     Raises:
         KeyError: no preset has that name.
     """
-    split = PhaseSplit(mode=kv_transfer, layerwise_from_tokens=layerwise_from_tokens)
+    split = PhaseSplit(mode=section.kv_transfer, layerwise_from_tokens=section.layerwise_from_tokens)
     batching = Continuous(
-        max_batch_tokens=max_batch_tokens, max_batch_size=max_batch_size, block_tokens=block_tokens,
-        max_preemptions=max_preemptions, target_s=tbt_target_s,
-        form=ChunkForm.ADAPTIVE if name == "mnemosyne" else ChunkForm(chunk_form),
+        max_batch_tokens=section.max_batch_tokens, max_batch_size=section.max_batch_size,
+        block_tokens=section.block_tokens, max_preemptions=section.max_preemptions,
+        target_s=section.tbt_target_s or gap_s,
+        form=ChunkForm.ADAPTIVE if name == "mnemosyne" else ChunkForm(section.chunk_form),
     )  # fmt: skip
-    thresholds = {Role.PREFILL: prefill_threshold_tokens, Role.DECODE: decode_threshold_tokens}
+    thresholds = {Role.PREFILL: section.prefill_threshold_tokens, Role.DECODE: section.decode_threshold_tokens}
     return Policy(
         name=name,
         topology=_topology(name, split),
         batching=batching,
-        order=_order(order or ("lars" if name == "mnemosyne" else "fifo"), ttft_limits_s or {}),
+        order=_order(section.order or ("lars" if name == "mnemosyne" else "fifo"), ttft_limits_s or {}),
         routing=ShortestQueue(),
-        lending=MixedPool(threshold_tokens=thresholds) if mixed_pool else Apart(),
-        recovery=Recovery(recovery),
-        cuts=_cuts(name, {Role.DECODE: chunked_decode, Role.PREFILL: chunked_prefill}),
+        lending=MixedPool(threshold_tokens=thresholds) if section.mixed_pool else Apart(),
+        recovery=Recovery(section.recovery),
+        cuts=_cuts(name, {Role.DECODE: section.chunked_decode, Role.PREFILL: section.chunked_prefill}),
         streams=name == "mnemosyne",
     )
 

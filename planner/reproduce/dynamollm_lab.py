@@ -9,11 +9,13 @@ from hw_catalog.load import load_catalog
 from hw_catalog.machines import Machine
 from hw_catalog.profile_files import load_profiles
 from hw_catalog.profiles import KernelProfile
-from planner.perf.instance import InstancePhysics, instance_physics
+from planner.perf.instance import GpuLimits, InstancePhysics, instance_physics
+from planner.perf.kv import EngineSettings
 from planner.perf.layout import Layout
 from planner.perf.operating import Floats, Ints, operating
 from planner.policies.control import BASELINES, Control, Knob
 from planner.policies.presets import policy
+from planner.scenario.policy_section import PolicySection
 from planner.simulator.weeks.flows import Week, WeekPool, courses
 from planner.simulator.weeks.serve import Stage
 from workloads.builtin import load_builtin
@@ -33,9 +35,9 @@ SAMPLE = 400
 STEPS_PER_HOUR = 720
 MAX_BATCH = 256
 RULES = policy(
-    "colocated", max_batch_tokens=8192, max_batch_size=MAX_BATCH, block_tokens=16, kv_transfer="auto",
-    layerwise_from_tokens=512,
-)  # fmt: skip
+    "colocated",
+    PolicySection(max_batch_tokens=8192, max_batch_size=MAX_BATCH),
+)
 """How requests are served: whole prompts between tokens, as engines did it then."""
 SERVICES = {"conversation": "azure-conv-2023", "coding": "azure-code-2023"}
 """Shape of the week -> built-in workload whose lengths it has."""
@@ -137,13 +139,15 @@ def _bodies(
     machine: Machine, model: ModelSpec, profiles: Mapping[int, KernelProfile]
 ) -> dict[tuple[int, int], InstancePhysics]:
     """Every layout at every clock."""
+    settings = EngineSettings(memory_frac=0.9, max_batch_tokens=8192)
     return {
         (tp, clock): instance_physics(
-            model, machine, Layout(tp=tp), profiles[tp], memory_frac=0.9, max_batch_tokens=8192, block_tokens=16,
-            clock_mhz=clock,
+            model, machine, Layout(tp=tp), profiles[tp], settings, limits=GpuLimits(clock_mhz=clock)
         )
-        for tp in (2, 4, 8) if tp in profiles for clock in CLOCKS_MHZ
-    }  # fmt: skip
+        for tp in (2, 4, 8)
+        if tp in profiles
+        for clock in CLOCKS_MHZ
+    }
 
 
 def _knobs(

@@ -11,6 +11,7 @@ import numpy as np
 from hw_catalog.load import load_catalog
 from hw_catalog.profile_files import load_profiles
 from planner.perf.instance import InstancePhysics, instance_physics
+from planner.perf.kv import EngineSettings
 from planner.perf.layout import Layout
 from planner.perf.response import TOKEN_KNOTS, InstanceResponse, instance_response
 from planner.simulator.rows.load import WeeklyLoad, interleaved
@@ -104,7 +105,11 @@ def bloom_physics() -> InstancePhysics:
         p for p in load_profiles(None, model=MODEL, profile_set="splitwise-2023") if p.gpu == machine.gpu.profile_gpu
     )
     return instance_physics(
-        load_model(MODEL), machine, Layout(tp=GPUS), profile, memory_frac=0.9, max_batch_tokens=2048, block_tokens=16
+        load_model(MODEL),
+        machine,
+        Layout(tp=GPUS),
+        profile,
+        EngineSettings(memory_frac=0.9, max_batch_tokens=2048, block_tokens=16),
     )
 
 

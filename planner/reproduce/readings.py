@@ -9,12 +9,14 @@ from hw_catalog.machines import Machine
 from hw_catalog.profile_files import load_profiles
 from hw_catalog.profiles import KernelProfile
 from planner.perf.instance import InstancePhysics, instance_physics
+from planner.perf.kv import EngineSettings
 from planner.perf.layout import Layout
 from planner.perf.reference import Reference
 from planner.policies.base import Policy
 from planner.policies.presets import policy
 from planner.reproduce.published import PublishedReference, published_physics
 from planner.scenario.designs import A100
+from planner.scenario.policy_section import PolicySection
 from workloads.models import load_model
 
 AS_PUBLISHED, AS_MEASURED, CURRENT = "as-published", "as-measured", "current"
@@ -99,14 +101,24 @@ def _physics(name: str, model: str, machine: Machine, profile: KernelProfile) ->
     if name == AS_PUBLISHED:
         return published_physics(spec, machine, profile, block_tokens=BLOCK_TOKENS)
     return instance_physics(
-        spec, machine, Layout(tp=TP), profile, memory_frac=MEMORY_FRAC, max_batch_tokens=MAX_BATCH_TOKENS,
-        block_tokens=BLOCK_TOKENS,
-    )  # fmt: skip
+        spec,
+        machine,
+        Layout(tp=TP),
+        profile,
+        EngineSettings(memory_frac=MEMORY_FRAC, max_batch_tokens=MAX_BATCH_TOKENS, block_tokens=BLOCK_TOKENS),
+    )
 
 
 def _policy(name: str, transfer: str) -> Policy:
     """The paper's batching, routing and mixed pool in one topology."""
     return policy(
-        name, max_batch_tokens=MAX_BATCH_TOKENS, max_batch_size=MAX_BATCH_SIZE, block_tokens=BLOCK_TOKENS,
-        kv_transfer=transfer, layerwise_from_tokens=512, mixed_pool=True,
-    )  # fmt: skip
+        name,
+        PolicySection(
+            max_batch_tokens=MAX_BATCH_TOKENS,
+            max_batch_size=MAX_BATCH_SIZE,
+            block_tokens=BLOCK_TOKENS,
+            kv_transfer=transfer,
+            layerwise_from_tokens=512,
+            mixed_pool=True,
+        ),
+    )

@@ -62,7 +62,7 @@ def llama_13b(linear_1024_ms: float = LINEAR_MS[1024]) -> KernelProfile:
     figures |= {tokens: tokens / 1024 * linear_1024_ms for tokens in (2048, 32768)}
     tokens, linear = (np.array(list(column)) for column in (figures.keys(), figures.values()))
     return _profile(
-        gpu="a6000", model="llama-13b", tp=1, tokens=tokens, linear_s=linear * 1e-3,
+        "a6000", "llama-13b", 1, linear=(tokens, linear * 1e-3),
         pair_s=PREFILL_ATTENTION_MS * 1e-3 / (1024**2 / 2), cached_s=DECODE_ATTENTION_MS * 1e-3 / 4096,
         kind=Kind.MEASURED, note="Table 2 and text as printed, Fig. 7 read off by eye (2 %); attention by token pairs",
     )  # fmt: skip
@@ -97,7 +97,7 @@ def _carried(base: KernelProfile, model: str, *, layers: int, width: int, tp: in
     if tp > 1:
         linear_s = linear_s + 2 * layers * (ALL_REDUCE_S + ALL_REDUCE_S_PER_BYTE * base.tokens * width * 2)
     return _profile(
-        gpu="a100-sxm", model=model, tp=tp, tokens=base.tokens, linear_s=linear_s,
+        "a100-sxm", model, tp, linear=(base.tokens, linear_s),
         pair_s=PREFILL_ATTENTION_MS * 1e-3 / (1024**2 / 2) * pairs * compute,
         cached_s=DECODE_ATTENTION_MS * 1e-3 / 4096 * pairs * memory,
         kind=Kind.TRANSFERRED, note="LLaMA-13B on A6000 scaled by bytes, operations and peaks at equal efficiency; "
@@ -106,10 +106,11 @@ def _carried(base: KernelProfile, model: str, *, layers: int, width: int, tp: in
 
 
 def _profile(
-    *, gpu: str, model: str, tp: int, tokens: Ints, linear_s: Floats, pair_s: float, cached_s: float, kind: Kind,
+    gpu: str, model: str, tp: int, *, linear: tuple[Ints, Floats], pair_s: float, cached_s: float, kind: Kind,
     note: str,
 ) -> KernelProfile:  # fmt: skip
-    """A profile in which attention follows from one pair and one cached token."""
+    """A profile in which attention follows from one pair and one cached token; ``linear`` are tokens and seconds."""
+    tokens, linear_s = linear
     batch, context = np.array([1, 4, 128]), np.array([1, 1024, 4096])
     pairs = np.array([[new * (past + new / 2) for past in PASTS] for new in NEWS])
     read = np.array([[past + new for past in PASTS] for new in NEWS])

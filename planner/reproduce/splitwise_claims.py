@@ -75,10 +75,10 @@ def coding(lab: Lab) -> Iterator[Claim]:
 
 def ratio(
     lab: Lab, name: str, paper: float, ours: Cluster, base: Cluster, source: str, note: str = "", *,
-    tolerance: float | None = None, workload: str = CONVERSATION,
+    tolerance: float | None = None,
 ) -> Claim:  # fmt: skip
-    """Throughput of one cluster over that of another."""
-    over, under = (lab.rate_req_per_s(workload, c) for c in (ours, base))
+    """Throughput of conversation on one cluster over that on another."""
+    over, under = (lab.rate_req_per_s(CONVERSATION, c) for c in (ours, base))
     rates = f"{ours.words}: {over:.3g}, {base.words}: {under:.3g} req/s"
     return claim(
         name, paper, over / under if under else None, SWEEP_FRAC * paper if tolerance is None else tolerance,

@@ -14,7 +14,8 @@ from hw_catalog.profiles import KernelProfile
 from planner.capacity.envelope import Option, option
 from planner.capacity.least_work import at_least
 from planner.errors import BadInput
-from planner.perf.instance import InstancePhysics, instance_physics
+from planner.perf.instance import GpuLimits, InstancePhysics, Streaming, instance_physics
+from planner.perf.kv import EngineSettings
 from planner.perf.layout import InstanceSpec, Layout, Role
 from planner.perf.reference import Reference
 from planner.policies.base import Policy
@@ -106,17 +107,7 @@ def open_case(scenario: Scenario, policy_name: str) -> Case:
     reference = open_reference(scenario, catalog, profiles, engines)
     _check_stages(scenario, model)
     wanted = asked(scenario)
-    knobs = scenario.policy
-    rules = policy(
-        policy_name, max_batch_tokens=knobs.max_batch_tokens, max_batch_size=knobs.max_batch_size,
-        block_tokens=knobs.block_tokens, kv_transfer=knobs.kv_transfer,
-        layerwise_from_tokens=knobs.layerwise_from_tokens, max_preemptions=knobs.max_preemptions,
-        mixed_pool=knobs.mixed_pool, prefill_threshold_tokens=knobs.prefill_threshold_tokens,
-        decode_threshold_tokens=knobs.decode_threshold_tokens, recovery=knobs.recovery, chunk_form=knobs.chunk_form,
-        chunked_decode=knobs.chunked_decode, chunked_prefill=knobs.chunked_prefill,
-        tbt_target_s=knobs.tbt_target_s or tightest_gap_s(scenario),
-        order=knobs.order, ttft_limits_s=ttft_limits_s(scenario),
-    )  # fmt: skip
+    rules = policy(policy_name, scenario.policy, gap_s=tightest_gap_s(scenario), ttft_limits_s=ttft_limits_s(scenario))
     long.check_knobs(scenario, model, machines, wanted.demand, policy_name)
     gpus = {machine.gpu.profile_gpu for machine in machines}
     dtype = plan_dtype(scenario.model.dtype, model, profiles, gpus, scenario.model.kv_dtype)
@@ -197,13 +188,17 @@ class _Offers:
         self, machine: Machine, layout: Layout, profile: KernelProfile, knob: Knob, chunk_tokens: int | None
     ) -> InstancePhysics:
         """One replica; its activations are sized for its longest step."""
-        knobs = self._scenario.policy
+        knobs, streaming = self._scenario.policy, None
+        if self._policy.streams:
+            streaming = Streaming(group_tokens=long.group_tokens(self._scenario, layout, self._asked.demand))
         return instance_physics(
-            self._model, machine, layout, profile, memory_frac=knobs.kv_memory_frac,
-            max_batch_tokens=chunk_tokens or knobs.max_batch_tokens, max_batch_size=knobs.max_batch_size,
-            block_tokens=knobs.block_tokens, clock_mhz=knob[0], cap_w=knob[1],
-            timing=timing_of(self._engines, profile), streams=self._policy.streams,
-            group_tokens=long.group_tokens(self._scenario, layout, self._asked.demand),
+            self._model, machine, layout, profile,
+            EngineSettings(
+                memory_frac=knobs.kv_memory_frac, max_batch_tokens=chunk_tokens or knobs.max_batch_tokens,
+                max_batch_size=knobs.max_batch_size, block_tokens=knobs.block_tokens,
+            ),
+            limits=GpuLimits(clock_mhz=knob[0], cap_w=knob[1]), timing=timing_of(self._engines, profile),
+            streaming=streaming,
         )  # fmt: skip
 
     def _chunks(self, role: Role, body: InstancePhysics) -> tuple[int | None, ...]:
@@ -239,11 +234,10 @@ class _Offers:
         if not wanted.classes:
             return []
         offered, refused = option(
-            spec, machine, usd_per_h, body, self._policy, wanted, self._scenario.slos(),
-            self._reference, carbon_g_per_j=self._scenario.energy.carbon_g_per_j,
-        )  # fmt: skip
+            spec, machine, usd_per_h, body, self._policy, wanted, self._scenario.slos(), self._reference
+        )
         self.excuses += refused
-        return [offered] if offered else []
+        return [replace(offered, carbon_g_per_j=self._scenario.energy.carbon_g_per_j)] if offered else []
 
     def _demand(self, spec: InstanceSpec, machine: Machine) -> Demand:
         """The classes that an instance may be asked to serve: all, or those it is for and fast enough for."""

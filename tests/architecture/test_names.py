@@ -21,7 +21,7 @@ UNITS = (
 COUNTS = {
     "block_columns", "block_rows", "dense_inner", "dense_layers", "expert_inner", "hidden_multiple", "index_dim",
     "latent_dim", "shared", "windowed_layers",
-    "dim", "inner", "samples", "sizes", "times", "vocab", "vocab_whole",
+    "dim", "inner", "samples", "sizes", "times", "vocab", "vocab_whole", "worlds",
     "after", "during",
     "count", "lanes", "machines_per_instance", "owed_blocks",
     "clients", "distinct_prompts", "models", "lag_steps", "wait_steps", "workers",
@@ -48,7 +48,7 @@ COUNTS = {
 """How many of something, the thing being the name."""
 
 DIMENSIONLESS = {
-    "output_scale", "price_scale", "prompt_scale", "worth",
+    "output_scale", "price_scale", "prompt_scale", "tornado", "worth",
     "after_ape", "before_ape", "left_out_ape",
     "median_ape", "p90_ape",
     "correlation", "cv", "gap_cv", "percentile", "priority", "rate_scale", "sigma", "speed",

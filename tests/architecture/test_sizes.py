@@ -6,6 +6,14 @@ from tests.architecture.sources import PACKAGES, ROOT, committed, functions, pyt
 
 FILE_LINES = 400
 FUNCTION_LINES = 40
+FUNCTION_PARAMETERS = 8
+WIDE_YET = (
+    "planner/simulator/core/run.py run", "planner/simulator/engine.py run", "planner/simulator/instance.py __init__",
+    "planner/simulator/judge.py judge", "planner/simulator/judge.py _judgement",
+    "planner/simulator/weeks/flows.py _run_window",
+)  # fmt: skip
+"""Of the simulator, which is being written anew as one engine."""
+
 FILE_BYTES = 200 * 2**10
 """The largest kernel profile has 40 KiB; a file of five times that is somebody's raw data."""
 
@@ -56,3 +64,21 @@ def test_no_committed_file_is_heavy() -> None:
         if (ROOT / name).exists() and (size := (ROOT / name).stat().st_size) > FILE_BYTES
     }
     assert not heavy
+
+
+def parameters(node: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+    """Names of what a function is called with, the instance apart."""
+    given = node.args
+    every = [*given.posonlyargs, *given.args, *given.kwonlyargs, *filter(None, (given.vararg, given.kwarg))]
+    return [each.arg for each in every if each.arg not in ("self", "cls")]
+
+
+def test_no_function_has_more_than_8_parameters() -> None:
+    """What is asked for together is a section of the scenario, or a noun of its own."""
+    wide = {}
+    for path in python_files(*PACKAGES, "benchmarks"):
+        for node in functions(path):
+            name = f"{path.relative_to(ROOT)} {node.name}"
+            if len(names := parameters(node)) > FUNCTION_PARAMETERS and name not in WIDE_YET:
+                wide[name] = names
+    assert not wide

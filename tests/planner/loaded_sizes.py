@@ -6,7 +6,7 @@ Rows marked ``used`` chose a constant of ``hw_catalog.engine_memory`` or ``workl
 from dataclasses import dataclass
 
 from hw_catalog.engine_memory import engine_memory
-from planner.perf.kv import kv_tokens
+from planner.perf.kv import EngineSettings, kv_tokens
 from planner.perf.layout import Layout
 from workloads.models import ModelSpec, load_model, model_from_config
 
@@ -58,9 +58,12 @@ class Row:
         if self.what == "weights, GiB a GPU":
             return self.spec.gpu_weight_bytes(self.dtype, self.tp, self.pp) / GIB
         return kv_tokens(
-            self.spec, engine_memory(self.engine, self.version), hbm_bytes=GPU_BYTES[self.gpu],
-            layout=Layout(tp=self.tp, pp=self.pp), dtype=self.dtype, kv_dtype=self.kv_dtype, memory_frac=self.frac,
-            max_batch_tokens=self.step_tokens, max_batch_size=self.requests,
+            self.spec, engine_memory(self.engine, self.version),
+            EngineSettings(
+                memory_frac=self.frac, max_batch_tokens=self.step_tokens, max_batch_size=self.requests
+            ),
+            hbm_bytes=GPU_BYTES[self.gpu], layout=Layout(tp=self.tp, pp=self.pp), dtype=self.dtype,
+            kv_dtype=self.kv_dtype,
         )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from hw_catalog.load import load_catalog
 from hw_catalog.profile_files import load_profiles
 from planner.capacity.envelope import Unfit, envelope, option
 from planner.perf.instance import InstancePhysics, instance_physics
+from planner.perf.kv import EngineSettings
 from planner.perf.layout import InstanceSpec, Layout, Role
 from planner.results.evidence import Judgement
 from planner.simulator.engine import PoolModel
@@ -146,9 +147,12 @@ def h100(tp: int) -> InstancePhysics:
     profile = next(p for p in profiles if p.tp == tp and p.dtype == "bf16")
     machines = load_catalog().machines
     return instance_physics(
-        load_model("llama-3.1-70b"), machines["dgx-h100"], Layout(tp=tp), profile, memory_frac=0.9,
-        max_batch_tokens=2048, block_tokens=16,
-    )  # fmt: skip
+        load_model("llama-3.1-70b"),
+        machines["dgx-h100"],
+        Layout(tp=tp),
+        profile,
+        EngineSettings(memory_frac=0.9, max_batch_tokens=2048, block_tokens=16),
+    )
 
 
 def conversation(rate_req_per_s: float, requests: int, seed: int) -> Trace:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hw_catalog.engine_memory import Share, engine_memory
-from planner.perf.kv import activation_bytes, kv_tokens
+from planner.perf.kv import EngineSettings, activation_bytes, kv_tokens
 from planner.perf.layout import Layout
 from tests.planner.loaded_sizes import FAR, GPU_BYTES, ROWS, Row, table
 from workloads.models import load_model
@@ -43,8 +43,9 @@ def test_a_release_keeps_what_it_kept() -> None:
 def test_no_gpu_holds_more_gpt_oss_than_was_seen() -> None:
     """On one H100 at 0.9 of its memory gpt-oss-120b leaves at most the 78,384 tokens seen in public logs."""
     tokens = kv_tokens(
-        load_model("gpt-oss-120b"), engine_memory("vllm", "0.24.0"), hbm_bytes=GPU_BYTES["H100"], layout=Layout(tp=1),
-        dtype="fp4", kv_dtype="bf16", memory_frac=0.9, max_batch_tokens=2048, max_batch_size=256,
+        load_model("gpt-oss-120b"), engine_memory("vllm", "0.24.0"),
+        EngineSettings(memory_frac=0.9, max_batch_tokens=2048), hbm_bytes=GPU_BYTES["H100"], layout=Layout(tp=1),
+        dtype="fp4", kv_dtype="bf16",
     )  # fmt: skip
     assert 40_000 < tokens <= 78_384
 
@@ -69,9 +70,8 @@ def test_more_requests_or_tokens_need_more_room() -> None:
     model, engine = load_model("llama-3.1-8b"), engine_memory("vllm", "0.24.0")
 
     def held(tokens: int, requests: int, tp: int = 1) -> float:
-        return activation_bytes(
-            model, engine, Layout(tp=tp), dtype="bf16", max_batch_tokens=tokens, max_batch_size=requests
-        )  # fmt: skip
+        settings = EngineSettings(memory_frac=0.9, max_batch_tokens=tokens, max_batch_size=requests)
+        return activation_bytes(model, engine, Layout(tp=tp), settings, dtype="bf16")
 
     assert held(8192, 1024) == held(2048, 1024) > held(8192, 64) > held(2048, 64)
     assert held(65536, 64, tp=4) < held(65536, 64)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hw_catalog.load import load_catalog
 from hw_catalog.profile_files import load_profiles
 from planner.perf.draw import decoding_w
-from planner.perf.instance import InstancePhysics, instance_physics
+from planner.perf.instance import GpuLimits, InstancePhysics, Streaming, instance_physics
+from planner.perf.kv import EngineSettings
 from planner.perf.layout import Layout
 from planner.perf.pipeline import Stages, TraversalTime
 from planner.perf.power import InstancePower
@@ -82,9 +83,14 @@ def replica(pp: int, *, streams: bool = False, clock_mhz: int | None = None) -> 
     found = load_profiles(None, model="llama-3.1-8b", gpu="l40s")
     profile = next(p for p in found if (p.tp, p.dtype, p.kv_dtype) == (1, "bf16", "bf16"))
     return instance_physics(
-        model, machine, Layout(tp=1, pp=pp), profile, memory_frac=0.9, max_batch_tokens=2048, block_tokens=16,
-        streams=streams, clock_mhz=clock_mhz,
-    )  # fmt: skip
+        model,
+        machine,
+        Layout(tp=1, pp=pp),
+        profile,
+        EngineSettings(memory_frac=0.9, max_batch_tokens=2048, block_tokens=16),
+        limits=GpuLimits(clock_mhz=clock_mhz),
+        streaming=Streaming() if streams else None,
+    )
 
 
 @pytest.mark.parametrize("clock_mhz", [None, 1500])

@@ -13,7 +13,8 @@ from hw_catalog.load import load_catalog
 from hw_catalog.profile_files import load_profiles
 from planner.cli import build
 from planner.errors import BadInput
-from planner.perf.instance import InstancePhysics, instance_physics
+from planner.perf.instance import InstancePhysics, Streaming, instance_physics
+from planner.perf.kv import EngineSettings
 from planner.perf.layout import Layout, Role
 from planner.perf.parallel import chunk_times_s, pipelined_s
 from planner.perf.pipeline import Stages
@@ -46,9 +47,13 @@ def body(tp: int, pp: int = 1, kvp: int = 1, group: int = 1) -> InstancePhysics:
     found = load_profiles(None, model=LLAMA.name, gpu="h100-sxm", profile_set="aiconfigurator-0.12")
     (profile,) = (p for p in found if p.tp == tp and p.dtype == "bf16")
     return instance_physics(
-        LLAMA, MACHINE, Layout(tp=tp, pp=pp, kvp=kvp), profile, memory_frac=0.9, max_batch_tokens=2048 * pp,
-        block_tokens=16, streams=True, group_tokens=group,
-    )  # fmt: skip
+        LLAMA,
+        MACHINE,
+        Layout(tp=tp, pp=pp, kvp=kvp),
+        profile,
+        EngineSettings(memory_frac=0.9, max_batch_tokens=2048 * pp, block_tokens=16),
+        streaming=Streaming(group_tokens=group),
+    )
 
 
 def test_one_stage_and_one_group_are_the_plain_instance() -> None:

@@ -12,6 +12,7 @@ from planner.perf.layout import Role
 from planner.perf.step_time import StepTime
 from planner.policies.base import Policy
 from planner.policies.presets import policy
+from planner.scenario.policy_section import PolicySection
 from planner.simulator.engine import PoolModel
 from workloads.traces import Trace
 
@@ -68,10 +69,9 @@ def toy_physics(
 
 def toy_policy(name: str, *, max_batch_size: int = 64, kv_transfer: str = "auto", **knobs: Any) -> Policy:
     """A preset with small knobs."""
-    return policy(
-        name, max_batch_tokens=2048, max_batch_size=max_batch_size, block_tokens=16, kv_transfer=kv_transfer,
-        layerwise_from_tokens=300, **knobs,
-    )  # fmt: skip
+    outside = {key: knobs.pop(key) for key in ("gap_s", "ttft_limits_s") if key in knobs}
+    given = {"max_batch_size": max_batch_size, "kv_transfer": kv_transfer, "layerwise_from_tokens": 300, **knobs}
+    return policy(name, PolicySection(**given), **outside)
 
 
 def toy_pools(

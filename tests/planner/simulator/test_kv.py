@@ -10,7 +10,7 @@ from hw_catalog.engine_memory import engine_memory
 from hw_catalog.load import load_catalog
 from hw_catalog.profile_files import load_profiles
 from planner.perf.instance import instance_physics
-from planner.perf.kv import blocks, kv_tokens
+from planner.perf.kv import EngineSettings, blocks, kv_tokens
 from planner.perf.layout import Layout
 from planner.simulator.memory import BlockGrowth
 from workloads.models import load_model
@@ -22,6 +22,14 @@ REFERENCE: dict[str, Any] = {
     "hbm_bytes": H100_BYTES, "layout": Layout(tp=4), "dtype": "bf16", "kv_dtype": "bf16", "memory_frac": 0.9,
     "max_batch_tokens": 8192,
 }  # fmt: skip
+
+STARTED = ("memory_frac", "max_batch_tokens")
+
+
+def held(given_knobs: dict[str, Any]) -> float:
+    """KV tokens of the model, engine settings and sizes in one table."""
+    settings = EngineSettings(**{key: given_knobs[key] for key in STARTED})
+    return kv_tokens(LLAMA, ENGINE, settings, **{k: v for k, v in given_knobs.items() if k not in STARTED})
 
 
 @given(
@@ -39,26 +47,23 @@ def test_more_memory_never_holds_fewer_tokens(
         **REFERENCE, "hbm_bytes": hbm_bytes, "memory_frac": memory_frac, "layout": Layout(tp=tp),
         "max_batch_tokens": tokens,
     }  # fmt: skip
-    base = kv_tokens(LLAMA, ENGINE, **given_knobs)
-    assert kv_tokens(LLAMA, ENGINE, **{**given_knobs, "hbm_bytes": hbm_bytes * more}) >= base
-    assert kv_tokens(LLAMA, ENGINE, **{**given_knobs, "memory_frac": min(1.0, memory_frac * more)}) >= base
-    assert kv_tokens(LLAMA, ENGINE, **{**given_knobs, "max_batch_tokens": int(tokens * more)}) <= base
-    assert kv_tokens(LLAMA, ENGINE, **{**given_knobs, "layout": Layout(tp=2 * tp)}) >= base
+    base = held(given_knobs)
+    assert held({**given_knobs, "hbm_bytes": hbm_bytes * more}) >= base
+    assert held({**given_knobs, "memory_frac": min(1.0, memory_frac * more)}) >= base
+    assert held({**given_knobs, "max_batch_tokens": int(tokens * more)}) <= base
+    assert held({**given_knobs, "layout": Layout(tp=2 * tp)}) >= base
 
 
 def test_a_smaller_format_holds_more() -> None:
     """Weights of half the size leave room for more tokens, and a KV cache of half the size holds twice as many."""
-    base = kv_tokens(LLAMA, ENGINE, **REFERENCE)
-    assert kv_tokens(LLAMA, ENGINE, **{**REFERENCE, "dtype": "fp8"}) > base
-    assert kv_tokens(LLAMA, ENGINE, **{**REFERENCE, "kv_dtype": "fp8"}) == pytest.approx(2 * base)
+    base = held(REFERENCE)
+    assert held({**REFERENCE, "dtype": "fp8"}) > base
+    assert held({**REFERENCE, "kv_dtype": "fp8"}) == pytest.approx(2 * base)
 
 
 def test_the_cache_is_not_split_beyond_its_heads() -> None:
     """A model with eight KV heads keeps them twice over on sixteen GPUs: more GPUs no longer divide the cache."""
-    per_gpu = {
-        tp: (kv_tokens(LLAMA, ENGINE, **{**REFERENCE, "hbm_bytes": 300 * 2**30, "layout": Layout(tp=tp)}))
-        for tp in (8, 16)
-    }
+    per_gpu = {tp: (held({**REFERENCE, "hbm_bytes": 300 * 2**30, "layout": Layout(tp=tp)})) for tp in (8, 16)}
     assert per_gpu[16] < 1.1 * per_gpu[8]
 
 
@@ -68,7 +73,11 @@ def test_an_instance_without_room_has_no_blocks() -> None:
     profile = load_profiles(None, model="llama-3.1-70b", gpu="h100-sxm", profile_set="aiconfigurator-0.12")[0]
     small, large = (
         instance_physics(
-            LLAMA, machine, Layout(tp=tp), profile, memory_frac=0.9, max_batch_tokens=2048, block_tokens=16
+            LLAMA,
+            machine,
+            Layout(tp=tp),
+            profile,
+            EngineSettings(memory_frac=0.9, max_batch_tokens=2048, block_tokens=16),
         )
         for tp in (1, 8)
     )

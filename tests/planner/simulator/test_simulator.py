@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from planner.perf.layout import Role
 from planner.policies.presets import policy
+from planner.scenario.policy_section import PolicySection
 from planner.simulator.engine import PoolModel, Run, run
 from planner.simulator.instance import UNLIMITED
 from planner.simulator.records import window
@@ -165,9 +166,9 @@ def test_one_at_a_time_is_an_m_d_1_queue() -> None:
     service = body.step.prefill_s([(1000, 0)])
     load = 0.7
     rules = policy(
-        "colocated", max_batch_tokens=1000, max_batch_size=64, block_tokens=16, kv_transfer="auto",
-        layerwise_from_tokens=512,
-    )  # fmt: skip
+        "colocated",
+        PolicySection(max_batch_tokens=1000, max_batch_size=64),
+    )
     pool = PoolModel(name="p", role=Role.MIXED, physics=body, instances=1, speed=1.0, classes=frozenset({0}))
     means = []
     for seed in range(20):
