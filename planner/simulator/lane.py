@@ -229,7 +229,7 @@ class Lane:
         parts = [(tokens, request.cached_tokens) for request, tokens in chunks]
         size, context = (len(batch), batch.context_tokens) if planned.decode else (0, 0)
         if len(batch) > size:
-            batch.stall(on.env.now)
+            batch.stall(self.idle_since_s)
         duration = on.step.prefill_s(parts, size, context)
         if ending:
             duration += on.step.drain_s(parts, size, context)
@@ -394,6 +394,6 @@ class Lane:
         if request.held_tokens:
             on.prompts.evict(request, on.env.now)
             return
-        self._leave_batch(request, on.env.now)
+        self._leave_batch(request, self.idle_since_s)
         request.prefill_tokens = request.prompt_tokens + request.generated
         on.prompts.again(request, on.env.now)

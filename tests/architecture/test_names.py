@@ -61,6 +61,7 @@ POSITIONS = {
     "chunks", "class_index", "classes", "columns", "config", "first", "first_line", "first_seed", "last", "machine",
     "instance", "pool",
     "segments", "epoch", "lengths", "unserved",
+    "group", "home", "index", "kind", "sent_by",
 }  # fmt: skip
 """Indices, seeds, versions, and structures whose parts are named elsewhere."""
 
