@@ -1,7 +1,7 @@
 """Checkpoints: which tensors of a model are stored in which format, by the checkpoint's own description."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from importlib.resources import files
@@ -194,8 +194,27 @@ class _Row(BaseModel):
 
 def published(model: str) -> tuple[Checkpoint, ...]:
     """Known checkpoints of a model, its authors' first: the first one is what the model is published in."""
+    return _checkpoints(_rows().get(model, ()))
+
+
+def checkpoints_named(repository: str) -> tuple[tuple[str, Checkpoint], ...]:
+    """Known checkpoints of that repository, each with the id of its model."""
+    return tuple(
+        (model, found)
+        for model, rows in _rows().items()
+        for found in _checkpoints(rows)
+        if found.repository == repository
+    )
+
+
+def _rows() -> dict[str, tuple[_Row, ...]]:
+    """Every entry of ``data/checkpoints.json``, by model."""
     text = files("workloads").joinpath("data", "checkpoints.json").read_text(encoding="utf-8")
-    rows = TypeAdapter(dict[str, tuple[_Row, ...]]).validate_json(text).get(model, ())
+    return TypeAdapter(dict[str, tuple[_Row, ...]]).validate_json(text)
+
+
+def _checkpoints(rows: Iterable[_Row]) -> tuple[Checkpoint, ...]:
+    """Entries as checkpoints."""
     return tuple(
         Checkpoint(
             repository=row.repository, dtype=BY_NAME[row.stored].dtype, method=row.method, stored=BY_NAME[row.stored],

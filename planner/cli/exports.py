@@ -56,8 +56,8 @@ def export(
         text = texts.as_markdown(file.plan, file.scenario)
     else:
         own = file.scenario.catalog.directory
-        source = load_model(file.scenario.model.name, directory=Path(own) if own else None).source
-        neutral = deployment(file.plan, file.scenario, model_source=source)
+        model = load_model(file.scenario.model.name, directory=Path(own) if own else None)
+        neutral = deployment(file.plan, file.scenario, model=model)
         text = stacks.dynamo(neutral) if format is Stack.DYNAMO else stacks.llm_d(neutral)
     _put(text, out, quiet=quiet)
 

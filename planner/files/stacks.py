@@ -7,19 +7,27 @@ and guides/pd-disaggregation/ms-pd/values.yaml of llm-d/llm-d at 0b8cde6.
 """
 
 from itertools import zip_longest
+from math import ceil
 from typing import Any
 
 import yaml
 
+from hw_catalog.engine_flags import DYNAMO_ENGINES
+from planner.errors import BadInput
 from planner.files.workers import Deployment, Worker
 from planner.perf.layout import Role
 
-DYNAMO_IMAGE = "nvcr.io/nvidia/ai-dynamo/vllm-runtime:1.3.0"
+DYNAMO_IMAGES = {
+    engine: f"nvcr.io/nvidia/ai-dynamo/{name}-runtime:1.3.0"
+    for engine, name in (("vllm", "vllm"), ("sglang", "sglang"), ("trtllm", "tensorrtllm"))
+}
 LLM_D_IMAGE = "ghcr.io/llm-d/llm-d-cuda:v0.5.1"
 HUB_SECRET = "hf-token-secret"  # noqa: S105  the name of a secret, as in the stacks' examples
 _TYPES = {Role.PREFILL: "prefill", Role.DECODE: "decode", Role.MIXED: "worker"}
 _SERVICE_PORT, _ENGINE_PORT, _SIDE_PORT = 8000, 8200, 5600
 _NODE_LABEL = "phasewise/machine"
+_BESIDE_FRAC = 0.1  # of the weights: tokenizer and whatever else a repository holds
+_MODEL = {"vllm": "--model", "sglang": "--model-path", "trtllm": "--model-path"}
 
 Yaml = dict[str, Any]
 
@@ -28,24 +36,28 @@ def dynamo(plan: Deployment) -> str:
     """A ``DynamoGraphDeployment``: a frontend and one component per pool."""
     frontend = {
         "name": "Frontend", "type": "frontend", "replicas": 1,
-        "podTemplate": {"spec": {"containers": [{"name": "main", "image": DYNAMO_IMAGE}]}},
+        "podTemplate": {"spec": {"containers": [{"name": "main", "image": DYNAMO_IMAGES[plan.engine]}]}},
     }  # fmt: skip
     body = {
         "apiVersion": "nvidia.com/v1beta1",
         "kind": "DynamoGraphDeployment",
         "metadata": {"name": plan.name, "annotations": {"phasewise/status": plan.status}},
-        "spec": {"backendFramework": "vllm", "components": [frontend, *(_component(plan, w) for w in plan.workers)]},
+        "spec": {
+            "backendFramework": plan.engine,
+            "components": [frontend, *(_component(plan, w) for w in plan.workers)],
+        },
     }
-    return _comment(plan, "kubectl apply -f FILE") + _dump(body)
+    shipped = f"{plan.engine} {DYNAMO_ENGINES[plan.engine]}"
+    return _comment(plan, "kubectl apply -f FILE", f"Dynamo 1.3.0 holds {shipped}") + _dump(body)
 
 
 def _component(plan: Deployment, worker: Worker) -> Yaml:
     mode = [] if worker.role is Role.MIXED else ["--disaggregation-mode", _TYPES[worker.role]]
     container: Yaml = {
         "name": "main",
-        "image": DYNAMO_IMAGE,
-        "command": ["python3", "-m", "dynamo.vllm"],
-        "args": ["--model", plan.model, *mode, *worker.arguments],
+        "image": DYNAMO_IMAGES[plan.engine],
+        "command": ["python3", "-m", f"dynamo.{plan.engine}"],
+        "args": [_MODEL[plan.engine], plan.model, *mode, *worker.arguments],
         "envFrom": [{"secretRef": {"name": HUB_SECRET}}],
         "resources": {"limits": {"nvidia.com/gpu": str(worker.node_gpus)}},
     }
@@ -68,12 +80,19 @@ def llm_d(plan: Deployment) -> str:
 
     A release holds one prefill and one decode pool. Further pools of a role are releases of their own, whose pods carry
     the same labels and so belong to the same inference pool. Mixed machines are decode pods without a prefill side.
+
+    Raises:
+        BadInput: the engine is not the one that the chart starts.
     """
+    if plan.engine != "vllm":
+        raise BadInput(f"--format llm-d: found a plan for {plan.engine}; expected one for vllm, or --format dynamo")
     prefills = [w for w in plan.workers if w.role is Role.PREFILL]
     others = [w for w in plan.workers if w.role is not Role.PREFILL]
     documents = [_values(plan, decode, prefill) for decode, prefill in zip_longest(others, prefills)]
     how = "helm install NAME llm-d-modelservice/llm-d-modelservice -f FILE, once for each document"
-    return _comment(plan, how) + "---\n".join(_dump(document) for document in documents)
+    return _comment(plan, how, "the release of its vllm is not known to phasewise") + "---\n".join(
+        _dump(document) for document in documents
+    )
 
 
 def _values(plan: Deployment, decode: Worker | None, prefill: Worker | None) -> Yaml:
@@ -81,7 +100,7 @@ def _values(plan: Deployment, decode: Worker | None, prefill: Worker | None) -> 
     return {
         "multinode": any(w is not None and w.nodes > 1 for w in (decode, prefill)),
         "modelArtifacts": {
-            "name": plan.model, "uri": f"hf://{plan.model}", "size": "500Gi", "authSecretName": HUB_SECRET,
+            "name": plan.model, "uri": f"hf://{plan.model}", "size": f"{ceil((1 + _BESIDE_FRAC) * plan.weights_bytes / 2**30)}Gi", "authSecretName": HUB_SECRET,
             "labels": {"llm-d.ai/inferenceServing": "true", "llm-d.ai/model": plan.name},
         },
         "routing": {"servicePort": _SERVICE_PORT, "proxy": {"enabled": split, "targetPort": _ENGINE_PORT}},
@@ -104,7 +123,7 @@ def _pods(worker: Worker | None, port: int) -> Yaml:
         "replicas": worker.replicas,
         "nodeSelector": {_NODE_LABEL: worker.machine},
         # the chart writes --tensor-parallel-size itself, from here
-        "parallelism": {"tensor": int(worker.arguments[at + 1]), "workers": worker.nodes},
+        "parallelism": {"tensor": worker.tp, "workers": worker.nodes},
         "containers": [
             {
                 "name": "vllm", "image": LLM_D_IMAGE, "modelCommand": "vllmServe", "mountModelVolume": True,
@@ -117,13 +136,15 @@ def _pods(worker: Worker | None, port: int) -> Yaml:
     }  # fmt: skip
 
 
-def _comment(plan: Deployment, how: str) -> str:
+def _comment(plan: Deployment, how: str, image: str) -> str:
     """What stands above a manifest."""
     lines = (
         f"{plan.name}: {plan.words}",
         f"Apply: {how}",
-        f"Nodes need the label {_NODE_LABEL}; the images are those of the stacks' published examples: pin your own.",
-        "Prompts longer than --max-num-batched-tokens are cut by the engine; see docs/export.md.",
+        f"Weights: {plan.model}. Served as: {plan.served}; the flags are those of that release.",
+        f"Images: those of the stacks' published examples, pin your own; {image}.",
+        f"Nodes need the label {_NODE_LABEL}.",
+        *(f"Not as simulated: {words}." for words in plan.differences),
         *(f"{w.name}: set by hand on its nodes: {', '.join(f'{k}={v}' for k, v in w.notes)}"
           for w in plan.workers if w.notes),
     )  # fmt: skip

@@ -1,17 +1,18 @@
 """The neutral plan: what runs, how often, on what, with which engine flags; every stack says it in its own way."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from planner.errors import BadInput
+from planner.files.engine_arguments import Instance, arguments, difference, problems
+from planner.perf.deploying import known_weights, pool_limits
 from planner.perf.layout import Role
 from planner.results.evidence import ValidatedPlan
 from planner.results.plan import CandidatePlan, Pool
+from planner.results.precision import Served, precision
 from planner.scenario import Scenario
-
-_HUB = re.compile(r"Hugging Face ([\w.-]+/[\w.-]+)")
-_KV_TRANSFER = '{"kv_connector":"NixlConnector","kv_role":"kv_both"}'
-_DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
+from workloads.models import ModelSpec, alike
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +26,8 @@ class Worker:
         replicas: instances.
         nodes: machines one instance spans, >= 1.
         node_gpus: GPUs of one instance on each of them.
-        arguments: of ``vllm serve``, flags and values in order.
+        tp: tensor-parallel ways of one instance.
+        arguments: of the engine, flags and values in order, without the model.
         notes: what an operator has to set by hand, ``key -> value``: locked clocks and power caps.
     """
 
@@ -35,6 +37,7 @@ class Worker:
     replicas: int
     nodes: int
     node_gpus: int
+    tp: int
     arguments: tuple[str, ...]
     notes: tuple[tuple[str, str], ...]
 
@@ -45,89 +48,113 @@ class Deployment:
 
     Attributes:
         name: a name that Kubernetes takes.
-        model: id on the Hugging Face hub where it is known, else the id in the scenario.
+        model: repository of the weights, in the number format of the plan.
+        engine: that every pool runs.
+        engine_version: release that the plan was simulated with.
         status: ``validated`` or ``unvalidated``.
         words: the plan in a sentence, for comments.
+        served: formats, engine and release in words.
+        weights_bytes: what the checkpoint takes on disk.
+        differences: what the engine does otherwise than the simulation, sentences.
         workers: one per pool, prefill first.
     """
 
     name: str
     model: str
+    engine: str
+    engine_version: str
     status: str
     words: str
+    served: str
+    weights_bytes: float
+    differences: tuple[str, ...]
     workers: tuple[Worker, ...]
 
 
-def deployment(answer: ValidatedPlan | CandidatePlan, scenario: Scenario, *, model_source: str) -> Deployment:
+def deployment(
+    answer: ValidatedPlan | CandidatePlan, scenario: Scenario, *, model: ModelSpec, served: Sequence[Served] = ()
+) -> Deployment:
     """The neutral plan.
 
     Args:
         answer: a validated plan; a bare candidate is exported with the word ``unvalidated``.
         scenario: the question it answers.
-        model_source: where the model's configuration was read; names its id on the hub.
+        model: what is served.
+        served: what each pool serves it with; for a candidate, since a validated plan says so itself.
 
     Raises:
-        BadInput: a pool is laid out as no engine flag can say; names every one.
+        BadInput: no flags of the engine make a pool what was simulated, its weights are not known or of another
+            format, or its KV cannot travel; names all of it.
     """
-    validated = isinstance(answer, ValidatedPlan)
     candidate = answer.candidate if isinstance(answer, ValidatedPlan) else answer
-    odd = [p.spec.name for p in candidate.pools if p.spec.layout.kvp > 1]
-    if odd:
-        raise BadInput(*(f"{name}: kvp: no engine flag shares the KV cache of a request over replicas" for name in odd))
+    status = "validated" if isinstance(answer, ValidatedPlan) else "unvalidated"
+    ways = {way.pool: way for way in (answer.served if isinstance(answer, ValidatedPlan) else served)}
     order = list(Role)
     pools = sorted(candidate.pools, key=lambda p: (order.index(p.spec.role), p.spec.name))
+    if missing := [p.spec.name for p in pools if p.spec.name not in ways]:
+        raise BadInput(*(f"{name}: the plan does not say what it is served with; plan again" for name in missing))
+    instances = {p.spec.name: _instance(p, ways[p.spec.name], scenario, model) for p in pools}
+    if found := _problems(instances, model, scenario):
+        raise BadInput(*found)
     several = {role: sum(p.spec.role is role for p in pools) > 1 for role in Role}
     seen = dict.fromkeys(Role, 0)
     workers = []
     for pool in pools:
         seen[pool.spec.role] += 1
         name = f"{pool.spec.role}-{seen[pool.spec.role]}" if several[pool.spec.role] else str(pool.spec.role)
-        workers.append(_worker(name, pool, scenario))
-    totals = candidate.totals
-    status = "validated" if validated else "unvalidated"
+        workers.append(_worker(name, pool, instances[pool.spec.name]))
+    totals, first = candidate.totals, ways[pools[0].spec.name]
     words = (
         f"{status}: {totals.machines} machines, {totals.cost_usd_per_h:.2f} USD/h, {totals.power_w:.0f} W rated, "
         f"policy {candidate.policy}"
     )
-    hub = _HUB.search(model_source)
     return Deployment(
-        name=_kubernetes_name(scenario.name), model=hub[1] if hub else scenario.model.name, status=status, words=words,
-        workers=tuple(workers),
+        name=_kubernetes_name(scenario.name), model=first.checkpoint, engine=first.engine,
+        engine_version=first.engine_version, status=status, words=words, served=precision(ways.values()),
+        weights_bytes=model.weight_bytes(first.dtype),
+        differences=tuple(dict.fromkeys(filter(None, map(difference, instances.values())))), workers=tuple(workers),
     )  # fmt: skip
 
 
-def _worker(name: str, pool: Pool, scenario: Scenario) -> Worker:
+def _instance(pool: Pool, served: Served, scenario: Scenario, model: ModelSpec) -> Instance:
+    """One instance of a pool, as it was simulated."""
+    knobs, spec = scenario.policy, pool.spec
+    return Instance(
+        role=spec.role, layout=spec.layout, served=served, step_tokens=spec.chunk_tokens or knobs.max_batch_tokens,
+        cuts_prompts=spec.chunk_tokens is not None, requests=knobs.max_batch_size,
+        block_tokens=None if model.kv_latent_dim else knobs.block_tokens, memory_frac=knobs.kv_memory_frac,
+    )  # fmt: skip
+
+
+def _problems(instances: dict[str, Instance], model: ModelSpec, scenario: Scenario) -> tuple[str, ...]:
+    """Everything that keeps the plan from being deployed as it was simulated."""
+    found = [f"{name}: {words}" for name, at in instances.items() for words in problems(at)]
+    for what in ("engine", "checkpoint", "dtype", "kv_dtype"):
+        kinds = sorted({getattr(at.served, what) for at in instances.values()})
+        if len(kinds) > 1:
+            found.append(f"{what}: found {' and '.join(kinds)} in one plan; expected the same in every pool")
+    first = next(iter(instances.values())).served
+    weights = known_weights(model, first.dtype, scenario.model.checkpoint)
+    expected = weights.repository if weights else scenario.model.checkpoint or ""
+    if first.checkpoint and (first.checkpoint != expected or (weights and not alike(weights.dtype, first.dtype))):
+        found.append(
+            f"weights: found {first.checkpoint}; expected {expected or 'none'}, what is known of {model.name} in "
+            f"{first.dtype}: plan again"
+        )
+    specs = [(at.role, at.layout) for at in instances.values()]
+    limits = pool_limits(model, weights, first.engine, specs)
+    return (*found, *(f"{limit.subject}: {limit.reason}" for limit in limits if limit.refused))
+
+
+def _worker(name: str, pool: Pool, instance: Instance) -> Worker:
     layout = pool.spec.layout
     nodes = max(1, pool.machines // pool.instances)
     knobs = (("phasewise/clock-mhz", pool.spec.clock_mhz), ("phasewise/power-cap-w", pool.spec.cap_w))
     return Worker(
         name=name, role=pool.spec.role, machine=pool.spec.machine, replicas=pool.instances, nodes=nodes,
-        node_gpus=layout.gpus // nodes, arguments=_arguments(pool, scenario),
+        node_gpus=layout.gpus // nodes, tp=layout.tp, arguments=arguments(instance),
         notes=tuple((key, str(value)) for key, value in knobs if value is not None),
     )  # fmt: skip
-
-
-def _arguments(pool: Pool, scenario: Scenario) -> tuple[str, ...]:
-    """Flags of ``vllm serve`` that make an instance what was simulated."""
-    spec, knobs, model = pool.spec, scenario.policy, scenario.model
-    flags = ["--tensor-parallel-size", str(spec.layout.tp)]
-    if spec.layout.pp > 1:
-        flags += ["--pipeline-parallel-size", str(spec.layout.pp)]
-    if spec.layout.ep > 1:
-        flags += ["--enable-expert-parallel"]
-    flags += ["--max-num-batched-tokens", str(spec.chunk_tokens or knobs.max_batch_tokens)]
-    flags += ["--max-num-seqs", str(knobs.max_batch_size)]
-    flags += ["--block-size", str(knobs.block_tokens)]
-    flags += ["--gpu-memory-utilization", f"{knobs.kv_memory_frac:g}"]
-    if model.dtype in _DTYPES:
-        flags += ["--dtype", _DTYPES[str(model.dtype)]]
-    elif model.dtype is not None:
-        flags += ["--quantization", model.dtype]
-    if model.kv_dtype not in _DTYPES:
-        flags += ["--kv-cache-dtype", model.kv_dtype]
-    if spec.role is not Role.MIXED:
-        flags += ["--kv-transfer-config", _KV_TRANSFER]
-    return tuple(flags)
 
 
 def _kubernetes_name(name: str) -> str:

@@ -22,8 +22,8 @@ from planner.policies.presets import NAMES
 from planner.resolve.case import Case, open_case
 from planner.resolve.digests import named
 from planner.resolve.measured_bands import measured_against
-from planner.resolve.precision import served_as
 from planner.resolve.provenance import provenance
+from planner.resolve.serving import served_as, serving_doubts
 from planner.resolve.warnings import doubts
 from planner.results.check import CheckReport
 from planner.results.evidence import Certificate, Judgement, Neighbour, NoPlan, ValidatedPlan
@@ -210,7 +210,7 @@ def _certified(
         warnings=tuple(doubts(case, candidate)),
         peaks=peak_shares(case, candidate, judgement),
         alternatives=tradeoffs(argument, candidate),
-        served=served_as(case.model, candidate, case.profiles),
+        served=served_as(case, candidate),
     )
 
 
@@ -333,7 +333,8 @@ def check(scenario: Scenario) -> CheckReport:
         BadInput, CatalogError, WorkloadError: something it names is missing or broken.
     """
     names = NAMES if scenario.policy.name == "auto" else (scenario.policy.name,)
-    return checked([open_case(scenario, name) for name in names])
+    cases = [open_case(scenario, name) for name in names]
+    return checked(cases, tuple(d for case in cases for d in serving_doubts(case, (o.spec for o in case.options))))
 
 
 def checked(cases: Sequence[Case], warnings: tuple[str, ...] = ()) -> CheckReport:
@@ -344,7 +345,7 @@ def checked(cases: Sequence[Case], warnings: tuple[str, ...] = ()) -> CheckRepor
         options=tuple(o.spec.name for case in cases for o in case.options),
         excuses=tuple(dict.fromkeys(e for case in cases for e in case.excuses)),
         reference=cases[0].reference_words,
-        warnings=(*cases[0].slips, *cases[0].asked.doubts, *warnings),
+        warnings=tuple(dict.fromkeys((*cases[0].slips, *cases[0].asked.doubts, *warnings))),
         precision=cases[0].precision_words,
     )
 

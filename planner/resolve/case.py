@@ -29,6 +29,7 @@ from planner.resolve.reference import open_reference
 from planner.resolve.row_checks import row_problems
 from planner.resolve.slo_limits import tightest_gap_s, ttft_limits_s
 from planner.resolve.unit_slips import slips, watt_slips
+from planner.resolve.weights import check_named
 from planner.resolve.workload import Asked, asked
 from planner.results.evidence import Excuse
 from planner.scenario import Scenario
@@ -111,6 +112,7 @@ def open_case(scenario: Scenario, policy_name: str) -> Case:
     long.check_knobs(scenario, model, machines, wanted.demand, policy_name)
     gpus = {machine.gpu.profile_gpu for machine in machines}
     dtype = plan_dtype(scenario.model.dtype, model, profiles, gpus, scenario.model.kv_dtype)
+    check_named(scenario.model.checkpoint, model.name, dtype)
     offers = _Offers(scenario, model, rules, wanted, reference, engines, dtype)
     for machine in machines:
         offers.add(machine, profiles, knobs_by_machine[machine.name])

@@ -1,10 +1,8 @@
 """The precision of a plan: one number format of weights and one of the KV cache, for every pool of it."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 
 from hw_catalog.profiles import KernelProfile
-from planner.results.plan import CandidatePlan
-from planner.results.precision import Served
 from workloads.models import ModelSpec, alike
 
 
@@ -30,24 +28,3 @@ def plan_dtype(
     exact = [dtype for dtype in own if dtype in measured]
     same = [dtype for mine in own for dtype in measured if alike(mine, dtype)]
     return next(iter((*exact, *same)), own[0])
-
-
-def served_as(model: ModelSpec, candidate: CandidatePlan, profiles: Mapping[str, KernelProfile]) -> tuple[Served, ...]:
-    """What each pool of a plan serves the model in.
-
-    Args:
-        model: what is served.
-        candidate: the plan.
-        profiles: of every option, by name.
-    """
-    made = []
-    for pool in candidate.pools:
-        profile = profiles[pool.spec.name]
-        checkpoint = model.checkpoint(profile.dtype)
-        made.append(
-            Served(
-                pool=pool.spec.name, dtype=profile.dtype, kv_dtype=profile.kv_dtype, engine=profile.engine,
-                engine_version=profile.engine_version, checkpoint=checkpoint.repository, stored=checkpoint.stored.name,
-            )
-        )  # fmt: skip
-    return tuple(made)

@@ -9,6 +9,7 @@ from planner.perf.power import curve_of
 from planner.perf.step_time import StepTime
 from planner.resolve import long_context as long
 from planner.resolve.case import Case
+from planner.resolve.serving import plan_doubts
 from planner.results.plan import CandidatePlan
 
 
@@ -32,6 +33,7 @@ def doubts(case: Case, candidate: CandidatePlan) -> tuple[str, ...]:
             found.append(f"{name}: only {step.profile.measured_frac:.0%} of its step time comes from measurements")
     found += _prompt_doubts(case, candidate)
     found += _clock_doubts(case, candidate)
+    found += plan_doubts(case, candidate)
     return tuple(dict.fromkeys(found))
 
 

@@ -16,6 +16,10 @@ class Served:
         engine_version: of that engine.
         checkpoint: repository of the weights; empty where none is known.
         stored: how that checkpoint stores quantised weights.
+        method: ``quant_method`` of that checkpoint; empty where it is not quantised or not known.
+        scaled_kv: format of a KV cache that the checkpoint brings scales for; empty where it brings none.
+        longest_tokens: KV tokens of the longest request that the pool holds; 0 in files of versions that did not say.
+        context_tokens: longest request that the engine is to accept.
     """
 
     pool: str
@@ -25,6 +29,10 @@ class Served:
     engine_version: str
     checkpoint: str
     stored: str
+    method: str = ""
+    scaled_kv: str = ""
+    longest_tokens: int = 0
+    context_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -132,6 +132,9 @@ class Model(Section):
     )
     kv_dtype: Dtype = Field("bf16", description="number format of the KV cache; engines choose bf16 by themselves")
     profile_set: Word = Field("aiconfigurator-0.12", description="family of kernel profiles the step times come from")
+    checkpoint: Word | None = Field(
+        None, description="repository of weights in dtype, for `export`; null: the one phasewise knows"
+    )
 
 
 class ReferenceSection(Section):

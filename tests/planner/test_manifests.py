@@ -14,8 +14,11 @@ from planner.files.stacks import dynamo, llm_d
 from planner.files.texts import as_csv, as_markdown
 from planner.files.workers import Deployment, deployment
 from planner.perf.layout import InstanceSpec, Layout, Role
+from planner.results.evidence import ValidatedPlan
 from planner.results.plan import CandidatePlan, Pool
+from planner.results.precision import Served
 from tests.planner import plans
+from workloads.models import load_model
 
 CONTAINER = {
     "type": "object",
@@ -155,7 +158,7 @@ Source: llm-d-incubation/llm-d-modelservice, charts/llm-d-modelservice/values.sc
 values.yaml at b5d214f; ``parallelism`` as in guides/pd-disaggregation/ms-pd/values.yaml of llm-d/llm-d at 0b8cde6.
 """
 
-SOURCE = "Hugging Face meta-llama/Llama-3.1-70B, config.json"
+MODEL = load_model("llama-3.1-70b")
 
 
 def pool(role: Role, machines: int, instances: int, **layout: int) -> Pool:
@@ -168,18 +171,36 @@ def candidate(*pools: Pool) -> CandidatePlan:
     return replace(plans.candidate(), pools=pools)
 
 
+def served(plan: CandidatePlan, **changed: Any) -> tuple[Served, ...]:
+    """What the pools of a plan serve Llama-3.1-70B in, with changes."""
+    way = Served(
+        pool="", dtype="bf16", kv_dtype="bf16", engine="vllm", engine_version="0.24.0",
+        checkpoint="meta-llama/Llama-3.1-70B-Instruct", stored="bf16", longest_tokens=14_000, context_tokens=14_336,
+    )  # fmt: skip
+    return tuple(replace(way, pool=pool.spec.name, **changed) for pool in plan.pools)
+
+
+def validated() -> ValidatedPlan:
+    return replace(plans.plan(), served=served(plans.candidate()))
+
+
 PLANS: dict[str, Any] = {
-    "split": plans.plan(),
+    "split": validated(),
     "mixed": candidate(pool(Role.MIXED, 3, 6, tp=4)),
     "two pools of a role": candidate(
         pool(Role.PREFILL, 1, 2, tp=4), pool(Role.PREFILL, 2, 2, tp=8), pool(Role.DECODE, 1, 1, tp=8, ep=8)
     ),
-    "over machines": candidate(pool(Role.PREFILL, 4, 2, tp=8, pp=2), pool(Role.DECODE, 1, 8, tp=1)),
+    "over machines": candidate(pool(Role.MIXED, 4, 2, tp=8, pp=2)),
 }
 
 
 def neutral(name: str) -> Deployment:
-    return deployment(PLANS[name], plans.scenario(), model_source=SOURCE)
+    return deployed(PLANS[name])
+
+
+def deployed(plan: CandidatePlan | ValidatedPlan, **changed: Any) -> Deployment:
+    ways = served(plan, **changed) if isinstance(plan, CandidatePlan) else ()
+    return deployment(plan, plans.scenario(), model=MODEL, served=ways)
 
 
 @pytest.mark.parametrize("name", PLANS)
@@ -224,27 +245,30 @@ def test_stacks_deploy_the_same(name: str) -> None:
 
 
 def test_engine_is_told_what_was_simulated() -> None:
-    """Layout, batch limits, block size, memory share and cache transfer are flags of every engine."""
+    """Layout, longest request, batch limits, block size, memory share, formats and cache transfer are flags."""
     changed = plans.scenario().changed(["policy.max_batch_size=128", "model.kv_dtype=fp8", "model.dtype=fp8"])
-    split = deployment(plans.plan(), changed, model_source=SOURCE)
+    way = {"dtype": "fp8", "kv_dtype": "fp8", "checkpoint": MODEL.checkpoint("fp8").repository}
+    ways = served(plans.candidate(), method="compressed-tensors", **way)
+    split = deployment(replace(plans.plan(), served=ways), changed, model=MODEL)
     words = " ".join(split.workers[0].arguments)
     for flag in (
-        "--tensor-parallel-size 4", "--max-num-batched-tokens 2048", "--max-num-seqs 128", "--block-size 16",
-        "--gpu-memory-utilization 0.9", "--quantization fp8", "--kv-cache-dtype fp8", "NixlConnector",
+        "--tensor-parallel-size 4", "--max-model-len 14336", "--max-num-batched-tokens 2048", "--max-num-seqs 128",
+        "--enable-chunked-prefill", "--no-enable-prefix-caching", "--block-size 16", "--gpu-memory-utilization 0.9",
+        "--kv-cache-dtype fp8", "NixlConnector",
     ):  # fmt: skip
         assert flag in words
+    assert "--quantization" not in words  # the checkpoint's config.json says it
     assert "NixlConnector" not in " ".join(neutral("mixed").workers[0].arguments)
     assert "--enable-expert-parallel" in neutral("two pools of a role").workers[2].arguments
     assert "--pipeline-parallel-size" in neutral("over machines").workers[0].arguments
-    assert split.model == "meta-llama/Llama-3.1-70B"
-    assert deployment(plans.plan(), changed, model_source="table 2").model == "llama-3.1-70b"
+    assert split.model == "RedHatAI/Meta-Llama-3.1-70B-Instruct-FP8-dynamic"
 
 
 def test_knobs_reach_the_operator() -> None:
     """A chunk becomes the engine's budget; clocks and caps, which no engine sets, stand above the manifest."""
     base = pool(Role.MIXED, 1, 1, tp=8)
     knobs = replace(base, spec=replace(base.spec, chunk_tokens=512, clock_mhz=1200, cap_w=500))
-    plan = deployment(candidate(knobs), plans.scenario(), model_source=SOURCE)
+    plan = deployed(candidate(knobs))
     assert "512" in plan.workers[0].arguments
     for text in (dynamo(plan), llm_d(plan)):
         head = text.partition("\n\n")[0]
@@ -256,17 +280,57 @@ def test_knobs_reach_the_operator() -> None:
 def test_only_validated_plans_are_called_validated(write: Any) -> None:
     """A candidate that the simulator has not confirmed is exported with the word unvalidated, whatever the format."""
     bare = plans.candidate()
-    shown = [write(deployment(bare, plans.scenario(), model_source=SOURCE)), as_csv(bare)]
+    shown = [write(deployed(bare)), as_csv(bare)]
     shown.append(as_markdown(bare, plans.scenario()))
     assert all("unvalidated" in text.lower() for text in shown)
     held = [write(neutral("split")), as_csv(plans.plan()), as_markdown(plans.plan(), plans.scenario())]
     assert all("validated" in text.lower() and "unvalidated" not in text.lower() for text in held)
 
 
-def test_layout_without_a_flag_is_refused() -> None:
-    """A pool that no engine flag can describe is named, and nothing is written."""
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"engine_version": "2023"}, "vllm 2023, which manifests cannot start"),
+        ({"engine": "nanogpt-xformers"}, "model.profile_set"),
+        ({"checkpoint": ""}, "set model.checkpoint"),
+        ({"checkpoint": "Qwen/Qwen3-32B"}, "expected meta-llama/Llama-3.1-70B-Instruct"),
+        ({"dtype": "fp8"}, "expected RedHatAI/Meta-Llama-3.1-70B-Instruct-FP8-dynamic"),
+        ({"context_tokens": 0}, "plan again"),
+        ({"context_tokens": 8192}, "found 14,000 tokens; expected at most 8,192"),
+        ({"kv_dtype": "int8"}, "set model.kv_dtype"),
+        ({"method": "quark"}, "vllm loads fp8"),
+        ({"engine": "trtllm", "engine_version": "1.3.0rc20", "scaled_kv": "fp8"}, "set model.kv_dtype=fp8"),
+    ],
+)
+def test_what_cannot_be_started_is_refused(changed: dict[str, Any], words: str) -> None:
+    """A pool whose weights, formats or engine no flags start as simulated is named, with the key that helps."""
+    with pytest.raises(BadInput, match=words) as refused:
+        deployed(candidate(pool(Role.MIXED, 1, 1, tp=8)), **changed)
+    assert all("mixed/dgx-h100/tp8" in problem or "expected" in problem for problem in refused.value.problems)
+
+
+def test_kv_that_cannot_travel_is_refused() -> None:
+    """Layouts between which the engine moves no KV, or that share one request's, are no manifest."""
     with pytest.raises(BadInput, match="kvp"):
-        deployment(candidate(pool(Role.MIXED, 2, 1, tp=8, kvp=2)), plans.scenario(), model_source=SOURCE)
+        deployed(candidate(pool(Role.MIXED, 2, 1, tp=8, kvp=2)))
+    with pytest.raises(
+        BadInput, match=r"prefill tp8pp2 to decode tp1: vLLM's NixlConnector moves no KV of pipeline stages"
+    ):
+        deployed(candidate(pool(Role.PREFILL, 4, 2, tp=8, pp=2), pool(Role.DECODE, 1, 8, tp=1)))
+
+
+def test_llm_d_starts_vllm_alone() -> None:
+    """A plan for another engine is not written as values that start vLLM; Dynamo starts it."""
+    plan = candidate(pool(Role.MIXED, 1, 1, tp=8))
+    other = deployed(plan, engine="sglang", engine_version="0.5.14")
+    with pytest.raises(BadInput, match="sglang"):
+        llm_d(other)
+    body = yaml.safe_load(dynamo(other))
+    assert body["spec"]["backendFramework"] == "sglang"
+    container = body["spec"]["components"][1]["podTemplate"]["spec"]["containers"][0]
+    assert container["command"][-1] == "dynamo.sglang"
+    assert container["args"][:2] == ["--model-path", "meta-llama/Llama-3.1-70B-Instruct"]
+    assert "sglang-runtime" in container["image"]
 
 
 def test_csv_holds_the_pools() -> None:
