@@ -97,10 +97,11 @@ def llm_d(plan: Deployment) -> str:
 
 def _values(plan: Deployment, decode: Worker | None, prefill: Worker | None) -> Yaml:
     split = any(w.role is not Role.MIXED for w in plan.workers)
+    room_gib = ceil((1 + _BESIDE_FRAC) * plan.weights_bytes / 2**30)
     return {
         "multinode": any(w is not None and w.nodes > 1 for w in (decode, prefill)),
         "modelArtifacts": {
-            "name": plan.model, "uri": f"hf://{plan.model}", "size": f"{ceil((1 + _BESIDE_FRAC) * plan.weights_bytes / 2**30)}Gi", "authSecretName": HUB_SECRET,
+            "name": plan.model, "uri": f"hf://{plan.model}", "size": f"{room_gib}Gi", "authSecretName": HUB_SECRET,
             "labels": {"llm-d.ai/inferenceServing": "true", "llm-d.ai/model": plan.name},
         },
         "routing": {"servicePort": _SERVICE_PORT, "proxy": {"enabled": split, "targetPort": _ENGINE_PORT}},
