@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from math import inf
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from planner.resolve.interruptions import spare_line
 from planner.results.schedule import EpochOption, FleetType
 from planner.scenario.schedule_section import ScheduleSection
 from workloads.demand import ClassDemand
+from workloads.slo import Metric, Unit
 
 SAMPLE = 200
 """Requests of a class that its watts are computed from."""
@@ -25,7 +27,28 @@ ANY = 10_000
 def epoch_options(case: Case) -> tuple[EpochOption, ...]:
     """Every option whose instances do both phases, at what one instance carries and draws, ordered by name."""
     thin = {part.request_class.name: _thin(part) for part in case.asked.demand.classes}
-    return tuple(_epoch_option(case, option, thin) for option in case.options if option.spec.role is Role.MIXED)
+    mixed = [option for option in case.options if option.spec.role is Role.MIXED]
+    kept = [(option, carried) for option in mixed if (carried := _carried(case, option))]
+    return tuple(_epoch_option(case, replace(option, envelopes=carried), thin) for option, carried in kept)
+
+
+def _carried(case: Case, option: Option) -> dict[str, Envelope]:
+    """The classes that an option carries beside others.
+
+    Classes share instances, and any of their steps may be a full chunk of another's prompts: where that alone takes
+    longer than a class's limit on the time of a token, the class is not carried, unless it is the only one.
+    """
+    chunk = option.spec.chunk_tokens
+    if chunk is None or len(case.asked.demand.classes) == 1:
+        return dict(option.envelopes)
+    step_s = case.physics[option.spec.name].step.prefill_s([(chunk, 0)])
+    return {name: each for name, each in option.envelopes.items() if step_s <= _token_limit_s(case, name)}
+
+
+def _token_limit_s(case: Case, name: str) -> float:
+    """The tightest objective of a class on the time of a token, s."""
+    mine = (s for s in case.slos if s.request_class in (None, name) and s.unit is Unit.SECONDS)
+    return min((s.limit for s in mine if s.metric is Metric.TPOT or s.metric.bounds_gaps), default=inf)
 
 
 def _epoch_option(case: Case, option: Option, demand: Mapping[str, ClassDemand]) -> EpochOption:
