@@ -64,7 +64,7 @@ def against_fixed(found: Spent | None, fixed: FixedFleet | None) -> tuple[str, .
     names = (("money", "cost_usd"), ("energy", "energy_j"), ("CO2", "carbon_g"))
     changes = [saved_words(getattr(found, key), getattr(fixed.spent, key), word) for word, key in names]
     doubt = "" if fixed.valid else " (in an epoch that was served it misses an objective)"
-    words = f"Fixed fleet, the validated plan for the peak{doubt}: {fleet_words(fixed)}, {spent_words(fixed.spent)}"
+    words = f"Fixed fleet for the peak{doubt}: {fleet_words(fixed)}, {spent_words(fixed.spent)}"
     return (f"{words}; against it the schedule {', '.join(changes)}.",)
 
 

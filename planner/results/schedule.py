@@ -184,7 +184,7 @@ class Spent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FixedFleet:
-    """The validated plan of one load for the peak, always powered.
+    """The fleet for the peak, always powered.
 
     Attributes:
         machines: machine type -> how many, paid as the base fleet.

@@ -15,12 +15,16 @@ from planner.scenario import Scenario
 from planner.scenario.objectives import Aim, Objective
 from planner.schedules.question import Opened
 from planner.schedules.serving import Serving
+from solvers.allocation import Termination
 from workloads.load import Floats
 
 J_PER_KWH = 3.6e6
 
 KEYS = {Aim.COST: "cost_usd", Aim.ENERGY: "energy_j", Aim.CARBON: "carbon_g"}
 """Where ``Spent`` has what an aim counts."""
+
+MOST_REQUESTS = 50_000
+"""Requests of one simulation of the peak up to which plans of one load are looked for: they take dozens of them."""
 
 Static = Callable[[Scenario], CandidatePlan | None]
 """Finds the validated plan of a question about one load."""
@@ -49,41 +53,69 @@ def simulated(schedule: Schedule, served: Sequence[Served], scenario: Scenario) 
     return Spent(cost_usd=cost_usd, energy_j=energy_j, carbon_g=carbon_g)
 
 
-def fixed_fleet(asked: Opened, static: Static) -> FixedFleet | None:
-    """The plan of one load for the peak, never changed: what it comes to over the horizon of a schedule.
+def fixed_fleet(asked: Opened, schedule: Schedule, static: Static) -> FixedFleet | None:
+    """The fleet for the peak, never changed: what it comes to over the horizon of a schedule.
 
-    Of the plan for the first aim at the peak and the cheapest, the better over the horizon: what draws least at the
-    peak may idle more at night. The simulator serves it in the busiest and the quietest epoch, of a trace in all.
+    Of the schedule's own busiest epoch and, where its simulation is not too long, the plans of one load for the first
+    aim and the cheapest, the best over the horizon: what draws least at the peak may idle more at night. The simulator
+    serves it in the busiest and the quietest epoch, of a trace in all.
 
     Args:
         asked: the question over time.
+        schedule: the validated answer.
         static: finds a validated plan of one load.
 
     Returns:
-        None where there is no such plan, or watts are not known.
+        None where watts are not known.
     """
     aims = aims_of(asked.case.scenario)
-    found = [each for aim in dict.fromkeys((aims[0], Aim.COST)) if (each := _fixed(asked, static, aim))]
+    busiest = schedule.epochs[_looked_at(asked)[0]]
+    found = [_fixed(asked, asked.case, _still(asked, busiest.machines, busiest.runs, schedule.termination))]
+    if _requests(asked) <= MOST_REQUESTS:
+        found += [_planned(asked, static, aim) for aim in dict.fromkeys((aims[0], Aim.COST))]
     keys = [KEYS[aim] for aim in aims if aim in KEYS] or ["cost_usd"]
-    return min(found, key=lambda each: [getattr(each.spent, key) for key in keys], default=None)
+
+    def worth(each: FixedFleet) -> tuple[object, ...]:
+        return (not each.valid, *(getattr(each.spent, key) for key in keys))
+
+    return min((each for each in found if each is not None), key=worth, default=None)
 
 
-def _fixed(asked: Opened, static: Static, aim: Aim) -> FixedFleet | None:
-    """The same of the plan that makes one aim small."""
+def _requests(asked: Opened) -> float:
+    """Requests of one simulation of the peak, all seeds together."""
+    workload = asked.case.asked
+    if asked.section.load == "trace":
+        return float(len(workload.draw(workload.seeds[0], 1.0, 1.0)))
+    busiest = float(_total(asked.load.peak_req_per_s).max()) / workload.demand.rate_req_per_s
+    return float(len(workload.draw(workload.seeds[0], busiest, 1.0)) * len(workload.seeds))
+
+
+def _planned(asked: Opened, static: Static, aim: Aim) -> FixedFleet | None:
+    """The fleet of the plan of one load that makes an aim small."""
     question = at_the_peak(asked, aim)
     candidate = static(question)
     if candidate is None:
         return None
+    machines = Counter[str]()
+    for pool in candidate.pools:
+        machines[pool.spec.machine] += pool.machines
+    runs = tuple(
+        Run(spec=pool.spec, instances=pool.instances, rate_req_per_s=pool.rate_req_per_s) for pool in candidate.pools
+    )
     case = open_case(question, asked.case.policy.name)
+    return _fixed(asked, case, _still(asked, machines, runs, candidate.termination))
+
+
+def _fixed(asked: Opened, case: Case, still: Schedule) -> FixedFleet | None:
+    """A schedule that never changes, served and counted."""
     serving = Serving(case, asked.section, asked.load, epoch_options(case))
-    still = _every_epoch(candidate, asked)
     served = {epoch: serving.one(still, epoch, lambda *_: None)[0][0] for epoch in _looked_at(asked)}
     spent = _spent(asked, case, still, served)
     if spent is None:
         return None
     return FixedFleet(
-        machines=still.base_machines, runs=still.epochs[0].runs, spent=spent, served_epochs=tuple(sorted(served)),
-        valid=all(each.served_well for each in served.values()),
+        machines={name: count for name, count in still.base_machines.items() if count}, runs=still.epochs[0].runs,
+        spent=spent, served_epochs=tuple(sorted(served)), valid=all(each.served_well for each in served.values()),
     )  # fmt: skip
 
 
@@ -121,23 +153,18 @@ def _total(rates: Mapping[str, Floats]) -> Floats:
     return np.asarray(np.sum(np.array(list(rates.values())), axis=0), np.float64)
 
 
-def _every_epoch(candidate: CandidatePlan, asked: Opened) -> Schedule:
-    """A plan of one load as a schedule that never changes; what it costs is counted elsewhere."""
-    machines = Counter[str]()
-    for pool in candidate.pools:
-        machines[pool.spec.machine] += pool.machines
-    still = dict.fromkeys(machines, 0)
+def _still(
+    asked: Opened, machines: Mapping[str, int], runs: tuple[Run, ...], termination: Termination
+) -> Schedule:  # fmt: skip
+    """Pools that never change, as a schedule; what they cost is counted elsewhere."""
+    none = dict.fromkeys(machines, 0)
     epoch = Epoch(
-        start_s=0.0, machines=dict(machines), top_machines=still, started=still, stopped=still,
-        runs=tuple(
-            Run(spec=pool.spec, instances=pool.instances, rate_req_per_s=pool.rate_req_per_s)
-            for pool in candidate.pools
-        ),
+        start_s=0.0, machines=dict(machines), top_machines=none, started=none, stopped=none, runs=runs,
         energy_j=0.0, carbon_g=0.0, cost_usd=0.0,
     )  # fmt: skip
     return Schedule(
         epoch_s=asked.load.epoch_s, aims=(), base_machines=dict(machines), epochs=(epoch,) * asked.load.epochs,
-        energy_j=0.0, carbon_g=0.0, cost_usd=0.0, churn_machines=0, termination=candidate.termination, method="static",
+        energy_j=0.0, carbon_g=0.0, cost_usd=0.0, churn_machines=0, termination=termination, method="static",
     )  # fmt: skip
 
 

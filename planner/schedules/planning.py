@@ -44,7 +44,7 @@ def timetable(scenario: Scenario, *, progress: Progress, static: Static | None =
     if best.schedule is None:
         return best
     progress(f"{best.policy}: fixed fleet", 0.95)
-    fixed = fixed_fleet(asked, static) if best.valid and static else None
+    fixed = fixed_fleet(asked, best.schedule, static) if best.valid and static else None
     return replace(best, simulated=simulated(best.schedule, best.served, asked.case.scenario), fixed=fixed)
 
 

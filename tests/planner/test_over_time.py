@@ -181,7 +181,7 @@ IRRELEVANT: Mapping[str, tuple[str, str]] = {
 }
 """Key -> words that change nothing, and why that is right."""
 
-OF_TRACES = {"workload.format", "workload.skip_bad_rows", "workload.time_unit", "schedule.epochs"}  # fmt: skip
+OF_TRACES = {"workload.format", "workload.skip_bad_rows", "workload.time_unit", "workload.growth", "schedule.epochs"}
 """Keys of trace files, tested with one below."""
 
 
@@ -372,6 +372,12 @@ def test_keys_of_trace_files_are_honoured(tmp_path: Path) -> None:
     scenario = Scenario.load(path, words)
     assert opened(scenario, "sarathi").load.epochs == 2
     assert opened(scenario.changed(["schedule.epochs=5"]), "sarathi").load.epochs == 5
+    hours = scenario.changed(["schedule.load=[1.0, 2.0]", "schedule.epoch_s=3600.0"])
+    grown = [
+        opened(hours.changed([f"workload.growth={how}"]), "sarathi").case.asked.draw(1, 2.0, 1.0).arrival_s
+        for how in ("shared", "independent")
+    ]
+    assert not np.array_equal(*grown)
     code, said = _say("check", str(path), *(p for w in (*words, "schedule.epochs=1") for p in ("--set", w)))
     assert code == 2
     assert "expected at least 2 epochs" in said

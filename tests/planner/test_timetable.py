@@ -298,7 +298,7 @@ def test_a_fixed_fleet_is_set_beside_a_schedule(week: Path) -> None:
     assert fixed.spent.cost_usd == pytest.approx(machines * price.usd_per_h * hours + electricity)
     idle_j = machines * load_catalog(None).machines["dgx-h100"].idle_w * hours * 3600 * scenario.energy.pue_ratio
     assert idle_j < fixed.spent.energy_j < machines * 10200 * hours * 3600 * scenario.energy.pue_ratio
-    assert "Fixed fleet, the validated plan for the peak" in _say("show", str(week))
+    assert "Fixed fleet for the peak" in _say("show", str(week))
 
 
 def test_a_budget_of_watts_holds_in_simulation() -> None:
