@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from planner.cli.reports import report_plan, report_simulation
+from planner.cli.reports import report_plan, report_simulation, show_page
 from planner.cli.schedules import (
     check_schedule,
     plan_schedule,
@@ -40,6 +40,12 @@ ENDINGS: Mapping[str, ExitCode] = {
     "no plan in time": ExitCode.SOLVER_EMPTY,
 }
 
+Sections = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--sections", metavar="NAME", help="show these parts, for example evidence; all shows every one; repeatable"
+    ),
+]
 PlanArgument = Annotated[Path, typer.Argument(metavar="PLAN", help="a plan.json", show_default=False)]
 
 
@@ -104,7 +110,10 @@ def plan(
     quiet: Quiet = False,
     report: Report = None,
     verbose: Annotated[
-        bool, typer.Option("--verbose", help="also price other precisions and engines, by the optimiser alone")
+        bool,
+        typer.Option(
+            "--verbose", help="show everything, and price other precisions and engines too, by the optimiser alone"
+        ),
     ] = False,
 ) -> None:
     """Find the best plan that the simulator confirms."""
@@ -118,7 +127,7 @@ def plan(
     from planner.planning import (
         plan as planning,
     )  # only once the input is known to be good: what it stands on is slow to import
-    from planner.report.text import no_plan_view, plan_view
+    from planner.report.plans import no_plan_page, plan_page
     from planner.results.evidence import NoPlan
 
     expect_writable(out=out, report=report)
@@ -126,12 +135,14 @@ def plan(
         answer = planning.plan(question, progress=tell, with_elsewise=verbose)
     digests = planning.digests(question)
     if isinstance(answer, NoPlan):
-        write(no_plan_text(question, answer, digests)) if json else print_view(no_plan_view(answer))
+        write(no_plan_text(question, answer, digests)) if json else show_page(no_plan_page(answer, question))
         report_plan(report, answer, question, quiet=quiet)
         if out is not None:
             note(f"{out} not written: there is no validated plan", quiet=quiet)
         raise typer.Exit(ENDINGS[answer.reason])
-    write(plan_text(question, answer, digests)) if json else print_view(plan_view(answer, question))
+    write(plan_text(question, answer, digests)) if json else show_page(
+        plan_page(answer, question), ("all",) if verbose else ()
+    )
     if out is not None:
         write_plan(out, question, answer, digests)
         note(f"wrote {out}", quiet=quiet)
@@ -163,7 +174,7 @@ def simulate(
     from planner.files.records import record_file
     from planner.planning import plan as planning
     from planner.report.money import simulation_data
-    from planner.report.text import simulation_view
+    from planner.report.plans import simulation_page
 
     with progress(quiet=quiet) as tell:
         if source.suffix == ".json":
@@ -176,7 +187,7 @@ def simulate(
         with record_file(records) as taken:
             done = planning.simulation(asked, candidate, progress=tell, note=taken)
     run, seen = done.candidate, done.judgement
-    write(dumps(simulation_data(seen, run))) if json else print_view(simulation_view(seen, run))
+    write(dumps(simulation_data(seen, run))) if json else show_page(simulation_page(seen, run, asked))
     report_simulation(report, seen, run, asked, quiet=quiet)
     if not seen.valid:
         raise typer.Exit(ExitCode.NOT_VALIDATED)
@@ -196,7 +207,7 @@ def _planned(
     """A scenario and its plan; where there is none, that is said and the verb ends."""
     from planner.files.plan_file import dumps
     from planner.planning import plan as planning
-    from planner.report.text import no_plan_view
+    from planner.report.plans import no_plan_page
     from planner.results.evidence import NoPlan
     from planner.scenario import Scenario
 
@@ -205,16 +216,18 @@ def _planned(
         raise BadInput(f"{source}: asks for a plan over time; expected the file that `plan --out` writes of it")
     answer = planning.plan(made_for, progress=tell)
     if isinstance(answer, NoPlan):
-        write(dumps(answer)) if json else print_view(no_plan_view(answer))
+        write(dumps(answer)) if json else show_page(no_plan_page(answer, made_for))
         report_plan(report, answer, made_for, quiet=quiet)
         raise typer.Exit(ENDINGS[answer.reason])
     return made_for, answer.candidate
 
 
-def show(plan: PlanArgument, json: Json = False, quiet: Quiet = False, report: Report = None) -> None:
+def show(
+    plan: PlanArgument, json: Json = False, quiet: Quiet = False, report: Report = None, sections: Sections = None
+) -> None:
     """Print a plan.json as text, after checking that it does not contradict itself."""
     from planner.files.plan_file import plan_text, read_plan
-    from planner.report.text import plan_view
+    from planner.report.plans import plan_page
     from planner.schedules.files import read_schedule
 
     expect_writable(report=report)
@@ -223,7 +236,8 @@ def show(plan: PlanArgument, json: Json = False, quiet: Quiet = False, report: R
         return
     file = read_plan(plan, edited_too=True)
     text = plan_text(file.scenario, file.plan, file.digests, edited=file.edited)
-    write(text) if json else print_view(plan_view(file.plan, file.scenario, edited=file.edited))
+    page = plan_page(file.plan, file.scenario, edited=file.edited)
+    write(text) if json else show_page(page, tuple(sections or ()))
     report_plan(report, file.plan, file.scenario, quiet=quiet, edited=file.edited)
     if file.edited:
         raise typer.Exit(ExitCode.NOT_VALIDATED)

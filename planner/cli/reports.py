@@ -1,19 +1,36 @@
-"""Reports: what a verb found, written as one HTML file."""
+"""What a verb found: on the terminal, and as one HTML file."""
 
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from planner.cli.terminal import note, progress
+from planner.cli.terminal import note, print_view, progress
+from planner.errors import BadInput, nearest
 
 if TYPE_CHECKING:
-    from planner.report.html.blocks import Page
+    from planner.report.page import Page
     from planner.results.evidence import Judgement, NoPlan, ValidatedPlan
     from planner.results.frontier import Frontier
     from planner.results.plan import CandidatePlan
     from planner.results.sweep import WhatIf
     from planner.results.timetable import Timetable
     from planner.scenario import Scenario
+
+
+def show_page(page: "Page", sections: Sequence[str] = ()) -> None:
+    """Print a page: its first screen, or the sections asked for, or ``all``.
+
+    Raises:
+        BadInput: there is no such section.
+    """
+    from planner.report.rich import ALL, drawn
+
+    wanted = [name for each in sections for name in each.split(",") if name]
+    known = [ALL, *(section.name for section in page.sections)]
+    problems = [f"--sections {name}: no such section; {nearest(name, known)}" for name in wanted if name not in known]
+    if problems:
+        raise BadInput(*problems)
+    print_view(drawn(page, wanted))
 
 
 def report_plan(
@@ -23,7 +40,7 @@ def report_plan(
     if path is None:
         return
     from planner.planning import plan as planning
-    from planner.report.html.plans import no_plan_page, plan_page
+    from planner.report.plans import no_plan_page, plan_page
     from planner.results.evidence import NoPlan
 
     if isinstance(answer, NoPlan):
@@ -31,8 +48,7 @@ def report_plan(
         return
     with progress(quiet=quiet) as tell:
         seen = planning.picture(scenario, answer.candidate, progress=tell)
-    page = plan_page(answer, scenario, seen)
-    _put(path, _unvalidated(page) if edited else page, quiet=quiet)
+    _put(path, plan_page(answer, scenario, seen, edited=edited), quiet=quiet)
 
 
 def report_simulation(
@@ -42,7 +58,7 @@ def report_simulation(
     if path is None:
         return
     from planner.planning import plan as planning
-    from planner.report.html.plans import simulation_page
+    from planner.report.plans import simulation_page
 
     with progress(quiet=quiet) as tell:
         seen = planning.picture(scenario, candidate, progress=tell)
@@ -54,27 +70,20 @@ def report_schedule(
 ) -> None:
     """Write the page of a plan over time; nothing where no report was asked for."""
     if path is not None and found.schedule is not None:
-        from planner.report.html.schedules import schedule_page
+        from planner.report.timetables import schedule_page
 
         page = schedule_page(
             found.schedule, scenario, valid=found.valid, served=found.served, simulated=found.simulated,
-            fixed=found.fixed,
+            fixed=found.fixed, edited=edited,
         )  # fmt: skip
-        _put(path, _unvalidated(page) if edited else page, quiet=quiet)
-
-
-def _unvalidated(page: "Page") -> "Page":
-    """The page of a plan that was edited since it was simulated."""
-    from planner.files.plan_file import EDITED
-
-    return replace(page, verdict="UNVALIDATED", good=False, beware=(f"The plan is {EDITED}.", *page.beware))
+        _put(path, page, quiet=quiet)
 
 
 def report_whatif(path: Path | None, found: "WhatIf", *, quiet: bool) -> None:
     """Write the page of a what-if; nothing where no report was asked for."""
     if path is None:
         return
-    from planner.report.html.comparisons import whatif_page
+    from planner.report.sweeps import whatif_page
 
     _put(path, whatif_page(found), quiet=quiet)
 
@@ -83,7 +92,7 @@ def report_frontier(path: Path | None, found: "Frontier", *, quiet: bool) -> Non
     """Write the page of a frontier; nothing where no report was asked for."""
     if path is None:
         return
-    from planner.report.html.comparisons import frontier_page
+    from planner.report.sweeps import frontier_page
 
     _put(path, frontier_page(found), quiet=quiet)
 

@@ -124,16 +124,25 @@ def note(text: str, *, quiet: bool = False) -> None:
         typer.echo(text, err=True)
 
 
+_PIPED = 100_000
+"""Columns where no terminal folds lines: sentences stay whole for programs that search them."""
+
+
 def print_view(view: object) -> None:
-    """A result for people, on stdout: colours and the full width on a terminal, plain lines elsewhere."""
+    """A result for people, on stdout: colours and the terminal's width on a terminal, plain whole lines elsewhere.
+
+    ``COLUMNS`` sets another width. A table whose names need more is not folded.
+    """
     from rich.console import Console
 
     console = Console(highlight=False)
     if console.is_terminal:
-        console.print(view)
+        console.print(view, crop=False)
         return
+    if "COLUMNS" not in os.environ:
+        console.width = _PIPED
     with console.capture() as captured:
-        console.print(view)
+        console.print(view, crop=False)
     write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
 
 

@@ -231,8 +231,8 @@ def _impossible(data: object, path: str = "") -> Iterator[str]:
     if isinstance(data, Mapping):
         for key, value in data.items():
             where = f"{path}.{key}" if path else key
-            if where in ("digests", "scenario", "plan.certificate", "plan.margin"):
-                continue
+            if where in ("digests", "scenario", "plan.certificate", "plan.margin") or key.endswith("loss_frac"):
+                continue  # a loss may be below zero: a gain
             number = isinstance(value, int | float) and not isinstance(value, bool)
             if number and value < 0 and key not in _SIGNED:
                 yield f"{where}: found {value:g}; expected a number >= 0"

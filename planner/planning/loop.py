@@ -362,8 +362,8 @@ def failures(judgement: Judgement) -> tuple[str, ...]:
 def _against(found: Evidence) -> str:
     """What was measured of an objective, and its limit."""
     sign = found.unit.symbol
-    measured = f"{found.measured:.3g} {sign} [{found.low:.3g}, {found.high:.3g}]"
-    return f"{found.slo} {found.verdict}: {measured} against {found.limit:g} {sign}"
+    measured = f"{found.measured:.3g} {sign} (interval {found.low:.3g} to {found.high:.3g})"
+    return f"{found.slo} {found.verdict.words}: {measured}, limit {found.limit:g} {sign}"
 
 
 def _open(judgement: Judgement) -> list[Evidence]:

@@ -9,8 +9,8 @@ from planner.results.bill import Bill
 def bill_lines(before: Bill, after: Bill) -> Iterator[str]:
     """Watts, joules, electricity and CO2 of two plans, one a line; what neither knows is left out."""
     rows: tuple[tuple[str, str, Callable[[float], str], str], ...] = (
-        ("expected", "expected_w", watts, "mean at the plugs, at the planned rates"),
-        ("mean", "mean_w", watts, "at the plugs, simulated"),
+        ("expected", "expected_w", watts, "mean wall power, at the planned rates"),
+        ("mean", "mean_w", watts, "mean wall power, simulated"),
         ("P99", "p99_w", watts, "all pools at once, second by second"),
         ("peak", "peak_w", watts, "highest second"),
         ("energy", "token_j", _joules, "per output token"),

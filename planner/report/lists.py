@@ -1,6 +1,6 @@
 """Lists: what can be bought, and what a scenario resolves to."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 
 from rich.console import Group, RenderableType
@@ -15,9 +15,9 @@ from hw_catalog.profile_files import ProfileListing
 from hw_catalog.profiles import KernelProfile
 from hw_catalog.provenance import Provenance
 from planner.report.tables import bullets, table
-from planner.report.text import excuses_table
 from planner.report.words import number, percent, plural, rate, watts
 from planner.results.check import CheckReport
+from planner.results.evidence import Excuse
 
 _GIB = 2.0**30
 
@@ -128,10 +128,18 @@ def check_view(report: "CheckReport") -> RenderableType:
             if report.reference
             else ()
         ),
-        *((Text("Beware:"), bullets(report.warnings), Text()) if report.warnings else ()),
+        *((Text("Warnings:"), bullets(report.warnings), Text()) if report.warnings else ()),
         Text("Options: " + ", ".join(report.options)),
         *((Text(), excuses_table(report.excuses)) if report.excuses else ()),
     )
+
+
+def excuses_table(excuses: Iterable[Excuse]) -> Table:
+    """Options that were never offered to the optimiser, and why."""
+    made = table("option refused", "for", "because")
+    for excuse in excuses:
+        made.add_row(excuse.option, excuse.bottleneck, excuse.reason)
+    return made
 
 
 def _source(provenance: Provenance) -> str:

@@ -1,11 +1,9 @@
-"""What a plan draws: at the plugs, in the building, per token."""
+"""What a plan draws: wall power, in the building, per token."""
 
 from collections.abc import Iterator
 
-from rich.table import Table
-
 from planner.perf.layout import InstanceSpec
-from planner.report.tables import table
+from planner.report.page import Lines, Section, Table, Tile, columns, section
 from planner.report.words import carbon, dollars, number, percent, watts
 from planner.results.evidence import Judgement, PowerUse
 from planner.results.plan import CandidatePlan, Totals
@@ -35,24 +33,46 @@ def expected_words(totals: Totals, scenario: Scenario) -> Iterator[str]:
     hourly = energy.hourly_carbon_g_per_kwh
     moving = f", between {number(min(hourly))} and {number(max(hourly))} g/kWh by the hour" if hourly else ""
     yield (
-        f"Expected power: {watts(drawn)} at the machines' plugs, {percent(drawn / totals.power_w)} of the rating; "
+        f"Expected power: {watts(drawn)} wall power, {percent(drawn / totals.power_w)} of the rating; "
         f"{watts(drawn * energy.pue_ratio)} with a PUE of {energy.pue_ratio:g}: "
         f"{dollars(energy.bill_usd_per_h(drawn))} of electricity (not part of the cost) and "
         f"{carbon(totals.carbon_g_per_h)}{moving}."
     )
 
 
+def energy_tile(judgement: Judgement, totals: Totals) -> Iterator[Tile]:
+    """Joules of an output token: metered where the watts of every pool are known, else no more than the rating says."""
+    spent, out = joules(judgement), judgement.output_tokens_per_s
+    if out <= 0:
+        return
+    total_j = sum(spent.values()) if spent else totals.power_w / out
+    value, where = (f"{total_j:.3g} J", "wall power") if spent else (f"≤ {number(total_j)} J", "at rated power")
+    yield Tile(label="Energy per output token", value=value, note=f"{where}; {number(total_j / 3.6)} kWh a million")
+
+
+def powered(judgement: Judgement, candidate: CandidatePlan, scenario: Scenario) -> Iterator[Section]:
+    """Watts per pool, what a token takes, and what the electricity costs; nothing where no watts are known."""
+    table = power_table(judgement)
+    if table is None:
+        return
+    words = Lines(lines=(*joules_words(judgement), *expected_words(candidate.totals, scenario)))
+    yield from section("power", "Power and energy", table, words)
+
+
 def power_table(judgement: Judgement) -> Table | None:
-    """Watts at the plugs per pool, second by second; None where nothing is known of any."""
-    if all(use.power is None for use in judgement.pools):
+    """Wall watts per pool, second by second, and what the mean is made of; None where nothing is known of any."""
+    rows = [
+        (use.pool, *_seconds(p), *(watts(value) for value in (p.standby_w, p.prefill_w, p.decode_w)))
+        for use in judgement.pools
+        if (p := use.power)
+    ]
+    if not rows:
         return None
-    made = table("watts at the plugs", "#mean", "#p50", "#p95", "#p99", "#peak 1 s")
-    for use in judgement.pools:
-        if p := use.power:
-            made.add_row(use.pool, *_seconds(p))
     if (p := judgement.power) and len(judgement.pools) > 1:
-        made.add_row("all at once", *_seconds(p))
-    return made
+        rows.append(("all at once", *_seconds(p), "", "", ""))
+    headings = ("wall power", "#mean", "#p50", "#p95", "#p99", "#peak 1 s", "#idle", "#of prefill", "#of decode")
+    return Table(columns=columns(*headings), rows=rows, caption="watts drawn, second by second; idle, prefill and "
+                 "decode are parts of the mean")  # fmt: skip
 
 
 def _seconds(use: PowerUse) -> Iterator[str]:
@@ -60,7 +80,7 @@ def _seconds(use: PowerUse) -> Iterator[str]:
 
 
 def joules(judgement: Judgement) -> dict[str, float]:
-    """What a token of output takes at the plugs, J, by purpose; empty unless the watts of every pool are known."""
+    """What a token of output takes at the wall, J, by purpose; empty unless the watts of every pool are known."""
     powers, out = [use.power for use in judgement.pools], judgement.output_tokens_per_s
     known = [power for power in powers if power]
     if not known or len(known) < len(powers) or not out:
@@ -68,7 +88,7 @@ def joules(judgement: Judgement) -> dict[str, float]:
     return {
         "prefill": sum(p.prefill_w for p in known) / out,
         "decode": sum(p.decode_w for p in known) / out,
-        "standing by": sum(p.standby_w for p in known) / out,
+        "idle": sum(p.standby_w for p in known) / out,
     }
 
 
@@ -76,4 +96,4 @@ def joules_words(judgement: Judgement) -> Iterator[str]:
     """Joules of an output token, by what they were spent on."""
     if spent := joules(judgement):
         parts = ", ".join(f"{each_j:.3g} {name}" for name, each_j in spent.items())
-        yield f"Energy: {sum(spent.values()):.3g} J per output token at the plugs: {parts}."
+        yield f"Energy: {sum(spent.values()):.3g} J per output token (wall power): {parts}."

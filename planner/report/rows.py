@@ -1,35 +1,51 @@
-"""A row and its breaker, as text."""
+"""A row and its breaker."""
 
 from collections.abc import Iterator
 
-from rich.console import Group, RenderableType
-from rich.text import Text
-
-from planner.report.tables import bullets, table
+from planner.report.html.drawings import bar
+from planner.report.page import Cell, Chip, Lines, Section, Table, Tone, columns, section
 from planner.report.words import number, percent, plural, watts
-from planner.results.row import RowStudy
+from planner.results.row import RowStudy, RowTrial
 
 _POLICIES = {
     "polca": "POLCA",
     "one-threshold-low": "one threshold, low priority",
-    "one-threshold-all": "one threshold, everybody",
+    "one-threshold-all": "one threshold, all priorities",
     "no-cap": "the brake alone",
 }
 
 
-def row_view(row: RowStudy) -> RenderableType:
-    """How many machines the row holds, what that costs whom, and what the domains around it see."""
-    trials = table("#machines", "#ratio", "#peak", "#brakes", "#low p50", "#low p99", "#high p50", "#high p99", "holds")
-    for t in row.trials:
-        losses = (f"{t.loss_frac[key]:+.1%}" for key in ("low_p50", "low_p99", "high_p50", "high_p99"))
-        holds = Text("no", style="red") if t.fails else Text("yes", style="green")
-        trials.add_row(number(t.machines), f"{t.ratio:.2f}", percent(t.peak_frac), number(t.brakes), *losses, holds)
-    domains = table("domain", "#machines", "#rated", "#limit", "#p99", "#peak", "#coincidence")
-    for d in row.domains:
-        power = (watts(value) for value in (d.rated_w, d.limit_w, d.p99_w, d.peak_w))
-        domains.add_row(d.domain, number(d.machines), *power, percent(d.coincidence_ratio))
-    lines = [Text(line) for line in row_words(row)]
-    return Group(*lines, Text(), trials, Text(), domains, Text(), bullets(row.assumptions))
+def row_section(row: RowStudy) -> Iterator[Section]:
+    """How many machines the row holds, what control costs which requests, and what the domains around it see."""
+    headings = columns(
+        "#machines", "#ratio", "!peak, share of the limit", "#peak", "#brakes", "#low p50", "#low p99", "#high p50",
+        "#high p99", "holds",
+    )  # fmt: skip
+    most = max((t.peak_frac for t in row.trials), default=1.0)
+    domains = [
+        (d.domain, number(d.machines), *(watts(w) for w in (d.rated_w, d.limit_w, d.p99_w, d.peak_w)),
+         percent(d.coincidence_ratio))
+        for d in row.domains
+    ]  # fmt: skip
+    yield from section(
+        "row", "How many a row holds", Lines(lines=tuple(row_words(row))),
+        Table(columns=headings, rows=[_trial(t, max(1.0, most)) for t in row.trials], caption="machines tried"),
+        Table(
+            columns=columns("domain", "#machines", "#rated", "#limit", "#p99", "#peak", "#coincidence"), rows=domains,
+            caption="what the power domains see, without control",
+        ),
+        Lines(lines=row.assumptions, bullets=True),
+    )  # fmt: skip
+
+
+def _trial(trial: RowTrial, most: float) -> tuple[Cell, ...]:
+    losses = (f"{trial.loss_frac[key]:+.1%}" for key in ("low_p50", "low_p99", "high_p50", "high_p99"))
+    peak = bar(trial.peak_frac, f"peak {percent(trial.peak_frac)} of the limit", most=most)
+    holds = Chip(words="no", tone=Tone.BAD) if trial.fails else Chip(words="yes", tone=Tone.GOOD)
+    return (
+        number(trial.machines), f"{trial.ratio:.2f}", peak, percent(trial.peak_frac), number(trial.brakes), *losses,
+        holds,
+    )  # fmt: skip
 
 
 def standing_words(row: RowStudy | None) -> str:

@@ -1,26 +1,32 @@
 """What measured runs say of the numbers behind a plan."""
 
-from hw_catalog.bands import INSIDE_FRAC, load_bands
+from collections.abc import Mapping
+
+from hw_catalog.bands import INSIDE_FRAC, ErrorBand, load_bands
 from planner.resolve.case import Case
 from planner.results.plan import CandidatePlan
 
-_WORDS = (("ttft_mean_s", "to the first token"), ("tpot_mean_s", "per token"))
+_WORDS = (("ttft_mean_s", "TTFT"), ("tpot_mean_s", "TPOT"))
 
 
 def measured_against(case: Case, candidate: CandidatePlan) -> tuple[str, ...]:
-    """A line for every set of kernel tables and GPU of a plan: how far measured runs were off what they predict."""
+    """A line for every set of kernel tables and GPU of a plan: measured latencies as multiples of the predictions."""
     bands = load_bands()
     lines = []
     used = {(p.profile_set, p.gpu) for p in (case.profiles[pool.spec.name] for pool in candidate.pools)}
-    for profile_set, gpu in sorted(used):
-        found = [(words, b) for metric, words in _WORDS if (b := bands.get((profile_set, gpu, metric)))]
+    for profile_set, gpu in sorted(used, key=lambda each: (not _found(each, bands), each)):
+        found = _found((profile_set, gpu), bands)
         if not found:
-            lines.append(f"measured runs: none or too few to compare {profile_set} on {gpu} with")
+            lines.append(f"{gpu}: none or too few measured runs to compare {profile_set} with")
             continue
-        told = ", ".join(f"{b.low_ratio:.2f} to {b.high_ratio:.2f} times as long {words}" for words, b in found)
+        told = ", ".join(f"{name} {b.low_ratio:.2f} to {b.high_ratio:.2f}x" for name, b in found)
         runs, models = max(b.n for _, b in found), max(b.models for _, b in found)
-        lines.append(
-            f"measured runs: {runs} of {models} models with {profile_set} on {gpu} took {told} as predicted "
-            f"({INSIDE_FRAC:.0%} of them; docs/accuracy.md)"
-        )
+        first, _, rest = told.partition(", ")
+        predicted = f"{first} the prediction" + (f", {rest}" if rest else "")
+        lines.append(f"{runs} measured runs ({models} models, {gpu}): {predicted} ({100 * INSIDE_FRAC:.0f} % of runs)")
     return tuple(lines)
+
+
+def _found(used: tuple[str, str], bands: Mapping[tuple[str, str, str], ErrorBand]) -> list[tuple[str, ErrorBand]]:
+    """The bands of a set of kernel tables on a GPU, by metric."""
+    return [(name, b) for metric, name in _WORDS if (b := bands.get((*used, metric)))]

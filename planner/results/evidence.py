@@ -21,6 +21,11 @@ class Verdict(StrEnum):
     UNDECIDED = "undecided"
     """The interval straddles the limit; a plan with such a claim is not validated."""
 
+    @property
+    def words(self) -> str:
+        """As people read it."""
+        return "too close to call" if self is Verdict.UNDECIDED else str(self)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
@@ -323,6 +328,7 @@ class ValidatedPlan:
         served: what each pool serves the model in.
         elsewise: the same question in other precisions and on other engines, the best first; empty where not asked.
         peaks: how hard each pool works its GPUs, against their data sheets.
+        accuracy: how far measured runs were off what the same tables predict, a line per GPU type.
     """
 
     candidate: CandidatePlan
@@ -341,6 +347,7 @@ class ValidatedPlan:
     served: tuple[Served, ...] = ()
     elsewise: tuple[Elsewise, ...] = ()
     peaks: tuple[PeakShare, ...] = ()
+    accuracy: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from planner.report.html.blocks import Page
 from planner.report.html.render import render
+from planner.report.page import Page
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 

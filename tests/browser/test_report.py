@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from planner.report.html.comparisons import frontier_page, whatif_page
-from planner.report.html.plans import no_plan_page, plan_page, simulation_page
-from planner.report.html.schedules import schedule_page
+from planner.report.plans import no_plan_page, plan_page, simulation_page
+from planner.report.sweeps import frontier_page, whatif_page
+from planner.report.timetables import schedule_page
 from tests.browser.conftest import Opened
 from tests.planner import plans
 from tests.planner.pictures import picture

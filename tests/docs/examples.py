@@ -88,7 +88,7 @@ def run(script: str, directory: Path) -> "subprocess.CompletedProcess[str]":
     """Run bash lines in which ``phasewise`` is this checkout."""
     # `phasewise` is this checkout, installed or not.
     door = f'phasewise() {{ "{sys.executable}" -m planner "$@"; }}\n'
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80", "NO_COLOR": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100", "NO_COLOR": "1"}
     return subprocess.run(
         ["bash", "-euo", "pipefail", "-c", door + script],
         cwd=directory,

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from planner.planning.plan import plan
-from planner.report.text import certified
+from planner.report.certificates import certified
 from planner.results.evidence import NoPlan, ValidatedPlan
 from planner.results.plan import Totals
 from tests.planner.small import small

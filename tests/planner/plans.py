@@ -126,7 +126,7 @@ def plan() -> ValidatedPlan:
                 step="solve",
                 candidate=candidate(1),
                 judgement=overloaded(),
-                note="tbt_p99_s missed: 0.35 s [0.315, 0.385] against 0.1 s",
+                note="tbt_p99_s missed: 0.35 s (interval 0.315 to 0.385), limit 0.1 s",
             ),
             Round(step="solve", candidate=candidate(), judgement=judgement(), note="every objective met"),
         ),

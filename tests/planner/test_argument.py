@@ -91,7 +91,7 @@ def test_only_what_is_not_met_is_told(verdict: Verdict) -> None:
     """An objective appears among the failures if and only if it is not met, with its interval and its limit."""
     lines = [line for line in failures(plans.judgement(0.1, verdict)) if line.startswith("tbt_p99_s")]
     assert bool(lines) == (verdict is not Verdict.MET)
-    assert all("[0.09, 0.11] against 0.1 s" in line for line in lines)
+    assert all("(interval 0.09 to 0.11), limit 0.1 s" in line for line in lines)
 
 
 def test_a_failure_finds_its_machine() -> None:

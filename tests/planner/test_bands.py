@@ -92,6 +92,6 @@ def test_a_plan_quotes_the_bands_it_rests_on() -> None:
     case, candidate = SimpleNamespace(profiles=profiles), SimpleNamespace(pools=pools)
     quoted, none = measured_against(cast("Case", case), cast("CandidatePlan", candidate))
     band = load_bands()["aiconfigurator-0.12", "h100-sxm", "tpot_mean_s"]
-    assert f"{band.low_ratio:.2f} to {band.high_ratio:.2f} times as long per token" in quoted
-    assert f"{band.n} of {band.models} models" in quoted
-    assert none == "measured runs: none or too few to compare mine on h100-sxm with"
+    assert f"TPOT {band.low_ratio:.2f} to {band.high_ratio:.2f}x" in quoted
+    assert f"{band.n} measured runs ({band.models} models, h100-sxm): TTFT" in quoted
+    assert none == "h100-sxm: none or too few measured runs to compare mine with"

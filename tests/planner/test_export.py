@@ -15,6 +15,7 @@ from planner.files.plan_file import dumps, no_plan_text, plain, plan_text, read_
 from planner.results.evidence import ValidatedPlan
 from tests.planner import plans
 from tests.planner.goldens import GOLDEN, same_as_golden
+from tests.planner.test_oversubscribe import study
 
 TEXT = plan_text(plans.scenario(), plans.plan(), plans.DIGESTS)
 
@@ -51,6 +52,15 @@ def test_plan_file_is_golden() -> None:
 def test_no_plan_is_golden() -> None:
     """So is the answer that there is none."""
     same_as_golden(no_plan_text(plans.scenario(), plans.no_plan(), plans.DIGESTS), GOLDEN / "no-plan.json")
+
+
+def test_a_gain_is_no_negative_loss(path: Path) -> None:
+    """A row whose control finishes a request more reads back: of all shares, losses alone may lie below zero."""
+    trial = replace(study().trials[0], throughput_loss_frac={"low": 0.0, "high": -6e-7})
+    write_plan(path, plans.scenario(), replace(plans.plan(), power=replace(study(), trials=(trial,))), plans.DIGESTS)
+    read = read_plan(path).plan.power
+    assert read
+    assert read.trials[0].throughput_loss_frac["high"] == -6e-7
 
 
 @pytest.mark.parametrize("what", ["plan", "scenario"])

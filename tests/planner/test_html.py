@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.compare.bill import bill
-from planner.report.html.blocks import Chart, Page
 from planner.report.html.charts import short
-from planner.report.html.comparisons import frontier_page, whatif_page
 from planner.report.html.drawings import bar, margin
-from planner.report.html.plans import no_plan_page, plan_page, simulation_page
 from planner.report.html.render import render
-from planner.report.html.schedules import schedule_page
+from planner.report.page import Chart, Page
+from planner.report.plans import no_plan_page, plan_page, simulation_page
+from planner.report.sweeps import frontier_page, whatif_page
+from planner.report.timetables import schedule_page
 from planner.results.evidence import NoPlan, PowerUse
 from planner.scenario import Scenario
 from planner.scenario.energy import EnergySection
@@ -85,7 +85,7 @@ def test_power_is_shown_where_it_is_known() -> None:
         " ".join(Parts(render(plan_page(p, plans.scenario(), s))).words) for p, s in ((bare, picture()), (known, seen))
     )
     joules = f"{2 * 7000.0 / bare.judgement.output_tokens_per_s:.3g} J"
-    for words in ("watts at the plugs", "7.777 kW", joules, "A row of 180 kW holds 52 machines", "draw at their plugs"):
+    for words in ("wall power", "7.777 kW", joules, "A row of 180 kW holds 52 machines", "wall power of the machines"):
         assert words in full
         assert words not in without
     assert "at rated power" in without
@@ -258,4 +258,4 @@ def test_no_plan_shows_its_best_candidate() -> None:
     """Where a candidate failed in simulation, the page shows by how much."""
     failed: NoPlan = replace(plans.no_plan(), judgement=plans.overloaded(), rounds=plans.plan().rounds)
     page = no_plan_page(failed, plans.scenario())
-    assert {"best", "argued"} <= {s.name for s in page.sections}
+    assert {"best", "rounds"} <= {s.name for s in page.sections}

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from planner.planning import plan as pipeline
 from planner.planning.limits import over_budget, over_row
 from planner.planning.oversubscribe import RowLab
-from planner.report.html.plans import simulation_page
+from planner.report.evidence import failures
 from planner.report.money import per_million, simulation_data, token_words
-from planner.report.text import failures
+from planner.report.plans import simulation_page
 from planner.results.evidence import Judgement, NoPlan, ValidatedPlan
 from planner.scenario import Scenario
 from tests.planner import plans

@@ -9,7 +9,9 @@ from planner.planning import row_study as row
 from planner.planning.oversubscribe import RowLab, RowQuestion
 from planner.planning.tighten import cluster
 from planner.policies.power import NoCap, Polca
-from planner.report.rows import row_view
+from planner.report.page import Page
+from planner.report.rich import ALL, drawn
+from planner.report.rows import row_section
 from planner.resolve.case import open_case
 from planner.results.row import DomainUse, RowStudy, RowTrial
 from planner.scenario import Scenario
@@ -214,13 +216,18 @@ def study() -> RowStudy:
     )  # fmt: skip
 
 
+def _page(row: RowStudy) -> Page:
+    """A page of a row alone."""
+    return Page(title="row", verdict="ROW", good=True, headline="", sections=tuple(row_section(row)))
+
+
 def test_a_row_in_words() -> None:
     """What a row holds, what the uncapped row would, who pays, and what was assumed, as text."""
     from rich.console import Console
 
     console = Console(width=80, no_color=True)
     with console.capture() as captured:
-        console.print(row_view(study()))
+        console.print(drawn(_page(study()), [ALL]))
     same_as_golden("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()), GOLDEN / "row.txt")
 
 
@@ -230,5 +237,5 @@ def test_a_row_that_holds_nothing_says_so() -> None:
 
     console = Console(width=200, no_color=True)
     with console.capture() as captured:
-        console.print(row_view(replace(study(), machines=0, ratio=0.0)))
+        console.print(drawn(_page(replace(study(), machines=0, ratio=0.0)), [ALL]))
     assert "does not hold the 40 machines it is meant for" in captured.get()

@@ -12,7 +12,8 @@ from rich.console import Console
 from hw_catalog.profile_files import load_profiles
 from planner.files.texts import as_csv, as_markdown
 from planner.planning.precisions import elsewise
-from planner.report.text import plan_view
+from planner.report.plans import plan_page
+from planner.report.rich import drawn
 from planner.resolve.case import open_case
 from planner.resolve.precision import plan_dtype
 from planner.results.evidence import ValidatedPlan
@@ -91,9 +92,9 @@ def test_the_verdict_names_precision_and_engine() -> None:
     console = Console(width=200, record=True, file=StringIO())
     answer = _served()
     proven = replace(answer, certificate=replace(answer.certificate, gap_frac=0.0))
-    console.print(plan_view(proven, plans.scenario()))
+    console.print(drawn(plan_page(proven, plans.scenario()), ["all"]))
     said = " ".join(console.export_text().split())
-    assert "(bf16 weights, fp8 KV cache, vllm 0.24.0)" in said.partition("What to buy")[0]
+    assert "bf16 weights, fp8 KV cache, vllm 0.24.0; policy" in said.partition("What to buy")[0]
     assert "proven optimal among the machines and layouts offered with bf16 weights, fp8 KV cache, vllm 0.24.0" in said
 
 
@@ -114,7 +115,7 @@ def test_other_precisions_are_marked_as_not_simulated() -> None:
         objective_value=41.4, cost_usd_per_h=41.4, machines=2, policy="colocated",
     )  # fmt: skip
     console = Console(width=200, record=True, file=StringIO())
-    console.print(plan_view(replace(_served(), elsewise=(row,)), plans.scenario()))
+    console.print(drawn(plan_page(replace(_served(), elsewise=(row,)), plans.scenario()), ["precisions"]))
     table = console.export_text().partition("Other precisions and engines")[2]
     assert "$41.40/h" in table
     assert "no" in table.split()

@@ -5,50 +5,64 @@ from dataclasses import replace
 from io import StringIO
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from rich.console import Console, RenderableType
+from rich.console import Console
 
+from planner.perf.layout import InstanceSpec, Layout, Role
 from planner.report import words
-from planner.report.text import failures, no_plan_view, plan_view, simulation_view
-from planner.results.evidence import Verdict
+from planner.report.evidence import failures
+from planner.report.page import Page
+from planner.report.plans import no_plan_page, plan_page, simulation_page
+from planner.report.rich import ALL, drawn
+from planner.report.screen import LINES, WIDTH
+from planner.results.evidence import Margin, Neighbour, PeakShare, ValidatedPlan, Verdict
 from tests.planner import plans
 from tests.planner.goldens import GOLDEN, same_as_golden
 
-VIEWS: dict[str, RenderableType] = {
-    "plan": plan_view(plans.plan(), plans.scenario()),
-    "no-plan": no_plan_view(plans.no_plan()),
-    "simulation": simulation_view(plans.overloaded(), plans.candidate(1)),
-    "budgets": plan_view(
-        replace(
-            plans.plan(),
-            objective="throughput",
-            objective_value=20.0,
-            warnings=(),
-            certificate=replace(plans.plan().certificate, neighbours=(), bound=None),
+BUDGETED = replace(
+    plans.plan(),
+    objective="throughput",
+    objective_value=20.0,
+    warnings=(),
+    certificate=replace(plans.plan().certificate, neighbours=(), bound=None),
+)
+VIEWS: dict[str, tuple[Page, tuple[str, ...]]] = {
+    "plan": (plan_page(plans.plan(), plans.scenario()), (ALL,)),
+    "screen": (plan_page(plans.plan(), plans.scenario()), ()),
+    "no-plan": (no_plan_page(plans.no_plan(), plans.scenario()), ()),
+    "simulation": (simulation_page(plans.overloaded(), plans.candidate(1), plans.scenario()), ()),
+    "budgets": (
+        plan_page(
+            BUDGETED, plans.scenario().changed(["budgets={power_w: 60000, machines: 4}", "objective=throughput"])
         ),
-        plans.scenario().changed(["budgets={power_w: 60000, machines: 4}", "objective=throughput"]),
+        (ALL,),
     ),
 }
 
 
-def rendered(view: RenderableType, width: int = 80) -> str:
+def rendered(page: Page, *sections: str, width: int = WIDTH) -> str:
     console = Console(width=width, file=StringIO(), highlight=False)
-    console.print(view)
+    console.print(drawn(page, sections), crop=False)
     text = console.file.getvalue()  # type: ignore[attr-defined]
     return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
+
+
+def view(name: str, width: int = WIDTH) -> str:
+    page, sections = VIEWS[name]
+    return rendered(page, *sections, width=width)
 
 
 @pytest.mark.parametrize("name", sorted(VIEWS))
 def test_view_is_golden(name: str) -> None:
     """What people see changes only when someone means it to."""
-    same_as_golden(rendered(VIEWS[name]), GOLDEN / f"{name}.txt")
+    same_as_golden(view(name), GOLDEN / f"{name}.txt")
 
 
 @pytest.mark.parametrize("name", sorted(VIEWS))
 def test_view_fits_80_columns(name: str) -> None:
     """No line is wider than 80 columns and no name is cut."""
-    text = rendered(VIEWS[name])
+    text = view(name, 80)
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text
 
@@ -58,19 +72,75 @@ def test_view_fits_80_columns(name: str) -> None:
 )
 def test_verdict_comes_first(name: str, verdict: str) -> None:
     """The first words are the verdict."""
-    assert rendered(VIEWS[name]).startswith(verdict)
+    assert view(name).startswith(verdict)
 
 
-def test_plan_shows_every_pool_and_objective() -> None:
-    """Nothing of a plan is left out of its text."""
-    text = rendered(VIEWS["plan"], width=200)
+@pytest.mark.parametrize("name", ["plan", "screen"])
+def test_plan_shows_every_pool_and_objective(name: str) -> None:
+    """Machines and objectives of a plan stand in its text, on the first screen too."""
+    text = view(name, width=200)
     plan = plans.plan()
     for pool in plan.candidate.pools:
         assert pool.spec.machine in text
     for evidence in plan.judgement.evidence:
-        assert re.search(rf"{evidence.slo} .* {evidence.verdict} ", text)
-    for line in (*plan.sources, *plan.warnings):
+        assert re.search(rf"{evidence.slo} .* {evidence.verdict.words} ", text)
+    for line in (*(plan.sources if name == "plan" else ()), *plan.warnings):
         assert line in text
+
+
+_NAMES = st.text("abcdefghij-0123456789", min_size=3, max_size=24)
+_SENTENCES = st.lists(_NAMES, min_size=1, max_size=60).map(" ".join)
+
+
+@st.composite
+def _plans(draw: st.DrawFn) -> ValidatedPlan:
+    """Plans of many pools and objectives, about which there is much to say."""
+    base = plans.plan()
+    specs = [
+        InstanceSpec(role=draw(st.sampled_from(Role)), machine=name, layout=Layout(tp=8))
+        for name in draw(st.lists(_NAMES, min_size=1, max_size=12, unique=True))
+    ]
+    pools = tuple(replace(base.candidate.pools[0], spec=spec, machines=n + 1) for n, spec in enumerate(specs))
+    keys = draw(st.lists(_NAMES, min_size=1, max_size=20, unique=True))
+    evidence = tuple(replace(base.judgement.evidence[0], slo=f"{key}:ttft_p99_s") for key in keys)
+    judged = replace(base.judgement, evidence=evidence, workload=draw(_SENTENCES))
+    peaks = [PeakShare(pool=s.name, gpus=8, prompt_tokens_per_s=1e4, output_tokens_per_s=1e3, flops_frac=0.5,
+                       hbm_frac=0.5) for s in specs]  # fmt: skip
+    fails = tuple(draw(st.lists(_SENTENCES, min_size=1, max_size=4)))
+    near = Neighbour(pool=specs[0].name, machines=3, judgement=None, fails=fails)
+    return replace(
+        base, candidate=replace(base.candidate, pools=pools), judgement=judged, peaks=tuple(peaks),
+        margin=Margin(holds_ratio=1.1, misses_ratio=1.2, fails=fails), alternatives=fails, warnings=fails,
+        accuracy=fails, certificate=replace(base.certificate, neighbours=(near,)),
+    )  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(_plans())
+def test_the_first_screen_fits_a_terminal(plan: ValidatedPlan) -> None:
+    """However much there is to say, the first screen of a plan has at most 25 lines of 100 columns."""
+    text = rendered(plan_page(plan, plans.scenario()))
+    assert len(text.splitlines()) <= LINES
+    assert text.startswith("VALIDATED")
+
+
+@settings(max_examples=20, deadline=None)
+@given(_plans(), st.integers(20, 120))
+def test_names_are_never_folded(plan: ValidatedPlan, width: int) -> None:
+    """However narrow the terminal is, every pool and objective of a table stands in one line, whole."""
+    text = rendered(plan_page(plan, plans.scenario()), "buy", "evidence", width=width)
+    for pool in plan.candidate.pools:
+        assert re.search(rf"{re.escape(pool.spec.machine)} ", text)
+    for evidence in plan.judgement.evidence:
+        assert f"{evidence.slo} " in text
+
+
+def test_a_section_is_shown_by_its_name() -> None:
+    """Sections that are named are shown below the verdict, and no others."""
+    text = rendered(VIEWS["plan"][0], "rounds")
+    assert "Planning rounds" in text
+    assert "What to buy" not in text
+    assert "objective: cost" in rendered(VIEWS["plan"][0], "scenario")
 
 
 def test_failures_and_validity_agree() -> None:
@@ -110,4 +180,4 @@ def test_amounts_are_near(value: float) -> None:
 def test_a_limit_of_one_machine_type_is_named_whole() -> None:
     """A limit whose name holds brackets, such as the availability of a machine type, is shown as it is."""
     scarce = replace(plans.no_plan(), raises={"availability[dgx-h100]": (0.0, 3.0)})
-    assert "availability[dgx-h100]" in rendered(no_plan_view(scarce))
+    assert "availability[dgx-h100]" in rendered(no_plan_page(scarce, plans.scenario()))

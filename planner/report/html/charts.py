@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
 
-from planner.report.html.blocks import Chart
 from planner.report.html.cluster import colour
+from planner.report.page import Chart
 from planner.results.evidence import Evidence
 from planner.results.picture import LatencyCurve, Picture, PoolSeries
 from planner.results.plan import CandidatePlan
@@ -61,7 +61,7 @@ def over_time(picture: Picture, candidate: CandidatePlan) -> list[Chart]:
         made.append(_timed(column, title, unit, note, picture, pool_lines(candidate, rows)))
     drawn = {series.pool: series.power_w for series in picture.pools}
     if all(drawn.values()):
-        note = "what the machines of a pool draw at their plugs, from a meter that reads once a second"
+        note = "wall power of the machines of a pool, from a meter that reads once a second"
         made.append(_timed("power_w", "Power", "w", note, picture, pool_lines(candidate, drawn)))
     return made
 

@@ -7,7 +7,7 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 from planner import __version__
-from planner.report.html.blocks import Chart, Page
+from planner.report.page import Cell, Chart, Chip, Column, Page
 
 _INSIDE = ("page.css", "uPlot.min.css", "page.js", "uPlot.iife.min.js")
 
@@ -26,8 +26,21 @@ def render(page: Page) -> str:
     charts = {b.name: b.spec for s in page.sections for b in s.blocks if isinstance(b, Chart)}
     inside = {name.replace(".", "_"): Markup(files[name]) for name in _INSIDE}  # noqa: S704  our own files
     return environment.get_template("page.html.j2").render(
-        page=page, version=__version__, charts=_embedded(charts), inside=inside
+        page=page, version=__version__, charts=_embedded(charts), inside=inside, css=_css, shown=_shown
     )
+
+
+def _css(column: Column) -> Markup:
+    """How the cells of a column are set."""
+    kinds = [name for name, is_so in (("n", column.numeric), ("w", column.wraps)) if is_so]
+    return Markup(' class="{}"').format(kinds[0]) if kinds else Markup()
+
+
+def _shown(cell: Cell) -> str:
+    """A cell; a verdict with its mark, for those who see no colours."""
+    if isinstance(cell, Chip):
+        return Markup('<span class="verdict {}">{} {}</span>').format(cell.tone, cell.mark, cell.words)
+    return cell
 
 
 def _embedded(data: object) -> Markup:

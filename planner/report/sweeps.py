@@ -5,13 +5,11 @@ from functools import partial
 from itertools import product
 from typing import Any
 
-from markupsafe import Markup
-
 from planner.report.bill import BILL_HEADINGS, bill_cells
-from planner.report.html.blocks import Block, Chart, Drawing, Lines, Page, Section, Table, Tile
 from planner.report.html.charts import line, short
 from planner.report.html.matrices import matrix, tornado
-from planner.report.html.plans import again, best
+from planner.report.page import Block, Chart, Chip, Drawing, Lines, Page, Section, Table, Tile, Tone, columns
+from planner.report.plans import again, best_words
 from planner.report.words import budget, dollars, number, percent, plural, rate, valued
 from planner.results.frontier import Design, Frontier
 from planner.results.plan import CandidatePlan
@@ -54,7 +52,7 @@ def whatif_page(sweep: WhatIf) -> Page:
         verdict=f"{len(held)} OF {len(sweep.points)} VALIDATED" if sweep.points else "WHAT IF",
         good=len(held) == len(sweep.points),
         headline=span,
-        about=f"{sweep.scenario.model.name}, {best(objective)}; " + _varied(sweep),
+        about=f"{sweep.scenario.model.name}, {best_words(objective)}; " + _varied(sweep),
         tiles=_tiles(sweep, objective),
         sections=(*sections, again(sweep.scenario)),
     )
@@ -192,14 +190,12 @@ def _points(points: Sequence[Point]) -> Table:
             f"{bind.name}, {percent(bind.used_frac)}" if bind else "",
         ))  # fmt: skip
     headings = ("point", "verdict", "#served", "#machines", "#cost", *BILL_HEADINGS, "#least margin", "binds")
-    return Table(headings=headings, rows=rows, caption="points")
+    return Table(columns=columns(*headings), rows=rows, caption="points")
 
 
-def _verdict(outcome: Outcome) -> Markup:
+def _verdict(outcome: Outcome) -> Chip:
     good = outcome.verdict == VALIDATED
-    return Markup('<span class="verdict {}">{} {}</span>').format(
-        "good" if good else "bad", "✓" if good else "✗", outcome.verdict
-    )
+    return Chip(words=outcome.verdict, tone=Tone.GOOD if good else Tone.BAD)
 
 
 # --- tornado, shadow prices, regret ---------------------------------------------------------------------------------
@@ -227,7 +223,7 @@ def _shadow(sweep: WhatIf, objective: str) -> Table:
         )
         rows.append((price.budget, budget(price.budget, price.limit), budget(price.budget, price.step), gain, loss))
     headings = ("budget", "#limit", "#step", "#one more is worth", "#one less costs")
-    return Table(headings=headings, rows=rows, caption="found by planning again; machines come whole")
+    return Table(columns=columns(*headings), rows=rows, caption="found by planning again; machines come whole")
 
 
 def _regret(sweep: WhatIf, objective: str) -> list[Block]:
@@ -300,7 +296,7 @@ def _designs(front: Frontier) -> Table:
     for d in front.designs:
         shown = [valued(axis, d.values[axis]) for axis in (front.x, front.y)]
         rows.append((*shown, "efficient" if d.efficient else "dominated", _bought(d)))
-    return Table(headings=(f"#{front.x}", f"#{front.y}", "kind", "machines"), rows=rows, caption="designs")
+    return Table(columns=columns(f"#{front.x}", f"#{front.y}", "kind", "machines"), rows=rows, caption="designs")
 
 
 def _bought(design: Design) -> str:

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from planner.report.html.blocks import Block, Chart, Lines, Page, Section, Table, Tile
 from planner.report.html.charts import line, short
-from planner.report.html.plans import again
+from planner.report.page import Block, Chart, Lines, Page, Section, Table, Tile, columns
+from planner.report.plans import EDITED, again
 from planner.report.power import layout_words
 from planner.report.schedule import against_fixed, against_the_simulator, spans
 from planner.report.words import number, percent, plural, watts
@@ -22,7 +22,7 @@ _KG_G = 1e3
 
 def schedule_page(
     schedule: Schedule, scenario: Scenario, *, valid: bool, served: Sequence[Served] = (),
-    simulated: Spent | None = None, fixed: FixedFleet | None = None,
+    simulated: Spent | None = None, fixed: FixedFleet | None = None, edited: bool = False,
 ) -> Page:  # fmt: skip
     """Machines, load, energy and money over time, and the timetable.
 
@@ -33,14 +33,15 @@ def schedule_page(
         served: what it said of the epochs.
         simulated: money, energy and CO2 with its watts.
         fixed: the fixed fleet to compare with.
+        edited: the plan is not as it was when it was simulated.
     """
     epochs, days = schedule.epochs, len(schedule.epochs) * schedule.epoch_s / _H_S / 24
     gap = schedule.termination.gap_frac
     powered = [sum(e.machines.values()) for e in epochs]
     return Page(
         title=f"{scenario.name}: schedule",
-        verdict="VALIDATED" if valid else "NOT VALIDATED",
-        good=valid,
+        verdict=EDITED if edited else "VALIDATED" if valid else "NOT VALIDATED",
+        good=valid and not edited,
         headline=f"${schedule.cost_usd:,.0f} for {days:.3g} days, {min(powered)} to {max(powered)} machines",
         about=f"{scenario.model.name}; least {', then '.join(schedule.aims)}; {plural(len(epochs), 'epoch')} of "
         f"{schedule.epoch_s / _H_S:.3g} h",
@@ -52,7 +53,7 @@ def schedule_page(
             Tile(label="Starts and stops", value=number(schedule.churn_machines), note="machines"),
             Tile(label="Gap", value="unknown" if gap is None else percent(gap), note=f"proven, {schedule.method}"),
         ],
-        beware=schedule.notes,
+        warnings=schedule.notes,
         sections=(
             *_savings(schedule, served, simulated, fixed),
             Section(
@@ -79,7 +80,7 @@ def _savings(
         change = tuple(f"{100 * (now / fleet - 1):+.1f} %" if fleet else "" for now, fleet in pairs)
         rows += [_spent_row("fixed fleet for the peak", fixed.spent), ("schedule against the fixed fleet", *change)]
     words = (*against_the_simulator(simulated, served), *against_fixed(simulated, fixed))
-    table = Table(headings=("plan", "#cost", "#energy", "#CO2"), rows=rows, caption="money, energy and CO2")
+    table = Table(columns=columns("plan", "#cost", "#energy", "#CO2"), rows=rows, caption="money, energy and CO2")
     return (Section(name="saving", title="Against a fixed fleet", blocks=[table, Lines(lines=words)]),)
 
 
@@ -168,7 +169,7 @@ def _timetable(schedule: Schedule) -> list[Block]:
     headings, every = ("from", "to", "#machines", "#on top", "what runs"), [cells for _, cells in rows]
     words = f"{plural(len(rows), 'stretch')} without change".replace("stretchs", "stretches")
     if len(rows) <= _SHOWN_ROWS:
-        return [Lines(lines=(f"{words}.",)), Table(headings=headings, rows=every, caption="timetable")]
+        return [Lines(lines=(f"{words}.",)), Table(columns=columns(*headings), rows=every, caption="timetable")]
     top = max(schedule.epochs, key=lambda epoch: sum(epoch.machines.values()))
     day = top.start_s // (24 * _H_S)
     busiest = [
@@ -177,8 +178,8 @@ def _timetable(schedule: Schedule) -> list[Block]:
     ]  # fmt: skip
     return [
         Lines(lines=(f"{words}; those of day {day + 1:.0f}, the busiest:",)),
-        Table(headings=headings, rows=busiest, caption="timetable of the busiest day"),
-        Table(headings=headings, rows=every, caption="timetable", folded=f"all {words}"),
+        Table(columns=columns(*headings), rows=busiest, caption="timetable of the busiest day"),
+        Table(columns=columns(*headings), rows=every, caption="timetable", folded=f"all {words}"),
     ]
 
 
@@ -210,7 +211,7 @@ def _served(served: Sequence[Served]) -> list[Block]:
     )
     count = sum(len(one.epochs) for one in served)
     words = f"{plural(count, 'epoch')} at their peak, with the changes into them; latencies in per cent of their limits"
-    return [Table(headings=headings, rows=rows, caption="epochs in the simulator", folded=words)]
+    return [Table(columns=columns(*headings), rows=rows, caption="epochs in the simulator", folded=words)]
 
 
 def _clock(at_s: float) -> str:

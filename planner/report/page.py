@@ -1,0 +1,211 @@
+"""What a verb shows, as one structure: a terminal and a web page are two ways to draw it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from markupsafe import Markup
+
+
+class Tone(StrEnum):
+    """Whether words are good news."""
+
+    GOOD = "good"
+    BAD = "bad"
+    OPEN = "open"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chip:
+    """A verdict: words in the colour of their tone."""
+
+    words: str
+    tone: Tone
+
+    @property
+    def mark(self) -> str:
+        """The tone for those who see no colours."""
+        return {Tone.GOOD: "✓", Tone.BAD: "✗", Tone.OPEN: "?"}[self.tone]
+
+
+Cell = str | Chip | Markup
+"""Text, a verdict, or a drawing; only drawings made here are Markup."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """How the cells below a heading stand.
+
+    Attributes:
+        name: the heading.
+        numeric: numbers, set right-aligned.
+        wraps: sentences, which may take several lines; names and numbers are never folded.
+        drawn: drawings, which a terminal leaves out.
+    """
+
+    name: str
+    numeric: bool = False
+    wraps: bool = False
+    drawn: bool = False
+
+
+def columns(*headings: str) -> tuple[Column, ...]:
+    """Columns by their headings: ``#`` before the name stands for numbers, ``~`` for sentences, ``!`` for drawings."""
+    return tuple(_column(heading) for heading in headings)
+
+
+def _column(heading: str) -> Column:
+    mark, name = (heading[0], heading[1:]) if heading[:1] in ("#", "~", "!") and len(heading) > 1 else ("", heading)
+    return Column(name=name, numeric=mark == "#", wraps=mark == "~", drawn=mark == "!")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tile:
+    """One figure that should be seen first.
+
+    Attributes:
+        label: what it is.
+        value: the figure with its unit.
+        note: what it rests on, in small print.
+    """
+
+    label: str
+    value: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Rows under headings.
+
+    Attributes:
+        columns: how the cells stand.
+        rows: as many cells each.
+        caption: what the rows are.
+        folded: a heading under which the table is folded away; empty shows it. A terminal shows the heading alone.
+    """
+
+    kind: ClassVar[str] = "table"
+    columns: tuple[Column, ...]
+    rows: Sequence[Sequence[Cell]]
+    caption: str = ""
+    folded: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lines:
+    """Sentences, one a line; marked by bullets where they are a list.
+
+    Attributes:
+        lines: the sentences.
+        bullets: whether they are a list.
+        folded: a heading under which they are folded away; empty shows them. A terminal shows the heading alone.
+    """
+
+    kind: ClassVar[str] = "lines"
+    lines: tuple[str, ...]
+    bullets: bool = False
+    folded: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pairs:
+    """Names, and what is to be said of each."""
+
+    kind: ClassVar[str] = "pairs"
+    rows: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """An SVG picture with a title under it; not in a terminal."""
+
+    kind: ClassVar[str] = "drawing"
+    svg: Markup
+    caption: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """A chart that the page draws from data; not in a terminal.
+
+    Attributes:
+        name: unique on the page.
+        title: above it.
+        spec: what ``page.js`` reads: ``x``, ``series``, and how axes are labelled.
+        note: how to read it.
+        whole: as wide as the page, not one of two beside each other.
+    """
+
+    kind: ClassVar[str] = "chart"
+    name: str
+    title: str
+    spec: Mapping[str, Any]
+    note: str = ""
+    whole: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    """Text to be copied as it is; in a terminal only where its section is asked for by name."""
+
+    kind: ClassVar[str] = "code"
+    name: str
+    text: str
+
+
+Block = Table | Lines | Pairs | Drawing | Chart | Code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A part of a page that the navigation leads to.
+
+    Attributes:
+        name: by which it is asked for.
+        title: above it.
+        blocks: what is in it.
+        lead: how to read its charts; not in a terminal.
+    """
+
+    name: str
+    title: str
+    blocks: Sequence[Block]
+    lead: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """All that a verb has to show.
+
+    Attributes:
+        title: of the window.
+        verdict: one or two words.
+        good: True for good news.
+        headline: the verdict in a sentence.
+        about: what was asked, below it.
+        tiles: the figures that matter most, on a web page.
+        facts: what else a first look must tell, a line each.
+        warnings: doubts, full sentences, shown before the sections.
+        sections: the rest.
+        screen: what a terminal shows below the verdict where no section is asked for; empty shows all sections.
+    """
+
+    title: str
+    verdict: str
+    good: bool
+    headline: str
+    about: str = ""
+    tiles: Sequence[Tile] = ()
+    facts: tuple[tuple[str, str], ...] = ()
+    warnings: Sequence[str] = ()
+    sections: Sequence[Section] = ()
+    screen: Sequence[Block] = ()
+
+
+def section(name: str, title: str, *blocks: Block | None, lead: str = "") -> Iterator[Section]:
+    """One section of the blocks that there are; none where there are none."""
+    found = [block for block in blocks if block is not None]
+    if found:
+        yield Section(name=name, title=title, blocks=found, lead=lead)

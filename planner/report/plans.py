@@ -1,0 +1,325 @@
+"""What is shown of a plan, of a simulation of one, and of there being none."""
+
+from collections.abc import Iterator, Sequence
+from math import isinf
+
+import yaml
+
+from planner.perf.layout import Role
+from planner.report.certificates import rounds, smaller, tried
+from planner.report.evidence import failures, objectives, served
+from planner.report.html.cluster import cluster
+from planner.report.html.drawings import bar, stacked
+from planner.report.money import NONE, good_output_tokens_per_s, good_prompt_tokens_per_s, per_million, token_words
+from planner.report.page import Block, Code, Drawing, Lines, Page, Section, Table, Tile, columns, section
+from planner.report.phases import phases
+from planner.report.power import energy_tile, expected_words, layout_words, powered, rated_words
+from planner.report.rows import row_section, standing_words
+from planner.report.screen import facts, screen
+from planner.report.words import (
+    budget,
+    dollars,
+    number,
+    peak_words,
+    percent,
+    plural,
+    rate,
+    valued,
+    watts,
+)
+from planner.results.evidence import Excuse, Judgement, NoPlan, ValidatedPlan
+from planner.results.picture import Picture
+from planner.results.plan import CandidatePlan
+from planner.results.precision import precision
+from planner.scenario import Scenario
+from planner.scenario.objectives import Budgets, Headroom, Objective
+
+EDITED = "UNVALIDATED (edited since it was simulated)"
+_PROVEN_FRAC = 1e-6
+_BUDGETS = ("cost_usd_per_h", "power_w", "expected_power_w", "rack_units", "machines")
+
+
+def plan_page(plan: ValidatedPlan, scenario: Scenario, picture: Picture | None = None, *, edited: bool = False) -> Page:
+    """Everything that is known of a validated plan, or of one that was edited since.
+
+    Args:
+        plan: the answer.
+        scenario: the question.
+        picture: one run of it over time, for the charts of a web page.
+        edited: the plan is not as it was when it was simulated.
+    """
+    candidate, judgement, totals = plan.candidate, plan.judgement, plan.candidate.totals
+    told, about = facts(plan), _about(plan, scenario)
+    verdict = EDITED if edited else "VALIDATED"
+    headline = (
+        f"{plural(totals.machines, 'machine')}, {dollars(totals.cost_usd_per_h)}, {watts(totals.power_w)} "
+        f"{rated_words(candidate)}{standing_words(plan.power)}, for {_load(candidate, scenario)}"
+    )
+    return Page(
+        title=f"{scenario.name}: plan",
+        verdict=verdict,
+        good=not edited,
+        headline=headline,
+        about=about,
+        tiles=tuple(tiles(candidate, judgement, picture)) if picture else (),
+        facts=told,
+        warnings=plan.warnings,
+        sections=(
+            *section("buy", "What to buy", *bought(candidate, picture), _spent(plan, scenario)),
+            *section("binds", "What binds", binds(candidate, judgement, scenario.budget()), _peaks(plan)),
+            *served(candidate, judgement, picture),
+            *phases(candidate, judgement, picture),
+            *powered(judgement, candidate, scenario),
+            *(row_section(plan.power) if plan.power else ()),
+            *smaller(plan),
+            *rounds(plan),
+            *_sources(plan),
+            *_alternatives(plan),
+            *_elsewise(plan),
+            again(scenario),
+        ),
+        screen=screen((f"{verdict}: {headline}", about), pools_table(candidate, None), plan, told),
+    )
+
+
+def simulation_page(
+    judgement: Judgement, candidate: CandidatePlan, scenario: Scenario, picture: Picture | None = None
+) -> Page:
+    """What the simulator says of a plan under a workload it may not have been made for."""
+    fails = failures(judgement)
+    spoken = Lines(lines=tuple(token_words(candidate, judgement)))
+    return Page(
+        title=f"{scenario.name}: simulation",
+        verdict="NOT MET" if fails else "MET",
+        good=not fails,
+        headline="; ".join(fails) if fails else "every objective, in steady state",
+        about=f"{_load(candidate, scenario)}, policy {candidate.policy}",
+        tiles=tuple(tiles(candidate, judgement, picture)) if picture else (),
+        sections=(
+            *section("buy", "What was simulated", *bought(candidate, picture), spoken),
+            *section("binds", "What binds", binds(candidate, judgement, scenario.budget())),
+            *served(candidate, judgement, picture),
+            *phases(candidate, judgement, picture),
+            *powered(judgement, candidate, scenario),
+            again(scenario),
+        ),
+    )
+
+
+def no_plan_page(no_plan: NoPlan, scenario: Scenario) -> Page:
+    """Why there is no plan, and what would have to change."""
+    raises = [(key, budget(key, low), budget(key, high)) for key, (low, high) in sorted(no_plan.raises.items())]
+    table = Table(columns=columns("budget", "#limit", "#needed"), rows=raises, caption="smallest set to raise")
+    more = Lines(lines=no_plan.explanation[1:], bullets=True) if no_plan.explanation[1:] else None
+    best = objectives(no_plan.judgement.evidence) if no_plan.judgement else None
+    return Page(
+        title=f"{scenario.name}: no plan", verdict=f"NO PLAN ({no_plan.reason})", good=False,
+        headline=" ".join(no_plan.explanation[:1]), about=f"{scenario.model.name}, {best_words(scenario.objective)}",
+        sections=(
+            *section("why", "Why there is none", more),
+            *section("raise", "Smallest set of budgets to raise", table if raises else None),
+            *section("best", "Best candidate", best),
+            *section("rounds", "Planning rounds", tried(no_plan.rounds) if no_plan.rounds else None),
+            *section("refused", "Options that were not offered", _excuses(no_plan.excuses)),
+            again(scenario),
+        ),
+    )  # fmt: skip
+
+
+def best_words(objective: str) -> str:
+    """What the best plan has: the most throughput, or the least of anything else."""
+    return f"{'most' if objective == Objective.THROUGHPUT else 'least'} {objective}"
+
+
+def _load(candidate: CandidatePlan, scenario: Scenario) -> str:
+    return f"{rate(served_req_per_s(candidate))} of {scenario.model.name}"
+
+
+def served_req_per_s(candidate: CandidatePlan) -> float:
+    """Requests per second; one that is split between two pools is counted where it starts."""
+    return sum(sum(p.rate_req_per_s.values()) for p in candidate.pools if p.spec.role is not Role.DECODE)
+
+
+def _about(plan: ValidatedPlan, scenario: Scenario) -> str:
+    """Precision, engine, policy, goal, and whose prices these are."""
+    scaled = ", scaled by catalog.price_scale" if scenario.catalog.price_scale else ""
+    parts = (
+        *((precision(plan.served),) if plan.served else ()), f"policy {plan.candidate.policy}",
+        best_words(scenario.objective), f"{scenario.catalog.channel} prices{scaled}",
+    )  # fmt: skip
+    return "; ".join(parts)
+
+
+def tiles(candidate: CandidatePlan, judgement: Judgement, picture: Picture) -> Iterator[Tile]:
+    """The figures that matter most."""
+    totals = candidate.totals
+    prompt = sum(picture.prompt_tokens_per_s) / max(1, len(picture.prompt_tokens_per_s))
+    yield Tile(label="Machines", value=number(totals.machines), note=plural(totals.gpus, "GPU"))
+    yield Tile(label="Cost", value=dollars(totals.cost_usd_per_h), note="machines alone")
+    good = good_output_tokens_per_s(judgement)
+    price = per_million(totals.cost_usd_per_h, good)
+    both = per_million(totals.cost_usd_per_h, good + good_prompt_tokens_per_s(judgement, prompt))
+    note = "no request met every objective" if both is None else f"within the objectives; ${both:,.2f} with prompts"
+    value = NONE if price is None else f"${price:,.2f}"
+    yield Tile(label="Per million output tokens", value=value, note=note)
+    yield from energy_tile(judgement, totals)
+    yield Tile(label="Goodput", value=rate(judgement.goodput_req_per_s),
+               note=f"{judgement.attainment_frac:.1%} met all objectives")  # fmt: skip
+    if judgement.evidence:
+        tightest = max(judgement.evidence, key=lambda e: e.high / e.limit)
+        used = "out of bounds" if isinf(tightest.high) else f"{percent(tightest.high / tightest.limit)} of its limit"
+        yield Tile(label="Tightest objective", value=tightest.slo, note=used)
+
+
+def bought(candidate: CandidatePlan, picture: Picture | None) -> list[Block]:
+    """The picture of the cluster, and the pools in numbers."""
+    caption = "A square is a GPU; those of one instance share a shade."
+    drawing = [Drawing(svg=cluster(candidate, picture), caption=caption)] if picture else []
+    return [*drawing, pools_table(candidate, picture)]
+
+
+def pools_table(candidate: CandidatePlan, picture: Picture | None) -> Table:
+    """The pools with the load the optimiser predicts for each; what each costs where a picture tells."""
+    parts = {b.pool: b for b in picture.bought} if picture else {}
+    rows = []
+    for pool in candidate.pools:
+        what, spec = parts.get(pool.spec.name), pool.spec
+        worth = (dollars(what.price_usd_per_h * pool.machines), watts(what.rated_w * pool.machines)) if what else ()
+        machine = f"{spec.machine} ({what.machine_gpus} {what.gpu})" if what else spec.machine
+        rows.append((
+            spec.role, machine, layout_words(spec), number(pool.instances), number(pool.machines), *worth,
+            f"{sum(pool.rate_req_per_s.values()):.4g}", percent(pool.load_frac), percent(pool.kv_load_frac),
+        ))  # fmt: skip
+    worth_headings = ("#cost", "#rated") if parts else ()
+    headings = ("role", "machine", "layout", "#instances", "#machines", *worth_headings, "#req/s", "#load", "#KV")
+    return Table(columns=columns(*headings), rows=rows, caption="pools")
+
+
+def _spent(plan: ValidatedPlan, scenario: Scenario) -> Lines:
+    """What the machines come to, in sentences."""
+    return Lines(lines=tuple(_spending(plan, scenario)))
+
+
+def _spending(plan: ValidatedPlan, scenario: Scenario) -> Iterator[str]:
+    totals, limits = plan.candidate.totals, scenario.budget()
+    for key in _BUDGETS:
+        limit = getattr(limits, key)
+        if limit is not None:
+            yield f"Budget {key}: {budget(key, getattr(totals, key))} of {budget(key, limit)}."
+    yield f"{plural(totals.gpus, 'GPU')}, {number(totals.rack_units)} rack units; policy {plan.candidate.policy}."
+    yield from expected_words(totals, scenario)
+    yield from token_words(plan.candidate, plan.judgement)
+    yield f"Load limits of the optimiser: {_headroom(plan.candidate.headroom)}."
+    if plan.candidate.rate_scale != 1:
+        yield f"It carries {plan.candidate.rate_scale:.4g} times the workload's rate."
+
+
+def _headroom(headroom: Headroom) -> str:
+    shares = {
+        "prefill": headroom.prefill_frac,
+        "decode": headroom.decode_frac,
+        "mixed": headroom.mixed_frac,
+        "KV": headroom.kv_frac,
+        "link": headroom.link_frac,
+    }
+    return ", ".join(f"{name} {percent(share)}" for name, share in shares.items())
+
+
+def _peaks(plan: ValidatedPlan) -> Lines | None:
+    """How hard each pool works its GPUs."""
+    return Lines(lines=tuple(map(peak_words, plan.peaks))) if plan.peaks else None
+
+
+def binds(candidate: CandidatePlan, judgement: Judgement, budgets: Budgets) -> Table:
+    """What is nearest to its limit: objectives, planned loads, memory, budgets; the tightest first."""
+    headroom, totals = candidate.headroom, candidate.totals
+    used = [(f"objective {e.slo}", e.high / e.limit, "upper end of the interval") for e in judgement.evidence]
+    for pool in candidate.pools:
+        most, name = headroom.of(pool.spec.role), pool.spec.name
+        for what, load, limit in (("load", pool.load_frac, most), ("KV memory", pool.kv_load_frac, headroom.kv_frac)):
+            used.append((f"{what} of {name}", load / limit, _planned(load / limit, limit)))
+    for key in _BUDGETS:
+        limit = getattr(budgets, key)
+        if limit:
+            used.append((f"budget {key}", getattr(totals, key) / limit, f"of {budget(key, limit)}"))
+    used.sort(key=lambda row: -row[1])
+    most = min(1.5, max((share for _, share, _ in used), default=1.0))
+    rows = [
+        (name, bar(share, f"{name}: {_percent(share)} of its limit", most=most), _percent(share), of)
+        for name, share, of in used
+    ]
+    headings = columns("limit", "!used", "#used", "~of what")
+    return Table(columns=headings, rows=rows, caption="limits, the tightest first")
+
+
+def _planned(share: float, limit: float) -> str:
+    beyond = "; the simulator confirms more than was estimated" if share > 1 + _PROVEN_FRAC else ""
+    return f"planned at most {percent(limit)}{beyond}"
+
+
+def _percent(share: float) -> str:
+    return "unbounded" if isinf(share) else percent(share)
+
+
+def _sources(plan: ValidatedPlan) -> Iterator[Section]:
+    """Where the numbers come from, and how far off they were."""
+    hues = {"measured": "c2", "derived": "c0", "transferred": "c4", "vendor": "c5", "assumed": "c1", "calibrated": "c3"}
+    shares = sorted(plan.provenance.items(), key=lambda item: (-item[1], item[0]))
+    parts = [(kind, share, hues.get(kind, "c6")) for kind, share in shares]
+    words = ", ".join(f"{percent(share)} {kind}" for kind, share in shares)
+    yield from section(
+        "sources", "Sources and accuracy", Drawing(svg=stacked([("input numbers", parts)], f"input numbers: {words}")),
+        Lines(lines=(*_accuracy(plan), f"Input numbers: {words}.")), Lines(lines=plan.sources, bullets=True),
+        _refused(plan.excuses),
+    )  # fmt: skip
+
+
+def _accuracy(plan: ValidatedPlan) -> Iterator[str]:
+    """What measured runs said of the predictions."""
+    yield from (f"Accuracy: {line} (docs/accuracy.md)." for line in plan.accuracy)
+
+
+def _refused(excuses: Sequence[Excuse]) -> Lines:
+    """The options that were not offered, folded away."""
+    kinds = sorted({excuse.bottleneck for excuse in excuses})
+    counts = ", ".join(f"{kind} {sum(excuse.bottleneck == kind for excuse in excuses)}" for kind in kinds)
+    named = f": {counts}; `check` names each" if excuses else ""
+    return Lines(
+        lines=tuple(f"{e.option} ({e.bottleneck}): {e.reason}" for e in excuses), bullets=True,
+        folded=f"{plural(len(excuses), 'option')} never offered" + named,
+    )  # fmt: skip
+
+
+def _excuses(excuses: Sequence[Excuse]) -> Lines | None:
+    return _refused(excuses) if excuses else None
+
+
+def _alternatives(plan: ValidatedPlan) -> Iterator[Section]:
+    """What else was planned, and what it would take."""
+    lines = Lines(lines=plan.alternatives, bullets=True) if plan.alternatives else None
+    yield from section("alternatives", "Alternatives", lines)
+
+
+def _elsewise(plan: ValidatedPlan) -> Iterator[Section]:
+    """What other precisions and engines would cost, and how far that may be trusted."""
+    headings = columns("weights", "KV cache", "engine", "policy", f"#{plan.objective}", "#machines", "simulated")
+    rows = [
+        (
+            row.dtype, row.kv_dtype, f"{row.engine} {row.engine_version}", row.policy,
+            valued(plan.objective, row.objective_value), number(row.machines), "yes" if row.simulated else "no",
+        )
+        for row in plan.elsewise
+    ]  # fmt: skip
+    words = "Optima of the program alone; plan again with model.dtype, model.kv_dtype or model.profile_set set."
+    table = Table(columns=headings, rows=rows, caption="optima of the program alone, not simulated")
+    blocks = (table, Lines(lines=(words,))) if rows else ()
+    yield from section("precisions", "Other precisions and engines", *blocks)
+
+
+def again(scenario: Scenario) -> Section:
+    """The whole question, so that it can be asked again."""
+    text = yaml.safe_dump(scenario.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+    return Section(
+        name="scenario", title="The scenario", blocks=[Code(name="scenario", text=text)],
+        lead=f"Save it as {scenario.name}.yaml to ask again, for example: phasewise plan {scenario.name}.yaml",
+    )  # fmt: skip

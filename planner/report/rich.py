@@ -1,0 +1,131 @@
+"""A page drawn on a terminal."""
+
+from collections.abc import Iterator, Sequence
+
+from markupsafe import Markup
+from rich import box
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.padding import Padding
+from rich.table import Table as Grid
+from rich.text import Text
+
+from planner.report.page import Block, Cell, Chip, Code, Column, Lines, Page, Pairs, Section, Table, Tone
+
+ALL = "all"
+_STYLES = {Tone.GOOD: "green", Tone.BAD: "red", Tone.OPEN: "yellow"}
+_INDENT = (0, 0, 0, 2)
+_BETWEEN = 2
+"""Columns between those of a table."""
+_SENTENCE = 16
+"""The narrowest column of sentences."""
+
+
+def drawn(page: Page, sections: Sequence[str] = ()) -> RenderableType:
+    """The verdict, then what was asked for.
+
+    Args:
+        page: what there is to show.
+        sections: names of sections, or ``all``; where none is named, the first screen, and where the page has none, all
+            sections.
+    """
+    head = Text(page.verdict, style="bold green" if page.good else "bold red")
+    head.append(f": {page.headline}" if page.headline else "", style="bold")
+    parts: list[RenderableType] = [head, *([Text(page.about)] if page.about else [])]
+    if page.screen and not sections:
+        return Group(*parts, *(part for block in page.screen for part in _spaced(block)))
+    chosen = [part for part in page.sections if not sections or ALL in sections or part.name in sections]
+    if not sections or ALL in sections:
+        parts += [Text(), *_block(Pairs(rows=page.facts), codes=False)] if page.facts else []
+        parts += _titled("Warnings", Lines(lines=tuple(page.warnings), bullets=True)) if page.warnings else []
+    for part in chosen:
+        parts += _section(part, named=part.name in sections)
+    return Group(*parts)
+
+
+def _section(part: Section, *, named: bool) -> list[RenderableType]:
+    """One section; nothing of one that holds only pictures."""
+    return _titled(part.title, *part.blocks, codes=named)
+
+
+def _titled(title: str, *blocks: Block, codes: bool = False) -> list[RenderableType]:
+    parts: list[RenderableType] = []
+    for block in blocks:
+        made = list(_block(block, codes=codes))
+        parts += [Text()] if parts and made and isinstance(block, Table) else []
+        parts += made
+    return [Text(), Text(title, style="bold"), *parts] if parts else []
+
+
+def _spaced(block: Block) -> Iterator[RenderableType]:
+    """A block of the first screen, an empty line before all but sentences."""
+    if not isinstance(block, Lines):
+        yield Text()
+    yield from _block(block, codes=False)
+
+
+def _block(block: Block, *, codes: bool) -> Iterator[RenderableType]:
+    """A block as lines and tables; nothing of a picture."""
+    if isinstance(block, Table | Lines) and block.folded:
+        yield Padding(Text(f"{block.folded}."), _INDENT, expand=False)
+    elif isinstance(block, Table):
+        yield _Whole(table(block.columns, block.rows))
+    elif isinstance(block, Lines):
+        lines = [bullets(block.lines)] if block.bullets else [Text(line) for line in block.lines]
+        yield from (Padding(line, _INDENT, expand=False) for line in lines)
+    elif isinstance(block, Pairs):
+        yield Padding(_pairs(block), _INDENT, expand=False)
+    elif isinstance(block, Code) and codes:
+        yield Text(block.text)
+
+
+class _Whole:
+    """A table, wider than the terminal where its names and numbers need that."""
+
+    def __init__(self, grid: Grid) -> None:
+        self._grid = grid
+        self._least = _INDENT[3] + sum((column.min_width or 0) + _BETWEEN for column in grid.columns)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Drawn in as much room as it needs at least."""
+        room = options.update(max_width=max(options.max_width, self._least))
+        yield from console.render(Padding(self._grid, _INDENT, expand=False), room)
+
+
+def table(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> Grid:
+    """Aligned, without a frame. Sentences are folded where the terminal is narrow; names and numbers never are."""
+    made = Grid(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    shown = [place for place, column in enumerate(columns) if not column.drawn]
+    for place in shown:
+        column = columns[place]
+        words = [column.name, *(_words(row[place]).plain for row in rows)]
+        whole = _SENTENCE if column.wraps else max(Text(each).cell_len for each in words)
+        made.add_column(
+            Text(column.name), justify="right" if column.numeric else "left", no_wrap=not column.wraps,
+            min_width=whole, overflow="fold",
+        )  # fmt: skip
+    for row in rows:
+        made.add_row(*(_words(row[place]) for place in shown))
+    return made
+
+
+def _words(cell: Cell) -> Text:
+    """The words of a cell; brackets in them are no markup."""
+    if isinstance(cell, Chip):
+        return Text(cell.words, style=_STYLES[cell.tone])
+    return Text("" if isinstance(cell, Markup) else cell)
+
+
+def bullets(lines: Sequence[str]) -> Grid:
+    """Lines marked by a dash, what does not fit indented below."""
+    made = Grid.grid(padding=(0, 1, 0, 0))
+    for line in lines:
+        made.add_row("-", Text(line))
+    return made
+
+
+def _pairs(block: Pairs) -> Grid:
+    """Names and what is said of them, side by side."""
+    made = Grid.grid(padding=(0, 2, 0, 0))
+    for name, words in block.rows:
+        made.add_row(Text(name, style="bold", no_wrap=True), Text(words))
+    return made
