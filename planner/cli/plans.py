@@ -40,6 +40,12 @@ ENDINGS: Mapping[str, ExitCode] = {
     "no plan in time": ExitCode.SOLVER_EMPTY,
 }
 
+Verbose = Annotated[
+    bool,
+    typer.Option(
+        "--verbose", help="show everything, and price other precisions and engines too, by the optimiser alone"
+    ),
+]
 Sections = Annotated[
     list[str] | None,
     typer.Option(
@@ -109,12 +115,7 @@ def plan(
     sets: Sets = None,
     quiet: Quiet = False,
     report: Report = None,
-    verbose: Annotated[
-        bool,
-        typer.Option(
-            "--verbose", help="show everything, and price other precisions and engines too, by the optimiser alone"
-        ),
-    ] = False,
+    verbose: Verbose = False,
 ) -> None:
     """Find the best plan that the simulator confirms."""
     from planner.scenario import Scenario
