@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,10 +78,12 @@ class Planned(_Shown):
     Attributes:
         scenario: the question.
         answer: a validated plan, or why there is none.
+        digests: of what was read for it; empty where that is not known.
     """
 
     scenario: Scenario
     answer: ValidatedPlan | NoPlan
+    digests: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def valid(self) -> bool:
@@ -121,7 +123,7 @@ class Planned(_Shown):
         Raises:
             BadInput: there is no plan, or the file cannot be written.
         """
-        write_plan(Path(path), self.scenario, self.plan, planning.digests(self.scenario))
+        write_plan(Path(path), self.scenario, self.plan, self.digests or planning.digests(self.scenario))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,7 +264,9 @@ def plan(scenario: Scenario, *, progress: Progress = _silent) -> Planned:
     Raises:
         BadInput, CatalogError, WorkloadError: something the scenario names is missing or broken.
     """
-    return Planned(scenario=scenario, answer=planning.plan(scenario, progress=progress))
+    read = planning.read(scenario)
+    answer = planning.plan(read, progress=progress)
+    return Planned(scenario=scenario, answer=answer, digests=planning.digests(read))
 
 
 def simulate(

@@ -133,8 +133,10 @@ def plan(
 
     expect_writable(out=out, report=report)
     with progress(quiet=quiet) as tell:
-        answer = planning.plan(question, progress=tell, with_elsewise=verbose)
-    digests = planning.digests(question)
+        tell("reading", 0.0)
+        read = planning.read(question)
+        answer = planning.plan(read, progress=tell, with_elsewise=verbose)
+    digests = planning.digests(read)
     if isinstance(answer, NoPlan):
         write(no_plan_text(question, answer, digests)) if json else show_page(no_plan_page(answer, question))
         report_plan(report, answer, question, quiet=quiet)
@@ -147,7 +149,7 @@ def plan(
     if out is not None:
         write_plan(out, question, answer, digests)
         note(f"wrote {out}", quiet=quiet)
-    report_plan(report, answer, question, quiet=quiet)
+    report_plan(report, answer, read, quiet=quiet)
 
 
 def simulate(

@@ -9,6 +9,7 @@ from planner.errors import BadInput, nearest
 
 if TYPE_CHECKING:
     from planner.report.page import Page
+    from planner.resolve.inputs import Inputs
     from planner.results.evidence import Judgement, NoPlan, ValidatedPlan
     from planner.results.frontier import Frontier
     from planner.results.plan import CandidatePlan
@@ -34,20 +35,23 @@ def show_page(page: "Page", sections: Sequence[str] = ()) -> None:
 
 
 def report_plan(
-    path: Path | None, answer: "ValidatedPlan | NoPlan", scenario: "Scenario", *, quiet: bool, edited: bool = False
-) -> None:
+    path: Path | None, answer: "ValidatedPlan | NoPlan", question: "Scenario | Inputs", *, quiet: bool,
+    edited: bool = False,
+) -> None:  # fmt: skip
     """Write the page of a plan, or of there being none; nothing where no report was asked for."""
     if path is None:
         return
     from planner.planning import plan as planning
     from planner.report.plans import no_plan_page, plan_page
+    from planner.resolve.inputs import scenario_of
     from planner.results.evidence import NoPlan
 
+    scenario = scenario_of(question)
     if isinstance(answer, NoPlan):
         _put(path, no_plan_page(answer, scenario), quiet=quiet)
         return
     with progress(quiet=quiet) as tell:
-        seen = planning.picture(scenario, answer.candidate, progress=tell)
+        seen = planning.picture(question, answer.candidate, progress=tell)
     _put(path, plan_page(answer, scenario, seen, edited=edited), quiet=quiet)
 
 

@@ -25,7 +25,8 @@ def check_schedule(question: "Scenario") -> "CheckReport":
     from planner.resolve.epoch_options import unsold_on_top
     from planner.schedules.question import opened, policies_of
 
-    found = [opened(question, name) for name in policies_of(question)]
+    read = planning.read(question)
+    found = [opened(read, name) for name in policies_of(question)]
     unsold = tuple(dict.fromkeys(word for each in found for word in unsold_on_top(each.case, each.section)))
     return planning.checked([each.case for each in found], unsold)
 
@@ -40,8 +41,10 @@ def plan_schedule(question: "Scenario", out: Path | None, report: Path | None, *
 
     expect_writable(out=out, report=report)
     with progress(quiet=quiet) as tell:
-        found = timetable(question, progress=tell, static=_static)
-    text = timetable_text(question, found, planning.digests(question))
+        tell("reading", 0.0)
+        read = planning.read(question)
+        found = timetable(read, progress=tell, static=_static)
+    text = timetable_text(question, found, planning.digests(read))
     write(text) if json else print_view(timetable_view(found))
     if found.schedule is None:
         raise typer.Exit(ExitCode.INFEASIBLE if found.termination.reason == "infeasible" else ExitCode.SOLVER_EMPTY)

@@ -1,10 +1,8 @@
 """The story of a plan, told once: propose, judge, tighten, shrink, certify."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from hashlib import sha256
+from dataclasses import dataclass, replace
 
-from hw_catalog.profiles import KernelProfile
 from planner.errors import BadInput
 from planner.planning.alternatives import tradeoffs
 from planner.planning.fit import fit
@@ -18,9 +16,9 @@ from planner.planning.precisions import elsewise
 from planner.planning.row_study import study
 from planner.planning.shrink import Held, improve, stretch
 from planner.planning.tighten import at_rates, price
-from planner.policies.presets import NAMES
 from planner.resolve.case import Case, open_case
-from planner.resolve.digests import named
+from planner.resolve.digests import digests as digests_of
+from planner.resolve.inputs import Inputs, inputs_of, policies_of, scenario_of
 from planner.resolve.measured_bands import measured_against
 from planner.resolve.provenance import provenance
 from planner.resolve.serving import served_as, serving_doubts
@@ -43,7 +41,7 @@ OVER_TIME = "only the verbs check, plan, simulate, show, diff and export know pl
 
 
 def plan(
-    scenario: Scenario,
+    question: Scenario | Inputs,
     *,
     progress: Progress,
     with_margin: bool = True,
@@ -53,7 +51,7 @@ def plan(
     """The cheapest plan that serves the scenario's workload within every objective and budget, in the simulator too.
 
     Args:
-        scenario: the question.
+        question: the scenario; or what was read of it, so that it is not read again.
         progress: told what is happening and a share 0..1 of the work, which is an estimate.
         with_margin: also find out how much more load the plan carries.
         drawn_w: mean watts at the plugs that it may draw in simulation; None: the budget of expected watts.
@@ -62,31 +60,40 @@ def plan(
     Raises:
         BadInput, CatalogError, WorkloadError: something the scenario names is missing or broken.
     """
+    scenario = scenario_of(question)
     if scenario.schedule is not None:
         raise BadInput(f"schedule: found one; expected none here: {OVER_TIME}")
-    best = _planned(scenario, progress, with_margin=with_margin, drawn_w=drawn_w)
+    inputs = inputs_of(question)
+    cases = _cases(inputs)
+    best = _planned(cases, progress, with_margin=with_margin, drawn_w=drawn_w)
     if isinstance(best, ValidatedPlan) and scenario.power.row_limit_w is not None:
-        best = _in_rows(scenario, best, progress, with_margin=with_margin, drawn_w=drawn_w)
+        best = _in_rows(cases, best, progress, with_margin=with_margin, drawn_w=drawn_w)
     if isinstance(best, NoPlan) or not with_elsewise:
         return best
     progress("planning for the other growth", 0.96)
-    grown = other_growth(scenario, best, lambda other: _planned(other, progress, with_margin=False, drawn_w=drawn_w))
+    grown = other_growth(
+        scenario, best, lambda other: _planned(_cases(inputs_of(other)), progress, with_margin=False, drawn_w=drawn_w)
+    )
     progress("pricing other precisions", 0.97)
-    return replace(best, alternatives=(*grown, *best.alternatives), elsewise=elsewise(scenario, best.candidate))
+    return replace(best, alternatives=(*grown, *best.alternatives), elsewise=elsewise(inputs, best.candidate))
+
+
+def _cases(inputs: Inputs) -> dict[str, Case]:
+    """The question under every policy that it leaves open."""
+    return {name: open_case(inputs, name) for name in policies_of(inputs.scenario)}
 
 
 def _planned(
-    scenario: Scenario, progress: Progress, *, with_margin: bool, drawn_w: float | None
+    cases: Mapping[str, Case], progress: Progress, *, with_margin: bool, drawn_w: float | None
 ) -> ValidatedPlan | NoPlan:
-    """The best plan, whatever row its machines stand in."""
-    names = NAMES if scenario.policy.name == "auto" else (scenario.policy.name,)
+    """The best plan under any of the policies, whatever row its machines stand in."""
     answers: dict[str, ValidatedPlan | NoPlan] = {}
     arguments: dict[str, Argument] = {}
-    for position, name in enumerate(names):
-        told = _part_of(progress, name, position, len(names))
-        arguments[name] = Argument(open_case(scenario, name), told, drawn_w)
+    for position, (name, case) in enumerate(cases.items()):
+        told = _part_of(progress, name, position, len(cases))
+        arguments[name] = Argument(case, told, drawn_w)
         answers[name] = _plan_one(arguments[name])
-    best = _best(answers, scenario.objective)
+    best = _best(answers, next(iter(cases.values())).scenario.objective)
     if isinstance(best, NoPlan):
         hints = next(iter(arguments.values())).case.slips
         return replace(best, explanation=(*best.explanation, *hints))
@@ -100,7 +107,7 @@ MOST_ROW_ROUNDS = 3
 
 
 def _in_rows(
-    scenario: Scenario, first: ValidatedPlan, progress: Progress, *, with_margin: bool, drawn_w: float | None
+    cases: Mapping[str, Case], first: ValidatedPlan, progress: Progress, *, with_margin: bool, drawn_w: float | None
 ) -> ValidatedPlan | NoPlan:
     """The plan, if its machines stand in the rows that there are; else one with fewer machines that does, or none.
 
@@ -111,15 +118,14 @@ def _in_rows(
     refused: list[RowStudy] = []
     for _ in range(MOST_ROW_ROUNDS):
         assert isinstance(best, ValidatedPlan)
-        row = study(open_case(scenario, best.candidate.policy), best.candidate, progress)
+        row = study(cases[best.candidate.policy], best.candidate, progress)
         if row.fits:
             return replace(best, power=row, certificate=_bounded(best, first))
         refused.append(row)
         places = min(row.rows * row.machines, best.candidate.totals.machines - 1)
         if places < 1:
             break
-        smaller = scenario.changed([f"budgets.machines={places}"])
-        best = _planned(smaller, progress, with_margin=with_margin, drawn_w=drawn_w)
+        best = _planned(_of_at_most(places, cases), progress, with_margin=with_margin, drawn_w=drawn_w)
         if isinstance(best, NoPlan):
             break
     needs = [row.needed_rows for row in refused if row.needed_rows]
@@ -130,6 +136,14 @@ def _in_rows(
         reason="not validated", explanation=lines, raises=raises, rounds=first.rounds, excuses=first.excuses,
         judgement=replace(first.judgement, over=(over_row(refused[0]),)),
     )  # fmt: skip
+
+
+def _of_at_most(machines: int, cases: Mapping[str, Case]) -> dict[str, Case]:
+    """The same question about fewer machines, which changes nothing of what they offer."""
+    return {
+        name: replace(case, scenario=case.scenario.changed([f"budgets.machines={machines}"]))
+        for name, case in cases.items()
+    }
 
 
 def _bounded(plan: ValidatedPlan, first: ValidatedPlan) -> Certificate:
@@ -292,16 +306,16 @@ def simulation(
     return Simulation(judgement=replace(judgement, over=tuple(over)), candidate=run)
 
 
-def picture(scenario: Scenario, candidate: CandidatePlan, *, progress: Progress) -> Picture:
+def picture(question: Scenario | Inputs, candidate: CandidatePlan, *, progress: Progress) -> Picture:
     """How a candidate serves the first trace of the scenario's workload, moment by moment, and what it is made of.
 
     Raises:
         BadInput: the scenario's catalog no longer offers a pool of the candidate.
     """
-    case = open_case(scenario, candidate.policy)
+    case = open_case(question, candidate.policy)
     pools = Argument(case, progress).pools(candidate)
     progress("drawing", 0.95)
-    section, asked = scenario.validation, case.asked
+    section, asked = case.scenario.validation, case.asked
     seen = sketch(
         pools, case.policy, asked.draw(asked.seeds[0], candidate.rate_scale, 1.0),
         warmup_frac=section.warmup_frac, cooldown_frac=section.cooldown_frac,
@@ -327,14 +341,13 @@ def _bought(case: Case, pool: str) -> Bought:
     )  # fmt: skip
 
 
-def check(scenario: Scenario) -> CheckReport:
+def check(question: Scenario | Inputs) -> CheckReport:
     """Resolve everything a scenario names, without solving or simulating.
 
     Raises:
         BadInput, CatalogError, WorkloadError: something it names is missing or broken.
     """
-    names = NAMES if scenario.policy.name == "auto" else (scenario.policy.name,)
-    cases = [open_case(scenario, name) for name in names]
+    cases = list(_cases(inputs_of(question)).values())
     return checked(cases, tuple(d for case in cases for d in serving_doubts(case, (o.spec for o in case.options))))
 
 
@@ -351,20 +364,11 @@ def checked(cases: Sequence[Case], warnings: tuple[str, ...] = ()) -> CheckRepor
     )
 
 
-def _bytes_of(profile: KernelProfile) -> bytes:
-    """Every number of a kernel profile, as bytes."""
-    values = (getattr(profile, field.name) for field in fields(profile))
-    return b"".join(v.tobytes() if hasattr(v, "tobytes") else repr(v).encode() for v in values)
+def read(question: Scenario | Inputs) -> Inputs:
+    """Everything a question names, for verbs that ask several things of it; see ``inputs.read_inputs``."""
+    return inputs_of(question)
 
 
-def digests(scenario: Scenario) -> dict[str, str]:
-    """SHA-256 of what a plan rests on: the scenario, the catalog rows and profiles it names, the first trace."""
-    named_machines, profiles, trace = named(scenario)
-    machines = sorted((machine.name, repr(machine)) for machine in named_machines)
-    surfaces = [f"{name}:{_bytes_of(p).hex()}" for name, p in sorted(profiles.items())]
-    columns = (trace.arrival_s, trace.prompt_tokens, trace.output_tokens)
-    return {
-        "scenario": sha256(scenario.model_dump_json().encode()).hexdigest(),
-        "catalog": sha256(repr((machines, surfaces)).encode()).hexdigest(),
-        "trace": sha256(b"".join(column.tobytes() for column in columns)).hexdigest(),
-    }
+def digests(question: Scenario | Inputs) -> dict[str, str]:
+    """SHA-256 of what a plan rests on, as it was read."""
+    return digests_of(inputs_of(question))

@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from hw_catalog.load import load_catalog
 from hw_catalog.profile_files import load_profiles
 from planner.errors import BadInput
 from planner.formulate import lift
 from planner.planning.loop import Argument
 from planner.planning.tighten import price
 from planner.policies.presets import NAMES
-from planner.resolve.case import machines_of, open_case
+from planner.resolve.case import open_case
+from planner.resolve.inputs import Inputs
 from planner.results.plan import CandidatePlan
 from planner.results.precision import Elsewise
 from planner.scenario import Scenario
@@ -20,35 +20,36 @@ MOST = 16
 """Combinations that are looked at; models with more kernel profiles than that do not ship."""
 
 
-def elsewise(scenario: Scenario, chosen: CandidatePlan) -> tuple[Elsewise, ...]:
+def elsewise(inputs: Inputs, chosen: CandidatePlan) -> tuple[Elsewise, ...]:
     """What the question would cost in every other precision and on every other engine with kernel profiles.
 
     One program is solved for each under every policy that the scenario leaves open, at its load limits; the simulator
     sees none of them. Combinations that cannot serve the workload are left out.
 
     Args:
-        scenario: the question; what it says of precision and engine is varied.
+        inputs: the question as it was read; what it says of precision and engine is varied.
         chosen: the plan, which is left out itself.
 
     Returns:
         The best first.
     """
+    scenario = inputs.scenario
     sign = -1 if scenario.objective is Objective.THROUGHPUT else 1
     policies = NAMES if scenario.policy.name == "auto" else (chosen.policy,)
     found = []
-    for each in _others(scenario, chosen):
+    for each in _others(inputs):
         optima = [row for policy in policies for row in _optimum(each, policy)]
         found += [min(optima, key=lambda row: sign * row.objective_value)] if optima else []
     return tuple(sorted(found, key=lambda row: (sign * row.objective_value, row.profile_set, row.dtype, row.kv_dtype)))
 
 
-def _others(scenario: Scenario, chosen: CandidatePlan) -> Iterator[Scenario]:
+def _others(inputs: Inputs) -> Iterator[Scenario]:
     """The question in each other precision and set of kernel profiles."""
+    scenario = inputs.scenario
     directory = Path(scenario.catalog.directory) if scenario.catalog.directory else None
-    gpus = {machine.gpu.profile_gpu for machine in machines_of(scenario, load_catalog(directory))}
+    gpus = {machine.gpu.profile_gpu for machine in inputs.machines}
     profiles = [p for p in load_profiles(directory, model=scenario.model.name) if p.gpu in gpus]
-    mine = open_case(scenario, chosen.policy)
-    used = (scenario.model.profile_set, mine.dtype, scenario.model.kv_dtype)
+    used = (scenario.model.profile_set, inputs.dtype, scenario.model.kv_dtype)
     ways = sorted({(p.profile_set, p.dtype, p.kv_dtype) for p in profiles} - {used})
     for profile_set, dtype, kv_dtype in ways[:MOST]:
         section = scenario.model.model_copy(

@@ -8,18 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw_catalog.domains import Hierarchy, PowerControls, load_power_delivery
-from hw_catalog.gpus import Gpu
 from hw_catalog.machines import Machine
-from planner.errors import BadInput
 from planner.perf.instance import GpuLimits, InstancePhysics, instance_physics
-from planner.perf.kv import EngineSettings
 from planner.perf.layout import Role
 from planner.perf.power import curve_of
 from planner.perf.response import InstanceResponse, instance_response
 from planner.planning.oversubscribe import RowLab, RowQuestion
 from planner.policies.power import NoCap, OneThreshold, Polca, PowerPolicy
 from planner.resolve.case import Case
-from planner.resolve.row_checks import A100_CLOCKS_MHZ, A100_MHZ
+from planner.resolve.layouts import settings_of
+from planner.resolve.row_checks import A100_CLOCKS_MHZ, A100_MHZ, row_clocks_mhz
 from planner.results.plan import CandidatePlan, Pool
 from planner.results.row import RowStudy
 from planner.scenario.power import PowerSection
@@ -50,8 +48,7 @@ def study(case: Case, candidate: CandidatePlan, progress: Progress) -> RowStudy:
     controls, hierarchy = _delivery(asked)
     provisioned = asked.provisioned_machines or int(limit_w // rated_w)
     most = max(provisioned, int(asked.max_ratio * provisioned))
-    clocks = {name: _clocks_mhz(asked, machine.gpu, controls.brake_mhz) for name, machine in machines.items()}
-    _check_order(clocks)
+    clocks = {name: row_clocks_mhz(asked, machine.gpu, controls.brake_mhz) for name, machine in machines.items()}
     first = next(iter(machines.values()))
     question = RowQuestion(
         floor=_floor(case, machines, pools, most, clocks), limit_w=limit_w, provisioned_machines=provisioned,
@@ -109,24 +106,6 @@ def _mean_rated_w(machines: Mapping[str, Machine], pools: Sequence[Pool]) -> flo
     return rated_w / sum(p.machines for p in pools)
 
 
-def _check_order(clocks: Mapping[str, Mapping[str, float]]) -> None:
-    """An order to the row names one clock for all its GPUs by its place: each type has them in the same order.
-
-    Raises:
-        BadInput: they are not, or two of them are the same on some GPU.
-    """
-    ranks = {tuple(sorted(each, key=each.__getitem__, reverse=True)) for each in clocks.values()}
-    different = all(len(set(each.values())) == len(each) for each in clocks.values())
-    if len(clocks) == 1 or (len(ranks) == 1 and different):
-        return
-    lists = {name: ", ".join(f"{key} {mhz:g}" for key, mhz in each.items()) for name, each in clocks.items()}
-    words = "; ".join(f"{name} {each}" for name, each in lists.items())
-    raise BadInput(
-        f"power: found a row of {len(clocks)} machine types with clocks in different order ({words}); expected the "
-        "same order on each, no two alike; without any given, each GPU gets the same shares of its highest"
-    )
-
-
 def _delivery(asked: PowerSection) -> tuple[PowerControls, Hierarchy]:
     """The catalog's delays and hierarchy, where the scenario has none of its own."""
     delivery = load_power_delivery()
@@ -139,18 +118,6 @@ def _delivery(asked: PowerSection) -> tuple[PowerControls, Hierarchy]:
             provenance=nested.provenance,
         ),
     )  # fmt: skip
-
-
-def _clocks_mhz(asked: PowerSection, gpu: Gpu, brake_mhz: float) -> dict[str, float]:
-    """The clocks of the policy and of the brake on a GPU, by key; ``full`` is the highest."""
-    step_mhz = curve_of(gpu).clock_step_mhz
-    found = {"full": gpu.clock_max_mhz}
-    for key, a100_mhz in A100_CLOCKS_MHZ.items():
-        given = getattr(asked, key)
-        share_mhz = gpu.clock_max_mhz * a100_mhz / A100_MHZ
-        lower_mhz = gpu.clock_max_mhz - step_mhz * round((gpu.clock_max_mhz - share_mhz) / step_mhz)
-        found[key] = lower_mhz if given is None else given
-    return {**found, "brake": max(gpu.clock_min_mhz, brake_mhz)}
 
 
 def _policy(asked: PowerSection, clocks: Mapping[str, float]) -> PowerPolicy:
@@ -229,18 +196,13 @@ def _lengths(case: Case, pool: Pool) -> tuple[Ints, Ints]:
 
 def _body(case: Case, machine: Machine, pool: Pool, clock_mhz: float) -> InstancePhysics:
     """An instance of a pool at a clock, or at its own where that is lower."""
-    knobs, own = case.scenario.policy, pool.spec.clock_mhz
+    own = pool.spec.clock_mhz
     return instance_physics(
         case.model,
         machine,
         pool.spec.layout,
         case.profiles[pool.spec.name],
-        EngineSettings(
-            memory_frac=knobs.kv_memory_frac,
-            max_batch_tokens=knobs.max_batch_tokens,
-            max_batch_size=knobs.max_batch_size,
-            block_tokens=knobs.block_tokens,
-        ),
+        settings_of(case.scenario.policy),
         limits=GpuLimits(clock_mhz=int(clock_mhz if own is None else min(own, clock_mhz)), cap_w=pool.spec.cap_w),
     )
 

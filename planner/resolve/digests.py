@@ -1,39 +1,41 @@
-"""What a scenario names, for those who only want to know whether it is still the same."""
+"""Digests of what was read, by which a plan knows whether what it rests on is still the same."""
 
-from pathlib import Path
+from dataclasses import fields
+from hashlib import sha256
 
-from hw_catalog.engines import load_engines, timing_of
-from hw_catalog.load import load_catalog
-from hw_catalog.machines import Machine
-from hw_catalog.profile_files import load_profiles
+from hw_catalog.engines import timing_of
 from hw_catalog.profiles import KernelProfile
 from planner.perf.engine import as_run
-from planner.resolve.case import layouts_of, machines_of
-from planner.resolve.precision import plan_dtype
-from planner.resolve.reference import open_reference
-from planner.resolve.workload import asked
-from planner.scenario import Scenario
-from workloads.models import load_model
-from workloads.traces import Trace
+from planner.resolve.inputs import Inputs
+from planner.resolve.layouts import layouts_of
 
 
-def named(scenario: Scenario) -> tuple[tuple[Machine, ...], dict[str, KernelProfile], Trace]:
-    """What a scenario names, without weighing any of it: machine types, measured surfaces by layout, its first trace.
+def digests(inputs: Inputs) -> dict[str, str]:
+    """SHA-256 of what a plan rests on: the scenario, the catalog rows and profiles it names, the first trace."""
+    asked = inputs.asked
+    trace = asked.draw(asked.seeds[0], 1.0, 1.0)
+    machines = sorted((machine.name, repr(machine)) for machine in inputs.machines)
+    surfaces = [f"{name}:{_bytes_of(p).hex()}" for name, p in sorted(_surfaces(inputs).items())]
+    columns = (trace.arrival_s, trace.prompt_tokens, trace.output_tokens)
+    return {
+        "scenario": sha256(inputs.scenario.model_dump_json().encode()).hexdigest(),
+        "catalog": sha256(repr((machines, surfaces)).encode()).hexdigest(),
+        "trace": sha256(b"".join(column.tobytes() for column in columns)).hexdigest(),
+    }
 
-    Raises:
-        BadInput, CatalogError, WorkloadError: as ``open_case`` does.
-    """
-    directory = Path(scenario.catalog.directory) if scenario.catalog.directory else None
-    catalog = load_catalog(directory)
-    machines = machines_of(scenario, catalog)
-    model = load_model(scenario.model.name, directory=directory)
-    profiles = load_profiles(directory, model=model.name, profile_set=scenario.model.profile_set)
-    engines = load_engines(directory)
-    gpus = {machine.gpu.profile_gpu for machine in machines}
-    dtype = plan_dtype(scenario.model.dtype, model, profiles, gpus, scenario.model.kv_dtype)
-    found = [(m, layout, p) for m in machines for layout, p in layouts_of(scenario, m, profiles, dtype)[0]]
-    surfaces = {f"{m.name}/{layout.name}": as_run(p, timing_of(engines, p), model.layers) for m, layout, p in found}
-    if reference := open_reference(scenario, catalog, profiles, engines):
-        surfaces["reference"] = reference.step.profile
-    wanted = asked(scenario)
-    return machines, surfaces, wanted.draw(wanted.seeds[0], 1.0, 1.0)
+
+def _surfaces(inputs: Inputs) -> dict[str, KernelProfile]:
+    """Measured surfaces by layout, as the engines run them."""
+    offered, served = inputs.scenario.catalog, inputs.scenario.model
+    found = {
+        f"{machine.name}/{layout.name}": as_run(profile, timing_of(inputs.engines, profile), inputs.model.layers)
+        for machine in inputs.machines
+        for layout, profile in layouts_of(offered, served, machine, inputs.profiles, inputs.dtype)[0]
+    }
+    return {**found, "reference": inputs.reference.step.profile} if inputs.reference else found
+
+
+def _bytes_of(profile: KernelProfile) -> bytes:
+    """Every number of a kernel profile, as bytes."""
+    values = (getattr(profile, field.name) for field in fields(profile))
+    return b"".join(v.tobytes() if hasattr(v, "tobytes") else repr(v).encode() for v in values)

@@ -7,11 +7,11 @@ import numpy as np
 
 from hw_catalog.machines import Machine
 from hw_catalog.profiles import KernelProfile
-from planner.errors import BadInput
 from planner.perf.layout import Layout
 from planner.perf.parallel import token_floor_s
 from planner.results.evidence import Excuse
-from planner.scenario import Scenario
+from planner.scenario.policy_section import PolicySection
+from planner.scenario.sections import Catalog
 from workloads.demand import ClassDemand, Demand
 from workloads.models import ModelSpec
 from workloads.slo import Metric, Slo, Unit
@@ -20,44 +20,54 @@ STREAMS = "mnemosyne"
 """The policy under which layouts have stages and groups."""
 
 
-def check_knobs(scenario: Scenario, model: ModelSpec, machines: Iterable[Machine], demand: Demand, policy: str) -> None:
-    """Refuse groups that nothing uses or nothing holds, and contexts the model was not made for.
+def problems(
+    wanted: Catalog, model: ModelSpec, machines: Sequence[Machine], demand: Demand, section: PolicySection
+) -> tuple[str, ...]:
+    """Groups that nothing uses or nothing holds, and contexts the model was not made for.
 
-    Raises:
-        BadInput: all of it at once.
+    Args:
+        wanted: says which numbers of groups to try.
+        model: what is served.
+        machines: at least one.
+        demand: what is asked.
+        section: names the policy, and whether positions are scaled.
     """
-    wanted, offered = scenario.catalog, tuple(machines)
-    problems = [
-        f"catalog.kvp: {n} KV groups fit no layout: " + _misfit(offered[0], Layout(tp=min(wanted.tp), kvp=n))
+    found = [
+        f"catalog.kvp: {n} KV groups fit no layout: " + _misfit(machines[0], Layout(tp=min(wanted.tp), kvp=n))
         for n in sorted(set(wanted.kvp))
-        if n > 1 and not any(_stands(m, tp, pp, n) for m in offered for tp in wanted.tp for pp in wanted.pp)
+        if n > 1 and not any(_stands(m, tp, pp, n) for m in machines for tp in wanted.tp for pp in wanted.pp)
     ]
-    if policy != STREAMS and max(wanted.kvp) > 1:
-        problems.append(f"catalog.kvp: KV groups are used by policy.name {STREAMS} alone, not by {policy}")
+    found += unused_groups(wanted.kvp, section.name)
     longest = max(int((c.prompt_tokens + c.output_tokens).max()) for c in demand.classes)
-    if longest > model.max_context_tokens and not scenario.policy.longer_context:
-        problems.append(
+    if longest > model.max_context_tokens and not section.longer_context:
+        found.append(
             f"workload: a request of {longest} tokens, the longest that {model.name} was made for has "
             f"{model.max_context_tokens}; set policy.longer_context: true to plan for scaled positions"
         )
-    if problems:
-        raise BadInput(*problems)
+    return tuple(found)
+
+
+def unused_groups(counts: Iterable[int], policy: str) -> tuple[str, ...]:
+    """A sentence on KV groups under a policy that has none."""
+    if policy == STREAMS or max(counts) <= 1:
+        return ()
+    return (f"catalog.kvp: KV groups are used by policy.name {STREAMS} alone, not by {policy}",)
 
 
 def layouts(
-    scenario: Scenario, machine: Machine, plain: Sequence[tuple[Layout, KernelProfile]]
+    counts: Iterable[int], machine: Machine, plain: Sequence[tuple[Layout, KernelProfile]]
 ) -> tuple[list[tuple[Layout, KernelProfile]], list[Excuse]]:
     """The layouts of a machine with every number of groups, and excuses for those that stand on no machines.
 
     Args:
-        scenario: says which numbers to try.
+        counts: numbers of groups to try.
         machine: a replica is on a part of one, or on several alone, which then need a link to each other.
         plain: its layouts without groups.
     """
-    counts = sorted(set(scenario.catalog.kvp))
     found: list[tuple[Layout, KernelProfile]] = []
     excuses: dict[str, Excuse] = {}
-    for layout, profile in ((replace(layout, kvp=kvp), profile) for layout, profile in plain for kvp in counts):
+    tried = sorted(set(counts))
+    for layout, profile in ((replace(layout, kvp=kvp), profile) for layout, profile in plain for kvp in tried):
         misfit = _misfit(machine, layout)
         if misfit:
             name = f"*/{machine.name}/{layout.name}"
@@ -85,17 +95,17 @@ def _misfit(machine: Machine, layout: Layout) -> str:
     return ""
 
 
-def group_tokens(scenario: Scenario, layout: Layout, demand: Demand) -> int:
+def group_tokens(section: PolicySection, layout: Layout, demand: Demand) -> int:
     """Tokens of a request's KV cache in one group at which it takes the next.
 
     The scenario's word, or an even share of the longest request: that one has all groups at its end, shorter ones leave
     some to others, and no group ever holds more of a request than if it had been spread from the start.
     """
     longest = max(int((c.prompt_tokens + c.output_tokens).max()) for c in demand.classes)
-    return scenario.policy.kvp_group_tokens or -(-longest // layout.kvp)
+    return section.kvp_group_tokens or -(-longest // layout.kvp)
 
 
-def served(scenario: Scenario, layout: Layout, demand: Demand) -> Demand:
+def served(section: PolicySection, layout: Layout, demand: Demand) -> Demand:
     """The classes that a layout is for: stages and groups serve the long ones, all other layouts the rest.
 
     So a giant and short requests never share an instance, and nobody waits behind one. Where they are not to be kept
@@ -103,10 +113,10 @@ def served(scenario: Scenario, layout: Layout, demand: Demand) -> Demand:
 
     Source: Medha (arXiv 2409.17264), length-aware routing; the pools of a plan take its place.
     """
-    if not scenario.policy.long_apart:
+    if not section.long_apart:
         return demand
     is_long = layout.pp * layout.kvp > 1
-    mine = (c for c in demand.classes if (np.median(c.prompt_tokens) >= scenario.policy.long_from_tokens) == is_long)
+    mine = (c for c in demand.classes if (np.median(c.prompt_tokens) >= section.long_from_tokens) == is_long)
     return Demand(classes=tuple(mine))
 
 

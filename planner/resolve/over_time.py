@@ -5,8 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pydantic import BaseModel
 
 from hw_catalog.machines import Machine
+from planner.errors import BadInput
+from planner.resolve.interruptions import spare_line
 from planner.scenario import Scenario
 from planner.scenario.objectives import Aim, Objective
+from planner.scenario.schedule_section import ScheduleSection
 
 REFUSED: Mapping[str, str] = {
     "power.*": "a row is studied with machines that are always powered, a schedule powers them up and down",
@@ -38,7 +41,7 @@ def schedule_problems(scenario: Scenario, machines: Sequence[Machine]) -> tuple[
     if scenario.schedule is None:
         return ()
     return (*_refused(scenario), *_objective(scenario), *_policy(scenario), *_arrivals(scenario),
-            *_machine_names(scenario, machines))  # fmt: skip
+            *_machine_names(scenario, machines), *_spares(scenario.schedule))  # fmt: skip
 
 
 def aims_of(scenario: Scenario) -> tuple[Aim, ...]:
@@ -99,6 +102,15 @@ def _arrivals(scenario: Scenario) -> Iterator[str]:
             f"workload.arrivals.process: found {process}; expected poisson, gamma or replay beside schedule: "
             "schedule.load says how the rate moves"
         )
+
+
+def _spares(section: ScheduleSection) -> tuple[str, ...]:
+    """Machines on top that are gone so often that no number of them is enough."""
+    try:
+        spare_line(section.interruptions_per_h_ratio, section.start_s, section.spare_confidence_frac)
+    except BadInput as wrong:
+        return wrong.problems
+    return ()
 
 
 def _machine_names(scenario: Scenario, machines: Sequence[Machine]) -> Iterator[str]:

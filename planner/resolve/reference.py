@@ -1,7 +1,6 @@
 """The reference of a scenario: where its slowdowns are measured."""
 
 from collections.abc import Collection, Mapping
-from pathlib import Path
 
 from hw_catalog.engines import EngineTiming, timing_of
 from hw_catalog.load import Catalog, nearest
@@ -12,17 +11,19 @@ from planner.perf.reference import Reference
 from planner.perf.step_time import StepTime
 from planner.resolve.precision import plan_dtype
 from planner.scenario import Scenario
-from workloads.models import load_model
+from workloads.models import ModelSpec
 from workloads.slo import Unit
 
 
 def open_reference(
-    scenario: Scenario, catalog: Catalog, profiles: Collection[KernelProfile], engines: Mapping[str, EngineTiming]
-) -> Reference | None:
+    scenario: Scenario, sizes: ModelSpec, catalog: Catalog, profiles: Collection[KernelProfile],
+    engines: Mapping[str, EngineTiming],
+) -> Reference | None:  # fmt: skip
     """What the slowdowns of a scenario are measured against; None where no objective is one.
 
     Args:
         scenario: the question.
+        sizes: of its model.
         catalog: holds the machine.
         profiles: of the scenario's model, in its profile set.
         engines: what the tables of each set leave out.
@@ -37,8 +38,6 @@ def open_reference(
     if machine is None:
         raise BadInput(f"reference.machine: no machine '{wanted.machine}'; {nearest(wanted.machine, catalog.machines)}")
     mine = [p for p in profiles if p.gpu == machine.gpu.profile_gpu and p.kv_dtype == model.kv_dtype]
-    own = scenario.catalog.directory
-    sizes = load_model(model.name, directory=Path(own) if own else None)
     dtype = plan_dtype(wanted.dtype, sizes, mine, {machine.gpu.profile_gpu}, model.kv_dtype)
     fitting = [p for p in mine if (p.tp, p.dtype) == (wanted.tp, dtype)]
     if not fitting or wanted.tp > machine.gpus:

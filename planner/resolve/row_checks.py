@@ -1,8 +1,10 @@
 """What the section ``power`` asks of machines: a limit that bears one, and clocks that its GPUs have."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from hw_catalog.gpus import Gpu
 from hw_catalog.machines import Machine
+from planner.perf.power import curve_of
 from planner.resolve.clocks_caps import nearest_clock_mhz
 from planner.scenario.power import PowerSection
 
@@ -11,16 +13,17 @@ A100_CLOCKS_MHZ = {"low_t1_mhz": 1275.0, "low_t2_mhz": 1110.0, "high_mhz": 1305.
 """POLCA's clocks. On another GPU the same shares of its highest clock are used: transferred."""
 
 
-def row_problems(asked: PowerSection, machines: Sequence[Machine], stages: Sequence[int]) -> tuple[str, ...]:
-    """What is wrong with the section ``power`` for what may be bought.
+def row_problems(
+    asked: PowerSection, machines: Sequence[Machine], stages: Sequence[int], brake_mhz: float
+) -> tuple[str, ...]:
+    """What is wrong with the section ``power``, which has a limit, for what may be bought.
 
     Args:
         asked: the section.
         machines: that may be bought.
         stages: numbers of pipeline stages that may be chosen.
+        brake_mhz: clock of the last resort.
     """
-    if asked.row_limit_w is None:
-        return ()
     found = [
         text for machine in machines for text in (*_limit_problems(asked, machine), *_clock_problems(asked, machine))
     ]
@@ -35,7 +38,34 @@ def row_problems(asked: PowerSection, machines: Sequence[Machine], stages: Seque
             f"power.machines_per_rack: found {rack}; expected at most {meant}, power.provisioned_machines: racks "
             "stand in rows"
         )
-    return tuple(found)
+    clocks = {machine.name: row_clocks_mhz(asked, machine.gpu, brake_mhz) for machine in machines}
+    return (*found, *_order_problems(clocks))
+
+
+def row_clocks_mhz(asked: PowerSection, gpu: Gpu, brake_mhz: float) -> dict[str, float]:
+    """The clocks of the policy and of the brake on a GPU, by key; ``full`` is the highest."""
+    step_mhz = curve_of(gpu).clock_step_mhz
+    found = {"full": gpu.clock_max_mhz}
+    for key, a100_mhz in A100_CLOCKS_MHZ.items():
+        given = getattr(asked, key)
+        share_mhz = gpu.clock_max_mhz * a100_mhz / A100_MHZ
+        lower_mhz = gpu.clock_max_mhz - step_mhz * round((gpu.clock_max_mhz - share_mhz) / step_mhz)
+        found[key] = lower_mhz if given is None else given
+    return {**found, "brake": max(gpu.clock_min_mhz, brake_mhz)}
+
+
+def _order_problems(clocks: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
+    """An order to the row names one clock for all its GPUs by its place: each type has them in the same order."""
+    ranks = {tuple(sorted(each, key=each.__getitem__, reverse=True)) for each in clocks.values()}
+    different = all(len(set(each.values())) == len(each) for each in clocks.values())
+    if len(clocks) == 1 or (len(ranks) == 1 and different):
+        return
+    lists = {name: ", ".join(f"{key} {mhz:g}" for key, mhz in each.items()) for name, each in clocks.items()}
+    words = "; ".join(f"{name} {each}" for name, each in lists.items())
+    yield (
+        f"power: found a row of {len(clocks)} machine types with clocks in different order ({words}); expected the "
+        "same order on each, no two alike; without any given, each GPU gets the same shares of its highest"
+    )
 
 
 def _limit_problems(asked: PowerSection, machine: Machine) -> Iterator[str]:

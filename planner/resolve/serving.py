@@ -56,6 +56,8 @@ def plan_doubts(case: Case, candidate: CandidatePlan) -> tuple[str, ...]:
     specs = [pool.spec for pool in candidate.pools]
     machines = {o.machine.name: o.machine.gpu.name for o in case.options}
     served = served_as(case, candidate)
+    if not served:
+        return ()
     split = any(spec.role is not Role.MIXED for spec in specs)
     gpus = [machines[spec.machine] for spec in specs if spec.machine in machines]
     agreed = handshake_limits(served[0].engine, [way.engine_version for way in served], gpus, split=split)

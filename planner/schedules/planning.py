@@ -6,6 +6,7 @@ import numpy as np
 
 from planner.errors import BadInput
 from planner.formulate import lift_schedule
+from planner.resolve.inputs import Inputs, inputs_of
 from planner.results.schedule import Schedule
 from planner.results.timetable import Timetable
 from planner.scenario import Scenario
@@ -22,11 +23,11 @@ LEAST_WATTS_STEP = 0.995
 """By which planned watts fall below the metered share of their budget when the simulator finds it passed."""
 
 
-def timetable(scenario: Scenario, *, progress: Progress, static: Static | None = None) -> Timetable:
+def timetable(question: Scenario | Inputs, *, progress: Progress, static: Static | None = None) -> Timetable:
     """The best schedule whose epochs, and changes between them, the simulator confirms; of any policy for ``auto``.
 
     Args:
-        scenario: the question.
+        question: the scenario; or what was read of it, so that it is not read again.
         progress: told what is happening, and the share of the work that is done.
         static: finds the plan of one load to compare with; None compares with nothing.
 
@@ -34,10 +35,10 @@ def timetable(scenario: Scenario, *, progress: Progress, static: Static | None =
         BadInput: see ``opened``.
         WorkloadError: likewise.
     """
-    found = []
-    for name in policies_of(scenario):
+    found, inputs = [], inputs_of(question)
+    for name in policies_of(inputs.scenario):
         progress(f"{name}: options", 0.0)
-        asked = opened(scenario, name)
+        asked = opened(inputs, name)
         serving = Serving(asked.case, asked.section, asked.load, asked.options)
         found.append((_timetable(asked, serving, progress), asked))
     best, asked = min(found, key=lambda each: _worth(each[0]))

@@ -9,6 +9,7 @@ from planner.errors import BadInput
 from planner.formulate import EpochQuestion, epoch_problem, later_aims, place, thinned
 from planner.resolve.case import Case, open_case
 from planner.resolve.epoch_options import epoch_options, fleet, unsold_on_top
+from planner.resolve.inputs import Inputs, scenario_of
 from planner.resolve.over_time import BOTH_PHASES, aims_of, hourly_carbon_g_per_kwh
 from planner.results.schedule import EpochOption, Tariff
 from planner.scenario import Scenario
@@ -47,16 +48,17 @@ class Opened:
     notes: tuple[str, ...]
 
 
-def opened(scenario: Scenario, policy: str) -> Opened:
+def opened(question: Scenario | Inputs, policy: str) -> Opened:
     """Read a question over time in.
 
     Raises:
         BadInput: it has no schedule, asks what no schedule honours, or a class is carried by no option.
         WorkloadError: epochs do not cover the trace, or do not divide the hours.
     """
+    scenario = scenario_of(question)
     if scenario.schedule is None:
         raise BadInput("schedule: missing; expected the section that says which hours to plan")
-    case = open_case(scenario, policy)
+    case = open_case(question, policy)
     load, options = load_of(case, scenario.schedule), epoch_options(case)
     carried = {name for option in options for name in option.capacity_req_per_s}
     lost = [name for name, rates in load.peak_req_per_s.items() if rates.max() > 0 and name not in carried]

@@ -65,7 +65,10 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[object], None]:
             seen = plans.overloaded() if scenario.workload.rate_scale > 1 else plans.judgement()
             return SimpleNamespace(judgement=seen, candidate=candidate)
 
-        fake = SimpleNamespace(plan=plan, simulation=simulation, digests=lambda _: plans.DIGESTS, check=lambda _: what)
+        fake = SimpleNamespace(
+            read=lambda question: question, plan=plan, simulation=simulation, digests=lambda _: plans.DIGESTS,
+            check=lambda _: what,
+        )  # fmt: skip
         monkeypatch.setitem(sys.modules, "planner.planning.plan", fake)
         monkeypatch.setattr(planner.planning, "plan", fake, raising=False)
 

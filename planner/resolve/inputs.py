@@ -1,0 +1,216 @@
+"""First pass: everything a scenario names, read in once, and refused all at once."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from hw_catalog.domains import load_power_delivery
+from hw_catalog.engines import EngineTiming, load_engines
+from hw_catalog.errors import CatalogError
+from hw_catalog.load import Catalog, load_catalog, nearest
+from hw_catalog.machines import Machine
+from hw_catalog.profile_files import load_profiles
+from hw_catalog.profiles import KernelProfile
+from planner.errors import BadInput
+from planner.perf.instance import GpuLimits
+from planner.perf.reference import Reference
+from planner.policies.presets import NAMES
+from planner.resolve import long_context as long
+from planner.resolve.clocks_caps import knobs_of, power_budget_problems
+from planner.resolve.over_time import schedule_problems
+from planner.resolve.precision import plan_dtype
+from planner.resolve.reference import open_reference
+from planner.resolve.row_checks import row_problems
+from planner.resolve.unit_slips import slips, watt_slips
+from planner.resolve.weights import check_named
+from planner.resolve.workload import Asked, asked
+from planner.scenario import Scenario
+from planner.scenario.sections import Catalog as CatalogSection
+from workloads.errors import WorkloadError
+from workloads.models import ModelSpec, load_model
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Inputs:
+    """What a scenario names, as it was read; whatever is made of the scenario is made of this.
+
+    Attributes:
+        scenario: the question.
+        machines: types that may be bought, in the scenario's order.
+        limits: machine type -> clocks and caps it is tried at.
+        model: what is served.
+        profiles: kernel profiles of the model, in the scenario's profile set.
+        engines: what the kernel tables of each set leave out.
+        dtype: number format of the weights, the same on every machine.
+        reference: what slowdowns are measured against; None where no objective is one.
+        asked: the workload.
+    """
+
+    scenario: Scenario
+    machines: tuple[Machine, ...]
+    limits: Mapping[str, tuple[GpuLimits, ...]]
+    model: ModelSpec
+    profiles: tuple[KernelProfile, ...]
+    engines: Mapping[str, EngineTiming]
+    dtype: str
+    reference: Reference | None
+    asked: Asked
+
+    @property
+    def available(self) -> dict[str, int]:
+        """How many of each limited machine type can be had: the scenario's word before the catalog's."""
+        limits = {m.name: m.available for m in self.machines if m.available is not None}
+        return {**limits, **self.scenario.catalog.available}
+
+    @property
+    def slips(self) -> tuple[str, ...]:
+        """Numbers of the question that look like a slip of the unit, full sentences."""
+        return slips(self.scenario, self.machines, self.asked.demand)
+
+
+def scenario_of(question: Scenario | Inputs) -> Scenario:
+    """The scenario of a question, whether or not it was read."""
+    return question.scenario if isinstance(question, Inputs) else question
+
+
+def inputs_of(question: Scenario | Inputs) -> Inputs:
+    """What a question names; what was read already is not read again."""
+    return question if isinstance(question, Inputs) else read_inputs(question)
+
+
+def read_inputs(scenario: Scenario) -> Inputs:
+    """Read everything ``scenario`` names.
+
+    Raises:
+        BadInput, CatalogError, WorkloadError: names that are nowhere to be found, files that are broken, numbers that
+            contradict what was read; all of them at once.
+    """
+    offered, served, wrong = scenario.catalog, scenario.model, _Refusals()
+    directory = Path(offered.directory) if offered.directory else None
+    catalog = wrong.unless(load_catalog, directory)
+    engines = wrong.unless(load_engines, directory)
+    model = wrong.unless(load_model, served.name, directory=directory)
+    wanted = wrong.unless(asked, scenario)
+    machines = wrong.unless(machines_of, scenario.catalog, catalog) if catalog else None
+    if machines:
+        wrong.note(_machine_problems(scenario, machines))
+    limits = wrong.unless(_limits, scenario, machines) if machines else None
+    profiles: tuple[KernelProfile, ...] = ()
+    reference: Reference | None = None
+    if model and engines is not None:
+        profiles = wrong.unless(_profiles, directory, model, served.profile_set) or ()
+        wrong.note(stage_problems(offered.pp, model))
+        if catalog:
+            reference = wrong.unless(open_reference, scenario, model, catalog, profiles, engines)
+    dtype = served.dtype or ""
+    if model and machines:
+        gpus = {machine.gpu.profile_gpu for machine in machines}
+        dtype = plan_dtype(served.dtype, model, profiles, gpus, served.kv_dtype)
+        wrong.unless(check_named, served.checkpoint, model.name, dtype)
+    if model and machines and wanted:
+        wrong.note(long.problems(offered, model, machines, wanted.demand, scenario.policy))
+    wrong.stop(watt_slips(scenario, machines or ()))
+    assert engines is not None
+    assert model
+    assert wanted
+    assert machines
+    assert limits
+    return Inputs(
+        scenario=scenario, machines=machines, limits=limits, model=model, profiles=profiles, engines=engines,
+        dtype=dtype, reference=reference, asked=wanted,
+    )  # fmt: skip
+
+
+class _Refusals:
+    """What is wrong with a question, collected so that it is told at once."""
+
+    def __init__(self) -> None:
+        """Nothing yet."""
+        self._errors: list[BadInput | CatalogError | WorkloadError] = []
+
+    def unless(self, read: Callable[P, T], *args: P.args, **more: P.kwargs) -> T | None:
+        """What ``read`` returns, or None where it refuses."""
+        try:
+            return read(*args, **more)
+        except (BadInput, CatalogError, WorkloadError) as error:
+            self._errors.append(error)
+            return None
+
+    def note(self, problems: tuple[str, ...]) -> None:
+        """Problems that were found without an error."""
+        if problems:
+            self._errors.append(BadInput(*problems))
+
+    def stop(self, hints: Iterator[str] | tuple[str, ...]) -> None:
+        """End here if anything was refused, with hints at what may have been meant.
+
+        Raises:
+            BadInput, CatalogError, WorkloadError: the only one, or all of them as bad input.
+        """
+        if not self._errors:
+            return
+        found = dict.fromkeys(problem for error in self._errors for problem in (*error.problems,))
+        more = [hint for hint in hints if isinstance(self._errors[0], BadInput)]
+        if len(self._errors) == 1 and not more:
+            raise self._errors[0]
+        raise BadInput(*found, *more)
+
+
+def machines_of(offered: CatalogSection, catalog: Catalog) -> tuple[Machine, ...]:
+    """The machine types of the scenario, in its order.
+
+    Raises:
+        BadInput: naming every one the catalog does not have.
+    """
+    unknown = [name for name in offered.machines if name not in catalog.machines]
+    if unknown:
+        raise BadInput(
+            *(f"catalog.machines: no machine '{name}'; {nearest(name, catalog.machines)}" for name in unknown)
+        )
+    return tuple(catalog.machines[name] for name in dict.fromkeys(offered.machines))
+
+
+def _machine_problems(scenario: Scenario, machines: tuple[Machine, ...]) -> tuple[str, ...]:
+    """Everything that rows, schedule, budgets and recovery ask of machines in vain."""
+    budgets, offered, row = scenario.budgets, scenario.catalog, scenario.power
+    found: list[str] = []
+    lonely = [machine.name for machine in machines if not machine.inter_link.exists]
+    if lonely and scenario.policy.recovery == "checkpoint":
+        words = f"found checkpoint; expected restart, since {', '.join(lonely)} has no link to fetch one"
+        found.append(f"policy.recovery: {words}")
+    if row.row_limit_w is not None:
+        found += row_problems(row, machines, offered.pp, load_power_delivery().controls.brake_mhz)
+    found += schedule_problems(scenario, machines)
+    found += power_budget_problems(machines, power_w=budgets.power_w, expected_power_w=budgets.expected_power_w)
+    return tuple(found)
+
+
+def _limits(scenario: Scenario, machines: tuple[Machine, ...]) -> dict[str, tuple[GpuLimits, ...]]:
+    """Clocks and caps to try on each machine type."""
+    offered, over_time = scenario.catalog, scenario.schedule
+    found = knobs_of(machines, offered.clocks_mhz, offered.caps_w, over_time.clocks_mhz if over_time else ())
+    return {name: tuple(GpuLimits(clock_mhz=clock, cap_w=cap) for clock, cap in tried) for name, tried in found.items()}
+
+
+def _profiles(directory: Path | None, model: ModelSpec, profile_set: str) -> tuple[KernelProfile, ...]:
+    """Kernel profiles of the model in a set."""
+    return tuple(load_profiles(directory, model=model.name, profile_set=profile_set))
+
+
+def stage_problems(stages: tuple[int, ...], model: ModelSpec) -> tuple[str, ...]:
+    """Numbers of stages that do not divide the model's layers: every stage holds as many as any other."""
+    divisors = ", ".join(str(n) for n in range(1, min(model.layers, 64) + 1) if model.layers % n == 0)
+    return tuple(
+        f"catalog.pp: {pp} stages do not divide the {model.layers} layers of {model.name}; expected one of {divisors}"
+        for pp in sorted(set(stages))
+        if model.layers % pp
+    )
+
+
+def policies_of(scenario: Scenario) -> tuple[str, ...]:
+    """The policies that a plan is made under, to take the best."""
+    return NAMES if scenario.policy.name == "auto" else (scenario.policy.name,)

@@ -1,0 +1,142 @@
+"""Second pass: the physics of every machine type, layout, clock and cap."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import product
+
+from hw_catalog.engines import timing_of
+from hw_catalog.machines import Machine
+from hw_catalog.profiles import KernelProfile
+from planner.perf.instance import GpuLimits, InstancePhysics, Streaming, instance_physics
+from planner.perf.kv import EngineSettings
+from planner.perf.layout import Layout
+from planner.policies.base import Policy
+from planner.resolve import long_context as long
+from planner.resolve.inputs import Inputs
+from planner.results.evidence import Excuse
+from planner.scenario.policy_section import PolicySection
+from planner.scenario.sections import Catalog, Model
+
+Layouts = list[tuple[Layout, KernelProfile]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Replica:
+    """One way of running a replica of the model, whatever its role.
+
+    Attributes:
+        machine: where it stands.
+        layout: how it is spread over GPUs.
+        limits: clock and cap of these.
+        profile: measured surfaces behind its times.
+        physics: computing whole prompts.
+    """
+
+    machine: Machine
+    layout: Layout
+    limits: GpuLimits
+    profile: KernelProfile
+    physics: InstancePhysics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Stand:
+    """What can stand on a machine type.
+
+    Attributes:
+        replicas: every layout at every clock and cap.
+        excuses: layouts that cannot, and why.
+    """
+
+    replicas: tuple[Replica, ...]
+    excuses: tuple[Excuse, ...]
+
+
+def stands(inputs: Inputs, policy: Policy) -> Iterator[Stand]:
+    """Every machine type of a scenario, in its order."""
+    offered, served = inputs.scenario.catalog, inputs.scenario.model
+    for machine in inputs.machines:
+        found, excuses = layouts_of(offered, served, machine, inputs.profiles, inputs.dtype)
+        if policy.streams:
+            found, more = long.layouts(offered.kvp, machine, found)
+            excuses = [*excuses, *more]
+        yield Stand(
+            replicas=tuple(
+                Replica(
+                    machine=machine, layout=layout, limits=limits, profile=profile,
+                    physics=physics(inputs, policy, machine, layout, profile, limits),
+                )
+                for (layout, profile), limits in product(found, inputs.limits[machine.name])
+            ),
+            excuses=tuple(excuses),
+        )  # fmt: skip
+
+
+def chunked(inputs: Inputs, policy: Policy, replica: Replica, chunk_tokens: int | None) -> InstancePhysics:
+    """The physics of a replica whose longest step is a chunk: its activations leave other room for KV."""
+    if chunk_tokens is None:
+        return replica.physics
+    body = physics(inputs, policy, replica.machine, replica.layout, replica.profile, replica.limits, chunk_tokens)
+    return replace(body, step=replica.physics.step)
+
+
+def physics(
+    inputs: Inputs, policy: Policy, machine: Machine, layout: Layout, profile: KernelProfile, limits: GpuLimits,
+    chunk_tokens: int | None = None,
+) -> InstancePhysics:  # fmt: skip
+    """One replica; its activations are sized for its longest step."""
+    section, streaming = inputs.scenario.policy, None
+    if policy.streams:
+        streaming = Streaming(group_tokens=long.group_tokens(section, layout, inputs.asked.demand))
+    return instance_physics(
+        inputs.model, machine, layout, profile, settings_of(section, chunk_tokens),
+        limits=limits, timing=timing_of(inputs.engines, profile),
+        streaming=streaming,
+    )  # fmt: skip
+
+
+def settings_of(section: PolicySection, chunk_tokens: int | None = None) -> EngineSettings:
+    """What engines are started with; ``chunk_tokens`` is their longest step where they cut prompts."""
+    return EngineSettings(
+        memory_frac=section.kv_memory_frac, max_batch_tokens=chunk_tokens or section.max_batch_tokens,
+        max_batch_size=section.max_batch_size, block_tokens=section.block_tokens,
+    )  # fmt: skip
+
+
+def layouts_of(
+    offered: Catalog, served: Model, machine: Machine, profiles: Iterable[KernelProfile], dtype: str
+) -> tuple[Layouts, list[Excuse]]:
+    """Layouts of a machine that have a profile of weights in ``dtype``, and excuses for those that have none."""
+    mine = [p for p in profiles if p.gpu == machine.gpu.profile_gpu and p.kv_dtype == served.kv_dtype]
+    found: Layouts = []
+    excuses: list[Excuse] = []
+    for tp in sorted(set(offered.tp)):
+        name = f"*/{machine.name}/tp{tp}"
+        if machine.gpus % tp:
+            reason = f"{tp} GPUs do not divide a machine of {machine.gpus}"
+            excuses.append(Excuse(option=name, reason=reason, bottleneck="catalog"))
+            continue
+        fitting = [p for p in mine if p.tp == tp and p.dtype == dtype]
+        if not fitting:
+            have = ", ".join(sorted({f"{p.dtype} tp{p.tp}" for p in mine})) or "none"
+            reason = (
+                f"no {dtype} kernel profile of {served.name} on {machine.gpu.profile_gpu} at tp{tp} "
+                f"with a {served.kv_dtype} KV cache in {served.profile_set}; there are: {have}"
+            )
+            excuses.append(Excuse(option=name, reason=reason, bottleneck="profile"))
+        for pp in sorted(set(offered.pp)):
+            if words := _no_stages(machine, tp * pp):
+                reason, bottleneck = words
+                excuses.append(Excuse(option=f"{name}pp{pp}", reason=reason, bottleneck=bottleneck))
+            else:
+                found += [(Layout(tp=tp, pp=pp, ep=p.ep), p) for p in fitting]
+    return found, excuses
+
+
+def _no_stages(machine: Machine, gpus: int) -> tuple[str, str] | None:
+    """Why so many GPUs make no replica on machines of a type, and what binds; None where they do."""
+    if gpus % machine.gpus and machine.gpus % gpus:
+        return f"{gpus} GPUs neither divide a machine of {machine.gpus} nor fill whole ones", "catalog"
+    if gpus > machine.gpus and not machine.inter_link.exists:
+        return f"its stages would span machines, which have no link to each other ({machine.inter_link.name})", "link"
+    return None

@@ -1,0 +1,125 @@
+"""Third pass: what every machine type offers in every role, as options or with an excuse."""
+
+from dataclasses import replace
+from math import inf
+
+from hw_catalog.machines import Machine
+from hw_catalog.profiles import KernelProfile
+from planner.capacity.envelope import Option, option
+from planner.capacity.least_work import at_least
+from planner.perf.instance import InstancePhysics
+from planner.perf.layout import InstanceSpec, Role
+from planner.policies.base import Policy
+from planner.resolve import long_context as long
+from planner.resolve.dominance import undominated
+from planner.resolve.inputs import Inputs
+from planner.resolve.layouts import Replica, Stand, chunked
+from planner.results.evidence import Excuse
+from workloads.demand import Demand
+from workloads.slo import Unit
+
+
+class Offers:
+    """What the machines of a scenario offer under a policy.
+
+    Attributes:
+        options: what may be bought.
+        least: the same with the least work that their requests can take.
+        excuses: what may not, and why.
+        physics: spec name -> physics of that instance, offered or not.
+        profiles: spec name -> the measured surfaces behind it.
+    """
+
+    def __init__(self, inputs: Inputs, policy: Policy) -> None:
+        """Nothing offered yet."""
+        self._inputs, self._policy = inputs, policy
+        self._demand, self._slos = inputs.asked.demand, inputs.scenario.slos()
+        self.options: list[Option] = []
+        self.least: list[Option] = []
+        self.excuses: list[Excuse] = []
+        self.physics: dict[str, InstancePhysics] = {}
+        self.profiles: dict[str, KernelProfile] = {}
+
+    def add(self, stand: Stand) -> None:
+        """Every replica of a machine type in every role."""
+        self.excuses += stand.excuses
+        for replica in stand.replicas:
+            for role in self._policy.topology.roles():
+                self._add(replica, role)
+
+    def _add(self, replica: Replica, role: Role) -> None:
+        """One replica in one role, at every chunk size that is worth offering."""
+        offered: list[Option] = []
+        for chunk in self._chunks(role, replica.physics):
+            spec = InstanceSpec(
+                role=role, machine=replica.machine.name, layout=replica.layout, chunk_tokens=chunk,
+                clock_mhz=replica.limits.clock_mhz, cap_w=replica.limits.cap_w,
+            )  # fmt: skip
+            body = chunked(self._inputs, self._policy, replica, chunk)
+            self.physics[spec.name], self.profiles[spec.name] = body, replica.profile
+            offered += self._offer(spec, replica.machine, body)
+        kept, refused = undominated(offered)
+        self.options += kept
+        self.least += [at_least(o, self.physics[o.spec.name], self._policy, self._demand) for o in kept]
+        self.excuses += refused
+
+    def _chunks(self, role: Role, body: InstancePhysics) -> tuple[int | None, ...]:
+        """Chunk sizes of a role: all for the optimiser to choose from where the role lives on prompts.
+
+        A decode instance computes few prompts, so their cost says nothing: it takes the largest chunk whose step keeps
+        every objective on token gaps, or the smallest.
+        """
+        sizes = tuple(sorted(set(self._inputs.scenario.policy.chunk_tokens)))
+        if role not in self._policy.cuts:
+            return (None,)
+        if self._policy.streams:  # chunks adapt to the batch, up to the largest size
+            return sizes[-1:]
+        if role is not Role.DECODE:
+            return sizes
+        gaps_s = [s.limit for s in self._slos if s.metric.bounds_gaps and s.unit is Unit.SECONDS]
+        short = [c for c in sizes if body.step.prefill_s([(c, 0)]) <= min(gaps_s, default=inf)]
+        return (max(short, default=sizes[0]),)
+
+    def _offer(self, spec: InstanceSpec, machine: Machine, body: InstancePhysics) -> list[Option]:
+        """One layout in one role: an option or none."""
+        bought = self._inputs.scenario.catalog
+        price = machine.price(bought.channel)
+        allowed = bought.roles.get(machine.name, (spec.role,))
+        if spec.role not in allowed:
+            words = f"catalog.roles keeps {machine.name} for {', '.join(allowed)}"
+            self.excuses.append(Excuse(option=spec.name, reason=words, bottleneck="catalog"))
+            return []
+        if price is None:
+            self.excuses.append(_unsold(spec, machine, bought.channel))
+            return []
+        usd_per_h = price.usd_per_h * bought.price_scale.get(machine.name, 1.0)
+        wanted = self._wanted(spec, machine)
+        if not wanted.classes:
+            return []
+        reference = self._inputs.reference
+        offered, refused = option(spec, machine, usd_per_h, body, self._policy, wanted, self._slos, reference)
+        self.excuses += refused
+        carbon_g_per_j = self._inputs.scenario.energy.carbon_g_per_j
+        return [replace(offered, carbon_g_per_j=carbon_g_per_j)] if offered else []
+
+    def _wanted(self, spec: InstanceSpec, machine: Machine) -> Demand:
+        """The classes that an instance may be asked to serve: all, or those it is for and fast enough for."""
+        if not self._policy.streams:
+            return self._demand
+        kept = []
+        for part in long.served(self._inputs.scenario.policy, spec.layout, self._demand).classes:
+            excuse = long.out_of_reach(
+                spec.name, spec.layout, self._inputs.model, machine, self.profiles[spec.name], part, self._slos
+            )
+            if excuse:
+                self.excuses.append(excuse)
+            else:
+                kept.append(part)
+        return Demand(classes=tuple(kept))
+
+
+def _unsold(spec: InstanceSpec, machine: Machine, channel: str) -> Excuse:
+    """No price, no option."""
+    sold = ", ".join(p.channel for p in machine.prices) or "none"
+    reason = f"{machine.name} has no {channel} price; channels with a price: {sold}"
+    return Excuse(option=spec.name, reason=reason, bottleneck="price")
