@@ -14,12 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
-
-from hw_catalog.engines import load_engines, timing_of
-from hw_catalog.gpus import Gpu
-from hw_catalog.load import Catalog, load_catalog
-from hw_catalog.machines import Machine
-from hw_catalog.power_fit import (
+from power_fit import (
     anchors_of,
     balanced_times,
     batch_left_out,
@@ -31,7 +26,7 @@ from hw_catalog.power_fit import (
     mean_error_frac,
     surface_w,
 )
-from hw_catalog.power_points import (
+from power_points import (
     ClockPoint,
     Point,
     Utilisation,
@@ -41,11 +36,16 @@ from hw_catalog.power_points import (
     mlenergy_v2_points,
     splitwise_points,
 )
+
+from hw_catalog.engines import load_engines, timing_of
+from hw_catalog.gpus import Gpu
+from hw_catalog.load import Catalog, load_catalog
+from hw_catalog.machines import Machine
 from hw_catalog.profile_files import load_profiles
 from planner.perf.instance import GpuLimits, instance_physics
 from planner.perf.kv import EngineSettings
 from planner.perf.layout import Layout, Role
-from planner.perf.power import wall_w
+from planner.perf.power import curve_of
 from planner.policies.presets import policy
 from planner.scenario.policy_section import PolicySection
 from planner.simulator.engine import PoolModel, run
@@ -166,7 +166,7 @@ def serve(
     mean_w = (prefill_s * prefill_w + decode_s * decode_w) / (prefill_s + decode_s)
     return Saturated(
         req_per_s=machine.gpus / (prefill_s + decode_s), gpus_w=machine.gpus * mean_w,
-        wall_w=wall_w(machine, machine.gpus * mean_w),
+        wall_w=machine.idle_w + curve_of(machine.gpu).wall_ratio * machine.gpus * max(0.0, mean_w - machine.gpu.idle_w),
     )  # fmt: skip
 
 

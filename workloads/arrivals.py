@@ -159,16 +159,6 @@ def positive_cv(arrival_s: Floats) -> float:
     return max(0.01, round(gap_cv(arrival_s), 3))
 
 
-def scale_rate(trace: Trace, factor: float) -> Trace:
-    """The same requests in the same rhythm, ``factor`` times as fast.
-
-    Raises:
-        WorkloadError: the factor is not a finite number above 0.
-    """
-    _check(factor=factor)
-    return replace(trace, arrival_s=trace.arrival_s / factor, duration_s=trace.duration_s / factor)
-
-
 def resample_blocks(
     trace: Trace, rng: np.random.Generator, block_s: float = 60.0, *, duration_s: float | None = None
 ) -> Trace:

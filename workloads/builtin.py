@@ -1,7 +1,5 @@
 """Built-in workloads: fitted statistics of public traces, shipped as JSON."""
 
-import json
-from dataclasses import asdict
 from difflib import get_close_matches
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -75,12 +73,6 @@ def workload_from_json(text: str) -> WorkloadModel:
         lengths=JointQuantiles(**file.lengths.model_dump()),
         profile=ArrivalProfile(**file.profile.model_dump()),
     )
-
-
-def workload_to_json(model: WorkloadModel) -> str:
-    """The JSON form of a fitted workload, one line per key."""
-    data = WorkloadFile.model_validate(asdict(model)).model_dump(mode="json")
-    return "{\n" + ",\n".join(f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in data.items()) + "\n}\n"
 
 
 def _directory() -> Traversable:

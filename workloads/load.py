@@ -135,25 +135,6 @@ def binned(trace: Trace, *, epoch_s: float, epochs: int | None = None, fine_s: f
     return Load(epoch_s=epoch_s, mean_req_per_s=mean, peak_req_per_s=peak)
 
 
-def coarser(load: Load, times: int) -> Load:
-    """The same load in epochs ``times`` as long: means averaged, peaks the highest.
-
-    Raises:
-        WorkloadError: the epochs cannot be grouped so.
-    """
-    if times < 1 or load.epochs % times:
-        raise WorkloadError(f"load: {load.epochs} epochs cannot be grouped by {times}; expected a divisor")
-
-    def grouped(values: Floats) -> Floats:
-        return values.reshape(-1, times)
-
-    return Load(
-        epoch_s=load.epoch_s * times,
-        mean_req_per_s={name: grouped(values).mean(axis=1) for name, values in load.mean_req_per_s.items()},
-        peak_req_per_s={name: grouped(values).max(axis=1) for name, values in load.peak_req_per_s.items()},
-    )
-
-
 def hedged(load: Load, *, forecast_sigma_frac: float, confidence_frac: float) -> Load:
     """The load to provide for when forecasts err: every peak raised to the quantile asked for.
 

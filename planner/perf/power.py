@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw_catalog.gpus import Gpu
-from hw_catalog.machines import Machine
 from hw_catalog.power import PowerCurve, Utilisation, assumed_curve, clocked_ratio
 from planner.perf.layout import Layout
 from planner.perf.step_time import StepTime
@@ -243,12 +242,3 @@ class InstancePower:
         clocked, other = self.curve.split_w(load, room_w, above_w)
         clocked *= clocked_ratio(self._clocked, above_w / room_w)
         return self.gpus * min(self._limit_w, gpu.idle_w + other + clocked)
-
-
-def wall_w(machine: Machine, gpus_w: float) -> float:
-    """Watts at the plug of a machine whose GPUs draw ``gpus_w`` together.
-
-    P_wall = idle + slope·(GPU watts above idle); the machine's idle power holds host, fans and losses.
-    """
-    idle_w = machine.gpus * machine.gpu.idle_w
-    return machine.idle_w + curve_of(machine.gpu).wall_ratio * max(0.0, gpus_w - idle_w)

@@ -152,10 +152,3 @@ def moves(state: PoolState, control: Control, now: Knob) -> tuple[int, int]:
     """Machines and tensor-parallel ways that the control wants next."""
     machines = machines_needed(state, control) if control.instances else state.machines
     return machines, (shard(state, control).tp if control.shards else now.tp)
-
-
-def transition(old: tuple[int, int], new: tuple[int, int], control: Control) -> tuple[float, float]:
-    """What it costs to go from (machines, tp) to another: seconds until it serves, and of standing still."""
-    started = new[0] > old[0]
-    resharded = new[1] != old[1]
-    return (control.start_s if started else 0.0), (control.reshard_s if resharded else 0.0)

@@ -85,22 +85,6 @@ def provision(
     return Provision(cluster=found, rate_req_per_s=amount) if found else None
 
 
-def exhaustive(
-    problem: Problem, made: Design, bench: Oracle, tariff: Tariff, amount: float, *, most: int = MOST_MACHINES
-) -> Provision | None:
-    """The same by trying every count; for checking ``provision`` on small clusters."""
-    each = weights(problem, tariff)
-    if problem in (Problem.ISO_COST_THROUGHPUT, Problem.ISO_POWER_THROUGHPUT):
-        clusters = [c for p in range(1, most + 1) if (c := within(made, p, each, amount))]
-        tried = [Provision(cluster=c, rate_req_per_s=throughput(bench, c)) for c in dict.fromkeys(clusters)]
-        return max(tried, key=lambda t: t.rate_req_per_s, default=None)
-    tokens = range(1, most + 1) if made.token_machine else range(1)
-    grid = [Cluster(design=made, prompt_machines=p, token_machines=t) for p in range(1, most + 1) for t in tokens]
-    cheapest_first = sorted(grid, key=lambda c: measure(c, each))
-    found = next((c for c in cheapest_first if bench.holds(c, amount)), None)
-    return Provision(cluster=found, rate_req_per_s=amount) if found else None
-
-
 def measure(cluster: Cluster, each: Mapping[str, float]) -> float:
     """Price, watts or machines of a cluster."""
     token = cluster.design.token_machine

@@ -6,10 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from hw_catalog.load import load_catalog
-from hw_catalog.power import NUMBERS, PowerCurve, Utilisation, assumed_curve, expert_work
-from hw_catalog.power_fit import (
+from power_fit import (
     Balance,
     anchors_of,
     batch_left_out,
@@ -21,7 +18,7 @@ from hw_catalog.power_fit import (
     mean_error_frac,
     surface_w,
 )
-from hw_catalog.power_points import (
+from power_points import (
     ClockPoint,
     Point,
     clock_points,
@@ -29,6 +26,9 @@ from hw_catalog.power_points import (
     mlenergy_v2_points,
     splitwise_points,
 )
+
+from hw_catalog.load import load_catalog
+from hw_catalog.power import NUMBERS, PowerCurve, Utilisation, assumed_curve, expert_work
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 CATALOG = load_catalog()

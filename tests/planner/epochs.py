@@ -9,7 +9,7 @@ from planner.formulate.epochs import EpochQuestion
 from planner.perf.layout import InstanceSpec, Layout, Role
 from planner.results.schedule import EpochOption, FleetType, Tariff
 from planner.scenario.objectives import Aim, Transitions
-from workloads.load import Load
+from workloads.load import Floats, Load
 
 
 def kind(name: str, *, price: float = 10.0, idle_w: float = 1000.0, most: int = 6) -> FleetType:
@@ -57,3 +57,16 @@ def question(
         ),
         aims=aims,
     )  # fmt: skip
+
+
+def coarser(load: Load, times: int) -> Load:
+    """The same load in epochs ``times`` as long: means averaged, peaks the highest."""
+
+    def grouped(values: Floats) -> Floats:
+        return values.reshape(-1, times)
+
+    return Load(
+        epoch_s=load.epoch_s * times,
+        mean_req_per_s={name: grouped(values).mean(axis=1) for name, values in load.mean_req_per_s.items()},
+        peak_req_per_s={name: grouped(values).max(axis=1) for name, values in load.peak_req_per_s.items()},
+    )

@@ -22,9 +22,9 @@ from solvers.lexicographic import lexicographic
 from solvers.lp_format import lp_text
 from solvers.problem import Problem
 from solvers.solve import solve
+from tests.planner.epochs import coarser, question
 from tests.planner.epochs import kind as machine_kind
-from tests.planner.epochs import question
-from workloads.load import Load, coarser, hedged
+from workloads.load import Load, hedged
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "epochs"
 MANUAL = Path(__file__).parents[2] / "docs" / "maths.md"

@@ -15,10 +15,21 @@ from planner.reproduce.claims import Claim, ClaimVerdict, Reproduction, claim
 from planner.reproduce.designs import SIMULATOR, TABLE_I, TABLE_V, Cluster, Tariff, cluster, design
 from planner.reproduce.lab import CODING, CONVERSATION
 from planner.reproduce.readings import AS_MEASURED, AS_PUBLISHED, Reading, reading
-from planner.reproduce.search import RATE_STEP_RATIO, Problem, exhaustive, measure, provision, throughput, weights
+from planner.reproduce.search import (
+    MOST_MACHINES,
+    RATE_STEP_RATIO,
+    Oracle,
+    Problem,
+    Provision,
+    measure,
+    provision,
+    throughput,
+    weights,
+    within,
+)
 from planner.reproduce.transfers import overhead
 from planner.reproduce.trial import SLOWDOWNS, Bench, at_rate, draw
-from planner.scenario.designs import A100, DESIGNS, H100, H100_CAPPED  # fmt: skip
+from planner.scenario.designs import A100, DESIGNS, H100, H100_CAPPED, Design
 
 MACHINES = (A100, H100, H100_CAPPED)
 JSON_KEYS = {"name", "paper", "ours", "tolerance", "verdict", "source", "reading", "note"}
@@ -33,6 +44,22 @@ def published() -> Reading:
 @pytest.fixture(scope="module")
 def measured() -> Reading:
     return reading(AS_MEASURED, "bloom-176b", MACHINES)
+
+
+def exhaustive(
+    problem: Problem, made: Design, bench: Oracle, tariff: Tariff, amount: float, *, most: int = MOST_MACHINES
+) -> Provision | None:
+    """The same by trying every count; for checking ``provision`` on small clusters."""
+    each = weights(problem, tariff)
+    if problem in (Problem.ISO_COST_THROUGHPUT, Problem.ISO_POWER_THROUGHPUT):
+        clusters = [c for p in range(1, most + 1) if (c := within(made, p, each, amount))]
+        tried = [Provision(cluster=c, rate_req_per_s=throughput(bench, c)) for c in dict.fromkeys(clusters)]
+        return max(tried, key=lambda t: t.rate_req_per_s, default=None)
+    tokens = range(1, most + 1) if made.token_machine else range(1)
+    grid = [Cluster(design=made, prompt_machines=p, token_machines=t) for p in range(1, most + 1) for t in tokens]
+    cheapest_first = sorted(grid, key=lambda c: measure(c, each))
+    found = next((c for c in cheapest_first if bench.holds(c, amount)), None)
+    return Provision(cluster=found, rate_req_per_s=amount) if found else None
 
 
 # --- claims ----------------------------------------------------------------------------------------------------------

@@ -17,7 +17,6 @@ from workloads.arrivals import (
     poisson,
     profiled,
     resample_blocks,
-    scale_rate,
 )
 from workloads.errors import WorkloadError
 from workloads.stats import gap_cv, stats
@@ -96,16 +95,6 @@ def test_a_fitted_profile_keeps_every_request(azure_code: Trace) -> None:
     profile = fit_profile(azure_code)
     assert sum(profile.requests) == len(azure_code)
     assert 1 < profile.cv < stats(azure_code).gap_cv
-
-
-@given(trace=traces(), factor=st.floats(0.01, 100.0))
-def test_scaling_multiplies_the_rate_and_keeps_the_rhythm(trace: Trace, factor: float) -> None:
-    """scale_rate multiplies the mean rate exactly, keeps the CV of the gaps, and changes no length."""
-    scaled = scale_rate(trace, factor)
-    assert scaled.rate_req_per_s == pytest.approx(trace.rate_req_per_s * factor, rel=1e-12)
-    # Differences of rounded times: 1e-9 of the longest time is lost at most.
-    assert gap_cv(scaled.arrival_s) == pytest.approx(gap_cv(trace.arrival_s), rel=1e-6, abs=1e-6)
-    assert scaled.prompt_tokens is trace.prompt_tokens
 
 
 @given(trace=traces(), block_s=st.floats(1.0, 1e5), seed=st.integers(0, 2**32), stretch=st.floats(0.5, 3.0))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workloads.errors import WorkloadError
-from workloads.load import SHAPES, binned, coarser, from_factors, hedged, nine_classes, template
+from workloads.load import SHAPES, binned, from_factors, hedged, nine_classes, template
 from workloads.requests import check_classes
 from workloads.traces import plain_trace
 
@@ -72,15 +72,6 @@ def test_epochs_cover_the_trace_or_are_refused() -> None:
     assert (load.peak_req_per_s["all"] >= load.mean_req_per_s["all"]).all()
     with pytest.raises(WorkloadError, match="expected at least 4 epochs"):
         binned(trace, epoch_s=1800.0, epochs=3)
-
-
-@given(st.sampled_from([1, 2, 3, 4, 6, 8, 12, 24]))
-def test_longer_epochs_hide_no_peak(times: int) -> None:
-    """Grouping epochs keeps their mean and never lowers a peak."""
-    fine = from_factors({"all": 1.0}, template("coding"), epoch_s=3600.0)
-    coarse = coarser(fine, times)
-    assert coarse.mean_req_per_s["all"].mean() == pytest.approx(1.0)
-    assert (np.repeat(coarse.peak_req_per_s["all"], times) >= fine.peak_req_per_s["all"]).all()
 
 
 @given(st.floats(0, 0.5), st.floats(0, 0.5), st.floats(0.01, 0.99))

@@ -7,9 +7,9 @@ from math import log2
 
 import numpy as np
 from numpy.typing import NDArray
+from power_points import ClockPoint, Point, by_row
 
 from hw_catalog.power import SHARPNESS_RATIO, Anchor, Utilisation
-from hw_catalog.power_points import ClockPoint, Point, by_row
 
 Floats = NDArray[np.float64]
 
