@@ -10,7 +10,7 @@ from planner.planning.loop import Argument
 from planner.planning.tighten import price
 from planner.policies.presets import NAMES
 from planner.resolve.case import open_case
-from planner.resolve.inputs import Inputs
+from planner.resolve.inputs import Inputs, inputs_of
 from planner.results.plan import CandidatePlan
 from planner.results.precision import Elsewise
 from planner.scenario import Scenario
@@ -20,19 +20,20 @@ MOST = 16
 """Combinations that are looked at; models with more kernel profiles than that do not ship."""
 
 
-def elsewise(inputs: Inputs, chosen: CandidatePlan) -> tuple[Elsewise, ...]:
+def elsewise(question: Scenario | Inputs, chosen: CandidatePlan) -> tuple[Elsewise, ...]:
     """What the question would cost in every other precision and on every other engine with kernel profiles.
 
     One program is solved for each under every policy that the scenario leaves open, at its load limits; the simulator
     sees none of them. Combinations that cannot serve the workload are left out.
 
     Args:
-        inputs: the question as it was read; what it says of precision and engine is varied.
+        question: the scenario, or what was read of it; what it says of precision and engine is varied.
         chosen: the plan, which is left out itself.
 
     Returns:
         The best first.
     """
+    inputs = inputs_of(question)
     scenario = inputs.scenario
     sign = -1 if scenario.objective is Objective.THROUGHPUT else 1
     policies = NAMES if scenario.policy.name == "auto" else (chosen.policy,)

@@ -164,6 +164,7 @@ CHANGES: Mapping[str, tuple[str, ...]] = {
 IRRELEVANT: Mapping[str, tuple[str, str]] = {
     "schema_version": ("schema_version=1", "there is one version"),
     "name": ("name=other", "a title"),
+    "model.checkpoint": ("model.checkpoint=someone/quantized", "what a manifest starts; schedules are not exported"),
     "policy.kv_transfer": ("policy.kv_transfer=serialized", "instances do both phases: no KV moves"),
     "policy.layerwise_from_tokens": ("policy.layerwise_from_tokens=4", "no KV moves"),
     "policy.prefill_threshold_tokens": ("policy.prefill_threshold_tokens=4", "splitwise only"),
