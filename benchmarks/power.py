@@ -48,8 +48,8 @@ from planner.perf.layout import Layout, Role
 from planner.perf.power import curve_of
 from planner.policies.presets import policy
 from planner.scenario.policy_section import PolicySection
-from planner.simulator.engine import PoolModel, run
-from planner.simulator.records import window
+from planner.simulator.books import window
+from planner.simulator.core.run import PoolModel, run
 from planner.simulator.watts import power_use
 from workloads.models import load_model
 from workloads.traces import plain_trace

@@ -19,13 +19,14 @@ from planner.policies.presets import policy
 from planner.reproduce.polca import CLOCKS_MHZ, POLCA, WEEK
 from planner.reproduce.polca_row import BloomPower, bloom_physics, polca_floor
 from planner.scenario.policy_section import PolicySection
-from planner.simulator import engine
-from planner.simulator.instance import Instance
-from planner.simulator.records import Ledger, Request, window
+from planner.simulator.books import window
 from planner.simulator.rows.load import WEEK_S, WeekArrivals, WeeklyLoad
 from planner.simulator.rows.metrics import latencies, quantile_s
 from planner.simulator.rows.rows import Floor, RowCase, run_rows
 from planner.simulator.rows.state import moment_frac
+from tests.oracle import engine
+from tests.oracle.instance import Instance
+from tests.oracle.records import Ledger, Request
 from workloads.traces import Trace, plain_trace
 
 STEADY = WeeklyLoad(peak_to_valley_ratio=1.0, peak_at_s=0.0, weekend_ratio=1.0, noise_frac=0.0, noise_s=300.0)

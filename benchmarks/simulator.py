@@ -23,10 +23,10 @@ from planner.perf.layout import Layout, Role
 from planner.policies.base import Policy
 from planner.policies.presets import policy
 from planner.scenario.policy_section import PolicySection
-from planner.simulator import engine
+from planner.simulator.books import window
 from planner.simulator.core import run as kernel
-from planner.simulator.engine import PoolModel, Run
-from planner.simulator.records import window
+from planner.simulator.pools import PoolModel, Run
+from tests.oracle import engine
 from workloads.builtin import load_builtin
 from workloads.models import load_model
 from workloads.synthesis import synthesize

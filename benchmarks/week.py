@@ -16,8 +16,8 @@ import numpy as np
 
 from planner.policies.control import BASELINES
 from planner.reproduce.dynamollm_lab import Lab, open_lab, week_factors
-from planner.simulator import engine
 from planner.simulator.weeks.serve import Part, Stage, served
+from tests.oracle import engine
 
 PART_S = 4 * 3600.0
 J_PER_KWH = 3.6e6

@@ -20,8 +20,8 @@ from planner.perf.layout import Layout, Role
 from planner.policies.batching import ChunkForm
 from planner.policies.presets import policy
 from planner.scenario.policy_section import PolicySection
-from planner.simulator.engine import PoolModel
-from planner.simulator.records import window
+from planner.simulator.books import window
+from planner.simulator.pools import PoolModel
 from planner.simulator.serve import serve
 from workloads.errors import WorkloadError
 from workloads.models import load_model

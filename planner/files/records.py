@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.errors import BadInput
-from planner.simulator.engine import Run
 from planner.simulator.judge import Note
+from planner.simulator.pools import Run
 from workloads.traces import Trace
 
 BLOCK_ROWS = 1 << 16

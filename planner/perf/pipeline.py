@@ -64,7 +64,7 @@ def stages_of(layout: Layout, machine: Machine, hidden: int) -> Stages:
 class TraversalTime(StepTime):
     """Time of one batch through all stages of a pipeline: what each of its requests waits for."""
 
-    __slots__ = ("_stages",)
+    __slots__ = ("stages",)
 
     def __init__(
         self,
@@ -80,18 +80,18 @@ class TraversalTime(StepTime):
             profile, prefill_slowdown_ratio=prefill_slowdown_ratio, decode_slowdown_ratio=decode_slowdown_ratio,
             mixed_slowdown_ratio=mixed_slowdown_ratio,
         )  # fmt: skip
-        self._stages = stages
+        self.stages = stages
 
     def prefill_s(self, prompts: list[tuple[int, int]], batch: int = 0, context_tokens: float = 0) -> float:
         """Seconds of a traversal that computes ``prompts`` beside ``batch`` decodes."""
         tokens = batch + sum(new for new, _ in prompts)
-        return super().prefill_s(prompts, batch, context_tokens) + self._stages.hops_s(tokens)
+        return super().prefill_s(prompts, batch, context_tokens) + self.stages.hops_s(tokens)
 
     def decode_segments(self, batch: int, mean_context_tokens: float, steps: int) -> list[Segment]:
         """Durations of consecutive decode-only traversals of one batch that is alone."""
-        hops_s = self._stages.hops_s(batch)
+        hops_s = self.stages.hops_s(batch)
         return [(a + hops_s, d, n) for a, d, n in super().decode_segments(batch, mean_context_tokens, steps)]
 
     def way_s(self, tokens: int) -> float:
         """Seconds of a traversal that its batch spends between stages."""
-        return self._stages.hops_s(tokens)
+        return self.stages.hops_s(tokens)

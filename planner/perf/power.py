@@ -45,6 +45,9 @@ class Watts(Protocol):
     def wall_ratio(self) -> float:
         """Watts at the plug per watt above idle."""
 
+    def terms(self, batches: int) -> "WattTerms | None":
+        """What its watts are made of, for batches up to so many; None where they are unknown."""
+
     def decode_w(self, batch: int, mean_context_tokens: float) -> float:
         """In a decode-only step of ``batch`` requests."""
 
@@ -57,6 +60,9 @@ class Unmetered:
 
     idle_w = limit_w = standby_w = 0.0
     wall_ratio = 1.0
+
+    def terms(self, _batches: int) -> None:
+        """Unknown."""
 
     def decode_w(self, _batch: int, _mean_context_tokens: float) -> float:
         """Nothing."""
@@ -101,6 +107,7 @@ class WattTerms:
         correction_ratio: (batches + 1,) of decode-only steps, by batch.
         clocked_ratio: clocked watts at the clock, over those at the free clock, at ``SHARE_KNOTS`` of above/room.
         full_clock: step times without clock lock and cap.
+        lanes: parts of the batch of a decode-only step, each in another stage.
     """
 
     gpus: int
@@ -122,6 +129,7 @@ class WattTerms:
     correction_ratio: NDArray[np.float64]
     clocked_ratio: NDArray[np.float64]
     full_clock: StepTime
+    lanes: int = 1
 
 
 class InstancePower:
@@ -227,6 +235,7 @@ class InstancePower:
             weight_bytes=held * (1 - routed_ratio), expert_bytes=held * routed_ratio, kv_bytes=kv_bytes,
             correction_ratio=np.array([curve.correction_ratio(self._key, max(1, b)) for b in range(batches + 1)]),
             clocked_ratio=np.array(self._clocked), full_clock=self.full_clock,
+            lanes=self._streams,
         )  # fmt: skip
 
     def _watts(self, work: Work, model_s: float, correction_ratio: float) -> float:

@@ -99,7 +99,7 @@ def way(model: ModelSpec, layout: Layout, machine: Machine, max_batch_tokens: in
 class StreamTime(StepTime):
     """Step times of an instance with pipeline stages that a prompt streams through, or with KV groups."""
 
-    __slots__ = ("_way",)
+    __slots__ = ("way",)
 
     def __init__(
         self,
@@ -120,7 +120,7 @@ class StreamTime(StepTime):
         super().__init__(
             profile, prefill_slowdown_ratio=prefill_slowdown_ratio, decode_slowdown_ratio=decode_slowdown_ratio
         )
-        self._way = between
+        self.way = between
 
     @property
     def max_context_tokens(self) -> int:
@@ -139,10 +139,10 @@ class StreamTime(StepTime):
 
     def beside_tokens(self, parts: Sequence[tuple[int, int]], past_tokens: int) -> int:
         """Tokens of a step's prompts in the groups that a further one with so long a past would be computed in."""
-        if self._way.layout.kvp == 1:
+        if self.way.layout.kvp == 1:
             return super().beside_tokens(parts, past_tokens)
         taken, at = self._placed(parts)
-        mine = range(at, at + self._way.groups(past_tokens + 1))
+        mine = range(at, at + self.way.groups(past_tokens + 1))
         return max(sum(new for new, _, _ in taken[group % len(taken)]) for group in mine)
 
     def prefill_s(self, prompts: list[tuple[int, int]], batch: int = 0, context_tokens: float = 0) -> float:
@@ -150,7 +150,7 @@ class StreamTime(StepTime):
 
         Attention is linear in the past, so the mean of the p chunks is the time of the middle one.
         """
-        p = self._way.layout.pp
+        p = self.way.layout.pp
         chunks = [(-(-new // p), past + (p - 1) * new // (2 * p)) for new, past in prompts]
         return self._one_s(chunks, batch, context_tokens)
 
@@ -160,10 +160,10 @@ class StreamTime(StepTime):
         A short last chunk waits for the whole ones before it, so without decodes beside it, which would have kept those
         small too, the drain is that of a chunk of the full size.
         """
-        p = self._way.layout.pp
+        p = self.way.layout.pp
         if p == 1:
             return 0.0
-        whole = 0 if batch else self._way.max_batch_tokens // p
+        whole = 0 if batch else self.way.max_batch_tokens // p
         last = [(max(-(-new // p), min(past, whole)), past + (p - 1) * new // p) for new, past in prompts]
         return (p - 1) / p * self._one_s(last, batch, context_tokens)
 
@@ -173,7 +173,7 @@ class StreamTime(StepTime):
         While the first group fills, a token makes its share longer by one; while a further one does, the longest share
         stands still; when all are full, it grows by 1/kvp. Pieces of the curve end at multiples of its knots.
         """
-        way = self._way
+        way = self.way
         part, kvp, full = -(-batch // way.layout.pp), way.layout.kvp, way.group_tokens
         segments: list[Segment] = []
         context, left = mean_context_tokens, steps
@@ -196,7 +196,7 @@ class StreamTime(StepTime):
 
     def _one_s(self, chunks: list[tuple[int, int]], batch: int, context_tokens: float) -> float:
         """Whole-model seconds of one of the p batches in flight, and its way."""
-        way = self._way
+        way = self.way
         part = -(-batch // way.layout.pp)
         mean = int(context_tokens // max(1, batch))
         tokens = part + sum(new for new, _ in chunks)
@@ -214,7 +214,7 @@ class StreamTime(StepTime):
 
     def _placed(self, parts: Sequence[tuple[int, int]]) -> tuple[list[list[tuple[int, int, int]]], int]:
         """The chunks that each group computes (tokens, longest share, groups), and the group that is next in turn."""
-        way = self._way
+        way = self.way
         taken: list[list[tuple[int, int, int]]] = [[] for _ in range(way.layout.kvp)]
         at = 0
         for new, past in parts:
@@ -226,7 +226,7 @@ class StreamTime(StepTime):
 
     def _reach_tokens(self, measured_tokens: int) -> int:
         """Longest context of which no group holds more than was measured."""
-        way = self._way
+        way = self.way
         return measured_tokens * way.layout.kvp if measured_tokens >= way.group_tokens else measured_tokens
 
 

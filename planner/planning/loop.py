@@ -17,9 +17,8 @@ from planner.results.evidence import Evidence, Judgement, NoPlan, Round, Verdict
 from planner.results.plan import CandidatePlan, Pool
 from planner.scenario.objectives import Budgets, Headroom, Objective
 from planner.scenario.sections import FailureSection
-from planner.simulator.engine import PoolModel
-from planner.simulator.failures import Failure
 from planner.simulator.judge import Note, judge
+from planner.simulator.pools import Failure, PoolModel
 from planner.simulator.serve import prepare
 from solvers.allocation import Reason, Solution, Termination
 from solvers.elastic import NotProven, StillInfeasible, smallest_raise

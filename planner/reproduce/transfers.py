@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 
 from planner.perf.instance import InstancePhysics
+from planner.perf.transfer import busy_s, layerwise_end_s, layerwise_ready_s, serialized_end_s
 from planner.reproduce.readings import Alone
-from planner.simulator.kv_link import KvLink
 
 CODING_PROMPT_TOKENS = 1500
 CODING_OUTPUT_TOKENS = 13
@@ -42,8 +42,12 @@ def overhead(physics: InstancePhysics, alone: Alone, *, bandwidth_bytes_per_s: f
     if bandwidth_bytes_per_s is not None:
         physics = replace(physics, link=replace(physics.link, bandwidth_bytes_per_s=bandwidth_bytes_per_s))
     prefill_s = alone.ttft_s(CODING_PROMPT_TOKENS)
-    _, serialized = KvLink(2).serialized(physics, 0, physics, 1, CODING_PROMPT_TOKENS, prefill_s)
-    _, layerwise = KvLink(2).layerwise(physics, 0, physics, 1, CODING_PROMPT_TOKENS, 0.0, prefill_s)
+    link, layers = physics.link, physics.layers
+    speed = link.bandwidth_bytes_per_s
+    wire_s = busy_s(CODING_PROMPT_TOKENS, physics.kv_bytes_per_token, speed, speed)
+    begin_s = layerwise_ready_s(0.0, prefill_s, layers)
+    serialized = serialized_end_s(prefill_s, wire_s, link.latency_s)
+    layerwise = layerwise_end_s(begin_s, prefill_s, wire_s, layers, link.latency_s, link.sync_s)
     return Overhead(
         serialized_s=serialized - prefill_s,
         layerwise_s=layerwise - prefill_s,

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from planner.perf.layout import Role
 from planner.reproduce.designs import Cluster
 from planner.reproduce.readings import Alone, Reading
-from planner.simulator.engine import PoolModel, Run
-from planner.simulator.records import window
+from planner.simulator.books import window
+from planner.simulator.pools import PoolModel, Run
 from planner.simulator.serve import serve
 from workloads.builtin import load_builtin
 from workloads.traces import Trace, plain_trace

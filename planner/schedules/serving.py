@@ -17,9 +17,8 @@ from planner.results.evidence import Judgement
 from planner.results.schedule import Epoch, EpochOption, Run, Schedule
 from planner.results.timetable import Served
 from planner.scenario.schedule_section import ScheduleSection
-from planner.simulator.engine import PoolModel
 from planner.simulator.judge import judge
-from planner.simulator.shifts import Shift
+from planner.simulator.pools import PoolModel, Shift
 from workloads.load import Load
 from workloads.traces import Trace, cut, joined
 

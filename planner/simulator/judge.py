@@ -14,13 +14,10 @@ from planner.perf.instance import InstancePhysics
 from planner.perf.reference import Reference, unit_s
 from planner.policies.base import Policy
 from planner.results.evidence import BubbleUse, Evidence, Judgement, PoolUse, PowerUse, Verdict
-from planner.simulator.engine import PoolModel, Run
-from planner.simulator.failures import Failure
-from planner.simulator.meter import Meter
+from planner.simulator.books import Meter, window
 from planner.simulator.metrics import Observed, attained, evidence, sample
-from planner.simulator.records import window
-from planner.simulator.serve import serve, unsupported
-from planner.simulator.shifts import Shift
+from planner.simulator.pools import Failure, PoolModel, Run, Shift
+from planner.simulator.serve import serve
 from planner.simulator.watts import power_use, together
 from workloads.slo import Metric, Slo
 from workloads.traces import Trace
@@ -103,10 +100,7 @@ def judge(
     if lengthen and times > 1:
         draw, first = partial(_drawn_for, lengthen, times), bench.serve(lengthen(seeds[0], times))
         workload += f", over a window made longer for {SEVERAL:g} times what 99 of 100 requests take"
-    together = not unsupported(pools, policy, failures)
-    each = partial(
-        _each, lambda seed: first if seed == seeds[0] else bench.serve(draw(seed)), together=together, note=note
-    )
+    each = partial(_each, lambda seed: first if seed == seeds[0] else bench.serve(draw(seed)), note=note)
     runs, observed, found = _served(bench, each, seeds, early=early)
     said = _judgement(
         found, slos, runs, observed, seeds=tuple(range(seeds[0], seeds[0] + len(runs))), workload=workload,
@@ -204,10 +198,10 @@ def _looked_longer(said: Judgement, seen: Observed, slos: Sequence[Slo]) -> Judg
 
 
 def _each(
-    served: Callable[[int], tuple[Run, Observed]], seeds: Sequence[int], *, together: bool, note: Note | None
+    served: Callable[[int], tuple[Run, Observed]], seeds: Sequence[int], *, note: Note | None
 ) -> Iterator[tuple[Run, Observed]]:
-    """What came of each seed, in their order; ``together`` on as many cores as there are."""
-    at_once = min(len(seeds), os.cpu_count() or 1) if together else 1
+    """What came of each seed, in their order; served on as many cores as there are."""
+    at_once = min(len(seeds), os.cpu_count() or 1)
     with ThreadPoolExecutor(at_once) as threads:
         for seed, (run, seen) in zip(seeds, (threads.map if at_once > 1 else map)(served, seeds), strict=True):
             if note:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from planner.perf.reference import Reference, unit_s
 from planner.results.evidence import Evidence, Verdict
-from planner.simulator.records import Books, bin_edges_s
+from planner.simulator.books import Books, bin_edges_s
 from workloads.slo import Metric, Slo, Unit
 from workloads.traces import Trace
 

@@ -1,30 +1,23 @@
-"""The door to the simulator: the compiled replay where it can, the event engine where it must."""
+"""The door to the simulator: every run of production code is served by the core."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from math import inf
 
-import numpy as np
-
-from planner.perf.power import InstancePower, Unmetered, Watts
+from planner.perf.power import InstancePower
 from planner.perf.step_time import StepTime
 from planner.policies.base import Policy
-from planner.policies.batching import ChunkForm, Continuous
+from planner.policies.batching import Continuous
 from planner.policies.lending import Apart, MixedPool
-from planner.policies.order import Fifo
+from planner.policies.order import Fifo, RelativeSlack
 from planner.policies.routing import ShortestQueue
 from planner.policies.topology import Colocated, PhaseSplit
-from planner.simulator import engine
+from planner.simulator.books import Window
 from planner.simulator.core import run as core
+from planner.simulator.core.bodies import STEPS
+from planner.simulator.core.build import Events, Looks
 from planner.simulator.core.cache import LIKELY_COMPILE_S
 from planner.simulator.core.machine_code import REPLAY
-from planner.simulator.engine import PoolModel, Run
-from planner.simulator.failures import Failure
-from planner.simulator.records import Window
-from planner.simulator.shifts import Shift, in_order
+from planner.simulator.pools import Failure, PoolModel, Run, Shift
 from workloads.traces import Trace
-
-EVENTS = "event engine"
 
 
 def serve(
@@ -38,73 +31,73 @@ def serve(
     shifts: Sequence[Shift] = (),
     clients: int | None = None,
 ) -> Run:
-    """Serve a trace; the arguments are those of ``engine.run``.
+    """Serve a trace.
+
+    Args:
+        pools: the cluster; a request that needs a role in which no pool serves its class is refused.
+        policy: how it serves.
+        trace: what arrives.
+        window: which arrivals are measured.
+        cutoff_s: simulated time at which an overloaded run is cut off.
+        failures: machines that fail meanwhile.
+        shifts: instances that come, go or change their clock meanwhile.
+        clients: closed loop: as many requests in flight at most, the next one sent when one ends; the arrival times of
+            the trace are then the earliest ones. None is an open loop.
 
     Returns:
-        What ``engine.run`` would, to rounding; its ``engine`` says who did it, and why if it was not the compiled
-        replay.
+        Rows, histograms, meters and what was left over; ``engine`` says whether it was compiled, and why if not.
+
+    Raises:
+        TypeError: a part of the policy or of the physics is of a kind that the engine does not know.
     """
-    reason = unsupported(pools, policy, failures)
-    if shifts and not (type(policy.lending) is Apart and always_open(pools, policy, trace, shifts)):
-        reason = reason or "instances that come and go"
-    if not all(_known(s.physics.power) for s in shifts if s.physics):
-        reason = reason or "watts of its own"
-    if not reason:
-        return core.run(pools, policy, trace, window, cutoff_s=cutoff_s, shifts=shifts, clients=clients)
-    done = engine.run(
-        pools, policy, trace, window, cutoff_s=cutoff_s, failures=failures, shifts=shifts, clients=clients
+    known(pools, policy, shifts)
+    return core.run(
+        pools, policy, trace, window, cutoff_s=cutoff_s,
+        beside=Events(failures=failures, shifts=shifts, clients=clients),
+    )  # fmt: skip
+
+
+def watched(
+    pools: Sequence[PoolModel],
+    policy: Policy,
+    trace: Trace,
+    window: Window,
+    *,
+    cutoff_s: float,
+    failures: Sequence[Failure] = (),
+    looks: Looks,
+) -> Run:
+    """The same run, looked at while it goes on: ``Run.seen`` is what was seen. Looking changes nothing."""
+    known(pools, policy)
+    return core.run(
+        pools, policy, trace, window, cutoff_s=cutoff_s, beside=Events(failures=failures, looks=looks)
+    )  # fmt: skip
+
+
+def known(pools: Sequence[PoolModel], policy: Policy, shifts: Sequence[Shift] = ()) -> None:
+    """See to it that the engine knows every part: one that only inherits from a known one may do otherwise.
+
+    Raises:
+        TypeError: it does not.
+    """
+    bodies = [*(p.physics for p in pools), *(s.physics for s in shifts if s.physics)]
+    free = [body.power.full_clock for body in bodies if isinstance(body.power, InstancePower)]
+    parts: tuple[tuple[str, list[object], tuple[type, ...]], ...] = (
+        ("topology", [policy.topology], (Colocated, PhaseSplit)),
+        ("batching", [policy.batching], (Continuous,)),
+        ("order", [policy.order], (Fifo, RelativeSlack)),
+        ("routing", [policy.routing], (ShortestQueue,)),
+        ("lending", [policy.lending], (Apart, MixedPool)),
+        ("step time", [*(body.step for body in bodies), *free], (StepTime, *STEPS)),
     )
-    return replace(done, engine=f"{EVENTS}: {reason}")
-
-
-def unsupported(pools: Sequence[PoolModel], policy: Policy, failures: Sequence[Failure] = ()) -> str:
-    """Why a run is not one for the compiled replay, in a few words; empty where it is."""
-    needs: tuple[tuple[bool, str], ...] = (
-        (not failures, "machines fail"),
-        (type(policy.topology) in (Colocated, PhaseSplit), "a topology of its own"),
-        (type(policy.batching) is Continuous, "a batching of its own"),
-        (all(p.physics.stages.count == 1 for p in pools), "pipelines"),
-        (getattr(policy.batching, "form", None) is not ChunkForm.PREFILL_FIRST, "decodes that stand still"),
-        (type(policy.order) is Fifo, "prompts that pass each other"),
-        (type(policy.routing) is ShortestQueue, "a routing of its own"),
-        (type(policy.lending) in (Apart, MixedPool), "a lending of its own"),
-        (all(type(p.physics.step) is StepTime for p in pools), "a step time of its own"),
-        (all(_known(p.physics.power) for p in pools), "watts of its own"),
-        (len(pools) > 0, "no pools"),
-    )
-    return next((words for holds, words in needs if not holds), "")
-
-
-def _known(power: Watts) -> bool:
-    """Whether the compiled replay can meter it."""
-    return type(power) is Unmetered or (type(power) is InstancePower and type(power.full_clock) is StepTime)
-
-
-def always_open(pools: Sequence[PoolModel], policy: Policy, trace: Trace, shifts: Sequence[Shift]) -> bool:
-    """Whether every phase has an instance that takes a class whenever a request of it comes, if it ever has one."""
-    groups = [
-        (kind, [n for n, pool in enumerate(pools) if pool.role is role and kind in pool.classes])
-        for role in policy.topology.roles()
-        for kind in range(len(trace.classes))
-    ]
-    pool_of = [n for n, pool in enumerate(pools) for _ in range(pool.instances)]
-    taking, closed = [pool.instances for pool in pools], set[int]()
-    ordered = [shift for shift in in_order(shifts) if shift.opens is not None]
-    for place, shift in enumerate(ordered):
-        if shift.opens is (shift.instance in closed):
-            closed ^= {shift.instance}
-            taking[pool_of[shift.instance]] += 1 if shift.opens else -1
-        until_s = ordered[place + 1].at_s if place + 1 < len(ordered) else inf
-        if until_s <= max(0.0, shift.at_s):
-            continue
-        missing = [kind for kind, members in groups if members and not any(taking[n] for n in members)]
-        here = slice(*np.searchsorted(trace.arrival_s, (shift.at_s, until_s))) if missing else slice(0, 0)
-        if np.isin(trace.class_index[here], missing).any():
-            return False
-    return True
+    for name, found, kinds in parts:
+        for part in found:
+            if type(part) not in kinds:
+                names = ", ".join(kind.__name__ for kind in kinds)
+                raise TypeError(f"{name}: the simulator knows {names}, not {type(part).__name__}")
 
 
 def prepare(tell: Callable[[str], None]) -> None:
-    """Compile the replay now if it has never been on this machine, and say so first."""
+    """Compile the engine now if it has never been on this machine, and say so first."""
     if not REPLAY.kept:
         tell(f"compiling the simulator (once, about {LIKELY_COMPILE_S:.0f} s)")

@@ -8,13 +8,11 @@ from numpy.typing import NDArray
 
 from planner.policies.base import Policy
 from planner.results.picture import LatencyCurve, PoolSeries
-from planner.simulator.engine import PoolModel, run
-from planner.simulator.failures import Failure
-from planner.simulator.instance import Instance
-from planner.simulator.meter import Meter
+from planner.simulator.books import Meter, window
+from planner.simulator.core.build import Looks
 from planner.simulator.metrics import Observed, sample
-from planner.simulator.records import window
-from planner.simulator.watch import Watch
+from planner.simulator.pools import Failure, PoolModel
+from planner.simulator.serve import watched
 from workloads.slo import Metric, Slo
 from workloads.traces import Trace
 
@@ -50,23 +48,6 @@ class Sketch:
     curves: tuple[LatencyCurve, ...]
 
 
-class _Log:
-    """Every look at the instances: one row each, four numbers an instance."""
-
-    def __init__(self) -> None:
-        """Nothing seen yet."""
-        self.rows: list[list[tuple[float, int, int, float]]] = []
-
-    def look(self, instances: Sequence[Instance]) -> None:
-        """Note what every instance does now."""
-        self.rows.append(
-            [
-                (float(i.computing > 0), i.running, i.meter.queue_tokens, 1 - i.free_blocks() / max(1, i.memory.total))
-                for i in instances
-            ]
-        )
-
-
 def sketch(
     pools: Sequence[PoolModel],
     policy: Policy,
@@ -86,13 +67,12 @@ def sketch(
         cooldown_frac: share of the arrival time after measuring ends.
         failures: machines that fail meanwhile.
     """
-    log = _Log()
     span_s = max(trace.duration_s, 1e-9)
-    watch = Watch(period_s=span_s / (MOMENTS * LOOKS), until_s=span_s, look=log.look)
+    looks = Looks(period_s=span_s / (MOMENTS * LOOKS), count=MOMENTS * LOOKS)
     measured = window(trace, warmup_frac=warmup_frac, cooldown_frac=cooldown_frac, slices=1)
-    done = run(pools, policy, trace, measured, cutoff_s=2 * span_s + 60, failures=failures, watch=watch)
+    done = watched(pools, policy, trace, measured, cutoff_s=2 * span_s + 60, failures=failures, looks=looks)
     observed = Observed(trace=trace, ledger=done.ledger)
-    table = np.asarray(log.rows, float)
+    table = done.seen if done.seen is not None else np.zeros((0, len(pools), 4))
     moments = len(table) // LOOKS
     seen = table[: moments * LOOKS].reshape(moments, LOOKS, *table.shape[1:]).mean(axis=1)
     edges_s = np.linspace(0.0, span_s * moments / MOMENTS, moments + 1)
@@ -131,10 +111,10 @@ def _drawn_w(pool: PoolModel, meters: Sequence[Meter], edges_s: NDArray[np.float
 def _series(
     pools: Sequence[PoolModel], seen: NDArray[np.float64], power_w: Mapping[str, tuple[float, ...]]
 ) -> list[PoolSeries]:
-    """The mean over the instances of each pool; ``seen`` is (moments, instances, 4)."""
-    found, first = [], 0
-    for pool in pools:
-        mean = seen[:, first : first + pool.instances].mean(axis=1)
+    """The mean over the instances of each pool; ``seen`` is (moments, pools, 4), summed over them."""
+    found = []
+    for number, pool in enumerate(pools):
+        mean = seen[:, number] / pool.instances
         busy, batch, queue, kv = (tuple(mean[:, column].tolist()) for column in range(4))
         found.append(
             PoolSeries(
@@ -142,7 +122,6 @@ def _series(
                 power_w=power_w[pool.name],
             )
         )  # fmt: skip
-        first += pool.instances
     return found
 
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from planner.perf.power import Watts
 from planner.results.evidence import PowerUse
-from planner.simulator.meter import Meter
+from planner.simulator.books import Meter
 
 SEED, READINGS = 20261129, 16
 """How often each second is read, at instants drawn with this seed: percentiles are of all, the peak is the mean of the

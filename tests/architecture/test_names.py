@@ -36,7 +36,7 @@ COUNTS = {
     "kv_peak_blocks",
     "kv_total_blocks", "kvp", "layers", "lent", "node_gpus", "nodes", "replicas",
     "machine_gpus", "machine_types", "machines", "max_batch_size",
-    "max_preemptions", "max_rounds", "max_run_steps", "n", "params", "pp", "preemptions", "prompt_machines",
+    "max_preemptions", "max_rounds", "n", "params", "pp", "preemptions", "prompt_machines",
     "published_active_params", "published_params", "rack_units", "refused", "requests", "restarted", "running",
     "seeds", "skipped_rows", "slices", "steps", "token_machines", "tp", "tps", "transfers", "unfinished", "waiting",
     "base_machines", "churn_machines", "min_up_epochs", "ramp_machines", "started", "stopped",
@@ -58,9 +58,9 @@ DIMENSIONLESS = {
 POSITIONS = {
     "hash_ids",
     "kind_of", "level", "seed",
-    "chunks", "class_index", "classes", "columns", "config", "first", "first_line", "first_seed", "last", "machine",
+    "class_index", "classes", "columns", "config", "first", "first_line", "first_seed", "last", "machine",
     "instance", "pool",
-    "segments", "epoch", "lengths", "unserved",
+    "seen", "epoch", "lengths", "unserved",
     "group", "home", "index", "kind", "sent_by",
 }  # fmt: skip
 """Indices, seeds, versions, and structures whose parts are named elsewhere."""

@@ -8,7 +8,6 @@ FILE_LINES = 400
 FUNCTION_LINES = 40
 FUNCTION_PARAMETERS = 8
 WIDE_YET = (
-    "planner/simulator/core/run.py run", "planner/simulator/engine.py run", "planner/simulator/instance.py __init__",
     "planner/simulator/judge.py judge", "planner/simulator/judge.py _judgement",
     "planner/simulator/weeks/flows.py _run_window",
 )  # fmt: skip

@@ -2,8 +2,8 @@
 
 import pytest
 
-from planner.simulator.engine import run
-from planner.simulator.records import window
+from planner.simulator.books import window
+from tests.planner.served import run
 from tests.planner.toy import toy_policy, toy_pools, toy_trace
 
 

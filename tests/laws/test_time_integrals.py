@@ -2,9 +2,9 @@
 
 import pytest
 
-from planner.simulator.engine import run
-from planner.simulator.instance import UNLIMITED
-from planner.simulator.records import window
+from planner.simulator.books import window
+from planner.simulator.pools import UNLIMITED
+from tests.planner.served import run
 from tests.planner.toy import random_trace, toy_policy, toy_pools
 
 

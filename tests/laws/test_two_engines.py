@@ -12,18 +12,20 @@ from hypothesis import strategies as st
 from hw_catalog.load import load_catalog
 from planner.perf.instance import InstancePhysics
 from planner.perf.layout import Layout
+from planner.perf.pipeline import Stages, TraversalTime
 from planner.perf.power import InstancePower, Unmetered, Watts
 from planner.perf.step_time import StepTime
-from planner.policies.base import Policy
-from planner.policies.batching import Chunked, Continuous
-from planner.policies.lending import Apart
-from planner.simulator import engine
+from planner.perf.stream import StreamTime, way
+from planner.policies.base import Policy, Recovery
+from planner.policies.batching import Chunked, ChunkForm, Continuous
+from planner.policies.order import Fifo, RelativeSlack
+from planner.simulator.books import window
+from planner.simulator.core.build import Events, Looks
 from planner.simulator.core.run import COMPILED
-from planner.simulator.engine import PoolModel, Run
-from planner.simulator.failures import Failure
-from planner.simulator.records import window
-from planner.simulator.serve import EVENTS, always_open, serve, unsupported
-from planner.simulator.shifts import Shift
+from planner.simulator.pools import Failure, PoolModel, Run, Shift
+from planner.simulator.serve import known
+from tests.oracle import engine
+from tests.oracle.watch import Watch
 from tests.planner.toy import random_trace, toy_physics, toy_policy, toy_pools, toy_profile
 from workloads.models import load_model
 from workloads.requests import RequestClass
@@ -103,6 +105,59 @@ def clusters(draw: st.DrawFn) -> tuple[list[PoolModel], Policy]:
     return pools, rules
 
 
+def spread(draw: st.DrawFn, body: InstancePhysics) -> InstancePhysics:
+    """An instance as it is, in pipeline stages, or with stages that prompts stream through and KV groups."""
+    kind = draw(st.sampled_from(["plain", "piped", "streams"]))
+    profile = toy_profile(bend=draw(st.booleans()), context_s=draw(st.sampled_from([0.0, 1e-8, 1e-6])))
+    if kind == "piped":
+        stages = Stages(
+            count=draw(st.integers(2, 4)), hop_latency_s=draw(st.sampled_from([0.0, 1e-3])), hop_token_s=1e-7
+        )
+        step = TraversalTime(profile, stages)
+        return replace(body, stages=stages, step=step, power=watts(draw, step))
+    if kind == "streams":
+        pp, kvp = draw(st.sampled_from([(2, 1), (3, 1), (1, 2), (1, 3), (2, 2), (2, 3), (3, 3)]))
+        layout = Layout(tp=1, pp=pp, kvp=kvp)
+        between = way(
+            load_model("llama-3.1-8b"), layout, load_catalog().machines["dgx-h100"], 2048,
+            draw(st.sampled_from([1, 300, 5000])),
+        )  # fmt: skip
+        plain = StepTime(profile)
+        power = InstancePower(
+            load_model("llama-3.1-8b"), load_catalog().gpus["h100-sxm"], layout, plain, streams=True,
+            clock_mhz=draw(st.sampled_from([None, 900.0])),
+        )  # fmt: skip
+        return replace(body, step=StreamTime(profile, between), power=power)
+    return body
+
+
+@st.composite
+def wide(draw: st.DrawFn) -> tuple[list[PoolModel], Policy]:
+    """The same, with stages, streams, groups, every form of chunks, both orders and both recoveries."""
+    pools, rules = draw(clusters())
+    order = RelativeSlack(limits_s=draw(st.sampled_from([{}, {"": 0.5}, {"short": 0.2}, {"long": 3.0, "short": 1.0}])))
+    form = draw(st.sampled_from(list(ChunkForm)))
+    rules = replace(
+        rules, batching=replace(rules.batching, form=form), order=draw(st.sampled_from([Fifo(), order])),  # type: ignore[type-var]
+        recovery=draw(st.sampled_from(list(Recovery))),
+    )  # fmt: skip
+    return [replace(pool, physics=spread(draw, pool.physics)) for pool in pools], rules
+
+
+@st.composite
+def outages(draw: st.DrawFn, pools: list[PoolModel]) -> list[Failure]:
+    """Machines that fail once or more, some for good, some while they are away already."""
+    machines = sum(pool.machines for pool in pools)
+    times = st.sampled_from([0.0, 0.111, 0.333, 0.777, 1.234, 2.345])
+    return [
+        Failure(
+            machine=draw(st.integers(0, machines - 1)), at_s=draw(times),
+            repair_s=draw(st.sampled_from([None, 0.05, 0.5, 3.0])),
+        )
+        for _ in range(draw(st.integers(0, 3)))
+    ]  # fmt: skip
+
+
 @st.composite
 def traces(draw: st.DrawFn) -> Trace:
     """Arrivals from idle to overload, alone or several at the same moment, in two classes, some cached in part."""
@@ -125,26 +180,35 @@ def both(
     cutoff_s: float,
     shifts: Sequence[Shift] = (),
     clients: int | None = None,
+    failures: Sequence[Failure] = (),
 ) -> tuple[Run, Run]:
     """The same run by either engine."""
     measured = window(trace, warmup_frac=0.1, cooldown_frac=0.05, slices=3)
     return (
-        kernel.run(pools, rules, trace, measured, cutoff_s=cutoff_s, shifts=shifts, clients=clients),
-        engine.run(pools, rules, trace, measured, cutoff_s=cutoff_s, shifts=shifts, clients=clients),
+        kernel.run(
+            pools,
+            rules,
+            trace,
+            measured,
+            cutoff_s=cutoff_s,
+            beside=Events(shifts=shifts, clients=clients, failures=failures),
+        ),
+        engine.run(pools, rules, trace, measured, cutoff_s=cutoff_s, shifts=shifts, clients=clients, failures=failures),
     )
 
 
 @st.composite
 def moving(draw: st.DrawFn) -> tuple[list[PoolModel], Policy, list[Shift]]:
-    """A cluster whose instances come and go, but for the first of each pool, and change their clocks."""
-    pools, rules = draw(clusters().filter(lambda found: type(found[1].lending) is Apart))
+    """A cluster whose instances come and go, all of them, and change their clocks where steps are plain."""
+    pools, rules = draw(wide())
     shifts, first = list[Shift](), 0
     for pool in pools:
         slower = replace(pool.physics, step=StepTime(toy_profile(bend=True, context_s=3e-6)), request_s=0.02)
+        plain = type(pool.physics.step) is StepTime
         for i in range(pool.instances):
             for at_s in draw(st.lists(st.sampled_from([0.0, 0.1, 0.5, 1.25, 3.0, 4.0]), max_size=4)):
-                opens = draw(st.sampled_from([None, True, False])) if i else None
-                body = draw(st.sampled_from([None, slower, pool.physics]))
+                opens = draw(st.sampled_from([None, True, False]))
+                body = draw(st.sampled_from([None, slower if plain else None, pool.physics]))
                 shifts.append(Shift(at_s=at_s, instance=first + i, opens=opens, physics=body))
         first += pool.instances
     return pools, rules, shifts
@@ -159,6 +223,9 @@ def assert_equal(fast: Run, slow: Run) -> None:
     for seconds in ("transfer_s", "link_wait_s"):
         assert getattr(fast.ledger, seconds) == pytest.approx(getattr(slow.ledger, seconds), rel=1e-9, abs=1e-9)
     np.testing.assert_array_equal(fast.ledger.gaps, slow.ledger.gaps)
+    assert fast.ledger.bubbles.keys() == slow.ledger.bubbles.keys()
+    for index, bubble in slow.ledger.bubbles.items():
+        assert tuple(fast.ledger.bubbles[index]) == pytest.approx(tuple(bubble), rel=1e-9, abs=1e-9)
     np.testing.assert_array_equal(fast.ledger.served_by, slow.ledger.served_by)
     for left in ("waiting", "running", "end_s", "kv_free_blocks", "kv_total_blocks", "lent"):
         assert getattr(fast, left) == getattr(slow, left), left
@@ -177,7 +244,26 @@ def test_both_engines_tell_the_same_story(cluster: tuple[list[PoolModel], Policy
     """
     fast, slow = both(*cluster, trace, cut)
     assert_equal(fast, slow)
-    assert (fast.engine, slow.engine) == (COMPILED, EVENTS)
+    assert fast.engine == COMPILED
+
+
+@settings(max_examples=150, deadline=None)
+@given(cluster=wide(), trace=traces(), cut=st.sampled_from([1e5, 3.0]))
+def test_every_policy_and_layout_is_served_alike(
+    cluster: tuple[list[PoolModel], Policy], trace: Trace, cut: float
+) -> None:
+    """Stages, streams, KV groups, prompts before decodes, and prompts by relative slack: both engines tell the same."""
+    assert_equal(*both(*cluster, trace, cut))
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data(), cluster=wide(), trace=traces(), clients=st.sampled_from([None, None, 5]))
+def test_failures_befall_both_alike(
+    data: st.DataObject, cluster: tuple[list[PoolModel], Policy], trace: Trace, clients: int | None
+) -> None:
+    """Machines that fail cost both engines the same requests, which start over at the same places and times."""
+    failures = data.draw(outages(cluster[0]))
+    assert_equal(*both(*cluster, trace, 1e3, clients=clients, failures=failures))
 
 
 @settings(max_examples=30, deadline=None)
@@ -213,8 +299,32 @@ def test_compiled_or_interpreted_is_the_same(cluster: tuple[list[PoolModel], Pol
 def test_both_engines_move_alike(cluster: tuple[list[PoolModel], Policy, list[Shift]], trace: Trace) -> None:
     """Instances that come, go and change their clock on the way give every request the same times in both engines."""
     pools, rules, shifts = cluster
-    assert always_open(pools, rules, trace, shifts)
     assert_equal(*both(pools, rules, trace, 1e5, shifts))
+
+
+@settings(max_examples=20, deadline=None)
+@given(cluster=wide(), trace=traces(), period_s=st.floats(0.01, 1.0))
+def test_both_are_seen_to_do_the_same(cluster: tuple[list[PoolModel], Policy], trace: Trace, period_s: float) -> None:
+    """Looked at at the same times, the instances of a pool are as busy, as full and as long queued in both engines."""
+    pools, rules = cluster
+    measured = window(trace, warmup_frac=0.1, cooldown_frac=0.05, slices=3)
+    count = max(1, int(trace.duration_s / period_s))
+    rows: list[list[list[float]]] = []
+
+    def look(instances: Sequence[engine.Instance]) -> None:
+        rows.append(
+            [
+                [float(i.computing > 0), i.running, i.meter.queue_tokens, 1 - i.free_blocks() / max(1, i.memory.total)]
+                for i in instances
+            ]
+        )
+
+    watch = Watch(period_s=period_s, until_s=count * period_s, look=look)
+    engine.run(pools, rules, trace, measured, cutoff_s=1e4, watch=watch)
+    looks = Looks(period_s=period_s, count=count)
+    seen = kernel.run(pools, rules, trace, measured, cutoff_s=1e4, beside=Events(looks=looks)).seen
+    first = np.cumsum([0, *(pool.instances for pool in pools[:-1])])
+    np.testing.assert_allclose(seen, np.add.reduceat(np.array(rows), first, axis=1), rtol=1e-9, atol=1e-9)
 
 
 def test_nobody_is_sent_to_a_closed_instance() -> None:
@@ -228,18 +338,17 @@ def test_nobody_is_sent_to_a_closed_instance() -> None:
 
 
 def test_where_all_are_closed_requests_wait() -> None:
-    """Without an instance that takes them, the event engine lets requests wait until one opens."""
+    """Without an instance that takes them, requests wait until one opens."""
     pools, rules, trace = (
         toy_pools("colocated", prefills=1, decodes=0),
         toy_policy("colocated"),
         random_trace(1, 9, 5.0),
     )
     shifts = [Shift(at_s=0.0, instance=0, opens=False), Shift(at_s=30.0, instance=0, opens=True)]
-    measured = window(trace, warmup_frac=0.0, cooldown_frac=0.0, slices=1)
-    run = serve(pools, rules, trace, measured, cutoff_s=1e4, shifts=shifts)
-    assert run.engine == f"{EVENTS}: instances that come and go"
-    assert (trace.arrival_s + run.ledger.ttft_s > 30.0).all()
-    assert run.ledger.finished == len(trace)
+    fast, slow = both(pools, rules, trace, 1e4, shifts)
+    assert_equal(fast, slow)
+    assert (trace.arrival_s + fast.ledger.ttft_s > 30.0).all()
+    assert fast.ledger.finished == len(trace)
 
 
 @pytest.mark.parametrize("name", ["colocated", "splitwise"])
@@ -259,18 +368,8 @@ def test_long_lives_keep_their_longest_gap() -> None:
     assert_equal(fast, slow)
 
 
-def test_what_the_replay_does_not_know_is_said() -> None:
-    """Machines that fail are left to the event engine, and the run says why."""
-    pools, rules = toy_pools("colocated"), toy_policy("colocated")
-    trace = random_trace(1, 20, 5.0)
-    measured = window(trace, warmup_frac=0.0, cooldown_frac=0.0, slices=1)
-    failing = serve(pools, rules, trace, measured, cutoff_s=1e4, failures=(Failure(machine=0, at_s=1.0, repair_s=1.0),))
-    assert failing.engine == f"{EVENTS}: machines fail"
-    assert serve(pools, rules, trace, measured, cutoff_s=1e4).engine == COMPILED
-
-
-def test_what_only_resembles_a_known_policy_is_left_to_the_event_engine() -> None:
-    """A batching that inherits from a known one may do otherwise, so it is not taken for it."""
+def test_what_only_resembles_a_known_part_is_refused() -> None:
+    """A batching that inherits from a known one may do otherwise, so it is not served as if it were that one."""
     rules, pools = toy_policy("colocated"), toy_pools("colocated")
     batching = rules.batching
     assert isinstance(batching, Continuous)
@@ -278,5 +377,6 @@ def test_what_only_resembles_a_known_policy_is_left_to_the_event_engine() -> Non
         max_batch_tokens=batching.max_batch_tokens, max_batch_size=batching.max_batch_size,
         block_tokens=batching.block_tokens, chunk_tokens=512, step=pools[0].physics.step,
     )  # fmt: skip
-    assert not unsupported(pools, rules)
-    assert unsupported(pools, replace(rules, batching=chunked)) == "a batching of its own"
+    known(pools, rules)
+    with pytest.raises(TypeError, match="batching: the simulator knows Continuous, not Chunked"):
+        known(pools, replace(rules, batching=chunked))

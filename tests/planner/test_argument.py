@@ -12,8 +12,7 @@ from planner.planning.plan import plan
 from planner.results.evidence import NoPlan, ValidatedPlan, Verdict
 from planner.scenario import Scenario
 from planner.scenario.sections import FailureSection
-from planner.simulator.engine import PoolModel
-from planner.simulator.failures import Failure
+from planner.simulator.pools import Failure, PoolModel
 from tests.planner import plans
 from tests.planner.toy import toy_physics
 

@@ -11,10 +11,10 @@ from planner.report.bill import bill_cells, bill_lines
 from planner.results.evidence import PowerUse
 from planner.results.row import RowStudy
 from planner.scenario.energy import EnergySection
-from planner.simulator.engine import run
-from planner.simulator.records import window
+from planner.simulator.books import window
 from planner.simulator.watts import power_use, together
 from tests.planner import plans
+from tests.planner.served import run
 from tests.planner.test_pipeline_watts import Flat
 from tests.planner.toy import random_trace, toy_physics, toy_policy, toy_pools
 

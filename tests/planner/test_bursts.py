@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner.simulator.meter import Meter
+from planner.simulator.books import Meter
 from planner.simulator.watts import power_use
 
 
@@ -15,6 +15,9 @@ class Flat:
     idle_w = standby_w = 100.0
     wall_ratio = 1.0
     limit_w = 400.0
+
+    def terms(self, _batches: int) -> None:
+        """Not asked."""
 
     def decode_w(self, _batch: int, _context_tokens: float) -> float:
         """Not asked."""

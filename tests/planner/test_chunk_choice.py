@@ -14,10 +14,11 @@ from planner.perf.layout import InstanceSpec, Layout, Role
 from planner.policies.cuts import cut, room_tokens
 from planner.resolve.dominance import undominated
 from planner.scenario import Scenario
-from planner.simulator.engine import PoolModel, run
-from planner.simulator.records import window
+from planner.simulator.books import window
+from planner.simulator.pools import PoolModel
 from tests.architecture.sources import ROOT
 from tests.planner.options import machine
+from tests.planner.served import run
 from tests.planner.test_envelope import conversation, h100, part
 from tests.planner.toy import toy_physics, toy_policy, toy_profile
 from workloads.demand import ClassDemand, Demand, demand

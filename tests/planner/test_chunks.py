@@ -1,6 +1,6 @@
 """Laws of chunked prefill: the budget is kept, the same tokens are computed, nobody's next token waits for a prompt."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -10,14 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.perf.layout import Role
-from planner.policies.base import Batching, Occupancy, StepBatch, StepPredictor
-from planner.policies.batching import Chunked, Continuous, DecodeMaximal
+from planner.policies.base import Occupancy
+from planner.policies.batching import Chunked, DecodeMaximal
 from planner.resolve.case import open_case
 from planner.scenario import Scenario
-from planner.simulator.engine import PoolModel, Run, run
-from planner.simulator.failures import Failure
-from planner.simulator.records import window
+from planner.simulator.books import window
+from planner.simulator.core import instance
+from planner.simulator.core.state import World
+from planner.simulator.pools import Failure, PoolModel, Run
 from tests.architecture.sources import ROOT
+from tests.planner.served import run
 from tests.planner.toy import random_trace, toy_physics, toy_policy, toy_pools, toy_profile, toy_trace
 from workloads.traces import Trace
 
@@ -96,7 +98,7 @@ def served(
     instances: int = 1,
     kv_blocks: int = 10_000,
     failures: tuple[Failure, ...] = (),
-    batching: Batching | None = None,
+    interpreted: bool = False,
     **knobs: Any,
 ) -> Run:
     """One run of a toy cluster with chunks everywhere."""
@@ -104,9 +106,8 @@ def served(
     decodes = instances if name == "splitwise" else 0
     pools = toy_pools(name, prefills=instances, decodes=decodes, physics=physics, chunk_tokens=chunk_tokens)
     rules = toy_policy(name, **knobs)
-    rules = replace(rules, batching=batching) if batching else rules
     measured = window(trace, warmup_frac=0.0, cooldown_frac=0.0, slices=1)
-    return run(pools, rules, trace, measured, cutoff_s=1e5, failures=failures)
+    return run(pools, rules, trace, measured, cutoff_s=1e5, failures=failures, interpreted=interpreted)
 
 
 @settings(max_examples=60, deadline=None)
@@ -174,31 +175,6 @@ def test_nobody_waits_for_more_than_a_full_step(seed: int, rate: float, chunk: i
     assert gaps[0] < gaps[1]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Watched(Continuous):
-    """Batching whose chunked form remembers what it computed."""
-
-    seen: list[int] = field(default_factory=list)
-
-    def at(self, chunk_tokens: int | None, step: StepPredictor) -> Batching:
-        """The same, watched."""
-        inner = Continuous.at(self, chunk_tokens, step)
-        seen = self.seen
-
-        class Noted:
-            """Passes everything on."""
-
-            def __getattr__(self, name: str) -> object:
-                return getattr(inner, name)
-
-            def next_step(self, waiting: list[View], now: Occupancy) -> StepBatch:
-                found = inner.next_step(waiting, now)
-                seen.extend(found.chunk_tokens)
-                return found
-
-        return Noted()  # type: ignore[return-value]
-
-
 @settings(max_examples=30, deadline=None)
 @given(
     seed=SEEDS,
@@ -209,14 +185,23 @@ class Watched(Continuous):
 def test_every_prompt_token_is_computed_once(seed: int, chunk: int, kv_blocks: int, name: str) -> None:
     """Chunks add up to the prompts; where memory was short, to more, for what was thrown out is computed again."""
     trace = random_trace(seed, 60, 40.0)
-    batching = Watched(max_batch_size=64)
-    result = served(trace, name, chunk_tokens=chunk, kv_blocks=kv_blocks, batching=batching)
+    seen: list[int] = []
+    takes = instance.take
+
+    def take(w: World, k: int, count: int) -> tuple[int, float, bool]:
+        tokens, attention_s, ends = takes(w, k, count)
+        seen.append(tokens)
+        return tokens, attention_s, ends
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(instance, "take", take)
+        result = served(trace, name, chunk_tokens=chunk, kv_blocks=kv_blocks, interpreted=True)
     preempted = sum(m.preemptions for meters in result.meters.values() for m in meters)
     assert result.ledger.finished == 60
     if preempted:
-        assert sum(batching.seen) > trace.prompt_tokens.sum()
+        assert sum(seen) > trace.prompt_tokens.sum()
     else:
-        assert sum(batching.seen) == trace.prompt_tokens.sum()
+        assert sum(seen) == trace.prompt_tokens.sum()
 
 
 @pytest.mark.parametrize("kv_blocks", [10_000, 90])

@@ -15,8 +15,8 @@ from planner.perf.instance import InstancePhysics, instance_physics
 from planner.perf.kv import EngineSettings
 from planner.perf.layout import InstanceSpec, Layout, Role
 from planner.results.evidence import Judgement
-from planner.simulator.engine import PoolModel
 from planner.simulator.judge import judge
+from planner.simulator.pools import PoolModel
 from tests.planner.options import machine
 from tests.planner.toy import toy_physics, toy_policy, toy_profile
 from workloads.builtin import load_builtin

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from planner.simulator.engine import PoolModel, run
+from planner.simulator.records import window
 
 from planner.capacity.envelope import option
 from planner.capacity.least_work import at_least
 from planner.perf.layout import InstanceSpec, Layout, Role
-from planner.simulator.engine import PoolModel, run
-from planner.simulator.records import window
 from tests.planner.options import machine
 from tests.planner.toy import toy_physics, toy_policy, toy_profile, toy_trace
 from workloads.demand import ClassDemand, Demand

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from planner.policies.base import Policy
 from planner.policies.order import Fifo, RelativeSlack, Work
-from planner.simulator.engine import Run, run
-from planner.simulator.records import window
-from planner.simulator.serve import unsupported
+from planner.simulator.books import window
+from planner.simulator.pools import Run
+from tests.planner.served import run
 from tests.planner.toy import random_trace, toy_physics, toy_policy, toy_pools, toy_profile, toy_trace
 from workloads.requests import RequestClass
 from workloads.traces import Trace, classify
@@ -122,9 +122,9 @@ def test_predicted_work_adds_up() -> None:
     assert Work(None, step).left_s(700, 300) == step.prefill_s([(400, 300)])
 
 
-def test_the_compiled_replay_keeps_the_order_of_arrival() -> None:
-    """Where prompts pass each other the event engine serves, and says why; mnemosyne alone asks for it by itself."""
-    assert unsupported(toy_pools("sarathi"), lars(PLAIN)) == "prompts that pass each other"
+def test_mnemosyne_alone_asks_for_relative_slack_by_itself() -> None:
+    """Only the preset whose authors use it orders prompts by relative slack unasked."""
     assert isinstance(toy_policy("mnemosyne").order, RelativeSlack)
     assert isinstance(toy_policy("mnemosyne", order="fifo").order, Fifo)
+    assert isinstance(toy_policy("sarathi").order, Fifo)
     assert isinstance(toy_policy("sarathi", order="lars").order, RelativeSlack)

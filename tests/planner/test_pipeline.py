@@ -13,10 +13,10 @@ from planner.capacity.envelope import envelope
 from planner.perf.instance import InstancePhysics
 from planner.perf.layout import Layout, Role
 from planner.perf.pipeline import Stages, TraversalTime, stages_of
-from planner.simulator.engine import PoolModel, Run, run
-from planner.simulator.failures import Failure
-from planner.simulator.pipeline import NO_BUBBLE, Pipeline
-from planner.simulator.records import window
+from planner.simulator.books import NO_BUBBLE, window
+from planner.simulator.pools import Failure, PoolModel, Run
+from tests.oracle.pipeline import Pipeline
+from tests.planner.served import run
 from tests.planner.test_envelope import part
 from tests.planner.toy import random_trace, toy_physics, toy_policy, toy_pools, toy_profile, toy_trace
 from workloads.traces import Trace

@@ -14,11 +14,10 @@ from planner.perf.instance import GpuLimits, InstancePhysics, Streaming, instanc
 from planner.perf.kv import EngineSettings
 from planner.perf.layout import Layout
 from planner.perf.pipeline import Stages, TraversalTime
-from planner.perf.power import InstancePower
-from planner.simulator.engine import run
-from planner.simulator.meter import Meter
-from planner.simulator.records import window
-from tests.planner.toy import random_trace, toy_physics, toy_policy, toy_pools, toy_profile, toy_trace
+from planner.perf.power import InstancePower, WattTerms
+from planner.simulator.books import Meter, window
+from tests.planner.served import run
+from tests.planner.toy import flat_terms, random_trace, toy_physics, toy_policy, toy_pools, toy_profile, toy_trace
 from workloads.models import load_model
 from workloads.traces import Trace
 
@@ -33,6 +32,10 @@ class Flat:
     limit_w: float = IDLE_W + ABOVE_W
     standby_w: float = IDLE_W
     wall_ratio: float = 1.0
+
+    def terms(self, batches: int) -> WattTerms:
+        """The same, as numbers."""
+        return flat_terms(ABOVE_W, [ABOVE_W] * (batches + 1))
 
     def decode_w(self, _batch: int, _mean_context_tokens: float) -> float:
         """While every stage decodes."""

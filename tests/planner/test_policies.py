@@ -14,8 +14,8 @@ from planner.policies.batching import Continuous
 from planner.policies.presets import NAMES
 from planner.policies.routing import ShortestQueue
 from planner.policies.topology import Colocated, PhaseSplit
-from planner.simulator.engine import run
-from planner.simulator.records import window
+from planner.simulator.books import window
+from tests.planner.served import run
 from tests.planner.toy import random_trace, toy_physics, toy_policy, toy_pools
 
 

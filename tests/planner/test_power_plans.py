@@ -10,19 +10,20 @@ from hypothesis import strategies as st
 
 from hw_catalog.load import load_catalog
 from planner.errors import BadInput
+from planner.perf.power import WattTerms
 from planner.planning.plan import plan
 from planner.resolve.case import open_case
 from planner.resolve.clocks_caps import AUTO_RATIOS, knobs_of, nearest_clock_mhz
 from planner.results.evidence import ValidatedPlan
 from planner.scenario import Scenario
 from planner.scenario.reading import Document
-from planner.simulator.engine import PoolModel, run
+from planner.simulator.books import Meter, seconds, window
 from planner.simulator.judge import judge
-from planner.simulator.meter import Meter, seconds
-from planner.simulator.records import window
+from planner.simulator.pools import PoolModel
 from planner.simulator.sketch import sketch
 from planner.simulator.watts import power_use
-from tests.planner.toy import random_trace, toy_physics, toy_policy, toy_pools
+from tests.planner.served import run
+from tests.planner.toy import flat_terms, random_trace, toy_physics, toy_policy, toy_pools
 from workloads.slo import Metric, Slo
 
 BASE = {
@@ -147,6 +148,10 @@ class Flat:
     """Simple watts: 100 idle, 300 in prefill, 150 and 2 per request in decode."""
 
     idle_w, limit_w, standby_w, wall_ratio = 100.0, 400.0, 130.0, 1.2
+
+    def terms(self, batches: int) -> WattTerms:
+        """The same, as numbers."""
+        return flat_terms(200.0, [50.0 + 2 * batch for batch in range(batches + 1)])
 
     def decode_w(self, batch: int, _mean_context_tokens: float) -> float:
         """By batch."""

@@ -26,13 +26,12 @@ from planner.policies.cuts import Prompt, cut
 from planner.resolve import long_context as long
 from planner.resolve.case import open_case
 from planner.resolve.warnings import doubts
-from planner.results.plan import CandidatePlan, Pool
 from planner.scenario import Scenario
 from planner.scenario.objectives import Headroom
-from planner.simulator.engine import PoolModel, run
-from planner.simulator.pipeline import Pipeline
-from planner.simulator.records import window
-from planner.simulator.serve import unsupported
+from planner.simulator.books import window
+from planner.simulator.pools import PoolModel
+from tests.oracle.pipeline import Pipeline
+from tests.planner.served import run
 from tests.planner.toy import toy_policy, toy_trace
 from workloads.lengths import Fixed, Independent, TwoPopulations
 from workloads.models import load_model
@@ -118,21 +117,6 @@ def test_the_simulator_serves_a_giant_in_that_time() -> None:
     done = run([pool], policy, trace, window(trace, warmup_frac=0.0, cooldown_frac=0.0, slices=1), cutoff_s=1000.0)
     stages = pipelined_s(chunk_times_s(body(2).step, 1_000_000, 2048), 4)
     assert done.ledger.ttft_s[0] == pytest.approx(stages, rel=0.005)
-
-
-def test_the_compiled_replay_leaves_streams_alone() -> None:
-    """Prompts that pass each other and steps that stream are the event engine's, which says so."""
-    pool = PoolModel(
-        name="long",
-        role=Role.MIXED,
-        physics=body(2, 2),
-        instances=1,
-        speed=1.0,
-        classes=frozenset({0}),
-        chunk_tokens=4096,
-    )
-    assert unsupported([pool], toy_policy("mnemosyne")) == "prompts that pass each other"
-    assert unsupported([pool], toy_policy("mnemosyne", order="fifo")) == "a step time of its own"
 
 
 def test_a_step_with_decodes_keeps_the_target() -> None:

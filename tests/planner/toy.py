@@ -5,15 +5,17 @@ from typing import Any
 import numpy as np
 
 from hw_catalog.links import Link
+from hw_catalog.power import SHARE_KNOTS
 from hw_catalog.profiles import KernelProfile
 from hw_catalog.provenance import Kind, Provenance
 from planner.perf.instance import InstancePhysics
 from planner.perf.layout import Role
+from planner.perf.power import WattTerms
 from planner.perf.step_time import StepTime
 from planner.policies.base import Policy
 from planner.policies.presets import policy
 from planner.scenario.policy_section import PolicySection
-from planner.simulator.engine import PoolModel
+from planner.simulator.pools import PoolModel
 from workloads.traces import Trace
 
 TOY = Provenance(kind=Kind.ASSUMED, source="toy", date="2026-01-01")
@@ -64,6 +66,17 @@ def toy_physics(
     return InstancePhysics(
         step=StepTime(profile or toy_profile()), kv_blocks=kv_blocks, block_tokens=16, kv_bytes_per_token=1000.0,
         layers=10, link=link, instances_per_machine=instances_per_machine,
+    )  # fmt: skip
+
+
+def flat_terms(prefill_above_w: float, decode_above_w: list[float]) -> WattTerms:
+    """Watts above idle that depend on nothing but, in decode-only steps, on the batch."""
+    decodes = np.array(decode_above_w)
+    return WattTerms(
+        gpus=1, base_w=prefill_above_w, compute_w=0.0, bandwidth_w=0.0, output_w=0.0, memory_w=0.0, room_w=1e9,
+        most_w=1e9, hit_ratio=0.0, tile_tokens=1, token_flops=0.0, expert_flops=0.0, pair_flops=0.0, weight_bytes=0.0,
+        expert_bytes=0.0, kv_bytes=0.0, correction_ratio=decodes / prefill_above_w,
+        clocked_ratio=np.ones(SHARE_KNOTS), full_clock=StepTime(toy_profile()),
     )  # fmt: skip
 
 

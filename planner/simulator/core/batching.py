@@ -1,24 +1,28 @@
-"""The prompts that wait at an instance, whole or in chunks, as ``Prompts`` and ``Chunked`` have it."""
+"""The prompts that wait at an instance, whole or in chunks, and what a step takes of them."""
 
 from planner.policies.batching import LEAST_TOKENS, TILE_TOKENS
 from planner.simulator.core.ledger import allocate, queue_tokens
 from planner.simulator.core.memory import admits, blocks, needs, policy_blocks, running
 from planner.simulator.core.queues import head, insert_before, pop_front, push_back, remove
 from planner.simulator.core.state import NOBODY, PREFILLS, WAITING, World
-from planner.simulator.core.steps import attend, prefill_step_s
+from planner.simulator.core.steps import hops_s, step_s
+from planner.simulator.core.streams import beside_tokens, stream_s
+from planner.simulator.core.surfaces import attend
 
 
-def fitting(w: World, i: int, free: int) -> int:
-    """How many prompts from the head of the queue the next step computes; each knows its chunk then.
+def fitting(w: World, k: int, free: int) -> int:
+    """How many prompts from the head of the queue the next step of a lane computes; each knows its chunk then.
 
     Args:
         w: the world.
-        i: instance.
+        k: lane.
         free: blocks left when the batch has those of its next token.
     """
+    i = w.lanes[k].instance
+    batch = max(w.lanes[k].batch, running(w, i) // w.instances[i].lanes)
     if w.instances[i].chunk:
-        return _chunks(w, i, free)
-    prefills, tokens, batch = 0, 0, running(w, i)
+        return _chunks(w, k, free, batch)
+    prefills, tokens = 0, 0
     slot = head(w, i, WAITING)
     while slot != NOBODY:
         r = w.requests[slot]
@@ -34,21 +38,19 @@ def fitting(w: World, i: int, free: int) -> int:
     return prefills
 
 
-def _chunks(w: World, i: int, free: int) -> int:
+def _chunks(w: World, k: int, free: int, batch: int) -> int:
     """As much of every prompt from the head as its chunk, slots and memory allow."""
-    c, me = w.cluster[0], w.instances[i]
-    prefills, tokens, attention, batch, owed = 0, 0, 0.0, running(w, i), me.owed
-    slot = head(w, i, WAITING)
+    c, me = w.cluster[0], w.instances[w.lanes[k].instance]
+    body = w.bodies[w.lanes[k].body]
+    prefills, tokens, attention, owed = 0, 0, 0.0, me.owed
+    slot = head(w, w.lanes[k].instance, WAITING)
     while slot != NOBODY:
         r = w.requests[slot]
-        left = r.prefill - r.cached
-        most = me.chunk - me.batch - tokens
-        if c.decode_maximal:
-            most = 0 if prefills else me.chunk - (c.max_batch_size - 1)
-        elif c.adaptive and me.batch:
-            most = _bearable(w, i, r.cached, tokens, attention)
-        new = min(left, most)
-        if new <= 0 or (prefills and tokens + new > c.max_batch_tokens):
+        left, beside = r.prefill - r.cached, tokens
+        if body.groups > 1:
+            beside = beside_tokens(w, w.lanes[k].body, head(w, w.lanes[k].instance, WAITING), prefills, r.cached)
+        new = min(left, _most(w, k, slot, prefills, tokens, beside, attention))
+        if new <= 0 or (beside and beside + new > c.max_batch_tokens):
             break
         more = policy_blocks(w, r.cached + new + (1 if new == left else 0)) - policy_blocks(w, r.held)
         if r.held == 0:
@@ -60,7 +62,7 @@ def _chunks(w: World, i: int, free: int) -> int:
             break
         tokens += new
         if c.adaptive:
-            attention += attend(w.tables, w.bodies[me.body], new, r.cached)
+            attention += attend(w.tables, body, new, r.cached)
         free -= more
         owed -= more
         r.chunk = new
@@ -69,34 +71,65 @@ def _chunks(w: World, i: int, free: int) -> int:
     return prefills
 
 
-def _bearable(w: World, i: int, past: int, tokens: int, attention: float) -> int:
-    """The largest chunk after ``past`` tokens whose step meets the target of the decodes beside it.
+def _most(w: World, k: int, slot: int, prefills: int, tokens: int, beside: int, attention: float) -> int:
+    """Most tokens of one prompt to compute in a step of a lane.
 
     Args:
         w: the world.
-        i: instance.
-        past: tokens of the prompt that are computed.
-        tokens: of the prompts before it in the step.
+        k: lane.
+        slot: the prompt.
+        prefills: prompts that the step computes already.
+        tokens: of those.
+        beside: of those, on the GPUs that compute this one.
+        attention: seconds of those.
+    """
+    c, me, budget = w.cluster[0], w.lanes[k], w.instances[w.lanes[k].instance].chunk
+    if c.alone:
+        return int(budget - tokens)
+    if c.decode_maximal:
+        return 0 if prefills else int(budget - (c.max_batch_size - 1))
+    if c.adaptive and me.batch:
+        return _bearable(w, k, slot, prefills, beside, attention)
+    return int(budget - me.batch - beside)
+
+
+def _bearable(w: World, k: int, slot: int, prefills: int, beside: int, attention: float) -> int:
+    """The largest chunk of a prompt whose step meets the target of the decodes beside it.
+
+    Args:
+        w: the world.
+        k: lane.
+        slot: the prompt.
+        prefills: prompts before it in the step.
+        beside: tokens of those, on the GPUs that compute this one.
         attention: seconds of theirs.
     """
-    me, taken = w.instances[i], w.instances[i].batch + tokens
-    tile, most = TILE_TOKENS, int(me.chunk)
+    taken = w.lanes[k].batch + beside
+    tile, most = TILE_TOKENS, int(w.instances[w.lanes[k].instance].chunk)
     for _ in range(2):
         low, high = taken // tile, most // tile
         while low < high:
             middle = (low + high + 1) // 2
-            new = middle * tile - taken
-            step_s = prefill_step_s(
-                w, i, me.body, tokens + new, attention + attend(w.tables, w.bodies[me.body], new, past)
-            )
-            if step_s <= w.cluster[0].target_s:
+            if _with_s(w, k, slot, prefills, middle * tile - taken, beside, attention) <= w.cluster[0].target_s:
                 low = middle
             else:
                 high = middle - 1
         if low * tile > taken:
             return int(low * tile - taken)
         tile, most = LEAST_TOKENS, int(taken + TILE_TOKENS)
-    return 0 if tokens else int(LEAST_TOKENS - taken % LEAST_TOKENS)
+    return 0 if prefills else int(LEAST_TOKENS - taken % LEAST_TOKENS)
+
+
+def _with_s(w: World, k: int, slot: int, prefills: int, new: int, beside: int, attention: float) -> float:
+    """Seconds of the step of a lane with ``new`` tokens of one more prompt; the rest is as in ``_bearable``."""
+    me, r = w.lanes[k], w.requests[slot]
+    body = w.bodies[me.body]
+    if body.streams > 1 or body.groups > 1:
+        r.chunk = new
+        return stream_s(w, me.body, me.batch, me.context, head(w, me.instance, WAITING), prefills + 1, False)
+    attention += attend(w.tables, body, new, r.cached)
+    mean = me.context / me.batch
+    return step_s(w, me.body, beside + new, attention, me.batch, mean) + hops_s(body, beside + new + me.batch)
 
 
 def _owes(w: World, i: int, slot: int) -> int:
@@ -105,17 +138,18 @@ def _owes(w: World, i: int, slot: int) -> int:
     return blocks(w, i, r.prefill + 1) - blocks(w, i, r.held) if r.held else 0
 
 
-def take(w: World, i: int, count: int) -> tuple[int, float]:
-    """Begin a step with chunks of the first ``count`` prompts: their memory is taken.
+def take(w: World, k: int, count: int) -> tuple[int, float, bool]:
+    """Begin a step of a lane with chunks of the first ``count`` prompts: their memory is taken.
 
     Returns:
-        New tokens, and the seconds of their attention.
+        New tokens, the seconds of their attention, and whether any prompt ends with it.
     """
-    me, body = w.instances[i], w.bodies[w.instances[i].body]
-    tokens, attention = 0, 0.0
+    i = w.lanes[k].instance
+    me, body = w.instances[i], w.bodies[w.lanes[k].body]
+    tokens, attention, ends = 0, 0.0, False
     for _ in range(count):
         slot = pop_front(w, i, WAITING)
-        push_back(w, i, PREFILLS, slot)
+        push_back(w, k, PREFILLS, slot)
         r = w.requests[slot]
         queue_tokens(w, i, -r.chunk)
         before, was_begun = blocks(w, i, r.held), 1 if r.held else 0
@@ -125,19 +159,22 @@ def take(w: World, i: int, count: int) -> tuple[int, float]:
         me.begun += (0 if r.held == r.prefill else 1) - was_begun
         me.owed += 0 if r.held == r.prefill else _owes(w, i, slot)
         tokens += r.chunk
+        ends = ends or r.held == r.prefill
         attention += attend(w.tables, body, r.chunk, r.cached)
-    return tokens, attention
+    me.prefill_tokens += tokens
+    return tokens, attention, ends
 
 
-def computed(w: World, i: int) -> None:
+def computed(w: World, k: int) -> None:
     """Note that a step's chunks are computed; prompts that go on return to the head, the others are left."""
-    slot = head(w, i, PREFILLS)
+    i, slot = w.lanes[k].instance, head(w, k, PREFILLS)
     while slot != NOBODY:
         r = w.requests[slot]
         after = r.next
-        r.cached = r.held
+        w.instances[i].prefill_tokens -= r.chunk
+        r.cached, r.left_s = r.held, -1.0
         if r.held < r.prefill:
-            remove(w, i, PREFILLS, slot)
+            remove(w, k, PREFILLS, slot)
             _insert(w, i, slot)
         else:
             r.cached = r.held = 0
@@ -148,6 +185,7 @@ def again(w: World, i: int, slot: int) -> None:
     """Queue a request that lost its memory: first of all that are not begun."""
     r = w.requests[slot]
     r.cached = r.held = 0
+    r.whole_s = r.left_s = -1.0
     queue_tokens(w, i, r.prefill)
     _insert(w, i, slot)
 
@@ -164,14 +202,17 @@ def evict(w: World, i: int, slot: int) -> None:
 
 
 def youngest_begun(w: World, i: int) -> tuple[int, int]:
-    """The last of the prompts that wait computed in part, and the last of them that is not to be spared."""
+    """The last to arrive of the prompts that wait computed in part, and the last of those that are not to be spared."""
     last = fair = NOBODY
     slot = head(w, i, WAITING)
-    while slot != NOBODY and w.requests[slot].held:
-        last = slot
-        if w.requests[slot].preemptions < w.cluster[0].max_preemptions:
+    while slot != NOBODY and (w.requests[slot].held or w.cluster[0].order):
+        r = w.requests[slot]
+        if r.held and (last == NOBODY or r.index > w.requests[last].index):
+            last = slot
+        spared = r.preemptions >= w.cluster[0].max_preemptions
+        if r.held and not spared and (fair == NOBODY or r.index > w.requests[fair].index):
             fair = slot
-        slot = w.requests[slot].next
+        slot = r.next
     return last, fair
 
 

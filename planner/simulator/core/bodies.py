@@ -1,4 +1,4 @@
-"""From the physics of instances to the rows and surfaces that the compiled replay reads."""
+"""From the physics of instances to the rows and surfaces that the engine reads."""
 
 from collections.abc import Sequence
 from dataclasses import fields
@@ -6,9 +6,14 @@ from dataclasses import fields
 import numpy as np
 
 from planner.perf.instance import InstancePhysics
-from planner.perf.power import InstancePower, WattTerms
+from planner.perf.pipeline import TraversalTime
+from planner.perf.power import WattTerms
 from planner.perf.step_time import StepTime
+from planner.perf.stream import StreamTime, Way
 from planner.simulator.core.state import BODY, Floats, Rows
+
+STEPS = (TraversalTime, StreamTime)
+"""Step times with more to them than surfaces: ways between pipeline stages, and KV groups."""
 
 
 class _Tables:
@@ -34,7 +39,7 @@ def rows_of_bodies(bodies: Sequence[InstancePhysics], batches: int) -> tuple[Row
         bodies: of the instances.
         batches: most requests in a batch.
     """
-    powers = [b.power.terms(batches) if isinstance(b.power, InstancePower) else None for b in bodies]
+    powers = [body.power.terms(batches) for body in bodies]
     steps = [b.step for b in bodies]
     for power in powers:
         if power and power.full_clock not in steps:
@@ -47,6 +52,7 @@ def rows_of_bodies(bodies: Sequence[InstancePhysics], batches: int) -> tuple[Row
         if power:
             _put_watts(row, power, tables)
             row["full_clock"] = steps.index(power.full_clock)
+            row["watt_parts"] = power.lanes
     curves = 2 * rows["context_n"] * (batches + 1)
     rows["curves"] = tables.end + np.cumsum(curves) - curves
     values = np.zeros(tables.end + int(curves.sum()))  # of the curves only those that are asked for are ever touched
@@ -71,6 +77,24 @@ def _put_step(row: np.void, step: StepTime, tables: _Tables) -> None:
     for name in ("prefill_ratio", "decode_ratio", "mixed_ratio"):
         row[name] = getattr(surfaces, name)
     row["overhead_s"] = profile.overhead_s
+    row["stages"] = row["streams"] = row["groups"] = row["group_tokens"] = 1
+    row["merge_bytes_per_s"] = 1.0
+    if isinstance(step, TraversalTime):
+        row["stages"] = step.stages.count
+        row["hop_latency_s"], row["hop_token_s"] = step.stages.hop_latency_s, step.stages.hop_token_s
+    elif isinstance(step, StreamTime):
+        _put_way(row, step.way)
+
+
+def _put_way(row: np.void, way: Way) -> None:
+    """What lies between the GPUs of a replica through which prompts stream, or whose KV cache is in groups."""
+    model, layout = way.model, way.layout
+    row["streams"], row["groups"], row["group_tokens"] = layout.pp, layout.kvp, way.group_tokens
+    row["hop_latency_s"], row["hop_token_s"], row["step_tokens"] = (
+        way.hop_latency_s, way.hop_token_s, way.max_batch_tokens,
+    )  # fmt: skip
+    row["merge_latency_s"], row["merge_bytes_per_s"] = way.merge_latency_s, way.merge_bytes_per_s
+    row["merge_layers"], row["merge_bytes"] = model.layers, model.heads * (model.head_dim + 2) * 4
 
 
 def _put_physics(row: np.void, body: InstancePhysics) -> None:
@@ -85,7 +109,7 @@ def _put_physics(row: np.void, body: InstancePhysics) -> None:
 def _put_watts(row: np.void, power: WattTerms, tables: _Tables) -> None:
     """What a body draws."""
     for field in fields(power):
-        if field.name not in ("correction_ratio", "clocked_ratio", "full_clock"):
+        if field.name not in ("correction_ratio", "clocked_ratio", "full_clock", "lanes"):
             row[field.name] = getattr(power, field.name)
     row["correction_ratio"] = tables.put(power.correction_ratio)
     row["clocked_ratio"] = tables.put(power.clocked_ratio)

@@ -1,23 +1,29 @@
 """From pools, policy and trace to the arrays of the compiled replay."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from planner.perf.instance import InstancePhysics
 from planner.perf.layout import Role
-from planner.policies.base import Policy
+from planner.policies.base import Policy, Recovery
 from planner.policies.batching import ChunkForm, Continuous
 from planner.policies.lending import MixedPool
 from planner.policies.topology import PhaseSplit
+from planner.simulator.books import _INV, _LOG_MIN, GAP_BINS, GAP_MIN_S, Window, seconds
 from planner.simulator.core.bodies import rows_of_bodies
 from planner.simulator.core.state import (
     CHAINS,
     CLUSTER,
     DUE,
     EVENT,
+    FAILURE,
     GAP,
     INSTANCE,
+    LANE,
     LENGTH,
     LINKS,
     NOBODY,
@@ -32,68 +38,130 @@ from planner.simulator.core.state import (
     Shorts,
     World,
 )
-from planner.simulator.engine import PoolModel
-from planner.simulator.instance import UNLIMITED
-from planner.simulator.meter import seconds
-from planner.simulator.records import _INV, _LOG_MIN, GAP_BINS, GAP_MIN_S, Window
-from planner.simulator.shifts import Shift, in_order
+from planner.simulator.pools import UNLIMITED, Failure, PoolModel, Shift, in_order
 from workloads.traces import Trace
 
 FEWEST_ROWS = 1024
 """Requests in flight that there is room for at first; more room is made when it is needed."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looks:
+    """When a run is looked at, for its time series.
+
+    Attributes:
+        period_s: time between two looks, > 0.
+        count: how many.
+    """
+
+    period_s: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Events:
+    """What happens to a cluster beside arrivals, and how they come.
+
+    Attributes:
+        failures: machines that fail.
+        shifts: instances that come, go or change their clock.
+        clients: closed loop: requests in flight at most; None is an open loop.
+        looks: when it is looked at; None: never.
+    """
+
+    failures: Sequence[Failure] = ()
+    shifts: Sequence[Shift] = ()
+    clients: int | None = None
+    looks: Looks | None = None
+
+
 def build(
     pools: Sequence[PoolModel], policy: Policy, trace: Trace, window: Window, *, cutoff_s: float, max_run_steps: int,
-    shifts: Sequence[Shift] = (), clients: int | None = None,
+    beside: Events,
 ) -> World:  # fmt: skip
     """An idle cluster before its first arrival; the arguments are those of ``run.run``."""
-    changed = [s.physics for s in shifts if s.physics is not None]
-    bodies = list({id(body): body for body in (*(p.physics for p in pools), *changed)}.values())
-    due_rows = most_in_batch(pools, policy) + 1
+    bodies = list({id(body): body for body in _physics(pools, beside.shifts)}.values())
+    due_rows = most_in_batch(pools, policy, len(trace)) + 1
     body_rows, tables = rows_of_bodies(bodies, due_rows)
     instances = _instances(pools, [next(n for n, b in enumerate(bodies) if b is p.physics) for p in pools])
-    pool_rows, loads = _pools(pools)
-    turns = _shifts(shifts, bodies)
-    cells = seconds(*window.span_s)
-    names = list(dict.fromkeys(p.name for p in pools))
-    pool_rows["seconds"] = [cells * names.index(p.name) for p in pools]
-    count, machines, groups = len(instances), sum(p.machines for p in pools), window.slices * len(trace.classes)
-    residue_rows = max(b.block_tokens for b in bodies)
-    cluster = _cluster(policy, window, cutoff_s=cutoff_s, max_run_steps=max_run_steps)
-    cluster["due_rows"], cluster["stack_rows"], cluster["residue_rows"] = due_rows, 2 * due_rows + 2, residue_rows
-    cluster["shifts"], cluster["prefix"] = len(turns), trace.cached_tokens is not None
-    cluster["clients"] = cluster["places"] = clients or 0
-    cluster["groups"], cluster["pools"], cluster["requests"] = groups, len(pools), len(trace)
+    lanes, stages = _lanes(instances)
+    cells, machines = seconds(*window.span_s), sum(p.machines for p in pools)
+    pool_rows, loads = _pools(pools, cells)
+    count, groups = int(instances["lanes"].sum()), window.slices * len(trace.classes)
     requests, free = rows_of_requests(np.empty(0, REQUEST), min(len(trace), FEWEST_ROWS))
-    cluster["free_slot"] = free
-    chains = np.full((count * CHAINS, LINKS), NOBODY, np.int32)
-    chains[:, LENGTH] = 0
+    works = _works(pools, bodies, policy, trace)
+    cluster = _cluster(policy, window, cutoff_s=cutoff_s, max_run_steps=max_run_steps)
+    _put(
+        cluster, due_rows=due_rows, stack_rows=2 * due_rows + 2, prefix=trace.cached_tokens is not None,
+        residue_rows=max((b.block_tokens for b in bodies), default=1), groups=groups, pools=len(pools),
+        requests=len(trace), free_slot=free, lanes=count, instances=len(instances), bodies=len(body_rows),
+        work_rows=works.shape[-1], stages=max((p.physics.stages.count for p in pools), default=1),
+    )  # fmt: skip
+    _put_beside(cluster, beside)
+    row = cluster[0]
     return World(
-        cluster=cluster, requests=requests, instances=instances, bodies=body_rows, pools=pool_rows,
-        serves=_serves(pools, len(trace.classes)), tables=tables, chains=chains.reshape(-1),
-        residues=np.zeros(count * residue_rows, np.int32), dues=np.zeros(count * due_rows, DUE),
-        gaps=np.zeros(count * (2 * due_rows + 2), GAP), groups=np.zeros(count * groups, np.int32), loads=loads,
-        events=np.zeros(count + len(requests) + 1, EVENT), shifts=turns, egress_s=np.zeros(machines),
-        ingress_s=np.zeros(machines), above_j=np.zeros(cells * len(names)),
-        histogram=np.zeros(groups * GAP_BINS, np.int64), arrival_s=trace.arrival_s,
-        prompt_tokens=trace.prompt_tokens, output_tokens=trace.output_tokens, class_index=trace.class_index,
-        cached_tokens=np.zeros(0, np.int64) if trace.cached_tokens is None else trace.cached_tokens,
-        ttft_s=np.full(len(trace), np.inf), e2e_s=np.full(len(trace), np.inf), max_gap_s=np.zeros(len(trace)),
-        served_by=np.full(2 * len(trace), NOBODY, np.int32),
+        cluster=cluster, requests=requests, instances=instances, lanes=lanes, bodies=body_rows, pools=pool_rows,
+        serves=_serves(pools, len(trace.classes)), tables=tables, chains=_chains(count + 1),
+        residues=np.zeros(count * row["residue_rows"], np.int32), dues=np.zeros(count * due_rows, DUE),
+        gaps=np.zeros(count * row["stack_rows"], GAP), groups=np.zeros(count * groups, np.int32), loads=loads,
+        events=np.zeros(len(lanes) + len(requests) + len(beside.failures) + 2, EVENT),
+        shifts=_shifts(beside.shifts, bodies), failures=_failures(beside.failures),
+        due_s=np.array([policy.order.limit_s(c.name) for c in trace.classes]), works=works.reshape(-1), stages=stages,
+        seen=np.zeros(4 * len(pools) * row["looks"]), egress_s=np.zeros(machines), ingress_s=np.zeros(machines),
+        above_j=np.zeros(cells * len({p.name for p in pools})), histogram=np.zeros(groups * GAP_BINS, np.int64),
+        bubbles=np.zeros(3 * len(trace) if row["stages"] > 1 else 0), **_columns(trace),
     )  # fmt: skip
 
 
-def most_in_batch(pools: Sequence[PoolModel], policy: Policy) -> int:
-    """Requests that may hold a decode slot of one instance at once, those of a prefill step that runs included."""
-    return min(2 * policy.batching.max_batch_size, max(p.physics.kv_blocks for p in pools))
+def _columns(trace: Trace) -> dict[str, NDArray[Any]]:
+    """What is asked of the engine, request by request, and room for what becomes of it."""
+    count, cached = len(trace), trace.cached_tokens
+    return {
+        "arrival_s": trace.arrival_s, "prompt_tokens": trace.prompt_tokens, "output_tokens": trace.output_tokens,
+        "class_index": trace.class_index, "cached_tokens": np.zeros(0, np.int64) if cached is None else cached,
+        "ttft_s": np.full(count, np.inf), "e2e_s": np.full(count, np.inf), "max_gap_s": np.zeros(count),
+        "served_by": np.full(2 * count, NOBODY, np.int32),
+    }  # fmt: skip
+
+
+def _physics(pools: Sequence[PoolModel], shifts: Sequence[Shift]) -> list[InstancePhysics]:
+    """What instances are, and what they become."""
+    return [*(p.physics for p in pools), *(s.physics for s in shifts if s.physics is not None)]
+
+
+def _put(rows: Rows, **values: float) -> None:
+    """Set fields of the only row of an array."""
+    for name, value in values.items():
+        rows[name] = value
+
+
+def _put_beside(cluster: Rows, beside: Events) -> None:
+    """What happens beside arrivals, as counts."""
+    clients = beside.clients or 0
+    _put(
+        cluster, shifts=len(beside.shifts), failures=len(beside.failures), clients=clients, places=clients,
+        looks=beside.looks.count if beside.looks else 0, look_s=beside.looks.period_s if beside.looks else 0.0,
+    )  # fmt: skip
+
+
+def _chains(rows: int) -> Shorts:
+    """Empty queues."""
+    chains = np.full((rows * CHAINS, LINKS), NOBODY, np.int32)
+    chains[:, LENGTH] = 0
+    return chains.reshape(-1)
+
+
+def most_in_batch(pools: Sequence[PoolModel], policy: Policy, requests: int) -> int:
+    """Requests that may hold a decode slot of one lane at once, those of a prefill step that runs included."""
+    return min(2 * policy.batching.max_batch_size, max((p.physics.kv_blocks for p in pools), default=0), requests)
 
 
 def grown(w: World) -> World:
     """The same world with room for twice as many requests in flight."""
-    requests, free = rows_of_requests(w.requests, len(w.requests))
+    before = len(w.requests)
+    requests, free = rows_of_requests(w.requests, before)
     w.cluster["free_slot"] = free
-    events = np.zeros(len(w.instances) + len(requests) + 1, EVENT)
+    events = np.zeros(len(w.events) + before, EVENT)
     events[: len(w.events)] = w.events
     return w._replace(requests=requests, events=events)
 
@@ -116,6 +184,9 @@ def _cluster(policy: Policy, window: Window, *, cutoff_s: float, max_run_steps: 
     then = policy.topology.next_hop(roles[0])
     for name in ("max_batch_tokens", "max_batch_size", "block_tokens", "max_preemptions"):
         row[name] = min(getattr(batching, name), np.iinfo(np.int32).max)
+    row["alone"] = batching.form is ChunkForm.PREFILL_FIRST
+    row["order"] = policy.order.moves
+    row["checkpoint"] = policy.recovery is Recovery.CHECKPOINT
     row["decode_maximal"] = batching.form is ChunkForm.DECODE_MAXIMAL
     row["adaptive"], row["target_s"] = batching.form is ChunkForm.ADAPTIVE, batching.target_s
     if isinstance(topology, PhaseSplit):
@@ -136,18 +207,32 @@ def _cluster(policy: Policy, window: Window, *, cutoff_s: float, max_run_steps: 
 def _instances(pools: Sequence[PoolModel], body_of_pool: Sequence[int]) -> Rows:
     """Idle instances."""
     rows = np.zeros(sum(p.instances for p in pools), INSTANCE)
-    rows["place"] = NOBODY
     first = machines = 0
     for number, (pool, body) in enumerate(zip(pools, body_of_pool, strict=True)):
         mine = rows[first : first + pool.instances]
         mine["role"], mine["pool"] = ROLES.index(pool.role), number
-        mine["body"] = mine["next_body"] = body
-        mine["machine"] = machines + _machines(pool)
+        mine["body"], mine["lanes"] = body, pool.physics.stages.count
+        mine["machine"], mine["machines"] = machines + _machines(pool), pool.physics.machines_per_instance
         mine["chunk"] = min(pool.chunk_tokens or 0, np.iinfo(np.int32).max)
         mine["total"] = mine["free"] = pool.physics.kv_blocks
         first += pool.instances
         machines += pool.machines
+    rows["lane"] = np.cumsum(rows["lanes"]) - rows["lanes"]
     return rows
+
+
+def _lanes(instances: Rows) -> tuple[Rows, Floats]:
+    """Idle lanes, where any instance has stages with a row for every instance behind them; and the stages."""
+    owners = np.repeat(np.arange(len(instances)), instances["lanes"])
+    piped = bool((instances["lanes"] > 1).any())
+    rows = np.zeros(len(owners) + piped * len(instances), LANE)
+    rows["place"] = NOBODY
+    rows["instance"][: len(owners)] = owners
+    own = instances["lanes"] * (instances["lanes"] > 1)  # of an instance with stages: its own row, one of each lane
+    instances["stage"] = np.cumsum(own) - own
+    ends = own[owners]
+    rows["ends"][: len(owners)] = own.sum() + np.cumsum(ends) - ends
+    return rows, np.zeros(int(own.sum() + ends.sum()))
 
 
 def _shifts(shifts: Sequence[Shift], bodies: Sequence[InstancePhysics]) -> Rows:
@@ -161,15 +246,35 @@ def _shifts(shifts: Sequence[Shift], bodies: Sequence[InstancePhysics]) -> Rows:
     return rows
 
 
+def _failures(failures: Sequence[Failure]) -> Rows:
+    """Machines that fail."""
+    rows = np.zeros(len(failures), FAILURE)
+    for row, failure in zip(rows, failures, strict=True):
+        row["machine"], row["at_s"] = failure.machine, failure.at_s
+        row["repair_s"] = NOBODY if failure.repair_s is None else failure.repair_s
+    return rows
+
+
+def _works(pools: Sequence[PoolModel], bodies: Sequence[InstancePhysics], policy: Policy, trace: Trace) -> Floats:
+    """(pools, bodies, chunks) room for the times at which chunks of the longest prompt are computed; see ``order``."""
+    sizes = [p.chunk_tokens for p in pools if p.chunk_tokens]
+    if not policy.order.moves or not sizes:
+        return np.zeros((1, 1, 1))
+    longest = int((trace.prompt_tokens + trace.output_tokens).max())
+    return np.zeros((len(pools), 2 * len(bodies), longest // min(sizes) + 2))
+
+
 def _machines(pool: PoolModel) -> Ints:
     """Where the instances of a pool stand among its machines, each by the first that it spans."""
     return np.arange(pool.instances) // pool.physics.instances_per_machine * pool.physics.machines_per_instance
 
 
-def _pools(pools: Sequence[PoolModel]) -> tuple[Rows, Floats]:
-    """The pools, and their tournaments with nothing pending."""
+def _pools(pools: Sequence[PoolModel], cells: int) -> tuple[Rows, Floats]:
+    """The pools, each name with so many seconds of joules, and their tournaments with nothing pending."""
+    names = list(dict.fromkeys(p.name for p in pools))
     rows, trees, first = np.zeros(len(pools), POOL), list[Floats](), 0
     for row, pool in zip(rows, pools, strict=True):
+        row["seconds"] = cells * names.index(pool.name)
         leaves = 1 << max(0, pool.instances - 1).bit_length()
         row["weight"], row["tree"], row["leaves"] = 1.0 / pool.speed, sum(map(len, trees)), leaves
         row["first"], row["instances"], row["role"] = first, pool.instances, ROLES.index(pool.role)

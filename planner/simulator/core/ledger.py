@@ -1,10 +1,11 @@
-"""The books, as ``Ledger``, ``Meter`` and ``LongestGaps`` keep them."""
+"""The books: what is written down of requests, token gaps, memory and queues."""
 
 from math import exp, log
 
 from planner.simulator.core.queues import chain
 from planner.simulator.core.state import HEAD, NOBODY, RUNNING, World
-from planner.simulator.core.steps import piece_after, segment
+from planner.simulator.core.steps import stretch
+from planner.simulator.core.surfaces import piece_after
 
 
 def overlap_s(w: World, begin_s: float, end_s: float) -> float:
@@ -46,20 +47,20 @@ def note_gap(w: World, slot: int, gap_s: float) -> None:
         w.histogram[r.group * w.cluster[0].gap_bins + gap_bin(w, gap_s)] += 1
 
 
-def _count(w: World, i: int, place: int, steps: int) -> None:
+def _count(w: World, k: int, place: int, steps: int) -> None:
     """Every measured request of the batch sees ``steps`` steps in one bin."""
     c = w.cluster[0]
     for group in range(c.groups):
-        requests = w.groups[i * c.groups + group]
+        requests = w.groups[k * c.groups + group]
         if requests:
             w.histogram[group * c.gap_bins + place] += requests * steps
 
 
-def _stretch(w: World, i: int, first_s: float, slope_s: float, steps: int) -> None:
+def _stretch(w: World, k: int, first_s: float, slope_s: float, steps: int) -> None:
     """Note an arithmetic sequence of steps, bin by bin where it crosses bins."""
     low = gap_bin(w, first_s)
     if steps == 1 or slope_s == 0.0 or low == gap_bin(w, first_s + slope_s * (steps - 1)):
-        _count(w, i, low, steps)
+        _count(w, k, low, steps)
         return
     c = w.cluster[0]
     at = 0
@@ -67,56 +68,56 @@ def _stretch(w: World, i: int, first_s: float, slope_s: float, steps: int) -> No
         here = gap_bin(w, first_s + slope_s * at)
         edge = c.gap_min_s * exp((here + (1 if slope_s > 0 else 0)) / c.gap_inv)
         until = min(steps, max(at + 1, int((edge - first_s) / slope_s) + 1))
-        _count(w, i, here, until - at)
+        _count(w, k, here, until - at)
         at = until
 
 
-def _newcomers(w: World, i: int, end_s: float, step_s: float) -> None:
+def _newcomers(w: World, k: int, end_s: float, step_s: float) -> None:
     """Note the first step of those that joined last: their gap began with their last token elsewhere."""
-    me, c = w.instances[i], w.cluster[0]
-    slot, left = w.chains[chain(i, RUNNING) + 1], me.joiners
+    me, c = w.lanes[k], w.cluster[0]
+    slot, left = w.chains[chain(k, RUNNING) + 1], me.joiners
     while left:
         r = w.requests[slot]
         if r.joining:
             note_gap(w, slot, end_s - r.last_token_s)
             if r.group >= 0:
-                w.groups[i * c.groups + r.group] -= 1
+                w.groups[k * c.groups + r.group] -= 1
             left -= 1
         slot = r.prev
-    _count(w, i, gap_bin(w, step_s), 1)
-    slot = w.chains[chain(i, RUNNING) + 1]
+    _count(w, k, gap_bin(w, step_s), 1)
+    slot = w.chains[chain(k, RUNNING) + 1]
     while me.joiners:
         r = w.requests[slot]
         if r.joining:
             r.joining = 0
             if r.group >= 0:
-                w.groups[i * c.groups + r.group] += 1
+                w.groups[k * c.groups + r.group] += 1
             me.joiners -= 1
         slot = r.prev
 
 
-def note_stretch(w: World, i: int, a: float, d: float, n: int) -> None:
+def note_stretch(w: World, k: int, a: float, d: float, n: int) -> None:
     """Note every token gap of a stretch of the run that ends now; the first step of a run may have newcomers."""
-    me = w.instances[i]
+    me = w.lanes[k]
     if me.joiners:
-        _newcomers(w, i, me.run_start_s + a, a)
+        _newcomers(w, k, me.run_start_s + a, a)
         a, n = a + d, n - 1
     if n:
-        _stretch(w, i, a, d, n)
+        _stretch(w, k, a, d, n)
 
 
-def note_run(w: World, i: int) -> float:
+def note_run(w: World, k: int) -> float:
     """Note every token gap of the run of decodes that ends now.
 
     Returns:
         Seconds of its longest step.
     """
-    me = w.instances[i]
+    me = w.lanes[k]
     body = w.bodies[me.body]
     piece, context, steps, longest = me.piece, me.run_context, me.run_steps, 0.0
     while steps > 0:
-        a, d, n = segment(w.tables, body, me.curve, piece, context, steps)
-        note_stretch(w, i, a, d, n)
+        a, d, n = stretch(w, k, piece, context, steps)
+        note_stretch(w, k, a, d, n)
         longest = max(longest, a, a + d * (n - 1))
         context += n
         steps -= n
@@ -136,41 +137,42 @@ def _after(w: World, base: int, count: int, step: int) -> int:
     return low
 
 
-def _forget(w: World, i: int) -> None:
-    """Keep only the runs that the requests of the batch will ask for: one for each step at which any joined."""
-    base, kept, at, taken = i * w.cluster[0].stack_rows, 0, 0, NOBODY
-    slot = w.chains[chain(i, RUNNING) + HEAD]
+def _forget(w: World, k: int) -> None:
+    """Keep only the runs that the requests of the batch will ask for: the first after the gap each counts from."""
+    me, base, kept = w.lanes[k], k * w.cluster[0].stack_rows, 0
+    slot = w.chains[chain(k, RUNNING) + HEAD]
     while slot != NOBODY:
-        while at < w.instances[i].stack and w.gaps[base + at].step <= w.requests[slot].join_step:
-            at += 1
-        if at < w.instances[i].stack and at != taken:
-            w.gaps[base + kept].step, w.gaps[base + kept].longest_s = (
-                w.gaps[base + at].step,
-                w.gaps[base + at].longest_s,
-            )
-            kept += 1
-            taken = at
+        at = _after(w, base, me.stack, w.requests[slot].gap_step)
+        if at < me.stack:
+            run = w.gaps[base + at]
+            run.longest_s = -abs(run.longest_s)  # marked
         slot = w.requests[slot].next
-    w.instances[i].stack = kept
+    for at in range(me.stack):
+        run = w.gaps[base + at]
+        if run.longest_s <= 0.0:
+            to = w.gaps[base + kept]
+            to.step, to.longest_s = run.step, -run.longest_s
+            kept += 1
+    me.stack = kept
 
 
-def note_longest(w: World, i: int, longest_s: float) -> None:
+def note_longest(w: World, k: int, longest_s: float) -> None:
     """Note a run of steps that ended with the current step number."""
-    me, rows = w.instances[i], w.cluster[0].stack_rows
-    base = i * rows
+    me, rows = w.lanes[k], w.cluster[0].stack_rows
+    base = k * rows
     while me.stack and w.gaps[base + me.stack - 1].longest_s <= longest_s:
         me.stack -= 1
     if me.stack == rows:
-        _forget(w, i)
+        _forget(w, k)
     w.gaps[base + me.stack].longest_s = longest_s
     w.gaps[base + me.stack].step = me.steps
     me.stack += 1
 
 
-def longest_since(w: World, i: int, step: int) -> float:
+def longest_since(w: World, k: int, step: int) -> float:
     """Seconds of the longest step after step number ``step``, of which there is at least one."""
-    base = i * w.cluster[0].stack_rows
-    return float(w.gaps[base + _after(w, base, w.instances[i].stack, step)].longest_s)
+    base = k * w.cluster[0].stack_rows
+    return float(w.gaps[base + _after(w, base, w.lanes[k].stack, step)].longest_s)
 
 
 def finish(w: World, slot: int) -> None:
@@ -183,3 +185,7 @@ def finish(w: World, slot: int) -> None:
     if r.output > 1:
         w.served_by[2 * r.index + 1] = r.sent_by if r.home == NOBODY else r.home
     c.output_tokens += r.output
+    if c.stages > 1:
+        w.bubbles[3 * r.index] = r.prompts_s
+        w.bubbles[3 * r.index + 1] = r.phases_s
+        w.bubbles[3 * r.index + 2] = r.contexts_s

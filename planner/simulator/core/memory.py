@@ -1,4 +1,8 @@
-"""KV memory, as ``KvMemory`` and ``BlockGrowth`` have it, and who may take of it."""
+"""KV memory in blocks, the growth of decoding batches in closed form, and who may take of it.
+
+A request in a batch writes one token per step, so it needs a block every ``block_tokens`` steps. Requests are counted
+by the residue of the step number at which they do; growth over any number of steps follows from the counts alone.
+"""
 
 from planner.simulator.core.queues import length
 from planner.simulator.core.state import READY, World
@@ -10,11 +14,12 @@ def blocks(w: World, i: int, tokens: int) -> int:
     return -(-tokens // w.bodies[w.instances[i].body].block_tokens)
 
 
-def growth(w: World, i: int, steps: int) -> int:
-    """New blocks the batch needs in the next ``steps`` steps."""
-    me, size = w.instances[i], w.bodies[w.instances[i].body].block_tokens
+def growth(w: World, k: int, steps: int) -> int:
+    """New blocks the batch of a lane needs in the next ``steps`` steps."""
+    me = w.lanes[k]
+    size = w.bodies[me.body].block_tokens
     cycles = steps // size
-    total, base = cycles * me.batch, i * w.cluster[0].residue_rows
+    total, base = cycles * me.batch, k * w.cluster[0].residue_rows
     place = (size - 1) - me.steps % size
     for _ in range(steps - cycles * size):
         total += w.residues[base + place]
@@ -22,11 +27,12 @@ def growth(w: World, i: int, steps: int) -> int:
     return int(total)
 
 
-def steps_that_fit(w: World, i: int) -> int:
-    """Most steps whose growth fits the free blocks; needs a non-empty batch."""
-    me, size = w.instances[i], w.bodies[w.instances[i].body].block_tokens
-    cycles = me.free // me.batch
-    left, steps, base = me.free - cycles * me.batch, cycles * size, i * w.cluster[0].residue_rows
+def steps_that_fit(w: World, k: int, free: int) -> int:
+    """Most steps of a lane whose growth fits ``free`` blocks; needs a non-empty batch."""
+    me = w.lanes[k]
+    size = w.bodies[me.body].block_tokens
+    cycles = free // me.batch
+    left, steps, base = free - cycles * me.batch, cycles * size, k * w.cluster[0].residue_rows
     place = (size - 1) - me.steps % size
     while w.residues[base + place] <= left:
         left -= w.residues[base + place]
@@ -35,24 +41,39 @@ def steps_that_fit(w: World, i: int) -> int:
     return int(steps)
 
 
-def residue(w: World, i: int, held: int, step: int) -> int:
+def residue(w: World, k: int, held: int, step: int) -> int:
     """Where requests are counted that need their next block together."""
-    size = w.bodies[w.instances[i].body].block_tokens
-    return int(i * w.cluster[0].residue_rows + (held - 1 - step) % size)
+    size = w.bodies[w.lanes[k].body].block_tokens
+    return int(k * w.cluster[0].residue_rows + (held - 1 - step) % size)
 
 
 def free_blocks(w: World, i: int) -> int:
-    """Blocks free at this moment, those of the steps begun so far in the current run taken off."""
+    """Blocks free at this moment, those of the steps begun so far in the runs of its lanes taken off."""
     me = w.instances[i]
-    if not me.on or not me.decode:
-        return int(me.free)
-    return int(me.free - growth(w, i, begun(w, i)))
+    free = me.free
+    for k in range(me.lane, me.lane + me.lanes):
+        if w.lanes[k].on and w.lanes[k].decode:
+            free -= growth(w, k, begun(w, k))
+    return int(free)
+
+
+def decoding(w: World, i: int) -> int:
+    """Requests in the batches of an instance."""
+    me, found = w.instances[i], 0
+    for k in range(me.lane, me.lane + me.lanes):
+        found += w.lanes[k].batch
+    return int(found)
 
 
 def running(w: World, i: int) -> int:
-    """Requests that hold a decode slot: in the batch, landed, on the link, or computed in part."""
+    """Requests that hold a decode slot: in a batch, landed, on the link, or computed in part."""
     me = w.instances[i]
-    return int(me.batch + length(w, i, READY) + me.promised + me.begun)
+    return int(decoding(w, i) + length(w, i, READY) + me.promised + me.begun)
+
+
+def slots(w: World, i: int) -> int:
+    """Decode slots in use, of each lane."""
+    return running(w, i) // int(w.instances[i].lanes)
 
 
 def needs(w: World, slot: int) -> int:

@@ -1,18 +1,20 @@
 """Chains of requests, heaps of appointments, tournaments of loads."""
 
+from math import inf
+
 from planner.simulator.core.state import CHAINS, HEAD, LENGTH, LINKS, NOBODY, TAIL, World
 
 # --- chains of requests ----------------------------------------------------------------------------------------------
 
 
-def chain(i: int, kind: int) -> int:
-    """Where a queue of instance ``i`` stands."""
-    return (i * CHAINS + kind) * LINKS
+def chain(row: int, kind: int) -> int:
+    """Where a queue stands: of an instance, a lane, or the cluster, whose row is that behind the lanes."""
+    return (row * CHAINS + kind) * LINKS
 
 
-def push_back(w: World, i: int, kind: int, slot: int) -> None:
+def push_back(w: World, row: int, kind: int, slot: int) -> None:
     """Queue a request behind all others."""
-    at = chain(i, kind)
+    at = chain(row, kind)
     tail = w.chains[at + TAIL]
     w.requests[slot].next = NOBODY
     w.requests[slot].prev = tail
@@ -24,12 +26,12 @@ def push_back(w: World, i: int, kind: int, slot: int) -> None:
     w.chains[at + LENGTH] += 1
 
 
-def insert_before(w: World, i: int, kind: int, slot: int, other: int) -> None:
+def insert_before(w: World, row: int, kind: int, slot: int, other: int) -> None:
     """Queue a request before another; behind all where that is NOBODY."""
     if other == NOBODY:
-        push_back(w, i, kind, slot)
+        push_back(w, row, kind, slot)
         return
-    at, before = chain(i, kind), w.requests[other].prev
+    at, before = chain(row, kind), w.requests[other].prev
     w.requests[slot].prev = before
     w.requests[slot].next = other
     w.requests[other].prev = slot
@@ -40,9 +42,9 @@ def insert_before(w: World, i: int, kind: int, slot: int, other: int) -> None:
     w.chains[at + LENGTH] += 1
 
 
-def remove(w: World, i: int, kind: int, slot: int) -> None:
+def remove(w: World, row: int, kind: int, slot: int) -> None:
     """Take a request out of a queue it is in."""
-    at = chain(i, kind)
+    at = chain(row, kind)
     before, after = w.requests[slot].prev, w.requests[slot].next
     if before == NOBODY:
         w.chains[at + HEAD] = after
@@ -55,21 +57,21 @@ def remove(w: World, i: int, kind: int, slot: int) -> None:
     w.chains[at + LENGTH] -= 1
 
 
-def pop_front(w: World, i: int, kind: int) -> int:
+def pop_front(w: World, row: int, kind: int) -> int:
     """Take the first request out of a queue that is not empty."""
-    slot = w.chains[chain(i, kind) + HEAD]
-    remove(w, i, kind, slot)
+    slot = w.chains[chain(row, kind) + HEAD]
+    remove(w, row, kind, slot)
     return int(slot)
 
 
-def head(w: World, i: int, kind: int) -> int:
+def head(w: World, row: int, kind: int) -> int:
     """The first request of a queue, or NOBODY."""
-    return int(w.chains[chain(i, kind) + HEAD])
+    return int(w.chains[chain(row, kind) + HEAD])
 
 
-def length(w: World, i: int, kind: int) -> int:
+def length(w: World, row: int, kind: int) -> int:
     """Requests in a queue."""
-    return int(w.chains[chain(i, kind) + LENGTH])
+    return int(w.chains[chain(row, kind) + LENGTH])
 
 
 # --- those that end: a heap per instance, by step and then by position in the trace ----------------------------------
@@ -112,10 +114,10 @@ def _sink(w: World, base: int, at: int, count: int) -> None:
         at = child
 
 
-def push_due(w: World, i: int, step: int, slot: int) -> None:
+def push_due(w: World, k: int, step: int, slot: int) -> None:
     """Note the step after which a request ends."""
-    me = w.instances[i]
-    base = i * w.cluster[0].due_rows
+    me = w.lanes[k]
+    base = k * w.cluster[0].due_rows
     at = me.due
     w.dues[base + at].step, w.dues[base + at].slot = step, slot
     w.dues[base + at].index = w.requests[slot].index
@@ -123,10 +125,10 @@ def push_due(w: World, i: int, step: int, slot: int) -> None:
     _rise(w, base, at)
 
 
-def remove_due(w: World, i: int, slot: int) -> None:
+def remove_due(w: World, k: int, slot: int) -> None:
     """Strike a request off the heap; those that end are at the top, those thrown out anywhere."""
-    me = w.instances[i]
-    base = i * w.cluster[0].due_rows
+    me = w.lanes[k]
+    base = k * w.cluster[0].due_rows
     at = 0
     while w.dues[base + at].slot != slot:
         at += 1
@@ -148,11 +150,11 @@ def _earlier(w: World, a: int, b: int) -> bool:
 
 
 def _put(w: World, at: int, at_s: float, number: int, what: int) -> None:
-    """Put an appointment in its place; instances know the place of theirs."""
+    """Put an appointment in its place; lanes know the place of theirs."""
     one = w.events[at]
     one.at_s, one.number, one.what = at_s, number, what
     if what >= 0:
-        w.instances[what].place = at
+        w.lanes[what].place = at
 
 
 def _lift(w: World, hole: int, at_s: float, number: int, what: int) -> None:
@@ -190,13 +192,18 @@ def _close(w: World, hole: int) -> None:
 
 
 def appoint(w: World, what: int, delay_s: float) -> None:
-    """Make an appointment after ``delay_s``; an instance has one at most, and an earlier one of it is void."""
+    """Make an appointment after ``delay_s``; a lane has one at most, and an earlier one of it is void."""
     c = w.cluster[0]
     c.number += 1
-    if what >= 0 and w.instances[what].place != NOBODY:
-        _close(w, w.instances[what].place)
+    if what >= 0 and w.lanes[what].place != NOBODY:
+        _close(w, w.lanes[what].place)
     c.events += 1
     _lift(w, c.events - 1, c.now_s + delay_s, c.number, what)
+
+
+def drop_appointment(w: World, place: int) -> None:
+    """Strike an appointment off the heap."""
+    _close(w, place)
 
 
 def next_event(w: World) -> int:
@@ -204,7 +211,7 @@ def next_event(w: World) -> int:
     what = w.events[0].what
     _close(w, 0)
     if what >= 0:
-        w.instances[what].place = NOBODY
+        w.lanes[what].place = NOBODY
     return int(what)
 
 
@@ -215,13 +222,13 @@ def pend(w: World, i: int, tokens: int) -> None:
     """Change the pending tokens of an instance."""
     me = w.instances[i]
     pool = w.pools[me.pool]
-    if me.closed:
-        me.closed_load += tokens * pool.weight
+    if me.away:
+        me.load += tokens * pool.weight
     else:
-        weigh(w, i, w.loads[pool.tree + pool.leaves + i - pool.first] + tokens * pool.weight)
+        _weigh(w, i, w.loads[pool.tree + pool.leaves + i - pool.first] + tokens * pool.weight)
 
 
-def weigh(w: World, i: int, weight: float) -> None:
+def _weigh(w: World, i: int, weight: float) -> None:
     """Set the load of an instance in the tournament of its pool."""
     pool = w.pools[w.instances[i].pool]
     loads, base = w.loads, pool.tree
@@ -235,8 +242,25 @@ def weigh(w: World, i: int, weight: float) -> None:
         loads[base + at] = least
 
 
+def go_away(w: World, i: int) -> None:
+    """Let an instance take nothing: it is closed or has failed, perhaps both."""
+    me = w.instances[i]
+    if me.away == 0:
+        me.load = load(w, i)
+        _weigh(w, i, inf)
+    me.away += 1
+
+
+def come_back(w: World, i: int) -> None:
+    """Undo that once."""
+    me = w.instances[i]
+    me.away -= 1
+    if me.away == 0:
+        _weigh(w, i, me.load)
+
+
 def least_loaded(w: World, p: int) -> int:
-    """The instance of a pool with the least load, the first of equals."""
+    """The instance of a pool with the least load, the first of equals; its load is endless where all are away."""
     pool = w.pools[p]
     loads, base, at = w.loads, pool.tree, 1
     while at < pool.leaves:
@@ -245,6 +269,6 @@ def least_loaded(w: World, p: int) -> int:
 
 
 def load(w: World, i: int) -> float:
-    """Pending tokens of an instance over its planned speed."""
+    """Pending tokens of an instance over its planned speed; no end where it is away."""
     pool = w.pools[w.instances[i].pool]
     return float(w.loads[pool.tree + pool.leaves + i - pool.first])

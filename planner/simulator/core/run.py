@@ -1,7 +1,7 @@
-"""The compiled replay: the event engine's semantics for plans that do not change, a hundred times as fast.
+"""The simulator: one call serves one trace on one cluster.
 
-Numba compiles it when it is first needed, and the machine code is kept in the user's cache, under a name that changes
-with the code (``machine_code``). Nothing here is imported before a simulation is asked for.
+Numba compiles the engine when it is first needed, and the machine code is kept in the user's cache, under a name that
+changes with the code (``machine_code``). Where that fails the same source is interpreted.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.policies.base import Policy
-from planner.simulator.core.build import build, grown
+from planner.simulator.books import GAP_BINS, Books, Bubble, Meter, Window, seconds
+from planner.simulator.core.build import Events, build, grown
 from planner.simulator.core.interpret import interpret
 from planner.simulator.core.machine_code import REPLAY
 from planner.simulator.core.state import (
@@ -27,17 +28,13 @@ from planner.simulator.core.state import (
     Rows,
     World,
 )
-from planner.simulator.engine import PoolModel, Run
-from planner.simulator.instance import UNLIMITED
-from planner.simulator.meter import Meter, seconds
-from planner.simulator.records import GAP_BINS, Books, Window
-from planner.simulator.shifts import Shift
+from planner.simulator.pools import UNLIMITED, PoolModel, Run
 from workloads.traces import Trace
 
 COMPILED, INTERPRETED = "compiled replay", "interpreted replay"
 """What served a run, in words."""
 
-MOST_PLACES = 1 << 27
+MOST_PLACES = 1 << 26
 """Places for requests that end, over all instances, which are reserved (not touched) at most."""
 
 _METERED = {
@@ -48,6 +45,9 @@ _METERED = {
 }  # fmt: skip
 """Attribute of a meter -> field of an instance's row."""
 
+_BUBBLES = ("prompts_s", "phases_s", "contexts_s", "unfilled_s")
+"""Fields of an instance's row: idle seconds of its pipeline stages."""
+
 
 def run(
     pools: Sequence[PoolModel],
@@ -56,18 +56,27 @@ def run(
     window: Window,
     *,
     cutoff_s: float,
+    beside: Events = Events(),  # noqa: B008  frozen, and empty
     max_run_steps: int = UNLIMITED,
-    shifts: Sequence[Shift] = (),
-    clients: int | None = None,
     interpreted: bool = False,
 ) -> Run:
-    """Serve a trace; arguments and result are those of ``engine.run``, and so are the times and joules, to rounding.
+    """Serve a trace.
 
-    Compiled or, where that fails or is not wanted, interpreted: bit for bit the same; ``Run.engine`` says which.
+    Args:
+        pools: the cluster; a request that needs a role in which no pool serves its class is refused.
+        policy: how it serves.
+        trace: what arrives.
+        window: which arrivals are measured.
+        cutoff_s: simulated time at which an overloaded run is cut off.
+        beside: what else happens.
+        max_run_steps: longest run of decode steps taken at once; 1 simulates step by step (same result, slower).
+        interpreted: not compiled, whatever there is.
+
+    Returns:
+        Rows, histograms, meters and what was left over. Compiled or, where that fails or is not wanted, interpreted:
+        bit for bit the same; ``Run.engine`` says which.
     """
-    world = build(
-        pools, policy, trace, window, cutoff_s=cutoff_s, max_run_steps=max_run_steps, shifts=shifts, clients=clients
-    )
+    world = build(pools, policy, trace, window, cutoff_s=cutoff_s, max_run_steps=max_run_steps, beside=beside)
     code = None if interpreted or _too_wide(world) else REPLAY.ready()
     if code is None:
         interpret(world)
@@ -119,15 +128,21 @@ def _left(w: World, pools: Sequence[PoolModel], window: Window, end_s: float, en
         kv_total_blocks=instances["total"].tolist(),
         lent=int(np.sum(instances["guests"] > 0)),
         engine=engine,
+        seen=w.seen.reshape(-1, len(pools), 4)[: int(cluster["looked"])],
     )
 
 
 def _meters(rows: Rows, window: Window, pool: PoolModel, above_j: Floats) -> list[Meter]:
     """The time integrals of the instances of a pool."""
+    bubbles = zip(*(rows[field].tolist() for field in _BUBBLES), strict=True)
     columns: list[list[Any]] = [rows[field].tolist() for field in _METERED.values()]
+    start_s, end_s = window.span_s
+    same: dict[str, Any] = {
+        "start_s": start_s, "end_s": end_s, "kv_blocks": pool.physics.kv_blocks, "above_j": above_j,
+    }  # fmt: skip
     return [
-        Meter(*window.span_s, pool.physics.kv_blocks, above_j=above_j, **dict(zip(_METERED, values, strict=True)))  # type: ignore[arg-type]
-        for values in zip(*columns, strict=True)
+        Meter(bubble_s=list(idle_s), **same, **dict(zip(_METERED, values, strict=True)))
+        for idle_s, *values in zip(bubbles, *columns, strict=True)
     ]
 
 
@@ -137,7 +152,13 @@ def _books(w: World, window: Window) -> Books:
     return Books(
         window=window, served_by=w.served_by.reshape(-1, 2), ttft_s=w.ttft_s, e2e_s=w.e2e_s, max_gap_s=w.max_gap_s,
         gaps=w.histogram.reshape(-1, GAP_BINS), arrived=int(row["arrived"]), finished=int(row["finished"]),
-        refused=int(row["refused"]), restarted=0, transfers=int(row["transfers"]),
+        refused=int(row["refused"]), restarted=int(row["restarted"]), transfers=int(row["transfers"]),
         transfer_s=float(row["transfer_s"]), link_wait_s=float(row["link_wait_s"]),
-        output_tokens=int(row["output_tokens"]),
+        output_tokens=int(row["output_tokens"]), bubbles=_bubbles(w),
     )  # fmt: skip
+
+
+def _bubbles(w: World) -> dict[int, Bubble]:
+    """Idle seconds of stages before the steps of requests that ended, where there were any."""
+    found = w.bubbles.reshape(-1, 3)
+    return {int(index): Bubble(*found[index].tolist()) for index in np.nonzero(found.sum(axis=1) > 0)[0]}

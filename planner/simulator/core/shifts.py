@@ -1,7 +1,9 @@
-"""Instances that come, go or change their clock, as ``Shifting`` has it."""
+"""Instances that come, go or change their clock while a trace is served."""
 
 from planner.simulator.core.instance import wake
-from planner.simulator.core.queues import appoint, load, weigh
+from planner.simulator.core.order import forget_work
+from planner.simulator.core.queues import appoint, come_back, go_away
+from planner.simulator.core.requests import unpark
 from planner.simulator.core.state import NOBODY, TURN, World
 
 
@@ -9,7 +11,7 @@ def turn(w: World) -> None:
     """Let every shift happen whose time has come."""
     c = w.cluster[0]
     while c.shift < c.shifts and w.shifts[c.shift].at_s <= c.now_s:
-        _turn(w, c.shift)
+        _turn(w, int(c.shift))
         c.shift += 1
 
 
@@ -22,14 +24,18 @@ def appoint_turn(w: World) -> None:
 
 def _turn(w: World, n: int) -> None:
     """One shift."""
-    i, opens, body = w.shifts[n].instance, w.shifts[n].opens, w.shifts[n].body
+    i, opens, body = int(w.shifts[n].instance), w.shifts[n].opens, w.shifts[n].body
     me = w.instances[i]
     if body != NOBODY:
-        me.next_body = body
+        me.body = body
+        if w.cluster[0].order:
+            forget_work(w, i)
         wake(w, i)
     if opens == 0 and not me.closed:
-        me.closed_load, me.closed = load(w, i), 1
-        weigh(w, i, float("inf"))
-    elif opens == 1 and me.closed:
-        me.closed = 0
-        weigh(w, i, me.closed_load)
+        me.closed = 1
+        go_away(w, i)
+    elif opens == 1:
+        if me.closed:
+            me.closed = 0
+            come_back(w, i)
+        unpark(w)

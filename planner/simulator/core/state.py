@@ -1,7 +1,7 @@
-"""The compiled replay's data: records in arrays, no objects.
+"""The engine's data: records in arrays, no objects.
 
 Requests in flight, instances, machines and pools are rows of structured arrays; queues are chains of row numbers.
-Everything the replay needs, its clock included, is in a ``World``, so that it can stop and continue.
+Everything the engine needs, its clock included, is in a ``World``, so that it can stop and continue.
 """
 
 from typing import NamedTuple
@@ -12,17 +12,20 @@ from numpy.typing import NDArray
 from planner.perf.layout import Role
 
 ROLES = (Role.PREFILL, Role.DECODE, Role.MIXED)
-"""Position of a role is its number in the replay."""
+"""Position of a role is its number in the engine."""
 
 SERIALIZED, LAYERWISE, AUTO = range(3)
 TRANSFERS = ("serialized", "layerwise", "auto")
-"""Position of a transfer mode is its number in the replay."""
+"""Position of a transfer mode is its number in the engine."""
 
 WAITING, LANDING, READY, PREFILLS, RUNNING, CHAINS = range(6)
-"""The queues of an instance: as in the event engine, and the requests in the step that runs."""
+"""Queues: of an instance, to be computed, to get memory, to join a batch; of a lane, in its step, in its batch."""
+
+PARKED, LOST = range(2)
+"""Queues of the cluster, in the row behind those of the lanes: without an instance that is up; lost with a machine."""
 
 DONE, FULL = 0, 1
-"""Why the replay came back: the trace is served or the time is up; or every row for requests in flight is taken."""
+"""Why the engine came back: the trace is served or the time is up; or every row for requests in flight is taken."""
 
 HEAD, TAIL, LENGTH, LINKS = range(4)
 NOBODY = -1
@@ -35,31 +38,43 @@ def _record(doubles: str, longs: str, ints: str) -> np.dtype[np.void]:
 
 
 REQUEST = _record(
-    "arrival_s first_token_s last_token_s lag_s max_gap_s transfer_end_s",
-    "join_step",
+    "arrival_s first_token_s last_token_s lag_s max_gap_s transfer_end_s rank left_s whole_s prompts_s phases_s "
+    "contexts_s",
+    "join_step gap_step",
     "index prompt output prefill pending generated group home sent_by preemptions next prev joining guest cached "
-    "held chunk sent",
+    "held chunk sent fetched mark",
 )
 """A request in flight; ``next`` and ``prev`` chain it into one queue at a time, or into the free rows."""
 
 INSTANCE = _record(
-    "run_start_s run_context run_step_s kv_seen_s busy_s kv_block_s queue_seen_s queue_token_s closed_load above_w "
-    "prefill_j decode_j prefill_s",
-    "total free context steps run_steps queue_tokens landing_tokens prefill_tokens decode_steps decode_tokens "
-    "kv_peak curve",
-    "role body machine pool batch promised joiners due stack place on prefilling decode piece preemptions guests "
-    "begun chunk owed closed next_body",
+    "kv_seen_s busy_s kv_block_s queue_seen_s queue_token_s load prefill_j decode_j prefill_s until_s "
+    "prompts_s phases_s contexts_s unfilled_s",
+    "total free queue_tokens landing_tokens prefill_tokens decode_steps decode_tokens kv_peak stage",
+    "role body machine machines pool promised preemptions guests begun chunk owed away closed gone lane lanes carried",
 )
-"""An instance: what ``Instance``, ``KvMemory`` and ``Meter`` hold in the event engine; ``body`` becomes ``next_body``
-with its next step, and the load of a closed one is kept in ``closed_load``."""
+"""An instance: its memory, its queues, its pipeline and its meter. ``body`` becomes that of a lane with the lane's next
+step; the load of one that is ``away`` (closed, or failed, as often as it is) is kept in ``load``."""
+
+LANE = _record(
+    "run_start_s run_context run_step_s way_s above_w idle_s busy_from_s stage_s prompts_s phases_s contexts_s "
+    "run_prompts_s run_phases_s run_contexts_s",
+    "context steps run_steps curve ends",
+    "instance body batch joiners due stack place on prefilling decode piece",
+)
+"""A batch at work, with the step or the run of decode-only steps in progress: one per pipeline stage of an instance.
+
+The rows behind those of all lanes, one an instance, only keep the appointment with the entrance of its pipeline.
+"""
 
 BODY = _record(
     "overhead_s prefill_ratio decode_ratio mixed_ratio kv_bytes_per_token bandwidth_bytes_per_s latency_s sync_s "
-    "request_s lag_steps base_w compute_w bandwidth_w output_w memory_w room_w most_w hit_ratio "
+    "request_s lag_steps hop_latency_s hop_token_s merge_latency_s merge_bytes_per_s "
+    "base_w compute_w bandwidth_w output_w memory_w room_w most_w hit_ratio "
     "tile_tokens token_flops expert_flops pair_flops weight_bytes expert_bytes kv_bytes",
     "linear_prefill linear_prefill_n linear_decode linear_decode_n context context_n new new_n past past_n "
-    "prefill_attention batch batch_n decode_attention curves correction_ratio clocked_ratio",
-    "block_tokens layers link_queues gpus full_clock",
+    "prefill_attention batch batch_n decode_attention curves correction_ratio clocked_ratio group_tokens merge_bytes "
+    "step_tokens",
+    "block_tokens layers link_queues gpus full_clock stages streams groups merge_layers watt_parts",
 )
 """The physics of an instance; numbers without a unit are offsets into ``World.tables`` and lengths."""
 
@@ -70,25 +85,30 @@ DUE = _record("", "step", "index slot")
 """A place in the heap of those that end: the step after which a request has its last token."""
 
 GAP = _record("longest_s", "step", "")
-"""A run of steps that no later one outlasted (see ``LongestGaps``)."""
+"""A run of steps that no later one outlasted."""
 
 EVENT = _record("at_s", "number", "what")
-"""An appointment: the end of instance ``what``'s run, where negative the landing of request ``~what``, or a shift."""
+"""An appointment: the end of lane ``what``'s run; where negative the landing of request ``~what``, or another."""
 
 SHIFT = _record("at_s", "", "instance opens body")
 """A change at an instance: whether it takes requests and which body it goes on with, NOBODY where as before."""
 
-TURN = -(1 << 30)
-"""``what`` of the appointment of the next shift."""
+FAILURE = _record("at_s repair_s", "", "machine")
+"""A machine that fails, and for how long; ``repair_s`` is -1 where it stays away."""
+
+TURN, LOOK, STRIKE = -(1 << 30), -(1 << 30) - 1, -(1 << 30) - 2
+"""``what`` of the appointments of the next shift, the next look, and the first failure; each further one has 2 less,
+and its repair 1 less than a failure."""
 
 CLUSTER = _record(
     "now_s arrival_s cutoff_s target_s window_start_s window_end_s transfer_s link_wait_s gap_inv gap_log_min "
-    "gap_min_s",
+    "gap_min_s look_s",
     "number arrival_number cursor shift shifts first last slices max_run_steps finished refused transfers "
-    "output_tokens arrived prefill_threshold decode_threshold stack_rows due_rows residue_rows gap_bins",
+    "output_tokens arrived restarted looks looked work_rows prefill_threshold decode_threshold "
+    "stack_rows due_rows residue_rows gap_bins",
     "fired arriving turning events free_slot in_flight first_role then_role transfer layerwise_from max_batch_tokens "
     "max_batch_size block_tokens max_preemptions groups lending flights pools requests decode_maximal "
-    "adaptive prefix clients places asks asked",
+    "adaptive prefix bodies clients places asks asked alone order instances lanes stages checkpoint failures",
 )
 """The clock, the policy's parameters and the sums over all requests; one row."""
 
@@ -99,24 +119,30 @@ Shorts = NDArray[np.int32]
 
 
 class World(NamedTuple):
-    """Everything the replay reads and writes.
+    """Everything the engine reads and writes.
 
     Attributes:
         cluster: one row.
         requests: rows of those in flight; free rows are chained.
         instances: by index.
+        lanes: of the instances, one after the other; then one row an instance where any has stages.
         bodies: distinct physics.
         pools: in the order of the plan.
         serves: (classes · pools,) whether a pool serves a class.
         tables: all surfaces, one after the other.
-        chains: (instances · CHAINS · LINKS,) the queues of each instance.
-        residues: (instances · widest block,) see ``KvMemory``.
-        dues: (instances · due rows,) heaps of those that end.
-        gaps: (instances · stack rows,) see ``LongestGaps``.
-        groups: (instances · groups,) measured requests of each slice in the batch.
+        chains: ((lanes + 1) · CHAINS · LINKS,) the queues of each instance and lane, those of the cluster last.
+        residues: (lanes · widest block,) requests of a batch by when they need their next block.
+        dues: (lanes · due rows,) heaps of those that end.
+        gaps: (lanes · stack rows,) runs of steps that no later one outlasted.
+        groups: (lanes · groups,) measured requests of each slice in the batch.
         loads: tournaments: pending tokens over planned speed.
         events: heap of appointments.
         shifts: by time.
+        failures: as they were given.
+        due_s: (classes,) in which time of their arrival first tokens are due.
+        works: seconds until the chunks of a long prompt are computed, by pool and body (see ``order``).
+        stages: (lanes + instances · stages,) when a step leaves each stage of a pipeline.
+        seen: (looks · pools · 4,) what the instances of a pool do, summed over them, at each look.
         egress_s: (machines,) when the port is free.
         ingress_s: (machines,) likewise.
         above_j: joules above idle of each pool in each second of the window.
@@ -130,11 +156,13 @@ class World(NamedTuple):
         e2e_s: likewise.
         max_gap_s: likewise.
         served_by: (requests of the trace · 2,) likewise, who computed and who decoded.
+        bubbles: (requests of the trace · 3,) likewise, idle seconds of stages before its steps; nothing without stages.
     """
 
     cluster: Rows
     requests: Rows
     instances: Rows
+    lanes: Rows
     bodies: Rows
     pools: Rows
     serves: Shorts
@@ -147,6 +175,11 @@ class World(NamedTuple):
     loads: Floats
     events: Rows
     shifts: Rows
+    failures: Rows
+    due_s: Floats
+    works: Floats
+    stages: Floats
+    seen: Floats
     egress_s: Floats
     ingress_s: Floats
     above_j: Floats
@@ -160,18 +193,21 @@ class World(NamedTuple):
     e2e_s: Floats
     max_gap_s: Floats
     served_by: Shorts
+    bubbles: Floats
 
 
 KINDS = {
-    "cluster": CLUSTER, "requests": REQUEST, "instances": INSTANCE, "bodies": BODY, "pools": POOL,
+    "cluster": CLUSTER, "requests": REQUEST, "instances": INSTANCE, "lanes": LANE, "bodies": BODY, "pools": POOL,
     "serves": np.dtype(np.int32), "tables": np.dtype(np.float64), "chains": np.dtype(np.int32),
     "residues": np.dtype(np.int32), "dues": DUE, "gaps": GAP, "groups": np.dtype(np.int32),
-    "loads": np.dtype(np.float64), "events": EVENT, "shifts": SHIFT, "egress_s": np.dtype(np.float64),
+    "loads": np.dtype(np.float64), "events": EVENT, "shifts": SHIFT, "failures": FAILURE, "due_s": np.dtype(np.float64),
+    "works": np.dtype(np.float64), "stages": np.dtype(np.float64), "seen": np.dtype(np.float64),
+    "egress_s": np.dtype(np.float64),
     "ingress_s": np.dtype(np.float64), "above_j": np.dtype(np.float64), "histogram": np.dtype(np.int64),
     "arrival_s": np.dtype(np.float64),
     "prompt_tokens": np.dtype(np.int64), "output_tokens": np.dtype(np.int64), "class_index": np.dtype(np.int64),
     "cached_tokens": np.dtype(np.int64),
     "ttft_s": np.dtype(np.float64), "e2e_s": np.dtype(np.float64), "max_gap_s": np.dtype(np.float64),
-    "served_by": np.dtype(np.int32),
+    "served_by": np.dtype(np.int32), "bubbles": np.dtype(np.float64),
 }  # fmt: skip
 """Array of a world -> what its elements are, in its order."""

@@ -2,148 +2,81 @@
 
 from typing import Any
 
+from planner.simulator.core.groups import group_segment
 from planner.simulator.core.state import Floats, World
+from planner.simulator.core.surfaces import (
+    curve,
+    dense,
+    piece_after,
+    piece_of,
+    segment,
+    shared_decode_attention,
+    steps_in_stretch,
+    stretch_s,
+)
 
 
-def piece_of(table: Floats, knots: int, count: int, x: float) -> int:
-    """``bisect_right`` - 1 over ``count`` knots that begin at offset ``knots``: the last that ``x`` reaches, or -1."""
-    low, high = 0, count
-    while low < high:
-        middle = (low + high) >> 1
-        if x < table[knots + middle]:
-            high = middle
-        else:
-            low = middle + 1
-    return low - 1
-
-
-def line(table: Floats, knots: int, count: int, values: int, stride: int, x: float) -> float:
-    """Piecewise-linear interpolation; clamped below the first knot, continued beyond the last."""
-    if count == 1 or x <= table[knots]:
-        return table[values]
-    i = min(piece_of(table, knots, count, x), count - 2)
-    low, high = table[values + i * stride], table[values + (i + 1) * stride]
-    return low + (high - low) * (x - table[knots + i]) / (table[knots + i + 1] - table[knots + i])
-
-
-def dense(table: Floats, values: int, count: int, tokens: int) -> float:
-    """A column with a value per token count, continued along its last slope."""
-    if tokens < count:
-        return table[values + tokens]
-    last = values + count - 1
-    return table[last] + (table[last] - table[last - 1]) * (tokens - (count - 1))
-
-
-def attend(table: Floats, body: Any, new: int, past: int) -> float:
-    """Attention of ``new`` tokens of one request over ``past`` and themselves."""
-    row = body.past_n
-    if body.new_n == 1 or new <= table[body.new]:
-        return line(table, body.past, row, body.prefill_attention, 1, past)
-    i = min(piece_of(table, body.new, body.new_n, new), body.new_n - 2)
-    low = line(table, body.past, row, body.prefill_attention + i * row, 1, past)
-    high = line(table, body.past, row, body.prefill_attention + (i + 1) * row, 1, past)
-    return low + (high - low) * (new - table[body.new + i]) / (table[body.new + i + 1] - table[body.new + i])
-
-
-def decode_attention(table: Floats, body: Any, batch: int, knot: int) -> float:
-    """Decode attention at one batch size and one context knot."""
-    return line(table, body.batch, body.batch_n, body.decode_attention + knot, body.context_n, batch)
-
-
-def shared_decode_attention(table: Floats, body: Any, batch: int, context: float) -> float:
-    """Decode attention of a batch that shares its step with prefill work, at its mean context."""
-    count = body.context_n
-    if count == 1 or context <= table[body.context]:
-        return decode_attention(table, body, batch, 0)
-    i = min(piece_of(table, body.context, count, context), count - 2)
-    low, high = decode_attention(table, body, batch, i), decode_attention(table, body, batch, i + 1)
-    knots = body.context
-    return low + (high - low) * (context - table[knots + i]) / (table[knots + i + 1] - table[knots + i])
-
-
-def curve(table: Floats, body: Any, batch: int) -> int:
-    """Where decode-only step time over mean context stands for one batch size: values, slopes, and a mark."""
-    count = body.context_n
-    at = body.curves + batch * 2 * count
-    if table[at + 2 * count - 1] == 0.0:
-        linear = dense(table, body.linear_decode, body.linear_decode_n, batch)
-        for k in range(count):
-            attention = decode_attention(table, body, batch, k)
-            table[at + k] = body.overhead_s + body.decode_ratio * (linear + attention)
-        for k in range(count - 1):
-            rise = table[at + k + 1] - table[at + k]
-            table[at + count + k] = rise / (table[body.context + k + 1] - table[body.context + k])
-        table[at + 2 * count - 1] = 1.0
-    return at
-
-
-def begin_decodes(w: World, i: int) -> None:
-    """Fix the curve, the piece and the mean context at which a run of decode-only steps begins."""
-    me = w.instances[i]
+def begin_decodes(w: World, k: int) -> None:
+    """Fix the curve, the piece and the mean context at which a run of decode-only steps of a lane begins."""
+    me = w.lanes[k]
     body = w.bodies[me.body]
-    me.curve = curve(w.tables, body, me.batch)
+    part = -(-me.batch // body.streams)
+    me.curve = curve(w.tables, body, part)
+    me.way_s = hops_s(body, part) if body.streams > 1 else 0.0
     me.run_context = me.context / me.batch
-    me.piece = min(max(piece_of(w.tables, body.context, body.context_n, me.run_context), 0), body.context_n - 2)
+    me.piece = first_piece(w.tables, body, me.run_context)
 
 
-def answer_lag_s(w: World, i: int) -> float:
-    """How much later than its step a first token is seen."""
-    me = w.instances[i]
+def first_piece(table: Floats, body: Any, context: float) -> int:
+    """The piece of a curve that a mean context is in."""
+    return min(max(piece_of(table, body.context, body.context_n, context), 0), body.context_n - 2)
+
+
+def answer_lag_s(w: World, k: int) -> float:
+    """How much later than its step a first token is seen: steps are scheduled ahead of what they find waiting."""
+    me = w.lanes[k]
     body = w.bodies[me.body]
     if me.batch == 0 or body.lag_steps == 0.0:
         return float(body.request_s)
-    context = me.context / me.batch
-    at = curve(w.tables, body, me.batch)
-    piece = min(max(piece_of(w.tables, body.context, body.context_n, context), 0), body.context_n - 2)
-    step_s, _, _ = segment(w.tables, body, at, piece, context, 1)
-    return float(body.request_s + body.lag_steps * step_s)
+    return float(body.request_s + body.lag_steps * decode_s(w, k, me.context / me.batch))
 
 
-def segment(table: Floats, body: Any, at: int, piece: int, context: float, steps: int) -> tuple[float, float, int]:
-    """The next stretch of decode-only steps: duration of the first, increment per step, number of steps.
-
-    Args:
-        table: all surfaces.
-        body: physics of the instance.
-        at: offset of the curve.
-        piece: of the curve.
-        context: mean context of the first step.
-        steps: at most so many.
-    """
-    slope = table[at + body.context_n + piece]
-    count = steps
-    if piece < body.context_n - 2:
-        room = table[body.context + piece + 1] - context
-        if room < steps:
-            whole = int(room)
-            count = max(1, whole + (1 if room > whole else 0))
-    return step_at(table, body, at, piece, context), slope, count
+def decode_s(w: World, k: int, context: float) -> float:
+    """Seconds of a decode-only step of the batch of a lane, all pipeline stages together, at a mean context."""
+    me = w.lanes[k]
+    body = w.bodies[me.body]
+    if body.groups > 1:
+        step_s, _, _ = group_segment(w.tables, body, me.batch, context, 1)
+        return step_s
+    part = -(-me.batch // body.streams)
+    step_s, _, _ = segment(
+        w.tables, body, curve(w.tables, body, part), first_piece(w.tables, body, context), context, 1
+    )
+    return step_s + hops_s(body, part)
 
 
-def step_at(table: Floats, body: Any, at: int, piece: int, context: float) -> float:
-    """Seconds of a decode-only step at a mean context within a piece of a curve."""
-    return table[at + piece] + table[at + body.context_n + piece] * (context - table[body.context + piece])
+def hops_s(body: Any, tokens: int) -> float:
+    """Seconds that a batch of ``tokens`` is on its way between the stages of a pipeline; none where there is one."""
+    return float((body.stages * body.streams - 1) * (body.hop_latency_s + body.hop_token_s * tokens))
 
 
-def piece_after(table: Floats, body: Any, piece: int, context: float) -> int:
-    """The piece of a curve that a context has grown into."""
-    while piece < body.context_n - 2 and table[body.context + piece + 1] <= context:
-        piece += 1
-    return piece
+def stretch(w: World, k: int, piece: int, context: float, steps: int) -> tuple[float, float, int]:
+    """The next stretch of the run of a lane: duration of its first step, increment per step, number of steps."""
+    me = w.lanes[k]
+    body = w.bodies[me.body]
+    if body.groups > 1:
+        return group_segment(w.tables, body, me.batch, context, steps)
+    a, d, n = segment(w.tables, body, me.curve, piece, context, steps)
+    return a + me.way_s, d, n
 
 
-def stretch_s(a: float, d: float, n: int) -> float:
-    """Seconds of an arithmetic sequence: n·a + d·n·(n-1)/2."""
-    return n * a + d * (n * (n - 1) / 2)
-
-
-def run_s(w: World, i: int, steps: int) -> float:
+def run_s(w: World, k: int, steps: int) -> float:
     """Seconds of the first ``steps`` steps of a run of decodes."""
-    me = w.instances[i]
+    me = w.lanes[k]
     body = w.bodies[me.body]
     piece, context, total = me.piece, me.run_context, 0.0
     while steps > 0:
-        a, d, n = segment(w.tables, body, me.curve, piece, context, steps)
+        a, d, n = stretch(w, k, piece, context, steps)
         total += stretch_s(a, d, n)
         context += n
         steps -= n
@@ -151,16 +84,16 @@ def run_s(w: World, i: int, steps: int) -> float:
     return total
 
 
-def begun(w: World, i: int) -> int:
-    """Steps of the run in progress that have begun by now."""
-    me = w.instances[i]
-    if me.prefilling or not me.decode:
+def begun(w: World, k: int) -> int:
+    """Steps of the run of a lane in progress that have begun by now."""
+    me = w.lanes[k]
+    if me.run_steps == 1 or me.prefilling or not me.decode:
         return 1
     body = w.bodies[me.body]
     piece, context, steps, done = me.piece, me.run_context, me.run_steps, 0
     left = w.cluster[0].now_s - me.run_start_s
     while steps > 0:
-        a, d, n = segment(w.tables, body, me.curve, piece, context, steps)
+        a, d, n = stretch(w, k, piece, context, steps)
         total = stretch_s(a, d, n)
         if left <= total:
             return done + steps_in_stretch(a, d, n, left)
@@ -172,35 +105,21 @@ def begun(w: World, i: int) -> int:
     return done
 
 
-def steps_in_stretch(a: float, d: float, n: int, elapsed_s: float) -> int:
-    """Smallest k in 1..n with k·a + d·k·(k-1)/2 >= elapsed (the root of a quadratic, then made exact)."""
-    if d == 0.0:
-        guess = elapsed_s / a
-    else:
-        b = a - d / 2
-        guess = 2 * elapsed_s / (b + max(0.0, b * b + 2 * d * elapsed_s) ** 0.5)
-    k = min(max(int(guess), 1), n)
-    while k > 1 and stretch_s(a, d, k - 1) >= elapsed_s:
-        k -= 1
-    while k < n and stretch_s(a, d, k) < elapsed_s:
-        k += 1
-    return k
-
-
-def prefill_step_s(w: World, i: int, b: int, tokens: int, attention: float) -> float:
-    """Seconds of a step that computes prompts of ``tokens`` in all and advances the batch by one token.
+def step_s(w: World, b: int, tokens: int, attention: float, batch: int, context: float) -> float:
+    """Seconds of a step that computes prompts and advances a batch by one token, ways between stages aside.
 
     Args:
         w: the world.
-        i: instance.
         b: body whose surfaces are read.
         tokens: new tokens of the prompts.
         attention: seconds of their attention.
+        batch: decodes beside them.
+        context: KV tokens of those, on average.
     """
-    me, body = w.instances[i], w.bodies[b]
+    body = w.bodies[b]
     ratio = body.prefill_ratio
-    if me.batch:
-        attention += shared_decode_attention(w.tables, body, me.batch, me.context / me.batch)
+    if batch:
+        attention += shared_decode_attention(w.tables, body, batch, context)
         ratio *= body.mixed_ratio
-    linear = dense(w.tables, body.linear_prefill, body.linear_prefill_n, tokens + me.batch)
-    return body.overhead_s + ratio * (linear + attention)
+    linear = dense(w.tables, body.linear_prefill, body.linear_prefill_n, tokens + batch)
+    return float(body.overhead_s + ratio * (linear + attention))

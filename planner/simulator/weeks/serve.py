@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 from planner.perf.instance import InstancePhysics
 from planner.perf.layout import Role
 from planner.policies.base import Policy
-from planner.simulator.engine import PoolModel, Run
-from planner.simulator.records import Window, bin_edges_s
+from planner.simulator.books import Window, bin_edges_s
+from planner.simulator.pools import PoolModel, Run, Shift
 from planner.simulator.serve import serve
-from planner.simulator.shifts import Shift
 from planner.simulator.weeks.flows import Course, Floats, Ints
 from workloads.requests import RequestClass
 from workloads.traces import Trace

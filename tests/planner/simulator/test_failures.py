@@ -5,10 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.simulator.engine import Run, run
-from planner.simulator.failures import Failure
-from planner.simulator.instance import UNLIMITED
-from planner.simulator.records import window
+from planner.simulator.books import window
+from planner.simulator.pools import UNLIMITED, Failure, Run
+from tests.planner.served import run
 from tests.planner.toy import random_trace, toy_physics, toy_policy, toy_pools, toy_trace
 from workloads.traces import Trace
 

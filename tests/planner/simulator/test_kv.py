@@ -12,7 +12,7 @@ from hw_catalog.profile_files import load_profiles
 from planner.perf.instance import instance_physics
 from planner.perf.kv import EngineSettings, blocks, kv_tokens
 from planner.perf.layout import Layout
-from planner.simulator.memory import BlockGrowth
+from tests.oracle.memory import BlockGrowth
 from workloads.models import load_model
 
 LLAMA = load_model("llama-3.1-70b")

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from planner.results.evidence import Verdict
+from planner.simulator.books import GAP_BIN_RATIO, window
 from planner.simulator.judge import MOST_SEEDS_RATIO, TO_THE_END_S, _cutoff_s, judge
 from planner.simulator.metrics import FEWEST, Observed, Sample, attained, evidence, interval, sample, student_t
-from planner.simulator.records import GAP_BIN_RATIO, Ledger, Request, window
+from tests.oracle.records import Ledger, Request
 from tests.planner.toy import random_trace, toy_policy, toy_pools, toy_trace
 from workloads.requests import RequestClass
 from workloads.slo import Metric, Slo
@@ -261,7 +262,6 @@ def test_looking_again_seldom_passes_what_lies_on_its_limit(q: float) -> None:
 def test_seeds_served_together_tell_the_same(monkeypatch: pytest.MonkeyPatch, limit_s: float, early: bool) -> None:
     """A judgement is the same on one core and on four: the seeds in their order, and as many of them."""
     slo = Slo(metric=Metric.TTFT, percentile=99.0, limit=limit_s)
-    monkeypatch.setattr("planner.simulator.judge.unsupported", lambda *_: "")
     found = []
     for cores in (1, 4):
         monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)

@@ -1,19 +1,19 @@
 """Laws of the mixed pool: whoever is lent helps, holds what it was lent for, and goes home; nobody starves."""
 
-from dataclasses import dataclass, field
+from collections import Counter
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.policies.base import Policy, RequestView
-from planner.policies.batching import Continuous
+from planner.policies.base import Policy
 from planner.policies.lending import MixedPool
-from planner.policies.routing import ShortestQueue
-from planner.simulator.engine import Run, run
-from planner.simulator.instance import UNLIMITED
-from planner.simulator.records import window
+from planner.simulator.books import window
+from planner.simulator.core import batch
+from planner.simulator.core.state import World
+from planner.simulator.pools import UNLIMITED, Run
+from tests.planner.served import run
 from tests.planner.toy import random_trace, toy_physics, toy_policy, toy_pools, toy_trace
 from workloads.traces import Trace
 
@@ -158,35 +158,28 @@ def test_a_machine_less_is_no_better(rules: Policy, prefills: int, decodes: int)
     assert np.mean(change) + half_width >= 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Watched(Continuous):
-    """Batching that remembers whom it was asked about."""
+def most_preemptions(max_preemptions: int, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How often one request lost its memory at most, in an overloaded, then drained, run with little of it."""
+    hits = Counter[int]()
+    leaves = batch.leave
 
-    seen: dict[int, RequestView] = field(default_factory=dict)
+    def leave(w: World, k: int, slot: int) -> None:
+        leaves(w, k, slot)
+        hits[int(w.requests[slot].index)] = int(w.requests[slot].preemptions)
 
-    def spares(self, view: RequestView) -> bool:
-        """As ever."""
-        self.seen[id(view)] = view
-        return Continuous.spares(self, view)
-
-
-def watched(max_preemptions: int) -> Watched:
-    """What batching saw in an overloaded, then drained, run with little memory."""
-    batching = Watched(max_batch_size=64, max_preemptions=max_preemptions)
-    apart = toy_policy("colocated")
-    rules = Policy(
-        name="colocated", topology=apart.topology, batching=batching, routing=ShortestQueue(), lending=apart.lending,
-        recovery=apart.recovery, order=apart.order,
-    )  # fmt: skip
-    result = served(random_trace(2, 400, 60.0, output_max=500), rules, kv_blocks=110, prefills=1, decodes=0)
+    monkeypatch.setattr(batch, "leave", leave)  # as ``preempt`` sees it
+    trace = random_trace(2, 400, 60.0, output_max=500)
+    pools = toy_pools("colocated", prefills=1, decodes=0, physics=toy_physics(kv_blocks=110))
+    measured = window(trace, warmup_frac=0.0, cooldown_frac=0.0, slices=1)
+    rules = toy_policy("colocated", max_preemptions=max_preemptions)
+    result = run(pools, rules, trace, measured, cutoff_s=1e5, interpreted=True)
     assert result.ledger.finished == 400
-    return batching
+    return max(hits.values())
 
 
-def test_nobody_starves() -> None:
+def test_nobody_starves(monkeypatch: pytest.MonkeyPatch) -> None:
     """Under overload every request ends, and a bound on preemptions keeps the unluckiest from being hit more often."""
-    hits = {bound: max(v.preemptions for v in watched(bound).seen.values()) for bound in (1, 10**9)}
-    assert hits[1] < hits[10**9]
+    assert most_preemptions(1, monkeypatch) < most_preemptions(10**9, monkeypatch)
 
 
 @settings(max_examples=20, deadline=None)

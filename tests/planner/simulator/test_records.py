@@ -15,9 +15,8 @@ from planner.cli import build
 from planner.errors import BadInput, ExitCode
 from planner.files import records
 from planner.files.records import COLUMNS, expect_records, record_file
-from planner.simulator.engine import Run
-from planner.simulator.failures import Failure
 from planner.simulator.judge import judge
+from planner.simulator.pools import Failure, Run
 from tests.planner.toy import random_trace, toy_policy, toy_pools
 from workloads.requests import RequestClass
 from workloads.slo import Metric, Slo

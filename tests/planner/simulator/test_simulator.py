@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from planner.perf.layout import Role
 from planner.policies.presets import policy
 from planner.scenario.policy_section import PolicySection
-from planner.simulator.engine import PoolModel, Run, run
-from planner.simulator.instance import UNLIMITED
-from planner.simulator.records import window
+from planner.simulator.books import window
+from planner.simulator.pools import UNLIMITED, PoolModel, Run
+from tests.planner.served import run
 from tests.planner.toy import random_trace, toy_physics, toy_policy, toy_pools, toy_profile, toy_trace
 from workloads.traces import Trace
 

@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.simulator.engine import run
-from planner.simulator.records import window
+from planner.simulator.books import window
+from planner.simulator.core.build import Looks
+from planner.simulator.serve import watched
 from planner.simulator.sketch import LOOKS, MOMENTS, sketch
-from planner.simulator.watch import Watch
+from tests.planner.served import run
 from tests.planner.toy import random_trace, toy_policy, toy_pools
 
 POLICIES = st.sampled_from(["splitwise", "colocated"])
@@ -26,12 +27,11 @@ def test_looking_changes_nothing(name: str, seed: int, period_s: float) -> None:
     """A watched run leaves the same books as one that nobody watches."""
     trace = random_trace(seed, 120, 8.0)
     measured = window(trace, warmup_frac=0.1, cooldown_frac=0.1, slices=2)
-    watch = Watch(period_s=period_s, until_s=trace.duration_s, look=lambda instances: instances[0].free_blocks())
-    alone, watched = (
-        run(toy_pools(name), toy_policy(name), trace, measured, cutoff_s=1e4, watch=who) for who in (None, watch)
-    )
+    looks = Looks(period_s=period_s, count=int(trace.duration_s / period_s))
+    alone = run(toy_pools(name), toy_policy(name), trace, measured, cutoff_s=1e4)
+    seen = watched(toy_pools(name), toy_policy(name), trace, measured, cutoff_s=1e4, looks=looks)
     for column in ("ttft_s", "e2e_s", "gaps"):
-        assert np.array_equal(getattr(watched.ledger, column), getattr(alone.ledger, column))
+        assert np.array_equal(getattr(seen.ledger, column), getattr(alone.ledger, column))
 
 
 @pytest.mark.parametrize("name", ["splitwise", "colocated"])

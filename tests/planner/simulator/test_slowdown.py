@@ -18,12 +18,13 @@ from planner.resolve.provenance import provenance
 from planner.resolve.warnings import doubts
 from planner.results.evidence import Verdict
 from planner.scenario import Scenario
-from planner.simulator.engine import run
+from planner.simulator.books import window
 from planner.simulator.judge import judge
 from planner.simulator.metrics import Observed, attained, evidence, sample
-from planner.simulator.records import Ledger, window
+from tests.oracle.records import Ledger
 from tests.planner import plans
 from tests.planner.plans import EXAMPLES
+from tests.planner.served import run
 from tests.planner.toy import random_trace, toy_physics, toy_policy, toy_pools, toy_profile, toy_trace
 from workloads.demand import demand
 from workloads.slo import Metric, Slo, Unit

@@ -11,13 +11,13 @@ import pytest
 if importlib.util.find_spec("numba") is None:
     pytest.skip("Numba is not installed", allow_module_level=True)
 
+from planner.simulator.books import window
 from planner.simulator.core import machine_code
 from planner.simulator.core.cluster import replay
 from planner.simulator.core.compile import DECLARED, object_of
 from planner.simulator.core.functions import digest_of, functions_of
 from planner.simulator.core.machine_code import Replay, loaded, read, write
 from planner.simulator.core.run import INTERPRETED, run
-from planner.simulator.records import window
 from tests.planner.toy import random_trace, toy_policy, toy_pools
 
 LEAST = 1

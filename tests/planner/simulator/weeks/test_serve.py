@@ -10,11 +10,11 @@ from planner.perf.operating import operating
 from planner.perf.step_time import StepTime
 from planner.policies.control import BASELINES, Knob
 from planner.reproduce.dynamollm_lab import open_lab, week_factors
-from planner.simulator import engine
 from planner.simulator.core.run import COMPILED
 from planner.simulator.serve import serve
 from planner.simulator.weeks.flows import WeekPool, courses
 from planner.simulator.weeks.serve import Part, Stage, served
+from tests.oracle import engine
 from tests.planner.toy import toy_physics, toy_policy, toy_profile
 
 if importlib.util.find_spec("numba") is None:

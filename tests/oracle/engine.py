@@ -2,79 +2,23 @@
 
 from collections import deque
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
 from math import inf
 
 import simpy
 
-from planner.perf.instance import InstancePhysics
 from planner.perf.layout import Role
 from planner.policies.base import Policy, Recovery, Transfer
-from planner.simulator.failures import Failure, Outages
-from planner.simulator.hooks import Hooks
-from planner.simulator.instance import UNLIMITED, Instance
-from planner.simulator.kv_link import KvLink
-from planner.simulator.meter import Meter, seconds
-from planner.simulator.records import Books, Ledger, Request, Window
-from planner.simulator.router import Member, Router
-from planner.simulator.shifts import Shift, Shifting
-from planner.simulator.watch import Watch
+from planner.simulator.books import Meter, Window, seconds
+from planner.simulator.pools import UNLIMITED, Failure, PoolModel, Run, Shift
+from tests.oracle.failures import Outages
+from tests.oracle.hooks import Hooks
+from tests.oracle.instance import Instance
+from tests.oracle.kv_link import KvLink
+from tests.oracle.records import Ledger, Request
+from tests.oracle.router import Member, Router
+from tests.oracle.shifts import Shifting
+from tests.oracle.watch import Watch
 from workloads.traces import Trace
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolModel:
-    """A pool as the simulator sees it.
-
-    Attributes:
-        name: spec name.
-        role: phase its instances work on.
-        physics: of each instance.
-        instances: how many, >= 1.
-        speed: relative planned speed of an instance, > 0; queues are compared in units of it.
-        classes: indices of the request classes it serves.
-        chunk_tokens: most tokens in one step, prompts cut to fit; None computes whole prompts.
-    """
-
-    name: str
-    role: Role
-    physics: InstancePhysics
-    instances: int
-    speed: float
-    classes: frozenset[int]
-    chunk_tokens: int | None = None
-
-    @property
-    def machines(self) -> int:
-        """Machines the instances fill, the last perhaps in part."""
-        return -(-self.instances // self.physics.instances_per_machine) * self.physics.machines_per_instance
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """What one simulation leaves behind.
-
-    Attributes:
-        ledger: rows and histograms, closed.
-        meters: pool name -> one meter per instance.
-        waiting: requests that still waited for a prefill, a transfer or memory when it was cut off.
-        running: requests that were computed or on the link then.
-        end_s: simulated time at the end.
-        kv_free_blocks: free blocks of each instance at the end.
-        kv_total_blocks: blocks of each instance.
-        lent: instances that worked for the other phase at the end.
-        engine: what simulated it, and why if that was not the fastest.
-    """
-
-    ledger: Books
-    meters: dict[str, list[Meter]]
-    waiting: int
-    running: int
-    end_s: float
-    kv_free_blocks: list[int]
-    kv_total_blocks: list[int]
-    lent: int
-    engine: str = "event engine"
 
 
 class _Cluster:

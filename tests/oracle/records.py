@@ -1,24 +1,12 @@
 """What a simulation writes down: one row per request, one histogram of token gaps per slice of the window."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from math import exp, inf, log
 
 import numpy as np
-from numpy.typing import NDArray
 
 from planner.perf.step_time import Segment
-from planner.simulator.pipeline import NO_BUBBLE, Bubble
+from planner.simulator.books import _INV, _LOG_MIN, GAP_BINS, GAP_MIN_S, NO_BUBBLE, Books, Bubble, Window
 from workloads.traces import Trace
-
-GAP_MIN_S = 1e-4
-GAP_MAX_S = 1e4
-GAP_BIN_RATIO = 1.002
-"""Each bin of the gap histogram is 0.2 % wide: percentiles of TBT carry at most that rounding, upward."""
-
-_INV = 1.0 / log(GAP_BIN_RATIO)
-_LOG_MIN = log(GAP_MIN_S)
-GAP_BINS = int((log(GAP_MAX_S) - _LOG_MIN) * _INV) + 1
 
 
 def gap_bin(gap_s: float) -> int:
@@ -26,11 +14,6 @@ def gap_bin(gap_s: float) -> int:
     if gap_s <= GAP_MIN_S:
         return 0
     return min(int((log(gap_s) - _LOG_MIN) * _INV), GAP_BINS - 1)
-
-
-def bin_edges_s() -> NDArray[np.float64]:
-    """(GAP_BINS,) upper edge of each bin, seconds."""
-    return np.asarray(GAP_MIN_S * np.exp(np.arange(1, GAP_BINS + 1) / _INV))
 
 
 class Request:
@@ -95,93 +78,6 @@ class Request:
         request.first_token_s, request.last_token_s = self.first_token_s, self.last_token_s
         request.max_gap_s, request.lag_s = self.max_gap_s, self.lag_s
         return request
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
-    """Which arrivals are measured, and in how many consecutive slices of equal request count.
-
-    Attributes:
-        first: index of the first measured request.
-        last: index after the last measured request.
-        slices: batches for the confidence interval, >= 1.
-        start_s: arrival of the first measured request.
-        end_s: arrival of the last measured request.
-    """
-
-    first: int
-    last: int
-    slices: int
-    start_s: float
-    end_s: float
-
-    @property
-    def span_s(self) -> tuple[float, float]:
-        """Begin and end."""
-        return self.start_s, self.end_s
-
-    def slice_of(self, index: int) -> int:
-        """Slice of the request at ``index``; -1 outside the window."""
-        if not self.first <= index < self.last:
-            return -1
-        return (index - self.first) * self.slices // (self.last - self.first)
-
-
-def window(trace: Trace, *, warmup_frac: float, cooldown_frac: float, slices: int) -> Window:
-    """The measured window of a trace: all requests but the first and last shares of the arrival time."""
-    arrival = trace.arrival_s
-    begin, end = warmup_frac * trace.duration_s, (1.0 - cooldown_frac) * trace.duration_s
-    first = int(np.searchsorted(arrival, begin, side="left"))
-    last = int(np.searchsorted(arrival, end, side="right"))
-    if last <= first:
-        first, last = 0, len(trace)
-    return Window(
-        first=first,
-        last=last,
-        slices=max(1, min(slices, last - first)),
-        start_s=float(arrival[first]),
-        end_s=float(arrival[last - 1]),
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Books:
-    """What a run leaves behind of its requests.
-
-    Attributes:
-        window: which of them are measured.
-        ttft_s: (requests,) inf where there was no first token.
-        e2e_s: (requests,) inf where one did not end.
-        max_gap_s: (requests,) longest token gap of those that ended.
-        served_by: (requests, 2) positions of the instances that computed the prompt and that decoded, of those that
-            ended; -1 where none did.
-        gaps: (classes · slices, GAP_BINS) token gaps of the measured, by bin.
-        arrived: requests.
-        finished: requests.
-        refused: requests that no memory could hold, or that nobody serves.
-        restarted: requests that were lost with a machine.
-        transfers: KV caches sent.
-        transfer_s: what they took, from the last token of their requests to the landing.
-        link_wait_s: what they waited for ports.
-        output_tokens: of the requests that ended.
-        bubbles: index of a request that ended -> idle time of pipeline stages before its steps, summed over both.
-    """
-
-    window: Window
-    ttft_s: NDArray[np.float64]
-    e2e_s: NDArray[np.float64]
-    max_gap_s: NDArray[np.float64]
-    served_by: NDArray[np.int32]
-    gaps: NDArray[np.int64]
-    arrived: int
-    finished: int
-    refused: int
-    restarted: int
-    transfers: int
-    transfer_s: float
-    link_wait_s: float
-    output_tokens: int
-    bubbles: Mapping[int, Bubble] = field(default_factory=dict)
 
 
 class Ledger:

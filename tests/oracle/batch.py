@@ -4,10 +4,10 @@ from heapq import heappop, heappush
 
 from planner.perf.step_time import Segment
 from planner.policies.base import Batching
-from planner.simulator.gaps import LongestGaps
-from planner.simulator.memory import BlockGrowth
-from planner.simulator.pipeline import NO_BUBBLE
-from planner.simulator.records import Ledger, Request
+from planner.simulator.books import NO_BUBBLE
+from tests.oracle.gaps import LongestGaps
+from tests.oracle.memory import BlockGrowth
+from tests.oracle.records import Ledger, Request
 
 
 class DecodeBatch:

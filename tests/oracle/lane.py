@@ -14,12 +14,12 @@ from planner.perf.instance import InstancePhysics
 from planner.perf.power import Watts
 from planner.perf.step_time import Segment, StepTime, run_s, steps_until
 from planner.policies.base import Batching, Occupancy, StepBatch
-from planner.simulator.batch import DecodeBatch
-from planner.simulator.memory import KvMemory
-from planner.simulator.meter import Meter
-from planner.simulator.pipeline import NO_BUBBLE, Bubble, Pipeline
-from planner.simulator.prompts import Prompts
-from planner.simulator.records import Ledger, Request
+from planner.simulator.books import NO_BUBBLE, Bubble, Meter
+from tests.oracle.batch import DecodeBatch
+from tests.oracle.memory import KvMemory
+from tests.oracle.pipeline import Pipeline
+from tests.oracle.prompts import Prompts
+from tests.oracle.records import Ledger, Request
 
 
 @dataclass(slots=True)
@@ -160,7 +160,7 @@ class Lane:
     def squeeze(self) -> None:
         """Memory was taken: end a run of decodes where what is left no longer suffices."""
         run = self._run
-        if run and run.decode and not run.chunks:
+        if run and run.decode and not run.chunks and run.steps > 1:
             fits = self.batch.steps_that_fit(self._on.memory.free)
             if fits < run.steps:
                 self._end_after(run, max(fits, self._begun(run)))

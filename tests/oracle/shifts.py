@@ -5,26 +5,9 @@ from dataclasses import dataclass
 
 import simpy
 
-from planner.perf.instance import InstancePhysics
-from planner.simulator.instance import Instance
-from planner.simulator.router import Router
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shift:
-    """A change at one instance, known beforehand.
-
-    Attributes:
-        at_s: when; what is said of 0 holds from the start.
-        instance: its position among all instances, pool by pool.
-        opens: it takes new requests from now on, or no longer and only ends those it has; None: as before.
-        physics: its step times and watts from its next step on, memory being the same; None: as before.
-    """
-
-    at_s: float
-    instance: int
-    opens: bool | None = None
-    physics: InstancePhysics | None = None
+from planner.simulator.pools import Shift, in_order
+from tests.oracle.instance import Instance
+from tests.oracle.router import Router
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +50,3 @@ class Shifting:
         elif shift.opens:
             self.router.open(shift.instance)
             self.opened()
-
-
-def in_order(shifts: Sequence[Shift]) -> list[Shift]:
-    """By time; of equal times as they were given."""
-    return sorted(shifts, key=lambda shift: shift.at_s)

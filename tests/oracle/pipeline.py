@@ -1,36 +1,7 @@
 """The stages of one instance: batches pass them in the order in which they enter."""
 
-from typing import NamedTuple
-
 from planner.perf.pipeline import Stages
-
-
-class Bubble(NamedTuple):
-    """Seconds that stages stood idle before a batch, summed over them, by what set it apart from the batch ahead.
-
-    Source: SARATHI, arXiv 2308.16369, its three kinds of pipeline bubbles.
-
-    Attributes:
-        prompts_s: both carry prompts, of different length (PB1).
-        phases_s: one carries prompts, the other decodes only (PB2).
-        contexts_s: both decode only, at different contexts or batches (PB3).
-    """
-
-    prompts_s: float = 0.0
-    phases_s: float = 0.0
-    contexts_s: float = 0.0
-
-    @property
-    def total_s(self) -> float:
-        """All kinds together."""
-        return self.prompts_s + self.phases_s + self.contexts_s
-
-    def plus(self, other: "Bubble", sign: float = 1.0) -> "Bubble":
-        """Kind by kind."""
-        return Bubble(*(mine + sign * theirs for mine, theirs in zip(self, other, strict=True)))
-
-
-NO_BUBBLE = Bubble()
+from planner.simulator.books import Bubble
 
 
 class Pipeline:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import simpy
 
-from planner.simulator.instance import Instance
+from tests.oracle.instance import Instance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

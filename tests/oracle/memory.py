@@ -1,7 +1,7 @@
 """KV memory of one instance, in blocks, and the growth of a decoding batch in closed form."""
 
 from planner.perf.kv import blocks
-from planner.simulator.meter import Meter
+from planner.simulator.books import Meter
 
 
 class KvMemory:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from planner.perf.layout import Role
 from planner.policies.base import Policy
-from planner.simulator.instance import UNLIMITED, Instance
-from planner.simulator.records import Request
+from planner.simulator.pools import UNLIMITED
+from tests.oracle.instance import Instance
+from tests.oracle.records import Request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

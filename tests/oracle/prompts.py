@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from itertools import takewhile
 
 from planner.policies.base import Order, StepPredictor
-from planner.simulator.memory import KvMemory
-from planner.simulator.meter import Meter
-from planner.simulator.records import Request
+from planner.simulator.books import Meter
+from tests.oracle.memory import KvMemory
+from tests.oracle.records import Request
 
 
 class Prompts:

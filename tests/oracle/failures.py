@@ -5,24 +5,10 @@ from dataclasses import dataclass
 
 import simpy
 
-from planner.simulator.instance import Instance
-from planner.simulator.records import Request
-from planner.simulator.router import Router
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """One outage of one machine.
-
-    Attributes:
-        machine: its position among all machines of the cluster, pool by pool.
-        at_s: when it fails, with all that is on it.
-        repair_s: seconds until it is back, empty; None: never.
-    """
-
-    machine: int
-    at_s: float
-    repair_s: float | None = None
+from planner.simulator.pools import Failure
+from tests.oracle.instance import Instance
+from tests.oracle.records import Request
+from tests.oracle.router import Router
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,15 +9,14 @@ from planner.perf.instance import InstancePhysics
 from planner.perf.layout import Role
 from planner.policies.base import Batching, Order
 from planner.policies.order import Fifo
-from planner.simulator.hooks import Hooks
-from planner.simulator.lane import Ground, Lane
-from planner.simulator.memory import KvMemory
-from planner.simulator.meter import Meter
-from planner.simulator.pipeline import Pipeline
-from planner.simulator.prompts import Prompts
-from planner.simulator.records import Ledger, Request
-
-UNLIMITED = 1 << 60
+from planner.simulator.books import Meter
+from planner.simulator.pools import UNLIMITED
+from tests.oracle.hooks import Hooks
+from tests.oracle.lane import Ground, Lane
+from tests.oracle.memory import KvMemory
+from tests.oracle.pipeline import Pipeline
+from tests.oracle.prompts import Prompts
+from tests.oracle.records import Ledger, Request
 
 
 class Instance:

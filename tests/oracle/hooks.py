@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from planner.simulator.records import Request
+from tests.oracle.records import Request
 
 Place = TypeVar("Place")
 

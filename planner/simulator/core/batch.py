@@ -1,0 +1,95 @@
+"""The requests that decode together in a lane: who joins, leaves, stands still, and loses its memory."""
+
+from planner.simulator.core.batching import again, evict, youngest_begun
+from planner.simulator.core.ledger import allocate, longest_since
+from planner.simulator.core.memory import blocks, residue
+from planner.simulator.core.queues import chain, head, push_back, push_due, remove, remove_due
+from planner.simulator.core.stages import share_bubbles
+from planner.simulator.core.state import NOBODY, RUNNING, TAIL, World
+
+
+def join(w: World, k: int, slot: int) -> None:
+    """Put a request that holds its KV cache into the decoding batch of a lane."""
+    me, r, c = w.lanes[k], w.requests[slot], w.cluster[0]
+    r.join_step = r.gap_step = me.steps
+    push_back(w, k, RUNNING, slot)
+    push_due(w, k, me.steps + r.output - r.generated, slot)
+    me.context += r.prefill + 1
+    me.batch += 1
+    w.residues[residue(w, k, r.prefill, me.steps)] += 1
+    if r.group >= 0:
+        w.groups[k * c.groups + r.group] += 1
+    if c.stages > 1:
+        share_bubbles(w, k, slot, -1.0)
+
+
+def leave(w: World, k: int, slot: int) -> None:
+    """Take a request out of the batch of a lane after the step that ended last, and free its memory."""
+    me, r, c = w.lanes[k], w.requests[slot], w.cluster[0]
+    steps = me.steps - r.join_step
+    r.generated += steps
+    remove(w, k, RUNNING, slot)
+    remove_due(w, k, slot)
+    me.context -= r.prefill + 1 + steps
+    me.batch -= 1
+    w.residues[residue(w, k, r.prefill, r.join_step)] -= 1
+    allocate(w, int(me.instance), -blocks(w, int(me.instance), r.prefill + steps))
+    _note_longest_gap(w, k, slot)
+    if steps and not r.joining:
+        r.last_token_s = me.idle_s
+    if r.joining:
+        r.joining = 0
+        me.joiners -= 1
+    if r.group >= 0:
+        w.groups[k * c.groups + r.group] -= 1
+    if c.stages > 1:
+        share_bubbles(w, k, slot, 1.0)
+
+
+def join_late(w: World, k: int, slot: int) -> None:
+    """Let a request join whose last token was made elsewhere or earlier: its first gap is longer than the step."""
+    join(w, k, slot)
+    w.requests[slot].gap_step += 1
+    w.requests[slot].joining = 1
+    w.lanes[k].joiners += 1
+
+
+def _note_longest_gap(w: World, k: int, slot: int) -> None:
+    """Note the longest step that was a token gap of a request and is not noted yet."""
+    r = w.requests[slot]
+    if w.lanes[k].steps > r.gap_step:
+        r.max_gap_s = max(r.max_gap_s, longest_since(w, k, r.gap_step))
+
+
+def stall(w: World, k: int) -> None:
+    """Let a batch stand still for a step of prompts: the next gap of each begins with the last token it has."""
+    me, slot = w.lanes[k], head(w, k, RUNNING)
+    while slot != NOBODY:
+        r = w.requests[slot]
+        if not r.joining:
+            _note_longest_gap(w, k, slot)
+            r.last_token_s, r.gap_step, r.joining = me.idle_s, me.steps + 1, 1
+            me.joiners += 1
+        slot = r.next
+
+
+def preempt(w: World, k: int) -> None:
+    """Throw the youngest out of memory that is not to be spared: a prompt in part, else one of the batch."""
+    c, i, youngest = w.cluster[0], int(w.lanes[k].instance), w.chains[chain(k, RUNNING) + TAIL]
+    begun, fair = youngest_begun(w, i)
+    slot = fair
+    if slot == NOBODY:
+        slot = youngest
+        while slot != NOBODY and w.requests[slot].preemptions >= c.max_preemptions:
+            slot = w.requests[slot].prev
+    if slot == NOBODY:
+        slot = youngest if begun == NOBODY else begun
+    r = w.requests[slot]
+    r.preemptions += 1
+    w.instances[i].preemptions += 1
+    if r.held:
+        evict(w, i, slot)
+        return
+    leave(w, k, slot)
+    r.prefill = r.prompt + r.generated
+    again(w, i, slot)

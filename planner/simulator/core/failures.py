@@ -1,0 +1,226 @@
+"""Machines that fail: what is lost with them, and what becomes of the requests.
+
+A request is lost with a machine that holds any of it: where it waits, is computed, decodes, has landed, or where its KV
+cache comes from or goes to. One that only was to move there later gets another home.
+"""
+
+from planner.simulator.core.batch import leave
+from planner.simulator.core.ledger import allocate, queue_tokens
+from planner.simulator.core.queues import (
+    appoint,
+    come_back,
+    drop_appointment,
+    go_away,
+    head,
+    length,
+    pend,
+    pop_front,
+    push_back,
+    remove,
+)
+from planner.simulator.core.requests import cancel, rehome, release, restart, unpark
+from planner.simulator.core.runs import advance, spent
+from planner.simulator.core.stages import clear_stages
+from planner.simulator.core.state import LANDING, LOST, NOBODY, PREFILLS, READY, RUNNING, STRIKE, TURN, WAITING, World
+from planner.simulator.core.steps import begun, run_s
+from planner.simulator.core.transfers import admit_landing
+
+HELD, PROMISED, MISSED = 1, 2, 4
+"""What is to be given back for a lost request: memory at its source, memory at its target; it waited for that."""
+
+
+def appoint_failures(w: World) -> None:
+    """Make the appointments of all failures."""
+    for n in range(w.cluster[0].failures):
+        appoint(w, STRIKE - 2 * n, w.failures[n].at_s)
+
+
+def strike_or_repair(w: World, what: int) -> None:
+    """Let a machine fail, or come back."""
+    n = (STRIKE - what) // 2
+    failure = w.failures[n]
+    if (STRIKE - what) % 2 == 0:
+        _strike(w, int(failure.machine))
+        if failure.repair_s >= 0.0:
+            appoint(w, what - 1, failure.repair_s)
+        return
+    for i in range(w.cluster[0].instances):
+        if _stands_on(w, i, int(failure.machine)):
+            come_back(w, i)
+    unpark(w)
+
+
+def _stands_on(w: World, i: int, machine: int) -> bool:
+    """Whether any part of an instance is on a machine."""
+    me = w.instances[i]
+    return bool(me.machine <= machine < me.machine + me.machines)
+
+
+def _strike(w: World, machine: int) -> None:
+    """Lose everything on a machine.
+
+    The books are put right everywhere before any instance is woken: one that wakes acts on them.
+    """
+    count = int(w.cluster[0].instances)
+    for i in range(count):
+        me = w.instances[i]
+        me.gone = 1 if _stands_on(w, i, machine) else 0
+        if me.gone:
+            go_away(w, i)
+            me.load, me.guests = 0.0, 0
+    for i in range(count):
+        if w.instances[i].gone:
+            _lose_landing(w, i)
+            _fail(w, i)
+    _lose_flights(w)
+    for i in range(count):
+        if not w.instances[i].gone:
+            _miss(w, i)
+    _give_back(w)
+    for i in range(count):
+        w.instances[i].gone = 0
+    _restart_all(w)
+
+
+def _up(w: World, i: int) -> bool:
+    """Whether there is such an instance and it is not among those that fail."""
+    return bool(i != NOBODY and not w.instances[i].gone)
+
+
+def _lose(w: World, slot: int, mark: int) -> None:
+    """Put a request among the lost, which is in no queue any more."""
+    r = w.requests[slot]
+    r.mark = mark
+    push_back(w, int(w.cluster[0].lanes), LOST, slot)
+
+
+def _lose_landing(w: World, i: int) -> None:
+    """Lose the requests that asked a failed instance for memory; their sources still hold them."""
+    while length(w, i, LANDING):
+        slot = pop_front(w, i, LANDING)
+        _lose(w, slot, HELD if _up(w, int(w.requests[slot].sent_by)) else 0)
+
+
+def _lose_held(w: World, row: int, kind: int) -> None:
+    """Lose the requests of a queue of a failed instance, those with memory promised elsewhere so marked."""
+    while length(w, row, kind):
+        slot = pop_front(w, row, kind)
+        r = w.requests[slot]
+        _lose(w, slot, PROMISED if _up(w, int(r.home)) and r.transfer_end_s >= 0 else 0)
+
+
+def _fail(w: World, i: int) -> None:
+    """Lose everything on one instance, the steps that are whole by now booked."""
+    me = w.instances[i]
+    _lose_held(w, i, WAITING)
+    _lose_held(w, i, READY)
+    for k in range(me.lane, me.lane + me.lanes):
+        _stop(w, k)
+        _lose_held(w, k, PREFILLS)
+        while head(w, k, RUNNING) != NOBODY:
+            slot = head(w, k, RUNNING)
+            leave(w, k, slot)
+            _lose(w, slot, 0)
+    if me.lanes > 1:
+        clear_stages(w, i)
+    queue_tokens(w, i, -int(me.queue_tokens))
+    me.begun = me.owed = me.promised = 0
+    me.landing_tokens = me.prefill_tokens = 0
+    allocate(w, i, int(me.free - me.total))
+
+
+def _stop(w: World, k: int) -> None:
+    """Stop the run of a lane."""
+    me = w.lanes[k]
+    if not me.on:
+        return
+    spent(w, k)
+    me.idle_s = me.run_start_s
+    done = 0 if me.prefilling else begun(w, k) - 1
+    if done > 0:
+        me.idle_s += run_s(w, k, done)
+        advance(w, k, done)
+    me.on = me.prefilling = 0
+    if me.place != NOBODY:
+        drop_appointment(w, int(me.place))
+        me.place = NOBODY
+
+
+def _lose_flights(w: World) -> None:
+    """Lose the KV caches on the link from or to a failed instance."""
+    c, at = w.cluster[0], 0
+    while at < c.events:
+        what = int(w.events[at].what)
+        if what >= 0 or what <= TURN:
+            at += 1
+            continue
+        slot = ~what
+        home, source = int(w.requests[slot].home), int(w.requests[slot].sent_by)
+        if (home == NOBODY or _up(w, home)) and (source == NOBODY or _up(w, source)):
+            at += 1
+            continue
+        c.flights -= 1
+        _lose(w, slot, PROMISED if _up(w, home) else HELD if _up(w, source) else 0)
+        drop_appointment(w, at)
+        at = 0
+
+
+def _miss(w: World, i: int) -> None:
+    """Lose the requests that wait at an instance for a KV cache that is gone; rehome those with only a lost future."""
+    me, slot = w.instances[i], head(w, i, LANDING)
+    while slot != NOBODY:
+        r = w.requests[slot]
+        after = r.next
+        if not _up(w, int(r.sent_by)):
+            remove(w, i, LANDING, slot)
+            me.landing_tokens -= r.prompt
+            _lose(w, slot, MISSED)
+        slot = after
+    for k in range(me.lane, me.lane + me.lanes):
+        _rehome_all(w, k, PREFILLS)
+    _rehome_all(w, i, WAITING)
+
+
+def _rehome_all(w: World, row: int, kind: int) -> None:
+    """Find another home for requests of a queue that were to move to a failed instance."""
+    slot = head(w, row, kind)
+    while slot != NOBODY:
+        r = w.requests[slot]
+        if r.home != NOBODY and not _up(w, int(r.home)):
+            rehome(w, slot)
+        slot = r.next
+
+
+def _give_back(w: World) -> None:
+    """Give back what the lost requests held or were promised on instances that are up, and let them go on."""
+    row = int(w.cluster[0].lanes)
+    slot = head(w, row, LOST)
+    while slot != NOBODY:
+        r = w.requests[slot]
+        if _up(w, int(r.home)):
+            pend(w, int(r.home), -int(r.prompt))
+        slot = r.next
+    for mark in (HELD, PROMISED, MISSED):
+        slot = head(w, row, LOST)
+        while slot != NOBODY:
+            r = w.requests[slot]
+            if r.mark == mark and mark == HELD:
+                release(w, int(r.sent_by), int(r.prefill))
+            elif r.mark == mark and mark == PROMISED:
+                cancel(w, int(r.home), slot)
+            elif r.mark == mark:  # those behind it may fit
+                admit_landing(w, int(r.home))
+            slot = r.next
+
+
+def _restart_all(w: World) -> None:
+    """Serve the lost requests again, the first of the trace first."""
+    row = int(w.cluster[0].lanes)
+    while length(w, row, LOST):
+        first = slot = head(w, row, LOST)
+        while slot != NOBODY:
+            if w.requests[slot].index < w.requests[first].index:
+                first = slot
+            slot = w.requests[slot].next
+        remove(w, row, LOST, first)
+        restart(w, first)

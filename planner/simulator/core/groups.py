@@ -1,0 +1,58 @@
+"""Steps of an instance through which a long prompt streams (SPP), or whose KV cache is in groups (KVP).
+
+The arithmetic is that of ``StreamTime``: p chunks of a prompt, one behind the other, are one step; a chunk is computed
+in every group that holds its request, and a step takes as long as the slowest group.
+"""
+
+from typing import Any
+
+from planner.simulator.core.state import Floats
+from planner.simulator.core.surfaces import curve, piece_after, piece_of, segment
+
+
+def groups_of(body: Any, context: int) -> int:
+    """KV groups that hold a context."""
+    return int(min(body.groups, max(1, -(-context // body.group_tokens))))
+
+
+def share_of(body: Any, context: int) -> int:
+    """Tokens of a context in the group that holds most of it."""
+    return int(max(min(context, body.group_tokens), -(-context // body.groups)))
+
+
+def merge_s(body: Any, groups: int, tokens: int) -> float:
+    """Seconds in which the results of so many groups are merged."""
+    if groups == 1:
+        return 0.0
+    sent = (groups - 1) * tokens * body.merge_bytes
+    return float(body.merge_layers * (body.merge_latency_s + sent / body.merge_bytes_per_s))
+
+
+def group_segment(table: Floats, body: Any, batch: int, context: float, steps: int) -> tuple[float, float, int]:
+    """The next stretch of decode-only steps of a batch that is spread over stages and groups.
+
+    While the first group fills, a token makes its share longer by one; while a further one does, the longest share
+    stands still; when all are full, it grows by one in as many steps as there are groups.
+
+    Returns:
+        Duration of the first step, increment per step, number of steps.
+    """
+    part = -(-batch // body.streams)
+    whole = int(context)
+    groups = groups_of(body, whole + 1 if context > whole else whole)
+    extra = (body.streams - 1) * (body.hop_latency_s + body.hop_token_s * part) + merge_s(body, groups, part)
+    mine = -(-part * groups // body.groups)
+    full, span, slower = float(body.groups * body.group_tokens), steps, 1
+    if context >= full:
+        share, slower = context / body.groups, body.groups
+    else:
+        span = min(steps, int(groups * body.group_tokens - context) + 1)
+        share = context if groups == 1 else float(body.group_tokens)
+    rows = -(-span // slower)
+    at = curve(table, body, mine)
+    piece = min(max(piece_of(table, body.context, body.context_n, share), 0), body.context_n - 2)
+    piece = piece_after(table, body, piece, share)
+    a, d, n = segment(table, body, at, piece, share, rows)
+    if context < full and groups > 1:
+        return a + extra, 0.0, span
+    return a + extra, d / slower, min(n * slower, span)

@@ -1,0 +1,54 @@
+"""A run of a lane: one step that computes prompts, or decode-only steps up to the next event, in closed form."""
+
+from planner.simulator.core.ledger import allocate, note_longest, note_run, note_stretch, overlap_s
+from planner.simulator.core.memory import growth
+from planner.simulator.core.queues import appoint
+from planner.simulator.core.state import World
+from planner.simulator.core.steps import run_s
+from planner.simulator.core.watts import spend
+
+
+def end_after(w: World, k: int, steps: int) -> None:
+    """End a run of decodes of a lane after ``steps``."""
+    me = w.lanes[k]
+    me.run_steps = steps
+    appoint(w, k, max(0.0, me.run_start_s + run_s(w, k, steps) - w.cluster[0].now_s))
+
+
+def book(w: World, k: int) -> None:
+    """Do the books of the run of a lane that has ended now: its time and joules, and its steps."""
+    me, now_s = w.lanes[k], w.cluster[0].now_s
+    spent(w, k)
+    me.idle_s = now_s
+    me.on = 0
+    if me.decode:
+        advance(w, k, me.run_steps)
+
+
+def spent(w: World, k: int) -> None:
+    """Book the time and the joules of a run up to now."""
+    me = w.lanes[k]
+    w.instances[me.instance].busy_s += overlap_s(w, me.busy_from_s, w.cluster[0].now_s)
+    spend(w, k)
+
+
+def advance(w: World, k: int, steps: int) -> None:
+    """Book the tokens of the first ``steps`` steps of a run, the last of which ended at ``idle_s``."""
+    me, c = w.lanes[k], w.cluster[0]
+    at = w.instances[me.instance]
+    me.run_steps = steps
+    taken = growth(w, k, steps)
+    # the blocks of a run are taken one after the other, on average half of them for its whole length
+    at.kv_block_s += taken / 2 * overlap_s(w, me.run_start_s, me.idle_s)
+    allocate(w, int(me.instance), taken)
+    if me.prefilling or at.lanes > 1:
+        note_stretch(w, k, me.run_step_s, 0.0, 1)
+        longest = float(me.run_step_s)
+    else:
+        longest = note_run(w, k)
+    me.steps += steps
+    me.context += me.batch * steps
+    if c.window_start_s <= me.idle_s <= c.window_end_s:
+        at.decode_steps += steps
+        at.decode_tokens += steps * me.batch
+    note_longest(w, k, longest)
