@@ -235,7 +235,7 @@ def assert_equal(fast: Run, slow: Run) -> None:
                 assert getattr(mine, field) == pytest.approx(getattr(other, field), rel=1e-9, abs=1e-9), field
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(cluster=clusters(), trace=traces(), cut=st.sampled_from([1e5, 1e5, 3.0]))
 def test_both_engines_tell_the_same_story(cluster: tuple[list[PoolModel], Policy], trace: Trace, cut: float) -> None:
     """On any cluster and trace both engines give every request the same times (1e-9) and every meter the same sums.
@@ -247,7 +247,7 @@ def test_both_engines_tell_the_same_story(cluster: tuple[list[PoolModel], Policy
     assert fast.engine == COMPILED
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(cluster=wide(), trace=traces(), cut=st.sampled_from([1e5, 3.0]))
 def test_every_policy_and_layout_is_served_alike(
     cluster: tuple[list[PoolModel], Policy], trace: Trace, cut: float
@@ -256,7 +256,7 @@ def test_every_policy_and_layout_is_served_alike(
     assert_equal(*both(*cluster, trace, cut))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(data=st.data(), cluster=wide(), trace=traces(), clients=st.sampled_from([None, None, 5]))
 def test_failures_befall_both_alike(
     data: st.DataObject, cluster: tuple[list[PoolModel], Policy], trace: Trace, clients: int | None
@@ -266,7 +266,7 @@ def test_failures_befall_both_alike(
     assert_equal(*both(*cluster, trace, 1e3, clients=clients, failures=failures))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(cluster=clusters(), trace=traces(), clients=st.integers(1, 40), together=st.booleans())
 def test_both_engines_wait_for_clients(
     cluster: tuple[list[PoolModel], Policy], trace: Trace, clients: int, together: bool
@@ -277,7 +277,7 @@ def test_both_engines_wait_for_clients(
     assert_equal(*both(*cluster, trace, 1e5, clients=clients))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(cluster=clusters(), trace=traces(), cut=st.sampled_from([1e5, 3.0]))
 def test_compiled_or_interpreted_is_the_same(cluster: tuple[list[PoolModel], Policy], trace: Trace, cut: float) -> None:
     """The engine's source gives the same bits whether it is compiled or read by Python: times, gaps, joules, books."""
@@ -294,7 +294,7 @@ def test_compiled_or_interpreted_is_the_same(cluster: tuple[list[PoolModel], Pol
         assert getattr(fast, left) == getattr(slow, left), left
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(cluster=moving(), trace=traces())
 def test_both_engines_move_alike(cluster: tuple[list[PoolModel], Policy, list[Shift]], trace: Trace) -> None:
     """Instances that come, go and change their clock on the way give every request the same times in both engines."""

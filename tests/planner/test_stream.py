@@ -26,6 +26,7 @@ from planner.policies.cuts import Prompt, cut
 from planner.resolve import long_context as long
 from planner.resolve.case import open_case
 from planner.resolve.warnings import doubts
+from planner.results.plan import CandidatePlan, Pool
 from planner.scenario import Scenario
 from planner.scenario.objectives import Headroom
 from planner.simulator.books import window

@@ -147,22 +147,28 @@ def _stop(w: World, k: int) -> None:
 
 
 def _lose_flights(w: World) -> None:
-    """Lose the KV caches on the link from or to a failed instance."""
-    c, at = w.cluster[0], 0
-    while at < c.events:
-        what = int(w.events[at].what)
-        if what >= 0 or what <= TURN:
-            at += 1
-            continue
-        slot = ~what
+    """Lose the KV caches on the link from or to a failed instance, in the order in which they left."""
+    found = _first_lost_flight(w)
+    while found != NOBODY:
+        slot = ~int(w.events[found].what)
         home, source = int(w.requests[slot].home), int(w.requests[slot].sent_by)
-        if (home == NOBODY or _up(w, home)) and (source == NOBODY or _up(w, source)):
-            at += 1
-            continue
-        c.flights -= 1
+        w.cluster[0].flights -= 1
         _lose(w, slot, PROMISED if _up(w, home) else HELD if _up(w, source) else 0)
-        drop_appointment(w, at)
-        at = 0
+        drop_appointment(w, found)
+        found = _first_lost_flight(w)
+
+
+def _first_lost_flight(w: World) -> int:
+    """Where the appointment of the first of those stands that left; NOBODY where there is none."""
+    found = NOBODY
+    for at in range(w.cluster[0].events):
+        what = int(w.events[at].what)
+        if what >= 0 or what <= TURN or (found != NOBODY and w.events[at].number > w.events[found].number):
+            continue
+        home, source = int(w.requests[~what].home), int(w.requests[~what].sent_by)
+        if (home != NOBODY and not _up(w, home)) or (source != NOBODY and not _up(w, source)):
+            found = at
+    return found
 
 
 def _miss(w: World, i: int) -> None:
