@@ -15,13 +15,10 @@ from planner.perf.layout import Role
 from planner.policies.base import Policy, Recovery
 from planner.policies.lending import MixedPool
 from planner.policies.topology import PhaseSplit
-from planner.simulator.engine import PoolModel, Run
-from planner.simulator.failures import Failure
-from planner.simulator.meter import Meter
-from planner.simulator.records import GAP_BINS, Books, Window, bin_edges_s
+from planner.simulator.books import GAP_BINS, Books, Meter, Window, bin_edges_s
+from planner.simulator.pools import Failure, PoolModel, Run, Shift
 from planner.simulator.reference_instance import Instance
 from planner.simulator.reference_rules import Ports, Request
-from planner.simulator.shifts import Shift
 from workloads.traces import Trace
 
 REFERENCE = "reference, step by step"

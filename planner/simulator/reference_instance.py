@@ -14,8 +14,8 @@ from planner.perf.instance import InstancePhysics
 from planner.policies.base import Policy
 from planner.policies.batching import Continuous
 from planner.policies.order import RelativeSlack
-from planner.simulator.engine import PoolModel
-from planner.simulator.meter import Meter
+from planner.simulator.books import Meter
+from planner.simulator.pools import PoolModel
 from planner.simulator.reference_rules import Batching, Request, Slack
 
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 from hypothesis import given, settings
-from planner.simulator.engine import Run
 
 from planner.simulator import reference
+from planner.simulator.pools import Run
 from planner.simulator.serve import serve
 from tests.laws.witness_clusters import Asked, questions
 

@@ -6,10 +6,6 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
-from planner.simulator.engine import PoolModel
-from planner.simulator.failures import Failure
-from planner.simulator.records import Window, window
-from planner.simulator.shifts import Shift
 
 from hw_catalog.load import load_catalog
 from planner.perf.instance import InstancePhysics
@@ -19,6 +15,8 @@ from planner.perf.power import InstancePower, Unmetered
 from planner.perf.step_time import StepTime
 from planner.perf.stream import StreamTime, Way
 from planner.policies.base import Policy
+from planner.simulator.books import Window, window
+from planner.simulator.pools import Failure, PoolModel, Shift
 from tests.planner.toy import random_trace, toy_physics, toy_policy, toy_profile
 from workloads.models import load_model
 from workloads.requests import RequestClass

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planner.simulator.engine import PoolModel, run
-from planner.simulator.records import window
 
 from planner.capacity.envelope import option
 from planner.capacity.least_work import at_least
 from planner.perf.layout import InstanceSpec, Layout, Role
+from planner.simulator.books import window
+from planner.simulator.pools import PoolModel
 from tests.planner.options import machine
+from tests.planner.served import run
 from tests.planner.toy import toy_physics, toy_policy, toy_profile, toy_trace
 from workloads.demand import ClassDemand, Demand
 from workloads.requests import ALL_REQUESTS
