@@ -1,5 +1,6 @@
 """A toy instance whose step times are simple formulas, for tests that need physics but no catalog."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from planner.perf.layout import Role
 from planner.perf.power import WattTerms
 from planner.perf.step_time import StepTime
 from planner.policies.base import Policy
+from planner.policies.batching import ChunkForm, Continuous
 from planner.policies.presets import policy
 from planner.scenario.policy_section import PolicySection
 from planner.simulator.pools import PoolModel
@@ -81,10 +83,14 @@ def flat_terms(prefill_above_w: float, decode_above_w: list[float]) -> WattTerms
 
 
 def toy_policy(name: str, *, max_batch_size: int = 64, kv_transfer: str = "auto", **knobs: Any) -> Policy:
-    """A preset with small knobs."""
+    """A preset with small knobs; forms of chunks that no scenario may name are set on the policy itself."""
+    form = ChunkForm(knobs.pop("chunk_form", "stall-free"))
     outside = {key: knobs.pop(key) for key in ("gap_s", "ttft_limits_s") if key in knobs}
     given = {"max_batch_size": max_batch_size, "kv_transfer": kv_transfer, "layerwise_from_tokens": 300, **knobs}
-    return policy(name, PolicySection(**given), **outside)
+    made = policy(name, PolicySection(**given), **outside)
+    assert isinstance(made.batching, Continuous)
+    keeps = made.batching.form is ChunkForm.ADAPTIVE  # the preset's own
+    return made if keeps else replace(made, batching=replace(made.batching, form=form))
 
 
 def toy_pools(
