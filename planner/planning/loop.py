@@ -20,6 +20,7 @@ from planner.scenario.sections import FailureSection
 from planner.simulator.judge import Note, judge
 from planner.simulator.pools import Failure, PoolModel
 from planner.simulator.serve import prepare
+from planner.simulator.traffic import Events, Judging, Traffic
 from solvers.allocation import Reason, Solution, Termination
 from solvers.elastic import NotProven, StillInfeasible, smallest_raise
 from solvers.problem import Problem
@@ -225,15 +226,19 @@ class Argument:
         pools = self.pools(candidate)
         happening = [f for each in section.failures if (f := outage(each, pools))]
         prepare(lambda doing: self.progress(doing, self._done))
-        judgement = judge(
-            pools, self.case.policy, asked.drawing(scale), self.case.slos, seeds=asked.seeds_at(scale),
-            workload=_words(asked, candidate, len(happening)), exact=asked.exact_at(scale),
-            aligned=asked.aligned_at(scale),
+        traffic = Traffic(
+            draw=asked.drawing(scale), seeds=asked.seeds_at(scale), workload=_words(asked, candidate, len(happening)),
+            exact=asked.exact_at(scale), aligned=asked.aligned_at(scale),
+            longer=None if happening else asked.longer(scale),
             lengthen=None if happening else lambda seed, times: asked.draw(seed, scale, times),
+        )  # fmt: skip
+        judging = Judging(
             warmup_frac=section.warmup_frac, cooldown_frac=section.cooldown_frac,
-            confidence_frac=section.confidence_frac, reference=self.case.reference, early=early,
-            failures=happening,
-            longer=None if happening else asked.longer(scale), note=note,
+            confidence_frac=section.confidence_frac, early=early,
+        )  # fmt: skip
+        judgement = judge(
+            pools, self.case.policy, traffic, self.case.slos, judging, reference=self.case.reference,
+            events=Events(failures=happening), note=note,
         )  # fmt: skip
         self._seen[key, early] = judgement
         return judgement

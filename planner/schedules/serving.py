@@ -19,6 +19,7 @@ from planner.results.timetable import Served
 from planner.scenario.schedule_section import ScheduleSection
 from planner.simulator.judge import judge
 from planner.simulator.pools import PoolModel, Shift
+from planner.simulator.traffic import Events, Judging, Traffic
 from workloads.load import Load
 from workloads.traces import Trace, cut, joined
 
@@ -107,12 +108,24 @@ class Serving:
         scene, checks = self._scene(schedule, epochs[0]), self._case.scenario.validation
         if scene.key not in self._seen:
             self._seen[scene.key] = judge(
-                scene.pools, self._case.policy, scene.draw, self._case.slos, shifts=scene.shifts,
-                seeds=self._case.asked.seeds_at(1.0), aligned=scene.aligned,
-                workload=f"epoch {epochs[0]}", exact=scene.exact, warmup_frac=scene.warmup_frac,
-                cooldown_frac=0.0 if scene.exact or scene.aligned else checks.cooldown_frac / 2,
-                confidence_frac=checks.confidence_frac, reference=self._case.reference,
-            )  # fmt: skip
+                scene.pools,
+                self._case.policy,
+                Traffic(
+                    draw=scene.draw,
+                    seeds=self._case.asked.seeds_at(1.0),
+                    workload=f"epoch {epochs[0]}",
+                    exact=scene.exact,
+                    aligned=scene.aligned,
+                ),
+                self._case.slos,
+                Judging(
+                    warmup_frac=scene.warmup_frac,
+                    cooldown_frac=0.0 if scene.exact or scene.aligned else checks.cooldown_frac / 2,
+                    confidence_frac=checks.confidence_frac,
+                ),
+                events=Events(shifts=scene.shifts),
+                reference=self._case.reference,
+            )
         said = self._seen[scene.key]
         return Served(
             epochs=tuple(epochs), rate_req_per_s=scene.rate_req_per_s,

@@ -16,8 +16,9 @@ from planner.policies.base import Policy
 from planner.results.evidence import BubbleUse, Evidence, Judgement, PoolUse, PowerUse, Verdict
 from planner.simulator.books import Meter, window
 from planner.simulator.metrics import Observed, attained, evidence, sample
-from planner.simulator.pools import Failure, PoolModel, Run, Shift
+from planner.simulator.pools import PoolModel, Run
 from planner.simulator.serve import serve
+from planner.simulator.traffic import NOTHING, Events, Judging, Traffic
 from planner.simulator.watts import power_use, together
 from workloads.slo import Metric, Slo
 from workloads.traces import Trace
@@ -58,42 +59,27 @@ Note = Callable[[int, Trace, Run], None]
 
 
 def judge(
-    pools: Sequence[PoolModel], policy: Policy, draw: Callable[[int], Trace], slos: Sequence[Slo], *,
-    seeds: Sequence[int], workload: str, exact: bool, warmup_frac: float, cooldown_frac: float, confidence_frac: float,
-    reference: Reference | None = None, early: bool = False, failures: Sequence[Failure] = (),
-    shifts: Sequence[Shift] = (), longer: Callable[[int], Trace] | None = None, note: Note | None = None,
-    aligned: bool = False, lengthen: Callable[[int, float], Trace] | None = None,
+    pools: Sequence[PoolModel], policy: Policy, traffic: Traffic, slos: Sequence[Slo], judging: Judging, *,
+    reference: Reference | None = None, events: Events = NOTHING, note: Note | None = None,
 ) -> Judgement:  # fmt: skip
     """Serve every seed's trace and weigh every objective.
 
     Args:
         pools: the candidate.
         policy: how it serves.
-        draw: seed -> trace.
+        traffic: the traces.
         slos: the objectives.
-        seeds: consecutive, at least one. As many again, twice, are simulated where an objective seems to hold but
-            its interval still straddles the limit.
-        workload: the traces in words.
-        exact: the only trace is the workload itself, so that its percentiles have no sampling error.
-        warmup_frac: share of the arrival time before measuring begins.
-        cooldown_frac: share of the arrival time after measuring ends.
-        confidence_frac: of the intervals.
+        judging: what of a run is measured, and how sure a verdict has to be.
         reference: what slowdowns are measured against.
-        early: stop after the first seed if that alone is a clear miss.
-        failures: machines that fail in every seed.
-        shifts: instances that come, go or change their clock in every seed.
-        longer: seed -> a trace of the same workload over a longer time. Where all is well, the first seed is served
-            once more so: a queue that grows slowly hides in a short window.
+        events: what happens meanwhile.
         note: is shown every seed's trace and run, in their order, the longer one excepted.
-        aligned: the seeds are thickenings of one trace, so that only chance tells one from another at any time.
-        lengthen: (seed, times) -> a trace of the same workload over so many times the window. Where objectives hold in
-            a window shorter than ``SEVERAL`` times what 99 of 100 requests take, it is asked for one that is not.
     """
-    aligned = aligned and len(seeds) > 1
+    draw, seeds, workload = traffic.draw, traffic.seeds, traffic.workload
+    lengthen, longer, exact = traffic.lengthen, traffic.longer, traffic.exact
+    aligned = traffic.aligned and len(seeds) > 1
     bench = _Bench(
-        pools=pools, policy=policy, slos=slos, reference=reference, warmup_frac=warmup_frac,
-        cooldown_frac=cooldown_frac, confidence_frac=confidence_frac, exact=exact, aligned=aligned,
-        failures=failures, shifts=shifts,
+        pools=pools, policy=policy, slos=slos, reference=reference, judging=judging, exact=exact, aligned=aligned,
+        events=events,
     )  # fmt: skip
     first = bench.serve(draw(seeds[0]))
     times = _times_longer(first[1], slos) if lengthen else 1.0
@@ -101,12 +87,10 @@ def judge(
         draw, first = partial(_drawn_for, lengthen, times), bench.serve(lengthen(seeds[0], times))
         workload += f", over a window made longer for {SEVERAL:g} times what 99 of 100 requests take"
     each = partial(_each, lambda seed: first if seed == seeds[0] else bench.serve(draw(seed)), note=note)
-    runs, observed, found = _served(bench, each, seeds, early=early)
+    runs, observed, found = _served(bench, each, seeds, early=judging.early)
     said = _judgement(
-        found, slos, runs, observed, seeds=tuple(range(seeds[0], seeds[0] + len(runs))), workload=workload,
-        warmup_frac=warmup_frac, cooldown_frac=cooldown_frac,
-        steady=exact or aligned or _steady(observed, slos, confidence_frac),
-        bodies={pool.name: pool.physics for pool in pools},
+        bench, found, runs, observed, seeds=tuple(range(seeds[0], seeds[0] + len(runs))), workload=workload,
+        steady=exact or aligned or _steady(observed, slos, judging.confidence_frac),
     )  # fmt: skip
     if longer is None or not said.valid or times >= WELL_LONGER:
         return said
@@ -115,30 +99,28 @@ def judge(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Bench:
-    """How traces are served and what was seen is weighed; the attributes are the arguments of ``judge``."""
+    """How traces are served and what was seen is weighed; the attributes are those of ``judge`` and its traffic."""
 
     pools: Sequence[PoolModel]
     policy: Policy
     slos: Sequence[Slo]
     reference: Reference | None
-    warmup_frac: float
-    cooldown_frac: float
-    confidence_frac: float
+    judging: Judging
     exact: bool
     aligned: bool
-    failures: Sequence[Failure]
-    shifts: Sequence[Shift]
+    events: Events
 
     def serve(self, trace: Trace, *, to_the_end: bool = False) -> tuple[Run, Observed]:
         """Serve a trace, until its longest request can have ended or to its last one."""
         measured = window(
-            trace, warmup_frac=self.warmup_frac, cooldown_frac=self.cooldown_frac,
+            trace, warmup_frac=self.judging.warmup_frac, cooldown_frac=self.judging.cooldown_frac,
             slices=ALIGNED_SLICES if self.aligned else SLICES,
         )  # fmt: skip
         until_s = TO_THE_END_S if to_the_end else _cutoff_s(trace, self.slos, self.reference)
         run = serve(
-            self.pools, self.policy, trace, measured, cutoff_s=until_s, failures=self.failures, shifts=self.shifts
-        )
+            self.pools, self.policy, trace, measured, cutoff_s=until_s, failures=self.events.failures,
+            shifts=self.events.shifts,
+        )  # fmt: skip
         return run, Observed(trace=trace, ledger=run.ledger, reference=self.reference)
 
     def weigh(self, observed: Sequence[Observed]) -> list[Evidence]:
@@ -146,7 +128,7 @@ class _Bench:
         exact = self.exact or (self.aligned and len(observed) == 1)
         samples = [sample(observed, slo, aligned=self.aligned) for slo in self.slos]
         return [
-            evidence(slo, seen, confidence_frac=self.confidence_frac, exact=exact)
+            evidence(slo, seen, confidence_frac=self.judging.confidence_frac, exact=exact)
             for slo, seen in zip(self.slos, samples, strict=True)
         ]
 
@@ -283,22 +265,15 @@ def _steady(observed: Sequence[Observed], slos: Sequence[Slo], confidence_frac: 
 
 
 def _judgement(
-    found: Sequence[Evidence],
-    slos: Sequence[Slo],
-    runs: Sequence[Run],
-    observed: Sequence[Observed],
-    *,
-    seeds: tuple[int, ...],
-    workload: str,
-    warmup_frac: float,
-    cooldown_frac: float,
-    steady: bool,
-    bodies: Mapping[str, InstancePhysics],
-) -> Judgement:
+    bench: "_Bench", found: Sequence[Evidence], runs: Sequence[Run], observed: Sequence[Observed], *,
+    seeds: tuple[int, ...], workload: str, steady: bool,
+) -> Judgement:  # fmt: skip
     """Add up the books of all seeds."""
+    warmup_frac, cooldown_frac = bench.judging.warmup_frac, bench.judging.cooldown_frac
+    bodies = {pool.name: pool.physics for pool in bench.pools}
     ledgers = [r.ledger for r in runs]
     spans = [_span_s(o, warmup_frac, cooldown_frac) for o in observed]
-    good = [attained(o, slos) for o in observed]
+    good = [attained(o, bench.slos) for o in observed]
     transfers = max(1, sum(led.transfers for led in ledgers))
     horizon = max(o.trace.duration_s for o in observed)
     return Judgement(

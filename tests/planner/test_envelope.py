@@ -17,6 +17,7 @@ from planner.perf.layout import InstanceSpec, Layout, Role
 from planner.results.evidence import Judgement
 from planner.simulator.judge import judge
 from planner.simulator.pools import PoolModel
+from planner.simulator.traffic import Judging, Traffic
 from tests.planner.options import machine
 from tests.planner.toy import toy_physics, toy_policy, toy_profile
 from workloads.builtin import load_builtin
@@ -190,9 +191,12 @@ def offered(role: Role, body: InstancePhysics, load_frac: float) -> tuple[Judgem
         for r in rules.topology.roles()
     ]
     found = judge(
-        pools, rules, lambda seed: conversation(rate, 1500, seed), [TTFT], seeds=[1], workload="", exact=True,
-        warmup_frac=0.2, cooldown_frac=0.05, confidence_frac=0.95,
-    )  # fmt: skip
+        pools,
+        rules,
+        Traffic(draw=lambda seed: conversation(rate, 1500, seed), seeds=[1], workload="", exact=True),
+        [TTFT],
+        Judging(warmup_frac=0.2, cooldown_frac=0.05, confidence_frac=0.95),
+    )
     return found, rate * claim.kv_tokens_s / body.kv_tokens, claim.batch
 
 

@@ -11,6 +11,7 @@ from planner.resolve.workload import Asked, asked
 from planner.results.evidence import ValidatedPlan, Verdict
 from planner.simulator.judge import SEVERAL, judge
 from planner.simulator.metrics import Sample, interval
+from planner.simulator.traffic import Judging, Traffic
 from tests.planner.small import small
 from tests.planner.toy import random_trace, toy_policy, toy_pools
 from workloads.slo import Metric, Slo
@@ -143,10 +144,18 @@ def test_a_window_shorter_than_requests_take_is_made_longer(output: int) -> None
         return random_trace(1, round(200 * times), 20.0, output_max=output)
 
     found = judge(
-        toy_pools("colocated"), toy_policy("colocated"), lambda _: random_trace(1, 200, 20.0, output_max=output),
-        [Slo(metric=Metric.TTFT, percentile=50.0, limit=1e3)], seeds=[1], workload="", exact=True, warmup_frac=0.1,
-        cooldown_frac=0.1, confidence_frac=0.95, lengthen=lengthen,
-    )  # fmt: skip
+        toy_pools("colocated"),
+        toy_policy("colocated"),
+        Traffic(
+            draw=lambda _: random_trace(1, 200, 20.0, output_max=output),
+            seeds=[1],
+            workload="",
+            exact=True,
+            lengthen=lengthen,
+        ),
+        [Slo(metric=Metric.TTFT, percentile=50.0, limit=1e3)],
+        Judging(warmup_frac=0.1, cooldown_frac=0.1, confidence_frac=0.95),
+    )
     assert bool(asked_for) is ("made longer" in found.workload)
     assert all(e.verdict is Verdict.MET for e in found.evidence)
     if not asked_for:

@@ -21,6 +21,7 @@ from planner.simulator.books import Meter, seconds, window
 from planner.simulator.judge import judge
 from planner.simulator.pools import PoolModel
 from planner.simulator.sketch import sketch
+from planner.simulator.traffic import Judging, Traffic
 from planner.simulator.watts import power_use
 from tests.planner.served import run
 from tests.planner.toy import flat_terms, random_trace, toy_physics, toy_policy, toy_pools
@@ -203,10 +204,12 @@ def test_a_judgement_tells_what_a_pool_drew() -> None:
     physics = replace(toy_physics(), power=Flat())
     pools = toy_pools("splitwise", physics=physics)
     judgement = judge(
-        pools, toy_policy("splitwise"), lambda seed: random_trace(seed, 200, 8.0),
-        [Slo(metric=Metric.E2E, percentile=90.0, limit=1e3)], seeds=(1, 2), workload="toy", exact=False,
-        warmup_frac=0.1, cooldown_frac=0.1, confidence_frac=0.95,
-    )  # fmt: skip
+        pools,
+        toy_policy("splitwise"),
+        Traffic(draw=lambda seed: random_trace(seed, 200, 8.0), seeds=(1, 2), workload="toy", exact=False),
+        [Slo(metric=Metric.E2E, percentile=90.0, limit=1e3)],
+        Judging(warmup_frac=0.1, cooldown_frac=0.1, confidence_frac=0.95),
+    )
     for use in judgement.pools:
         drawn = use.power
         assert drawn is not None
@@ -236,8 +239,10 @@ def test_watts_over_time_are_those_of_the_meters() -> None:
 def test_watts_that_nobody_knows_are_not_told() -> None:
     """A pool without a power curve reports no power rather than none drawn."""
     judgement = judge(
-        toy_pools("colocated"), toy_policy("colocated"), lambda seed: random_trace(seed, 50, 5.0),
-        [Slo(metric=Metric.E2E, percentile=90.0, limit=1e3)], seeds=(1,), workload="toy", exact=False,
-        warmup_frac=0.1, cooldown_frac=0.1, confidence_frac=0.95,
-    )  # fmt: skip
+        toy_pools("colocated"),
+        toy_policy("colocated"),
+        Traffic(draw=lambda seed: random_trace(seed, 50, 5.0), seeds=(1,), workload="toy", exact=False),
+        [Slo(metric=Metric.E2E, percentile=90.0, limit=1e3)],
+        Judging(warmup_frac=0.1, cooldown_frac=0.1, confidence_frac=0.95),
+    )
     assert [use.power for use in judgement.pools] == [None]

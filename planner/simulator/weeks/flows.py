@@ -263,7 +263,7 @@ def _run_pool(pool: WeekPool, expected: Floats, arrived: Floats, plan: Floats, c
     tally = _Tally(power_w=np.zeros(steps), machines=plan.copy(), counts=counts, tp=ways, clock_mhz=clocks)
     window = max(1, round(control.pool_period_s / dt))
     tp = max(k.tp for k in pool.knobs)
-    before, backlog, last_clock = int(plan[0]), 0.0, -1
+    before, carried = int(plan[0]), (0.0, -1)
     for begin in range(0, steps, window):
         span = slice(begin, min(begin + window, steps))
         machines = int(plan[begin])
@@ -283,7 +283,7 @@ def _run_pool(pool: WeekPool, expected: Floats, arrived: Floats, plan: Floats, c
         knobs = sorted((k for k in pool.knobs if k.tp == tp), key=lambda k: k.clock_mhz)
         count = machines * gpus // tp
         tally.counts[span], tally.tp[span] = count, tp
-        backlog, last_clock = _run_window(tally, pool, knobs, arrived, span, count, control, backlog, last_clock)
+        carried = _run_window(tally, pool, knobs, arrived, span, count, control, carried)
     return tally
 
 
@@ -312,9 +312,13 @@ def _started(
 
 def _run_window(
     tally: _Tally, pool: WeekPool, knobs: Sequence[Knob], arrived: Floats, span: slice, count: int, control: Control,
-    backlog: float, last_clock: int,
+    carried: tuple[float, int],
 ) -> tuple[float, int]:  # fmt: skip
-    """Steps between two decisions on shards: clocks follow the rate of the step before; work beyond capacity queues."""
+    """Steps between two decisions on shards: clocks follow the rate of the step before; work beyond capacity queues.
+
+    The queue and the last clock are carried from one window to the next.
+    """
+    backlog, last_clock = carried
     dt = control.instance_period_s
     seen = arrived[span] / count
     steady = _smoothed(seen)

@@ -14,6 +14,7 @@ from planner.results.evidence import Verdict
 from planner.simulator.books import GAP_BIN_RATIO, window
 from planner.simulator.judge import MOST_SEEDS_RATIO, TO_THE_END_S, _cutoff_s, judge
 from planner.simulator.metrics import FEWEST, Observed, Sample, attained, evidence, interval, sample, student_t
+from planner.simulator.traffic import Judging, Traffic
 from tests.oracle.records import Ledger, Request
 from tests.planner.toy import random_trace, toy_policy, toy_pools, toy_trace
 from workloads.requests import RequestClass
@@ -232,9 +233,12 @@ def test_a_workload_of_single_tokens_is_judged() -> None:
     """Requests that end with their first token have no token gaps, and are judged by the rest."""
     trace = toy_trace(np.linspace(0, 30, 150).tolist(), [100] * 150, [1] * 150)
     found = judge(
-        toy_pools("colocated"), toy_policy("colocated"), lambda _: trace, [TTFT_P99], seeds=[1], workload="",
-        exact=True, warmup_frac=0.0, cooldown_frac=0.0, confidence_frac=0.95,
-    )  # fmt: skip
+        toy_pools("colocated"),
+        toy_policy("colocated"),
+        Traffic(draw=lambda _: trace, seeds=[1], workload="", exact=True),
+        [TTFT_P99],
+        Judging(warmup_frac=0.0, cooldown_frac=0.0, confidence_frac=0.95),
+    )
     assert found.valid
     assert found.latency_s["tpot_p99_s"] == 0.0
 
@@ -265,13 +269,9 @@ def test_seeds_served_together_tell_the_same(monkeypatch: pytest.MonkeyPatch, li
     found = []
     for cores in (1, 4):
         monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
-        found.append(
-            judge(
-                toy_pools("colocated"), toy_policy("colocated"), lambda seed: random_trace(seed, 60, 10.0), [slo],
-                seeds=[3, 4, 5], workload="", exact=False, warmup_frac=0.1, cooldown_frac=0.1, confidence_frac=0.95,
-                early=early,
-            )
-        )  # fmt: skip
+        traffic = Traffic(draw=lambda seed: random_trace(seed, 60, 10.0), seeds=[3, 4, 5], workload="", exact=False)
+        judging = Judging(warmup_frac=0.1, cooldown_frac=0.1, confidence_frac=0.95, early=early)
+        found.append(judge(toy_pools("colocated"), toy_policy("colocated"), traffic, [slo], judging))
     assert found[0] == found[1]
     assert (found[0].seeds == (3,)) is (early and limit_s < 0.1)
 
@@ -301,10 +301,18 @@ def at_the_brink(seed: int, duration_s: float) -> Trace:
 def test_a_backlog_that_grows_slowly_is_seen_in_the_longer_run(longer: bool) -> None:
     """A load just beyond capacity may pass a short window; the run of several times its length misses, and says so."""
     found = judge(
-        toy_pools("colocated", prefills=1, decodes=0), toy_policy("colocated"),
-        lambda seed: at_the_brink(seed, 30.0), [PATIENT], seeds=[1, 2, 3], workload="", exact=False, warmup_frac=0.1,
-        cooldown_frac=0.1, confidence_frac=0.95, longer=(lambda seed: at_the_brink(seed, 600.0)) if longer else None,
-    )  # fmt: skip
+        toy_pools("colocated", prefills=1, decodes=0),
+        toy_policy("colocated"),
+        Traffic(
+            draw=lambda seed: at_the_brink(seed, 30.0),
+            seeds=[1, 2, 3],
+            workload="",
+            exact=False,
+            longer=(lambda seed: at_the_brink(seed, 600.0)) if longer else None,
+        ),
+        [PATIENT],
+        Judging(warmup_frac=0.1, cooldown_frac=0.1, confidence_frac=0.95),
+    )
     assert found.evidence[0].verdict is Verdict.MET
     assert found.valid is not longer
     assert found.longer_s == (pytest.approx(600.0, rel=0.01) if longer else 0.0)
@@ -316,9 +324,12 @@ def test_the_stall_of_a_request_is_its_longest_gap() -> None:
     trace = random_trace(5, 80, 6.0)
     pools, policy = toy_pools("colocated", prefills=1, decodes=0), toy_policy("colocated")
     found = judge(
-        pools, policy, lambda _: trace, [Slo(metric=m, percentile=90.0, limit=1.0) for m in (Metric.STALL, Metric.TBT)],
-        seeds=[1], workload="", exact=True, warmup_frac=0.0, cooldown_frac=0.0, confidence_frac=0.95,
-    )  # fmt: skip
+        pools,
+        policy,
+        Traffic(draw=lambda _: trace, seeds=[1], workload="", exact=True),
+        [Slo(metric=m, percentile=90.0, limit=1.0) for m in (Metric.STALL, Metric.TBT)],
+        Judging(warmup_frac=0.0, cooldown_frac=0.0, confidence_frac=0.95),
+    )
     stall, gap = found.evidence
     assert stall.n == int(np.sum(trace.output_tokens > 1))
     assert gap.n == int(np.sum(trace.output_tokens - 1))
@@ -330,10 +341,12 @@ def test_a_trace_of_one_request_says_nothing() -> None:
     trace = replace(toy_trace([0.0], [100], [5]), duration_s=10.0)
     for percentile in (50.0, 99.9):
         found = judge(
-            toy_pools("colocated"), toy_policy("colocated"), lambda _: trace,
-            [Slo(metric=Metric.TTFT, percentile=percentile, limit=100.0)], seeds=[1], workload="", exact=True,
-            warmup_frac=0.0, cooldown_frac=0.0, confidence_frac=0.95,
-        )  # fmt: skip
+            toy_pools("colocated"),
+            toy_policy("colocated"),
+            Traffic(draw=lambda _: trace, seeds=[1], workload="", exact=True),
+            [Slo(metric=Metric.TTFT, percentile=percentile, limit=100.0)],
+            Judging(warmup_frac=0.0, cooldown_frac=0.0, confidence_frac=0.95),
+        )
         assert not found.valid
         assert found.evidence[0].few
         assert found.goodput_req_per_s == pytest.approx(0.1)
@@ -346,9 +359,12 @@ def test_unfinished_alone_never_spoils_a_plan(seed: int, rate: float, limits: li
     trace = random_trace(seed, 120, rate, output_max=4000)
     slos = [Slo(metric=metric, percentile=50.0, limit=1e3) for metric in limits]
     found = judge(
-        toy_pools("colocated"), toy_policy("colocated"), lambda _: trace, slos, seeds=[1], workload="", exact=True,
-        warmup_frac=0.1, cooldown_frac=0.1, confidence_frac=0.95,
-    )  # fmt: skip
+        toy_pools("colocated"),
+        toy_policy("colocated"),
+        Traffic(draw=lambda _: trace, seeds=[1], workload="", exact=True),
+        slos,
+        Judging(warmup_frac=0.1, cooldown_frac=0.1, confidence_frac=0.95),
+    )
     assert found.unfinished == 0
     assert found.finished == found.arrived
     assert found.valid

@@ -17,6 +17,7 @@ from planner.files import records
 from planner.files.records import COLUMNS, expect_records, record_file
 from planner.simulator.judge import judge
 from planner.simulator.pools import Failure, Run
+from planner.simulator.traffic import Events, Judging, Traffic
 from tests.planner.toy import random_trace, toy_policy, toy_pools
 from workloads.requests import RequestClass
 from workloads.slo import Metric, Slo
@@ -47,9 +48,14 @@ def simulated(path: Path, failures: Sequence[Failure] = ()) -> tuple[list[tuple[
             note(seed, trace, run)
 
         said = judge(
-            pools, toy_policy("splitwise"), trace_of, [SLO], seeds=(3, 4), workload="toy", exact=True,
-            warmup_frac=0.1, cooldown_frac=0.1, confidence_frac=0.95, failures=failures, note=both,
-        )  # fmt: skip
+            pools,
+            toy_policy("splitwise"),
+            Traffic(draw=trace_of, seeds=(3, 4), workload="toy", exact=True),
+            [SLO],
+            Judging(warmup_frac=0.1, cooldown_frac=0.1, confidence_frac=0.95),
+            events=Events(failures=failures),
+            note=both,
+        )
     return seen, dict(said.latency_s)
 
 

@@ -21,6 +21,7 @@ from planner.scenario import Scenario
 from planner.simulator.books import window
 from planner.simulator.judge import judge
 from planner.simulator.metrics import Observed, attained, evidence, sample
+from planner.simulator.traffic import Judging, Traffic
 from tests.oracle.records import Ledger
 from tests.planner import plans
 from tests.planner.plans import EXAMPLES
@@ -167,9 +168,13 @@ def test_slowdowns_are_judged() -> None:
     trace, reference = random_trace(3, 200, 2.0), Reference(step())
     slos = [slowdown(Metric.TTFT, 50.0, 50.0), slowdown(Metric.E2E, 50.0, 1.0)]
     found = judge(
-        toy_pools("splitwise"), toy_policy("splitwise"), lambda _: trace, slos, seeds=[1], workload="", exact=True,
-        warmup_frac=0.0, cooldown_frac=0.0, confidence_frac=0.95, reference=reference,
-    )  # fmt: skip
+        toy_pools("splitwise"),
+        toy_policy("splitwise"),
+        Traffic(draw=lambda _: trace, seeds=[1], workload="", exact=True),
+        slos,
+        Judging(warmup_frac=0.0, cooldown_frac=0.0, confidence_frac=0.95),
+        reference=reference,
+    )
     assert [(e.slo, e.unit, e.verdict) for e in found.evidence] == [
         ("ttft_p50_slowdown", Unit.SLOWDOWN, Verdict.MET), ("e2e_p50_slowdown", Unit.SLOWDOWN, Verdict.MISSED),
     ]  # fmt: skip
