@@ -53,7 +53,7 @@ for _tag, _pattern, _first in (
     ("null", r"^(?:~|null|Null|NULL|)$", "~nN\0"),
     ("merge", r"^<<$", "<"),
 ):
-    _starts = [*(letter for letter in _first if letter != "\0"), *([""] if "\0" in _first else [])]
+    _starts = (*(letter for letter in _first if letter != "\0"), *(("",) if "\0" in _first else ()))
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _starts)
 
 

@@ -25,7 +25,7 @@ COUNTS = {
     "after", "during",
     "count", "lanes", "machines_per_instance", "owed_blocks",
     "clients", "distinct_prompts", "models", "lag_steps", "wait_steps", "workers",
-    "full_chunks",
+    "chunks", "full_chunks",
     "judged", "search_evaluations",
     "brakes", "commands", "lost_commands", "machines_per_rack", "provisioned_machines", "rows", "rows_per_ups",
     "needed_rows", "plan_machines",

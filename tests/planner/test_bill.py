@@ -66,7 +66,7 @@ def test_two_bills_stand_beside_each_other() -> None:
     totals = replace(plans.candidate().totals, expected_power_w=7000.0)
     full, poor = bill(totals, judged, ENERGY), bill(totals, replace(judged, power=None), ENERGY)
     lines = list(bill_lines(poor, full))
-    assert lines[0] == "expected  7 kW -> 7 kW mean at the plugs, at the planned rates"
+    assert lines[0] == "expected  7 kW -> 7 kW mean wall power, at the planned rates"
     assert any(line.startswith("energy    unknown -> 80 J per output token") for line in lines)
     assert any(line.startswith("P99       unknown -> 10.4 kW") for line in lines)
     assert list(bill_lines(full, poor))[-1].endswith("the building's share included")

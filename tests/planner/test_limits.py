@@ -1,6 +1,7 @@
 """A plan stands within its budgets and rows, or it is no plan; figures of a run are of that run."""
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -47,12 +48,19 @@ def test_a_plan_fits_if_it_takes_no_more_rows_than_there_are(needed: int, rows: 
     assert bool(failures(judged)) is not fits
 
 
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """As much of a resolved scenario as planning in rows looks at."""
+
+    scenario: Scenario
+
+
 def in_rows(monkeypatch: pytest.MonkeyPatch, holds: int, smaller: ValidatedPlan | None) -> ValidatedPlan | NoPlan:
     """What becomes of a plan of 3 machines in one row that holds so many, if ``smaller`` is the next plan."""
     asked: list[int | None] = []
 
-    def planned(scenario: Scenario, *_: object, **__: object) -> ValidatedPlan | NoPlan:
-        asked.append(scenario.budgets.machines)
+    def planned(cases: Mapping[str, Question], *_: object, **__: object) -> ValidatedPlan | NoPlan:
+        asked.append(next(iter(cases.values())).scenario.budgets.machines)
         if len(asked) == 1:
             return plans.plan()
         assert asked[-1] is not None
@@ -68,7 +76,7 @@ def in_rows(monkeypatch: pytest.MonkeyPatch, holds: int, smaller: ValidatedPlan 
 
     monkeypatch.setattr(pipeline, "_planned", planned)
     monkeypatch.setattr(pipeline, "study", studied)
-    monkeypatch.setattr(pipeline, "open_case", lambda *_: None)
+    monkeypatch.setattr(pipeline, "open_case", lambda inputs, _policy: Question(scenario=inputs.scenario))
     asks = plans.scenario().changed(["power.row_limit_w=20000"])
     return pipeline.plan(asks, progress=lambda _words, _frac: None)
 
