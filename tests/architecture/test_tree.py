@@ -72,3 +72,15 @@ def test_one_version_everywhere() -> None:
     """``pyproject.toml``, ``planner.__version__`` and the top entry of the changelog name the same version."""
     entries = re.findall(r"^## \[([^\]]+)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert project()["project"]["version"] == planner.__version__ == entries[0]
+
+
+def test_tests_mirror_the_rooms() -> None:
+    """Tests of a room are in the directory of its name; only a room that is one file has its tests beside them."""
+    rooms, tests = ROOT / "planner", ROOT / "tests" / "planner"
+    nowhere = [
+        str(path.relative_to(ROOT))
+        for path in sorted(tests.rglob("test_*.py"))
+        if path.parent != tests and not (rooms / path.parent.relative_to(tests)).is_dir()
+    ]
+    loose = [path.name for path in tests.glob("test_*.py") if not (rooms / path.name.removeprefix("test_")).is_file()]
+    assert nowhere + loose == []

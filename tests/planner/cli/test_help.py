@@ -1,0 +1,75 @@
+"""Rules of help: nothing that can be typed or written into a scenario is left unexplained."""
+
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from planner.scenario import Scenario
+from tests.planner.goldens import same_as_golden
+
+ROOT = Path(__file__).parents[3]
+
+
+def sections(model: type[BaseModel], path: str = "") -> Iterator[tuple[str, str | None]]:
+    """Every key of a scenario by its dotted name, with its description."""
+    for name, field in model.model_fields.items():
+        yield f"{path}{name}", field.description
+        for kind in _models(field.annotation):
+            yield from sections(kind, f"{path}{name}.")
+
+
+def _models(annotation: object) -> Iterator[type[BaseModel]]:
+    """The sections that a field holds, alone or in a list, a mapping or beside None."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in typing.get_args(annotation):
+        yield from _models(part)
+
+
+KEYS = dict(sections(Scenario))
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_every_key_is_explained(key: str) -> None:
+    """Every key of a scenario says in the schema what it means."""
+    assert KEYS[key]
+
+
+def page(model: type[BaseModel], path: str = "", told: dict[type[BaseModel], str] | None = None) -> Iterator[str]:
+    """The keys of a section as Markdown, and of every section inside it; what was told already is only named."""
+    told = {} if told is None else told
+    name_of_section = path.rstrip(".") or "scenario"
+    yield f"\n## {name_of_section}\n\n"
+    if model in told:
+        yield f"The keys of `{told[model]}`.\n"
+        return
+    told[model] = name_of_section
+    yield f"{' '.join((model.__doc__ or '').split())}\n\n"
+    for name, field in model.model_fields.items():
+        yield f"- `{name}`{_default(field)}: {field.description or ''}\n"
+    for name, field in model.model_fields.items():
+        for kind in _models(field.annotation):
+            yield from page(kind, f"{path}{name}.", told)
+
+
+def _default(field: FieldInfo) -> str:
+    """What holds where nothing is written; a section has its own heading."""
+    if field.is_required():
+        return " (required)"
+    value = field.get_default(call_default_factory=True)
+    if isinstance(value, BaseModel):
+        return ""
+    return f" (`{'null' if value is None else getattr(value, 'value', value)}`)"
+
+
+def test_scenario_page_is_current() -> None:
+    """``docs/scenario.md`` is what the schema says of every key: its default and its meaning."""
+    head = (
+        "# Scenario keys\n\nEvery key of a scenario file, with its default. `phasewise new` writes an example, "
+        "`phasewise check --schema` prints JSON Schema. A test keeps this page current.\n"
+    )
+    same_as_golden(head + "".join(page(Scenario)), ROOT / "docs" / "scenario.md")

@@ -1,0 +1,155 @@
+"""A plan stands within its budgets and rows, or it is no plan; figures of a run are of that run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from planner.planning import plan as pipeline
+from planner.planning.limits import over_budget, over_row
+from planner.planning.oversubscribe import RowLab
+from planner.report.evidence import failures
+from planner.report.money import per_million, simulation_data, token_words
+from planner.report.plans import simulation_page
+from planner.results.evidence import Judgement, NoPlan, ValidatedPlan
+from planner.scenario import Scenario
+from tests.planner import plans
+from tests.planner.planning.test_oversubscribe import study
+from tests.planner.report.test_html import picture
+
+
+@given(holds=st.integers(0, 60), meant=st.integers(1, 40), most=st.integers(0, 30))
+def test_the_most_that_holds_is_found_below_what_the_row_is_meant_for_too(holds: int, meant: int, most: int) -> None:
+    """The search finds the most machines that hold, fewer than provisioned included; 0 where none does."""
+    lab: Any = object.__new__(RowLab)
+    lab.question = type("Q", (), {"provisioned_machines": meant, "most_machines": meant + most})
+    tried: list[int] = []
+
+    def try_out(counts: list[int]) -> list[object]:
+        tried.extend(counts)
+        return [type("T", (), {"machines": n, "fails": () if n <= holds else ("x",)}) for n in counts]
+
+    lab.try_out = try_out
+    assert lab.largest() == min(holds, meant + most)
+    assert all(1 <= n <= meant + most for n in tried)
+
+
+@pytest.mark.parametrize(("needed", "rows", "fits"), [(1, 1, True), (2, 1, False), (2, 2, True), (0, 9, False)])
+def test_a_plan_fits_if_it_takes_no_more_rows_than_there_are(needed: int, rows: int, fits: bool) -> None:
+    """Rows that are needed decide, and none that would do is never enough."""
+    row = replace(study(), rows=rows, plan_machines=80, needed_rows=needed)
+    assert row.fits is fits
+    assert bool(over_row(row)) is not fits
+    judged = replace(plans.judgement(), over=tuple(filter(None, [over_row(row)])))
+    assert judged.valid is fits
+    assert bool(failures(judged)) is not fits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """As much of a resolved scenario as planning in rows looks at."""
+
+    scenario: Scenario
+
+
+def in_rows(monkeypatch: pytest.MonkeyPatch, holds: int, smaller: ValidatedPlan | None) -> ValidatedPlan | NoPlan:
+    """What becomes of a plan of 3 machines in one row that holds so many, if ``smaller`` is the next plan."""
+    asked: list[int | None] = []
+
+    def planned(cases: Mapping[str, Question], *_: object, **__: object) -> ValidatedPlan | NoPlan:
+        asked.append(next(iter(cases.values())).scenario.budgets.machines)
+        if len(asked) == 1:
+            return plans.plan()
+        assert asked[-1] is not None
+        assert asked[-1] <= holds
+        return smaller or NoPlan(
+            reason="infeasible", explanation=("no",), raises={}, rounds=(), excuses=(), judgement=None
+        )
+
+    def studied(_case: object, candidate: Any, _progress: object) -> object:
+        count = candidate.totals.machines
+        needed = -(-count // holds) if holds else 0
+        return replace(study(), machines=holds, plan_machines=count, needed_rows=needed)
+
+    monkeypatch.setattr(pipeline, "_planned", planned)
+    monkeypatch.setattr(pipeline, "study", studied)
+    monkeypatch.setattr(pipeline, "open_case", lambda inputs, _policy: Question(scenario=inputs.scenario))
+    asks = plans.scenario().changed(["power.row_limit_w=20000"])
+    return pipeline.plan(asks, progress=lambda _words, _frac: None)
+
+
+def test_a_plan_larger_than_its_row_is_never_validated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no smaller plan is found the answer is no, and says how many rows would do."""
+    answer = in_rows(monkeypatch, 2, None)
+    assert isinstance(answer, NoPlan)
+    assert answer.reason == "not validated"
+    assert answer.raises == {"rows": (1.0, 2.0)}
+    assert "take 2 rows" in answer.explanation[0]
+    assert answer.judgement is not None
+    assert not answer.judgement.valid
+
+
+def test_a_smaller_plan_that_fits_the_row_is_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan of fewer machines in its row is validated, and still measured by the bound of the question."""
+    found = plans.plan()
+    small = replace(
+        found, candidate=plans.candidate(1), objective_value=200.0, certificate=replace(found.certificate, bound=200.0)
+    )
+    answer = in_rows(monkeypatch, 2, small)
+    assert isinstance(answer, ValidatedPlan)
+    assert answer.power is not None
+    assert answer.power.fits
+    assert answer.candidate.totals.machines == 2
+    assert answer.certificate.bound == found.certificate.bound
+    assert answer.certificate.gap_frac is not None
+    assert answer.certificate.gap_frac > 0.1
+
+
+def test_a_row_that_holds_nothing_is_no_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where not even one machine holds, no number of rows is offered."""
+    answer = in_rows(monkeypatch, 0, None)
+    assert isinstance(answer, NoPlan)
+    assert answer.raises == {}
+    assert "no number of rows" in answer.explanation[0]
+
+
+def test_budgets_of_the_question_are_held_against_what_stands() -> None:
+    """Every budget that the machines exceed is named, those that they keep are not."""
+    asks = plans.scenario().changed(["budgets.machines=2", "budgets.power_w=1e9", "budgets.cost_usd_per_h=1"])
+    found = list(over_budget(asks, plans.candidate(), plans.judgement()))
+    assert [words.partition(" ")[0] for words in found] == ["budgets.cost_usd_per_h", "budgets.machines"]
+
+
+@given(cost=st.floats(0.1, 1e5), tokens=st.one_of(st.just(0.0), st.floats(1e-3, 1e7)))
+def test_money_per_token_is_that_of_tokens_within_the_objectives(cost: float, tokens: float) -> None:
+    """Dollars times good tokens give the cost back; without good tokens there is no price."""
+    price = per_million(cost, tokens)
+    if tokens == 0:
+        assert price is None
+    else:
+        assert price is not None
+        assert price * tokens * 3600 / 1e6 == pytest.approx(cost)
+
+
+def nothing_good() -> Judgement:
+    """A run in which no request met every objective."""
+    return replace(
+        plans.overloaded(), goodput_req_per_s=0.0, attainment_frac=0.0, good_output_tokens_per_s=0.0,
+        good_prompt_tokens_per_s=0.0,
+    )  # fmt: skip
+
+
+def test_no_goodput_has_no_price() -> None:
+    """Text, page and data say n/a where every token missed an objective, whatever was put out."""
+    judged, run = nothing_good(), plans.candidate()
+    assert "n/a" in next(token_words(run, judged))
+    assert simulation_data(judged, run)["usd_per_million_good_output_tokens"] is None
+    page = simulation_page(judged, run, plans.scenario(), picture())
+    (tile,) = (t for t in page.tiles if t.label == "Per million output tokens")
+    assert tile.value == "n/a"
+    (balance,) = (s for s in page.sections if s.name == "balance")
+    shares = next(b for b in balance.blocks if hasattr(b, "rows"))
+    assert all(row[2] == "n/a" for row in shares.rows)

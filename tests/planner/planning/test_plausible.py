@@ -1,0 +1,138 @@
+"""Numbers that look like slips of the unit, keys that nobody reads, and how hard a plan works its GPUs."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from planner.errors import BadInput
+from planner.planning.plan import check, plan
+from planner.resolve.case import open_case
+from planner.results.evidence import NoPlan, ValidatedPlan
+from planner.scenario import Scenario
+
+ROOT = Path(__file__).parents[3]
+QUESTION = {
+    "schema_version": 1, "name": "plausible", "model": {"name": "llama-3.1-8b", "dtype": "bf16"},
+    "workload": {"rate_req_per_s": 5.0, "duration_s": 20, "lengths": {
+        "prompt": {"median_tokens": 500, "p95_tokens": 900}, "output": {"median_tokens": 60, "p95_tokens": 90}}},
+    "slo": {"ttft_p90_s": 2.0}, "catalog": {"machines": ["dgx-h100"], "tp": [1]}, "policy": {"name": "colocated"},
+    "validation": {"seeds": 1},
+}  # fmt: skip
+
+
+def asked(*words: str) -> Scenario:
+    return Scenario.model_validate(QUESTION).changed(words)
+
+
+def quiet(_words: str, _done_frac: float) -> None: ...
+
+
+def test_a_usual_question_raises_no_doubt_about_units() -> None:
+    """Warnings that always come are read by nobody."""
+    assert open_case(asked(), "colocated").slips == ()
+
+
+SLIPS = {
+    "slo={ttft_p99_s: 500}": "were 500 ms meant, which are 0.5?",
+    "slo={tbt_p99_s: 50}": "were 50 ms meant, which are 0.05?",
+    "slo={ttft_p99_s: 0.0005}": "were 0.5 s meant?",
+    "slo={tpot_p90_s: 0.00005}": "were 0.05 s meant?",
+    "workload.rate_req_per_s=60000": "were 6e+04 a minute meant, which are 1000?",
+    "catalog.price_scale={dgx-h100: 730}": "was the price of a month meant",
+    "catalog.price_scale={dgx-h100: 0.001}": "is it in dollars",
+}
+
+
+@pytest.mark.parametrize("word", SLIPS)
+def test_a_slip_of_the_unit_is_met_with_a_hint(word: str) -> None:
+    """Milliseconds, minutes, kilowatts and months under keys of other units: the sentence names key and what fits."""
+    scenario = asked(*(("workload.duration_s=1",) if "rate" in word else ()), word)
+    found = open_case(scenario, "colocated").slips
+    assert len(found) == 1, found
+    assert SLIPS[word] in found[0]
+
+
+@pytest.mark.parametrize("word", ["budgets.power_w=500", "budgets.expected_power_w=30", "power.row_limit_w=40"])
+def test_watts_below_an_idle_machine_are_refused_with_a_hint(word: str) -> None:
+    """Kilowatts under a key in watts are impossible, and the refusal says what was probably meant."""
+    with pytest.raises(BadInput, match="kW meant"):
+        open_case(asked(word), "colocated")
+
+
+@given(limit=st.floats(0.05, 100.0), rate=st.floats(0.1, 50.0), scale=st.floats(0.1, 3.0))
+def test_plausible_numbers_are_left_alone(limit: float, rate: float, scale: float) -> None:
+    """What people usually ask for is met without a remark."""
+    changes = (f"slo={{ttft_p99_s: {limit}}}", f"workload.rate_req_per_s={rate}")
+    scenario = asked(*changes, f"catalog.price_scale={{dgx-h100: {scale}}}", "workload.duration_s=5")
+    assert open_case(scenario, "colocated").slips == ()
+
+
+def test_a_refusal_hints_at_the_unit_too() -> None:
+    """A limit that no option keeps ends as no plan, and the explanation says what unit would fit."""
+    answer = plan(asked("slo={ttft_p99_s: 0.0005}"), progress=quiet)
+    assert isinstance(answer, NoPlan)
+    assert any("were 0.5 s meant?" in line for line in answer.explanation)
+    assert any("were 0.5 s meant?" in line for line in check(asked("slo={ttft_p99_s: 0.0005}")).warnings)
+
+
+@pytest.mark.parametrize("rate", ["1.1574e-05", "1e-9"])
+def test_a_request_a_day_is_a_plan_of_one_machine(rate: str) -> None:
+    """However rare requests are, a machine carries them, and the plan says at what rate it was simulated."""
+    answer = plan(
+        asked(f"workload.rate_req_per_s={rate}", "workload.duration_s=null"), progress=quiet, with_margin=False
+    )
+    assert isinstance(answer, ValidatedPlan)
+    assert answer.candidate.totals.machines == 1
+    assert any("simulated as 0.01 req/s" in warning for warning in answer.warnings)
+
+
+def test_every_pool_says_how_hard_it_works_its_gpus() -> None:
+    """Tokens of all GPUs together are those of the workload; least work is a share of what the boards can do."""
+    answer = plan(asked(), progress=quiet, with_margin=False)
+    assert isinstance(answer, ValidatedPlan)
+    (peak,) = answer.peaks
+    demand = open_case(asked(), "colocated").asked.demand.classes[0]
+    assert peak.prompt_tokens_per_s * peak.gpus == pytest.approx(5 * demand.prompt_tokens.mean(), rel=0.02)
+    assert peak.output_tokens_per_s * peak.gpus == pytest.approx(5 * demand.output_tokens.mean(), rel=0.02)
+    tokens = peak.prompt_tokens_per_s + peak.output_tokens_per_s
+    assert peak.flops_frac == pytest.approx(2 * 8.03e9 * tokens / 989e12, rel=0.1)
+    assert 0 < peak.hbm_frac < 1
+
+
+def test_a_priority_that_no_policy_honours_is_refused() -> None:
+    """A key that changes nothing is not taken in silence."""
+    with pytest.raises(BadInput, match="no policy serves by priority"):
+        asked("workload.classes=[{name: a, prompt_max_tokens: 500, priority: 1}, {name: b}]")
+
+
+def sections(annotation: object) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from sections(part)
+
+
+def keys(section: type[BaseModel], path: str = "") -> Iterator[str]:
+    for name, field in section.model_fields.items():
+        yield f"{path}{name}"
+        for inner in sections(field.annotation):
+            yield from keys(inner, f"{path}{name}.")
+
+
+def test_every_key_of_a_scenario_is_read_by_code() -> None:
+    """A key that no module looks at by name would be taken and ignored; the two that are not needed are known."""
+    read = {
+        node.attr
+        for package in ("planner", "workloads")
+        for file in (ROOT / package).rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)
+    }
+    ignored = {key for key in keys(Scenario) if key.rpartition(".")[2] not in read}
+    assert ignored == {"schema_version", "workload.classes.priority"}

@@ -1,0 +1,310 @@
+"""A scenario that asks for a plan over time."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from hw_catalog.load import load_catalog
+from planner.cli import build
+from planner.errors import BadInput
+from planner.files.plan_file import sealed
+from planner.formulate import epoch_problem, lift_schedule
+from planner.perf.layout import InstanceSpec, Layout, Role
+from planner.report.schedule import sparkline
+from planner.results.schedule import Run
+from planner.scenario import Scenario
+from planner.schedules.files import read_schedule, schedule_csv
+from planner.schedules.planning import timetable
+from planner.schedules.serving import paired
+from solvers.solve import solve
+from tests.planner.epochs import question
+
+EXAMPLE = Path(__file__).parents[3] / "planner" / "examples" / "dynamollm-week.yaml"
+SMALL = ("catalog.machines=[dgx-h100]", "schedule.clocks_mhz=[1410]", "schedule.epoch_s=21600",
+         "workload.rate_req_per_s=20", "workload.duration_s=20", "schedule.objectives=[cost]")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("schedule.start_s=4000", "a start may not outlast an epoch"),
+        ("schedule.carbon_g_per_kwh=[1, 2, 3]", "24 or 168 hours of carbon_g_per_kwh, not 3"),
+        ("schedule.load=[]", "at least one hour of load above 0"),
+        ("schedule.epochs=3", "epochs only with load: trace"),
+        ("schedule.objectives=[cost, cost]", "every objective once"),
+        ("schedule.objectives=[]", "at least one objective"),
+        (f"schedule.carbon_g_per_kwh={[-1.0] * 24}", "greater than or equal to 0"),
+        ("schedule.forecast_sigma=1", "unknown key"),
+    ],
+)
+def test_a_schedule_that_cannot_be_is_refused(word: str, expected: str) -> None:
+    """Each fault of the section is named with what was expected."""
+    with pytest.raises(BadInput, match=expected):
+        Scenario.load(EXAMPLE, [word])
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("policy.name=splitwise", "both phases"),
+        ("schedule.load=trace", "needs a workload"),
+        ("power.row_limit_w=90000", "power.row_limit_w: found 90000.0; expected it left out beside schedule"),
+    ],
+)
+def test_what_a_schedule_cannot_be_made_for_is_refused(word: str, expected: str) -> None:
+    """A policy that splits phases, a trace that is none, and a row are refused before anything is solved."""
+    with pytest.raises(BadInput, match=expected):
+        timetable(Scenario.load(EXAMPLE, [*SMALL, word]), progress=lambda *_: None)
+
+
+@pytest.mark.slow
+def test_the_example_comes_out_validated() -> None:
+    """The shipped week, made small, has a schedule with a proven gap whose peak the simulator confirms."""
+    found = timetable(Scenario.load(EXAMPLE, SMALL), progress=lambda *_: None)
+    assert found.valid
+    assert found.schedule is not None
+    assert len(found.schedule.epochs) == 28
+    assert found.served
+
+
+def test_an_autoscaler_reads_every_pool_of_every_epoch() -> None:
+    """The CSV has one line per pool and epoch; instances and machines are those of the schedule."""
+    asked = question({"short": [3.0, 9.0], "long": [1.0, 2.0]})
+    solution = solve(epoch_problem(asked))
+    assert solution.allocation is not None
+    schedule = lift_schedule(asked, solution.allocation.values, solution.termination, method="monolithic")
+    lines = schedule_csv(schedule).splitlines()
+    assert len(lines) == 1 + sum(len(epoch.runs) for epoch in schedule.epochs)
+    assert lines[0].startswith("epoch,start_s,machine,layout,clock_mhz")
+    total = sum(int(line.split(",")[6]) for line in lines[1:])
+    assert total == sum(run.instances for epoch in schedule.epochs for run in epoch.runs)
+    assert schedule_csv(replace(schedule, epochs=())) == lines[0] + "\n"
+
+
+def _sets(*words: str) -> list[str]:
+    return [part for setting in words for part in ("--set", setting)]
+
+
+@pytest.fixture(scope="module")
+def week(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small week, planned and written, with its page beside it."""
+    path = tmp_path_factory.mktemp("week") / "week.json"
+    words = ["plan", str(EXAMPLE), "--out", str(path), "--report", str(path.with_suffix(".html")), "--quiet"]
+    made = CliRunner().invoke(build(), [*words, *_sets(*SMALL)])
+    assert made.exit_code == 0, made.output
+    return path
+
+
+def _say(*words: str, code: int = 0) -> str:
+    said = CliRunner().invoke(build(), list(words))
+    assert said.exit_code == code, said.output
+    return said.stdout if code == 0 else said.stderr
+
+
+def test_every_epoch_is_served(week: Path) -> None:
+    """Without a word on how many, each epoch is served once or alike to one that is, changes into it included."""
+    file = read_schedule(week)
+    assert file is not None
+    served = file.timetable.served
+    assert sorted(epoch for each in served for epoch in each.epochs) == list(range(28))
+    assert len(served) < 28
+    assert all(each.valid and each.evidence and each.arrived for each in served)
+    assert any(each.changed for each in served)
+    assert "In the simulator" in week.with_suffix(".html").read_text(encoding="utf-8")
+
+
+def test_a_week_is_shown_from_its_file(week: Path) -> None:
+    """``show`` reads the file whole: its JSON is the file, its text the verdict and the timeline."""
+    assert _say("show", str(week), "--json") == week.read_text(encoding="utf-8")
+    assert "Validated: the simulator served 28 epochs" in " ".join(_say("show", str(week)).split())
+
+
+def test_a_week_is_served_again(week: Path) -> None:
+    """``simulate`` finds the same as ``plan`` did; with more load it says what is missed, and ends with 4."""
+    again = json.loads(_say("simulate", str(week), "--json"))
+    assert again["served"] == json.loads(week.read_text(encoding="utf-8"))["timetable"]["served"]
+    one = json.loads(_say("simulate", str(week), "--epoch", "2", "--json"))
+    assert [each["epochs"] for each in one["served"]] == [[2]]
+    assert len(one["unserved"]) == 27
+    said = CliRunner().invoke(build(), ["simulate", str(week), "--epoch", "2", "--set", "workload.rate_scale=3"])
+    assert said.exit_code == 4
+    assert "missed" in said.stdout
+
+
+def test_a_late_start_is_felt(week: Path) -> None:
+    """Where instances are added, coming late makes first tokens wait longer; where none are, nothing changes."""
+    loose = _sets("slo.ttft_p99_s=90", "slo.tpot_p99_s=9")
+    found = []
+    for words in ((), _sets("schedule.start_late_s=10")):
+        said = CliRunner().invoke(build(), ["simulate", str(week), "--json", *loose, *words])
+        found.append(json.loads(said.stdout)["served"])
+    longer = []
+    for one, other in zip(*found, strict=True):
+        first, then = (next(e["measured"] for e in each["evidence"] if "ttft" in e["slo"]) for each in (one, other))
+        longer.append(then - first)
+        assert one["changed"] or then == first
+    assert max(longer) > 0.01
+
+
+def test_two_weeks_are_compared(week: Path, tmp_path: Path) -> None:
+    """Against itself nothing differs; against a dearer one every epoch does, by what it costs."""
+    assert json.loads(_say("diff", str(week), str(week), "--json"))["epochs"] == []
+    data = json.loads(week.read_text(encoding="utf-8"))
+    schedule = data["timetable"]["schedule"]
+    for epoch in schedule["epochs"]:
+        epoch["cost_usd"] += 10
+    schedule["cost_usd"] += 280
+    dearer = tmp_path / "dearer.json"
+    dearer.write_text(json.dumps(data), encoding="utf-8")
+    assert "edited since it was simulated" in _say("diff", str(week), str(dearer), code=2)
+    dearer.write_text(sealed(data), encoding="utf-8")
+    found = json.loads(_say("diff", str(week), str(dearer), "--json"))
+    assert len(found["epochs"]) == 28
+    assert found["after"]["cost_usd"] - found["before"]["cost_usd"] == pytest.approx(280)
+    assert "+10.00" in _say("diff", str(week), str(dearer))
+
+
+def test_auto_takes_the_better_policy_of_both_phases() -> None:
+    """Under ``auto`` the schedule is as good as the best of the policies it compares, and its file says which."""
+    short = ["schedule.load=[" + ", ".join(["0.5"] * 12 + ["1.0"] * 12) + "]", "workload.classes=[]"]
+    found = {
+        name: timetable(Scenario.load(EXAMPLE, [*SMALL, *short, f"policy.name={name}"]), progress=lambda *_: None)
+        for name in ("auto", "colocated", "sarathi")
+    }
+    costs = {name: each.schedule.cost_usd for name, each in found.items() if each.schedule}
+    assert costs["auto"] == min(costs.values())
+    assert found["auto"].policy in ("colocated", "sarathi")
+
+
+def test_what_a_week_is_not_for_is_said(week: Path, tmp_path: Path) -> None:
+    """Stacks of one load, epochs that it has not, a plan of another kind beside it, and options it was not made of."""
+    assert "is a plan over time; expected csv" in _say("export", str(week), "--format", "dynamo", code=2)
+    assert "--epoch: found 99; expected 0 to 27" in _say("simulate", str(week), "--epoch", "99", code=2)
+    assert "asks for a plan over time" in _say("simulate", str(EXAMPLE), code=2)
+    other = ["simulate", str(week), "--set", "schedule.clocks_mhz=[1200]"]
+    assert "which the scenario does not offer" in _say(*other, code=2)
+    loose = tmp_path / "loose.json"
+    loose.write_text('{"schema_version": 1}', encoding="utf-8")
+    assert "expected two of a kind" in _say("diff", str(week), str(loose), code=2)
+    assert _say("export", str(week), "--format", "csv").startswith("epoch,start_s,machine")
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "expected"),
+    [
+        (("timetable", "schedule", "cost_usd"), 1.0, "the sum over the epochs"),
+        (("timetable", "schedule", "epochs", 3, "start_s"), 1.0, "epochs.3.start_s: found 1"),
+        (("timetable", "unserved"), [3], "each once"),
+        (("timetable", "served", 0, "steady"), False, "misses an objective"),
+        (("timetable", "schedule", "methods"), "x", "methods"),
+        (("validated",), False, "no validated plan"),
+    ],
+)
+def test_a_week_that_contradicts_itself_is_refused(
+    week: Path, tmp_path: Path, where: tuple[str | int, ...], value: object, expected: str
+) -> None:
+    """A file that was edited in one place and not in the others is not read."""
+    data = json.loads(week.read_text(encoding="utf-8"))
+    *path, last = where
+    inner = data
+    for key in path:
+        inner = inner[key]
+    inner[last] = value
+    broken = tmp_path / "broken.json"
+    broken.write_text(json.dumps(data), encoding="utf-8")
+    with pytest.raises(BadInput, match=expected):
+        read_schedule(broken)
+
+
+def _run(tp: int, clock_mhz: int, instances: int, *classes: str) -> Run:
+    spec = InstanceSpec(role=Role.MIXED, machine="m", layout=Layout(tp=tp), clock_mhz=clock_mhz)
+    return Run(spec=spec, instances=instances, rate_req_per_s=dict.fromkeys(classes, 1.0))
+
+
+RUNS = st.lists(
+    st.builds(
+        _run, st.sampled_from([2, 4]), st.sampled_from([1000, 2000]), st.integers(1, 5), st.sampled_from(["a", "b"])
+    ),
+    max_size=5,
+)
+
+
+@given(RUNS, RUNS)
+def test_every_instance_of_two_epochs_is_in_one_pair(before: list[Run], now: list[Run]) -> None:
+    """Pairs hold each instance of either epoch once; none comes of a kind, clock aside, of which one goes."""
+    pairs = list(paired(before, now))
+    assert sum(count for old, _, count in pairs if old) == sum(run.instances for run in before)
+    assert sum(count for _, new, count in pairs if new) == sum(run.instances for run in now)
+    gone = {(old.spec.layout, *old.rate_req_per_s) for old, new, _ in pairs if old and not new}
+    come = {(new.spec.layout, *new.rate_req_per_s) for old, new, _ in pairs if new and not old}
+    assert not gone & come
+
+
+def test_an_epoch_of_a_trace_is_served_as_it_came(tmp_path: Path) -> None:
+    """With ``load: trace`` each epoch is its own requests, after the minutes before it; all of them are served once."""
+    rng = np.random.default_rng(1)
+    arrivals = np.sort(rng.uniform(0, 1190, 3000))
+    rows = "".join(f"{at:.3f},{rng.integers(100, 900)},{rng.integers(20, 200)}\n" for at in arrivals)
+    trace = tmp_path / "t.csv"
+    trace.write_text("arrival_s,prompt_tokens,output_tokens\n" + rows, encoding="utf-8")
+    words = [f"workload.trace={trace}", "workload.rate_req_per_s=null", "workload.duration_s=60", "schedule.load=trace",
+             "schedule.epoch_s=600", "schedule.start_s=300", "schedule.min_up_epochs=1", "schedule.clocks_mhz=[1410]",
+             "catalog.machines=[dgx-h100]", "workload.classes=[]"]  # fmt: skip
+    found = timetable(Scenario.load(EXAMPLE, words), progress=lambda *_: None)
+    assert [each.epochs for each in found.served] == [(0,), (1,)]
+    assert sum(each.arrived for each in found.served) >= 3000
+    assert found.served[0].arrived == int((arrivals < 600).sum())
+
+
+def test_a_timeline_is_as_long_as_its_epochs() -> None:
+    """One bar per epoch, empty at nothing and full at the most."""
+    assert sparkline([0, 4, 8], 8) == " ▄█"
+    assert sparkline([0, 0], 0) == "  "
+
+
+def test_planned_watts_are_those_of_the_simulator(week: Path) -> None:
+    """Every served epoch draws within 5 % of what was planned, nights as days; totals are told with both."""
+    file = read_schedule(week)
+    assert file is not None
+    ratios = [each.watts_ratio for each in file.timetable.served]
+    assert all(ratio is not None and abs(ratio - 1) < 0.05 for ratio in ratios)
+    metered = file.timetable.simulated
+    assert metered is not None
+    least, most = (end(ratio for ratio in ratios if ratio) for end in (min, max))
+    assert least <= metered.energy_j / file.schedule.energy_j <= most
+    assert "With the simulator's watts" in _say("show", str(week))
+    assert "Against a fixed fleet" in week.with_suffix(".html").read_text(encoding="utf-8")
+
+
+def test_a_fixed_fleet_is_set_beside_a_schedule(week: Path) -> None:
+    """The validated plan for the peak is paid around the clock; its energy lies between quietest and busiest hour."""
+    file = read_schedule(week)
+    assert file is not None
+    fixed, schedule = file.timetable.fixed, file.schedule
+    assert fixed is not None
+    assert fixed.valid
+    scenario = file.scenario
+    hours = len(schedule.epochs) * schedule.epoch_s / 3600
+    price = load_catalog(None).machines["dgx-h100"].price(scenario.catalog.channel)
+    assert price is not None
+    electricity = fixed.spent.energy_j / 3.6e6 * scenario.energy.usd_per_kwh
+    machines = fixed.machines["dgx-h100"]
+    assert fixed.spent.cost_usd == pytest.approx(machines * price.usd_per_h * hours + electricity)
+    idle_j = machines * load_catalog(None).machines["dgx-h100"].idle_w * hours * 3600 * scenario.energy.pue_ratio
+    assert idle_j < fixed.spent.energy_j < machines * 10200 * hours * 3600 * scenario.energy.pue_ratio
+    assert "Fixed fleet for the peak" in _say("show", str(week))
+
+
+def test_a_budget_of_watts_holds_in_simulation() -> None:
+    """No served epoch of a validated schedule draws more than ``budgets.expected_power_w``, though plans err."""
+    words = [*SMALL, "workload.classes=[]", "schedule.load=[0.5, 1.0, 1.4]", "schedule.epoch_s=3600.0"]
+    free = timetable(Scenario.load(EXAMPLE, words), progress=lambda *_: None)
+    limit_w = max(each.simulated_w or 0.0 for each in free.served) * 0.98
+    kept = timetable(Scenario.load(EXAMPLE, [*words, f"budgets.expected_power_w={limit_w}"]), progress=lambda *_: None)
+    assert kept.schedule is None or (kept.valid and all((each.simulated_w or 0.0) <= limit_w for each in kept.served))
