@@ -125,7 +125,7 @@ def spilled(states: Sequence[PoolState], control: Control) -> tuple[tuple[int, .
         wanted = own + carried
         last = position == len(states) - 1
         count = max(1, ceil(wanted - 1e-9)) if last else floor(wanted + 1e-9)
-        carried = 0.0 if last else wanted - count
+        carried = 0.0 if last else max(0.0, wanted - count)  # whole but for rounding, nothing is left to move
         moved.append(carried / wanted if wanted > 0 else 0.0)
         counts.append(count)
     return tuple(counts), tuple(moved)

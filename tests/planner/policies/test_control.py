@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from planner.perf.operating import Operating, operating
@@ -70,6 +70,7 @@ def test_more_load_never_needs_fewer_machines(one: float, other: float) -> None:
     assert carried >= high - 1e-6
 
 
+@example([48.5, 1.9, 0.0])  # the first two fill whole machines but for rounding
 @given(st.lists(st.floats(0, 60), min_size=2, max_size=5))
 def test_only_the_last_pool_provides_more_than_it_needs(rates: list[float]) -> None:
     """Pools but the last are full, what they leave moves up, and the machines of all carry the load of all."""
