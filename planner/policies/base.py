@@ -161,6 +161,10 @@ class Order(Protocol):
     def moves(self) -> bool:
         """Whether the order of two waiting prompts may change; False is the order of arrival."""
 
+    @property
+    def rule(self) -> int:
+        """Which rule of ``order.rank_of`` ranks them; 0 is the order of arrival."""
+
     def at(self, chunk_tokens: int | None, step: StepPredictor) -> "Order":
         """The same order at one kind of instance; the arguments are those of ``Batching.at``."""
 

@@ -10,12 +10,32 @@ from planner.policies.base import Order, RequestView, StepPredictor
 STRETCH_RATIO = 4.0
 """A request that nothing is promised in seconds is due after this many times its own work (assumed)."""
 
+ARRIVAL, SLACK = 0, 1
+"""The rules by which ``rank_of`` ranks."""
+
+
+def rank_of(rule: int, tokens: int, due_s: float, now_s: float, left_s: float, whole_s: float) -> float:  # noqa: ARG001
+    """Where a waiting prompt stands: the smallest is computed first, of equals the one that came first.
+
+    A function of numbers, compiled into the simulator's engine. It is not asked under ``ARRIVAL``.
+
+    Args:
+        rule: ``SLACK``, or a rule of your own.
+        tokens: of the prompt that are to be computed.
+        due_s: when its first token is due.
+        now_s: the time.
+        left_s: seconds of its work that are left, alone.
+        whole_s: seconds of all its work.
+    """
+    return relative_slack_frac(due_s, now_s, left_s, whole_s)
+
 
 @dataclass(frozen=True, slots=True)
 class Fifo:
     """First come, first served."""
 
     moves: bool = False
+    rule: int = ARRIVAL
 
     def at(self, chunk_tokens: int | None, step: StepPredictor) -> Order:  # noqa: ARG002  the protocol's shape
         """The same everywhere."""
@@ -55,6 +75,11 @@ class RelativeSlack:
     """
 
     limits_s: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def rule(self) -> int:
+        """By relative slack."""
+        return SLACK
 
     @property
     def moves(self) -> bool:

@@ -185,7 +185,7 @@ def _cluster(policy: Policy, window: Window, *, cutoff_s: float, max_run_steps: 
     for name in ("max_batch_tokens", "max_batch_size", "block_tokens", "max_preemptions"):
         row[name] = min(getattr(batching, name), np.iinfo(np.int32).max)
     row["alone"] = batching.form is ChunkForm.PREFILL_FIRST
-    row["order"] = policy.order.moves
+    row["order"] = policy.order.rule
     row["checkpoint"] = policy.recovery is Recovery.CHECKPOINT
     row["decode_maximal"] = batching.form is ChunkForm.DECODE_MAXIMAL
     row["adaptive"], row["target_s"] = batching.form is ChunkForm.ADAPTIVE, batching.target_s

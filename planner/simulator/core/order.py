@@ -1,11 +1,8 @@
-"""Order of the prompts that wait: least relative slack first, where the policy says so.
-
-slack = (due - now - work left) / all its work: a second is nothing to a long prompt and much to a short one.
-"""
+"""Order of the prompts that wait, where the policy has one: by ``planner.policies.order.rank_of``."""
 
 from math import inf, isinf
 
-from planner.policies.order import STRETCH_RATIO
+from planner.policies.order import STRETCH_RATIO, rank_of
 from planner.simulator.core.queues import chain, head, insert_before, length, remove
 from planner.simulator.core.state import HEAD, LENGTH, NOBODY, TAIL, WAITING, World
 from planner.simulator.core.streams import alone_s
@@ -53,15 +50,15 @@ def _predict(w: World, i: int, slot: int) -> None:
             r.left_s = max(0.0, r.whole_s - _until_s(w, i, r.cached))
 
 
-def _slack(w: World, slot: int, now_s: float) -> float:
-    """The relative slack of a prompt; below all others where it lost its memory after its first token."""
+def _rank(w: World, slot: int, now_s: float) -> float:
+    """Where a prompt stands by the policy's rule; before all others where it lost its memory after its first token."""
     r = w.requests[slot]
     if r.prefill > r.prompt:
         return -inf
     due_s = r.arrival_s + w.due_s[w.class_index[r.index]]
     if isinf(due_s):
         due_s = r.arrival_s + STRETCH_RATIO * r.whole_s
-    return float((due_s - now_s - r.left_s) / r.whole_s)
+    return rank_of(w.cluster[0].order, r.prefill, due_s, now_s, r.left_s, r.whole_s)
 
 
 def arrange(w: World, i: int) -> None:
@@ -83,7 +80,7 @@ def arrange(w: World, i: int) -> None:
         if r.held:
             begun = _among_begun(w, begun, slot)
         else:
-            r.rank = _slack(w, slot, now_s)
+            r.rank = _rank(w, slot, now_s)
             _sort_in(w, i, slot)
         slot = after
     _merge(w, i, begun)
@@ -120,10 +117,10 @@ def _merge(w: World, i: int, begun: int) -> None:
     now_s, fresh = w.cluster[0].now_s, head(w, i, WAITING)
     while begun != NOBODY:
         r = w.requests[begun]
-        after, rank = r.next, _slack(w, begun, now_s)
+        after, rank = r.next, _rank(w, begun, now_s)
         new = min(r.prefill - r.cached, w.instances[i].chunk if w.instances[i].chunk else r.prefill)
         late_s = now_s + 2 * alone_s(w, w.instances[i].body, new, r.cached)
-        while fresh != NOBODY and _slack(w, fresh, late_s) < rank and w.requests[fresh].left_s < r.left_s:
+        while fresh != NOBODY and _rank(w, fresh, late_s) < rank and w.requests[fresh].left_s < r.left_s:
             fresh = w.requests[fresh].next
         insert_before(w, i, WAITING, begun, fresh)
         begun = after
