@@ -35,7 +35,11 @@ class Fifo:
     """First come, first served."""
 
     moves: bool = False
-    rule: int = ARRIVAL
+
+    @property
+    def rule(self) -> int:
+        """By arrival."""
+        return ARRIVAL
 
     def at(self, chunk_tokens: int | None, step: StepPredictor) -> Order:  # noqa: ARG002  the protocol's shape
         """The same everywhere."""

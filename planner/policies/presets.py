@@ -68,4 +68,8 @@ def _cuts(name: str, asked: Mapping[Role, bool]) -> frozenset[Role]:
 
 def _order(name: str, limits_s: Mapping[str, float]) -> Order:
     """Which waiting prompt is computed first."""
-    return RelativeSlack(limits_s=limits_s) if name == "lars" else Fifo()
+    orders: dict[str, Order] = {
+        "fifo": Fifo(),
+        "lars": RelativeSlack(limits_s=limits_s),
+    }
+    return orders[name]

@@ -13,7 +13,7 @@ import simpy
 from planner.perf.instance import InstancePhysics
 from planner.policies.base import Policy
 from planner.policies.batching import Continuous
-from planner.policies.order import RelativeSlack
+from planner.policies.order import ARRIVAL, SLACK
 from planner.simulator.books import Meter
 from planner.simulator.pools import PoolModel
 from planner.simulator.reference_rules import Batching, Request, Slack
@@ -72,7 +72,9 @@ class Instance:
         self._rules = Batching(
             limits=policy.batching, chunk_tokens=pool.chunk_tokens, block_tokens=pool.physics.block_tokens
         )
-        self._slack = Slack(pool.physics.step, pool.chunk_tokens) if isinstance(policy.order, RelativeSlack) else None
+        if policy.order.rule not in (ARRIVAL, SLACK):
+            raise TypeError("order: the reference knows fifo and lars; simulate with the default engine")
+        self._slack = Slack(pool.physics.step, pool.chunk_tokens) if policy.order.rule == SLACK else None
         self.waiting, self.landing, self.landed = list[Request](), list[Request](), list[Request]()
         self.promised, self.free, self.meter = 0, pool.physics.kv_blocks, meter
         self.lanes = [Lane(pool.physics) for _ in range(pool.physics.stages.count)]
