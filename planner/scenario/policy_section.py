@@ -32,7 +32,8 @@ class PolicySection(Section):
     )
     order: Literal["fifo", "lars"] | None = Field(
         None,
-        description="prompts wait in order of arrival, or of relative slack; null: lars under mnemosyne, else fifo",
+        description="prompts wait in order of arrival (fifo) or of relative slack (lars); "
+        "null: lars under mnemosyne, else fifo",
     )
     chunk_tokens: tuple[Count, ...] = Field(
         (256, 512, 1024, 2048),

@@ -11,8 +11,9 @@ import planner
 from tests.architecture.sources import PACKAGES, ROOT, committed
 
 TOP = {
-    ".ci", ".gitignore", "CHANGELOG.md", "LICENSE", "Makefile", "NOTICE", "README.md", "benchmarks", "docs",
-    "hw_catalog", "planner", "pyproject.toml", "solvers", "tests", "workloads",
+    ".ci", ".gitignore", ".pre-commit-config.yaml", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile",
+    "NOTICE", "README.md", "benchmarks", "docs", "hw_catalog", "planner", "pyproject.toml", "solvers", "tests",
+    "workloads",
 }  # fmt: skip
 
 
