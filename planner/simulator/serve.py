@@ -87,7 +87,7 @@ def known(pools: Sequence[PoolModel], policy: Policy, shifts: Sequence[Shift] = 
         ("batching", [policy.batching], (Continuous,)),
         ("order", [policy.order], (Fifo, RelativeSlack)),
         ("routing", [policy.routing], (ShortestQueue,)),
-        ("lending", [policy.lending], (Apart, MixedPool)),
+        ("borrowing", [policy.lending], (Apart, MixedPool)),
         ("step time", [*(body.step for body in bodies), *free], (StepTime, *STEPS)),
     )
     for name, found, kinds in parts:
