@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help plan test lint types check-imports browser unit coverage test-slow test-newest test-lowest lock bench profile-gpu clean
+.PHONY: help plan test lint types check-imports browser unit coverage laws test-slow test-newest test-lowest lock bench profile-gpu clean
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -56,6 +56,9 @@ coverage: .venv/.installed-dev ## every test that is not slow, and the lines tha
 	$(BIN)/pytest -m "not slow" $(COUNT)
 
 test: lint types check-imports unit ## install and run every check
+
+laws: .venv/.installed-dev ## the laws on inputs drawn anew, five times as many (`make test` draws the same every time)
+	PHASEWISE_LAWS=wide $(BIN)/pytest -m "hypothesis and not slow"
 
 test-slow: .venv/.installed-dev ## the slow suites
 	$(BIN)/pytest -m slow
