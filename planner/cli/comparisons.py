@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from planner.cli.plans import ENDINGS
-from planner.cli.reports import report_frontier, report_whatif
+from planner.cli.reports import report_page, show_page
 from planner.cli.schedules import diff_schedules
 from planner.cli.terminal import (
     Json,
@@ -19,11 +19,13 @@ from planner.cli.terminal import (
     Sets,
     expect_writable,
     note,
-    print_view,
     progress,
     write,
 )
 from planner.errors import BadInput, ExitCode
+
+if TYPE_CHECKING:  # slow to import
+    from planner.report.page import Page
 
 Found = TypeVar("Found")
 
@@ -76,12 +78,12 @@ class Outputs:
             return Path(f"{scenario.stem}.{verb}.jsonl")
         return self.out.with_name(f"{self.out.name}.journal.jsonl")
 
-    def show(self, found: Found, view: Callable[[Found], object]) -> None:
+    def show(self, found: Found, page: "Callable[[Found], Page]") -> None:
         """A result on stdout, as text or JSON, and in a file where one was asked for."""
         from planner.files.plan_file import dumps, write_whole
 
         text = dumps(found)
-        write(text) if self.json else print_view(view(found))
+        write(text) if self.json else show_page(page(found))
         if self.out is not None:
             write_whole(self.out, text)
             note(f"wrote {self.out}", quiet=self.quiet)
@@ -114,7 +116,7 @@ def whatif(scenario: ScenarioFile, jobs: Jobs = None, sets: Sets = None, *, chan
     from planner.compare.journal import Journal
     from planner.compare.runner import cores
     from planner.compare.sweep import sweep, swept
-    from planner.report.comparisons import whatif_view
+    from planner.report.sweeps import whatif_page
 
     share_frac = None if changes.tornado is None else changes.tornado / 100
     wanted = sweep(
@@ -128,8 +130,8 @@ def whatif(scenario: ScenarioFile, jobs: Jobs = None, sets: Sets = None, *, chan
         note(words, quiet=to.quiet)
     with _resumable(kept), progress(quiet=to.quiet) as tell:
         found = swept(wanted, journal=Journal(kept), jobs=jobs or cores(), progress=tell)
-    to.show(found, whatif_view)
-    report_whatif(to.report, found, quiet=to.quiet)
+    to.show(found, whatif_page)
+    report_page(to.report, whatif_page, found, quiet=to.quiet)
     verdicts = [point.outcome.verdict for point in (*found.points, *((found.base,) if found.base else ()))]
     if all(verdict in ENDINGS for verdict in verdicts):
         raise typer.Exit(ENDINGS[verdicts[0]])
@@ -157,15 +159,15 @@ def frontier(
     question = Scenario.load(scenario, sets or ())
     from planner.compare.frontier import route, walked
     from planner.compare.journal import Journal
-    from planner.report.comparisons import frontier_view
+    from planner.report.frontiers import frontier_page
 
     wanted = route(question, x, y, limit=limit, step=step, most=most)
     kept = to.journal_of(scenario, "frontier")
     expect_writable(out=to.out, journal=kept, report=to.report)
     with _resumable(kept), progress(quiet=to.quiet) as tell:
         found = walked(wanted, journal=Journal(kept), progress=tell)
-    to.show(found, frontier_view)
-    report_frontier(to.report, found, quiet=to.quiet)
+    to.show(found, frontier_page)
+    report_page(to.report, frontier_page, found, quiet=to.quiet)
     if not found.designs:
         raise typer.Exit(ExitCode.NOT_VALIDATED)
 
@@ -192,7 +194,7 @@ def diff(
         return
     from planner.compare.diff import diff as compared
     from planner.files.plan_file import PlanFile, read_plan
-    from planner.report.differences import diff_view
+    from planner.report.differences import diff_page
 
     files: list[PlanFile] = []
     problems: list[str] = []
@@ -205,7 +207,7 @@ def diff(
         raise BadInput(*problems)
     with progress(quiet=quiet) as tell:
         found = compared(files[0], files[1], quick=quick, power_limit_w=power_limit, progress=tell)
-    Outputs(json=json, quiet=quiet).show(found, diff_view)
+    Outputs(json=json, quiet=quiet).show(found, diff_page)
     if not found.safe:
         raise typer.Exit(ExitCode.NOT_VALIDATED)
 

@@ -122,7 +122,7 @@ def plan(
 
     question = Scenario.load(scenario, sets or ())
     if question.schedule is not None:
-        plan_schedule(question, out, report, json=json, quiet=quiet)
+        plan_schedule(question, out, report, json=json, quiet=quiet, verbose=verbose)
         return
     from planner.files.plan_file import no_plan_text, plan_text, write_plan
     from planner.planning import (
@@ -235,7 +235,7 @@ def show(
 
     expect_writable(report=report)
     if (over_time := read_schedule(plan, edited_too=True)) is not None:
-        show_schedule(over_time, json=json, quiet=quiet, report=report)
+        show_schedule(over_time, tuple(sections or ()), json=json, quiet=quiet, report=report)
         return
     file = read_plan(plan, edited_too=True)
     text = plan_text(file.scenario, file.plan, file.digests, edited=file.edited)

@@ -1,8 +1,8 @@
 """What a verb found: on the terminal, and as one HTML file."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from planner.cli.terminal import note, print_view, progress
 from planner.errors import BadInput, nearest
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from planner.report.page import Page
     from planner.resolve.inputs import Inputs
     from planner.results.evidence import Judgement, NoPlan, ValidatedPlan
-    from planner.results.frontier import Frontier
     from planner.results.plan import CandidatePlan
-    from planner.results.sweep import WhatIf
     from planner.results.timetable import Timetable
     from planner.scenario import Scenario
+
+Found = TypeVar("Found")
 
 
 def show_page(page: "Page", sections: Sequence[str] = ()) -> None:
@@ -74,31 +74,15 @@ def report_schedule(
 ) -> None:
     """Write the page of a plan over time; nothing where no report was asked for."""
     if path is not None and found.schedule is not None:
-        from planner.report.timetables import schedule_page
+        from planner.report.schedules import timetable_page
 
-        page = schedule_page(
-            found.schedule, scenario, valid=found.valid, served=found.served, simulated=found.simulated,
-            fixed=found.fixed, edited=edited,
-        )  # fmt: skip
-        _put(path, page, quiet=quiet)
+        _put(path, timetable_page(found, scenario, edited=edited), quiet=quiet)
 
 
-def report_whatif(path: Path | None, found: "WhatIf", *, quiet: bool) -> None:
-    """Write the page of a what-if; nothing where no report was asked for."""
-    if path is None:
-        return
-    from planner.report.sweeps import whatif_page
-
-    _put(path, whatif_page(found), quiet=quiet)
-
-
-def report_frontier(path: Path | None, found: "Frontier", *, quiet: bool) -> None:
-    """Write the page of a frontier; nothing where no report was asked for."""
-    if path is None:
-        return
-    from planner.report.sweeps import frontier_page
-
-    _put(path, frontier_page(found), quiet=quiet)
+def report_page(path: Path | None, page: "Callable[[Found], Page]", found: Found, *, quiet: bool) -> None:
+    """Write the page of a comparison; nothing where no report was asked for."""
+    if path is not None:
+        _put(path, page(found), quiet=quiet)
 
 
 def _put(path: Path, page: "Page", *, quiet: bool) -> None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from planner.cli.reports import report_schedule
-from planner.cli.terminal import expect_writable, note, print_view, progress, write
+from planner.cli.reports import report_schedule, show_page
+from planner.cli.terminal import expect_writable, note, progress, write
 from planner.errors import BadInput, ExitCode
 
 if TYPE_CHECKING:  # slow to import, and needed only once there is such a plan
@@ -31,11 +31,13 @@ def check_schedule(question: "Scenario") -> "CheckReport":
     return planning.checked([each.case for each in found], unsold)
 
 
-def plan_schedule(question: "Scenario", out: Path | None, report: Path | None, *, json: bool, quiet: bool) -> None:
+def plan_schedule(
+    question: "Scenario", out: Path | None, report: Path | None, *, json: bool, quiet: bool, verbose: bool
+) -> None:
     """Plan over epochs: printed, and written as CSV where the file is called so, else as JSON."""
     from planner.files.plan_file import write_whole
     from planner.planning import plan as planning
-    from planner.report.schedule import timetable_view
+    from planner.report.schedules import timetable_page
     from planner.schedules.files import schedule_csv, timetable_text
     from planner.schedules.planning import timetable
 
@@ -45,7 +47,7 @@ def plan_schedule(question: "Scenario", out: Path | None, report: Path | None, *
         read = planning.read(question)
         found = timetable(read, progress=tell, static=_static)
     text = timetable_text(question, found, planning.digests(read))
-    write(text) if json else print_view(timetable_view(found))
+    write(text) if json else show_page(timetable_page(found, question), ("all",) if verbose else ())
     if found.schedule is None:
         raise typer.Exit(ExitCode.INFEASIBLE if found.termination.reason == "infeasible" else ExitCode.SOLVER_EMPTY)
     report_schedule(report, found, question, quiet=quiet)
@@ -90,7 +92,7 @@ def simulated_schedule(
     asked = file.scenario.changed(sets)
     with progress(quiet=quiet) as tell:
         found = serve_again(asked, file.schedule, file.timetable.policy, progress=tell, epoch=epoch)
-    show_served(found, json=json)
+    show_served(found, asked, json=json)
     report_schedule(report, found, asked, quiet=quiet)
     if not found.valid:
         raise typer.Exit(ExitCode.NOT_VALIDATED)
@@ -110,25 +112,25 @@ def tell_moved(source: Path, file: "Kept", *, quiet: bool) -> None:
             note(f"{source}: the {name} has changed since this plan was made", quiet=quiet)
 
 
-def show_served(found: "Timetable", *, json: bool) -> None:
+def show_served(found: "Timetable", scenario: "Scenario", *, json: bool) -> None:
     """What the simulator said of each epoch."""
     from planner.files.plan_file import dumps
-    from planner.report.schedule import served_view
+    from planner.report.schedules import timetable_page
 
     said = {"valid": found.valid, "served": found.served, "unserved": found.unserved}
-    write(dumps(said)) if json else print_view(served_view(found))
+    write(dumps(said)) if json else show_page(timetable_page(found, scenario), ("served",))
 
 
-def show_schedule(file: "ScheduleFile", *, json: bool, quiet: bool, report: Path | None) -> None:
+def show_schedule(
+    file: "ScheduleFile", sections: Sequence[str], *, json: bool, quiet: bool, report: Path | None
+) -> None:
     """Print a plan over time."""
-    from planner.files.plan_file import EDITED
-    from planner.report.schedule import timetable_view
+    from planner.report.schedules import timetable_page
     from planner.schedules.files import timetable_text
 
     text = timetable_text(file.scenario, file.timetable, file.digests, edited=file.edited)
-    if file.edited and not json:
-        print_view(EDITED.upper())
-    write(text) if json else print_view(timetable_view(file.timetable))
+    page = timetable_page(file.timetable, file.scenario, edited=file.edited)
+    write(text) if json else show_page(page, sections)
     report_schedule(report, file.timetable, file.scenario, quiet=quiet, edited=file.edited)
     if file.edited:
         raise typer.Exit(ExitCode.NOT_VALIDATED)
@@ -141,7 +143,7 @@ def diff_schedules(before: Path, after: Path, *, json: bool) -> bool:
         BadInput: one of them is, and the other is not.
     """
     from planner.files.plan_file import dumps
-    from planner.report.schedule import schedule_diff_view
+    from planner.report.differences import schedule_diff_page
     from planner.schedules.compare import schedule_diff
     from planner.schedules.files import read_schedule
 
@@ -160,5 +162,5 @@ def diff_schedules(before: Path, after: Path, *, json: bool) -> bool:
         plain, over_time = (before, after) if one is None else (after, before)
         raise BadInput(f"diff: {plain} is the plan of one load, {over_time} a plan over time; expected two of a kind")
     found = schedule_diff(one, other)
-    write(dumps(found)) if json else print_view(schedule_diff_view(found))
+    write(dumps(found)) if json else show_page(schedule_diff_page(found))
     return True

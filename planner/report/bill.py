@@ -6,8 +6,8 @@ from planner.report.words import carbon, dollars, number, watts
 from planner.results.bill import Bill
 
 
-def bill_lines(before: Bill, after: Bill) -> Iterator[str]:
-    """Watts, joules, electricity and CO2 of two plans, one a line; what neither knows is left out."""
+def bill_rows(before: Bill, after: Bill) -> Iterator[tuple[str, str, str, str]]:
+    """Watts, joules, electricity and CO2 of two plans and what they mean; what neither knows is left out."""
     rows: tuple[tuple[str, str, Callable[[float], str], str], ...] = (
         ("expected", "expected_w", watts, "mean wall power, at the planned rates"),
         ("mean", "mean_w", watts, "mean wall power, simulated"),
@@ -21,8 +21,8 @@ def bill_lines(before: Bill, after: Bill) -> Iterator[str]:
     for title, key, words, meaning in rows:
         old, new = getattr(before, key), getattr(after, key)
         if old is not None or new is not None:
-            values = " -> ".join("unknown" if value is None else words(value) for value in (old, new))
-            yield f"{title:<9} {values} {meaning}"
+            was, will = ("unknown" if value is None else words(value) for value in (old, new))
+            yield title, was, will, meaning
 
 
 BILL_HEADINGS = ("#rated", "#expected", "#p99", "#J/token")

@@ -1,102 +1,149 @@
-"""Differences between two plans as text."""
+"""What is shown of the difference between two plans, or two plans over time."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
-from rich.console import Group, RenderableType
-from rich.padding import Padding
-from rich.text import Text
-
-from planner.report.bill import bill_lines
-from planner.report.tables import bullets, table
+from planner.report.bill import bill_rows
+from planner.report.page import Cell, Chip, Lines, Page, Section, Table, Tone, columns, section
+from planner.report.schedule_words import J_PER_KWH
 from planner.report.words import amount, dollars, number, percent, plural, watts
 from planner.results.difference import Change, Diff, Move
 from planner.results.evidence import Evidence
-from planner.results.plan import Pool
+from planner.schedules.compare import ScheduleDiff
 
-_STYLE = {"+": "green", "-": "red", "~": "yellow", "=": "dim"}
-
-
-def diff_view(found: Diff) -> RenderableType:
-    """What changes, what it costs, and the way: like a plan of a plan."""
-    parts: list[RenderableType] = [
-        Text(_verdict(found), style="bold"),
-        *_section("Pools", *map(_change, found.changes)),
-    ]
-    parts += _section("Totals", *_totals(found))
-    parts += _section("Margins", _margins(found))
-    if found.moves or found.explanation:
-        parts += _section("The way", *_way(found))
-    if found.notes:
-        parts += _section("What was asked differently", bullets(found.notes))
-    return Group(*parts)
+_TONES = {"+": Tone.GOOD, "-": Tone.BAD, "~": Tone.OPEN}
 
 
-def _verdict(found: Diff) -> str:
+def diff_page(found: Diff) -> Page:
+    """What changes, what it costs, and the moves from one plan to the other."""
+    verdict, headline = _verdict(found)
+    pools = Table(
+        columns=columns("", "pool", "#machines before", "#after", "#load after"),
+        rows=[_change(change) for change in found.changes], caption="pools",
+    )  # fmt: skip
+    margins = Table(
+        columns=columns("objective", "#limit", "#margin", "#limit after", "#margin after"),
+        rows=[(each.slo, *_margin(each.before), *_margin(each.after)) for each in found.margins],
+        caption="what is left of each limit",
+    )  # fmt: skip
+    notes = Lines(lines=tuple(found.notes), bullets=True) if found.notes else None
+    return Page(
+        title="difference",
+        verdict=verdict,
+        good=found.safe,
+        headline=headline,
+        sections=(
+            *section("pools", "Pools", pools),
+            *section("totals", "Totals", _totals(found)),
+            *section("margins", "Margins", margins),
+            *_moves(found),
+            *section("asked", "What was asked differently", notes),
+        ),
+    )
+
+
+def _verdict(found: Diff) -> tuple[str, str]:
     """How much changes, and whether there is a safe order."""
     counts = Counter(change.sign for change in found.changes)
     if not counts["+"] + counts["-"] + counts["~"]:
-        return "NO CHANGES: the same machines in the same pools"
+        return "NO CHANGES", "the same machines in the same pools"
     words = ", ".join(f"{counts[s]} to {verb}" for s, verb in (("+", "add"), ("~", "change"), ("-", "remove")))
-    end = f"a safe order of {plural(len(found.moves), 'move')}" if found.safe else "NO SAFE ORDER found"
-    return f"POOLS: {words}; {end}"
+    if found.safe:
+        return "SAFE", f"pools: {words}; a safe order of {plural(len(found.moves), 'move')}"
+    return "NO SAFE ORDER FOUND", f"pools: {words}"
 
 
-def _change(change: Change) -> Text:
+def _signed(sign: str) -> Cell:
+    return Chip(words=sign, tone=_TONES[sign]) if sign in _TONES else sign
+
+
+def _change(change: Change) -> tuple[Cell, ...]:
     """One pool, before and after."""
-    was, will = change.before, change.after
-    if was is None or will is None:
-        words = _size(was or will)
-    elif change.sign == "=":
-        words = f"{_size(was)}, as before"
-    else:
-        words = f"{was.machines} -> {_size(will)}"
-    return Text(f"{change.sign} {change.pool}  {words}", style=_STYLE[change.sign])
+    was, will = (number(pool.machines) if pool else "none" for pool in (change.before, change.after))
+    load = percent(change.after.load_frac) if change.after else ""
+    return _signed(change.sign), change.pool, was, will, load
 
 
-def _size(pool: Pool | None) -> str:
-    return "" if pool is None else f"{plural(pool.machines, 'machine')}, load {percent(pool.load_frac)}"
-
-
-def _totals(found: Diff) -> Iterator[RenderableType]:
+def _totals(found: Diff) -> Table:
+    """Money, watts and machines of both plans."""
     old, new = found.before, found.after
-    yield Text(f"cost      {dollars(old.cost_usd_per_h)} -> {dollars(new.cost_usd_per_h)}")
-    yield Text(f"power     {watts(old.power_w)} -> {watts(new.power_w)} rated")
-    yield Text(f"machines  {number(old.machines)} -> {number(new.machines)}")
-    yield from map(Text, bill_lines(found.bill_before, found.bill_after))
-
-
-def _margins(found: Diff) -> RenderableType:
-    """Every objective with what is left of its limit in each plan."""
-    made = table("objective", "#limit", "#margin", "#limit after", "#margin after")
-    for each in found.margins:
-        made.add_row(each.slo, *_margin(each.before), *_margin(each.after))
-    return made
+    rows = [
+        ("cost", dollars(old.cost_usd_per_h), dollars(new.cost_usd_per_h), ""),
+        ("power", watts(old.power_w), watts(new.power_w), "rated"),
+        ("machines", number(old.machines), number(new.machines), ""),
+        *bill_rows(found.bill_before, found.bill_after),
+    ]
+    return Table(columns=columns("", "#before", "#after", "~of what"), rows=rows, caption="totals")
 
 
 def _margin(found: Evidence | None) -> tuple[str, str]:
     return ("", "") if found is None else (amount(found.limit, found.unit), percent(1 - found.high / found.limit))
 
 
-def _way(found: Diff) -> Iterator[RenderableType]:
+def _moves(found: Diff) -> Iterator[Section]:
     """Every move, then why it ends where it does."""
+    if not found.moves and not found.explanation:
+        return
     limit = "no power limit" if found.power_limit_w is None else f"at most {watts(found.power_limit_w)} rated"
-    yield Text(f"Checked at {found.load}; {limit}.")
-    if found.moves:
-        made = table("#", "move", "#machines", "#power", "checked by", "")
-        for index, move in enumerate(found.moves, 1):
-            words, state = _move(move), "safe" if move.safe else "; ".join(move.fails)
-            totals = (number(move.totals.machines), watts(move.totals.power_w))
-            made.add_row(str(index), Text(words, style=_STYLE[move.sign]), *totals, move.checked_by, state)
-        yield made
-    if found.explanation:
-        yield bullets(found.explanation)
+    rows = [
+        (
+            str(index), _signed(move.sign), _move(move), number(move.totals.machines), watts(move.totals.power_w),
+            move.checked_by, "safe" if move.safe else "; ".join(move.fails),
+        )
+        for index, move in enumerate(found.moves, 1)
+    ]  # fmt: skip
+    headings = columns("#", "", "move", "#machines", "#power", "checked by", "~safe")
+    table = Table(columns=headings, rows=rows, caption="moves, and what stands after each") if rows else None
+    why = Lines(lines=found.explanation, bullets=True) if found.explanation else None
+    yield from section("moves", "Order of moves", Lines(lines=(f"Checked at {found.load}; {limit}.",)), table, why)
 
 
 def _move(move: Move) -> str:
     source = f" from {move.source}" if move.source else ""
-    return f"{move.sign} {move.machines} {move.pool}{source}"
+    return f"{move.machines} {move.pool}{source}"
 
 
-def _section(title: str, *parts: RenderableType) -> tuple[RenderableType, ...]:
-    return (Text(), Text(title, style="bold"), *(Padding(part, (0, 0, 0, 2), expand=False) for part in parts))
+def schedule_diff_page(found: ScheduleDiff) -> Page:
+    """Totals of two plans over time side by side, then the epochs that differ."""
+    rows = [
+        (
+            str(each.epoch), f"{each.before.machines:g} -> {each.after.machines:g}",
+            f"{each.after.cost_usd - each.before.cost_usd:+,.2f}",
+            f"{(each.after.energy_j - each.before.energy_j) / J_PER_KWH:+,.1f}",
+            f"{(each.after.carbon_g - each.before.carbon_g) / 1000:+,.1f}", _pools(each.instances_by_spec),
+        )
+        for each in found.epochs
+    ]  # fmt: skip
+    headings = columns("epoch", "#machines", "#cost, $", "#energy, kWh", "#CO2, kg", "~pools")
+    epochs = Table(columns=headings, rows=rows, caption="epochs that differ") if rows else None
+    totals = Table(
+        columns=columns("over all epochs", "#before", "#after", "#change"), rows=_over_all(found), caption="totals"
+    )
+    return Page(
+        title="difference",
+        verdict="CHANGES" if rows else "NO CHANGES",
+        good=True,
+        headline=f"{plural(len(found.epochs), 'epoch')} differ, {found.unchanged} do not",
+        warnings=found.notes,
+        sections=(*section("totals", "Totals", totals), *section("epochs", "Epochs", epochs)),
+    )
+
+
+def _over_all(found: ScheduleDiff) -> Sequence[Sequence[Cell]]:
+    """What all epochs together come to, before and after."""
+    rows = []
+    for words, key, scale in (
+        ("cost, $", "cost_usd", 1.0), ("energy, kWh", "energy_j", J_PER_KWH), ("CO2, kg", "carbon_g", 1000.0),
+        ("machines, mean", "machines", 1.0), ("instances, mean", "instances", 1.0),
+    ):  # fmt: skip
+        one, other = (getattr(side, key) / scale for side in (found.before, found.after))
+        change = f"{(other - one) / one:+.1%}" if one else ""
+        rows.append((words, number(round(one, 2)), number(round(other, 2)), change))
+    rows.append(("starts and stops", str(found.churn_machines[0]), str(found.churn_machines[1]), ""))
+    for name, (base, now) in found.base_machines.items():
+        rows.append((f"base fleet, {name}", str(base), str(now), f"{now - base:+d}" if now != base else ""))
+    return rows
+
+
+def _pools(instances: Mapping[str, tuple[int, int]]) -> str:
+    return "; ".join(f"{name.partition('/')[2]} {x} -> {y}" for name, (x, y) in instances.items())

@@ -83,7 +83,8 @@ class Table:
         columns: how the cells stand.
         rows: as many cells each.
         caption: what the rows are.
-        folded: a heading under which the table is folded away; empty shows it. A terminal shows the heading alone.
+        folded: a heading under which the table is folded away; empty shows it. A terminal shows
+            the heading alone where the section is not asked for by name.
     """
 
     kind: ClassVar[str] = "table"
@@ -100,7 +101,8 @@ class Lines:
     Attributes:
         lines: the sentences.
         bullets: whether they are a list.
-        folded: a heading under which they are folded away; empty shows them. A terminal shows the heading alone.
+        folded: a heading under which they are folded away; empty shows them. A terminal shows
+            the heading alone where the section is not asked for by name.
     """
 
     kind: ClassVar[str] = "lines"
@@ -119,11 +121,18 @@ class Pairs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawing:
-    """An SVG picture with a title under it; not in a terminal."""
+    """An SVG picture with a title under it.
+
+    Attributes:
+        svg: the picture.
+        caption: below it.
+        instead: what a terminal shows in its place; None shows nothing.
+    """
 
     kind: ClassVar[str] = "drawing"
     svg: Markup
     caption: str = ""
+    instead: Table | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
 
-from planner.report.page import Block, Cell, Chip, Code, Column, Lines, Page, Pairs, Section, Table, Tone
+from planner.report.page import Block, Cell, Chip, Code, Column, Drawing, Lines, Page, Pairs, Section, Table, Tone
 
 ALL = "all"
 _STYLES = {Tone.GOOD: "green", Tone.BAD: "red", Tone.OPEN: "yellow"}
@@ -35,7 +35,7 @@ def drawn(page: Page, sections: Sequence[str] = ()) -> RenderableType:
         return Group(*parts, *(part for block in page.screen for part in _spaced(block)))
     chosen = [part for part in page.sections if not sections or ALL in sections or part.name in sections]
     if not sections or ALL in sections:
-        parts += [Text(), *_block(Pairs(rows=page.facts), codes=False)] if page.facts else []
+        parts += [Text(), *_block(Pairs(rows=page.facts), named=False)] if page.facts else []
         parts += _titled("Warnings", Lines(lines=tuple(page.warnings), bullets=True)) if page.warnings else []
     for part in chosen:
         parts += _section(part, named=part.name in sections)
@@ -44,14 +44,14 @@ def drawn(page: Page, sections: Sequence[str] = ()) -> RenderableType:
 
 def _section(part: Section, *, named: bool) -> list[RenderableType]:
     """One section; nothing of one that holds only pictures."""
-    return _titled(part.title, *part.blocks, codes=named)
+    return _titled(part.title, *part.blocks, named=named)
 
 
-def _titled(title: str, *blocks: Block, codes: bool = False) -> list[RenderableType]:
+def _titled(title: str, *blocks: Block, named: bool = False) -> list[RenderableType]:
     parts: list[RenderableType] = []
     for block in blocks:
-        made = list(_block(block, codes=codes))
-        parts += [Text()] if parts and made and isinstance(block, Table) else []
+        made = list(_block(block, named=named))
+        parts += [Text()] if parts and made and isinstance(block, Table | Drawing) else []
         parts += made
     return [Text(), Text(title, style="bold"), *parts] if parts else []
 
@@ -60,12 +60,14 @@ def _spaced(block: Block) -> Iterator[RenderableType]:
     """A block of the first screen, an empty line before all but sentences."""
     if not isinstance(block, Lines):
         yield Text()
-    yield from _block(block, codes=False)
+    yield from _block(block, named=False)
 
 
-def _block(block: Block, *, codes: bool) -> Iterator[RenderableType]:
-    """A block as lines and tables; nothing of a picture."""
-    if isinstance(block, Table | Lines) and block.folded:
+def _block(block: Block, *, named: bool) -> Iterator[RenderableType]:
+    """A block as lines and tables; nothing of a picture; what is folded only in a section asked for by name."""
+    if isinstance(block, Drawing):
+        yield from _block(block.instead, named=named) if block.instead else ()
+    elif isinstance(block, Table | Lines) and block.folded and not named:
         yield Padding(Text(f"{block.folded}."), _INDENT, expand=False)
     elif isinstance(block, Table):
         yield _Whole(table(block.columns, block.rows))
@@ -74,7 +76,7 @@ def _block(block: Block, *, codes: bool) -> Iterator[RenderableType]:
         yield from (Padding(line, _INDENT, expand=False) for line in lines)
     elif isinstance(block, Pairs):
         yield Padding(_pairs(block), _INDENT, expand=False)
-    elif isinstance(block, Code) and codes:
+    elif isinstance(block, Code) and named:
         yield Text(block.text)
 
 

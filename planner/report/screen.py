@@ -20,11 +20,16 @@ _EMPTY = 3
 """Empty lines: before both tables and the facts."""
 _FEWEST = 3
 """Rows of a table that are shown before facts are cut short."""
-_MORE = "Details: --verbose, `show PLAN --sections all` (or evidence, rounds, sources, ...), --report FILE."
+SECTIONS = "evidence, rounds, sources, ..."
 _FACT_LINES = 3
 _PROVEN_FRAC = 1e-6
 _POOLS = 2
 """Pools whose work per GPU is told."""
+
+
+def _more(sections: str) -> str:
+    """Where to read on."""
+    return f"Details: --verbose, `show PLAN --sections all` (or {sections}), --report FILE."
 
 
 def facts(plan: ValidatedPlan) -> tuple[tuple[str, str], ...]:
@@ -118,7 +123,8 @@ def screen(
     evidence, warnings = plan.judgement.evidence, plan.warnings
     if warnings:
         told = (*told, (f"Warnings ({len(warnings)})", warnings[0]))
-    left = LINES - sum(_height(line, WIDTH) for line in (*head, _MORE)) - _EMPTY - _HEADS
+    more = _more(SECTIONS)
+    left = LINES - sum(_height(line, WIDTH) for line in (*head, more)) - _EMPTY - _HEADS
     counts = (len(pools.rows), len(evidence))
     shortened, used = _shortened(told, left - sum(_lines(count, _FEWEST) for count in counts))
     first, second = _shared(counts, left - used)
@@ -133,7 +139,32 @@ def screen(
             f"and {counts[1] - second} more objectives, none beyond {percent(rest)} of its limit",
         ),
         Pairs(rows=shortened),
-        Lines(lines=(_MORE,)),
+        Lines(lines=(more,)),
+    )  # fmt: skip
+
+
+def short_screen(
+    head: Sequence[str], table: Table, told: Sequence[tuple[str, str]], warnings: Sequence[str], sections: str
+) -> tuple[Block, ...]:
+    """One table and facts below a head, cut to ``LINES`` lines of ``WIDTH`` columns.
+
+    Args:
+        head: the lines that stand above.
+        table: its first rows are shown.
+        told: facts, the most important first.
+        warnings: doubts; the first one is shown.
+        sections: names of sections, of which the last line tells.
+    """
+    if warnings:
+        told = (*told, (f"Warnings ({len(warnings)})", warnings[0]))
+    more = _more(sections)
+    left = LINES - sum(_height(line, WIDTH) for line in (*head, more)) - _HEADS // 2 - 2
+    count = len(table.rows)
+    shortened, used = _shortened(told, left - _lines(count, _FEWEST))
+    room = left - used
+    shown = count if count <= room else room - 1
+    return (
+        *_cut(table, range(shown), f"and {count - shown} more rows"), Pairs(rows=shortened), Lines(lines=(more,)),
     )  # fmt: skip
 
 

@@ -1,25 +1,38 @@
-"""The pages of a sweep and of a frontier."""
+"""What is shown of a sweep."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import product
+from math import isinf
 from typing import Any
 
 from planner.report.bill import BILL_HEADINGS, bill_cells
 from planner.report.html.charts import line, short
 from planner.report.html.matrices import matrix, tornado
-from planner.report.page import Block, Chart, Chip, Drawing, Lines, Page, Section, Table, Tile, Tone, columns
+from planner.report.page import (
+    Block,
+    Cell,
+    Chart,
+    Chip,
+    Drawing,
+    Lines,
+    Page,
+    Table,
+    Tile,
+    Tone,
+    columns,
+    section,
+)
 from planner.report.plans import again, best_words
-from planner.report.words import budget, dollars, number, percent, plural, rate, valued
-from planner.results.frontier import Design, Frontier
+from planner.report.words import budget, change, dollars, number, percent, plural, rate, valued
 from planner.results.plan import CandidatePlan
-from planner.results.sweep import VALIDATED, Outcome, Point, WhatIf
+from planner.results.sweep import VALIDATED, Outcome, Regret, WhatIf
+from planner.scenario.objectives import Objective
 
-_UNITS = {"cost": "usd", "power": "w", "machines": "number", "throughput": "req/s", "energy": "w", "carbon": "g/h"}
-_LABELS = {
-    "cost": "cost per hour", "power": "rated power", "machines": "machines", "throughput": "throughput",
-    "energy": "expected power", "carbon": "CO2 per hour",
-}  # fmt: skip
+_MATRIX = 7
+"""Most points whose regrets fit side by side on a terminal."""
+_BAR = 12
+"""Width of the longest bar of a tornado on a terminal, in characters."""
 
 
 def _brief(objective: str, value: float) -> str:
@@ -38,23 +51,22 @@ def whatif_page(sweep: WhatIf) -> Page:
     span = f"{objective} from {show(min(values))} to {show(max(values))}" if values else "no point has a plan"
     if not sweep.points:
         span = _headline(sweep, objective)
-    sections: list[Section] = []
-    if sweep.points:
-        sections.append(Section(name="grid", title="What came of it", blocks=_grid(sweep, objective)))
-    if sweep.tornado:
-        sections.append(Section(name="tornado", title="One thing at a time", blocks=_tornado(sweep, objective)))
-    if sweep.shadow_prices:
-        sections.append(Section(name="shadow", title="What more budget is worth", blocks=[_shadow(sweep, objective)]))
-    if sweep.regret:
-        sections.append(Section(name="regret", title="What it costs to be wrong", blocks=_regret(sweep, objective)))
     return Page(
         title=f"{sweep.scenario.name}: what if",
-        verdict=f"{len(held)} OF {len(sweep.points)} VALIDATED" if sweep.points else "WHAT IF",
+        verdict=f"{len(held)} OF {plural(len(sweep.points), 'POINT').upper()} VALIDATED" if sweep.points else "WHAT IF",
         good=len(held) == len(sweep.points),
         headline=span,
         about=f"{sweep.scenario.model.name}, {best_words(objective)}; " + _varied(sweep),
         tiles=_tiles(sweep, objective),
-        sections=(*sections, again(sweep.scenario)),
+        sections=(
+            *section("plans", "Plans", *(_grid(sweep, objective) if sweep.points else ())),
+            *section("power", "Power", _power(sweep) if held else None),
+            *section("regret", "Regret", *(_regret(sweep, objective) if sweep.regret else ())),
+            *section("given", "As given", _as_given(sweep, objective)),
+            *section("tornado", _moved(sweep), *(_tornado(sweep, objective) if sweep.tornado else ())),
+            *section("shadow", "Worth of a budget", *_shadow(sweep, objective)),
+            again(sweep.scenario),
+        ),
     )
 
 
@@ -110,11 +122,10 @@ def _grid(sweep: WhatIf, objective: str) -> list[Block]:
             cells, rows.values, columns.values, show=partial(valued, objective), across=columns.key, down=rows.key,
         )  # fmt: skip
         blocks.append(Drawing(svg=drawing, caption=f"{objective}; an empty cell has no plan"))
-    blocks.append(_points(sweep.points))
-    refused = [f"{p.name}: {p.outcome.verdict}; {' '.join(p.outcome.explanation[:1])}" for p in sweep.points
+    blocks.append(_points(sweep))
+    refused = [f"{p.name}: {p.outcome.verdict}; {' '.join(p.outcome.explanation[:2])}" for p in sweep.points
                if p.outcome.verdict != VALIDATED]  # fmt: skip
-    blocks.append(Lines(lines=tuple(refused), bullets=True))
-    return blocks
+    return [*blocks, *([Lines(lines=tuple(refused), bullets=True)] if refused else [])]
 
 
 _Read = Callable[[Outcome], float | None]
@@ -175,22 +186,44 @@ def _value(outcome: Outcome | None) -> float | None:
     return outcome.objective_value if outcome else None
 
 
-def _points(points: Sequence[Point]) -> Table:
-    """Every point of the grid."""
-    rows = []
-    for p in points:
-        o, totals = p.outcome, p.outcome.candidate.totals if p.outcome.candidate else None
-        bind = o.binds[0] if o.binds else None
-        margin = min(o.margin_frac.values(), default=None)
-        served = "" if o.served_req_per_s is None else rate(o.served_req_per_s)
+def _keys(sweep: WhatIf) -> list[str]:
+    """The last words of the keys that are varied."""
+    return [_tail(knob.key) for knob in sweep.knobs]
+
+
+def _points(sweep: WhatIf) -> Table:
+    """One line a point: what was set, what it takes, and what is nearest to its limit."""
+    rows: list[tuple[Cell, ...]] = []
+    growing = sweep.scenario.objective is Objective.THROUGHPUT
+    for point in sweep.points:
+        found, settings = point.outcome, [point.settings.get(knob.key, "") for knob in sweep.knobs]
+        totals = found.candidate.totals if found.candidate else None
+        nearest = max(found.binds, key=lambda each: each.used_frac, default=None)
+        margin = min(found.margin_frac.values(), default=None)
+        served = ["" if found.served_req_per_s is None else rate(found.served_req_per_s)] if growing else []
         rows.append((
-            p.name, _verdict(o), served, number(totals.machines) if totals else "",
-            dollars(totals.cost_usd_per_h) if totals else "",
-            *(bill_cells(o.bill, totals.power_w) if totals else ("",) * 4), "" if margin is None else percent(margin),
-            f"{bind.name}, {percent(bind.used_frac)}" if bind else "",
+            *settings, _verdict(found), *served, dollars(totals.cost_usd_per_h) if totals else "",
+            number(totals.machines) if totals else "", "" if margin is None else percent(margin),
+            f"{nearest.name} {percent(nearest.used_frac)}" if nearest else "",
         ))  # fmt: skip
-    headings = ("point", "verdict", "#served", "#machines", "#cost", *BILL_HEADINGS, "#least margin", "binds")
+    headings = (
+        *_keys(sweep), "verdict", *(["#served"] if growing else []), "#cost", "#machines", "#margin",
+        "~nearest to its limit",
+    )  # fmt: skip
     return Table(columns=columns(*headings), rows=rows, caption="points")
+
+
+def _power(sweep: WhatIf) -> Table:
+    """One line a plan: what its machines are rated at, draw on average and at their busiest, and spend on a token."""
+    rows = [
+        (
+            *(point.settings.get(knob.key, "") for knob in sweep.knobs),
+            *bill_cells(point.outcome.bill, point.outcome.candidate.totals.power_w),
+        )
+        for point in sweep.points
+        if point.outcome.candidate is not None
+    ]
+    return Table(columns=columns(*_keys(sweep), *BILL_HEADINGS), rows=rows, caption="watts of each plan")
 
 
 def _verdict(outcome: Outcome) -> Chip:
@@ -201,6 +234,15 @@ def _verdict(outcome: Outcome) -> Chip:
 # --- tornado, shadow prices, regret ---------------------------------------------------------------------------------
 
 
+def _as_given(sweep: WhatIf, objective: str) -> Lines | None:
+    """The plan of the question as it was asked."""
+    return Lines(lines=(f"{_headline(sweep, objective)}.".capitalize(),)) if sweep.base else None
+
+
+def _moved(sweep: WhatIf) -> str:
+    return f"Each moved by {percent(sweep.tornado_frac or 0.0)}, the largest effect first"
+
+
 def _tornado(sweep: WhatIf, objective: str) -> list[Block]:
     """Bars both ways, the largest effect first."""
     rows = [(s.name, s.low_change, s.high_change) for s in sweep.tornado if s.span]
@@ -209,25 +251,49 @@ def _tornado(sweep: WhatIf, objective: str) -> list[Block]:
     caption = (
         f"Change of {objective} when one thing falls (upper bar) or rises (lower bar) by {moved}, all else as given."
     )
-    words = (f"Without effect: {', '.join(idle)}.",) if idle else ()
-    return [Drawing(svg=tornado(rows, show=partial(valued, objective)), caption=caption), Lines(lines=words)]
+    drawing = tornado(rows, show=partial(valued, objective))
+    made: list[Block] = [Drawing(svg=drawing, caption=caption, instead=_swings(sweep, objective))]
+    return [*made, *([Lines(lines=(f"Without effect: {', '.join(idle)}.",))] if idle else [])]
 
 
-def _shadow(sweep: WhatIf, objective: str) -> Table:
+def _swings(sweep: WhatIf, objective: str) -> Table:
+    """One line a thing that was moved, with a bar as long as its effect."""
+    finite = [abs(c) for s in sweep.tornado for c in (s.low_change, s.high_change) if c is not None]
+    longest = max([*finite, 1e-12])
+    rows = []
+    for each in sweep.tornado:
+        sides = (
+            side.outcome.verdict if value is None else change(objective, value)
+            for side, value in ((each.low, each.low_change), (each.high, each.high_change))
+        )
+        effect = "no plan" if isinf(each.span) else "█" * round(_BAR * each.span / longest)
+        rows.append((each.name, *sides, effect))
+    return Table(columns=columns("what", "#with less", "#with more", "effect"), rows=rows)
+
+
+def _shadow(sweep: WhatIf, objective: str) -> list[Block]:
+    """What a unit of each budget is worth."""
+    if not sweep.shadow_prices:
+        lonely = sweep.base is not None and not sweep.tornado
+        return [Lines(lines=("No budget is limited, so none has a price.",))] if lonely else []
     rows = []
     for price in sweep.shadow_prices:
-        unit, per = (1e3, "kW") if price.budget.endswith("power_w") else (1.0, "unit")
-        gain, loss = (
-            "no plan" if v is None else f"{valued(objective, v * unit)} per {per}" if v else "nothing"
+        unit, per = (1e3, " per kW") if price.budget.endswith("power_w") else (1.0, "")
+        worth = (
+            "no plan" if v is None else f"{valued(objective, v * unit)}{per}" if v else "nothing"
             for v in (price.gain_per_unit, price.loss_per_unit)
         )
-        rows.append((price.budget, budget(price.budget, price.limit), budget(price.budget, price.step), gain, loss))
-    headings = ("budget", "#limit", "#step", "#one more is worth", "#one less costs")
-    return Table(columns=columns(*headings), rows=rows, caption="found by planning again; machines come whole")
+        rows.append((price.budget, budget(price.budget, price.limit), budget(price.budget, price.step), *worth))
+    headings = columns("budget", "#limit", "#step", "#worth of a unit more", "#cost of a unit less")
+    words = (
+        "Found by planning again with the budget one step larger and smaller. Machines come whole: this is the mean "
+        "over the step, and a smaller step may be worth nothing."
+    )
+    return [Table(columns=headings, rows=rows, caption="prices of budgets"), Lines(lines=(words,))]
 
 
 def _regret(sweep: WhatIf, objective: str) -> list[Block]:
-    """A matrix: the plan that was bought down, the future that happens across."""
+    """What it costs to have bought a plan, at worst and in the mean; and a matrix, bought down, happening across."""
     names = [p.name for p in sweep.points if p.outcome.verdict == VALIDATED]
     found = {(r.bought, r.happens): r.regret for r in sweep.regret}
     cells = [
@@ -241,63 +307,51 @@ def _regret(sweep: WhatIf, objective: str) -> list[Block]:
         f"Regret, in the unit of {objective}: what is then owned and added, less the best plan for what "
         "happens. Zero is no regret; an empty cell has no known plan."
     )
-    return [Drawing(svg=drawing, caption=words)]
+    instead = _matrix(sweep, names, objective) if len(names) <= _MATRIX else None
+    return [
+        _regrets(sweep, objective),
+        Lines(lines=("Regret: what is owned after adding what was missing, less the best plan for what happened.",)),
+        Drawing(svg=drawing, caption=words, instead=instead),
+    ]
+
+
+def _regrets(sweep: WhatIf, objective: str) -> Table:
+    """For every plan: in how many futures it holds, and what it costs to have bought it."""
+    rows = []
+    for name in dict.fromkeys(each.bought for each in sweep.regret):
+        mine = [each for each in sweep.regret if each.bought == name]
+        known = [(each.regret, each.happens) for each in mine if each.regret is not None]
+        if known:
+            worst, when = max(known)
+            mean = sum(value for value, _ in known) / len(known)
+            rows.append((worst, mean, name, f"{sum(each.holds for each in mine)} of {len(mine)}", when))
+    cells = [
+        (name, holds, valued(objective, worst), valued(objective, mean), when if worst else "")
+        for worst, mean, name, holds, when in sorted(rows)
+    ]
+    headings = columns("bought for", "#holds in", "#worst regret", "#mean regret", "worst when")
+    return Table(columns=headings, rows=cells, caption="regret of each plan")
+
+
+def _matrix(sweep: WhatIf, names: Sequence[str], objective: str) -> Table:
+    """Bought against happens; + marks a plan that had to be added to."""
+    letters = {name: chr(ord("A") + index) for index, name in enumerate(names)}
+    cells = {(each.bought, each.happens): each for each in sweep.regret}
+    rows = [
+        (f"{letter}: {bought}", *(_cell(cells.get((bought, happens)), objective) for happens in names))
+        for bought, letter in letters.items()
+    ]
+    return Table(columns=columns("bought \\ happens", *(f"#{letter}" for letter in letters.values())), rows=rows)
+
+
+def _cell(each: Regret | None, objective: str) -> str:
+    """One regret, short."""
+    if each is None or each.regret is None:
+        return "?"
+    value = each.regret / 1e3 if objective == Objective.POWER else each.regret
+    return f"{value:,.4g}" + ("" if each.holds else " +")
 
 
 def _abridged(name: str) -> str:
     """A point's name without the words that every reader knows."""
     return name.replace("workload.", "").replace("slo.", "").replace("rate_scale", "rate")
-
-
-# --- frontiers ------------------------------------------------------------------------------------------------------
-
-
-def frontier_page(front: Frontier) -> Page:
-    """The best of one quantity for every value of another."""
-    efficient = [d for d in front.designs if d.efficient]
-    return Page(
-        title=f"{front.scenario.name}: frontier",
-        verdict="FRONTIER" if front.complete else "FRONTIER, NOT COMPLETE",
-        good=front.complete,
-        headline=f"{plural(len(efficient), 'efficient design')}: {front.best[front.x]} {front.x} against "
-        f"{front.best[front.y]} {front.y}",
-        about=f"{front.scenario.model.name}; {front.ended}",
-        tiles=[
-            Tile(label="Efficient", value=number(len(efficient)), note="no other is better on both"),
-            Tile(label="Dominated", value=number(len(front.designs) - len(efficient)), note="shown hollow"),
-        ],
-        sections=(
-            Section(name="frontier", title="Frontier", blocks=[_scatter(front), _designs(front)]),
-            again(front.scenario),
-        ),
-    )
-
-
-def _scatter(front: Frontier) -> Chart:
-    """Every design as a point; the efficient ones joined by steps."""
-    ordered = sorted(front.designs, key=lambda d: (d.values[front.x], d.values[front.y]))
-    series = []
-    for label, wanted, hue in (("efficient", True, 0), ("dominated", False, 1)):
-        mine = [d for d in ordered if d.efficient is wanted]
-        if mine:
-            made = line(label, short([d.values[front.y] for d in mine]), hue)
-            more = {"dots": True, "stepped": True} if wanted else {"points": 8, "hollow": True}
-            series.append({**made, "x": short([d.values[front.x] for d in mine]), **more})
-    spec = {
-        "series": series, "xUnit": _UNITS.get(front.x, ""), "xLabel": _LABELS.get(front.x, front.x),
-        "yUnit": _UNITS.get(front.y, ""), "height": 340,
-    }  # fmt: skip
-    note = f"{_LABELS.get(front.y, front.y)} over {_LABELS.get(front.x, front.x)}; every point was validated"
-    return Chart(name="frontier-chart", title="Designs", spec=spec, note=note, whole=True)
-
-
-def _designs(front: Frontier) -> Table:
-    rows = []
-    for d in front.designs:
-        shown = [valued(axis, d.values[axis]) for axis in (front.x, front.y)]
-        rows.append((*shown, "efficient" if d.efficient else "dominated", _bought(d)))
-    return Table(columns=columns(f"#{front.x}", f"#{front.y}", "kind", "machines"), rows=rows, caption="designs")
-
-
-def _bought(design: Design) -> str:
-    return ", ".join(f"{count} {name}" for name, count in sorted(design.machines.items()))

@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 
+from planner.report.frontiers import frontier_page
 from planner.report.plans import no_plan_page, plan_page, simulation_page
-from planner.report.sweeps import frontier_page, whatif_page
-from planner.report.timetables import schedule_page
+from planner.report.schedules import timetable_page
+from planner.report.sweeps import whatif_page
 from tests.browser.conftest import Opened
 from tests.planner import plans
 from tests.planner.pictures import picture
 from tests.planner.sweeps import frontier, whatif
-from tests.planner.weeks import schedule
+from tests.planner.weeks import timetable
 
 Open = Callable[..., Opened]
 PLAN = plan_page(plans.plan(), plans.scenario(), picture())
@@ -23,7 +24,7 @@ PAGES = {
     "no-plan": no_plan_page(plans.no_plan(), plans.scenario()),
     "whatif": whatif_page(whatif()),
     "frontier": frontier_page(frontier()),
-    "week": schedule_page(schedule(), plans.scenario(), valid=False),
+    "week": timetable_page(timetable(), plans.scenario()),
 }
 
 INKED = """() => [...document.querySelectorAll("figure.chart canvas")].map((c) => {

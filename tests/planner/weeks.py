@@ -4,10 +4,20 @@ from math import pi, sin
 
 from planner.perf.layout import InstanceSpec, Layout, Role
 from planner.results.schedule import Epoch, Run, Schedule
+from planner.results.timetable import Timetable
 from planner.scenario.objectives import Aim
 from solvers.allocation import Reason, Termination
 
 HOURS = 168
+
+
+def timetable() -> Timetable:
+    """That schedule, not served by the simulator."""
+    made = schedule()
+    return Timetable(
+        schedule=made, served=(), unserved=tuple(range(HOURS)), termination=made.termination, provided_ratio=(),
+        policy="colocated",
+    )  # fmt: skip
 
 
 def schedule() -> Schedule:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.compare.bill import MILLION, bill, bill_of
-from planner.report.bill import bill_cells, bill_lines
+from planner.report.bill import bill_cells, bill_rows
 from planner.results.evidence import PowerUse
 from planner.results.row import RowStudy
 from planner.scenario.energy import EnergySection
@@ -65,11 +65,11 @@ def test_two_bills_stand_beside_each_other() -> None:
     judged = replace(plans.judgement(), power=use(8000.0), output_tokens_per_s=100.0)
     totals = replace(plans.candidate().totals, expected_power_w=7000.0)
     full, poor = bill(totals, judged, ENERGY), bill(totals, replace(judged, power=None), ENERGY)
-    lines = list(bill_lines(poor, full))
-    assert lines[0] == "expected  7 kW -> 7 kW mean wall power, at the planned rates"
-    assert any(line.startswith("energy    unknown -> 80 J per output token") for line in lines)
-    assert any(line.startswith("P99       unknown -> 10.4 kW") for line in lines)
-    assert list(bill_lines(full, poor))[-1].endswith("the building's share included")
+    rows = list(bill_rows(poor, full))
+    assert rows[0] == ("expected", "7 kW", "7 kW", "mean wall power, at the planned rates")
+    assert ("energy", "unknown", "80 J", "per output token") in rows
+    assert any(row[:3] == ("P99", "unknown", "10.4 kW") for row in rows)
+    assert list(bill_rows(full, poor))[-1][3].endswith("the building's share included")
     assert bill_cells(full, totals.power_w)[1:] == ("7 kW", "10.4 kW", "80")
     assert bill_cells(None, 5000.0) == ("5 kW", "", "", "")
 

@@ -104,7 +104,7 @@ def test_a_frontier_reads_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert result.exit_code == ExitCode.VALIDATED, result.output
     assert all(len(line) <= 80 and line == line.rstrip() for line in result.stdout.splitlines())
     for part in (
-        "2 designs that no other beats",
+        "2 efficient designs",
         "Most throughput under a falling limit on machines",
         "mixed dgx-h100",
     ):

@@ -385,7 +385,7 @@ def test_a_sweep_reads_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
                  "--report", "w.html")  # fmt: skip
     assert result.exit_code == ExitCode.VALIDATED, result.output
     assert all(len(line) <= 80 and line == line.rstrip() for line in result.stdout.splitlines())
-    for part in ("2 points, 2 with a validated plan", "Regret", "1 of 2", "price of dgx-a100", "Worth of a budget"):
+    for part in ("2 OF 2 POINTS VALIDATED", "Regret", "1 of 2", "price of dgx-a100", "Worth of a budget"):
         assert part in result.stdout
     assert sorted(json.loads((tmp_path / "w.json").read_text())) == sorted(WhatIf.__dataclass_fields__)
     assert (tmp_path / "w.json.journal.jsonl").exists()

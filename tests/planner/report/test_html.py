@@ -13,13 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.compare.bill import bill
+from planner.report.frontiers import frontier_page
 from planner.report.html.charts import short
 from planner.report.html.drawings import bar, margin
 from planner.report.html.render import render
 from planner.report.page import Chart, Page
 from planner.report.plans import no_plan_page, plan_page, simulation_page
-from planner.report.sweeps import frontier_page, whatif_page
-from planner.report.timetables import schedule_page
+from planner.report.schedules import timetable_page
+from planner.report.sweeps import whatif_page
 from planner.results.evidence import NoPlan, PowerUse
 from planner.scenario import Scenario
 from planner.scenario.energy import EnergySection
@@ -28,7 +29,7 @@ from tests.planner.compare.test_bill import use
 from tests.planner.pictures import picture
 from tests.planner.planning.test_oversubscribe import study
 from tests.planner.sweeps import frontier, whatif
-from tests.planner.weeks import schedule
+from tests.planner.weeks import timetable
 
 ASSETS = resources.files("planner.report.html") / "assets"
 UPLOT_SHA256 = {
@@ -44,7 +45,7 @@ def pages() -> dict[str, Page]:
         "no-plan": no_plan_page(plans.no_plan(), scenario),
         "whatif": whatif_page(whatif()),
         "frontier": frontier_page(frontier()),
-        "week": schedule_page(schedule(), scenario, valid=True),
+        "week": timetable_page(timetable(), scenario),
     }
 
 

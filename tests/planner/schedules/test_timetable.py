@@ -16,7 +16,7 @@ from planner.errors import BadInput
 from planner.files.plan_file import sealed
 from planner.formulate import epoch_problem, lift_schedule
 from planner.perf.layout import InstanceSpec, Layout, Role
-from planner.report.schedule import sparkline
+from planner.report.schedule_words import sparkline
 from planner.results.schedule import Run
 from planner.scenario import Scenario
 from planner.schedules.files import read_schedule, schedule_csv
@@ -116,13 +116,13 @@ def test_every_epoch_is_served(week: Path) -> None:
     assert len(served) < 28
     assert all(each.valid and each.evidence and each.arrived for each in served)
     assert any(each.changed for each in served)
-    assert "In the simulator" in week.with_suffix(".html").read_text(encoding="utf-8")
+    assert "Epochs in the simulator" in week.with_suffix(".html").read_text(encoding="utf-8")
 
 
 def test_a_week_is_shown_from_its_file(week: Path) -> None:
     """``show`` reads the file whole: its JSON is the file, its text the verdict and the timeline."""
     assert _say("show", str(week), "--json") == week.read_text(encoding="utf-8")
-    assert "Validated: the simulator served 28 epochs" in " ".join(_say("show", str(week)).split())
+    assert "the simulator served 28 epochs" in " ".join(_say("show", str(week)).split())
 
 
 def test_a_week_is_served_again(week: Path) -> None:
@@ -278,7 +278,7 @@ def test_planned_watts_are_those_of_the_simulator(week: Path) -> None:
     assert metered is not None
     least, most = (end(ratio for ratio in ratios if ratio) for end in (min, max))
     assert least <= metered.energy_j / file.schedule.energy_j <= most
-    assert "With the simulator's watts" in _say("show", str(week))
+    assert "As simulated" in _say("show", str(week))
     assert "Against a fixed fleet" in week.with_suffix(".html").read_text(encoding="utf-8")
 
 
@@ -298,7 +298,7 @@ def test_a_fixed_fleet_is_set_beside_a_schedule(week: Path) -> None:
     assert fixed.spent.cost_usd == pytest.approx(machines * price.usd_per_h * hours + electricity)
     idle_j = machines * load_catalog(None).machines["dgx-h100"].idle_w * hours * 3600 * scenario.energy.pue_ratio
     assert idle_j < fixed.spent.energy_j < machines * 10200 * hours * 3600 * scenario.energy.pue_ratio
-    assert "Fixed fleet for the peak" in _say("show", str(week))
+    assert "Fixed fleet" in _say("show", str(week))
 
 
 def test_a_budget_of_watts_holds_in_simulation() -> None:

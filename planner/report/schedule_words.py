@@ -1,0 +1,99 @@
+"""A plan over time in words: money and watts, the fixed fleet beside it, what the simulator said."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from planner.report.words import number, percent, plural, watts
+from planner.results.evidence import Verdict
+from planner.results.schedule import FixedFleet, Spent
+from planner.results.timetable import Served, Timetable
+
+_BARS = " ▁▂▃▄▅▆▇█"
+J_PER_KWH = 3.6e6
+
+
+def spent_words(spent: Spent) -> str:
+    """For example ``$1,007, 282 kWh, 107.2 kg CO2``."""
+    energy, carbon = number(round(spent.energy_j / J_PER_KWH, 1)), number(round(spent.carbon_g / 1000, 1))
+    return f"${spent.cost_usd:,.0f}, {energy} kWh, {carbon} kg CO2"
+
+
+def against_the_simulator(found: Spent | None, served: Sequence[Served]) -> str:
+    """What the schedule comes to with metered watts, and how far planned watts were off; nothing if not known."""
+    ratios = [ratio for each in served if (ratio := each.watts_ratio) is not None]
+    if found is None or not ratios:
+        return ""
+    least, most = min(ratios) - 1, max(ratios) - 1
+    off = f"{100 * least:+.1f} to {100 * most:+.1f} %"
+    return f"{spent_words(found)}; wall power of served epochs {off} against plan"
+
+
+def against_fixed(found: Spent | None, fixed: FixedFleet | None) -> str:
+    """What the schedule saves against the fixed fleet for the peak; nothing where there is none to compare with."""
+    if found is None or fixed is None:
+        return ""
+    names = (("money", "cost_usd"), ("energy", "energy_j"), ("CO2", "carbon_g"))
+    changes = [saved_words(getattr(found, key), getattr(fixed.spent, key), word) for word, key in names]
+    doubt = "" if fixed.valid else "; in an epoch that was served it misses an objective"
+    fleet = f"{fleet_words(fixed)}, the validated plan for the peak, {spent_words(fixed.spent)}{doubt}"
+    return f"{fleet}; against it the schedule {', '.join(changes)}"
+
+
+def saved_words(value: float, against: float, word: str) -> str:
+    """For example ``saves 12.3 % of the energy``, or ``takes 4.0 % more money``."""
+    saved = 1 - value / against if against else 0.0
+    return f"saves {100 * saved:.1f} % of the {word}" if saved >= 0 else f"takes {-100 * saved:.1f} % more {word}"
+
+
+def fleet_words(fixed: FixedFleet) -> str:
+    """For example ``3 dgx-h100 (6 x tp4/chunk1024/1200mhz)``."""
+    machines = ", ".join(f"{count} {name}" for name, count in fixed.machines.items())
+    pools = Counter[str]()
+    for run in fixed.runs:
+        pools[run.spec.name.split("/", 2)[2]] += run.instances
+    return f"{machines} ({', '.join(f'{count} x {name}' for name, count in pools.items())})"
+
+
+def said(each: Served) -> str:
+    """What the simulator said of an epoch."""
+    if each.valid:
+        return "met"
+    words = [f"{e.slo} {e.verdict.words}" for e in each.evidence if e.verdict is not Verdict.MET]
+    counted = ((each.unfinished, "unfinished"), (each.refused, "refused"))
+    words += [f"{count} {word}" for count, word in counted if count]
+    words += [f"{watts(each.excess_w)} above budgets.expected_power_w"] if each.excess_w else []
+    return ", ".join(words) or "a growing backlog"
+
+
+def spans(epochs: Sequence[int]) -> str:
+    """For example ``3-7, 12``."""
+    parts, begin = [], 0
+    for at in range(1, len(epochs) + 1):
+        if at == len(epochs) or epochs[at] != epochs[at - 1] + 1:
+            first, last = epochs[begin], epochs[at - 1]
+            parts.append(f"{first}" if first == last else f"{first}-{last}")
+            begin = at
+    return ", ".join(parts)
+
+
+def served_words(found: Timetable) -> str:
+    """How many epochs were served, and how they fared, in a sentence."""
+    if not found.served:
+        return "no epoch was served by the simulator"
+    count = sum(len(each.epochs) for each in found.served)
+    missed = [epoch for each in found.served if not each.valid for epoch in each.epochs]
+    near = max(found.served, key=lambda each: each.tightness_ratio)
+    told = f"an objective or budget missed in {spans(sorted(missed))}" if missed else "every objective met"
+    rest = f"; {len(found.unserved)} more rest on the same capacities" if found.unserved else ""
+    more = sum(ratio > 1 for ratio in found.provided_ratio)
+    tight = f"; {plural(more, 'epoch')} {'provides' if more == 1 else 'provide'} for more than the peak" if more else ""
+    return (
+        f"the simulator served {plural(count, 'epoch')} ({len(found.served)} different) at their peak, with the "
+        f"changes into them, {told}; nearest to a limit is epoch {near.epochs[0]} at {percent(near.tightness_ratio)}"
+        f"{rest}{tight}"
+    )
+
+
+def sparkline(values: Sequence[float], most: float) -> str:
+    """One bar per value, in eighths of ``most``."""
+    return "".join(_BARS[min(8, round(8 * value / most))] if most else " " for value in values)

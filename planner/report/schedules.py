@@ -1,0 +1,287 @@
+"""The page of a plan over time: what is powered and run in every epoch of a day or a week."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from planner.report.html.charts import line, short
+from planner.report.page import (
+    Block,
+    Cell,
+    Chart,
+    Chip,
+    Lines,
+    Page,
+    Section,
+    Table,
+    Tile,
+    Tone,
+    columns,
+    section,
+)
+from planner.report.plans import EDITED, again
+from planner.report.power import layout_words
+from planner.report.schedule_words import (
+    against_fixed,
+    against_the_simulator,
+    said,
+    served_words,
+    spans,
+    sparkline,
+    spent_words,
+)
+from planner.report.screen import short_screen
+from planner.report.words import amount, number, percent, plural, watts
+from planner.results.schedule import Epoch, Schedule, Spent
+from planner.results.timetable import Served, Timetable
+from planner.scenario import Scenario
+
+SECTIONS = "timetable, served, ..."
+"""Named at the end of the first screen."""
+_H_S = 3600.0
+_ROW = 24
+_SHOWN_ROWS = 30
+"""A timetable of more rows is folded away but for its busiest day."""
+_KWH_J = 3.6e6
+_KG_G = 1e3
+
+
+def timetable_page(found: Timetable, scenario: Scenario, *, edited: bool = False) -> Page:
+    """Machines, load, energy and money over time, what the simulator said, and the timetable.
+
+    Args:
+        found: the plan over time, or why there is none.
+        scenario: the question.
+        edited: the plan is not as it was when it was simulated.
+    """
+    schedule = found.schedule
+    title, asked = f"{scenario.name}: schedule", f"{scenario.model.name}, policy {found.policy}"
+    if schedule is None:
+        why = f"{found.termination.reason}; {found.termination.detail}"
+        return Page(title=title, verdict="NO SCHEDULE", good=False, headline=why, about=asked)
+    days = len(schedule.epochs) * schedule.epoch_s / _H_S / 24
+    powered = [sum(e.machines.values()) for e in schedule.epochs]
+    held = found.valid and bool(found.served)
+    verdict = EDITED if edited else "VALIDATED" if held else "NOT VALIDATED"
+    headline = f"${schedule.cost_usd:,.0f} for {days:.3g} days, {min(powered)} to {max(powered)} machines"
+    about = f"{asked}; least {', then '.join(schedule.aims)}; {_epochs(schedule)}"
+    told, timeline = _facts(found, schedule), _timeline(schedule)
+    return Page(
+        title=title,
+        verdict=verdict,
+        good=held and not edited,
+        headline=headline,
+        about=about,
+        tiles=_tiles(schedule, days),
+        facts=told,
+        warnings=schedule.notes,
+        sections=(
+            *_savings(schedule, found),
+            Section(
+                name="time", title="Over time", blocks=[*_charts(schedule), timeline],
+                lead="One value per epoch. Drag to zoom, all charts together.",
+            ),
+            Section(name="timetable", title="Timetable", blocks=_timetable(schedule)),
+            *section("served", "Epochs in the simulator", _served(found.served) if found.served else None),
+            again(scenario),
+        ),
+        screen=short_screen((f"{verdict}: {headline}", about), timeline, told, schedule.notes, SECTIONS),
+    )  # fmt: skip
+
+
+def _epochs(schedule: Schedule) -> str:
+    return f"{plural(len(schedule.epochs), 'epoch')} of {schedule.epoch_s / _H_S:.3g} h"
+
+
+def _tiles(schedule: Schedule, days: float) -> list[Tile]:
+    """The figures that matter most."""
+    gap = schedule.termination.gap_frac
+    return [
+        Tile(label="Cost", value=f"${schedule.cost_usd:,.2f}", note=f"${schedule.cost_usd / days:,.0f} a day"),
+        Tile(label="Energy", value=f"{number(round(schedule.energy_j / _KWH_J))} kWh", note="at the meter"),
+        Tile(label="Carbon", value=f"{number(round(schedule.carbon_g / _KG_G))} kg", note="of CO2"),
+        Tile(label="Base fleet", value=number(sum(schedule.base_machines.values())), note=_fleet(schedule)),
+        Tile(label="Starts and stops", value=number(schedule.churn_machines), note="machines"),
+        Tile(label="Gap", value="unknown" if gap is None else percent(gap), note=f"proven, {schedule.method}"),
+    ]
+
+
+def _facts(found: Timetable, schedule: Schedule) -> tuple[tuple[str, str], ...]:
+    """What a first look must tell, the most important first."""
+    gap = schedule.termination.gap_frac
+    proven = f"gap {'unknown' if gap is None else percent(gap)}, proven ({found.termination.detail})"
+    told = (
+        ("Simulation", served_words(found)),
+        ("As planned", f"{spent_words(planned(schedule))}; {schedule.churn_machines} starts and stops"),
+        ("As simulated", against_the_simulator(found.simulated, found.served)),
+        ("Fixed fleet", against_fixed(found.simulated, found.fixed)),
+        ("Base fleet", _fleet(schedule)),
+        ("Optimum", f"{schedule.method}, {proven}"),
+    )
+    return tuple((name, words) for name, words in told if words)
+
+
+def planned(schedule: Schedule) -> Spent:
+    """Money, energy and CO2 as the program has them."""
+    return Spent(cost_usd=schedule.cost_usd, energy_j=schedule.energy_j, carbon_g=schedule.carbon_g)
+
+
+def _timeline(schedule: Schedule) -> Table:
+    """Machines powered, a row of 24 epochs at a time."""
+    powered = [sum(epoch.machines.values()) for epoch in schedule.epochs]
+    rows = [
+        (f"{at} to {at + len(row) - 1}", sparkline(row, max(powered)), number(min(row)), number(max(row)))
+        for at in range(0, len(powered), _ROW)
+        if (row := powered[at : at + _ROW])
+    ]
+    return Table(
+        columns=columns("epochs", "machines powered", "#least", "#most"), rows=rows, caption="machines powered"
+    )
+
+
+def _savings(schedule: Schedule, found: Timetable) -> Iterator[Section]:
+    """The schedule as planned and as simulated, beside the fixed fleet; nothing where watts are not known."""
+    simulated, fixed = found.simulated, found.fixed
+    if simulated is None:
+        return
+    rows = [
+        _spent_row("schedule, planned watts", planned(schedule)),
+        _spent_row("schedule, simulated watts", simulated),
+    ]
+    if fixed is not None:
+        pairs = [(getattr(simulated, k), getattr(fixed.spent, k)) for k in ("cost_usd", "energy_j", "carbon_g")]
+        change = tuple(f"{100 * (now / fleet - 1):+.1f} %" if fleet else "" for now, fleet in pairs)
+        rows += [_spent_row("fixed fleet for the peak", fixed.spent), ("schedule against the fixed fleet", *change)]
+    table = Table(columns=columns("plan", "#cost", "#energy", "#CO2"), rows=rows, caption="money, energy and CO2")
+    yield from section("saving", "Against a fixed fleet", table)
+
+
+def _spent_row(words: str, spent: Spent) -> tuple[str, ...]:
+    energy, carbon = number(round(spent.energy_j / _KWH_J, 1)), number(round(spent.carbon_g / _KG_G, 1))
+    return (words, f"${spent.cost_usd:,.2f}", f"{energy} kWh", f"{carbon} kg")
+
+
+def _fleet(schedule: Schedule) -> str:
+    return ", ".join(f"{count} {name}" for name, count in schedule.base_machines.items() if count)
+
+
+def _charts(schedule: Schedule) -> list[Block]:
+    epochs = schedule.epochs
+    types = sorted({name for e in epochs for name, count in e.machines.items() if count})
+    classes = sorted({name for e in epochs for run in e.runs for name in run.rate_req_per_s})
+    machines = [_steps(name, (e.machines.get(name, 0) for e in epochs), i) for i, name in enumerate(types)]
+    top = [{**_steps("on top of the base fleet", (sum(e.top_machines.values()) for e in epochs), 6), "dash": [8, 4]}]
+    load = [_steps(name, (_rate(e, name) for e in epochs), i) for i, name in enumerate(classes)]
+    watts = [_steps("mean draw", (e.energy_j / schedule.epoch_s for e in epochs), 3)]
+    money = [_steps("cost", (e.cost_usd / schedule.epoch_s * _H_S for e in epochs), 4)]
+    moved = [
+        _steps("started", (sum(e.started.values()) for e in epochs), 2),
+        _steps("stopped", (sum(e.stopped.values()) for e in epochs), 1),
+    ]
+    made = [
+        _chart(schedule, "machines", "Machines", "number", "machines powered, by type", [*machines, *top]),
+        _chart(schedule, "load", "Load", "req/s", "rate at each epoch's peak, by class", load),
+        _chart(schedule, "watts", "Power", "w", "mean draw at the meter", watts),
+        _chart(schedule, "money", "Cost", "usd", "dollars per hour: machines and energy", money),
+        _chart(schedule, "moved", "Changes", "number", "machines started and stopped between epochs", moved),
+    ]
+    clocks = _clocks(schedule)
+    if clocks:
+        made.append(_chart(schedule, "clock", "Clock", "mhz", "mean locked clock of the instances, by type", clocks))
+    return list(made)
+
+
+def _clocks(schedule: Schedule) -> list[dict[str, Any]]:
+    """The mean locked clock of the instances of each machine type; nothing where no clock is locked."""
+    types = sorted({run.spec.machine for e in schedule.epochs for run in e.runs if run.spec.clock_mhz})
+    series = []
+    for index, name in enumerate(types):
+        values = []
+        for epoch in schedule.epochs:
+            locked = [
+                (r.instances, r.spec.clock_mhz) for r in epoch.runs if r.spec.machine == name and r.spec.clock_mhz
+            ]
+            count = sum(n for n, _ in locked)
+            values.append(sum(n * clock for n, clock in locked) / count if count else float("inf"))
+        series.append(_steps(name, values, index))
+    return series
+
+
+def _rate(epoch: Epoch, request_class: str) -> float:
+    return sum(run.rate_req_per_s.get(request_class, 0.0) for run in epoch.runs)
+
+
+def _steps(label: str, values: Iterable[float], hue: int) -> dict[str, Any]:
+    return {**line(label, short([float(v) for v in values]), hue, 0), "stepped": True}
+
+
+def _chart(schedule: Schedule, name: str, title: str, unit: str, note: str, series: Sequence[dict[str, Any]]) -> Chart:
+    hours = short([e.start_s / _H_S for e in schedule.epochs])
+    spec = {
+        "x": hours, "series": list(series), "xUnit": "h", "xLabel": "time", "yUnit": unit, "sync": "epochs",
+        "zero": unit != "mhz",
+    }  # fmt: skip
+    return Chart(name=name, title=title, spec=spec, note=note)
+
+
+def _timetable(schedule: Schedule) -> list[Block]:
+    """One line per stretch of epochs in which nothing changes: the busiest day, and all of it folded away."""
+    epochs, begin = schedule.epochs, 0
+    rows = list[tuple[float, float, tuple[str, ...]]]()
+    for at in range(1, len(epochs) + 1):
+        if at < len(epochs) and _pools(epochs[at]) == _pools(epochs[begin]):
+            continue
+        epoch = epochs[begin]
+        until_s = epoch.start_s + (at - begin) * schedule.epoch_s
+        cells = (
+            spans(range(begin, at)), _clock(epoch.start_s), number(sum(epoch.machines.values())),
+            number(sum(epoch.top_machines.values())), _pools(epoch),
+        )  # fmt: skip
+        rows.append((epoch.start_s, until_s, cells))
+        begin = at
+    headings, every = columns("epochs", "from", "#machines", "#on top", "~what runs"), [cells for _, _, cells in rows]
+    words = f"{len(rows)} {'stretch' if len(rows) == 1 else 'stretches'} without change"
+    if len(rows) <= _SHOWN_ROWS:
+        return [Lines(lines=(f"{words}.",)), Table(columns=headings, rows=every, caption="timetable")]
+    top = max(epochs, key=lambda epoch: sum(epoch.machines.values()))
+    day = top.start_s // (24 * _H_S)
+    busiest = [
+        cells for start_s, until_s, cells in rows if until_s > day * 24 * _H_S and start_s < (day + 1) * 24 * _H_S
+    ]
+    return [
+        Lines(lines=(f"{words}; those of day {day + 1:.0f}, the busiest:",)),
+        Table(columns=headings, rows=busiest, caption="timetable of the busiest day"),
+        Table(columns=headings, rows=every, caption="timetable", folded=f"all {words}"),
+    ]
+
+
+def _served(served: Sequence[Served]) -> Table:
+    """What the simulator said of each epoch, those that are alike in one line."""
+    slos = sorted({each.slo for one in served for each in one.evidence})
+    rows: list[tuple[Cell, ...]] = []
+    for one in served:
+        shown = {e.slo: f"{amount(e.measured, e.unit)} of {amount(e.limit, e.unit)}" for e in one.evidence}
+        rows.append((
+            spans(one.epochs), f"{one.rate_req_per_s:.4g}", number(one.arrived), number(one.changed),
+            watts(one.planned_w), "" if one.simulated_w is None else watts(one.simulated_w),
+            *(shown.get(slo, "") for slo in slos), Chip(words=said(one), tone=Tone.GOOD if one.valid else Tone.BAD),
+        ))  # fmt: skip
+    headings = columns(
+        "~epochs", "#req/s", "#requests", "#instances changed", "#watts, planned", "#simulated",
+        *(f"#{slo}" for slo in slos), "~verdict",
+    )  # fmt: skip
+    words = f"{plural(sum(len(one.epochs) for one in served), 'epoch')} at their peak, with the changes into them"
+    folded = words if len(rows) > _SHOWN_ROWS else ""
+    return Table(columns=headings, rows=rows, caption="measured of limit", folded=folded)
+
+
+def _clock(at_s: float) -> str:
+    """For example ``day 2, 07:00``."""
+    day, rest = divmod(at_s, 24 * _H_S)
+    return f"day {day + 1:.0f}, {rest // _H_S:02.0f}:{rest % _H_S / 60:02.0f}"
+
+
+def _pools(epoch: Epoch) -> str:
+    return "; ".join(
+        f"{run.instances} {run.spec.machine} {layout_words(run.spec)} for {', '.join(sorted(run.rate_req_per_s))}"
+        for run in epoch.runs
+    )
