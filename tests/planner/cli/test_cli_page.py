@@ -12,7 +12,7 @@ from tests.planner.goldens import same_as_golden
 
 ROOT = Path(__file__).parents[3]
 
-SHARED_FROM = 4
+SHARED_FROM = 2
 """An option with the same meaning in so many commands is described once."""
 
 
@@ -25,21 +25,25 @@ def described(parameter: Any) -> str:
     return f"- `{flag}{value}`: {parameter.help}{asked}"
 
 
-def section(words: str, command: Any, shared: set[str]) -> str:
-    """One command as Markdown; options that many commands share are only named."""
+def section(words: str, command: Any, shared: set[str], everywhere: set[str]) -> str:
+    """One command as Markdown; options that several commands share are only named, those of every command left out."""
     lines = [described(p) for p in sorted(command.params, key=lambda p: p.param_type_name)]
+    lines = [line for line in lines if line not in everywhere]
     own = [line for line in lines if line not in shared]
     also = ", ".join(f"`{line.split('`')[1].split(' ')[0]}`" for line in lines if line in shared)
     about = " ".join(command.help.split())
-    return f"\n## phasewise {words}\n\n{about}\n\n" + "\n".join([*own, f"- shared: {also}"]) + "\n"
+    listed = [*own, f"- shared: {also}"] if also else own
+    return f"\n## phasewise {words}\n\n{about}\n" + ("\n" + "\n".join(listed) + "\n" if listed else "")
 
 
 def test_command_page_is_current() -> None:
     """``docs/cli.md`` is what the commands say of themselves."""
     about = " ".join(typer.main.get_command(build()).help.split())  # type: ignore[union-attr]
     counts = Counter(described(p) for command in commands().values() for p in command.params)
-    shared = {line for line, count in counts.items() if count >= SHARED_FROM}
+    everywhere = {line for line, count in counts.items() if count == len(commands())}
+    shared = {line for line, count in counts.items() if count >= SHARED_FROM and line.startswith("- `-")} - everywhere
     page = f"# Command line\n\n{about}\n\n`python -m planner` is `phasewise`. A test keeps this page current.\n"
+    page += "\nOptions of every command:\n\n" + "\n".join(sorted(everywhere)) + "\n"
     page += "\nShared options:\n\n" + "\n".join(sorted(shared)) + "\n"
-    page += "".join(section(words, command, shared) for words, command in sorted(commands().items()))
+    page += "".join(section(words, command, shared, everywhere) for words, command in sorted(commands().items()))
     same_as_golden(page, ROOT / "docs" / "cli.md")

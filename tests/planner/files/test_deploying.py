@@ -1,6 +1,7 @@
 """Rules of what can be deployed: weights, longest request, flags by engine release, KV transfer."""
 
 import json
+import re
 from collections.abc import Iterator
 from functools import cache
 from itertools import product
@@ -140,11 +141,15 @@ def test_releases_that_are_none_have_no_flags() -> None:
 
 
 def test_the_page_holds_the_table() -> None:
-    """docs/export.md shows every flag with its source."""
+    """docs/export.md lists every flag under its engine, with what it carries, the values it may have and its source."""
     page = DOCS.read_text(encoding="utf-8")
+    sources = dict(re.findall(r"^(\d+)\. (.+)$", page.partition("\nSources:\n\n")[2], re.MULTILINE))
     for flag in FLAGS:
-        values = ", ".join(f"`{value}`" for value in flag.values) or "-"
-        assert f"| {flag.engine} {flag.since} | `{flag.name}` | {flag.sets} | {values} | {flag.source} |" in page
+        part = page.partition(f"**{flag.engine}**, since {flag.since} [")[2].partition("]:\n\n")
+        values = ", ".join(f"`{value}`" for value in flag.values)
+        told = f"- `{flag.name}`: {flag.sets}" + (f" ({values})" if values else "")
+        lines = [line for line in part[2].partition("\n\n")[0].splitlines() if line.startswith(told)]
+        assert [sources.get(line.removeprefix(told).strip(" []") or part[0]) for line in lines] == [flag.source]
 
 
 @given(
