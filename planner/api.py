@@ -68,7 +68,7 @@ class _Shown:
 
 def _evidence_rows(evidence: Sequence[Evidence]) -> list[Row]:
     columns = ("slo", "unit", "limit", "measured", "low", "high", "verdict", "n")
-    return [{name: getattr(each, name) for name in columns} for each in evidence]
+    return [{name: each.flat()[name] for name in columns} for each in evidence]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +142,7 @@ class Simulated(_Shown):
 
     @property
     def valid(self) -> bool:
-        """Whether every objective is met, in steady state, with nothing left behind."""
+        """Whether every objective is met, in steady state, with nothing unfinished."""
         return self.judgement.valid
 
     def frame(self) -> "pd.DataFrame":

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 
 
 class Metric(StrEnum):
@@ -60,3 +61,22 @@ class Slo:
         """The key users write, for example ``ttft_p99_s``; a class's objective is ``class:ttft_p99_s``."""
         key = f"{self.metric}_p{self.percentile:g}_{self.unit}"
         return key if self.request_class is None else f"{self.request_class}:{key}"
+
+    @classmethod
+    def named(cls, name: str, limit: float) -> Self:
+        """The objective of a name.
+
+        Args:
+            name: as ``name`` gives it; other spellings of a number are read too.
+            limit: the bound, in the unit that the name ends with.
+
+        Raises:
+            ValueError: no such metric, or no number where the percentile stands.
+        """
+        request_class, _, key = name.rpartition(":")
+        metric, _, rest = key.partition("_p")
+        percentile, _, suffix = rest.partition("_")
+        return cls(
+            metric=Metric(metric), percentile=float(percentile), limit=limit,
+            unit=Unit.SLOWDOWN if suffix == Unit.SLOWDOWN else Unit.SECONDS, request_class=request_class or None,
+        )  # fmt: skip

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from planner.capacity.totals import NO_WORK, totals
 from planner.compare.bill import bill_of
 from planner.compare.diff_changes import changes, margins, notes
 from planner.compare.diff_order import Check, Search, Standing, Way
@@ -92,7 +93,7 @@ class _Yard:
             self._progress(f"cluster {self._looks}: " + ", ".join(f"{n} {name}" for name, n in standing.items()), 0.5)
             stands = cluster(policy, standing, self.rates, argument.options)
             if isinstance(stands, str):
-                return Check(fails=(stands,), evidence=(), totals=_sum(standing, argument))
+                return Check(fails=(stands,), evidence=(), totals=_idle(standing, argument))
             fails = self._too_busy(stands) if self.quick else argument.overloads(stands)
             if self.quick or fails:
                 return Check(fails=fails, evidence=(), totals=stands.totals)
@@ -126,7 +127,7 @@ def _side_by_side(yard: _Yard, limit_w: float | None) -> Way:
     """Two policies cannot run in one cluster: the second is built whole beside the first, then takes over."""
     old, new = _standing(yard.before), _standing(yard.after)
     checks = [yard.check(yard.before.policy)(old), yard.check(yard.after.policy)(new)]
-    both = _added(checks[0].totals, checks[1].totals)
+    both = checks[0].totals + checks[1].totals
     if limit_w is not None and both.power_w > limit_w * (1 + 1e-9):
         words = f"both together would draw {both.power_w:g} W rated, the limit is {limit_w:g} W"
         policies = f"{yard.before.policy} and {yard.after.policy}"
@@ -134,16 +135,18 @@ def _side_by_side(yard: _Yard, limit_w: float | None) -> Way:
     if wrong := (*checks[0].fails, *checks[1].fails):
         return Way(moves=(), explanation=("One of the two plans does not hold at this load.", *wrong))
     by = "envelope" if yard.quick else "simulation"
-    moves, totals = [], checks[0].totals
+    moves, standing_now = [], checks[0].totals
     pools: list[tuple[str, Mapping[str, int], CandidatePlan, Check]] = [
         ("+", new, yard.after, checks[0]), ("-", old, yard.before, checks[1])
     ]  # fmt: skip
     for sign, standing, plan, serving in pools:
+        rates = {pool.spec.name: pool.rate_req_per_s for pool in plan.pools}
         for name, count in sorted(standing.items()):
-            part = _sum({name: count}, yard.argument_of(plan.policy))
-            totals = _added(totals, part, 1 if sign == "+" else -1)
+            option, serves = yard.argument_of(plan.policy).options[name], rates[name]
+            part = totals([(option, count, serves)])
+            standing_now = standing_now + part if sign == "+" else standing_now - part
             move = Move(
-                sign=sign, pool=name, source=None, machines=count, totals=totals, safe=True, checked_by=by,
+                sign=sign, pool=name, source=None, machines=count, totals=standing_now, safe=True, checked_by=by,
                 evidence=serving.evidence, fails=(),
             )  # fmt: skip
             moves.append(move)
@@ -156,27 +159,9 @@ def _standing(candidate: CandidatePlan) -> dict[str, int]:
     return {pool.spec.name: pool.machines for pool in candidate.pools}
 
 
-def _sum(standing: Standing, argument: Argument) -> Totals:
-    """What machines need, whatever they serve."""
-    chosen = [(count, argument.options[name]) for name, count in standing.items()]
-    return Totals(
-        cost_usd_per_h=sum(n * o.price_usd_per_h for n, o in chosen),
-        power_w=sum(n * o.rated_w for n, o in chosen),
-        rack_units=sum(n * o.machine.rack_units for n, o in chosen),
-        machines=sum(n for n, _ in chosen),
-        gpus=sum(n * o.machine.gpus for n, o in chosen),
-    )
-
-
-def _added(one: Totals, other: Totals, sign: int = 1) -> Totals:
-    """The sum, or difference, of what two sets of machines need."""
-    return Totals(
-        cost_usd_per_h=one.cost_usd_per_h + sign * other.cost_usd_per_h,
-        power_w=one.power_w + sign * other.power_w,
-        rack_units=one.rack_units + sign * other.rack_units,
-        machines=one.machines + sign * other.machines,
-        gpus=one.gpus + sign * other.gpus,
-    )
+def _idle(standing: Standing, argument: Argument) -> Totals:
+    """What machines need that serve nothing."""
+    return totals((argument.options[name], count, NO_WORK) for name, count in standing.items())
 
 
 def _widened(file: PlanFile, before: PlanFile, after: PlanFile) -> Scenario:

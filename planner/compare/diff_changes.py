@@ -27,7 +27,7 @@ def changes(before: ValidatedPlan, after: ValidatedPlan) -> tuple[Change, ...]:
 
 def margins(before: ValidatedPlan, after: ValidatedPlan) -> tuple[Margin, ...]:
     """Every objective of either plan, in the order of the first."""
-    old, new = ({e.slo: e for e in plan.judgement.evidence} for plan in (before, after))
+    old, new = ({e.key: e for e in plan.judgement.evidence} for plan in (before, after))
     return tuple(Margin(slo=name, before=old.get(name), after=new.get(name)) for name in dict.fromkeys([*old, *new]))
 
 

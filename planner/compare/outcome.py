@@ -49,7 +49,7 @@ def outcome(plan: ValidatedPlan, scenario: Scenario, digest: str) -> Outcome:
         served_req_per_s=served_req_per_s(plan.candidate),
         bound=plan.certificate.bound,
         evidence=evidence,
-        margin_frac={e.slo: 1 - e.high / e.limit for e in evidence},
+        margin_frac={e.key: 1 - e.used_ratio for e in evidence},
         binds=tuple(_binding(plan, scenario)),
         bill=bill_of(plan, scenario.energy),
     )
@@ -77,8 +77,8 @@ def served_req_per_s(candidate: CandidatePlan) -> float:
 
 def _binding(plan: ValidatedPlan, scenario: Scenario) -> Iterator[Binding]:
     """The objective and the resource that come closest to their limit, and every budget."""
-    tightest = max(plan.judgement.evidence, key=lambda e: e.high / e.limit)
-    yield Binding(kind="objective", name=tightest.slo, used_frac=tightest.high / tightest.limit)
+    tightest = max(plan.judgement.evidence, key=lambda e: e.used_ratio)
+    yield Binding(kind="objective", name=tightest.key, used_frac=tightest.used_ratio)
     headroom = plan.candidate.headroom
     loads = [(p.load_frac / headroom.of(p.spec.role), f"load of {p.spec.name}") for p in plan.candidate.pools]
     memory = [(p.kv_load_frac / headroom.kv_frac, f"KV memory of {p.spec.name}") for p in plan.candidate.pools]

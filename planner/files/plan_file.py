@@ -16,11 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 from hw_catalog.strict_files import MAX_JSON_BYTES, Unreadable, json_document, read_text
 from planner import __version__
 from planner.errors import BadInput
-from planner.results.evidence import NoPlan, ValidatedPlan, Verdict
+from planner.results.evidence import Evidence, NoPlan, ValidatedPlan, Verdict
 from planner.scenario import Scenario
 from planner.scenario.findings import findings
 from planner.scenario.objectives import Objective
 from planner.scenario.reading import Document
+from workloads.slo import Unit
 
 SCHEMA_VERSION = 1
 _DIGITS = 9
@@ -86,6 +87,8 @@ def plain(value: object) -> Any:  # noqa: ANN401  JSON has no narrower type
     """
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")  # what the user wrote is kept digit by digit
+    if isinstance(value, Evidence):
+        return plain(value.flat())
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Enum):
@@ -267,8 +270,12 @@ def schemas(**others: type[BaseModel]) -> dict[str, Any]:
     found = {name: kind.model_json_schema() for name, kind in kinds.items()}
     number = {"anyOf": [{"type": "number"}, {"type": "null"}], "description": "null: too many never finished"}
     for schema in found.values():
-        for key in _BOUNDLESS:
-            schema["$defs"]["Evidence"]["properties"][key] = number
+        evidence = schema["$defs"]["Evidence"]
+        evidence["properties"] |= {
+            **dict.fromkeys(_BOUNDLESS, number), "slo": {"type": "string", "description": "for example ttft_p99_s"},
+            "unit": {"enum": [unit.value for unit in Unit]}, "limit": {"type": "number"},
+        }  # fmt: skip
+        evidence["required"] = list(evidence["properties"])
         if "Judgement" in schema["$defs"]:
             schema["$defs"]["Judgement"]["properties"]["latency_s"]["additionalProperties"] = number
     return {**found, "scenario": Scenario.model_json_schema()}
@@ -297,12 +304,12 @@ def _contradictions(file: PlanFile) -> Iterator[str]:
         if limit is not None and needed > limit * (1 + 1e-6):
             yield f"plan.candidate.totals.{key}: found {needed:g}; expected at most the budget of {limit:g}"
     asked = {slo.name: f"{slo.limit:.{_DIGITS}g} {slo.unit}" for slo in file.scenario.slos()}
-    shown = {evidence.slo: f"{evidence.limit:.{_DIGITS}g} {evidence.unit}" for evidence in plan.judgement.evidence}
+    shown = {evidence.key: f"{evidence.limit:.{_DIGITS}g} {evidence.unit}" for evidence in plan.judgement.evidence}
     if asked != shown:
         yield f"plan.judgement.evidence: found {shown}; expected one entry per objective of the scenario, {asked}"
     for evidence in plan.judgement.evidence:
         if evidence.verdict is Verdict.MET and not evidence.high <= evidence.limit:
-            yield f"plan.judgement.evidence: {evidence.slo}: met, though {evidence.high:g} > {evidence.limit:g}"
+            yield f"plan.judgement.evidence: {evidence.key}: met, though {evidence.high:g} > {evidence.limit:g}"
     if not plan.judgement.valid:
         yield "plan.judgement: found an objective that is not met, or unfinished requests; a validated plan has none"
 

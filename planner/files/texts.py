@@ -57,7 +57,7 @@ def as_markdown(answer: ValidatedPlan | CandidatePlan, scenario: Scenario) -> st
     if isinstance(answer, ValidatedPlan):
         judged = answer.judgement
         rows = [
-            (e.slo, f"{e.limit:g} {e.unit.symbol}", f"{e.measured:.3g}", f"{e.low:.3g} to {e.high:.3g}", e.verdict, e.n)
+            (e.key, f"{e.limit:g} {e.unit.symbol}", f"{e.measured:.3g}", f"{e.low:.3g} to {e.high:.3g}", e.verdict, e.n)
             for e in judged.evidence
         ]
         lines += ["", f"Served: {judged.workload}, {len(judged.seeds)} seeds of {judged.horizon_s:g} s.", ""]

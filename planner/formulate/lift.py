@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from planner.capacity.envelope import Option
+from planner.capacity.totals import totals
 from planner.formulate.question import (
     NO_RATE_REQ_PER_S,
     SCALE,
@@ -13,7 +14,7 @@ from planner.formulate.question import (
     machines_needed,
     rate,
 )
-from planner.results.plan import CandidatePlan, Pool, Totals
+from planner.results.plan import CandidatePlan, Pool
 from planner.scenario.objectives import Headroom
 from solvers.allocation import Solution
 
@@ -47,15 +48,7 @@ def lift(solution: Solution, options: Sequence[Option], *, policy: str, headroom
     return CandidatePlan(
         policy=policy,
         pools=tuple(pool for _, pool in chosen),
-        totals=Totals(
-            cost_usd_per_h=sum(option.price_usd_per_h * pool.machines for option, pool in chosen),
-            power_w=sum(option.rated_w * pool.machines for option, pool in chosen),
-            rack_units=sum(option.machine.rack_units * pool.machines for option, pool in chosen),
-            machines=sum(pool.machines for _, pool in chosen),
-            gpus=sum(option.machine.gpus * pool.machines for option, pool in chosen),
-            expected_power_w=sum(o.expected_w(p.machines, p.rate_req_per_s) for o, p in chosen),
-            carbon_g_per_h=sum(3600 * o.carbon_g_per_j * o.expected_w(p.machines, p.rate_req_per_s) for o, p in chosen),
-        ),
+        totals=totals((option, pool.machines, pool.rate_req_per_s) for option, pool in chosen),
         headroom=headroom,
         rate_scale=values.get(SCALE, 1.0),
         termination=solution.termination,

@@ -350,7 +350,7 @@ def failures(judgement: Judgement) -> tuple[str, ...]:
     """Why a judgement is not valid; empty where it is."""
     lines = [_against(e) for e in judgement.evidence if e.verdict is not Verdict.MET]
     lines += [
-        f"{e.n} observations are too few to bound {e.slo}: raise workload.duration_s or validation.seeds, or replay a "
+        f"{e.n} observations are too few to bound {e.key}: raise workload.duration_s or validation.seeds, or replay a "
         "longer trace"
         for e in _open(judgement)
     ]
@@ -367,7 +367,7 @@ def _against(found: Evidence) -> str:
     """What was measured of an objective, and its limit."""
     sign = found.unit.symbol
     measured = f"{found.measured:.3g} {sign} (interval {found.low:.3g} to {found.high:.3g})"
-    return f"{found.slo} {found.verdict.words}: {measured}, limit {found.limit:g} {sign}"
+    return f"{found.key} {found.verdict.words}: {measured}, limit {found.limit:g} {sign}"
 
 
 def _open(judgement: Judgement) -> list[Evidence]:

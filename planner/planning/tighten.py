@@ -1,17 +1,18 @@
 """Revisions: what the optimiser is told, and what is bought less, after the simulator has spoken. Pure functions."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import ceil, sqrt
 
 from planner.capacity.envelope import Option
+from planner.capacity.totals import totals
 from planner.perf.layout import Role
 from planner.results.evidence import Evidence, Judgement, Verdict
 from planner.results.plan import CandidatePlan, Pool, Totals
 from planner.scenario.objectives import Headroom, Objective
 from solvers.allocation import Reason, Termination
-from workloads.slo import Unit
+from workloads.slo import Metric, Unit
 
 SMALLEST_STEP = 0.97
 """Least cut of a load limit per round: an objective that is only undecided needs a nudge."""
@@ -105,13 +106,13 @@ def _to_blame(found: Evidence, candidate: CandidatePlan, judgement: Judgement) -
     roles = {pool.spec.role for pool in candidate.pools}
     if Role.MIXED in roles:
         return (Role.MIXED,)
-    metric = found.slo.rpartition(":")[2].partition("_")[0]
-    if metric == "ttft":
+    metric = found.slo.metric
+    if metric is Metric.TTFT:
         return (Role.PREFILL,)
     seen_s = judgement.latency_s
     absolute = found.unit is Unit.SECONDS
     wait_s, whole_s = (seen_s["ttft_p99_s"], found.limit) if absolute else (seen_s["ttft_p50_s"], seen_s["e2e_p50_s"])
-    if metric == "e2e" and wait_s > whole_s / 2:
+    if metric is Metric.E2E and wait_s > whole_s / 2:
         return (Role.PREFILL,)
     return (Role.DECODE,)
 
@@ -380,16 +381,6 @@ def _inherit(heir: Pool, gone: Pool, heirs: list[Pool], options: Mapping[str, Op
     return _loaded(replace(heir, rate_req_per_s=rates), options)
 
 
-def _totals(pools: tuple[Pool, ...], options: Mapping[str, Option]) -> Totals:
+def _totals(pools: Sequence[Pool], options: Mapping[str, Option]) -> Totals:
     """What pools need of each budgeted quantity."""
-    bought = [(p.machines, options[p.spec.name]) for p in pools]
-    watts = [(o.expected_w(n, p.rate_req_per_s), o) for p, (n, o) in zip(pools, bought, strict=True)]
-    return Totals(
-        cost_usd_per_h=sum(n * option.price_usd_per_h for n, option in bought),
-        power_w=sum(n * option.rated_w for n, option in bought),
-        rack_units=sum(n * option.machine.rack_units for n, option in bought),
-        machines=sum(n for n, _ in bought),
-        gpus=sum(n * option.machine.gpus for n, option in bought),
-        expected_power_w=sum(w for w, _ in watts),
-        carbon_g_per_h=sum(3600 * w * option.carbon_g_per_j for w, option in watts),
-    )
+    return totals((options[p.spec.name], p.machines, p.rate_req_per_s) for p in pools)

@@ -77,7 +77,7 @@ def _totals(found: Diff) -> Table:
 
 
 def _margin(found: Evidence | None) -> tuple[str, str]:
-    return ("", "") if found is None else (amount(found.limit, found.unit), percent(1 - found.high / found.limit))
+    return ("", "") if found is None else (amount(found.limit, found.unit), percent(1 - found.used_ratio))
 
 
 def _moves(found: Diff) -> Iterator[Section]:

@@ -16,7 +16,7 @@ _TONES = {Verdict.MET: Tone.GOOD, Verdict.MISSED: Tone.BAD, Verdict.UNDECIDED: T
 
 def failures(judgement: Judgement) -> tuple[str, ...]:
     """What keeps a judgement from being valid, objective by objective; empty where nothing does."""
-    late = [f"{e.slo} {e.verdict.words}" for e in judgement.evidence if e.verdict is not Verdict.MET]
+    late = [f"{e.key} {e.verdict.words}" for e in judgement.evidence if e.verdict is not Verdict.MET]
     growing = [] if judgement.steady else [judgement.growth if judgement.longer_s else "the backlog grows"]
     refused = [f"{plural(judgement.refused, 'request')} refused"] if judgement.refused else []
     behind = [f"{plural(judgement.unfinished, 'request')} unfinished"] if judgement.unfinished else []
@@ -27,9 +27,9 @@ def _objective_row(e: Evidence) -> tuple[Cell, ...]:
     """An objective with its interval beside its limit."""
     limit, measured, low, high = (amount(value, e.unit) for value in (e.limit, e.measured, e.low, e.high))
     said = Chip(words=e.verdict.words, tone=_TONES[e.verdict])
-    words = f"{e.slo}: {measured}, interval {low} to {high}, limit {limit}, {said.words}"
-    picture = margin(e.low / e.limit, e.measured / e.limit, e.high / e.limit, words, tone=said.tone)
-    return e.slo, picture, limit, measured, f"{low} to {high}", said, number(e.n)
+    words = f"{e.key}: {measured}, interval {low} to {high}, limit {limit}, {said.words}"
+    picture = margin(e.low / e.limit, e.measured / e.limit, e.used_ratio, words, tone=said.tone)
+    return e.key, picture, limit, measured, f"{low} to {high}", said, number(e.n)
 
 
 def objectives(evidence: Sequence[Evidence]) -> Table:
@@ -117,7 +117,7 @@ def _bubbles(judgement: Judgement) -> Iterator[str]:
 
 def _stalls(judgement: Judgement) -> Iterator[str]:
     """That many requests have one long gap, where the percentile of all gaps hides it."""
-    limits_s = [e.limit for e in judgement.evidence if e.slo.startswith("tbt_") and e.unit is Unit.SECONDS]
+    limits_s = [e.limit for e in judgement.evidence if e.slo.metric is Metric.TBT and e.unit is Unit.SECONDS]
     stalled_s = judgement.latency_s.get("stall_p50_s", 0.0), judgement.latency_s.get("stall_p90_s", 0.0)
     if limits_s and stalled_s[1] > min(limits_s):
         share = "half" if stalled_s[0] > min(limits_s) else "a tenth"

@@ -8,9 +8,10 @@ from planner.report.html.drawings import stacked
 from planner.report.money import NONE, good_output_tokens_per_s, good_prompt_tokens_per_s, per_million
 from planner.report.page import Block, Drawing, Lines, Section, Table, columns, section
 from planner.report.words import number, percent
-from planner.results.evidence import Judgement, PoolUse
+from planner.results.evidence import Judgement
 from planner.results.picture import Bought, Picture
 from planner.results.plan import CandidatePlan, Pool
+from planner.results.use import PoolUse
 
 
 def phases(candidate: CandidatePlan, judgement: Judgement, picture: Picture | None) -> Iterator[Section]:

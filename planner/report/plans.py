@@ -166,9 +166,9 @@ def tiles(candidate: CandidatePlan, judgement: Judgement, picture: Picture) -> I
     yield Tile(label="Goodput", value=rate(judgement.goodput_req_per_s),
                note=f"{judgement.attainment_frac:.1%} met all objectives")  # fmt: skip
     if judgement.evidence:
-        tightest = max(judgement.evidence, key=lambda e: e.high / e.limit)
-        used = "out of bounds" if isinf(tightest.high) else f"{percent(tightest.high / tightest.limit)} of its limit"
-        yield Tile(label="Tightest objective", value=tightest.slo, note=used)
+        tightest = max(judgement.evidence, key=lambda e: e.used_ratio)
+        used = "out of bounds" if isinf(tightest.high) else f"{percent(tightest.used_ratio)} of its limit"
+        yield Tile(label="Tightest objective", value=tightest.key, note=used)
 
 
 def bought(candidate: CandidatePlan, picture: Picture | None) -> list[Block]:
@@ -233,7 +233,7 @@ def _peaks(plan: ValidatedPlan) -> Lines | None:
 def binds(candidate: CandidatePlan, judgement: Judgement, budgets: Budgets) -> Table:
     """What is nearest to its limit: objectives, planned loads, memory, budgets; the tightest first."""
     headroom, totals = candidate.headroom, candidate.totals
-    used = [(f"objective {e.slo}", e.high / e.limit, "upper end of the interval") for e in judgement.evidence]
+    used = [(f"objective {e.key}", e.used_ratio, "upper end of the interval") for e in judgement.evidence]
     for pool in candidate.pools:
         most, name = headroom.of(pool.spec.role), pool.spec.name
         for what, load, limit in (("load", pool.load_frac, most), ("KV memory", pool.kv_load_frac, headroom.kv_frac)):

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from planner.perf.layout import InstanceSpec
 from planner.report.page import Lines, Section, Table, Tile, columns, section
 from planner.report.words import carbon, dollars, number, percent, watts
-from planner.results.evidence import Judgement, PowerUse
+from planner.results.evidence import Judgement
 from planner.results.plan import CandidatePlan, Totals
+from planner.results.use import PowerUse
 from planner.scenario import Scenario
 
 

@@ -256,10 +256,10 @@ def _timetable(schedule: Schedule) -> list[Block]:
 
 def _served(served: Sequence[Served]) -> Table:
     """What the simulator said of each epoch, those that are alike in one line."""
-    slos = sorted({each.slo for one in served for each in one.evidence})
+    slos = sorted({each.key for one in served for each in one.evidence})
     rows: list[tuple[Cell, ...]] = []
     for one in served:
-        shown = {e.slo: f"{amount(e.measured, e.unit)} of {amount(e.limit, e.unit)}" for e in one.evidence}
+        shown = {e.key: f"{amount(e.measured, e.unit)} of {amount(e.limit, e.unit)}" for e in one.evidence}
         rows.append((
             spans(one.epochs), f"{one.rate_req_per_s:.4g}", number(one.arrived), number(one.changed),
             watts(one.planned_w), "" if one.simulated_w is None else watts(one.simulated_w),

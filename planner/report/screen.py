@@ -7,7 +7,7 @@ from textwrap import wrap
 from planner.report.evidence import objectives
 from planner.report.page import Block, Lines, Pairs, Table
 from planner.report.words import amount, percent, plural, valued
-from planner.results.evidence import Evidence, Neighbour, PeakShare, ValidatedPlan, Verdict
+from planner.results.evidence import Neighbour, PeakShare, ValidatedPlan, Verdict
 from planner.scenario.objectives import Objective
 
 LINES = 25
@@ -73,7 +73,7 @@ def _miss(neighbour: Neighbour) -> float:
     """How far a rejected plan is from its objectives; most where it was not even simulated."""
     if neighbour.judgement is None:
         return float("inf")
-    return max((e.high / e.limit for e in neighbour.judgement.evidence), default=0.0)
+    return max((e.used_ratio for e in neighbour.judgement.evidence), default=0.0)
 
 
 def _rejected(neighbour: Neighbour) -> str:
@@ -81,11 +81,11 @@ def _rejected(neighbour: Neighbour) -> str:
     missed = [e for e in neighbour.judgement.evidence if e.verdict is not Verdict.MET] if neighbour.judgement else []
     why = neighbour.fails[0] if neighbour.fails else "fails"
     if missed:
-        worst = max(missed, key=lambda e: e.high / e.limit)
+        worst = max(missed, key=lambda e: e.used_ratio)
         measured, low, high, limit = (
             amount(value, worst.unit) for value in (worst.measured, worst.low, worst.high, worst.limit)
         )
-        why = f"{worst.slo} {measured} ({low} to {high}), limit {limit}, {worst.verdict.words}"
+        why = f"{worst.key} {measured} ({low} to {high}), limit {limit}, {worst.verdict.words}"
     return f"{neighbour.pool} with {plural(neighbour.machines, 'machine')}: {why}"
 
 
@@ -129,8 +129,8 @@ def screen(
     shortened, used = _shortened(told, left - sum(_lines(count, _FEWEST) for count in counts))
     first, second = _shared(counts, left - used)
     largest = sorted(range(counts[0]), key=lambda place: -plan.candidate.pools[place].machines)
-    tightest = sorted(range(counts[1]), key=lambda at: (evidence[at].verdict is Verdict.MET, -_used(evidence[at])))
-    rest = max((_used(evidence[at]) for at in tightest[second:]), default=0.0)
+    tightest = sorted(range(counts[1]), key=lambda at: (evidence[at].verdict is Verdict.MET, -evidence[at].used_ratio))
+    rest = max((evidence[at].used_ratio for at in tightest[second:]), default=0.0)
     machines = sum(plan.candidate.pools[place].machines for place in largest[first:])
     return (
         *_cut(pools, largest[:first], f"and {counts[0] - first} more pools with {plural(machines, 'machine')}"),
@@ -166,11 +166,6 @@ def short_screen(
     return (
         *_cut(table, range(shown), f"and {count - shown} more rows"), Pairs(rows=shortened), Lines(lines=(more,)),
     )  # fmt: skip
-
-
-def _used(found: Evidence) -> float:
-    """Share of its limit that an objective uses."""
-    return found.high / found.limit
 
 
 def _cut(table: Table, kept: Sequence[int], note: str) -> tuple[Block, ...]:

@@ -1,14 +1,20 @@
 """The nouns of evidence: what was observed of a plan, and why it is one, or none."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from math import inf
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema
+from pydantic_core.core_schema import no_info_before_validator_function, plain_serializer_function_ser_schema
 
 from planner.results.plan import CandidatePlan
 from planner.results.precision import Elsewise, Served
 from planner.results.row import RowStudy
-from workloads.slo import Unit
+from planner.results.use import PoolUse, PowerUse
+from workloads.slo import Slo, Unit
 
 
 class Verdict(StrEnum):
@@ -32,9 +38,7 @@ class Evidence:
     """What the simulator observed of one objective.
 
     Attributes:
-        slo: its key, for example ``ttft_p99_s``.
-        unit: of the four numbers: seconds, or slowdown against a request alone on the reference.
-        limit: the bound.
+        slo: the objective. Files have its name under ``slo``, with ``unit`` and ``limit`` beside it.
         measured: the percentile over all seeds; inf where too many requests never finished.
         low: lower end of the confidence interval.
         high: upper end.
@@ -42,9 +46,7 @@ class Evidence:
         n: requests (for TBT in seconds: gaps) behind the percentile.
     """
 
-    slo: str
-    unit: Unit
-    limit: float
+    slo: Slo
     measured: float
     low: float
     high: float
@@ -52,83 +54,62 @@ class Evidence:
     n: int
 
     @property
+    def key(self) -> str:
+        """The objective as users write it, for example ``ttft_p99_s``."""
+        return self.slo.name
+
+    @property
+    def unit(self) -> Unit:
+        """Of limit and measured values: seconds, or slowdown against a request alone on the reference."""
+        return self.slo.unit
+
+    @property
+    def limit(self) -> float:
+        """The bound."""
+        return self.slo.limit
+
+    @property
+    def used_ratio(self) -> float:
+        """Upper end of the interval over the limit."""
+        return self.high / self.limit
+
+    def flat(self) -> dict[str, object]:
+        """As files have it."""
+        rest = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "slo"}
+        return {"slo": self.key, "unit": self.unit, "limit": self.limit, **rest}
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401
+        """How files are read and written: the objective is its name, its unit and its limit."""
+        written = plain_serializer_function_ser_schema(cls.flat)
+        return no_info_before_validator_function(_whole, handler(source), serialization=written)
+
+    @property
     def few(self) -> bool:
         """Whether all that keeps it from being met is that too little was observed to bound it from above."""
         return self.verdict is Verdict.UNDECIDED and self.high == inf and self.measured <= self.limit
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PowerUse:
-    """What a pool, or a plan, drew at its machines' plugs in the measured window, all instances at once.
-
-    The percentiles and the peak are what a meter that is read once a second shows: bursts of prefill inside a second
-    are in them.
-
-    Attributes:
-        mean_w: over all seconds of all seeds.
-        p50_w: median reading.
-        p95_w: of 20 readings, 19 show no more.
-        p99_w: of 100 readings, 99 show no more.
-        peak_w: highest reading.
-        standby_w: of the mean, what the machines draw without work.
-        prefill_w: of the mean, what steps that carry prefill work add.
-        decode_w: of the mean, what decode-only steps add.
-    """
-
-    mean_w: float
-    p50_w: float
-    p95_w: float
-    p99_w: float
-    peak_w: float
-    standby_w: float
-    prefill_w: float
-    decode_w: float
+def _whole(found: Any) -> Any:  # noqa: ANN401  what a file says may be anything
+    """The fields of an evidence with its objective in one piece; what is no mapping stays as it is."""
+    if not isinstance(found, Mapping):
+        return found
+    name, rest = found.get("slo"), {key: value for key, value in found.items() if key not in ("slo", "unit", "limit")}
+    slo = _objective(name)
+    if slo is None:
+        raise ValueError(f"slo {name!r}; expected a name such as ttft_p99_s, with a percentile above 0 and below 100")
+    if found.get("unit") != slo.unit:
+        raise ValueError(f"unit {found.get('unit')!r}; expected {slo.unit.value!r}, as {name} ends")
+    return {"slo": asdict(slo) | {"limit": found.get("limit")}, **rest}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BubbleUse:
-    """How much of the measured window the stages of a pool's pipelines stood idle between batches, by kind.
-
-    Source: SARATHI, arXiv 2308.16369, its three kinds of pipeline bubbles.
-
-    Attributes:
-        prompts_frac: a batch and the one ahead carry prompts, of different length (PB1).
-        phases_frac: one of them carries prompts, the other decodes only (PB2).
-        contexts_frac: both decode only, at different contexts or batches (PB3).
-        unfilled_frac: no bubble: batches were in flight, but there was none to send after them.
-    """
-
-    prompts_frac: float
-    phases_frac: float
-    contexts_frac: float
-    unfilled_frac: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolUse:
-    """How busy one pool was in the measured window, mean over its instances and seeds.
-
-    Attributes:
-        pool: spec name.
-        busy_frac: share of time in a step.
-        kv_peak_frac: largest share of KV blocks in use on any instance.
-        kv_mean_frac: time average.
-        batch_mean: mean decoding requests in a step that decodes.
-        queue_mean_tokens: time average of prompt tokens waiting at an instance.
-        preemptions: requests thrown out of KV memory and recomputed.
-        power: what it drew; None where nothing is known of its GPUs' watts.
-        bubbles: idle shares of its pipeline's stages; None where there is no pipeline.
-    """
-
-    pool: str
-    busy_frac: float
-    kv_peak_frac: float
-    kv_mean_frac: float
-    batch_mean: float
-    queue_mean_tokens: float
-    preemptions: int
-    power: PowerUse | None = None
-    bubbles: BubbleUse | None = None
+def _objective(name: object) -> Slo | None:
+    """The objective of a name, whatever its limit; None where it is none, or not spelled as it is written."""
+    try:
+        slo = Slo.named(name, 1.0) if isinstance(name, str) else None
+    except ValueError:
+        return None
+    return slo if slo and slo.name == name and 0 < slo.percentile < 100 else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,8 @@
 """The nouns of a plan: what is bought, and what it is claimed to do."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Self
 
 from planner.perf.layout import InstanceSpec
 from planner.scenario.objectives import Headroom
@@ -51,6 +52,18 @@ class Totals:
     gpus: int
     expected_power_w: float = 0.0
     carbon_g_per_h: float = 0.0
+
+    def __add__(self, other: Self) -> Self:
+        """What both sets of machines need together."""
+        return self._with(other, 1)
+
+    def __sub__(self, other: Self) -> Self:
+        """What is left without the other machines."""
+        return self._with(other, -1)
+
+    def _with(self, other: Self, sign: int) -> Self:
+        names = [field.name for field in fields(self)]
+        return replace(self, **{name: getattr(self, name) + sign * getattr(other, name) for name in names})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

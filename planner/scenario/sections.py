@@ -102,11 +102,9 @@ def slo_of(key: str, limit: float, request_class: str | None = None) -> Slo:
         ValueError: no such key; the text says what was expected.
     """
     metrics = ", ".join(metric.value for metric in Metric)
-    metric, mark, rest = key.partition("_p")
-    percentile, _, suffix = rest.partition("_")
-    unit = Unit.SLOWDOWN if suffix == Unit.SLOWDOWN else Unit.SECONDS
+    metric, mark, _ = key.partition("_p")
     try:
-        slo = Slo(metric=Metric(metric), percentile=float(percentile), limit=limit, unit=unit)
+        slo = Slo.named(key.replace(":", "_"), limit)  # a key names no class: its section does
     except ValueError:
         raise ValueError(f"<metric>_p<percentile>_s with a metric of {metrics}, for example ttft_p99_s") from None
     if not mark or not 0 < slo.percentile < 100:

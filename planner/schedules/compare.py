@@ -8,7 +8,7 @@ from planner.schedules.files import ScheduleFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Totals:
+class EpochTotals:
     """An epoch, or all of them.
 
     Attributes:
@@ -38,8 +38,8 @@ class EpochChange:
     """
 
     epoch: int
-    before: Totals
-    after: Totals
+    before: EpochTotals
+    after: EpochTotals
     instances_by_spec: dict[str, tuple[int, int]]
 
 
@@ -57,8 +57,8 @@ class ScheduleDiff:
         notes: in what the questions differ, full sentences.
     """
 
-    before: Totals
-    after: Totals
+    before: EpochTotals
+    after: EpochTotals
     base_machines: dict[str, tuple[int, int]]
     churn_machines: tuple[int, int]
     epochs: tuple[EpochChange, ...]
@@ -92,15 +92,15 @@ def schedule_diff(before: ScheduleFile, after: ScheduleFile) -> ScheduleDiff:
     )  # fmt: skip
 
 
-def _totals(epoch: Epoch) -> Totals:
-    return Totals(
+def _totals(epoch: Epoch) -> EpochTotals:
+    return EpochTotals(
         cost_usd=epoch.cost_usd, energy_j=epoch.energy_j, carbon_g=epoch.carbon_g,
         machines=float(sum(epoch.machines.values())), instances=float(sum(run.instances for run in epoch.runs)),
     )  # fmt: skip
 
 
-def _sum(parts: list[Totals]) -> Totals:
-    return Totals(
+def _sum(parts: list[EpochTotals]) -> EpochTotals:
+    return EpochTotals(
         cost_usd=sum(p.cost_usd for p in parts), energy_j=sum(p.energy_j for p in parts),
         carbon_g=sum(p.carbon_g for p in parts), machines=sum(p.machines for p in parts) / len(parts),
         instances=sum(p.instances for p in parts) / len(parts),

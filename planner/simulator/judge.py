@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from planner.perf.instance import InstancePhysics
 from planner.perf.reference import Reference, unit_s
 from planner.policies.base import Policy
-from planner.results.evidence import BubbleUse, Evidence, Judgement, PoolUse, PowerUse, Verdict
+from planner.results.evidence import Evidence, Judgement, Verdict
+from planner.results.use import BubbleUse, PoolUse, PowerUse
 from planner.simulator.books import Meter, window
 from planner.simulator.metrics import Observed, attained, evidence, sample
 from planner.simulator.pools import PoolModel, Run

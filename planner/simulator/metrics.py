@@ -173,9 +173,7 @@ def evidence(slo: Slo, sample: Sample, *, confidence_frac: float, exact: bool) -
         verdict = Verdict.MISSED
     else:
         verdict = Verdict.UNDECIDED
-    return Evidence(
-        slo=slo.name, unit=slo.unit, limit=slo.limit, measured=measured, low=low, high=high, verdict=verdict, n=sample.n
-    )
+    return Evidence(slo=slo, measured=measured, low=low, high=high, verdict=verdict, n=sample.n)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

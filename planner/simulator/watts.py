@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.perf.power import Watts
-from planner.results.evidence import PowerUse
+from planner.results.use import PowerUse
 from planner.simulator.books import Meter
 
 SEED, READINGS = 20261129, 16

@@ -139,13 +139,14 @@ def test_every_number_says_its_unit() -> None:
 
 
 def test_a_unit_stands_beside_what_needs_one() -> None:
-    """Where a class leaves the unit of a number to its field ``unit``, it has one; and so has a bound on a
-    latency.
+    """Where a class leaves the unit of a number to its field ``unit``, it has one, or an objective that has; and so has
+    a bound on a latency.
     """
     kinds = {k for module in modules() for k in vars(module).values() if isinstance(k, type)}
     leaving = [k for k in kinds if UNIT_BESIDE & set(numbers_of(k)) or k is Slo]
     assert leaving
-    assert [k.__name__ for k in leaving if typing.get_type_hints(k).get("unit") is not Unit] == []
+    hints = {k.__name__: typing.get_type_hints(k) for k in leaving}
+    assert [name for name, of in hints.items() if of.get("unit") is not Unit and of.get("slo") is not Slo] == []
 
 
 def test_no_listed_name_is_gone() -> None:

@@ -12,16 +12,16 @@ from planner.results.evidence import (
     Judgement,
     Neighbour,
     NoPlan,
-    PoolUse,
     Round,
     ValidatedPlan,
     Verdict,
 )
 from planner.results.plan import CandidatePlan, Pool, Totals
+from planner.results.use import PoolUse
 from planner.scenario import Scenario
 from planner.scenario.objectives import Headroom
 from solvers.allocation import Reason, Termination
-from workloads.slo import Unit
+from workloads.slo import Slo
 
 EXAMPLES = Path(__file__).parents[2] / "planner" / "examples"
 PREFILL = InstanceSpec(role=Role.PREFILL, machine="dgx-h100", layout=Layout(tp=4))
@@ -73,11 +73,11 @@ def candidate(decode_machines: int = 2) -> CandidatePlan:
 
 def judgement(tbt_s: float = 0.061, verdict: Verdict = Verdict.MET) -> Judgement:
     """Evidence in which only the time between tokens varies."""
-    unit = {"unit": Unit.SECONDS, "limit": 0.1, "measured": tbt_s, "low": tbt_s * 0.9, "high": tbt_s * 1.1}
+    seen = {"measured": tbt_s, "low": tbt_s * 0.9, "high": tbt_s * 1.1}
     return Judgement(
         evidence=(
             _met("ttft_p99_s", 1.0, 0.412),
-            Evidence(slo="tbt_p99_s", verdict=verdict, n=1_234_567, **unit),
+            Evidence(slo=Slo.named("tbt_p99_s", 0.1), verdict=verdict, n=1_234_567, **seen),
             _met("e2e_p90_s", 20.0, 14.25),
         ),
         workload="poisson arrivals, lengths of azure-conv-2023",
@@ -102,9 +102,7 @@ def judgement(tbt_s: float = 0.061, verdict: Verdict = Verdict.MET) -> Judgement
 
 def overloaded() -> Judgement:
     """One decode machine is not enough: some requests never finish."""
-    late = Evidence(
-        slo="e2e_p90_s", unit=Unit.SECONDS, limit=20.0, measured=inf, low=18.0, high=inf, verdict=Verdict.MISSED, n=6100
-    )
+    late = Evidence(slo=Slo.named("e2e_p90_s", 20.0), measured=inf, low=18.0, high=inf, verdict=Verdict.MISSED, n=6100)
     base = judgement(0.35, Verdict.MISSED)
     latency_s = {**base.latency_s, "e2e_p99_s": inf}
     evidence = (*base.evidence[:2], late)
@@ -159,9 +157,7 @@ def no_plan() -> NoPlan:
 def _met(slo: str, limit_s: float, measured_s: float) -> Evidence:
     low_s, high_s = measured_s * 0.95, measured_s * 1.05
     return Evidence(
-        slo=slo,
-        unit=Unit.SECONDS,
-        limit=limit_s,
+        slo=Slo.named(slo, limit_s),
         measured=measured_s,
         low=low_s,
         high=high_s,

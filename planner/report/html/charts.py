@@ -91,9 +91,14 @@ def latencies(curves: Sequence[LatencyCurve], evidence: Sequence[Evidence]) -> C
         made["x"], made["dash"] = short([x for x, _ in pairs]), list(_DASHES[dashes.get(curve.metric, 4)])
         series.append(made)
     marks = [
-        {"x": e.limit, "y": share, "label": f"{e.slo} ≤ {e.limit:g} s", "colour": hues.get(e.slo.partition("_")[0], 4)}
+        {
+            "x": e.limit,
+            "y": e.slo.percentile / 100,
+            "label": f"{e.key} ≤ {e.limit:g} s",
+            "colour": hues.get(e.slo.metric, 4),
+        }
         for e in evidence
-        if e.unit is Unit.SECONDS and (share := _share(e.slo)) is not None
+        if e.unit is Unit.SECONDS
     ]
     spec = {"series": series, "marks": marks, "xUnit": "s", "xLabel": "latency", "xLog": True, "yUnit": "nines"}
     note = (
@@ -101,9 +106,3 @@ def latencies(curves: Sequence[LatencyCurve], evidence: Sequence[Evidence]) -> C
         "pass above and to the left of it."
     )
     return Chart(name="latencies", title="Latency", spec=spec, note=note, whole=True)
-
-
-def _share(slo: str) -> float | None:
-    """The share an objective speaks of, 0.99 for ``ttft_p99_s``."""
-    digits = slo.rpartition(":")[2].partition("_p")[2].partition("_")[0]
-    return float(digits) / 100 if digits else None

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from planner.compare.bill import MILLION, bill, bill_of
 from planner.report.bill import bill_cells, bill_rows
-from planner.results.evidence import PowerUse
 from planner.results.row import RowStudy
+from planner.results.use import PowerUse
 from planner.scenario.energy import EnergySection
 from planner.simulator.books import window
 from planner.simulator.watts import power_use, together

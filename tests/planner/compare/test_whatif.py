@@ -254,7 +254,7 @@ def test_a_sweep_plans_every_point(tmp_path: Path) -> None:
     costs = [point.outcome.objective_value or 0.0 for point in first.points]
     assert costs[0] < costs[1]
     for point in first.points:
-        margins = {e.slo: 1 - e.high / e.limit for e in point.outcome.evidence}
+        margins = {e.key: 1 - e.high / e.limit for e in point.outcome.evidence}
         assert point.outcome.margin_frac == pytest.approx(margins)  # nine digits are kept
     again = asked(small(), "workload.rate_scale=1,20", journal=tmp_path / "j.jsonl")
     assert dumps(again) == dumps(first)

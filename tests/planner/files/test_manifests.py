@@ -345,7 +345,7 @@ def test_markdown_holds_verdict_and_objectives() -> None:
     text = as_markdown(plans.plan(), plans.scenario())
     assert "**Validated**" in text
     for evidence in plans.judgement().evidence:
-        assert evidence.slo in text
+        assert evidence.key in text
     for block in text.split("\n\n"):
         if block.startswith("|"):
             assert len({line.count("|") for line in block.splitlines()}) == 1

@@ -14,8 +14,9 @@ from planner.planning.plan import plan
 from planner.planning.shrink import improve
 from planner.planning.tighten import cluster, excess, fewer_watts
 from planner.resolve.case import open_case
-from planner.results.evidence import NoPlan, PowerUse, ValidatedPlan
+from planner.results.evidence import NoPlan, ValidatedPlan
 from planner.results.plan import CandidatePlan
+from planner.results.use import PowerUse
 from tests.planner import plans
 from tests.planner.small import small
 

@@ -21,12 +21,13 @@ from planner.planning.tighten import (
     smaller,
     tighten,
 )
-from planner.results.evidence import Evidence, Judgement, PoolUse, Verdict
+from planner.results.evidence import Evidence, Judgement, Verdict
 from planner.results.plan import CandidatePlan, Pool, Totals
+from planner.results.use import PoolUse
 from planner.scenario.objectives import Headroom, Objective
 from tests.planner import plans
 from tests.planner.options import showcase
-from workloads.slo import Unit
+from workloads.slo import Slo
 
 OPTIONS = {option.spec.name: option for option in showcase()}
 OBJECTIVES = st.sampled_from([Objective.COST, Objective.POWER, Objective.MACHINES])
@@ -170,7 +171,7 @@ def test_replacements_are_better(plan: CandidatePlan, objective: Objective, data
 def judged(slo: str, verdict: Verdict, measured_s: float, limit_s: float, *, wait_s: float = 0.1) -> Judgement:
     """A judgement with one objective."""
     found = Evidence(
-        slo=slo, unit=Unit.SECONDS, limit=limit_s, measured=measured_s, low=measured_s * 0.9, high=measured_s * 1.1,
+        slo=Slo.named(slo, limit_s), measured=measured_s, low=measured_s * 0.9, high=measured_s * 1.1,
         verdict=verdict, n=1000,
     )  # fmt: skip
     base = plans.judgement()

@@ -21,7 +21,8 @@ from planner.report.page import Chart, Page
 from planner.report.plans import no_plan_page, plan_page, simulation_page
 from planner.report.schedules import timetable_page
 from planner.report.sweeps import whatif_page
-from planner.results.evidence import NoPlan, PowerUse
+from planner.results.evidence import NoPlan
+from planner.results.use import PowerUse
 from planner.scenario import Scenario
 from planner.scenario.energy import EnergySection
 from tests.planner import plans

@@ -83,7 +83,7 @@ def test_plan_shows_every_pool_and_objective(name: str) -> None:
     for pool in plan.candidate.pools:
         assert pool.spec.machine in text
     for evidence in plan.judgement.evidence:
-        assert re.search(rf"{evidence.slo} .* {evidence.verdict.words} ", text)
+        assert re.search(rf"{evidence.key} .* {evidence.verdict.words} ", text)
     for line in (*(plan.sources if name == "plan" else ()), *plan.warnings):
         assert line in text
 
@@ -102,7 +102,10 @@ def _plans(draw: st.DrawFn) -> ValidatedPlan:
     ]
     pools = tuple(replace(base.candidate.pools[0], spec=spec, machines=n + 1) for n, spec in enumerate(specs))
     keys = draw(st.lists(_NAMES, min_size=1, max_size=20, unique=True))
-    evidence = tuple(replace(base.judgement.evidence[0], slo=f"{key}:ttft_p99_s") for key in keys)
+    evidence = tuple(
+        replace(base.judgement.evidence[0], slo=replace(base.judgement.evidence[0].slo, request_class=key))
+        for key in keys
+    )
     judged = replace(base.judgement, evidence=evidence, workload=draw(_SENTENCES))
     peaks = [PeakShare(pool=s.name, gpus=8, prompt_tokens_per_s=1e4, output_tokens_per_s=1e3, flops_frac=0.5,
                        hbm_frac=0.5) for s in specs]  # fmt: skip
@@ -132,7 +135,7 @@ def test_names_are_never_folded(plan: ValidatedPlan, width: int) -> None:
     for pool in plan.candidate.pools:
         assert re.search(rf"{re.escape(pool.spec.machine)} ", text)
     for evidence in plan.judgement.evidence:
-        assert f"{evidence.slo} " in text
+        assert f"{evidence.key} " in text
 
 
 def test_a_section_is_shown_by_its_name() -> None:

@@ -175,7 +175,7 @@ def test_slowdowns_are_judged() -> None:
         Judging(warmup_frac=0.0, cooldown_frac=0.0, confidence_frac=0.95),
         reference=reference,
     )
-    assert [(e.slo, e.unit, e.verdict) for e in found.evidence] == [
+    assert [(e.key, e.unit, e.verdict) for e in found.evidence] == [
         ("ttft_p50_slowdown", Unit.SLOWDOWN, Verdict.MET), ("e2e_p50_slowdown", Unit.SLOWDOWN, Verdict.MISSED),
     ]  # fmt: skip
     assert found.evidence[0].measured >= 1
