@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from workloads.configs import Config, language_model, longest_context, optional, whole_numbers
+from workloads.config_types import Config, check_types
+from workloads.configs import language_model, longest_context, optional, whole_numbers
 from workloads.errors import WorkloadError
 from workloads.tensors import Kind, Spread, Tensor
 
@@ -77,6 +78,9 @@ _PLAIN = {
 _TIED_BY_DEFAULT = ("gemma", "gemma2", "gemma3")
 """Families whose configs leave ``tie_word_embeddings`` out where it is true. Source: transformers."""
 
+MOST_PARAMS = 1e14
+"""Fifty times the largest model that is published."""
+
 KNOWN = (*_DENSE, *_MIXTURE, *_LATENT, *_PLAIN)
 """Values of ``model_type`` that can be read."""
 
@@ -105,16 +109,43 @@ def shape_of(config: Config, where: str) -> Shape:
     Raises:
         WorkloadError: the architecture is unknown, or size keys are missing or not whole numbers (all are listed).
     """
+    check_types(config, where)
     text = language_model(config)
     family = family_of(text)
     if family in _PLAIN:
-        return _plain(text, where, _PLAIN[family])
+        return _checked(_plain(text, where, _PLAIN[family]), where)
     reader = _readers().get(family)
     if reader is None:
         near = get_close_matches(family, KNOWN, n=1)
         hint = f"; did you mean '{near[0]}'?" if near else ""
         raise WorkloadError(f"{where}: model_type '{family}' is unknown, expected one of {', '.join(KNOWN)}{hint}")
-    return reader(text, family, where, _vision(config))
+    return _checked(reader(text, family, where, _vision(config)), where)
+
+
+def _checked(shape: Shape, where: str) -> Shape:
+    """The same, if its sizes agree with each other.
+
+    Raises:
+        WorkloadError: every pair that does not.
+    """
+    problems = []
+    if not shape.latent_dim and (shape.kv_heads < 1 or shape.heads % shape.kv_heads):
+        problems.append(
+            f"{where}: key 'num_key_value_heads' is {shape.kv_heads}, expected a divisor of the {shape.heads} heads"
+        )
+    if shape.head_dim < 1:
+        problems.append(f"{where}: key 'head_dim' is {shape.head_dim}, expected a whole number >= 1")
+    if shape.experts_used > shape.experts:
+        problems.append(
+            f"{where}: key 'num_experts_per_tok' is {shape.experts_used}, expected at most the {shape.experts} experts"
+        )
+    if (params := sum(tensor.params for tensor in shape.tensors)) > MOST_PARAMS:
+        problems.append(
+            f"{where}: its sizes make {params:.3g} parameters, expected at most {MOST_PARAMS:.0e}: one of them is wrong"
+        )
+    if problems:
+        raise WorkloadError(*problems)
+    return shape
 
 
 def _readers() -> dict[str, Callable[[Config, str, str, tuple[Tensor, ...]], Shape]]:
@@ -140,7 +171,8 @@ def _grouped(config: Config, family: str, where: str, extra: tuple[Tensor, ...])
     mixture = _Mixture(
         experts=experts, inner=config[expert_keys[1]] if expert_keys else 0,
         shared=optional(config, where, "n_shared_experts", 0),
-        dense_layers=_dense_layers(config, family, where, layers), dense_inner=config.get("intermediate_size") or 0,
+        dense_layers=_dense_layers(config, family, where, layers),
+        dense_inner=optional(config, where, "intermediate_size", 0),
     )  # fmt: skip
     tied = bool(config.get("tie_word_embeddings", family in _TIED_BY_DEFAULT))
     tensors = list(_ends(vocab, hidden, tied=tied)) + list(extra)
@@ -163,7 +195,15 @@ def _grouped(config: Config, family: str, where: str, extra: tuple[Tensor, ...])
 
 def _dense_layers(config: Config, family: str, where: str, layers: int) -> int:
     """How many of the first layers have a plain MLP: all of a dense model."""
-    return optional(config, where, "first_k_dense_replace", 0) if family in _MIXTURE else layers
+    return _first_dense(config, where, layers) if family in _MIXTURE else layers
+
+
+def _first_dense(config: Config, where: str, layers: int) -> int:
+    """``first_k_dense_replace``, at most all of the layers."""
+    found = optional(config, where, "first_k_dense_replace", 0)
+    if found > layers:
+        raise WorkloadError(f"{where}: key 'first_k_dense_replace' is {found}, expected at most the {layers} layers")
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,7 +257,7 @@ def _latent(config: Config, family: str, where: str, extra: tuple[Tensor, ...]) 
     index_dim = optional(config, where, "index_head_dim", 0) if family == "deepseek_v32" else 0
     mixture = _Mixture(
         experts=experts, inner=expert_inner, shared=optional(config, where, "n_shared_experts", 0),
-        dense_layers=optional(config, where, "first_k_dense_replace", 0), dense_inner=inner,
+        dense_layers=_first_dense(config, where, layers), dense_inner=inner,
     )  # fmt: skip
     tied = bool(config.get("tie_word_embeddings", False))
     tensors = list(_ends(vocab, hidden, tied=tied)) + list(extra)

@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from workloads.configs import Config, language_model
+from workloads.config_types import TORCH_NAMES, Config, block_of, check_types
+from workloads.configs import language_model
 from workloads.errors import WorkloadError
 from workloads.formats import (
     BY_NAME,
@@ -28,8 +29,6 @@ from workloads.tensors import Kind, Tensor
 
 _NEVER = (Kind.EMBEDDING, Kind.HEAD, Kind.ROUTER, Kind.OTHER)
 """What engines keep in the format of the activations whatever the rest is stored in."""
-
-_TORCH_NAMES = {"bfloat16": "bf16", "float16": "fp16", "half": "fp16", "float32": "fp32", "float": "fp32"}
 
 SCALED_KV = ("fp8",)
 """KV formats that a checkpoint can bring scales for."""
@@ -95,16 +94,15 @@ def described(config: Config, *, where: str, repository: str = "") -> Checkpoint
     """The checkpoint that a ``config.json`` describes in ``quantization_config``, or an unquantised one.
 
     Raises:
-        WorkloadError: the method of quantisation is unknown; its formats are not guessed.
+        WorkloadError: the method of quantisation is unknown, or a value has a wrong type; formats are not guessed.
     """
+    check_types(config, where)
     text = language_model(config)
     stated = text.get("torch_dtype", text.get("dtype")) or config.get("torch_dtype", config.get("dtype"))
-    rest = _TORCH_NAMES.get(str(stated).removeprefix("torch."), "bf16")
+    rest = TORCH_NAMES[str(stated or "auto").removeprefix("torch.")]
     quantised = text.get("quantization_config") or config.get("quantization_config")
     if not quantised:
         return unquantised(rest, repository=repository, authors=True, source=where)
-    if not isinstance(quantised, Mapping):
-        raise WorkloadError(f"{where}: quantization_config is {quantised!r}, expected an object")
     method = str(quantised.get("quant_method") or quantised.get("quant_algo") or "").lower()
     stored = _stored(quantised, method, where)
     return Checkpoint(
@@ -116,9 +114,9 @@ def described(config: Config, *, where: str, repository: str = "") -> Checkpoint
 
 def _stored(quantised: Mapping[str, Any], method: str, where: str) -> Format:
     """The format of quantised matrices."""
-    bits, group = quantised.get("bits", quantised.get("w_bit", 4)), quantised.get("group_size")
+    bits, group = quantised.get("bits") or quantised.get("w_bit") or 4, quantised.get("group_size")
     if method in ("fp8", "fbgemm_fp8"):
-        block = quantised.get("weight_block_size")
+        block = block_of(quantised.get("weight_block_size"))
         return fp8_blocks(*block) if block else FP8_CHANNEL if method == "fbgemm_fp8" else FP8_TENSOR
     if method == "mxfp4":
         return MXFP4
@@ -131,25 +129,41 @@ def _stored(quantised: Mapping[str, Any], method: str, where: str) -> Format:
         if "NVFP4" in algorithm or method == "modelopt_fp4":
             return NVFP4
         if algorithm.startswith("FP8"):
-            return FP8_TENSOR
+            return _FP8_ALGORITHMS.get(algorithm, FP8_TENSOR)
     groups = quantised.get("config_groups")
-    if method in ("compressed-tensors", "modelopt") and isinstance(groups, Mapping) and groups:
-        return _of_group(next(iter(groups.values())), where)
+    if method in ("compressed-tensors", "modelopt") and groups:
+        return _of_groups(groups, where)
     raise WorkloadError(
         f"{where}: quantization_config.quant_method is '{method or '(missing)'}', expected one of awq, bitsandbytes, "
         "compressed-tensors, fbgemm_fp8, fp8, gptq, modelopt, mxfp4"
     )
 
 
-def _of_group(group: object, where: str) -> Format:
+_FP8_ALGORITHMS = {"FP8_PB_WO": fp8_blocks(128, 128), "FP8_PER_CHANNEL_PER_TOKEN": FP8_CHANNEL}
+"""Values of ModelOpt's ``quant_algo`` with more than one scale for a matrix. Source: modelopt/torch/export."""
+
+
+def _of_groups(groups: Mapping[str, Mapping[str, Any]], where: str) -> Format:
+    """The one format that the groups of compressed-tensors state.
+
+    Which matrices belong to which group is not read, so groups of several formats cannot be sized.
+    """
+    found = list(dict.fromkeys(_of_group(group, where) for group in groups.values() if group.get("weights")))
+    if len(found) != 1:
+        formats = " and ".join(each.name for each in found) or "no weights"
+        raise WorkloadError(
+            f"{where}: quantization_config.config_groups: found {formats}, expected one format of weights for all"
+        )
+    return found[0]
+
+
+def _of_group(group: Mapping[str, Any], where: str) -> Format:
     """The format that a group of compressed-tensors states."""
-    weights = group.get("weights") if isinstance(group, Mapping) else None
-    if not isinstance(weights, Mapping):
-        raise WorkloadError(f"{where}: quantization_config.config_groups: found no weights, expected their format")
+    weights = group["weights"]
     bits, kind, size = weights.get("num_bits"), weights.get("type"), weights.get("group_size")
     if (bits, kind) == (8, "float"):
-        block = weights.get("block_structure")
-        return fp8_blocks(*block) if isinstance(block, list) else (
+        block = block_of(weights.get("block_structure"))
+        return fp8_blocks(*block) if block else (
             FP8_TENSOR if weights.get("strategy") == "tensor" else FP8_CHANNEL
         )  # fmt: skip
     if (bits, kind) == (4, "float"):

@@ -3,10 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from workloads.config_types import Config, shown
 from workloads.errors import WorkloadError
-
-Config = Mapping[str, Any]
-"""What a Hugging Face ``config.json`` holds."""
 
 _PARAMS_JSON = {
     "dim": "hidden_size", "n_layers": "num_hidden_layers", "n_heads": "num_attention_heads",
@@ -14,6 +12,9 @@ _PARAMS_JSON = {
     "vocab_size": "vocab_size", "tied_embeddings": "tie_word_embeddings",
 }  # fmt: skip
 """Keys of the ``params.json`` that Mistral AI publishes -> those of ``config.json``."""
+
+_STATED_AS = " stated as"
+"""Key that no file has: the names that a ``params.json`` calls the keys of ``config.json`` by, for messages."""
 
 _STRETCHED = ("yarn", "linear", "dynamic")
 """Kinds of ``rope_scaling`` that lengthen the context beyond ``max_position_embeddings``; of the others (llama3,
@@ -42,7 +43,12 @@ def _from_params_json(config: Config) -> Config:
         }  # fmt: skip
     longest = config.get("max_position_embeddings", config.get("max_seq_len"))
     family = "mixtral" if mixture else "mistral"
-    return {**made, "model_type": family, "max_position_embeddings": longest, "torch_dtype": "bfloat16"}
+    names = {new: old for old, new in _PARAMS_JSON.items()} | {
+        "num_local_experts": "moe.num_experts", "num_experts_per_tok": "moe.num_experts_per_tok",
+        "max_position_embeddings": "max_seq_len",
+    }  # fmt: skip
+    made |= {"model_type": family, "max_position_embeddings": longest, "torch_dtype": "bfloat16", _STATED_AS: names}
+    return made
 
 
 def longest_context(config: Config, where: str) -> int:
@@ -57,14 +63,16 @@ def longest_context(config: Config, where: str) -> int:
     kind, factor = scaling.get("rope_type", scaling.get("type")), scaling.get("factor")
     if kind not in _STRETCHED or factor is None:
         return stated
-    if not isinstance(factor, int | float) or isinstance(factor, bool) or factor <= 0:
-        raise WorkloadError(f"{where}: rope_scaling.factor is {factor!r}, expected a number above 0")
-    before = scaling.get("original_max_position_embeddings")
-    return max(stated, round((before or stated) * factor)) if kind == "yarn" and before else round(stated * factor)
+    before: int | None = scaling.get("original_max_position_embeddings")
+    reached = int(((before if kind == "yarn" else None) or stated) * factor)
+    return max(1, stated, reached) if kind == "yarn" and before else max(1, reached)
 
 
-MOST = (2**40, 100_000)
+MOST = (2**24, 10_000)
 """Largest size, and largest number of layers: tensors are counted layer by layer."""
+
+_LENGTHS = ("max_position_embeddings", "n_positions", "seq_length")
+"""Keys of context lengths, which are no sizes of a matrix."""
 
 
 def whole_numbers(config: Config, where: str, *keys: str, least: int = 1) -> list[int]:
@@ -74,19 +82,25 @@ def whole_numbers(config: Config, where: str, *keys: str, least: int = 1) -> lis
         WorkloadError: every key that is missing or no whole number of at least ``least`` is named.
     """
     problems = []
+    names = config.get(_STATED_AS, {})
     for key in keys:
-        value = config.get(key)
+        value, found = config.get(key), f"{where}: key '{names.get(key, key)}'"
         if value is None:
-            problems.append(f"{where}: key '{key}' is missing, expected a whole number >= {least}")
+            problems.append(f"{found} is missing, expected a whole number >= {least}")
         elif not isinstance(value, int) or isinstance(value, bool) or value < least:
-            problems.append(f"{where}: key '{key}' is {value!r}, expected a whole number >= {least}")
-        elif value > MOST[key.endswith("_layers") or key == "n_layer"]:
-            problems.append(f"{where}: key '{key}' is {str(value)[:40]}, larger than any model has")
+            problems.append(f"{found} is {shown(value)}, expected a whole number >= {least}")
+        elif value > _most(key):
+            problems.append(f"{found} is {str(value)[:40]}, larger than any model has, expected at most {_most(key)}")
     if problems:
         raise WorkloadError(*problems)
     return [config[key] for key in keys]
 
 
-def optional(config: Config, where: str, key: str, default: int) -> int:
+def _most(key: str) -> int:
+    """The largest number that a key may hold."""
+    return 2**40 if key in _LENGTHS else MOST[key.endswith("_layers") or key == "n_layer"]
+
+
+def optional(config: Config, where: str, key: str, default: int, least: int = 0) -> int:
     """The value of ``key``, or ``default`` where the config leaves it out or null."""
-    return default if config.get(key) is None else whole_numbers(config, where, key, least=0)[0]
+    return default if config.get(key) is None else whole_numbers(config, where, key, least=least)[0]

@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from workloads.architectures import BLOCK_SCALED, Shape, family_of, shape_of
 from workloads.checkpoints import Checkpoint, assumed, described, published
-from workloads.configs import Config, language_model
+from workloads.config_types import Config, shown
+from workloads.configs import language_model
 from workloads.errors import WorkloadError
 from workloads.formats import DTYPE_BYTES
 from workloads.tensors import Footprint, Kind, footprint
@@ -177,15 +178,38 @@ def load_model(name_or_path: str | Path, *, directory: Path | None = None) -> Mo
             f"model '{name_or_path}': found neither a known model nor a Hugging Face config.json of that path; "
             f"expected a path or one of {', '.join(sorted({*own, *cards}))}{hint}"
         )
-    config: Any
+    name = file.resolve().parent.name if file.name in _CONFIG_NAMES else file.stem
+    return model_from_config(_with_own_formats(_object(file, "model sizes"), file), name, source=str(file))
+
+
+def _object(file: Path, of: str) -> dict[str, Any]:
+    """The keys of a JSON file.
+
+    Raises:
+        WorkloadError: it is not a JSON object, or gives a key twice.
+    """
+    found: Any
     try:
-        config = json.loads(file.read_text(encoding="utf-8-sig"), object_pairs_hook=_each_key_once)
+        found = json.loads(file.read_text(encoding="utf-8-sig"), object_pairs_hook=_each_key_once)
     except (OSError, ValueError, RecursionError) as error:
         raise WorkloadError(f"{file}: not valid JSON: {str(error)[:_SHOWN_CHARACTERS]}") from error
-    if not isinstance(config, dict):
-        raise WorkloadError(f"{file}: found a JSON {type(config).__name__}, expected an object of model sizes")
-    name = file.resolve().parent.name if file.name in _CONFIG_NAMES else file.stem
-    return model_from_config(config, name, source=str(file))
+    if not isinstance(found, dict):
+        raise WorkloadError(f"{file}: found a JSON {type(found).__name__}, expected an object of {of}")
+    return found
+
+
+def _with_own_formats(config: dict[str, Any], file: Path) -> dict[str, Any]:
+    """A config with the formats that NVIDIA's ModelOpt writes beside it, as engines read them: hf_quant_config.json.
+
+    Source: vLLM, ``get_quant_config``: the file is read where config.json has no ``quantization_config``.
+    """
+    beside = file.parent / "hf_quant_config.json"
+    if config.get("quantization_config") is not None or file.name not in _CONFIG_NAMES or not _is_file(beside):
+        return config
+    stated = _object(beside, "formats").get("quantization")
+    if not isinstance(stated, dict):
+        raise WorkloadError(f"{beside}: key 'quantization' is {shown(stated)}, expected an object")
+    return {**config, "quantization_config": {"quant_method": "modelopt", **stated}}
 
 
 def _is_file(path: Path) -> bool:

@@ -53,6 +53,12 @@ def test_weights_are_as_large_as_they_were_loaded(model: str, dtype: str, gigaby
         ({"quant_method": "gptq", "bits": 8, "group_size": -1}, 1.0),
         ({"quant_method": "modelopt", "quant_algo": "NVFP4"}, 0.5 + 1 / 16),
         ({"quant_method": "modelopt", "quant_algo": "FP8"}, 1.0),
+        ({"quant_method": "modelopt", "quant_algo": "FP8_PB_WO"}, 1 + 4 / 128**2),
+        ({"quant_method": "compressed-tensors", "config_groups": {"g": {"weights": {
+            "num_bits": 8, "type": "float", "strategy": "block", "block_structure": "128x128"}}}}, 1 + 4 / 128**2),
+        ({"quant_method": "compressed-tensors", "config_groups": {
+            "a": {"weights": {"num_bits": 8, "type": "float", "strategy": "tensor"}},
+            "b": {"weights": {"num_bits": 8, "type": "float", "strategy": "tensor"}}}}, 1.0),
         ({"quant_method": "bitsandbytes", "load_in_4bit": True}, 0.5 + 1.03 / 64),
         ({"quant_method": "compressed-tensors", "ignore": ["lm_head"], "config_groups": {
             "group_0": {"weights": {"num_bits": 4, "type": "float", "group_size": 16}}}}, 0.5 + 1 / 16),
@@ -149,7 +155,10 @@ def test_scales_of_the_kv_cache_are_seen(quantised: dict[str, Any], kv_dtype: st
 @pytest.mark.parametrize(
     "quantised",
     [{"quant_method": "quip"}, {}, {"quant_method": "compressed-tensors"}, "fp8",
-     {"quant_method": "compressed-tensors", "config_groups": {"g": {"weights": {"num_bits": 2, "type": "int"}}}}],
+     {"quant_method": "compressed-tensors", "config_groups": {"g": {"weights": {"num_bits": 2, "type": "int"}}}},
+     {"quant_method": "compressed-tensors", "config_groups": {
+         "attention": {"weights": {"num_bits": 8, "type": "float"}},
+         "experts": {"weights": {"num_bits": 4, "type": "float", "group_size": 16}}}}],
 )  # fmt: skip
 def test_an_unknown_quantisation_is_refused(quantised: Any) -> None:
     """A format that is not known is named with what was expected, never sized by a guess."""
@@ -157,7 +166,7 @@ def test_an_unknown_quantisation_is_refused(quantised: Any) -> None:
     if quantised == {}:
         assert described(config, where="c.json").dtype == "bf16"
         return
-    with pytest.raises(WorkloadError, match=r"c\.json: quantization_config.* expected"):
+    with pytest.raises(WorkloadError, match=r"c\.json: .*quantization_config.* expected"):
         described(config, where="c.json")
 
 
