@@ -10,7 +10,8 @@ from planner.compare.diff_order import Check, Search, Standing, Way
 from planner.errors import BadInput
 from planner.files.plan_file import PlanFile
 from planner.perf.layout import Role
-from planner.planning.loop import Argument, failures
+from planner.planning.failings import failures
+from planner.planning.loop import Argument
 from planner.planning.tighten import cluster
 from planner.resolve.case import open_case
 from planner.results.difference import Diff, Move

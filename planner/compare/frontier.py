@@ -15,7 +15,7 @@ from planner.compare.regret import same_machines
 from planner.compare.runner import Progress, Task, perform
 from planner.errors import BadInput, nearest
 from planner.planning import plan as planning
-from planner.planning.loop import met
+from planner.planning.failings import met
 from planner.results.evidence import NoPlan
 from planner.results.frontier import Design, Frontier
 from planner.results.plan import CandidatePlan, Totals

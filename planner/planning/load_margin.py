@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from planner.planning.loop import Argument, failures
+from planner.planning.failings import failures
+from planner.planning.loop import Argument
 from planner.planning.tighten import faster
 from planner.results.evidence import Margin
 from planner.results.plan import CandidatePlan

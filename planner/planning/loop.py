@@ -9,11 +9,13 @@ from planner.capacity.envelope import Option
 from planner.errors import BadInput
 from planner.formulate import BUDGET_FAMILIES, canonical, lift, problem, unservable
 from planner.formulate.question import rate
+from planner.planning.failings import failures, incurable
 from planner.planning.refusals import raise_words, unserved
+from planner.planning.screen import Screen
 from planner.planning.tighten import FUZZ_FRAC, balanced, excess, fewer_watts, overloads, tighten
 from planner.resolve.case import Case
 from planner.resolve.workload import Asked
-from planner.results.evidence import Evidence, Judgement, NoPlan, Round, Verdict
+from planner.results.evidence import Judgement, NoPlan, Round
 from planner.results.plan import CandidatePlan, Pool
 from planner.scenario.objectives import Budgets, Headroom, Objective
 from planner.scenario.sections import FailureSection
@@ -63,6 +65,23 @@ class Argument:
         self.options = {o.spec.name: o for o in case.options}
         self.least = {o.spec.name: o for o in case.least}
         self._done = 0.0
+        self._screen, self._guesses = Screen(case), False
+
+    def guessing(self) -> "Argument | None":
+        """The same by the busiest stretches of the first trace alone, which may call a plan what is none.
+
+        None where it does so already, where traces are short, or where busy stretches tell little: of mean watts, or
+        of the most requests served.
+        """
+        objective = self.case.scenario.objective
+        if self._guesses or objective is Objective.THROUGHPUT or self.drawn_w is not None:
+            return None
+        if not self._screen.applies(1.0):
+            return None
+        other = Argument(self.case, self.progress, self.drawn_w)
+        other.rounds, other._screen, other._guesses = self.rounds, self._screen, True
+        other._proof, other.bound = self._proof, self.bound
+        return other
 
     def without_knobs(self) -> "Argument | None":
         """The same with no clock and no cap to choose, sharing what was simulated; None where there is none anyway."""
@@ -71,7 +90,7 @@ class Argument:
             return None
         kept, least = ([o for o in every if o.spec.name in plain] for every in (self.case.options, self.case.least))
         other = Argument(replace(self.case, options=tuple(kept), least=tuple(least)), self.progress, self.drawn_w)
-        other._seen = self._seen
+        other._seen, other._screen, other._guesses = self._seen, self._screen, self._guesses
         return other
 
     # --- propose and tighten ---------------------------------------------------------------------------------------
@@ -99,8 +118,8 @@ class Argument:
             self.note("plan", candidate, judgement)
             if self.holds(candidate, judgement):
                 return candidate, judgement
-            if incurable := _incurable(judgement):
-                return no_plan(self, "not validated", incurable)
+            if lasting := incurable(judgement):
+                return no_plan(self, "not validated", lasting)
             carried = judgement.valid and not self.overloads(candidate)
             if carried and self._planned_w is not None and self.drawn_w is not None:
                 self._planned_w = fewer_watts(self._planned_w, self.drawn_w, candidate, judgement)
@@ -226,6 +245,11 @@ class Argument:
         pools = self.pools(candidate)
         happening = [f for each in section.failures if (f := outage(each, pools))]
         prepare(lambda doing: self.progress(doing, self._done))
+        if early and self._screen.applies(scale):
+            seen = self._screen.look(pools, scale, _words(asked, candidate, 0), first_alone=self._guesses)
+            if self._guesses or not seen.valid:
+                self._seen[key, early] = seen
+                return seen
         traffic = Traffic(
             draw=asked.drawing(scale), seeds=asked.seeds_at(scale), workload=_words(asked, candidate, len(happening)),
             exact=asked.exact_at(scale), aligned=asked.aligned_at(scale),
@@ -296,9 +320,8 @@ class Argument:
     def note(self, step: str, candidate: CandidatePlan, judgement: Judgement) -> None:
         """Write a turn down."""
         wrong = self.fails(candidate, judgement)
-        self.rounds.append(
-            Round(step=step, candidate=candidate, judgement=judgement, note="; ".join(wrong) or "every objective met")
-        )
+        good = "every objective met" + " in the busiest stretches alone" * self._guesses
+        self.rounds.append(Round(step=step, candidate=candidate, judgement=judgement, note="; ".join(wrong) or good))
 
 
 def less_headroom(headroom: Headroom) -> Headroom:
@@ -334,54 +357,6 @@ def _speed(pool: Pool) -> float:
 def _routed(pool: Pool) -> tuple[tuple[str, float], ...]:
     """The rates routed to a pool, without the last bits in which two solves differ."""
     return tuple((name, round(rate, 6)) for name, rate in sorted(pool.rate_req_per_s.items()))
-
-
-def met(judgement: Judgement, drawn_w: float | None) -> bool:
-    """Whether nothing was wrong in simulation.
-
-    Args:
-        judgement: of a candidate.
-        drawn_w: mean watts at the plugs that it may draw; None is unlimited.
-    """
-    return judgement.valid and not excess(judgement, drawn_w)
-
-
-def failures(judgement: Judgement) -> tuple[str, ...]:
-    """Why a judgement is not valid; empty where it is."""
-    lines = [_against(e) for e in judgement.evidence if e.verdict is not Verdict.MET]
-    lines += [
-        f"{e.n} observations are too few to bound {e.key}: raise workload.duration_s or validation.seeds, or replay a "
-        "longer trace"
-        for e in _open(judgement)
-    ]
-    if not judgement.steady:
-        lines.append(f"the backlog grows: {judgement.growth}")
-    if judgement.unfinished:
-        lines.append(f"{judgement.unfinished} requests were left unfinished")
-    if judgement.refused:
-        lines.append(f"{judgement.refused} requests were too long for the KV memory")
-    return tuple(lines)
-
-
-def _against(found: Evidence) -> str:
-    """What was measured of an objective, and its limit."""
-    sign = found.unit.symbol
-    measured = f"{found.measured:.3g} {sign} (interval {found.low:.3g} to {found.high:.3g})"
-    return f"{found.key} {found.verdict.words}: {measured}, limit {found.limit:g} {sign}"
-
-
-def _open(judgement: Judgement) -> list[Evidence]:
-    """Objectives that no verdict can be given on for want of observations alone."""
-    return [e for e in judgement.evidence if e.few]
-
-
-def _incurable(judgement: Judgement) -> tuple[str, ...]:
-    """What is wrong with a judgement that no number of machines can mend; empty where some may."""
-    if judgement.refused:
-        return (f"{judgement.refused} requests are longer than the KV memory of the instances they reached",)
-    if not judgement.steady or any(e.verdict is not Verdict.MET and not e.few for e in judgement.evidence):
-        return ()
-    return failures(judgement)
 
 
 def no_plan(

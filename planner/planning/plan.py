@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from planner.errors import BadInput
 from planner.planning.alternatives import tradeoffs
 from planner.planning.fit import fit
+from planner.planning.grow import grow
 from planner.planning.limits import over_budget, over_row
 from planner.planning.load_margin import margin
 from planner.planning.local_search import climb, descend
@@ -181,7 +182,14 @@ def _plan_one(argument: Argument) -> ValidatedPlan | NoPlan:
 
 
 def _found(argument: Argument) -> Held | NoPlan:
-    """The best plan that proposals, smaller plans and a search around them give."""
+    """The best plan that proposals, smaller plans and a search around them give.
+
+    Where traces are long it is looked for by their busiest stretches, then grown until the whole says that it holds.
+    """
+    guess = argument.guessing()
+    guessed = None if guess is None else _found(guess)
+    if guessed and not isinstance(guessed, NoPlan) and (held := grow(argument, guessed[0])):
+        return held
     first = argument.propose_and_tighten()
     if isinstance(first, NoPlan):
         first = fit(argument, first)

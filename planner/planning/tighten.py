@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from math import ceil, sqrt
+from math import ceil, inf, sqrt
 
 from planner.capacity.envelope import Option
 from planner.capacity.totals import totals
@@ -37,7 +37,7 @@ def tighten(headroom: Headroom, candidate: CandidatePlan, judgement: Judgement) 
     for found in judgement.evidence:
         if found.verdict is Verdict.MET or found.few:
             continue
-        for role in _to_blame(found, candidate, judgement):
+        for role in to_blame(found, candidate, judgement):
             cuts[role] = min(cuts.get(role, 1.0), _cut(found))
     if not cuts:
         busiest = max(judgement.pools, key=lambda p: p.busy_frac).pool
@@ -97,11 +97,12 @@ def _cut(found: Evidence) -> float:
     return min(SMALLEST_STEP, max(LARGEST_STEP, over**-0.5 if over > 1 else SMALLEST_STEP))
 
 
-def _to_blame(found: Evidence, candidate: CandidatePlan, judgement: Judgement) -> tuple[Role, ...]:
+def to_blame(found: Evidence, candidate: CandidatePlan, judgement: Judgement) -> tuple[Role, ...]:
     """Roles that more machines should help.
 
     TTFT is the prefill's; gaps are the decode's; of a late E2E the prefill is to blame when the wait for the first
-    token is more than half of the limit, or of the median E2E where the limit is a slowdown and differs by request.
+    token is more than half of it, or of the median E2E where the limit is a slowdown and differs by request. Where
+    decodes are late, full memory stops the prefills too: the wait alone tells little.
     """
     roles = {pool.spec.role for pool in candidate.pools}
     if Role.MIXED in roles:
@@ -110,8 +111,8 @@ def _to_blame(found: Evidence, candidate: CandidatePlan, judgement: Judgement) -
     if metric is Metric.TTFT:
         return (Role.PREFILL,)
     seen_s = judgement.latency_s
-    absolute = found.unit is Unit.SECONDS
-    wait_s, whole_s = (seen_s["ttft_p99_s"], found.limit) if absolute else (seen_s["ttft_p50_s"], seen_s["e2e_p50_s"])
+    absolute, late_s = found.unit is Unit.SECONDS, found.limit if found.measured == inf else found.measured
+    wait_s, whole_s = (seen_s["ttft_p99_s"], late_s) if absolute else (seen_s["ttft_p50_s"], seen_s["e2e_p50_s"])
     if metric is Metric.E2E and wait_s > whole_s / 2:
         return (Role.PREFILL,)
     return (Role.DECODE,)
@@ -121,6 +122,8 @@ def smaller(
     candidate: CandidatePlan, pool_name: str, fewer: int, options: Mapping[str, Option]
 ) -> CandidatePlan | None:
     """The candidate with ``fewer`` machines less in one pool (where a replica spans several: as many replicas less).
+
+    Below 0 they are more.
 
     A pool that loses its last machine leaves its work to the other pools of its role.
 

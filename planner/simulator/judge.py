@@ -1,26 +1,23 @@
 """The judge: serves traces on a candidate and says what it saw."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
 
 import numpy as np
-from numpy.typing import NDArray
 
-from planner.perf.instance import InstancePhysics
 from planner.perf.reference import Reference, unit_s
 from planner.policies.base import Policy
 from planner.results.evidence import Evidence, Judgement, Verdict
-from planner.results.use import BubbleUse, PoolUse, PowerUse
-from planner.simulator.books import Meter, window
-from planner.simulator.metrics import Observed, attained, evidence, sample
+from planner.simulator.account import account, left
+from planner.simulator.books import window
+from planner.simulator.metrics import Observed, evidence, sample
 from planner.simulator.pools import PoolModel, Run
 from planner.simulator.serve import serve
 from planner.simulator.traffic import NOTHING, Events, Judging, Traffic
-from planner.simulator.watts import power_use, together
 from workloads.slo import Metric, Slo
 from workloads.traces import Trace
 
@@ -52,9 +49,6 @@ MOST_TIMES = 10.0
 TO_THE_END_S = 1e9
 """When a run ends that is not given up: long after its last request."""
 
-DESCRIBED = (50.0, 90.0, 99.0)
-"""Percentiles of every metric that are told of every judgement, promised or not."""
-
 Note = Callable[[int, Trace, Run], None]
 """Is shown a seed, its trace, and what became of it."""
 
@@ -73,7 +67,7 @@ def judge(
         judging: what of a run is measured, and how sure a verdict has to be.
         reference: what slowdowns are measured against.
         events: what happens meanwhile.
-        note: is shown every seed's trace and run, in their order, the longer one excepted.
+        note: is shown every seed's trace and the run that was weighed, in their order, the longer one excepted.
     """
     draw, seeds, workload = traffic.draw, traffic.seeds, traffic.workload
     lengthen, longer, exact = traffic.lengthen, traffic.longer, traffic.exact
@@ -87,12 +81,13 @@ def judge(
     if lengthen and times > 1:
         draw, first = partial(_drawn_for, lengthen, times), bench.serve(lengthen(seeds[0], times))
         workload += f", over a window made longer for {SEVERAL:g} times what 99 of 100 requests take"
-    each = partial(_each, lambda seed: first if seed == seeds[0] else bench.serve(draw(seed)), note=note)
+    each = partial(_each, lambda seed: first if seed == seeds[0] else bench.serve(draw(seed)))
     runs, observed, found = _served(bench, each, seeds, early=judging.early)
-    said = _judgement(
-        bench, found, runs, observed, seeds=tuple(range(seeds[0], seeds[0] + len(runs))), workload=workload,
-        steady=exact or aligned or _steady(observed, slos, judging.confidence_frac),
-    )  # fmt: skip
+    for place, (run, seen) in enumerate(zip(runs, observed, strict=True)):
+        if note:
+            note(seeds[0] + place, seen.trace, run)
+    said = account(found, slos, runs, observed, pools=pools, judging=judging, first_seed=seeds[0], workload=workload)
+    said = replace(said, steady=exact or aligned or _steady(observed, slos, judging.confidence_frac))
     if longer is None or not said.valid or times >= WELL_LONGER:
         return said
     return _looked_longer(said, bench.serve(longer(seeds[0]), to_the_end=True)[1], slos)
@@ -156,7 +151,7 @@ def _served(
             break
         if upto >= len(seeds) and not _more(found, observed, upto >= MOST_SEEDS_RATIO * len(seeds)):
             break
-    for place in [] if _beyond(found) else [place for place, run in enumerate(runs) if _left(run)]:
+    for place in [] if _beyond(found) else [place for place, run in enumerate(runs) if left(run)]:
         runs[place], observed[place] = bench.serve(observed[place].trace, to_the_end=True)
         found = bench.weigh(observed)
     return runs, observed, found
@@ -180,16 +175,11 @@ def _looked_longer(said: Judgement, seen: Observed, slos: Sequence[Slo]) -> Judg
     return replace(said, steady=not missed, longer_s=seen.trace.duration_s, longer_missed=missed)
 
 
-def _each(
-    served: Callable[[int], tuple[Run, Observed]], seeds: Sequence[int], *, note: Note | None
-) -> Iterator[tuple[Run, Observed]]:
+def _each(served: Callable[[int], tuple[Run, Observed]], seeds: Sequence[int]) -> Iterator[tuple[Run, Observed]]:
     """What came of each seed, in their order; served on as many cores as there are."""
     at_once = min(len(seeds), os.cpu_count() or 1)
     with ThreadPoolExecutor(at_once) as threads:
-        for seed, (run, seen) in zip(seeds, (threads.map if at_once > 1 else map)(served, seeds), strict=True):
-            if note:
-                note(seed, seen.trace, run)
-            yield run, seen
+        yield from (threads.map if at_once > 1 else map)(served, seeds)
 
 
 def _cutoff_s(trace: Trace, slos: Sequence[Slo], reference: Reference | None) -> float:
@@ -225,11 +215,6 @@ def _looks(seeds: int, *, exact: bool) -> list[int]:
     return sorted(looks)
 
 
-def _left(run: Run) -> int:
-    """Requests that had not ended when a run was given up."""
-    return run.waiting + run.running
-
-
 def _arrived(observed: Sequence[Observed]) -> int:
     """Requests of all seeds."""
     return sum(len(seed.trace) for seed in observed)
@@ -263,98 +248,3 @@ def _steady(observed: Sequence[Observed], slos: Sequence[Slo], confidence_frac: 
         if late.low > slo.limit:
             return False
     return True
-
-
-def _judgement(
-    bench: "_Bench", found: Sequence[Evidence], runs: Sequence[Run], observed: Sequence[Observed], *,
-    seeds: tuple[int, ...], workload: str, steady: bool,
-) -> Judgement:  # fmt: skip
-    """Add up the books of all seeds."""
-    warmup_frac, cooldown_frac = bench.judging.warmup_frac, bench.judging.cooldown_frac
-    bodies = {pool.name: pool.physics for pool in bench.pools}
-    ledgers = [r.ledger for r in runs]
-    spans = [_span_s(o, warmup_frac, cooldown_frac) for o in observed]
-    good = [attained(o, bench.slos) for o in observed]
-    transfers = max(1, sum(led.transfers for led in ledgers))
-    horizon = max(o.trace.duration_s for o in observed)
-    return Judgement(
-        evidence=tuple(found),
-        workload=workload,
-        seeds=seeds,
-        horizon_s=horizon,
-        warmup_s=warmup_frac * horizon,
-        cooldown_s=cooldown_frac * horizon,
-        **{key: sum(getattr(led, key) for led in ledgers) for key in ("arrived", "finished", "refused", "restarted")},
-        unfinished=sum(map(_left, runs)),
-        goodput_req_per_s=sum(int(g.sum()) for g in good) / sum(spans),
-        attainment_frac=sum(int(g.sum()) for g in good) / max(1, sum(len(g) for g in good)),
-        output_tokens_per_s=sum(_tokens(o) for o in observed) / sum(spans),
-        good_output_tokens_per_s=_good_tokens(observed, good, "output_tokens") / sum(spans),
-        good_prompt_tokens_per_s=_good_tokens(observed, good, "prompt_tokens") / sum(spans),
-        steady=steady,
-        pools=tuple(_pool_use(name, runs, bodies.get(name)) for name in runs[0].meters),
-        link_wait_mean_s=sum(led.link_wait_s for led in ledgers) / transfers,
-        transfer_mean_s=sum(led.transfer_s for led in ledgers) / transfers,
-        engine=runs[0].engine,
-        latency_s=_latencies(observed),
-        power=_drawn(runs, bodies),
-    )
-
-
-def _span_s(seen: Observed, warmup_frac: float, cooldown_frac: float) -> float:
-    """How long was measured: the window's time, not that between its first and last request, which may be one."""
-    whole = len(seen.rows()) == len(seen.trace)  # nothing came in the window, so all of it is measured
-    return seen.trace.duration_s * (1.0 if whole else 1.0 - warmup_frac - cooldown_frac)
-
-
-def _drawn(runs: Sequence[Run], bodies: Mapping[str, InstancePhysics]) -> PowerUse | None:
-    """What all pools drew at once; None where one of them is not known."""
-    if any(name not in bodies for name in runs[0].meters):
-        return None
-    return together([(bodies[name].power, [r.meters[name] for r in runs]) for name in runs[0].meters])
-
-
-def _latencies(observed: Sequence[Observed]) -> dict[str, float]:
-    """The described percentiles of every metric, by the name that an objective on it would have."""
-    found: dict[str, float] = {}
-    for metric in Metric:
-        slos = [Slo(metric=metric, percentile=p, limit=1.0) for p in DESCRIBED]
-        values = sample(observed, slos[0]).quantiles([p / 100 for p in DESCRIBED])
-        found |= {slo.name: value for slo, value in zip(slos, values, strict=True)}
-    return found
-
-
-def _tokens(seed: Observed) -> float:
-    """Output tokens of the measured requests that finished."""
-    rows = seed.rows()
-    return float(seed.trace.output_tokens[rows][np.isfinite(seed.ledger.e2e_s[rows])].sum())
-
-
-def _good_tokens(observed: Sequence[Observed], good: Sequence[NDArray[np.bool_]], column: str) -> float:
-    """Tokens of the measured requests that met every objective jointly: only those are worth what they cost."""
-    return sum(float(getattr(o.trace, column)[o.rows()][mine].sum()) for o, mine in zip(observed, good, strict=True))
-
-
-def _pool_use(name: str, runs: Sequence[Run], body: InstancePhysics | None) -> PoolUse:
-    """How busy a pool was, over its instances and all seeds."""
-    meters = [m for r in runs for m in r.meters[name]]
-    spans = max(1e-9, sum(m.end_s - m.start_s for m in meters))
-    steps = sum(m.decode_steps for m in meters)
-    blocks = max(1, meters[0].kv_blocks)
-    return PoolUse(
-        pool=name,
-        busy_frac=sum(m.busy_s for m in meters) / spans,
-        kv_peak_frac=max(m.kv_peak_blocks for m in meters) / blocks,
-        kv_mean_frac=sum(m.kv_block_s for m in meters) / spans / blocks,
-        batch_mean=sum(m.decode_tokens for m in meters) / steps if steps else 0.0,
-        queue_mean_tokens=sum(m.queue_token_s for m in meters) / spans,
-        preemptions=sum(m.preemptions for m in meters),
-        power=power_use(body.power, [r.meters[name] for r in runs]) if body else None,
-        bubbles=_bubble_use(meters, spans * body.stages.count) if body and body.stages.count > 1 else None,
-    )
-
-
-def _bubble_use(meters: Sequence[Meter], stage_s: float) -> BubbleUse:
-    """What of so many seconds of stages were bubbles, kind by kind."""
-    prompts, phases, contexts, unfilled = (sum(m.bubble_s[kind] for m in meters) / stage_s for kind in range(4))
-    return BubbleUse(prompts_frac=prompts, phases_frac=phases, contexts_frac=contexts, unfilled_frac=unfilled)

@@ -247,6 +247,15 @@ def _classes(trace: Trace, slo: Slo) -> list[int]:
     return [i for i, c in enumerate(trace.classes) if slo.request_class in (None, c.name)]
 
 
+def observations(trace: Trace, rows: NDArray[np.int64], slo: Slo) -> float:
+    """How many observations of an objective's metric these requests give."""
+    mine = rows[np.isin(trace.class_index[rows], _classes(trace, slo))]
+    gaps = np.maximum(trace.output_tokens[mine] - 1, 0)
+    if slo.metric is Metric.TBT and slo.unit is Unit.SECONDS:
+        return float(gaps.sum())
+    return float(np.count_nonzero(gaps) if slo.metric in (Metric.TPOT, Metric.TBT, Metric.STALL) else len(mine))
+
+
 def _row_parts(seed: Observed, slo: Slo, keep: range) -> list[tuple[Floats, Floats]]:
     """Values and unit weights of a per-request metric, one pair per slice."""
     values, slices = seed.values(slo), seed.slices()

@@ -24,7 +24,7 @@ COUNTS = {
     "dim", "inner", "samples", "sizes", "times", "vocab", "vocab_whole", "worlds",
     "after", "during",
     "count", "lanes", "machines_per_instance", "owed_blocks",
-    "clients", "distinct_prompts", "models", "lag_steps", "wait_steps", "workers",
+    "clients", "distinct_prompts", "observations", "models", "lag_steps", "wait_steps", "workers",
     "chunks", "full_chunks",
     "judged", "search_evaluations",
     "brakes", "commands", "lost_commands", "machines_per_rack", "provisioned_machines", "rows", "rows_per_ups",

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from planner.planning.failings import met
 from planner.planning.local_search import descend
-from planner.planning.loop import Argument, met
+from planner.planning.loop import Argument
 from planner.planning.plan import plan
 from planner.planning.shrink import improve
 from planner.planning.tighten import cluster, excess, fewer_watts

@@ -138,3 +138,22 @@ def test_what_cannot_be_written_is_said_first(monkeypatch: pytest.MonkeyPatch, t
         expect_records(tmp_path / "x.parquet")
     expect_records(tmp_path / "x.csv")
     assert not list(tmp_path.iterdir())
+
+
+def test_rows_are_those_of_the_run_that_was_weighed() -> None:
+    """A run that was given up early and then served to its end is told once, as it ended."""
+
+    def long_lived(seed: int) -> Trace:
+        drawn = random_trace(seed, 40, 20.0)
+        drawn.output_tokens[::4] = 6_000
+        return drawn
+
+    seen: list[tuple[int, Trace, Run]] = []
+    said = judge(
+        toy_pools("splitwise", decodes=4), toy_policy("splitwise"),
+        Traffic(draw=long_lived, seeds=(3, 4), workload="toy", exact=True),
+        [Slo(metric=Metric.E2E, percentile=50.0, limit=10.0)],
+        Judging(warmup_frac=0.1, cooldown_frac=0.1, confidence_frac=0.95), note=lambda *each: seen.append(each),
+    )  # fmt: skip
+    assert [seed for seed, _, _ in seen] == [3, 4]
+    assert sum(int(np.isfinite(run.ledger.e2e_s).sum()) for _, _, run in seen) == said.finished == said.arrived
