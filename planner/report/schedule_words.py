@@ -35,7 +35,7 @@ def against_fixed(found: Spent | None, fixed: FixedFleet | None) -> str:
     names = (("money", "cost_usd"), ("energy", "energy_j"), ("CO2", "carbon_g"))
     changes = [saved_words(getattr(found, key), getattr(fixed.spent, key), word) for word, key in names]
     doubt = "" if fixed.valid else "; in an epoch that was served it misses an objective"
-    fleet = f"{fleet_words(fixed)}, the validated plan for the peak, {spent_words(fixed.spent)}{doubt}"
+    fleet = f"{fleet_words(fixed)}, never changed, {spent_words(fixed.spent)}{doubt}"
     return f"{fleet}; against it the schedule {', '.join(changes)}"
 
 

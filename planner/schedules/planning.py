@@ -17,7 +17,11 @@ from planner.schedules.serving import Progress, Serving
 from workloads.load import Floats
 
 MORE_RATIO = 1 / 0.85
-"""By which the rate that an epoch provides for grows each time that the simulator finds an objective missed in it."""
+"""By which the rate that an epoch provides for grows each time that the simulator finds an objective missed in it; by
+its root up to the peak, where the usual headroom is."""
+
+HALVINGS = 4
+"""How often that growth is halved where no schedule provides for it."""
 
 LEAST_WATTS_STEP = 0.995
 """By which planned watts fall below the metered share of their budget when the simulator finds it passed."""
@@ -64,27 +68,56 @@ def _value(schedule: Schedule | None) -> tuple[float, ...]:
 
 
 def _timetable(asked: Opened, serving: Serving, progress: Progress) -> Timetable:
-    """The best schedule under one policy."""
-    provided, watts_ratio, found = np.ones(asked.load.epochs), 1.0, None
+    """The best schedule under one policy.
+
+    Instances are filled to what they carry at first, without headroom: the simulator says which epochs need it.
+    """
+    brim = asked.case.scenario.headroom.mixed_frac
+    held = provided = np.full(asked.load.epochs, brim)
+    watts_ratio, found = 1.0, None
     for turn in range(asked.case.scenario.validation.max_rounds):
         part = _part_of(progress, asked.case.policy.name, turn)
         part("solving", 0.0)
-        found = _proposed(asked, provided, watts_ratio)
-        if found.schedule is None:
-            return found
-        served, unserved = serving.all(found.schedule, part)
+        proposed, provided = _nearest(asked, held, provided, watts_ratio)
+        if proposed.schedule is None:
+            return found or proposed
+        found, held = proposed, provided.copy()
+        served, unserved = serving.all(proposed.schedule, part)
         found = replace(found, served=served, unserved=unserved)
         if found.valid:
             return found
+        provided = held.copy()
         for each in served:
             if not each.served_well:
-                provided[list(each.epochs)] *= MORE_RATIO
+                missed = list(each.epochs)
+                provided[missed] *= np.where(provided[missed] < 1, MORE_RATIO**0.5, MORE_RATIO)
         passed = [
             each.limit_w / each.simulated_w for each in served if each.excess_w and each.limit_w and each.simulated_w
         ]
         watts_ratio *= LEAST_WATTS_STEP * min(passed) if passed else 1.0
     assert found is not None
     return found
+
+
+def _nearest(asked: Opened, held: Floats, wanted: Floats, watts_ratio: float) -> tuple[Timetable, Floats]:
+    """The schedule that provides for what is wanted, or for as much of it as budgets and availability allow.
+
+    Args:
+        asked: the question.
+        held: (epochs,) rates over the peak that some schedule provides for.
+        wanted: (epochs,) those to provide for.
+        watts_ratio: share of the budget of expected watts that may be planned on.
+
+    Returns:
+        The proposal, None in it where there is none even halfway, and what it provides for.
+    """
+    proposed = _proposed(asked, wanted, watts_ratio)
+    for _ in range(HALVINGS):
+        if proposed.schedule is not None or np.array_equal(held, wanted):
+            break
+        wanted = (held + wanted) / 2
+        proposed = _proposed(asked, wanted, watts_ratio)
+    return proposed, wanted
 
 
 def serve_again(

@@ -44,6 +44,7 @@ class _Scene:
     pools: list[PoolModel]
     shifts: list[Shift]
     draw: Callable[[int], Trace]
+    longer: Callable[[int], Trace] | None
     warmup_frac: float
     exact: bool
     aligned: bool
@@ -116,6 +117,7 @@ class Serving:
                     workload=f"epoch {epochs[0]}",
                     exact=scene.exact,
                     aligned=scene.aligned,
+                    longer=scene.longer,
                 ),
                 self._case.slos,
                 Judging(
@@ -182,7 +184,7 @@ class Serving:
             pools, shifts = self._pools(*runs, at_s - begin_s)
             return _Scene(
                 key=f"{epoch} {runs}", going=_going(pools), pools=pools, shifts=shifts, exact=asked.exact_at(1.0),
-                aligned=asked.aligned_at(1.0), draw=lambda seed: cut(asked.draw(seed, 1.0, 1.0), *span_s),
+                aligned=asked.aligned_at(1.0), draw=lambda seed: cut(asked.draw(seed, 1.0, 1.0), *span_s), longer=None,
                 warmup_frac=(at_s - begin_s) / part.duration_s, rate_req_per_s=part.rate_req_per_s,
             )  # fmt: skip
         old, new = (float(self._total[e]) / asked.demand.rate_req_per_s for e in (before, epoch))
@@ -194,9 +196,15 @@ class Serving:
             now = asked.draw(seed, new, 1.0)
             return joined(asked.draw(seed + BEFORE_SEED, old, 1.0), now) if old else now
 
+        long = asked.longer(new)
+
+        def longer(seed: int) -> Trace:
+            assert long is not None
+            return joined(asked.draw(seed + BEFORE_SEED, old, 1.0), long(seed)) if old else long(seed)
+
         return _Scene(
             key=self._key(schedule, epoch), going=_going(pools), pools=pools, shifts=shifts, draw=draw, exact=False,
-            aligned=False,
+            aligned=False, longer=longer if long else None,
             warmup_frac=first_s / (first_s + second_s) if old else checks.warmup_frac,
             rate_req_per_s=float(self._total[epoch]),
         )  # fmt: skip

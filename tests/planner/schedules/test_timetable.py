@@ -16,11 +16,16 @@ from planner.errors import BadInput
 from planner.files.plan_file import sealed
 from planner.formulate import epoch_problem, lift_schedule
 from planner.perf.layout import InstanceSpec, Layout, Role
+from planner.planning.plan import plan
 from planner.report.schedule_words import sparkline
+from planner.results.evidence import ValidatedPlan
 from planner.results.schedule import Run
 from planner.scenario import Scenario
+from planner.scenario.objectives import Aim
 from planner.schedules.files import read_schedule, schedule_csv
+from planner.schedules.fixed import at_the_peak
 from planner.schedules.planning import timetable
+from planner.schedules.question import opened
 from planner.schedules.serving import paired
 from solvers.solve import solve
 from tests.planner.epochs import question
@@ -305,6 +310,26 @@ def test_a_budget_of_watts_holds_in_simulation() -> None:
     """No served epoch of a validated schedule draws more than ``budgets.expected_power_w``, though plans err."""
     words = [*SMALL, "workload.classes=[]", "schedule.load=[0.5, 1.0, 1.4]", "schedule.epoch_s=3600.0"]
     free = timetable(Scenario.load(EXAMPLE, words), progress=lambda *_: None)
-    limit_w = max(each.simulated_w or 0.0 for each in free.served) * 0.98
-    kept = timetable(Scenario.load(EXAMPLE, [*words, f"budgets.expected_power_w={limit_w}"]), progress=lambda *_: None)
-    assert kept.schedule is None or (kept.valid and all((each.simulated_w or 0.0) <= limit_w for each in kept.served))
+    most_w = max(each.simulated_w or 0.0 for each in free.served)
+    for limit_w, held in ((most_w * 0.98, False), (most_w * 1.001, True)):
+        budget = f"budgets.expected_power_w={limit_w}"
+        kept = timetable(Scenario.load(EXAMPLE, [*words, budget]), progress=lambda *_: None)
+        assert kept.valid is held
+        assert held is all((each.simulated_w or 0.0) <= limit_w for each in kept.served)
+
+
+def test_a_budget_that_a_fixed_fleet_keeps_is_feasible_over_time() -> None:
+    """As many machines as the validated plan for the peak has are enough over time, and the budget betters nothing."""
+    words = [*SMALL, "workload.classes=[]", "schedule.load=[0.5, 1.7]", "schedule.epoch_s=3600.0", "catalog.tp=[4]",
+             "policy.name=sarathi", "policy.chunk_tokens=[1024]", "schedule.clocks_mhz=[1980]"]  # fmt: skip
+    fixed = plan(at_the_peak(opened(Scenario.load(EXAMPLE, words), "sarathi"), Aim.COST), progress=lambda *_: None)
+    assert isinstance(fixed, ValidatedPlan)
+    limited = f"budgets.machines={fixed.candidate.totals.machines}"
+    free, kept = (
+        timetable(Scenario.load(EXAMPLE, each), progress=lambda *_: None) for each in (words, [*words, limited])
+    )
+    assert free.valid
+    assert kept.valid
+    assert free.schedule is not None
+    assert kept.schedule is not None
+    assert free.schedule.cost_usd <= kept.schedule.cost_usd * 1.02
