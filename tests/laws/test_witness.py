@@ -1,12 +1,16 @@
 """The reference serves step by step what the simulator in production serves by runs: both tell the same."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 
+from planner.perf.layout import Role
 from planner.simulator import reference
-from planner.simulator.pools import Run
+from planner.simulator.books import window
+from planner.simulator.pools import PoolModel, Run
 from planner.simulator.serve import serve
 from tests.laws.witness_clusters import Asked, questions
+from tests.planner.toy import toy_physics, toy_policy, toy_trace
 
 
 def both(asked: Asked) -> tuple[Run, Run]:
@@ -34,3 +38,22 @@ def assert_same_times(fast: Run, slow: Run) -> None:
 def test_production_and_reference_tell_the_same_story(asked: Asked) -> None:
     """Whatever cluster, policy, failure or shift: every request's times are those of the reference, to 1e-9."""
     assert_same_times(*both(asked))
+
+
+@pytest.mark.parametrize("speed", [0.3, 1.0, 2.5])
+def test_an_idle_cluster_sends_to_the_first_instance(speed: float) -> None:
+    """Where nothing is pending all instances are equal, whatever has passed through: the first takes the next one."""
+    trace = toy_trace([10.0 * i for i in range(9)], [3, 5, 7] * 3, [4] * 9)
+    trace.arrival_s[3:6] = 30.0  # two others take part once
+    pool = PoolModel(
+        name="mixed", role=Role.MIXED, physics=toy_physics(), instances=3, speed=speed, classes=frozenset({0})
+    )
+    run = serve(
+        [pool],
+        toy_policy("colocated"),
+        trace,
+        window(trace, warmup_frac=0.0, cooldown_frac=0.0, slices=1),
+        cutoff_s=1e4,
+    )
+    assert run.ledger.served_by[[0, 1, 2, 6, 7, 8], 0].tolist() == [0] * 6
+    assert run.ledger.served_by[3:6, 0].tolist() == [0, 1, 2]

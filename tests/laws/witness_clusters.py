@@ -113,7 +113,7 @@ def clusters(draw: st.DrawFn, kinds: Sequence[str] = ("plain", "stages", "stream
     pools = [
         PoolModel(
             name=f"{role}{n}", role=role, physics=body(draw, draw(st.sampled_from(kinds))),
-            instances=draw(st.integers(1, 3)), speed=draw(st.sampled_from([0.25, 1.0, 2.0])),
+            instances=draw(st.integers(1, 3)), speed=draw(st.sampled_from([0.3, 1.0, 2.5])),
             chunk_tokens=draw(st.sampled_from([None, None, 20, 96, 512, 1 << 40])),
             classes=every if n == 0 else draw(st.sampled_from([every, frozenset({0}), frozenset({1})])),
         )

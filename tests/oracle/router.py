@@ -28,24 +28,26 @@ class Member:
 class _Queue:
     """The pending tokens of the instances that take one phase of one class, over their planned speed."""
 
-    __slots__ = ("instances", "loads", "places", "weights")
+    __slots__ = ("instances", "loads", "places", "tokens", "weights")
 
     def __init__(self, members: list[Member]) -> None:
         """Nothing pending."""
         self.instances = [m.instance for m in members]
         self.weights = [1.0 / m.speed for m in members]
-        self.loads = [0.0] * len(members)
+        self.tokens, self.loads = [0] * len(members), [0.0] * len(members)
         self.places = {instance.index: i for i, instance in enumerate(self.instances)}
 
     def add(self, instance: int, tokens: int) -> None:
         """Note ``tokens`` more (or fewer) pending at an instance, if it is a member."""
         place = self.places.get(instance)
         if place is not None:
-            self.loads[place] += tokens * self.weights[place]
+            self.tokens[place] += tokens  # whole: rounding must not tell equals apart
+            self.loads[place] = self.tokens[place] * self.weights[place]
 
     def clear(self, instance: int) -> None:
         """Nothing is pending at an instance any more."""
-        self.loads[self.places[instance]] = 0.0
+        place = self.places[instance]
+        self.tokens[place], self.loads[place] = 0, 0.0
 
 
 class Router:

@@ -67,7 +67,7 @@ def _strike(w: World, machine: int) -> None:
         me.gone = 1 if _stands_on(w, i, machine) else 0
         if me.gone:
             go_away(w, i)
-            me.load, me.guests = 0.0, 0
+            me.pending, me.guests = 0, 0
     for i in range(count):
         if w.instances[i].gone:
             _lose_landing(w, i)

@@ -221,11 +221,9 @@ def next_event(w: World) -> int:
 def pend(w: World, i: int, tokens: int) -> None:
     """Change the pending tokens of an instance."""
     me = w.instances[i]
-    pool = w.pools[me.pool]
-    if me.away:
-        me.load += tokens * pool.weight
-    else:
-        _weigh(w, i, w.loads[pool.tree + pool.leaves + i - pool.first] + tokens * pool.weight)
+    me.pending += tokens  # whole: rounding must not tell equals apart
+    if me.away == 0:
+        _weigh(w, i, me.pending * w.pools[me.pool].weight)
 
 
 def _weigh(w: World, i: int, weight: float) -> None:
@@ -246,7 +244,6 @@ def go_away(w: World, i: int) -> None:
     """Let an instance take nothing: it is closed or has failed, perhaps both."""
     me = w.instances[i]
     if me.away == 0:
-        me.load = load(w, i)
         _weigh(w, i, inf)
     me.away += 1
 
@@ -256,7 +253,7 @@ def come_back(w: World, i: int) -> None:
     me = w.instances[i]
     me.away -= 1
     if me.away == 0:
-        _weigh(w, i, me.load)
+        _weigh(w, i, me.pending * w.pools[me.pool].weight)
 
 
 def least_loaded(w: World, p: int) -> int:

@@ -47,13 +47,13 @@ REQUEST = _record(
 """A request in flight; ``next`` and ``prev`` chain it into one queue at a time, or into the free rows."""
 
 INSTANCE = _record(
-    "kv_seen_s busy_s kv_block_s queue_seen_s queue_token_s load prefill_j decode_j prefill_s until_s "
+    "kv_seen_s busy_s kv_block_s queue_seen_s queue_token_s prefill_j decode_j prefill_s until_s "
     "prompts_s phases_s contexts_s unfilled_s",
-    "total free queue_tokens landing_tokens prefill_tokens decode_steps decode_tokens kv_peak stage",
+    "pending total free queue_tokens landing_tokens prefill_tokens decode_steps decode_tokens kv_peak stage",
     "role body machine machines pool promised preemptions guests begun chunk owed away closed gone lane lanes carried",
 )
 """An instance: its memory, its queues, its pipeline and its meter. ``body`` becomes that of a lane with the lane's next
-step; the load of one that is ``away`` (closed, or failed, as often as it is) is kept in ``load``."""
+step; ``pending`` are tokens, and one that is ``away`` is closed or failed, as often as it is."""
 
 LANE = _record(
     "run_start_s run_context run_step_s way_s above_w idle_s busy_from_s stage_s prompts_s phases_s contexts_s "
