@@ -7,7 +7,18 @@ Columns: rate[o,c] >= 0, req/s of class c routed to option o; instances[o] and m
 from collections.abc import Callable
 
 from planner.capacity.envelope import Envelope, Option
-from planner.formulate.question import SCALE, Question, busy_s, instances, kv_share_s, link_share_s, rate, used
+from planner.formulate.question import (
+    SCALE,
+    Question,
+    busy_s,
+    instances,
+    kv_share_s,
+    link_share_s,
+    rate,
+    standing,
+    stands,
+    used,
+)
 from planner.formulate.question import machines as bought
 from planner.perf.layout import Role
 from planner.scenario.objectives import Objective
@@ -186,6 +197,37 @@ def type_used(question: Question) -> tuple[Row, ...]:
     )
 
 
+def kv_travels(question: Question) -> tuple[Row, ...]:
+    """No two layouts stand together between which the engine moves no KV cache.
+
+    For each such pair of a prefill layout p and a decode layout d: stands[prefill,p] + stands[decode,d] <= 1.
+    """
+    return tuple(
+        Row(
+            name=f"kv_travels[{prefill.name},{decode.name}]", family="kv_travels",
+            terms=((stands(Role.PREFILL, prefill), 1.0), (stands(Role.DECODE, decode), 1.0)), upper=1.0,
+        )
+        for prefill, decode in question.parted
+    )  # fmt: skip
+
+
+def layout_stands(question: Question) -> tuple[Row, ...]:
+    """A layout that is bought counts as standing; written only for layouts of such pairs.
+
+    For each option o: machines[o] <= most(o)·stands[role and layout of o], most(o) as for type_used.
+    """
+    counted = set(standing(question))
+    found = ((option, stands(option.spec.role, option.spec.layout)) for option in question.options)
+    return tuple(
+        Row(
+            name=f"layout_stands[{option.spec.name}]", family="layout_stands",
+            terms=((bought(option), 1.0), (column, -question.most[option.spec.name])), upper=0.0,
+        )
+        for option, column in found
+        if column in counted
+    )  # fmt: skip
+
+
 FAMILIES: tuple[Callable[[Question], tuple[Row, ...]], ...] = (
     demand,
     phase_balance,
@@ -201,6 +243,8 @@ FAMILIES: tuple[Callable[[Question], tuple[Row, ...]], ...] = (
     machines,
     machine_types,
     type_used,
+    kv_travels,
+    layout_stands,
 )
 """Every family, in the order of its rows."""
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from planner.capacity.envelope import Option
 from planner.formulate.families import FAMILIES
-from planner.formulate.question import SCALE, WIDE, Question, instances, machines, machines_needed, rate, used
-from planner.perf.layout import Role
+from planner.formulate.question import SCALE, WIDE, Question, instances, machines, machines_needed, rate, standing, used
+from planner.perf.layout import Layout, Role
 from planner.scenario.objectives import Budgets, Headroom, Objective
 from solvers.problem import INF, Column, Problem, Sense
 
@@ -34,6 +34,7 @@ def problem(
     headroom: Headroom,
     objective: Objective,
     available: Mapping[str, int],
+    apart: Iterable[tuple[Layout, Layout]] = (),
 ) -> Problem:
     """The question as an integer program.
 
@@ -45,6 +46,7 @@ def problem(
         objective: cost (USD/h), power (W), machines, energy (W) or carbon (g/h), made small; or throughput
             (req/s), made large.
         available: machine type -> how many can be had; an unnamed type is unlimited.
+        apart: pairs of a prefill and a decode layout between which no KV can travel; a plan has at most one of each.
 
     Returns:
         The program, its columns and rows in a fixed order.
@@ -59,7 +61,7 @@ def problem(
     most = _affordable(asked, budgets, available) if growing else _sufficient(asked, rates, headroom)
     question = Question(
         options=asked, rates=rates, budgets=budgets, headroom=headroom, objective=objective, available=dict(available),
-        most=most,
+        apart=tuple(dict.fromkeys(apart)), most=most,
     )  # fmt: skip
     return Problem(
         name=f"{'most' if growing else 'least'} {objective}",
@@ -122,7 +124,7 @@ def carbon(option: Option) -> float:
 
 
 def _columns(question: Question) -> Iterator[Column]:
-    """instances, machines and rate of each option, then used, then scale."""
+    """instances, machines and rate of each option, then used, then stands, then scale."""
     each: dict[Objective, Callable[[Option], float]] = {
         Objective.COST: lambda option: option.price_usd_per_h,
         Objective.POWER: lambda option: option.rated_w,
@@ -142,6 +144,8 @@ def _columns(question: Question) -> Iterator[Column]:
     if question.budgets.machine_types is not None:
         for machine_type in question.machine_types:
             yield Column(name=used(machine_type), upper=1.0, integer=True)
+    for column in standing(question):
+        yield Column(name=column, upper=1.0, integer=True)
     if question.objective is Objective.THROUGHPUT:
         # In req/s, so that the solver's objective and bound are what the plan reports.
         yield Column(name=SCALE, lower=LEAST_SCALE, objective=sum(question.rates.values()))

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from planner.capacity.envelope import Envelope, Option
+from planner.perf.layout import Layout, Role
 from planner.scenario.objectives import Budgets, Headroom, Objective
 
 SCALE = "scale"
@@ -28,6 +29,7 @@ class Question:
         headroom: how much of each resource may be planned on.
         objective: what is made small, or for throughput large.
         available: machine type -> how many can be had; an unnamed type is unlimited.
+        apart: pairs of a prefill and a decode layout between which no KV can travel, each once.
         most: option name -> whole number of machines of which no plan needs more.
     """
 
@@ -37,12 +39,23 @@ class Question:
     headroom: Headroom
     objective: Objective
     available: Mapping[str, int]
+    apart: tuple[tuple[Layout, Layout], ...]
     most: Mapping[str, float]
 
     @property
     def machine_types(self) -> tuple[str, ...]:
         """The machine types among the options, sorted."""
         return tuple(sorted({option.machine.name for option in self.options}))
+
+    @property
+    def parted(self) -> tuple[tuple[Layout, Layout], ...]:
+        """Those pairs of ``apart`` of which both layouts are on offer."""
+        there = {(option.spec.role, option.spec.layout) for option in self.options}
+        return tuple(
+            (prefill, decode)
+            for prefill, decode in self.apart
+            if (Role.PREFILL, prefill) in there and (Role.DECODE, decode) in there
+        )
 
     def served(self, option: Option) -> tuple[str, ...]:
         """The asked classes that ``option`` can serve, in the order of ``rates``."""
@@ -67,6 +80,19 @@ def rate(option: Option, class_name: str) -> str:
 def used(machine_type: str) -> str:
     """The 0/1 column that says whether a machine type is bought at all."""
     return f"used[{machine_type}]"
+
+
+def stands(role: Role, layout: Layout) -> str:
+    """The 0/1 column that says whether any instance of a role has a layout."""
+    return f"stands[{role},{layout.name}]"
+
+
+def standing(question: Question) -> tuple[str, ...]:
+    """The columns of every layout that some other one exchanges no KV with, sorted."""
+    pairs = question.parted
+    return tuple(
+        sorted({stands(Role.PREFILL, one) for one, _ in pairs} | {stands(Role.DECODE, other) for _, other in pairs})
+    )
 
 
 def busy_s(envelope: Envelope) -> float:

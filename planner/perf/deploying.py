@@ -30,7 +30,7 @@ def in_words(limits: Iterable[Limit]) -> tuple[str, ...]:
     """One sentence for each reason, with all that it holds for."""
     found: dict[str, list[str]] = {}
     for limit in limits:
-        reason = limit.reason + (" (`export` refuses it)" if limit.refused else "")
+        reason = limit.reason + (" (never planned)" if limit.refused else "")
         found.setdefault(reason, []).append(limit.subject)
     return tuple(f"{', '.join(dict.fromkeys(subjects))}: {reason}" for reason, subjects in found.items())
 
@@ -96,6 +96,10 @@ def _vllm_limits(pair: str, model: ModelSpec, prefill: Layout, decode: Layout) -
             "it crash (vllm-project/vllm issue 43523, llm-d 0.4)"
         )
         yield Limit(subject=pair, reason=reason, refused=False)
+
+
+LOAD_CHECKED = ("vllm", "sglang")
+"""Engines whose check of blocks was read in their source."""
 
 
 def load_limits(model: ModelSpec, weights: Checkpoint, layout: Layout) -> Iterator[Limit]:

@@ -1,7 +1,9 @@
 """Limits of a question that machines exceed: budgets, and the rows they stand in."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import product
 
+from planner.perf.layout import Layout, Role
 from planner.results.evidence import Judgement
 from planner.results.plan import CandidatePlan
 from planner.results.row import RowStudy
@@ -21,6 +23,22 @@ def over_budget(scenario: Scenario, candidate: CandidatePlan, judgement: Judgeme
         limit = getattr(limits, key)
         if limit is not None and used > limit * (1 + 1e-9):
             yield f"budgets.{key} is {limit:g}, the plan takes {used:g}"
+
+
+def parted(candidate: CandidatePlan, apart: Iterable[tuple[tuple[Layout, Layout], str]]) -> tuple[str, ...]:
+    """Pools of a candidate between which no KV can travel, a sentence each.
+
+    Args:
+        candidate: any plan.
+        apart: pairs of a prefill and a decode layout between which none can, and why not.
+    """
+    reasons = dict(apart)
+    first, then = ([pool for pool in candidate.pools if pool.spec.role is role] for role in (Role.PREFILL, Role.DECODE))
+    return tuple(
+        f"{one.spec.name} sends no KV to {other.spec.name}: {reasons[one.spec.layout, other.spec.layout]}"
+        for one, other in product(first, then)
+        if (one.spec.layout, other.spec.layout) in reasons
+    )
 
 
 def over_row(row: RowStudy) -> str:

@@ -7,9 +7,10 @@ from math import ceil, inf
 
 from planner.capacity.envelope import Option
 from planner.errors import BadInput
-from planner.formulate import BUDGET_FAMILIES, canonical, lift, problem, unservable
+from planner.formulate import BUDGET_FAMILIES, canonical, lift, problem
 from planner.formulate.question import rate
 from planner.planning.failings import failures, incurable
+from planner.planning.limits import parted
 from planner.planning.refusals import raise_words, unserved
 from planner.planning.screen import Screen
 from planner.planning.tighten import FUZZ_FRAC, balanced, excess, fewer_watts, overloads, tighten
@@ -99,9 +100,8 @@ class Argument:
         """Solve, simulate, lower the load limits or the watts, until everything holds or the rounds are used up."""
         headroom = start = self.case.scenario.headroom_limits()
         self.progress("solving", 0.02)
-        missing = unservable(self.case.options, [c.request_class.name for c in self.case.asked.demand.classes])
-        if missing:
-            return no_plan(self, "infeasible", unserved(missing, self.case))
+        if missing := unserved(self.case):
+            return no_plan(self, "infeasible", missing)
         proof = self.prove()
         for _ in range(self.case.scenario.validation.max_rounds):
             solution = self.canonical(self.problem(headroom))
@@ -144,6 +144,7 @@ class Argument:
         return problem(
             self.case.options if options is None else options, rates, budgets=self._budgets(), headroom=headroom,
             objective=objective or self.case.scenario.objective, available=self.case.available,
+            apart=[pair for pair, _ in self.case.apart],
         )  # fmt: skip
 
     def _budgets(self) -> Budgets:
@@ -223,8 +224,8 @@ class Argument:
         return (*failures(judgement), *excess(judgement, self.drawn_w), *self.overloads(candidate))
 
     def overloads(self, candidate: CandidatePlan) -> tuple[str, ...]:
-        """Pools that are asked for more than they can carry."""
-        return overloads(candidate, self.least)
+        """Pools that are asked for more than they can carry, and those that exchange no KV."""
+        return (*overloads(candidate, self.least), *parted(candidate, self.case.apart))
 
     def judged(self, candidate: CandidatePlan, *, early: bool = True, note: Note | None = None) -> Judgement:
         """What the simulator says of a candidate; the same question is simulated once.

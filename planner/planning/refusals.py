@@ -1,16 +1,33 @@
 """Words of refusals: classes that no option serves, and budgets to raise."""
 
 from collections.abc import Mapping
+from itertools import product
 
+from planner.formulate import unservable
+from planner.perf.layout import Role
 from planner.resolve.case import Case
 
 
-def unserved(missing: tuple[str, ...], case: Case) -> tuple[str, ...]:
-    """Why a class has no option at all."""
+def unserved(case: Case) -> tuple[str, ...]:
+    """Why a class has no option at all, or no two that work together; empty where every class has."""
+    missing = unservable(case.options, [c.request_class.name for c in case.asked.demand.classes])
+    if not missing:
+        return _unpaired(case)
     reasons = tuple(f"{e.option}: {e.reason}" for e in case.excuses)
     lines = [f"no option can serve {name}{_in_which_role(name, case)}" for name in missing]
     binding = {e.bottleneck for e in case.excuses}
     return (*lines, *reasons, *(words for bottleneck, words in _REMEDIES.items() if bottleneck in binding))
+
+
+def _unpaired(case: Case) -> tuple[str, ...]:
+    """Why no prefill pool on offer can hand its KV to a decode pool on offer; empty where one can."""
+    layouts = {role: {o.spec.layout for o in case.options if o.spec.role is role} for role in Role}
+    pairs = set(product(layouts[Role.PREFILL], layouts[Role.DECODE]))
+    refused = dict(case.apart)
+    if layouts[Role.MIXED] or not pairs or not pairs <= refused.keys():
+        return ()
+    found = (f"prefill {p.name} to decode {d.name}: {reason}" for (p, d), reason in refused.items())
+    return ("no prefill layout on offer can send its KV to a decode layout on offer", *found)
 
 
 def _in_which_role(class_name: str, case: Case) -> str:

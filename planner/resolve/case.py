@@ -14,6 +14,7 @@ from planner.resolve import long_context as long
 from planner.resolve.inputs import Inputs, inputs_of
 from planner.resolve.layouts import stands
 from planner.resolve.offers import Offers
+from planner.resolve.pairs import Pair, apart
 from planner.resolve.slo_limits import tightest_gap_s, ttft_limits_s
 from planner.resolve.workload import Asked
 from planner.results.evidence import Excuse
@@ -40,6 +41,7 @@ class Case:
         profiles: spec name -> the measured surfaces behind it.
         available: machine type -> how many can be had; unnamed types are unlimited.
         dtype: number format of the weights, the same on every machine.
+        apart: pairs of a prefill and a decode layout between which no KV can travel, and why not.
         slips: numbers of the question that look like a slip of the unit, full sentences.
     """
 
@@ -56,6 +58,7 @@ class Case:
     profiles: Mapping[str, KernelProfile]
     available: Mapping[str, int]
     dtype: str
+    apart: tuple[tuple[Pair, str], ...] = ()
     slips: tuple[str, ...] = ()
 
     @property
@@ -88,9 +91,11 @@ def open_case(question: Scenario | Inputs, policy_name: str) -> Case:
     offers = Offers(inputs, rules)
     for stand in stands(inputs, rules):
         offers.add(stand)
+    options = tuple(sorted(offers.options, key=lambda o: o.spec.name))
     return Case(
         scenario=scenario, model=inputs.model, policy=rules, slos=slos, reference=inputs.reference,
-        asked=inputs.asked, options=tuple(sorted(offers.options, key=lambda o: o.spec.name)),
+        asked=inputs.asked, options=options,
         least=tuple(offers.least), excuses=tuple(offers.excuses), physics=offers.physics, profiles=offers.profiles,
-        available=inputs.available, dtype=inputs.dtype, slips=inputs.slips,
+        available=inputs.available, dtype=inputs.dtype,
+        apart=apart(options, inputs.model, offers.profiles), slips=inputs.slips,
     )  # fmt: skip

@@ -7,6 +7,7 @@ from itertools import product
 from hw_catalog.engines import timing_of
 from hw_catalog.machines import Machine
 from hw_catalog.profiles import KernelProfile
+from planner.perf.deploying import LOAD_CHECKED, known_weights, load_limits
 from planner.perf.instance import GpuLimits, InstancePhysics, Streaming, instance_physics
 from planner.perf.kv import EngineSettings
 from planner.perf.layout import Layout
@@ -57,6 +58,8 @@ def stands(inputs: Inputs, policy: Policy) -> Iterator[Stand]:
     offered, served = inputs.scenario.catalog, inputs.scenario.model
     for machine in inputs.machines:
         found, excuses = layouts_of(offered, served, machine, inputs.profiles, inputs.dtype)
+        found, unloaded = loadable(inputs, machine, found)
+        excuses = [*excuses, *unloaded]
         if policy.streams:
             found, more = long.layouts(offered.kvp, machine, found)
             excuses = [*excuses, *more]
@@ -131,6 +134,20 @@ def layouts_of(
             else:
                 found += [(Layout(tp=tp, pp=pp, ep=p.ep), p) for p in fitting]
     return found, excuses
+
+
+def loadable(inputs: Inputs, machine: Machine, found: Layouts) -> tuple[Layouts, list[Excuse]]:
+    """The layouts over which an engine loads the known weights of the model, and excuses for the others."""
+    weights = known_weights(inputs.model, inputs.dtype, inputs.scenario.model.checkpoint)
+    kept: Layouts = []
+    excuses: list[Excuse] = []
+    for layout, profile in found:
+        limits = load_limits(inputs.model, weights, layout) if weights and profile.engine in LOAD_CHECKED else ()
+        name = f"*/{machine.name}/{layout.name}"
+        refused = [Excuse(option=name, reason=limit.reason, bottleneck="engine") for limit in limits]
+        excuses += refused
+        kept += [] if refused else [(layout, profile)]
+    return kept, excuses
 
 
 def _no_stages(machine: Machine, gpus: int) -> tuple[str, str] | None:

@@ -198,7 +198,8 @@ class Excuse:
     Attributes:
         option: spec name.
         reason: a full sentence.
-        bottleneck: one word: ``memory``, ``profile``, ``latency``, ``link``, ``price``, ``catalog`` or ``dominated``.
+        bottleneck: one word: ``memory``, ``profile``, ``latency``, ``link``, ``price``, ``catalog``, ``engine`` or
+            ``dominated``.
     """
 
     option: str

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from planner.formulate import FAMILIES, problem
+from planner.perf.layout import Layout, Role
 from planner.scenario.objectives import Budgets, Headroom, Objective
 from solvers.lp_format import lp_text
 from solvers.problem import Problem
@@ -38,7 +39,12 @@ def _program(objective: Objective = Objective.COST) -> Problem:
         headroom=Headroom(),
         objective=objective,
         available={"slow-8": 9},
+        apart=[(prefill, decode) for prefill in _layouts(Role.PREFILL) for decode in _layouts(Role.DECODE)][:1],
     )
+
+
+def _layouts(role: Role) -> list[Layout]:
+    return sorted({option.spec.layout for option in showcase() if option.spec.role is role}, key=lambda each: each.name)
 
 
 def _pruned(program: Problem, families: list[str]) -> Problem:
