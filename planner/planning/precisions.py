@@ -50,7 +50,7 @@ def _others(inputs: Inputs) -> Iterator[Scenario]:
     directory = Path(scenario.catalog.directory) if scenario.catalog.directory else None
     gpus = {machine.gpu.profile_gpu for machine in inputs.machines}
     profiles = [p for p in load_profiles(directory, model=scenario.model.name) if p.gpu in gpus]
-    used = (scenario.model.profile_set, inputs.dtype, scenario.model.kv_dtype)
+    used = (scenario.model.profile_set, inputs.dtype, inputs.kv_dtype)
     ways = sorted({(p.profile_set, p.dtype, p.kv_dtype) for p in profiles} - {used})
     for profile_set, dtype, kv_dtype in ways[:MOST]:
         section = scenario.model.model_copy(

@@ -41,6 +41,7 @@ class Case:
         profiles: spec name -> the measured surfaces behind it.
         available: machine type -> how many can be had; unnamed types are unlimited.
         dtype: number format of the weights, the same on every machine.
+        kv_dtype: number format of the KV cache, likewise.
         apart: pairs of a prefill and a decode layout between which no KV can travel, and why not.
         slips: numbers of the question that look like a slip of the unit, full sentences.
     """
@@ -58,6 +59,7 @@ class Case:
     profiles: Mapping[str, KernelProfile]
     available: Mapping[str, int]
     dtype: str
+    kv_dtype: str
     apart: tuple[tuple[Pair, str], ...] = ()
     slips: tuple[str, ...] = ()
 
@@ -66,7 +68,7 @@ class Case:
         """What the model is served in, and which of that the scenario left to the model."""
         section = self.scenario.model
         own = " (its own)" if section.dtype is None else ""
-        return f"{self.dtype} weights{own}, {section.kv_dtype} KV cache, {section.profile_set}"
+        return f"{self.dtype} weights{own}, {self.kv_dtype} KV cache, {section.profile_set}"
 
     @property
     def reference_words(self) -> str:
@@ -96,6 +98,6 @@ def open_case(question: Scenario | Inputs, policy_name: str) -> Case:
         scenario=scenario, model=inputs.model, policy=rules, slos=slos, reference=inputs.reference,
         asked=inputs.asked, options=options,
         least=tuple(offers.least), excuses=tuple(offers.excuses), physics=offers.physics, profiles=offers.profiles,
-        available=inputs.available, dtype=inputs.dtype,
+        available=inputs.available, dtype=inputs.dtype, kv_dtype=inputs.kv_dtype,
         apart=apart(options, inputs.model, offers.profiles), slips=inputs.slips,
     )  # fmt: skip

@@ -30,7 +30,7 @@ def _surfaces(inputs: Inputs) -> dict[str, KernelProfile]:
     found = {
         f"{machine.name}/{layout.name}": as_run(profile, timing_of(inputs.engines, profile), inputs.model.layers)
         for machine in inputs.machines
-        for layout, profile in layouts_of(offered, served, machine, inputs.profiles, inputs.dtype)[0]
+        for layout, profile in layouts_of(offered, served, machine, inputs.profiles, inputs.dtype, inputs.kv_dtype)[0]
     }
     return {**found, "reference": inputs.reference.step.profile} if inputs.reference else found
 

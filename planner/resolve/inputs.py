@@ -19,7 +19,7 @@ from planner.policies.presets import NAMES
 from planner.resolve import long_context as long
 from planner.resolve.clocks_caps import knobs_of, power_budget_problems
 from planner.resolve.over_time import schedule_problems
-from planner.resolve.precision import plan_dtype
+from planner.resolve.precision import Formats, plan_formats
 from planner.resolve.reference import open_reference
 from planner.resolve.row_checks import row_problems
 from planner.resolve.unit_slips import slips, watt_slips
@@ -27,6 +27,7 @@ from planner.resolve.weights import check_named
 from planner.resolve.workload import Asked, asked
 from planner.scenario import Scenario
 from planner.scenario.sections import Catalog as CatalogSection
+from planner.scenario.sections import Model as ModelSection
 from workloads.errors import WorkloadError
 from workloads.models import ModelSpec, load_model
 
@@ -46,6 +47,7 @@ class Inputs:
         profiles: kernel profiles of the model, in the scenario's profile set.
         engines: what the kernel tables of each set leave out.
         dtype: number format of the weights, the same on every machine.
+        kv_dtype: number format of the KV cache, likewise.
         reference: what slowdowns are measured against; None where no objective is one.
         asked: the workload.
     """
@@ -57,6 +59,7 @@ class Inputs:
     profiles: tuple[KernelProfile, ...]
     engines: Mapping[str, EngineTiming]
     dtype: str
+    kv_dtype: str
     reference: Reference | None
     asked: Asked
 
@@ -106,10 +109,10 @@ def read_inputs(scenario: Scenario) -> Inputs:
         wrong.note(stage_problems(offered.pp, model))
         if catalog:
             reference = wrong.unless(open_reference, scenario, model, catalog, profiles, engines)
-    dtype = served.dtype or ""
+    dtype, kv_dtype = served.dtype or "", served.kv_dtype or ""
     if model and machines:
         gpus = {machine.gpu.profile_gpu for machine in machines}
-        dtype = plan_dtype(served.dtype, model, profiles, gpus, served.kv_dtype)
+        dtype, kv_dtype = plan_formats(formats_of(served), model, profiles, gpus)
         wrong.unless(check_named, served.checkpoint, model.name, dtype)
     if model and machines and wanted:
         wrong.note(long.problems(offered, model, machines, wanted.demand, scenario.policy))
@@ -121,8 +124,13 @@ def read_inputs(scenario: Scenario) -> Inputs:
     assert limits
     return Inputs(
         scenario=scenario, machines=machines, limits=limits, model=model, profiles=profiles, engines=engines,
-        dtype=dtype, reference=reference, asked=wanted,
+        dtype=dtype, kv_dtype=kv_dtype, reference=reference, asked=wanted,
     )  # fmt: skip
+
+
+def formats_of(served: ModelSection) -> Formats:
+    """What a scenario says of precision."""
+    return Formats(dtype=served.dtype, kv_dtype=served.kv_dtype, checkpoint=served.checkpoint)
 
 
 class _Refusals:

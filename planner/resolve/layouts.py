@@ -57,7 +57,7 @@ def stands(inputs: Inputs, policy: Policy) -> Iterator[Stand]:
     """Every machine type of a scenario, in its order."""
     offered, served = inputs.scenario.catalog, inputs.scenario.model
     for machine in inputs.machines:
-        found, excuses = layouts_of(offered, served, machine, inputs.profiles, inputs.dtype)
+        found, excuses = layouts_of(offered, served, machine, inputs.profiles, inputs.dtype, inputs.kv_dtype)
         found, unloaded = loadable(inputs, machine, found)
         excuses = [*excuses, *unloaded]
         if policy.streams:
@@ -107,10 +107,10 @@ def settings_of(section: PolicySection, chunk_tokens: int | None = None) -> Engi
 
 
 def layouts_of(
-    offered: Catalog, served: Model, machine: Machine, profiles: Iterable[KernelProfile], dtype: str
+    offered: Catalog, served: Model, machine: Machine, profiles: Iterable[KernelProfile], dtype: str, kv_dtype: str
 ) -> tuple[Layouts, list[Excuse]]:
-    """Layouts of a machine that have a profile of weights in ``dtype``, and excuses for those that have none."""
-    mine = [p for p in profiles if p.gpu == machine.gpu.profile_gpu and p.kv_dtype == served.kv_dtype]
+    """Layouts of a machine that have a profile in these formats of weights and KV, and excuses for the others."""
+    mine = [p for p in profiles if p.gpu == machine.gpu.profile_gpu and p.kv_dtype == kv_dtype]
     found: Layouts = []
     excuses: list[Excuse] = []
     for tp in sorted(set(offered.tp)):
@@ -124,7 +124,7 @@ def layouts_of(
             have = ", ".join(sorted({f"{p.dtype} tp{p.tp}" for p in mine})) or "none"
             reason = (
                 f"no {dtype} kernel profile of {served.name} on {machine.gpu.profile_gpu} at tp{tp} "
-                f"with a {served.kv_dtype} KV cache in {served.profile_set}; there are: {have}"
+                f"with a {kv_dtype} KV cache in {served.profile_set}; there are: {have}"
             )
             excuses.append(Excuse(option=name, reason=reason, bottleneck="profile"))
         for pp in sorted(set(offered.pp)):

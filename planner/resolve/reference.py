@@ -9,7 +9,7 @@ from planner.errors import BadInput
 from planner.perf.engine import as_run
 from planner.perf.reference import Reference
 from planner.perf.step_time import StepTime
-from planner.resolve.precision import plan_dtype
+from planner.resolve.precision import Formats, plan_formats
 from planner.scenario import Scenario
 from workloads.models import ModelSpec
 from workloads.slo import Unit
@@ -37,14 +37,15 @@ def open_reference(
     machine = catalog.machines.get(wanted.machine)
     if machine is None:
         raise BadInput(f"reference.machine: no machine '{wanted.machine}'; {nearest(wanted.machine, catalog.machines)}")
-    mine = [p for p in profiles if p.gpu == machine.gpu.profile_gpu and p.kv_dtype == model.kv_dtype]
-    dtype = plan_dtype(wanted.dtype, sizes, mine, {machine.gpu.profile_gpu}, model.kv_dtype)
+    formats = Formats(dtype=wanted.dtype, kv_dtype=model.kv_dtype, checkpoint=model.checkpoint)
+    dtype, kv_dtype = plan_formats(formats, sizes, profiles, {machine.gpu.profile_gpu})
+    mine = [p for p in profiles if p.gpu == machine.gpu.profile_gpu and p.kv_dtype == kv_dtype]
     fitting = [p for p in mine if (p.tp, p.dtype) == (wanted.tp, dtype)]
     if not fitting or wanted.tp > machine.gpus:
         have = ", ".join(sorted({f"{p.dtype} tp{p.tp}" for p in mine if p.tp <= machine.gpus})) or "none"
         raise BadInput(
             f"reference: no {dtype} kernel profile of {model.name} on {machine.name} at tp{wanted.tp} with a "
-            f"{model.kv_dtype} KV cache in {model.profile_set}; there are: {have}"
+            f"{kv_dtype} KV cache in {model.profile_set}; there are: {have}"
         )
     profile = min(fitting, key=lambda p: p.ep)
     step = StepTime(

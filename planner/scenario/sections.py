@@ -128,7 +128,10 @@ class Model(Section):
     dtype: Dtype | None = Field(
         None, description="number format of the weights; null: the model's own, which its authors publish it in"
     )
-    kv_dtype: Dtype = Field("bf16", description="number format of the KV cache; engines choose bf16 by themselves")
+    kv_dtype: Dtype | None = Field(
+        None,
+        description="number format of the KV cache; null: fp8 where the checkpoint brings scales for it, else 16-bit",
+    )
     profile_set: Word = Field("aiconfigurator-0.12", description="family of kernel profiles the step times come from")
     checkpoint: Word | None = Field(
         None, description="repository of weights in dtype, for `export`; null: the one phasewise knows"

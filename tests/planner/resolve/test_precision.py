@@ -15,12 +15,12 @@ from planner.planning.precisions import elsewise
 from planner.report.plans import plan_page
 from planner.report.rich import drawn
 from planner.resolve.case import open_case
-from planner.resolve.precision import plan_dtype
+from planner.resolve.precision import Formats, brought_kv, plan_formats
 from planner.results.evidence import ValidatedPlan
 from planner.results.precision import Elsewise, Served, precision
 from planner.scenario import Scenario
 from tests.planner import plans
-from workloads.models import load_model
+from workloads.models import load_model, model_from_config
 
 ASKED: dict[str, Any] = {
     "name": "asked",
@@ -70,8 +70,43 @@ def _served() -> ValidatedPlan:
 def test_a_model_is_served_in_its_own_format(model: str, kv_dtype: str, gpus: tuple[str, ...], dtype: str) -> None:
     """Left open, the format is the first that the authors of the model publish it in and that was measured."""
     profiles = load_profiles(None, model=model, profile_set="aiconfigurator-0.12")
-    assert plan_dtype(None, load_model(model), profiles, gpus, kv_dtype) == dtype
-    assert plan_dtype("fp4", load_model(model), profiles, gpus, kv_dtype) == "fp4"
+    found = plan_formats(Formats(kv_dtype=kv_dtype), load_model(model), profiles, gpus)
+    assert found == (dtype, kv_dtype)
+    asked = plan_formats(Formats(dtype="fp4", kv_dtype=kv_dtype), load_model(model), profiles, gpus)
+    assert asked == ("fp4", kv_dtype)
+
+
+@pytest.mark.parametrize(
+    ("model", "dtype", "checkpoint", "kv_dtype"),
+    [
+        ("llama-3.1-70b", None, None, "bf16"),
+        ("llama-3.1-70b", "fp4", None, "fp8"),
+        ("llama-3.1-70b", "fp4", "mine/llama-fp4", "bf16"),
+        ("llama-3.1-70b", "fp8", None, "bf16"),
+        ("llama-2-7b", None, None, "bf16"),
+    ],
+)
+def test_kv_is_in_the_format_that_engines_choose(
+    model: str, dtype: str | None, checkpoint: str | None, kv_dtype: str
+) -> None:
+    """Left open, the KV cache is fp8 where the known checkpoint brings scales for it, else in 16 bits.
+
+    NVIDIA's FP4 checkpoints of Llama-3.1 have ``kv_cache_quant_algo`` FP8; of weights that are not known nothing is.
+    """
+    profiles = load_profiles(None, model=model, profile_set="aiconfigurator-0.12")
+    wanted = Formats(dtype=dtype, checkpoint=checkpoint)
+    assert plan_formats(wanted, load_model(model), profiles, ("b200-sxm", "h100-sxm"))[1] == kv_dtype
+
+
+def test_a_config_of_ones_own_says_its_kv_format() -> None:
+    """A config.json with ``kv_cache_scheme`` is planned with an fp8 KV cache."""
+    scheme = {"quant_method": "fp8", "kv_cache_scheme": {"num_bits": 8, "type": "float"}}
+    sizes = {
+        "model_type": "llama", "num_hidden_layers": 2, "hidden_size": 64, "intermediate_size": 256,
+        "num_attention_heads": 4, "vocab_size": 1000, "max_position_embeddings": 512,
+    }  # fmt: skip
+    assert brought_kv(model_from_config({**sizes, "quantization_config": scheme}, "m"), "fp8", None) == "fp8"
+    assert brought_kv(model_from_config({**sizes, "torch_dtype": "float16"}, "m"), "fp16", None) == "fp16"
 
 
 @pytest.mark.parametrize("sets", [(), ("model.kv_dtype=fp8",), ("model.dtype=fp4",)])
@@ -79,7 +114,7 @@ def test_a_plan_has_one_precision(tmp_path: Path, sets: tuple[str, ...]) -> None
     """Every option of every machine is in the same number formats; machines without a profile in them are excused."""
     case = open_case(_asked(tmp_path, *sets), "colocated")
     assert {(case.profiles[o.spec.name].dtype, case.profiles[o.spec.name].kv_dtype) for o in case.options} <= {
-        (case.dtype, case.scenario.model.kv_dtype)
+        (case.dtype, case.kv_dtype)
     }
     assert case.dtype == ("fp4" if "model.dtype=fp4" in sets else "fp8")
     offered = {o.spec.machine for o in case.options}
