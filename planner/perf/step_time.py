@@ -68,8 +68,8 @@ class StepTime:
 
     __slots__ = (
         "_attention_columns", "_attention_table", "_contexts", "_curves", "_decode_attention", "_decode_ratio",
-        "_linear_decode", "_linear_prefill", "_mixed_ratio", "_overhead_s", "_prefill_attention", "_prefill_ratio",
-        "_surfaces", "profile",
+        "_linear_decode", "_linear_prefill", "_mixed_ratio", "_overhead_s", "_pasts", "_prefill_attention",
+        "_prefill_ratio", "_surfaces", "profile",
     )  # fmt: skip
 
     def __init__(
@@ -92,6 +92,7 @@ class StepTime:
         self._attention_table = (
             profile.new_tokens.tolist(), profile.past_tokens.tolist(), profile.prefill_attention_s.tolist(),
         )  # fmt: skip
+        self._pasts: list[int] = profile.past_tokens.tolist()
         self._attention_columns = profile.attention_batch.tolist(), profile.decode_attention_s.T.tolist()
         self._contexts: list[int] = profile.context_tokens.tolist()
         self._prefill_attention: dict[tuple[int, int], float] = {}
@@ -173,6 +174,38 @@ class StepTime:
             attention += self._decode_attention_s(batch, context_tokens / batch)
         ratio = self._prefill_ratio * (self._mixed_ratio if batch else 1.0)
         return self._overhead_s + ratio * (self._linear(tokens) + attention)
+
+    def chunk_segments(
+        self, new: int, past: int, count: int, batch: int = 0, context_tokens: float = 0
+    ) -> list[Segment]:
+        """Durations of steps that compute chunks of one prompt, one after the other, as arithmetic sequences.
+
+        Between two bends the time of a chunk is a straight line in its past: its ends say all.
+
+        Args:
+            new: tokens of each chunk.
+            past: tokens before the first.
+            count: chunks, >= 1.
+            batch: decoding requests beside each.
+            context_tokens: KV tokens of all of them together.
+        """
+        begins = sorted({0, *(j for bend in self._bends(new) if 0 < (j := -(-(bend - past) // new)) < count)})
+        segments: list[Segment] = []
+        for first, end in zip(begins, [*begins[1:], count], strict=True):
+            a, z = (self.prefill_s([(new, past + j * new)], batch, context_tokens) for j in (first, end - 1))
+            segments.append((a, (z - a) / max(1, end - 1 - first), end - first))
+        return segments
+
+    def _bends(self, new: int) -> list[int]:  # noqa: ARG002
+        """Pasts from which on the time of a chunk of so many tokens may grow at another pace."""
+        return self._pasts
+
+    @property
+    def slows_with_past(self) -> bool:
+        """Whether no chunk is faster for a longer past: true of measured surfaces but for noise."""
+        rows = np.array(self._attention_table[2])
+        beyond = rows[-1] - rows[-2] if len(rows) > 1 else rows[-1]
+        return bool((np.diff(rows, axis=1) >= 0).all() and (np.diff(beyond) >= 0).all())
 
     def drain_s(self, prompts: list[tuple[int, int]], batch: int = 0, context_tokens: float = 0) -> float:  # noqa: ARG002
         """Seconds from the end of a step until its prompts are out: none where there is one stage."""

@@ -154,6 +154,16 @@ class StreamTime(StepTime):
         chunks = [(-(-new // p), past + (p - 1) * new // (2 * p)) for new, past in prompts]
         return self._one_s(chunks, batch, context_tokens)
 
+    def _bends(self, new: int) -> list[int]:
+        """Where the share of a group passes a knot, stands still or grows again, and where a further group joins."""
+        way, p = self.way, self.way.layout.pp
+        kvp, full, middle = way.layout.kvp, way.group_tokens, (p - 1) * new // (2 * p)
+        knots = list(super()._bends(new))
+        if kvp > 1:
+            knots = [knot if knot <= full else (knot - 1) * kvp + 1 for knot in knots]
+            knots += [full, (full * kvp) + 1, *(m * full + 1 + new // -p for m in range(1, kvp))]
+        return [knot - middle for knot in knots]
+
     def drain_s(self, prompts: list[tuple[int, int]], batch: int = 0, context_tokens: float = 0) -> float:
         """Seconds from the end of a step until its last chunk has passed the other stages.
 
