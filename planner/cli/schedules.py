@@ -49,7 +49,8 @@ def plan_schedule(
     text = timetable_text(question, found, planning.digests(read))
     write(text) if json else show_page(timetable_page(found, question), ("all",) if verbose else ())
     if found.schedule is None:
-        raise typer.Exit(ExitCode.INFEASIBLE if found.termination.reason == "infeasible" else ExitCode.SOLVER_EMPTY)
+        empty = ExitCode.NOT_VALIDATED if found.lacking else ExitCode.SOLVER_EMPTY
+        raise typer.Exit(ExitCode.INFEASIBLE if found.proven else empty)
     report_schedule(report, found, question, quiet=quiet)
     if not found.valid:
         if out is not None:

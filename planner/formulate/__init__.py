@@ -5,12 +5,13 @@
 
 from planner.formulate.canonical import canonical
 from planner.formulate.epoch_program import epoch_problem, later_aims, lift_schedule, place, thinned
-from planner.formulate.epochs import EPOCH_FAMILIES, EpochQuestion
+from planner.formulate.epochs import EPOCH_BUDGET_FAMILIES, EPOCH_FAMILIES, EpochQuestion
 from planner.formulate.families import BUDGET_FAMILIES, FAMILIES
 from planner.formulate.lift import lift
 from planner.formulate.program import problem, unservable
 
 __all__ = [
-    "BUDGET_FAMILIES", "EPOCH_FAMILIES", "FAMILIES", "EpochQuestion", "canonical", "epoch_problem", "later_aims",
+    "BUDGET_FAMILIES", "EPOCH_BUDGET_FAMILIES", "EPOCH_FAMILIES", "FAMILIES", "EpochQuestion", "canonical",
+    "epoch_problem", "later_aims",
     "lift", "lift_schedule", "place", "problem", "thinned", "unservable",
 ]  # fmt: skip

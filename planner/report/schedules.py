@@ -31,6 +31,8 @@ from planner.report.schedule_words import (
 )
 from planner.report.screen import short_screen
 from planner.report.words import amount, number, percent, plural, watts
+from planner.results.precision import Served as Precision
+from planner.results.precision import precision
 from planner.results.schedule import Epoch, Schedule, Spent
 from planner.results.timetable import Served, Timetable
 from planner.scenario import Scenario
@@ -54,10 +56,12 @@ def timetable_page(found: Timetable, scenario: Scenario, *, edited: bool = False
         edited: the plan is not as it was when it was simulated.
     """
     schedule = found.schedule
-    title, asked = f"{scenario.name}: schedule", f"{scenario.model.name}, policy {found.policy}"
+    formats = f"{precision(found.serves)}; " if found.serves else ""
+    title, asked = f"{scenario.name}: schedule", f"{scenario.model.name}, {formats}policy {found.policy}"
     if schedule is None:
-        why = f"{found.termination.reason}; {found.termination.detail}"
-        return Page(title=title, verdict="NO SCHEDULE", good=False, headline=why, about=asked)
+        why = "; ".join(found.lacking) or f"{found.termination.reason}; {found.termination.detail}"
+        verdict = "INFEASIBLE" if found.proven else "NO SCHEDULE"
+        return Page(title=title, verdict=verdict, good=False, headline=why, about=asked)
     days = len(schedule.epochs) * schedule.epoch_s / _H_S / 24
     powered = [sum(e.machines.values()) for e in schedule.epochs]
     held = found.valid and bool(found.served)
@@ -115,9 +119,17 @@ def _facts(found: Timetable, schedule: Schedule) -> tuple[tuple[str, str], ...]:
         ("As simulated", against_the_simulator(found.simulated, found.served)),
         ("Fixed fleet", against_fixed(found.simulated, found.fixed)),
         ("Base fleet", _fleet(schedule)),
+        ("Precision", _by_type(found.serves)),
         ("Optimum", f"{schedule.method}, {proven}"),
     )
     return tuple((name, words) for name, words in told if words)
+
+
+def _by_type(serves: Sequence[Precision]) -> str:
+    """Formats and engine of each machine type; nothing where all have the same, which the head says."""
+    types = {way.pool.split("/")[1] for way in serves}
+    ways = {name: precision(way for way in serves if way.pool.split("/")[1] == name) for name in sorted(types)}
+    return "; ".join(f"{name}: {words}" for name, words in ways.items()) if len(set(ways.values())) > 1 else ""
 
 
 def planned(schedule: Schedule) -> Spent:

@@ -1,6 +1,7 @@
 """What a plan serves the model with: checkpoint, formats, engine, longest request; and what speaks against that."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from planner.perf.deploying import context_tokens, handshake_limits, in_words, known_weights, pool_limits
 from planner.perf.layout import InstanceSpec, Role
@@ -8,6 +9,7 @@ from planner.resolve.case import Case
 from planner.resolve.weights import weights_doubt
 from planner.results.plan import CandidatePlan, Pool
 from planner.results.precision import Served
+from planner.results.schedule import Run, Schedule
 
 
 def served_as(case: Case, candidate: CandidatePlan) -> tuple[Served, ...]:
@@ -15,7 +17,17 @@ def served_as(case: Case, candidate: CandidatePlan) -> tuple[Served, ...]:
     return tuple(_served(case, pool) for pool in candidate.pools)
 
 
-def _served(case: Case, pool: Pool) -> Served:
+def served_over_time(case: Case, schedule: Schedule) -> tuple[Served, ...]:
+    """What each option that a schedule ever runs serves the model in, ordered by name."""
+    runs: dict[str, Run] = {}
+    for epoch in schedule.epochs:
+        for run in epoch.runs:
+            rates = {**(runs[run.spec.name].rate_req_per_s if run.spec.name in runs else {}), **run.rate_req_per_s}
+            runs[run.spec.name] = replace(run, rate_req_per_s=rates)
+    return tuple(_served(case, run) for _, run in sorted(runs.items()))
+
+
+def _served(case: Case, pool: Pool | Run) -> Served:
     """The same of one pool."""
     name, named = pool.spec.name, case.scenario.model.checkpoint
     profile, weights = case.profiles[name], known_weights(case.model, case.dtype, named)
@@ -29,7 +41,7 @@ def _served(case: Case, pool: Pool) -> Served:
     )  # fmt: skip
 
 
-def _longest(case: Case, pool: Pool) -> tuple[int, int]:
+def _longest(case: Case, pool: Pool | Run) -> tuple[int, int]:
     """Tokens of the workload's longest request, and of the longest KV that this pool has to hold of one."""
     classes = case.asked.demand.classes
     mine = [c for c in classes if c.request_class.name in pool.rate_req_per_s] or list(classes)

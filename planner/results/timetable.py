@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from planner.results.evidence import Evidence, Verdict
+from planner.results.precision import Served as Precision
 from planner.results.schedule import FixedFleet, Schedule, Spent
 from solvers.allocation import Termination
 
@@ -86,6 +87,9 @@ class Timetable:
         policy: how instances serve.
         simulated: money, energy and CO2 with the watts of the simulator; None where watts are not known.
         fixed: the fixed fleet for the peak, to compare with; None where none passed, or nothing was validated.
+        serves: what each option that is ever run serves the model in.
+        lacking: where there is no schedule: budgets to raise, full sentences.
+        proven: that there is none, by the least work of the busiest epoch.
     """
 
     schedule: Schedule | None
@@ -96,6 +100,9 @@ class Timetable:
     policy: str
     simulated: Spent | None = None
     fixed: FixedFleet | None = None
+    serves: tuple[Precision, ...] = ()
+    lacking: tuple[str, ...] = ()
+    proven: bool = False
 
     @property
     def valid(self) -> bool:

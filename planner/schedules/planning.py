@@ -7,13 +7,18 @@ import numpy as np
 from planner.errors import BadInput
 from planner.formulate import lift_schedule
 from planner.resolve.inputs import Inputs, inputs_of
+from planner.resolve.serving import served_over_time
+from planner.results.evidence import Verdict
 from planner.results.schedule import Schedule
 from planner.results.timetable import Timetable
 from planner.scenario import Scenario
 from planner.scenario.objectives import Aim
+from planner.scenario.schedule_section import ScheduleSection
 from planner.schedules.fixed import Static, fixed_fleet, simulated
 from planner.schedules.question import Opened, opened, policies_of, question_of, solved
+from planner.schedules.refusal import refusal
 from planner.schedules.serving import Progress, Serving
+from solvers.allocation import Reason
 from workloads.load import Floats
 
 MORE_RATIO = 1 / 0.85
@@ -44,13 +49,46 @@ def timetable(question: Scenario | Inputs, *, progress: Progress, static: Static
         progress(f"{name}: options", 0.0)
         asked = opened(inputs, name)
         serving = Serving(asked.case, asked.section, asked.load, asked.options)
-        found.append((_timetable(asked, serving, progress), asked))
-    best, asked = min(found, key=lambda each: _worth(each[0]))
+        found.append((_timetable(asked, serving, progress), asked, serving))
+    best, asked, serving = min(found, key=lambda each: _worth(each[0]))
     if best.schedule is None:
-        return best
+        return _refused(best, asked)
     progress(f"{best.policy}: fixed fleet", 0.95)
     fixed = fixed_fleet(asked, best.schedule, static) if best.valid and static else None
-    return replace(best, simulated=simulated(best.schedule, best.served, asked.case.scenario), fixed=fixed)
+    notes = (*best.schedule.notes, *_losses(serving, best.schedule, asked.section))
+    return replace(
+        best,
+        schedule=replace(best.schedule, notes=notes),
+        simulated=simulated(best.schedule, best.served, asked.case.scenario),
+        fixed=fixed,
+        serves=served_over_time(asked.case, best.schedule),
+    )
+
+
+def _refused(found: Timetable, asked: Opened) -> Timetable:
+    """No schedule, with what the budgets lack where the solver proved that its program has none."""
+    if found.termination.reason is not Reason.INFEASIBLE:
+        return found
+    why = refusal(asked)
+    return replace(found, lacking=why.lines, proven=why.proven)
+
+
+def _losses(serving: Serving, schedule: Schedule, section: ScheduleSection) -> tuple[str, ...]:
+    """What machines that are taken away do to the objectives, where that is more than nothing; full sentences."""
+    if section.top_channel == "spot" and not section.interruptions_per_h_ratio:
+        return (
+            "schedule.top_channel is spot and schedule.interruptions_per_h_ratio is 0: no machine is ever taken away, "
+            "and none is spare",
+        )
+    struck = serving.lost(schedule)
+    if struck is None or struck[2].valid:
+        return ()
+    epoch, machine, said = struck
+    missed = ", ".join(f"{each.key} {each.verdict.words}" for each in said.evidence if each.verdict is not Verdict.MET)
+    return (
+        f"schedule.interruptions_per_h_ratio: a {machine} taken away in epoch {epoch} leaves "
+        f"{missed or 'a growing backlog'} for the {section.start_s:g} s (schedule.start_s) until a spare serves",
+    )
 
 
 def _worth(found: Timetable) -> tuple[object, ...]:
@@ -151,7 +189,7 @@ def serve_again(
     served, unserved = serving.all(schedule, progress) if epoch is None else serving.one(schedule, epoch, progress)
     return Timetable(
         schedule=schedule, served=served, unserved=unserved, termination=schedule.termination,
-        provided_ratio=(1.0,) * load.epochs, policy=case.policy.name,
+        provided_ratio=(1.0,) * load.epochs, policy=case.policy.name, serves=served_over_time(case, schedule),
     )  # fmt: skip
 
 

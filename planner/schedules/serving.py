@@ -18,7 +18,7 @@ from planner.results.schedule import Epoch, EpochOption, Run, Schedule
 from planner.results.timetable import Served
 from planner.scenario.schedule_section import ScheduleSection
 from planner.simulator.judge import judge
-from planner.simulator.pools import PoolModel, Shift
+from planner.simulator.pools import Failure, PoolModel, Shift
 from planner.simulator.traffic import Events, Judging, Traffic
 from workloads.load import Load
 from workloads.traces import Trace, cut, joined
@@ -106,28 +106,9 @@ class Serving:
     def _serve(self, schedule: Schedule, epochs: Sequence[int]) -> Served:
         if not self._total[epochs[0]]:
             return _idle(epochs, self._standing_w(schedule.epochs[epochs[0]]))
-        scene, checks = self._scene(schedule, epochs[0]), self._case.scenario.validation
+        scene = self._scene(schedule, epochs[0])
         if scene.key not in self._seen:
-            self._seen[scene.key] = judge(
-                scene.pools,
-                self._case.policy,
-                Traffic(
-                    draw=scene.draw,
-                    seeds=self._case.asked.seeds_at(1.0),
-                    workload=f"epoch {epochs[0]}",
-                    exact=scene.exact,
-                    aligned=scene.aligned,
-                    longer=scene.longer,
-                ),
-                self._case.slos,
-                Judging(
-                    warmup_frac=scene.warmup_frac,
-                    cooldown_frac=0.0 if scene.exact or scene.aligned else checks.cooldown_frac / 2,
-                    confidence_frac=checks.confidence_frac,
-                ),
-                events=Events(shifts=scene.shifts),
-                reference=self._case.reference,
-            )
+            self._seen[scene.key] = self._judged(scene, epochs[0])
         said = self._seen[scene.key]
         return Served(
             epochs=tuple(epochs), rate_req_per_s=scene.rate_req_per_s,
@@ -137,6 +118,53 @@ class Serving:
             simulated_w=self._simulated_w(schedule.epochs[epochs[0]], scene, said),
             limit_w=self._case.scenario.budgets.expected_power_w,
         )  # fmt: skip
+
+    def _judged(self, scene: _Scene, epoch: int, failures: Sequence[Failure] = ()) -> Judgement:
+        """What the simulator says of a scene in which machines may be lost."""
+        checks = self._case.scenario.validation
+        return judge(
+            scene.pools,
+            self._case.policy,
+            Traffic(
+                draw=scene.draw,
+                seeds=self._case.asked.seeds_at(1.0),
+                workload=f"epoch {epoch}",
+                exact=scene.exact,
+                aligned=scene.aligned,
+                longer=scene.longer,
+            ),
+            self._case.slos,
+            Judging(
+                warmup_frac=scene.warmup_frac,
+                cooldown_frac=0.0 if scene.exact or scene.aligned else checks.cooldown_frac / 2,
+                confidence_frac=checks.confidence_frac,
+            ),
+            events=Events(shifts=scene.shifts, failures=failures),
+            reference=self._case.reference,
+        )
+
+    def lost(self, schedule: Schedule) -> tuple[int, str, Judgement] | None:
+        """The epoch with most machines on top, and one of them taken away half-way; back when its spare has started.
+
+        Returns:
+            Epoch, machine type, and what the simulator says; None where no machine can be interrupted.
+        """
+        on_top = [sum(epoch.top_machines.values()) for epoch in schedule.epochs]
+        if not self._section.interruptions_per_h_ratio or not any(on_top):
+            return None
+        epoch = max(range(self._load.epochs), key=lambda at: (on_top[at], float(self._total[at])))
+        scene, types = self._scene(schedule, epoch), schedule.epochs[epoch].top_machines
+        taken = [
+            (pool.instances, -at) for at, pool in enumerate(scene.pools)
+            if pool.name not in scene.going and types.get(pool.name.split("/")[1], 0)
+        ]  # fmt: skip
+        at = -max(taken)[1]
+        duration_s = scene.draw(self._case.asked.seeds_at(1.0)[0]).duration_s
+        failure = Failure(
+            machine=sum(pool.machines for pool in scene.pools[:at]), at_s=duration_s * (1 + scene.warmup_frac) / 2,
+            repair_s=self._section.start_s or None,
+        )  # fmt: skip
+        return epoch, scene.pools[at].name.split("/")[1], self._judged(scene, epoch, (failure,))
 
     def _standing_w(self, epoch: Epoch) -> float:
         """What powered machines draw at the plugs without work."""
