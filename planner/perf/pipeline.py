@@ -6,7 +6,11 @@ A stage holds its share of the layers, so it takes that share of the time measur
 tensor parallelism (derived, not measured); between two stages the activations of the batch cross a link.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hw_catalog.machines import Machine
 from hw_catalog.profiles import KernelProfile
@@ -81,6 +85,10 @@ class TraversalTime(StepTime):
             mixed_slowdown_ratio=mixed_slowdown_ratio,
         )  # fmt: skip
         self.stages = stages
+
+    def each_s(self, prompts: Sequence[tuple[int, int]], batch: int, context_tokens: float) -> NDArray[np.float64]:
+        """(prompts,) seconds of a step with each of ``prompts`` alone."""
+        return np.array([self.prefill_s([prompt], batch, context_tokens) for prompt in prompts])
 
     def prefill_s(self, prompts: list[tuple[int, int]], batch: int = 0, context_tokens: float = 0) -> float:
         """Seconds of a traversal that computes ``prompts`` beside ``batch`` decodes."""

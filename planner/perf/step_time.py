@@ -207,6 +207,22 @@ class StepTime:
         beyond = rows[-1] - rows[-2] if len(rows) > 1 else rows[-1]
         return bool((np.diff(rows, axis=1) >= 0).all() and (np.diff(beyond) >= 0).all())
 
+    def each_s(self, prompts: Sequence[tuple[int, int]], batch: int, context_tokens: float) -> NDArray[np.float64]:
+        """(prompts,) seconds of a step with each of ``prompts`` alone, as ``prefill_s`` has it, to the last bit.
+
+        Args:
+            prompts: (new tokens, tokens already in the KV cache) of each, at least one.
+            batch: decoding requests in every step.
+            context_tokens: KV tokens of all of them together.
+        """
+        new, past = np.array(prompts).T
+        attention = self._attend_each(new, past)
+        if batch:
+            attention = attention + self._decode_attention_s(batch, context_tokens / batch)
+        ratio = self._prefill_ratio * (self._mixed_ratio if batch else 1.0)
+        linear = np.array([self._linear(tokens) for tokens in (new + batch).tolist()])
+        return self._overhead_s + ratio * (linear + attention)
+
     def drain_s(self, prompts: list[tuple[int, int]], batch: int = 0, context_tokens: float = 0) -> float:  # noqa: ARG002
         """Seconds from the end of a step until its prompts are out: none where there is one stage."""
         return 0.0
@@ -282,6 +298,19 @@ class StepTime:
             self._prefill_attention[key] = found
         return found
 
+    def _attend_each(self, new: NDArray[np.int64], past: NDArray[np.int64]) -> NDArray[np.float64]:
+        """``_attend`` of each pair."""
+        profile = self.profile
+        if len(profile.new_tokens) == 1 or len(profile.past_tokens) == 1:
+            return np.array([self._attend(*pair) for pair in zip(new.tolist(), past.tolist(), strict=True)])
+        row, column = _pieces(profile.new_tokens, new), _pieces(profile.past_tokens, past)
+        table = profile.prefill_attention_s
+        lower, upper = (
+            _between(profile.past_tokens, column, past, table[at, column], table[at, column + 1])
+            for at in (row, row + 1)
+        )
+        return _between(profile.new_tokens, row, new, lower, upper)
+
     def _linear(self, tokens: int) -> float:
         """Token-wise operations of a step that carries prefill work."""
         return self._linear_at(self._linear_prefill, tokens)
@@ -293,6 +322,20 @@ class StepTime:
             return dense[tokens]
         last = len(dense) - 1
         return dense[last] + (dense[last] - dense[last - 1]) * (tokens - last)
+
+
+def _pieces(knots: NDArray[np.int64], x: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The piece between knots, at least two, that each of ``x`` is read on."""
+    return np.clip(np.searchsorted(knots, x, side="right") - 1, 0, len(knots) - 2)
+
+
+def _between(
+    knots: NDArray[np.int64], piece: NDArray[np.int64], x: NDArray[np.int64], low: NDArray[np.float64],
+    high: NDArray[np.float64],
+) -> NDArray[np.float64]:  # fmt: skip
+    """``_line`` on a piece each, whose ends have the values ``low`` and ``high``."""
+    inside = low + (high - low) * (x - knots[piece]) / (knots[piece + 1] - knots[piece])
+    return np.where(x <= knots[0], low, inside)
 
 
 def _line(knots: list[int], values: list[float], x: float) -> float:

@@ -19,6 +19,9 @@ Other prompts of the step go to the groups after its own, round about; decodes a
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hw_catalog.machines import Machine
 from hw_catalog.profiles import KernelProfile
 from planner.perf.layout import Layout
@@ -144,6 +147,10 @@ class StreamTime(StepTime):
         taken, at = self._placed(parts)
         mine = range(at, at + self.way.groups(past_tokens + 1))
         return max(sum(new for new, _, _ in taken[group % len(taken)]) for group in mine)
+
+    def each_s(self, prompts: Sequence[tuple[int, int]], batch: int, context_tokens: float) -> NDArray[np.float64]:
+        """(prompts,) seconds of a step with each of ``prompts`` alone."""
+        return np.array([self.prefill_s([prompt], batch, context_tokens) for prompt in prompts])
 
     def prefill_s(self, prompts: list[tuple[int, int]], batch: int = 0, context_tokens: float = 0) -> float:
         """Seconds in which the stages take in ``prompts``, each as p chunks, and every decode advances by a token.

@@ -132,16 +132,15 @@ def cut(
     )
     before = [0, *accumulate(run.count for run in runs)]
     held_tokens = batch * context_tokens  # not rounded: each of many chunks would gain what a single one does
-    full, last_s = list[int](), list[float]()
+    full, ending = list[int](), list[tuple[int, int]]()
     for prompt in prompts.tolist():
         at = bisect_left([run.past_tokens for run in runs], prompt) - 1
         mine = (prompt - runs[at].past_tokens - 1) // runs[at].new_tokens
         full.append(before[at] + mine)
         past = runs[at].past_tokens + mine * runs[at].new_tokens
-        ending = [(prompt - past, past)]
-        last_s.append(
-            physics.step.prefill_s(ending, batch, held_tokens) + physics.step.drain_s(ending, batch, held_tokens)
-        )
+        ending.append((prompt - past, past))
+    last_s = physics.step.each_s(ending, batch, held_tokens).tolist()
+    drains_s = [physics.step.drain_s([prompt], batch, held_tokens) for prompt in ending]
     return Cut(
         room_tokens=room_tokens(physics, batching, prompts, batch, context_tokens),
         full_s=tuple(
@@ -151,7 +150,7 @@ def cut(
                 run.new_tokens, run.past_tokens, run.count, batch, held_tokens
             )
         ),
-        full_chunks=tuple(full), last_s=tuple(last_s),
+        full_chunks=tuple(full), last_s=tuple(step + drain for step, drain in zip(last_s, drains_s, strict=True)),
     )  # fmt: skip
 
 

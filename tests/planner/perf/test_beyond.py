@@ -122,3 +122,15 @@ def test_a_kernel_that_does_not_split_a_request_keeps_its_slope() -> None:
     step = StepTime(profile)
     last = step.max_table_tokens
     assert step.decode_s(1, 16 * last) > 10 * step.decode_s(1, last)
+
+
+@given(
+    name=NAMES, batch=st.integers(0, 300), context=st.floats(1.0, 1e6),
+    prompts=st.lists(st.tuples(st.integers(1, 200_000), st.integers(0, 2_000_000)), min_size=1, max_size=8),
+)  # fmt: skip
+def test_steps_read_together_are_those_read_one_by_one(
+    name: str, batch: int, context: float, prompts: list[tuple[int, int]]
+) -> None:
+    """Reading the steps of many chunks at once gives each the very float that it has alone."""
+    step, held = STEPS[name], batch * context
+    assert step.each_s(prompts, batch, held).tolist() == [step.prefill_s([p], batch, held) for p in prompts]
