@@ -242,6 +242,10 @@ class StepTime:
         In step j = 0, 1, ... the mean context is ``mean_context_tokens`` + j. Step time is piecewise linear in the
         context, so the durations within one piece form an arithmetic sequence, exactly.
         """
+        return self._segments(batch, mean_context_tokens, steps)
+
+    def _segments(self, batch: int, mean_context_tokens: float, steps: int, per_token: int = 1) -> list[Segment]:
+        """The same where the context grows by one token in ``per_token`` steps, a fraction of it in each."""
         curve = self._curves.get(batch) or self._curve(batch)
         knots, values, slopes = curve.knots, curve.values, curve.slopes
         last = len(slopes) - 1
@@ -252,11 +256,11 @@ class StepTime:
             slope = slopes[piece]
             count = steps
             if piece < last:
-                room = knots[piece + 1] - context
+                room = (knots[piece + 1] - context) * per_token
                 if room < steps:
                     count = max(1, int(room) + (room > int(room)))
-            segments.append((values[piece] + slope * (context - knots[piece]), slope, count))
-            context += count
+            segments.append((values[piece] + slope * (context - knots[piece]), slope / per_token, count))
+            context += count / per_token
             steps -= count
             while piece < last and knots[piece + 1] <= context:
                 piece += 1

@@ -188,7 +188,7 @@ class StreamTime(StepTime):
         """Durations of consecutive decode-only steps: the batch is spread over the stages, each cache over its groups.
 
         While the first group fills, a token makes its share longer by one; while a further one does, the longest share
-        stands still; when all are full, it grows by 1/kvp. Pieces of the curve end at multiples of its knots.
+        stands still; when all are full, it grows by 1/kvp.
         """
         way = self.way
         part, kvp, full = -(-batch // way.layout.pp), way.layout.kvp, way.group_tokens
@@ -201,13 +201,13 @@ class StreamTime(StepTime):
             end = groups * full  # the context up to which this many groups hold it
             span = left if context >= kvp * full else min(left, int(end - context) + 1)
             if context >= kvp * full:
-                share, per_token, rows = context / kvp, kvp, -(-span // kvp)
+                found = self._segments(mine, context / kvp, span, kvp)
             elif groups == 1:
-                share, per_token, rows = context, 1, span
+                found = self._segments(mine, context, span)
             else:
-                share, per_token, rows = float(full), 0, 1
-            found = super().decode_segments(mine, share, rows)
-            segments += _stretched(found, per_token, span, extra_s)
+                ((first_s, _, _),) = self._segments(mine, float(full), 1)
+                found = [(first_s, 0.0, span)]
+            segments += [(first_s + extra_s, slope_s, n) for first_s, slope_s, n in found]
             context, left = context + span, left - span
         return segments
 
@@ -246,22 +246,3 @@ class StreamTime(StepTime):
         way = self.way
         return measured_tokens * way.layout.kvp if measured_tokens >= way.group_tokens else measured_tokens
 
-
-def _stretched(segments: list[Segment], per_token: int, steps: int, extra_s: float) -> list[Segment]:
-    """Segments over a group's share as segments over steps.
-
-    Args:
-        segments: one row for every token of the share.
-        per_token: steps in which the share grows by one; 0: it does not grow.
-        steps: how many there are.
-        extra_s: added to each.
-    """
-    if not per_token:
-        return [(segments[0][0] + extra_s, 0.0, steps)]
-    found: list[Segment] = []
-    for first_s, slope_s, rows in segments:
-        span = min(rows * per_token, steps)
-        if span:
-            found.append((first_s + extra_s, slope_s / per_token, span))
-        steps -= span
-    return found

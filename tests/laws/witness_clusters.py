@@ -81,7 +81,7 @@ def body(draw: st.DrawFn, kind: str) -> InstancePhysics:
         found = replace(found, stages=stages, step=TraversalTime(profile, stages))
         layout = Layout(tp=1, pp=stages.count)
     elif kind == "streams":
-        layout = Layout(tp=1, pp=draw(st.integers(1, 3)), kvp=1)
+        layout = Layout(tp=1, pp=draw(st.integers(1, 3)), kvp=draw(st.integers(1, 4)))
         way = Way(
             model=MODEL, layout=layout, max_batch_tokens=draw(st.sampled_from([128, 512])),
             group_tokens=draw(st.sampled_from([1, 64, 500])), hop_latency_s=1e-3, hop_token_s=1e-6,

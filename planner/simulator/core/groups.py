@@ -7,7 +7,7 @@ in every group that holds its request, and a step takes as long as the slowest g
 from typing import Any
 
 from planner.simulator.core.state import Floats
-from planner.simulator.core.surfaces import curve, piece_after, piece_of, segment
+from planner.simulator.core.surfaces import curve, piece_after, piece_of, step_at, steps_before
 
 
 def groups_of(body: Any, context: int) -> int:
@@ -48,11 +48,13 @@ def group_segment(table: Floats, body: Any, batch: int, context: float, steps: i
     else:
         span = min(steps, int(groups * body.group_tokens - context) + 1)
         share = context if groups == 1 else float(body.group_tokens)
-    rows = -(-span // slower)
     at = curve(table, body, mine)
     piece = min(max(piece_of(table, body.context, body.context_n, share), 0), body.context_n - 2)
     piece = piece_after(table, body, piece, share)
-    a, d, n = segment(table, body, at, piece, share, rows)
+    first_s = step_at(table, body, at, piece, share) + extra
     if context < full and groups > 1:
-        return a + extra, 0.0, span
-    return a + extra, d / slower, min(n * slower, span)
+        return first_s, 0.0, span
+    slope = table[at + body.context_n + piece]
+    if piece < body.context_n - 2:
+        span = steps_before((table[body.context + piece + 1] - share) * slower, span)
+    return first_s, slope / slower, span

@@ -92,13 +92,17 @@ def segment(table: Floats, body: Any, at: int, piece: int, context: float, steps
         steps: at most so many.
     """
     slope = table[at + body.context_n + piece]
-    count = steps
     if piece < body.context_n - 2:
-        room = table[body.context + piece + 1] - context
-        if room < steps:
-            whole = int(room)
-            count = max(1, whole + (1 if room > whole else 0))
-    return step_at(table, body, at, piece, context), slope, count
+        steps = steps_before(table[body.context + piece + 1] - context, steps)
+    return step_at(table, body, at, piece, context), slope, steps
+
+
+def steps_before(room: float, steps: int) -> int:
+    """Of so many steps those that begin less than ``room`` steps from here: one at least."""
+    if room >= steps:
+        return steps
+    whole = int(room)
+    return max(1, whole + (1 if room > whole else 0))
 
 
 def step_at(table: Floats, body: Any, at: int, piece: int, context: float) -> float:

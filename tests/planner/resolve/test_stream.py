@@ -157,7 +157,7 @@ def test_runs_of_tokens_are_their_steps(kvp: int, context: int, steps: int, grou
     segments = step.decode_segments(3, context, steps)
     assert sum(n for _, _, n in segments) == steps
     alone = sum(step.decode_s(3, context + j) for j in range(steps))
-    assert run_s(segments) == pytest.approx(alone, rel=1e-3)
+    assert run_s(segments) == pytest.approx(alone, rel=1e-12)
 
 
 @pytest.mark.parametrize("context", [100_000, 1_000_000, 3_000_000])
