@@ -1,6 +1,7 @@
 """Verbs that ask a question: new, check, plan, simulate, show."""
 
 from collections.abc import Mapping
+from enum import StrEnum
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -34,6 +35,14 @@ if TYPE_CHECKING:  # slow to import, and needed only once a scenario is read
     from planner.results.plan import CandidatePlan
     from planner.scenario import Scenario
 
+
+class Engine(StrEnum):
+    """Who serves a workload on a plan."""
+
+    CORE = "core"
+    REFERENCE = "reference"
+
+
 ENDINGS: Mapping[str, ExitCode] = {
     "infeasible": ExitCode.INFEASIBLE,
     "not validated": ExitCode.NOT_VALIDATED,
@@ -50,6 +59,22 @@ Sections = Annotated[
     list[str] | None,
     typer.Option(
         "--sections", metavar="NAME", help="show these parts, for example evidence; all shows every one; repeatable"
+    ),
+]
+PlanOrScenario = Annotated[
+    Path, typer.Argument(metavar="PLAN_OR_SCENARIO", help="a plan.json, or a scenario to plan first")
+]
+Epoch = Annotated[int | None, typer.Option("--epoch", min=0, help="of a plan over time, serve only this epoch")]
+Records = Annotated[
+    Path | None,
+    typer.Option("--records", metavar="FILE", help="write every request too, as .csv or .parquet, a row each"),
+]
+ServedBy = Annotated[
+    Engine,
+    typer.Option(
+        "--engine",
+        metavar="ENGINE",
+        help="core, or reference: a second simulator, step by step, far slower, to compare with",
     ),
 ]
 PlanArgument = Annotated[Path, typer.Argument(metavar="PLAN", help="a plan.json", show_default=False)]
@@ -153,25 +178,22 @@ def plan(
 
 
 def simulate(
-    source: Annotated[
-        Path, typer.Argument(metavar="PLAN_OR_SCENARIO", help="a plan.json, or a scenario to plan first")
-    ],
+    source: PlanOrScenario,
     sets: Sets = None,
-    epoch: Annotated[
-        int | None, typer.Option("--epoch", min=0, help="of a plan over time, serve only this epoch")
-    ] = None,
+    epoch: Epoch = None,
     json: Json = False,
     quiet: Quiet = False,
     report: Report = None,
-    records: Annotated[
-        Path | None,
-        typer.Option("--records", metavar="FILE", help="write every request too, as .csv or .parquet, a row each"),
-    ] = None,
+    records: Records = None,
+    engine: ServedBy = Engine.CORE,
 ) -> None:
     """Serve a workload on a plan; --set changes what is asked of it, not the plan."""
     expect_writable(report=report, records=records)
     _expect_records(records)
-    if simulated_schedule(source, sets or (), epoch=epoch, report=report, json=json, quiet=quiet, records=records):
+    stepwise = engine is Engine.REFERENCE
+    if simulated_schedule(
+        source, sets or (), epoch=epoch, report=report, json=json, quiet=quiet, records=records, stepwise=stepwise
+    ):  # fmt: skip
         return
     from planner.files.plan_file import dumps, read_plan
     from planner.files.records import record_file
@@ -188,7 +210,7 @@ def simulate(
             made_for, candidate = _planned(source, tell, report, json=json, quiet=quiet)
         asked = made_for.changed(sets or ())
         with record_file(records) as taken:
-            done = planning.simulation(asked, candidate, progress=tell, note=taken)
+            done = planning.simulation(asked, candidate, progress=tell, note=taken, stepwise=stepwise)
     run, seen = done.candidate, done.judgement
     write(dumps(simulation_data(seen, run))) if json else show_page(simulation_page(seen, run, asked))
     report_simulation(report, seen, run, asked, quiet=quiet)

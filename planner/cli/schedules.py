@@ -72,12 +72,12 @@ def _static(question: "Scenario") -> "CandidatePlan | None":
 
 def simulated_schedule(
     source: Path, sets: Sequence[str], *, epoch: int | None, report: Path | None, json: bool, quiet: bool,
-    records: Path | None = None,
+    records: Path | None = None, stepwise: bool = False,
 ) -> bool:  # fmt: skip
     """Serve every epoch of a plan over time, or one, with the changes between them; False where the file holds none.
 
     Raises:
-        BadInput: an epoch is asked for, and there are none; or records, and there are some.
+        BadInput: an epoch is asked for, and there are none; or records or the reference, and there are some.
     """
     from planner.schedules.files import read_schedule
     from planner.schedules.planning import serve_again
@@ -89,6 +89,8 @@ def simulated_schedule(
         return False
     if records:
         raise BadInput(f"--records {records}: {source} is a plan over time; expected one that does not change")
+    if stepwise:
+        raise BadInput(f"--engine reference: {source} is a plan over time; expected one that does not change")
     tell_moved(source, file, quiet=quiet)
     asked = file.scenario.changed(sets)
     with progress(quiet=quiet) as tell:

@@ -245,4 +245,3 @@ class StreamTime(StepTime):
         """Longest context of which no group holds more than was measured."""
         way = self.way
         return measured_tokens * way.layout.kvp if measured_tokens >= way.group_tokens else measured_tokens
-

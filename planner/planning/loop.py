@@ -227,22 +227,25 @@ class Argument:
         """Pools that are asked for more than they can carry, and those that exchange no KV."""
         return (*overloads(candidate, self.least), *parted(candidate, self.case.apart))
 
-    def judged(self, candidate: CandidatePlan, *, early: bool = True, note: Note | None = None) -> Judgement:
+    def judged(
+        self, candidate: CandidatePlan, *, early: bool = True, note: Note | None = None, stepwise: bool = False
+    ) -> Judgement:  # fmt: skip
         """What the simulator says of a candidate; the same question is simulated once.
 
         Args:
             candidate: what to simulate.
             early: stop after the first seed if it alone is a clear miss.
             note: is shown what became of the requests, unless that is known already.
+            stepwise: the reference serves.
         """
-        key = (candidate.rate_scale, *((p.spec.name, p.instances, _routed(p)) for p in candidate.pools))
+        key = (candidate.rate_scale, stepwise, *((p.spec.name, p.instances, _routed(p)) for p in candidate.pools))
         known = self._seen.get((key, early))
         if known:
             return known
         asked, section, scale = self.case.asked, self.case.scenario.validation, candidate.rate_scale
         words = ", ".join(f"{p.machines} {p.spec.machine} {p.spec.role}" for p in candidate.pools)
         self._done += (1 - self._done) * 0.15
-        self.progress(f"simulating {words}", self._done)
+        self.progress(f"simulating {words}{', step by step' if stepwise else ''}", self._done)
         pools = self.pools(candidate)
         happening = [f for each in section.failures if (f := outage(each, pools))]
         prepare(lambda doing: self.progress(doing, self._done))
@@ -259,7 +262,7 @@ class Argument:
         )  # fmt: skip
         judging = Judging(
             warmup_frac=section.warmup_frac, cooldown_frac=section.cooldown_frac,
-            confidence_frac=section.confidence_frac, early=early,
+            confidence_frac=section.confidence_frac, early=early, stepwise=stepwise,
         )  # fmt: skip
         judgement = judge(
             pools, self.case.policy, traffic, self.case.slos, judging, reference=self.case.reference,

@@ -284,8 +284,9 @@ class Simulation:
 
 
 def simulation(
-    scenario: Scenario, candidate: CandidatePlan, *, progress: Progress, note: Note | None = None
-) -> Simulation:
+    scenario: Scenario, candidate: CandidatePlan, *, progress: Progress, note: Note | None = None,
+    stepwise: bool = False,
+) -> Simulation:  # fmt: skip
     """What the simulator says of a candidate on the scenario's workload; nothing is planned or changed.
 
     Args:
@@ -293,6 +294,7 @@ def simulation(
         candidate: who serves it.
         progress: told what is happening.
         note: is shown what became of the requests of every seed.
+        stepwise: the reference serves, step by step.
 
     Raises:
         BadInput: the scenario's catalog no longer offers a pool of the candidate, or a machine is to fail that the
@@ -304,7 +306,7 @@ def simulation(
     absent = [f"{f.pool} {f.machine}" for f in scenario.validation.failures if outage(f, pools) is None]
     if absent:
         raise BadInput(*(f"validation.failures: no machine {name}; the plan has {have}, from 0" for name in absent))
-    judgement = argument.judged(candidate, early=False, note=note)
+    judgement = argument.judged(candidate, early=False, note=note, stepwise=stepwise)
     case = argument.case
     asked = {c.request_class.name: c.rate_req_per_s * candidate.rate_scale for c in case.asked.demand.classes}
     run = at_rates(candidate, asked, argument.options)

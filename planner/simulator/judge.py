@@ -16,7 +16,7 @@ from planner.simulator.account import account, left
 from planner.simulator.books import window
 from planner.simulator.metrics import Observed, evidence, sample
 from planner.simulator.pools import PoolModel, Run
-from planner.simulator.serve import serve
+from planner.simulator.serve import serve, stepwise
 from planner.simulator.traffic import NOTHING, Events, Judging, Traffic
 from workloads.slo import Metric, Slo
 from workloads.traces import Trace
@@ -113,7 +113,7 @@ class _Bench:
             slices=ALIGNED_SLICES if self.aligned else SLICES,
         )  # fmt: skip
         until_s = TO_THE_END_S if to_the_end else _cutoff_s(trace, self.slos, self.reference)
-        run = serve(
+        run = (stepwise if self.judging.stepwise else serve)(
             self.pools, self.policy, trace, measured, cutoff_s=until_s, failures=self.events.failures,
             shifts=self.events.shifts,
         )  # fmt: skip

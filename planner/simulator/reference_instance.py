@@ -386,6 +386,7 @@ class Instance:
             begin_s, end_s = self._within(stage_begin_s, min(stage_end_s, now))
             if step.chunks:
                 meter.prefill_j += above_w * (end_s - begin_s)
+                meter.prefill_s += (end_s - begin_s) if above_w else 0.0
             else:
                 meter.decode_j += above_w * (end_s - begin_s)
             for second in range(int(begin_s), int(end_s) + 1):

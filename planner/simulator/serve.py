@@ -57,6 +57,27 @@ def serve(
     )  # fmt: skip
 
 
+def stepwise(
+    pools: Sequence[PoolModel],
+    policy: Policy,
+    trace: Trace,
+    window: Window,
+    *,
+    cutoff_s: float,
+    failures: Sequence[Failure] = (),
+    shifts: Sequence[Shift] = (),
+) -> Run:
+    """The same run by the reference, ten to a thousand times slower; it counts no bubbles of pipelines.
+
+    Raises:
+        TypeError: as ``serve``.
+    """
+    from planner.simulator import reference  # SimPy is imported only by those who ask for it
+
+    known(pools, policy, shifts)
+    return reference.serve(pools, policy, trace, window, cutoff_s=cutoff_s, failures=failures, shifts=shifts)
+
+
 def watched(
     pools: Sequence[PoolModel],
     policy: Policy,

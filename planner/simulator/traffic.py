@@ -42,12 +42,14 @@ class Judging:
         cooldown_frac: share of the arrival time after measuring ends.
         confidence_frac: of the intervals.
         early: stop after the first seed if that alone is a clear miss.
+        stepwise: the reference serves, step by step, instead of the core.
     """
 
     warmup_frac: float
     cooldown_frac: float
     confidence_frac: float
     early: bool = False
+    stepwise: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

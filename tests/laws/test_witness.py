@@ -7,10 +7,14 @@ from hypothesis import given, settings
 from planner.perf.layout import Role
 from planner.simulator import reference
 from planner.simulator.books import window
+from planner.simulator.judge import judge
 from planner.simulator.pools import PoolModel, Run
+from planner.simulator.reference import REFERENCE
 from planner.simulator.serve import serve
+from planner.simulator.traffic import Judging, Traffic
 from tests.laws.witness_clusters import Asked, questions
-from tests.planner.toy import toy_physics, toy_policy, toy_trace
+from tests.planner.toy import random_trace, toy_physics, toy_policy, toy_pools, toy_trace
+from workloads.slo import Metric, Slo
 
 
 def both(asked: Asked) -> tuple[Run, Run]:
@@ -57,3 +61,24 @@ def test_an_idle_cluster_sends_to_the_first_instance(speed: float) -> None:
     )
     assert run.ledger.served_by[[0, 1, 2, 6, 7, 8], 0].tolist() == [0] * 6
     assert run.ledger.served_by[3:6, 0].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("name", ["colocated", "splitwise"])
+def test_the_reference_judges_alike(name: str) -> None:
+    """Served step by step by the reference a plan has the same evidence, goodput and counts."""
+    found = [
+        judge(
+            toy_pools(name), toy_policy(name),
+            Traffic(draw=lambda seed: random_trace(seed, 150, 8.0), seeds=[1, 2], workload="", exact=False),
+            [Slo(metric=Metric.TTFT, percentile=99.0, limit=1.0), Slo(metric=Metric.TBT, percentile=90.0, limit=0.2)],
+            Judging(warmup_frac=0.1, cooldown_frac=0.1, confidence_frac=0.95, stepwise=stepwise),
+        )
+        for stepwise in (False, True)
+    ]  # fmt: skip
+    core, reference = found
+    assert reference.engine == REFERENCE != core.engine
+    assert core.goodput_req_per_s == pytest.approx(reference.goodput_req_per_s, rel=1e-9)
+    assert (core.finished, core.arrived) == (reference.finished, reference.arrived)
+    for mine, other in zip(core.evidence, reference.evidence, strict=True):
+        assert (mine.verdict, mine.n) == (other.verdict, other.n)
+        assert (mine.measured, mine.low) == pytest.approx((other.measured, other.low), rel=1e-9)

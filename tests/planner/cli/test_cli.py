@@ -225,6 +225,16 @@ def test_simulate_serves_another_workload(run: Run, answer: Callable[[object], N
     assert json.loads(run("simulate", "plan.json", "--json").stdout)["arrived"] == 7213
 
 
+def test_simulate_knows_two_engines(run: Run, answer: Callable[[object], None], tmp_path: Path) -> None:
+    """``--engine`` is core or reference; the reference serves no plan over time, and any other engine is refused."""
+    answer(plans.plan())
+    write_plan(tmp_path / "plan.json", plans.scenario(), plans.plan(), plans.DIGESTS)
+    assert run("simulate", "plan.json", "--engine", "reference").exit_code == ExitCode.VALIDATED
+    refused = run("simulate", "plan.json", "--engine", "simpy")
+    assert refused.exit_code == ExitCode.BAD_INPUT
+    assert "reference" in refused.stderr
+
+
 def test_simulate_plans_a_scenario_first(run: Run, answer: Callable[[object], None]) -> None:
     """A scenario is planned as written; ``--set`` then changes only what is asked of the plan."""
     answer(plans.plan())
