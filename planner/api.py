@@ -50,7 +50,7 @@ def _frame(rows: Sequence[Row]) -> "pd.DataFrame":
 
 
 def _silent(_words: str, _done_frac: float) -> None:
-    """Progress that nobody follows."""
+    """Progress that is not shown."""
 
 
 class _Shown:
@@ -366,13 +366,13 @@ def diff(
     power_limit_w: float | None = None,
     progress: Progress = _silent,
 ) -> Compared:
-    """What changes from one plan to another, and in which order nothing breaks on the way.
+    """What changes from one plan to another, and in which order of moves nothing breaks.
 
     Args:
         before: what stands: what ``plan`` returned, or the path of a ``plan.json``.
         after: what shall stand.
         quick: check the way by planned loads, without simulating it.
-        power_limit_w: rated watts that may stand on the way; None: the budget.
+        power_limit_w: rated watts that may be present during the moves; None: the budget.
         progress: told which cluster is looked at.
 
     Raises:

@@ -172,13 +172,13 @@ class Order(Protocol):
         """Seconds from arrival in which the first token of a request of a class is due."""
 
     def rank(self, view: RequestView, now_s: float) -> float:
-        """The smallest goes first; of equals whoever came first."""
+        """The smallest goes first; of equals the one that came first."""
 
     def left_s(self, view: RequestView) -> float:
         """Seconds of work left; a prompt in progress gives way only to those with less."""
 
     def step_s(self, view: RequestView) -> float:
-        """Seconds of the next step that computes a prompt; whoever does not pass it now waits for that."""
+        """Seconds of the next step that computes a prompt; a prompt that does not pass it now waits for that."""
 
 
 class Routing(Protocol):

@@ -91,7 +91,7 @@ class Continuous:
         return running < self.max_batch_size and self.needs(view) + running <= free_blocks
 
     def spares(self, view: RequestView) -> bool:
-        """Whoever was thrown out often enough stays, so that nobody is recomputed forever."""
+        """A request that lost its memory often enough keeps it, so that none is recomputed forever."""
         return view.preemptions >= self.max_preemptions
 
     def needs(self, view: RequestView) -> int:
@@ -107,7 +107,7 @@ class Continuous:
 class Chunked(Continuous):
     """First come, first served under a budget of tokens per step: decodes, the prompt in progress, then new ones.
 
-    Nobody's next token waits for more than one such step (stall-free), and a prompt that does not fit the rest of the
+    No next token waits for more than one such step (stall-free), and a prompt that does not fit the rest of the
     budget is cut there. A new prompt is admitted where memory for all of it is free, beside what those in progress have
     still to take, but takes blocks chunk by chunk; one in progress that finds none free waits for them. A step has no
     more prompt tokens than ``max_batch_tokens`` either, unless they are of one prompt. With an endless budget this is

@@ -64,15 +64,15 @@ class Fifo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelativeSlack:
-    """Whoever can wait least for its own work goes first; chunk by chunk a short prompt passes a giant.
+    """The prompt that can wait least for its own work goes first; chunk by chunk a short one passes a long one.
 
     slack = (due - now - work left) / all its work
 
-    A second is nothing to a giant and much to a short prompt, whose slack so melts faster the longer it waits. A prompt
+    A second is little to a long prompt and much to a short one, whose slack shrinks faster. A prompt
     that is being computed gives way only to one with less work left: equal ones are served in order of arrival, and two
-    giants do not take turns. Whoever lost its memory after its first token goes before all others.
+    long ones do not alternate. A request that lost its memory after its first token goes before all others.
 
-    Source: Medha (arXiv 2409.17264), length-aware relative slack; the exception for prompts begun is ours.
+    Source: Medha (arXiv 2409.17264), length-aware relative slack; the exception for started prompts is ours.
 
     Attributes:
         limits_s: class name -> seconds from arrival in which a first token is promised; "" speaks of all others.

@@ -28,7 +28,7 @@ class PowerState:
     """What is ordered.
 
     Attributes:
-        level: position in the law's ``clocks``; 0 caps nobody.
+        level: position in the law's ``clocks``; 0 caps no request.
         braking: the power brake is pulled.
     """
 
@@ -96,7 +96,7 @@ class Polca:
 
     @property
     def clocks(self) -> tuple[Clocks, ...]:
-        """Nobody, low priority, low priority more, everybody."""
+        """No priority, low, low more, all."""
         return (
             Clocks(),
             Clocks(low_mhz=self.low_t1_mhz),
@@ -135,7 +135,7 @@ class Polca:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OneThreshold:
-    """One threshold: beyond it everybody it may touch is capped, below it by the margin nobody is.
+    """One threshold: beyond it every priority it may touch is capped, below it by the margin none is.
 
     Attributes:
         threshold_frac: where.
@@ -151,7 +151,7 @@ class OneThreshold:
 
     @property
     def clocks(self) -> tuple[Clocks, ...]:
-        """Nobody, then everybody it may touch."""
+        """No priority, then all it may touch."""
         return Clocks(), Clocks(low_mhz=self.low_mhz, high_mhz=self.high_mhz)
 
     def caps(self, reading: PowerReading, state: PowerState) -> PowerState:
@@ -185,7 +185,7 @@ class NoCap:
 
     @property
     def clocks(self) -> tuple[Clocks, ...]:
-        """Nobody is ever capped."""
+        """No priority is ever capped."""
         return (Clocks(),)
 
     def caps(self, reading: PowerReading, state: PowerState) -> PowerState:

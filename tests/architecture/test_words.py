@@ -49,6 +49,13 @@ MODULES = sorted(
 )
 
 
+INTERFACE = [
+    ROOT / "planner" / name
+    for name in ("api.py", "policies/batching.py", "policies/order.py", "policies/power.py", "schedules/refusal.py")
+]
+"""Modules whose docstrings users and authors of policies read."""
+
+
 def found(text: str) -> list[str]:
     """Each private word of a text, with what to write instead."""
     return [f"{match[0]}: {instead}" for pattern, instead in PATTERNS.items() for match in pattern.finditer(text)]
@@ -73,6 +80,14 @@ def test_pages_use_the_words_of_the_field(page: Path) -> None:
 def test_messages_use_the_words_of_the_field(module: Path) -> None:
     """No text in the code that may be shown holds a private word; names and docstrings are for readers of code."""
     assert [f"line {line}: {word}" for line, text in texts(module) for word in found(text)] == []
+
+
+@pytest.mark.parametrize("module", INTERFACE, ids=lambda path: path.name)
+def test_docstrings_of_the_interface_use_the_words_of_the_field(module: Path) -> None:
+    """No docstring of the Python interface, or of the rules that a policy is made of, holds a private word."""
+    nodes = [node for node in ast.walk(ast.parse(module.read_text(encoding="utf-8")))
+             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)]  # fmt: skip
+    assert [word for node in nodes for word in found(ast.get_docstring(node) or "")] == []
 
 
 @pytest.mark.parametrize(
