@@ -100,7 +100,10 @@ def _whole(found: Any) -> Any:  # noqa: ANN401  what a file says may be anything
         raise ValueError(f"slo {name!r}; expected a name such as ttft_p99_s, with a percentile above 0 and below 100")
     if found.get("unit") != slo.unit:
         raise ValueError(f"unit {found.get('unit')!r}; expected {slo.unit.value!r}, as {name} ends")
-    return {"slo": asdict(slo) | {"limit": found.get("limit")}, **rest}
+    limit = found.get("limit")
+    if isinstance(limit, int | float) and not limit > 0:
+        raise ValueError(f"limit {limit!r}; expected a number above 0")
+    return {"slo": asdict(slo) | {"limit": limit}, **rest}
 
 
 def _objective(name: object) -> Slo | None:

@@ -49,6 +49,7 @@ NONSENSE: dict[str, Edit] = {
     "plan.candidate.pools.0.instances: found True": lambda d: pool(d).update(instances=True),
     "plan.candidate.pools.0.load_frac: found '0.5'": lambda d: pool(d).update(load_frac="0.5"),
     "plan.candidate.totals.power_w: found -1": lambda d: d["plan"]["candidate"]["totals"].update(power_w=-1.0),
+    "limit 0; expected a number above 0": lambda d: d["plan"]["judgement"]["evidence"][0].update(limit=0),
     "the number NaN": lambda d: pool(d).update(load_frac=float("nan")),
     "the number Infinity": lambda d: d["plan"]["candidate"]["totals"].update(power_w=float("inf")),
     "schema_version: found True": lambda d: d.update(schema_version=True),

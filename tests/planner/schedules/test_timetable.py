@@ -3,10 +3,12 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -18,6 +20,7 @@ from planner.formulate import epoch_problem, lift_schedule
 from planner.perf.layout import InstanceSpec, Layout, Role
 from planner.planning.plan import plan
 from planner.report.schedule_words import sparkline
+from planner.report.schedules import timetable_page
 from planner.results.evidence import ValidatedPlan
 from planner.results.schedule import Run
 from planner.scenario import Scenario
@@ -110,6 +113,34 @@ def _say(*words: str, code: int = 0) -> str:
     said = CliRunner().invoke(build(), list(words))
     assert said.exit_code == code, said.output
     return said.stdout if code == 0 else said.stderr
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    choice=st.randoms(use_true_random=False), value=st.sampled_from([-1, 0, 1e9, True, None, "x", [], {}, 2.5, 1e300])
+)
+def test_no_edit_of_a_week_breaks_its_reader_or_its_page(
+    week: Path, tmp_path: Path, choice: Random, value: object
+) -> None:
+    """Whatever value of a plan over time is changed to whatever else, it is refused, or shown as edited."""
+    data = json.loads(week.read_text())
+    inner: Any = data
+    while True:
+        key = choice.choice(list(inner) if isinstance(inner, dict) else range(len(inner)))
+        if not isinstance(inner[key], dict | list) or not inner[key]:
+            break
+        inner = inner[key]
+    same = type(inner[key]) is type(value) and inner[key] == value
+    inner[key] = value
+    file = tmp_path / "edited.json"
+    file.write_text(json.dumps(data))
+    try:
+        found = read_schedule(file, edited_too=True)
+    except BadInput:
+        return
+    assert found is None or found.edited or same
+    if found is not None:
+        timetable_page(found.timetable, found.scenario, edited=found.edited)
 
 
 def test_every_epoch_is_served(week: Path) -> None:
