@@ -1,6 +1,7 @@
 """Verbs that ask a question: new, check, plan, simulate, show."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from importlib import resources
 from pathlib import Path
@@ -161,35 +162,42 @@ def plan(
         tell("reading", 0.0)
         read = planning.read(question)
         answer = planning.plan(read, progress=tell, with_elsewise=verbose)
-    digests = planning.digests(read)
+    digests, asked = planning.digests(read), ("all",) if verbose else ()
     if isinstance(answer, NoPlan):
-        write(no_plan_text(question, answer, digests)) if json else show_page(no_plan_page(answer, question))
+        write(no_plan_text(question, answer, digests)) if json else show_page(no_plan_page(answer, question), asked)
         report_plan(report, answer, question, quiet=quiet)
         if out is not None:
             note(f"{out} not written: there is no validated plan", quiet=quiet)
         raise typer.Exit(ENDINGS[answer.reason])
-    write(plan_text(question, answer, digests)) if json else show_page(
-        plan_page(answer, question), ("all",) if verbose else ()
-    )
+    write(plan_text(question, answer, digests)) if json else show_page(plan_page(answer, question), asked)
     if out is not None:
         write_plan(out, question, answer, digests)
         note(f"wrote {out}", quiet=quiet)
     report_plan(report, answer, read, quiet=quiet)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Printed:
+    """How a result is printed."""
+
+    json: Json = False
+    sections: Sections = None
+
+
 def simulate(
     source: PlanOrScenario,
     sets: Sets = None,
     epoch: Epoch = None,
-    json: Json = False,
     quiet: Quiet = False,
     report: Report = None,
     records: Records = None,
     engine: ServedBy = Engine.CORE,
+    *,
+    how: Printed,
 ) -> None:
     """Serve a workload on a plan; --set changes what is asked of it, not the plan."""
-    expect_writable(report=report, records=records)
-    _expect_records(records)
+    json = how.json
+    _expect_files(report, records)
     stepwise = engine is Engine.REFERENCE
     if simulated_schedule(
         source, sets or (), epoch=epoch, report=report, json=json, quiet=quiet, records=records, stepwise=stepwise
@@ -212,14 +220,16 @@ def simulate(
         with record_file(records) as taken:
             done = planning.simulation(asked, candidate, progress=tell, note=taken, stepwise=stepwise)
     run, seen = done.candidate, done.judgement
-    write(dumps(simulation_data(seen, run))) if json else show_page(simulation_page(seen, run, asked))
+    page = simulation_page(seen, run, asked)
+    write(dumps(simulation_data(seen, run))) if json else show_page(page, how.sections or ())
     report_simulation(report, seen, run, asked, quiet=quiet)
     if not seen.valid:
         raise typer.Exit(ExitCode.NOT_VALIDATED)
 
 
-def _expect_records(records: Path | None) -> None:
-    """Refuse a file of requests that cannot be written, before anything is simulated."""
+def _expect_files(report: Path | None, records: Path | None) -> None:
+    """Refuse files that cannot be written, before anything is simulated."""
+    expect_writable(report=report, records=records)
     if records:
         from planner.files.records import expect_records
 

@@ -1,6 +1,6 @@
 """What a verb shows, as one structure: a terminal and a web page are two ways to draw it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -198,7 +198,8 @@ class Page:
         facts: what else a first look must tell, a line each.
         warnings: doubts, full sentences, shown before the sections.
         sections: the rest.
-        screen: what a terminal shows below the verdict where no section is asked for; empty shows all sections.
+        screen: what a terminal of so many columns shows below the verdict where no section is asked for; None shows all
+            sections.
     """
 
     title: str
@@ -210,7 +211,7 @@ class Page:
     facts: tuple[tuple[str, str], ...] = ()
     warnings: Sequence[str] = ()
     sections: Sequence[Section] = ()
-    screen: Sequence[Block] = ()
+    screen: Callable[[int], Sequence[Block]] | None = None
 
 
 def section(name: str, title: str, *blocks: Block | None, lead: str = "") -> Iterator[Section]:

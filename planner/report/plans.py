@@ -1,13 +1,13 @@
 """What is shown of a plan, of a simulation of one, and of there being none."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import isinf
 
 import yaml
 
 from planner.perf.layout import Role
 from planner.report.certificates import rounds, smaller, tried
-from planner.report.evidence import failures, objectives, served
+from planner.report.evidence import failures, objectives, served, served_how
 from planner.report.html.cluster import cluster
 from planner.report.html.drawings import bar, stacked
 from planner.report.money import NONE, good_output_tokens_per_s, good_prompt_tokens_per_s, per_million, token_words
@@ -15,7 +15,7 @@ from planner.report.page import Block, Code, Drawing, Lines, Page, Section, Tabl
 from planner.report.phases import phases
 from planner.report.power import energy_tile, expected_words, layout_words, powered, rated_words
 from planner.report.rows import row_section, standing_words
-from planner.report.screen import facts, screen
+from planner.report.screen import Screen, facts, more, objectives_part, pools_part, rows_part, warned
 from planner.report.words import (
     budget,
     dollars,
@@ -36,6 +36,8 @@ from planner.scenario.objectives import Budgets, Headroom, Objective
 
 EDITED = "UNVALIDATED (edited since it was simulated)"
 _PROVEN_FRAC = 1e-6
+_FAILS = 4
+"""Reasons that a headline names."""
 _BUDGETS = ("cost_usd_per_h", "power_w", "expected_power_w", "rack_units", "machines")
 
 
@@ -78,7 +80,13 @@ def plan_page(plan: ValidatedPlan, scenario: Scenario, picture: Picture | None =
             *_elsewise(plan),
             again(scenario),
         ),
-        screen=screen((f"{verdict}: {headline}", about), pools_table(candidate, None), plan, told),
+        screen=_screen(
+            (f"{verdict}: {headline}", about),
+            candidate,
+            judgement,
+            warned(told, plan.warnings),
+            more("evidence, rounds, sources, ..."),
+        ),
     )
 
 
@@ -88,12 +96,16 @@ def simulation_page(
     """What the simulator says of a plan under a workload it may not have been made for."""
     fails = failures(judgement)
     spoken = Lines(lines=tuple(token_words(candidate, judgement)))
+    verdict, about = "NOT MET" if fails else "MET", f"{_load(candidate, scenario)}, policy {candidate.policy}"
+    more_fails = (f"{len(fails) - _FAILS} more",) if len(fails) > _FAILS else ()
+    headline = "; ".join((*fails[:_FAILS], *more_fails)) if fails else "every objective, in steady state"
+    told = tuple((name, words) for line in served_how(judgement) for name, _, words in (line.partition(": "),))
     return Page(
         title=f"{scenario.name}: simulation",
-        verdict="NOT MET" if fails else "MET",
+        verdict=verdict,
         good=not fails,
-        headline="; ".join(fails) if fails else "every objective, in steady state",
-        about=f"{_load(candidate, scenario)}, policy {candidate.policy}",
+        headline=headline,
+        about=about,
         tiles=tuple(tiles(candidate, judgement, picture)) if picture else (),
         sections=(
             *section("buy", "What was simulated", *bought(candidate, picture), spoken),
@@ -103,7 +115,23 @@ def simulation_page(
             *powered(judgement, candidate, scenario),
             again(scenario),
         ),
-    )
+        screen=_screen(
+            (f"{verdict}: {headline}", about), candidate, judgement, told,
+            "Details: --sections all (or binds, latency, pools, ...), --report FILE.",
+        ),
+    )  # fmt: skip
+
+
+def _screen(
+    head: tuple[str, ...],
+    candidate: CandidatePlan,
+    judgement: Judgement,
+    told: tuple[tuple[str, str], ...],
+    read_on: str,
+) -> Callable[[int], Sequence[Block]]:
+    """The first screen of machines and what the simulator said of them."""
+    parts = (pools_part(pools_table(candidate, None), candidate), objectives_part(judgement.evidence))
+    return Screen(head=head, parts=parts, told=told, more=read_on).blocks
 
 
 def no_plan_page(no_plan: NoPlan, scenario: Scenario) -> Page:
@@ -111,10 +139,12 @@ def no_plan_page(no_plan: NoPlan, scenario: Scenario) -> Page:
     raises = [(key, budget(key, low), budget(key, high)) for key, (low, high) in sorted(no_plan.raises.items())]
     table = Table(columns=columns("budget", "#limit", "#needed"), rows=raises, caption="smallest set to raise")
     more = Lines(lines=no_plan.explanation[1:], bullets=True) if no_plan.explanation[1:] else None
-    best = objectives(no_plan.judgement.evidence) if no_plan.judgement else None
+    seen = no_plan.judgement.evidence if no_plan.judgement else ()
+    best = objectives(seen) if seen else None
+    verdict, headline = f"NO PLAN ({no_plan.reason})", " ".join(no_plan.explanation[:1])
+    about = f"{scenario.model.name}, {best_words(scenario.objective)}"
     return Page(
-        title=f"{scenario.name}: no plan", verdict=f"NO PLAN ({no_plan.reason})", good=False,
-        headline=" ".join(no_plan.explanation[:1]), about=f"{scenario.model.name}, {best_words(scenario.objective)}",
+        title=f"{scenario.name}: no plan", verdict=verdict, good=False, headline=headline, about=about,
         sections=(
             *section("why", "Why there is none", more),
             *section("raise", "Smallest set of budgets to raise", table if raises else None),
@@ -123,7 +153,22 @@ def no_plan_page(no_plan: NoPlan, scenario: Scenario) -> Page:
             *section("refused", "Options that were not offered", _excuses(no_plan.excuses)),
             again(scenario),
         ),
+        screen=Screen(
+            head=(f"{verdict}: {headline}", about),
+            parts=(*((rows_part(table),) if raises else ()), *((objectives_part(seen),) if seen else ())),
+            told=tuple(_why_none(no_plan)),
+            more="Details: --verbose, --report FILE.",
+        ).blocks,
     )  # fmt: skip
+
+
+def _why_none(no_plan: NoPlan) -> Iterator[tuple[str, str]]:
+    """What a first look must tell where there is no plan."""
+    yield from (("Why", line) for line in no_plan.explanation[1:])
+    if no_plan.judgement:
+        yield "Objectives", "of the best candidate that was simulated"
+    if no_plan.excuses:
+        yield "Options", _refused(no_plan.excuses).folded
 
 
 def best_words(objective: str) -> str:

@@ -1,6 +1,6 @@
 """A page drawn on a terminal."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from markupsafe import Markup
 from rich import box
@@ -32,7 +32,7 @@ def drawn(page: Page, sections: Sequence[str] = ()) -> RenderableType:
     head.append(f": {page.headline}" if page.headline else "", style="bold")
     parts: list[RenderableType] = [head, *([Text(page.about)] if page.about else [])]
     if page.screen and not sections:
-        return Group(*parts, *(part for block in page.screen for part in _spaced(block)))
+        return Group(*parts, _First(page.screen))
     chosen = [part for part in page.sections if not sections or ALL in sections or part.name in sections]
     if not sections or ALL in sections:
         parts += [Text(), *_block(Pairs(rows=page.facts), named=False)] if page.facts else []
@@ -57,7 +57,7 @@ def _titled(title: str, *blocks: Block, named: bool = False) -> list[RenderableT
 
 
 def _spaced(block: Block) -> Iterator[RenderableType]:
-    """A block of the first screen, an empty line before all but sentences."""
+    """A block of a first screen, an empty line before all but sentences."""
     if not isinstance(block, Lines):
         yield Text()
     yield from _block(block, named=False)
@@ -78,6 +78,18 @@ def _block(block: Block, *, named: bool) -> Iterator[RenderableType]:
         yield Padding(_pairs(block), _INDENT, expand=False)
     elif isinstance(block, Code) and named:
         yield Text(block.text)
+
+
+class _First:
+    """A first screen, cut to the width of the terminal."""
+
+    def __init__(self, blocks: Callable[[int], Sequence[Block]]) -> None:
+        self._blocks = blocks
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Its blocks, an empty line before all but sentences."""
+        for block in self._blocks(options.max_width):
+            yield from _spaced(block)
 
 
 class _Whole:

@@ -29,7 +29,7 @@ from planner.report.schedule_words import (
     sparkline,
     spent_words,
 )
-from planner.report.screen import short_screen
+from planner.report.screen import Screen, more, rows_part, warned
 from planner.report.words import amount, number, percent, plural, watts
 from planner.results.precision import Served as Precision
 from planner.results.precision import precision
@@ -37,8 +37,6 @@ from planner.results.schedule import Epoch, Schedule, Spent
 from planner.results.timetable import Served, Timetable
 from planner.scenario import Scenario
 
-SECTIONS = "timetable, served, ..."
-"""Named at the end of the first screen."""
 _H_S = 3600.0
 _ROW = 24
 _SHOWN_ROWS = 30
@@ -88,7 +86,10 @@ def timetable_page(found: Timetable, scenario: Scenario, *, edited: bool = False
             *section("served", "Epochs in the simulator", _served(found.served) if found.served else None),
             again(scenario),
         ),
-        screen=short_screen((f"{verdict}: {headline}", about), timeline, told, schedule.notes, SECTIONS),
+        screen=Screen(
+            head=(f"{verdict}: {headline}", about), parts=(rows_part(timeline),), told=warned(told, schedule.notes),
+            more=more("timetable, served, ..."),
+        ).blocks,
     )  # fmt: skip
 
 

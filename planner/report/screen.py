@@ -1,34 +1,31 @@
-"""The first screen of a plan: what to buy, whether it holds, and how sure that is, in at most 25 lines."""
+"""The first screen of an answer: what to buy, whether it holds, and how sure that is, in at most 25 lines."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from textwrap import wrap
 
 from planner.report.evidence import objectives
 from planner.report.page import Block, Lines, Pairs, Table
 from planner.report.words import amount, percent, plural, valued
-from planner.results.evidence import Neighbour, PeakShare, ValidatedPlan, Verdict
+from planner.results.evidence import Evidence, Neighbour, PeakShare, ValidatedPlan, Verdict
+from planner.results.plan import CandidatePlan
 from planner.scenario.objectives import Objective
 
 LINES = 25
-WIDTH = 100
 _INDENT = 2
 _GAP = 2
-_HEADS = 4
-"""Lines of the headings of two tables."""
-_EMPTY = 3
-"""Empty lines: before both tables and the facts."""
+_TABLE = 3
+"""Lines of a table besides its rows: an empty one, and two of headings."""
 _FEWEST = 3
 """Rows of a table that are shown before facts are cut short."""
-SECTIONS = "evidence, rounds, sources, ..."
 _FACT_LINES = 3
 _PROVEN_FRAC = 1e-6
 _POOLS = 2
 """Pools whose work per GPU is told."""
 
 
-def _more(sections: str) -> str:
-    """Where to read on."""
+def more(sections: str) -> str:
+    """Where to read on: names of sections of a plan's page."""
     return f"Details: --verbose, `show PLAN --sections all` (or {sections}), --report FILE."
 
 
@@ -109,70 +106,87 @@ def _and_more(lines: Sequence[str], noun: str) -> str:
     return lines[0] + (f"; {plural(len(lines) - 1, f'more {noun}')}" if len(lines) > 1 else "")
 
 
-def screen(
-    head: Sequence[str], pools: Table, plan: ValidatedPlan, told: Sequence[tuple[str, str]]
-) -> tuple[Block, ...]:
-    """Machines, objectives and facts below a head, cut to ``LINES`` lines of ``WIDTH`` columns.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A table of a first screen.
 
-    Args:
-        head: the lines that stand above.
-        pools: a row per pool of the plan.
-        plan: the answer.
-        told: facts, the most important first.
+    Attributes:
+        table: with all its rows.
+        places: of its rows, those that are left out first at the end.
+        rest: what is said of the rows left out, by their places.
     """
-    evidence, warnings = plan.judgement.evidence, plan.warnings
-    if warnings:
-        told = (*told, (f"Warnings ({len(warnings)})", warnings[0]))
-    more = _more(SECTIONS)
-    left = LINES - sum(_height(line, WIDTH) for line in (*head, more)) - _EMPTY - _HEADS
-    counts = (len(pools.rows), len(evidence))
-    shortened, used = _shortened(told, left - sum(_lines(count, _FEWEST) for count in counts))
-    first, second = _shared(counts, left - used)
-    largest = sorted(range(counts[0]), key=lambda place: -plan.candidate.pools[place].machines)
-    tightest = sorted(range(counts[1]), key=lambda at: (evidence[at].verdict is Verdict.MET, -evidence[at].used_ratio))
-    rest = max((evidence[at].used_ratio for at in tightest[second:]), default=0.0)
-    machines = sum(plan.candidate.pools[place].machines for place in largest[first:])
-    return (
-        *_cut(pools, largest[:first], f"and {counts[0] - first} more pools with {plural(machines, 'machine')}"),
-        *_cut(
-            objectives(evidence), tightest[:second],
-            f"and {counts[1] - second} more objectives, none beyond {percent(rest)} of its limit",
-        ),
-        Pairs(rows=shortened),
-        Lines(lines=(more,)),
-    )  # fmt: skip
+
+    table: Table
+    places: Sequence[int]
+    rest: Callable[[Sequence[int]], str]
 
 
-def short_screen(
-    head: Sequence[str], table: Table, told: Sequence[tuple[str, str]], warnings: Sequence[str], sections: str
-) -> tuple[Block, ...]:
-    """One table and facts below a head, cut to ``LINES`` lines of ``WIDTH`` columns.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Screen:
+    """Tables and facts below a head, cut to ``LINES`` lines of whatever width a terminal has.
 
-    Args:
+    Attributes:
         head: the lines that stand above.
-        table: its first rows are shown.
-        told: facts, the most important first.
-        warnings: doubts; the first one is shown.
-        sections: names of sections, of which the last line tells.
+        parts: the tables.
+        told: facts, the most important first; where even one line each is too much, all but the first and the last of
+            them are left out, from the end.
+        more: where to read on.
     """
-    if warnings:
-        told = (*told, (f"Warnings ({len(warnings)})", warnings[0]))
-    more = _more(sections)
-    left = LINES - sum(_height(line, WIDTH) for line in (*head, more)) - _HEADS // 2 - 2
-    count = len(table.rows)
-    shortened, used = _shortened(told, left - _lines(count, _FEWEST))
-    room = left - used
-    shown = count if count <= room else room - 1
-    return (
-        *_cut(table, range(shown), f"and {count - shown} more rows"), Pairs(rows=shortened), Lines(lines=(more,)),
-    )  # fmt: skip
+
+    head: tuple[str, ...]
+    parts: tuple[Part, ...]
+    told: tuple[tuple[str, str], ...]
+    more: str
+
+    def blocks(self, width: int) -> tuple[Block, ...]:
+        """What stands below the head on a terminal of ``width`` columns."""
+        counts = [len(part.places) for part in self.parts]
+        around = sum(_height(line, width) for line in self.head) + _height(self.more, width - _INDENT)
+        left = LINES - around - _TABLE * len(counts) - 1
+        shortened, used = _shortened(self.told, left - sum(_lines(count, _FEWEST) for count in counts), width)
+        shown = _shared(counts, left - used)
+        tables = [block for part, rows in zip(self.parts, shown, strict=True) for block in _cut(part, rows)]
+        facts_shown = (Pairs(rows=shortened),) if shortened else ()
+        return *tables, *facts_shown, Lines(lines=(self.more,))
 
 
-def _cut(table: Table, kept: Sequence[int], note: str) -> tuple[Block, ...]:
+def warned(told: Sequence[tuple[str, str]], warnings: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Facts, and the first of the doubts at their end."""
+    return (*told, *(((f"Warnings ({len(warnings)})", warnings[0]),) if warnings else ()))
+
+
+def pools_part(pools: Table, candidate: CandidatePlan) -> Part:
+    """The table of a plan's pools, the smallest left out first."""
+    machines = [pool.machines for pool in candidate.pools]
+
+    def rest(places: Sequence[int]) -> str:
+        return f"and {len(places)} more pools with {plural(sum(machines[place] for place in places), 'machine')}"
+
+    return Part(table=pools, places=sorted(range(len(machines)), key=lambda place: -machines[place]), rest=rest)
+
+
+def objectives_part(evidence: Sequence[Evidence]) -> Part:
+    """The table of objectives, those that are met with most room left out first."""
+
+    def rest(places: Sequence[int]) -> str:
+        used = max(evidence[place].used_ratio for place in places)
+        return f"and {len(places)} more objectives, none beyond {percent(used)} of its limit"
+
+    order = sorted(range(len(evidence)), key=lambda at: (evidence[at].verdict is Verdict.MET, -evidence[at].used_ratio))
+    return Part(table=objectives(evidence), places=order, rest=rest)
+
+
+def rows_part(table: Table) -> Part:
+    """A table whose last rows are left out first."""
+    return Part(table=table, places=range(len(table.rows)), rest=lambda places: f"and {len(places)} more rows")
+
+
+def _cut(part: Part, rows: int) -> tuple[Block, ...]:
     """Some rows of a table in their order, and what is said of the others."""
-    if len(kept) == len(table.rows):
-        return (table,)
-    return replace(table, rows=[table.rows[place] for place in sorted(kept)]), Lines(lines=(note,))
+    if rows == len(part.places):
+        return (part.table,)
+    kept = [part.table.rows[place] for place in sorted(part.places[:rows])]
+    return replace(part.table, rows=kept), Lines(lines=(part.rest(part.places[rows:]),))
 
 
 def _lines(count: int, most: int) -> int:
@@ -180,34 +194,37 @@ def _lines(count: int, most: int) -> int:
     return count if count <= most else most + 1
 
 
-def _shared(counts: tuple[int, int], room: int) -> tuple[int, int]:
-    """How many rows of each of two tables fit into so many lines, ``_FEWEST`` at least."""
+def _shared(counts: Sequence[int], room: int) -> list[int]:
+    """How many rows of each table fit into so many lines, ``_FEWEST`` at least."""
     shown = [min(_FEWEST, count) for count in counts]
     while True:
         longer = [
-            (shown[at], at) for at in (0, 1)
+            (shown[at], at) for at in range(len(counts))
             if shown[at] < counts[at]
             and sum(_lines(c, n + (at == i)) for i, (c, n) in enumerate(zip(counts, shown, strict=True))) <= room
         ]  # fmt: skip
         if not longer:
-            return shown[0], shown[1]
+            return shown
         shown[min(longer)[1]] += 1
 
 
-def _shortened(told: Sequence[tuple[str, str]], room: int) -> tuple[tuple[tuple[str, str], ...], int]:
-    """Facts cut to as many lines as there is room, the last first; and how many they take, at least one each."""
-    width = WIDTH - _INDENT - _GAP - max((len(name) for name, _ in told), default=0)
-    heights = [min(_FACT_LINES, _height(words, width)) for _, words in told]
+def _shortened(told: Sequence[tuple[str, str]], room: int, columns: int) -> tuple[tuple[tuple[str, str], ...], int]:
+    """Facts cut to as many lines of a terminal as there is room; and how many they take."""
+    kept = list(told)
+    while len(kept) > max(room, 0):
+        del kept[-2 if len(kept) > 1 else -1]
+    width = columns - _INDENT - _GAP - max((len(name) for name, _ in kept), default=0)
+    heights = [min(_FACT_LINES, _height(words, width)) for _, words in kept]
     while sum(heights) > room and max(heights, default=1) > 1:
         longest = max(heights)
         heights[max(at for at, height in enumerate(heights) if height == longest)] -= 1
-    cut = [(name, _clipped(words, width, lines)) for (name, words), lines in zip(told, heights, strict=True)]
+    cut = [(name, _clipped(words, width, lines)) for (name, words), lines in zip(kept, heights, strict=True)]
     return tuple(cut), sum(heights)
 
 
 def _height(words: str, width: int) -> int:
     """Lines that a text takes."""
-    return max(1, len(_wrapped(words, width)))
+    return max(1, len(_wrapped(words, max(1, width))))
 
 
 def _wrapped(words: str, width: int) -> list[str]:

@@ -56,7 +56,7 @@ DIMENSIONLESS = {
 """Pure numbers: statistics, ranks and factors whose usual name is better known than any with ``_ratio``."""
 
 POSITIONS = {
-    "hash_ids", "chunks",
+    "hash_ids", "chunks", "places",
     "kind_of", "level", "seed",
     "class_index", "classes", "columns", "config", "first", "first_line", "first_seed", "last", "machine",
     "instance", "pool",

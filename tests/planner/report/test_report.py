@@ -15,11 +15,12 @@ from planner.report.evidence import failures
 from planner.report.page import Page
 from planner.report.plans import no_plan_page, plan_page, simulation_page
 from planner.report.rich import ALL, drawn
-from planner.report.screen import LINES, WIDTH
+from planner.report.screen import LINES, facts
 from planner.results.evidence import Margin, Neighbour, PeakShare, ValidatedPlan, Verdict
 from tests.planner import plans
 from tests.planner.goldens import GOLDEN, same_as_golden
 
+WIDTH = 100
 BUDGETED = replace(
     plans.plan(),
     objective="throughput",
@@ -31,7 +32,8 @@ VIEWS: dict[str, tuple[Page, tuple[str, ...]]] = {
     "plan": (plan_page(plans.plan(), plans.scenario()), (ALL,)),
     "screen": (plan_page(plans.plan(), plans.scenario()), ()),
     "no-plan": (no_plan_page(plans.no_plan(), plans.scenario()), ()),
-    "simulation": (simulation_page(plans.overloaded(), plans.candidate(1), plans.scenario()), ()),
+    "simulation": (simulation_page(plans.overloaded(), plans.candidate(1), plans.scenario()), (ALL,)),
+    "simulation-screen": (simulation_page(plans.overloaded(), plans.candidate(1), plans.scenario()), ()),
     "budgets": (
         plan_page(
             BUDGETED, plans.scenario().changed(["budgets={power_w: 60000, machines: 4}", "objective=throughput"])
@@ -103,7 +105,11 @@ def _plans(draw: st.DrawFn) -> ValidatedPlan:
     pools = tuple(replace(base.candidate.pools[0], spec=spec, machines=n + 1) for n, spec in enumerate(specs))
     keys = draw(st.lists(_NAMES, min_size=1, max_size=20, unique=True))
     evidence = tuple(
-        replace(base.judgement.evidence[0], slo=replace(base.judgement.evidence[0].slo, request_class=key))
+        replace(
+            base.judgement.evidence[0],
+            slo=replace(base.judgement.evidence[0].slo, request_class=key),
+            verdict=draw(st.sampled_from(Verdict)),
+        )
         for key in keys
     )
     judged = replace(base.judgement, evidence=evidence, workload=draw(_SENTENCES))
@@ -119,12 +125,37 @@ def _plans(draw: st.DrawFn) -> ValidatedPlan:
 
 
 @settings(max_examples=60, deadline=None)
-@given(_plans())
-def test_the_first_screen_fits_a_terminal(plan: ValidatedPlan) -> None:
-    """However much there is to say, the first screen of a plan has at most 25 lines of 100 columns."""
-    text = rendered(plan_page(plan, plans.scenario()))
+@given(_plans(), st.integers(60, 200), st.booleans())
+def test_the_first_screen_fits_a_terminal(plan: ValidatedPlan, width: int, simulated: bool) -> None:
+    """However much there is to say of a plan or a simulation, the first screen has at most 25 lines on a terminal of 60
+    columns or more.
+    """
+    page = plan_page(plan, plans.scenario())
+    if simulated:
+        page = simulation_page(plan.judgement, plan.candidate, plans.scenario())
+    text = rendered(page, width=width)
     assert len(text.splitlines()) <= LINES
-    assert text.startswith("VALIDATED")
+    assert text.startswith(f"{page.verdict}: ")
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(_SENTENCES, min_size=1, max_size=30), st.integers(60, 200))
+def test_no_plan_fits_a_terminal(why: list[str], width: int) -> None:
+    """Why there is no plan takes at most 25 lines at first, however long the explanation is; the first reason and the
+    budgets to raise are among them.
+    """
+    answer = replace(plans.no_plan(), explanation=("No plan fits.", *why))
+    text = rendered(no_plan_page(answer, plans.scenario()), width=width)
+    assert len(text.splitlines()) <= LINES
+    assert "No plan fits." in text
+    assert all(key in text for key in answer.raises)
+
+
+def test_wide_terminals_show_whole_sentences() -> None:
+    """Where there is room nothing is cut: a piped first screen holds every fact as it is."""
+    plan = plans.plan()
+    text = rendered(plan_page(plan, plans.scenario()), width=100_000)
+    assert all(words in text for _, words in facts(plan))
 
 
 @settings(max_examples=20, deadline=None)
