@@ -329,7 +329,7 @@ def _regrets(sweep: WhatIf, objective: str) -> Table:
         (name, holds, valued(objective, worst), valued(objective, mean), when if worst else "")
         for worst, mean, name, holds, when in sorted(rows)
     ]
-    headings = columns("bought for", "#holds in", "#worst regret", "#mean regret", "worst when")
+    headings = columns("bought for", "#holds in", "#worst regret", "#mean regret", "~worst when")
     return Table(columns=headings, rows=cells, caption="regret of each plan")
 
 
