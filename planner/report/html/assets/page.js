@@ -73,7 +73,7 @@
   const axis = (more) => ({ stroke: css("--quiet"), font: "12px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif",
     grid: { stroke: css("--grid"), width: 1 }, ticks: { stroke: css("--grid"), width: 1 }, ...more });
   const days = (u, i, min, max) => { // whole days, or whole hours where few are shown
-    const step = [1, 2, 6, 12, 24, 48, 168].find((s) => (max - min) / s <= Math.min(9, u.width / 85)) || 336, found = [];
+    const step = [1, 2, 6, 12, 24, 48, 72, 168].find((s) => (max - min) / s <= Math.min(9, u.width / 85)) || 336, found = [];
     for (let x = Math.ceil(min / step) * step; x <= max; x += step) found.push(x);
     return found;
   };
