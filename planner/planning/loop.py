@@ -260,9 +260,10 @@ class Argument:
             longer=None if happening else asked.longer(scale),
             lengthen=None if happening else lambda seed, times: asked.draw(seed, scale, times),
         )  # fmt: skip
+        before, after = asked.unmeasured_at(scale, section)
         judging = Judging(
-            warmup_frac=section.warmup_frac, cooldown_frac=section.cooldown_frac,
-            confidence_frac=section.confidence_frac, early=early, stepwise=stepwise,
+            warmup_frac=before, cooldown_frac=after, confidence_frac=section.confidence_frac, early=early,
+            stepwise=stepwise,
         )  # fmt: skip
         judgement = judge(
             pools, self.case.policy, traffic, self.case.slos, judging, reference=self.case.reference,

@@ -326,9 +326,10 @@ def picture(question: Scenario | Inputs, candidate: CandidatePlan, *, progress: 
     pools = Argument(case, progress).pools(candidate)
     progress("drawing", 0.95)
     section, asked = case.scenario.validation, case.asked
+    before, after = asked.unmeasured_at(candidate.rate_scale, section)
     seen = sketch(
         pools, case.policy, asked.draw(asked.seeds[0], candidate.rate_scale, 1.0),
-        warmup_frac=section.warmup_frac, cooldown_frac=section.cooldown_frac,
+        warmup_frac=before, cooldown_frac=after,
         failures=[f for each in section.failures if (f := outage(each, pools))],
     )  # fmt: skip
     return Picture(

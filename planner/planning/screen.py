@@ -46,10 +46,10 @@ class Screen:
         if scale != self._scale:
             self._scale, self._cut = scale, {}
         if seed not in self._cut:
-            section = self._case.scenario.validation
+            before, after = self._case.asked.unmeasured_at(scale, self._case.scenario.validation)
             trace = self._case.asked.draw(seed, scale, 1.0)
             self._cut[seed] = (
-                excerpts(trace, self._case.slos, warmup_frac=section.warmup_frac, cooldown_frac=section.cooldown_frac)
+                excerpts(trace, self._case.slos, warmup_frac=before, cooldown_frac=after)
                 if len(trace) >= LONG_REQUESTS
                 else ()
             )

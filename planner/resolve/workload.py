@@ -10,7 +10,7 @@ import numpy as np
 from planner.errors import BadInput
 from planner.scenario import Scenario
 from planner.scenario.reading import is_there
-from planner.scenario.sections import Lengths, LongLengths
+from planner.scenario.sections import Lengths, LongLengths, ValidationSection
 from workloads.arrivals import resample_blocks
 from workloads.builtin import builtin_names, load_builtin
 from workloads.demand import Demand, demand
@@ -99,6 +99,16 @@ class Asked:
     def aligned_at(self, rate_scale: float) -> bool:
         """Whether all seeds are thickenings of the same minutes, so that they differ by chance alone at any time."""
         return self.growth == "shared" and self.grown_at(rate_scale)
+
+    def unmeasured_at(self, rate_scale: float, validation: ValidationSection) -> tuple[float, float]:
+        """Shares of a window before and after what is measured at this rate.
+
+        None where a whole trace is replayed in its own minutes: the busiest of them may be the first or the last, and
+        each is part of the question. What arrives at a cluster that is still empty is the smaller error.
+        """
+        if self.whole and (self.exact_at(rate_scale) or self.aligned_at(rate_scale)):
+            return 0.0, 0.0
+        return validation.warmup_frac, validation.cooldown_frac
 
     def seeds_at(self, rate_scale: float) -> tuple[int, ...]:
         """The validation seeds at this rate: a trace that is grown is never a single one."""

@@ -374,8 +374,12 @@ class ValidationSection(Section):
 
     seeds: Count | None = Field(None, description="independent simulations; null: 1 for a replay, else 3")
     first_seed: Whole = Field(1, description="seed of the first; the others follow")
-    warmup_frac: Annotated[Number, Field(ge=0, lt=1)] = Field(0.1, description="share of arrivals not yet measured")
-    cooldown_frac: Annotated[Number, Field(ge=0, lt=1)] = Field(0.05, description="share at the end no longer measured")
+    warmup_frac: Annotated[Number, Field(ge=0, lt=1)] = Field(
+        0.1, description="share of arrivals not yet measured; replays of whole traces: 0"
+    )
+    cooldown_frac: Annotated[Number, Field(ge=0, lt=1)] = Field(
+        0.05, description="share at the end no longer measured; likewise"
+    )
     confidence_frac: Annotated[Number, Field(gt=0, lt=1)] = Field(0.95, description="of each percentile's interval")
     max_rounds: Count = Field(12, description="most planning rounds of optimiser and simulator")
     requests: Count | None = Field(None, description="most requests of one seed; null is no limit")
