@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from planner.reproduce.designs import SIMULATOR, Cluster
 from planner.reproduce.readings import reading
 from planner.reproduce.search import Problem, least, measure, weights, within
-from planner.reproduce.trial import Bench
+from planner.reproduce.trial import Bench, draw
 from planner.scenario.designs import A100, DESIGNS, H100, H100_CAPPED, Design
 
 WORKLOADS = ("azure-code-2023", "azure-conv-2023")
@@ -73,7 +73,8 @@ def highest(bench: Bench, cluster: Cluster) -> int:
 
 def answers(task: Task) -> Iterator[dict[str, object]]:
     """What a task finds: a row per problem."""
-    bench = Bench(reading(task.reading, "bloom-176b", (A100, H100, H100_CAPPED)), task.workload)
+    read = reading(task.reading, "bloom-176b", (A100, H100, H100_CAPPED))
+    bench = Bench(read, draw(task.workload, read.alone))
     head = {"workload": task.workload, "design": task.design.name}
     if task.problem is None:
         edge = smallest(bench, task.design)

@@ -104,6 +104,17 @@ class Continuous:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TokenBatches(Continuous):
+    """So many requests and so many tokens a step, decodes counted with one each; who finds no room is left out of it.
+
+    Prompts go first, then those left out before, then those running, then others by arrival; who was left out too often
+    goes before all. Who is left out keeps its memory. What can be said of it before a run is what ``Continuous`` says.
+
+    Source: Mutinifni/splitwise-sim (MIT), SplitwiseInstance.
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Chunked(Continuous):
     """First come, first served under a budget of tokens per step: decodes, the prompt in progress, then new ones.
 

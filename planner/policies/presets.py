@@ -1,19 +1,23 @@
 """Presets: published systems as compositions of parts."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from math import inf
 
 from planner.perf.layout import Role
 from planner.policies.base import Order, Policy, Recovery, Topology
-from planner.policies.batching import ChunkForm, Continuous
+from planner.policies.batching import ChunkForm, Continuous, TokenBatches
 from planner.policies.lending import Apart, MixedPool
 from planner.policies.order import Fifo, RelativeSlack
-from planner.policies.routing import ShortestQueue
+from planner.policies.routing import LeastReserved, ShortestQueue
 from planner.policies.topology import Colocated, PhaseSplit
 from planner.scenario.policy_section import PolicySection
 
 NAMES = ("colocated", "sarathi", "splitwise")
 """Policies that ``auto`` compares; ``mnemosyne`` is for populations with long contexts, and asked for by name."""
+
+PUBLIC = "splitwise-sim"
+"""The rules of Splitwise's public simulator, to compare with what was published by them."""
 
 
 def policy(
@@ -31,7 +35,8 @@ def policy(
         KeyError: no preset has that name.
     """
     split = PhaseSplit(mode=section.kv_transfer, layerwise_from_tokens=section.layerwise_from_tokens)
-    batching = Continuous(
+    public = name == PUBLIC
+    batching = (TokenBatches if public else Continuous)(
         max_batch_tokens=section.max_batch_tokens, max_batch_size=section.max_batch_size,
         block_tokens=section.block_tokens, max_preemptions=section.max_preemptions,
         target_s=section.tbt_target_s or gap_s,
@@ -43,8 +48,8 @@ def policy(
         topology=_topology(name, split),
         batching=batching,
         order=_order(section.order or ("lars" if name == "mnemosyne" else "fifo"), ttft_limits_s or {}),
-        routing=ShortestQueue(),
-        lending=MixedPool(threshold_tokens=thresholds) if section.mixed_pool else Apart(),
+        routing=LeastReserved() if public else ShortestQueue(),
+        lending=MixedPool(threshold_tokens=thresholds) if section.mixed_pool or public else Apart(),
         recovery=Recovery(section.recovery),
         cuts=_cuts(name, {Role.DECODE: section.chunked_decode, Role.PREFILL: section.chunked_prefill}),
         streams=name == "mnemosyne",
@@ -55,6 +60,7 @@ def _topology(name: str, split: PhaseSplit) -> Topology:
     """Roles and movement; ``split`` is for policies that split phases."""
     topologies: dict[str, Topology] = {
         **dict.fromkeys(("colocated", "mnemosyne", "sarathi"), Colocated()), "splitwise": split,
+        PUBLIC: replace(split, mode="serialized"),
     }  # fmt: skip
     return topologies[name]
 

@@ -10,6 +10,7 @@ from planner.reproduce.claims import Claim, ClaimVerdict, Reproduction
 _STYLES = {
     ClaimVerdict.REPRODUCED: "green",
     ClaimVerdict.DIFFERS: "yellow",
+    ClaimVerdict.ERRATUM: "dim",
     ClaimVerdict.NOT_DERIVABLE: "dim",
 }
 

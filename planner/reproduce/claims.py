@@ -1,7 +1,7 @@
 """Claims: a published number, ours, and what the difference says."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -12,6 +12,8 @@ class ClaimVerdict(StrEnum):
     """Ours lies within the tolerance."""
     DIFFERS = "differs"
     """It does not."""
+    ERRATUM = "erratum"
+    """It does not, and another statement of the same publication shows that this one is a slip."""
     NOT_DERIVABLE = "not-derivable"
     """The publication does not say enough, or ours cannot be had from what it does say."""
 
@@ -62,6 +64,13 @@ def claim(
         name=name, paper=paper, ours=ours, tolerance=tolerance, verdict=verdict, source=source, reading=reading,
         note=note,
     )  # fmt: skip
+
+
+def erratum(found: Claim) -> Claim:
+    """A claim that contradicts its own publication, unless it is reproduced all the same."""
+    if found.verdict is not ClaimVerdict.DIFFERS:
+        return found
+    return replace(found, verdict=ClaimVerdict.ERRATUM)
 
 
 def bound(

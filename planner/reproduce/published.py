@@ -26,13 +26,46 @@ MIXED_RATIO = 1.1
 """Factor on an iteration that holds prompts and decodes."""
 
 BATCH_TOKENS = (128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
+PROMPT_MS = {
+    ("bloom-176b", "a100-sxm"): (
+        79.668437131, 99.163994193, 174.382301047, 287.467345595, 536.055457313,
+        1332.643015077, 3591.468118597, 5782.002554042, 11251.827955013,
+    ),
+    ("bloom-176b", "h100-sxm"): (
+        48.284439021, 51.179482951, 76.141803991, 132.216997008, 251.964009483,
+        649.598277028, 1411.574580998, 2521.909306000, 4996.450714010,
+    ),
+    ("llama-2-70b", "a100-sxm"): (
+        65.347240074, 66.756509012, 93.016481027, 160.860030970, 282.709529973,
+        708.355045004, 1780.966780498, 3524.541453924, 7553.992661997,
+    ),
+    ("llama-2-70b", "h100-sxm"): (
+        58.185415983, 51.658510987, 53.857976047, 77.683869487, 134.423203010,
+        376.215641503, 831.485572009, 1551.726160978, 2936.329717981,
+    ),
+}  # fmt: skip
+"""Medians of prompt_time at tp 8 by prompt tokens of the batch, to the last digit: runs of decodes end where prompts
+arrive, and a step's end may miss an arrival by a microsecond. Source: splitwise-sim, splitwise_perf_model.csv."""
+
 TOKEN_MS = {
-    ("bloom-176b", "a100-sxm"): (47.6, 47.7, 49.3, 49.4, 50.2, 51.6, 54.3, 65.4, 96.6),
-    ("bloom-176b", "h100-sxm"): (35.7, 36.2, 36.2, 36.3, 36.7, 37.5, 39.0, 45.8, 63.8),
-    ("llama-2-70b", "a100-sxm"): (43.0, 43.5, 45.0, 44.6, 45.7, 46.5, 48.5, 53.0, 71.6),
-    ("llama-2-70b", "h100-sxm"): (29.9, 28.3, 30.6, 30.0, 31.6, 31.3, 32.6, 38.6, 50.2),
-}
-"""Medians of token_time at tp 8 by prompt tokens of the batch. Source: splitwise-sim, splitwise_perf_model.csv."""
+    ("bloom-176b", "a100-sxm"): (
+        47.612100488, 47.706697895, 49.312983617, 49.442481044, 50.188204091,
+        51.631326583, 54.273851959, 65.380468319, 96.582974533,
+    ),
+    ("bloom-176b", "h100-sxm"): (
+        35.739242111, 36.154480404, 36.166175007, 36.333880492, 36.738943138,
+        37.529898870, 39.016441875, 45.841567143, 63.821342159,
+    ),
+    ("llama-2-70b", "a100-sxm"): (
+        43.031258888, 43.483437884, 45.033139639, 44.561585181, 45.697276702,
+        46.473363468, 48.470785986, 53.016983945, 71.605147666,
+    ),
+    ("llama-2-70b", "h100-sxm"): (
+        29.872660072, 28.266553230, 30.561747223, 29.972992704, 31.634892509,
+        31.329116093, 32.592328739, 38.619350599, 50.160845609,
+    ),
+}  # fmt: skip
+"""Medians of token_time likewise."""
 
 WEIGHT_BYTES = {"bloom-176b": 329e9, "llama-2-70b": 135e9}
 """Source: splitwise-sim, model sizes."""
@@ -54,10 +87,11 @@ def published_profile(measured: KernelProfile) -> KernelProfile:
     """The surfaces that give the public simulator's prices.
 
     Args:
-        measured: the ``splitwise-2023`` profile of a model and GPU at tp 8; its prompt column is kept.
+        measured: the ``splitwise-2023`` profile of a model and GPU at tp 8; what is not in the columns is kept.
     """
-    tokens, prefill_s = extended(tuple(measured.tokens.tolist()), measured.linear_prefill_s)
-    batch, decode_s = extended(BATCH_TOKENS, np.array(TOKEN_MS[measured.model, measured.gpu]) * 1e-3)
+    key = measured.model, measured.gpu
+    tokens, prefill_s = extended(BATCH_TOKENS, np.array(PROMPT_MS[key]) * 1e-3)
+    batch, decode_s = extended(BATCH_TOKENS, np.array(TOKEN_MS[key]) * 1e-3)
     nothing = np.zeros((2, 2))
     return replace(
         measured,

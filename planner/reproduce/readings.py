@@ -1,7 +1,7 @@
 """Readings: one set of step times, memory and links for every machine, and the reference that slowdowns refer to."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from hw_catalog.load import load_catalog
@@ -13,7 +13,8 @@ from planner.perf.kv import EngineSettings
 from planner.perf.layout import Layout
 from planner.perf.reference import Reference
 from planner.policies.base import Policy
-from planner.policies.presets import policy
+from planner.policies.presets import PUBLIC, policy
+from planner.policies.topology import Colocated
 from planner.reproduce.published import PublishedReference, published_physics
 from planner.scenario.designs import A100
 from planner.scenario.policy_section import PolicySection
@@ -23,6 +24,9 @@ AS_PUBLISHED, AS_MEASURED, CURRENT = "as-published", "as-measured", "current"
 PROFILE_SETS = {AS_PUBLISHED: "splitwise-2023", AS_MEASURED: "splitwise-2023", CURRENT: "aiconfigurator-0.12"}
 TP = 8
 BLOCK_TOKENS = 16
+PUBLIC_BLOCK_TOKENS = 1
+"""The public simulator counts memory by tokens."""
+
 MAX_BATCH_TOKENS = 2048
 MAX_BATCH_SIZE = 512
 MEMORY_FRAC = 0.9
@@ -83,6 +87,7 @@ def reading(name: str, model: str, machines: Sequence[str]) -> Reading:
     bought = {m: catalog.machines[m] for m in (*machines, A100)}
     physics = {m: _physics(name, model, machine, profiles[machine.gpu.profile_gpu]) for m, machine in bought.items()}
     published = name == AS_PUBLISHED
+    split = _policy(PUBLIC if published else "splitwise", "auto")
     return Reading(
         name=name,
         model=model,
@@ -90,8 +95,8 @@ def reading(name: str, model: str, machines: Sequence[str]) -> Reading:
         alone=PublishedReference(profiles[bought[A100].gpu.profile_gpu])
         if published
         else Reference(physics[A100].step),
-        split=_policy("splitwise", "serialized" if published else "auto"),
-        colocated=_policy("colocated", "auto"),
+        split=split,
+        colocated=replace(split, name="colocated", topology=Colocated()),
     )
 
 
@@ -99,7 +104,7 @@ def _physics(name: str, model: str, machine: Machine, profile: KernelProfile) ->
     """One machine under a reading."""
     spec = load_model(model)
     if name == AS_PUBLISHED:
-        return published_physics(spec, machine, profile, block_tokens=BLOCK_TOKENS)
+        return published_physics(spec, machine, profile, block_tokens=PUBLIC_BLOCK_TOKENS)
     return instance_physics(
         spec,
         machine,

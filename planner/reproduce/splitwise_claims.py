@@ -1,10 +1,11 @@
 """The claims of Splitwise (ISCA'24), one by one."""
 
 from collections.abc import Iterator
+from statistics import median
 
-from planner.reproduce.claims import Claim, claim
+from planner.reproduce.claims import Claim, claim, erratum
 from planner.reproduce.designs import SIMULATOR, TABLE_V, Cluster, affordable, cluster, design
-from planner.reproduce.lab import BATCH_MACHINES, CODING, CONVERSATION, Lab
+from planner.reproduce.lab import CODING, CONVERSATION, Lab
 from planner.reproduce.readings import AS_MEASURED
 from planner.reproduce.search import Problem, Provision, provision
 from planner.reproduce.transfers import TABLE_I_BYTES_PER_S, overhead
@@ -18,6 +19,9 @@ SWEEP_FRAC = 0.1
 PERCENT_STEP = 0.025
 """Savings are given in multiples of 5 %, so each is known to half a step."""
 
+ONE_MACHINE_FRAC = 1 / 30
+"""A cluster of 30 machines is found to a machine."""
+
 MODEL_FRAC = 0.03
 """The paper gives 3 % as the error of its performance model."""
 
@@ -25,6 +29,7 @@ ISO_RATE_REQ_PER_S = 70.0
 BASE_A100, BASE_H100 = cluster("Baseline-A100", 70), cluster("Baseline-H100", 40)
 AA, HA, HHCAP = cluster("Splitwise-AA", 45, 25), cluster("Splitwise-HA", 25, 26), cluster("Splitwise-HHcap", 25, 21)
 HH = cluster("Splitwise-HH", 25, 15)
+AA_CODING = cluster("Splitwise-AA", 55, 15)
 AA_COST = cluster("Splitwise-AA", 51, 35)
 HALF_CAPPED = cluster("Splitwise-HHcap", 20, 20)
 CODING_SIZED = {"Splitwise-HA": cluster("Splitwise-HA", 35, 8), "Splitwise-HHcap": cluster("Splitwise-HHcap", 35, 7)}
@@ -57,31 +62,32 @@ def arithmetic() -> Iterator[Claim]:
          "the split of 40 H100 whose power is that of the third headline; no published run has it"),
     )  # fmt: skip
     for name, paper, ours, tolerance, source, note in rows:
-        yield claim(name, paper, ours, tolerance, source=source, reading=ARITHMETIC, note=note)
+        # a row that differs is one whose note says which other statement of the paper it contradicts
+        yield erratum(claim(name, paper, ours, tolerance, source=source, reading=ARITHMETIC, note=note))
 
 
 def coding(lab: Lab) -> Iterator[Claim]:
-    """The worked example: fewest dollars for 70 req/s of coding."""
-    bench, published = lab.bench(CODING), cluster("Splitwise-HH", 27, 3)
-    best = provision(Problem.ISO_THROUGHPUT_COST, design("Splitwise-HH"), bench, SIMULATOR, ISO_RATE_REQ_PER_S)
-    holds = "holds" if bench.holds(published, ISO_RATE_REQ_PER_S) else "does not hold"
-    for kind, paper in (("prompt", 27.0), ("token", 3.0)):
-        ours = getattr(best.cluster, f"{kind}_machines") if best else None
-        yield claim(
-            f"cost-optimal Splitwise-HH for 70 req/s of coding, {kind} machines", paper, ours, 0, source="Fig. 12",
-            reading=lab.reading.name, note=f"(27P, 3T) {holds} here; one trace of two minutes decides",
-        )  # fmt: skip
+    """The worked example: fewest dollars for 70 req/s of coding, judged by cost over several draws of requests."""
+    made, published = design("Splitwise-HH"), cluster("Splitwise-HH", 27, 3)
+    found = [p.cluster for p in lab.over_seeds(Problem.ISO_THROUGHPUT_COST, made, ISO_RATE_REQ_PER_S) if p]
+    costs = [c.usd_per_h(SIMULATOR) / published.usd_per_h(SIMULATOR) for c in found]
+    near = sum(abs(cost - 1) <= ONE_MACHINE_FRAC for cost in costs)
+    yield claim(
+        "cost-optimal Splitwise-HH for 70 req/s of coding over that of (27P, 3T)", 1.0,
+        median(costs) if costs else None, ONE_MACHINE_FRAC, source="Fig. 12", reading=lab.reading.name,
+        note=f"{near} of {len(costs)} draws within a machine: {', '.join(c.words.split()[-1] for c in found)}",
+    )  # fmt: skip
 
 
 def ratio(
     lab: Lab, name: str, paper: float, ours: Cluster, base: Cluster, source: str, note: str = "", *,
-    tolerance: float | None = None,
+    workload: str = CONVERSATION,
 ) -> Claim:  # fmt: skip
-    """Throughput of conversation on one cluster over that on another."""
-    over, under = (lab.rate_req_per_s(CONVERSATION, c) for c in (ours, base))
+    """Throughput on one cluster over that on another."""
+    over, under = (lab.rate_req_per_s(workload, c) for c in (ours, base))
     rates = f"{ours.words}: {over:.3g}, {base.words}: {under:.3g} req/s"
     return claim(
-        name, paper, over / under if under else None, SWEEP_FRAC * paper if tolerance is None else tolerance,
+        name, paper, over / under if under else None, SWEEP_FRAC * paper,
         source=source, reading=lab.reading.name, note=f"{rates}; {note}" if note else rates,
     )  # fmt: skip
 
@@ -97,15 +103,18 @@ def throughputs(lab: Lab) -> Iterator[Claim]:
         best = lab.fastest(problem, published)
         for base in bases:
             name = f"{words} conversation: throughput {published.design.name} / {base.design.name}"
-            yield ratio(lab, f"{name}, published split", paper, published, base, source)
-            yield ratio(lab, f"{name}, best split", paper, best, base, source)
+            slip = published is HA and base is BASE_A100
+            note = "the text names Baseline-A100; its cost and this ratio are against Baseline-H100" if slip else ""
+            for split, ours in (("published", published), ("best", best)):
+                found = ratio(lab, f"{name}, {split} split", paper, ours, base, source, note)
+                yield erratum(found) if slip else found
 
 
 def headlines(lab: Lab) -> Iterator[Claim]:
     """The numbers of abstract and conclusion, with the comparison that comes nearest to each."""
     yield ratio(
-        lab, "headline: 1.4x throughput at 20 % lower cost", 1.4, AA, BASE_H100, "abstract",
-        "iso-power AA against Baseline-H100 costs 0.81 of it at simulator prices",
+        lab, "headline: 1.4x throughput at 20 % lower cost, coding", 1.4, AA_CODING, BASE_H100, "abstract",
+        "iso-power AA against Baseline-H100 costs 0.81 of it at simulator prices", workload=CODING,
     )  # fmt: skip
     yield ratio(
         lab, "headline: 2.35x throughput at the same cost and power (A100)", 2.35, AA, BASE_A100, "abstract",
@@ -154,30 +163,30 @@ def iso_throughput(lab: Lab) -> Iterator[Claim]:
 
 
 def setback(lab: Lab) -> Iterator[Claim]:
-    """Conversation on a cluster that was sized for coding."""
+    """Conversation on a cluster that was sized for coding, for ten minutes."""
     for sized in (HA, HHCAP):
-        yield ratio(
-            lab, f"conversation on a coding-sized {sized.design.name}, throughput over one sized for it", 0.93,
-            CODING_SIZED[sized.design.name], sized, "Fig. 20a", tolerance=0.01,
+        other = CODING_SIZED[sized.design.name]
+        over, under = lab.sustained_req_per_s(other), lab.sustained_req_per_s(sized)
+        yield claim(
+            f"conversation on a coding-sized {sized.design.name}, throughput over one sized for it", 0.93,
+            over / under if under else None, 0.01, source="Fig. 20a", reading=lab.reading.name,
+            note=f"{other.words}: {over:.3g}, {sized.words}: {under:.3g} req/s, ten minutes; rates in steps of 2 %",
         )  # fmt: skip
 
 
 def batch_jobs(lab: Lab) -> Iterator[Claim]:
-    """Requests per dollar where nobody looks at latency."""
-    for name, paper in (
-        ("Baseline-A100", 0.89),
-        ("Splitwise-AA", 0.89),
-        ("Baseline-H100", 0.75),
-        ("Splitwise-HH", 0.75),
+    """Requests per dollar where nobody looks at latency, on the clusters of equal cost."""
+    for made, paper in (
+        (cluster("Baseline-A100", 86), 0.89),
+        (AA_COST, 0.89),
+        (BASE_H100, 0.75),
+        (HH, 0.75),
     ):
-        made = design(name)
-        unit = SIMULATOR.usd_per_h[made.prompt_machine] / 8 * BATCH_MACHINES
-        ours, other = (lab.batch_req_per_s(w, made) / unit for w in (CONVERSATION, CODING))
         yield claim(
-            f"batch jobs of conversation on {name}, req/s per price unit (simulator prices)", paper, ours,
-            0.005,
+            f"batch jobs of conversation on {made.words}, req/s per price unit (simulator prices)", paper,
+            lab.batch_req_per_s(made) / (made.usd_per_h(SIMULATOR) / 8), 0.005,
             source="§VI-E", reading=lab.reading.name,
-            note=f"a machine counts as the price of one of its GPUs; coding: {other:.3g}",
+            note="180 req/s for ten minutes, ends from 60 to 540 s; a machine counts as the price of one of its GPUs",
         )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from planner.reproduce.designs import Tariff
 from planner.reproduce.lab import CODING, CONVERSATION
 from planner.reproduce.readings import CURRENT, reading
 from planner.reproduce.search import Problem, Provision, provision
-from planner.reproduce.trial import Bench
+from planner.reproduce.trial import Bench, draw
 from planner.scenario.designs import A100, H100, Design
 
 H200, B200 = "hgx-h200", "dgx-b200"
@@ -33,7 +33,8 @@ def today(progress: Callable[[str, float], None]) -> Iterator[Claim]:
     tariff = Tariff(name=f"{CHANNEL} prices of the catalog", usd_per_h=prices, power_w=watts, source="catalog")
     questions = [(model, workload) for model in BUDGETS_USD_PER_H for workload in (CONVERSATION, CODING)]
     for i, (model, workload) in enumerate(questions):
-        bench = Bench(reading(CURRENT, model, MACHINES), workload)
+        read = reading(CURRENT, model, MACHINES)
+        bench = Bench(read, draw(workload, read.alone))
         designs = _designs()
         found: dict[Design, Provision] = {}
         for k, made in enumerate(designs):

@@ -35,8 +35,7 @@ class Draw:
     """Requests that every trial of a workload shares, so that two trials differ by what was changed alone.
 
     Attributes:
-        unit: arrivals at one request per second.
-        lengths: prompt and output tokens; arrival times are not used.
+        trace: the requests; those that are drawn arrive at one per second.
         ttft_s: (n,) of each request alone.
         tbt_s: (n,) likewise.
         e2e_s: (n,) likewise.
@@ -64,10 +63,15 @@ def draw(workload: str, alone: Alone, *, seed: int = 1, requests: int = MOST_REQ
     prompt, _ = lengths.sample(requests, prompts)
     _, output = lengths.sample(requests, outputs)
     at = np.cumsum(arrivals.exponential(1.0, requests))
-    pairs = list(zip(prompt.tolist(), output.tolist(), strict=True))
-    tbt = {p: alone.tbt_s(p) for p in set(prompt.tolist())}
+    return alone_with(plain_trace(workload, at, prompt, output, duration_s=float(at[-1])), alone)
+
+
+def alone_with(trace: Trace, alone: Alone) -> Draw:
+    """The requests of a trace, and how long each takes alone."""
+    pairs = list(zip(trace.prompt_tokens.tolist(), trace.output_tokens.tolist(), strict=True))
+    tbt = {p: alone.tbt_s(p) for p, _ in pairs}
     return Draw(
-        trace=plain_trace(workload, at, prompt, output, duration_s=float(at[-1])),
+        trace=trace,
         ttft_s=np.array([alone.ttft_s(p) for p, _ in pairs]),
         tbt_s=np.array([tbt[p] for p, _ in pairs]),
         e2e_s=np.array([alone.e2e_s(p, o) for p, o in pairs]),
@@ -88,15 +92,14 @@ def at_rate(drawn: Draw, rate_req_per_s: float, duration_s: float) -> Trace:
 class Bench:
     """Trials of one reading on one workload; what was tried once is remembered."""
 
-    def __init__(self, reading: Reading, workload: str, *, seed: int = 1) -> None:
-        """Nothing tried yet."""
-        self.reading, self.workload = reading, workload
-        self.drawn = draw(workload, reading.alone, seed=seed)
+    def __init__(self, reading: Reading, drawn: Draw, *, duration_s: float = DURATION_S) -> None:
+        """Nothing tried yet; a trial is as long as the paper's, or ``duration_s``."""
+        self.reading, self.drawn, self.duration_s = reading, drawn, duration_s
         self.trials = 0
         self._held: dict[tuple[Cluster, float], bool] = {}
 
     def holds(self, cluster: Cluster, rate_req_per_s: float) -> bool:
-        """Whether all nine objectives hold on a 2-minute trace."""
+        """Whether all nine objectives hold on a trace."""
         key = (cluster, rate_req_per_s)
         found = self._held.get(key)
         if found is None:
@@ -107,7 +110,7 @@ class Bench:
         """A glance, and if that looks well the whole trace."""
         if self.worst_ratio(cluster, rate_req_per_s, GLANCE_S) >= GLANCE_RATIO:
             return False
-        return self.worst_ratio(cluster, rate_req_per_s, DURATION_S) < 1.0
+        return self.worst_ratio(cluster, rate_req_per_s, self.duration_s) < 1.0
 
     def worst_ratio(self, cluster: Cluster, rate_req_per_s: float, duration_s: float) -> float:
         """The largest of the nine slowdowns over their limits; below 1 all hold."""
@@ -120,15 +123,26 @@ class Bench:
         TBT of a request is (E2E - TTFT) / tokens, as published; its first token is counted in the denominator, which
         makes short outputs look faster than they are.
         """
-        trace = at_rate(self.drawn, rate_req_per_s, duration_s)
-        ledger = self.serve(cluster, trace, cutoff_s=2 * duration_s + 60.0).ledger
-        n = len(trace)
+        _, ratios = self.measured(cluster, at_rate(self.drawn, rate_req_per_s, duration_s), 2 * duration_s + 60.0)
+        return ratios
+
+    def measured(self, cluster: Cluster, trace: Trace, cutoff_s: float) -> tuple[dict[str, Floats], dict[str, Floats]]:
+        """P50, P90 and P99 of TTFT, TBT and E2E, in seconds and as slowdowns.
+
+        Args:
+            cluster: what serves.
+            trace: the first requests of the draw, at any times.
+            cutoff_s: simulated time at which it ends.
+        """
+        ledger, n = self.serve(cluster, trace, cutoff_s=cutoff_s).ledger, len(trace)
         ttft, e2e = (np.minimum(column, NEVER) for column in (ledger.ttft_s, ledger.e2e_s))
         tbt = np.where(e2e >= NEVER, NEVER, (e2e - ttft) / trace.output_tokens)
-        ratios = {
-            "ttft": ttft / self.drawn.ttft_s[:n], "tbt": tbt / self.drawn.tbt_s[:n], "e2e": e2e / self.drawn.e2e_s[:n],
-        }  # fmt: skip
-        return {key: np.quantile(values, QUANTILES) for key, values in ratios.items()}
+        seconds = {"ttft": ttft, "tbt": tbt, "e2e": e2e}
+        alone = {"ttft": self.drawn.ttft_s, "tbt": self.drawn.tbt_s, "e2e": self.drawn.e2e_s}
+        return (
+            {key: np.quantile(values, QUANTILES) for key, values in seconds.items()},
+            {key: np.quantile(values / alone[key][:n], QUANTILES) for key, values in seconds.items()},
+        )
 
     def serve(self, cluster: Cluster, trace: Trace, *, cutoff_s: float) -> Run:
         """One simulation."""

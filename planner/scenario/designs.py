@@ -47,7 +47,7 @@ class Design:
     @property
     def policies(self) -> tuple[str, ...]:
         """``policy.name`` that can run it, the usual one first."""
-        return ("splitwise", "auto") if self.token_machine else ("colocated", "sarathi", "auto")
+        return ("splitwise", "splitwise-sim", "auto") if self.token_machine else ("colocated", "sarathi", "auto")
 
 
 DESIGNS = (

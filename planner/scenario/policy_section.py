@@ -10,8 +10,9 @@ from planner.scenario.sections import Count, Limit, Positive, Section, Switch, W
 class PolicySection(Section):
     """How requests are served."""
 
-    name: Literal["splitwise", "colocated", "sarathi", "mnemosyne", "auto"] = Field(
-        "splitwise", description="auto plans the first three and compares"
+    name: Literal["splitwise", "colocated", "sarathi", "mnemosyne", "splitwise-sim", "auto"] = Field(
+        "splitwise",
+        description="auto plans the first three and compares; splitwise-sim: the rules of Splitwise's public simulator",
     )
     max_batch_tokens: Count = Field(2048, description="most tokens in one step that carries prefill work")
     max_batch_size: Count = Field(256, description="most requests in one step")

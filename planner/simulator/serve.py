@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from planner.perf.power import InstancePower
 from planner.perf.step_time import StepTime
 from planner.policies.base import Policy
-from planner.policies.batching import Continuous
+from planner.policies.batching import Continuous, TokenBatches
 from planner.policies.lending import Apart, MixedPool
 from planner.policies.order import Fifo, RelativeSlack
-from planner.policies.routing import ShortestQueue
+from planner.policies.routing import LeastReserved, ShortestQueue
 from planner.policies.topology import Colocated, PhaseSplit
 from planner.simulator.books import Window
 from planner.simulator.core import run as core
@@ -48,9 +48,11 @@ def serve(
         Rows, histograms, meters and what was left over; ``engine`` says whether it was compiled, and why if not.
 
     Raises:
-        TypeError: a part of the policy or of the physics is of a kind that the engine does not know.
+        TypeError: a part of the policy or of the physics is of a kind that the engine does not know, alone or together.
     """
     known(pools, policy, shifts)
+    if type(policy.routing) is LeastReserved:
+        _knows_reserved(pools, policy, trace, beside=bool(failures or shifts))
     return core.run(
         pools, policy, trace, window, cutoff_s=cutoff_s,
         beside=Events(failures=failures, shifts=shifts, clients=clients),
@@ -105,9 +107,9 @@ def known(pools: Sequence[PoolModel], policy: Policy, shifts: Sequence[Shift] = 
     free = [body.power.full_clock for body in bodies if isinstance(body.power, InstancePower)]
     parts: tuple[tuple[str, list[object], tuple[type, ...]], ...] = (
         ("topology", [policy.topology], (Colocated, PhaseSplit)),
-        ("batching", [policy.batching], (Continuous,)),
+        ("batching", [policy.batching], (TokenBatches if type(policy.routing) is LeastReserved else Continuous,)),
         ("order", [policy.order], (Fifo, RelativeSlack)),
-        ("routing", [policy.routing], (ShortestQueue,)),
+        ("routing", [policy.routing], (ShortestQueue, LeastReserved)),
         ("borrowing", [policy.lending], (Apart, MixedPool)),
         ("step time", [*(body.step for body in bodies), *free], (StepTime, *STEPS)),
     )
@@ -116,6 +118,24 @@ def known(pools: Sequence[PoolModel], policy: Policy, shifts: Sequence[Shift] = 
             if type(part) not in kinds:
                 names = ", ".join(kind.__name__ for kind in kinds)
                 raise TypeError(f"{name}: the simulator knows {names}, not {type(part).__name__}")
+
+
+def _knows_reserved(pools: Sequence[PoolModel], policy: Policy, trace: Trace, *, beside: bool) -> None:
+    """See to it that a run under memory reserved at arrival asks for nothing that those rules leave open.
+
+    Raises:
+        TypeError: it does.
+    """
+    asked = {
+        "failures and shifts": beside,
+        "an order that moves": policy.order.moves,
+        "chunks": any(p.chunk_tokens for p in pools),
+        "pipeline stages and streams": any(p.physics.stages.count > 1 for p in pools) or policy.streams,
+        "a prefix cache": trace.cached_tokens is not None,
+    }
+    found = [words for words, there in asked.items() if there]
+    if found:
+        raise TypeError(f"routing: {type(policy.routing).__name__} does not go with {', '.join(found)}")
 
 
 def prepare(tell: Callable[[str], None]) -> None:

@@ -10,30 +10,43 @@ from planner.simulator.core.state import NOBODY, RUNNING, TAIL, World
 
 def join(w: World, k: int, slot: int) -> None:
     """Put a request that holds its KV cache into the decoding batch of a lane."""
-    me, r, c = w.lanes[k], w.requests[slot], w.cluster[0]
+    sit(w, k, slot)
+    w.residues[residue(w, k, w.requests[slot].prefill, w.lanes[k].steps)] += 1
+    if w.cluster[0].stages > 1:
+        share_bubbles(w, k, slot, -1.0)
+
+
+def sit(w: World, k: int, slot: int) -> None:
+    """Put a request into the decoding batch of a lane, whoever sees to its memory."""
+    me, r = w.lanes[k], w.requests[slot]
     r.join_step = r.gap_step = me.steps
     push_back(w, k, RUNNING, slot)
     push_due(w, k, me.steps + r.output - r.generated, slot)
     me.context += r.prefill + 1
     me.batch += 1
-    w.residues[residue(w, k, r.prefill, me.steps)] += 1
     if r.group >= 0:
-        w.groups[k * c.groups + r.group] += 1
-    if c.stages > 1:
-        share_bubbles(w, k, slot, -1.0)
+        w.groups[k * w.cluster[0].groups + r.group] += 1
 
 
 def leave(w: World, k: int, slot: int) -> None:
     """Take a request out of the batch of a lane after the step that ended last, and free its memory."""
-    me, r, c = w.lanes[k], w.requests[slot], w.cluster[0]
+    me, r = w.lanes[k], w.requests[slot]
+    rise(w, k, slot)
+    w.residues[residue(w, k, r.prefill, r.join_step)] -= 1
+    allocate(w, int(me.instance), -blocks(w, int(me.instance), r.prefill + me.steps - r.join_step))
+    if w.cluster[0].stages > 1:
+        share_bubbles(w, k, slot, 1.0)
+
+
+def rise(w: World, k: int, slot: int) -> None:
+    """Take a request out of the batch of a lane after the step that ended last, whoever sees to its memory."""
+    me, r = w.lanes[k], w.requests[slot]
     steps = me.steps - r.join_step
     r.generated += steps
     remove(w, k, RUNNING, slot)
     remove_due(w, k, slot)
     me.context -= r.prefill + 1 + steps
     me.batch -= 1
-    w.residues[residue(w, k, r.prefill, r.join_step)] -= 1
-    allocate(w, int(me.instance), -blocks(w, int(me.instance), r.prefill + steps))
     _note_longest_gap(w, k, slot)
     if steps and not r.joining:
         r.last_token_s = me.idle_s
@@ -41,9 +54,7 @@ def leave(w: World, k: int, slot: int) -> None:
         r.joining = 0
         me.joiners -= 1
     if r.group >= 0:
-        w.groups[k * c.groups + r.group] -= 1
-    if c.stages > 1:
-        share_bubbles(w, k, slot, 1.0)
+        w.groups[k * w.cluster[0].groups + r.group] -= 1
 
 
 def join_late(w: World, k: int, slot: int) -> None:

@@ -12,6 +12,7 @@ from planner.perf.layout import Role
 from planner.policies.base import Policy, Recovery
 from planner.policies.batching import ChunkForm, Continuous
 from planner.policies.lending import MixedPool
+from planner.policies.routing import LeastReserved
 from planner.policies.topology import PhaseSplit
 from planner.simulator.books import _INV, _LOG_MIN, GAP_BINS, GAP_MIN_S, Window, seconds
 from planner.simulator.core.bodies import rows_of_bodies
@@ -159,19 +160,19 @@ def most_in_batch(pools: Sequence[PoolModel], policy: Policy, requests: int) -> 
 def grown(w: World) -> World:
     """The same world with room for twice as many requests in flight."""
     before = len(w.requests)
-    requests, free = rows_of_requests(w.requests, before)
+    requests, free = rows_of_requests(w.requests, before, int(w.cluster[0]["free_slot"]))
     w.cluster["free_slot"] = free
     events = np.zeros(len(w.events) + before, EVENT)
     events[: len(w.events)] = w.events
     return w._replace(requests=requests, events=events)
 
 
-def rows_of_requests(old: Rows, more: int) -> tuple[Rows, int]:
-    """Rows with ``more`` free ones behind the old, and the first free one; all old ones are taken."""
+def rows_of_requests(old: Rows, more: int, free: int = NOBODY) -> tuple[Rows, int]:
+    """Rows with ``more`` free ones behind the old, before those that are free already, and the first free one."""
     requests = np.zeros(len(old) + more, REQUEST)
     requests[: len(old)] = old
     chained = np.arange(len(old) + 1, len(requests) + 1)
-    chained[-1] = NOBODY
+    chained[-1] = free
     requests["next"][len(old) :] = chained
     return requests, len(old)
 
@@ -184,6 +185,7 @@ def _cluster(policy: Policy, window: Window, *, cutoff_s: float, max_run_steps: 
     then = policy.topology.next_hop(roles[0])
     for name in ("max_batch_tokens", "max_batch_size", "block_tokens", "max_preemptions"):
         row[name] = min(getattr(batching, name), np.iinfo(np.int32).max)
+    row["reserving"] = isinstance(policy.routing, LeastReserved)
     row["alone"] = batching.form is ChunkForm.PREFILL_FIRST
     row["order"] = policy.order.rule
     row["checkpoint"] = policy.recovery is Recovery.CHECKPOINT

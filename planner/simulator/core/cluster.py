@@ -7,6 +7,7 @@ from planner.simulator.core.instance import go_on, start
 from planner.simulator.core.memory import decoding, free_blocks, running
 from planner.simulator.core.queues import appoint, length, next_event, pop_front
 from planner.simulator.core.requests import admit, finished, landed, prefilled, route, seat
+from planner.simulator.core.reserved import reserved_landed, reserved_run_ended, route_reserved
 from planner.simulator.core.runs import book
 from planner.simulator.core.shifts import appoint_turn, turn
 from planner.simulator.core.stages import note_bubble
@@ -85,12 +86,16 @@ def _arrive(w: World) -> bool:
         if c.clients and not c.asked:
             _ask(w)
             return True
-        if c.free_slot == NOBODY:
+        if c.free_slot == NOBODY or (c.reserving and w.requests[c.free_slot].next == NOBODY):
             c.fired = 1
             return False
         c.fired = c.asked = 0
         c.arrived += 1
-        route(w, seat(w, int(c.cursor)))
+        slot = seat(w, int(c.cursor))
+        if c.reserving:
+            route_reserved(w, slot)
+        else:
+            route(w, slot)
         c.cursor += 1
     c.fired = 0
     return True
@@ -110,9 +115,15 @@ def _happen(w: World, what: int) -> None:
     if what >= c.lanes:
         go_on(w, what - int(c.lanes))
     elif what >= 0:
-        _run_ended(w, what)
+        if c.reserving:
+            reserved_run_ended(w, what)
+        else:
+            _run_ended(w, what)
     elif what > TURN:
-        landed(w, ~what)
+        if c.reserving:
+            reserved_landed(w, ~what)
+        else:
+            landed(w, ~what)
     elif what == TURN:
         turn(w)
         appoint_turn(w)

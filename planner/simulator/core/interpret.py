@@ -42,7 +42,7 @@ def interpret(world: World) -> None:
         w.requests[-1].next = NOBODY
         w.cluster[0].free_slot = before
     for name, array in world._asdict().items():
-        if name not in (*WIDE, "requests", "events", "tables"):
+        if name not in (*WIDE, "requests", "events", "tables") and array.flags.writeable:
             _pack(getattr(w, name), array)
 
 

@@ -15,7 +15,9 @@ def blocks(w: World, i: int, tokens: int) -> int:
 
 
 def growth(w: World, k: int, steps: int) -> int:
-    """New blocks the batch of a lane needs in the next ``steps`` steps."""
+    """New blocks the batch of a lane needs in the next ``steps`` steps; none where all was taken beforehand."""
+    if w.cluster[0].reserving:
+        return 0
     me = w.lanes[k]
     size = w.bodies[me.body].block_tokens
     cycles = steps // size

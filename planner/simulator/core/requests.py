@@ -53,7 +53,7 @@ def route(w: World, slot: int) -> None:
     request_class = int(w.class_index[r.index])
     ends_here = c.then_role == NOBODY or r.output <= 1
     if not serves(w, request_class, int(c.first_role)) or not (ends_here or serves(w, request_class, int(c.then_role))):
-        _refuse(w, slot)
+        refuse(w, slot)
         return
     first, then = choose(w, request_class, int(r.prompt + r.output))
     if first == NOBODY:
@@ -62,7 +62,7 @@ def route(w: World, slot: int) -> None:
     if too_long(w, first, int(r.prompt), int(r.output)) or (
         then != NOBODY and too_long(w, then, int(r.prompt), int(r.output))
     ):
-        _refuse(w, slot)
+        refuse(w, slot)
         return
     r.sent_by, r.home = first, then
     pend(w, first, int(r.prompt))
@@ -83,14 +83,14 @@ def submit(w: World, i: int, slot: int) -> None:
         wake(w, i)
 
 
-def _refuse(w: World, slot: int) -> None:
+def refuse(w: World, slot: int) -> None:
     """Turn a request away."""
     w.cluster[0].refused += 1
-    _free(w, slot)
+    free_row(w, slot)
     _next_client(w)
 
 
-def _free(w: World, slot: int) -> None:
+def free_row(w: World, slot: int) -> None:
     """Give the row of a request back."""
     c = w.cluster[0]
     w.requests[slot].next = c.free_slot
@@ -140,15 +140,20 @@ def prefilled(w: World, k: int, slot: int, lag_s: float) -> None:
 def finished(w: World, i: int, slot: int) -> None:
     """A request has its last token."""
     r = w.requests[slot]
-    finish(w, slot)
-    _next_client(w)
     _farewell(w, slot)
     pend(w, i, -int(r.pending))
     if r.home != NOBODY and r.home != i:
         pend(w, int(r.home), -int(r.prompt))
         if r.transfer_end_s >= 0:
             cancel(w, int(r.home), slot)
-    _free(w, slot)
+    done(w, slot)
+
+
+def done(w: World, slot: int) -> None:
+    """Close the row of a request that holds nothing any more."""
+    finish(w, slot)
+    _next_client(w)
+    free_row(w, slot)
 
 
 def _farewell(w: World, slot: int) -> None:

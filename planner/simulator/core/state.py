@@ -42,23 +42,27 @@ REQUEST = _record(
     "contexts_s",
     "join_step gap_step",
     "index prompt output prefill pending generated group home sent_by preemptions next prev joining guest cached "
-    "held chunk sent fetched mark",
+    "held chunk sent fetched mark twin follower",
 )
 """A request in flight; ``next`` and ``prev`` chain it into one queue at a time, or into the free rows."""
 
 INSTANCE = _record(
     "kv_seen_s busy_s kv_block_s queue_seen_s queue_token_s prefill_j decode_j prefill_s until_s "
     "prompts_s phases_s contexts_s unfilled_s",
-    "pending total free queue_tokens landing_tokens prefill_tokens decode_steps decode_tokens kv_peak stage",
-    "role body machine machines pool promised preemptions guests begun chunk owed away closed gone lane lanes carried",
+    "pending total free queue_tokens landing_tokens prefill_tokens decode_steps decode_tokens kv_peak stage reserved",
+    "role body machine machines pool promised preemptions guests begun chunk owed away closed gone lane lanes carried "
+    "turn",
 )
 """An instance: its memory, its queues, its pipeline and its meter. ``body`` becomes that of a lane with the lane's next
-step; ``pending`` are tokens, and one that is ``away`` is closed or failed, as often as it is."""
+step; ``pending`` are tokens, and one that is ``away`` is closed or failed, as often as it is.
+
+Under rules that reserve memory at arrival, ``reserved`` are the tokens promised and ``guests`` says whether it is in
+the mixed pool, in its pool since ``turn``."""
 
 LANE = _record(
     "run_start_s run_context run_step_s way_s above_w idle_s busy_from_s stage_s prompts_s phases_s contexts_s "
     "run_prompts_s run_phases_s run_contexts_s",
-    "context steps run_steps curve ends",
+    "context steps run_steps curve ends taken",
     "instance body batch joiners due stack place on prefilling decode piece",
 )
 """A batch at work, with the step or the run of decode-only steps in progress: one per pipeline stage of an instance.
@@ -105,10 +109,11 @@ CLUSTER = _record(
     "gap_min_s look_s",
     "number arrival_number cursor shift shifts first last slices max_run_steps finished refused transfers "
     "output_tokens arrived restarted looks looked work_rows prefill_threshold decode_threshold "
-    "stack_rows due_rows residue_rows gap_bins",
+    "stack_rows due_rows residue_rows gap_bins turns chosen_tokens chosen_free",
     "fired arriving turning events free_slot in_flight first_role then_role transfer layerwise_from max_batch_tokens "
     "max_batch_size block_tokens max_preemptions groups lending flights pools requests decode_maximal "
-    "adaptive prefix bodies clients places asks asked alone order instances lanes stages checkpoint failures",
+    "adaptive prefix bodies clients places asks asked alone order instances lanes stages checkpoint failures "
+    "reserving chosen chosen_first chosen_last",
 )
 """The clock, the policy's parameters and the sums over all requests; one row."""
 
