@@ -97,13 +97,15 @@ def clock_of(times: Floats, tokens: Floats, trace_format: TraceFormat, *, stated
         if trace_format.named:
             raise WorkloadError(f"{where}: {year}, though {says}; {_state((usual, epoch))}")
         return Clock(unit=epoch, reason=f"arrivals are read as {_WORDS[epoch]}, though {says}: {year}")
-    doubt = seen.implausible(usual, whole_is_usual=trace_format.whole)
+    doubt = seen.implausible(usual, whole_is_usual=False)
     # A format that writes whole milliseconds, and a file with fractions of them: another program wrote it.
     foreign = trace_format.whole and seen.fractions
     others = [unit for unit in UNITS if unit != usual and not seen.implausible(unit, whole_is_usual=True)]
     if doubt and foreign and len(others) == 1:
         read = f"{doubt}, and the numbers have fractions; as {_WORDS[others[0]]} {seen.rate(others[0])}"
         return Clock(unit=others[0], reason=f"arrivals are read as {_WORDS[others[0]]}, though {says}: {read}")
+    if trace_format.whole and not others and not seen.implausible(usual, whole_is_usual=True):
+        doubt = ""  # a sparse log of whole numbers, and no other unit to read it in
     if doubt or (foreign and others and len(times) >= FEW_ROWS):
         doubt = doubt or f"as {_WORDS[usual]} {seen.rate(usual)}, but {trace_format.name} writes whole numbers"
         choices = "; ".join(f"as {_WORDS[unit]} {seen.rate(unit)}" for unit in others)

@@ -134,7 +134,7 @@ def asked(scenario: Scenario) -> Asked:
     """The workload of a scenario.
 
     Raises:
-        BadInput: the trace is neither a built-in id nor a file.
+        BadInput: the trace is neither a built-in id nor a file, or its rows all arrive at once and no rate is given.
         WorkloadError: the trace file is broken; names the lines.
     """
     workload = scenario.workload
@@ -147,7 +147,13 @@ def asked(scenario: Scenario) -> Asked:
         names = ", ".join(builtin_names())
         raise BadInput(f"workload.trace: no file '{workload.trace}', and no built-in workload of that name ({names})")
     trace = read_trace(path, format=workload.format, skip_bad_rows=workload.skip_bad_rows, time_unit=workload.time_unit)
-    if workload.arrivals.process in (None, "replay", "profile"):
+    replayed = workload.arrivals.process in (None, "replay", "profile")
+    if len(trace) > 1 and not trace.arrival_s[-1] > 0 and (replayed or workload.rate_req_per_s is None):
+        raise BadInput(
+            f"workload.trace: all {len(trace):,} rows of {trace.name} arrive at the same time, which gives no rate; "
+            "expected the time of each, or workload.arrivals.process poisson and workload.rate_req_per_s"
+        )
+    if replayed:
         return _replay(scenario, trace)
     return _synthetic(scenario, fit_workload(trace), trace)
 

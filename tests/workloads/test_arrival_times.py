@@ -82,6 +82,23 @@ def test_smaller_units_under_a_name_of_seconds_are_asked_for(csv: Write, unit: s
     assert rate(read_trace(file, time_unit=unit)) == pytest.approx(RATE, rel=1e-6)
 
 
+@pytest.mark.parametrize("smaller", ["us", "ns"])
+def test_smaller_units_under_a_format_of_whole_numbers_are_asked_for(tmp_path: Path, smaller: str) -> None:
+    """Whole microseconds under Mooncake's milliseconds are hours between requests: a question, no guess."""
+    file = mooncake(tmp_path / "t.jsonl", np.rint(SECONDS / UNITS[smaller]).astype(np.int64).tolist())
+    assert f"ms or {smaller}" in refusal(file).replace("ms or us or ns", "ms or ns")
+    assert rate(read_trace(file, time_unit=smaller)) == pytest.approx(RATE, rel=1e-6)
+
+
+def test_milliseconds_under_a_format_of_whole_seconds_are_asked_for(tmp_path: Path) -> None:
+    """BurstGPT writes whole seconds; whole milliseconds under its names are not read as a trickle."""
+    file = tmp_path / "t.csv"
+    rows = (f"{time},500,200\n" for time in np.rint(SECONDS * 1000).astype(np.int64))
+    file.write_text("Timestamp,Request tokens,Response tokens\n" + "".join(rows))
+    assert "s or ms" in refusal(file)
+    assert rate(read_trace(file, time_unit="ms")) == pytest.approx(RATE, rel=1e-6)
+
+
 @given(unit=st.sampled_from(list(UNITS)), since_1970=st.booleans())
 def test_the_unit_in_a_columns_name_is_what_it_says(
     tmp_path_factory: pytest.TempPathFactory, unit: str, since_1970: bool

@@ -40,3 +40,13 @@ def test_a_replay_too_short_to_judge_is_refused(tmp_path: Path) -> None:
     times = np.linspace(0, 100, 400).tolist()
     with pytest.raises(BadInput, match="time_unit"):
         check(asked(rows(tmp_path / "t.jsonl", times), time_unit="ms"))
+
+
+def test_rows_that_all_arrive_at_once_give_no_rate(tmp_path: Path) -> None:
+    """Lengths without times are no 1,500 req/s: refused, unless the scenario states a process and a rate."""
+    file = rows(tmp_path / "t.jsonl", [0.0] * 1500)
+    for workload in ({}, {"rate_req_per_s": 3.0}, {"arrivals": {"process": "poisson"}}):
+        with pytest.raises(BadInput, match="arrive at the same time"):
+            check(asked(file, **workload))
+    report = check(asked(file, rate_req_per_s=3.0, arrivals={"process": "poisson"}))
+    assert report.rate_req_per_s["all"] == pytest.approx(3.0)
