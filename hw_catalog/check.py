@@ -100,7 +100,7 @@ def _missing_sources(catalog: Catalog) -> Iterator[Finding]:
 
 
 def _prices(catalog: Catalog, today: datetime.date) -> Iterator[Finding]:
-    """Machines nobody sells and prices past their age."""
+    """Machines that no source sells and prices past their age."""
     for machine in catalog.machines.values():
         if not machine.prices:
             yield Finding(rule="no-price", subject=machine.name, message="has no price through any channel")

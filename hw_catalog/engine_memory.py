@@ -117,7 +117,7 @@ RELEASES = (
 
 
 def engine_memory(engine: str, version: str) -> EngineMemory:
-    """What a release of an engine keeps; engines that nobody has measured keep what the newest vLLM does.
+    """What a release of an engine keeps; engines without measurements keep what the newest vLLM does.
 
     Args:
         engine: for example ``vllm``.

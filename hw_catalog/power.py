@@ -96,7 +96,7 @@ class PowerCurve:
         floor_ratio: the same of a step with hardly any FLOP: what issue and latency leave to the clock.
         clock_step_mhz: between lockable clocks.
         cap_min_w: lowest power limit of the board; the highest is its rating.
-        wall_ratio: watts at the server's plug per watt of a GPU above idle (supplies, fans).
+        wall_ratio: watts at the wall per watt of a GPU above idle (supplies, fans).
         free_clock: (share of the watts between idle and rating that is drawn, share of the highest clock at which the
             driver runs by itself), ascending; None: at the highest until the rating is reached.
         anchors: ``model/dtype/tpN`` -> correction by decode batch, where this very layout was measured.

@@ -100,4 +100,4 @@ def _softmax(scores: Array) -> Array:
 
 
 def _done(_result: object) -> None:
-    """The result has been computed; nobody needs it."""
+    """The result has been computed; it is not needed."""

@@ -45,7 +45,7 @@ def open_journal(path: Path, expected: Mapping[str, str], *, resume: bool) -> di
         Readings already taken.
 
     Raises:
-        CatalogError: the journal was begun for something else, or is damaged before its last line.
+        CatalogError: the journal was started for something else, or is damaged before its last line.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = path.read_text(encoding="utf-8").splitlines() if resume and path.is_file() else []

@@ -1,4 +1,4 @@
-"""Several objectives in their order: each is made small among what keeps those before it."""
+"""Several objectives in their order: each is minimised among what keeps those before it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -26,7 +26,7 @@ def lexicographic(
 
     Returns:
         The last solution that has an allocation, and those of the later objectives, each as it ended. A later solve
-        that comes back empty-handed leaves the allocation before it standing.
+        that finds no plan in its time limit leaves the allocation before it standing.
 
     Raises:
         ValueError: the problem is a maximum.

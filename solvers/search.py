@@ -1,4 +1,4 @@
-"""Neighbourhood search with somebody else as judge: best first, nothing tried twice, nothing tried that cannot win."""
+"""Neighbourhood search with an external judge: best first, nothing tried twice, nothing tried that cannot win."""
 
 import heapq
 from collections.abc import Callable, Hashable, Iterable

@@ -46,7 +46,7 @@ def poisson(rate_req_per_s: float, duration_s: float, rng: np.random.Generator) 
 def gamma(rate_req_per_s: float, duration_s: float, rng: np.random.Generator, *, cv: float) -> Floats:
     """Arrivals whose gaps are gamma distributed: burstier than Poisson where cv > 1, steadier where cv < 1.
 
-    The first arrival is drawn from the residual gap, as seen by someone who starts to watch at a random moment;
+    The first arrival is drawn from the residual gap, as seen by an observer who starts to watch at a random moment;
     without that a bursty process would open with a burst, (cv² - 1) / 2 requests too many.
 
     Args:

@@ -39,7 +39,7 @@ class Checkpoint:
     """One published set of weights of a model.
 
     Attributes:
-        repository: where it is published, as engines take it; empty where nobody has said.
+        repository: where it is published, as engines take it; empty where no source says.
         dtype: the number format of its linear layers, as scenarios and kernel profiles name it.
         method: ``quant_method`` of its config.json; empty where it is not quantised.
         stored: the format of the matrices that are quantised.
@@ -240,7 +240,7 @@ def _checkpoints(rows: Iterable[_Row]) -> tuple[Checkpoint, ...]:
 
 
 def assumed(dtype: str, *, block_scaled: bool) -> Checkpoint:
-    """The checkpoint of a format that nobody is known to have published: all linear layers quantised."""
+    """The checkpoint of a format without a known publication: all linear layers quantised."""
     stored = {
         "fp8": fp8_blocks(128, 128) if block_scaled else FP8_CHANNEL, "fp4": NVFP4, "int8": INT8_CHANNEL,
         "int4": grouped_int(4, 128, zeros=True),

@@ -36,7 +36,7 @@ class ModelSpec:
         params: parameters in all.
         active_params: parameters one token uses (equal to ``params`` for dense models).
         max_context_tokens: longest context the model was made for, scaled positions included.
-        vocab: tokens of the vocabulary; 0 where nobody has said.
+        vocab: tokens of the vocabulary; 0 where no source says.
         inner: width of the widest MLP that a token passes whole.
         expert_inner: width of a routed expert's MLP; 0 in a dense model.
         kv_latent_dim: width of the compressed KV of multi-head latent attention; 0 where there is none.

@@ -35,7 +35,7 @@ class TraceStats:
         duration_s: observed window.
         rate_req_per_s: mean arrival rate.
         gap_cv: coefficient of variation of the gaps between arrivals; 1 is Poisson, 0 is a beat.
-        peak_minute_ratio: requests in the busiest minute over those in the mean minute; a begun minute counts.
+        peak_minute_ratio: requests in the busiest minute over the mean minute's; an incomplete minute counts.
         prompt: prompt lengths.
         output: output lengths.
         correlation: of prompt and output tokens (Pearson), -1..1; 0 where either is constant.

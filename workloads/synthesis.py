@@ -19,7 +19,7 @@ class WorkloadModel:
 
     Attributes:
         name: built-in id, or what the user calls it.
-        source: where the numbers come from, with licence and changes where they are someone else's.
+        source: where the numbers come from, with licence and changes where they are the work of others.
         rate_req_per_s: mean arrival rate that was observed or is assumed, > 0.
         gap_cv: coefficient of variation of the gaps between arrivals; 1 is Poisson.
         lengths: joint distribution of prompt and output tokens.

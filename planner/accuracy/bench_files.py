@@ -173,7 +173,7 @@ def _aiperf(document: Document) -> Iterator[_Found]:
 
 
 def _inference_perf(document: Document) -> Iterator[_Found | str]:
-    """One stage; seconds; a summary over several stages has no one rate."""
+    """One stage; seconds; a summary over several stages has no single rate."""
     load, good = document["load_summary"], document["successes"]
     rate, clients = _number(load, "requested_rate"), _number(load, "concurrency")
     if not rate and not clients:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from planner.policies.batching import ChunkForm
 
 STEP_TOKENS = 8192
-"""Most tokens of a step where nobody says: today's default of the three engines on these GPUs. Assumed."""
+"""Most tokens of a step where the source does not say: today's default of the three engines on these GPUs. Assumed."""
 _DENSE_70B = "llama-3.1-70b"
 
 

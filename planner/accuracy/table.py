@@ -199,7 +199,7 @@ def groups(compared: Iterable[Comparison]) -> tuple[ErrorGroup, ...]:
 
 
 def totals(compared: Iterable[Comparison]) -> tuple[ErrorTotal, ...]:
-    """Errors by data set, and in it by engine, by the way of running, by number format and by load."""
+    """Errors by data set, and in it by engine, by serving mode, by number format and by load."""
 
     def keys(c: Comparison) -> list[tuple[str, ...]]:
         shared = ("all rows", f"engine {c.run.engine}", c.run.kind, f"weights {c.run.dtype}", _load(c.run))

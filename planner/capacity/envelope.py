@@ -69,9 +69,9 @@ class Option:
         machines_per_instance: machines that one replica spans; of this and the former one is 1.
         kv_tokens: KV capacity of one instance.
         envelopes: class name -> envelope; a class that is missing cannot be served here.
-        floor_w: what one machine draws at its plug however little it serves.
-        wall_ratio: watts at the plug per watt that a GPU draws above idle.
-        carbon_g_per_j: CO2 per joule at the plug, cooling included.
+        floor_w: what one machine draws at the wall however little it serves.
+        wall_ratio: watts at the wall per watt that a GPU draws above idle.
+        carbon_g_per_j: CO2 per joule at the wall, cooling included.
     """
 
     spec: InstanceSpec
@@ -95,11 +95,11 @@ class Option:
         return machines * self.instances_per_machine // self.machines_per_instance
 
     def expected_w(self, machines: float, rate_req_per_s: Mapping[str, float]) -> float:
-        """Mean watts at the plugs of so many machines under this work: their floor, and the work's joules."""
+        """Mean wall power of so many machines under this work: their floor, and the work's joules."""
         return self.floor_w * machines + sum(r * self.work_j(c) for c, r in rate_req_per_s.items())
 
     def work_j(self, class_name: str) -> float:
-        """Joules at the plug above the floor that a request of a class takes."""
+        """Joules at the wall above the floor that a request of a class takes."""
         envelope = self.envelopes[class_name]
         return self.wall_ratio * (envelope.prefill_j + envelope.decode_j)
 

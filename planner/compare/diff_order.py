@@ -1,4 +1,4 @@
-"""The order of moves from one plan to another in which nothing breaks on the way."""
+"""The order of moves from one plan to another in which nothing breaks during the migration."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ MOST_CHECKS = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """What is known of one cluster on the way.
+    """What is known of one cluster during the migration.
 
     Attributes:
         fails: what breaks; empty where it is safe.
@@ -30,7 +30,7 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
+class Migration:
     """Moves in order, and why they end short of the goal where they do."""
 
     moves: tuple[Move, ...]
@@ -82,18 +82,18 @@ class Search:
         self._nearest = -1
         self._refused: dict[str, None] = {}
 
-    def way(self, start: Standing) -> Way:
+    def migration(self, start: Standing) -> Migration:
         """A safe order from ``start`` to the goal; else the order that comes furthest, and what stopped it."""
         first = self._look(start)
         if first.fails:
             words = tuple(f"what stands now: {line}" for line in first.fails)
-            return Way(moves=(), explanation=("The way begins where this load is not served.", *words))
+            return Migration(moves=(), explanation=("The migration starts where this load is not served.", *words))
         self._nearest = self._distance(start)
         found = self._on(start, ())
         if found is not None:
-            return Way(moves=found, explanation=())
+            return Migration(moves=found, explanation=())
         tried = f"No safe order was found among {len(self._known)} clusters that were looked at."
-        return Way(moves=self._best, explanation=(tried, *self._refused))
+        return Migration(moves=self._best, explanation=(tried, *self._refused))
 
     def _on(self, standing: Standing, so_far: tuple[Move, ...]) -> tuple[Move, ...] | None:
         """The moves from here on, or None where none is safe."""

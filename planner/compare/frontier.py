@@ -71,14 +71,14 @@ _BRIM = {f"headroom.{role}_frac": "1.0" for role in ("prefill", "decode", "mixed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passed:
-    """A candidate that held in simulation before the argument found a better one."""
+    """A candidate that held in simulation before the planning loop found a better one."""
 
     candidate: CandidatePlan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explored:
-    """One bounded question: its answer, and the valid candidates on the way there."""
+    """One bounded question: its answer, and the valid candidates found before it."""
 
     outcome: Outcome
     passed: tuple[Passed, ...]
@@ -196,12 +196,12 @@ def _frontier(wanted: Route, done: Walk[None], designs: tuple[Design, ...], ende
 
 
 def explored(scenario: Scenario, digest: str, drawn_w: float) -> Explored:
-    """Plan one bounded question, and keep the valid candidates on the way.
+    """Plan one bounded question, and keep every valid candidate that the loop passes.
 
     Args:
         scenario: the question.
         digest: of it.
-        drawn_w: mean watts at the plugs that a plan may draw in simulation.
+        drawn_w: mean watts at the wall that a plan may draw in simulation.
 
     Raises:
         BadInput: it names something that is not there.
@@ -243,7 +243,7 @@ def _explored(
 
 
 def _told(progress: Progress, found: int, most: int) -> Progress:
-    """Progress of a walk: how far it will go nobody knows, but not beyond ``most``."""
+    """Progress of a walk: its length is not known in advance, but at most ``most``."""
     return lambda name, _: progress(f"{found + 1} designs, at most {most}; last {name}", min(1.0, (found + 1) / most))
 
 
@@ -271,7 +271,7 @@ def _design(wanted: Route, candidate: CandidatePlan, bound: float | None, found:
 
 
 def _weighed(wanted: Route, designs: list[Design]) -> tuple[Design, ...]:
-    """Each design once, by x, with whether another beats it; a whole answer goes before one passed on the way."""
+    """Each design once, by x, with whether another beats it; a final answer goes before an intermediate one."""
     unique: dict[tuple[float, ...], Design] = {}
     for design in sorted(designs, key=lambda each: each.outcome is None):
         unique.setdefault(tuple(float(f"{value:.6g}") for value in design.values.values()), design)

@@ -18,7 +18,7 @@ from planner.scenario import Scenario
 
 
 def silent(_words: str, _done_frac: float) -> None:
-    """Progress that nobody follows."""
+    """Progress that is not shown."""
 
 
 def planning(asked: Asked, digests: Digests) -> Task:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hw_catalog.load import load_catalog
 from planner.compare.outcome import silent
-from planner.planning.loop import Argument
+from planner.planning.loop import PlanningLoop
 from planner.planning.tighten import at_rates
 from planner.resolve.case import Case, open_case
 from planner.results.plan import CandidatePlan
@@ -53,38 +53,38 @@ def tried(scenario: Scenario, candidates: Sequence[CandidatePlan]) -> Trials:
     Raises:
         BadInput: the scenario names something that is not there.
     """
-    arguments = {name: Argument(open_case(scenario, name), silent) for name in {c.policy for c in candidates}}
-    trials = tuple(_trial(arguments[candidate.policy], candidate) for candidate in candidates)
+    loops = {name: PlanningLoop(open_case(scenario, name), silent) for name in {c.policy for c in candidates}}
+    trials = tuple(_trial(loops[candidate.policy], candidate) for candidate in candidates)
     types = {pool.spec.machine for candidate in candidates for pool in candidate.pools}
     return Trials(trials=trials, weights=weights(scenario, types | set(scenario.catalog.machines)))
 
 
-def _trial(argument: Argument, candidate: CandidatePlan) -> Trial:
+def _trial(loop: PlanningLoop, candidate: CandidatePlan) -> Trial:
     """One plan on one scenario."""
-    case = argument.case
-    if unfit := _unfit(case, argument, candidate):
+    case = loop.case
+    if unfit := _unfit(case, loop, candidate):
         return Trial(holds=False, fails=unfit)
     rates = {c.request_class.name: c.rate_req_per_s for c in case.asked.demand.classes}
-    asked = replace(at_rates(candidate, rates, argument.options), rate_scale=1.0)
-    if not argument.within_budgets(asked):
+    asked = replace(at_rates(candidate, rates, loop.options), rate_scale=1.0)
+    if not loop.within_budgets(asked):
         return Trial(holds=False, fails=("it is beyond the budgets",))
-    if beyond := argument.overloads(asked):
+    if beyond := loop.overloads(asked):
         return Trial(holds=False, fails=beyond)
-    found = argument.fails(asked, argument.judged(asked))
+    found = loop.fails(asked, loop.judged(asked))
     return Trial(holds=not found, fails=found)
 
 
-def _unfit(case: Case, argument: Argument, candidate: CandidatePlan) -> tuple[str, ...]:
+def _unfit(case: Case, loop: PlanningLoop, candidate: CandidatePlan) -> tuple[str, ...]:
     """Why the plan has nothing to serve the scenario with, before anything is simulated."""
     reasons = {excuse.option: excuse.reason for excuse in case.excuses}
     names = [pool.spec.name for pool in candidate.pools]
-    absent = [f"{n}: {reasons.get(n, 'is not on offer')}" for n in names if n not in argument.options]
+    absent = [f"{n}: {reasons.get(n, 'is not on offer')}" for n in names if n not in loop.options]
     if absent:
         return tuple(absent)
     served = [(p.spec.name, c) for p in candidate.pools for c, rate in p.rate_req_per_s.items() if rate > 0]
     asked = [c.request_class.name for c in case.asked.demand.classes]
     orphans = [f"no pool serves {name}" for name in asked if all(c != name for _, c in served)]
-    unable = [f"{n} cannot serve {c}" for n, c in served if c in asked and c not in argument.options[n].envelopes]
+    unable = [f"{n} cannot serve {c}" for n, c in served if c in asked and c not in loop.options[n].envelopes]
     return (*orphans, *unable)
 
 

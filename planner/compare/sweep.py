@@ -28,7 +28,7 @@ class Sweep:
         scenario: as given.
         knobs: what is varied.
         grid: their product; empty without knobs.
-        base: the scenario as given; None where nobody asks for it.
+        base: the scenario as given; None where it is not asked for.
         tornado: one-at-a-time moves; empty where not asked for.
         tornado_frac: how far each is moved; None where not asked for.
         shadows: budgets a step up and down; empty where not asked for.

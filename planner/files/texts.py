@@ -67,7 +67,7 @@ def as_markdown(answer: ValidatedPlan | CandidatePlan, scenario: Scenario) -> st
 
 
 def _served(answer: ValidatedPlan | CandidatePlan, pool: str) -> tuple[str, str, str, str, str]:
-    """What a pool serves the model in; empty where nobody has said."""
+    """What a pool serves the model in; empty where the source does not say."""
     known = answer.served if isinstance(answer, ValidatedPlan) else ()
     found = next((s for s in known if s.pool == pool), None)
     if found is None:

@@ -133,18 +133,18 @@ def lift_schedule(
 
 def _epoch(question: EpochQuestion, values: Mapping[str, float], epoch: int) -> Epoch:
     load, changes, before = question.load, question.transitions, question.before(epoch)
-    on, top, begun, ended = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
+    on, top, starts, ended = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
     usd = energy_j = 0.0
     for kind in question.fleet:
         name = kind.machine
         on[name] = round(values[of_type("on", name, epoch)])
         top[name] = max(0, on[name] - round(values[base(name)]))
         moved = on[name] - (round(values[of_type("on", name, before)]) if before is not None else on[name])
-        begun[name], ended[name] = max(0, moved), max(0, -moved)
+        starts[name], ended[name] = max(0, moved), max(0, -moved)
         hours, start_h = load.epoch_s / 3600, changes.start_s / 3600
         usd += kind.base_usd_per_h * round(values[base(name)]) * hours + kind.top_usd_per_h * top[name] * hours
-        usd += begun[name] * (changes.start_usd + kind.top_usd_per_h * start_h)
-        energy_j += kind.idle_w * (on[name] * load.epoch_s + begun[name] * changes.start_s)
+        usd += starts[name] * (changes.start_usd + kind.top_usd_per_h * start_h)
+        energy_j += kind.idle_w * (on[name] * load.epoch_s + starts[name] * changes.start_s)
     runs = tuple(_runs(question, values, epoch))
     by_name = {option.name: option for option in question.options}
     for run in runs:
@@ -154,7 +154,7 @@ def _epoch(question: EpochQuestion, values: Mapping[str, float], epoch: int) -> 
             energy_j += by_name[run.spec.name].request_j[served] * peak * mean_ratio * load.epoch_s
     metered_j = energy_j * question.tariff.pue_ratio
     return Epoch(
-        start_s=epoch * load.epoch_s, machines=dict(on), top_machines=dict(top), started=dict(begun),
+        start_s=epoch * load.epoch_s, machines=dict(on), top_machines=dict(top), started=dict(starts),
         stopped=dict(ended), runs=runs, energy_j=metered_j,
         carbon_g=metered_j / J_PER_KWH * question.tariff.carbon_g_per_kwh[epoch],
         cost_usd=usd + metered_j / J_PER_KWH * question.tariff.usd_per_kwh,

@@ -24,7 +24,7 @@ class EpochQuestion:
         load: what is asked in each epoch.
         transitions: what changes cost.
         tariff: what energy costs.
-        aims: what is made small, each among what keeps those before it.
+        aims: what is minimised, each among what keeps those before it.
         budgets: hard limits, kept in every epoch.
     """
 
@@ -273,7 +273,7 @@ def epoch_power(question: EpochQuestion) -> tuple[Row, ...]:
 
 
 def epoch_watts(question: EpochQuestion) -> tuple[Row, ...]:
-    """Machines draw no more at their plugs, at the rate provided for, than is budgeted; written where there is one.
+    """Machines draw no more at the wall, at the rate provided for, than is budgeted; written where there is one.
 
     For each t: sum over m of idle(m)·on[m,t] + sum over o of floor(o)·instances[o,t] + sum over o, c of
     joules(o,c)·rate[o,c,t] <= expected_power_w.

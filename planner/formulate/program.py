@@ -1,4 +1,4 @@
-"""The integer program: which columns there are, what is made small, and which rows hold."""
+"""The integer program: which columns there are, what is minimised, and which rows hold."""
 
 import math
 from collections import Counter
@@ -43,8 +43,8 @@ def problem(
         demand_req_per_s: class name -> rate, > 0.
         budgets: hard limits on the whole plan.
         headroom: how much of each resource may be planned on.
-        objective: cost (USD/h), power (W), machines, energy (W) or carbon (g/h), made small; or throughput
-            (req/s), made large.
+        objective: cost (USD/h), power (W), machines, energy (W) or carbon (g/h), minimised; or throughput
+            (req/s), maximised.
         available: machine type -> how many can be had; an unnamed type is unlimited.
         apart: pairs of a prefill and a decode layout between which no KV can travel; a plan has at most one of each.
 
@@ -119,7 +119,7 @@ def _affordable(options: Iterable[Option], budgets: Budgets, available: Mapping[
 
 
 def carbon(option: Option) -> float:
-    """Grams of CO2 per hour that one watt at the plug causes."""
+    """Grams of CO2 per hour that one watt at the wall causes."""
     return option.carbon_g_per_j * 3600
 
 

@@ -27,7 +27,7 @@ class Question:
         rates: class name -> req/s asked.
         budgets: hard limits on the whole plan.
         headroom: how much of each resource may be planned on.
-        objective: what is made small, or for throughput large.
+        objective: what is minimised, or for throughput maximised.
         available: machine type -> how many can be had; an unnamed type is unlimited.
         apart: pairs of a prefill and a decode layout between which no KV can travel, each once.
         most: option name -> whole number of machines of which no plan needs more.

@@ -128,14 +128,14 @@ class _Chance:
     """What waits are made of, the same for every option.
 
     Attributes:
-        under_way_frac: uniform; what a prompt finds under way.
+        position_frac: uniform; where in a cycle of prompts and decode steps a prompt arrives.
         step_frac: uniform; which step that is.
         left_frac: uniform; how much of it is left.
         queue_frac: uniform; whether there is a queue behind it.
         queue_ratio: exponential; how long that is, over the mean.
     """
 
-    under_way_frac: Floats
+    position_frac: Floats
     step_frac: Floats
     left_frac: Floats
     queue_frac: Floats
@@ -145,7 +145,7 @@ class _Chance:
 def _chance(prompts: int) -> _Chance:
     rng, size = np.random.default_rng(0), DRAWS * prompts
     return _Chance(
-        under_way_frac=rng.random(size), step_frac=rng.random(size), left_frac=rng.random(size),
+        position_frac=rng.random(size), step_frac=rng.random(size), left_frac=rng.random(size),
         queue_frac=rng.random(size), queue_ratio=rng.exponential(size=size),
     )  # fmt: skip
 
@@ -161,14 +161,14 @@ def _first_s(
         u: share of the time that such steps take.
         more: the same, of what prompts add to a step that others are computed in.
         decode_s: a step of decodes only.
-        busy: chance that one is under way where no prompt is computed.
+        busy: chance that one is running where no prompt is computed.
     """
-    under_way, left_frac = chance.under_way_frac, chance.left_frac
+    position, left_frac = chance.position_frac, chance.left_frac
     found = np.searchsorted(np.cumsum(steps) / steps.sum(), chance.step_frac).clip(max=len(steps) - 1)
     rest_s = float(np.mean(steps**2) / np.mean(steps)) / 2
     queued = np.where(chance.queue_frac < more, chance.queue_ratio * rest_s / (1 - more), 0.0)
-    wait = np.where(under_way < u, left_frac * steps[found] + queued, 0.0)
-    wait += np.where((under_way >= u) & (under_way < u + (1 - u) * busy), left_frac * decode_s, 0.0)
+    wait = np.where(position < u, left_frac * steps[found] + queued, 0.0)
+    wait += np.where((position >= u) & (position < u + (1 - u) * busy), left_frac * decode_s, 0.0)
     p50, p99 = np.quantile(np.tile(steps, DRAWS) + wait, (0.5, 0.99))
     return float(p50), float(p99)
 

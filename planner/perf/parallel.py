@@ -126,7 +126,7 @@ def relative_slack_frac(deadline_s: float, now_s: float, remaining_s: float, tot
 
     slack = (deadline - now - remaining work) / total work
 
-    Divided by its own work, a second that is nothing to a giant weighs on a short request.
+    Divided by its own work, a second that is nothing to a long-context request weighs on a short request.
 
     Source: Medha (length-aware relative slack).
     """

@@ -40,7 +40,7 @@ class Stages:
         return self.hop_latency_s + self.hop_token_s * tokens
 
     def hops_s(self, tokens: int) -> float:
-        """Seconds on the way, all boundaries together."""
+        """Seconds on the links, all boundaries together."""
         return (self.count - 1) * self.hop_s(tokens)
 
 

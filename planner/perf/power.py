@@ -39,11 +39,11 @@ class Watts(Protocol):
 
     @property
     def standby_w(self) -> float:
-        """Its share of what its machine draws at the plug without work."""
+        """Its share of what its machine draws at the wall without work."""
 
     @property
     def wall_ratio(self) -> float:
-        """Watts at the plug per watt above idle."""
+        """Watts at the wall per watt above idle."""
 
     def terms(self, batches: int) -> "WattTerms | None":
         """What its watts are made of, for batches up to so many; None where they are unknown."""
@@ -56,7 +56,7 @@ class Watts(Protocol):
 
 
 class Unmetered:
-    """An instance whose watts nobody asks for."""
+    """An instance whose watts are not asked for."""
 
     idle_w = limit_w = standby_w = 0.0
     wall_ratio = 1.0
@@ -142,7 +142,7 @@ class InstancePower:
         full_clock: step times without clock lock and cap, which utilisations are taken over.
         clock_mhz: SM clock they are locked at; None leaves it to the driver.
         cap_w: power limit of each; None is the board's own.
-        standby_w: its share of what its machine draws at the plug without work; None counts its GPUs alone.
+        standby_w: its share of what its machine draws at the wall without work; None counts its GPUs alone.
         streams: whether its stages share a step, each with a part of the batch; else a step passes one after the other.
     """
 
@@ -177,7 +177,7 @@ class InstancePower:
 
     @property
     def wall_ratio(self) -> float:
-        """Watts at the plug per watt above idle: supplies and fans."""
+        """Watts at the wall per watt above idle: supplies and fans."""
         return self.curve.wall_ratio
 
     @property

@@ -228,7 +228,7 @@ class StepTime:
         return 0.0
 
     def way_s(self, tokens: int) -> float:  # noqa: ARG002
-        """Seconds of a step of so many tokens in which no GPU works on it: none, but on the way between stages."""
+        """Seconds of a step of so many tokens in which no GPU works on it: none, except on the links between stages."""
         return 0.0
 
     def decode_s(self, batch: int, mean_context_tokens: float) -> float:

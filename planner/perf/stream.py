@@ -5,7 +5,7 @@ prompt, one behind the other, and one token of every decoding request, which are
 
     step = mean of the p chunks' whole-model times + (p - 1) · hop + merge
 
-and whoever waits for the last chunk waits for it to pass the other p - 1 stages (``drain_s``).
+and a request that waits for the last chunk waits for it to pass the other p - 1 stages (``drain_s``).
 
 A request begins in one KV group, and takes a further one each time its cache has filled ``group_tokens`` of the last.
 Its chunks and tokens are computed in every group that it is in, so the others are free for other requests meanwhile,
@@ -56,7 +56,7 @@ class Way:
     merge_bytes_per_s: float
 
     def hops_s(self, tokens: int) -> float:
-        """Seconds that a batch of so many tokens is on its way between the stages."""
+        """Seconds that a batch of so many tokens is on the links between the stages."""
         return (self.layout.pp - 1) * (self.hop_latency_s + self.hop_token_s * tokens)
 
     def merge_s(self, groups: int, tokens: int) -> float:

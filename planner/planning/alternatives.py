@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from planner.capacity.envelope import Option
 from planner.formulate import lift
-from planner.planning.loop import Argument
+from planner.planning.loop import PlanningLoop
 from planner.planning.tighten import price
 from planner.results.plan import CandidatePlan, Pool
 from planner.scenario.objectives import Objective
@@ -12,26 +12,26 @@ from planner.scenario.objectives import Objective
 GOALS = (Objective.COST, Objective.POWER, Objective.ENERGY)
 
 
-def tradeoffs(argument: Argument, chosen: CandidatePlan) -> tuple[str, ...]:
+def tradeoffs(loop: PlanningLoop, chosen: CandidatePlan) -> tuple[str, ...]:
     """One sentence per goal that would buy something else, at the load limits of the chosen plan.
 
     These plans come from the optimiser alone; the simulator has not seen them. Nothing is said where there is no clock,
     no cap and no energy to weigh.
     """
-    scenario = argument.case.scenario
+    scenario = loop.case.scenario
     goal = scenario.objective
     weighed = scenario.catalog.clocks_mhz or scenario.catalog.caps_w or goal in (Objective.ENERGY, Objective.CARBON)
     if not weighed or goal is Objective.THROUGHPUT:
         return ()
-    return tuple(words for other in GOALS if other is not goal for words in _other(argument, chosen, other))
+    return tuple(words for other in GOALS if other is not goal for words in _other(loop, chosen, other))
 
 
-def _other(argument: Argument, chosen: CandidatePlan, goal: Objective) -> Iterator[str]:
+def _other(loop: PlanningLoop, chosen: CandidatePlan, goal: Objective) -> Iterator[str]:
     """What another goal would buy."""
-    solution = argument.canonical(argument.problem(chosen.headroom, goal))
+    solution = loop.canonical(loop.problem(chosen.headroom, goal))
     if solution.allocation is None:
         return
-    plan = lift(solution, argument.case.options, headroom=chosen.headroom, policy=chosen.policy)
+    plan = lift(solution, loop.case.options, headroom=chosen.headroom, policy=chosen.policy)
     before, after = price(goal, chosen.totals), price(goal, plan.totals)
     if before <= 0 or after >= before * (1 - 1e-3):
         return
@@ -40,11 +40,11 @@ def _other(argument: Argument, chosen: CandidatePlan, goal: Objective) -> Iterat
     bought = ", ".join(f"{p.machines} {p.spec.name}" for p in plan.pools)
     yield (
         f"least {goal}, by the optimiser alone: {bought}; {goal} {after / before - 1:+.1%}, cost {cost:+.1%}, expected "
-        f"watts {watts:+.1%}{_because(argument, chosen, plan)}"
+        f"watts {watts:+.1%}{_because(loop, chosen, plan)}"
     )
 
 
-def _because(argument: Argument, chosen: CandidatePlan, plan: CandidatePlan) -> str:
+def _because(loop: PlanningLoop, chosen: CandidatePlan, plan: CandidatePlan) -> str:
     """What tells the option that does most of a role there from the chosen one."""
     reasons = []
     for mine in chosen.pools:
@@ -54,7 +54,7 @@ def _because(argument: Argument, chosen: CandidatePlan, plan: CandidatePlan) -> 
         theirs = max(rivals, key=lambda p: sum(p.rate_req_per_s.values()))
         if theirs.spec.name == mine.spec.name:
             continue
-        one, other = argument.options[mine.spec.name], argument.options[theirs.spec.name]
+        one, other = loop.options[mine.spec.name], loop.options[theirs.spec.name]
         floor = other.floor_w / max(1e-9, one.floor_w) - 1
         slower = _busy_s(other, mine) / _busy_s(one, mine) - 1
         reasons.append(

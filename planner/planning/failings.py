@@ -9,7 +9,7 @@ def met(judgement: Judgement, drawn_w: float | None) -> bool:
 
     Args:
         judgement: of a candidate.
-        drawn_w: mean watts at the plugs that it may draw; None is unlimited.
+        drawn_w: mean watts at the wall that it may draw; None is unlimited.
     """
     return judgement.valid and not excess(judgement, drawn_w)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from planner.planning.local_search import descend
-from planner.planning.loop import Argument
+from planner.planning.loop import PlanningLoop
 from planner.planning.refusals import raise_words
 from planner.planning.shrink import improve
 from planner.results.evidence import Judgement, NoPlan
@@ -22,26 +22,26 @@ _FREE = dict.fromkeys(GOALS)
 Held = tuple[CandidatePlan, Judgement]
 
 
-def fit(argument: Argument, refusal: NoPlan) -> Held | NoPlan:
+def fit(loop: PlanningLoop, refusal: NoPlan) -> Held | NoPlan:
     """A plan within the budgets, found by planning without: for the objective, and for the least of what is limited.
 
     A loop within hard limits sees only candidates that its load estimates allow. Without limits the machines step down
     as far as the simulator lets them.
 
     Args:
-        argument: that ended with nothing.
+        loop: that ended with nothing.
         refusal: how.
 
     Returns:
         A plan that keeps every budget; else the refusal, with what the smallest plan that was found needs of them.
     """
-    if argument.case.scenario.objective is Objective.THROUGHPUT or refusal.reason == "no plan in time":
+    if loop.case.scenario.objective is Objective.THROUGHPUT or refusal.reason == "no plan in time":
         return refusal
     over: list[dict[str, tuple[float, float]]] = []
-    for candidate, judgement in _smallest(argument):
-        argument.note("without budgets", candidate, judgement)
-        exceeded = argument.exceeded(candidate)
-        if not exceeded and argument.holds(candidate, judgement):
+    for candidate, judgement in _smallest(loop):
+        loop.note("without budgets", candidate, judgement)
+        exceeded = loop.exceeded(candidate)
+        if not exceeded and loop.holds(candidate, judgement):
             return candidate, judgement
         over += [exceeded] if exceeded else []
     if not over:
@@ -49,12 +49,12 @@ def fit(argument: Argument, refusal: NoPlan) -> Held | NoPlan:
     least = min(over, key=lambda found: (len(found), sum(needed / limit for limit, needed in found.values() if limit)))
     words = "the smallest plan that was found needs more than the budgets"
     lines = (*refusal.explanation[:1], words, *raise_words(least))
-    return replace(refusal, explanation=lines, raises=least, rounds=tuple(argument.rounds))
+    return replace(refusal, explanation=lines, raises=least, rounds=tuple(loop.rounds))
 
 
-def _smallest(argument: Argument) -> Iterator[Held]:
+def _smallest(loop: PlanningLoop) -> Iterator[Held]:
     """The best plan, and the plan with the least of each budgeted quantity, as if nothing were limited."""
-    case, section = argument.case, argument.case.scenario.budgets
+    case, section = loop.case, loop.case.scenario.budgets
     asked = [goal for key, goal in GOALS.items() if getattr(section, key) is not None]
     goals = dict.fromkeys((case.scenario.objective, *asked, *([Objective.MACHINES] if case.available else [])))
     free = section.model_copy(update=_FREE)
@@ -62,7 +62,7 @@ def _smallest(argument: Argument) -> Iterator[Held]:
     for goal in goals:
         for available in markets:
             scenario = case.scenario.model_copy(update={"budgets": free, "objective": goal})
-            alone = Argument(replace(case, scenario=scenario, available=available), argument.progress)
+            alone = PlanningLoop(replace(case, scenario=scenario, available=available), loop.progress)
             found = alone.propose_and_tighten()
             if not isinstance(found, NoPlan):
                 yield descend(alone, improve(alone, found)[0])

@@ -1,6 +1,6 @@
 """Growing a plan that the whole trace says is too small."""
 
-from planner.planning.loop import Argument
+from planner.planning.loop import PlanningLoop
 from planner.planning.tighten import smaller, to_blame
 from planner.results.evidence import Judgement, Verdict
 from planner.results.plan import CandidatePlan
@@ -13,32 +13,32 @@ MOST_STEPS = 4
 Held = tuple[CandidatePlan, Judgement]
 
 
-def grow(argument: Argument, candidate: CandidatePlan) -> Held | None:
+def grow(loop: PlanningLoop, candidate: CandidatePlan) -> Held | None:
     """The candidate with as many more machines in the pools to blame as it takes to hold; None where that is too many.
 
     Args:
-        argument: that judges by whole traces.
+        loop: that judges by whole traces.
         candidate: nearly large enough.
     """
     for step in range(MOST_STEPS + 1):
-        judgement = argument.judged(candidate)
-        argument.note("whole trace", candidate, judgement)
-        if argument.holds(candidate, judgement):
+        judgement = loop.judged(candidate)
+        loop.note("whole trace", candidate, judgement)
+        if loop.holds(candidate, judgement):
             return candidate, judgement
-        more = _grown(argument, candidate, judgement, STEP_FRAC * 2**step)
-        if more is None or not argument.within_budgets(more):
+        more = _grown(loop, candidate, judgement, STEP_FRAC * 2**step)
+        if more is None or not loop.within_budgets(more):
             return None
         candidate = more
     return None
 
 
-def _grown(argument: Argument, candidate: CandidatePlan, judgement: Judgement, frac: float) -> CandidatePlan | None:
+def _grown(loop: PlanningLoop, candidate: CandidatePlan, judgement: Judgement, frac: float) -> CandidatePlan | None:
     """More machines in the largest pool of every role to blame; None where no objective says which it is."""
     missed = [e for e in judgement.evidence if e.verdict is not Verdict.MET and not e.few]
     roles = dict.fromkeys(role for e in missed for role in to_blame(e, candidate, judgement))
     found: CandidatePlan | None = candidate if roles else None
     for role in roles:
         pool = max((p for p in candidate.pools if p.spec.role is role), key=lambda p: (p.machines, p.spec.name))
-        more = max(1, round(frac * pool.machines / argument.options[pool.spec.name].machines_per_instance))
-        found = found and smaller(found, pool.spec.name, -more, argument.options)
+        more = max(1, round(frac * pool.machines / loop.options[pool.spec.name].machines_per_instance))
+        found = found and smaller(found, pool.spec.name, -more, loop.options)
     return found

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from planner.planning.failings import failures
-from planner.planning.loop import Argument
+from planner.planning.loop import PlanningLoop
 from planner.planning.tighten import faster
 from planner.results.evidence import Margin
 from planner.results.plan import CandidatePlan
@@ -12,7 +12,7 @@ RATIOS = (1.02, 1.05, 1.1, 1.2, 1.35, 1.5, 2.0)
 """Loads that are tried, as shares of the planned one."""
 
 
-def margin(argument: Argument, candidate: CandidatePlan) -> Margin:
+def margin(loop: PlanningLoop, candidate: CandidatePlan) -> Margin:
     """The largest of ``RATIOS`` at which a valid plan still meets every objective, and what the next one misses.
 
     Bisection: a plan that fails at one load is taken to fail at every higher one.
@@ -21,8 +21,8 @@ def margin(argument: Argument, candidate: CandidatePlan) -> Margin:
     while low < high:
         middle = (low + high) // 2
         more = replace(candidate, rate_scale=candidate.rate_scale * RATIOS[middle])
-        judgement = argument.judged(more)
-        wrong = (*failures(judgement), *argument.overloads(faster(candidate, RATIOS[middle], argument.options)))
+        judgement = loop.judged(more)
+        wrong = (*failures(judgement), *loop.overloads(faster(candidate, RATIOS[middle], loop.options)))
         if not wrong:
             low = middle + 1
         else:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import product
 from math import ceil
 
-from planner.planning.loop import Argument
+from planner.planning.loop import PlanningLoop
 from planner.planning.shrink import RATE_STEP_FRAC, stretch
 from planner.planning.tighten import cluster, price
 from planner.results.evidence import Judgement
@@ -31,12 +31,12 @@ Machines = tuple[tuple[str, int], ...]
 """(option, machines) of every pool, ordered by name."""
 
 
-def evaluations(argument: Argument, held: Held) -> int:
+def evaluations(loop: PlanningLoop, held: Held) -> int:
     """Plans that a search may simulate: as many as the scenario says, else as many as some seconds allow.
 
     The time is counted in requests, which are the same on every machine, so that the same question has the same answer.
     """
-    asked = argument.case.scenario.solver.search_evaluations
+    asked = loop.case.scenario.solver.search_evaluations
     if asked is not None:
         return asked
     compiled = held[1].engine == COMPILED
@@ -44,7 +44,7 @@ def evaluations(argument: Argument, held: Held) -> int:
     return min(MOST_EVALUATIONS, max(FEWEST_EVALUATIONS if compiled else 0, affordable))
 
 
-def descend(argument: Argument, held: Held) -> Held:
+def descend(loop: PlanningLoop, held: Held) -> Held:
     """The cheapest plan that the simulator confirms around one that holds, found by asking it so many times.
 
     A step takes machines from a pool, or moves work to another option, of which the plan may have none yet: another
@@ -54,18 +54,18 @@ def descend(argument: Argument, held: Held) -> Held:
     Returns:
         What was given, or something better at the same objective.
     """
-    made = _Neighbourhood(argument, held)
+    made = _Neighbourhood(loop, held)
     found = search(
         made.start, made.neighbours, made.worth, made.holds,
-        evaluations=evaluations(argument, held), slack_frac=SLACK_FRAC,
-        bound=(argument.bound or 0.0) * (1 - 1e-9), below=_below,
+        evaluations=evaluations(loop, held), slack_frac=SLACK_FRAC,
+        bound=(loop.bound or 0.0) * (1 - 1e-9), below=_below,
     )  # fmt: skip
     for point in found.path:
-        argument.note("search", made.plan(point), made.judged(point))
+        loop.note("search", made.plan(point), made.judged(point))
     return (made.plan(found.best), made.judged(found.best)) if found.path else held
 
 
-def climb(argument: Argument, held: Held) -> Held:
+def climb(loop: PlanningLoop, held: Held) -> Held:
     """The most requests a second that the simulator confirms around a throughput plan, by as many judgements.
 
     A step is one of ``descend``: machines leave one pool for another within the budgets. It is taken where it serves
@@ -75,20 +75,20 @@ def climb(argument: Argument, held: Held) -> Held:
     Returns:
         What was given, or a plan that serves more.
     """
-    left, failed = evaluations(argument, held), set[tuple[Machines, float]]()
+    left, failed = evaluations(loop, held), set[tuple[Machines, float]]()
     found: Held | None = held
     while found and left > 0:
         held, found = found, None
         target = held[0].rate_scale * (1 + RATE_STEP_FRAC)
-        made = _Neighbourhood(argument, held, scale=target)
+        made = _Neighbourhood(loop, held, scale=target)
         tried = sorted(made.neighbours(made.start), key=lambda point: (made.fullest(point), point))
         for point in tried:
             if left == 0 or (point, target) in failed:
                 continue
             left -= 1
             if made.holds(point):
-                found = stretch(argument, (made.plan(point), made.judged(point)))[0]
-                argument.note("search", *found)
+                found = stretch(loop, (made.plan(point), made.judged(point)))[0]
+                loop.note("search", *found)
                 break
             failed.add((point, target))
     return found or held
@@ -103,12 +103,12 @@ def _below(one: Machines, other: Machines) -> bool:
 class _Neighbourhood:
     """Machines as points, with what they cost and what the simulator says of them."""
 
-    def __init__(self, argument: Argument, held: Held, *, scale: float | None = None) -> None:
+    def __init__(self, loop: PlanningLoop, held: Held, *, scale: float | None = None) -> None:
         """Around a plan that holds, at ``scale`` times the workload's rate; None: what the plan serves."""
         self._scale = held[0].rate_scale if scale is None else scale
-        self._argument, self._given = argument, held[0]
-        self._objective = argument.case.scenario.objective
-        asked = argument.case.asked.demand.classes
+        self._loop, self._given = loop, held[0]
+        self._objective = loop.case.scenario.objective
+        asked = loop.case.asked.demand.classes
         self._rates = {c.request_class.name: c.rate_req_per_s * self._scale for c in asked}
         self.start: Machines = tuple(sorted((p.spec.name, p.machines) for p in held[0].pools))
         self._plans: dict[Machines, CandidatePlan | None] = {self.start: held[0]}
@@ -116,10 +116,10 @@ class _Neighbourhood:
     def _made(self, point: Machines) -> CandidatePlan | None:
         """The plan of these machines; None where it is none to try."""
         if point not in self._plans:
-            options, given = self._argument.options, self._given
+            options, given = self._loop.options, self._given
             made = cluster(given.policy, dict(point), self._rates, options)
             self._plans[point] = None
-            if not isinstance(made, str) and not self._argument.overloads(made) and self._argument.within_budgets(made):
+            if not isinstance(made, str) and not self._loop.overloads(made) and self._loop.within_budgets(made):
                 self._plans[point] = replace(made, termination=given.termination, rate_scale=self._scale)
         return self._plans[point]
 
@@ -139,11 +139,11 @@ class _Neighbourhood:
 
     def judged(self, point: Machines) -> Judgement:
         """What the simulator says."""
-        return self._argument.judged(self.plan(point))
+        return self._loop.judged(self.plan(point))
 
     def holds(self, point: Machines) -> bool:
         """Whether it is a plan."""
-        return self._argument.holds(self.plan(point), self.judged(point))
+        return self._loop.holds(self.plan(point), self.judged(point))
 
     def neighbours(self, point: Machines) -> Iterator[Machines]:
         """Every plan a step away, the dearest first: if it fails, what is smaller need not be tried."""
@@ -152,7 +152,7 @@ class _Neighbourhood:
 
     def _steps(self, point: Machines) -> Iterator[Machines]:
         """Some machines less here, some more there: the same few, or as many as the money buys."""
-        options = self._argument.options
+        options = self._loop.options
         for (gone, count), name in product(point, sorted(options)):
             ratio = options[gone].price_usd_per_h / max(1e-9, options[name].price_usd_per_h)
             spanned = options[gone].machines_per_instance

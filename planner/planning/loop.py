@@ -1,4 +1,4 @@
-"""The argument between optimiser and simulator."""
+"""The planning loop between optimiser and simulator."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -42,16 +42,16 @@ TIE_GAP_FRAC = 1e-9
 """Relative gap to which plans of equal worth are told apart; for a cluster of 10 MW, 0.01 W."""
 
 
-class Argument:
+class PlanningLoop:
     """One planning run: what was proposed, what was observed, what followed from it.
 
     Attributes:
-        case: what is argued about.
+        case: the resolved scenario to plan.
         options: by name.
         least: the same with the least work that requests can take: nothing beyond what they carry is a plan.
         rounds: every turn, first to last.
         bound: proven: no plan has a better objective, whatever its latencies.
-        drawn_w: mean watts at the plugs that a plan may draw in simulation; None is unlimited.
+        drawn_w: mean watts at the wall that a plan may draw in simulation; None is unlimited.
     """
 
     def __init__(self, case: Case, progress: Progress, drawn_w: float | None = None) -> None:
@@ -68,7 +68,7 @@ class Argument:
         self._done = 0.0
         self._screen, self._guesses = Screen(case), False
 
-    def guessing(self) -> "Argument | None":
+    def guessing(self) -> "PlanningLoop | None":
         """The same by the busiest stretches of the first trace alone, which may call a plan what is none.
 
         None where it does so already, where traces are short, or where busy stretches tell little: of mean watts, or
@@ -79,18 +79,18 @@ class Argument:
             return None
         if not self._screen.applies(1.0):
             return None
-        other = Argument(self.case, self.progress, self.drawn_w)
+        other = PlanningLoop(self.case, self.progress, self.drawn_w)
         other.rounds, other._screen, other._guesses = self.rounds, self._screen, True
         other._proof, other.bound = self._proof, self.bound
         return other
 
-    def without_knobs(self) -> "Argument | None":
+    def without_knobs(self) -> "PlanningLoop | None":
         """The same with no clock and no cap to choose, sharing what was simulated; None where there is none anyway."""
         plain = {o.spec.name for o in self.case.options if o.spec.clock_mhz is None and o.spec.cap_w is None}
         if len(plain) == len(self.case.options):
             return None
         kept, least = ([o for o in every if o.spec.name in plain] for every in (self.case.options, self.case.least))
-        other = Argument(replace(self.case, options=tuple(kept), least=tuple(least)), self.progress, self.drawn_w)
+        other = PlanningLoop(replace(self.case, options=tuple(kept), least=tuple(least)), self.progress, self.drawn_w)
         other._seen, other._screen, other._guesses = self._seen, self._screen, self._guesses
         return other
 
@@ -343,7 +343,7 @@ def _words(asked: Asked, candidate: CandidatePlan, failures: int) -> str:
 
 
 def outage(section: FailureSection, pools: Sequence[PoolModel]) -> Failure | None:
-    """A failure that a scenario asks for, as it befalls these pools; None where they have no such machine."""
+    """A failure that a scenario asks for, as it strikes these pools; None where they have no such machine."""
     left, before = section.machine, 0
     for position, pool in enumerate(pools):
         if section.pool in (position, pool.role):
@@ -365,14 +365,14 @@ def _routed(pool: Pool) -> tuple[tuple[str, float], ...]:
 
 
 def no_plan(
-    argument: Argument,
+    loop: PlanningLoop,
     reason: str,
     explanation: tuple[str, ...],
     raises: Mapping[str, tuple[float, float]] | None = None,
 ) -> NoPlan:
     """The honest other answer, with everything that was tried."""
-    rounds = tuple(argument.rounds)
+    rounds = tuple(loop.rounds)
     return NoPlan(
         reason=reason, explanation=explanation, raises=dict(raises or {}), rounds=rounds,
-        excuses=argument.case.excuses, judgement=rounds[-1].judgement if rounds else None,
+        excuses=loop.case.excuses, judgement=rounds[-1].judgement if rounds else None,
     )  # fmt: skip

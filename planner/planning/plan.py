@@ -10,7 +10,7 @@ from planner.planning.grow import grow
 from planner.planning.limits import over_budget, over_row
 from planner.planning.load_margin import margin
 from planner.planning.local_search import climb, descend
-from planner.planning.loop import Argument, outage
+from planner.planning.loop import PlanningLoop, outage
 from planner.planning.other_growth import other_growth
 from planner.planning.plausibility import peak_shares
 from planner.planning.precisions import elsewise
@@ -55,7 +55,7 @@ def plan(
         question: the scenario; or what was read of it, so that it is not read again.
         progress: told what is happening and a share 0..1 of the work, which is an estimate.
         with_margin: also find out how much more load the plan carries.
-        drawn_w: mean watts at the plugs that it may draw in simulation; None: the budget of expected watts.
+        drawn_w: mean watts at the wall that it may draw in simulation; None: the budget of expected watts.
         with_elsewise: also price other precisions and engines, by the optimiser alone, and plan for the other growth.
 
     Raises:
@@ -89,17 +89,17 @@ def _planned(
 ) -> ValidatedPlan | NoPlan:
     """The best plan under any of the policies, whatever row its machines stand in."""
     answers: dict[str, ValidatedPlan | NoPlan] = {}
-    arguments: dict[str, Argument] = {}
+    loops: dict[str, PlanningLoop] = {}
     for position, (name, case) in enumerate(cases.items()):
         told = _part_of(progress, name, position, len(cases))
-        arguments[name] = Argument(case, told, drawn_w)
-        answers[name] = _plan_one(arguments[name])
+        loops[name] = PlanningLoop(case, told, drawn_w)
+        answers[name] = _plan_one(loops[name])
     best = _best(answers, next(iter(cases.values())).scenario.objective)
     if isinstance(best, NoPlan):
-        hints = next(iter(arguments.values())).case.slips
+        hints = next(iter(loops.values())).case.slips
         return replace(best, explanation=(*best.explanation, *hints))
     if with_margin and best.judgement.engine == COMPILED:
-        best = replace(best, margin=margin(arguments[best.candidate.policy], best.candidate))
+        best = replace(best, margin=margin(loops[best.candidate.policy], best.candidate))
     return best
 
 
@@ -163,56 +163,56 @@ def _part_of(progress: Progress, name: str, position: int, parts: int) -> Progre
     return tell
 
 
-def _plan_one(argument: Argument) -> ValidatedPlan | NoPlan:
+def _plan_one(loop: PlanningLoop) -> ValidatedPlan | NoPlan:
     """The story under one policy.
 
     Where clocks or caps are on offer the plan without them is found too, so that offering them never gives less.
     """
-    found = _found(argument)
-    if plain := argument.without_knobs():
+    found = _found(loop)
+    if plain := loop.without_knobs():
         other = _found(plain)
         if not isinstance(other, NoPlan) and (isinstance(found, NoPlan) or _value(plain, other) < _value(plain, found)):
             found = other
-            argument.rounds += plain.rounds
+            loop.rounds += plain.rounds
     if isinstance(found, NoPlan):
         return found
-    last = stretch if argument.case.scenario.objective is Objective.THROUGHPUT else improve
-    held, neighbours = last(argument, found)
-    return _certified(argument.case, argument, *held, neighbours)
+    last = stretch if loop.case.scenario.objective is Objective.THROUGHPUT else improve
+    held, neighbours = last(loop, found)
+    return _certified(loop.case, loop, *held, neighbours)
 
 
-def _found(argument: Argument) -> Held | NoPlan:
+def _found(loop: PlanningLoop) -> Held | NoPlan:
     """The best plan that proposals, smaller plans and a search around them give.
 
     Where traces are long it is looked for by their busiest stretches, then grown until the whole says that it holds.
     """
-    guess = argument.guessing()
+    guess = loop.guessing()
     guessed = None if guess is None else _found(guess)
-    if guessed and not isinstance(guessed, NoPlan) and (held := grow(argument, guessed[0])):
+    if guessed and not isinstance(guessed, NoPlan) and (held := grow(loop, guessed[0])):
         return held
-    first = argument.propose_and_tighten()
+    first = loop.propose_and_tighten()
     if isinstance(first, NoPlan):
-        first = fit(argument, first)
+        first = fit(loop, first)
     if isinstance(first, NoPlan):
         return first
-    if argument.case.scenario.objective is Objective.THROUGHPUT:
-        return climb(argument, stretch(argument, first)[0])
-    return descend(argument, improve(argument, first)[0])
+    if loop.case.scenario.objective is Objective.THROUGHPUT:
+        return climb(loop, stretch(loop, first)[0])
+    return descend(loop, improve(loop, first)[0])
 
 
-def _value(argument: Argument, held: Held) -> float:
-    """What the objective counts of a plan, to be made small."""
-    objective = argument.case.scenario.objective
+def _value(loop: PlanningLoop, held: Held) -> float:
+    """What the objective counts of a plan, to be minimised."""
+    objective = loop.case.scenario.objective
     return -held[0].rate_scale if objective is Objective.THROUGHPUT else price(objective, held[0].totals)
 
 
 def _certified(
-    case: Case, argument: Argument, candidate: CandidatePlan, judgement: Judgement, neighbours: tuple[Neighbour, ...]
+    case: Case, loop: PlanningLoop, candidate: CandidatePlan, judgement: Judgement, neighbours: tuple[Neighbour, ...]
 ) -> ValidatedPlan:
     """The plan with everything that speaks for it and against it."""
     objective, rate = case.scenario.objective, case.asked.rate_req_per_s
     value = rate * candidate.rate_scale if objective is Objective.THROUGHPUT else price(objective, candidate.totals)
-    bound = argument.bound
+    bound = loop.bound
     shares, sources = provenance(case, candidate)
     return ValidatedPlan(
         candidate=candidate,
@@ -225,14 +225,14 @@ def _certified(
             solver_gap_frac=candidate.termination.gap_frac,
             neighbours=neighbours,
         ),
-        rounds=tuple(argument.rounds),
+        rounds=tuple(loop.rounds),
         excuses=case.excuses,
         provenance=shares,
         sources=sources,
         accuracy=measured_against(case, candidate),
         warnings=tuple(doubts(case, candidate)),
         peaks=peak_shares(case, candidate, judgement),
-        alternatives=tradeoffs(argument, candidate),
+        alternatives=tradeoffs(loop, candidate),
         served=served_as(case, candidate),
     )
 
@@ -300,16 +300,16 @@ def simulation(
         BadInput: the scenario's catalog no longer offers a pool of the candidate, or a machine is to fail that the
             candidate does not have.
     """
-    argument = Argument(open_case(scenario, candidate.policy), progress)
-    pools = argument.pools(candidate)
+    loop = PlanningLoop(open_case(scenario, candidate.policy), progress)
+    pools = loop.pools(candidate)
     have = ", ".join(f"{p.machines} {p.role}" for p in pools)
     absent = [f"{f.pool} {f.machine}" for f in scenario.validation.failures if outage(f, pools) is None]
     if absent:
         raise BadInput(*(f"validation.failures: no machine {name}; the plan has {have}, from 0" for name in absent))
-    judgement = argument.judged(candidate, early=False, note=note, stepwise=stepwise)
-    case = argument.case
+    judgement = loop.judged(candidate, early=False, note=note, stepwise=stepwise)
+    case = loop.case
     asked = {c.request_class.name: c.rate_req_per_s * candidate.rate_scale for c in case.asked.demand.classes}
-    run = at_rates(candidate, asked, argument.options)
+    run = at_rates(candidate, asked, loop.options)
     over = [*over_budget(scenario, run, judgement)]
     if scenario.power.row_limit_w is not None:
         over += filter(None, [over_row(study(case, run, progress))])
@@ -323,7 +323,7 @@ def picture(question: Scenario | Inputs, candidate: CandidatePlan, *, progress: 
         BadInput: the scenario's catalog no longer offers a pool of the candidate.
     """
     case = open_case(question, candidate.policy)
-    pools = Argument(case, progress).pools(candidate)
+    pools = PlanningLoop(case, progress).pools(candidate)
     progress("drawing", 0.95)
     section, asked = case.scenario.validation, case.asked
     before, after = asked.unmeasured_at(candidate.rate_scale, section)

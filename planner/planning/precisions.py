@@ -6,7 +6,7 @@ from pathlib import Path
 from hw_catalog.profile_files import load_profiles
 from planner.errors import BadInput
 from planner.formulate import lift
-from planner.planning.loop import Argument
+from planner.planning.loop import PlanningLoop
 from planner.planning.tighten import price
 from planner.policies.presets import NAMES
 from planner.resolve.case import open_case
@@ -65,9 +65,9 @@ def _optimum(scenario: Scenario, policy: str) -> Iterator[Elsewise]:
         case = open_case(scenario, policy)
     except BadInput:  # for example a reference that this set of profiles does not hold
         return
-    argument = Argument(case, lambda _words, _done: None)
+    loop = PlanningLoop(case, lambda _words, _done: None)
     headroom = scenario.headroom_limits()
-    solution = argument.solve(argument.problem(headroom)) if case.options else None
+    solution = loop.solve(loop.problem(headroom)) if case.options else None
     if solution is None or solution.allocation is None:
         return
     plan = lift(solution, case.options, headroom=headroom, policy=policy)

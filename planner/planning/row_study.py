@@ -129,10 +129,10 @@ def _policy(asked: PowerSection, clocks: Mapping[str, float]) -> PowerPolicy:
             t1_frac=asked.t1_frac, t2_frac=asked.t2_frac, release_frac=asked.release_frac,
             low_t1_mhz=clocks["low_t1_mhz"], low_t2_mhz=clocks["low_t2_mhz"], high_mhz=clocks["high_mhz"],
         )  # fmt: skip
-    everybody = asked.policy == "one-threshold-all"
+    all_capped = asked.policy == "one-threshold-all"
     return OneThreshold(
         threshold_frac=asked.threshold_frac, release_frac=asked.release_frac, low_mhz=clocks["low_t2_mhz"],
-        high_mhz=clocks["low_t2_mhz"] if everybody else None,
+        high_mhz=clocks["low_t2_mhz"] if all_capped else None,
     )  # fmt: skip
 
 
@@ -259,7 +259,7 @@ def _response(
 def _assumptions(
     asked: PowerSection, machines: Sequence[Machine], candidate: CandidatePlan, pools: Sequence[Pool], most: int
 ) -> tuple[str, ...]:
-    """Inputs that nobody measured for this row."""
+    """Inputs that were not measured for this row."""
     load = asked.load
     found = [
         f"load: the planned rate is the peak of the week; peak over valley {load.peak_to_valley_ratio:g}, weekends "

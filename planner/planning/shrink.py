@@ -1,6 +1,6 @@
 """Improvements: a plan that holds is made smaller until nothing smaller or cheaper next to it holds."""
 
-from planner.planning.loop import Argument
+from planner.planning.loop import PlanningLoop
 from planner.planning.tighten import cheaper_pools, faster, smaller
 from planner.results.evidence import Judgement, Neighbour
 from planner.results.plan import CandidatePlan
@@ -13,7 +13,7 @@ ORPHANED = "no other pool can take over its work"
 Held = tuple[CandidatePlan, Judgement]
 
 
-def improve(argument: Argument, held: Held) -> tuple[Held, tuple[Neighbour, ...]]:
+def improve(loop: PlanningLoop, held: Held) -> tuple[Held, tuple[Neighbour, ...]]:
     """Take machines away and replace pools by cheaper ones, until no such step leaves a valid plan.
 
     Returns:
@@ -21,40 +21,40 @@ def improve(argument: Argument, held: Held) -> tuple[Held, tuple[Neighbour, ...]
         with what it misses.
     """
     while True:
-        held = _shrink(argument, held)
-        swapped, tried = _swap(argument, held)
+        held = _shrink(loop, held)
+        swapped, tried = _swap(loop, held)
         if swapped is None:
-            return held, (*_one_fewer(argument, held[0]), *tried)
+            return held, (*_one_fewer(loop, held[0]), *tried)
         held = swapped
 
 
-def _shrink(argument: Argument, held: Held) -> Held:
+def _shrink(loop: PlanningLoop, held: Held) -> Held:
     """Take machines away, dearest first, until every plan one machine smaller fails."""
     changed = True
     while changed:
         changed = False
-        for name in _by_price(argument, held[0]):
-            found = _fewest(argument, held[0], name)
+        for name in _by_price(loop, held[0]):
+            found = _fewest(loop, held[0], name)
             if found:
                 held, changed = found, True
-                argument.note("shrink", *held)
+                loop.note("shrink", *held)
     return held
 
 
-def _by_price(argument: Argument, candidate: CandidatePlan) -> list[str]:
+def _by_price(loop: PlanningLoop, candidate: CandidatePlan) -> list[str]:
     """Pools of a candidate, the dearest machine first."""
-    price = {p.spec.name: argument.options[p.spec.name].price_usd_per_h for p in candidate.pools}
+    price = {p.spec.name: loop.options[p.spec.name].price_usd_per_h for p in candidate.pools}
     return sorted(price, key=lambda name: (-price[name], name))
 
 
-def _fewest(argument: Argument, candidate: CandidatePlan, pool: str) -> Held | None:
+def _fewest(loop: PlanningLoop, candidate: CandidatePlan, pool: str) -> Held | None:
     """The valid candidate with most machines taken from one pool: doubling steps, then bisection."""
     best: Held | None = None
     good, bad, fewer = 0, None, 1
     while bad is None or bad - good > 1:
-        less = smaller(candidate, pool, fewer, argument.options)
-        judgement = argument.judged(less) if less else None
-        if less and judgement and argument.holds(less, judgement):
+        less = smaller(candidate, pool, fewer, loop.options)
+        judgement = loop.judged(less) if less else None
+        if less and judgement and loop.holds(less, judgement):
             best, good = (less, judgement), fewer
         else:
             bad = fewer
@@ -62,51 +62,51 @@ def _fewest(argument: Argument, candidate: CandidatePlan, pool: str) -> Held | N
     return best
 
 
-def _one_fewer(argument: Argument, candidate: CandidatePlan) -> tuple[Neighbour, ...]:
+def _one_fewer(loop: PlanningLoop, candidate: CandidatePlan) -> tuple[Neighbour, ...]:
     """Every plan one machine smaller, and what it misses."""
     found = []
     for pool in candidate.pools:
-        less = smaller(candidate, pool.spec.name, 1, argument.options)
-        judgement = argument.judged(less) if less else None
-        fails = argument.fails(less, judgement) if less and judgement else (ORPHANED,)
-        left = pool.machines - argument.options[pool.spec.name].machines_per_instance
+        less = smaller(candidate, pool.spec.name, 1, loop.options)
+        judgement = loop.judged(less) if less else None
+        fails = loop.fails(less, judgement) if less and judgement else (ORPHANED,)
+        left = pool.machines - loop.options[pool.spec.name].machines_per_instance
         found.append(Neighbour(pool=pool.spec.name, machines=left, judgement=judgement, fails=fails))
     return tuple(found)
 
 
-def _swap(argument: Argument, held: Held) -> tuple[Held | None, tuple[Neighbour, ...]]:
+def _swap(loop: PlanningLoop, held: Held) -> tuple[Held | None, tuple[Neighbour, ...]]:
     """Put the work of one pool on another option for less; the first that holds.
 
     Returns:
         The better plan, or None with every replacement that was tried and what it misses.
     """
     tried: list[Neighbour] = []
-    for pool in _by_price(argument, held[0]):
-        for other, name, machines in cheaper_pools(held[0], pool, argument.case.scenario.objective, argument.options):
-            if not argument.within_budgets(other) or argument.overloads(other):
+    for pool in _by_price(loop, held[0]):
+        for other, name, machines in cheaper_pools(held[0], pool, loop.case.scenario.objective, loop.options):
+            if not loop.within_budgets(other) or loop.overloads(other):
                 continue
-            judgement = argument.judged(other)
-            if argument.holds(other, judgement):
-                argument.note("swap", other, judgement)
+            judgement = loop.judged(other)
+            if loop.holds(other, judgement):
+                loop.note("swap", other, judgement)
                 return (other, judgement), ()
             label = f"{name} instead of {pool}"
-            fails = argument.fails(other, judgement)
+            fails = loop.fails(other, judgement)
             tried.append(Neighbour(pool=label, machines=machines, judgement=judgement, fails=fails))
     return None, tuple(tried)
 
 
-def stretch(argument: Argument, held: Held) -> tuple[Held, tuple[Neighbour, ...]]:
+def stretch(loop: PlanningLoop, held: Held) -> tuple[Held, tuple[Neighbour, ...]]:
     """Raise the rate of a throughput plan as far as its machines carry it, to within ``RATE_STEP_FRAC``."""
     while True:
         candidate = held[0]
-        more = faster(candidate, 1 + RATE_STEP_FRAC, argument.options)
-        judgement = argument.judged(more)
-        affordable = argument.within_budgets(more)
-        if not argument.holds(more, judgement) or not affordable:
+        more = faster(candidate, 1 + RATE_STEP_FRAC, loop.options)
+        judgement = loop.judged(more)
+        affordable = loop.within_budgets(more)
+        if not loop.holds(more, judgement) or not affordable:
             break
         held = more, judgement
-        argument.note("stretch", *held)
+        loop.note("stretch", *held)
     label = f"the same machines at {1 + RATE_STEP_FRAC:g} times the rate"
     machines = candidate.totals.machines
-    fails = (*argument.fails(more, judgement), *(() if affordable else ("a budget is exceeded",)))
+    fails = (*loop.fails(more, judgement), *(() if affordable else ("a budget is exceeded",)))
     return held, (Neighbour(pool=label, machines=machines, judgement=judgement, fails=fails),)

@@ -52,7 +52,7 @@ def tighten(headroom: Headroom, candidate: CandidatePlan, judgement: Judgement) 
 def excess(judgement: Judgement, drawn_w: float | None) -> tuple[str, ...]:
     """What is wrong with the watts of a candidate: all pools together drew more on average than they may.
 
-    What counts is the mean at the machines' plugs over every measured second of every seed, cooling not included, the
+    What counts is the machines' mean wall power over every measured second of every seed, cooling not included, the
     very quantity that the program plans. Whether a judgement is too noisy to tell is decided against the candidate.
 
     Args:
@@ -128,7 +128,7 @@ def smaller(
     A pool that loses its last machine leaves its work to the other pools of its role.
 
     Returns:
-        None where the pool has no such number of machines, or nobody could take over the work of one that is gone.
+        None where the pool has no such number of machines, or no pool could take over the work of one that is gone.
     """
     pool = next((p for p in candidate.pools if p.spec.name == pool_name), None)
     fewer *= options[pool_name].machines_per_instance if pool_name in options else 1
@@ -353,7 +353,7 @@ def _loaded(pool: Pool, options: Mapping[str, Option]) -> Pool:
 
 
 def price(objective: Objective, totals: Totals) -> float:
-    """What an objective that is made small counts: USD/h, W, machines or g/h."""
+    """What an objective that is minimised counts: USD/h, W, machines or g/h."""
     values = {
         Objective.COST: totals.cost_usd_per_h, Objective.POWER: totals.power_w,
         Objective.ENERGY: totals.expected_power_w, Objective.CARBON: totals.carbon_g_per_h,

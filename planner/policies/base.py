@@ -188,7 +188,7 @@ class Routing(Protocol):
         """Position of the chosen instance; ``loads`` are pending tokens over the instance's planned speed."""
 
 
-class Lending(Protocol):
+class Borrowing(Protocol):
     """When instances work for the other phase."""
 
     def borrows(self, role: Role, pressure_tokens: int) -> bool:
@@ -222,7 +222,7 @@ class Policy:
     batching: Batching
     order: Order
     routing: Routing
-    lending: Lending
+    lending: Borrowing
     recovery: Recovery
     cuts: frozenset[Role] = frozenset()
     streams: bool = False

@@ -1,4 +1,4 @@
-"""Lending: when an instance of one phase works for the other."""
+"""Borrowing: when an instance of one phase works for the other."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -67,7 +67,7 @@ class Tile:
     Attributes:
         label: what it is.
         value: the figure with its unit.
-        note: what it rests on, in small print.
+        note: its basis, in small print.
     """
 
     label: str

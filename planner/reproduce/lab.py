@@ -85,7 +85,7 @@ class Lab:
         return found
 
     def batch_req_per_s(self, cluster: Cluster) -> float:
-        """Requests that a cluster ends per second at a load beyond what it serves, where nobody looks at latency."""
+        """Requests that a cluster ends per second at a load beyond what it serves, without latency limits."""
         self._tell(f"{self.reading.name}: batch jobs on {cluster.words}")
         drawn = self._long()
         trace = at_rate(drawn, BATCH_REQ_PER_S, BATCH_S)

@@ -1,4 +1,4 @@
-"""Mnemosyne, later Medha (Agrawal et al., arXiv 2409.17264): its claims, held against rooflines and surfaces."""
+"""Mnemosyne, later Medha (Agrawal et al., arXiv 2409.17264): its claims, compared with rooflines and surfaces."""
 
 from collections.abc import Callable
 

@@ -21,7 +21,7 @@ MOST_MACHINES = 160
 
 
 class Oracle(Protocol):
-    """Whoever says whether a cluster holds its objectives at a rate."""
+    """A judge of whether a cluster holds its objectives at a rate."""
 
     def holds(self, cluster: Cluster, rate_req_per_s: float) -> bool:
         """Whether every objective holds."""

@@ -175,7 +175,7 @@ def setback(lab: Lab) -> Iterator[Claim]:
 
 
 def batch_jobs(lab: Lab) -> Iterator[Claim]:
-    """Requests per dollar where nobody looks at latency, on the clusters of equal cost."""
+    """Requests per dollar without latency limits, on the clusters of equal cost."""
     for made, paper in (
         (cluster("Baseline-A100", 86), 0.89),
         (AA_COST, 0.89),

@@ -1,4 +1,4 @@
-"""Digests of what was read, by which a plan knows whether what it rests on is still the same."""
+"""Digests of what was read, by which a plan knows whether its inputs are still the same."""
 
 from dataclasses import fields
 from hashlib import sha256
@@ -11,7 +11,7 @@ from planner.resolve.layouts import layouts_of
 
 
 def digests(inputs: Inputs) -> dict[str, str]:
-    """SHA-256 of what a plan rests on: the scenario, the catalog rows and profiles it names, the first trace."""
+    """SHA-256 of a plan's inputs: the scenario, the catalog rows and profiles it names, the first trace."""
     asked = inputs.asked
     trace = asked.draw(asked.seeds[0], 1.0, 1.0)
     machines = sorted((machine.name, repr(machine)) for machine in inputs.machines)

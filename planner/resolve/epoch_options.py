@@ -69,7 +69,7 @@ def _epoch_option(case: Case, option: Option, demand: Mapping[str, ClassDemand])
 
 
 def _watts_line(case: Case, option: Option, part: ClassDemand, full_req_per_s: float) -> tuple[float, float]:
-    """Watts at the plug above the machine's idle draw as a line over the rate: (at no rate, joules of a request).
+    """Watts at the wall above the machine's idle draw as a line over the rate: (at no rate, joules of a request).
 
     Watts rise steeply with the first requests and slowly after. The line is through half of the rate that fills the
     instance and all of it, between which instances are run; below it is higher than what is drawn.

@@ -108,8 +108,8 @@ def group_tokens(section: PolicySection, layout: Layout, demand: Demand) -> int:
 def served(section: PolicySection, layout: Layout, demand: Demand) -> Demand:
     """The classes that a layout is for: stages and groups serve the long ones, all other layouts the rest.
 
-    So a giant and short requests never share an instance, and nobody waits behind one. Where they are not to be kept
-    apart every layout is for all; then the order of prompts has to see to that.
+    So long-context and short requests never share an instance, and no short one waits behind a
+    long one. Where they are not to be kept apart every layout is for all; then the order of prompts has to see to that.
 
     Source: Medha (arXiv 2409.17264), length-aware routing; the pools of a plan take its place.
     """

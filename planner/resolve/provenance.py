@@ -11,7 +11,7 @@ from planner.results.plan import CandidatePlan
 
 
 def _capped(machine: Machine, cap_w: int | None) -> str:
-    """How the rated power of a machine under an enforced cap was reckoned; empty where it is the nameplate."""
+    """How the rated power of a machine under an enforced cap was computed; empty where it is the nameplate."""
     if cap_w is None:
         return ""
     nameplate = machine.provenance.get("rated_w")

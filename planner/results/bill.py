@@ -9,11 +9,11 @@ class Bill:
 
     Attributes:
         rated_w: nameplates; what the room must be built for.
-        expected_w: mean at the machines' plugs at the planned rates; None where nothing is known of its GPUs' watts.
+        expected_w: mean at the wall at the planned rates; None where nothing is known of its GPUs' watts.
         mean_w: the same in simulation, over all pools; None where that kept no joules.
         p99_w: of 100 simulated seconds, 99 draw no more, all pools at once.
         peak_w: highest simulated second.
-        token_j: at the plugs for every token put out, standing by included; None where nothing was simulated.
+        token_j: at the wall for every token put out, idle machines included; None where nothing was simulated.
         electricity_usd_per_h: electricity of the building, no part of the machines' prices.
         carbon_g_per_h: CO2 of the building's electricity.
         million_tokens_usd: electricity of a million output tokens.

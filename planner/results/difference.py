@@ -41,14 +41,14 @@ class Margin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
-    """One step on the way, and what stands after it.
+    """One step of the migration, and what stands after it.
 
     Attributes:
         sign: ``+`` machines are added, ``-`` removed, ``~`` turned from one pool into another.
         pool: spec name of what is added, removed or made.
         source: spec name of the pool whose machines are turned; None where none are.
         machines: how many in this step.
-        totals: of everything that stands after the step (while machines are turned, they draw power and serve nobody).
+        totals: of everything that stands after the step (turned machines draw power and serve no request).
         safe: the cluster after it serves the load within every objective, and the power during and after it is within
             the limit.
         checked_by: ``simulation`` or ``envelope`` (planned loads only).
@@ -78,8 +78,8 @@ class Diff:
         margins: one per objective of either plan.
         moves: in order; empty where nothing moves.
         safe: every move is safe; where not, ``moves`` is the order that comes furthest.
-        load: what the way was checked against, in words.
-        power_limit_w: what the machines may draw together on the way; None is unlimited.
+        load: what the migration was checked against, in words.
+        power_limit_w: what the machines may draw together during the migration; None is unlimited.
         explanation: why no safe order was found, full sentences; empty where one was.
         bill_before: watts of the first plan, joules of a token, and what they cost and emit.
         bill_after: the same of the second.

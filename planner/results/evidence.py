@@ -229,7 +229,7 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    """One turn of the argument between optimiser and simulator: what was proposed, what was observed, what was done."""
+    """One planning round: what was proposed, what was observed, what was done."""
 
     step: str
     candidate: CandidatePlan
@@ -302,7 +302,7 @@ class ValidatedPlan:
         objective_value: its value for this plan (USD/h, W, machines, or req/s).
         judgement: the evidence.
         certificate: why no smaller one.
-        rounds: how it was argued into shape, first to last.
+        rounds: planning rounds, first to last.
         excuses: options that were never offered.
         provenance: kind -> share of the plan's input numbers, sums to 1.
         sources: one line per distinct source that the plan rests on.

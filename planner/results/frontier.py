@@ -15,7 +15,7 @@ class Design:
         values: axis -> value, in the axis's unit.
         efficient: no other design of the frontier is at least as good on both axes and better on one.
         bound: limit on the bounded axis it was found under; None where there was none.
-        outcome: the plan and its evidence; None for a design that the argument passed through on its way.
+        outcome: the plan and its evidence; None for a design that the planning loop found before its answer.
         machines: role and machine type -> how many, for example ``{"decode dgx-a100": 2}``.
     """
 

@@ -38,7 +38,7 @@ class PoolSeries:
         batch_mean: requests that decode on an instance or are about to.
         queue_tokens: prompt tokens that wait on an instance for their prefill.
         kv_frac: share of KV memory in use.
-        power_w: what all its machines together draw at their plugs; inf where nothing was measured; empty where nothing
+        power_w: what all its machines together draw at the wall; inf where nothing was measured; empty where nothing
             is known of its GPUs' watts.
     """
 

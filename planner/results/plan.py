@@ -41,7 +41,7 @@ class Totals:
         rack_units: space.
         machines: bought.
         gpus: in them.
-        expected_power_w: mean watts at the machines' plugs at the planned rates, idle time included.
+        expected_power_w: mean watts at the wall at the planned rates, idle time included.
         carbon_g_per_h: CO2 that these watts and the cooling for them cause.
     """
 

@@ -89,7 +89,7 @@ class RowStudy:
         weeks: simulated, each drawn anew.
         week_s: length of each.
         tick_s: resolution.
-        assumptions: inputs that nobody measured for this row, full sentences.
+        assumptions: inputs that were not measured for this row, full sentences.
         rows: that there is room for.
         plan_machines: of the plan that was studied.
         needed_rows: that its machines take; 0 where no number of rows would do. Machines that are not simulated in the

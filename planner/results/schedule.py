@@ -16,8 +16,8 @@ class EpochOption:
         spec: machine type, layout and clock.
         gpus: GPUs of one instance.
         capacity_req_per_s: class name -> rate that one instance carries within its headroom; absent: not served.
-        request_j: class name -> energy of one request at the plug, above the idle draw and the floor.
-        floor_w: what a busy instance draws at the plug above its machine's idle draw, however little it serves.
+        request_j: class name -> energy of one request at the wall, above the idle draw and the floor.
+        floor_w: what a busy instance draws at the wall above its machine's idle draw, however little it serves.
     """
 
     spec: InstanceSpec
@@ -133,7 +133,7 @@ class Schedule:
 
     Attributes:
         epoch_s: length of an epoch.
-        aims: what was made small, the first before the second.
+        aims: what was minimised, the first before the second.
         base_machines: machine type -> base fleet.
         epochs: in time.
         energy_j: over the horizon, at the meter.

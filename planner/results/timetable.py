@@ -26,7 +26,7 @@ class Served:
         refused: of them, too long for any memory.
         steady: no objective is missed by the later half alone.
         engine: what simulated it.
-        planned_w: mean draw at the plugs of what is powered, as planned at the rate that was served.
+        planned_w: mean draw at the wall of what is powered, as planned at the rate that was served.
         simulated_w: the same as metered; None where watts are not known.
         limit_w: the budget of expected watts; None is unlimited.
     """
@@ -47,7 +47,7 @@ class Served:
 
     @property
     def served_well(self) -> bool:
-        """Every objective is met and nothing was left behind."""
+        """Every objective is met and no request is unfinished."""
         met = all(each.verdict is Verdict.MET for each in self.evidence)
         return met and self.steady and not self.unfinished and not self.refused
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PowerUse:
-    """What a pool, or a plan, drew at its machines' plugs in the measured window, all instances at once.
+    """What a pool, or a plan, drew at the wall in the measured window, all instances at once.
 
     The percentiles and the peak are what a meter that is read once a second shows: bursts of prefill inside a second
     are in them.

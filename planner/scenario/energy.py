@@ -43,9 +43,9 @@ class EnergySection(Section):
 
     @property
     def carbon_g_per_j(self) -> float:
-        """CO2 of one joule at a machine's plug, the building's share included."""
+        """CO2 of one joule at the wall, the building's share included."""
         return self.pue_ratio * self.carbon_g_per_kwh_mean / JOULES_PER_KWH
 
     def bill_usd_per_h(self, expected_power_w: float) -> float:
-        """Dollars per hour of so many watts at the machines' plugs, the building's share included."""
+        """Dollars per hour of so many watts at the wall, the building's share included."""
         return self.pue_ratio * self.usd_per_kwh * expected_power_w / 1000

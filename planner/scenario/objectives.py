@@ -14,7 +14,7 @@ class Objective(StrEnum):
     POWER = "power"
     """Rated watts of the whole plan: nameplates, less what enforced caps take off."""
     ENERGY = "energy"
-    """Expected watts of the whole plan at the machines' plugs, idle machines included."""
+    """Expected watts of the whole plan at the wall, idle machines included."""
     CARBON = "carbon"
     """Grams of CO2 per hour that these watts and the cooling for them cause."""
     MACHINES = "machines"

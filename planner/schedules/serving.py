@@ -167,11 +167,11 @@ class Serving:
         return epoch, scene.pools[at].name.split("/")[1], self._judged(scene, epoch, (failure,))
 
     def _standing_w(self, epoch: Epoch) -> float:
-        """What powered machines draw at the plugs without work."""
+        """What powered machines draw at the wall without work."""
         return sum(self._idle_w[name] * count for name, count in epoch.machines.items() if count)
 
     def _simulated_w(self, epoch: Epoch, scene: _Scene, said: Judgement) -> float | None:
-        """Mean draw at the plugs as metered; instances that only end what they have count by their share of an epoch.
+        """Mean draw at the wall as metered; instances that only end what they have count by their share of an epoch.
 
         They drain once, while the window that is served stands for the whole epoch.
         """
@@ -186,7 +186,7 @@ class Serving:
         return watts
 
     def _planned_w(self, schedule: Schedule, epoch: int) -> float:
-        """Mean draw at the plugs, as the program has it, at the rates that are served."""
+        """Mean draw at the wall, as the program has it, at the rates that are served."""
         now = schedule.epochs[epoch]
         served = self._load.peak_req_per_s if self._whole is None else self._load.mean_req_per_s
         routed = Counter[str]()

@@ -114,7 +114,7 @@ class Books:
         gaps: (classes · slices, GAP_BINS) token gaps of the measured, by bin.
         arrived: requests.
         finished: requests.
-        refused: requests that no memory could hold, or that nobody serves.
+        refused: requests that no memory could hold, or that no pool serves.
         restarted: requests that were lost with a machine.
         transfers: KV caches sent.
         transfer_s: what they took, from the last token of their requests to the landing.

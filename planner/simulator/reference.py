@@ -62,7 +62,7 @@ class _Cluster:
             self._add(pool, machines)
             machines += pool.machines
         count, requests = len(self.instances), len(trace)
-        self._pending, self._guests, self._down = [0] * count, [0] * count, [0] * count
+        self._pending, self._borrowed, self._down = [0] * count, [0] * count, [0] * count
         self._closed, self._ports = set[int](), Ports(machines)
         self._flying, self._parked = dict[int, Request](), list[Request]()
         self.ttft_s, self._e2e_s, self._max_gap_s = [inf] * requests, [inf] * requests, [0.0] * requests
@@ -119,9 +119,9 @@ class _Cluster:
             first, request.sent_by = chosen[0], chosen[0].index
             self._pending[first.index] += request.prompt_tokens
             if len(chosen) > 1:
-                request.home, request.guest = chosen[-1].index, chosen[-1] is first
-                self._guests[first.index] += request.guest
-                self._pending[request.home] += 0 if request.guest else request.prompt_tokens
+                request.home, request.borrowed = chosen[-1].index, chosen[-1] is first
+                self._borrowed[first.index] += request.borrowed
+                self._pending[request.home] += 0 if request.borrowed else request.prompt_tokens
             first.submit(request)
 
     def _done(self, how: str) -> None:
@@ -150,10 +150,10 @@ class _Cluster:
         return chosen
 
     def _helper(self, role: Role, request: Request, *, at_any_cost: bool) -> Instance | None:
-        """One that is lent already, else one that is not, under no pressure itself where there is a choice."""
+        """One that is borrowed already, else one that is not, under no pressure itself where there is a choice."""
         others = [i for other in self._roles if other is not role for i in self._members(other, request)]
-        for lent in (True, False):
-            some = [i for i in others if bool(self._guests[i.index]) is lent]
+        for borrowed in (True, False):
+            some = [i for i in others if bool(self._borrowed[i.index]) is borrowed]
             best = self._shortest([i for i in some if self._fits(request, i, request.output_tokens)])
             if best and (at_any_cost or not any(self._pressed(one, best) for one in self._roles)):
                 return best
@@ -201,8 +201,8 @@ class _Cluster:
     def moves_on(self, source: Instance, request: Request) -> bool:
         """A computed prompt stays where it is, or its KV cache moves to its home once there is memory."""
         if source.role is not self._roles[0]:
-            self._guests[request.sent_by] -= request.guest
-            request.guest = False
+            self._borrowed[request.sent_by] -= request.borrowed
+            request.borrowed = False
         if request.home == source.index or source.role is not self._roles[0] or len(self._roles) == 1:
             if source.role is Role.MIXED:
                 self._pending[source.index] += 1 - request.pending_tokens
@@ -227,7 +227,7 @@ class _Cluster:
         self.env.process(self._flight(request, begin_s + source.body.link.latency_s + busy_s))
 
     def ends(self, source: Instance, request: Request) -> None:
-        """A request has its last token; a cache on its way to its home is no longer awaited there."""
+        """A request has its last token; a cache in transfer to its home is no longer awaited there."""
         index = request.index
         self._done("finished")
         self._count["output_tokens"] += request.output_tokens
@@ -235,7 +235,7 @@ class _Cluster:
         self._max_gap_s[index] = request.max_gap_s
         decoder = request.home if request.home >= 0 else request.sent_by
         self._served_by[index] = request.sent_by, decoder if request.output_tokens > 1 else -1
-        self._guests[request.sent_by] -= request.guest
+        self._borrowed[request.sent_by] -= request.borrowed
         self._pending[source.index] -= request.pending_tokens
         if request.home not in (-1, source.index):
             self._pending[request.home] -= request.prompt_tokens
@@ -275,7 +275,7 @@ class _Cluster:
         gone = {i.index for i in dead}
         for index in gone:
             self._down[index] += 1
-            self._pending[index] = self._guests[index] = 0
+            self._pending[index] = self._borrowed[index] = 0
         landing = [request for i in dead for request in i.landing]
         lost = [*landing, *(request for i in dead for request in i.fail())]
         flying = [request for request in self._flying.values() if gone & {request.home, request.sent_by}]
@@ -391,7 +391,7 @@ class _Cluster:
         return Run(
             ledger=books, meters=self._meters, end_s=self.env.now, engine=REFERENCE,
             waiting=sum(len(i.waiting) + len(i.landing) for i in self.instances) + len(self._parked),
-            running=running + len(self._flying), lent=sum(guests > 0 for guests in self._guests),
+            running=running + len(self._flying), lent=sum(count > 0 for count in self._borrowed),
             kv_free_blocks=[i.free for i in self.instances],
             kv_total_blocks=[i.meter.kv_blocks for i in self.instances],
         )  # fmt: skip

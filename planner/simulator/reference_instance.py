@@ -47,7 +47,7 @@ class Cluster(Protocol):
     gaps_s: list[list[float]]
 
     def computes(self, source: "Instance", requests: list[Request], seconds: float) -> None:
-        """A step that computes these requests has begun and takes so long."""
+        """A step that computes these requests has started and takes so long."""
 
     def moves_on(self, source: "Instance", request: Request) -> bool:
         """Whether a request whose prompt is computed decodes elsewhere."""
@@ -96,8 +96,8 @@ class Instance:
 
     def _running(self) -> int:
         """Requests that hold a decode slot: they decode, will, or are computed in part."""
-        begun = sum(request.begun for request in (*self.waiting, *self.computing()))
-        return len(self.decoding()) + len(self.landed) + self.promised + begun
+        started = sum(request.started for request in (*self.waiting, *self.computing()))
+        return len(self.decoding()) + len(self.landed) + self.promised + started
 
     def uncomputed_tokens(self) -> int:
         """Prompt tokens that are not computed yet."""
@@ -339,7 +339,7 @@ class Instance:
         self._put_back(request)
 
     def _put_back(self, request: Request) -> None:
-        """Behind the begun ones that came before it; without memory behind all begun, and before all others."""
+        """Behind the started ones that came before it; without memory behind all started, and before all others."""
         at = 0
         for other in self.waiting:
             if not other.held_tokens or (request.held_tokens and other.index > request.index):

@@ -20,7 +20,7 @@ STRETCH_RATIO = 4.0
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """A request on its way."""
+    """A request in the cluster."""
 
     index: int
     kind: int  # its class
@@ -42,7 +42,7 @@ class Request:
     home: int = -1  # instance that decodes it
     sent_tokens: int = 0  # whose KV has left for home layer by layer
     lands_s: float | None = None  # when that is there; None where no memory is promised yet
-    guest: bool = False  # an instance of the other phase serves it
+    borrowed: bool = False  # an instance of the other phase serves it
     pending_tokens: int = 0  # what it counts in the queue of the instance that computes it
 
     def __post_init__(self) -> None:
@@ -56,7 +56,7 @@ class Request:
         return self.prefill_tokens - self.computed_tokens
 
     @property
-    def begun(self) -> bool:
+    def started(self) -> bool:
         """Computed in part, and not to its end in the step that runs."""
         return 0 < self.held_tokens < self.prefill_tokens
 
@@ -84,8 +84,8 @@ class Batching:
 
     def owed(self, requests: Iterable[Request]) -> int:
         """Blocks that prompts computed in part have still to take, that of their next token included."""
-        begun = [request for request in requests if request.begun]
-        return sum(self.blocks(one.prefill_tokens + 1) - self.blocks(one.held_tokens) for one in begun)
+        started = [request for request in requests if request.started]
+        return sum(self.blocks(one.prefill_tokens + 1) - self.blocks(one.held_tokens) for one in started)
 
     def chunks(
         self, step: StepTime, waiting: Sequence[Request], batch: Sequence[Request], *, slots: int, free: int, owed: int
@@ -160,11 +160,11 @@ class Slack:
         self._alone_s: dict[int, float] = {}
 
     def arranged(self, waiting: Sequence[Request], now_s: float) -> list[Request]:
-        """Begun ones by work left; another passes with less left and, in two steps, less slack than that now."""
-        begun = sorted((r for r in waiting if r.held_tokens), key=lambda r: (self._left_s(r), r.index))
+        """Started ones by work left; another passes with less left and, in two steps, less slack than that now."""
+        started = sorted((r for r in waiting if r.held_tokens), key=lambda r: (self._left_s(r), r.index))
         fresh = sorted((r for r in waiting if not r.held_tokens), key=lambda r: (self._slack(r, now_s), r.index))
         found = list[Request]()
-        for one in begun:
+        for one in started:
             new = min(one.left_tokens, self._chunk_tokens or one.left_tokens)
             late_s = now_s + 2 * self._step.prefill_s([(new, one.computed_tokens)])
             slack, left_s = self._slack(one, now_s), self._left_s(one)

@@ -96,7 +96,7 @@ def _per_s(trace: Trace, tokens: NDArray[np.int64], edges_s: NDArray[np.float64]
 
 
 def _drawn_w(pool: PoolModel, meters: Sequence[Meter], edges_s: NDArray[np.float64]) -> tuple[float, ...]:
-    """Mean watts at the plugs between two edges, from the seconds that the meters keep; inf outside the window."""
+    """Mean watts at the wall between two edges, from the seconds that the meters keep; inf outside the window."""
     power, start_s, end_s = pool.physics.power, meters[0].start_s, meters[0].end_s
     if not power.limit_w:
         return ()

@@ -1,4 +1,4 @@
-"""What pools drew: from the meters of a simulation to watts at the plugs."""
+"""What pools drew: from the meters of a simulation to watts at the wall."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ Runs = Sequence[Sequence[Meter]]
 
 
 def power_use(power: Watts, runs: Runs) -> PowerUse | None:
-    """What a pool drew at the plugs: standby of all instances, and their watts above idle second by second.
+    """What a pool drew at the wall: standby of all instances, and their watts above idle second by second.
 
     Returns:
         None where the GPUs' watts are unknown, or the meters of busy instances were not kept.
@@ -63,7 +63,7 @@ def _kept(power: Watts, runs: Runs) -> bool:
 
 
 def _readings_w(power: Watts, meters: Sequence[Meter], rng: np.random.Generator) -> NDArray[np.float64]:
-    """(``READINGS``, seconds) watts at the plugs of a pool in an instant of each second of a run.
+    """(``READINGS``, seconds) watts at the wall of a pool in an instant of each second of a run.
 
     In an instant an instance either computes prompts, at the mean watts b of all such steps, or does not. With E joules
     above idle in a second, of which the share s is prefill's, and k instances

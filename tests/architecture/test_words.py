@@ -33,6 +33,9 @@ BANNED = {
 
 PATTERNS = {re.compile(rf"\b(?:{words})\b", re.IGNORECASE): instead for words, instead in BANNED.items()}
 CODE = re.compile(r"```.*?```|`[^`\n]*`|<!--.*?-->|\]\([^)]*\)", re.DOTALL)
+NAME = re.compile(r"^\s*\w+: ", re.MULTILINE)
+"""An argument or attribute in a docstring: what stands before the colon is code."""
+
 PAGES = sorted(
     (
         *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),
@@ -49,13 +52,6 @@ MODULES = sorted(
 )
 
 
-INTERFACE = [
-    ROOT / "planner" / name
-    for name in ("api.py", "policies/batching.py", "policies/order.py", "policies/power.py", "schedules/refusal.py")
-]
-"""Modules whose docstrings users and authors of policies read."""
-
-
 def found(text: str) -> list[str]:
     """Each private word of a text, with what to write instead."""
     return [f"{match[0]}: {instead}" for pattern, instead in PATTERNS.items() for match in pattern.finditer(text)]
@@ -70,6 +66,13 @@ def texts(module: Path) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.value
 
 
+def docstrings(module: Path) -> Iterator[tuple[int, str]]:
+    """The docstrings of a module by line, those of its constants included."""
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            yield node.lineno, node.value.value
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_pages_use_the_words_of_the_field(page: Path) -> None:
     """No page, example scenario or template of a report holds a private word, code aside."""
@@ -78,16 +81,14 @@ def test_pages_use_the_words_of_the_field(page: Path) -> None:
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_messages_use_the_words_of_the_field(module: Path) -> None:
-    """No text in the code that may be shown holds a private word; names and docstrings are for readers of code."""
+    """No text in the code that may be shown holds a private word; names are for readers of code."""
     assert [f"line {line}: {word}" for line, text in texts(module) for word in found(text)] == []
 
 
-@pytest.mark.parametrize("module", INTERFACE, ids=lambda path: path.name)
-def test_docstrings_of_the_interface_use_the_words_of_the_field(module: Path) -> None:
-    """No docstring of the Python interface, or of the rules that a policy is made of, holds a private word."""
-    nodes = [node for node in ast.walk(ast.parse(module.read_text(encoding="utf-8")))
-             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)]  # fmt: skip
-    assert [word for node in nodes for word in found(ast.get_docstring(node) or "")] == []
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_docstrings_use_the_words_of_the_field(module: Path) -> None:
+    """No docstring, below a name or at the top, holds a private word; names of arguments and attributes are code."""
+    assert [f"line {line}: {word}" for line, text in docstrings(module) for word in found(NAME.sub(" ", text))] == []
 
 
 @pytest.mark.parametrize(

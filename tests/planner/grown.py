@@ -12,7 +12,7 @@ from time import process_time, time
 
 import numpy as np
 
-from planner.planning.loop import Argument
+from planner.planning.loop import PlanningLoop
 from planner.planning.plan import plan
 from planner.resolve.case import open_case
 from planner.results.evidence import Judgement, ValidatedPlan
@@ -58,7 +58,7 @@ def planned(scenario: Scenario) -> ValidatedPlan:
 def served(scenario: Scenario, candidate: CandidatePlan, file: Path, rate: float, jitter_s: float) -> Judgement:
     """What becomes of all of a scenario's trace, thickened by other code, on a candidate; every request counts."""
     case = open_case(scenario, candidate.policy)
-    pools = Argument(case, lambda *_: None).pools(candidate)
+    pools = PlanningLoop(case, lambda *_: None).pools(candidate)
     trace = thickened(read_trace(file), rate, jitter_s)
     traffic = Traffic(draw=lambda _: trace, seeds=[1], workload="other code", exact=True)
     judging = Judging(warmup_frac=0.0, cooldown_frac=0.0, confidence_frac=0.95)

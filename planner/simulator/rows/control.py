@@ -18,7 +18,7 @@ _SLACK_S = 1e-6
 class Actuator:
     """Clocks of all instances of all rows, as ordered and as in force.
 
-    A newer order replaces one that is still on its way. A command that is lost is noticed when it should have taken
+    A newer order replaces one that is still in transit. A command that is lost is noticed when it should have taken
     effect, and issued again. The brake is a wire: it is late, but never lost.
     """
 
@@ -26,7 +26,7 @@ class Actuator:
         self, controls: PowerControls, clocks_mhz: Sequence[float], row_of: Ints, machine_of: Ints, low: Bools,
         seeds: Sequence[int],
     ) -> None:  # fmt: skip
-        """Everybody at full clock, nothing ordered.
+        """All servers at full clock, nothing ordered.
 
         Args:
             controls: delays and losses.

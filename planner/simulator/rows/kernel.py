@@ -66,7 +66,7 @@ def _begin(me: Records, kind: Records, at_s: float) -> bool:
         return False
     sample = (me.started + me.offset) % kind.samples
     need = kind.prompt[sample] + me.anchor + me.running * me.turn
-    reserve = kind.block * (me.running + 1)  # one block for everybody who runs
+    reserve = kind.block * (me.running + 1)  # one block for every running request
     if me.running and (need + reserve > kind.kv or me.running >= kind.most):
         return False
     me.sample = sample
@@ -78,7 +78,7 @@ def _begin(me: Records, kind: Records, at_s: float) -> bool:
 
 @compiled
 def _join(me: Records, kind: Records, at_s: float, measured: bool) -> None:
-    """A prompt is computed: whoever decodes advances by the token that rode along, and the newcomer joins."""
+    """A prompt is computed: each decoding request advances by the token that rode along, and the newcomer joins."""
     me.working = 0
     if me.running:
         me.turn += 1
@@ -93,14 +93,14 @@ def _join(me: Records, kind: Records, at_s: float, measured: bool) -> None:
     me.ends_anchor[slot] += anchor
     me.anchor += anchor
     me.running += 1
-    if output <= 1 and me.running == 1:  # its first token was its last, and nobody else waits for the bucket's end
+    if output <= 1 and me.running == 1:  # its first token was its last, and no other request waits for the bucket's end
         me.turn = (me.bucket + 1) * BUCKET_TOKENS
         _close(me, at_s, measured)
 
 
 @compiled
 def _decode(me: Records, kind: Records, clock: int, at_s: float, until_s: float, measured: bool) -> float:
-    """Advance a batch until somebody may leave, or until ``until_s``; when that is."""
+    """Advance a batch until a request may leave, or until ``until_s``; when that is."""
     n = min(me.running, kind.most)
     context = me.anchor / n + me.turn
     step_s = (kind.base_s[n] + kind.token_s[n] * context) * kind.decode_slow[clock, n]

@@ -1,7 +1,7 @@
 """Instances of a row, advanced tick by tick: queues, batches and watts.
 
 An instance computes waiting prompts one after the other and decodes in between; steps of a batch are not simulated one
-by one: all of it advances at one rate until somebody joins, somebody leaves, or the tick ends. Work is conserved: a
+by one: all of it advances at one rate until a request joins, a request leaves, or the tick ends. Work is conserved: a
 request leaves when its batch has advanced by its output tokens, whatever that took. docs/polca.md compares with the
 simulation step by step.
 """

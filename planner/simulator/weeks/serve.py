@@ -1,6 +1,6 @@
 """A week request by request: what its controllers did to the pools, served as shifts by the compiled replay.
 
-The week is served in parts, each begun some minutes early on an empty cluster and ended some minutes late, so that
+The week is served in parts, each started some minutes early on an empty cluster and ended some minutes late, so that
 every request that is counted meets others as it would have. Within a part instances come, drain and change their clock
 when the controllers said so. An instance that is resharded drains while the new ones already serve, and standing still
 for a change (65 to 75 ms) is left out.
@@ -187,8 +187,8 @@ def _block(stage: Stage, number: int) -> tuple[Floats, Ints, Ints, Ints]:
     """Arrivals of a block of steps, in steps from the start of the week, with lengths and pools."""
     rng = np.random.default_rng([stage.seed, number])
     span = slice(number * BLOCK_STEPS, min(stage.steps, (number + 1) * BLOCK_STEPS))
-    nobody = np.empty(0, np.int64)
-    columns: list[tuple[Floats, Ints, Ints, Ints]] = [(np.empty(0), nobody, nobody, nobody)]
+    empty = np.empty(0, np.int64)
+    columns: list[tuple[Floats, Ints, Ints, Ints]] = [(np.empty(0), empty, empty, empty)]
     for place, course in enumerate(stage.courses):
         for origin, counts in course.arrived.items():
             step = np.repeat(np.arange(span.start, span.stop), counts[span])

@@ -1,4 +1,4 @@
-"""Rules of differences between plans, and of the way from one to the other."""
+"""Rules of differences between plans, and of the migration from one to the other."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from planner.cli import build
 from planner.compare.diff_changes import changes, notes
-from planner.compare.diff_order import Check, Search, Way
+from planner.compare.diff_order import Check, Migration, Search
 from planner.compare.outcome import silent
 from planner.errors import ExitCode
 from planner.files.plan_file import write_plan
@@ -44,12 +44,12 @@ def serving(least: int) -> Callable[[Standing], Check]:
     return check
 
 
-def way(start: Standing, goal: Standing, *, least: int, limit_w: float | None) -> Way:
+def migration(start: Standing, goal: Standing, *, least: int, limit_w: float | None) -> Migration:
     search = Search(serving(least), goal=goal, machine_of=MACHINE_OF, power_limit_w=limit_w, checked_by="envelope")
-    return search.way(start)
+    return search.migration(start)
 
 
-def walk(start: Standing, found: Way) -> list[dict[str, int]]:
+def walk(start: Standing, found: Migration) -> list[dict[str, int]]:
     """What stands after every move."""
     standing, seen = dict(start), []
     for move in found.moves:
@@ -109,7 +109,7 @@ stands = st.fixed_dictionaries({name: st.integers(0, 3) for name in WATTS}).map(
 @given(stands, stands, st.integers(1, 5), st.floats(20, 120))
 def test_a_safe_order_is_found_where_there_is_one(start: Standing, goal: Standing, least: int, limit_w: float) -> None:
     """An order is found exactly where trying every order of single machines finds one, and nothing breaks on it."""
-    found = way(start, goal, least=least, limit_w=limit_w)
+    found = migration(start, goal, least=least, limit_w=limit_w)
     assert (not found.explanation) == reachable(start, goal, least=least, limit_w=limit_w)
     states = walk(start, found)
     for move, standing in zip(found.moves, states, strict=True):
@@ -123,27 +123,30 @@ def test_a_safe_order_is_found_where_there_is_one(start: Standing, goal: Standin
 
 def test_machines_are_added_first_where_power_allows() -> None:
     """With power to spare all new machines come before an old one goes; without, as many as fit."""
-    free = way({"a/x": 2}, {"c/y": 2}, least=2, limit_w=None)
+    free = migration({"a/x": 2}, {"c/y": 2}, least=2, limit_w=None)
     assert [(m.sign, m.machines, m.pool) for m in free.moves] == [("+", 2, "c/y"), ("-", 2, "a/x")]
-    tight = way({"a/x": 4}, {"c/y": 2}, least=2, limit_w=65.0)
+    tight = migration({"a/x": 4}, {"c/y": 2}, least=2, limit_w=65.0)
     assert [(m.sign, m.machines, m.pool) for m in tight.moves] == [("+", 1, "c/y"), ("-", 4, "a/x"), ("+", 1, "c/y")]
 
 
 def test_machines_are_turned_where_nothing_may_be_added() -> None:
     """At the power limit a machine becomes one of the other pool, as long as the rest serves meanwhile."""
-    found = way({"a/x": 3, "b/x": 1}, {"a/x": 2, "b/x": 2}, least=3, limit_w=40.0)
+    found = migration({"a/x": 3, "b/x": 1}, {"a/x": 2, "b/x": 2}, least=3, limit_w=40.0)
     assert [(m.sign, m.pool, m.source) for m in found.moves] in (
         [("-", "a/x", None), ("+", "b/x", None)],
         [("~", "b/x", "a/x")],
     )
-    stuck = way({"a/x": 3, "b/x": 1}, {"a/x": 2, "b/x": 2}, least=4, limit_w=40.0)
+    stuck = migration({"a/x": 3, "b/x": 1}, {"a/x": 2, "b/x": 2}, least=4, limit_w=40.0)
     assert not stuck.moves
     assert any("too small" in line or "limit" in line for line in stuck.explanation)
 
 
-def test_a_way_begins_where_the_load_is_served() -> None:
+def test_a_migration_starts_where_the_load_is_served() -> None:
     """What stands and does not serve is said to be the reason, not some move."""
-    assert "begins where this load is not served" in way({"a/x": 1}, {"a/x": 3}, least=2, limit_w=None).explanation[0]
+    assert (
+        "starts where this load is not served"
+        in migration({"a/x": 1}, {"a/x": 3}, least=2, limit_w=None).explanation[0]
+    )
 
 
 def test_every_pool_has_one_sign() -> None:
@@ -198,14 +201,14 @@ def test_growing_is_safe_and_shrinking_too(planned: Path, monkeypatch: pytest.Mo
 
 
 def test_a_quick_look_simulates_nothing(planned: Path) -> None:
-    """With --quick the way is checked by planned loads alone, and says so."""
+    """With --quick the migration is checked by planned loads alone, and says so."""
     data = json.loads(shown(planned / "a.json", planned / "b.json", "--quick", "--json")[1])
     assert data["safe"]
     assert {m["checked_by"] for m in data["moves"]} == {"envelope"}
 
 
 def test_other_policies_are_built_side_by_side(planned: Path) -> None:
-    """From mixed machines to split ones, the new cluster stands whole before the old one goes, or there is no way."""
+    """From mixed machines to split ones, the new cluster stands whole before the old one goes, or it is refused."""
     b, s = planned / "b.json", planned / "s.json"
     data = json.loads(shown(b, s, "--json")[1])
     assert data["safe"]

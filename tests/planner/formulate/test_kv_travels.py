@@ -12,7 +12,7 @@ from planner.capacity.envelope import Option
 from planner.formulate import problem
 from planner.perf.layout import Layout, Role
 from planner.planning.limits import parted
-from planner.planning.loop import Argument
+from planner.planning.loop import PlanningLoop
 from planner.planning.plan import check, plan
 from planner.planning.tighten import cluster
 from planner.resolve.case import open_case
@@ -72,14 +72,14 @@ def test_neighbours_of_a_plan_are_held_to_it_too() -> None:
     """A cluster that local search would try is refused before it is simulated, in words."""
     case = open_case(small("policy.name=splitwise", "catalog.tp=[4, 8]", "catalog.machines=[dgx-h100]"), "splitwise")
     pair = (Layout(tp=8), Layout(tp=4))
-    argument = Argument(replace(case, apart=((pair, "no link"),)), lambda *_: None)
+    loop = PlanningLoop(replace(case, apart=((pair, "no link"),)), lambda *_: None)
     machines = {"prefill/dgx-h100/tp8": 1, "decode/dgx-h100/tp4": 1}
-    made = cluster("splitwise", machines, {"all": 1.0}, argument.options)
+    made = cluster("splitwise", machines, {"all": 1.0}, loop.options)
     assert not isinstance(made, str)
-    assert any("sends no KV to decode/dgx-h100/tp4: no link" in words for words in argument.overloads(made))
-    other = cluster("splitwise", {"prefill/dgx-h100/tp4": 1, "decode/dgx-h100/tp8": 1}, {"all": 1.0}, argument.options)
+    assert any("sends no KV to decode/dgx-h100/tp4: no link" in words for words in loop.overloads(made))
+    other = cluster("splitwise", {"prefill/dgx-h100/tp4": 1, "decode/dgx-h100/tp8": 1}, {"all": 1.0}, loop.options)
     assert not isinstance(other, str)
-    assert parted(other, argument.case.apart) == ()
+    assert parted(other, loop.case.apart) == ()
 
 
 STAGES = ("policy.name=splitwise", "catalog.machines=[dgx-h100]", "catalog.tp=[4]", "workload.rate_req_per_s=5")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from planner.planning.failings import met
 from planner.planning.local_search import descend
-from planner.planning.loop import Argument
+from planner.planning.loop import PlanningLoop
 from planner.planning.plan import plan
 from planner.planning.shrink import improve
 from planner.planning.tighten import cluster, excess, fewer_watts
@@ -117,10 +117,10 @@ def test_a_looser_budget_is_never_refused(budget_w: int) -> None:
     assert bought(found) == (bought(free) if budget_w >= drawn_w(free) else {})
 
 
-def held(argument: Argument) -> CandidatePlan:
+def held(loop: PlanningLoop) -> CandidatePlan:
     """Three machines where one would do."""
-    rates = {c.request_class.name: c.rate_req_per_s for c in argument.case.asked.demand.classes}
-    made = cluster("colocated", {"mixed/dgx-a100/tp8": 3}, rates, argument.options)
+    rates = {c.request_class.name: c.rate_req_per_s for c in loop.case.asked.demand.classes}
+    made = cluster("colocated", {"mixed/dgx-a100/tp8": 3}, rates, loop.options)
     assert isinstance(made, CandidatePlan)
     return made
 
@@ -129,10 +129,10 @@ def held(argument: Argument) -> CandidatePlan:
 def test_what_is_smaller_must_keep_the_watts_too(drawn_limit_w: float) -> None:
     """Shrinking, swapping and searching end at one machine, unless it draws too much: then each neighbour says so."""
     case = open_case(small("workload.duration_s=20", "solver.search_evaluations=20"), "colocated")
-    argument = Argument(case, quiet, drawn_limit_w)
-    start = held(argument), argument.judged(held(argument))
-    smaller, neighbours = improve(argument, start)
-    searched = descend(argument, start)
+    loop = PlanningLoop(case, quiet, drawn_limit_w)
+    start = held(loop), loop.judged(held(loop))
+    smaller, neighbours = improve(loop, start)
+    searched = descend(loop, start)
     if drawn_limit_w == inf:
         assert [p.machines for p in smaller[0].pools] == [p.machines for p in searched[0].pools] == [1]
         return

@@ -6,7 +6,7 @@ import pytest
 
 from planner.errors import BadInput
 from planner.planning.load_margin import RATIOS
-from planner.planning.loop import Argument
+from planner.planning.loop import PlanningLoop
 from planner.planning.plan import plan
 from planner.report.words import margin_words
 from planner.resolve.case import open_case
@@ -28,10 +28,10 @@ def test_a_plan_holds_up_to_its_margin_and_not_beyond(rate: int) -> None:
     assert found is not None
     assert found.holds_ratio in (1.0, *RATIOS)
     assert bool(found.fails) is (found.misses_ratio is not None)
-    argument = Argument(open_case(scenario, answer.candidate.policy), quiet)
+    loop = PlanningLoop(open_case(scenario, answer.candidate.policy), quiet)
     for ratio, holds in ((found.holds_ratio, True), (found.misses_ratio, False)):
         if ratio is not None:
-            assert argument.judged(replace(answer.candidate, rate_scale=ratio)).valid is holds
+            assert loop.judged(replace(answer.candidate, rate_scale=ratio)).valid is holds
 
 
 def test_a_plan_without_margin_says_so() -> None:

@@ -1,4 +1,4 @@
-"""What the argument concludes from a judgement, without a solver or a simulation."""
+"""What the loop concludes from a judgement, without a solver or a simulation."""
 
 from dataclasses import replace
 from math import inf
