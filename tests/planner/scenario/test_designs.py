@@ -86,7 +86,7 @@ def test_a_design_beside_keys_that_contradict_it_is_bad_input() -> None:
         in_file({"design": "splitwise-ha", "machines": ["hgx-h200"], "tp": [8]})
     machines, policy = refused.value.problems
     assert "catalog.machines: found ['hgx-h200']" in machines
-    assert "policy.name: found colocated; expected splitwise or auto" in policy
+    assert "policy.name: found colocated; expected splitwise or splitwise-sim or auto" in policy
 
 
 @pytest.mark.parametrize(
