@@ -75,7 +75,7 @@ test-lowest: .venv/.installed-dev ## every test that is not slow, with the lowes
 	.venv-lowest/bin/pytest -m "not slow"
 
 bench: .venv/.installed ## speed and scale
-	$(BIN)/python benchmarks/simulator.py --engine both --requests 20000 --machines 40
+	$(BIN)/python benchmarks/simulator.py --engine core --requests 20000 --machines 40
 
 profile-gpu: .venv/.installed ## on a machine with an NVIDIA GPU: measure kernel profiles, compare them with the ones that ship
 	$(BIN)/python $(INSTALL) -e '.[profile]'

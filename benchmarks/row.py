@@ -7,55 +7,48 @@ python benchmarks/row.py --week          CPU seconds of a week of 52 servers und
 import argparse
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from math import inf
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hw_catalog.domains import load_power_delivery
 from planner.perf.layout import Role
-from planner.perf.step_time import run_s
+from planner.perf.power import Watts
 from planner.policies.presets import policy
 from planner.reproduce.polca import CLOCKS_MHZ, POLCA, WEEK
 from planner.reproduce.polca_row import BloomPower, bloom_physics, polca_floor
 from planner.scenario.policy_section import PolicySection
+from planner.simulator import reference
 from planner.simulator.books import window
+from planner.simulator.pools import PoolModel
 from planner.simulator.rows.load import WEEK_S, WeekArrivals, WeeklyLoad
 from planner.simulator.rows.metrics import latencies, quantile_s
 from planner.simulator.rows.rows import Floor, RowCase, run_rows
 from planner.simulator.rows.state import moment_frac
-from tests.oracle import engine
-from tests.oracle.instance import Instance
-from tests.oracle.records import Ledger, Request
 from workloads.traces import Trace, plain_trace
 
 STEADY = WeeklyLoad(peak_to_valley_ratio=1.0, peak_at_s=0.0, weekend_ratio=1.0, noise_frac=0.0, noise_s=300.0)
-HOUR_S, FILL_S, SLICE_S = 3600.0, 1800.0, 0.25
+HOUR_S, FILL_S, SLICE_S = 3600.0, 1800.0, 1.0
 SEED = 5
 
 Floats = NDArray[np.float64]
 
 
-class Watched(Ledger):
-    """A ledger that also notes when its instance decoded and with how many."""
+class Drawn:
+    """What the reference asks of watts: those of a step at the full clock."""
 
-    def __init__(self, trace: Trace, measured: object) -> None:
-        super().__init__(trace, measured)  # type: ignore[arg-type]
-        self.runs: list[tuple[float, float, int]] = []
-        self.prefills: list[tuple[float, float, int]] = []
+    idle_w = BloomPower().idle_w(CLOCKS_MHZ[0])
 
-    def run_gaps(self, start_s: float, segments: list, groups: dict[int, int], joiners: list[Request]) -> None:
-        """Note a run of decodes."""
-        self.runs.append((start_s, run_s(segments), sum(groups.values())))
-        super().run_gaps(start_s, segments, groups, joiners)
+    def prefill_w(self, prompts: list[tuple[int, int]], batch: int, context_tokens: float) -> float:  # noqa: ARG002
+        """Of a step that computes prompts."""
+        return BloomPower().prefill_w(sum(new for new, _ in prompts), CLOCKS_MHZ[0])
 
-
-class WatchedCluster(engine._Cluster):
-    """A cluster that notes its prefill steps."""
-
-    def _prefill_started(self, instance: Instance, requests: list[Request], duration: float) -> None:
-        self.ledger.prefills.append((self.env.now, duration, sum(r.prefill_tokens for r in requests)))
-        super()._prefill_started(instance, requests, duration)
+    def decode_w(self, batch: int, context_tokens: float) -> float:  # noqa: ARG002
+        """Of a step that decodes."""
+        return BloomPower().decode_w(batch, CLOCKS_MHZ[0])
 
 
 def requests(floor: Floor, machines: int, tick_s: float) -> Iterator[tuple[int, Trace]]:
@@ -74,46 +67,21 @@ def requests(floor: Floor, machines: int, tick_s: float) -> Iterator[tuple[int, 
 
 
 def served(trace: Trace) -> tuple[Floats, Floats]:
-    """One server, step by step: watts of every slice, and when requests ended with how long they took."""
+    """One server, step by step: watts of every second, and when requests ended with how long they took."""
     rules = policy(
         "colocated",
         PolicySection(max_batch_tokens=2048, max_batch_size=64),
     )
-    pool = engine.PoolModel(
-        name="row", role=Role.MIXED, physics=bloom_physics(), instances=1, speed=1.0, classes=frozenset({0})
-    )
-    books: list[Watched] = []
-
-    def ledger(of: Trace, measured: object) -> Watched:
-        books.append(Watched(of, measured))
-        return books[-1]
-
-    before = engine.Ledger, engine._Cluster
-    engine.Ledger, engine._Cluster = ledger, WatchedCluster  # type: ignore[assignment,misc]
-    try:
-        measured = window(trace, warmup_frac=0.0, cooldown_frac=0.0, slices=1)
-        engine.run([pool], rules, trace, measured, cutoff_s=FILL_S + HOUR_S)
-    finally:
-        engine.Ledger, engine._Cluster = before  # type: ignore[misc]
-    book, power = books[0], BloomPower()
-    idle_w = power.idle_w(CLOCKS_MHZ[0])
-    watts = np.full(int((FILL_S + HOUR_S) / SLICE_S), idle_w)
-    prefilling = {round(start_s, 9) for start_s, _, _ in book.prefills}
-    for start_s, length_s, batch in book.runs:
-        if round(start_s, 9) not in prefilling:
-            spread(watts, start_s, length_s, power.decode_w(batch, CLOCKS_MHZ[0]) - idle_w)
-    for start_s, length_s, tokens in book.prefills:
-        spread(watts, start_s, length_s, power.prefill_w(tokens, CLOCKS_MHZ[0]) - idle_w)
-    took_s = np.array(book.e2e_s)
+    pool = PoolModel(
+        name="row", role=Role.MIXED, physics=replace(bloom_physics(), power=cast("Watts", Drawn())), instances=1,
+        speed=1.0, classes=frozenset({0}),
+    )  # fmt: skip
+    measured = replace(window(trace, warmup_frac=0.0, cooldown_frac=0.0, slices=1), start_s=0.0, end_s=FILL_S + HOUR_S)
+    done = reference.serve([pool], rules, trace, measured, cutoff_s=FILL_S + HOUR_S)
+    watts = Drawn.idle_w + np.array(done.meters["row"][0].above_j)[: int(FILL_S + HOUR_S)]
+    took_s = done.ledger.e2e_s
     ended_s = trace.arrival_s + took_s
     return watts, took_s[np.isfinite(took_s) & (ended_s > FILL_S)]
-
-
-def spread(watts: Floats, start_s: float, length_s: float, more_w: float) -> None:
-    """Add watts to the slices that a step covers, each in proportion."""
-    edges = np.clip(np.arange(len(watts) + 1) * SLICE_S, start_s, start_s + length_s)
-    low, high = int(start_s / SLICE_S), min(len(watts), int((start_s + length_s) / SLICE_S) + 1)
-    watts[low:high] += more_w * np.diff(edges[low : high + 1]) / SLICE_S
 
 
 def agreement(machines: int, load_frac: float, tick_s: float) -> dict[str, float]:
@@ -132,7 +100,7 @@ def agreement(machines: int, load_frac: float, tick_s: float) -> dict[str, float
     found = {
         "mean": ticks.mean() / steps.mean() - 1, "p99": np.quantile(ticks, 0.99) / np.quantile(steps, 0.99) - 1,
         "peak": ticks.max() / steps.max() - 1, "tick by tick": float(np.abs(ticks / steps - 1).mean()),
-        "peak of 0.25 s over peak of a tick": total[round(FILL_S / SLICE_S) :].max() / steps.max() - 1,
+        "peak of a second over peak of a tick": total[round(FILL_S / SLICE_S) :].max() / steps.max() - 1,
     }  # fmt: skip
     for k, bins in latencies(row, floor, machines).items():
         for name, q in (("p50", 0.5), ("p99", 0.99)):

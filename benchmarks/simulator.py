@@ -1,9 +1,9 @@
 """How fast and how small the simulator is: the conversation workload on a split cluster of DGX-H100 machines.
 
-python benchmarks/simulator.py --engine kernel|simpy|both --requests 20000 --machines 40 --json
+python benchmarks/simulator.py --engine core|reference|both --requests 20000 --machines 40 --json
 
-``both`` serves the same trace by the compiled replay and by the event engine, and prints the ratio. CPU seconds are
-those of the run alone, the trace being ready and the replay compiled; ``peak_mib`` is that of the whole process.
+``both`` serves the same trace by the core and by the reference, and prints the ratio. CPU seconds are
+those of the run alone, the trace being ready and the core compiled; ``peak_mib`` is that of the whole process.
 """
 
 import argparse
@@ -23,10 +23,10 @@ from planner.perf.layout import Layout, Role
 from planner.policies.base import Policy
 from planner.policies.presets import policy
 from planner.scenario.policy_section import PolicySection
+from planner.simulator import reference
 from planner.simulator.books import window
 from planner.simulator.core import run as kernel
 from planner.simulator.pools import PoolModel, Run
-from tests.oracle import engine
 from workloads.builtin import load_builtin
 from workloads.models import load_model
 from workloads.synthesis import synthesize
@@ -52,7 +52,7 @@ def physics() -> InstancePhysics:
     )
 
 
-ENGINES: dict[str, Callable[..., Run]] = {"kernel": kernel.run, "simpy": engine.run}
+ENGINES: dict[str, Callable[..., Run]] = {"core": kernel.run, "reference": reference.serve}
 
 
 def cluster(machines: int, policy_name: str) -> tuple[list[PoolModel], Policy]:
@@ -111,7 +111,7 @@ def row(name: str, done: Run, cpu_s: float, trace: Trace) -> dict[str, object]:
 def main() -> None:
     """Read the options, measure, print."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--engine", choices=["kernel", "simpy", "both"], default="kernel")
+    options.add_argument("--engine", choices=["core", "reference", "both"], default="core")
     options.add_argument("--policy", choices=["splitwise", "colocated"], default="splitwise")
     options.add_argument("--requests", type=int, default=20000)
     options.add_argument("--machines", type=int, default=40)

@@ -1,7 +1,7 @@
-"""A week under three controllers request by request, and an hour of it beside the event engine and beside flows.
+"""A week under three controllers request by request, and an hour of it beside the reference and beside flows.
 
     python benchmarks/week.py [--json] [--servers 40] [--control DynamoLLM]     a week, served
-    python benchmarks/week.py --hour 14 --servers 4 [--json]                    an hour of it: replay, events, flow
+    python benchmarks/week.py --hour 14 --servers 4 [--json]                    an hour of it: core, reference, flow
 
 Set-up and load are those of ``phasewise reproduce dynamollm``: a conversation week whose peak fills so many servers of
 a single pool.
@@ -16,8 +16,8 @@ import numpy as np
 
 from planner.policies.control import BASELINES
 from planner.reproduce.dynamollm_lab import Lab, open_lab, week_factors
+from planner.simulator import reference
 from planner.simulator.weeks.serve import Part, Stage, served
-from tests.oracle import engine
 
 PART_S = 4 * 3600.0
 J_PER_KWH = 3.6e6
@@ -49,7 +49,7 @@ def one_hour(lab: Lab, control: str, hour: int) -> list[dict[str, Any]]:
     """The same hour three times: a row for each class that came, and one for all."""
     flow, stage = lab.staged(BASELINES[control], week_factors("conversation"))
     parts, spent_s = {}, {}
-    for name, how in (("replay", None), ("events", engine.run)):
+    for name, how in (("core", None), ("reference", reference.serve)):
         begin = time.process_time()
         span = {"begin_s": hour * 3600.0, "end_s": (hour + 1) * 3600.0}
         (parts[name],) = served(stage, part_s=3600.0, **span) if how is None else served(
@@ -59,9 +59,9 @@ def one_hour(lab: Lab, control: str, hour: int) -> list[dict[str, Any]]:
     rows = []
     for place, course in [*enumerate(stage.courses), (-1, None)]:
         here = {n: (p.pool == place) | (place < 0) for n, p in parts.items()}
-        if not here["replay"].any():
+        if not here["core"].any():
             continue
-        row: dict[str, Any] = {"class": course.pool.name if course else "all", "n": int(here["replay"].sum())}
+        row: dict[str, Any] = {"class": course.pool.name if course else "all", "n": int(here["core"].sum())}
         for name, part in parts.items():
             mine = here[name]
             for word, column in (("ttft", part.ttft_s), ("tpot", part.tpot_s), ("e2e", part.e2e_s)):

@@ -140,7 +140,7 @@ class Judgement:
         transfer_mean_s: mean time from end of prefill to KV landed (0 without transfers).
         latency_s: P50, P90 and P99 of every metric over all requests, promised or not, for example ``ttft_p99_s``.
         restarted: how often a failed machine took a request with it that then had to be served again.
-        engine: what simulated it: the compiled replay, or the event engine and why.
+        engine: what simulated it: the core, compiled or interpreted and why, or the reference.
         longer_s: arrival window of the longer run that looked for a slowly growing backlog; 0 where none was made.
         longer_missed: objectives whose measured percentile is beyond its limit there.
         power: what all pools drew at once; None where nothing is known of the watts of one.
@@ -309,7 +309,7 @@ class ValidatedPlan:
         warnings: extrapolations and other doubts, full sentences.
         alternatives: policies that were planned too and not chosen, one sentence each with the margin.
         power: how many such machines a row holds; None where the scenario has no row limit.
-        margin: how much more load it carries; None where that was not asked, or would take the event engine.
+        margin: how much more load it carries; None where that was not asked, or would be interpreted.
         served: what each pool serves the model in.
         elsewise: the same question in other precisions and on other engines, the best first; empty where not asked.
         peaks: how hard each pool works its GPUs, against their data sheets.

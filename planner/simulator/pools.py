@@ -105,5 +105,5 @@ class Run:
     kv_free_blocks: list[int]
     kv_total_blocks: list[int]
     lent: int
-    engine: str = "event engine"
+    engine: str = ""
     seen: NDArray[np.float64] | None = None

@@ -17,7 +17,6 @@ from planner.perf.instance import InstancePhysics, Streaming, instance_physics
 from planner.perf.kv import EngineSettings
 from planner.perf.layout import Layout, Role
 from planner.perf.parallel import chunk_times_s, pipelined_s
-from planner.perf.pipeline import Stages
 from planner.perf.step_time import run_s
 from planner.perf.stream import way as way_of
 from planner.policies.base import Occupancy
@@ -31,7 +30,6 @@ from planner.scenario import Scenario
 from planner.scenario.objectives import Headroom
 from planner.simulator.books import window
 from planner.simulator.pools import PoolModel
-from tests.oracle.pipeline import Pipeline
 from tests.planner.served import run
 from tests.planner.toy import toy_policy, toy_trace
 from workloads.lengths import Fixed, Independent, TwoPopulations
@@ -63,22 +61,30 @@ def test_one_stage_and_one_group_are_the_plain_instance() -> None:
     assert step.drain_s([(512, 1000)]) == 0.0
 
 
+def flow_shop_s(chunks: list[float], stages: int, hop_s: float) -> float:
+    """When the last of these chunks leaves the last stage: each waits for the one before."""
+    free_s = [0.0] * stages
+    for chunk_s in chunks:
+        at_s = free_s[0]
+        for stage in range(stages):
+            free_s[stage] = max(at_s, free_s[stage]) + chunk_s / stages
+            at_s = free_s[stage] + hop_s
+    return free_s[-1]
+
+
 @given(
     stages=st.integers(1, 8), hop_s=st.floats(0.0, 0.01),
     chunks=st.lists(st.floats(0.001, 1.0), min_size=1, max_size=30),
 )  # fmt: skip
 def test_the_closed_form_is_the_pipeline(stages: int, hop_s: float, chunks: list[float]) -> None:
-    """Chunks sent into the event engine's stages, each when the first is free, come out when the closed form says."""
-    pipeline = Pipeline(Stages(count=stages, hop_latency_s=hop_s))
-    end_s = 0.0
-    for chunk_s in chunks:
-        end_s, _ = pipeline.enter(pipeline.entrance_free_s, chunk_s + (stages - 1) * hop_s, 1)
+    """Chunks sent through stages one after the other come out when the closed form says."""
+    end_s = flow_shop_s(chunks, stages, hop_s)
     assert end_s == pytest.approx(pipelined_s(chunks, stages, hop_s), rel=1e-9)
 
 
 @pytest.mark.parametrize(("tp", "pp", "prompt"), [(1, 2, 250_001), (2, 4, 300_000), (4, 2, 100_000)])
 def test_a_stream_is_the_pipeline(tp: int, pp: int, prompt: int) -> None:
-    """A prompt served by an instance of streams takes what its chunks take in the event engine's stages, to 1 %."""
+    """A prompt served by an instance of streams takes what its chunks take stage by stage, to 1 %."""
     physics, chunk = body(tp, pp), 2048
     pool = PoolModel(
         name="long", role=Role.MIXED, physics=physics, instances=1, speed=1.0, classes=frozenset({0}),
@@ -88,12 +94,8 @@ def test_a_stream_is_the_pipeline(tp: int, pp: int, prompt: int) -> None:
     measured = window(trace, warmup_frac=0.0, cooldown_frac=0.0, slices=1)
     done = run([pool], toy_policy("mnemosyne"), trace, measured, cutoff_s=1000.0)
     way = way_of(LLAMA, Layout(tp=tp, pp=pp), MACHINE, chunk)
-    pipeline = Pipeline(Stages(count=pp, hop_latency_s=way.hop_latency_s, hop_token_s=way.hop_token_s))
-    end_s = 0.0
-    for past in range(0, prompt, chunk):
-        new = min(chunk, prompt - past)
-        traversal_s = body(tp).step.prefill_s([(new, past)]) + way.hops_s(new)
-        end_s, _ = pipeline.enter(pipeline.entrance_free_s, traversal_s, new)
+    chunks = [body(tp).step.prefill_s([(min(chunk, prompt - past), past)]) for past in range(0, prompt, chunk)]
+    end_s = flow_shop_s(chunks, pp, way.hops_s(chunk) / max(1, pp - 1))
     assert done.ledger.ttft_s[0] == pytest.approx(end_s, rel=0.01)
 
 

@@ -1,5 +1,6 @@
 """Laws of KV memory: how much there is, and how a decoding batch fills it."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hw_catalog.profile_files import load_profiles
 from planner.perf.instance import instance_physics
 from planner.perf.kv import EngineSettings, blocks, kv_tokens
 from planner.perf.layout import Layout
-from tests.oracle.memory import BlockGrowth
+from planner.simulator.core import memory
 from workloads.models import load_model
 
 LLAMA = load_model("llama-3.1-70b")
@@ -96,6 +97,18 @@ def test_blocks_hold_their_tokens_without_one_to_spare(tokens: int, block_tokens
 HELD = st.lists(st.tuples(st.integers(1, 500), st.integers(0, 40)), min_size=1, max_size=20)
 
 
+def batch(held: list[tuple[int, int]], step: int, block_tokens: int) -> Any:
+    """A world of one lane after so many steps; its requests hold so many tokens and joined after such a step."""
+    lane = SimpleNamespace(body=0, batch=len(held), steps=step)
+    world = SimpleNamespace(
+        lanes=[lane], bodies=[SimpleNamespace(block_tokens=block_tokens)], residues=[0] * block_tokens,
+        cluster=[SimpleNamespace(residue_rows=block_tokens)],
+    )  # fmt: skip
+    for tokens, joined in held:
+        world.residues[memory.residue(world, 0, tokens, joined)] += 1  # type: ignore[arg-type]
+    return world
+
+
 @given(held=HELD, step=st.integers(40, 80), steps=st.integers(0, 100), block_tokens=st.sampled_from([1, 7, 16]))
 def test_growth_is_counted_in_closed_form(
     held: list[tuple[int, int]], step: int, steps: int, block_tokens: int
@@ -104,32 +117,16 @@ def test_growth_is_counted_in_closed_form(
 
     A request that holds h tokens when it joins writes its next token, and so holds h + s tokens after s steps.
     """
-    memory = BlockGrowth(block_tokens)
-    for tokens, joined in held:
-        memory.join(tokens, joined)
     one_by_one = sum(
         blocks(tokens + step + steps - joined, block_tokens) - blocks(tokens + step - joined, block_tokens)
         for tokens, joined in held
     )
-    assert memory.growth(step, steps) == one_by_one
+    assert memory.growth(batch(held, step, block_tokens), 0, steps) == one_by_one
 
 
 @given(held=HELD, step=st.integers(40, 80), free=st.integers(0, 300), block_tokens=st.sampled_from([1, 7, 16]))
 def test_a_run_ends_when_memory_does(held: list[tuple[int, int]], step: int, free: int, block_tokens: int) -> None:
     """The longest run that fits needs no more blocks than are free, and one step more would."""
-    memory = BlockGrowth(block_tokens)
-    for tokens, joined in held:
-        memory.join(tokens, joined)
-    fits = memory.steps_that_fit(step, free)
-    assert memory.growth(step, fits) <= free < memory.growth(step, fits + 1)
-
-
-@given(held=HELD)
-def test_leaving_undoes_joining(held: list[tuple[int, int]]) -> None:
-    """When everyone has left, the batch grows no more."""
-    memory = BlockGrowth(16)
-    for tokens, joined in held:
-        memory.join(tokens, joined)
-    for tokens, joined in reversed(held):
-        memory.leave(tokens, joined)
-    assert memory.growth(41, 1000) == 0
+    world = batch(held, step, block_tokens)
+    fits = memory.steps_that_fit(world, 0, free)
+    assert memory.growth(world, 0, fits) <= free < memory.growth(world, 0, fits + 1)

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from math import inf, sqrt
 from statistics import NormalDist
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,11 +13,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from planner.results.evidence import Verdict
-from planner.simulator.books import GAP_BIN_RATIO, window
+from planner.simulator.books import _INV, _LOG_MIN, GAP_BIN_RATIO, GAP_BINS, GAP_MIN_S, Books, window
+from planner.simulator.core.ledger import note_gap, note_stretch
 from planner.simulator.judge import MOST_SEEDS_RATIO, TO_THE_END_S, _cutoff_s, judge
 from planner.simulator.metrics import FEWEST, Observed, Sample, attained, evidence, interval, sample, student_t
 from planner.simulator.traffic import Judging, Traffic
-from tests.oracle.records import Ledger, Request
 from tests.planner.toy import random_trace, toy_policy, toy_pools, toy_trace
 from workloads.requests import RequestClass
 from workloads.slo import Metric, Slo
@@ -142,16 +144,19 @@ def test_weights_are_repetitions(values: list[tuple[float, int]], q: float) -> N
     assert weighted.n == len(repeated)
 
 
-def open_books(trace: Trace, ttft_s: list[float], e2e_s: list[float], max_gap_s: list[float]) -> Ledger:
+def open_books(trace: Trace, ttft_s: list[float], e2e_s: list[float], max_gap_s: list[float]) -> Books:
     """The books of a seed of which every request is measured, with the rows given."""
-    ledger = Ledger(trace, window(trace, warmup_frac=0.0, cooldown_frac=0.0, slices=1))
-    ledger.ttft_s, ledger.e2e_s, ledger.max_gap_s = ttft_s, e2e_s, max_gap_s
-    return ledger
+    measured = window(trace, warmup_frac=0.0, cooldown_frac=0.0, slices=1)
+    return Books(
+        window=measured, ttft_s=np.array(ttft_s), e2e_s=np.array(e2e_s), max_gap_s=np.array(max_gap_s),
+        served_by=np.full((len(trace), 2), -1, np.int32), gaps=np.zeros((len(trace.classes), GAP_BINS), np.int64),
+        arrived=0, finished=0, refused=0, restarted=0, transfers=0, transfer_s=0.0, link_wait_s=0.0, output_tokens=0,
+    )  # fmt: skip
 
 
 def books(trace: Trace, ttft_s: list[float], e2e_s: list[float], max_gap_s: list[float]) -> Observed:
     """A seed with these books."""
-    return Observed(trace=trace, ledger=open_books(trace, ttft_s, e2e_s, max_gap_s).books())
+    return Observed(trace=trace, ledger=open_books(trace, ttft_s, e2e_s, max_gap_s))
 
 
 def test_attainment_is_joint() -> None:
@@ -181,16 +186,27 @@ def test_what_never_ends_is_infinite() -> None:
     assert tbt.quantile(0.5) == inf
 
 
+def noting(requests: int) -> Any:
+    """A world in which a batch of so many measured requests of one group has nothing noted yet."""
+    clock = SimpleNamespace(
+        groups=1, gap_bins=GAP_BINS, gap_min_s=GAP_MIN_S, gap_inv=_INV, gap_log_min=_LOG_MIN, now_s=0.0
+    )
+    return SimpleNamespace(
+        cluster=[clock], groups=[requests], histogram=[0] * GAP_BINS, lanes=[SimpleNamespace(joiners=0)],
+        requests=[SimpleNamespace(group=0, max_gap_s=0.0)],
+    )  # fmt: skip
+
+
 @settings(max_examples=50)
 @given(gaps=st.lists(st.floats(2e-4, 100.0), min_size=1, max_size=300), q=st.sampled_from([0.5, 0.9, 0.99]))
 def test_gaps_round_upward_by_a_bin_at_most(gaps: list[float], q: float) -> None:
     """A percentile of the gap histogram is never below the exact one and at most 0.2 % above it."""
     trace = toy_trace([0.0], [9], [len(gaps) + 1])
-    ledger = open_books(trace, [0.1], [1.0], [0.1])
-    request = Request(0, 0.0, 9, len(gaps) + 1, 0)
+    seed = Observed(trace=trace, ledger=open_books(trace, [0.1], [1.0], [0.1]))
+    world = noting(1)
     for gap_s in gaps:
-        ledger.gap(request, gap_s)
-    seed = Observed(trace=trace, ledger=ledger.books())
+        note_gap(world, 0, gap_s)
+    seed.ledger.gaps[0] = world.histogram
     exact = float(np.percentile(gaps, 100 * q, method="inverted_cdf"))
     found = sample([seed], Slo(metric=Metric.TBT, percentile=100 * q, limit=1.0)).quantile(q)
     assert exact * (1 - 1e-9) <= found <= exact * GAP_BIN_RATIO * (1 + 1e-9)
@@ -199,14 +215,13 @@ def test_gaps_round_upward_by_a_bin_at_most(gaps: list[float], q: float) -> None
 @given(first_s=st.floats(1e-3, 1.0), slope=st.floats(-1e-3, 0.5), steps=st.integers(1, 300), requests=st.integers(1, 5))
 def test_a_run_is_noted_as_its_steps_would_be(first_s: float, slope: float, steps: int, requests: int) -> None:
     """Noting a stretch of steps in one go fills the bins that noting each step fills, but for gaps on an edge."""
-    trace = toy_trace([0.0], [9], [9])
-    whole, single = (open_books(trace, [0.1], [1.0], [0.1]) for _ in range(2))
-    whole.gap_runs({0: requests}, [(first_s, slope * first_s / steps, steps)])
+    whole, single = noting(requests), noting(requests)
+    note_stretch(whole, 0, first_s, slope * first_s / steps, steps)
     for j in range(steps):
-        single.gap_runs({0: requests}, [(first_s + slope * first_s / steps * j, 0.0, 1)])
-    moved = np.cumsum(whole.gaps[0]) - np.cumsum(single.gaps[0])
+        note_stretch(single, 0, first_s + slope * first_s / steps * j, 0.0, 1)
+    moved = np.cumsum(whole.histogram) - np.cumsum(single.histogram)
     assert moved[-1] == 0
-    assert sum(whole.gaps[0]) == steps * requests
+    assert sum(whole.histogram) == steps * requests
     assert np.abs(moved).max() <= requests
     assert np.count_nonzero(moved) <= max(2, 0.02 * steps)
 

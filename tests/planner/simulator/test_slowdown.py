@@ -18,11 +18,10 @@ from planner.resolve.provenance import provenance
 from planner.resolve.warnings import doubts
 from planner.results.evidence import Verdict
 from planner.scenario import Scenario
-from planner.simulator.books import window
+from planner.simulator.books import GAP_BINS, Books, window
 from planner.simulator.judge import judge
 from planner.simulator.metrics import Observed, attained, evidence, sample
 from planner.simulator.traffic import Judging, Traffic
-from tests.oracle.records import Ledger
 from tests.planner import plans
 from tests.planner.plans import EXAMPLES
 from tests.planner.served import run
@@ -59,10 +58,14 @@ def books(rows: list[tuple[float, float, int]], reference: Reference) -> Observe
     """Requests with these waits, mean gaps and output tokens."""
     wait, _, output = (list(column) for column in zip(*rows, strict=True))
     trace = toy_trace([float(i) for i in range(len(rows))], [100] * len(rows), output)
-    ledger = Ledger(trace, window(trace, warmup_frac=0.0, cooldown_frac=0.0, slices=2))
-    ledger.ttft_s = wait
-    ledger.e2e_s = [w + g * (n - 1) for w, g, n in rows]
-    return Observed(trace=trace, ledger=ledger.books(), reference=reference)
+    measured = window(trace, warmup_frac=0.0, cooldown_frac=0.0, slices=2)
+    ledger = Books(
+        window=measured, ttft_s=np.array(wait), e2e_s=np.array([w + g * (n - 1) for w, g, n in rows]),
+        max_gap_s=np.array([0.0] * len(rows)),
+        served_by=np.full((len(trace), 2), -1, np.int32), gaps=np.zeros((2 * len(trace.classes), GAP_BINS), np.int64),
+        arrived=0, finished=0, refused=0, restarted=0, transfers=0, transfer_s=0.0, link_wait_s=0.0, output_tokens=0,
+    )  # fmt: skip
+    return Observed(trace=trace, ledger=ledger, reference=reference)
 
 
 @settings(deadline=None, max_examples=40)
