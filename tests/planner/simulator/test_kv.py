@@ -102,7 +102,7 @@ def batch(held: list[tuple[int, int]], step: int, block_tokens: int) -> Any:
     lane = SimpleNamespace(body=0, batch=len(held), steps=step)
     world = SimpleNamespace(
         lanes=[lane], bodies=[SimpleNamespace(block_tokens=block_tokens)], residues=[0] * block_tokens,
-        cluster=[SimpleNamespace(residue_rows=block_tokens)],
+        cluster=[SimpleNamespace(residue_rows=block_tokens, reserving=0)],
     )  # fmt: skip
     for tokens, joined in held:
         world.residues[memory.residue(world, 0, tokens, joined)] += 1  # type: ignore[arg-type]
