@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import is_dataclass
 from typing import Any, get_args, get_type_hints
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from hw_catalog.strict_files import spell
 from planner.errors import nearest
@@ -26,7 +26,14 @@ _UNITS: Mapping[str, str] = {
 _SECONDS: Mapping[str, float] = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0}
 _WATTS: Mapping[str, float] = {"w": 1.0, "kw": 1e3, "mw": 1e6}
 _SUFFIXES = (*_UNITS, *_SECONDS, *_WATTS, "rps", "qps", "usd", "usd_per_year", "pct", "percent")
+_TYPE = re.compile(r"\[.*\]$")
+"""What pydantic puts into the place of a finding: ``[key]`` of a mapping, and the type that a value was tried as."""
 _QUANTITY = re.compile(r"\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*([A-Za-z%/_]+)\s*")
+
+
+_MAPPINGS = ("dict_type", "model_type", "model_attributes_type", "dataclass_type")
+_LISTS = ("tuple_type", "list_type")
+_MOST_KEYS = 6
 
 
 def findings(error: ValidationError, document: Document, root: type[BaseModel]) -> tuple[str, ...]:
@@ -35,11 +42,15 @@ def findings(error: ValidationError, document: Document, root: type[BaseModel]) 
     inside = {detail["loc"][:-1] for detail in details}
     # A list whose only items are wrong also counts as too short: the items' own findings say it better.
     kept = (d for d in details if not (d["type"] == "too_short" and d["loc"] in inside))
-    return tuple(_finding(detail, document, root) for detail in kept)
+    merged: dict[str, str] = {}
+    for detail in kept:  # a value of several types has a finding for each of them
+        found, expected, wanted = _finding(detail, document, root).partition("expected ")
+        merged[found] = f"{merged[found]}, or {wanted}" if found in merged else f"{expected}{wanted}"
+    return tuple(found + wanted for found, wanted in merged.items())
 
 
 def _finding(detail: Any, document: Document, root: type[BaseModel]) -> str:  # noqa: ANN401
-    path: Path_ = tuple(part for part in detail["loc"] if part != "[key]")
+    path: Path_ = tuple(part for part in detail["loc"] if not (isinstance(part, str) and _TYPE.search(part)))
     where = f"{document.place(path)}: {spell(path)}: " if path else f"{document.place(path)}: "
     key, found = str(path[-1]) if path else "", detail["input"]
     if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
@@ -51,6 +62,10 @@ def _finding(detail: Any, document: Document, root: type[BaseModel]) -> str:  # 
         return where + (f"found {found!r}; " + nearest(str(found), known) if known else _expected(detail))
     if detail["type"] == "too_short":
         return where + f"found none; expected {_section(root, path[:-1])[key]}"
+    if detail["type"] in _MAPPINGS:
+        return where + f"found {found!r}; expected {_mapping(path, found, document, root)}"
+    if detail["type"] in _LISTS:
+        return where + f"found {found!r}; expected a list, for example [{_written(found)}]"
     if isinstance(found, str) and (quantity := _QUANTITY.fullmatch(found)) and unit_of(key):
         return where + f"found {found!r}; expected a plain number of {_plain(key, *quantity.groups())}"
     return where + _expected(detail)
@@ -62,6 +77,37 @@ def _expected(detail: Any) -> str:  # noqa: ANN401
     found = detail["input"]
     shown = "" if isinstance(found, BaseModel | Mapping) else f"found {found!r}; "
     return f"{shown}expected {wanted}"
+
+
+def _mapping(path: Path_, found: object, document: Document, root: type[BaseModel]) -> str:
+    """What to write in place of a value that is no mapping: what its keys are, and an example that would be taken."""
+    keys, outer = list(_section(root, path)), _section(root, path[:-1])
+    if path and isinstance(path[-1], str) and keys == list(outer):  # it is no section
+        meant = outer.get(path[-1], "").split(";")[0]
+        return f"a mapping, {meant}{_example(path, found, document, root)}" if "->" in meant else "a mapping"
+    return f"a mapping with keys of {', '.join(keys[:_MOST_KEYS])}{', ...' if len(keys) > _MOST_KEYS else ''}"
+
+
+def _example(path: Path_, found: object, document: Document, root: type[BaseModel]) -> str:
+    """The value as it would be taken for the first machine type of the scenario; empty where it would not be."""
+    catalog = document.data.get("catalog")
+    machines = catalog.get("machines") if isinstance(catalog, Mapping) else None
+    if path[:-1] != ("catalog",) or not isinstance(machines, list | tuple) or not machines:
+        return ""
+    section: Any = next(iter(_sections(_annotations(root)["catalog"])))
+    wanted = TypeAdapter[object](section.model_fields[path[-1]].annotation)
+    for value in (found, [found]):
+        try:
+            wanted.validate_python({machines[0]: value})
+        except ValidationError:
+            continue
+        return f"; for example {{{machines[0]}: {_written(value)}}}"
+    return ""
+
+
+def _written(value: object) -> str:
+    """A value as YAML writes it on one line."""
+    return f"[{', '.join(map(_written, value))}]" if isinstance(value, list | tuple) else str(value)
 
 
 def _plain(key: str, number: str, unit: str) -> str:
