@@ -17,6 +17,7 @@ from planner.planning.precisions import elsewise
 from planner.planning.row_study import study
 from planner.planning.shrink import Held, improve, stretch
 from planner.planning.tighten import at_rates, price
+from planner.policies.presets import PUBLIC
 from planner.resolve.case import Case, open_case
 from planner.resolve.digests import digests as digests_of
 from planner.resolve.inputs import Inputs, inputs_of, policies_of, scenario_of
@@ -298,8 +299,10 @@ def simulation(
 
     Raises:
         BadInput: the scenario's catalog no longer offers a pool of the candidate, or a machine is to fail that the
-            candidate does not have.
+            candidate does not have; or the reference does not know its policy.
     """
+    if stepwise and candidate.policy == PUBLIC:
+        raise BadInput(f"--engine reference: it does not know the rules of {PUBLIC}; expected core")
     loop = PlanningLoop(open_case(scenario, candidate.policy), progress)
     pools = loop.pools(candidate)
     have = ", ".join(f"{p.machines} {p.role}" for p in pools)

@@ -26,6 +26,7 @@ from planner.simulator.core.build import Events, Looks
 from planner.simulator.core.run import COMPILED
 from planner.simulator.pools import Failure, PoolModel, Run, Shift
 from planner.simulator.serve import known
+from tests.laws.witness_clusters import Asked, questions
 from tests.planner.toy import random_trace, toy_physics, toy_policy, toy_pools, toy_profile
 from workloads.models import load_model
 from workloads.requests import RequestClass
@@ -282,12 +283,17 @@ def test_both_engines_wait_for_clients(
     assert_equal(*both(*cluster, trace, 1e5, clients=clients))
 
 
-@settings(max_examples=20, deadline=None)
-@given(cluster=clusters(), trace=traces(), cut=st.sampled_from([1e5, 3.0]))
-def test_compiled_or_interpreted_is_the_same(cluster: tuple[list[PoolModel], Policy], trace: Trace, cut: float) -> None:
-    """The engine's source gives the same bits whether it is compiled or read by Python: times, gaps, joules, books."""
-    measured = window(trace, warmup_frac=0.1, cooldown_frac=0.05, slices=3)
-    fast, slow = (kernel.run(*cluster, trace, measured, cutoff_s=cut, interpreted=own) for own in (False, True))
+@settings(max_examples=100, deadline=None)
+@given(asked=questions())
+def test_compiled_or_interpreted_is_the_same(asked: Asked) -> None:
+    """The engine's source gives the same bits whether it is compiled or read by Python: times, gaps, joules, books.
+
+    Of every policy and layout, with failures, shifts and clients.
+    """
+    rest = asked.rest()
+    cutoff_s, beside = rest.pop("cutoff_s"), Events(**rest)
+    start = asked.pools, asked.policy, asked.trace, asked.measured()
+    fast, slow = (kernel.run(*start, cutoff_s=cutoff_s, beside=beside, interpreted=own) for own in (False, True))
     assert (fast.engine, slow.engine) == (COMPILED, kernel.INTERPRETED)
     for column in ("ttft_s", "e2e_s", "max_gap_s", "gaps", "served_by"):
         assert np.array_equal(getattr(fast.ledger, column), getattr(slow.ledger, column)), column

@@ -10,16 +10,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.splitwise_points import points
+from planner.errors import BadInput
 from planner.perf.instance import InstancePhysics
 from planner.perf.layout import Role
+from planner.planning.plan import simulation
 from planner.policies.base import Policy
 from planner.reproduce.published import LINK_BYTES_PER_S
 from planner.reproduce.readings import AS_PUBLISHED, Reading, reading
 from planner.scenario.designs import A100, H100
+from planner.simulator import reference
 from planner.simulator.books import window
 from planner.simulator.core.run import run as core
 from planner.simulator.pools import Failure, PoolModel, Run
 from planner.simulator.serve import serve
+from tests.planner.plans import candidate, scenario
 from workloads.traces import Trace, plain_trace
 
 DATA = Path(__file__).parents[4] / "shared" / "data" / "splitwise_points"
@@ -154,6 +158,8 @@ def test_what_the_rules_leave_open_is_refused(published: Reading) -> None:
     with pytest.raises(TypeError, match="LeastReserved does not go with failures"):
         serve(pools, policy, what, measured, cutoff_s=10.0, failures=[Failure(machine=0, at_s=1.0)])
     cached = replace(what, cached_tokens=np.array([10]))
+    with pytest.raises(TypeError, match="the reference knows the shortest queue"):
+        reference.serve(pools, policy, what, measured, cutoff_s=10.0)
     with pytest.raises(TypeError, match="prefix cache"):
         serve(pools, policy, cached, measured, cutoff_s=10.0)
 
@@ -168,3 +174,10 @@ def test_points_of_the_public_simulator_are_met() -> None:
     assert len(found) == kept
     assert all(p.same_verdict for p in found)
     assert max(max(p.errors) for p in found) < 1e-3
+
+
+def test_the_reference_says_what_it_does_not_know() -> None:
+    """A plan under these rules, asked of the reference, is bad input that names the option."""
+    made = replace(candidate(), policy="splitwise-sim")
+    with pytest.raises(BadInput, match="--engine reference"):
+        simulation(scenario(), made, progress=lambda *_: None, stepwise=True)
