@@ -77,11 +77,8 @@ def predicted(
     split = any(w.role is Role.PREFILL for w in found.fleet)
     rules = policy(
         "splitwise" if split else "colocated",
-        PolicySection(
-            max_batch_tokens=found.step_tokens,
-            max_batch_size=MAX_BATCH,
-            chunk_form=found.form or ChunkForm.STALL_FREE,
-        ),
+        PolicySection(max_batch_tokens=found.step_tokens, max_batch_size=MAX_BATCH),
+        form=found.form or ChunkForm.STALL_FREE,  # SGLang's prompts first is no choice of a scenario
     )
     measured = window(trace, warmup_frac=0.1, cooldown_frac=0.1, slices=1)
     books = serve(pools, rules, trace, measured, cutoff_s=CUTOFF_S, clients=found.clients).ledger

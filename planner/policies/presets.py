@@ -21,7 +21,12 @@ PUBLIC = "splitwise-sim"
 
 
 def policy(
-    name: str, section: PolicySection, *, gap_s: float = inf, ttft_limits_s: Mapping[str, float] | None = None
+    name: str,
+    section: PolicySection,
+    *,
+    gap_s: float = inf,
+    ttft_limits_s: Mapping[str, float] | None = None,
+    form: ChunkForm | None = None,
 ) -> Policy:
     """The preset ``name`` with its knobs set.
 
@@ -30,6 +35,7 @@ def policy(
         section: the knobs; an order of None is what the preset's authors use.
         gap_s: the tightest objective on token gaps, which steps are kept within where the section names no target.
         ttft_limits_s: by class, when first tokens are due; "" for all others.
+        form: how prompts are cut, where that is not what the section says.
 
     Raises:
         KeyError: no preset has that name.
@@ -40,7 +46,7 @@ def policy(
         max_batch_tokens=section.max_batch_tokens, max_batch_size=section.max_batch_size,
         block_tokens=section.block_tokens, max_preemptions=section.max_preemptions,
         target_s=section.tbt_target_s or gap_s,
-        form=ChunkForm.ADAPTIVE if name == "mnemosyne" else ChunkForm(section.chunk_form),
+        form=form or (ChunkForm.ADAPTIVE if name == "mnemosyne" else ChunkForm(section.chunk_form)),
     )  # fmt: skip
     thresholds = {Role.PREFILL: section.prefill_threshold_tokens, Role.DECODE: section.decode_threshold_tokens}
     return Policy(
