@@ -5,7 +5,7 @@ from planner.simulator.core.ledger import allocate, longest_since
 from planner.simulator.core.memory import blocks, residue
 from planner.simulator.core.queues import chain, head, push_back, push_due, remove, remove_due
 from planner.simulator.core.stages import share_bubbles
-from planner.simulator.core.state import NOBODY, RUNNING, TAIL, World
+from planner.simulator.core.state import NONE, RUNNING, TAIL, World
 
 
 def join(w: World, k: int, slot: int) -> None:
@@ -17,7 +17,7 @@ def join(w: World, k: int, slot: int) -> None:
 
 
 def sit(w: World, k: int, slot: int) -> None:
-    """Put a request into the decoding batch of a lane, whoever sees to its memory."""
+    """Put a request into the decoding batch of a lane; its memory is seen to elsewhere."""
     me, r = w.lanes[k], w.requests[slot]
     r.join_step = r.gap_step = me.steps
     push_back(w, k, RUNNING, slot)
@@ -39,7 +39,7 @@ def leave(w: World, k: int, slot: int) -> None:
 
 
 def rise(w: World, k: int, slot: int) -> None:
-    """Take a request out of the batch of a lane after the step that ended last, whoever sees to its memory."""
+    """Take a request out of the batch of a lane after the step that ended last, its memory aside."""
     me, r = w.lanes[k], w.requests[slot]
     steps = me.steps - r.join_step
     r.generated += steps
@@ -75,7 +75,7 @@ def _note_longest_gap(w: World, k: int, slot: int) -> None:
 def stall(w: World, k: int) -> None:
     """Let a batch stand still for a step of prompts: the next gap of each begins with the last token it has."""
     me, slot = w.lanes[k], head(w, k, RUNNING)
-    while slot != NOBODY:
+    while slot != NONE:
         r = w.requests[slot]
         if not r.joining:
             _note_longest_gap(w, k, slot)
@@ -89,12 +89,12 @@ def preempt(w: World, k: int) -> None:
     c, i, youngest = w.cluster[0], int(w.lanes[k].instance), w.chains[chain(k, RUNNING) + TAIL]
     begun, fair = youngest_begun(w, i)
     slot = fair
-    if slot == NOBODY:
+    if slot == NONE:
         slot = youngest
-        while slot != NOBODY and w.requests[slot].preemptions >= c.max_preemptions:
+        while slot != NONE and w.requests[slot].preemptions >= c.max_preemptions:
             slot = w.requests[slot].prev
-    if slot == NOBODY:
-        slot = youngest if begun == NOBODY else begun
+    if slot == NONE:
+        slot = youngest if begun == NONE else begun
     r = w.requests[slot]
     r.preemptions += 1
     w.instances[i].preemptions += 1

@@ -4,7 +4,7 @@ from planner.policies.batching import LEAST_TOKENS, TILE_TOKENS
 from planner.simulator.core.ledger import allocate, queue_tokens
 from planner.simulator.core.memory import admits, blocks, needs, policy_blocks, running
 from planner.simulator.core.queues import head, insert_before, pop_front, push_back, remove
-from planner.simulator.core.state import NOBODY, PREFILLS, WAITING, World
+from planner.simulator.core.state import NONE, PREFILLS, WAITING, World
 from planner.simulator.core.steps import hops_s, step_s
 from planner.simulator.core.streams import beside_tokens, stream_s
 from planner.simulator.core.surfaces import attend
@@ -24,7 +24,7 @@ def fitting(w: World, k: int, free: int) -> int:
         return _chunks(w, k, free, batch)
     prefills, tokens = 0, 0
     slot = head(w, i, WAITING)
-    while slot != NOBODY:
+    while slot != NONE:
         r = w.requests[slot]
         tokens += r.prefill
         if prefills and tokens > w.cluster[0].max_batch_tokens:
@@ -44,7 +44,7 @@ def _chunks(w: World, k: int, free: int, batch: int) -> int:
     body = w.bodies[w.lanes[k].body]
     prefills, tokens, attention, owed = 0, 0, 0.0, me.owed
     slot = head(w, w.lanes[k].instance, WAITING)
-    while slot != NOBODY:
+    while slot != NONE:
         r = w.requests[slot]
         left, beside = r.prefill - r.cached, tokens
         if body.groups > 1:
@@ -168,7 +168,7 @@ def take(w: World, k: int, count: int) -> tuple[int, float, bool]:
 def computed(w: World, k: int) -> None:
     """Note that a step's chunks are computed; prompts that go on return to the head, the others are left."""
     i, slot = w.lanes[k].instance, head(w, k, PREFILLS)
-    while slot != NOBODY:
+    while slot != NONE:
         r = w.requests[slot]
         after = r.next
         w.instances[i].prefill_tokens -= r.chunk
@@ -203,14 +203,14 @@ def evict(w: World, i: int, slot: int) -> None:
 
 def youngest_begun(w: World, i: int) -> tuple[int, int]:
     """The last to arrive of the prompts that wait computed in part, and the last of those that are not to be spared."""
-    last = fair = NOBODY
+    last = fair = NONE
     slot = head(w, i, WAITING)
-    while slot != NOBODY and (w.requests[slot].held or w.cluster[0].order):
+    while slot != NONE and (w.requests[slot].held or w.cluster[0].order):
         r = w.requests[slot]
-        if r.held and (last == NOBODY or r.index > w.requests[last].index):
+        if r.held and (last == NONE or r.index > w.requests[last].index):
             last = slot
         spared = r.preemptions >= w.cluster[0].max_preemptions
-        if r.held and not spared and (fair == NOBODY or r.index > w.requests[fair].index):
+        if r.held and not spared and (fair == NONE or r.index > w.requests[fair].index):
             fair = slot
         slot = r.next
     return last, fair
@@ -219,7 +219,7 @@ def youngest_begun(w: World, i: int) -> tuple[int, int]:
 def _insert(w: World, i: int, slot: int) -> None:
     """Put a request behind the begun ones that arrived before it, or behind all of them if it is not begun."""
     r, other = w.requests[slot], head(w, i, WAITING)
-    while other != NOBODY:
+    while other != NONE:
         q = w.requests[other]
         if not q.held or (r.held and q.index > r.index):
             break

@@ -27,7 +27,7 @@ from planner.simulator.core.state import (
     LANE,
     LENGTH,
     LINKS,
-    NOBODY,
+    NONE,
     POOL,
     REQUEST,
     ROLES,
@@ -121,7 +121,7 @@ def _columns(trace: Trace) -> dict[str, NDArray[Any]]:
         "arrival_s": trace.arrival_s, "prompt_tokens": trace.prompt_tokens, "output_tokens": trace.output_tokens,
         "class_index": trace.class_index, "cached_tokens": np.zeros(0, np.int64) if cached is None else cached,
         "ttft_s": np.full(count, np.inf), "e2e_s": np.full(count, np.inf), "max_gap_s": np.zeros(count),
-        "served_by": np.full(2 * count, NOBODY, np.int32),
+        "served_by": np.full(2 * count, NONE, np.int32),
     }  # fmt: skip
 
 
@@ -147,7 +147,7 @@ def _put_beside(cluster: Rows, beside: Events) -> None:
 
 def _chains(rows: int) -> Shorts:
     """Empty queues."""
-    chains = np.full((rows * CHAINS, LINKS), NOBODY, np.int32)
+    chains = np.full((rows * CHAINS, LINKS), NONE, np.int32)
     chains[:, LENGTH] = 0
     return chains.reshape(-1)
 
@@ -167,7 +167,7 @@ def grown(w: World) -> World:
     return w._replace(requests=requests, events=events)
 
 
-def rows_of_requests(old: Rows, more: int, free: int = NOBODY) -> tuple[Rows, int]:
+def rows_of_requests(old: Rows, more: int, free: int = NONE) -> tuple[Rows, int]:
     """Rows with ``more`` free ones behind the old, before those that are free already, and the first free one."""
     requests = np.zeros(len(old) + more, REQUEST)
     requests[: len(old)] = old
@@ -198,7 +198,7 @@ def _cluster(policy: Policy, window: Window, *, cutoff_s: float, max_run_steps: 
     row["prefill_threshold"] = limits.get(Role.PREFILL, UNLIMITED)
     row["decode_threshold"] = limits.get(Role.DECODE, UNLIMITED)
     row["first_role"] = ROLES.index(roles[0])
-    row["then_role"] = NOBODY if then is None else ROLES.index(then)
+    row["then_role"] = NONE if then is None else ROLES.index(then)
     row["first"], row["last"], row["slices"] = window.first, window.last, window.slices
     row["window_start_s"], row["window_end_s"] = window.start_s, window.end_s
     row["cutoff_s"], row["max_run_steps"], row["arriving"] = cutoff_s, max_run_steps, True
@@ -228,7 +228,7 @@ def _lanes(instances: Rows) -> tuple[Rows, Floats]:
     owners = np.repeat(np.arange(len(instances)), instances["lanes"])
     piped = bool((instances["lanes"] > 1).any())
     rows = np.zeros(len(owners) + piped * len(instances), LANE)
-    rows["place"] = NOBODY
+    rows["place"] = NONE
     rows["instance"][: len(owners)] = owners
     own = instances["lanes"] * (instances["lanes"] > 1)  # of an instance with stages: its own row, one of each lane
     instances["stage"] = np.cumsum(own) - own
@@ -243,8 +243,8 @@ def _shifts(shifts: Sequence[Shift], bodies: Sequence[InstancePhysics]) -> Rows:
     rows = np.zeros(len(shifts), SHIFT)
     for row, shift in zip(rows, in_order(shifts), strict=True):
         row["at_s"], row["instance"] = shift.at_s, shift.instance
-        row["opens"] = NOBODY if shift.opens is None else shift.opens
-        row["body"] = NOBODY if shift.physics is None else number[id(shift.physics)]
+        row["opens"] = NONE if shift.opens is None else shift.opens
+        row["body"] = NONE if shift.physics is None else number[id(shift.physics)]
     return rows
 
 
@@ -253,7 +253,7 @@ def _failures(failures: Sequence[Failure]) -> Rows:
     rows = np.zeros(len(failures), FAILURE)
     for row, failure in zip(rows, failures, strict=True):
         row["machine"], row["at_s"] = failure.machine, failure.at_s
-        row["repair_s"] = NOBODY if failure.repair_s is None else failure.repair_s
+        row["repair_s"] = NONE if failure.repair_s is None else failure.repair_s
     return rows
 
 

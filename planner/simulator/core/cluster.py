@@ -11,7 +11,7 @@ from planner.simulator.core.reserved import reserved_landed, reserved_run_ended,
 from planner.simulator.core.runs import book
 from planner.simulator.core.shifts import appoint_turn, turn
 from planner.simulator.core.stages import note_bubble
-from planner.simulator.core.state import DONE, FULL, LOOK, NOBODY, PREFILLS, READY, TURN, World
+from planner.simulator.core.state import DONE, FULL, LOOK, NONE, PREFILLS, READY, TURN, World
 from planner.simulator.core.steps import answer_lag_s
 from planner.simulator.core.transfers import admit_landing
 
@@ -86,7 +86,7 @@ def _arrive(w: World) -> bool:
         if c.clients and not c.asked:
             _ask(w)
             return True
-        if c.free_slot == NOBODY or (c.reserving and w.requests[c.free_slot].next == NOBODY):
+        if c.free_slot == NONE or (c.reserving and w.requests[c.free_slot].next == NONE):
             c.fired = 1
             return False
         c.fired = c.asked = 0

@@ -21,7 +21,7 @@ from planner.simulator.core.queues import (
 from planner.simulator.core.requests import cancel, rehome, release, restart, unpark
 from planner.simulator.core.runs import advance, spent
 from planner.simulator.core.stages import clear_stages
-from planner.simulator.core.state import LANDING, LOST, NOBODY, PREFILLS, READY, RUNNING, STRIKE, TURN, WAITING, World
+from planner.simulator.core.state import LANDING, LOST, NONE, PREFILLS, READY, RUNNING, STRIKE, TURN, WAITING, World
 from planner.simulator.core.steps import begun, run_s
 from planner.simulator.core.transfers import admit_landing
 
@@ -84,7 +84,7 @@ def _strike(w: World, machine: int) -> None:
 
 def _up(w: World, i: int) -> bool:
     """Whether there is such an instance and it is not among those that fail."""
-    return bool(i != NOBODY and not w.instances[i].gone)
+    return bool(i != NONE and not w.instances[i].gone)
 
 
 def _lose(w: World, slot: int, mark: int) -> None:
@@ -117,7 +117,7 @@ def _fail(w: World, i: int) -> None:
     for k in range(me.lane, me.lane + me.lanes):
         _stop(w, k)
         _lose_held(w, k, PREFILLS)
-        while head(w, k, RUNNING) != NOBODY:
+        while head(w, k, RUNNING) != NONE:
             slot = head(w, k, RUNNING)
             leave(w, k, slot)
             _lose(w, slot, 0)
@@ -141,15 +141,15 @@ def _stop(w: World, k: int) -> None:
         me.idle_s += run_s(w, k, done)
         advance(w, k, done)
     me.on = me.prefilling = 0
-    if me.place != NOBODY:
+    if me.place != NONE:
         drop_appointment(w, int(me.place))
-        me.place = NOBODY
+        me.place = NONE
 
 
 def _lose_flights(w: World) -> None:
     """Lose the KV caches on the link from or to a failed instance, in the order in which they left."""
     found = _first_lost_flight(w)
-    while found != NOBODY:
+    while found != NONE:
         slot = ~int(w.events[found].what)
         home, source = int(w.requests[slot].home), int(w.requests[slot].sent_by)
         w.cluster[0].flights -= 1
@@ -159,14 +159,14 @@ def _lose_flights(w: World) -> None:
 
 
 def _first_lost_flight(w: World) -> int:
-    """Where the appointment of the first of those stands that left; NOBODY where there is none."""
-    found = NOBODY
+    """Where the appointment of the first of those stands that left; NONE where there is none."""
+    found = NONE
     for at in range(w.cluster[0].events):
         what = int(w.events[at].what)
-        if what >= 0 or what <= TURN or (found != NOBODY and w.events[at].number > w.events[found].number):
+        if what >= 0 or what <= TURN or (found != NONE and w.events[at].number > w.events[found].number):
             continue
         home, source = int(w.requests[~what].home), int(w.requests[~what].sent_by)
-        if (home != NOBODY and not _up(w, home)) or (source != NOBODY and not _up(w, source)):
+        if (home != NONE and not _up(w, home)) or (source != NONE and not _up(w, source)):
             found = at
     return found
 
@@ -174,7 +174,7 @@ def _first_lost_flight(w: World) -> int:
 def _miss(w: World, i: int) -> None:
     """Lose the requests that wait at an instance for a KV cache that is gone; rehome those with only a lost future."""
     me, slot = w.instances[i], head(w, i, LANDING)
-    while slot != NOBODY:
+    while slot != NONE:
         r = w.requests[slot]
         after = r.next
         if not _up(w, int(r.sent_by)):
@@ -190,9 +190,9 @@ def _miss(w: World, i: int) -> None:
 def _rehome_all(w: World, row: int, kind: int) -> None:
     """Find another home for requests of a queue that were to move to a failed instance."""
     slot = head(w, row, kind)
-    while slot != NOBODY:
+    while slot != NONE:
         r = w.requests[slot]
-        if r.home != NOBODY and not _up(w, int(r.home)):
+        if r.home != NONE and not _up(w, int(r.home)):
             rehome(w, slot)
         slot = r.next
 
@@ -201,14 +201,14 @@ def _give_back(w: World) -> None:
     """Give back what the lost requests held or were promised on instances that are up, and let them go on."""
     row = int(w.cluster[0].lanes)
     slot = head(w, row, LOST)
-    while slot != NOBODY:
+    while slot != NONE:
         r = w.requests[slot]
         if _up(w, int(r.home)):
             pend(w, int(r.home), -int(r.prompt))
         slot = r.next
     for mark in (HELD, PROMISED, MISSED):
         slot = head(w, row, LOST)
-        while slot != NOBODY:
+        while slot != NONE:
             r = w.requests[slot]
             if r.mark == mark and mark == HELD:
                 release(w, int(r.sent_by), int(r.prefill))
@@ -224,7 +224,7 @@ def _restart_all(w: World) -> None:
     row = int(w.cluster[0].lanes)
     while length(w, row, LOST):
         first = slot = head(w, row, LOST)
-        while slot != NOBODY:
+        while slot != NONE:
             if w.requests[slot].index < w.requests[first].index:
                 first = slot
             slot = w.requests[slot].next

@@ -7,7 +7,7 @@ from planner.simulator.core.order import arrange, begun_first, moves
 from planner.simulator.core.queues import appoint, head, length, pop_front
 from planner.simulator.core.runs import end_after
 from planner.simulator.core.stages import enter, entrance_free_s
-from planner.simulator.core.state import NOBODY, PREFILLS, READY, WAITING, World
+from planner.simulator.core.state import NONE, PREFILLS, READY, WAITING, World
 from planner.simulator.core.steps import begin_decodes, begun, decode_s, hops_s, run_s, step_s
 from planner.simulator.core.streams import drain_s, stream_s
 from planner.simulator.core.transfers import admit_landing, send_while_computed
@@ -31,15 +31,15 @@ def wake(w: World, i: int) -> None:
 def go_on(w: World, i: int) -> None:
     """Let idle lanes of a pipeline begin, the longest idle first, whenever the first stage is free."""
     me, c = w.instances[i], w.cluster[0]
-    since_s, tried = -1.0, NOBODY
+    since_s, tried = -1.0, NONE
     for _ in range(me.lanes):
-        found = NOBODY
+        found = NONE
         for k in range(me.lane, me.lane + me.lanes):
             idle_s = w.lanes[k].idle_s
             later = idle_s > since_s or (idle_s == since_s and k > tried)
-            if not w.lanes[k].on and later and (found == NOBODY or idle_s < w.lanes[found].idle_s):
+            if not w.lanes[k].on and later and (found == NONE or idle_s < w.lanes[found].idle_s):
                 found = k
-        if found == NOBODY or c.now_s < entrance_free_s(w, i):
+        if found == NONE or c.now_s < entrance_free_s(w, i):
             return
         since_s, tried = w.lanes[found].idle_s, found
         start(w, found)
@@ -58,7 +58,7 @@ def start(w: World, k: int) -> None:
         preempt(w, k)
         preempted = True
     prefills = 0
-    if head(w, i, WAITING) != NOBODY:
+    if head(w, i, WAITING) != NONE:
         free = free_blocks(w, i) - (growth(w, k, 1) if me.batch else 0)
         if w.cluster[0].order:
             arrange(w, i)

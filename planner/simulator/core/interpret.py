@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.simulator.core.cluster import replay
-from planner.simulator.core.state import FULL, KINDS, NOBODY, World
+from planner.simulator.core.state import FULL, KINDS, NONE, World
 
 WIDE = ("dues", "gaps", "residues")
 """Arrays with room for the fullest batch of every lane, of which most stays empty: their rows are made when touched."""
@@ -39,7 +39,7 @@ def interpret(world: World) -> None:
         w.events.extend(_rows_of("events")() for _ in range(before))
         for slot in range(before, 2 * before):
             w.requests[slot].next = slot + 1
-        w.requests[-1].next = NOBODY
+        w.requests[-1].next = NONE
         w.cluster[0].free_slot = before
     for name, array in world._asdict().items():
         if name not in (*WIDE, "requests", "events", "tables") and array.flags.writeable:

@@ -3,7 +3,7 @@
 from math import exp, log
 
 from planner.simulator.core.queues import chain
-from planner.simulator.core.state import HEAD, NOBODY, RUNNING, World
+from planner.simulator.core.state import HEAD, NONE, RUNNING, World
 from planner.simulator.core.steps import stretch
 from planner.simulator.core.surfaces import piece_after
 
@@ -141,7 +141,7 @@ def _forget(w: World, k: int) -> None:
     """Keep only the runs that the requests of the batch will ask for: the first after the gap each counts from."""
     me, base, kept = w.lanes[k], k * w.cluster[0].stack_rows, 0
     slot = w.chains[chain(k, RUNNING) + HEAD]
-    while slot != NOBODY:
+    while slot != NONE:
         at = _after(w, base, me.stack, w.requests[slot].gap_step)
         if at < me.stack:
             run = w.gaps[base + at]
@@ -183,7 +183,7 @@ def finish(w: World, slot: int) -> None:
     w.max_gap_s[r.index] = r.max_gap_s
     w.served_by[2 * r.index] = r.sent_by
     if r.output > 1:
-        w.served_by[2 * r.index + 1] = r.sent_by if r.home == NOBODY else r.home
+        w.served_by[2 * r.index + 1] = r.sent_by if r.home == NONE else r.home
     c.output_tokens += r.output
     if c.stages > 1:
         w.bubbles[3 * r.index] = r.prompts_s

@@ -4,7 +4,7 @@ from math import inf, isinf
 
 from planner.policies.order import STRETCH_RATIO, rank_of
 from planner.simulator.core.queues import chain, head, insert_before, length, remove
-from planner.simulator.core.state import HEAD, LENGTH, NOBODY, TAIL, WAITING, World
+from planner.simulator.core.state import HEAD, LENGTH, NONE, TAIL, WAITING, World
 from planner.simulator.core.streams import alone_s
 
 
@@ -32,7 +32,7 @@ def _until_s(w: World, i: int, tokens: int) -> float:
 def forget_work(w: World, i: int) -> None:
     """Predict the work of the prompts that wait anew: the instance has another clock."""
     slot = head(w, i, WAITING)
-    while slot != NOBODY:
+    while slot != NONE:
         w.requests[slot].whole_s = w.requests[slot].left_s = -1.0
         slot = w.requests[slot].next
 
@@ -70,10 +70,10 @@ def arrange(w: World, i: int) -> None:
     now_s, at = w.cluster[0].now_s, chain(i, WAITING)
     if length(w, i, WAITING) < 2:
         return
-    slot, begun = w.chains[at + HEAD], NOBODY
-    w.chains[at + HEAD] = w.chains[at + TAIL] = NOBODY
+    slot, begun = w.chains[at + HEAD], NONE
+    w.chains[at + HEAD] = w.chains[at + TAIL] = NONE
     w.chains[at + LENGTH] = 0
-    while slot != NOBODY:
+    while slot != NONE:
         r = w.requests[slot]
         after = r.next
         _predict(w, i, slot)
@@ -88,14 +88,14 @@ def arrange(w: World, i: int) -> None:
 
 def _among_begun(w: World, first: int, slot: int) -> int:
     """Put a begun prompt among those before it, by the work left and then by arrival; the first of them."""
-    r, before, after = w.requests[slot], NOBODY, first
-    while after != NOBODY:
+    r, before, after = w.requests[slot], NONE, first
+    while after != NONE:
         q = w.requests[after]
         if q.left_s > r.left_s or (q.left_s == r.left_s and q.index > r.index):
             break
         before, after = after, q.next
     r.next = after
-    if before == NOBODY:
+    if before == NONE:
         return slot
     w.requests[before].next = slot
     return first
@@ -103,8 +103,8 @@ def _among_begun(w: World, first: int, slot: int) -> int:
 
 def _sort_in(w: World, i: int, slot: int) -> None:
     """Put a prompt among those in order, from behind: most stand where they stood."""
-    r, after, before = w.requests[slot], NOBODY, w.chains[chain(i, WAITING) + TAIL]
-    while before != NOBODY:
+    r, after, before = w.requests[slot], NONE, w.chains[chain(i, WAITING) + TAIL]
+    while before != NONE:
         q = w.requests[before]
         if q.rank < r.rank or (q.rank == r.rank and q.index < r.index):
             break
@@ -115,12 +115,12 @@ def _sort_in(w: World, i: int, slot: int) -> None:
 def _merge(w: World, i: int, begun: int) -> None:
     """Put the begun prompts, in order, among the others."""
     now_s, fresh = w.cluster[0].now_s, head(w, i, WAITING)
-    while begun != NOBODY:
+    while begun != NONE:
         r = w.requests[begun]
         after, rank = r.next, _rank(w, begun, now_s)
         new = min(r.prefill - r.cached, w.instances[i].chunk if w.instances[i].chunk else r.prefill)
         late_s = now_s + 2 * alone_s(w, w.instances[i].body, new, r.cached)
-        while fresh != NOBODY and _rank(w, fresh, late_s) < rank and w.requests[fresh].left_s < r.left_s:
+        while fresh != NONE and _rank(w, fresh, late_s) < rank and w.requests[fresh].left_s < r.left_s:
             fresh = w.requests[fresh].next
         insert_before(w, i, WAITING, begun, fresh)
         begun = after
@@ -129,10 +129,10 @@ def _merge(w: World, i: int, begun: int) -> None:
 def begun_first(w: World, i: int) -> bool:
     """Let those that hold memory go before all that would need more; False where that changes nothing."""
     first = slot = head(w, i, WAITING)
-    if first == NOBODY or w.requests[first].held:
+    if first == NONE or w.requests[first].held:
         return False
     changed = False
-    while slot != NOBODY:
+    while slot != NONE:
         after = w.requests[slot].next
         if w.requests[slot].held:
             remove(w, i, WAITING, slot)

@@ -2,7 +2,7 @@
 
 from math import inf
 
-from planner.simulator.core.state import CHAINS, HEAD, LENGTH, LINKS, NOBODY, TAIL, World
+from planner.simulator.core.state import CHAINS, HEAD, LENGTH, LINKS, NONE, TAIL, World
 
 # --- chains of requests ----------------------------------------------------------------------------------------------
 
@@ -16,9 +16,9 @@ def push_back(w: World, row: int, kind: int, slot: int) -> None:
     """Queue a request behind all others."""
     at = chain(row, kind)
     tail = w.chains[at + TAIL]
-    w.requests[slot].next = NOBODY
+    w.requests[slot].next = NONE
     w.requests[slot].prev = tail
-    if tail == NOBODY:
+    if tail == NONE:
         w.chains[at + HEAD] = slot
     else:
         w.requests[tail].next = slot
@@ -27,15 +27,15 @@ def push_back(w: World, row: int, kind: int, slot: int) -> None:
 
 
 def insert_before(w: World, row: int, kind: int, slot: int, other: int) -> None:
-    """Queue a request before another; behind all where that is NOBODY."""
-    if other == NOBODY:
+    """Queue a request before another; behind all where that is NONE."""
+    if other == NONE:
         push_back(w, row, kind, slot)
         return
     at, before = chain(row, kind), w.requests[other].prev
     w.requests[slot].prev = before
     w.requests[slot].next = other
     w.requests[other].prev = slot
-    if before == NOBODY:
+    if before == NONE:
         w.chains[at + HEAD] = slot
     else:
         w.requests[before].next = slot
@@ -46,11 +46,11 @@ def remove(w: World, row: int, kind: int, slot: int) -> None:
     """Take a request out of a queue it is in."""
     at = chain(row, kind)
     before, after = w.requests[slot].prev, w.requests[slot].next
-    if before == NOBODY:
+    if before == NONE:
         w.chains[at + HEAD] = after
     else:
         w.requests[before].next = after
-    if after == NOBODY:
+    if after == NONE:
         w.chains[at + TAIL] = before
     else:
         w.requests[after].prev = before
@@ -65,7 +65,7 @@ def pop_front(w: World, row: int, kind: int) -> int:
 
 
 def head(w: World, row: int, kind: int) -> int:
-    """The first request of a queue, or NOBODY."""
+    """The first request of a queue, or NONE."""
     return int(w.chains[chain(row, kind) + HEAD])
 
 
@@ -195,7 +195,7 @@ def appoint(w: World, what: int, delay_s: float) -> None:
     """Make an appointment after ``delay_s``; a lane has one at most, and an earlier one of it is void."""
     c = w.cluster[0]
     c.number += 1
-    if what >= 0 and w.lanes[what].place != NOBODY:
+    if what >= 0 and w.lanes[what].place != NONE:
         _close(w, w.lanes[what].place)
     c.events += 1
     _lift(w, c.events - 1, c.now_s + delay_s, c.number, what)
@@ -211,7 +211,7 @@ def next_event(w: World) -> int:
     what = w.events[0].what
     _close(w, 0)
     if what >= 0:
-        w.lanes[what].place = NOBODY
+        w.lanes[what].place = NONE
     return int(what)
 
 

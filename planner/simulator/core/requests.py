@@ -9,7 +9,7 @@ from planner.simulator.core.memory import blocks
 from planner.simulator.core.order import moves
 from planner.simulator.core.queues import appoint, length, pend, pop_front, push_back
 from planner.simulator.core.routing import MIXED, choose, serves, shortest, too_long
-from planner.simulator.core.state import LANDING, NOBODY, PARKED, READY, WAITING, World
+from planner.simulator.core.state import LANDING, NONE, PARKED, READY, WAITING, World
 from planner.simulator.core.transfers import admit_landing, fly
 
 # --- arrival ---------------------------------------------------------------------------------------------------------
@@ -24,10 +24,10 @@ def seat(w: World, index: int) -> int:
     c.in_flight += 1
     r.arrival_s, r.index = c.now_s if c.clients else w.arrival_s[index], index
     r.prompt, r.output = w.prompt_tokens[index], w.output_tokens[index]
-    part = NOBODY
+    part = NONE
     if c.first <= index < c.last:
         part = (index - c.first) * c.slices // (c.last - c.first)
-    r.group = w.class_index[index] * c.slices + part if part >= 0 else NOBODY
+    r.group = w.class_index[index] * c.slices + part if part >= 0 else NONE
     _reset(w, slot)
     r.first_token_s = r.last_token_s = -1.0
     r.max_gap_s, r.lag_s = 0.0, 0.0
@@ -42,7 +42,7 @@ def _reset(w: World, slot: int) -> None:
     r.prefill = r.pending = r.prompt
     r.cached = r.held = r.sent = r.joining = r.guest = r.fetched = r.mark = 0
     r.join_step = 0
-    r.home = r.sent_by = NOBODY
+    r.home = r.sent_by = NONE
     r.transfer_end_s = r.whole_s = r.left_s = -1.0
     r.prompts_s = r.phases_s = r.contexts_s = 0.0
 
@@ -51,16 +51,16 @@ def route(w: World, slot: int) -> None:
     """Choose the instances of every phase and queue the request at the first; refuse it, or let it wait for one."""
     c, r = w.cluster[0], w.requests[slot]
     request_class = int(w.class_index[r.index])
-    ends_here = c.then_role == NOBODY or r.output <= 1
+    ends_here = c.then_role == NONE or r.output <= 1
     if not serves(w, request_class, int(c.first_role)) or not (ends_here or serves(w, request_class, int(c.then_role))):
         refuse(w, slot)
         return
     first, then = choose(w, request_class, int(r.prompt + r.output))
-    if first == NOBODY:
+    if first == NONE:
         push_back(w, int(c.lanes), PARKED, slot)
         return
     if too_long(w, first, int(r.prompt), int(r.output)) or (
-        then != NOBODY and too_long(w, then, int(r.prompt), int(r.output))
+        then != NONE and too_long(w, then, int(r.prompt), int(r.output))
     ):
         refuse(w, slot)
         return
@@ -69,7 +69,7 @@ def route(w: World, slot: int) -> None:
     if then == first:
         r.guest = 1
         w.instances[first].guests += 1
-    elif then != NOBODY:
+    elif then != NONE:
         pend(w, then, int(r.prompt))
     submit(w, first, slot)
 
@@ -142,7 +142,7 @@ def finished(w: World, i: int, slot: int) -> None:
     r = w.requests[slot]
     _farewell(w, slot)
     pend(w, i, -int(r.pending))
-    if r.home != NOBODY and r.home != i:
+    if r.home != NONE and r.home != i:
         pend(w, int(r.home), -int(r.prompt))
         if r.transfer_end_s >= 0:
             cancel(w, int(r.home), slot)
@@ -169,13 +169,13 @@ def _leaves(w: World, i: int, slot: int) -> bool:
     r, c, role = w.requests[slot], w.cluster[0], w.instances[i].role
     if r.guest and role != c.first_role:
         _farewell(w, slot)
-    if r.home == i or role != c.first_role or c.then_role == NOBODY:
+    if r.home == i or role != c.first_role or c.then_role == NONE:
         if role == MIXED:  # a computed prompt keeps nobody waiting; its tokens share their steps
             pend(w, i, 1 - int(r.pending))
             r.pending = 1
         return False
     pend(w, i, -int(r.prompt))
-    if r.home == NOBODY:
+    if r.home == NONE:
         fly(w, slot, w.cluster[0].now_s)
     elif r.transfer_end_s >= 0:
         fly(w, slot, r.transfer_end_s)
@@ -195,12 +195,12 @@ def landed(w: World, slot: int) -> None:
         r.fetched = 0
         submit(w, home, slot)
         return
-    if home != NOBODY:
+    if home != NONE:
         w.instances[home].promised -= 1
         push_back(w, home, READY, slot)
         wake(w, home)
     release(w, source, held)
-    if home == NOBODY:
+    if home == NONE:
         restart(w, slot)
 
 
@@ -244,7 +244,7 @@ def resume(w: World, slot: int) -> None:
     """
     c, r = w.cluster[0], w.requests[slot]
     rehome(w, slot)
-    if r.home == NOBODY:
+    if r.home == NONE:
         push_back(w, int(c.lanes), PARKED, slot)
         return
     body = w.bodies[w.instances[r.home].body]
@@ -256,10 +256,10 @@ def resume(w: World, slot: int) -> None:
 def rehome(w: World, slot: int) -> None:
     """Choose another instance to continue a request that is still at the first; none where none is up."""
     c, r = w.cluster[0], w.requests[slot]
-    role = int(c.first_role if c.then_role == NOBODY else c.then_role)
-    r.home, r.transfer_end_s, r.sent = NOBODY, -1.0, 0
+    role = int(c.first_role if c.then_role == NONE else c.then_role)
+    r.home, r.transfer_end_s, r.sent = NONE, -1.0, 0
     home = shortest(w, int(w.class_index[r.index]), role)
-    if home != NOBODY and not too_long(w, home, int(r.prompt), int(r.output)):
+    if home != NONE and not too_long(w, home, int(r.prompt), int(r.output)):
         r.home = home
         pend(w, home, int(r.prompt))
 

@@ -6,7 +6,7 @@ and asks again after a second.
 Source: Mutinifni/splitwise-sim (MIT), executor, flows and links; rules restated.
 """
 
-from planner.perf.transfer import busy_s, serialized_end_s
+from planner.perf.transfer import serialized_end_s
 from planner.simulator.core.batch import rise
 from planner.simulator.core.ledger import allocate
 from planner.simulator.core.memory import blocks
@@ -15,9 +15,10 @@ from planner.simulator.core.requests import done, free_row, refuse, seat
 from planner.simulator.core.reserved_routing import choose_reserved
 from planner.simulator.core.routing import serves, too_long
 from planner.simulator.core.runs import book
-from planner.simulator.core.state import NOBODY, PREFILLS, World
+from planner.simulator.core.state import NONE, PREFILLS, World
 from planner.simulator.core.steps import answer_lag_s
 from planner.simulator.core.token_batches import FRESH, TWIN, arrive, freed, start_step
+from planner.simulator.core.transfers import wire_s_of
 
 RETRY_S = 1.0
 
@@ -26,7 +27,7 @@ def route_reserved(w: World, slot: int) -> None:
     """Choose the instances of both phases and queue the prompt, and a decode that stays with it."""
     c, r = w.cluster[0], w.requests[slot]
     request_class, roles = int(w.class_index[r.index]), (int(c.first_role), int(c.then_role))
-    if not serves(w, request_class, roles[0]) or (roles[1] != NOBODY and not serves(w, request_class, roles[1])):
+    if not serves(w, request_class, roles[0]) or (roles[1] != NONE and not serves(w, request_class, roles[1])):
         refuse(w, slot)
         return
     first, then = choose_reserved(w, slot)
@@ -131,11 +132,8 @@ def _send(w: World, slot: int) -> None:
         appoint(w, ~slot, RETRY_S)
         return
     allocate(w, j, tokens)
-    source, target = w.bodies[w.instances[i].body], w.bodies[w.instances[j].body]
-    wire_s = busy_s(
-        int(r.prompt), source.kv_bytes_per_token, source.bandwidth_bytes_per_s, target.bandwidth_bytes_per_s
-    )
-    end_s = serialized_end_s(c.now_s, wire_s, float(target.latency_s))
+    latency_s = float(w.bodies[w.instances[i].body].latency_s)
+    end_s = serialized_end_s(c.now_s, wire_s_of(w, i, j, int(r.prompt)), latency_s)
     c.transfers += 1
     c.transfer_s += end_s - r.last_token_s
     appoint(w, ~slot, end_s - c.now_s)

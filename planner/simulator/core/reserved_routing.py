@@ -9,7 +9,7 @@ Source: Mutinifni/splitwise-sim (MIT), MixedPoolScheduler and TokenJSQScheduler;
 
 from planner.simulator.core.queues import length, pend
 from planner.simulator.core.routing import DECODE, MIXED, PREFILL
-from planner.simulator.core.state import NOBODY, WAITING, World
+from planner.simulator.core.state import NONE, WAITING, World
 
 OWN, LENT, ANY = range(3)
 """Which instances are asked: those of a pool that are not lent, those in the mixed pool, or all."""
@@ -27,8 +27,8 @@ def _before(w: World, i: int, other: int, by_memory: bool, group: int, other_gro
 
 
 def _least(w: World, slot: int, role: int, which: int, by_memory: bool) -> int:
-    """The instance with the least pending tokens, or the least reserved memory, of those that are asked; or NOBODY."""
-    found, of_group, pools = NOBODY, 0, int(w.cluster[0].pools)
+    """The instance with the least pending tokens, or the least reserved memory, of those that are asked; or NONE."""
+    found, of_group, pools = NONE, 0, int(w.cluster[0].pools)
     serves = int(w.class_index[w.requests[slot].index]) * pools
     for p in range(pools):
         pool = w.pools[p]
@@ -39,7 +39,7 @@ def _least(w: World, slot: int, role: int, which: int, by_memory: bool) -> int:
             if (which == OWN and lent) or (which == LENT and not lent):
                 continue
             group = 1 if lent else 2 * int(pool.role == DECODE)
-            if found == NOBODY or _before(w, i, found, by_memory, group, of_group):
+            if found == NONE or _before(w, i, found, by_memory, group, of_group):
                 found, of_group = i, group
     return found
 
@@ -47,22 +47,22 @@ def _least(w: World, slot: int, role: int, which: int, by_memory: bool) -> int:
 def _computes(w: World, slot: int, which: int) -> int:
     """Who takes a prompt of those that are asked: not one that has a queue, beyond the threshold with this prompt."""
     i, prompt = _least(w, slot, PREFILL, which, False), int(w.requests[slot].prompt)
-    if i != NOBODY and length(w, i, WAITING) and w.instances[i].pending + prompt > w.cluster[0].prefill_threshold:
-        return NOBODY
+    if i != NONE and length(w, i, WAITING) and w.instances[i].pending + prompt > w.cluster[0].prefill_threshold:
+        return NONE
     return i
 
 
 def _decodes(w: World, slot: int, which: int) -> int:
     """Who takes a decode of those that are asked: not one whose memory would be promised to its end."""
     i, r = _least(w, slot, DECODE, which, True), w.requests[slot]
-    if i != NOBODY and w.instances[i].reserved + r.prompt + r.output > w.instances[i].total:
-        return NOBODY
+    if i != NONE and w.instances[i].reserved + r.prompt + r.output > w.instances[i].total:
+        return NONE
     return i
 
 
 def _lend(w: World, i: int) -> int:
-    """Let an instance join the mixed pool; it is ``i``, or nobody."""
-    if i != NOBODY:
+    """Let an instance join the mixed pool; it is ``i``, or none."""
+    if i != NONE:
         w.instances[i].guests = 1
         _join_last(w, i)
     return i
@@ -88,18 +88,18 @@ def choose_reserved(w: World, slot: int) -> tuple[int, int]:
         first = then = _least(w, slot, MIXED, OWN, False)
     else:
         first, then = _computes(w, slot, OWN), _decodes(w, slot, OWN)
-        if first == NOBODY:
+        if first == NONE:
             first = _computes(w, slot, LENT)
-        if then == NOBODY:
+        if then == NONE:
             then = _decodes(w, slot, LENT)
-        if first == NOBODY:
+        if first == NONE:
             first = _lend(w, _least(w, slot, DECODE, OWN, False))
-        if then == NOBODY:
+        if then == NONE:
             then = _lend(w, _least(w, slot, PREFILL, OWN, True))
-        if first == NOBODY or then == NOBODY:
+        if first == NONE or then == NONE:
             first = then = _least(w, slot, PREFILL, ANY, False)
-    if first == NOBODY:
-        return NOBODY, NOBODY
+    if first == NONE:
+        return NONE, NONE
     w.instances[first].reserved += r.prompt + (1 if first != then else r.output)
     if first != then:
         w.instances[then].reserved += r.prompt + r.output

@@ -8,7 +8,7 @@ from math import inf
 
 from planner.simulator.core.memory import blocks
 from planner.simulator.core.queues import least_loaded, load
-from planner.simulator.core.state import NOBODY, World
+from planner.simulator.core.state import NONE, World
 
 PREFILL, DECODE, MIXED = range(3)
 UNLIMITED = 1 << 60
@@ -25,7 +25,7 @@ def serves(w: World, request_class: int, role: int) -> bool:
 
 def shortest(w: World, request_class: int, role: int) -> int:
     """The instance with the least load of those that take a phase of a class and are up, the first of equals."""
-    found, least, pools = NOBODY, inf, int(w.cluster[0].pools)
+    found, least, pools = NONE, inf, int(w.cluster[0].pools)
     for p in range(pools):
         if w.pools[p].role == role and w.serves[request_class * pools + p]:
             i = least_loaded(w, p)
@@ -43,14 +43,14 @@ def too_long(w: World, i: int, prompt: int, output: int) -> bool:
 def _borrows(w: World, role: int, i: int) -> bool:
     """Whether a phase whose least loaded instance is ``i`` looks for help."""
     c, waiting = w.cluster[0], UNLIMITED
-    if i != NOBODY:
+    if i != NONE:
         me = w.instances[i]
         waiting = int(me.queue_tokens + me.prefill_tokens) if role == c.first_role else int(me.landing_tokens)
     return bool(waiting > (c.prefill_threshold if role == PREFILL else c.decode_threshold))
 
 
 def _lender(w: World, request_class: int, role: int, tokens: int, alone: bool) -> int:
-    """Who helps out: of the other phase's instances one that is lent already, else one that is not; or NOBODY.
+    """Who helps out: of the other phase's instances one that is lent already, else one that is not; or NONE.
 
     Args:
         w: the world.
@@ -62,7 +62,7 @@ def _lender(w: World, request_class: int, role: int, tokens: int, alone: bool) -
     c = w.cluster[0]
     other = int(c.then_role if role == c.first_role else c.first_role)
     for lent in (True, False):
-        found, least = NOBODY, inf
+        found, least = NONE, inf
         for p in range(c.pools):
             if w.pools[p].role != other or not w.serves[request_class * c.pools + p]:
                 continue
@@ -71,17 +71,17 @@ def _lender(w: World, request_class: int, role: int, tokens: int, alone: bool) -
                 if fits and (w.instances[i].guests > 0) == lent and load(w, i) < least:
                     found, least = i, load(w, i)
         pressed = _borrows(w, int(c.first_role), found) or _borrows(w, int(c.then_role), found)
-        if found != NOBODY and (alone or not pressed):
+        if found != NONE and (alone or not pressed):
             return found
-    return NOBODY
+    return NONE
 
 
 def _help(w: World, request_class: int, role: int, own: int, tokens: int) -> int:
     """The instance of the other phase that takes a request, where the phase with its least loaded ``own`` borrows."""
     c = w.cluster[0]
-    if not c.lending or c.then_role == NOBODY or not _borrows(w, role, own):
-        return NOBODY
-    return _lender(w, request_class, role, tokens, own == NOBODY)
+    if not c.lending or c.then_role == NONE or not _borrows(w, role, own):
+        return NONE
+    return _lender(w, request_class, role, tokens, own == NONE)
 
 
 def choose(w: World, request_class: int, tokens: int) -> tuple[int, int]:
@@ -93,12 +93,12 @@ def choose(w: World, request_class: int, tokens: int) -> tuple[int, int]:
     first_role, then_role = int(c.first_role), int(c.then_role)
     first = shortest(w, request_class, first_role)
     lender = _help(w, request_class, first_role, first, tokens)
-    if lender != NOBODY:
+    if lender != NONE:
         return lender, lender
-    if first == NOBODY or then_role == NOBODY or not serves(w, request_class, then_role):
-        return first, NOBODY
+    if first == NONE or then_role == NONE or not serves(w, request_class, then_role):
+        return first, NONE
     then = shortest(w, request_class, then_role)
     lender = _help(w, request_class, then_role, then, tokens)
-    if lender != NOBODY:
+    if lender != NONE:
         return lender, lender
-    return (first if then != NOBODY else NOBODY), then
+    return (first if then != NONE else NONE), then

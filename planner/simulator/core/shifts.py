@@ -4,7 +4,7 @@ from planner.simulator.core.instance import wake
 from planner.simulator.core.order import forget_work
 from planner.simulator.core.queues import appoint, come_back, go_away
 from planner.simulator.core.requests import unpark
-from planner.simulator.core.state import NOBODY, TURN, World
+from planner.simulator.core.state import NONE, TURN, World
 
 
 def turn(w: World) -> None:
@@ -26,7 +26,7 @@ def _turn(w: World, n: int) -> None:
     """One shift."""
     i, opens, body = int(w.shifts[n].instance), w.shifts[n].opens, w.shifts[n].body
     me = w.instances[i]
-    if body != NOBODY:
+    if body != NONE:
         me.body = body
         if w.cluster[0].order:
             forget_work(w, i)

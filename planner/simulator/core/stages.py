@@ -5,7 +5,7 @@ and of decodes only (PB2), of decodes only (PB3).
 """
 
 from planner.simulator.core.queues import head
-from planner.simulator.core.state import NOBODY, PREFILLS, World
+from planner.simulator.core.state import NONE, PREFILLS, World
 from planner.simulator.core.steps import hops_s
 
 
@@ -74,7 +74,7 @@ def note_bubble(w: World, k: int) -> None:
     """Book the bubble before the step that ends now to all who took part in it."""
     me = w.lanes[k]
     slot = head(w, k, PREFILLS)
-    while slot != NOBODY:
+    while slot != NONE:
         r = w.requests[slot]
         r.prompts_s += me.run_prompts_s
         r.phases_s += me.run_phases_s

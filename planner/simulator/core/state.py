@@ -28,7 +28,7 @@ DONE, FULL = 0, 1
 """Why the engine came back: the trace is served or the time is up; or every row for requests in flight is taken."""
 
 HEAD, TAIL, LENGTH, LINKS = range(4)
-NOBODY = -1
+NONE = -1
 
 
 def _record(doubles: str, longs: str, ints: str) -> np.dtype[np.void]:
@@ -95,7 +95,7 @@ EVENT = _record("at_s", "number", "what")
 """An appointment: the end of lane ``what``'s run; where negative the landing of request ``~what``, or another."""
 
 SHIFT = _record("at_s", "", "instance opens body")
-"""A change at an instance: whether it takes requests and which body it goes on with, NOBODY where as before."""
+"""A change at an instance: whether it takes requests and which body it goes on with, NONE where as before."""
 
 FAILURE = _record("at_s repair_s", "", "machine")
 """A machine that fails, and for how long; ``repair_s`` is -1 where it stays away."""

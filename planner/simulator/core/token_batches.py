@@ -16,7 +16,7 @@ from planner.simulator.core.memory import blocks
 from planner.simulator.core.queues import appoint, head, insert_before, length, push_back, remove
 from planner.simulator.core.reserved_routing import go_home
 from planner.simulator.core.runs import end_after
-from planner.simulator.core.state import NOBODY, PREFILLS, RUNNING, WAITING, World
+from planner.simulator.core.state import NONE, PREFILLS, RUNNING, WAITING, World
 from planner.simulator.core.steps import begin_decodes, begun, run_s, step_s
 from planner.simulator.core.surfaces import attend
 from planner.simulator.core.watts import note_prefill
@@ -54,7 +54,7 @@ def freed(w: World, i: int) -> None:
     """Go on where memory was freed: a KV cache has left."""
     c, k = w.cluster[0], int(w.instances[i].lane)
     me, first = w.lanes[k], head(w, i, WAITING)
-    if first == NOBODY:
+    if first == NONE:
         return
     if not me.on:
         _start_if(w, k, first)
@@ -93,7 +93,7 @@ def queue(w: World, i: int, slot: int) -> None:
             high = middle
         else:
             low = middle + 1
-    while at != NOBODY and place < low:
+    while at != NONE and place < low:
         at, place = int(w.requests[at].next), place + 1
     while place > low:
         at, place = int(w.requests[at].prev), place - 1
@@ -103,19 +103,26 @@ def queue(w: World, i: int, slot: int) -> None:
 # --- who is in a step ------------------------------------------------------------------------------------------------
 
 
+def _full(w: World, slot: int) -> bool:
+    """Whether the next step has no room for a task, memory aside; it has for the first one."""
+    c = w.cluster[0]
+    beyond = c.chosen_tokens + w.requests[slot].chunk > c.max_batch_tokens
+    return bool(c.chosen == c.max_batch_size or (c.chosen and beyond))
+
+
 def _choose(w: World, k: int, slot: int) -> bool:
     """Take a task that queues into the next step, if it fits; the first one always does, memory aside."""
     c, r, i = w.cluster[0], w.requests[slot], int(w.lanes[k].instance)
-    if c.chosen == c.max_batch_size or (c.chosen and c.chosen_tokens + r.chunk > c.max_batch_tokens):
+    if _full(w, slot):
         return False
     needed = 0 if r.mark == LEFT_OUT else blocks(w, i, int(r.held))
     if needed > c.chosen_free:
         return False
-    if c.chosen_first == NOBODY:
+    if c.chosen_first == NONE:
         c.chosen_first = slot
     else:
         w.requests[c.chosen_last].follower = slot
-    c.chosen_last, r.follower, r.sent = slot, NOBODY, r.mark
+    c.chosen_last, r.follower, r.sent = slot, NONE, r.mark
     r.mark = CHOSEN
     c.chosen += 1
     c.chosen_tokens += r.chunk
@@ -126,13 +133,11 @@ def _choose(w: World, k: int, slot: int) -> bool:
 def _choose_starved(w: World, k: int) -> None:
     """Take those at the head of the queue that were left out too often; who finds no memory is passed over."""
     c, slot = w.cluster[0], head(w, int(w.lanes[k].instance), WAITING)
-    while slot != NOBODY and w.requests[slot].preemptions >= c.max_preemptions:
-        r = w.requests[slot]
-        full = c.chosen == c.max_batch_size or (c.chosen and c.chosen_tokens + r.chunk > c.max_batch_tokens)
-        if full:
+    while slot != NONE and w.requests[slot].preemptions >= c.max_preemptions:
+        if _full(w, slot):
             return
         _choose(w, k, slot)
-        slot = int(r.next)
+        slot = int(w.requests[slot].next)
 
 
 PROMPTS, BLOCKED, OTHERS = range(3)
@@ -140,12 +145,12 @@ PROMPTS, BLOCKED, OTHERS = range(3)
 
 def _first(w: World, i: int, kind: int) -> int:
     """The first of a kind that is not chosen yet: by arrival, those left out by when they were."""
-    found, slot = NOBODY, head(w, i, WAITING)
-    while slot != NOBODY:
+    found, slot = NONE, head(w, i, WAITING)
+    while slot != NONE:
         r = w.requests[slot]
         asked = r.mark == LEFT_OUT if kind == BLOCKED else (kind == OTHERS or r.generated == 0)
         if asked and r.mark != CHOSEN and r.mark != TWIN:
-            if found == NOBODY:
+            if found == NONE:
                 found = slot
             elif kind == BLOCKED:
                 found = slot if r.rank < w.requests[found].rank else found
@@ -159,7 +164,7 @@ def _choose_all(w: World, k: int, kind: int) -> None:
     """Take those of a kind in their order until one does not fit."""
     i = int(w.lanes[k].instance)
     slot = _first(w, i, kind)
-    while slot != NOBODY and _choose(w, k, slot):
+    while slot != NONE and _choose(w, k, slot):
         slot = _first(w, i, kind)
 
 
@@ -170,7 +175,7 @@ def _select(w: World, k: int) -> int:
         How many of those running stay, from the first.
     """
     c, me = w.cluster[0], w.lanes[k]
-    c.chosen, c.chosen_tokens, c.chosen_first, c.chosen_last = 0, 0, NOBODY, NOBODY
+    c.chosen, c.chosen_tokens, c.chosen_first, c.chosen_last = 0, 0, NONE, NONE
     c.chosen_free = w.instances[me.instance].free
     _choose_starved(w, k)
     _choose_all(w, k, PROMPTS)
@@ -205,7 +210,7 @@ def _seat_chosen(w: World, k: int) -> tuple[int, float]:
         Tokens of the prompts among them, and the seconds of their attention.
     """
     i, slot, tokens, attention = int(w.lanes[k].instance), int(w.cluster[0].chosen_first), 0, 0.0
-    while slot != NOBODY:
+    while slot != NONE:
         r = w.requests[slot]
         after = int(r.follower)
         remove(w, i, WAITING, slot)
@@ -230,7 +235,7 @@ def _seat_chosen(w: World, k: int) -> tuple[int, float]:
 def _wait_once_more(w: World, i: int) -> None:
     """Count one step more that those who queue were left out of."""
     slot = head(w, i, WAITING)
-    while slot != NOBODY:
+    while slot != NONE:
         r = w.requests[slot]
         r.preemptions += 0 if r.mark == TWIN else 1
         slot = int(r.next)
@@ -247,7 +252,7 @@ def start_step(w: World, k: int) -> None:
     me.taken = c.chosen_tokens
     prompts = length(w, k, PREFILLS)
     if not prompts and not me.batch:
-        if head(w, i, WAITING) == NOBODY:
+        if head(w, i, WAITING) == NONE:
             go_home(w, i)
         return
     me.on, me.run_start_s, me.busy_from_s = 1, c.now_s, c.now_s

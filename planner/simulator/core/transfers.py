@@ -10,7 +10,7 @@ from planner.simulator.core.ledger import allocate
 from planner.simulator.core.memory import admits, blocks, free_blocks, slots, steps_that_fit
 from planner.simulator.core.queues import appoint, head, length, remove
 from planner.simulator.core.runs import end_after
-from planner.simulator.core.state import AUTO, LANDING, LAYERWISE, NOBODY, PREFILLS, World
+from planner.simulator.core.state import AUTO, LANDING, LAYERWISE, NONE, PREFILLS, World
 from planner.simulator.core.steps import begun
 
 
@@ -24,7 +24,7 @@ def _port(w: World, i: int, j: int, ready_s: float, busy_s: float) -> float:
     return begin
 
 
-def _wire_s(w: World, i: int, j: int, tokens: int) -> float:
+def wire_s_of(w: World, i: int, j: int, tokens: int) -> float:
     """Seconds the bytes of a KV cache take between two instances."""
     source, target = w.bodies[w.instances[i].body], w.bodies[w.instances[j].body]
     return busy_s(tokens, source.kv_bytes_per_token, source.bandwidth_bytes_per_s, target.bandwidth_bytes_per_s)
@@ -33,7 +33,7 @@ def _wire_s(w: World, i: int, j: int, tokens: int) -> float:
 def _layerwise(w: World, i: int, slot: int, prefill_s: float) -> None:
     """Send what of a KV cache is not sent yet, the last of it while this step computes it."""
     r, c, body = w.requests[slot], w.cluster[0], w.bodies[w.instances[i].body]
-    wire_s = _wire_s(w, i, int(r.home), int(r.held - r.sent))
+    wire_s = wire_s_of(w, i, int(r.home), int(r.held - r.sent))
     ready_s = layerwise_ready_s(c.now_s, prefill_s, int(body.layers))
     begin_s = _port(w, i, int(r.home), ready_s, wire_s)
     c.link_wait_s += max(0.0, begin_s - c.now_s - prefill_s / body.layers)
@@ -70,13 +70,13 @@ def _promise(w: World, i: int, slot: int) -> None:
 def admit_landing(w: World, i: int) -> None:
     """Give memory to waiting KV caches, first come, first served, and let them travel."""
     slot = head(w, i, LANDING)
-    while slot != NOBODY and admits(w, slot, slots(w, i), free_blocks(w, i)):
+    while slot != NONE and admits(w, slot, slots(w, i), free_blocks(w, i)):
         r, c = w.requests[slot], w.cluster[0]
         remove(w, i, LANDING, slot)
         w.instances[i].landing_tokens -= r.prompt
         _promise(w, i, slot)
         body = w.bodies[w.instances[r.sent_by].body]
-        wire_s = _wire_s(w, int(r.sent_by), i, int(r.prefill))
+        wire_s = wire_s_of(w, int(r.sent_by), i, int(r.prefill))
         begin_s = _port(w, int(r.sent_by), i, c.now_s, wire_s)
         c.link_wait_s += begin_s - c.now_s
         fly(w, slot, serialized_end_s(begin_s, wire_s, float(body.latency_s)))
@@ -96,12 +96,12 @@ def _welcome(w: World, i: int, slot: int) -> bool:
 def send_while_computed(w: World, k: int, prefill_s: float) -> None:
     """Start the layer-wise transfers of a prefill step, where the other side has memory already."""
     c, i = w.cluster[0], int(w.lanes[k].instance)
-    if w.instances[i].role != c.first_role or c.then_role == NOBODY or c.transfer < LAYERWISE:
+    if w.instances[i].role != c.first_role or c.then_role == NONE or c.transfer < LAYERWISE:
         return
     slot = head(w, k, PREFILLS)
-    while slot != NOBODY:
+    while slot != NONE:
         r = w.requests[slot]
         overlaps = c.transfer != AUTO or r.prompt >= c.layerwise_from
-        if overlaps and r.home != NOBODY and r.home != i and r.held > r.sent and _welcome(w, int(r.home), slot):
+        if overlaps and r.home != NONE and r.home != i and r.held > r.sent and _welcome(w, int(r.home), slot):
             _layerwise(w, i, slot, prefill_s)
         slot = r.next

@@ -5,7 +5,7 @@ from typing import Any
 
 from hw_catalog.power import PER_SHARE, SHARE_KNOTS
 from planner.simulator.core.queues import head
-from planner.simulator.core.state import NOBODY, PREFILLS, Floats, World
+from planner.simulator.core.state import NONE, PREFILLS, Floats, World
 from planner.simulator.core.steps import first_piece, step_s
 from planner.simulator.core.surfaces import attend, curve, piece_after, step_at
 
@@ -52,7 +52,7 @@ def note_prefill(w: World, k: int, tokens: int, whole_s: float) -> None:
     if not body.gpus:
         return
     slot = head(w, k, PREFILLS)
-    while slot != NOBODY:
+    while slot != NONE:
         r = w.requests[slot]
         pairs += r.chunk * (r.cached + r.chunk * 0.5)
         prompts += 1

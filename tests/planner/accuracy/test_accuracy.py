@@ -19,7 +19,7 @@ from workloads.models import known_models
 
 CATALOG = load_catalog(None)
 KNOWN = Known(models=known_models(), gpus=CATALOG.gpus)
-NOBODY = Provenance(kind=Kind.ASSUMED, source="a test", date="2026-01-01")
+NONE = Provenance(kind=Kind.ASSUMED, source="a test", date="2026-01-01")
 
 
 def table(directory: Path, *rows: Mapping[str, str], name: str = "runs.csv") -> Path:
@@ -155,8 +155,8 @@ def test_host_time_reaches_every_answer(tmp_path: Path) -> None:
     run = only(tmp_path, OPEN_LOOP)
     name = PROFILE_SETS["vllm"]
     base = predicted(run, CATALOG, {})
-    late = predicted(run, CATALOG, {name: EngineTiming(request_s=0.01, provenance=NOBODY)})
-    slow = predicted(run, CATALOG, {name: EngineTiming(step_s=0.001, provenance=NOBODY)})
+    late = predicted(run, CATALOG, {name: EngineTiming(request_s=0.01, provenance=NONE)})
+    slow = predicted(run, CATALOG, {name: EngineTiming(step_s=0.001, provenance=NONE)})
     assert late["ttft_mean_s"] == pytest.approx(base["ttft_mean_s"] + 0.01)
     assert late["e2e_mean_s"] == pytest.approx(base["e2e_mean_s"] + 0.01)
     assert late["tpot_mean_s"] == pytest.approx(base["tpot_mean_s"])

@@ -11,8 +11,8 @@ POLCA = Polca(
 )  # fmt: skip
 LOW = OneThreshold(threshold_frac=0.89, release_frac=0.05, low_mhz=1110.0, high_mhz=None)
 ALL = OneThreshold(threshold_frac=0.89, release_frac=0.05, low_mhz=1110.0, high_mhz=1110.0)
-NOBODY = NoCap(release_frac=0.05)
-LAWS = (POLCA, LOW, ALL, NOBODY)
+NONE = NoCap(release_frac=0.05)
+LAWS = (POLCA, LOW, ALL, NONE)
 
 readings = st.builds(PowerReading, power_frac=st.floats(0.3, 1.3), settled=st.booleans())
 

@@ -128,7 +128,7 @@ REQUESTS = st.lists(st.tuples(st.floats(0.0, 3.0), st.integers(1, 6000), st.inte
 @settings(max_examples=40)
 @given(rows=REQUESTS, prompts=st.integers(1, 3), tokens=st.integers(0, 3), held=st.sampled_from([0, 7000]))
 def test_nothing_is_lost(published: Reading, rows: Rows, prompts: int, tokens: int, held: int) -> None:
-    """Every request ends, no earlier than alone; all memory is free then, and nobody is lent."""
+    """Every request ends, no earlier than alone; all memory is free then, and no instance is lent."""
     rows = sorted(rows)
     cluster = split(published, prompts, tokens, held) if tokens else colocated(published, prompts)
     found = served(cluster, rows, interpreted=True)

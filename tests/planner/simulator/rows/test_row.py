@@ -21,7 +21,7 @@ from tests.planner.rows import CLOCKS, controls, toy_floor
 
 POLCA = Polca(t1_frac=0.8, t2_frac=0.89, release_frac=0.05, low_t1_mhz=900.0, low_t2_mhz=800.0, high_mhz=900.0)
 LOW = OneThreshold(threshold_frac=0.89, release_frac=0.05, low_mhz=800.0, high_mhz=None)
-NOBODY = NoCap(release_frac=0.05)
+NONE = NoCap(release_frac=0.05)
 
 
 def rows(
@@ -89,7 +89,7 @@ def test_the_brake_ends_every_excursion(seed: int, share: float) -> None:
     """No excursion outlasts what it takes to see it and to brake, and none that was seen goes without a brake."""
     (free,) = rows([(12, inf, None)], seed=seed, duration_s=900.0)
     limit_w = share * float(free.row_w.max())
-    for run in rows([(12, limit_w, NOBODY), (12, limit_w, POLCA)], seed=seed, duration_s=900.0):
+    for run in rows([(12, limit_w, NONE), (12, limit_w, POLCA)], seed=seed, duration_s=900.0):
         late_s = controls().telemetry_interval_s + controls().telemetry_delay_s + controls().brake_delay_s
         assert run.longest_above_s <= late_s
         seen = run.row_w[: -int(late_s)]
@@ -106,7 +106,7 @@ def test_more_machines_never_lower_the_peak(seed: int, machines: int) -> None:
     assert more.peak_w[machines - 1] == pytest.approx(fewer.peak_w[-1])
 
 
-@pytest.mark.parametrize("policy", [None, NOBODY, LOW, POLCA], ids=lambda p: type(p).__name__)
+@pytest.mark.parametrize("policy", [None, NONE, LOW, POLCA], ids=lambda p: type(p).__name__)
 @pytest.mark.parametrize("tick_s", [1.0, 2.0])
 def test_no_request_is_lost(policy: PowerPolicy | None, tick_s: float) -> None:
     """Whoever arrived has left or is still there, under any law and at any resolution."""
@@ -133,7 +133,7 @@ def test_low_priority_first_keeps_power_below_the_limit() -> None:
     """Where the brake alone is pulled, capping at two thresholds draws less and pulls it less often."""
     (free,) = rows([(12, inf, None)])
     limit_w = 0.98 * float(free.row_w.max())
-    brake, polca = rows([(12, limit_w, NOBODY), (12, limit_w, POLCA)])
+    brake, polca = rows([(12, limit_w, NONE), (12, limit_w, POLCA)])
     assert polca.brakes < brake.brakes
     assert polca.row_w.max() < brake.row_w.max()
 
