@@ -67,6 +67,7 @@ def _group(name: str, about: str | None) -> typer.Typer:
         name=name,
         help=about,
         no_args_is_help=True,
+        context_settings={"help_option_names": ["-h", "--help"]},
         add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,

@@ -188,9 +188,11 @@ def diff(
     power_limit: PowerLimit = None,
     json: Json = False,
     quiet: Quiet = False,
+    report: Report = None,
 ) -> None:
     """Show what changes from one plan to another, and an order of moves in which nothing breaks."""
-    if diff_schedules(before, after, json=json):
+    expect_writable(report=report)
+    if diff_schedules(before, after, json=json, quiet=quiet, report=report):
         return
     from planner.compare.diff import diff as compared
     from planner.files.plan_file import PlanFile, read_plan
@@ -208,6 +210,7 @@ def diff(
     with progress(quiet=quiet) as tell:
         found = compared(files[0], files[1], quick=quick, power_limit_w=power_limit, progress=tell)
     Outputs(json=json, quiet=quiet).show(found, diff_page)
+    report_page(report, diff_page, found, quiet=quiet)
     if not found.safe:
         raise typer.Exit(ExitCode.NOT_VALIDATED)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from planner.cli.reports import report_plan, report_simulation, show_page
+from planner.cli.reports import report_page, report_plan, report_simulation, show_page
 from planner.cli.schedules import (
     check_schedule,
     plan_schedule,
@@ -26,7 +26,6 @@ from planner.cli.terminal import (
     Sets,
     expect_writable,
     note,
-    print_view,
     progress,
     write,
 )
@@ -114,6 +113,7 @@ def check(
     sets: Sets = None,
     schema: Annotated[bool, typer.Option("--schema", help="print the JSON Schemas of the files")] = False,
     json: Json = False,
+    report: Report = None,
 ) -> None:
     """Resolve a scenario without solving it: demand, options, and the options refused with their reasons."""
     from planner.files.plan_file import dumps, schemas
@@ -126,12 +126,14 @@ def check(
     if scenario is None:
         raise BadInput("check: SCENARIO: missing; expected a scenario file, or --schema")
     from planner.planning import plan as planning
-    from planner.report.lists import check_view
+    from planner.report.checks import check_page
     from planner.scenario import Scenario
 
     question = Scenario.load(scenario, sets or ())
-    report = planning.check(question) if question.schedule is None else check_schedule(question)
-    write(dumps(report)) if json else print_view(check_view(report))
+    expect_writable(report=report)
+    found = planning.check(question) if question.schedule is None else check_schedule(question)
+    write(dumps(found)) if json else show_page(check_page(found))
+    report_page(report, check_page, found, quiet=False)
 
 
 def plan(

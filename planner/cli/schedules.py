@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from planner.cli.reports import report_schedule, show_page
+from planner.cli.reports import report_page, report_schedule, show_page
 from planner.cli.terminal import expect_writable, note, progress, write
 from planner.errors import BadInput, ExitCode
 
@@ -139,7 +139,7 @@ def show_schedule(
         raise typer.Exit(ExitCode.NOT_VALIDATED)
 
 
-def diff_schedules(before: Path, after: Path, *, json: bool) -> bool:
+def diff_schedules(before: Path, after: Path, *, json: bool, quiet: bool, report: Path | None) -> bool:
     """Print what changes between two plans over time; False where neither is one.
 
     Raises:
@@ -166,4 +166,5 @@ def diff_schedules(before: Path, after: Path, *, json: bool) -> bool:
         raise BadInput(f"diff: {plain} is the plan of one load, {over_time} a plan over time; expected two of a kind")
     found = schedule_diff(one, other)
     write(dumps(found)) if json else show_page(schedule_diff_page(found))
+    report_page(report, schedule_diff_page, found, quiet=quiet)
     return True

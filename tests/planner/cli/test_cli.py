@@ -284,6 +284,8 @@ def test_check_shows_demand_options_and_excuses(run: Run, answer: Callable[[obje
         excuses[0].option,
     ):
         assert words in result.stdout
+    run("check", CONV, "--report", "check.html")
+    assert excuses[0].option in Path("check.html").read_text(encoding="utf-8")
 
 
 def test_schemas_are_published(run: Run) -> None:

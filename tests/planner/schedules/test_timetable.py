@@ -203,6 +203,10 @@ def test_two_weeks_are_compared(week: Path, tmp_path: Path) -> None:
     found = json.loads(_say("diff", str(week), str(dearer), "--json"))
     assert len(found["epochs"]) == 28
     assert found["after"]["cost_usd"] - found["before"]["cost_usd"] == pytest.approx(280)
+    page = tmp_path / "weeks.html"
+    said = _say("diff", str(week), str(dearer), "--report", str(page), "--quiet")
+    assert "28 epochs differ" in said
+    assert "28 epochs differ" in page.read_text(encoding="utf-8")
     assert "+10.00" in _say("diff", str(week), str(dearer))
 
 
