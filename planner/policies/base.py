@@ -211,7 +211,7 @@ class Policy:
         batching: what a step runs.
         order: which waiting prompt is computed first.
         routing: which instance of a pool.
-        lending: when instances work for the other phase.
+        borrowing: when instances work for the other phase.
         recovery: what becomes of the requests of a failed machine.
         cuts: roles whose instances cut prompts into chunks.
         streams: the chunks of one prompt follow each other through pipeline stages.
@@ -222,7 +222,7 @@ class Policy:
     batching: Batching
     order: Order
     routing: Routing
-    lending: Borrowing
+    borrowing: Borrowing
     recovery: Recovery
     cuts: frozenset[Role] = frozenset()
     streams: bool = False

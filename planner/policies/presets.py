@@ -7,7 +7,7 @@ from math import inf
 from planner.perf.layout import Role
 from planner.policies.base import Order, Policy, Recovery, Topology
 from planner.policies.batching import ChunkForm, Continuous, TokenBatches
-from planner.policies.lending import Apart, MixedPool
+from planner.policies.borrowing import Apart, MixedPool
 from planner.policies.order import Fifo, RelativeSlack
 from planner.policies.routing import LeastReserved, ShortestQueue
 from planner.policies.topology import Colocated, PhaseSplit
@@ -55,7 +55,7 @@ def policy(
         batching=batching,
         order=_order(section.order or ("lars" if name == "mnemosyne" else "fifo"), ttft_limits_s or {}),
         routing=LeastReserved() if public else ShortestQueue(),
-        lending=MixedPool(threshold_tokens=thresholds) if section.mixed_pool or public else Apart(),
+        borrowing=MixedPool(threshold_tokens=thresholds) if section.mixed_pool or public else Apart(),
         recovery=Recovery(section.recovery),
         cuts=_cuts(name, {Role.DECODE: section.chunked_decode, Role.PREFILL: section.chunked_prefill}),
         streams=name == "mnemosyne",

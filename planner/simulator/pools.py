@@ -91,7 +91,7 @@ class Run:
         end_s: simulated time at the end.
         kv_free_blocks: free blocks of each instance at the end.
         kv_total_blocks: blocks of each instance.
-        lent: instances that worked for the other phase at the end.
+        borrowed: instances that worked for the other phase at the end.
         engine: what simulated it, and why if that was not the fastest.
         seen: (looks, pools, 4) of every look the instances of a pool that work, the requests that hold a slot, the
             tokens that wait and the share of memory in use, each summed over the instances.
@@ -104,6 +104,6 @@ class Run:
     end_s: float
     kv_free_blocks: list[int]
     kv_total_blocks: list[int]
-    lent: int
+    borrowed: int
     engine: str = ""
     seen: NDArray[np.float64] | None = None

@@ -13,7 +13,7 @@ import simpy
 
 from planner.perf.layout import Role
 from planner.policies.base import Policy, Recovery
-from planner.policies.lending import MixedPool
+from planner.policies.borrowing import MixedPool
 from planner.policies.routing import ShortestQueue
 from planner.policies.topology import PhaseSplit
 from planner.simulator.books import GAP_BINS, Books, Meter, Window, bin_edges_s
@@ -58,7 +58,7 @@ class _Cluster:
         self._clients = simpy.Container(self.env, clients, clients) if clients else None
         self._policy, self._trace, self._window = policy, trace, window
         self._roles = policy.topology.roles()
-        self._limits = policy.lending.threshold_tokens if isinstance(policy.lending, MixedPool) else {}
+        self._limits = policy.borrowing.threshold_tokens if isinstance(policy.borrowing, MixedPool) else {}
         self.instances, self._pools, self._meters = list[Instance](), list[PoolModel](), dict[str, list[Meter]]()
         machines = 0
         for pool in pools:
@@ -394,7 +394,7 @@ class _Cluster:
         return Run(
             ledger=books, meters=self._meters, end_s=self.env.now, engine=REFERENCE,
             waiting=sum(len(i.waiting) + len(i.landing) for i in self.instances) + len(self._parked),
-            running=running + len(self._flying), lent=sum(count > 0 for count in self._borrowed),
+            running=running + len(self._flying), borrowed=sum(count > 0 for count in self._borrowed),
             kv_free_blocks=[i.free for i in self.instances],
             kv_total_blocks=[i.meter.kv_blocks for i in self.instances],
         )  # fmt: skip

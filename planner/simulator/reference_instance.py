@@ -65,7 +65,7 @@ class Instance:
     def __init__(
         self, cluster: Cluster, index: int, pool: PoolModel, policy: Policy, machine: int, meter: Meter
     ) -> None:
-        """Idle and empty; prompts wait, KV caches ask for memory (landing), are on their way (promised), or landed."""
+        """Idle and empty; prompts wait, KV caches ask for memory (landing), are in transfer (promised), or landed."""
         assert isinstance(policy.batching, Continuous)
         self._cluster, self._env = cluster, cluster.env
         self.index, self.role, self.machine, self.body = index, pool.role, machine, pool.physics

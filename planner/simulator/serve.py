@@ -6,7 +6,7 @@ from planner.perf.power import InstancePower
 from planner.perf.step_time import StepTime
 from planner.policies.base import Policy
 from planner.policies.batching import Continuous, TokenBatches
-from planner.policies.lending import Apart, MixedPool
+from planner.policies.borrowing import Apart, MixedPool
 from planner.policies.order import Fifo, RelativeSlack
 from planner.policies.routing import LeastReserved, ShortestQueue
 from planner.policies.topology import Colocated, PhaseSplit
@@ -110,7 +110,7 @@ def known(pools: Sequence[PoolModel], policy: Policy, shifts: Sequence[Shift] = 
         ("batching", [policy.batching], (TokenBatches if type(policy.routing) is LeastReserved else Continuous,)),
         ("order", [policy.order], (Fifo, RelativeSlack)),
         ("routing", [policy.routing], (ShortestQueue, LeastReserved)),
-        ("borrowing", [policy.lending], (Apart, MixedPool)),
+        ("borrowing", [policy.borrowing], (Apart, MixedPool)),
         ("step time", [*(body.step for body in bodies), *free], (StepTime, *STEPS)),
     )
     for name, found, kinds in parts:

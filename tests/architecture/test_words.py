@@ -44,12 +44,8 @@ PAGES = sorted(
         *(ROOT / "planner" / "report" / "html" / "assets").glob("page.*"),
     )
 )
-MODULES = sorted(
-    path
-    for package in PACKAGES
-    for path in (ROOT / package).rglob("*.py")
-    if "simulator/core" not in path.as_posix()  # its texts are names of fields, which reach no user
-)
+MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+ENGINE = [path for path in MODULES if "planner/simulator" in path.as_posix()]
 
 
 def found(text: str) -> list[str]:
@@ -73,6 +69,15 @@ def docstrings(module: Path) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.value.value
 
 
+def names(module: Path) -> Iterator[tuple[int, str]]:
+    """What a module names, by line: functions, classes, arguments, variables, attributes."""
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        for field in ("name", "id", "attr", "arg"):
+            name = getattr(node, field, None)
+            if isinstance(name, str):
+                yield getattr(node, "lineno", 0), name
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_pages_use_the_words_of_the_field(page: Path) -> None:
     """No page, example scenario or template of a report holds a private word, code aside."""
@@ -89,6 +94,12 @@ def test_messages_use_the_words_of_the_field(module: Path) -> None:
 def test_docstrings_use_the_words_of_the_field(module: Path) -> None:
     """No docstring, below a name or at the top, holds a private word; names of arguments and attributes are code."""
     assert [f"line {line}: {word}" for line, text in docstrings(module) for word in found(NAME.sub(" ", text))] == []
+
+
+@pytest.mark.parametrize("module", ENGINE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_names_of_the_engine_are_words_of_the_field(module: Path) -> None:
+    """No part of a name in the simulator, be it of a function, a variable or a field, is a private word."""
+    assert [f"line {line}: {name}" for line, name in names(module) if found(name.replace("_", " "))] == []
 
 
 @pytest.mark.parametrize(

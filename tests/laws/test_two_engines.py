@@ -230,7 +230,7 @@ def assert_equal(fast: Run, slow: Run) -> None:
     for seconds in ("transfer_s", "link_wait_s"):
         assert getattr(fast.ledger, seconds) == pytest.approx(getattr(slow.ledger, seconds), rel=1e-9, abs=1e-9)
     np.testing.assert_array_equal(fast.ledger.served_by, slow.ledger.served_by)
-    for left in ("waiting", "running", "end_s", "kv_total_blocks", "lent"):
+    for left in ("waiting", "running", "end_s", "kv_total_blocks", "borrowed"):
         assert getattr(fast, left) == getattr(slow, left), left
     if fast.running:
         return
@@ -298,7 +298,7 @@ def test_compiled_or_interpreted_is_the_same(asked: Asked) -> None:
         for one, two in zip(mine, other, strict=True):
             for field in type(one).__dataclass_fields__:
                 assert np.array_equal(getattr(one, field), getattr(two, field)), field
-    for left in ("waiting", "running", "end_s", "kv_free_blocks", "kv_total_blocks", "lent"):
+    for left in ("waiting", "running", "end_s", "kv_free_blocks", "kv_total_blocks", "borrowed"):
         assert getattr(fast, left) == getattr(slow, left), left
 
 

@@ -122,11 +122,11 @@ def _left(w: World, pools: Sequence[PoolModel], window: Window, end_s: float, en
         ledger=_books(w, window),
         meters=meters,
         waiting=waiting,
-        running=int(lengths.sum()) - waiting + int(cluster["flights"]),
+        running=int(lengths.sum()) - waiting + int(cluster["in_transfer"]),
         end_s=end_s,
         kv_free_blocks=instances["free"].tolist(),
         kv_total_blocks=instances["total"].tolist(),
-        lent=int(np.sum(instances["guests"] > 0)),
+        borrowed=int(np.sum(instances["borrowed"] > 0)),
         engine=engine,
         seen=w.seen.reshape(-1, len(pools), 4)[: int(cluster["looked"])],
     )
