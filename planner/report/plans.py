@@ -209,7 +209,7 @@ def tiles(candidate: CandidatePlan, judgement: Judgement, picture: Picture) -> I
     yield Tile(label="Per million output tokens", value=value, note=note)
     yield from energy_tile(judgement, totals)
     yield Tile(label="Goodput", value=rate(judgement.goodput_req_per_s),
-               note=f"{judgement.attainment_frac:.1%} met all objectives")  # fmt: skip
+               note=f"{100 * judgement.attainment_frac:.1f} % met all objectives")  # fmt: skip
     if judgement.evidence:
         tightest = max(judgement.evidence, key=lambda e: e.used_ratio)
         used = "out of bounds" if isinf(tightest.high) else f"{percent(tightest.used_ratio)} of its limit"
