@@ -134,6 +134,8 @@ def check(
     found = planning.check(question) if question.schedule is None else check_schedule(question)
     write(dumps(found)) if json else show_page(check_page(found))
     report_page(report, check_page, found, quiet=False)
+    if not found.options:  # what `plan` answers, without a solver
+        raise typer.Exit(ExitCode.INFEASIBLE)
 
 
 def plan(

@@ -79,9 +79,12 @@ def generate(
 ) -> None:
     """Draw a trace from a built-in workload and write it as a plain CSV file."""
     from workloads.builtin import load_builtin
+    from workloads.synthesis import expect_drawable
     from workloads.writers import write_plain_csv
 
-    trace = _draw(builtin, rate or load_builtin(builtin).rate_req_per_s, duration, seed, process)
+    wanted = rate or load_builtin(builtin).rate_req_per_s
+    expect_drawable(wanted * duration, f"{wanted:g} req/s over {duration:g} s", "a lower --rate or --duration")
+    trace = _draw(builtin, wanted, duration, seed, process)
     try:
         write_plain_csv(trace, out)
     except OSError as error:
