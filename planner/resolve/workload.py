@@ -212,9 +212,9 @@ def _synthetic(scenario: Scenario, model: WorkloadModel, trace: Trace | None) ->
     def draw(seed: int, factor: float, times: float) -> Trace:
         return drawn_for(seed, factor, _drawn_s(scenario, rate * factor) * times)
 
-    def drawn_for(seed: int, factor: float, window_s: float) -> Trace:
+    def drawn_for(seed: int, factor: float, window_s: float, of: WorkloadModel = model) -> Trace:
         drawn = synthesize(
-            model, rate_req_per_s=rate * factor, duration_s=window_s, rng=np.random.default_rng(seed), process=process,
+            of, rate_req_per_s=rate * factor, duration_s=window_s, rng=np.random.default_rng(seed), process=process,
             cv=workload.arrivals.cv, peak_to_mean_ratio=workload.arrivals.peak_to_mean_ratio or 1.0,
             period_s=workload.arrivals.period_s or 86400.0,
         )  # fmt: skip
@@ -222,11 +222,12 @@ def _synthetic(scenario: Scenario, model: WorkloadModel, trace: Trace | None) ->
 
     first = validation.first_seed
     seeds = tuple(range(first, first + (validation.seeds or SYNTHETIC_SEEDS)))
-    sample = [drawn_for(DEMAND_SEED, 1.0, DEMAND_REQUESTS / rate), *(_longest(draw(seed, 1.0, 1.0)) for seed in seeds)]
+    sample = [(drawn_for(DEMAND_SEED, 1.0, DEMAND_REQUESTS / rate, of), share) for of, share in _populations(model)]
+    longest = [(_longest(draw(seed, 1.0, 1.0)), 0.0) for seed in seeds]
     return Asked(
         words=f"{process} arrivals at {rate:g} req/s with the lengths of {model.name}{stretched(scenario)}",
         rate_req_per_s=rate,
-        demand=_carried(_at_rate(sample, rate)),
+        demand=_carried(_at_rate([*sample, *longest], rate)),
         seeds=seeds,
         draw=draw,
         growth=None,
@@ -255,18 +256,32 @@ def _carried(found: Demand) -> Demand:
     return replace(found, classes=tuple(classes))
 
 
-def _at_rate(traces: Sequence[Trace], rate: float) -> Demand:
-    """The demand of drawn requests, at the rate that was asked for rather than the one that was drawn."""
+def _populations(model: WorkloadModel) -> list[tuple[WorkloadModel, float]]:
+    """Each kind of request by itself with its share, which few draws of a rare kind would get wrong."""
+    lengths = model.lengths
+    if not isinstance(lengths, TwoPopulations):
+        return [(model, 1.0)]
+    kinds = ((lengths.first, 1 - lengths.second_frac), (lengths.second, lengths.second_frac))
+    return [(replace(model, lengths=kind), share) for kind, share in kinds if share > 0]
+
+
+def _at_rate(parts: Sequence[tuple[Trace, float]], rate: float) -> Demand:
+    """The demand of drawn requests, each trace counting for its share of the rate that was asked for."""
     prompt, output, index = (
-        np.concatenate([getattr(t, column) for t in traces])
+        np.concatenate([getattr(t, column) for t, _ in parts])
         for column in ("prompt_tokens", "output_tokens", "class_index")
     )
-    arrival = np.arange(len(prompt)) / rate
     joined = replace(
-        traces[0], arrival_s=arrival, prompt_tokens=prompt, output_tokens=output, class_index=index,
-        duration_s=len(prompt) / rate,
+        parts[0][0], arrival_s=np.arange(len(prompt)) / rate, prompt_tokens=prompt, output_tokens=output,
+        class_index=index, duration_s=len(prompt) / rate,
     )  # fmt: skip
-    return demand(joined)
+    asked = {
+        name.name: rate * sum(share * float(np.mean(t.class_index == place)) for t, share in parts if share)
+        for place, name in enumerate(joined.classes)
+    }
+    found = demand(joined)
+    classes = (replace(c, rate_req_per_s=asked[c.request_class.name]) for c in found.classes)
+    return replace(found, classes=tuple(classes))
 
 
 def _longest(trace: Trace) -> Trace:

@@ -13,6 +13,8 @@ from pydantic import BaseModel
 from planner.errors import BadInput
 from planner.planning.plan import check, plan
 from planner.resolve.case import open_case
+from planner.resolve.workload import LEAST_CLASS_REQ_PER_S
+from planner.resolve.workload import asked as drawn
 from planner.results.evidence import NoPlan, ValidatedPlan
 from planner.scenario import Scenario
 
@@ -136,3 +138,25 @@ def test_every_key_of_a_scenario_is_read_by_code() -> None:
     }
     ignored = {key for key in keys(Scenario) if key.rpartition(".")[2] not in read}
     assert ignored == {"schema_version", "workload.classes.priority"}
+
+
+@given(share=st.floats(1e-4, 0.3), rate=st.floats(0.1, 30.0))
+def test_a_rare_class_is_planned_for_at_its_share(share: float, rate: float) -> None:
+    """The rate of a class is what was asked, however few of its requests a sample would hold."""
+    one = {"median_tokens": 200000, "p95_tokens": 200000}
+    long = {"share_frac": share, "prompt": one, "output": {"median_tokens": 60, "p95_tokens": 90}}
+    workload = QUESTION["workload"]
+    assert isinstance(workload, dict)
+    lengths = {**workload["lengths"], "long": long}
+    classes = [{"name": "short", "prompt_max_tokens": 100000}, {"name": "long", "prompt_min_tokens": 100001}]
+    asks = {**workload, "rate_req_per_s": rate, "duration_s": 5, "lengths": lengths, "classes": classes}
+    found = drawn(Scenario.model_validate({**QUESTION, "workload": asks})).demand
+    rates = {each.request_class.name: each.rate_req_per_s for each in found.classes}
+    assert rates == pytest.approx({"short": rate * (1 - share), "long": max(rate * share, LEAST_CLASS_REQ_PER_S)})
+
+
+def test_a_prompt_of_millions_of_tokens_may_take_an_hour() -> None:
+    """A limit is held against the longest prompt that it is asked for, not against a chat's."""
+    long = "workload.lengths.prompt={median_tokens: 8000000, p95_tokens: 10000000}"
+    words = (long, "workload.rate_req_per_s=0.1", "policy.longer_context=true", "slo={ttft_p90_s: 3600}")
+    assert open_case(asked(*words), "colocated").slips == ()
