@@ -7,7 +7,7 @@ from planner.perf.step_time import StepTime
 from planner.policies.base import Policy
 from planner.policies.batching import Continuous, TokenBatches
 from planner.policies.borrowing import Apart, MixedPool
-from planner.policies.order import Fifo, RelativeSlack
+from planner.policies.order import Order
 from planner.policies.routing import LeastReserved, ShortestQueue
 from planner.policies.topology import Colocated, PhaseSplit
 from planner.simulator.books import Window
@@ -73,6 +73,7 @@ def stepwise(
 
     Raises:
         TypeError: as ``serve``.
+        BadInput: the reference does not know the policy's routing or order.
     """
     from planner.simulator import reference  # SimPy is imported only by those who ask for it
 
@@ -108,7 +109,7 @@ def known(pools: Sequence[PoolModel], policy: Policy, shifts: Sequence[Shift] = 
     parts: tuple[tuple[str, list[object], tuple[type, ...]], ...] = (
         ("topology", [policy.topology], (Colocated, PhaseSplit)),
         ("batching", [policy.batching], (TokenBatches if type(policy.routing) is LeastReserved else Continuous,)),
-        ("order", [policy.order], (Fifo, RelativeSlack)),
+        ("order", [policy.order], (Order,)),
         ("routing", [policy.routing], (ShortestQueue, LeastReserved)),
         ("borrowing", [policy.borrowing], (Apart, MixedPool)),
         ("step time", [*(body.step for body in bodies), *free], (StepTime, *STEPS)),

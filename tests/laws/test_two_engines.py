@@ -19,7 +19,7 @@ from planner.perf.step_time import StepTime
 from planner.perf.stream import StreamTime, way
 from planner.policies.base import Policy, Recovery
 from planner.policies.batching import Chunked, ChunkForm, Continuous
-from planner.policies.order import Fifo, RelativeSlack
+from planner.policies.order import SLACK, Order
 from planner.simulator import reference
 from planner.simulator.books import window
 from planner.simulator.core.build import Events, Looks
@@ -132,10 +132,11 @@ def spread(draw: st.DrawFn, body: InstancePhysics) -> InstancePhysics:
 def wide(draw: st.DrawFn) -> tuple[list[PoolModel], Policy]:
     """The same, with stages, streams, groups, every form of chunks, both orders and both recoveries."""
     pools, rules = draw(clusters())
-    order = RelativeSlack(limits_s=draw(st.sampled_from([{}, {"": 0.5}, {"short": 0.2}, {"long": 3.0, "short": 1.0}])))
+    limits_s = draw(st.sampled_from([{}, {"": 0.5}, {"short": 0.2}, {"long": 3.0, "short": 1.0}]))
     form = draw(st.sampled_from(list(ChunkForm)))
+    order = draw(st.sampled_from([Order(), Order(rule=SLACK, limits_s=limits_s)]))
     rules = replace(
-        rules, batching=replace(rules.batching, form=form), order=draw(st.sampled_from([Fifo(), order])),  # type: ignore[type-var]
+        rules, batching=replace(rules.batching, form=form), order=order,
         recovery=draw(st.sampled_from(list(Recovery))),
     )  # fmt: skip
     return [replace(pool, physics=spread(draw, pool.physics)) for pool in pools], rules
