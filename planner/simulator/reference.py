@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import simpy
 
+from planner.errors import BadInput
 from planner.perf.layout import Role
 from planner.policies.base import Policy, Recovery
 from planner.policies.borrowing import MixedPool
@@ -53,7 +54,7 @@ class _Cluster:
     ) -> None:
         """Idle."""
         if not isinstance(policy.routing, ShortestQueue):
-            raise TypeError("routing: the reference knows the shortest queue; simulate with the default engine")
+            raise BadInput("routing: the reference knows the shortest queue; simulate with the default engine")
         self.env = simpy.Environment()
         self._clients = simpy.Container(self.env, clients, clients) if clients else None
         self._policy, self._trace, self._window = policy, trace, window

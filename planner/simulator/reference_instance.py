@@ -10,6 +10,7 @@ from typing import Protocol
 
 import simpy
 
+from planner.errors import BadInput
 from planner.perf.instance import InstancePhysics
 from planner.policies.base import Policy
 from planner.policies.batching import Continuous
@@ -73,7 +74,7 @@ class Instance:
             limits=policy.batching, chunk_tokens=pool.chunk_tokens, block_tokens=pool.physics.block_tokens
         )
         if policy.order.rule not in (ARRIVAL, SLACK):
-            raise TypeError("order: the reference knows fifo and lars; simulate with the default engine")
+            raise BadInput("order: the reference knows fifo and lars; simulate with the default engine")
         self._slack = Slack(pool.physics.step, pool.chunk_tokens) if policy.order.rule == SLACK else None
         self.waiting, self.landing, self.landed = list[Request](), list[Request](), list[Request]()
         self.promised, self.free, self.meter = 0, pool.physics.kv_blocks, meter

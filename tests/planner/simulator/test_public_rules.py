@@ -158,7 +158,7 @@ def test_what_the_rules_leave_open_is_refused(published: Reading) -> None:
     with pytest.raises(TypeError, match="LeastReserved does not go with failures"):
         serve(pools, policy, what, measured, cutoff_s=10.0, failures=[Failure(machine=0, at_s=1.0)])
     cached = replace(what, cached_tokens=np.array([10]))
-    with pytest.raises(TypeError, match="the reference knows the shortest queue"):
+    with pytest.raises(BadInput, match="the reference knows the shortest queue"):
         reference.serve(pools, policy, what, measured, cutoff_s=10.0)
     with pytest.raises(TypeError, match="prefix cache"):
         serve(pools, policy, cached, measured, cutoff_s=10.0)
