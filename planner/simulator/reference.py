@@ -11,11 +11,9 @@ from typing import Any
 import numpy as np
 import simpy
 
-from planner.errors import BadInput
 from planner.perf.layout import Role
 from planner.policies.base import Policy, Recovery
 from planner.policies.borrowing import MixedPool
-from planner.policies.routing import ShortestQueue
 from planner.policies.topology import PhaseSplit
 from planner.simulator.books import GAP_BINS, Books, Meter, Window, bin_edges_s
 from planner.simulator.pools import Failure, PoolModel, Run, Shift
@@ -53,8 +51,6 @@ class _Cluster:
         self, pools: Sequence[PoolModel], policy: Policy, trace: Trace, window: Window, clients: int | None
     ) -> None:
         """Idle."""
-        if not isinstance(policy.routing, ShortestQueue):
-            raise BadInput("routing: the reference knows the shortest queue; simulate with the default engine")
         self.env = simpy.Environment()
         self._clients = simpy.Container(self.env, clients, clients) if clients else None
         self._policy, self._trace, self._window = policy, trace, window

@@ -15,6 +15,7 @@ from planner.perf.instance import InstancePhysics
 from planner.policies.base import Policy
 from planner.policies.batching import Continuous
 from planner.policies.order import ARRIVAL, SLACK
+from planner.policies.routing import ShortestQueue
 from planner.simulator.books import Meter
 from planner.simulator.pools import PoolModel
 from planner.simulator.reference_rules import Batching, Request, Slack
@@ -73,6 +74,8 @@ class Instance:
         self._rules = Batching(
             limits=policy.batching, chunk_tokens=pool.chunk_tokens, block_tokens=pool.physics.block_tokens
         )
+        if not isinstance(policy.routing, ShortestQueue):
+            raise BadInput("routing: the reference knows the shortest queue; simulate with the default engine")
         if policy.order.rule not in (ARRIVAL, SLACK):
             raise BadInput("order: the reference knows fifo and lars; simulate with the default engine")
         self._slack = Slack(pool.physics.step, pool.chunk_tokens) if policy.order.rule == SLACK else None

@@ -133,10 +133,9 @@ def wide(draw: st.DrawFn) -> tuple[list[PoolModel], Policy]:
     """The same, with stages, streams, groups, every form of chunks, both orders and both recoveries."""
     pools, rules = draw(clusters())
     limits_s = draw(st.sampled_from([{}, {"": 0.5}, {"short": 0.2}, {"long": 3.0, "short": 1.0}]))
-    form = draw(st.sampled_from(list(ChunkForm)))
     order = draw(st.sampled_from([Order(), Order(rule=SLACK, limits_s=limits_s)]))
     rules = replace(
-        rules, batching=replace(rules.batching, form=form), order=order,
+        rules, batching=replace(rules.batching, form=draw(st.sampled_from(list(ChunkForm)))), order=order,
         recovery=draw(st.sampled_from(list(Recovery))),
     )  # fmt: skip
     return [replace(pool, physics=spread(draw, pool.physics)) for pool in pools], rules
