@@ -115,7 +115,7 @@ def check(
     json: Json = False,
     report: Report = None,
 ) -> None:
-    """Resolve a scenario without solving it: demand, options, and the options refused with their reasons."""
+    """Show demand, options and refused options, without planning."""
     from planner.files.plan_file import dumps, schemas
 
     if schema:
@@ -199,7 +199,7 @@ def simulate(
     *,
     how: Printed,
 ) -> None:
-    """Serve a workload on a plan; --set changes what is asked of it, not the plan."""
+    """Serve a workload on a plan. --set changes the workload and the objectives, not the plan."""
     json = how.json
     _expect_files(report, records)
     stepwise = engine is Engine.REFERENCE
@@ -264,7 +264,7 @@ def _planned(
 def show(
     plan: PlanArgument, json: Json = False, quiet: Quiet = False, report: Report = None, sections: Sections = None
 ) -> None:
-    """Print a plan.json as text, after checking that it does not contradict itself."""
+    """Print a plan.json as text. A file that contradicts itself is refused."""
     from planner.files.plan_file import plan_text, read_plan
     from planner.report.plans import plan_page
     from planner.schedules.files import read_schedule

@@ -8,7 +8,7 @@ import typer
 
 from planner.cli.reports import report_page, report_schedule, show_page
 from planner.cli.terminal import expect_writable, note, progress, write
-from planner.errors import BadInput, ExitCode
+from planner.errors import BadInput, ExitCode, read_each
 
 if TYPE_CHECKING:  # slow to import, and needed only once there is such a plan
     from planner.files.plan_file import Kept
@@ -150,15 +150,7 @@ def diff_schedules(before: Path, after: Path, *, json: bool, quiet: bool, report
     from planner.schedules.compare import schedule_diff
     from planner.schedules.files import read_schedule
 
-    files, problems = [], list[str]()
-    for path in (before, after):
-        try:
-            files.append(read_schedule(path))
-        except BadInput as wrong:
-            problems += wrong.problems
-    if problems:
-        raise BadInput(*problems)
-    one, other = files
+    one, other = read_each(read_schedule, (before, after))
     if one is None and other is None:
         return False
     if one is None or other is None:

@@ -82,7 +82,7 @@ def generate(
     seed: Annotated[int, typer.Option("--seed", min=0, help="the same seed gives the same trace")] = 1,
     process: Annotated[Process, typer.Option("--process", help="how arrivals are spaced")] = Process.POISSON,
 ) -> None:
-    """Draw a trace from a built-in workload and write it as a plain CSV file."""
+    """Draw a trace from a built-in workload, as a plain CSV file."""
     from workloads.builtin import load_builtin
     from workloads.synthesis import expect_drawable
     from workloads.writers import write_plain_csv

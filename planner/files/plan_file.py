@@ -5,7 +5,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from hashlib import sha256
 from pathlib import Path
@@ -200,10 +200,7 @@ def read_plan(path: Path, *, edited_too: bool = False) -> PlanFile:
         )
     expect_validated(data, path)
     file = PlanFile.of(data, path, edited=edited)
-    contradictions = tuple(f"{path}: {text}" for text in _contradictions(file))
-    if contradictions:
-        raise BadInput(*contradictions)
-    expect_unedited(file, path, edited_too=edited_too)
+    expect_sound(file, path, _contradictions(file), edited_too=edited_too)
     return file
 
 
@@ -217,12 +214,14 @@ def expect_validated(data: Mapping[str, Any], path: Path) -> None:
         raise BadInput(f"{path}: validated: found {data.get('validated')!r}; expected true: this is no validated plan")
 
 
-def expect_unedited(file: Kept, path: Path, *, edited_too: bool) -> None:
-    """Refuse a plan that no simulation has seen as it is now.
+def expect_sound(file: Kept, path: Path, contradictions: Iterable[str], *, edited_too: bool) -> None:
+    """Refuse a plan that contradicts itself, or that no simulation has seen as it is now.
 
     Raises:
-        BadInput: it was edited, and that is not allowed here.
+        BadInput: it does, every contradiction a sentence; or it was edited, and that is not allowed here.
     """
+    if found := tuple(f"{path}: {text}" for text in contradictions):
+        raise BadInput(*found)
     if file.edited and not edited_too:
         raise BadInput(
             f"{path}: {EDITED}; expected the file as `plan --out` wrote it (`simulate` tells what this one does)"

@@ -61,7 +61,7 @@ def certified(plan: ValidatedPlan) -> str:
         bound, gap = valued(objective, certificate.bound), percent(certificate.gap_frac)
         return (
             f"{what}; whatever the latencies it is {side} {bound}, which is proven{_among(plan)}. "
-            f"The gap of {gap} is not: percentiles and whole machines need most of it."
+            f"No plan in the gap of {gap} is known: latency percentiles and whole machines take most of it."
         )
     if plan.margin and plan.margin.holds_ratio >= _SLACK_RATIO:
         return (

@@ -37,7 +37,7 @@ def diff_page(found: Diff) -> Page:
             *section("totals", "Totals", _totals(found)),
             *section("margins", "Margins", margins),
             *_moves(found),
-            *section("asked", "What was asked differently", notes),
+            *section("asked", "Changes of the scenario", notes),
         ),
     )
 

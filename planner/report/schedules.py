@@ -64,7 +64,8 @@ def timetable_page(found: Timetable, scenario: Scenario, *, edited: bool = False
     powered = [sum(e.machines.values()) for e in schedule.epochs]
     held = found.valid and bool(found.served)
     verdict = EDITED if edited else "VALIDATED" if held else "NOT VALIDATED"
-    headline = f"${schedule.cost_usd:,.0f} for {days:.3g} days, {min(powered)} to {max(powered)} machines"
+    span = f"{days:.3g} day{'s' * (days != 1)}"
+    headline = f"${schedule.cost_usd:,.0f} for {span}, {min(powered)} to {max(powered)} machines"
     about = f"{asked}; least {', then '.join(schedule.aims)}; {_epochs(schedule)}"
     told, timeline = _facts(found, schedule), _timeline(schedule)
     return Page(

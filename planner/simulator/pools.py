@@ -1,4 +1,4 @@
-"""A cluster as the simulator sees it: its pools, what happens to them, and what a run of it leaves behind."""
+"""A cluster as the simulator sees it: its pools, what happens to them, and what a run of it tells."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -81,7 +81,7 @@ def in_order(shifts: Sequence[Shift]) -> list[Shift]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What one simulation leaves behind.
+    """What one simulation tells.
 
     Attributes:
         ledger: rows and histograms, closed.

@@ -1,4 +1,4 @@
-"""The reference: a cluster served step by step, to hold the simulator that plans are judged by against.
+"""The reference: a cluster served step by step, to compare the simulator with that judges plans.
 
 Every step of every instance is a SimPy process, every token is booked by itself. It reads the numbers of a policy, and
 applies the rules of ``docs/simulator.md`` and ``docs/policies.md`` on its own; step times and watts come from ``perf``.

@@ -79,7 +79,7 @@ class Batching:
         return -(-tokens // self.block_tokens)
 
     def admits(self, request: Request, slots: int, free: int) -> bool:
-        """A slot is free, and blocks for its context, its next token, and one more of everyone who runs."""
+        """A slot is free, and blocks for its context, its next token, and one more of every running request."""
         return slots < self.limits.max_batch_size and self.blocks(request.prefill_tokens + 1) + slots <= free
 
     def owed(self, requests: Iterable[Request]) -> int:

@@ -108,7 +108,7 @@ def _addresses(w: World) -> Ints:
 
 
 def _left(w: World, pools: Sequence[PoolModel], window: Window, end_s: float, engine: str) -> Run:
-    """What the replay leaves behind."""
+    """What the replay tells."""
     instances, cluster = w.instances, w.cluster[0]
     lengths = w.chains.reshape(-1, CHAINS, LINKS)[:, :, LENGTH]
     waiting = int(lengths[:, [WAITING, LANDING]].sum())
