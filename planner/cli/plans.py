@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from planner.cli.reports import report_page, report_plan, report_simulation, show_page
+from planner.cli.reports import report_edited, report_page, report_plan, report_simulation, show_page
 from planner.cli.schedules import (
     check_schedule,
     plan_schedule,
@@ -32,6 +32,7 @@ from planner.cli.terminal import (
 from planner.errors import BadInput, ExitCode, nearest
 
 if TYPE_CHECKING:  # slow to import, and needed only once a scenario is read
+    from planner.files.plan_file import PlanFile
     from planner.results.plan import CandidatePlan
     from planner.scenario import Scenario
 
@@ -274,9 +275,21 @@ def show(
         show_schedule(over_time, tuple(sections or ()), json=json, quiet=quiet, report=report)
         return
     file = read_plan(plan, edited_too=True)
-    text = plan_text(file.scenario, file.plan, file.digests, edited=file.edited)
-    page = plan_page(file.plan, file.scenario, edited=file.edited)
-    write(text) if json else show_page(page, tuple(sections or ()))
-    report_plan(report, file.plan, file.scenario, quiet=quiet, edited=file.edited)
     if file.edited:
+        _show_edited(file, tuple(sections or ()), json=json, quiet=quiet, report=report)
         raise typer.Exit(ExitCode.NOT_VALIDATED)
+    text = plan_text(file.scenario, file.plan, file.digests)
+    write(text) if json else show_page(plan_page(file.plan, file.scenario), tuple(sections or ()))
+    report_plan(report, file.plan, file.scenario, quiet=quiet)
+
+
+def _show_edited(file: "PlanFile", sections: tuple[str, ...], *, json: bool, quiet: bool, report: Path | None) -> None:
+    """A plan that was edited since it was simulated: its machines, with their own money and watts, and no evidence."""
+    from planner.files.plan_file import edited_text
+    from planner.planning.recount import as_it_stands, disagreements
+    from planner.report.edited import edited_page
+
+    now = as_it_stands(file.scenario, file.plan.candidate)
+    moved = tuple(filter(None, [disagreements(file.plan.candidate.totals, now.totals)]))
+    write(edited_text(file, now, moved)) if json else show_page(edited_page(now, file.scenario, moved), sections)
+    report_edited(report, now, file.scenario, moved, quiet=quiet)

@@ -130,11 +130,13 @@ def show_schedule(
     """Print a plan over time."""
     from planner.report.schedules import timetable_page
     from planner.schedules.files import timetable_text
+    from planner.schedules.planning import as_it_stands
 
-    text = timetable_text(file.scenario, file.timetable, file.digests, edited=file.edited)
-    page = timetable_page(file.timetable, file.scenario, edited=file.edited)
+    found = as_it_stands(file.scenario, file.timetable) if file.edited else file.timetable
+    text = timetable_text(file.scenario, found, file.digests, edited=file.edited)
+    page = timetable_page(found, file.scenario, edited=file.edited)
     write(text) if json else show_page(page, sections)
-    report_schedule(report, file.timetable, file.scenario, quiet=quiet, edited=file.edited)
+    report_schedule(report, found, file.scenario, quiet=quiet, edited=file.edited)
     if file.edited:
         raise typer.Exit(ExitCode.NOT_VALIDATED)
 

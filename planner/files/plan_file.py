@@ -17,6 +17,7 @@ from hw_catalog.strict_files import MAX_JSON_BYTES, Unreadable, json_document, r
 from planner import __version__
 from planner.errors import BadInput
 from planner.results.evidence import Evidence, NoPlan, ValidatedPlan, Verdict
+from planner.results.plan import CandidatePlan
 from planner.scenario import Scenario
 from planner.scenario.findings import findings
 from planner.scenario.objectives import Objective
@@ -122,11 +123,22 @@ def _digest(data: Mapping[str, Any]) -> str:
     return sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode(errors="surrogatepass")).hexdigest()
 
 
-def plan_text(scenario: Scenario, plan: ValidatedPlan, digests: Mapping[str, str], *, edited: bool = False) -> str:
-    """The content of ``plan.json``: same arguments, same text; an edited plan is not said to be validated."""
-    head = {"schema_version": SCHEMA_VERSION, "phasewise_version": __version__, "validated": not edited}
-    content = {**head, "digests": digests, "scenario": scenario, "plan": plan}
-    return dumps({**content, "edited": True}) if edited else sealed(content)
+def plan_text(scenario: Scenario, plan: ValidatedPlan, digests: Mapping[str, str]) -> str:
+    """The content of ``plan.json``: same arguments, same text."""
+    head = {"schema_version": SCHEMA_VERSION, "phasewise_version": __version__, "validated": True}
+    return sealed({**head, "digests": digests, "scenario": scenario, "plan": plan})
+
+
+def edited_text(file: PlanFile, now: CandidatePlan, moved: Sequence[str]) -> str:
+    """What is known of a plan that was edited since it was simulated, as JSON that no verb takes for a plan.
+
+    Args:
+        file: as it was read.
+        now: its plan with the figures that it has now.
+        moved: the figures of the file that are others, a line each.
+    """
+    head = {"schema_version": SCHEMA_VERSION, "phasewise_version": __version__, "validated": False, "edited": True}
+    return dumps({**head, "scenario": file.scenario, "candidate": now, "disagreements": moved})
 
 
 def no_plan_text(scenario: Scenario, no_plan: NoPlan, digests: Mapping[str, str]) -> str:

@@ -14,9 +14,10 @@ from planner.planning.loop import PlanningLoop, outage
 from planner.planning.other_growth import other_growth
 from planner.planning.plausibility import peak_shares
 from planner.planning.precisions import elsewise
+from planner.planning.recount import recounted
 from planner.planning.row_study import study
 from planner.planning.shrink import Held, improve, stretch
-from planner.planning.tighten import at_rates, price
+from planner.planning.tighten import price
 from planner.policies.presets import PUBLIC
 from planner.resolve.case import Case, open_case
 from planner.resolve.digests import digests as digests_of
@@ -298,21 +299,19 @@ def simulation(
         stepwise: the reference serves, step by step.
 
     Raises:
-        BadInput: the scenario's catalog no longer offers a pool of the candidate, or a machine is to fail that the
-            candidate does not have; or the reference does not know its policy.
+        BadInput: the scenario's catalog no longer offers a pool of the candidate, or not so many instances on its
+            machines; a machine is to fail that the candidate does not have; or the reference does not know its policy.
     """
     if stepwise and candidate.policy == PUBLIC:
         raise BadInput(f"--engine reference: it does not know the rules of {PUBLIC}; expected core")
     loop = PlanningLoop(open_case(scenario, candidate.policy), progress)
-    pools = loop.pools(candidate)
+    run, pools = recounted(loop.case, candidate), loop.pools(candidate)
     have = ", ".join(f"{p.machines} {p.role}" for p in pools)
     absent = [f"{f.pool} {f.machine}" for f in scenario.validation.failures if outage(f, pools) is None]
     if absent:
         raise BadInput(*(f"validation.failures: no machine {name}; the plan has {have}, from 0" for name in absent))
     judgement = loop.judged(candidate, early=False, note=note, stepwise=stepwise)
     case = loop.case
-    asked = {c.request_class.name: c.rate_req_per_s * candidate.rate_scale for c in case.asked.demand.classes}
-    run = at_rates(candidate, asked, loop.options)
     over = [*over_budget(scenario, run, judgement)]
     if scenario.power.row_limit_w is not None:
         over += filter(None, [over_row(study(case, run, progress))])

@@ -34,33 +34,27 @@ from planner.results.precision import precision
 from planner.scenario import Scenario
 from planner.scenario.objectives import Budgets, Headroom, Objective
 
-EDITED = "UNVALIDATED (edited since it was simulated)"
 _PROVEN_FRAC = 1e-6
 _FAILS = 4
 """Reasons that a headline names."""
-_BUDGETS = ("cost_usd_per_h", "power_w", "expected_power_w", "rack_units", "machines")
+BUDGETS = ("cost_usd_per_h", "power_w", "expected_power_w", "rack_units", "machines")
 
 
-def plan_page(plan: ValidatedPlan, scenario: Scenario, picture: Picture | None = None, *, edited: bool = False) -> Page:
-    """Everything that is known of a validated plan, or of one that was edited since.
+def plan_page(plan: ValidatedPlan, scenario: Scenario, picture: Picture | None = None) -> Page:
+    """Everything that is known of a validated plan.
 
     Args:
         plan: the answer.
         scenario: the question.
         picture: one run of it over time, for the charts of a web page.
-        edited: the plan is not as it was when it was simulated.
     """
-    candidate, judgement, totals = plan.candidate, plan.judgement, plan.candidate.totals
+    candidate, judgement = plan.candidate, plan.judgement
     told, about = facts(plan), _about(plan, scenario)
-    verdict = EDITED if edited else "VALIDATED"
-    headline = (
-        f"{plural(totals.machines, 'machine')}, {dollars(totals.cost_usd_per_h)}, {watts(totals.power_w)} "
-        f"{rated_words(candidate)}{standing_words(plan.power)}, for {_load(candidate, scenario)}"
-    )
+    verdict, headline = "VALIDATED", headline_of(candidate, scenario, standing_words(plan.power))
     return Page(
         title=f"{scenario.name}: plan",
         verdict=verdict,
-        good=not edited,
+        good=True,
         headline=headline,
         about=about,
         tiles=tuple(tiles(candidate, judgement, picture)) if picture else (),
@@ -87,6 +81,15 @@ def plan_page(plan: ValidatedPlan, scenario: Scenario, picture: Picture | None =
             warned(told, plan.warnings),
             more("evidence, rounds, sources, ..."),
         ),
+    )
+
+
+def headline_of(candidate: CandidatePlan, scenario: Scenario, standing: str = "") -> str:
+    """What to buy, in a line."""
+    totals = candidate.totals
+    return (
+        f"{plural(totals.machines, 'machine')}, {dollars(totals.cost_usd_per_h)}, {watts(totals.power_w)} "
+        f"{rated_words(candidate)}{standing}, for {_load(candidate, scenario)}"
     )
 
 
@@ -247,7 +250,7 @@ def _spent(plan: ValidatedPlan, scenario: Scenario) -> Lines:
 
 def _spending(plan: ValidatedPlan, scenario: Scenario) -> Iterator[str]:
     totals, limits = plan.candidate.totals, scenario.budget()
-    for key in _BUDGETS:
+    for key in BUDGETS:
         limit = getattr(limits, key)
         if limit is not None:
             yield f"Budget {key}: {budget(key, getattr(totals, key))} of {budget(key, limit)}."
@@ -283,7 +286,7 @@ def binds(candidate: CandidatePlan, judgement: Judgement, budgets: Budgets) -> T
         most, name = headroom.of(pool.spec.role), pool.spec.name
         for what, load, limit in (("load", pool.load_frac, most), ("KV memory", pool.kv_load_frac, headroom.kv_frac)):
             used.append((f"{what} of {name}", load / limit, _planned(load / limit, limit)))
-    for key in _BUDGETS:
+    for key in BUDGETS:
         limit = getattr(budgets, key)
         if limit:
             used.append((f"budget {key}", getattr(totals, key) / limit, f"of {budget(key, limit)}"))
