@@ -69,7 +69,7 @@ def stepwise(
     failures: Sequence[Failure] = (),
     shifts: Sequence[Shift] = (),
 ) -> Run:
-    """The same run by the reference, ten to a thousand times slower; it counts no bubbles of pipelines.
+    """The same run by the reference, ten to a thousand times slower; it meters nothing.
 
     Raises:
         TypeError: as ``serve``.

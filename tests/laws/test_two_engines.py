@@ -10,6 +10,7 @@ import simpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks import metered
 from hw_catalog.load import load_catalog
 from planner.perf.instance import InstancePhysics
 from planner.perf.layout import Layout
@@ -20,7 +21,6 @@ from planner.perf.stream import StreamTime, way
 from planner.policies.base import Policy, Recovery
 from planner.policies.batching import Chunked, ChunkForm, Continuous
 from planner.policies.order import SLACK, Order
-from planner.simulator import reference
 from planner.simulator.books import window
 from planner.simulator.core.build import Events, Looks
 from planner.simulator.core.run import COMPILED
@@ -191,7 +191,7 @@ def both(
             max_run_steps=1,
             beside=Events(shifts=shifts, clients=clients, failures=failures),
         ),
-        reference.serve(
+        metered.serve(
             pools, rules, trace, measured, cutoff_s=cutoff_s, shifts=shifts, clients=clients, failures=failures
         ),
     )
@@ -320,7 +320,7 @@ def test_both_are_seen_to_do_the_same(cluster: tuple[list[PoolModel], Policy], t
     seen = kernel.run(
         pools, rules, trace, measured, cutoff_s=1e4, beside=Events(looks=Looks(period_s=period_s, count=count))
     ).seen
-    cluster = reference._Cluster(pools, rules, trace, measured, None)
+    cluster = metered.MeteredCluster(pools, rules, trace, measured, None)
     rows: list[list[list[float]]] = []
 
     def look() -> Generator[simpy.Event, None, None]:
@@ -330,15 +330,15 @@ def test_both_are_seen_to_do_the_same(cluster: tuple[list[PoolModel], Policy], t
                 [
                     [
                         float(any(lane.step is not None for lane in i.lanes)),
-                        i._running(),
-                        i.meter.queue_tokens,
-                        1 - i.free / max(1, i.meter.kv_blocks),
+                        i.running(),
+                        i.queued_tokens(),
+                        1 - i.free / max(1, i.body.kv_blocks),
                     ]
                     for i in cluster.instances
                 ]
             )
 
-    cluster.env.process(cluster.arrivals())
+    cluster.env.process(cluster._arrivals())
     cluster.env.process(look())
     cluster.env.run(until=1e4)
     first = np.cumsum([0, *(pool.instances for pool in pools[:-1])])

@@ -28,7 +28,7 @@ from planner.simulator.core.state import (
     Rows,
     World,
 )
-from planner.simulator.pools import UNLIMITED, PoolModel, Run
+from planner.simulator.pools import UNLIMITED, PoolModel, Run, names_of
 from workloads.traces import Trace
 
 COMPILED, INTERPRETED = "compiled replay", "interpreted replay"
@@ -121,6 +121,7 @@ def _left(w: World, pools: Sequence[PoolModel], window: Window, end_s: float, en
     return Run(
         ledger=_books(w, window),
         meters=meters,
+        instances=names_of(pools),
         waiting=waiting,
         running=int(lengths.sum()) - waiting + int(cluster["in_transfer"]),
         end_s=end_s,
