@@ -2,12 +2,13 @@
 
 from planner.policies.presets import PUBLIC
 from planner.scenario import Scenario
+from planner.scenario.choices import listed
 
 
 def public_rule_problems(scenario: Scenario) -> tuple[str, ...]:
     """Keys that have no meaning under ``policy.name`` splitwise-sim, a sentence each; nothing under other policies."""
     section, offered = scenario.policy, scenario.catalog
-    if section.name != PUBLIC:
+    if PUBLIC not in listed(section.name):
         return ()
     asked = {
         "policy.order: found lars; expected fifo": section.order == "lars",
