@@ -7,6 +7,10 @@ from planner.report.page import Cell, Chip, Lines, Section, Table, Tone, columns
 from planner.report.words import number, percent, plural, watts
 from planner.results.row import RowStudy, RowTrial
 
+OVER_RATING_FRAC = 34.0 / 400.0
+"""By which a reading of one second passed a board's rating: an A100 of 400 W read 434 W (Qwen3-14B, vLLM 0.10, one run,
+measured; docs/power.md). No simulated board passes its rating."""
+
 _POLICIES = {
     "polca": "POLCA",
     "one-threshold-low": "one threshold, low priority",
@@ -53,6 +57,20 @@ def standing_words(row: RowStudy | None) -> str:
     if row is None or row.needed_rows < 2:
         return ""
     return f", in {row.needed_rows} rows of {watts(row.row_limit_w)}"
+
+
+def row_line(row: RowStudy) -> str:
+    """What a row holds and the plan takes of it, and how near to its limit that comes, in a line."""
+    limit, kept = watts(row.row_limit_w), next((t for t in row.trials if t.machines == row.machines), None)
+    if not row.machines:
+        return f"{limit} hold no {row.machine} under {_POLICIES[row.policy]}"
+    peak = f", peak {percent(kept.peak_frac)} of the limit" if kept else ""
+    plan = f"; the plan takes {row.needed_rows} of {plural(row.rows, 'row')}" if row.plan_machines else ""
+    return (
+        f"{limit} hold {plural(row.machines, 'machine')} under {_POLICIES[row.policy]} ({row.ratio:.2f} times the "
+        f"{row.provisioned_machines} meant){peak}, {row.uncapped_machines} without control{plan}; readings of a second "
+        f"can pass a rating by {percent(OVER_RATING_FRAC)}"
+    )
 
 
 def row_words(row: RowStudy) -> Iterator[str]:

@@ -7,6 +7,7 @@ from textwrap import wrap
 from planner.report.choices import best_other
 from planner.report.evidence import objectives
 from planner.report.page import Block, Lines, Pairs, Table
+from planner.report.rows import row_line
 from planner.report.words import amount, percent, plural, valued
 from planner.results.evidence import Evidence, Neighbour, PeakShare, ValidatedPlan, Verdict
 from planner.results.plan import CandidatePlan
@@ -33,6 +34,7 @@ def more(sections: str) -> str:
 def facts(plan: ValidatedPlan) -> tuple[tuple[str, str], ...]:
     """What a first look must tell besides machines and objectives, the most important last to be cut short."""
     told = (
+        ("Row", row_line(plan.power) if plan.power else ""),
         ("Load margin", _margin(plan)),
         ("Not more" if plan.objective == Objective.THROUGHPUT else "Not less", _not_less(plan)),
         ("Accuracy", "; ".join(plan.accuracy)),
