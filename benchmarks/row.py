@@ -14,6 +14,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import metered
 from hw_catalog.domains import load_power_delivery
 from planner.perf.layout import Role
 from planner.perf.power import Watts
@@ -21,7 +22,6 @@ from planner.policies.presets import policy
 from planner.reproduce.polca import CLOCKS_MHZ, POLCA, WEEK
 from planner.reproduce.polca_row import BloomPower, bloom_physics, polca_floor
 from planner.scenario.policy_section import PolicySection
-from planner.simulator import reference
 from planner.simulator.books import window
 from planner.simulator.pools import PoolModel
 from planner.simulator.rows.load import WEEK_S, WeekArrivals, WeeklyLoad
@@ -77,7 +77,7 @@ def served(trace: Trace) -> tuple[Floats, Floats]:
         speed=1.0, classes=frozenset({0}),
     )  # fmt: skip
     measured = replace(window(trace, warmup_frac=0.0, cooldown_frac=0.0, slices=1), start_s=0.0, end_s=FILL_S + HOUR_S)
-    done = reference.serve([pool], rules, trace, measured, cutoff_s=FILL_S + HOUR_S)
+    done = metered.serve([pool], rules, trace, measured, cutoff_s=FILL_S + HOUR_S)
     watts = Drawn.idle_w + np.array(done.meters["row"][0].above_j)[: int(FILL_S + HOUR_S)]
     took_s = done.ledger.e2e_s
     ended_s = trace.arrival_s + took_s

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import metered
 from planner.policies.control import BASELINES
 from planner.reproduce.dynamollm_lab import Lab, open_lab, week_factors
-from planner.simulator import reference
 from planner.simulator.weeks.serve import Part, Stage, served
 
 PART_S = 4 * 3600.0
@@ -49,7 +49,7 @@ def one_hour(lab: Lab, control: str, hour: int) -> list[dict[str, Any]]:
     """The same hour three times: a row for each class that came, and one for all."""
     flow, stage = lab.staged(BASELINES[control], week_factors("conversation"))
     parts, spent_s = {}, {}
-    for name, how in (("core", None), ("reference", reference.serve)):
+    for name, how in (("core", None), ("reference", metered.serve)):
         begin = time.process_time()
         span = {"begin_s": hour * 3600.0, "end_s": (hour + 1) * 3600.0}
         (parts[name],) = served(stage, part_s=3600.0, **span) if how is None else served(

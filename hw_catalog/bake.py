@@ -69,7 +69,7 @@ def bake(
     Raises:
         CatalogError: the source is not installed, a name is unknown, or no combination succeeded.
     """
-    _require_source()
+    require_source()
     recipe = read_recipe()
     if gpu not in recipe.systems:
         raise CatalogError(f"gpu {gpu!r} has no kernel measurements; {nearest(gpu, recipe.systems)}")
@@ -159,7 +159,7 @@ def _quant(dtype: str, quants: Mapping[str, Quant]) -> Quant:
     return quants[dtype]
 
 
-def _require_source() -> None:
+def require_source() -> None:
     """Refuse early and plainly where the source is absent or another version."""
     try:
         found = importlib.metadata.version("aiconfigurator-core")

@@ -1,12 +1,13 @@
-"""Baking the committed profile set again: ``python -m hw_catalog.bake_set OUT_DIR ISO_DATE [GPU ...]``."""
+"""Baking the committed profile set again: ``python -m hw_catalog.bake_set OUT_DIR ISO_DATE [GPU or MODEL ...]``."""
 
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from hw_catalog.bake import bake
+from hw_catalog.bake import bake, require_source
 from hw_catalog.bake_recipe import read_recipe
 from hw_catalog.errors import CatalogError
+from hw_catalog.load import nearest
 from hw_catalog.profile_files import write_profiles
 
 
@@ -24,7 +25,11 @@ def bake_set(
 
     Returns:
         The combinations that the source could not give, each a sentence.
+
+    Raises:
+        CatalogError: the source is not installed.
     """
+    require_source()
     recipe = read_recipe()
     failures: list[str] = []
     for gpu in gpus or recipe.systems:
@@ -43,7 +48,27 @@ def bake_set(
     return tuple(failures)
 
 
+def chosen(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The GPUs and the models among names of the recipe; of a kind that is not named, all are baked.
+
+    Raises:
+        CatalogError: the recipe has no such name.
+    """
+    recipe = read_recipe()
+    known = {*recipe.systems, *recipe.models}
+    if unknown := [name for name in names if name not in known]:
+        raise CatalogError(*(f"{name}: no GPU and no model of bake.yaml; {nearest(name, known)}" for name in unknown))
+    return tuple(n for n in names if n in recipe.systems), tuple(n for n in names if n in recipe.models)
+
+
 if __name__ == "__main__":
     _, out_dir, iso_date, *only = sys.argv
-    lines = bake_set(Path(out_dir), date=iso_date, gpus=only, report=lambda line: sys.stdout.write(line + "\n"))
+    try:
+        wanted_gpus, wanted_models = chosen(only)
+        lines = bake_set(
+            Path(out_dir), date=iso_date, gpus=wanted_gpus, models=wanted_models,
+            report=lambda line: sys.stdout.write(line + "\n"),
+        )  # fmt: skip
+    except CatalogError as refused:
+        sys.exit("\n".join(refused.problems))
     sys.stdout.write("\n".join(lines) + "\n")

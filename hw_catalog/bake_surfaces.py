@@ -149,7 +149,7 @@ def never_cheaper_with_past(prefill_attention_s: Floats, decode_one_s: Floats) -
     total = np.minimum(np.add.outer(NEW_TOKENS, PAST_TOKENS), CONTEXT_TOKENS[-1])
     read = np.interp(total, CONTEXT_TOKENS, decode_one_s)
     read[:, 0] = 0.0  # a whole prompt was measured as such
-    return np.maximum(np.maximum.accumulate(prefill_attention_s, axis=1), read)
+    return np.maximum.accumulate(np.maximum(prefill_attention_s, read), axis=1)
 
 
 def measured_frac(handle: Handle) -> float:

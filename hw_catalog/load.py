@@ -121,6 +121,9 @@ class PowerRow(_Row):
     provenance: dict[str, str]
 
 
+SLOWDOWNS = ("prefill_slowdown_ratio", "decode_slowdown_ratio")
+"""Of a GPU, against the one whose profiles apply."""
+
 ROWS: Mapping[str, type[_Row]] = {"gpus": GpuRow, "links": LinkRow, "machines": MachineRow, "power": PowerRow}
 
 
@@ -167,17 +170,21 @@ def load_catalog(directory: Path | None = None) -> Catalog:
     if directory is not None and not directory.is_dir():
         raise CatalogError(f"catalog directory {directory}: does not exist or is no directory")
     problems: list[str] = []
-    parts = {part: _part(part, directory, problems) for part in ROWS}
+    refused: set[str] = set()
+    parts = {part: _part(part, directory, problems, refused) for part in ROWS}
     curves = {name: _curve(row, sources) for name, (row, sources) in parts["power"].items()}
     gpus = {name: _gpu(name, row, sources, curves) for name, (row, sources) in parts["gpus"].items()}
-    problems += [f"power.yaml: {name}: no such GPU; {nearest(name, gpus)}" for name in sorted(set(curves) - set(gpus))]
+    problems += [
+        f"power.yaml: {name}: no such GPU; {nearest(name, gpus)}"
+        for name in sorted(curves.keys() - gpus.keys() - refused)
+    ]
     links = {name: _link(name, row, sources) for name, (row, sources) in parts["links"].items()}
     for gpu in gpus.values():
         problems.extend(_gpu_problems(gpu, gpus))
     machines = {}
     for name, (row, sources) in parts["machines"].items():
         missing = _missing(name, row, gpus, links)
-        problems.extend(missing)
+        problems.extend(text for found, text in missing if found not in refused)
         if not missing:
             machines[name] = _machine(name, row, sources, gpus, links)
     if problems:
@@ -188,8 +195,8 @@ def load_catalog(directory: Path | None = None) -> Catalog:
 Parsed = dict[str, tuple[Any, dict[str, Provenance]]]
 
 
-def _part(part: str, directory: Path | None, problems: list[str]) -> Parsed:
-    """Checked rows of one kind with the sources they may name, built-in entries first."""
+def _part(part: str, directory: Path | None, problems: list[str], refused: set[str]) -> Parsed:
+    """Checked rows of one kind with the sources they may name, built-in entries first; names of bad ones in refused."""
     builtin = resources.files("hw_catalog").joinpath("data", f"{part}.yaml")
     raw, sources = _read(builtin, part, f"built-in {part}.yaml", problems)
     where = dict.fromkeys(raw, f"built-in {part}.yaml")
@@ -207,10 +214,13 @@ def _part(part: str, directory: Path | None, problems: list[str]) -> Parsed:
             row = ROWS[part].model_validate(entry)
         except ValidationError as error:
             problems.extend(validation_problems(f"{where[name]}: {name}", error, ROWS[part]))
+            refused.add(name)
             continue
         bad = _source_problems(f"{where[name]}: {name}", row, sources)
         problems.extend(bad)
-        if not bad:
+        if bad:
+            refused.add(name)
+        else:
             rows[name] = (row, sources)
     return rows
 
@@ -287,7 +297,7 @@ def _source_problems(label: str, row: _Row, sources: Mapping[str, Provenance]) -
         named["source"] = row.source
     if isinstance(row, GpuRow | MachineRow | PowerRow):
         named.update({f"provenance.{key}": source for key, source in row.provenance.items()})
-        numeric = [key for key in _numeric(type(row)) if getattr(row, key) is not None]
+        numeric = [key for key in _numeric(type(row)) if getattr(row, key) is not None and not _own(row, key)]
         problems += [f"{label}.{key}: has no entry in `provenance`" for key in numeric if key not in row.provenance]
         for key in row.provenance:
             if key not in _numeric(type(row)):
@@ -298,6 +308,11 @@ def _source_problems(label: str, row: _Row, sources: Mapping[str, Provenance]) -
         if source not in sources:
             problems.append(f"{label}.{key}: unknown source {source!r}; {nearest(source, sources)}")
     return problems
+
+
+def _own(row: _Row, key: str) -> bool:
+    """Whether a number is the 1 by which a GPU with profiles of its own is as fast as they say."""
+    return isinstance(row, GpuRow) and key in SLOWDOWNS and row.profile_gpu is None and key not in row.model_fields_set
 
 
 def validation_problems(label: str, error: ValidationError, row: type[BaseModel]) -> list[str]:
@@ -326,16 +341,17 @@ def _gpu_problems(gpu: Gpu, gpus: Mapping[str, Gpu]) -> list[str]:
     return problems
 
 
-def _missing(name: str, row: MachineRow, gpus: Mapping[str, Gpu], links: Mapping[str, Link]) -> list[str]:
-    """References of a machine to things the catalog does not hold."""
+def _missing(name: str, row: MachineRow, gpus: Mapping[str, Gpu], links: Mapping[str, Link]) -> list[tuple[str, str]]:
+    """References of a machine to things the catalog does not hold, and a sentence for each."""
     wanted = (("gpu", row.gpu, gpus), ("intra_link", row.intra_link, links), ("inter_link", row.inter_link, links))
     problems = [
-        f"machines.yaml: {name}.{key}: {found!r} is not in the catalog; {nearest(found, known)}"
+        (found, f"machines.yaml: {name}.{key}: {found!r} is not in the catalog; {nearest(found, known)}")
         for key, found, known in wanted
         if found not in known
     ]
     if row.gpus > 1 and row.intra_link in links and not links[row.intra_link].exists:
-        problems.append(f"machines.yaml: {name}.intra_link: {row.intra_link!r} has no bandwidth, for {row.gpus} GPUs")
+        text = f"machines.yaml: {name}.intra_link: {row.intra_link!r} has no bandwidth, for {row.gpus} GPUs"
+        problems.append((row.intra_link, text))
     return problems
 
 
@@ -352,7 +368,8 @@ def _gpu(name: str, row: GpuRow, sources: Mapping[str, Provenance], curves: Mapp
     profile_gpu = row.profile_gpu or name
     curve = curves.get(name) or curves.get(profile_gpu)
     fields = row.model_dump(exclude={"provenance", "profile_gpu"})
-    provenance = {key: sources[source] for key, source in row.provenance.items()}
+    own = {key: sources["itself"] for key in SLOWDOWNS if _own(row, key)}
+    provenance = own | {key: sources[source] for key, source in row.provenance.items()}
     return Gpu(name=name, **fields, profile_gpu=profile_gpu, provenance=provenance, power=curve)
 
 

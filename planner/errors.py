@@ -1,8 +1,12 @@
 """How phasewise ends when it does not end well."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import IntEnum
+from typing import TypeVar
+
+Given = TypeVar("Given")
+Read = TypeVar("Read")
 
 
 class ExitCode(IntEnum):
@@ -25,6 +29,23 @@ class BadInput(ValueError):  # noqa: N818  the field's word; it is shown to user
         """Collect the findings."""
         self.problems = problems
         super().__init__("\n".join(problems))
+
+
+def read_each(read: Callable[[Given], Read], inputs: Iterable[Given]) -> list[Read]:
+    """What ``read`` makes of each input.
+
+    Raises:
+        BadInput: some are wrong; the problems of all of them together.
+    """
+    found, problems = list[Read](), list[str]()
+    for each in inputs:
+        try:
+            found.append(read(each))
+        except BadInput as wrong:
+            problems += wrong.problems
+    if problems:
+        raise BadInput(*problems)
+    return found
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

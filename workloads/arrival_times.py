@@ -116,7 +116,7 @@ def clock_of(times: Floats, tokens: Floats, trace_format: TraceFormat, *, stated
 
 
 def _state(units: Iterable[str]) -> str:
-    return f"expected workload.time_unit (--time-unit) to say which: {' or '.join(dict.fromkeys(units))}"
+    return f"expected workload.time_unit to say which: {' or '.join(dict.fromkeys(units))}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from workloads.arrival_times import Clock, clock_of, outliers
 from workloads.errors import WorkloadError
 from workloads.prefixes import repeated_frac
-from workloads.trace_formats import UNITS, TraceFormat, find_format
+from workloads.trace_formats import UNITS, TraceFormat, find_format, separator
 from workloads.traces import Trace, plain_trace
 
 if TYPE_CHECKING:  # slow to import, and needed only once a file is read
@@ -24,6 +24,10 @@ if TYPE_CHECKING:  # slow to import, and needed only once a file is read
 _SHOWN = 10
 _ZONE = re.compile(r"(?:[zZ]|[+-]\d\d(?::?\d\d)?)$")
 _DATE = re.compile(r"^\s*\d{4}-?\d\d-?\d\d")
+_PACKED = {
+    b"\x1f\x8b": "a gzip file", b"PK\x03\x04": "a zip file", b"\x28\xb5\x2f\xfd": "a zstd file",
+    b"PAR1": "a Parquet file", b"\xff\xfe": "text in UTF-16", b"\xfe\xff": "text in UTF-16",
+}  # fmt: skip
 _HOUR_S, _HALF_HOUR_S = 3600.0, 1800.0
 
 
@@ -117,9 +121,12 @@ def read_trace(
 def _rows(path: Path, wanted: str) -> _Rows:
     """The rows of a file in whichever of the three shapes it has."""
     try:
-        text = path.read_text(encoding="utf-8-sig", errors="replace").rstrip()
+        read = path.read_bytes()
     except OSError as error:
         raise WorkloadError(f"{path}: cannot be read: {error.strerror}; expected a trace file") from error
+    if packed := next((name for start, name in _PACKED.items() if read.startswith(start)), ""):
+        raise WorkloadError(f"{path}: found {packed}; expected text in UTF-8: CSV with a header, or JSON")
+    text = re.sub("\r\n?", "\n", read.decode("utf-8-sig", errors="replace")).rstrip()
     if not text:
         raise WorkloadError(f"{path}: the file is empty, expected a header or JSON objects, and requests")
     if text.lstrip().startswith("["):
@@ -132,8 +139,16 @@ def _rows(path: Path, wanted: str) -> _Rows:
         return _json_rows(objects, [str(item)[:80] for item in items], path, wanted, first_line=0)
     lines = text.split("\n")
     if lines[0].startswith("{"):
+        _expect_rows(lines[0], text, path)
         return _json_rows([_json_object(line) for line in lines], lines, path, wanted, first_line=1)
     return _csv_rows(lines, path, wanted)
+
+
+def _expect_rows(line: str, text: str, path: Path) -> None:
+    """See that JSON objects stand on a line each: raises WorkloadError where the whole file is one object."""
+    if not _json_object(line) and (whole := _json_object(text)):
+        keys = ", ".join(whole)[:80]
+        raise WorkloadError(f"{path}: found one JSON object ({keys}); expected one per request: a list, or a line each")
 
 
 def _clock(rows: _Rows, arrival: NDArray[np.float64], tokens: NDArray[np.float64], stated: str, path: Path) -> Clock:
@@ -142,7 +157,7 @@ def _clock(rows: _Rows, arrival: NDArray[np.float64], tokens: NDArray[np.float64
         return clock_of(arrival, tokens, rows.form_of, stated=stated, where=str(path))
     if stated != "auto":
         column = rows.form_of.columns[0]
-        raise WorkloadError(f"{path}: {column} holds dates; expected no time_unit beside them, found {stated}")
+        raise WorkloadError(f"{path}: {column} holds dates; expected no workload.time_unit beside them, found {stated}")
     return Clock(unit="s")
 
 
@@ -156,7 +171,8 @@ def _far_words(rows: _Rows, far: NDArray[np.int64], path: Path, *, skip: bool) -
     if skip:
         return [f"{path.name}: {len(far)} rows were left out, dated {span}"]
     raise WorkloadError(
-        f"{path}: {len(far)} rows are dated {span}; expected a time near the others; skip_bad_rows leaves them out"
+        f"{path}: {len(far)} rows are dated {span}; expected a time near the others; workload.skip_bad_rows leaves "
+        "them out"
     )
 
 
@@ -187,12 +203,16 @@ def _date(rows: _Rows, row: int) -> str:
 def _csv_rows(lines: Sequence[str], path: Path, wanted: str) -> _Rows:
     import pandas as pd
 
-    header = [name.strip() for name in lines[0].split(",")]
+    between = separator(lines[0])
+    header = [name.strip().strip('"').strip() for name in lines[0].split(between)]
+    if all(_is_number(name) for name in header if name):
+        raise WorkloadError(f"{path}: line 1: found numbers ('{lines[0][:80]}'); expected a header that names columns")
     trace_format = find_format(header, path, wanted)
     before = tuple(int(part) for part in pd.__version__.split(".")[:2]) < (3, 1)
     exact: dict[str, Any] = {"float_precision": "round_trip"} if before else {}  # later ones always read as written
     frame: pd.DataFrame = pd.read_csv(
-        StringIO("\n".join((",".join(header), *lines[1:]))),
+        StringIO("\n".join((between.join(header), *lines[1:]))),
+        sep=between,
         usecols=list(trace_format.columns),
         index_col=False,
         skip_blank_lines=False,  # row i stays line i + 2
@@ -200,8 +220,9 @@ def _csv_rows(lines: Sequence[str], path: Path, wanted: str) -> _Rows:
         low_memory=False,
         **exact,
     )
-    fields = np.fromiter((line.count(",") for line in lines[1:]), np.int64, len(lines) - 1) + 1
-    dated, columns = _numbers([frame[name] for name in trace_format.columns], path)
+    fields = np.fromiter((line.count(between) for line in lines[1:]), np.int64, len(lines) - 1) + 1
+    arrival, *tokens = (_unquoted(frame[name]) for name in trace_format.columns)
+    dated, columns = _numbers([_pointed(arrival) if between != "," else arrival, *tokens], path)
     return _Rows(
         first_line=2,
         text=lines[1:],
@@ -211,6 +232,32 @@ def _csv_rows(lines: Sequence[str], path: Path, wanted: str) -> _Rows:
         dated=dated,
         columns=columns,
     )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _unquoted(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """A column of text without the quotes around its fields."""
+    import pandas as pd
+
+    if pd.api.types.is_numeric_dtype(column):
+        return column
+    return column.astype(str).str.strip().str.replace(r'^"(.*)"$', r"\1", regex=True)
+
+
+def _pointed(times: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Times with a decimal comma, with a point; as they are where the comma may stand between thousands."""
+    text = times.astype(str)
+    parts = text[text.str.match(r"^[+-]?\d+,\d+$")].str.lstrip("+-").str.split(",")
+    if not (parts.str[0] == "0").any() and (parts.str[1].str.len() == 3).all():
+        return times
+    return text.str.replace(r"^([+-]?\d+),(\d+)$", r"\1.\2", regex=True)
 
 
 def _json_rows(
@@ -322,7 +369,9 @@ def _findings(rows: _Rows, bad: NDArray[np.bool_], path: Path) -> list[str]:
         f"{path}: {rows.place(row)}: found '{rows.text[row][:80]}'; {_reason(rows, row)}" for row in index[:_SHOWN]
     ]
     if len(index) > _SHOWN:
-        findings.append(f"{path}: and {len(index) - _SHOWN} more of {len(bad)} rows; skip_bad_rows leaves them out")
+        findings.append(
+            f"{path}: and {len(index) - _SHOWN} more of {len(bad)} rows; workload.skip_bad_rows leaves them out"
+        )
     return findings
 
 

@@ -12,6 +12,9 @@ from workloads.traces import Trace, plain_trace
 
 Process = Literal["poisson", "gamma", "diurnal", "profile"]
 
+MOST_REQUESTS = 2e7
+"""Requests in one trace: serving them takes some minutes and gigabytes."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkloadModel:
@@ -114,3 +117,21 @@ def _arrivals(
                 f"{model.name}: process 'profile' needs observed arrivals, found none; expected another"
             )
     raise WorkloadError(f"process '{process}' is unknown, expected one of {', '.join(get_args(Process))}")
+
+
+def expect_drawable(requests: float, asked: str, fewer: str) -> None:
+    """See that the requests of one trace fit into memory and can be served in minutes.
+
+    Args:
+        requests: expected.
+        asked: the rate and the window, in words.
+        fewer: the keys that lead to fewer requests, in words.
+
+    Raises:
+        WorkloadError: there are more than ``MOST_REQUESTS``.
+    """
+    if requests > MOST_REQUESTS:
+        raise WorkloadError(
+            f"found {asked}, which are {requests:.3g} requests in one trace; expected at most {MOST_REQUESTS:g}: "
+            f"{fewer}"
+        )

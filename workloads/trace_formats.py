@@ -1,7 +1,7 @@
 """The trace formats that can be read, by the names of their columns."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -11,6 +11,64 @@ UNITS: Mapping[str, float] = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 """Unit of arrival times -> seconds."""
 
 _SHOWN_CHARACTERS = 200
+
+_OTHER_NAMES = (
+    (
+        "arrival",
+        "arrivaltime",
+        "arrivaltimestamp",
+        "time",
+        "timestamp",
+        "timestamps",
+        "timestampms",
+        "ts",
+        "t",
+        "date",
+        "datetime",
+        "starttime",
+        "startts",
+        "requesttime",
+        "requesttimestamp",
+        "receivedat",
+        "createdat",
+        "submittime",
+    ),
+    (
+        "inputtokens",
+        "inputlength",
+        "inputlen",
+        "numinputtokens",
+        "isl",
+        "promptlength",
+        "promptlen",
+        "numprompttokens",
+        "contexttokens",
+        "requesttokens",
+        "numprefilltokens",
+        "prefilltokens",
+        "tokensin",
+        "intokens",
+        "input",
+        "prompt",
+    ),
+    (
+        "completiontokens",
+        "outputlength",
+        "outputlen",
+        "numoutputtokens",
+        "osl",
+        "generatedtokens",
+        "responsetokens",
+        "numdecodetokens",
+        "decodetokens",
+        "numcompletiontokens",
+        "tokensout",
+        "outtokens",
+        "output",
+        "completion",
+    ),
+)
+"""What other logs call the arrival, the prompt tokens and the output tokens, as ``plain_name`` has it: for hints."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +92,9 @@ class TraceFormat:
     also: Mapping[str, str] = field(default_factory=dict)
 
 
+SEPARATORS: Mapping[str, str] = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+"""Between the fields of a CSV file -> its name."""
+
 FORMATS = (
     TraceFormat(name="azure", columns=("TIMESTAMP", "ContextTokens", "GeneratedTokens"), unit="s"),
     TraceFormat(name="mooncake", columns=("timestamp", "input_length", "output_length"), unit="ms", whole=True),
@@ -47,7 +108,9 @@ FORMATS = (
 
 
 def find_format(found: Sequence[str], path: Path, wanted: str) -> TraceFormat:
-    """The format whose columns are all there, its arrival column and unit as the file has them.
+    """The format whose columns are all there, its columns spelled and its unit as the file has them.
+
+    Upper and lower case, spaces and punctuation in the name of a column do not matter where no other format fits.
 
     Raises:
         WorkloadError: the name is unknown, no format fits, or one of its columns is there twice.
@@ -58,17 +121,44 @@ def find_format(found: Sequence[str], path: Path, wanted: str) -> TraceFormat:
         hint = f"; did you mean '{near[0]}'?" if near else ""
         raise WorkloadError(f"{path}: format '{wanted}' is unknown, expected auto, {', '.join(known)}{hint}")
     candidates = FORMATS if wanted == "auto" else (known[wanted],)
-    for candidate in (variant for each in candidates for variant in _variants(each)):
-        if set(candidate.columns) <= set(found):
-            twice = [name for name in candidate.columns if list(found).count(name) > 1]
-            if twice:
-                raise WorkloadError(f"{path}: line 1: found the column {', '.join(twice)} twice, expected it once")
-            return candidate
+    variants = [variant for each in candidates for variant in _variants(each)]
+    spellings = {name: found.index(name) for name in reversed(found)}
+    loose = {plain_name(name): found.index(name) for name in reversed(found)}
+    for names, spelled in ((spellings, str), (loose, plain_name)):
+        for candidate in variants:
+            columns = tuple(spelled(name) for name in candidate.columns)
+            if not set(columns) <= set(names):
+                continue
+            for name in columns:
+                if len(same := [each for each in found if spelled(each) == name]) > 1:
+                    raise WorkloadError(f"{path}: line 1: found the column {', '.join(same)} twice, expected it once")
+            arrival, prompt, output = (found[names[name]] for name in columns)
+            return replace(candidate, columns=(arrival, prompt, output))
     expected = "; ".join(f"{c.name}: {', '.join(c.columns)}" for c in candidates)
     shown = ", ".join(found) or "(none)"
     if len(shown) > _SHOWN_CHARACTERS:
         shown = f"{shown[:_SHOWN_CHARACTERS]}… ({len(shown)} characters)"
-    raise WorkloadError(f"{path}: line 1: found the columns {shown}; expected those of {expected}")
+    hint = _nearest(found, known[wanted] if wanted != "auto" else known["plain"])
+    raise WorkloadError(f"{path}: line 1: found the columns {shown}; expected those of {expected}{hint}")
+
+
+def plain_name(column: str) -> str:
+    """The letters and digits of a column's name, in lower case."""
+    return "".join(letter for letter in column.lower() if letter.isalnum())
+
+
+def _nearest(found: Sequence[str], trace_format: TraceFormat) -> str:
+    """What columns a file has that may be those of a format under another name, in words; empty where none is near."""
+    meant: dict[str, str] = {}
+    for column, others in zip(trace_format.columns, _OTHER_NAMES, strict=True):
+        plain = {plain_name(name): name for name in found if name not in meant}
+        near = get_close_matches(plain_name(column), plain, n=1, cutoff=0.75)
+        if other := next((plain[each] for each in (*others, *near) if each in plain), ""):
+            meant[other] = column
+    also = f", or {', '.join(trace_format.also)}" if trace_format.also else ""
+    units = {trace_format.columns[0]: f" ({trace_format.unit}{also})"}
+    renamed = [f"'{name}' to {column}{units.get(column, '')}" for name, column in meant.items() if name != column]
+    return f"; nearest: rename {', '.join(renamed)}" if renamed else ""
 
 
 def _variants(trace_format: TraceFormat) -> list[TraceFormat]:
@@ -79,3 +169,16 @@ def _variants(trace_format: TraceFormat) -> list[TraceFormat]:
         for column, unit in trace_format.also.items()
     ]
     return [trace_format, *others]
+
+
+def separator(header: str) -> str:
+    """What separates the fields of a CSV file, by its header: a comma, a semicolon, a tab or a bar.
+
+    The one that gives the columns of a known format; else the most frequent, and the comma where there is none.
+    """
+    known = [{plain_name(name) for name in variant.columns} for each in FORMATS for variant in _variants(each)]
+    for between in SEPARATORS:
+        names = {plain_name(name) for name in header.split(between)}
+        if any(columns <= names for columns in known):
+            return between
+    return max(SEPARATORS, key=header.count)

@@ -46,7 +46,7 @@ def at_least(option: Option, physics: InstancePhysics, policy: Policy, demand: D
         policy: that it serves under.
         demand: the classes asked, of which the option serves some.
     """
-    if policy.lending.borrows(Role.PREFILL, maxsize) or policy.lending.borrows(Role.DECODE, maxsize):
+    if policy.borrowing.borrows(Role.PREFILL, maxsize) or policy.borrowing.borrows(Role.DECODE, maxsize):
         idle = {n: replace(e, prefill_s=0.0, decode_s=0.0, kv_tokens_s=0.0) for n, e in option.envelopes.items()}
         return replace(option, envelopes=idle)
     served = [part for part in demand.classes if part.request_class.name in option.envelopes]

@@ -1,4 +1,4 @@
-"""The only door to the street."""
+"""The command line."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -31,7 +31,7 @@ def _root(
 
 
 def _papers() -> None:
-    """What was published, beside what our simulator says of it."""
+    """Compare published results with our simulator."""
 
 
 def build() -> typer.Typer:
@@ -41,12 +41,12 @@ def build() -> typer.Typer:
     _add(app, plans.new, plans.check, plans.plan, plans.simulate, plans.show, exports.export)
     _add(app, comparisons.whatif, comparisons.frontier, comparisons.diff)
     _add(app, truth.accuracy, truth.calibrate, profiling.profile)
-    catalog = _group("catalog", "What can be bought, and where every number comes from.")
+    catalog = _group("catalog", "List and check hardware and prices, every number with its source.")
     catalog.command("list")(verb(catalogs.listing))
     _add(catalog, catalogs.show, catalogs.check, catalogs.bake)
-    demand = _group("workload", "What is asked: statistics of a trace, and traces drawn from statistics.")
+    demand = _group("workload", "Describe traces, and draw traces from built-in workloads.")
     _add(demand, workload.stats, workload.generate)
-    papers = _group("reproduce", "What was published, beside what our simulator says of it.")
+    papers = _group("reproduce", "Compare published results with our simulator.")
     papers.callback()(_papers)
     _add(papers, reproductions.splitwise, reproductions.sarathi, reproductions.mnemosyne, reproductions.polca,
          reproductions.dynamollm)  # fmt: skip
@@ -67,6 +67,7 @@ def _group(name: str, about: str | None) -> typer.Typer:
         name=name,
         help=about,
         no_args_is_help=True,
+        context_settings={"help_option_names": ["-h", "--help"]},
         add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,

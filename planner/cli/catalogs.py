@@ -22,7 +22,7 @@ class Shelf(StrEnum):
 
 
 def listing(
-    shelf: Annotated[Shelf, typer.Argument(help="which part of the catalog")] = Shelf.MACHINES,
+    shelf: Annotated[Shelf, typer.Argument(metavar="PART", help="machines, gpus, links or profiles")] = Shelf.MACHINES,
     directory: Directory = None,
     json: Json = False,
 ) -> None:
@@ -77,7 +77,7 @@ def show(
 
 
 def check(directory: Directory = None, json: Json = False) -> None:
-    """Read the whole catalog, built-in and yours, and name what is wrong with it or worth a second look."""
+    """Check the whole catalog, built-in and yours. Names what is wrong and what deserves a second look."""
     from datetime import UTC, datetime
 
     from hw_catalog.check import check_catalog, check_profiles
@@ -112,7 +112,7 @@ def bake(
     dtype: Annotated[str | None, typer.Option("--dtype", help="of the weights, separated by commas")] = None,
     name: Annotated[str | None, typer.Option("--name", help="id for a config.json; else its directory")] = None,
 ) -> None:
-    """Make kernel profiles from published measurements (needs `pip install phasewise[bake]`)."""
+    """Make kernel profiles from published measurements. Needs `pip install phasewise[bake]`."""
     from hw_catalog.bake import bake as measure
     from hw_catalog.profile_files import write_profiles
     from planner.files.plan_file import write_whole

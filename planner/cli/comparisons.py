@@ -22,7 +22,7 @@ from planner.cli.terminal import (
     progress,
     write,
 )
-from planner.errors import BadInput, ExitCode
+from planner.errors import BadInput, ExitCode, read_each
 
 if TYPE_CHECKING:  # slow to import
     from planner.report.page import Page
@@ -56,7 +56,11 @@ WithRegret = Annotated[
 
 Worlds = Annotated[
     int | None,
-    typer.Option("--worlds", min=1, help="draw worlds from the scenario's uncertainty, and weigh each plan in all"),
+    typer.Option(
+        "--worlds",
+        min=1,
+        help="sample so many futures from the scenario's uncertainty, each served by every plan",
+    ),
 ]
 
 
@@ -106,7 +110,7 @@ class Changes:
 
 
 def whatif(scenario: ScenarioFile, jobs: Jobs = None, sets: Sets = None, *, changes: Changes, to: Outputs) -> None:
-    """Plan again with something changed: over a grid, one thing at a time, or with another unit of a budget."""
+    """Plan again with something changed. Over a grid, one thing at a time, or with another unit of a budget."""
     from planner.scenario import Scenario
 
     if changes.nothing:
@@ -146,14 +150,14 @@ Bound = Annotated[
 Step = Annotated[
     float | None, typer.Option("--step", min=1e-6, help="smallest change of that axis to look for; any if not given")
 ]
-Most = Annotated[int, typer.Option("--most", min=1, help="designs after which to stop")]
+Most = Annotated[int, typer.Option("--most", min=1, help="stop after so many plans")]
 
 
 def frontier(
     scenario: ScenarioFile, x: AxisX = "cost", y: AxisY = "throughput", limit: Bound = None, step: Step = None,
     most: Most = 50, sets: Sets = None, *, to: Outputs,
 ) -> None:  # fmt: skip
-    """Walk along the best plans of two quantities: the most throughput for every cost, the least power, and so on."""
+    """Trace the best plans of two quantities. The most throughput for every cost, for example."""
     from planner.scenario import Scenario
 
     question = Scenario.load(scenario, sets or ())
@@ -188,26 +192,21 @@ def diff(
     power_limit: PowerLimit = None,
     json: Json = False,
     quiet: Quiet = False,
+    report: Report = None,
 ) -> None:
-    """Show what changes from one plan to another, and an order of moves in which nothing breaks."""
-    if diff_schedules(before, after, json=json):
+    """Show what changes between two plans, and a safe order of moves."""
+    expect_writable(report=report)
+    if diff_schedules(before, after, json=json, quiet=quiet, report=report):
         return
     from planner.compare.diff import diff as compared
-    from planner.files.plan_file import PlanFile, read_plan
+    from planner.files.plan_file import read_plan
     from planner.report.differences import diff_page
 
-    files: list[PlanFile] = []
-    problems: list[str] = []
-    for path in (before, after):
-        try:
-            files.append(read_plan(path))
-        except BadInput as wrong:
-            problems += wrong.problems
-    if problems:
-        raise BadInput(*problems)
+    one, other = read_each(read_plan, (before, after))
     with progress(quiet=quiet) as tell:
-        found = compared(files[0], files[1], quick=quick, power_limit_w=power_limit, progress=tell)
+        found = compared(one, other, quick=quick, power_limit_w=power_limit, progress=tell)
     Outputs(json=json, quiet=quiet).show(found, diff_page)
+    report_page(report, diff_page, found, quiet=quiet)
     if not found.safe:
         raise typer.Exit(ExitCode.NOT_VALIDATED)
 

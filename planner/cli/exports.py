@@ -36,7 +36,7 @@ def export(
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Write a plan.json for the stack that will serve it, or for people and spreadsheets."""
+    """Write a plan.json for a serving stack, as CSV or as Markdown."""
     from planner.files import stacks, texts
     from planner.files.plan_file import read_plan
     from planner.files.workers import deployment

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from planner.cli.reports import report_plan, report_simulation, show_page
+from planner.cli.reports import report_edited, report_page, report_plan, report_simulation, show_page
 from planner.cli.schedules import (
     check_schedule,
     plan_schedule,
@@ -26,13 +26,13 @@ from planner.cli.terminal import (
     Sets,
     expect_writable,
     note,
-    print_view,
     progress,
     write,
 )
 from planner.errors import BadInput, ExitCode, nearest
 
 if TYPE_CHECKING:  # slow to import, and needed only once a scenario is read
+    from planner.files.plan_file import PlanFile
     from planner.results.plan import CandidatePlan
     from planner.scenario import Scenario
 
@@ -52,18 +52,14 @@ ENDINGS: Mapping[str, ExitCode] = {
 
 Verbose = Annotated[
     bool,
-    typer.Option("--verbose", help="show everything, and plan for the other growth too"),
+    typer.Option(
+        "--verbose", help="show everything, and price other precisions and engines too, by the optimiser alone"
+    ),
 ]
 Sections = Annotated[
     list[str] | None,
     typer.Option(
         "--sections", metavar="NAME", help="show these parts, for example evidence; all shows every one; repeatable"
-    ),
-]
-Alternatives = Annotated[
-    bool,
-    typer.Option(
-        "--alternatives", help="plan every precision, engine and policy with kernel profiles too, and show the table"
     ),
 ]
 PlanOrScenario = Annotated[
@@ -118,8 +114,9 @@ def check(
     sets: Sets = None,
     schema: Annotated[bool, typer.Option("--schema", help="print the JSON Schemas of the files")] = False,
     json: Json = False,
+    report: Report = None,
 ) -> None:
-    """Resolve a scenario without solving it: demand, options, and the options refused with their reasons."""
+    """Show demand, options and refused options, without planning."""
     from planner.files.plan_file import dumps, schemas
 
     if schema:
@@ -130,12 +127,16 @@ def check(
     if scenario is None:
         raise BadInput("check: SCENARIO: missing; expected a scenario file, or --schema")
     from planner.planning import plan as planning
-    from planner.report.lists import check_view
+    from planner.report.checks import check_page
     from planner.scenario import Scenario
 
     question = Scenario.load(scenario, sets or ())
-    report = planning.check(question) if question.schedule is None else check_schedule(question)
-    write(dumps(report)) if json else print_view(check_view(report))
+    expect_writable(report=report)
+    found = planning.check(question) if question.schedule is None else check_schedule(question)
+    write(dumps(found)) if json else show_page(check_page(found))
+    report_page(report, check_page, found, quiet=False)
+    if not found.options:  # what `plan` answers, without a solver
+        raise typer.Exit(ExitCode.INFEASIBLE)
 
 
 def plan(
@@ -146,7 +147,6 @@ def plan(
     quiet: Quiet = False,
     report: Report = None,
     verbose: Verbose = False,
-    alternatives: Alternatives = False,
 ) -> None:
     """Find the best plan that the simulator confirms."""
     from planner.scenario import Scenario
@@ -159,7 +159,6 @@ def plan(
     from planner.planning import (
         plan as planning,
     )  # only once the input is known to be good: what it stands on is slow to import
-    from planner.planning.choices import Depth
     from planner.report.plans import no_plan_page, plan_page
     from planner.results.evidence import NoPlan
 
@@ -167,9 +166,8 @@ def plan(
     with progress(quiet=quiet) as tell:
         tell("reading", 0.0)
         read = planning.read(question)
-        depth = Depth.FULL if alternatives else Depth.SHORT
-        answer = planning.plan(read, progress=tell, with_growth=verbose, depth=depth)
-    digests, asked = planning.digests(read), ("all",) if verbose else ("choices",) if alternatives else ()
+        answer = planning.plan(read, progress=tell, with_elsewise=verbose)
+    digests, asked = planning.digests(read), ("all",) if verbose else ()
     if isinstance(answer, NoPlan):
         write(no_plan_text(question, answer, digests)) if json else show_page(no_plan_page(answer, question), asked)
         report_plan(report, answer, question, quiet=quiet)
@@ -202,7 +200,7 @@ def simulate(
     *,
     how: Printed,
 ) -> None:
-    """Serve a workload on a plan; --set changes what is asked of it, not the plan."""
+    """Serve a workload on a plan. --set changes the workload and the objectives, not the plan."""
     json = how.json
     _expect_files(report, records)
     stepwise = engine is Engine.REFERENCE
@@ -267,7 +265,7 @@ def _planned(
 def show(
     plan: PlanArgument, json: Json = False, quiet: Quiet = False, report: Report = None, sections: Sections = None
 ) -> None:
-    """Print a plan.json as text, after checking that it does not contradict itself."""
+    """Print a plan.json as text. A file that contradicts itself is refused."""
     from planner.files.plan_file import plan_text, read_plan
     from planner.report.plans import plan_page
     from planner.schedules.files import read_schedule
@@ -277,9 +275,21 @@ def show(
         show_schedule(over_time, tuple(sections or ()), json=json, quiet=quiet, report=report)
         return
     file = read_plan(plan, edited_too=True)
-    text = plan_text(file.scenario, file.plan, file.digests, edited=file.edited)
-    page = plan_page(file.plan, file.scenario, edited=file.edited)
-    write(text) if json else show_page(page, tuple(sections or ()))
-    report_plan(report, file.plan, file.scenario, quiet=quiet, edited=file.edited)
     if file.edited:
+        _show_edited(file, tuple(sections or ()), json=json, quiet=quiet, report=report)
         raise typer.Exit(ExitCode.NOT_VALIDATED)
+    text = plan_text(file.scenario, file.plan, file.digests)
+    write(text) if json else show_page(plan_page(file.plan, file.scenario), tuple(sections or ()))
+    report_plan(report, file.plan, file.scenario, quiet=quiet)
+
+
+def _show_edited(file: "PlanFile", sections: tuple[str, ...], *, json: bool, quiet: bool, report: Path | None) -> None:
+    """A plan that was edited since it was simulated: its machines, with their own money and watts, and no evidence."""
+    from planner.files.plan_file import edited_text
+    from planner.planning.recount import as_it_stands, disagreements
+    from planner.report.edited import edited_page
+
+    now = as_it_stands(file.scenario, file.plan.candidate)
+    moved = tuple(filter(None, [disagreements(file.plan.candidate.totals, now.totals)]))
+    write(edited_text(file, now, moved)) if json else show_page(edited_page(now, file.scenario, moved), sections)
+    report_edited(report, now, file.scenario, moved, quiet=quiet)

@@ -28,7 +28,7 @@ class Procedure:
     """How a profile is measured."""
 
     resume: Annotated[bool, typer.Option("--resume", help="go on with an interrupted run")] = False
-    quick: Annotated[bool, typer.Option("--quick", help="few points: a look, tile edges left out")] = False
+    quick: Annotated[bool, typer.Option("--quick", help="fewer points, without tile edges")] = False
     point_s: Annotated[
         float | None, typer.Option("--point-s", min=0.0, help="seconds on each operation and size; 0.4, quick 0.1")
     ] = None
@@ -50,7 +50,7 @@ def profile(
     *,
     how: Procedure,
 ) -> None:
-    """Measure a kernel profile on this machine's GPU (needs `pip install phasewise[profile]`)."""
+    """Measure a kernel profile on this machine's GPU. Needs `pip install phasewise[profile]`."""
     from hw_catalog.profiler import FULL, QUICK, QUICK_CPU, Subject
     from hw_catalog.profiler_ops import shard_of
 

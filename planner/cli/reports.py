@@ -35,9 +35,8 @@ def show_page(page: "Page", sections: Sequence[str] = ()) -> None:
 
 
 def report_plan(
-    path: Path | None, answer: "ValidatedPlan | NoPlan", question: "Scenario | Inputs", *, quiet: bool,
-    edited: bool = False,
-) -> None:  # fmt: skip
+    path: Path | None, answer: "ValidatedPlan | NoPlan", question: "Scenario | Inputs", *, quiet: bool
+) -> None:
     """Write the page of a plan, or of there being none; nothing where no report was asked for."""
     if path is None:
         return
@@ -52,7 +51,21 @@ def report_plan(
         return
     with progress(quiet=quiet) as tell:
         seen = planning.picture(question, answer.candidate, progress=tell)
-    _put(path, plan_page(answer, scenario, seen, edited=edited), quiet=quiet)
+    _put(path, plan_page(answer, scenario, seen), quiet=quiet)
+
+
+def report_edited(
+    path: Path | None, candidate: "CandidatePlan", scenario: "Scenario", moved: Sequence[str], *, quiet: bool
+) -> None:
+    """Write the page of a plan that was edited since it was simulated; nothing where no report was asked for."""
+    if path is None:
+        return
+    from planner.planning import plan as planning
+    from planner.report.edited import edited_page
+
+    with progress(quiet=quiet) as tell:
+        seen = planning.picture(scenario, candidate, progress=tell)
+    _put(path, edited_page(candidate, scenario, moved, seen), quiet=quiet)
 
 
 def report_simulation(

@@ -30,7 +30,7 @@ def splitwise(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Repeat the comparisons of Splitwise (ISCA'24) and print each claim beside what our simulator says."""
+    """Compare claims of Splitwise (ISCA'24) with our simulator."""
     from planner.files.plan_file import dumps
     from planner.report.claims import claims_view
     from planner.reproduce.splitwise import PUBLISHED, READINGS, splitwise
@@ -43,7 +43,7 @@ def splitwise(
 
 
 def sarathi(json: Json = False, quiet: Quiet = False) -> None:
-    """Repeat the comparisons of SARATHI (2023) from its own figures and print each claim beside what comes out."""
+    """Compare claims of SARATHI (2023) with our simulator. Step times come from its own figures."""
     from planner.files.plan_file import dumps
     from planner.report.claims import claims_view
     from planner.reproduce.sarathi import sarathi
@@ -54,7 +54,7 @@ def sarathi(json: Json = False, quiet: Quiet = False) -> None:
 
 
 def mnemosyne(json: Json = False, quiet: Quiet = False) -> None:
-    """Hold the claims of Mnemosyne (2024; now Medha) on long contexts against rooflines and measured surfaces."""
+    """Compare claims of Mnemosyne (2024) with our step times. On long contexts; Mnemosyne is now Medha."""
     from planner.files.plan_file import dumps
     from planner.report.claims import claims_view
     from planner.reproduce.mnemosyne import mnemosyne
@@ -69,7 +69,7 @@ def polca(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Repeat the oversubscribed row of POLCA (ASPLOS'24) and print each claim beside what our simulator says."""
+    """Compare claims of POLCA (ASPLOS'24) with our simulated row. The row is oversubscribed as there."""
     from planner.files.plan_file import dumps
     from planner.report.claims import claims_view
     from planner.reproduce.polca import polca
@@ -80,7 +80,7 @@ def polca(
 
 
 def dynamollm(json: Json = False, quiet: Quiet = False) -> None:
-    """Repeat the comparison of DynamoLLM (HPCA'25), by load and over a week, and print each claim beside ours."""
+    """Compare claims of DynamoLLM (HPCA'25) with our schedules. By load and over a week."""
     from planner.files.plan_file import dumps
     from planner.report.claims import claims_view
     from planner.reproduce.dynamollm import dynamollm

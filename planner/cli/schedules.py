@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from planner.cli.reports import report_schedule, show_page
+from planner.cli.reports import report_page, report_schedule, show_page
 from planner.cli.terminal import expect_writable, note, progress, write
-from planner.errors import BadInput, ExitCode
+from planner.errors import BadInput, ExitCode, read_each
 
 if TYPE_CHECKING:  # slow to import, and needed only once there is such a plan
     from planner.files.plan_file import Kept
@@ -130,16 +130,18 @@ def show_schedule(
     """Print a plan over time."""
     from planner.report.schedules import timetable_page
     from planner.schedules.files import timetable_text
+    from planner.schedules.planning import as_it_stands
 
-    text = timetable_text(file.scenario, file.timetable, file.digests, edited=file.edited)
-    page = timetable_page(file.timetable, file.scenario, edited=file.edited)
+    found = as_it_stands(file.scenario, file.timetable) if file.edited else file.timetable
+    text = timetable_text(file.scenario, found, file.digests, edited=file.edited)
+    page = timetable_page(found, file.scenario, edited=file.edited)
     write(text) if json else show_page(page, sections)
-    report_schedule(report, file.timetable, file.scenario, quiet=quiet, edited=file.edited)
+    report_schedule(report, found, file.scenario, quiet=quiet, edited=file.edited)
     if file.edited:
         raise typer.Exit(ExitCode.NOT_VALIDATED)
 
 
-def diff_schedules(before: Path, after: Path, *, json: bool) -> bool:
+def diff_schedules(before: Path, after: Path, *, json: bool, quiet: bool, report: Path | None) -> bool:
     """Print what changes between two plans over time; False where neither is one.
 
     Raises:
@@ -150,15 +152,7 @@ def diff_schedules(before: Path, after: Path, *, json: bool) -> bool:
     from planner.schedules.compare import schedule_diff
     from planner.schedules.files import read_schedule
 
-    files, problems = [], list[str]()
-    for path in (before, after):
-        try:
-            files.append(read_schedule(path))
-        except BadInput as wrong:
-            problems += wrong.problems
-    if problems:
-        raise BadInput(*problems)
-    one, other = files
+    one, other = read_each(read_schedule, (before, after))
     if one is None and other is None:
         return False
     if one is None or other is None:
@@ -166,4 +160,5 @@ def diff_schedules(before: Path, after: Path, *, json: bool) -> bool:
         raise BadInput(f"diff: {plain} is the plan of one load, {over_time} a plan over time; expected two of a kind")
     found = schedule_diff(one, other)
     write(dumps(found)) if json else show_page(schedule_diff_page(found))
+    report_page(report, schedule_diff_page, found, quiet=quiet)
     return True

@@ -22,7 +22,7 @@ Sets = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change one key, for example objective=power")
 ]
 Json = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="no progress and no notes on stderr")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress and no notes on stderr")]
 ScenarioFile = Annotated[Path, typer.Argument(metavar="SCENARIO", help="scenario file (YAML)", show_default=False)]
 Report = Annotated[
     Path | None, typer.Option("--report", metavar="FILE", help="write a report in one HTML file, to be opened anywhere")

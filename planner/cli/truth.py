@@ -1,4 +1,4 @@
-"""Verbs that hold predictions against measurements: accuracy, calibrate."""
+"""Verbs that compare predictions with measurements: accuracy, calibrate."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -56,7 +56,7 @@ def accuracy(
     *,
     served: ServedRun,
 ) -> None:
-    """Replay measured runs of real engines and print how far the predictions are off."""
+    """Compare predictions with measured runs of real engines."""
     from planner.accuracy.bench_files import Setup
     from planner.accuracy.replay import Tables
     from planner.accuracy.table import accuracy as measure
@@ -89,7 +89,7 @@ def calibrate(
     *,
     served: ServedRun,
 ) -> None:
-    """Fit host time and kernel factors to your own measured runs; a catalog directory takes the result."""
+    """Fit host time and kernel factors to measured runs of yours. A catalog directory takes the result."""
     from hw_catalog.engines import FILE, engines_text
     from planner.accuracy.bench_files import Setup
     from planner.accuracy.replay import Tables

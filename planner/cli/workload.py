@@ -1,5 +1,6 @@
 """Verbs on workloads: stats, generate."""
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,6 +9,7 @@ import typer
 
 from planner.cli.terminal import Json, note, print_view, write
 from planner.errors import BadInput
+from workloads.errors import WorkloadError
 
 if TYPE_CHECKING:
     from workloads.traces import Trace
@@ -62,7 +64,10 @@ def stats(
         rate_req_per_s = load_builtin(trace).rate_req_per_s
         requests = _draw(trace, rate_req_per_s, _SAMPLE / rate_req_per_s, 1, Process.PROFILE)
     else:
-        requests = read_trace(Path(trace), format=format, skip_bad_rows=skip_bad_rows, time_unit=time_unit)
+        try:
+            requests = read_trace(Path(trace), format=format, skip_bad_rows=skip_bad_rows, time_unit=time_unit)
+        except WorkloadError as error:
+            raise WorkloadError(*(_by_option(problem) for problem in error.problems)) from None
     for remark in requests.notes:
         note(remark)
     found = numbers.stats(requests)
@@ -77,16 +82,24 @@ def generate(
     seed: Annotated[int, typer.Option("--seed", min=0, help="the same seed gives the same trace")] = 1,
     process: Annotated[Process, typer.Option("--process", help="how arrivals are spaced")] = Process.POISSON,
 ) -> None:
-    """Draw a trace from a built-in workload and write it as a plain CSV file."""
+    """Draw a trace from a built-in workload, as a plain CSV file."""
     from workloads.builtin import load_builtin
+    from workloads.synthesis import expect_drawable
     from workloads.writers import write_plain_csv
 
-    trace = _draw(builtin, rate or load_builtin(builtin).rate_req_per_s, duration, seed, process)
+    wanted = rate or load_builtin(builtin).rate_req_per_s
+    expect_drawable(wanted * duration, f"{wanted:g} req/s over {duration:g} s", "a lower --rate or --duration")
+    trace = _draw(builtin, wanted, duration, seed, process)
     try:
         write_plain_csv(trace, out)
     except OSError as error:
         raise BadInput(f"{out}: cannot be written: {error.strerror}; nothing was written") from None
     note(f"wrote {len(trace):,} requests to {out}")
+
+
+def _by_option(problem: str) -> str:
+    """A problem with a trace, the options of this verb in place of a scenario's keys."""
+    return re.sub(r"workload\.(time_unit|skip_bad_rows)", lambda key: f"--{key[1].replace('_', '-')}", problem)
 
 
 def _draw(name: str, rate_req_per_s: float, duration_s: float, seed: int, process: Process) -> "Trace":

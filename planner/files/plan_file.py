@@ -5,7 +5,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from hashlib import sha256
 from pathlib import Path
@@ -17,6 +17,7 @@ from hw_catalog.strict_files import MAX_JSON_BYTES, Unreadable, json_document, r
 from planner import __version__
 from planner.errors import BadInput
 from planner.results.evidence import Evidence, NoPlan, ValidatedPlan, Verdict
+from planner.results.plan import CandidatePlan
 from planner.scenario import Scenario
 from planner.scenario.findings import findings
 from planner.scenario.objectives import Objective
@@ -122,11 +123,22 @@ def _digest(data: Mapping[str, Any]) -> str:
     return sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode(errors="surrogatepass")).hexdigest()
 
 
-def plan_text(scenario: Scenario, plan: ValidatedPlan, digests: Mapping[str, str], *, edited: bool = False) -> str:
-    """The content of ``plan.json``: same arguments, same text; an edited plan is not said to be validated."""
-    head = {"schema_version": SCHEMA_VERSION, "phasewise_version": __version__, "validated": not edited}
-    content = {**head, "digests": digests, "scenario": scenario, "plan": plan}
-    return dumps({**content, "edited": True}) if edited else sealed(content)
+def plan_text(scenario: Scenario, plan: ValidatedPlan, digests: Mapping[str, str]) -> str:
+    """The content of ``plan.json``: same arguments, same text."""
+    head = {"schema_version": SCHEMA_VERSION, "phasewise_version": __version__, "validated": True}
+    return sealed({**head, "digests": digests, "scenario": scenario, "plan": plan})
+
+
+def edited_text(file: PlanFile, now: CandidatePlan, moved: Sequence[str]) -> str:
+    """What is known of a plan that was edited since it was simulated, as JSON that no verb takes for a plan.
+
+    Args:
+        file: as it was read.
+        now: its plan with the figures that it has now.
+        moved: the figures of the file that are others, a line each.
+    """
+    head = {"schema_version": SCHEMA_VERSION, "phasewise_version": __version__, "validated": False, "edited": True}
+    return dumps({**head, "scenario": file.scenario, "candidate": now, "disagreements": moved})
 
 
 def no_plan_text(scenario: Scenario, no_plan: NoPlan, digests: Mapping[str, str]) -> str:
@@ -200,10 +212,7 @@ def read_plan(path: Path, *, edited_too: bool = False) -> PlanFile:
         )
     expect_validated(data, path)
     file = PlanFile.of(data, path, edited=edited)
-    contradictions = tuple(f"{path}: {text}" for text in _contradictions(file))
-    if contradictions:
-        raise BadInput(*contradictions)
-    expect_unedited(file, path, edited_too=edited_too)
+    expect_sound(file, path, _contradictions(file), edited_too=edited_too)
     return file
 
 
@@ -217,12 +226,14 @@ def expect_validated(data: Mapping[str, Any], path: Path) -> None:
         raise BadInput(f"{path}: validated: found {data.get('validated')!r}; expected true: this is no validated plan")
 
 
-def expect_unedited(file: Kept, path: Path, *, edited_too: bool) -> None:
-    """Refuse a plan that no simulation has seen as it is now.
+def expect_sound(file: Kept, path: Path, contradictions: Iterable[str], *, edited_too: bool) -> None:
+    """Refuse a plan that contradicts itself, or that no simulation has seen as it is now.
 
     Raises:
-        BadInput: it was edited, and that is not allowed here.
+        BadInput: it does, every contradiction a sentence; or it was edited, and that is not allowed here.
     """
+    if found := tuple(f"{path}: {text}" for text in contradictions):
+        raise BadInput(*found)
     if file.edited and not edited_too:
         raise BadInput(
             f"{path}: {EDITED}; expected the file as `plan --out` wrote it (`simulate` tells what this one does)"

@@ -113,7 +113,6 @@ def _blocks(seed: int, trace: Trace, run: Run) -> Iterator[Mapping[str, Column]]
     """The requests of a run, some at a time: nothing is copied but those."""
     books, count = run.ledger, len(trace)
     classes = [c.name for c in trace.classes]
-    instances = [f"{pool}#{n}" for pool, meters in run.meters.items() for n in range(len(meters))]
     for first in range(0, count, BLOCK_ROWS):
         rows = slice(first, min(count, first + BLOCK_ROWS))
         index = np.arange(rows.start, rows.stop)
@@ -127,7 +126,7 @@ def _blocks(seed: int, trace: Trace, run: Run) -> Iterator[Mapping[str, Column]]
                     trace.prompt_tokens[rows], held, trace.output_tokens[rows], _finite(books.ttft_s[rows]),
                     _finite(books.e2e_s[rows]), np.where(ended, books.max_gap_s[rows], np.nan),
                     (index >= books.window.first) & (index < books.window.last),
-                    (books.served_by[rows, 0], instances), (books.served_by[rows, 1], instances),
+                    (books.served_by[rows, 0], run.instances), (books.served_by[rows, 1], run.instances),
                 ),
                 strict=True,
             )

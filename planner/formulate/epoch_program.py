@@ -119,43 +119,71 @@ def lift_schedule(
     later: Sequence[Termination] = (),
 ) -> Schedule:  # fmt: skip
     """The allocation as a schedule; starts, stops and machines on top are counted from what is powered."""
-    epochs = tuple(_epoch(question, values, epoch) for epoch in range(question.load.epochs))
-    return Schedule(
-        epoch_s=question.load.epoch_s, aims=question.aims,
-        base_machines={kind.machine: round(values[base(kind.machine)]) for kind in question.fleet}, epochs=epochs,
+    on = [
+        {kind.machine: round(values[of_type("on", kind.machine, epoch)]) for kind in question.fleet}
+        for epoch in range(question.load.epochs)
+    ]
+    bought = {kind.machine: round(values[base(kind.machine)]) for kind in question.fleet}
+    runs = [tuple(_runs(question, values, epoch)) for epoch in range(question.load.epochs)]
+    blank = Schedule(
+        epoch_s=question.load.epoch_s, aims=question.aims, base_machines=bought, epochs=(), energy_j=0.0, carbon_g=0.0,
+        cost_usd=0.0, churn_machines=0, termination=termination, method=method, later=tuple(later), rated_w=0.0,
+    )  # fmt: skip
+    return counted(question, question.options, blank, on, runs)
+
+
+def counted(
+    question: EpochQuestion, options: Sequence[EpochOption], schedule: Schedule,
+    machines: Sequence[Mapping[str, int]], runs: Sequence[tuple[Run, ...]],
+) -> Schedule:  # fmt: skip
+    """A schedule with the changes, money, energy and CO2 of what is powered and runs in its epochs.
+
+    Args:
+        question: tariff, fleet and mean rates.
+        options: among them every kind of instance that runs.
+        schedule: its base machines are paid for in every epoch.
+        machines: of each epoch, type -> powered.
+        runs: of each epoch.
+    """
+    by_name = {option.name: option for option in options}
+    epochs = tuple(_epoch(question, by_name, schedule.base_machines, machines, runs, e) for e in range(len(machines)))
+    return replace(
+        schedule, epochs=epochs,
         energy_j=sum(e.energy_j for e in epochs), carbon_g=sum(e.carbon_g for e in epochs),
         cost_usd=sum(e.cost_usd for e in epochs),
         churn_machines=sum(sum(e.started.values()) + sum(e.stopped.values()) for e in epochs),
-        termination=termination, method=method, later=tuple(later),
         rated_w=sum(kind.rated_w * e.machines[kind.machine] for kind in question.fleet for e in epochs) / len(epochs),
     )  # fmt: skip
 
 
-def _epoch(question: EpochQuestion, values: Mapping[str, float], epoch: int) -> Epoch:
+def _epoch(
+    question: EpochQuestion, options: Mapping[str, EpochOption], bought: Mapping[str, int],
+    machines: Sequence[Mapping[str, int]], runs: Sequence[tuple[Run, ...]], epoch: int,
+) -> Epoch:  # fmt: skip
     load, changes, before = question.load, question.transitions, question.before(epoch)
-    on, top, starts, ended = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
+    on, top, starts, ended = Counter[str](machines[epoch]), Counter[str](), Counter[str](), Counter[str]()
     usd = energy_j = 0.0
     for kind in question.fleet:
         name = kind.machine
-        on[name] = round(values[of_type("on", name, epoch)])
-        top[name] = max(0, on[name] - round(values[base(name)]))
-        moved = on[name] - (round(values[of_type("on", name, before)]) if before is not None else on[name])
+        top[name] = max(0, on[name] - bought.get(name, 0))
+        moved = on[name] - (machines[before].get(name, 0) if before is not None else on[name])
         starts[name], ended[name] = max(0, moved), max(0, -moved)
         hours, start_h = load.epoch_s / 3600, changes.start_s / 3600
-        usd += kind.base_usd_per_h * round(values[base(name)]) * hours + kind.top_usd_per_h * top[name] * hours
+        usd += kind.base_usd_per_h * bought.get(name, 0) * hours + kind.top_usd_per_h * top[name] * hours
         usd += starts[name] * (changes.start_usd + kind.top_usd_per_h * start_h)
         energy_j += kind.idle_w * (on[name] * load.epoch_s + starts[name] * changes.start_s)
-    runs = tuple(_runs(question, values, epoch))
-    by_name = {option.name: option for option in question.options}
-    for run in runs:
-        energy_j += by_name[run.spec.name].floor_w * run.instances * load.epoch_s
+    rates = Counter[str]()
+    for run in runs[epoch]:
+        rates.update(run.rate_req_per_s)
+    for run in runs[epoch]:
+        energy_j += options[run.spec.name].floor_w * run.instances * load.epoch_s
         for served, peak in run.rate_req_per_s.items():
-            mean_ratio = float(load.mean_req_per_s[served][epoch]) / question.peak(served, epoch)
-            energy_j += by_name[run.spec.name].request_j[served] * peak * mean_ratio * load.epoch_s
+            mean_ratio = float(load.mean_req_per_s[served][epoch]) / rates[served]
+            energy_j += options[run.spec.name].request_j[served] * peak * mean_ratio * load.epoch_s
     metered_j = energy_j * question.tariff.pue_ratio
     return Epoch(
         start_s=epoch * load.epoch_s, machines=dict(on), top_machines=dict(top), started=dict(starts),
-        stopped=dict(ended), runs=runs, energy_j=metered_j,
+        stopped=dict(ended), runs=runs[epoch], energy_j=metered_j,
         carbon_g=metered_j / J_PER_KWH * question.tariff.carbon_g_per_kwh[epoch],
         cost_usd=usd + metered_j / J_PER_KWH * question.tariff.usd_per_kwh,
     )  # fmt: skip

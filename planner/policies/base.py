@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from planner.perf.layout import Role
+from planner.policies.order import Order
 
 
 class RequestView(Protocol):
@@ -154,33 +155,6 @@ class Batching(Protocol):
         """Whether a request keeps its KV memory as long as there is anyone else to throw out."""
 
 
-class Order(Protocol):
-    """Which of the prompts that wait at an instance is computed first."""
-
-    @property
-    def moves(self) -> bool:
-        """Whether the order of two waiting prompts may change; False is the order of arrival."""
-
-    @property
-    def rule(self) -> int:
-        """Which rule of ``order.rank_of`` ranks them; 0 is the order of arrival."""
-
-    def at(self, chunk_tokens: int | None, step: StepPredictor) -> "Order":
-        """The same order at one kind of instance; the arguments are those of ``Batching.at``."""
-
-    def limit_s(self, class_name: str) -> float:
-        """Seconds from arrival in which the first token of a request of a class is due."""
-
-    def rank(self, view: RequestView, now_s: float) -> float:
-        """The smallest goes first; of equals the one that came first."""
-
-    def left_s(self, view: RequestView) -> float:
-        """Seconds of work left; a prompt in progress gives way only to those with less."""
-
-    def step_s(self, view: RequestView) -> float:
-        """Seconds of the next step that computes a prompt; a prompt that does not pass it now waits for that."""
-
-
 class Routing(Protocol):
     """Which instance of a pool takes a request."""
 
@@ -211,7 +185,7 @@ class Policy:
         batching: what a step runs.
         order: which waiting prompt is computed first.
         routing: which instance of a pool.
-        lending: when instances work for the other phase.
+        borrowing: when instances work for the other phase.
         recovery: what becomes of the requests of a failed machine.
         cuts: roles whose instances cut prompts into chunks.
         streams: the chunks of one prompt follow each other through pipeline stages.
@@ -222,7 +196,7 @@ class Policy:
     batching: Batching
     order: Order
     routing: Routing
-    lending: Borrowing
+    borrowing: Borrowing
     recovery: Recovery
     cuts: frozenset[Role] = frozenset()
     streams: bool = False

@@ -84,7 +84,7 @@ class Continuous:
         return view.prefill_tokens - view.cached_tokens
 
     def admits(self, view: RequestView, running: int, free_blocks: int) -> bool:
-        """A slot is free and memory is left for one more block of everyone who is running.
+        """A slot is free and memory is left for one more block of every running request.
 
         The reserve keeps a fresh admission from throwing out its neighbours at their next block boundary.
         """

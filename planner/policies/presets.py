@@ -5,10 +5,10 @@ from dataclasses import replace
 from math import inf
 
 from planner.perf.layout import Role
-from planner.policies.base import Order, Policy, Recovery, Topology
+from planner.policies.base import Policy, Recovery, Topology
 from planner.policies.batching import ChunkForm, Continuous, TokenBatches
-from planner.policies.lending import Apart, MixedPool
-from planner.policies.order import Fifo, RelativeSlack
+from planner.policies.borrowing import Apart, MixedPool
+from planner.policies.order import ORDERS, Order
 from planner.policies.routing import LeastReserved, ShortestQueue
 from planner.policies.topology import Colocated, PhaseSplit
 from planner.scenario.policy_section import PolicySection
@@ -42,6 +42,7 @@ def policy(
     """
     split = PhaseSplit(mode=section.kv_transfer, layerwise_from_tokens=section.layerwise_from_tokens)
     public = name == PUBLIC
+    order = section.order or ("lars" if name == "mnemosyne" else "fifo")
     batching = (TokenBatches if public else Continuous)(
         max_batch_tokens=section.max_batch_tokens, max_batch_size=section.max_batch_size,
         block_tokens=section.block_tokens, max_preemptions=section.max_preemptions,
@@ -53,9 +54,9 @@ def policy(
         name=name,
         topology=_topology(name, split),
         batching=batching,
-        order=_order(section.order or ("lars" if name == "mnemosyne" else "fifo"), ttft_limits_s or {}),
+        order=Order(rule=ORDERS[order], limits_s=ttft_limits_s or {}),
         routing=LeastReserved() if public else ShortestQueue(),
-        lending=MixedPool(threshold_tokens=thresholds) if section.mixed_pool or public else Apart(),
+        borrowing=MixedPool(threshold_tokens=thresholds) if section.mixed_pool or public else Apart(),
         recovery=Recovery(section.recovery),
         cuts=_cuts(name, {Role.DECODE: section.chunked_decode, Role.PREFILL: section.chunked_prefill}),
         streams=name == "mnemosyne",
@@ -76,12 +77,3 @@ def _cuts(name: str, asked: Mapping[Role, bool]) -> frozenset[Role]:
     if name in ("sarathi", "mnemosyne"):
         return frozenset({Role.MIXED})
     return frozenset(role for role, cut in asked.items() if cut and name == "splitwise")
-
-
-def _order(name: str, limits_s: Mapping[str, float]) -> Order:
-    """Which waiting prompt is computed first."""
-    orders: dict[str, Order] = {
-        "fifo": Fifo(),
-        "lars": RelativeSlack(limits_s=limits_s),
-    }
-    return orders[name]

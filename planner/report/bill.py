@@ -14,8 +14,8 @@ def bill_rows(before: Bill, after: Bill) -> Iterator[tuple[str, str, str, str]]:
         ("P99", "p99_w", watts, "all pools at once, second by second"),
         ("peak", "peak_w", watts, "highest second"),
         ("energy", "token_j", _joules, "per output token"),
-        ("bill", "electricity_usd_per_h", dollars, "of electricity, the building's share included"),
-        ("carbon", "carbon_g_per_h", carbon, "the building's share included"),
+        ("bill", "electricity_usd_per_h", dollars, "of electricity, PUE included"),
+        ("carbon", "carbon_g_per_h", carbon, "PUE included"),
         ("row holds", "row_machines", number, "machines"),
     )
     for title, key, words, meaning in rows:

@@ -61,7 +61,7 @@ def certified(plan: ValidatedPlan) -> str:
         bound, gap = valued(objective, certificate.bound), percent(certificate.gap_frac)
         return (
             f"{what}; whatever the latencies it is {side} {bound}, which is proven{_among(plan)}. "
-            f"The gap of {gap} is not: percentiles and whole machines need most of it."
+            f"No plan in the gap of {gap} is known: latency percentiles and whole machines take most of it."
         )
     if plan.margin and plan.margin.holds_ratio >= _SLACK_RATIO:
         return (
@@ -73,8 +73,6 @@ def certified(plan: ValidatedPlan) -> str:
 
 def _among(plan: ValidatedPlan) -> str:
     """Among what an optimum is one."""
-    if plan.certificate.among:
-        return f" among the machines and layouts offered in {'; '.join(plan.certificate.among)}"
     if not plan.served:
         return ""
     return f" among the machines and layouts offered with {precision(plan.served)}, policy {plan.candidate.policy}"

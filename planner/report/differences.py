@@ -4,14 +4,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from planner.report.bill import bill_rows
-from planner.report.page import Cell, Chip, Lines, Page, Section, Table, Tone, columns, section
+from planner.report.page import Cell, Lines, Page, Section, Table, columns, section
 from planner.report.schedule_words import J_PER_KWH
 from planner.report.words import amount, dollars, number, percent, plural, watts
 from planner.results.difference import Change, Diff, Move
 from planner.results.evidence import Evidence
 from planner.schedules.compare import ScheduleDiff
 
-_TONES = {"+": Tone.GOOD, "-": Tone.BAD, "~": Tone.OPEN}
+_SIGNS = {"+": "add", "-": "remove", "~": "change", "=": ""}
 
 
 def diff_page(found: Diff) -> Page:
@@ -37,7 +37,7 @@ def diff_page(found: Diff) -> Page:
             *section("totals", "Totals", _totals(found)),
             *section("margins", "Margins", margins),
             *_moves(found),
-            *section("asked", "What was asked differently", notes),
+            *section("asked", "Changes of the scenario", notes),
         ),
     )
 
@@ -53,15 +53,11 @@ def _verdict(found: Diff) -> tuple[str, str]:
     return "NO SAFE ORDER FOUND", f"pools: {words}"
 
 
-def _signed(sign: str) -> Cell:
-    return Chip(words=sign, tone=_TONES[sign]) if sign in _TONES else sign
-
-
 def _change(change: Change) -> tuple[Cell, ...]:
     """One pool, before and after."""
     was, will = (number(pool.machines) if pool else "none" for pool in (change.before, change.after))
     load = percent(change.after.load_frac) if change.after else ""
-    return _signed(change.sign), change.pool, was, will, load
+    return _SIGNS[change.sign], change.pool, was, will, load
 
 
 def _totals(found: Diff) -> Table:
@@ -87,7 +83,7 @@ def _moves(found: Diff) -> Iterator[Section]:
     limit = "no power limit" if found.power_limit_w is None else f"at most {watts(found.power_limit_w)} rated"
     rows = [
         (
-            str(index), _signed(move.sign), _move(move), number(move.totals.machines), watts(move.totals.power_w),
+            str(index), _SIGNS[move.sign], _move(move), number(move.totals.machines), watts(move.totals.power_w),
             move.checked_by, "safe" if move.safe else "; ".join(move.fails),
         )
         for index, move in enumerate(found.moves, 1)

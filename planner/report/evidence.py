@@ -65,7 +65,7 @@ def served(candidate: CandidatePlan, judgement: Judgement, picture: Picture | No
     charts = over_time(picture, candidate) if picture else ()
     shaded = "What was not measured is shaded. Drag to zoom, all charts together."
     lead = f"One run: {picture.words}. {shaded}" if picture else ""
-    yield from section("pools", "Use of the pools", *charts, pools, lead=lead)
+    yield from section("pools", "Use of the pools", *charts, pools if use else None, lead=lead)
 
 
 def _steady(judgement: Judgement) -> str:

@@ -1,6 +1,6 @@
-"""Lists: what can be bought, and what a scenario resolves to."""
+"""Lists: what can be bought."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 
 from rich.console import Group, RenderableType
@@ -14,10 +14,8 @@ from hw_catalog.machines import Machine
 from hw_catalog.profile_files import ProfileListing
 from hw_catalog.profiles import KernelProfile
 from hw_catalog.provenance import Provenance
-from planner.report.tables import bullets, table
-from planner.report.words import number, percent, plural, rate, watts
-from planner.results.check import CheckReport
-from planner.results.evidence import Excuse
+from planner.report.tables import table
+from planner.report.words import number, percent, watts
 
 _GIB = 2.0**30
 
@@ -109,37 +107,6 @@ def catalog_check_view(
     for finding in findings:
         found.add_row(finding.rule, finding.subject, finding.message)
     return Group(*(Text(line) for line in lines), *((Text(), found) if findings else ()))
-
-
-def check_view(report: "CheckReport") -> RenderableType:
-    """What a scenario resolves to before anything is solved."""
-    demand = table("class", "#rate")
-    for name, value in report.rate_req_per_s.items():
-        demand.add_row(name, rate(value))
-    verdict = Text("OK", style="bold green") if report.options else Text("NOTHING TO BUY", style="bold red")
-    verdict.append(f": {plural(len(report.options), 'option')} to choose from, {len(report.excuses)} refused")
-    return Group(
-        verdict,
-        *(Text(line) for line in ("", f"Workload: {report.workload}", f"Precision: {report.precision}", "")),
-        demand,
-        Text(),
-        *(
-            (Text(f"Slowdowns: against the same request alone on {report.reference}"), Text())
-            if report.reference
-            else ()
-        ),
-        *((Text("Warnings:"), bullets(report.warnings), Text()) if report.warnings else ()),
-        Text("Options: " + ", ".join(report.options)),
-        *((Text(), excuses_table(report.excuses)) if report.excuses else ()),
-    )
-
-
-def excuses_table(excuses: Iterable[Excuse]) -> Table:
-    """Options that were never offered to the optimiser, and why."""
-    made = table("option refused", "for", "because")
-    for excuse in excuses:
-        made.add_row(excuse.option, excuse.bottleneck, excuse.reason)
-    return made
 
 
 def _source(provenance: Provenance) -> str:

@@ -7,11 +7,10 @@ import yaml
 
 from planner.perf.layout import Role
 from planner.report.certificates import rounds, smaller, tried
-from planner.report.choices import choices_section
 from planner.report.evidence import failures, objectives, served, served_how
 from planner.report.html.cluster import cluster
 from planner.report.html.drawings import bar, stacked
-from planner.report.money import NONE, good_output_tokens_per_s, good_prompt_tokens_per_s, token_words
+from planner.report.money import NONE, good_output_tokens_per_s, good_prompt_tokens_per_s, per_million, token_words
 from planner.report.page import Block, Code, Drawing, Lines, Page, Section, Table, Tile, columns, section
 from planner.report.phases import phases
 from planner.report.power import energy_tile, expected_words, layout_words, powered, rated_words
@@ -25,9 +24,9 @@ from planner.report.words import (
     percent,
     plural,
     rate,
+    valued,
     watts,
 )
-from planner.results.choice import per_million
 from planner.results.evidence import Excuse, Judgement, NoPlan, ValidatedPlan
 from planner.results.picture import Picture
 from planner.results.plan import CandidatePlan
@@ -35,33 +34,27 @@ from planner.results.precision import precision
 from planner.scenario import Scenario
 from planner.scenario.objectives import Budgets, Headroom, Objective
 
-EDITED = "UNVALIDATED (edited since it was simulated)"
 _PROVEN_FRAC = 1e-6
 _FAILS = 4
 """Reasons that a headline names."""
-_BUDGETS = ("cost_usd_per_h", "power_w", "expected_power_w", "rack_units", "machines")
+BUDGETS = ("cost_usd_per_h", "power_w", "expected_power_w", "rack_units", "machines")
 
 
-def plan_page(plan: ValidatedPlan, scenario: Scenario, picture: Picture | None = None, *, edited: bool = False) -> Page:
-    """Everything that is known of a validated plan, or of one that was edited since.
+def plan_page(plan: ValidatedPlan, scenario: Scenario, picture: Picture | None = None) -> Page:
+    """Everything that is known of a validated plan.
 
     Args:
         plan: the answer.
         scenario: the question.
         picture: one run of it over time, for the charts of a web page.
-        edited: the plan is not as it was when it was simulated.
     """
-    candidate, judgement, totals = plan.candidate, plan.judgement, plan.candidate.totals
+    candidate, judgement = plan.candidate, plan.judgement
     told, about = facts(plan), _about(plan, scenario)
-    verdict = EDITED if edited else "VALIDATED"
-    headline = (
-        f"{plural(totals.machines, 'machine')}, {dollars(totals.cost_usd_per_h)}, {watts(totals.power_w)} "
-        f"{rated_words(candidate)}{standing_words(plan.power)}, for {_load(candidate, scenario)}"
-    )
+    verdict, headline = "VALIDATED", headline_of(candidate, scenario, standing_words(plan.power))
     return Page(
         title=f"{scenario.name}: plan",
         verdict=verdict,
-        good=not edited,
+        good=True,
         headline=headline,
         about=about,
         tiles=tuple(tiles(candidate, judgement, picture)) if picture else (),
@@ -78,7 +71,7 @@ def plan_page(plan: ValidatedPlan, scenario: Scenario, picture: Picture | None =
             *rounds(plan),
             *_sources(plan),
             *_alternatives(plan),
-            *choices_section(plan),
+            *_elsewise(plan),
             again(scenario),
         ),
         screen=_screen(
@@ -88,6 +81,15 @@ def plan_page(plan: ValidatedPlan, scenario: Scenario, picture: Picture | None =
             warned(told, plan.warnings),
             more("evidence, rounds, sources, ..."),
         ),
+    )
+
+
+def headline_of(candidate: CandidatePlan, scenario: Scenario, standing: str = "") -> str:
+    """What to buy, in a line."""
+    totals = candidate.totals
+    return (
+        f"{plural(totals.machines, 'machine')}, {dollars(totals.cost_usd_per_h)}, {watts(totals.power_w)} "
+        f"{rated_words(candidate)}{standing}, for {_load(candidate, scenario)}"
     )
 
 
@@ -210,7 +212,7 @@ def tiles(candidate: CandidatePlan, judgement: Judgement, picture: Picture) -> I
     yield Tile(label="Per million output tokens", value=value, note=note)
     yield from energy_tile(judgement, totals)
     yield Tile(label="Goodput", value=rate(judgement.goodput_req_per_s),
-               note=f"{judgement.attainment_frac:.1%} met all objectives")  # fmt: skip
+               note=f"{100 * judgement.attainment_frac:.1f} % met all objectives")  # fmt: skip
     if judgement.evidence:
         tightest = max(judgement.evidence, key=lambda e: e.used_ratio)
         used = "out of bounds" if isinf(tightest.high) else f"{percent(tightest.used_ratio)} of its limit"
@@ -248,7 +250,7 @@ def _spent(plan: ValidatedPlan, scenario: Scenario) -> Lines:
 
 def _spending(plan: ValidatedPlan, scenario: Scenario) -> Iterator[str]:
     totals, limits = plan.candidate.totals, scenario.budget()
-    for key in _BUDGETS:
+    for key in BUDGETS:
         limit = getattr(limits, key)
         if limit is not None:
             yield f"Budget {key}: {budget(key, getattr(totals, key))} of {budget(key, limit)}."
@@ -284,7 +286,7 @@ def binds(candidate: CandidatePlan, judgement: Judgement, budgets: Budgets) -> T
         most, name = headroom.of(pool.spec.role), pool.spec.name
         for what, load, limit in (("load", pool.load_frac, most), ("KV memory", pool.kv_load_frac, headroom.kv_frac)):
             used.append((f"{what} of {name}", load / limit, _planned(load / limit, limit)))
-    for key in _BUDGETS:
+    for key in BUDGETS:
         limit = getattr(budgets, key)
         if limit:
             used.append((f"budget {key}", getattr(totals, key) / limit, f"of {budget(key, limit)}"))
@@ -344,6 +346,22 @@ def _alternatives(plan: ValidatedPlan) -> Iterator[Section]:
     """What else was planned, and what it would take."""
     lines = Lines(lines=plan.alternatives, bullets=True) if plan.alternatives else None
     yield from section("alternatives", "Alternatives", lines)
+
+
+def _elsewise(plan: ValidatedPlan) -> Iterator[Section]:
+    """What other precisions and engines would cost, and how far that may be trusted."""
+    headings = columns("weights", "KV cache", "engine", "policy", f"#{plan.objective}", "#machines", "simulated")
+    rows = [
+        (
+            row.dtype, row.kv_dtype, f"{row.engine} {row.engine_version}", row.policy,
+            valued(plan.objective, row.objective_value), number(row.machines), "yes" if row.simulated else "no",
+        )
+        for row in plan.elsewise
+    ]  # fmt: skip
+    words = "Optima of the program alone; plan again with model.dtype, model.kv_dtype or model.profile_set set."
+    table = Table(columns=headings, rows=rows, caption="optima of the program alone, not simulated")
+    blocks = (table, Lines(lines=(words,))) if rows else ()
+    yield from section("precisions", "Other precisions and engines", *blocks)
 
 
 def again(scenario: Scenario) -> Section:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from planner.report.edited import EDITED
 from planner.report.html.charts import line, short
 from planner.report.page import (
     Block,
@@ -18,7 +19,7 @@ from planner.report.page import (
     columns,
     section,
 )
-from planner.report.plans import EDITED, again
+from planner.report.plans import again
 from planner.report.power import layout_words
 from planner.report.schedule_words import (
     against_fixed,
@@ -64,16 +65,17 @@ def timetable_page(found: Timetable, scenario: Scenario, *, edited: bool = False
     powered = [sum(e.machines.values()) for e in schedule.epochs]
     held = found.valid and bool(found.served)
     verdict = EDITED if edited else "VALIDATED" if held else "NOT VALIDATED"
-    headline = f"${schedule.cost_usd:,.0f} for {days:.3g} days, {min(powered)} to {max(powered)} machines"
+    span = f"{days:.3g} day{'s' * (days != 1)}"
+    headline = f"${schedule.cost_usd:,.0f} for {span}, {min(powered)} to {max(powered)} machines"
     about = f"{asked}; least {', then '.join(schedule.aims)}; {_epochs(schedule)}"
-    told, timeline = _facts(found, schedule), _timeline(schedule)
+    told, timeline = _facts(found, schedule, edited=edited), _timeline(schedule)
     return Page(
         title=title,
         verdict=verdict,
         good=held and not edited,
         headline=headline,
         about=about,
-        tiles=_tiles(schedule, days),
+        tiles=_tiles(schedule, days)[: -1 if edited else None],  # no gap is proven of an edited plan
         facts=told,
         warnings=schedule.notes,
         sections=(
@@ -110,8 +112,12 @@ def _tiles(schedule: Schedule, days: float) -> list[Tile]:
     ]
 
 
-def _facts(found: Timetable, schedule: Schedule) -> tuple[tuple[str, str], ...]:
+def _facts(found: Timetable, schedule: Schedule, *, edited: bool) -> tuple[tuple[str, str], ...]:
     """What a first look must tell, the most important first."""
+    if edited:
+        spent = f"{spent_words(planned(schedule))}, counted from the machines and instances in the file"
+        unknown = "not known of the plan as it is now; `phasewise simulate` on this file serves it"
+        return (("Objectives", unknown), ("As it is now", spent), ("Base fleet", _fleet(schedule)))
     gap = schedule.termination.gap_frac
     proven = f"gap {'unknown' if gap is None else percent(gap)}, proven ({found.termination.detail})"
     told = (

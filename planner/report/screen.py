@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from textwrap import wrap
 
-from planner.report.choices import best_other
 from planner.report.evidence import objectives
 from planner.report.page import Block, Lines, Pairs, Table
 from planner.report.rows import row_line
@@ -40,7 +39,7 @@ def facts(plan: ValidatedPlan) -> tuple[tuple[str, str], ...]:
         ("Accuracy", "; ".join(plan.accuracy)),
         ("Workload", plan.judgement.workload),
         ("Per GPU", _per_gpu(plan.peaks)),
-        ("Alternatives", best_other(plan) or _and_more(plan.alternatives, "alternative")),
+        ("Alternatives", _and_more(plan.alternatives, "alternative")),
     )
     return tuple((name, words) for name, words in told if words)
 

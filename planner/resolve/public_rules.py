@@ -2,13 +2,12 @@
 
 from planner.policies.presets import PUBLIC
 from planner.scenario import Scenario
-from planner.scenario.choices import listed
 
 
 def public_rule_problems(scenario: Scenario) -> tuple[str, ...]:
     """Keys that have no meaning under ``policy.name`` splitwise-sim, a sentence each; nothing under other policies."""
     section, offered = scenario.policy, scenario.catalog
-    if PUBLIC not in listed(section.name):
+    if section.name != PUBLIC:
         return ()
     asked = {
         "policy.order: found lars; expected fifo": section.order == "lars",

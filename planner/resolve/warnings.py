@@ -31,10 +31,26 @@ def doubts(case: Case, candidate: CandidatePlan) -> tuple[str, ...]:
             found.append(f"{name}: its stages take their share of the step measured without stages (derived)")
         if step.profile.measured_frac < 0.5:
             found.append(f"{name}: only {step.profile.measured_frac:.0%} of its step time comes from measurements")
+    found += _carried_over(case, candidate)
     found += _prompt_doubts(case, candidate)
     found += _clock_doubts(case, candidate)
     found += plan_doubts(case, candidate)
     return tuple(dict.fromkeys(found))
+
+
+def _carried_over(case: Case, candidate: CandidatePlan) -> Iterator[str]:
+    """Where the step times of a pool were measured on another GPU than its own."""
+    gpus = {o.spec.name: o.machine.gpu for o in case.options}
+    for name, role in ((pool.spec.name, pool.spec.role) for pool in candidate.pools):
+        gpu = gpus.get(name)
+        if gpu is None or gpu.profile_gpu == gpu.name:
+            continue
+        ratios = {"prefill": gpu.prefill_slowdown_ratio, "decode": gpu.decode_slowdown_ratio}
+        of = [phase for phase in ratios if role in (phase, Role.MIXED)]
+        factors = ", ".join(
+            f"{phase} x {ratios[phase]:g} ({gpu.provenance[f'{phase}_slowdown_ratio'].kind})" for phase in of
+        )
+        yield f"{name}: its step times are those of {gpu.profile_gpu}, {factors}; none was measured on {gpu.name}"
 
 
 def _how(step: StepTime, longest_tokens: int) -> str:

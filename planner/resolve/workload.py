@@ -8,6 +8,16 @@ from pathlib import Path
 import numpy as np
 
 from planner.errors import BadInput
+from planner.resolve.workload_words import (
+    LEAST_REQ_PER_S,
+    burstiness,
+    how_grown,
+    lengths_apart,
+    rare_words,
+    read_words,
+    resampled,
+    stretched,
+)
 from planner.scenario import Scenario
 from planner.scenario.reading import is_there
 from planner.scenario.sections import Lengths, LongLengths, ValidationSection
@@ -17,7 +27,7 @@ from workloads.demand import Demand, demand
 from workloads.growth import Growth, grown
 from workloads.lengths import Independent, TwoPopulations, lognormal
 from workloads.readers import read_trace
-from workloads.synthesis import WorkloadModel, fit_workload, synthesize
+from workloads.synthesis import WorkloadModel, expect_drawable, fit_workload, synthesize
 from workloads.traces import Trace, classify, scale_lengths
 
 DEMAND_REQUESTS = 4000
@@ -37,15 +47,13 @@ SYNTHETIC_SEEDS = 3
 SHORTEST_S, ENOUGH_REQUESTS = 120.0, 1000
 """Arrival window of a seed where none is given: so many seconds, and enough requests in three seeds to bound a P99."""
 
-LEAST_REQ_PER_S, LEAST_CLASS_REQ_PER_S = 0.01, 1e-3
-"""Rates below these are planned for as if they were these, and drawn as the first: no instance is loaded by more than
-some thousandths either way, and a program with tolerances would let no machine at all carry a request a day."""
+LEAST_CLASS_REQ_PER_S = 1e-3
+"""A lower rate of a class is planned for as if it were this, as ``LEAST_REQ_PER_S`` of all."""
 
 SHORTEST_REPLAY_S = 1.0
 """A shorter replay is over before an answer is: every cluster looks idle to it."""
 
-REPEATED_FRAC = 0.005
-"""Share of prompt tokens that repeat a prefix from which on it is worth a sentence."""
+_FEWER = "a lower workload.rate_req_per_s, rate_scale or duration_s, or validation.requests"
 
 LONGER = 4.0
 """Times the window over which a plan that holds is looked at again: random queues grow with the root of the time."""
@@ -196,18 +204,17 @@ def _synthetic(scenario: Scenario, model: WorkloadModel, trace: Trace | None) ->
     wanted = (workload.rate_req_per_s or model.rate_req_per_s) * workload.rate_scale
     rate = max(wanted, LEAST_REQ_PER_S)
     process = workload.arrivals.process or "poisson"
+    window_s = _drawn_s(scenario, rate)
+    expect_drawable(window_s * rate, f"{rate:g} req/s over {window_s:g} s", _FEWER)
     if process == "replay":
         raise BadInput(f"workload.arrivals.process: replay needs a trace file, not the built-in '{workload.trace}'")
 
     def draw(seed: int, factor: float, times: float) -> Trace:
-        window_s = workload.duration_s or max(SHORTEST_S, ENOUGH_REQUESTS / (rate * factor))
-        if validation.requests is not None:
-            window_s = min(window_s, validation.requests / (rate * factor))
-        return drawn_for(seed, factor, window_s * times)
+        return drawn_for(seed, factor, _drawn_s(scenario, rate * factor) * times)
 
-    def drawn_for(seed: int, factor: float, window_s: float) -> Trace:
+    def drawn_for(seed: int, factor: float, window_s: float, of: WorkloadModel = model) -> Trace:
         drawn = synthesize(
-            model, rate_req_per_s=rate * factor, duration_s=window_s, rng=np.random.default_rng(seed), process=process,
+            of, rate_req_per_s=rate * factor, duration_s=window_s, rng=np.random.default_rng(seed), process=process,
             cv=workload.arrivals.cv, peak_to_mean_ratio=workload.arrivals.peak_to_mean_ratio or 1.0,
             period_s=workload.arrivals.period_s or 86400.0,
         )  # fmt: skip
@@ -215,11 +222,12 @@ def _synthetic(scenario: Scenario, model: WorkloadModel, trace: Trace | None) ->
 
     first = validation.first_seed
     seeds = tuple(range(first, first + (validation.seeds or SYNTHETIC_SEEDS)))
-    sample = [drawn_for(DEMAND_SEED, 1.0, DEMAND_REQUESTS / rate), *(_longest(draw(seed, 1.0, 1.0)) for seed in seeds)]
+    sample = [(drawn_for(DEMAND_SEED, 1.0, DEMAND_REQUESTS / rate, of), share) for of, share in _populations(model)]
+    longest = [(_longest(draw(seed, 1.0, 1.0)), 0.0) for seed in seeds]
     return Asked(
-        words=f"{process} arrivals at {rate:g} req/s with the lengths of {model.name}{_stretched(scenario)}",
+        words=f"{process} arrivals at {rate:g} req/s with the lengths of {model.name}{stretched(scenario)}",
         rate_req_per_s=rate,
-        demand=_carried(_at_rate(sample, rate)),
+        demand=_carried(_at_rate([*sample, *longest], rate)),
         seeds=seeds,
         draw=draw,
         growth=None,
@@ -227,12 +235,19 @@ def _synthetic(scenario: Scenario, model: WorkloadModel, trace: Trace | None) ->
         whole=False,
         source=model.source,
         doubts=(
-            *_read_words(trace),
-            *_rare_words(wanted),
-            *_burstiness(model, process),
-            *_lengths_apart(model, process),
+            *read_words(trace),
+            *rare_words(wanted),
+            *burstiness(model, process),
+            *lengths_apart(model, process),
         ),
     )
+
+
+def _drawn_s(scenario: Scenario, rate_req_per_s: float) -> float:
+    """The arrival window of one drawn seed at a rate."""
+    window_s = scenario.workload.duration_s or max(SHORTEST_S, ENOUGH_REQUESTS / rate_req_per_s)
+    most = scenario.validation.requests
+    return window_s if most is None else min(window_s, most / rate_req_per_s)
 
 
 def _carried(found: Demand) -> Demand:
@@ -241,46 +256,32 @@ def _carried(found: Demand) -> Demand:
     return replace(found, classes=tuple(classes))
 
 
-def _rare_words(rate_req_per_s: float) -> tuple[str, ...]:
-    """That more is planned for than was asked; nothing where it is not."""
-    if rate_req_per_s >= LEAST_REQ_PER_S:
-        return ()
-    words = f"{rate_req_per_s:.3g} req/s are planned and simulated as {LEAST_REQ_PER_S:g} req/s"
-    return (
-        f"{words}: fewer requests need no fewer machines; watts of work and prices per token are those of that rate",
-    )
+def _populations(model: WorkloadModel) -> list[tuple[WorkloadModel, float]]:
+    """Each kind of request by itself with its share, which few draws of a rare kind would get wrong."""
+    lengths = model.lengths
+    if not isinstance(lengths, TwoPopulations):
+        return [(model, 1.0)]
+    kinds = ((lengths.first, 1 - lengths.second_frac), (lengths.second, lengths.second_frac))
+    return [(replace(model, lengths=kind), share) for kind, share in kinds if share > 0]
 
 
-def _read_words(trace: Trace | None) -> tuple[str, ...]:
-    """What was inferred or repaired in a trace file, and the prefixes in it that are not served from a cache."""
-    if trace is None:
-        return ()
-    skipped = (f"{trace.skipped_rows} rows of the trace were left out",) if trace.skipped_rows else ()
-    share = trace.repeated_frac or 0.0
-    reused = f"{share:.0%} of the prompt tokens of {trace.name} repeat a prefix that came before (hash_ids)"
-    ideal = f"an ideal prefix cache would leave {1 - share:.0%} of the prefill work"
-    words = f"{reused}; this plan computes every prompt in full, where {ideal}"
-    return (*trace.notes, *skipped, *((words,) if share >= REPEATED_FRAC else ()))
-
-
-def _stretched(scenario: Scenario) -> str:
-    """What was done to the lengths, in words; empty where nothing was."""
-    scales = (("prompts", scenario.workload.prompt_scale), ("outputs", scenario.workload.output_scale))
-    return "".join(f", {name} {factor:g} times as long" for name, factor in scales if factor != 1)
-
-
-def _at_rate(traces: Sequence[Trace], rate: float) -> Demand:
-    """The demand of drawn requests, at the rate that was asked for rather than the one that was drawn."""
+def _at_rate(parts: Sequence[tuple[Trace, float]], rate: float) -> Demand:
+    """The demand of drawn requests, each trace counting for its share of the rate that was asked for."""
     prompt, output, index = (
-        np.concatenate([getattr(t, column) for t in traces])
+        np.concatenate([getattr(t, column) for t, _ in parts])
         for column in ("prompt_tokens", "output_tokens", "class_index")
     )
-    arrival = np.arange(len(prompt)) / rate
     joined = replace(
-        traces[0], arrival_s=arrival, prompt_tokens=prompt, output_tokens=output, class_index=index,
-        duration_s=len(prompt) / rate,
+        parts[0][0], arrival_s=np.arange(len(prompt)) / rate, prompt_tokens=prompt, output_tokens=output,
+        class_index=index, duration_s=len(prompt) / rate,
     )  # fmt: skip
-    return demand(joined)
+    asked = {
+        name.name: rate * sum(share * float(np.mean(t.class_index == place)) for t, share in parts if share)
+        for place, name in enumerate(joined.classes)
+    }
+    found = demand(joined)
+    classes = (replace(c, rate_req_per_s=asked[c.request_class.name]) for c in found.classes)
+    return replace(found, classes=tuple(classes))
 
 
 def _longest(trace: Trace) -> Trace:
@@ -292,27 +293,6 @@ def _longest(trace: Trace) -> Trace:
     )  # fmt: skip
 
 
-def _burstiness(model: WorkloadModel, process: str) -> tuple[str, ...]:
-    """A plan that passes Poisson arrivals may fail the bursts it was smoothed from."""
-    if process == "poisson" and model.gap_cv > 1.5:
-        return (
-            f"validated on Poisson arrivals (CV 1), while the gaps observed in {model.name} have a CV of "
-            f"{model.gap_cv:.3g}: set workload.arrivals.process to profile, or replay the trace, before buying",
-        )
-    return ()
-
-
-def _lengths_apart(model: WorkloadModel, process: str) -> tuple[str, ...]:
-    """A built-in workload keeps when requests came and how long they were, not which came when."""
-    if process == "profile":
-        return (
-            f"the lengths of {model.name} are drawn apart from the time of arrival, while long prompts come together "
-            "in real traces (the peak minute of the 2023 conversation trace: 1.52 times the mean in requests, 1.90 "
-            "times in prompt tokens): replay the trace file before buying",
-        )
-    return ()
-
-
 def _replay(scenario: Scenario, trace: Trace) -> Asked:
     """A trace as it is (seed 1) and traces made of its blocks (further seeds); at another rate, thickenings of it."""
     workload, validation = scenario.workload, scenario.validation
@@ -322,29 +302,25 @@ def _replay(scenario: Scenario, trace: Trace) -> Asked:
     wanted = len(base) if validation.requests is None else ceil(validation.requests / to_rate)
     whole = wanted >= len(base)
     base = base if whole else _head(base, wanted)
-    if len(base) > 1 and base.duration_s < SHORTEST_REPLAY_S:
-        raise BadInput(
-            f"workload.trace: found {len(base):,} requests in a replay of {base.duration_s:.3g} s; expected at least "
-            f"{SHORTEST_REPLAY_S:g} s, for less says nothing of a steady load: is workload.time_unit right?"
-        )
     factor = 1.0 if abs(to_rate - 1) <= SAME_RATE else to_rate
     first, growth = validation.first_seed, workload.growth
+    _expect_replayable(base, factor, growth)
     seeds = tuple(range(first, first + (validation.seeds or (GROWN_SEEDS if factor != 1 else 1))))
 
     def draw(seed: int, scale: float, times: float) -> Trace:
         times_rate = factor * scale
         if abs(times_rate - 1) > SAME_RATE:
-            window_s = base.duration_s if growth == "shared" else _smooth_s(base, times_rate)
-            return grown(base, times_rate, seed, growth=growth, window_s=(0.0, window_s * times))
+            window_s = (0.0, _window_s(base, times_rate, growth) * times)
+            return grown(base, times_rate, seed, growth=growth, window_s=window_s)
         if seed != first:
-            block_s, window_s = min(BLOCK_S, base.duration_s), base.duration_s * times
-            return resample_blocks(base, np.random.default_rng(seed), block_s, duration_s=window_s)
+            block_s = min(BLOCK_S, base.duration_s)
+            return resample_blocks(base, np.random.default_rng(seed), block_s, duration_s=base.duration_s * times)
         return base if times == 1 else grown(base, 1.0, seed, window_s=(0.0, base.duration_s * times))
 
     part = "all" if whole else "the first"
     return Asked(
-        words=f"replay of {part} {len(base)} requests of {Path(trace.name).name}{_how_grown(factor, growth)}"
-        f"{_stretched(scenario)}{_resampled(seeds, factor)}",
+        words=f"replay of {part} {len(base)} requests of {Path(trace.name).name}{how_grown(factor, growth)}"
+        f"{stretched(scenario)}{resampled(seeds, factor)}",
         rate_req_per_s=base.rate_req_per_s * factor,
         demand=_carried(demand(replace(base, duration_s=base.duration_s / factor))),
         seeds=seeds,
@@ -353,29 +329,27 @@ def _replay(scenario: Scenario, trace: Trace) -> Asked:
         growth_ratio=factor,
         whole=whole,
         source=f"trace file {Path(trace.name).name}",
-        doubts=_read_words(trace),
+        doubts=read_words(trace),
     )
 
 
-def _smooth_s(base: Trace, factor: float) -> float:
-    """The arrival window of independent growth: the whole trace, or a part where busy minutes have averaged out."""
-    if factor < SMOOTH_RATIO:
+def _expect_replayable(base: Trace, factor: float, growth: Growth) -> None:
+    """See that a replay at a factor on its rate is long enough to say something, and short enough to be served."""
+    if len(base) > 1 and base.duration_s < SHORTEST_REPLAY_S:
+        raise BadInput(
+            f"workload.trace: found {len(base):,} requests in a replay of {base.duration_s:.3g} s; expected at least "
+            f"{SHORTEST_REPLAY_S:g} s, for less says nothing of a steady load: is workload.time_unit right?"
+        )
+    window_s = _window_s(base, factor, growth)
+    requests = len(base) * factor * window_s / base.duration_s
+    expect_drawable(requests, f"{base.rate_req_per_s * factor:g} req/s over {window_s:g} s", _FEWER)
+
+
+def _window_s(base: Trace, factor: float, growth: Growth) -> float:
+    """The arrival window: the whole trace, or of independent growth a part where busy minutes have averaged out."""
+    if growth == "shared" or factor < SMOOTH_RATIO:
         return base.duration_s
     return min(base.duration_s, max(SMOOTH_S, SMOOTH_REQUESTS / (base.rate_req_per_s * factor)))
-
-
-def _how_grown(factor: float, growth: Growth) -> str:
-    """How a trace came to another rate, in words; empty where it is replayed at its own."""
-    if factor == 1:
-        return ""
-    how = "thinned" if factor < 1 else "thickened"
-    kept = "its busy minutes kept" if growth == "shared" else "the busy minutes of what was added apart from its own"
-    return f" {how} to {factor:g} times its rate ({growth} growth: {kept})"
-
-
-def _resampled(seeds: Sequence[int], factor: float) -> str:
-    """What further seeds of a replay are, in words."""
-    return f" and {len(seeds) - 1} resamplings of its minutes" if len(seeds) > 1 and factor == 1 else ""
 
 
 def _head(trace: Trace, requests: int) -> Trace:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, fields, replace
 from typing import Self
 
 from planner.perf.layout import InstanceSpec
-from planner.results.precision import Variant
 from planner.scenario.objectives import Headroom
 from solvers.allocation import Termination
 
@@ -78,7 +77,6 @@ class CandidatePlan:
         headroom: that it was planned with.
         rate_scale: factor on the workload's rate that it serves (other than 1 for the throughput objective).
         termination: how the solve ended.
-        variant: precision and engine that it was made for; None is what the scenario names first.
     """
 
     policy: str
@@ -87,4 +85,3 @@ class CandidatePlan:
     headroom: Headroom
     rate_scale: float
     termination: Termination
-    variant: Variant | None = None

@@ -62,6 +62,7 @@ class PoolUse:
         batch_mean: mean decoding requests in a step that decodes.
         queue_mean_tokens: time average of prompt tokens waiting at an instance.
         preemptions: requests thrown out of KV memory and recomputed.
+        decode_tokens_per_s: output tokens of decode steps, of one instance.
         power: what it drew; None where nothing is known of its GPUs' watts.
         bubbles: idle shares of its pipeline's stages; None where there is no pipeline.
     """
@@ -73,5 +74,6 @@ class PoolUse:
     batch_mean: float
     queue_mean_tokens: float
     preemptions: int
+    decode_tokens_per_s: float = 0.0
     power: PowerUse | None = None
     bubbles: BubbleUse | None = None

@@ -9,8 +9,7 @@ from pathlib import Path
 from pydantic import Field
 
 from planner import __version__
-from planner.errors import BadInput
-from planner.files.plan_file import SCHEMA_VERSION, Kept, dumps, expect_unedited, expect_validated, loaded, sealed
+from planner.files.plan_file import SCHEMA_VERSION, Kept, dumps, expect_sound, expect_validated, loaded, sealed
 from planner.results.schedule import Schedule
 from planner.results.timetable import Timetable
 from planner.scenario import Scenario
@@ -54,10 +53,7 @@ def read_schedule(path: Path, *, edited_too: bool = False) -> ScheduleFile | Non
         return None
     expect_validated(data, path)
     file = ScheduleFile.of(data, path, edited=edited)
-    contradictions = tuple(f"{path}: {text}" for text in _contradictions(file))
-    if contradictions:
-        raise BadInput(*contradictions)
-    expect_unedited(file, path, edited_too=edited_too)
+    expect_sound(file, path, _contradictions(file), edited_too=edited_too)
     return file
 
 

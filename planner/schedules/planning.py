@@ -16,6 +16,7 @@ from planner.scenario.objectives import Aim
 from planner.scenario.schedule_section import ScheduleSection
 from planner.schedules.fixed import Static, fixed_fleet, simulated
 from planner.schedules.question import Opened, opened, policies_of, question_of, solved
+from planner.schedules.recount import recounted
 from planner.schedules.refusal import refusal
 from planner.schedules.serving import Progress, Serving
 from solvers.allocation import Reason
@@ -174,23 +175,29 @@ def serve_again(
         BadInput: the schedule runs what the scenario does not offer, has other epochs, or none of that number.
         WorkloadError: see ``opened``.
     """
-    asked = opened(scenario, policy if policy in policies_of(scenario) else policies_of(scenario)[0])
+    asked = opened(scenario, policy if scenario.policy.name == "auto" else scenario.policy.name)
     case, section, load = asked.case, asked.section, asked.load
-    offered = {option.name for option in asked.options}
-    strangers = sorted({run.spec.name for each in schedule.epochs for run in each.runs} - offered)
-    problems = [f"schedule: it runs {name}, which the scenario does not offer" for name in strangers]
-    if load.epochs != len(schedule.epochs):
-        problems.append(f"schedule: found {len(schedule.epochs)} epochs; the scenario has {load.epochs}")
     if epoch is not None and not 0 <= epoch < load.epochs:
-        problems.append(f"--epoch: found {epoch}; expected 0 to {load.epochs - 1}")
-    if problems:
-        raise BadInput(*problems)
+        raise BadInput(f"--epoch: found {epoch}; expected 0 to {load.epochs - 1}")
+    schedule = recounted(asked, schedule)
     serving = Serving(case, section, load, asked.options)
     served, unserved = serving.all(schedule, progress) if epoch is None else serving.one(schedule, epoch, progress)
     return Timetable(
         schedule=schedule, served=served, unserved=unserved, termination=schedule.termination,
         provided_ratio=(1.0,) * load.epochs, policy=case.policy.name, serves=served_over_time(case, schedule),
     )  # fmt: skip
+
+
+def as_it_stands(scenario: Scenario, found: Timetable) -> Timetable:
+    """A plan over time that was edited: with the money and energy of its machines, and without evidence.
+
+    Raises:
+        BadInput: see ``serve_again``.
+        WorkloadError: see ``opened``.
+    """
+    assert found.schedule is not None  # files without one are not read
+    schedule = recounted(opened(scenario, found.policy), found.schedule)
+    return replace(found, schedule=schedule, served=(), unserved=(), simulated=None, fixed=None)
 
 
 def _part_of(progress: Progress, policy: str, turn: int) -> Progress:

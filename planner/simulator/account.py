@@ -119,6 +119,7 @@ def _pool_use(name: str, runs: Sequence[Run], body: InstancePhysics | None) -> P
         batch_mean=sum(m.decode_tokens for m in meters) / steps if steps else 0.0,
         queue_mean_tokens=sum(m.queue_token_s for m in meters) / spans,
         preemptions=sum(m.preemptions for m in meters),
+        decode_tokens_per_s=sum(m.decode_tokens for m in meters) / spans,
         power=power_use(body.power, [r.meters[name] for r in runs]) if body else None,
         bubbles=_bubble_use(meters, spans * body.stages.count) if body and body.stages.count > 1 else None,
     )

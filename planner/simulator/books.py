@@ -102,7 +102,7 @@ NO_BUBBLE = Bubble()
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Books:
-    """What a run leaves behind of its requests.
+    """What a run tells of its requests.
 
     Attributes:
         window: which of them are measured.

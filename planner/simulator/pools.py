@@ -1,7 +1,9 @@
-"""A cluster as the simulator sees it: its pools, what happens to them, and what a run of it leaves behind."""
+"""A cluster as the simulator sees it: its pools, what happens to them, and what a run of it tells."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +42,12 @@ class PoolModel:
     def machines(self) -> int:
         """Machines the instances fill, the last perhaps in part."""
         return -(-self.instances // self.physics.instances_per_machine) * self.physics.machines_per_instance
+
+
+def names_of(pools: Sequence[PoolModel]) -> list[str]:
+    """The names of all instances: that of the pool and a number, counted on in pools of one name."""
+    numbers = defaultdict[str, Iterator[int]](count)
+    return [f"{pool.name}#{next(numbers[pool.name])}" for pool in pools for _ in range(pool.instances)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,17 +89,18 @@ def in_order(shifts: Sequence[Shift]) -> list[Shift]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What one simulation leaves behind.
+    """What one simulation tells.
 
     Attributes:
         ledger: rows and histograms, closed.
-        meters: pool name -> one meter per instance.
+        meters: pool name -> one meter per instance; empty where they were not metered.
+        instances: their names, in the order of the pools.
         waiting: requests that still waited for a prefill, a transfer or memory when it was cut off.
         running: requests that were computed or on the link then.
         end_s: simulated time at the end.
         kv_free_blocks: free blocks of each instance at the end.
         kv_total_blocks: blocks of each instance.
-        lent: instances that worked for the other phase at the end.
+        borrowed: instances that worked for the other phase at the end.
         engine: what simulated it, and why if that was not the fastest.
         seen: (looks, pools, 4) of every look the instances of a pool that work, the requests that hold a slot, the
             tokens that wait and the share of memory in use, each summed over the instances.
@@ -99,11 +108,12 @@ class Run:
 
     ledger: Books
     meters: dict[str, list[Meter]]
+    instances: Sequence[str]
     waiting: int
     running: int
     end_s: float
     kv_free_blocks: list[int]
     kv_total_blocks: list[int]
-    lent: int
+    borrowed: int
     engine: str = ""
     seen: NDArray[np.float64] | None = None

@@ -1,22 +1,66 @@
 """The reference, one instance: its prompts, its memory and its steps, every one of them an event.
 
-Written from ``docs/simulator.md`` and ``docs/policies.md`` alone. It asks ``perf`` how long a step takes and what it
-draws, and shares nothing else with the simulator that plans are judged by: what the two agree on was computed twice.
+Written from ``docs/simulator.md``, ``docs/policies.md`` and decision 042 alone. It asks ``perf`` how long a step takes,
+reads the numbers of a policy, and shares nothing else with the simulator that plans are judged by.
 """
 
 from collections.abc import Generator
 from dataclasses import dataclass, field
-from typing import Protocol
+from math import inf, isfinite
+from typing import Any
 
 import simpy
 
+from planner.errors import BadInput
 from planner.perf.instance import InstancePhysics
 from planner.policies.base import Policy
-from planner.policies.batching import Continuous
+from planner.policies.batching import ChunkForm, Continuous
 from planner.policies.order import ARRIVAL, SLACK
-from planner.simulator.books import Meter
+from planner.policies.routing import ShortestQueue
 from planner.simulator.pools import PoolModel
-from planner.simulator.reference_rules import Batching, Request, Slack
+
+TILE_TOKENS, LEAST_TOKENS = 128, 32
+"""A tile of the matrix kernels, and the smallest chunk."""
+
+STRETCH_RATIO = 4.0
+"""A request that nothing is promised is due after so many times its own work."""
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Request:
+    """A request in the cluster."""
+
+    index: int
+    kind: int  # its class
+    arrival_s: float
+    prompt_tokens: int
+    output_tokens: int  # after which it ends; no rule reads them before
+    group: int  # histogram of its gaps; -1 where it is not measured
+    due_s: float  # when its first token is promised
+    prefill_tokens: int  # to compute before its next token: the prompt, or all so far if their KV was lost
+    pending_tokens: int  # what it counts in the queue of the instance that computes it
+    computed_tokens: int = 0
+    held_tokens: int = 0  # whose KV has blocks where it is
+    generated_tokens: int = 0
+    preemptions: int = 0
+    last_token_s: float = 0.0
+    lag_s: float = 0.0  # how much later than their steps its tokens are seen
+    max_gap_s: float = 0.0
+    sent_by: "Instance | None" = None  # computes its prompt
+    home: "Instance | None" = None  # decodes it
+    sent_tokens: int = 0  # whose KV has left for home layer by layer
+    lands_s: float | None = None  # when that is there; None where no memory is promised yet
+    borrowed: bool = False  # an instance of the other phase serves it
+
+    @property
+    def left_tokens(self) -> int:
+        """Tokens to compute before the next one comes out."""
+        return self.prefill_tokens - self.computed_tokens
+
+    @property
+    def started(self) -> bool:
+        """Computed in part, and not to its end in the step that runs."""
+        return 0 < self.held_tokens < self.prefill_tokens
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -26,7 +70,6 @@ class Step:
     chunks: list[tuple[Request, int]]  # prompts, and how many tokens of each
     decodes: list[Request]  # they get a token
     stages_s: list[tuple[float, float]]  # when each pipeline stage begins and ends with it
-    above_w: float  # what the GPUs draw above idle
 
 
 @dataclass(slots=True, eq=False)
@@ -39,48 +82,24 @@ class Lane:
     idle_since_s: float = 0.0
 
 
-class Cluster(Protocol):
-    """What an instance tells of its requests."""
-
-    env: simpy.Environment
-    ttft_s: list[float]
-    gaps_s: list[list[float]]
-
-    def computes(self, source: "Instance", requests: list[Request], seconds: float) -> None:
-        """A step that computes these requests has started and takes so long."""
-
-    def moves_on(self, source: "Instance", request: Request) -> bool:
-        """Whether a request whose prompt is computed decodes elsewhere."""
-
-    def travels(self, request: Request) -> None:
-        """A KV cache that waited for memory has it."""
-
-    def ends(self, source: "Instance", request: Request) -> None:
-        """A request has its last token."""
-
-
 class Instance:
-    """One replica of the model at work."""
+    """One replica: prompts wait; KV caches ask for memory (landing), are in transfer (promised), have landed."""
 
-    def __init__(
-        self, cluster: Cluster, index: int, pool: PoolModel, policy: Policy, machine: int, meter: Meter
-    ) -> None:
-        """Idle and empty; prompts wait, KV caches ask for memory (landing), are on their way (promised), or landed."""
+    def __init__(self, cluster: Any, index: int, pool: PoolModel, policy: Policy, machine: int) -> None:  # noqa: ANN401
+        """Idle and empty; ``cluster`` is the one of ``reference``, which is told of steps, tokens and ends."""
         assert isinstance(policy.batching, Continuous)
-        self._cluster, self._env = cluster, cluster.env
-        self.index, self.role, self.machine, self.body = index, pool.role, machine, pool.physics
-        self._rules = Batching(
-            limits=policy.batching, chunk_tokens=pool.chunk_tokens, block_tokens=pool.physics.block_tokens
-        )
+        if not isinstance(policy.routing, ShortestQueue):
+            raise BadInput("routing: the reference knows the shortest queue; simulate with the default engine")
         if policy.order.rule not in (ARRIVAL, SLACK):
-            raise TypeError("order: the reference knows fifo and lars; simulate with the default engine")
-        self._slack = Slack(pool.physics.step, pool.chunk_tokens) if policy.order.rule == SLACK else None
+            raise BadInput("order: the reference knows fifo and lars; simulate with the default engine")
+        self._cluster, self._env, self._limits = cluster, cluster.env, policy.batching
+        self.index, self.pool, self.role, self.machine, self.body = index, pool, pool.role, machine, pool.physics
+        self.pending = self.borrowed = self.down = self.promised = 0
+        self.closed, self.free = False, pool.physics.kv_blocks
         self.waiting, self.landing, self.landed = list[Request](), list[Request](), list[Request]()
-        self.promised, self.free, self.meter = 0, pool.physics.kv_blocks, meter
         self.lanes = [Lane(pool.physics) for _ in range(pool.physics.stages.count)]
-        self._free_s = [0.0] * len(self.lanes)
-        self._entering: Step | None = None
-        self._seen_s = 0.0
+        self._free_s, self._entering = [0.0] * len(self.lanes), list[Step]()
+        self._by_slack, self._alone_s = policy.order.rule == SLACK, dict[int, float]()
 
     def computing(self) -> list[Request]:
         """Requests whose prompt, or part of it, is computed by a step that runs."""
@@ -90,44 +109,32 @@ class Instance:
         """Requests that decode."""
         return [request for lane in self.lanes for request in lane.batch]
 
-    def _slots(self) -> int:
-        """Decode slots in use of each batch."""
-        return self._running() // len(self.lanes)
-
-    def _running(self) -> int:
-        """Requests that hold a decode slot: they decode, will, or are computed in part."""
-        started = sum(request.started for request in (*self.waiting, *self.computing()))
-        return len(self.decoding()) + len(self.landed) + self.promised + started
-
     def uncomputed_tokens(self) -> int:
         """Prompt tokens that are not computed yet."""
         return sum(request.left_tokens for request in (*self.waiting, *self.computing()))
 
+    def running(self) -> int:
+        """Requests that hold a decode slot: they decode, will, or are computed in part."""
+        started = sum(request.started for request in (*self.waiting, *self.computing()))
+        return len(self.decoding()) + len(self.landed) + self.promised + started
+
     def submit(self, request: Request) -> None:
         """A request is to be computed here."""
-        self._observe()
         self.waiting.append(request)
-        self.meter.queue_tokens += request.left_tokens
         self.look()
 
-    def reserve(self, request: Request) -> bool:
-        """Take memory for a KV cache that is being computed elsewhere, unless others wait for it or it is short."""
-        if self.landing or not self._rules.admits(request, self._slots(), self.free):
+    def promises(self, request: Request, *, at_once: bool = False) -> bool:
+        """Take memory for a KV cache that will come, unless it is short or, ``at_once``, others wait for it."""
+        if (at_once and self.landing) or not self._admits(request, self.running() // len(self.lanes), self.free):
             return False
-        self._promise(request)
+        self.promised += 1
+        self.free -= self._blocks(request.prefill_tokens)
         return True
-
-    def offer(self, request: Request) -> None:
-        """A computed request wants to move here."""
-        self.landing.append(request)
-        self.admit_landing()
 
     def admit_landing(self) -> None:
         """Those that wait for memory get it, first come, first served."""
-        while self.landing and self._rules.admits(self.landing[0], self._slots(), self.free):
-            request = self.landing.pop(0)
-            self._promise(request)
-            self._cluster.travels(request)
+        while self.landing and self.promises(self.landing[0]):
+            self._cluster.travels(self.landing.pop(0))
 
     def land(self, request: Request) -> None:
         """A KV cache has come."""
@@ -138,34 +145,29 @@ class Instance:
     def cancel(self, request: Request) -> None:
         """A KV cache will not come."""
         self.promised -= 1
-        self._take(-self._rules.blocks(request.prefill_tokens))
+        self.free += self._blocks(request.prefill_tokens)
         self.admit_landing()
         self.look()
 
     def release(self, tokens: int) -> None:
         """A KV cache has left."""
-        self._take(-self._rules.blocks(tokens))
+        self.free += self._blocks(tokens)
         self.look()
 
     def change(self, body: InstancePhysics) -> None:
-        """Other step times and watts from the next step on."""
-        self.body = body
-        self._slack = Slack(body.step, self._rules.chunk_tokens) if self._slack else None
+        """Other step times from the next step on."""
+        self.body, self._alone_s = body, {}
         self.look()
 
     def fail(self) -> list[Request]:
-        """Everything is lost, the step that runs included."""
-        self._observe()
+        """Everything is lost, the steps that run included."""
         gone = [*self.waiting, *self.landed]
         for lane in self.lanes:
-            if lane.step:
-                self._spend(lane.step)
-                gone += [request for request, _ in lane.step.chunks]
-            gone += lane.batch
+            gone += [*(request for request, _ in (lane.step.chunks if lane.step else ())), *lane.batch]
             lane.step, lane.batch = None, []
         self.waiting, self.landing, self.landed = [], [], []
-        self.promised, self.free, self.meter.queue_tokens = 0, self.meter.kv_blocks, 0
-        self._free_s, self._entering = [0.0] * len(self.lanes), None
+        self.promised, self.free = 0, self.pool.physics.kv_blocks
+        self._free_s, self._entering = [0.0] * len(self.lanes), []
         return gone
 
     def look(self) -> None:
@@ -176,48 +178,98 @@ class Instance:
 
     def _begin(self, lane: Lane) -> None:
         """The next step of a batch: who has landed joins, memory is made, prompts are chosen."""
-        self._observe()
         lane.body, thrown_out = self.body, False
-        share = -(-self._running() // len(self.lanes))
+        share = -(-self.running() // len(self.lanes))
         while self.landed and len(lane.batch) < share:
             lane.batch.append(self.landed.pop(0))
         while lane.batch and self._growth(lane) > self.free:
             self._throw_out(lane)
             thrown_out = True
-        chunks = self._plan(lane)
-        decodes = [] if chunks and self._rules.alone else list(lane.batch)
+        chunks = self._plan(lane) if self.waiting else []
+        alone = self._limits.form is ChunkForm.PREFILL_FIRST and self.pool.chunk_tokens is not None
+        decodes = [] if chunks and alone else list(lane.batch)
         if chunks or decodes:
             self._start(lane, chunks, decodes)
         if thrown_out:
             self.admit_landing()
 
+    def _plan(self, lane: Lane) -> list[int]:
+        """Tokens to compute of the first waiting prompts; those that hold memory go on where the first gets none."""
+        if self._by_slack:
+            self.waiting = self._arranged(self._env.now)
+        chunks = self._chunks(lane)
+        if not chunks and not self.waiting[0].held_tokens and any(request.held_tokens for request in self.waiting):
+            self.waiting.sort(key=lambda request: not request.held_tokens)
+            chunks = self._chunks(lane)
+        return chunks
+
+    def _chunks(self, lane: Lane) -> list[int]:
+        """From the head, as much of every prompt as budget, slots and memory allow; none passes another."""
+        whole, parts, prompts = self.pool.chunk_tokens is None, list[tuple[int, int]](), 0
+        slots, free = max(len(lane.batch), self.running() // len(self.lanes)), self.free - self._growth(lane)
+        started = [request for request in (*self.waiting, *self.computing()) if request.started]
+        owed = sum(self._blocks(one.prefill_tokens + 1) - self._blocks(one.held_tokens) for one in started)
+        for request in self.waiting:
+            past, left = request.computed_tokens, request.left_tokens
+            new = left if whole else min(left, self._most(lane, request, parts))
+            beside = prompts if whole else lane.body.step.beside_tokens(parts, past)
+            if new <= 0 or (
+                beside and beside + (request.prefill_tokens if whole else new) > self._limits.max_batch_tokens
+            ):
+                break
+            needs = self._blocks(past + new + (new == left)) - self._blocks(request.held_tokens)
+            if not request.held_tokens:
+                if not self._admits(request, slots, free - owed):
+                    break
+                slots, owed = slots + 1, owed + self._blocks(request.prefill_tokens + 1)
+            elif needs > free:
+                break
+            free, owed, prompts = free - needs, owed - needs, prompts + request.prefill_tokens
+            parts.append((new, past))
+        return [new for new, _ in parts]
+
+    def _most(self, lane: Lane, request: Request, parts: list[tuple[int, int]]) -> int:
+        """Most tokens of one prompt in a step beside others."""
+        budget, form, past = self.pool.chunk_tokens or 0, self._limits.form, request.computed_tokens
+        if form is ChunkForm.DECODE_MAXIMAL:
+            return 0 if parts else budget - (self._limits.max_batch_size - 1)
+        if form is ChunkForm.PREFILL_FIRST:
+            return budget - sum(new for new, _ in parts)
+        batch, step = len(lane.batch), lane.body.step
+        taken = batch + step.beside_tokens(parts, past)
+        if form is ChunkForm.STALL_FREE or not batch:
+            return budget - taken
+        context = sum(one.held_tokens + 1 for one in lane.batch)
+        for tile, most in ((TILE_TOKENS, budget), (LEAST_TOKENS, taken + TILE_TOKENS)):
+            low, high = taken // tile, most // tile
+            while low < high:  # by halves: the rule says so, since step times may dip
+                middle = (low + high + 1) // 2
+                seconds = step.prefill_s([*parts, (middle * tile - taken, past)], batch, context)
+                low, high = (middle, high) if seconds <= self._limits.target_s else (low, middle - 1)
+            if low * tile > taken:
+                return low * tile - taken
+        return 0 if parts else LEAST_TOKENS - taken % LEAST_TOKENS
+
     def _start(self, lane: Lane, chunks: list[int], decodes: list[Request]) -> None:
         """Blocks are taken for all tokens of a step, and it runs."""
-        body, batch, now = lane.body, len(decodes), self._env.now
-        context = sum(request.held_tokens + 1 for request in decodes)
+        step, batch, context = lane.body.step, len(decodes), sum(request.held_tokens + 1 for request in decodes)
         parts = [(self.waiting.pop(0), new) for new in chunks]
         prompts = [(new, request.computed_tokens) for request, new in parts]
         for request, new in parts:
-            self._hold(request, request.computed_tokens + new)
+            self.hold(request, request.computed_tokens + new)
         for request in decodes:
-            self._hold(request, request.held_tokens + 1)
-        self.meter.queue_tokens -= sum(chunks)
-        if prompts:
-            seconds = body.step.prefill_s(prompts, batch, context)
-            watts_w = body.power.prefill_w(prompts, batch, context)
-            if any(request.held_tokens == request.prefill_tokens for request, _ in parts):
-                seconds += body.step.drain_s(prompts, batch, context)
-        else:
-            seconds = body.step.decode_s(batch, context / batch)
-            watts_w = body.power.decode_w(batch, context / batch)
+            self.hold(request, request.held_tokens + 1)
+        seconds = step.prefill_s(prompts, batch, context) if prompts else step.decode_s(batch, context / batch)
+        if any(request.held_tokens == request.prefill_tokens for request, _ in parts):
+            seconds += step.drain_s(prompts, batch, context)
         stages_s = self._pass(seconds, batch + sum(chunks))
-        lane.step = Step(chunks=parts, decodes=decodes, stages_s=stages_s, above_w=watts_w - body.power.idle_w)
-        self._env.process(self._run(lane, lane.step, stages_s[-1][1] - now))
+        lane.step, ends_s = Step(chunks=parts, decodes=decodes, stages_s=stages_s), stages_s[-1][1]
+        self._env.process(self._run(lane, lane.step, ends_s - self._env.now))
         if len(self.lanes) > 1:
-            self._entering = lane.step
+            self._entering = [lane.step]
             self._env.process(self._enter(lane.step))
         if parts:
-            self._cluster.computes(self, [request for request, _ in parts], stages_s[-1][1] - now)
+            self._cluster.computes(self, [request for request, _ in parts], ends_s - self._env.now)
 
     def _pass(self, seconds: float, tokens: int) -> list[tuple[float, float]]:
         """When each stage works on a step: it has come there, and the one before it has left."""
@@ -235,8 +287,8 @@ class Instance:
     def _enter(self, step: Step) -> Generator[simpy.Event, None, None]:
         """The first stage works on a step, then it is free for the next."""
         yield self._env.timeout(step.stages_s[0][1] - self._env.now)
-        if self._entering is step:
-            self._entering = None
+        if step in self._entering:
+            self._entering = []
             self.look()
 
     def _run(self, lane: Lane, step: Step, seconds: float) -> Generator[simpy.Event, None, None]:
@@ -247,95 +299,40 @@ class Instance:
 
     def _end(self, lane: Lane, step: Step) -> None:
         """Tokens are out: of every decode, and of prompts that are computed to their end."""
-        now, meter = self._env.now, self.meter
-        self._spend(step)
-        lane.step, lane.idle_since_s = None, now
+        lane.step, lane.idle_since_s = None, self._env.now
         for request in step.decodes:
-            self._gap(request)
+            self._cluster.gap(request)
             request.generated_tokens += 1
-        if step.decodes and meter.start_s <= now <= meter.end_s:
-            meter.decode_steps += 1
-            meter.decode_tokens += len(step.decodes)
-        lag_s = self._lag_s(lane)
+        lag_s, batch = lane.body.request_s, len(lane.batch)
+        if batch and lane.body.lag_steps:  # steps are scheduled ahead of what they find waiting
+            context = sum(request.held_tokens + 1 for request in lane.batch)
+            lag_s += lane.body.lag_steps * lane.body.step.decode_s(batch, context / batch)
         for request, _ in step.chunks:
             request.computed_tokens = request.held_tokens
             if request.left_tokens:
                 self._put_back(request)
-        for request, _ in step.chunks:
-            if not request.left_tokens:
-                self._prefilled(lane, request, lag_s)
+        lane.batch += [r for r, _ in step.chunks if not r.left_tokens and self._cluster.token(self, r, lag_s)]
         for request in sorted(step.decodes, key=lambda request: request.index):
             if request.generated_tokens >= request.output_tokens:
                 lane.batch.remove(request)
-                self._hold(request, 0)
                 self._cluster.ends(self, request)
         self.admit_landing()
         self.look()
 
-    def _prefilled(self, lane: Lane, request: Request, lag_s: float) -> None:
-        """A prompt is computed: its token is out, and it ends, moves on, or decodes here."""
-        if request.first_token_s is None:
-            request.first_token_s, request.lag_s = self._env.now, lag_s
-            self._cluster.ttft_s[request.index] = self._env.now + lag_s - request.arrival_s
-        else:
-            self._gap(request)
-        request.last_token_s = self._env.now
-        request.generated_tokens += 1
-        if request.generated_tokens >= request.output_tokens:
-            self._hold(request, 0)
-            self._cluster.ends(self, request)
-        elif not self._cluster.moves_on(self, request):
-            lane.batch.append(request)
-
-    def _lag_s(self, lane: Lane) -> float:
-        """How much later than its step a first token is seen: steps are scheduled ahead of what they find waiting."""
-        body, batch = lane.body, len(lane.batch)
-        if not batch or not body.lag_steps:
-            return body.request_s
-        context = sum(request.held_tokens + 1 for request in lane.batch)
-        return body.request_s + body.lag_steps * body.step.decode_s(batch, context / batch)
-
-    def _gap(self, request: Request) -> None:
-        """A token comes so long after the one before it."""
-        gap_s = self._env.now - request.last_token_s
-        request.last_token_s, request.max_gap_s = self._env.now, max(request.max_gap_s, gap_s)
-        if request.group >= 0:
-            self._cluster.gaps_s[request.group].append(gap_s)
-
-    def _plan(self, lane: Lane) -> list[int]:
-        """Tokens to compute of the first waiting prompts; those that hold memory go on where the first gets none."""
-        if not self.waiting:
-            return []
-        if self._slack:
-            self.waiting = self._slack.arranged(self.waiting, self._env.now)
-        slots, free = max(len(lane.batch), self._slots()), self.free - self._growth(lane)
-        owed = self._rules.owed([*self.waiting, *self.computing()])
-        chunks = self._rules.chunks(lane.body.step, self.waiting, lane.batch, slots=slots, free=free, owed=owed)
-        if not chunks and not self.waiting[0].held_tokens and any(request.held_tokens for request in self.waiting):
-            self.waiting.sort(key=lambda request: not request.held_tokens)
-            chunks = self._rules.chunks(lane.body.step, self.waiting, lane.batch, slots=slots, free=free, owed=owed)
-        return chunks
-
-    def _growth(self, lane: Lane) -> int:
-        """Blocks for the next token of every request that decodes."""
-        return sum(self._rules.blocks(r.held_tokens + 1) - self._rules.blocks(r.held_tokens) for r in lane.batch)
-
     def _throw_out(self, lane: Lane) -> None:
         """Who came last loses its blocks, prompts in part first; who lost them often only after all others."""
-        partial = sorted((r for r in self.waiting if r.held_tokens), key=lambda r: -r.index)
+        partial = sorted((one for one in self.waiting if one.held_tokens), key=lambda one: -one.index)
         last_first = [*partial, *reversed(lane.batch)]
-        request = next((r for r in last_first if r.preemptions < self._rules.limits.max_preemptions), last_first[0])
+        often = self._limits.max_preemptions
+        request = next((one for one in last_first if one.preemptions < often), last_first[0])
         request.preemptions += 1
-        self.meter.preemptions += 1
         if request in lane.batch:
             lane.batch.remove(request)
             request.prefill_tokens = request.prompt_tokens + request.generated_tokens
         else:
             self.waiting.remove(request)
-            self.meter.queue_tokens -= request.left_tokens
-        self._hold(request, 0)
+        self.hold(request, 0)
         request.computed_tokens = 0
-        self.meter.queue_tokens += request.left_tokens
         self._put_back(request)
 
     def _put_back(self, request: Request) -> None:
@@ -347,47 +344,55 @@ class Instance:
             at += 1
         self.waiting.insert(at, request)
 
-    def _promise(self, request: Request) -> None:
-        """Blocks for a KV cache that will come."""
-        self.promised += 1
-        self._take(self._rules.blocks(request.prefill_tokens))
+    def _growth(self, lane: Lane) -> int:
+        """Blocks for the next token of every request that decodes."""
+        return sum(self._blocks(one.held_tokens + 1) - self._blocks(one.held_tokens) for one in lane.batch)
 
-    def _hold(self, request: Request, tokens: int) -> None:
+    def hold(self, request: Request, tokens: int) -> None:
         """Blocks for so many tokens of a request, those it has included."""
-        self._take(self._rules.blocks(tokens) - self._rules.blocks(request.held_tokens))
+        self.free -= self._blocks(tokens) - self._blocks(request.held_tokens)
         request.held_tokens = tokens
 
-    def _take(self, blocks: int) -> None:
-        """Take blocks, or give them back."""
-        self._observe()
-        self.free -= blocks
-        self.meter.kv_peak_blocks = max(self.meter.kv_peak_blocks, self.meter.kv_blocks - self.free)
+    def _blocks(self, tokens: int) -> int:
+        return -(-tokens // self.body.block_tokens)
 
-    def _within(self, begin_s: float, end_s: float) -> tuple[float, float]:
-        """The part of an interval inside the measured window, from the beginning of that."""
-        first_s, last_s = self.meter.start_s, self.meter.end_s
-        begin_s = min(max(begin_s, first_s), last_s)
-        return begin_s - first_s, max(begin_s, min(end_s, last_s)) - first_s
+    def _admits(self, request: Request, slots: int, free: int) -> bool:
+        """A slot is free, and blocks for its context, its next token, and one more of every running request."""
+        return slots < self._limits.max_batch_size and self._blocks(request.prefill_tokens + 1) + slots <= free
 
-    def _observe(self) -> None:
-        """Add up what waited and what was held since the last look."""
-        begin_s, end_s = self._within(self._seen_s, self._env.now)
-        self.meter.kv_block_s += (self.meter.kv_blocks - self.free) * (end_s - begin_s)
-        self.meter.queue_token_s += self.meter.queue_tokens * (end_s - begin_s)
-        self._seen_s = self._env.now
+    def _arranged(self, now_s: float) -> list[Request]:
+        """Started ones by work left; another passes with less left and, in two steps, less slack than that now."""
+        started = sorted((r for r in self.waiting if r.held_tokens), key=lambda r: (self._left_s(r), r.index))
+        fresh = sorted((r for r in self.waiting if not r.held_tokens), key=lambda r: (self._slack(r, now_s), r.index))
+        found = list[Request]()
+        for one in started:
+            new = min(one.left_tokens, self.pool.chunk_tokens or one.left_tokens)
+            late_s = now_s + 2 * self.body.step.prefill_s([(new, one.computed_tokens)])
+            slack, left_s = self._slack(one, now_s), self._left_s(one)
+            while fresh and self._slack(fresh[0], late_s) < slack and self._left_s(fresh[0]) < left_s:
+                found.append(fresh.pop(0))
+            found.append(one)
+        return found + fresh
 
-    def _spend(self, step: Step) -> None:
-        """Book the time and the joules of a step, as far as it came, second by second."""
-        meter, now = self.meter, self._env.now
-        begin_s, end_s = self._within(step.stages_s[-1][0], now)
-        meter.busy_s += end_s - begin_s
-        above_w = step.above_w / len(step.stages_s)
-        for stage_begin_s, stage_end_s in step.stages_s:
-            begin_s, end_s = self._within(stage_begin_s, min(stage_end_s, now))
-            if step.chunks:
-                meter.prefill_j += above_w * (end_s - begin_s)
-                meter.prefill_s += (end_s - begin_s) if above_w else 0.0
-            else:
-                meter.decode_j += above_w * (end_s - begin_s)
-            for second in range(int(begin_s), int(end_s) + 1):
-                meter.above_j[second] += above_w * max(0.0, min(end_s, second + 1) - max(begin_s, second))
+    def _slack(self, request: Request, now_s: float) -> float:
+        """(due - now - work left) / all work; one that had its first token has none."""
+        if request.prefill_tokens > request.prompt_tokens:
+            return -inf
+        work_s = self._until_s(request.prefill_tokens)
+        due_s = request.due_s if isfinite(request.due_s) else request.arrival_s + STRETCH_RATIO * work_s
+        return (due_s - now_s - self._left_s(request)) / work_s
+
+    def _left_s(self, request: Request) -> float:
+        """Seconds of work left."""
+        if self.pool.chunk_tokens is None and request.computed_tokens:
+            return self.body.step.prefill_s([(request.left_tokens, request.computed_tokens)])
+        return max(0.0, self._until_s(request.prefill_tokens) - self._until_s(request.computed_tokens))
+
+    def _until_s(self, tokens: int) -> float:
+        """Seconds until the first tokens of a prompt are computed, alone, chunk by chunk."""
+        if tokens not in self._alone_s:
+            size, seconds = self.pool.chunk_tokens or max(1, tokens), 0.0
+            for past in range(0, tokens, size):
+                seconds += self.body.step.prefill_s([(min(size, tokens - past), past)])
+            self._alone_s[tokens] = seconds
+        return self._alone_s[tokens]

@@ -31,10 +31,10 @@ COUNTS = {
     "needed_rows", "plan_machines",
     "uncapped_machines", "weeks",
     "active_params", "add", "arrived", "attention_batch", "available", "batch", "batch_mean", "decode_steps",
-    "disturbed", "ep", "eps", "finished", "gaps", "gpus", "head_dim", "heads", "hidden", "instances",
+    "borrowed", "disturbed", "ep", "eps", "finished", "gaps", "gpus", "head_dim", "heads", "hidden", "instances",
     "instances_per_machine", "kv_blocks", "free_blocks", "kv_free_blocks", "kv_heads", "kv_latent_dim",
     "kv_peak_blocks",
-    "kv_total_blocks", "kvp", "layers", "lent", "node_gpus", "nodes", "replicas",
+    "kv_total_blocks", "kvp", "layers", "node_gpus", "nodes", "replicas",
     "machine_gpus", "machine_types", "machines", "max_batch_size",
     "max_preemptions", "max_rounds", "n", "params", "pp", "preemptions", "prompt_machines",
     "published_active_params", "published_params", "rack_units", "refused", "requests", "restarted", "running",
@@ -61,7 +61,7 @@ POSITIONS = {
     "class_index", "classes", "columns", "config", "first", "first_line", "first_seed", "last", "machine",
     "instance", "pool",
     "seen", "epoch", "lengths", "unserved",
-    "group", "home", "index", "kind", "sent_by",
+    "group", "index", "kind", "rule",
 }  # fmt: skip
 """Indices, seeds, versions, and structures whose parts are named elsewhere."""
 

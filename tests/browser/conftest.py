@@ -40,6 +40,30 @@ def browser() -> Iterator[Any]:
         started.close()
 
 
+LABELS = """() => {
+  const draw = CanvasRenderingContext2D.prototype.fillText, labels = new Map();
+  CanvasRenderingContext2D.prototype.fillText = function (words, x, y) {
+    draw.apply(this, arguments);
+    const at = this.getTransform().transformPoint({ x, y }), size = this.measureText(words);
+    if (words && !this.getTransform().b) {
+      const from = at.x - size.actualBoundingBoxLeft, top = at.y - size.actualBoundingBoxAscent;
+      const to = at.x + size.actualBoundingBoxRight, bottom = at.y + size.actualBoundingBoxDescent;
+      const box = { words, from, to, top, bottom };
+      labels.set(this.canvas, [...(labels.get(this.canvas) || []), box]);
+    }
+  };
+  const wipe = CanvasRenderingContext2D.prototype.clearRect;
+  CanvasRenderingContext2D.prototype.clearRect = function () {
+    labels.delete(this.canvas);
+    wipe.apply(this, arguments);
+  };
+  window.labelsOnLabels = () => [...labels.values()].flatMap((all) => all.flatMap((a, i) => all.slice(i + 1)
+    .filter((b) => a.from < b.to && b.from < a.to && a.top < b.bottom && b.top < a.bottom)
+    .map((b) => a.words + " over " + b.words)));
+}"""
+"""Remembers where charts write, for ``labelsOnLabels``: words of a chart that lie on others."""
+
+
 @dataclass(slots=True)
 class Opened:
     """A report in the browser.
@@ -66,6 +90,7 @@ def opened(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Opened]]:
             path.write_text(render(page), encoding="utf-8")
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
         contexts.append(context)
+        context.add_init_script(f"({LABELS})()")
         seen = Opened(tab=context.new_page())
         seen.tab.on("console", lambda message: seen.said.append(f"{message.type}: {message.text}"))
         seen.tab.on("pageerror", lambda error: seen.said.append(f"error: {error}"))

@@ -70,12 +70,15 @@ def test_report_is_drawn_in_silence(opened: Open, name: str, scheme: str) -> Non
     assert seen.asked_for[0].startswith("file://")
 
 
-@pytest.mark.parametrize(("name", "width"), [("plan", 400), ("plan", 1200), ("whatif", 800), ("frontier", 400)])
+@pytest.mark.parametrize(
+    ("name", "width"), [("plan", 360), ("plan", 1200), ("whatif", 800), ("frontier", 360), ("week", 360)]
+)
 def test_nothing_lies_on_anything(opened: Open, name: str, width: int) -> None:
-    """At any width the page does not scroll sideways, and no words of a drawing lie on others or stick out."""
+    """At any width the page does not scroll sideways, and no words of a picture lie on others or stick out."""
     seen = opened(PAGES[name], width=width)
     assert seen.tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert seen.tab.evaluate(OVERLAPS) == []
+    assert seen.tab.evaluate("labelsOnLabels()") == []
 
 
 def test_a_thousand_machines_are_drawn_in_a_small_picture(opened: Open) -> None:

@@ -199,7 +199,42 @@ def test_a_missing_directory_is_named(tmp_path: Path) -> None:
 
 def test_gpus_must_make_sense_together(tmp_path: Path) -> None:
     """A profile GPU that is not in the catalog, and clocks in the wrong order, are refused."""
-    entry = "gpus:\n  l40s: {profile_gpu: l40, clock_min_mhz: 9999, provenance: {clock_min_mhz: quote}}\n"
+    entry = "gpus:\n  l40s: {profile_gpu: l40, clock_min_mhz: 9999, provenance: {clock_min_mhz: quote, "
+    entry += "prefill_slowdown_ratio: quote, decode_slowdown_ratio: quote}}\n"
     text = "\n".join(problems(user(tmp_path, gpus=SOURCES + entry)))
     assert "no such GPU; nearest known: l40s" in text
     assert "above clock_max_mhz" in text
+
+
+X300 = """
+gpus:
+  x300: {hbm_bytes: 1.0e+11, hbm_bytes_per_s: 4.0e+12, bf16_flops: 1.0e+15, fp8_flops: 0, tdp_w: 800, idle_w: 120,
+    clock_min_mhz: 345, clock_max_mhz: 1980, %s provenance: {hbm_bytes: quote, hbm_bytes_per_s: quote,
+    bf16_flops: quote, fp8_flops: quote, tdp_w: quote, idle_w: quote, clock_min_mhz: quote, clock_max_mhz: quote}}
+"""
+HGX_X300 = """
+machines:
+  hgx-x300: {gpu: x300, gpus: 8, rated_w: 11000, idle_w: 3000, rack_units: 8, intra_link: nvlink-4,
+    inter_link: infiniband-400, prices: {reserved: {usd_per_h: 22, source: quote}},
+    provenance: {gpus: quote, rated_w: quote, idle_w: quote, rack_units: quote}}
+"""
+
+
+def test_a_gpu_with_its_own_profiles_needs_no_word_on_slowdowns(tmp_path: Path) -> None:
+    """A GPU that names no other's profiles is as fast as its own, by definition; one that does must say how much."""
+    gpu = load_catalog(user(tmp_path, gpus=SOURCES + X300 % "")).gpus["x300"]
+    assert (gpu.profile_gpu, gpu.prefill_slowdown_ratio, gpu.decode_slowdown_ratio) == ("x300", 1.0, 1.0)
+    assert set(gpu.provenance) == numbers(gpu)
+    user(tmp_path, gpus=SOURCES + X300 % "profile_gpu: h100-sxm,")
+    assert [p.rpartition("x300.")[2] for p in problems(tmp_path)] == [
+        "prefill_slowdown_ratio: has no entry in `provenance`", "decode_slowdown_ratio: has no entry in `provenance`",
+    ]  # fmt: skip
+
+
+def test_what_hangs_on_a_refused_entry_is_not_refused_too(tmp_path: Path) -> None:
+    """A GPU with a fault is one problem: its machine and its power curve are not called homeless besides."""
+    power = "power:\n  x300: {}\n"
+    user(tmp_path, gpus=SOURCES + X300 % "colour: 1,", machines=SOURCES + HGX_X300, power=SOURCES + power)
+    found = problems(tmp_path)
+    assert [p for p in found if "gpus.yaml" in p] == [p for p in found if "colour" in p]
+    assert not [p for p in found if "is not in the catalog" in p or "no such GPU" in p]

@@ -50,9 +50,9 @@ def test_rewriting_a_committed_file_gives_the_same_bytes(path: Path, tmp_path: P
 
 
 def test_the_committed_profiles_are_small() -> None:
-    """All committed profiles together stay below 3 MiB and each file below 200 KiB."""
+    """A committed file of profiles has less than 24 KiB on average, none has 200 KiB; GPUs may be added."""
     sizes = [path.stat().st_size for path in FILES]
-    assert sum(sizes) < 3 * 2**20
+    assert sum(sizes) < 24 * 2**10 * len(sizes)
     assert max(sizes) < 200 * 2**10
 
 

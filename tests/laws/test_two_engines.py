@@ -10,6 +10,7 @@ import simpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks import metered
 from hw_catalog.load import load_catalog
 from planner.perf.instance import InstancePhysics
 from planner.perf.layout import Layout
@@ -19,8 +20,7 @@ from planner.perf.step_time import StepTime
 from planner.perf.stream import StreamTime, way
 from planner.policies.base import Policy, Recovery
 from planner.policies.batching import Chunked, ChunkForm, Continuous
-from planner.policies.order import Fifo, RelativeSlack
-from planner.simulator import reference
+from planner.policies.order import SLACK, Order
 from planner.simulator.books import window
 from planner.simulator.core.build import Events, Looks
 from planner.simulator.core.run import COMPILED
@@ -132,10 +132,10 @@ def spread(draw: st.DrawFn, body: InstancePhysics) -> InstancePhysics:
 def wide(draw: st.DrawFn) -> tuple[list[PoolModel], Policy]:
     """The same, with stages, streams, groups, every form of chunks, both orders and both recoveries."""
     pools, rules = draw(clusters())
-    order = RelativeSlack(limits_s=draw(st.sampled_from([{}, {"": 0.5}, {"short": 0.2}, {"long": 3.0, "short": 1.0}])))
-    form = draw(st.sampled_from(list(ChunkForm)))
+    limits_s = draw(st.sampled_from([{}, {"": 0.5}, {"short": 0.2}, {"long": 3.0, "short": 1.0}]))
+    order = draw(st.sampled_from([Order(), Order(rule=SLACK, limits_s=limits_s)]))
     rules = replace(
-        rules, batching=replace(rules.batching, form=form), order=draw(st.sampled_from([Fifo(), order])),  # type: ignore[type-var]
+        rules, batching=replace(rules.batching, form=draw(st.sampled_from(list(ChunkForm)))), order=order,
         recovery=draw(st.sampled_from(list(Recovery))),
     )  # fmt: skip
     return [replace(pool, physics=spread(draw, pool.physics)) for pool in pools], rules
@@ -191,7 +191,7 @@ def both(
             max_run_steps=1,
             beside=Events(shifts=shifts, clients=clients, failures=failures),
         ),
-        reference.serve(
+        metered.serve(
             pools, rules, trace, measured, cutoff_s=cutoff_s, shifts=shifts, clients=clients, failures=failures
         ),
     )
@@ -230,7 +230,7 @@ def assert_equal(fast: Run, slow: Run) -> None:
     for seconds in ("transfer_s", "link_wait_s"):
         assert getattr(fast.ledger, seconds) == pytest.approx(getattr(slow.ledger, seconds), rel=1e-9, abs=1e-9)
     np.testing.assert_array_equal(fast.ledger.served_by, slow.ledger.served_by)
-    for left in ("waiting", "running", "end_s", "kv_total_blocks", "lent"):
+    for left in ("waiting", "running", "end_s", "kv_total_blocks", "borrowed"):
         assert getattr(fast, left) == getattr(slow, left), left
     if fast.running:
         return
@@ -298,7 +298,7 @@ def test_compiled_or_interpreted_is_the_same(asked: Asked) -> None:
         for one, two in zip(mine, other, strict=True):
             for field in type(one).__dataclass_fields__:
                 assert np.array_equal(getattr(one, field), getattr(two, field)), field
-    for left in ("waiting", "running", "end_s", "kv_free_blocks", "kv_total_blocks", "lent"):
+    for left in ("waiting", "running", "end_s", "kv_free_blocks", "kv_total_blocks", "borrowed"):
         assert getattr(fast, left) == getattr(slow, left), left
 
 
@@ -320,7 +320,7 @@ def test_both_are_seen_to_do_the_same(cluster: tuple[list[PoolModel], Policy], t
     seen = kernel.run(
         pools, rules, trace, measured, cutoff_s=1e4, beside=Events(looks=Looks(period_s=period_s, count=count))
     ).seen
-    cluster = reference._Cluster(pools, rules, trace, measured, None)
+    cluster = metered.MeteredCluster(pools, rules, trace, measured, None)
     rows: list[list[list[float]]] = []
 
     def look() -> Generator[simpy.Event, None, None]:
@@ -330,15 +330,15 @@ def test_both_are_seen_to_do_the_same(cluster: tuple[list[PoolModel], Policy], t
                 [
                     [
                         float(any(lane.step is not None for lane in i.lanes)),
-                        i._running(),
-                        i.meter.queue_tokens,
-                        1 - i.free / max(1, i.meter.kv_blocks),
+                        i.running(),
+                        i.queued_tokens(),
+                        1 - i.free / max(1, i.body.kv_blocks),
                     ]
                     for i in cluster.instances
                 ]
             )
 
-    cluster.env.process(cluster.arrivals())
+    cluster.env.process(cluster._arrivals())
     cluster.env.process(look())
     cluster.env.run(until=1e4)
     first = np.cumsum([0, *(pool.instances for pool in pools[:-1])])

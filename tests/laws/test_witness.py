@@ -30,7 +30,7 @@ def assert_same_times(fast: Run, slow: Run) -> None:
     for count in ("arrived", "finished", "refused", "restarted", "transfers", "output_tokens"):
         assert getattr(fast.ledger, count) == getattr(slow.ledger, count), count
     np.testing.assert_array_equal(fast.ledger.served_by, slow.ledger.served_by)
-    for left in ("waiting", "running", "end_s", "kv_total_blocks", "lent"):
+    for left in ("waiting", "running", "end_s", "kv_total_blocks", "borrowed"):
         assert getattr(fast, left) == getattr(slow, left), left
     if not slow.running:  # production books a run of steps, its gaps and its blocks, when it ends
         assert fast.kv_free_blocks == slow.kv_free_blocks

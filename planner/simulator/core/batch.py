@@ -1,6 +1,6 @@
 """The requests that decode together in a lane: who joins, leaves, stands still, and loses its memory."""
 
-from planner.simulator.core.batching import again, evict, youngest_begun
+from planner.simulator.core.batching import again, evict, youngest_partial
 from planner.simulator.core.ledger import allocate, longest_since
 from planner.simulator.core.memory import blocks, residue
 from planner.simulator.core.queues import chain, head, push_back, push_due, remove, remove_due
@@ -10,13 +10,13 @@ from planner.simulator.core.state import NONE, RUNNING, TAIL, World
 
 def join(w: World, k: int, slot: int) -> None:
     """Put a request that holds its KV cache into the decoding batch of a lane."""
-    sit(w, k, slot)
+    add_to_batch(w, k, slot)
     w.residues[residue(w, k, w.requests[slot].prefill, w.lanes[k].steps)] += 1
     if w.cluster[0].stages > 1:
         share_bubbles(w, k, slot, -1.0)
 
 
-def sit(w: World, k: int, slot: int) -> None:
+def add_to_batch(w: World, k: int, slot: int) -> None:
     """Put a request into the decoding batch of a lane; its memory is seen to elsewhere."""
     me, r = w.lanes[k], w.requests[slot]
     r.join_step = r.gap_step = me.steps
@@ -31,14 +31,14 @@ def sit(w: World, k: int, slot: int) -> None:
 def leave(w: World, k: int, slot: int) -> None:
     """Take a request out of the batch of a lane after the step that ended last, and free its memory."""
     me, r = w.lanes[k], w.requests[slot]
-    rise(w, k, slot)
+    take_from_batch(w, k, slot)
     w.residues[residue(w, k, r.prefill, r.join_step)] -= 1
     allocate(w, int(me.instance), -blocks(w, int(me.instance), r.prefill + me.steps - r.join_step))
     if w.cluster[0].stages > 1:
         share_bubbles(w, k, slot, 1.0)
 
 
-def rise(w: World, k: int, slot: int) -> None:
+def take_from_batch(w: World, k: int, slot: int) -> None:
     """Take a request out of the batch of a lane after the step that ended last, its memory aside."""
     me, r = w.lanes[k], w.requests[slot]
     steps = me.steps - r.join_step
@@ -87,14 +87,14 @@ def stall(w: World, k: int) -> None:
 def preempt(w: World, k: int) -> None:
     """Throw the youngest out of memory that is not to be spared: a prompt in part, else one of the batch."""
     c, i, youngest = w.cluster[0], int(w.lanes[k].instance), w.chains[chain(k, RUNNING) + TAIL]
-    begun, fair = youngest_begun(w, i)
+    partial, fair = youngest_partial(w, i)
     slot = fair
     if slot == NONE:
         slot = youngest
         while slot != NONE and w.requests[slot].preemptions >= c.max_preemptions:
             slot = w.requests[slot].prev
     if slot == NONE:
-        slot = youngest if begun == NONE else begun
+        slot = youngest if partial == NONE else partial
     r = w.requests[slot]
     r.preemptions += 1
     w.instances[i].preemptions += 1

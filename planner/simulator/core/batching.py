@@ -152,11 +152,11 @@ def take(w: World, k: int, count: int) -> tuple[int, float, bool]:
         push_back(w, k, PREFILLS, slot)
         r = w.requests[slot]
         queue_tokens(w, i, -r.chunk)
-        before, was_begun = blocks(w, i, r.held), 1 if r.held else 0
+        before, was_partial = blocks(w, i, r.held), 1 if r.held else 0
         me.owed -= _owes(w, i, slot)
         r.held = r.cached + r.chunk
         allocate(w, i, blocks(w, i, r.held) - before)
-        me.begun += (0 if r.held == r.prefill else 1) - was_begun
+        me.partial += (0 if r.held == r.prefill else 1) - was_partial
         me.owed += 0 if r.held == r.prefill else _owes(w, i, slot)
         tokens += r.chunk
         ends = ends or r.held == r.prefill
@@ -182,7 +182,7 @@ def computed(w: World, k: int) -> None:
 
 
 def again(w: World, i: int, slot: int) -> None:
-    """Queue a request that lost its memory: first of all that are not begun."""
+    """Queue a request that lost its memory: first of all that are not computed in part."""
     r = w.requests[slot]
     r.cached = r.held = 0
     r.whole_s = r.left_s = -1.0
@@ -194,14 +194,14 @@ def evict(w: World, i: int, slot: int) -> None:
     """Take the memory of a prompt that waits computed in part; it starts over."""
     r = w.requests[slot]
     remove(w, i, WAITING, slot)
-    w.instances[i].begun -= 1
+    w.instances[i].partial -= 1
     w.instances[i].owed -= _owes(w, i, slot)
     allocate(w, i, -blocks(w, i, r.held))
     queue_tokens(w, i, -(r.prefill - r.cached))
     again(w, i, slot)
 
 
-def youngest_begun(w: World, i: int) -> tuple[int, int]:
+def youngest_partial(w: World, i: int) -> tuple[int, int]:
     """The last to arrive of the prompts that wait computed in part, and the last of those that are not to be spared."""
     last = fair = NONE
     slot = head(w, i, WAITING)
@@ -217,7 +217,7 @@ def youngest_begun(w: World, i: int) -> tuple[int, int]:
 
 
 def _insert(w: World, i: int, slot: int) -> None:
-    """Put a request behind the begun ones that arrived before it, or behind all of them if it is not begun."""
+    """Queue a request behind those computed in part that arrived before it; if it is not, behind all of them."""
     r, other = w.requests[slot], head(w, i, WAITING)
     while other != NONE:
         q = w.requests[other]

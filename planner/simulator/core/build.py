@@ -11,7 +11,7 @@ from planner.perf.instance import InstancePhysics
 from planner.perf.layout import Role
 from planner.policies.base import Policy, Recovery
 from planner.policies.batching import ChunkForm, Continuous
-from planner.policies.lending import MixedPool
+from planner.policies.borrowing import MixedPool
 from planner.policies.routing import LeastReserved
 from planner.policies.topology import PhaseSplit
 from planner.simulator.books import _INV, _LOG_MIN, GAP_BINS, GAP_MIN_S, Window, seconds
@@ -180,7 +180,7 @@ def rows_of_requests(old: Rows, more: int, free: int = NONE) -> tuple[Rows, int]
 def _cluster(policy: Policy, window: Window, *, cutoff_s: float, max_run_steps: int) -> Rows:
     """The clock at zero and the parameters of the policy."""
     row = np.zeros(1, CLUSTER)
-    roles, batching, topology, lending = policy.topology.roles(), policy.batching, policy.topology, policy.lending
+    roles, batching, topology, borrowing = policy.topology.roles(), policy.batching, policy.topology, policy.borrowing
     assert isinstance(batching, Continuous)
     then = policy.topology.next_hop(roles[0])
     for name in ("max_batch_tokens", "max_batch_size", "block_tokens", "max_preemptions"):
@@ -193,8 +193,8 @@ def _cluster(policy: Policy, window: Window, *, cutoff_s: float, max_run_steps: 
     row["adaptive"], row["target_s"] = batching.form is ChunkForm.ADAPTIVE, batching.target_s
     if isinstance(topology, PhaseSplit):
         row["transfer"], row["layerwise_from"] = TRANSFERS.index(topology.mode), topology.layerwise_from_tokens
-    limits = lending.threshold_tokens if isinstance(lending, MixedPool) else {}
-    row["lending"] = bool(limits)
+    limits = borrowing.threshold_tokens if isinstance(borrowing, MixedPool) else {}
+    row["borrowing"] = bool(limits)
     row["prefill_threshold"] = limits.get(Role.PREFILL, UNLIMITED)
     row["decode_threshold"] = limits.get(Role.DECODE, UNLIMITED)
     row["first_role"] = ROLES.index(roles[0])
@@ -272,7 +272,7 @@ def _machines(pool: PoolModel) -> Ints:
 
 
 def _pools(pools: Sequence[PoolModel], cells: int) -> tuple[Rows, Floats]:
-    """The pools, each name with so many seconds of joules, and their tournaments with nothing pending."""
+    """The pools, each name with so many seconds of joules, and their segment trees with nothing pending."""
     names = list(dict.fromkeys(p.name for p in pools))
     rows, trees, first = np.zeros(len(pools), POOL), list[Floats](), 0
     for row, pool in zip(rows, pools, strict=True):

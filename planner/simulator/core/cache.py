@@ -1,7 +1,7 @@
 """Where compiled code is kept between runs, and whose code is loaded; nothing here needs Numba.
 
 Loading a file of machine code is running it. It is done only where the file and its folder belong to the user and
-nobody else may write them.
+no other user may write them.
 """
 
 import os
@@ -48,12 +48,12 @@ def directory(*code: str) -> Path:
 
 
 def foreign(path: Path) -> bool:
-    """Whether a file or folder is somebody else's, or others may write it."""
+    """Whether a file or folder is another user's, or others may write it."""
     return _foreign(path.lstat())
 
 
 def own_bytes(path: Path) -> bytes:
-    """The content of a file that nobody but the user can have written.
+    """The content of a file that only the user can have written.
 
     Raises:
         PermissionError: the file or its folder is not the user's alone.

@@ -2,22 +2,22 @@
 
 from planner.simulator.core.batch import leave
 from planner.simulator.core.batching import computed
-from planner.simulator.core.failures import appoint_failures, strike_or_repair
+from planner.simulator.core.failures import fail_or_repair, schedule_failures
 from planner.simulator.core.instance import go_on, start
 from planner.simulator.core.memory import decoding, free_blocks, running
-from planner.simulator.core.queues import appoint, length, next_event, pop_front
-from planner.simulator.core.requests import admit, finished, landed, prefilled, route, seat
+from planner.simulator.core.queues import length, next_event, pop_front, schedule
+from planner.simulator.core.requests import admit, finished, landed, prefilled, route, take_row
 from planner.simulator.core.reserved import reserved_landed, reserved_run_ended, route_reserved
 from planner.simulator.core.runs import book
-from planner.simulator.core.shifts import appoint_turn, turn
+from planner.simulator.core.shifts import schedule_shift, turn
 from planner.simulator.core.stages import note_bubble
-from planner.simulator.core.state import DONE, FULL, LOOK, NONE, PREFILLS, READY, TURN, World
+from planner.simulator.core.state import DONE, FULL, LOOK, NONE, PREFILLS, READY, SHIFTED, World
 from planner.simulator.core.steps import answer_lag_s
 from planner.simulator.core.transfers import admit_landing
 
 
 def _run_ended(w: World, k: int) -> None:
-    """A run of a lane is over: do the books, let go of everyone who is done, begin the next."""
+    """A run of a lane is over: do the books, release requests that are done, begin the next."""
     me, c = w.lanes[k], w.cluster[0]
     i = int(me.instance)
     if w.instances[i].lanes > 1:
@@ -56,11 +56,11 @@ def _look(w: World) -> None:
     c.looked += 1
 
 
-def _appoint_look(w: World) -> None:
-    """Make the appointment of the next look, if there is one."""
+def _schedule_look(w: World) -> None:
+    """Schedule the next look, if there is one."""
     c = w.cluster[0]
     if c.looked < c.looks:
-        appoint(w, LOOK, max(0.0, (c.looked + 1) * c.look_s - c.now_s))
+        schedule(w, LOOK, max(0.0, (c.looked + 1) * c.look_s - c.now_s))
 
 
 def _ask(w: World) -> None:
@@ -91,7 +91,7 @@ def _arrive(w: World) -> bool:
             return False
         c.fired = c.asked = 0
         c.arrived += 1
-        slot = seat(w, int(c.cursor))
+        slot = take_row(w, int(c.cursor))
         if c.reserving:
             route_reserved(w, slot)
         else:
@@ -102,11 +102,11 @@ def _arrive(w: World) -> bool:
 
 
 def _begin(w: World) -> None:
-    """Make the appointments that hold from the start."""
-    w.cluster[0].turning = 1
-    appoint_failures(w)
-    appoint_turn(w)
-    _appoint_look(w)
+    """Schedule what is known from the start."""
+    w.cluster[0].started = 1
+    schedule_failures(w)
+    schedule_shift(w)
+    _schedule_look(w)
 
 
 def _happen(w: World, what: int) -> None:
@@ -119,19 +119,19 @@ def _happen(w: World, what: int) -> None:
             reserved_run_ended(w, what)
         else:
             _run_ended(w, what)
-    elif what > TURN:
+    elif what > SHIFTED:
         if c.reserving:
             reserved_landed(w, ~what)
         else:
             landed(w, ~what)
-    elif what == TURN:
+    elif what == SHIFTED:
         turn(w)
-        appoint_turn(w)
+        schedule_shift(w)
     elif what == LOOK:
         _look(w)
-        _appoint_look(w)
+        _schedule_look(w)
     else:
-        strike_or_repair(w, what)
+        fail_or_repair(w, what)
 
 
 def replay(w: World) -> int:
@@ -141,14 +141,14 @@ def replay(w: World) -> int:
         DONE or FULL; after FULL, called again with more rows, it continues where it stopped.
     """
     c = w.cluster[0]
-    if not c.turning:
+    if not c.started:
         turn(w)
     while True:
         if c.arriving:
             if not _arrive(w):
                 return FULL
             c.arriving = 0
-            if not c.turning:
+            if not c.started:
                 _begin(w)
         arrives = bool(c.fired)
         if c.events and arrives:

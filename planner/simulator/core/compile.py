@@ -2,7 +2,7 @@
 
 An array is seven values to Numba and counted whenever it is touched; two dozen of them handed from function to
 function cost more than what the functions do. The world is one pointer instead, to the addresses of its arrays, and
-nobody counts it. The arrays themselves are kept alive by those who call the compiled code.
+it is not counted. The arrays themselves are kept alive by those who call the compiled code.
 
 Functions are compiled for the kinds their annotations name, once each, and not for whatever kinds of integers they
 are called with.

@@ -7,46 +7,46 @@ cache comes from or goes to. One that only was to move there later gets another 
 from planner.simulator.core.batch import leave
 from planner.simulator.core.ledger import allocate, queue_tokens
 from planner.simulator.core.queues import (
-    appoint,
-    come_back,
-    drop_appointment,
-    go_away,
+    add_pending,
+    cancel_event,
+    disable,
+    enable,
     head,
     length,
-    pend,
     pop_front,
     push_back,
     remove,
+    schedule,
 )
 from planner.simulator.core.requests import cancel, rehome, release, restart, unpark
 from planner.simulator.core.runs import advance, spent
 from planner.simulator.core.stages import clear_stages
-from planner.simulator.core.state import LANDING, LOST, NONE, PREFILLS, READY, RUNNING, STRIKE, TURN, WAITING, World
-from planner.simulator.core.steps import begun, run_s
+from planner.simulator.core.state import FAILED, LANDING, LOST, NONE, PREFILLS, READY, RUNNING, SHIFTED, WAITING, World
+from planner.simulator.core.steps import run_s, started_steps
 from planner.simulator.core.transfers import admit_landing
 
-HELD, PROMISED, MISSED = 1, 2, 4
+HELD, PROMISED, AWAITED = 1, 2, 4
 """What is to be given back for a lost request: memory at its source, memory at its target; it waited for that."""
 
 
-def appoint_failures(w: World) -> None:
-    """Make the appointments of all failures."""
+def schedule_failures(w: World) -> None:
+    """Schedule all failures."""
     for n in range(w.cluster[0].failures):
-        appoint(w, STRIKE - 2 * n, w.failures[n].at_s)
+        schedule(w, FAILED - 2 * n, w.failures[n].at_s)
 
 
-def strike_or_repair(w: World, what: int) -> None:
+def fail_or_repair(w: World, what: int) -> None:
     """Let a machine fail, or come back."""
-    n = (STRIKE - what) // 2
+    n = (FAILED - what) // 2
     failure = w.failures[n]
-    if (STRIKE - what) % 2 == 0:
-        _strike(w, int(failure.machine))
+    if (FAILED - what) % 2 == 0:
+        _fail_machine(w, int(failure.machine))
         if failure.repair_s >= 0.0:
-            appoint(w, what - 1, failure.repair_s)
+            schedule(w, what - 1, failure.repair_s)
         return
     for i in range(w.cluster[0].instances):
         if _stands_on(w, i, int(failure.machine)):
-            come_back(w, i)
+            enable(w, i)
     unpark(w)
 
 
@@ -56,7 +56,7 @@ def _stands_on(w: World, i: int, machine: int) -> bool:
     return bool(me.machine <= machine < me.machine + me.machines)
 
 
-def _strike(w: World, machine: int) -> None:
+def _fail_machine(w: World, machine: int) -> None:
     """Lose everything on a machine.
 
     The books are put right everywhere before any instance is woken: one that wakes acts on them.
@@ -66,16 +66,16 @@ def _strike(w: World, machine: int) -> None:
         me = w.instances[i]
         me.gone = 1 if _stands_on(w, i, machine) else 0
         if me.gone:
-            go_away(w, i)
-            me.pending, me.guests = 0, 0
+            disable(w, i)
+            me.pending, me.borrowed = 0, 0
     for i in range(count):
         if w.instances[i].gone:
             _lose_landing(w, i)
             _fail(w, i)
-    _lose_flights(w)
+    _lose_transfers(w)
     for i in range(count):
         if not w.instances[i].gone:
-            _miss(w, i)
+            _lose_awaited(w, i)
     _give_back(w)
     for i in range(count):
         w.instances[i].gone = 0
@@ -124,7 +124,7 @@ def _fail(w: World, i: int) -> None:
     if me.lanes > 1:
         clear_stages(w, i)
     queue_tokens(w, i, -int(me.queue_tokens))
-    me.begun = me.owed = me.promised = 0
+    me.partial = me.owed = me.promised = 0
     me.landing_tokens = me.prefill_tokens = 0
     allocate(w, i, int(me.free - me.total))
 
@@ -136,34 +136,34 @@ def _stop(w: World, k: int) -> None:
         return
     spent(w, k)
     me.idle_s = me.run_start_s
-    done = 0 if me.prefilling else begun(w, k) - 1
+    done = 0 if me.prefilling else started_steps(w, k) - 1
     if done > 0:
         me.idle_s += run_s(w, k, done)
         advance(w, k, done)
     me.on = me.prefilling = 0
     if me.place != NONE:
-        drop_appointment(w, int(me.place))
+        cancel_event(w, int(me.place))
         me.place = NONE
 
 
-def _lose_flights(w: World) -> None:
+def _lose_transfers(w: World) -> None:
     """Lose the KV caches on the link from or to a failed instance, in the order in which they left."""
-    found = _first_lost_flight(w)
+    found = _first_lost_transfer(w)
     while found != NONE:
         slot = ~int(w.events[found].what)
         home, source = int(w.requests[slot].home), int(w.requests[slot].sent_by)
-        w.cluster[0].flights -= 1
+        w.cluster[0].in_transfer -= 1
         _lose(w, slot, PROMISED if _up(w, home) else HELD if _up(w, source) else 0)
-        drop_appointment(w, found)
-        found = _first_lost_flight(w)
+        cancel_event(w, found)
+        found = _first_lost_transfer(w)
 
 
-def _first_lost_flight(w: World) -> int:
-    """Where the appointment of the first of those stands that left; NONE where there is none."""
+def _first_lost_transfer(w: World) -> int:
+    """Position of the event of the earliest such transfer; NONE where there is none."""
     found = NONE
     for at in range(w.cluster[0].events):
         what = int(w.events[at].what)
-        if what >= 0 or what <= TURN or (found != NONE and w.events[at].number > w.events[found].number):
+        if what >= 0 or what <= SHIFTED or (found != NONE and w.events[at].number > w.events[found].number):
             continue
         home, source = int(w.requests[~what].home), int(w.requests[~what].sent_by)
         if (home != NONE and not _up(w, home)) or (source != NONE and not _up(w, source)):
@@ -171,7 +171,7 @@ def _first_lost_flight(w: World) -> int:
     return found
 
 
-def _miss(w: World, i: int) -> None:
+def _lose_awaited(w: World, i: int) -> None:
     """Lose the requests that wait at an instance for a KV cache that is gone; rehome those with only a lost future."""
     me, slot = w.instances[i], head(w, i, LANDING)
     while slot != NONE:
@@ -180,7 +180,7 @@ def _miss(w: World, i: int) -> None:
         if not _up(w, int(r.sent_by)):
             remove(w, i, LANDING, slot)
             me.landing_tokens -= r.prompt
-            _lose(w, slot, MISSED)
+            _lose(w, slot, AWAITED)
         slot = after
     for k in range(me.lane, me.lane + me.lanes):
         _rehome_all(w, k, PREFILLS)
@@ -204,9 +204,9 @@ def _give_back(w: World) -> None:
     while slot != NONE:
         r = w.requests[slot]
         if _up(w, int(r.home)):
-            pend(w, int(r.home), -int(r.prompt))
+            add_pending(w, int(r.home), -int(r.prompt))
         slot = r.next
-    for mark in (HELD, PROMISED, MISSED):
+    for mark in (HELD, PROMISED, AWAITED):
         slot = head(w, row, LOST)
         while slot != NONE:
             r = w.requests[slot]

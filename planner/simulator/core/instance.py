@@ -3,12 +3,12 @@
 from planner.simulator.core.batch import join_late, preempt, stall
 from planner.simulator.core.batching import fitting, take
 from planner.simulator.core.memory import free_blocks, growth, running, steps_that_fit
-from planner.simulator.core.order import arrange, begun_first, moves
-from planner.simulator.core.queues import appoint, head, length, pop_front
+from planner.simulator.core.order import arrange, moves, partial_first
+from planner.simulator.core.queues import head, length, pop_front, schedule
 from planner.simulator.core.runs import end_after
 from planner.simulator.core.stages import enter, entrance_free_s
 from planner.simulator.core.state import NONE, PREFILLS, READY, WAITING, World
-from planner.simulator.core.steps import begin_decodes, begun, decode_s, hops_s, run_s, step_s
+from planner.simulator.core.steps import begin_decodes, decode_s, hops_s, run_s, started_steps, step_s
 from planner.simulator.core.streams import drain_s, stream_s
 from planner.simulator.core.transfers import admit_landing, send_while_computed
 from planner.simulator.core.watts import note_prefill
@@ -23,7 +23,7 @@ def wake(w: World, i: int) -> None:
     elif not me.on:
         start(w, k)
     elif not me.prefilling:
-        steps = begun(w, k)
+        steps = started_steps(w, k)
         if steps < me.run_steps:
             end_after(w, k, steps)
 
@@ -44,7 +44,7 @@ def go_on(w: World, i: int) -> None:
         since_s, tried = w.lanes[found].idle_s, found
         start(w, found)
         if w.lanes[found].on:
-            appoint(w, c.lanes + i, entrance_free_s(w, i) - c.now_s)
+            schedule(w, c.lanes + i, entrance_free_s(w, i) - c.now_s)
 
 
 def start(w: World, k: int) -> None:
@@ -63,7 +63,7 @@ def start(w: World, k: int) -> None:
         if w.cluster[0].order:
             arrange(w, i)
         prefills = fitting(w, k, free)
-        if prefills == 0 and w.cluster[0].order and begun_first(w, i):
+        if prefills == 0 and w.cluster[0].order and partial_first(w, i):
             prefills = fitting(w, k, free)
     if prefills:
         _start_prefill(w, k, prefills)
@@ -109,12 +109,12 @@ def _start_prefill(w: World, k: int, count: int) -> None:
     delay_s = me.run_step_s
     if body.stages > 1:
         delay_s = enter(w, k, whole_s + hops_s(body, tokens + batch), tokens + batch, True)
-    appoint(w, k, delay_s)
+    schedule(w, k, delay_s)
     send_while_computed(w, k, delay_s)
 
 
 def _start_decodes(w: World, k: int) -> None:
-    """Begin a run of decode-only steps, as long as nobody ends and memory lasts."""
+    """Begin a run of decode-only steps, as long as no request ends and memory lasts."""
     me, c = w.lanes[k], w.cluster[0]
     i = int(me.instance)
     me.on, me.prefilling, me.decode = 1, 0, 1
@@ -122,8 +122,8 @@ def _start_decodes(w: World, k: int) -> None:
     begin_decodes(w, k)
     if w.instances[i].lanes > 1:
         me.run_steps = 1
-        appoint(w, k, enter(w, k, decode_s(w, k, me.run_context), me.batch, False))
+        schedule(w, k, enter(w, k, decode_s(w, k, me.run_context), me.batch, False))
         return
     most = 1 if moves(w, i) else c.max_run_steps  # which prompt is first may change with every step
     me.run_steps = min(w.dues[k * c.due_rows].step - me.steps, steps_that_fit(w, k, w.instances[i].free), most)
-    appoint(w, k, run_s(w, k, me.run_steps))
+    schedule(w, k, run_s(w, k, me.run_steps))

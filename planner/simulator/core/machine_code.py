@@ -168,7 +168,7 @@ def read(place: Path) -> Code | None:
 
 
 def write(place: Path, code: Code) -> None:
-    """Keep code for the user alone; nobody sees half of it."""
+    """Keep code for the user alone; a reader sees all of it or nothing."""
     name, needed, content = code
     head = " ".join((name, *needed)).encode()
     place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

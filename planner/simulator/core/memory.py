@@ -6,7 +6,7 @@ by the residue of the step number at which they do; growth over any number of st
 
 from planner.simulator.core.queues import length
 from planner.simulator.core.state import READY, World
-from planner.simulator.core.steps import begun
+from planner.simulator.core.steps import started_steps
 
 
 def blocks(w: World, i: int, tokens: int) -> int:
@@ -50,12 +50,12 @@ def residue(w: World, k: int, held: int, step: int) -> int:
 
 
 def free_blocks(w: World, i: int) -> int:
-    """Blocks free at this moment, those of the steps begun so far in the runs of its lanes taken off."""
+    """Blocks free at this moment, those of the steps started so far in the runs of its lanes taken off."""
     me = w.instances[i]
     free = me.free
     for k in range(me.lane, me.lane + me.lanes):
         if w.lanes[k].on and w.lanes[k].decode:
-            free -= growth(w, k, begun(w, k))
+            free -= growth(w, k, started_steps(w, k))
     return int(free)
 
 
@@ -70,7 +70,7 @@ def decoding(w: World, i: int) -> int:
 def running(w: World, i: int) -> int:
     """Requests that hold a decode slot: in a batch, landed, on the link, or computed in part."""
     me = w.instances[i]
-    return int(decoding(w, i) + length(w, i, READY) + me.promised + me.begun)
+    return int(decoding(w, i) + length(w, i, READY) + me.promised + me.partial)
 
 
 def slots(w: World, i: int) -> int:

@@ -51,7 +51,7 @@ def _predict(w: World, i: int, slot: int) -> None:
 
 
 def _rank(w: World, slot: int, now_s: float) -> float:
-    """Where a prompt stands by the policy's rule; before all others where it lost its memory after its first token."""
+    """Rank of a prompt by the rule of the policy; before all others where it lost its memory after its first token."""
     r = w.requests[slot]
     if r.prefill > r.prompt:
         return -inf
@@ -64,13 +64,13 @@ def _rank(w: World, slot: int, now_s: float) -> float:
 def arrange(w: World, i: int) -> None:
     """Put the prompts that wait in order.
 
-    Those that are begun stand by the work they have left; one that is not passes them where it has less left and would
-    else rank before them too late: a step of theirs may be lost waiting, and another shared with them.
+    Those computed in part are sorted by the work they have left; one that is not passes them where it has less left
+    and would else rank before them too late: a step of theirs may be lost waiting, and another shared with them.
     """
     now_s, at = w.cluster[0].now_s, chain(i, WAITING)
     if length(w, i, WAITING) < 2:
         return
-    slot, begun = w.chains[at + HEAD], NONE
+    slot, partial = w.chains[at + HEAD], NONE
     w.chains[at + HEAD] = w.chains[at + TAIL] = NONE
     w.chains[at + LENGTH] = 0
     while slot != NONE:
@@ -78,16 +78,16 @@ def arrange(w: World, i: int) -> None:
         after = r.next
         _predict(w, i, slot)
         if r.held:
-            begun = _among_begun(w, begun, slot)
+            partial = _among_partial(w, partial, slot)
         else:
             r.rank = _rank(w, slot, now_s)
             _sort_in(w, i, slot)
         slot = after
-    _merge(w, i, begun)
+    _merge(w, i, partial)
 
 
-def _among_begun(w: World, first: int, slot: int) -> int:
-    """Put a begun prompt among those before it, by the work left and then by arrival; the first of them."""
+def _among_partial(w: World, first: int, slot: int) -> int:
+    """Put a prompt computed in part among those before it, by the work left and then by arrival; the first of them."""
     r, before, after = w.requests[slot], NONE, first
     while after != NONE:
         q = w.requests[after]
@@ -112,21 +112,21 @@ def _sort_in(w: World, i: int, slot: int) -> None:
     insert_before(w, i, WAITING, slot, after)
 
 
-def _merge(w: World, i: int, begun: int) -> None:
-    """Put the begun prompts, in order, among the others."""
+def _merge(w: World, i: int, partial: int) -> None:
+    """Put the prompts computed in part, in order, among the others."""
     now_s, fresh = w.cluster[0].now_s, head(w, i, WAITING)
-    while begun != NONE:
-        r = w.requests[begun]
-        after, rank = r.next, _rank(w, begun, now_s)
+    while partial != NONE:
+        r = w.requests[partial]
+        after, rank = r.next, _rank(w, partial, now_s)
         new = min(r.prefill - r.cached, w.instances[i].chunk if w.instances[i].chunk else r.prefill)
         late_s = now_s + 2 * alone_s(w, w.instances[i].body, new, r.cached)
         while fresh != NONE and _rank(w, fresh, late_s) < rank and w.requests[fresh].left_s < r.left_s:
             fresh = w.requests[fresh].next
-        insert_before(w, i, WAITING, begun, fresh)
-        begun = after
+        insert_before(w, i, WAITING, partial, fresh)
+        partial = after
 
 
-def begun_first(w: World, i: int) -> bool:
+def partial_first(w: World, i: int) -> bool:
     """Let those that hold memory go before all that would need more; False where that changes nothing."""
     first = slot = head(w, i, WAITING)
     if first == NONE or w.requests[first].held:

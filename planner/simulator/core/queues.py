@@ -1,4 +1,4 @@
-"""Chains of requests, heaps of appointments, tournaments of loads."""
+"""Queues of requests, the heap of events, min segment trees of loads."""
 
 from math import inf
 
@@ -101,7 +101,7 @@ def _rise(w: World, base: int, at: int) -> None:
 
 
 def _sink(w: World, base: int, at: int, count: int) -> None:
-    """Move a place away from the top until its children come later."""
+    """Move a place disabled from the top until its children come later."""
     while True:
         child = 2 * at + 1
         if child >= count:
@@ -140,17 +140,17 @@ def remove_due(w: World, k: int, slot: int) -> None:
         _sink(w, base, at, last)
 
 
-# --- appointments ----------------------------------------------------------------------------------------------------
+# --- events ----------------------------------------------------------------------------------------------------------
 
 
 def _earlier(w: World, a: int, b: int) -> bool:
-    """Whether appointment ``a`` comes before ``b``; of equal times the one made first."""
+    """Whether event ``a`` comes before ``b``; of equal times the one scheduled first."""
     one, other = w.events[a], w.events[b]
     return bool(one.at_s < other.at_s or (one.at_s == other.at_s and one.number < other.number))
 
 
 def _put(w: World, at: int, at_s: float, number: int, what: int) -> None:
-    """Put an appointment in its place; lanes know the place of theirs."""
+    """Put an event in its place; lanes know the place of theirs."""
     one = w.events[at]
     one.at_s, one.number, one.what = at_s, number, what
     if what >= 0:
@@ -158,7 +158,7 @@ def _put(w: World, at: int, at_s: float, number: int, what: int) -> None:
 
 
 def _lift(w: World, hole: int, at_s: float, number: int, what: int) -> None:
-    """Put an appointment where there is a hole, or, where ones above are later, higher up and those down a place."""
+    """Put an event where there is a hole, or, where ones above are later, higher up and those down a place."""
     while hole > 0:
         parent = (hole - 1) >> 1
         above = w.events[parent]
@@ -172,7 +172,7 @@ def _lift(w: World, hole: int, at_s: float, number: int, what: int) -> None:
 def _close(w: World, hole: int) -> None:
     """Close a hole: the earlier of the two below moves up, and so on, and the last of all fills the hole at the end.
 
-    The last is a late one most of the time: asking on the way down whether it fits would be in vain.
+    The last is a late one most of the time: asking at every level whether it fits would be in vain.
     """
     c = w.cluster[0]
     c.events -= 1
@@ -191,8 +191,8 @@ def _close(w: World, hole: int) -> None:
     _lift(w, hole, last.at_s, last.number, last.what)
 
 
-def appoint(w: World, what: int, delay_s: float) -> None:
-    """Make an appointment after ``delay_s``; a lane has one at most, and an earlier one of it is void."""
+def schedule(w: World, what: int, delay_s: float) -> None:
+    """Schedule an event after ``delay_s``; a lane has one at most, and an earlier one of it is cancelled."""
     c = w.cluster[0]
     c.number += 1
     if what >= 0 and w.lanes[what].place != NONE:
@@ -201,13 +201,13 @@ def appoint(w: World, what: int, delay_s: float) -> None:
     _lift(w, c.events - 1, c.now_s + delay_s, c.number, what)
 
 
-def drop_appointment(w: World, place: int) -> None:
-    """Strike an appointment off the heap."""
+def cancel_event(w: World, place: int) -> None:
+    """Take an event off the heap."""
     _close(w, place)
 
 
 def next_event(w: World) -> int:
-    """Take the first appointment off the heap, which is not empty."""
+    """Take the first event off the heap, which is not empty."""
     what = w.events[0].what
     _close(w, 0)
     if what >= 0:
@@ -218,16 +218,16 @@ def next_event(w: World) -> int:
 # --- loads -----------------------------------------------------------------------------------------------------------
 
 
-def pend(w: World, i: int, tokens: int) -> None:
+def add_pending(w: World, i: int, tokens: int) -> None:
     """Change the pending tokens of an instance."""
     me = w.instances[i]
     me.pending += tokens  # whole: rounding must not tell equals apart
-    if me.away == 0:
+    if me.disabled == 0:
         _weigh(w, i, me.pending * w.pools[me.pool].weight)
 
 
 def _weigh(w: World, i: int, weight: float) -> None:
-    """Set the load of an instance in the tournament of its pool."""
+    """Set the load of an instance in the segment tree of its pool."""
     pool = w.pools[w.instances[i].pool]
     loads, base = w.loads, pool.tree
     at = pool.leaves + i - pool.first
@@ -240,24 +240,24 @@ def _weigh(w: World, i: int, weight: float) -> None:
         loads[base + at] = least
 
 
-def go_away(w: World, i: int) -> None:
+def disable(w: World, i: int) -> None:
     """Let an instance take nothing: it is closed or has failed, perhaps both."""
     me = w.instances[i]
-    if me.away == 0:
+    if me.disabled == 0:
         _weigh(w, i, inf)
-    me.away += 1
+    me.disabled += 1
 
 
-def come_back(w: World, i: int) -> None:
+def enable(w: World, i: int) -> None:
     """Undo that once."""
     me = w.instances[i]
-    me.away -= 1
-    if me.away == 0:
+    me.disabled -= 1
+    if me.disabled == 0:
         _weigh(w, i, me.pending * w.pools[me.pool].weight)
 
 
 def least_loaded(w: World, p: int) -> int:
-    """The instance of a pool with the least load, the first of equals; its load is endless where all are away."""
+    """The instance of a pool with the least load, the first of equals; its load is endless where all are disabled."""
     pool = w.pools[p]
     loads, base, at = w.loads, pool.tree, 1
     while at < pool.leaves:
@@ -266,6 +266,6 @@ def least_loaded(w: World, p: int) -> int:
 
 
 def load(w: World, i: int) -> float:
-    """Pending tokens of an instance over its planned speed; no end where it is away."""
+    """Pending tokens of an instance over its planned speed; no end where it is disabled."""
     pool = w.pools[w.instances[i].pool]
     return float(w.loads[pool.tree + pool.leaves + i - pool.first])

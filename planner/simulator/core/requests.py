@@ -1,4 +1,4 @@
-"""A request on its way through the cluster: it arrives, is routed, moves on, ends; or starts over where it was lost."""
+"""A request in the cluster: it arrives, is routed, moves on, ends; or starts over where it was lost."""
 
 from math import inf
 
@@ -7,15 +7,15 @@ from planner.simulator.core.instance import wake
 from planner.simulator.core.ledger import allocate, finish, note_gap, queue_tokens
 from planner.simulator.core.memory import blocks
 from planner.simulator.core.order import moves
-from planner.simulator.core.queues import appoint, length, pend, pop_front, push_back
+from planner.simulator.core.queues import add_pending, length, pop_front, push_back, schedule
 from planner.simulator.core.routing import MIXED, choose, serves, shortest, too_long
 from planner.simulator.core.state import LANDING, NONE, PARKED, READY, WAITING, World
-from planner.simulator.core.transfers import admit_landing, fly
+from planner.simulator.core.transfers import admit_landing, start_transfer
 
 # --- arrival ---------------------------------------------------------------------------------------------------------
 
 
-def seat(w: World, index: int) -> int:
+def take_row(w: World, index: int) -> int:
     """A row for a request that has just arrived."""
     c = w.cluster[0]
     slot = int(c.free_slot)
@@ -40,7 +40,7 @@ def _reset(w: World, slot: int) -> None:
     """Let a request hold nothing anywhere."""
     r = w.requests[slot]
     r.prefill = r.pending = r.prompt
-    r.cached = r.held = r.sent = r.joining = r.guest = r.fetched = r.mark = 0
+    r.cached = r.held = r.sent = r.joining = r.borrowed = r.fetched = r.mark = 0
     r.join_step = 0
     r.home = r.sent_by = NONE
     r.transfer_end_s = r.whole_s = r.left_s = -1.0
@@ -65,12 +65,12 @@ def route(w: World, slot: int) -> None:
         refuse(w, slot)
         return
     r.sent_by, r.home = first, then
-    pend(w, first, int(r.prompt))
+    add_pending(w, first, int(r.prompt))
     if then == first:
-        r.guest = 1
-        w.instances[first].guests += 1
+        r.borrowed = 1
+        w.instances[first].borrowed += 1
     elif then != NONE:
-        pend(w, then, int(r.prompt))
+        add_pending(w, then, int(r.prompt))
     submit(w, first, slot)
 
 
@@ -84,7 +84,7 @@ def submit(w: World, i: int, slot: int) -> None:
 
 
 def refuse(w: World, slot: int) -> None:
-    """Turn a request away."""
+    """Turn a request disabled."""
     w.cluster[0].refused += 1
     free_row(w, slot)
     _next_client(w)
@@ -140,10 +140,10 @@ def prefilled(w: World, k: int, slot: int, lag_s: float) -> None:
 def finished(w: World, i: int, slot: int) -> None:
     """A request has its last token."""
     r = w.requests[slot]
-    _farewell(w, slot)
-    pend(w, i, -int(r.pending))
+    _return_borrowed(w, slot)
+    add_pending(w, i, -int(r.pending))
     if r.home != NONE and r.home != i:
-        pend(w, int(r.home), -int(r.prompt))
+        add_pending(w, int(r.home), -int(r.prompt))
         if r.transfer_end_s >= 0:
             cancel(w, int(r.home), slot)
     done(w, slot)
@@ -156,29 +156,29 @@ def done(w: World, slot: int) -> None:
     free_row(w, slot)
 
 
-def _farewell(w: World, slot: int) -> None:
-    """The work that a guest was taken for is done."""
+def _return_borrowed(w: World, slot: int) -> None:
+    """The phase is done for which an instance of the other one was borrowed."""
     r = w.requests[slot]
-    if r.guest:
-        r.guest = 0
-        w.instances[r.sent_by].guests -= 1
+    if r.borrowed:
+        r.borrowed = 0
+        w.instances[r.sent_by].borrowed -= 1
 
 
 def _leaves(w: World, i: int, slot: int) -> bool:
     """Send a request whose prompt is computed on, if the topology says so."""
     r, c, role = w.requests[slot], w.cluster[0], w.instances[i].role
-    if r.guest and role != c.first_role:
-        _farewell(w, slot)
+    if r.borrowed and role != c.first_role:
+        _return_borrowed(w, slot)
     if r.home == i or role != c.first_role or c.then_role == NONE:
-        if role == MIXED:  # a computed prompt keeps nobody waiting; its tokens share their steps
-            pend(w, i, 1 - int(r.pending))
+        if role == MIXED:  # no request waits for a computed prompt; its tokens share their steps
+            add_pending(w, i, 1 - int(r.pending))
             r.pending = 1
         return False
-    pend(w, i, -int(r.prompt))
+    add_pending(w, i, -int(r.prompt))
     if r.home == NONE:
-        fly(w, slot, w.cluster[0].now_s)
+        start_transfer(w, slot, w.cluster[0].now_s)
     elif r.transfer_end_s >= 0:
-        fly(w, slot, r.transfer_end_s)
+        start_transfer(w, slot, r.transfer_end_s)
     else:
         push_back(w, int(r.home), LANDING, slot)
         w.instances[r.home].landing_tokens += r.prompt
@@ -190,7 +190,7 @@ def landed(w: World, slot: int) -> None:
     """A KV cache has arrived: free the source, wake the target; start over where that was lost meanwhile."""
     r = w.requests[slot]
     home, source, held = int(r.home), int(r.sent_by), int(r.prefill)
-    w.cluster[0].flights -= 1
+    w.cluster[0].in_transfer -= 1
     if r.fetched:
         r.fetched = 0
         submit(w, home, slot)
@@ -248,9 +248,9 @@ def resume(w: World, slot: int) -> None:
         push_back(w, int(c.lanes), PARKED, slot)
         return
     body = w.bodies[w.instances[r.home].body]
-    c.flights += 1
+    c.in_transfer += 1
     r.fetched = 1
-    appoint(w, ~slot, body.latency_s + body.kv_bytes_per_token * r.prompt / body.bandwidth_bytes_per_s)
+    schedule(w, ~slot, body.latency_s + body.kv_bytes_per_token * r.prompt / body.bandwidth_bytes_per_s)
 
 
 def rehome(w: World, slot: int) -> None:
@@ -261,7 +261,7 @@ def rehome(w: World, slot: int) -> None:
     home = shortest(w, int(w.class_index[r.index]), role)
     if home != NONE and not too_long(w, home, int(r.prompt), int(r.output)):
         r.home = home
-        pend(w, home, int(r.prompt))
+        add_pending(w, home, int(r.prompt))
 
 
 def unpark(w: World) -> None:

@@ -1,4 +1,4 @@
-"""A request on its way where memory is reserved for the whole of it: the public Splitwise simulator's rules.
+"""A request whose memory is reserved for the whole of it: the rules of Splitwise's public simulator.
 
 A KV cache travels when its prompt is computed, beside all others on the link; it waits for memory where it is to land,
 and asks again after a second.
@@ -7,11 +7,11 @@ Source: Mutinifni/splitwise-sim (MIT), executor, flows and links; rules restated
 """
 
 from planner.perf.transfer import serialized_end_s
-from planner.simulator.core.batch import rise
+from planner.simulator.core.batch import take_from_batch
 from planner.simulator.core.ledger import allocate
 from planner.simulator.core.memory import blocks
-from planner.simulator.core.queues import appoint, length, pend, pop_front
-from planner.simulator.core.requests import done, free_row, refuse, seat
+from planner.simulator.core.queues import add_pending, length, pop_front, schedule
+from planner.simulator.core.requests import done, free_row, refuse, take_row
 from planner.simulator.core.reserved_routing import choose_reserved
 from planner.simulator.core.routing import serves, too_long
 from planner.simulator.core.runs import book
@@ -33,7 +33,7 @@ def route_reserved(w: World, slot: int) -> None:
     first, then = choose_reserved(w, slot)
     r.sent_by, r.home, r.mark, r.chunk, r.held = first, then, FRESH, r.prompt, r.prompt + 1
     if too_long(w, first, int(r.prompt), int(r.output)) or too_long(w, then, int(r.prompt), int(r.output)):
-        pend(w, first, -int(r.prompt))
+        add_pending(w, first, -int(r.prompt))
         _forget_source(w, slot)
         _forget(w, slot)
         refuse(w, slot)
@@ -47,7 +47,7 @@ def _forget(w: World, slot: int) -> None:
     """Give back what a request was promised where it is decoded."""
     r = w.requests[slot]
     w.instances[r.home].reserved -= r.prompt + r.output
-    pend(w, int(r.home), -1)
+    add_pending(w, int(r.home), -1)
 
 
 def _forget_source(w: World, slot: int) -> None:
@@ -60,7 +60,7 @@ def _forget_source(w: World, slot: int) -> None:
 def _twin(w: World, slot: int) -> int:
     """A row for the decode of a prompt that waits at the same instance; the prompt knows it."""
     r = w.requests[slot]
-    other = seat(w, int(r.index))
+    other = take_row(w, int(r.index))
     it = w.requests[other]
     it.sent_by, it.home, r.twin = r.sent_by, r.home, other
     _decode_of(w, other)
@@ -75,7 +75,7 @@ def _decode_of(w: World, slot: int) -> None:
 
 
 def reserved_run_ended(w: World, k: int) -> None:
-    """A step or a run of decodes is over: do the books, let go of everyone who is done, begin the next."""
+    """A step or a run of decodes is over: do the books, release requests that are done, begin the next."""
     me, c = w.lanes[k], w.cluster[0]
     i = int(me.instance)
     book(w, k)
@@ -86,7 +86,7 @@ def reserved_run_ended(w: World, k: int) -> None:
             _computed(w, i, pop_front(w, k, PREFILLS), lag_s)
     while me.due and w.dues[k * c.due_rows].step <= me.steps:
         slot = int(w.dues[k * c.due_rows].slot)
-        rise(w, k, slot)
+        take_from_batch(w, k, slot)
         _ended(w, i, slot)
     start_step(w, k)
 
@@ -97,7 +97,7 @@ def _computed(w: World, i: int, slot: int, lag_s: float) -> None:
     r.first_token_s = r.last_token_s = now_s
     r.lag_s, r.generated = lag_s, 1
     w.ttft_s[r.index] = now_s + lag_s - r.arrival_s
-    pend(w, i, -int(r.prompt))
+    add_pending(w, i, -int(r.prompt))
     if r.output <= 1:
         _forget_source(w, slot)
         _ended(w, i, slot)
@@ -126,23 +126,23 @@ def _send(w: World, slot: int) -> None:
     r, c = w.requests[slot], w.cluster[0]
     i, j = int(r.sent_by), int(r.home)
     tokens = blocks(w, j, int(r.prompt + 1))
-    c.flights += 1
+    c.in_transfer += 1
     r.fetched = 1 if tokens > w.instances[j].free else 0
     if r.fetched:
-        appoint(w, ~slot, RETRY_S)
+        schedule(w, ~slot, RETRY_S)
         return
     allocate(w, j, tokens)
     latency_s = float(w.bodies[w.instances[i].body].latency_s)
     end_s = serialized_end_s(c.now_s, wire_s_of(w, i, j, int(r.prompt)), latency_s)
     c.transfers += 1
     c.transfer_s += end_s - r.last_token_s
-    appoint(w, ~slot, end_s - c.now_s)
+    schedule(w, ~slot, end_s - c.now_s)
 
 
 def reserved_landed(w: World, slot: int) -> None:
     """A KV cache has arrived, or asks for memory again."""
     r = w.requests[slot]
-    w.cluster[0].flights -= 1
+    w.cluster[0].in_transfer -= 1
     if r.fetched:
         _send(w, slot)
         return

@@ -7,12 +7,12 @@ helps out joins the mixed pool and stays until it holds no request. Of equals th
 Source: Mutinifni/splitwise-sim (MIT), MixedPoolScheduler and TokenJSQScheduler; rules restated.
 """
 
-from planner.simulator.core.queues import length, pend
+from planner.simulator.core.queues import add_pending, length
 from planner.simulator.core.routing import DECODE, MIXED, PREFILL
 from planner.simulator.core.state import NONE, WAITING, World
 
-OWN, LENT, ANY = range(3)
-"""Which instances are asked: those of a pool that are not lent, those in the mixed pool, or all."""
+OWN, BORROWED, ANY = range(3)
+"""Which instances are asked: those of a pool that are not borrowed, those in the mixed pool, or all."""
 
 
 def _before(w: World, i: int, other: int, by_memory: bool, group: int, other_group: int) -> bool:
@@ -35,10 +35,10 @@ def _least(w: World, slot: int, role: int, which: int, by_memory: bool) -> int:
         if not w.serves[serves + p] or (which == OWN and pool.role != role):
             continue
         for i in range(pool.first, pool.first + pool.instances):
-            lent = w.instances[i].guests
-            if (which == OWN and lent) or (which == LENT and not lent):
+            borrowed = w.instances[i].borrowed
+            if (which == OWN and borrowed) or (which == BORROWED and not borrowed):
                 continue
-            group = 1 if lent else 2 * int(pool.role == DECODE)
+            group = 1 if borrowed else 2 * int(pool.role == DECODE)
             if found == NONE or _before(w, i, found, by_memory, group, of_group):
                 found, of_group = i, group
     return found
@@ -60,10 +60,10 @@ def _decodes(w: World, slot: int, which: int) -> int:
     return i
 
 
-def _lend(w: World, i: int) -> int:
+def _borrow(w: World, i: int) -> int:
     """Let an instance join the mixed pool; it is ``i``, or none."""
     if i != NONE:
-        w.instances[i].guests = 1
+        w.instances[i].borrowed = 1
         _join_last(w, i)
     return i
 
@@ -74,10 +74,10 @@ def _join_last(w: World, i: int) -> None:
     w.instances[i].turn = w.cluster[0].turns
 
 
-def go_home(w: World, i: int) -> None:
+def return_if_idle(w: World, i: int) -> None:
     """Let an instance that holds no request leave the mixed pool."""
-    if w.instances[i].guests:
-        w.instances[i].guests = 0
+    if w.instances[i].borrowed:
+        w.instances[i].borrowed = 0
         _join_last(w, i)
 
 
@@ -89,13 +89,13 @@ def choose_reserved(w: World, slot: int) -> tuple[int, int]:
     else:
         first, then = _computes(w, slot, OWN), _decodes(w, slot, OWN)
         if first == NONE:
-            first = _computes(w, slot, LENT)
+            first = _computes(w, slot, BORROWED)
         if then == NONE:
-            then = _decodes(w, slot, LENT)
+            then = _decodes(w, slot, BORROWED)
         if first == NONE:
-            first = _lend(w, _least(w, slot, DECODE, OWN, False))
+            first = _borrow(w, _least(w, slot, DECODE, OWN, False))
         if then == NONE:
-            then = _lend(w, _least(w, slot, PREFILL, OWN, True))
+            then = _borrow(w, _least(w, slot, PREFILL, OWN, True))
         if first == NONE or then == NONE:
             first = then = _least(w, slot, PREFILL, ANY, False)
     if first == NONE:
@@ -103,6 +103,6 @@ def choose_reserved(w: World, slot: int) -> tuple[int, int]:
     w.instances[first].reserved += r.prompt + (1 if first != then else r.output)
     if first != then:
         w.instances[then].reserved += r.prompt + r.output
-    pend(w, first, int(r.prompt))
-    pend(w, then, 1)
+    add_pending(w, first, int(r.prompt))
+    add_pending(w, then, 1)
     return first, then

@@ -1,7 +1,7 @@
 """Who takes a request: the instance with the least pending tokens over its planned speed, or one of the other phase.
 
-An instance is lent while it holds a guest: a request that it took for the other phase. A guest is computed and decoded
-where it is, so nothing of it moves and no two instances ever wait for each other's memory.
+An instance is borrowed while it holds a request that it took for the other phase. Such a request is computed and
+decoded where it is, so nothing of it moves and no two instances ever wait for each other's memory.
 """
 
 from math import inf
@@ -49,8 +49,8 @@ def _borrows(w: World, role: int, i: int) -> bool:
     return bool(waiting > (c.prefill_threshold if role == PREFILL else c.decode_threshold))
 
 
-def _lender(w: World, request_class: int, role: int, tokens: int, alone: bool) -> int:
-    """Who helps out: of the other phase's instances one that is lent already, else one that is not; or NONE.
+def _helper(w: World, request_class: int, role: int, tokens: int, alone: bool) -> int:
+    """The other phase's instance that is borrowed: one that already is, else one that is not; or NONE.
 
     Args:
         w: the world.
@@ -61,14 +61,14 @@ def _lender(w: World, request_class: int, role: int, tokens: int, alone: bool) -
     """
     c = w.cluster[0]
     other = int(c.then_role if role == c.first_role else c.first_role)
-    for lent in (True, False):
+    for borrowed in (True, False):
         found, least = NONE, inf
         for p in range(c.pools):
             if w.pools[p].role != other or not w.serves[request_class * c.pools + p]:
                 continue
             for i in range(w.pools[p].first, w.pools[p].first + w.pools[p].instances):
                 fits = blocks(w, i, tokens + 1) <= w.instances[i].total
-                if fits and (w.instances[i].guests > 0) == lent and load(w, i) < least:
+                if fits and (w.instances[i].borrowed > 0) == borrowed and load(w, i) < least:
                     found, least = i, load(w, i)
         pressed = _borrows(w, int(c.first_role), found) or _borrows(w, int(c.then_role), found)
         if found != NONE and (alone or not pressed):
@@ -79,9 +79,9 @@ def _lender(w: World, request_class: int, role: int, tokens: int, alone: bool) -
 def _help(w: World, request_class: int, role: int, own: int, tokens: int) -> int:
     """The instance of the other phase that takes a request, where the phase with its least loaded ``own`` borrows."""
     c = w.cluster[0]
-    if not c.lending or c.then_role == NONE or not _borrows(w, role, own):
+    if not c.borrowing or c.then_role == NONE or not _borrows(w, role, own):
         return NONE
-    return _lender(w, request_class, role, tokens, own == NONE)
+    return _helper(w, request_class, role, tokens, own == NONE)
 
 
 def choose(w: World, request_class: int, tokens: int) -> tuple[int, int]:
@@ -92,13 +92,13 @@ def choose(w: World, request_class: int, tokens: int) -> tuple[int, int]:
     c = w.cluster[0]
     first_role, then_role = int(c.first_role), int(c.then_role)
     first = shortest(w, request_class, first_role)
-    lender = _help(w, request_class, first_role, first, tokens)
-    if lender != NONE:
-        return lender, lender
+    helper = _help(w, request_class, first_role, first, tokens)
+    if helper != NONE:
+        return helper, helper
     if first == NONE or then_role == NONE or not serves(w, request_class, then_role):
         return first, NONE
     then = shortest(w, request_class, then_role)
-    lender = _help(w, request_class, then_role, then, tokens)
-    if lender != NONE:
-        return lender, lender
+    helper = _help(w, request_class, then_role, then, tokens)
+    if helper != NONE:
+        return helper, helper
     return (first if then != NONE else NONE), then

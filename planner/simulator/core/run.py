@@ -28,7 +28,7 @@ from planner.simulator.core.state import (
     Rows,
     World,
 )
-from planner.simulator.pools import UNLIMITED, PoolModel, Run
+from planner.simulator.pools import UNLIMITED, PoolModel, Run, names_of
 from workloads.traces import Trace
 
 COMPILED, INTERPRETED = "compiled replay", "interpreted replay"
@@ -108,7 +108,7 @@ def _addresses(w: World) -> Ints:
 
 
 def _left(w: World, pools: Sequence[PoolModel], window: Window, end_s: float, engine: str) -> Run:
-    """What the replay leaves behind."""
+    """What the replay tells."""
     instances, cluster = w.instances, w.cluster[0]
     lengths = w.chains.reshape(-1, CHAINS, LINKS)[:, :, LENGTH]
     waiting = int(lengths[:, [WAITING, LANDING]].sum())
@@ -121,12 +121,13 @@ def _left(w: World, pools: Sequence[PoolModel], window: Window, end_s: float, en
     return Run(
         ledger=_books(w, window),
         meters=meters,
+        instances=names_of(pools),
         waiting=waiting,
-        running=int(lengths.sum()) - waiting + int(cluster["flights"]),
+        running=int(lengths.sum()) - waiting + int(cluster["in_transfer"]),
         end_s=end_s,
         kv_free_blocks=instances["free"].tolist(),
         kv_total_blocks=instances["total"].tolist(),
-        lent=int(np.sum(instances["guests"] > 0)),
+        borrowed=int(np.sum(instances["borrowed"] > 0)),
         engine=engine,
         seen=w.seen.reshape(-1, len(pools), 4)[: int(cluster["looked"])],
     )

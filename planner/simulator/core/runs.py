@@ -2,7 +2,7 @@
 
 from planner.simulator.core.ledger import allocate, note_longest, note_run, note_stretch, overlap_s
 from planner.simulator.core.memory import growth
-from planner.simulator.core.queues import appoint
+from planner.simulator.core.queues import schedule
 from planner.simulator.core.state import World
 from planner.simulator.core.steps import run_s
 from planner.simulator.core.watts import spend
@@ -12,7 +12,7 @@ def end_after(w: World, k: int, steps: int) -> None:
     """End a run of decodes of a lane after ``steps``."""
     me = w.lanes[k]
     me.run_steps = steps
-    appoint(w, k, max(0.0, me.run_start_s + run_s(w, k, steps) - w.cluster[0].now_s))
+    schedule(w, k, max(0.0, me.run_start_s + run_s(w, k, steps) - w.cluster[0].now_s))
 
 
 def book(w: World, k: int) -> None:

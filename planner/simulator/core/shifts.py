@@ -2,9 +2,9 @@
 
 from planner.simulator.core.instance import wake
 from planner.simulator.core.order import forget_work
-from planner.simulator.core.queues import appoint, come_back, go_away
+from planner.simulator.core.queues import disable, enable, schedule
 from planner.simulator.core.requests import unpark
-from planner.simulator.core.state import NONE, TURN, World
+from planner.simulator.core.state import NONE, SHIFTED, World
 
 
 def turn(w: World) -> None:
@@ -15,11 +15,11 @@ def turn(w: World) -> None:
         c.shift += 1
 
 
-def appoint_turn(w: World) -> None:
-    """Make the appointment of the next shift, if there is one."""
+def schedule_shift(w: World) -> None:
+    """Schedule the next shift, if there is one."""
     c = w.cluster[0]
     if c.shift < c.shifts:
-        appoint(w, TURN, w.shifts[c.shift].at_s - c.now_s)
+        schedule(w, SHIFTED, w.shifts[c.shift].at_s - c.now_s)
 
 
 def _turn(w: World, n: int) -> None:
@@ -33,9 +33,9 @@ def _turn(w: World, n: int) -> None:
         wake(w, i)
     if opens == 0 and not me.closed:
         me.closed = 1
-        go_away(w, i)
+        disable(w, i)
     elif opens == 1:
         if me.closed:
             me.closed = 0
-            come_back(w, i)
+            enable(w, i)
         unpark(w)

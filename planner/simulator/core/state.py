@@ -41,7 +41,7 @@ REQUEST = _record(
     "arrival_s first_token_s last_token_s lag_s max_gap_s transfer_end_s rank left_s whole_s prompts_s phases_s "
     "contexts_s",
     "join_step gap_step",
-    "index prompt output prefill pending generated group home sent_by preemptions next prev joining guest cached "
+    "index prompt output prefill pending generated group home sent_by preemptions next prev joining borrowed cached "
     "held chunk sent fetched mark twin follower",
 )
 """A request in flight; ``next`` and ``prev`` chain it into one queue at a time, or into the free rows."""
@@ -50,24 +50,24 @@ INSTANCE = _record(
     "kv_seen_s busy_s kv_block_s queue_seen_s queue_token_s prefill_j decode_j prefill_s until_s "
     "prompts_s phases_s contexts_s unfilled_s",
     "pending total free queue_tokens landing_tokens prefill_tokens decode_steps decode_tokens kv_peak stage reserved",
-    "role body machine machines pool promised preemptions guests begun chunk owed away closed gone lane lanes carried "
-    "turn",
+    "role body machine machines pool promised preemptions borrowed partial chunk owed disabled closed gone lane lanes "
+    "carried turn",
 )
 """An instance: its memory, its queues, its pipeline and its meter. ``body`` becomes that of a lane with the lane's next
-step; ``pending`` are tokens, and one that is ``away`` is closed or failed, as often as it is.
+step; ``pending`` are tokens, and one that is ``disabled`` is closed or failed, as often as it is.
 
-Under rules that reserve memory at arrival, ``reserved`` are the tokens promised and ``guests`` says whether it is in
+Under rules that reserve memory at arrival, ``reserved`` are the tokens promised and ``borrowed`` says whether it is in
 the mixed pool, in its pool since ``turn``."""
 
 LANE = _record(
-    "run_start_s run_context run_step_s way_s above_w idle_s busy_from_s stage_s prompts_s phases_s contexts_s "
+    "run_start_s run_context run_step_s link_s above_w idle_s busy_from_s stage_s prompts_s phases_s contexts_s "
     "run_prompts_s run_phases_s run_contexts_s",
     "context steps run_steps curve ends taken",
     "instance body batch joiners due stack place on prefilling decode piece",
 )
 """A batch at work, with the step or the run of decode-only steps in progress: one per pipeline stage of an instance.
 
-The rows behind those of all lanes, one an instance, only keep the appointment with the entrance of its pipeline.
+The rows behind those of all lanes, one an instance, only keep the event of its pipeline's free entrance.
 """
 
 BODY = _record(
@@ -83,7 +83,7 @@ BODY = _record(
 """The physics of an instance; numbers without a unit are offsets into ``World.tables`` and lengths."""
 
 POOL = _record("weight", "tree seconds", "first instances leaves role")
-"""Instances ``first`` and following; ``tree`` is where its tournament of loads begins, ``seconds`` its joules."""
+"""Instances ``first`` and following; ``tree`` is where its min segment tree of loads begins, ``seconds`` its joules."""
 
 DUE = _record("", "step", "index slot")
 """A place in the heap of those that end: the step after which a request has its last token."""
@@ -92,16 +92,16 @@ GAP = _record("longest_s", "step", "")
 """A run of steps that no later one outlasted."""
 
 EVENT = _record("at_s", "number", "what")
-"""An appointment: the end of lane ``what``'s run; where negative the landing of request ``~what``, or another."""
+"""An event: the end of lane ``what``'s run; where negative the landing of request ``~what``, or another."""
 
 SHIFT = _record("at_s", "", "instance opens body")
 """A change at an instance: whether it takes requests and which body it goes on with, NONE where as before."""
 
 FAILURE = _record("at_s repair_s", "", "machine")
-"""A machine that fails, and for how long; ``repair_s`` is -1 where it stays away."""
+"""A machine that fails, and for how long; ``repair_s`` is -1 where it stays disabled."""
 
-TURN, LOOK, STRIKE = -(1 << 30), -(1 << 30) - 1, -(1 << 30) - 2
-"""``what`` of the appointments of the next shift, the next look, and the first failure; each further one has 2 less,
+SHIFTED, LOOK, FAILED = -(1 << 30), -(1 << 30) - 1, -(1 << 30) - 2
+"""``what`` of the events of the next shift, the next look, and the first failure; each further one has 2 less,
 and its repair 1 less than a failure."""
 
 CLUSTER = _record(
@@ -110,8 +110,8 @@ CLUSTER = _record(
     "number arrival_number cursor shift shifts first last slices max_run_steps finished refused transfers "
     "output_tokens arrived restarted looks looked work_rows prefill_threshold decode_threshold "
     "stack_rows due_rows residue_rows gap_bins turns chosen_tokens chosen_free",
-    "fired arriving turning events free_slot in_flight first_role then_role transfer layerwise_from max_batch_tokens "
-    "max_batch_size block_tokens max_preemptions groups lending flights pools requests decode_maximal "
+    "fired arriving started events free_slot in_flight first_role then_role transfer layerwise_from max_batch_tokens "
+    "max_batch_size block_tokens max_preemptions groups borrowing in_transfer pools requests decode_maximal "
     "adaptive prefix bodies clients places asks asked alone order instances lanes stages checkpoint failures "
     "reserving chosen chosen_first chosen_last",
 )
@@ -140,8 +140,8 @@ class World(NamedTuple):
         dues: (lanes · due rows,) heaps of those that end.
         gaps: (lanes · stack rows,) runs of steps that no later one outlasted.
         groups: (lanes · groups,) measured requests of each slice in the batch.
-        loads: tournaments: pending tokens over planned speed.
-        events: heap of appointments.
+        loads: min segment trees: pending tokens over planned speed.
+        events: heap, by time.
         shifts: by time.
         failures: as they were given.
         due_s: (classes,) in which time of their arrival first tokens are due.

@@ -22,7 +22,7 @@ def begin_decodes(w: World, k: int) -> None:
     body = w.bodies[me.body]
     part = -(-me.batch // body.streams)
     me.curve = curve(w.tables, body, part)
-    me.way_s = hops_s(body, part) if body.streams > 1 else 0.0
+    me.link_s = hops_s(body, part) if body.streams > 1 else 0.0
     me.run_context = me.context / me.batch
     me.piece = first_piece(w.tables, body, me.run_context)
 
@@ -56,7 +56,7 @@ def decode_s(w: World, k: int, context: float) -> float:
 
 
 def hops_s(body: Any, tokens: int) -> float:
-    """Seconds that a batch of ``tokens`` is on its way between the stages of a pipeline; none where there is one."""
+    """Seconds that a batch of ``tokens`` is on the links between the stages of a pipeline; none where there is one."""
     return float((body.stages * body.streams - 1) * (body.hop_latency_s + body.hop_token_s * tokens))
 
 
@@ -67,7 +67,7 @@ def stretch(w: World, k: int, piece: int, context: float, steps: int) -> tuple[f
     if body.groups > 1:
         return group_segment(w.tables, body, me.batch, context, steps)
     a, d, n = segment(w.tables, body, me.curve, piece, context, steps)
-    return a + me.way_s, d, n
+    return a + me.link_s, d, n
 
 
 def run_s(w: World, k: int, steps: int) -> float:
@@ -84,8 +84,8 @@ def run_s(w: World, k: int, steps: int) -> float:
     return total
 
 
-def begun(w: World, k: int) -> int:
-    """Steps of the run of a lane in progress that have begun by now."""
+def started_steps(w: World, k: int) -> int:
+    """Steps of the run of a lane in progress that have started by now."""
     me = w.lanes[k]
     if me.run_steps == 1 or me.prefilling or not me.decode:
         return 1

@@ -46,7 +46,7 @@ def stream_s(w: World, b: int, batch: int, context: int, slot: int, count: int, 
 
 
 def _between_s(w: World, b: int, batch: int, spread: int, slot: int, count: int, last: bool) -> float:
-    """Seconds on the way between stages, and of merging what the groups computed."""
+    """Seconds on the links between stages, and of merging what the groups computed."""
     body = w.bodies[b]
     part = -(-batch // body.streams)
     most, total, merged, each = spread, part, part if spread > 1 else 0, slot

@@ -10,14 +10,14 @@ helped against starvation, so it is kept as it is.
 Source: Mutinifni/splitwise-sim (MIT), SplitwiseInstance; rules restated.
 """
 
-from planner.simulator.core.batch import rise, sit
+from planner.simulator.core.batch import add_to_batch, take_from_batch
 from planner.simulator.core.ledger import allocate, queue_tokens
 from planner.simulator.core.memory import blocks
-from planner.simulator.core.queues import appoint, head, insert_before, length, push_back, remove
-from planner.simulator.core.reserved_routing import go_home
+from planner.simulator.core.queues import head, insert_before, length, push_back, remove, schedule
+from planner.simulator.core.reserved_routing import return_if_idle
 from planner.simulator.core.runs import end_after
 from planner.simulator.core.state import NONE, PREFILLS, RUNNING, WAITING, World
-from planner.simulator.core.steps import begin_decodes, begun, run_s, step_s
+from planner.simulator.core.steps import begin_decodes, run_s, started_steps, step_s
 from planner.simulator.core.surfaces import attend
 from planner.simulator.core.watts import note_prefill
 
@@ -73,7 +73,7 @@ def _pause(w: World, k: int) -> None:
     """End a run of decodes at the coming step boundary."""
     me = w.lanes[k]
     if not me.prefilling:
-        steps = begun(w, k)
+        steps = started_steps(w, k)
         if steps < me.run_steps:
             end_after(w, k, steps)
 
@@ -195,7 +195,7 @@ def _leave_out(w: World, k: int, stay: int) -> None:
     for _ in range(me.batch - stay):
         r = w.requests[slot]
         after = int(r.next)
-        rise(w, k, slot)
+        take_from_batch(w, k, slot)
         w.cluster[0].turns += 1
         r.mark, r.rank = LEFT_OUT, float(w.cluster[0].turns)
         w.instances[me.instance].preemptions += 1
@@ -203,7 +203,7 @@ def _leave_out(w: World, k: int, stay: int) -> None:
         slot = after
 
 
-def _seat_chosen(w: World, k: int) -> tuple[int, float]:
+def _start_chosen(w: World, k: int) -> tuple[int, float]:
     """Move those chosen from the queue into the step, with their memory.
 
     Returns:
@@ -224,7 +224,7 @@ def _seat_chosen(w: World, k: int) -> tuple[int, float]:
             attention += attend(w.tables, w.bodies[w.lanes[k].body], r.chunk, 0)
         else:
             r.mark, r.prefill = FRESH, r.prompt + r.generated - 1
-            sit(w, k, slot)
+            add_to_batch(w, k, slot)
             r.gap_step += 1
             r.joining = 1
             w.lanes[k].joiners += 1
@@ -242,18 +242,18 @@ def _wait_once_more(w: World, i: int) -> None:
 
 
 def start_step(w: World, k: int) -> None:
-    """Begin the next step, or run of decode-only steps, of an idle instance; one without requests is lent no longer."""
+    """Begin the next step, or run of decode-only steps, of an idle instance; one without requests is returned."""
     me, c = w.lanes[k], w.cluster[0]
     i = int(me.instance)
     me.body = w.instances[i].body
     _leave_out(w, k, _select(w, k))
-    tokens, attention = _seat_chosen(w, k)
+    tokens, attention = _start_chosen(w, k)
     _wait_once_more(w, i)
     me.taken = c.chosen_tokens
     prompts = length(w, k, PREFILLS)
     if not prompts and not me.batch:
         if head(w, i, WAITING) == NONE:
-            go_home(w, i)
+            return_if_idle(w, i)
         return
     me.on, me.run_start_s, me.busy_from_s = 1, c.now_s, c.now_s
     me.decode, me.prefilling = 1 if me.batch else 0, 1 if prompts else 0
@@ -262,8 +262,8 @@ def start_step(w: World, k: int) -> None:
         me.run_steps = 1
         me.run_step_s = step_s(w, me.body, tokens, attention, me.batch, mean)
         note_prefill(w, k, tokens, me.run_step_s)
-        appoint(w, k, me.run_step_s)
+        schedule(w, k, me.run_step_s)
         return
     begin_decodes(w, k)
     me.run_steps = w.dues[k * c.due_rows].step - me.steps
-    appoint(w, k, run_s(w, k, me.run_steps))
+    schedule(w, k, run_s(w, k, me.run_steps))

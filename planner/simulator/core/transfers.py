@@ -1,4 +1,4 @@
-"""KV caches on their way: who gets memory for one, and when the ports of two machines are free for it.
+"""Transfers of KV caches: which request gets memory for one, and when the ports of two machines are free for it.
 
 A transfer holds the egress port of its source and the ingress port of its destination for the time its bytes take; it
 waits until both are free, and the slower of the two sets its speed. One that overlaps with the prefill, layer by layer,
@@ -8,10 +8,10 @@ leaves gaps while the next layer is computed, so it too holds the ports for its 
 from planner.perf.transfer import busy_s, layerwise_end_s, layerwise_ready_s, serialized_end_s
 from planner.simulator.core.ledger import allocate
 from planner.simulator.core.memory import admits, blocks, free_blocks, slots, steps_that_fit
-from planner.simulator.core.queues import appoint, head, length, remove
+from planner.simulator.core.queues import head, length, remove, schedule
 from planner.simulator.core.runs import end_after
 from planner.simulator.core.state import AUTO, LANDING, LAYERWISE, NONE, PREFILLS, World
-from planner.simulator.core.steps import begun
+from planner.simulator.core.steps import started_steps
 
 
 def _port(w: World, i: int, j: int, ready_s: float, busy_s: float) -> float:
@@ -44,14 +44,14 @@ def _layerwise(w: World, i: int, slot: int, prefill_s: float) -> None:
     r.sent = r.held
 
 
-def fly(w: World, slot: int, end_s: float) -> None:
+def start_transfer(w: World, slot: int, end_s: float) -> None:
     """Let a KV cache land at ``end_s``."""
     c = w.cluster[0]
-    c.flights += 1
+    c.in_transfer += 1
     c.transfers += 1
     c.transfer_s += end_s - w.requests[slot].last_token_s
     w.requests[slot].fetched = 0
-    appoint(w, ~slot, end_s - c.now_s)
+    schedule(w, ~slot, end_s - c.now_s)
 
 
 def _promise(w: World, i: int, slot: int) -> None:
@@ -64,7 +64,7 @@ def _promise(w: World, i: int, slot: int) -> None:
         if lane.on and lane.decode and not lane.prefilling and lane.run_steps > 1:
             fits = steps_that_fit(w, k, me.free)
             if fits < lane.run_steps:
-                end_after(w, k, max(fits, begun(w, k)))
+                end_after(w, k, max(fits, started_steps(w, k)))
 
 
 def admit_landing(w: World, i: int) -> None:
@@ -79,11 +79,11 @@ def admit_landing(w: World, i: int) -> None:
         wire_s = wire_s_of(w, int(r.sent_by), i, int(r.prefill))
         begin_s = _port(w, int(r.sent_by), i, c.now_s, wire_s)
         c.link_wait_s += begin_s - c.now_s
-        fly(w, slot, serialized_end_s(begin_s, wire_s, float(body.latency_s)))
+        start_transfer(w, slot, serialized_end_s(begin_s, wire_s, float(body.latency_s)))
         slot = head(w, i, LANDING)
 
 
-def _welcome(w: World, i: int, slot: int) -> bool:
+def _reserve(w: World, i: int, slot: int) -> bool:
     """Whether memory is promised to a KV cache here, or can be now; then it is."""
     if w.requests[slot].transfer_end_s >= 0:
         return True
@@ -102,6 +102,6 @@ def send_while_computed(w: World, k: int, prefill_s: float) -> None:
     while slot != NONE:
         r = w.requests[slot]
         overlaps = c.transfer != AUTO or r.prompt >= c.layerwise_from
-        if overlaps and r.home != NONE and r.home != i and r.held > r.sent and _welcome(w, int(r.home), slot):
+        if overlaps and r.home != NONE and r.home != i and r.held > r.sent and _reserve(w, int(r.home), slot):
             _layerwise(w, i, slot, prefill_s)
         slot = r.next

@@ -43,7 +43,7 @@ class _WholeLibrary(JITCodeLibrary):  # type: ignore[misc]
                 self.add_linking_library(needed)
 
     def _optimize_final_module(self) -> None:
-        """Optimise everything at once, knowing that nobody else calls the parts."""
+        """Optimise everything at once, knowing that the parts have no other callers."""
         for function in self._final_module.functions:
             if function.linkage == llvm.Linkage.linkonce_odr:
                 function.linkage = llvm.Linkage.internal

@@ -1,4 +1,4 @@
-"""Orders on their way: out-of-band clock commands that take their time and may be lost, and the power brake."""
+"""Orders in transit: out-of-band clock commands that take their time and may be lost, and the power brake."""
 
 from collections.abc import Sequence
 

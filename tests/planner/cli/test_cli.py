@@ -20,7 +20,6 @@ from hw_catalog.errors import CatalogError
 from planner.cli import build
 from planner.errors import BadInput, ExitCode
 from planner.files.plan_file import no_plan_text, plan_text, read_plan, write_plan
-from planner.planning.choices import Depth
 from planner.results.evidence import NoPlan, ValidatedPlan
 from tests.planner import plans
 from workloads.errors import WorkloadError
@@ -55,8 +54,8 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[object], None]:
     """Let the pipeline answer, or raise, what a test says."""
 
     def use(what: object) -> None:
-        def plan(_asked: object, *, progress: Callable[[str, float], None], **more: object) -> object:
-            assert more in ({}, {"with_growth": False, "depth": Depth.SHORT})
+        def plan(_scenario: object, *, progress: Callable[[str, float], None], with_elsewise: bool = False) -> object:
+            assert not with_elsewise
             progress("thinking", 0.5)
             if isinstance(what, Exception):
                 raise what
@@ -285,6 +284,8 @@ def test_check_shows_demand_options_and_excuses(run: Run, answer: Callable[[obje
         excuses[0].option,
     ):
         assert words in result.stdout
+    run("check", CONV, "--report", "check.html")
+    assert excuses[0].option in Path("check.html").read_text(encoding="utf-8")
 
 
 def test_schemas_are_published(run: Run) -> None:

@@ -69,7 +69,7 @@ def test_two_bills_stand_beside_each_other() -> None:
     assert rows[0] == ("expected", "7 kW", "7 kW", "mean wall power, at the planned rates")
     assert ("energy", "unknown", "80 J", "per output token") in rows
     assert any(row[:3] == ("P99", "unknown", "10.4 kW") for row in rows)
-    assert list(bill_rows(full, poor))[-1][3].endswith("the building's share included")
+    assert list(bill_rows(full, poor))[-1][3].endswith("PUE included")
     assert bill_cells(full, totals.power_w)[1:] == ("7 kW", "10.4 kW", "80")
     assert bill_cells(None, 5000.0) == ("5 kW", "", "", "")
 

@@ -200,6 +200,18 @@ def test_growing_is_safe_and_shrinking_too(planned: Path, monkeypatch: pytest.Mo
     assert shown(a, a)[1].startswith("NO CHANGES")
 
 
+def test_a_difference_can_be_forwarded(planned: Path, tmp_path: Path) -> None:
+    """The page of a difference says what the terminal does, its moves in words."""
+    page = tmp_path / "moves.html"
+    code, text = shown(planned / "a.json", planned / "b.json", "--quick", "--quiet", "--report", page)
+    assert code == ExitCode.VALIDATED
+    words = page.read_text(encoding="utf-8")
+    assert text.splitlines()[0].split(": ", 1)[1] in words
+    assert "<td>add</td>" in words
+    assert "add" in text
+    assert "✗" not in words
+
+
 def test_a_quick_look_simulates_nothing(planned: Path) -> None:
     """With --quick the migration is checked by planned loads alone, and says so."""
     data = json.loads(shown(planned / "a.json", planned / "b.json", "--quick", "--json")[1])

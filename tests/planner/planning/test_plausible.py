@@ -1,18 +1,21 @@
 """Numbers that look like slips of the unit, keys that nobody reads, and how hard a plan works its GPUs."""
 
 import ast
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from planner.errors import BadInput
 from planner.planning.plan import check, plan
 from planner.resolve.case import open_case
+from planner.resolve.workload import LEAST_CLASS_REQ_PER_S
+from planner.resolve.workload import asked as drawn
 from planner.results.evidence import NoPlan, ValidatedPlan
 from planner.scenario import Scenario
 
@@ -136,3 +139,48 @@ def test_every_key_of_a_scenario_is_read_by_code() -> None:
     }
     ignored = {key for key in keys(Scenario) if key.rpartition(".")[2] not in read}
     assert ignored == {"schema_version", "workload.classes.priority"}
+
+
+@given(share=st.floats(1e-4, 0.3), rate=st.floats(0.1, 30.0))
+def test_a_rare_class_is_planned_for_at_its_share(share: float, rate: float) -> None:
+    """The rate of a class is what was asked, however few of its requests a sample would hold."""
+    one = {"median_tokens": 200000, "p95_tokens": 200000}
+    long = {"share_frac": share, "prompt": one, "output": {"median_tokens": 60, "p95_tokens": 90}}
+    workload = QUESTION["workload"]
+    assert isinstance(workload, dict)
+    lengths = {**workload["lengths"], "long": long}
+    classes = [{"name": "short", "prompt_max_tokens": 100000}, {"name": "long", "prompt_min_tokens": 100001}]
+    asks = {**workload, "rate_req_per_s": rate, "duration_s": 5, "lengths": lengths, "classes": classes}
+    found = drawn(Scenario.model_validate({**QUESTION, "workload": asks})).demand
+    rates = {each.request_class.name: each.rate_req_per_s for each in found.classes}
+    assert rates == pytest.approx({"short": rate * (1 - share), "long": max(rate * share, LEAST_CLASS_REQ_PER_S)})
+
+
+def test_a_prompt_of_millions_of_tokens_may_take_an_hour() -> None:
+    """A limit is held against the longest prompt that it is asked for, not against a chat's."""
+    long = "workload.lengths.prompt={median_tokens: 8000000, p95_tokens: 10000000}"
+    words = (long, "workload.rate_req_per_s=0.1", "policy.longer_context=true", "slo={ttft_p90_s: 3600}")
+    assert open_case(asked(*words), "colocated").slips == ()
+
+
+MODELS = ("llama-3.1-8b", "llama-2-7b", "gpt-oss-120b", "qwen3-14b")
+
+
+@settings(max_examples=8)
+@given(
+    model=st.sampled_from(MODELS), rate=st.floats(0.5, 40.0), prompt=st.sampled_from([100, 2000, 20000]),
+    output=st.sampled_from([2, 40, 600]), seed=st.integers(1, 9), policy=st.sampled_from(["colocated", "splitwise"]),
+)  # fmt: skip
+def test_no_plan_reads_more_than_its_memory_can(
+    model: str, rate: float, prompt: int, output: int, seed: int, policy: str
+) -> None:
+    """What simulated decode steps read at least never passes the board's bandwidth, at whatever load and length."""
+    lengths = {part: {"median_tokens": n, "p95_tokens": 2 * n} for part, n in (("prompt", prompt), ("output", output))}
+    scenario = asked(
+        f"model={{name: {model}, dtype: null}}", f"policy.name={policy}", f"workload.rate_req_per_s={rate}",
+        f"validation.first_seed={seed}", "slo={tpot_p50_s: 0.5}",
+        f"workload.lengths={json.dumps(lengths)}", "solver.search_evaluations=0",
+    )  # fmt: skip
+    answer = plan(scenario, progress=quiet, with_margin=False)
+    if isinstance(answer, ValidatedPlan):
+        assert all(0 <= peak.hbm_frac <= 1 and 0 <= peak.flops_frac <= 1 for peak in answer.peaks)

@@ -1,18 +1,21 @@
-"""Rules of the order in which prompts are computed: nobody is stuck behind a giant, equals are served as they come."""
+"""Rules of the order of prompts: a short one is not stuck behind a long one, equals are served as they come."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from planner.policies.base import Policy
-from planner.policies.order import Fifo, RelativeSlack, Work
+from planner.policies.order import ARRIVAL, ORDERS, SLACK, Order
+from planner.scenario.policy_section import PolicySection
 from planner.simulator.books import window
 from planner.simulator.pools import Run
 from tests.planner.served import run
-from tests.planner.toy import random_trace, toy_physics, toy_policy, toy_pools, toy_profile, toy_trace
+from tests.planner.toy import random_trace, toy_physics, toy_policy, toy_pools, toy_trace
 from workloads.requests import RequestClass
 from workloads.traces import Trace, classify
 
@@ -22,7 +25,7 @@ CHUNK = 512
 
 def lars(policy: Policy, **limits_s: float) -> Policy:
     """The same with prompts in order of relative slack."""
-    return replace(policy, order=RelativeSlack(limits_s=limits_s))
+    return replace(policy, order=Order(rule=SLACK, limits_s=limits_s))
 
 
 def served(
@@ -59,12 +62,12 @@ def test_equals_are_served_as_they_come(
 @settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 1000), rate=st.sampled_from([4.0, 40.0]), kv_blocks=st.sampled_from([400, 700, 10_000]),
-    chunk=st.sampled_from([64, 512, None]),
+    chunk=st.sampled_from([64, 512, None]), rule=st.sampled_from(sorted(ORDERS.values(), reverse=True)),
 )  # fmt: skip
-def test_everybody_is_served_once(seed: int, rate: float, kv_blocks: int, chunk: int | None) -> None:
-    """Whatever passes whom, every request ends and all memory comes back; runs of steps change nothing."""
+def test_every_request_is_served_once(seed: int, rate: float, kv_blocks: int, chunk: int | None, rule: int) -> None:
+    """Under every order every request ends and all memory comes back; runs of steps change nothing."""
     trace = random_trace(seed, 60, rate, prompt_max=4000)
-    rules = lars(PLAIN, short=0.5, long=20.0)
+    rules = replace(PLAIN, order=Order(rule=rule, limits_s={"short": 0.5, "long": 20.0}))
     done = served(trace, rules, kv_blocks=kv_blocks, chunk=chunk)
     assert done.ledger.finished == 60
     assert done.kv_free_blocks == done.kv_total_blocks
@@ -111,20 +114,18 @@ def test_a_full_memory_is_no_deadlock() -> None:
     assert done.ledger.finished == 3
 
 
-def test_predicted_work_adds_up() -> None:
-    """What is left of a prompt is its whole work less that of its leading tokens, chunk by chunk as it is computed."""
-    step = toy_physics(profile=toy_profile()).step
-    work = Work(CHUNK, step)
-    parts = [step.prefill_s([(min(CHUNK, 2000 - past), past)]) for past in range(0, 2000, CHUNK)]
-    assert work.whole_s(2000) == pytest.approx(sum(parts))
-    for done in range(4):
-        assert work.left_s(2000, done * CHUNK) == pytest.approx(sum(parts[done:]))
-    assert Work(None, step).left_s(700, 300) == step.prefill_s([(400, 300)])
-
-
 def test_mnemosyne_alone_asks_for_relative_slack_by_itself() -> None:
     """Only the preset whose authors use it orders prompts by relative slack unasked."""
-    assert isinstance(toy_policy("mnemosyne").order, RelativeSlack)
-    assert isinstance(toy_policy("mnemosyne", order="fifo").order, Fifo)
-    assert isinstance(toy_policy("sarathi").order, Fifo)
-    assert isinstance(toy_policy("sarathi", order="lars").order, RelativeSlack)
+    assert toy_policy("mnemosyne").order.rule == SLACK
+    assert toy_policy("mnemosyne", order="fifo").order.rule == ARRIVAL
+    assert toy_policy("sarathi").order.rule == ARRIVAL
+    assert toy_policy("sarathi", order="lars").order.rule == SLACK
+
+
+def test_a_scenario_may_name_every_order_that_is_served() -> None:
+    """``policy.order`` takes the names of all orders and no other; a rule without a name is refused."""
+    with pytest.raises(ValidationError) as found:
+        PolicySection(order="none")  # type: ignore[arg-type]
+    assert set(re.findall(r"'(\w+)'", found.value.errors()[0]["ctx"]["expected"])) == set(ORDERS)
+    with pytest.raises(ValueError, match="order: rule 99, expected one of"):
+        Order(rule=99)

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from planner.perf.layout import InstanceSpec, Layout, Role
 from planner.report import words
-from planner.report.evidence import failures
+from planner.report.evidence import failures, served
 from planner.report.page import Page
 from planner.report.plans import no_plan_page, plan_page, simulation_page
 from planner.report.rich import ALL, drawn
@@ -215,3 +215,11 @@ def test_a_limit_of_one_machine_type_is_named_whole() -> None:
     """A limit whose name holds brackets, such as the availability of a machine type, is shown as it is."""
     scarce = replace(plans.no_plan(), raises={"availability[dgx-h100]": (0.0, 3.0)})
     assert "availability[dgx-h100]" in rendered(no_plan_page(scarce, plans.scenario()))
+
+
+def test_pools_that_were_not_metered_have_no_table() -> None:
+    """The reference tells times of requests and meters no pool: no table of their use is shown, nor an empty one."""
+    metered = served(plans.candidate(), plans.judgement(), None)
+    assert "pools" in [part.name for part in metered]
+    bare = replace(plans.judgement(), pools=(), power=None)
+    assert [part.name for part in served(plans.candidate(), bare, None)] == ["evidence", "latency"]

@@ -9,6 +9,8 @@ import pytest
 from planner.errors import BadInput
 from planner.planning.plan import check
 from planner.scenario import Scenario
+from planner.scenario.sections import ValidationSection
+from workloads.errors import WorkloadError
 
 QUESTION = {
     "schema_version": 1, "name": "trace", "model": {"name": "llama-3.1-8b", "dtype": "bf16"},
@@ -50,3 +52,28 @@ def test_rows_that_all_arrive_at_once_give_no_rate(tmp_path: Path) -> None:
             check(asked(file, **workload))
     report = check(asked(file, rate_req_per_s=3.0, arrivals={"process": "poisson"}))
     assert report.rate_req_per_s["all"] == pytest.approx(3.0)
+
+
+SLIPS = {
+    "rate": {"rate_req_per_s": 1e9}, "scale": {"rate_scale": 1e9}, "window": {"rate_req_per_s": 5.0, "duration_s": 1e9},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("slip", SLIPS.values(), ids=SLIPS)
+@pytest.mark.parametrize("source", ["built-in", "trace file"])
+def test_more_requests_than_can_be_drawn_are_refused(slip: dict[str, float], source: str, tmp_path: Path) -> None:
+    """A slip of nine zeros is bad input that names the keys, and no bug of phasewise that fills the memory."""
+    if source == "built-in":
+        question = asked(Path("azure-conv-2023"), **slip)
+    else:
+        replay = {} if "duration_s" not in slip else {"arrivals": {"process": "poisson"}}
+        question = asked(rows(tmp_path / "t.jsonl", np.linspace(0, 1e5, 500).tolist()), time_unit="s", **slip, **replay)
+    with pytest.raises(WorkloadError, match=r"requests in one trace.*rate_req_per_s, rate_scale or duration_s"):
+        check(question)
+
+
+def test_few_requests_of_a_high_rate_are_drawn() -> None:
+    """It is the requests of a seed that are bounded, not the rate."""
+    question = asked(Path("azure-conv-2023"), rate_req_per_s=1e6)
+    report = check(question.model_copy(update={"validation": ValidationSection(requests=1000)}))
+    assert report.rate_req_per_s["all"] == pytest.approx(1e6)

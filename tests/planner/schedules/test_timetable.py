@@ -29,6 +29,7 @@ from planner.schedules.files import read_schedule, schedule_csv
 from planner.schedules.fixed import at_the_peak
 from planner.schedules.planning import timetable
 from planner.schedules.question import opened
+from planner.schedules.recount import recounted
 from planner.schedules.serving import paired
 from solvers.solve import solve
 from tests.planner.epochs import question
@@ -203,6 +204,10 @@ def test_two_weeks_are_compared(week: Path, tmp_path: Path) -> None:
     found = json.loads(_say("diff", str(week), str(dearer), "--json"))
     assert len(found["epochs"]) == 28
     assert found["after"]["cost_usd"] - found["before"]["cost_usd"] == pytest.approx(280)
+    page = tmp_path / "weeks.html"
+    said = _say("diff", str(week), str(dearer), "--report", str(page), "--quiet")
+    assert "28 epochs differ" in said
+    assert "28 epochs differ" in page.read_text(encoding="utf-8")
     assert "+10.00" in _say("diff", str(week), str(dearer))
 
 
@@ -364,3 +369,28 @@ def test_a_budget_that_a_fixed_fleet_keeps_is_feasible_over_time() -> None:
     assert free.schedule is not None
     assert kept.schedule is not None
     assert free.schedule.cost_usd <= kept.schedule.cost_usd * 1.02
+
+
+def test_an_edited_week_comes_to_what_its_machines_come_to(week: Path, tmp_path: Path) -> None:
+    """A plan over time costs what is powered in it; counted again it is as planned, with more machines it is dearer."""
+    file = read_schedule(week)
+    assert file is not None
+    asked, planned = opened(file.scenario, file.timetable.policy), file.schedule
+    again = recounted(asked, planned)
+    assert again.cost_usd == pytest.approx(planned.cost_usd, rel=1e-6)
+    assert (again.energy_j, again.rated_w) == pytest.approx((planned.energy_j, planned.rated_w), rel=1e-6)
+    assert again.churn_machines == planned.churn_machines
+    data = json.loads(week.read_text())
+    for epoch in data["timetable"]["schedule"]["epochs"]:
+        epoch["machines"] = {name: count + 3 for name, count in epoch["machines"].items()}
+    edited = tmp_path / "week.json"
+    edited.write_text(json.dumps(data))
+    shown = json.loads(CliRunner().invoke(build(), ["show", str(edited), "--json"]).stdout)
+    assert shown["timetable"]["schedule"]["cost_usd"] > planned.cost_usd * 1.01
+    assert shown["timetable"]["served"] == []
+    for epoch in data["timetable"]["schedule"]["epochs"]:
+        epoch["machines"] = dict.fromkeys(epoch["machines"], 1)
+        epoch["runs"][0]["instances"] = 99
+    edited.write_text(json.dumps(data))
+    for verb in ("show", "simulate"):
+        assert "GPUs in use on 1 dgx-h100; expected at most 8" in _say(verb, str(edited), code=2)

@@ -78,7 +78,7 @@ def test_everything_repaired_everything_served(
     books = result.ledger
     assert books.finished + books.refused == books.arrived == 80
     assert result.kv_free_blocks == result.kv_total_blocks
-    assert result.lent == result.waiting == result.running == 0
+    assert result.borrowed == result.waiting == result.running == 0
     assert np.isfinite(books.e2e_s).sum() == books.finished
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.policies.base import Policy
-from planner.policies.lending import MixedPool
+from planner.policies.borrowing import MixedPool
 from planner.simulator.books import window
 from planner.simulator.core import batch
 from planner.simulator.core.state import World
@@ -36,7 +36,7 @@ def served(
     return run(pools, rules, trace, measured, cutoff_s=cutoff_s, max_run_steps=max_run_steps)
 
 
-def lending(prefill_tokens: int = 8192, decode_tokens: int = 2048, **knobs: object) -> Policy:
+def borrowing(prefill_tokens: int = 8192, decode_tokens: int = 2048, **knobs: object) -> Policy:
     """The split policy with a mixed pool."""
     return toy_policy(
         "splitwise", mixed_pool=True, prefill_threshold_tokens=prefill_tokens, decode_threshold_tokens=decode_tokens,
@@ -45,7 +45,7 @@ def lending(prefill_tokens: int = 8192, decode_tokens: int = 2048, **knobs: obje
 
 
 POLICIES = st.builds(
-    lending,
+    borrowing,
     st.sampled_from([0, 300, 2000]),
     st.sampled_from([0, 300, 2000]),
     kv_transfer=st.sampled_from(["auto", "serialized", "layerwise"]),
@@ -92,7 +92,7 @@ def test_everyone_goes_home(seed: int, rate: float, rules: Policy, cluster: dict
     result = served(random_trace(seed, 80, rate), rules, **cluster)
     assert result.ledger.finished + result.ledger.refused == 80
     assert result.kv_free_blocks == result.kv_total_blocks
-    assert result.lent == 0
+    assert result.borrowed == 0
 
 
 def test_a_thresholds_length_decides() -> None:
@@ -107,7 +107,7 @@ def test_a_thresholds_length_decides() -> None:
 def test_a_guest_moves_nothing() -> None:
     """A request that one machine takes for both phases has no transfer; its second token comes one step later."""
     trace = toy_trace([0.0, 0.0], [500, 200], [3, 3])
-    books = served(trace, lending(prefill_tokens=0, kv_transfer="serialized"), prefills=1, decodes=1).ledger
+    books = served(trace, borrowing(prefill_tokens=0, kv_transfer="serialized"), prefills=1, decodes=1).ledger
     step = toy_physics().step
     assert books.transfers == 1
     assert books.ttft_s[1] == pytest.approx(step.prefill_s([(200, 0)]), rel=1e-9)
@@ -119,7 +119,7 @@ def test_a_burst_of_prompts_ends_sooner(kv_transfer: str) -> None:
     """A burst beyond the prefill pool's threshold has its first tokens sooner where decode machines help."""
     trace = toy_trace([i * 1e-3 for i in range(60)], [900] * 60, [5] * 60)
     alone = served(trace, toy_policy("splitwise", kv_transfer=kv_transfer), prefills=1, decodes=3).ledger
-    helped = served(trace, lending(kv_transfer=kv_transfer), prefills=1, decodes=3).ledger
+    helped = served(trace, borrowing(kv_transfer=kv_transfer), prefills=1, decodes=3).ledger
     assert max(helped.ttft_s) < 0.6 * max(alone.ttft_s)
     assert max(helped.e2e_s) < 0.7 * max(alone.e2e_s)
 
@@ -129,7 +129,7 @@ def test_a_burst_of_decodes_ends_sooner() -> None:
     trace = toy_trace([i * 0.05 for i in range(100)], [400] * 100, [200] * 100)
     alone, helped = (
         served(trace, rules, kv_blocks=150, prefills=3, decodes=1).ledger
-        for rules in (toy_policy("splitwise"), lending(decode_tokens=400))
+        for rules in (toy_policy("splitwise"), borrowing(decode_tokens=400))
     )
     assert np.mean(helped.e2e_s) < 0.7 * np.mean(alone.e2e_s)
 
@@ -137,12 +137,12 @@ def test_a_burst_of_decodes_ends_sooner() -> None:
 def test_below_its_thresholds_a_mixed_pool_changes_nothing() -> None:
     """As long as no queue exceeds its threshold, every request is served as without a mixed pool."""
     trace = random_trace(4, 200, 20.0)
-    apart, mixed = (served(trace, rules).ledger for rules in (toy_policy("splitwise"), lending(10**9, 10**9)))
+    apart, mixed = (served(trace, rules).ledger for rules in (toy_policy("splitwise"), borrowing(10**9, 10**9)))
     assert np.array_equal(apart.e2e_s, mixed.e2e_s)
     assert np.array_equal(apart.gaps, mixed.gaps)
 
 
-@pytest.mark.parametrize("rules", [toy_policy("splitwise"), lending(2000, 500)], ids=["apart", "mixed"])
+@pytest.mark.parametrize("rules", [toy_policy("splitwise"), borrowing(2000, 500)], ids=["apart", "mixed"])
 @pytest.mark.parametrize(("prefills", "decodes"), [(2, 3), (3, 2)])
 def test_a_machine_less_is_no_better(rules: Policy, prefills: int, decodes: int) -> None:
     """Without one of its machines a cluster's P99 of E2E does not fall (95 % interval of the mean over ten seeds)."""

@@ -119,7 +119,7 @@ def test_a_prompt_beyond_the_threshold_borrows_a_token_machine(published: Readin
     rows = [(0.0, 5000, 5), (0.01, 3000, 5), (0.02, 3000, 5)]
     found = served(split(published, 1, 1), rows)
     assert found.ledger.served_by.tolist() == [[0, 1], [0, 1], [1, 1]]
-    assert found.lent == 0  # it went home when it held no request
+    assert found.borrowed == 0  # it went home when it held no request
 
 
 REQUESTS = st.lists(st.tuples(st.floats(0.0, 3.0), st.integers(1, 6000), st.integers(1, 400)), min_size=1, max_size=60)
@@ -133,7 +133,7 @@ def test_nothing_is_lost(published: Reading, rows: Rows, prompts: int, tokens: i
     cluster = split(published, prompts, tokens, held) if tokens else colocated(published, prompts)
     found = served(cluster, rows, interpreted=True)
     assert found.ledger.finished == len(rows)
-    assert (found.waiting, found.running, found.lent) == (0, 0, 0)
+    assert (found.waiting, found.running, found.borrowed) == (0, 0, 0)
     assert found.kv_free_blocks == found.kv_total_blocks
     for row, (_, prompt, output) in enumerate(rows):
         assert found.ledger.ttft_s[row] >= prompt_s(published, prompt) * (1 - 1e-12)
@@ -158,7 +158,7 @@ def test_what_the_rules_leave_open_is_refused(published: Reading) -> None:
     with pytest.raises(TypeError, match="LeastReserved does not go with failures"):
         serve(pools, policy, what, measured, cutoff_s=10.0, failures=[Failure(machine=0, at_s=1.0)])
     cached = replace(what, cached_tokens=np.array([10]))
-    with pytest.raises(TypeError, match="the reference knows the shortest queue"):
+    with pytest.raises(BadInput, match="the reference knows the shortest queue"):
         reference.serve(pools, policy, what, measured, cutoff_s=10.0)
     with pytest.raises(TypeError, match="prefix cache"):
         serve(pools, policy, cached, measured, cutoff_s=10.0)

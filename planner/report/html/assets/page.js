@@ -56,15 +56,20 @@
     });
     c.restore();
     c.save();
-    (spec.marks || []).forEach((m, i) => {
+    const taken = []; // boxes of labels: one that would stand on another goes below it
+    (spec.marks || []).forEach((m) => {
       const x = u.valToPos(m.x, "x", true), y = u.valToPos(spec.yUnit === "nines" ? nine(m.y) : m.y, "y", true), r = 6 * devicePixelRatio;
       if (x < left || x > left + width) return;
       c.fillStyle = css("--c" + m.colour);
       c.beginPath(); c.moveTo(x, y); c.lineTo(x + r * 1.6, y - r); c.lineTo(x + r * 1.6, y + r); c.closePath(); c.fill();
       c.fillStyle = css("--ink"); c.font = 11 * devicePixelRatio + "px system-ui, sans-serif"; c.textBaseline = "middle";
-      const right = x + r * 2 + c.measureText(m.label).width < left + width;
-      c.textAlign = right ? "left" : "right";
-      c.fillText(m.label, right ? x + r * 2 : x - r, y + (i % 2 ? -1 : 1) * 0);
+      const long = c.measureText(m.label).width, right = x + r * 2 + long < left + width, tall = 14 * devicePixelRatio;
+      const from = right ? x + r * 2 : x - r - long;
+      let at = y;
+      while (taken.some((box) => from < box.to && from + long > box.from && Math.abs(at - box.at) < tall)) at += tall;
+      taken.push({ from, to: from + long, at });
+      c.textAlign = "left";
+      c.fillText(m.label, from, at);
     });
     c.restore();
   };
@@ -76,6 +81,15 @@
     const step = [1, 2, 6, 12, 24, 48, 72, 168].find((s) => (max - min) / s <= Math.min(9, u.width / 85)) || 336, found = [];
     for (let x = Math.ceil(min / step) * step; x <= max; x += step) found.push(x);
     return found;
+  };
+  const decades = (u, v) => { // 1, 2, 5, or tens alone where a decade has no room for three labels
+    const { min, max } = u.scales.x, room = u.bbox.width / devicePixelRatio / Math.max(Math.log10(max / min), 0.1);
+    const leads = room >= 165 ? [1, 2, 5] : [1], sparse = Math.ceil(46 / room);
+    return v.map((x) => {
+      if (x == null) return null;
+      const power = Math.floor(Math.log10(x) + 1e-9), lead = Math.round(x / Math.pow(10, power) * 1e6) / 1e6;
+      return leads.includes(lead) && power % sparse === 0 ? x : null;
+    });
   };
   const stepped = uPlot.paths.stepped({ align: 1 });
   const options = (spec, width, height, report) => {
@@ -94,7 +108,7 @@
       },
       axes: [
         axis({ label: spec.xLabel, labelSize: 20, size: 34,
-          ...(spec.xLog ? { values: (u, v) => v.map((x) => (x == null || Math.abs(Math.log10(x) % 1) > 1e-6 && ![2, 5].includes(Math.round(x / Math.pow(10, Math.floor(Math.log10(x)))))) ? "" : format(xUnit)(x)), filter: (u, v) => v }
+          ...(spec.xLog ? { values: (u, v) => decades(u, v).map((x) => (x == null ? "" : format(xUnit)(x))), filter: (u, v) => v }
             : xUnit === "h" ? { splits: days, values: (u, v) => v.map((x) => (x % 24 ? two(x % 24) + ":00" : "day " + (x / 24 + 1))) }
             : spec.xNames ? { splits: () => spec.x, values: (u, v) => v.map((x) => spec.xNames[spec.x.indexOf(x)] ?? "") }
             : { values: (u, v) => v.map((x) => format(xUnit)(x)) }) }),

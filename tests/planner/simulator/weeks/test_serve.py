@@ -7,11 +7,11 @@ from functools import partial
 import numpy as np
 import pytest
 
+from benchmarks import metered
 from planner.perf.operating import operating
 from planner.perf.step_time import StepTime
 from planner.policies.control import BASELINES, Knob
 from planner.reproduce.dynamollm_lab import open_lab, week_factors
-from planner.simulator import reference
 from planner.simulator.core.run import COMPILED
 from planner.simulator.serve import serve
 from planner.simulator.weeks.flows import WeekPool, courses
@@ -93,7 +93,7 @@ def test_a_week_agrees_with_the_reference() -> None:
     """
     stepwise = partial(run, max_run_steps=1)
     fast, single, slow = (
-        next(iter(served(stage(), part_s=60.0, end_s=60.0, engine=how))) for how in (serve, stepwise, reference.serve)
+        next(iter(served(stage(), part_s=60.0, end_s=60.0, engine=how))) for how in (serve, stepwise, metered.serve)
     )
     same(single, slow)
     for column in ("pool", "ttft_s", "e2e_s", "tpot_s"):
@@ -114,7 +114,7 @@ def test_an_hour_of_dynamollm_agrees_with_the_reference() -> None:
     """The busiest hour of a conversation week, two servers large: TTFT, TBT, TPOT, E2E and energy are the same."""
     _, asked = open_lab("conversation", servers=2).staged(BASELINES["DynamoLLM"], week_factors("conversation"))
     span = {"begin_s": 14 * 3600.0, "end_s": 15 * 3600.0}
-    fast, slow = (next(served(asked, part_s=3600.0, engine=how, **span)) for how in (serve, reference.serve))
+    fast, slow = (next(served(asked, part_s=3600.0, engine=how, **span)) for how in (serve, metered.serve))
     assert len(fast.pool) > 50_000
     same(fast, slow)
     assert fast.energy_j == pytest.approx(slow.energy_j, rel=1e-6)

@@ -1,0 +1,44 @@
+"""What is shown of a plan that was edited since it was simulated."""
+
+from collections.abc import Sequence
+
+from planner.report.page import Page, section
+from planner.report.plans import BUDGETS, again, bought, headline_of, pools_table
+from planner.report.screen import Screen, more, pools_part, warned
+from planner.report.words import budget
+from planner.results.picture import Picture
+from planner.results.plan import CandidatePlan
+from planner.scenario import Scenario
+
+EDITED = "UNVALIDATED (edited since it was simulated)"
+
+
+def edited_page(
+    candidate: CandidatePlan, scenario: Scenario, moved: Sequence[str], picture: Picture | None = None
+) -> Page:
+    """What is known of a plan that was edited since it was simulated: what it buys, and no evidence.
+
+    Args:
+        candidate: the plan as it is now, recounted.
+        scenario: the question.
+        moved: the figures of the file that are not its own, a sentence each.
+        picture: one run of it over time, for the picture of the cluster.
+    """
+    about = f"policy {candidate.policy}; {scenario.catalog.channel} prices"
+    over = [
+        f"budget {key} exceeded: {budget(key, getattr(candidate.totals, key))}, limit {budget(key, limit)}"
+        for key in BUDGETS
+        if (limit := getattr(scenario.budget(), key)) is not None and getattr(candidate.totals, key) > limit
+    ]
+    told = (("Objectives", "not known of the plan as it is now; `phasewise simulate` on this file serves it"),)
+    headline, warnings = headline_of(candidate, scenario), (*over, *moved)
+    pools = pools_table(candidate, None)
+    return Page(
+        title=f"{scenario.name}: edited plan", verdict=EDITED, good=False, headline=headline, about=about, facts=told,
+        warnings=warnings,
+        sections=(*section("buy", "What to buy", *bought(candidate, picture)), again(scenario)),
+        screen=Screen(
+            head=(f"{EDITED}: {headline}", about), parts=(pools_part(pools, candidate),), told=warned(told, warnings),
+            more=more("buy, scenario"),
+        ).blocks,
+    )  # fmt: skip

@@ -1,0 +1,44 @@
+"""What a plan over time comes to as it stands, whatever a file says of it."""
+
+from collections.abc import Iterator, Set
+from dataclasses import replace
+
+from planner.errors import BadInput
+from planner.formulate.epoch_program import counted
+from planner.formulate.epochs import EpochQuestion
+from planner.resolve.epoch_options import fleet
+from planner.results.schedule import Schedule
+from planner.schedules.question import Opened, question_of
+
+
+def recounted(asked: Opened, schedule: Schedule) -> Schedule:
+    """The same machines and instances with the changes, money and energy that they come to under a question.
+
+    Raises:
+        BadInput: it runs what the question does not offer, has other epochs, or more instances than its machines hold.
+    """
+    case = asked.case
+    types = fleet(case, asked.section, [option.spec.machine for option in asked.options])
+    question = replace(question_of(asked), fleet=tuple(types))
+    problems = tuple(_unlike(question, {option.name for option in asked.options}, schedule))
+    if problems:
+        raise BadInput(*problems)
+    machines, runs = [each.machines for each in schedule.epochs], [each.runs for each in schedule.epochs]
+    return counted(question, asked.options, schedule, machines, runs)
+
+
+def _unlike(question: EpochQuestion, offered: Set[str], schedule: Schedule) -> Iterator[str]:
+    """What a schedule has that its question does not."""
+    strangers = {run.spec.name for each in schedule.epochs for run in each.runs} - offered
+    yield from (f"schedule: it runs {name}, which the scenario does not offer" for name in sorted(strangers))
+    gpus = {kind.machine: kind.gpus for kind in question.fleet}
+    types = {name for each in (*(e.machines for e in schedule.epochs), schedule.base_machines) for name in each}
+    yield from (f"schedule: it has {name}, which the scenario does not offer" for name in sorted(types - gpus.keys()))
+    if question.load.epochs != len(schedule.epochs):
+        yield f"schedule: found {len(schedule.epochs)} epochs; the scenario has {question.load.epochs}"
+    for number, epoch in enumerate(schedule.epochs):
+        for machine, count in epoch.machines.items():
+            used = sum(run.instances * run.spec.layout.gpus for run in epoch.runs if run.spec.machine == machine)
+            if used > (most := count * gpus.get(machine, used)):
+                words = f"found {used} GPUs in use on {count} {machine}; expected at most {most}"
+                yield f"schedule.epochs.{number}: {words}"
