@@ -84,8 +84,7 @@ def _binding(plan: ValidatedPlan, scenario: Scenario) -> Iterator[Binding]:
     memory = [(p.kv_load_frac / headroom.kv_frac, f"KV memory of {p.spec.name}") for p in plan.candidate.pools]
     used_frac, name = max(loads + memory)
     yield Binding(kind="resource", name=name, used_frac=used_frac)
-    spent = {limit: float(getattr(plan.candidate.totals, limit, 0.0)) for limit in type(scenario.budgets).model_fields}
-    spent["machine_types"] = float(len({p.spec.machine for p in plan.candidate.pools}))
+    spent = plan.candidate.spent()
     shares = {key: spent[key] / limit for key, limit in budgets(scenario).items() if limit}
     for key, share in sorted(shares.items(), key=lambda item: -item[1]):
         yield Binding(kind="budget", name=key, used_frac=share)

@@ -3,6 +3,7 @@
 ``epoch_problem`` and ``lift_schedule`` are the same for a plan over time.
 """
 
+from planner.formulate.budgets import BUDGETS
 from planner.formulate.canonical import canonical
 from planner.formulate.epoch_program import epoch_problem, later_aims, lift_schedule, place, thinned
 from planner.formulate.epochs import EPOCH_BUDGET_FAMILIES, EPOCH_FAMILIES, EpochQuestion
@@ -11,7 +12,7 @@ from planner.formulate.lift import lift
 from planner.formulate.program import problem, unservable
 
 __all__ = [
-    "BUDGET_FAMILIES", "EPOCH_BUDGET_FAMILIES", "EPOCH_FAMILIES", "FAMILIES", "EpochQuestion", "canonical",
+    "BUDGETS", "BUDGET_FAMILIES", "EPOCH_BUDGET_FAMILIES", "EPOCH_FAMILIES", "FAMILIES", "EpochQuestion", "canonical",
     "epoch_problem", "later_aims",
     "lift", "lift_schedule", "place", "problem", "thinned", "unservable",
 ]  # fmt: skip

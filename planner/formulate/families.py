@@ -7,6 +7,7 @@ Columns: rate[o,c] >= 0, req/s of class c routed to option o; instances[o] and m
 from collections.abc import Callable
 
 from planner.capacity.envelope import Envelope, Option
+from planner.formulate.budgets import BUDGETS
 from planner.formulate.question import (
     SCALE,
     Question,
@@ -125,7 +126,7 @@ def cost(question: Question) -> tuple[Row, ...]:
 
     Once: sum over o of price_usd_per_h(o)·machines[o] <= cost_usd_per_h.
     """
-    return _budget(question, "cost", question.budgets.cost_usd_per_h, lambda o: o.price_usd_per_h)
+    return _budget(question, "cost")
 
 
 def power(question: Question) -> tuple[Row, ...]:
@@ -133,7 +134,7 @@ def power(question: Question) -> tuple[Row, ...]:
 
     Once: sum over o of rated_w(o)·machines[o] <= power_w.
     """
-    return _budget(question, "power", question.budgets.power_w, lambda o: o.rated_w)
+    return _budget(question, "power")
 
 
 def expected_power(question: Question) -> tuple[Row, ...]:
@@ -155,7 +156,7 @@ def space(question: Question) -> tuple[Row, ...]:
 
     Once: sum over o of rack_units(o)·machines[o] <= rack_units.
     """
-    return _budget(question, "space", question.budgets.rack_units, lambda o: o.machine.rack_units)
+    return _budget(question, "space")
 
 
 def machines(question: Question) -> tuple[Row, ...]:
@@ -163,7 +164,7 @@ def machines(question: Question) -> tuple[Row, ...]:
 
     Once: sum over o of machines[o] <= machines.
     """
-    return _budget(question, "machines", question.budgets.machines, lambda _: 1.0)
+    return _budget(question, "machines")
 
 
 def machine_types(question: Question) -> tuple[Row, ...]:
@@ -248,9 +249,7 @@ FAMILIES: tuple[Callable[[Question], tuple[Row, ...]], ...] = (
 )
 """Every family, in the order of its rows."""
 
-BUDGET_FAMILIES = tuple(
-    family.__name__ for family in (cost, power, expected_power, space, machines, availability, machine_types)
-)
+BUDGET_FAMILIES = (*BUDGETS, "availability")
 """The families that a user can raise; the others are physics and arithmetic."""
 
 
@@ -280,9 +279,12 @@ def _carried(
     return tuple(rows)
 
 
-def _budget(question: Question, family: str, limit: float | None, each: Callable[[Option], float]) -> tuple[Row, ...]:
+def _budget(question: Question, family: str) -> tuple[Row, ...]:
     """Sum over o of each(o)·machines[o] <= limit, or nothing without a limit or without anything that counts."""
-    terms = tuple((bought(option), each(option)) for option in question.options if each(option))
+    budget = BUDGETS[family]
+    assert budget.each is not None
+    limit = getattr(question.budgets, budget.key)
+    terms = tuple((bought(o), each) for o in question.options if (each := budget.each(o)))
     if limit is None or limit == INF or not terms:
         return ()
     return (Row(name=family, family=family, terms=terms, upper=float(limit)),)

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from planner.capacity.envelope import Option
+from planner.formulate.budgets import BUDGETS
 from planner.formulate.families import FAMILIES
 from planner.formulate.question import SCALE, WIDE, Question, instances, machines, machines_needed, rate, standing, used
 from planner.perf.layout import Layout, Role
@@ -101,14 +102,8 @@ def _affordable(options: Iterable[Option], budgets: Budgets, available: Mapping[
     """
     most = {}
     for option in options:
-        limits = [
-            (budgets.cost_usd_per_h, option.price_usd_per_h),
-            (budgets.power_w, option.rated_w),
-            (budgets.expected_power_w, option.floor_w),
-            (budgets.rack_units, option.machine.rack_units),
-            (budgets.machines, 1.0),
-            (available.get(option.machine.name), 1.0),
-        ]
+        limits = [(getattr(budgets, b.key), b.each(option)) for b in BUDGETS.values() if b.each]
+        limits.append((available.get(option.machine.name), 1.0))
         counts = [limit / each for limit, each in limits if limit is not None and each > 0]
         count = min(counts, default=INF) * (1 + WIDE)
         most[option.spec.name] = float(max(1, math.floor(count))) if count < INF else INF

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+from planner.formulate import BUDGETS
 from planner.planning.local_search import descend
 from planner.planning.loop import PlanningLoop
 from planner.planning.refusals import raise_words
@@ -11,13 +12,7 @@ from planner.results.evidence import Judgement, NoPlan
 from planner.results.plan import CandidatePlan
 from planner.scenario.objectives import Objective
 
-GOALS = {
-    "cost_usd_per_h": Objective.COST, "power_w": Objective.POWER, "expected_power_w": Objective.ENERGY,
-    "rack_units": Objective.MACHINES, "machines": Objective.MACHINES, "machine_types": Objective.MACHINES,
-}  # fmt: skip
-"""Budget -> the objective that makes small what it limits."""
-
-_FREE = dict.fromkeys(GOALS)
+_FREE = dict.fromkeys(budget.key for budget in BUDGETS.values())
 
 Held = tuple[CandidatePlan, Judgement]
 
@@ -55,7 +50,7 @@ def fit(loop: PlanningLoop, refusal: NoPlan) -> Held | NoPlan:
 def _smallest(loop: PlanningLoop) -> Iterator[Held]:
     """The best plan, and the plan with the least of each budgeted quantity, as if nothing were limited."""
     case, section = loop.case, loop.case.scenario.budgets
-    asked = [goal for key, goal in GOALS.items() if getattr(section, key) is not None]
+    asked = [budget.objective for budget in BUDGETS.values() if getattr(section, budget.key) is not None]
     goals = dict.fromkeys((case.scenario.objective, *asked, *([Objective.MACHINES] if case.available else [])))
     free = section.model_copy(update=_FREE)
     markets = [case.available] if not case.available else [case.available, {}]

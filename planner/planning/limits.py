@@ -12,13 +12,9 @@ from planner.scenario import Scenario
 
 def over_budget(scenario: Scenario, candidate: CandidatePlan, judgement: Judgement) -> Iterator[str]:
     """Each budget that a candidate exceeds, a sentence each; expected watts are the simulated mean where known."""
-    totals, limits = candidate.totals, scenario.budget()
-    drawn_w = judgement.power.mean_w if judgement.power else totals.expected_power_w
-    spent = {
-        "cost_usd_per_h": totals.cost_usd_per_h, "power_w": totals.power_w, "expected_power_w": drawn_w,
-        "rack_units": totals.rack_units, "machines": float(totals.machines),
-        "machine_types": float(len({pool.spec.machine for pool in candidate.pools})),
-    }  # fmt: skip
+    limits, spent = scenario.budget(), candidate.spent()
+    if judgement.power:
+        spent["expected_power_w"] = judgement.power.mean_w
     for key, used in spent.items():
         limit = getattr(limits, key)
         if limit is not None and used > limit * (1 + 1e-9):

@@ -7,7 +7,7 @@ from math import ceil, inf
 
 from planner.capacity.envelope import Option
 from planner.errors import BadInput
-from planner.formulate import BUDGET_FAMILIES, canonical, lift, problem
+from planner.formulate import BUDGET_FAMILIES, BUDGETS, canonical, lift, problem
 from planner.formulate.question import rate
 from planner.planning.failings import failures, incurable
 from planner.planning.limits import parted
@@ -283,17 +283,12 @@ class PlanningLoop:
             candidate: as planned; what it draws in simulation is not looked at.
             budgets: to keep; None: the scenario's.
         """
-        budgets, need = budgets or self.case.scenario.budget(), candidate.totals
+        budgets, spent = budgets or self.case.scenario.budget(), candidate.spent()
         bought = Counter[str]()
         for pool in candidate.pools:
             bought[pool.spec.machine] += pool.machines
         limits = {
-            "cost": (budgets.cost_usd_per_h, need.cost_usd_per_h),
-            "power": (budgets.power_w, need.power_w),
-            "expected_power": (budgets.expected_power_w, need.expected_power_w),
-            "space": (budgets.rack_units, need.rack_units),
-            "machines": (budgets.machines, need.machines),
-            "machine_types": (budgets.machine_types, len(bought)),
+            **{family: (getattr(budgets, each.key), spent[each.key]) for family, each in BUDGETS.items()},
             **{f"availability[{name}]": (self.case.available.get(name), count) for name, count in bought.items()},
         }
         return {

@@ -37,7 +37,6 @@ from planner.scenario.objectives import Budgets, Headroom, Objective
 _PROVEN_FRAC = 1e-6
 _FAILS = 4
 """Reasons that a headline names."""
-BUDGETS = ("cost_usd_per_h", "power_w", "expected_power_w", "rack_units", "machines")
 
 
 def plan_page(plan: ValidatedPlan, scenario: Scenario, picture: Picture | None = None) -> Page:
@@ -250,10 +249,10 @@ def _spent(plan: ValidatedPlan, scenario: Scenario) -> Lines:
 
 def _spending(plan: ValidatedPlan, scenario: Scenario) -> Iterator[str]:
     totals, limits = plan.candidate.totals, scenario.budget()
-    for key in BUDGETS:
+    for key, spent in plan.candidate.spent().items():
         limit = getattr(limits, key)
         if limit is not None:
-            yield f"Budget {key}: {budget(key, getattr(totals, key))} of {budget(key, limit)}."
+            yield f"Budget {key}: {budget(key, spent)} of {budget(key, limit)}."
     yield f"{plural(totals.gpus, 'GPU')}, {number(totals.rack_units)} rack units; policy {plan.candidate.policy}."
     yield from expected_words(totals, scenario)
     yield from token_words(plan.candidate, plan.judgement)
@@ -280,16 +279,16 @@ def _peaks(plan: ValidatedPlan) -> Lines | None:
 
 def binds(candidate: CandidatePlan, judgement: Judgement, budgets: Budgets) -> Table:
     """What is nearest to its limit: objectives, planned loads, memory, budgets; the tightest first."""
-    headroom, totals = candidate.headroom, candidate.totals
+    headroom = candidate.headroom
     used = [(f"objective {e.key}", e.used_ratio, "upper end of the interval") for e in judgement.evidence]
     for pool in candidate.pools:
         most, name = headroom.of(pool.spec.role), pool.spec.name
         for what, load, limit in (("load", pool.load_frac, most), ("KV memory", pool.kv_load_frac, headroom.kv_frac)):
             used.append((f"{what} of {name}", load / limit, _planned(load / limit, limit)))
-    for key in BUDGETS:
+    for key, spent in candidate.spent().items():
         limit = getattr(budgets, key)
         if limit:
-            used.append((f"budget {key}", getattr(totals, key) / limit, f"of {budget(key, limit)}"))
+            used.append((f"budget {key}", spent / limit, f"of {budget(key, limit)}"))
     used.sort(key=lambda row: -row[1])
     most = min(1.5, max((share for _, share, _ in used), default=1.0))
     rows = [

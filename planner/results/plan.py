@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Self
 
 from planner.perf.layout import InstanceSpec
-from planner.scenario.objectives import Headroom
+from planner.scenario.objectives import Budgets, Headroom
 from solvers.allocation import Termination
 
 
@@ -85,3 +85,8 @@ class CandidatePlan:
     headroom: Headroom
     rate_scale: float
     termination: Termination
+
+    def spent(self) -> dict[str, float]:
+        """What it takes of every budget, by the budget's key."""
+        taken = {each.name: float(getattr(self.totals, each.name, 0.0)) for each in fields(Budgets)}
+        return {**taken, "machine_types": float(len({pool.spec.machine for pool in self.pools}))}
