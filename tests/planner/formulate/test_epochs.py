@@ -1,6 +1,5 @@
 """Plans over time: rows under review, laws of the optimum, and the decomposition against the whole model."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
@@ -24,6 +23,7 @@ from solvers.problem import Problem
 from solvers.solve import solve
 from tests.planner.epochs import coarser, question
 from tests.planner.epochs import kind as machine_kind
+from tests.planner.goldens import same_as_golden
 from workloads.load import Load, hedged
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "epochs"
@@ -70,9 +70,7 @@ def test_rows_over_epochs_are_the_reviewed_ones(name: str) -> None:
     columns = keep if name == "objective" else tuple(replace(column, objective=0.0) for column in keep)
     text = lp_text(replace(program, columns=columns, rows=rows))
     path = GOLDEN / f"{name}.lp"
-    if os.environ.get("PHASEWISE_UPDATE_GOLDEN"):
-        path.write_text(text, encoding="utf-8")
-    assert path.read_text(encoding="utf-8") == text
+    same_as_golden(text, path)
 
 
 def test_every_family_over_epochs_is_documented_and_has_a_golden_file() -> None:

@@ -3,17 +3,19 @@
 import itertools
 import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from planner.capacity.envelope import Option
-from planner.formulate import BUDGET_FAMILIES, lift, problem, unservable
+from planner.formulate import BUDGET_FAMILIES, EPOCH_BUDGET_FAMILIES, FAMILIES, lift, problem, unservable
+from planner.formulate import BUDGETS as KNOWN_BUDGETS
 from planner.perf.layout import Role
 from planner.results.plan import Pool
 from planner.scenario.objectives import Budgets, Headroom, Objective
+from planner.scenario.sections import BudgetSection
 from solvers.allocation import Reason, Solution
 from solvers.elastic import StillInfeasible, smallest_raise
 from solvers.lp_format import lp_text
@@ -349,3 +351,12 @@ def test_machines_bought_beyond_need_are_not_lifted() -> None:
     solution = replace(solution, allocation=replace(solution.allocation, values=padded))
     (pool,) = lift(solution, (free,), policy="p", headroom=Headroom()).pools
     assert pool.machines == 1
+
+
+def test_no_budget_is_forgotten() -> None:
+    """Every budget that a scenario may set is held by one family of each program, with epochs and without."""
+    keys = set(BudgetSection.model_fields)
+    assert {each.name for each in fields(Budgets)} == keys
+    assert sorted(budget.key for budget in KNOWN_BUDGETS.values()) == sorted(keys)
+    assert sorted(EPOCH_BUDGET_FAMILIES.values()) == sorted(keys)
+    assert {family.__name__ for family in FAMILIES} >= set(KNOWN_BUDGETS)

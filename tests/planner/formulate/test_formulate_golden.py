@@ -3,11 +3,10 @@
 Each file in tests/golden/lp is written from a problem pruned to one family (or none) and its objective, so that a
 change of the mathematics shows as the rows that changed. After a wanted change, refresh them and read the diff:
 
-    PHASEWISE_UPDATE_GOLDEN=1 pytest tests/planner/formulate/test_formulate_golden.py -n 0
+    REFRESH_GOLDEN=1 pytest tests/planner/formulate/test_formulate_golden.py -n 0
 """
 
 import inspect
-import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,6 +19,7 @@ from planner.perf.layout import Layout, Role
 from planner.scenario.objectives import Budgets, Headroom, Objective
 from solvers.lp_format import lp_text
 from solvers.problem import Problem
+from tests.planner.goldens import same_as_golden
 from tests.planner.options import showcase
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "lp"
@@ -66,10 +66,7 @@ def _text(name: str) -> str:
 def test_rows_are_the_reviewed_ones(name: str) -> None:
     """A family's rows, columns, coefficients and bounds are exactly those of its golden file."""
     path, text = GOLDEN / f"{name}.lp", _text(name)
-    if os.environ.get("PHASEWISE_UPDATE_GOLDEN"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    assert path.read_text(encoding="utf-8") == text
+    same_as_golden(text, path)
 
 
 @pytest.mark.parametrize("name", FAMILY_NAMES)
