@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from planner.report.page import Page, section
-from planner.report.plans import BUDGETS, again, bought, headline_of, pools_table
+from planner.report.plans import again, bought, headline_of, pools_table
 from planner.report.screen import Screen, more, pools_part, warned
 from planner.report.words import budget
 from planner.results.picture import Picture
@@ -26,9 +26,9 @@ def edited_page(
     """
     about = f"policy {candidate.policy}; {scenario.catalog.channel} prices"
     over = [
-        f"budget {key} exceeded: {budget(key, getattr(candidate.totals, key))}, limit {budget(key, limit)}"
-        for key in BUDGETS
-        if (limit := getattr(scenario.budget(), key)) is not None and getattr(candidate.totals, key) > limit
+        f"budget {key} exceeded: {budget(key, spent)}, limit {budget(key, limit)}"
+        for key, spent in candidate.spent().items()
+        if (limit := getattr(scenario.budget(), key)) is not None and spent > limit
     ]
     told = (("Objectives", "not known of the plan as it is now; `phasewise simulate` on this file serves it"),)
     headline, warnings = headline_of(candidate, scenario), (*over, *moved)
