@@ -46,8 +46,9 @@ def study(case: Case, candidate: CandidatePlan, progress: Progress) -> RowStudy:
     machines, pools = _one_size(case, candidate)
     rated_w = _mean_rated_w(machines, pools)
     controls, hierarchy = _delivery(asked)
-    provisioned = asked.provisioned_machines or int(limit_w // rated_w)
-    most = max(provisioned, int(asked.max_ratio * provisioned))
+    by_rating = int(limit_w // rated_w)
+    provisioned = asked.provisioned_machines or by_rating
+    most = max(provisioned, int(asked.max_ratio * provisioned), by_rating)
     clocks = {name: row_clocks_mhz(asked, machine.gpu, controls.brake_mhz) for name, machine in machines.items()}
     first = next(iter(machines.values()))
     question = RowQuestion(

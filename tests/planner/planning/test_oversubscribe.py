@@ -166,9 +166,9 @@ def test_a_row_of_pipelines_is_refused() -> None:
 
 def mixed_row(**power: object) -> RowStudy:
     """Two types of machines behind one breaker, for half an hour."""
-    asked = scenario(
-        row_limit_w=60_000.0, provisioned_machines=6, weeks=1, week_s=1800.0, max_ratio=1.4, **power
-    ).changed(["catalog.machines=[dgx-h100, dgx-a100]", "catalog.tp=[8]", "policy.name=colocated"])  # fmt: skip
+    usual = {"row_limit_w": 60_000.0, "provisioned_machines": 6, "weeks": 1, "week_s": 1800.0, "max_ratio": 1.4}
+    colocated = ["catalog.machines=[dgx-h100, dgx-a100]", "catalog.tp=[8]", "policy.name=colocated"]
+    asked = scenario(**(usual | power)).changed(colocated)
     case = open_case(asked, "colocated")
     options = {o.spec.name: o for o in case.options}
     standing = {name: 2 if "h100" in name else 1 for name in options}
@@ -187,6 +187,13 @@ def test_a_row_may_mix_machine_types() -> None:
     assert inside.rated_w == pytest.approx(inside.machines * (2 * 10_200 + 6500) / 3)
     assert 6 * 1500 < found.peak_frac * 60_000 < 6 * 10_200
     assert found.machines >= 6
+
+
+def test_a_row_holds_what_its_limit_is_rated_for() -> None:
+    """A limit meant for fewer machines than its rating provides for does not need a row for each of them."""
+    found = mixed_row(provisioned_machines=1)
+    assert found.machines >= 60_000 // 10_200
+    assert found.needed_rows == 1
 
 
 def test_clocks_that_are_alike_on_one_of_two_types_are_refused() -> None:
