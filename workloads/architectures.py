@@ -69,6 +69,8 @@ _MIXTURE = {
     "qwen3_moe": ("num_experts", "moe_intermediate_size"),
     "qwen3_vl_moe": ("num_experts", "moe_intermediate_size"),
     "glm4_moe": ("n_routed_experts", "moe_intermediate_size"),
+    "minimax_m2": ("num_local_experts", "intermediate_size"),
+    "phimoe": ("num_local_experts", "intermediate_size"),
 }
 _LATENT = ("deepseek_v2", "deepseek_v3", "deepseek_v32", "kimi_k2")
 _PLAIN = {
@@ -328,7 +330,8 @@ def _windows(config: Config, where: str, layers: int) -> tuple[int, int]:
     if isinstance(kinds, list):
         return kinds.count("sliding_attention"), window
     pattern = optional(config, where, "sliding_window_pattern", 0)
-    return (layers - layers // pattern if pattern > 1 else layers), window
+    whole = optional(config, where, "max_window_layers", 0)  # the lower layers attend to everything
+    return (layers - layers // pattern if pattern > 1 else max(0, layers - whole)), window
 
 
 def _vision(config: Config) -> tuple[Tensor, ...]:

@@ -21,7 +21,28 @@ _STRETCHED = ("yarn", "linear", "dynamic")
 longrope, mrope) that number is the length reached. Source: vLLM, ``_get_and_verify_max_len``."""
 
 
+_LEFT_OUT: Mapping[str, Mapping[str, Any]] = {
+    "gemma2": {"sliding_window_pattern": 2},
+    "gemma3": {
+        "vocab_size": 262208, "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256,
+        "max_position_embeddings": 131072, "sliding_window_pattern": 6,
+    },
+}  # fmt: skip
+"""Keys that published configs of a family leave out where they have their defaults.
+
+Source: transformers, ``Gemma3TextConfig`` (Gemma 3 4B, 12B and 27B) and ``Gemma2Config`` (every second layer).
+"""
+
+
 def language_model(config: Config) -> Config:
+    """The keys of the text model, with the defaults that its family leaves out."""
+    text = _text_model(config)
+    family = str(text.get("model_type") or "").removesuffix("_text")
+    stated = {key: value for key, value in text.items() if value is not None}
+    return {**text, **_LEFT_OUT.get(family, {}), **stated} if family in _LEFT_OUT else text
+
+
+def _text_model(config: Config) -> Config:
     """The keys of the text model, where a config nests it beside a vision model; what is stated once holds for both."""
     nested = config.get("text_config", config.get("llm_config"))
     if isinstance(nested, Mapping):

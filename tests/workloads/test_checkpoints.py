@@ -241,3 +241,83 @@ def test_a_mistral_params_file_reads_like_its_config(tmp_path: Path) -> None:
     (directory / "params.json").write_text(json.dumps(params))
     mine, theirs = load_model(directory), model_from_config(config, "small")
     assert (mine.name, mine.params, mine.max_context_tokens) == ("small", theirs.params, theirs.max_context_tokens)
+
+
+def _published(kind: str, hidden: int, inner: int, layers: int, heads: int, kv: int, vocab: int, **more: object) -> Any:
+    """The keys of a published config.json that say something about sizes."""
+    return {
+        "model_type": kind, "hidden_size": hidden, "intermediate_size": inner, "num_hidden_layers": layers,
+        "num_attention_heads": heads, "num_key_value_heads": kv, "vocab_size": vocab, "max_position_embeddings": 32768,
+        "tie_word_embeddings": False, **more,
+    }  # fmt: skip
+
+
+_TIED: dict[str, Any] = {"tie_word_embeddings": True}
+_V3: dict[str, Any] = {
+    "kv_lora_rank": 512, "q_lora_rank": 1536, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64, "v_head_dim": 128,
+    "n_shared_experts": 1, "num_experts_per_tok": 8, "moe_intermediate_size": 2048,
+}  # fmt: skip
+_GEMMA_4B = {
+    "model_type": "gemma3",
+    "text_config": {
+        "model_type": "gemma3_text", "hidden_size": 2560, "intermediate_size": 10240, "num_hidden_layers": 34,
+        "rope_scaling": {"factor": 8.0, "rope_type": "linear"}, "sliding_window": 1024,
+    },
+    "vision_config": {"hidden_size": 1152, "intermediate_size": 4304, "num_hidden_layers": 27},
+}  # fmt: skip
+PUBLISHED: dict[str, tuple[Any, float, int]] = {
+    "Llama-3.2-1B": (_published("llama", 2048, 8192, 16, 32, 8, 128256, head_dim=64, **_TIED), 1.236e9, 32_768),
+    "Mistral-7B-v0.3": (_published("mistral", 4096, 14336, 32, 32, 8, 32768), 7.248e9, 131_072),
+    "Mixtral-8x22B": (
+        _published("mixtral", 6144, 16384, 56, 48, 8, 32768, num_local_experts=8, num_experts_per_tok=2), 140.6e9,
+        229_376,
+    ),
+    "Phi-4": (_published("phi3", 5120, 17920, 40, 40, 10, 100352), 14.66e9, 204_800),
+    "Phi-3.5-MoE": (
+        _published("phimoe", 4096, 6400, 32, 32, 8, 32064, num_local_experts=16, num_experts_per_tok=2), 41.87e9,
+        131_072,
+    ),
+    "Qwen2.5-0.5B": (_published("qwen2", 896, 4864, 24, 14, 2, 151936, **_TIED), 0.494e9, 12_288),
+    "Qwen3-0.6B": (_published("qwen3", 1024, 3072, 28, 16, 8, 151936, head_dim=128, **_TIED), 0.596e9, 114_688),
+    "Qwen3-Coder-480B": (
+        _published("qwen3_moe", 6144, 8192, 62, 96, 8, 151936, head_dim=128, num_experts=160, num_experts_per_tok=8,
+                   moe_intermediate_size=2560), 480.2e9, 253_952,
+    ),
+    "DeepSeek-V3": (
+        _published("deepseek_v3", 7168, 18432, 61, 128, 128, 129280, n_routed_experts=256, first_k_dense_replace=3,
+                   **_V3), 671.0e9, 70_272,
+    ),
+    "Kimi-K2": (
+        _published("kimi_k2", 7168, 18432, 61, 64, 64, 163840, n_routed_experts=384, first_k_dense_replace=1, **_V3),
+        1026.4e9, 70_272,
+    ),
+    "MiniMax-M2": (
+        _published("minimax_m2", 3072, 1536, 62, 48, 8, 200064, head_dim=128, num_local_experts=256,
+                   num_experts_per_tok=8), 228.7e9, 253_952,
+    ),
+    "Gemma-2-9B": (_published("gemma2", 3584, 14336, 42, 16, 8, 256000, head_dim=256, **_TIED), 9.24e9, 344_064),
+    "Gemma-3-4B": (_GEMMA_4B, 4.30e9, 139_264),
+    "Yi-34B": (_published("llama", 7168, 20480, 60, 56, 8, 64000), 34.39e9, 245_760),
+    "OLMo-2-7B": (_published("olmo2", 4096, 11008, 32, 32, 32, 100352), 7.30e9, 524_288),
+    "Granite-3.1-8B": (_published("granite", 4096, 12800, 40, 32, 8, 49155, **_TIED), 8.17e9, 163_840),
+    "GLM-4-9B": (_published("glm4", 4096, 13696, 40, 32, 2, 151552, head_dim=128), 9.40e9, 40_960),
+}  # fmt: skip
+"""Configs as their authors publish them, the parameters stated on their pages, and bytes of KV a token in 16 bits."""
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_configs_give_published_sizes(name: str) -> None:
+    """Parameters within 0.5 % of what is stated, and the KV bytes that layers, heads or latents imply."""
+    config, params, kv_bytes = PUBLISHED[name]
+    model = model_from_config(config, name)
+    assert model.params == pytest.approx(params, rel=0.005)
+    assert model.kv_bytes_per_token() == kv_bytes
+
+
+def test_windows_are_those_of_the_family() -> None:
+    """Every second layer of Gemma 2 and five of six of Gemma 3 have a window, though their configs do not say so."""
+    gemma2 = {**PUBLISHED["Gemma-2-9B"][0], "sliding_window": 4096}
+    assert model_from_config(gemma2, "g").windowed_layers == 21
+    assert model_from_config(_GEMMA_4B, "g").windowed_layers == 29
+    upper = {**PUBLISHED["Qwen3-0.6B"][0], "sliding_window": 4096, "use_sliding_window": True, "max_window_layers": 20}
+    assert model_from_config(upper, "q").windowed_layers == 8
