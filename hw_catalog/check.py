@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hw_catalog.load import Catalog
+from hw_catalog.machines import PUBLISHED
 from hw_catalog.profiles import KernelProfile
 from hw_catalog.provenance import Provenance
 
@@ -106,7 +107,7 @@ def _prices(catalog: Catalog, today: datetime.date) -> Iterator[Finding]:
             yield Finding(rule="no-price", subject=machine.name, message="has no price through any channel")
         for price in machine.prices:
             days = (today - datetime.date.fromisoformat(price.provenance.date)).days
-            if days > STALE_DAYS:
+            if days > STALE_DAYS and price.channel not in PUBLISHED:
                 text = f"{price.usd_per_h:g} USD/h is {days} days old, expected at most {STALE_DAYS}"
                 yield Finding(rule="stale-price", subject=f"{machine.name} {price.channel}", message=text)
 

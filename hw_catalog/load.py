@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationError
 
 from hw_catalog.errors import CatalogError
 from hw_catalog.gpus import Gpu
 from hw_catalog.links import Link
-from hw_catalog.machines import Machine, Price
+from hw_catalog.machines import Channel, Machine, Price
 from hw_catalog.power import PowerCurve
 from hw_catalog.provenance import Kind, Provenance
 from hw_catalog.strict_files import Unreadable, yaml_document
@@ -95,7 +95,7 @@ class MachineRow(_Row):
     rack_units: NotNegative
     intra_link: str
     inter_link: str
-    prices: dict[Literal["on-demand", "reserved", "spot", "owned"], PriceRow]
+    prices: dict[Channel, PriceRow]
     available: Whole | None = None
     provenance: dict[str, str]
 

@@ -2,10 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from hw_catalog.gpus import Gpu
 from hw_catalog.links import Link
 from hw_catalog.provenance import Provenance
+
+PUBLISHED = ("splitwise-sim", "splitwise-table-1", "splitwise-table-5")
+"""Price sets of publications, to compare with what was published at them."""
+
+Channel = Literal["on-demand", "reserved", "spot", "owned", "splitwise-sim", "splitwise-table-1", "splitwise-table-5"]
+"""How machines are paid for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,7 +20,8 @@ class Price:
     """What one machine costs through one channel.
 
     Attributes:
-        channel: ``on-demand``, ``reserved``, ``spot`` or ``owned``.
+        channel: ``on-demand``, ``reserved``, ``spot`` or ``owned``; or the name of a publication, whose prices do not
+            age.
         usd_per_h: dollars per machine-hour.
         provenance: dated source.
     """

@@ -100,6 +100,7 @@ FORMATS = (
     TraceFormat(name="mooncake", columns=("timestamp", "input_length", "output_length"), unit="ms", whole=True),
     TraceFormat(name="burstgpt", columns=("Timestamp", "Request tokens", "Response tokens"), unit="s", whole=True),
     TraceFormat(name="vidur", columns=("arrived_at", "num_prefill_tokens", "num_decode_tokens"), unit="s"),
+    TraceFormat(name="splitwise-sim", columns=("arrival_timestamp", "prompt_size", "token_size"), unit="s"),
     TraceFormat(
         name="plain", columns=("arrival_s", "prompt_tokens", "output_tokens"), unit="s", named=True,
         also={"arrival_ms": "ms", "arrival_us": "us", "arrival_ns": "ns"},

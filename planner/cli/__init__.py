@@ -48,8 +48,8 @@ def build() -> typer.Typer:
     _add(demand, workload.stats, workload.generate)
     papers = _group("reproduce", "Compare published results with our simulator.")
     papers.callback()(_papers)
-    _add(papers, reproductions.splitwise, reproductions.sarathi, reproductions.mnemosyne, reproductions.polca,
-         reproductions.dynamollm)  # fmt: skip
+    _add(papers, reproductions.splitwise, reproductions.splitwise_grid, reproductions.sarathi, reproductions.mnemosyne,
+         reproductions.polca, reproductions.dynamollm)  # fmt: skip
     app.add_typer(catalog)
     app.add_typer(demand)
     app.add_typer(papers)

@@ -1,11 +1,15 @@
 """Verbs that repeat what was published: reproduce."""
 
+import os
 from enum import StrEnum
+from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from planner.cli.terminal import Json, Quiet, print_view, progress, write
+from planner.cli.reports import report_page
+from planner.cli.terminal import Json, Quiet, Report, print_view, progress, write
 
 
 class Profiles(StrEnum):
@@ -27,19 +31,47 @@ def splitwise(
             "published: both; current: today's profiles and prices; all: one after the other",
         ),
     ] = Profiles.PUBLISHED,
+    report: Report = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Compare claims of Splitwise (ISCA'24) with our simulator."""
     from planner.files.plan_file import dumps
-    from planner.report.claims import claims_view
+    from planner.report.claims import claims_page, claims_view
     from planner.reproduce.splitwise import PUBLISHED, READINGS, splitwise
 
     several = {Profiles.PUBLISHED: PUBLISHED, Profiles.ALL: READINGS}
     readings = several.get(profiles, (profiles.value,))
     with progress(quiet=quiet) as tell:
-        found = splitwise(readings, progress=tell)
+        found = splitwise(readings, progress=tell, drawn=report is not None)
+    report_page(report, partial(claims_page, "Splitwise"), found, quiet=quiet)
     write(dumps(found)) if json else print_view(claims_view(found))
+
+
+def splitwise_grid(
+    out: Annotated[Path, typer.Option("--out", help="folder that keeps every point; a second run goes on there")],
+    profiles: Annotated[
+        Profiles, typer.Option("--profiles", help="as-published, as-measured, or published: both")
+    ] = Profiles.PUBLISHED,
+    processes: Annotated[int | None, typer.Option("--processes", min=1, help="at once; all cores if not said")] = None,
+    report: Report = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Simulate Splitwise's whole provisioning grid and print the best cluster of every design and problem."""
+    from planner.errors import BadInput
+    from planner.files.plan_file import dumps
+    from planner.report.grids import grid_page, grid_view
+    from planner.reproduce.grid import best, grid
+    from planner.reproduce.splitwise import PUBLISHED
+
+    readings = PUBLISHED if profiles is Profiles.PUBLISHED else (profiles.value,)
+    if not set(readings) <= set(PUBLISHED):
+        raise BadInput(f"--profiles: found {profiles.value}; expected published or one of {', '.join(PUBLISHED)}")
+    with progress(quiet=quiet) as tell:
+        rows = grid(readings, out, processes=processes or os.cpu_count() or 1, progress=tell)
+    report_page(report, grid_page, rows, quiet=quiet)
+    write(dumps(best(rows))) if json else print_view(grid_view(best(rows)))
 
 
 def sarathi(json: Json = False, quiet: Quiet = False) -> None:

@@ -15,7 +15,12 @@ class Reference:
     """Times of one request that has an instance to itself.
 
     Source: Splitwise, ISCA'24, §VI-A: objectives are slowdowns against the same request alone on a DGX-A100.
+
+    Attributes:
+        per_token: the mean gap of a request is its decoding time over its tokens; else over its gaps, one fewer.
     """
+
+    per_token = False
 
     def __init__(self, step: StepTime) -> None:
         """Nothing computed yet.

@@ -44,10 +44,57 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """One line of a figure.
+
+    Attributes:
+        label: what it is of.
+        x: ascending.
+        y: as many.
+        joined: whether its points are joined.
+    """
+
+    label: str
+    x: Sequence[float]
+    y: Sequence[float]
+    joined: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """A published figure, drawn from what our simulator says: curves, or a table of numbers by design.
+
+    Attributes:
+        name: unique among the figures of a reproduction.
+        title: what it shows.
+        source: the published figure.
+        reading: how the published data were read.
+        x_label: below the axis, with its unit; of a table, what its columns are.
+        y_label: beside it, with its unit.
+        curves: of a figure with axes.
+        columns: of a table.
+        rows: of a table: name and values.
+        note: what else a reader should know.
+    """
+
+    name: str
+    title: str
+    source: str
+    reading: str
+    x_label: str
+    y_label: str
+    curves: Sequence[Curve] = ()
+    columns: Sequence[str] = ()
+    rows: Sequence[tuple[str, Sequence[float]]] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reproduction:
-    """All claims of one publication, in its order."""
+    """All claims of one publication, in its order, and its figures where they were asked for."""
 
     claims: Sequence[Claim]
+    figures: Sequence[Figure] = ()
 
 
 def claim(

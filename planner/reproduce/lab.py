@@ -1,27 +1,36 @@
 """The laboratory: one reading, its workloads, and what was measured once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from planner.reproduce.designs import SIMULATOR, Cluster
+from planner.reproduce.designs import SIMULATOR, Cluster, cluster
 from planner.reproduce.readings import Reading
-from planner.reproduce.search import Problem, Provision, provision, throughput
-from planner.reproduce.trial import Bench, Draw, at_rate, draw
+from planner.reproduce.search import Problem, Provision, provision, swept, throughput
+from planner.reproduce.trial import DURATION_S, Bench, at_rate, draw
 from planner.scenario.designs import Design
 
 CODING, CONVERSATION = "azure-code-2023", "azure-conv-2023"
 
 BATCH_REQ_PER_S = 180.0
-BATCH_S = 600.0
 BATCH_COUNTED_S = (60.0, 540.0)
-"""Batch jobs: the load and length of the published notebook, and when the requests end that it counts."""
+"""Batch jobs: the load of the published notebook, and when the requests end that it counts."""
 
 LONG_S = 600.0
-LONG_REQUESTS = 120_000
-"""Of the traces of ten minutes by which the setback on another workload was measured."""
+"""Of the published sweeps over rates, and of batch jobs."""
+
+LONG_REQUESTS = {CODING: 75_000, CONVERSATION: 120_000}
+"""More than arrive in ten minutes at the highest rate of the published sweeps."""
+
+SWEEP_ENDS_REQ_PER_S = {CODING: 120, CONVERSATION: 180}
+"""Highest rates of the published sweeps. Source: splitwise-sim, notebooks."""
 
 SEEDS = tuple(range(1, 9))
+"""Draws of requests by which counts and sweeps are judged."""
+
+RATIO_SEEDS = (1, 2, 3)
+"""Draws for ratios of rates on a ladder of 2 %, which differ by a rung or two, and for batch jobs."""
+
 SEED_REQUESTS = 12_000
 """More than arrive in two minutes at 70 requests/s."""
 
@@ -38,63 +47,69 @@ class Lab:
         """
         self.reading = reading
         self._tell = tell
-        self._benches: dict[str, Bench] = {}
-        self._rates: dict[tuple[str, Cluster], float] = {}
-        self._drawn: Draw | None = None
+        self._benches: dict[tuple[str, int, float], Bench] = {}
+        self._rates: dict[tuple[str, int, Cluster], float] = {}
+        self._swept: dict[tuple[str, int, Cluster], int] = {}
+        self._counts: dict[tuple[Problem, Design, str], Sequence[Provision | None]] = {}
 
-    def bench(self, workload: str) -> Bench:
-        """The trials of a workload."""
-        found = self._benches.get(workload)
-        if found is None:
-            found = self._benches[workload] = Bench(self.reading, draw(workload, self.reading.alone))
-        return found
+    def bench(self, workload: str, *, seed: int = 1, duration_s: float = LONG_S) -> Bench:
+        """The trials of a draw of a workload, of ten minutes or of two."""
+        key = (workload, seed, duration_s)
+        if key not in self._benches:
+            requests = LONG_REQUESTS[workload] if duration_s == LONG_S else SEED_REQUESTS
+            drawn = draw(workload, self.reading.alone, seed=seed, requests=requests)
+            self._benches[key] = Bench(self.reading, drawn, duration_s=duration_s)
+        return self._benches[key]
 
-    def rate_req_per_s(self, workload: str, cluster: Cluster) -> float:
-        """Highest rate at which a cluster holds the nine objectives."""
-        key = (workload, cluster)
+    def rates_req_per_s(self, workload: str, cluster: Cluster) -> list[float]:
+        """Highest rates at which a cluster holds the nine objectives for ten minutes, one for each draw."""
+        return [self._rate(workload, seed, cluster) for seed in RATIO_SEEDS]
+
+    def _rate(self, workload: str, seed: int, cluster: Cluster) -> float:
+        key = (workload, seed, cluster)
         if key not in self._rates:
-            self._tell(f"{self.reading.name}: {cluster.words}, {workload}")
-            self._rates[key] = throughput(self.bench(workload), cluster)
+            self._tell(f"{self.reading.name}: {cluster.words}, {workload}, draw {seed}")
+            self._rates[key] = throughput(self.bench(workload, seed=seed), cluster)
         return self._rates[key]
 
-    def fastest(self, problem: Problem, published: Cluster) -> Cluster:
-        """The split that holds the highest conversation rate for what a published cluster costs or draws."""
-        self._tell(f"{self.reading.name}: best split of {published.design.name}, {CONVERSATION}")
-        budget = published.usd_per_h if problem is Problem.ISO_COST_THROUGHPUT else published.power_w
-        found = provision(
-            problem, published.design, self.bench(CONVERSATION), SIMULATOR, budget(SIMULATOR),
-            start=published.prompt_machines,
-        )  # fmt: skip
-        if found is None:
-            return published
-        self._rates[CONVERSATION, found.cluster] = found.rate_req_per_s
-        return found.cluster
-
-    def sustained_req_per_s(self, cluster: Cluster) -> float:
-        """Highest rate of conversation at which a cluster holds the nine objectives for ten minutes."""
-        self._tell(f"{self.reading.name}: {cluster.words}, ten minutes of {CONVERSATION}")
-        return throughput(Bench(self.reading, self._long(), duration_s=LONG_S), cluster)
-
-    def over_seeds(self, problem: Problem, made: Design, amount: float) -> list[Provision | None]:
-        """The best cluster of a design for coding, once for each of eight draws of requests."""
+    def swept_req_per_s(self, workload: str, cluster: Cluster, *, seeds: Sequence[int] = SEEDS) -> list[int]:
+        """Highest rates of the published sweep at which a cluster holds, one for each draw."""
         found = []
-        for seed in SEEDS:
-            self._tell(f"{self.reading.name}: {made.name}, {CODING}, draw {seed} of {len(SEEDS)}")
-            bench = Bench(self.reading, draw(CODING, self.reading.alone, seed=seed, requests=SEED_REQUESTS))
-            found.append(provision(problem, made, bench, SIMULATOR, amount))
+        for seed in seeds:
+            key = (workload, seed, cluster)
+            if key not in self._swept:
+                self._tell(f"{self.reading.name}: sweep of {cluster.words}, {workload}, draw {seed}")
+                bench, most = self.bench(workload, seed=seed), SWEEP_ENDS_REQ_PER_S[workload]
+                self._swept[key] = swept(bench, cluster, most_req_per_s=most)
+            found.append(self._swept[key])
         return found
 
-    def batch_req_per_s(self, cluster: Cluster) -> float:
-        """Requests that a cluster ends per second at a load beyond what it serves, without latency limits."""
-        self._tell(f"{self.reading.name}: batch jobs on {cluster.words}")
-        drawn = self._long()
-        trace = at_rate(drawn, BATCH_REQ_PER_S, BATCH_S)
-        ledger = Bench(self.reading, drawn).serve(cluster, trace, cutoff_s=BATCH_S).ledger
-        ended_s, (begin_s, end_s) = trace.arrival_s + ledger.e2e_s, BATCH_COUNTED_S
-        return int(np.sum((ended_s > begin_s) & (ended_s <= end_s))) / (end_s - begin_s)
+    def best_split(self, workload: str, made: Design, machines: int, *, step: int = 5) -> Cluster:
+        """The split of so many machines of one type that the published sweep finds fastest, the first of equals."""
+        splits = [cluster(made.name, machines - t, t) for t in range(step, machines, step)]
+        return max(splits, key=lambda c: self.swept_req_per_s(workload, c, seeds=SEEDS[:1])[0])
 
-    def _long(self) -> Draw:
-        """Requests of conversation for ten minutes, drawn once."""
-        if self._drawn is None:
-            self._drawn = draw(CONVERSATION, self.reading.alone, requests=LONG_REQUESTS)
-        return self._drawn
+    def over_seeds(self, problem: Problem, made: Design, workload: str, rate_req_per_s: float) -> list[Provision]:
+        """The best cluster of a design for a rate, once for each of eight draws of two minutes."""
+        key = (problem, made, workload)
+        if key not in self._counts:
+            found = []
+            for seed in SEEDS:
+                self._tell(f"{self.reading.name}: {made.name}, {workload}, draw {seed} of {len(SEEDS)}")
+                bench = self.bench(workload, seed=seed, duration_s=DURATION_S)
+                found.append(provision(problem, made, bench, SIMULATOR, rate_req_per_s))
+            self._counts[key] = found
+        return [p for p in self._counts[key] if p]
+
+    def batch_req_per_s(self, cluster: Cluster) -> list[float]:
+        """Requests that end per second at a load beyond what is served, without latency limits, for each draw."""
+        return [self._batch(cluster, seed) for seed in RATIO_SEEDS]
+
+    def _batch(self, cluster: Cluster, seed: int) -> float:
+        self._tell(f"{self.reading.name}: batch jobs on {cluster.words}, draw {seed}")
+        bench = self.bench(CONVERSATION, seed=seed)
+        trace = at_rate(bench.drawn, BATCH_REQ_PER_S, LONG_S)
+        ended_s = trace.arrival_s + bench.serve(cluster, trace, cutoff_s=LONG_S).ledger.e2e_s
+        begin_s, end_s = BATCH_COUNTED_S
+        counted = (ended_s >= begin_s) & (ended_s < end_s) & (trace.output_tokens > 1)
+        return int(np.sum(counted)) / (end_s - begin_s)

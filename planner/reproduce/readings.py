@@ -11,21 +11,19 @@ from hw_catalog.profiles import KernelProfile
 from planner.perf.instance import InstancePhysics, instance_physics
 from planner.perf.kv import EngineSettings
 from planner.perf.layout import Layout
+from planner.perf.published import TP, PublishedReference, published_physics
 from planner.perf.reference import Reference
+from planner.perf.step_time import StepTime
 from planner.policies.base import Policy
 from planner.policies.presets import PUBLIC, policy
 from planner.policies.topology import Colocated
-from planner.reproduce.published import PublishedReference, published_physics
 from planner.scenario.designs import A100
 from planner.scenario.policy_section import PolicySection
 from workloads.models import load_model
 
 AS_PUBLISHED, AS_MEASURED, CURRENT = "as-published", "as-measured", "current"
 PROFILE_SETS = {AS_PUBLISHED: "splitwise-2023", AS_MEASURED: "splitwise-2023", CURRENT: "aiconfigurator-0.12"}
-TP = 8
 BLOCK_TOKENS = 16
-PUBLIC_BLOCK_TOKENS = 1
-"""The public simulator counts memory by tokens."""
 
 MAX_BATCH_TOKENS = 2048
 MAX_BATCH_SIZE = 512
@@ -92,7 +90,7 @@ def reading(name: str, model: str, machines: Sequence[str]) -> Reading:
         name=name,
         model=model,
         physics=physics,
-        alone=PublishedReference(profiles[bought[A100].gpu.profile_gpu])
+        alone=PublishedReference(StepTime(profiles[bought[A100].gpu.profile_gpu]))
         if published
         else Reference(physics[A100].step),
         split=split,
@@ -104,7 +102,7 @@ def _physics(name: str, model: str, machine: Machine, profile: KernelProfile) ->
     """One machine under a reading."""
     spec = load_model(model)
     if name == AS_PUBLISHED:
-        return published_physics(spec, machine, profile, block_tokens=PUBLIC_BLOCK_TOKENS)
+        return published_physics(spec, machine, profile)
     return instance_physics(
         spec,
         machine,

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Sequence
 
 from planner.reproduce import splitwise_claims as paper
-from planner.reproduce.claims import Claim, Reproduction
+from planner.reproduce.claims import Claim, Figure, Reproduction
 from planner.reproduce.lab import Lab
 from planner.reproduce.readings import AS_MEASURED, AS_PUBLISHED, CURRENT, reading
+from planner.reproduce.splitwise_figures import figures
 from planner.reproduce.today import today
 from planner.scenario.designs import A100, H100, H100_CAPPED
 
@@ -21,14 +22,16 @@ CHAPTERS = (
 )  # fmt: skip
 
 
-def splitwise(readings: Sequence[str], *, progress: Progress) -> Reproduction:
+def splitwise(readings: Sequence[str], *, progress: Progress, drawn: bool = False) -> Reproduction:
     """Every claim under every reading asked for, counts and prices first.
 
     Args:
         readings: of ``READINGS``.
         progress: takes what is being measured, and the share that is done.
+        drawn: whether the published figures are drawn, too.
     """
     claims: list[Claim] = list(paper.arithmetic())
+    shown: list[Figure] = []
     for i, name in enumerate(readings):
         begin, span = i / len(readings), 1 / len(readings)
         if name == CURRENT:
@@ -39,4 +42,5 @@ def splitwise(readings: Sequence[str], *, progress: Progress) -> Reproduction:
         for k, chapter in enumerate(CHAPTERS):
             done = begin + span * k / len(CHAPTERS)
             claims += chapter(lab)
-    return Reproduction(claims=tuple(claims))
+        shown += figures(lab) if drawn else ()
+    return Reproduction(claims=tuple(claims), figures=tuple(shown))

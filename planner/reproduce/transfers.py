@@ -31,26 +31,30 @@ class Overhead:
     tbt_s: float
 
 
-def overhead(physics: InstancePhysics, alone: Alone, *, bandwidth_bytes_per_s: float | None = None) -> Overhead:
+def overhead(
+    physics: InstancePhysics, alone: Alone, *, bandwidth_bytes_per_s: float | None = None,
+    prompt_tokens: int = CODING_PROMPT_TOKENS,
+) -> Overhead:  # fmt: skip
     """The overhead between two equal machines.
 
     Args:
         physics: of both.
         alone: times of the request on one of them.
         bandwidth_bytes_per_s: of the link, where not the machine's own.
+        prompt_tokens: of the request.
     """
     if bandwidth_bytes_per_s is not None:
         physics = replace(physics, link=replace(physics.link, bandwidth_bytes_per_s=bandwidth_bytes_per_s))
-    prefill_s = alone.ttft_s(CODING_PROMPT_TOKENS)
+    prefill_s = alone.ttft_s(prompt_tokens)
     link, layers = physics.link, physics.layers
     speed = link.bandwidth_bytes_per_s
-    wire_s = busy_s(CODING_PROMPT_TOKENS, physics.kv_bytes_per_token, speed, speed)
+    wire_s = busy_s(prompt_tokens, physics.kv_bytes_per_token, speed, speed)
     begin_s = layerwise_ready_s(0.0, prefill_s, layers)
     serialized = serialized_end_s(prefill_s, wire_s, link.latency_s)
     layerwise = layerwise_end_s(begin_s, prefill_s, wire_s, layers, link.latency_s, link.sync_s)
     return Overhead(
         serialized_s=serialized - prefill_s,
         layerwise_s=layerwise - prefill_s,
-        e2e_s=alone.e2e_s(CODING_PROMPT_TOKENS, CODING_OUTPUT_TOKENS),
-        tbt_s=alone.tbt_s(CODING_PROMPT_TOKENS),
+        e2e_s=alone.e2e_s(prompt_tokens, CODING_OUTPUT_TOKENS),
+        tbt_s=alone.tbt_s(prompt_tokens),
     )

@@ -1,5 +1,6 @@
 """Trials: whether a cluster holds the paper's nine objectives at a rate."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,9 +22,8 @@ SLOWDOWNS = {"ttft": (2.0, 3.0, 6.0), "tbt": (1.25, 1.5, 5.0), "e2e": (1.25, 1.5
 """Strict upper limits at P50, P90 and P99 against the same request alone on a DGX-A100. Source: Splitwise, §V-C."""
 
 DURATION_S = 120.0
-GLANCE_S = 30.0
-GLANCE_RATIO = 1.3
-"""A first look at the first 30 s rejects what misses a limit by 30 % already: queues only grow from there."""
+LOOKS_FRAC = (0.08, 0.3)
+"""Shares of a trace after which a trial ends that is lost already."""
 
 MOST_REQUESTS = 60_000
 NEVER = 1e9
@@ -92,25 +92,65 @@ def at_rate(drawn: Draw, rate_req_per_s: float, duration_s: float) -> Trace:
 class Bench:
     """Trials of one reading on one workload; what was tried once is remembered."""
 
-    def __init__(self, reading: Reading, drawn: Draw, *, duration_s: float = DURATION_S) -> None:
-        """Nothing tried yet; a trial is as long as the paper's, or ``duration_s``."""
-        self.reading, self.drawn, self.duration_s = reading, drawn, duration_s
+    def __init__(self, reading: Reading, drawn: Draw, *, duration_s: float = DURATION_S, per_gap: bool = False) -> None:
+        """Nothing tried yet.
+
+        Args:
+            reading: how the published data are read.
+            drawn: what is served.
+            duration_s: of a trial; the paper's if not said.
+            per_gap: TBT of a request is its decoding time over its gaps, not as published over its tokens.
+        """
+        self.reading, self.drawn, self.duration_s, self._per_gap = reading, drawn, duration_s, per_gap
         self.trials = 0
         self._held: dict[tuple[Cluster, float], bool] = {}
 
-    def holds(self, cluster: Cluster, rate_req_per_s: float) -> bool:
-        """Whether all nine objectives hold on a trace."""
+    def holds(self, cluster: Cluster, rate_req_per_s: float, *, likely: bool = False) -> bool:
+        """Whether all nine objectives hold on a trace.
+
+        Args:
+            cluster: what serves.
+            rate_req_per_s: of the trace.
+            likely: whether it probably holds, so that no shorter look is worth its time.
+        """
         key = (cluster, rate_req_per_s)
         found = self._held.get(key)
         if found is None:
-            found = self._held[key] = self._try(cluster, rate_req_per_s)
+            found = self._held[key] = self._try(cluster, rate_req_per_s, () if likely else LOOKS_FRAC)
         return found
 
-    def _try(self, cluster: Cluster, rate_req_per_s: float) -> bool:
-        """A glance, and if that looks well the whole trace."""
-        if self.worst_ratio(cluster, rate_req_per_s, GLANCE_S) >= GLANCE_RATIO:
+    def _try(self, cluster: Cluster, rate_req_per_s: float, looks_frac: Sequence[float]) -> bool:
+        """A part of the trace, then more of it, and if it is not lost by then the whole."""
+        trace = at_rate(self.drawn, rate_req_per_s, self.duration_s)
+        if any(self._lost(cluster, trace, frac * self.duration_s) for frac in looks_frac):
             return False
         return self.worst_ratio(cluster, rate_req_per_s, self.duration_s) < 1.0
+
+    def _lost(self, cluster: Cluster, trace: Trace, cutoff_s: float) -> bool:
+        """Whether so many requests are beyond a limit by then that nothing later can save its percentile.
+
+        A request that has not ended has waited at least until now; one that has not arrived counts as nothing.
+        """
+        ledger, n = self.serve(cluster, trace, cutoff_s=cutoff_s).ledger, len(trace)
+        waited = np.maximum(cutoff_s - trace.arrival_s, 0.0)
+        ttft, e2e = np.minimum(ledger.ttft_s, waited), np.minimum(ledger.e2e_s, waited)
+        found = self._slowdowns(ttft, e2e, (e2e - ttft) / self._counted(trace))
+        # numpy's quantile lies between the values at floor(q(n-1)) and above it
+        spare = n - np.floor(np.array(QUANTILES) * (n - 1))
+        return any(
+            bool(np.any((values[:, None] >= np.array(limits)).sum(axis=0) >= spare))
+            for values, limits in ((found[key], limits) for key, limits in SLOWDOWNS.items())
+        )
+
+    def _counted(self, trace: Trace) -> Floats:
+        """What the decoding time of each request is divided by."""
+        return np.maximum(trace.output_tokens - self._per_gap, 1).astype(np.float64)
+
+    def _slowdowns(self, ttft_s: Floats, e2e_s: Floats, tbt_s: Floats) -> dict[str, Floats]:
+        """Times of the first requests over what they take alone."""
+        alone = self.drawn
+        n = len(ttft_s)
+        return {"ttft": ttft_s / alone.ttft_s[:n], "tbt": tbt_s / alone.tbt_s[:n], "e2e": e2e_s / alone.e2e_s[:n]}
 
     def worst_ratio(self, cluster: Cluster, rate_req_per_s: float, duration_s: float) -> float:
         """The largest of the nine slowdowns over their limits; below 1 all hold."""
@@ -134,14 +174,13 @@ class Bench:
             trace: the first requests of the draw, at any times.
             cutoff_s: simulated time at which it ends.
         """
-        ledger, n = self.serve(cluster, trace, cutoff_s=cutoff_s).ledger, len(trace)
+        ledger = self.serve(cluster, trace, cutoff_s=cutoff_s).ledger
         ttft, e2e = (np.minimum(column, NEVER) for column in (ledger.ttft_s, ledger.e2e_s))
-        tbt = np.where(e2e >= NEVER, NEVER, (e2e - ttft) / trace.output_tokens)
+        tbt = np.where(e2e >= NEVER, NEVER, (e2e - ttft) / self._counted(trace))
         seconds = {"ttft": ttft, "tbt": tbt, "e2e": e2e}
-        alone = {"ttft": self.drawn.ttft_s, "tbt": self.drawn.tbt_s, "e2e": self.drawn.e2e_s}
         return (
             {key: np.quantile(values, QUANTILES) for key, values in seconds.items()},
-            {key: np.quantile(values / alone[key][:n], QUANTILES) for key, values in seconds.items()},
+            {key: np.quantile(values, QUANTILES) for key, values in self._slowdowns(ttft, e2e, tbt).items()},
         )
 
     def serve(self, cluster: Cluster, trace: Trace, *, cutoff_s: float) -> Run:

@@ -20,7 +20,7 @@ from planner.resolve import long_context as long
 from planner.resolve.clocks_caps import knobs_of, power_budget_problems
 from planner.resolve.over_time import schedule_problems
 from planner.resolve.precision import Formats, plan_formats
-from planner.resolve.public_rules import public_rule_problems
+from planner.resolve.public_rules import public_rule_problems, published_reading_problems
 from planner.resolve.reference import open_reference
 from planner.resolve.row_checks import row_problems
 from planner.resolve.unit_slips import slips, watt_slips
@@ -195,6 +195,7 @@ def _machine_problems(scenario: Scenario, machines: tuple[Machine, ...]) -> tupl
         found += row_problems(row, machines, offered.pp, load_power_delivery().controls.brake_mhz)
     found += schedule_problems(scenario, machines)
     found += public_rule_problems(scenario)
+    found += published_reading_problems(scenario, machines)
     found += power_budget_problems(machines, power_w=budgets.power_w, expected_power_w=budgets.expected_power_w)
     return tuple(found)
 

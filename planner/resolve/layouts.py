@@ -11,9 +11,11 @@ from planner.perf.deploying import LOAD_CHECKED, known_weights, load_limits
 from planner.perf.instance import GpuLimits, InstancePhysics, Streaming, instance_physics
 from planner.perf.kv import EngineSettings
 from planner.perf.layout import Layout
+from planner.perf.published import published_physics
 from planner.policies.base import Policy
 from planner.resolve import long_context as long
 from planner.resolve.inputs import Inputs
+from planner.resolve.public_rules import published_reading
 from planner.results.evidence import Excuse
 from planner.scenario.policy_section import PolicySection
 from planner.scenario.sections import Catalog, Model
@@ -91,11 +93,15 @@ def physics(
     section, streaming = inputs.scenario.policy, None
     if policy.streams:
         streaming = Streaming(group_tokens=long.group_tokens(section, layout, inputs.asked.demand))
-    return instance_physics(
+    body = instance_physics(
         inputs.model, machine, layout, profile, settings_of(section, chunk_tokens),
         limits=limits, timing=timing_of(inputs.engines, profile),
         streaming=streaming,
     )  # fmt: skip
+    if published_reading(inputs.scenario):
+        said = published_physics(inputs.model, machine, profile)
+        return replace(said, power=body.power)
+    return body
 
 
 def settings_of(section: PolicySection, chunk_tokens: int | None = None) -> EngineSettings:

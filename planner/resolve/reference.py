@@ -7,9 +7,11 @@ from hw_catalog.load import Catalog, nearest
 from hw_catalog.profiles import KernelProfile
 from planner.errors import BadInput
 from planner.perf.engine import as_run
+from planner.perf.published import PublishedReference
 from planner.perf.reference import Reference
 from planner.perf.step_time import StepTime
 from planner.resolve.precision import Formats, plan_formats
+from planner.resolve.public_rules import published_reading
 from planner.scenario import Scenario
 from workloads.models import ModelSpec
 from workloads.slo import Unit
@@ -53,4 +55,4 @@ def open_reference(
         prefill_slowdown_ratio=machine.gpu.prefill_slowdown_ratio,
         decode_slowdown_ratio=machine.gpu.decode_slowdown_ratio,
     )
-    return Reference(step)
+    return PublishedReference(step) if published_reading(scenario) else Reference(step)

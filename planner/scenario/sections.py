@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from hw_catalog.machines import Channel
 from planner.perf.layout import Role
 from planner.scenario.class_presets import list_or_preset
 from planner.scenario.objectives import Headroom
@@ -133,6 +134,11 @@ class Model(Section):
         description="number format of the KV cache; null: fp8 where the checkpoint brings scales for it, else 16-bit",
     )
     profile_set: Word = Field("aiconfigurator-0.12", description="family of kernel profiles the step times come from")
+    reading: Literal["as-measured", "as-published"] = Field(
+        "as-measured",
+        description="as-published: priced, sized, linked and judged as in Splitwise's public simulator; needs "
+        "profile_set splitwise-2023 and tp [8]",
+    )
     checkpoint: Word | None = Field(
         None, description="repository of weights in dtype, for `export`; null: the one phasewise knows"
     )
@@ -287,7 +293,7 @@ class Catalog(Section):
     machines: tuple[Word, ...] = Field(
         min_length=1, description="machine types to choose from; `phasewise catalog list`"
     )
-    channel: Literal["on-demand", "reserved", "spot", "owned"] = Field("reserved", description="how they are paid for")
+    channel: Channel = Field("reserved", description="how they are paid for, or by name the price set of a publication")
     directory: Word | None = Field(None, description="your own catalog files (relative to this file); null: built-in")
     tp: tuple[Count, ...] = Field((1, 2, 4, 8), min_length=1, description="tensor-parallel ways to try, GPUs")
     pp: tuple[Count, ...] = Field((1,), min_length=1, description="pipeline stages to try, each of tp GPUs")

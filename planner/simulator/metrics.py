@@ -215,6 +215,9 @@ class Observed:
         rows = self.rows()
         mean_gap = slo.metric is Metric.TBT and slo.unit is Unit.SLOWDOWN
         values_s = self.values_s(Metric.TPOT if mean_gap else slo.metric)
+        if mean_gap and self.reference is not None and self.reference.per_token:
+            tokens = self.trace.output_tokens[rows]
+            values_s = values_s * (np.maximum(tokens - 1, 0) / tokens)
         return values_s / unit_s(slo, self.reference, self.trace.prompt_tokens[rows], self.trace.output_tokens[rows])
 
 

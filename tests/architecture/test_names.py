@@ -23,6 +23,7 @@ COUNTS = {
     "latent_dim", "shared", "windowed_layers",
     "dim", "inner", "samples", "sizes", "times", "vocab", "vocab_whole", "worlds",
     "after", "during",
+    "held", "hurt", "points",
     "count", "lanes", "machines_per_instance", "owed_blocks",
     "clients", "distinct_prompts", "observations", "models", "lag_steps", "wait_steps", "workers",
     "chunks", "full_chunks",
@@ -67,6 +68,7 @@ POSITIONS = {
 
 KEYED = {
     "uncertainty",
+    "value", "x", "y",
     "bounded", "goal", "start",
     "built_in", "calibrated", "prior_sd", "sd",
     "figures",

@@ -43,6 +43,8 @@ FILES = {
     "burstgpt": "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n"
     "5,ChatGPT,4808,10,4818,API log\n6,GPT-4,3180,8,3188,API log\n",
     "vidur": "arrived_at,num_prefill_tokens,num_decode_tokens\n0.25,4808,10\n1.25,3180,8\n",
+    "splitwise-sim": "request_id,request_type,application_id,arrival_timestamp,batch_size,prompt_size,token_size\n"
+    "0,2,0,0.25,1,4808,10\n1,2,0,1.25,1,3180,8\n",
     "plain": HEADER + "7.5,4808,10\n8.5,3180,8\n",
 }
 

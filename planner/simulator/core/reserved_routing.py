@@ -7,6 +7,7 @@ helps out joins the mixed pool and stays until it holds no request. Of equals th
 Source: Mutinifni/splitwise-sim (MIT), MixedPoolScheduler and TokenJSQScheduler; rules restated.
 """
 
+from planner.simulator.core.memory import blocks
 from planner.simulator.core.queues import add_pending, length
 from planner.simulator.core.routing import DECODE, MIXED, PREFILL
 from planner.simulator.core.state import NONE, WAITING, World
@@ -55,7 +56,7 @@ def _computes(w: World, slot: int, which: int) -> int:
 def _decodes(w: World, slot: int, which: int) -> int:
     """Who takes a decode of those that are asked: not one whose memory would be promised to its end."""
     i, r = _least(w, slot, DECODE, which, True), w.requests[slot]
-    if i != NONE and w.instances[i].reserved + r.prompt + r.output > w.instances[i].total:
+    if i != NONE and blocks(w, i, int(w.instances[i].reserved + r.prompt + r.output)) > w.instances[i].total:
         return NONE
     return i
 

@@ -253,6 +253,32 @@ def test_a_lone_request_is_never_slow(measured: Reading) -> None:
     assert not bench.holds(many, 60.0)
 
 
+@pytest.mark.parametrize("workload", [CODING, CONVERSATION])
+def test_a_trial_ends_early_only_where_it_is_lost(published: Reading, workload: str) -> None:
+    """Looks at a part of the trace change no verdict: whatever they reject misses a limit in the end."""
+    drawn = draw(workload, published.alone, requests=3000)
+    long, short = Bench(published, drawn, duration_s=60.0), Bench(published, drawn, duration_s=60.0)
+    verdicts = set()
+    for prompts, tokens in ((2, 1), (4, 1), (5, 1), (6, 2), (8, 3), (12, 4)):
+        one = cluster("Splitwise-HH", prompts, tokens)
+        assert short.holds(one, 12.0) == long.holds(one, 12.0, likely=True)
+        verdicts.add(short.holds(one, 12.0))
+    assert verdicts == {True, False}
+
+
+def test_a_cheaper_cluster_is_found_where_more_machines_hurt() -> None:
+    """The search finds a cluster up to a tenth cheaper than the bisection's, though what lies between misses."""
+    made = design("Baseline-H100")
+
+    class Gap:
+        def holds(self, cluster: Cluster, rate_req_per_s: float) -> bool:
+            return cluster.prompt_machines >= 30 or cluster.prompt_machines == 28 + 0 * rate_req_per_s
+
+    found = provision(Problem.ISO_THROUGHPUT_COST, made, Gap(), SIMULATOR, 70.0, most=40)
+    assert found is not None
+    assert found.cluster.prompt_machines == 28
+
+
 def test_transfers_have_the_published_residue(measured: Reading) -> None:
     """Layer by layer, what stays visible is the measured 8 ms; one 200 Gb/s port is eight times slower than eight."""
     physics = measured.physics[A100]
@@ -275,7 +301,7 @@ def test_verb_prints_every_claim(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     """Text and JSON hold every claim, and the exit code is 0 even where claims differ: it is a report."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setattr("planner.reproduce.splitwise.splitwise", lambda _readings, progress: some_claims())  # noqa: ARG005
+    monkeypatch.setattr("planner.reproduce.splitwise.splitwise", lambda _readings, progress, drawn: some_claims())  # noqa: ARG005
     verb = ("reproduce", "splitwise")
     text, data = (CliRunner().invoke(build(), [*verb, *more]) for more in ((), ("--json",)))
     assert (text.exit_code, data.exit_code) == (0, 0)

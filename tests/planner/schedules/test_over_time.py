@@ -37,6 +37,7 @@ schedule: {load: [0.4, 1.0, 1.7, 1.0, 0.6], clocks_mhz: [1590]}
 
 REFUSED: Mapping[str, str] = {
     "objective": "throughput",
+    "model.reading": "as-published",
     "policy.name": "splitwise",
     "policy.mixed_pool": "true",
     "policy.recovery": "checkpoint",

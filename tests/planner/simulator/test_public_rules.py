@@ -13,9 +13,9 @@ from benchmarks.splitwise_points import points
 from planner.errors import BadInput
 from planner.perf.instance import InstancePhysics
 from planner.perf.layout import Role
+from planner.perf.published import LINK_BYTES_PER_S
 from planner.planning.plan import simulation
 from planner.policies.base import Policy
-from planner.reproduce.published import LINK_BYTES_PER_S
 from planner.reproduce.readings import AS_PUBLISHED, Reading, reading
 from planner.scenario.designs import A100, H100
 from planner.simulator import reference

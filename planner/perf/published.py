@@ -17,10 +17,17 @@ from hw_catalog.machines import Machine
 from hw_catalog.profiles import KernelProfile
 from hw_catalog.provenance import Kind, Provenance
 from planner.perf.instance import InstancePhysics
+from planner.perf.reference import Reference
 from planner.perf.step_time import StepTime
 from workloads.models import ModelSpec
 
 Floats = NDArray[np.float64]
+
+PUBLISHED_SET = "splitwise-2023"
+"""The profile set whose columns these are."""
+
+TP = 8
+"""GPUs of an instance: a whole machine."""
 
 MIXED_RATIO = 1.1
 """Factor on an iteration that holds prompts and decodes."""
@@ -110,12 +117,11 @@ def published_profile(measured: KernelProfile) -> KernelProfile:
     )
 
 
-def published_physics(
-    model: ModelSpec, machine: Machine, measured: KernelProfile, *, block_tokens: int
-) -> InstancePhysics:
+def published_physics(model: ModelSpec, machine: Machine, measured: KernelProfile) -> InstancePhysics:
     """A whole machine as the public simulator has it.
 
-    KV bytes = 2 · hidden · layers · 2 a token, as if without grouped-query attention; all of 80 GiB a GPU is usable.
+    KV bytes = 2 · hidden · layers · 2 a token, as if without grouped-query attention; all of 80 GiB a GPU is usable,
+    counted by tokens.
     """
     kv_bytes = 4.0 * model.hidden * model.layers
     free = machine.gpus * 80 * 2**30 - WEIGHT_BYTES[model.name]
@@ -127,8 +133,8 @@ def published_physics(
             decode_slowdown_ratio=machine.gpu.decode_slowdown_ratio,
             mixed_slowdown_ratio=MIXED_RATIO,
         ),
-        kv_blocks=int(free / kv_bytes) // block_tokens,
-        block_tokens=block_tokens,
+        kv_blocks=int(free / kv_bytes),
+        block_tokens=1,
         kv_bytes_per_token=kv_bytes,
         layers=model.layers,
         link=Link(
@@ -139,7 +145,7 @@ def published_physics(
     )
 
 
-class PublishedReference:
+class PublishedReference(Reference):
     """A request alone, as the published analysis has it.
 
     ttft = prompt_time(prompt); tbt = token_time(prompt); e2e = ttft + tbt · (tokens - 1), on a DGX-A100
@@ -147,9 +153,16 @@ class PublishedReference:
     Source: splitwise-sim notebooks, SLO analysis.
     """
 
-    def __init__(self, measured: KernelProfile) -> None:
-        """Take the columns of a profile at tp 8."""
-        made = published_profile(measured)
+    per_token = True
+
+    def __init__(self, step: StepTime) -> None:
+        """Take the columns.
+
+        Args:
+            step: of an instance at tp 8, whose model and GPU say which columns; its own times are not used.
+        """
+        super().__init__(step)
+        made = published_profile(step.profile)
         self._tokens, self._prefill_s = made.tokens, made.linear_prefill_s
         self._batch, self._token_s = made.batch, made.linear_decode_s
 

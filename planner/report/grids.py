@@ -1,0 +1,97 @@
+"""Splitwise's provisioning grid: the best cluster of every problem, and the frontier of every design."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import RenderableType
+
+from planner.report.html.charts import line, short
+from planner.report.page import Chart, Page, Section, Table, Tile, columns
+from planner.report.rich import drawn
+from planner.report.words import number
+from planner.reproduce.designs import SIMULATOR, Cluster
+from planner.reproduce.grid import BUDGETS, RATE_REQ_PER_S, Best, Row, best
+from planner.scenario.designs import DESIGNS
+
+_MOST_NAMED = 4
+"""Clusters of equal worth that are named; of the others only the number is told."""
+
+
+def grid_view(found: Sequence[Best]) -> RenderableType:
+    """The best clusters, for a terminal."""
+    return drawn(_page(found, ()), ["all"])
+
+
+def grid_page(rows: Sequence[Row]) -> Page:
+    """The best clusters, and charts of what holds."""
+    return _page(best(rows), rows)
+
+
+def _page(found: Sequence[Best], rows: Sequence[Row]) -> Page:
+    readings = dict.fromkeys((b.reading, b.workload) for b in found)
+    points = sum({(b.reading, b.workload, b.design, b.problem in BUDGETS or "rate"): b.points for b in found}.values())
+    sections = []
+    for name, workload in readings:
+        mine = [b for b in found if (b.reading, b.workload) == (name, workload)]
+        these = [r for r in rows if (r.reading, r.workload) == (name, workload)]
+        charts = [_frontier(these, f"{name}-{workload}"), _splits(these, f"{name}-{workload}")] if these else []
+        sections.append(Section(name=f"{name}-{workload}", title=f"{workload}, {name}", blocks=[*charts, _best(mine)]))
+    return Page(
+        title="Splitwise, the provisioning grid",
+        verdict="GRID",
+        good=True,
+        headline=f"Every design and split of Splitwise: {number(points)} clusters, each simulated",
+        about=f"BLOOM-176B; {RATE_REQ_PER_S} req/s, and the price and power of 40 DGX-H100; two minutes",
+        tiles=[Tile(label="Clusters", value=number(points)), Tile(label="Best", value=number(len(found)))],
+        sections=sections,
+    )
+
+
+def _best(found: Sequence[Best]) -> Table:
+    """A row for each design and problem."""
+    rows = []
+    for b in found:
+        more = len(b.clusters) - _MOST_NAMED
+        names = ", ".join(b.clusters[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+        rows.append((b.problem, b.design, number(b.value), names, number(b.held), number(b.points), number(b.hurt)))
+    heads = columns("problem", "design", "#best", "~clusters", "#hold", "#of", "#miss with more machines")
+    return Table(columns=heads, rows=rows, caption="USD/h, W or machines for 70 req/s; req/s under a budget")
+
+
+def efficient(held: Sequence[Cluster]) -> list[tuple[float, float]]:
+    """(USD/h, kW) of the clusters that no other beats in both, by price."""
+    found: list[tuple[float, float]] = []
+    for cost, power in sorted((c.usd_per_h(SIMULATOR), c.power_w(SIMULATOR) / 1e3) for c in held):
+        if not found or power < found[-1][1] - 1e-9:
+            found.append((cost, power))
+    return found
+
+
+def _frontier(rows: Sequence[Row], name: str) -> Chart:
+    """Of every design the clusters that hold the fixed rate and that no other of it beats in price and power."""
+    series = []
+    for k, made in enumerate(DESIGNS):
+        held = [c for r in rows if r.design == made.name and r.problem is None for c, rate in r.clusters() if rate]
+        points = efficient(held)
+        if points:
+            drawn_as = line(made.name, short([y for _, y in points]), k)
+            series.append({**drawn_as, "x": short([x for x, _ in points]), "dots": True, "stepped": len(points) > 1})
+    spec = {"series": series, "xUnit": "usd", "xLabel": "price, USD/h", "yUnit": "kW", "height": 340}
+    note = "power in kW over price in USD/h of the clusters of each design that hold 70 req/s and are beaten in neither"
+    return Chart(name=f"frontier-{name}", title="Frontier for 70 req/s", spec=spec, note=note, whole=True)
+
+
+def _splits(rows: Sequence[Row], name: str) -> Chart:
+    """Highest rate of every split of the price of 40 DGX-H100."""
+    series: list[dict[str, Any]] = []
+    for k, made in enumerate(DESIGNS):
+        if made.token_machine is None:
+            continue
+        mine = (r for r in rows if r.design == made.name and r.problem == BUDGETS[0])
+        points = sorted((c.prompt_machines / c.machines, rate) for r in mine for c, rate in r.clusters())
+        if points:
+            drawn_as = line(made.name, short([float(y) for _, y in points]), k)
+            series.append({**drawn_as, "x": short([x for x, _ in points])})
+    spec = {"series": series, "xUnit": "share", "xLabel": "share of prompt machines", "yUnit": "req/s", "height": 340}
+    note = "highest rate of the published sweep, in steps of 10 req/s, of every split of the price of 40 DGX-H100"
+    return Chart(name=f"splits-{name}", title="Splits at equal cost", spec=spec, note=note, whole=True)

@@ -1,0 +1,242 @@
+"""Splitwise's provisioning grid: every design, every split, both workloads, both readings, each point simulated.
+
+Under the public rules more machines can hurt, so no point is concluded from another one.
+"""
+
+import json
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from planner.errors import BadInput
+from planner.reproduce.designs import SIMULATOR, Cluster, Tariff, design
+from planner.reproduce.lab import CODING, CONVERSATION, SWEEP_ENDS_REQ_PER_S
+from planner.reproduce.readings import reading
+from planner.reproduce.search import Problem, measure, swept, weights, within
+from planner.reproduce.trial import Bench, draw
+from planner.scenario.designs import A100, DESIGNS, H100, H100_CAPPED
+
+MODEL = "bloom-176b"
+WORKLOADS = (CODING, CONVERSATION)
+RATE_REQ_PER_S = 70
+MOST = {A100: 69, H100: 39, H100_CAPPED: 39}
+"""The published grid's largest count of each kind; a baseline goes to twice as many and one."""
+
+BUDGET_MACHINES = 40
+"""DGX-H100 whose price or power is spent."""
+
+BUDGETS = (Problem.ISO_COST_THROUGHPUT, Problem.ISO_POWER_THROUGHPUT)
+AT_RATE = (Problem.ISO_THROUGHPUT_COST, Problem.ISO_THROUGHPUT_POWER, Problem.ISO_THROUGHPUT_SPACE)
+
+REQUESTS = 22_000
+"""More than arrive in two minutes at the highest rate of the sweeps."""
+
+PARTS = 12
+"""Pieces in which a reading of a workload is worked off, so that all cores end together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One design with one number of prompt machines.
+
+    Attributes:
+        reading: how the published data are read.
+        workload: built-in id.
+        design: by name.
+        problem: whose budget is spent; None at the fixed rate.
+        prompt_machines: counted.
+        rates_req_per_s: by number of token machines, from one on (a baseline: of none): the fixed rate where it holds
+            and 0 where it does not; under a budget the one entry is the highest rate of the sweep that holds.
+    """
+
+    reading: str
+    workload: str
+    design: str
+    problem: str | None
+    prompt_machines: int
+    rates_req_per_s: tuple[int, ...]
+
+    @property
+    def key(self) -> tuple[str, str, str, str | None, int]:
+        """What is asked, without the answer."""
+        return self.reading, self.workload, self.design, self.problem, self.prompt_machines
+
+    def clusters(self, tariff: Tariff = SIMULATOR) -> Iterator[tuple[Cluster, int]]:
+        """Every cluster of the row and the rate that it holds."""
+        made = design(self.design)
+        if self.problem is not None:
+            spent = _bought(self.design, Problem(self.problem), self.prompt_machines, tariff)
+            if spent:
+                yield spent, self.rates_req_per_s[0]
+            return
+        for t, rate in enumerate(self.rates_req_per_s, 1 if made.token_machine else 0):
+            yield Cluster(design=made, prompt_machines=self.prompt_machines, token_machines=t), rate
+
+
+def _bought(name: str, problem: Problem, prompt_machines: int, tariff: Tariff) -> Cluster | None:
+    """What the budget buys beside so many prompt machines; of a baseline it is one cluster, at its own count."""
+    each = weights(problem, tariff)
+    found = within(design(name), prompt_machines, each, BUDGET_MACHINES * each[H100])
+    return found if found and found.prompt_machines == prompt_machines else None
+
+
+def questions(name: str, workload: str) -> Iterator[Row]:
+    """Every row of a reading of a workload, without its answer."""
+    for made in DESIGNS:
+        most = MOST[made.prompt_machine] * (1 if made.token_machine else 2) + (0 if made.token_machine else 1)
+        for p in range(1, most + 1):
+            yield Row(
+                reading=name, workload=workload, design=made.name, problem=None, prompt_machines=p, rates_req_per_s=()
+            )
+        for problem in BUDGETS:
+            for p in range(1, 200):
+                if _bought(made.name, problem, p, SIMULATOR):
+                    yield Row(
+                        reading=name, workload=workload, design=made.name, problem=problem, prompt_machines=p,
+                        rates_req_per_s=(),
+                    )  # fmt: skip
+
+
+def answered(row: Row, bench: Bench) -> Row:
+    """A row with its answer: every point is simulated."""
+    if row.problem is not None:
+        spent = _bought(row.design, Problem(row.problem), row.prompt_machines, SIMULATOR)
+        assert spent
+        found = [swept(bench, spent, most_req_per_s=SWEEP_ENDS_REQ_PER_S[row.workload])]
+    else:
+        made = design(row.design)
+        counts = range(1, MOST[made.token_machine] + 1) if made.token_machine else range(1)
+        found = []
+        for t in counts:
+            one = Cluster(design=made, prompt_machines=row.prompt_machines, token_machines=t)
+            holds = bench.holds(one, float(RATE_REQ_PER_S), likely=bool(found and found[-1]))
+            found.append(RATE_REQ_PER_S if holds else 0)
+    return Row(
+        reading=row.reading, workload=row.workload, design=row.design, problem=row.problem,
+        prompt_machines=row.prompt_machines, rates_req_per_s=tuple(found),
+    )  # fmt: skip
+
+
+def work(name: str, workload: str, part: int, parts: int, folder: Path) -> int:
+    """Answer every ``parts``-th row that is not answered yet, each written down at once; how many there were."""
+    path = folder / f"{name}-{workload}-{part}-of-{parts}.jsonl"
+    done = {row.key for row in read(folder)}
+    mine = [row for i, row in enumerate(questions(name, workload)) if i % parts == part and row.key not in done]
+    if not mine:
+        return 0
+    read_as = reading(name, MODEL, (A100, H100, H100_CAPPED))
+    bench = Bench(read_as, draw(workload, read_as.alone, requests=REQUESTS))
+    with path.open("a") as file:
+        for row in mine:
+            file.write(json.dumps(asdict(answered(row, bench))) + "\n")
+            file.flush()
+    return len(mine)
+
+
+def read(folder: Path) -> list[Row]:
+    """The answers of a folder; a last line that was cut off is left out.
+
+    Raises:
+        BadInput: a file holds something else.
+    """
+    found = []
+    for path in sorted(folder.glob("*.jsonl")):
+        lines = path.read_text().split("\n")
+        if lines[-1]:  # cut off: the row is asked again, on a line of its own
+            path.write_text("\n".join((*lines[:-1], "")))
+        for number, line in enumerate(lines[:-1], 1):
+            try:
+                data = json.loads(line)
+                found.append(Row(**{**data, "rates_req_per_s": tuple(data["rates_req_per_s"])}))
+            except (ValueError, TypeError, KeyError):
+                raise BadInput(f"{path}:{number}: found no row of a grid; expected a folder of its own") from None
+    return found
+
+
+def grid(readings: Sequence[str], folder: Path, *, processes: int, progress: Callable[[str, float], None]) -> list[Row]:
+    """Answer whatever is not answered in a folder, on several processes, and return all of it.
+
+    Args:
+        readings: of ``as-published`` and ``as-measured``.
+        folder: answers are kept there, so that an interrupted grid goes on where it was.
+        processes: at once.
+        progress: takes what is being measured, and the share that is done.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    read(folder)
+    tasks = [(name, workload, part) for part in range(PARTS) for name in readings for workload in WORKLOADS]
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context) as crew:
+        waiting = [crew.submit(work, name, workload, part, PARTS, folder) for name, workload, part in tasks]
+        for k, _ in enumerate(as_completed(waiting), 1):
+            progress("grid", k / len(waiting))
+        for each in waiting:
+            each.result()
+    asked = {row.key for name in readings for workload in WORKLOADS for row in questions(name, workload)}
+    return [row for row in read(folder) if row.key in asked]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Best:
+    """The best clusters of a design in one problem.
+
+    Attributes:
+        reading: how the published data are read.
+        workload: built-in id.
+        design: by name.
+        problem: what is made best.
+        value: dollars per hour, watts or machines for the fixed rate; requests per second under a budget.
+        clusters: all that are as good, in words.
+        points: simulated for it.
+        held: of them at the fixed rate, or at any rate under a budget.
+        hurt: points that miss although one with fewer machines of either kind holds; at the fixed rate only.
+    """
+
+    reading: str
+    workload: str
+    design: str
+    problem: str
+    value: float
+    clusters: tuple[str, ...]
+    points: int
+    held: int
+    hurt: int
+
+
+def best(rows: Sequence[Row]) -> list[Best]:
+    """The best of every problem, design, workload and reading; none where nothing holds."""
+    found = []
+    for name, workload in dict.fromkeys((r.reading, r.workload) for r in rows):
+        for made in DESIGNS:
+            mine = [r for r in rows if (r.reading, r.workload, r.design) == (name, workload, made.name)]
+            for problem in (*AT_RATE, *BUDGETS):
+                asked = None if problem in AT_RATE else problem.value
+                points = dict(p for r in mine if r.problem == asked for p in r.clusters())
+                held = {c: rate for c, rate in points.items() if rate}
+                if held:
+                    value, winners = _winners(problem, held)
+                    found.append(Best(
+                        reading=name, workload=workload, design=made.name, problem=problem.value, value=value,
+                        clusters=tuple(c.words.split()[-1] for c in winners), points=len(points), held=len(held),
+                        hurt=_hurt(points) if asked is None else 0,
+                    ))  # fmt: skip
+    return found
+
+
+def _winners(problem: Problem, held: dict[Cluster, int]) -> tuple[float, list[Cluster]]:
+    """The best value among the clusters that hold, and all that have it."""
+    if problem in BUDGETS:
+        top = max(held.values())
+        return float(top), [c for c, rate in held.items() if rate == top]
+    each = weights(problem, SIMULATOR)
+    least = min(measure(c, each) for c in held)
+    return least, [c for c in held if measure(c, each) <= least * (1 + 1e-9)]
+
+
+def _hurt(points: dict[Cluster, int]) -> int:
+    """Points that miss although the one with a machine fewer of one kind holds."""
+    held = {(c.prompt_machines, c.token_machines) for c, rate in points.items() if rate}
+    missed = [(c.prompt_machines, c.token_machines) for c, rate in points.items() if not rate]
+    return sum((p - 1, t) in held or (p, t - 1) in held for p, t in missed)
