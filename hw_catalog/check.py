@@ -16,7 +16,7 @@ STALE_DAYS = 180
 SAME_RATIO = 1.05
 """Two times this close are called equal: the spread between two measurements of one kernel is of this size."""
 LARGE_PREFILL_TOKENS = 4096
-GENERATIONS = ("a100-sxm", "h100-sxm", "h200-sxm", "b200-sxm", "gb200")
+GENERATIONS = ("a100-sxm", "h100-sxm", "h200-sxm", "b200-sxm", "gb200", "gb300")
 """From old to new; each is expected to be no slower than the one before."""
 
 

@@ -72,7 +72,9 @@ _MIXTURE = {
     "minimax_m2": ("num_local_experts", "intermediate_size"),
     "phimoe": ("num_local_experts", "intermediate_size"),
 }
-_LATENT = ("deepseek_v2", "deepseek_v3", "deepseek_v32", "kimi_k2")
+_SPARSE = ("deepseek_v32", "glm_moe_dsa")
+"""Latent attention that picks the tokens it attends to."""
+_LATENT = ("deepseek_v2", "deepseek_v3", "kimi_k2", *_SPARSE)
 _PLAIN = {
     "gpt2": ("n_layer", "n_embd", "n_head", "vocab_size", "n_positions"),
     "bloom": ("n_layer", "hidden_size", "n_head", "vocab_size", "seq_length"),
@@ -86,7 +88,7 @@ MOST_PARAMS = 1e14
 KNOWN = (*_DENSE, *_MIXTURE, *_LATENT, *_PLAIN)
 """Values of ``model_type`` that can be read."""
 
-BLOCK_SCALED = (*_LATENT, "qwen3_moe", "qwen3_vl_moe")
+BLOCK_SCALED = (*_LATENT, "qwen3_moe", "qwen3_vl_moe", "minimax_m2")
 """Families whose published 8-bit checkpoints have scales for blocks of 128 x 128 weights."""
 
 
@@ -256,7 +258,7 @@ def _latent(config: Config, family: str, where: str, extra: tuple[Tensor, ...]) 
     values = whole_numbers(config, where, *keys, *latent_keys, *mlp_keys)
     layers, hidden, heads, vocab, _, latent, rope, nope, v_dim, inner, expert_inner, experts, used = values
     q_rank = optional(config, where, "q_lora_rank", 0)
-    index_dim = optional(config, where, "index_head_dim", 0) if family == "deepseek_v32" else 0
+    index_dim = optional(config, where, "index_head_dim", 0) if family in _SPARSE else 0
     mixture = _Mixture(
         experts=experts, inner=expert_inner, shared=optional(config, where, "n_shared_experts", 0),
         dense_layers=_first_dense(config, where, layers), dense_inner=inner,

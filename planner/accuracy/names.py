@@ -17,7 +17,8 @@ _SAME_SHAPE = {
 """Models that differ from one with profiles in their weights alone."""
 
 _GPUS = (
-    ("gb200", "gb200"), ("b200", "b200-sxm"), ("h200", "h200-sxm"), ("h100", "h100-sxm"), ("a100-80gb", "a100-sxm"),
+    ("gb300", "gb300"), ("gb200", "gb200"), ("b300", "b300-sxm"), ("b200", "b200-sxm"), ("h200", "h200-sxm"),
+    ("h100", "h100-sxm"), ("a100-80gb", "a100-sxm"),
     ("a100-sxm", "a100-sxm"), ("l40s", "l40s"),
 )  # fmt: skip
 _DTYPES = {"fp16": "bf16", "bf16": "bf16", "fp8": "fp8", "fp4": "fp4"}

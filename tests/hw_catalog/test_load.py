@@ -13,7 +13,7 @@ from hw_catalog.load import Catalog, load_catalog
 from hw_catalog.machines import Machine
 
 SOURCES = "sources:\n  quote: {kind: vendor, source: 'a supplier', date: 2026-11-20}\n"
-READ_ON = date(2026, 11, 21)
+READ_ON = date(2026, 11, 29)
 
 
 @pytest.fixture(scope="module")
