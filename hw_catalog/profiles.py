@@ -13,7 +13,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class KernelProfile:
-    """Times of one model on one tensor-parallel group of one GPU type, seconds, whole model (all layers).
+    """Times of one model on one group of GPUs of one type, seconds, whole model (all layers).
 
     step = overhead + linear(tokens in the step) + prefill_attention(new, past) + decode_attention(batch, context)
 
@@ -23,7 +23,7 @@ class KernelProfile:
         dtype: of weights, ``bf16``, ``fp8`` or ``fp4``; the KV cache is bf16 unless ``kv_dtype`` says otherwise.
         kv_dtype: of the KV cache.
         tp: tensor-parallel GPUs, >= 1.
-        ep: expert-parallel ways inside the group, 1 for dense models.
+        ep: expert-parallel ways, 1 for dense models; divides ``tp`` times ``dp``.
         engine: for example ``vllm``.
         engine_version: for example ``0.24.0``.
         profile_set: family name users choose by, for example ``aiconfigurator-0.12`` or ``splitwise-2023``.
@@ -44,6 +44,8 @@ class KernelProfile:
         provenance: source, date, licence note.
         beyond_tokens: last context of the source's table where contexts beyond it were added, all extrapolated; 0 where
             none were. Never in a file.
+        dp: ranks of attention data parallelism. Tokens, batches and attention are those of one rank, all others having
+            as much to do; experts are spread over the ``tp`` times ``dp`` GPUs of all ranks.
     """
 
     gpu: str
@@ -71,3 +73,4 @@ class KernelProfile:
     measured_frac: float
     provenance: Provenance
     beyond_tokens: int = 0
+    dp: int = 1

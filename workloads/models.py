@@ -95,10 +95,10 @@ class ModelSpec:
         """All parameters times the width of ``dtype``, as the fits of watts and clocks count what a step reads."""
         return self.params * DTYPE_BYTES[dtype]
 
-    def gpu_weight_bytes(self, dtype: str, tp: int, pp: int = 1) -> float:
-        """Bytes of weights that one GPU of ``tp · pp`` holds once an engine has loaded them."""
+    def gpu_weight_bytes(self, dtype: str, tp: int, pp: int = 1, dp: int = 1) -> float:
+        """Bytes of weights that one GPU of ``tp · dp · pp`` holds once an engine has loaded them."""
         found = dict(self.footprints).get(dtype)
-        return found.gpu_bytes(tp, pp) if found else self.nominal_bytes(dtype) / (tp * pp)
+        return found.gpu_bytes(tp, pp, dp) if found else self.nominal_bytes(dtype) / (tp * pp)
 
     def kv_bytes_per_token(self, kv_dtype: str = "bf16", latent_multiple_bytes: int = 1) -> float:
         """Bytes of KV cache one token holds, all layers, before any sharding.

@@ -63,6 +63,7 @@ class Footprint:
     Attributes:
         stored_bytes: in the checkpoint, layers that engines do not load left out.
         divided_bytes: that a tensor-parallel group shares, as loaded.
+        expert_bytes: of those, the routed experts, which all ranks of attention data parallelism share.
         copied_bytes: that every GPU of it holds whole.
         kv_bytes: of key and value projections, shared by at most as many GPUs as there are KV heads.
         kv_heads: how many those are.
@@ -70,27 +71,34 @@ class Footprint:
 
     stored_bytes: float
     divided_bytes: float
+    expert_bytes: float
     copied_bytes: float
     kv_bytes: float
     kv_heads: int
 
-    def gpu_bytes(self, tp: int, pp: int = 1) -> float:
-        """Bytes that one GPU of ``tp · pp`` holds, stages taken as equal."""
-        return (self.divided_bytes / tp + self.copied_bytes + self.kv_bytes / min(tp, self.kv_heads)) / pp
+    def gpu_bytes(self, tp: int, pp: int = 1, dp: int = 1) -> float:
+        """Bytes that one GPU of ``tp · dp · pp`` holds, stages taken as equal; attention ranks share experts alone.
+
+        ((divided - experts) / tp + experts / (tp · dp) + copied + kv / min(tp, kv heads)) / pp
+        """
+        divided = (self.divided_bytes - self.expert_bytes * (1 - 1 / dp)) / tp
+        return (divided + self.copied_bytes + self.kv_bytes / min(tp, self.kv_heads)) / pp
 
 
 def footprint(tensors: Iterable[Tensor], format_of: Callable[[Tensor], Format], kv_heads: int) -> Footprint:
     """The bytes of ``tensors``, each in the format that ``format_of`` says."""
-    stored = 0.0
+    stored = experts = 0.0
     held = dict.fromkeys(Spread, 0.0)
     for tensor in tensors:
         format_ = format_of(tensor)
         size = tensor.count * format_.stored_bytes(tensor.rows, tensor.columns)
         stored += size
         rounded = -(-tensor.hidden // format_.hidden_multiple) * format_.hidden_multiple
-        held[tensor.spread] += size * (rounded / tensor.hidden if tensor.hidden else 1.0)
+        loaded = size * (rounded / tensor.hidden if tensor.hidden else 1.0)
+        held[tensor.spread] += loaded
+        experts += loaded if tensor.kind is Kind.EXPERT and tensor.spread is Spread.DIVIDED else 0.0
         held[tensor.spread] += tensor.params * DTYPE_BYTES["bf16"] if tensor.as_computed else 0.0
     return Footprint(
-        stored_bytes=stored, divided_bytes=held[Spread.DIVIDED], copied_bytes=held[Spread.COPIED],
+        stored_bytes=stored, divided_bytes=held[Spread.DIVIDED], expert_bytes=experts, copied_bytes=held[Spread.COPIED],
         kv_bytes=held[Spread.BY_KV_HEAD], kv_heads=max(1, kv_heads),
     )  # fmt: skip

@@ -14,6 +14,7 @@ from planner.perf.kv import EngineSettings, kv_tokens
 from planner.perf.layout import Layout
 from planner.perf.pipeline import Stages, TraversalTime, stages_of
 from planner.perf.power import InstancePower, Unmetered, Watts
+from planner.perf.ranks import of_instance
 from planner.perf.step_time import StepTime
 from planner.perf.stream import StreamTime, Way, way
 from workloads.models import ModelSpec
@@ -38,6 +39,7 @@ class InstancePhysics:
         machines_per_instance: machines that one replica spans; more than one only where it fills them alone.
         request_s: what the engine spends on every request before its first token is out.
         lag_steps: decode steps that an arrival at a busy instance waits beyond the current one.
+        ranks: of attention data parallelism, to which prompts are dealt one by one; they step together.
     """
 
     step: StepTime
@@ -53,6 +55,7 @@ class InstancePhysics:
     machines_per_instance: int = 1
     request_s: float = 0.0
     lag_steps: float = 0.0
+    ranks: int = 1
 
     @property
     def kv_tokens(self) -> int:
@@ -103,9 +106,11 @@ def instance_physics(
     gpu = machine.gpu
     tokens = _kv_tokens(model, gpu, layout, profile, settings)
     stages = Stages() if streaming else stages_of(layout, machine, model.hidden)
-    full_clock = _step_time(as_run(profile, timing, model.layers), gpu, stages)
+    full_clock = _step_time(of_instance(as_run(profile, timing, model.layers)), gpu, stages)
     slowed = _slowed(profile, gpu, model, layout, limits)
-    step = full_clock if slowed is profile else _step_time(as_run(slowed, timing, model.layers), gpu, stages)
+    step = full_clock
+    if slowed is not profile:
+        step = _step_time(of_instance(as_run(slowed, timing, model.layers)), gpu, stages)
     if streaming and layout.pp * layout.kvp > 1:
         most = max(1, min(streaming.group_tokens, int(tokens // layout.kvp)))
         between = way(model, layout, machine, settings.max_batch_tokens, most)
@@ -120,7 +125,7 @@ def instance_physics(
         ),
         stages=stages,
         machines_per_instance=-(-layout.gpus // machine.gpus),
-        request_s=timing.request_s, lag_steps=timing.lag_steps,
+        request_s=timing.request_s, lag_steps=timing.lag_steps, ranks=layout.dp,
     )  # fmt: skip
 
 

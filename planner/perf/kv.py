@@ -39,8 +39,9 @@ def kv_tokens(
 ) -> float:  # fmt: skip
     """Tokens whose KV fits one instance; negative where the weights alone do not fit.
 
-    tokens = KV bytes of a GPU / (KV bytes per token / shards)
+    tokens = KV bytes of a GPU / (KV bytes per token / shards) · ranks
 
+    A latent cache is copied to every GPU of a tensor-parallel group; attention ranks hold requests of their own.
     Every KV group holds all weights. Layers that attend to a window are counted as if they kept every token, which is
     what vLLM reports for them; it can hold more where requests are longer than the window.
 
@@ -54,10 +55,10 @@ def kv_tokens(
         kv_dtype: of the KV cache.
     """
     working = activation_bytes(model, engine, layout, settings, dtype=dtype)
-    weights = model.gpu_weight_bytes(dtype, layout.tp, layout.pp)
+    weights = model.gpu_weight_bytes(dtype, layout.tp, layout.pp, layout.dp)
     free = engine.kv_bytes(hbm_bytes, settings.memory_frac, weights, working, layout.gpus)
     held = model.kv_bytes_per_token(kv_dtype, engine.latent_multiple_bytes)
-    return free * model.kv_shards(layout.tp) * layout.pp * layout.kvp / held
+    return free * model.kv_shards(layout.tp) * layout.dp * layout.pp * layout.kvp / held
 
 
 def activation_bytes(

@@ -19,24 +19,27 @@ class Layout:
     Attributes:
         tp: tensor-parallel ways, >= 1.
         pp: pipeline stages, >= 1; a long prompt may stream through them chunk by chunk (sequence parallelism).
-        ep: expert-parallel ways inside the tensor-parallel group, >= 1.
+        ep: expert-parallel ways over the GPUs of all attention ranks, >= 1; experts are divided further where they are
+            fewer than those.
         kvp: groups that share the KV cache of one request along its sequence, >= 1.
+        dp: attention ranks of ``tp`` GPUs, each with requests and KV of its own, that step together, >= 1.
     """
 
     tp: int
     pp: int = 1
     ep: int = 1
     kvp: int = 1
+    dp: int = 1
 
     @property
     def gpus(self) -> int:
-        """GPUs of one replica (experts are spread over the tensor-parallel GPUs)."""
-        return self.tp * self.pp * self.kvp
+        """GPUs of one replica (experts are spread over those of the attention ranks)."""
+        return self.tp * self.dp * self.pp * self.kvp
 
     @property
     def name(self) -> str:
-        """For example ``tp8``, ``tp4pp2``, ``tp8ep8``, ``tp8pp4kvp2``."""
-        ways = (("pp", self.pp), ("ep", self.ep), ("kvp", self.kvp))
+        """For example ``tp8``, ``tp4pp2``, ``tp8ep8``, ``tp1dp8ep8``, ``tp8pp4kvp2``."""
+        ways = (("dp", self.dp), ("pp", self.pp), ("ep", self.ep), ("kvp", self.kvp))
         return f"tp{self.tp}" + "".join(f"{word}{count}" for word, count in ways if count > 1)
 
 

@@ -33,11 +33,11 @@ def linear_work(model: ModelSpec, layout: Layout, profile: KernelProfile, tokens
 
     FLOP = 2·(always·tokens + routed·touched·rows),  bytes = weights·(always + routed·touched)/all
 
-    All of a dense model is ``always``. Of a mixture, the experts that at least one token is routed to are read, and
-    each computes whole tiles of token rows, however few it was sent.
+    Every attention rank reads all that is ``always`` read; of a dense model that is all. Of a mixture, the experts that
+    at least one token is routed to are read, and each computes whole tiles of token rows, however few it was sent.
     """
     always = model.params - model.routed_params
-    flops, read = 2 * always * tokens, always
+    flops, read = 2 * always * tokens, always * layout.dp
     if model.routed_params and tokens:
         touched, rows = expert_work(tokens, model.experts, model.experts_used, tile_tokens(model, profile))
         flops += 2 * model.routed_params * touched * rows
@@ -62,7 +62,7 @@ def decode_attention_work(
     """FLOP and bytes of the attention of ``batch`` requests over their KV caches."""
     tokens = batch * mean_context_tokens
     width = model.layers * model.heads * model.head_dim
-    shards = model.kv_shards(layout.tp) * layout.pp * layout.kvp
+    shards = model.kv_shards(layout.tp) * layout.dp * layout.pp * layout.kvp
     return 4 * width * tokens / layout.gpus, model.kv_bytes_per_token(profile.kv_dtype) * tokens / shards
 
 

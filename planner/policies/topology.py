@@ -32,10 +32,13 @@ class PhaseSplit:
     Attributes:
         mode: ``serialized``, ``layerwise``, or ``auto`` to choose by prompt length.
         layerwise_from_tokens: shortest prompt that moves layer-wise under ``auto``.
+        answered_by: instances that send the first token: those that compute it, or those that continue it, for a slot
+            of which it then waits. Engines of today do the second: TensorRT-LLM, SGLang and Dynamo.
     """
 
     mode: str = "auto"
     layerwise_from_tokens: int = 512
+    answered_by: Role = Role.PREFILL
 
     def roles(self) -> tuple[Role, ...]:
         """Prefill and decode instances."""

@@ -28,6 +28,8 @@ class PoolModel:
         speed: relative planned speed of an instance, > 0; queues are compared in units of it.
         classes: indices of the request classes it serves.
         chunk_tokens: most tokens in one step, prompts cut to fit; None computes whole prompts.
+        max_batch_size: requests that may hold a slot at once; None is the policy's limit.
+        max_batch_tokens: prompt tokens of one attention rank in a step; None is the policy's limit.
     """
 
     name: str
@@ -37,6 +39,8 @@ class PoolModel:
     speed: float
     classes: frozenset[int]
     chunk_tokens: int | None = None
+    max_batch_size: int | None = None
+    max_batch_tokens: int | None = None
 
     @property
     def machines(self) -> int:

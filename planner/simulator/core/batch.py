@@ -65,6 +65,14 @@ def join_late(w: World, k: int, slot: int) -> None:
     w.lanes[k].joiners += 1
 
 
+def answer(w: World, slot: int) -> None:
+    """Send the first token of a request as it takes its place in a batch, not as its prompt is computed."""
+    r, now_s = w.requests[slot], w.cluster[0].now_s
+    if r.generated == 1:
+        w.ttft_s[r.index] = now_s + r.lag_s - r.arrival_s
+        r.first_token_s = r.last_token_s = now_s
+
+
 def _note_longest_gap(w: World, k: int, slot: int) -> None:
     """Note the longest step that was a token gap of a request and is not noted yet."""
     r = w.requests[slot]

@@ -22,14 +22,16 @@ def fitting(w: World, k: int, free: int) -> int:
     batch = max(w.lanes[k].batch, running(w, i) // w.instances[i].lanes)
     if w.instances[i].chunk:
         return _chunks(w, k, free, batch)
-    prefills, tokens = 0, 0
+    ranks, prefills, before, tokens = w.bodies[w.lanes[k].body].ranks, 0, 0, 0
     slot = head(w, i, WAITING)
     while slot != NONE:
         r = w.requests[slot]
-        tokens += r.prefill
-        if prefills and tokens > w.cluster[0].max_batch_tokens:
+        if prefills % ranks == 0:  # every rank has a prompt more; the fullest is counted with the longest of each round
+            before, tokens = before + tokens, 0
+        tokens = max(tokens, r.prefill)
+        if prefills >= ranks and before + tokens > w.instances[i].max_batch_tokens:
             break
-        if not admits(w, slot, batch + prefills, free):
+        if not admits(w, i, slot, batch + prefills, free):
             break
         free -= needs(w, slot)
         r.chunk = r.prefill - r.cached
@@ -40,21 +42,21 @@ def fitting(w: World, k: int, free: int) -> int:
 
 def _chunks(w: World, k: int, free: int, batch: int) -> int:
     """As much of every prompt from the head as its chunk, slots and memory allow."""
-    c, me = w.cluster[0], w.instances[w.lanes[k].instance]
-    body = w.bodies[w.lanes[k].body]
+    c, i = w.cluster[0], int(w.lanes[k].instance)
+    me, body = w.instances[i], w.bodies[w.lanes[k].body]
     prefills, tokens, attention, owed = 0, 0, 0.0, me.owed
-    slot = head(w, w.lanes[k].instance, WAITING)
+    slot = head(w, i, WAITING)
     while slot != NONE:
         r = w.requests[slot]
         left, beside = r.prefill - r.cached, tokens
         if body.groups > 1:
-            beside = beside_tokens(w, w.lanes[k].body, head(w, w.lanes[k].instance, WAITING), prefills, r.cached)
+            beside = beside_tokens(w, w.lanes[k].body, head(w, i, WAITING), prefills, r.cached)
         new = min(left, _most(w, k, slot, prefills, tokens, beside, attention))
-        if new <= 0 or (beside and beside + new > c.max_batch_tokens):
+        if new <= 0 or (beside and beside + new > me.max_batch_tokens):
             break
         more = policy_blocks(w, r.cached + new + (1 if new == left else 0)) - policy_blocks(w, r.held)
         if r.held == 0:
-            if not admits(w, slot, batch, free - owed):
+            if not admits(w, i, slot, batch, free - owed):
                 break
             batch += 1
             owed += needs(w, slot)
@@ -141,13 +143,15 @@ def _owes(w: World, i: int, slot: int) -> int:
 def take(w: World, k: int, count: int) -> tuple[int, float, bool]:
     """Begin a step of a lane with chunks of the first ``count`` prompts: their memory is taken.
 
+    Prompts are dealt to attention ranks in rounds, and each round counts with the longest of it.
+
     Returns:
-        New tokens, the seconds of their attention, and whether any prompt ends with it.
+        New tokens of the fullest rank, the seconds of their attention, and whether any prompt ends with it.
     """
     i = w.lanes[k].instance
     me, body = w.instances[i], w.bodies[w.lanes[k].body]
-    tokens, attention, ends = 0, 0.0, False
-    for _ in range(count):
+    tokens, attention, ends, longest, slowest = 0, 0.0, False, 0, 0.0
+    for number in range(count):
         slot = pop_front(w, i, WAITING)
         push_back(w, k, PREFILLS, slot)
         r = w.requests[slot]
@@ -158,11 +162,13 @@ def take(w: World, k: int, count: int) -> tuple[int, float, bool]:
         allocate(w, i, blocks(w, i, r.held) - before)
         me.partial += (0 if r.held == r.prefill else 1) - was_partial
         me.owed += 0 if r.held == r.prefill else _owes(w, i, slot)
-        tokens += r.chunk
         ends = ends or r.held == r.prefill
-        attention += attend(w.tables, body, r.chunk, r.cached)
-    me.prefill_tokens += tokens
-    return tokens, attention, ends
+        if number % body.ranks == 0:
+            tokens, attention, longest, slowest = tokens + longest, attention + slowest, 0, 0.0
+        longest = max(longest, r.chunk)
+        slowest = max(slowest, attend(w.tables, body, r.chunk, r.cached))
+        me.prefill_tokens += r.chunk
+    return int(tokens + longest), attention + slowest, ends
 
 
 def computed(w: World, k: int) -> None:

@@ -52,6 +52,7 @@ def rows_of_bodies(bodies: Sequence[InstancePhysics], batches: int) -> tuple[Row
         if power:
             _put_watts(row, power, tables)
             row["full_clock"] = steps.index(power.full_clock)
+            rows[steps.index(power.full_clock)]["ranks"] = body.ranks
             row["watt_parts"] = power.lanes
     curves = 2 * rows["context_n"] * (batches + 1)
     rows["curves"] = tables.end + np.cumsum(curves) - curves
@@ -77,7 +78,7 @@ def _put_step(row: np.void, step: StepTime, tables: _Tables) -> None:
     for name in ("prefill_ratio", "decode_ratio", "mixed_ratio"):
         row[name] = getattr(surfaces, name)
     row["overhead_s"] = profile.overhead_s
-    row["stages"] = row["streams"] = row["groups"] = row["group_tokens"] = 1
+    row["stages"] = row["streams"] = row["groups"] = row["group_tokens"] = row["ranks"] = 1
     row["merge_bytes_per_s"] = 1.0
     if isinstance(step, TraversalTime):
         row["stages"] = step.stages.count
@@ -99,7 +100,7 @@ def _put_way(row: np.void, way: Way) -> None:
 
 def _put_physics(row: np.void, body: InstancePhysics) -> None:
     """Memory and link of a body."""
-    for name in ("block_tokens", "layers", "link_queues", "kv_bytes_per_token", "request_s", "lag_steps"):
+    for name in ("block_tokens", "layers", "ranks", "link_queues", "kv_bytes_per_token", "request_s", "lag_steps"):
         row[name] = getattr(body, name)
     for field in fields(body.link):
         if field.name in (BODY.names or ()):

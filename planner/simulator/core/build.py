@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from planner.perf.instance import InstancePhysics
 from planner.perf.layout import Role
-from planner.policies.base import Policy, Recovery
+from planner.policies.base import Batching, Policy, Recovery
 from planner.policies.batching import ChunkForm, Continuous
 from planner.policies.borrowing import MixedPool
 from planner.policies.routing import LeastReserved
@@ -41,6 +41,9 @@ from planner.simulator.core.state import (
 )
 from planner.simulator.pools import UNLIMITED, Failure, PoolModel, Shift, in_order
 from workloads.traces import Trace
+
+LIMITS = ("max_batch_size", "max_batch_tokens")
+"""Of the policy, or of a pool of its own."""
 
 FEWEST_ROWS = 1024
 """Requests in flight that there is room for at first; more room is made when it is needed."""
@@ -84,7 +87,9 @@ def build(
     bodies = list({id(body): body for body in _physics(pools, beside.shifts)}.values())
     due_rows = most_in_batch(pools, policy, len(trace)) + 1
     body_rows, tables = rows_of_bodies(bodies, due_rows)
-    instances = _instances(pools, [next(n for n, b in enumerate(bodies) if b is p.physics) for p in pools])
+    instances = _instances(
+        pools, policy.batching, [next(n for n, b in enumerate(bodies) if b is p.physics) for p in pools]
+    )
     lanes, stages = _lanes(instances)
     cells, machines = seconds(*window.span_s), sum(p.machines for p in pools)
     pool_rows, loads = _pools(pools, cells)
@@ -154,7 +159,8 @@ def _chains(rows: int) -> Shorts:
 
 def most_in_batch(pools: Sequence[PoolModel], policy: Policy, requests: int) -> int:
     """Requests that may hold a decode slot of one lane at once, those of a prefill step that runs included."""
-    return min(2 * policy.batching.max_batch_size, max((p.physics.kv_blocks for p in pools), default=0), requests)
+    slots = max((p.max_batch_size or policy.batching.max_batch_size for p in pools), default=0)
+    return min(2 * slots, max((p.physics.kv_blocks for p in pools), default=0), requests)
 
 
 def grown(w: World) -> World:
@@ -193,6 +199,7 @@ def _cluster(policy: Policy, window: Window, *, cutoff_s: float, max_run_steps: 
     row["adaptive"], row["target_s"] = batching.form is ChunkForm.ADAPTIVE, batching.target_s
     if isinstance(topology, PhaseSplit):
         row["transfer"], row["layerwise_from"] = TRANSFERS.index(topology.mode), topology.layerwise_from_tokens
+        row["answers_late"] = topology.answered_by is Role.DECODE
     limits = borrowing.threshold_tokens if isinstance(borrowing, MixedPool) else {}
     row["borrowing"] = bool(limits)
     row["prefill_threshold"] = limits.get(Role.PREFILL, UNLIMITED)
@@ -206,7 +213,7 @@ def _cluster(policy: Policy, window: Window, *, cutoff_s: float, max_run_steps: 
     return row
 
 
-def _instances(pools: Sequence[PoolModel], body_of_pool: Sequence[int]) -> Rows:
+def _instances(pools: Sequence[PoolModel], batching: Batching, body_of_pool: Sequence[int]) -> Rows:
     """Idle instances."""
     rows = np.zeros(sum(p.instances for p in pools), INSTANCE)
     first = machines = 0
@@ -216,6 +223,8 @@ def _instances(pools: Sequence[PoolModel], body_of_pool: Sequence[int]) -> Rows:
         mine["body"], mine["lanes"] = body, pool.physics.stages.count
         mine["machine"], mine["machines"] = machines + _machines(pool), pool.physics.machines_per_instance
         mine["chunk"] = min(pool.chunk_tokens or 0, np.iinfo(np.int32).max)
+        for name in LIMITS:
+            mine[name] = min(getattr(pool, name) or getattr(batching, name), np.iinfo(np.int32).max)
         mine["total"] = mine["free"] = pool.physics.kv_blocks
         first += pool.instances
         machines += pool.machines

@@ -1,6 +1,6 @@
 """One instance at work: its lanes begin steps, and runs of decode-only steps end where work arrives."""
 
-from planner.simulator.core.batch import join_late, preempt, stall
+from planner.simulator.core.batch import answer, join_late, preempt, stall
 from planner.simulator.core.batching import fitting, take
 from planner.simulator.core.memory import free_blocks, growth, running, steps_that_fit
 from planner.simulator.core.order import arrange, moves, partial_first
@@ -81,7 +81,10 @@ def _join_landed(w: World, k: int) -> None:
         return
     share = -(-running(w, i) // w.instances[i].lanes)
     while length(w, i, READY) and me.batch < share:
-        join_late(w, k, pop_front(w, i, READY))
+        slot = pop_front(w, i, READY)
+        if w.cluster[0].answers_late:
+            answer(w, slot)
+        join_late(w, k, slot)
 
 
 def _start_prefill(w: World, k: int, count: int) -> None:
@@ -99,7 +102,7 @@ def _start_prefill(w: World, k: int, count: int) -> None:
     batch = me.batch if me.decode else 0
     context, body = me.context if batch else 0, w.bodies[me.body]
     whole_s = step_s(w, me.body, tokens, attention, batch, context / batch if batch else 0.0)
-    note_prefill(w, k, tokens, whole_s)
+    note_prefill(w, k, tokens * body.ranks, whole_s)
     me.run_step_s = whole_s
     if body.streams > 1 or body.groups > 1:
         first = head(w, k, PREFILLS)

@@ -88,6 +88,6 @@ def policy_blocks(w: World, tokens: int) -> int:
     return -(-tokens // w.cluster[0].block_tokens)
 
 
-def admits(w: World, slot: int, batch: int, free: int) -> bool:
-    """Whether a request may take its place now."""
-    return bool(batch < w.cluster[0].max_batch_size and needs(w, slot) + batch <= free)
+def admits(w: World, i: int, slot: int, batch: int, free: int) -> bool:
+    """Whether a request may take its place at an instance now."""
+    return bool(batch < w.instances[i].max_batch_size and needs(w, slot) + batch <= free)

@@ -51,7 +51,7 @@ INSTANCE = _record(
     "prompts_s phases_s contexts_s unfilled_s",
     "pending total free queue_tokens landing_tokens prefill_tokens decode_steps decode_tokens kv_peak stage reserved",
     "role body machine machines pool promised preemptions borrowed partial chunk owed disabled closed gone lane lanes "
-    "carried turn",
+    "carried turn max_batch_size max_batch_tokens",
 )
 """An instance: its memory, its queues, its pipeline and its meter. ``body`` becomes that of a lane with the lane's next
 step; ``pending`` are tokens, and one that is ``disabled`` is closed or failed, as often as it is.
@@ -78,7 +78,7 @@ BODY = _record(
     "linear_prefill linear_prefill_n linear_decode linear_decode_n context context_n new new_n past past_n "
     "prefill_attention batch batch_n decode_attention curves correction_ratio clocked_ratio group_tokens merge_bytes "
     "step_tokens",
-    "block_tokens layers link_queues gpus full_clock stages streams groups merge_layers watt_parts",
+    "block_tokens layers ranks link_queues gpus full_clock stages streams groups merge_layers watt_parts",
 )
 """The physics of an instance; numbers without a unit are offsets into ``World.tables`` and lengths."""
 
@@ -112,8 +112,8 @@ CLUSTER = _record(
     "stack_rows due_rows residue_rows gap_bins turns chosen_tokens chosen_free",
     "fired arriving started events free_slot in_flight first_role then_role transfer layerwise_from max_batch_tokens "
     "max_batch_size block_tokens max_preemptions groups borrowing in_transfer pools requests decode_maximal "
-    "adaptive prefix bodies clients places asks asked alone order instances lanes stages checkpoint failures "
-    "reserving chosen chosen_first chosen_last",
+    "adaptive answers_late prefix bodies clients places asks asked alone order instances lanes stages checkpoint "
+    "failures reserving chosen chosen_first chosen_last",
 )
 """The clock, the policy's parameters and the sums over all requests; one row."""
 

@@ -121,5 +121,5 @@ def step_s(w: World, b: int, tokens: int, attention: float, batch: int, context:
     if batch:
         attention += shared_decode_attention(w.tables, body, batch, context)
         ratio *= body.mixed_ratio
-    linear = dense(w.tables, body.linear_prefill, body.linear_prefill_n, tokens + batch)
+    linear = dense(w.tables, body.linear_prefill, body.linear_prefill_n, tokens + -(-batch // body.ranks))
     return float(body.overhead_s + ratio * (linear + attention))

@@ -70,7 +70,7 @@ def _promise(w: World, i: int, slot: int) -> None:
 def admit_landing(w: World, i: int) -> None:
     """Give memory to waiting KV caches, first come, first served, and let them travel."""
     slot = head(w, i, LANDING)
-    while slot != NONE and admits(w, slot, slots(w, i), free_blocks(w, i)):
+    while slot != NONE and admits(w, i, slot, slots(w, i), free_blocks(w, i)):
         r, c = w.requests[slot], w.cluster[0]
         remove(w, i, LANDING, slot)
         w.instances[i].landing_tokens -= r.prompt
@@ -87,7 +87,7 @@ def _reserve(w: World, i: int, slot: int) -> bool:
     """Whether memory is promised to a KV cache here, or can be now; then it is."""
     if w.requests[slot].transfer_end_s >= 0:
         return True
-    if length(w, i, LANDING) or not admits(w, slot, slots(w, i), free_blocks(w, i)):
+    if length(w, i, LANDING) or not admits(w, i, slot, slots(w, i), free_blocks(w, i)):
         return False
     _promise(w, i, slot)
     return True

@@ -1,0 +1,61 @@
+"""Multi-token prediction: a decode step drafts some tokens more and verifies them all.
+
+A step computes 1 + draft tokens of every request, reads each KV cache once, and runs one layer for each drafted token.
+What it accepts on average is measured, not derived: it depends on what is written.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from hw_catalog.profiles import Floats, Ints, KernelProfile
+
+VERIFIED_SHARE = 0.51
+"""Of the attention of as many more requests, what verified tokens cost beside the first: they read the same cache.
+Fitted to 160 disaggregated runs with multi-token prediction, in sample (benchmarks/cluster_timing.py)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drafting:
+    """How a model drafts.
+
+    Attributes:
+        draft_tokens: verified beside the token of each step, >= 1.
+        tokens_per_step: that a request gains in a step, 1 to ``draft_tokens`` + 1.
+    """
+
+    draft_tokens: int
+    tokens_per_step: float
+
+
+def drafting(profile: KernelProfile, how: Drafting, *, layers: int, ahead_tokens: float) -> KernelProfile:
+    """The profile of decode steps that draft: their batch counts requests, and a step is one of the engine's.
+
+    linear(batch) = linear((1 + draft) · batch) + draft / layers · linear(batch)
+    attention(batch) = attention(batch) + share · (attention((1 + draft) · batch) - attention(batch)), and as much for
+    the drafting layers; each at context + ahead, for the tokens that a step gains beyond one
+
+    Args:
+        profile: as it runs without.
+        how: draft length and what is accepted.
+        layers: of the model, of which each drafted token takes one more.
+        ahead_tokens: by which the context of a request is longer, on average, than its steps say.
+    """
+    more, layer = 1 + how.draft_tokens, how.draft_tokens / layers
+    verified = np.array([_beyond(profile.batch, profile.linear_decode_s, b * more) for b in profile.batch.tolist()])
+    contexts = profile.context_tokens + ahead_tokens
+    read = np.stack([np.interp(contexts, profile.context_tokens, row) for row in profile.decode_attention_s])
+    knots = profile.attention_batch
+    whole = np.stack([[_beyond(knots, column, b * more) for b in knots.tolist()] for column in read.T], axis=1)
+    return replace(
+        profile, linear_decode_s=verified + layer * profile.linear_decode_s,
+        decode_attention_s=np.maximum(read + VERIFIED_SHARE * (whole - read) + layer * read, 0.0),
+    )  # fmt: skip
+
+
+def _beyond(knots: Ints, values: Floats, wanted: float) -> float:
+    """A column over batches, continued along its last slope where that rises."""
+    if wanted <= knots[-1]:
+        return float(np.interp(wanted, knots, values))
+    slope = (values[-1] - values[-2]) / (knots[-1] - knots[-2])
+    return float(values[-1] + (wanted - knots[-1]) * max(0.0, slope))
