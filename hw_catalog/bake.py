@@ -14,8 +14,16 @@ from typing import Any, Literal
 import numpy as np
 
 from hw_catalog.bake_range import MeasuredRange, experts, measured_range
-from hw_catalog.bake_recipe import ModelRecipe, Quant, Target, read_recipe
-from hw_catalog.bake_surfaces import ATTENTION_BATCH, BATCH, CONTEXT_TOKENS, NEW_TOKENS, PAST_TOKENS, surfaces
+from hw_catalog.bake_recipe import ModelRecipe, Quant, Target, language_model, read_recipe
+from hw_catalog.bake_surfaces import (
+    ATTENTION_BATCH,
+    BATCH,
+    CONTEXT_TOKENS,
+    NEW_TOKENS,
+    PAST_TOKENS,
+    Handle,
+    surfaces,
+)
 from hw_catalog.errors import CatalogError
 from hw_catalog.load import load_catalog, nearest
 from hw_catalog.profiles import KernelProfile
@@ -87,7 +95,7 @@ def bake(
         for dtype, (tp, ep) in itertools.product(dtypes or known.dtypes, _splits(hf_config, tps)):
             try:
                 here = known.quant_on.get(f"{engine}/{gpu}", {})
-                quant = _quant(dtype, {**recipe.quant, **known.quant, **here})
+                quant = quant_of(dtype, {**recipe.quant, **known.quant, **here})
                 target = Target(
                     model=model, gpu=gpu, system=recipe.systems[gpu], dtype=dtype, quant=quant, tp=tp, ep=ep,
                     kv_dtype=kv_dtype, engine=engine, date=date, hf_config=hf_config, directory=directory,
@@ -104,7 +112,13 @@ def _bake_one(target: Target) -> KernelProfile:
     """The profile of one combination."""
     sdk = importlib.import_module("aiconfigurator_core.sdk")
     _require_room(sdk, target)
-    handle = sdk.EngineHandle.compile(str(target.directory), target.system, target.engine, **target.options)
+    return profile_of(
+        target, sdk.EngineHandle.compile(str(target.directory), target.system, target.engine, **target.options)
+    )
+
+
+def profile_of(target: Target, handle: Handle) -> KernelProfile:
+    """The profile of one combination from the source's compiled model."""
     span = measured_range(target)
     tables = surfaces(handle, max_tokens=span.linear_max_tokens)
     reach = np.array([span.decode_max_context_tokens.get(batch, 0) for batch in ATTENTION_BATCH])
@@ -133,6 +147,7 @@ def _bake_one(target: Target) -> KernelProfile:
         prefill_extrapolated=np.add.outer(NEW_TOKENS, PAST_TOKENS) > span.prefill_max_tokens,
         measured_frac=tables.measured_frac,
         provenance=_provenance(target, span, tables.disturbed / tables.decode_attention_s.size),
+        dp=target.dp,
     )
 
 
@@ -152,7 +167,7 @@ def _require_room(sdk: ModuleType, target: Target) -> None:
     )
 
 
-def _quant(dtype: str, quants: Mapping[str, Quant]) -> Quant:
+def quant_of(dtype: str, quants: Mapping[str, Quant]) -> Quant:
     """The source's modes for a dtype."""
     if dtype not in quants:
         raise ValueError(f"unknown dtype; {nearest(dtype, quants)}")
@@ -187,7 +202,7 @@ def model_config(model: str, config: Path | None = None) -> Mapping[str, Any]:
         found = json.loads(config.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CatalogError(f"{config}: cannot be read as JSON: {error}") from None
-    if not isinstance(found, dict) or "num_attention_heads" not in found:
+    if not isinstance(found, dict) or "num_attention_heads" not in language_model(found):
         raise CatalogError(f"{config}: expected a Hugging Face config.json, found no num_attention_heads")
     return found
 
@@ -205,7 +220,18 @@ def _provenance(target: Target, span: MeasuredRange, disturbed_frac: float) -> P
         source=f"aiconfigurator-core {SOURCE_VERSION}, {target.system} tables, {target.engine} {span.engine_version}",
         date=target.date,
         note=f"sums of measured kernel times, GEMM {target.quant.gemm}"
-        + (f", experts {target.quant.moe}" if experts(target.hf_config) else "")
+        + (f", experts {target.quant.moe}" if experts(target.text) else "")
         + (f", {disturbed_frac:.1%} of decode attention lowered as disturbed" if disturbed_frac else "")
+        + _exchanged(target)
         + "; NVIDIA, Apache-2.0",
     )
+
+
+def _exchanged(target: Target) -> str:
+    """Whose all-to-all and expert kernels stand in, in words."""
+    found = target.exchange
+    if found is None:
+        return ""
+    where = f"{found.engine} on {found.system}, {found.decode}, {found.ways} ways"
+    same = (found.engine, found.system, found.ways) == (target.engine, target.system, target.ep)
+    return f", all-to-all of {where}" + ("" if same else f" transferred to {target.engine}, {target.ep} ways")

@@ -37,8 +37,8 @@ def measured_range(target: Target) -> MeasuredRange:
     systems = Path(importlib.import_module("aiconfigurator_core").__path__[0], "systems")
     version = _current_version(systems, target)
     tables = _Tables(root=systems / "data" / target.system, engine=target.engine, version=version)
-    heads = target.hf_config["num_attention_heads"] // target.tp
-    latent = "kv_lora_rank" in target.hf_config
+    heads = target.text["num_attention_heads"] // target.tp
+    latent = "kv_lora_rank" in target.text
     prefill = tables.latent("context", heads, target.kv_dtype) if latent else tables.attention("context", target)
     decode = tables.latent("generation", heads, target.kv_dtype) if latent else tables.attention("generation", target)
     return MeasuredRange(
@@ -76,10 +76,10 @@ class _Tables:
         if measured.empty:
             raise ValueError(f"the GEMM table has no {target.quant.gemm} rows")
         reach = int(measured.max())
-        if experts(target.hf_config):
+        if experts(target.text):
             moe = self.read("moe", "moe")
-            fits = (moe.moe_dtype == target.quant.moe) & (moe.hidden_size == target.hf_config["hidden_size"])
-            measured = moe.num_tokens[fits & (moe.num_experts == experts(target.hf_config))]
+            fits = (moe.moe_dtype == target.quant.moe) & (moe.hidden_size == target.text["hidden_size"])
+            measured = moe.num_tokens[fits & (moe.num_experts == experts(target.text))]
             if measured.empty:
                 raise ValueError(f"the expert table has no {target.quant.moe} rows of this shape")
             reach = min(reach, int(measured.max()))
@@ -87,12 +87,13 @@ class _Tables:
 
     def latent(self, phase: str, heads: int, kv_dtype: str) -> dict[int, int]:
         """Batch -> longest sequence of the multi-head latent attention block."""
-        table = self.read("mla", f"mla_{phase}_module")
+        whole = self.root / "mla" / self.engine / self.version / f"mla_{phase}_module_perf.parquet"
+        table = self.read("mla", f"mla_{phase}_module" if whole.is_file() else f"{phase}_mla")
         return _reach(table[(table.num_heads == heads) & (table.kv_cache_dtype == KV_MODES[kv_dtype])], phase)
 
     def attention(self, phase: str, target: Target) -> dict[int, int]:
         """Batch -> longest sequence of the attention kernel with this head shape, or with both neighbouring ones."""
-        config = target.hf_config
+        config = target.text
         head_dim = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
         heads, kv_heads = config["num_attention_heads"] // target.tp, max(1, config["num_key_value_heads"] // target.tp)
         table = self.read("attention", f"{phase}_attention")

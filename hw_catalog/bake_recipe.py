@@ -49,8 +49,35 @@ def read_recipe() -> Recipe:
     return Recipe.model_validate(yaml.safe_load(text))
 
 
+def language_model(hf_config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The part of a configuration that describes the language model: all of it, unless it sees too."""
+    found: Mapping[str, Any] = hf_config.get("text_config", hf_config)
+    return found
+
+
 KV_MODES = {"bf16": "bfloat16", "fp8": "fp8"}
 """Number format of the KV cache -> the source's mode. Attention itself is computed in bf16 either way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """Kernels that carry tokens to the ranks of their experts and back, measured over a whole link domain.
+
+    Attributes:
+        engine: whose kernels.
+        system: the source's name of the GPU they were measured on.
+        prefill: the source's name of those of prompts.
+        decode: the source's name of those of decode steps.
+        ways: expert-parallel ways they were measured with, of a layout with ``ep`` or near it.
+        gpus: of a machine, as the source counts them there.
+    """
+
+    engine: str
+    system: str
+    prefill: str
+    decode: str
+    ways: int
+    gpus: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,12 +91,14 @@ class Target:
         dtype: of the weights.
         quant: the source's modes for it.
         tp: tensor-parallel GPUs.
-        ep: expert-parallel ways; divides ``tp``.
+        ep: expert-parallel ways; divides ``tp`` times ``dp``.
         kv_dtype: of the KV cache.
         engine: whose kernels.
         date: ISO date of the bake.
         hf_config: the model's configuration.
         directory: where the source finds that configuration.
+        dp: ranks of attention data parallelism.
+        exchange: whose all-to-all kernels carry tokens to experts; None is what the engine does in one machine.
     """
 
     model: str
@@ -84,13 +113,21 @@ class Target:
     date: str
     hf_config: Mapping[str, Any]
     directory: Path
+    dp: int = 1
+    exchange: Exchange | None = None
+
+    @property
+    def text(self) -> Mapping[str, Any]:
+        """Configuration of the language model."""
+        return language_model(self.hf_config)
 
     @property
     def options(self) -> dict[str, Any]:
         """Compile options of the source; every mode is named, because the source's defaults vary."""
         return {
             "tp_size": self.tp,
-            "moe_tp_size": self.tp // self.ep,
+            "attention_dp_size": self.dp,
+            "moe_tp_size": self.tp * self.dp // self.ep,
             "moe_ep_size": self.ep,
             "gemm_quant_mode": self.quant.gemm,
             "moe_quant_mode": self.quant.moe,

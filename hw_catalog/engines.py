@@ -81,6 +81,27 @@ class _Row(BaseModel):
     provenance: _Source
 
 
+LAYOUTS = "engine_layouts.yaml"
+
+
+def layout_kind(profile: KernelProfile) -> str:
+    """What kernels a layout runs: ``tp`` or ``dp`` attention, ``wide`` over a domain; ``ep`` where experts are whole.
+
+    Where one attention rank holds every expert, experts are cut as tensors.
+    """
+    spread = "tp" if profile.dp == 1 else "wide" if profile.dp >= WIDE and profile.gpu in DOMAINS else "dp"
+    return spread + ("ep" if profile.ep > 1 else "")
+
+
+WIDE, DOMAINS = 16, ("gb200", "gb300")
+"""Attention ranks from which on all-to-all crosses machines, and GPUs sold in link domains of that size."""
+
+
+def load_layout_timings() -> dict[str, EngineTiming]:
+    """What was found on measured clusters, by ``set/gpu/dtype/kind`` of layout; laid over ``load_engines``."""
+    return _parsed(resources.files("hw_catalog").joinpath("data", LAYOUTS).read_text(encoding="utf-8"), LAYOUTS)
+
+
 def load_engines(directory: Path | None = None) -> dict[str, EngineTiming]:
     """What the tables of every profile set leave out, built in and in ``engines.yaml`` of a directory of the user's.
 
@@ -98,18 +119,22 @@ def load_engines(directory: Path | None = None) -> dict[str, EngineTiming]:
     return found
 
 
-def timing_of(engines: Mapping[str, EngineTiming], profile: KernelProfile, *, mode: str = "") -> EngineTiming:
+def timing_of(
+    engines: Mapping[str, EngineTiming], profile: KernelProfile, *, mode: str = "", layouts: bool = False
+) -> EngineTiming:
     """What a profile leaves out: the entry that says most about it, or nothing.
 
     Args:
         engines: entries by key.
         profile: kernels.
         mode: one of ``MODES``, where the engine runs so; its usual entry serves where there is none for that.
+        layouts: whether an entry for its layout is looked for first.
     """
     keys = (profile.profile_set, profile.gpu, profile.model)
-    known = ["/".join(keys[:n]) for n in (3, 2, 1)]
+    known = ["/".join((*keys[:2], profile.dtype, layout_kind(profile)))] if layouts else []
+    known += ["/".join(keys[:n]) for n in (3, 2, 1)]
     if mode:
-        known.insert(2, f"{keys[0]}@{mode}")
+        known.insert(-1, f"{keys[0]}@{mode}")
     return next((engines[k] for k in known if k in engines), NOTHING_LEFT_OUT)
 
 

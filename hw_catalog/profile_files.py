@@ -1,4 +1,8 @@
-"""Kernel profiles on disk: ``profiles/<profile_set>/<gpu>/<model>.json``, built in or in a directory of the user's."""
+"""Kernel profiles on disk: ``profiles/<profile_set>/<gpu>/<model>.json``, built in or in a directory of the user's.
+
+``layouts/`` holds in the same form the layouts of measured clusters, attention data parallelism among them, which
+replays of measured runs read and plans do not search.
+"""
 
 import json
 import tempfile
@@ -59,6 +63,7 @@ class ProfileRow(_Strict):
     kv_dtype: str
     tp: int = Field(ge=1)
     ep: int = Field(ge=1)
+    dp: int = Field(1, ge=1)
     engine: str
     engine_version: str
     profile_set: str
@@ -108,9 +113,14 @@ class ProfileListing:
     eps: tuple[int, ...]
 
 
+PLANNED, MEASURED = "profiles", "layouts"
+"""Directories of profiles: of the layouts that plans search, and of those that measured clusters were run in."""
+
+
 def load_profiles(
-    catalog_dir: Path | None, *, model: str, gpu: str | None = None, profile_set: str | None = None
-) -> tuple[KernelProfile, ...]:
+    catalog_dir: Path | None, *, model: str, gpu: str | None = None, profile_set: str | None = None,
+    of: str = PLANNED,
+) -> tuple[KernelProfile, ...]:  # fmt: skip
     """Every profile of a model, or those of one GPU or one profile set; only the files needed are read.
 
     A file of the user's directory replaces the built-in file of the same profile set, GPU and model.
@@ -120,6 +130,7 @@ def load_profiles(
         model: model id.
         gpu: the GPU that was measured (``profile_gpu`` of a capped variant); None is every GPU.
         profile_set: family name; None is every family.
+        of: ``PLANNED`` or ``MEASURED``.
 
     Returns:
         The profiles, ordered by profile set, GPU, dtype, tensor-parallel and expert-parallel width.
@@ -127,7 +138,7 @@ def load_profiles(
     Raises:
         CatalogError: there is none, or a file is damaged; the message names the file or the nearest known names.
     """
-    known = _files(catalog_dir)
+    known = _files(catalog_dir, of)
     chosen = {
         key: file
         for key, file in known.items()
@@ -187,7 +198,7 @@ def write_profiles(path: Path, profiles: Sequence[KernelProfile]) -> None:
     if problems := [problem for profile in profiles for problem in _profile_problems(str(path), profile)]:
         raise CatalogError(*problems)
     rows = [_row(profile) for profile in sorted(profiles, key=_order)]
-    shared = {key: value for key, value in rows[0].items() if all(row[key] == value for row in rows)}
+    shared = {key: value for key, value in rows[0].items() if all(row.get(key) == value for row in rows)}
     lines = ",\n".join(_json({key: value for key, value in row.items() if key not in shared}) for row in rows)
     text = f'{{"schema_version":{SCHEMA_VERSION},\n"shared":{_json(shared)},\n"profiles":[\n{lines}\n]}}\n'
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -202,12 +213,12 @@ def write_profiles(path: Path, profiles: Sequence[KernelProfile]) -> None:
 Key = tuple[str, str, str]
 
 
-def _files(catalog_dir: Path | None) -> dict[Key, Traversable]:
+def _files(catalog_dir: Path | None, of: str = PLANNED) -> dict[Key, Traversable]:
     """Profile files by (profile set, GPU, model), the user's last so that they win."""
     files: dict[Key, Traversable] = {}
-    roots: list[Traversable] = [resources.files("hw_catalog").joinpath("data", "profiles")]
+    roots: list[Traversable] = [resources.files("hw_catalog").joinpath("data", of)]
     if catalog_dir is not None:
-        roots.append(catalog_dir / "profiles")
+        roots.append(catalog_dir / of)
     for root in roots:
         for set_dir in _children(root):
             for gpu_dir in _children(set_dir):
@@ -304,6 +315,8 @@ def _row(profile: KernelProfile) -> dict[str, Any]:
     """The row that describes a profile."""
     row = {field.name: getattr(profile, field.name) for field in fields(profile)}
     row.pop("beyond_tokens")
+    if profile.dp == 1:
+        row.pop("dp")
     row |= {name: row[name].tolist() for name in KNOTS}
     row |= {f"{name}_us": _table(row.pop(f"{name}_s")) for name in TIMES}
     row |= {name: ["".join("01"[int(cell)] for cell in line) for line in row[name]] for name in MASKS}
@@ -343,9 +356,9 @@ def _profile_problems(label: str, profile: KernelProfile) -> list[str]:
     return problems
 
 
-def _order(profile: KernelProfile) -> tuple[str, str, int, int]:
+def _order(profile: KernelProfile) -> tuple[str, str, int, int, int]:
     """Order of the profiles in a file."""
-    return (profile.kv_dtype, profile.dtype, profile.tp, profile.ep)
+    return (profile.kv_dtype, profile.dtype, profile.tp, profile.ep, profile.dp)
 
 
 def _json(value: Mapping[str, Any]) -> str:

@@ -1,0 +1,90 @@
+"""Profiles of the layouts of measured clusters, and what was found to be left out of them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hw_catalog.bake_layouts import exchange_of, read_layouts, ways_of
+from hw_catalog.engines import NOTHING_LEFT_OUT, layout_kind, load_engines, load_layout_timings, timing_of
+from hw_catalog.load import load_catalog
+from hw_catalog.profile_files import MEASURED, load_profiles, write_profiles
+from hw_catalog.profiles import KernelProfile
+
+ROOT = Path(__file__).parents[2] / "hw_catalog" / "data" / "layouts"
+FILES = sorted(ROOT.glob("*/*/*.json"))
+CATALOG = load_catalog()
+
+
+def profiles(path: Path) -> tuple[KernelProfile, ...]:
+    """Of one file."""
+    return load_profiles(None, model=path.stem, gpu=path.parts[-2], profile_set=path.parts[-3], of=MEASURED)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: "/".join(path.parts[-3:]))
+def test_a_file_is_written_as_it_is_read_and_its_times_are_times(path: Path, tmp_path: Path) -> None:
+    """Rewriting gives the same bytes; token-wise work takes time, more for the largest step than for the smallest."""
+    found = profiles(path)
+    copy = tmp_path / path.relative_to(ROOT)
+    write_profiles(copy, found)
+    assert copy.read_bytes() == path.read_bytes()
+    for p in found:
+        assert p.gpu in CATALOG.gpus
+        assert (p.tp * p.dp) % p.ep == 0
+        assert p.linear_prefill_s[-1] > p.linear_prefill_s[0] > 0
+        assert p.linear_decode_s[-1] > p.linear_decode_s[0] > 0
+        assert np.all(p.decode_attention_s >= 0)
+
+
+def test_the_layouts_are_small() -> None:
+    """All together stay below 4 MiB."""
+    assert sum(path.stat().st_size for path in FILES) < 4 * 2**20
+
+
+def test_plans_do_not_read_them() -> None:
+    """A profile of attention ranks is found only where it is asked for."""
+    for set_dir in {path.parts[-3] for path in FILES}:
+        try:
+            mine = load_profiles(None, model="deepseek-v3", profile_set=set_dir)
+        except Exception:
+            continue
+        assert {p.dp for p in mine} == {1}
+
+
+@pytest.mark.parametrize(
+    ("name", "ways"), [("tp8", (8, 1, 1)), ("tp8ep8", (8, 1, 8)), ("tp1dp8ep8", (1, 8, 8)), ("tp2dp4", (2, 4, 1))]
+)
+def test_a_layout_is_known_by_its_name(name: str, ways: tuple[int, int, int]) -> None:
+    """Tensor parallelism, attention ranks and experts stand in the name; what is one does not."""
+    assert ways_of(name) == ways
+
+
+def test_a_misspelt_layout_is_refused() -> None:
+    """The message shows names that are right."""
+    with pytest.raises(ValueError, match="tp1dp8ep8"):
+        ways_of("dp8")
+
+
+def test_all_to_all_stands_in_where_the_source_has_none() -> None:
+    """GB300 takes the GB200's tables, 48 ways those of 32; layouts in one machine and other GPUs take their own."""
+    recipe = read_layouts()
+    found = exchange_of(recipe, "sglang", "gb300", "fp8", 48, 48)
+    assert found is not None
+    assert (found.system, found.decode, found.ways) == ("gb200", "deepep_ll", 32)
+    assert exchange_of(recipe, "trtllm", "gb200", "fp4", 8, 8) is None
+    assert exchange_of(recipe, "trtllm", "b200-sxm", "fp4", 16, 16) is None
+
+
+def test_timings_of_layouts_are_looked_for_first_and_only_where_asked() -> None:
+    """An entry names profile set, GPU, weights and kind of layout, and every one of them has a profile."""
+    timings = load_layout_timings()
+    known = {
+        f"{p.profile_set}/{p.gpu}/{p.dtype}/{layout_kind(p)}": p for path in FILES for p in profiles(path)
+    }  # fmt: skip
+    assert set(timings) <= set(known)
+    engines = {**load_engines(), **timings}
+    for key, timing in timings.items():
+        assert timing_of(engines, known[key], layouts=True) == timing
+        assert timing_of(engines, known[key]) != timing or timing == NOTHING_LEFT_OUT
+        assert 0.1 < timing.decode_ratio < 3
+        assert 0.2 < timing.prefill_ratio < 8
