@@ -25,7 +25,7 @@ NAMES = {
 }
 TOLD = ("tpot_mean_s", "ttft_mean_s")
 KINDS = ("all rows", "engine sglang", "engine trtllm", "engine vllm")
-FEWEST = 10
+FEWEST = 20
 """Groups of fewer runs are left to ``phasewise accuracy --json``."""
 
 Cells = dict[tuple[str, ...], dict[str, str]]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from planner.perf.layout import Role
+from planner.perf.layout import Layout, Role
 from planner.policies.batching import ChunkForm
 
 
@@ -14,14 +14,30 @@ class Workers:
     Attributes:
         role: phase they work on.
         workers: how many.
-        tp: tensor-parallel GPUs of each.
-        ep: expert-parallel ways inside those.
+        tp: tensor-parallel GPUs of an attention rank of each.
+        ep: expert-parallel ways over all ranks.
+        dp: attention ranks of each.
+        max_batch_size: requests that one of them serves at once; None where the table does not say.
+        max_batch_tokens: prompt tokens of one attention rank in a step; None where the table does not say.
     """
 
     role: Role
     workers: int
     tp: int
     ep: int
+    dp: int = 1
+    max_batch_size: int | None = None
+    max_batch_tokens: int | None = None
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of all of them."""
+        return self.workers * self.tp * self.dp
+
+    @property
+    def layout(self) -> str:
+        """For example ``tp1dp8ep8``."""
+        return Layout(tp=self.tp, ep=self.ep, dp=self.dp).name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +68,9 @@ class MeasuredRun:
         mode: one of ``hw_catalog.engines.MODES``, where the engine ran so.
         wait_steps: steps a prompt waits for others, so that prompts are computed together.
         poisson: requests of an open loop come at random; otherwise evenly spaced.
+        draft_tokens: that every decode step verifies beside its own (multi-token prediction).
+        answered_by: role that sends first tokens of a disaggregated run.
+        layouts_said: whether the table says what served, layout and draft length among it.
         figures: metric -> measured value, for example ``ttft_mean_s`` or ``output_tokens_per_s_per_gpu``.
     """
 
@@ -79,6 +98,9 @@ class MeasuredRun:
     mode: str = ""
     wait_steps: float = 0.0
     poisson: bool = False
+    draft_tokens: int = 0
+    answered_by: Role = Role.PREFILL
+    layouts_said: bool = False
 
     @property
     def kind(self) -> str:
@@ -90,9 +112,14 @@ class MeasuredRun:
         return "maximum load" if self.clients is None else "closed loop"
 
     @property
+    def layout(self) -> str:
+        """Of the workers that decode, for example ``tp1dp8ep8``."""
+        return self.fleet[-1].layout
+
+    @property
     def gpus(self) -> int:
         """GPUs of the fleet."""
-        return sum(w.workers * w.tp for w in self.fleet)
+        return sum(w.gpus for w in self.fleet)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

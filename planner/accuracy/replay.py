@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +12,16 @@ from hw_catalog.engines import EngineTiming, timing_of
 from hw_catalog.errors import CatalogError
 from hw_catalog.load import Catalog
 from hw_catalog.machines import Machine
-from hw_catalog.profile_files import load_profiles
+from hw_catalog.profile_files import MEASURED, PLANNED, load_profiles
 from hw_catalog.profiles import KernelProfile
 from planner.accuracy.measured import MeasuredRun, Workers
+from planner.perf.drafting import Drafting, drafting
 from planner.perf.instance import InstancePhysics, instance_physics
 from planner.perf.kv import EngineSettings
 from planner.perf.layout import Layout, Role
 from planner.policies.batching import ChunkForm
 from planner.policies.presets import policy
+from planner.policies.topology import PhaseSplit
 from planner.scenario.policy_section import PolicySection
 from planner.simulator.books import window
 from planner.simulator.pools import PoolModel
@@ -80,13 +83,15 @@ def predicted(
         PolicySection(max_batch_tokens=found.step_tokens, max_batch_size=MAX_BATCH),
         form=found.form or ChunkForm.STALL_FREE,  # SGLang's prompts first is no choice of a scenario
     )
+    if isinstance(rules.topology, PhaseSplit):
+        rules = replace(rules, topology=replace(rules.topology, answered_by=found.answered_by))
     measured = window(trace, warmup_frac=0.1, cooldown_frac=0.1, slices=1)
     books = serve(pools, rules, trace, measured, cutoff_s=CUTOFF_S, clients=found.clients).ledger
     if books.refused:
         raise Unmatched("its requests do not fit the KV memory that the weights leave")
     rows = _reported(found, len(trace))
     ttft, e2e = np.asarray(books.ttft_s[rows]), np.asarray(books.e2e_s[rows])
-    outputs = trace.output_tokens[rows]
+    outputs = _lengths(found)[1][rows]
     return {
         "ttft_mean_s": float(np.mean(ttft)),
         "tpot_mean_s": float(np.mean((e2e - ttft) / np.maximum(1, outputs - 1))),
@@ -121,9 +126,9 @@ def _speed_tokens_per_s(found: MeasuredRun, e2e_s: Floats, outputs: Ints) -> flo
 def _trace(found: MeasuredRun, pools: Sequence[PoolModel]) -> Trace:
     """What was asked, and which part of it a prefix cache held already."""
     n = found.requests
-    share = np.random.default_rng(1).uniform(found.shortest_frac, 1.0, (2, n))
-    prompts = np.maximum(1, np.rint(found.prompt_tokens * share[0]).astype(np.int64))
-    outputs = np.maximum(1, np.rint(found.output_tokens * share[1]).astype(np.int64))
+    prompts, outputs = _lengths(found)
+    if found.draft_tokens:
+        outputs = 1 + np.rint((outputs - 1) / tokens_per_step(found.draft_tokens)).astype(np.int64)
     rate = found.rate_req_per_s
     arrivals = np.arange(n) / rate if rate else np.zeros(n)
     if rate and found.poisson:
@@ -132,6 +137,13 @@ def _trace(found: MeasuredRun, pools: Sequence[PoolModel]) -> Trace:
         found.row, arrivals, prompts, outputs, duration_s=max(n / rate, float(arrivals[-1])) if rate else 1.0
     )
     return replace(trace, cached_tokens=_cached(found, prompts, pools[0].physics.block_tokens))
+
+
+def _lengths(found: MeasuredRun) -> tuple[Ints, Ints]:
+    """Prompts and answers, tokens."""
+    share = np.random.default_rng(1).uniform(found.shortest_frac, 1.0, (2, found.requests))
+    prompts = np.maximum(1, np.rint(found.prompt_tokens * share[0]).astype(np.int64))
+    return prompts, np.maximum(1, np.rint(found.output_tokens * share[1]).astype(np.int64))
 
 
 def _cached(found: MeasuredRun, prompts: Ints, block: int) -> Ints:
@@ -151,42 +163,75 @@ def _pool(
 ) -> PoolModel:
     """Equal workers as a pool."""
     return PoolModel(
-        name=workers.role.value, role=workers.role, physics=_physics(found, workers, catalog, engines, tables),
+        name=workers.role.value, role=workers.role, physics=physics_of(found, workers, catalog, engines, tables),
         instances=workers.workers, speed=1.0, classes=frozenset({0}),
         chunk_tokens=found.step_tokens if found.form else None,
+        max_batch_size=workers.max_batch_size or MAX_BATCH * workers.dp,
+        max_batch_tokens=workers.max_batch_tokens,
     )  # fmt: skip
 
 
-def _physics(
-    found: MeasuredRun, workers: Workers, catalog: Catalog, engines: Mapping[str, EngineTiming], tables: Tables
+def physics_of(
+    found: MeasuredRun,
+    workers: Workers,
+    catalog: Catalog,
+    engines: Mapping[str, EngineTiming],
+    tables: Tables = BUILT_IN,
 ) -> InstancePhysics:
-    """One worker."""
-    machine = machine_of(found.gpu, workers.tp, catalog)
-    profile = profile_of(found, workers, tables)
-    timing = timing_of(engines, profile, mode=found.mode)
+    """One worker.
+
+    Raises:
+        Unmatched: no kernel profile describes it, or its weights do not fit.
+    """
+    machine = machine_of(found.gpu, workers.tp * workers.dp, catalog)
+    profile, model = profile_of(found, workers, tables), load_model(found.model)
+    timing = timing_of(engines, profile, mode=found.mode, layouts=found.layouts_said)
+    if found.draft_tokens and workers.role is not Role.PREFILL:
+        gained = tokens_per_step(found.draft_tokens)
+        profile = drafting(
+            profile, Drafting(draft_tokens=found.draft_tokens, step_tokens=gained), layers=model.layers,
+            ahead_tokens=(1 - 1 / gained) * found.output_tokens * (1 + found.shortest_frac) / 4,
+        )  # fmt: skip
     body = instance_physics(
-        load_model(found.model),
+        model,
         machine,
-        Layout(tp=workers.tp, ep=workers.ep),
+        Layout(tp=workers.tp, ep=workers.ep, dp=workers.dp),
         profile,
-        EngineSettings(memory_frac=0.9, max_batch_tokens=found.step_tokens, block_tokens=16),
+        EngineSettings(memory_frac=0.9, max_batch_tokens=_longest_step(found, workers), block_tokens=16),
         timing=replace(timing, lag_steps=timing.lag_steps + found.wait_steps),
     )
+    if found.layouts_said and body.kv_tokens < found.prompt_tokens + found.output_tokens:
+        body = replace(body, kv_blocks=_served_blocks(found, workers))
     if not body.kv_blocks:
         raise Unmatched("the weights leave no GPU memory for a KV cache")
     return body
 
 
+def _served_blocks(found: MeasuredRun, workers: Workers) -> int:
+    """Blocks of a worker that served although its weights seem to leave no room: what its clients hold."""
+    requests = -(-(found.clients or 1) // workers.workers) + workers.dp
+    return requests * -(-(found.prompt_tokens + found.output_tokens + 2) // 16)
+
+
+def _longest_step(found: MeasuredRun, workers: Workers) -> int:
+    """Tokens of the longest step of one attention rank: where it only decodes, its requests and their drafts."""
+    if workers.role is Role.DECODE and workers.max_batch_size:
+        return max(1, workers.max_batch_size // workers.dp) * (1 + found.draft_tokens)
+    return workers.max_batch_tokens or found.step_tokens
+
+
 def machine_of(gpu: str, gpus: int, catalog: Catalog) -> Machine:
-    """A machine type with these GPUs, the first by name that joins as many as one worker spans.
+    """A machine type with these GPUs: the smallest that joins as many as a worker spans, else one that several make up.
 
     Raises:
         Unmatched: none does.
     """
-    machines = [m for _, m in sorted(catalog.machines.items()) if m.gpu.name == gpu and m.gpus >= gpus]
-    if not machines:
+    machines = sorted((m for m in catalog.machines.values() if m.gpu.name == gpu), key=lambda m: (m.gpus, m.name))
+    joined = [m for m in machines if m.gpus >= gpus]
+    spanned = [m for m in machines if gpus % m.gpus == 0 and m.inter_link.exists]
+    if not joined and not spanned:
         raise Unmatched(f"no machine in the catalog joins {gpus} {gpu}")
-    return machines[0]
+    return joined[0] if joined else spanned[-1]
 
 
 def profile_set_of(found: MeasuredRun, tables: Tables = BUILT_IN) -> str:
@@ -203,17 +248,34 @@ def profile_of(found: MeasuredRun, workers: Workers, tables: Tables = BUILT_IN) 
     profile_set = profile_set_of(found, tables)
     if not profile_set:
         raise Unmatched(f"engine {found.engine} has no kernel tables")
-    layout = f"tp{workers.tp} ep{workers.ep}"
-    words = f"{found.dtype} {found.model}, {found.kv_dtype} KV cache, on {found.gpu} at {layout} in {profile_set}"
+    words = (
+        f"{found.dtype} {found.model}, {found.kv_dtype} KV cache, on {found.gpu} at {workers.layout} in {profile_set}"
+    )
     try:
         name = load_model(found.model).name
-        mine = load_profiles(tables.directory, model=name, gpu=found.gpu, profile_set=profile_set)
-    except CatalogError:
-        raise Unmatched(f"no kernel profile of {words}") from None
     except WorkloadError as error:
         raise Unmatched(str(error)) from None
-    wanted = (workers.tp, found.dtype, workers.ep, found.kv_dtype)
-    fitting = [p for p in mine if (p.tp, p.dtype, p.ep, p.kv_dtype) == wanted]
+    mine = [p for of in (PLANNED, MEASURED) for p in _profiles(tables, name, found.gpu, profile_set, of)]
+    wanted = (workers.tp, workers.dp, found.dtype, workers.ep, found.kv_dtype)
+    fitting = [p for p in mine if (p.tp, p.dp, p.dtype, p.ep, p.kv_dtype) == wanted]
     if not fitting:
         raise Unmatched(f"no kernel profile of {words}")
     return fitting[0]
+
+
+@cache
+def _profiles(tables: Tables, model: str, gpu: str, profile_set: str, of: str) -> tuple[KernelProfile, ...]:
+    """The profiles of one file; none where there is no such file."""
+    try:
+        return load_profiles(tables.directory, model=model, gpu=gpu, profile_set=profile_set, of=of)
+    except CatalogError:
+        return ()
+
+
+TOKENS_PER_STEP = {1: 1.70, 2: 2.07, 3: 2.44}
+"""Draft length -> tokens a step gains."""
+
+
+def tokens_per_step(draft_tokens: int) -> float:
+    """Tokens that a decode step gains; the longest known draft stands for longer ones."""
+    return TOKENS_PER_STEP[min(draft_tokens, max(TOKENS_PER_STEP))]

@@ -1,14 +1,15 @@
 """Rows of the documented tables as measured runs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from planner.accuracy.cells import Row, dtype_of, gpu_of, metrics, model_of, number, optional, whole
+from planner.accuracy.cluster_rows import AGGREGATED, DISAGGREGATED, aggregated, disaggregated
 from planner.accuracy.measured import MOST_CLIENTS, MOST_REQUESTS, ROUNDS, MeasuredRun, Skip, Workers
-from planner.accuracy.names import Known, dtype_id, gpu_id, model_id
+from planner.accuracy.names import Known
 from planner.accuracy.served import STEP_TOKENS, Asked, server_of
 from planner.perf.layout import Role
 
-Row = Mapping[str, str]
 Reader = Callable[[Row, str, str, Known], "MeasuredRun"]
 
 
@@ -32,34 +33,34 @@ _OPEN_LOOP_METRICS = {"ttft_mean_s": "ttft_mean_ms", "tpot_mean_s": "itl_mean_ms
 
 def _open_loop(row: Row, place: str, dataset: str, known: Known) -> MeasuredRun:
     """A constant rate on one vLLM instance, with a shared system prompt (sim-to-real validation runs)."""
-    if _optional(row, "dp") > 1:
+    if optional(row, "dp") > 1:
         raise Skip("data parallelism inside one engine is not modelled")
-    rate, seconds = _number(row, "rate_rps"), _number(row, "duration_s")
+    rate, seconds = number(row, "rate_rps"), number(row, "duration_s")
     if not rate or not seconds:
         raise Skip(f"rate_rps {row['rate_rps']!r} over duration_s {row['duration_s']!r}: expected both above 0")
-    if _number(row, "system_prompt_len") > _number(row, "isl_cfg"):
+    if number(row, "system_prompt_len") > number(row, "isl_cfg"):
         raise Skip("system_prompt_len is above isl_cfg, of which it is a part")
     engine, _, version = row["engine"].partition(" v")
-    tp = _whole(row, "tp")
+    tp = whole(row, "tp")
     return MeasuredRun(
-        row=place, dataset=dataset, engine=engine.lower(), engine_version=version, model=_model(row["model"], known),
-        gpu=_gpu(row["hardware"], known), dtype=_dtype(row["precision"]), kv_dtype="bf16",
+        row=place, dataset=dataset, engine=engine.lower(), engine_version=version, model=model_of(row["model"], known),
+        gpu=gpu_of(row["hardware"], known), dtype=dtype_of(row["precision"]), kv_dtype="bf16",
         fleet=(Workers(role=Role.MIXED, workers=1, tp=tp, ep=1),),
-        prompt_tokens=_whole(row, "isl_cfg"), shared_tokens=int(_number(row, "system_prompt_len")),
-        distinct_prompts=_whole(row, "n_sys_prompts") * _whole(row, "users_per_sys_prompt"),
-        output_tokens=_whole(row, "output_len"), shortest_frac=1.0, rate_req_per_s=rate, clients=None,
+        prompt_tokens=whole(row, "isl_cfg"), shared_tokens=int(number(row, "system_prompt_len")),
+        distinct_prompts=whole(row, "n_sys_prompts") * whole(row, "users_per_sys_prompt"),
+        output_tokens=whole(row, "output_len"), shortest_frac=1.0, rate_req_per_s=rate, clients=None,
         requests=max(1, int(min(MOST_REQUESTS, rate * seconds))), warm=True,
-        step_tokens=_whole(row, "max_num_batched_tokens"), figures=_metrics(row, _OPEN_LOOP_METRICS),
+        step_tokens=whole(row, "max_num_batched_tokens"), figures=metrics(row, _OPEN_LOOP_METRICS),
     )  # fmt: skip
 
 
 def _closed_loop(row: Row, place: str, dataset: str, known: Known) -> MeasuredRun:
     """As many requests in flight as there are clients, one engine (InferenceX and alike)."""
-    if _optional(row, "attention_dp_size") > 1:
+    if optional(row, "attention_dp_size") > 1:
         raise Skip("attention data parallelism has no kernel profile")
-    if _optional(row, "pp_size") > 1:
+    if optional(row, "pp_size") > 1:
         raise Skip("pipeline parallelism is not replayed")
-    fleet = (Workers(role=Role.MIXED, workers=1, tp=_whole(row, "tp_size"), ep=_optional(row, "moe_ep_size")),)
+    fleet = (Workers(role=Role.MIXED, workers=1, tp=whole(row, "tp_size"), ep=optional(row, "moe_ep_size")),)
     run = _serving(row, place, dataset, known, fleet)
     ttft, tpot = run.figures.get("ttft_mean_s"), run.figures.get("tpot_mean_s")
     if ttft is None or (tpot is None and run.output_tokens > 1) or run.clients is None:
@@ -76,14 +77,14 @@ def _disaggregated(row: Row, place: str, dataset: str, known: Known) -> Measured
     for phase in ("prefill", "decode"):
         if not row.get(f"{phase}_num_workers"):
             raise Skip("the row does not say how many prefill and decode workers there were")
-        if _optional(row, f"{phase}_attention_dp_size") > 1:
+        if optional(row, f"{phase}_attention_dp_size") > 1:
             raise Skip("attention data parallelism has no kernel profile")
     fleet = tuple(
         Workers(
             role=role,
-            workers=_whole(row, f"{role}_num_workers"),
-            tp=_whole(row, f"{role}_tp_size"),
-            ep=_optional(row, f"{role}_moe_ep_size"),
+            workers=whole(row, f"{role}_num_workers"),
+            tp=whole(row, f"{role}_tp_size"),
+            ep=optional(row, f"{role}_moe_ep_size"),
         )
         for role in (Role.PREFILL, Role.DECODE)
     )
@@ -94,13 +95,13 @@ def _serving(row: Row, place: str, dataset: str, known: Known, fleet: tuple[Work
     """What aggregated and disaggregated closed-loop rows share."""
     if not row.get("conc"):
         raise Skip("the row does not say how many requests were in flight")
-    clients = _whole(row, "conc")
+    clients = whole(row, "conc")
     if clients > MOST_CLIENTS:
         raise Skip(f"conc: found {clients}, expected {MOST_CLIENTS} or fewer")
     asked = Asked(
         source=row.get("src_kind", ""), engine=row["backend"].lower(), version=row.get("backend_version", ""),
-        model=_model(row["model_path"], known), gpu=_gpu(row["system"], known), dtype=_weights(row), tp=fleet[0].tp,
-        prompt_tokens=_whole(row, "isl"), output_tokens=_whole(row, "osl"), clients=clients,
+        model=model_of(row["model_path"], known), gpu=gpu_of(row["system"], known), dtype=_weights(row), tp=fleet[0].tp,
+        prompt_tokens=whole(row, "isl"), output_tokens=whole(row, "osl"), clients=clients,
     )  # fmt: skip
     server = server_of(asked)
     return MeasuredRun(
@@ -110,7 +111,7 @@ def _serving(row: Row, place: str, dataset: str, known: Known, fleet: tuple[Work
         shortest_frac=0.8 if "InferenceX" in asked.source else 1.0, rate_req_per_s=None, clients=clients,
         requests=ROUNDS * clients, warm=False, step_tokens=server.step_tokens, form=server.form, mode=server.mode,
         wait_steps=server.wait_steps,
-        figures=_metrics(row, {"ttft_mean_s": "silicon_ttft_ms", "tpot_mean_s": "silicon_tpot_ms"}),
+        figures=metrics(row, {"ttft_mean_s": "silicon_ttft_ms", "tpot_mean_s": "silicon_tpot_ms"}),
     )  # fmt: skip
 
 
@@ -120,7 +121,7 @@ def _weights(row: Row) -> str:
     if "gpt-oss" in name:
         return "fp4"  # published so, whatever the table calls it
     if row["precision"]:
-        return _dtype(row["precision"])
+        return dtype_of(row["precision"])
     return "fp4" if "fp4" in name else "fp8" if "fp8" in name or "deepseek" in name else "bf16"
 
 
@@ -131,22 +132,24 @@ def _no_lengths(*_: object) -> MeasuredRun:
 
 def _max_load(row: Row, place: str, dataset: str, known: Known) -> MeasuredRun:
     """All requests at once, throughput alone (TensorRT-LLM's overview)."""
-    if _optional(row, "pp") > 1:
+    if optional(row, "pp") > 1:
         raise Skip("pipeline parallelism is not replayed")
-    dtype = _dtype(row["precision"])
-    speed = {"output_tokens_per_s_per_gpu": _number(row, "out_tok_s_gpu")}
+    dtype = dtype_of(row["precision"])
+    speed = {"output_tokens_per_s_per_gpu": number(row, "out_tok_s_gpu")}
     return MeasuredRun(
         row=place, dataset=dataset, engine="trtllm", engine_version=row["version"].removeprefix("TRT-LLM "),
-        model=_model(row["model"], known), gpu=_gpu(row["gpu"], known), dtype=dtype,
+        model=model_of(row["model"], known), gpu=gpu_of(row["gpu"], known), dtype=dtype,
         kv_dtype="fp8" if dtype in ("fp8", "fp4") else "bf16",
-        fleet=(Workers(role=Role.MIXED, workers=1, tp=_whole(row, "tp"), ep=_optional(row, "ep")),),
-        prompt_tokens=_whole(row, "isl"), shared_tokens=0, distinct_prompts=None, output_tokens=_whole(row, "osl"),
+        fleet=(Workers(role=Role.MIXED, workers=1, tp=whole(row, "tp"), ep=optional(row, "ep")),),
+        prompt_tokens=whole(row, "isl"), shared_tokens=0, distinct_prompts=None, output_tokens=whole(row, "osl"),
         shortest_frac=1.0, rate_req_per_s=None, clients=None, requests=MOST_REQUESTS, warm=False,
         step_tokens=STEP_TOKENS, form=None, figures=speed,
     )  # fmt: skip
 
 
 FORMATS = (
+    Format(name="disaggregated runs with layouts", columns=DISAGGREGATED, read=disaggregated),
+    Format(name="aggregated runs with layouts", columns=AGGREGATED, read=aggregated),
     Format(
         name="open-loop runs",
         columns=frozenset({"engine", "model", "hardware", "tp", "precision", "max_num_batched_tokens", "rate_rps",
@@ -172,55 +175,3 @@ FORMATS = (
     ),
     Format(name="MLPerf logs", columns=frozenset({"round", "submitter", "accelerator", "scenario"}), read=_no_lengths),
 )  # fmt: skip
-
-
-def _metrics(row: Row, columns: Mapping[str, str]) -> dict[str, float]:
-    """The measured values that a row has, in seconds."""
-    read = {metric: _number(row, column) / 1e3 for metric, column in columns.items() if row.get(column)}
-    found = {metric: value for metric, value in read.items() if value > 0}
-    if not found:
-        raise Skip(f"none of {', '.join(columns.values())} is given")
-    return found
-
-
-def _model(name: str, known: Known) -> str:
-    found = model_id(name, known)
-    if found is None:
-        raise Skip(f"model {name} has no kernel profile")
-    return found
-
-
-def _gpu(name: str, known: Known) -> str:
-    found = gpu_id(name, known)
-    if found is None:
-        raise Skip(f"GPU {name} is not in the catalog")
-    return found
-
-
-def _dtype(name: str) -> str:
-    found = dtype_id(name)
-    if found is None:
-        raise Skip(f"number format {name!r} is unknown")
-    return found
-
-
-def _optional(row: Row, column: str) -> int:
-    """A count that is 1 where the table is silent."""
-    return max(1, int(_number(row, column))) if row.get(column) else 1
-
-
-def _number(row: Row, column: str) -> float:
-    try:
-        found = float(row[column])
-    except (TypeError, ValueError):
-        raise Skip(f"{column}: found {row[column]!r}, expected a number") from None
-    if not 0 <= found < float("inf"):
-        raise Skip(f"{column}: found {row[column]!r}, expected a finite number that is not negative")
-    return found
-
-
-def _whole(row: Row, column: str) -> int:
-    found = _number(row, column)
-    if found < 1:
-        raise Skip(f"{column}: found {row[column]!r}, expected 1 or more")
-    return int(found)

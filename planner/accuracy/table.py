@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hw_catalog.bands import ErrorBand, load_bands
-from hw_catalog.engines import EngineTiming, load_engines
+from hw_catalog.engines import EngineTiming, load_engines, load_layout_timings
 from hw_catalog.load import Catalog, load_catalog
 from planner.accuracy.bench_files import Setup
 from planner.accuracy.measured import Exclusion, MeasuredRun
@@ -98,6 +98,37 @@ class ErrorTotal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ComparedValue:
+    """One measured value beside ours.
+
+    Attributes:
+        row: file and line.
+        engine: for example ``vllm``.
+        gpu: catalog id.
+        model: catalog id.
+        dtype: of the weights.
+        layout: of the workers that decode, for example ``tp1dp8ep8``.
+        draft_tokens: that a decode step verifies beside its own.
+        clients: requests in flight; None in an open loop.
+        metric: for example ``ttft_mean_s``.
+        measured_value: in the unit of the metric.
+        predicted_value: likewise.
+    """
+
+    row: str
+    engine: str
+    gpu: str
+    model: str
+    dtype: str
+    layout: str
+    draft_tokens: int
+    clients: int | None
+    metric: str
+    measured_value: float
+    predicted_value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedError:
     """What another simulator's authors, or its rivals, published of it.
 
@@ -123,12 +154,14 @@ class Accuracy:
     Attributes:
         totals: errors over data sets, engines, ways of running, and loads.
         groups: errors by model and GPU.
+        values: every measured value that is compared, beside ours.
         excluded: every row that is not compared, and why.
         published: errors of others on runs of the kind ``sim2real``.
     """
 
     totals: tuple[ErrorTotal, ...]
     groups: tuple[ErrorGroup, ...]
+    values: tuple[ComparedValue, ...]
     excluded: tuple[Exclusion, ...]
     published: tuple[PublishedError, ...]
 
@@ -147,7 +180,20 @@ def accuracy(path: Path, *, setup: Setup | None = None, tables: Tables = BUILT_I
         CatalogError: catalog files of the user's are broken.
     """
     found, excluded = compare(path, setup=setup, tables=tables, progress=progress)
-    return Accuracy(totals=totals(found), groups=groups(found), excluded=tuple(excluded), published=PUBLISHED)
+    return Accuracy(
+        totals=totals(found), groups=groups(found), values=tuple(_value(c) for c in found), excluded=tuple(excluded),
+        published=PUBLISHED,
+    )  # fmt: skip
+
+
+def _value(c: Comparison) -> ComparedValue:
+    """A comparison with both its values."""
+    run, measured = c.run, c.run.figures[c.metric]
+    return ComparedValue(
+        row=run.row, engine=run.engine, gpu=run.gpu, model=run.model, dtype=run.dtype, layout=run.layout,
+        draft_tokens=run.draft_tokens, clients=run.clients, metric=c.metric, measured_value=measured,
+        predicted_value=measured * c.ratio,
+    )  # fmt: skip
 
 
 def compare(
@@ -156,7 +202,8 @@ def compare(
     """Every metric of every row that can be replayed, and the rows that cannot."""
     catalog = load_catalog(tables.directory)
     runs, excluded = read_runs(path, Known(models=known_models(), gpus=catalog.gpus), setup)
-    return replayed(runs, catalog, load_engines(tables.directory), excluded, tables=tables, progress=progress)
+    engines = {**load_engines(tables.directory), **load_layout_timings()}
+    return replayed(runs, catalog, engines, excluded, tables=tables, progress=progress)
 
 
 def replayed(
@@ -199,17 +246,29 @@ def groups(compared: Iterable[Comparison]) -> tuple[ErrorGroup, ...]:
 
 
 def totals(compared: Iterable[Comparison]) -> tuple[ErrorTotal, ...]:
-    """Errors by data set, and in it by engine, by serving mode, by number format and by load."""
+    """Errors by data set, and in it by engine, by serving mode, by number format, by load, and by what served."""
 
     def keys(c: Comparison) -> list[tuple[str, ...]]:
-        shared = ("all rows", f"engine {c.run.engine}", c.run.kind, f"weights {c.run.dtype}", _load(c.run))
-        return [(c.run.dataset, of, c.metric) for of in shared]
+        shared = ["all rows", f"engine {c.run.engine}", c.run.kind, f"weights {c.run.dtype}", _load(c.run)]
+        return [(c.run.dataset, of, c.metric) for of in (*shared, *_served_by(c.run))]
 
     bands = load_bands()
     return tuple(
         ErrorTotal(dataset=dataset, of=of, metric=metric, **_errors(members, bands))
         for (dataset, of, metric), members in _by(compared, keys)
     )
+
+
+def _served_by(run: MeasuredRun) -> tuple[str, ...]:
+    """GPU, layout and drafting of a run whose table says them all, alone and together."""
+    if not run.layouts_said:
+        return ()
+    drafts = "with MTP" if run.draft_tokens else "without MTP"
+    ranks = "attention ranks" if run.fleet[-1].dp > 1 else "one attention rank"
+    return (
+        drafts, f"system {run.gpu}", f"layout {run.layout}", ranks, f"engine {run.engine}, {drafts}",
+        f"system {run.gpu}, {drafts}", f"engine {run.engine}, system {run.gpu}, {drafts}",
+    )  # fmt: skip
 
 
 def _load(run: MeasuredRun) -> str:

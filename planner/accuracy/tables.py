@@ -7,9 +7,10 @@ import zlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from planner.accuracy.cells import Row
 from planner.accuracy.measured import Exclusion, MeasuredRun, Skip
 from planner.accuracy.names import Known
-from planner.accuracy.rows import FORMATS, Reader, Row
+from planner.accuracy.rows import FORMATS, Reader
 
 ENDINGS = (".csv", ".csv.gz")
 """Of tables."""

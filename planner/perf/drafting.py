@@ -21,11 +21,11 @@ class Drafting:
 
     Attributes:
         draft_tokens: verified beside the token of each step, >= 1.
-        tokens_per_step: that a request gains in a step, 1 to ``draft_tokens`` + 1.
+        step_tokens: that a request gains in a step, 1 to ``draft_tokens`` + 1.
     """
 
     draft_tokens: int
-    tokens_per_step: float
+    step_tokens: float
 
 
 def drafting(profile: KernelProfile, how: Drafting, *, layers: int, ahead_tokens: float) -> KernelProfile:

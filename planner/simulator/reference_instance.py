@@ -13,12 +13,10 @@ import simpy
 
 from planner.errors import BadInput
 from planner.perf.instance import InstancePhysics
-from planner.perf.layout import Role
 from planner.policies.base import Policy
 from planner.policies.batching import ChunkForm, Continuous
 from planner.policies.order import ARRIVAL, SLACK
 from planner.policies.routing import ShortestQueue
-from planner.policies.topology import PhaseSplit
 from planner.simulator.pools import PoolModel
 
 TILE_TOKENS, LEAST_TOKENS = 128, 32
@@ -94,10 +92,6 @@ class Instance:
             raise BadInput("routing: the reference knows the shortest queue; simulate with the default engine")
         if policy.order.rule not in (ARRIVAL, SLACK):
             raise BadInput("order: the reference knows fifo and lars; simulate with the default engine")
-        if pool.physics.ranks > 1 or pool.max_batch_size or pool.max_batch_tokens:
-            raise BadInput("pools: the reference knows neither attention ranks nor limits of a pool of its own")
-        if isinstance(policy.topology, PhaseSplit) and policy.topology.answered_by is Role.DECODE:
-            raise BadInput("topology: the reference sends first tokens from where they are computed")
         self._cluster, self._env, self._limits = cluster, cluster.env, policy.batching
         self.index, self.pool, self.role, self.machine, self.body = index, pool, pool.role, machine, pool.physics
         self.pending = self.borrowed = self.down = self.promised = 0

@@ -19,6 +19,7 @@ UNITS = (
 """``_us`` occurs in profile files only, which store microseconds to stay short."""
 
 COUNTS = {
+    "dp", "gpus_per_machine", "least_ways", "ranks", "ways",
     "block_columns", "block_rows", "dense_inner", "dense_layers", "expert_inner", "hidden_multiple", "index_dim",
     "latent_dim", "shared", "windowed_layers",
     "dim", "inner", "samples", "sizes", "times", "vocab", "vocab_whole", "worlds",
@@ -67,6 +68,7 @@ POSITIONS = {
 """Indices, seeds, versions, and structures whose parts are named elsewhere."""
 
 KEYED = {
+    "measured_value", "predicted_value",
     "uncertainty",
     "value", "x", "y",
     "bounded", "goal", "start",

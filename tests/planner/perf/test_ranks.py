@@ -74,7 +74,7 @@ def test_drafting_costs_more_a_step_and_more_for_every_token(draft: int, batch: 
     """A step that verifies drafts takes longer than one that does not, the longer the more it verifies."""
     plain = toy_profile(bend=False)
     times = [StepTime(plain).decode_s(batch, context)] + [
-        StepTime(drafting(plain, Drafting(draft_tokens=n, tokens_per_step=2.0), layers=61, ahead_tokens=0.0)).decode_s(
+        StepTime(drafting(plain, Drafting(draft_tokens=n, step_tokens=2.0), layers=61, ahead_tokens=0.0)).decode_s(
             batch, context
         )
         for n in range(1, draft + 1)
