@@ -10,10 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from hw_catalog.engines import NOTHING_LEFT_OUT, EngineTiming, load_engines
+from hw_catalog.engines import NOTHING_LEFT_OUT, PROFILE_SETS, EngineTiming, load_engines
 from hw_catalog.load import load_catalog
 from planner.accuracy.names import Known
-from planner.accuracy.replay import PROFILE_SETS
 from planner.accuracy.runs import read_runs
 from planner.accuracy.table import replayed, totals
 from workloads.models import known_models

@@ -21,6 +21,14 @@ MODES = ("serial", "eager")
 ``set@eager``: kernels of steps with prompt work are launched by the host one by one, not replayed as a graph."""
 
 
+PROFILE_SETS: Mapping[str, str] = {
+    "vllm": "aiconfigurator-0.12",
+    "trtllm": "aiconfigurator-0.12-trtllm",
+    "sglang": "aiconfigurator-0.12-sglang",
+}
+"""Engine -> family of its current kernel profiles, in the order in which they are offered."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineTiming:
     """How an engine's steps and answers differ from the sum of its kernels.

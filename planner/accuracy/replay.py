@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hw_catalog.engines import EngineTiming, timing_of
+from hw_catalog.engines import PROFILE_SETS, EngineTiming, timing_of
 from hw_catalog.errors import CatalogError
 from hw_catalog.load import Catalog
 from hw_catalog.machines import Machine
@@ -33,12 +33,6 @@ from workloads.traces import Trace, plain_trace
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-PROFILE_SETS = {
-    "vllm": "aiconfigurator-0.12",
-    "trtllm": "aiconfigurator-0.12-trtllm",
-    "sglang": "aiconfigurator-0.12-sglang",
-}
-"""Kernel tables of each engine."""
 CUTOFF_S = 1e6
 
 

@@ -4,6 +4,7 @@ The optimiser needs capacities as plain numbers. They are means over a joint sam
 length, and they come from the same policy methods and the same step times that the simulator uses.
 """
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -335,16 +336,20 @@ class _Point:
 def _working_batch(point: _Point) -> int:
     """The batch that costs least per token among those that memory and every token-time objective allow."""
     physics, context = point.physics, point.context_tokens
-    share_tokens = physics.kv_tokens / physics.stages.count
-    largest = min(point.batching.max_batch_size, physics.step.max_batch, int(share_tokens / context))
+    held = int(physics.kv_tokens / physics.stages.count / context)
+    largest = min(point.batching.max_batch_size, physics.step.max_batch, held)
     steps = [(physics.step.decode_s(batch, context), batch) for batch in _batches(largest)]
-    for step_s, batch in sorted(steps, key=lambda s: s[0] / s[1]):
-        if point.fed(batch) and _allowed(point, batch, step_s):
-            return batch
+
+    def suits(step: tuple[float, int]) -> bool:  # what a batch keeps, a smaller one keeps
+        return point.fed(step[1]) and _allowed(point, step[1], step[0])
+
+    within = steps[: bisect_left(steps, True, key=lambda step: not suits(step))]
+    for step in sorted(within, key=lambda s: s[0] / s[1]):
+        if suits(step):
+            return step[1]
     step_s = physics.step.decode_s(1, context)
     # Prefill stalls vanish as the load does: what only they break is not out of reach, the simulator judges it.
-    alone = replace(point, role=Role.DECODE)
-    if largest >= 1 and not point.chunked and _allowed(alone, 1, step_s):
+    if largest >= 1 and not point.chunked and _allowed(replace(point, role=Role.DECODE), 1, step_s):
         return 1
     words = f"no decode batch meets the objectives: alone, a token takes {step_s:.3g} s"
     if point.chunked and point.role is Role.MIXED:
@@ -387,9 +392,7 @@ def _allowed(point: _Point, batch: int, step_s: float) -> bool:
             if step_s > slo.limit or slow > 1 - slo.percentile / 100:
                 return False
             continue
-        mean_s = step_s
-        if chunks:
-            mean_s += chunks.added_s(step_s) * batch / point.output_mean_tokens
+        mean_s = step_s + (chunks.added_s(step_s) * batch / point.output_mean_tokens if chunks else 0.0)
         whole = slo.metric is Metric.E2E
         times = point.alone_s + point.part.output_tokens * mean_s if whole else np.full(1, mean_s)
         if np.percentile(times / unit, slo.percentile) > slo.limit:

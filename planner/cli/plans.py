@@ -52,14 +52,18 @@ ENDINGS: Mapping[str, ExitCode] = {
 
 Verbose = Annotated[
     bool,
-    typer.Option(
-        "--verbose", help="show everything, and price other precisions and engines too, by the optimiser alone"
-    ),
+    typer.Option("--verbose", help="show everything, and plan for the other growth too"),
 ]
 Sections = Annotated[
     list[str] | None,
     typer.Option(
         "--sections", metavar="NAME", help="show these parts, for example evidence; all shows every one; repeatable"
+    ),
+]
+Alternatives = Annotated[
+    bool,
+    typer.Option(
+        "--alternatives", help="plan every precision, engine and policy with kernel profiles too, and show the table"
     ),
 ]
 PlanOrScenario = Annotated[
@@ -147,6 +151,7 @@ def plan(
     quiet: Quiet = False,
     report: Report = None,
     verbose: Verbose = False,
+    alternatives: Alternatives = False,
 ) -> None:
     """Find the best plan that the simulator confirms."""
     from planner.scenario import Scenario
@@ -159,6 +164,7 @@ def plan(
     from planner.planning import (
         plan as planning,
     )  # only once the input is known to be good: what it stands on is slow to import
+    from planner.planning.choices import Depth
     from planner.report.plans import no_plan_page, plan_page
     from planner.results.evidence import NoPlan
 
@@ -166,8 +172,9 @@ def plan(
     with progress(quiet=quiet) as tell:
         tell("reading", 0.0)
         read = planning.read(question)
-        answer = planning.plan(read, progress=tell, with_elsewise=verbose)
-    digests, asked = planning.digests(read), ("all",) if verbose else ()
+        depth = Depth.FULL if alternatives else Depth.SHORT
+        answer = planning.plan(read, progress=tell, with_growth=verbose, depth=depth)
+    digests, asked = planning.digests(read), ("all",) if verbose else ("choices",) if alternatives else ()
     if isinstance(answer, NoPlan):
         write(no_plan_text(question, answer, digests)) if json else show_page(no_plan_page(answer, question), asked)
         report_plan(report, answer, question, quiet=quiet)

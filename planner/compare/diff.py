@@ -13,7 +13,7 @@ from planner.perf.layout import Role
 from planner.planning.failings import failures
 from planner.planning.loop import PlanningLoop
 from planner.planning.tighten import cluster
-from planner.resolve.case import open_case
+from planner.resolve.case import case_of, open_case
 from planner.results.difference import Diff, Move
 from planner.results.plan import CandidatePlan, Totals
 from planner.scenario import Scenario
@@ -59,13 +59,13 @@ class _Comparison:
         self.before, self.after = before.plan.candidate, after.plan.candidate
         self._progress, self.quick, self._looks = progress, quick, 0
         files = (before, after)
-        cases = [open_case(_widened(file, before, after), file.plan.candidate.policy) for file in files]
+        cases = [case_of(_widened(file, before, after), file.plan.candidate) for file in files]
         rates = [
             case.asked.rate_req_per_s * file.plan.candidate.rate_scale for case, file in zip(cases, files, strict=True)
         ]
         lighter = 0 if rates[0] <= rates[1] else 1
         self._rate_scale = files[lighter].plan.candidate.rate_scale
-        self._scenario, asked = cases[lighter].scenario, cases[lighter].asked
+        self._scenario, asked = cases[lighter].scenario, cases[lighter].asked  # the scenario names one precision
         self._loops = {cases[lighter].policy.name: PlanningLoop(cases[lighter], _silent)}
         self.load = f"{rates[lighter]:.4g} req/s: {asked.words}"
         self.rates = {c.request_class.name: c.rate_req_per_s * self._rate_scale for c in asked.demand.classes}

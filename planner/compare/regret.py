@@ -9,7 +9,8 @@ from hw_catalog.load import load_catalog
 from planner.compare.outcome import silent
 from planner.planning.loop import PlanningLoop
 from planner.planning.tighten import at_rates
-from planner.resolve.case import Case, open_case
+from planner.resolve.case import Case, case_of
+from planner.resolve.inputs import inputs_of
 from planner.results.plan import CandidatePlan
 from planner.results.sweep import Point, Regret
 from planner.scenario import Scenario
@@ -53,8 +54,9 @@ def tried(scenario: Scenario, candidates: Sequence[CandidatePlan]) -> Trials:
     Raises:
         BadInput: the scenario names something that is not there.
     """
-    loops = {name: PlanningLoop(open_case(scenario, name), silent) for name in {c.policy for c in candidates}}
-    trials = tuple(_trial(loops[candidate.policy], candidate) for candidate in candidates)
+    inputs = inputs_of(scenario)
+    loops = {(c.policy, c.variant): PlanningLoop(case_of(inputs, c), silent) for c in candidates}
+    trials = tuple(_trial(loops[c.policy, c.variant], c) for c in candidates)
     types = {pool.spec.machine for candidate in candidates for pool in candidate.pools}
     return Trials(trials=trials, weights=weights(scenario, types | set(scenario.catalog.machines)))
 

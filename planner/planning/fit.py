@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from planner.formulate import BUDGETS
-from planner.planning.local_search import descend
+from planner.planning.local_search import descend, evaluations
 from planner.planning.loop import PlanningLoop
 from planner.planning.refusals import raise_words
 from planner.planning.shrink import improve
@@ -60,5 +60,6 @@ def _smallest(loop: PlanningLoop) -> Iterator[Held]:
             alone = PlanningLoop(replace(case, scenario=scenario, available=available), loop.progress)
             found = alone.propose_and_tighten()
             if not isinstance(found, NoPlan):
-                yield descend(alone, improve(alone, found)[0])
+                held = improve(alone, found)[0]
+                yield descend(alone, held, evaluations(alone, held))
                 break

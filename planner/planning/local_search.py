@@ -44,7 +44,7 @@ def evaluations(loop: PlanningLoop, held: Held) -> int:
     return min(MOST_EVALUATIONS, max(FEWEST_EVALUATIONS if compiled else 0, affordable))
 
 
-def descend(loop: PlanningLoop, held: Held) -> Held:
+def descend(loop: PlanningLoop, held: Held, most: int) -> Held:
     """The cheapest plan that the simulator confirms around one that holds, found by asking it so many times.
 
     A step takes machines from a pool, or moves work to another option, of which the plan may have none yet: another
@@ -57,7 +57,7 @@ def descend(loop: PlanningLoop, held: Held) -> Held:
     made = _Neighbourhood(loop, held)
     found = search(
         made.start, made.neighbours, made.worth, made.holds,
-        evaluations=evaluations(loop, held), slack_frac=SLACK_FRAC,
+        evaluations=most, slack_frac=SLACK_FRAC,
         bound=(loop.bound or 0.0) * (1 - 1e-9), below=_below,
     )  # fmt: skip
     for point in found.path:
@@ -65,7 +65,7 @@ def descend(loop: PlanningLoop, held: Held) -> Held:
     return (made.plan(found.best), made.judged(found.best)) if found.path else held
 
 
-def climb(loop: PlanningLoop, held: Held) -> Held:
+def climb(loop: PlanningLoop, held: Held, most: int) -> Held:
     """The most requests a second that the simulator confirms around a throughput plan, by as many judgements.
 
     A step is one of ``descend``: machines leave one pool for another within the budgets. It is taken where it serves
@@ -75,7 +75,7 @@ def climb(loop: PlanningLoop, held: Held) -> Held:
     Returns:
         What was given, or a plan that serves more.
     """
-    left, failed = evaluations(loop, held), set[tuple[Machines, float]]()
+    left, failed = most, set[tuple[Machines, float]]()
     found: Held | None = held
     while found and left > 0:
         held, found = found, None

@@ -111,7 +111,7 @@ class PlanningLoop:
                     return self._without_allocation(solution)
                 headroom = start = less_headroom(start)
                 continue
-            lifted = lift(solution, self.case.options, headroom=headroom, policy=self.case.policy.name)
+            lifted = self.lifted(solution, headroom)
             even = balanced(lifted, self.options, self.least)  # other machines do more of the work then, at other watts
             candidate = even if self.within_budgets(even, self._budgets()) else lifted
             judgement = self.judged(candidate)
@@ -165,6 +165,25 @@ class PlanningLoop:
         return canonical(
             program, self.case.options, rates, solve=self.solve, exact=lambda part: self.solve(part, TIE_GAP_FRAC)
         )
+
+    @property
+    def serves(self) -> bool:
+        """Whether every class has an option, and two that work together where its phases are split."""
+        return not unserved(self.case)
+
+    @property
+    def proven_infeasible(self) -> bool:
+        """Whether no plan at all fits the budgets, which is proven."""
+        return self._proof is not None and self._proof.reason is Reason.INFEASIBLE
+
+    @property
+    def simulated_requests(self) -> int:
+        """Requests that were served so far."""
+        return sum(judgement.arrived for judgement in self._seen.values())
+
+    def lifted(self, solution: Solution, headroom: Headroom) -> CandidatePlan:
+        """The plan of an allocation at load limits."""
+        return lift(solution, self.case.options, headroom=headroom, policy=self.case.policy.name)
 
     def _without_allocation(self, solution: Solution) -> NoPlan:
         """Why the optimiser came back with nothing."""

@@ -1,39 +1,27 @@
 """The story of a plan, told once: propose, judge, tighten, shrink, certify."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from planner.errors import BadInput
-from planner.planning.alternatives import tradeoffs
-from planner.planning.fit import fit
-from planner.planning.grow import grow
+from planner.planning.choices import Depth, choices
 from planner.planning.limits import over_budget, over_row
-from planner.planning.load_margin import margin
-from planner.planning.local_search import climb, descend
 from planner.planning.loop import PlanningLoop, outage
 from planner.planning.other_growth import other_growth
-from planner.planning.plausibility import peak_shares
-from planner.planning.precisions import elsewise
 from planner.planning.recount import recounted
 from planner.planning.row_study import study
-from planner.planning.shrink import Held, improve, stretch
-from planner.planning.tighten import price
+from planner.planning.search import Searched, search
 from planner.policies.presets import PUBLIC
-from planner.resolve.case import Case, open_case
+from planner.resolve.case import Case, case_of, open_case
 from planner.resolve.digests import digests as digests_of
 from planner.resolve.inputs import Inputs, inputs_of, policies_of, scenario_of
-from planner.resolve.measured_bands import measured_against
-from planner.resolve.provenance import provenance
-from planner.resolve.serving import served_as, serving_doubts
-from planner.resolve.warnings import doubts
+from planner.resolve.serving import serving_doubts
 from planner.results.check import CheckReport
-from planner.results.evidence import Certificate, Judgement, Neighbour, NoPlan, ValidatedPlan
+from planner.results.evidence import Certificate, Judgement, NoPlan, ValidatedPlan
 from planner.results.picture import Bought, Picture
 from planner.results.plan import CandidatePlan
 from planner.results.row import RowStudy
 from planner.scenario import Scenario
-from planner.scenario.objectives import Objective
-from planner.simulator.core.run import COMPILED
 from planner.simulator.judge import Note
 from planner.simulator.sketch import sketch
 
@@ -49,7 +37,8 @@ def plan(
     progress: Progress,
     with_margin: bool = True,
     drawn_w: float | None = None,
-    with_elsewise: bool = False,
+    with_growth: bool = False,
+    depth: Depth = Depth.NONE,
 ) -> ValidatedPlan | NoPlan:
     """The cheapest plan that serves the scenario's workload within every objective and budget, in the simulator too.
 
@@ -58,7 +47,8 @@ def plan(
         progress: told what is happening and a share 0..1 of the work, which is an estimate.
         with_margin: also find out how much more load the plan carries.
         drawn_w: mean watts at the wall that it may draw in simulation; None: the budget of expected watts.
-        with_elsewise: also price other precisions and engines, by the optimiser alone, and plan for the other growth.
+        with_growth: also plan for the other growth.
+        depth: how many other precisions, engines and policies to price and to simulate beside the plan.
 
     Raises:
         BadInput, CatalogError, WorkloadError: something the scenario names is missing or broken.
@@ -67,42 +57,33 @@ def plan(
     if scenario.schedule is not None:
         raise BadInput(f"schedule: found one; expected none here: {OVER_TIME}")
     inputs = inputs_of(question)
-    cases = _cases(inputs)
-    best = _planned(cases, progress, with_margin=with_margin, drawn_w=drawn_w)
+    searched = search(_cases(inputs), progress, with_margin=with_margin, drawn_w=drawn_w)
+    best = searched.answer
     if isinstance(best, ValidatedPlan) and scenario.power.row_limit_w is not None:
-        best = _in_rows(cases, best, progress, with_margin=with_margin, drawn_w=drawn_w)
-    if isinstance(best, NoPlan) or not with_elsewise:
-        return best
-    progress("planning for the other growth", 0.96)
-    grown = other_growth(
-        scenario, best, lambda other: _planned(_cases(inputs_of(other)), progress, with_margin=False, drawn_w=drawn_w)
-    )
-    progress("pricing other precisions", 0.97)
-    return replace(best, alternatives=(*grown, *best.alternatives), elsewise=elsewise(inputs, best.candidate))
-
-
-def _cases(inputs: Inputs) -> dict[str, Case]:
-    """The question under every policy that it leaves open."""
-    return {name: open_case(inputs, name) for name in policies_of(inputs.scenario)}
-
-
-def _planned(
-    cases: Mapping[str, Case], progress: Progress, *, with_margin: bool, drawn_w: float | None
-) -> ValidatedPlan | NoPlan:
-    """The best plan under any of the policies, whatever row its machines stand in."""
-    answers: dict[str, ValidatedPlan | NoPlan] = {}
-    loops: dict[str, PlanningLoop] = {}
-    for position, (name, case) in enumerate(cases.items()):
-        told = _part_of(progress, name, position, len(cases))
-        loops[name] = PlanningLoop(case, told, drawn_w)
-        answers[name] = _plan_one(loops[name])
-    best = _best(answers, next(iter(cases.values())).scenario.objective)
+        best = _in_rows(searched, best, progress, with_margin=with_margin, drawn_w=drawn_w)
     if isinstance(best, NoPlan):
-        hints = next(iter(loops.values())).case.slips
-        return replace(best, explanation=(*best.explanation, *hints))
-    if with_margin and best.judgement.engine == COMPILED:
-        best = replace(best, margin=margin(loops[best.candidate.policy], best.candidate))
-    return best
+        return best
+    if with_growth:
+        progress("planning for the other growth", 0.96)
+        best = replace(best, alternatives=(*_grown(scenario, best, progress, drawn_w), *best.alternatives))
+    progress("pricing alternatives", 0.97)
+    return replace(best, choices=choices(inputs, searched.contenders, best, depth))
+
+
+def _grown(scenario: Scenario, best: ValidatedPlan, progress: Progress, drawn_w: float | None) -> tuple[str, ...]:
+    """What the other growth needs, in the plan's own precision, engine and policy."""
+
+    def planned(other: Scenario) -> ValidatedPlan | NoPlan:
+        return search([case_of(other, best.candidate)], progress, with_margin=False, drawn_w=drawn_w).answer
+
+    return other_growth(scenario, best, planned)
+
+
+def _cases(inputs: Inputs) -> tuple[Case, ...]:
+    """The question in every precision, on every engine and under every policy that it leaves open."""
+    return tuple(
+        open_case(inputs, name, variant) for variant in inputs.variants for name in policies_of(inputs.scenario)
+    )
 
 
 MOST_ROW_ROUNDS = 3
@@ -110,7 +91,7 @@ MOST_ROW_ROUNDS = 3
 
 
 def _in_rows(
-    cases: Mapping[str, Case], first: ValidatedPlan, progress: Progress, *, with_margin: bool, drawn_w: float | None
+    searched: Searched, first: ValidatedPlan, progress: Progress, *, with_margin: bool, drawn_w: float | None
 ) -> ValidatedPlan | NoPlan:
     """The plan, if its machines stand in the rows that there are; else one with fewer machines that does, or none.
 
@@ -121,14 +102,16 @@ def _in_rows(
     refused: list[RowStudy] = []
     for _ in range(MOST_ROW_ROUNDS):
         assert isinstance(best, ValidatedPlan)
-        row = study(cases[best.candidate.policy], best.candidate, progress)
+        row = study(searched.case_of(best), best.candidate, progress)
         if row.fits:
             return replace(best, power=row, certificate=_bounded(best, first))
         refused.append(row)
         places = min(row.rows * row.machines, best.candidate.totals.machines - 1)
         if places < 1:
             break
-        best = _planned(_of_at_most(places, cases), progress, with_margin=with_margin, drawn_w=drawn_w)
+        fewer = _of_at_most(places, searched.cases)
+        searched = search(fewer, progress, with_margin=with_margin, drawn_w=drawn_w)
+        best = searched.answer
         if isinstance(best, NoPlan):
             break
     needs = [row.needed_rows for row in refused if row.needed_rows]
@@ -141,12 +124,10 @@ def _in_rows(
     )  # fmt: skip
 
 
-def _of_at_most(machines: int, cases: Mapping[str, Case]) -> dict[str, Case]:
+def _of_at_most(machines: int, cases: Iterable[Case]) -> list[Case]:
     """The same question about fewer machines, which changes nothing of what they offer."""
-    return {
-        name: replace(case, scenario=case.scenario.changed([f"budgets.machines={machines}"]))
-        for name, case in cases.items()
-    }
+    limit = [f"budgets.machines={machines}"]
+    return [replace(case, scenario=case.scenario.changed(limit)) for case in cases]
 
 
 def _bounded(plan: ValidatedPlan, first: ValidatedPlan) -> Certificate:
@@ -154,115 +135,6 @@ def _bounded(plan: ValidatedPlan, first: ValidatedPlan) -> Certificate:
     bound, value = first.certificate.bound, plan.objective_value
     gap = None if bound is None else abs(value - bound) / max(1e-9, abs(value))
     return replace(plan.certificate, bound=bound, gap_frac=gap)
-
-
-def _part_of(progress: Progress, name: str, position: int, parts: int) -> Progress:
-    """Progress of one policy as a part of the whole."""
-
-    def tell(words: str, done_frac: float) -> None:
-        progress(f"{name}: {words}", (position + done_frac) / parts)
-
-    return tell
-
-
-def _plan_one(loop: PlanningLoop) -> ValidatedPlan | NoPlan:
-    """The story under one policy.
-
-    Where clocks or caps are on offer the plan without them is found too, so that offering them never gives less.
-    """
-    found = _found(loop)
-    if plain := loop.without_knobs():
-        other = _found(plain)
-        if not isinstance(other, NoPlan) and (isinstance(found, NoPlan) or _value(plain, other) < _value(plain, found)):
-            found = other
-            loop.rounds += plain.rounds
-    if isinstance(found, NoPlan):
-        return found
-    last = stretch if loop.case.scenario.objective is Objective.THROUGHPUT else improve
-    held, neighbours = last(loop, found)
-    return _certified(loop.case, loop, *held, neighbours)
-
-
-def _found(loop: PlanningLoop) -> Held | NoPlan:
-    """The best plan that proposals, smaller plans and a search around them give.
-
-    Where traces are long it is looked for by their busiest stretches, then grown until the whole says that it holds.
-    """
-    guess = loop.guessing()
-    guessed = None if guess is None else _found(guess)
-    if guessed and not isinstance(guessed, NoPlan) and (held := grow(loop, guessed[0])):
-        return held
-    first = loop.propose_and_tighten()
-    if isinstance(first, NoPlan):
-        first = fit(loop, first)
-    if isinstance(first, NoPlan):
-        return first
-    if loop.case.scenario.objective is Objective.THROUGHPUT:
-        return climb(loop, stretch(loop, first)[0])
-    return descend(loop, improve(loop, first)[0])
-
-
-def _value(loop: PlanningLoop, held: Held) -> float:
-    """What the objective counts of a plan, to be minimised."""
-    objective = loop.case.scenario.objective
-    return -held[0].rate_scale if objective is Objective.THROUGHPUT else price(objective, held[0].totals)
-
-
-def _certified(
-    case: Case, loop: PlanningLoop, candidate: CandidatePlan, judgement: Judgement, neighbours: tuple[Neighbour, ...]
-) -> ValidatedPlan:
-    """The plan with everything that speaks for it and against it."""
-    objective, rate = case.scenario.objective, case.asked.rate_req_per_s
-    value = rate * candidate.rate_scale if objective is Objective.THROUGHPUT else price(objective, candidate.totals)
-    bound = loop.bound
-    shares, sources = provenance(case, candidate)
-    return ValidatedPlan(
-        candidate=candidate,
-        objective=case.scenario.objective.value,
-        objective_value=value,
-        judgement=judgement,
-        certificate=Certificate(
-            bound=bound,
-            gap_frac=None if bound is None else abs(value - bound) / max(1e-9, abs(value)),
-            solver_gap_frac=candidate.termination.gap_frac,
-            neighbours=neighbours,
-        ),
-        rounds=tuple(loop.rounds),
-        excuses=case.excuses,
-        provenance=shares,
-        sources=sources,
-        accuracy=measured_against(case, candidate),
-        warnings=tuple(doubts(case, candidate)),
-        peaks=peak_shares(case, candidate, judgement),
-        alternatives=tradeoffs(loop, candidate),
-        served=served_as(case, candidate),
-    )
-
-
-_REFUSALS = ("not validated", "no plan in time", "infeasible")
-"""Reasons for no plan, the least final first: all policies together are proven infeasible only if each of them is."""
-
-
-def _best(answers: Mapping[str, ValidatedPlan | NoPlan], objective: Objective) -> ValidatedPlan | NoPlan:
-    """The best validated plan, with a word on every policy it was compared with; else the least final refusal."""
-    plans = {name: answer for name, answer in answers.items() if isinstance(answer, ValidatedPlan)}
-    if not plans:
-        refusals = [answer for answer in answers.values() if isinstance(answer, NoPlan)]
-        words = tuple(f"{n}: {line}" for n, a in answers.items() if isinstance(a, NoPlan) for line in a.explanation)
-        nearest = min(refusals, key=lambda refusal: _REFUSALS.index(refusal.reason))
-        return nearest if len(answers) == 1 else replace(nearest, explanation=words)
-    sign = -1 if objective is Objective.THROUGHPUT else 1
-    best = min(plans, key=lambda name: sign * plans[name].objective_value)
-    words = tuple(_compared(plans[best], name, answer) for name, answer in answers.items() if name != best)
-    return replace(plans[best], alternatives=(*words, *plans[best].alternatives))
-
-
-def _compared(best: ValidatedPlan, name: str, other: ValidatedPlan | NoPlan) -> str:
-    """One sentence on a policy that was not chosen."""
-    if isinstance(other, NoPlan):
-        return f"{name}: {other.reason}; {other.explanation[0]}"
-    margin = other.objective_value / best.objective_value - 1
-    return f"{name}: {other.objective} {other.objective_value:g}, {margin:+.1%} against {best.objective_value:g}"
 
 
 def simulate(
@@ -304,7 +176,7 @@ def simulation(
     """
     if stepwise and candidate.policy == PUBLIC:
         raise BadInput(f"--engine reference: it does not know the rules of {PUBLIC}; expected core")
-    loop = PlanningLoop(open_case(scenario, candidate.policy), progress)
+    loop = PlanningLoop(case_of(scenario, candidate), progress)
     run, pools = recounted(loop.case, candidate), loop.pools(candidate)
     have = ", ".join(f"{p.machines} {p.role}" for p in pools)
     absent = [f"{f.pool} {f.machine}" for f in scenario.validation.failures if outage(f, pools) is None]
@@ -324,7 +196,7 @@ def picture(question: Scenario | Inputs, candidate: CandidatePlan, *, progress: 
     Raises:
         BadInput: the scenario's catalog no longer offers a pool of the candidate.
     """
-    case = open_case(question, candidate.policy)
+    case = case_of(question, candidate)
     pools = PlanningLoop(case, progress).pools(candidate)
     progress("drawing", 0.95)
     section, asked = case.scenario.validation, case.asked
@@ -360,7 +232,7 @@ def check(question: Scenario | Inputs) -> CheckReport:
     Raises:
         BadInput, CatalogError, WorkloadError: something it names is missing or broken.
     """
-    cases = list(_cases(inputs_of(question)).values())
+    cases = _cases(inputs_of(question))
     return checked(cases, tuple(d for case in cases for d in serving_doubts(case, (o.spec for o in case.options))))
 
 
@@ -373,7 +245,7 @@ def checked(cases: Sequence[Case], warnings: tuple[str, ...] = ()) -> CheckRepor
         excuses=tuple(dict.fromkeys(e for case in cases for e in case.excuses)),
         reference=cases[0].reference_words,
         warnings=tuple(dict.fromkeys((*cases[0].slips, *cases[0].asked.doubts, *warnings))),
-        precision=cases[0].precision_words,
+        precision="; ".join(dict.fromkeys(case.precision_words for case in cases)),
     )
 
 

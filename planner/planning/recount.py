@@ -6,7 +6,7 @@ from dataclasses import fields
 from planner.capacity.envelope import Option
 from planner.errors import BadInput
 from planner.planning.tighten import at_rates
-from planner.resolve.case import Case, open_case
+from planner.resolve.case import Case, case_of
 from planner.results.plan import CandidatePlan, Totals
 from planner.scenario import Scenario
 
@@ -32,9 +32,9 @@ def as_it_stands(scenario: Scenario, candidate: CandidatePlan) -> CandidatePlan:
     """A plan that was edited, with the figures that its machines have on the workload of its own scenario.
 
     Raises:
-        BadInput: see ``recounted`` and ``open_case``.
+        BadInput: see ``recounted`` and ``case_of``.
     """
-    return recounted(open_case(scenario, candidate.policy), candidate)
+    return recounted(case_of(scenario, candidate), candidate)
 
 
 def disagreements(said: Totals, found: Totals) -> str:

@@ -73,6 +73,8 @@ def certified(plan: ValidatedPlan) -> str:
 
 def _among(plan: ValidatedPlan) -> str:
     """Among what an optimum is one."""
+    if plan.certificate.among:
+        return f" among the machines and layouts offered in {'; '.join(plan.certificate.among)}"
     if not plan.served:
         return ""
     return f" among the machines and layouts offered with {precision(plan.served)}, policy {plan.candidate.policy}"

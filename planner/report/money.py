@@ -3,18 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import fields
 
+from planner.results.choice import per_million
 from planner.results.evidence import Judgement
 from planner.results.plan import CandidatePlan
 
-_H_S = 3600.0
-_MILLION = 1e6
 NONE = "n/a"
 """Where nothing was served within the objectives there is no price."""
-
-
-def per_million(cost_usd_per_h: float, tokens_per_s: float) -> float | None:
-    """Dollars of a million tokens; None where there are none."""
-    return cost_usd_per_h / (tokens_per_s * _H_S / _MILLION) if tokens_per_s > 0 else None
 
 
 def good_output_tokens_per_s(judgement: Judgement) -> float:

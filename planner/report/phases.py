@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping
 from planner.perf.layout import Role
 from planner.report.html.cluster import colour
 from planner.report.html.drawings import stacked
-from planner.report.money import NONE, good_output_tokens_per_s, good_prompt_tokens_per_s, per_million
+from planner.report.money import NONE, good_output_tokens_per_s, good_prompt_tokens_per_s
 from planner.report.page import Block, Drawing, Lines, Section, Table, columns, section
 from planner.report.words import number, percent
+from planner.results.choice import per_million
 from planner.results.evidence import Judgement
 from planner.results.picture import Bought, Picture
 from planner.results.plan import CandidatePlan, Pool

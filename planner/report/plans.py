@@ -7,10 +7,11 @@ import yaml
 
 from planner.perf.layout import Role
 from planner.report.certificates import rounds, smaller, tried
+from planner.report.choices import choices_section
 from planner.report.evidence import failures, objectives, served, served_how
 from planner.report.html.cluster import cluster
 from planner.report.html.drawings import bar, stacked
-from planner.report.money import NONE, good_output_tokens_per_s, good_prompt_tokens_per_s, per_million, token_words
+from planner.report.money import NONE, good_output_tokens_per_s, good_prompt_tokens_per_s, token_words
 from planner.report.page import Block, Code, Drawing, Lines, Page, Section, Table, Tile, columns, section
 from planner.report.phases import phases
 from planner.report.power import energy_tile, expected_words, layout_words, powered, rated_words
@@ -24,9 +25,9 @@ from planner.report.words import (
     percent,
     plural,
     rate,
-    valued,
     watts,
 )
+from planner.results.choice import per_million
 from planner.results.evidence import Excuse, Judgement, NoPlan, ValidatedPlan
 from planner.results.picture import Picture
 from planner.results.plan import CandidatePlan
@@ -70,7 +71,7 @@ def plan_page(plan: ValidatedPlan, scenario: Scenario, picture: Picture | None =
             *rounds(plan),
             *_sources(plan),
             *_alternatives(plan),
-            *_elsewise(plan),
+            *choices_section(plan),
             again(scenario),
         ),
         screen=_screen(
@@ -345,22 +346,6 @@ def _alternatives(plan: ValidatedPlan) -> Iterator[Section]:
     """What else was planned, and what it would take."""
     lines = Lines(lines=plan.alternatives, bullets=True) if plan.alternatives else None
     yield from section("alternatives", "Alternatives", lines)
-
-
-def _elsewise(plan: ValidatedPlan) -> Iterator[Section]:
-    """What other precisions and engines would cost, and how far that may be trusted."""
-    headings = columns("weights", "KV cache", "engine", "policy", f"#{plan.objective}", "#machines", "simulated")
-    rows = [
-        (
-            row.dtype, row.kv_dtype, f"{row.engine} {row.engine_version}", row.policy,
-            valued(plan.objective, row.objective_value), number(row.machines), "yes" if row.simulated else "no",
-        )
-        for row in plan.elsewise
-    ]  # fmt: skip
-    words = "Optima of the program alone; plan again with model.dtype, model.kv_dtype or model.profile_set set."
-    table = Table(columns=headings, rows=rows, caption="optima of the program alone, not simulated")
-    blocks = (table, Lines(lines=(words,))) if rows else ()
-    yield from section("precisions", "Other precisions and engines", *blocks)
 
 
 def again(scenario: Scenario) -> Section:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from textwrap import wrap
 
+from planner.report.choices import best_other
 from planner.report.evidence import objectives
 from planner.report.page import Block, Lines, Pairs, Table
 from planner.report.rows import row_line
@@ -39,7 +40,7 @@ def facts(plan: ValidatedPlan) -> tuple[tuple[str, str], ...]:
         ("Accuracy", "; ".join(plan.accuracy)),
         ("Workload", plan.judgement.workload),
         ("Per GPU", _per_gpu(plan.peaks)),
-        ("Alternatives", _and_more(plan.alternatives, "alternative")),
+        ("Alternatives", best_other(plan) or _and_more(plan.alternatives, "alternative")),
     )
     return tuple((name, words) for name, words in told if words)
 

@@ -18,6 +18,8 @@ from planner.resolve.pairs import Pair, apart
 from planner.resolve.slo_limits import tightest_gap_s, ttft_limits_s
 from planner.resolve.workload import Asked
 from planner.results.evidence import Excuse
+from planner.results.plan import CandidatePlan
+from planner.results.precision import Variant
 from planner.scenario import Scenario
 from workloads.models import ModelSpec
 from workloads.slo import Slo
@@ -40,8 +42,8 @@ class Case:
         physics: spec name -> physics of that instance, offered or not.
         profiles: spec name -> the measured surfaces behind it.
         available: machine type -> how many can be had; unnamed types are unlimited.
-        dtype: number format of the weights, the same on every machine.
-        kv_dtype: number format of the KV cache, likewise.
+        variant: precision and engine, the same on every machine.
+        own: whether the scenario leaves the format of the weights to the model.
         apart: pairs of a prefill and a decode layout between which no KV can travel, and why not.
         slips: numbers of the question that look like a slip of the unit, full sentences.
     """
@@ -58,17 +60,21 @@ class Case:
     physics: Mapping[str, InstancePhysics]
     profiles: Mapping[str, KernelProfile]
     available: Mapping[str, int]
-    dtype: str
-    kv_dtype: str
+    variant: Variant
+    own: bool
     apart: tuple[tuple[Pair, str], ...] = ()
     slips: tuple[str, ...] = ()
 
     @property
     def precision_words(self) -> str:
         """What the model is served in, and which of that the scenario left to the model."""
-        section = self.scenario.model
-        own = " (its own)" if section.dtype is None else ""
-        return f"{self.dtype} weights{own}, {self.kv_dtype} KV cache, {section.profile_set}"
+        own = " (its own)" if self.own else ""
+        return f"{self.dtype} weights{own}, {self.variant.kv_dtype} KV cache, {self.variant.profile_set}"
+
+    @property
+    def dtype(self) -> str:
+        """Number format of the weights."""
+        return self.variant.dtype
 
     @property
     def reference_words(self) -> str:
@@ -79,13 +85,20 @@ class Case:
         return f"{self.scenario.reference.machine} tp{profile.tp} ({profile.dtype}, {profile.profile_set})"
 
 
-def open_case(question: Scenario | Inputs, policy_name: str) -> Case:
+def open_case(question: Scenario | Inputs, policy_name: str, variant: Variant | None = None) -> Case:
     """Resolve a question under a policy in three passes: what it names, the physics of it, what that offers.
+
+    Args:
+        question: the scenario, or what was read of it.
+        policy_name: of the policy.
+        variant: precision and engine, allowed or not; None is what the scenario names first.
 
     Raises:
         BadInput, CatalogError, WorkloadError: see ``inputs.read_inputs``; or the policy has no use for what it asks.
     """
-    inputs = inputs_of(question)
+    asked = inputs_of(question)
+    variant = variant or asked.variants[0]
+    inputs = asked.within(variant)
     scenario, slos = inputs.scenario, inputs.scenario.slos()
     if unused := long.unused_groups(scenario.catalog.kvp, policy_name):
         raise BadInput(*unused)
@@ -98,6 +111,16 @@ def open_case(question: Scenario | Inputs, policy_name: str) -> Case:
         scenario=scenario, model=inputs.model, policy=rules, slos=slos, reference=inputs.reference,
         asked=inputs.asked, options=options,
         least=tuple(offers.least), excuses=tuple(offers.excuses), physics=offers.physics, profiles=offers.profiles,
-        available=inputs.available, dtype=inputs.dtype, kv_dtype=inputs.kv_dtype,
+        available=inputs.available, variant=variant, own=asked.scenario.model.dtype is None,
         apart=apart(options, inputs.model, offers.profiles), slips=inputs.slips,
     )  # fmt: skip
+
+
+def case_of(question: Scenario | Inputs, candidate: CandidatePlan) -> Case:
+    """A question as a plan answers it: under its policy and, where the question still allows it, in its precision.
+
+    Raises:
+        BadInput, CatalogError, WorkloadError: as ``open_case``.
+    """
+    inputs = inputs_of(question)
+    return open_case(inputs, candidate.policy, candidate.variant if candidate.variant in inputs.variants else None)

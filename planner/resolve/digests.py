@@ -28,9 +28,12 @@ def _surfaces(inputs: Inputs) -> dict[str, KernelProfile]:
     """Measured surfaces by layout, as the engines run them."""
     offered, served = inputs.scenario.catalog, inputs.scenario.model
     found = {
-        f"{machine.name}/{layout.name}": as_run(profile, timing_of(inputs.engines, profile), inputs.model.layers)
+        f"{variant.words}/{machine.name}/{layout.name}": as_run(
+            profile, timing_of(inputs.engines, profile), inputs.model.layers
+        )
+        for variant in inputs.variants
         for machine in inputs.machines
-        for layout, profile in layouts_of(offered, served, machine, inputs.profiles, inputs.dtype, inputs.kv_dtype)[0]
+        for layout, profile in layouts_of(offered, served, machine, inputs.profiles, variant)[0]
     }
     return {**found, "reference": inputs.reference.step.profile} if inputs.reference else found
 

@@ -1,7 +1,7 @@
 """First pass: everything a scenario names, read in once, and refused all at once."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -10,7 +10,6 @@ from hw_catalog.engines import EngineTiming, load_engines
 from hw_catalog.errors import CatalogError
 from hw_catalog.load import Catalog, load_catalog, nearest
 from hw_catalog.machines import Machine
-from hw_catalog.profile_files import load_profiles
 from hw_catalog.profiles import KernelProfile
 from planner.errors import BadInput
 from planner.perf.instance import GpuLimits
@@ -19,16 +18,17 @@ from planner.policies.presets import NAMES
 from planner.resolve import long_context as long
 from planner.resolve.clocks_caps import knobs_of, power_budget_problems
 from planner.resolve.over_time import schedule_problems
-from planner.resolve.precision import Formats, plan_formats
-from planner.resolve.public_rules import public_rule_problems, published_reading_problems
+from planner.resolve.public_rules import public_rule_problems, published_reading, published_reading_problems
 from planner.resolve.reference import open_reference
 from planner.resolve.row_checks import row_problems
 from planner.resolve.unit_slips import slips, watt_slips
+from planner.resolve.variants import measured_profiles, others, variants_of
 from planner.resolve.weights import check_named
 from planner.resolve.workload import Asked, asked
+from planner.results.precision import Variant
 from planner.scenario import Scenario
+from planner.scenario.choices import listed
 from planner.scenario.sections import Catalog as CatalogSection
-from planner.scenario.sections import Model as ModelSection
 from workloads.errors import WorkloadError
 from workloads.models import ModelSpec, load_model
 
@@ -45,10 +45,10 @@ class Inputs:
         machines: types that may be bought, in the scenario's order.
         limits: machine type -> clocks and caps it is tried at.
         model: what is served.
-        profiles: kernel profiles of the model, in the scenario's profile set.
+        profiles: every kernel profile of the model.
         engines: what the kernel tables of each set leave out.
-        dtype: number format of the weights, the same on every machine.
-        kv_dtype: number format of the KV cache, likewise.
+        variants: precisions and engines that the scenario allows; all machines of a plan are served in one of them.
+        others: precisions and engines that were measured and that it does not allow.
         reference: what slowdowns are measured against; None where no objective is one.
         asked: the workload.
     """
@@ -59,10 +59,21 @@ class Inputs:
     model: ModelSpec
     profiles: tuple[KernelProfile, ...]
     engines: Mapping[str, EngineTiming]
-    dtype: str
-    kv_dtype: str
+    variants: tuple[Variant, ...]
+    others: tuple[Variant, ...]
     reference: Reference | None
     asked: Asked
+
+    def within(self, variant: Variant) -> "Inputs":
+        """The same question about one precision and engine; the weights it names hold in the first precision alone."""
+        served = self.scenario.model
+        named = served.checkpoint if variant.dtype == self.variants[0].dtype else None
+        pinned = served.model_copy(update={
+            "profile_set": variant.profile_set, "dtype": variant.dtype, "kv_dtype": variant.kv_dtype,
+            "checkpoint": named, "engine": "auto",
+        })  # fmt: skip
+        scenario = self.scenario.model_copy(update={"model": pinned})
+        return replace(self, scenario=scenario, variants=(variant,), others=())
 
     @property
     def available(self) -> dict[str, int]:
@@ -103,18 +114,19 @@ def read_inputs(scenario: Scenario) -> Inputs:
     if machines:
         wrong.note(_machine_problems(scenario, machines))
     limits = wrong.unless(_limits, scenario, machines) if machines else None
-    profiles: tuple[KernelProfile, ...] = ()
     reference: Reference | None = None
+    measured: tuple[tuple[KernelProfile, ...], tuple[str, ...]] | None = None
+    variants: tuple[Variant, ...] | None = None
+    gpus = {machine.gpu.profile_gpu for machine in machines or ()}
     if model and engines is not None:
-        profiles = wrong.unless(_profiles, directory, model, served.profile_set) or ()
+        measured = wrong.unless(measured_profiles, served, model, directory)
         wrong.note(stage_problems(offered.pp, model))
-        if catalog:
-            reference = wrong.unless(open_reference, scenario, model, catalog, profiles, engines)
-    dtype, kv_dtype = served.dtype or "", served.kv_dtype or ""
-    if model and machines:
-        gpus = {machine.gpu.profile_gpu for machine in machines}
-        dtype, kv_dtype = plan_formats(formats_of(served), model, profiles, gpus)
-        wrong.unless(check_named, served.checkpoint, model.name, dtype)
+        if measured and machines:
+            variants = wrong.unless(variants_of, served, model, *measured, gpus)
+        if catalog and measured:
+            reference = wrong.unless(open_reference, scenario, model, catalog, measured, engines)
+    if model and variants:
+        wrong.unless(check_named, served.checkpoint, model.name, [variant.dtype for variant in variants])
     if model and machines and wanted:
         wrong.note(long.problems(offered, model, machines, wanted.demand, scenario.policy))
     wrong.stop(watt_slips(scenario, machines or ()))
@@ -123,15 +135,13 @@ def read_inputs(scenario: Scenario) -> Inputs:
     assert wanted
     assert machines
     assert limits
+    assert measured
+    assert variants
+    besides = () if published_reading(scenario) else others(variants, *measured, gpus)
     return Inputs(
-        scenario=scenario, machines=machines, limits=limits, model=model, profiles=profiles, engines=engines,
-        dtype=dtype, kv_dtype=kv_dtype, reference=reference, asked=wanted,
+        scenario=scenario, machines=machines, limits=limits, model=model, profiles=measured[0], engines=engines,
+        variants=variants, others=besides, reference=reference, asked=wanted,
     )  # fmt: skip
-
-
-def formats_of(served: ModelSection) -> Formats:
-    """What a scenario says of precision."""
-    return Formats(dtype=served.dtype, kv_dtype=served.kv_dtype, checkpoint=served.checkpoint)
 
 
 class _Refusals:
@@ -207,11 +217,6 @@ def _limits(scenario: Scenario, machines: tuple[Machine, ...]) -> dict[str, tupl
     return {name: tuple(GpuLimits(clock_mhz=clock, cap_w=cap) for clock, cap in tried) for name, tried in found.items()}
 
 
-def _profiles(directory: Path | None, model: ModelSpec, profile_set: str) -> tuple[KernelProfile, ...]:
-    """Kernel profiles of the model in a set."""
-    return tuple(load_profiles(directory, model=model.name, profile_set=profile_set))
-
-
 def stage_problems(stages: tuple[int, ...], model: ModelSpec) -> tuple[str, ...]:
     """Numbers of stages that do not divide the model's layers: every stage holds as many as any other."""
     divisors = ", ".join(str(n) for n in range(1, min(model.layers, 64) + 1) if model.layers % n == 0)
@@ -224,4 +229,4 @@ def stage_problems(stages: tuple[int, ...], model: ModelSpec) -> tuple[str, ...]
 
 def policies_of(scenario: Scenario) -> tuple[str, ...]:
     """The policies that a plan is made under, to take the best."""
-    return NAMES if scenario.policy.name == "auto" else (scenario.policy.name,)
+    return NAMES if scenario.policy.name == "auto" else listed(scenario.policy.name)

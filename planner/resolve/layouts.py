@@ -17,8 +17,10 @@ from planner.resolve import long_context as long
 from planner.resolve.inputs import Inputs
 from planner.resolve.public_rules import published_reading
 from planner.results.evidence import Excuse
+from planner.results.precision import Variant
+from planner.scenario.model_section import Model
 from planner.scenario.policy_section import PolicySection
-from planner.scenario.sections import Catalog, Model
+from planner.scenario.sections import Catalog
 
 Layouts = list[tuple[Layout, KernelProfile]]
 
@@ -59,7 +61,7 @@ def stands(inputs: Inputs, policy: Policy) -> Iterator[Stand]:
     """Every machine type of a scenario, in its order."""
     offered, served = inputs.scenario.catalog, inputs.scenario.model
     for machine in inputs.machines:
-        found, excuses = layouts_of(offered, served, machine, inputs.profiles, inputs.dtype, inputs.kv_dtype)
+        found, excuses = layouts_of(offered, served, machine, inputs.profiles, inputs.variants[0])
         found, unloaded = loadable(inputs, machine, found)
         excuses = [*excuses, *unloaded]
         if policy.streams:
@@ -113,10 +115,12 @@ def settings_of(section: PolicySection, chunk_tokens: int | None = None) -> Engi
 
 
 def layouts_of(
-    offered: Catalog, served: Model, machine: Machine, profiles: Iterable[KernelProfile], dtype: str, kv_dtype: str
+    offered: Catalog, served: Model, machine: Machine, profiles: Iterable[KernelProfile], variant: Variant
 ) -> tuple[Layouts, list[Excuse]]:
-    """Layouts of a machine that have a profile in these formats of weights and KV, and excuses for the others."""
-    mine = [p for p in profiles if p.gpu == machine.gpu.profile_gpu and p.kv_dtype == kv_dtype]
+    """Layouts of a machine that have a profile in one precision and engine, and excuses for the others."""
+    dtype, kv_dtype = variant.dtype, variant.kv_dtype
+    family = [p for p in profiles if p.profile_set == variant.profile_set]
+    mine = [p for p in family if p.gpu == machine.gpu.profile_gpu and p.kv_dtype == kv_dtype]
     found: Layouts = []
     excuses: list[Excuse] = []
     for tp in sorted(set(offered.tp)):
@@ -130,7 +134,7 @@ def layouts_of(
             have = ", ".join(sorted({f"{p.dtype} tp{p.tp}" for p in mine})) or "none"
             reason = (
                 f"no {dtype} kernel profile of {served.name} on {machine.gpu.profile_gpu} at tp{tp} "
-                f"with a {kv_dtype} KV cache in {served.profile_set}; there are: {have}"
+                f"with a {kv_dtype} KV cache in {variant.profile_set}; there are: {have}"
             )
             excuses.append(Excuse(option=name, reason=reason, bottleneck="profile"))
         for pp in sorted(set(offered.pp)):
@@ -144,7 +148,7 @@ def layouts_of(
 
 def loadable(inputs: Inputs, machine: Machine, found: Layouts) -> tuple[Layouts, list[Excuse]]:
     """The layouts over which an engine loads the known weights of the model, and excuses for the others."""
-    weights = known_weights(inputs.model, inputs.dtype, inputs.scenario.model.checkpoint)
+    weights = known_weights(inputs.model, inputs.variants[0].dtype, inputs.scenario.model.checkpoint)
     kept: Layouts = []
     excuses: list[Excuse] = []
     for layout, profile in found:

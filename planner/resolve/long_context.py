@@ -10,6 +10,7 @@ from hw_catalog.profiles import KernelProfile
 from planner.perf.layout import Layout
 from planner.perf.parallel import token_floor_s
 from planner.results.evidence import Excuse
+from planner.scenario.choices import listed
 from planner.scenario.policy_section import PolicySection
 from planner.scenario.sections import Catalog
 from workloads.demand import ClassDemand, Demand
@@ -37,7 +38,7 @@ def problems(
         for n in sorted(set(wanted.kvp))
         if n > 1 and not any(_stands(m, tp, pp, n) for m in machines for tp in wanted.tp for pp in wanted.pp)
     ]
-    found += unused_groups(wanted.kvp, section.name)
+    found += [words for name in listed(section.name) for words in unused_groups(wanted.kvp, name)]
     longest = max(int((c.prompt_tokens + c.output_tokens).max()) for c in demand.classes)
     if longest > model.max_context_tokens and not section.longer_context:
         found.append(

@@ -8,6 +8,7 @@ from hw_catalog.machines import Machine
 from planner.errors import BadInput
 from planner.resolve.interruptions import spare_line
 from planner.scenario import Scenario
+from planner.scenario.choices import listed
 from planner.scenario.objectives import Aim, Objective
 from planner.scenario.schedule_section import ScheduleSection
 
@@ -40,8 +41,8 @@ def schedule_problems(scenario: Scenario, machines: Sequence[Machine]) -> tuple[
     """
     if scenario.schedule is None:
         return ()
-    return (*_refused(scenario), *_objective(scenario), *_policy(scenario), *_arrivals(scenario),
-            *_machine_names(scenario, machines), *_spares(scenario.schedule))  # fmt: skip
+    return (*_refused(scenario), *_objective(scenario), *_policy(scenario), *_one_precision(scenario),
+            *_arrivals(scenario), *_machine_names(scenario, machines), *_spares(scenario.schedule))  # fmt: skip
 
 
 def aims_of(scenario: Scenario) -> tuple[Aim, ...]:
@@ -87,11 +88,21 @@ def _objective(scenario: Scenario) -> Iterator[str]:
 
 def _policy(scenario: Scenario) -> Iterator[str]:
     """Policies that split the phases."""
-    if scenario.policy.name not in SERVED:
+    for name in (name for name in listed(scenario.policy.name) if name not in SERVED):
         yield (
-            f"policy.name: found '{scenario.policy.name}'; expected {', '.join(SERVED)} beside schedule: over time, "
+            f"policy.name: found '{name}'; expected {', '.join(SERVED)} beside schedule: over time, "
             "instances do both phases, because two fleets that change apart would each need the other's links"
         )
+
+
+def _one_precision(scenario: Scenario) -> Iterator[str]:
+    """Lists of precisions and engines: the machines of a schedule are all served in one of each."""
+    model = scenario.model
+    for key, found in (("dtype", model.dtype), ("kv_dtype", model.kv_dtype), ("engine", model.engine),
+                       ("profile_set", model.profile_set)):  # fmt: skip
+        if isinstance(found, tuple) or found == "any":
+            shown = found if isinstance(found, str) else ", ".join(found)
+            yield f"model.{key}: found {shown}; expected one beside schedule, whose epochs share it"
 
 
 def _arrivals(scenario: Scenario) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """The reference of a scenario: where its slowdowns are measured."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from hw_catalog.engines import EngineTiming, timing_of
 from hw_catalog.load import Catalog, nearest
@@ -12,14 +12,16 @@ from planner.perf.reference import Reference
 from planner.perf.step_time import StepTime
 from planner.resolve.precision import Formats, plan_formats
 from planner.resolve.public_rules import published_reading
+from planner.resolve.variants import ALL
 from planner.scenario import Scenario
+from planner.scenario.choices import listed
 from workloads.models import ModelSpec
 from workloads.slo import Unit
 
 
 def open_reference(
-    scenario: Scenario, sizes: ModelSpec, catalog: Catalog, profiles: Collection[KernelProfile],
-    engines: Mapping[str, EngineTiming],
+    scenario: Scenario, sizes: ModelSpec, catalog: Catalog,
+    measured: tuple[Collection[KernelProfile], Sequence[str]], engines: Mapping[str, EngineTiming],
 ) -> Reference | None:  # fmt: skip
     """What the slowdowns of a scenario are measured against; None where no objective is one.
 
@@ -27,7 +29,8 @@ def open_reference(
         scenario: the question.
         sizes: of its model.
         catalog: holds the machine.
-        profiles: of the scenario's model, in its profile set.
+        measured: kernel profiles of its model, and the families of them that it allows: the first is the reference's,
+            whichever the plan is in, so that a slowdown means the same in every precision and on every engine.
         engines: what the tables of each set leave out.
 
     Raises:
@@ -39,7 +42,10 @@ def open_reference(
     machine = catalog.machines.get(wanted.machine)
     if machine is None:
         raise BadInput(f"reference.machine: no machine '{wanted.machine}'; {nearest(wanted.machine, catalog.machines)}")
-    formats = Formats(dtype=wanted.dtype, kv_dtype=model.kv_dtype, checkpoint=model.checkpoint)
+    family, kv = measured[1][0], listed(model.kv_dtype)
+    profiles = [profile for profile in measured[0] if profile.profile_set == family]
+    one_kv = kv[0] if kv and kv[0] != ALL else None
+    formats = Formats(dtype=wanted.dtype, kv_dtype=one_kv, checkpoint=model.checkpoint)
     dtype, kv_dtype = plan_formats(formats, sizes, profiles, {machine.gpu.profile_gpu})
     mine = [p for p in profiles if p.gpu == machine.gpu.profile_gpu and p.kv_dtype == kv_dtype]
     fitting = [p for p in mine if (p.tp, p.dtype) == (wanted.tp, dtype)]
@@ -47,7 +53,7 @@ def open_reference(
         have = ", ".join(sorted({f"{p.dtype} tp{p.tp}" for p in mine if p.tp <= machine.gpus})) or "none"
         raise BadInput(
             f"reference: no {dtype} kernel profile of {model.name} on {machine.name} at tp{wanted.tp} with a "
-            f"{kv_dtype} KV cache in {model.profile_set}; there are: {have}"
+            f"{kv_dtype} KV cache in {family}; there are: {have}"
         )
     profile = min(fitting, key=lambda p: p.ep)
     step = StepTime(

@@ -10,8 +10,9 @@ from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_before_validator_function, plain_serializer_function_ser_schema
 
+from planner.results.choice import Choice
 from planner.results.plan import CandidatePlan
-from planner.results.precision import Elsewise, Served
+from planner.results.precision import Served
 from planner.results.row import RowStudy
 from planner.results.use import PoolUse, PowerUse
 from workloads.slo import Slo, Unit
@@ -248,12 +249,15 @@ class Certificate:
             percentiles and whole machines need.
         solver_gap_frac: gap of the last solve alone.
         neighbours: every plan one machine smaller, and every pool on another option at less cost, with what it misses.
+        among: precisions and engines that the bound holds for, each with its policies in brackets; empty where there
+            was one of each to plan with.
     """
 
     bound: float | None
     gap_frac: float | None
     solver_gap_frac: float | None
     neighbours: tuple[Neighbour, ...]
+    among: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -307,11 +311,12 @@ class ValidatedPlan:
         provenance: kind -> share of the plan's input numbers, sums to 1.
         sources: one line per distinct source that the plan rests on.
         warnings: extrapolations and other doubts, full sentences.
-        alternatives: policies that were planned too and not chosen, one sentence each with the margin.
+        alternatives: what another growth or goal would buy, one sentence each.
         power: how many such machines a row holds; None where the scenario has no row limit.
         margin: how much more load it carries; None where that was not asked, or would be interpreted.
         served: what each pool serves the model in.
-        elsewise: the same question in other precisions and on other engines, the best first; empty where not asked.
+        choices: the same question in every precision, on every engine and under every policy that was looked at, the
+            best first; empty where not asked.
         peaks: how hard each pool works its GPUs, against their data sheets.
         accuracy: how far measured runs were off what the same tables predict, a line per GPU type.
     """
@@ -330,7 +335,7 @@ class ValidatedPlan:
     power: RowStudy | None = None
     margin: Margin | None = None
     served: tuple[Served, ...] = ()
-    elsewise: tuple[Elsewise, ...] = ()
+    choices: tuple[Choice, ...] = ()
     peaks: tuple[PeakShare, ...] = ()
     accuracy: tuple[str, ...] = ()
 

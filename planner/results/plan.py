@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Self
 
 from planner.perf.layout import InstanceSpec
+from planner.results.precision import Variant
 from planner.scenario.objectives import Budgets, Headroom
 from solvers.allocation import Termination
 
@@ -77,6 +78,7 @@ class CandidatePlan:
         headroom: that it was planned with.
         rate_scale: factor on the workload's rate that it serves (other than 1 for the throughput objective).
         termination: how the solve ended.
+        variant: precision and engine that it was made for; None is what the scenario names first.
     """
 
     policy: str
@@ -85,6 +87,7 @@ class CandidatePlan:
     headroom: Headroom
     rate_scale: float
     termination: Termination
+    variant: Variant | None = None
 
     def spent(self) -> dict[str, float]:
         """What it takes of every budget, by the budget's key."""

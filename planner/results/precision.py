@@ -36,32 +36,23 @@ class Served:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Elsewise:
-    """The same question in another precision or on another engine, by the optimiser alone: not simulated.
+class Variant:
+    """A precision and an engine in which a model can be served.
 
     Attributes:
+        profile_set: family of kernel profiles, which names the engine.
         dtype: number format of the weights.
         kv_dtype: of the KV cache.
-        profile_set: family of kernel profiles, which names the engine.
-        engine: whose kernels were measured.
-        engine_version: of that engine.
-        objective_value: of the program's optimum, at the load limits of the scenario.
-        cost_usd_per_h: of that optimum.
-        machines: of that optimum.
-        policy: under which it was found.
-        simulated: whether the simulator has seen it.
     """
 
+    profile_set: str
     dtype: str
     kv_dtype: str
-    profile_set: str
-    engine: str
-    engine_version: str
-    objective_value: float
-    cost_usd_per_h: float
-    machines: int
-    policy: str
-    simulated: bool = False
+
+    @property
+    def words(self) -> str:
+        """In words: ``fp8 weights, bf16 KV cache, aiconfigurator-0.12``."""
+        return f"{self.dtype} weights, {self.kv_dtype} KV cache, {self.profile_set}"
 
 
 def precision(served: Iterable[Served]) -> str:

@@ -12,6 +12,7 @@ from planner.scenario.designs import spelled_out
 from planner.scenario.energy import EnergySection
 from planner.scenario.findings import findings
 from planner.scenario.interval import Interval
+from planner.scenario.model_section import Model
 from planner.scenario.objectives import Budgets, Headroom, Objective
 from planner.scenario.over_time import agreed
 from planner.scenario.policy_section import PolicySection
@@ -22,7 +23,6 @@ from planner.scenario.sections import (
     BudgetSection,
     Catalog,
     HeadroomSection,
-    Model,
     Objectives,
     ReferenceSection,
     Section,

@@ -1,18 +1,34 @@
 """The section ``policy``: how requests are served."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PlainValidator, model_validator
 
+from planner.scenario.choices import Several, one_or_several
 from planner.scenario.sections import Count, Limit, Positive, Section, Switch, Whole
+
+KNOWN = ("splitwise", "colocated", "sarathi", "mnemosyne", "splitwise-sim")
+"""Policies that may be named."""
+
+
+def _policies(value: object) -> object:
+    """A policy, several to choose from, or auto."""
+    found = one_or_several(value, KNOWN, "auto")
+    if found is None:
+        raise ValueError(f"one of {', '.join(KNOWN)}, a list of these, or auto")
+    return found
+
+
+Policies = Annotated[Several, PlainValidator(_policies)]
 
 
 class PolicySection(Section):
     """How requests are served."""
 
-    name: Literal["splitwise", "colocated", "sarathi", "mnemosyne", "splitwise-sim", "auto"] = Field(
-        "splitwise",
-        description="auto plans the first three and compares; splitwise-sim: the rules of Splitwise's public simulator",
+    name: Policies = Field(
+        "auto",
+        description="splitwise, colocated, sarathi, mnemosyne, splitwise-sim (the rules of Splitwise's public "
+        "simulator), a list to choose from, or auto: the best of the first three",
     )
     max_batch_tokens: Count = Field(2048, description="most tokens in one step that carries prefill work")
     max_batch_size: Count = Field(256, description="most requests in one step")

@@ -122,28 +122,6 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Model(Section):
-    """What is served."""
-
-    name: Word = Field(description="model id, for example llama-3.1-70b; `phasewise catalog list profiles` shows them")
-    dtype: Dtype | None = Field(
-        None, description="number format of the weights; null: the model's own, which its authors publish it in"
-    )
-    kv_dtype: Dtype | None = Field(
-        None,
-        description="number format of the KV cache; null: fp8 where the checkpoint brings scales for it, else 16-bit",
-    )
-    profile_set: Word = Field("aiconfigurator-0.12", description="family of kernel profiles the step times come from")
-    reading: Literal["as-measured", "as-published"] = Field(
-        "as-measured",
-        description="as-published: priced, sized, linked and judged as in Splitwise's public simulator; needs "
-        "profile_set splitwise-2023 and tp [8]",
-    )
-    checkpoint: Word | None = Field(
-        None, description="repository of weights in dtype, for `export`; null: the one phasewise knows"
-    )
-
-
 class ReferenceSection(Section):
     """What slowdowns are measured against: the same request alone on an instance; unused where no objective is one."""
 

@@ -175,7 +175,7 @@ def serve_again(
         BadInput: the schedule runs what the scenario does not offer, has other epochs, or none of that number.
         WorkloadError: see ``opened``.
     """
-    asked = opened(scenario, policy if scenario.policy.name == "auto" else scenario.policy.name)
+    asked = opened(scenario, policy if policy in policies_of(scenario) else policies_of(scenario)[0])
     case, section, load = asked.case, asked.section, asked.load
     if epoch is not None and not 0 <= epoch < load.epochs:
         raise BadInput(f"--epoch: found {epoch}; expected 0 to {load.epochs - 1}")

@@ -13,6 +13,7 @@ from planner.resolve.inputs import Inputs, scenario_of
 from planner.resolve.over_time import BOTH_PHASES, aims_of, hourly_carbon_g_per_kwh
 from planner.results.schedule import EpochOption, Tariff
 from planner.scenario import Scenario
+from planner.scenario.choices import listed
 from planner.scenario.objectives import Transitions
 from planner.scenario.schedule_section import ScheduleSection
 from solvers.allocation import Solution, Termination
@@ -72,7 +73,7 @@ def opened(question: Scenario | Inputs, policy: str) -> Opened:
 
 def policies_of(scenario: Scenario) -> tuple[str, ...]:
     """The policies that a schedule is made under, to take the best."""
-    return BOTH_PHASES if scenario.policy.name == "auto" else (scenario.policy.name,)
+    return BOTH_PHASES if scenario.policy.name == "auto" else listed(scenario.policy.name)
 
 
 def load_of(case: Case, section: ScheduleSection) -> Load:

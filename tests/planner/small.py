@@ -8,7 +8,7 @@ from planner.scenario.reading import Document
 TEXT = """\
 schema_version: 1
 name: small
-model: {name: llama-3.1-8b}
+model: {name: llama-3.1-8b, engine: vllm}
 workload:
   lengths: {prompt: {median_tokens: 200, p95_tokens: 400}, output: {median_tokens: 20, p95_tokens: 40}}
   rate_req_per_s: 40

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from hw_catalog.engines import EngineTiming, load_engines
+from hw_catalog.engines import PROFILE_SETS, EngineTiming, load_engines
 from hw_catalog.load import load_catalog
 from hw_catalog.provenance import Kind, Provenance
 from planner.accuracy.measured import Exclusion, MeasuredRun
 from planner.accuracy.names import Known, dtype_id, gpu_id, model_id
-from planner.accuracy.replay import PROFILE_SETS, Unmatched, predicted
+from planner.accuracy.replay import Unmatched, predicted
 from planner.accuracy.runs import read_runs
 from planner.accuracy.table import accuracy
 from planner.errors import BadInput

@@ -54,8 +54,8 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[object], None]:
     """Let the pipeline answer, or raise, what a test says."""
 
     def use(what: object) -> None:
-        def plan(_scenario: object, *, progress: Callable[[str, float], None], with_elsewise: bool = False) -> object:
-            assert not with_elsewise
+        def plan(_asked: object, *, progress: Callable[[str, float], None], **more: object) -> object:
+            assert more in ({}, {"with_growth": False, "depth": "short"})
             progress("thinking", 0.5)
             if isinstance(what, Exception):
                 raise what

@@ -204,9 +204,9 @@ def test_blocks_of_scales_stay_whole(layout: Layout, loads: bool) -> None:
 def test_weights_known_to_be_others_are_refused(named: str) -> None:
     """A repository of another model or precision, or no repository, is named with its key."""
     with pytest.raises(BadInput, match=r"model\.checkpoint"):
-        check_named(named, "qwen3-32b", "fp8")
-    check_named("Qwen/Qwen3-32B-FP8", "qwen3-32b", "fp8")
-    check_named("somebody/their-own-fp8", "qwen3-32b", "fp8")
+        check_named(named, "qwen3-32b", ["fp8"])
+    check_named("Qwen/Qwen3-32B-FP8", "qwen3-32b", ["fp8"])
+    check_named("somebody/their-own-fp8", "qwen3-32b", ["fp8"])
 
 
 def test_check_and_plan_say_what_keeps_from_deploying() -> None:
@@ -224,7 +224,7 @@ def test_check_and_plan_say_what_keeps_from_deploying() -> None:
 def test_a_plan_knows_its_weights_and_longest_request() -> None:
     """What is exported names the checkpoint and a longest request that holds the workload's."""
     scenario = small("catalog.machines=[dgx-h100]")
-    found = plan(scenario, progress=lambda _words, _done: None, with_margin=False, with_elsewise=False)
+    found = plan(scenario, progress=lambda _words, _done: None, with_margin=False)
     assert isinstance(found, ValidatedPlan)
     made = deployment(found, scenario, model=load_model("llama-3.1-8b"))
     asked = open_case(scenario, "colocated").asked.demand.classes

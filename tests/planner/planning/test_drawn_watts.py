@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.planning.failings import met
-from planner.planning.local_search import descend
+from planner.planning.local_search import descend, evaluations
 from planner.planning.loop import PlanningLoop
 from planner.planning.plan import plan
 from planner.planning.shrink import improve
@@ -132,7 +132,7 @@ def test_what_is_smaller_must_keep_the_watts_too(drawn_limit_w: float) -> None:
     loop = PlanningLoop(case, quiet, drawn_limit_w)
     start = held(loop), loop.judged(held(loop))
     smaller, neighbours = improve(loop, start)
-    searched = descend(loop, start)
+    searched = descend(loop, start, evaluations(loop, start))
     if drawn_limit_w == inf:
         assert [p.machines for p in smaller[0].pools] == [p.machines for p in searched[0].pools] == [1]
         return

@@ -1,7 +1,8 @@
 """A plan stands within its budgets and rows, or it is no plan; figures of a run are of that run."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -59,24 +60,22 @@ def in_rows(monkeypatch: pytest.MonkeyPatch, holds: int, smaller: ValidatedPlan 
     """What becomes of a plan of 3 machines in one row that holds so many, if ``smaller`` is the next plan."""
     asked: list[int | None] = []
 
-    def planned(cases: Mapping[str, Question], *_: object, **__: object) -> ValidatedPlan | NoPlan:
-        asked.append(next(iter(cases.values())).scenario.budgets.machines)
-        if len(asked) == 1:
-            return plans.plan()
-        assert asked[-1] is not None
-        assert asked[-1] <= holds
-        return smaller or NoPlan(
-            reason="infeasible", explanation=("no",), raises={}, rounds=(), excuses=(), judgement=None
-        )
+    none = NoPlan(reason="infeasible", explanation=("no",), raises={}, rounds=(), excuses=(), judgement=None)
+
+    def planned(cases: Sequence[Question], *_: object, **__: object) -> object:
+        asked.append(cases[0].scenario.budgets.machines)
+        assert len(asked) == 1 or (asked[-1] is not None and asked[-1] <= holds)
+        found = plans.plan() if len(asked) == 1 else smaller or none
+        return SimpleNamespace(answer=found, cases=cases, contenders=(), case_of=lambda _plan: cases[0])
 
     def studied(_case: object, candidate: Any, _progress: object) -> object:
         count = candidate.totals.machines
         needed = -(-count // holds) if holds else 0
         return replace(study(), machines=holds, plan_machines=count, needed_rows=needed)
 
-    monkeypatch.setattr(pipeline, "_planned", planned)
+    monkeypatch.setattr(pipeline, "search", planned)
     monkeypatch.setattr(pipeline, "study", studied)
-    monkeypatch.setattr(pipeline, "open_case", lambda inputs, _policy: Question(scenario=inputs.scenario))
+    monkeypatch.setattr(pipeline, "open_case", lambda inputs, _policy, _variant: Question(scenario=inputs.scenario))
     asks = plans.scenario().changed(["power.row_limit_w=20000"])
     return pipeline.plan(asks, progress=lambda _words, _frac: None)
 

@@ -104,7 +104,7 @@ def test_the_answer_says_what_the_other_growth_needs(busy: Path, growth: str, ot
     words = (*REPLAYED, f"workload.trace={busy}", f"workload.growth={growth}", SLO)
     for rate, told in (("120", True), ("null", False)):
         scenario = small(*words, f"workload.rate_req_per_s={rate}")
-        answer = plan(scenario, progress=lambda *_: None, with_margin=False, with_elsewise=True)
+        answer = plan(scenario, progress=lambda *_: None, with_margin=False, with_growth=True)
         assert isinstance(answer, ValidatedPlan)
         lines = [line for line in answer.alternatives if "growth is assumed" in line]
         assert bool(lines) is told
@@ -115,7 +115,7 @@ def test_a_growth_too_large_to_plan_is_said_to_be(busy: Path, monkeypatch: pytes
     """Where the other growth would take too many requests, the answer names how many and how to ask for it."""
     monkeypatch.setattr("planner.planning.other_growth.MOST_REQUESTS", 10)
     words = (*REPLAYED, f"workload.trace={busy}", "workload.rate_req_per_s=120", SLO)
-    answer = plan(small(*words), progress=lambda *_: None, with_margin=False, with_elsewise=True)
+    answer = plan(small(*words), progress=lambda *_: None, with_margin=False, with_growth=True)
     assert isinstance(answer, ValidatedPlan)
     assert any("was not planned" in line and "workload.growth to independent" in line for line in answer.alternatives)
 

@@ -11,13 +11,13 @@ from rich.console import Console
 
 from hw_catalog.profile_files import load_profiles
 from planner.files.texts import as_csv, as_markdown
-from planner.planning.precisions import elsewise
 from planner.report.plans import plan_page
 from planner.report.rich import drawn
 from planner.resolve.case import open_case
 from planner.resolve.precision import Formats, brought_kv, plan_formats
+from planner.results.choice import Choice, Standing
 from planner.results.evidence import ValidatedPlan
-from planner.results.precision import Elsewise, Served, precision
+from planner.results.precision import Served, Variant, precision
 from planner.scenario import Scenario
 from tests.planner import plans
 from workloads.models import load_model, model_from_config
@@ -114,7 +114,7 @@ def test_a_plan_has_one_precision(tmp_path: Path, sets: tuple[str, ...]) -> None
     """Every option of every machine is in the same number formats; machines without a profile in them are excused."""
     case = open_case(_asked(tmp_path, *sets), "colocated")
     assert {(case.profiles[o.spec.name].dtype, case.profiles[o.spec.name].kv_dtype) for o in case.options} <= {
-        (case.dtype, case.kv_dtype)
+        (case.variant.dtype, case.variant.kv_dtype)
     }
     assert case.dtype == ("fp4" if "model.dtype=fp4" in sets else "fp8")
     offered = {o.spec.machine for o in case.options}
@@ -143,30 +143,20 @@ def test_every_pool_of_a_table_names_its_checkpoint() -> None:
     assert "Served in bf16 weights, fp8 KV cache, vllm 0.24.0." in as_markdown(_served(), plans.scenario())
 
 
-def test_other_precisions_are_marked_as_not_simulated() -> None:
-    """A plan that was asked to prices other precisions in a table that says the simulator has not seen them."""
-    row = Elsewise(
-        dtype="fp8", kv_dtype="fp8", profile_set="aiconfigurator-0.12", engine="vllm", engine_version="0.24.0",
-        objective_value=41.4, cost_usd_per_h=41.4, machines=2, policy="colocated",
+def test_other_precisions_say_whether_they_were_simulated() -> None:
+    """A row of the table says what speaks for it, and that the question keeps it out; unknown figures are none."""
+    row = Choice(
+        variant=Variant(profile_set="aiconfigurator-0.12", dtype="fp8", kv_dtype="fp8"), engine="vllm",
+        engine_version="0.24.0", policy="colocated", allowed=False, standing=Standing.BOUND, objective_value=41.4,
+        bound=None, cost_usd_per_h=41.4, power_w=20400.0, machines=2, gpus=16, gpu_tokens_per_s=100.0,
+        user_tokens_per_s=None, usd_per_million_prompt_tokens=0.5, usd_per_million_output_tokens=None,
     )  # fmt: skip
     console = Console(width=200, record=True, file=StringIO())
-    console.print(drawn(plan_page(replace(_served(), elsewise=(row,)), plans.scenario()), ["precisions"]))
-    table = console.export_text().partition("Other precisions and engines")[2]
+    console.print(drawn(plan_page(replace(_served(), choices=(row,)), plans.scenario()), ["choices"]))
+    table = console.export_text().partition("Precisions, engines and policies")[2]
     assert "$41.40/h" in table
-    assert "no" in table.split()
-
-
-def test_others_are_priced_by_the_program(tmp_path: Path) -> None:
-    """Each other combination that was measured has an optimum, the cheapest first; the plan's own is left out."""
-    scenario = _asked(tmp_path, "catalog.machines=[hgx-h200]")
-    case = open_case(scenario, "colocated")
-    chosen = replace(plans.candidate(), policy="colocated")
-    rows = elsewise(scenario, chosen)
-    assert rows
-    assert list(rows) == sorted(rows, key=lambda r: r.objective_value)
-    used = (scenario.model.profile_set, case.dtype, scenario.model.kv_dtype)
-    assert used not in {(r.profile_set, r.dtype, r.kv_dtype) for r in rows}
-    assert not any(r.simulated for r in rows)
+    assert "bound only, not allowed" in table
+    assert table.count("n/a") == 3
 
 
 def test_releases_of_one_engine_are_told_together() -> None:

@@ -75,6 +75,7 @@ CHANGES: Mapping[str, tuple[str, ...]] = {
     "model.dtype": ("model.dtype=fp8",),
     "model.kv_dtype": ("model.kv_dtype=fp8",),
     "model.profile_set": ("model.profile_set=other",),
+    "model.engine": ("model.engine=other",),
     "workload.trace": ("workload.trace=azure-code-2023",),
     "workload.rate_req_per_s": ("workload.rate_req_per_s=30",),
     "workload.rate_scale": ("workload.rate_scale=1.2",),

@@ -1,0 +1,204 @@
+"""The table of alternatives: what other precisions, engines and policies would come to, simulated or not."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from enum import StrEnum
+from math import inf
+
+import numpy as np
+
+from planner.errors import BadInput
+from planner.perf.layout import Role
+from planner.planning.loop import PlanningLoop
+from planner.planning.one import First, worth
+from planner.planning.search import Contender, find_start, key_of, signed
+from planner.policies.presets import NAMES
+from planner.resolve.case import open_case
+from planner.resolve.inputs import Inputs
+from planner.results.choice import Choice, Standing, per_million
+from planner.results.evidence import Judgement, ValidatedPlan
+from planner.results.plan import CandidatePlan, Pool
+from planner.results.precision import Variant
+
+MOST_REQUESTS = {"short": 1_500_000, "full": 12_000_000}
+"""Requests that rows of a table may have simulated: some seconds, or under a minute. Counted in requests, the same
+question has the same table on every machine."""
+
+
+class Depth(StrEnum):
+    """How much a table of alternatives tells."""
+
+    NONE = "none"
+    """No table."""
+    SHORT = "short"
+    """What was searched, and every other precision and engine under the plan's policy; the best of these simulated."""
+    FULL = "full"
+    """Every precision, engine and policy, all of them simulated as far as some ten seconds go."""
+
+
+def choices(inputs: Inputs, searched: Sequence[Contender], best: ValidatedPlan, depth: Depth) -> tuple[Choice, ...]:
+    """The plan and everything else that was or might have been allowed, the best first.
+
+    Args:
+        inputs: the question.
+        searched: what it allows.
+        best: the answer.
+        depth: what to look at besides, and what of it to simulate.
+
+    Returns:
+        One row a precision, engine and policy; those that cannot serve the workload are left out.
+    """
+    if depth is Depth.NONE:
+        return ()
+    allowed = {contender.key for contender in searched}
+    every = [*searched, *_others(inputs, allowed, best.candidate.policy, depth)]
+    rows = [_Row(c, c.key in allowed) for c in every if c.loop.serves]
+    rows = [row for row in rows if isinstance(row.contender.start, First) or row.optimum is not None]
+    _simulate(rows, best, depth)
+    told = [row.told(best) for row in rows]
+    return tuple(sorted(told, key=lambda row: _order(searched[0].loop, row)))
+
+
+class _Row:
+    """A precision, engine and policy of the table."""
+
+    def __init__(self, contender: Contender, allowed: bool) -> None:
+        """Nothing priced yet."""
+        self.contender, self.allowed = contender, allowed
+        self._optimum: CandidatePlan | None = None
+        self._priced = False
+
+    @property
+    def planned(self) -> bool:
+        """Whether plans of it were looked for."""
+        return self.contender.start is not None
+
+    @property
+    def optimum(self) -> CandidatePlan | None:
+        """The program's optimum at the load limits of the scenario; None where it has none."""
+        if not self._priced:
+            loop, self._priced = self.contender.loop, True
+            headroom = loop.case.scenario.headroom_limits()
+            solution = loop.solve(loop.problem(headroom))
+            self._optimum = None if solution.allocation is None else loop.lifted(solution, headroom)
+        return self._optimum
+
+    @property
+    def promise(self) -> float:
+        """Worth of the optimum, to be minimised."""
+        return inf if self.optimum is None else worth(self.contender.loop, self.optimum)
+
+    def told(self, best: ValidatedPlan) -> Choice:
+        """The plan of it where it has one, else the program's optimum."""
+        loop, start, answer = self.contender.loop, self.contender.start, self.contender.answer
+        loop.prove()
+        if self.contender.key == key_of(best):
+            return _figures(loop, best.candidate, best.judgement, Standing.CHOSEN, allowed=self.allowed)
+        if isinstance(answer, ValidatedPlan):
+            return _figures(loop, answer.candidate, answer.judgement, Standing.VALIDATED, allowed=self.allowed)
+        if isinstance(start, First):
+            return _figures(loop, *start.held, Standing.VALIDATED, allowed=self.allowed)
+        standing = Standing.BOUND if start is None else Standing.REFUSED
+        assert self.optimum is not None, "rows that cannot serve the workload were left out"
+        return _figures(loop, self.optimum, None, standing, allowed=self.allowed)
+
+
+def _order(loop: PlanningLoop, row: Choice) -> tuple[object, ...]:
+    variant = row.variant
+    return signed(loop, row.objective_value), variant.profile_set, variant.dtype, variant.kv_dtype, row.policy
+
+
+def _others(
+    inputs: Inputs, allowed: Iterable[tuple[Variant, str]], policy: str, depth: Depth
+) -> Iterator[Contender]:  # fmt: skip
+    """Precisions, engines and policies that the question does not allow."""
+    policies = tuple(dict.fromkeys((policy, *NAMES))) if depth is Depth.FULL and policy in NAMES else (policy,)
+    known = set(allowed)
+    for variant in (*inputs.variants, *inputs.others):
+        for name in policies:
+            if (variant, name) in known:
+                continue
+            try:
+                yield Contender(loop=PlanningLoop(open_case(inputs, name, variant), _silent))
+            except BadInput:  # for example KV groups, which one policy alone has
+                continue
+
+
+def _silent(_words: str, _done_frac: float) -> None:
+    """Nothing is told: a row takes a moment."""
+
+
+def _simulate(rows: Sequence[_Row], best: ValidatedPlan, depth: Depth) -> None:
+    """Look for plans of rows, the best optimum first: of all, or of the best not allowed if it may be better."""
+    open_rows = sorted((row for row in rows if not row.planned), key=lambda row: row.promise)
+    if depth is Depth.SHORT:
+        likely = [row for row in open_rows if not row.allowed and row.promise < _worth_of(row, best)]
+        open_rows = likely[:1] if best.judgement.arrived <= MOST_REQUESTS[depth] // 10 else []
+    left = MOST_REQUESTS[depth]
+    for row in open_rows:
+        if left <= 0:
+            break
+        row.contender.loop.prove()
+        find_start(row.contender)
+        left -= row.contender.loop.simulated_requests
+
+
+def _worth_of(row: _Row, best: ValidatedPlan) -> float:
+    """Worth of the answer, to be minimised."""
+    return signed(row.contender.loop, best.objective_value)
+
+
+def _figures(
+    loop: PlanningLoop, plan: CandidatePlan, seen: Judgement | None, standing: Standing, *, allowed: bool
+) -> Choice:
+    """What a plan comes to; of one that no simulation has seen, as planned."""
+    case, totals = loop.case, plan.totals
+    profile = case.profiles[plan.pools[0].spec.name]
+    prompt, output = _tokens_per_s(loop, plan)
+    good_prompt, good_output = prompt, output
+    if seen and seen.good_prompt_tokens_per_s is not None and seen.good_output_tokens_per_s is not None:
+        good_prompt, good_output = seen.good_prompt_tokens_per_s, seen.good_output_tokens_per_s
+    prefill_usd = sum(_prefill_frac(loop, pool) * _usd_per_h(loop, pool) for pool in plan.pools)
+    return Choice(
+        variant=case.variant, engine=profile.engine, engine_version=profile.engine_version, policy=case.policy.name,
+        allowed=allowed, standing=standing, objective_value=abs(worth(loop, plan)), bound=loop.bound,
+        cost_usd_per_h=totals.cost_usd_per_h, power_w=totals.power_w, machines=totals.machines, gpus=totals.gpus,
+        gpu_tokens_per_s=(seen.output_tokens_per_s if seen else output) / max(1, totals.gpus),
+        user_tokens_per_s=_per_user(loop, plan, seen),
+        usd_per_million_prompt_tokens=per_million(prefill_usd, good_prompt),
+        usd_per_million_output_tokens=per_million(totals.cost_usd_per_h - prefill_usd, good_output),
+    )  # fmt: skip
+
+
+def _tokens_per_s(loop: PlanningLoop, plan: CandidatePlan) -> tuple[float, float]:
+    """Prompt and output tokens of the planned rates."""
+    parts = {part.request_class.name: part for part in loop.case.asked.demand.classes}
+    rates = [(c, rate) for p in plan.pools if p.spec.role is not Role.DECODE for c, rate in p.rate_req_per_s.items()]
+    prompt = sum(rate * float(np.mean(parts[c].prompt_tokens)) for c, rate in rates)
+    return prompt, sum(rate * float(np.mean(parts[c].output_tokens)) for c, rate in rates)
+
+
+def _usd_per_h(loop: PlanningLoop, pool: Pool) -> float:
+    """Price of a pool's machines."""
+    return pool.machines * loop.options[pool.spec.name].price_usd_per_h
+
+
+def _prefill_frac(loop: PlanningLoop, pool: Pool) -> float:
+    """Share of a pool's instance time that computes prompts."""
+    envelopes = loop.options[pool.spec.name].envelopes
+    work = [(rate, envelopes[c]) for c, rate in pool.rate_req_per_s.items() if c in envelopes]
+    prefill_s = sum(rate * each.prefill_s for rate, each in work)
+    return prefill_s / max(1e-12, prefill_s + sum(rate * each.decode_s for rate, each in work))
+
+
+def _per_user(loop: PlanningLoop, plan: CandidatePlan, seen: Judgement | None) -> float | None:
+    """Output tokens a second that one request gets: of the median, or by the steps that were planned with."""
+    if seen:
+        gap_s = seen.latency_s.get("tpot_p50_s", 0.0)
+        return 1 / gap_s if 0 < gap_s < inf else None
+    steps = [
+        (rate, loop.options[p.spec.name].envelopes[c].tbt_s)
+        for p in plan.pools if p.spec.role is not Role.PREFILL for c, rate in p.rate_req_per_s.items()
+        if c in loop.options[p.spec.name].envelopes
+    ]  # fmt: skip
+    mean_s = sum(rate * step for rate, step in steps) / max(1e-12, sum(rate for rate, _ in steps))
+    return 1 / mean_s if mean_s > 0 else None

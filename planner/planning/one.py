@@ -1,0 +1,131 @@
+"""The plan of one precision, engine and policy: propose, judge, tighten, shrink, search, certify."""
+
+from dataclasses import dataclass, replace
+
+from planner.planning.alternatives import tradeoffs
+from planner.planning.fit import fit
+from planner.planning.grow import grow
+from planner.planning.local_search import climb, descend, evaluations
+from planner.planning.loop import PlanningLoop
+from planner.planning.plausibility import peak_shares
+from planner.planning.shrink import Held, improve, stretch
+from planner.planning.tighten import price
+from planner.resolve.measured_bands import measured_against
+from planner.resolve.provenance import provenance
+from planner.resolve.serving import served_as
+from planner.resolve.warnings import doubts
+from planner.results.evidence import Certificate, Neighbour, NoPlan, ValidatedPlan
+from planner.results.plan import CandidatePlan
+from planner.scenario.objectives import Objective
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class First:
+    """A plan that holds and has no smaller one beside it.
+
+    Attributes:
+        held: the plan.
+        searched: whether it was searched around, too.
+    """
+
+    held: Held
+    searched: bool
+
+
+def worth(loop: PlanningLoop, candidate: CandidatePlan) -> float:
+    """What the objective counts of a plan, to be minimised: requests per second with the sign turned."""
+    if _most(loop):
+        return -loop.case.asked.rate_req_per_s * candidate.rate_scale
+    return price(loop.case.scenario.objective, candidate.totals)
+
+
+def first(loop: PlanningLoop) -> First | NoPlan:
+    """A plan that proposals and smaller plans give, before other machines around it are tried.
+
+    Where traces are long it is looked for by their busiest stretches, searched around there, then grown until the whole
+    says that it holds.
+    """
+    if guess := loop.guessing():
+        guessed = _found(guess)
+        if not isinstance(guessed, NoPlan) and (held := grow(loop, guessed[0])):
+            return First(held=held, searched=True)
+    found = loop.propose_and_tighten()
+    if isinstance(found, NoPlan):
+        found = fit(loop, found)
+    if isinstance(found, NoPlan):
+        return found
+    last = stretch if _most(loop) else improve
+    return First(held=last(loop, found)[0], searched=False)
+
+
+def finished(loop: PlanningLoop, start: First | NoPlan, *, share: int = 1) -> ValidatedPlan | NoPlan:
+    """The best plan of a precision, engine and policy, from a first one or from none.
+
+    Where clocks or caps are on offer the plan without them is found too, so that offering them never gives less.
+
+    Args:
+        loop: of these.
+        start: a first plan, or why there is none.
+        share: among how many such searches the plans that may be simulated are divided.
+    """
+    found = _searched(loop, start, share)
+    if plain := loop.without_knobs():
+        other = _found(plain)
+        if not isinstance(other, NoPlan) and (
+            isinstance(found, NoPlan) or worth(plain, other[0]) < worth(plain, found[0])
+        ):
+            found = other
+            loop.rounds += plain.rounds
+    if isinstance(found, NoPlan):
+        return found
+    last = stretch if _most(loop) else improve
+    held, neighbours = last(loop, found)
+    return _certified(loop, held, neighbours)
+
+
+def _found(loop: PlanningLoop) -> Held | NoPlan:
+    """A plan, searched around."""
+    return _searched(loop, first(loop))
+
+
+def _searched(loop: PlanningLoop, start: First | NoPlan, share: int = 1) -> Held | NoPlan:
+    """The best plan around a first one."""
+    if isinstance(start, NoPlan):
+        return start
+    if start.searched:
+        return start.held
+    most = evaluations(loop, start.held) // share
+    return climb(loop, start.held, most) if _most(loop) else descend(loop, start.held, most)
+
+
+def _most(loop: PlanningLoop) -> bool:
+    """Whether throughput is maximised, where all else is minimised."""
+    return loop.case.scenario.objective is Objective.THROUGHPUT
+
+
+def _certified(loop: PlanningLoop, held: Held, neighbours: tuple[Neighbour, ...]) -> ValidatedPlan:
+    """The plan with everything that speaks for it and against it."""
+    (candidate, judgement), case, bound = held, loop.case, loop.bound
+    value = abs(worth(loop, candidate))
+    shares, sources = provenance(case, candidate)
+    return ValidatedPlan(
+        candidate=replace(candidate, variant=case.variant),
+        objective=case.scenario.objective.value,
+        objective_value=value,
+        judgement=judgement,
+        certificate=Certificate(
+            bound=bound,
+            gap_frac=None if bound is None else abs(value - bound) / max(1e-9, abs(value)),
+            solver_gap_frac=candidate.termination.gap_frac,
+            neighbours=neighbours,
+        ),
+        rounds=tuple(loop.rounds),
+        excuses=case.excuses,
+        provenance=shares,
+        sources=sources,
+        accuracy=measured_against(case, candidate),
+        warnings=tuple(doubts(case, candidate)),
+        peaks=peak_shares(case, candidate, judgement),
+        alternatives=tradeoffs(loop, candidate),
+        served=served_as(case, candidate),
+    )

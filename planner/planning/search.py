@@ -1,0 +1,234 @@
+"""Search over what a question leaves open besides machines: precision, engine and policy."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from math import inf
+
+from planner.planning.load_margin import margin
+from planner.planning.loop import NO_HEADROOM, PlanningLoop
+from planner.planning.one import First, finished, first, worth
+from planner.planning.tighten import balanced, faster
+from planner.resolve.case import Case
+from planner.results.evidence import NoPlan, ValidatedPlan
+from planner.results.plan import CandidatePlan
+from planner.results.precision import Variant
+from planner.scenario.objectives import Objective
+from planner.simulator.core.run import COMPILED
+
+Progress = Callable[[str, float], None]
+Key = tuple[Variant, str]
+"""Precision and engine, and the policy."""
+
+CLOSE_FRAC = 0.02
+"""A first plan so much worse than the best may be the better one after a search around it."""
+
+FUZZ_FRAC = 1e-9
+
+
+@dataclass(slots=True, kw_only=True)
+class Contender:
+    """One precision, engine and policy in a search.
+
+    Attributes:
+        loop: of it.
+        optimum: of the program with every resource full; None where there is none or it was not asked.
+        start: a first plan of it, or why there is none; None where it was not looked for.
+        answer: its plan after a search around the first; None where that was not made.
+    """
+
+    loop: PlanningLoop
+    optimum: CandidatePlan | None = None
+    start: First | NoPlan | None = None
+    answer: ValidatedPlan | NoPlan | None = None
+
+    @property
+    def key(self) -> Key:
+        """What it is a contender in."""
+        return self.loop.case.variant, self.loop.case.policy.name
+
+    @property
+    def full(self) -> float:
+        """Worth of the optimum, to be minimised; inf where there is none."""
+        return inf if self.optimum is None else worth(self.loop, self.optimum)
+
+    @property
+    def bound(self) -> float | None:
+        """Proven: no plan is worth less, to be minimised; None where nothing is proven."""
+        return None if self.loop.bound is None else signed(self.loop, self.loop.bound)
+
+    @property
+    def held(self) -> float:
+        """Worth of its best plan so far, to be minimised; inf where it has none."""
+        if isinstance(self.answer, ValidatedPlan):
+            return signed(self.loop, self.answer.objective_value)
+        return worth(self.loop, self.start.held[0]) if isinstance(self.start, First) else inf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Searched:
+    """An answer, and everything that it is the best of."""
+
+    answer: ValidatedPlan | NoPlan
+    contenders: tuple[Contender, ...]
+
+    @property
+    def cases(self) -> tuple[Case, ...]:
+        """What was searched."""
+        return tuple(contender.loop.case for contender in self.contenders)
+
+    def case_of(self, plan: ValidatedPlan) -> Case:
+        """What a plan of it is a plan of."""
+        return next(contender.loop.case for contender in self.contenders if contender.key == key_of(plan))
+
+
+def signed(loop: PlanningLoop, value: float) -> float:
+    """A value of the objective, to be minimised."""
+    return -value if loop.case.scenario.objective is Objective.THROUGHPUT else value
+
+
+def search(cases: Iterable[Case], progress: Progress, *, with_margin: bool, drawn_w: float | None) -> Searched:
+    """The best plan in any precision, on any engine, under any policy that is allowed, whatever its row.
+
+    All of them are proven a bound and estimated by the program. They are planned, the best estimate first, where bound,
+    estimate and a simulation of as much as would beat the best plan leave a chance.
+    """
+    every = tuple(cases)
+    told = [_part_of(progress, case, place, every) for place, case in enumerate(every)]
+    contenders = [Contender(loop=PlanningLoop(c, t, drawn_w)) for c, t in zip(every, told, strict=True)]
+    if len(contenders) > 1:
+        for contender in contenders:
+            contender.loop.progress("pricing", 0.0)
+            estimate(contender)
+    _look(contenders)
+    answer = _best(contenders)
+    if isinstance(answer, NoPlan):
+        return Searched(answer=replace(answer, explanation=(*answer.explanation, *every[0].slips)),
+                        contenders=tuple(contenders))  # fmt: skip
+    if with_margin and answer.judgement.engine == COMPILED:
+        loop = next(c.loop for c in contenders if c.answer is not None and c.key == key_of(answer))
+        answer = replace(answer, margin=margin(loop, answer.candidate))
+    return Searched(answer=answer, contenders=tuple(contenders))
+
+
+def key_of(plan: ValidatedPlan) -> Key:
+    """What a plan is in."""
+    assert plan.candidate.variant is not None, "whatever is planned names its precision"
+    return plan.candidate.variant, plan.candidate.policy
+
+
+def find_start(contender: Contender) -> None:
+    """Look for a first plan, unless that was done."""
+    if contender.start is None:
+        contender.start = first(contender.loop)
+
+
+def estimate(contender: Contender) -> None:
+    """Prove a bound, and ask the program for its optimum with every resource full."""
+    loop = contender.loop
+    if not loop.serves:
+        return
+    loop.prove()
+    solution = loop.solve(loop.problem(NO_HEADROOM))
+    if solution.allocation is not None:
+        contender.optimum = loop.lifted(solution, NO_HEADROOM)
+
+
+def _look(contenders: Sequence[Contender]) -> None:
+    """Plan those that may have the best plan; all of them where none has one."""
+    for contender in sorted(contenders, key=lambda c: c.full):  # stable: equal ones in the order of the question
+        best = min(c.held for c in contenders)
+        if best < inf and (_beaten(contender, best) or not (contender.full < best or _challenges(contender, best))):
+            continue
+        find_start(contender)
+        assert contender.start is not None
+        near = contender.full < best or contender.held <= best + CLOSE_FRAC * abs(best)
+        if isinstance(contender.start, NoPlan) or near:
+            contender.answer = finished(contender.loop, contender.start, share=1 if best == inf else 2)
+
+
+def _beaten(contender: Contender, best: float) -> bool:
+    """Whether it is proven that nothing better is among it."""
+    return contender.bound is not None and contender.bound >= best - FUZZ_FRAC * abs(best)
+
+
+def _challenges(contender: Contender, best: float) -> bool:
+    """Whether machines that would beat the best plan hold in simulation, though the program asks for more.
+
+    The program's estimate of what instances carry is no bound; one simulation tells where it is too careful.
+    """
+    loop = contender.loop
+    less = _worth_trying(contender, best)
+    if less is None or not worth(loop, less) < best or not loop.within_budgets(less) or loop.overloads(less):
+        return False
+    return loop.holds(less, loop.judged(less))
+
+
+def _worth_trying(contender: Contender, best: float) -> CandidatePlan | None:
+    """The optimum at a higher rate, or with instances busier than they are thought to be able, as far as beats a plan.
+
+    None where there is none.
+    """
+    loop = contender.loop
+    if contender.optimum is None:
+        return None
+    ratio = abs(best / contender.full) if best < 0 else contender.full / best
+    ratio *= 1 + CLOSE_FRAC
+    if best < 0:
+        return faster(contender.optimum, ratio, loop.options)
+    crowded = replace(NO_HEADROOM, prefill_frac=ratio, decode_frac=ratio, mixed_frac=ratio)
+    solution = loop.solve(loop.problem(crowded))
+    return None if solution.allocation is None else balanced(loop.lifted(solution, crowded), loop.options, loop.least)
+
+
+_REFUSALS = ("not validated", "no plan in time", "infeasible")
+"""Reasons for no plan, the least final first: all policies together are proven infeasible only if each of them is."""
+
+
+def _best(contenders: Sequence[Contender]) -> ValidatedPlan | NoPlan:
+    """The best validated plan, certified among all contenders; else the least final refusal."""
+    plans = [c for c in contenders if isinstance(c.answer, ValidatedPlan)]
+    if not plans:
+        return _refused(contenders)
+    best = min(plans, key=lambda c: c.held)
+    assert isinstance(best.answer, ValidatedPlan)
+    return best.answer if len(contenders) == 1 else _among(best.answer, contenders)
+
+
+def _refused(contenders: Sequence[Contender]) -> NoPlan:
+    """The least final of all refusals, with the words of each."""
+    answers = {c.key: c.answer for c in contenders if isinstance(c.answer, NoPlan)}
+    nearest = min(answers.values(), key=lambda refusal: _REFUSALS.index(refusal.reason))
+    if len(contenders) == 1:
+        return nearest
+    several = len({variant for variant, _ in answers}) > 1
+    words = (
+        f"{policy}{f', {variant.words}' if several else ''}: {line}"
+        for (variant, policy), answer in answers.items() for line in answer.explanation
+    )  # fmt: skip
+    return replace(nearest, explanation=tuple(dict.fromkeys(words)))
+
+
+def _among(plan: ValidatedPlan, contenders: Sequence[Contender]) -> ValidatedPlan:
+    """The plan with the bound of the whole question: the best that is proven of any contender."""
+    able = [c for c in contenders if c.loop.serves and not c.loop.proven_infeasible]
+    bounds = [c.bound for c in able]
+    known = [bound for bound in bounds if bound is not None]
+    bound = abs(min(known)) if known and len(known) == len(bounds) else None
+    gap = None if bound is None else abs(plan.objective_value - bound) / max(1e-9, abs(plan.objective_value))
+    policies: dict[str, list[str]] = {}
+    for contender in able:
+        variant, policy = contender.key
+        policies.setdefault(f"{variant.words}", []).append(policy)
+    among = tuple(f"{words} ({', '.join(names)})" for words, names in policies.items())
+    return replace(plan, certificate=replace(plan.certificate, bound=bound, gap_frac=gap, among=among))
+
+
+def _part_of(progress: Progress, case: Case, place: int, every: Sequence[Case]) -> Progress:
+    """Progress of one contender as a part of the whole."""
+    several = len({c.variant for c in every}) > 1
+    name = f"{case.policy.name}, {case.variant.words}" if several else case.policy.name
+
+    def tell(words: str, done_frac: float) -> None:
+        progress(f"{name}: {words}", (place + done_frac) / len(every))
+
+    return tell

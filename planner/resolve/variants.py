@@ -1,0 +1,146 @@
+"""Precisions and engines: which of them a question leaves open, and which were measured besides."""
+
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+
+from hw_catalog.engines import PROFILE_SETS
+from hw_catalog.profile_files import load_profiles
+from hw_catalog.profiles import KernelProfile
+from planner.errors import BadInput, nearest
+from planner.resolve.precision import Formats, plan_formats
+from planner.results.precision import Variant
+from planner.scenario.choices import Several, listed
+from planner.scenario.model_section import Model as ModelSection
+from workloads.models import ModelSpec, alike
+
+ALL = "any"
+"""Every format that was measured."""
+
+AUTO = (None, "auto", ALL)
+"""Every engine that was measured."""
+
+
+def measured_profiles(
+    served: ModelSection, model: ModelSpec, directory: Path | None
+) -> tuple[tuple[KernelProfile, ...], tuple[str, ...]]:
+    """Every kernel profile of a model, and the families of them that a question allows, in its order.
+
+    Raises:
+        BadInput, CatalogError: a family or an engine that the model has no profiles of, each with the nearest.
+    """
+    profiles = tuple(load_profiles(directory, model=model.name))
+    have = {profile.profile_set for profile in profiles}
+    sets = listed(served.profile_set) or tuple(name for name in PROFILE_SETS.values() if name in have)
+    for name in sets or tuple(PROFILE_SETS.values())[:1]:
+        if name not in have:  # refused there, with the nearest that there is
+            load_profiles(directory, model=model.name, profile_set=name)
+    if served.engine in AUTO:
+        return profiles, sets
+    engines = {profile.profile_set: profile.engine for profile in profiles}
+    there = {engines[name] for name in sets}
+    unknown = [name for name in listed(served.engine) if name not in there]
+    if unknown:
+        among = f"kernel profiles of {model.name} in {', '.join(sets)}"
+        raise BadInput(*(f"model.engine: found '{name}'; {nearest(name, {*there, 'auto'})} ({among})"
+                         for name in unknown))  # fmt: skip
+    wanted = listed(served.engine)
+    return profiles, tuple(sorted((s for s in sets if engines[s] in wanted), key=lambda s: wanted.index(engines[s])))
+
+
+def variants_of(
+    served: ModelSection, model: ModelSpec, profiles: Collection[KernelProfile], sets: Collection[str],
+    gpus: Collection[str],
+) -> tuple[Variant, ...]:  # fmt: skip
+    """The precisions and engines that a question allows, what it would take if only one were allowed first.
+
+    Weights left open are in one format, the model's own, on every engine: engines give the same answers then.
+
+    Args:
+        served: what the question says of them.
+        model: what is served.
+        profiles: of it.
+        sets: families of profiles that are allowed.
+        gpus: names of GPUs that profiles are of.
+
+    Returns:
+        One at least. Where nothing was measured in what is asked, that alone: the layouts then say what there is.
+
+    Raises:
+        BadInput: a format of a list that was measured nowhere.
+    """
+    mine = [p for p in profiles if p.gpu in gpus and p.profile_set in sets]
+    measured = {(p.profile_set, p.dtype, p.kv_dtype) for p in mine}
+    _refuse_unmeasured("dtype", served.dtype, {p.dtype for p in mine}, model.name)
+    _refuse_unmeasured("kv_dtype", served.kv_dtype, {p.kv_dtype for p in mine}, model.name)
+    found = [Variant(profile_set=s, dtype=d, kv_dtype=kv) for s, d, kv in _asked(served, model, mine, sets, gpus)]
+    kept = [v for v in dict.fromkeys(found) if (v.profile_set, v.dtype, v.kv_dtype) in measured]
+    return tuple(kept) or tuple(found[:1])
+
+
+def others(
+    chosen: Iterable[Variant], profiles: Iterable[KernelProfile], sets: Collection[str], gpus: Collection[str]
+) -> tuple[Variant, ...]:
+    """Every precision and engine that was measured on the GPUs and that a question does not allow.
+
+    Args:
+        chosen: what it allows.
+        profiles: of the model.
+        sets: families of profiles that it allows; the current ones are looked at besides.
+        gpus: names of GPUs that profiles are of.
+    """
+    families = {*sets, *PROFILE_SETS.values()}
+    found = {(p.profile_set, p.dtype, p.kv_dtype) for p in profiles if p.gpu in gpus and p.profile_set in families}
+    every = (Variant(profile_set=s, dtype=d, kv_dtype=kv) for s, d, kv in sorted(found))
+    return tuple(variant for variant in every if variant not in set(chosen))
+
+
+def _refuse_unmeasured(key: str, asked: Several | None, measured: Collection[str], model: str) -> None:
+    """Refuse formats of a list that no profile is in."""
+    absent = [name for name in asked if name not in measured] if isinstance(asked, tuple) else []
+    if absent and measured:
+        among = f"measured of {model} on these machines"
+        raise BadInput(*(f"model.{key}: found '{name}' in the list; {nearest(name, measured)} ({among})"
+                         for name in absent))  # fmt: skip
+
+
+def _asked(
+    served: ModelSection, model: ModelSpec, profiles: Collection[KernelProfile], sets: Collection[str],
+    gpus: Collection[str],
+) -> Iterator[tuple[str, str, str]]:  # fmt: skip
+    """(family, weights, KV cache) of everything that is asked, whether or not it was measured."""
+    own = _own(served, model, profiles, sets, gpus)
+    for name in sets:
+        mine = [p for p in profiles if p.profile_set == name]
+        for dtype in _weights(served.dtype, own, {p.dtype for p in mine}):
+            if served.kv_dtype == ALL:
+                yield from ((name, dtype, kv) for kv in sorted({p.kv_dtype for p in mine if p.dtype == dtype}))
+            elif listed(served.kv_dtype):
+                yield from ((name, dtype, kv) for kv in listed(served.kv_dtype))
+            else:
+                formats = Formats(dtype=dtype, checkpoint=served.checkpoint)
+                yield name, dtype, plan_formats(formats, model, mine, gpus)[1]
+
+
+def _own(
+    served: ModelSection, model: ModelSpec, profiles: Collection[KernelProfile], sets: Collection[str],
+    gpus: Collection[str],
+) -> str:  # fmt: skip
+    """The format of the weights that a question leaves open: the model's own that the first family has."""
+    first: str | None = None
+    kv_dtype = served.kv_dtype if isinstance(served.kv_dtype, str) and served.kv_dtype != ALL else None
+    for name in sets:
+        mine = [p for p in profiles if p.profile_set == name]
+        dtype, kv = plan_formats(Formats(kv_dtype=kv_dtype, checkpoint=served.checkpoint), model, mine, gpus)
+        first = first or dtype
+        if any((p.dtype, p.kv_dtype) == (dtype, kv) for p in mine if p.gpu in gpus):
+            return dtype
+    assert first is not None, "a question allows one family at least"
+    return first
+
+
+def _weights(asked: Several | None, own: str, measured: Collection[str]) -> tuple[str, ...]:
+    """Formats of the weights to look at in one family of profiles."""
+    if asked is None:
+        same = sorted(dtype for dtype in measured if alike(dtype, own))
+        return (own,) if own in same or not same else tuple(same)
+    return tuple(sorted(measured)) if asked == ALL else listed(asked)

@@ -1,0 +1,46 @@
+"""The section ``model``: what is served, in which precisions and on which engines it may be."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PlainValidator
+
+from planner.scenario.choices import Several, named, one_or_several
+from planner.scenario.sections import Section, Word
+from workloads.formats import DTYPE_BYTES
+
+
+def _formats(value: object) -> object:
+    """A number format, several to choose from, or the word any; one message for all."""
+    return one_or_several(value, DTYPE_BYTES, "any")
+
+
+Formats = Annotated[Several | None, PlainValidator(_formats)]
+Names = Annotated[Several | None, PlainValidator(named)]
+
+
+class Model(Section):
+    """What is served."""
+
+    name: Word = Field(description="model id, for example llama-3.1-70b; `phasewise catalog list profiles` shows them")
+    dtype: Formats = Field(
+        None,
+        description="number format of the weights, a list to choose from, or any; null: the model's own, which its "
+        "authors publish it in",
+    )
+    kv_dtype: Formats = Field(
+        None,
+        description="number format of the KV cache, a list, or any; null: fp8 where the checkpoint brings scales for "
+        "it, else 16-bit",
+    )
+    engine: Names = Field("auto", description="engine, a list to choose from, or auto: every one with kernel profiles")
+    profile_set: Names = Field(
+        None, description="family of kernel profiles that step times come from, or a list; null: today's of each engine"
+    )
+    reading: Literal["as-measured", "as-published"] = Field(
+        "as-measured",
+        description="as-published: priced, sized, linked and judged as in Splitwise's public simulator; needs "
+        "profile_set splitwise-2023 and tp [8]",
+    )
+    checkpoint: Word | None = Field(
+        None, description="repository of weights in dtype, for `export`; null: the one phasewise knows"
+    )

@@ -1,0 +1,109 @@
+"""The search over precision, engine and policy, and the table of what else there was."""
+
+from itertools import pairwise
+
+import pytest
+
+from planner.planning.choices import Depth
+from planner.planning.plan import plan, simulation
+from planner.report.choices import best_other
+from planner.report.plans import plan_page
+from planner.results.choice import Choice, Standing
+from planner.results.evidence import NoPlan, ValidatedPlan
+from planner.scenario import Scenario
+from planner.scenario.objectives import Objective
+from tests.planner.small import small
+
+FREE = (
+    "policy.name=auto",
+    "model.dtype=any",
+    "model.kv_dtype=any",
+    "catalog.machines=[dgx-h100]",
+    "workload.rate_req_per_s=400",
+)
+BUDGET = ("objective=throughput", "budgets.cost_usd_per_h=45")
+
+
+def _silent(_words: str, _done: float) -> None: ...
+
+
+def _planned(scenario: Scenario, depth: Depth = Depth.NONE) -> ValidatedPlan:
+    answer = plan(scenario, progress=_silent, with_margin=False, depth=depth)
+    assert isinstance(answer, ValidatedPlan)
+    return answer
+
+
+@pytest.mark.parametrize("goal", [(), BUDGET])
+def test_more_freedom_costs_no_more_than_the_stated_gap(goal: tuple[str, ...]) -> None:
+    """Whatever one precision or policy alone can do, the search over all does within its gap; its bound holds."""
+    free = _planned(small(*FREE, *goal))
+    sign = -1 if free.objective == Objective.THROUGHPUT else 1
+    for fixed in ("policy.name=colocated", "policy.name=splitwise", "model.dtype=null", "model.engine=vllm"):
+        alone = plan(small(*FREE, *goal, fixed), progress=_silent, with_margin=False)
+        if isinstance(alone, NoPlan):
+            continue
+        assert free.certificate.bound is not None
+        assert free.certificate.gap_frac is not None
+        assert sign * free.certificate.bound <= sign * alone.objective_value * (1 + sign * 1e-6)
+        lost = sign * (free.objective_value - alone.objective_value) / free.objective_value
+        assert lost <= free.certificate.gap_frac + 1e-6
+
+
+def test_a_certificate_says_among_what_it_holds() -> None:
+    """With several precisions or policies the plan names each of them; with one of each the verdict already does."""
+    free = _planned(small(*FREE))
+    assert any("sarathi" in words for words in free.certificate.among)
+    assert free.candidate.variant is not None
+    assert any(words.startswith(free.candidate.variant.words) for words in free.certificate.among)
+    assert _planned(small("model.engine=vllm")).certificate.among == ()
+
+
+def test_a_plan_is_simulated_in_the_precision_it_was_made_for() -> None:
+    """The plan of an open question has the same evidence when it is simulated again."""
+    scenario = small(*FREE)
+    found = _planned(scenario)
+    again = simulation(scenario, found.candidate, progress=_silent).judgement
+    assert again.evidence == found.judgement.evidence
+
+
+def test_rows_of_the_table_say_what_speaks_for_them() -> None:
+    """The plan is a row; what the question keeps out is marked; with every row simulated none is a bound alone."""
+    scenario = small("model.dtype=bf16", "catalog.machines=[dgx-h100]", "workload.rate_req_per_s=400")
+    short, full = (_planned(scenario, depth).choices for depth in (Depth.SHORT, Depth.FULL))
+    for rows in (short, full):
+        (chosen,) = (row for row in rows if row.standing is Standing.CHOSEN)
+        assert chosen.allowed
+        assert all(one.objective_value <= other.objective_value for one, other in pairwise(rows))
+        assert any(row.variant.dtype == "fp8" and not row.allowed for row in rows)
+        assert all(row.bound is None or row.bound <= row.objective_value * (1 + 1e-6) for row in rows)
+    assert len(full) > len(short)
+    assert any(row.standing is Standing.BOUND for row in short)
+    assert all(row.standing is not Standing.BOUND for row in full)
+    assert {row.policy for row in full} == {"colocated", "sarathi", "splitwise"}
+
+
+def test_money_of_prompts_and_outputs_adds_up_to_the_machines() -> None:
+    """What prompt and output tokens cost is together what the machines cost."""
+    found = _planned(small("catalog.machines=[dgx-h100]", "workload.rate_req_per_s=400"), Depth.SHORT)
+    seen = found.judgement
+    assert seen.good_prompt_tokens_per_s is not None
+    assert seen.good_output_tokens_per_s is not None
+    (row,) = (row for row in found.choices if row.standing is Standing.CHOSEN)
+    assert row.usd_per_million_prompt_tokens is not None
+    assert row.usd_per_million_output_tokens is not None
+    total = (
+        row.usd_per_million_prompt_tokens * seen.good_prompt_tokens_per_s
+        + row.usd_per_million_output_tokens * seen.good_output_tokens_per_s
+    ) * 3600 / 1e6  # fmt: skip
+    assert total == pytest.approx(row.cost_usd_per_h)
+
+
+def test_a_buyer_reads_what_another_precision_would_cost() -> None:
+    """The first screen names the best row that the question keeps out, with its price and whether it was simulated."""
+    scenario = small("model.dtype=bf16", "catalog.machines=[dgx-h100]", "workload.rate_req_per_s=400")
+    found = _planned(scenario, Depth.SHORT)
+    row: Choice = next(row for row in found.choices if not row.allowed)
+    said = dict(plan_page(found, scenario).facts)["Alternatives"]
+    assert said == best_other(found)
+    assert row.variant.dtype in said
+    assert str(row.standing) in said
