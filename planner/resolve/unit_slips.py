@@ -22,6 +22,9 @@ MOST_TOKENS_PER_S = 5e6
 SLOW_PREFILL_S = 0.001
 """A prompt token on the slowest machine that people use: a first token of a very long prompt may take its time."""
 
+MOST_USD_PER_KWH, MOST_PUE, LEAST_CARBON_G_PER_KWH = 2.0, 3.0, 2.0
+"""Beyond any tariff, building and grid: 0.03 to 0.5 $/kWh, 1.05 to 2 and 20 to 900 g/kWh are usual; assumed."""
+
 _MONTH_H, _KILO, _MINUTE_S = 730.0, 1000.0, 60.0
 
 
@@ -38,6 +41,7 @@ def slips(scenario: Scenario, machines: Iterable[Machine], demand: Demand) -> tu
         *_latency(scenario, demand),
         *_rate(scenario, demand),
         *_prices(scenario, types),
+        *_energy(scenario),
         *watt_slips(scenario, types),
     )
 
@@ -87,6 +91,24 @@ def _prices(scenario: Scenario, machines: Iterable[Machine]) -> Iterator[str]:
             yield f"{words} per machine and hour: was the price of a month meant, which is {usd / _MONTH_H:.3g} $/h?"
         elif each < low:
             yield f"{words} per machine and hour: is it in dollars, and of the whole machine?"
+
+
+def _energy(scenario: Scenario) -> Iterator[str]:
+    """Cents or a megawatt-hour's price for dollars per kWh, per cent for a ratio, kilograms for grams."""
+    energy = scenario.energy
+    if (price := energy.usd_per_kwh) > MOST_USD_PER_KWH:
+        other = ("cents", 100.0) if price <= 100 * MOST_USD_PER_KWH else ("$ per MWh", _KILO)
+        meant = f"were {price:g} {other[0]} meant, which are {price / other[1]:g}?"
+        yield f"energy.usd_per_kwh: {price:g} $/kWh is more than any tariff; the key is in dollars: {meant}"
+    if (pue := energy.pue_ratio) > MOST_PUE:
+        meant = (
+            f"were {pue:g} % meant, which are {pue / 100:g}?" if pue >= 100 else "is it over the machines' own watts?"
+        )
+        yield f"energy.pue_ratio: {pue:g} is more than any building takes; the key is a ratio: {meant}"
+    carbon = max(energy.carbon_g_per_kwh, *energy.hourly_carbon_g_per_kwh, 0.0)
+    if 0 < carbon < LEAST_CARBON_G_PER_KWH:
+        meant = f"were {carbon:g} kg meant, which are {carbon * _KILO:g}?"
+        yield f"energy.carbon_g_per_kwh: {carbon:g} g/kWh is cleaner than any grid; the key is in grams: {meant}"
 
 
 def watt_slips(scenario: Scenario, machines: Iterable[Machine]) -> Iterator[str]:

@@ -49,6 +49,10 @@ SLIPS = {
     "workload.rate_req_per_s=60000": "were 6e+04 a minute meant, which are 1000?",
     "catalog.price_scale={dgx-h100: 730}": "was the price of a month meant",
     "catalog.price_scale={dgx-h100: 0.001}": "is it in dollars",
+    "energy.usd_per_kwh=8.71": "were 8.71 cents meant, which are 0.0871?",
+    "energy.usd_per_kwh=871": "were 871 $ per MWh meant, which are 0.871?",
+    "energy.pue_ratio=120": "were 120 % meant, which are 1.2?",
+    "energy.carbon_g_per_kwh=0.38": "were 0.38 kg meant, which are 380?",
 }
 
 
