@@ -11,6 +11,7 @@ from planner.compare.journal import Digests
 from planner.compare.runner import Task
 from planner.perf.layout import Role
 from planner.planning import plan as verbs
+from planner.planning.refusals import raise_words
 from planner.results.evidence import NoPlan, ValidatedPlan
 from planner.results.plan import CandidatePlan
 from planner.results.sweep import VALIDATED, Binding, Outcome, Point
@@ -57,7 +58,7 @@ def outcome(plan: ValidatedPlan, scenario: Scenario, digest: str) -> Outcome:
 
 def refused(answer: NoPlan, digest: str) -> Outcome:
     """Why there is no plan, in the shape of an outcome."""
-    raises = tuple(f"raise {key} from {limit:g} to {needed:g}" for key, (limit, needed) in answer.raises.items())
+    raises = tuple(raise_words(answer.raises))
     return Outcome(
         digest=digest, verdict=answer.reason, explanation=tuple(dict.fromkeys((*answer.explanation, *raises))),
         candidate=None, objective_value=None, served_req_per_s=None, bound=None, evidence=(), margin_frac={}, binds=(),

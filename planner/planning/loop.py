@@ -216,7 +216,7 @@ class PlanningLoop:
         needed_w = ceil(min(drawn))
         words = (
             "every plan that met every objective drew more on average in simulation than budgets.expected_power_w",
-            f"raise expected_power from {self.drawn_w:g} to at least {needed_w}: what the most frugal of them drew",
+            f"raise budgets.expected_power_w from {self.drawn_w:g} to at least {needed_w}: the least that one drew",
         )
         return no_plan(self, "not validated", words, {"expected_power": (self.drawn_w, float(needed_w))})
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from itertools import product
 
 from planner.formulate import unservable
+from planner.formulate.budgets import BUDGETS
 from planner.perf.layout import Role
 from planner.resolve.case import Case
 
@@ -47,4 +48,9 @@ _REMEDIES: Mapping[str, str] = {
 
 def raise_words(raises: Mapping[str, tuple[float, float]]) -> list[str]:
     """Budgets to raise, one a sentence."""
-    return [f"raise {name} from {limit:g} to at least {needed:g}" for name, (limit, needed) in raises.items()]
+    return [f"raise {_key(name)} from {limit:g} to at least {needed:g}" for name, (limit, needed) in raises.items()]
+
+
+def _key(family: str) -> str:
+    """The key of a scenario that a family of rows holds."""
+    return f"budgets.{BUDGETS[family].key}" if family in BUDGETS else family

@@ -36,6 +36,9 @@ from planner.scenario.sections import (
 from workloads.requests import ALL_REQUESTS, RequestClass
 from workloads.slo import Slo
 
+_PLAN_FILE = frozenset({"digests", "content_sha256", "phasewise_version"})
+"""Keys that plan files have and scenarios have not."""
+
 
 class Scenario(Section):
     """The whole question: what is served, asked, promised, for sale, and allowed."""
@@ -112,8 +115,10 @@ class Scenario(Section):
             BadInput: with every problem that was found, each naming line or key.
         """
         path = Path(path)
-        document = _beside(read_document(path), path.parent)
-        return cls.parse(override(document, overrides))
+        document = read_document(path)
+        if document.data.keys() >= _PLAN_FILE:
+            raise BadInput(f"{path}: is a plan; expected a scenario (show, simulate, diff and export take plans)")
+        return cls.parse(override(_beside(document, path.parent), overrides))
 
     @classmethod
     def parse(cls, document: Document) -> Self:

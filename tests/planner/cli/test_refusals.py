@@ -7,9 +7,11 @@ import pytest
 from hw_catalog.errors import CatalogError
 from planner.cli.schedules import check_schedule
 from planner.errors import BadInput
+from planner.files.plan_file import write_plan
 from planner.planning.plan import check, plan
 from planner.scenario import Scenario
 from planner.schedules.planning import timetable
+from tests.planner import plans
 from workloads.errors import WorkloadError
 
 REFUSALS = (BadInput, CatalogError, WorkloadError)
@@ -106,3 +108,14 @@ def test_a_question_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     found = planning.digests(read)
     assert reads == [question.name]
     assert found == planning.digests(question)
+
+
+def test_a_plan_is_no_question(tmp_path: Path) -> None:
+    """A plan file where a scenario is expected is named as such, in one line."""
+    path = tmp_path / "plan.json"
+    write_plan(path, plans.scenario(), plans.plan(), plans.DIGESTS)
+    with pytest.raises(BadInput) as told:
+        Scenario.load(path)
+    assert told.value.problems == (
+        f"{path}: is a plan; expected a scenario (show, simulate, diff and export take plans)",
+    )

@@ -266,7 +266,7 @@ def test_a_point_without_a_plan_says_why() -> None:
     found = asked(small("budgets.machines=1"), "workload.rate_scale=1,50")
     assert found.points[0].outcome.verdict == VALIDATED
     assert found.points[1].outcome.verdict == "infeasible"
-    assert any("raise machines from 1" in line for line in found.points[1].outcome.explanation)
+    assert any("raise budgets.machines from 1" in line for line in found.points[1].outcome.explanation)
     assert {(each.bought, each.happens) for each in found.regret} == set()
 
 
