@@ -1,12 +1,13 @@
 """Among plans that are equally good, every solver gives the same one."""
 
+import os
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import product
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 
 from planner.capacity.envelope import Option
@@ -102,14 +103,25 @@ def test_cbc_gives_the_plan_of_highs(offered: tuple[Option, ...], rates: dict[st
 
 
 @pytest.mark.slow
-@settings(max_examples=15, deadline=None)
-@given(offered=alike(), rates=RATES)
-def test_scip_gives_the_plan_of_highs(offered: tuple[Option, ...], rates: dict[str, float]) -> None:
-    """SCIP, in a process of its own, buys the same machines and routes the same rates."""
-    one, other = _plan(offered, rates, _exact), _plan(offered, rates, lambda part: _exact(part, Backend.MATHOPT))
-    assert isinstance(one, CandidatePlan)
-    assert isinstance(other, CandidatePlan)
-    assert (one.pools, one.totals) == (other.pools, other.totals)
+@settings(max_examples=100 if os.environ.get("PHASEWISE_LAWS") == "wide" else 15, deadline=None)
+@given(
+    offered=alike(), rates=RATES, objective=st.sampled_from(list(Objective)), machines=st.none() | st.integers(2, 6)
+)  # fmt: skip
+def test_three_solvers_give_one_plan(
+    offered: tuple[Option, ...], rates: dict[str, float], objective: Objective, machines: int | None
+) -> None:
+    """HiGHS, CBC and SCIP, the last in a process of its own, buy the same machines and route the same rates."""
+    budgets = Budgets(machines=machines or (6 if objective is Objective.THROUGHPUT else None))
+    one, *others = [
+        _plan(offered, rates, lambda part, backend=backend: _exact(part, backend), objective, budgets)  # type: ignore[misc]
+        for backend in (Backend.HIGHS, Backend.CBC, Backend.MATHOPT)
+    ]
+    event("a plan" if isinstance(one, CandidatePlan) else f"{one}")
+    for other in others:
+        if isinstance(one, CandidatePlan) and isinstance(other, CandidatePlan):
+            assert (one.pools, one.totals, one.rate_scale) == (other.pools, other.totals, other.rate_scale)
+        else:
+            assert one == other
 
 
 @settings(max_examples=20, deadline=None)
