@@ -37,6 +37,12 @@ class Demand:
         """Rate of all classes together."""
         return sum(c.rate_req_per_s for c in self.classes)
 
+    @property
+    def mean_output_tokens(self) -> float:
+        """Mean output of the requests of all classes, tokens; 0 where there are none."""
+        total = sum(c.rate_req_per_s * float(c.output_tokens.mean()) for c in self.classes)
+        return total / self.rate_req_per_s if self.rate_req_per_s else 0.0
+
 
 def demand(trace: Trace, *, sample: int = 2000) -> Demand:
     """The demand a trace makes: mean rate, and an evenly spaced sample of about ``sample`` requests per class.

@@ -5,7 +5,7 @@ from planner.planning.tighten import cheaper_pools, faster, smaller
 from planner.results.evidence import Judgement, Neighbour
 from planner.results.plan import CandidatePlan
 
-RATE_STEP_FRAC = 0.02
+RATE_STEP_FRAC = 0.01
 """How closely the throughput objective is followed up: the neighbour of a plan serves this share more."""
 
 ORPHANED = "no other pool can take over its work"
@@ -97,16 +97,16 @@ def _swap(loop: PlanningLoop, held: Held) -> tuple[Held | None, tuple[Neighbour,
 
 def stretch(loop: PlanningLoop, held: Held) -> tuple[Held, tuple[Neighbour, ...]]:
     """Raise the rate of a throughput plan as far as its machines carry it, to within ``RATE_STEP_FRAC``."""
-    while True:
-        candidate = held[0]
-        more = faster(candidate, 1 + RATE_STEP_FRAC, loop.options)
-        judgement = loop.judged(more)
-        affordable = loop.within_budgets(more)
-        if not loop.holds(more, judgement) or not affordable:
-            break
-        held = more, judgement
-        loop.note("stretch", *held)
+    for step_frac in (2 * RATE_STEP_FRAC, RATE_STEP_FRAC):
+        while True:
+            more = faster(held[0], 1 + step_frac, loop.options)
+            judgement = loop.judged(more)
+            affordable = loop.within_budgets(more)
+            if not loop.holds(more, judgement) or not affordable:
+                break
+            held = more, judgement
+            loop.note("stretch", *held)
     label = f"the same machines at {1 + RATE_STEP_FRAC:g} times the rate"
-    machines = candidate.totals.machines
+    machines = held[0].totals.machines
     fails = (*loop.fails(more, judgement), *(() if affordable else ("a budget is exceeded",)))
     return held, (Neighbour(pool=label, machines=machines, judgement=judgement, fails=fails),)

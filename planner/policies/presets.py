@@ -27,6 +27,7 @@ def policy(
     gap_s: float = inf,
     ttft_limits_s: Mapping[str, float] | None = None,
     form: ChunkForm | None = None,
+    output_tokens: float = 0.0,
 ) -> Policy:
     """The preset ``name`` with its knobs set.
 
@@ -36,12 +37,14 @@ def policy(
         gap_s: the tightest objective on token gaps, which steps are kept within where the section names no target.
         ttft_limits_s: by class, when first tokens are due; "" for all others.
         form: how prompts are cut, where that is not what the section says.
+        output_tokens: mean output of the requests, for rules that foresee it.
 
     Raises:
         KeyError: no preset has that name.
     """
     split = PhaseSplit(mode=section.kv_transfer, layerwise_from_tokens=section.layerwise_from_tokens)
     public = name == PUBLIC
+    foreseen = round(output_tokens) if section.foresee_output and name == "splitwise" else 0
     order = section.order or ("lars" if name == "mnemosyne" else "fifo")
     batching = (TokenBatches if public else Continuous)(
         max_batch_tokens=section.max_batch_tokens, max_batch_size=section.max_batch_size,
@@ -55,7 +58,7 @@ def policy(
         topology=_topology(name, split),
         batching=batching,
         order=Order(rule=ORDERS[order], limits_s=ttft_limits_s or {}),
-        routing=LeastReserved() if public else ShortestQueue(),
+        routing=LeastReserved() if public else ShortestQueue(foreseen_tokens=foreseen),
         borrowing=MixedPool(threshold_tokens=thresholds) if section.mixed_pool or public else Apart(),
         recovery=Recovery(section.recovery),
         cuts=_cuts(name, {Role.DECODE: section.chunked_decode, Role.PREFILL: section.chunked_prefill}),

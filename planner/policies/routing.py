@@ -8,8 +8,17 @@ from dataclasses import dataclass
 class ShortestQueue:
     """Join the shortest queue, by pending tokens over planned speed; the first of equals.
 
+    A request is pending where it is decoded from the moment it is sent there until it ends, with its prompt and the
+    output that is foreseen for it: the instance whose memory is promised least takes it.
+
+    Attributes:
+        foreseen_tokens: output that is foreseen, the same for every request, for no rule reads the future; 0 where one
+            phase follows no other.
+
     Source: Splitwise, ISCA'24, §IV-A.
     """
+
+    foreseen_tokens: int = 0
 
     def choose(self, loads: Sequence[float]) -> int:
         """Position of the least load."""

@@ -102,7 +102,10 @@ def open_case(question: Scenario | Inputs, policy_name: str, variant: Variant | 
     scenario, slos = inputs.scenario, inputs.scenario.slos()
     if unused := long.unused_groups(scenario.catalog.kvp, policy_name):
         raise BadInput(*unused)
-    rules = policy(policy_name, scenario.policy, gap_s=tightest_gap_s(slos), ttft_limits_s=ttft_limits_s(slos))
+    rules = policy(
+        policy_name, scenario.policy, gap_s=tightest_gap_s(slos), ttft_limits_s=ttft_limits_s(slos),
+        output_tokens=inputs.asked.demand.mean_output_tokens,
+    )  # fmt: skip
     offers = Offers(inputs, rules)
     for stand in stands(inputs, rules):
         offers.add(stand)

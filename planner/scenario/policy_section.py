@@ -39,6 +39,9 @@ class PolicySection(Section):
     block_tokens: Count = Field(16, description="tokens of one KV block")
     kv_memory_frac: Limit = Field(0.9, description="share of GPU memory the engine may use")
     max_preemptions: Whole = Field(4, description="how often a request may lose its KV memory before others go first")
+    foresee_output: Switch = Field(
+        False, description="splitwise only: decodes go where prompts and mean outputs promise least memory, not prompts"
+    )
     mixed_pool: Switch = Field(False, description="splitwise only: a phase under pressure borrows from the other")
     prefill_threshold_tokens: Whole = Field(8192, description="prompt tokens not yet computed, beyond which it borrows")
     decode_threshold_tokens: Whole = Field(

@@ -112,7 +112,7 @@ class Cluster:
                 home = request.home = chosen[-1]
                 request.borrowed = home is first
                 first.borrowed += request.borrowed
-                home.pending += 0 if request.borrowed else request.prompt_tokens
+                home.pending += 0 if request.borrowed else request.prompt_tokens + home.foreseen_tokens
             first.submit(request)
 
     def _done(self, how: str) -> None:
@@ -228,6 +228,7 @@ class Cluster:
                 source.pending, request.pending_tokens = source.pending + 1 - request.pending_tokens, 1
             return True
         source.pending -= request.prompt_tokens
+        request.pending_tokens = request.prompt_tokens + source.foreseen_tokens
         if request.home and request.lands_s is None:
             request.home.landing.append(request)
             request.home.admit_landing()
@@ -249,7 +250,7 @@ class Cluster:
             first.borrowed -= 1
         source.pending -= request.pending_tokens
         if home and home is not source:
-            home.pending -= request.prompt_tokens
+            home.pending -= request.prompt_tokens + home.foreseen_tokens
             if request.lands_s is not None:
                 home.cancel(request)
 
@@ -296,7 +297,7 @@ class Cluster:
         lost += [*flying, *bereft]
         for request in lost:
             if request.home and request.home not in dead:
-                request.home.pending -= request.prompt_tokens
+                request.home.pending -= request.prompt_tokens + request.home.foreseen_tokens
         for request in held:
             if request.sent_by and request.sent_by not in dead:
                 request.sent_by.release(request.prefill_tokens)
@@ -325,7 +326,7 @@ class Cluster:
         home = home if home and self._fits(request, home, request.output_tokens) else None
         request.home, request.lands_s, request.sent_tokens = home, None, 0
         if home:
-            home.pending += request.prompt_tokens
+            home.pending += request.prompt_tokens + home.foreseen_tokens
 
     def _restart(self, request: Request) -> None:
         """From the start, or with the KV of its prompt, which was kept elsewhere once it was computed."""
@@ -346,6 +347,7 @@ class Cluster:
         """Fetch the KV of its prompt; the store and its ports are not modelled."""
         self._rehome(request)
         if request.home:
+            request.pending_tokens = request.prompt_tokens + request.home.foreseen_tokens
             self._flying[request.index] = request
             self.env.process(self._fetch(request, request.home))
         else:

@@ -95,6 +95,7 @@ class Instance:
         self._cluster, self._env, self._limits = cluster, cluster.env, policy.batching
         self.index, self.pool, self.role, self.machine, self.body = index, pool, pool.role, machine, pool.physics
         self.pending = self.borrowed = self.down = self.promised = 0
+        self.foreseen_tokens = policy.routing.foreseen_tokens
         self.closed, self.free = False, pool.physics.kv_blocks
         self.waiting, self.landing, self.landed = list[Request](), list[Request](), list[Request]()
         self.lanes = [Lane(pool.physics) for _ in range(pool.physics.stages.count)]

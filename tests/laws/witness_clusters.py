@@ -107,7 +107,8 @@ def clusters(draw: st.DrawFn, kinds: Sequence[str] = ("plain", "stages", "stream
         tbt_target_s=draw(st.sampled_from([0.01, 0.035, 0.06, 0.2])),
         order=draw(st.sampled_from([None, "fifo", "lars"])),
         chunk_form=draw(st.sampled_from(["stall-free", "decode-maximal", "adaptive", "prefill-first"])),
-        ttft_limits_s=draw(st.sampled_from([{}, limits])),
+        ttft_limits_s=draw(st.sampled_from([{}, limits])), foresee_output=draw(st.booleans()),
+        output_tokens=draw(st.sampled_from([0.0, 30.0, 2000.0])),
     )  # fmt: skip
     every = frozenset({0, 1})
     pools = [

@@ -12,7 +12,7 @@ from planner.perf.layout import Role
 from planner.policies.base import Batching, Policy, Recovery
 from planner.policies.batching import ChunkForm, Continuous
 from planner.policies.borrowing import MixedPool
-from planner.policies.routing import LeastReserved
+from planner.policies.routing import LeastReserved, ShortestQueue
 from planner.policies.topology import PhaseSplit
 from planner.simulator.books import _INV, _LOG_MIN, GAP_BINS, GAP_MIN_S, Window, seconds
 from planner.simulator.core.bodies import rows_of_bodies
@@ -192,6 +192,7 @@ def _cluster(policy: Policy, window: Window, *, cutoff_s: float, max_run_steps: 
     for name in ("max_batch_tokens", "max_batch_size", "block_tokens", "max_preemptions"):
         row[name] = min(getattr(batching, name), np.iinfo(np.int32).max)
     row["reserving"] = isinstance(policy.routing, LeastReserved)
+    row["foreseen"] = policy.routing.foreseen_tokens if isinstance(policy.routing, ShortestQueue) else 0
     row["alone"] = batching.form is ChunkForm.PREFILL_FIRST
     row["order"] = policy.order.rule
     row["checkpoint"] = policy.recovery is Recovery.CHECKPOINT

@@ -14,6 +14,7 @@ from planner.simulator.core.queues import (
     head,
     length,
     pop_front,
+    promised,
     push_back,
     remove,
     schedule,
@@ -204,7 +205,7 @@ def _give_back(w: World) -> None:
     while slot != NONE:
         r = w.requests[slot]
         if _up(w, int(r.home)):
-            add_pending(w, int(r.home), -int(r.prompt))
+            add_pending(w, int(r.home), -promised(w, slot))
         slot = r.next
     for mark in (HELD, PROMISED, AWAITED):
         slot = head(w, row, LOST)

@@ -226,6 +226,11 @@ def add_pending(w: World, i: int, tokens: int) -> None:
         _weigh(w, i, me.pending * w.pools[me.pool].weight)
 
 
+def promised(w: World, slot: int) -> int:
+    """Tokens that a request counts where it is decoded, from its arrival to its end: prompt and foreseen output."""
+    return int(w.requests[slot].prompt + w.cluster[0].foreseen)
+
+
 def _weigh(w: World, i: int, weight: float) -> None:
     """Set the load of an instance in the segment tree of its pool."""
     pool = w.pools[w.instances[i].pool]

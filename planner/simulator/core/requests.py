@@ -7,7 +7,7 @@ from planner.simulator.core.instance import wake
 from planner.simulator.core.ledger import allocate, finish, note_gap, queue_tokens
 from planner.simulator.core.memory import blocks
 from planner.simulator.core.order import moves
-from planner.simulator.core.queues import add_pending, length, pop_front, push_back, schedule
+from planner.simulator.core.queues import add_pending, length, pop_front, promised, push_back, schedule
 from planner.simulator.core.routing import MIXED, choose, serves, shortest, too_long
 from planner.simulator.core.state import LANDING, NONE, PARKED, READY, WAITING, World
 from planner.simulator.core.transfers import admit_landing, start_transfer
@@ -70,7 +70,7 @@ def route(w: World, slot: int) -> None:
         r.borrowed = 1
         w.instances[first].borrowed += 1
     elif then != NONE:
-        add_pending(w, then, int(r.prompt))
+        add_pending(w, then, promised(w, slot))
     submit(w, first, slot)
 
 
@@ -143,7 +143,7 @@ def finished(w: World, i: int, slot: int) -> None:
     _return_borrowed(w, slot)
     add_pending(w, i, -int(r.pending))
     if r.home != NONE and r.home != i:
-        add_pending(w, int(r.home), -int(r.prompt))
+        add_pending(w, int(r.home), -promised(w, slot))
         if r.transfer_end_s >= 0:
             cancel(w, int(r.home), slot)
     done(w, slot)
@@ -175,6 +175,7 @@ def _leaves(w: World, i: int, slot: int) -> bool:
             r.pending = 1
         return False
     add_pending(w, i, -int(r.prompt))
+    r.pending = promised(w, slot)
     if r.home == NONE:
         start_transfer(w, slot, w.cluster[0].now_s)
     elif r.transfer_end_s >= 0:
@@ -247,6 +248,7 @@ def resume(w: World, slot: int) -> None:
     if r.home == NONE:
         push_back(w, int(c.lanes), PARKED, slot)
         return
+    r.pending = promised(w, slot)
     body = w.bodies[w.instances[r.home].body]
     c.in_transfer += 1
     r.fetched = 1
@@ -261,7 +263,7 @@ def rehome(w: World, slot: int) -> None:
     home = shortest(w, int(w.class_index[r.index]), role)
     if home != NONE and not too_long(w, home, int(r.prompt), int(r.output)):
         r.home = home
-        add_pending(w, home, int(r.prompt))
+        add_pending(w, home, promised(w, slot))
 
 
 def unpark(w: World) -> None:

@@ -108,7 +108,7 @@ CLUSTER = _record(
     "now_s arrival_s cutoff_s target_s window_start_s window_end_s transfer_s link_wait_s gap_inv gap_log_min "
     "gap_min_s look_s",
     "number arrival_number cursor shift shifts first last slices max_run_steps finished refused transfers "
-    "output_tokens arrived restarted looks looked work_rows prefill_threshold decode_threshold "
+    "output_tokens arrived restarted looks looked work_rows prefill_threshold decode_threshold foreseen "
     "stack_rows due_rows residue_rows gap_bins turns chosen_tokens chosen_free",
     "fired arriving started events free_slot in_flight first_role then_role transfer layerwise_from max_batch_tokens "
     "max_batch_size block_tokens max_preemptions groups borrowing in_transfer pools requests decode_maximal "

@@ -133,3 +133,21 @@ def test_first_come_first_served(name: str, kv_blocks: int) -> None:
     first_token_s = trace.arrival_s + np.array(books.ttft_s)
     assert books.finished == 150
     assert all(earlier <= later + 1e-9 for earlier, later in pairwise(first_token_s))  # those of one step are equal
+
+
+@pytest.mark.parametrize(("foresee", "home"), [(False, 3), (True, 2)])
+def test_an_output_that_is_foreseen_counts_where_it_is_decoded(foresee: bool, home: int) -> None:
+    """A decode goes where least is promised: by prompts to three short ones, with outputs foreseen to a long one."""
+    policy = toy_policy("splitwise", foresee_output=foresee, output_tokens=500.0)
+    trace = random_trace(1, 5, 100.0, prompt_max=10, output_max=10)
+    trace.arrival_s[:] = [0.0, 0.001, 0.002, 0.003, 0.004]
+    trace.prompt_tokens[:] = [900, 200, 200, 200, 100]
+    trace.output_tokens[:] = 400
+    pools = toy_pools("splitwise", prefills=2, decodes=2)
+    found = run(pools, policy, trace, window(trace, warmup_frac=0.0, cooldown_frac=0.0, slices=1), cutoff_s=1e6)
+    assert found.ledger.served_by[:, 1].tolist() == [2, 3, 3, home, 3]
+
+
+def test_a_colocated_policy_foresees_nothing() -> None:
+    """Where one instance does both phases a request counts by its prompt until that is computed."""
+    assert toy_policy("sarathi", foresee_output=True, output_tokens=500.0).routing == ShortestQueue()

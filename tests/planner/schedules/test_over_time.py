@@ -171,6 +171,7 @@ IRRELEVANT: Mapping[str, tuple[str, str]] = {
     "policy.layerwise_from_tokens": ("policy.layerwise_from_tokens=4", "no KV moves"),
     "policy.prefill_threshold_tokens": ("policy.prefill_threshold_tokens=4", "splitwise only"),
     "policy.decode_threshold_tokens": ("policy.decode_threshold_tokens=4", "splitwise only"),
+    "policy.foresee_output": ("policy.foresee_output=true", "splitwise only"),
     "policy.chunked_prefill": ("policy.chunked_prefill=true", "splitwise only"),
     "policy.chunked_decode": ("policy.chunked_decode=true", "splitwise only"),
     "policy.longer_context": ("policy.longer_context=true", "no request is longer than the model's context here"),
