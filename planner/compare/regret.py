@@ -11,6 +11,7 @@ from planner.planning.loop import PlanningLoop
 from planner.planning.tighten import at_rates
 from planner.resolve.case import Case, case_of
 from planner.resolve.inputs import inputs_of
+from planner.resolve.prices import price_of
 from planner.results.plan import CandidatePlan
 from planner.results.sweep import Point, Regret
 from planner.scenario import Scenario
@@ -96,10 +97,10 @@ def weights(scenario: Scenario, types: set[str]) -> dict[str, float]:
     found = {}
     for name in sorted(types & set(catalog.machines)):
         machine = catalog.machines[name]
-        price = machine.price(scenario.catalog.channel)
+        price = price_of(scenario, machine)
         match scenario.objective:
             case Objective.COST if price is not None:
-                found[name] = price.usd_per_h * scenario.catalog.price_scale.get(name, 1.0)
+                found[name] = price.usd_per_h
             case Objective.POWER:
                 found[name] = machine.rated_w
             case Objective.MACHINES:

@@ -7,6 +7,7 @@ from pathlib import Path
 from hw_catalog.load import load_catalog
 from planner.compare.grid import Asked, setting
 from planner.compare.outcome import budgets
+from planner.resolve.prices import price_of
 from planner.results.sweep import Point, ShadowPrice, Swing
 from planner.scenario import Scenario
 from planner.scenario.objectives import Objective
@@ -119,10 +120,9 @@ def _step(scenario: Scenario, key: str) -> float:
     directory = Path(scenario.catalog.directory) if scenario.catalog.directory else None
     catalog = load_catalog(directory)
     machines = [catalog.machines[name] for name in scenario.catalog.machines if name in catalog.machines]
-    prices = [(m.name, m.price(scenario.catalog.channel)) for m in machines]
-    scales = scenario.catalog.price_scale
+    prices = [price_of(scenario, machine) for machine in machines]
     needs: Mapping[str, list[float]] = {
-        "cost_usd_per_h": [p.usd_per_h * scales.get(name, 1.0) for name, p in prices if p],
+        "cost_usd_per_h": [price.usd_per_h for price in prices if price],
         "power_w": [m.rated_w for m in machines],
         "expected_power_w": [m.idle_w for m in machines],
         "rack_units": [m.rack_units for m in machines if m.rack_units],

@@ -190,7 +190,9 @@ def served_req_per_s(candidate: CandidatePlan) -> float:
 
 def _about(plan: ValidatedPlan, scenario: Scenario) -> str:
     """Precision, engine, policy, goal, and whose prices these are."""
+    own = ", ".join(scenario.catalog.price_usd_per_h)
     scaled = ", scaled by catalog.price_scale" if scenario.catalog.price_scale else ""
+    scaled += f", your own for {own}" if own else ""
     parts = (
         *((precision(plan.served),) if plan.served else ()), f"policy {plan.candidate.policy}",
         best_words(scenario.objective), f"{scenario.catalog.channel} prices{scaled}",

@@ -12,6 +12,7 @@ from planner.perf.layout import Role
 from planner.perf.operating import operating
 from planner.resolve.case import Case
 from planner.resolve.interruptions import spare_line
+from planner.resolve.prices import price_of
 from planner.results.schedule import EpochOption, FleetType
 from planner.scenario.schedule_section import ScheduleSection
 from workloads.demand import ClassDemand
@@ -106,12 +107,12 @@ def fleet(case: Case, section: ScheduleSection, names: Sequence[str]) -> Iterato
     offered = case.scenario.catalog
     for name in sorted(set(names)):
         machine, scale = machines[name], offered.price_scale.get(name, 1.0)
-        base, top = machine.price(offered.channel), machine.price(section.top_channel)
+        base, top = price_of(case.scenario, machine), machine.price(section.top_channel)
         assert base is not None  # an option is offered only where it has a price
         available = case.available.get(name, ANY)
         lost = 1 + section.interruptions_per_h_ratio * section.start_s / 3600
         yield FleetType(
-            machine=name, gpus=machine.gpus, idle_w=machine.idle_w, base_usd_per_h=scale * base.usd_per_h,
+            machine=name, gpus=machine.gpus, idle_w=machine.idle_w, base_usd_per_h=base.usd_per_h,
             top_usd_per_h=lost * scale * top.usd_per_h if top else 0.0,
             most_base_machines=min(available, ANY if section.base_machines is None else section.base_machines),
             available=available, most_top_machines=available if top else 0, rated_w=machine.rated_w,

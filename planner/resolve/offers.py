@@ -14,6 +14,7 @@ from planner.resolve import long_context as long
 from planner.resolve.dominance import undominated
 from planner.resolve.inputs import Inputs
 from planner.resolve.layouts import Replica, Stand, chunked
+from planner.resolve.prices import price_of
 from planner.results.evidence import Excuse
 from workloads.demand import Demand
 from workloads.slo import Unit
@@ -83,7 +84,7 @@ class Offers:
     def _offer(self, spec: InstanceSpec, machine: Machine, body: InstancePhysics) -> list[Option]:
         """One layout in one role: an option or none."""
         bought = self._inputs.scenario.catalog
-        price = machine.price(bought.channel)
+        price = price_of(self._inputs.scenario, machine)
         allowed = bought.roles.get(machine.name, (spec.role,))
         if spec.role not in allowed:
             words = f"catalog.roles keeps {machine.name} for {', '.join(allowed)}"
@@ -92,12 +93,11 @@ class Offers:
         if price is None:
             self.excuses.append(_unsold(spec, machine, bought.channel))
             return []
-        usd_per_h = price.usd_per_h * bought.price_scale.get(machine.name, 1.0)
         wanted = self._wanted(spec, machine)
         if not wanted.classes:
             return []
         reference = self._inputs.reference
-        offered, refused = option(spec, machine, usd_per_h, body, self._policy, wanted, self._slos, reference)
+        offered, refused = option(spec, machine, price.usd_per_h, body, self._policy, wanted, self._slos, reference)
         self.excuses += refused
         carbon_g_per_j = self._inputs.scenario.energy.carbon_g_per_j
         return [replace(offered, carbon_g_per_j=carbon_g_per_j)] if offered else []

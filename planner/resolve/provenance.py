@@ -7,6 +7,7 @@ from hw_catalog.power import DRAW, NUMBERS
 from hw_catalog.provenance import Kind, Provenance
 from planner.perf.power import curve_of
 from planner.resolve.case import Case
+from planner.resolve.prices import price_of
 from planner.results.plan import CandidatePlan
 
 
@@ -35,7 +36,7 @@ def provenance(case: Case, candidate: CandidatePlan) -> tuple[dict[str, float], 
     machines = {o.spec.machine: o.machine for o in case.options}
     for name in dict.fromkeys(p.spec.machine for p in candidate.pools):
         machine = machines[name]
-        price = machine.price(case.scenario.catalog.channel)
+        price = price_of(case.scenario, machine)
         numbers += [*machine.provenance.values(), *machine.gpu.provenance.values()]
         locked = any(p.spec.machine == name and (p.spec.clock_mhz or p.spec.cap_w) for p in candidate.pools)
         used = (*NUMBERS, "free_clock") if locked else DRAW

@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Iterator
 
 from hw_catalog.machines import Machine
+from planner.resolve.prices import price_of
 from planner.scenario import Scenario
+from planner.scenario.sections import POWER
 from workloads.demand import Demand
 from workloads.slo import Metric, Unit
 
@@ -81,10 +83,10 @@ def _prices(scenario: Scenario, machines: Iterable[Machine]) -> Iterator[str]:
     """Prices of a month for those of an hour, and of a GPU for those of a machine."""
     low, high = USUAL_USD_PER_GPU_H
     for machine in machines:
-        price = machine.price(scenario.catalog.channel)
-        if price is None:
+        price = price_of(scenario, machine)
+        if price is None or scenario.catalog.price_usd_per_h.get(machine.name) == POWER:
             continue
-        usd = price.usd_per_h * scenario.catalog.price_scale.get(machine.name, 1.0)
+        usd = price.usd_per_h
         each = usd / machine.gpus
         words = f"{machine.name}: {usd:g} $/h are {each:.3g} $ per GPU, outside {low:g} to {high:g}; usd_per_h is"
         if each > high:

@@ -68,6 +68,19 @@ def _knobs(value: object) -> object:
     return tuple(value) if isinstance(value, list | tuple) else value
 
 
+POWER = "power"
+"""In place of a price: the machine is paid, and costs what its power costs."""
+
+
+def _own_price(value: object) -> object:
+    """Dollars an hour, or the word for what the power costs; one message for both."""
+    if value == POWER:
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+        raise ValueError(f"dollars an hour for a whole machine, above 0, or {POWER}: what its rated watts cost")
+    return float(value)
+
+
 def by_name(named: dict[str, Any]) -> dict[str, Any]:
     """In alphabetical order, for the same reason."""
     return dict(sorted(named.items()))
@@ -85,6 +98,7 @@ Word = Annotated[str, Strict(), Field(min_length=1)]
 Limit = Annotated[Number, Field(gt=0, le=1)]
 Dtype = Annotated[Word, AfterValidator(_known_dtype)]
 Knobs = Annotated[Any, PlainValidator(_knobs)]
+OwnPrice = Annotated[float | str, PlainValidator(_own_price)]
 Objectives = Annotated[dict[Annotated[Word, AfterValidator(_known_slo)], Positive], AfterValidator(_in_order)]
 
 
@@ -289,6 +303,11 @@ class Catalog(Section):
         "splitwise:<prefill machine>+<decode machine>",
     )
 
+    price_usd_per_h: Annotated[dict[Word, OwnPrice], AfterValidator(by_name)] = Field(
+        {},
+        description="machine type -> your price of a whole machine, dollars an hour, or power: the machine is paid and "
+        "costs what its rated watts do; unnamed: the catalog's",
+    )
     price_scale: Annotated[dict[Word, Positive], AfterValidator(by_name)] = Field(
         {}, description="machine type -> factor on its price, for example on a discount; unnamed: 1"
     )
@@ -300,7 +319,7 @@ class Catalog(Section):
         {}, description="machine type -> power limits to try on each of its GPUs, W, or auto; none is tried too"
     )
 
-    @field_validator("available", "roles", "price_scale", "clocks_mhz", "caps_w")
+    @field_validator("available", "roles", "price_usd_per_h", "price_scale", "clocks_mhz", "caps_w")
     @classmethod
     def _is_offered(cls, value: dict[str, object], info: ValidationInfo) -> dict[str, object]:
         strangers = sorted(set(value) - set(info.data.get("machines", value)))

@@ -102,6 +102,7 @@ CHANGES: Mapping[str, tuple[str, ...]] = {
     "catalog.available": ("catalog.available={dgx-h100: 1}",),
     "catalog.roles": ("catalog.roles={dgx-h100: [prefill]}",),
     "catalog.design": ("catalog.design=splitwise-hh",),
+    "catalog.price_usd_per_h": ("catalog.price_usd_per_h={dgx-h100: 7.5}",),
     "catalog.price_scale": ("catalog.price_scale={dgx-h100: 0.5}",),
     "catalog.clocks_mhz": ("catalog.clocks_mhz={dgx-h100: [1200]}",),
     "catalog.caps_w": ("catalog.caps_w={dgx-h100: [500]}",),

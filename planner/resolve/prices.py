@@ -1,0 +1,32 @@
+"""What a machine costs an hour: the scenario's word before the catalog's price."""
+
+from dataclasses import replace
+
+from hw_catalog.machines import Machine, Price
+from hw_catalog.provenance import Kind, Provenance
+from planner.scenario import Scenario
+
+_ASKED = Provenance(kind=Kind.VENDOR, source="catalog.price_usd_per_h of the scenario", date="as asked")
+_DRAWN = Provenance(
+    kind=Kind.DERIVED, source="nameplate watts times energy.usd_per_kwh and energy.pue_ratio", date="as asked",
+    note="the machine itself is paid: catalog.price_usd_per_h says power",
+)  # fmt: skip
+
+
+def price_of(scenario: Scenario, machine: Machine) -> Price | None:
+    """The price that a machine is planned at; None where nothing is known of its channel.
+
+    Args:
+        scenario: the question, with its channel, its own prices and its factors on prices.
+        machine: of the catalog.
+    """
+    offered = scenario.catalog
+    asked, scale = offered.price_usd_per_h.get(machine.name), offered.price_scale.get(machine.name, 1.0)
+    if asked is None:
+        found = machine.price(offered.channel)
+    elif isinstance(asked, str):
+        usd_per_h = scenario.energy.bill_usd_per_h(machine.rated_w)
+        found = Price(channel=offered.channel, usd_per_h=usd_per_h, provenance=_DRAWN)
+    else:
+        found = Price(channel=offered.channel, usd_per_h=asked, provenance=_ASKED)
+    return replace(found, usd_per_h=found.usd_per_h * scale) if found else None
