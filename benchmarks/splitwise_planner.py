@@ -129,7 +129,7 @@ def answer(problem: Problem, name: str, workload: str, reading: str) -> dict[str
     asked = scenario(problem, name, workload, reading)
     row: dict[str, object] = {"reading": reading, "problem": problem.value, "design": name, "workload": workload}
     start = time.process_time()
-    found = plan(asked, progress=lambda *_: None, with_margin=False, with_elsewise=False)
+    found = plan(asked, progress=lambda *_: None, with_margin=False)
     row["plan_cpu_s"] = round(time.process_time() - start, 1)
     if isinstance(found, NoPlan):
         return {**row, "plan": found.reason, "worse_frac": None}

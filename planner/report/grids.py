@@ -34,7 +34,8 @@ def _page(found: Sequence[Best], rows: Sequence[Row]) -> Page:
     for name, workload in readings:
         mine = [b for b in found if (b.reading, b.workload) == (name, workload)]
         these = [r for r in rows if (r.reading, r.workload) == (name, workload)]
-        charts = [_frontier(these, f"{name}-{workload}"), _splits(these, f"{name}-{workload}")] if these else []
+        draws = (_frontier, _edge, _splits) if these else ()
+        charts = [draw(these, f"{name}-{workload}") for draw in draws]
         sections.append(Section(name=f"{name}-{workload}", title=f"{workload}, {name}", blocks=[*charts, _best(mine)]))
     return Page(
         title="Splitwise, the provisioning grid",
@@ -79,6 +80,24 @@ def _frontier(rows: Sequence[Row], name: str) -> Chart:
     spec = {"series": series, "xUnit": "usd", "xLabel": "price, USD/h", "yUnit": "kW", "height": 340}
     note = "power in kW over price in USD/h of the clusters of each design that hold 70 req/s and are beaten in neither"
     return Chart(name=f"frontier-{name}", title="Frontier for 70 req/s", spec=spec, note=note, whole=True)
+
+
+def _edge(rows: Sequence[Row], name: str) -> Chart:
+    """Fewest prompt machines that hold the fixed rate, by number of token machines."""
+    series = []
+    for k, made in enumerate(d for d in DESIGNS if d.token_machine):
+        fewest = dict[int, int]()
+        for r in (r for r in rows if r.design == made.name and r.problem is None):
+            for c, rate in r.clusters():
+                if rate:
+                    fewest[c.token_machines] = min(c.prompt_machines, fewest.get(c.token_machines, c.prompt_machines))
+        if fewest:
+            points = sorted(fewest.items())
+            drawn_as = line(made.name, short([float(p) for _, p in points]), k)
+            series.append({**drawn_as, "x": short([float(t) for t, _ in points])})
+    spec = {"series": series, "xUnit": "number", "xLabel": "token machines", "yUnit": "number", "height": 340}
+    note = "fewest prompt machines with which a design holds 70 req/s, by its token machines"
+    return Chart(name=f"edge-{name}", title="Design space for 70 req/s", spec=spec, note=note, whole=True)
 
 
 def _splits(rows: Sequence[Row], name: str) -> Chart:
