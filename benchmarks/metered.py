@@ -9,7 +9,7 @@ from typing import Any
 
 from planner.policies.base import Policy
 from planner.simulator.books import Meter, Window, seconds
-from planner.simulator.pools import Failure, PoolModel, Run, Shift
+from planner.simulator.pools import NOTHING, Events, PoolModel, Run
 from planner.simulator.reference import Cluster
 from planner.simulator.reference_instance import Instance, Lane, Request, Step
 from workloads.traces import Trace
@@ -100,7 +100,7 @@ class MeteredCluster(Cluster):
 
 def serve(
     pools: Sequence[PoolModel], policy: Policy, trace: Trace, window: Window, *, cutoff_s: float,
-    failures: Sequence[Failure] = (), shifts: Sequence[Shift] = (), clients: int | None = None,
+    beside: Events = NOTHING,
 ) -> Run:  # fmt: skip
     """As ``reference.serve``, with busy time, joules, decode steps and preemptions."""
-    return MeteredCluster(pools, policy, trace, window, clients).serve(cutoff_s, failures, shifts)
+    return MeteredCluster(pools, policy, trace, window, beside.clients).serve(cutoff_s, beside)

@@ -17,7 +17,7 @@ import numpy as np
 
 from hw_catalog.load import load_catalog
 from hw_catalog.profile_files import load_profiles
-from planner.perf.instance import InstancePhysics, instance_physics
+from planner.perf.instance import InstancePhysics, Streaming, instance_physics
 from planner.perf.kv import EngineSettings
 from planner.perf.layout import Layout, Role
 from planner.policies.base import Policy
@@ -38,17 +38,18 @@ RATE_PER_MACHINE = 2.5
 PREFILL_FRAC = 0.4
 
 
-def physics() -> InstancePhysics:
-    """Llama-3.1-70B bf16 on one DGX-H100, tp8."""
+def layout_physics(layout: Layout, streaming: Streaming | None = None) -> InstancePhysics:
+    """Llama-3.1-70B bf16 on a DGX-H100."""
     machine = load_catalog().machines["dgx-h100"]
     profiles = load_profiles(None, model="llama-3.1-70b", gpu="h100-sxm", profile_set="aiconfigurator-0.12")
-    profile = next(p for p in profiles if p.tp == 8 and p.dtype == "bf16")
+    profile = next(p for p in profiles if p.tp == layout.tp and p.dtype == "bf16")
     return instance_physics(
         load_model("llama-3.1-70b"),
         machine,
-        Layout(tp=8),
+        layout,
         profile,
         EngineSettings(memory_frac=0.9, max_batch_tokens=2048, block_tokens=16),
+        streaming=streaming,
     )
 
 
@@ -57,7 +58,7 @@ ENGINES: dict[str, Callable[..., Run]] = {"core": kernel.run, "reference": refer
 
 def cluster(machines: int, policy_name: str) -> tuple[list[PoolModel], Policy]:
     """A cluster of so many machines and its policy."""
-    body = physics()
+    body = layout_physics(Layout(tp=8))
     rules = policy(
         policy_name,
         PolicySection(max_batch_tokens=2048, max_batch_size=256),

@@ -24,7 +24,7 @@ from planner.policies.presets import policy
 from planner.policies.topology import PhaseSplit
 from planner.scenario.policy_section import PolicySection
 from planner.simulator.books import window
-from planner.simulator.pools import PoolModel
+from planner.simulator.pools import Events, PoolModel
 from planner.simulator.serve import serve
 from workloads.errors import WorkloadError
 from workloads.models import load_model
@@ -80,7 +80,7 @@ def predicted(
     if isinstance(rules.topology, PhaseSplit):
         rules = replace(rules, topology=replace(rules.topology, answered_by=found.answered_by))
     measured = window(trace, warmup_frac=0.1, cooldown_frac=0.1, slices=1)
-    books = serve(pools, rules, trace, measured, cutoff_s=CUTOFF_S, clients=found.clients).ledger
+    books = serve(pools, rules, trace, measured, cutoff_s=CUTOFF_S, beside=Events(clients=found.clients)).ledger
     if books.refused:
         raise Unmatched("its requests do not fit the KV memory that the weights leave")
     rows = _reported(found, len(trace))

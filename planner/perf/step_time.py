@@ -350,38 +350,23 @@ def _line(knots: list[int], values: list[float], x: float) -> float:
     return values[i] + (values[i + 1] - values[i]) * (x - knots[i]) / (knots[i + 1] - knots[i])
 
 
-def run_s(segments: list[Segment]) -> float:
-    """Seconds that the steps of ``segments`` take together.
+def stretch_s(a: float, d: float, n: int) -> float:
+    """Seconds of n steps of which the first takes a and each further one d more.
 
     Σ_{j<n} (a + d·j) = n·a + d·n·(n-1)/2
     """
+    return n * a + d * (n * (n - 1) / 2)
+
+
+def run_s(segments: list[Segment]) -> float:
+    """Seconds that the steps of ``segments`` take together."""
     total = 0.0
     for a, d, n in segments:  # one by one: sum() of newer Pythons compensates rounding, and so would differ
-        total += n * a + d * (n * (n - 1) / 2)
+        total += stretch_s(a, d, n)
     return total
 
 
-def steps_until(segments: list[Segment], elapsed_s: float) -> int:
-    """How many steps it takes until at least ``elapsed_s`` have passed: the step boundary at or after that moment.
-
-    Args:
-        segments: durations of the steps.
-        elapsed_s: >= 0; must not exceed ``run_s(segments)`` by more than rounding.
-
-    Returns:
-        At least 1 and at most the number of steps in ``segments``.
-    """
-    done, left = 0, elapsed_s
-    for a, d, n in segments:
-        total = n * a + d * (n * (n - 1) / 2)
-        if left <= total:
-            return done + _steps_in_segment(a, d, n, left)
-        left -= total
-        done += n
-    return done
-
-
-def _steps_in_segment(a: float, d: float, n: int, elapsed_s: float) -> int:
+def steps_in_stretch(a: float, d: float, n: int, elapsed_s: float) -> int:
     """Smallest k in 1..n with k·a + d·k·(k-1)/2 >= elapsed (the root of a quadratic, then made exact)."""
     if d == 0.0:
         guess = elapsed_s / a
@@ -389,8 +374,8 @@ def _steps_in_segment(a: float, d: float, n: int, elapsed_s: float) -> int:
         b = a - d / 2
         guess = 2 * elapsed_s / (b + max(0.0, b * b + 2 * d * elapsed_s) ** 0.5)
     k = min(max(int(guess), 1), n)
-    while k > 1 and (k - 1) * a + d * ((k - 1) * (k - 2) / 2) >= elapsed_s:
+    while k > 1 and stretch_s(a, d, k - 1) >= elapsed_s:
         k -= 1
-    while k < n and k * a + d * (k * (k - 1) / 2) < elapsed_s:
+    while k < n and stretch_s(a, d, k) < elapsed_s:
         k += 1
     return k

@@ -10,7 +10,6 @@ from planner.planning.shrink import RATE_STEP_FRAC, stretch
 from planner.planning.tighten import cluster, price
 from planner.results.evidence import Judgement
 from planner.results.plan import CandidatePlan
-from planner.simulator.core.run import COMPILED
 from solvers.search import search
 
 SLACK_FRAC = 0.02
@@ -19,9 +18,8 @@ SLACK_FRAC = 0.02
 FEWER, MORE = (1, 2, 4), (0, 1, 2)
 """Machines that a step takes from one pool, and that it adds to another."""
 
-SEARCH_REQUESTS, SEARCH_REQUESTS_STEPWISE = 1_200_000, 12_000
-"""Requests that a search may have simulated where the scenario does not say: some seconds. Without compiled code a
-hundredth, for a request takes a hundred times as long."""
+SEARCH_REQUESTS = 1_200_000
+"""Requests that a search may have simulated where the scenario does not say: some seconds of compiled code."""
 
 FEWEST_EVALUATIONS, MOST_EVALUATIONS = 4, 32
 """Plans that a search tries at least, and at most."""
@@ -39,9 +37,7 @@ def evaluations(loop: PlanningLoop, held: Held) -> int:
     asked = loop.case.scenario.solver.search_evaluations
     if asked is not None:
         return asked
-    compiled = held[1].engine == COMPILED
-    affordable = (SEARCH_REQUESTS if compiled else SEARCH_REQUESTS_STEPWISE) // max(1, held[1].arrived)
-    return min(MOST_EVALUATIONS, max(FEWEST_EVALUATIONS if compiled else 0, affordable))
+    return min(MOST_EVALUATIONS, max(FEWEST_EVALUATIONS, SEARCH_REQUESTS // max(1, held[1].arrived)))
 
 
 def descend(loop: PlanningLoop, held: Held, most: int) -> Held:

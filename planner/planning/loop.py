@@ -21,9 +21,9 @@ from planner.results.plan import CandidatePlan, Pool
 from planner.scenario.objectives import Budgets, Headroom, Objective
 from planner.scenario.sections import FailureSection
 from planner.simulator.judge import Note, judge
-from planner.simulator.pools import Failure, PoolModel
+from planner.simulator.pools import Events, Failure, PoolModel
 from planner.simulator.serve import prepare
-from planner.simulator.traffic import Events, Judging, Traffic
+from planner.simulator.traffic import Judging, Traffic
 from solvers.allocation import Reason, Solution, Termination
 from solvers.elastic import NotProven, StillInfeasible, smallest_raise
 from solvers.problem import Problem

@@ -13,7 +13,6 @@ from planner.results.evidence import NoPlan, ValidatedPlan
 from planner.results.plan import CandidatePlan
 from planner.results.precision import Variant
 from planner.scenario.objectives import Objective
-from planner.simulator.core.run import COMPILED
 
 Progress = Callable[[str, float], None]
 Key = tuple[Variant, str]
@@ -104,7 +103,7 @@ def search(cases: Iterable[Case], progress: Progress, *, with_margin: bool, draw
     if isinstance(answer, NoPlan):
         return Searched(answer=replace(answer, explanation=(*answer.explanation, *every[0].slips)),
                         contenders=tuple(contenders))  # fmt: skip
-    if with_margin and answer.judgement.engine == COMPILED:
+    if with_margin:
         loop = next(c.loop for c in contenders if c.answer is not None and c.key == key_of(answer))
         answer = replace(answer, margin=margin(loop, answer.candidate))
     return Searched(answer=answer, contenders=tuple(contenders))

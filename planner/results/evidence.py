@@ -141,7 +141,7 @@ class Judgement:
         transfer_mean_s: mean time from end of prefill to KV landed (0 without transfers).
         latency_s: P50, P90 and P99 of every metric over all requests, promised or not, for example ``ttft_p99_s``.
         restarted: how often a failed machine took a request with it that then had to be served again.
-        engine: what simulated it: the core, compiled or interpreted and why, or the reference.
+        engine: what simulated it: the core, compiled or not, or the reference.
         longer_s: arrival window of the longer run that looked for a slowly growing backlog; 0 where none was made.
         longer_missed: objectives whose measured percentile is beyond its limit there.
         power: what all pools drew at once; None where nothing is known of the watts of one.

@@ -18,8 +18,8 @@ from planner.results.schedule import Epoch, EpochOption, Run, Schedule
 from planner.results.timetable import Served
 from planner.scenario.schedule_section import ScheduleSection
 from planner.simulator.judge import judge
-from planner.simulator.pools import Failure, PoolModel, Shift
-from planner.simulator.traffic import Events, Judging, Traffic
+from planner.simulator.pools import Events, Failure, PoolModel, Shift
+from planner.simulator.traffic import Judging, Traffic
 from workloads.load import Load
 from workloads.traces import Trace, cut, joined
 

@@ -15,9 +15,9 @@ from planner.results.evidence import Evidence, Judgement, Verdict
 from planner.simulator.account import account, left
 from planner.simulator.books import window
 from planner.simulator.metrics import Observed, evidence, sample
-from planner.simulator.pools import PoolModel, Run
+from planner.simulator.pools import NOTHING, Events, PoolModel, Run
 from planner.simulator.serve import serve, stepwise
-from planner.simulator.traffic import NOTHING, Events, Judging, Traffic
+from planner.simulator.traffic import Judging, Traffic
 from workloads.slo import Metric, Slo
 from workloads.traces import Trace
 
@@ -114,9 +114,8 @@ class _Bench:
         )  # fmt: skip
         until_s = TO_THE_END_S if to_the_end else _cutoff_s(trace, self.slos, self.reference)
         run = (stepwise if self.judging.stepwise else serve)(
-            self.pools, self.policy, trace, measured, cutoff_s=until_s, failures=self.events.failures,
-            shifts=self.events.shifts,
-        )  # fmt: skip
+            self.pools, self.policy, trace, measured, cutoff_s=until_s, beside=self.events
+        )
         return run, Observed(trace=trace, ledger=run.ledger, reference=self.reference)
 
     def weigh(self, observed: Sequence[Observed]) -> list[Evidence]:

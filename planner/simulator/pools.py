@@ -86,9 +86,39 @@ class Shift:
     physics: InstancePhysics | None = None
 
 
-def in_order(shifts: Sequence[Shift]) -> list[Shift]:
-    """By time; of equal times as they were given."""
-    return sorted(shifts, key=lambda shift: shift.at_s)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looks:
+    """When a run is looked at, for its time series.
+
+    Attributes:
+        period_s: time between two looks, > 0.
+        count: how many.
+    """
+
+    period_s: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Events:
+    """What happens to a cluster while it serves, and how requests come.
+
+    Attributes:
+        failures: machines that fail.
+        shifts: instances that come, go or change their clock; of equal times in this order.
+        clients: closed loop: as many requests in flight at most, the next one sent when one ends; the arrival times of
+            the trace are then the earliest ones. None is an open loop.
+        looks: when it is looked at, which changes nothing; None: never.
+    """
+
+    failures: Sequence[Failure] = ()
+    shifts: Sequence[Shift] = ()
+    clients: int | None = None
+    looks: Looks | None = None
+
+
+NOTHING = Events()
+"""Nothing fails and nothing changes, in an open loop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +135,8 @@ class Run:
         kv_free_blocks: free blocks of each instance at the end.
         kv_total_blocks: blocks of each instance.
         borrowed: instances that worked for the other phase at the end.
-        engine: what simulated it, and why if that was not the fastest.
+        engine: what simulated it.
+        interpreted: why it was not compiled, which changes no result; empty where it was.
         seen: (looks, pools, 4) of every look the instances of a pool that work, the requests that hold a slot, the
             tokens that wait and the share of memory in use, each summed over the instances.
     """
@@ -120,4 +151,5 @@ class Run:
     kv_total_blocks: list[int]
     borrowed: int
     engine: str = ""
+    interpreted: str = ""
     seen: NDArray[np.float64] | None = None

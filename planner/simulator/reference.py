@@ -18,7 +18,7 @@ from planner.policies.base import Policy, Recovery
 from planner.policies.borrowing import MixedPool
 from planner.policies.topology import PhaseSplit
 from planner.simulator.books import GAP_BINS, Books, Window, bin_edges_s
-from planner.simulator.pools import Failure, PoolModel, Run, Shift, names_of
+from planner.simulator.pools import NOTHING, Events, Failure, PoolModel, Run, Shift, names_of
 from planner.simulator.reference_instance import Instance, Request
 from workloads.traces import Trace
 
@@ -31,10 +31,10 @@ Process = Generator[simpy.Event, None, None]
 
 def serve(
     pools: Sequence[PoolModel], policy: Policy, trace: Trace, window: Window, *, cutoff_s: float,
-    failures: Sequence[Failure] = (), shifts: Sequence[Shift] = (), clients: int | None = None,
+    beside: Events = NOTHING,
 ) -> Run:  # fmt: skip
     """Serve a trace: arguments and result are those of ``serve.serve``, but for meters and the pipelines' bubbles."""
-    return Cluster(pools, policy, trace, window, clients).serve(cutoff_s, failures, shifts)
+    return Cluster(pools, policy, trace, window, beside.clients).serve(cutoff_s, beside)
 
 
 class Cluster:
@@ -65,13 +65,13 @@ class Cluster:
         self._count: dict[str, Any] = dict.fromkeys(COUNTED, 0)
         self._transfer_s = self._link_wait_s = 0.0
 
-    def serve(self, cutoff_s: float, failures: Sequence[Failure], shifts: Sequence[Shift]) -> Run:
+    def serve(self, cutoff_s: float, beside: Events) -> Run:
         """Serve the trace; shifts of time 0 hold from the start."""
-        self.env.process(self._turns([shift for shift in shifts if shift.at_s <= 0]))
+        self.env.process(self._turns([shift for shift in beside.shifts if shift.at_s <= 0]))
         self.env.process(self._arrivals())
-        for failure in failures:
+        for failure in beside.failures:
             self.env.process(self._outage(failure))
-        self.env.process(self._turns(sorted((s for s in shifts if s.at_s > 0), key=lambda shift: shift.at_s)))
+        self.env.process(self._turns(sorted((s for s in beside.shifts if s.at_s > 0), key=lambda s: s.at_s)))
         self.env.run(until=cutoff_s)
         return self.left()
 

@@ -15,24 +15,16 @@ from planner.policies.topology import Colocated, PhaseSplit
 from planner.simulator.books import Window
 from planner.simulator.core import run as core
 from planner.simulator.core.bodies import STEPS
-from planner.simulator.core.build import Events, Looks
 from planner.simulator.core.cache import LIKELY_COMPILE_S
 from planner.simulator.core.machine_code import REPLAY
-from planner.simulator.pools import Failure, PoolModel, Run, Shift
+from planner.simulator.pools import NOTHING, Events, PoolModel, Run, Shift
 from workloads.traces import Trace
 
 
 def serve(
-    pools: Sequence[PoolModel],
-    policy: Policy,
-    trace: Trace,
-    window: Window,
-    *,
-    cutoff_s: float,
-    failures: Sequence[Failure] = (),
-    shifts: Sequence[Shift] = (),
-    clients: int | None = None,
-) -> Run:
+    pools: Sequence[PoolModel], policy: Policy, trace: Trace, window: Window, *, cutoff_s: float,
+    beside: Events = NOTHING,
+) -> Run:  # fmt: skip
     """Serve a trace.
 
     Args:
@@ -41,37 +33,25 @@ def serve(
         trace: what arrives.
         window: which arrivals are measured.
         cutoff_s: simulated time at which an overloaded run is cut off.
-        failures: machines that fail meanwhile.
-        shifts: instances that come, go or change their clock meanwhile.
-        clients: closed loop: as many requests in flight at most, the next one sent when one ends; the arrival times of
-            the trace are then the earliest ones. None is an open loop.
+        beside: what else happens.
 
     Returns:
-        Rows, histograms, meters and what was left over; ``engine`` says whether it was compiled, and why if not.
+        Rows, histograms, meters and what was left over; ``interpreted`` says why it was not compiled, where it was not.
 
     Raises:
         TypeError: a part of the policy or of the physics is of a kind that the engine does not know, alone or together.
     """
-    known(pools, policy, shifts)
+    known(pools, policy, beside.shifts)
     if type(policy.routing) is LeastReserved:
-        _knows_reserved(pools, policy, trace, beside=bool(failures or shifts))
-    return core.run(
-        pools, policy, trace, window, cutoff_s=cutoff_s,
-        beside=Events(failures=failures, shifts=shifts, clients=clients),
-    )  # fmt: skip
+        _knows_reserved(pools, policy, trace, beside=bool(beside.failures or beside.shifts))
+    return core.run(pools, policy, trace, window, cutoff_s=cutoff_s, beside=beside)
 
 
 def stepwise(
-    pools: Sequence[PoolModel],
-    policy: Policy,
-    trace: Trace,
-    window: Window,
-    *,
-    cutoff_s: float,
-    failures: Sequence[Failure] = (),
-    shifts: Sequence[Shift] = (),
-) -> Run:
-    """The same run by the reference, ten to a thousand times slower; it meters nothing.
+    pools: Sequence[PoolModel], policy: Policy, trace: Trace, window: Window, *, cutoff_s: float,
+    beside: Events = NOTHING,
+) -> Run:  # fmt: skip
+    """The same run by the reference, ten to a thousand times slower; it meters nothing and is not looked at.
 
     Raises:
         TypeError: as ``serve``.
@@ -80,29 +60,12 @@ def stepwise(
     """
     from planner.simulator import reference  # SimPy is imported only by those who ask for it
 
-    known(pools, policy, shifts)
+    known(pools, policy, beside.shifts)
     if any(p.physics.ranks > 1 or p.max_batch_size or p.max_batch_tokens for p in pools):
         raise BadInput("pools: the reference knows neither attention ranks nor limits of a pool of its own")
     if isinstance(policy.topology, PhaseSplit) and policy.topology.answered_by is Role.DECODE:
         raise BadInput("topology: the reference sends first tokens from where they are computed")
-    return reference.serve(pools, policy, trace, window, cutoff_s=cutoff_s, failures=failures, shifts=shifts)
-
-
-def watched(
-    pools: Sequence[PoolModel],
-    policy: Policy,
-    trace: Trace,
-    window: Window,
-    *,
-    cutoff_s: float,
-    failures: Sequence[Failure] = (),
-    looks: Looks,
-) -> Run:
-    """The same run, looked at while it goes on: ``Run.seen`` is what was seen. Looking changes nothing."""
-    known(pools, policy)
-    return core.run(
-        pools, policy, trace, window, cutoff_s=cutoff_s, beside=Events(failures=failures, looks=looks)
-    )  # fmt: skip
+    return reference.serve(pools, policy, trace, window, cutoff_s=cutoff_s, beside=beside)
 
 
 def known(pools: Sequence[PoolModel], policy: Policy, shifts: Sequence[Shift] = ()) -> None:

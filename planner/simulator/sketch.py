@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 from planner.policies.base import Policy
 from planner.results.picture import LatencyCurve, PoolSeries
 from planner.simulator.books import Meter, window
-from planner.simulator.core.build import Looks
 from planner.simulator.metrics import Observed, sample
-from planner.simulator.pools import Failure, PoolModel
-from planner.simulator.serve import watched
+from planner.simulator.pools import Events, Failure, Looks, PoolModel
+from planner.simulator.serve import serve
 from workloads.slo import Metric, Slo
 from workloads.traces import Trace
 
@@ -70,7 +69,8 @@ def sketch(
     span_s = max(trace.duration_s, 1e-9)
     looks = Looks(period_s=span_s / (MOMENTS * LOOKS), count=MOMENTS * LOOKS)
     measured = window(trace, warmup_frac=warmup_frac, cooldown_frac=cooldown_frac, slices=1)
-    done = watched(pools, policy, trace, measured, cutoff_s=2 * span_s + 60, failures=failures, looks=looks)
+    beside = Events(failures=failures, looks=looks)
+    done = serve(pools, policy, trace, measured, cutoff_s=2 * span_s + 60, beside=beside)
     observed = Observed(trace=trace, ledger=done.ledger)
     table = done.seen if done.seen is not None else np.zeros((0, len(pools), 4))
     moments = len(table) // LOOKS

@@ -1,9 +1,8 @@
-"""What a candidate is judged on: the traces it serves, what happens meanwhile, and how that is weighed."""
+"""What a candidate is judged on: the traces it serves, and how what was seen is weighed."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from planner.simulator.pools import Failure, Shift
 from workloads.traces import Trace
 
 
@@ -50,20 +49,3 @@ class Judging:
     confidence_frac: float
     early: bool = False
     stepwise: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Events:
-    """What happens to a candidate while it serves, in every seed.
-
-    Attributes:
-        failures: machines that fail.
-        shifts: instances that come, go or change their clock.
-    """
-
-    failures: Sequence[Failure] = ()
-    shifts: Sequence[Shift] = ()
-
-
-NOTHING = Events()
-"""Nothing fails and nothing changes."""

@@ -22,9 +22,7 @@ from planner.policies.base import Policy, Recovery
 from planner.policies.batching import Chunked, ChunkForm, Continuous
 from planner.policies.order import SLACK, Order
 from planner.simulator.books import window
-from planner.simulator.core.build import Events, Looks
-from planner.simulator.core.run import COMPILED
-from planner.simulator.pools import Failure, PoolModel, Run, Shift
+from planner.simulator.pools import Events, Failure, Looks, PoolModel, Run, Shift
 from planner.simulator.serve import known
 from tests.laws.witness_clusters import Asked, questions
 from tests.planner.toy import random_trace, toy_physics, toy_policy, toy_pools, toy_profile
@@ -192,7 +190,12 @@ def both(
             beside=Events(shifts=shifts, clients=clients, failures=failures),
         ),
         metered.serve(
-            pools, rules, trace, measured, cutoff_s=cutoff_s, shifts=shifts, clients=clients, failures=failures
+            pools,
+            rules,
+            trace,
+            measured,
+            cutoff_s=cutoff_s,
+            beside=Events(shifts=shifts, clients=clients, failures=failures),
         ),
     )
 
@@ -250,7 +253,7 @@ def test_both_engines_tell_the_same_story(cluster: tuple[list[PoolModel], Policy
     """
     fast, slow = both(*cluster, trace, cut)
     assert_equal(fast, slow)
-    assert fast.engine == COMPILED
+    assert fast.interpreted == ""
 
 
 @settings(max_examples=20, deadline=None)
@@ -287,11 +290,9 @@ def test_both_engines_wait_for_clients(
 @given(asked=questions())
 def test_compiled_or_interpreted_is_the_same(asked: Asked) -> None:
     """Compiled or interpreted, all times and joules are the same: every policy and layout, failures and shifts too."""
-    rest = asked.rest()
-    cutoff_s, beside = rest.pop("cutoff_s"), Events(**rest)
     start = asked.pools, asked.policy, asked.trace, asked.measured()
-    fast, slow = (kernel.run(*start, cutoff_s=cutoff_s, beside=beside, interpreted=own) for own in (False, True))
-    assert (fast.engine, slow.engine) == (COMPILED, kernel.INTERPRETED)
+    fast, slow = (kernel.run(*start, **asked.rest(), interpreted=own) for own in (False, True))
+    assert (fast.interpreted, slow.interpreted) == ("", kernel.ASKED)
     for column in ("ttft_s", "e2e_s", "max_gap_s", "gaps", "served_by"):
         assert np.array_equal(getattr(fast.ledger, column), getattr(slow.ledger, column)), column
     for mine, other in zip(fast.meters.values(), slow.meters.values(), strict=True):

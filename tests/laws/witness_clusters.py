@@ -16,7 +16,7 @@ from planner.perf.step_time import StepTime
 from planner.perf.stream import StreamTime, Way
 from planner.policies.base import Policy
 from planner.simulator.books import Window, window
-from planner.simulator.pools import Failure, PoolModel, Shift
+from planner.simulator.pools import Events, Failure, PoolModel, Shift
 from tests.planner.toy import random_trace, toy_physics, toy_policy, toy_profile
 from workloads.models import load_model
 from workloads.requests import RequestClass
@@ -53,10 +53,9 @@ class Asked:
         return window(self.trace, warmup_frac=0.1, cooldown_frac=0.05, slices=3)
 
     def rest(self) -> dict[str, Any]:
-        """What changes on the way."""
-        return {
-            "cutoff_s": self.cutoff_s, "failures": self.failures, "shifts": self.shifts, "clients": self.clients,
-        }  # fmt: skip
+        """When it ends, and what happens meanwhile."""
+        beside = Events(failures=self.failures, shifts=self.shifts, clients=self.clients)
+        return {"cutoff_s": self.cutoff_s, "beside": beside}
 
 
 def body(draw: st.DrawFn, kind: str) -> InstancePhysics:

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from planner.policies.base import Policy
 from planner.simulator.books import Window
 from planner.simulator.core import run as core
-from planner.simulator.core.build import Events
-from planner.simulator.pools import UNLIMITED, Failure, PoolModel, Run, Shift
+from planner.simulator.pools import UNLIMITED, Events, Failure, PoolModel, Run, Shift
 from workloads.traces import Trace
 
 

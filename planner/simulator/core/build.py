@@ -1,7 +1,6 @@
 """From pools, policy and trace to the arrays of the compiled replay."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -39,7 +38,7 @@ from planner.simulator.core.state import (
     Shorts,
     World,
 )
-from planner.simulator.pools import UNLIMITED, Failure, PoolModel, Shift, in_order
+from planner.simulator.pools import UNLIMITED, Events, Failure, PoolModel, Shift
 from workloads.traces import Trace
 
 LIMITS = ("max_batch_size", "max_batch_tokens")
@@ -47,36 +46,6 @@ LIMITS = ("max_batch_size", "max_batch_tokens")
 
 FEWEST_ROWS = 1024
 """Requests in flight that there is room for at first; more room is made when it is needed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Looks:
-    """When a run is looked at, for its time series.
-
-    Attributes:
-        period_s: time between two looks, > 0.
-        count: how many.
-    """
-
-    period_s: float
-    count: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Events:
-    """What happens to a cluster beside arrivals, and how they come.
-
-    Attributes:
-        failures: machines that fail.
-        shifts: instances that come, go or change their clock.
-        clients: closed loop: requests in flight at most; None is an open loop.
-        looks: when it is looked at; None: never.
-    """
-
-    failures: Sequence[Failure] = ()
-    shifts: Sequence[Shift] = ()
-    clients: int | None = None
-    looks: Looks | None = None
 
 
 def build(
@@ -251,7 +220,7 @@ def _shifts(shifts: Sequence[Shift], bodies: Sequence[InstancePhysics]) -> Rows:
     """What changes, by time."""
     number = {id(body): place for place, body in enumerate(bodies)}
     rows = np.zeros(len(shifts), SHIFT)
-    for row, shift in zip(rows, in_order(shifts), strict=True):
+    for row, shift in zip(rows, sorted(shifts, key=lambda shift: shift.at_s), strict=True):
         row["at_s"], row["instance"] = shift.at_s, shift.instance
         row["opens"] = NONE if shift.opens is None else shift.opens
         row["body"] = NONE if shift.physics is None else number[id(shift.physics)]

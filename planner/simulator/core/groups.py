@@ -6,18 +6,9 @@ in every group that holds its request, and a step takes as long as the slowest g
 
 from typing import Any
 
+from planner.perf.parallel import kv_groups
 from planner.simulator.core.state import Floats
 from planner.simulator.core.surfaces import curve, piece_after, piece_of, step_at, steps_before
-
-
-def groups_of(body: Any, context: int) -> int:
-    """KV groups that hold a context."""
-    return int(min(body.groups, max(1, -(-context // body.group_tokens))))
-
-
-def share_of(body: Any, context: int) -> int:
-    """Tokens of a context in the group that holds most of it."""
-    return int(max(min(context, body.group_tokens), -(-context // body.groups)))
 
 
 def merge_s(body: Any, groups: int, tokens: int) -> float:
@@ -39,7 +30,7 @@ def group_segment(table: Floats, body: Any, batch: int, context: float, steps: i
     """
     part = -(-batch // body.streams)
     whole = int(context)
-    groups = groups_of(body, whole + 1 if context > whole else whole)
+    groups = kv_groups(whole + 1 if context > whole else whole, int(body.group_tokens), int(body.groups))
     extra = (body.streams - 1) * (body.hop_latency_s + body.hop_token_s * part) + merge_s(body, groups, part)
     mine = -(-part * groups // body.groups)
     full, span, slower = float(body.groups * body.group_tokens), steps, 1

@@ -20,7 +20,7 @@ def growth(w: World, k: int, steps: int) -> int:
         return 0
     me = w.lanes[k]
     size = w.bodies[me.body].block_tokens
-    cycles = steps // size
+    cycles = steps // size if steps >= size else 0
     total, base = cycles * me.batch, k * w.cluster[0].residue_rows
     place = (size - 1) - me.steps % size
     for _ in range(steps - cycles * size):

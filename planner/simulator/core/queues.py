@@ -195,10 +195,14 @@ def schedule(w: World, what: int, delay_s: float) -> None:
     """Schedule an event after ``delay_s``; a lane has one at most, and an earlier one of it is cancelled."""
     c = w.cluster[0]
     c.number += 1
-    if what >= 0 and w.lanes[what].place != NONE:
-        _close(w, w.lanes[what].place)
-    c.events += 1
-    _lift(w, c.events - 1, c.now_s + delay_s, c.number, what)
+    at_s, place = c.now_s + delay_s, int(w.lanes[what].place) if what >= 0 else NONE
+    if place != NONE and w.events[place].at_s <= at_s:
+        _close(w, place)
+        place = NONE
+    if place == NONE:
+        place = int(c.events)
+        c.events += 1
+    _lift(w, place, at_s, int(c.number), what)  # an earlier end of a run rises from where it is
 
 
 def cancel_event(w: World, place: int) -> None:

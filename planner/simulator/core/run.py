@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from planner.policies.base import Policy
 from planner.simulator.books import GAP_BINS, Books, Bubble, Meter, Window, seconds
-from planner.simulator.core.build import Events, build, grown
+from planner.simulator.core.build import build, grown
 from planner.simulator.core.interpret import interpret
 from planner.simulator.core.machine_code import REPLAY
 from planner.simulator.core.state import (
@@ -28,18 +28,18 @@ from planner.simulator.core.state import (
     Rows,
     World,
 )
-from planner.simulator.pools import UNLIMITED, PoolModel, Run, names_of
+from planner.simulator.pools import NOTHING, UNLIMITED, Events, PoolModel, Run, names_of
 from workloads.traces import Trace
 
-COMPILED, INTERPRETED = "compiled replay", "interpreted replay"
-"""What served a run, in words."""
+CORE, ASKED = "core", "asked for"
+"""What served a run, in words, and why it was interpreted where nothing failed."""
 
 MOST_PLACES = 1 << 26
 """Places for requests that end, over all instances, which are reserved (not touched) at most."""
 
 _METERED = {
     "preemptions": "preemptions", "busy_s": "busy_s", "kv_block_s": "kv_block_s", "kv_peak_blocks": "kv_peak",
-    "queue_tokens": "queue_tokens", "queue_seen_s": "queue_seen_s", "queue_token_s": "queue_token_s",
+    "queue_tokens": "queue_tokens", "queue_token_s": "queue_token_s",
     "decode_steps": "decode_steps", "decode_tokens": "decode_tokens", "prefill_j": "prefill_j", "decode_j": "decode_j",
     "prefill_s": "prefill_s",
 }  # fmt: skip
@@ -56,7 +56,7 @@ def run(
     window: Window,
     *,
     cutoff_s: float,
-    beside: Events = Events(),  # noqa: B008  frozen, and empty
+    beside: Events = NOTHING,
     max_run_steps: int = UNLIMITED,
     interpreted: bool = False,
 ) -> Run:
@@ -74,20 +74,18 @@ def run(
 
     Returns:
         Rows, histograms, meters and what was left over. Compiled or, where that fails or is not wanted, interpreted:
-        bit for bit the same; ``Run.engine`` says which.
+        bit for bit the same; ``Run.interpreted`` says why.
     """
     world = build(pools, policy, trace, window, cutoff_s=cutoff_s, max_run_steps=max_run_steps, beside=beside)
     code = None if interpreted or _too_wide(world) else REPLAY.ready()
     if code is None:
         interpret(world)
-        return _left(
-            world, pools, window, cutoff_s, f"{INTERPRETED}: {REPLAY.trouble}" if REPLAY.trouble else INTERPRETED
-        )
+        return _left(world, pools, window, cutoff_s, REPLAY.trouble or ASKED)
     addresses = _addresses(world)  # kept: compiled code reads them until it returns
     while code(addresses.ctypes.data) == FULL:
         world = grown(world)
         addresses = _addresses(world)
-    return _left(world, pools, window, cutoff_s, COMPILED)
+    return _left(world, pools, window, cutoff_s, "")
 
 
 def _too_wide(w: World) -> bool:
@@ -107,7 +105,7 @@ def _addresses(w: World) -> Ints:
     return np.array([array.ctypes.data for array in arrays], np.int64)
 
 
-def _left(w: World, pools: Sequence[PoolModel], window: Window, end_s: float, engine: str) -> Run:
+def _left(w: World, pools: Sequence[PoolModel], window: Window, end_s: float, interpreted: str) -> Run:
     """What the replay tells."""
     instances, cluster = w.instances, w.cluster[0]
     lengths = w.chains.reshape(-1, CHAINS, LINKS)[:, :, LENGTH]
@@ -128,7 +126,8 @@ def _left(w: World, pools: Sequence[PoolModel], window: Window, end_s: float, en
         kv_free_blocks=instances["free"].tolist(),
         kv_total_blocks=instances["total"].tolist(),
         borrowed=int(np.sum(instances["borrowed"] > 0)),
-        engine=engine,
+        engine=CORE,
+        interpreted=interpreted,
         seen=w.seen.reshape(-1, len(pools), 4)[: int(cluster["looked"])],
     )
 

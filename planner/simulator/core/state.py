@@ -4,7 +4,7 @@ Requests in flight, instances, machines and pools are rows of structured arrays;
 Everything the engine needs, its clock included, is in a ``World``, so that it can stop and continue.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -201,18 +201,17 @@ class World(NamedTuple):
     bubbles: Floats
 
 
-KINDS = {
+_RECORDS: dict[str, np.dtype[Any]] = {
     "cluster": CLUSTER, "requests": REQUEST, "instances": INSTANCE, "lanes": LANE, "bodies": BODY, "pools": POOL,
-    "serves": np.dtype(np.int32), "tables": np.dtype(np.float64), "chains": np.dtype(np.int32),
-    "residues": np.dtype(np.int32), "dues": DUE, "gaps": GAP, "groups": np.dtype(np.int32),
-    "loads": np.dtype(np.float64), "events": EVENT, "shifts": SHIFT, "failures": FAILURE, "due_s": np.dtype(np.float64),
-    "works": np.dtype(np.float64), "stages": np.dtype(np.float64), "seen": np.dtype(np.float64),
-    "egress_s": np.dtype(np.float64),
-    "ingress_s": np.dtype(np.float64), "above_j": np.dtype(np.float64), "histogram": np.dtype(np.int64),
-    "arrival_s": np.dtype(np.float64),
-    "prompt_tokens": np.dtype(np.int64), "output_tokens": np.dtype(np.int64), "class_index": np.dtype(np.int64),
-    "cached_tokens": np.dtype(np.int64),
-    "ttft_s": np.dtype(np.float64), "e2e_s": np.dtype(np.float64), "max_gap_s": np.dtype(np.float64),
-    "served_by": np.dtype(np.int32), "bubbles": np.dtype(np.float64),
+    "dues": DUE, "gaps": GAP, "events": EVENT, "shifts": SHIFT, "failures": FAILURE,
 }  # fmt: skip
+_NUMBERS: dict[Any, np.dtype[Any]] = {
+    Floats: np.dtype(np.float64),
+    Ints: np.dtype(np.int64),
+    Shorts: np.dtype(np.int32),
+}
+
+KINDS: dict[str, np.dtype[Any]] = {
+    name: _RECORDS[name] if name in _RECORDS else _NUMBERS[kind] for name, kind in World.__annotations__.items()
+}
 """Array of a world -> what its elements are, in its order."""

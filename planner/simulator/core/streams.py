@@ -7,7 +7,8 @@ passed the other stages.
 
 from typing import Any
 
-from planner.simulator.core.groups import groups_of, merge_s, share_of
+from planner.perf.parallel import kv_groups, longest_share_tokens
+from planner.simulator.core.groups import merge_s
 from planner.simulator.core.state import World
 from planner.simulator.core.steps import hops_s, step_s
 from planner.simulator.core.surfaces import attend
@@ -27,14 +28,14 @@ def stream_s(w: World, b: int, batch: int, context: int, slot: int, count: int, 
     """
     body = w.bodies[b]
     part, mean = -(-batch // body.streams), context // max(1, batch)
-    spread = groups_of(body, mean) if batch else 0
+    spread = _groups(body, mean) if batch else 0
     own = -(-part * spread // body.groups)
     slowest = 0.0
     for group in range(body.groups):
         tokens, attention, at, each = 0, 0.0, 0, slot
         for _ in range(count):
             size, before = _size(w, b, each, batch, last), _before(w, b, each, last)
-            held = groups_of(body, before + size)
+            held = _groups(body, before + size)
             if (group - at) % body.groups < held:
                 tokens += size
                 attention += attend(w.tables, body, size, _share(body, before))
@@ -52,16 +53,21 @@ def _between_s(w: World, b: int, batch: int, spread: int, slot: int, count: int,
     most, total, merged, each = spread, part, part if spread > 1 else 0, slot
     for _ in range(count):
         size = _size(w, b, each, batch, last)
-        held = groups_of(body, _before(w, b, each, last) + size)
+        held = _groups(body, _before(w, b, each, last) + size)
         most, total = max(most, held), total + size
         merged += size if held > 1 else 0
         each = w.requests[each].next
     return hops_s(body, total) + (merge_s(body, most, merged) if merged else 0.0)
 
 
+def _groups(body: Any, context: int) -> int:
+    """KV groups that hold a context."""
+    return kv_groups(context, int(body.group_tokens), int(body.groups))
+
+
 def _share(body: Any, context: int) -> int:
     """Tokens of a context that one group reads."""
-    return share_of(body, context) if body.groups > 1 else context
+    return longest_share_tokens(context, int(body.group_tokens), int(body.groups)) if body.groups > 1 else context
 
 
 def _size(w: World, b: int, slot: int, batch: int, last: bool) -> int:
@@ -90,12 +96,12 @@ def beside_tokens(w: World, b: int, slot: int, count: int, past: int) -> int:
     body, most = w.bodies[b], 0
     at, each = 0, slot
     for _ in range(count):
-        at += groups_of(body, w.requests[each].cached + w.requests[each].chunk)
+        at += _groups(body, w.requests[each].cached + w.requests[each].chunk)
         each = w.requests[each].next
-    for group in range(at, at + groups_of(body, past + 1)):
+    for group in range(at, at + _groups(body, past + 1)):
         tokens, begin, each = 0, 0, slot
         for _ in range(count):
-            held = groups_of(body, w.requests[each].cached + w.requests[each].chunk)
+            held = _groups(body, w.requests[each].cached + w.requests[each].chunk)
             if (group - begin) % body.groups < held:
                 tokens += w.requests[each].chunk
             begin += held
@@ -109,6 +115,6 @@ def alone_s(w: World, b: int, new: int, past: int) -> float:
     body = w.bodies[b]
     size = -(-new // body.streams)
     before = past + (body.streams - 1) * new // (2 * body.streams)
-    held = groups_of(body, before + size) if body.groups > 1 else 1
+    held = _groups(body, before + size) if body.groups > 1 else 1
     attention = attend(w.tables, body, size, _share(body, before))
     return step_s(w, b, size, attention, 0, 0.0) + hops_s(body, size) + merge_s(body, held, size)

@@ -115,23 +115,3 @@ def piece_after(table: Floats, body: Any, piece: int, context: float) -> int:
     while piece < body.context_n - 2 and table[body.context + piece + 1] <= context:
         piece += 1
     return piece
-
-
-def stretch_s(a: float, d: float, n: int) -> float:
-    """Seconds of an arithmetic sequence: n·a + d·n·(n-1)/2."""
-    return n * a + d * (n * (n - 1) / 2)
-
-
-def steps_in_stretch(a: float, d: float, n: int, elapsed_s: float) -> int:
-    """Smallest k in 1..n with k·a + d·k·(k-1)/2 >= elapsed (the root of a quadratic, then made exact)."""
-    if d == 0.0:
-        guess = elapsed_s / a
-    else:
-        b = a - d / 2
-        guess = 2 * elapsed_s / (b + max(0.0, b * b + 2 * d * elapsed_s) ** 0.5)
-    k = min(max(int(guess), 1), n)
-    while k > 1 and stretch_s(a, d, k - 1) >= elapsed_s:
-        k -= 1
-    while k < n and stretch_s(a, d, k) < elapsed_s:
-        k += 1
-    return k

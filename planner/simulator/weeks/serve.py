@@ -1,4 +1,4 @@
-"""A week request by request: what its controllers did to the pools, served as shifts by the compiled replay.
+"""A week request by request: what its controllers did to the pools, served as shifts by the core.
 
 The week is served in parts, each started some minutes early on an empty cluster and ended some minutes late, so that
 every request that is counted meets others as it would have. Within a part instances come, drain and change their clock
@@ -6,9 +6,8 @@ when the controllers said so. An instance that is resharded drains while the new
 for a change (65 to 75 ms) is left out.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,7 @@ from planner.perf.instance import InstancePhysics
 from planner.perf.layout import Role
 from planner.policies.base import Policy
 from planner.simulator.books import Window, bin_edges_s
-from planner.simulator.pools import PoolModel, Run, Shift
+from planner.simulator.pools import Events, PoolModel, Run, Shift
 from planner.simulator.serve import serve
 from planner.simulator.weeks.flows import Course, Floats, Ints
 from workloads.requests import RequestClass
@@ -33,14 +32,8 @@ Bodies = Mapping[tuple[int, int], InstancePhysics]
 """(GPUs of an instance, SM clock) -> the instance."""
 
 
-class Engine(Protocol):
-    """Serves a trace on pools that shift."""
-
-    def __call__(
-        self, pools: Sequence[PoolModel], policy: Policy, trace: Trace, window: Window, *, cutoff_s: float,
-        shifts: Sequence[Shift],
-    ) -> Run:  # fmt: skip
-        """As ``serve`` does."""
+Engine = Callable[..., Run]
+"""Serves a trace on pools that shift, as ``serve`` does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +133,7 @@ def _part(stage: Stage, begin_s: float, end_s: float, engine: Engine) -> Part:
     window = Window(
         first=int(counted[0]), last=int(counted[1]), slices=1, start_s=begin_s - origin_s, end_s=end_s - origin_s
     )  # fmt: skip
-    run = engine(pools, stage.policy, trace, window, cutoff_s=2 * trace.duration_s + 3600, shifts=shifts)
+    run = engine(pools, stage.policy, trace, window, cutoff_s=2 * trace.duration_s + 3600, beside=Events(shifts=shifts))
     rows = slice(window.first, window.last)
     later = np.maximum(1, trace.output_tokens[rows] - 1)
     ttft_s, e2e_s = run.ledger.ttft_s[rows], run.ledger.e2e_s[rows]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hw_catalog.profile_files import load_profiles
 from hw_catalog.profiles import KernelProfile
-from planner.perf.step_time import Segment, StepTime, run_s, steps_until
+from planner.perf.step_time import Segment, StepTime, run_s, steps_in_stretch, stretch_s
 from tests.planner.toy import toy_profile
 
 TOY = StepTime(toy_profile())
@@ -50,17 +50,12 @@ def test_a_run_on_measured_surfaces_lasts_as_long_as_its_steps(profile: KernelPr
         assert run_s(segments) == pytest.approx(sum(each), rel=1e-9)
 
 
-@given(
-    segments=st.lists(
-        st.tuples(st.floats(1e-3, 0.1), st.floats(-1e-5, 1e-4), st.integers(1, 50)), min_size=1, max_size=5
-    ),
-    share=st.floats(0.0, 1.0),
-)
-def test_the_next_boundary_is_found(segments: list[Segment], share: float) -> None:
+@given(stretch=st.tuples(st.floats(1e-3, 0.1), st.floats(-1e-5, 1e-4), st.integers(1, 50)), share=st.floats(0.0, 1.0))
+def test_the_next_boundary_is_found(stretch: Segment, share: float) -> None:
     """The boundary after a moment is the first at which at least that much time has passed, to rounding."""
-    ends = list(accumulate(durations(segments)))
+    ends = list(accumulate(durations([stretch])))
     elapsed_s = share * ends[-1]
-    found = steps_until(segments, elapsed_s)
+    found = steps_in_stretch(*stretch, elapsed_s)
     assert 1 <= found <= len(ends)
     assert ends[found - 1] >= elapsed_s - 1e-9
     assert found == 1 or ends[found - 2] < elapsed_s + 1e-9
@@ -69,9 +64,9 @@ def test_the_next_boundary_is_found(segments: list[Segment], share: float) -> No
 @given(steps=st.integers(1, 200), at=st.integers(1, 200))
 def test_a_boundary_is_its_own(steps: int, at: int) -> None:
     """Work that arrives exactly at a step boundary is noticed there and not a step later."""
-    segments = TOY.decode_segments(8, 300.0, steps)
-    at = min(at, steps)
-    assert steps_until(segments, run_s(TOY.decode_segments(8, 300.0, at)) * (1 - 1e-12)) == at
+    a, d, n = TOY.decode_segments(8, 300.0, steps)[0]
+    at = min(at, n)
+    assert steps_in_stretch(a, d, n, stretch_s(a, d, at) * (1 - 1e-12)) == at
 
 
 def test_decode_steps_pass_through_the_measurements(profile: KernelProfile) -> None:

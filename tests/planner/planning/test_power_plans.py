@@ -17,7 +17,7 @@ from planner.resolve.clocks_caps import AUTO_RATIOS, knobs_of, nearest_clock_mhz
 from planner.results.evidence import ValidatedPlan
 from planner.scenario import Scenario
 from planner.scenario.reading import Document
-from planner.simulator.books import Meter, seconds, window
+from planner.simulator.books import Meter, window
 from planner.simulator.judge import judge
 from planner.simulator.pools import PoolModel
 from planner.simulator.sketch import sketch
@@ -185,18 +185,6 @@ def test_joules_do_not_depend_on_how_a_run_is_cut(seed: int) -> None:
     for pool in (whole[:2], whole[2:]):
         spent_j = sum(m.prefill_j + m.decode_j for m in pool)
         assert sum(pool[0].above_j) == pytest.approx(spent_j, rel=1e-9, abs=1e-9)
-
-
-@given(st.lists(st.tuples(st.floats(-5, 30), st.floats(0, 7), st.floats(0, 500)), max_size=20))
-def test_every_joule_lands_in_its_second(spent: list[tuple[float, float, float]]) -> None:
-    """Watts over an interval fill the seconds it covers, and nothing outside the window counts."""
-    meter = Meter(2.5, 20.25, 1, above_j=[0.0] * seconds(2.5, 20.25))
-    for begin, length, watts in spent:
-        meter.spend(begin, begin + length, watts, prefill=False)
-    inside = sum(w * max(0.0, min(b + n, 20.25) - max(b, 2.5)) for b, n, w in spent)
-    assert meter.decode_j == pytest.approx(inside, abs=1e-6)
-    assert sum(meter.above_j) == pytest.approx(inside, abs=1e-6)
-    assert all(j <= sum(w for _, _, w in spent) * (1 + 1e-9) + 1e-9 for j in meter.above_j)
 
 
 def test_a_judgement_tells_what_a_pool_drew() -> None:

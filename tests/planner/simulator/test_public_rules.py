@@ -21,7 +21,7 @@ from planner.scenario.designs import A100, H100
 from planner.simulator import reference
 from planner.simulator.books import window
 from planner.simulator.core.run import run as core
-from planner.simulator.pools import Failure, PoolModel, Run
+from planner.simulator.pools import Events, Failure, PoolModel, Run
 from planner.simulator.serve import serve
 from tests.planner.plans import candidate, scenario
 from workloads.traces import Trace, plain_trace
@@ -156,7 +156,7 @@ def test_what_the_rules_leave_open_is_refused(published: Reading) -> None:
     measured = window(what, warmup_frac=0.0, cooldown_frac=0.0, slices=1)
     pools, policy = split(published, 1, 1)
     with pytest.raises(TypeError, match="LeastReserved does not go with failures"):
-        serve(pools, policy, what, measured, cutoff_s=10.0, failures=[Failure(machine=0, at_s=1.0)])
+        serve(pools, policy, what, measured, cutoff_s=10.0, beside=Events(failures=[Failure(machine=0, at_s=1.0)]))
     cached = replace(what, cached_tokens=np.array([10]))
     with pytest.raises(BadInput, match="the reference knows the shortest queue"):
         reference.serve(pools, policy, what, measured, cutoff_s=10.0)

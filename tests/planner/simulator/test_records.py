@@ -16,8 +16,8 @@ from planner.errors import BadInput, ExitCode
 from planner.files import records
 from planner.files.records import COLUMNS, expect_records, record_file
 from planner.simulator.judge import judge
-from planner.simulator.pools import Failure, Run
-from planner.simulator.traffic import Events, Judging, Traffic
+from planner.simulator.pools import Events, Failure, Run
+from planner.simulator.traffic import Judging, Traffic
 from tests.planner.toy import random_trace, toy_policy, toy_pools
 from workloads.requests import RequestClass
 from workloads.slo import Metric, Slo

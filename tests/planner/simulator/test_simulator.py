@@ -1,17 +1,14 @@
-"""Laws of the simulator: conservation, causality, one semantics whatever the step size, and queueing theory."""
+"""Laws of the simulator: conservation, causality, one semantics whatever the step size."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.perf.layout import Role
-from planner.policies.presets import policy
-from planner.scenario.policy_section import PolicySection
 from planner.simulator.books import window
-from planner.simulator.pools import UNLIMITED, PoolModel, Run
+from planner.simulator.pools import UNLIMITED, Run
 from tests.planner.served import run
-from tests.planner.toy import random_trace, toy_physics, toy_policy, toy_pools, toy_profile, toy_trace
+from tests.planner.toy import random_trace, toy_physics, toy_policy, toy_pools, toy_trace
 from workloads.traces import Trace
 
 POLICIES = st.sampled_from(["colocated", "splitwise"])
@@ -154,33 +151,6 @@ def test_transfers_share_the_link() -> None:
     books = run(pools, toy_policy("splitwise", kv_transfer="serialized"), trace, measured, cutoff_s=100.0).ledger
     first, second = sorted(books.max_gap_s)
     assert second - first == pytest.approx(0.5 - physics.step.prefill_s([(500, 0)]), rel=1e-6)
-
-
-def test_one_at_a_time_is_an_m_d_1_queue() -> None:
-    """An instance that serves one equal prompt at a time waits as M/D/1 predicts (99.9 % interval, 20 runs).
-
-    Source: Pollaczek-Khinchine; mean wait = ρ·D / (2·(1-ρ)).
-    """
-    profile = toy_profile(token_s=1e-4, base_s=0.0, bend=False)
-    body = toy_physics(profile=profile)
-    service = body.step.prefill_s([(1000, 0)])
-    load = 0.7
-    rules = policy(
-        "colocated",
-        PolicySection(max_batch_tokens=1000, max_batch_size=64),
-    )
-    pool = PoolModel(name="p", role=Role.MIXED, physics=body, instances=1, speed=1.0, classes=frozenset({0}))
-    means = []
-    for seed in range(20):
-        arrival = np.cumsum(np.random.default_rng(seed).exponential(service / load, 15_000))
-        trace = toy_trace(arrival.tolist(), [1000] * 15_000, [1] * 15_000)
-        measured = window(trace, warmup_frac=0.1, cooldown_frac=0.0, slices=1)
-        books = run([pool], rules, trace, measured, cutoff_s=1e6).ledger
-        means.append(np.mean(books.ttft_s[measured.first : measured.last]) - service)
-    predicted = load * service / (2 * (1 - load))
-    half_width = 3.88 * np.std(means, ddof=1) / len(means) ** 0.5  # Student's t, 19 degrees, 99.9 %
-    assert abs(np.mean(means) - predicted) <= half_width
-    assert half_width < 0.05 * predicted
 
 
 def test_a_request_too_long_for_any_memory_is_refused() -> None:

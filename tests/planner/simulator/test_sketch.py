@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.simulator.books import window
-from planner.simulator.core.build import Looks
-from planner.simulator.serve import watched
+from planner.simulator.pools import Events, Looks
+from planner.simulator.serve import serve
 from planner.simulator.sketch import LOOKS, MOMENTS, sketch
 from tests.planner.served import run
 from tests.planner.toy import random_trace, toy_policy, toy_pools
@@ -29,7 +29,7 @@ def test_looking_changes_nothing(name: str, seed: int, period_s: float) -> None:
     measured = window(trace, warmup_frac=0.1, cooldown_frac=0.1, slices=2)
     looks = Looks(period_s=period_s, count=int(trace.duration_s / period_s))
     alone = run(toy_pools(name), toy_policy(name), trace, measured, cutoff_s=1e4)
-    seen = watched(toy_pools(name), toy_policy(name), trace, measured, cutoff_s=1e4, looks=looks)
+    seen = serve(toy_pools(name), toy_policy(name), trace, measured, cutoff_s=1e4, beside=Events(looks=looks))
     for column in ("ttft_s", "e2e_s", "gaps"):
         assert np.array_equal(getattr(seen.ledger, column), getattr(alone.ledger, column))
 

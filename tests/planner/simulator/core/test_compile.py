@@ -1,6 +1,7 @@
 """How the replay's functions become one compiled program."""
 
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ from planner.simulator.core.cluster import replay
 from planner.simulator.core.compile import DECLARED, object_of
 from planner.simulator.core.functions import digest_of, functions_of
 from planner.simulator.core.machine_code import Replay, loaded, read, write
-from planner.simulator.core.run import INTERPRETED, run
+from planner.simulator.core.run import run
 from tests.planner.toy import random_trace, toy_policy, toy_pools
 
 LEAST = 1
@@ -88,10 +89,10 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Replay:
 
 
 def _served() -> str:
-    """By what a small trace is served."""
+    """Why a small trace is interpreted."""
     trace = random_trace(1, 20, 5.0)
     measured = window(trace, warmup_frac=0.0, cooldown_frac=0.0, slices=1)
-    return run(toy_pools("colocated"), toy_policy("colocated"), trace, measured, cutoff_s=1e4).engine
+    return run(toy_pools("colocated"), toy_policy("colocated"), trace, measured, cutoff_s=1e4).interpreted
 
 
 def test_without_numba_a_plan_is_judged_all_the_same(
@@ -99,7 +100,7 @@ def test_without_numba_a_plan_is_judged_all_the_same(
 ) -> None:
     """Where Numba is missing the engine runs interpreted, says so once on stderr, and names it in every run."""
     monkeypatch.setattr(machine_code, "find_spec", lambda _: None)
-    assert [_served(), _served()] == [f"{INTERPRETED}: Numba is not installed"] * 2
+    assert [_served(), _served()] == ["Numba is not installed"] * 2
     assert capsys.readouterr().err.splitlines() == [
         "the simulator runs interpreted, some 30 times slower: Numba is not installed"
     ]
@@ -115,7 +116,7 @@ def test_a_compiler_that_fails_does_not_stop_a_plan(
         raise TypeError("another Numba\nthan we know")
 
     monkeypatch.setattr(machine_code, "_compiled", fails)
-    assert _served() == f"{INTERPRETED}: another Numba than we know"
+    assert _served() == "another Numba than we know"
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert engine.trouble
 
@@ -129,15 +130,19 @@ def test_where_nothing_can_be_kept_it_is_compiled_anew(
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-@pytest.mark.parametrize("others_write", ["file", "folder"])
+@pytest.mark.parametrize("others", ["write file", "write folder", "own"])
 def test_code_that_others_may_have_written_is_not_loaded(
-    engine: Replay, others_write: str, capsys: pytest.CaptureFixture[str]
+    engine: Replay, others: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Kept code whose file or folder others than the user may write is compiled anew, and a line says so."""
+    """Kept code whose file or folder others than the user own or may write is compiled anew, and a line says so."""
     assert engine.ready()
     place = machine_code.kept_at()
     assert read(place)
-    (place if others_write == "file" else place.parent).chmod(0o777)
+    if others == "own":
+        user = os.getuid()
+        monkeypatch.setattr("os.getuid", lambda: user + 1)
+    else:
+        (place if others == "write file" else place.parent).chmod(0o777)
     with pytest.raises(PermissionError):
         read(place)
     assert capsys.readouterr().err == ""
@@ -145,3 +150,20 @@ def test_code_that_others_may_have_written_is_not_loaded(
     assert again
     assert again(5) == _both(5)
     assert "is compiled anew" in capsys.readouterr().err
+
+
+def test_a_plan_is_the_same_where_nothing_can_be_compiled(tmp_path: Path) -> None:
+    """With Numba told not to compile, and nothing kept, ``plan`` prints the same bytes and one line on stderr."""
+    asked = ("workload.rate_req_per_s=0.2", "workload.duration_s=60", "solver.search_evaluations=1")
+    sets = [part for each in asked for part in ("--set", each)]
+    command = [sys.executable, "-m", "planner", "plan", "planner/examples/colocated-conv.yaml", *sets]
+    told = {"NUMBA_DISABLE_JIT": "1", "NUMBA_CACHE_DIR": str(tmp_path)}
+    kept, interpreted = (
+        subprocess.run(
+            [*command, "--json", "--quiet"], capture_output=True, check=True, env={**os.environ, **more},
+            cwd=Path(__file__).parents[4],
+        )
+        for more in ({}, told)
+    )  # fmt: skip
+    assert interpreted.stdout == kept.stdout
+    assert [line[:35] for line in interpreted.stderr.decode().splitlines()] == ["the simulator runs interpreted, som"]

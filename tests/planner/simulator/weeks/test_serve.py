@@ -12,11 +12,10 @@ from planner.perf.operating import operating
 from planner.perf.step_time import StepTime
 from planner.policies.control import BASELINES, Knob
 from planner.reproduce.dynamollm_lab import open_lab, week_factors
-from planner.simulator.core.run import COMPILED
+from planner.simulator.core.run import CORE, run
 from planner.simulator.serve import serve
 from planner.simulator.weeks.flows import WeekPool, courses
 from planner.simulator.weeks.serve import Part, Stage, served
-from tests.planner.served import run
 from tests.planner.toy import toy_physics, toy_policy, toy_profile
 
 if importlib.util.find_spec("numba") is None:
@@ -76,7 +75,7 @@ def test_every_request_of_a_week_is_served_once(misplaced_frac: float) -> None:
         came = sum(int(counts.sum()) for counts in course.arrived.values())
         assert sum(int((part.pool == place).sum()) for part in parts) == came
     assert all(part.kept.all() for part in parts)
-    assert all(part.engine == COMPILED for part in parts)
+    assert all(part.engine == CORE for part in parts)
 
 
 def test_a_week_moves() -> None:
