@@ -27,7 +27,7 @@ from planner.simulator.pools import PoolModel
 from planner.simulator.rows.load import WEEK_S, WeekArrivals, WeeklyLoad
 from planner.simulator.rows.metrics import latencies, quantile_s
 from planner.simulator.rows.rows import Floor, RowCase, run_rows
-from planner.simulator.rows.state import moment_frac
+from planner.simulator.rows.state import GOLDEN
 from workloads.traces import Trace, plain_trace
 
 STEADY = WeeklyLoad(peak_to_valley_ratio=1.0, peak_at_s=0.0, weekend_ratio=1.0, noise_frac=0.0, noise_s=300.0)
@@ -60,7 +60,7 @@ def requests(floor: Floor, machines: int, tick_s: float) -> Iterator[tuple[int, 
         kind, at_s = floor.kinds[k], []
         for tick in np.flatnonzero(counts[:, server]):
             first = len(at_s) + int(week.offset[server])
-            at_s += sorted(tick_s * (tick + moment_frac(first + i)) for i in range(counts[tick, server]))
+            at_s += sorted(tick_s * (tick + (first + i) * GOLDEN % 1.0) for i in range(counts[tick, server]))
         row = (np.arange(len(at_s)) + week.offset[server]) % len(kind.prompt_tokens)
         lengths = kind.prompt_tokens[row], kind.output_tokens[row]
         yield k, plain_trace("row", np.array(at_s), *lengths, duration_s=FILL_S + HOUR_S)

@@ -79,8 +79,3 @@ def instance_type(ring: int) -> np.dtype[np.void]:
             ("bins", "i4", (LATENCY_BINS,)),
         ]
     )
-
-
-def moment_frac(which: int) -> float:
-    """Where in its tick the request comes whose number plus offset is ``which``."""
-    return which * GOLDEN % 1.0

@@ -120,11 +120,11 @@ class _Tally:
     stalled_s: float = 0.0
 
 
-def week(
+def courses(
     pools: Sequence[WeekPool], control: Control, *, machine_gpus: int, host_w: float, host_ratio: float, seed: int,
     forecast_sigma_frac: float = 0.0, misplaced_frac: float = 0.0,
-) -> Week:  # fmt: skip
-    """Run a horizon.
+) -> tuple[Week, tuple[Course, ...]]:  # fmt: skip
+    """Run a horizon, and say what every pool went through.
 
     Args:
         pools: ordered by the work of their requests, small to large; all of equal length.
@@ -136,17 +136,6 @@ def week(
         forecast_sigma_frac: standard deviation of the relative error of each forecast of machines.
         misplaced_frac: share of requests whose length was predicted wrong, and that go to a neighbouring pool.
     """
-    return courses(
-        pools, control, machine_gpus=machine_gpus, host_w=host_w, host_ratio=host_ratio, seed=seed,
-        forecast_sigma_frac=forecast_sigma_frac, misplaced_frac=misplaced_frac,
-    )[0]  # fmt: skip
-
-
-def courses(
-    pools: Sequence[WeekPool], control: Control, *, machine_gpus: int, host_w: float, host_ratio: float, seed: int,
-    forecast_sigma_frac: float = 0.0, misplaced_frac: float = 0.0,
-) -> tuple[Week, tuple[Course, ...]]:  # fmt: skip
-    """Run a horizon, and say what every pool went through; arguments as for ``week``."""
     rng = np.random.default_rng(seed)
     dt = control.instance_period_s
     asked = _misplaced(pools, misplaced_frac)

@@ -19,7 +19,7 @@ from planner.policies.control import (
     shard,
     spilled,
 )
-from planner.simulator.weeks.flows import Week, WeekPool, week
+from planner.simulator.weeks.flows import Week, WeekPool, courses
 from tests.planner.toy import toy_physics
 
 FULL = BASELINES["DynamoLLM"]
@@ -58,7 +58,7 @@ def _week(name: str, level: float, *, hours: float = 2.0, **knobs: float) -> Wee
         )
         for n in (("a", "b") if control.pools else ("all",))
     ]  # fmt: skip
-    return week(pools, control, machine_gpus=8, host_w=500.0, host_ratio=0.2, seed=1, **knobs)
+    return courses(pools, control, machine_gpus=8, host_w=500.0, host_ratio=0.2, seed=1, **knobs)[0]
 
 
 @given(st.floats(0, 100), st.floats(0, 100))
@@ -148,7 +148,7 @@ def test_slower_starts_cost_more_and_serve_no_worse() -> None:
     )
 
     def run(control: Control) -> Week:
-        return week([pool], control, machine_gpus=8, host_w=0.0, host_ratio=0.0, seed=1)
+        return courses([pool], control, machine_gpus=8, host_w=0.0, host_ratio=0.0, seed=1)[0]
 
     quick, slow = run(replace(FULL, start_s=60.0)), run(replace(FULL, start_s=900.0))
     assert slow.energy_j > quick.energy_j
