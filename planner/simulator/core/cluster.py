@@ -5,7 +5,7 @@ from planner.simulator.core.batching import computed
 from planner.simulator.core.failures import fail_or_repair, schedule_failures
 from planner.simulator.core.instance import go_on, start
 from planner.simulator.core.memory import decoding, free_blocks, running
-from planner.simulator.core.queues import length, next_event, pop_front, schedule
+from planner.simulator.core.queues import close_taken, length, next_event, pop_front, schedule
 from planner.simulator.core.requests import admit, finished, landed, prefilled, route, take_row
 from planner.simulator.core.reserved import reserved_landed, reserved_run_ended, route_reserved
 from planner.simulator.core.runs import book
@@ -150,6 +150,7 @@ def replay(w: World) -> int:
             c.arriving = 0
             if not c.started:
                 _begin(w)
+        close_taken(w)
         arrives = bool(c.fired)
         if c.events and arrives:
             top = w.events[0]

@@ -199,6 +199,10 @@ def schedule(w: World, what: int, delay_s: float) -> None:
     if place != NONE and w.events[place].at_s <= at_s:
         _close(w, place)
         place = NONE
+    if place == NONE and c.taken:
+        c.taken = 0
+        _settle(w, at_s, int(c.number), what)
+        return
     if place == NONE:
         place = int(c.events)
         c.events += 1
@@ -211,12 +215,33 @@ def cancel_event(w: World, place: int) -> None:
 
 
 def next_event(w: World) -> int:
-    """Take the first event off the heap, which is not empty."""
+    """Take the first event off the heap, which is not empty; the event scheduled next, if any, takes its place."""
     what = w.events[0].what
-    _close(w, 0)
+    w.cluster[0].taken = 1
     if what >= 0:
         w.lanes[what].place = NONE
     return int(what)
+
+
+def close_taken(w: World) -> None:
+    """Close the hole of the event taken last, if no other took its place."""
+    if w.cluster[0].taken:
+        w.cluster[0].taken = 0
+        _close(w, 0)
+
+
+def _settle(w: World, at_s: float, number: int, what: int) -> None:
+    """Put an event at the top and let it sink below those that are earlier."""
+    hole, child, count = 0, 1, int(w.cluster[0].events)
+    while child < count:
+        if child + 1 < count and _earlier(w, child + 1, child):
+            child += 1
+        one = w.events[child]
+        if at_s < one.at_s or (at_s == one.at_s and number < one.number):
+            break
+        _put(w, hole, one.at_s, one.number, one.what)
+        hole, child = child, 2 * child + 1
+    _put(w, hole, at_s, number, what)
 
 
 # --- loads -----------------------------------------------------------------------------------------------------------

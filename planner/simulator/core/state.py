@@ -113,7 +113,7 @@ CLUSTER = _record(
     "fired arriving started events free_slot in_flight first_role then_role transfer layerwise_from max_batch_tokens "
     "max_batch_size block_tokens max_preemptions groups borrowing in_transfer pools requests decode_maximal "
     "adaptive answers_late prefix bodies clients places asks asked alone order instances lanes stages checkpoint "
-    "failures reserving chosen chosen_first chosen_last",
+    "failures reserving chosen chosen_first chosen_last taken",
 )
 """The clock, the policy's parameters and the sums over all requests; one row."""
 
