@@ -179,24 +179,10 @@ def both(
 ) -> tuple[Run, Run]:
     """The same run by either engine."""
     measured = window(trace, warmup_frac=0.1, cooldown_frac=0.05, slices=3)
+    beside = Events(shifts=shifts, clients=clients, failures=failures)
     return (
-        kernel.run(
-            pools,
-            rules,
-            trace,
-            measured,
-            cutoff_s=cutoff_s,
-            max_run_steps=1,
-            beside=Events(shifts=shifts, clients=clients, failures=failures),
-        ),
-        metered.serve(
-            pools,
-            rules,
-            trace,
-            measured,
-            cutoff_s=cutoff_s,
-            beside=Events(shifts=shifts, clients=clients, failures=failures),
-        ),
+        kernel.run(pools, rules, trace, measured, cutoff_s=cutoff_s, max_run_steps=1, beside=beside),
+        metered.serve(pools, rules, trace, measured, cutoff_s=cutoff_s, beside=beside),
     )
 
 
