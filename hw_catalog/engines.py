@@ -101,12 +101,21 @@ def layout_kind(profile: KernelProfile) -> str:
     return spread + ("ep" if profile.ep > 1 else "")
 
 
+def layout_name(profile: KernelProfile) -> str:
+    """The layout itself, for example ``tp4ep4`` or ``tp1dp8ep8``."""
+    return "".join(f"{word}{n}" for word, n in (("tp", profile.tp), ("dp", profile.dp), ("ep", profile.ep))
+                   if n > 1 or word == "tp")  # fmt: skip
+
+
 WIDE, DOMAINS = 16, ("gb200", "gb300")
 """Attention ranks from which on all-to-all crosses machines, and GPUs sold in link domains of that size."""
 
 
 def load_layout_timings() -> dict[str, EngineTiming]:
-    """What was found on measured clusters, by ``set/gpu/dtype/kind`` of layout; laid over ``load_engines``."""
+    """What was found on measured layouts; laid over ``load_engines``.
+
+    Keys are ``set/gpu/dtype/kind``, and ``set/gpu/model/dtype/layout`` of instances that do both phases.
+    """
     return _parsed(resources.files("hw_catalog").joinpath("data", LAYOUTS).read_text(encoding="utf-8"), LAYOUTS)
 
 
@@ -128,7 +137,12 @@ def load_engines(directory: Path | None = None) -> dict[str, EngineTiming]:
 
 
 def timing_of(
-    engines: Mapping[str, EngineTiming], profile: KernelProfile, *, mode: str = "", layouts: bool = False
+    engines: Mapping[str, EngineTiming],
+    profile: KernelProfile,
+    *,
+    mode: str = "",
+    layouts: bool = False,
+    together: bool = False,
 ) -> EngineTiming:
     """What a profile leaves out: the entry that says most about it, or nothing.
 
@@ -137,9 +151,12 @@ def timing_of(
         profile: kernels.
         mode: one of ``MODES``, where the engine runs so; its usual entry serves where there is none for that.
         layouts: whether an entry for its layout is looked for first.
+        together: whether its instances compute prompts and decode; entries of a model's layouts are of those.
     """
     keys = (profile.profile_set, profile.gpu, profile.model)
-    known = ["/".join((*keys[:2], profile.dtype, layout_kind(profile)))] if layouts else []
+    kind = (profile.dtype, layout_kind(profile))
+    known = ["/".join((*keys, profile.dtype, layout_name(profile)))] if layouts and together else []
+    known += ["/".join((*keys[:2], *kind))] if layouts else []
     known += ["/".join(keys[:n]) for n in (3, 2, 1)]
     if mode:
         known.insert(-1, f"{keys[0]}@{mode}")

@@ -35,6 +35,7 @@ class Shape:
         experts_used: of them, by one token.
         windowed_layers: layers that attend to a window only.
         window_tokens: that window; 0 without one.
+        kv_layers: layers that keep a KV cache; 0 where all do.
     """
 
     layers: int
@@ -52,6 +53,7 @@ class Shape:
     experts_used: int = 1
     windowed_layers: int = 0
     window_tokens: int = 0
+    kv_layers: int = 0
 
     @property
     def routed_params(self) -> int:
@@ -75,6 +77,8 @@ _MIXTURE = {
 _SPARSE = ("deepseek_v32", "glm_moe_dsa")
 """Latent attention that picks the tokens it attends to."""
 _LATENT = ("deepseek_v2", "deepseek_v3", "kimi_k2", *_SPARSE)
+_HYBRID = ("qwen3_5_moe",)
+"""Most layers keep a state of fixed size (gated delta rule), every few a KV cache; experts in all."""
 _PLAIN = {
     "gpt2": ("n_layer", "n_embd", "n_head", "vocab_size", "n_positions"),
     "bloom": ("n_layer", "hidden_size", "n_head", "vocab_size", "seq_length"),
@@ -85,10 +89,10 @@ _TIED_BY_DEFAULT = ("gemma", "gemma2", "gemma3")
 MOST_PARAMS = 1e14
 """Fifty times the largest model that is published."""
 
-KNOWN = (*_DENSE, *_MIXTURE, *_LATENT, *_PLAIN)
+KNOWN = (*_DENSE, *_MIXTURE, *_LATENT, *_HYBRID, *_PLAIN)
 """Values of ``model_type`` that can be read."""
 
-BLOCK_SCALED = (*_LATENT, "qwen3_moe", "qwen3_vl_moe", "minimax_m2")
+BLOCK_SCALED = (*_LATENT, "qwen3_moe", "qwen3_vl_moe", "minimax_m2", *_HYBRID)
 """Families whose published 8-bit checkpoints have scales for blocks of 128 x 128 weights."""
 
 
@@ -153,7 +157,8 @@ def _checked(shape: Shape, where: str) -> Shape:
 
 
 def _readers() -> dict[str, Callable[[Config, str, str, tuple[Tensor, ...]], Shape]]:
-    return {**dict.fromkeys((*_DENSE, *_MIXTURE), _grouped), **dict.fromkeys(_LATENT, _latent)}
+    grouped, latent = dict.fromkeys((*_DENSE, *_MIXTURE), _grouped), dict.fromkeys(_LATENT, _latent)
+    return {**grouped, **latent, **dict.fromkeys(_HYBRID, _hybrid)}
 
 
 def _grouped(config: Config, family: str, where: str, extra: tuple[Tensor, ...]) -> Shape:
@@ -194,6 +199,44 @@ def _grouped(config: Config, family: str, where: str, extra: tuple[Tensor, ...])
         layers=layers, hidden=hidden, heads=heads, kv_heads=kv_heads, head_dim=head_dim, vocab=vocab,
         context_tokens=longest_context(config, where), tensors=tuple(tensors), tied=tied, experts=experts,
         experts_used=used, windowed_layers=windowed, window_tokens=window,
+    )  # fmt: skip
+
+
+def _hybrid(config: Config, family: str, where: str, extra: tuple[Tensor, ...]) -> Shape:  # noqa: ARG001  as others
+    """Gated delta rule in most layers, gated attention with a KV cache in every few, experts and a shared one in all.
+
+    Source: transformers, ``Qwen3NextGatedDeltaNet`` and ``Qwen3NextAttention``, whose query has a gate as wide as it.
+    """
+    keys = ("num_hidden_layers", "hidden_size", "num_attention_heads", "num_key_value_heads", "head_dim", "vocab_size")
+    expert_keys = ("num_experts", "num_experts_per_tok", "moe_intermediate_size", "shared_expert_intermediate_size")
+    state_keys = ("linear_num_key_heads", "linear_key_head_dim", "linear_num_value_heads", "linear_value_head_dim")
+    values = whole_numbers(config, where, *keys, *expert_keys, *state_keys, "full_attention_interval")
+    layers, hidden, heads, kv_heads, dim, vocab, experts, used, inner, shared, k_heads, k_dim, v_heads, v_dim, of = (
+        values
+    )
+    mixture = _Mixture(experts=experts, inner=inner, shared=0, dense_layers=0, dense_inner=0)
+    tied = bool(config.get("tie_word_embeddings", False))
+    tensors = [*_ends(vocab, hidden, tied=tied), *extra]
+    for layer in range(layers):
+        name = f"model.layers.{layer}"
+        if (layer + 1) % of:
+            rows = 2 * (k_heads * k_dim + v_heads * v_dim) + 2 * v_heads
+            tensors += [
+                Tensor(name=f"{name}.linear_attn.in_proj", rows=rows, columns=hidden),
+                Tensor(name=f"{name}.linear_attn.out_proj", rows=hidden, columns=v_heads * v_dim),
+            ]
+        else:
+            tensors += [
+                Tensor(name=f"{name}.self_attn.q_proj", rows=2 * heads * dim, columns=hidden),
+                Tensor(name=f"{name}.self_attn.kv_proj", rows=2 * kv_heads * dim, columns=hidden,
+                       spread=Spread.BY_KV_HEAD),
+                Tensor(name=f"{name}.self_attn.o_proj", rows=hidden, columns=heads * dim),
+            ]  # fmt: skip
+        tensors += [*mixture.tensors(f"{name}.mlp", layer, hidden), *_mlp(f"{name}.mlp.shared_expert", hidden, shared)]
+    return Shape(
+        layers=layers, hidden=hidden, heads=heads, kv_heads=kv_heads, head_dim=dim, vocab=vocab,
+        context_tokens=longest_context(config, where), tensors=tuple(tensors), tied=tied, experts=experts,
+        experts_used=used, kv_layers=layers // of,
     )  # fmt: skip
 
 

@@ -47,6 +47,7 @@ class ModelSpec:
         block_scaled: its 8-bit checkpoint holds a scale for every small block of weights, not one per row.
         windowed_layers: layers that attend to a window only; engines may free what lies outside, which is not counted.
         window_tokens: that window; 0 without one.
+        kv_layers: layers that keep a KV cache; 0 where all do. States of fixed size are not counted.
         checkpoints: sets of weights by number format, the one it is published in first.
         footprints: number format -> bytes of those weights.
         source: where the sizes were read.
@@ -72,6 +73,7 @@ class ModelSpec:
     block_scaled: bool = False
     windowed_layers: int = 0
     window_tokens: int = 0
+    kv_layers: int = 0
     checkpoints: tuple[Checkpoint, ...] = ()
     footprints: tuple[tuple[str, Footprint], ...] = ()
     source: str = ""
@@ -110,7 +112,7 @@ class ModelSpec:
         if self.kv_latent_dim:
             latent = self.kv_latent_dim * DTYPE_BYTES[kv_dtype]
             return self.layers * (-(-latent // latent_multiple_bytes) * latent_multiple_bytes + self.kv_index_bytes)
-        return 2 * self.layers * self.kv_heads * self.head_dim * DTYPE_BYTES[kv_dtype]
+        return 2 * (self.kv_layers or self.layers) * self.kv_heads * self.head_dim * DTYPE_BYTES[kv_dtype]
 
     def kv_shards(self, tp: int) -> int:
         """Over how many of ``tp`` GPUs one token's KV is divided (the rest hold copies)."""
@@ -272,7 +274,8 @@ def _spec(shape: Shape, config: Config, name: str, source: str, checkpoints: Ite
         expert_inner=_widest(shape, Kind.EXPERT), kv_latent_dim=shape.latent_dim,
         kv_index_bytes=INDEX_BYTES if shape.index_dim else 0, experts=shape.experts, experts_used=shape.experts_used,
         routed_params=float(shape.routed_params), block_scaled=family_of(text) in BLOCK_SCALED,
-        windowed_layers=shape.windowed_layers, window_tokens=shape.window_tokens, checkpoints=tuple(checkpoints),
+        windowed_layers=shape.windowed_layers, window_tokens=shape.window_tokens, kv_layers=shape.kv_layers,
+        checkpoints=tuple(checkpoints),
         source=source,
     )  # fmt: skip
     sizes = tuple(

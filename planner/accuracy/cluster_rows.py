@@ -8,6 +8,7 @@ from planner.accuracy.names import Known
 from planner.accuracy.served import STEP_TOKENS
 from planner.perf.layout import Role
 from planner.policies.batching import ChunkForm
+from workloads.models import load_model
 
 FIGURES = {"ttft_mean_s": "ttft_mean_ms", "tpot_mean_s": "tpot_mean_ms"}
 _SHARED = {"engine", "engine_version", "model", "system", "precision", "isl", "osl", "concurrency", "kv_dtype",
@@ -44,10 +45,11 @@ def aggregated(row: Row, place: str, dataset: str, known: Known) -> MeasuredRun:
     tp, gpus = whole(row, "tp"), whole(row, "gpus")
     if tp * dp != gpus:
         raise Skip(f"gpus: found {gpus}, expected tp {tp} times attention_dp {dp}")
+    batch = _given(row, "max_batch")
+    by_rank = dp if row["engine"].lower() != "sglang" else 1
     workers = Workers(
-        role=Role.MIXED, workers=1, tp=tp, ep=_ep(row, "ep", gpus), dp=dp, max_batch_size=_given(row, "max_batch"),
-        max_batch_tokens=None,
-    )  # fmt: skip
+        role=Role.MIXED, workers=1, tp=tp, ep=_ep(row, "ep", gpus), dp=dp, max_batch_size=batch and batch * by_rank
+    )
     run = _run(row, place, dataset, known, (workers,))
     tokens = _given(row, "max_tokens") or STEP_TOKENS
     whole_prompts = run.engine == "trtllm"
@@ -66,13 +68,19 @@ def _run(row: Row, place: str, dataset: str, known: Known, fleet: tuple[Workers,
     return MeasuredRun(
         row=place, dataset=dataset, engine=engine, engine_version=row["engine_version"], model=model,
         gpu=gpu_of(row["system"], known), dtype="fp4" if model.startswith("gpt-oss") else dtype,
-        kv_dtype="fp8" if "fp8" in row["kv_dtype"] or engine == "trtllm" else "bf16", fleet=fleet,
+        kv_dtype=_kv_dtype(row["kv_dtype"], engine, model, dtype), fleet=fleet,
         prompt_tokens=whole(row, "isl"), shared_tokens=0, distinct_prompts=None, output_tokens=whole(row, "osl"),
         shortest_frac=SHORTEST_FRAC, rate_req_per_s=None, clients=clients, requests=ROUNDS * clients, warm=False,
         step_tokens=max(w.max_batch_tokens or UNSAID_TOKENS for w in fleet), form=None,
         draft_tokens=int(number(row, "mtp_draft_tokens")) if row["mtp_draft_tokens"] else 0,
         figures=metrics(row, FIGURES), layouts_said=True,
     )  # fmt: skip
+
+
+def _kv_dtype(said: str, engine: str, model: str, dtype: str) -> str:
+    """What is said; else 8 bits under TensorRT-LLM and where the checkpoint brings scales for it."""
+    brought = load_model(model).checkpoint(dtype).kv_dtype if dtype == "fp4" else None
+    return "fp8" if "fp8" in said or engine == "trtllm" or brought == "fp8" else "bf16"
 
 
 def _side(row: Row, role: Role, engine: str) -> Workers:

@@ -21,7 +21,7 @@ _GPUS = (
     ("h100", "h100-sxm"), ("a100-80gb", "a100-sxm"),
     ("a100-sxm", "a100-sxm"), ("l40s", "l40s"),
 )  # fmt: skip
-_DTYPES = {"fp16": "bf16", "bf16": "bf16", "fp8": "fp8", "fp4": "fp4"}
+_DTYPES = {"fp16": "bf16", "bf16": "bf16", "fp8": "fp8", "fp4": "fp4", "int4": "int4"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

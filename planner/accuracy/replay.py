@@ -179,7 +179,9 @@ def physics_of(
     """
     machine = machine_of(found.gpu, workers.tp * workers.dp, catalog)
     profile, model = profile_of(found, workers, tables), load_model(found.model)
-    timing = timing_of(engines, profile, mode=found.mode, layouts=found.layouts_said)
+    timing = timing_of(
+        engines, profile, mode=found.mode, layouts=found.layouts_said, together=workers.role is Role.MIXED
+    )
     if found.draft_tokens and workers.role is not Role.PREFILL:
         gained = tokens_per_step(found.draft_tokens)
         profile = drafting(

@@ -146,3 +146,10 @@ def test_a_broken_config_file_is_named(tmp_path: Path, text: str, reason: str) -
     with pytest.raises(WorkloadError, match=reason) as caught:
         load_model(file)
     assert str(file) in caught.value.problems[0]
+
+
+def test_only_some_layers_of_a_hybrid_keep_a_cache() -> None:
+    """Qwen3.5 has a KV cache in 15 of 60 layers: 2 · 15 · 2 heads · 256 · 2 bytes a token."""
+    spec = load_model("qwen3.5-397b-a17b")
+    assert spec.layers == 60
+    assert spec.kv_bytes_per_token("bf16") == 2 * 15 * 2 * 256 * 2
