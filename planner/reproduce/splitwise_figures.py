@@ -35,7 +35,7 @@ FIRST_REQ_PER_S, STEP_REQ_PER_S = 30, 10
 PROMPTS_TOKENS = tuple(range(256, 4097, 256))
 MOST_TOKEN_MACHINES = 10
 SHOWN_RATIO = 8.0
-"""Slowdowns beyond this are left out, as in the published figures."""
+"""A curve ends before its first slowdown beyond this, as in the published figures."""
 
 _METRICS = {"ttft": "TTFT", "tbt": "TBT", "e2e": "E2E"}
 
@@ -108,13 +108,15 @@ def _latencies(lab: Lab, workload: str, clusters: Sequence[Cluster], title: str,
     rates = range(FIRST_REQ_PER_S, SWEEP_ENDS_REQ_PER_S[workload] + 1, STEP_REQ_PER_S)
     bench, found = lab.bench(workload), dict[Cluster, dict[str, list[tuple[float, float]]]]()
     for each in clusters:
-        mine = found[each] = {metric: [] for metric in _METRICS}
+        mine, ended = {metric: list[tuple[float, float]]() for metric in _METRICS}, set[str]()
+        found[each] = mine
         for rate in rates:
             slowdowns = bench.slowdowns(each, float(rate), DURATION_S)
-            for metric, values in slowdowns.items():
-                if values[1] <= SHOWN_RATIO:
-                    mine[metric].append((float(rate), float(values[1])))
-            if all(values[1] > SHOWN_RATIO for values in slowdowns.values()):
+            over = {metric for metric, values in slowdowns.items() if values[1] > SHOWN_RATIO}
+            for metric in mine.keys() - ended - over:
+                mine[metric].append((float(rate), float(slowdowns[metric][1])))
+            ended |= over
+            if len(ended) == len(mine):
                 break
     for metric, word in _METRICS.items():
         curves = [
