@@ -160,6 +160,16 @@ def test_a_rare_class_is_planned_for_at_its_share(share: float, rate: float) -> 
     assert rates == pytest.approx({"short": rate * (1 - share), "long": max(rate * share, LEAST_CLASS_REQ_PER_S)})
 
 
+@given(share=st.floats(0.002, 0.5))
+def test_a_class_of_two_kinds_has_the_mean_of_their_shares(share: float) -> None:
+    """A class that holds a rare and a common kind is planned for as many tokens as the two bring."""
+    short, long, output = ({"median_tokens": n, "p95_tokens": n} for n in (1000, 50000, 60))
+    lengths = {"prompt": short, "output": output, "long": {"share_frac": share, "prompt": long, "output": output}}
+    asks = {"rate_req_per_s": 20.0, "duration_s": 5, "lengths": lengths}
+    (found,) = drawn(Scenario.model_validate({**QUESTION, "workload": asks})).demand.classes
+    assert found.prompt_tokens.mean() == pytest.approx(1000 * (1 - share) + 50000 * share, rel=0.06)
+
+
 def test_a_prompt_of_millions_of_tokens_may_take_an_hour() -> None:
     """A limit is held against the longest prompt that it is asked for, not against a chat's."""
     long = "workload.lengths.prompt={median_tokens: 8000000, p95_tokens: 10000000}"
