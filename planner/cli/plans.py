@@ -215,14 +215,14 @@ def simulate(
         source, sets or (), epoch=epoch, report=report, json=json, quiet=quiet, records=records, stepwise=stepwise
     ):  # fmt: skip
         return
-    from planner.files.plan_file import dumps, read_plan
+    from planner.files.plan_file import dumps, holds_plan, read_plan
     from planner.files.records import record_file
     from planner.planning import plan as planning
     from planner.report.money import simulation_data
     from planner.report.plans import simulation_page
 
     with progress(quiet=quiet) as tell:
-        if source.suffix == ".json":
+        if holds_plan(source):
             file = read_plan(source, edited_too=True)
             made_for, candidate = file.scenario, file.plan.candidate
             tell_moved(source, file, quiet=quiet)

@@ -79,10 +79,11 @@ def simulated_schedule(
     Raises:
         BadInput: an epoch is asked for, and there are none; or records or the reference, and there are some.
     """
+    from planner.files.plan_file import holds_plan
     from planner.schedules.files import read_schedule
     from planner.schedules.planning import serve_again
 
-    file = read_schedule(source, edited_too=True) if source.suffix == ".json" else None
+    file = read_schedule(source, edited_too=True) if holds_plan(source) else None
     if file is None:
         if epoch is not None:
             raise BadInput(f"--epoch: {source} is no plan over time; expected the file that `plan` wrote of one")

@@ -173,6 +173,17 @@ def write_whole(path: Path, text: str) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def holds_plan(path: Path) -> bool:
+    """Whether a file is to be read as one that ``plan --out`` wrote: by its suffix, else by what it says."""
+    if path.suffix == ".json":
+        return True
+    try:
+        text = read_text(path, "a plan.json", limit_bytes=MAX_JSON_BYTES)
+    except Unreadable:
+        return False
+    return text.startswith("{") and '"content_sha256": ' in text
+
+
 def loaded(path: Path) -> tuple[dict[str, Any], bool]:
     """The data of a file that ``plan --out`` wrote, of whatever kind of plan, and whether it was edited since.
 

@@ -215,16 +215,21 @@ def at_rates(candidate: CandidatePlan, rates: Mapping[str, float], options: Mapp
         rates: class -> rate, requests per second; classes that the candidate does not serve stay unserved.
         options: by name.
     """
-    starts = [p for p in candidate.pools if p.spec.role is not Role.DECODE]
-    now = Counter[str]()
-    for pool in starts:
-        now.update(pool.rate_req_per_s)
-    factor = {name: rate / now[name] for name, rate in rates.items() if now[name] > 0}
+    shares: dict[
+        Role, dict[str, float]
+    ] = {}  # of each phase by itself: a plan from which a pool was struck out has the whole work still
+    for phase, other in ((Role.PREFILL, Role.DECODE), (Role.DECODE, Role.PREFILL)):
+        now = Counter[str]()
+        for pool in candidate.pools:
+            if pool.spec.role is not other:
+                now.update(pool.rate_req_per_s)
+        shares[phase] = {name: rate / now[name] for name, rate in rates.items() if now[name] > 0}
+    factors = [shares[Role.DECODE if p.spec.role is Role.DECODE else Role.PREFILL] for p in candidate.pools]
     pools = tuple(
         _loaded(
             replace(p, rate_req_per_s={c: r * factor[c] for c, r in p.rate_req_per_s.items() if c in factor}), options
         )
-        for p in candidate.pools
+        for p, factor in zip(candidate.pools, factors, strict=True)
     )
     return replace(candidate, pools=pools, totals=_totals(pools, options), headroom=_left(candidate.headroom, pools))
 

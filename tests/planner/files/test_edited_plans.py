@@ -112,3 +112,29 @@ def test_a_pool_that_the_catalog_does_not_have_is_refused() -> None:
     with pytest.raises(BadInput, match="offers no such instance"):
         recounted(case, plans.candidate())
     assert recounted(CASE, plans.candidate()).totals.machines == 3
+
+
+@pytest.mark.parametrize("struck", [0, 1, 2])
+def test_a_plan_with_a_pool_struck_out_has_all_the_work_still(struck: int) -> None:
+    """Each phase is given what is asked: its own pools take what a pool that is gone took, the other phase's do not."""
+    made = plans.candidate(4)
+    halves = [replace(p, rate_req_per_s={c: r / 2 for c, r in p.rate_req_per_s.items()}) for p in made.pools]
+    pools = (*halves, *halves)
+    asked = sum(c.rate_req_per_s for c in CASE.asked.demand.classes)
+    now = recounted(CASE, replace(made, pools=pools[struck:] if struck < 2 else pools))
+    for role in {p.spec.role for p in pools}:
+        served = sum(sum(p.rate_req_per_s.values()) for p in now.pools if p.spec.role is role)
+        assert served == pytest.approx(asked)
+
+
+@pytest.mark.parametrize("name", ["plan.json", "plan.out", "plan"])
+def test_a_plan_is_simulated_whatever_its_file_is_called(name: str, tmp_path: Path) -> None:
+    """`plan --out` takes any name, and `simulate` reads what it wrote under it."""
+    made = plans.candidate(4)
+    path = edited(
+        tmp_path / name,
+        {p.spec.role.value: p.instances for p in made.pools}, {p.spec.role.value: p.machines for p in made.pools},
+    )  # fmt: skip
+    got = say("simulate", path)
+    assert got.exit_code in (ExitCode.VALIDATED, ExitCode.NOT_VALIDATED), got.output
+    assert "decode" in got.stdout
