@@ -39,13 +39,15 @@ def diff(before: PlanFile, after: PlanFile, *, quick: bool, power_limit_w: float
     limit_w = power_limit_w
     for scenario in (after.scenario, before.scenario):
         limit_w = scenario.budgets.power_w if limit_w is None else limit_w
-    compared = _Comparison(before, after, quick=quick, progress=progress)
-    same = before.plan.candidate.policy == after.plan.candidate.policy
-    migration = _in_place(compared, limit_w) if same else _side_by_side(compared, limit_w)
+    load, migration = "", _unlike(before, after)
+    if migration is None:
+        compared = _Comparison(before, after, quick=quick, progress=progress)
+        same = before.plan.candidate.policy == after.plan.candidate.policy
+        load, migration = compared.load, _in_place(compared, limit_w) if same else _side_by_side(compared, limit_w)
     return Diff(
         before=before.plan.candidate.totals, after=after.plan.candidate.totals,
         changes=changes(before.plan, after.plan), margins=margins(before.plan, after.plan), moves=migration.moves,
-        safe=not migration.explanation, load=compared.load, power_limit_w=limit_w, explanation=migration.explanation,
+        safe=not migration.explanation, load=load, power_limit_w=limit_w, explanation=migration.explanation,
         bill_before=bill_of(before.plan, before.scenario.energy), bill_after=bill_of(after.plan, after.scenario.energy),
         notes=notes(before.scenario, after.scenario),
     )  # fmt: skip
@@ -111,6 +113,27 @@ class _Comparison:
             for p in stands.pools
             if p.load_frac > self._limits[p.spec.role] + 1e-9 or p.kv_load_frac > 1
         )
+
+
+def _unlike(before: PlanFile, after: PlanFile) -> Migration | None:
+    """No move at all between plans that serve another model, in another precision or by another engine; None if alike.
+
+    Their pools may bear the same names: an instance of one is still none of the other, and takes no KV cache from it.
+    """
+    old, new = (_serving(file) for file in (before, after))
+    if not (before.plan.served and after.plan.served):  # files of versions that did not say
+        old, new = {before.scenario.model.name}, {after.scenario.model.name}
+    if old == new:
+        return None
+    words = f"The first plan serves {'; '.join(sorted(old))}, the second {'; '.join(sorted(new))}"
+    why = "no instance of one is one of the other, whatever the names of their pools: build the second beside the first"
+    return Migration(moves=(), explanation=(f"{words}; {why}.",))
+
+
+def _serving(file: PlanFile) -> set[str]:
+    """Model, precision and engine of every pool."""
+    name = file.scenario.model.name
+    return {f"{name} with {s.dtype} weights, {s.kv_dtype} KV cache, {s.engine}" for s in file.plan.served}
 
 
 def _in_place(compared: _Comparison, limit_w: float | None) -> Migration:

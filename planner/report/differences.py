@@ -91,7 +91,8 @@ def _moves(found: Diff) -> Iterator[Section]:
     headings = columns("#", "", "move", "#machines", "#power", "checked by", "~safe")
     table = Table(columns=headings, rows=rows, caption="moves, and what stands after each") if rows else None
     why = Lines(lines=found.explanation, bullets=True) if found.explanation else None
-    yield from section("moves", "Order of moves", Lines(lines=(f"Checked at {found.load}; {limit}.",)), table, why)
+    checked = f"Checked at {found.load}; {limit}." if found.load else "Nothing was checked."
+    yield from section("moves", "Order of moves", Lines(lines=(checked,)), table, why)
 
 
 def _move(move: Move) -> str:

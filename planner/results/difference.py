@@ -78,7 +78,7 @@ class Diff:
         margins: one per objective of either plan.
         moves: in order; empty where nothing moves.
         safe: every move is safe; where not, ``moves`` is the order that comes furthest.
-        load: what the migration was checked against, in words.
+        load: what the migration was checked against, in words; empty where it was not.
         power_limit_w: what the machines may draw together during the migration; None is unlimited.
         explanation: why no safe order was found, full sentences; empty where one was.
         bill_before: watts of the first plan, joules of a token, and what they cost and emit.

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from planner.cli import build
+from planner.compare.diff import diff
 from planner.compare.diff_changes import changes, notes
 from planner.compare.diff_order import Check, Migration, Search
 from planner.compare.outcome import silent
 from planner.errors import ExitCode
-from planner.files.plan_file import write_plan
+from planner.files.plan_file import read_plan, write_plan
 from planner.planning import plan as planning
 from planner.results.difference import Diff
 from planner.results.evidence import ValidatedPlan
@@ -229,6 +230,21 @@ def test_other_policies_are_built_side_by_side(planned: Path) -> None:
     assert data["moves"][-1]["totals"] == data["after"]
     code, text = shown(b, s, "--power-limit", 20000)
     assert (code, "different policies" in text) == (ExitCode.NOT_VALIDATED, True)
+
+
+@pytest.mark.parametrize("changed", ["model", "engine"])
+def test_plans_that_serve_another_thing_share_no_instance(changed: str, planned: Path) -> None:
+    """Pools of one name under another model or engine are not kept: no order of moves is called safe."""
+    before, after = (read_plan(planned / f"{name}.json") for name in ("a", "b"))
+    if changed == "engine":
+        other = tuple(replace(s, engine="trtllm") for s in after.plan.served)
+        after = after.model_copy(update={"plan": replace(after.plan, served=other)})
+    else:
+        model = after.scenario.model.model_copy(update={"name": "bloom-176b"})
+        after = after.model_copy(update={"scenario": after.scenario.model_copy(update={"model": model})})
+    found = diff(before, after, quick=True, power_limit_w=None, progress=lambda *_: None)
+    assert (found.safe, found.moves, found.load) == (False, (), "")
+    assert ("trtllm" if changed == "engine" else "bloom-176b") in found.explanation[0]
 
 
 def test_both_files_are_checked(tmp_path: Path) -> None:
