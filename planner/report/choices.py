@@ -63,9 +63,13 @@ def _words(plan: ValidatedPlan) -> Iterator[str]:
     if Standing.VALIDATED in standings:
         yield "validated: a plan that the simulator confirms; only this plan was searched around further."
     if Standing.BOUND in standings:
-        yield "bound only: the optimum of the program, not simulated; `plan --alternatives` simulates every row."
+        yield (
+            "bound only: the program's optimum at its first load limits (headroom), not simulated; a search loads "
+            "machines more or less, so the row may come out better or worse; "
+            "`plan --alternatives` simulates the best of them."
+        )
     if Standing.REFUSED in standings:
-        yield "not validated: no plan that was tried passed the simulation; the figures are the optimum of the program."
+        yield "not validated: no plan that was tried passed the simulation; the figures are the program's optimum."
     if any(not row.allowed for row in plan.choices):
         yield f"not allowed: the scenario keeps it out; {_KEYS} as a list, or any, lets the planner choose it."
     yield "At best: proven, whatever the latencies. Cost is split into in and out by the instance time of both phases."
