@@ -1,8 +1,7 @@
 """A measured run, served again in the simulator as it was served."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -43,10 +42,12 @@ class Tables:
     Attributes:
         directory: of the user's catalog files, on top of the built-in ones; None is those alone.
         profile_set: for every run, whatever its engine; None takes that of its engine.
+        read: profiles of files that were read, by model, GPU, set and kind.
     """
 
     directory: Path | None = None
     profile_set: str | None = None
+    read: dict[tuple[str, ...], tuple[KernelProfile, ...]] = field(default_factory=dict, compare=False, repr=False)
 
 
 BUILT_IN = Tables()
@@ -259,13 +260,16 @@ def profile_of(found: MeasuredRun, workers: Workers, tables: Tables = BUILT_IN) 
     return fitting[0]
 
 
-@cache
 def _profiles(tables: Tables, model: str, gpu: str, profile_set: str, of: str) -> tuple[KernelProfile, ...]:
     """The profiles of one file; none where there is no such file."""
-    try:
-        return load_profiles(tables.directory, model=model, gpu=gpu, profile_set=profile_set, of=of)
-    except CatalogError:
-        return ()
+    file = (model, gpu, profile_set, of)
+    if file not in tables.read:
+        try:
+            found = load_profiles(tables.directory, model=model, gpu=gpu, profile_set=profile_set, of=of)
+        except CatalogError:
+            found = ()
+        tables.read[file] = found
+    return tables.read[file]
 
 
 TOKENS_PER_STEP = {1: 1.70, 2: 2.07, 3: 2.44}

@@ -25,17 +25,37 @@ def cached(compiled: Any) -> Any:
 
         compiled.kept = True
         rows = Path(__file__).parent.parent / "rows"
-        place = directory(*((rows / name).read_text(encoding="utf-8") for name in ("kernel.py", "state.py")))
+        code = (rows / "kernel.py", rows / "state.py", Path(__file__))
+        place = directory(*(path.read_text(encoding="utf-8") for path in code))
         before, config.CACHE_DIR = config.CACHE_DIR, str(place)
         try:
             place.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not any(foreign(path) for path in (place, *place.rglob("*"))):
                 compiled.enable_caching()
-        except (OSError, RuntimeError):
-            pass  # nowhere to write: it is compiled anew in every process
+                one_writer(compiled._cache, place)
+        except (OSError, RuntimeError, AttributeError, ImportError):
+            pass  # nowhere to write, or no way to: it is compiled anew in every process
         finally:
             config.CACHE_DIR = before
     return compiled
+
+
+def one_writer(kept: Any, place: Path) -> None:
+    """Let one process at a time write to a cache of Numba's.
+
+    Numba numbers the files of signatures by an index. Two processes that read it at the same time give two signatures
+    one number, and the code of one is then called with the records of the other.
+    """
+    from fcntl import LOCK_EX, flock  # where there is none, nothing is kept
+
+    save = kept.save_overload
+
+    def alone(signature: Any, data: Any) -> None:
+        with (place / "lock").open("w") as lock:
+            flock(lock, LOCK_EX)
+            save(signature, data)
+
+    kept.save_overload = alone
 
 
 def directory(*code: str) -> Path:

@@ -4,6 +4,8 @@ import importlib.util
 import os
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ if importlib.util.find_spec("numba") is None:
 
 from planner.simulator.books import window
 from planner.simulator.core import machine_code
+from planner.simulator.core.cache import one_writer
 from planner.simulator.core.cluster import replay
 from planner.simulator.core.compile import DECLARED, object_of
 from planner.simulator.core.functions import digest_of, functions_of
@@ -167,3 +170,27 @@ def test_a_plan_is_the_same_where_nothing_can_be_compiled(tmp_path: Path) -> Non
     )  # fmt: skip
     assert interpreted.stdout == kept.stdout
     assert [line[:35] for line in interpreted.stderr.decode().splitlines()] == ["the simulator runs interpreted, som"]
+
+
+class _Numbered:
+    """A cache that numbers what it keeps as Numba's does: by what it read before it wrote."""
+
+    def __init__(self, index: Path) -> None:
+        self.index = index
+
+    def save_overload(self, signature: str, data: bytes) -> None:
+        """One more line: a number, and what it stands for."""
+        known = self.index.read_text(encoding="utf-8").splitlines() if self.index.exists() else []
+        time.sleep(0.02)
+        self.index.write_text("".join(f"{line}\n" for line in (*known, f"{len(known)} {signature} {data!r}")), "utf-8")
+
+
+def test_two_writers_never_give_two_signatures_one_number(tmp_path: Path) -> None:
+    """Processes that compile at the same time keep their code side by side: code called with other records crashes."""
+    caches = [_Numbered(tmp_path / "index") for _ in range(6)]
+    for each in caches:
+        one_writer(each, tmp_path)
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(lambda n: caches[n].save_overload(f"signature{n}", b""), range(6)))
+    numbers = [line.split()[0] for line in (tmp_path / "index").read_text(encoding="utf-8").splitlines()]
+    assert numbers == [str(n) for n in range(6)]
