@@ -133,3 +133,16 @@ def scale_lengths(trace: Trace, prompt_scale: float, output_scale: float) -> Tra
         for tokens, factor in ((trace.prompt_tokens, prompt_scale), (trace.output_tokens, output_scale))
     )
     return replace(trace, prompt_tokens=prompt, output_tokens=output)
+
+
+def shortened(trace: Trace, most_tokens: int) -> Trace:
+    """The same requests, those of more tokens with a shorter prompt, and where that is not enough a shorter output.
+
+    Args:
+        trace: any.
+        most_tokens: prompt and output together, at least 2.
+    """
+    if int((trace.prompt_tokens + trace.output_tokens).max(initial=0)) <= most_tokens:
+        return trace
+    output = np.minimum(trace.output_tokens, most_tokens - 1)
+    return replace(trace, prompt_tokens=np.minimum(trace.prompt_tokens, most_tokens - output), output_tokens=output)

@@ -109,7 +109,8 @@ def read_inputs(scenario: Scenario) -> Inputs:
     catalog = wrong.unless(load_catalog, directory)
     engines = wrong.unless(load_engines, directory)
     model = wrong.unless(load_model, served.name, directory=directory)
-    wanted = wrong.unless(asked, scenario)
+    context = model.max_context_tokens if model and not scenario.policy.longer_context else None
+    wanted = wrong.unless(asked, scenario, context)
     machines = wrong.unless(machines_of, scenario.catalog, catalog) if catalog else None
     if machines:
         wrong.note(_machine_problems(scenario, machines))

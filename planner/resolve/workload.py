@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.errors import BadInput
+from planner.resolve.stated_lengths import end_of, end_words, within
 from planner.resolve.workload_words import (
     LEAST_REQ_PER_S,
-    burstiness,
+    drawn_words,
     how_grown,
-    lengths_apart,
-    rare_words,
     read_words,
     resampled,
     stretched,
@@ -139,8 +138,8 @@ class Asked:
         return [self.draw(seed, rate_scale, 1.0) for seed in (self.seeds if seeds is None else seeds)]
 
 
-def asked(scenario: Scenario) -> Asked:
-    """The workload of a scenario.
+def asked(scenario: Scenario, context_tokens: int | None = None) -> Asked:
+    """The workload of a scenario; lengths that it states end at a context.
 
     Raises:
         BadInput: the trace is neither a built-in id nor a file, or its rows all arrive at once and no rate is given.
@@ -148,7 +147,7 @@ def asked(scenario: Scenario) -> Asked:
     """
     workload = scenario.workload
     if workload.trace is None:
-        return _synthetic(scenario, _from_lengths(scenario), None)
+        return _synthetic(scenario, _from_lengths(scenario), None, context_tokens)
     if workload.trace in builtin_names():
         return _synthetic(scenario, load_builtin(workload.trace), None)
     path = Path(workload.trace)
@@ -199,7 +198,9 @@ def _usual_and_long(lengths: Lengths) -> Independent | TwoPopulations:
     )
 
 
-def _synthetic(scenario: Scenario, model: WorkloadModel, trace: Trace | None) -> Asked:
+def _synthetic(
+    scenario: Scenario, model: WorkloadModel, trace: Trace | None, context_tokens: int | None = None
+) -> Asked:
     """Arrivals drawn from a process, lengths from a distribution."""
     workload, validation = scenario.workload, scenario.validation
     wanted = (workload.rate_req_per_s or model.rate_req_per_s) * workload.rate_scale
@@ -211,7 +212,7 @@ def _synthetic(scenario: Scenario, model: WorkloadModel, trace: Trace | None) ->
         raise BadInput(f"workload.arrivals.process: replay needs a trace file, not the built-in '{workload.trace}'")
 
     def draw(seed: int, factor: float, times: float) -> Trace:
-        return drawn_for(seed, factor, _drawn_s(scenario, rate * factor) * times)
+        return within(drawn_for(seed, factor, _drawn_s(scenario, rate * factor) * times), end)
 
     def drawn_for(seed: int, factor: float, window_s: float, of: WorkloadModel = model) -> Trace:
         drawn = synthesize(
@@ -223,7 +224,10 @@ def _synthetic(scenario: Scenario, model: WorkloadModel, trace: Trace | None) ->
 
     first = validation.first_seed
     seeds = tuple(range(first, first + (validation.seeds or SYNTHETIC_SEEDS)))
-    sample = [(drawn_for(DEMAND_SEED, 1.0, DEMAND_REQUESTS / rate, of), share) for of, share in _populations(model)]
+    stated = [(drawn_for(DEMAND_SEED, 1.0, DEMAND_REQUESTS / rate, of), share) for of, share in _populations(model)]
+    kinds = [kind for kind, _ in stated]
+    end = end_of(kinds, context_tokens)
+    sample = [(within(kind, end), share) for kind, share in stated]
     longest = [(_longest(draw(seed, 1.0, 1.0)), 0.0) for seed in seeds]
     return Asked(
         words=f"{process} arrivals at {rate:g} req/s with the lengths of {model.name}{stretched(scenario)}",
@@ -235,12 +239,7 @@ def _synthetic(scenario: Scenario, model: WorkloadModel, trace: Trace | None) ->
         growth_ratio=1.0,
         whole=False,
         source=model.source,
-        doubts=(
-            *read_words(trace),
-            *rare_words(wanted),
-            *burstiness(model, process),
-            *lengths_apart(model, process),
-        ),
+        doubts=(*drawn_words(trace, wanted, model, process), *end_words(kinds, [t for t, _ in longest], end)),
     )
 
 

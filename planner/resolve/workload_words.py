@@ -15,6 +15,12 @@ REPEATED_FRAC = 0.005
 """Share of prompt tokens that repeat a prefix from which on it is worth a sentence."""
 
 
+def drawn_words(trace: Trace | None, wanted_req_per_s: float, model: WorkloadModel, process: str) -> tuple[str, ...]:
+    """What a reader should doubt of a workload that is drawn; the trace that it was fitted to, if there is one."""
+    rare, apart = rare_words(wanted_req_per_s), lengths_apart(model, process)
+    return (*read_words(trace), *rare, *burstiness(model, process), *apart)
+
+
 def rare_words(rate_req_per_s: float) -> tuple[str, ...]:
     """That more is planned for than was asked; nothing where it is not."""
     if rate_req_per_s >= LEAST_REQ_PER_S:

@@ -192,7 +192,7 @@ def test_no_plan_reads_more_than_its_memory_can(
     lengths = {part: {"median_tokens": n, "p95_tokens": 2 * n} for part, n in (("prompt", prompt), ("output", output))}
     scenario = asked(
         f"model={{name: {model}, dtype: null}}", f"policy.name={policy}", f"workload.rate_req_per_s={rate}",
-        f"validation.first_seed={seed}", "slo={tpot_p50_s: 0.5}",
+        f"validation.first_seed={seed}", "slo={tpot_p50_s: 0.5}", "policy.longer_context=true",
         f"workload.lengths={json.dumps(lengths)}", "solver.search_evaluations=0",
     )  # fmt: skip
     answer = plan(scenario, progress=quiet, with_margin=False)
