@@ -96,9 +96,9 @@ def test_a_question_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     reads = []
 
-    def counted(asked: Scenario) -> object:
+    def counted(asked: Scenario, *more: int | None) -> object:
         reads.append(asked.name)
-        return workload(asked)
+        return workload(asked, *more)
 
     workload = passes.asked
     monkeypatch.setattr(passes, "asked", counted)
