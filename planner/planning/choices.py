@@ -78,7 +78,7 @@ class _Row:
         if not self._priced:
             loop, self._priced = self.contender.loop, True
             headroom = loop.case.scenario.headroom_limits()
-            solution = loop.solve(loop.problem(headroom))
+            solution = loop.canonical(loop.problem(headroom))
             self._optimum = None if solution.allocation is None else loop.lifted(solution, headroom)
         return self._optimum
 

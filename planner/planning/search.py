@@ -127,7 +127,7 @@ def estimate(contender: Contender) -> None:
     if not loop.serves:
         return
     loop.prove()
-    solution = loop.solve(loop.problem(NO_HEADROOM))
+    solution = loop.canonical(loop.problem(NO_HEADROOM))
     if solution.allocation is not None:
         contender.optimum = loop.lifted(solution, NO_HEADROOM)
 
@@ -175,7 +175,7 @@ def _worth_trying(contender: Contender, best: float) -> CandidatePlan | None:
     if best < 0:
         return faster(contender.optimum, ratio, loop.options)
     crowded = replace(NO_HEADROOM, prefill_frac=ratio, decode_frac=ratio, mixed_frac=ratio)
-    solution = loop.solve(loop.problem(crowded))
+    solution = loop.canonical(loop.problem(crowded))
     return None if solution.allocation is None else balanced(loop.lifted(solution, crowded), loop.options, loop.least)
 
 
