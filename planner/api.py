@@ -1,6 +1,7 @@
 """The same verbs as the command line, for notebooks and programs; results turn into data frames."""
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,14 +54,14 @@ def _silent(_words: str, _done_frac: float) -> None:
     """Progress that is not shown."""
 
 
-class _Shown:
+class _Shown(ABC):
     """Something that notebooks show as its first data frame."""
 
     __slots__ = ()
 
+    @abstractmethod
     def frame(self) -> "pd.DataFrame":
         """The rows that matter most."""
-        raise NotImplementedError
 
     def _repr_html_(self) -> str:
         return str(self.frame().to_html())

@@ -18,26 +18,18 @@ def metrics(row: Row, columns: Mapping[str, str]) -> dict[str, float]:
 
 
 def model_of(name: str, known: Known) -> str:
-    """The catalog's id of a model.
-
-    Raises:
-        Skip: there is none.
-    """
-    found = model_id(name, known)
-    if found is None:
-        raise Skip(f"model {name} has no kernel profile")
-    return found
+    """The catalog's id of a model; raises Skip where there is none."""
+    return _given(model_id(name, known), f"model {name} has no kernel profile")
 
 
 def gpu_of(name: str, known: Known) -> str:
-    """The catalog's id of a GPU.
+    """The catalog's id of a GPU; raises Skip where there is none."""
+    return _given(gpu_id(name, known), f"GPU {name} is not in the catalog")
 
-    Raises:
-        Skip: there is none.
-    """
-    found = gpu_id(name, known)
+
+def _given(found: str | None, words: str) -> str:
     if found is None:
-        raise Skip(f"GPU {name} is not in the catalog")
+        raise Skip(words)
     return found
 
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 
 from hw_catalog.engines import load_engines
 from hw_catalog.errors import CatalogError
-from hw_catalog.load import load_catalog
+from hw_catalog.load import Catalog, load_catalog
 from hw_catalog.profile_files import load_profiles
 from hw_catalog.strict_files import Unreadable, json_document, read_text, yaml_document, yaml_value
 
@@ -38,10 +37,16 @@ def test_what_is_written_plainly_is_read(data: dict[str, object]) -> None:
 
 @given(text=st.text(st.sampled_from("ab01.:-[]{}&*!?|>'\"#%,~\n\t e<"), max_size=60))
 def test_any_text_is_read_or_refused(text: str) -> None:
-    """No text ends otherwise than as data or as a refusal."""
-    for read in (lambda: yaml_document(text, "f"), lambda: json_document(text, "f", "x")):
-        with suppress(Unreadable):
-            read()
+    """No text ends otherwise than as data or as a refusal that names the file."""
+    for read in (lambda: yaml_document(text, "f")[0], lambda: json_document(text, "f", "x")):
+        problems: tuple[str, ...] = ()
+        data: object = None
+        try:
+            data = read()
+        except Unreadable as refused:
+            problems = tuple(refused.problems)
+        assert all(problem.startswith("f") for problem in problems)
+        assert data is None or isinstance(data, dict | list | str | int | float | bool)
 
 
 @pytest.mark.parametrize("word", ["yes", "no", "on", "off", "1:30", "010", "0x10", "0o17", "1_000", "2026-02-30"])
@@ -128,14 +133,16 @@ machines:
 GOOD = {"date": "2026-03-31", "gpus": "8", "rated_w": "10200", "link": "nvlink-4", "price": "20.5"}
 
 
-def machine(directory: Path, **changes: str) -> None:
+def machine(directory: Path, **changes: str) -> Catalog:
     (directory / "machines.yaml").write_text(MACHINE.format(**{**GOOD, **changes}))
-    load_catalog(directory)
+    return load_catalog(directory)
 
 
 def test_a_good_machine_of_the_users_is_read(tmp_path: Path) -> None:
     """What the refusals below start from is fine."""
-    machine(tmp_path)
+    mine = machine(tmp_path).machines["mine"]
+    assert (mine.gpus, mine.rated_w, mine.intra_link.name) == (8, 10200.0, "nvlink-4")
+    assert [price.usd_per_h for price in mine.prices] == [20.5]
 
 
 @pytest.mark.parametrize(

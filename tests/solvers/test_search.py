@@ -42,7 +42,7 @@ class Judge:
         return sum(p * n for p, n in zip(self.power, point, strict=False)) >= self.need
 
     def holds(self, point: Point) -> bool:
-        """The truth, for which somebody pays."""
+        """The truth, which takes a simulation."""
         self.asked.append(point)
         return self.enough(point)
 

@@ -206,7 +206,7 @@ def test_weights_known_to_be_others_are_refused(named: str) -> None:
     with pytest.raises(BadInput, match=r"model\.checkpoint"):
         check_named(named, "qwen3-32b", ["fp8"])
     check_named("Qwen/Qwen3-32B-FP8", "qwen3-32b", ["fp8"])
-    check_named("somebody/their-own-fp8", "qwen3-32b", ["fp8"])
+    check_named("example/own-fp8", "qwen3-32b", ["fp8"])
 
 
 def test_check_and_plan_say_what_keeps_from_deploying() -> None:

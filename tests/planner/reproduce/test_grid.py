@@ -54,7 +54,7 @@ def test_every_split_of_a_budget_is_asked() -> None:
 
 
 def test_the_best_is_the_cheapest_that_holds_and_all_its_equals() -> None:
-    """Ties are named, whoever holds beyond them is not, and what misses with a machine more is counted."""
+    """Ties are named, dearer clusters that hold are not, and what misses with a machine more is counted."""
     found = best([row("Splitwise-HH", 2, "..x"), row("Splitwise-HH", 3, ".x."), row("Splitwise-HH", 4, ".xx")])
     cost = next(b for b in found if "cost-optimized" in b.problem)
     assert cost.clusters == ("2P+3T", "3P+2T")

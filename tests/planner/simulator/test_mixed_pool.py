@@ -1,4 +1,4 @@
-"""Laws of the mixed pool: whoever is lent helps, holds what it was lent for, and goes home; nobody starves."""
+"""Laws of the mixed pool: a borrowed instance helps, keeps its own requests, and is returned; no request starves."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""Laws of pipelines: stages serve in order, batches in flight fill them, and what stands idle is somebody's bubble."""
+"""Laws of pipelines: stages serve in order, batches in flight fill them, and idle stages are bubbles."""
 
 from dataclasses import replace
 from typing import Any
