@@ -17,11 +17,9 @@ from hw_catalog.machines import Machine
 from hw_catalog.profiles import KernelProfile
 from hw_catalog.provenance import Kind, Provenance
 from planner.perf.instance import InstancePhysics
-from planner.perf.reference import Reference
+from planner.perf.reference import Floats, Ints, Reference
 from planner.perf.step_time import StepTime
 from workloads.models import ModelSpec
-
-Floats = NDArray[np.float64]
 
 PUBLISHED_SET = "splitwise-2023"
 """The profile set whose columns these are."""
@@ -177,3 +175,15 @@ class PublishedReference(Reference):
     def e2e_s(self, prompt_tokens: int, output_tokens: int) -> float:
         """Prefill and all tokens but the first."""
         return self.ttft_s(prompt_tokens) + self.tbt_s(prompt_tokens) * (output_tokens - 1)
+
+    def each_ttft_s(self, prompt_tokens: Ints) -> Floats:
+        """(requests,) ``ttft_s`` of each."""
+        return np.interp(prompt_tokens, self._tokens, self._prefill_s)
+
+    def each_tbt_s(self, prompt_tokens: Ints) -> Floats:
+        """(requests,) ``tbt_s`` of each."""
+        return np.interp(prompt_tokens, self._batch, self._token_s)
+
+    def each_e2e_s(self, prompt_tokens: Ints, output_tokens: Ints) -> Floats:
+        """(requests,) ``e2e_s`` of each."""
+        return self.each_ttft_s(prompt_tokens) + self.each_tbt_s(prompt_tokens) * (output_tokens - 1)

@@ -1,6 +1,6 @@
 """A request alone on a reference instance: what slowdowns are measured against."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,7 @@ from planner.perf.step_time import StepTime, run_s
 from workloads.slo import Metric, Slo, Unit
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 
 class Reference:
@@ -58,8 +59,25 @@ class Reference:
             found = self._e2e_s[key] = self.ttft_s(prompt_tokens) + run_s(steps)
         return found
 
+    def each_ttft_s(self, prompt_tokens: Ints) -> Floats:
+        """(requests,) ``ttft_s`` of each."""
+        lengths, places = np.unique(prompt_tokens, return_inverse=True)
+        return np.array([self.ttft_s(prompt) for prompt in lengths.tolist()])[places]
 
-def unit_s(slo: Slo, reference: Reference | None, prompt_tokens: Iterable[int], output_tokens: Iterable[int]) -> Floats:
+    def each_tbt_s(self, prompt_tokens: Ints) -> Floats:
+        """(requests,) ``tbt_s`` of each."""
+        lengths, places = np.unique(prompt_tokens, return_inverse=True)
+        return np.array([self.tbt_s(prompt) for prompt in lengths.tolist()])[places]
+
+    def each_e2e_s(self, prompt_tokens: Ints, output_tokens: Ints) -> Floats:
+        """(requests,) ``e2e_s`` of each."""
+        pairs = zip(prompt_tokens.tolist(), output_tokens.tolist(), strict=True)
+        return np.array([self.e2e_s(prompt, output) for prompt, output in pairs])
+
+
+def unit_s(
+    slo: Slo, reference: Reference | None, prompt_tokens: Ints | Sequence[int], output_tokens: Ints | Sequence[int]
+) -> Floats:
     """Seconds that one unit of an objective is worth to each request.
 
     Args:
@@ -78,8 +96,7 @@ def unit_s(slo: Slo, reference: Reference | None, prompt_tokens: Iterable[int], 
         return np.ones(1)
     if reference is None:
         raise ValueError(f"{slo.name} is a slowdown, and there is no reference to measure it against")
-    lengths = zip(map(int, prompt_tokens), map(int, output_tokens), strict=True)
+    prompts, outputs = np.asarray(prompt_tokens, np.int64), np.asarray(output_tokens, np.int64)
     if slo.metric is Metric.E2E:
-        return np.array([reference.e2e_s(prompt, output) for prompt, output in lengths])
-    alone_s = reference.ttft_s if slo.metric is Metric.TTFT else reference.tbt_s
-    return np.array([alone_s(prompt) for prompt, _ in lengths])
+        return reference.each_e2e_s(prompts, outputs)
+    return reference.each_ttft_s(prompts) if slo.metric is Metric.TTFT else reference.each_tbt_s(prompts)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from hw_catalog.load import load_catalog
 from hw_catalog.machines import Machine
@@ -30,19 +29,6 @@ MAX_BATCH_SIZE = 512
 MEMORY_FRAC = 0.9
 
 
-class Alone(Protocol):
-    """Times of a request that has a DGX-A100 to itself."""
-
-    def ttft_s(self, prompt_tokens: int) -> float:
-        """To the first token."""
-
-    def tbt_s(self, prompt_tokens: int) -> float:
-        """From token to token."""
-
-    def e2e_s(self, prompt_tokens: int, output_tokens: int) -> float:
-        """To the last token."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Reading:
     """How the published data are read.
@@ -59,7 +45,7 @@ class Reading:
     name: str
     model: str
     physics: Mapping[str, InstancePhysics]
-    alone: Alone
+    alone: Reference
     split: Policy
     colocated: Policy
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 
 from planner.perf.instance import InstancePhysics
+from planner.perf.reference import Reference
 from planner.perf.transfer import busy_s, layerwise_end_s, layerwise_ready_s, serialized_end_s
-from planner.reproduce.readings import Alone
 
 CODING_PROMPT_TOKENS = 1500
 CODING_OUTPUT_TOKENS = 13
@@ -32,7 +32,7 @@ class Overhead:
 
 
 def overhead(
-    physics: InstancePhysics, alone: Alone, *, bandwidth_bytes_per_s: float | None = None,
+    physics: InstancePhysics, alone: Reference, *, bandwidth_bytes_per_s: float | None = None,
     prompt_tokens: int = CODING_PROMPT_TOKENS,
 ) -> Overhead:  # fmt: skip
     """The overhead between two equal machines.

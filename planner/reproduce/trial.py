@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.perf.layout import Role
+from planner.perf.reference import Reference
 from planner.reproduce.designs import Cluster
-from planner.reproduce.readings import Alone, Reading
+from planner.reproduce.readings import Reading
 from planner.simulator.books import window
 from planner.simulator.pools import PoolModel, Run
 from planner.simulator.serve import serve
@@ -47,7 +48,7 @@ class Draw:
     e2e_s: Floats
 
 
-def draw(workload: str, alone: Alone, *, seed: int = 1, requests: int = MOST_REQUESTS) -> Draw:
+def draw(workload: str, alone: Reference, *, seed: int = 1, requests: int = MOST_REQUESTS) -> Draw:
     """Poisson arrivals at one request per second with prompts and outputs drawn independently of each other.
 
     Source: Splitwise's trace generator draws both lengths from the service's marginals and forgets which went together.
@@ -66,15 +67,14 @@ def draw(workload: str, alone: Alone, *, seed: int = 1, requests: int = MOST_REQ
     return alone_with(plain_trace(workload, at, prompt, output, duration_s=float(at[-1])), alone)
 
 
-def alone_with(trace: Trace, alone: Alone) -> Draw:
+def alone_with(trace: Trace, alone: Reference) -> Draw:
     """The requests of a trace, and how long each takes alone."""
-    pairs = list(zip(trace.prompt_tokens.tolist(), trace.output_tokens.tolist(), strict=True))
-    tbt = {p: alone.tbt_s(p) for p, _ in pairs}
+    prompts, outputs = trace.prompt_tokens, trace.output_tokens
     return Draw(
         trace=trace,
-        ttft_s=np.array([alone.ttft_s(p) for p, _ in pairs]),
-        tbt_s=np.array([tbt[p] for p, _ in pairs]),
-        e2e_s=np.array([alone.e2e_s(p, o) for p, o in pairs]),
+        ttft_s=alone.each_ttft_s(prompts),
+        tbt_s=alone.each_tbt_s(prompts),
+        e2e_s=alone.each_e2e_s(prompts, outputs),
     )
 
 

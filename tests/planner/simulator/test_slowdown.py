@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from planner.capacity.envelope import Unfit, envelope
 from planner.errors import BadInput
 from planner.perf.layout import Role
+from planner.perf.published import PublishedReference
 from planner.perf.reference import Reference, unit_s
 from planner.perf.step_time import StepTime
 from planner.planning.plan import check
@@ -34,6 +35,8 @@ PAPER = EXAMPLES / "splitwise-paper-slos.yaml"
 SPEEDS = st.sampled_from([0.25, 0.5, 2.0, 8.0])  # powers of two: rounding cannot reorder events
 FLAT = toy_profile(token_s=0.0, request_s=0.0, context_s=0.0, bend=False)
 """Every prefill takes 10 ms, every decode step 20 ms."""
+PUBLISHED = StepTime(replace(toy_profile(), model="bloom-176b", gpu="a100-sxm"))
+"""A model and a GPU whose times were published; the toy's own are not used."""
 
 
 def slowdown(metric: Metric, percentile: float = 50.0, limit: float = 2.0) -> Slo:
@@ -128,6 +131,19 @@ def test_attainment_joins_seconds_and_slowdowns() -> None:
         False,
         False,
     ]
+
+
+@settings(deadline=None, max_examples=30)
+@given(lengths=st.lists(st.tuples(st.integers(1, 40_000), st.integers(1, 400)), min_size=1, max_size=30))
+def test_many_requests_alone_are_each_of_them_alone(lengths: list[tuple[int, int]]) -> None:
+    """Times of many requests at once are those of one after the other, measured or published, repeated ones too."""
+    prompts, outputs = np.array([*lengths, lengths[0]]).T
+    for alone in (Reference(step()), PublishedReference(PUBLISHED)):
+        assert alone.each_ttft_s(prompts) == pytest.approx([alone.ttft_s(p) for p in prompts])
+        assert alone.each_tbt_s(prompts) == pytest.approx([alone.tbt_s(p) for p in prompts])
+        assert alone.each_e2e_s(prompts, outputs) == pytest.approx(
+            [alone.e2e_s(*one) for one in zip(prompts, outputs, strict=True)]
+        )
 
 
 def test_a_slowdown_needs_a_reference() -> None:
