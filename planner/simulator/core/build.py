@@ -13,7 +13,7 @@ from planner.policies.batching import ChunkForm, Continuous
 from planner.policies.borrowing import MixedPool
 from planner.policies.routing import LeastReserved, ShortestQueue
 from planner.policies.topology import PhaseSplit
-from planner.simulator.books import _INV, _LOG_MIN, GAP_BINS, GAP_MIN_S, Window, seconds
+from planner.simulator.books import _INV, _LOG_MIN, GAP_BINS, Window, bin_edges_s, seconds
 from planner.simulator.core.bodies import rows_of_bodies
 from planner.simulator.core.state import (
     CHAINS,
@@ -84,6 +84,7 @@ def build(
         due_s=np.array([policy.order.limit_s(c.name) for c in trace.classes]), works=works.reshape(-1), stages=stages,
         seen=np.zeros(4 * len(pools) * row["looks"]), egress_s=np.zeros(machines), ingress_s=np.zeros(machines),
         above_j=np.zeros(cells * len({p.name for p in pools})), histogram=np.zeros(groups * GAP_BINS, np.int64),
+        edges_s=bin_edges_s(),
         bubbles=np.zeros(3 * len(trace) if row["stages"] > 1 else 0), **_columns(trace),
     )  # fmt: skip
 
@@ -179,7 +180,7 @@ def _cluster(policy: Policy, window: Window, *, cutoff_s: float, max_run_steps: 
     row["first"], row["last"], row["slices"] = window.first, window.last, window.slices
     row["window_start_s"], row["window_end_s"] = window.start_s, window.end_s
     row["cutoff_s"], row["max_run_steps"], row["arriving"] = cutoff_s, max_run_steps, True
-    row["gap_inv"], row["gap_log_min"], row["gap_min_s"], row["gap_bins"] = _INV, _LOG_MIN, GAP_MIN_S, GAP_BINS
+    row["gap_inv"], row["gap_log_min"], row["gap_bins"] = _INV, _LOG_MIN, GAP_BINS
     return row
 
 

@@ -128,5 +128,6 @@ def _start_decodes(w: World, k: int) -> None:
         schedule(w, k, enter(w, k, decode_s(w, k, me.run_context), me.batch, False))
         return
     most = 1 if moves(w, i) else c.max_run_steps  # which prompt is first may change with every step
-    me.run_steps = min(w.dues[k * c.due_rows].step - me.steps, steps_that_fit(w, k, w.instances[i].free), most)
+    most = min(most, w.dues[k * c.due_rows].step - me.steps)
+    me.run_steps = steps_that_fit(w, k, w.instances[i].free, most)
     schedule(w, k, run_s(w, k, me.run_steps))

@@ -1,6 +1,6 @@
 """The books: what is written down of requests, token gaps, memory and queues."""
 
-from math import exp, log
+from math import log
 
 from planner.simulator.core.queues import chain
 from planner.simulator.core.state import HEAD, NONE, RUNNING, World
@@ -34,9 +34,19 @@ def allocate(w: World, i: int, blocks: int) -> None:
 def gap_bin(w: World, gap_s: float) -> int:
     """The bin that holds a gap."""
     c = w.cluster[0]
-    if gap_s <= c.gap_min_s:
+    if gap_s < w.edges_s[0]:
         return 0
-    return int(min(int((log(gap_s) - c.gap_log_min) * c.gap_inv), c.gap_bins - 1))
+    return _bin_from(w, gap_s, int(min(int((log(gap_s) - c.gap_log_min) * c.gap_inv), c.gap_bins - 1)))
+
+
+def _bin_from(w: World, gap_s: float, place: int) -> int:
+    """The bin that holds a gap, looked for from another on; gaps beyond all edges are in the last."""
+    last = w.cluster[0].gap_bins - 1
+    while place < last and gap_s >= w.edges_s[place]:
+        place += 1
+    while place and gap_s < w.edges_s[place - 1]:
+        place -= 1
+    return place
 
 
 def note_gap(w: World, slot: int, gap_s: float) -> None:
@@ -58,15 +68,14 @@ def _count(w: World, k: int, place: int, steps: int) -> None:
 
 def _stretch(w: World, k: int, first_s: float, slope_s: float, steps: int) -> None:
     """Note an arithmetic sequence of steps, bin by bin where it crosses bins."""
-    low = gap_bin(w, first_s)
-    if steps == 1 or slope_s == 0.0 or low == gap_bin(w, first_s + slope_s * (steps - 1)):
-        _count(w, k, low, steps)
+    here = gap_bin(w, first_s)
+    if steps == 1 or slope_s == 0.0 or here == _bin_from(w, first_s + slope_s * (steps - 1), here):
+        _count(w, k, here, steps)
         return
-    c = w.cluster[0]
     at = 0
     while at < steps:
-        here = gap_bin(w, first_s + slope_s * at)
-        edge = c.gap_min_s * exp((here + (1 if slope_s > 0 else 0)) / c.gap_inv)
+        here = _bin_from(w, first_s + slope_s * at, here)
+        edge = w.edges_s[here] if slope_s > 0 else w.edges_s[max(0, here - 1)]
         until = min(steps, max(at + 1, int((edge - first_s) / slope_s) + 1))
         _count(w, k, here, until - at)
         at = until

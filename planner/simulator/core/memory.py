@@ -29,14 +29,16 @@ def growth(w: World, k: int, steps: int) -> int:
     return int(total)
 
 
-def steps_that_fit(w: World, k: int, free: int) -> int:
-    """Most steps of a lane whose growth fits ``free`` blocks; needs a non-empty batch."""
+def steps_that_fit(w: World, k: int, free: int, most: int) -> int:
+    """Steps of a lane whose growth fits ``free`` blocks, at most so many; needs a non-empty batch."""
     me = w.lanes[k]
     size = w.bodies[me.body].block_tokens
     cycles = free // me.batch
+    if cycles * size >= most:
+        return most
     left, steps, base = free - cycles * me.batch, cycles * size, k * w.cluster[0].residue_rows
     place = (size - 1) - me.steps % size
-    while w.residues[base + place] <= left:
+    while steps < most and w.residues[base + place] <= left:
         left -= w.residues[base + place]
         steps += 1
         place = place - 1 if place else size - 1

@@ -105,8 +105,7 @@ SHIFTED, LOOK, FAILED = -(1 << 30), -(1 << 30) - 1, -(1 << 30) - 2
 and its repair 1 less than a failure."""
 
 CLUSTER = _record(
-    "now_s arrival_s cutoff_s target_s window_start_s window_end_s transfer_s link_wait_s gap_inv gap_log_min "
-    "gap_min_s look_s",
+    "now_s arrival_s cutoff_s target_s window_start_s window_end_s transfer_s link_wait_s gap_inv gap_log_min look_s",
     "number arrival_number cursor shift shifts first last slices max_run_steps finished refused transfers "
     "output_tokens arrived restarted looks looked work_rows prefill_threshold decode_threshold foreseen "
     "stack_rows due_rows residue_rows gap_bins turns chosen_tokens chosen_free",
@@ -152,6 +151,7 @@ class World(NamedTuple):
         ingress_s: (machines,) likewise.
         above_j: joules above idle of each pool in each second of the window.
         histogram: (groups · bins,) token gaps.
+        edges_s: (bins,) upper edge of each bin.
         arrival_s: the trace's columns.
         prompt_tokens: likewise.
         output_tokens: likewise.
@@ -189,6 +189,7 @@ class World(NamedTuple):
     ingress_s: Floats
     above_j: Floats
     histogram: Ints
+    edges_s: Floats
     arrival_s: Floats
     prompt_tokens: Ints
     output_tokens: Ints

@@ -62,7 +62,7 @@ def _promise(w: World, i: int, slot: int) -> None:
     for k in range(me.lane, me.lane + me.lanes):
         lane = w.lanes[k]
         if lane.on and lane.decode and not lane.prefilling and lane.run_steps > 1:
-            fits = steps_that_fit(w, k, me.free)
+            fits = steps_that_fit(w, k, me.free, lane.run_steps)
             if fits < lane.run_steps:
                 end_after(w, k, max(fits, started_steps(w, k)))
 

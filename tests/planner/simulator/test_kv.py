@@ -128,5 +128,5 @@ def test_growth_is_counted_in_closed_form(
 def test_a_run_ends_when_memory_does(held: list[tuple[int, int]], step: int, free: int, block_tokens: int) -> None:
     """The longest run that fits needs no more blocks than are free, and one step more would."""
     world = batch(held, step, block_tokens)
-    fits = memory.steps_that_fit(world, 0, free)
+    fits = memory.steps_that_fit(world, 0, free, 1 << 40)
     assert memory.growth(world, 0, fits) <= free < memory.growth(world, 0, fits + 1)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from planner.results.evidence import Verdict
-from planner.simulator.books import _INV, _LOG_MIN, GAP_BIN_RATIO, GAP_BINS, GAP_MIN_S, Books, window
+from planner.simulator.books import _INV, _LOG_MIN, GAP_BIN_RATIO, GAP_BINS, Books, bin_edges_s, window
 from planner.simulator.core.ledger import note_gap, note_stretch
 from planner.simulator.judge import MOST_SEEDS_RATIO, TO_THE_END_S, _cutoff_s, judge
 from planner.simulator.metrics import FEWEST, Observed, Sample, attained, evidence, interval, sample, student_t
@@ -188,12 +188,10 @@ def test_what_never_ends_is_infinite() -> None:
 
 def noting(requests: int) -> Any:
     """A world in which a batch of so many measured requests of one group has nothing noted yet."""
-    clock = SimpleNamespace(
-        groups=1, gap_bins=GAP_BINS, gap_min_s=GAP_MIN_S, gap_inv=_INV, gap_log_min=_LOG_MIN, now_s=0.0
-    )
+    clock = SimpleNamespace(groups=1, gap_bins=GAP_BINS, gap_inv=_INV, gap_log_min=_LOG_MIN, now_s=0.0)
     return SimpleNamespace(
-        cluster=[clock], groups=[requests], histogram=[0] * GAP_BINS, lanes=[SimpleNamespace(joiners=0)],
-        requests=[SimpleNamespace(group=0, max_gap_s=0.0)],
+        cluster=[clock], groups=[requests], histogram=[0] * GAP_BINS, edges_s=bin_edges_s(),
+        lanes=[SimpleNamespace(joiners=0)], requests=[SimpleNamespace(group=0, max_gap_s=0.0)],
     )  # fmt: skip
 
 
