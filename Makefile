@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help plan test lint types check-imports browser unit coverage laws test-slow test-newest test-lowest lock bench profile-gpu clean
+.PHONY: help plan test lint types check-imports browser unit coverage laws soak test-slow test-newest test-lowest lock bench profile-gpu clean
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -62,6 +62,10 @@ laws: .venv/.installed-dev ## the laws on inputs drawn anew, five times as many 
 
 test-slow: .venv/.installed-dev ## the slow suites
 	$(BIN)/pytest -m slow
+
+SECONDS := 60
+soak: .venv/.installed-dev ## every door tried with wrong input for SECONDS (make soak SECONDS=1800); the last line is JSON
+	@$(BIN)/python -m tests.soak --seconds $(SECONDS)
 
 test-newest: ## every test that is not slow, with the newest versions that pyproject.toml allows, whatever the lock says
 	$(PYTHON) -m venv --clear .venv-newest

@@ -28,6 +28,7 @@ from hw_catalog.errors import CatalogError
 from hw_catalog.load import load_catalog, nearest
 from hw_catalog.profiles import KernelProfile
 from hw_catalog.provenance import Kind, Provenance
+from hw_catalog.strict_files import Unreadable, json_document, read_text
 
 SOURCE_VERSION = "0.12.0"
 PROFILE_SET = "aiconfigurator-0.12"
@@ -199,9 +200,9 @@ def model_config(model: str, config: Path | None = None) -> Mapping[str, Any]:
         package = Path(importlib.import_module("aiconfigurator_core").__path__[0])
         config = package / "model_configs" / f"{known.source_config}_config.json"
     try:
-        found = json.loads(config.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CatalogError(f"{config}: cannot be read as JSON: {error}") from None
+        found = json_document(read_text(config, "a config.json"), str(config), "a config.json")
+    except Unreadable as error:
+        raise CatalogError(*error.problems) from None
     if not isinstance(found, dict) or "num_attention_heads" not in language_model(found):
         raise CatalogError(f"{config}: expected a Hugging Face config.json, found no num_attention_heads")
     return found

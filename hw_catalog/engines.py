@@ -13,7 +13,7 @@ from hw_catalog.errors import CatalogError
 from hw_catalog.load import NotNegative, Positive
 from hw_catalog.profiles import KernelProfile
 from hw_catalog.provenance import Kind, Provenance
-from hw_catalog.strict_files import Unreadable, yaml_document
+from hw_catalog.strict_files import Unreadable, read_text, yaml_document
 
 FILE = "engines.yaml"
 MODES = ("serial", "eager")
@@ -132,7 +132,11 @@ def load_engines(directory: Path | None = None) -> dict[str, EngineTiming]:
     found = _parsed(text, FILE)
     path = None if directory is None else directory / FILE
     if path is not None and path.is_file():
-        found |= _parsed(path.read_text(encoding="utf-8"), str(path))
+        try:
+            text = read_text(path, "a YAML file")
+        except Unreadable as error:
+            raise CatalogError(*error.problems) from None
+        found |= _parsed(text, str(path))
     return found
 
 

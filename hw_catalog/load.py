@@ -18,7 +18,7 @@ from hw_catalog.links import Link
 from hw_catalog.machines import Channel, Machine, Price
 from hw_catalog.power import PowerCurve
 from hw_catalog.provenance import Kind, Provenance
-from hw_catalog.strict_files import Unreadable, yaml_document
+from hw_catalog.strict_files import Unreadable, read_text, yaml_document
 
 Positive = Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]
@@ -230,7 +230,8 @@ def _read(
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Provenance]]:
     """Entries and sources of one YAML file, unchecked but for their outer shape."""
     try:
-        document, _ = yaml_document(file.read_text(encoding="utf-8"), label)
+        text = read_text(file, "a YAML file") if isinstance(file, Path) else file.read_text("utf-8")
+        document, _ = yaml_document(text, label)
     except Unreadable as error:
         problems.extend(error.problems)
         return {}, {}
@@ -276,11 +277,9 @@ def _unsourced(label: str, part: str, entry: Mapping[str, Any], *, overriding: b
         return []
     if part == "links":
         return [] if "source" in entry or not entry else [f"{label}: gives numbers without a `source` of its own"]
-    provenance = entry.get("provenance") or {}
-    unsourced = [
-        key for key in entry if key in _numeric(ROWS[part]) and entry[key] is not None and key not in provenance
-    ]
-    return [f"{label}.{key}: given without a source; add it to this entry's `provenance`" for key in unsourced]
+    provenance = given if isinstance(given := entry.get("provenance"), Mapping) else {}
+    lacking = (key for key in entry if key in _numeric(ROWS[part]) and entry[key] is not None and key not in provenance)
+    return [f"{label}.{key}: given without a source; add it to this entry's `provenance`" for key in lacking]
 
 
 def _numeric(row: type[_Row]) -> tuple[str, ...]:

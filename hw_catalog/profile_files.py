@@ -20,7 +20,7 @@ from hw_catalog.errors import CatalogError
 from hw_catalog.load import nearest, validation_problems
 from hw_catalog.profiles import Floats, KernelProfile
 from hw_catalog.provenance import Kind, Provenance
-from hw_catalog.strict_files import Unreadable, json_document
+from hw_catalog.strict_files import MAX_JSON_BYTES, Unreadable, json_document, read_text
 
 SCHEMA_VERSION = 1
 SIGNIFICANT_DIGITS = 4
@@ -252,8 +252,9 @@ def _nothing_found(known: Mapping[Key, Traversable], **asked: str | None) -> str
 def _rows(file: Traversable, problems: list[str]) -> list[ProfileRow]:
     """Rows of a file, each checked by itself."""
     try:
-        text = file.read_text(encoding="utf-8")
-        document = ProfileFile.model_validate(json_document(text, str(file), "a kernel profile"))
+        what = "a kernel profile"
+        text = read_text(file, what, limit_bytes=MAX_JSON_BYTES) if isinstance(file, Path) else file.read_text("utf-8")
+        document = ProfileFile.model_validate(json_document(text, str(file), what))
     except (Unreadable, OSError, UnicodeDecodeError) as error:
         problems.extend(getattr(error, "problems", (f"{file}: cannot be read as UTF-8 text: {error}",)))
         return []

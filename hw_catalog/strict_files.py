@@ -8,6 +8,7 @@ that every version agrees on: ``true`` and ``false`` but not ``yes``, ``10`` but
 import json
 import math
 import re
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -57,6 +58,21 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _starts)
 
 
+def no_file(path: Path) -> str:
+    """Why a path is nothing to read; empty where it is a file.
+
+    A pipe or a device may never end. What a shell hands over is read all the same: ``/dev/stdin`` and ``/dev/fd/N``.
+
+    Raises:
+        OSError: there is nothing of that name.
+    """
+    mode = path.stat().st_mode
+    if re.fullmatch(r"/dev/stdin|/dev/fd/\d+|/proc/self/fd/\d+", path.as_posix()):
+        return ""
+    kinds = {stat.S_ISFIFO: "a pipe", stat.S_ISCHR: "a device", stat.S_ISBLK: "a device", stat.S_ISSOCK: "a socket"}
+    return next((f"found {kind}, which may never end" for tells, kind in kinds.items() if tells(mode)), "")
+
+
 def read_text(path: Path, what: str, *, limit_bytes: int = MAX_YAML_BYTES) -> str:
     """The text of a file.
 
@@ -69,16 +85,35 @@ def read_text(path: Path, what: str, *, limit_bytes: int = MAX_YAML_BYTES) -> st
         Unreadable: there is none, it is too large, or it is no UTF-8.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(limit_bytes + 1)
-    except OSError as error:
-        raise Unreadable(f"{path}: cannot be read: {error.strerror}; expected {what}") from None
-    if len(data) > limit_bytes:
-        raise Unreadable(f"{path}: found more than {limit_bytes >> 20} MiB; expected {what}")
-    try:
-        return data.decode("utf-8-sig")
+        return read_bytes(path, what, limit_bytes=limit_bytes).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise Unreadable(f"{path}: cannot be read: not UTF-8 text; expected {what}") from None
+
+
+def read_bytes(path: Path, what: str, *, limit_bytes: int) -> bytes:
+    """The content of a file, as :func:`read_text` reads it.
+
+    Raises:
+        Unreadable: there is none, it is a pipe or a device, or it is too large.
+    """
+    try:
+        if found := no_file(path):
+            raise Unreadable(f"{path}: {found}; expected {what}")
+        with path.open("rb") as file:
+            return within(file.read(limit_bytes + 1), path, what, limit_bytes)
+    except OSError as error:
+        raise Unreadable(f"{path}: cannot be read: {error.strerror}; expected {what}") from None
+
+
+def within(data: bytes, path: Path, what: str, limit_bytes: int) -> bytes:
+    """The data, where there is no more of it than the limit.
+
+    Raises:
+        Unreadable: there is.
+    """
+    if len(data) > limit_bytes:
+        raise Unreadable(f"{path}: found more than {limit_bytes >> 20} MiB; expected {what}")
+    return data
 
 
 def yaml_value(text: str) -> object:

@@ -320,8 +320,8 @@ def whatif(
     """
     words = [f"{key}={','.join(_yaml(value) for value in values)}" for key, values in (vary or {}).items()]
     wanted = sweep(scenario, words, tornado_frac=tornado_frac, shadow=shadow_prices, regret=regret)
-    kept = Journal(None if journal is None else Path(journal))
-    return Swept(found=swept(wanted, journal=kept, jobs=jobs, progress=progress))
+    with Journal(None if journal is None else Path(journal)) as kept:
+        return Swept(found=swept(wanted, journal=kept, jobs=jobs, progress=progress))
 
 
 def _yaml(value: object) -> str:
@@ -355,8 +355,8 @@ def frontier(
         BadInput: an axis is unknown, or throughput would grow without end.
     """
     wanted = route(scenario, x, y, limit=limit, step=step, most=most)
-    kept = Journal(None if journal is None else Path(journal))
-    return Walked(found=walked(wanted, journal=kept, progress=progress))
+    with Journal(None if journal is None else Path(journal)) as kept:
+        return Walked(found=walked(wanted, journal=kept, progress=progress))
 
 
 def diff(

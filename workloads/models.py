@@ -154,6 +154,11 @@ def known_models() -> tuple[str, ...]:
     return tuple(sorted(model_cards()))
 
 
+def own_models(directory: Path | None) -> dict[str, Path]:
+    """The models of a catalog of the user's: id -> its file."""
+    return {file.stem: file for file in sorted((directory / "models").glob("*.json"))} if directory else {}
+
+
 def load_model(name_or_path: str | Path, *, directory: Path | None = None) -> ModelSpec:
     """The sizes of a known model, or of one described by a Hugging Face ``config.json``.
 
@@ -166,7 +171,7 @@ def load_model(name_or_path: str | Path, *, directory: Path | None = None) -> Mo
         WorkloadError: neither a known id nor such a file, the file is not a JSON object, or keys are missing or wrong.
     """
     cards = model_cards()
-    own = {file.stem: file for file in sorted((directory / "models").glob("*.json"))} if directory else {}
+    own = own_models(directory)
     card = None if str(name_or_path) in own else cards.get(str(name_or_path))
     if card is not None:
         shape = shape_of(card.config, card.source)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from workloads.arrival_times import Clock, clock_of, outliers
 from workloads.errors import WorkloadError
 from workloads.prefixes import repeated_frac
+from workloads.trace_files import trace_bytes
 from workloads.trace_formats import UNITS, TraceFormat, find_format, separator
 from workloads.traces import Trace, plain_trace
 
@@ -25,7 +26,7 @@ _SHOWN = 10
 _ZONE = re.compile(r"(?:[zZ]|[+-]\d\d(?::?\d\d)?)$")
 _DATE = re.compile(r"^\s*\d{4}-?\d\d-?\d\d")
 _PACKED = {
-    b"\x1f\x8b": "a gzip file", b"PK\x03\x04": "a zip file", b"\x28\xb5\x2f\xfd": "a zstd file",
+    b"PK\x03\x04": "a zip file", b"\x28\xb5\x2f\xfd": "a zstd file",
     b"PAR1": "a Parquet file", b"\xff\xfe": "text in UTF-16", b"\xfe\xff": "text in UTF-16",
 }  # fmt: skip
 _HOUR_S, _HALF_HOUR_S = 3600.0, 1800.0
@@ -120,10 +121,7 @@ def read_trace(
 
 def _rows(path: Path, wanted: str) -> _Rows:
     """The rows of a file in whichever of the three shapes it has."""
-    try:
-        read = path.read_bytes()
-    except OSError as error:
-        raise WorkloadError(f"{path}: cannot be read: {error.strerror}; expected a trace file") from error
+    read = trace_bytes(path)
     if packed := next((name for start, name in _PACKED.items() if read.startswith(start)), ""):
         raise WorkloadError(f"{path}: found {packed}; expected text in UTF-8: CSV with a header, or JSON")
     text = re.sub("\r\n?", "\n", read.decode("utf-8-sig", errors="replace")).rstrip()

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hw_catalog.strict_files import MAX_JSON_BYTES, read_text
 from planner.accuracy.measured import ROUNDS, Exclusion, MeasuredRun, Workers
 from planner.accuracy.names import Known, dtype_id, gpu_id, model_id
 from planner.accuracy.served import STEP_TOKENS
@@ -69,8 +70,9 @@ def read_bench(file: Path, setup: Setup, known: Known) -> list[MeasuredRun | Exc
         known: names of the catalog.
     """
     try:
-        document = json.loads(file.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
+        # Benchmarks write Infinity for a rate without a limit: it is read, and refused where a number is needed.
+        document = json.loads(read_text(file, "a result file", limit_bytes=MAX_JSON_BYTES))
+    except (ValueError, RecursionError) as error:
         return [Exclusion(row=file.name, reason=f"cannot be read as JSON: {error}")]
     shape = next((read for tells, read in SHAPES if isinstance(document, dict) and tells <= document.keys()), None)
     if shape is None:

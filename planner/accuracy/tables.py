@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from hw_catalog.strict_files import MAX_JSON_BYTES, read_bytes, within
 from planner.accuracy.cells import Row
 from planner.accuracy.measured import Exclusion, MeasuredRun, Skip
 from planner.accuracy.names import Known
@@ -38,8 +39,11 @@ def read_table(file: Path, known: Known) -> list[MeasuredRun | Exclusion]:
 
 def _rows(file: Path, known: Known) -> Iterator[MeasuredRun | Exclusion]:
     """The rows of one table."""
-    raw = file.read_bytes()
-    text = (gzip.decompress(raw) if file.name.lower().endswith(".gz") else raw).decode("utf-8-sig")
+    raw = read_bytes(file, "a table", limit_bytes=MAX_JSON_BYTES)
+    if file.name.lower().endswith(".gz"):
+        with gzip.open(io.BytesIO(raw)) as packed:  # a few kilobytes may unpack to a terabyte
+            raw = within(packed.read(MAX_JSON_BYTES + 1), file, "a table", MAX_JSON_BYTES)
+    text = raw.decode("utf-8-sig")
     table = csv.reader(io.StringIO(text, newline=""))
     columns = [name.strip() for name in next(table, [])]
     form = next((f for f in FORMATS if f.columns <= set(columns)), None)

@@ -1,15 +1,19 @@
 """Verbs on the catalog: list, show, check, bake."""
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from hw_catalog.errors import CatalogError
 from planner.cli.terminal import Directory, Json, note, print_view, write
 from planner.errors import BadInput, nearest
+from workloads.errors import WorkloadError
 
 
 class Shelf(StrEnum):
@@ -81,14 +85,24 @@ def check(directory: Directory = None, json: Json = False) -> None:
     from datetime import UTC, datetime
 
     from hw_catalog.check import check_catalog, check_profiles
+    from hw_catalog.engines import load_engines
     from hw_catalog.load import load_catalog
     from hw_catalog.profile_files import load_profiles, profile_index
+    from planner.errors import read_each
     from planner.files.plan_file import dumps
     from planner.report.lists import catalog_check_view
+    from workloads.models import load_model, own_models
 
-    catalog = load_catalog(directory)
     index = profile_index(directory)
-    profiles = [p for model in sorted({p.model for p in index}) for p in load_profiles(directory, model=model)]
+    models = sorted({p.model for p in index})
+    parts: list[Callable[[], Any]] = [
+        partial(load_catalog, directory),
+        partial(load_engines, directory),
+        *(partial(load_model, name, directory=directory) for name in own_models(directory)),
+        *(partial(load_profiles, directory, model=model) for model in models),
+    ]
+    found = read_each(_read, parts)
+    catalog, profiles = found[0], [profile for each in found[len(found) - len(models) :] for profile in each]
     counts = {
         "gpus": len(catalog.gpus),
         "links": len(catalog.links),
@@ -102,6 +116,14 @@ def check(directory: Directory = None, json: Json = False) -> None:
         write(dumps({**counts, "machines_without_profile": unprofiled, "findings": findings}))
     else:
         print_view(catalog_check_view(counts, unprofiled, findings))
+
+
+def _read(part: Callable[[], Any]) -> Any:  # noqa: ANN401  every part of a catalog has its own type
+    """A part of the catalog, its problems as those of any input."""
+    try:
+        return part()
+    except (CatalogError, WorkloadError) as error:
+        raise BadInput(*error.problems) from None
 
 
 def bake(

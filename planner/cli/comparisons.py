@@ -132,8 +132,8 @@ def whatif(scenario: ScenarioFile, jobs: Jobs = None, sets: Sets = None, *, chan
     if len(wanted.asked) > MANY_POINTS:
         words = f"{len(wanted.asked):,} points will be planned; Ctrl-C stops, and {kept} keeps what is done"
         note(words, quiet=to.quiet)
-    with _resumable(kept), progress(quiet=to.quiet) as tell:
-        found = swept(wanted, journal=Journal(kept), jobs=jobs or cores(), progress=tell)
+    with Journal(kept) as journal, _resumable(kept), progress(quiet=to.quiet) as tell:
+        found = swept(wanted, journal=journal, jobs=jobs or cores(), progress=tell)
     to.show(found, whatif_page)
     report_page(to.report, whatif_page, found, quiet=to.quiet)
     verdicts = [point.outcome.verdict for point in (*found.points, *((found.base,) if found.base else ()))]
@@ -168,8 +168,8 @@ def frontier(
     wanted = route(question, x, y, limit=limit, step=step, most=most)
     kept = to.journal_of(scenario, "frontier")
     expect_writable(out=to.out, journal=kept, report=to.report)
-    with _resumable(kept), progress(quiet=to.quiet) as tell:
-        found = walked(wanted, journal=Journal(kept), progress=tell)
+    with Journal(kept) as journal, _resumable(kept), progress(quiet=to.quiet) as tell:
+        found = walked(wanted, journal=journal, progress=tell)
     to.show(found, frontier_page)
     report_page(to.report, frontier_page, found, quiet=to.quiet)
     if not found.designs:

@@ -104,8 +104,7 @@ def _bench(device: Where) -> "Bench":
 
 def _config(model: str, file: Path | None) -> dict[str, Any]:
     """The size-bearing keys of a model."""
-    import json
-
+    from hw_catalog.strict_files import Unreadable, json_document, read_text
     from planner.errors import nearest
     from workloads.models import model_cards
 
@@ -115,9 +114,10 @@ def _config(model: str, file: Path | None) -> dict[str, Any]:
             raise BadInput(f"--model {model}: there is no such model; {nearest(model, cards)}, or --config FILE")
         return dict(cards[model].config)
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadInput(f"--config {file}: {error}; expected a Hugging Face config.json") from None
+        what = "a Hugging Face config.json"
+        found = json_document(read_text(file, what), str(file), what)
+    except Unreadable as error:
+        raise BadInput(f"--config {error}") from None
     if not isinstance(found, dict):
         raise BadInput(f"--config {file}: found a JSON {type(found).__name__}, expected an object")
     return found

@@ -6,15 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Self
 
-from hw_catalog.strict_files import Unreadable, json_document
+from hw_catalog.strict_files import Unreadable, json_document, no_file
 from planner import __version__
 from planner.errors import BadInput
 from planner.scenario import Scenario
 
 _FIRST = b'{"digest": '
 _KEYS = {"digest", "elapsed_s", "name", "result"}
+_SEAL = "sha256"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,36 +36,57 @@ class Entry:
 
 
 class Journal:
-    """Finished work, in memory and, where it has a path, in a file that survives an interruption at any moment."""
+    """Finished work, in memory and, where it has a path, in a file that survives an interruption at any moment.
+
+    The file is one run's alone until the journal is closed.
+    """
 
     def __init__(self, path: Path | None = None) -> None:
         """Read what is there, and see that more can be written.
 
         Raises:
-            BadInput: the file is no journal, or it cannot be written to.
+            BadInput: the file is no journal, was changed, is in another run's use, or cannot be written to.
         """
         self.path = path
         self._known: dict[str, Entry] = {}
+        self._file: BinaryIO | None = None
         if path is not None:
-            self._read(path)
+            self._file = _taken(path)
+            try:
+                self._read(path, self._file)
+            except BadInput:
+                self.close()
+                raise
 
-    def _read(self, path: Path) -> None:
+    def __enter__(self) -> Self:
+        """The journal, closed at the end."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the file to the next run."""
+        self.close()
+
+    def close(self) -> None:
+        """Leave the file to the next run."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _read(self, path: Path, file: BinaryIO) -> None:
         """Every whole line; a last line that was cut off by a crash is taken away."""
         try:
-            with path.open("a+b") as file:
-                file.seek(0)
-                data = file.read()
-                whole, _, torn = data.rpartition(b"\n")
-                if torn and _FIRST.startswith(data[: len(_FIRST)]):
-                    file.truncate(len(data) - len(torn))
-                    data = whole
+            file.seek(0)
+            data = file.read()
+            whole, _, torn = data.rpartition(b"\n")
+            cut_off = bool(torn) and _FIRST.startswith(data[: len(_FIRST)])
+            lines = (whole if cut_off else data).splitlines()
+            for number, line in enumerate(lines, 1):
+                entry = _entry(line, f"{path}:{number}")
+                self._known[entry.digest] = entry
+            if cut_off:
+                file.truncate(len(data) - len(torn))
         except OSError as error:
             raise BadInput(f"{path}: cannot be written: {error.strerror}; expected a journal or a new file") from None
-        for number, line in enumerate(data.splitlines(), 1):
-            entry = _entry(line)
-            if entry is None:
-                raise BadInput(f"{path}:{number}: no line of a journal; expected a journal or a new file")
-            self._known[entry.digest] = entry
 
     @property
     def elapsed_s(self) -> Mapping[str, float]:
@@ -78,27 +100,61 @@ class Journal:
     def note(self, entry: Entry) -> None:
         """Write down what is finished, at once and for good."""
         self._known[entry.digest] = entry
-        if self.path is None:
+        if self._file is None:
             return
-        fields = {"digest": entry.digest, "name": entry.name, "elapsed_s": round(entry.elapsed_s, 3)}
-        line = json.dumps({**fields, "result": entry.result}, ensure_ascii=False) + "\n"
-        with self.path.open("ab") as file:
-            file.write(line.encode())
-            file.flush()
-            os.fsync(file.fileno())
+        fields = {
+            "digest": entry.digest,
+            "name": entry.name,
+            "elapsed_s": round(entry.elapsed_s, 3),
+            "result": entry.result,
+        }
+        line = json.dumps({**fields, _SEAL: _sealed(fields)}, ensure_ascii=False) + "\n"
+        self._file.write(line.encode())
+        self._file.flush()
+        os.fsync(self._file.fileno())
 
 
-def _entry(line: bytes) -> Entry | None:
-    """A line of a journal; None where it is none."""
+def _taken(path: Path) -> BinaryIO:
+    """The file, for this run alone as long as it lives."""
     try:
-        data = json_document(line.decode("utf-8"), "journal", "a line of a journal")
+        if found := no_file(path) if path.exists() else "":
+            raise BadInput(f"{path}: {found}; expected a journal or a new file")
+        file = path.open("a+b")
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be written: {error.strerror}; expected a journal or a new file") from None
+    try:
+        from fcntl import LOCK_EX, LOCK_NB, flock
+
+        flock(file, LOCK_EX | LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise BadInput(f"{path}: another run writes this journal; wait for it, or give another --journal") from None
+    except (ImportError, OSError):  # a system, or a file system, without locks
+        return file
+    return file
+
+
+def _entry(line: bytes, place: str) -> Entry:
+    """A line of a journal.
+
+    Raises:
+        BadInput: it is none, or it does not say what was written.
+    """
+    expected = "expected a journal of this version or a new file"
+    try:
+        data = json_document(line.decode("utf-8"), place, "a line of a journal")
     except (UnicodeDecodeError, Unreadable):
-        return None
-    if not isinstance(data, dict) or set(data) != _KEYS:
-        return None
-    words = isinstance(data["digest"], str) and isinstance(data["name"], str)
-    spent = type(data["elapsed_s"]) in (int, float) and data["elapsed_s"] >= 0
-    return Entry(**data) if words and spent else None
+        raise BadInput(f"{place}: no line of a journal; {expected}") from None
+    if not isinstance(data, dict) or data.keys() - {_SEAL} != _KEYS:
+        raise BadInput(f"{place}: no line of a journal; {expected}")
+    if data.pop(_SEAL, None) != _sealed(data):
+        raise BadInput(f"{place}: changed since it was written, or of an earlier version; {expected}")
+    return Entry(**data)
+
+
+def _sealed(fields: Mapping[str, Any]) -> str:
+    """SHA-256 of what a line says: a journal is believed without working anything out again."""
+    return sha256(json.dumps(dict(fields), sort_keys=True).encode()).hexdigest()
 
 
 class Digests:

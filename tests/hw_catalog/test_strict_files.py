@@ -1,6 +1,7 @@
 """Strict reading of YAML and JSON, at the module and at the doors of the catalog."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -183,3 +184,20 @@ def test_kernel_profiles_are_read_as_strictly(tmp_path: Path, value: object) -> 
     with pytest.raises(CatalogError) as caught:
         load_profiles(tmp_path, model="m", gpu="h100-sxm", profile_set="mine")
     assert any("tokens" in problem or "NaN" in problem for problem in caught.value.problems)
+
+
+def test_only_files_are_read(tmp_path: Path) -> None:
+    """A named pipe or a device, which may never end, is refused at once; what a shell hands over is read."""
+    pipe = tmp_path / "pipe.yaml"
+    os.mkfifo(pipe)
+    with pytest.raises(Unreadable, match="found a pipe, which may never end; expected a YAML file"):
+        read_text(pipe, "a YAML file")
+    with pytest.raises(Unreadable, match="found a device, which may never end"):
+        read_text(Path("/dev/zero"), "a YAML file")
+    out, into = os.pipe()
+    os.write(into, b"name: x")
+    os.close(into)
+    try:
+        assert read_text(Path(f"/dev/fd/{out}"), "a YAML file") == "name: x"
+    finally:
+        os.close(out)

@@ -1,6 +1,8 @@
 """Trace files with other separators, spellings and names than those of their format."""
 
+import gzip
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -95,7 +97,7 @@ def test_what_is_no_table_is_named(tmp_path: Path) -> None:
     """No header, one object for all, an archive or another encoding: the line says what was found."""
     found = {
         "numbers": "1.5,100,20\n2.5,100,20", "one JSON object (requests)": json.dumps({"requests": []}, indent=1),
-        "a gzip file": b"\x1f\x8b\x08", "text in UTF-16": "arrival_s".encode("utf-16"),
+        "text in UTF-16": "arrival_s".encode("utf-16"),
         "the column prompt_tokens, Prompt_Tokens twice": "ARRIVAL_S,prompt_tokens,Prompt_Tokens,output_tokens\n1,2,3,4",
     }  # fmt: skip
     for words, text in found.items():
@@ -111,3 +113,24 @@ def test_each_door_names_its_own_key(tmp_path: Path) -> None:
     done = CliRunner().invoke(build(), ["workload", "stats", str(path)])
     assert done.exit_code == ExitCode.BAD_INPUT
     assert "expected --time-unit to say which" in " ".join(done.stderr.split())
+
+
+def test_a_packed_trace_is_the_trace(tmp_path: Path) -> None:
+    """A gzip file is read as what it holds, whatever its name; one that is cut off is refused."""
+    plain, packed = tmp_path / "trace.csv", tmp_path / "trace.csv.gz"
+    plain.write_text("arrival_s,prompt_tokens,output_tokens\n0,10,20\n1,30,40\n3,30,40\n")
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    read, unpacked = read_trace(plain), read_trace(packed)
+    assert (unpacked.arrival_s.tolist(), unpacked.prompt_tokens.tolist()) == ([0, 1, 3], [10, 30, 30])
+    assert read.output_tokens.tolist() == unpacked.output_tokens.tolist()
+    packed.write_bytes(packed.read_bytes()[:-12])
+    with pytest.raises(WorkloadError, match=r"trace\.csv\.gz: no valid gzip file"):
+        read_trace(packed)
+
+
+def test_a_pipe_is_no_trace(tmp_path: Path) -> None:
+    """A named pipe, at which a reader would wait for ever, is refused at once."""
+    pipe = tmp_path / "trace.csv"
+    os.mkfifo(pipe)
+    with pytest.raises(WorkloadError, match="found a pipe or a device, which may never end"):
+        read_trace(pipe)

@@ -21,7 +21,8 @@ from tests.planner.small import small, write_small
 
 
 def frontier(*settings: str, x: str, y: str, journal: Path | None = None, **more: float) -> Frontier:
-    return walked(route(small(*settings), x, y, **more), journal=Journal(journal), progress=silent)  # type: ignore[arg-type]
+    with Journal(journal) as kept:
+        return walked(route(small(*settings), x, y, **more), journal=kept, progress=silent)  # type: ignore[arg-type]
 
 
 def test_every_budget_of_machines_has_its_design(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from planner.cli import build
 from planner.compare.grid import grid, knobs, split
-from planner.compare.journal import Digests, Entry, Journal
+from planner.compare.journal import Digests, Journal
 from planner.compare.outcome import silent
 from planner.compare.regret import Trial, Trials, regrets
 from planner.compare.runner import Interrupted, Task, perform
@@ -37,7 +37,8 @@ def run(*words: object) -> Result:
 
 
 def asked(scenario: Any, *vary: str, journal: Path | None = None, **more: Any) -> WhatIf:
-    return swept(sweep(scenario, vary, **more), journal=Journal(journal), jobs=1, progress=silent)
+    with Journal(journal) as kept:
+        return swept(sweep(scenario, vary, **more), journal=kept, jobs=1, progress=silent)
 
 
 # --- grids -----------------------------------------------------------------------------------------------------------
@@ -118,26 +119,6 @@ def test_nothing_to_vary_is_bad_input(tmp_path: Path) -> None:
 # --- journals --------------------------------------------------------------------------------------------------------
 
 
-def entry(digest: str) -> Entry:
-    return Entry(digest=digest, name=f"point {digest}", elapsed_s=0.5, result={"value": 1})
-
-
-def test_a_journal_survives_being_cut_off(tmp_path: Path) -> None:
-    """Cut off after any byte, a journal still knows every whole line, and goes on where it was cut."""
-    path = tmp_path / "j.jsonl"
-    for digest in "ab":
-        Journal(path).note(entry(digest))
-    data = path.read_bytes()
-    first = data.index(b"\n") + 1
-    for end in range(len(data) + 1):
-        path.write_bytes(data[:end])
-        journal = Journal(path)
-        known = [digest for digest in "ab" if journal.known(digest) is not None]
-        assert known == ["a"] * (end >= first) + ["b"] * (end >= len(data))
-        journal.note(entry("c"))
-        assert Journal(path).known("c") == entry("c")
-
-
 def test_digests_follow_what_is_asked(tmp_path: Path) -> None:
     """The digest of a question changes with the scenario, with the content of the files it names, and with the act."""
     trace = tmp_path / "trace.csv"
@@ -165,9 +146,10 @@ def tasks(*values: int) -> list[Task]:
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_work_is_done_once(tmp_path: Path, jobs: int) -> None:
     """Equal tasks are done once, finished ones never again, in one process or several."""
-    journal = Journal(tmp_path / "j.jsonl")
-    perform(tasks(1, 2), journal=journal, jobs=jobs, progress=silent)
-    found = perform(tasks(2, 3, 4, 3), journal=Journal(journal.path), jobs=jobs, progress=silent)
+    with Journal(tmp_path / "j.jsonl") as journal:
+        perform(tasks(1, 2), journal=journal, jobs=jobs, progress=silent)
+    with Journal(tmp_path / "j.jsonl") as journal:
+        found = perform(tasks(2, 3, 4, 3), journal=journal, jobs=jobs, progress=silent)
     assert found == {"2": {"squared": 4}, "3": {"squared": 9}, "4": {"squared": 16}}
     lines = [json.loads(line)["digest"] for line in (tmp_path / "j.jsonl").read_text().splitlines()]
     assert sorted(lines) == ["1", "2", "3", "4"]

@@ -1,0 +1,163 @@
+"""Trying doors: every case is a command with one wrong file, and what became of it."""
+
+import contextlib
+import io
+import json
+import random
+import shlex
+import signal
+import time
+import traceback
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from typer.main import get_command
+
+from planner.cli import build
+from tests.soak.doors import VARY, Door, catalog_doors, plan_doors, simple_doors, write_right
+
+PATIENCE_S = 60
+DOCUMENTED = (0, 2, 3, 4, 5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A case that ended as none may: a bug, a hang, a refusal that wrote to stdout, or JSON that is none.
+
+    Attributes:
+        door: of the case.
+        seed: draws it again.
+        command: that was run.
+        what: happened.
+        data: the file, cut to a few thousand bytes.
+    """
+
+    door: str
+    seed: int
+    command: str
+    what: str
+    data: str
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of the cases of a door: exit code -> cases, and every failure."""
+
+    ends: Counter[int] = field(default_factory=Counter)
+    failures: list[Failure] = field(default_factory=list)
+
+
+class _HangError(Exception):
+    """No answer in time."""
+
+
+def doors(folder: Path) -> tuple[Door, ...]:
+    """Every door; the files that phasewise writes are made first, in the folder."""
+    write_right(folder)
+    right = folder / "right.yaml"
+    week = "--set schedule.load=conversation --set workload.duration_s=60"
+    run(f"plan {right} --out {folder}/plan.json --quiet")
+    run(f"plan {right} --out {folder}/schedule.json --quiet {week}")
+    run(f"{VARY.format(folder=folder)} --journal {folder}/made.jsonl")
+    made = [(folder / name).read_bytes() for name in ("plan.json", "schedule.json", "made.jsonl")]
+    found = (*simple_doors(), *catalog_doors(), *plan_doors(*made))
+    for door in found:
+        write_right(folder / door.name, made[0])
+    return found
+
+
+def run(command: str, *more: str) -> tuple[int, str, str]:
+    """A command line in this process.
+
+    Returns:
+        Exit code, stdout, stderr; the traceback at the end of stderr where it ended as a bug.
+    """
+    out, err = io.StringIO(), io.StringIO()
+    words = [*shlex.split(command), *more]
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            ended = get_command(build()).main([*words, "--debug"], prog_name="phasewise", standalone_mode=False)
+            code = ended if isinstance(ended, int) else 0
+        except _HangError:
+            code, _ = 1, err.write(f"no answer after {PATIENCE_S} s")
+        except Exception as error:  # whatever it is, it is the finding
+            usage = getattr(error, "exit_code", None)
+            code = usage if isinstance(usage, int) else 1
+            err.write(str(error) if code != 1 else traceback.format_exc())
+    return code, out.getvalue(), err.getvalue()
+
+
+def right(door: Door, folder: Path) -> Iterator[tuple[str, tuple[int, str]]]:
+    """Every command of a door on its right input: exit code and the end of stderr."""
+    for command in door.commands:
+        words, more = _written(door, door.right, command, folder / door.name)
+        code, _, err = run(words, *more)
+        yield command, (code, err[-500:])
+
+
+def _written(door: Door, data: bytes, command: str, folder: Path) -> tuple[str, tuple[str, ...]]:
+    """The words of a command, and the one that is no file, with the file written."""
+    path = folder / door.file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    words = command.format(file=path, folder=folder, text="{text}")
+    text = (data.decode("utf-8", "replace"),) if words.endswith("{text}") else ()
+    return words.removesuffix("{text}"), text
+
+
+def attempt(door: Door, seed: int, folder: Path, tally: Tally) -> None:
+    """One case of a door: spoil, write, run, judge."""
+    draw = random.Random(seed)
+    data = door.spoil(door.right, draw)
+    words, more = _written(door, data, draw.choice(door.commands), folder / door.name)
+    code, out, err = run(words, *more)
+    tally.ends[code] += 1
+    if what := _wrong(code, out, err, json_asked="--json" in words):
+        shown = data[:4000].decode("utf-8", "replace")
+        tally.failures.append(Failure(door=door.name, seed=seed, command=words, what=what, data=shown))
+
+
+def _wrong(code: int, out: str, err: str, *, json_asked: bool) -> str:
+    """What is wrong with the end of a command; empty where nothing is."""
+    if code not in DOCUMENTED:
+        return f"exit {code}: {err[-1500:]}"
+    if code == 2 and (out or not err):
+        return f"refused, with stdout {out[:200]!r} and stderr {err[:200]!r}"
+    if code == 0 and json_asked:
+        try:
+            json.loads(out, parse_constant=_no_number)
+        except ValueError as error:
+            return f"stdout is no JSON: {error}"
+    return ""
+
+
+def _no_number(word: str) -> float:
+    raise ValueError(f"{word} is no number of JSON")
+
+
+def cases(tried: Sequence[Door], first: int, seconds: float, most: int) -> Iterator[tuple[Door, int]]:
+    """Door after door, seed after seed, until the time is over or each had its most."""
+    end = time.monotonic() + seconds
+    for number in range(most):
+        for door in tried:
+            if time.monotonic() > end:
+                return
+            yield door, first + number
+
+
+@contextlib.contextmanager
+def patience() -> Iterator[None]:
+    """A case that takes too long is stopped, and counts as a failure."""
+
+    def stop(*_: object) -> None:
+        raise _HangError
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(PATIENCE_S)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
