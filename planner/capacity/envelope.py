@@ -110,6 +110,10 @@ MEMORY_MARGIN_RATIO = 2
 and a layout that lives on the last GiB may not start at all."""
 
 
+MOST_STEPS = 20_000
+"""Steps after which no further prompt is packed: what they take together is known to a percent long before."""
+
+
 class Unfit(ValueError):  # noqa: N818  an answer, not a failure
     """An instance cannot serve a class; says why and what binds."""
 
@@ -120,15 +124,9 @@ class Unfit(ValueError):  # noqa: N818  an answer, not a failure
 
 
 def option(
-    spec: InstanceSpec,
-    machine: Machine,
-    price_usd_per_h: float,
-    physics: InstancePhysics,
-    policy: Policy,
-    demand: Demand,
-    slos: Sequence[Slo],
-    reference: Reference | None = None,
-) -> tuple[Option | None, tuple[Excuse, ...]]:
+    spec: InstanceSpec, machine: Machine, price_usd_per_h: float, physics: InstancePhysics, policy: Policy,
+    demand: Demand, slos: Sequence[Slo], reference: Reference | None = None,
+) -> tuple[Option | None, tuple[Excuse, ...]]:  # fmt: skip
     """The option ``spec``, with an envelope for every class it can serve and an excuse for every class it cannot.
 
     Returns:
@@ -271,18 +269,19 @@ def _check_unloaded(physics: InstancePhysics, alone: Floats, outputs: Ints, boun
 
 
 def _packed_prefill_s(physics: InstancePhysics, batching: Batching, prompts: Ints) -> float:
-    """Busy seconds per prompt when the queue is never empty, batched by the policy itself."""
+    """Busy seconds per prompt when the queue is never empty, batched by the policy itself; of the first for long."""
     views = [Prompt(int(p), int(p)) for p in prompts]
     idle = Occupancy(0, 0, 0, physics.kv_blocks)
-    at, busy_s = 0, 0.0
-    while at < len(views):
+    at, busy_s, steps = 0, 0.0, 0
+    while at < len(views) and (steps < MOST_STEPS or views[at].cached_tokens):
+        steps += 1
         chunks = batching.next_step(views[at : at + 128], idle).chunk_tokens or (views[at].uncomputed_tokens,)
         busy_s += physics.step.prefill_s([(new, v.cached_tokens) for v, new in zip(views[at:], chunks, strict=False)])
         at += len(chunks)
         if chunks[-1] < views[at - 1].uncomputed_tokens:
             at -= 1
             views[at] = views[at].after(chunks[-1])
-    return busy_s / len(views)
+    return busy_s / at
 
 
 def mean_context_tokens(prompts: Ints, outputs: Ints) -> float:

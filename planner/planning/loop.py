@@ -11,9 +11,10 @@ from planner.formulate import BUDGET_FAMILIES, BUDGETS, canonical, lift, problem
 from planner.formulate.question import rate
 from planner.planning.failings import failures, incurable
 from planner.planning.limits import parted
+from planner.planning.overloads import FUZZ_FRAC, overloads
 from planner.planning.refusals import raise_words, unserved
 from planner.planning.screen import Screen
-from planner.planning.tighten import FUZZ_FRAC, balanced, excess, fewer_watts, overloads, tighten
+from planner.planning.tighten import balanced, excess, fewer_watts, tighten
 from planner.resolve.case import Case
 from planner.resolve.workload import Asked
 from planner.results.evidence import Judgement, NoPlan, Round
@@ -331,7 +332,7 @@ class PlanningLoop:
                 name=pool.spec.name, role=pool.spec.role, physics=self.case.physics[pool.spec.name],
                 instances=pool.instances, speed=_speed(pool),
                 classes=frozenset(i for i, name in enumerate(names) if pool.rate_req_per_s.get(name, 0.0) > 0),
-                chunk_tokens=pool.spec.chunk_tokens,
+                chunk_tokens=pool.spec.chunk_tokens, beside=pool.spec.name in self.case.beside,
             )
             for pool in candidate.pools
         ]  # fmt: skip

@@ -34,7 +34,7 @@ def _unpaired(case: Case) -> tuple[str, ...]:
 def _in_which_role(class_name: str, case: Case) -> str:
     """The roles that nothing is left for, where others have something."""
     have = {o.spec.role for o in case.options if class_name in o.envelopes}
-    lacking = [role for role in case.policy.topology.roles() if role not in have]
+    lacking = [role for role in case.policy.roles if role not in have]
     return f" in the role {', '.join(lacking)}" if have else ""
 
 

@@ -8,6 +8,7 @@ from math import ceil, inf, sqrt
 from planner.capacity.envelope import Option
 from planner.capacity.totals import totals
 from planner.perf.layout import Role
+from planner.planning.overloads import FUZZ_FRAC, overloads
 from planner.results.evidence import Evidence, Judgement, Verdict
 from planner.results.plan import CandidatePlan, Pool, Totals
 from planner.scenario.objectives import Headroom, Objective
@@ -16,9 +17,6 @@ from workloads.slo import Metric, Unit
 
 SMALLEST_STEP = 0.97
 """Least cut of a load limit per round: an objective that is only undecided needs a nudge."""
-
-FUZZ_FRAC = 1e-6
-"""Share of a budget that rounding may take: a solver's rows hold to no more."""
 
 LEAST_WATTS_STEP = 0.995
 """Least cut of a limit on expected watts per round: well beyond what rounding leaves open, and soon at an end."""
@@ -102,20 +100,23 @@ def to_blame(found: Evidence, candidate: CandidatePlan, judgement: Judgement) ->
 
     TTFT is the prefill's; gaps are the decode's; of a late E2E the prefill is to blame when the wait for the first
     token is more than half of it, or of the median E2E where the limit is a slowdown and differs by request. Where
-    decodes are late, full memory stops the prefills too: the wait alone tells little.
+    decodes are late, full memory stops the prefills too: the wait alone tells little. Instances that do both phases
+    are to blame of whatever they serve.
     """
-    roles = {pool.spec.role for pool in candidate.pools}
-    if Role.MIXED in roles:
-        return (Role.MIXED,)
+    asked = found.slo.request_class
+    roles = {pool.spec.role for pool in candidate.pools if asked is None or asked in pool.rate_req_per_s}
+    both = (Role.MIXED,) if Role.MIXED in roles else ()
+    if both and len(roles) == 1:
+        return both
     metric = found.slo.metric
     if metric is Metric.TTFT:
-        return (Role.PREFILL,)
+        return (*both, Role.PREFILL)
     seen_s = judgement.latency_s
     absolute, late_s = found.unit is Unit.SECONDS, found.limit if found.measured == inf else found.measured
     wait_s, whole_s = (seen_s["ttft_p99_s"], late_s) if absolute else (seen_s["ttft_p50_s"], seen_s["e2e_p50_s"])
     if metric is Metric.E2E and wait_s > whole_s / 2:
-        return (Role.PREFILL,)
-    return (Role.DECODE,)
+        return (*both, Role.PREFILL)
+    return (*both, Role.DECODE)
 
 
 def smaller(
@@ -249,12 +250,13 @@ def cluster(
         The plan; a sentence where some class is not served in both phases.
     """
     pools = []
+    started = _started(machines, options)
     for role in Role:
         mine = [options[name] for name, count in machines.items() if count and options[name].spec.role is role]
         for option in mine:
             count = machines[option.spec.name]
             share = {c: sum(c in o.envelopes for o in mine) for c in option.envelopes}
-            routed = {c: rate / share[c] for c, rate in rates.items() if c in share}
+            routed = {c: rate * started[role, c] / share[c] for c, rate in rates.items() if c in share}
             pools.append(
                 Pool(
                     spec=option.spec, instances=option.instances_on(count), machines=count,
@@ -263,7 +265,7 @@ def cluster(
             )  # fmt: skip
     for name in rates:
         able = {pool.spec.role for pool in pools if name in pool.rate_req_per_s}
-        if able not in ({Role.MIXED}, {Role.PREFILL, Role.DECODE}):
+        if Role.MIXED not in able and not able >= {Role.PREFILL, Role.DECODE}:
             missing = " or ".join(str(r) for r in (Role.PREFILL, Role.DECODE) if r not in able)
             return f"no {missing} pool serves class {name}"
     even = [_loaded(pool, options) for pool in _balanced(tuple(pools), options)]
@@ -274,30 +276,16 @@ def cluster(
     )  # fmt: skip
 
 
-def overloads(candidate: CandidatePlan, least: Mapping[str, Option]) -> tuple[str, ...]:
-    """Pools that are asked for more than they can carry; a short simulation may not live to see their backlog.
-
-    Args:
-        candidate: with its work routed.
-        least: name -> the option with the least work that its requests can take.
-    """
-    return tuple(
-        f"{pool.spec.name} would be planned at {share:.0%} of what it can carry at most"
-        for pool in candidate.pools
-        if (share := _least_share(pool, least[pool.spec.name])) > 1 + FUZZ_FRAC
-    )
-
-
-def _least_share(pool: Pool, option: Option) -> float:
-    """Share of its time, memory or link that a pool needs at the very least, whichever is largest."""
-    work = [(rate, option.envelopes[c]) for c, rate in pool.rate_req_per_s.items() if c in option.envelopes]
-    loads = (
-        sum(rate * (e.prefill_s + e.decode_s) for rate, e in work) / pool.instances,
-        sum(rate * e.kv_tokens_s for rate, e in work) / (option.kv_tokens * pool.instances),
-        sum(rate * e.link_bytes for rate, e in work) * option.machines_per_instance
-        / max(1.0, option.machine.inter_link.bandwidth_bytes_per_s) / pool.machines,
-    )  # fmt: skip
-    return max(loads)
+def _started(machines: Mapping[str, int], options: Mapping[str, Option]) -> Mapping[tuple[Role, str], float]:
+    """Share of a class that a role serves: by machines that compute its prompts, where some do both phases."""
+    found: dict[tuple[Role, str], float] = {}
+    for name in {c for option in options.values() for c in option.envelopes}:
+        counts = Counter[Role]()
+        for each, count in machines.items():
+            counts[options[each].spec.role] += count if name in options[each].envelopes else 0
+        split = counts[Role.PREFILL] / max(1, counts[Role.PREFILL] + counts[Role.MIXED])
+        found |= {(Role.PREFILL, name): split, (Role.DECODE, name): split, (Role.MIXED, name): 1 - split}
+    return found
 
 
 def _with_pools(candidate: CandidatePlan, pools: tuple[Pool, ...], options: Mapping[str, Option]) -> CandidatePlan:

@@ -189,6 +189,8 @@ class Policy:
         recovery: what becomes of the requests of a failed machine.
         cuts: roles whose instances cut prompts into chunks.
         streams: the chunks of one prompt follow each other through pipeline stages.
+        long: how long contexts are served beside the other requests, on instances of their own that do both phases;
+            None: as the others.
     """
 
     name: str
@@ -200,3 +202,13 @@ class Policy:
     recovery: Recovery
     cuts: frozenset[Role] = frozenset()
     streams: bool = False
+    long: "Policy | None" = None
+
+    def of(self, beside: bool) -> "Policy":
+        """The rules of an instance: its own, or those for long contexts beside it."""
+        return self.long if beside and self.long else self
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """Roles of the instances a plan may hold, those for long contexts included."""
+        return tuple(dict.fromkeys((*self.topology.roles(), *(self.long.roles if self.long else ()))))

@@ -16,6 +16,9 @@ from planner.scenario.policy_section import PolicySection
 NAMES = ("colocated", "sarathi", "splitwise")
 """Policies that ``auto`` compares; ``mnemosyne`` is for populations with long contexts, and asked for by name."""
 
+LONG = "mnemosyne"
+"""The preset for long contexts, alone or beside another."""
+
 PUBLIC = "splitwise-sim"
 """The rules of Splitwise's public simulator, to compare with what was published by them."""
 
@@ -28,6 +31,7 @@ def policy(
     ttft_limits_s: Mapping[str, float] | None = None,
     form: ChunkForm | None = None,
     output_tokens: float = 0.0,
+    long: bool = False,
 ) -> Policy:
     """The preset ``name`` with its knobs set.
 
@@ -38,6 +42,7 @@ def policy(
         ttft_limits_s: by class, when first tokens are due; "" for all others.
         form: how prompts are cut, where that is not what the section says.
         output_tokens: mean output of the requests, for rules that foresee it.
+        long: whether long contexts are served beside the others, as ``mnemosyne`` serves them.
 
     Raises:
         KeyError: no preset has that name.
@@ -45,24 +50,27 @@ def policy(
     split = PhaseSplit(mode=section.kv_transfer, layerwise_from_tokens=section.layerwise_from_tokens)
     public = name == PUBLIC
     foreseen = round(output_tokens) if section.foresee_output and name == "splitwise" else 0
-    order = section.order or ("lars" if name == "mnemosyne" else "fifo")
+    order = section.order or ("lars" if name == LONG else "fifo")
     batching = (TokenBatches if public else Continuous)(
         max_batch_tokens=section.max_batch_tokens, max_batch_size=section.max_batch_size,
         block_tokens=section.block_tokens, max_preemptions=section.max_preemptions,
         target_s=section.tbt_target_s or gap_s,
-        form=form or (ChunkForm.ADAPTIVE if name == "mnemosyne" else ChunkForm(section.chunk_form)),
+        form=form or (ChunkForm.ADAPTIVE if name == LONG else ChunkForm(section.chunk_form)),
     )  # fmt: skip
     thresholds = {Role.PREFILL: section.prefill_threshold_tokens, Role.DECODE: section.decode_threshold_tokens}
+    routing = LeastReserved() if public else ShortestQueue(foreseen_tokens=foreseen)
+    beside = policy(LONG, section, gap_s=gap_s, ttft_limits_s=ttft_limits_s) if long else None
     return Policy(
         name=name,
         topology=_topology(name, split),
         batching=batching,
         order=Order(rule=ORDERS[order], limits_s=ttft_limits_s or {}),
-        routing=LeastReserved() if public else ShortestQueue(foreseen_tokens=foreseen),
+        routing=routing,
         borrowing=MixedPool(threshold_tokens=thresholds) if section.mixed_pool or public else Apart(),
         recovery=Recovery(section.recovery),
         cuts=_cuts(name, {Role.DECODE: section.chunked_decode, Role.PREFILL: section.chunked_prefill}),
-        streams=name == "mnemosyne",
+        streams=name == LONG,
+        long=replace(beside, routing=routing) if beside else None,
     )
 
 

@@ -46,6 +46,7 @@ class Case:
         own: whether the scenario leaves the format of the weights to the model.
         apart: pairs of a prefill and a decode layout between which no KV can travel, and why not.
         slips: numbers of the question that look like a slip of the unit, full sentences.
+        beside: names of the instances that are for long contexts, under the policy's rules for these.
     """
 
     scenario: Scenario
@@ -64,6 +65,7 @@ class Case:
     own: bool
     apart: tuple[tuple[Pair, str], ...] = ()
     slips: tuple[str, ...] = ()
+    beside: frozenset[str] = frozenset()
 
     @property
     def precision_words(self) -> str:
@@ -100,13 +102,15 @@ def open_case(question: Scenario | Inputs, policy_name: str, variant: Variant | 
     variant = variant or asked.variants[0]
     inputs = asked.within(variant)
     scenario, slos = inputs.scenario, inputs.scenario.slos()
-    if unused := long.unused_groups(scenario.catalog.kvp, policy_name):
+    demand = inputs.asked.demand
+    if unused := long.unused_groups(scenario.catalog, scenario.policy, policy_name, demand):
         raise BadInput(*unused)
     rules = policy(
         policy_name, scenario.policy, gap_s=tightest_gap_s(slos), ttft_limits_s=ttft_limits_s(slos),
-        output_tokens=inputs.asked.demand.mean_output_tokens,
+        output_tokens=demand.mean_output_tokens,
+        long=long.beside(scenario.catalog, scenario.policy, policy_name, demand),
     )  # fmt: skip
-    offers = Offers(inputs, rules)
+    offers = Offers(inputs)
     for stand in stands(inputs, rules):
         offers.add(stand)
     options = tuple(sorted(offers.options, key=lambda o: o.spec.name))
@@ -116,6 +120,7 @@ def open_case(question: Scenario | Inputs, policy_name: str, variant: Variant | 
         least=tuple(offers.least), excuses=tuple(offers.excuses), physics=offers.physics, profiles=offers.profiles,
         available=inputs.available, variant=variant, own=asked.scenario.model.dtype is None,
         apart=apart(options, inputs.model, offers.profiles), slips=inputs.slips,
+        beside=frozenset(offers.beside),
     )  # fmt: skip
 
 

@@ -35,6 +35,8 @@ class Replica:
         limits: clock and cap of these.
         profile: measured surfaces behind its times.
         physics: computing whole prompts.
+        rules: that it serves under.
+        beside: it is for long contexts, beside instances under other rules.
     """
 
     machine: Machine
@@ -42,6 +44,8 @@ class Replica:
     limits: GpuLimits
     profile: KernelProfile
     physics: InstancePhysics
+    rules: Policy
+    beside: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -64,26 +68,36 @@ def stands(inputs: Inputs, policy: Policy) -> Iterator[Stand]:
         found, excuses = layouts_of(offered, served, machine, inputs.profiles, inputs.variants[0])
         found, unloaded = loadable(inputs, machine, found)
         excuses = [*excuses, *unloaded]
-        if policy.streams:
-            found, more = long.layouts(offered.kvp, machine, found)
-            excuses = [*excuses, *more]
-        yield Stand(
-            replicas=tuple(
+        replicas: list[Replica] = []
+        for rules in (policy, policy.long) if policy.long else (policy,):
+            beside, mine = rules is policy.long, found
+            if rules.streams:
+                mine, more = long.layouts(offered.kvp, machine, found)
+                excuses = [*excuses, *more]
+            if beside and rules.roles == policy.topology.roles():  # where roles do not tell them apart, groups do
+                mine = [(layout, profile) for layout, profile in mine if layout.kvp > 1]
+            replicas += (
                 Replica(
-                    machine=machine, layout=layout, limits=limits, profile=profile,
-                    physics=physics(inputs, policy, machine, layout, profile, limits),
+                    machine=machine,
+                    layout=layout,
+                    limits=limits,
+                    profile=profile,
+                    rules=rules,
+                    beside=beside,
+                    physics=physics(inputs, rules, machine, layout, profile, limits),
                 )
-                for (layout, profile), limits in product(found, inputs.limits[machine.name])
-            ),
-            excuses=tuple(excuses),
-        )  # fmt: skip
+                for (layout, profile), limits in product(mine, inputs.limits[machine.name])
+            )
+        yield Stand(replicas=tuple(replicas), excuses=tuple(excuses))
 
 
-def chunked(inputs: Inputs, policy: Policy, replica: Replica, chunk_tokens: int | None) -> InstancePhysics:
+def chunked(inputs: Inputs, replica: Replica, chunk_tokens: int | None) -> InstancePhysics:
     """The physics of a replica whose longest step is a chunk: its activations leave other room for KV."""
     if chunk_tokens is None:
         return replica.physics
-    body = physics(inputs, policy, replica.machine, replica.layout, replica.profile, replica.limits, chunk_tokens)
+    body = physics(
+        inputs, replica.rules, replica.machine, replica.layout, replica.profile, replica.limits, chunk_tokens
+    )
     return replace(body, step=replica.physics.step)
 
 

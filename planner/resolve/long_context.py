@@ -9,6 +9,8 @@ from hw_catalog.machines import Machine
 from hw_catalog.profiles import KernelProfile
 from planner.perf.layout import Layout
 from planner.perf.parallel import token_floor_s
+from planner.policies.presets import LONG as STREAMS
+from planner.policies.presets import NAMES, PUBLIC
 from planner.results.evidence import Excuse
 from planner.scenario.choices import listed
 from planner.scenario.policy_section import PolicySection
@@ -16,9 +18,6 @@ from planner.scenario.sections import Catalog
 from workloads.demand import ClassDemand, Demand
 from workloads.models import ModelSpec
 from workloads.slo import Metric, Slo, Unit
-
-STREAMS = "mnemosyne"
-"""The policy under which layouts have stages and groups."""
 
 
 def problems(
@@ -38,7 +37,8 @@ def problems(
         for n in sorted(set(wanted.kvp))
         if n > 1 and not any(_stands(m, tp, pp, n) for m in machines for tp in wanted.tp for pp in wanted.pp)
     ]
-    found += [words for name in listed(section.name) for words in unused_groups(wanted.kvp, name)]
+    named = NAMES if section.name == "auto" else listed(section.name)
+    found += dict.fromkeys(words for name in named for words in unused_groups(wanted, section, name, demand))
     longest = max(int((c.prompt_tokens + c.output_tokens).max()) for c in demand.classes)
     if longest > model.max_context_tokens and not section.longer_context:
         found.append(
@@ -48,11 +48,34 @@ def problems(
     return tuple(found)
 
 
-def unused_groups(counts: Iterable[int], policy: str) -> tuple[str, ...]:
-    """A sentence on KV groups under a policy that has none."""
-    if policy == STREAMS or max(counts) <= 1:
+def is_long(section: PolicySection, part: ClassDemand) -> bool:
+    """Whether a class is one of long contexts."""
+    return bool(np.median(part.prompt_tokens) >= section.long_from_tokens)
+
+
+def beside(wanted: Catalog, section: PolicySection, policy: str, demand: Demand) -> bool:
+    """Whether a policy serves long contexts beside the other requests, on instances of their own.
+
+    It does where it splits the phases of the others, and where there are KV groups to share a long context.
+    """
+    if policy in (STREAMS, PUBLIC) or not section.long_apart:
+        return False
+    found = {is_long(section, part) for part in demand.classes}
+    return True in found and (max(wanted.kvp) > 1 or (policy == "splitwise" and False in found))
+
+
+def unused_groups(wanted: Catalog, section: PolicySection, policy: str, demand: Demand) -> tuple[str, ...]:
+    """A sentence on KV groups that no class of long contexts has a use for under a policy."""
+    if policy == STREAMS or max(wanted.kvp) <= 1 or beside(wanted, section, policy, demand):
         return ()
-    return (f"catalog.kvp: KV groups are used by policy.name {STREAMS} alone, not by {policy}",)
+    why = f"no class has a median prompt of policy.long_from_tokens ({section.long_from_tokens}) or more"
+    if policy == PUBLIC:
+        why = f"the rules of {PUBLIC} have none; splitwise serves long contexts beside its pools"
+    elif not section.long_apart:
+        why = f"policy.long_apart is false, and only {STREAMS} serves all requests on them"
+    return (
+        f"catalog.kvp: found {list(wanted.kvp)}; expected [1]: KV groups serve classes of long contexts, and {why}",
+    )
 
 
 def layouts(
@@ -106,8 +129,10 @@ def group_tokens(section: PolicySection, layout: Layout, demand: Demand) -> int:
     return section.kvp_group_tokens or -(-longest // layout.kvp)
 
 
-def served(section: PolicySection, layout: Layout, demand: Demand) -> Demand:
+def served(section: PolicySection, layout: Layout, demand: Demand, *, beside: bool = False) -> Demand:
     """The classes that a layout is for: stages and groups serve the long ones, all other layouts the rest.
+
+    Every layout serves the long ones that stands ``beside`` those of another policy.
 
     So long-context and short requests never share an instance, and no short one waits behind a
     long one. Where they are not to be kept apart every layout is for all; then the order of prompts has to see to that.
@@ -116,8 +141,8 @@ def served(section: PolicySection, layout: Layout, demand: Demand) -> Demand:
     """
     if not section.long_apart:
         return demand
-    is_long = layout.pp * layout.kvp > 1
-    mine = (c for c in demand.classes if (np.median(c.prompt_tokens) >= section.long_from_tokens) == is_long)
+    for_long = beside or layout.pp * layout.kvp > 1
+    mine = (c for c in demand.classes if is_long(section, c) == for_long)
     return Demand(classes=tuple(mine))
 
 

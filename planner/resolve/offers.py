@@ -29,51 +29,54 @@ class Offers:
         excuses: what may not, and why.
         physics: spec name -> physics of that instance, offered or not.
         profiles: spec name -> the measured surfaces behind it.
+        beside: names of those that are for long contexts, beside instances under other rules.
     """
 
-    def __init__(self, inputs: Inputs, policy: Policy) -> None:
+    def __init__(self, inputs: Inputs) -> None:
         """Nothing offered yet."""
-        self._inputs, self._policy = inputs, policy
+        self._inputs = inputs
         self._demand, self._slos = inputs.asked.demand, inputs.scenario.slos()
         self.options: list[Option] = []
         self.least: list[Option] = []
         self.excuses: list[Excuse] = []
         self.physics: dict[str, InstancePhysics] = {}
         self.profiles: dict[str, KernelProfile] = {}
+        self.beside: set[str] = set()
 
     def add(self, stand: Stand) -> None:
         """Every replica of a machine type in every role."""
         self.excuses += stand.excuses
         for replica in stand.replicas:
-            for role in self._policy.topology.roles():
+            for role in replica.rules.topology.roles():
                 self._add(replica, role)
 
     def _add(self, replica: Replica, role: Role) -> None:
         """One replica in one role, at every chunk size that is worth offering."""
         offered: list[Option] = []
-        for chunk in self._chunks(role, replica.physics):
+        for chunk in self._chunks(replica.rules, role, replica.physics):
             spec = InstanceSpec(
                 role=role, machine=replica.machine.name, layout=replica.layout, chunk_tokens=chunk,
                 clock_mhz=replica.limits.clock_mhz, cap_w=replica.limits.cap_w,
             )  # fmt: skip
-            body = chunked(self._inputs, self._policy, replica, chunk)
+            body = chunked(self._inputs, replica, chunk)
             self.physics[spec.name], self.profiles[spec.name] = body, replica.profile
-            offered += self._offer(spec, replica.machine, body)
+            self.beside |= {spec.name} if replica.beside else set()
+            offered += self._offer(spec, replica, body)
         kept, refused = undominated(offered)
         self.options += kept
-        self.least += [at_least(o, self.physics[o.spec.name], self._policy, self._demand) for o in kept]
+        self.least += [at_least(o, self.physics[o.spec.name], replica.rules, self._demand) for o in kept]
         self.excuses += refused
 
-    def _chunks(self, role: Role, body: InstancePhysics) -> tuple[int | None, ...]:
+    def _chunks(self, rules: Policy, role: Role, body: InstancePhysics) -> tuple[int | None, ...]:
         """Chunk sizes of a role: all for the optimiser to choose from where the role lives on prompts.
 
         A decode instance computes few prompts, so their cost says nothing: it takes the largest chunk whose step keeps
         every objective on token gaps, or the smallest.
         """
         sizes = tuple(sorted(set(self._inputs.scenario.policy.chunk_tokens)))
-        if role not in self._policy.cuts:
+        if role not in rules.cuts:
             return (None,)
-        if self._policy.streams:  # chunks adapt to the batch, up to the largest size
+        if rules.streams:  # chunks adapt to the batch, up to the largest size
             return sizes[-1:]
         if role is not Role.DECODE:
             return sizes
@@ -81,9 +84,9 @@ class Offers:
         short = [c for c in sizes if body.step.prefill_s([(c, 0)]) <= min(gaps_s, default=inf)]
         return (max(short, default=sizes[0]),)
 
-    def _offer(self, spec: InstanceSpec, machine: Machine, body: InstancePhysics) -> list[Option]:
+    def _offer(self, spec: InstanceSpec, replica: Replica, body: InstancePhysics) -> list[Option]:
         """One layout in one role: an option or none."""
-        bought = self._inputs.scenario.catalog
+        bought, machine = self._inputs.scenario.catalog, replica.machine
         price = price_of(self._inputs.scenario, machine)
         allowed = bought.roles.get(machine.name, (spec.role,))
         if spec.role not in allowed:
@@ -93,23 +96,23 @@ class Offers:
         if price is None:
             self.excuses.append(_unsold(spec, machine, bought.channel))
             return []
-        wanted = self._wanted(spec, machine)
+        wanted = self._wanted(spec, replica)
         if not wanted.classes:
             return []
         reference = self._inputs.reference
-        offered, refused = option(spec, machine, price.usd_per_h, body, self._policy, wanted, self._slos, reference)
+        offered, refused = option(spec, machine, price.usd_per_h, body, replica.rules, wanted, self._slos, reference)
         self.excuses += refused
         carbon_g_per_j = self._inputs.scenario.energy.carbon_g_per_j
         return [replace(offered, carbon_g_per_j=carbon_g_per_j)] if offered else []
 
-    def _wanted(self, spec: InstanceSpec, machine: Machine) -> Demand:
+    def _wanted(self, spec: InstanceSpec, replica: Replica) -> Demand:
         """The classes that an instance may be asked to serve: all, or those it is for and fast enough for."""
-        if not self._policy.streams:
+        if not replica.rules.streams:
             return self._demand
-        kept = []
-        for part in long.served(self._inputs.scenario.policy, spec.layout, self._demand).classes:
+        kept, section = [], self._inputs.scenario.policy
+        for part in long.served(section, spec.layout, self._demand, beside=replica.beside).classes:
             excuse = long.out_of_reach(
-                spec.name, spec.layout, self._inputs.model, machine, self.profiles[spec.name], part, self._slos
+                spec.name, spec.layout, self._inputs.model, replica.machine, self.profiles[spec.name], part, self._slos
             )
             if excuse:
                 self.excuses.append(excuse)

@@ -65,17 +65,19 @@ class PolicySection(Section):
         description="decodes and prompts share the tokens of a step, or one fixed chunk beside B-1 decodes",
     )
     tbt_target_s: Positive | None = Field(
-        None, description="mnemosyne only: longest step with prompts and decodes, s; null: the tightest tbt objective"
+        None, description="long contexts: longest step with prompts and decodes, s; null: the tightest tbt objective"
     )
     long_from_tokens: Count = Field(
-        32768, description="mnemosyne only: classes whose median prompt is this long get layouts of their own"
+        32768, description="classes whose median prompt is this long are long contexts, on layouts of their own"
     )
     kvp_group_tokens: Count | None = Field(
         None,
-        description="mnemosyne only: tokens of a request in one KV group when it takes the next; null: an even share "
+        description="tokens of a request in one KV group when it takes the next; null: an even share "
         "of the longest request; 1: all groups from the start",
     )
-    long_apart: Switch = Field(True, description="mnemosyne only: long classes and the others on layouts of their own")
+    long_apart: Switch = Field(
+        True, description="long contexts on instances of their own; false: with the others, under mnemosyne"
+    )
     longer_context: Switch = Field(
         False, description="serve requests beyond the model's own maximum, its positions scaled"
     )

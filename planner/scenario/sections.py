@@ -289,7 +289,7 @@ class Catalog(Section):
     directory: Word | None = Field(None, description="your own catalog files (relative to this file); null: built-in")
     tp: tuple[Count, ...] = Field((1, 2, 4, 8), min_length=1, description="tensor-parallel ways to try, GPUs")
     pp: tuple[Count, ...] = Field((1,), min_length=1, description="pipeline stages to try, each of tp GPUs")
-    kvp: tuple[Count, ...] = Field((1,), min_length=1, description="mnemosyne only: KV groups to try")
+    kvp: tuple[Count, ...] = Field((1,), min_length=1, description="KV groups to try, for classes of long contexts")
     available: Annotated[dict[Word, Whole], AfterValidator(by_name)] = Field(
         {}, description="machine type -> how many can be had; unnamed: the catalog's"
     )

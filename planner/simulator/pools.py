@@ -30,6 +30,7 @@ class PoolModel:
         chunk_tokens: most tokens in one step, prompts cut to fit; None computes whole prompts.
         max_batch_size: requests that may hold a slot at once; None is the policy's limit.
         max_batch_tokens: prompt tokens of one attention rank in a step; None is the policy's limit.
+        beside: it serves long contexts under the rules that the policy has for them.
     """
 
     name: str
@@ -41,6 +42,7 @@ class PoolModel:
     chunk_tokens: int | None = None
     max_batch_size: int | None = None
     max_batch_tokens: int | None = None
+    beside: bool = False
 
     @property
     def machines(self) -> int:

@@ -20,6 +20,7 @@ from planner.policies.topology import PhaseSplit
 from planner.simulator.books import GAP_BINS, Books, Window, bin_edges_s
 from planner.simulator.pools import NOTHING, Events, Failure, PoolModel, Run, Shift, names_of
 from planner.simulator.reference_instance import Instance, Request
+from planner.simulator.reference_routing import Router
 from workloads.traces import Trace
 
 COUNTED = ("arrived", "finished", "refused", "restarted", "transfers", "output_tokens")
@@ -50,13 +51,16 @@ class Cluster:
         self._clients = simpy.Container(self.env, clients, clients) if clients else None
         self._pools, self._policy, self._trace, self.window = pools, policy, trace, window
         self._roles = policy.topology.roles()
-        self._limits = policy.borrowing.threshold_tokens if isinstance(policy.borrowing, MixedPool) else {}
         self.instances, machines, requests = list[Instance](), 0, len(trace)
         for pool in pools:
             for number in range(pool.instances):
                 place = machines + number // pool.physics.instances_per_machine * pool.physics.machines_per_instance
-                self.instances.append(self.instance_kind(self, len(self.instances), pool, policy, place))
+                self.instances.append(
+                    self.instance_kind(self, len(self.instances), pool, policy.of(pool.beside), place)
+                )
             machines += pool.machines
+        limits = policy.borrowing.threshold_tokens if isinstance(policy.borrowing, MixedPool) else {}
+        self._router = Router(self.instances, self._roles, limits)
         self._out_s, self._in_s = [0.0] * machines, [0.0] * machines
         self._flying, self._parked = dict[int, Request](), list[Request]()
         self._ttft_s, self._e2e_s, self._max_gap_s = [inf] * requests, [inf] * requests, [0.0] * requests
@@ -98,12 +102,13 @@ class Cluster:
 
     def _route(self, request: Request) -> None:
         """One instance for every phase, or one for both; none where a phase is down, never where none was planned."""
-        needed = self._roles if request.output_tokens > 1 else self._roles[:1]
-        if not all(self._members(role, request) for role in needed):
+        if not self._router.serves(request):
             self._done("refused")
-        elif not (chosen := self._chosen(request)):
+        elif not (chosen := self._router.chosen(request)):
             self._parked.append(request)
-        elif any(not self._fits(request, i, request.output_tokens * (i.role is not Role.PREFILL)) for i in chosen):
+        elif any(
+            not self._router.fits(request, i, request.output_tokens * (i.role is not Role.PREFILL)) for i in chosen
+        ):
             self._done("refused")
         else:
             first = request.sent_by = chosen[0]
@@ -120,53 +125,6 @@ class Cluster:
         self._count[how] += 1
         if self._clients:
             self._clients.put(1)
-
-    def _members(self, role: Role, request: Request) -> list[Instance]:
-        """Instances of a role that serve the class of a request."""
-        return [i for i in self.instances if i.role is role and request.kind in i.pool.classes]
-
-    def _chosen(self, request: Request) -> list[Instance]:
-        """The shortest queue of every phase; where that is under pressure, an instance of the other phase for both."""
-        chosen = list[Instance]()
-        for role in self._roles:
-            members = self._members(role, request)
-            own = self._shortest(members)
-            if members and self._pressed(role, own):
-                helper = self._helper(role, request, at_any_cost=own is None)
-                if helper:
-                    return [helper, helper]
-            if members and not own:
-                return []
-            chosen += [own] if own else []
-        return chosen
-
-    def _helper(self, role: Role, request: Request, *, at_any_cost: bool) -> Instance | None:
-        """One that is borrowed already, else one that is not, under no pressure itself where there is a choice."""
-        others = [i for other in self._roles if other is not role for i in self._members(other, request)]
-        for borrowed in (True, False):
-            some = [i for i in others if bool(i.borrowed) is borrowed and self._fits(request, i, request.output_tokens)]
-            best = self._shortest(some)
-            if best and (at_any_cost or not any(self._pressed(one, best) for one in self._roles)):
-                return best
-        return None
-
-    def _pressed(self, role: Role, instance: Instance | None) -> bool:
-        """Whether more prompt tokens wait for a phase than may: to be computed, or for memory."""
-        if role not in self._limits or instance is None:
-            return role in self._limits
-        landing = sum(request.prompt_tokens for request in instance.landing)
-        return (instance.uncomputed_tokens() if role is self._roles[0] else landing) > self._limits[role]
-
-    @staticmethod
-    def _shortest(members: list[Instance]) -> Instance | None:
-        """Least pending tokens over planned speed, the first of equals, of those that are up."""
-        able = [i for i in members if not i.down and not i.closed]
-        return min(able, key=lambda i: i.pending * (1 / i.pool.speed), default=None)
-
-    @staticmethod
-    def _fits(request: Request, instance: Instance, output_tokens: int) -> bool:
-        """Whether a request alone fits the memory of an instance."""
-        return request.prompt_tokens + output_tokens + 1 <= instance.body.kv_tokens
 
     def _ports(self, source: Instance, target: Instance, tokens: int, ready_s: float) -> tuple[float, float]:
         """When both ports are free for a KV cache, first come, first served, and for how long it holds them."""
@@ -322,10 +280,14 @@ class Cluster:
 
     def _rehome(self, request: Request) -> None:
         """Another instance is to decode it, if one is up."""
-        home = self._shortest(self._members(self._roles[-1], request))
-        home = home if home and self._fits(request, home, request.output_tokens) else None
-        request.home, request.lands_s, request.sent_tokens = home, None, 0
-        if home:
+        request.home, request.lands_s, request.sent_tokens = None, None, 0
+        self._settle(request, self._roles[-1])
+
+    def _settle(self, request: Request, role: Role) -> None:
+        """The shortest queue of a role, if it has memory for the request."""
+        home = self._router.shortest(self._router.members(role, request))
+        if home and self._router.fits(request, home, request.output_tokens):
+            request.home = home
             home.pending += request.prompt_tokens + home.foreseen_tokens
 
     def _restart(self, request: Request) -> None:
@@ -346,6 +308,8 @@ class Cluster:
     def _resume(self, request: Request) -> None:
         """Fetch the KV of its prompt; the store and its ports are not modelled."""
         self._rehome(request)
+        if not request.home:  # then one that does both phases
+            self._settle(request, Role.MIXED)
         if request.home:
             request.pending_tokens = request.prompt_tokens + request.home.foreseen_tokens
             self._flying[request.index] = request

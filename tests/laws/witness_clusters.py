@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hw_catalog.load import load_catalog
 from planner.perf.instance import InstancePhysics
-from planner.perf.layout import Layout
+from planner.perf.layout import Layout, Role
 from planner.perf.pipeline import Stages, TraversalTime
 from planner.perf.power import InstancePower, Unmetered
 from planner.perf.step_time import StepTime
@@ -108,6 +108,7 @@ def clusters(draw: st.DrawFn, kinds: Sequence[str] = ("plain", "stages", "stream
         chunk_form=draw(st.sampled_from(["stall-free", "decode-maximal", "adaptive", "prefill-first"])),
         ttft_limits_s=draw(st.sampled_from([{}, limits])), foresee_output=draw(st.booleans()),
         output_tokens=draw(st.sampled_from([0.0, 30.0, 2000.0])),
+        long=name != "mnemosyne" and draw(st.booleans()),
     )  # fmt: skip
     every = frozenset({0, 1})
     pools = [
@@ -120,6 +121,16 @@ def clusters(draw: st.DrawFn, kinds: Sequence[str] = ("plain", "stages", "stream
         for role in policy.topology.roles()
         for n in range(draw(st.integers(1, 2)))
     ]  # fmt: skip
+    if policy.long:  # the first pools of the others may leave a class to it
+        kept = draw(st.sampled_from([every, frozenset({0})]))
+        pools = [replace(pool, classes=pool.classes & kept) for pool in pools]
+        pools.append(
+            PoolModel(
+                name="long", role=Role.MIXED, physics=body(draw, draw(st.sampled_from(kinds))),
+                instances=draw(st.integers(1, 2)), speed=draw(st.sampled_from([0.3, 1.0, 2.5])),
+                chunk_tokens=draw(st.sampled_from([20, 96, 512])), classes=frozenset({1}), beside=True,
+            )
+        )  # fmt: skip
     return pools, policy
 
 

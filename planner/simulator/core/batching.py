@@ -42,7 +42,7 @@ def fitting(w: World, k: int, free: int) -> int:
 
 def _chunks(w: World, k: int, free: int, batch: int) -> int:
     """As much of every prompt from the head as its chunk, slots and memory allow."""
-    c, i = w.cluster[0], int(w.lanes[k].instance)
+    i = int(w.lanes[k].instance)
     me, body = w.instances[i], w.bodies[w.lanes[k].body]
     prefills, tokens, attention, owed = 0, 0, 0.0, me.owed
     slot = head(w, i, WAITING)
@@ -63,7 +63,7 @@ def _chunks(w: World, k: int, free: int, batch: int) -> int:
         elif more > free:
             break
         tokens += new
-        if c.adaptive:
+        if me.adaptive:
             attention += attend(w.tables, body, new, r.cached)
         free -= more
         owed -= more
@@ -85,12 +85,13 @@ def _most(w: World, k: int, slot: int, prefills: int, tokens: int, beside: int, 
         beside: of those, on the GPUs that compute this one.
         attention: seconds of those.
     """
-    c, me, budget = w.cluster[0], w.lanes[k], w.instances[w.lanes[k].instance].chunk
-    if c.alone:
+    me, rules = w.lanes[k], w.instances[w.lanes[k].instance]
+    budget = rules.chunk
+    if rules.alone:
         return int(budget - tokens)
-    if c.decode_maximal:
-        return 0 if prefills else int(budget - (c.max_batch_size - 1))
-    if c.adaptive and me.batch:
+    if rules.decode_maximal:
+        return 0 if prefills else int(budget - (w.cluster[0].max_batch_size - 1))
+    if rules.adaptive and me.batch:
         return _bearable(w, k, slot, prefills, beside, attention)
     return int(budget - me.batch - beside)
 
@@ -211,7 +212,7 @@ def youngest_partial(w: World, i: int) -> tuple[int, int]:
     """The last to arrive of the prompts that wait computed in part, and the last of those that are not to be spared."""
     last = fair = NONE
     slot = head(w, i, WAITING)
-    while slot != NONE and (w.requests[slot].held or w.cluster[0].order):
+    while slot != NONE and (w.requests[slot].held or w.instances[i].order):
         r = w.requests[slot]
         if r.held and (last == NONE or r.index > w.requests[last].index):
             last = slot

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from planner.perf.instance import InstancePhysics
 from planner.perf.layout import Role
-from planner.policies.base import Batching, Policy, Recovery
+from planner.policies.base import Policy, Recovery
 from planner.policies.batching import ChunkForm, Continuous
 from planner.policies.borrowing import MixedPool
 from planner.policies.routing import LeastReserved, ShortestQueue
@@ -41,6 +41,9 @@ from planner.simulator.core.state import (
 from planner.simulator.pools import UNLIMITED, Events, Failure, PoolModel, Shift
 from workloads.traces import Trace
 
+FORMS = {"adaptive": ChunkForm.ADAPTIVE, "decode_maximal": ChunkForm.DECODE_MAXIMAL, "alone": ChunkForm.PREFILL_FIRST}
+"""How prompts are cut, by the field of an instance that says so."""
+
 LIMITS = ("max_batch_size", "max_batch_tokens")
 """Of the policy, or of a pool of its own."""
 
@@ -56,9 +59,7 @@ def build(
     bodies = list({id(body): body for body in _physics(pools, beside.shifts)}.values())
     due_rows = most_in_batch(pools, policy, len(trace)) + 1
     body_rows, tables = rows_of_bodies(bodies, due_rows)
-    instances = _instances(
-        pools, policy.batching, [next(n for n, b in enumerate(bodies) if b is p.physics) for p in pools]
-    )
+    instances = _instances(pools, policy, [next(n for n, b in enumerate(bodies) if b is p.physics) for p in pools])
     lanes, stages = _lanes(instances)
     cells, machines = seconds(*window.span_s), sum(p.machines for p in pools)
     pool_rows, loads = _pools(pools, cells)
@@ -163,11 +164,8 @@ def _cluster(policy: Policy, window: Window, *, cutoff_s: float, max_run_steps: 
         row[name] = min(getattr(batching, name), np.iinfo(np.int32).max)
     row["reserving"] = isinstance(policy.routing, LeastReserved)
     row["foreseen"] = policy.routing.foreseen_tokens if isinstance(policy.routing, ShortestQueue) else 0
-    row["alone"] = batching.form is ChunkForm.PREFILL_FIRST
-    row["order"] = policy.order.rule
     row["checkpoint"] = policy.recovery is Recovery.CHECKPOINT
-    row["decode_maximal"] = batching.form is ChunkForm.DECODE_MAXIMAL
-    row["adaptive"], row["target_s"] = batching.form is ChunkForm.ADAPTIVE, batching.target_s
+    row["target_s"] = batching.target_s
     if isinstance(topology, PhaseSplit):
         row["transfer"], row["layerwise_from"] = TRANSFERS.index(topology.mode), topology.layerwise_from_tokens
         row["answers_late"] = topology.answered_by is Role.DECODE
@@ -184,7 +182,7 @@ def _cluster(policy: Policy, window: Window, *, cutoff_s: float, max_run_steps: 
     return row
 
 
-def _instances(pools: Sequence[PoolModel], batching: Batching, body_of_pool: Sequence[int]) -> Rows:
+def _instances(pools: Sequence[PoolModel], policy: Policy, body_of_pool: Sequence[int]) -> Rows:
     """Idle instances."""
     rows = np.zeros(sum(p.instances for p in pools), INSTANCE)
     first = machines = 0
@@ -194,6 +192,10 @@ def _instances(pools: Sequence[PoolModel], batching: Batching, body_of_pool: Seq
         mine["body"], mine["lanes"] = body, pool.physics.stages.count
         mine["machine"], mine["machines"] = machines + _machines(pool), pool.physics.machines_per_instance
         mine["chunk"] = min(pool.chunk_tokens or 0, np.iinfo(np.int32).max)
+        batching, mine["order"] = policy.of(pool.beside).batching, policy.of(pool.beside).order.rule
+        assert isinstance(batching, Continuous)
+        for form in FORMS:
+            mine[form] = batching.form is FORMS[form]
         for name in LIMITS:
             mine[name] = min(getattr(pool, name) or getattr(batching, name), np.iinfo(np.int32).max)
         mine["total"] = mine["free"] = pool.physics.kv_blocks
@@ -240,7 +242,7 @@ def _failures(failures: Sequence[Failure]) -> Rows:
 def _works(pools: Sequence[PoolModel], bodies: Sequence[InstancePhysics], policy: Policy, trace: Trace) -> Floats:
     """(pools, bodies, chunks) room for the times at which chunks of the longest prompt are computed; see ``order``."""
     sizes = [p.chunk_tokens for p in pools if p.chunk_tokens]
-    if not policy.order.moves or not sizes:
+    if not any(policy.of(p.beside).order.moves for p in pools) or not sizes:
         return np.zeros((1, 1, 1))
     longest = int((trace.prompt_tokens + trace.output_tokens).max())
     return np.zeros((len(pools), 2 * len(bodies), longest // min(sizes) + 2))

@@ -60,10 +60,10 @@ def start(w: World, k: int) -> None:
     prefills = 0
     if head(w, i, WAITING) != NONE:
         free = free_blocks(w, i) - (growth(w, k, 1) if me.batch else 0)
-        if w.cluster[0].order:
+        if w.instances[i].order:
             arrange(w, i)
         prefills = fitting(w, k, free)
-        if prefills == 0 and w.cluster[0].order and partial_first(w, i):
+        if prefills == 0 and w.instances[i].order and partial_first(w, i):
             prefills = fitting(w, k, free)
     if prefills:
         _start_prefill(w, k, prefills)
@@ -94,7 +94,7 @@ def _start_prefill(w: World, k: int, count: int) -> None:
     """
     me, c = w.lanes[k], w.cluster[0]
     tokens, attention, ends = take(w, k, count)
-    me.decode = 1 if me.batch and not (c.alone and w.instances[me.instance].chunk) else 0
+    me.decode = 1 if me.batch and not (w.instances[me.instance].alone and w.instances[me.instance].chunk) else 0
     me.on, me.prefilling, me.run_steps = 1, 1, 1
     me.run_start_s = me.busy_from_s = c.now_s
     if me.batch and not me.decode:

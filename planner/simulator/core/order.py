@@ -10,7 +10,7 @@ from planner.simulator.core.streams import alone_s
 
 def moves(w: World, i: int) -> bool:
     """Whether the order of the prompts that wait may change by itself."""
-    return bool(w.cluster[0].order and length(w, i, WAITING) > 0)
+    return bool(w.instances[i].order and length(w, i, WAITING) > 0)
 
 
 def _until_s(w: World, i: int, tokens: int) -> float:
@@ -50,7 +50,7 @@ def _predict(w: World, i: int, slot: int) -> None:
             r.left_s = max(0.0, r.whole_s - _until_s(w, i, r.cached))
 
 
-def _rank(w: World, slot: int, now_s: float) -> float:
+def _rank(w: World, i: int, slot: int, now_s: float) -> float:
     """Rank of a prompt by the rule of the policy; before all others where it lost its memory after its first token."""
     r = w.requests[slot]
     if r.prefill > r.prompt:
@@ -58,7 +58,7 @@ def _rank(w: World, slot: int, now_s: float) -> float:
     due_s = r.arrival_s + w.due_s[w.class_index[r.index]]
     if isinf(due_s):
         due_s = r.arrival_s + STRETCH_RATIO * r.whole_s
-    return rank_of(w.cluster[0].order, r.prefill, due_s, now_s, r.left_s, r.whole_s)
+    return rank_of(w.instances[i].order, r.prefill, due_s, now_s, r.left_s, r.whole_s)
 
 
 def arrange(w: World, i: int) -> None:
@@ -80,7 +80,7 @@ def arrange(w: World, i: int) -> None:
         if r.held:
             partial = _among_partial(w, partial, slot)
         else:
-            r.rank = _rank(w, slot, now_s)
+            r.rank = _rank(w, i, slot, now_s)
             _sort_in(w, i, slot)
         slot = after
     _merge(w, i, partial)
@@ -117,10 +117,10 @@ def _merge(w: World, i: int, partial: int) -> None:
     now_s, fresh = w.cluster[0].now_s, head(w, i, WAITING)
     while partial != NONE:
         r = w.requests[partial]
-        after, rank = r.next, _rank(w, partial, now_s)
+        after, rank = r.next, _rank(w, i, partial, now_s)
         new = min(r.prefill - r.cached, w.instances[i].chunk if w.instances[i].chunk else r.prefill)
         late_s = now_s + 2 * alone_s(w, w.instances[i].body, new, r.cached)
-        while fresh != NONE and _rank(w, fresh, late_s) < rank and w.requests[fresh].left_s < r.left_s:
+        while fresh != NONE and _rank(w, i, fresh, late_s) < rank and w.requests[fresh].left_s < r.left_s:
             fresh = w.requests[fresh].next
         insert_before(w, i, WAITING, partial, fresh)
         partial = after

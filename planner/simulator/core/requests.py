@@ -52,7 +52,8 @@ def route(w: World, slot: int) -> None:
     c, r = w.cluster[0], w.requests[slot]
     request_class = int(w.class_index[r.index])
     ends_here = c.then_role == NONE or r.output <= 1
-    if not serves(w, request_class, int(c.first_role)) or not (ends_here or serves(w, request_class, int(c.then_role))):
+    split = serves(w, request_class, int(c.first_role)) and (ends_here or serves(w, request_class, int(c.then_role)))
+    if not split and not serves(w, request_class, MIXED):
         refuse(w, slot)
         return
     first, then = choose(w, request_class, int(r.prompt + r.output))
@@ -245,6 +246,8 @@ def resume(w: World, slot: int) -> None:
     """
     c, r = w.cluster[0], w.requests[slot]
     rehome(w, slot)
+    if r.home == NONE:  # then one that does both phases, where there is any
+        _settle(w, slot, MIXED)
     if r.home == NONE:
         push_back(w, int(c.lanes), PARKED, slot)
         return
@@ -260,6 +263,12 @@ def rehome(w: World, slot: int) -> None:
     c, r = w.cluster[0], w.requests[slot]
     role = int(c.first_role if c.then_role == NONE else c.then_role)
     r.home, r.transfer_end_s, r.sent = NONE, -1.0, 0
+    _settle(w, slot, role)
+
+
+def _settle(w: World, slot: int, role: int) -> None:
+    """Let the shortest queue of a role continue a request, if one is up and has memory for it."""
+    r = w.requests[slot]
     home = shortest(w, int(w.class_index[r.index]), role)
     if home != NONE and not too_long(w, home, int(r.prompt), int(r.output)):
         r.home = home

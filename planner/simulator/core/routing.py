@@ -87,11 +87,15 @@ def _help(w: World, request_class: int, role: int, own: int, tokens: int) -> int
 def choose(w: World, request_class: int, tokens: int) -> tuple[int, int]:
     """The instances of both phases, chosen at arrival.
 
-    One and the same where a phase borrows; no second where the class has none; no first where it has to wait for one.
+    One and the same where a phase borrows; no second where the class has none, or where an instance that does both
+    phases has the shortest queue; no first where it has to wait for one.
     """
     c = w.cluster[0]
     first_role, then_role = int(c.first_role), int(c.then_role)
     first = shortest(w, request_class, first_role)
+    both = shortest(w, request_class, MIXED) if first_role != MIXED else NONE
+    if both != NONE and (first == NONE or load(w, both) < load(w, first)):
+        return both, NONE
     helper = _help(w, request_class, first_role, first, tokens)
     if helper != NONE:
         return helper, helper
@@ -101,4 +105,4 @@ def choose(w: World, request_class: int, tokens: int) -> tuple[int, int]:
     helper = _help(w, request_class, then_role, then, tokens)
     if helper != NONE:
         return helper, helper
-    return (first if then != NONE else NONE), then
+    return (first if then != NONE else both), then

@@ -28,7 +28,7 @@ def _turn(w: World, n: int) -> None:
     me = w.instances[i]
     if body != NONE:
         me.body = body
-        if w.cluster[0].order:
+        if me.order:
             forget_work(w, i)
         wake(w, i)
     if opens == 0 and not me.closed:

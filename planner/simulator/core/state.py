@@ -51,7 +51,7 @@ INSTANCE = _record(
     "prompts_s phases_s contexts_s unfilled_s",
     "pending total free queue_tokens landing_tokens prefill_tokens decode_steps decode_tokens kv_peak stage reserved",
     "role body machine machines pool promised preemptions borrowed partial chunk owed disabled closed gone lane lanes "
-    "carried turn max_batch_size max_batch_tokens",
+    "carried turn max_batch_size max_batch_tokens order adaptive decode_maximal alone",
 )
 """An instance: its memory, its queues, its pipeline and its meter. ``body`` becomes that of a lane with the lane's next
 step; ``pending`` are tokens, and one that is ``disabled`` is closed or failed, as often as it is.
@@ -110,8 +110,8 @@ CLUSTER = _record(
     "output_tokens arrived restarted looks looked work_rows prefill_threshold decode_threshold foreseen "
     "stack_rows due_rows residue_rows gap_bins turns chosen_tokens chosen_free",
     "fired arriving started events free_slot in_flight first_role then_role transfer layerwise_from max_batch_tokens "
-    "max_batch_size block_tokens max_preemptions groups borrowing in_transfer pools requests decode_maximal "
-    "adaptive answers_late prefix bodies clients places asks asked alone order instances lanes stages checkpoint "
+    "max_batch_size block_tokens max_preemptions groups borrowing in_transfer pools requests "
+    "answers_late prefix bodies clients places asks asked instances lanes stages checkpoint "
     "failures reserving chosen chosen_first chosen_last taken",
 )
 """The clock, the policy's parameters and the sums over all requests; one row."""

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from planner.capacity.envelope import Option
 from planner.perf.layout import Role
+from planner.planning.overloads import overloads
 from planner.planning.tighten import (
     LARGEST_STEP,
     SMALLEST_STEP,
     balanced,
     cheaper_pools,
     faster,
-    overloads,
     price,
     smaller,
     tighten,

@@ -339,12 +339,6 @@ def test_groups_on_one_gpu_are_refused() -> None:
     assert "2 KV groups need 2 GPUs; dgx-h100 has 1" in problem
 
 
-def test_other_policies_have_no_use_for_groups() -> None:
-    """Groups under a policy that does not use them are an error, not silently dropped."""
-    with pytest.raises(BadInput, match="KV groups are used by"):
-        open_case(scenario(), "sarathi")
-
-
 def test_giants_and_short_requests_never_share() -> None:
     """Layouts of stages or groups serve the long class, others the short one; contexts beyond the model are doubted."""
     case = open_case(scenario("catalog.machines=[dgx-h100]", "catalog.tp=[2, 4]"), "mnemosyne")
