@@ -32,10 +32,12 @@ class Flag:
 _VLLM_ARGS = "vllm-project/vllm, vllm/engine/arg_utils.py (at 001999d, an older one; else recalled, 2026-11-29)"
 _VLLM_CACHE = "vllm-project/vllm, vllm/config/cache.py, CacheDType"
 _VLLM_MODELOPT = "vllm-project/vllm, modelopt.md of its docs at 0024350"
+_VLLM_DATA = "vllm-project/vllm, data_parallel_deployment.md of its docs (read in public copies, 2026-11-29)"
 _VLLM_LIST = "flags of vLLM 0.20.0 and 0.27.1 as listed by Cloudera AI 1.5.5 SP3 and SP4"
 _VLLM_NIXL = "ai-dynamo/dynamo, examples/backends/vllm/deploy/v1beta1/disagg.yaml at 14a3b0d"
 _SGLANG = "sgl-project/sglang, server_arguments.md of its docs at 004813e"
 _SGLANG_ARGS = "sgl-project/sglang, python/sglang/srt/server_args.py (read in public copies, 2026-11-29)"
+_SGLANG_RANKS = "sgl-project/sglang, scripts of its tests: --tp-size counts all GPUs, --dp-size the ranks (2026-11-29)"
 _SGLANG_DYNAMO = "ai-dynamo/dynamo, examples/backends/sglang/deploy/v1beta1/disagg.yaml at 2ac51dd"
 _TRTLLM = "ai-dynamo/dynamo, components/src/dynamo/trtllm/backend_args.py at 0a6a115"
 
@@ -53,6 +55,7 @@ FLAGS = (
         "vllm", "0.14",
         ("--tensor-parallel-size", "tp", "", _VLLM_LIST),
         ("--pipeline-parallel-size", "pp", "", _VLLM_LIST),
+        ("--data-parallel-size", "dp above 1", "", _VLLM_DATA),
         ("--enable-expert-parallel", "ep above 1", "", _VLLM_ARGS),
         ("--max-model-len", "longest request", "", _VLLM_LIST),
         ("--max-num-batched-tokens", "policy.max_batch_tokens, or the chunk of the pool", "", _VLLM_LIST),
@@ -68,14 +71,16 @@ FLAGS = (
     ),
     *_flags(
         "sglang", "0.5",
-        ("--tp-size", "tp", "", _SGLANG),
+        ("--tp-size", "tp times dp", "", _SGLANG),
+        ("--dp-size", "dp above 1", "", _SGLANG_RANKS),
+        ("--enable-dp-attention", "dp above 1", "", _SGLANG_RANKS),
         ("--pp-size", "pp", "", _SGLANG),
         ("--ep-size", "ep", "", _SGLANG_ARGS),
         ("--context-length", "longest request", "", _SGLANG),
         ("--max-prefill-tokens", "policy.max_batch_tokens", "", _SGLANG),
         ("--chunked-prefill-size", "chunk of the pool; -1 computes prompts whole", "", _SGLANG),
         ("--enable-mixed-chunk", "chunks share steps with decodes", "", _SGLANG_ARGS),
-        ("--max-running-requests", "policy.max_batch_size", "", _SGLANG),
+        ("--max-running-requests", "policy.max_batch_size times dp", "", _SGLANG),
         ("--disable-radix-cache", "no prefix cache is simulated", "", _SGLANG_ARGS),
         ("--page-size", "policy.block_tokens, but for latent attention", "", _SGLANG),
         ("--mem-fraction-static", "policy.kv_memory_frac", "", _SGLANG),
@@ -88,8 +93,9 @@ FLAGS = (
     ),
     *_flags(
         "trtllm", "1.0",
-        ("--tensor-parallel-size", "tp", "", _TRTLLM),
+        ("--tensor-parallel-size", "tp times dp", "", _TRTLLM),
         ("--pipeline-parallel-size", "pp", "", _TRTLLM),
+        ("--enable-attention-dp", "dp above 1: every GPU is a rank", "", _TRTLLM),
         ("--expert-parallel-size", "ep", "", _TRTLLM),
         ("--max-seq-len", "longest request", "", _TRTLLM),
         ("--max-num-tokens", "policy.max_batch_tokens, or the chunk of the pool", "", _TRTLLM),

@@ -111,6 +111,21 @@ WIDE, DOMAINS = 16, ("gb200", "gb300")
 """Attention ranks from which on all-to-all crosses machines, and GPUs sold in link domains of that size."""
 
 
+def load_own_engines(directory: Path | None) -> dict[str, EngineTiming]:
+    """The entries of ``engines.yaml`` in a directory of the user's; none where it has no such file.
+
+    Raises:
+        CatalogError: the file is broken; names file, entry and key.
+    """
+    path = None if directory is None else directory / FILE
+    if path is None or not path.is_file():
+        return {}
+    try:
+        return _parsed(read_text(path, "a YAML file"), str(path))
+    except Unreadable as error:
+        raise CatalogError(*error.problems) from None
+
+
 def load_layout_timings() -> dict[str, EngineTiming]:
     """What was found on measured layouts; laid over ``load_engines``.
 
@@ -129,15 +144,7 @@ def load_engines(directory: Path | None = None) -> dict[str, EngineTiming]:
         CatalogError: the user's file is broken; names file, entry and key.
     """
     text = resources.files("hw_catalog").joinpath("data", FILE).read_text(encoding="utf-8")
-    found = _parsed(text, FILE)
-    path = None if directory is None else directory / FILE
-    if path is not None and path.is_file():
-        try:
-            text = read_text(path, "a YAML file")
-        except Unreadable as error:
-            raise CatalogError(*error.problems) from None
-        found |= _parsed(text, str(path))
-    return found
+    return _parsed(text, FILE) | load_own_engines(directory)
 
 
 def timing_of(

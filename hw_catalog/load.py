@@ -97,6 +97,7 @@ class MachineRow(_Row):
     inter_link: str
     prices: dict[Channel, PriceRow]
     available: Whole | None = None
+    domain_gpus: Count | None = None
     provenance: dict[str, str]
 
 
@@ -382,18 +383,13 @@ def _machine(
 ) -> Machine:
     """The machine a checked row describes."""
     return Machine(
-        name=name,
-        gpu=gpus[row.gpu],
-        gpus=row.gpus,
-        rated_w=row.rated_w,
-        idle_w=row.idle_w,
-        rack_units=row.rack_units,
+        name=name, gpu=gpus[row.gpu], gpus=row.gpus, rated_w=row.rated_w, idle_w=row.idle_w, rack_units=row.rack_units,
         intra_link=links[row.intra_link],
         inter_link=links[row.inter_link],
         prices=tuple(
             Price(channel=channel, usd_per_h=price.usd_per_h, provenance=sources[price.source])
             for channel, price in row.prices.items()
         ),
-        available=row.available,
+        available=row.available, domain_gpus=row.domain_gpus,
         provenance={key: sources[source] for key, source in row.provenance.items()},
-    )
+    )  # fmt: skip

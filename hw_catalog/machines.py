@@ -47,6 +47,8 @@ class Machine:
         prices: one per channel at most.
         available: how many can be had; None is unlimited.
         provenance: field name -> source, one entry for every numeric field.
+        domain_gpus: GPUs that the link between its GPUs joins, those of other machines of the type included; None is
+            its own alone. What spans machines of one domain is placed in one rack.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Machine:
     prices: tuple[Price, ...]
     available: int | None
     provenance: Mapping[str, Provenance]
+    domain_gpus: int | None = None
 
     def provisioned_w(self, cap_w: float | None) -> float:
         """Power to provide for one machine whose GPUs are held to a power limit, W.

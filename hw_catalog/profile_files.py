@@ -1,7 +1,6 @@
 """Kernel profiles on disk: ``profiles/<profile_set>/<gpu>/<model>.json``, built in or in a directory of the user's.
 
-``layouts/`` holds in the same form the layouts of measured clusters, attention data parallelism among them, which
-replays of measured runs read and plans do not search.
+``layouts/`` holds in the same form the layouts of measured clusters, attention data parallelism among them.
 """
 
 import json
@@ -114,7 +113,24 @@ class ProfileListing:
 
 
 PLANNED, MEASURED = "profiles", "layouts"
-"""Directories of profiles: of the layouts that plans search, and of those that measured clusters were run in."""
+"""Directories of profiles: of tensor parallelism, and of layouts that measured clusters were run in."""
+
+
+def every_profile(catalog_dir: Path | None, *, model: str) -> tuple[tuple[KernelProfile, ...], frozenset[str]]:
+    """Every profile of a model, and the ``set/gpu`` of those that measured clusters were run in.
+
+    Where both directories have a layout, the one of ``PLANNED`` counts.
+
+    Raises:
+        CatalogError: as ``load_profiles``.
+    """
+    laid_out = any(key[2] == model for key in _files(catalog_dir, MEASURED))
+    measured = load_profiles(catalog_dir, model=model, of=MEASURED) if laid_out else ()
+    alone = laid_out and not any(key[2] == model for key in _files(catalog_dir, PLANNED))
+    planned = () if alone else load_profiles(catalog_dir, model=model)
+    mine = {(p.profile_set, p.gpu, *_order(p)) for p in planned}
+    more = tuple(p for p in measured if (p.profile_set, p.gpu, *_order(p)) not in mine)
+    return (*planned, *more), frozenset(f"{p.profile_set}/{p.gpu}" for p in measured)
 
 
 def load_profiles(

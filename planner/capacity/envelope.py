@@ -241,16 +241,14 @@ def _check_link(role: Role, physics: InstancePhysics, outputs: Ints) -> None:
 
 
 def _check_memory(role: Role, physics: InstancePhysics, prompts: Ints, outputs: Ints) -> None:
-    """The KV memory must hold the longest request of the class, with a margin for what the estimate leaves out."""
+    """The KV memory of a rank must hold the longest request of the class, with a margin for what the estimate omits."""
     if physics.kv_blocks <= 0:
         raise Unfit("the weights leave no GPU memory for a KV cache", "memory")
     longest = int(np.max(prompts + (0 if role is Role.PREFILL else outputs))) + 1
-    if MEMORY_MARGIN_RATIO * longest > physics.kv_tokens:
-        raise Unfit(
-            f"its {physics.kv_tokens} tokens of KV memory are less than {MEMORY_MARGIN_RATIO} of the longest requests "
-            f"({longest} tokens)",
-            "memory",
-        )
+    held, where = physics.kv_tokens // physics.ranks, "a rank " if physics.ranks > 1 else ""
+    if MEMORY_MARGIN_RATIO * longest > held:
+        words = f"its {held} tokens of KV memory {where}are less than {MEMORY_MARGIN_RATIO} of the longest requests"
+        raise Unfit(f"{words} ({longest} tokens)", "memory")
 
 
 def _check_unloaded(physics: InstancePhysics, alone: Floats, outputs: Ints, bounds: Bounds) -> None:

@@ -51,7 +51,7 @@ def at_least(option: Option, physics: InstancePhysics, policy: Policy, demand: D
         return replace(option, envelopes=idle)
     served = [part for part in demand.classes if part.request_class.name in option.envelopes]
     shortest = min(_context(part) for part in served)
-    most = max(1, min(policy.batching.max_batch_size, int(_share_tokens(physics) / shortest)))
+    most = max(1, min(policy.batching.at(None, physics.step).max_batch_size, int(_share_tokens(physics) / shortest)))
     found = {part.request_class.name: _least(option, physics, policy, part, most) for part in served}
     return replace(option, envelopes=found)
 

@@ -23,9 +23,10 @@ class Instance:
         served: checkpoint, formats, engine, longest request.
         step_tokens: most tokens of a step that carries prefill work.
         cuts_prompts: whether prompts beyond that were cut; else they were computed whole.
-        requests: most requests of a step.
+        requests: most requests of a step, of each attention rank.
         block_tokens: of one KV block; None leaves it to the engine, as kernels of latent attention need.
         memory_frac: share of GPU memory that the engine may use.
+        nodes: machines that one instance spans.
     """
 
     role: Role
@@ -36,6 +37,7 @@ class Instance:
     requests: int
     block_tokens: int | None
     memory_frac: float
+    nodes: int = 1
 
 
 def arguments(instance: Instance) -> tuple[str, ...]:
@@ -74,7 +76,29 @@ def problems(instance: Instance) -> tuple[str, ...]:
             f"weights: {served.checkpoint} is stored as {served.method}; {served.engine} loads "
             f"{', '.join(METHODS[served.engine])}: set model.checkpoint to another and plan again"
         )
-    return (*found, *_kv_problems(served))
+    return (*found, *_rank_problems(instance), *_kv_problems(served))
+
+
+def _rank_problems(instance: Instance) -> tuple[str, ...]:
+    """Layouts of attention ranks and experts that the engine has no flags for."""
+    engine, layout = instance.served.engine, instance.layout
+    found = []
+    if engine == "vllm" and layout.ep not in (1, layout.tp * layout.dp):
+        found.append(
+            f"layout: found {layout.ep} expert-parallel ways on {layout.tp * layout.dp} GPUs; vLLM spreads experts "
+            "over all of them or over none: set catalog.ep"
+        )
+    if engine == "vllm" and layout.dp > 1 and instance.nodes > 1:
+        found.append(
+            f"layout: found {layout.dp} attention ranks on {instance.nodes} machines; vLLM needs an address and a "
+            "first rank on each of them, which these manifests do not hold: set catalog.dp or model.engine"
+        )
+    if engine == "trtllm" and layout.dp > 1 and layout.tp > 1:
+        found.append(
+            f"layout: found {layout.dp} attention ranks of {layout.tp} GPUs; TensorRT-LLM makes every GPU a rank: set "
+            "catalog.tp=[1]"
+        )
+    return tuple(found)
 
 
 def _kv_problems(served: Served) -> tuple[str, ...]:
@@ -118,6 +142,7 @@ def _vllm(at: Instance) -> list[str]:
     served, layout = at.served, at.layout
     flags = ["--tensor-parallel-size", str(layout.tp)]
     flags += ["--pipeline-parallel-size", str(layout.pp)] if layout.pp > 1 else []
+    flags += ["--data-parallel-size", str(layout.dp)] if layout.dp > 1 else []
     flags += ["--enable-expert-parallel"] if layout.ep > 1 else []
     flags += ["--max-model-len", str(served.context_tokens)]
     flags += ["--max-num-batched-tokens", str(at.step_tokens), "--max-num-seqs", str(at.requests)]
@@ -132,13 +157,14 @@ def _vllm(at: Instance) -> list[str]:
 def _sglang(at: Instance) -> list[str]:
     """Of ``sglang.launch_server`` and ``dynamo.sglang``."""
     served, layout = at.served, at.layout
-    flags = ["--tp-size", str(layout.tp)]
+    flags = ["--tp-size", str(layout.tp * layout.dp)]
+    flags += ["--dp-size", str(layout.dp), "--enable-dp-attention"] if layout.dp > 1 else []
     flags += ["--pp-size", str(layout.pp)] if layout.pp > 1 else []
     flags += ["--ep-size", str(layout.ep)] if layout.ep > 1 else []
     flags += ["--context-length", str(served.context_tokens), "--max-prefill-tokens", str(at.step_tokens)]
     flags += ["--chunked-prefill-size", str(at.step_tokens if at.cuts_prompts else -1)]
     flags += ["--enable-mixed-chunk"] if at.cuts_prompts and at.role is Role.MIXED else []
-    flags += ["--max-running-requests", str(at.requests), "--disable-radix-cache"]
+    flags += ["--max-running-requests", str(at.requests * layout.dp), "--disable-radix-cache"]  # shared by the ranks
     flags += ["--page-size", str(at.block_tokens)] if at.block_tokens else []
     flags += ["--mem-fraction-static", f"{at.memory_frac:g}"]
     flags += _weights(served, {"fp8": "modelopt_fp8", "fp4": "modelopt_fp4"})
@@ -152,8 +178,9 @@ def _sglang(at: Instance) -> list[str]:
 def _trtllm(at: Instance) -> list[str]:
     """Of ``dynamo.trtllm``; what it has no flag for goes into its overrides."""
     served, layout = at.served, at.layout
-    flags = ["--tensor-parallel-size", str(layout.tp)]
+    flags = ["--tensor-parallel-size", str(layout.tp * layout.dp)]
     flags += ["--pipeline-parallel-size", str(layout.pp)] if layout.pp > 1 else []
+    flags += ["--enable-attention-dp"] if layout.dp > 1 else []
     flags += ["--expert-parallel-size", str(layout.ep)] if layout.ep > 1 else []
     flags += ["--max-seq-len", str(served.context_tokens), "--max-num-tokens", str(at.step_tokens)]
     flags += ["--max-batch-size", str(at.requests)]

@@ -86,6 +86,12 @@ def llm_d(plan: Deployment) -> str:
     """
     if plan.engine != "vllm":
         raise BadInput(f"--format llm-d: found a plan for {plan.engine}; expected one for vllm, or --format dynamo")
+    ranked = [w.name for w in plan.workers if "--data-parallel-size" in w.arguments]
+    if ranked:
+        raise BadInput(
+            f"--format llm-d: found attention ranks in {', '.join(ranked)}; expected tensor parallelism alone, or "
+            "--format dynamo"
+        )
     prefills = [w for w in plan.workers if w.role is Role.PREFILL]
     others = [w for w in plan.workers if w.role is not Role.PREFILL]
     documents = [_values(plan, decode, prefill) for decode, prefill in zip_longest(others, prefills)]

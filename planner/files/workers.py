@@ -123,6 +123,7 @@ def _instance(pool: Pool, served: Served, scenario: Scenario, model: ModelSpec) 
         role=spec.role, layout=spec.layout, served=served, step_tokens=spec.chunk_tokens or knobs.max_batch_tokens,
         cuts_prompts=spec.chunk_tokens is not None, requests=knobs.max_batch_size,
         block_tokens=None if model.kv_latent_dim else knobs.block_tokens, memory_frac=knobs.kv_memory_frac,
+        nodes=max(1, pool.machines // pool.instances),
     )  # fmt: skip
 
 
@@ -148,7 +149,7 @@ def _problems(instances: dict[str, Instance], model: ModelSpec, scenario: Scenar
 
 def _worker(name: str, pool: Pool, instance: Instance) -> Worker:
     layout = pool.spec.layout
-    nodes = max(1, pool.machines // pool.instances)
+    nodes = instance.nodes
     knobs = (("phasewise/clock-mhz", pool.spec.clock_mhz), ("phasewise/power-cap-w", pool.spec.cap_w))
     return Worker(
         name=name, role=pool.spec.role, machine=pool.spec.machine, replicas=pool.instances, nodes=nodes,

@@ -111,11 +111,11 @@ def load_limits(model: ModelSpec, weights: Checkpoint, layout: Layout) -> Iterat
     block = weights.stored.block_rows
     if block < 2:  # a scale for each row, or one for all
         return
-    parts = (("experts", model.expert_inner if layout.ep == 1 else 0), ("MLPs", model.inner))
-    for words, width in parts:
-        if width % (layout.tp * block):
+    cut = layout.tp * layout.dp // layout.ep
+    for words, width, gpus in (("experts", model.expert_inner, cut), ("MLPs", model.inner, layout.tp)):
+        if width % (gpus * block):
             reason = (
-                f"{words} of width {width} over {layout.tp} GPUs end inside the blocks of {block} that "
+                f"{words} of width {width} over {gpus} GPUs end inside the blocks of {block} that "
                 f"{weights.repository or 'the checkpoint'} has scales for: engines do not load it so"
             )
             yield Limit(subject=layout.name, reason=reason, refused=True)

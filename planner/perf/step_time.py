@@ -69,7 +69,7 @@ class StepTime:
     __slots__ = (
         "_attention_columns", "_attention_table", "_contexts", "_curves", "_decode_attention", "_decode_ratio",
         "_linear_decode", "_linear_prefill", "_mixed_ratio", "_overhead_s", "_pasts", "_prefill_attention",
-        "_prefill_ratio", "_surfaces", "profile",
+        "_prefill_ratio", "_surfaces", "profile", "ranks",
     )  # fmt: skip
 
     def __init__(
@@ -82,7 +82,7 @@ class StepTime:
     ) -> None:
         """Expand the token-wise columns to one value per token count."""
         profile = continued(profile)
-        self.profile = profile
+        self.profile, self.ranks = profile, profile.dp
         self._prefill_ratio = prefill_slowdown_ratio
         self._decode_ratio = decode_slowdown_ratio
         self._mixed_ratio = mixed_slowdown_ratio
@@ -167,13 +167,28 @@ class StepTime:
         """
         tokens = batch
         attention = 0.0
-        for new, past in prompts:
-            tokens += new
-            attention += self._attend(new, past)
+        if self.ranks > 1:
+            tokens, attention = self._fullest(prompts, batch)
+        else:
+            for new, past in prompts:
+                tokens += new
+                attention += self._attend(new, past)
         if batch:
             attention += self._decode_attention_s(batch, context_tokens / batch)
         ratio = self._prefill_ratio * (self._mixed_ratio if batch else 1.0)
         return self._overhead_s + ratio * (self._linear(tokens) + attention)
+
+    def _fullest(self, prompts: list[tuple[int, int]], batch: int) -> tuple[int, float]:
+        """Tokens of the fullest attention rank and the seconds of its prompts' attention.
+
+        Prompts are dealt in rounds, one to each rank, and each round counts with the longest of it.
+        """
+        tokens, attention = -(-batch // self.ranks), 0.0
+        for first in range(0, len(prompts), self.ranks):
+            dealt = prompts[first : first + self.ranks]
+            tokens += max(new for new, _ in dealt)
+            attention += max(self._attend(new, past) for new, past in dealt)
+        return tokens, attention
 
     def chunk_segments(
         self, new: int, past: int, count: int, batch: int = 0, context_tokens: float = 0
@@ -220,7 +235,7 @@ class StepTime:
         if batch:
             attention = attention + self._decode_attention_s(batch, context_tokens / batch)
         ratio = self._prefill_ratio * (self._mixed_ratio if batch else 1.0)
-        linear = np.array([self._linear(tokens) for tokens in (new + batch).tolist()])
+        linear = np.array([self._linear(tokens) for tokens in (new - (-batch // self.ranks)).tolist()])
         return self._overhead_s + ratio * (linear + attention)
 
     def drain_s(self, prompts: list[tuple[int, int]], batch: int = 0, context_tokens: float = 0) -> float:  # noqa: ARG002

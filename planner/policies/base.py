@@ -75,6 +75,10 @@ class Topology(Protocol):
 class StepPredictor(Protocol):
     """How long a step would take: what a policy may ask of the physics of its instance."""
 
+    @property
+    def ranks(self) -> int:
+        """Attention ranks, to which prompts are dealt one by one; they step together."""
+
     def prefill_s(self, prompts: list[tuple[int, int]], batch: int = 0, context_tokens: float = 0) -> float:
         """Seconds of a step that computes ``prompts`` (new tokens, past tokens) beside ``batch`` decodes."""
 

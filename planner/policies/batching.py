@@ -1,7 +1,7 @@
 """Batching: what one step of an instance runs."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import inf
 
@@ -35,12 +35,14 @@ class Continuous:
     Source: Splitwise, ISCA'24, §IV-B (2,048 batched prompt tokens; mixed continuous batching).
 
     Attributes:
-        max_batch_tokens: prompt tokens in one step; a longer prompt runs alone.
-        max_batch_size: requests that may hold a decode slot at once.
+        max_batch_tokens: prompt tokens of one attention rank in a step; a longer prompt runs alone.
+        max_batch_size: requests that may hold a decode slot of one attention rank at once.
         block_tokens: KV tokens in a block.
         max_preemptions: how often a request loses its memory before others go first.
         form: how prompts are cut at an instance that has a chunk size.
         target_s: longest step that carries prompts and decodes, for chunks that adapt to it.
+        ranks: of attention data parallelism at the instance, to which prompts are dealt in rounds; each round counts
+            with the longest of it.
     """
 
     max_batch_tokens: int = 2048
@@ -49,11 +51,14 @@ class Continuous:
     max_preemptions: int = 4
     form: ChunkForm = ChunkForm.STALL_FREE
     target_s: float = inf
+    ranks: int = 1
 
     def at(self, chunk_tokens: int | None, step: StepPredictor) -> Batching:
-        """Themselves, or with prompts cut into chunks."""
-        if chunk_tokens is None:
+        """Themselves, with the slots of all ranks, or with prompts cut into chunks."""
+        if chunk_tokens is None and step.ranks == 1:
             return self
+        if chunk_tokens is None:
+            return replace(self, ranks=step.ranks, max_batch_size=self.max_batch_size * step.ranks)
         kinds = {
             ChunkForm.STALL_FREE: Chunked, ChunkForm.DECODE_MAXIMAL: DecodeMaximal, ChunkForm.ADAPTIVE: Adaptive,
             ChunkForm.PREFILL_FIRST: PrefillFirst,
@@ -68,10 +73,12 @@ class Continuous:
     def next_step(self, waiting: Iterable[RequestView], now: Occupancy) -> StepBatch:
         """Prompts from the head while tokens, slots and memory last; decodes always."""
         chunks: list[int] = []
-        tokens, free_blocks = 0, now.free_blocks
+        before, longest, free_blocks = 0, 0, now.free_blocks
         for view in waiting:
-            tokens += view.prefill_tokens
-            if chunks and tokens > self.max_batch_tokens:
+            if len(chunks) % self.ranks == 0:
+                before, longest = before + longest, 0
+            longest = max(longest, view.prefill_tokens)
+            if len(chunks) >= self.ranks and before + longest > self.max_batch_tokens:
                 break
             if not self.admits(view, now.running + len(chunks), free_blocks):
                 break

@@ -188,13 +188,22 @@ def served_req_per_s(candidate: CandidatePlan) -> float:
     return sum(sum(p.rate_req_per_s.values()) for p in candidate.pools if p.spec.role is not Role.DECODE)
 
 
+def _workers(candidate: CandidatePlan) -> str:
+    """Instances of a split plan of mixtures of experts, as those who serve them count: ``, 3P2D``."""
+    counts = {role: sum(p.instances for p in candidate.pools if p.spec.role is role) for role in Role}
+    spread = any(p.spec.layout.ep * p.spec.layout.dp > 1 for p in candidate.pools)
+    split = counts[Role.PREFILL] and counts[Role.DECODE]
+    return f", {counts[Role.PREFILL]}P{counts[Role.DECODE]}D" if spread and split else ""
+
+
 def _about(plan: ValidatedPlan, scenario: Scenario) -> str:
     """Precision, engine, policy, goal, and whose prices these are."""
     own = ", ".join(scenario.catalog.price_usd_per_h)
     scaled = ", scaled by catalog.price_scale" if scenario.catalog.price_scale else ""
     scaled += f", your own for {own}" if own else ""
+    how = f"policy {plan.candidate.policy}{_workers(plan.candidate)}"
     parts = (
-        *((precision(plan.served),) if plan.served else ()), f"policy {plan.candidate.policy}",
+        *((precision(plan.served),) if plan.served else ()), how,
         best_words(scenario.objective), f"{scenario.catalog.channel} prices{scaled}",
     )  # fmt: skip
     return "; ".join(parts)

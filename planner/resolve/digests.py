@@ -2,10 +2,11 @@
 
 from dataclasses import fields
 from hashlib import sha256
+from itertools import product
 
-from hw_catalog.engines import timing_of
 from hw_catalog.profiles import KernelProfile
 from planner.perf.engine import as_run
+from planner.perf.layout import Role
 from planner.resolve.inputs import Inputs
 from planner.resolve.layouts import layouts_of
 
@@ -27,14 +28,14 @@ def digests(inputs: Inputs) -> dict[str, str]:
 def _surfaces(inputs: Inputs) -> dict[str, KernelProfile]:
     """Measured surfaces by layout, as the engines run them."""
     offered, served = inputs.scenario.catalog, inputs.scenario.model
-    found = {
-        f"{variant.words}/{machine.name}/{layout.name}": as_run(
-            profile, timing_of(inputs.engines, profile), inputs.model.layers
-        )
-        for variant in inputs.variants
-        for machine in inputs.machines
-        for layout, profile in layouts_of(offered, served, machine, inputs.profiles, variant)[0]
-    }
+    found = dict[str, KernelProfile]()
+    for variant, machine in product(inputs.variants, inputs.machines):
+        for layout, profile in layouts_of(offered, served, machine, inputs.profiles, variant)[0]:
+            apart, together = (inputs.timings.of(profile, role) for role in (Role.PREFILL, Role.MIXED))
+            name = f"{variant.words}/{machine.name}/{layout.name}"
+            found[name] = as_run(profile, apart, inputs.model.layers)
+            if together is not apart:
+                found[f"{name}/{Role.MIXED}"] = as_run(profile, together, inputs.model.layers)
     return {**found, "reference": inputs.reference.step.profile} if inputs.reference else found
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from hw_catalog.domains import load_power_delivery
-from hw_catalog.engines import EngineTiming, load_engines
 from hw_catalog.errors import CatalogError
 from hw_catalog.load import Catalog, load_catalog, nearest
 from hw_catalog.machines import Machine
@@ -19,10 +18,12 @@ from planner.resolve import long_context as long
 from planner.resolve.clocks_caps import knobs_of, power_budget_problems
 from planner.resolve.over_time import schedule_problems
 from planner.resolve.public_rules import public_rule_problems, published_reading, published_reading_problems
+from planner.resolve.rank_ways import way_problems
 from planner.resolve.reference import open_reference
 from planner.resolve.row_checks import row_problems
+from planner.resolve.timings import Timings, timings_of
 from planner.resolve.unit_slips import slips, watt_slips
-from planner.resolve.variants import measured_profiles, others, variants_of
+from planner.resolve.variants import Measured, measured_profiles, others, variants_of
 from planner.resolve.weights import check_named
 from planner.resolve.workload import Asked, asked
 from planner.results.precision import Variant
@@ -46,7 +47,7 @@ class Inputs:
         limits: machine type -> clocks and caps it is tried at.
         model: what is served.
         profiles: every kernel profile of the model.
-        engines: what the kernel tables of each set leave out.
+        timings: what the kernel tables leave out.
         variants: precisions and engines that the scenario allows; all machines of a plan are served in one of them.
         others: precisions and engines that were measured and that it does not allow.
         reference: what slowdowns are measured against; None where no objective is one.
@@ -58,7 +59,7 @@ class Inputs:
     limits: Mapping[str, tuple[GpuLimits, ...]]
     model: ModelSpec
     profiles: tuple[KernelProfile, ...]
-    engines: Mapping[str, EngineTiming]
+    timings: Timings
     variants: tuple[Variant, ...]
     others: tuple[Variant, ...]
     reference: Reference | None
@@ -107,7 +108,6 @@ def read_inputs(scenario: Scenario) -> Inputs:
     offered, served, wrong = scenario.catalog, scenario.model, _Refusals()
     directory = Path(offered.directory) if offered.directory else None
     catalog = wrong.unless(load_catalog, directory)
-    engines = wrong.unless(load_engines, directory)
     model = wrong.unless(load_model, served.name, directory=directory)
     context = model.max_context_tokens if model and not scenario.policy.longer_context else None
     wanted = wrong.unless(asked, scenario, context)
@@ -116,31 +116,32 @@ def read_inputs(scenario: Scenario) -> Inputs:
         wrong.note(_machine_problems(scenario, machines))
     limits = wrong.unless(_limits, scenario, machines) if machines else None
     reference: Reference | None = None
-    measured: tuple[tuple[KernelProfile, ...], tuple[str, ...]] | None = None
+    measured: Measured | None = None
     variants: tuple[Variant, ...] | None = None
     gpus = {machine.gpu.profile_gpu for machine in machines or ()}
-    if model and engines is not None:
+    if model:
         measured = wrong.unless(measured_profiles, served, model, directory)
-        wrong.note(stage_problems(offered.pp, model))
+        wrong.note((*stage_problems(offered.pp, model), *way_problems(offered, model, machines or ())))
         if measured and machines:
-            variants = wrong.unless(variants_of, served, model, *measured, gpus)
-        if catalog and measured:
-            reference = wrong.unless(open_reference, scenario, model, catalog, measured, engines)
+            variants = wrong.unless(variants_of, served, model, measured.profiles, measured.sets, gpus)
+    timings = wrong.unless(timings_of, directory, served.name, measured.laid_out if measured else ())
+    if model and catalog and measured and timings:
+        reference = wrong.unless(open_reference, scenario, model, catalog, measured, timings)
     if model and variants:
         wrong.unless(check_named, served.checkpoint, model.name, [variant.dtype for variant in variants])
     if model and machines and wanted:
         wrong.note(long.problems(offered, model, machines, wanted.demand, scenario.policy))
     wrong.stop(watt_slips(scenario, machines or ()))
-    assert engines is not None
+    assert timings
     assert model
     assert wanted
     assert machines
     assert limits
     assert measured
     assert variants
-    besides = () if published_reading(scenario) else others(variants, *measured, gpus)
+    besides = () if published_reading(scenario) else others(variants, measured.profiles, measured.sets, gpus)
     return Inputs(
-        scenario=scenario, machines=machines, limits=limits, model=model, profiles=measured[0], engines=engines,
+        scenario=scenario, machines=machines, limits=limits, model=model, profiles=measured.profiles, timings=timings,
         variants=variants, others=besides, reference=reference, asked=wanted,
     )  # fmt: skip
 

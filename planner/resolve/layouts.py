@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 
-from hw_catalog.engines import timing_of
+from hw_catalog.engines import layout_name
 from hw_catalog.machines import Machine
 from hw_catalog.profiles import KernelProfile
 from planner.perf.deploying import LOAD_CHECKED, known_weights, load_limits
@@ -16,6 +16,7 @@ from planner.policies.base import Policy
 from planner.resolve import long_context as long
 from planner.resolve.inputs import Inputs
 from planner.resolve.public_rules import published_reading
+from planner.resolve.rank_ways import asked_for, spans
 from planner.results.evidence import Excuse
 from planner.results.precision import Variant
 from planner.scenario.model_section import Model
@@ -72,7 +73,7 @@ def stands(inputs: Inputs, policy: Policy) -> Iterator[Stand]:
         for rules in (policy, policy.long) if policy.long else (policy,):
             beside, mine = rules is policy.long, found
             if rules.streams:
-                mine, more = long.layouts(offered.kvp, machine, found)
+                mine, more = long.layouts(offered.kvp, machine, [way for way in found if way[0].dp == 1])
                 excuses = [*excuses, *more]
             if beside and rules.roles == policy.topology.roles():  # where roles do not tell them apart, groups do
                 mine = [(layout, profile) for layout, profile in mine if layout.kvp > 1]
@@ -111,7 +112,7 @@ def physics(
         streaming = Streaming(group_tokens=long.group_tokens(section, layout, inputs.asked.demand))
     body = instance_physics(
         inputs.model, machine, layout, profile, settings_of(section, chunk_tokens),
-        limits=limits, timing=timing_of(inputs.engines, profile),
+        limits=limits, timing=inputs.timings.of(profile, policy.topology.roles()[0]),
         streaming=streaming,
     )  # fmt: skip
     if published_reading(inputs.scenario):
@@ -139,13 +140,21 @@ def layouts_of(
     excuses: list[Excuse] = []
     for tp in sorted(set(offered.tp)):
         name = f"*/{machine.name}/tp{tp}"
+        fitting = [p for p in mine if p.tp == tp and p.dtype == dtype and asked_for(offered, p)]
+        ranked = [p for p in fitting if p.dp > 1 or spans(machine, p)]
+        for p in ranked if 1 in offered.pp else ():
+            layout = Layout(tp=tp, ep=p.ep, dp=p.dp)
+            if misfit := _no_ranks(machine, p):
+                excuses.append(Excuse(option=f"*/{machine.name}/{layout.name}", reason=misfit, bottleneck="link"))
+            else:
+                found.append((layout, p))
+        fitting = [p for p in fitting if p not in ranked]
         if machine.gpus % tp:
             reason = f"{tp} GPUs do not divide a machine of {machine.gpus}"
-            excuses.append(Excuse(option=name, reason=reason, bottleneck="catalog"))
+            excuses += [] if ranked else [Excuse(option=name, reason=reason, bottleneck="catalog")]
             continue
-        fitting = [p for p in mine if p.tp == tp and p.dtype == dtype]
-        if not fitting:
-            have = ", ".join(sorted({f"{p.dtype} tp{p.tp}" for p in mine})) or "none"
+        if not fitting and not ranked:
+            have = ", ".join(sorted({f"{p.dtype} {layout_name(p)}" for p in mine})) or "none"
             reason = (
                 f"no {dtype} kernel profile of {served.name} on {machine.gpu.profile_gpu} at tp{tp} "
                 f"with a {kv_dtype} KV cache in {variant.profile_set}; there are: {have}"
@@ -172,6 +181,17 @@ def loadable(inputs: Inputs, machine: Machine, found: Layouts) -> tuple[Layouts,
         excuses += refused
         kept += [] if refused else [(layout, profile)]
     return kept, excuses
+
+
+def _no_ranks(machine: Machine, profile: KernelProfile) -> str:
+    """Why a layout of attention ranks stands on no machines of a type; empty where it does."""
+    gpus = profile.tp * profile.dp
+    if gpus <= machine.gpus or spans(machine, profile):
+        return ""
+    if gpus % machine.gpus:
+        return f"{gpus} GPUs neither fit a machine of {machine.gpus} nor fill whole ones"
+    joined = machine.domain_gpus or machine.gpus
+    return f"its {gpus} GPUs are more than the {joined} of a link domain, and nothing wider was measured on these"
 
 
 def _no_stages(machine: Machine, gpus: int) -> tuple[str, str] | None:

@@ -52,6 +52,11 @@ class Offers:
 
     def _add(self, replica: Replica, role: Role) -> None:
         """One replica in one role, at every chunk size that is worth offering."""
+        if replica.layout.dp > 1 and role in replica.rules.cuts:
+            name = InstanceSpec(role=role, machine=replica.machine.name, layout=replica.layout).name
+            words = f"{replica.rules.name} cuts prompts, and how engines cut those of attention ranks is not simulated"
+            self.excuses.append(Excuse(option=name, reason=words, bottleneck="policy"))
+            return
         offered: list[Option] = []
         for chunk in self._chunks(replica.rules, role, replica.physics):
             spec = InstanceSpec(

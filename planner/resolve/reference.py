@@ -1,18 +1,16 @@
 """The reference of a scenario: where its slowdowns are measured."""
 
-from collections.abc import Collection, Mapping, Sequence
-
-from hw_catalog.engines import EngineTiming, timing_of
 from hw_catalog.load import Catalog, nearest
-from hw_catalog.profiles import KernelProfile
 from planner.errors import BadInput
 from planner.perf.engine import as_run
+from planner.perf.layout import Role
 from planner.perf.published import PublishedReference
 from planner.perf.reference import Reference
 from planner.perf.step_time import StepTime
 from planner.resolve.precision import Formats, plan_formats
 from planner.resolve.public_rules import published_reading
-from planner.resolve.variants import ALL
+from planner.resolve.timings import Timings
+from planner.resolve.variants import ALL, Measured
 from planner.scenario import Scenario
 from planner.scenario.choices import listed
 from workloads.models import ModelSpec
@@ -20,18 +18,17 @@ from workloads.slo import Unit
 
 
 def open_reference(
-    scenario: Scenario, sizes: ModelSpec, catalog: Catalog,
-    measured: tuple[Collection[KernelProfile], Sequence[str]], engines: Mapping[str, EngineTiming],
-) -> Reference | None:  # fmt: skip
+    scenario: Scenario, sizes: ModelSpec, catalog: Catalog, measured: Measured, timings: Timings
+) -> Reference | None:
     """What the slowdowns of a scenario are measured against; None where no objective is one.
 
     Args:
         scenario: the question.
         sizes: of its model.
         catalog: holds the machine.
-        measured: kernel profiles of its model, and the families of them that it allows: the first is the reference's,
-            whichever the plan is in, so that a slowdown means the same in every precision and on every engine.
-        engines: what the tables of each set leave out.
+        measured: what there is of its model: the first family that it allows is the reference's, whichever the plan is
+            in, so that a slowdown means the same in every precision and on every engine.
+        timings: what the tables leave out.
 
     Raises:
         BadInput: there is no such machine, or no profile of the model on it; names what there is.
@@ -42,8 +39,8 @@ def open_reference(
     machine = catalog.machines.get(wanted.machine)
     if machine is None:
         raise BadInput(f"reference.machine: no machine '{wanted.machine}'; {nearest(wanted.machine, catalog.machines)}")
-    family, kv = measured[1][0], listed(model.kv_dtype)
-    profiles = [profile for profile in measured[0] if profile.profile_set == family]
+    family, kv = measured.sets[0], listed(model.kv_dtype)
+    profiles = [profile for profile in measured.profiles if profile.profile_set == family and profile.dp == 1]
     one_kv = kv[0] if kv and kv[0] != ALL else None
     formats = Formats(dtype=wanted.dtype, kv_dtype=one_kv, checkpoint=model.checkpoint)
     dtype, kv_dtype = plan_formats(formats, sizes, profiles, {machine.gpu.profile_gpu})
@@ -57,7 +54,7 @@ def open_reference(
         )
     profile = min(fitting, key=lambda p: p.ep)
     step = StepTime(
-        as_run(profile, timing_of(engines, profile), sizes.layers),
+        as_run(profile, timings.of(profile, Role.MIXED), sizes.layers),
         prefill_slowdown_ratio=machine.gpu.prefill_slowdown_ratio,
         decode_slowdown_ratio=machine.gpu.decode_slowdown_ratio,
     )

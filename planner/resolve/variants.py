@@ -1,10 +1,11 @@
 """Precisions and engines: which of them a question leaves open, and which were measured besides."""
 
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from hw_catalog.engines import PROFILE_SETS
-from hw_catalog.profile_files import load_profiles
+from hw_catalog.profile_files import every_profile, load_profiles
 from hw_catalog.profiles import KernelProfile
 from planner.errors import BadInput, nearest
 from planner.resolve.precision import Formats, plan_formats
@@ -20,22 +21,35 @@ AUTO = (None, "auto", ALL)
 """Every engine that was measured."""
 
 
-def measured_profiles(
-    served: ModelSection, model: ModelSpec, directory: Path | None
-) -> tuple[tuple[KernelProfile, ...], tuple[str, ...]]:
-    """Every kernel profile of a model, and the families of them that a question allows, in its order.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What was measured of a model.
+
+    Attributes:
+        profiles: every kernel profile of it.
+        sets: families of them that a question allows, in its order.
+        laid_out: ``set/gpu`` in whose layouts measured clusters served it.
+    """
+
+    profiles: tuple[KernelProfile, ...]
+    sets: tuple[str, ...]
+    laid_out: frozenset[str]
+
+
+def measured_profiles(served: ModelSection, model: ModelSpec, directory: Path | None) -> Measured:
+    """What was measured of a model, and what of it a question allows.
 
     Raises:
         BadInput, CatalogError: a family or an engine that the model has no profiles of, each with the nearest.
     """
-    profiles = tuple(load_profiles(directory, model=model.name))
+    profiles, laid_out = every_profile(directory, model=model.name)
     have = {profile.profile_set for profile in profiles}
     sets = listed(served.profile_set) or tuple(name for name in PROFILE_SETS.values() if name in have)
     for name in sets or tuple(PROFILE_SETS.values())[:1]:
         if name not in have:  # refused there, with the nearest that there is
             load_profiles(directory, model=model.name, profile_set=name)
     if served.engine in AUTO:
-        return profiles, sets
+        return Measured(profiles=profiles, sets=sets, laid_out=laid_out)
     engines = {profile.profile_set: profile.engine for profile in profiles}
     there = {engines[name] for name in sets}
     unknown = [name for name in listed(served.engine) if name not in there]
@@ -44,7 +58,8 @@ def measured_profiles(
         raise BadInput(*(f"model.engine: found '{name}'; {nearest(name, {*there, 'auto'})} ({among})"
                          for name in unknown))  # fmt: skip
     wanted = listed(served.engine)
-    return profiles, tuple(sorted((s for s in sets if engines[s] in wanted), key=lambda s: wanted.index(engines[s])))
+    mine = sorted((s for s in sets if engines[s] in wanted), key=lambda s: wanted.index(engines[s]))
+    return Measured(profiles=profiles, sets=tuple(mine), laid_out=laid_out)
 
 
 def variants_of(

@@ -34,6 +34,22 @@ def one_or_several(value: object, known: Collection[str], everything: str) -> Se
     return words[0] if len(words) == 1 else words
 
 
+AUTO_WAYS = "auto"
+"""In place of a list: every number that profiles were measured at."""
+
+
+def several_ways(value: object) -> object:
+    """A list of whole numbers from 1 on, or the word for all that were measured; one message for both.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    several = isinstance(value, list | tuple) and value and all(type(each) is int and each > 0 for each in value)
+    if value != AUTO_WAYS and not several:
+        raise ValueError(f"a list of whole numbers from 1 on, or {AUTO_WAYS}: every one that was measured")
+    return tuple(value) if isinstance(value, list | tuple) else value
+
+
 def named(value: object) -> Several | None:
     """A name, several names, or nothing; whether they exist is for others to say.
 

@@ -17,6 +17,7 @@ from pydantic import (
 
 from hw_catalog.machines import Channel
 from planner.perf.layout import Role
+from planner.scenario.choices import AUTO_WAYS, several_ways
 from planner.scenario.class_presets import list_or_preset
 from planner.scenario.objectives import Headroom
 from workloads.formats import DTYPE_BYTES
@@ -98,6 +99,7 @@ Word = Annotated[str, Strict(), Field(min_length=1)]
 Limit = Annotated[Number, Field(gt=0, le=1)]
 Dtype = Annotated[Word, AfterValidator(_known_dtype)]
 Knobs = Annotated[Any, PlainValidator(_knobs)]
+Ways = Annotated[str | tuple[int, ...], PlainValidator(several_ways)]
 OwnPrice = Annotated[float | str, PlainValidator(_own_price)]
 Objectives = Annotated[dict[Annotated[Word, AfterValidator(_known_slo)], Positive], AfterValidator(_in_order)]
 
@@ -289,6 +291,8 @@ class Catalog(Section):
     directory: Word | None = Field(None, description="your own catalog files (relative to this file); null: built-in")
     tp: tuple[Count, ...] = Field((1, 2, 4, 8), min_length=1, description="tensor-parallel ways to try, GPUs")
     pp: tuple[Count, ...] = Field((1,), min_length=1, description="pipeline stages to try, each of tp GPUs")
+    dp: Ways = Field(AUTO_WAYS, description="attention ranks to try, each of tp GPUs; auto: as measured")
+    ep: Ways = Field(AUTO_WAYS, description="expert-parallel ways to try, a divisor of tp times dp; auto: as measured")
     kvp: tuple[Count, ...] = Field((1,), min_length=1, description="KV groups to try, for classes of long contexts")
     available: Annotated[dict[Word, Whole], AfterValidator(by_name)] = Field(
         {}, description="machine type -> how many can be had; unnamed: the catalog's"

@@ -28,7 +28,7 @@ class PoolModel:
         speed: relative planned speed of an instance, > 0; queues are compared in units of it.
         classes: indices of the request classes it serves.
         chunk_tokens: most tokens in one step, prompts cut to fit; None computes whole prompts.
-        max_batch_size: requests that may hold a slot at once; None is the policy's limit.
+        max_batch_size: requests that may hold a slot at once; None is the policy's limit for each attention rank.
         max_batch_tokens: prompt tokens of one attention rank in a step; None is the policy's limit.
         beside: it serves long contexts under the rules that the policy has for them.
     """
@@ -43,6 +43,10 @@ class PoolModel:
     max_batch_size: int | None = None
     max_batch_tokens: int | None = None
     beside: bool = False
+
+    def slots(self, rank_slots: int) -> int:
+        """Requests that may hold a slot of an instance at once, where a rank has so many by the policy."""
+        return self.max_batch_size or rank_slots * self.physics.ranks
 
     @property
     def machines(self) -> int:

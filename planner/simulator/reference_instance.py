@@ -13,6 +13,7 @@ import simpy
 
 from planner.errors import BadInput
 from planner.perf.instance import InstancePhysics
+from planner.perf.ranks import fullest_tokens
 from planner.policies.base import Policy
 from planner.policies.batching import ChunkForm, Continuous
 from planner.policies.order import ARRIVAL, SLACK
@@ -206,17 +207,16 @@ class Instance:
 
     def _chunks(self, lane: Lane) -> list[int]:
         """From the head, as much of every prompt as budget, slots and memory allow; none passes another."""
-        whole, parts, prompts = self.pool.chunk_tokens is None, list[tuple[int, int]](), 0
+        whole, parts, prompts = self.pool.chunk_tokens is None, list[tuple[int, int]](), list[int]()
         slots, free = max(len(lane.batch), self.running() // len(self.lanes)), self.free - self._growth(lane)
         started = [request for request in (*self.waiting, *self.computing()) if request.started]
         owed = sum(self._blocks(one.prefill_tokens + 1) - self._blocks(one.held_tokens) for one in started)
         for request in self.waiting:
             past, left = request.computed_tokens, request.left_tokens
             new = left if whole else min(left, self._most(lane, request, parts))
-            beside = prompts if whole else lane.body.step.beside_tokens(parts, past)
-            if new <= 0 or (
-                beside and beside + (request.prefill_tokens if whole else new) > self._limits.max_batch_tokens
-            ):
+            beside = len(parts) // lane.body.ranks if whole else lane.body.step.beside_tokens(parts, past)
+            tokens = fullest_tokens([*prompts, request.prefill_tokens], lane.body.ranks) if whole else beside + new
+            if new <= 0 or (beside and tokens > (self.pool.max_batch_tokens or self._limits.max_batch_tokens)):
                 break
             needs = self._blocks(past + new + (new == left)) - self._blocks(request.held_tokens)
             if not request.held_tokens:
@@ -225,7 +225,7 @@ class Instance:
                 slots, owed = slots + 1, owed + self._blocks(request.prefill_tokens + 1)
             elif needs > free:
                 break
-            free, owed, prompts = free - needs, owed - needs, prompts + request.prefill_tokens
+            free, owed, prompts = free - needs, owed - needs, [*prompts, request.prefill_tokens]
             parts.append((new, past))
         return [new for new, _ in parts]
 
@@ -359,7 +359,8 @@ class Instance:
 
     def _admits(self, request: Request, slots: int, free: int) -> bool:
         """A slot is free, and blocks for its context, its next token, and one more of every running request."""
-        return slots < self._limits.max_batch_size and self._blocks(request.prefill_tokens + 1) + slots <= free
+        most = self.pool.slots(self._limits.max_batch_size)
+        return slots < most and self._blocks(request.prefill_tokens + 1) + slots <= free
 
     def _arranged(self, now_s: float) -> list[Request]:
         """Started ones by work left; another passes with less left and, in two steps, less slack than that now."""

@@ -55,14 +55,11 @@ def stepwise(
 
     Raises:
         TypeError: as ``serve``.
-        BadInput: the reference does not know the policy's routing or order, ranks or limits of a pool, or where first
-            tokens come from.
+        BadInput: the reference does not know the policy's routing or order, or where first tokens come from.
     """
     from planner.simulator import reference  # SimPy is imported only by those who ask for it
 
     known(pools, policy, beside.shifts)
-    if any(p.physics.ranks > 1 or p.max_batch_size or p.max_batch_tokens for p in pools):
-        raise BadInput("pools: the reference knows neither attention ranks nor limits of a pool of its own")
     if isinstance(policy.topology, PhaseSplit) and policy.topology.answered_by is Role.DECODE:
         raise BadInput("topology: the reference sends first tokens from where they are computed")
     return reference.serve(pools, policy, trace, window, cutoff_s=cutoff_s, beside=beside)

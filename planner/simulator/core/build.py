@@ -44,9 +44,6 @@ from workloads.traces import Trace
 FORMS = {"adaptive": ChunkForm.ADAPTIVE, "decode_maximal": ChunkForm.DECODE_MAXIMAL, "alone": ChunkForm.PREFILL_FIRST}
 """How prompts are cut, by the field of an instance that says so."""
 
-LIMITS = ("max_batch_size", "max_batch_tokens")
-"""Of the policy, or of a pool of its own."""
-
 FEWEST_ROWS = 1024
 """Requests in flight that there is room for at first; more room is made when it is needed."""
 
@@ -130,7 +127,7 @@ def _chains(rows: int) -> Shorts:
 
 def most_in_batch(pools: Sequence[PoolModel], policy: Policy, requests: int) -> int:
     """Requests that may hold a decode slot of one lane at once, those of a prefill step that runs included."""
-    slots = max((p.max_batch_size or policy.batching.max_batch_size for p in pools), default=0)
+    slots = max((p.slots(policy.batching.max_batch_size) for p in pools), default=0)
     return min(2 * slots, max((p.physics.kv_blocks for p in pools), default=0), requests)
 
 
@@ -196,8 +193,8 @@ def _instances(pools: Sequence[PoolModel], policy: Policy, body_of_pool: Sequenc
         assert isinstance(batching, Continuous)
         for form in FORMS:
             mine[form] = batching.form is FORMS[form]
-        for name in LIMITS:
-            mine[name] = min(getattr(pool, name) or getattr(batching, name), np.iinfo(np.int32).max)
+        mine["max_batch_size"] = min(pool.slots(batching.max_batch_size), np.iinfo(np.int32).max)
+        mine["max_batch_tokens"] = min(pool.max_batch_tokens or batching.max_batch_tokens, np.iinfo(np.int32).max)
         mine["total"] = mine["free"] = pool.physics.kv_blocks
         first += pool.instances
         machines += pool.machines

@@ -4,9 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from planner.errors import BadInput
+from planner.perf.instance import InstancePhysics
 from planner.perf.layout import Role
+from planner.perf.ranks import of_instance
 from planner.policies.topology import PhaseSplit
 from planner.simulator.books import window
 from planner.simulator.pools import PoolModel, Run
@@ -68,13 +72,57 @@ def test_a_first_token_of_the_decode_side_waits_for_a_slot() -> None:
     assert late.e2e_s[1] == pytest.approx(early.e2e_s[1], rel=0.05)
 
 
+def ranked(ranks: int, kv_blocks: int) -> InstancePhysics:
+    """A toy instance of attention ranks."""
+    profile = of_instance(replace(toy_profile(), dp=ranks))
+    return replace(toy_physics(profile=profile, kv_blocks=kv_blocks), ranks=ranks)
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    name=st.sampled_from(("colocated", "splitwise")), ranks=st.sampled_from((1, 2, 3, 8)),
+    requests=st.lists(
+        st.tuples(st.floats(0, 3), st.integers(1, 900), st.integers(1, 60)), min_size=1, max_size=25
+    ),
+    slots=st.sampled_from((None, 3)), tokens=st.sampled_from((None, 500)), kv_blocks=st.sampled_from((130, 5000)),
+)  # fmt: skip
+def test_core_and_reference_serve_attention_ranks_alike(
+    name: str, ranks: int, requests: list[tuple[float, int, int]], slots: int | None, tokens: int | None, kv_blocks: int
+) -> None:
+    """Both deal prompts to ranks in rounds, wait for the fullest rank and keep a pool's limits: the same times."""
+    policy = toy_policy(name, max_batch_tokens=1000, max_batch_size=4)
+    pools = [
+        replace(pool, max_batch_size=slots, max_batch_tokens=tokens)
+        for pool in toy_pools(name, prefills=1, decodes=1, physics=ranked(ranks, kv_blocks))
+    ]
+    trace = toy_trace(*(list(column) for column in zip(*sorted(requests), strict=True)))
+    span = window(trace, warmup_frac=0, cooldown_frac=0, slices=1)
+    ours, theirs = (run(pools, policy, trace, span, cutoff_s=1e4).ledger for run in (serve, stepwise))
+    np.testing.assert_allclose(ours.ttft_s, theirs.ttft_s, rtol=1e-9)
+    np.testing.assert_allclose(ours.e2e_s, theirs.e2e_s, rtol=1e-9)
+
+
+def test_a_rank_has_the_slots_of_the_policy() -> None:
+    """A policy's limit holds for each attention rank, one of the pool for the whole instance."""
+    pool = replace(toy_pools("colocated", prefills=1, decodes=0)[0], physics=ranked(8, 5000))
+    assert pool.slots(256) == 8 * 256
+    assert replace(pool, max_batch_size=20).slots(256) == 20
+
+
+def test_an_instance_of_ranks_computes_as_many_prompts_at_once_and_each_as_fast() -> None:
+    """A step of as many equal prompts as there are ranks takes as long as one prompt; one more takes another's time."""
+    step = ranked(4, 5000).step
+    alone = step.prefill_s([(300, 0)])
+    assert step.prefill_s([(300, 0)] * 4) == alone
+    assert step.prefill_s([(300, 0)] * 5) == pytest.approx(step.prefill_s([(300, 0), (300, 0)] * 4))
+    assert step.prefill_s([(300, 0), (100, 0)]) == alone
+    assert step.each_s([(300, 0), (100, 0)], 3, 300)[0] == step.prefill_s([(300, 0)], 3, 300)
+
+
 def test_the_reference_refuses_what_it_does_not_know() -> None:
-    """The step-by-step reference says so instead of serving a cluster of ranks as if it had none."""
+    """The step-by-step reference says so instead of sending first tokens from another side than is asked."""
     trace = toy_trace([0.0], [100], [2])
     span = window(trace, warmup_frac=0, cooldown_frac=0, slices=1)
-    policy = toy_policy("splitwise")
-    with pytest.raises(BadInput, match="attention ranks"):
-        stepwise(split(ranks=2), policy, trace, span, cutoff_s=1e3)
-    late = replace(policy, topology=PhaseSplit(answered_by=Role.DECODE))
+    late = replace(toy_policy("splitwise"), topology=PhaseSplit(answered_by=Role.DECODE))
     with pytest.raises(BadInput, match="first tokens"):
         stepwise(split(), late, trace, span, cutoff_s=1e3)
