@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from workloads.arrival_times import Clock, clock_of, outliers
 from workloads.errors import WorkloadError
+from workloads.labels import label_column as column_of
+from workloads.labels import label_text
 from workloads.prefixes import repeated_frac
 from workloads.trace_files import trace_bytes
 from workloads.trace_formats import UNITS, TraceFormat, find_format, separator
@@ -45,6 +47,7 @@ class _Rows:
         dated: the arrivals are dates: seconds since the first.
         columns: (3, n) arrival, prompt tokens, output tokens.
         hash_ids: (n,) hashes of the blocks of each prompt; empty where the format has none.
+        labels: (n,) what class each is of; empty where that was not asked.
     """
 
     first_line: int
@@ -55,6 +58,7 @@ class _Rows:
     dated: bool
     columns: NDArray[np.float64]
     hash_ids: Sequence[Sequence[int] | None] = ()
+    labels: Sequence[str] = ()
 
     def place(self, row: int) -> str:
         """Where a row stands in its file."""
@@ -67,6 +71,7 @@ def read_trace(
     format: str = "auto",  # noqa: A002 - users' word
     skip_bad_rows: bool = False,
     time_unit: str = "auto",
+    label_column: str | None = None,
 ) -> Trace:
     """Read a trace file: CSV with a header, one JSON object per line, or a JSON list of objects.
 
@@ -79,6 +84,7 @@ def read_trace(
             rows, token counts that are no whole number >= 1, and rows dated far from all others.
         time_unit: ``s``, ``ms``, ``us`` or ``ns`` of numeric arrivals; ``auto``: as the name of the column or the
             format says, where that is plausible.
+        label_column: that tells classes apart; ``auto``: label or tier; None reads no labels.
 
     Returns:
         The requests, the first at 0 s. The observed window is taken to end one mean gap after the last arrival, so
@@ -90,7 +96,7 @@ def read_trace(
     """
     if time_unit not in (*UNITS, "auto"):
         raise WorkloadError(f"{path}: time_unit '{time_unit}' is unknown, expected auto, {', '.join(UNITS)}")
-    rows = _rows(path, format)
+    rows = _rows(path, format, label_column)
     bad = _bad(rows)
     if bad.any() and not skip_bad_rows:
         raise WorkloadError(*_findings(rows, bad, path))
@@ -116,10 +122,11 @@ def read_trace(
         skipped_rows=len(rows.text) - len(used),
     )
     hashes = [rows.hash_ids[row] for row in used.tolist()] if rows.hash_ids else []
-    return replace(trace, notes=tuple(notes), repeated_frac=repeated_frac(hashes, trace.prompt_tokens))
+    labels = np.array([rows.labels[row] for row in used.tolist()], str) if rows.labels else None
+    return replace(trace, labels=labels, notes=tuple(notes), repeated_frac=repeated_frac(hashes, trace.prompt_tokens))
 
 
-def _rows(path: Path, wanted: str) -> _Rows:
+def _rows(path: Path, wanted: str, label: str | None) -> _Rows:
     """The rows of a file in whichever of the three shapes it has."""
     read = trace_bytes(path)
     if packed := next((name for start, name in _PACKED.items() if read.startswith(start)), ""):
@@ -134,12 +141,12 @@ def _rows(path: Path, wanted: str) -> _Rows:
             words = str(error)[:80]
             raise WorkloadError(f"{path}: no valid JSON list: {words}; is the file cut off?") from error
         objects = [item if isinstance(item, dict) else {} for item in items]
-        return _json_rows(objects, [str(item)[:80] for item in items], path, wanted, first_line=0)
+        return _json_rows(objects, [str(item)[:80] for item in items], path, (wanted, label), first_line=0)
     lines = text.split("\n")
     if lines[0].startswith("{"):
         _expect_rows(lines[0], text, path)
-        return _json_rows([_json_object(line) for line in lines], lines, path, wanted, first_line=1)
-    return _csv_rows(lines, path, wanted)
+        return _json_rows([_json_object(line) for line in lines], lines, path, (wanted, label), first_line=1)
+    return _csv_rows(lines, path, wanted, label)
 
 
 def _expect_rows(line: str, text: str, path: Path) -> None:
@@ -198,20 +205,21 @@ def _date(rows: _Rows, row: int) -> str:
     return next((f.strip() for f in fields if _DATE.match(f)), "")
 
 
-def _csv_rows(lines: Sequence[str], path: Path, wanted: str) -> _Rows:
+def _csv_rows(lines: Sequence[str], path: Path, wanted: str, label: str | None) -> _Rows:
     import pandas as pd
 
     between = separator(lines[0])
     header = [name.strip().strip('"').strip() for name in lines[0].split(between)]
     if all(_is_number(name) for name in header if name):
         raise WorkloadError(f"{path}: line 1: found numbers ('{lines[0][:80]}'); expected a header that names columns")
-    trace_format = find_format(header, path, wanted)
+    trace_format, labelled = find_format(header, path, wanted), column_of(header, label, path)
     before = tuple(int(part) for part in pd.__version__.split(".")[:2]) < (3, 1)
     exact: dict[str, Any] = {"float_precision": "round_trip"} if before else {}  # later ones always read as written
     frame: pd.DataFrame = pd.read_csv(
         StringIO("\n".join((between.join(header), *lines[1:]))),
         sep=between,
-        usecols=list(trace_format.columns),
+        usecols=[*trace_format.columns, *([labelled] if labelled else [])],
+        dtype={labelled: str} if labelled else None,
         index_col=False,
         skip_blank_lines=False,  # row i stays line i + 2
         quoting=csv.QUOTE_NONE,  # a stray quote spoils its own row, not the rest of the file
@@ -229,6 +237,7 @@ def _csv_rows(lines: Sequence[str], path: Path, wanted: str) -> _Rows:
         form_of=trace_format,
         dated=dated,
         columns=columns,
+        labels=[label_text(each) for each in frame[labelled].fillna("")] if labelled else (),
     )
 
 
@@ -259,7 +268,12 @@ def _pointed(times: "pd.Series[Any]") -> "pd.Series[Any]":
 
 
 def _json_rows(
-    objects: Sequence[Mapping[str, Any]], text: Sequence[str], path: Path, wanted: str, *, first_line: int
+    objects: Sequence[Mapping[str, Any]],
+    text: Sequence[str],
+    path: Path,
+    wanted: tuple[str, str | None],
+    *,
+    first_line: int,
 ) -> _Rows:
     import pandas as pd
 
@@ -274,7 +288,7 @@ def _json_rows(
             f"{path}: found turns with a delay after the answer before (AIPerf sessions), which arrive when that "
             "answer ends; expected the timestamp of every request"
         )
-    trace_format = find_format(list(first), path, wanted)
+    trace_format, labelled = find_format(list(first), path, wanted[0]), column_of(list(first), wanted[1], path)
     read = [pd.Series([_scalar(o.get(name)) for o in objects], dtype=object) for name in trace_format.columns]
     dated, columns = _numbers(read, path)
     return _Rows(
@@ -286,6 +300,7 @@ def _json_rows(
         dated=dated,
         columns=columns,
         hash_ids=[_hashes(o) for o in objects] if "hash_ids" in first else (),
+        labels=[label_text(o.get(labelled)) for o in objects] if labelled else (),
     )
 
 

@@ -13,9 +13,9 @@ from workloads.errors import WorkloadError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestClass:
-    """A kind of request, told apart by its lengths.
+    """A kind of request, told apart by its lengths and its label; or a share of all requests.
 
-    A request belongs to the first class of the list whose ranges hold it.
+    A request belongs to the first class of the list whose label and ranges hold it.
 
     Attributes:
         name: for example ``long``.
@@ -23,7 +23,9 @@ class RequestClass:
         prompt_max_tokens: inclusive; None is unbounded.
         output_min_tokens: inclusive.
         output_max_tokens: inclusive; None is unbounded.
-        priority: larger is served first where a policy uses it.
+        priority: the larger goes first at an instance.
+        label: of its requests in a trace file; None holds every label.
+        share_frac: of all requests, in (0, 1): which ones is chance; None where that is not how classes are told apart.
     """
 
     name: str
@@ -32,6 +34,8 @@ class RequestClass:
     output_min_tokens: int = 0
     output_max_tokens: int | None = None
     priority: int = 0
+    label: str | None = None
+    share_frac: float | None = None
 
     @property
     def ranges(self) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -72,14 +76,32 @@ def check_classes(classes: Sequence[RequestClass]) -> None:
                 problems.append(
                     f"class '{c.name}': {kind} range {low:g} to {high:g} holds no request, expected low <= high"
                 )
+    shared = [c for c in classes if c.share_frac is not None]
+    problems += _share_problems(classes, shared) if shared else []
     for first, second in combinations(classes, 2):
         both = tuple(zip(first.ranges, second.ranges, strict=True))
         overlap = all(max(a[0], b[0]) <= min(a[1], b[1]) for a, b in both)
-        encloses = all(b[0] <= a[0] and a[1] <= b[1] for a, b in both)
-        if overlap and (not encloses or first.ranges == second.ranges):
+        encloses = all(b[0] <= a[0] and a[1] <= b[1] for a, b in both) and second.label in (None, first.label)
+        overlap = overlap and (None in (first.label, second.label) or first.label == second.label)
+        if overlap and not shared and (not encloses or (first.ranges, first.label) == (second.ranges, second.label)):
             problems.append(
                 f"class '{second.name}': its ranges overlap those of '{first.name}' before it, "
                 f"expected ranges apart from each other or a class that encloses '{first.name}'"
             )
     if problems:
         raise WorkloadError(*problems)
+
+
+def _share_problems(classes: Sequence[RequestClass], shared: Sequence[RequestClass]) -> list[str]:
+    """What is wrong with classes of which some are shares of all requests."""
+    plain = RequestClass(name="")
+    told = [c.name for c in classes if (c.ranges, c.label) != (plain.ranges, None)]
+    total, rest = sum(c.share_frac or 0.0 for c in shared), len(classes) - len(shared)
+    found = [
+        f"class '{name}': has ranges or a label beside shares; expected classes told apart in one way" for name in told
+    ]
+    if rest > 1:
+        found.append(f"share_frac: {rest} classes have none; expected one at most, which takes the rest")
+    if (rest and not total < 1 - 1e-9) or (not rest and abs(total - 1) > 1e-9):
+        found.append(f"share_frac: {total:g} together; expected {'less than 1' if rest else 'exactly 1'}")
+    return found

@@ -9,6 +9,11 @@ from numpy.typing import NDArray
 from workloads.errors import WorkloadError
 from workloads.requests import ALL_REQUESTS, RequestClass, check_classes
 
+_SHARE_SEED = 20_260
+"""Of the classes that are told apart by share: no draw of a workload has it."""
+
+_SHOWN = 12
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Trace:
@@ -28,6 +33,7 @@ class Trace:
         notes: what was inferred or repaired when the trace was read, full sentences.
         repeated_frac: share of prompt tokens whose KV an unbounded prefix cache would hold; None where the file does
             not say.
+        labels: (n,) what the file calls the kind of each request; None where that was not read, or is done with.
     """
 
     name: str
@@ -41,6 +47,7 @@ class Trace:
     cached_tokens: NDArray[np.int64] | None = None
     notes: tuple[str, ...] = ()
     repeated_frac: float | None = None
+    labels: NDArray[np.str_] | None = None
 
     def __len__(self) -> int:
         """Number of requests."""
@@ -74,25 +81,64 @@ def plain_trace(
 
 
 def classify(trace: Trace, classes: Sequence[RequestClass]) -> Trace:
-    """The same requests, each in the first class whose ranges hold it.
+    """The same requests, each in the first class whose label and ranges hold it; or at random by the classes' shares.
 
     Raises:
-        WorkloadError: the classes contradict each other, or a request fits into none of them.
+        WorkloadError: the classes contradict each other, a request fits into none of them, or no request has a label.
     """
     check_classes(classes)
     class_index = np.full(len(trace), -1, dtype=np.int64)
-    for index, request_class in enumerate(classes):
-        fits = request_class.holds(trace.prompt_tokens, trace.output_tokens)
-        class_index[fits & (class_index < 0)] = index
+    if any(c.share_frac is not None for c in classes):
+        class_index = _by_share(len(trace), classes)
+    else:
+        for index, request_class in enumerate(classes):
+            fits = request_class.holds(trace.prompt_tokens, trace.output_tokens) & _labelled(trace, request_class)
+            class_index[fits & (class_index < 0)] = index
     homeless = np.flatnonzero(class_index < 0)
     if len(homeless):
         row = homeless[0]
         raise WorkloadError(
             f"{trace.name}: {len(homeless)} of {len(trace)} requests fit no class, for example request {row + 1} with "
-            f"{trace.prompt_tokens[row]} prompt and {trace.output_tokens[row]} output tokens; "
-            f"expected the ranges of {', '.join(c.name for c in classes)} to hold every request"
+            f"{trace.prompt_tokens[row]} prompt and {trace.output_tokens[row]} output tokens"
+            f"{_called(trace, row)}; expected the ranges of {', '.join(c.name for c in classes)} to hold every request"
         )
-    return replace(trace, class_index=class_index, classes=tuple(classes))
+    return replace(trace, class_index=class_index, classes=tuple(classes), labels=None)
+
+
+def _labelled(trace: Trace, request_class: RequestClass) -> NDArray[np.bool_]:
+    """Which requests have the label of a class; all where it has none."""
+    if request_class.label is None:
+        return np.ones(len(trace), np.bool_)
+    if trace.labels is None:
+        raise WorkloadError(
+            f"class '{request_class.name}': found the label '{request_class.label}', but the requests of {trace.name} "
+            "have none; expected a replayed trace file with a column of labels, ranges of lengths, or share_frac"
+        )
+    fits: NDArray[np.bool_] = trace.labels == request_class.label
+    if not fits.any():
+        known = ", ".join(f"'{each}'" for each in np.unique(trace.labels)[:_SHOWN])
+        raise WorkloadError(
+            f"class '{request_class.name}': no request of {trace.name} has the label '{request_class.label}'; its "
+            f"labels are {known}"
+        )
+    return fits
+
+
+def _called(trace: Trace, row: np.int64) -> str:
+    """The label of a request, in words."""
+    return "" if trace.labels is None else f" and the label '{trace.labels[row]}'"
+
+
+def _by_share(requests: int, classes: Sequence[RequestClass]) -> NDArray[np.int64]:
+    """A class for each of so many requests, at random and in the classes' shares; the same each time it is asked.
+
+    The shares are exact to one request, as those of a sample drawn request by request are not.
+    """
+    given = sum(c.share_frac or 0.0 for c in classes)
+    shares = [max(0.0, 1 - given) if c.share_frac is None else c.share_frac for c in classes]
+    ends = np.cumsum(shares[:-1])
+    place = (np.random.default_rng(_SHARE_SEED).permutation(requests) + 0.5) / max(1, requests)
+    return np.searchsorted(ends, place, side="right").astype(np.int64)
 
 
 def cut(trace: Trace, begin_s: float, end_s: float) -> Trace:

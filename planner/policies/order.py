@@ -1,6 +1,6 @@
 """Order: which of the prompts that wait at an instance is computed first."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import inf
 
@@ -45,6 +45,9 @@ class Order:
     Attributes:
         rule: of ``rank_of``.
         limits_s: class name -> seconds from arrival in which a first token is promised; "" speaks of all others.
+        priorities: class name -> priority, any whole number; an unnamed class has 0. At an instance the larger goes
+            first: to be computed, prompts in progress included, and to get memory where KV caches arrive. What runs
+            keeps its memory; where that runs short the smaller loses it first. Requests of equal priority go by rule.
 
     Raises:
         ValueError: ``ORDERS`` names no such rule.
@@ -52,6 +55,7 @@ class Order:
 
     rule: int = ARRIVAL
     limits_s: Mapping[str, float] = field(default_factory=dict)
+    priorities: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse a rule that no order has: ``rank_of`` would rank by another."""
@@ -62,6 +66,14 @@ class Order:
     def moves(self) -> bool:
         """Whether the order of two prompts may change while they wait."""
         return self.rule != ARRIVAL
+
+    def priority(self, class_name: str) -> int:
+        """Whose requests go first: the larger, the sooner."""
+        return self.priorities.get(class_name, 0)
+
+    def in_tiers(self, class_names: Iterable[str]) -> bool:
+        """Whether any two of these classes differ in priority."""
+        return len({self.priority(name) for name in class_names}) > 1
 
     def limit_s(self, class_name: str) -> float:
         """Seconds from arrival in which the first token of a request of a class is due; endless without a promise."""

@@ -32,6 +32,7 @@ def policy(
     form: ChunkForm | None = None,
     output_tokens: float = 0.0,
     long: bool = False,
+    priorities: Mapping[str, int] | None = None,
 ) -> Policy:
     """The preset ``name`` with its knobs set.
 
@@ -43,6 +44,7 @@ def policy(
         form: how prompts are cut, where that is not what the section says.
         output_tokens: mean output of the requests, for rules that foresee it.
         long: whether long contexts are served beside the others, as ``mnemosyne`` serves them.
+        priorities: by class, the larger first; an unnamed one has 0.
 
     Raises:
         KeyError: no preset has that name.
@@ -64,7 +66,7 @@ def policy(
         name=name,
         topology=_topology(name, split),
         batching=batching,
-        order=Order(rule=ORDERS[order], limits_s=ttft_limits_s or {}),
+        order=Order(rule=ORDERS[order], limits_s=ttft_limits_s or {}, priorities=priorities or {}),
         routing=routing,
         borrowing=MixedPool(threshold_tokens=thresholds) if section.mixed_pool or public else Apart(),
         recovery=Recovery(section.recovery),

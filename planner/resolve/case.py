@@ -109,6 +109,7 @@ def open_case(question: Scenario | Inputs, policy_name: str, variant: Variant | 
         policy_name, scenario.policy, gap_s=tightest_gap_s(slos), ttft_limits_s=ttft_limits_s(slos),
         output_tokens=demand.mean_output_tokens,
         long=long.beside(scenario.catalog, scenario.policy, policy_name, demand),
+        priorities={kind.name: kind.priority for kind in scenario.classes()},
     )  # fmt: skip
     offers = Offers(inputs)
     for stand in stands(inputs, rules):

@@ -19,6 +19,7 @@ def public_rule_problems(scenario: Scenario) -> tuple[str, ...]:
         "policy.chunked_prefill: found true; expected false": section.chunked_prefill,
         "policy.chunked_decode: found true; expected false": section.chunked_decode,
         "catalog.pp: found pipeline stages; expected [1]": max(offered.pp) > 1,
+        "workload.classes: found priorities; expected none": any(kind.priority for kind in scenario.classes()),
         "validation.failures: found failures of machines; expected none": bool(scenario.validation.failures),
     }
     return tuple(f"{words}: the rules of {PUBLIC} have no such thing" for words, found in asked.items() if found)

@@ -6,10 +6,11 @@ from math import ceil
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from planner.errors import BadInput
+from planner.resolve.drawn_demand import at_rate, longest
 from planner.resolve.stated_lengths import end_of, end_words, within
+from planner.resolve.tiers import empty_tiers, label_problems, tier_words, wanted_labels
 from planner.resolve.workload_words import (
     LEAST_REQ_PER_S,
     drawn_words,
@@ -145,7 +146,19 @@ def asked(scenario: Scenario, context_tokens: int | None = None) -> Asked:
         BadInput: the trace is neither a built-in id nor a file, or its rows all arrive at once and no rate is given.
         WorkloadError: the trace file is broken; names the lines.
     """
+    found = _asked(scenario, context_tokens)
+    if empty := empty_tiers(scenario, found.demand):
+        raise BadInput(*empty)
+    return replace(found, words=f"{found.words}{tier_words(scenario)}")
+
+
+def _asked(scenario: Scenario, context_tokens: int | None) -> Asked:
+    """The workload as it is drawn or replayed, whether or not every class has requests."""
     workload = scenario.workload
+    replayed = workload.arrivals.process in (None, "replay", "profile")
+    drawn = workload.trace is None or workload.trace in builtin_names() or not replayed
+    if drawn and (wrong := label_problems(scenario, None)):
+        raise BadInput(*wrong)
     if workload.trace is None:
         return _synthetic(scenario, _from_lengths(scenario), None, context_tokens)
     if workload.trace in builtin_names():
@@ -154,8 +167,12 @@ def asked(scenario: Scenario, context_tokens: int | None = None) -> Asked:
     if not is_there(path):
         names = ", ".join(builtin_names())
         raise BadInput(f"workload.trace: no file '{workload.trace}', and no built-in workload of that name ({names})")
-    trace = read_trace(path, format=workload.format, skip_bad_rows=workload.skip_bad_rows, time_unit=workload.time_unit)
-    replayed = workload.arrivals.process in (None, "replay", "profile")
+    trace = read_trace(
+        path, format=workload.format, skip_bad_rows=workload.skip_bad_rows, time_unit=workload.time_unit,
+        label_column=wanted_labels(scenario),
+    )  # fmt: skip
+    if not drawn and (wrong := label_problems(scenario, trace)):
+        raise BadInput(*wrong)
     if len(trace) > 1 and not trace.arrival_s[-1] > 0 and (replayed or workload.rate_req_per_s is None):
         raise BadInput(
             f"workload.trace: all {len(trace):,} rows of {trace.name} arrive at the same time, which gives no rate; "
@@ -228,18 +245,18 @@ def _synthetic(
     kinds = [kind for kind, _ in stated]
     end = end_of(kinds, context_tokens)
     sample = [(within(kind, end), share) for kind, share in stated]
-    longest = [(_longest(draw(seed, 1.0, 1.0)), 0.0) for seed in seeds]
+    ends = [(longest(draw(seed, 1.0, 1.0)), 0.0) for seed in seeds]
     return Asked(
         words=f"{process} arrivals at {rate:g} req/s with the lengths of {model.name}{stretched(scenario)}",
         rate_req_per_s=rate,
-        demand=_carried(_at_rate([*sample, *longest], rate)),
+        demand=_carried(at_rate([*sample, *ends], rate)),
         seeds=seeds,
         draw=draw,
         growth=None,
         growth_ratio=1.0,
         whole=False,
         source=model.source,
-        doubts=(*drawn_words(trace, wanted, model, process), *end_words(kinds, [t for t, _ in longest], end)),
+        doubts=(*drawn_words(trace, wanted, model, process), *end_words(kinds, [t for t, _ in ends], end)),
     )
 
 
@@ -263,60 +280,6 @@ def _populations(model: WorkloadModel) -> list[tuple[WorkloadModel, float]]:
         return [(model, 1.0)]
     kinds = ((lengths.first, 1 - lengths.second_frac), (lengths.second, lengths.second_frac))
     return [(replace(model, lengths=kind), share) for kind, share in kinds if share > 0]
-
-
-def _at_rate(parts: Sequence[tuple[Trace, float]], rate: float) -> Demand:
-    """The demand of drawn requests, each trace counting for its share of the rate that was asked for."""
-    kept = [_in_proportion(trace, share, parts) for trace, share in parts]
-    prompt, output, index = (
-        np.concatenate([getattr(t, column) for t in kept])
-        for column in ("prompt_tokens", "output_tokens", "class_index")
-    )
-    joined = replace(
-        parts[0][0], arrival_s=np.arange(len(prompt)) / rate, prompt_tokens=prompt, output_tokens=output,
-        class_index=index, duration_s=len(prompt) / rate,
-    )  # fmt: skip
-    asked = {
-        name.name: rate * sum(share * float(np.mean(t.class_index == place)) for t, share in parts if share)
-        for place, name in enumerate(joined.classes)
-    }
-    found = demand(joined)
-    classes = (replace(c, rate_req_per_s=asked[c.request_class.name]) for c in found.classes)
-    return replace(found, classes=tuple(classes))
-
-
-def _in_proportion(trace: Trace, share: float, parts: Sequence[tuple[Trace, float]]) -> Trace:
-    """A trace with no more requests of a class than its share of all that are drawn of it: the quantiles of the others.
-
-    Every kind is drawn as often as any other, so the rarer one has to be thinned where one class holds several.
-    """
-    several = [place for place in np.unique(trace.class_index)
-               if sum(bool(other and (t.class_index == place).any()) for t, other in parts) > 1]  # fmt: skip
-    if not share or not several:
-        return trace
-    fewest = min(len(t) / other for t, other in parts if other)
-    order = np.argsort(trace.prompt_tokens + trace.output_tokens, kind="stable")
-    rows = [order[~np.isin(trace.class_index[order], several)]]
-    for place in several:
-        mine = order[trace.class_index[order] == place]
-        count = max(1, round(len(mine) / len(trace) * share * fewest))
-        rows.append(mine[((np.arange(count) + 0.5) * len(mine) / count).astype(int)])
-    return _only(trace, np.sort(np.concatenate(rows)))
-
-
-def _longest(trace: Trace) -> Trace:
-    """The longest prompt and the longest request of a trace: what its validation will need memory for."""
-    return _only(
-        trace, np.unique([np.argmax(trace.prompt_tokens), np.argmax(trace.prompt_tokens + trace.output_tokens)])
-    )
-
-
-def _only(trace: Trace, rows: NDArray[np.int64]) -> Trace:
-    """Some requests of a trace."""
-    return replace(
-        trace, arrival_s=trace.arrival_s[rows], prompt_tokens=trace.prompt_tokens[rows],
-        output_tokens=trace.output_tokens[rows], class_index=trace.class_index[rows],
-    )  # fmt: skip
 
 
 def _replay(scenario: Scenario, trace: Trace) -> Asked:

@@ -38,14 +38,6 @@ def _known_slo(key: str) -> str:
     return key
 
 
-def _no_priority(priority: int) -> int:
-    if priority:
-        raise ValueError(
-            "0: no policy serves by priority (policy.order: lars serves what its objectives leave least time)"
-        )
-    return priority
-
-
 def _in_order(objectives: dict[str, float]) -> dict[str, float]:
     """By metric and percentile, whatever the order in the file: a scenario read back from sorted JSON is the same."""
     metrics = list(Metric)
@@ -203,15 +195,19 @@ class Lengths(Section):
 
 
 class RequestClassSection(Section):
-    """A kind of request told apart by its lengths; a request is in the first class whose ranges hold it."""
+    """A kind of request: of some lengths and label (the first class that holds it), or a share of all."""
 
     name: Word = Field(description="name of the class")
     prompt_min_tokens: Whole = Field(0, description="fewest prompt tokens, inclusive")
     prompt_max_tokens: Whole | None = Field(None, description="most prompt tokens, inclusive; null is unbounded")
     output_min_tokens: Whole = Field(0, description="fewest output tokens, inclusive")
     output_max_tokens: Whole | None = Field(None, description="most output tokens, inclusive; null is unbounded")
-    priority: Annotated[int, Strict(), AfterValidator(_no_priority)] = Field(
-        0, description="0: no policy serves by priority yet; policy.order: lars goes by what objectives leave"
+    label: Word | None = Field(None, description="of its requests in workload.label_column; null holds any")
+    share_frac: Annotated[Number, Field(gt=0, lt=1)] | None = Field(
+        None, description="share of all requests, which ones is chance; not beside ranges and labels; null: the rest"
+    )
+    priority: Annotated[int, Strict(), Field(ge=-1000, le=1000)] = Field(
+        0, description="at an instance the larger is computed first, and loses its memory last"
     )
 
     @model_validator(mode="after")
@@ -237,6 +233,9 @@ class Workload(Section):
     )
     time_unit: Literal["auto", "s", "ms", "us", "ns"] = Field(
         "auto", description="of numeric arrivals in a trace file; auto: as the column's name or the format says"
+    )
+    label_column: Word = Field(
+        "auto", description="column of a trace file that classes[].label speaks of; auto: label or tier"
     )
     skip_bad_rows: Switch = Field(
         False, description="leave out rows of a trace file that are bad by themselves or dated far from all others"

@@ -97,6 +97,7 @@ class Cluster:
                     output_tokens=int(trace.output_tokens[index]), computed_tokens=int(cached[index]),
                     group=kind * slices + part if part >= 0 else -1, prefill_tokens=prompt_tokens,
                     due_s=came_s + self._policy.order.limit_s(trace.classes[kind].name), pending_tokens=prompt_tokens,
+                    priority=self._policy.order.priority(trace.classes[kind].name),
                 )
             )  # fmt: skip
 
@@ -188,8 +189,7 @@ class Cluster:
         source.pending -= request.prompt_tokens
         request.pending_tokens = request.prompt_tokens + source.foreseen_tokens
         if request.home and request.lands_s is None:
-            request.home.landing.append(request)
-            request.home.admit_landing()
+            request.home.await_memory(request)
         else:
             self.env.process(self._flight(request, request.lands_s or self.env.now))
         return False

@@ -6,7 +6,6 @@ reads the numbers of a policy, and shares nothing else with the simulator that p
 
 from collections.abc import Generator
 from dataclasses import dataclass, field
-from math import inf, isfinite
 from typing import Any
 
 import simpy
@@ -19,12 +18,10 @@ from planner.policies.batching import ChunkForm, Continuous
 from planner.policies.order import ARRIVAL, SLACK
 from planner.policies.routing import ShortestQueue
 from planner.simulator.pools import PoolModel
+from planner.simulator.reference_order import Slack, by_priority
 
 TILE_TOKENS, LEAST_TOKENS = 128, 32
 """A tile of the matrix kernels, and the smallest chunk."""
-
-STRETCH_RATIO = 4.0
-"""A request that nothing is promised is due after so many times its own work."""
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -38,6 +35,7 @@ class Request:
     output_tokens: int  # after which it ends; no rule reads them before
     group: int  # histogram of its gaps; -1 where it is not measured
     due_s: float  # when its first token is promised
+    priority: int  # the larger goes first
     prefill_tokens: int  # to compute before its next token: the prompt, or all so far if their KV was lost
     pending_tokens: int  # what it counts in the queue of the instance that computes it
     computed_tokens: int = 0
@@ -101,7 +99,7 @@ class Instance:
         self.waiting, self.landing, self.landed = list[Request](), list[Request](), list[Request]()
         self.lanes = [Lane(pool.physics) for _ in range(pool.physics.stages.count)]
         self._free_s, self._entering = [0.0] * len(self.lanes), list[Step]()
-        self._by_slack, self._alone_s = policy.order.rule == SLACK, dict[int, float]()
+        self._by_slack, self._slack = policy.order.rule == SLACK, Slack(pool.physics, pool.chunk_tokens)
 
     def computing(self) -> list[Request]:
         """Requests whose prompt, or part of it, is computed by a step that runs."""
@@ -122,19 +120,25 @@ class Instance:
 
     def submit(self, request: Request) -> None:
         """A request is to be computed here."""
-        self.waiting.append(request)
+        self.waiting = by_priority([*self.waiting, request])
         self.look()
 
     def promises(self, request: Request, *, at_once: bool = False) -> bool:
-        """Take memory for a KV cache that will come, unless it is short or, ``at_once``, others wait for it."""
-        if (at_once and self.landing) or not self._admits(request, self.running() // len(self.lanes), self.free):
+        """Take memory for a KV cache that will come, unless it is short or, ``at_once``, others wait before it."""
+        awaited = at_once and self.landing and self.landing[0].priority >= request.priority
+        if awaited or not self._admits(request, self.running() // len(self.lanes), self.free):
             return False
         self.promised += 1
         self.free -= self._blocks(request.prefill_tokens)
         return True
 
+    def await_memory(self, request: Request) -> None:
+        """A KV cache waits for memory here, behind those of its priority or a higher one."""
+        self.landing = by_priority([*self.landing, request])
+        self.admit_landing()
+
     def admit_landing(self) -> None:
-        """Those that wait for memory get it, first come, first served."""
+        """Those that wait for memory get it, by priority and then first come, first served."""
         while self.landing and self.promises(self.landing[0]):
             self._cluster.travels(self.landing.pop(0))
 
@@ -158,7 +162,7 @@ class Instance:
 
     def change(self, body: InstancePhysics) -> None:
         """Other step times from the next step on."""
-        self.body, self._alone_s = body, {}
+        self.body, self._slack = body, Slack(body, self.pool.chunk_tokens)
         self.look()
 
     def fail(self) -> list[Request]:
@@ -197,8 +201,9 @@ class Instance:
 
     def _plan(self, lane: Lane) -> list[int]:
         """Tokens to compute of the first waiting prompts; those that hold memory go on where the first gets none."""
+        self.waiting = by_priority(self.waiting)
         if self._by_slack:
-            self.waiting = self._arranged(self._env.now)
+            self.waiting = self._slack.arranged(self.waiting, self._env.now)
         chunks = self._chunks(lane)
         if not chunks and not self.waiting[0].held_tokens and any(request.held_tokens for request in self.waiting):
             self.waiting.sort(key=lambda request: not request.held_tokens)
@@ -321,10 +326,11 @@ class Instance:
         self.look()
 
     def _throw_out(self, lane: Lane) -> None:
-        """Who came last loses its blocks, prompts in part first; who lost them often only after all others."""
+        """Of the lowest priority who came last loses its blocks: prompts in part first, who lost them often last."""
         partial = sorted((one for one in self.waiting if one.held_tokens), key=lambda one: -one.index)
         last_first = [*partial, *reversed(lane.batch)]
-        often = self._limits.max_preemptions
+        lowest, often = min(one.priority for one in last_first), self._limits.max_preemptions
+        last_first = [one for one in last_first if one.priority == lowest]
         request = next((one for one in last_first if one.preemptions < often), last_first[0])
         request.preemptions += 1
         if request in lane.batch:
@@ -337,10 +343,13 @@ class Instance:
         self._put_back(request)
 
     def _put_back(self, request: Request) -> None:
-        """Behind the started ones that came before it; without memory behind all started, and before all others."""
-        at = 0
+        """In its tier behind started ones that came before it; without memory behind all started, before all others."""
+        at, self.waiting = 0, by_priority(self.waiting)
         for other in self.waiting:
-            if not other.held_tokens or (request.held_tokens and other.index > request.index):
+            equal = other.priority == request.priority
+            if other.priority < request.priority:
+                break
+            if equal and (not other.held_tokens or (request.held_tokens and other.index > request.index)):
                 break
             at += 1
         self.waiting.insert(at, request)
@@ -361,40 +370,3 @@ class Instance:
         """A slot is free, and blocks for its context, its next token, and one more of every running request."""
         most = self.pool.slots(self._limits.max_batch_size)
         return slots < most and self._blocks(request.prefill_tokens + 1) + slots <= free
-
-    def _arranged(self, now_s: float) -> list[Request]:
-        """Started ones by work left; another passes with less left and, in two steps, less slack than that now."""
-        started = sorted((r for r in self.waiting if r.held_tokens), key=lambda r: (self._left_s(r), r.index))
-        fresh = sorted((r for r in self.waiting if not r.held_tokens), key=lambda r: (self._slack(r, now_s), r.index))
-        found = list[Request]()
-        for one in started:
-            new = min(one.left_tokens, self.pool.chunk_tokens or one.left_tokens)
-            late_s = now_s + 2 * self.body.step.prefill_s([(new, one.computed_tokens)])
-            slack, left_s = self._slack(one, now_s), self._left_s(one)
-            while fresh and self._slack(fresh[0], late_s) < slack and self._left_s(fresh[0]) < left_s:
-                found.append(fresh.pop(0))
-            found.append(one)
-        return found + fresh
-
-    def _slack(self, request: Request, now_s: float) -> float:
-        """(due - now - work left) / all work; one that had its first token has none."""
-        if request.prefill_tokens > request.prompt_tokens:
-            return -inf
-        work_s = self._until_s(request.prefill_tokens)
-        due_s = request.due_s if isfinite(request.due_s) else request.arrival_s + STRETCH_RATIO * work_s
-        return (due_s - now_s - self._left_s(request)) / work_s
-
-    def _left_s(self, request: Request) -> float:
-        """Seconds of work left."""
-        if self.pool.chunk_tokens is None and request.computed_tokens:
-            return self.body.step.prefill_s([(request.left_tokens, request.computed_tokens)])
-        return max(0.0, self._until_s(request.prefill_tokens) - self._until_s(request.computed_tokens))
-
-    def _until_s(self, tokens: int) -> float:
-        """Seconds until the first tokens of a prompt are computed, alone, chunk by chunk."""
-        if tokens not in self._alone_s:
-            size, seconds = self.pool.chunk_tokens or max(1, tokens), 0.0
-            for past in range(0, tokens, size):
-                seconds += self.body.step.prefill_s([(min(size, tokens - past), past)])
-            self._alone_s[tokens] = seconds
-        return self._alone_s[tokens]

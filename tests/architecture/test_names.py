@@ -53,7 +53,7 @@ DIMENSIONLESS = {
     "output_scale", "price_scale", "prompt_scale", "tornado", "worth",
     "after_ape", "before_ape", "left_out_ape",
     "median_ape", "p90_ape",
-    "correlation", "cv", "gap_cv", "percentile", "priority", "rate_scale", "sigma", "speed",
+    "correlation", "cv", "gap_cv", "percentile", "priorities", "priority", "rate_scale", "sigma", "speed",
 }  # fmt: skip
 """Pure numbers: statistics, ranks and factors whose usual name is better known than any with ``_ratio``."""
 

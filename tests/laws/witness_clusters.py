@@ -109,6 +109,7 @@ def clusters(draw: st.DrawFn, kinds: Sequence[str] = ("plain", "stages", "stream
         ttft_limits_s=draw(st.sampled_from([{}, limits])), foresee_output=draw(st.booleans()),
         output_tokens=draw(st.sampled_from([0.0, 30.0, 2000.0])),
         long=name != "mnemosyne" and draw(st.booleans()),
+        priorities=draw(st.sampled_from([{}, {"short": 1}, {"long": 5}, {"short": -2, "long": -1}])),
     )  # fmt: skip
     every = frozenset({0, 1})
     pools = [

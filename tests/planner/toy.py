@@ -85,7 +85,8 @@ def flat_terms(prefill_above_w: float, decode_above_w: list[float]) -> WattTerms
 def toy_policy(name: str, *, max_batch_size: int = 64, kv_transfer: str = "auto", **knobs: Any) -> Policy:
     """A preset with small knobs; forms of chunks that no scenario may name are set on the policy itself."""
     form = ChunkForm(knobs.pop("chunk_form", "stall-free"))
-    outside = {key: knobs.pop(key) for key in ("gap_s", "ttft_limits_s", "output_tokens", "long") if key in knobs}
+    names = ("gap_s", "ttft_limits_s", "output_tokens", "long", "priorities")
+    outside = {key: knobs.pop(key) for key in names if key in knobs}
     given = {"max_batch_size": max_batch_size, "kv_transfer": kv_transfer, "layerwise_from_tokens": 300, **knobs}
     made = policy(name, PolicySection(**given), **outside)
     assert isinstance(made.batching, Continuous)

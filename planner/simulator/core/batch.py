@@ -5,7 +5,7 @@ from planner.simulator.core.ledger import allocate, longest_since
 from planner.simulator.core.memory import blocks, residue
 from planner.simulator.core.queues import chain, head, push_back, push_due, remove, remove_due
 from planner.simulator.core.stages import share_bubbles
-from planner.simulator.core.state import NONE, RUNNING, TAIL, World
+from planner.simulator.core.state import NONE, RUNNING, TAIL, WAITING, World
 
 
 def join(w: World, k: int, slot: int) -> None:
@@ -92,15 +92,43 @@ def stall(w: World, k: int) -> None:
         slot = r.next
 
 
+UNLIMITED_TIMES = 1 << 30
+"""More often than any request loses its memory."""
+
+
+def _youngest(w: World, k: int, priority: int, times: int) -> int:
+    """Who joined the batch of a lane last, of a priority and of those that lost their memory less often than that."""
+    slot = w.chains[chain(k, RUNNING) + TAIL]
+    while slot != NONE and (w.requests[slot].priority != priority or w.requests[slot].preemptions >= times):
+        slot = w.requests[slot].prev
+    return int(slot)
+
+
+def _lowest_priority(w: World, k: int) -> int:
+    """The lowest priority of all that hold memory in a lane, or wait at its instance computed in part."""
+    slot = w.chains[chain(k, RUNNING) + TAIL]
+    lowest = w.requests[slot].priority
+    if not w.cluster[0].tiers:
+        return int(lowest)
+    while slot != NONE:
+        lowest = min(lowest, w.requests[slot].priority)
+        slot = w.requests[slot].prev
+    slot = head(w, int(w.lanes[k].instance), WAITING)
+    while slot != NONE:
+        if w.requests[slot].held:
+            lowest = min(lowest, w.requests[slot].priority)
+        slot = w.requests[slot].next
+    return int(lowest)
+
+
 def preempt(w: World, k: int) -> None:
-    """Throw the youngest out of memory that is not to be spared: a prompt in part, else one of the batch."""
-    c, i, youngest = w.cluster[0], int(w.lanes[k].instance), w.chains[chain(k, RUNNING) + TAIL]
-    partial, fair = youngest_partial(w, i)
-    slot = fair
+    """Throw out the youngest of the lowest priority that is not to be spared: a prompt in part, else of the batch."""
+    c, i = w.cluster[0], int(w.lanes[k].instance)
+    priority = _lowest_priority(w, k)
+    partial, fair = youngest_partial(w, i, priority)
+    slot, youngest = fair, _youngest(w, k, priority, UNLIMITED_TIMES)
     if slot == NONE:
-        slot = youngest
-        while slot != NONE and w.requests[slot].preemptions >= c.max_preemptions:
-            slot = w.requests[slot].prev
+        slot = _youngest(w, k, priority, int(c.max_preemptions))
     if slot == NONE:
         slot = youngest if partial == NONE else partial
     r = w.requests[slot]

@@ -189,7 +189,7 @@ def computed(w: World, k: int) -> None:
 
 
 def again(w: World, i: int, slot: int) -> None:
-    """Queue a request that lost its memory: first of all that are not computed in part."""
+    """Queue a request that lost its memory: first of its priority's that are not computed in part."""
     r = w.requests[slot]
     r.cached = r.held = 0
     r.whole_s = r.left_s = -1.0
@@ -208,27 +208,29 @@ def evict(w: World, i: int, slot: int) -> None:
     again(w, i, slot)
 
 
-def youngest_partial(w: World, i: int) -> tuple[int, int]:
-    """The last to arrive of the prompts that wait computed in part, and the last of those that are not to be spared."""
+def youngest_partial(w: World, i: int, priority: int) -> tuple[int, int]:
+    """The last to arrive of a priority's prompts that wait computed in part, and of them the last not to be spared."""
     last = fair = NONE
     slot = head(w, i, WAITING)
-    while slot != NONE and (w.requests[slot].held or w.instances[i].order):
+    while slot != NONE and (w.requests[slot].held or w.instances[i].order or w.cluster[0].tiers):
         r = w.requests[slot]
-        if r.held and (last == NONE or r.index > w.requests[last].index):
+        mine = r.held and r.priority == priority
+        if mine and (last == NONE or r.index > w.requests[last].index):
             last = slot
         spared = r.preemptions >= w.cluster[0].max_preemptions
-        if r.held and not spared and (fair == NONE or r.index > w.requests[fair].index):
+        if mine and not spared and (fair == NONE or r.index > w.requests[fair].index):
             fair = slot
         slot = r.next
     return last, fair
 
 
 def _insert(w: World, i: int, slot: int) -> None:
-    """Queue a request behind those computed in part that arrived before it; if it is not, behind all of them."""
+    """Queue a request in its tier: behind those computed in part that arrived before it; if it is not, behind all."""
     r, other = w.requests[slot], head(w, i, WAITING)
     while other != NONE:
         q = w.requests[other]
-        if not q.held or (r.held and q.index > r.index):
+        equal = q.priority == r.priority
+        if q.priority < r.priority or (equal and (not q.held or (r.held and q.index > r.index))):
             break
         other = q.next
     insert_before(w, i, WAITING, slot, other)

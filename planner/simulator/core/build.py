@@ -69,6 +69,7 @@ def build(
         residue_rows=max((b.block_tokens for b in bodies), default=1), groups=groups, pools=len(pools),
         requests=len(trace), free_slot=free, lanes=count, instances=len(instances), bodies=len(body_rows),
         work_rows=works.shape[-1], stages=max((p.physics.stages.count for p in pools), default=1),
+        tiers=policy.order.in_tiers(c.name for c in trace.classes),
     )  # fmt: skip
     _put_beside(cluster, beside)
     row = cluster[0]
@@ -80,6 +81,7 @@ def build(
         events=np.zeros(len(lanes) + len(requests) + len(beside.failures) + 2, EVENT),
         shifts=_shifts(beside.shifts, bodies), failures=_failures(beside.failures),
         due_s=np.array([policy.order.limit_s(c.name) for c in trace.classes]), works=works.reshape(-1), stages=stages,
+        priority=np.array([policy.order.priority(c.name) for c in trace.classes], np.int32),
         seen=np.zeros(4 * len(pools) * row["looks"]), egress_s=np.zeros(machines), ingress_s=np.zeros(machines),
         above_j=np.zeros(cells * len({p.name for p in pools})), histogram=np.zeros(groups * GAP_BINS, np.int64),
         edges_s=bin_edges_s(),

@@ -4,7 +4,7 @@ from planner.simulator.core.batch import answer, join_late, preempt, stall
 from planner.simulator.core.batching import fitting, take
 from planner.simulator.core.memory import free_blocks, growth, running, steps_that_fit
 from planner.simulator.core.order import arrange, moves, partial_first
-from planner.simulator.core.queues import head, length, pop_front, schedule
+from planner.simulator.core.queues import by_tier, head, length, pop_front, schedule
 from planner.simulator.core.runs import end_after
 from planner.simulator.core.stages import enter, entrance_free_s
 from planner.simulator.core.state import NONE, PREFILLS, READY, WAITING, World
@@ -57,18 +57,21 @@ def start(w: World, k: int) -> None:
     while me.batch and growth(w, k, 1) > free_blocks(w, i):
         preempt(w, k)
         preempted = True
-    prefills = 0
+    prefills, moved = 0, False
     if head(w, i, WAITING) != NONE:
         free = free_blocks(w, i) - (growth(w, k, 1) if me.batch else 0)
         if w.instances[i].order:
             arrange(w, i)
         prefills = fitting(w, k, free)
-        if prefills == 0 and w.instances[i].order and partial_first(w, i):
+        moved = prefills == 0 and (w.instances[i].order or w.cluster[0].tiers) and partial_first(w, i)
+        if moved:
             prefills = fitting(w, k, free)
     if prefills:
         _start_prefill(w, k, prefills)
     elif me.batch:
         _start_decodes(w, k)
+    if moved and w.cluster[0].tiers:  # those that went first because they hold memory stand in their place again
+        by_tier(w, i, WAITING)
     if preempted:
         admit_landing(w, i)
 

@@ -62,7 +62,7 @@ def _rank(w: World, i: int, slot: int, now_s: float) -> float:
 
 
 def arrange(w: World, i: int) -> None:
-    """Put the prompts that wait in order.
+    """Put the prompts that wait in order: by priority, and of equal priority as follows.
 
     Those computed in part are sorted by the work they have left; one that is not passes them where it has less left
     and would else rank before them too late: a step of theirs may be lost waiting, and another shared with them.
@@ -87,11 +87,12 @@ def arrange(w: World, i: int) -> None:
 
 
 def _among_partial(w: World, first: int, slot: int) -> int:
-    """Put a prompt computed in part among those before it, by the work left and then by arrival; the first of them."""
+    """Put a prompt computed in part among those before it: priority, work left, arrival; the first of them."""
     r, before, after = w.requests[slot], NONE, first
     while after != NONE:
         q = w.requests[after]
-        if q.left_s > r.left_s or (q.left_s == r.left_s and q.index > r.index):
+        later = q.left_s > r.left_s or (q.left_s == r.left_s and q.index > r.index)
+        if q.priority < r.priority or (q.priority == r.priority and later):
             break
         before, after = after, q.next
     r.next = after
@@ -106,7 +107,8 @@ def _sort_in(w: World, i: int, slot: int) -> None:
     r, after, before = w.requests[slot], NONE, w.chains[chain(i, WAITING) + TAIL]
     while before != NONE:
         q = w.requests[before]
-        if q.rank < r.rank or (q.rank == r.rank and q.index < r.index):
+        sooner = q.rank < r.rank or (q.rank == r.rank and q.index < r.index)
+        if q.priority > r.priority or (q.priority == r.priority and sooner):
             break
         after, before = before, q.prev
     insert_before(w, i, WAITING, slot, after)
@@ -120,10 +122,18 @@ def _merge(w: World, i: int, partial: int) -> None:
         after, rank = r.next, _rank(w, i, partial, now_s)
         new = min(r.prefill - r.cached, w.instances[i].chunk if w.instances[i].chunk else r.prefill)
         late_s = now_s + 2 * alone_s(w, w.instances[i].body, new, r.cached)
-        while fresh != NONE and _rank(w, i, fresh, late_s) < rank and w.requests[fresh].left_s < r.left_s:
+        while fresh != NONE and _passes(w, i, fresh, partial, rank, late_s):
             fresh = w.requests[fresh].next
         insert_before(w, i, WAITING, partial, fresh)
         partial = after
+
+
+def _passes(w: World, i: int, fresh: int, partial: int, rank: float, late_s: float) -> bool:
+    """Whether a prompt goes before one computed in part: of a higher priority, or of the same where it is too late."""
+    one, other = w.requests[fresh], w.requests[partial]
+    if one.priority != other.priority:
+        return bool(one.priority > other.priority)
+    return bool(_rank(w, i, fresh, late_s) < rank and one.left_s < other.left_s)
 
 
 def partial_first(w: World, i: int) -> bool:

@@ -57,6 +57,38 @@ def remove(w: World, row: int, kind: int, slot: int) -> None:
     w.chains[at + LENGTH] -= 1
 
 
+def queue_up(w: World, row: int, kind: int, slot: int) -> None:
+    """Queue a request behind all others of its priority or a higher one."""
+    mine, tail = w.requests[slot].priority, w.chains[chain(row, kind) + TAIL]
+    if not w.cluster[0].tiers or tail == NONE or w.requests[tail].priority >= mine:
+        push_back(w, row, kind, slot)
+        return
+    other = head(w, row, kind)
+    while w.requests[other].priority >= mine:
+        other = int(w.requests[other].next)
+    insert_before(w, row, kind, slot, other)
+
+
+def ahead(w: World, row: int, kind: int, slot: int) -> bool:
+    """Whether any request in a queue goes before one that is not in it."""
+    first = head(w, row, kind)
+    return bool(first != NONE and w.requests[first].priority >= w.requests[slot].priority)
+
+
+def by_tier(w: World, row: int, kind: int) -> None:
+    """Put a queue in the order of priority; equals stay as they stand."""
+    slot = head(w, row, kind)
+    while slot != NONE:
+        r = w.requests[slot]
+        after, before, place = int(r.next), int(r.prev), slot
+        while before != NONE and w.requests[before].priority < r.priority:
+            place, before = before, int(w.requests[before].prev)
+        if place != slot:
+            remove(w, row, kind, slot)
+            insert_before(w, row, kind, slot, place)
+        slot = after
+
+
 def pop_front(w: World, row: int, kind: int) -> int:
     """Take the first request out of a queue that is not empty."""
     slot = w.chains[chain(row, kind) + HEAD]

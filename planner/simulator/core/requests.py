@@ -7,7 +7,16 @@ from planner.simulator.core.instance import wake
 from planner.simulator.core.ledger import allocate, finish, note_gap, queue_tokens
 from planner.simulator.core.memory import blocks
 from planner.simulator.core.order import moves
-from planner.simulator.core.queues import add_pending, length, pop_front, promised, push_back, schedule
+from planner.simulator.core.queues import (
+    add_pending,
+    head,
+    length,
+    pop_front,
+    promised,
+    push_back,
+    queue_up,
+    schedule,
+)
 from planner.simulator.core.routing import MIXED, choose, serves, shortest, too_long
 from planner.simulator.core.state import LANDING, NONE, PARKED, READY, WAITING, World
 from planner.simulator.core.transfers import admit_landing, start_transfer
@@ -28,6 +37,7 @@ def take_row(w: World, index: int) -> int:
     if c.first <= index < c.last:
         part = (index - c.first) * c.slices // (c.last - c.first)
     r.group = w.class_index[index] * c.slices + part if part >= 0 else NONE
+    r.priority = w.priority[w.class_index[index]]
     _reset(w, slot)
     r.first_token_s = r.last_token_s = -1.0
     r.max_gap_s, r.lag_s = 0.0, 0.0
@@ -78,9 +88,9 @@ def route(w: World, slot: int) -> None:
 def submit(w: World, i: int, slot: int) -> None:
     """Queue a request whose prompt is to be computed at an instance."""
     r = w.requests[slot]
-    push_back(w, i, WAITING, slot)
+    queue_up(w, i, WAITING, slot)
     queue_tokens(w, i, int(r.prefill - r.cached))
-    if length(w, i, WAITING) == 1 or moves(w, i):
+    if head(w, i, WAITING) == slot or moves(w, i):
         wake(w, i)
 
 
@@ -182,7 +192,7 @@ def _leaves(w: World, i: int, slot: int) -> bool:
     elif r.transfer_end_s >= 0:
         start_transfer(w, slot, r.transfer_end_s)
     else:
-        push_back(w, int(r.home), LANDING, slot)
+        queue_up(w, int(r.home), LANDING, slot)
         w.instances[r.home].landing_tokens += r.prompt
         admit_landing(w, int(r.home))
     return True

@@ -42,7 +42,7 @@ REQUEST = _record(
     "contexts_s",
     "join_step gap_step",
     "index prompt output prefill pending generated group home sent_by preemptions next prev joining borrowed cached "
-    "held chunk sent fetched mark twin follower",
+    "held chunk sent fetched mark twin follower priority",
 )
 """A request in flight; ``next`` and ``prev`` chain it into one queue at a time, or into the free rows."""
 
@@ -112,7 +112,7 @@ CLUSTER = _record(
     "fired arriving started events free_slot in_flight first_role then_role transfer layerwise_from max_batch_tokens "
     "max_batch_size block_tokens max_preemptions groups borrowing in_transfer pools requests "
     "answers_late prefix bodies clients places asks asked instances lanes stages checkpoint "
-    "failures reserving chosen chosen_first chosen_last taken",
+    "failures reserving chosen chosen_first chosen_last taken tiers",
 )
 """The clock, the policy's parameters and the sums over all requests; one row."""
 
@@ -144,6 +144,7 @@ class World(NamedTuple):
         shifts: by time.
         failures: as they were given.
         due_s: (classes,) in which time of their arrival first tokens are due.
+        priority: (classes,) whose requests go first: the larger, the sooner.
         works: seconds until the chunks of a long prompt are computed, by pool and body (see ``order``).
         stages: (lanes + instances · stages,) when a step leaves each stage of a pipeline.
         seen: (looks · pools · 4,) what the instances of a pool do, summed over them, at each look.
@@ -182,6 +183,7 @@ class World(NamedTuple):
     shifts: Rows
     failures: Rows
     due_s: Floats
+    priority: Shorts
     works: Floats
     stages: Floats
     seen: Floats

@@ -8,7 +8,7 @@ leaves gaps while the next layer is computed, so it too holds the ports for its 
 from planner.perf.transfer import busy_s, layerwise_end_s, layerwise_ready_s, serialized_end_s
 from planner.simulator.core.ledger import allocate
 from planner.simulator.core.memory import admits, blocks, free_blocks, slots, steps_that_fit
-from planner.simulator.core.queues import head, length, remove, schedule
+from planner.simulator.core.queues import ahead, head, remove, schedule
 from planner.simulator.core.runs import end_after
 from planner.simulator.core.state import AUTO, LANDING, LAYERWISE, NONE, PREFILLS, World
 from planner.simulator.core.steps import started_steps
@@ -68,7 +68,7 @@ def _promise(w: World, i: int, slot: int) -> None:
 
 
 def admit_landing(w: World, i: int) -> None:
-    """Give memory to waiting KV caches, first come, first served, and let them travel."""
+    """Give memory to waiting KV caches, by priority and then by when they came, and let them travel."""
     slot = head(w, i, LANDING)
     while slot != NONE and admits(w, i, slot, slots(w, i), free_blocks(w, i)):
         r, c = w.requests[slot], w.cluster[0]
@@ -87,7 +87,7 @@ def _reserve(w: World, i: int, slot: int) -> bool:
     """Whether memory is promised to a KV cache here, or can be now; then it is."""
     if w.requests[slot].transfer_end_s >= 0:
         return True
-    if length(w, i, LANDING) or not admits(w, i, slot, slots(w, i), free_blocks(w, i)):
+    if ahead(w, i, LANDING, slot) or not admits(w, i, slot, slots(w, i), free_blocks(w, i)):
         return False
     _promise(w, i, slot)
     return True

@@ -112,12 +112,6 @@ def test_every_pool_says_how_hard_it_works_its_gpus() -> None:
     assert 0 < peak.hbm_frac < 1
 
 
-def test_a_priority_that_no_policy_honours_is_refused() -> None:
-    """A key that changes nothing is not taken in silence."""
-    with pytest.raises(BadInput, match="no policy serves by priority"):
-        asked("workload.classes=[{name: a, prompt_max_tokens: 500, priority: 1}, {name: b}]")
-
-
 def sections(annotation: object) -> Iterator[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
@@ -133,7 +127,7 @@ def keys(section: type[BaseModel], path: str = "") -> Iterator[str]:
 
 
 def test_every_key_of_a_scenario_is_read_by_code() -> None:
-    """A key that no module looks at by name would be taken and ignored; the two that are not needed are known."""
+    """A key that no module looks at by name would be taken and ignored; the one that is not needed is known."""
     read = {
         node.attr
         for package in ("planner", "workloads")
@@ -142,7 +136,7 @@ def test_every_key_of_a_scenario_is_read_by_code() -> None:
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)
     }
     ignored = {key for key in keys(Scenario) if key.rpartition(".")[2] not in read}
-    assert ignored == {"schema_version", "workload.classes.priority"}
+    assert ignored == {"schema_version"}
 
 
 @given(share=st.floats(1e-4, 0.3), rate=st.floats(0.1, 30.0))
