@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw_catalog.machines import Machine
+from planner.capacity.redundancy import Reliability
 from planner.perf.draw import decoding_w, prefill_above_w
 from planner.perf.instance import InstancePhysics
 from planner.perf.layout import InstanceSpec, Role
@@ -73,6 +74,7 @@ class Option:
         floor_w: what one machine draws at the wall however little it serves.
         wall_ratio: watts at the wall per watt that a GPU draws above idle.
         carbon_g_per_j: CO2 per joule at the wall, cooling included.
+        reliability: how often a machine is gone; None where availability is not asked for.
     """
 
     spec: InstanceSpec
@@ -85,6 +87,7 @@ class Option:
     floor_w: float = 0.0
     wall_ratio: float = 1.0
     carbon_g_per_j: float = 0.0
+    reliability: Reliability | None = None
 
     @property
     def rated_w(self) -> float:
@@ -146,16 +149,11 @@ def option(
     floor_w = min(each.floor_w for each in envelopes.values())
     per_machine = physics.instances_per_machine / physics.machines_per_instance
     offered = Option(
-        spec=spec,
-        machine=machine,
-        price_usd_per_h=price_usd_per_h,
-        instances_per_machine=physics.instances_per_machine,
-        kv_tokens=physics.kv_tokens,
-        envelopes=envelopes,
-        machines_per_instance=physics.machines_per_instance,
+        spec=spec, machine=machine, price_usd_per_h=price_usd_per_h,
+        instances_per_machine=physics.instances_per_machine, machines_per_instance=physics.machines_per_instance,
+        kv_tokens=physics.kv_tokens, envelopes=envelopes, wall_ratio=physics.power.wall_ratio,
         floor_w=(physics.power.standby_w + physics.power.wall_ratio * floor_w) * per_machine,
-        wall_ratio=physics.power.wall_ratio,
-    )
+    )  # fmt: skip
     return offered, tuple(excuses)
 
 

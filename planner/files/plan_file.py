@@ -332,8 +332,19 @@ def _contradictions(file: PlanFile) -> Iterator[str]:
     for evidence in plan.judgement.evidence:
         if evidence.verdict is Verdict.MET and not evidence.high <= evidence.limit:
             yield f"plan.judgement.evidence: {evidence.key}: met, though {evidence.high:g} > {evidence.limit:g}"
+    yield from _too_rarely_up(file)
     if not plan.judgement.valid:
         yield "plan.judgement: found an objective that is not met, or unfinished requests; a validated plan has none"
+
+
+def _too_rarely_up(file: PlanFile) -> Iterator[str]:
+    """Spare machines that are none, and a share of time below that which the scenario asks for."""
+    target, found = file.scenario.availability.target_frac, file.plan.availability
+    for pool in file.plan.candidate.pools:
+        if pool.spares >= pool.machines:
+            yield f"plan.candidate.pools: found {pool.spares} spares of {pool.machines} machines; expected fewer"
+    if target is not None and (found is None or found.up_frac < target * (1 - 1e-9)):
+        yield f"plan.availability.up_frac: found {found.up_frac if found else 'none'}; expected at least {target:g}"
 
 
 def _stable(value: float) -> float | None:

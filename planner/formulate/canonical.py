@@ -9,7 +9,7 @@ from dataclasses import replace
 from hashlib import sha256
 
 from planner.capacity.envelope import Option
-from planner.formulate.question import NO_RATE_REQ_PER_S, SCALE, instances, machines, rate
+from planner.formulate.question import NO_RATE_REQ_PER_S, SCALE, instances, machines, rate, serving
 from planner.perf.layout import Role
 from solvers.allocation import Reason, Solution, answered
 from solvers.direct import relax
@@ -54,8 +54,7 @@ def canonical(
     )  # fmt: skip
     assert best.allocation is not None, "later objectives only replace an allocation by another"
     values = dict(best.allocation.values) | {
-        instances(option): float(option.instances_on(round(best.allocation.values[machines(option)])))
-        for option in asked
+        instances(option): float(option.instances_on(serving(option, best.allocation.values))) for option in asked
     }  # as many as the machines hold: the program is indifferent to those that it does not need
     if SCALE in values:  # later objectives took the last millionth of it
         scaled = relax(_fixed(program, values, {SCALE: -1.0}))

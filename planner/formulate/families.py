@@ -13,9 +13,12 @@ from planner.formulate.question import (
     Question,
     busy_s,
     instances,
+    kept,
     kv_share_s,
     link_share_s,
     rate,
+    spare_line,
+    spares,
     standing,
     stands,
     used,
@@ -64,7 +67,7 @@ def load(question: Question) -> tuple[Row, ...]:
         question,
         "load",
         lambda _, envelope: busy_s(envelope),
-        lambda option: (instances(option), question.headroom.of(option.spec.role)),
+        lambda option: ((instances(option), -question.headroom.of(option.spec.role)),),
     )
 
 
@@ -73,25 +76,26 @@ def kv_held(question: Question) -> tuple[Row, ...]:
 
     For each option o: sum over c of rate[o,c]·kv_tokens_s(o,c)/kv_tokens(o) <= kv_frac·instances[o].
     """
-    return _carried(question, "kv_held", kv_share_s, lambda option: (instances(option), question.headroom.kv_frac))
+    return _carried(question, "kv_held", kv_share_s, lambda option: ((instances(option), -question.headroom.kv_frac),))
 
 
 def link(question: Question) -> tuple[Row, ...]:
     """KV caches leave prefill machines and enter decode machines within the planned share of their links.
 
     For each option o that moves KV: sum over c of rate[o,c]·link_bytes(o,c)/bandwidth(o) <= link_frac·ports[o],
-    ports[o] = machines[o]/machines_per_instance(o).
+    ports[o] = (machines[o] - spares[o])/machines_per_instance(o).
     """
+    each = question.headroom.link_frac
     return _carried(
         question, "link", link_share_s,
-        lambda option: (bought(option), question.headroom.link_frac / option.machines_per_instance),
+        lambda option: tuple((name, sign * (each / option.machines_per_instance)) for name, sign in _down(option)),
     )  # fmt: skip
 
 
 def whole_machines(question: Question) -> tuple[Row, ...]:
     """Instances stand on machines that are bought whole.
 
-    For each option o: machines_per_instance(o)·instances[o] <= instances_per_machine(o)·machines[o].
+    For each option o: machines_per_instance(o)·instances[o] <= instances_per_machine(o)·(machines[o] - spares[o]).
     """
     return tuple(
         Row(
@@ -99,12 +103,37 @@ def whole_machines(question: Question) -> tuple[Row, ...]:
             family="whole_machines",
             terms=(
                 (instances(option), float(option.machines_per_instance)),
-                (bought(option), -float(option.instances_per_machine)),
+                *((column, each * option.instances_per_machine) for column, each in _down(option)),
             ),
             upper=0.0,
         )
         for option in question.options
     )
+
+
+def _down(option: Option) -> tuple[tuple[str, float], ...]:
+    """Machines that may be down less all machines: those that serve at any time, with the sign turned."""
+    own = ((bought(option), -1.0),)
+    return own if option.reliability is None else (*own, (spares(option), 1.0))
+
+
+def redundancy(question: Question) -> tuple[Row, ...]:
+    """A pool has the spare machines that it needs at least, whatever the other pools have.
+
+    For each option o, where availability is asked for: spares[o] >= fixed(o)·kept[o] and spares[o] >=
+    ratio(o)·machines[o]; machines[o] <= most(o)·kept[o]
+    """
+    rows: list[Row] = []
+    for option in (o for o in question.options if o.reliability is not None):
+        name, (fixed, ratio) = option.spec.name, spare_line(option, question.more_spares)
+        least = {f"redundancy[{name}]": (kept(option), fixed), f"redundancy[{name},domains]": (bought(option), ratio)}
+        for row, (column, each) in least.items():
+            if each:
+                terms = ((spares(option), 1.0), (column, -each))
+                rows.append(Row(name=row, family="redundancy", terms=terms, lower=0.0))
+        any_terms = ((bought(option), 1.0), (kept(option), -question.most[name]))
+        rows.append(Row(name=f"redundancy[{name},kept]", family="redundancy", terms=any_terms, upper=0.0))
+    return tuple(rows)
 
 
 def availability(question: Question) -> tuple[Row, ...]:
@@ -236,6 +265,7 @@ FAMILIES: tuple[Callable[[Question], tuple[Row, ...]], ...] = (
     kv_held,
     link,
     whole_machines,
+    redundancy,
     availability,
     cost,
     power,
@@ -266,16 +296,15 @@ def _carried(
     question: Question,
     family: str,
     per_request: Callable[[Option, Envelope], float],
-    capacity: Callable[[Option], tuple[str, float]],
+    less_capacity: Callable[[Option], tuple[tuple[str, float], ...]],
 ) -> tuple[Row, ...]:
     """For each option o: sum over c of rate[o,c]·per_request(o,c) - capacity(o) <= 0, where requests take any."""
     rows = []
     for option in question.options:
         taken = [(rate(option, name), per_request(option, option.envelopes[name])) for name in question.served(option)]
         if work := tuple(term for term in taken if term[1]):
-            column, each = capacity(option)
             name = f"{family}[{option.spec.name}]"
-            rows.append(Row(name=name, family=family, terms=(*work, (column, -each)), upper=0.0))
+            rows.append(Row(name=name, family=family, terms=(*work, *less_capacity(option)), upper=0.0))
     return tuple(rows)
 
 

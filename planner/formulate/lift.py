@@ -10,9 +10,9 @@ from planner.formulate.question import (
     WIDE,
     busy_s,
     kv_share_s,
-    machines,
     machines_needed,
     rate,
+    serving,
 )
 from planner.results.plan import CandidatePlan, Pool
 from planner.scenario.objectives import Headroom
@@ -59,10 +59,10 @@ def _pool(option: Option, values: Mapping[str, float], headroom: Headroom) -> Po
     """The instances bought of one option, or None where nothing is routed to it."""
     routed = {name: values[rate(option, name)] for name in option.envelopes if rate(option, name) in values}
     routed = {name: value for name, value in routed.items() if value > NO_RATE_REQ_PER_S}
-    if not routed or not values[machines(option)]:
+    if not routed or not serving(option, values):
         return None
     needed = machines_needed(option, routed, headroom, margin_frac=-WIDE)
-    bought = min(int(values[machines(option)]), needed)
+    bought = min(serving(option, values), needed)
     count = option.instances_on(bought)
     return Pool(
         spec=option.spec,

@@ -7,7 +7,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from planner.capacity.envelope import Option
 from planner.formulate.budgets import BUDGETS
 from planner.formulate.families import FAMILIES
-from planner.formulate.question import SCALE, WIDE, Question, instances, machines, machines_needed, rate, standing, used
+from planner.formulate.question import (
+    SCALE,
+    WIDE,
+    Question,
+    instances,
+    kept,
+    machines,
+    machines_needed,
+    rate,
+    spare_line,
+    spares,
+    standing,
+    used,
+)
 from planner.perf.layout import Layout, Role
 from planner.scenario.objectives import Budgets, Headroom, Objective
 from solvers.problem import INF, Column, Problem, Sense
@@ -36,6 +49,7 @@ def problem(
     objective: Objective,
     available: Mapping[str, int],
     apart: Iterable[tuple[Layout, Layout]] = (),
+    more_spares: int = 0,
 ) -> Problem:
     """The question as an integer program.
 
@@ -48,6 +62,8 @@ def problem(
             (req/s), maximised.
         available: machine type -> how many can be had; an unnamed type is unlimited.
         apart: pairs of a prefill and a decode layout between which no KV can travel; a plan has at most one of each.
+        more_spares: machines on top of each pool beyond those that it needs for its own failures at least; only where
+            availability is asked for.
 
     Returns:
         The program, its columns and rows in a fixed order.
@@ -59,10 +75,11 @@ def problem(
     _check(options, rates)
     asked = tuple(sorted((o for o in options if o.envelopes.keys() & rates.keys()), key=lambda o: o.spec.name))
     growing = objective is Objective.THROUGHPUT
-    most = _affordable(asked, budgets, available) if growing else _sufficient(asked, rates, headroom)
+    sufficient = _affordable(asked, budgets, available) if growing else _sufficient(asked, rates, headroom)
+    most = sufficient if growing else _with_spares(asked, sufficient, more_spares)
     question = Question(
         options=asked, rates=rates, budgets=budgets, headroom=headroom, objective=objective, available=dict(available),
-        apart=tuple(dict.fromkeys(apart)), most=most,
+        apart=tuple(dict.fromkeys(apart)), most=most, more_spares=more_spares,
     )  # fmt: skip
     return Problem(
         name=f"{'most' if growing else 'least'} {objective}",
@@ -92,6 +109,15 @@ def _sufficient(options: Iterable[Option], rates: Mapping[str, float], headroom:
     return most
 
 
+def _with_spares(options: Iterable[Option], most: Mapping[str, float], more: int) -> dict[str, float]:
+    """The same with room for the spare machines that the program asks for."""
+    found = dict(most)
+    for option in (each for each in options if each.reliability is not None):
+        fixed, ratio = spare_line(option, more)
+        found[option.spec.name] = float(math.ceil((most[option.spec.name] + fixed) / (1 - ratio)) + 1)
+    return found
+
+
 def _affordable(options: Iterable[Option], budgets: Budgets, available: Mapping[str, int]) -> dict[str, float]:
     """Machines of each option that availability and each budget alone allow, but at least one.
 
@@ -119,7 +145,7 @@ def carbon(option: Option) -> float:
 
 
 def _columns(question: Question) -> Iterator[Column]:
-    """instances, machines and rate of each option, then used, then stands, then scale."""
+    """instances, machines, spares and rate of each option, then used, then stands, then scale."""
     each: dict[Objective, Callable[[Option], float]] = {
         Objective.COST: lambda option: option.price_usd_per_h,
         Objective.POWER: lambda option: option.rated_w,
@@ -134,6 +160,9 @@ def _columns(question: Question) -> Iterator[Column]:
         most = question.most[option.spec.name]
         yield Column(name=instances(option), upper=most * option.instances_per_machine, integer=True)
         yield Column(name=machines(option), upper=most, integer=True, objective=weight(option))
+        if option.reliability is not None:
+            yield Column(name=spares(option), upper=most, integer=True)
+            yield Column(name=kept(option), upper=1.0, integer=True)
         for name in question.served(option):
             yield Column(name=rate(option, name), objective=worked(option) * option.work_j(name) if worked else 0.0)
     if question.budgets.machine_types is not None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from planner.capacity.envelope import Envelope, Option
+from planner.capacity.redundancy import least_spares
 from planner.perf.layout import Layout, Role
 from planner.scenario.objectives import Budgets, Headroom, Objective
 
@@ -31,6 +32,7 @@ class Question:
         available: machine type -> how many can be had; an unnamed type is unlimited.
         apart: pairs of a prefill and a decode layout between which no KV can travel, each once.
         most: option name -> whole number of machines of which no plan needs more.
+        more_spares: machines on top of each pool, beyond those that it needs for its own failures at least.
     """
 
     options: tuple[Option, ...]
@@ -41,6 +43,7 @@ class Question:
     available: Mapping[str, int]
     apart: tuple[tuple[Layout, Layout], ...]
     most: Mapping[str, float]
+    more_spares: int = 0
 
     @property
     def machine_types(self) -> tuple[str, ...]:
@@ -75,6 +78,28 @@ def machines(option: Option) -> str:
 def rate(option: Option, class_name: str) -> str:
     """The column of req/s of a class routed to an option."""
     return f"rate[{option.spec.name},{class_name}]"
+
+
+def spares(option: Option) -> str:
+    """The column that counts those of an option's machines that may be down; only where availability is asked for."""
+    return f"spares[{option.spec.name}]"
+
+
+def kept(option: Option) -> str:
+    """The 0/1 column that says whether an option has any machines; likewise."""
+    return f"kept[{option.spec.name}]"
+
+
+def serving(option: Option, values: Mapping[str, float]) -> int:
+    """Machines of an option that an allocation needs for the load: all but the spare ones."""
+    return round(values[machines(option)] - values.get(spares(option), 0.0))
+
+
+def spare_line(option: Option, more: int) -> tuple[float, float]:
+    """Spare machines of an option at least: so many where there are any; and this share of all its machines."""
+    assert option.reliability is not None, "asked only where availability is"
+    fixed, ratio = least_spares(option.spec.role, option.machines_per_instance, option.reliability)
+    return fixed + more * option.machines_per_instance, ratio
 
 
 def used(machine_type: str) -> str:

@@ -6,11 +6,13 @@ from dataclasses import fields, replace
 from math import ceil, inf
 
 from planner.capacity.envelope import Option
+from planner.capacity.totals import spare_machines
 from planner.errors import BadInput
 from planner.formulate import BUDGET_FAMILIES, BUDGETS, canonical, lift, problem
 from planner.formulate.question import rate
 from planner.planning.failings import failures, incurable
 from planner.planning.limits import parted
+from planner.planning.outages import outage
 from planner.planning.overloads import FUZZ_FRAC, overloads
 from planner.planning.refusals import raise_words, unserved
 from planner.planning.screen import Screen
@@ -20,9 +22,8 @@ from planner.resolve.workload import Asked
 from planner.results.evidence import Judgement, NoPlan, Round
 from planner.results.plan import CandidatePlan, Pool
 from planner.scenario.objectives import Budgets, Headroom, Objective
-from planner.scenario.sections import FailureSection
 from planner.simulator.judge import Note, judge
-from planner.simulator.pools import Events, Failure, PoolModel
+from planner.simulator.pools import Events, PoolModel
 from planner.simulator.serve import prepare
 from planner.simulator.traffic import Judging, Traffic
 from solvers.allocation import Reason, Solution, Termination
@@ -59,6 +60,7 @@ class PlanningLoop:
         """Nothing said yet; ``drawn_w`` None is the budget of expected watts."""
         self.case, self.progress = case, progress
         self._planned_w = case.scenario.budgets.expected_power_w  # of the next program; lowered where plans draw more
+        self._more_spares = 0  # likewise; raised where plans need more than it asks for
         self.drawn_w = self._planned_w if drawn_w is None else drawn_w
         self.rounds: list[Round] = []
         self.bound: float | None = None
@@ -115,6 +117,9 @@ class PlanningLoop:
             lifted = self.lifted(solution, headroom)
             even = balanced(lifted, self.options, self.least)  # other machines do more of the work then, at other watts
             candidate = even if self.within_budgets(even, self._budgets()) else lifted
+            if any(self.spare_machines(candidate)) and not self.within_budgets(candidate):
+                self._more_spares += 1
+                continue
             judgement = self.judged(candidate)
             self.note("plan", candidate, judgement)
             if self.holds(candidate, judgement):
@@ -145,7 +150,7 @@ class PlanningLoop:
         return problem(
             self.case.options if options is None else options, rates, budgets=self._budgets(), headroom=headroom,
             objective=objective or self.case.scenario.objective, available=self.case.available,
-            apart=[pair for pair, _ in self.case.apart],
+            apart=[pair for pair, _ in self.case.apart], more_spares=self._more_spares,
         )  # fmt: skip
 
     def _budgets(self) -> Budgets:
@@ -305,8 +310,8 @@ class PlanningLoop:
         """
         budgets, spent = budgets or self.case.scenario.budget(), candidate.spent()
         bought = Counter[str]()
-        for pool in candidate.pools:
-            bought[pool.spec.machine] += pool.machines
+        for pool, more in zip(candidate.pools, self.spare_machines(candidate), strict=True):
+            bought[pool.spec.machine] += pool.machines + more
         limits = {
             **{family: (getattr(budgets, each.key), spent[each.key]) for family, each in BUDGETS.items()},
             **{f"availability[{name}]": (self.case.available.get(name), count) for name, count in bought.items()},
@@ -316,6 +321,10 @@ class PlanningLoop:
             for name, (limit, value) in limits.items()
             if limit is not None and value > limit * (1 + FUZZ_FRAC)
         }
+
+    def spare_machines(self, candidate: CandidatePlan) -> tuple[int, ...]:
+        """Machines on top of those of each pool, which are simulated alone: availability asks for them."""
+        return spare_machines([(self.options[pool.spec.name], pool.machines) for pool in candidate.pools])
 
     def pools(self, candidate: CandidatePlan) -> list[PoolModel]:
         """The candidate as the simulator sees it.
@@ -355,18 +364,6 @@ def _words(asked: Asked, candidate: CandidatePlan, failures: int) -> str:
     factor = candidate.rate_scale
     words = asked.words if factor == 1 else f"{asked.words}, times {factor:.4g}"
     return words + (f", while {failures} machine{'s' * (failures > 1)} failed" if failures else "")
-
-
-def outage(section: FailureSection, pools: Sequence[PoolModel]) -> Failure | None:
-    """A failure that a scenario asks for, as it strikes these pools; None where they have no such machine."""
-    left, before = section.machine, 0
-    for position, pool in enumerate(pools):
-        if section.pool in (position, pool.role):
-            if left < pool.machines:
-                return Failure(machine=before + left, at_s=section.at_s, repair_s=section.repair_s)
-            left -= pool.machines
-        before += pool.machines
-    return None
 
 
 def _speed(pool: Pool) -> float:

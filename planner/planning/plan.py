@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from planner.errors import BadInput
+from planner.planning.available import spared, too_rarely_up, with_failures
 from planner.planning.choices import Depth, choices
 from planner.planning.limits import over_budget, over_row
-from planner.planning.loop import PlanningLoop, outage
+from planner.planning.loop import PlanningLoop
 from planner.planning.other_growth import other_growth
+from planner.planning.outages import outage
 from planner.planning.recount import recounted
 from planner.planning.row_study import study
 from planner.planning.search import Searched, search
@@ -57,7 +59,8 @@ def plan(
     if scenario.schedule is not None:
         raise BadInput(f"schedule: found one; expected none here: {OVER_TIME}")
     inputs = inputs_of(question)
-    searched = search(_cases(inputs), progress, with_margin=with_margin, drawn_w=drawn_w)
+    cases = [spared(case) for case in _cases(inputs)]
+    searched = _searched(cases, progress, with_margin=with_margin, drawn_w=drawn_w)
     best = searched.answer
     if isinstance(best, ValidatedPlan) and scenario.power.row_limit_w is not None:
         best = _in_rows(searched, best, progress, with_margin=with_margin, drawn_w=drawn_w)
@@ -70,11 +73,25 @@ def plan(
     return replace(best, choices=choices(inputs, searched.contenders, best, depth))
 
 
+def _searched(
+    cases: Sequence[Case], progress: Progress, *, with_margin: bool, drawn_w: float | None
+) -> Searched:  # fmt: skip
+    """The best plan of all, with spare machines and failures injected where availability is asked for."""
+    if not cases[0].scenario.availability.asked:
+        return search(cases, progress, with_margin=with_margin, drawn_w=drawn_w)
+    searched = search(cases, progress, with_margin=False, drawn_w=drawn_w)
+    if isinstance(searched.answer, NoPlan):
+        return searched
+    loop = searched.loop_of(searched.answer)
+    return replace(searched, answer=with_failures(loop, searched.answer, with_margin=with_margin))
+
+
 def _grown(scenario: Scenario, best: ValidatedPlan, progress: Progress, drawn_w: float | None) -> tuple[str, ...]:
     """What the other growth needs, in the plan's own precision, engine and policy."""
 
     def planned(other: Scenario) -> ValidatedPlan | NoPlan:
-        return search([case_of(other, best.candidate)], progress, with_margin=False, drawn_w=drawn_w).answer
+        cases = [spared(case_of(other, best.candidate))]
+        return _searched(cases, progress, with_margin=False, drawn_w=drawn_w).answer
 
     return other_growth(scenario, best, planned)
 
@@ -110,7 +127,7 @@ def _in_rows(
         if places < 1:
             break
         fewer = _of_at_most(places, searched.cases)
-        searched = search(fewer, progress, with_margin=with_margin, drawn_w=drawn_w)
+        searched = _searched(fewer, progress, with_margin=with_margin, drawn_w=drawn_w)
         best = searched.answer
         if isinstance(best, NoPlan):
             break
@@ -187,6 +204,7 @@ def simulation(
     over = [*over_budget(scenario, run, judgement)]
     if scenario.power.row_limit_w is not None:
         over += filter(None, [over_row(study(case, run, progress))])
+    over += too_rarely_up(case, run, progress)
     return Simulation(judgement=replace(judgement, over=tuple(over)), candidate=run)
 
 

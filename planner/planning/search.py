@@ -75,9 +75,13 @@ class Searched:
         """What was searched."""
         return tuple(contender.loop.case for contender in self.contenders)
 
+    def loop_of(self, plan: ValidatedPlan) -> PlanningLoop:
+        """What a plan of it was planned in."""
+        return next(contender.loop for contender in self.contenders if contender.key == key_of(plan))
+
     def case_of(self, plan: ValidatedPlan) -> Case:
         """What a plan of it is a plan of."""
-        return next(contender.loop.case for contender in self.contenders if contender.key == key_of(plan))
+        return self.loop_of(plan).case
 
 
 def signed(loop: PlanningLoop, value: float) -> float:

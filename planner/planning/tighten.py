@@ -162,13 +162,15 @@ def cheaper_pools(
     pool = next(p for p in candidate.pools if p.spec.name == pool_name)
     others = tuple(p for p in candidate.pools if p.spec.name != pool_name)
     taken = {p.spec.name for p in candidate.pools}
-    worth = price(objective, _totals((pool,), options))
+    worth = price(objective, totals_of((pool,), options))
     found = []
     for name, option in options.items():
         able = all(c in option.envelopes for c, rate in pool.rate_req_per_s.items() if rate > 0)
         if name in taken or option.spec.role is not pool.spec.role or not able:
             continue
-        one, two = (price(objective, _totals((replace(pool, spec=option.spec, machines=n),), options)) for n in (1, 2))
+        one, two = (
+            price(objective, totals_of((replace(pool, spec=option.spec, machines=n),), options)) for n in (1, 2)
+        )
         each, work = two - one, 2 * one - two  # the work itself costs energy, on however many machines
         machines = ceil((worth - work) / each * (1 - 1e-9)) - 1 if each > 0 else 0
         if machines < 1:
@@ -179,8 +181,11 @@ def cheaper_pools(
         instances = option.instances_on(machines)
         moved = _loaded(replace(pool, spec=option.spec, machines=machines, instances=instances), options)
         found.append((work + machines * each, name, machines, moved))
+    now = price(objective, candidate.totals)
     for _, name, machines, moved in sorted(found, key=lambda f: f[:2]):
-        yield _with_pools(candidate, (*others, moved), options), name, machines
+        made = _with_pools(candidate, (*others, moved), options)
+        if price(objective, made.totals) < now:  # spare machines, which pools share, make no line
+            yield made, name, machines
 
 
 def balanced(candidate: CandidatePlan, options: Mapping[str, Option], least: Mapping[str, Option]) -> CandidatePlan:
@@ -203,7 +208,7 @@ def faster(candidate: CandidatePlan, factor: float, options: Mapping[str, Option
     )  # fmt: skip
     headroom = _left(candidate.headroom, pools)
     return replace(
-        candidate, pools=pools, totals=_totals(pools, options), rate_scale=candidate.rate_scale * factor,
+        candidate, pools=pools, totals=totals_of(pools, options), rate_scale=candidate.rate_scale * factor,
         headroom=headroom,
     )  # fmt: skip
 
@@ -232,7 +237,7 @@ def at_rates(candidate: CandidatePlan, rates: Mapping[str, float], options: Mapp
         )
         for p, factor in zip(candidate.pools, factors, strict=True)
     )
-    return replace(candidate, pools=pools, totals=_totals(pools, options), headroom=_left(candidate.headroom, pools))
+    return replace(candidate, pools=pools, totals=totals_of(pools, options), headroom=_left(candidate.headroom, pools))
 
 
 def cluster(
@@ -271,7 +276,7 @@ def cluster(
     even = [_loaded(pool, options) for pool in _balanced(tuple(pools), options)]
     ordered = tuple(sorted(even, key=lambda pool: pool.spec.name))
     return CandidatePlan(
-        policy=policy, pools=ordered, totals=_totals(ordered, options), headroom=_left(Headroom(), ordered),
+        policy=policy, pools=ordered, totals=totals_of(ordered, options), headroom=_left(Headroom(), ordered),
         rate_scale=1.0, termination=Termination(reason=Reason.FEASIBLE, backend="not solved"),
     )  # fmt: skip
 
@@ -292,7 +297,7 @@ def _with_pools(candidate: CandidatePlan, pools: tuple[Pool, ...], options: Mapp
     """The candidate with other pools, what they add up to, and what they leave of the headroom."""
     ordered = tuple(sorted(_balanced(pools, options), key=lambda p: p.spec.name))
     return replace(
-        candidate, pools=ordered, totals=_totals(ordered, options), headroom=_left(candidate.headroom, ordered)
+        candidate, pools=ordered, totals=totals_of(ordered, options), headroom=_left(candidate.headroom, ordered)
     )  # fmt: skip
 
 
@@ -377,6 +382,6 @@ def _inherit(heir: Pool, gone: Pool, heirs: list[Pool], options: Mapping[str, Op
     return _loaded(replace(heir, rate_req_per_s=rates), options)
 
 
-def _totals(pools: Sequence[Pool], options: Mapping[str, Option]) -> Totals:
+def totals_of(pools: Sequence[Pool], options: Mapping[str, Option]) -> Totals:
     """What pools need of each budgeted quantity."""
     return totals((options[p.spec.name], p.machines, p.rate_req_per_s) for p in pools)

@@ -6,6 +6,7 @@ from math import isinf
 import yaml
 
 from planner.perf.layout import Role
+from planner.report.availability import availability_section
 from planner.report.certificates import rounds, smaller, tried
 from planner.report.choices import choices_section
 from planner.report.evidence import failures, objectives, served, served_how
@@ -67,6 +68,7 @@ def plan_page(plan: ValidatedPlan, scenario: Scenario, picture: Picture | None =
             *phases(candidate, judgement, picture),
             *powered(judgement, candidate, scenario),
             *(row_section(plan.power) if plan.power else ()),
+            *(availability_section(plan.availability) if plan.availability else ()),
             *smaller(plan),
             *rounds(plan),
             *_sources(plan),
@@ -86,9 +88,10 @@ def plan_page(plan: ValidatedPlan, scenario: Scenario, picture: Picture | None =
 
 def headline_of(candidate: CandidatePlan, scenario: Scenario, standing: str = "") -> str:
     """What to buy, in a line."""
-    totals = candidate.totals
+    totals, spare = candidate.totals, sum(pool.spares for pool in candidate.pools)
+    spared = f" ({spare} of them spare)" if spare else ""
     return (
-        f"{plural(totals.machines, 'machine')}, {dollars(totals.cost_usd_per_h)}, {watts(totals.power_w)} "
+        f"{plural(totals.machines, 'machine')}{spared}, {dollars(totals.cost_usd_per_h)}, {watts(totals.power_w)} "
         f"{rated_words(candidate)}{standing}, for {_load(candidate, scenario)}"
     )
 

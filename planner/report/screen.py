@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from textwrap import wrap
 
+from planner.report.availability import availability_line
 from planner.report.choices import best_other
 from planner.report.evidence import objectives
 from planner.report.page import Block, Lines, Pairs, Table
@@ -35,6 +36,7 @@ def facts(plan: ValidatedPlan) -> tuple[tuple[str, str], ...]:
     """What a first look must tell besides machines and objectives, the most important last to be cut short."""
     told = (
         ("Row", row_line(plan.power) if plan.power else ""),
+        ("Availability", availability_line(plan.availability) if plan.availability else ""),
         ("Load margin", _margin(plan)),
         ("Not more" if plan.objective == Objective.THROUGHPUT else "Not less", _not_less(plan)),
         ("Accuracy", "; ".join(plan.accuracy)),
@@ -86,7 +88,8 @@ def _rejected(neighbour: Neighbour) -> str:
             amount(value, worst.unit) for value in (worst.measured, worst.low, worst.high, worst.limit)
         )
         why = f"{worst.key} {measured} ({low} to {high}), limit {limit}, {worst.verdict.words}"
-    return f"{neighbour.pool} with {plural(neighbour.machines, 'machine')}: {why}"
+    with_ = f"{neighbour.pool} with {plural(neighbour.machines, 'machine')}"
+    return f"{with_ if neighbour.machines else f'no {neighbour.pool}'}: {why}"
 
 
 def _per_gpu(peaks: Sequence[PeakShare]) -> str:

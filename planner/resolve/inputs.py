@@ -15,6 +15,7 @@ from planner.perf.instance import GpuLimits
 from planner.perf.reference import Reference
 from planner.policies.presets import NAMES
 from planner.resolve import long_context as long
+from planner.resolve.availability import availability_problems
 from planner.resolve.clocks_caps import knobs_of, power_budget_problems
 from planner.resolve.over_time import schedule_problems
 from planner.resolve.public_rules import public_rule_problems, published_reading, published_reading_problems
@@ -205,6 +206,7 @@ def _machine_problems(scenario: Scenario, machines: tuple[Machine, ...]) -> tupl
         found.append(f"policy.recovery: {words}")
     if row.row_limit_w is not None:
         found += row_problems(row, machines, offered.pp, load_power_delivery().controls.brake_mhz)
+    found += availability_problems(scenario)
     found += schedule_problems(scenario, machines)
     found += public_rule_problems(scenario)
     found += published_reading_problems(scenario, machines)

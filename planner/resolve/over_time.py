@@ -14,6 +14,8 @@ from planner.scenario.schedule_section import ScheduleSection
 
 REFUSED: Mapping[str, str] = {
     "power.*": "a row is studied with machines that are always powered, a schedule powers them up and down",
+    "availability.*": "a schedule powers machines up and down, and which of them are spare in an epoch is not decided; "
+    "schedule.interruptions_per_h_ratio provides for machines on top that are lost",
     "validation.failures": "a failing machine is named by its place in a fixed plan, a schedule has a plan per epoch; "
     "schedule.interruptions_per_h_ratio provides for machines that are lost",
     "policy.mixed_pool": "instances do both phases, so none borrows from another phase",
@@ -71,10 +73,22 @@ def _refused(scenario: Scenario) -> Iterator[str]:
         part: BaseModel = getattr(scenario, section)
         fields = type(part).model_fields
         for each in fields if name == "*" else (name,):
-            found = getattr(part, each)
-            if found != fields[each].get_default(call_default_factory=True):
-                shown = found if isinstance(found, int | float | str) else "a value"
-                yield f"{section}.{each}: found {shown}; expected it left out beside schedule: {reason}"
+            yield from (
+                f"{section}.{key}: found {shown}; expected it left out beside schedule: {reason}"
+                for key, shown in _given(part, each)
+            )
+
+
+def _given(part: BaseModel, name: str) -> Iterator[tuple[str, object]]:
+    """A key of a section, or the keys below it, that differ from their defaults, and what stands there."""
+    found, field = getattr(part, name), type(part).model_fields[name]
+    if found == field.get_default(call_default_factory=True):
+        return
+    if isinstance(found, BaseModel):
+        inner = (given for each in type(found).model_fields for given in _given(found, each))
+        yield from ((f"{name}.{key}", shown) for key, shown in inner)
+    else:
+        yield name, found if isinstance(found, int | float | str) else "a value"
 
 
 def _objective(scenario: Scenario) -> Iterator[str]:

@@ -10,6 +10,7 @@ from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_before_validator_function, plain_serializer_function_ser_schema
 
+from planner.results.availability import Availability
 from planner.results.choice import Choice
 from planner.results.plan import CandidatePlan
 from planner.results.precision import Served
@@ -319,6 +320,7 @@ class ValidatedPlan:
             best first; empty where not asked.
         peaks: how hard each pool works its GPUs, against their data sheets.
         accuracy: how far measured runs were off what the same tables predict, a line per GPU type.
+        availability: how often it meets every objective, and what more nines cost; None where not asked.
     """
 
     candidate: CandidatePlan
@@ -338,6 +340,7 @@ class ValidatedPlan:
     choices: tuple[Choice, ...] = ()
     peaks: tuple[PeakShare, ...] = ()
     accuracy: tuple[str, ...] = ()
+    availability: Availability | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ class Pool:
         load_frac: busy share of an instance (before headroom) by the optimiser's estimate; above 1 where the simulator
             confirmed more than was estimated.
         kv_load_frac: share of its KV tokens held on average, by the same estimate.
+        spares: of the machines, how many may be down at once while the others meet every objective. All of them serve.
     """
 
     spec: InstanceSpec
@@ -30,6 +31,7 @@ class Pool:
     rate_req_per_s: Mapping[str, float]
     load_frac: float
     kv_load_frac: float
+    spares: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

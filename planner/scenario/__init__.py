@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
 
 from planner.errors import BadInput, nearest
+from planner.scenario.availability_section import Availability, AvailabilitySection, number_too
 from planner.scenario.class_presets import classes_spelled_out
 from planner.scenario.designs import spelled_out
 from planner.scenario.energy import EnergySection
@@ -69,6 +70,10 @@ class Scenario(Section):
     headroom: HeadroomSection = Field(HeadroomSection(), description="largest average loads to plan with at first")
     solver: SolverSection = Field(SolverSection(), description="the optimiser")
     validation: ValidationSection = Field(ValidationSection(), description="how hard the simulator looks")
+    availability: Availability = Field(
+        AvailabilitySection(), description="share of time in which every objective is met, and what may fail",
+        json_schema_extra=number_too,
+    )  # fmt: skip
     uncertainty: Annotated[dict[Word, Interval], AfterValidator(by_name)] = Field(
         {}, description="dotted key -> [low, high] it may turn out at; `phasewise whatif --worlds` draws from these"
     )

@@ -16,6 +16,7 @@ _UNITS: Mapping[str, str] = {
     "req_per_s": "requests per second",
     "usd_per_h": "dollars per hour",
     "s": "seconds",
+    "h": "hours",
     "w": "watts",
     "tokens": "tokens",
     "units": "rack units",

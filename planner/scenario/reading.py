@@ -13,6 +13,10 @@ Path_ = tuple[str | int, ...]
 _DOT = re.compile(r"\.(?!\d+_(?:s|slowdown)(?:\.|$))")  # the dot of ttft_p99.9_s is no step down
 
 
+SHORT = {"availability": "target_frac"}
+"""Section -> the key of it that a number in its place stands for."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
     """Plain data with the place of every key.
@@ -40,7 +44,10 @@ class Document:
     def changed(self, path: Path_, value: object, place: str) -> "Document":
         """The document with one key set, and that key's place noted."""
         kept = {known: where for known, where in self.places.items() if known[: len(path)] != path}
-        return Document(data=_changed(self.data, path, value), places={**kept, path: place})
+        data, found = self.data, self.data.get(str(path[0])) if path else None
+        if len(path) > 1 and path[0] in SHORT and isinstance(found, int | float):
+            data = {**data, str(path[0]): {SHORT[str(path[0])]: found}}
+        return Document(data=_changed(data, path, value), places={**kept, path: place})
 
 
 def read_document(path: Path) -> Document:

@@ -14,7 +14,7 @@ from workloads.slo import Slo, Unit
 UNITS = (
     "s", "us", "tokens", "tokens_per_s", "req_per_s", "bytes", "bytes_per_s", "bytes_per_token", "flops", "w", "j",
     "mhz", "usd_per_h", "frac", "ratio", "g_per_kwh", "g", "usd_per_kwh", "usd", "g_per_h",
-    "px",
+    "px", "h", "per_h",
 )  # fmt: skip
 """``_us`` occurs in profile files only, which store microseconds to stay short."""
 
@@ -45,6 +45,7 @@ COUNTS = {
     "experts", "experts_used", "routed_params", "row_machines",
     "most_base_machines", "most_top_machines", "served_epochs", "top_machines",
     "clock_changes", "epochs", "good", "reshards", "starts", "validated_epochs",
+    "domains", "down_machines", "more_spares", "rack_machines", "racks", "span", "spares",
     "counts", "spare_machines", "changed", "instances_by_spec", "unchanged",
 }  # fmt: skip
 """How many of something, the thing being the name."""

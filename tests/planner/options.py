@@ -1,6 +1,7 @@
 """Options made of simple numbers, for tests of the formulation."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from hypothesis import strategies as st
 
@@ -9,7 +10,9 @@ from hw_catalog.links import Link
 from hw_catalog.machines import Machine
 from hw_catalog.provenance import Kind, Provenance
 from planner.capacity.envelope import Envelope, Option
+from planner.capacity.redundancy import Reliability, Rule
 from planner.perf.layout import InstanceSpec, Layout, Role
+from planner.scenario.objectives import Objective
 
 TOY = Provenance(kind=Kind.ASSUMED, source="toy", date="2026-01-01")
 
@@ -74,6 +77,16 @@ def showcase() -> tuple[Option, ...]:
             envelopes={"short": envelope(prefill_s=0.125, decode_s=0.25, kv_tokens_s=5000.0)},
         ),
     )  # fmt: skip
+
+
+def failing(found: Iterable[Option], target_frac: float = 0.9999) -> tuple[Option, ...]:
+    """Options whose machines are down for a hundredth of the time, in two domains of which one may be lost."""
+    rule = Rule(
+        target_frac=target_frac, spares={}, objective=Objective.COST, rack_machines=4, rack_down_frac=1e-4,
+        rack_failures_per_h=1e-4, domains=2, domain_down_frac=1e-3, domain_failures_per_h=1e-4,
+    )  # fmt: skip
+    each = Reliability(down_frac=0.01, failures_per_h=1e-3, maintained_frac=0.0, rule=rule)
+    return tuple(replace(one, reliability=each) for one in found)
 
 
 @st.composite

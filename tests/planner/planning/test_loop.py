@@ -8,7 +8,7 @@ import pytest
 
 from planner.perf.layout import Role
 from planner.planning.failings import failures
-from planner.planning.loop import outage
+from planner.planning.outages import outage
 from planner.planning.plan import plan
 from planner.results.evidence import NoPlan, ValidatedPlan, Verdict
 from planner.scenario import Scenario

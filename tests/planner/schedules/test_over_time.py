@@ -1,5 +1,6 @@
 """Every key of a scenario beside a schedule: honoured, refused with a reason, or shown to mean nothing there."""
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -64,6 +65,13 @@ REFUSED: Mapping[str, str] = {
     "power.command_loss_frac": "0.1",
     "power.machines_per_rack": "2",
     "power.rows_per_ups": "2",
+    "availability.target_frac": "0.99",
+    "availability.spares": "n+1",
+    "availability.machine": "{mttr_h: 12.0}",
+    "availability.rack": "{machines: 2}",
+    "availability.domain": "{count: 2}",
+    "availability.spot": "{start_s: 60.0}",
+    "availability.maintenance": "{every_h: 700.0}",
     "solver.gap_frac": "0.05",
     "solver.search_evaluations": "40",
     "validation.failures": "[{pool: mixed, at_s: 3.0}]",
@@ -204,7 +212,7 @@ def _leaves(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[str]
         annotated = (field.annotation, *get_args(field.annotation))
         inner = [a for a in annotated if isinstance(a, type) and issubclass(a, BaseModel)]
         whole = ".".join((*path, name))
-        if inner and whole not in ("workload.lengths", "workload.arrivals", "power.limits", "power.load"):
+        if inner and not re.fullmatch(r"workload\.(lengths|arrivals)|power\.(limits|load)|availability\..*", whole):
             yield from _leaves(inner[0], (*path, name))
         else:
             yield whole

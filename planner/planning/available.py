@@ -1,0 +1,295 @@
+"""Availability: the spare machines of a plan, failures injected into it, and the price of each nine."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from planner.capacity.redundancy import (
+    Reliability,
+    Rule,
+    Stock,
+    failures_per_h,
+    lost_machines,
+    racks,
+    spares,
+    up_frac,
+)
+from planner.capacity.totals import counted
+from planner.planning.failings import failures
+from planner.planning.load_margin import margin
+from planner.planning.loop import PlanningLoop
+from planner.planning.one import worth
+from planner.planning.outages import down
+from planner.planning.refusals import raise_words
+from planner.planning.tighten import resized, totals_of
+from planner.resolve.availability import assumptions, reliable, rule_of
+from planner.resolve.case import Case
+from planner.results.availability import Availability, Nine, Outage
+from planner.results.evidence import Judgement, NoPlan, ValidatedPlan
+from planner.results.plan import CandidatePlan
+from planner.simulator.judge import judge
+from planner.simulator.pools import Events
+from planner.simulator.traffic import Judging, Traffic
+from workloads.traces import Trace
+
+NINES = (0.99, 0.999, 0.9999)
+"""Shares of time that are priced beside the one asked for."""
+
+AFTER_S = (0.0, 2.0, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 640.0)
+"""Seconds after a failure from which arrivals are looked at, until all objectives hold."""
+
+EARLIEST_FRAC, LATEST_FRAC = 0.2, 0.5
+"""Part of a window in which a machine fails: where most requests arrive."""
+
+LAST_FRAC = 0.75
+"""Part of a window that must be left to measure in after a failure, at the latest."""
+
+MOMENTS = 60
+"""Parts of a window, the fullest of which a machine fails in."""
+
+MOST_TURNS = 4
+"""Plans that failures are injected into; each has more spare machines than the one before."""
+
+Progress = Callable[[str, float], None]
+Strike = tuple[str, bool, tuple[int, ...], tuple[int, ...]]
+"""What fails in words; whether it is one failure of a plan that is all up; machines of each pool that are down from the
+start; machines of each that fail."""
+
+
+def spared(case: Case, target_frac: float | None = None) -> Case:
+    """The case with options whose machines fail and need others on top; as it is where availability is not asked."""
+    if not case.scenario.availability.asked:
+        return case
+    rule = rule_of(case.scenario, target_frac)
+    return replace(
+        case, options=reliable(case.scenario, case.options, rule), least=reliable(case.scenario, case.least, rule)
+    )
+
+
+def with_failures(loop: PlanningLoop, plan: ValidatedPlan, *, with_margin: bool) -> ValidatedPlan | NoPlan:
+    """A plan of the machines that the objectives need, with its spare ones, and failures injected into it.
+
+    While planning, only the machines that the objectives need are simulated: the state in which all spare ones are
+    down. Here all serve. Seconds in which objectives are missed after a failure count as time that is lost; where they
+    cost too much, more machines are spare.
+
+    Args:
+        loop: that the plan was found in.
+        plan: its pools have the machines that the objectives need, its totals the spare ones too.
+        with_margin: also find out how much more load the plan carries.
+    """
+    made = _Made(loop, plan.candidate)
+    recovery_s, fails = 0.0, tuple[str, ...]()
+    for _ in range(MOST_TURNS):
+        standing = made.standing(recovery_s)
+        if isinstance(standing, str):
+            return _refused(plan, (*fails, standing))
+        judgement = made.alone.judged(standing)
+        fails = made.alone.fails(standing, judgement)
+        outages = tuple(made.outages(standing)) if not fails else ()
+        fails = fails or tuple(f"{each.words}: {line}" for each in outages for line in each.fails)
+        if fails:
+            return _refused(plan, fails)
+        longest_s = max((each.recovery_s for each in outages if each.single), default=0.0)
+        if longest_s <= recovery_s or made.up(standing, longest_s) >= made.rule.target_frac:
+            return _answered(made, plan, (standing, judgement), outages, longest_s, with_margin=with_margin)
+        recovery_s = longest_s
+    return _refused(plan, (f"objectives are missed for {recovery_s:g} s after a failure, whatever machines are spare",))
+
+
+def too_rarely_up(case: Case, candidate: CandidatePlan, progress: Progress) -> tuple[str, ...]:
+    """Why a plan as it stands does not meet every objective as often as its scenario asks; empty where it does.
+
+    The machines of a pool that are not spare are those that the objectives need.
+    """
+    if not case.scenario.availability.asked:
+        return ()
+    made = _Made(PlanningLoop(spared(case), progress), candidate)
+    outages = tuple(made.outages(candidate))
+    longest_s = max((each.recovery_s for each in outages if each.single), default=0.0)
+    up, target = made.up(candidate, longest_s), made.rule.target_frac
+    lines = [f"{each.words}: {line}" for each in outages for line in each.fails]
+    if up < target:
+        spare = sum(pool.spares for pool in candidate.pools)
+        lines.append(f"availability.target_frac is {target:g}; with {spare} machines spare the plan has {up:.6g}")
+    short = [p for p in candidate.pools if p.spares < made.rule.spares.get(p.spec.role, 0)]
+    lines += [f"availability.spares: {p.spec.name} has {p.spares}" for p in short]
+    return tuple(lines)
+
+
+def _refused(plan: ValidatedPlan, fails: tuple[str, ...]) -> NoPlan:
+    """No plan is up as often as was asked for."""
+    words = "machines that meet every objective were found; with the failures of availability they do not"
+    return NoPlan(
+        reason="not validated", explanation=(words, *dict.fromkeys(fails)), raises={}, rounds=plan.rounds,
+        excuses=plan.excuses, judgement=plan.judgement,
+    )  # fmt: skip
+
+
+def _answered(
+    made: "_Made", plan: ValidatedPlan, held: tuple[CandidatePlan, Judgement], outages: tuple[Outage, ...],
+    recovery_s: float, *, with_margin: bool,
+) -> ValidatedPlan:  # fmt: skip
+    """The plan with its spare machines, and how often it is up."""
+    standing, judgement = held
+    stocks = made.stocks(standing)
+    study = Availability(
+        target_frac=made.rule.target_frac, up_frac=made.up(standing, recovery_s),
+        spare_machines=sum(pool.spares for pool in standing.pools),
+        racks=racks(standing.totals.machines, made.rule), domains=made.rule.domains,
+        failures_per_h=failures_per_h(stocks, made.rule), recovery_s=recovery_s,
+        nines=tuple(made.nines(standing, recovery_s)), outages=outages,
+        assumptions=assumptions(made.alone.case.scenario, made.reliability(standing), made.rule),
+    )  # fmt: skip
+    value = abs(worth(made.alone, standing))
+    bound = plan.certificate.bound
+    gap = None if bound is None else abs(value - bound) / max(1e-9, abs(value))
+    up = {pool.spec.name: f"{pool.spec.name}, of what must be up," for pool in plan.candidate.pools}
+    neighbours = tuple(replace(each, pool=up.get(each.pool, each.pool)) for each in plan.certificate.neighbours)
+    return replace(
+        plan, candidate=standing, judgement=judgement, objective_value=value, availability=study,
+        margin=margin(made.alone, standing) if with_margin else None,
+        certificate=replace(plan.certificate, gap_frac=gap, neighbours=neighbours),
+    )  # fmt: skip
+
+
+class _Made:
+    """The machines that the objectives need, and what may be made of them."""
+
+    def __init__(self, loop: PlanningLoop, needed: CandidatePlan) -> None:
+        """Of a plan whose pools have the machines that the objectives need."""
+        first = loop.case.options[0].reliability
+        assert first is not None, "made only where availability is asked for"
+        self.rule, self._spared, self._needed = first.rule, loop.options, needed
+        plain = replace(
+            loop.case, options=tuple(replace(o, reliability=None) for o in loop.case.options),
+            least=tuple(replace(o, reliability=None) for o in loop.case.least),
+        )  # fmt: skip
+        self.alone = PlanningLoop(plain, loop.progress, loop.drawn_w)
+
+    def reliability(self, candidate: CandidatePlan) -> Mapping[str, Reliability]:
+        """Machine type -> how often one of a plan's is gone."""
+        found = {pool.spec.machine: self._spared[pool.spec.name].reliability for pool in candidate.pools}
+        return {name: each for name, each in found.items() if each is not None}
+
+    def stocks(self, standing: CandidatePlan, rule: Rule | None = None) -> list[Stock]:
+        """The machines of each pool, those that may be down counted."""
+        return [
+            Stock(
+                machines=pool.machines, needed=pool.machines - pool.spares,
+                span=self._spared[pool.spec.name].machines_per_instance,
+                each=replace(self.reliability(standing)[pool.spec.machine], rule=rule or self.rule),
+            )
+            for pool in standing.pools
+        ]  # fmt: skip
+
+    def up(self, standing: CandidatePlan, recovery_s: float) -> float:
+        """Share of time in which a plan meets every objective."""
+        rule = replace(self.rule, recovery_s=recovery_s)
+        return up_frac(self.stocks(standing, rule), rule)
+
+    def _with(self, rule: Rule) -> CandidatePlan | None:
+        """The machines with the spare ones that a rule asks for; None where no number is enough."""
+        pools, options = self._needed.pools, self._spared
+        needed = [
+            (pool.spec.role, stock, counted(options[pool.spec.name], rule.objective))
+            for pool, stock in zip(pools, self.stocks(self._needed, rule), strict=True)
+        ]
+        on_top = spares(needed)
+        if on_top is None:
+            return None
+        more = tuple(
+            replace(resized(pool, pool.machines + count, options[pool.spec.name]), spares=count)
+            for pool, count in zip(pools, on_top, strict=True)
+        )
+        return replace(self._needed, pools=more, totals=totals_of(more, self.alone.options))
+
+    def standing(self, recovery_s: float) -> CandidatePlan | str:
+        """The plan with its spare machines; a sentence where there is none."""
+        found = self._with(replace(self.rule, recovery_s=recovery_s))
+        if found is None:
+            after = f" with {recovery_s:g} s of missed objectives after each failure" if recovery_s else ""
+            return f"no number of machines is up {self.rule.target_frac:g} of the time{after}"
+        over = self.alone.exceeded(found)
+        return "; ".join(raise_words(over)) if over else found
+
+    def nines(self, standing: CandidatePlan, recovery_s: float) -> Iterator[Nine]:
+        """What shares of time cost, the smallest first."""
+        asked = self.rule.target_frac
+        for target in sorted({*NINES, *([asked] if asked else [])}):
+            rule = replace(rule_of(self.alone.case.scenario, target), recovery_s=recovery_s)
+            rule = replace(self.rule, recovery_s=recovery_s) if target == asked else rule
+            plan = standing if target == asked else self._with(rule)
+            totals = plan.totals if plan else None
+            yield Nine(
+                target_frac=target, chosen=target == asked, domains=rule.domains,
+                up_frac=up_frac(self.stocks(plan, rule), rule) if plan else 0.0,
+                machines=totals.machines if totals else 0,
+                spare_machines=sum(pool.spares for pool in plan.pools) if plan else 0,
+                cost_usd_per_h=totals.cost_usd_per_h if totals else 0.0, power_w=totals.power_w if totals else 0.0,
+            )  # fmt: skip
+
+    def outages(self, standing: CandidatePlan) -> Iterator[Outage]:
+        """Every failure that the plan must survive, injected into a run."""
+        for strike in dict.fromkeys(_strikes(standing, self.stocks(standing), self.rule)):
+            self.alone.progress(strike[0], 0.96)
+            yield _struck(self.alone, standing, strike)
+
+
+def _strikes(standing: CandidatePlan, stocks: Sequence[Stock], rule: Rule) -> Iterator[Strike]:
+    """A machine of each pool, a rack, and the last machines that may be down, each where enough others are left."""
+    left = tuple(pool.spares for pool in standing.pools)
+    none, spans = (0,) * len(left), tuple(stock.span for stock in stocks)
+    for place, pool in enumerate(standing.pools):
+        if left[place] >= spans[place]:
+            one = tuple(span if at == place else 0 for at, span in enumerate(spans))
+            yield f"{'a machine' if spans[place] == 1 else 'an instance'} of {pool.spec.name} fails", True, none, one
+    count = racks(standing.totals.machines, rule)
+    lost = tuple(lost_machines(stock.machines, 1, count) for stock in stocks)
+    if count > 1 and all(gone <= most for gone, most in zip(lost, left, strict=True)):
+        yield f"a rack with {sum(lost)} machines fails", True, none, lost
+    last = tuple(span if most >= span else 0 for span, most in zip(spans, left, strict=True))
+    before = tuple(most - one for most, one in zip(left, last, strict=True))
+    if any(before) or sum(map(bool, last)) > 1:
+        yield f"with {sum(before)} machines down, the last {sum(last)} that may fail do", False, before, last
+
+
+def _struck(loop: PlanningLoop, standing: CandidatePlan, strike: Strike) -> Outage:
+    """A failure injected where most requests arrive, and how soon after it every objective holds."""
+    words, single, before, failing = strike
+    asked, scale, section = loop.case.asked, standing.rate_scale, loop.case.scenario.validation
+    times, seeds = 1.0 if asked.longer(scale) is None else 2.0, asked.seeds_at(scale)
+    trace, pools = asked.draw(seeds[0], scale, times), loop.pools(standing)
+    at_s, cooldown_frac = _busiest_s(trace), asked.unmeasured_at(scale, section)[1]
+    failing_at = [*down(pools, before, 0.0, first=(0,) * len(before)), *down(pools, failing, at_s, first=before)]
+    traffic = Traffic(
+        draw=asked.drawing(scale, times), seeds=seeds, workload=words, exact=asked.exact_at(scale),
+        aligned=asked.aligned_at(scale),
+    )  # fmt: skip
+    for after_s in AFTER_S:
+        from_frac = (at_s + after_s) / trace.duration_s
+        if after_s and from_frac > LAST_FRAC:
+            break
+        judging = Judging(
+            warmup_frac=from_frac, cooldown_frac=cooldown_frac, confidence_frac=section.confidence_frac, early=True
+        )
+        said = judge(
+            pools, loop.case.policy, traffic, loop.case.slos, judging, reference=loop.case.reference,
+            events=Events(failures=failing_at),
+        )  # fmt: skip
+        found = Outage(
+            words=words, single=single, down_machines=sum(before), machines=sum(failing), recovery_s=after_s,
+            restarted=said.restarted, used_ratio=min(1e9, max((e.used_ratio for e in said.evidence), default=0.0)),
+            fails=failures(said),
+        )  # fmt: skip
+        if not found.fails:
+            break
+    return found
+
+
+def _busiest_s(trace: Trace) -> float:
+    """When most requests arrive, between the parts of a window where a failure tells."""
+    counts, edges = np.histogram(trace.arrival_s, bins=MOMENTS, range=(0.0, trace.duration_s))
+    first, last = round(EARLIEST_FRAC * MOMENTS), round(LATEST_FRAC * MOMENTS)
+    return float(edges[first + int(counts[first:last].argmax())])

@@ -1,0 +1,84 @@
+"""How often a plan meets every objective, what each nine costs, and what failures did to it."""
+
+from collections.abc import Iterator
+
+from planner.report.page import Cell, Chip, Lines, Section, Table, Tone, columns, section
+from planner.report.words import dollars, number, percent, plural, seconds, watts
+from planner.results.availability import Availability, Nine, Outage
+
+NOT_REACHED = "no number of machines"
+
+
+def nines(frac: float) -> str:
+    """A share of time with as many digits as tell it from 1."""
+    for digits in range(4, 10):
+        if float(text := f"{frac:.{digits}f}") < 1:
+            return text.rstrip("0")
+    return "1"
+
+
+def availability_line(found: Availability) -> str:
+    """How often the plan meets every objective, and the price of each nine, in a line."""
+    asked = f" ({nines(found.target_frac)} asked)" if found.target_frac else ""
+    spare = f"{plural(found.spare_machines, 'machine')} may be down at once; {plural(found.racks, 'rack')}"
+    prices = "; ".join(f"{nines(nine.target_frac)}: {_price(nine)}" for nine in found.nines)
+    domains = f", {plural(found.domains, 'domain')}" if found.domains > 1 else ""
+    return f"every objective is met {nines(found.up_frac)} of the time{asked}, {spare}{domains}; {prices}"
+
+
+def _price(nine: Nine) -> str:
+    """What a share of time costs."""
+    if not nine.machines:
+        return NOT_REACHED
+    mark = " (this plan)" if nine.chosen else ""
+    domains = f" in {nine.domains} domains" if nine.domains > 1 else ""
+    machines = plural(nine.machines, "machine")
+    return f"{machines}{domains}, {dollars(nine.cost_usd_per_h)}, {watts(nine.power_w)}{mark}"
+
+
+def availability_section(found: Availability) -> Iterator[Section]:
+    """The price of each nine, the failures that were injected, and what the share of time follows from."""
+    headings = columns(
+        "#share of time", "#computed", "#machines", "#spare", "#domains", "#cost", "#rated", "evidence"
+    )  # fmt: skip
+    yield from section(
+        "availability", "Availability", Lines(lines=tuple(_words(found))),
+        Table(columns=headings, rows=[_nine(nine) for nine in found.nines], caption="the price of each nine"),
+        Table(
+            columns=columns("~failure in the run", "#down before", "#fail", "#again", "#recovery", "#worst", "holds"),
+            rows=[_outage(outage) for outage in found.outages], caption="failures that were injected",
+        ) if found.outages else None,
+        Lines(lines=found.assumptions, bullets=True),
+    )  # fmt: skip
+
+
+def _words(found: Availability) -> Iterator[str]:
+    """What the share of time means."""
+    yield (
+        f"In {nines(found.up_frac)} of the time every pool has the machines with which every objective was met in "
+        "simulation, and no failure is being recovered from. All machines serve; "
+        f"{plural(found.spare_machines, 'machine')} may be down at once."
+    )
+    yield (
+        f"Something fails every {number(1 / found.failures_per_h)} h; arrivals meet every objective again "
+        f"{seconds(found.recovery_s)} later at most. Requests of a failed machine are served again and may be late."
+    )
+
+
+def _nine(nine: Nine) -> tuple[Cell, ...]:
+    words = "failures injected" if nine.chosen else "computed, same pools"
+    chip: Cell = Chip(words="this plan: " + words, tone=Tone.GOOD) if nine.chosen else words
+    if not nine.machines:
+        return nines(nine.target_frac), "", "", "", "", "", "", NOT_REACHED
+    return (
+        nines(nine.target_frac), nines(nine.up_frac), number(nine.machines), number(nine.spare_machines),
+        number(nine.domains), dollars(nine.cost_usd_per_h), watts(nine.power_w), chip,
+    )  # fmt: skip
+
+
+def _outage(outage: Outage) -> tuple[Cell, ...]:
+    holds = Chip(words="no", tone=Tone.BAD) if outage.fails else Chip(words="yes", tone=Tone.GOOD)
+    return (
+        outage.words, number(outage.down_machines), number(outage.machines), number(outage.restarted),
+        seconds(outage.recovery_s), f"{percent(outage.used_ratio)} of its limit", holds,
+    )  # fmt: skip
