@@ -68,6 +68,7 @@ FLAGS = (
         ("--quantization", "ModelOpt checkpoints; others state their own", "modelopt modelopt_fp4", _VLLM_MODELOPT),
         ("--kv-cache-dtype", "model.kv_dtype", "bfloat16 fp8", _VLLM_CACHE),
         ("--kv-transfer-config", "a split plan: NIXL", "", _VLLM_NIXL),
+        ("--speculative-config", "model.draft_tokens", "", _VLLM_ARGS),
     ),
     *_flags(
         "sglang", "0.5",
@@ -90,6 +91,10 @@ FLAGS = (
         ("--disaggregation-transfer-backend", "a split plan: NIXL", "nixl", _SGLANG_DYNAMO),
         ("--disaggregation-bootstrap-port", "a split plan", "", _SGLANG_DYNAMO),
         ("--host", "a split plan", "", _SGLANG_DYNAMO),
+        ("--speculative-algorithm", "model.draft_tokens", "NEXTN", _SGLANG_RANKS),
+        ("--speculative-num-steps", "model.draft_tokens", "", _SGLANG_RANKS),
+        ("--speculative-eagle-topk", "model.draft_tokens", "1", _SGLANG_RANKS),
+        ("--speculative-num-draft-tokens", "model.draft_tokens and one", "", _SGLANG_RANKS),
     ),
     *_flags(
         "trtllm", "1.0",
@@ -102,7 +107,7 @@ FLAGS = (
         ("--max-batch-size", "policy.max_batch_size", "", _TRTLLM),
         ("--kv-block-size", "policy.block_tokens, but for latent attention", "", _TRTLLM),
         ("--free-gpu-memory-fraction", "policy.kv_memory_frac", "", _TRTLLM),
-        ("--override-engine-args", "chunks, prefix cache, model.kv_dtype, KV transfer", "", _TRTLLM),
+        ("--override-engine-args", "chunks, prefix cache, model.kv_dtype, KV transfer, drafts", "", _TRTLLM),
     ),
 )  # fmt: skip
 

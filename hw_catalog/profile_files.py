@@ -332,6 +332,7 @@ def _row(profile: KernelProfile) -> dict[str, Any]:
     """The row that describes a profile."""
     row = {field.name: getattr(profile, field.name) for field in fields(profile)}
     row.pop("beyond_tokens")
+    row.pop("draft_tokens")
     if profile.dp == 1:
         row.pop("dp")
     row |= {name: row[name].tolist() for name in KNOTS}

@@ -46,6 +46,7 @@ class KernelProfile:
             none were. Never in a file.
         dp: ranks of attention data parallelism. Tokens, batches and attention are those of one rank, all others having
             as much to do; experts are spread over the ``tp`` times ``dp`` GPUs of all ranks.
+        draft_tokens: that a decode step verifies beside the token of each request. Never in a file.
     """
 
     gpu: str
@@ -74,3 +75,4 @@ class KernelProfile:
     provenance: Provenance
     beyond_tokens: int = 0
     dp: int = 1
+    draft_tokens: int = 0

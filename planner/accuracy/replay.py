@@ -14,7 +14,7 @@ from hw_catalog.machines import Machine
 from hw_catalog.profile_files import MEASURED, PLANNED, load_profiles
 from hw_catalog.profiles import KernelProfile
 from planner.accuracy.measured import MeasuredRun, Workers
-from planner.perf.drafting import Drafting, drafting
+from planner.perf.drafting import Drafting, drafting, steps_of, tokens_per_step
 from planner.perf.instance import InstancePhysics, instance_physics
 from planner.perf.kv import EngineSettings
 from planner.perf.layout import Layout, Role
@@ -123,7 +123,7 @@ def _trace(found: MeasuredRun, pools: Sequence[PoolModel]) -> Trace:
     n = found.requests
     prompts, outputs = _lengths(found)
     if found.draft_tokens:
-        outputs = 1 + np.rint((outputs - 1) / tokens_per_step(found.draft_tokens)).astype(np.int64)
+        outputs = steps_of(outputs, tokens_per_step(found.draft_tokens))
     rate = found.rate_req_per_s
     arrivals = np.arange(n) / rate if rate else np.zeros(n)
     if rate and found.poisson:
@@ -270,12 +270,3 @@ def _profiles(tables: Tables, model: str, gpu: str, profile_set: str, of: str) -
             found = ()
         tables.read[file] = found
     return tables.read[file]
-
-
-TOKENS_PER_STEP = {1: 1.70, 2: 2.07, 3: 2.44}
-"""Draft length -> tokens a step gains."""
-
-
-def tokens_per_step(draft_tokens: int) -> float:
-    """Tokens that a decode step gains; the longest known draft stands for longer ones."""
-    return TOKENS_PER_STEP[min(draft_tokens, max(TOKENS_PER_STEP))]

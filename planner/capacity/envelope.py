@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hw_catalog.machines import Machine
 from planner.capacity.redundancy import Reliability
+from planner.perf.drafting import in_steps
 from planner.perf.draw import decoding_w, prefill_above_w
 from planner.perf.instance import InstancePhysics
 from planner.perf.layout import InstanceSpec, Role
@@ -158,15 +159,9 @@ def option(
 
 
 def envelope(
-    role: Role,
-    physics: InstancePhysics,
-    policy: Policy,
-    part: ClassDemand,
-    slos: Sequence[Slo],
-    reference: Reference | None = None,
-    *,
-    chunk_tokens: int | None = None,
-) -> Envelope:
+    role: Role, physics: InstancePhysics, policy: Policy, part: ClassDemand, slos: Sequence[Slo],
+    reference: Reference | None = None, *, chunk_tokens: int | None = None,
+) -> Envelope:  # fmt: skip
     """What one request of the class costs an instance in ``role``.
 
     Args:
@@ -181,9 +176,10 @@ def envelope(
     Raises:
         Unfit: the class does not fit its memory, or an objective is out of reach even on an idle instance.
     """
-    prompts, outputs = part.prompt_tokens, part.output_tokens
     mine = _bounds(slos, part, reference)
-    _check_memory(role, physics, prompts, outputs)
+    _check_memory(role, physics, part.prompt_tokens, part.output_tokens)
+    part = in_steps(part, physics.step_tokens)
+    prompts, outputs = part.prompt_tokens, part.output_tokens
     _check_link(role, physics, outputs)
     lanes, moves = physics.stages.count, role is not Role.MIXED
     share_moving = float(np.mean(outputs > 1))
@@ -389,7 +385,11 @@ def _allowed(point: _Point, batch: int, step_s: float) -> bool:
             continue
         mean_s = step_s + (chunks.added_s(step_s) * batch / point.output_mean_tokens if chunks else 0.0)
         whole = slo.metric is Metric.E2E
-        times = point.alone_s + point.part.output_tokens * mean_s if whole else np.full(1, mean_s)
+        times = (
+            point.alone_s + point.part.output_tokens * mean_s
+            if whole
+            else np.full(1, mean_s / point.physics.step_tokens)
+        )
         if np.percentile(times / unit, slo.percentile) > slo.limit:
             return False
     return True

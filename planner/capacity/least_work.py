@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.capacity.envelope import Envelope, Option, mean_context_tokens
+from planner.perf.drafting import in_steps
 from planner.perf.instance import InstancePhysics
 from planner.perf.layout import Role
 from planner.policies.base import Occupancy, Policy
@@ -49,7 +50,8 @@ def at_least(option: Option, physics: InstancePhysics, policy: Policy, demand: D
     if policy.borrowing.borrows(Role.PREFILL, maxsize) or policy.borrowing.borrows(Role.DECODE, maxsize):
         idle = {n: replace(e, prefill_s=0.0, decode_s=0.0, kv_tokens_s=0.0) for n, e in option.envelopes.items()}
         return replace(option, envelopes=idle)
-    served = [part for part in demand.classes if part.request_class.name in option.envelopes]
+    parts = [in_steps(part, physics.step_tokens) for part in demand.classes]
+    served = [part for part in parts if part.request_class.name in option.envelopes]
     shortest = min(_context(part) for part in served)
     most = max(1, min(policy.batching.at(None, physics.step).max_batch_size, int(_share_tokens(physics) / shortest)))
     found = {part.request_class.name: _least(option, physics, policy, part, most) for part in served}

@@ -27,6 +27,7 @@ class Instance:
         block_tokens: of one KV block; None leaves it to the engine, as kernels of latent attention need.
         memory_frac: share of GPU memory that the engine may use.
         nodes: machines that one instance spans.
+        draft_tokens: that the model's own prediction layers draft in a step; 0: none.
     """
 
     role: Role
@@ -38,6 +39,7 @@ class Instance:
     block_tokens: int | None
     memory_frac: float
     nodes: int = 1
+    draft_tokens: int = 0
 
 
 def arguments(instance: Instance) -> tuple[str, ...]:
@@ -151,6 +153,8 @@ def _vllm(at: Instance) -> list[str]:
     flags += ["--gpu-memory-utilization", f"{at.memory_frac:g}"]
     flags += _weights(served, {"fp8": "modelopt", "fp4": "modelopt_fp4"})
     flags += ["--kv-cache-dtype", _KV["vllm"][served.kv_dtype]]
+    if at.draft_tokens:
+        flags += ["--speculative-config", _json({"method": "mtp", "num_speculative_tokens": at.draft_tokens})]
     return flags + (["--kv-transfer-config", NIXL] if at.role is not Role.MIXED else [])
 
 
@@ -169,6 +173,9 @@ def _sglang(at: Instance) -> list[str]:
     flags += ["--mem-fraction-static", f"{at.memory_frac:g}"]
     flags += _weights(served, {"fp8": "modelopt_fp8", "fp4": "modelopt_fp4"})
     flags += ["--kv-cache-dtype", _KV["sglang"][served.kv_dtype]]
+    if at.draft_tokens:
+        flags += ["--speculative-algorithm", "NEXTN", "--speculative-num-steps", str(at.draft_tokens)]
+        flags += ["--speculative-eagle-topk", "1", "--speculative-num-draft-tokens", str(at.draft_tokens + 1)]
     if at.role is Role.MIXED:
         return flags
     flags += ["--disaggregation-transfer-backend", "nixl", "--disaggregation-bootstrap-port", _BOOTSTRAP_PORT]
@@ -192,11 +199,18 @@ def _trtllm(at: Instance) -> list[str]:
     if at.block_tokens:
         cache["tokens_per_block"] = at.block_tokens
     more: dict[str, object] = {"enable_chunked_prefill": True, "kv_cache_config": cache}
+    if at.draft_tokens:
+        more["speculative_config"] = {"decoding_type": "MTP", "num_nextn_predict_layers": at.draft_tokens}
     if at.role is not Role.MIXED:
         more["cache_transceiver_config"] = {"backend": "DEFAULT"}
     if at.role is Role.PREFILL:  # a prefill worker has no overlap scheduler, as in the stack's example
         more["disable_overlap_scheduler"] = True
-    return [*flags, "--override-engine-args", json.dumps(more, sort_keys=True)]
+    return [*flags, "--override-engine-args", _json(more)]
+
+
+def _json(options: Mapping[str, object]) -> str:
+    """Options as an argument."""
+    return json.dumps(options, sort_keys=True)
 
 
 def _weights(served: Served, modelopt: Mapping[str, str]) -> list[str]:

@@ -123,7 +123,7 @@ def _instance(pool: Pool, served: Served, scenario: Scenario, model: ModelSpec) 
         role=spec.role, layout=spec.layout, served=served, step_tokens=spec.chunk_tokens or knobs.max_batch_tokens,
         cuts_prompts=spec.chunk_tokens is not None, requests=knobs.max_batch_size,
         block_tokens=None if model.kv_latent_dim else knobs.block_tokens, memory_frac=knobs.kv_memory_frac,
-        nodes=max(1, pool.machines // pool.instances),
+        nodes=max(1, pool.machines // pool.instances), draft_tokens=scenario.model.draft_tokens,
     )  # fmt: skip
 
 

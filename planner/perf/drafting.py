@@ -9,10 +9,36 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hw_catalog.profiles import Floats, Ints, KernelProfile
+from workloads.demand import ClassDemand
 
 VERIFIED_SHARE = 0.51
 """Of the attention of as many more requests, what verified tokens cost beside the first: they read the same cache.
 Fitted to 160 disaggregated runs with multi-token prediction, in sample (benchmarks/cluster_timing.py)."""
+
+
+TOKENS_PER_STEP = {1: 1.70, 2: 2.07, 3: 2.44}
+"""Draft length -> tokens that a step gains, of the models in ``MEASURED``."""
+
+MEASURED = frozenset({"deepseek-v3"})
+MEASURED_SOURCE = "fitted to 73 disaggregated runs of InferenceX, DeepSeek-R1"
+
+
+def tokens_per_step(draft_tokens: int) -> float:
+    """Tokens that a decode step gains; the longest known draft stands for longer ones."""
+    return TOKENS_PER_STEP[min(draft_tokens, max(TOKENS_PER_STEP))]
+
+
+def steps_of(output_tokens: Ints, step_tokens: float) -> Ints:
+    """Steps after which requests have their outputs, the one that computes the prompt among them."""
+    later = np.maximum(1, np.rint((output_tokens - 1) / step_tokens)).astype(np.int64)
+    return np.where(output_tokens > 1, 1 + later, output_tokens)
+
+
+def in_steps(part: ClassDemand, step_tokens: float) -> ClassDemand:
+    """A class of requests whose outputs are counted in steps."""
+    if step_tokens == 1:
+        return part
+    return replace(part, output_tokens=steps_of(part.output_tokens, step_tokens))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +74,7 @@ def drafting(profile: KernelProfile, how: Drafting, *, layers: int, ahead_tokens
     knots = profile.attention_batch
     whole = np.stack([[_beyond(knots, column, b * more) for b in knots.tolist()] for column in read.T], axis=1)
     return replace(
-        profile, linear_decode_s=verified + layer * profile.linear_decode_s,
+        profile, draft_tokens=how.draft_tokens, linear_decode_s=verified + layer * profile.linear_decode_s,
         decode_attention_s=np.maximum(read + VERIFIED_SHARE * (whole - read) + layer * read, 0.0),
     )  # fmt: skip
 

@@ -40,6 +40,7 @@ class InstancePhysics:
         request_s: what the engine spends on every request before its first token is out.
         lag_steps: decode steps that an arrival at a busy instance waits beyond the current one.
         ranks: of attention data parallelism, to which prompts are dealt one by one; they step together.
+        step_tokens: that a request gains in a decode step; more than one where the model drafts.
     """
 
     step: StepTime
@@ -56,6 +57,7 @@ class InstancePhysics:
     request_s: float = 0.0
     lag_steps: float = 0.0
     ranks: int = 1
+    step_tokens: float = 1.0
 
     @property
     def kv_tokens(self) -> int:

@@ -108,6 +108,7 @@ class WattTerms:
         clocked_ratio: clocked watts at the clock, over those at the free clock, at ``SHARE_KNOTS`` of above/room.
         full_clock: step times without clock lock and cap.
         lanes: parts of the batch of a decode-only step, each in another stage.
+        verified: tokens of a request that a decode step computes.
     """
 
     gpus: int
@@ -130,6 +131,7 @@ class WattTerms:
     clocked_ratio: NDArray[np.float64]
     full_clock: StepTime
     lanes: int = 1
+    verified: int = 1
 
 
 class InstancePower:
@@ -235,7 +237,7 @@ class InstancePower:
             weight_bytes=held * (1 - routed_ratio), expert_bytes=held * routed_ratio, kv_bytes=kv_bytes,
             correction_ratio=np.array([curve.correction_ratio(self._key, max(1, b)) for b in range(batches + 1)]),
             clocked_ratio=np.array(self._clocked), full_clock=self.full_clock,
-            lanes=self._streams,
+            lanes=self._streams, verified=1 + profile.draft_tokens,
         )  # fmt: skip
 
     def _watts(self, work: Work, model_s: float, correction_ratio: float) -> float:

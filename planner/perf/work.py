@@ -69,9 +69,11 @@ def decode_attention_work(
 def decode_work(
     model: ModelSpec, layout: Layout, profile: KernelProfile, batch: int, mean_context_tokens: float
 ) -> Work:
-    """A decode-only step of ``batch`` requests."""
-    flops, read = linear_work(model, layout, profile, batch)
+    """A decode-only step of ``batch`` requests, with the tokens that each verifies."""
+    verified = 1 + profile.draft_tokens
+    flops, read = linear_work(model, layout, profile, batch * verified)
     more_flops, more_read = decode_attention_work(model, layout, profile, batch, mean_context_tokens)
+    more_flops *= verified
     held = model.nominal_bytes(profile.dtype) / layout.gpus
     return Work(flops=flops + more_flops, bytes=read + more_read, weight_bytes=held, output_tokens=batch)
 
@@ -85,11 +87,11 @@ def prefill_work(
     context_tokens: int,
 ) -> Work:
     """A step that computes ``prompts`` (new tokens, tokens cached) and advances ``batch`` decodes."""
-    new_tokens = sum(new for new, _ in prompts)
-    flops, read = linear_work(model, layout, profile, new_tokens + batch)
+    new_tokens, verified = sum(new for new, _ in prompts), 1 + profile.draft_tokens
+    flops, read = linear_work(model, layout, profile, new_tokens + batch * verified)
     flops += sum(prefill_attention_work(model, layout, new, past) for new, past in prompts)
     if batch:
         more_flops, more_read = decode_attention_work(model, layout, profile, batch, context_tokens / batch)
-        flops, read = flops + more_flops, read + more_read
+        flops, read = flops + more_flops * verified, read + more_read
     held = model.nominal_bytes(profile.dtype) / layout.gpus
     return Work(flops=flops, bytes=read, weight_bytes=held, output_tokens=batch + len(prompts))

@@ -17,6 +17,7 @@ from planner.policies.presets import NAMES
 from planner.resolve import long_context as long
 from planner.resolve.availability import availability_problems
 from planner.resolve.clocks_caps import knobs_of, power_budget_problems
+from planner.resolve.drafts import draft_problems
 from planner.resolve.over_time import schedule_problems
 from planner.resolve.public_rules import public_rule_problems, published_reading, published_reading_problems
 from planner.resolve.rank_ways import way_problems
@@ -122,7 +123,7 @@ def read_inputs(scenario: Scenario) -> Inputs:
     gpus = {machine.gpu.profile_gpu for machine in machines or ()}
     if model:
         measured = wrong.unless(measured_profiles, served, model, directory)
-        wrong.note((*stage_problems(offered.pp, model), *way_problems(offered, model, machines or ())))
+        wrong.note(_layout_problems(scenario, model, machines or ()))
         if measured and machines:
             variants = wrong.unless(variants_of, served, model, measured.profiles, measured.sets, gpus)
     timings = wrong.unless(timings_of, directory, served.name, measured.laid_out if measured else ())
@@ -219,6 +220,13 @@ def _limits(scenario: Scenario, machines: tuple[Machine, ...]) -> dict[str, tupl
     offered, over_time = scenario.catalog, scenario.schedule
     found = knobs_of(machines, offered.clocks_mhz, offered.caps_w, over_time.clocks_mhz if over_time else ())
     return {name: tuple(GpuLimits(clock_mhz=clock, cap_w=cap) for clock, cap in tried) for name, tried in found.items()}
+
+
+def _layout_problems(scenario: Scenario, model: ModelSpec, machines: tuple[Machine, ...]) -> tuple[str, ...]:
+    """Stages, ranks, expert ways and drafts that go with no layout of the model."""
+    offered = scenario.catalog
+    ways = (*stage_problems(offered.pp, model), *way_problems(offered, model, machines))
+    return (*ways, *draft_problems(scenario, model))
 
 
 def stage_problems(stages: tuple[int, ...], model: ModelSpec) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from planner.perf.layout import Layout
 from planner.perf.published import published_physics
 from planner.policies.base import Policy
 from planner.resolve import long_context as long
+from planner.resolve.drafts import drafted, drafting_of, stepping
 from planner.resolve.inputs import Inputs
 from planner.resolve.public_rules import published_reading
 from planner.resolve.rank_ways import asked_for, spans
@@ -110,11 +111,15 @@ def physics(
     section, streaming = inputs.scenario.policy, None
     if policy.streams:
         streaming = Streaming(group_tokens=long.group_tokens(section, layout, inputs.asked.demand))
+    asked, how = inputs.asked.demand, drafting_of(inputs.scenario.model)
+    profile = drafted(profile, how, inputs.model, asked) if how else profile
     body = instance_physics(
         inputs.model, machine, layout, profile, settings_of(section, chunk_tokens),
         limits=limits, timing=inputs.timings.of(profile, policy.topology.roles()[0]),
         streaming=streaming,
     )  # fmt: skip
+    if how:
+        return stepping(body, how, asked)
     if published_reading(inputs.scenario):
         said = published_physics(inputs.model, machine, profile)
         return replace(said, power=body.power)

@@ -9,13 +9,14 @@ from planner.perf.power import curve_of
 from planner.perf.step_time import StepTime
 from planner.resolve import long_context as long
 from planner.resolve.case import Case
+from planner.resolve.drafts import draft_words
 from planner.resolve.serving import plan_doubts
 from planner.results.plan import CandidatePlan
 
 
 def doubts(case: Case, candidate: CandidatePlan) -> tuple[str, ...]:
     """What a buyer should know before trusting a plan, full sentences."""
-    found = [*case.slips, *case.asked.doubts]
+    found = [*case.slips, *case.asked.doubts, *draft_words(case.scenario.model)]
     every = {c.request_class.name: int((c.prompt_tokens + c.output_tokens).max()) for c in case.asked.demand.classes}
     found += long.doubt(case.model, max(every.values()))
     steps = [(pool.spec.name, case.physics[pool.spec.name].step, pool.rate_req_per_s) for pool in candidate.pools]

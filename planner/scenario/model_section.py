@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PlainValidator
 
 from planner.scenario.choices import Several, named, one_or_several
-from planner.scenario.sections import Section, Word
+from planner.scenario.sections import Number, Section, Whole, Word
 from workloads.formats import DTYPE_BYTES
 
 
@@ -40,6 +40,12 @@ class Model(Section):
         "as-measured",
         description="as-published: priced, sized, linked and judged as in Splitwise's public simulator; needs "
         "profile_set splitwise-2023 and tp [8]",
+    )
+    draft_tokens: Whole = Field(
+        0, description="tokens that every decode step drafts and verifies (multi-token prediction); 0: none"
+    )
+    acceptance_frac: Annotated[Number, Field(ge=0, le=1)] | None = Field(
+        None, description="share of drafted tokens that is accepted; null: as measured of the model"
     )
     checkpoint: Word | None = Field(
         None, description="repository of weights in dtype, for `export`; null: the one phasewise knows"

@@ -1,8 +1,10 @@
 """The door to the simulator: every run of production code is served by the core."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from planner.errors import BadInput
+from planner.perf.drafting import steps_of
 from planner.perf.layout import Role
 from planner.perf.power import InstancePower
 from planner.perf.step_time import StepTime
@@ -44,7 +46,7 @@ def serve(
     known(pools, policy, beside.shifts)
     if type(policy.routing) is LeastReserved:
         _knows_reserved(pools, policy, trace, beside=bool(beside.failures or beside.shifts))
-    return core.run(pools, policy, trace, window, cutoff_s=cutoff_s, beside=beside)
+    return core.run(pools, policy, _in_steps(pools, trace), window, cutoff_s=cutoff_s, beside=beside)
 
 
 def stepwise(
@@ -62,7 +64,15 @@ def stepwise(
     known(pools, policy, beside.shifts)
     if isinstance(policy.topology, PhaseSplit) and policy.topology.answered_by is Role.DECODE:
         raise BadInput("topology: the reference sends first tokens from where they are computed")
-    return reference.serve(pools, policy, trace, window, cutoff_s=cutoff_s, beside=beside)
+    return reference.serve(pools, policy, _in_steps(pools, trace), window, cutoff_s=cutoff_s, beside=beside)
+
+
+def _in_steps(pools: Sequence[PoolModel], trace: Trace) -> Trace:
+    """The trace as engines see it: an output is as many steps as it takes."""
+    gained = max((pool.physics.step_tokens for pool in pools), default=1.0)
+    if gained == 1:
+        return trace
+    return replace(trace, output_tokens=steps_of(trace.output_tokens, gained))
 
 
 def known(pools: Sequence[PoolModel], policy: Policy, shifts: Sequence[Shift] = ()) -> None:

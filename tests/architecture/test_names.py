@@ -19,7 +19,7 @@ UNITS = (
 """``_us`` occurs in profile files only, which store microseconds to stay short."""
 
 COUNTS = {
-    "domain_gpus", "dp", "gpus_per_machine", "kv_layers", "least_ways", "ranks", "ways",
+    "domain_gpus", "dp", "verified", "gpus_per_machine", "kv_layers", "least_ways", "ranks", "ways",
     "block_columns", "block_rows", "dense_inner", "dense_layers", "expert_inner", "hidden_multiple", "index_dim",
     "latent_dim", "shared", "windowed_layers",
     "dim", "inner", "samples", "sizes", "times", "vocab", "vocab_whole", "worlds",

@@ -78,7 +78,7 @@ BODY = _record(
     "linear_prefill linear_prefill_n linear_decode linear_decode_n context context_n new new_n past past_n "
     "prefill_attention batch batch_n decode_attention curves correction_ratio clocked_ratio group_tokens merge_bytes "
     "step_tokens",
-    "block_tokens layers ranks link_queues gpus full_clock stages streams groups merge_layers watt_parts",
+    "block_tokens layers ranks link_queues gpus full_clock stages streams groups merge_layers watt_parts verified",
 )
 """The physics of an instance; numbers without a unit are offsets into ``World.tables`` and lengths."""
 

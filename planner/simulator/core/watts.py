@@ -64,7 +64,14 @@ def note_prefill(w: World, k: int, tokens: int, whole_s: float) -> None:
     if body.full_clock != me.body:
         whole_s = step_s(w, body.full_clock, tokens, attention, batch, me.context / batch if batch else 0.0)
     me.above_w = _above_w(
-        w.tables, body, float(tokens + batch), pairs + context, context, float(prompts + batch), 1.0, whole_s
+        w.tables,
+        body,
+        float(tokens + batch * body.verified),
+        pairs + context * body.verified,
+        context,
+        float(prompts + batch),
+        1.0,
+        whole_s,
     )
 
 
@@ -80,7 +87,8 @@ def _decode_above_w(w: World, k: int) -> float:
         whole_s = step_at(w.tables, full, curve(w.tables, full, part), first_piece(w.tables, full, mean), mean)
     context = mean * part
     correction = w.tables[body.correction_ratio + me.batch]
-    above_w = _above_w(w.tables, body, float(part), context, context, float(part), correction, whole_s)
+    tokens, pairs = float(part * body.verified), context * body.verified
+    above_w = _above_w(w.tables, body, tokens, pairs, context, float(part), correction, whole_s)
     if me.batch < body.watt_parts:
         return above_w * me.batch / body.watt_parts  # the other stages wait
     return above_w
