@@ -36,7 +36,7 @@ class Metered(Instance):
         """With the watts of the step."""
         power, batch = lane.body.power, len(decodes)
         context = sum(request.held_tokens + 1 for request in decodes)
-        prompts = [(new, request.computed_tokens) for request, new in zip(self.waiting, chunks, strict=False)]
+        prompts = [(new, request.cached_tokens) for request, new in zip(self.waiting, chunks, strict=False)]
         drawn_w = power.prefill_w(prompts, batch, context) if prompts else power.decode_w(batch, context / batch)
         super()._start(lane, chunks, decodes)
         self._above_w[id(lane)] = drawn_w - power.idle_w

@@ -5,7 +5,7 @@ applies the rules of ``docs/simulator.md`` and ``docs/policies.md`` on its own; 
 tells when every request is served and by which instance, and meters no instance.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from math import inf, isinf
 from typing import Any
@@ -14,9 +14,7 @@ import numpy as np
 import simpy
 
 from planner.perf.layout import Role
-from planner.policies.base import Policy, Recovery
-from planner.policies.borrowing import MixedPool
-from planner.policies.topology import PhaseSplit
+from planner.policies.base import Policy, Recovery, Transfer
 from planner.simulator.books import GAP_BINS, Books, Window, bin_edges_s
 from planner.simulator.pools import NOTHING, Events, Failure, PoolModel, Run, Shift, names_of
 from planner.simulator.reference_instance import Instance, Request
@@ -59,8 +57,7 @@ class Cluster:
                     self.instance_kind(self, len(self.instances), pool, policy.of(pool.beside), place)
                 )
             machines += pool.machines
-        limits = policy.borrowing.threshold_tokens if isinstance(policy.borrowing, MixedPool) else {}
-        self._router = Router(self.instances, self._roles, limits)
+        self._router = Router(self.instances, self._roles, policy.borrowing)
         self._out_s, self._in_s = [0.0] * machines, [0.0] * machines
         self._flying, self._parked = dict[int, Request](), list[Request]()
         self._ttft_s, self._e2e_s, self._max_gap_s = [inf] * requests, [inf] * requests, [0.0] * requests
@@ -94,7 +91,7 @@ class Cluster:
             self._route(
                 Request(
                     index=index, kind=kind, arrival_s=came_s, prompt_tokens=prompt_tokens,
-                    output_tokens=int(trace.output_tokens[index]), computed_tokens=int(cached[index]),
+                    output_tokens=int(trace.output_tokens[index]), cached_tokens=int(cached[index]),
                     group=kind * slices + part if part >= 0 else -1, prefill_tokens=prompt_tokens,
                     due_s=came_s + self._policy.order.limit_s(trace.classes[kind].name), pending_tokens=prompt_tokens,
                     priority=self._policy.order.priority(trace.classes[kind].name),
@@ -139,27 +136,23 @@ class Cluster:
 
     def computes(self, source: Instance, requests: list[Request], seconds: float) -> None:
         """Of a KV cache that travels layer by layer a step sends what it computes, if its home has memory for it."""
-        topology, now, body = self._policy.topology, self.env.now, source.body
-        if source.role is not self._roles[0] or not isinstance(topology, PhaseSplit):
-            return
-        for request in requests:
-            long, home = request.prompt_tokens >= topology.layerwise_from_tokens, request.home
-            layerwise = topology.mode == "layerwise" or (topology.mode == "auto" and long)
-            unsent = request.held_tokens - request.sent_tokens
-            if not layerwise or home is None or home is source or unsent <= 0:
+        now, body = self.env.now, source.body
+        for request in requests if source.role is self._roles[0] else ():
+            home, unsent = request.home, request.held_tokens - request.sent_tokens
+            serialized = self._policy.topology.transfer(request) is Transfer.SERIALIZED
+            if serialized or home is None or home is source or unsent <= 0:
                 continue
-            if request.lands_s is None and not home.promises(request, at_once=True):
-                continue
-            begin_s, busy_s = self._ports(source, home, unsent, now + seconds / body.layers)
-            last_byte_s = max(begin_s + busy_s, now + seconds + busy_s / body.layers)
-            lands_s = last_byte_s + body.link.latency_s + body.link.sync_s
-            request.lands_s, request.sent_tokens = max(request.lands_s or 0.0, lands_s), request.held_tokens
+            if request.lands_s is not None or home.promises(request, at_once=True):
+                begin_s, busy_s = self._ports(source, home, unsent, now + seconds / body.layers)
+                last_byte_s = max(begin_s + busy_s, now + seconds + busy_s / body.layers)
+                lands_s = last_byte_s + body.link.latency_s + body.link.sync_s
+                request.lands_s, request.sent_tokens = max(request.lands_s or 0.0, lands_s), request.held_tokens
 
     def travels(self, request: Request) -> None:
         """A KV cache moves in one piece."""
         if request.sent_by and request.home:
             begin_s, busy_s = self._ports(request.sent_by, request.home, request.prefill_tokens, self.env.now)
-            self.env.process(self._flight(request, begin_s + request.sent_by.body.link.latency_s + busy_s))
+            self._send(request, begin_s + request.sent_by.body.link.latency_s + busy_s)
 
     def gap(self, request: Request) -> None:
         """A token comes so long after the one before it."""
@@ -191,7 +184,7 @@ class Cluster:
         if request.home and request.lands_s is None:
             request.home.await_memory(request)
         else:
-            self.env.process(self._flight(request, request.lands_s or self.env.now))
+            self._send(request, request.lands_s or self.env.now)
         return False
 
     def ends(self, source: Instance, request: Request) -> None:
@@ -212,15 +205,22 @@ class Cluster:
             if request.lands_s is not None:
                 home.cancel(request)
 
-    def _flight(self, request: Request, lands_s: float) -> Process:
-        """A KV cache lands, unless a machine fails; then its source has its memory back."""
-        self._flying[request.index] = request
+    def _send(self, request: Request, lands_s: float) -> None:
+        """A KV cache leaves."""
         self._count["transfers"] += 1
         self._transfer_s += lands_s - request.last_token_s
-        yield self.env.timeout(lands_s - self.env.now)
-        if self._flying.get(request.index) is not request:
-            return
-        del self._flying[request.index]
+        self.env.process(self._flight(request, lands_s - self.env.now, self._land))
+
+    def _flight(self, request: Request, seconds: float, land: Callable[[Request], None]) -> Process:
+        """A KV cache is on a link, unless a machine fails."""
+        self._flying[request.index] = request
+        yield self.env.timeout(seconds)
+        if self._flying.get(request.index) is request:
+            del self._flying[request.index]
+            land(request)
+
+    def _land(self, request: Request) -> None:
+        """A KV cache has come; its source has its memory back."""
         tokens = request.prefill_tokens
         if request.home:
             request.home.land(request)
@@ -296,13 +296,13 @@ class Cluster:
         prompt = request.prompt_tokens
         again = replace(
             request, pending_tokens=prompt, held_tokens=0, sent_by=None, home=None, sent_tokens=0, lands_s=None,
-            borrowed=False, computed_tokens=prompt, prefill_tokens=prompt + request.generated_tokens,
+            borrowed=False, cached_tokens=prompt, prefill_tokens=prompt + request.generated_tokens,
         )  # fmt: skip
         if self._policy.recovery is Recovery.CHECKPOINT and request.generated_tokens:
             self._resume(again)
             return
         self._ttft_s[request.index] = inf
-        new = replace(again, computed_tokens=0, prefill_tokens=prompt, generated_tokens=0, preemptions=0, max_gap_s=0.0)
+        new = replace(again, cached_tokens=0, prefill_tokens=prompt, generated_tokens=0, preemptions=0, max_gap_s=0.0)
         self._route(new)
 
     def _resume(self, request: Request) -> None:
@@ -310,20 +310,13 @@ class Cluster:
         self._rehome(request)
         if not request.home:  # then one that does both phases
             self._settle(request, Role.MIXED)
-        if request.home:
-            request.pending_tokens = request.prompt_tokens + request.home.foreseen_tokens
-            self._flying[request.index] = request
-            self.env.process(self._fetch(request, request.home))
+        if home := request.home:
+            request.pending_tokens = request.prompt_tokens + home.foreseen_tokens
+            link, sent_bytes = home.body.link, home.body.kv_bytes_per_token * request.prompt_tokens
+            seconds = link.latency_s + sent_bytes / link.bandwidth_bytes_per_s
+            self.env.process(self._flight(request, seconds, home.submit))
         else:
             self._parked.append(request)
-
-    def _fetch(self, request: Request, home: Instance) -> Process:
-        """The KV of its prompt comes, unless a machine fails."""
-        link, sent_bytes = home.body.link, home.body.kv_bytes_per_token * request.prompt_tokens
-        yield self.env.timeout(link.latency_s + sent_bytes / link.bandwidth_bytes_per_s)
-        if self._flying.get(request.index) is request:
-            del self._flying[request.index]
-            home.submit(request)
 
     def _unpark(self) -> None:
         """Those that found a phase down try again."""

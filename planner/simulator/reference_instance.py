@@ -1,27 +1,24 @@
 """The reference, one instance: its prompts, its memory and its steps, every one of them an event.
 
-Written from ``docs/simulator.md``, ``docs/policies.md`` and decision 042 alone. It asks ``perf`` how long a step takes,
-reads the numbers of a policy, and shares nothing else with the simulator that plans are judged by.
+Written from ``docs/simulator.md``, ``docs/policies.md`` and decision 042 alone. It asks ``perf`` how long a step takes
+and the policy what a step runs, who borrows and how a KV cache travels: the methods that ``capacity`` counts with. The
+simulator that plans are judged by calls none of them; it shares only step times.
 """
 
-from collections.abc import Generator
-from dataclasses import dataclass, field
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import simpy
 
 from planner.errors import BadInput
 from planner.perf.instance import InstancePhysics
-from planner.perf.ranks import fullest_tokens
-from planner.policies.base import Policy
-from planner.policies.batching import ChunkForm, Continuous
+from planner.policies.base import Occupancy, Policy, StepBatch
+from planner.policies.batching import Continuous
 from planner.policies.order import ARRIVAL, SLACK
 from planner.policies.routing import ShortestQueue
 from planner.simulator.pools import PoolModel
 from planner.simulator.reference_order import Slack, by_priority
-
-TILE_TOKENS, LEAST_TOKENS = 128, 32
-"""A tile of the matrix kernels, and the smallest chunk."""
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -38,7 +35,7 @@ class Request:
     priority: int  # the larger goes first
     prefill_tokens: int  # to compute before its next token: the prompt, or all so far if their KV was lost
     pending_tokens: int  # what it counts in the queue of the instance that computes it
-    computed_tokens: int = 0
+    cached_tokens: int = 0
     held_tokens: int = 0  # whose KV has blocks where it is
     generated_tokens: int = 0
     preemptions: int = 0
@@ -54,7 +51,12 @@ class Request:
     @property
     def left_tokens(self) -> int:
         """Tokens to compute before the next one comes out."""
-        return self.prefill_tokens - self.computed_tokens
+        return self.prefill_tokens - self.cached_tokens
+
+    @property
+    def context_tokens(self) -> int:
+        """What its next step of decoding reads."""
+        return self.held_tokens + 1
 
     @property
     def started(self) -> bool:
@@ -91,7 +93,11 @@ class Instance:
             raise BadInput("routing: the reference knows the shortest queue; simulate with the default engine")
         if policy.order.rule not in (ARRIVAL, SLACK):
             raise BadInput("order: the reference knows fifo and lars; simulate with the default engine")
-        self._cluster, self._env, self._limits = cluster, cluster.env, policy.batching
+        self._cluster, self._env = cluster, cluster.env
+        self._batching = replace(
+            policy.batching, ranks=pool.physics.ranks, max_batch_size=pool.slots(policy.batching.max_batch_size),
+            max_batch_tokens=pool.max_batch_tokens or policy.batching.max_batch_tokens,
+        )  # fmt: skip
         self.index, self.pool, self.role, self.machine, self.body = index, pool, pool.role, machine, pool.physics
         self.pending = self.borrowed = self.down = self.promised = 0
         self.foreseen_tokens = policy.routing.foreseen_tokens
@@ -113,6 +119,10 @@ class Instance:
         """Prompt tokens that are not computed yet."""
         return sum(request.left_tokens for request in (*self.waiting, *self.computing()))
 
+    def landing_tokens(self) -> int:
+        """Prompt tokens whose KV waits for memory here."""
+        return sum(request.prompt_tokens for request in self.landing)
+
     def running(self) -> int:
         """Requests that hold a decode slot: they decode, will, or are computed in part."""
         started = sum(request.started for request in (*self.waiting, *self.computing()))
@@ -126,7 +136,7 @@ class Instance:
     def promises(self, request: Request, *, at_once: bool = False) -> bool:
         """Take memory for a KV cache that will come, unless it is short or, ``at_once``, others wait before it."""
         awaited = at_once and self.landing and self.landing[0].priority >= request.priority
-        if awaited or not self._admits(request, self.running() // len(self.lanes), self.free):
+        if awaited or not self._batching.admits(request, self.running() // len(self.lanes), self.free):
             return False
         self.promised += 1
         self.free -= self._blocks(request.prefill_tokens)
@@ -191,78 +201,38 @@ class Instance:
         while lane.batch and self._growth(lane) > self.free:
             self._throw_out(lane)
             thrown_out = True
-        chunks = self._plan(lane) if self.waiting else []
-        alone = self._limits.form is ChunkForm.PREFILL_FIRST and self.pool.chunk_tokens is not None
-        decodes = [] if chunks and alone else list(lane.batch)
-        if chunks or decodes:
-            self._start(lane, chunks, decodes)
+        found = self._plan(lane)
+        if found.chunk_tokens or found.decode:
+            self._start(lane, found.chunk_tokens, list(lane.batch) if found.decode else [])
         if thrown_out:
             self.admit_landing()
 
-    def _plan(self, lane: Lane) -> list[int]:
-        """Tokens to compute of the first waiting prompts; those that hold memory go on where the first gets none."""
+    def _plan(self, lane: Lane) -> StepBatch:
+        """What the policy runs in a step; prompts that hold memory go first where the first of the queue gets none."""
         self.waiting = by_priority(self.waiting)
         if self._by_slack:
             self.waiting = self._slack.arranged(self.waiting, self._env.now)
-        chunks = self._chunks(lane)
-        if not chunks and not self.waiting[0].held_tokens and any(request.held_tokens for request in self.waiting):
-            self.waiting.sort(key=lambda request: not request.held_tokens)
-            chunks = self._chunks(lane)
-        return chunks
-
-    def _chunks(self, lane: Lane) -> list[int]:
-        """From the head, as much of every prompt as budget, slots and memory allow; none passes another."""
-        whole, parts, prompts = self.pool.chunk_tokens is None, list[tuple[int, int]](), list[int]()
-        slots, free = max(len(lane.batch), self.running() // len(self.lanes)), self.free - self._growth(lane)
+        chunk, batch = self.pool.chunk_tokens, lane.batch
+        rules = self._batching.at(chunk, lane.body.step) if chunk else self._batching
         started = [request for request in (*self.waiting, *self.computing()) if request.started]
         owed = sum(self._blocks(one.prefill_tokens + 1) - self._blocks(one.held_tokens) for one in started)
-        for request in self.waiting:
-            past, left = request.computed_tokens, request.left_tokens
-            new = left if whole else min(left, self._most(lane, request, parts))
-            beside = len(parts) // lane.body.ranks if whole else lane.body.step.beside_tokens(parts, past)
-            tokens = fullest_tokens([*prompts, request.prefill_tokens], lane.body.ranks) if whole else beside + new
-            if new <= 0 or (beside and tokens > (self.pool.max_batch_tokens or self._limits.max_batch_tokens)):
-                break
-            needs = self._blocks(past + new + (new == left)) - self._blocks(request.held_tokens)
-            if not request.held_tokens:
-                if not self._admits(request, slots, free - owed):
-                    break
-                slots, owed = slots + 1, owed + self._blocks(request.prefill_tokens + 1)
-            elif needs > free:
-                break
-            free, owed, prompts = free - needs, owed - needs, [*prompts, request.prefill_tokens]
-            parts.append((new, past))
-        return [new for new, _ in parts]
+        now = Occupancy(
+            max(len(batch), self.running() // len(self.lanes)), len(batch), sum(one.context_tokens for one in batch),
+            self.free - self._growth(lane), owed,
+        )  # fmt: skip
+        found = rules.next_step(self.waiting, now)
+        if not found.chunk_tokens and self.waiting and not self.waiting[0].held_tokens:
+            self.waiting.sort(key=lambda request: not request.held_tokens)
+            found = rules.next_step(self.waiting, now)
+        return found
 
-    def _most(self, lane: Lane, request: Request, parts: list[tuple[int, int]]) -> int:
-        """Most tokens of one prompt in a step beside others."""
-        budget, form, past = self.pool.chunk_tokens or 0, self._limits.form, request.computed_tokens
-        if form is ChunkForm.DECODE_MAXIMAL:
-            return 0 if parts else budget - (self._limits.max_batch_size - 1)
-        if form is ChunkForm.PREFILL_FIRST:
-            return budget - sum(new for new, _ in parts)
-        batch, step = len(lane.batch), lane.body.step
-        taken = batch + step.beside_tokens(parts, past)
-        if form is ChunkForm.STALL_FREE or not batch:
-            return budget - taken
-        context = sum(one.held_tokens + 1 for one in lane.batch)
-        for tile, most in ((TILE_TOKENS, budget), (LEAST_TOKENS, taken + TILE_TOKENS)):
-            low, high = taken // tile, most // tile
-            while low < high:  # by halves: the rule says so, since step times may dip
-                middle = (low + high + 1) // 2
-                seconds = step.prefill_s([*parts, (middle * tile - taken, past)], batch, context)
-                low, high = (middle, high) if seconds <= self._limits.target_s else (low, middle - 1)
-            if low * tile > taken:
-                return low * tile - taken
-        return 0 if parts else LEAST_TOKENS - taken % LEAST_TOKENS
-
-    def _start(self, lane: Lane, chunks: list[int], decodes: list[Request]) -> None:
+    def _start(self, lane: Lane, chunks: Sequence[int], decodes: list[Request]) -> None:
         """Blocks are taken for all tokens of a step, and it runs."""
-        step, batch, context = lane.body.step, len(decodes), sum(request.held_tokens + 1 for request in decodes)
+        step, batch, context = lane.body.step, len(decodes), sum(request.context_tokens for request in decodes)
         parts = [(self.waiting.pop(0), new) for new in chunks]
-        prompts = [(new, request.computed_tokens) for request, new in parts]
+        prompts = [(new, request.cached_tokens) for request, new in parts]
         for request, new in parts:
-            self.hold(request, request.computed_tokens + new)
+            self.hold(request, request.cached_tokens + new)
         for request in decodes:
             self.hold(request, request.held_tokens + 1)
         seconds = step.prefill_s(prompts, batch, context) if prompts else step.decode_s(batch, context / batch)
@@ -311,10 +281,10 @@ class Instance:
             request.generated_tokens += 1
         lag_s, batch = lane.body.request_s, len(lane.batch)
         if batch and lane.body.lag_steps:  # steps are scheduled ahead of what they find waiting
-            context = sum(request.held_tokens + 1 for request in lane.batch)
+            context = sum(request.context_tokens for request in lane.batch)
             lag_s += lane.body.lag_steps * lane.body.step.decode_s(batch, context / batch)
         for request, _ in step.chunks:
-            request.computed_tokens = request.held_tokens
+            request.cached_tokens = request.held_tokens
             if request.left_tokens:
                 self._put_back(request)
         lane.batch += [r for r, _ in step.chunks if not r.left_tokens and self._cluster.token(self, r, lag_s)]
@@ -329,9 +299,9 @@ class Instance:
         """Of the lowest priority who came last loses its blocks: prompts in part first, who lost them often last."""
         partial = sorted((one for one in self.waiting if one.held_tokens), key=lambda one: -one.index)
         last_first = [*partial, *reversed(lane.batch)]
-        lowest, often = min(one.priority for one in last_first), self._limits.max_preemptions
+        lowest = min(one.priority for one in last_first)
         last_first = [one for one in last_first if one.priority == lowest]
-        request = next((one for one in last_first if one.preemptions < often), last_first[0])
+        request = next((one for one in last_first if not self._batching.spares(one)), last_first[0])
         request.preemptions += 1
         if request in lane.batch:
             lane.batch.remove(request)
@@ -339,7 +309,7 @@ class Instance:
         else:
             self.waiting.remove(request)
         self.hold(request, 0)
-        request.computed_tokens = 0
+        request.cached_tokens = 0
         self._put_back(request)
 
     def _put_back(self, request: Request) -> None:
@@ -365,8 +335,3 @@ class Instance:
 
     def _blocks(self, tokens: int) -> int:
         return -(-tokens // self.body.block_tokens)
-
-    def _admits(self, request: Request, slots: int, free: int) -> bool:
-        """A slot is free, and blocks for its context, its next token, and one more of every running request."""
-        most = self.pool.slots(self._limits.max_batch_size)
-        return slots < most and self._blocks(request.prefill_tokens + 1) + slots <= free

@@ -22,7 +22,7 @@ class Prompt(Protocol):
     priority: int
     prompt_tokens: int
     prefill_tokens: int
-    computed_tokens: int
+    cached_tokens: int
     held_tokens: int
 
     @property
@@ -59,7 +59,7 @@ class Slack:
         found = list[P]()
         for one in started:
             new = min(one.left_tokens, self._chunk_tokens or one.left_tokens)
-            late_s = now_s + 2 * self._body.step.prefill_s([(new, one.computed_tokens)])
+            late_s = now_s + 2 * self._body.step.prefill_s([(new, one.cached_tokens)])
             slack, left_s = self._slack(one, now_s), self._left_s(one)
             while fresh and self._slack(fresh[0], late_s) < slack and self._left_s(fresh[0]) < left_s:
                 found.append(fresh.pop(0))
@@ -76,9 +76,9 @@ class Slack:
 
     def _left_s(self, request: Prompt) -> float:
         """Seconds of work left."""
-        if self._chunk_tokens is None and request.computed_tokens:
-            return self._body.step.prefill_s([(request.left_tokens, request.computed_tokens)])
-        return max(0.0, self._until_s(request.prefill_tokens) - self._until_s(request.computed_tokens))
+        if self._chunk_tokens is None and request.cached_tokens:
+            return self._body.step.prefill_s([(request.left_tokens, request.cached_tokens)])
+        return max(0.0, self._until_s(request.prefill_tokens) - self._until_s(request.cached_tokens))
 
     def _until_s(self, tokens: int) -> float:
         """Seconds until the first tokens of a prompt are computed, alone, chunk by chunk."""

@@ -1,9 +1,13 @@
 """The reference, who takes a request: the shortest queue, or one of the other phase where a phase is under pressure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from planner.perf.layout import Role
+from planner.policies.base import Borrowing
 from planner.simulator.reference_instance import Instance, Request
+
+ENDLESS = 1 << 60
+"""Tokens that wait for a phase of which no instance is up."""
 
 
 class Router:
@@ -12,12 +16,12 @@ class Router:
     Attributes:
         instances: all of them.
         roles: of the phases, in their order.
-        limits: role -> prompt tokens that may wait at its least loaded instance before it borrows; nothing: none does.
+        borrowing: when a phase borrows.
     """
 
-    def __init__(self, instances: Sequence[Instance], roles: Sequence[Role], limits: Mapping[Role, int]) -> None:
+    def __init__(self, instances: Sequence[Instance], roles: Sequence[Role], borrowing: Borrowing) -> None:
         """Over the instances as they are from now on."""
-        self.instances, self.roles, self.limits = instances, roles, limits
+        self.instances, self.roles, self.borrowing = instances, roles, borrowing
 
     def serves(self, request: Request) -> bool:
         """Whether the plan has an instance for every phase of a request, or one that does both."""
@@ -60,11 +64,11 @@ class Router:
         return None
 
     def _pressed(self, role: Role, instance: Instance | None) -> bool:
-        """Whether more prompt tokens wait for a phase than may: to be computed, or for memory."""
-        if role not in self.limits or instance is None:
-            return role in self.limits
-        landing = sum(request.prompt_tokens for request in instance.landing)
-        return (instance.uncomputed_tokens() if role is self.roles[0] else landing) > self.limits[role]
+        """Whether more prompt tokens wait for a phase than may, to be computed or for memory; or none is up."""
+        if not instance:
+            return self.borrowing.borrows(role, ENDLESS)
+        waiting = instance.uncomputed_tokens() if role is self.roles[0] else instance.landing_tokens()
+        return self.borrowing.borrows(role, waiting)
 
     @staticmethod
     def shortest(members: list[Instance]) -> Instance | None:

@@ -4,7 +4,7 @@ from planner.simulator.core.ledger import allocate, note_longest, note_run, note
 from planner.simulator.core.memory import growth
 from planner.simulator.core.queues import schedule
 from planner.simulator.core.state import World
-from planner.simulator.core.steps import run_s
+from planner.simulator.core.steps import run_s, started_by
 from planner.simulator.core.watts import spend
 
 
@@ -34,7 +34,7 @@ def spent(w: World, k: int) -> None:
 
 def advance(w: World, k: int, steps: int) -> None:
     """Book the tokens of the first ``steps`` steps of a run, the last of which ended at ``idle_s``."""
-    me, c = w.lanes[k], w.cluster[0]
+    me = w.lanes[k]
     at = w.instances[me.instance]
     me.run_steps = steps
     taken = growth(w, k, steps)
@@ -48,7 +48,16 @@ def advance(w: World, k: int, steps: int) -> None:
         longest = note_run(w, k)
     me.steps += steps
     me.context += me.batch * steps
-    if c.window_start_s <= me.idle_s <= c.window_end_s:
-        at.decode_steps += steps
-        at.decode_tokens += steps * me.batch
+    counted = _in_window(w, k, steps)
+    at.decode_steps += counted
+    at.decode_tokens += counted * me.batch
     note_longest(w, k, longest)
+
+
+def _in_window(w: World, k: int, steps: int) -> int:
+    """Of the steps of a run, the last of which ended at ``idle_s``, those that end within the measured window."""
+    me, c = w.lanes[k], w.cluster[0]
+    if me.idle_s < c.window_start_s or me.run_start_s > c.window_end_s:
+        return 0
+    before = started_by(w, k, c.window_start_s) - 1 if me.run_start_s < c.window_start_s else 0
+    return (steps if me.idle_s <= c.window_end_s else started_by(w, k, c.window_end_s) - 1) - before

@@ -85,12 +85,17 @@ def run_s(w: World, k: int, steps: int) -> float:
 
 def started_steps(w: World, k: int) -> int:
     """Steps of the run of a lane in progress that have started by now."""
+    return started_by(w, k, w.cluster[0].now_s)
+
+
+def started_by(w: World, k: int, at_s: float) -> int:
+    """Steps of the run of a lane that have started before a moment after its beginning: one at least."""
     me = w.lanes[k]
     if me.run_steps == 1 or me.prefilling or not me.decode:
         return 1
     body = w.bodies[me.body]
     piece, context, steps, done = me.piece, me.run_context, me.run_steps, 0
-    left = w.cluster[0].now_s - me.run_start_s
+    left = at_s - me.run_start_s
     while steps > 0:
         a, d, n = stretch(w, k, piece, context, steps)
         total = stretch_s(a, d, n)
