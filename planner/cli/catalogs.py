@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,11 @@ from hw_catalog.errors import CatalogError
 from planner.cli.terminal import Directory, Json, note, print_view, write
 from planner.errors import BadInput, nearest
 from workloads.errors import WorkloadError
+
+if TYPE_CHECKING:
+    from hw_catalog.check import Finding
+    from hw_catalog.load import Catalog
+    from hw_catalog.profiles import KernelProfile
 
 
 class Shelf(StrEnum):
@@ -81,39 +86,25 @@ def show(
 
 
 def check(directory: Directory = None, json: Json = False) -> None:
-    """Check the whole catalog, built-in and yours. Names what is wrong and what deserves a second look."""
-    from datetime import UTC, datetime
-
-    from hw_catalog.check import check_catalog, check_profiles
-    from hw_catalog.engines import load_engines
-    from hw_catalog.load import load_catalog
-    from hw_catalog.profile_files import load_profiles, profile_index
-    from planner.errors import read_each
+    """Check the whole catalog, built-in and yours, yours first. Names what is wrong or deserves a second look."""
     from planner.files.plan_file import dumps
     from planner.report.lists import catalog_check_view
-    from workloads.models import load_model, own_models
 
-    index = profile_index(directory)
-    models = sorted({p.model for p in index})
-    parts: list[Callable[[], Any]] = [
-        partial(load_catalog, directory),
-        partial(load_engines, directory),
-        *(partial(load_model, name, directory=directory) for name in own_models(directory)),
-        *(partial(load_profiles, directory, model=model) for model in models),
-    ]
-    found = read_each(_read, parts)
-    catalog, profiles = found[0], [profile for each in found[len(found) - len(models) :] for profile in each]
-    counts = {
-        "gpus": len(catalog.gpus),
-        "links": len(catalog.links),
-        "machines": len(catalog.machines),
-        "profiles": len(profiles),
-    }
-    profiled = {listing.gpu for listing in index}
+    catalog, profiles, found = _looked_at(directory)
+    builtin, _, known = _looked_at(None) if directory else (catalog, profiles, found)
+    yours = [
+        name for part in ("gpus", "links", "machines") for name, entry in getattr(catalog, part).items()
+        if getattr(builtin, part).get(name) != entry
+    ]  # fmt: skip
+    findings = sorted(found, key=lambda finding: finding in known)
+    counts = {part: len(getattr(catalog, part)) for part in ("gpus", "links", "machines")} | {"profiles": len(profiles)}
+    profiled = {profile.gpu for profile in profiles}
     unprofiled = sorted(m.name for m in catalog.machines.values() if m.gpu.profile_gpu not in profiled)
-    findings = (*check_catalog(catalog, today=datetime.now(tz=UTC).date()), *check_profiles(profiles))
     if json:
-        write(dumps({**counts, "machines_without_profile": unprofiled, "findings": findings}))
+        write(dumps({**counts, "yours": yours, "machines_without_profile": unprofiled, "findings": findings}))
+    elif directory:
+        mine = [finding for finding in findings if finding not in known]
+        print_view(catalog_check_view(counts, unprofiled, mine, yours=yours, elsewhere=len(findings) - len(mine)))
     else:
         print_view(catalog_check_view(counts, unprofiled, findings))
 
@@ -124,6 +115,27 @@ def _read(part: Callable[[], Any]) -> Any:  # noqa: ANN401  every part of a cata
         return part()
     except (CatalogError, WorkloadError) as error:
         raise BadInput(*error.problems) from None
+
+
+def _looked_at(directory: Path | None) -> "tuple[Catalog, list[KernelProfile], tuple[Finding, ...]]":
+    """A catalog, all its kernel profiles, and what deserves a second look; every problem of any part is told."""
+    from hw_catalog.check import check_catalog, check_profiles
+    from hw_catalog.engines import load_engines
+    from hw_catalog.load import load_catalog
+    from hw_catalog.profile_files import load_profiles, profile_index
+    from planner.errors import read_each
+    from workloads.models import load_model, own_models
+
+    models = sorted({listed.model for listed in profile_index(directory)})
+    parts: list[Callable[[], Any]] = [
+        partial(load_catalog, directory),
+        partial(load_engines, directory),
+        *(partial(load_model, name, directory=directory) for name in own_models(directory)),
+        *(partial(load_profiles, directory, model=model) for model in models),
+    ]
+    found = read_each(_read, parts)
+    catalog, profiles = found[0], [profile for each in found[len(found) - len(models) :] for profile in each]
+    return catalog, profiles, (*check_catalog(catalog, today=datetime.now(tz=UTC).date()), *check_profiles(profiles))
 
 
 def bake(

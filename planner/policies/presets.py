@@ -11,7 +11,7 @@ from planner.policies.borrowing import Apart, MixedPool
 from planner.policies.order import ORDERS, Order
 from planner.policies.routing import LeastReserved, ShortestQueue
 from planner.policies.topology import Colocated, PhaseSplit
-from planner.scenario.policy_section import PolicySection
+from planner.scenario.policy_section import PolicySection, own_order
 
 NAMES = ("colocated", "sarathi", "splitwise")
 """Policies that ``auto`` compares; ``mnemosyne`` is for populations with long contexts, and asked for by name."""
@@ -52,7 +52,6 @@ def policy(
     split = PhaseSplit(mode=section.kv_transfer, layerwise_from_tokens=section.layerwise_from_tokens)
     public = name == PUBLIC
     foreseen = round(output_tokens) if section.foresee_output and name == "splitwise" else 0
-    order = section.order or ("lars" if name == LONG else "fifo")
     batching = (TokenBatches if public else Continuous)(
         max_batch_tokens=section.max_batch_tokens, max_batch_size=section.max_batch_size,
         block_tokens=section.block_tokens, max_preemptions=section.max_preemptions,
@@ -66,7 +65,9 @@ def policy(
         name=name,
         topology=_topology(name, split),
         batching=batching,
-        order=Order(rule=ORDERS[order], limits_s=ttft_limits_s or {}, priorities=priorities or {}),
+        order=Order(
+            rule=ORDERS[section.order or own_order(name)], limits_s=ttft_limits_s or {}, priorities=priorities or {}
+        ),
         routing=routing,
         borrowing=MixedPool(threshold_tokens=thresholds) if section.mixed_pool or public else Apart(),
         recovery=Recovery(section.recovery),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from planner.report.page import Page, section
 from planner.report.plans import again, bought, headline_of, pools_table
 from planner.report.screen import Screen, more, pools_part, warned
-from planner.report.words import budget
+from planner.report.words import budget, policy_words
 from planner.results.picture import Picture
 from planner.results.plan import CandidatePlan
 from planner.scenario import Scenario
@@ -24,7 +24,7 @@ def edited_page(
         moved: the figures of the file that are not its own, a sentence each.
         picture: one run of it over time, for the picture of the cluster.
     """
-    about = f"policy {candidate.policy}; {scenario.catalog.channel} prices"
+    about = f"{policy_words(candidate.policy, scenario.policy)}; {scenario.catalog.channel} prices"
     over = [
         f"budget {key} exceeded: {budget(key, spent)}, limit {budget(key, limit)}"
         for key, spent in candidate.spent().items()

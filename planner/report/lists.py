@@ -97,10 +97,23 @@ def profiles_view(profiles: Sequence[KernelProfile]) -> RenderableType:
 
 
 def catalog_check_view(
-    counts: Mapping[str, int], unprofiled: Sequence[str], findings: Sequence[Finding]
-) -> RenderableType:
-    """What a catalog holds, and what in it deserves a second look, rule by rule."""
+    counts: Mapping[str, int], unprofiled: Sequence[str], findings: Sequence[Finding], *, yours: Sequence[str] = (),
+    elsewhere: int = 0,
+) -> RenderableType:  # fmt: skip
+    """What a catalog holds, and what in it deserves a second look, rule by rule.
+
+    Args:
+        counts: of entries, by kind.
+        unprofiled: machines whose GPU has no kernel profile.
+        findings: what is shown.
+        yours: entries that a directory adds or changes.
+        elsewhere: findings on built-in entries that are not shown.
+    """
     lines = ["OK: " + ", ".join(f"{count} {name}" for name, count in counts.items()) + "; every number has a source"]
+    if yours:
+        lines.append("Yours: " + ", ".join(yours) + ("" if findings else "; nothing of it deserves a second look"))
+    if elsewhere:
+        lines.append(f"Built-in: {elsewhere} findings; `phasewise catalog check` lists them")
     if unprofiled:
         lines.append("No kernel profile, so never part of a plan: " + ", ".join(unprofiled))
     found = table("to look at", "subject", "finding")

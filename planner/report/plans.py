@@ -25,6 +25,7 @@ from planner.report.words import (
     peak_words,
     percent,
     plural,
+    policy_words,
     rate,
     watts,
 )
@@ -102,7 +103,10 @@ def simulation_page(
     """What the simulator says of a plan under a workload it may not have been made for."""
     fails = failures(judgement)
     spoken = Lines(lines=tuple(token_words(candidate, judgement)))
-    verdict, about = "NOT MET" if fails else "MET", f"{_load(candidate, scenario)}, policy {candidate.policy}"
+    verdict, about = (
+        "NOT MET" if fails else "MET",
+        f"{_load(candidate, scenario)}, {policy_words(candidate.policy, scenario.policy)}",
+    )
     more_fails = (f"{len(fails) - _FAILS} more",) if len(fails) > _FAILS else ()
     headline = "; ".join((*fails[:_FAILS], *more_fails)) if fails else "every objective, in steady state"
     told = tuple((name, words) for line in served_how(judgement) for name, _, words in (line.partition(": "),))
@@ -204,7 +208,7 @@ def _about(plan: ValidatedPlan, scenario: Scenario) -> str:
     own = ", ".join(scenario.catalog.price_usd_per_h)
     scaled = ", scaled by catalog.price_scale" if scenario.catalog.price_scale else ""
     scaled += f", your own for {own}" if own else ""
-    how = f"policy {plan.candidate.policy}{_workers(plan.candidate)}"
+    how = f"{policy_words(plan.candidate.policy, scenario.policy)}{_workers(plan.candidate)}"
     parts = (
         *((precision(plan.served),) if plan.served else ()), how,
         best_words(scenario.objective), f"{scenario.catalog.channel} prices{scaled}",
@@ -268,7 +272,8 @@ def _spending(plan: ValidatedPlan, scenario: Scenario) -> Iterator[str]:
         limit = getattr(limits, key)
         if limit is not None:
             yield f"Budget {key}: {budget(key, spent)} of {budget(key, limit)}."
-    yield f"{plural(totals.gpus, 'GPU')}, {number(totals.rack_units)} rack units; policy {plan.candidate.policy}."
+    policy = policy_words(plan.candidate.policy, scenario.policy)
+    yield f"{plural(totals.gpus, 'GPU')}, {number(totals.rack_units)} rack units; {policy}."
     yield from expected_words(totals, scenario)
     yield from token_words(plan.candidate, plan.judgement)
     yield f"Load limits of the optimiser: {_headroom(plan.candidate.headroom)}."

@@ -31,7 +31,7 @@ from planner.report.schedule_words import (
     spent_words,
 )
 from planner.report.screen import Screen, more, rows_part, warned
-from planner.report.words import amount, number, percent, plural, watts
+from planner.report.words import amount, number, percent, plural, policy_words, watts
 from planner.results.precision import Served as Precision
 from planner.results.precision import precision
 from planner.results.schedule import Epoch, Schedule, Spent
@@ -56,7 +56,10 @@ def timetable_page(found: Timetable, scenario: Scenario, *, edited: bool = False
     """
     schedule = found.schedule
     formats = f"{precision(found.serves)}; " if found.serves else ""
-    title, asked = f"{scenario.name}: schedule", f"{scenario.model.name}, {formats}policy {found.policy}"
+    title, asked = (
+        f"{scenario.name}: schedule",
+        f"{scenario.model.name}, {formats}{policy_words(found.policy, scenario.policy)}",
+    )
     if schedule is None:
         why = "; ".join(found.lacking) or f"{found.termination.reason}; {found.termination.detail}"
         verdict = "INFEASIBLE" if found.proven else "NO SCHEDULE"

@@ -4,6 +4,7 @@ import math
 
 from planner.results.evidence import Margin, PeakShare
 from planner.scenario.objectives import Objective
+from planner.scenario.policy_section import PolicySection, own_order
 from workloads.slo import Unit
 
 
@@ -97,3 +98,8 @@ def peak_words(peak: PeakShare) -> str:
         f"at least {percent(peak.flops_frac)} of peak arithmetic, {percent(peak.hbm_frac)} of peak memory bandwidth"
     )
     return f"Each GPU of {peak.pool}: {tokens} tokens/s, {shares}."
+
+
+def policy_words(name: str, section: PolicySection) -> str:
+    """A policy, with the order of prompts where that is not the policy's own."""
+    return f"policy {name}" + (f", order {section.order}" if section.order not in (None, own_order(name)) else "")

@@ -2,6 +2,8 @@
 
 from collections import Counter
 
+from hw_catalog.gpus import Gpu
+from hw_catalog.load import SLOWDOWNS
 from hw_catalog.machines import Machine
 from hw_catalog.power import DRAW, NUMBERS
 from hw_catalog.provenance import Kind, Provenance
@@ -23,6 +25,12 @@ def _capped(machine: Machine, cap_w: int | None) -> str:
     )
 
 
+def gpu_sources(gpu: Gpu) -> list[Provenance]:
+    """Sources of a GPU's numbers; that a GPU is as fast as its own profiles is a definition, and no number."""
+    as_profiled = {key for key in SLOWDOWNS if gpu.profile_gpu == gpu.name and getattr(gpu, key) == 1.0}
+    return [source for key, source in gpu.provenance.items() if key not in as_profiled]
+
+
 def provenance(case: Case, candidate: CandidatePlan) -> tuple[dict[str, float], tuple[str, ...]]:
     """Where the numbers behind a plan come from.
 
@@ -37,7 +45,7 @@ def provenance(case: Case, candidate: CandidatePlan) -> tuple[dict[str, float], 
     for name in dict.fromkeys(p.spec.machine for p in candidate.pools):
         machine = machines[name]
         price = price_of(case.scenario, machine)
-        numbers += [*machine.provenance.values(), *machine.gpu.provenance.values()]
+        numbers += [*machine.provenance.values(), *gpu_sources(machine.gpu)]
         locked = any(p.spec.machine == name and (p.spec.clock_mhz or p.spec.cap_w) for p in candidate.pools)
         used = (*NUMBERS, "free_clock") if locked else DRAW
         numbers += [source for key, source in curve_of(machine.gpu).provenance.items() if key in used]

@@ -95,3 +95,8 @@ class PolicySection(Section):
                 f"max_batch_size - 1 decodes beside its chunk, not {', '.join(small)}"
             )
         return self
+
+
+def own_order(name: str) -> Literal["fifo", "lars"]:
+    """The order of prompts that the authors of a policy use."""
+    return "lars" if name == "mnemosyne" else "fifo"

@@ -1,10 +1,15 @@
 """The documentation does what it says."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from hw_catalog.profile_files import load_profiles, profile_index
 from tests.docs.examples import ROOT, Example, complaints, examples
+
+TODAY = "aiconfigurator-0.12"
+"""The set of profiles that step times come from, of vLLM; those of other engines are named after it."""
 
 PAGES = sorted(path for path in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")) if path.exists())
 
@@ -63,3 +68,15 @@ def test_python_blocks_of_a_page_are_one_program(tmp_path: Path) -> None:
     found = examples(page)
     assert len(found) == 1
     assert complaints(found[0], tmp_path) == []
+
+
+def test_the_readme_counts_the_profiles_there_are() -> None:
+    """Numbers of profiles, models and GPU types are those of the built-in sets."""
+    listed = profile_index()
+    found = [profile for model in {each.model for each in listed} for profile in load_profiles(None, model=model)]
+    count = Counter(profile.profile_set for profile in found)
+    vllm = [each for each in listed if each.profile_set == TODAY]
+    models, gpus = len({each.model for each in vllm}), len({each.gpu for each in vllm})
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"{count[TODAY]} profiles of {models} models on {gpus} GPU types" in readme
+    assert f"TensorRT-LLM ({count[f'{TODAY}-trtllm']}) and SGLang ({count[f'{TODAY}-sglang']})" in readme

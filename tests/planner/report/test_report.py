@@ -177,6 +177,18 @@ def test_a_section_is_shown_by_its_name() -> None:
     assert "objective: cost" in rendered(VIEWS["plan"][0], "scenario")
 
 
+def test_an_order_that_is_not_the_policys_own_is_told() -> None:
+    """The verdict says in which order prompts wait where that was chosen, and nothing of the policy's own order."""
+    own, chosen = (plans.scenario().changed([f"policy.order={order}"]) for order in ("fifo", "lars"))
+    about = f"policy {plans.plan().candidate.policy}"
+    for page in (plan_page(plans.plan(), own), simulation_page(plans.overloaded(), plans.candidate(1), own)):
+        assert about in page.about
+        assert "order" not in page.about
+    for page in (plan_page(plans.plan(), chosen), simulation_page(plans.overloaded(), plans.candidate(1), chosen)):
+        assert f"{about}, order lars" in page.about
+        assert "order lars" in rendered(page)
+
+
 def test_failures_and_validity_agree() -> None:
     """A judgement has failures to show exactly when it is not valid."""
     for judgement in (
