@@ -19,6 +19,8 @@ from planner.simulator.core.cache import directory, own_bytes
 from planner.simulator.core.cluster import replay
 from planner.simulator.core.functions import digest_of
 
+ADVICE = "a plan of seconds takes minutes, fewer with --set solver.search_evaluations=0"
+
 Code = tuple[str, tuple[str, ...], bytes]
 """Name of the function, names it expects from elsewhere, and the object file."""
 
@@ -58,7 +60,7 @@ class Replay:
                     self._call = self._made()
                 except Exception as error:
                     self.trouble = _why(error)
-                    _tell(f"the simulator runs interpreted, some 30 times slower: {self.trouble}")
+                    _tell(f"the simulator runs interpreted, some 30 times slower ({ADVICE}): {self.trouble}")
             return self._call
 
     @staticmethod

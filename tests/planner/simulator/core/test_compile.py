@@ -101,11 +101,12 @@ def _served() -> str:
 def test_without_numba_a_plan_is_judged_all_the_same(
     engine: Replay, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Where Numba is missing the engine runs interpreted, says so once on stderr, and names it in every run."""
+    """Where Numba is missing the engine runs interpreted; a line on stderr says so and what it costs, each run why."""
     monkeypatch.setattr(machine_code, "find_spec", lambda _: None)
     assert [_served(), _served()] == ["Numba is not installed"] * 2
     assert capsys.readouterr().err.splitlines() == [
-        "the simulator runs interpreted, some 30 times slower: Numba is not installed"
+        "the simulator runs interpreted, some 30 times slower (a plan of seconds takes minutes, fewer with --set "
+        "solver.search_evaluations=0): Numba is not installed"
     ]
     assert engine.kept
 
