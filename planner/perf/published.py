@@ -166,15 +166,15 @@ class PublishedReference(Reference):
 
     def ttft_s(self, prompt_tokens: int) -> float:
         """Prefill of the prompt alone."""
-        return float(np.interp(prompt_tokens, self._tokens, self._prefill_s))
+        return float(self.each_ttft_s(np.array(prompt_tokens)))
 
     def tbt_s(self, prompt_tokens: int) -> float:
         """One token, looked up at the length of the prompt."""
-        return float(np.interp(prompt_tokens, self._batch, self._token_s))
+        return float(self.each_tbt_s(np.array(prompt_tokens)))
 
     def e2e_s(self, prompt_tokens: int, output_tokens: int) -> float:
         """Prefill and all tokens but the first."""
-        return self.ttft_s(prompt_tokens) + self.tbt_s(prompt_tokens) * (output_tokens - 1)
+        return float(self.each_e2e_s(np.array(prompt_tokens), np.array(output_tokens)))
 
     def each_ttft_s(self, prompt_tokens: Ints) -> Floats:
         """(requests,) ``ttft_s`` of each."""

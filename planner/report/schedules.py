@@ -55,11 +55,7 @@ def timetable_page(found: Timetable, scenario: Scenario, *, edited: bool = False
         edited: the plan is not as it was when it was simulated.
     """
     schedule = found.schedule
-    formats = f"{precision(found.serves)}; " if found.serves else ""
-    title, asked = (
-        f"{scenario.name}: schedule",
-        f"{scenario.model.name}, {formats}{policy_words(found.policy, scenario.policy)}",
-    )
+    title, asked = f"{scenario.name}: schedule", _asked(found, scenario)
     if schedule is None:
         why = "; ".join(found.lacking) or f"{found.termination.reason}; {found.termination.detail}"
         verdict = "INFEASIBLE" if found.proven else "NO SCHEDULE"
@@ -96,6 +92,12 @@ def timetable_page(found: Timetable, scenario: Scenario, *, edited: bool = False
             more=more("timetable, served, ..."),
         ).blocks,
     )  # fmt: skip
+
+
+def _asked(found: Timetable, scenario: Scenario) -> str:
+    """Model, precision and policy."""
+    formats = f"{precision(found.serves)}; " if found.serves else ""
+    return f"{scenario.model.name}, {formats}{policy_words(found.policy, scenario.policy)}"
 
 
 def _epochs(schedule: Schedule) -> str:

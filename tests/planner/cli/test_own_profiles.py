@@ -70,3 +70,21 @@ def test_a_set_of_ones_own_is_planned_with(mine: Path) -> None:
     )
     done = say("check", scenario)
     assert "tp1" in done.output, done.output
+
+
+def test_a_directory_is_checked_for_its_own_findings(tmp_path: Path) -> None:
+    """What deserves a second look in the built-in files is counted, and does not bury what is said of one's own."""
+    (tmp_path / "machines.yaml").write_text(
+        "machines: {dgx-h100: {rack_units: 6, provenance: {rack_units: made-up}}}\n"
+        "sources: {made-up: {kind: vendor, date: 2026-01-01, source: ours}}\n"
+    )
+    told = say("catalog", "check", "--directory", tmp_path).stdout
+    assert "Yours: dgx-h100; nothing of it deserves a second look" in told
+    assert "stale-price" not in told
+    (tmp_path / "gpus.yaml").write_text(
+        "gpus: {h200-sxm: {hbm_bytes_per_s: 1.0e+12, provenance: {hbm_bytes_per_s: made-up}}}\n"
+        "sources: {made-up: {kind: vendor, date: 2026-01-01, source: ours}}\n"
+    )
+    found = json.loads(say("catalog", "check", "--directory", tmp_path, "--json").stdout)
+    assert found["yours"][:1] == ["h200-sxm"]
+    assert found["findings"][0]["subject"] == "h200-sxm.hbm_bytes_per_s"
