@@ -149,7 +149,7 @@ def bake(
     """Make kernel profiles from published measurements. Needs `pip install phasewise[bake]`."""
     from hw_catalog.bake import bake as measure
     from hw_catalog.profile_files import write_profiles
-    from planner.files.plan_file import write_whole
+    from planner.files.writing import write_whole
 
     config = Path(model) if model.endswith(".json") else None
     if config is not None and not config.is_file():

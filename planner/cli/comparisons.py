@@ -18,6 +18,7 @@ from planner.cli.terminal import (
     ScenarioFile,
     Sets,
     expect_writable,
+    files_of,
     note,
     progress,
     write,
@@ -84,13 +85,15 @@ class Outputs:
 
     def show(self, found: Found, page: "Callable[[Found], Page]") -> None:
         """A result on stdout, as text or JSON, and in a file where one was asked for."""
-        from planner.files.plan_file import dumps, write_whole
+        from planner.files.plan_file import dumps
+        from planner.files.writing import write_whole
 
         text = dumps(found)
-        write(text) if self.json else show_page(page(found))
         if self.out is not None:
             write_whole(self.out, text)
             note(f"wrote {self.out}", quiet=self.quiet)
+        report_page(self.report, page, found, quiet=self.quiet)
+        write(text) if self.json else show_page(page(found))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,14 +131,13 @@ def whatif(scenario: ScenarioFile, jobs: Jobs = None, sets: Sets = None, *, chan
         drawn_worlds=changes.worlds,
     )  # fmt: skip
     kept = to.journal_of(scenario, "whatif")
-    expect_writable(out=to.out, journal=kept, report=to.report)
+    expect_writable(*files_of(question, scenario), out=to.out, journal=kept, report=to.report)
     if len(wanted.asked) > MANY_POINTS:
         words = f"{len(wanted.asked):,} points will be planned; Ctrl-C stops, and {kept} keeps what is done"
         note(words, quiet=to.quiet)
     with Journal(kept) as journal, _resumable(kept), progress(quiet=to.quiet) as tell:
         found = swept(wanted, journal=journal, jobs=jobs or cores(), progress=tell)
     to.show(found, whatif_page)
-    report_page(to.report, whatif_page, found, quiet=to.quiet)
     verdicts = [point.outcome.verdict for point in (*found.points, *((found.base,) if found.base else ()))]
     if all(verdict in ENDINGS for verdict in verdicts):
         raise typer.Exit(ENDINGS[verdicts[0]])
@@ -167,11 +169,10 @@ def frontier(
 
     wanted = route(question, x, y, limit=limit, step=step, most=most)
     kept = to.journal_of(scenario, "frontier")
-    expect_writable(out=to.out, journal=kept, report=to.report)
+    expect_writable(*files_of(question, scenario), out=to.out, journal=kept, report=to.report)
     with Journal(kept) as journal, _resumable(kept), progress(quiet=to.quiet) as tell:
         found = walked(wanted, journal=journal, progress=tell)
     to.show(found, frontier_page)
-    report_page(to.report, frontier_page, found, quiet=to.quiet)
     if not found.designs:
         raise typer.Exit(ExitCode.NOT_VALIDATED)
 
@@ -195,7 +196,7 @@ def diff(
     report: Report = None,
 ) -> None:
     """Show what changes between two plans, and a safe order of moves."""
-    expect_writable(report=report)
+    expect_writable(before, after, report=report)
     if diff_schedules(before, after, json=json, quiet=quiet, report=report):
         return
     from planner.compare.diff import diff as compared
@@ -205,8 +206,7 @@ def diff(
     one, other = read_each(read_plan, (before, after))
     with progress(quiet=quiet) as tell:
         found = compared(one, other, quick=quick, power_limit_w=power_limit, progress=tell)
-    Outputs(json=json, quiet=quiet).show(found, diff_page)
-    report_page(report, diff_page, found, quiet=quiet)
+    Outputs(json=json, quiet=quiet, report=report).show(found, diff_page)
     if not found.safe:
         raise typer.Exit(ExitCode.NOT_VALIDATED)
 

@@ -43,7 +43,7 @@ def export(
     from planner.schedules.files import read_schedule, schedule_csv
     from workloads.models import load_model
 
-    expect_writable(out=out)
+    expect_writable(plan, out=out)
     if (over_time := read_schedule(plan)) is not None:
         if format is not Stack.CSV:
             raise BadInput(f"--format {format}: {plan} is a plan over time; expected csv: the others hold one load")
@@ -64,7 +64,7 @@ def export(
 
 def _put(text: str, out: Path | None, *, quiet: bool) -> None:
     """To the file, or to stdout."""
-    from planner.files.plan_file import write_whole
+    from planner.files.writing import write_whole
 
     if out is None:
         write(text)

@@ -25,6 +25,7 @@ from planner.cli.terminal import (
     ScenarioFile,
     Sets,
     expect_writable,
+    files_of,
     note,
     progress,
     write,
@@ -92,7 +93,8 @@ def new(
     json: Json = False,
 ) -> None:
     """Copy an example scenario to start from."""
-    from planner.files.plan_file import dumps, write_whole
+    from planner.files.plan_file import dumps
+    from planner.files.writing import write_whole
 
     files = {
         file.name.removesuffix(".yaml"): file for file in resources.files("planner").joinpath("examples").iterdir()
@@ -135,10 +137,10 @@ def check(
     from planner.scenario import Scenario
 
     question = Scenario.load(scenario, sets or ())
-    expect_writable(report=report)
+    expect_writable(*files_of(question, scenario), report=report)
     found = planning.check(question) if question.schedule is None else check_schedule(question)
-    write(dumps(found)) if json else show_page(check_page(found))
     report_page(report, check_page, found, quiet=False)
+    write(dumps(found)) if json else show_page(check_page(found))
     if not found.options:  # what `plan` answers, without a solver
         raise typer.Exit(ExitCode.INFEASIBLE)
 
@@ -157,6 +159,7 @@ def plan(
     from planner.scenario import Scenario
 
     question = Scenario.load(scenario, sets or ())
+    expect_writable(*files_of(question, scenario), out=out, report=report)
     if question.schedule is not None:
         plan_schedule(question, out, report, json=json, quiet=quiet, verbose=verbose)
         return
@@ -168,7 +171,6 @@ def plan(
     from planner.report.plans import no_plan_page, plan_page
     from planner.results.evidence import NoPlan
 
-    expect_writable(out=out, report=report)
     with progress(quiet=quiet) as tell:
         tell("reading", 0.0)
         read = planning.read(question)
@@ -176,16 +178,16 @@ def plan(
         answer = planning.plan(read, progress=tell, with_growth=verbose, depth=depth)
     digests, asked = planning.digests(read), ("all",) if verbose else ("choices",) if alternatives else ()
     if isinstance(answer, NoPlan):
-        write(no_plan_text(question, answer, digests)) if json else show_page(no_plan_page(answer, question), asked)
         report_plan(report, answer, question, quiet=quiet)
+        write(no_plan_text(question, answer, digests)) if json else show_page(no_plan_page(answer, question), asked)
         if out is not None:
             note(f"{out} not written: there is no validated plan", quiet=quiet)
         raise typer.Exit(ENDINGS[answer.reason])
-    write(plan_text(question, answer, digests)) if json else show_page(plan_page(answer, question), asked)
-    if out is not None:
+    if out is not None:  # files first: what stdout leads to may be full
         write_plan(out, question, answer, digests)
         note(f"wrote {out}", quiet=quiet)
     report_plan(report, answer, read, quiet=quiet)
+    write(plan_text(question, answer, digests)) if json else show_page(plan_page(answer, question), asked)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,7 +211,7 @@ def simulate(
 ) -> None:
     """Serve a workload on a plan. --set changes the workload and the objectives, not the plan."""
     json = how.json
-    _expect_files(report, records)
+    _expect_files(source, report, records)
     stepwise = engine is Engine.REFERENCE
     if simulated_schedule(
         source, sets or (), epoch=epoch, report=report, json=json, quiet=quiet, records=records, stepwise=stepwise
@@ -232,16 +234,16 @@ def simulate(
         with record_file(records) as taken:
             done = planning.simulation(asked, candidate, progress=tell, note=taken, stepwise=stepwise)
     run, seen = done.candidate, done.judgement
+    report_simulation(report, seen, run, asked, quiet=quiet)
     page = simulation_page(seen, run, asked)
     write(dumps(simulation_data(seen, run))) if json else show_page(page, how.sections or ())
-    report_simulation(report, seen, run, asked, quiet=quiet)
     if not seen.valid:
         raise typer.Exit(ExitCode.NOT_VALIDATED)
 
 
-def _expect_files(report: Path | None, records: Path | None) -> None:
+def _expect_files(source: Path, report: Path | None, records: Path | None) -> None:
     """Refuse files that cannot be written, before anything is simulated."""
-    expect_writable(report=report, records=records)
+    expect_writable(source, report=report, records=records)
     if records:
         from planner.files.records import expect_records
 
@@ -263,8 +265,8 @@ def _planned(
         raise BadInput(f"{source}: asks for a plan over time; expected the file that `plan --out` writes of it")
     answer = planning.plan(made_for, progress=tell)
     if isinstance(answer, NoPlan):
-        write(dumps(answer)) if json else show_page(no_plan_page(answer, made_for))
         report_plan(report, answer, made_for, quiet=quiet)
+        write(dumps(answer)) if json else show_page(no_plan_page(answer, made_for))
         raise typer.Exit(ENDINGS[answer.reason])
     return made_for, answer.candidate
 
@@ -277,7 +279,7 @@ def show(
     from planner.report.plans import plan_page
     from planner.schedules.files import read_schedule
 
-    expect_writable(report=report)
+    expect_writable(plan, report=report)
     if (over_time := read_schedule(plan, edited_too=True)) is not None:
         show_schedule(over_time, tuple(sections or ()), json=json, quiet=quiet, report=report)
         return
@@ -286,8 +288,8 @@ def show(
         _show_edited(file, tuple(sections or ()), json=json, quiet=quiet, report=report)
         raise typer.Exit(ExitCode.NOT_VALIDATED)
     text = plan_text(file.scenario, file.plan, file.digests)
-    write(text) if json else show_page(plan_page(file.plan, file.scenario), tuple(sections or ()))
     report_plan(report, file.plan, file.scenario, quiet=quiet)
+    write(text) if json else show_page(plan_page(file.plan, file.scenario), tuple(sections or ()))
 
 
 def _show_edited(file: "PlanFile", sections: tuple[str, ...], *, json: bool, quiet: bool, report: Path | None) -> None:

@@ -69,7 +69,7 @@ def _measured(bench: "Bench", subject: "Subject", out: Path, resume: bool, quiet
     """Measure, with a journal, and write the profile and the watts."""
     from hw_catalog.profiler import composed, measure, operations
     from hw_catalog.profiler_files import add_profile, beside, header, keep, open_journal, watts_table
-    from planner.files.plan_file import write_whole
+    from planner.files.writing import write_whole
 
     device, journal = bench.device, beside(out, subject, "journal.jsonl")
     known = open_journal(journal, header(subject, device), resume=resume)

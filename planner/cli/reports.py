@@ -99,7 +99,7 @@ def report_page(path: Path | None, page: "Callable[[Found], Page]", found: Found
 
 
 def _put(path: Path, page: "Page", *, quiet: bool) -> None:
-    from planner.files.plan_file import write_whole
+    from planner.files.writing import write_whole
     from planner.report.html.render import render
 
     write_whole(path, render(page))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from planner.cli.reports import report_page, report_schedule, show_page
-from planner.cli.terminal import expect_writable, note, progress, write
+from planner.cli.terminal import note, progress, write
 from planner.errors import BadInput, ExitCode, read_each
 
 if TYPE_CHECKING:  # slow to import, and needed only once there is such a plan
@@ -35,30 +35,30 @@ def plan_schedule(
     question: "Scenario", out: Path | None, report: Path | None, *, json: bool, quiet: bool, verbose: bool
 ) -> None:
     """Plan over epochs: printed, and written as CSV where the file is called so, else as JSON."""
-    from planner.files.plan_file import write_whole
+    from planner.files.writing import write_whole
     from planner.planning import plan as planning
     from planner.report.schedules import timetable_page
     from planner.schedules.files import schedule_csv, timetable_text
     from planner.schedules.planning import timetable
 
-    expect_writable(out=out, report=report)
     with progress(quiet=quiet) as tell:
         tell("reading", 0.0)
         read = planning.read(question)
         found = timetable(read, progress=tell, static=_static)
     text = timetable_text(question, found, planning.digests(read))
-    write(text) if json else show_page(timetable_page(found, question), ("all",) if verbose else ())
     if found.schedule is None:
+        write(text) if json else show_page(timetable_page(found, question), ("all",) if verbose else ())
         empty = ExitCode.NOT_VALIDATED if found.lacking else ExitCode.SOLVER_EMPTY
         raise typer.Exit(ExitCode.INFEASIBLE if found.proven else empty)
     report_schedule(report, found, question, quiet=quiet)
-    if not found.valid:
-        if out is not None:
-            note(f"{out} not written: there is no validated plan", quiet=quiet)
-        raise typer.Exit(ExitCode.NOT_VALIDATED)
-    if out is not None:
+    if out is not None and found.valid:
         write_whole(out, schedule_csv(found.schedule) if out.suffix == ".csv" else text)
         note(f"wrote {out}", quiet=quiet)
+    elif out is not None:
+        note(f"{out} not written: there is no validated plan", quiet=quiet)
+    write(text) if json else show_page(timetable_page(found, question), ("all",) if verbose else ())
+    if not found.valid:
+        raise typer.Exit(ExitCode.NOT_VALIDATED)
 
 
 def _static(question: "Scenario") -> "CandidatePlan | None":

@@ -7,14 +7,18 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import MISSING, fields, is_dataclass
 from functools import wraps
+from io import StringIO
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
 from hw_catalog.errors import CatalogError
 from planner.errors import BadInput, ExitCode
 from workloads.errors import WorkloadError
+
+if TYPE_CHECKING:
+    from planner.scenario import Scenario
 
 Progress = Callable[[str, float], None]
 
@@ -95,27 +99,29 @@ def complain(*problems: str) -> None:
         typer.echo(f"  {problem}", err=True)
 
 
-def expect_writable(**files: Path | None) -> None:
-    """Find out before the work starts that a file could not be written after it.
+def expect_writable(*read: Path | None, **files: Path | None) -> None:
+    """Find out before the work starts that a file could not be written after it, or is one that is read.
 
     Args:
+        read: files that the command reads.
         files: option, without its dashes -> where it would be written; None where it was not asked for.
 
     Raises:
         BadInput: naming every one that could not be.
     """
-    problems = [f"--{name} {path}: {why}" for name, path in files.items() if path and (why := _unwritable(path))]
+    from planner.files.writing import clashes, unwritable
+
+    written = {f"--{name}": path for name, path in files.items()}
+    problems = [f"{name} {path}: {why}" for name, path in written.items() if path and (why := unwritable(path))]
+    problems += clashes({f"the input {path}": path for path in read}, written)
     if problems:
         raise BadInput(*(f"{problem}; nothing was done" for problem in problems))
 
 
-def _unwritable(path: Path) -> str:
-    """Why a file cannot be written; empty where it can."""
-    if path.is_dir():
-        return "is a directory; expected the name of a file"
-    if not path.parent.is_dir():
-        return f"there is no directory {path.parent}"
-    return "" if os.access(path.parent, os.W_OK) else f"the directory {path.parent} cannot be written to"
+def files_of(question: "Scenario", file: Path) -> tuple[Path, ...]:
+    """The files that a question rests on: its own, and its trace where that is one."""
+    trace = question.workload.trace
+    return (file, *((Path(trace),) if trace and Path(trace).is_file() else ()))
 
 
 def note(text: str, *, quiet: bool = False) -> None:
@@ -137,18 +143,41 @@ def print_view(view: object) -> None:
 
     console = Console(highlight=False)
     if console.is_terminal:
-        console.print(view, crop=False)
+        with _stdout():
+            console.print(view, crop=False)
         return
+    drawn = StringIO()
+    plain = Console(file=drawn, highlight=False)
     if "COLUMNS" not in os.environ:
-        console.width = _PIPED
-    with console.capture() as captured:
-        console.print(view, crop=False)
-    write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+        plain.width = _PIPED
+    plain.print(view, crop=False)
+    write("".join(f"{line.rstrip()}\n" for line in drawn.getvalue().splitlines()))
 
 
 def write(text: str) -> None:
     """A result as it is, on stdout."""
-    sys.stdout.write(text)
+    with _stdout() as out:
+        out.write(text)
+        out.flush()
+
+
+@contextmanager
+def _stdout() -> Iterator[TextIO]:
+    """Where results go.
+
+    Raises:
+        BadInput: it is closed, or full; files that were asked for are written by then.
+    """
+    if sys.stdout is None:
+        raise BadInput("stdout: is closed; expected somewhere to write the result")
+    try:
+        yield sys.stdout
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        with open(os.devnull, "wb") as nothing:  # noqa: PTH123  what is left in the buffer must not fail again at the end
+            os.dup2(nothing.fileno(), 1)
+        raise BadInput(f"stdout: cannot be written: {error.strerror}") from None
 
 
 @contextmanager

@@ -93,17 +93,18 @@ def calibrate(
     from hw_catalog.engines import FILE, engines_text
     from planner.accuracy.bench_files import Setup
     from planner.accuracy.replay import Tables
-    from planner.files.plan_file import dumps, write_whole
+    from planner.files.plan_file import dumps
+    from planner.files.writing import write_whole
     from planner.report.errors import calibration_view
 
     if out is not None and not out.is_dir():
         raise BadInput(f"--out {out}: there is no such directory; nothing was fitted")
     setup = Setup(**asdict(served))
     found = _calibrated(measurements, setup, Tables(directory=directory, profile_set=profile_set), quiet=quiet)
-    write(dumps(found)) if json else print_view(calibration_view(found))
     if out is not None:
         write_whole(out / FILE, engines_text({c.key: c.timing for c in found}))
         note(f"wrote {out / FILE}; scenarios use it with catalog.directory={out}", quiet=quiet)
+    write(dumps(found)) if json else print_view(calibration_view(found))
 
 
 def _calibrated(measurements: Path, setup: "Setup", tables: "Tables", *, quiet: bool) -> "tuple[Calibration, ...]":

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import math
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
@@ -16,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 from hw_catalog.strict_files import MAX_JSON_BYTES, Unreadable, json_document, read_text
 from planner import __version__
 from planner.errors import BadInput
+from planner.files.writing import write_whole
 from planner.results.evidence import Evidence, NoPlan, ValidatedPlan, Verdict
 from planner.results.plan import CandidatePlan
 from planner.scenario import Scenario
@@ -154,23 +154,6 @@ def write_plan(path: Path, scenario: Scenario, plan: ValidatedPlan, digests: Map
         BadInput: the directory cannot be written to; what was there before is untouched.
     """
     write_whole(path, plan_text(scenario, plan, digests))
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Replace a file in one step, so that no reader ever sees half of it.
-
-    Raises:
-        BadInput: the directory cannot be written to; what was there before is untouched.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("x", encoding="utf-8") as file:
-            file.write(text)
-        temporary.replace(path)
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be written: {error.strerror}; nothing was written") from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def holds_plan(path: Path) -> bool:

@@ -1,0 +1,54 @@
+"""Where stdout fails, files that were asked for are there, and the end is a line and exit code 2."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from planner.errors import ExitCode
+from tests.planner.small import write_small
+
+FULL = Path("/dev/full")
+
+
+def planned(folder: Path, *more: str, stdout: int | None, closed: bool = False) -> subprocess.CompletedProcess[bytes]:
+    words = [sys.executable, "-m", "planner", "plan", str(write_small(folder)), "--quiet", *more]
+    command: Sequence[str] = ["sh", "-c", 'exec "$@" >&-', "sh", *words] if closed else words
+    return subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, check=False)
+
+
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_a_full_stdout_loses_no_plan(tmp_path: Path, more: tuple[str, ...]) -> None:
+    """Where stdout is full the plan file is whole all the same, and one line says what failed."""
+    if not FULL.is_char_device():
+        pytest.skip("NO /dev/full: a full stdout is not tested")
+    with FULL.open("wb") as full:
+        done = planned(tmp_path, "--out", str(tmp_path / "p.json"), *more, stdout=full.fileno())
+    assert done.returncode == ExitCode.BAD_INPUT
+    assert done.stderr.decode().splitlines() == [
+        "phasewise: 1 problem:",
+        "  stdout: cannot be written: No space left on device",
+    ]
+    assert (tmp_path / "p.json").read_text().endswith("}\n")
+
+
+def test_a_closed_stdout_loses_no_plan(tmp_path: Path) -> None:
+    """Where stdout is closed the plan file is whole all the same, and one line says what failed."""
+    done = planned(tmp_path, "--out", str(tmp_path / "p.json"), stdout=None, closed=True)
+    assert done.returncode == ExitCode.BAD_INPUT
+    assert b"stdout: is closed" in done.stderr
+    assert (tmp_path / "p.json").read_text().endswith("}\n")
+
+
+def test_results_do_not_replace_what_is_read(tmp_path: Path) -> None:
+    """The scenario, and a file given twice, are refused as results before any work, and stay as they were."""
+    question = write_small(tmp_path)
+    before = question.read_bytes()
+    for words in (("--out", str(question)), ("--out", str(tmp_path / "a"), "--report", str(tmp_path / "a"))):
+        done = planned(tmp_path, *words, stdout=subprocess.PIPE)
+        assert (done.returncode, done.stdout) == (ExitCode.BAD_INPUT, b"")
+        assert b"of this command too; expected another file; nothing was done" in done.stderr
+    assert question.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["small.yaml"]
