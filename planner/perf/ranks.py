@@ -4,7 +4,6 @@ Ranks of attention data parallelism hold requests of their own and step together
 all of them. Prompts are dealt to ranks whole; what a step decodes is spread as evenly as the router does it.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -27,14 +26,6 @@ def fullest(batch: Floats, ranks: int, spread: float = 0.0) -> Floats:
     """
     mean = batch / ranks
     return np.minimum(batch, np.ceil(mean) + spread * np.sqrt(mean))
-
-
-def fullest_tokens(prompts: Sequence[int], ranks: int) -> int:
-    """Prompt tokens of the fullest rank where prompts are dealt in rounds, one to each rank.
-
-    Every round counts with the longest prompt of it.
-    """
-    return sum(max(prompts[first : first + ranks]) for first in range(0, len(prompts), ranks))
 
 
 def of_instance(profile: KernelProfile, *, spread: float = 0.0) -> KernelProfile:

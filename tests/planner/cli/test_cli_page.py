@@ -30,7 +30,7 @@ def section(words: str, command: Any, shared: set[str], everywhere: set[str]) ->
     lines = [described(p) for p in sorted(command.params, key=lambda p: p.param_type_name)]
     lines = [line for line in lines if line not in everywhere]
     own = [line for line in lines if line not in shared]
-    also = ", ".join(f"`{line.split('`')[1].split(' ')[0]}`" for line in lines if line in shared)
+    also = ", ".join(f"`{line.split('`')[1].split(' ')[0].rstrip(',')}`" for line in lines if line in shared)
     about = " ".join(command.help.split())
     listed = [*own, f"- shared: {also}"] if also else own
     return f"\n## phasewise {words}\n\n{about}\n" + ("\n" + "\n".join(listed) + "\n" if listed else "")

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from hw_catalog.load import load_catalog
 from planner.errors import BadInput
 from planner.perf.layout import Role
-from planner.perf.ranks import fullest_tokens
 from planner.policies.base import Occupancy
 from planner.policies.batching import Continuous
 from planner.policies.cuts import Prompt
@@ -129,6 +128,11 @@ def test_a_rank_holds_the_longest_request_itself() -> None:
     longest = body.kv_tokens // body.ranks
     words = [f"workload.lengths.prompt={{median_tokens: {longest}, p95_tokens: {longest}}}"]
     assert "tp1dp8ep8" not in layouts(split(*words, "policy.longer_context=true"))
+
+
+def fullest_tokens(prompts: list[int], ranks: int) -> int:
+    """Prompt tokens of the fullest rank where prompts are dealt in rounds, each of which counts with its longest."""
+    return sum(max(prompts[first : first + ranks]) for first in range(0, len(prompts), ranks))
 
 
 @settings(deadline=None)
