@@ -206,6 +206,7 @@ def _part(part: str, directory: Path | None, problems: list[str], refused: set[s
         added, more = _read(user, part, str(user), problems)
         sources = {**sources, **more}
         for name, entry in added.items():
+            problems.extend([] if name.isprintable() else [f"{user}: {name!r}: expected a name of one line"])
             problems.extend(_unsourced(f"{user}: {name}", part, entry, overriding=name in raw))
             raw[name] = _merged(raw.get(name, {}), entry)
             where[name] = str(user)

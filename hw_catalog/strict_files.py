@@ -225,6 +225,17 @@ def _locate(node: yaml.Node, path: Place, label: str, places: dict[Place, str]) 
             _locate(value, (*path, index), label, places)
 
 
+def one_line(word: str) -> str:
+    """A word as it is, if it is one line that terminals, manifests and tables show as it is written.
+
+    Raises:
+        ValueError: it holds a line end, an escape sequence, or a sign that turns the direction of what follows.
+    """
+    if not word.isprintable():
+        raise ValueError("one line without control characters")
+    return word
+
+
 def spell(path: Place) -> str:
     """A path as people write it: ``catalog.tp.0``."""
     return ".".join(str(part) for part in path)

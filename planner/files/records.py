@@ -34,6 +34,8 @@ def expect_records(path: Path | None) -> None:
     Raises:
         BadInput: neither CSV nor Parquet, or Parquet without the library for it.
     """
+    if path is not None and path.exists() and not path.is_file():
+        raise BadInput(f"--records {path}: is no file; expected the name of one")
     if path is None or path.suffix == ".csv":
         return
     if path.suffix != ".parquet":
@@ -56,6 +58,7 @@ def record_file(path: Path | None) -> Iterator[Note | None]:
     if path is None:
         yield None
         return
+    path = path.resolve()  # a link stays a link
     partial = path.with_name(f"{path.name}.partial")
     try:
         with ExitStack() as opened:

@@ -1,7 +1,8 @@
 """The plan as a table for spreadsheets and as a page of Markdown."""
 
 import csv
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from io import StringIO
 
 from planner.results.evidence import ValidatedPlan
@@ -15,6 +16,9 @@ _COLUMNS = (
 )  # fmt: skip
 
 
+_FORMULA = ("=", "+", "-", "@")
+
+
 def as_csv(answer: ValidatedPlan | CandidatePlan) -> str:
     """One line per pool, with the units in the headings; knobs that are not set are empty."""
     status, candidate = _opened(answer)
@@ -24,12 +28,29 @@ def as_csv(answer: ValidatedPlan | CandidatePlan) -> str:
     for pool in candidate.pools:
         spec, layout = pool.spec, pool.spec.layout
         knobs = ("" if v is None else v for v in (spec.chunk_tokens, spec.clock_mhz, spec.cap_w))
-        writer.writerow((
+        writer.writerow(inert((
             status, spec.role, spec.machine, pool.machines, pool.instances, layout.tp, layout.pp, layout.ep, layout.kvp,
             *knobs, f"{sum(pool.rate_req_per_s.values()):.6g}", f"{pool.load_frac:.6g}", f"{pool.kv_load_frac:.6g}",
             *_served(answer, spec.name),
-        ))  # fmt: skip
+        )))  # fmt: skip
     return text.getvalue()
+
+
+def inert(cells: Iterable[object]) -> list[object]:
+    """Cells that a spreadsheet shows and does not work out: words that begin as a formula get an apostrophe before."""
+    return [f"'{cell}" if _formula(cell) else cell for cell in cells]
+
+
+def _formula(cell: object) -> bool:
+    return isinstance(cell, str) and cell.startswith(_FORMULA) and not _number(cell)
+
+
+def _number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
 
 
 def as_markdown(answer: ValidatedPlan | CandidatePlan, scenario: Scenario) -> str:
@@ -37,7 +58,7 @@ def as_markdown(answer: ValidatedPlan | CandidatePlan, scenario: Scenario) -> st
     status, candidate = _opened(answer)
     totals = candidate.totals
     lines = [
-        f"# {scenario.name}",
+        f"# {_plain(scenario.name)}",
         "",
         f"**{status.capitalize()}**: {totals.machines} machines ({totals.gpus} GPUs), {totals.cost_usd_per_h:,.2f} "
         f"USD/h, {totals.power_w / 1e3:,.1f} kW rated, for {scenario.model.name}, policy {candidate.policy}.",
@@ -83,5 +104,10 @@ def _opened(answer: ValidatedPlan | CandidatePlan) -> tuple[str, CandidatePlan]:
 
 def _rows(headings: tuple[str, ...], rows: Sequence[Sequence[object]]) -> list[str]:
     """A Markdown table; a bar inside a cell would end it."""
-    cells = (" | ".join(str(cell).replace("|", "\\|") for cell in row) for row in rows)
+    cells = (" | ".join(_plain(str(cell)) for cell in row) for row in rows)
     return [f"| {' | '.join(headings)} |", "|" + "---|" * len(headings), *(f"| {row} |" for row in cells)]
+
+
+def _plain(word: str) -> str:
+    """A word that Markdown shows as it is: no HTML, no link, no end of a cell."""
+    return re.sub(r"([\\`*\[\]<>|])", r"\\\1", word)

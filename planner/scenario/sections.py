@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from hw_catalog.machines import Channel
+from hw_catalog.strict_files import one_line
 from planner.perf.layout import Role
 from planner.scenario.choices import AUTO_WAYS, several_ways
 from planner.scenario.class_presets import list_or_preset
@@ -85,9 +86,7 @@ Budget = Annotated[Number, Field(ge=0)]
 Count = Annotated[int, Strict(), Field(ge=1)]
 Whole = Annotated[int, Strict(), Field(ge=0)]
 Switch = Annotated[bool, Strict()]
-Word = Annotated[str, Strict(), Field(min_length=1)]
-
-
+Word = Annotated[str, Strict(), Field(min_length=1), AfterValidator(one_line)]
 Limit = Annotated[Number, Field(gt=0, le=1)]
 Dtype = Annotated[Word, AfterValidator(_known_dtype)]
 Knobs = Annotated[Any, PlainValidator(_knobs)]

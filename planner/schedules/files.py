@@ -10,6 +10,7 @@ from pydantic import Field
 
 from planner import __version__
 from planner.files.plan_file import SCHEMA_VERSION, Kept, dumps, expect_sound, expect_validated, loaded, sealed
+from planner.files.texts import inert
 from planner.results.schedule import Schedule
 from planner.results.timetable import Timetable
 from planner.scenario import Scenario
@@ -94,9 +95,9 @@ def schedule_csv(schedule: Schedule) -> str:
     for number, epoch in enumerate(schedule.epochs):
         for run in epoch.runs:
             machine = run.spec.machine
-            rows.writerow(
+            rows.writerow(inert(
                 [number, f"{epoch.start_s:g}", machine, run.spec.layout.name, run.spec.clock_mhz or "",
                  " ".join(sorted(run.rate_req_per_s)), run.instances, f"{sum(run.rate_req_per_s.values()):.6g}",
                  epoch.machines[machine], epoch.top_machines[machine], epoch.started[machine], epoch.stopped[machine]]
-            )  # fmt: skip
+            ))  # fmt: skip
     return text.getvalue()
