@@ -62,6 +62,7 @@ FLAGS = (
         ("--max-num-seqs", "policy.max_batch_size", "", _VLLM_ARGS),
         ("--enable-chunked-prefill", "prompts beyond the budget are cut", "", _VLLM_LIST),
         ("--no-enable-prefix-caching", "no prefix cache is simulated", "", _VLLM_LIST),
+        ("--enable-prefix-caching", "prefix_cache.gib", "", _VLLM_LIST),
         ("--block-size", "policy.block_tokens, but for latent attention", "1 8 16 32 64 128 256", _VLLM_CACHE),
         ("--gpu-memory-utilization", "policy.kv_memory_frac", "", _VLLM_LIST),
         ("--dtype", "format of unquantised weights", "bfloat16 float16 float32", _VLLM_LIST),

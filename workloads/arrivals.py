@@ -188,6 +188,7 @@ def resample_blocks(
     shift_s = np.repeat(np.arange(len(start_s)) * block_s - start_s, last - first)
     arrival_s = np.maximum.accumulate(np.maximum(circle_s[rows] + shift_s, 0.0))
     kept = arrival_s < window_s
+    blocks = np.repeat(np.arange(len(start_s)), last - first)[kept]
     rows = rows[kept] % len(trace)
     if not len(rows):
         raise WorkloadError(f"{trace.name}: no request in the drawn blocks, expected a window above {window_s:g} s")
@@ -198,6 +199,7 @@ def resample_blocks(
         output_tokens=trace.output_tokens[rows],
         class_index=trace.class_index[rows],
         duration_s=window_s,
+        prefixes=trace.prefixes and trace.prefixes.picked(rows, blocks),
     )
 
 

@@ -18,12 +18,19 @@ class ClassDemand:
         rate_req_per_s: mean arrival rate, > 0.
         prompt_tokens: (k,) a joint sample of lengths, with ``output_tokens``.
         output_tokens: (k,).
+        cached_tokens: (k,) of each prompt, the tokens that a prefix cache holds at best; None where there is none.
     """
 
     request_class: RequestClass
     rate_req_per_s: float
     prompt_tokens: NDArray[np.int64]
     output_tokens: NDArray[np.int64]
+    cached_tokens: NDArray[np.int64] | None = None
+
+    @property
+    def computed_tokens(self) -> NDArray[np.int64]:
+        """(k,) tokens of each prompt that are left to compute."""
+        return self.prompt_tokens if self.cached_tokens is None else self.prompt_tokens - self.cached_tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -63,6 +70,7 @@ def demand(trace: Trace, *, sample: int = 2000) -> Demand:
                 rate_req_per_s=rate,
                 prompt_tokens=trace.prompt_tokens[rows],
                 output_tokens=trace.output_tokens[rows],
+                cached_tokens=None if trace.cached_tokens is None else trace.cached_tokens[rows],
             )
         )
     return Demand(classes=tuple(classes))

@@ -53,33 +53,41 @@ def grown(
         )
     rounds = range(int(begin_s // trace.duration_s), ceil(end_s / trace.duration_s))
     parts = [_round(trace, factor, (seed, number), growth, (begin_s, end_s)) for number in rounds]
-    at_s, rows = (np.concatenate(column) for column in zip(*parts, strict=True))
+    at_s, rows, copies = (np.concatenate(column) for column in zip(*parts, strict=True))
     if not len(rows):
         raise WorkloadError(
             f"{trace.name}: no request from {begin_s:g} s to {end_s:g} s at {factor:g} times its rate, expected a "
             "longer window or a higher rate"
         )
     order = np.argsort(at_s, kind="stable")
-    return replace(picked(trace, rows[order]), arrival_s=at_s[order] - begin_s, duration_s=end_s - begin_s)
+    found = picked(trace, rows[order], copies[order])
+    return replace(found, arrival_s=at_s[order] - begin_s, duration_s=end_s - begin_s)
 
 
-def picked(trace: Trace, rows: NDArray[np.int64]) -> Trace:
-    """The requests of these rows in their order, with every column; their arrival times are those of the rows."""
+def picked(trace: Trace, rows: NDArray[np.int64], copies: NDArray[np.int64] | int = 0) -> Trace:
+    """The requests of these rows in their order, with every column; their arrival times are those of the rows.
+
+    Args:
+        trace: any.
+        rows: of it.
+        copies: which copy of the trace each is of; copies share no prefixes.
+    """
     cached = trace.cached_tokens
     return replace(
         trace, arrival_s=trace.arrival_s[rows], prompt_tokens=trace.prompt_tokens[rows],
         output_tokens=trace.output_tokens[rows], class_index=trace.class_index[rows],
         cached_tokens=None if cached is None else cached[rows],
+        prefixes=trace.prefixes and trace.prefixes.picked(rows, copies),
     )  # fmt: skip
 
 
 def _round(
     trace: Trace, factor: float, seed: tuple[int, int], growth: Growth, window_s: tuple[float, float]
-) -> tuple[Floats, NDArray[np.int64]]:
-    """Times and rows of the requests of one turn of the circle that lie in a window."""
+) -> tuple[Floats, NDArray[np.int64], NDArray[np.int64]]:
+    """Times, rows and copies of the requests of one turn of the circle that lie in a window."""
     turn_s, begin_s = trace.duration_s, seed[1] * trace.duration_s
     chance = np.random.default_rng([*seed, 0]).random(len(trace))
-    times, rows = list[Floats](), list[NDArray[np.int64]]()
+    times, rows, copies = list[Floats](), list[NDArray[np.int64]](), list[NDArray[np.int64]]()
     for copy in range(ceil(factor)):
         rng = np.random.default_rng([*seed, 1, copy])
         at_s = trace.arrival_s
@@ -93,4 +101,5 @@ def _round(
             kept &= chance < factor - copy
         times.append(at_s[kept])
         rows.append(np.flatnonzero(kept))
-    return np.concatenate(times), np.concatenate(rows)
+        copies.append(np.full(len(rows[-1]), seed[1] * ceil(factor) + copy))
+    return np.concatenate(times), np.concatenate(rows), np.concatenate(copies)

@@ -16,7 +16,7 @@ from workloads.arrival_times import Clock, clock_of, outliers
 from workloads.errors import WorkloadError
 from workloads.labels import label_column as column_of
 from workloads.labels import label_text
-from workloads.prefixes import repeated_frac
+from workloads.prefixes import prefixes_of, repeated_frac
 from workloads.trace_files import trace_bytes
 from workloads.trace_formats import UNITS, TraceFormat, find_format, separator
 from workloads.traces import Trace, plain_trace
@@ -123,7 +123,9 @@ def read_trace(
     )
     hashes = [rows.hash_ids[row] for row in used.tolist()] if rows.hash_ids else []
     labels = np.array([rows.labels[row] for row in used.tolist()], str) if rows.labels else None
-    return replace(trace, labels=labels, notes=tuple(notes), repeated_frac=repeated_frac(hashes, trace.prompt_tokens))
+    prefixes = prefixes_of(hashes)
+    share = repeated_frac(prefixes, trace.prompt_tokens)
+    return replace(trace, labels=labels, notes=tuple(notes), repeated_frac=share, prefixes=prefixes)
 
 
 def _rows(path: Path, wanted: str, label: str | None) -> _Rows:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.errors import WorkloadError
+from workloads.prefixes import Prefixes
 from workloads.requests import ALL_REQUESTS, RequestClass, check_classes
 
 _SHARE_SEED = 20_260
@@ -33,6 +34,7 @@ class Trace:
         notes: what was inferred or repaired when the trace was read, full sentences.
         repeated_frac: share of prompt tokens whose KV an unbounded prefix cache would hold; None where the file does
             not say.
+        prefixes: blocks of the prompts, by which caches find those that begin alike; None where the file does not say.
         labels: (n,) what the file calls the kind of each request; None where that was not read, or is done with.
     """
 
@@ -47,6 +49,7 @@ class Trace:
     cached_tokens: NDArray[np.int64] | None = None
     notes: tuple[str, ...] = ()
     repeated_frac: float | None = None
+    prefixes: Prefixes | None = None
     labels: NDArray[np.str_] | None = None
 
     def __len__(self) -> int:
@@ -148,6 +151,7 @@ def cut(trace: Trace, begin_s: float, end_s: float) -> Trace:
         trace, arrival_s=trace.arrival_s[here] - begin_s, prompt_tokens=trace.prompt_tokens[here],
         output_tokens=trace.output_tokens[here], class_index=trace.class_index[here], duration_s=end_s - begin_s,
         cached_tokens=None if trace.cached_tokens is None else trace.cached_tokens[here],
+        prefixes=trace.prefixes and trace.prefixes.picked(np.arange(len(trace))[here]),
     )  # fmt: skip
 
 
@@ -160,7 +164,7 @@ def joined(first: Trace, then: Trace) -> Trace:
     return replace(
         then, arrival_s=np.concatenate([first.arrival_s, then.arrival_s + first.duration_s]),
         prompt_tokens=both("prompt_tokens"), output_tokens=both("output_tokens"), class_index=both("class_index"),
-        duration_s=first.duration_s + then.duration_s, cached_tokens=None,
+        duration_s=first.duration_s + then.duration_s, cached_tokens=None, prefixes=None,
     )  # fmt: skip
 
 

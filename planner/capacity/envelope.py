@@ -185,14 +185,14 @@ def envelope(
     share_moving = float(np.mean(outputs > 1))
     link_bytes = physics.kv_bytes_per_token * float(np.mean(prompts * (outputs > 1))) if moves else 0.0
     batching = policy.batching.at(None if role is Role.DECODE else chunk_tokens, physics.step)
-    alone = cut(physics, batching, prompts, 0, 0.0).whole_s()
+    alone = cut(physics, batching, part.computed_tokens, 0, 0.0).whole_s()
     if role is not Role.DECODE:
         _check_unloaded(physics, alone, outputs, mine)
     if role is Role.PREFILL or (role is Role.MIXED and not share_moving):
         transfer_s = share_moving * physics.link.latency_s + link_bytes / physics.link.bandwidth_bytes_per_s
-        busy_s = _packed_prefill_s(physics, batching, prompts) / lanes
+        busy_s = _packed_prefill_s(physics, batching, part.computed_tokens) / lanes
         return Envelope(
-            prefill_s=busy_s, decode_s=0.0, prefill_j=busy_s * prefill_above_w(physics, prompts),
+            prefill_s=busy_s, decode_s=0.0, prefill_j=busy_s * prefill_above_w(physics, part.computed_tokens),
             kv_tokens_s=float(np.mean(prompts * alone)) + float(np.mean(prompts)) * transfer_s,
             link_bytes=link_bytes, ttft_s=float(alone.mean()), tbt_s=0.0, batch=0.0,
         )  # fmt: skip
@@ -213,7 +213,7 @@ def _decoding(point: "_Point", link_bytes: float) -> Envelope:
     token_s = step_s + prefill_s * batch / float(np.mean(outputs))
     held_s = (outputs - 1) * token_s
     decode_s = float(np.mean(outputs - 1)) * step_s / batch / lanes
-    prefill_w, decode_w, floor_w = decoding_w(physics, prompts, batch, context, mixed=mixed)
+    prefill_w, decode_w, floor_w = decoding_w(physics, point.part.computed_tokens, batch, context, mixed=mixed)
     return Envelope(
         prefill_s=prefill_s / lanes, decode_s=decode_s, floor_w=floor_w,
         prefill_j=prefill_s / lanes * prefill_w, decode_j=decode_s * decode_w,
@@ -304,7 +304,7 @@ class _Point:
 
     def cut(self, batch: int) -> Cut:
         """A sample of the prompts beside a batch."""
-        prompts = self.part.prompt_tokens[:: max(1, len(self.part.prompt_tokens) // 50)]
+        prompts = self.part.computed_tokens[:: max(1, len(self.part.computed_tokens) // 50)]
         return cut(self.physics, self.batching, prompts, batch, self.context_tokens)
 
     def fed(self, batch: int) -> bool:
@@ -320,8 +320,8 @@ class _Point:
 
     def chunk_steps(self, batch: int) -> float:
         """Full steps that the mean prompt takes beside a batch."""
-        room = room_tokens(self.physics, self.batching, self.part.prompt_tokens, batch, self.context_tokens)
-        return float(np.mean(self.part.prompt_tokens)) / room if room else np.inf
+        room = room_tokens(self.physics, self.batching, self.part.computed_tokens, batch, self.context_tokens)
+        return float(np.mean(self.part.computed_tokens)) / room if room else np.inf
 
 
 def _working_batch(point: _Point) -> int:
@@ -350,7 +350,7 @@ def _working_batch(point: _Point) -> int:
 
 def _mixed_prefill_s(point: _Point, batch: int, step_s: float) -> float:
     """Busy seconds that a prompt adds to an instance which would else have run decode steps of ``step_s``."""
-    prompts, outputs = point.part.prompt_tokens, point.part.output_tokens
+    prompts, outputs = point.part.computed_tokens, point.part.output_tokens
     added_s = cut(point.physics, point.batching, prompts, batch, point.context_tokens).added_s(step_s)
     if point.chunked:  # steps that compute prompts when decodes have run out
         added_s += max(0.0, point.chunk_steps(batch) - float(np.mean(outputs - 1)) / batch) * step_s

@@ -111,7 +111,7 @@ def _mixed_s(
     beside = (0, *batches)
     priced = token_s * np.linspace(0.0, 1.0, PRICES)
     prompt_s = np.zeros(PRICES)
-    kinds = list(_kinds(option, physics, policy, part.prompt_tokens))
+    kinds = list(_kinds(option, physics, policy, part.computed_tokens))
     for packs in kinds:
         left = [
             (physics.step.prefill_s(pack, batch, batch * context) - priced * batch) / requests

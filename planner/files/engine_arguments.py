@@ -27,6 +27,7 @@ class Instance:
         block_tokens: of one KV block; None leaves it to the engine, as kernels of latent attention need.
         memory_frac: share of GPU memory that the engine may use.
         nodes: machines that one instance spans.
+        keeps_prefixes: whether prompts are served from a prefix cache.
         draft_tokens: that the model's own prediction layers draft in a step; 0: none.
     """
 
@@ -39,6 +40,7 @@ class Instance:
     block_tokens: int | None
     memory_frac: float
     nodes: int = 1
+    keeps_prefixes: bool = False
     draft_tokens: int = 0
 
 
@@ -148,7 +150,10 @@ def _vllm(at: Instance) -> list[str]:
     flags += ["--enable-expert-parallel"] if layout.ep > 1 else []
     flags += ["--max-model-len", str(served.context_tokens)]
     flags += ["--max-num-batched-tokens", str(at.step_tokens), "--max-num-seqs", str(at.requests)]
-    flags += ["--enable-chunked-prefill", "--no-enable-prefix-caching"]
+    flags += [
+        "--enable-chunked-prefill",
+        "--enable-prefix-caching" if at.keeps_prefixes else "--no-enable-prefix-caching",
+    ]
     flags += ["--block-size", str(at.block_tokens)] if at.block_tokens else []
     flags += ["--gpu-memory-utilization", f"{at.memory_frac:g}"]
     flags += _weights(served, {"fp8": "modelopt", "fp4": "modelopt_fp4"})
@@ -168,7 +173,8 @@ def _sglang(at: Instance) -> list[str]:
     flags += ["--context-length", str(served.context_tokens), "--max-prefill-tokens", str(at.step_tokens)]
     flags += ["--chunked-prefill-size", str(at.step_tokens if at.cuts_prompts else -1)]
     flags += ["--enable-mixed-chunk"] if at.cuts_prompts and at.role is Role.MIXED else []
-    flags += ["--max-running-requests", str(at.requests * layout.dp), "--disable-radix-cache"]  # shared by the ranks
+    flags += ["--max-running-requests", str(at.requests * layout.dp)]  # shared by the ranks
+    flags += [] if at.keeps_prefixes else ["--disable-radix-cache"]
     flags += ["--page-size", str(at.block_tokens)] if at.block_tokens else []
     flags += ["--mem-fraction-static", f"{at.memory_frac:g}"]
     flags += _weights(served, {"fp8": "modelopt_fp8", "fp4": "modelopt_fp4"})
@@ -194,7 +200,8 @@ def _trtllm(at: Instance) -> list[str]:
     flags += ["--kv-block-size", str(at.block_tokens)] if at.block_tokens else []
     flags += ["--free-gpu-memory-fraction", f"{at.memory_frac:g}"]
     cache: dict[str, object] = {
-        "enable_block_reuse": False, "free_gpu_memory_fraction": at.memory_frac, "dtype": _KV["trtllm"][served.kv_dtype]
+        "enable_block_reuse": at.keeps_prefixes, "free_gpu_memory_fraction": at.memory_frac,
+        "dtype": _KV["trtllm"][served.kv_dtype],
     }  # fmt: skip
     if at.block_tokens:
         cache["tokens_per_block"] = at.block_tokens

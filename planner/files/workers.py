@@ -108,11 +108,14 @@ def deployment(
         f"{status}: {totals.machines} machines, {totals.cost_usd_per_h:.2f} USD/h, {totals.power_w:.0f} W rated, "
         f"policy {candidate.policy}"
     )
+    differences = dict.fromkeys(filter(None, map(difference, instances.values())))
+    if scenario.prefix_cache.host_gib:
+        differences["prefixes were kept on hosts, too; this takes an offloading connector that is not in here"] = None
     return Deployment(
         name=_kubernetes_name(scenario.name), model=first.checkpoint, engine=first.engine,
         engine_version=first.engine_version, status=status, words=words, served=precision(ways.values()),
         weights_bytes=model.weight_bytes(first.dtype),
-        differences=tuple(dict.fromkeys(filter(None, map(difference, instances.values())))), workers=tuple(workers),
+        differences=tuple(differences), workers=tuple(workers),
     )  # fmt: skip
 
 
@@ -124,6 +127,7 @@ def _instance(pool: Pool, served: Served, scenario: Scenario, model: ModelSpec) 
         cuts_prompts=spec.chunk_tokens is not None, requests=knobs.max_batch_size,
         block_tokens=None if model.kv_latent_dim else knobs.block_tokens, memory_frac=knobs.kv_memory_frac,
         nodes=max(1, pool.machines // pool.instances), draft_tokens=scenario.model.draft_tokens,
+        keeps_prefixes=scenario.prefix_cache.gib is not None and spec.role is not Role.DECODE,
     )  # fmt: skip
 
 

@@ -40,6 +40,8 @@ class InstancePhysics:
         request_s: what the engine spends on every request before its first token is out.
         lag_steps: decode steps that an arrival at a busy instance waits beyond the current one.
         ranks: of attention data parallelism, to which prompts are dealt one by one; they step together.
+        prefix_tokens: whose KV it keeps for prompts that begin as others did; 0: it has no prefix cache.
+        prefix_load_frac: what loading such KV takes, of the time that computing it would; 0 where the GPUs keep it.
         step_tokens: that a request gains in a decode step; more than one where the model drafts.
     """
 
@@ -57,6 +59,8 @@ class InstancePhysics:
     request_s: float = 0.0
     lag_steps: float = 0.0
     ranks: int = 1
+    prefix_tokens: float = 0.0
+    prefix_load_frac: float = 0.0
     step_tokens: float = 1.0
 
     @property

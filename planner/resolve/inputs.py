@@ -19,6 +19,7 @@ from planner.resolve.availability import availability_problems
 from planner.resolve.clocks_caps import knobs_of, power_budget_problems
 from planner.resolve.drafts import draft_problems
 from planner.resolve.over_time import schedule_problems
+from planner.resolve.prefix_cache import prefix_problems
 from planner.resolve.public_rules import public_rule_problems, published_reading, published_reading_problems
 from planner.resolve.rank_ways import way_problems
 from planner.resolve.reference import open_reference
@@ -132,7 +133,7 @@ def read_inputs(scenario: Scenario) -> Inputs:
     if model and variants:
         wrong.unless(check_named, served.checkpoint, model.name, [variant.dtype for variant in variants])
     if model and machines and wanted:
-        wrong.note(long.problems(offered, model, machines, wanted.demand, scenario.policy))
+        wrong.note(_load_problems(scenario, model, machines, wanted))
     wrong.stop(watt_slips(scenario, machines or ()))
     assert timings
     assert model
@@ -220,6 +221,15 @@ def _limits(scenario: Scenario, machines: tuple[Machine, ...]) -> dict[str, tupl
     offered, over_time = scenario.catalog, scenario.schedule
     found = knobs_of(machines, offered.clocks_mhz, offered.caps_w, over_time.clocks_mhz if over_time else ())
     return {name: tuple(GpuLimits(clock_mhz=clock, cap_w=cap) for clock, cap in tried) for name, tried in found.items()}
+
+
+def _load_problems(
+    scenario: Scenario, model: ModelSpec, machines: tuple[Machine, ...], wanted: Asked
+) -> tuple[str, ...]:
+    """Contexts that no layout holds, and prefix caches that nothing fills or holds."""
+    hashed = wanted.draw(wanted.seeds[0], 1.0, 1.0).prefixes is not None if scenario.prefix_cache.gib else False
+    found = long.problems(scenario.catalog, model, machines, wanted.demand, scenario.policy)
+    return (*found, *prefix_problems(scenario, machines, hashed=hashed))
 
 
 def _layout_problems(scenario: Scenario, model: ModelSpec, machines: tuple[Machine, ...]) -> tuple[str, ...]:

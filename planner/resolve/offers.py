@@ -14,6 +14,7 @@ from planner.resolve import long_context as long
 from planner.resolve.dominance import undominated
 from planner.resolve.inputs import Inputs
 from planner.resolve.layouts import Replica, Stand, chunked
+from planner.resolve.prefix_cache import keeping
 from planner.resolve.prices import price_of
 from planner.results.evidence import Excuse
 from workloads.demand import Demand
@@ -64,6 +65,7 @@ class Offers:
                 clock_mhz=replica.limits.clock_mhz, cap_w=replica.limits.cap_w,
             )  # fmt: skip
             body = chunked(self._inputs, replica, chunk)
+            body = keeping(body, self._inputs.scenario.prefix_cache, self._inputs.model, replica.layout, role)
             self.physics[spec.name], self.profiles[spec.name] = body, replica.profile
             self.beside |= {spec.name} if replica.beside else set()
             offered += self._offer(spec, replica, body)

@@ -10,6 +10,7 @@ from planner.perf.step_time import StepTime
 from planner.resolve import long_context as long
 from planner.resolve.case import Case
 from planner.resolve.drafts import draft_words
+from planner.resolve.prefix_cache import prefix_words
 from planner.resolve.serving import plan_doubts
 from planner.results.plan import CandidatePlan
 
@@ -34,6 +35,7 @@ def doubts(case: Case, candidate: CandidatePlan) -> tuple[str, ...]:
             found.append(f"{name}: only {step.profile.measured_frac:.0%} of its step time comes from measurements")
     found += _carried_over(case, candidate)
     found += _prompt_doubts(case, candidate)
+    found += _prefix_doubts(case, candidate)
     found += _clock_doubts(case, candidate)
     found += plan_doubts(case, candidate)
     return tuple(dict.fromkeys(found))
@@ -78,6 +80,14 @@ def _prompt_doubts(case: Case, candidate: CandidatePlan) -> Iterator[str]:
         if longest - whole > step.max_past_tokens:
             words = f"chunks of prompts of up to {longest} tokens attend to more than the {step.max_past_tokens} tokens"
             yield f"{spec.name}: {words} the source measured; prefill attention beyond that is extrapolated"
+
+
+def _prefix_doubts(case: Case, candidate: CandidatePlan) -> Iterator[str]:
+    """What a plan finds in its prefix cache."""
+    section = case.scenario.prefix_cache
+    if section.gib is not None:
+        trace = case.asked.draw(case.asked.seeds[0], candidate.rate_scale, 1.0)
+        yield from prefix_words(section, trace, [(case.physics[p.spec.name], p.instances) for p in candidate.pools])
 
 
 def _clock_doubts(case: Case, candidate: CandidatePlan) -> Iterator[str]:

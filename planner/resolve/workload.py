@@ -9,6 +9,7 @@ import numpy as np
 
 from planner.errors import BadInput
 from planner.resolve.drawn_demand import at_rate, longest
+from planner.resolve.prefix_cache import at_best, demand_from, served_from
 from planner.resolve.stated_lengths import end_of, end_words, within
 from planner.resolve.tiers import empty_tiers, label_problems, tier_words, wanted_labels
 from planner.resolve.workload_words import (
@@ -149,7 +150,14 @@ def asked(scenario: Scenario, context_tokens: int | None = None) -> Asked:
     found = _asked(scenario, context_tokens)
     if empty := empty_tiers(scenario, found.demand):
         raise BadInput(*empty)
-    return replace(found, words=f"{found.words}{tier_words(scenario)}")
+    section = scenario.prefix_cache
+
+    def draw(seed: int, factor: float, times: float) -> Trace:
+        return served_from(section, found.draw(seed, factor, times))
+
+    return replace(
+        found, words=f"{found.words}{tier_words(scenario)}", draw=draw, demand=demand_from(section, found.demand)
+    )
 
 
 def _asked(scenario: Scenario, context_tokens: int | None) -> Asked:
@@ -311,14 +319,14 @@ def _replay(scenario: Scenario, trace: Trace) -> Asked:
         words=f"replay of {part} {len(base)} requests of {Path(trace.name).name}{how_grown(factor, growth)}"
         f"{stretched(scenario)}{resampled(seeds, factor)}",
         rate_req_per_s=base.rate_req_per_s * factor,
-        demand=_carried(demand(replace(base, duration_s=base.duration_s / factor))),
+        demand=_carried(demand(replace(at_best(scenario.prefix_cache, base), duration_s=base.duration_s / factor))),
         seeds=seeds,
         draw=draw,
         growth=growth,
         growth_ratio=factor,
         whole=whole,
         source=f"trace file {Path(trace.name).name}",
-        doubts=read_words(trace),
+        doubts=read_words(trace, cached=scenario.prefix_cache.gib is not None),
     )
 
 
@@ -349,5 +357,6 @@ def _head(trace: Trace, requests: int) -> Trace:
         prompt_tokens=trace.prompt_tokens[:requests],
         output_tokens=trace.output_tokens[:requests],
         class_index=trace.class_index[:requests],
+        prefixes=trace.prefixes and trace.prefixes.picked(np.arange(requests)),
         duration_s=float(trace.arrival_s[requests]) or trace.duration_s,
     )

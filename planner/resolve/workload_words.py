@@ -31,16 +31,16 @@ def rare_words(rate_req_per_s: float) -> tuple[str, ...]:
     )
 
 
-def read_words(trace: Trace | None) -> tuple[str, ...]:
-    """What was inferred or repaired in a trace file, and the prefixes in it that are not served from a cache."""
+def read_words(trace: Trace | None, *, cached: bool = False) -> tuple[str, ...]:
+    """What was inferred or repaired in a trace file, and the prefixes in it unless they are served from a cache."""
     if trace is None:
         return ()
     skipped = (f"{trace.skipped_rows} rows of the trace were left out",) if trace.skipped_rows else ()
     share = trace.repeated_frac or 0.0
     reused = f"{share:.0%} of the prompt tokens of {trace.name} repeat a prefix that came before (hash_ids)"
     ideal = f"an ideal prefix cache would leave {1 - share:.0%} of the prefill work"
-    words = f"{reused}; this plan computes every prompt in full, where {ideal}"
-    return (*trace.notes, *skipped, *((words,) if share >= REPEATED_FRAC else ()))
+    words = f"{reused}; this plan computes every prompt in full, where {ideal}: prefix_cache.gib keeps some"
+    return (*trace.notes, *skipped, *((words,) if share >= REPEATED_FRAC and not cached else ()))
 
 
 def burstiness(model: WorkloadModel, process: str) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from planner.scenario.objectives import Budgets, Headroom, Objective
 from planner.scenario.over_time import agreed
 from planner.scenario.policy_section import PolicySection
 from planner.scenario.power import PowerSection
+from planner.scenario.prefix_section import PrefixSection
 from planner.scenario.reading import Document, is_there, override, read_document
 from planner.scenario.schedule_section import ScheduleSection
 from planner.scenario.sections import (
@@ -58,6 +59,9 @@ class Scenario(Section):
     )
     reference: ReferenceSection = Field(ReferenceSection(), description="what slowdowns are measured against")
     catalog: Catalog = Field(description="what can be bought")
+    prefix_cache: PrefixSection = Field(
+        PrefixSection(), description="what is found of prompts that begin as others did"
+    )
     budgets: BudgetSection = Field(BudgetSection(), description="hard limits on the whole plan")
     objective: Objective = Field(
         Objective.COST,

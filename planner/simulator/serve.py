@@ -7,6 +7,7 @@ from planner.errors import BadInput
 from planner.perf.drafting import steps_of
 from planner.perf.layout import Role
 from planner.perf.power import InstancePower
+from planner.perf.prefixes import found as found_prefixes
 from planner.perf.step_time import StepTime
 from planner.policies.base import Policy
 from planner.policies.batching import Continuous, TokenBatches
@@ -46,7 +47,7 @@ def serve(
     known(pools, policy, beside.shifts)
     if type(policy.routing) is LeastReserved:
         _knows_reserved(pools, policy, trace, beside=bool(beside.failures or beside.shifts))
-    return core.run(pools, policy, _in_steps(pools, trace), window, cutoff_s=cutoff_s, beside=beside)
+    return core.run(pools, policy, _as_served(pools, trace), window, cutoff_s=cutoff_s, beside=beside)
 
 
 def stepwise(
@@ -64,11 +65,12 @@ def stepwise(
     known(pools, policy, beside.shifts)
     if isinstance(policy.topology, PhaseSplit) and policy.topology.answered_by is Role.DECODE:
         raise BadInput("topology: the reference sends first tokens from where they are computed")
-    return reference.serve(pools, policy, _in_steps(pools, trace), window, cutoff_s=cutoff_s, beside=beside)
+    return reference.serve(pools, policy, _as_served(pools, trace), window, cutoff_s=cutoff_s, beside=beside)
 
 
-def _in_steps(pools: Sequence[PoolModel], trace: Trace) -> Trace:
-    """The trace as engines see it: an output is as many steps as it takes."""
+def _as_served(pools: Sequence[PoolModel], trace: Trace) -> Trace:
+    """The trace as engines see it: prompts with what caches hold of them, outputs as many steps as they take."""
+    trace = found_prefixes([(pool.physics, pool.instances) for pool in pools], trace)
     gained = max((pool.physics.step_tokens for pool in pools), default=1.0)
     if gained == 1:
         return trace

@@ -14,12 +14,13 @@ from workloads.slo import Slo, Unit
 UNITS = (
     "s", "us", "tokens", "tokens_per_s", "req_per_s", "bytes", "bytes_per_s", "bytes_per_token", "flops", "w", "j",
     "mhz", "usd_per_h", "frac", "ratio", "g_per_kwh", "g", "usd_per_kwh", "usd", "g_per_h",
-    "px", "h", "per_h",
+    "px", "h", "per_h", "gib",
 )  # fmt: skip
 """``_us`` occurs in profile files only, which store microseconds to stay short."""
 
 COUNTS = {
-    "domain_gpus", "dp", "verified", "gpus_per_machine", "kv_layers", "least_ways", "ranks", "ways",
+    "domain_gpus", "dp", "verified", "turns", "blocks", "copies",
+    "gpus_per_machine", "kv_layers", "least_ways", "ranks", "ways",
     "block_columns", "block_rows", "dense_inner", "dense_layers", "expert_inner", "hidden_multiple", "index_dim",
     "latent_dim", "shared", "windowed_layers",
     "dim", "inner", "samples", "sizes", "times", "vocab", "vocab_whole", "worlds",
