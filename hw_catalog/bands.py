@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from importlib import resources
 
 FILE = "bands.csv"
+SPLIT, ONE = "@split", "@one"
+"""Behind a profile set: bands of layouts of measured clusters, with phases apart or on one instance."""
+
 INSIDE_FRAC = 0.8
 """Share of the runs that a band was drawn around."""
 
@@ -15,7 +18,7 @@ class ErrorBand:
     """Measured over predicted values of one metric, with one set of kernel tables on one GPU.
 
     Attributes:
-        profile_set: of the tables.
+        profile_set: of the tables; with ``SPLIT`` or ``ONE`` behind it, of layouts timed as measured clusters were.
         gpu: catalog id.
         metric: for example ``ttft_mean_s``.
         n: runs.

@@ -21,7 +21,7 @@ def bands(compared: Iterable[Comparison]) -> tuple[ErrorBand, ...]:
 
 def within(compared: Iterable[Comparison], known: Mapping[Key, ErrorBand]) -> list[bool]:
     """Whether each comparison that has a band lies in it."""
-    return [known[key].holds(1 / c.ratio) for c in compared if (key := _key(c)) in known]
+    return [known[c.band].holds(1 / c.ratio) for c in compared if c.band in known]
 
 
 def left_out(compared: Iterable[Comparison]) -> list[bool]:
@@ -36,22 +36,19 @@ def left_out(compared: Iterable[Comparison]) -> list[bool]:
     return found
 
 
-def _key(c: Comparison) -> Key:
-    return c.profile_set, c.run.gpu, c.metric
-
-
 def _grouped(compared: Iterable[Comparison]) -> dict[Key, list[Comparison]]:
     """Comparisons by what a band is drawn for."""
     found: dict[Key, list[Comparison]] = defaultdict(list)
     for c in compared:
-        found[_key(c)].append(c)
+        found[c.band].append(c)
     return dict(sorted(found.items()))
 
 
 def _band(key: Key, members: Sequence[Comparison]) -> ErrorBand:
-    """The band around these runs."""
+    """The band around these runs, of which a further run of the kind is to be inside: quantiles at (n + 1) p."""
     tail = (1 - INSIDE_FRAC) / 2
-    low, middle, high = np.quantile([1 / c.ratio for c in members], (tail, 0.5, 1 - tail)).tolist()
+    ratios = [1 / c.ratio for c in members]
+    low, middle, high = np.quantile(ratios, (tail, 0.5, 1 - tail), method="weibull").tolist()
     return ErrorBand(
         profile_set=key[0], gpu=key[1], metric=key[2], n=len(members), models=len({c.run.model for c in members}),
         low_ratio=low, median_ratio=middle, high_ratio=high,

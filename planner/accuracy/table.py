@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hw_catalog.bands import ErrorBand, load_bands
+from hw_catalog.bands import ONE, SPLIT, ErrorBand, load_bands
 from hw_catalog.engines import EngineTiming, load_engines, load_layout_timings
 from hw_catalog.load import Catalog, load_catalog
 from planner.accuracy.bench_files import Setup
@@ -17,6 +17,7 @@ from planner.accuracy.measured import Exclusion, MeasuredRun
 from planner.accuracy.names import Known
 from planner.accuracy.replay import BUILT_IN, Tables, Unmatched, predicted, profile_set_of
 from planner.accuracy.runs import read_runs
+from planner.perf.layout import Role
 from planner.simulator.serve import prepare
 from workloads.models import known_models
 
@@ -43,6 +44,12 @@ class Comparison:
     def ape(self) -> float:
         """Absolute percentage error, as a share of the measured value."""
         return abs(self.ratio - 1)
+
+    @property
+    def band(self) -> tuple[str, str, str]:
+        """Tables, GPU and metric of the band that predictions of its kind come with."""
+        behind = SPLIT if any(w.role is Role.PREFILL for w in self.run.fleet) else ONE
+        return f"{self.profile_set}{behind if self.run.layouts_said else ''}", self.run.gpu, self.metric
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -293,7 +300,7 @@ def _by(
 def _errors(members: Sequence[Comparison], bands: Mapping[tuple[str, str, str], ErrorBand]) -> dict[str, Any]:
     """The statistics of one group."""
     errors = [c.ape for c in members]
-    held = [b.holds(1 / c.ratio) for c in members if (b := bands.get((c.profile_set, c.run.gpu, c.metric)))]
+    held = [b.holds(1 / c.ratio) for c in members if (b := bands.get(c.band))]
     return {
         "n": len(members),
         "median_ape": float(np.median(errors)),

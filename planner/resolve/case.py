@@ -1,6 +1,6 @@
 """A scenario resolved: what can be bought, what it can carry, what is asked of it, under one policy."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from hw_catalog.profiles import KernelProfile
@@ -45,6 +45,7 @@ class Case:
         variant: precision and engine, the same on every machine.
         own: whether the scenario leaves the format of the weights to the model.
         apart: pairs of a prefill and a decode layout between which no KV can travel, and why not.
+        laid_out: ``set/gpu`` whose layouts are timed as measured clusters were.
         slips: numbers of the question that look like a slip of the unit, full sentences.
         beside: names of the instances that are for long contexts, under the policy's rules for these.
     """
@@ -64,6 +65,7 @@ class Case:
     variant: Variant
     own: bool
     apart: tuple[tuple[Pair, str], ...] = ()
+    laid_out: Collection[str] = frozenset()
     slips: tuple[str, ...] = ()
     beside: frozenset[str] = frozenset()
 
@@ -120,7 +122,7 @@ def open_case(question: Scenario | Inputs, policy_name: str, variant: Variant | 
         asked=inputs.asked, options=options,
         least=tuple(offers.least), excuses=tuple(offers.excuses), physics=offers.physics, profiles=offers.profiles,
         available=inputs.available, variant=variant, own=asked.scenario.model.dtype is None,
-        apart=apart(options, inputs.model, offers.profiles), slips=inputs.slips,
+        apart=apart(options, inputs.model, offers.profiles), laid_out=inputs.timings.laid_out, slips=inputs.slips,
         beside=frozenset(offers.beside),
     )  # fmt: skip
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
-from hw_catalog.bands import INSIDE_FRAC, ErrorBand, load_bands
+from hw_catalog.bands import INSIDE_FRAC, ONE, SPLIT, ErrorBand, load_bands
+from planner.perf.layout import Role
 from planner.resolve.case import Case
-from planner.results.plan import CandidatePlan
+from planner.results.plan import CandidatePlan, Pool
 
 _WORDS = (("ttft_mean_s", "TTFT"), ("tpot_mean_s", "TPOT"))
 
@@ -13,11 +14,11 @@ def measured_against(case: Case, candidate: CandidatePlan) -> tuple[str, ...]:
     """A line for every set of kernel tables and GPU of a plan: measured latencies as multiples of the predictions."""
     bands = load_bands()
     lines = []
-    used = {(p.profile_set, p.gpu) for p in (case.profiles[pool.spec.name] for pool in candidate.pools)}
+    used = {_tables(case, pool) for pool in candidate.pools}
     for profile_set, gpu in sorted(used, key=lambda each: (not _found(each, bands), each)):
         found = _found((profile_set, gpu), bands)
         if not found:
-            lines.append(f"{gpu}: none or too few measured runs to compare {profile_set} with")
+            lines.append(f"{gpu}: none or too few measured runs to compare {_plain(profile_set)} with")
             continue
         told = ", ".join(f"{name} {b.low_ratio:.2f} to {b.high_ratio:.2f}x" for name, b in found)
         runs, models = max(b.n for _, b in found), max(b.models for _, b in found)
@@ -25,6 +26,19 @@ def measured_against(case: Case, candidate: CandidatePlan) -> tuple[str, ...]:
         predicted = f"{first} the prediction" + (f", {rest}" if rest else "")
         lines.append(f"{runs} measured runs ({models} models, {gpu}): {predicted} ({100 * INSIDE_FRAC:.0f} % of runs)")
     return tuple(lines)
+
+
+def _tables(case: Case, pool: Pool) -> tuple[str, str]:
+    """Tables and GPU of a pool, as bands name them: layouts timed as measured clusters were have bands of their own."""
+    profile = case.profiles[pool.spec.name]
+    behind = ONE if pool.spec.role is Role.MIXED else SPLIT
+    timed = f"{profile.profile_set}/{profile.gpu}" in case.laid_out
+    return f"{profile.profile_set}{behind if timed else ''}", profile.gpu
+
+
+def _plain(profile_set: str) -> str:
+    """A set of kernel tables in words."""
+    return profile_set.replace(SPLIT, ", phases apart,").replace(ONE, ", on one instance,")
 
 
 def _found(used: tuple[str, str], bands: Mapping[tuple[str, str, str], ErrorBand]) -> list[tuple[str, ErrorBand]]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import cast
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from planner.accuracy.measured import MeasuredRun
 from planner.accuracy.names import Known
 from planner.accuracy.runs import read_runs
 from planner.accuracy.table import Comparison, totals
+from planner.perf.layout import Role
 from planner.resolve.case import Case
 from planner.resolve.measured_bands import measured_against
 from planner.results.plan import CandidatePlan
@@ -88,10 +90,40 @@ def test_a_plan_quotes_the_bands_it_rests_on() -> None:
         "a": SimpleNamespace(profile_set="aiconfigurator-0.12", gpu="h100-sxm"),
         "b": SimpleNamespace(profile_set="mine", gpu="h100-sxm"),
     }
-    pools = [SimpleNamespace(spec=SimpleNamespace(name=name)) for name in ("a", "b", "a")]
-    case, candidate = SimpleNamespace(profiles=profiles), SimpleNamespace(pools=pools)
+    pools = [SimpleNamespace(spec=SimpleNamespace(name=name, role=Role.MIXED)) for name in ("a", "b", "a")]
+    case, candidate = SimpleNamespace(profiles=profiles, laid_out=()), SimpleNamespace(pools=pools)
     quoted, none = measured_against(cast("Case", case), cast("CandidatePlan", candidate))
     band = load_bands()["aiconfigurator-0.12", "h100-sxm", "tpot_mean_s"]
     assert f"TPOT {band.low_ratio:.2f} to {band.high_ratio:.2f}x" in quoted
     assert f"{band.n} measured runs ({band.models} models, h100-sxm): TTFT" in quoted
     assert none == "h100-sxm: none or too few measured runs to compare mine with"
+
+
+@pytest.mark.parametrize(("role", "behind"), [(Role.DECODE, "@split"), (Role.MIXED, "@one")])
+def test_a_plan_in_measured_layouts_quotes_their_bands(role: Role, behind: str) -> None:
+    """A pool that is timed as measured clusters were is told by how far those were off, phases apart or not."""
+    profiles = {"a": SimpleNamespace(profile_set="aiconfigurator-0.12-trtllm", gpu="b200-sxm")}
+    pools = [SimpleNamespace(spec=SimpleNamespace(name="a", role=role))]
+    case = SimpleNamespace(profiles=profiles, laid_out={"aiconfigurator-0.12-trtllm/b200-sxm"})
+    (quoted,) = measured_against(cast("Case", case), cast("CandidatePlan", SimpleNamespace(pools=pools)))
+    band = load_bands()[f"aiconfigurator-0.12-trtllm{behind}", "b200-sxm", "tpot_mean_s"]
+    assert f"TPOT {band.low_ratio:.2f} to {band.high_ratio:.2f}x" in quoted
+
+
+def test_a_run_in_a_layout_has_a_band_of_its_own(run: MeasuredRun) -> None:
+    """Runs whose table says the layout are held against bands of such runs."""
+    one = Comparison(run=run, metric="ttft_mean_s", ratio=1.0, profile_set="set")
+    laid_out = replace(one, run=replace(run, layouts_said=True))
+    apart = replace(run.fleet[0], role=Role.PREFILL)
+    assert one.band == ("set", run.gpu, "ttft_mean_s")
+    assert laid_out.band[0] == "set@one"
+    assert replace(laid_out, run=replace(laid_out.run, fleet=(apart, *run.fleet))).band[0] == "set@split"
+
+
+def test_a_band_holds_four_of_five_further_runs(run: MeasuredRun) -> None:
+    """Of runs drawn alike, bands around nine of them hold 80 % of further ones, not of the nine alone."""
+    rng, held = np.random.default_rng(3), list[bool]()
+    for _ in range(600):
+        (band,) = bands(compared(run, rng.lognormal(0.0, 0.2, 9).tolist()))
+        held.append(band.holds(float(rng.lognormal(0.0, 0.2))))
+    assert sum(held) / len(held) == pytest.approx(0.8, abs=0.04)
