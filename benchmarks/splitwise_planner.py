@@ -1,6 +1,6 @@
 """The planner's answers to Splitwise's five provisioning problems against every cluster that would be better.
 
-python benchmarks/splitwise_planner.py [--reading as-measured] [--out answers.jsonl] [--json]
+python benchmarks/splitwise_planner.py [--reading as-measured] [--workload WORKLOAD] [--out answers.jsonl] [--json]
 
 For each problem, design and workload a scenario is planned. Then every cluster of the design that is more than 1 %
 better and not below the proven bound is served, the best first: on two of the draws that plans are validated on, and,
@@ -166,12 +166,13 @@ def main() -> None:
     """Ask everything that is not answered yet, print a row each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--reading", choices=(AS_PUBLISHED, AS_MEASURED), default=AS_MEASURED)
+    parser.add_argument("--workload", choices=(CODING, CONVERSATION), help="both if not said")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     kept = [json.loads(line) for line in asked.out.read_text().splitlines()] if asked.out and asked.out.exists() else []
     known = {(r["reading"], r["problem"], r["design"], r["workload"]): r for r in kept}
-    for workload in (CODING, CONVERSATION):
+    for workload in [asked.workload] if asked.workload else (CODING, CONVERSATION):
         for name in DESIGNS:
             for problem in Problem:
                 key = asked.reading, problem.value, name, workload

@@ -1,12 +1,11 @@
-"""Envelopes: what one instance can carry, claimed without a clock.
+"""Envelopes: what one instance can carry, as means over a joint sample of lengths, never values at the mean length.
 
-The optimiser needs capacities as plain numbers. They are means over a joint sample of lengths, never values at the mean
-length, and they come from the same policy methods and the same step times that the simulator uses.
+They come from the same policy methods and the same step times that the simulator uses.
 """
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +75,7 @@ class Option:
         wall_ratio: watts at the wall per watt that a GPU draws above idle.
         carbon_g_per_j: CO2 per joule at the wall, cooling included.
         reliability: how often a machine is gone; None where availability is not asked for.
+        borrowed: class name -> envelope of the other phase where phases borrow machines; of bounds alone.
     """
 
     spec: InstanceSpec
@@ -89,6 +89,7 @@ class Option:
     wall_ratio: float = 1.0
     carbon_g_per_j: float = 0.0
     reliability: Reliability | None = None
+    borrowed: Mapping[str, Envelope] = field(default_factory=dict)
 
     @property
     def rated_w(self) -> float:

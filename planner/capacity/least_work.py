@@ -16,18 +16,18 @@ from planner.capacity.envelope import Envelope, Option, mean_context_tokens
 from planner.perf.drafting import in_steps
 from planner.perf.instance import InstancePhysics
 from planner.perf.layout import Role
-from planner.policies.base import Occupancy, Policy
-from planner.policies.cuts import Prompt
+from planner.policies.base import Policy
 from workloads.demand import ClassDemand, Demand
 
 Ints = NDArray[np.int64]
-Pack = tuple[list[tuple[int, int]], float]
-"""Prompts of a step, (new tokens, past tokens) each, and how many requests' worth of prefill they are."""
+Pack = tuple[list[tuple[int, int]], int, float]
+"""Prompts of a step, (new tokens, past tokens) each; tokens of all its prompts, these and others; how many requests'
+worth of prefill these tokens are."""
 
 PRICES = 21
 """Prices of a decoded token that are tried, from nothing to what it takes at the best batch."""
 
-LENGTHS = 8
+LENGTHS = 64
 """Prompt lengths that stand for the sample."""
 
 BATCH_STEP_RATIO, LEAST_CHUNK_TOKENS = 1.5, 32
@@ -39,7 +39,8 @@ def at_least(option: Option, physics: InstancePhysics, policy: Policy, demand: D
     Whatever any schedule of steps serves in a steady state keeps ``load``, ``kv_held`` and ``link`` of a program over
     such options with no headroom; what does not keep them builds a backlog.
 
-    Where phases borrow machines from each other nothing is claimed of a role alone: its work is 0.
+    Where phases borrow machines from each other either phase may run anywhere, beside the other: ``borrowed`` has what
+    the other one takes there, and no KV cache need travel.
 
     Args:
         option: as ``envelope.option`` made it.
@@ -47,15 +48,25 @@ def at_least(option: Option, physics: InstancePhysics, policy: Policy, demand: D
         policy: that it serves under.
         demand: the classes asked, of which the option serves some.
     """
-    if policy.borrowing.borrows(Role.PREFILL, maxsize) or policy.borrowing.borrows(Role.DECODE, maxsize):
-        idle = {n: replace(e, prefill_s=0.0, decode_s=0.0, kv_tokens_s=0.0) for n, e in option.envelopes.items()}
-        return replace(option, envelopes=idle)
     parts = [in_steps(part, physics.step_tokens) for part in demand.classes]
     served = [part for part in parts if part.request_class.name in option.envelopes]
     shortest = min(_context(part) for part in served)
     most = max(1, min(policy.batching.at(None, physics.step).max_batch_size, int(_share_tokens(physics) / shortest)))
+    if _borrow(policy):
+        if option.spec.role is Role.MIXED:  # what others may do for it is not known
+            idle = {n: replace(e, prefill_s=0.0, decode_s=0.0, kv_tokens_s=0.0) for n, e in option.envelopes.items()}
+            return replace(option, envelopes=idle)
+        pairs = {part.request_class.name: _either(option, physics, policy, part, most) for part in served}
+        own, other = ({name: pair[k] for name, pair in pairs.items()} for k in range(2))
+        return replace(option, envelopes=own, borrowed=other)
     found = {part.request_class.name: _least(option, physics, policy, part, most) for part in served}
     return replace(option, envelopes=found)
+
+
+def _borrow(policy: Policy) -> bool:
+    """Whether an instance of one phase may work for the other: not where every instance serves both."""
+    split = any(role is not Role.MIXED for role in policy.topology.roles())
+    return split and any(policy.borrowing.borrows(role, maxsize) for role in (Role.PREFILL, Role.DECODE))
 
 
 def _least(option: Option, physics: InstancePhysics, policy: Policy, part: ClassDemand, most: int) -> Envelope:
@@ -69,13 +80,34 @@ def _least(option: Option, physics: InstancePhysics, policy: Policy, part: Class
     token_s = float((decode_s / batches).min())
     work_s = tokens * token_s
     if option.spec.role is Role.MIXED:
-        work_s = _mixed_s(option, physics, policy, part, batches, token_s)
+        work_s = sum(_beside_s(option, physics, policy, part, batches, token_s))
     busy_s = min(work_s / lanes, planned.prefill_s + planned.decode_s)
     held = min(
         tokens * context * _full_step_s(option.spec.role, physics, int(_share_tokens(physics) / context), context),
         planned.kv_tokens_s,
     )
     return replace(planned, prefill_s=0.0, decode_s=busy_s, kv_tokens_s=held)
+
+
+def _either(
+    option: Option, physics: InstancePhysics, policy: Policy, part: ClassDemand, most: int
+) -> tuple[Envelope, Envelope]:
+    """The least work of a phase of its own and of the other one at an instance that may compute both."""
+    planned, nothing = option.envelopes[part.request_class.name], {"prefill_s": 0.0, "decode_s": 0.0, "link_bytes": 0.0}
+    context, tokens = _context(part), float(np.mean(part.output_tokens - 1))
+    batches, lanes = _batches(most), physics.stages.count
+    token_s = min(physics.step.decode_s(batch, context) / batch for batch in batches)
+    prompt_s, decode_s = (s / lanes for s in _beside_s(option, physics, policy, part, batches, token_s))
+    full = int(_share_tokens(physics) / context)
+    held = tokens * context * _full_step_s(Role.MIXED, physics, full, context)
+    idle = replace(planned, kv_tokens_s=0.0, floor_w=0.0, prefill_j=0.0, decode_j=0.0, **nothing)
+    if option.spec.role is Role.PREFILL:
+        prompts = replace(planned, prefill_s=min(prompt_s, planned.prefill_s), kv_tokens_s=0.0, link_bytes=0.0)
+        return prompts, replace(idle, decode_s=decode_s, kv_tokens_s=held)
+    decodes = replace(
+        planned, decode_s=min(decode_s, planned.decode_s), kv_tokens_s=min(held, planned.kv_tokens_s), link_bytes=0.0
+    )
+    return decodes, replace(idle, prefill_s=prompt_s)
 
 
 def _share_tokens(physics: InstancePhysics) -> float:
@@ -98,53 +130,68 @@ def _full_step_s(role: Role, physics: InstancePhysics, full: int, context: float
     return min(apart_s, step.prefill_s(shortest, full, full * context) - max(0.0, others_s))
 
 
-def _mixed_s(
+def _beside_s(
     option: Option, physics: InstancePhysics, policy: Policy, part: ClassDemand, batches: Sequence[int], token_s: float
-) -> float:
-    """Busy seconds of a request where a step may compute prompts beside decodes.
+) -> tuple[float, float]:
+    """Busy seconds of the prompt and of the decode of a request where a step may compute prompts beside decodes.
 
     The dual of the least time for steps t(prompts, batch) that together compute all prompts and tokens: with a price
     v of a decoded token, at most what it takes in the best decode-only step, a prompt is worth the least of
-    (t - v·batch) per prompt over all steps. Any v gives a bound; the best of some is taken.
+    (t - v·batch) per prompt over all steps. Any v gives a bound, also where an instance computes more of one than of
+    the other; the best of some for whole requests is taken.
     """
     context, tokens = _context(part), float(np.mean(part.output_tokens - 1))
-    beside = (0, *batches)
-    priced = token_s * np.linspace(0.0, 1.0, PRICES)
-    prompt_s = np.zeros(PRICES)
-    kinds = list(_kinds(option, physics, policy, part.computed_tokens))
-    for packs in kinds:
+    step, beside, priced = physics.step, (0, *batches), token_s * np.linspace(0.0, 1.0, PRICES)
+    prompt_s, lengths = np.zeros(PRICES), _lengths(option, part.computed_tokens)
+    for length in lengths:
         left = [
-            (physics.step.prefill_s(pack, batch, batch * context) - priced * batch) / requests
-            for pack, requests in packs
+            (step.filled_s(prompts, together, batch, batch * context) - priced * batch) / requests
             for batch in beside
+            for prompts, together, requests in _packs(option, physics, policy, part.computed_tokens, length, batch)
         ]
-        prompt_s += np.min(left, axis=0) / len(kinds)
-    return float((prompt_s + priced * tokens).max())
+        prompt_s += np.min(left, axis=0) / len(lengths)
+    best = int(np.argmax(prompt_s + priced * tokens))
+    return float(prompt_s[best]), float(priced[best] * tokens)
 
 
-def _kinds(option: Option, physics: InstancePhysics, policy: Policy, prompts: Ints) -> Iterator[list[Pack]]:
-    """Steps that may compute prompts, for each length that stands for the sample; all alike where prompts are cut."""
-    chunk = option.spec.chunk_tokens
-    if chunk is None:
-        for length in np.quantile(prompts, (np.arange(LENGTHS) + 0.5) / LENGTHS, method="lower").tolist():
-            views = [Prompt(int(length), int(length))] * 128
-            idle = Occupancy(0, 0, 0, physics.kv_blocks)
-            together = max(1, len(policy.batching.at(None, physics.step).next_step(views, idle).chunk_tokens))
-            yield [([(int(length), 0)] * count, float(count)) for count in {1, together}]
+def _lengths(option: Option, prompts: Ints) -> list[int]:
+    """Lengths that stand for the sample; one that stands for all alike where prompts are cut."""
+    if option.spec.chunk_tokens is not None:
+        return [int(np.mean(prompts))]
+    return [int(n) for n in np.quantile(prompts, (np.arange(LENGTHS) + 0.5) / LENGTHS, method="lower")]
+
+
+def _packs(
+    option: Option, physics: InstancePhysics, policy: Policy, prompts: Ints, length: int, batch: int
+) -> Iterator[Pack]:
+    """Steps that may compute a prompt of a length, one of which takes least for it: at ends and bends of the time.
+
+    A whole prompt may share its step with others of any lengths; it takes its share of the tokens. Attention ranks step
+    together, each with as much at best.
+    """
+    ranks = physics.step.ranks
+    if option.spec.chunk_tokens is None:
+        most, decodes = max(length, policy.batching.max_batch_tokens), -(-batch // ranks)
+        bends = [int(knot) - decodes for knot in physics.step.profile.tokens if length < knot - decodes < most]
+        for tokens in sorted({length, *bends, most}):
+            yield [(length, 0)], tokens, ranks * tokens / length
         return
-    mean, sizes = float(np.mean(prompts)), [LEAST_CHUNK_TOKENS]
-    while sizes[-1] < chunk:
-        sizes.append(min(chunk, sizes[-1] * 2))
+    mean, size = float(np.mean(prompts)), LEAST_CHUNK_TOKENS
     past = float(np.mean(prompts.astype(float) ** 2)) / mean / 2  # of the tokens of all prompts
-    yield [_chunk(size, mean, past) for size in sizes]
+    while True:
+        prompts_of, tokens, requests = _chunk(size, mean, past)
+        yield prompts_of, tokens, ranks * requests
+        if size == option.spec.chunk_tokens:
+            return
+        size = min(option.spec.chunk_tokens, size * 2)
 
 
 def _chunk(size: int, mean: float, past: float) -> Pack:
     """A chunk in the middle of a prompt, or as many whole prompts as it holds."""
     if size <= mean:
-        return [(size, max(0, int(past - size / 2)))], size / mean
+        return [(size, max(0, int(past - size / 2)))], size, size / mean
     count = int(size // mean)
-    return [(int(mean), 0)] * count, float(count)
+    return [(int(mean), 0)] * count, int(mean) * count, float(count)
 
 
 def _context(part: ClassDemand) -> float:

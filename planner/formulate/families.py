@@ -1,6 +1,7 @@
 """The rows of the integer program, one function per family; the function's name is the family's name.
 
-Columns: rate[o,c] >= 0, req/s of class c routed to option o; instances[o] and machines[o], whole numbers; used[m], 0 or
+Columns: rate[o,c] >= 0, req/s of class c routed to option o; borrowed[o,c] >= 0, req/s of class c whose other phase o
+computes, in bounds where phases borrow machines; instances[o] and machines[o], whole numbers; used[m], 0 or
 1; scale >= 0 (throughput only). Sums over c run over the classes that o serves. See docs/maths.md.
 """
 
@@ -11,6 +12,7 @@ from planner.formulate.budgets import BUDGETS
 from planner.formulate.question import (
     SCALE,
     Question,
+    borrowed,
     busy_s,
     instances,
     kept,
@@ -32,11 +34,12 @@ from solvers.problem import INF, Row
 def demand(question: Question) -> tuple[Row, ...]:
     """Every request of a class starts somewhere.
 
-    For each class c: sum over o in prefill or mixed of rate[o,c] = rate(c), for throughput rate(c)·scale.
+    For each class c: sum over o in prefill or mixed of rate[o,c] + sum over o in decode of borrowed[o,c] = rate(c), for
+    throughput rate(c)·scale.
     """
     rows = []
     for name, asked in question.rates.items():
-        starts = _routed(question, name, Role.PREFILL, Role.MIXED)
+        starts = (*_routed(question, name, Role.PREFILL, Role.MIXED), *_borrowed(question, name, Role.DECODE))
         scaled = question.objective is Objective.THROUGHPUT
         terms = (*starts, (SCALE, -asked)) if scaled else starts
         limit = 0.0 if scaled else asked
@@ -47,12 +50,14 @@ def demand(question: Question) -> tuple[Row, ...]:
 def phase_balance(question: Question) -> tuple[Row, ...]:
     """What is prefilled on its own is decoded on its own.
 
-    For each class c: sum over o in decode of rate[o,c] = sum over o in prefill of rate[o,c].
+    For each class c: sum over o in decode of rate[o,c] + sum over o in prefill of borrowed[o,c] = sum over o in prefill
+    of rate[o,c] + sum over o in decode of borrowed[o,c].
     """
     rows = []
     for name in question.rates:
-        prefilled = tuple((column, -1.0) for column, _ in _routed(question, name, Role.PREFILL))
-        if terms := (*_routed(question, name, Role.DECODE), *prefilled):
+        decoded = (*_routed(question, name, Role.DECODE), *_borrowed(question, name, Role.PREFILL))
+        prefilled = (*_routed(question, name, Role.PREFILL), *_borrowed(question, name, Role.DECODE))
+        if terms := (*decoded, *((column, -1.0) for column, _ in prefilled)):
             row = Row(name=f"phase_balance[{name}]", family="phase_balance", terms=terms, lower=0.0, upper=0.0)
             rows.append(row)
     return tuple(rows)
@@ -61,7 +66,8 @@ def phase_balance(question: Question) -> tuple[Row, ...]:
 def load(question: Question) -> tuple[Row, ...]:
     """Instances are busy no larger a share of the time than their role's headroom allows.
 
-    For each option o: sum over c of rate[o,c]·(prefill_s(o,c) + decode_s(o,c)) <= headroom(role of o)·instances[o].
+    For each option o: sum over c of rate[o,c]·(prefill_s(o,c) + decode_s(o,c)) <= headroom(role of o)·instances[o], and
+    likewise borrowed[o,c] with what the other phase takes.
     """
     return _carried(
         question,
@@ -74,7 +80,8 @@ def load(question: Question) -> tuple[Row, ...]:
 def kv_held(question: Question) -> tuple[Row, ...]:
     """The KV tokens held on average fit the planned share of the instances' KV memory.
 
-    For each option o: sum over c of rate[o,c]·kv_tokens_s(o,c)/kv_tokens(o) <= kv_frac·instances[o].
+    For each option o: sum over c of rate[o,c]·kv_tokens_s(o,c)/kv_tokens(o) <= kv_frac·instances[o], and likewise
+    borrowed[o,c].
     """
     return _carried(question, "kv_held", kv_share_s, lambda option: ((instances(option), -question.headroom.kv_frac),))
 
@@ -292,16 +299,30 @@ def _routed(question: Question, class_name: str, *roles: Role) -> tuple[tuple[st
     )
 
 
+def _borrowed(question: Question, class_name: str, role: Role) -> tuple[tuple[str, float], ...]:
+    """A term of 1 for every option in a role that may compute the other phase of the class."""
+    return tuple(
+        (borrowed(option, class_name), 1.0)
+        for option in question.options
+        if option.spec.role is role and class_name in option.borrowed
+    )
+
+
 def _carried(
     question: Question,
     family: str,
     per_request: Callable[[Option, Envelope], float],
     less_capacity: Callable[[Option], tuple[tuple[str, float], ...]],
 ) -> tuple[Row, ...]:
-    """For each option o: sum over c of rate[o,c]·per_request(o,c) - capacity(o) <= 0, where requests take any."""
+    """For each option o: sum over c of rate[o,c]·per_request(o,c) - capacity(o) <= 0, where requests take any.
+
+    What is borrowed counts likewise.
+    """
     rows = []
     for option in question.options:
         taken = [(rate(option, name), per_request(option, option.envelopes[name])) for name in question.served(option)]
+        others = [name for name in question.served(option) if name in option.borrowed]
+        taken += [(borrowed(option, name), per_request(option, option.borrowed[name])) for name in others]
         if work := tuple(term for term in taken if term[1]):
             name = f"{family}[{option.spec.name}]"
             rows.append(Row(name=name, family=family, terms=(*work, *less_capacity(option)), upper=0.0))

@@ -11,6 +11,7 @@ from planner.formulate.question import (
     SCALE,
     WIDE,
     Question,
+    borrowed,
     instances,
     kept,
     machines,
@@ -165,6 +166,8 @@ def _columns(question: Question) -> Iterator[Column]:
             yield Column(name=kept(option), upper=1.0, integer=True)
         for name in question.served(option):
             yield Column(name=rate(option, name), objective=worked(option) * option.work_j(name) if worked else 0.0)
+            if name in option.borrowed:
+                yield Column(name=borrowed(option, name))
     if question.budgets.machine_types is not None:
         for machine_type in question.machine_types:
             yield Column(name=used(machine_type), upper=1.0, integer=True)

@@ -102,6 +102,11 @@ def spare_line(option: Option, more: int) -> tuple[float, float]:
     return fixed + more * option.machines_per_instance, ratio
 
 
+def borrowed(option: Option, class_name: str) -> str:
+    """The column of req/s of a class whose other phase an option computes."""
+    return f"borrowed[{option.spec.name},{class_name}]"
+
+
 def used(machine_type: str) -> str:
     """The 0/1 column that says whether a machine type is bought at all."""
     return f"used[{machine_type}]"
@@ -148,7 +153,8 @@ def machines_needed(option: Option, rates: Mapping[str, float], headroom: Headro
     Returns:
         The least whole number of machines, at least 1, by the rows load, kv_held, link and whole_machines.
     """
-    asked = [(value * (1 + margin_frac), option.envelopes[name]) for name, value in rates.items()]
+    kinds = (option.envelopes, option.borrowed)
+    asked = [(rate * (1 + margin_frac), kind[name]) for name, rate in rates.items() for kind in kinds if name in kind]
     load = sum(value * busy_s(envelope) for value, envelope in asked) / headroom.of(option.spec.role)
     kv = sum(value * kv_share_s(option, envelope) for value, envelope in asked) / headroom.kv_frac
     link = sum(value * link_share_s(option, envelope) for value, envelope in asked) / headroom.link_frac

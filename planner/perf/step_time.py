@@ -16,14 +16,10 @@ from numpy.typing import NDArray
 
 from hw_catalog.profiles import KernelProfile
 from planner.perf.beyond import continued
+from planner.perf.lines import between, dense, line, pieces
 
 Segment = tuple[float, float, int]
 """A stretch of consecutive decode steps: duration of the first, increment per step, number of steps."""
-
-
-def _dense(knots: NDArray[np.int64], values: NDArray[np.float64]) -> list[float]:
-    """Values at 0, 1, ... up to the last knot, interpolated between knots."""
-    return [float(v) for v in np.interp(np.arange(knots[-1] + 1), knots, values)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +83,8 @@ class StepTime:
         self._decode_ratio = decode_slowdown_ratio
         self._mixed_ratio = mixed_slowdown_ratio
         self._overhead_s = profile.overhead_s
-        self._linear_prefill = _dense(profile.tokens, profile.linear_prefill_s)
-        self._linear_decode = _dense(profile.batch, profile.linear_decode_s)
+        self._linear_prefill = dense(profile.tokens, profile.linear_prefill_s)
+        self._linear_decode = dense(profile.batch, profile.linear_decode_s)
         self._attention_table = (
             profile.new_tokens.tolist(), profile.past_tokens.tolist(), profile.prefill_attention_s.tolist(),
         )  # fmt: skip
@@ -189,6 +185,23 @@ class StepTime:
             tokens += max(new for new, _ in dealt)
             attention += max(self._attend(new, past) for new, past in dealt)
         return tokens, attention
+
+    def filled_s(self, prompts: list[tuple[int, int]], tokens: int, batch: int = 0, context_tokens: float = 0) -> float:
+        """Seconds of a step of so many prompt tokens of which ``prompts`` are a part, as if others had no attention.
+
+        No step of so many prompt tokens that computes ``prompts`` takes less.
+
+        Args:
+            prompts: as for ``prefill_s``.
+            tokens: of all prompts of the step at its fullest attention rank, at least those of ``prompts``.
+            batch: decoding requests in the same step.
+            context_tokens: KV tokens of all of them together.
+        """
+        (mine, _), all_tokens = self._fullest(prompts, batch), tokens - (-batch // self.ranks)
+        ratio = self._prefill_ratio * (self._mixed_ratio if batch else 1.0)
+        others_s = ratio * (self._linear(all_tokens) - self._linear(mine))
+        ways_s = self.way_s(all_tokens) - self.way_s(mine)
+        return self.prefill_s(prompts, batch, context_tokens) + others_s + ways_s
 
     def chunk_segments(
         self, new: int, past: int, count: int, batch: int = 0, context_tokens: float = 0
@@ -297,14 +310,14 @@ class StepTime:
         row = self._decode_attention.get(batch)
         if row is None:
             knots, columns = self._attention_columns
-            row = [_line(knots, column, batch) for column in columns]
+            row = [line(knots, column, batch) for column in columns]
             self._decode_attention[batch] = row
         return row
 
     def _decode_attention_s(self, batch: int, mean_context_tokens: float) -> float:
         """Decode attention of a batch that shares its step with prefill work."""
         row = self._decode_attention_row(batch)
-        return _line(self._contexts, row, mean_context_tokens)
+        return line(self._contexts, row, mean_context_tokens)
 
     def _attend(self, new: int, past: int) -> float:
         """Attention of ``new`` tokens of one request over ``past`` and themselves."""
@@ -313,7 +326,7 @@ class StepTime:
         if found is None:
             news, pasts, table = self._attention_table
             i = min(max(bisect_right(news, new) - 1, 0), max(0, len(news) - 2))
-            found = _line(news[i : i + 2], [_line(pasts, row, past) for row in table[i : i + 2]], new)
+            found = line(news[i : i + 2], [line(pasts, row, past) for row in table[i : i + 2]], new)
             self._prefill_attention[key] = found
         return found
 
@@ -322,13 +335,13 @@ class StepTime:
         profile = self.profile
         if len(profile.new_tokens) == 1 or len(profile.past_tokens) == 1:
             return np.array([self._attend(*pair) for pair in zip(new.tolist(), past.tolist(), strict=True)])
-        row, column = _pieces(profile.new_tokens, new), _pieces(profile.past_tokens, past)
+        row, column = pieces(profile.new_tokens, new), pieces(profile.past_tokens, past)
         table = profile.prefill_attention_s
         lower, upper = (
-            _between(profile.past_tokens, column, past, table[at, column], table[at, column + 1])
+            between(profile.past_tokens, column, past, table[at, column], table[at, column + 1])
             for at in (row, row + 1)
         )
-        return _between(profile.new_tokens, row, new, lower, upper)
+        return between(profile.new_tokens, row, new, lower, upper)
 
     def _linear(self, tokens: int) -> float:
         """Token-wise operations of a step that carries prefill work."""
@@ -341,28 +354,6 @@ class StepTime:
             return dense[tokens]
         last = len(dense) - 1
         return dense[last] + (dense[last] - dense[last - 1]) * (tokens - last)
-
-
-def _pieces(knots: NDArray[np.int64], x: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The piece between knots, at least two, that each of ``x`` is read on."""
-    return np.clip(np.searchsorted(knots, x, side="right") - 1, 0, len(knots) - 2)
-
-
-def _between(
-    knots: NDArray[np.int64], piece: NDArray[np.int64], x: NDArray[np.int64], low: NDArray[np.float64],
-    high: NDArray[np.float64],
-) -> NDArray[np.float64]:  # fmt: skip
-    """``_line`` on a piece each, whose ends have the values ``low`` and ``high``."""
-    inside = low + (high - low) * (x - knots[piece]) / (knots[piece + 1] - knots[piece])
-    return np.where(x <= knots[0], low, inside)
-
-
-def _line(knots: list[int], values: list[float], x: float) -> float:
-    """Piecewise-linear interpolation; clamped below the first knot, continued beyond the last."""
-    if len(knots) == 1 or x <= knots[0]:
-        return values[0]
-    i = min(bisect_right(knots, x) - 1, len(knots) - 2)
-    return values[i] + (values[i + 1] - values[i]) * (x - knots[i]) / (knots[i + 1] - knots[i])
 
 
 def stretch_s(a: float, d: float, n: int) -> float:

@@ -24,7 +24,12 @@ def overloads(candidate: CandidatePlan, least: Mapping[str, Option]) -> tuple[st
 
 
 def _least_share(pool: Pool, option: Option) -> float:
-    """Share of its time, memory or link that a pool needs at the very least, whichever is largest."""
+    """Share of its time, memory or link that a pool needs at the very least, whichever is largest.
+
+    Where phases borrow machines from each other, others may do all of its work.
+    """
+    if option.borrowed:
+        return 0.0
     work = [(rate, option.envelopes[c]) for c, rate in pool.rate_req_per_s.items() if c in option.envelopes]
     loads = (
         sum(rate * (e.prefill_s + e.decode_s) for rate, e in work) / pool.instances,

@@ -129,6 +129,10 @@ class Batching(Protocol):
     def max_batch_size(self) -> int:
         """Requests that may hold a decode slot at once."""
 
+    @property
+    def max_batch_tokens(self) -> int:
+        """Prompt tokens in one step; a longer prompt runs alone."""
+
     def at(self, chunk_tokens: int | None, step: StepPredictor) -> "Batching":
         """The same rules at one kind of instance.
 

@@ -1,0 +1,33 @@
+"""Piecewise-linear tables between their knots and beyond, one value or many at a time."""
+
+from bisect import bisect_right
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def dense(knots: NDArray[np.int64], values: NDArray[np.float64]) -> list[float]:
+    """Values at 0, 1, ... up to the last knot, interpolated between knots."""
+    return [float(v) for v in np.interp(np.arange(knots[-1] + 1), knots, values)]
+
+
+def pieces(knots: NDArray[np.int64], x: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The piece between knots, at least two, that each of ``x`` is read on."""
+    return np.clip(np.searchsorted(knots, x, side="right") - 1, 0, len(knots) - 2)
+
+
+def between(
+    knots: NDArray[np.int64], piece: NDArray[np.int64], x: NDArray[np.int64], low: NDArray[np.float64],
+    high: NDArray[np.float64],
+) -> NDArray[np.float64]:  # fmt: skip
+    """``line`` on a piece each, whose ends have the values ``low`` and ``high``."""
+    inside = low + (high - low) * (x - knots[piece]) / (knots[piece + 1] - knots[piece])
+    return np.where(x <= knots[0], low, inside)
+
+
+def line(knots: list[int], values: list[float], x: float) -> float:
+    """Piecewise-linear interpolation; clamped below the first knot, continued beyond the last."""
+    if len(knots) == 1 or x <= knots[0]:
+        return values[0]
+    i = min(bisect_right(knots, x) - 1, len(knots) - 2)
+    return values[i] + (values[i + 1] - values[i]) * (x - knots[i]) / (knots[i + 1] - knots[i])
