@@ -1,7 +1,4 @@
-"""Envelopes: what one instance can carry, as means over a joint sample of lengths, never values at the mean length.
-
-They come from the same policy methods and the same step times that the simulator uses.
-"""
+"""Envelopes: what one instance can carry, as means over a sample of lengths, by the simulator's policies and steps."""
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence

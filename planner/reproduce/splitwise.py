@@ -12,13 +12,13 @@ from planner.scenario.designs import A100, H100, H100_CAPPED
 
 PUBLISHED = (AS_PUBLISHED, AS_MEASURED)
 READINGS = (*PUBLISHED, CURRENT)
-MODEL = "bloom-176b"
+MODEL, OTHER_MODEL = "bloom-176b", "llama-2-70b"
 
 Progress = Callable[[str, float], None]
 
 CHAPTERS = (
     paper.coding, paper.throughputs, paper.headlines, paper.iso_throughput, paper.setback, paper.batch_jobs,
-    paper.transfers,
+    paper.occupied, paper.transfers,
 )  # fmt: skip
 
 
@@ -38,9 +38,12 @@ def splitwise(readings: Sequence[str], *, progress: Progress, drawn: bool = Fals
             claims += today(lambda message, frac, b=begin, s=span: progress(message, b + s * frac))  # type: ignore[misc]
             continue
         done = begin
-        lab = Lab(reading(name, MODEL, (A100, H100, H100_CAPPED)), lambda message: progress(message, done))  # noqa: B023
+        lab, other = (
+            Lab(reading(name, model, (A100, H100, H100_CAPPED)), lambda message: progress(message, done))  # noqa: B023
+            for model in (MODEL, OTHER_MODEL)
+        )
         for k, chapter in enumerate(CHAPTERS):
             done = begin + span * k / len(CHAPTERS)
             claims += chapter(lab)
-        shown += figures(lab) if drawn else ()
+        shown += figures(lab, other) if drawn else ()
     return Reproduction(claims=tuple(claims), figures=tuple(shown))

@@ -7,9 +7,11 @@ from statistics import median
 from planner.reproduce.claims import Claim, bound, claim, erratum
 from planner.reproduce.designs import SIMULATOR, TABLE_V, Cluster, affordable, cluster, design
 from planner.reproduce.lab import CODING, CONVERSATION, Lab
+from planner.reproduce.occupancy import occupancy
 from planner.reproduce.readings import AS_MEASURED
-from planner.reproduce.search import Problem
+from planner.reproduce.search import SWEEP_REQ_PER_S, Problem
 from planner.reproduce.transfers import TABLE_I_BYTES_PER_S, overhead
+from planner.reproduce.trial import DURATION_S
 from planner.scenario.designs import A100
 
 ARITHMETIC = "arithmetic"
@@ -22,6 +24,9 @@ PERCENT_STEP = 0.025
 
 ONE_MACHINE_FRAC = 1 / 30
 """A cluster of 30 machines is found to a machine."""
+
+FEW_TOKENS, SHARE_FRAC = 15, 0.05
+"""Active tokens of a claim on occupancy; its share is given in tenths."""
 
 MODEL_FRAC = 0.03
 """The paper gives 3 % as the error of its performance model."""
@@ -103,9 +108,13 @@ def ratio(
     lab: Lab, name: str, paper: float, ours: Cluster, base: Cluster, source: str, note: str = "", *,
     workload: str = CONVERSATION,
 ) -> Claim:  # fmt: skip
-    """Throughput on one cluster over that on another, for ten minutes."""
+    """Throughput on one cluster over that on another, for ten minutes; the note has the published sweep's ratio too."""
     over, under = (lab.rates_req_per_s(workload, c) for c in (ours, base))
     rates = f"{ours.words}: {median(over):.3g}, {base.words}: {median(under):.3g} req/s"
+    swept = [lab.swept_req_per_s(workload, c) for c in (ours, base)]
+    steps = [a / b for a, b in zip(*swept, strict=True) if b]
+    if steps:
+        rates += f"; in steps of {SWEEP_REQ_PER_S} req/s, as published, {median(steps):.3g} over {len(steps)} draws"
     found = [a / b for a, b in zip(over, under, strict=True) if b]
     return over_draws(lab, name, paper, found, SWEEP_FRAC * paper, source, f"{rates}; {note}" if note else rates)
 
@@ -199,6 +208,17 @@ def batch_jobs(lab: Lab) -> Iterator[Claim]:
             [rate / units for rate in lab.batch_req_per_s(made)], 0.005, "§VI-E",
             "180 req/s for ten minutes, ends from 60 to 540 s; a machine counts as the price of one of its GPUs",
         )  # fmt: skip
+
+
+def occupied(lab: Lab) -> Iterator[Claim]:
+    """How empty the batches of a baseline are."""
+    upto = (FEW_TOKENS, FEW_TOKENS + 5, FEW_TOKENS + 10)
+    shares = occupancy(lab.bench(CONVERSATION), BASE_H100, ISO_RATE_REQ_PER_S, DURATION_S, upto)["machines"]
+    yield claim(
+        f"70 req/s conversation: share of the time of Baseline-H100 40 at {FEW_TOKENS} active tokens or fewer", 0.7,
+        float(shares[0]), SHARE_FRAC, source="§VI-B, Fig. 17", reading=lab.reading.name,
+        note=f"{shares[1]:.2f} at {upto[1]} or fewer, {shares[2]:.2f} at {upto[2]}, the rest in steps with prompts",
+    )  # fmt: skip
 
 
 def transfers(lab: Lab) -> Iterator[Claim]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from planner.reproduce.claims import Curve, Figure
 from planner.reproduce.designs import SIMULATOR, Cluster, cluster, design
 from planner.reproduce.lab import CODING, CONVERSATION, SWEEP_ENDS_REQ_PER_S, Lab
+from planner.reproduce.occupancy import occupancy
 from planner.reproduce.readings import AS_MEASURED
 from planner.reproduce.search import Problem, provision
 from planner.reproduce.splitwise_claims import (
@@ -34,27 +35,36 @@ ISO_COST = (A100_COST, BASE_H100, AA_COST, HH, HA_COST, cluster("Splitwise-HHcap
 FIRST_REQ_PER_S, STEP_REQ_PER_S = 30, 10
 PROMPTS_TOKENS = tuple(range(256, 4097, 256))
 MOST_TOKEN_MACHINES = 10
+OCCUPIED_REQ_PER_S = (70.0, 130.0)
+OCCUPIED_TOKENS = tuple(float(n) for n in (*range(16), *range(16, 101, 4)))
+LLAMA_REQ_PER_S = tuple(range(50, 351, 50))
 SHOWN_RATIO = 8.0
 """A curve ends before its first slowdown beyond this, as in the published figures."""
 
 _METRICS = {"ttft": "TTFT", "tbt": "TBT", "e2e": "E2E"}
 
 
-def figures(lab: Lab) -> Iterator[Figure]:
-    """Every figure of the evaluation that follows from times and counts, under one reading.
+def figures(lab: Lab, other: Lab) -> Iterator[Figure]:
+    """Every figure of the evaluation, under one reading.
 
-    Fig. 17, the time spent at each batch size, is not among them: no occupancy by step is kept.
+    Args:
+        lab: of BLOOM-176B.
+        other: of Llama-2-70B.
     """
     yield _space(lab)
     if lab.reading.name == AS_MEASURED:
         yield _transfer(lab)
     for workload, source in ((CODING, "Fig. 16a"), (CONVERSATION, "Fig. 16b")):
         yield from _latencies(lab, workload, ISO_POWER[workload], f"iso-power, {_service(workload)}", source)
+    for rate in OCCUPIED_REQ_PER_S:
+        yield _occupied(lab, rate)
     yield _throughputs(lab, "iso-power, conversation", ISO_POWER[CONVERSATION], "Fig. 18a")
     yield _throughputs(lab, "iso-cost, conversation", ISO_COST, "Fig. 18b")
     yield _least(lab, Problem.ISO_THROUGHPUT_POWER, "Fig. 19a")
     yield _least(lab, Problem.ISO_THROUGHPUT_COST, "Fig. 19b")
     yield from _latencies(lab, CONVERSATION, ISO_POWER[CODING], "conversation on clusters sized for coding", "Fig. 20a")
+    title, ends = "Llama-2-70B, conversation, on clusters sized for BLOOM-176B", LLAMA_REQ_PER_S
+    yield from _latencies(other, CONVERSATION, ISO_POWER[CONVERSATION], title, "Fig. 20b", ends)
 
 
 def _service(workload: str) -> str:
@@ -103,9 +113,25 @@ def _transfer(lab: Lab) -> Figure:
     )  # fmt: skip
 
 
-def _latencies(lab: Lab, workload: str, clusters: Sequence[Cluster], title: str, source: str) -> Iterator[Figure]:
-    """P90 slowdown of each metric over the rate."""
-    rates = range(FIRST_REQ_PER_S, SWEEP_ENDS_REQ_PER_S[workload] + 1, STEP_REQ_PER_S)
+def _occupied(lab: Lab, rate_req_per_s: float) -> Figure:
+    """Share of the time that machines spend at so many active tokens, for two minutes of conversation."""
+    curves = []
+    for each in (BASE_H100, HH):
+        found = occupancy(lab.bench(CONVERSATION), each, rate_req_per_s, DURATION_S, OCCUPIED_TOKENS)
+        curves += [Curve(label=f"{each.words}, {kind}", x=OCCUPIED_TOKENS, y=y.tolist()) for kind, y in found.items()]
+    return Figure(
+        name=_named(lab, f"occupancy {rate_req_per_s:g}"), source="Fig. 17", reading=lab.reading.name,
+        title=f"Time at so many active tokens, {rate_req_per_s:g} req/s of conversation", curves=curves,
+        x_label="active tokens", y_label="share of the time at so many or fewer",
+        note="the rest is steps with prompts",
+    )  # fmt: skip
+
+
+def _latencies(
+    lab: Lab, workload: str, clusters: Sequence[Cluster], title: str, source: str, rates: Sequence[int] = ()
+) -> Iterator[Figure]:
+    """P90 slowdown of each metric over the rate; those of the published sweep if no others are said."""
+    rates = rates or range(FIRST_REQ_PER_S, SWEEP_ENDS_REQ_PER_S[workload] + 1, STEP_REQ_PER_S)
     bench, found = lab.bench(workload), dict[Cluster, dict[str, list[tuple[float, float]]]]()
     for each in clusters:
         mine, ended = {metric: list[tuple[float, float]]() for metric in _METRICS}, set[str]()

@@ -14,6 +14,7 @@ from planner.reproduce import splitwise_claims as paper
 from planner.reproduce.claims import Claim, ClaimVerdict, Reproduction, claim
 from planner.reproduce.designs import SIMULATOR, TABLE_I, TABLE_V, Cluster, Tariff, cluster, design
 from planner.reproduce.lab import CODING, CONVERSATION
+from planner.reproduce.occupancy import occupancy
 from planner.reproduce.readings import AS_MEASURED, AS_PUBLISHED, Reading, reading
 from planner.reproduce.search import (
     MOST_MACHINES,
@@ -28,8 +29,9 @@ from planner.reproduce.search import (
     within,
 )
 from planner.reproduce.transfers import overhead
-from planner.reproduce.trial import SLOWDOWNS, Bench, at_rate, draw
+from planner.reproduce.trial import SLOWDOWNS, Bench, alone_with, at_rate, draw
 from planner.scenario.designs import A100, DESIGNS, H100, H100_CAPPED, Design
+from workloads.traces import plain_trace
 
 MACHINES = (A100, H100, H100_CAPPED)
 JSON_KEYS = {"name", "paper", "ours", "tolerance", "verdict", "source", "reading", "note"}
@@ -277,6 +279,32 @@ def test_a_cheaper_cluster_is_found_where_more_machines_hurt() -> None:
     found = provision(Problem.ISO_THROUGHPUT_COST, made, Gap(), SIMULATOR, 70.0, most=40)
     assert found is not None
     assert found.cluster.prompt_machines == 28
+
+
+def test_time_at_active_tokens_is_that_of_the_steps(published: Reading) -> None:
+    """Of two requests at one machine, prompts take their steps, decodes a token each, and what is left is idle."""
+    trace = plain_trace("two", np.array([1.0, 2.0]), np.array([1500, 700]), np.array([41, 21]), duration_s=10.0)
+    bench = Bench(published, alone_with(trace, published.alone))
+    upto = (0.0, 1.0, 2.0, 699.0, 701.0, 1500.0)
+    found = occupancy(bench, cluster("Baseline-A100", 1), 1.0, 10.0, upto)["machines"]
+    step = published.physics[A100].step
+    first_s, second_s = step.prefill_s([(1500, 0)]), step.prefill_s([(700, 0)], 1, 1500)
+    shares = np.diff([0.0, *found]) * 10.0
+    assert found[-1] == pytest.approx(1.0)
+    assert shares[3:].tolist() == pytest.approx([0.0, second_s, first_s])
+    ends_s = trace.arrival_s + bench.serve(cluster("Baseline-A100", 1), trace, cutoff_s=60.0).ledger.e2e_s
+    assert shares[0] == pytest.approx(10.0 - (ends_s.max() - 1.0))
+    assert shares[2] == pytest.approx(20 * step.decode_s(2, 1000), rel=0.05)
+
+
+def test_borrowed_time_counts_where_a_machine_belongs(published: Reading) -> None:
+    """A split cluster has prompt and token machines: prompts run on the first alone while none is borrowed."""
+    bench = Bench(published, draw(CONVERSATION, published.alone, requests=500))
+    found = occupancy(bench, cluster("Splitwise-AA", 4, 2), 1.0, 60.0, (0.0, 40.0, 1e6))
+    assert list(found) == ["prompt machines", "token machines"]
+    assert found["token machines"][1] == pytest.approx(1.0)
+    assert found["prompt machines"][0] == pytest.approx(found["prompt machines"][1], abs=0.02)
+    assert found["prompt machines"][1] < found["prompt machines"][2] == pytest.approx(1.0)
 
 
 def test_transfers_have_the_published_residue(measured: Reading) -> None:
