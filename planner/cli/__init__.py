@@ -41,6 +41,7 @@ def build() -> typer.Typer:
     _add(app, plans.new, plans.check, plans.plan, plans.simulate, plans.show, exports.export)
     _add(app, comparisons.whatif, comparisons.frontier, comparisons.diff)
     _add(app, truth.accuracy, truth.calibrate, profiling.profile)
+    _add(app, catalogs.models, catalogs.machines)
     catalog = _group("catalog", "List and check hardware and prices, every number with its source.")
     catalog.command("list")(verb(catalogs.listing))
     _add(catalog, catalogs.show, catalogs.check, catalogs.bake)

@@ -57,6 +57,36 @@ def listing(
         print_view("\nPrices are dollars per machine-hour; `catalog show` says whose, and of when.")
 
 
+def machines(directory: Directory = None, json: Json = False) -> None:
+    """List the machine types a plan may use, with their prices."""
+    listing(Shelf.MACHINES, directory, json)
+
+
+def models(directory: Directory = None, json: Json = False) -> None:
+    """List the models a plan may serve, and the GPUs whose kernels were measured with each."""
+    from hw_catalog.profile_files import profile_index
+    from planner.files.plan_file import dumps
+    from planner.report.lists import models_table
+    from workloads.models import known_models, load_model, own_models
+
+    listings = profile_index(directory)
+    names = {*known_models(), *own_models(directory)}
+    known = [load_model(name, directory=directory) for name in sorted(names)]
+    found = [
+        {
+            "model": model.name,
+            "params": model.params,
+            "active_params": model.active_params,
+            "max_context_tokens": model.max_context_tokens,
+            "own_dtypes": list(model.own),
+            "dtypes": sorted({dtype for each in listings if each.model == model.name for dtype in each.dtypes}),
+            "gpus": sorted({each.gpu for each in listings if each.model == model.name}),
+        }
+        for model in known
+    ]
+    write(dumps(found)) if json else print_view(models_table(found))
+
+
 def show(
     name: Annotated[
         str, typer.Argument(help="machine, GPU, link, or SET/GPU/MODEL of a kernel profile", show_default=False)

@@ -17,15 +17,14 @@ from planner.cli.schedules import (
     simulated_schedule,
     tell_moved,
 )
+from planner.cli.starting import Words, asked
 from planner.cli.terminal import (
     Json,
     Progress,
     Quiet,
     Report,
-    ScenarioFile,
     Sets,
     expect_writable,
-    files_of,
     note,
     progress,
     write,
@@ -83,6 +82,9 @@ ServedBy = Annotated[
         help="core, or reference: a second simulator, step by step, far slower, to compare with",
     ),
 ]
+Question = Annotated[
+    Path | None, typer.Argument(metavar="SCENARIO", help="scenario file (YAML), - for stdin", show_default=False)
+]
 PlanArgument = Annotated[Path, typer.Argument(metavar="PLAN", help="a plan.json", show_default=False)]
 
 
@@ -114,13 +116,13 @@ def new(
 
 
 def check(
-    scenario: Annotated[
-        Path | None, typer.Argument(metavar="SCENARIO", help="scenario file (YAML)", show_default=False)
-    ] = None,
+    scenario: Question = None,
     sets: Sets = None,
     schema: Annotated[bool, typer.Option("--schema", help="print the JSON Schemas of the files")] = False,
     json: Json = False,
     report: Report = None,
+    *,
+    words: Words,
 ) -> None:
     """Show demand, options and refused options, without planning."""
     from planner.files.plan_file import dumps, schemas
@@ -130,14 +132,11 @@ def check(
 
         write(dumps(schemas(schedule=ScheduleFile)))
         return
-    if scenario is None:
-        raise BadInput("check: SCENARIO: missing; expected a scenario file, or --schema")
     from planner.planning import plan as planning
     from planner.report.checks import check_page
-    from planner.scenario import Scenario
 
-    question = Scenario.load(scenario, sets or ())
-    expect_writable(*files_of(question, scenario), report=report)
+    question, files = asked(scenario, words, sets, "check")
+    expect_writable(*files, report=report)
     found = planning.check(question) if question.schedule is None else check_schedule(question)
     report_page(report, check_page, found, quiet=False)
     write(dumps(found)) if json else show_page(check_page(found))
@@ -145,23 +144,38 @@ def check(
         raise typer.Exit(ExitCode.INFEASIBLE)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Depths:
+    """How much is looked at."""
+
+    verbose: Verbose = False
+    alternatives: Alternatives = False
+
+
+def _parts(depth: Depths) -> tuple[str, ...]:
+    """What is shown below the first screen."""
+    return ("all",) if depth.verbose else ("choices",) if depth.alternatives else ()
+
+
 def plan(
-    scenario: ScenarioFile,
+    scenario: Question = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="write the validated plan here")] = None,
     json: Json = False,
     sets: Sets = None,
     quiet: Quiet = False,
     report: Report = None,
-    verbose: Verbose = False,
-    alternatives: Alternatives = False,
+    *,
+    depth: Depths,
+    words: Words,
 ) -> None:
-    """Find the best plan that the simulator confirms."""
-    from planner.scenario import Scenario
+    """Find the best plan that the simulator confirms.
 
-    question = Scenario.load(scenario, sets or ())
-    expect_writable(*files_of(question, scenario), out=out, report=report)
+    Asked by a file, or by --model, --rate, --prompt, --output, limits and --machines.
+    """
+    question, files = asked(scenario, words, sets, "plan")
+    expect_writable(*files, out=out, report=report)
     if question.schedule is not None:
-        plan_schedule(question, out, report, json=json, quiet=quiet, verbose=verbose)
+        plan_schedule(question, out, report, json=json, quiet=quiet, verbose=depth.verbose)
         return
     from planner.files.plan_file import no_plan_text, plan_text, write_plan
     from planner.planning import (
@@ -174,12 +188,12 @@ def plan(
     with progress(quiet=quiet) as tell:
         tell("reading", 0.0)
         read = planning.read(question)
-        depth = Depth.FULL if alternatives else Depth.SHORT
-        answer = planning.plan(read, progress=tell, with_growth=verbose, depth=depth)
-    digests, asked = planning.digests(read), ("all",) if verbose else ("choices",) if alternatives else ()
+        every = Depth.FULL if depth.alternatives else Depth.SHORT
+        answer = planning.plan(read, progress=tell, with_growth=depth.verbose, depth=every)
+    digests, parts = planning.digests(read), _parts(depth)
     if isinstance(answer, NoPlan):
         report_plan(report, answer, question, quiet=quiet)
-        write(no_plan_text(question, answer, digests)) if json else show_page(no_plan_page(answer, question), asked)
+        write(no_plan_text(question, answer, digests)) if json else show_page(no_plan_page(answer, question), parts)
         if out is not None:
             note(f"{out} not written: there is no validated plan", quiet=quiet)
         raise typer.Exit(ENDINGS[answer.reason])
@@ -187,7 +201,7 @@ def plan(
         write_plan(out, question, answer, digests)
         note(f"wrote {out}", quiet=quiet)
     report_plan(report, answer, read, quiet=quiet)
-    write(plan_text(question, answer, digests)) if json else show_page(plan_page(answer, question), asked)
+    write(plan_text(question, answer, digests)) if json else show_page(plan_page(answer, question), parts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -118,10 +118,10 @@ def expect_writable(*read: Path | None, **files: Path | None) -> None:
         raise BadInput(*(f"{problem}; nothing was done" for problem in problems))
 
 
-def files_of(question: "Scenario", file: Path) -> tuple[Path, ...]:
+def files_of(question: "Scenario", *files: Path) -> tuple[Path, ...]:
     """The files that a question rests on: its own, and its trace where that is one."""
     trace = question.workload.trace
-    return (file, *((Path(trace),) if trace and Path(trace).is_file() else ()))
+    return (*files, *((Path(trace),) if trace and Path(trace).is_file() else ()))
 
 
 def note(text: str, *, quiet: bool = False) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -55,6 +56,16 @@ def profiles_table(listings: Sequence[ProfileListing]) -> Table:
     for p in listings:
         widths = [" ".join(str(ways) for ways in both) for both in (p.tps, p.eps)]
         made.add_row(p.profile_set, p.gpu, p.model, " ".join(p.dtypes), *widths)
+    return made
+
+
+def models_table(models: Sequence[Mapping[str, Any]]) -> Table:
+    """Models, one a line; those without a measured kernel cannot be planned until profiles are made."""
+    made = table("model", "#parameters", "#active", "#context", "own format", "formats measured", "on")
+    for m in models:
+        sizes = (f"{m[key] / 1e9:,.1f} B" for key in ("params", "active_params"))
+        formats = (" ".join(m[key]) for key in ("own_dtypes", "dtypes"))
+        made.add_row(m["model"], *sizes, f"{m['max_context_tokens']:,}", *formats, " ".join(m["gpus"]) or "none")
     return made
 
 

@@ -13,6 +13,7 @@ Path_ = tuple[str | int, ...]
 _DOT = re.compile(r"\.(?!\d+_(?:s|slowdown)(?:\.|$))")  # the dot of ttft_p99.9_s is no step down
 
 
+STDIN = Path("-")
 SHORT = {"availability": "target_frac"}
 """Section -> the key of it that a number in its place stands for."""
 
@@ -54,7 +55,7 @@ def read_document(path: Path) -> Document:
     """Read a YAML mapping.
 
     Args:
-        path: the file.
+        path: the file; ``-`` is stdin.
 
     Returns:
         Its data, each key with its line.
@@ -62,15 +63,17 @@ def read_document(path: Path) -> Document:
     Raises:
         BadInput: there is no such file, it is no YAML, it is no mapping, or a key occurs twice.
     """
+    label = "stdin" if path == STDIN else str(path)
     try:
-        data, places = yaml_document(read_text(path, "a YAML file"), str(path))
+        text = read_text(Path("/dev/stdin") if path == STDIN else path, "a YAML file")
+        data, places = yaml_document(text, label)
     except Unreadable as error:
         raise BadInput(*error.problems) from None
     if data is None:
         data = {}
     if not isinstance(data, dict):
-        raise BadInput(f"{path}:1: found {type(data).__name__}; expected a mapping of keys to values")
-    return Document(data=data, places=places or {(): f"{path}:1"})
+        raise BadInput(f"{label}:1: found {type(data).__name__}; expected a mapping of keys to values")
+    return Document(data=data, places=places or {(): f"{label}:1"})
 
 
 def is_there(path: Path) -> bool:

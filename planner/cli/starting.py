@@ -1,0 +1,86 @@
+"""A question from a file, from stdin, or from a few words."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from planner.cli.terminal import files_of, note
+from planner.errors import BadInput
+
+if TYPE_CHECKING:  # slow to import, and needed only once the words are known
+    from planner.scenario import Scenario
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """A question without a file."""
+
+    model: Annotated[str | None, typer.Option("--model", metavar="ID", help="without SCENARIO: the model")] = None
+    rate_req_per_s: Annotated[float | None, typer.Option("--rate", metavar="REQ_PER_S", help="requests/s")] = None
+    trace: Annotated[str | None, typer.Option("--trace", metavar="FILE_OR_ID", help="a trace in place of lengths")] = (
+        None
+    )
+    prompt: Annotated[
+        str | None, typer.Option("--prompt", metavar="TOKENS", help="of a prompt: median, or MEDIAN:P95")
+    ] = None
+    output: Annotated[str | None, typer.Option("--output", metavar="TOKENS", help="of an answer, likewise")] = None
+    ttft_s: Annotated[float | None, typer.Option("--ttft", metavar="S", help="P99 limit, time to first token")] = None
+    tpot_s: Annotated[float | None, typer.Option("--tpot", metavar="S", help="P99 limit, time per output token")] = None
+    e2e_s: Annotated[float | None, typer.Option("--e2e", metavar="S", help="P99 limit, time to last token")] = None
+    machines: Annotated[
+        str | None, typer.Option("--machines", metavar="TYPES", help="machine types, separated by commas")
+    ] = None
+    save: Annotated[
+        Path | None, typer.Option("--save", metavar="FILE", help="write the scenario that these words stand for")
+    ] = None
+
+
+def asked(file: Path | None, words: Words, sets: list[str] | None, verb: str) -> "tuple[Scenario, tuple[Path, ...]]":
+    """The question, and the files that it rests on.
+
+    Args:
+        file: a scenario, ``-`` for stdin; None where words ask.
+        words: instead of a file.
+        sets: ``dotted.key=value`` words on top.
+        verb: that asks, for messages.
+
+    Raises:
+        BadInput: neither or both were given, or what was is wrong.
+    """
+    from planner.scenario import Scenario
+    from planner.scenario.flags import Flags, assumed, question, scenario_text
+    from planner.scenario.reading import override
+
+    given = Flags(**{name: value for name, value in asdict(words).items() if name != "save"})
+    if file is not None and (given.given or words.save):
+        raise BadInput(f"{verb}: found {file} and words such as --model; expected one of them (--set changes a file)")
+    if file is None and not given.given:
+        raise BadInput(
+            f"{verb}: SCENARIO: missing; expected a file (`phasewise new` makes one), - for stdin, or words: --model "
+            "llama-3.1-70b --rate 40 --prompt 1000 --output 200 --ttft 1 --tpot 0.05 --machines dgx-h100,hgx-h200"
+        )
+    if file is not None:
+        found = Scenario.load(file, sets or ())
+        return found, files_of(found, file)
+    found = Scenario.parse(override(question(given), sets or ()))
+    for sentence in assumed(given):
+        note(f"phasewise: {sentence}; --prompt and --output take MEDIAN:P95")
+    if words.save is not None:
+        _save(words.save, scenario_text(given), sets)
+    return found, files_of(found)
+
+
+def _save(path: Path, text: str, sets: list[str] | None) -> None:
+    """Write the words as a file that asks the same."""
+    from planner.files.writing import unwritable, write_whole
+
+    if sets:
+        raise BadInput("--save: found --set beside it, which the file would not hold; expected one of the two")
+    if path.exists():
+        raise BadInput(f"--save {path}: exists already; expected a new file")
+    if why := unwritable(path):
+        raise BadInput(f"--save {path}: {why}")
+    write_whole(path, text)
+    note(f"wrote {path}")

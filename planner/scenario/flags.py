@@ -1,0 +1,141 @@
+"""A question from a few words instead of a file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from planner.errors import BadInput
+from planner.scenario.reading import Document
+
+PROMPT_SPREAD, OUTPUT_SPREAD = 4.0, 3.5
+"""95th percentile over median where only a median is given: assumed to be as in the Azure conversation trace of 2023
+(measured there, n = 19,366; the code trace of the same day has 5.0 and 6.9)."""
+
+_HEAD = """\
+# Written by `phasewise plan --save`. Every key: docs/scenario.md.
+# A trace of yours (workload.trace) says more than lengths.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flags:
+    """What is asked, as typed.
+
+    Attributes:
+        model: id, or a config.json.
+        rate_req_per_s: requests/s; None keeps a trace's own.
+        trace: a trace file or a built-in workload; then no lengths.
+        prompt: tokens of a prompt: the median, or MEDIAN:P95.
+        output: tokens of an answer, likewise.
+        ttft_s: limit on the 99th percentile of the time to first token, s.
+        tpot_s: limit on the 99th percentile of the time per output token of a request, s.
+        e2e_s: limit on the 99th percentile of the time to the last token, s.
+        machines: types to choose from, separated by commas.
+    """
+
+    model: str | None = None
+    rate_req_per_s: float | None = None
+    trace: str | None = None
+    prompt: str | None = None
+    output: str | None = None
+    ttft_s: float | None = None
+    tpot_s: float | None = None
+    e2e_s: float | None = None
+    machines: str | None = None
+
+    @property
+    def given(self) -> bool:
+        """Whether anything is asked."""
+        return any(getattr(self, name) is not None for name in self.__slots__)
+
+
+def question(flags: Flags) -> Document:
+    """The scenario that the words stand for; every key knows the word it came from.
+
+    Raises:
+        BadInput: words are missing, contradict each other, or are no lengths; all of them are named.
+    """
+    problems = list(_missing(flags))
+    lengths: dict[str, dict[str, float]] = {}
+    for name, ratio in (("prompt", PROMPT_SPREAD), ("output", OUTPUT_SPREAD)):
+        word = getattr(flags, name)
+        try:
+            lengths |= {name: _length(word, ratio)} if word is not None else {}
+        except ValueError:
+            problems.append(f"--{name} {word}: expected tokens: the median, or MEDIAN:P95, for example 1000:4000")
+    if problems:
+        raise BadInput(*problems)
+    slo = {
+        f"{key}_p99_s": limit for key in ("ttft", "tpot", "e2e") if (limit := getattr(flags, f"{key}_s")) is not None
+    }
+    workload = {"trace": flags.trace, "lengths": lengths or None, "rate_req_per_s": flags.rate_req_per_s}
+    names = [word.strip() for word in (flags.machines or "").split(",") if word.strip()]
+    data: dict[str, Any] = {
+        "schema_version": 1,
+        "name": Path(str(flags.model).removesuffix(".json")).name,
+        "model": {"name": flags.model},
+        "workload": {key: value for key, value in workload.items() if value is not None},
+        "slo": slo,
+        "catalog": {"machines": names},
+    }
+    return Document(data=data, places={(): "flags", **_places(flags)})
+
+
+def _missing(flags: Flags) -> list[str]:
+    """What has to be there as well."""
+    found = []
+    if flags.model is None:
+        found.append("--model: missing; expected a model, for example llama-3.1-70b (`phasewise models` lists them)")
+    if flags.trace is None and None in (flags.prompt, flags.output, flags.rate_req_per_s):
+        asked = {"rate": flags.rate_req_per_s, "prompt": flags.prompt, "output": flags.output}
+        lacking = [f"--{name}" for name, value in asked.items() if value is None]
+        found.append(f"{', '.join(lacking)}: missing; expected requests/s and tokens, or --trace")
+    if flags.trace is not None and (flags.prompt, flags.output) != (None, None):
+        found.append("--prompt, --output: found beside --trace, which has lengths of its own; expected one of the two")
+    if flags.ttft_s is None and flags.tpot_s is None and flags.e2e_s is None:
+        found.append("--ttft, --tpot, --e2e: missing; expected at least one limit in seconds")
+    if flags.machines is None:
+        found.append("--machines: missing; expected types, for example dgx-h100,hgx-h200 (`phasewise machines`)")
+    return found
+
+
+def _length(word: str, ratio: float) -> dict[str, float]:
+    """Median and 95th percentile."""
+    median, colon, p95 = word.partition(":")
+    middle = _number(median)
+    return {"median_tokens": middle, "p95_tokens": _number(p95) if colon else _number(f"{middle * ratio:g}")}
+
+
+def _number(word: str) -> float:
+    """A number, whole where it was typed so."""
+    return int(word) if word.strip().isdecimal() else float(word)
+
+
+def _places(flags: Flags) -> dict[tuple[str | int, ...], str]:
+    """Where every key came from."""
+    keys: dict[str, tuple[str, ...]] = {
+        "model": ("model", "name"), "rate_req_per_s": ("workload", "rate_req_per_s"), "trace": ("workload", "trace"),
+        "prompt": ("workload", "lengths", "prompt"), "output": ("workload", "lengths", "output"),
+        "ttft_s": ("slo", "ttft_p99_s"), "tpot_s": ("slo", "tpot_p99_s"), "e2e_s": ("slo", "e2e_p99_s"),
+        "machines": ("catalog", "machines"),
+    }  # fmt: skip
+    given = ((name, path, getattr(flags, name)) for name, path in keys.items())
+    return {path: f"--{name.partition('_')[0]} {value}" for name, path, value in given if value is not None}
+
+
+def assumed(flags: Flags) -> tuple[str, ...]:
+    """What was not asked and had to be assumed, a sentence each."""
+    spread = (("prompt", "prompts", PROMPT_SPREAD), ("output", "answers", OUTPUT_SPREAD))
+    single = [(what, ratio) for name, what, ratio in spread if (word := getattr(flags, name)) and ":" not in word]
+    return tuple(
+        f"the 95th percentile of {what} is assumed to be {ratio:g} times the median, as in azure-conv-2023"
+        for what, ratio in single
+    )
+
+
+def scenario_text(flags: Flags) -> str:
+    """The scenario as a file to go on with; what was assumed stands above it."""
+    notes = "".join(f"# {words[0].upper()}{words[1:]}.\n" for words in assumed(flags))
+    return _HEAD + notes + yaml.safe_dump(dict(question(flags).data), sort_keys=False, allow_unicode=True)
