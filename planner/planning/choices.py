@@ -8,7 +8,7 @@ import numpy as np
 
 from planner.errors import BadInput
 from planner.perf.layout import Role
-from planner.planning.available import spared
+from planner.planning.in_rows import prepared
 from planner.planning.loop import PlanningLoop
 from planner.planning.one import First, worth
 from planner.planning.search import Contender, find_start, key_of, signed
@@ -119,7 +119,7 @@ def _others(
             if (variant, name) in known:
                 continue
             try:
-                yield Contender(loop=PlanningLoop(spared(open_case(inputs, name, variant)), _silent))
+                yield Contender(loop=PlanningLoop(prepared(open_case(inputs, name, variant)), _silent))
             except BadInput:  # for example KV groups, which one policy alone has
                 continue
 

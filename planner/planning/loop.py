@@ -217,7 +217,7 @@ class PlanningLoop:
         """The refusal where plans met every objective, and the only thing wrong was what they drew; None elsewhere."""
         passed = [r.judgement.power for r in self.rounds if r.judgement.valid and not self.overloads(r.candidate)]
         drawn = [use.mean_w for use in passed if use is not None]
-        if not drawn or self.drawn_w is None:
+        if not drawn or self.drawn_w in (None, inf):
             return None
         needed_w = ceil(min(drawn))
         words = (

@@ -58,21 +58,28 @@ class RowQuestion:
 class RowLab:
     """The weeks without control, run once, and every number of machines with it."""
 
-    def __init__(self, question: RowQuestion, tell: Progress) -> None:
+    def __init__(self, question: RowQuestion, tell: Progress, like: "RowLab | None" = None) -> None:
         """Run the weeks without control.
 
         Args:
             question: what is asked.
             tell: progress.
+            like: of the same row under another control, whose weeks without control are these.
         """
         self.question, self._tell = question, tell
-        q = question
+        self.trials: dict[int, RowTrial] = {}
+        runs = self._uncontrolled() if like is None else (like.free, like.provisioned)
+        self.free: list[RowRun] = runs[0]
+        self.provisioned: list[RowRun] = runs[1]
+
+    def _uncontrolled(self) -> tuple[list[RowRun], list[RowRun]]:
+        """The weeks without control, with the most machines looked at and with those the limit is meant for."""
+        q = self.question
         sizes = dict.fromkeys((q.most_machines, min(q.provisioned_machines, q.most_machines)))
         cases = [RowCase(machines=n, limit_w=inf, policy=None, seed=s) for n in sizes for s in q.seeds]
         runs = self._run(cases, "without control", keep=True)
         weeks = len(q.seeds)
-        self.free, self.provisioned = runs[:weeks], runs[-weeks:]
-        self.trials: dict[int, RowTrial] = {}
+        return runs[:weeks], runs[-weeks:]
 
     def _run(self, cases: Sequence[RowCase], words: str, *, keep: bool = False) -> list[RowRun]:
         q = self.question

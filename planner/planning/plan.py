@@ -1,11 +1,13 @@
 """The story of a plan, told once: propose, judge, tighten, shrink, certify."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 
 from planner.errors import BadInput
-from planner.planning.available import spared, too_rarely_up, with_failures
+from planner.planning.available import too_rarely_up, with_failures
 from planner.planning.choices import Depth, choices
+from planner.planning.in_rows import in_rows, limited_by_rows, prepared
 from planner.planning.limits import over_budget, over_row
 from planner.planning.loop import PlanningLoop
 from planner.planning.other_growth import other_growth
@@ -19,10 +21,9 @@ from planner.resolve.digests import digests as digests_of
 from planner.resolve.inputs import Inputs, inputs_of, policies_of, scenario_of
 from planner.resolve.serving import serving_doubts
 from planner.results.check import CheckReport
-from planner.results.evidence import Certificate, Judgement, NoPlan, ValidatedPlan
+from planner.results.evidence import Judgement, NoPlan, ValidatedPlan
 from planner.results.picture import Bought, Picture
 from planner.results.plan import CandidatePlan
-from planner.results.row import RowStudy
 from planner.scenario import Scenario
 from planner.simulator.judge import Note
 from planner.simulator.sketch import sketch
@@ -59,11 +60,16 @@ def plan(
     if scenario.schedule is not None:
         raise BadInput(f"schedule: found one; expected none here: {OVER_TIME}")
     inputs = inputs_of(question)
-    cases = [spared(case) for case in _cases(inputs)]
-    searched = _searched(cases, progress, with_margin=with_margin, drawn_w=drawn_w)
+
+    def looked(cases: Sequence[Case], watts: float | None = drawn_w) -> Searched:
+        return _searched(cases, progress, with_margin=with_margin, drawn_w=watts)
+
+    own_w = scenario.budgets.expected_power_w if drawn_w is None else drawn_w
+    cases = [prepared(case) for case in _cases(inputs)]
+    searched = looked(cases, inf if own_w is None and limited_by_rows(scenario) else drawn_w)
     best = searched.answer
     if isinstance(best, ValidatedPlan) and scenario.power.row_limit_w is not None:
-        best = _in_rows(searched, best, progress, with_margin=with_margin, drawn_w=drawn_w)
+        best = in_rows(searched, best, looked, progress, own_w=own_w)
     if isinstance(best, NoPlan):
         return best
     if with_growth:
@@ -90,7 +96,7 @@ def _grown(scenario: Scenario, best: ValidatedPlan, progress: Progress, drawn_w:
     """What the other growth needs, in the plan's own precision, engine and policy."""
 
     def planned(other: Scenario) -> ValidatedPlan | NoPlan:
-        cases = [spared(case_of(other, best.candidate))]
+        cases = [prepared(case_of(other, best.candidate))]
         return _searched(cases, progress, with_margin=False, drawn_w=drawn_w).answer
 
     return other_growth(scenario, best, planned)
@@ -101,57 +107,6 @@ def _cases(inputs: Inputs) -> tuple[Case, ...]:
     return tuple(
         open_case(inputs, name, variant) for variant in inputs.variants for name in policies_of(inputs.scenario)
     )
-
-
-MOST_ROW_ROUNDS = 3
-"""Plans that are tried in a row; each after the first has fewer machines than the row did not hold."""
-
-
-def _in_rows(
-    searched: Searched, first: ValidatedPlan, progress: Progress, *, with_margin: bool, drawn_w: float | None
-) -> ValidatedPlan | NoPlan:
-    """The plan, if its machines stand in the rows that there are; else one with fewer machines that does, or none.
-
-    How many machines a row holds follows from the plan, so it cannot be a row of the program: a plan that does not fit
-    is made again with as many machines as would have.
-    """
-    best: ValidatedPlan | NoPlan = first
-    refused: list[RowStudy] = []
-    for _ in range(MOST_ROW_ROUNDS):
-        assert isinstance(best, ValidatedPlan)
-        row = study(searched.case_of(best), best.candidate, progress)
-        if row.fits:
-            return replace(best, power=row, certificate=_bounded(best, first))
-        refused.append(row)
-        places = min(row.rows * row.machines, best.candidate.totals.machines - 1)
-        if places < 1:
-            break
-        fewer = _of_at_most(places, searched.cases)
-        searched = _searched(fewer, progress, with_margin=with_margin, drawn_w=drawn_w)
-        best = searched.answer
-        if isinstance(best, NoPlan):
-            break
-    needs = [row.needed_rows for row in refused if row.needed_rows]
-    found = min((row for row in refused if row.needed_rows), key=lambda row: row.needed_rows, default=refused[0])
-    lines = (over_row(found), *((f"raise power.rows from {found.rows} to at least {min(needs)}",) if needs else ()))
-    raises = {"rows": (float(found.rows), float(min(needs)))} if needs else {}
-    return NoPlan(
-        reason="not validated", explanation=lines, raises=raises, rounds=first.rounds, excuses=first.excuses,
-        judgement=replace(first.judgement, over=(over_row(refused[0]),)),
-    )  # fmt: skip
-
-
-def _of_at_most(machines: int, cases: Iterable[Case]) -> list[Case]:
-    """The same question about fewer machines, which changes nothing of what they offer."""
-    limit = [f"budgets.machines={machines}"]
-    return [replace(case, scenario=case.scenario.changed(limit)) for case in cases]
-
-
-def _bounded(plan: ValidatedPlan, first: ValidatedPlan) -> Certificate:
-    """The certificate of a plan made again for its row: the bound is that of the question, not of the smaller one."""
-    bound, value = first.certificate.bound, plan.objective_value
-    gap = None if bound is None else abs(value - bound) / max(1e-9, abs(value))
-    return replace(plan.certificate, bound=bound, gap_frac=gap)
 
 
 def simulate(

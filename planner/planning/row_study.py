@@ -31,6 +31,9 @@ Progress = Callable[[str, float], None]
 SAMPLES = 2048
 SEED = 20230621
 
+ALIKE_LOW_FRAC = 0.5
+"""Assumed share of the machines that serve low priority where all requests have the same."""
+
 
 def study(case: Case, candidate: CandidatePlan, progress: Progress) -> RowStudy:
     """How many machines like the plan's a row may hold.
@@ -43,7 +46,7 @@ def study(case: Case, candidate: CandidatePlan, progress: Progress) -> RowStudy:
     asked = case.scenario.power
     limit_w = asked.row_limit_w
     assert limit_w is not None
-    machines, pools = _one_size(case, candidate)
+    machines, pools = _by_type(case, candidate), candidate.pools
     rated_w = _mean_rated_w(machines, pools)
     controls, hierarchy = _delivery(asked)
     by_rating = int(limit_w // rated_w)
@@ -51,54 +54,82 @@ def study(case: Case, candidate: CandidatePlan, progress: Progress) -> RowStudy:
     most = max(provisioned, int(asked.max_ratio * provisioned), by_rating)
     clocks = {name: row_clocks_mhz(asked, machine.gpu, controls.brake_mhz) for name, machine in machines.items()}
     first = next(iter(machines.values()))
+    low_frac = _low_priority_frac(case)
     question = RowQuestion(
-        floor=_floor(case, machines, pools, most, clocks), limit_w=limit_w, provisioned_machines=provisioned,
-        policy=_policy(asked, clocks[first.name]), thresholds_frac=_thresholds(asked), limits_frac=_limits(asked),
+        floor=_floor(case, machines, pools, most, clocks, low_frac), limit_w=limit_w, provisioned_machines=provisioned,
+        policy=NoCap(release_frac=asked.release_frac), thresholds_frac=(), limits_frac=_limits(asked),
         controls=controls, seeds=tuple(range(asked.first_seed, asked.first_seed + asked.weeks)), week_s=asked.week_s,
         tick_s=asked.tick_s,
     )  # fmt: skip
-    lab = RowLab(question, lambda words, frac: progress(f"row: {words}", frac))
-    holds = lab.largest()
+    count = sum(pool.machines for pool in pools)
+    enough = -(-count // asked.rows)
+    control, lab, holds = _best(asked, question, clocks[first.name], enough, progress)
     chosen = max(holds, 1)
     tree = hierarchy.domains(row_limit_w=limit_w, machines=chosen, rated_w=rated_w)
+    needed_rows = -(-count // holds) if holds else 0
     return RowStudy(
-        machine=" + ".join(machines), policy=asked.policy, row_limit_w=limit_w, provisioned_machines=provisioned,
+        machine=" + ".join(machines), policy=str(control.policy), thresholds_frac=_thresholds(control),
+        row_limit_w=limit_w, provisioned_machines=provisioned,
         peak_frac=lab.peak_frac, uncapped_ratio=1 / lab.peak_frac, uncapped_machines=lab.uncapped_machines,
         machines=holds, ratio=holds / provisioned, rise_2s_frac=lab.rise_frac(2.0), rise_40s_frac=lab.rise_frac(40.0),
         trials=tuple(lab.trials[n] for n in sorted(lab.trials)), domains=lab.domains(tree, chosen, rated_w),
         weeks=asked.weeks, week_s=asked.week_s, tick_s=asked.tick_s,
-        assumptions=_assumptions(asked, tuple(machines.values()), candidate, pools, most),
-        rows=asked.rows, plan_machines=candidate.totals.machines,
-        needed_rows=_needed_rows(case, candidate, pools, holds, limit_w),
+        assumptions=_assumptions(asked, tuple(machines.values()), pools, most, low_frac),
+        rows=asked.rows, plan_machines=count, needed_rows=needed_rows,
+        placed=_placed(pools, needed_rows),
     )  # fmt: skip
 
 
-def _needed_rows(case: Case, candidate: CandidatePlan, pools: Sequence[Pool], holds: int, limit_w: float) -> int:
-    """Rows that a plan's machines take: those simulated as many to a row as it holds, the others by their rating."""
-    known = {o.spec.machine: o.machine for o in case.options}
-    parts = [(sum(p.machines for p in pools), holds)]
-    for pool in candidate.pools:
-        if pool not in pools:
-            rated_w = known[pool.spec.machine].provisioned_w(pool.spec.cap_w)
-            parts.append((pool.machines, int(limit_w // rated_w)))
-    return sum(-(-count // each) for count, each in parts) if all(each for _, each in parts) else 0
+def _best(
+    asked: PowerSection, question: RowQuestion, clocks: Mapping[str, float], enough: int, progress: Progress
+) -> tuple[PowerSection, RowLab, int]:
+    """The first control under which a row holds enough machines for the plan, else that under which it holds most.
 
+    Those that slow down least are tried first.
 
-def _one_size(case: Case, candidate: CandidatePlan) -> tuple[dict[str, Machine], list[Pool]]:
-    """The machines of a row, most of one type first, and their pools: all cut into equally many instances.
-
-    Where the plan's machines are not, those cut as most of them are.
+    Returns:
+        The control, its trials, and how many it holds.
     """
-    per = {p.spec.name: case.physics[p.spec.name].instances_per_machine for p in candidate.pools}
-    sizes, types = Counter[int](), Counter[str]()
+    found: tuple[PowerSection, RowLab, int] | None = None
+    for control in asked.controls():
+        own = replace(question, policy=_policy(control, clocks), thresholds_frac=_thresholds(control))
+        lab = RowLab(own, lambda words, frac: progress(f"row: {words}", frac), found[1] if found else None)
+        holds = lab.largest()
+        if found is None or holds > found[2]:
+            found = control, lab, holds
+        if holds >= enough:
+            break
+    assert found is not None, "a control is always named"
+    return found
+
+
+def _low_priority_frac(case: Case) -> float:
+    """Share of the machines that serve low priority: as given, else that of requests below the highest priority."""
+    given, kinds = case.scenario.power.low_priority_frac, case.asked.demand.classes
+    if given is not None:
+        return given
+    highest = max(kind.request_class.priority for kind in kinds)
+    below = sum(kind.rate_req_per_s for kind in kinds if kind.request_class.priority < highest)
+    return below / sum(kind.rate_req_per_s for kind in kinds) if below else ALIKE_LOW_FRAC
+
+
+def _placed(pools: Sequence[Pool], rows: int) -> tuple[Mapping[str, int], ...]:
+    """The machines of each row by pool: the plan's mix in every row, as nearly as whole machines can have it."""
+    if not rows:
+        return ()
+    counts = [pool.machines for pool in pools]
+    order = interleaved([float(count) for count in counts], sum(counts))
+    blocks = np.array_split(np.array(order), rows)
+    return tuple({pools[k].spec.name: int((block == k).sum()) for k in sorted(set(block.tolist()))} for block in blocks)
+
+
+def _by_type(case: Case, candidate: CandidatePlan) -> dict[str, Machine]:
+    """The machine types of a plan, the one with most machines first."""
+    types = Counter[str]()
     for pool in candidate.pools:
-        sizes[per[pool.spec.name]] += pool.machines
-    size = sizes.most_common(1)[0][0]
-    pools = [p for p in candidate.pools if per[p.spec.name] == size]
-    for pool in pools:
         types[pool.spec.machine] += pool.machines
     known = {o.spec.machine: o.machine for o in case.options}
-    return {name: known[name] for name, _ in types.most_common()}, pools
+    return {name: known[name] for name, _ in types.most_common()}
 
 
 def _mean_rated_w(machines: Mapping[str, Machine], pools: Sequence[Pool]) -> float:
@@ -127,7 +158,7 @@ def _policy(asked: PowerSection, clocks: Mapping[str, float]) -> PowerPolicy:
         return NoCap(release_frac=asked.release_frac)
     if asked.policy == "polca":
         return Polca(
-            t1_frac=asked.t1_frac, t2_frac=asked.t2_frac, release_frac=asked.release_frac,
+            t1_frac=asked.t1_frac, t2_frac=asked.second_thresholds[0], release_frac=asked.release_frac,
             low_t1_mhz=clocks["low_t1_mhz"], low_t2_mhz=clocks["low_t2_mhz"], high_mhz=clocks["high_mhz"],
         )  # fmt: skip
     all_capped = asked.policy == "one-threshold-all"
@@ -139,7 +170,7 @@ def _policy(asked: PowerSection, clocks: Mapping[str, float]) -> PowerPolicy:
 
 def _thresholds(asked: PowerSection) -> tuple[float, ...]:
     if asked.policy == "polca":
-        return asked.t1_frac, asked.t2_frac
+        return asked.t1_frac, asked.second_thresholds[0]
     return () if asked.policy == "no-cap" else (asked.threshold_frac,)
 
 
@@ -153,10 +184,10 @@ def _limits(asked: PowerSection) -> dict[str, float]:
 
 def _floor(
     case: Case, machines: Mapping[str, Machine], pools: Sequence[Pool], most: int,
-    clocks: Mapping[str, Mapping[str, float]],
+    clocks: Mapping[str, Mapping[str, float]], low_frac: float,
 ) -> Floor:  # fmt: skip
     """Machines of the plan's pools in their proportion, each pool shared by the two priorities."""
-    asked, kinds, shares, peaks = case.scenario.power, [], [], []
+    asked, kinds, shares, peaks, cut = case.scenario.power, [], [], [], []
     for pool in pools:
         prompts, outputs = _lengths(case, pool)
         machine = machines[pool.spec.machine]
@@ -164,7 +195,7 @@ def _floor(
         bodies = {f: _body(case, machine, pool, f) for f in each}
         response = _response(case, machine, bodies, prompts, outputs)
         for words, low, share in (
-            ("low", True, asked.low_priority_frac), ("high", False, 1 - asked.low_priority_frac)
+            ("low", True, low_frac), ("high", False, 1 - low_frac)
         ):  # fmt: skip
             if share:
                 kinds.append(
@@ -176,10 +207,11 @@ def _floor(
                 )  # fmt: skip
                 shares.append(share * pool.machines)
                 peaks.append(sum(pool.rate_req_per_s.values()) / pool.instances)
+                cut.append(case.physics[pool.spec.name].instances_per_machine)
     load = WeeklyLoad(**asked.load.model_dump())
     return Floor(
         kinds=tuple(kinds), kind_of=tuple(interleaved(shares, most)), peak_req_per_s=tuple(peaks), load=load,
-        instances_per_machine=case.physics[pools[0].spec.name].instances_per_machine,
+        instances_per_machine=tuple(cut),
     )  # fmt: skip
 
 
@@ -258,14 +290,14 @@ def _response(
 
 
 def _assumptions(
-    asked: PowerSection, machines: Sequence[Machine], candidate: CandidatePlan, pools: Sequence[Pool], most: int
-) -> tuple[str, ...]:
+    asked: PowerSection, machines: Sequence[Machine], pools: Sequence[Pool], most: int, low_frac: float
+) -> tuple[str, ...]:  # fmt: skip
     """Inputs that were not measured for this row."""
     load = asked.load
     found = [
         f"load: the planned rate is the peak of the week; peak over valley {load.peak_to_valley_ratio:g}, weekends "
         f"{load.weekend_ratio:g}, noise {load.noise_frac:g} over {load.noise_s:g} s (assumed)",
-        f"priorities: {asked.low_priority_frac:.0%} of the machines serve low priority; requests are spread evenly",
+        f"priorities: {low_frac:.0%} of the machines serve low priority; requests are spread evenly",
         "clock response and watts off the highest clock: as hw_catalog/data/power.yaml says, transferred where not "
         "measured",
         f"up to {most} machines; what holds for a number of machines is taken to hold for fewer",
@@ -275,12 +307,6 @@ def _assumptions(
     given = [key for key in A100_CLOCKS_MHZ if getattr(asked, key) is None]
     if given and any(machine.gpu.clock_max_mhz != A100_MHZ for machine in machines):
         found.append(f"{', '.join(given)}: POLCA's share of the highest clock of an A100, transferred")
-    if len(pools) < len(candidate.pools):
-        others = ", ".join(f"{p.machines} {p.spec.machine} ({p.spec.name})" for p in candidate.pools if p not in pools)
-        found.append(
-            "a row holds machines cut into equally many instances; not in it, and to be studied by themselves: "
-            f"{others}"
-        )
     if len(machines) > 1:
         names = ", ".join(machine.name for machine in machines)
         found.append(

@@ -65,7 +65,8 @@ def row_line(row: RowStudy) -> str:
     if not row.machines:
         return f"{limit} hold no {row.machine} under {_POLICIES[row.policy]}"
     peak = f", peak {percent(kept.peak_frac)} of the limit" if kept else ""
-    plan = f"; the plan takes {row.needed_rows} of {plural(row.rows, 'row')}" if row.plan_machines else ""
+    each = f" ({' + '.join(number(sum(places.values())) for places in row.placed)} machines)" if row.placed else ""
+    plan = f"; the plan takes {row.needed_rows} of {plural(row.rows, 'row')}{each}" if row.plan_machines else ""
     return (
         f"{limit} hold {plural(row.machines, 'machine')} under {_POLICIES[row.policy]} ({row.ratio:.2f} times the "
         f"{row.provisioned_machines} meant){peak}, {row.uncapped_machines} without control{plan}; readings of a second "
@@ -89,6 +90,11 @@ def row_words(row: RowStudy) -> Iterator[str]:
             f"The plan's {plural(row.plan_machines, 'machine')} take {plural(row.needed_rows, 'row')}; there is room "
             f"for {row.rows} (power.rows)."
         )
+    for place, pools in enumerate(row.placed, 1):
+        yield f"Row {place}: {', '.join(f'{count} {name}' for name, count in pools.items())}."
+    if row.thresholds_frac and row.machines:
+        edges = " and ".join(percent(edge) for edge in row.thresholds_frac)
+        yield f"Control: {_POLICIES[row.policy]}, thresholds at {edges} of the limit."
     yield (
         f"Without control {row.uncapped_machines} stay within the limit in every week simulated; by proportion "
         f"{row.uncapped_ratio:.2f} times, one over a peak of {percent(row.peak_frac)}."

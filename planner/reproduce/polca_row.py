@@ -143,6 +143,6 @@ def polca_floor(clocks_mhz: tuple[float, ...], machines: int, load: WeeklyLoad, 
         )
         peaks.append(peak_load_frac * saturation_req_per_s(response, lengths[0].mean(), lengths[1].mean()))
     return Floor(
-        kinds=tuple(kinds), kind_of=tuple(interleaved([s[1] for s in SERVICES], machines)), instances_per_machine=1,
-        peak_req_per_s=tuple(peaks), load=load,
+        kinds=tuple(kinds), kind_of=tuple(interleaved([s[1] for s in SERVICES], machines)),
+        instances_per_machine=(1,) * len(kinds), peak_req_per_s=tuple(peaks), load=load,
     )  # fmt: skip

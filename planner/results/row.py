@@ -94,6 +94,8 @@ class RowStudy:
         plan_machines: of the plan that was studied.
         needed_rows: that its machines take; 0 where no number of rows would do. Machines that are not simulated in the
             row take rows of their own, filled by their rating.
+        thresholds_frac: of the control that was chosen, shares of the limit.
+        placed: machines of each row by pool; empty where no number of rows would do.
     """
 
     machine: str
@@ -116,6 +118,8 @@ class RowStudy:
     rows: int = 1
     plan_machines: int = 0
     needed_rows: int = 1
+    thresholds_frac: tuple[float, ...] = ()
+    placed: tuple[Mapping[str, int], ...] = ()
 
     @property
     def fits(self) -> bool:

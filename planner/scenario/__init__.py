@@ -63,6 +63,7 @@ class Scenario(Section):
         PrefixSection(), description="what is found of prompts that begin as others did"
     )
     budgets: BudgetSection = Field(BudgetSection(), description="hard limits on the whole plan")
+    power: PowerSection = Field(PowerSection(), description="a row with a breaker, and who gives way near its limit")
     objective: Objective = Field(
         Objective.COST,
         description="what is minimised: cost, power (rated), machines, energy (expected watts), carbon; or maximised: "
@@ -70,7 +71,6 @@ class Scenario(Section):
     )
     energy: EnergySection = Field(EnergySection(), description="what energy costs and emits")
     policy: PolicySection = Field(PolicySection(), description="how requests are served")
-    power: PowerSection = Field(PowerSection(), description="a row with a breaker, and who gives way near its limit")
     headroom: HeadroomSection = Field(HeadroomSection(), description="largest average loads to plan with at first")
     solver: SolverSection = Field(SolverSection(), description="the optimiser")
     validation: ValidationSection = Field(ValidationSection(), description="how hard the simulator looks")
@@ -103,9 +103,12 @@ class Scenario(Section):
         if value is Objective.THROUGHPUT and budgets is not None and catalog is not None:
             limits = budgets.model_dump(exclude={"machine_types"})
             everywhere = set(catalog.available) == set(catalog.machines)
-            if not everywhere and all(limit is None for limit in limits.values()):
+            row = info.data.get("power")
+            bounded = everywhere or (row is not None and row.row_limit_w is not None)
+            if not bounded and all(limit is None for limit in limits.values()):
                 raise ValueError(
-                    "a budget (cost_usd_per_h, power_w, expected_power_w, rack_units or machines) to go with throughput"
+                    "a budget (cost_usd_per_h, power_w, expected_power_w, rack_units or machines), or "
+                    "power.row_limit_w, to go with throughput"
                 )
         return value
 

@@ -1,12 +1,29 @@
 """The section ``power``: a row with a breaker, and who gives way when it nears its limit."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PlainValidator, model_validator
 
+from planner.scenario.choices import Several, listed, one_or_several
 from planner.scenario.sections import Count, Limit, Number, Positive, Section
 
 Share = Annotated[Number, Field(ge=0, le=1)]
+
+CONTROLS = ("no-cap", "one-threshold-low", "polca", "one-threshold-all")
+"""Controls of a row, those that slow down least first."""
+
+ANY = "any"
+
+
+def _controls(value: object) -> Several:
+    """A control, a list of them, or any; null is none of these."""
+    found = one_or_several(value, CONTROLS, ANY)
+    if found is None:
+        raise ValueError(f"one of {', '.join(CONTROLS)}, a list of these, or {ANY}")
+    return found
+
+
+Controls = Annotated[Several, PlainValidator(_controls)]
 
 
 class RowLoadSection(Section):
@@ -40,18 +57,25 @@ class PowerSection(Section):
         None, description="machines the limit was meant for; null: as many as it bears at their rating"
     )
     rows: Count = Field(1, description="rows with that limit that there is room for; a plan that takes more is no plan")
-    policy: Literal["polca", "one-threshold-low", "one-threshold-all", "no-cap"] = Field(
+    policy: Controls = Field(
         "polca",
-        description="two thresholds by priority; one, low priority only; one, both priorities; or the brake alone",
+        description="polca: two thresholds by priority; one-threshold-low, for low priority only; one-threshold-all; "
+        "no-cap: the brake alone; a list, or any: the one that slows down least of those that hold the plan",
     )
     t1_frac: Limit = Field(0.8, description="share of the limit beyond which low priority slows down")
-    t2_frac: Limit = Field(0.89, description="share beyond which it slows down more, and then high priority")
+    t2_frac: Limit | Annotated[tuple[Limit, ...], Field(min_length=1)] = Field(
+        0.89, description="share beyond which it slows down more, and then high priority; or a list to choose from"
+    )
     threshold_frac: Limit = Field(0.89, description="the threshold of the policies that have one")
     release_frac: Share = Field(0.05, description="how far below a threshold its caps are lifted, share of the limit")
     low_t1_mhz: Positive | None = Field(None, description="low priority beyond t1; null: 0.904 of the highest clock")
     low_t2_mhz: Positive | None = Field(None, description="low priority beyond t2; null: 0.787 of the highest clock")
     high_mhz: Positive | None = Field(None, description="high priority beyond t2; null: 0.926 of the highest clock")
-    low_priority_frac: Share = Field(0.5, description="share of the machines that serve low priority")
+    low_priority_frac: Share | None = Field(
+        None,
+        description="share of the machines that serve low priority; null: that of the requests below the highest "
+        "priority of workload.classes, 0.5 where all have one (assumed)",
+    )
     limits: LossLimits = Field(LossLimits(), description="latency that control may cost")
     load: RowLoadSection = Field(RowLoadSection(), description="how the load moves")
     weeks: Annotated[int, Field(strict=True, ge=1)] = Field(2, description="weeks simulated, each drawn anew")
@@ -70,8 +94,8 @@ class PowerSection(Section):
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         problems = []
-        if not self.t1_frac < self.t2_frac:
-            problems.append(f"t1_frac below t2_frac, not {self.t1_frac:g} and {self.t2_frac:g}")
+        if not self.t1_frac < min(self.second_thresholds):
+            problems.append(f"t1_frac below t2_frac, not {self.t1_frac:g} and {min(self.second_thresholds):g}")
         if not self.release_frac < min(self.t1_frac, self.threshold_frac):
             problems.append(f"release_frac below every threshold, not {self.release_frac:g}")
         slow, slower = self.low_t1_mhz, self.low_t2_mhz
@@ -84,3 +108,17 @@ class PowerSection(Section):
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    @property
+    def second_thresholds(self) -> tuple[float, ...]:
+        """The values of ``t2_frac`` that may be chosen."""
+        return self.t2_frac if isinstance(self.t2_frac, tuple) else (self.t2_frac,)
+
+    def controls(self) -> tuple[Self, ...]:
+        """The section once for each control that may be chosen, those that ask least of the machines first."""
+        names = CONTROLS if self.policy == ANY else tuple(name for name in CONTROLS if name in listed(self.policy))
+        return tuple(
+            self.model_copy(update={"policy": name, "t2_frac": t2})
+            for name in names
+            for t2 in (self.second_thresholds if name == "polca" else self.second_thresholds[:1])
+        )

@@ -49,7 +49,7 @@ def toy_floor(machines: int, *, peak_req_per_s: float = 1.0, noise_frac: float =
     )  # fmt: skip
     load = WeeklyLoad(peak_to_valley_ratio=1.5, peak_at_s=900.0, weekend_ratio=1.0, noise_frac=noise_frac, noise_s=60.0)
     return Floor(
-        kinds=kinds, kind_of=tuple(interleaved((1, 1), machines)), instances_per_machine=per_machine,
+        kinds=kinds, kind_of=tuple(interleaved((1, 1), machines)), instances_per_machine=(per_machine, per_machine),
         peak_req_per_s=(peak_req_per_s, peak_req_per_s), load=load,
     )  # fmt: skip
 

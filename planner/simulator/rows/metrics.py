@@ -26,9 +26,8 @@ def quantile_s(bins: Counts, q: float) -> float:
 
 def latencies(run: RowRun, floor: Floor, machines: int) -> dict[int, Counts]:
     """Kind -> bins of the latencies of the first ``machines`` of a row."""
-    per = floor.instances_per_machine
-    kind_of = np.repeat(np.array(floor.kind_of[:machines]), per)
-    found = run.latencies[: machines * per]
+    kind_of = np.repeat(np.array(floor.kind_of[:machines]), floor.cut(machines))
+    found = run.latencies[: len(kind_of)]
     return {k: found[kind_of == k].sum(axis=0) for k in range(len(floor.kinds)) if (kind_of == k).any()}
 
 

@@ -32,16 +32,20 @@ class Floor:
     Attributes:
         kinds: of instances.
         kind_of: position of the kind of each machine.
-        instances_per_machine: on each machine, all of its kind.
+        instances_per_machine: on a machine of each kind, all of its kind.
         peak_req_per_s: rate of an instance at the peak of the load, by kind.
         load: how the rate moves.
     """
 
     kinds: tuple[Kind, ...]
     kind_of: tuple[int, ...]
-    instances_per_machine: int
+    instances_per_machine: tuple[int, ...]
     peak_req_per_s: tuple[float, ...]
     load: WeeklyLoad
+
+    def cut(self, machines: int) -> Ints:
+        """(machines,) instances on each of the first so many."""
+        return np.array(self.instances_per_machine, np.int64)[np.array(self.kind_of[:machines], np.int64)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -117,9 +121,10 @@ class _Rows:
     ) -> None:
         """Before the first tick."""
         self.floor, self.cases, self.controls, self.tick_s = floor, cases, controls, tick_s
-        per = floor.instances_per_machine
-        sizes = [c.machines * per for c in cases]
         most = max(c.machines for c in cases)
+        per = floor.cut(most)
+        ends = np.cumsum(per)
+        sizes = [int(ends[c.machines - 1]) for c in cases]
         weeks = list(dict.fromkeys(c.seed for c in cases))
         kind_of = np.repeat(np.array(floor.kind_of[:most]), per)
         peaks = [floor.peak_req_per_s[k] for k in kind_of]
@@ -135,10 +140,11 @@ class _Rows:
         self.servers = RowServers(floor.kinds, self.kind, offsets)
         low = np.array([k.low_priority for k in floor.kinds])[self.kind]
         clocks = floor.kinds[0].response.clocks_mhz
-        self.actuator = Actuator(controls, clocks, self.row_of, place // per, low, [c.seed for c in cases])
-        self.sizes = sizes
+        machine_of = np.repeat(np.arange(most), per)[place]
+        self.actuator = Actuator(controls, clocks, self.row_of, machine_of, low, [c.seed for c in cases])
+        self.sizes, self.firsts = sizes, ends - per
         self._open_books(ticks)
-        self.machine_w = np.zeros((ticks, sizes[0] // per), np.float32) if keep else None
+        self.machine_w = np.zeros((ticks, cases[0].machines), np.float32) if keep else None
         self.states = [PowerState() for _ in cases]
         quiet = [(c.policy.quiet(s) if c.policy else (0.0, np.inf)) for c, s in zip(cases, self.states, strict=True)]
         self.low_frac, self.high_frac = (np.array(side) for side in zip(*quiet, strict=True))
@@ -181,11 +187,9 @@ class _Rows:
 
     def _note(self, index: int, instance_w: Floats) -> None:
         """Keep what is asked for of single machines."""
-        per = self.floor.instances_per_machine
         for row in self.free:
             mine = instance_w[self.starts[row] : self.starts[row] + self.sizes[row]]
-            if per > 1:
-                mine = mine.reshape(-1, per).sum(axis=1)
+            mine = np.add.reduceat(mine, self.firsts[: self.cases[row].machines])
             np.maximum(self.peak_w[row], np.cumsum(mine), out=self.peak_w[row])
             if row == 0 and self.machine_w is not None:
                 self.machine_w[index] = mine

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner.planning import plan as pipeline
+from planner.planning import in_rows as rooms
 from planner.planning.limits import over_budget, over_row
 from planner.planning.oversubscribe import RowLab
 from planner.report.evidence import failures
 from planner.report.money import per_million, simulation_data, token_words
 from planner.report.plans import simulation_page
 from planner.results.evidence import Judgement, NoPlan, ValidatedPlan
+from planner.results.row import RowStudy
 from planner.scenario import Scenario
 from tests.planner import plans
 from tests.planner.planning.test_oversubscribe import study
@@ -56,33 +57,47 @@ class Question:
     scenario: Scenario
 
 
-def in_rows(monkeypatch: pytest.MonkeyPatch, holds: int, smaller: ValidatedPlan | None) -> ValidatedPlan | NoPlan:
-    """What becomes of a plan of 3 machines in one row that holds so many, if ``smaller`` is the next plan."""
-    asked: list[int | None] = []
+EACH_W = 1000.0
+"""Expected watts of a machine of these plans."""
 
+
+def of_watts(watts: float) -> ValidatedPlan | None:
+    """A plan within so many expected watts: 3 machines for 300 dollars, or 2 for 350; none below."""
+    found, (machines, value) = plans.plan(), (3, 300.0) if watts >= 3 * EACH_W else (2, 350.0)
+    if watts < 2 * EACH_W:
+        return None
+    made = plans.candidate(1)
+    pools = tuple(replace(pool, machines=machines // 2 + at % 2 * (machines % 2)) for at, pool in enumerate(made.pools))
+    totals = replace(made.totals, machines=machines, expected_power_w=machines * EACH_W)
+    bounded = replace(found.certificate, bound=250.0)
+    return replace(
+        found, candidate=replace(made, pools=pools, totals=totals), objective_value=value, certificate=bounded
+    )
+
+
+def in_rows_of(monkeypatch: pytest.MonkeyPatch, holds: int, rows: int = 1) -> ValidatedPlan | NoPlan:
+    """What becomes of the plan of 3 machines in rows that hold so many each."""
     none = NoPlan(reason="infeasible", explanation=("no",), raises={}, rounds=(), excuses=(), judgement=None)
 
-    def planned(cases: Sequence[Question], *_: object, **__: object) -> object:
-        asked.append(cases[0].scenario.budgets.machines)
-        assert len(asked) == 1 or (asked[-1] is not None and asked[-1] <= holds)
-        found = plans.plan() if len(asked) == 1 else smaller or none
-        return SimpleNamespace(answer=found, cases=cases, contenders=(), case_of=lambda _plan: cases[0])
+    def planned(cases: Sequence[Question], _watts: float | None = None) -> Any:
+        budget = cases[0].scenario.budgets.expected_power_w
+        answer = of_watts(1e9 if budget is None else budget) or none
+        return SimpleNamespace(answer=answer, cases=cases, contenders=(), case_of=lambda _plan: cases[0])
 
-    def studied(_case: object, candidate: Any, _progress: object) -> object:
-        count = candidate.totals.machines
+    def studied(_case: object, candidate: Any, _progress: object) -> RowStudy:
+        count = sum(pool.machines for pool in candidate.pools)
         needed = -(-count // holds) if holds else 0
-        return replace(study(), machines=holds, plan_machines=count, needed_rows=needed)
+        return replace(study(), rows=rows, machines=holds, plan_machines=count, needed_rows=needed)
 
-    monkeypatch.setattr(pipeline, "search", planned)
-    monkeypatch.setattr(pipeline, "study", studied)
-    monkeypatch.setattr(pipeline, "open_case", lambda inputs, _policy, _variant: Question(scenario=inputs.scenario))
-    asks = plans.scenario().changed(["power.row_limit_w=20000"])
-    return pipeline.plan(asks, progress=lambda _words, _frac: None)
+    monkeypatch.setattr(rooms, "study", studied)
+    asks = plans.scenario().changed(["power.row_limit_w=20000", f"power.rows={rows}"])
+    searched = planned([Question(scenario=asks)])
+    return rooms.in_rows(searched, searched.answer, planned, lambda _words, _frac: None, own_w=None)
 
 
 def test_a_plan_larger_than_its_row_is_never_validated(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no smaller plan is found the answer is no, and says how many rows would do."""
-    answer = in_rows(monkeypatch, 2, None)
+    answer = in_rows_of(monkeypatch, 1)
     assert isinstance(answer, NoPlan)
     assert answer.reason == "not validated"
     assert answer.raises == {"rows": (1.0, 2.0)}
@@ -91,25 +106,34 @@ def test_a_plan_larger_than_its_row_is_never_validated(monkeypatch: pytest.Monke
     assert not answer.judgement.valid
 
 
-def test_a_smaller_plan_that_fits_the_row_is_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A plan of fewer machines in its row is validated, and still measured by the bound of the question."""
-    found = plans.plan()
-    small = replace(
-        found, candidate=plans.candidate(1), objective_value=200.0, certificate=replace(found.certificate, bound=200.0)
-    )
-    answer = in_rows(monkeypatch, 2, small)
+def test_a_plan_of_fewer_watts_that_fits_the_row_is_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan made within what the row bears is validated, dearer as it is, and measured by the question's bound."""
+    answer = in_rows_of(monkeypatch, 2)
     assert isinstance(answer, ValidatedPlan)
     assert answer.power is not None
     assert answer.power.fits
-    assert answer.candidate.totals.machines == 2
-    assert answer.certificate.bound == found.certificate.bound
-    assert answer.certificate.gap_frac is not None
-    assert answer.certificate.gap_frac > 0.1
+    assert answer.objective_value == 350.0
+    assert answer.certificate.bound == 250.0
+    assert answer.certificate.gap_frac == pytest.approx(100 / 350)
+
+
+@given(holds=st.integers(0, 3), rows=st.integers(1, 3))
+def test_what_stands_in_rows_is_held_and_more_room_never_costs_more(holds: int, rows: int) -> None:
+    """No answer takes more rows than there are; a larger row, or one more, never makes it dearer."""
+    values = []
+    for more_holds, more_rows in ((holds, rows), (holds + 1, rows), (holds, rows + 1)):
+        with pytest.MonkeyPatch.context() as patch:
+            answer = in_rows_of(patch, more_holds, more_rows)
+        if isinstance(answer, ValidatedPlan):
+            assert answer.power is not None
+            assert answer.power.needed_rows <= more_rows
+        values.append(answer.objective_value if isinstance(answer, ValidatedPlan) else float("inf"))
+    assert max(values[1:]) <= values[0]
 
 
 def test_a_row_that_holds_nothing_is_no_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where not even one machine holds, no number of rows is offered."""
-    answer = in_rows(monkeypatch, 0, None)
+    answer = in_rows_of(monkeypatch, 0)
     assert isinstance(answer, NoPlan)
     assert answer.raises == {}
     assert "no number of rows" in answer.explanation[0]

@@ -1,0 +1,180 @@
+"""Plans in rows: the expected watts that rows bear are a limit of the program, found with the row simulator as judge.
+
+A row bears ``ratio`` times its limit in expected watts: the mean at the peak rate, as the program counts them, so that
+clocks and caps count. How large the ratio is follows from how a plan's watts come and go, which the row study says of a
+plan. It is looked for between a plan that the rows hold and one that they do not.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from math import inf
+
+from planner.planning.available import spared
+from planner.planning.limits import over_row
+from planner.planning.one import worth
+from planner.planning.row_study import study
+from planner.planning.search import Searched
+from planner.planning.tighten import faster
+from planner.resolve.case import Case
+from planner.results.evidence import Certificate, NoPlan, ValidatedPlan
+from planner.results.row import RowStudy
+from planner.scenario import Scenario
+from planner.scenario.objectives import Objective
+
+Progress = Callable[[str, float], None]
+Look = Callable[[Sequence[Case], float | None], Searched]
+"""Searches cases for a plan; the second is the mean watts that it may draw in simulation."""
+
+MOST_ROUNDS = 6
+"""Plans that are tried in rows, at most."""
+
+CLOSE_FRAC = 0.03
+"""Expected watts so near to those of a plan that the rows do not hold are not tried."""
+
+LESS_FRAC = 0.995
+"""Share of its own watts that a plan which the rows do not hold is made again with, at most."""
+
+MOST_SLOWER, LEAST_RATE_RATIO = 4, 0.5
+"""Lower rates that are tried on machines which the rows do not hold, and the lowest of them."""
+
+HIGHEST_RATIO = 1.1
+"""Expected watts over the limit of the rows beyond which no plan of most throughput is looked for: the mean at the peak
+alone would pull the brake."""
+
+
+def prepared(case: Case) -> Case:
+    """A case as it is searched: with spare machines, and for most throughput the most that its rows could bear."""
+    case, rows = spared(case), case.scenario.power
+    if rows.row_limit_w is None or not limited_by_rows(case.scenario):
+        return case
+    return _within(case, HIGHEST_RATIO * rows.rows * rows.row_limit_w)
+
+
+def limited_by_rows(scenario: Scenario) -> bool:
+    """Whether rows are a limit that a plan is made as large as: of most throughput, with a row."""
+    return scenario.objective is Objective.THROUGHPUT and scenario.power.row_limit_w is not None
+
+
+def _within(case: Case, watts: float) -> Case:
+    """The same question within expected watts, besides its own budget of them."""
+    budgets = case.scenario.budgets
+    own = budgets.expected_power_w
+    lower = budgets.model_copy(update={"expected_power_w": watts if own is None else min(own, watts)})
+    return replace(case, scenario=case.scenario.model_copy(update={"budgets": lower}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tried:
+    """A plan, and what its rows hold."""
+
+    plan: ValidatedPlan
+    row: RowStudy
+
+    @property
+    def expected_w(self) -> float:
+        """Expected watts of the plan."""
+        return self.plan.candidate.totals.expected_power_w
+
+    @property
+    def held_w(self) -> float:
+        """Expected watts that the rows hold of machines in this plan's proportion."""
+        each_w = self.expected_w / max(1, self.row.plan_machines)
+        return self.row.rows * self.row.machines * each_w
+
+
+def in_rows(
+    searched: Searched, first: ValidatedPlan, look: Look, progress: Progress, *, own_w: float | None
+) -> ValidatedPlan | NoPlan:  # fmt: skip
+    """The plan, if its machines stand in the rows that there are; else the best one found that does, or none.
+
+    Args:
+        searched: what the plan is the best of.
+        first: the plan.
+        look: searches other cases.
+        progress: told what is happening.
+        own_w: mean watts that a plan may draw in simulation, its rows apart; None is unlimited.
+    """
+    cases, tried = searched.cases, [_studied(searched, first, progress)]
+    if tried[0].row.fits:
+        return _answered(tried[0], first)
+    held: _Tried | None = None
+    none_w, over_w = 0.0, tried[0].expected_w  # no plan was found within the first, none that fits beyond the second
+    next_w = min(tried[0].held_w, LESS_FRAC * over_w)
+    for _ in range(MOST_ROUNDS):
+        if not 0 < next_w < over_w:
+            break
+        found = look([_within(case, next_w) for case in cases], inf if own_w is None else own_w)
+        if isinstance(found.answer, NoPlan):
+            none_w = next_w
+        else:
+            last = _studied(found, found.answer, progress)
+            tried.append(last)
+            if last.row.fits:
+                held, none_w = _better(held, last), max(next_w, last.expected_w)
+            else:
+                over_w = min(over_w, last.expected_w, next_w)
+        if over_w - none_w <= CLOSE_FRAC * over_w:
+            break
+        guess_w = tried[-1].held_w if held is None else 0.0
+        next_w = guess_w if none_w < guess_w < LESS_FRAC * over_w else (none_w + over_w) / 2
+    if first.objective == Objective.THROUGHPUT:
+        held = _slower(searched, tried[0], held, progress)
+    return _answered(held, first) if held else _refused(tried, first)
+
+
+def _slower(searched: Searched, over: _Tried, held: _Tried | None, progress: Progress) -> _Tried | None:
+    """The machines of a plan that is too much for the rows, at a rate that is not, where that serves most.
+
+    Whole machines are held in whole places: more of them that are less busy may serve more than fewer full ones.
+    """
+    loop = searched.loop_of(over.plan)
+    if loop.case.scenario.availability.asked:  # its failures were injected at its own rate
+        return held
+    low, high = (held.plan.objective_value / over.plan.objective_value if held else LEAST_RATE_RATIO), 1.0
+    for _ in range(MOST_SLOWER):
+        ratio = (low + high) / 2
+        slower = faster(over.plan.candidate, ratio, loop.options)
+        judgement = loop.judged(slower)
+        row = study(loop.case, slower, progress) if loop.holds(slower, judgement) else None
+        if row is None or not row.fits:
+            high = ratio
+            continue
+        low, value = ratio, abs(worth(loop, slower))
+        plan = replace(over.plan, candidate=replace(slower, variant=loop.case.variant), judgement=judgement,
+                       objective_value=value, margin=None)  # fmt: skip
+        held = _Tried(plan=plan, row=row)
+    return held
+
+
+def _studied(searched: Searched, plan: ValidatedPlan, progress: Progress) -> _Tried:
+    """A plan with the study of its row."""
+    return _Tried(plan=plan, row=study(searched.case_of(plan), plan.candidate, progress))
+
+
+def _better(held: _Tried | None, other: _Tried) -> _Tried:
+    """The better of two plans that the rows hold."""
+    if held is None:
+        return other
+    more = other.plan.objective_value > held.plan.objective_value
+    return other if more is (other.plan.objective == Objective.THROUGHPUT) else held
+
+
+def _answered(found: _Tried, first: ValidatedPlan) -> ValidatedPlan:
+    """A plan in its rows; its bound is that of the question, not of the smaller one within fewer watts."""
+    bound, value = first.certificate.bound, found.plan.objective_value
+    gap = None if bound is None else abs(value - bound) / max(1e-9, abs(value))
+    certificate: Certificate = replace(found.plan.certificate, bound=bound, gap_frac=gap)
+    return replace(found.plan, power=found.row, certificate=certificate)
+
+
+def _refused(tried: Sequence[_Tried], first: ValidatedPlan) -> NoPlan:
+    """No plan that was found stands in the rows, and how many rows the one with fewest takes."""
+    needs = [each.row for each in tried if each.row.needed_rows]
+    found = min(needs, key=lambda row: row.needed_rows, default=tried[0].row)
+    more = f"raise power.rows from {found.rows} to at least {found.needed_rows}"
+    raises = {"rows": (float(found.rows), float(found.needed_rows))} if needs else {}
+    return NoPlan(
+        reason="not validated", explanation=(over_row(found), *((more,) if needs else ())), raises=raises,
+        rounds=first.rounds, excuses=first.excuses,
+        judgement=replace(first.judgement, over=(over_row(tried[0].row),)),
+    )  # fmt: skip
