@@ -18,7 +18,9 @@ LIKELY_COMPILE_S = 5.0
 def cached(compiled: Any) -> Any:
     """A compiled function that keeps its machine code between runs, where there is a safe place for it.
 
-    Numba forgets to look at the functions that a function calls, so the place is named after all of the code.
+    Numba forgets to look at the functions that a function calls, so the place is named after all of the code. It takes
+    an index that another copy of the same file wrote for stale and numbers its files from one again: a process that has
+    read the index would then load the code of other records. So each copy has a place of its own.
     """
     if hasattr(compiled, "enable_caching") and not getattr(compiled, "kept", False):
         from numba import config
@@ -26,7 +28,7 @@ def cached(compiled: Any) -> Any:
         compiled.kept = True
         rows = Path(__file__).parent.parent / "rows"
         code = (rows / "kernel.py", rows / "state.py", Path(__file__))
-        place = directory(*(path.read_text(encoding="utf-8") for path in code))
+        place = directory(*(path.read_text(encoding="utf-8") for path in code), stamp(code[0]))
         before, config.CACHE_DIR = config.CACHE_DIR, str(place)
         try:
             place.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -38,6 +40,11 @@ def cached(compiled: Any) -> Any:
         finally:
             config.CACHE_DIR = before
     return compiled
+
+
+def stamp(path: Path) -> str:
+    """Which copy of a file it is, and when it was written: what Numba stamps its index with."""
+    return f"{path.resolve()} {path.stat().st_mtime_ns}"
 
 
 def one_writer(kept: Any, place: Path) -> None:

@@ -16,7 +16,7 @@ if importlib.util.find_spec("numba") is None:
 
 from planner.simulator.books import window
 from planner.simulator.core import machine_code
-from planner.simulator.core.cache import one_writer
+from planner.simulator.core.cache import directory, one_writer, stamp
 from planner.simulator.core.cluster import replay
 from planner.simulator.core.compile import DECLARED, object_of
 from planner.simulator.core.functions import digest_of, functions_of
@@ -195,3 +195,15 @@ def test_two_writers_never_give_two_signatures_one_number(tmp_path: Path) -> Non
         list(threads.map(lambda n: caches[n].save_overload(f"signature{n}", b""), range(6)))
     numbers = [line.split()[0] for line in (tmp_path / "index").read_text(encoding="utf-8").splitlines()]
     assert numbers == [str(n) for n in range(6)]
+
+
+def test_two_copies_of_a_file_keep_their_code_apart(tmp_path: Path) -> None:
+    """A copy with the same text, elsewhere or written anew, has a place of its own: its index is stale to the other."""
+    one, other = tmp_path / "one.py", tmp_path / "other.py"
+    for each in (one, other):
+        each.write_text("x = 1", encoding="utf-8")
+    assert directory("x = 1", stamp(one)) != directory("x = 1", stamp(other))
+    before = stamp(one)
+    os.utime(one, ns=(1, 1))
+    assert directory("x = 1", stamp(one)) != directory("x = 1", before)
+    assert directory("x = 1", stamp(one)) == directory("x = 1", stamp(one))
