@@ -46,7 +46,7 @@ COUNTS = {
     "experts", "experts_used", "routed_params", "row_machines",
     "most_base_machines", "most_top_machines", "served_epochs", "top_machines",
     "clock_changes", "epochs", "good", "reshards", "starts", "validated_epochs",
-    "domains", "down_machines", "more_spares", "rack_machines", "racks", "span", "spares",
+    "domains", "down_machines", "placed", "more_spares", "rack_machines", "racks", "span", "spares",
     "counts", "spare_machines", "changed", "instances_by_spec", "unchanged",
 }  # fmt: skip
 """How many of something, the thing being the name."""
