@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from planner import __version__
-from planner.cli import catalogs, comparisons, exports, plans, profiling, reproductions, truth, workload
+from planner.cli import catalogs, comparisons, exports, plans, profiling, reproductions, starting, truth, workload
 from planner.cli.terminal import verb
 
 _ABOUT = """Plan LLM inference clusters: machines, phases and layouts, validated by simulation.
@@ -38,7 +38,7 @@ def build() -> typer.Typer:
     """The command line, every verb in its place."""
     app = _group("phasewise", _ABOUT)
     app.callback()(_root)
-    _add(app, plans.new, plans.check, plans.plan, plans.simulate, plans.show, exports.export)
+    _add(app, starting.new, plans.check, plans.plan, plans.simulate, plans.show, exports.export)
     _add(app, comparisons.whatif, comparisons.frontier, comparisons.diff)
     _add(app, truth.accuracy, truth.calibrate, profiling.profile)
     _add(app, catalogs.models, catalogs.machines)

@@ -1,9 +1,8 @@
-"""Verbs that ask a question: new, check, plan, simulate, show."""
+"""Verbs that ask a question: check, plan, simulate, show."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,7 +28,7 @@ from planner.cli.terminal import (
     progress,
     write,
 )
-from planner.errors import BadInput, ExitCode, nearest
+from planner.errors import BadInput, ExitCode
 
 if TYPE_CHECKING:  # slow to import, and needed only once a scenario is read
     from planner.files.plan_file import PlanFile
@@ -86,33 +85,6 @@ Question = Annotated[
     Path | None, typer.Argument(metavar="SCENARIO", help="scenario file (YAML), - for stdin", show_default=False)
 ]
 PlanArgument = Annotated[Path, typer.Argument(metavar="PLAN", help="a plan.json", show_default=False)]
-
-
-def new(
-    name: Annotated[str | None, typer.Argument(help="which example", show_default=False)] = None,
-    listing: Annotated[bool, typer.Option("--list", help="name the examples")] = False,
-    out: Annotated[Path | None, typer.Option("--out", help="file to write; NAME.yaml where not given")] = None,
-    json: Json = False,
-) -> None:
-    """Copy an example scenario to start from."""
-    from planner.files.plan_file import dumps
-    from planner.files.writing import write_whole
-
-    files = {
-        file.name.removesuffix(".yaml"): file for file in resources.files("planner").joinpath("examples").iterdir()
-    }
-    examples = {key: file.read_text(encoding="utf-8") for key, file in sorted(files.items()) if not key.startswith("_")}
-    if listing or name is None:
-        about = {key: text.partition("\n")[0].removeprefix("# ") for key, text in examples.items()}
-        write(dumps(about) if json else "".join(f"{key:<20} {line}\n" for key, line in about.items()))
-        return
-    if name not in examples:
-        raise BadInput(f"new: there is no example '{name}'; {nearest(name, examples)}")
-    path = out or Path(f"{name}.yaml")
-    if path.exists():
-        raise BadInput(f"{path}: exists already; expected a new file, choose one with --out")
-    write_whole(path, examples[name])
-    note(f"wrote {path}; next: phasewise plan {path}")
 
 
 def check(

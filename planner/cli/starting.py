@@ -1,13 +1,15 @@
-"""A question from a file, from stdin, or from a few words."""
+"""A question to start from: an example, one made for a trace, a file, stdin, or a few words."""
 
 from dataclasses import asdict, dataclass
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from planner.cli.terminal import files_of, note
-from planner.errors import BadInput
+from planner.cli.terminal import Json, files_of, note, write
+from planner.cli.workload import TimeUnit, by_option
+from planner.errors import BadInput, nearest
 
 if TYPE_CHECKING:  # slow to import, and needed only once the words are known
     from planner.scenario import Scenario
@@ -84,3 +86,59 @@ def _save(path: Path, text: str, sets: list[str] | None) -> None:
         raise BadInput(f"--save {path}: {why}")
     write_whole(path, text)
     note(f"wrote {path}")
+
+
+def new(
+    name: Annotated[str | None, typer.Argument(help="which example", show_default=False)] = None,
+    listing: Annotated[bool, typer.Option("--list", help="name the examples")] = False,
+    out: Annotated[Path | None, typer.Option("--out", help="file to write; NAME.yaml where not given")] = None,
+    trace: Annotated[
+        Path | None, typer.Option("--from", metavar="TRACE", help="a scenario for this trace file, with its figures")
+    ] = None,
+    time_unit: Annotated[TimeUnit, typer.Option("--time-unit", help="of --from: of numeric arrivals")] = TimeUnit.AUTO,
+    json: Json = False,
+) -> None:
+    """Copy an example scenario to start from, or make one for a trace."""
+    from planner.files.plan_file import dumps
+    from planner.files.writing import write_whole
+
+    if trace is not None:
+        if name is not None or listing:
+            raise BadInput("new: found --from beside an example or --list; expected one of them")
+        _from_trace(trace, out, time_unit)
+        return
+    files = {
+        file.name.removesuffix(".yaml"): file for file in resources.files("planner").joinpath("examples").iterdir()
+    }
+    examples = {key: file.read_text(encoding="utf-8") for key, file in sorted(files.items()) if not key.startswith("_")}
+    if listing or name is None:
+        about = {key: text.partition("\n")[0].removeprefix("# ") for key, text in examples.items()}
+        write(dumps(about) if json else "".join(f"{key:<20} {line}\n" for key, line in about.items()))
+        return
+    if name not in examples:
+        raise BadInput(f"new: there is no example '{name}'; {nearest(name, examples)}")
+    path = out or Path(f"{name}.yaml")
+    if path.exists():
+        raise BadInput(f"{path}: exists already; expected a new file, choose one with --out")
+    write_whole(path, examples[name])
+    note(f"wrote {path}; next: phasewise plan {path}")
+
+
+def _from_trace(trace: Path, out: Path | None, time_unit: TimeUnit) -> None:
+    """Write a scenario that replays a trace."""
+    from planner.files.writing import unwritable, write_whole
+    from planner.scenario.from_trace import scenario_for
+    from workloads.readers import read_trace
+    from workloads.stats import stats
+
+    path = out or Path(f"{trace.name.partition('.')[0]}.yaml")
+    if path.exists():
+        raise BadInput(f"{path}: exists already; expected a new file, choose one with --out")
+    if why := unwritable(path):
+        raise BadInput(f"--out {path}: {why}")
+    read = by_option(lambda: read_trace(trace, time_unit=time_unit))
+    stated = None if time_unit is TimeUnit.AUTO else str(time_unit)
+    write_whole(path, scenario_for(trace, stats(read), directory=path.parent, time_unit=stated))
+    for words in read.notes:
+        note(words)
+    note(f"wrote {path}; look at what is marked, then: phasewise plan {path}")

@@ -1,7 +1,9 @@
 """Verbs on workloads: stats, generate."""
 
 import re
+from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -64,10 +66,8 @@ def stats(
         rate_req_per_s = load_builtin(trace).rate_req_per_s
         requests = _draw(trace, rate_req_per_s, _SAMPLE / rate_req_per_s, 1, Process.PROFILE)
     else:
-        try:
-            requests = read_trace(Path(trace), format=format, skip_bad_rows=skip_bad_rows, time_unit=time_unit)
-        except WorkloadError as error:
-            raise WorkloadError(*(_by_option(problem) for problem in error.problems)) from None
+        read = partial(read_trace, format=format, skip_bad_rows=skip_bad_rows, time_unit=time_unit)
+        requests = by_option(lambda: read(Path(trace)))
     for remark in requests.notes:
         note(remark)
     found = numbers.stats(requests)
@@ -97,8 +97,15 @@ def generate(
     note(f"wrote {len(trace):,} requests to {out}")
 
 
-def _by_option(problem: str) -> str:
-    """A problem with a trace, the options of this verb in place of a scenario's keys."""
+def by_option(read: "Callable[[], Trace]") -> "Trace":
+    """A trace; its problems name the options of a verb in place of a scenario's keys."""
+    try:
+        return read()
+    except WorkloadError as error:
+        raise WorkloadError(*(_renamed(problem) for problem in error.problems)) from None
+
+
+def _renamed(problem: str) -> str:
     return re.sub(r"workload\.(time_unit|skip_bad_rows)", lambda key: f"--{key[1].replace('_', '-')}", problem)
 
 
