@@ -124,7 +124,7 @@ def read_inputs(scenario: Scenario) -> Inputs:
     gpus = {machine.gpu.profile_gpu for machine in machines or ()}
     if model:
         measured = wrong.unless(measured_profiles, served, model, directory)
-        wrong.note(_layout_problems(scenario, model, machines or ()))
+        wrong.note(_layout_problems(scenario, model, machines or (), measured.profiles if measured else ()))
         if measured and machines:
             variants = wrong.unless(variants_of, served, model, measured.profiles, measured.sets, gpus)
     timings = wrong.unless(timings_of, directory, served.name, measured.laid_out if measured else ())
@@ -232,10 +232,12 @@ def _load_problems(
     return (*found, *prefix_problems(scenario, machines, hashed=hashed))
 
 
-def _layout_problems(scenario: Scenario, model: ModelSpec, machines: tuple[Machine, ...]) -> tuple[str, ...]:
+def _layout_problems(
+    scenario: Scenario, model: ModelSpec, machines: tuple[Machine, ...], profiles: tuple[KernelProfile, ...]
+) -> tuple[str, ...]:
     """Stages, ranks, expert ways and drafts that go with no layout of the model."""
     offered = scenario.catalog
-    ways = (*stage_problems(offered.pp, model), *way_problems(offered, model, machines))
+    ways = (*stage_problems(offered.pp, model), *way_problems(offered, model, machines, profiles))
     return (*ways, *draft_problems(scenario, model))
 
 

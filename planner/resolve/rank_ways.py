@@ -33,13 +33,16 @@ def spans(machine: Machine, profile: KernelProfile) -> bool:
     return machine.inter_link.exists and machine.gpus == BOARD_GPUS < gpus
 
 
-def way_problems(offered: Catalog, model: ModelSpec, machines: Sequence[Machine]) -> tuple[str, ...]:
+def way_problems(
+    offered: Catalog, model: ModelSpec, machines: Sequence[Machine], profiles: Iterable[KernelProfile]
+) -> tuple[str, ...]:
     """Attention ranks and expert ways that the model has no use for, that divide nothing, or that nothing holds.
 
     Args:
         offered: says which to try.
         model: what is served.
         machines: that may be bought; none where they are not known.
+        profiles: of the model.
     """
     ranks, ways = (_listed(wanted) for wanted in (offered.dp, offered.ep))
     found = []
@@ -66,6 +69,16 @@ def way_problems(offered: Catalog, model: ModelSpec, machines: Sequence[Machine]
             f"domain of {_or(sorted({m.name for m in machines}))} joins"
             for n in each
             if machines and n * least > most
+        ]
+    named = {words.partition(", ")[0].partition(";")[0] for words in found}
+    gpus = {machine.gpu.profile_gpu for machine in machines}
+    mine = [p for p in profiles if p.gpu in gpus]
+    for key, each in (("dp", ranks), ("ep", ways)):
+        known = sorted({getattr(p, key) for p in mine})
+        found += [
+            f"catalog.{key}: found {n}; expected {_or(known)}, which {model.name} was measured at on these machines"
+            for n in each
+            if known and n not in known and f"catalog.{key}: found {n}" not in named
         ]
     return tuple(found)
 

@@ -1,5 +1,6 @@
 """Profiles of the layouts of measured clusters, and what was found to be left out of them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -93,3 +94,17 @@ def test_timings_of_layouts_are_looked_for_first_and_only_where_asked() -> None:
             assert timing_of(engines, known[key], layouts=True) != timing
         assert 0.1 < timing.decode_ratio < 3
         assert 0.2 < timing.prefill_ratio < 13
+
+
+def test_gathered_prompts_are_no_factor_on_kernels() -> None:
+    """Attention ranks of TensorRT-LLM on one instance take the kernels of split ones: what their prompts wait until
+    every rank has one is counted in steps, never in slower prompts and faster tokens.
+    """
+    timings = load_layout_timings()
+    gathering = [key for key in timings if "trtllm/" in key and key.count("/") == 4 and "dp" in key.split("/")[-1]]
+    assert gathering
+    for key in gathering:
+        profile_set, gpu, _, dtype, _ = key.split("/")
+        split = timings[f"{profile_set}/{gpu}/{dtype}/dpep"]
+        assert replace(timings[key], lag_steps=0.0, provenance=split.provenance) == split
+        assert timings[key].lag_steps == 60

@@ -95,6 +95,8 @@ def test_instances_span_machines_of_a_link_domain(machine: str, dp: int, fits: b
         (["catalog.dp=[96]"], r"catalog\.dp: found 96, which takes 96 GPUs; expected at most 72"),
         (["catalog.ep=[96]"], r"catalog\.ep: found 96, which takes 96 GPUs; expected at most 72"),
         (["catalog.dp=[8]", "catalog.tp=[1]", "catalog.ep=[3]"], r"catalog\.ep: found 3; expected a divisor"),
+        (["catalog.ep=[3]"], r"catalog\.ep: found 3; expected 1 or 2 or 4 or 8 or 16"),
+        (["catalog.dp=[1,5]"], r"catalog\.dp: found 5; expected 1 or 2 or 4 or 8"),
         (["catalog.dp=[0]"], r"catalog\.dp: .*whole numbers"),
         (["catalog.ep=[]"], r"catalog\.ep: .*whole numbers"),
         (["catalog.dp=all"], r"catalog\.dp: .*auto"),
