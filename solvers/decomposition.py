@@ -10,6 +10,7 @@ proven.
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from time import monotonic
 
 from solvers.allocation import Limit, Reason, Solution, answered, empty_handed
 from solvers.direct import Direct, relax, solve_direct
@@ -37,7 +38,7 @@ def solve_decomposed(
     Args:
         problem: what to solve; a minimum.
         place: column name -> its kind and its block.
-        time_limit_s: limit of each part's solve.
+        time_limit_s: limit of each part's solve, and of all blocks that are solved for a tighter bound together.
         gap_frac: relative gap that is enough.
         start: an allocation to better block by block, all else as it is; quick and the same every time, where a search
             from it may find nothing in minutes.
@@ -170,9 +171,10 @@ def _apart(problem: Problem, place: Callable[[str], Place]) -> _Parts:
 def _priced(parts: _Parts, prices: Mapping[str, float], time_limit_s: float, gap_frac: float) -> float:
     """The bound with the linking rows priced; minus infinity where a block has no answer in time.
 
-    L(price) = price·b + sum over blocks of min (c - price·A)x + the same of the columns that only link.
+    L(price) = price·b + sum over blocks of min (c - price·A)x + the same of the columns that only link. Blocks for
+    which no time is left count with their linear relaxation, which bounds them, too.
     """
-    bound, shift = 0.0, defaultdict[str, float](float)
+    began_s, bound, shift = monotonic(), 0.0, defaultdict[str, float](float)
     for row in parts.links:
         side = row.lower if prices[row.name] > 0 else row.upper
         if prices[row.name] == 0 or abs(side) == INF:  # a price may only push towards a side that the row closes
@@ -187,7 +189,9 @@ def _priced(parts: _Parts, prices: Mapping[str, float], time_limit_s: float, gap
             bound += reduced * end
     for block in parts.blocks:
         columns = tuple(replace(c, objective=c.objective - shift[c.name]) for c in block.columns)
-        answer = solve_direct(replace(block, columns=columns), time_limit_s=time_limit_s, gap_frac=gap_frac)
+        priced = replace(block, columns=columns)
+        left_s = time_limit_s - (monotonic() - began_s)
+        answer = solve_direct(priced, time_limit_s=left_s, gap_frac=gap_frac) if left_s > 0 else relax(priced)
         if answer is None:
             return -INF
         bound += answer.bound

@@ -112,8 +112,8 @@ MEMORY_MARGIN_RATIO = 2
 and a layout that lives on the last GiB may not start at all."""
 
 
-MOST_STEPS = 20_000
-"""Steps after which no further prompt is packed: what they take together is known to a percent long before."""
+MANY_CHUNKS = 100
+"""Prompts of more chunks than these gain nothing by sharing a step with the next one: less than a part of a chunk."""
 
 
 class Unfit(ValueError):  # noqa: N818  an answer, not a failure
@@ -188,7 +188,9 @@ def envelope(
         _check_unloaded(physics, alone, outputs, mine)
     if role is Role.PREFILL or (role is Role.MIXED and not share_moving):
         transfer_s = share_moving * physics.link.latency_s + link_bytes / physics.link.bandwidth_bytes_per_s
-        busy_s = _packed_prefill_s(physics, batching, part.computed_tokens) / lanes
+        one_by_one = chunk_tokens is not None and float(np.mean(prompts)) > MANY_CHUNKS * chunk_tokens
+        packed = None if one_by_one else _packed_prefill_s(physics, batching, part.computed_tokens)
+        busy_s = (float(alone.mean()) if packed is None else packed) / lanes
         return Envelope(
             prefill_s=busy_s, decode_s=0.0, prefill_j=busy_s * prefill_above_w(physics, part.computed_tokens),
             kv_tokens_s=float(np.mean(prompts * alone)) + float(np.mean(prompts)) * transfer_s,
@@ -259,19 +261,18 @@ def _check_unloaded(physics: InstancePhysics, alone: Floats, outputs: Ints, boun
 
 
 def _packed_prefill_s(physics: InstancePhysics, batching: Batching, prompts: Ints) -> float:
-    """Busy seconds per prompt when the queue is never empty, batched by the policy itself; of the first for long."""
+    """Busy seconds per prompt when the queue is never empty, batched by the policy itself."""
     views = [Prompt(int(p), int(p)) for p in prompts]
     idle = Occupancy(0, 0, 0, physics.kv_blocks)
-    at, busy_s, steps = 0, 0.0, 0
-    while at < len(views) and (steps < MOST_STEPS or views[at].cached_tokens):
-        steps += 1
+    at, busy_s = 0, 0.0
+    while at < len(views):
         chunks = batching.next_step(views[at : at + 128], idle).chunk_tokens or (views[at].uncomputed_tokens,)
         busy_s += physics.step.prefill_s([(new, v.cached_tokens) for v, new in zip(views[at:], chunks, strict=False)])
         at += len(chunks)
         if chunks[-1] < views[at - 1].uncomputed_tokens:
             at -= 1
             views[at] = views[at].after(chunks[-1])
-    return busy_s / at
+    return busy_s / len(views)
 
 
 def mean_context_tokens(prompts: Ints, outputs: Ints) -> float:

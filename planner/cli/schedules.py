@@ -12,8 +12,10 @@ from planner.errors import BadInput, ExitCode, read_each
 
 if TYPE_CHECKING:  # slow to import, and needed only once there is such a plan
     from planner.files.plan_file import Kept
+    from planner.resolve.case import Case
     from planner.results.check import CheckReport
     from planner.results.plan import CandidatePlan
+    from planner.results.row import RowStudy
     from planner.results.timetable import Timetable
     from planner.scenario import Scenario
     from planner.schedules.files import ScheduleFile
@@ -44,7 +46,7 @@ def plan_schedule(
     with progress(quiet=quiet) as tell:
         tell("reading", 0.0)
         read = planning.read(question)
-        found = timetable(read, progress=tell, static=_static)
+        found = timetable(read, progress=tell, static=_static, study=_study)
     text = timetable_text(question, found, planning.digests(read))
     if found.schedule is None:
         write(text) if json else show_page(timetable_page(found, question), ("all",) if verbose else ())
@@ -68,6 +70,15 @@ def _static(question: "Scenario") -> "CandidatePlan | None":
 
     answer = plan(question, progress=lambda *_: None, with_margin=False)
     return answer.candidate if isinstance(answer, ValidatedPlan) else None
+
+
+def _study(case: "Case", candidate: "CandidatePlan") -> "tuple[RowStudy, str]":
+    """How many machines like a plan's a row holds, and why they do not stand in it."""
+    from planner.planning.limits import over_row
+    from planner.planning.row_study import study
+
+    row = study(case, candidate, lambda *_: None)
+    return row, over_row(row)
 
 
 def simulated_schedule(

@@ -6,7 +6,8 @@
 from planner.formulate.budgets import BUDGETS
 from planner.formulate.canonical import canonical
 from planner.formulate.epoch_program import epoch_problem, later_aims, lift_schedule, place, thinned
-from planner.formulate.epochs import EPOCH_BUDGET_FAMILIES, EPOCH_FAMILIES, EpochQuestion
+from planner.formulate.epoch_question import EpochQuestion
+from planner.formulate.epochs import EPOCH_BUDGET_FAMILIES, EPOCH_FAMILIES
 from planner.formulate.families import BUDGET_FAMILIES, FAMILIES
 from planner.formulate.lift import lift
 from planner.formulate.program import problem, unservable

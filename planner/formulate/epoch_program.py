@@ -2,10 +2,12 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from planner.formulate.epochs import EPOCH_FAMILIES, EpochQuestion, base, instances, of_type, rate, used
+from planner.formulate.epoch_question import EpochQuestion, base, instances, of_type, rate, used
+from planner.formulate.epochs import EPOCH_FAMILIES
+from planner.perf.layout import Layout, Role
 from planner.results.schedule import Epoch, EpochOption, FleetType, Run, Schedule
 from planner.scenario.objectives import Aim
 from solvers.allocation import Termination
@@ -22,7 +24,7 @@ def epoch_problem(question: EpochQuestion) -> Problem:
     """
     strangers = [
         name for name, rates in question.load.peak_req_per_s.items()
-        if rates.max() > 0 and not any(name in o.capacity_req_per_s for o in question.options)
+        if rates.max() > 0 and not served(question.options, name)
     ]  # fmt: skip
     if strangers:
         raise ValueError("\n".join(f"no option serves class {name!r}" for name in strangers))
@@ -40,7 +42,7 @@ def place(name: str) -> tuple[str, int | None]:
     The kind of a rate is that of its instances, so that the two are kept or left out together.
     """
     word, _, inner = name.rstrip("]").partition("[")
-    if word in ("base", "used"):
+    if word in ("base", "used", "stands"):
         return name, None
     kind, _, epoch = inner.rpartition(",")
     if word in ("rate", "instances"):
@@ -54,6 +56,20 @@ def later_aims(question: EpochQuestion) -> tuple[dict[str, float], ...]:
         {column.name: column.objective for column in _columns(replace(question, aims=(aim,))) if column.objective}
         for aim in question.aims[1:]
     )
+
+
+def served(options: Sequence[EpochOption], name: str) -> bool:
+    """Whether some options serve a class: one of both phases, or one of each."""
+    roles = {option.spec.role for option in options if name in option.capacity_req_per_s}
+    return Role.MIXED in roles or roles >= {Role.PREFILL, Role.DECODE}
+
+
+def started(runs: Iterable[Run]) -> Counter[str]:
+    """Class -> rate at which its requests start, each once, in whatever pools it is decoded."""
+    rates = Counter[str]()
+    for run in runs:
+        rates.update(run.rate_req_per_s if run.spec.role is not Role.DECODE else {})
+    return rates
 
 
 def price_of(
@@ -90,16 +106,17 @@ def _columns(question: EpochQuestion) -> Iterator[Column]:
     if question.budgets.machine_types is not None:
         for kind in question.fleet:
             yield Column(name=used(kind.machine), upper=1.0, integer=True)
+    for column in question.standing:
+        yield Column(name=column, upper=1.0, integer=True)
     for epoch in range(load.epochs):
         for option in question.running(epoch):
-            most = 0.0
             for name in question.served(option, epoch):
                 peak, mean = question.peak(name, epoch), float(load.mean_req_per_s[name][epoch])
                 spent_j = option.request_j[name] * load.epoch_s * mean / peak
                 yield Column(name=rate(option, name, epoch), objective=price_of(question, epoch, energy_j=spent_j))
-                most += peak / option.capacity_req_per_s[name]
             busy = price_of(question, epoch, energy_j=option.floor_w * load.epoch_s)
-            yield Column(name=instances(option, epoch), upper=math.ceil(most + 1e-6), integer=True, objective=busy)
+            yield Column(name=instances(option, epoch), upper=question.most_instances(option, epoch), integer=True,
+                         objective=busy)  # fmt: skip
         for kind in question.fleet:
             top, limit = price_of(question, epoch, usd=kind.top_usd_per_h * hours), float(kind.available)
             idle = price_of(question, epoch, energy_j=kind.idle_w * load.epoch_s, powered=kind)
@@ -172,9 +189,7 @@ def _epoch(
         usd += kind.base_usd_per_h * bought.get(name, 0) * hours + kind.top_usd_per_h * top[name] * hours
         usd += starts[name] * (changes.start_usd + kind.top_usd_per_h * start_h)
         energy_j += kind.idle_w * (on[name] * load.epoch_s + starts[name] * changes.start_s)
-    rates = Counter[str]()
-    for run in runs[epoch]:
-        rates.update(run.rate_req_per_s)
+    rates = started(runs[epoch])
     for run in runs[epoch]:
         energy_j += options[run.spec.name].floor_w * run.instances * load.epoch_s
         for served, peak in run.rate_req_per_s.items():
@@ -206,15 +221,28 @@ def _runs(question: EpochQuestion, values: Mapping[str, float], epoch: int) -> I
             yield Run(spec=option.spec, instances=left, rate_req_per_s=rest)
 
 
-def thinned(options: tuple[EpochOption, ...], classes: tuple[str, ...]) -> tuple[EpochOption, ...]:
-    """Options without those that another one on the same machine type beats in every class.
+def thinned(
+    options: tuple[EpochOption, ...], classes: tuple[str, ...], apart: Iterable[tuple[Layout, Layout]] = ()
+) -> tuple[EpochOption, ...]:
+    """Options without those that another one on the same machine type, in the same role, beats in every class.
 
-    Beaten: as large or larger, no more rate per GPU, and no less energy, busy or per request.
+    Beaten: as large or larger, no more rate per GPU, and no less energy, busy or per request, by one that exchanges KV
+    with no fewer layouts.
+
+    Args:
+        options: what may run.
+        classes: that are asked for.
+        apart: pairs of layouts between which no KV travels.
     """
+    parted = {side for pair in apart for side in zip((Role.PREFILL, Role.DECODE), pair, strict=True)}
+
+    def _free(option: EpochOption) -> bool:
+        return (option.spec.role, option.spec.layout) not in parted
 
     def beaten(option: EpochOption, name: str) -> bool:
         mine = _traits(option, name)
-        rivals = [o for o in options if o.spec.machine == option.spec.machine and name in o.capacity_req_per_s]
+        alike = [o for o in options if (o.spec.machine, o.spec.role) == (option.spec.machine, option.spec.role)]
+        rivals = [o for o in alike if name in o.capacity_req_per_s and _free(o) >= _free(option)]
         for rival in rivals:
             theirs = _traits(rival, name)
             worse = all(a >= b - 1e-12 for a, b in zip(mine, theirs, strict=True))

@@ -1,96 +1,44 @@
 """The rows of the integer program over epochs, one function per family; the function's name is the family's name.
 
 Columns, for option o, class c, machine type m, epoch t: rate[o,c,t] >= 0, req/s at the epoch's peak; instances[o,t],
-on[m,t], top[m,t], start[m,t], stop[m,t], base[m] and used[m] (0 or 1), whole numbers. t-1 of the first epoch is the
-last where the horizon is cyclic, else what runs first is there already. See docs/maths.md.
+on[m,t], top[m,t], start[m,t], stop[m,t], base[m], used[m] and stands[role,layout] (0 or 1), whole numbers. t-1 of the
+first epoch is the last where the horizon is cyclic, else what runs first is there already. See docs/maths.md.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 
-from planner.results.schedule import EpochOption, FleetType, Tariff
-from planner.scenario.objectives import Aim, Budgets, Transitions
+from planner.formulate.epoch_question import EpochQuestion, base, instances, of_type, rate, used
+from planner.formulate.question import stands
+from planner.perf.layout import Role
+from planner.results.schedule import FleetType
 from solvers.problem import INF, Row
-from workloads.load import Load
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EpochQuestion:
-    """A question over time that rows and columns are written from.
-
-    Attributes:
-        options: kinds of instances, ordered by name.
-        fleet: the machine types that they stand on, ordered by name.
-        load: what is asked in each epoch.
-        transitions: what changes cost.
-        tariff: what energy costs.
-        aims: what is minimised, each among what keeps those before it.
-        budgets: hard limits, kept in every epoch.
-    """
-
-    options: tuple[EpochOption, ...]
-    fleet: tuple[FleetType, ...]
-    load: Load
-    transitions: Transitions
-    tariff: Tariff
-    aims: tuple[Aim, ...]
-    budgets: Budgets = field(default_factory=Budgets)
-
-    def peak(self, name: str, epoch: int) -> float:
-        """Rate to provide for."""
-        return float(self.load.peak_req_per_s[name][epoch])
-
-    def served(self, option: EpochOption, epoch: int) -> tuple[str, ...]:
-        """The classes that an option serves and that are asked for in the epoch."""
-        asked = self.load.peak_req_per_s
-        return tuple(name for name in asked if name in option.capacity_req_per_s and asked[name][epoch] > 0)
-
-    def running(self, epoch: int) -> Iterator[EpochOption]:
-        """The options that have something to serve in the epoch."""
-        return (option for option in self.options if self.served(option, epoch))
-
-    def before(self, epoch: int) -> int | None:
-        """The epoch before; None where the horizon begins."""
-        return (epoch - 1) % self.load.epochs if self.transitions.cyclic or epoch else None
-
-
-def rate(option: EpochOption, name: str, epoch: int) -> str:
-    """The column of req/s of a class on an option."""
-    return f"rate[{option.name},{name},{epoch}]"
-
-
-def instances(option: EpochOption, epoch: int) -> str:
-    """The column that counts the instances of an option."""
-    return f"instances[{option.name},{epoch}]"
-
-
-def of_type(word: str, machine: str, epoch: int) -> str:
-    """A column of a machine type in an epoch: on, top, spare, topped, start or stop."""
-    return f"{word}[{machine},{epoch}]"
-
-
-def base(machine: str) -> str:
-    """The column that counts the base fleet of a machine type."""
-    return f"base[{machine}]"
-
-
-def used(machine: str) -> str:
-    """The 0/1 column that says whether a machine type is ever powered."""
-    return f"used[{machine}]"
 
 
 def epoch_demand(question: EpochQuestion) -> tuple[Row, ...]:
     """Every class is served at the peak of every epoch.
 
-    For each class c and epoch t with load: sum over o of rate[o,c,t] = peak(c,t).
+    For each class c and epoch t with load: sum over o in prefill or mixed of rate[o,c,t] = peak(c,t).
     """
     rows = []
     for epoch in range(question.load.epochs):
         for name in question.load.peak_req_per_s:
             if asked := question.peak(name, epoch):
-                serving = (o for o in question.running(epoch) if name in o.capacity_req_per_s)
-                terms = tuple((rate(o, name, epoch), 1.0) for o in serving)
+                terms = _routed(question, name, epoch, Role.PREFILL, Role.MIXED)
                 rows.append(_row("epoch_demand", f"{name},{epoch}", terms, lower=asked, upper=asked))
+    return tuple(rows)
+
+
+def epoch_balance(question: EpochQuestion) -> tuple[Row, ...]:
+    """What is prefilled on its own is decoded on its own; written where phases are split.
+
+    For each class c and epoch t: sum over o in decode of rate[o,c,t] = sum over o in prefill of rate[o,c,t].
+    """
+    rows = []
+    for epoch in range(question.load.epochs):
+        for name in question.load.peak_req_per_s:
+            begun = tuple((column, -1.0) for column, _ in _routed(question, name, epoch, Role.PREFILL))
+            if terms := (*_routed(question, name, epoch, Role.DECODE), *begun):
+                rows.append(_row("epoch_balance", f"{name},{epoch}", terms, lower=0.0))
     return tuple(rows)
 
 
@@ -126,6 +74,35 @@ def epoch_gpus(question: EpochQuestion) -> tuple[Row, ...]:
                 there.append((of_type("spare", kind.machine, epoch), float(kind.gpus)))
             rows.append(_row("epoch_gpus", f"{kind.machine},{epoch}", (*terms, *there)))
     return tuple(rows)
+
+
+def epoch_kv_travels(question: EpochQuestion) -> tuple[Row, ...]:
+    """No two layouts ever stand together between which the engine moves no KV cache.
+
+    For each such pair of a prefill layout p and a decode layout d: stands[prefill,p] + stands[decode,d] <= 1.
+    """
+    return tuple(
+        _row("epoch_kv_travels", f"{one.name},{other.name}",
+             ((stands(Role.PREFILL, one), 1.0), (stands(Role.DECODE, other), 1.0)), upper=1.0)
+        for one, other in question.parted
+    )  # fmt: skip
+
+
+def epoch_layout_stands(question: EpochQuestion) -> tuple[Row, ...]:
+    """A layout that is ever run counts as standing; written only for layouts of such pairs.
+
+    For each option o, t: instances[o,t] <= most(o,t)·stands[role and layout of o], most(o,t) those that carry the peak.
+    """
+    counted = set(question.standing)
+    return tuple(
+        _row(
+            "epoch_layout_stands", f"{option.name},{epoch}",
+            ((instances(option, epoch), 1.0), (column, -question.most_instances(option, epoch))),
+        )
+        for epoch in range(question.load.epochs)
+        for option in question.running(epoch)
+        if (column := stands(option.spec.role, option.spec.layout)) in counted
+    )  # fmt: skip
 
 
 def spares(question: EpochQuestion) -> tuple[Row, ...]:
@@ -345,10 +322,20 @@ EPOCH_BUDGET_FAMILIES: Mapping[str, str] = {
 """Families that a user can raise -> key of the budget."""
 
 EPOCH_FAMILIES: tuple[Callable[[EpochQuestion], tuple[Row, ...]], ...] = (
-    epoch_demand, epoch_load, epoch_gpus, base_fleet, spares, topped, started, stopped, min_up, ramp, churn,
+    epoch_demand, epoch_balance, epoch_load, epoch_gpus, epoch_kv_travels, epoch_layout_stands, base_fleet, spares,
+    topped, started, stopped, min_up, ramp, churn,
     epoch_cost, epoch_power, epoch_watts, epoch_space, epoch_machines, epoch_types, type_powered,
 )  # fmt: skip
-"""Every family, in the order of its rows; the first three speak of one epoch each, the others couple them."""
+"""Every family, in the order of its rows; the first four speak of one epoch each, the others couple them."""
+
+
+def _routed(question: EpochQuestion, name: str, epoch: int, *roles: Role) -> tuple[tuple[str, float], ...]:
+    """A term of 1 for every option in ``roles`` that serves a class in an epoch."""
+    return tuple(
+        (rate(option, name, epoch), 1.0)
+        for option in question.running(epoch)
+        if option.spec.role in roles and name in option.capacity_req_per_s
+    )
 
 
 def _held(kind: FleetType, epoch: int) -> tuple[str, str]:

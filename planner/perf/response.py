@@ -11,7 +11,9 @@ from planner.perf.instance import InstancePhysics
 
 Floats = NDArray[np.floating]
 
-TOKEN_KNOTS = (1, 64, 128, 256, 512, 1024, 2048, 3072, 4096, 6144, 8192, 16384, 32768)
+TOKEN_KNOTS = (
+    1, 64, 128, 256, 512, 1024, 2048, 3072, 4096, 6144, 8192, 16384, 32768, 131072, 262144, 1048576, 4194304, 16777216,
+)  # fmt: skip
 """Prompt lengths at which prefills are tabulated; between them time and watts are interpolated."""
 
 
@@ -40,7 +42,8 @@ class InstanceResponse:
 
     Attributes:
         clocks_mhz: (c,) clocks.
-        prefill_s: (k,) of a prompt alone, at ``TOKEN_KNOTS``, at the first clock.
+        prefill_s: (k,) of a prompt alone, at ``TOKEN_KNOTS``, at the first clock; in a pipeline, the share of it for
+            which its stages are not free for another.
         prefill_w: (c, k) while it is computed.
         prefill_slowdown_ratio: (c,) factor on its time.
         decode_base_s: (b + 1,) of a decode step by batch, without what its context costs, at the first clock.
@@ -81,13 +84,14 @@ def instance_response(
         max_batch: most requests that decode at once.
         context_tokens: lowest and highest mean context that will occur; a decode step is linear in between.
     """
-    step, (low, high) = body.step, context_tokens
+    step, (low, high), lanes = body.step, context_tokens, body.stages.count
     batches = range(1, max_batch + 1)
-    at = np.array([[0.0, 0.0], *([step.decode_s(n, low), step.decode_s(n, high)] for n in batches)])
+    parts = [-(-n // lanes) for n in batches]  # of the batch, in each of the lanes of a pipeline
+    at = np.array([[0.0, 0.0], *([step.decode_s(n, low), step.decode_s(n, high)] for n in parts)])
     slope = (at[:, 1] - at[:, 0]) / (high - low)
     return InstanceResponse(
         clocks_mhz=tuple(clocks_mhz),
-        prefill_s=np.array([step.prefill_s([(k, 0)]) for k in TOKEN_KNOTS]),
+        prefill_s=np.array([step.prefill_s([(k, 0)]) / lanes for k in TOKEN_KNOTS]),
         prefill_w=np.array([[power.prefill_w(k, f) for k in TOKEN_KNOTS] for f in clocks_mhz]),
         prefill_slowdown_ratio=np.array([power.prefill_slowdown_ratio(f) for f in clocks_mhz]),
         decode_base_s=at[:, 0] - slope * low,

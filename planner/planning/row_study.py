@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hw_catalog.domains import Hierarchy, PowerControls, load_power_delivery
 from hw_catalog.machines import Machine
-from planner.perf.instance import GpuLimits, InstancePhysics, instance_physics
+from planner.perf.instance import GpuLimits, InstancePhysics, Streaming, instance_physics
 from planner.perf.layout import Role
 from planner.perf.power import curve_of
 from planner.perf.response import InstanceResponse, instance_response
@@ -17,6 +17,7 @@ from planner.planning.oversubscribe import RowLab, RowQuestion
 from planner.policies.power import NoCap, OneThreshold, Polca, PowerPolicy
 from planner.resolve.case import Case
 from planner.resolve.layouts import settings_of
+from planner.resolve.long_context import group_tokens
 from planner.resolve.row_checks import A100_CLOCKS_MHZ, A100_MHZ, row_clocks_mhz
 from planner.results.plan import CandidatePlan, Pool
 from planner.results.row import RowStudy
@@ -229,14 +230,17 @@ def _lengths(case: Case, pool: Pool) -> tuple[Ints, Ints]:
 
 def _body(case: Case, machine: Machine, pool: Pool, clock_mhz: float) -> InstancePhysics:
     """An instance of a pool at a clock, or at its own where that is lower."""
-    own = pool.spec.clock_mhz
+    own, name, streaming = pool.spec.clock_mhz, pool.spec.name, None
+    if case.policy.of(name in case.beside).streams:
+        streaming = Streaming(group_tokens=group_tokens(case.scenario.policy, pool.spec.layout, case.asked.demand))
     return instance_physics(
         case.model,
         machine,
         pool.spec.layout,
-        case.profiles[pool.spec.name],
+        case.profiles[name],
         settings_of(case.scenario.policy),
         limits=GpuLimits(clock_mhz=int(clock_mhz if own is None else min(own, clock_mhz)), cap_w=pool.spec.cap_w),
+        streaming=streaming,
     )
 
 
@@ -254,7 +258,7 @@ class _Shared:
 
     def _wall_w(self, gpus_w: float, clock_mhz: float) -> float:
         body, machine = self.bodies[clock_mhz], self.machine
-        busy_w = max(0.0, gpus_w - body.power.idle_w)
+        busy_w = max(0.0, gpus_w - body.power.idle_w) / body.machines_per_instance
         return machine.idle_w / body.instances_per_machine + curve_of(machine.gpu).wall_ratio * busy_w
 
     def idle_w(self, clock_mhz: float) -> float:
@@ -264,7 +268,9 @@ class _Shared:
         return self._wall_w(self.bodies[clock_mhz].power.prefill_w([(tokens, 0)]), clock_mhz)
 
     def decode_w(self, batch: int, clock_mhz: float) -> float:
-        return self._wall_w(self.bodies[clock_mhz].power.decode_w(batch, self.context_tokens), clock_mhz)
+        power, lanes = self.bodies[clock_mhz].power, self.bodies[clock_mhz].stages.count
+        above_w = power.decode_w(-(-batch // lanes), self.context_tokens) - power.idle_w
+        return self._wall_w(power.idle_w + above_w * min(1.0, batch / lanes), clock_mhz)
 
     def prefill_slowdown_ratio(self, clock_mhz: float) -> float:
         prompts = [(self.prompt_tokens, 0)]
@@ -272,8 +278,9 @@ class _Shared:
         return max(1.0, self.bodies[clock_mhz].step.prefill_s(prompts) / full)
 
     def decode_slowdown_ratio(self, batch: int, clock_mhz: float) -> float:
-        full = self.bodies[max(self.bodies)].step.decode_s(batch, self.context_tokens)
-        return max(1.0, self.bodies[clock_mhz].step.decode_s(batch, self.context_tokens) / full)
+        part = -(-batch // self.bodies[clock_mhz].stages.count)
+        full = self.bodies[max(self.bodies)].step.decode_s(part, self.context_tokens)
+        return max(1.0, self.bodies[clock_mhz].step.decode_s(part, self.context_tokens) / full)
 
 
 def _response(
@@ -312,6 +319,11 @@ def _assumptions(
         found.append(
             f"{names} stand in the row in the plan's proportion, also where it is oversubscribed; ratings are their "
             "mean, and lost clock counts in shares of the first one's"
+        )
+    if any(p.spec.layout.pp > 1 or p.spec.layout.gpus > machines[0].gpus for p in pools):
+        found.append(
+            "a pipeline is one server that is free again after its share of a traversal; where it spans machines each "
+            "draws an equal part, at moments of its own"
         )
     if any(p.spec.role is not Role.MIXED for p in pools):
         found.append("prompts and decodes stand in the same row in the plan's proportion; transfers draw nothing")

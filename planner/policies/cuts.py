@@ -86,11 +86,14 @@ class Cut:
         """(prompts,) sum over its steps."""
         ends = [0, *accumulate(n for _, _, n in full)]
         sums = [0.0, *accumulate(run_s([part]) for part in full)]
-        found = []
+        found, known = list[float](), dict[tuple[int, float], float]()
         for n, own in zip(self.full_chunks, last, strict=True):
+            if (n, own) in known:
+                found.append(known[n, own])
+                continue
             at = bisect_left(ends, n + 1) - 1
             rest = [(*full[at][:2], n - ends[at])] if n > ends[at] else []
-            found.append(sums[at] + run_s(rest) + own)
+            found.append(known.setdefault((n, own), sums[at] + run_s(rest) + own))
         return np.array(found)
 
 
@@ -132,15 +135,17 @@ def cut(
     )
     before = [0, *accumulate(run.count for run in runs)]
     held_tokens = batch * context_tokens  # not rounded: each of many chunks would gain what a single one does
-    full, ending = list[int](), list[tuple[int, int]]()
-    for prompt in prompts.tolist():
-        at = bisect_left([run.past_tokens for run in runs], prompt) - 1
+    full, ending, pasts = list[int](), list[tuple[int, int]](), [run.past_tokens for run in runs]
+    lengths, place = np.unique(prompts, return_inverse=True)
+    for prompt in lengths.tolist():
+        at = bisect_left(pasts, prompt) - 1
         mine = (prompt - runs[at].past_tokens - 1) // runs[at].new_tokens
         full.append(before[at] + mine)
         past = runs[at].past_tokens + mine * runs[at].new_tokens
         ending.append((prompt - past, past))
     last_s = physics.step.each_s(ending, batch, held_tokens).tolist()
     drains_s = [physics.step.drain_s([prompt], batch, held_tokens) for prompt in ending]
+    ends_s = [step + drain for step, drain in zip(last_s, drains_s, strict=True)]
     return Cut(
         room_tokens=room_tokens(physics, batching, prompts, batch, context_tokens),
         full_s=tuple(
@@ -150,7 +155,7 @@ def cut(
                 run.new_tokens, run.past_tokens, run.count, batch, held_tokens
             )
         ),
-        full_chunks=tuple(full), last_s=tuple(step + drain for step, drain in zip(last_s, drains_s, strict=True)),
+        full_chunks=tuple(full[at] for at in place), last_s=tuple(ends_s[at] for at in place),
     )  # fmt: skip
 
 

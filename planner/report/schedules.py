@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from planner.perf.layout import Role
 from planner.report.edited import EDITED
 from planner.report.html.charts import line, short
 from planner.report.page import (
@@ -21,6 +22,7 @@ from planner.report.page import (
 )
 from planner.report.plans import again
 from planner.report.power import layout_words
+from planner.report.rows import row_line, row_section
 from planner.report.schedule_words import (
     against_fixed,
     against_the_simulator,
@@ -34,7 +36,7 @@ from planner.report.screen import Screen, more, rows_part, warned
 from planner.report.words import amount, number, percent, plural, policy_words, watts
 from planner.results.precision import Served as Precision
 from planner.results.precision import precision
-from planner.results.schedule import Epoch, Schedule, Spent
+from planner.results.schedule import Epoch, Run, Schedule, Spent
 from planner.results.timetable import Served, Timetable
 from planner.scenario import Scenario
 
@@ -84,6 +86,7 @@ def timetable_page(found: Timetable, scenario: Scenario, *, edited: bool = False
                 lead="One value per epoch. Drag to zoom, all charts together.",
             ),
             Section(name="timetable", title="Timetable", blocks=_timetable(schedule)),
+            *(row_section(found.power) if found.power else ()),
             *section("served", "Epochs in the simulator", _served(found.served) if found.served else None),
             again(scenario),
         ),
@@ -131,6 +134,7 @@ def _facts(found: Timetable, schedule: Schedule, *, edited: bool) -> tuple[tuple
         ("As simulated", against_the_simulator(found.simulated, found.served)),
         ("Fixed fleet", against_fixed(found.simulated, found.fixed)),
         ("Base fleet", _fleet(schedule)),
+        ("Row", row_line(found.power) if found.power else ""),
         ("Precision", _by_type(found.serves)),
         ("Optimum", f"{schedule.method}, {proven}"),
     )
@@ -306,6 +310,12 @@ def _clock(at_s: float) -> str:
 
 def _pools(epoch: Epoch) -> str:
     return "; ".join(
-        f"{run.instances} {run.spec.machine} {layout_words(run.spec)} for {', '.join(sorted(run.rate_req_per_s))}"
+        f"{run.instances} {_phase(run)}{run.spec.machine} {layout_words(run.spec)} for "
+        f"{', '.join(sorted(run.rate_req_per_s))}"
         for run in epoch.runs
     )
+
+
+def _phase(run: Run) -> str:
+    """The phase that instances work on alone; nothing where they do both."""
+    return "" if run.spec.role is Role.MIXED else f"{run.spec.role} "

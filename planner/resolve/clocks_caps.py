@@ -26,17 +26,20 @@ def knobs_of(
         machines: the types.
         clocks_mhz: of ``catalog.clocks_mhz``.
         caps_w: of ``catalog.caps_w``.
-        scheduled_mhz: of ``schedule.clocks_mhz``, of every type or by type. A type that has some is tried with the
-            driver's own clock only where the catalog section names it too.
+        scheduled_mhz: of ``schedule.clocks_mhz``, of every type that has them or by type. A type that has some is tried
+            with the driver's own clock only where the catalog section names it too.
 
     Raises:
         BadInput: a clock or a cap that a GPU does not have; all of them, each with the nearest it has.
     """
     problems: list[str] = []
     found: dict[str, tuple[Knob, ...]] = {}
+    machines = tuple(machines)
     for machine in machines:
         name = machine.name
-        listed = scheduled_mhz.get(name, ()) if isinstance(scheduled_mhz, Mapping) else scheduled_mhz
+        listed = _had(machine, machines, () if isinstance(scheduled_mhz, Mapping) else scheduled_mhz)
+        if isinstance(scheduled_mhz, Mapping):
+            listed = scheduled_mhz.get(name, ())
         clocks = _clocks(machine, clocks_mhz.get(name, ()), f"catalog.clocks_mhz.{name}", problems)
         more = _clocks(machine, listed, "schedule.clocks_mhz", problems)
         caps = _caps(machine, caps_w.get(name, ()), problems)
@@ -46,6 +49,12 @@ def knobs_of(
     if problems:
         raise BadInput(*problems)
     return found
+
+
+def _had(machine: Machine, machines: Iterable[Machine], clocks_mhz: Iterable[int]) -> tuple[int, ...]:
+    """Of clocks for every type those that a type has, and those that none has, which are refused."""
+    had = {clock: [m.name for m in machines if nearest_clock_mhz(m.gpu, clock) == clock] for clock in clocks_mhz}
+    return tuple(clock for clock, names in had.items() if machine.name in names or not names)
 
 
 def nearest_clock_mhz(gpu: Gpu, clock_mhz: float) -> int:

@@ -26,10 +26,9 @@ ANY = 10_000
 
 
 def epoch_options(case: Case) -> tuple[EpochOption, ...]:
-    """Every option whose instances do both phases, at what one instance carries and draws, ordered by name."""
+    """Every option at what one instance carries and draws, ordered by name."""
     thin = {part.request_class.name: _thin(part) for part in case.asked.demand.classes}
-    mixed = [option for option in case.options if option.spec.role is Role.MIXED]
-    kept = [(option, carried) for option in mixed if (carried := _carried(case, option))]
+    kept = [(option, carried) for option in case.options if (carried := _carried(case, option))]
     return tuple(_epoch_option(case, replace(option, envelopes=carried), thin) for option, carried in kept)
 
 
@@ -40,7 +39,7 @@ def _carried(case: Case, option: Option) -> dict[str, Envelope]:
     longer than a class's limit on the time of a token, the class is not carried, unless it is the only one.
     """
     chunk = option.spec.chunk_tokens
-    if chunk is None or len(case.asked.demand.classes) == 1:
+    if chunk is None or option.spec.role is not Role.MIXED or len(option.envelopes) == 1:
         return dict(option.envelopes)
     step_s = case.physics[option.spec.name].step.prefill_s([(chunk, 0)])
     return {name: each for name, each in option.envelopes.items() if step_s <= _token_limit_s(case, name)}
@@ -72,10 +71,14 @@ def _epoch_option(case: Case, option: Option, demand: Mapping[str, ClassDemand])
 def _watts_line(case: Case, option: Option, part: ClassDemand, full_req_per_s: float) -> tuple[float, float]:
     """Watts at the wall above the machine's idle draw as a line over the rate: (at no rate, joules of a request).
 
+    Where phases are split they are those of its envelope, as in a plan of one load.
+
     Watts rise steeply with the first requests and slowly after. The line is through half of the rate that fills the
     instance and all of it, between which instances are run; below it is higher than what is drawn.
     """
-    body = case.physics[option.spec.name]
+    body, name = case.physics[option.spec.name], part.request_class.name
+    if option.spec.role is not Role.MIXED:
+        return option.wall_ratio * option.envelopes[name].floor_w, option.work_j(name)
     table = operating(body, part.prompt_tokens, part.output_tokens, max_batch_size=case.scenario.policy.max_batch_size)
     half_w, full_w = (
         option.wall_ratio * max(0.0, table.watts_at(rate) - table.idle_w)
@@ -94,10 +97,13 @@ def _thin(part: ClassDemand) -> ClassDemand:
 
 
 def _capacity_req_per_s(case: Case, option: Option, carried: Envelope) -> float:
-    """Rate of one class alone that fills an instance within its headroom."""
-    headroom = case.scenario.headroom_limits()
+    """Rate of one class alone that fills an instance, its memory or its share of the link within its headroom."""
+    headroom, link = case.scenario.headroom_limits(), option.machine.inter_link
     busy_s, held = carried.prefill_s + carried.decode_s, carried.kv_tokens_s / option.kv_tokens
-    return min(headroom.mixed_frac / busy_s, headroom.kv_frac / max(held, 1e-9))
+    sent_s = carried.link_bytes / link.bandwidth_bytes_per_s if carried.link_bytes else 0.0
+    shared_s = sent_s * option.instances_per_machine / headroom.link_frac
+    full = (busy_s / headroom.of(option.spec.role), held / headroom.kv_frac, shared_s)
+    return 1 / max(*full, 1e-9)
 
 
 def fleet(case: Case, section: ScheduleSection, names: Sequence[str]) -> Iterator[FleetType]:

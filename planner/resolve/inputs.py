@@ -200,14 +200,14 @@ def machines_of(offered: CatalogSection, catalog: Catalog) -> tuple[Machine, ...
 
 def _machine_problems(scenario: Scenario, machines: tuple[Machine, ...]) -> tuple[str, ...]:
     """Everything that rows, schedule, budgets and recovery ask of machines in vain."""
-    budgets, offered, row = scenario.budgets, scenario.catalog, scenario.power
+    budgets, row = scenario.budgets, scenario.power
     found: list[str] = []
     lonely = [machine.name for machine in machines if not machine.inter_link.exists]
     if lonely and scenario.policy.recovery == "checkpoint":
         words = f"found checkpoint; expected restart, since {', '.join(lonely)} has no link to fetch one"
         found.append(f"policy.recovery: {words}")
     if row.row_limit_w is not None:
-        found += row_problems(row, machines, offered.pp, load_power_delivery().controls.brake_mhz)
+        found += row_problems(row, machines, load_power_delivery().controls.brake_mhz)
     found += availability_problems(scenario)
     found += schedule_problems(scenario, machines)
     found += public_rule_problems(scenario)

@@ -6,6 +6,7 @@ from pydantic import BaseModel
 
 from hw_catalog.machines import Machine
 from planner.errors import BadInput
+from planner.policies.presets import LONG, NAMES
 from planner.resolve.interruptions import spare_line
 from planner.scenario import Scenario
 from planner.scenario.choices import listed
@@ -13,22 +14,17 @@ from planner.scenario.objectives import Aim, Objective
 from planner.scenario.schedule_section import ScheduleSection
 
 REFUSED: Mapping[str, str] = {
-    "power.*": "a row is studied with machines that are always powered, a schedule powers them up and down",
     "availability.*": "a schedule powers machines up and down, and which of them are spare in an epoch is not decided; "
     "schedule.interruptions_per_h_ratio provides for machines on top that are lost",
     "validation.failures": "a failing machine is named by its place in a fixed plan, a schedule has a plan per epoch; "
     "schedule.interruptions_per_h_ratio provides for machines that are lost",
-    "policy.mixed_pool": "instances do both phases, so none borrows from another phase",
     "policy.recovery": "no machine fails, so there is nothing to recover from",
     "solver.search_evaluations": "the search tries neighbours of one fixed plan, a schedule has a plan per epoch",
     "solver.gap_frac": "schedule.gap_frac is the gap of a schedule",
 }
 """Keys, or all keys of a section, that must keep their default beside a schedule, and why."""
 
-BOTH_PHASES = ("colocated", "sarathi")
-"""Policies that ``auto`` compares over time: those whose instances do both phases of any request."""
-
-SERVED = (*BOTH_PHASES, "mnemosyne", "auto")
+SERVED = (*NAMES, LONG, "auto")
 """Policies that a schedule may name."""
 
 _MOVING = ("diurnal", "profile")
@@ -101,11 +97,11 @@ def _objective(scenario: Scenario) -> Iterator[str]:
 
 
 def _policy(scenario: Scenario) -> Iterator[str]:
-    """Policies that split the phases."""
+    """Rules that promise memory at arrival, which no instance could keep that goes."""
     for name in (name for name in listed(scenario.policy.name) if name not in SERVED):
         yield (
-            f"policy.name: found '{name}'; expected {', '.join(SERVED)} beside schedule: over time, "
-            "instances do both phases, because two fleets that change apart would each need the other's links"
+            f"policy.name: found '{name}'; expected {', '.join(SERVED)} beside schedule: under {name} memory is "
+            "promised at arrival for the whole request, and instances come and go"
         )
 
 

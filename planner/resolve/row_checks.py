@@ -13,25 +13,17 @@ A100_CLOCKS_MHZ = {"low_t1_mhz": 1275.0, "low_t2_mhz": 1110.0, "high_mhz": 1305.
 """POLCA's clocks. On another GPU the same shares of its highest clock are used: transferred."""
 
 
-def row_problems(
-    asked: PowerSection, machines: Sequence[Machine], stages: Sequence[int], brake_mhz: float
-) -> tuple[str, ...]:
+def row_problems(asked: PowerSection, machines: Sequence[Machine], brake_mhz: float) -> tuple[str, ...]:
     """What is wrong with the section ``power``, which has a limit, for what may be bought.
 
     Args:
         asked: the section.
         machines: that may be bought.
-        stages: numbers of pipeline stages that may be chosen.
         brake_mhz: clock of the last resort.
     """
     found = [
         text for machine in machines for text in (*_limit_problems(asked, machine), *_clock_problems(asked, machine))
     ]
-    if max(stages) > 1:
-        found.append(
-            f"power.row_limit_w: found with catalog.pp {list(stages)}; expected catalog.pp [1]: rows of pipelines "
-            "are not simulated, since an instance of a row serves one batch at a time"
-        )
     rack, meant = asked.machines_per_rack, asked.provisioned_machines
     if rack is not None and meant is not None and rack > meant:
         found.append(

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from planner.results.evidence import Evidence, Verdict
 from planner.results.precision import Served as Precision
+from planner.results.row import RowStudy
 from planner.results.schedule import FixedFleet, Schedule, Spent
 from solvers.allocation import Termination
 
@@ -90,6 +91,7 @@ class Timetable:
         serves: what each option that is ever run serves the model in.
         lacking: where there is no schedule: budgets to raise, full sentences.
         proven: that there is none, by the least work of the busiest epoch.
+        power: the row that its machines stand in; None where none is asked for.
     """
 
     schedule: Schedule | None
@@ -103,6 +105,7 @@ class Timetable:
     serves: tuple[Precision, ...] = ()
     lacking: tuple[str, ...] = ()
     proven: bool = False
+    power: RowStudy | None = None
 
     @property
     def valid(self) -> bool:

@@ -28,8 +28,8 @@ class ScheduleSection(Section):
     )
     clocks_mhz: tuple[Count, ...] | dict[Word, tuple[Count, ...]] = Field(
         (),
-        description="SM clocks to choose from, of every machine type or by type; empty: those of catalog.clocks_mhz "
-        "and the driver's",
+        description="SM clocks to choose from, of every machine type that has them or by type; empty: those of "
+        "catalog.clocks_mhz and the driver's",
     )
     top_channel: Literal["on-demand", "reserved", "spot", "owned"] = Field(
         "on-demand", description="how machines on top of the base fleet are paid for; catalog.channel pays for that"

@@ -89,14 +89,14 @@ def schedule_csv(schedule: Schedule) -> str:
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(
-        ["epoch", "start_s", "machine", "layout", "clock_mhz", "classes", "instances", "rate_req_per_s", "machines_on",
-         "machines_on_top", "machines_started", "machines_stopped"]
+        ["epoch", "start_s", "machine", "role", "layout", "clock_mhz", "classes", "instances", "rate_req_per_s",
+         "machines_on", "machines_on_top", "machines_started", "machines_stopped"]
     )  # fmt: skip
     for number, epoch in enumerate(schedule.epochs):
         for run in epoch.runs:
             machine = run.spec.machine
             rows.writerow(inert(
-                [number, f"{epoch.start_s:g}", machine, run.spec.layout.name, run.spec.clock_mhz or "",
+                [number, f"{epoch.start_s:g}", machine, run.spec.role, run.spec.layout.name, run.spec.clock_mhz or "",
                  " ".join(sorted(run.rate_req_per_s)), run.instances, f"{sum(run.rate_req_per_s.values()):.6g}",
                  epoch.machines[machine], epoch.top_machines[machine], epoch.started[machine], epoch.stopped[machine]]
             ))  # fmt: skip

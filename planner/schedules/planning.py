@@ -6,6 +6,7 @@ import numpy as np
 
 from planner.errors import BadInput
 from planner.formulate import lift_schedule
+from planner.resolve.case import Case
 from planner.resolve.inputs import Inputs, inputs_of
 from planner.resolve.serving import served_over_time
 from planner.results.evidence import Verdict
@@ -18,6 +19,7 @@ from planner.schedules.fixed import Static, fixed_fleet, simulated
 from planner.schedules.question import Opened, opened, policies_of, question_of, solved
 from planner.schedules.recount import recounted
 from planner.schedules.refusal import refusal
+from planner.schedules.rows import Study, in_rows, of_at_most
 from planner.schedules.serving import Progress, Serving
 from solvers.allocation import Reason
 from workloads.load import Floats
@@ -33,27 +35,25 @@ LEAST_WATTS_STEP = 0.995
 """By which planned watts fall below the metered share of their budget when the simulator finds it passed."""
 
 
-def timetable(question: Scenario | Inputs, *, progress: Progress, static: Static | None = None) -> Timetable:
+def timetable(
+    question: Scenario | Inputs, *, progress: Progress, static: Static | None = None, study: Study | None = None
+) -> Timetable:
     """The best schedule whose epochs, and changes between them, the simulator confirms; of any policy for ``auto``.
 
     Args:
         question: the scenario; or what was read of it, so that it is not read again.
         progress: told what is happening, and the share of the work that is done.
         static: finds the plan of one load to compare with; None compares with nothing.
+        study: of the row that machines stand in; None leaves it out.
 
     Raises:
         BadInput: see ``opened``.
         WorkloadError: likewise.
     """
-    found, inputs = [], inputs_of(question)
-    for name in policies_of(inputs.scenario):
-        progress(f"{name}: options", 0.0)
-        asked = opened(inputs, name)
-        serving = Serving(asked.case, asked.section, asked.load, asked.options)
-        found.append((_timetable(asked, serving, progress), asked, serving))
-    best, asked, serving = min(found, key=lambda each: _worth(each[0]))
+    inputs = inputs_of(question)
+    best, asked, serving = _standing(inputs, progress, study)
     if best.schedule is None:
-        return _refused(best, asked)
+        return best if best.lacking else _refused(best, asked)
     progress(f"{best.policy}: fixed fleet", 0.95)
     fixed = fixed_fleet(asked, best.schedule, static) if best.valid and static else None
     notes = (*best.schedule.notes, *_losses(serving, best.schedule, asked.section))
@@ -64,6 +64,34 @@ def timetable(question: Scenario | Inputs, *, progress: Progress, static: Static
         fixed=fixed,
         serves=served_over_time(asked.case, best.schedule),
     )
+
+
+def _standing(inputs: Inputs, progress: Progress, study: Study | None) -> tuple[Timetable, Opened, Serving]:
+    """The best schedule whose machines stand in their rows, where there are any."""
+    best, asked, serving = _best(inputs, progress)
+    if study is None or not best.valid or inputs.scenario.power.row_limit_w is None:
+        return best, asked, serving
+    progress(f"{best.policy}: rows", 0.9)
+    tried = [(asked, serving)]
+
+    def again(machines: int) -> tuple[Timetable, Case]:
+        fewer, question, served = _best(of_at_most(inputs, machines), progress)
+        tried.append((question, served))
+        return fewer, question.case
+
+    best = in_rows(best, asked.case, study, again)
+    return best, *tried[-1]
+
+
+def _best(inputs: Inputs, progress: Progress) -> tuple[Timetable, Opened, Serving]:
+    """The best schedule of any policy that is asked for, with its question and what was served."""
+    found = []
+    for name in policies_of(inputs.scenario):
+        progress(f"{name}: options", 0.0)
+        asked = opened(inputs, name)
+        serving = Serving(asked.case, asked.section, asked.load, asked.options)
+        found.append((_timetable(asked, serving, progress), asked, serving))
+    return min(found, key=lambda each: _worth(each[0]))
 
 
 def _refused(found: Timetable, asked: Opened) -> Timetable:

@@ -7,10 +7,12 @@ import numpy as np
 
 from planner.errors import BadInput
 from planner.formulate import EpochQuestion, epoch_problem, later_aims, place, thinned
+from planner.formulate.epoch_program import served
+from planner.policies.presets import NAMES
 from planner.resolve.case import Case, open_case
 from planner.resolve.epoch_options import epoch_options, fleet, unsold_on_top
 from planner.resolve.inputs import Inputs, scenario_of
-from planner.resolve.over_time import BOTH_PHASES, aims_of, hourly_carbon_g_per_kwh
+from planner.resolve.over_time import aims_of, hourly_carbon_g_per_kwh
 from planner.results.schedule import EpochOption, Tariff
 from planner.scenario import Scenario
 from planner.scenario.choices import listed
@@ -61,8 +63,7 @@ def opened(question: Scenario | Inputs, policy: str) -> Opened:
         raise BadInput("schedule: missing; expected the section that says which hours to plan")
     case = open_case(question, policy)
     load, options = load_of(case, scenario.schedule), epoch_options(case)
-    carried = {name for option in options for name in option.capacity_req_per_s}
-    lost = [name for name, rates in load.peak_req_per_s.items() if rates.max() > 0 and name not in carried]
+    lost = [name for name, rates in load.peak_req_per_s.items() if rates.max() > 0 and not served(options, name)]
     if lost:
         raise BadInput(*(f"schedule: no option carries class '{name}'; expected one that does" for name in lost))
     return Opened(
@@ -73,7 +74,7 @@ def opened(question: Scenario | Inputs, policy: str) -> Opened:
 
 def policies_of(scenario: Scenario) -> tuple[str, ...]:
     """The policies that a schedule is made under, to take the best."""
-    return BOTH_PHASES if scenario.policy.name == "auto" else listed(scenario.policy.name)
+    return NAMES if scenario.policy.name == "auto" else listed(scenario.policy.name)
 
 
 def load_of(case: Case, section: ScheduleSection) -> Load:
@@ -106,7 +107,8 @@ def question_of(asked: Opened, provided: Floats | None = None, watts_ratio: floa
     at = (np.arange(load.epochs) * load.epoch_s / 3600).astype(int) % len(hours)
     if provided is not None:
         load = replace(load, peak_req_per_s={name: peak * provided for name, peak in load.peak_req_per_s.items()})
-    kept, budgets = thinned(asked.options, tuple(load.peak_req_per_s)), case.scenario.budget()
+    apart, budgets = tuple(dict.fromkeys(pair for pair, _ in case.apart)), case.scenario.budget()
+    kept = thinned(asked.options, tuple(load.peak_req_per_s), apart)
     if budgets.expected_power_w is not None:
         budgets = replace(budgets, expected_power_w=budgets.expected_power_w * watts_ratio)
     return EpochQuestion(
@@ -118,7 +120,7 @@ def question_of(asked: Opened, provided: Floats | None = None, watts_ratio: floa
         tariff=Tariff(
             usd_per_kwh=energy.usd_per_kwh, carbon_g_per_kwh=tuple(hours[at].tolist()), pue_ratio=energy.pue_ratio
         ),
-        aims=aims_of(case.scenario), budgets=budgets,
+        aims=aims_of(case.scenario), budgets=budgets, apart=apart,
     )  # fmt: skip
 
 

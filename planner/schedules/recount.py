@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from planner.errors import BadInput
 from planner.formulate.epoch_program import counted
-from planner.formulate.epochs import EpochQuestion
+from planner.formulate.epoch_question import EpochQuestion
 from planner.resolve.epoch_options import fleet
 from planner.results.schedule import Schedule
 from planner.schedules.question import Opened, question_of

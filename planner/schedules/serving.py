@@ -5,13 +5,13 @@ wanted takes nothing more and ends what it has; one that is new takes requests f
 stands on GPUs that no other leaves, later by as much as a start may come late.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from planner.perf.layout import Role
+from planner.formulate.epoch_program import started
 from planner.resolve.case import Case
 from planner.results.evidence import Judgement
 from planner.results.schedule import Epoch, EpochOption, Run, Schedule
@@ -189,9 +189,7 @@ class Serving:
         """Mean draw at the wall, as the program has it, at the rates that are served."""
         now = schedule.epochs[epoch]
         served = self._load.peak_req_per_s if self._whole is None else self._load.mean_req_per_s
-        routed = Counter[str]()
-        for run in now.runs:
-            routed.update(run.rate_req_per_s)
+        routed = started(now.runs)
         watts = self._standing_w(now)
         for run in now.runs:
             option = self._options[run.spec.name]
@@ -247,10 +245,10 @@ class Serving:
             assert first is not None
             pools.append(
                 PoolModel(
-                    name=f"{run.spec.name}#{len(pools)}{'' if new else GOING}", role=Role.MIXED,
+                    name=f"{run.spec.name}#{len(pools)}{'' if new else GOING}", role=run.spec.role,
                     physics=self._physics[first.spec.name], instances=count, speed=_speed(run),
                     classes=frozenset(self._names.index(name) for name in run.rate_req_per_s),
-                    chunk_tokens=run.spec.chunk_tokens,
+                    chunk_tokens=run.spec.chunk_tokens, beside=run.spec.name in self._case.beside,
                 )
             )  # fmt: skip
             for instance in range(index, index + count):

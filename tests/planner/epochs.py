@@ -1,11 +1,12 @@
 """Questions over time made of simple numbers."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from planner.formulate.epochs import EpochQuestion
+from planner.formulate.epoch_question import EpochQuestion
 from planner.perf.layout import InstanceSpec, Layout, Role
 from planner.results.schedule import EpochOption, FleetType, Tariff
 from planner.scenario.objectives import Aim, Transitions
@@ -28,9 +29,10 @@ def choice(
     clock_mhz: int = 1980,
     j: float = 500.0,
     floor_w: float = 100.0,
+    role: Role = Role.MIXED,
 ) -> EpochOption:
     """An option whose energy per request is ``j`` in every class."""
-    spec = InstanceSpec(role=Role.MIXED, machine=machine, layout=Layout(tp=tp), clock_mhz=clock_mhz)
+    spec = InstanceSpec(role=role, machine=machine, layout=Layout(tp=tp), clock_mhz=clock_mhz)
     return EpochOption(spec=spec, gpus=tp, capacity_req_per_s=capacity, request_j=dict.fromkeys(capacity, j),
                        floor_w=floor_w)  # fmt: skip
 
@@ -57,6 +59,21 @@ def question(
         ),
         aims=aims,
     )  # fmt: skip
+
+
+def split(asked: EpochQuestion, *names: str) -> EpochQuestion:
+    """The same with prefill and decode instances for these classes, and those of both phases for the others alone."""
+    others = tuple(
+        replace(o, capacity_req_per_s={n: c for n, c in o.capacity_req_per_s.items() if n not in names},
+                request_j={n: j for n, j in o.request_j.items() if n not in names})
+        for o in asked.options
+    )  # fmt: skip
+    pools = (
+        choice("fast", 4, dict.fromkeys(names, 6.0), role=Role.PREFILL, j=200.0),
+        choice("fast", 2, dict.fromkeys(names, 2.0), role=Role.DECODE, j=300.0),
+        choice("slow", 4, dict.fromkeys(names, 2.0), role=Role.DECODE, j=400.0),
+    )
+    return replace(asked, options=(*pools, *(o for o in others if o.capacity_req_per_s)))
 
 
 def coarser(load: Load, times: int) -> Load:

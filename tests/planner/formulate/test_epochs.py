@@ -1,5 +1,6 @@
 """Plans over time: rows under review, laws of the optimum, and the decomposition against the whole model."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
@@ -11,7 +12,9 @@ from hypothesis import strategies as st
 
 from planner.errors import BadInput
 from planner.formulate.epoch_program import epoch_problem, later_aims, lift_schedule, place, thinned
-from planner.formulate.epochs import EPOCH_FAMILIES, EpochQuestion
+from planner.formulate.epoch_question import EpochQuestion
+from planner.formulate.epochs import EPOCH_FAMILIES
+from planner.perf.layout import Layout, Role
 from planner.resolve.interruptions import missing, missing_frac, spare_line
 from planner.results.schedule import Epoch, Schedule
 from planner.scenario.objectives import Aim, Budgets
@@ -21,7 +24,7 @@ from solvers.lexicographic import lexicographic
 from solvers.lp_format import lp_text
 from solvers.problem import Problem
 from solvers.solve import solve
-from tests.planner.epochs import coarser, question
+from tests.planner.epochs import coarser, question, split
 from tests.planner.epochs import kind as machine_kind
 from tests.planner.goldens import same_as_golden
 from workloads.load import Load, hedged
@@ -56,7 +59,8 @@ def _showcase() -> Problem:
         cost_usd_per_h=200.0, power_w=30000.0, expected_power_w=20000.0, rack_units=80.0, machines=9, machine_types=1
     )
     fleet = (fast, replace(slow, spare_machines=0.5, spare_ratio=0.25))
-    return epoch_problem(replace(asked, fleet=fleet, budgets=budgets))
+    asked = split(asked, "short")
+    return epoch_problem(replace(asked, fleet=fleet, budgets=budgets, apart=((Layout(tp=4), Layout(tp=2)),)))
 
 
 @pytest.mark.parametrize("name", [*FAMILY_NAMES, "objective"])
@@ -139,6 +143,36 @@ def test_what_a_schedule_counts_is_what_it_was_charged() -> None:
         for machine, powered in plan.machines.items():
             gpus = sum(r.instances * r.spec.layout.gpus for r in plan.runs if r.spec.machine == machine)
             assert gpus <= 8 * powered
+
+
+@settings(max_examples=8, deadline=None)
+@given(RATES)
+def test_phases_of_their_own_are_balanced_and_counted_once(rates: list[float]) -> None:
+    """What is prefilled apart is decoded apart in every epoch, and its energy is that of each request once."""
+    asked = split(question({"short": [r + 1 for r in rates], "long": [1.0] * 4}), "short")
+    schedule = _scheduled(asked)
+    assert schedule.cost_usd == pytest.approx(schedule.termination.objective, rel=1e-5)
+    for epoch, plan in enumerate(schedule.epochs):
+        by_role = Counter[Role]()
+        for run in plan.runs:
+            by_role[run.spec.role] += run.rate_req_per_s.get("short", 0.0)
+        peak = asked.peak("short", epoch)
+        assert (by_role[Role.PREFILL], by_role[Role.DECODE]) == pytest.approx((peak, peak), abs=1e-4)
+        assert by_role[Role.MIXED] == 0
+
+
+def test_layouts_that_exchange_no_kv_never_stand_together() -> None:
+    """Of two layouts between which no KV travels a schedule runs one at most, in whatever epochs."""
+    asked = split(question({"short": [2.0, 30.0, 2.0, 8.0]}), "short")
+    free = _scheduled(asked)
+    apart = _scheduled(replace(asked, apart=((Layout(tp=4), Layout(tp=2)),)))
+    layouts = [
+        {run.spec.layout.tp for epoch in each.epochs for run in epoch.runs if run.spec.role is Role.DECODE}
+        for each in (free, apart)
+    ]
+    assert 2 in layouts[0]
+    assert layouts[1] == {4}
+    assert apart.cost_usd >= free.cost_usd - 1e-6
 
 
 def test_bounds_on_change_are_kept() -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from hw_catalog.load import load_catalog
 from planner.errors import BadInput
 from planner.planning import row_study as row
 from planner.planning.oversubscribe import RowLab, RowQuestion
@@ -156,22 +157,25 @@ def test_rows_that_contradict_themselves_are_refused(power: dict[str, object], w
     assert words in str(caught.value)
 
 
-def test_a_row_of_pipelines_is_refused() -> None:
-    """What rows do not simulate is an error before anything is planned, not a wrong number after."""
-    from planner.planning.plan import check
+@pytest.mark.parametrize(("tp", "pp"), [(4, 2), (8, 2)])
+def test_a_row_of_pipelines_draws_what_plain_machines_could(tp: int, pp: int) -> None:
+    """Machines of pipelines, also where one spans several, draw between their idle watts and their rating."""
+    found = mixed_row(f"catalog.tp=[{tp}]", f"catalog.pp=[{pp}]")
+    assert found.machines > 0
+    assert any("a pipeline is one server" in words for words in found.assumptions)
+    most_w = 6 * load_catalog().machines["dgx-h100"].rated_w
+    least_w = 6 * load_catalog().machines["dgx-a100"].idle_w
+    assert least_w < found.peak_frac * found.row_limit_w <= most_w
 
-    with pytest.raises(BadInput, match="rows of pipelines are not simulated"):
-        check(scenario(row_limit_w=9e5).changed(["catalog.pp=[1, 2]"]))
 
-
-def mixed_row(**power: object) -> RowStudy:
+def mixed_row(*layout: str, **power: object) -> RowStudy:
     """Two types of machines behind one breaker, for half an hour."""
     usual = {"row_limit_w": 60_000.0, "provisioned_machines": 6, "weeks": 1, "week_s": 1800.0, "max_ratio": 1.4}
-    colocated = ["catalog.machines=[dgx-h100, dgx-a100]", "catalog.tp=[8]", "policy.name=colocated"]
+    colocated = ["catalog.machines=[dgx-h100, dgx-a100]", "catalog.tp=[8]", "policy.name=colocated", *layout]
     asked = scenario(**(usual | power)).changed(colocated)
     case = open_case(asked, "colocated")
     options = {o.spec.name: o for o in case.options}
-    standing = {name: 2 if "h100" in name else 1 for name in options}
+    standing = {n: (2 if "h100" in n else 1) * o.machines_per_instance for n, o in options.items()}
     rates = {c.request_class.name: 3.0 for c in case.asked.demand.classes}
     stands = cluster("colocated", standing, rates, options)
     assert not isinstance(stands, str)

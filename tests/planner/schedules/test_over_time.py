@@ -39,32 +39,9 @@ schedule: {load: [0.4, 1.0, 1.7, 1.0, 0.6], clocks_mhz: [1590]}
 REFUSED: Mapping[str, str] = {
     "objective": "throughput",
     "model.reading": "as-published",
-    "policy.name": "splitwise",
-    "policy.mixed_pool": "true",
+    "policy.name": "splitwise-sim",
     "policy.recovery": "checkpoint",
     "workload.arrivals.process": "diurnal, peak_to_mean_ratio: 1.5, period_s: 100",
-    "power.row_limit_w": "60000",
-    "power.provisioned_machines": "4",
-    "power.rows": "2",
-    "power.policy": "no-cap",
-    "power.t1_frac": "0.7",
-    "power.t2_frac": "0.85",
-    "power.threshold_frac": "0.7",
-    "power.release_frac": "0.1",
-    "power.low_t1_mhz": "1410",
-    "power.low_t2_mhz": "1200",
-    "power.high_mhz": "1590",
-    "power.low_priority_frac": "0.3",
-    "power.limits": "{high_p50_frac: 0.3}",
-    "power.load": "{weekend_ratio: 0.5}",
-    "power.weeks": "3",
-    "power.first_seed": "4",
-    "power.week_s": "86400.0",
-    "power.tick_s": "1.0",
-    "power.max_ratio": "1.2",
-    "power.command_loss_frac": "0.1",
-    "power.machines_per_rack": "2",
-    "power.rows_per_ups": "2",
     "availability.target_frac": "0.99",
     "availability.spares": "n+1",
     "availability.machine": "{mttr_h: 12.0}",
@@ -77,6 +54,16 @@ REFUSED: Mapping[str, str] = {
     "validation.failures": "[{pool: mixed, at_s: 3.0}]",
 }
 """Key -> a value that ``check`` and ``plan`` refuse, naming the key."""
+
+ROW = {
+    f"power.{key}"
+    for key in (
+        "row_limit_w", "provisioned_machines", "rows", "policy", "t1_frac", "t2_frac", "threshold_frac",
+        "release_frac", "low_t1_mhz", "low_t2_mhz", "high_mhz", "low_priority_frac", "limits", "load", "weeks",
+        "first_seed", "week_s", "tick_s", "max_ratio", "command_loss_frac", "machines_per_rack", "rows_per_ups",
+    )
+}  # fmt: skip
+"""Keys of the row, in which the busiest epoch is studied when the schedule is made: they change nothing of it."""
 
 CHANGES: Mapping[str, tuple[str, ...]] = {
     "model.name": ("model.name=llama-3.1-8b",),
@@ -180,6 +167,7 @@ IRRELEVANT: Mapping[str, tuple[str, str]] = {
     "policy.layerwise_from_tokens": ("policy.layerwise_from_tokens=4", "no KV moves"),
     "policy.prefill_threshold_tokens": ("policy.prefill_threshold_tokens=4", "splitwise only"),
     "policy.decode_threshold_tokens": ("policy.decode_threshold_tokens=4", "splitwise only"),
+    "policy.mixed_pool": ("policy.mixed_pool=true", "splitwise only"),
     "policy.foresee_output": ("policy.foresee_output=true", "splitwise only"),
     "policy.chunked_prefill": ("policy.chunked_prefill=true", "splitwise only"),
     "policy.chunked_decode": ("policy.chunked_decode=true", "splitwise only"),
@@ -222,7 +210,7 @@ def test_no_key_of_a_scenario_is_silent_beside_a_schedule() -> None:
     """Each key is in one list here: a schedule honours it, refuses it, or it means nothing there, with the reason."""
     asked = {key for key in _leaves(Scenario) if not key.startswith("workload.classes.")}
     asked = {"validation.failures" if key.startswith("validation.failures.") else key for key in asked}
-    told = {*REFUSED, *CHANGES, *IRRELEVANT, *OF_TRACES} - {"workload.arrivals.process", "workload.classes"}
+    told = {*REFUSED, *CHANGES, *IRRELEVANT, *OF_TRACES, *ROW} - {"workload.arrivals.process", "workload.classes"}
     assert asked - told - {"workload.classes"} == set(), "new keys: put each in a list above"
     assert told - asked == set(), "no such keys any more"
 
@@ -245,13 +233,13 @@ def test_what_no_schedule_honours_is_refused_by_name(day: Path, key: str) -> Non
 
 def test_all_that_is_refused_is_said_at_once(day: Path) -> None:
     """Both verbs name every refused key, end with 2 and write nothing."""
-    words = ["power.row_limit_w=60000", "solver.search_evaluations=40", "validation.failures=[{pool: mixed, at_s: 3}]",
+    words = ["solver.gap_frac=0.1", "solver.search_evaluations=40", "validation.failures=[{pool: mixed, at_s: 3}]",
              "schedule.clocks_mhz=[2500, 1590]", "catalog.clocks_mhz={dgx-h100: [77]}"]  # fmt: skip
     sets = [part for word in words for part in ("--set", word)]
     for verb in ("check", "plan"):
         code, said = _say(verb, str(day), *sets)
         assert code == 2
-        for key in ("power.row_limit_w", "solver.search_evaluations", "validation.failures", "schedule.clocks_mhz",
+        for key in ("solver.gap_frac", "solver.search_evaluations", "validation.failures", "schedule.clocks_mhz",
                     "catalog.clocks_mhz.dgx-h100: found 77"):  # fmt: skip
             assert key in said, verb
         assert "found 2500; expected 345 to 1980 MHz" in said

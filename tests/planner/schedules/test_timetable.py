@@ -61,13 +61,12 @@ def test_a_schedule_that_cannot_be_is_refused(word: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("word", "expected"),
     [
-        ("policy.name=splitwise", "both phases"),
+        ("policy.name=splitwise-sim", "memory is promised at arrival"),
         ("schedule.load=trace", "needs a workload"),
-        ("power.row_limit_w=90000", "power.row_limit_w: found 90000.0; expected it left out beside schedule"),
     ],
 )
 def test_what_a_schedule_cannot_be_made_for_is_refused(word: str, expected: str) -> None:
-    """A policy that splits phases, a trace that is none, and a row are refused before anything is solved."""
+    """Rules that promise memory, and a trace that is none, are refused before anything is solved."""
     with pytest.raises(BadInput, match=expected):
         timetable(Scenario.load(EXAMPLE, [*SMALL, word]), progress=lambda *_: None)
 
@@ -90,7 +89,7 @@ def test_an_autoscaler_reads_every_pool_of_every_epoch() -> None:
     schedule = lift_schedule(asked, solution.allocation.values, solution.termination, method="monolithic")
     lines = schedule_csv(schedule).splitlines()
     assert len(lines) == 1 + sum(len(epoch.runs) for epoch in schedule.epochs)
-    assert lines[0].startswith("epoch,start_s,machine,layout,clock_mhz")
+    assert lines[0].startswith("epoch,start_s,machine,role,layout,clock_mhz")
     total = sum(int(line.split(",")[6]) for line in lines[1:])
     assert total == sum(run.instances for epoch in schedule.epochs for run in epoch.runs)
     assert schedule_csv(replace(schedule, epochs=())) == lines[0] + "\n"

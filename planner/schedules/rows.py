@@ -1,0 +1,70 @@
+"""The rows that the machines of a plan over time stand in: studied with its busiest epoch, a limit of the others."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from planner.capacity.totals import totals
+from planner.resolve.case import Case
+from planner.resolve.inputs import Inputs
+from planner.results.plan import CandidatePlan, Pool
+from planner.results.row import RowStudy
+from planner.results.schedule import Epoch
+from planner.results.timetable import Timetable
+
+Study = Callable[[Case, CandidatePlan], tuple[RowStudy, str]]
+"""Says how many machines like a plan's a row holds, and why they do not stand in the rows; "" where they do."""
+
+MOST_ROUNDS = 3
+"""Schedules that are tried in their rows; each after the first has fewer machines than they did not hold."""
+
+
+def in_rows(found: Timetable, case: Case, study: Study, again: Callable[[int], tuple[Timetable, Case]]) -> Timetable:
+    """The schedule, if its machines stand in the rows that there are; else one of fewer machines that does, or none.
+
+    Machines that are not powered draw nothing: the busiest epoch is studied, as the peak of the row's week.
+
+    Args:
+        found: a validated schedule.
+        case: that it is of.
+        study: of a row.
+        again: makes the schedule of so many machines at most, with its case.
+    """
+    first, needs, why = found, list[int](), ""
+    for turn in range(MOST_ROUNDS):
+        if found.schedule is None or not found.valid:
+            break
+        busiest = max(found.schedule.epochs, key=lambda epoch: sum(epoch.machines.values()))
+        row, wrong = study(case, at_work(case, busiest, found))
+        if not wrong:
+            return replace(found, power=row)
+        why, needs = why or wrong, [*needs, *([row.needed_rows] if row.needed_rows else [])]
+        places = min(row.rows * row.machines, sum(busiest.machines.values()) - 1)
+        if places < 1 or turn + 1 == MOST_ROUNDS:
+            break
+        found, case = again(places)
+    rows = f"raise power.rows from {case.scenario.power.rows} to at least {min(needs)}" if needs else ""
+    return replace(first, schedule=None, served=(), lacking=tuple(filter(None, (why, rows))), proven=False)
+
+
+def at_work(case: Case, epoch: Epoch, found: Timetable) -> CandidatePlan:
+    """An epoch as a plan of one load: its instances, on machines of their own."""
+    options, pools = {option.spec.name: option for option in case.options}, []
+    for run in epoch.runs:
+        option = options[run.spec.name]
+        machines = -(-run.instances * option.machines_per_instance // option.instances_per_machine)
+        pools.append(
+            Pool(
+                spec=run.spec, instances=run.instances, machines=machines, rate_req_per_s=run.rate_req_per_s,
+                load_frac=0.0, kv_load_frac=0.0,
+            )
+        )  # fmt: skip
+    return CandidatePlan(
+        policy=found.policy, pools=tuple(pools), headroom=case.scenario.headroom_limits(), rate_scale=1.0,
+        totals=totals((options[p.spec.name], p.machines, p.rate_req_per_s) for p in pools),
+        termination=found.termination, variant=case.variant,
+    )  # fmt: skip
+
+
+def of_at_most(inputs: Inputs, machines: int) -> Inputs:
+    """The same question about fewer machines, which changes nothing of what they offer."""
+    return replace(inputs, scenario=inputs.scenario.changed([f"budgets.machines={machines}"]))
