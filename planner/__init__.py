@@ -5,7 +5,7 @@ from importlib import import_module
 __version__ = "0.2.0"
 
 VERBS = ("plan", "simulate", "whatif", "frontier", "diff")
-"""What ``from planner import …`` offers beside ``Scenario``; loaded when first used, so that --help stays light."""
+"""What ``from planner import …`` offers beside questions; loaded when first used, so that --help stays light."""
 
 
 def __getattr__(name: str) -> object:
@@ -13,8 +13,10 @@ def __getattr__(name: str) -> object:
         return getattr(import_module("planner.api"), name)
     if name == "Scenario":
         return import_module("planner.scenario").Scenario
+    if name == "Fleet":
+        return import_module("planner.scenario.fleet").Fleet
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *VERBS, "Scenario"})
+    return sorted({*globals(), *VERBS, "Fleet", "Scenario"})

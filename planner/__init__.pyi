@@ -5,6 +5,7 @@ from planner.api import plan as plan
 from planner.api import simulate as simulate
 from planner.api import whatif as whatif
 from planner.scenario import Scenario as Scenario
+from planner.scenario.fleet import Fleet as Fleet
 
 __version__: str
 VERBS: tuple[str, ...]

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from planner.cli.plans import ENDINGS
+from planner.cli.fleets import diff_fleets
 from planner.cli.reports import report_page, show_page
 from planner.cli.schedules import diff_schedules
 from planner.cli.terminal import (
+    ENDINGS,
     Json,
     Quiet,
     Report,
@@ -197,6 +198,8 @@ def diff(
 ) -> None:
     """Show what changes between two plans, and a safe order of moves."""
     expect_writable(before, after, report=report)
+    if diff_fleets(before, after, quick=quick, power_limit=power_limit, json=json, quiet=quiet, report=report):
+        return
     if diff_schedules(before, after, json=json, quiet=quiet, report=report):
         return
     from planner.compare.diff import diff as compared

@@ -2,13 +2,17 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from planner.cli.fleets import fleet_file
 from planner.cli.plans import PlanArgument
 from planner.cli.terminal import Quiet, expect_writable, note, write
 from planner.errors import BadInput
+
+if TYPE_CHECKING:
+    from planner.files.plan_file import PlanFile
 
 
 class Stack(StrEnum):
@@ -34,14 +38,16 @@ def export(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="file to write; stdout where not given")
     ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", metavar="NAME", help="of the plans of several models, that of this one")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Write a plan.json for a serving stack, as CSV or as Markdown."""
     from planner.files import stacks, texts
-    from planner.files.plan_file import read_plan
     from planner.files.workers import deployment
     from planner.schedules.files import read_schedule, schedule_csv
-    from workloads.models import load_model
+    from workloads.models import load_model as architecture
 
     expect_writable(plan, out=out)
     if (over_time := read_schedule(plan)) is not None:
@@ -49,17 +55,36 @@ def export(
             raise BadInput(f"--format {format}: {plan} is a plan over time; expected csv: the others hold one load")
         _put(schedule_csv(over_time.schedule), out, quiet=quiet)
         return
-    file = read_plan(plan)
+    file = _plan_of(plan, model)
     if format is Stack.CSV:
         text = texts.as_csv(file.plan)
     elif format is Stack.MARKDOWN:
         text = texts.as_markdown(file.plan, file.scenario)
     else:
         own = file.scenario.catalog.directory
-        model = load_model(file.scenario.model.name, directory=Path(own) if own else None)
-        neutral = deployment(file.plan, file.scenario, model=model)
+        served = architecture(file.scenario.model.name, directory=Path(own) if own else None)
+        neutral = deployment(file.plan, file.scenario, model=served)
         text = stacks.dynamo(neutral) if format is Stack.DYNAMO else stacks.llm_d(neutral)
     _put(text, out, quiet=quiet)
+
+
+def _plan_of(plan: Path, model: str | None) -> "PlanFile":
+    """The plan in a file, or, of several models, that of the one named.
+
+    Raises:
+        BadInput: one is named where there is one alone, none is where there are several, or it is none of them.
+    """
+    from planner.files.plan_file import read_plan
+
+    several = fleet_file(plan)
+    if several is None and model is not None:
+        raise BadInput(f"--model {model}: {plan} has the plan of one model; expected none")
+    if several is None or model is None:
+        if several is not None:
+            names = ", ".join(several.fleet.plans)
+            raise BadInput(f"{plan}: has the plans of {names}; expected --model with one of them")
+        return read_plan(plan)
+    return several.one(model)
 
 
 def _put(text: str, out: Path | None, *, quiet: bool) -> None:

@@ -1,6 +1,5 @@
 """Verbs that ask a question: check, plan, simulate, show."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -8,6 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from planner.cli.fleets import (
+    check_fleet,
+    fleet_file,
+    one_model,
+    plan_fleet,
+    show_fleet,
+    simulate_fleet,
+)
 from planner.cli.reports import report_edited, report_page, report_plan, report_simulation, show_page
 from planner.cli.schedules import (
     check_schedule,
@@ -18,12 +25,14 @@ from planner.cli.schedules import (
 )
 from planner.cli.starting import Words, asked
 from planner.cli.terminal import (
+    ENDINGS,
     Json,
     Progress,
     Quiet,
     Report,
     Sets,
     expect_writable,
+    not_written,
     note,
     progress,
     write,
@@ -42,12 +51,6 @@ class Engine(StrEnum):
     CORE = "core"
     REFERENCE = "reference"
 
-
-ENDINGS: Mapping[str, ExitCode] = {
-    "infeasible": ExitCode.INFEASIBLE,
-    "not validated": ExitCode.NOT_VALIDATED,
-    "no plan in time": ExitCode.SOLVER_EMPTY,
-}
 
 Verbose = Annotated[
     bool,
@@ -100,15 +103,20 @@ def check(
     from planner.files.plan_file import dumps, schemas
 
     if schema:
+        from planner.files.fleet_file import FleetFile
         from planner.schedules.files import ScheduleFile
 
-        write(dumps(schemas(schedule=ScheduleFile)))
+        write(dumps(schemas(schedule=ScheduleFile, fleet=FleetFile)))
         return
     from planner.planning import plan as planning
     from planner.report.checks import check_page
+    from planner.scenario.fleet import Fleet
 
     question, files = asked(scenario, words, sets, "check")
     expect_writable(*files, report=report)
+    if isinstance(question, Fleet):
+        check_fleet(question, json=json, report=report)
+        return
     found = planning.check(question) if question.schedule is None else check_schedule(question)
     report_page(report, check_page, found, quiet=False)
     write(dumps(found)) if json else show_page(check_page(found))
@@ -146,13 +154,14 @@ def plan(
     """
     question, files = asked(scenario, words, sets, "plan")
     expect_writable(*files, out=out, report=report)
+    if plan_fleet(question, out, report, depth, json=json, quiet=quiet):
+        return
+    question = one_model(question)
     if question.schedule is not None:
         plan_schedule(question, out, report, json=json, quiet=quiet, verbose=depth.verbose)
         return
     from planner.files.plan_file import no_plan_text, plan_text, write_plan
-    from planner.planning import (
-        plan as planning,
-    )  # only once the input is known to be good: what it stands on is slow to import
+    from planner.planning import plan as planning  # only once the input is known to be good: it is slow to import
     from planner.planning.choices import Depth
     from planner.report.plans import no_plan_page, plan_page
     from planner.results.evidence import NoPlan
@@ -166,8 +175,7 @@ def plan(
     if isinstance(answer, NoPlan):
         report_plan(report, answer, question, quiet=quiet)
         write(no_plan_text(question, answer, digests)) if json else show_page(no_plan_page(answer, question), parts)
-        if out is not None:
-            note(f"{out} not written: there is no validated plan", quiet=quiet)
+        not_written(out, quiet=quiet)
         raise typer.Exit(ENDINGS[answer.reason])
     if out is not None:  # files first: what stdout leads to may be full
         write_plan(out, question, answer, digests)
@@ -199,6 +207,8 @@ def simulate(
     json = how.json
     _expect_files(source, report, records)
     stepwise = engine is Engine.REFERENCE
+    if simulate_fleet(source, sets or (), how, epoch, records, report, quiet=quiet, stepwise=stepwise):
+        return
     if simulated_schedule(
         source, sets or (), epoch=epoch, report=report, json=json, quiet=quiet, records=records, stepwise=stepwise
     ):  # fmt: skip
@@ -221,8 +231,7 @@ def simulate(
             done = planning.simulation(asked, candidate, progress=tell, note=taken, stepwise=stepwise)
     run, seen = done.candidate, done.judgement
     report_simulation(report, seen, run, asked, quiet=quiet)
-    page = simulation_page(seen, run, asked)
-    write(dumps(simulation_data(seen, run))) if json else show_page(page, how.sections or ())
+    write(dumps(simulation_data(seen, run))) if json else show_page(simulation_page(seen, run, asked), how.sections)
     if not seen.valid:
         raise typer.Exit(ExitCode.NOT_VALIDATED)
 
@@ -266,6 +275,9 @@ def show(
     from planner.schedules.files import read_schedule
 
     expect_writable(plan, report=report)
+    if (several := fleet_file(plan)) is not None:
+        show_fleet(several, sections or (), json=json, quiet=quiet, report=report)
+        return
     if (over_time := read_schedule(plan, edited_too=True)) is not None:
         show_schedule(over_time, tuple(sections or ()), json=json, quiet=quiet, report=report)
         return

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Found = TypeVar("Found")
 
 
-def show_page(page: "Page", sections: Sequence[str] = ()) -> None:
+def show_page(page: "Page", sections: Sequence[str] | None = ()) -> None:
     """Print a page: its first screen, or the sections asked for, or ``all``.
 
     Raises:
@@ -26,7 +26,7 @@ def show_page(page: "Page", sections: Sequence[str] = ()) -> None:
     """
     from planner.report.rich import ALL, drawn
 
-    wanted = [name for each in sections for name in each.split(",") if name]
+    wanted = [name for each in sections or () for name in each.split(",") if name]
     known = [ALL, *(section.name for section in page.sections)]
     problems = [f"--sections {name}: no such section; {nearest(name, known)}" for name in wanted if name not in known]
     if problems:

@@ -13,6 +13,7 @@ from planner.errors import BadInput, nearest
 
 if TYPE_CHECKING:  # slow to import, and needed only once the words are known
     from planner.scenario import Scenario
+    from planner.scenario.fleet import Fleet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +40,9 @@ class Words:
     ] = None
 
 
-def asked(file: Path | None, words: Words, sets: list[str] | None, verb: str) -> "tuple[Scenario, tuple[Path, ...]]":
+def asked(
+    file: Path | None, words: Words, sets: list[str] | None, verb: str
+) -> "tuple[Scenario | Fleet, tuple[Path, ...]]":
     """The question, and the files that it rests on.
 
     Args:
@@ -51,8 +54,9 @@ def asked(file: Path | None, words: Words, sets: list[str] | None, verb: str) ->
     Raises:
         BadInput: neither or both were given, or what was is wrong.
     """
-    from planner.scenario import Scenario
+    from planner.scenario import Scenario, document_of
     from planner.scenario.flags import Flags, assumed, question, scenario_text
+    from planner.scenario.fleet import Fleet
     from planner.scenario.reading import override
 
     given = Flags(**{name: value for name, value in asdict(words).items() if name != "save"})
@@ -64,8 +68,12 @@ def asked(file: Path | None, words: Words, sets: list[str] | None, verb: str) ->
             "llama-3.1-70b --rate 40 --prompt 1000 --output 200 --ttft 1 --tpot 0.05 --machines dgx-h100,hgx-h200"
         )
     if file is not None:
-        found = Scenario.load(file, sets or ())
-        return found, files_of(found, file)
+        document = document_of(file, sets or ())
+        if "models" in document.data:
+            several = Fleet.parse(document)
+            return several, (file, *(each for part in several.parts().values() for each in files_of(part)))
+        one = Scenario.parse(document)
+        return one, files_of(one, file)
     found = Scenario.parse(override(question(given), sets or ()))
     for sentence in assumed(given):
         note(f"phasewise: {sentence}; --prompt and --output take MEDIAN:P95")

@@ -35,6 +35,13 @@ Directory = Annotated[
     Path | None, typer.Option("--directory", metavar="DIR", help="your own catalog files, on top of the built-in ones")
 ]
 
+ENDINGS: Mapping[str, ExitCode] = {
+    "infeasible": ExitCode.INFEASIBLE,
+    "not validated": ExitCode.NOT_VALIDATED,
+    "no plan in time": ExitCode.SOLVER_EMPTY,
+}
+"""Why there is no plan -> how the process ends."""
+
 _Debug = Annotated[bool, typer.Option("--debug", help="show the traceback of a bug")]
 
 
@@ -128,6 +135,12 @@ def note(text: str, *, quiet: bool = False) -> None:
     """A remark on stderr that is no result."""
     if not quiet:
         typer.echo(text, err=True)
+
+
+def not_written(out: Path | None, *, quiet: bool) -> None:
+    """A remark that a file asked for is not written, since there is nothing to write."""
+    if out is not None:
+        note(f"{out} not written: there is no validated plan", quiet=quiet)
 
 
 _PIPED = 100_000

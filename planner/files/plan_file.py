@@ -18,7 +18,7 @@ from planner.errors import BadInput
 from planner.files.writing import write_whole
 from planner.results.evidence import Evidence, NoPlan, ValidatedPlan, Verdict
 from planner.results.plan import CandidatePlan
-from planner.scenario import Scenario
+from planner.scenario import SEVERAL, Scenario
 from planner.scenario.findings import findings
 from planner.scenario.objectives import Objective
 from planner.scenario.reading import Document
@@ -37,8 +37,8 @@ EDITED = "unvalidated (edited since it was simulated)"
 """What a plan is whose file does not have the digest of its content."""
 
 
-class Kept(BaseModel):
-    """What every file of a plan says besides the plan: all that is needed to check it or make it again."""
+class Written(BaseModel):
+    """What every file of a plan says besides the question and the plan."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -46,7 +46,6 @@ class Kept(BaseModel):
     phasewise_version: str = Field(description="what wrote the file")
     validated: Literal[True] = Field(description="only validated plans are written")
     digests: dict[str, str] = Field(description="what was read (scenario, catalog, trace) -> SHA-256, hex")
-    scenario: Scenario = Field(description="the question, with every default spelled out")
     content_sha256: str = Field("", description="SHA-256 of all else in the file, hex; tells a plan edited since")
     _edited: bool = PrivateAttr(default=False)
 
@@ -73,6 +72,12 @@ class Kept(BaseModel):
             raise BadInput(*problems)
         file._edited = edited
         return file
+
+
+class Kept(Written):
+    """The same with a question about one model: all that is needed to check the plan or make it again."""
+
+    scenario: Scenario = Field(description="the question, with every default spelled out")
 
 
 class PlanFile(Kept):
@@ -199,6 +204,8 @@ def read_plan(path: Path, *, edited_too: bool = False) -> PlanFile:
         BadInput: it is cut off, of another version, has unknown or missing keys, contradicts itself, or was edited.
     """
     data, edited = loaded(path)
+    if "fleet" in data:
+        raise BadInput(f"{path}: found the plans of several models; expected that of one: {SEVERAL}")
     if "timetable" in data:
         raise BadInput(
             f"{path}: found a plan over time; expected the plan of one load (`show`, `simulate`, `diff` with another "
@@ -206,7 +213,7 @@ def read_plan(path: Path, *, edited_too: bool = False) -> PlanFile:
         )
     expect_validated(data, path)
     file = PlanFile.of(data, path, edited=edited)
-    expect_sound(file, path, _contradictions(file), edited_too=edited_too)
+    expect_sound(file, path, contradictions(file), edited_too=edited_too)
     return file
 
 
@@ -220,7 +227,7 @@ def expect_validated(data: Mapping[str, Any], path: Path) -> None:
         raise BadInput(f"{path}: validated: found {data.get('validated')!r}; expected true: this is no validated plan")
 
 
-def expect_sound(file: Kept, path: Path, contradictions: Iterable[str], *, edited_too: bool) -> None:
+def expect_sound(file: Written, path: Path, contradictions: Iterable[str], *, edited_too: bool) -> None:
     """Refuse a plan that contradicts itself, or that no simulation has seen as it is now.
 
     Raises:
@@ -286,7 +293,7 @@ def schemas(**others: type[BaseModel]) -> dict[str, Any]:
     return {**found, "scenario": Scenario.model_json_schema()}
 
 
-def _contradictions(file: PlanFile) -> Iterator[str]:
+def contradictions(file: PlanFile) -> Iterator[str]:
     """What a hand that edits one number forgets to edit elsewhere."""
     plan, candidate, totals = file.plan, file.plan.candidate, file.plan.candidate.totals
     machines = sum(pool.machines for pool in candidate.pools)

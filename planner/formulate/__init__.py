@@ -9,11 +9,26 @@ from planner.formulate.epoch_program import epoch_problem, later_aims, lift_sche
 from planner.formulate.epoch_question import EpochQuestion
 from planner.formulate.epochs import EPOCH_BUDGET_FAMILIES, EPOCH_FAMILIES
 from planner.formulate.families import BUDGET_FAMILIES, FAMILIES
+from planner.formulate.joint import joint, part
 from planner.formulate.lift import lift
 from planner.formulate.program import problem, unservable
 
 __all__ = [
-    "BUDGETS", "BUDGET_FAMILIES", "EPOCH_BUDGET_FAMILIES", "EPOCH_FAMILIES", "FAMILIES", "EpochQuestion", "canonical",
-    "epoch_problem", "later_aims",
-    "lift", "lift_schedule", "place", "problem", "thinned", "unservable",
+    "BUDGETS",
+    "BUDGET_FAMILIES",
+    "EPOCH_BUDGET_FAMILIES",
+    "EPOCH_FAMILIES",
+    "FAMILIES",
+    "EpochQuestion",
+    "canonical",
+    "epoch_problem",
+    "joint",
+    "later_aims",
+    "lift",
+    "lift_schedule",
+    "part",
+    "place",
+    "problem",
+    "thinned",
+    "unservable",
 ]  # fmt: skip

@@ -65,7 +65,7 @@ def plan(
         return _searched(cases, progress, with_margin=with_margin, drawn_w=watts)
 
     own_w = scenario.budgets.expected_power_w if drawn_w is None else drawn_w
-    cases = [prepared(case) for case in _cases(inputs)]
+    cases = [prepared(case) for case in cases_of(inputs)]
     searched = looked(cases, inf if own_w is None and limited_by_rows(scenario) else drawn_w)
     best = searched.answer
     if isinstance(best, ValidatedPlan) and scenario.power.row_limit_w is not None:
@@ -102,7 +102,7 @@ def _grown(scenario: Scenario, best: ValidatedPlan, progress: Progress, drawn_w:
     return other_growth(scenario, best, planned)
 
 
-def _cases(inputs: Inputs) -> tuple[Case, ...]:
+def cases_of(inputs: Inputs) -> tuple[Case, ...]:
     """The question in every precision, on every engine and under every policy that it leaves open."""
     return tuple(
         open_case(inputs, name, variant) for variant in inputs.variants for name in policies_of(inputs.scenario)
@@ -205,7 +205,7 @@ def check(question: Scenario | Inputs) -> CheckReport:
     Raises:
         BadInput, CatalogError, WorkloadError: something it names is missing or broken.
     """
-    cases = _cases(inputs_of(question))
+    cases = cases_of(inputs_of(question))
     return checked(cases, tuple(d for case in cases for d in serving_doubts(case, (o.spec for o in case.options))))
 
 

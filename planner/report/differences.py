@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from planner.report.bill import bill_rows
 from planner.report.page import Cell, Lines, Page, Section, Table, columns, section
@@ -98,6 +99,24 @@ def _moves(found: Diff) -> Iterator[Section]:
 def _move(move: Move) -> str:
     source = f" from {move.source}" if move.source else ""
     return f"{move.machines} {move.pool}{source}"
+
+
+def fleet_diff_page(found: Mapping[str, Diff]) -> Page:
+    """What changes between the plans of several models, model by model; moves are safe for each by itself."""
+    pages = {name: diff_page(each) for name, each in found.items()}
+    unsafe = [name for name, each in found.items() if not each.safe]
+    still = all(page.verdict == "NO CHANGES" for page in pages.values())
+    return Page(
+        title="difference",
+        verdict="NO SAFE ORDER FOUND" if unsafe else "NO CHANGES" if still else "SAFE",
+        good=not unsafe,
+        headline="; ".join(f"{name}: {page.headline}" for name, page in pages.items()),
+        sections=[
+            replace(each, name=f"{name}.{each.name}", title=f"{name}: {each.title}")
+            for name, page in pages.items()
+            for each in page.sections
+        ],
+    )
 
 
 def schedule_diff_page(found: ScheduleDiff) -> Page:

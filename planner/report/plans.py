@@ -35,6 +35,7 @@ from planner.results.picture import Picture
 from planner.results.plan import CandidatePlan
 from planner.results.precision import precision
 from planner.scenario import Scenario
+from planner.scenario.fleet import Fleet
 from planner.scenario.objectives import Budgets, Headroom, Objective
 
 _PROVEN_FRAC = 1e-6
@@ -367,7 +368,7 @@ def _alternatives(plan: ValidatedPlan) -> Iterator[Section]:
     yield from section("alternatives", "Alternatives", lines)
 
 
-def again(scenario: Scenario) -> Section:
+def again(scenario: Scenario | Fleet) -> Section:
     """The whole question, so that it can be asked again."""
     text = yaml.safe_dump(scenario.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
     return Section(

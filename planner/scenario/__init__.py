@@ -19,7 +19,7 @@ from planner.scenario.over_time import agreed
 from planner.scenario.policy_section import PolicySection
 from planner.scenario.power import PowerSection
 from planner.scenario.prefix_section import PrefixSection
-from planner.scenario.reading import Document, is_there, override, read_document
+from planner.scenario.reading import Document, Path_, is_there, override, read_document
 from planner.scenario.schedule_section import ScheduleSection
 from planner.scenario.sections import (
     BudgetSection,
@@ -40,6 +40,9 @@ from workloads.slo import Slo
 
 _PLAN_FILE = frozenset({"digests", "content_sha256", "phasewise_version"})
 """Keys that plan files have and scenarios have not."""
+
+SEVERAL = "only the verbs check, plan, simulate, show, diff and export know several models on one fleet"
+"""Said by those that would plan one of them."""
 
 
 class Scenario(Section):
@@ -126,11 +129,7 @@ class Scenario(Section):
         Raises:
             BadInput: with every problem that was found, each naming line or key.
         """
-        path = Path(path)
-        document = read_document(path)
-        if document.data.keys() >= _PLAN_FILE:
-            raise BadInput(f"{path}: is a plan; expected a scenario (show, simulate, diff and export take plans)")
-        return cls.parse(override(_beside(document, path.parent), overrides))
+        return cls.parse(document_of(path, overrides))
 
     @classmethod
     def parse(cls, document: Document) -> Self:
@@ -139,6 +138,8 @@ class Scenario(Section):
         Raises:
             BadInput: with every problem that was found, each naming line or key.
         """
+        if "models" in document.data:
+            raise BadInput(f"{document.place(('models',))}: models: found several models; expected one: {SEVERAL}")
         document = agreed(classes_spelled_out(spelled_out(document)))
         try:
             return cls.model_validate(document.data)
@@ -177,13 +178,36 @@ class Scenario(Section):
         return Headroom(**self.headroom.model_dump())
 
 
+def document_of(path: Path | str, overrides: Sequence[str] = ()) -> Document:
+    """The data of a scenario file, with ``dotted.key=value`` words applied; see ``Scenario.load``.
+
+    Raises:
+        BadInput: it cannot be read, is a plan, or a word is wrong.
+    """
+    path = Path(path)
+    document = read_document(path)
+    if document.data.keys() >= _PLAN_FILE:
+        raise BadInput(f"{path}: is a plan; expected a scenario (show, simulate, diff and export take plans)")
+    return override(_beside(document, path.parent), overrides)
+
+
 def _beside(document: Document, directory: Path) -> Document:
     """Files named in a scenario file lie beside it; a name with no file beside it is left as it is."""
-    for section, key in (("workload", "trace"), ("catalog", "directory"), ("model", "name")):
-        part: Any = document.data.get(section)
-        name = part.get(key) if isinstance(part, Mapping) else None
-        named = isinstance(name, str) and (section != "model" or "/" in name or name.endswith(".json"))
-        if isinstance(name, str) and named and is_there(directory / name):
-            place = document.place((section, key))
-            document = document.changed((section, key), (directory / name).as_posix(), place)
+    models = document.data.get("models")
+    entries: list[Path_] = [("models", number) for number in range(len(models))] if isinstance(models, list) else []
+    for around in ((), *entries):
+        for section, key in (("workload", "trace"), ("catalog", "directory"), ("model", "name")):
+            document = _found_beside(document, directory, (*around, section, key))
+    return document
+
+
+def _found_beside(document: Document, directory: Path, path: Path_) -> Document:
+    """The document with the name at a path, if that is one of a file beside it, leading there."""
+    name: Any = document.data
+    for step in path:
+        known = isinstance(name, Mapping) or (isinstance(name, list) and isinstance(step, int))
+        name = (name.get(step) if isinstance(name, Mapping) else name[step]) if known else None
+    named = isinstance(name, str) and (path[-2] != "model" or "/" in name or name.endswith(".json"))
+    if isinstance(name, str) and named and is_there(directory / name):
+        return document.changed(path, (directory / name).as_posix(), document.place(path))
     return document

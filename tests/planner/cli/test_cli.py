@@ -290,7 +290,7 @@ def test_check_shows_demand_options_and_excuses(run: Run, answer: Callable[[obje
 
 def test_schemas_are_published(run: Run) -> None:
     """``check --schema`` needs no scenario and prints the schemas of all files."""
-    assert sorted(json.loads(run("check", "--schema").stdout)) == ["plan", "scenario", "schedule"]
+    assert sorted(json.loads(run("check", "--schema").stdout)) == ["fleet", "plan", "scenario", "schedule"]
     assert "expected a scenario file, or --schema" in run("check").stderr
 
 

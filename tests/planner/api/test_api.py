@@ -13,7 +13,7 @@ from planner.scenario.objectives import Objective
 from tests.planner import plans
 from tests.planner.small import small
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def fresh(code: str) -> str:
@@ -85,3 +85,23 @@ def test_scenarios_load_from_words(tmp_path: Path) -> None:
     path = tmp_path / "s.yaml"
     path.write_text((plans.EXAMPLES / "splitwise-conv.yaml").read_text())
     assert Scenario.load(str(path)) == Scenario.load(path)
+
+
+def test_several_models_are_planned_from_python(tmp_path: Path) -> None:
+    """``plan`` of a fleet has a frame of the pools and of the evidence of every model, and is saved as one file."""
+    from planner import plan as planned
+    from planner.files.fleet_file import read_fleet_file
+    from tests.planner.two_models import two
+
+    found = planned(two())
+    assert found.valid
+    assert found.frame()["model"].tolist() == ["chat", "code"]
+    assert found.evidence()["verdict"].tolist() == ["met"] * 4
+    found.save(tmp_path / "two.json")
+    file = read_fleet_file(tmp_path / "two.json")
+    assert file is not None
+    assert file.fleet.objective_value == pytest.approx(found.plan.objective_value)
+    assert [each.name for each in file.fleet.models] == ["chat", "code"]
+    none = planned(two("budgets.machines=1"))
+    with pytest.raises(BadInput, match="there is no plan"):
+        none.save(tmp_path / "none.json")

@@ -1,13 +1,15 @@
 """The same verbs as the command line, for notebooks and programs; results turn into data frames."""
 
 import json
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from planner import __version__
+from planner.api.fleets import PlannedFleet
+from planner.api.fleets import planned as planned_fleet
+from planner.api.frames import Row, Shown, evidence_rows, frame_of
 from planner.compare.diff import diff as _compared
 from planner.compare.frontier import route, walked
 from planner.compare.journal import Journal
@@ -17,21 +19,23 @@ from planner.files.plan_file import PlanFile, plain, read_plan, write_plan
 from planner.files.records import record_file
 from planner.planning import plan as planning
 from planner.results.difference import Diff
-from planner.results.evidence import Evidence, Judgement, NoPlan, ValidatedPlan
+from planner.results.evidence import Judgement, NoPlan, ValidatedPlan
 from planner.results.frontier import Frontier
 from planner.results.plan import CandidatePlan
 from planner.results.sweep import Point, WhatIf
 from planner.scenario import Scenario
+from planner.scenario.fleet import Fleet
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Progress = Callable[[str, float], None]
-Row = dict[str, object]
 
 __all__ = [
     "Compared",
+    "Fleet",
     "Planned",
+    "PlannedFleet",
     "Scenario",
     "Simulated",
     "Swept",
@@ -44,36 +48,12 @@ __all__ = [
 ]
 
 
-def _frame(rows: Sequence[Row]) -> "pd.DataFrame":
-    import pandas as pd  # takes longer to import than everything else here together
-
-    return pd.DataFrame.from_records([{key: plain(value) for key, value in row.items()} for row in rows])
-
-
 def _silent(_words: str, _done_frac: float) -> None:
     """Progress that is not shown."""
 
 
-class _Shown(ABC):
-    """Something that notebooks show as its first data frame."""
-
-    __slots__ = ()
-
-    @abstractmethod
-    def frame(self) -> "pd.DataFrame":
-        """The rows that matter most."""
-
-    def _repr_html_(self) -> str:
-        return str(self.frame().to_html())
-
-
-def _evidence_rows(evidence: Sequence[Evidence]) -> list[Row]:
-    columns = ("slo", "unit", "limit", "measured", "low", "high", "verdict", "n")
-    return [{name: each.flat()[name] for name in columns} for each in evidence]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Planned(_Shown):
+class Planned(Shown):
     """What ``plan`` came to.
 
     Attributes:
@@ -105,7 +85,7 @@ class Planned(_Shown):
     def frame(self) -> "pd.DataFrame":
         """One row for each pool; none where there is no plan."""
         pools = self.answer.candidate.pools if isinstance(self.answer, ValidatedPlan) else ()
-        return _frame([
+        return frame_of([
             {
                 "role": p.spec.role, "machine": p.spec.machine, "layout": p.spec.layout.name, "instances": p.instances,
                 "machines": p.machines, "rate_req_per_s": sum(p.rate_req_per_s.values()), "load_frac": p.load_frac,
@@ -116,7 +96,7 @@ class Planned(_Shown):
 
     def evidence(self) -> "pd.DataFrame":
         """One row for each objective."""
-        return _frame(_evidence_rows(self.plan.judgement.evidence))
+        return frame_of(evidence_rows(self.plan.judgement.evidence))
 
     def save(self, path: Path | str) -> None:
         """Write a ``plan.json``.
@@ -128,7 +108,7 @@ class Planned(_Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Simulated(_Shown):
+class Simulated(Shown):
     """What ``simulate`` saw.
 
     Attributes:
@@ -148,41 +128,41 @@ class Simulated(_Shown):
 
     def frame(self) -> "pd.DataFrame":
         """One row for each objective."""
-        return _frame(_evidence_rows(self.judgement.evidence))
+        return frame_of(evidence_rows(self.judgement.evidence))
 
     def pools(self) -> "pd.DataFrame":
         """One row for each pool: how busy it was."""
-        return _frame([plain(each) for each in self.judgement.pools])
+        return frame_of([plain(each) for each in self.judgement.pools])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Swept(_Shown):
+class Swept(Shown):
     """What ``whatif`` found."""
 
     found: WhatIf
 
     def frame(self) -> "pd.DataFrame":
         """One row for each point of the grid."""
-        return _frame([{**_settings(point), **_outcome(point)} for point in self.found.points])
+        return frame_of([{**_settings(point), **_outcome(point)} for point in self.found.points])
 
     def regret(self) -> "pd.DataFrame":
         """What was bought, down, against what happens, across, in the unit of the objective."""
         names = list(dict.fromkeys(each.bought for each in self.found.regret))
         cells = {(each.bought, each.happens): each.regret for each in self.found.regret}
-        made = _frame([{name: cells[bought, name] for name in names} for bought in names])
+        made = frame_of([{name: cells[bought, name] for name in names} for bought in names])
         made.index = made.index.map(lambda position: names[position])
         return made
 
     def tornado(self) -> "pd.DataFrame":
         """One row for each thing that was moved, the largest effect first."""
-        return _frame([
+        return frame_of([
             {"what": s.name, "low_change": s.low_change, "high_change": s.high_change} for s in self.found.tornado
         ])  # fmt: skip
 
     def shadow_prices(self) -> "pd.DataFrame":
         """One row for each finite budget."""
         columns = ("budget", "limit", "step", "gain_per_unit", "loss_per_unit")
-        return _frame([{name: getattr(each, name) for name in columns} for each in self.found.shadow_prices])
+        return frame_of([{name: getattr(each, name) for name in columns} for each in self.found.shadow_prices])
 
 
 def _settings(point: Point) -> Row:
@@ -216,27 +196,27 @@ def _outcome(point: Point) -> Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Walked(_Shown):
+class Walked(Shown):
     """What ``frontier`` found."""
 
     found: Frontier
 
     def frame(self) -> "pd.DataFrame":
         """One row for each design, by the first axis."""
-        return _frame([
+        return frame_of([
             {**each.values, "efficient": each.efficient, **each.machines} for each in self.found.designs
         ])  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Compared(_Shown):
+class Compared(Shown):
     """What ``diff`` found."""
 
     found: Diff
 
     def frame(self) -> "pd.DataFrame":
         """One row for each pool of either plan."""
-        return _frame([
+        return frame_of([
             {
                 "sign": each.sign, "pool": each.pool, "before": each.before.machines if each.before else 0,
                 "after": each.after.machines if each.after else 0,
@@ -246,7 +226,7 @@ class Compared(_Shown):
 
     def moves(self) -> "pd.DataFrame":
         """One row for each move, in order."""
-        return _frame([
+        return frame_of([
             {
                 "sign": m.sign, "machines": m.machines, "pool": m.pool, "source": m.source, "safe": m.safe,
                 "checked_by": m.checked_by, "power_w": m.totals.power_w,
@@ -255,16 +235,26 @@ class Compared(_Shown):
         ])  # fmt: skip
 
 
-def plan(scenario: Scenario, *, progress: Progress = _silent) -> Planned:
+@overload
+def plan(scenario: Scenario, *, progress: Progress = _silent) -> Planned: ...
+
+
+@overload
+def plan(scenario: Fleet, *, progress: Progress = _silent) -> PlannedFleet: ...
+
+
+def plan(scenario: Scenario | Fleet, *, progress: Progress = _silent) -> Planned | PlannedFleet:
     """The best plan that the simulator confirms.
 
     Args:
-        scenario: the question.
+        scenario: the question, about one model or about several on one fleet.
         progress: told what is happening, and the share of the work that is done.
 
     Raises:
         BadInput, CatalogError, WorkloadError: something the scenario names is missing or broken.
     """
+    if isinstance(scenario, Fleet):
+        return planned_fleet(scenario, progress)
     read = planning.read(scenario)
     answer = planning.plan(read, progress=progress)
     return Planned(scenario=scenario, answer=answer, digests=planning.digests(read))

@@ -1,0 +1,235 @@
+"""What verbs do with several models on one fleet."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import typer
+
+from planner.cli.reports import report_page, show_page
+from planner.cli.terminal import ENDINGS, not_written, note, progress, write
+from planner.errors import BadInput, ExitCode, read_each
+
+if TYPE_CHECKING:  # slow to import, and needed only once there are several models
+    from planner.files.fleet_file import FleetFile
+    from planner.results.fleet import FleetPlan
+    from planner.results.picture import Picture
+    from planner.results.plan import CandidatePlan
+    from planner.scenario import Scenario
+    from planner.scenario.fleet import Fleet
+
+
+class Depth(Protocol):
+    """How much is looked at and shown."""
+
+    @property
+    def verbose(self) -> bool:
+        """Everything is shown."""
+
+    @property
+    def alternatives(self) -> bool:
+        """With the table of alternatives."""
+
+
+def one_model(question: "Scenario | Fleet") -> "Scenario":
+    """A question about one model.
+
+    Raises:
+        BadInput: it is about several.
+    """
+    from planner.scenario import SEVERAL, Scenario
+
+    if not isinstance(question, Scenario):
+        raise BadInput(f"models: found several models; expected one: {SEVERAL}")
+    return question
+
+
+class Printed(Protocol):
+    """How a result is printed: as JSON, or some sections of its page."""
+
+    @property
+    def json(self) -> bool:
+        """As JSON."""
+
+    @property
+    def sections(self) -> list[str] | None:
+        """Names of sections."""
+
+
+def fleet_file(path: Path, *, edited_too: bool = False) -> "FleetFile | None":
+    """The plans of several models in a file; None where it holds none.
+
+    Raises:
+        BadInput: it is a scenario of several models that is not planned yet, or holds plans that cannot be read.
+    """
+    from planner.files.fleet_file import read_fleet_file
+    from planner.files.plan_file import holds_plan
+    from planner.scenario import document_of
+
+    if holds_plan(path):
+        return read_fleet_file(path, edited_too=edited_too)
+    if "models" in document_of(path).data:
+        raise BadInput(f"{path}: asks for plans of several models; expected the file that `plan --out` writes of them")
+    return None
+
+
+def check_fleet(question: "Fleet", *, json: bool, report: Path | None) -> None:
+    """Show demand, options and refused options of every model."""
+    from planner.files.plan_file import dumps
+    from planner.planning.fleet import read_fleet
+    from planner.planning.fleet_serve import check_fleet as checked
+    from planner.report.checks import check_page
+
+    found = checked(read_fleet(question))
+    write(dumps(found)) if json else show_page(check_page(found))
+    report_page(report, check_page, found, quiet=False)
+
+
+def plan_fleet(
+    question: "Scenario | Fleet", out: Path | None, report: Path | None, depth: Depth, *, json: bool, quiet: bool
+) -> bool:
+    """Plan all models: printed, and written as one file; False where the question is about one model.
+
+    Raises:
+        BadInput: a table of alternatives is asked for, which is one model's.
+    """
+    from planner.scenario.fleet import Fleet
+
+    if not isinstance(question, Fleet):
+        return False
+    if depth.alternatives:
+        raise BadInput("--alternatives: found several models; expected one: plan a model alone for its table")
+    from planner.files.fleet_file import fleet_text, no_fleet_text
+    from planner.files.writing import write_whole
+    from planner.planning.fleet import digests_of, read_fleet
+    from planner.planning.fleet import plan_fleet as planned
+    from planner.report.fleets import fleet_page, no_fleet_page
+    from planner.results.fleet import NoFleetPlan
+
+    with progress(quiet=quiet) as tell:
+        tell("reading", 0.0)
+        read = read_fleet(question)
+        answer = planned(read, progress=tell)
+    digests, asked = digests_of(read), ("all",) if depth.verbose else ()
+    if isinstance(answer, NoFleetPlan):
+        none = no_fleet_page(answer, question)
+        report_page(report, lambda _: none, answer, quiet=quiet)
+        write(no_fleet_text(question, answer, digests)) if json else show_page(none, asked)
+        not_written(out, quiet=quiet)
+        raise typer.Exit(ENDINGS[answer.answer.reason])
+    text = fleet_text(question, answer, digests)
+    if out is not None:  # files first: what stdout leads to may be full
+        write_whole(out, text)
+        note(f"wrote {out}", quiet=quiet)
+    _report_fleet(question, answer, report, quiet=quiet)
+    write(text) if json else show_page(fleet_page(answer, question), asked)
+    return True
+
+
+def _report_fleet(question: "Fleet", found: "FleetPlan", report: Path | None, *, quiet: bool) -> None:
+    """Write the page of plans of several models; nothing where no report was asked for."""
+    from planner.report.fleets import fleet_page
+
+    if report is not None:
+        candidates = {each.name: each.plan.candidate for each in found.models}
+        pictures = _pictures(question, candidates, quiet=quiet)
+        report_page(report, lambda plans: fleet_page(plans, question, pictures), found, quiet=quiet)
+
+
+def show_fleet(file: "FleetFile", sections: Sequence[str], *, json: bool, quiet: bool, report: Path | None) -> None:
+    """Print plans of several models."""
+    from planner.files.fleet_file import fleet_text
+    from planner.report.fleets import fleet_page
+
+    text = fleet_text(file.scenario, file.fleet, file.digests)
+    _report_fleet(file.scenario, file.fleet, report, quiet=quiet)
+    write(text) if json else show_page(fleet_page(file.fleet, file.scenario), sections)
+
+
+def simulate_fleet(
+    source: Path, sets: Sequence[str], how: Printed, epoch: int | None, records: Path | None, report: Path | None, *,
+    quiet: bool, stepwise: bool,
+) -> bool:  # fmt: skip
+    """Serve every model's workload on its plan; False where the file has no plans of several models.
+
+    Raises:
+        BadInput: it has, and is asked for what only the plan of one model has; or the question is wrong.
+    """
+    file = fleet_file(source, edited_too=True)
+    if file is None:
+        return False
+    given = {"--epoch": epoch is not None, "--records": records is not None}
+    if found_too := [name for name, there in given.items() if there]:
+        raise BadInput(
+            *(f"{name}: {source} has the plans of several models; expected that of one" for name in found_too)
+        )
+    from planner.files.plan_file import EDITED, dumps
+    from planner.planning.fleet import digests_of, read_fleet
+    from planner.planning.fleet_serve import simulate_fleet as simulated
+    from planner.report.fleets import fleet_simulation_page
+    from planner.report.money import simulation_data
+
+    if file.edited:
+        note(f"{source}: {EDITED}; what follows is of the plans as they are now", quiet=quiet)
+    now = digests_of(read_fleet(file.scenario))
+    for what in (what for what in sorted(file.digests) if now.get(what, file.digests[what]) != file.digests[what]):
+        note(f"{source}: {what} has changed since these plans were made", quiet=quiet)
+    asked = file.scenario.changed(sets)
+    candidates = {each.name: each.plan.candidate for each in file.fleet.models}
+    if missing := [name for name in asked.parts() if name not in candidates]:
+        raise BadInput(*(f"models: {name}: the plans of {source} know no such model" for name in missing))
+    with progress(quiet=quiet) as tell:
+        found = simulated(asked, read_fleet(asked), candidates, progress=tell, stepwise=stepwise)
+    said = {
+        "valid": found.valid, "over": found.over,
+        "models": {n: simulation_data(each, found.candidates[n]) for n, each in found.judgements.items()},
+    }  # fmt: skip
+    if report is not None:
+        pictures = _pictures(asked, candidates, quiet=quiet)
+        report_page(report, lambda seen: fleet_simulation_page(seen, asked, pictures), found, quiet=quiet)
+    write(dumps(said)) if how.json else show_page(fleet_simulation_page(found, asked), how.sections or ())
+    if not found.valid:
+        raise typer.Exit(ExitCode.NOT_VALIDATED)
+    return True
+
+
+def diff_fleets(before: Path, after: Path, *, quick: bool, power_limit: float | None, json: bool, quiet: bool,
+                report: Path | None) -> bool:  # fmt: skip
+    """Print what changes between the plans of several models, model by model; False where neither file has several.
+
+    Raises:
+        BadInput: one of them has, and the other has not; or they are of other models.
+    """
+    from planner.compare.diff import diff as compared
+    from planner.files.plan_file import dumps
+    from planner.report.differences import fleet_diff_page
+
+    one, other = read_each(fleet_file, (before, after))
+    if one is None and other is None:
+        return False
+    if one is None or other is None:
+        plain, several = (before, after) if one is None else (after, before)
+        raise BadInput(f"diff: {plain} has the plan of one model, {several} those of several; expected two of a kind")
+    names = list(one.fleet.plans)
+    if set(names) != set(other.fleet.plans):
+        theirs = ", ".join(other.fleet.plans)
+        raise BadInput(f"diff: {before} has plans of {', '.join(names)}, {after} of {theirs}; expected the same models")
+    with progress(quiet=quiet) as tell:
+        found = {
+            name: compared(one.one(name), other.one(name), quick=quick, power_limit_w=power_limit, progress=tell)
+            for name in names
+        }
+    report_page(report, fleet_diff_page, found, quiet=quiet)
+    write(dumps(found)) if json else show_page(fleet_diff_page(found))
+    if not all(each.safe for each in found.values()):
+        raise typer.Exit(ExitCode.NOT_VALIDATED)
+    return True
+
+
+def _pictures(question: "Fleet", candidates: "dict[str, CandidatePlan]", *, quiet: bool) -> "dict[str, Picture]":
+    """One run of every model's plan, moment by moment."""
+    from planner.planning import plan as planning
+
+    parts = question.parts()
+    with progress(quiet=quiet) as tell:
+        return {name: planning.picture(parts[name], each, progress=tell) for name, each in candidates.items()}

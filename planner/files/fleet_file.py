@@ -1,0 +1,97 @@
+"""Plans of several models as one file, and back."""
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from pydantic import Field
+
+from planner import __version__
+from planner.errors import BadInput, nearest
+from planner.files.plan_file import (
+    SCHEMA_VERSION,
+    PlanFile,
+    Written,
+    contradictions,
+    dumps,
+    expect_sound,
+    expect_validated,
+    loaded,
+    sealed,
+)
+from planner.results.fleet import FleetPlan, NoFleetPlan
+from planner.scenario.fleet import Fleet
+
+CLOSE_FRAC = 1e-6
+"""Within which sums over models agree: files keep nine digits."""
+
+
+class FleetFile(Written):
+    """Validated plans of several models with everything needed to check them or make them again."""
+
+    scenario: Fleet = Field(description="the question, with every default spelled out")
+    fleet: FleetPlan = Field(description="the plan of each model and its evidence")
+
+    def one(self, name: str) -> PlanFile:
+        """The plan of one model, as a file of its own would have it.
+
+        Raises:
+            BadInput: there is no such model.
+        """
+        plans, prefix = self.fleet.plans, f"{name}: "
+        if name not in plans:
+            raise BadInput(f"model {name}: the plans are of {', '.join(plans)}; {nearest(name, plans)}")
+        return PlanFile(
+            schema_version=self.schema_version, phasewise_version=self.phasewise_version, validated=True,
+            digests={k.removeprefix(prefix): d for k, d in self.digests.items() if k.startswith(prefix)},
+            scenario=self.scenario.parts()[name], plan=plans[name],
+        )  # fmt: skip
+
+
+def fleet_text(scenario: Fleet, found: FleetPlan, digests: Mapping[str, str]) -> str:
+    """The content of such a file: same arguments, same text."""
+    head = {"schema_version": SCHEMA_VERSION, "phasewise_version": __version__, "validated": True}
+    return sealed({**head, "digests": digests, "scenario": scenario, "fleet": found})
+
+
+def no_fleet_text(scenario: Fleet, found: NoFleetPlan, digests: Mapping[str, str]) -> str:
+    """The honest other answer as JSON; never written where plans were asked for."""
+    head = {"schema_version": SCHEMA_VERSION, "phasewise_version": __version__, "validated": False}
+    return dumps({**head, "digests": digests, "scenario": scenario, "no_plan": found.answer})
+
+
+def read_fleet_file(path: Path, *, edited_too: bool = False) -> FleetFile | None:
+    """The plans of several models in a file that ``plan --out`` wrote; None where it is a plan of another kind.
+
+    Args:
+        path: the file.
+        edited_too: read it even where it was edited since it was simulated; ``edited`` of the answer says so.
+
+    Raises:
+        BadInput: it cannot be read, or holds plans that are cut off, of another version, contradictory, or edited.
+    """
+    data, edited = loaded(path)
+    if "fleet" not in data:
+        return None
+    expect_validated(data, path)
+    file = FleetFile.of(data, path, edited=edited)
+    expect_sound(file, path, _contradictions(file), edited_too=edited_too)
+    return file
+
+
+def _contradictions(file: FleetFile) -> Iterator[str]:
+    """What a hand that edits one number forgets to edit elsewhere."""
+    found, asked = [each.name for each in file.fleet.models], list(file.scenario.parts())
+    if found != asked:
+        yield f"fleet.models: found {', '.join(found)}; expected {', '.join(asked)}, as in the question"
+        return
+    for name in found:
+        yield from (f"fleet.models: {name}: {words}" for words in contradictions(file.one(name)))
+    value = sum(each.plan.objective_value for each in file.fleet.models)
+    if not math.isclose(value, file.fleet.objective_value, rel_tol=CLOSE_FRAC):
+        found_value = file.fleet.objective_value
+        yield f"fleet.objective_value: found {found_value:g}; expected {value:g}, the sum over the models"
+    for key in ("cost_usd_per_h", "power_w", "rack_units", "machines"):
+        limit, needed = getattr(file.scenario.budget(), key), getattr(file.fleet.totals, key)
+        if limit is not None and needed > limit * (1 + CLOSE_FRAC):
+            yield f"fleet: {key}: found {needed:g} of all models; expected at most the budget of {limit:g}"

@@ -1,0 +1,66 @@
+"""What a question about several models resolves to, and how their plans serve another workload."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from planner.planning.fleet import FleetInputs, exceeded
+from planner.planning.plan import check, simulation
+from planner.results.check import CheckReport
+from planner.results.fleet import FleetSimulation
+from planner.results.plan import CandidatePlan
+from planner.scenario.fleet import Fleet
+
+Progress = Callable[[str, float], None]
+
+
+def check_fleet(question: FleetInputs) -> CheckReport:
+    """What every model resolves to alone on the whole fleet; names say whose it is.
+
+    Raises:
+        BadInput, CatalogError, WorkloadError: something the question names is missing or broken.
+    """
+    found = {name: check(inputs) for name, inputs in question.models.items()}
+    first = next(iter(found.values()))
+    return CheckReport(
+        workload="; ".join(f"{name}: {each.workload}" for name, each in found.items()),
+        rate_req_per_s={
+            f"{n}: {kind}": rate for n, each in found.items() for kind, rate in each.rate_req_per_s.items()
+        },
+        options=tuple(f"{name}: {option}" for name, each in found.items() for option in each.options),
+        excuses=tuple(replace(e, option=f"{name}: {e.option}") for name, each in found.items() for e in each.excuses),
+        reference=first.reference,
+        warnings=tuple(f"{name}: {warning}" for name, each in found.items() for warning in each.warnings),
+        precision="; ".join(f"{name}: {each.precision}" for name, each in found.items()),
+    )
+
+
+def simulate_fleet(
+    fleet: Fleet, question: FleetInputs, candidates: Mapping[str, CandidatePlan], *, progress: Progress,
+    stepwise: bool = False,
+) -> FleetSimulation:  # fmt: skip
+    """What the simulator says of every model's plan on its workload; nothing is planned or changed.
+
+    Args:
+        fleet: whose workloads.
+        question: the same, as it was read.
+        candidates: who serves each model, by its name.
+        progress: told what is happening.
+        stepwise: the reference serves.
+
+    Raises:
+        BadInput: the catalog no longer offers a pool of a candidate.
+    """
+    done = {
+        name: simulation(
+            part, candidates[name], stepwise=stepwise,
+            progress=lambda words, done_frac, name=name: progress(f"{name}: {words}", done_frac),  # type: ignore[misc]
+        )
+        for name, part in fleet.parts().items()
+    }  # fmt: skip
+    served = {name: each.candidate for name, each in done.items()}
+    judgements = {name: each.judgement for name, each in done.items()}
+    beyond = exceeded(question, served, judgements)
+    return FleetSimulation(
+        judgements=judgements, candidates=served,
+        over=tuple(f"{name} is {limit:g}, all models take {needed:g}" for name, (limit, needed) in beyond.items()),
+    )  # fmt: skip

@@ -1,0 +1,216 @@
+"""What is shown of several models on one fleet: each model's plan and evidence, and what they share."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from planner.report.evidence import failures, objectives
+from planner.report.page import Block, Cell, Chart, Code, Column, Lines, Page, Section, Table, columns, section
+from planner.report.plans import (
+    again,
+    best_words,
+    no_plan_page,
+    plan_page,
+    pools_table,
+    served_req_per_s,
+    simulation_page,
+)
+from planner.report.screen import Part, Screen, more, rows_part
+from planner.report.words import budget, dollars, number, percent, plural, rate, valued, watts
+from planner.results.evidence import Evidence, Verdict
+from planner.results.fleet import FleetPlan, FleetSimulation, NoFleetPlan, machines_of, together
+from planner.results.picture import Picture
+from planner.results.plan import CandidatePlan
+from planner.scenario.fleet import Fleet
+
+_FIRST = 4
+"""Reasons that a headline names."""
+
+
+def fleet_page(found: FleetPlan, question: Fleet, pictures: Mapping[str, Picture] | None = None) -> Page:
+    """Everything that is known of validated plans of several models.
+
+    Args:
+        found: the plans.
+        question: about all models.
+        pictures: of each model, one run of its plan over time, for the charts of a web page.
+    """
+    candidates = {each.name: each.plan.candidate for each in found.models}
+    evidence = {each.name: each.plan.judgement.evidence for each in found.models}
+    pages = [
+        plan_page(each.plan, question.parts()[each.name], (pictures or {}).get(each.name)) for each in found.models
+    ]
+    warnings = tuple(f"{e.name}: {w}" for e in found.models for w in e.plan.warnings)
+    verdict, headline = "VALIDATED", _headline(candidates, question)
+    about = f"{best_words(question.objective)} of all models; {question.catalog.channel} prices"
+    told = (
+        *((("Shared", "; ".join(found.shared)),) if found.shared else ()),
+        *_margins(found),
+        *_not_less(found),
+        *(((f"Warnings ({len(warnings)})", warnings[0]),) if warnings else ()),
+    )
+    return Page(
+        title=f"{question.name}: plan",
+        verdict=verdict,
+        good=True,
+        headline=headline,
+        about=about,
+        facts=told,
+        warnings=warnings,
+        sections=(
+            *section("models", "Models", models_table(candidates, question), _spent(candidates, question)),
+            *(one for each, page in zip(found.models, pages, strict=True) for one in _of(each.name, page)),
+            again(question),
+        ),
+        screen=Screen(
+            head=(f"{verdict}: {headline}", about), parts=_parts(candidates, evidence), told=told,
+            more=more(f"{found.models[0].name}.evidence, models, ..."),
+        ).blocks,
+    )  # fmt: skip
+
+
+def fleet_simulation_page(
+    found: FleetSimulation, question: Fleet, pictures: Mapping[str, Picture] | None = None
+) -> Page:
+    """What the simulator says of every model's plan under workloads that they may not have been made for."""
+    fails = [*found.over, *(f"{name}: {line}" for name, each in found.judgements.items() for line in failures(each))]
+    rest = (f"{len(fails) - _FIRST} more",) if len(fails) > _FIRST else ()
+    verdict = "NOT MET" if fails else "MET"
+    headline = "; ".join((*fails[:_FIRST], *rest)) if fails else "every objective of every model, in steady state"
+    about, parts = _headline(found.candidates, question), question.parts()
+    pages = {
+        name: simulation_page(each, found.candidates[name], parts[name], (pictures or {}).get(name))
+        for name, each in found.judgements.items()
+    }
+    evidence = {name: each.evidence for name, each in found.judgements.items()}
+    return Page(
+        title=f"{question.name}: simulation",
+        verdict=verdict,
+        good=not fails,
+        headline=headline,
+        about=about,
+        sections=(
+            *section("models", "Models", models_table(found.candidates, question), _spent(found.candidates, question)),
+            *(one for name, page in pages.items() for one in _of(name, page)),
+            again(question),
+        ),
+        screen=Screen(
+            head=(f"{verdict}: {headline}", about), parts=_parts(found.candidates, evidence), told=(),
+            more="Details: --sections all (or models, ...), --report FILE.",
+        ).blocks,
+    )  # fmt: skip
+
+
+def no_fleet_page(found: NoFleetPlan, question: Fleet) -> Page:
+    """Why there are no plans of all models, and what would have to change."""
+    page = no_plan_page(found.answer, next(iter(question.parts().values())))
+    evidence = {name: each.evidence for name, each in found.judgements.items()}
+    best = _objectives(evidence) if evidence else None
+    about = f"{plural(len(question.models), 'model')}, {best_words(question.objective)}"
+    raises = [(key, budget(key, low), budget(key, high)) for key, (low, high) in sorted(found.answer.raises.items())]
+    table = Table(columns=columns("limit", "#now", "#needed"), rows=raises, caption="smallest set to raise")
+    told = tuple(("Why", line) for line in found.answer.explanation[1:])
+    return replace(
+        page, title=f"{question.name}: no plan", about=about,
+        sections=(
+            *(each for each in page.sections if each.name not in ("best", "scenario")),
+            *section("best", "Best candidates", best), again(question),
+        ),
+        screen=Screen(
+            head=(f"{page.verdict}: {page.headline}", about),
+            parts=(*((rows_part(table),) if raises else ()), *((rows_part(best),) if best else ())),
+            told=told, more="Details: --verbose, --report FILE.",
+        ).blocks,
+    )  # fmt: skip
+
+
+def models_table(candidates: Mapping[str, CandidatePlan], question: Fleet) -> Table:
+    """What each model needs, and all together."""
+    rows: list[tuple[Cell, ...]] = [
+        (
+            name, question.parts()[name].model.name, rate(served_req_per_s(each)), each.policy,
+            number(each.totals.machines), dollars(each.totals.cost_usd_per_h), watts(each.totals.power_w),
+            watts(each.totals.expected_power_w),
+        )
+        for name, each in candidates.items()
+    ]  # fmt: skip
+    sums = together(candidates.values())
+    totals = number(sums.machines), dollars(sums.cost_usd_per_h), watts(sums.power_w), watts(sums.expected_power_w)
+    headings = columns("model", "served", "#load", "policy", "#machines", "#cost", "#rated", "#expected")
+    return Table(columns=headings, rows=[*rows, ("all", "", "", "", *totals)], caption="models")
+
+
+def _headline(candidates: Mapping[str, CandidatePlan], question: Fleet) -> str:
+    """What to buy for all models, in a line."""
+    sums, parts = together(candidates.values()), question.parts()
+    loads = ", ".join(
+        f"{rate(served_req_per_s(each))} of {parts[name].model.name}" for name, each in candidates.items()
+    )
+    return (
+        f"{plural(sums.machines, 'machine')}, {dollars(sums.cost_usd_per_h)}, {watts(sums.power_w)} rated, for {loads}"
+    )
+
+
+def _spent(candidates: Mapping[str, CandidatePlan], question: Fleet) -> Lines | None:
+    """What of the shared budgets and the shared stock is used."""
+    sums, found = together(candidates.values()), list[str]()
+    for key in ("cost_usd_per_h", "power_w", "rack_units", "machines", "expected_power_w"):
+        limit = getattr(question.budgets, key)
+        if limit is not None:
+            found.append(f"Budget {key}: {budget(key, getattr(sums, key))} of {budget(key, limit)}.")
+    for kind, count in machines_of(candidates.values()).items():
+        if kind in question.catalog.available:
+            found.append(f"Stock of {kind}: {count} of {question.catalog.available[kind]}.")
+    return Lines(lines=tuple(found)) if found else None
+
+
+def _margins(found: FleetPlan) -> Iterator[tuple[str, str]]:
+    """How much more load the machines of each model carry."""
+    known = [(each.name, each.plan.margin) for each in found.models if each.plan.margin]
+    if known:
+        words = ", ".join(f"{name} {margin.holds_ratio:g} times" for name, margin in known)
+        yield "Load margin", f"every objective holds at {words} the load"
+
+
+def _not_less(found: FleetPlan) -> Iterator[tuple[str, str]]:
+    """What is proven of all plans together."""
+    if found.bound is not None and found.gap_frac is not None:
+        yield "Not less", f"proven: at least {valued(found.objective, found.bound)} (gap {percent(found.gap_frac)})"
+
+
+def _parts(candidates: Mapping[str, CandidatePlan], evidence: Mapping[str, Sequence[Evidence]]) -> tuple[Part, Part]:
+    """The pools of all models, and what was observed of all their objectives, for a first screen."""
+    tables = {name: pools_table(each, None) for name, each in candidates.items()}
+    pools = _stacked(tables)
+    flat = [each for seen in evidence.values() for each in seen]
+    order = sorted(range(len(flat)), key=lambda at: (flat[at].verdict is Verdict.MET, -flat[at].used_ratio))
+
+    def rest(places: Sequence[int]) -> str:
+        used = max(flat[place].used_ratio for place in places)
+        return f"and {len(places)} more objectives, none beyond {percent(used)} of its limit"
+
+    return rows_part(pools), Part(table=_objectives(evidence), places=order, rest=rest)
+
+
+def _objectives(evidence: Mapping[str, Sequence[Evidence]]) -> Table:
+    """What was observed of the objectives of all models."""
+    return _stacked({name: objectives(seen) for name, seen in evidence.items()})
+
+
+def _stacked(tables: Mapping[str, Table]) -> Table:
+    """One table of the rows of several, each after the model that it is of."""
+    first = next(iter(tables.values()))
+    rows = [(name, *row) for name, table in tables.items() for row in table.rows]
+    return replace(first, columns=(Column(name="model"), *first.columns), rows=rows)
+
+
+def _of(name: str, page: Page) -> Iterator[Section]:
+    """The sections of one model's page, named after it."""
+    for one in page.sections:
+        if one.name != "scenario":
+            blocks = [_named(name, block) for block in one.blocks]
+            yield replace(one, name=f"{name}.{one.name}", title=f"{name}: {one.title}", blocks=blocks)
+
+
+def _named(name: str, block: Block) -> Block:
+    """A block whose name is no other model's."""
+    return replace(block, name=f"{name}-{block.name}") if isinstance(block, Chart | Code) else block

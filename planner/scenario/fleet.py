@@ -1,0 +1,226 @@
+"""Several models on one fleet: the question where they share machines, budgets and rows."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field
+
+from hw_catalog.strict_files import spell
+from planner.errors import BadInput, nearest
+from planner.scenario import Scenario, document_of
+from planner.scenario.availability_section import Availability, AvailabilitySection, number_too
+from planner.scenario.energy import EnergySection
+from planner.scenario.model_section import Model
+from planner.scenario.objectives import Budgets, Objective
+from planner.scenario.policy_section import PolicySection
+from planner.scenario.power import PowerSection
+from planner.scenario.prefix_section import PrefixSection
+from planner.scenario.reading import Document, Path_, override
+from planner.scenario.sections import (
+    BudgetSection,
+    Catalog,
+    HeadroomSection,
+    Objectives,
+    ReferenceSection,
+    Section,
+    SolverSection,
+    ValidationSection,
+    Word,
+    Workload,
+    by_name,
+)
+
+_FOR_ALL = ("policy", "prefix_cache")
+"""Sections of each model that may stand beside ``models``, for all without one of their own."""
+
+_OWN = ("model", "workload", "slo", "slo_by_class", *_FOR_ALL)
+"""Sections that each model has for itself."""
+
+_ELSEWHERE: Mapping[str, str] = {
+    "model": "belongs to each of models",
+    "workload": "belongs to each of models",
+    "slo": "belongs to each of models",
+    "slo_by_class": "belongs to each of models",
+    "schedule": "several models have no plan over time; expected none, or each model in a scenario of its own",
+    "uncertainty": "whatif knows one model; expected none, or each model in a scenario of its own",
+}
+
+
+class FleetModel(Section):
+    """One of the models that share a fleet."""
+
+    name: Word = Field(description="what you call it, each once; not given: the model's id")
+    model: Model = Field(description="what is served")
+    workload: Workload = Field(description="what is asked of it")
+    slo: Objectives = Field({}, description="objectives of all its requests")
+    slo_by_class: Annotated[dict[Word, Objectives], AfterValidator(by_name)] = Field(
+        {}, description="class name -> objectives of that class"
+    )
+    policy: PolicySection = Field(PolicySection(), description="how its requests are served; not given: that of all")
+    prefix_cache: PrefixSection = Field(
+        PrefixSection(), description="what is found of prompts that begin as others did; not given: that of all"
+    )
+
+
+class Fleet(Section):
+    """Several models that are served on one fleet: budgets, stock, rows and objective are those of all together."""
+
+    schema_version: Literal[1] = Field(1, description="version of this format")
+    name: Word = Field(description="what you call it")
+    models: tuple[FleetModel, ...] = Field(min_length=1, description="what is served, asked and promised of each")
+    reference: ReferenceSection = Field(ReferenceSection(), description="what slowdowns are measured against")
+    catalog: Catalog = Field(description="what can be bought; available is shared by all models")
+    budgets: BudgetSection = Field(BudgetSection(), description="hard limits on all models together")
+    objective: Objective = Field(Objective.COST, description="what is minimised; throughput needs one model")
+    energy: EnergySection = Field(EnergySection(), description="what energy costs and emits")
+    power: PowerSection = Field(PowerSection(), description="rows; each holds machines of one model")
+    headroom: HeadroomSection = Field(HeadroomSection(), description="largest average loads to plan with at first")
+    solver: SolverSection = Field(SolverSection(), description="the optimiser")
+    validation: ValidationSection = Field(ValidationSection(), description="how hard the simulator looks")
+    availability: Availability = Field(
+        AvailabilitySection(), description="share of time in which every objective is met, of each model",
+        json_schema_extra=number_too,
+    )  # fmt: skip
+
+    @classmethod
+    def load_if(cls, path: Path | str, overrides: Sequence[str] = ()) -> Self | None:
+        """Read a scenario file with several models; None where it has no ``models``.
+
+        Raises:
+            BadInput: with every problem that was found, each naming line or key.
+        """
+        document = document_of(path, overrides)
+        return cls.parse(document) if "models" in document.data else None
+
+    @classmethod
+    def load(cls, path: Path | str, overrides: Sequence[str] = ()) -> Self:
+        """Read a scenario file with ``models``.
+
+        Raises:
+            BadInput: with every problem that was found, each naming line or key.
+        """
+        return cls.parse(document_of(path, overrides))
+
+    @classmethod
+    def parse(cls, document: Document) -> Self:
+        """Check plain data.
+
+        Raises:
+            BadInput: with every problem that was found in any model, each naming line or key.
+        """
+        problems = [*_misplaced(document)]
+        entries = document.data.get("models")
+        if not isinstance(entries, list | tuple) or not entries or not all(isinstance(e, Mapping) for e in entries):
+            words = "a list of models, each with name, model, workload and slo"
+            raise BadInput(*problems, f"{document.place(('models',))}: models: found {entries!r}; expected {words}")
+        names = [_name(entry, number) for number, entry in enumerate(entries)]
+        problems += [
+            f"{document.place(('models',))}: models: found the name '{name}' {names.count(name)} times; expected each "
+            "once, for example with models[].name"
+            for name in dict.fromkeys(names)
+            if names.count(name) > 1
+        ]
+        found: list[Scenario] = []
+        for number, name in enumerate(names):
+            problems += _unknown(document, number)
+            try:
+                found.append(Scenario.parse(_alone(document, number, name)))
+            except BadInput as wrong:
+                problems += wrong.problems
+        if problems:
+            raise BadInput(*dict.fromkeys(problems))
+        shared = {key: getattr(found[0], key) for key in cls.model_fields if key not in ("models", "name")}
+        models = tuple(FleetModel(name=s.name, **{key: getattr(s, key) for key in _OWN}) for s in found)
+        return cls(name=document.data.get("name", ""), models=models, **shared)
+
+    def changed(self, overrides: Sequence[str], *, flag: str = "--set") -> Self:
+        """The same question with ``dotted.key=value`` words applied, for example ``models.0.workload.rate_scale=2``.
+
+        Raises:
+            BadInput: with every problem that was found, each naming the word.
+        """
+        if not overrides:
+            return self
+        document = Document(data=self.model_dump(mode="json"), places={(): self.name})
+        return self.parse(override(document, overrides, flag=flag))
+
+    def parts(self) -> dict[str, Scenario]:
+        """Each model alone on the whole fleet, by its name, in the order of the question."""
+        shared = {key: getattr(self, key) for key in Fleet.model_fields if key not in ("models", "name")}
+        return {
+            each.name: Scenario(name=each.name, **{key: getattr(each, key) for key in _OWN}, **shared)
+            for each in self.models
+        }
+
+    def budget(self) -> Budgets:
+        """The hard limits on all models together."""
+        return Budgets(**self.budgets.model_dump())
+
+
+def _name(entry: Mapping[str, Any], number: int) -> str:
+    """What a model is called."""
+    model = entry.get("model")
+    inner = model.get("name") if isinstance(model, Mapping) else model
+    name = entry.get("name", inner)
+    return name if isinstance(name, str) and name else f"models.{number}"
+
+
+def _misplaced(document: Document) -> list[str]:
+    """Keys that several models cannot share, and shared ones that are missing."""
+    found = [
+        f"{document.place((key,))}: {key}: found beside models; {words}"
+        for key, words in _ELSEWHERE.items()
+        if document.data.get(key) not in (None, {}, [])
+    ]
+    found += [
+        f"{document.place((key,))}: {key}: unknown key; {nearest(str(key), (*Fleet.model_fields, *_FOR_ALL))}"
+        for key in document.data
+        if key not in (*Fleet.model_fields, *_FOR_ALL, *_ELSEWHERE)
+    ]
+    if document.data.get("objective") == Objective.THROUGHPUT:
+        goals = ", ".join(goal for goal in Objective if goal is not Objective.THROUGHPUT)
+        words = f"found throughput; several models have no common rate; expected {goals}"
+        found.append(f"{document.place(('objective',))}: objective: {words}")
+    validation = document.data.get("validation")
+    if isinstance(validation, Mapping) and validation.get("failures"):
+        words = "found some; expected none beside models, for none of them is the pool's; `simulate` each model alone"
+        found.append(f"{document.place(('validation', 'failures'))}: validation.failures: {words}")
+    return found + [
+        f"{document.place(())}: {key}: missing; expected {Fleet.model_fields[key].description}"
+        for key in ("name", "catalog")
+        if key not in document.data
+    ]
+
+
+def _unknown(document: Document, number: int) -> list[str]:
+    """Keys of a model's entry that it does not have."""
+    entry = document.data["models"][number]
+    return [
+        f"{document.place(('models', number, key))}: {spell(('models', number, key))}: "
+        + ("found one here; expected it once beside models: all share it" if key in Fleet.model_fields else
+           f"unknown key; {nearest(str(key), FleetModel.model_fields)}")
+        for key in entry
+        if key not in FleetModel.model_fields
+    ]  # fmt: skip
+
+
+def _alone(document: Document, number: int, name: str) -> Document:
+    """A model's entry with the sections that it shares, as a scenario; places say which entry they are in."""
+    entry = document.data["models"][number]
+    shared = {key: value for key, value in document.data.items() if key in (*Fleet.model_fields, *_FOR_ALL)}
+    if shared.get("objective") == Objective.THROUGHPUT:  # refused once, for all
+        del shared["objective"]
+    own = {key: value for key, value in entry.items() if key in _OWN}
+    around: Path_ = ("models", number)
+    places = {path: where for path, where in document.places.items() if path[:1] != ("models",)}
+    places[()] = f"{document.place(around)}: {spell(around)}"
+    for path, where in document.places.items():
+        if path[:2] == around and path[2:]:
+            places[path[2:]] = f"{where}: {spell(around)}"
+    for key in own:
+        places.setdefault((key,), places[()])
+    for key in (key for key in shared if key not in own):
+        places.setdefault((key,), document.place((key,)))
+    data = {**{key: value for key, value in shared.items() if key not in ("models", "name")}, **own, "name": name}
+    return Document(data=data, places=places)

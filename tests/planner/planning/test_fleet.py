@@ -1,0 +1,217 @@
+"""Several models on one fleet: each planned as alone where there is enough, and within what they share where not."""
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from planner.errors import BadInput
+from planner.planning.fleet import exceeded, plan_fleet, read_fleet, within
+from planner.planning.fleet_serve import check_fleet, simulate_fleet
+from planner.planning.plan import plan
+from planner.results.evidence import ValidatedPlan
+from planner.results.fleet import FleetPlan, NoFleetPlan, machines_of
+from planner.scenario import Scenario
+from planner.scenario.fleet import Fleet, FleetModel
+from planner.scenario.reading import Document
+from tests.planner.small import small
+from tests.planner.two_models import data, two
+
+
+def quiet(_words: str, _done_frac: float) -> None:
+    """Progress that is not shown."""
+
+
+@cache
+def planned(*settings: str) -> FleetPlan | NoFleetPlan:
+    """The answer to the small question, changed."""
+    return plan_fleet(read_fleet(two(*settings)), progress=quiet)
+
+
+def found(*settings: str) -> FleetPlan:
+    """The same where there are plans."""
+    answer = planned(*settings)
+    assert isinstance(answer, FleetPlan)
+    return answer
+
+
+def bought(answer: FleetPlan) -> dict[str, int]:
+    """Machines of each type."""
+    return dict(machines_of(each.plan.candidate for each in answer.models))
+
+
+def alone(name: str, *settings: str) -> ValidatedPlan:
+    """The plan of one model on the whole fleet."""
+    answer = plan(two(*settings).parts()[name], progress=quiet)
+    assert isinstance(answer, ValidatedPlan)
+    return answer
+
+
+def test_models_that_share_enough_are_planned_as_alone() -> None:
+    """Where the plans of each alone fit together they are the answer, machine by machine, and so are their bounds."""
+    answer = found()
+    for name, each in answer.plans.items():
+        own = alone(name)
+        assert each.candidate == own.candidate
+        assert each.judgement == own.judgement
+    assert answer.shared == ()
+    assert answer.objective_value == pytest.approx(sum(each.objective_value for each in answer.plans.values()))
+    assert answer.bound == pytest.approx(sum(each.certificate.bound or 0 for each in answer.plans.values()))
+
+
+def test_owned_machines_go_where_they_save_most_and_all_models_stay_validated() -> None:
+    """With one machine of the type that each alone would take, one takes another; no fixed split is better."""
+    settings = ("catalog.price_usd_per_h={dgx-h100: power}", "energy.usd_per_kwh=0.1")
+    free = bought(found(*settings))
+    assert free == {"dgx-h100": 2}
+    short = (*settings, "catalog.available={dgx-h100: 1}")
+    answer = found(*short)
+    assert bought(answer) == {"dgx-h100": 1, "dgx-a100": 1}
+    assert all(each.judgement.valid for each in answer.plans.values())
+    assert "catalog.available dgx-h100" in answer.shared[0]
+    splits = []
+    for one, other in ((0, 1), (1, 0)):
+        first = plan(two(*settings, f"catalog.available={{dgx-h100: {one}}}").parts()["chat"], progress=quiet)
+        then = plan(two(*settings, f"catalog.available={{dgx-h100: {other}}}").parts()["code"], progress=quiet)
+        if isinstance(first, ValidatedPlan) and isinstance(then, ValidatedPlan):
+            splits.append(first.objective_value + then.objective_value)
+    assert answer.objective_value == pytest.approx(min(splits))
+
+
+@pytest.mark.parametrize("budget", ["machines=1", "cost_usd_per_h=15", "power_w=8000", "rack_units=10"])
+def test_budgets_too_small_for_all_together_are_named(budget: str) -> None:
+    """Each model alone keeps the budget, both do not: the refusal names what to raise, and to how much."""
+    answer = planned(f"budgets.{budget}")
+    assert isinstance(answer, NoFleetPlan)
+    key, _, limit = budget.partition("=")
+    assert any(f"raise budgets.{key} from {limit} to at least" in line for line in answer.answer.explanation)
+
+
+def test_a_budget_that_both_keep_together_is_kept() -> None:
+    """Machines of both count: with one that allows two there are plans, and the sum keeps it."""
+    assert found("budgets.machines=2").totals.machines == 2
+
+
+def test_a_model_without_any_plan_is_named() -> None:
+    """One that has no plan even alone within what there is ends it, with its name."""
+    answer = planned("models.1.workload.rate_req_per_s=4000", "budgets.machines=3")
+    assert isinstance(answer, NoFleetPlan)
+    assert answer.answer.explanation[0].startswith("code: ")
+
+
+def test_what_others_leave_is_what_a_model_may_take() -> None:
+    """Stock, budgets and types are those of the fleet less what the plans of the others take of them."""
+    question = read_fleet(two("budgets.machines=5", "budgets.cost_usd_per_h=100", "catalog.available={dgx-h100: 3}"))
+    others = {name: each.candidate for name, each in found().plans.items() if name == "chat"}
+    spent = others["chat"].spent()
+    left = within(question, "code", others).scenario
+    kinds = machines_of(others.values())
+    assert left.budgets.machines == 5 - spent["machines"]
+    assert left.budgets.cost_usd_per_h == pytest.approx(100 - spent["cost_usd_per_h"])
+    assert left.catalog.available == {"dgx-h100": 3 - kinds["dgx-h100"]}
+
+
+def test_plans_serve_other_workloads_model_by_model() -> None:
+    """At forty times the load of one model that one misses its objectives, and the other does not notice."""
+    answer = found()
+    candidates = {name: each.candidate for name, each in answer.plans.items()}
+    asked = two("models.0.workload.rate_scale=40")
+    seen = simulate_fleet(asked, read_fleet(asked), candidates, progress=quiet)
+    assert not seen.valid
+    assert not seen.judgements["chat"].valid
+    assert seen.judgements["code"].evidence == answer.plans["code"].judgement.evidence
+    same = simulate_fleet(two(), read_fleet(two()), candidates, progress=quiet)
+    assert same.valid
+
+
+def test_simulated_plans_beyond_a_shared_budget_are_not_met() -> None:
+    """What all take together is held against the budgets, too."""
+    candidates = {name: each.candidate for name, each in found().plans.items()}
+    asked = two("budgets.machines=1")
+    seen = simulate_fleet(asked, read_fleet(asked), candidates, progress=quiet)
+    assert not seen.valid
+    assert seen.over == ("budgets.machines is 1, all models take 2",)
+    assert exceeded(read_fleet(asked), candidates, {}) == {"budgets.machines": (1.0, 2.0)}
+
+
+def test_check_tells_whose_options_and_rates_there_are() -> None:
+    """Every line of the report names its model."""
+    report = check_fleet(read_fleet(two()))
+    assert set(report.rate_req_per_s) == {"chat: all", "code: all"}
+    assert {option.split(": ")[0] for option in report.options} == {"chat", "code"}
+
+
+def refused(change: object, *path: object) -> tuple[str, ...]:
+    """What is wrong with the small question after a change at a path."""
+    found = data()
+    around: object = found
+    for step in path[:-1]:
+        around = around[step]  # type: ignore[index]
+    around[path[-1]] = change  # type: ignore[index]
+    with pytest.raises(BadInput) as wrong:
+        read_fleet(Fleet.parse(Document(data=found, places={(): "two"})))
+    return wrong.value.problems
+
+
+@pytest.mark.parametrize(
+    ("change", "path", "words"),
+    [
+        ({"name": "llama-3.1-8b"}, ("model",), "model: found beside models; belongs to each of models"),
+        ({"ttft_p99_s": 1.0}, ("slo",), "slo: found beside models"),
+        ({"epoch_s": 3600}, ("schedule",), "schedule: found beside models; several models have no plan over time"),
+        ("throughput", ("objective",), "objective: found throughput; several models have no common rate; expected"),
+        ("chat", ("models", 1, "name"), "models: found the name 'chat' 2 times"),
+        ({"machines": ["dgx-h100"]}, ("models", 0, "catalog"), "expected it once beside models"),
+        ({"name": "no-such"}, ("models", 0, "model"), "models, chat: "),
+        (1, ("models", 0, "worklod"), "models.0.worklod: unknown key; did you mean 'workload'?"),
+        (1, ("budgts",), "budgts: unknown key; did you mean 'budgets'?"),
+        ([], ("models",), "models: found []; expected a list of models"),
+        ({"failures": [{"pool": "mixed", "at_s": 1}]}, ("validation",), "validation.failures: found some"),
+        ([16], ("catalog", "tp"), "models, code: no machine of catalog.machines can serve it"),
+    ],
+)  # fmt: skip
+def test_bad_questions_are_refused(change: object, path: tuple[object, ...], words: str) -> None:
+    """A key that several models cannot share, a name twice, a model that is none or has no machine: each is named."""
+    assert any(words in problem for problem in refused(change, *path))
+
+
+def test_everything_wrong_is_said_at_once() -> None:
+    """Problems of shared keys and of each model are in one refusal, each with the model that it is of."""
+    wrong = data()
+    wrong["objective"] = "throughput"
+    wrong["models"][0]["workload"]["rate_req_per_s"] = -1
+    wrong["models"][1]["slo"] = {"ttft_p99": 1}
+    with pytest.raises(BadInput) as refusal:
+        Fleet.parse(Document(data=wrong, places={(): "two"}))
+    problems = refusal.value.problems
+    assert len(problems) == 3
+    assert any("models.0" in p and "rate_req_per_s" in p for p in problems)
+    assert any("models.1" in p and "ttft_p99" in p for p in problems)
+
+
+def test_one_model_in_a_list_is_that_model_alone() -> None:
+    """A list of one has the plan of the scenario that says the same."""
+    asked = data()
+    asked["models"] = asked["models"][:1]
+    fleet = Fleet.parse(Document(data=asked, places={(): "one"}))
+    answer = plan_fleet(read_fleet(fleet), progress=quiet)
+    assert isinstance(answer, FleetPlan)
+    own = plan(small("solver.search_evaluations=4"), progress=quiet)
+    assert isinstance(own, ValidatedPlan)
+    assert answer.plans["chat"].candidate == own.candidate
+
+
+def test_verbs_that_know_one_model_say_so(tmp_path: Path) -> None:
+    """A scenario of several models is refused where one is expected, with the verbs that take it."""
+    from tests.planner.two_models import TEXT
+
+    path = tmp_path / "two.yaml"
+    path.write_text(TEXT, encoding="utf-8")
+    with pytest.raises(BadInput, match="found several models; expected one: only the verbs check, plan"):
+        Scenario.load(path)
+
+
+def test_every_key_of_a_scenario_has_a_place_beside_models() -> None:
+    """A key is shared, each model's own, or refused by name: none is dropped."""
+    own = set(FleetModel.model_fields) - {"name"}
+    assert set(Scenario.model_fields) == (set(Fleet.model_fields) - {"models"}) | own | {"schedule", "uncertainty"}
