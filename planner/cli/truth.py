@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from planner.cli.terminal import Directory, Json, Quiet, note, print_view, progress, write
+from planner.cli.reports import report_page
+from planner.cli.terminal import Directory, Json, Quiet, Report, note, print_view, progress, write
 from planner.errors import BadInput
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def accuracy(
     profile_set: ProfileSet = None,
     json: Json = False,
     quiet: Quiet = False,
+    report: Report = None,
     *,
     served: ServedRun,
 ) -> None:
@@ -62,11 +64,13 @@ def accuracy(
     from planner.accuracy.table import accuracy as measure
     from planner.files.plan_file import dumps
     from planner.report.errors import accuracy_view
+    from planner.report.scatters import accuracy_page
 
     with progress(quiet=quiet) as tell:
         setup = Setup(**asdict(served))
         tables = Tables(directory=directory, profile_set=profile_set)
         found = measure(data, setup=setup, tables=tables, progress=tell)
+    report_page(report, accuracy_page, found, quiet=quiet)
     write(dumps(found)) if json else print_view(accuracy_view(found))
 
 

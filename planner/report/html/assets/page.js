@@ -82,8 +82,9 @@
     for (let x = Math.ceil(min / step) * step; x <= max; x += step) found.push(x);
     return found;
   };
-  const decades = (u, v) => { // 1, 2, 5, or tens alone where a decade has no room for three labels
-    const { min, max } = u.scales.x, room = u.bbox.width / devicePixelRatio / Math.max(Math.log10(max / min), 0.1);
+  const decades = (u, v, side = "x") => { // 1, 2, 5, or tens alone where a decade has no room for three labels
+    const { min, max } = u.scales[side], length = side === "x" ? u.bbox.width : 3 * u.bbox.height;
+    const room = length / devicePixelRatio / Math.max(Math.log10(max / min), 0.1);
     const leads = room >= 165 ? [1, 2, 5] : [1], sparse = Math.ceil(46 / room);
     return v.map((x) => {
       if (x == null) return null;
@@ -100,7 +101,7 @@
       cursor: { drag: { x: true, y: false }, ...(spec.sync ? { sync: { key: spec.sync } } : {}) },
       scales: {
         x: { time: false, ...(spec.xLog ? { distr: 3 } : {}) },
-        y: nines ? { range: [0, 3.05] } : { range: (u, lo, hi) => {
+        y: nines ? { range: [0, 3.05] } : spec.yLog ? { distr: 3 } : { range: (u, lo, hi) => {
           if (lo == null) return [0, 1];
           const from = spec.zero ? Math.min(0, lo) : lo - 0.08 * (hi - lo || Math.abs(hi) || 1);
           return [from, hi > from ? hi + 0.06 * (hi - from) : from + 1];
@@ -112,7 +113,9 @@
             : xUnit === "h" ? { splits: days, values: (u, v) => v.map((x) => (x % 24 ? two(x % 24) + ":00" : "day " + (x / 24 + 1))) }
             : spec.xNames ? { splits: () => spec.x, values: (u, v) => v.map((x) => spec.xNames[spec.x.indexOf(x)] ?? "") }
             : { values: (u, v) => v.map((x) => format(xUnit)(x)) }) }),
-        axis({ label: spec.yLabel, labelSize: spec.yLabel ? 20 : 0, size: 72, values: (u, v) => v.map((y) => format(spec.yUnit)(y)),
+        axis({ label: spec.yLabel, labelSize: spec.yLabel ? 20 : 0, size: 72,
+          ...(spec.yLog ? { values: (u, v) => decades(u, v, "y").map((y) => (y == null ? "" : format(spec.yUnit)(y))), filter: (u, v) => v }
+            : { values: (u, v) => v.map((y) => format(spec.yUnit)(y)) }),
           ...(nines ? { splits: () => [0, Math.log10(2), 1, 2, 3] } : {}) }),
       ],
       series: [{}, ...spec.series.map((s) => ({
