@@ -1,6 +1,6 @@
 """Numbers that look like a slip of the unit: 500 for 0.5 s, watts for kilowatts, prices of a month for an hour's."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from hw_catalog.machines import Machine
 from planner.resolve.prices import price_of
@@ -43,6 +43,7 @@ def slips(scenario: Scenario, machines: Iterable[Machine], demand: Demand) -> tu
         *_latency(scenario, demand),
         *_rate(scenario, demand),
         *_prices(scenario, types),
+        *_budget(scenario, types),
         *_energy(scenario),
         *watt_slips(scenario, types),
     )
@@ -93,6 +94,25 @@ def _prices(scenario: Scenario, machines: Iterable[Machine]) -> Iterator[str]:
             yield f"{words} per machine and hour: was the price of a month meant, which is {usd / _MONTH_H:.3g} $/h?"
         elif each < low:
             yield f"{words} per machine and hour: is it in dollars, and of the whole machine?"
+
+
+def _budget(scenario: Scenario, machines: Sequence[Machine]) -> Iterator[str]:
+    """A month's budget for an hour's: more than all machines that can be had cost in an hour, and less in a month."""
+    budget, most_machines = scenario.budgets.cost_usd_per_h, scenario.budgets.machines
+    prices = {machine.name: price_of(scenario, machine) for machine in machines}
+    usd = {name: price.usd_per_h for name, price in prices.items() if price is not None}
+    if budget is None or len(usd) < len(machines):
+        return
+    limits = {m.name: scenario.catalog.available.get(m.name, m.available) for m in machines}
+    known = [limit for limit in limits.values() if limit is not None]
+    fleets = [most_machines * max(usd.values())] if most_machines else []
+    fleets += [sum(usd[name] * (limit or 0) for name, limit in limits.items())] if len(known) == len(machines) else []
+    fleet = min(fleets, default=0.0)
+    if budget > fleet > 0 and budget / _MONTH_H <= fleet:
+        yield (
+            f"budgets.cost_usd_per_h: {budget:g} $/h is more than all machines that can be had cost ({fleet:.4g} $/h); "
+            f"the key is per hour: was the budget of a month meant, which is {budget / _MONTH_H:.4g} $/h?"
+        )
 
 
 def _energy(scenario: Scenario) -> Iterator[str]:

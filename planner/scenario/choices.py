@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Collection
 
+from planner.errors import nearest
+
 Several = str | tuple[str, ...]
 """One value, or those that may be chosen."""
 
@@ -32,6 +34,19 @@ def one_or_several(value: object, known: Collection[str], everything: str) -> Se
         nearest = f"; did you mean '{close[0]}'?" if close else ""
         raise ValueError(f"one of {', '.join(known)}, a list of these, or {everything}{nearest}")
     return words[0] if len(words) == 1 else words
+
+
+def only_listed(value: dict[str, object], machines: Collection[str]) -> dict[str, object]:
+    """A value by machine type, each of which may be bought.
+
+    Raises:
+        ValueError: some may not; the text names the nearest that may.
+    """
+    strangers = sorted(set(value) - set(machines))
+    if strangers:
+        meant = nearest(strangers[0], machines)
+        raise ValueError(f"only machine types that catalog.machines lists, not {', '.join(strangers)}; {meant}")
+    return value
 
 
 AUTO_WAYS = "auto"

@@ -18,7 +18,7 @@ from pydantic import (
 from hw_catalog.machines import Channel
 from hw_catalog.strict_files import one_line
 from planner.perf.layout import Role
-from planner.scenario.choices import AUTO_WAYS, several_ways
+from planner.scenario.choices import AUTO_WAYS, only_listed, several_ways
 from planner.scenario.class_presets import list_or_preset
 from planner.scenario.objectives import Headroom
 from workloads.formats import DTYPE_BYTES
@@ -324,10 +324,7 @@ class Catalog(Section):
     @field_validator("available", "roles", "price_usd_per_h", "price_scale", "clocks_mhz", "caps_w")
     @classmethod
     def _is_offered(cls, value: dict[str, object], info: ValidationInfo) -> dict[str, object]:
-        strangers = sorted(set(value) - set(info.data.get("machines", value)))
-        if strangers:
-            raise ValueError(f"only machine types that catalog.machines lists, not {', '.join(strangers)}")
-        return value
+        return only_listed(value, info.data.get("machines", tuple(value)))
 
 
 class BudgetSection(Section):

@@ -72,6 +72,16 @@ def test_watts_below_an_idle_machine_are_refused_with_a_hint(word: str) -> None:
         open_case(asked(word), "colocated")
 
 
+def test_a_budget_of_a_month_is_met_with_a_hint() -> None:
+    """A budget per hour beyond the price of every machine that can be had, which it is not per month, gets a hint."""
+    fleet = "catalog.available={dgx-h100: 50}"
+    for words in ((fleet,), ("budgets.machines=50",)):
+        (found,) = open_case(asked("budgets.cost_usd_per_h=100000", *words), "colocated").slips
+        assert "was the budget of a month meant, which is 137 $/h?" in found
+    assert open_case(asked("budgets.cost_usd_per_h=100000"), "colocated").slips == ()
+    assert open_case(asked("budgets.cost_usd_per_h=500", fleet), "colocated").slips == ()
+
+
 @given(limit=st.floats(0.05, 100.0), rate=st.floats(0.1, 50.0), scale=st.floats(0.1, 3.0))
 def test_plausible_numbers_are_left_alone(limit: float, rate: float, scale: float) -> None:
     """What people usually ask for is met without a remark."""
