@@ -12,6 +12,10 @@ from planner.scenario.objectives import Objective
 _KEYS = "model.dtype, model.kv_dtype, model.engine or policy.name"
 
 
+_DIGITS = 6
+"""Of a relative difference: what two solves differ by in their last bits is none."""
+
+
 def choices_section(plan: ValidatedPlan) -> Iterator[Section]:
     """Every row, and what its words mean."""
     objective = Objective(plan.objective)
@@ -32,7 +36,7 @@ def best_other(plan: ValidatedPlan) -> str:
         return ""
     first = next((row for row in others if not row.allowed), others[0])
     value = valued(plan.objective, first.objective_value)
-    change = first.objective_value / max(1e-9, plan.objective_value) - 1
+    change = round(first.objective_value / max(1e-9, plan.objective_value) - 1, _DIGITS)
     sign = "+" if change >= 0 else "-"
     how = f"{value} ({sign}{percent(abs(change))}), {first.standing}"
     more = f"; {len(others) - 1} more: --sections choices, --alternatives" if len(others) > 1 else ""

@@ -1,6 +1,7 @@
 """Clusters as they are run: attention ranks, slots of a pool of its own, first tokens from the decode side."""
 
 from dataclasses import replace
+from math import inf
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from planner.simulator.books import window
 from planner.simulator.pools import PoolModel, Run
 from planner.simulator.serve import serve, stepwise
 from tests.planner.toy import toy_physics, toy_policy, toy_pools, toy_profile, toy_trace
+from workloads.prefixes import prefixes_of
 
 FLAT = toy_profile(bend=False)
 PLAIN = toy_physics(profile=FLAT)
@@ -126,3 +128,22 @@ def test_the_reference_refuses_what_it_does_not_know() -> None:
     late = replace(toy_policy("splitwise"), topology=PhaseSplit(answered_by=Role.DECODE))
     with pytest.raises(BadInput, match="first tokens"):
         stepwise(split(), late, trace, span, cutoff_s=1e3)
+
+
+@pytest.mark.parametrize("room_tokens", [0.0, 400.0, inf])
+def test_core_and_reference_find_the_same_prefixes(room_tokens: float) -> None:
+    """Prompts of one beginning are out sooner the more is kept of it, in the core as in the reference."""
+    body = replace(PLAIN, prefix_tokens=room_tokens)
+    pools = toy_pools("colocated", prefills=1, decodes=0, physics=body)
+    bare = toy_trace([0.0, 5.0, 10.0], [400, 400, 800], [1, 1, 1])
+    trace = replace(bare, prefixes=prefixes_of([[1, 2, 3, 4], [1, 2, 3, 9], [1, 2, 3, 4, 5, 6, 7, 8]]))
+    span = window(trace, warmup_frac=0, cooldown_frac=0, slices=1)
+    policy = toy_policy("colocated", max_batch_tokens=1000)
+    ours, theirs = (
+        np.asarray(run(pools, policy, trace, span, cutoff_s=1e3).ledger.ttft_s) for run in (serve, stepwise)
+    )
+    np.testing.assert_allclose(ours, theirs, rtol=1e-9)
+    token_s = 1e-4  # of a prompt, in the toy
+    found = {0.0: (0, 0), 400.0: (300, 300), inf: (300, 400)}[room_tokens]
+    whole = 0.01 + token_s * np.array([400, 800])
+    assert ours[1:] == pytest.approx(whole - token_s * np.array(found))
