@@ -233,12 +233,12 @@ def test_keys_given_twice_in_a_row_spoil_it(tmp_path: Path) -> None:
 
 
 def test_repeated_prefixes_are_counted(tmp_path: Path) -> None:
-    """Blocks count where all blocks before them were seen too; the share is of prompt tokens."""
+    """Blocks count where all blocks before them were seen too; of a prompt seen whole the last token is computed."""
     blocks = [[1, 2, 3, 4], [1, 2, 9, 4], [7, 2, 3, 4], [1, 2, 3, 4]]
     rows = [{"timestamp": i, "input_length": 400, "output_length": 1, "hash_ids": b} for i, b in enumerate(blocks)]
     file = tmp_path / "t"
     file.write_text("\n".join(json.dumps(row) for row in rows))
-    assert read_trace(file).repeated_frac == pytest.approx((2 + 0 + 4) / 16)
+    assert read_trace(file).repeated_frac == pytest.approx((200 + 0 + 399) / 1600)
 
 
 def test_traces_without_hashes_say_nothing_of_prefixes(csv: Write) -> None:
