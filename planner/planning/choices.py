@@ -11,7 +11,7 @@ from planner.perf.layout import Role
 from planner.planning.in_rows import prepared
 from planner.planning.loop import PlanningLoop
 from planner.planning.one import First, worth
-from planner.planning.search import Contender, find_start, key_of, signed
+from planner.planning.search import Contender, estimate, find_start, key_of, signed
 from planner.policies.presets import NAMES
 from planner.resolve.case import open_case
 from planner.resolve.inputs import Inputs
@@ -23,6 +23,10 @@ from planner.results.precision import Variant
 MOST_REQUESTS = {"short": 1_500_000, "full": 12_000_000}
 """Requests that rows of a table may have simulated: some seconds, or under a minute. Counted in requests, the same
 question has the same table on every machine."""
+
+
+MOST_ROWS = 3
+"""Rows of a short table that are simulated."""
 
 
 class Depth(StrEnum):
@@ -85,8 +89,10 @@ class _Row:
 
     @property
     def promise(self) -> float:
-        """Worth of the optimum, to be minimised."""
-        return inf if self.optimum is None else worth(self.contender.loop, self.optimum)
+        """Worth of the program's optimum with every resource full, to be minimised: the load limits are guesses."""
+        if self.contender.optimum is None:
+            estimate(self.contender)
+        return self.contender.full
 
     def told(self, best: ValidatedPlan) -> Choice:
         """The plan of it where it has one, else the program's optimum."""
@@ -129,16 +135,15 @@ def _silent(_words: str, _done_frac: float) -> None:
 
 
 def _simulate(rows: Sequence[_Row], best: ValidatedPlan, depth: Depth) -> None:
-    """Look for plans of rows, the best optimum first: of all, or of the best not allowed if it may be better."""
+    """Look for plans of rows, the most promising first: of all, or of a few not allowed that may be better."""
     open_rows = sorted((row for row in rows if not row.planned), key=lambda row: row.promise)
     if depth is Depth.SHORT:
         likely = [row for row in open_rows if not row.allowed and row.promise < _worth_of(row, best)]
-        open_rows = likely[:1] if best.judgement.arrived <= MOST_REQUESTS[depth] // 10 else []
+        open_rows = likely[:MOST_ROWS] if best.judgement.arrived <= MOST_REQUESTS[depth] // 10 else []
     left = MOST_REQUESTS[depth]
     for row in open_rows:
         if left <= 0:
             break
-        row.contender.loop.prove()
         find_start(row.contender)
         left -= row.contender.loop.simulated_requests
 

@@ -14,7 +14,7 @@ from planner.planning.other_growth import other_growth
 from planner.planning.outages import outage
 from planner.planning.recount import recounted
 from planner.planning.row_study import study
-from planner.planning.search import Searched, search
+from planner.planning.search import Searched, overtaken, search
 from planner.policies.presets import PUBLIC
 from planner.resolve.case import Case, case_of, open_case
 from planner.resolve.digests import digests as digests_of
@@ -76,7 +76,13 @@ def plan(
         progress("planning for the other growth", 0.96)
         best = replace(best, alternatives=(*_grown(scenario, best, progress, drawn_w), *best.alternatives))
     progress("pricing alternatives", 0.97)
-    return replace(best, choices=choices(inputs, searched.contenders, best, depth))
+    table = choices(inputs, searched.contenders, best, depth)
+    free = scenario.power.row_limit_w is None and not scenario.availability.asked  # what else an answer has to keep
+    if free and (better := overtaken(searched, best, with_margin=with_margin)):
+        assert isinstance(better.answer, ValidatedPlan)
+        best = replace(better.answer, alternatives=best.alternatives)
+        table = choices(inputs, better.contenders, best, depth)
+    return replace(best, choices=table)
 
 
 def _searched(

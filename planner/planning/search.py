@@ -113,6 +113,24 @@ def search(cases: Iterable[Case], progress: Progress, *, with_margin: bool, draw
     return Searched(answer=answer, contenders=tuple(contenders))
 
 
+def overtaken(searched: Searched, best: ValidatedPlan, *, with_margin: bool) -> Searched | None:
+    """The search with those finished that were found to be better than its answer since; None where there are none.
+
+    A contender that was thought to have no better plan may be simulated later, for a table.
+    """
+    held = signed(searched.loop_of(best), best.objective_value)
+    rivals = [c for c in searched.contenders if c.answer is None and c.held < held - CLOSE_FRAC * abs(held)]
+    for rival in rivals:
+        assert rival.start is not None
+        rival.answer = finished(rival.loop, rival.start)
+    answer = _best(searched.contenders) if rivals else best
+    if not rivals or not isinstance(answer, ValidatedPlan) or key_of(answer) == key_of(best):
+        return None
+    if with_margin:
+        answer = replace(answer, margin=margin(searched.loop_of(answer), answer.candidate))
+    return replace(searched, answer=answer)
+
+
 def key_of(plan: ValidatedPlan) -> Key:
     """What a plan is in."""
     assert plan.candidate.variant is not None, "whatever is planned names its precision"

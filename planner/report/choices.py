@@ -34,11 +34,13 @@ def best_other(plan: ValidatedPlan) -> str:
     others = [row for row in plan.choices if row.standing is not Standing.CHOSEN]
     if not others:
         return ""
-    first = next((row for row in others if not row.allowed), others[0])
+    unasked = [row for row in others if not row.allowed]
+    first = next((row for row in unasked if row.simulated), next(iter(unasked), others[0]))
     value = valued(plan.objective, first.objective_value)
-    change = round(first.objective_value / max(1e-9, plan.objective_value) - 1, _DIGITS)
-    sign = "+" if change >= 0 else "-"
-    how = f"{value} ({sign}{percent(abs(change))}), {first.standing}"
+    how = f"{value}, {first.standing}"
+    if first.simulated:  # nothing is saved by what the simulator has not seen
+        change = round(first.objective_value / max(1e-9, plan.objective_value) - 1, _DIGITS)
+        how = f"{value} ({'+' if change >= 0 else '-'}{percent(abs(change))}), {first.standing}"
     more = f"; {len(others) - 1} more: --sections choices, --alternatives" if len(others) > 1 else ""
     return f"{first.variant.dtype} weights, {first.variant.kv_dtype} KV, {first.engine}, {first.policy}: {how}{more}"
 

@@ -1,13 +1,18 @@
 """The search over precision, engine and policy, and the table of what else there was."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
-from planner.planning.choices import Depth
+from planner.planning.choices import MOST_ROWS, Depth
+from planner.planning.loop import PlanningLoop
+from planner.planning.one import First
 from planner.planning.plan import plan, simulation
+from planner.planning.search import Contender, Searched, key_of, overtaken, search
 from planner.report.choices import best_other
 from planner.report.plans import plan_page
+from planner.resolve.case import open_case
 from planner.results.choice import Choice, Standing
 from planner.results.evidence import NoPlan, ValidatedPlan
 from planner.scenario import Scenario
@@ -102,8 +107,39 @@ def test_a_buyer_reads_what_another_precision_would_cost() -> None:
     """The first screen names the best row that the question keeps out, with its price and whether it was simulated."""
     scenario = small("model.dtype=bf16", "catalog.machines=[dgx-h100]", "workload.rate_req_per_s=400")
     found = _planned(scenario, Depth.SHORT)
-    row: Choice = next(row for row in found.choices if not row.allowed)
+    kept_out = [row for row in found.choices if not row.allowed]
+    row: Choice = next((row for row in kept_out if row.simulated), kept_out[0])
     said = dict(plan_page(found, scenario).facts)["Alternatives"]
     assert said == best_other(found)
     assert row.variant.dtype in said
     assert str(row.standing) in said
+
+
+def test_nothing_is_said_to_be_saved_by_what_was_not_simulated() -> None:
+    """Few rows that the question keeps out are simulated; the line on one that was not names no percentage."""
+    found = _planned(
+        small("model.dtype=bf16", "catalog.machines=[dgx-h100]", "workload.rate_req_per_s=400"), Depth.SHORT
+    )
+    assert sum(row.simulated for row in found.choices if not row.allowed) <= MOST_ROWS
+    for standing, percent in ((Standing.BOUND, False), (Standing.REFUSED, False), (Standing.VALIDATED, True)):
+        rows = tuple(row if row.allowed else replace(row, standing=standing) for row in found.choices)
+        assert ("%" in best_other(replace(found, choices=rows))) == percent
+
+
+def test_a_better_plan_that_is_allowed_becomes_the_answer() -> None:
+    """What a table finds later and the question allows takes the answer's place; what is worse does not."""
+    scenario = small(*FREE)
+    cases = [open_case(scenario, name) for name in ("colocated", "sarathi", "splitwise")]
+    searched = search(cases, _silent, with_margin=False, drawn_w=None)
+    best = searched.answer
+    assert isinstance(best, ValidatedPlan)
+    assert overtaken(searched, best, with_margin=False) is None
+    (chosen,) = (c for c in searched.contenders if c.answer is best or c.key == key_of(best))
+    dearer = replace(best, objective_value=best.objective_value * 2, candidate=replace(best.candidate, policy="other"))
+    later = [Contender(loop=chosen.loop, start=First(held=(best.candidate, best.judgement), searched=True))]
+    renamed = replace(chosen.loop.case, policy=replace(chosen.loop.case.policy, name="other"))
+    other = Contender(loop=PlanningLoop(renamed, _silent), answer=dearer)
+    found = overtaken(Searched(answer=dearer, contenders=(other, *later)), dearer, with_margin=False)
+    assert found is not None
+    assert isinstance(found.answer, ValidatedPlan)
+    assert found.answer.objective_value <= best.objective_value * (1 + 1e-9)
