@@ -34,6 +34,7 @@ _VLLM_CACHE = "vllm-project/vllm, vllm/config/cache.py, CacheDType"
 _VLLM_MODELOPT = "vllm-project/vllm, modelopt.md of its docs at 0024350"
 _VLLM_DATA = "vllm-project/vllm, data_parallel_deployment.md of its docs (read in public copies, 2026-11-29)"
 _VLLM_LIST = "flags of vLLM 0.20.0 and 0.27.1 as listed by Cloudera AI 1.5.5 SP3 and SP4"
+_VLLM_SCHEDULER = "vllm-project/vllm, vllm.config.scheduler of its docs for v0.10.2 to v0.13.0, SchedulerPolicy"
 _VLLM_NIXL = "ai-dynamo/dynamo, examples/backends/vllm/deploy/v1beta1/disagg.yaml at 14a3b0d"
 _SGLANG = "sgl-project/sglang, server_arguments.md of its docs at 004813e"
 _SGLANG_ARGS = "sgl-project/sglang, python/sglang/srt/server_args.py (read in public copies, 2026-11-29)"
@@ -63,6 +64,7 @@ FLAGS = (
         ("--enable-chunked-prefill", "prompts beyond the budget are cut", "", _VLLM_LIST),
         ("--no-enable-prefix-caching", "no prefix cache is simulated", "", _VLLM_LIST),
         ("--enable-prefix-caching", "prefix_cache.gib", "", _VLLM_LIST),
+        ("--scheduling-policy", "workload.classes[].priority", "fcfs priority", _VLLM_SCHEDULER),
         ("--block-size", "policy.block_tokens, but for latent attention", "1 8 16 32 64 128 256", _VLLM_CACHE),
         ("--gpu-memory-utilization", "policy.kv_memory_frac", "", _VLLM_LIST),
         ("--dtype", "format of unquantised weights", "bfloat16 float16 float32", _VLLM_LIST),

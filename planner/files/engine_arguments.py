@@ -28,6 +28,7 @@ class Instance:
         memory_frac: share of GPU memory that the engine may use.
         nodes: machines that one instance spans.
         keeps_prefixes: whether prompts are served from a prefix cache.
+        by_priority: whether requests of a higher priority go first.
         draft_tokens: that the model's own prediction layers draft in a step; 0: none.
     """
 
@@ -41,6 +42,7 @@ class Instance:
     memory_frac: float
     nodes: int = 1
     keeps_prefixes: bool = False
+    by_priority: bool = False
     draft_tokens: int = 0
 
 
@@ -79,6 +81,11 @@ def problems(instance: Instance) -> tuple[str, ...]:
         found.append(
             f"weights: {served.checkpoint} is stored as {served.method}; {served.engine} loads "
             f"{', '.join(METHODS[served.engine])}: set model.checkpoint to another and plan again"
+        )
+    if instance.by_priority and served.engine != "vllm":
+        found.append(
+            f"priorities: found tiers of workload.classes; no flag of {served.engine} is known to serve by them as "
+            "simulated: set model.engine to vllm and plan again"
         )
     return (*found, *_rank_problems(instance), *_kv_problems(served))
 
@@ -154,6 +161,7 @@ def _vllm(at: Instance) -> list[str]:
         "--enable-chunked-prefill",
         "--enable-prefix-caching" if at.keeps_prefixes else "--no-enable-prefix-caching",
     ]
+    flags += ["--scheduling-policy", "priority"] if at.by_priority else []
     flags += ["--block-size", str(at.block_tokens)] if at.block_tokens else []
     flags += ["--gpu-memory-utilization", f"{at.memory_frac:g}"]
     flags += _weights(served, {"fp8": "modelopt", "fp4": "modelopt_fp4"})

@@ -111,6 +111,8 @@ def deployment(
     differences = dict.fromkeys(filter(None, map(difference, instances.values())))
     if scenario.prefix_cache.host_gib:
         differences["prefixes were kept on hosts, too; this takes an offloading connector that is not in here"] = None
+    if _in_tiers(scenario):
+        differences["clients send the priority of each request, to vLLM the smaller number for the higher tier"] = None
     return Deployment(
         name=_kubernetes_name(scenario.name), model=first.checkpoint, engine=first.engine,
         engine_version=first.engine_version, status=status, words=words, served=precision(ways.values()),
@@ -128,7 +130,13 @@ def _instance(pool: Pool, served: Served, scenario: Scenario, model: ModelSpec) 
         block_tokens=None if model.kv_latent_dim else knobs.block_tokens, memory_frac=knobs.kv_memory_frac,
         nodes=max(1, pool.machines // pool.instances), draft_tokens=scenario.model.draft_tokens,
         keeps_prefixes=scenario.prefix_cache.gib is not None and spec.role is not Role.DECODE,
+        by_priority=_in_tiers(scenario),
     )  # fmt: skip
+
+
+def _in_tiers(scenario: Scenario) -> bool:
+    """Whether requests go by the priority of their class."""
+    return len({kind.priority for kind in scenario.classes()}) > 1
 
 
 def _problems(instances: dict[str, Instance], model: ModelSpec, scenario: Scenario) -> tuple[str, ...]:

@@ -232,3 +232,19 @@ def test_a_plan_knows_its_weights_and_longest_request() -> None:
     flags = dict(_pairs(made.workers[0].arguments))
     assert made.model == "meta-llama/Llama-3.1-8B-Instruct"
     assert longest <= int(flags["--max-model-len"]) < longest + ROUNDED_TOKENS
+
+
+def test_tiers_are_served_by_priority_or_refused() -> None:
+    """A plan with tiers starts vLLM with its priority scheduler; no flag of another engine is known to do the same."""
+    classes = "workload.classes=[{name: a, share_frac: 0.5, priority: 1}, {name: b}]"
+    for engine in ("vllm", "sglang"):
+        question = small(classes, f"model.engine={engine}")
+        made = plan(question, progress=lambda *_: None, with_margin=False)
+        assert isinstance(made, ValidatedPlan)
+        if engine == "sglang":
+            with pytest.raises(BadInput, match=r"set model\.engine to vllm"):
+                deployment(made, question, model=load_model("llama-3.1-8b"))
+            continue
+        ready = deployment(made, question, model=load_model("llama-3.1-8b"))
+        assert ("--scheduling-policy", "priority") in set(_pairs(ready.workers[0].arguments))
+        assert any("priority of each request" in words for words in ready.differences)
