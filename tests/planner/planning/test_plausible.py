@@ -137,7 +137,7 @@ def keys(section: type[BaseModel], path: str = "") -> Iterator[str]:
 
 
 def test_every_key_of_a_scenario_is_read_by_code() -> None:
-    """A key that no module looks at by name would be taken and ignored; the one that is not needed is known."""
+    """A key that no module looks at by name would be taken and ignored."""
     read = {
         node.attr
         for package in ("planner", "workloads")
@@ -146,7 +146,7 @@ def test_every_key_of_a_scenario_is_read_by_code() -> None:
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)
     }
     ignored = {key for key in keys(Scenario) if key.rpartition(".")[2] not in read}
-    assert ignored == {"schema_version"}
+    assert ignored <= {"schema_version"}  # checked where a file is read; a plan of several models writes it
 
 
 @given(share=st.floats(1e-4, 0.3), rate=st.floats(0.1, 30.0))
