@@ -13,7 +13,7 @@ import numpy as np
 
 from planner.formulate.epoch_program import started
 from planner.resolve.case import Case
-from planner.results.evidence import Judgement
+from planner.results.evidence import Judgement, Verdict
 from planner.results.schedule import Epoch, EpochOption, Run, Schedule
 from planner.results.timetable import Served
 from planner.scenario.schedule_section import ScheduleSection
@@ -27,6 +27,12 @@ Progress = Callable[[str, float], None]
 
 EARLY_S = 300.0
 """Of a trace, this much before an epoch is served with it, so that it does not begin on an empty cluster."""
+
+FEW = 4.0
+"""Fewer expected requests beyond a percentile do not bound it, with the usual confidence."""
+
+MOST_TIMES = 16.0
+"""Times its length by which the window of an epoch is made longer at most."""
 
 GOING = " going"
 """End of the name of a pool that is no longer wanted."""
@@ -108,7 +114,10 @@ class Serving:
             return _idle(epochs, self._standing_w(schedule.epochs[epochs[0]]))
         scene = self._scene(schedule, epochs[0])
         if scene.key not in self._seen:
-            self._seen[scene.key] = self._judged(scene, epochs[0])
+            said = self._judged(scene, epochs[0])
+            if (times := _more_times(said)) > 1:  # too few requests to tell: a longer window, not more machines
+                said = self._judged(self._scene(schedule, epochs[0], times), epochs[0])
+            self._seen[scene.key] = said
         said = self._seen[scene.key]
         return Served(
             epochs=tuple(epochs), rate_req_per_s=scene.rate_req_per_s,
@@ -198,8 +207,14 @@ class Serving:
                 watts += option.request_j[name] * rate * float(served[name][epoch]) / routed[name]
         return watts
 
-    def _scene(self, schedule: Schedule, epoch: int) -> _Scene:
-        """The end of the epoch before and the beginning of this, each at its peak; of a trace, the epoch as it came."""
+    def _scene(self, schedule: Schedule, epoch: int, times: float = 1.0) -> _Scene:
+        """The end of the epoch before and the beginning of this, each at its peak; of a trace, the epoch as it came.
+
+        Args:
+            schedule: whose pools serve.
+            epoch: which.
+            times: by how much the beginning is longer than the window of the scenario.
+        """
         asked, before, checks = self._case.asked, self._before(epoch), self._case.scenario.validation
         runs = schedule.epochs[before].runs, schedule.epochs[epoch].runs
         if self._whole is not None:
@@ -215,11 +230,11 @@ class Serving:
             )  # fmt: skip
         old, new = (float(self._total[e]) / asked.demand.rate_req_per_s for e in (before, epoch))
         first_s = asked.draw(asked.seeds[0], old, 1.0).duration_s if old else 0.0
-        second_s = asked.draw(asked.seeds[0], new, 1.0).duration_s
+        second_s = asked.draw(asked.seeds[0], new, times).duration_s
         pools, shifts = self._pools(*runs, first_s)
 
         def draw(seed: int) -> Trace:
-            now = asked.draw(seed, new, 1.0)
+            now = asked.draw(seed, new, times)
             return joined(asked.draw(seed + BEFORE_SEED, old, 1.0), now) if old else now
 
         long = asked.longer(new)
@@ -264,6 +279,18 @@ class Serving:
                     shifts.append(Shift(at_s=at_s, instance=instance, physics=self._physics[new.spec.name]))
             index += count
         return pools, shifts
+
+
+def _more_times(said: Judgement) -> float:
+    """By how much a window has to be longer to tell of objectives that are met as far as it goes; 1 where it tells.
+
+    A percentile p is bounded from above by n requests at the earliest where 1 - p^n is the confidence.
+    """
+    evidence = said.evidence
+    if said.unfinished or any(e.verdict is Verdict.MISSED or e.measured > e.limit for e in evidence):
+        return 1.0
+    few = [e for e in evidence if e.verdict is Verdict.UNDECIDED and 0 < e.n < FEW / (1 - e.slo.percentile / 100)]
+    return min(MOST_TIMES, max((2 * FEW / (1 - e.slo.percentile / 100) / e.n for e in few), default=1.0))
 
 
 def _going(pools: Sequence[PoolModel]) -> frozenset[str]:

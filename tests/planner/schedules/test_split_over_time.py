@@ -1,6 +1,8 @@
 """Schedules of prefill and decode pools, and of long contexts beside them: planned, served, counted."""
 
 from collections import Counter
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -8,13 +10,16 @@ from planner.errors import BadInput
 from planner.perf.layout import Role
 from planner.resolve.case import Case
 from planner.resolve.inputs import read_inputs
+from planner.results.evidence import Judgement, Verdict
 from planner.results.plan import CandidatePlan
 from planner.results.row import RowStudy
 from planner.results.timetable import Timetable
 from planner.schedules.planning import timetable
 from planner.schedules.rows import Study
+from planner.schedules.serving import _more_times
 from tests.planner.resolve.test_long_beside import LONG
 from tests.planner.small import small
+from workloads.slo import Metric, Slo
 
 DAY = (
     "policy.name=splitwise", "policy.chunked_prefill=true", "catalog.channel=reserved", "catalog.machines=[dgx-h100]",
@@ -95,3 +100,24 @@ def test_a_clock_of_a_list_is_for_the_types_that_have_it() -> None:
     assert clocks == {"dgx-a100": [1200], "dgx-h100": [1200, 1980]}
     with pytest.raises(BadInput, match=r"schedule\.clocks_mhz: found 2500"):
         read_inputs(small(*DAY, *both, "schedule.clocks_mhz=[1200, 2500]"))
+
+
+@pytest.mark.parametrize(
+    ("verdict", "measured", "n", "times"),
+    [
+        (Verdict.UNDECIDED, 0.5, 100, 8.0),  # 2 · 4 / 0.01 / 100
+        (Verdict.UNDECIDED, 0.5, 10, 16.0),  # no longer than that
+        (Verdict.UNDECIDED, 0.5, 4000, 1.0),  # enough requests: too close to call
+        (Verdict.UNDECIDED, 1.5, 100, 1.0),  # beyond its limit: more machines
+        (Verdict.MISSED, 1.5, 100, 1.0),
+        (Verdict.MET, 0.5, 100, 1.0),
+    ],
+)
+def test_too_few_requests_lengthen_the_window_of_an_epoch(
+    verdict: Verdict, measured: float, n: int, times: float
+) -> None:
+    """An objective that holds as far as it goes but has too few requests is looked at for longer, not bought for."""
+    slo = Slo(metric=Metric.TTFT, percentile=99.0, limit=1.0)
+    found = SimpleNamespace(slo=slo, verdict=verdict, measured=measured, limit=1.0, n=n)
+    said = SimpleNamespace(evidence=(found,), unfinished=0)
+    assert _more_times(cast(Judgement, said)) == pytest.approx(times)
