@@ -27,6 +27,8 @@ TOLD = ("tpot_mean_s", "ttft_mean_s")
 KINDS = ("all rows", "engine sglang", "engine trtllm", "engine vllm")
 FEWEST = 20
 """Groups of fewer runs are left to ``phasewise accuracy --json``."""
+FAR = 0.2
+"""So are groups of which no median error is as large as this."""
 
 Cells = dict[tuple[str, ...], dict[str, str]]
 """Labels of a row -> metric -> what its cell says."""
@@ -47,11 +49,14 @@ def total_lines(found: Sequence[ErrorTotal]) -> list[str]:
 def group_lines(found: Sequence[ErrorGroup]) -> list[str]:
     """Error and bias by model and GPU: what a group shares, and what is left beside it."""
     cells: Cells = {}
+    far: set[tuple[str, ...]] = set()
     for g in found:
         if g.n >= FEWEST and (g.metric in TOLD or g.dataset.startswith("trtllm")):
             said = f"{g.median_ape:.0%} ({g.median_ratio - 1:+.0%})"
-            cells.setdefault((g.dataset, g.gpu, g.model, str(g.n)), {})[g.metric] = said
-    return _table(("data", "GPU", "model", "n"), cells, tuple(NAMES)[1:])
+            group = (g.dataset, g.gpu, g.model, str(g.n))
+            cells.setdefault(group, {})[g.metric] = said
+            far |= {group} if g.median_ape >= FAR else set()
+    return _table(("data", "GPU", "model", "n"), {g: cells[g] for g in cells if g in far}, tuple(NAMES)[1:])
 
 
 def band_lines(found: Sequence[ErrorBand], held: Sequence[bool]) -> list[str]:

@@ -116,7 +116,7 @@ class Maintenance(Section):
 
 
 class AvailabilitySection(Section):
-    """Machines beyond those that the objectives need, so that enough are up; none where nothing is asked."""
+    """Machines beyond those that the objectives need, so that enough are up; `availability: 0.999` sets the first."""
 
     target_frac: Annotated[Number, BeforeValidator(_share), Field(gt=0, lt=1)] | None = Field(
         None, description="share of time in which every objective is met; null: not asked"

@@ -21,11 +21,10 @@ Names = Annotated[Several | None, PlainValidator(named)]
 class Model(Section):
     """What is served."""
 
-    name: Word = Field(description="model id, for example llama-3.1-70b; `phasewise catalog list profiles` shows them")
+    name: Word = Field(description="model id; `phasewise models` lists them")
     dtype: Formats = Field(
         None,
-        description="number format of the weights, a list to choose from, or any; null: the model's own, which its "
-        "authors publish it in",
+        description="number format of the weights, a list to choose from, or any; null: the model's own",
     )
     kv_dtype: Formats = Field(
         None,

@@ -38,7 +38,7 @@ class PolicySection(Section):
     layerwise_from_tokens: Whole = Field(512, description="auto moves layer by layer from this prompt length, tokens")
     block_tokens: Count = Field(16, description="tokens of one KV block")
     kv_memory_frac: Limit = Field(0.9, description="share of GPU memory the engine may use")
-    max_preemptions: Whole = Field(4, description="how often a request may lose its KV memory before others go first")
+    max_preemptions: Whole = Field(4, description="times a request may lose its KV memory before others do")
     foresee_output: Switch = Field(
         False, description="splitwise only: decodes go where prompts and mean outputs promise least memory, not prompts"
     )
@@ -68,7 +68,7 @@ class PolicySection(Section):
         None, description="long contexts: longest step with prompts and decodes, s; null: the tightest tbt objective"
     )
     long_from_tokens: Count = Field(
-        32768, description="classes whose median prompt is this long are long contexts, on layouts of their own"
+        32768, description="classes whose median prompt is this long have layouts of their own"
     )
     kvp_group_tokens: Count | None = Field(
         None,

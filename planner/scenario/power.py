@@ -52,17 +52,17 @@ class LossLimits(Section):
 class PowerSection(Section):
     """A row of machines behind a breaker, and what its manager does as it nears the limit."""
 
-    row_limit_w: Positive | None = Field(None, description="what the row's breaker bears, W; null: nothing is studied")
+    row_limit_w: Positive | None = Field(None, description="what the row's breaker bears, W")
     provisioned_machines: Count | None = Field(
         None, description="machines the limit was meant for; null: as many as it bears at their rating"
     )
-    rows: Count = Field(1, description="rows with that limit that there is room for; a plan that takes more is no plan")
+    rows: Count = Field(1, description="rows with that limit, at most")
     policy: Controls = Field(
         "polca",
         description="polca: two thresholds by priority; one-threshold-low, for low priority only; one-threshold-all; "
         "no-cap: the brake alone; a list, or any: the one that slows down least of those that hold the plan",
     )
-    t1_frac: Limit = Field(0.8, description="share of the limit beyond which low priority slows down")
+    t1_frac: Limit = Field(0.8, description="share of the limit beyond which low priority slows")
     t2_frac: Limit | Annotated[tuple[Limit, ...], Field(min_length=1)] = Field(
         0.89, description="share beyond which it slows down more, and then high priority; or a list to choose from"
     )
@@ -80,7 +80,7 @@ class PowerSection(Section):
     load: RowLoadSection = Field(RowLoadSection(), description="how the load moves")
     weeks: Annotated[int, Field(strict=True, ge=1)] = Field(2, description="weeks simulated, each drawn anew")
     first_seed: Annotated[int, Field(strict=True, ge=0)] = Field(1, description="seed of the first week")
-    week_s: Positive = Field(604800.0, description="length of a week, s; shorter is a trial run")
+    week_s: Positive = Field(604800.0, description="length of a week, s")
     tick_s: Annotated[Number, Field(gt=0, le=2)] = Field(2.0, description="resolution of the simulated row, s")
     max_ratio: Annotated[Number, Field(ge=1, le=3)] = Field(
         1.5, description="most machines looked at, over those the limit was meant for"

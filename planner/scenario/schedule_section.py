@@ -34,7 +34,7 @@ class ScheduleSection(Section):
     top_channel: Literal["on-demand", "reserved", "spot", "owned"] = Field(
         "on-demand", description="how machines on top of the base fleet are paid for; catalog.channel pays for that"
     )
-    base_machines: Whole | None = Field(None, description="largest base fleet of a type; null: no limit")
+    base_machines: Whole | None = Field(None, description="largest base fleet of a type")
     interruptions_per_h_ratio: Budget = Field(0.0, description="how often a machine on top is taken away, per hour")
     spare_confidence_frac: Annotated[Number, Field(gt=0, lt=1)] = Field(
         0.99, description="chance that no more machines on top are gone at once than are spare"

@@ -134,9 +134,7 @@ class ReferenceSection(Section):
 
     machine: Word = Field("dgx-a100", description="machine type the instance stands on, for sale or not")
     tp: Count = Field(8, description="tensor-parallel ways, GPUs")
-    dtype: Dtype | None = Field(
-        None, description="number format of the weights; null: the model's own, which its authors publish it in"
-    )
+    dtype: Dtype | None = Field(None, description="number format of the weights; null: the model's own")
 
 
 class Arrivals(Section):
@@ -146,7 +144,7 @@ class Arrivals(Section):
         None, description="null replays a trace file (profile does, too) and draws Poisson arrivals for a built-in"
     )
     cv: Positive | None = Field(
-        None, description="coefficient of variation of the gaps (gamma only); 1 is Poisson, null is the trace's own"
+        None, description="coefficient of variation of the gaps (gamma only); null: the trace's own"
     )
     peak_to_mean_ratio: Annotated[Number, Field(ge=1, le=2)] | None = Field(
         None, description="highest over mean rate (diurnal only)"
@@ -167,8 +165,8 @@ class Distribution(Section):
     """Lengths of one kind, in tokens; the same median and 95th percentile make every request equally long."""
 
     distribution: Literal["lognormal"] = Field("lognormal", description="shape of the distribution")
-    median_tokens: Positive = Field(description="half of all requests are shorter, tokens")
-    p95_tokens: Positive = Field(description="95 of 100 requests are shorter, tokens")
+    median_tokens: Positive = Field(description="median, tokens")
+    p95_tokens: Positive = Field(description="95th percentile, tokens")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -194,16 +192,16 @@ class Lengths(Section):
 
 
 class RequestClassSection(Section):
-    """A kind of request: of some lengths and label (the first class that holds it), or a share of all."""
+    """A kind of request: by lengths and label (the first that holds it), or a share of all; or `dynamollm-nine`."""
 
     name: Word = Field(description="name of the class")
     prompt_min_tokens: Whole = Field(0, description="fewest prompt tokens, inclusive")
-    prompt_max_tokens: Whole | None = Field(None, description="most prompt tokens, inclusive; null is unbounded")
+    prompt_max_tokens: Whole | None = Field(None, description="most prompt tokens, inclusive")
     output_min_tokens: Whole = Field(0, description="fewest output tokens, inclusive")
-    output_max_tokens: Whole | None = Field(None, description="most output tokens, inclusive; null is unbounded")
+    output_max_tokens: Whole | None = Field(None, description="most output tokens, inclusive")
     label: Word | None = Field(None, description="of its requests in workload.label_column; null holds any")
     share_frac: Annotated[Number, Field(gt=0, lt=1)] | None = Field(
-        None, description="share of all requests, which ones is chance; not beside ranges and labels; null: the rest"
+        None, description="share of all requests, drawn by chance, without ranges and labels; null: the rest"
     )
     priority: Annotated[int, Strict(), Field(ge=-1000, le=1000)] = Field(
         0, description="at an instance the larger is computed first, and loses its memory last"
@@ -233,19 +231,17 @@ class Workload(Section):
     time_unit: Literal["auto", "s", "ms", "us", "ns"] = Field(
         "auto", description="of numeric arrivals in a trace file; auto: as the column's name or the format says"
     )
-    label_column: Word = Field(
-        "auto", description="column of a trace file that classes[].label speaks of; auto: label or tier"
-    )
+    label_column: Word = Field("auto", description="column of a trace file with classes[].label; auto: label or tier")
     skip_bad_rows: Switch = Field(
-        False, description="leave out rows of a trace file that are bad by themselves or dated far from all others"
+        False, description="leave out rows of a trace file that are bad or dated far from all others"
     )
     rate_req_per_s: Positive | None = Field(None, description="mean arrival rate, requests/s; null: the trace's own")
     rate_scale: Positive = Field(1.0, description="factor on top of the rate")
     growth: Literal["shared", "independent"] = Field(
         "shared", description="of a trace at another rate: its busy minutes grow too, or what is added has its own"
     )
-    prompt_scale: Positive = Field(1.0, description="factor on every prompt's length, rounded to whole tokens")
-    output_scale: Positive = Field(1.0, description="factor on every output's length, rounded to whole tokens")
+    prompt_scale: Positive = Field(1.0, description="factor on every prompt's length")
+    output_scale: Positive = Field(1.0, description="factor on every output's length")
     arrivals: Arrivals = Field(Arrivals(), description="when requests come")
     duration_s: Positive | None = Field(
         None, description="arrival window of one synthetic seed, s; null: 120, or 1000 requests; not used in a replay"
@@ -283,7 +279,7 @@ class Catalog(Section):
     model_config = ConfigDict(json_schema_extra=_machines_or_design)
 
     machines: tuple[Word, ...] = Field(
-        min_length=1, description="machine types to choose from; `phasewise catalog list`"
+        min_length=1, description="machine types to choose from; `phasewise machines` lists them"
     )
     channel: Channel = Field("reserved", description="how they are paid for, or by name the price set of a publication")
     directory: Word | None = Field(None, description="your own catalog files (relative to this file); null: built-in")
@@ -311,14 +307,14 @@ class Catalog(Section):
         "costs what its rated watts do; unnamed: the catalog's",
     )
     price_scale: Annotated[dict[Word, Positive], AfterValidator(by_name)] = Field(
-        {}, description="machine type -> factor on its price, for example on a discount; unnamed: 1"
+        {}, description="machine type -> factor on its price"
     )
 
     clocks_mhz: Annotated[dict[Word, Knobs], AfterValidator(by_name)] = Field(
-        {}, description="machine type -> SM clocks to try locking its GPUs at, MHz, or auto; its own clock is tried too"
+        {}, description="machine type -> SM clocks to try beside its own, MHz, or auto"
     )
     caps_w: Annotated[dict[Word, Knobs], AfterValidator(by_name)] = Field(
-        {}, description="machine type -> power limits to try on each of its GPUs, W, or auto; none is tried too"
+        {}, description="machine type -> power limits to try beside none, W per GPU, or auto"
     )
 
     @field_validator("available", "roles", "price_usd_per_h", "price_scale", "clocks_mhz", "caps_w")
@@ -384,7 +380,7 @@ class ValidationSection(Section):
     )
     confidence_frac: Annotated[Number, Field(gt=0, lt=1)] = Field(0.95, description="of each percentile's interval")
     max_rounds: Count = Field(12, description="most planning rounds of optimiser and simulator")
-    requests: Count | None = Field(None, description="most requests of one seed; null is no limit")
+    requests: Count | None = Field(None, description="most requests of one seed")
     failures: tuple[FailureSection, ...] = Field((), description="machines that fail in every seed")
 
     @model_validator(mode="after")

@@ -9,11 +9,11 @@ from tests.architecture.sources import ROOT
 
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
+OUTSIDE = (ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md")
+MOST_WORDS = 28_000
 
 
-@pytest.mark.parametrize(
-    "page", [*PAGES, ROOT / "CHANGELOG.md", ROOT / "README.md"], ids=lambda page: str(page.relative_to(ROOT))
-)
+@pytest.mark.parametrize("page", [*PAGES, *OUTSIDE], ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_and_paths_lead_somewhere(page: Path) -> None:
     """Every relative link of a page, and every path in it that begins with a directory of this repository, exists."""
     text = page.read_text(encoding="utf-8")
@@ -30,6 +30,13 @@ def test_every_page_is_in_the_index() -> None:
     index = (DOCS / "README.md").read_text(encoding="utf-8")
     listed = {(DOCS / link).resolve() for link in re.findall(r"\]\(([^)#\s]+\.md)\)", index)}
     assert listed == {page.resolve() for page in PAGES if page.name != "README.md"}
+
+
+def test_documents_stay_short() -> None:
+    """All documents together have at most 28,000 words, as ``wc -w`` counts them: a new page shortens an old one."""
+    words = {page.relative_to(ROOT).as_posix(): len(page.read_text("utf-8").split()) for page in (*PAGES, *OUTSIDE)}
+    longest = sorted(words, key=lambda name: -words[name])[:10]
+    assert sum(words.values()) <= MOST_WORDS, {name: words[name] for name in longest}
 
 
 @pytest.mark.parametrize("page", sorted((DOCS / "decisions").glob("*.md")), ids=lambda page: page.stem)

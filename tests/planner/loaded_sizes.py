@@ -110,20 +110,18 @@ FAR = {
 
 
 def table() -> str:
-    """The table of docs/memory.md: rows that chose a constant are marked, sources are listed below it."""
+    """The list in docs/memory.md: rows that chose a constant are marked, sources are numbered below it."""
     sources = tuple(dict.fromkeys(row.source for row in ROWS))
-    lines = ["| model | formats | GPUs | engine | of | public | ours | error | source |",
-             "|---|---|---|---|---|---:|---:|---:|---|"]  # fmt: skip
+    lines = []
     for row in ROWS:
         name = row.model if isinstance(row.model, str) else NAMES[str(row.model["num_hidden_layers"])]
         counted = row.what == "KV tokens"
-        formats = f"{row.dtype}, {row.kv_dtype} KV" if counted else row.dtype
-        engine = f"{row.engine} {row.version}" if counted else ""
+        formats = f"{row.dtype}, {row.kv_dtype} KV, {row.engine} {row.version}" if counted else row.dtype
         digits = 2 if row.public < 1000 else 0
         lines.append(
-            f"| {name} | {formats} | {row.tp} x {row.gpu} | {engine} | {'tokens' if counted else 'GiB'} | "
-            f"{row.public:,.{digits}f} | {row.ours:,.{digits}f} | {row.ours / row.public - 1:+.1%}"
-            f"{' *' if row.used else ''} | {sources.index(row.source) + 1} |"
+            f"- {name} {formats}, {row.tp}x{row.gpu}: {row.public:,.{digits}f}, {row.ours:,.{digits}f} "
+            f"{'tokens' if counted else 'GiB'} ({row.ours / row.public - 1:+.1%}{'*' if row.used else ''}) "
+            f"[{sources.index(row.source) + 1}]"
         )
     return "\n".join([*lines, "", *(f"{number}. {source}" for number, source in enumerate(sources, 1))])
 

@@ -43,33 +43,39 @@ def page(model: type[BaseModel], path: str = "", told: dict[type[BaseModel], str
     """The keys of a section as Markdown, and of every section inside it; what was told already is only named."""
     told = {} if told is None else told
     name_of_section = path.rstrip(".") or "scenario"
-    yield f"\n## {name_of_section}\n\n"
-    if model in told:
-        yield f"The keys of `{told[model]}`.\n"
-        return
     told[model] = name_of_section
-    yield f"{' '.join((model.__doc__ or '').split())}\n\n"
+    yield f"\n## {name_of_section}\n\n{' '.join((model.__doc__ or '').split())}\n\n"
+    below = []
     for name, field in model.model_fields.items():
-        yield f"- `{name}`{_default(field)}: {field.description or ''}\n"
+        kind = next(_models(field.annotation), None)
+        if kind is not None and kind not in told:
+            below.append(f"`{name}`{_default(field)}")
+            continue
+        known = f"; keys as in `{told[kind]}`" if kind else ""
+        yield f"- `{name}`{_default(field)}: {field.description or ''}{known}\n"
+    if below:
+        yield f"- sections below: {', '.join(below)}\n"
     for name, field in model.model_fields.items():
         for kind in _models(field.annotation):
-            yield from page(kind, f"{path}{name}.", told)
+            if kind not in told:
+                yield from page(kind, f"{path}{name}.", told)
 
 
 def _default(field: FieldInfo) -> str:
-    """What holds where nothing is written; a section has its own heading."""
+    """What holds where nothing is written, null and empty apart; a section has its own heading."""
     if field.is_required():
         return " (required)"
     value = field.get_default(call_default_factory=True)
-    if isinstance(value, BaseModel):
+    if isinstance(value, BaseModel) or value in (None, (), {}):
         return ""
-    return f" (`{'null' if value is None else getattr(value, 'value', value)}`)"
+    return f" (`{getattr(value, 'value', value)}`)"
 
 
 def test_scenario_page_is_current() -> None:
     """``docs/scenario.md`` is what the schema says of every key: its default and its meaning."""
     head = (
-        "# Scenario keys\n\nEvery key of a scenario file, with its default. `phasewise new` writes an example, "
-        "`phasewise check --schema` prints JSON Schema. A test keeps this page current.\n"
+        "# Scenario keys\n\nEvery key of a scenario file, with its default; null or empty where none is shown. "
+        "`phasewise new` writes an example, `phasewise check --schema` prints JSON Schema. "
+        "Several `models`: [fleets.md](fleets.md).\n"
     )
     same_as_golden(head + "".join(page(Scenario)), ROOT / "docs" / "scenario.md")
