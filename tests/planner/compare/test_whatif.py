@@ -106,9 +106,13 @@ def test_places_to_write_are_tried_first(tmp_path: Path, monkeypatch: pytest.Mon
     for problem in ("--out none/out.json: there is no directory", "--report none/report.html: there is no directory"):
         assert problem in result.stderr
     assert "is a directory" in result.stderr
-    foreign = run(*words, "--journal", path)
+    own = run(*words, "--journal", path)
+    assert (own.exit_code, "is the input" in own.stderr) == (ExitCode.BAD_INPUT, True)
+    (tmp_path / "other").write_text("not a line of ours\n")
+    foreign = run(*words, "--journal", tmp_path / "other")
     assert (foreign.exit_code, "no line of a journal" in foreign.stderr) == (ExitCode.BAD_INPUT, True)
-    assert [each.name for each in tmp_path.iterdir()] == ["small.yaml"]
+    assert (tmp_path / "other").read_text() == "not a line of ours\n"
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["other", "small.yaml"]
 
 
 def test_nothing_to_vary_is_bad_input(tmp_path: Path) -> None:
