@@ -39,6 +39,9 @@ schedule: {load: [0.4, 1.0, 1.7, 1.0, 0.6], clocks_mhz: [1590]}
 REFUSED: Mapping[str, str] = {
     "objective": "throughput",
     "model.reading": "as-published",
+    "model.draft_tokens": "2",
+    "model.acceptance_frac": "0.5",
+    "prefix_cache.gib": "ideal",
     "policy.name": "splitwise-sim",
     "policy.recovery": "checkpoint",
     "workload.arrivals.process": "diurnal, peak_to_mean_ratio: 1.5, period_s: 100",
@@ -163,6 +166,11 @@ IRRELEVANT: Mapping[str, tuple[str, str]] = {
     "schema_version": ("schema_version=1", "there is one version"),
     "name": ("name=other", "a title"),
     "model.checkpoint": ("model.checkpoint=someone/quantized", "what a manifest starts; schedules are not exported"),
+    "catalog.dp": ("catalog.dp=[1]", "a dense model has one attention rank"),
+    "catalog.ep": ("catalog.ep=[1]", "a dense model has no experts"),
+    "prefix_cache.host_gib": ("prefix_cache.host_gib=0.0", "of prefix_cache.gib, which is refused"),
+    "prefix_cache.hit_frac": ("prefix_cache.hit_frac=null", "of prefix_cache.gib, which is refused"),
+    "prefix_cache.turns": ("prefix_cache.turns=null", "of prefix_cache.gib, which is refused"),
     "policy.kv_transfer": ("policy.kv_transfer=serialized", "instances do both phases: no KV moves"),
     "policy.layerwise_from_tokens": ("policy.layerwise_from_tokens=4", "no KV moves"),
     "policy.prefill_threshold_tokens": ("policy.prefill_threshold_tokens=4", "splitwise only"),
@@ -182,7 +190,10 @@ IRRELEVANT: Mapping[str, tuple[str, str]] = {
 }
 """Key -> words that change nothing, and why that is right."""
 
-OF_TRACES = {"workload.format", "workload.skip_bad_rows", "workload.time_unit", "workload.growth", "schedule.epochs"}
+OF_TRACES = {
+    "workload.format", "workload.skip_bad_rows", "workload.time_unit", "workload.growth", "workload.label_column",
+    "schedule.epochs",
+}  # fmt: skip
 """Keys of trace files, tested with one below."""
 
 
