@@ -11,7 +11,7 @@ from planner.policies.base import Policy
 from planner.simulator.books import Meter, Window, seconds
 from planner.simulator.pools import NOTHING, Events, PoolModel, Run
 from planner.simulator.reference import Cluster
-from planner.simulator.reference_instance import Instance, Lane, Request, Step
+from planner.simulator.reference_instance import Instance, Lane, Request
 from workloads.traces import Trace
 
 
@@ -30,51 +30,51 @@ class Metered(Instance):
     def queued_tokens(self) -> int:
         """Prompt tokens that no step computes yet."""
         going_on = sum(request.prefill_tokens - request.held_tokens for request in self.computing())
-        return going_on + sum(request.left_tokens for request in self.waiting)
+        return going_on + sum(request.prefill_tokens - request.cached_tokens for request in self.waiting)
 
     def _start(self, lane: Lane, chunks: list[int], decodes: list[Request]) -> None:
         """With the watts of the step."""
-        power, batch = lane.body.power, len(decodes)
+        power, batch = self.body.power, len(decodes)
         context = sum(request.held_tokens + 1 for request in decodes)
         prompts = [(new, request.cached_tokens) for request, new in zip(self.waiting, chunks, strict=False)]
         drawn_w = power.prefill_w(prompts, batch, context) if prompts else power.decode_w(batch, context / batch)
         super()._start(lane, chunks, decodes)
         self._above_w[id(lane)] = drawn_w - power.idle_w
 
-    def _end(self, lane: Lane, step: Step) -> None:
+    def _end(self, lane: Lane) -> None:
         """With its joules and its tokens."""
-        self._spend(lane, step)
-        if step.decodes and self.start_s <= self._env.now <= self.end_s:
+        self._spend(lane)
+        if lane.decodes and self.start_s <= self._env.now <= self.end_s:
             self.meter.decode_steps += 1
-            self.meter.decode_tokens += len(step.decodes)
-        super()._end(lane, step)
+            self.meter.decode_tokens += len(lane.decodes)
+        super()._end(lane)
 
     def fail(self) -> list[Request]:
         """With the joules of steps that did not end."""
         for lane in self.lanes:
-            if lane.step:
-                self._spend(lane, lane.step)
+            if lane.stages_s:
+                self._spend(lane)
         return super().fail()
 
-    def _throw_out(self, lane: Lane) -> None:
+    def _throw_out(self, batch: list[Request]) -> None:
         """Counted."""
         self.meter.preemptions += 1
-        super()._throw_out(lane)
+        super()._throw_out(batch)
 
     def _within(self, begin_s: float, end_s: float) -> tuple[float, float]:
         """The part of an interval inside the measured window, from the beginning of that."""
         begin_s = min(max(begin_s, self.start_s), self.end_s)
         return begin_s - self.start_s, max(begin_s, min(end_s, self.end_s)) - self.start_s
 
-    def _spend(self, lane: Lane, step: Step) -> None:
+    def _spend(self, lane: Lane) -> None:
         """Book the time and the joules of a step, as far as it came, second by second."""
         meter, now = self.meter, self._env.now
-        begin_s, end_s = self._within(step.stages_s[-1][0], now)
+        begin_s, end_s = self._within(lane.stages_s[-1][0], now)
         meter.busy_s += end_s - begin_s
-        above_w = self._above_w[id(lane)] / len(step.stages_s)
-        for stage_begin_s, stage_end_s in step.stages_s:
+        above_w = self._above_w[id(lane)] / len(lane.stages_s)
+        for stage_begin_s, stage_end_s in lane.stages_s:
             begin_s, end_s = self._within(stage_begin_s, min(stage_end_s, now))
-            if step.chunks:
+            if lane.chunks:
                 meter.prefill_j += above_w * (end_s - begin_s)
                 meter.prefill_s += (end_s - begin_s) if above_w else 0.0
             else:
@@ -103,4 +103,6 @@ def serve(
     beside: Events = NOTHING,
 ) -> Run:  # fmt: skip
     """As ``reference.serve``, with busy time, joules, decode steps and preemptions."""
-    return MeteredCluster(pools, policy, trace, window, beside.clients).serve(cutoff_s, beside)
+    cluster = MeteredCluster(pools, policy, trace, window, beside)
+    cluster.env.run(until=cutoff_s)
+    return cluster.left()

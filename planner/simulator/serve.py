@@ -58,7 +58,7 @@ def stepwise(
 
     Raises:
         TypeError: as ``serve``.
-        BadInput: the reference does not know the policy's routing or order, or where first tokens come from.
+        BadInput: the reference does not know the policy's routing, or where first tokens come from.
     """
     from planner.simulator import reference  # SimPy is imported only by those who ask for it
 

@@ -307,7 +307,7 @@ def test_both_are_seen_to_do_the_same(cluster: tuple[list[PoolModel], Policy], t
     seen = kernel.run(
         pools, rules, trace, measured, cutoff_s=1e4, beside=Events(looks=Looks(period_s=period_s, count=count))
     ).seen
-    cluster = metered.MeteredCluster(pools, rules, trace, measured, None)
+    cluster = metered.MeteredCluster(pools, rules, trace, measured, Events())
     rows: list[list[list[float]]] = []
 
     def look() -> Generator[simpy.Event, None, None]:
@@ -316,7 +316,7 @@ def test_both_are_seen_to_do_the_same(cluster: tuple[list[PoolModel], Policy], t
             rows.append(
                 [
                     [
-                        float(any(lane.step is not None for lane in i.lanes)),
+                        float(any(lane.stages_s for lane in i.lanes)),
                         i.running(),
                         i.queued_tokens(),
                         1 - i.free / max(1, i.body.kv_blocks),
@@ -325,7 +325,6 @@ def test_both_are_seen_to_do_the_same(cluster: tuple[list[PoolModel], Policy], t
                 ]
             )
 
-    cluster.env.process(cluster._arrivals())
     cluster.env.process(look())
     cluster.env.run(until=1e4)
     first = np.cumsum([0, *(pool.instances for pool in pools[:-1])])
