@@ -63,7 +63,7 @@ def check_classes(classes: Sequence[RequestClass]) -> None:
     Raises:
         WorkloadError: there is no class, a name occurs twice, a range is empty, or two classes overlap; all are listed.
     """
-    problems = [] if classes else ["classes: found none, expected at least one"]
+    problems = [] if classes else ["found none, expected at least one"]
     names = [c.name for c in classes]
     problems += [
         f"class '{name}': the name is used twice, expected one class of that name"
@@ -89,7 +89,7 @@ def check_classes(classes: Sequence[RequestClass]) -> None:
                 f"expected ranges apart from each other or a class that encloses '{first.name}'"
             )
     if problems:
-        raise WorkloadError(*problems)
+        raise WorkloadError(*(f"workload.classes: {problem}" for problem in problems))
 
 
 def _share_problems(classes: Sequence[RequestClass], shared: Sequence[RequestClass]) -> list[str]:

@@ -114,15 +114,16 @@ def _labelled(trace: Trace, request_class: RequestClass) -> NDArray[np.bool_]:
         return np.ones(len(trace), np.bool_)
     if trace.labels is None:
         raise WorkloadError(
-            f"class '{request_class.name}': found the label '{request_class.label}', but the requests of {trace.name} "
-            "have none; expected a replayed trace file with a column of labels, ranges of lengths, or share_frac"
+            f"workload.classes: class '{request_class.name}': found the label '{request_class.label}', but the "
+            f"requests of {trace.name} have none; expected a replayed trace file with a column of "
+            "labels, ranges of lengths, or share_frac"
         )
     fits: NDArray[np.bool_] = trace.labels == request_class.label
     if not fits.any():
         known = ", ".join(f"'{each}'" for each in np.unique(trace.labels)[:_SHOWN])
         raise WorkloadError(
-            f"class '{request_class.name}': no request of {trace.name} has the label '{request_class.label}'; its "
-            f"labels are {known}"
+            f"workload.classes: class '{request_class.name}': no request of {trace.name} has the label "
+            f"'{request_class.label}'; its labels are {known}"
         )
     return fits
 

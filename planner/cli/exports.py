@@ -53,7 +53,7 @@ def export(
     if (over_time := read_schedule(plan)) is not None:
         if format is not Stack.CSV:
             raise BadInput(f"--format {format}: {plan} is a plan over time; expected csv: the others hold one load")
-        _put(schedule_csv(over_time.schedule), out, quiet=quiet)
+        _put(schedule_csv(over_time.schedule, over_time.timetable.provided_ratio), out, quiet=quiet)
         return
     file = _plan_of(plan, model)
     if format is Stack.CSV:

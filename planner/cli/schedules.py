@@ -54,7 +54,7 @@ def plan_schedule(
         raise typer.Exit(ExitCode.INFEASIBLE if found.proven else empty)
     report_schedule(report, found, question, quiet=quiet)
     if out is not None and found.valid:
-        write_whole(out, schedule_csv(found.schedule) if out.suffix == ".csv" else text)
+        write_whole(out, schedule_csv(found.schedule, found.provided_ratio) if out.suffix == ".csv" else text)
         note(f"wrote {out}", quiet=quiet)
     elif out is not None:
         note(f"{out} not written: there is no validated plan", quiet=quiet)

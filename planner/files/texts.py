@@ -11,8 +11,9 @@ from planner.results.precision import precision
 from planner.scenario import Scenario
 
 _COLUMNS = (
-    "status", "role", "machine", "machines", "instances", "tp", "pp", "ep", "kvp", "chunk_tokens", "clock_mhz", "cap_w",
-    "rate_req_per_s", "load_frac", "kv_load_frac", "dtype", "kv_dtype", "engine", "engine_version", "checkpoint",
+    "status", "role", "machine", "machines", "instances", "tp", "pp", "dp", "ep", "kvp", "chunk_tokens", "clock_mhz",
+    "cap_w", "rate_req_per_s", "load_frac", "kv_load_frac", "dtype", "kv_dtype", "engine", "engine_version",
+    "checkpoint",
 )  # fmt: skip
 
 
@@ -29,9 +30,9 @@ def as_csv(answer: ValidatedPlan | CandidatePlan) -> str:
         spec, layout = pool.spec, pool.spec.layout
         knobs = ("" if v is None else v for v in (spec.chunk_tokens, spec.clock_mhz, spec.cap_w))
         writer.writerow(inert((
-            status, spec.role, spec.machine, pool.machines, pool.instances, layout.tp, layout.pp, layout.ep, layout.kvp,
-            *knobs, f"{sum(pool.rate_req_per_s.values()):.6g}", f"{pool.load_frac:.6g}", f"{pool.kv_load_frac:.6g}",
-            *_served(answer, spec.name),
+            status, spec.role, spec.machine, pool.machines, pool.instances, layout.tp, layout.pp, layout.dp, layout.ep,
+            layout.kvp, *knobs, f"{sum(pool.rate_req_per_s.values()):.6g}", f"{pool.load_frac:.6g}",
+            f"{pool.kv_load_frac:.6g}", *_served(answer, spec.name),
         )))  # fmt: skip
     return text.getvalue()
 

@@ -21,6 +21,9 @@ hours are recalled. Source: J. Dean, Google I/O 2008, second-hand."""
 DOMAIN_MTBF_H, DOMAIN_MTTR_H = 21_000.0, 6.0
 """Likewise: one power distribution unit, 500 to 1,000 of 1,800 machines, fails in a year, for about 6 hours."""
 
+MOST_DOMAINS = 1000
+"""Domains that may be asked for: of more, the ways in which half of them fail are no floating-point number."""
+
 MACHINE_MTTR_H = 24.0
 """Assumed: a machine is repaired or replaced within a day."""
 
@@ -83,7 +86,7 @@ class RackFaults(Section):
 class DomainFaults(Section):
     """Racks that fail together: a power distribution unit, a room, a zone."""
 
-    count: Count | None = Field(
+    count: Annotated[Count, Field(le=MOST_DOMAINS)] | None = Field(
         None, description="domains the racks are spread over; null: as few as the share of time needs"
     )
     mtbf_h: Positive = Field(DOMAIN_MTBF_H, description="mean hours between failures of a domain")

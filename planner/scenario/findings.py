@@ -27,7 +27,7 @@ _UNITS: Mapping[str, str] = {
 _SECONDS: Mapping[str, float] = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0}
 _WATTS: Mapping[str, float] = {"w": 1.0, "kw": 1e3, "mw": 1e6}
 _SUFFIXES = (*_UNITS, *_SECONDS, *_WATTS, "rps", "qps", "usd", "usd_per_year", "pct", "percent")
-_TYPE = re.compile(r"\[.*\]$")
+_TYPE = re.compile(r"\[.*\]$|^constrained-")
 """What pydantic puts into the place of a finding: ``[key]`` of a mapping, and the type that a value was tried as."""
 _QUANTITY = re.compile(r"\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*([A-Za-z%/_]+)\s*")
 

@@ -25,6 +25,9 @@ def _controls(value: object) -> Several:
 
 Controls = Annotated[Several, PlainValidator(_controls)]
 
+MIN_WEEK_S = 60.0
+"""Shortest week: less its warm-up, a quarter, it must hold the rise of the load over 40 s that is reported."""
+
 
 class RowLoadSection(Section):
     """How the load moves over a week; the rate that was planned for is its peak. All assumed: put in your own."""
@@ -80,7 +83,7 @@ class PowerSection(Section):
     load: RowLoadSection = Field(RowLoadSection(), description="how the load moves")
     weeks: Annotated[int, Field(strict=True, ge=1)] = Field(2, description="weeks simulated, each drawn anew")
     first_seed: Annotated[int, Field(strict=True, ge=0)] = Field(1, description="seed of the first week")
-    week_s: Positive = Field(604800.0, description="length of a week, s")
+    week_s: Annotated[Number, Field(ge=MIN_WEEK_S)] = Field(604800.0, description="length of a week, s")
     tick_s: Annotated[Number, Field(gt=0, le=2)] = Field(2.0, description="resolution of the simulated row, s")
     max_ratio: Annotated[Number, Field(ge=1, le=3)] = Field(
         1.5, description="most machines looked at, over those the limit was meant for"

@@ -3,7 +3,7 @@
 import csv
 import io
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import Field
@@ -80,24 +80,30 @@ def _contradictions(file: ScheduleFile) -> Iterator[str]:
     said = [epoch for each in file.timetable.served for epoch in each.epochs] + list(file.timetable.unserved)
     if sorted(said) != list(range(len(schedule.epochs))):
         yield f"timetable: found {len(said)} epochs served or not; expected {len(schedule.epochs)}, each once"
+    ratios = file.timetable.provided_ratio
+    if len(ratios) != len(schedule.epochs) or not all(ratio > 0 for ratio in ratios):
+        yield f"timetable.provided_ratio: found {list(ratios)}; expected a number above 0 for each epoch"
     if not file.timetable.valid:
         yield "timetable.served: found an epoch that misses an objective; a validated plan has none"
 
 
-def schedule_csv(schedule: Schedule) -> str:
-    """The schedule for an autoscaler: one line per epoch and pool, machines of its type beside it."""
+def schedule_csv(schedule: Schedule, provided_ratio: Sequence[float]) -> str:
+    """The schedule for an autoscaler: one line per epoch and pool, machines of its type beside it.
+
+    The rate is what the pool is sent at the epoch's peak: what its epoch provides for, over its ``provided_ratio``.
+    """
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(
         ["epoch", "start_s", "machine", "role", "layout", "clock_mhz", "classes", "instances", "rate_req_per_s",
          "machines_on", "machines_on_top", "machines_started", "machines_stopped"]
     )  # fmt: skip
-    for number, epoch in enumerate(schedule.epochs):
+    for number, (epoch, provided) in enumerate(zip(schedule.epochs, provided_ratio, strict=True)):
         for run in epoch.runs:
-            machine = run.spec.machine
+            machine, rate = run.spec.machine, sum(run.rate_req_per_s.values()) / provided
             rows.writerow(inert(
                 [number, f"{epoch.start_s:g}", machine, run.spec.role, run.spec.layout.name, run.spec.clock_mhz or "",
-                 " ".join(sorted(run.rate_req_per_s)), run.instances, f"{sum(run.rate_req_per_s.values()):.6g}",
+                 " ".join(sorted(run.rate_req_per_s)), run.instances, f"{rate:.6g}",
                  epoch.machines[machine], epoch.top_machines[machine], epoch.started[machine], epoch.stopped[machine]]
             ))  # fmt: skip
     return text.getvalue()

@@ -15,8 +15,8 @@ def timetable() -> Timetable:
     """That schedule, not served by the simulator."""
     made = schedule()
     return Timetable(
-        schedule=made, served=(), unserved=tuple(range(HOURS)), termination=made.termination, provided_ratio=(),
-        policy="colocated",
+        schedule=made, served=(), unserved=tuple(range(HOURS)), termination=made.termination,
+        provided_ratio=(1.0,) * HOURS, policy="colocated",
     )  # fmt: skip
 
 

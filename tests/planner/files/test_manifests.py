@@ -334,10 +334,12 @@ def test_llm_d_starts_vllm_alone() -> None:
 
 
 def test_csv_holds_the_pools() -> None:
-    """One line per pool; the numbers are those of the plan."""
+    """One line per pool; the numbers are those of the plan, every factor of the layout among them."""
     rows = list(csv.DictReader(StringIO(as_csv(plans.plan()))))
+    ranks = [(p.spec.layout.tp, p.spec.layout.pp, p.spec.layout.dp, p.spec.layout.ep) for p in plans.candidate().pools]
+    assert [tuple(int(row[key]) for key in ("tp", "pp", "dp", "ep")) for row in rows] == ranks
     assert [int(row["machines"]) for row in rows] == [p.machines for p in plans.candidate().pools]
-    assert {len(row) for row in rows} == {20}
+    assert {len(row) for row in rows} == {21}
 
 
 def test_markdown_holds_verdict_and_objectives() -> None:

@@ -112,7 +112,7 @@ def test_both_tiers_have_evidence_and_batch_fills_what_interactive_leaves() -> N
 @pytest.mark.parametrize(
     ("classes", "words"),
     [
-        ("[{name: a, share_frac: 0.7}, {name: b, share_frac: 0.7}]", "1.4 together; expected exactly 1"),
+        ("[{name: a, share_frac: 0.7}, {name: b, share_frac: 0.7}]", "^workload.classes: share_frac: 1.4 together"),
         ("[{name: a, share_frac: 0.7}, {name: b}, {name: c}]", "2 classes have none"),
         ("[{name: a, share_frac: 0.7, prompt_max_tokens: 9}, {name: b}]", "told apart in one way"),
     ],

@@ -111,6 +111,9 @@ def test_little_is_required(small: Path) -> None:
         ("policy: [splitwise]", "small.yaml:9: policy: found ['splitwise']; expected a mapping with keys of name, "),
         ("slo_by_class: [5]", "slo_by_class: found [5]; expected a mapping, class name -> objectives of that class"),
         ("schedule: {load: 5}", "schedule.load: found 5; expected one of: coding, conversation, trace, or a list, for"),
+        ("power: {week_s: 1}", "power.week_s: found 1; expected greater than or equal to 60"),
+        ("power: {t2_frac: 1.5}", "power.t2_frac: found 1.5; expected less than or equal to 1, or a list"),
+        ("availability: {domain: {count: 100000}}", "availability.domain.count: found 100000; expected less than or"),
         ("policy: {name: ", "small.yaml:10: no valid YAML"),
     ],
 )

@@ -1,5 +1,6 @@
 """A scenario that asks for a plan over time."""
 
+import csv
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -82,17 +83,21 @@ def test_the_example_comes_out_validated() -> None:
 
 
 def test_an_autoscaler_reads_every_pool_of_every_epoch() -> None:
-    """The CSV has one line per pool and epoch; instances and machines are those of the schedule."""
+    """The CSV has one line per pool and epoch; instances are those of the schedule, rates those of its peaks."""
     asked = question({"short": [3.0, 9.0], "long": [1.0, 2.0]})
     solution = solve(epoch_problem(asked))
     assert solution.allocation is not None
     schedule = lift_schedule(asked, solution.allocation.values, solution.termination, method="monolithic")
-    lines = schedule_csv(schedule).splitlines()
+    ratios = (0.5,) * len(schedule.epochs)
+    lines = schedule_csv(schedule, ratios).splitlines()
     assert len(lines) == 1 + sum(len(epoch.runs) for epoch in schedule.epochs)
     assert lines[0].startswith("epoch,start_s,machine,role,layout,clock_mhz")
-    total = sum(int(line.split(",")[6]) for line in lines[1:])
+    rows = list(csv.DictReader(lines))
+    total = sum(int(row["instances"]) for row in rows)
     assert total == sum(run.instances for epoch in schedule.epochs for run in epoch.runs)
-    assert schedule_csv(replace(schedule, epochs=())) == lines[0] + "\n"
+    asked_rate = sum(sum(run.rate_req_per_s.values()) for run in schedule.epochs[1].runs) / 0.5
+    assert sum(float(row["rate_req_per_s"]) for row in rows if row["epoch"] == "1") == pytest.approx(asked_rate, 1e-5)
+    assert schedule_csv(replace(schedule, epochs=()), ()) == lines[0] + "\n"
 
 
 def _sets(*words: str) -> list[str]:
