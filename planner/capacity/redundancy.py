@@ -91,9 +91,14 @@ class Stock:
 
 
 def racks(machines: int, rule: Rule) -> int:
-    """Racks that so many machines take: as few as hold them, and equally many in every domain."""
-    filled = ceil(machines / rule.rack_machines)
-    return ceil(max(1, filled) / rule.domains) * rule.domains
+    """Racks that so many machines take: as few as hold them, and equally many in every domain that has any."""
+    filled, spread = ceil(machines / rule.rack_machines), _domains(machines, rule)
+    return ceil(max(1, filled) / spread) * spread
+
+
+def _domains(machines: int, rule: Rule) -> int:
+    """Domains that hold machines: what happens to one without any is no failure of the plan."""
+    return max(1, min(rule.domains, machines))
 
 
 def up_frac(stocks: Sequence[Stock], rule: Rule) -> float:
@@ -107,11 +112,12 @@ def up_frac(stocks: Sequence[Stock], rule: Rule) -> float:
 
 def enough_frac(stocks: Sequence[Stock], rule: Rule) -> float:
     """Share of time in which every pool has the machines it needs."""
-    count = racks(sum(stock.machines for stock in stocks), rule)
-    each = count // rule.domains
+    machines = sum(stock.machines for stock in stocks)
+    count, spread = racks(machines, rule), _domains(machines, rule)
+    each = count // spread
     total = 0.0
-    for lost_domains in range(rule.domains):
-        likely = _exactly(rule.domains, lost_domains, rule.domain_down_frac)
+    for lost_domains in range(spread):
+        likely = _exactly(spread, lost_domains, rule.domain_down_frac)
         left = count - lost_domains * each
         for lost in range(left):
             chance = likely * _exactly(left, lost, rule.rack_down_frac)
@@ -125,9 +131,10 @@ def enough_frac(stocks: Sequence[Stock], rule: Rule) -> float:
 
 def failures_per_h(stocks: Sequence[Stock], rule: Rule) -> float:
     """How often anything fails, of all machines, racks and domains of a plan."""
-    count = racks(sum(stock.machines for stock in stocks), rule)
+    machines = sum(stock.machines for stock in stocks)
+    count, spread = racks(machines, rule), _domains(machines, rule)
     alone = sum(stock.machines * stock.each.failures_per_h for stock in stocks)
-    return alone + count * rule.rack_failures_per_h + rule.domains * rule.domain_failures_per_h
+    return alone + count * rule.rack_failures_per_h + spread * rule.domain_failures_per_h
 
 
 def _exactly(n: int, k: int, each_frac: float) -> float:

@@ -190,3 +190,12 @@ def test_racks_of_unequal_shares_are_counted_as_the_fullest(pools: tuple[int, ..
     computed, seen, error = _seen(pools, up)
     assert computed <= seen + error
     assert computed > seen - 0.02
+
+
+@given(st.integers(1, 6), st.integers(1, 50), st.floats(0, 0.02))
+def test_domains_without_a_machine_change_nothing(machines: int, more: int, down_frac: float) -> None:
+    """Where there are as many domains as machines, further ones hold none: what fails there is no loss."""
+    stock = Stock(machines=machines, needed=1, span=1, each=replace(EACH, down_frac=down_frac))
+    just, beyond = (replace(RULE, domains=count, recovery_s=600.0) for count in (machines, machines + more))
+    assert racks(machines, beyond) == racks(machines, just)
+    assert up_frac([stock], beyond) == up_frac([stock], just)
