@@ -83,6 +83,8 @@ def check_fleet(question: "Fleet", *, json: bool, report: Path | None) -> None:
     found = checked(read_fleet(question))
     write(dumps(found)) if json else show_page(check_page(found))
     report_page(report, check_page, found, quiet=False)
+    if found.unserved:  # what `plan` answers, without a solver
+        raise typer.Exit(ExitCode.INFEASIBLE)
 
 
 def plan_fleet(

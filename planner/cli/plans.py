@@ -120,7 +120,7 @@ def check(
     found = planning.check(question) if question.schedule is None else check_schedule(question)
     report_page(report, check_page, found, quiet=False)
     write(dumps(found)) if json else show_page(check_page(found))
-    if not found.options:  # what `plan` answers, without a solver
+    if found.unserved:  # what `plan` answers, without a solver
         raise typer.Exit(ExitCode.INFEASIBLE)
 
 

@@ -31,6 +31,7 @@ def check_fleet(question: FleetInputs) -> CheckReport:
         reference=first.reference,
         warnings=tuple(f"{name}: {warning}" for name, each in found.items() for warning in each.warnings),
         precision="; ".join(f"{name}: {each.precision}" for name, each in found.items()),
+        unserved=tuple(f"{name}: {why}" for name, each in found.items() for why in each.unserved),
     )
 
 

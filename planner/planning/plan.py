@@ -13,6 +13,7 @@ from planner.planning.loop import PlanningLoop
 from planner.planning.other_growth import other_growth
 from planner.planning.outages import outage
 from planner.planning.recount import recounted
+from planner.planning.refusals import unserved
 from planner.planning.row_study import study
 from planner.planning.search import Searched, overtaken, search
 from planner.policies.presets import PUBLIC
@@ -217,6 +218,7 @@ def check(question: Scenario | Inputs) -> CheckReport:
 
 def checked(cases: Sequence[Case], warnings: tuple[str, ...] = ()) -> CheckReport:
     """What the cases of a scenario, one for each policy, resolve to, with warnings beside those of its workload."""
+    lacking = [unserved(case) for case in cases]
     return CheckReport(
         workload=cases[0].asked.words,
         rate_req_per_s={c.request_class.name: c.rate_req_per_s for c in cases[0].asked.demand.classes},
@@ -225,6 +227,7 @@ def checked(cases: Sequence[Case], warnings: tuple[str, ...] = ()) -> CheckRepor
         reference=cases[0].reference_words,
         warnings=tuple(dict.fromkeys((*cases[0].slips, *cases[0].asked.doubts, *warnings))),
         precision="; ".join(dict.fromkeys(case.precision_words for case in cases)),
+        unserved=tuple(dict.fromkeys(why[0] for why in lacking)) if all(lacking) else (),
     )
 
 

@@ -18,6 +18,7 @@ class CheckReport:
         reference: what slowdowns are measured against, in words; empty where no objective is one.
         warnings: what to know before trusting a plan for it, full sentences.
         precision: what the model is served in.
+        unserved: what no policy that may be chosen has an option for, full sentences: `plan` is infeasible.
     """
 
     workload: str
@@ -27,3 +28,4 @@ class CheckReport:
     reference: str
     warnings: tuple[str, ...]
     precision: str
+    unserved: tuple[str, ...]

@@ -263,15 +263,10 @@ def test_check_shows_demand_options_and_excuses(run: Run, answer: Callable[[obje
     excuses = plans.plan().excuses
     answer(
         SimpleNamespace(
-            workload="poisson",
-            rate_req_per_s={"all": 20.0},
-            options=("decode/x/tp8",),
-            excuses=excuses,
-            reference="dgx-a100 tp8",
-            warnings=("rows were sorted",),
-            precision="bf16 weights",
+            workload="poisson", rate_req_per_s={"all": 20.0}, options=("decode/x/tp8",), excuses=excuses,
+            reference="dgx-a100 tp8", warnings=("rows were sorted",), precision="bf16 weights", unserved=(),
         )
-    )
+    )  # fmt: skip
     result = run("check", CONV)
     assert result.exit_code == ExitCode.VALIDATED
     for words in (
@@ -291,7 +286,7 @@ def test_check_shows_demand_options_and_excuses(run: Run, answer: Callable[[obje
 def test_schemas_are_published(run: Run) -> None:
     """``check --schema`` needs no scenario and prints the schemas of all files."""
     assert sorted(json.loads(run("check", "--schema").stdout)) == ["fleet", "plan", "scenario", "schedule"]
-    assert "expected a scenario file, or --schema" in run("check").stderr
+    assert "SCENARIO: missing; expected a file" in run("check").stderr
 
 
 def test_new_copies_an_example(run: Run, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typer.testing import CliRunner, Result
 from planner.cli import build
 from planner.errors import ExitCode
 from tests.planner import plans
+from tests.planner.small import write_small
 
 
 @pytest.fixture
@@ -29,6 +30,17 @@ def test_check_ends_as_plan_where_nothing_can_be_bought(run: Callable[..., Resul
     ends = [run(verb, plans.EXAMPLES / "splitwise-conv.yaml", "--set", "catalog.tp=[3]") for verb in ("check", "plan")]
     assert ends[0].stdout.startswith("NOTHING TO BUY")
     assert [end.exit_code for end in ends] == [ExitCode.INFEASIBLE] * 2
+
+
+def test_check_ends_as_plan_where_one_tier_can_not_be_served(run: Callable[..., Result]) -> None:
+    """Options for other classes are no plan: `check` names the class that has none, and ends as `plan` does."""
+    write_small(Path())
+    tiers = "workload.classes=[{name: hi, share_frac: 0.5, priority: 1}, {name: lo}]"
+    limits = "slo_by_class={hi: {ttft_p90_s: 0.000001}, lo: {e2e_p90_s: 60}}"
+    ends = [run(verb, "small.yaml", "--set", tiers, "--set", limits) for verb in ("check", "plan")]
+    assert ends[0].stdout.startswith("INFEASIBLE")
+    assert [end.exit_code for end in ends] == [ExitCode.INFEASIBLE] * 2
+    assert all("no option can serve hi" in end.stdout for end in ends)
 
 
 def test_check_refuses_as_plan_where_no_epoch_can_be_served(run: Callable[..., Result]) -> None:
