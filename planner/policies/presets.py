@@ -50,8 +50,8 @@ def policy(
         KeyError: no preset has that name.
     """
     split = PhaseSplit(mode=section.kv_transfer, layerwise_from_tokens=section.layerwise_from_tokens)
-    public = name == PUBLIC
-    foreseen = round(output_tokens) if section.foresee_output and name == "splitwise" else 0
+    public, splits = name == PUBLIC, name == "splitwise"
+    foreseen = round(output_tokens) if section.foresee_output and splits else 0
     batching = (TokenBatches if public else Continuous)(
         max_batch_tokens=section.max_batch_tokens, max_batch_size=section.max_batch_size,
         block_tokens=section.block_tokens, max_preemptions=section.max_preemptions,
@@ -69,7 +69,7 @@ def policy(
             rule=ORDERS[section.order or own_order(name)], limits_s=ttft_limits_s or {}, priorities=priorities or {}
         ),
         routing=routing,
-        borrowing=MixedPool(threshold_tokens=thresholds) if section.mixed_pool or public else Apart(),
+        borrowing=MixedPool(threshold_tokens=thresholds) if public or (section.mixed_pool and splits) else Apart(),
         recovery=Recovery(section.recovery),
         cuts=_cuts(name, {Role.DECODE: section.chunked_decode, Role.PREFILL: section.chunked_prefill}),
         streams=name == LONG,

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -14,11 +14,10 @@ from planner.cli import build
 from planner.errors import BadInput
 from planner.planning.plan import plan
 from planner.scenario import Scenario
-from planner.schedules import planning, question, serving
-from planner.schedules.question import opened, policies_of, question_of
-from solvers.lp_format import lp_text
+from planner.schedules import planning
+from planner.schedules.question import opened, policies_of
+from tests.planner.schedules.recorder import fingerprint
 from workloads.errors import WorkloadError
-from workloads.traces import Trace
 
 DAY = """
 name: day
@@ -291,58 +290,6 @@ def test_machines_without_a_price_on_top_are_told(day: Path) -> None:
     assert found.schedule.base_machines["hgx-h200"] == max(e.machines["hgx-h200"] for e in found.schedule.epochs)
 
 
-class _Recorder:
-    """What is solved and what is served, as text."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Listen at the doors of the solver and the simulator."""
-        self.said: list[str] = []
-        for name in ("solve", "solve_decomposed"):
-            monkeypatch.setattr(question, name, self._solver(name, getattr(question, name)))
-        monkeypatch.setattr(serving, "judge", self._judge)
-
-    def _solver(self, name: str, real: Any) -> Any:
-        def solved(problem: Any, *args: Any, **kwargs: Any) -> Any:
-            told = {key: value for key, value in kwargs.items() if key != "start"}
-            self.said.append(f"{name} {lp_text(problem)} {told}")
-            return real(problem, *args, **kwargs)
-
-        return solved
-
-    def _judge(self, pools: Any, policy: Any, draw: Any, slos: Any, **kwargs: Any) -> Any:
-        shifts = [(s.at_s, s.instance, s.opens) for s in kwargs.pop("shifts")]
-        traces = [_digest(draw(seed)) for seed in kwargs["seeds"][:1]]
-        bodies = [(p.name, p.instances, p.speed, p.physics.kv_blocks, p.physics.step.decode_s(4, 900.0)) for p in pools]
-        reference = kwargs.pop("reference")
-        alone = reference and reference.step.prefill_s([(1000, 0)])
-        self.said.append(f"{bodies} {policy!r} {slos} {shifts} {traces} {alone} {kwargs}")
-        raise _Enough
-
-
-class _Enough(Exception):  # noqa: N818
-    """No need to serve it."""
-
-
-def _digest(trace: Trace) -> str:
-    return f"{len(trace)} {np.sum(trace.arrival_s):.6f} {trace.prompt_tokens.sum()} {trace.output_tokens.sum()}"
-
-
-def _fingerprint(day: Path, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> str:
-    """What a question over time makes of the solver and of the simulator, or how it is refused."""
-    seen = _Recorder(monkeypatch)
-    try:
-        scenario = Scenario.load(day, words)
-        asked = opened(scenario, policies_of(scenario)[0])
-        seen.said.append(f"{scenario.validation.max_rounds} {asked.section.validated_epochs}")
-        seen.said.append(lp_text(question.epoch_problem(question_of(asked))))
-        planning.timetable(scenario, progress=lambda *_: None)
-    except _Enough:
-        pass
-    except Exception as wrong:
-        seen.said.append(f"refused: {wrong}")
-    return "\n".join(seen.said)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("key", CHANGES)
 def test_what_a_schedule_honours_changes_the_question(day: Path, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -350,9 +297,9 @@ def test_what_a_schedule_honours_changes_the_question(day: Path, key: str, monke
     *before, word = CHANGES[key]
     assert word.startswith(key)
     with monkeypatch.context() as patched:
-        plain = _fingerprint(day, tuple(before), patched)
+        plain = fingerprint(day, tuple(before), patched)
     with monkeypatch.context() as patched:
-        changed = _fingerprint(day, CHANGES[key], patched)
+        changed = fingerprint(day, CHANGES[key], patched)
     assert changed != plain
 
 
@@ -361,9 +308,9 @@ def test_what_a_schedule_honours_changes_the_question(day: Path, key: str, monke
 def test_what_means_nothing_over_time_changes_nothing(day: Path, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same program, the same traces, judged alike: nothing was lost by ignoring the key."""
     with monkeypatch.context() as patched:
-        plain = _fingerprint(day, (), patched)
+        plain = fingerprint(day, (), patched)
     with monkeypatch.context() as patched:
-        changed = _fingerprint(day, (IRRELEVANT[key][0],), patched)
+        changed = fingerprint(day, (IRRELEVANT[key][0],), patched)
     strip = ("name='other'", "name='day'")
     assert changed.replace(*strip) == plain.replace(*strip)
 
