@@ -66,6 +66,7 @@ def asked(
         raise BadInput(
             f"{verb}: SCENARIO: missing; expected a file (`phasewise new` makes one), - for stdin, or words: --model "
             "llama-3.1-70b --rate 40 --prompt 1000 --output 200 --ttft 1 --tpot 0.05 --machines dgx-h100,hgx-h200"
+            + ("; or --schema" if verb == "check" else "")
         )
     if file is not None:
         document = document_of(file, sets or ())

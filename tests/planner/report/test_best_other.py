@@ -12,12 +12,17 @@ from tests.planner import plans
 
 @pytest.mark.parametrize(("ratio", "words"), [(1.0 + 3e-16, "+0 %"), (1.0, "+0 %"), (0.8, "-20 %"), (1.004, "+0.4 %")])
 def test_the_last_bits_of_two_solves_are_no_difference(ratio: float, words: str) -> None:
-    """A row of the same money differs by nothing; others say by how much, and in which direction."""
+    """A row of the same money differs by nothing; others say by how much, and in which direction.
+
+    A row that the simulator has not seen saves nothing, and says no difference.
+    """
     plan = plans.plan()
     other = Choice(
         variant=Variant(profile_set="set", dtype="fp8", kv_dtype="fp8"), engine="vllm", engine_version="0.24.0",
-        policy="splitwise", allowed=True, standing=Standing.BOUND, objective_value=plan.objective_value * ratio,
+        policy="splitwise", allowed=True, standing=Standing.VALIDATED, objective_value=plan.objective_value * ratio,
         bound=None, cost_usd_per_h=1.0, power_w=1.0, machines=1, gpus=8, gpu_tokens_per_s=1.0, user_tokens_per_s=None,
         usd_per_million_prompt_tokens=None, usd_per_million_output_tokens=None,
     )  # fmt: skip
     assert f"({words})" in best_other(replace(plan, choices=(other,)))
+    unseen = best_other(replace(plan, choices=(replace(other, standing=Standing.BOUND),)))
+    assert (unseen.endswith(", bound only"), "%" in unseen) == (True, False)
