@@ -208,10 +208,20 @@ class PlanningLoop:
             return no_plan(self, "infeasible", (words,))
         raises = {each.row: (each.limit, each.needed) for each in found}
         lines = raise_words(raises)
+        if self._fits_without_spares():
+            verdict = "no plan with the spares of each pool fits; one pool standing in for another is not tried"
+            return no_plan(self, "not validated", (verdict, *lines), raises)
         if self.rounds or not raises:
             verdict = "within the budgets no plan met every objective in simulation; more machines would not fit"
             return no_plan(self, "not validated", (verdict, *lines), raises)
         return no_plan(self, "infeasible", ("no plan fits the budgets", *lines), raises)
+
+    def _fits_without_spares(self) -> bool:
+        """Whether spares alone, counted pool by pool, keep plans from fitting: that is no proof that there is none."""
+        bare = tuple(replace(option, reliability=None) for option in self.case.least)
+        if bare == tuple(self.case.least):
+            return False
+        return self.solve(self._bounded(self.problem(NO_HEADROOM, options=bare))).allocation is not None
 
     def _too_many_watts(self) -> NoPlan | None:
         """The refusal where plans met every objective, and the only thing wrong was what they drew; None elsewhere."""

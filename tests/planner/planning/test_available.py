@@ -172,3 +172,15 @@ def test_file_keeps_spares_and_refuses_a_share_that_was_edited_away(tmp_path) ->
     assert shown.exit_code == 0, shown.output
     assert "the price of each nine" in shown.output or "this plan" in shown.output
     assert "spare" in shown.output
+
+
+def test_spares_alone_prove_nothing() -> None:
+    """Where only the spares of each pool do not fit, that is no proof: another pool might stand in; a budget is one."""
+    stock = small("availability=0.999", "catalog.available={dgx-a100: 1, dgx-h100: 1}")
+    answer = plan(stock, progress=lambda *_: None)
+    assert isinstance(answer, NoPlan)
+    assert answer.reason == "not validated"
+    assert "standing in for another is not tried" in answer.explanation[0]
+    poor = plan(small("availability=0.999", "budgets.cost_usd_per_h=1"), progress=lambda *_: None)
+    assert isinstance(poor, NoPlan)
+    assert poor.reason == "infeasible"
