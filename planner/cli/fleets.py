@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import typer
 
-from planner.cli.reports import report_page, show_page
-from planner.cli.terminal import ENDINGS, not_written, note, progress, write
+from planner.cli.reports import expect_sections, report_page, show_page
+from planner.cli.terminal import ENDINGS, expect_neither, not_written, note, progress, write
 from planner.errors import BadInput, ExitCode, read_each
 
 if TYPE_CHECKING:  # slow to import, and needed only once there are several models
@@ -81,8 +81,8 @@ def check_fleet(question: "Fleet", *, json: bool, report: Path | None) -> None:
     from planner.report.checks import check_page
 
     found = checked(read_fleet(question))
-    write(dumps(found)) if json else show_page(check_page(found))
     report_page(report, check_page, found, quiet=False)
+    write(dumps(found)) if json else show_page(check_page(found))
     if found.unserved:  # what `plan` answers, without a solver
         raise typer.Exit(ExitCode.INFEASIBLE)
 
@@ -144,8 +144,9 @@ def show_fleet(file: "FleetFile", sections: Sequence[str], *, json: bool, quiet:
     from planner.report.fleets import fleet_page
 
     text = fleet_text(file.scenario, file.fleet, file.digests)
+    page = expect_sections(fleet_page(file.fleet, file.scenario), sections)
     _report_fleet(file.scenario, file.fleet, report, quiet=quiet)
-    write(text) if json else show_page(fleet_page(file.fleet, file.scenario), sections)
+    write(text) if json else show_page(page, sections)
 
 
 def simulate_fleet(
@@ -186,10 +187,11 @@ def simulate_fleet(
         "valid": found.valid, "over": found.over,
         "models": {n: simulation_data(each, found.candidates[n]) for n, each in found.judgements.items()},
     }  # fmt: skip
+    page = expect_sections(fleet_simulation_page(found, asked), how.sections)
     if report is not None:
         pictures = _pictures(asked, candidates, quiet=quiet)
         report_page(report, lambda seen: fleet_simulation_page(seen, asked, pictures), found, quiet=quiet)
-    write(dumps(said)) if how.json else show_page(fleet_simulation_page(found, asked), how.sections or ())
+    write(dumps(said)) if how.json else show_page(page, how.sections)
     if not found.valid:
         raise typer.Exit(ExitCode.NOT_VALIDATED)
     return True
@@ -207,11 +209,8 @@ def diff_fleets(before: Path, after: Path, *, quick: bool, power_limit: float | 
     from planner.report.differences import fleet_diff_page
 
     one, other = read_each(fleet_file, (before, after))
-    if one is None and other is None:
-        return False
     if one is None or other is None:
-        plain, several = (before, after) if one is None else (after, before)
-        raise BadInput(f"diff: {plain} has the plan of one model, {several} those of several; expected two of a kind")
+        return expect_neither(one, other, (before, after), "has the plan of one model", "those of several")
     names = list(one.fleet.plans)
     if set(names) != set(other.fleet.plans):
         theirs = ", ".join(other.fleet.plans)

@@ -15,7 +15,14 @@ from planner.cli.fleets import (
     show_fleet,
     simulate_fleet,
 )
-from planner.cli.reports import report_edited, report_page, report_plan, report_simulation, show_page
+from planner.cli.reports import (
+    expect_sections,
+    report_edited,
+    report_page,
+    report_plan,
+    report_simulation,
+    show_page,
+)
 from planner.cli.schedules import (
     check_schedule,
     plan_schedule,
@@ -204,13 +211,12 @@ def simulate(
     how: Printed,
 ) -> None:
     """Serve a workload on a plan. --set changes the workload and the objectives, not the plan."""
-    json = how.json
     _expect_files(source, report, records)
     stepwise = engine is Engine.REFERENCE
     if simulate_fleet(source, sets or (), how, epoch, records, report, quiet=quiet, stepwise=stepwise):
         return
     if simulated_schedule(
-        source, sets or (), epoch=epoch, report=report, json=json, quiet=quiet, records=records, stepwise=stepwise
+        source, sets or (), epoch=epoch, report=report, json=how.json, quiet=quiet, records=records, stepwise=stepwise
     ):  # fmt: skip
         return
     from planner.files.plan_file import dumps, holds_plan, read_plan
@@ -225,13 +231,14 @@ def simulate(
             made_for, candidate = file.scenario, file.plan.candidate
             tell_moved(source, file, quiet=quiet)
         else:
-            made_for, candidate = _planned(source, tell, report, json=json, quiet=quiet)
+            made_for, candidate = _planned(source, tell, report, json=how.json, quiet=quiet)
         asked = made_for.changed(sets or ())
         with record_file(records) as taken:
             done = planning.simulation(asked, candidate, progress=tell, note=taken, stepwise=stepwise)
     run, seen = done.candidate, done.judgement
+    page = expect_sections(simulation_page(seen, run, asked), how.sections)
     report_simulation(report, seen, run, asked, quiet=quiet)
-    write(dumps(simulation_data(seen, run))) if json else show_page(simulation_page(seen, run, asked), how.sections)
+    write(dumps(simulation_data(seen, run))) if how.json else show_page(page, how.sections)
     if not seen.valid:
         raise typer.Exit(ExitCode.NOT_VALIDATED)
 
@@ -286,8 +293,9 @@ def show(
         _show_edited(file, tuple(sections or ()), json=json, quiet=quiet, report=report)
         raise typer.Exit(ExitCode.NOT_VALIDATED)
     text = plan_text(file.scenario, file.plan, file.digests)
+    page = expect_sections(plan_page(file.plan, file.scenario), sections)
     report_plan(report, file.plan, file.scenario, quiet=quiet)
-    write(text) if json else show_page(plan_page(file.plan, file.scenario), tuple(sections or ()))
+    write(text) if json else show_page(page, sections)
 
 
 def _show_edited(file: "PlanFile", sections: tuple[str, ...], *, json: bool, quiet: bool, report: Path | None) -> None:
@@ -298,5 +306,6 @@ def _show_edited(file: "PlanFile", sections: tuple[str, ...], *, json: bool, qui
 
     now = as_it_stands(file.scenario, file.plan.candidate)
     moved = tuple(filter(None, [disagreements(file.plan.candidate.totals, now.totals)]))
-    write(edited_text(file, now, moved)) if json else show_page(edited_page(now, file.scenario, moved), sections)
+    page = expect_sections(edited_page(now, file.scenario, moved), sections)
     report_edited(report, now, file.scenario, moved, quiet=quiet)
+    write(edited_text(file, now, moved)) if json else show_page(page, sections)

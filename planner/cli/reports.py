@@ -24,14 +24,28 @@ def show_page(page: "Page", sections: Sequence[str] | None = ()) -> None:
     Raises:
         BadInput: there is no such section.
     """
-    from planner.report.rich import ALL, drawn
+    from planner.report.rich import drawn
 
-    wanted = [name for each in sections or () for name in each.split(",") if name]
+    print_view(drawn(expect_sections(page, sections), _names(sections)))
+
+
+def expect_sections(page: "Page", sections: Sequence[str] | None) -> "Page":
+    """The page, where it has the sections asked for; seen to before any file is written.
+
+    Raises:
+        BadInput: there is no such section.
+    """
+    from planner.report.rich import ALL
+
     known = [ALL, *(section.name for section in page.sections)]
-    problems = [f"--sections {name}: no such section; {nearest(name, known)}" for name in wanted if name not in known]
-    if problems:
+    strange = (name for name in _names(sections) if name not in known)
+    if problems := [f"--sections {name}: no such section; {nearest(name, known)}" for name in strange]:
         raise BadInput(*problems)
-    print_view(drawn(page, wanted))
+    return page
+
+
+def _names(sections: Sequence[str] | None) -> list[str]:
+    return [name for each in sections or () for name in each.split(",") if name]
 
 
 def report_plan(

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from planner.cli.reports import report_page, report_schedule, show_page
-from planner.cli.terminal import note, progress, write
+from planner.cli.reports import expect_sections, report_page, report_schedule, show_page
+from planner.cli.terminal import expect_neither, note, progress, write
 from planner.errors import BadInput, ExitCode, read_each
 
 if TYPE_CHECKING:  # slow to import, and needed only once there is such a plan
@@ -107,8 +107,8 @@ def simulated_schedule(
     asked = file.scenario.changed(sets)
     with progress(quiet=quiet) as tell:
         found = serve_again(asked, file.schedule, file.timetable.policy, progress=tell, epoch=epoch)
-    show_served(found, asked, json=json)
     report_schedule(report, found, asked, quiet=quiet)
+    show_served(found, asked, json=json)
     if not found.valid:
         raise typer.Exit(ExitCode.NOT_VALIDATED)
     return True
@@ -146,9 +146,9 @@ def show_schedule(
 
     found = as_it_stands(file.scenario, file.timetable) if file.edited else file.timetable
     text = timetable_text(file.scenario, found, file.digests, edited=file.edited)
-    page = timetable_page(found, file.scenario, edited=file.edited)
-    write(text) if json else show_page(page, sections)
+    page = expect_sections(timetable_page(found, file.scenario, edited=file.edited), sections)
     report_schedule(report, found, file.scenario, quiet=quiet, edited=file.edited)
+    write(text) if json else show_page(page, sections)
     if file.edited:
         raise typer.Exit(ExitCode.NOT_VALIDATED)
 
@@ -165,12 +165,9 @@ def diff_schedules(before: Path, after: Path, *, json: bool, quiet: bool, report
     from planner.schedules.files import read_schedule
 
     one, other = read_each(read_schedule, (before, after))
-    if one is None and other is None:
-        return False
     if one is None or other is None:
-        plain, over_time = (before, after) if one is None else (after, before)
-        raise BadInput(f"diff: {plain} is the plan of one load, {over_time} a plan over time; expected two of a kind")
+        return expect_neither(one, other, (before, after), "is the plan of one load", "a plan over time")
     found = schedule_diff(one, other)
-    write(dumps(found)) if json else show_page(schedule_diff_page(found))
     report_page(report, schedule_diff_page, found, quiet=quiet)
+    write(dumps(found)) if json else show_page(schedule_diff_page(found))
     return True

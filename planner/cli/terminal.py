@@ -9,7 +9,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from functools import wraps
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
 
 import typer
 
@@ -129,6 +129,20 @@ def files_of(question: "Scenario", *files: Path) -> tuple[Path, ...]:
     """The files that a question rests on: its own, and its trace where that is one."""
     trace = question.workload.trace
     return (*files, *((Path(trace),) if trace and Path(trace).is_file() else ()))
+
+
+def expect_neither(
+    one: object | None, other: object | None, files: tuple[Path, Path], plain: str, special: str
+) -> Literal[False]:
+    """That two files compared are both of the plain kind, where at least one of them is.
+
+    Raises:
+        BadInput: the other is of the special kind.
+    """
+    if one is None and other is None:
+        return False
+    first, second = files if one is None else files[::-1]
+    raise BadInput(f"diff: {first} {plain}, {second} {special}; expected two of a kind")
 
 
 def note(text: str, *, quiet: bool = False) -> None:

@@ -14,9 +14,7 @@ from planner.files.plan_file import (
     Written,
     contradictions,
     dumps,
-    expect_sound,
-    expect_validated,
-    loaded,
+    read_kind,
     sealed,
 )
 from planner.results.fleet import FleetPlan, NoFleetPlan
@@ -70,13 +68,7 @@ def read_fleet_file(path: Path, *, edited_too: bool = False) -> FleetFile | None
     Raises:
         BadInput: it cannot be read, or holds plans that are cut off, of another version, contradictory, or edited.
     """
-    data, edited = loaded(path)
-    if "fleet" not in data:
-        return None
-    expect_validated(data, path)
-    file = FleetFile.of(data, path, edited=edited)
-    expect_sound(file, path, _contradictions(file), edited_too=edited_too)
-    return file
+    return read_kind(path, "fleet", FleetFile, _contradictions, edited_too=edited_too)
 
 
 def _contradictions(file: FleetFile) -> Iterator[str]:

@@ -4,11 +4,11 @@ import dataclasses
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
@@ -78,6 +78,9 @@ class Kept(Written):
     """The same with a question about one model: all that is needed to check the plan or make it again."""
 
     scenario: Scenario = Field(description="the question, with every default spelled out")
+
+
+WrittenKind = TypeVar("WrittenKind", bound=Written)
 
 
 class PlanFile(Kept):
@@ -213,6 +216,35 @@ def read_plan(path: Path, *, edited_too: bool = False) -> PlanFile:
         )
     expect_validated(data, path)
     file = PlanFile.of(data, path, edited=edited)
+    expect_sound(file, path, contradictions(file), edited_too=edited_too)
+    return file
+
+
+def read_kind(
+    path: Path,
+    key: str,
+    form: type[WrittenKind],
+    contradictions: Callable[[WrittenKind], Iterable[str]],
+    *,
+    edited_too: bool,
+) -> WrittenKind | None:
+    """A file of plans of one kind; None where it is of another.
+
+    Args:
+        path: the file.
+        key: that only this kind has.
+        form: of the kind.
+        contradictions: what in it cannot be true, a sentence each.
+        edited_too: read it even where it was edited since it was simulated.
+
+    Raises:
+        BadInput: it cannot be read, or holds plans that are cut off, of another version, contradictory, or edited.
+    """
+    data, edited = loaded(path)
+    if key not in data:
+        return None
+    expect_validated(data, path)
+    file = form.of(data, path, edited=edited)
     expect_sound(file, path, contradictions(file), edited_too=edited_too)
     return file
 

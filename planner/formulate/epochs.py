@@ -36,8 +36,8 @@ def epoch_balance(question: EpochQuestion) -> tuple[Row, ...]:
     rows = []
     for epoch in range(question.load.epochs):
         for name in question.load.peak_req_per_s:
-            begun = tuple((column, -1.0) for column, _ in _routed(question, name, epoch, Role.PREFILL))
-            if terms := (*_routed(question, name, epoch, Role.DECODE), *begun):
+            prompts = tuple((column, -1.0) for column, _ in _routed(question, name, epoch, Role.PREFILL))
+            if terms := (*_routed(question, name, epoch, Role.DECODE), *prompts):
                 rows.append(_row("epoch_balance", f"{name},{epoch}", terms, lower=0.0))
     return tuple(rows)
 

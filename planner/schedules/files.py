@@ -9,7 +9,13 @@ from pathlib import Path
 from pydantic import Field
 
 from planner import __version__
-from planner.files.plan_file import SCHEMA_VERSION, Kept, dumps, expect_sound, expect_validated, loaded, sealed
+from planner.files.plan_file import (
+    SCHEMA_VERSION,
+    Kept,
+    dumps,
+    read_kind,
+    sealed,
+)
 from planner.files.texts import inert
 from planner.results.schedule import Schedule
 from planner.results.timetable import Timetable
@@ -49,13 +55,7 @@ def read_schedule(path: Path, *, edited_too: bool = False) -> ScheduleFile | Non
         BadInput: it cannot be read, or holds a plan over time that is cut off, of another version, contradictory, or
             edited.
     """
-    data, edited = loaded(path)
-    if "timetable" not in data:
-        return None
-    expect_validated(data, path)
-    file = ScheduleFile.of(data, path, edited=edited)
-    expect_sound(file, path, _contradictions(file), edited_too=edited_too)
-    return file
+    return read_kind(path, "timetable", ScheduleFile, _contradictions, edited_too=edited_too)
 
 
 def _contradictions(file: ScheduleFile) -> Iterator[str]:

@@ -11,7 +11,7 @@ ODD: tuple[Any, ...] = (
     "auto", "any", "none", "\u0000", "\u202e", "=1+1", "<script>alert(1)</script>", "\n", "x" * 5000, "../../etc",
     [], {}, [[]], [None], [1, "a"], {"": 1}, {"a": {"b": []}}, float("nan"), float("inf"), float("-inf"),
 )  # fmt: skip
-"""Values that somebody's file holds one day, whatever the key."""
+"""Values that a file may hold, whatever the key."""
 
 _LINES: tuple[bytes, ...] = (
     b"\xff\xfe", b"\x00", b"\xef\xbb\xbf", b"{", b"}", b"[", b"]", b":", b",", b'"', b"'", b"\n", b"\r\n", b"\t", b"-",

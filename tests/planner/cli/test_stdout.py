@@ -52,3 +52,17 @@ def test_results_do_not_replace_what_is_read(tmp_path: Path) -> None:
         assert b"of this command too; expected another file; nothing was done" in done.stderr
     assert question.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["small.yaml"]
+
+
+def test_a_section_that_is_not_there_leaves_no_report(tmp_path: Path) -> None:
+    """A name that no section has is refused before the report is written, of a whole plan and of an edited one."""
+    plan, report = tmp_path / "p.json", tmp_path / "r.html"
+    planned(tmp_path, "--out", str(plan), stdout=subprocess.DEVNULL)
+    for text in (plan.read_text(), plan.read_text().replace('"seeds": 1', '"seeds": 2', 1)):
+        plan.write_text(text)
+        done = subprocess.run(
+            [sys.executable, "-m", "planner", "show", str(plan), "--report", str(report), "--sections", "evidense"],
+            capture_output=True, check=False,
+        )  # fmt: skip
+        assert (done.returncode, done.stdout, report.exists()) == (ExitCode.BAD_INPUT, b"", False)
+        assert b"--sections evidense: no such section" in done.stderr
