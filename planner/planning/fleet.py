@@ -15,6 +15,7 @@ from planner.formulate import BUDGET_FAMILIES, BUDGETS, joint, part
 from planner.planning.available import spared
 from planner.planning.fleet_bound import Proof, prove
 from planner.planning.loop import NO_HEADROOM, PlanningLoop, less_headroom
+from planner.planning.overloads import FUZZ_FRAC
 from planner.planning.plan import cases_of, digests, plan
 from planner.planning.plan import read as read_one
 from planner.planning.refusals import raise_words
@@ -37,8 +38,6 @@ TIGHTER = 0.9
 
 _MOST_ORDERS = 6
 """In which models are planned one after the other, where no share by the program gave all of them a plan."""
-
-FUZZ_FRAC = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -22,6 +22,7 @@ CLOSE_FRAC = 0.02
 """A first plan so much worse than the best may be the better one after a search around it."""
 
 FUZZ_FRAC = 1e-9
+"""Share by which a bound may miss the best plan through rounding alone."""
 
 
 @dataclass(slots=True, kw_only=True)

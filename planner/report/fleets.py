@@ -14,7 +14,7 @@ from planner.report.plans import (
     served_req_per_s,
     simulation_page,
 )
-from planner.report.screen import Part, Screen, more, rows_part
+from planner.report.screen import Part, Screen, more, rows_part, warned
 from planner.report.words import budget, dollars, number, percent, plural, rate, valued, watts
 from planner.results.evidence import Evidence, Verdict
 from planner.results.fleet import FleetPlan, FleetSimulation, NoFleetPlan, machines_of, together
@@ -46,7 +46,6 @@ def fleet_page(found: FleetPlan, question: Fleet, pictures: Mapping[str, Picture
         *((("Shared", "; ".join(found.shared)),) if found.shared else ()),
         *_margins(found),
         *_not_less(found),
-        *(((f"Warnings ({len(warnings)})", warnings[0]),) if warnings else ()),
     )
     return Page(
         title=f"{question.name}: plan",
@@ -62,7 +61,8 @@ def fleet_page(found: FleetPlan, question: Fleet, pictures: Mapping[str, Picture
             again(question),
         ),
         screen=Screen(
-            head=(f"{verdict}: {headline}", about), parts=_parts(candidates, evidence), told=told,
+            head=(f"{verdict}: {headline}", about), parts=_parts(candidates, evidence),
+            told=warned(told, warnings),
             more=more(f"{found.models[0].name}.evidence, models, ..."),
         ).blocks,
     )  # fmt: skip
