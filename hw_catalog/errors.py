@@ -8,3 +8,7 @@ class CatalogError(ValueError):
         """Collect the findings."""
         self.problems = problems
         super().__init__("\n".join(problems))
+
+    def __reduce__(self) -> tuple[type["CatalogError"], tuple[str, ...]]:
+        """The same findings in another process."""
+        return CatalogError, self.problems

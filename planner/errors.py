@@ -30,6 +30,10 @@ class BadInput(ValueError):  # noqa: N818  the field's word; it is shown to user
         self.problems = problems
         super().__init__("\n".join(problems))
 
+    def __reduce__(self) -> tuple[type["BadInput"], tuple[str, ...]]:
+        """The same findings in another process."""
+        return BadInput, self.problems
+
 
 def read_each(read: Callable[[Given], Read], inputs: Iterable[Given]) -> list[Read]:
     """What ``read`` makes of each input.

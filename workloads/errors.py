@@ -11,3 +11,7 @@ class WorkloadError(ValueError):
         """Collect the findings."""
         self.problems = problems
         super().__init__("\n".join(problems))
+
+    def __reduce__(self) -> tuple[type["WorkloadError"], tuple[str, ...]]:
+        """The same findings in another process."""
+        return WorkloadError, self.problems

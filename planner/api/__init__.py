@@ -15,6 +15,8 @@ from planner.compare.frontier import route, walked
 from planner.compare.journal import Journal
 from planner.compare.sweep import sweep, swept
 from planner.errors import BadInput
+from planner.executor import Executor, executor
+from planner.executor.here import Here
 from planner.files.plan_file import PlanFile, plain, read_plan, write_plan
 from planner.files.records import record_file
 from planner.planning import plan as planning
@@ -289,7 +291,7 @@ def whatif(
     shadow_prices: bool = False,
     regret: bool = True,
     journal: Path | str | None = None,
-    jobs: int = 1,
+    workers: int | str = 1,
     progress: Progress = _silent,
 ) -> Swept:
     """Plan again with something changed.
@@ -301,7 +303,8 @@ def whatif(
         shadow_prices: what one more unit of each finite budget is worth.
         regret: try every plan of the grid in every other scenario of it.
         journal: file in which finished work is kept, to continue from after an interruption.
-        jobs: processes to work in; more than one needs a main module that may be imported.
+        workers: processes to work in, or ``dask://HOST:PORT``, those of a Dask scheduler; more than one process needs
+            a main module that may be imported.
         progress: told how far it is.
 
     Raises:
@@ -310,8 +313,12 @@ def whatif(
     """
     words = [f"{key}={','.join(_yaml(value) for value in values)}" for key, values in (vary or {}).items()]
     wanted = sweep(scenario, words, tornado_frac=tornado_frac, shadow=shadow_prices, regret=regret)
-    with Journal(None if journal is None else Path(journal)) as kept:
-        return Swept(found=swept(wanted, journal=kept, jobs=jobs, progress=progress))
+    with Journal(None if journal is None else Path(journal)) as kept, _crew(workers) as crew:
+        return Swept(found=swept(wanted, journal=kept, executor=crew, progress=progress))
+
+
+def _crew(workers: int | str) -> Executor:
+    return executor(workers) if isinstance(workers, str) else executor(workers=workers)
 
 
 def _yaml(value: object) -> str:
@@ -346,7 +353,7 @@ def frontier(
     """
     wanted = route(scenario, x, y, limit=limit, step=step, most=most)
     with Journal(None if journal is None else Path(journal)) as kept:
-        return Walked(found=walked(wanted, journal=kept, progress=progress))
+        return Walked(found=walked(wanted, journal=kept, executor=Here(), progress=progress))
 
 
 def diff(

@@ -18,6 +18,7 @@ from planner.cli.terminal import (
     Report,
     ScenarioFile,
     Sets,
+    Workers,
     expect_writable,
     files_of,
     note,
@@ -39,8 +40,6 @@ JournalFile = Annotated[
     Path | None,
     typer.Option("--journal", metavar="FILE", help="where finished work is kept, to continue from after Ctrl-C"),
 ]
-Jobs = Annotated[int | None, typer.Option("--jobs", min=1, help="processes to work in; as many as cores if not given")]
-
 
 Vary = Annotated[
     list[str] | None,
@@ -98,6 +97,11 @@ class Outputs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LongWork(Outputs, Workers):
+    """Where the result of many tasks goes, and who does them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
     """What a sweep changes of a scenario."""
 
@@ -113,7 +117,7 @@ class Changes:
         return not self.vary and self.tornado is None and not self.shadow_prices and self.worlds is None
 
 
-def whatif(scenario: ScenarioFile, jobs: Jobs = None, sets: Sets = None, *, changes: Changes, to: Outputs) -> None:
+def whatif(scenario: ScenarioFile, sets: Sets = None, *, changes: Changes, to: LongWork) -> None:
     """Plan again with something changed. Over a grid, one thing at a time, or with another unit of a budget."""
     from planner.scenario import Scenario
 
@@ -122,7 +126,6 @@ def whatif(scenario: ScenarioFile, jobs: Jobs = None, sets: Sets = None, *, chan
         raise BadInput(f"whatif: nothing to vary; expected {ways}")
     question = Scenario.load(scenario, sets or ())
     from planner.compare.journal import Journal
-    from planner.compare.runner import cores
     from planner.compare.sweep import sweep, swept
     from planner.report.sweeps import whatif_page
 
@@ -136,8 +139,8 @@ def whatif(scenario: ScenarioFile, jobs: Jobs = None, sets: Sets = None, *, chan
     if len(wanted.asked) > MANY_POINTS:
         words = f"{len(wanted.asked):,} points will be planned; Ctrl-C stops, and {kept} keeps what is done"
         note(words, quiet=to.quiet)
-    with Journal(kept) as journal, _resumable(kept), progress(quiet=to.quiet) as tell:
-        found = swept(wanted, journal=journal, jobs=jobs or cores(), progress=tell)
+    with to.executor() as crew, Journal(kept) as journal, _resumable(kept), progress(quiet=to.quiet) as tell:
+        found = swept(wanted, journal=journal, executor=crew, progress=tell)
     to.show(found, whatif_page)
     verdicts = [point.outcome.verdict for point in (*found.points, *((found.base,) if found.base else ()))]
     if all(verdict in ENDINGS for verdict in verdicts):
@@ -158,7 +161,7 @@ Most = Annotated[int, typer.Option("--most", min=1, help="stop after so many pla
 
 def frontier(
     scenario: ScenarioFile, x: AxisX = "cost", y: AxisY = "throughput", limit: Bound = None, step: Step = None,
-    most: Most = 50, sets: Sets = None, *, to: Outputs,
+    most: Most = 50, sets: Sets = None, *, to: LongWork,
 ) -> None:  # fmt: skip
     """Trace the best plans of two quantities. The most throughput for every cost, for example."""
     from planner.scenario import Scenario
@@ -171,8 +174,8 @@ def frontier(
     wanted = route(question, x, y, limit=limit, step=step, most=most)
     kept = to.journal_of(scenario, "frontier")
     expect_writable(*files_of(question, scenario), out=to.out, journal=kept, report=to.report)
-    with Journal(kept) as journal, _resumable(kept), progress(quiet=to.quiet) as tell:
-        found = walked(wanted, journal=journal, progress=tell)
+    with to.executor() as crew, Journal(kept) as journal, _resumable(kept), progress(quiet=to.quiet) as tell:
+        found = walked(wanted, journal=journal, executor=crew, progress=tell)
     to.show(found, frontier_page)
     if not found.designs:
         raise typer.Exit(ExitCode.NOT_VALIDATED)

@@ -1,6 +1,5 @@
 """Verbs that repeat what was published: reproduce."""
 
-import os
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Annotated
 import typer
 
 from planner.cli.reports import report_page
-from planner.cli.terminal import Json, Quiet, Report, print_view, progress, write
+from planner.cli.terminal import Json, Quiet, Report, Workers, print_view, progress, write
 
 
 class Profiles(StrEnum):
@@ -53,10 +52,11 @@ def splitwise_grid(
     profiles: Annotated[
         Profiles, typer.Option("--profiles", help="as-published, as-measured, or published: both")
     ] = Profiles.PUBLISHED,
-    processes: Annotated[int | None, typer.Option("--processes", min=1, help="at once; all cores if not said")] = None,
     report: Report = None,
     json: Json = False,
     quiet: Quiet = False,
+    *,
+    by: Workers,
 ) -> None:
     """Simulate Splitwise's whole provisioning grid and print the best cluster of every design and problem."""
     from planner.errors import BadInput
@@ -68,8 +68,8 @@ def splitwise_grid(
     readings = PUBLISHED if profiles is Profiles.PUBLISHED else (profiles.value,)
     if not set(readings) <= set(PUBLISHED):
         raise BadInput(f"--profiles: found {profiles.value}; expected published or one of {', '.join(PUBLISHED)}")
-    with progress(quiet=quiet) as tell:
-        rows = grid(readings, out, processes=processes or os.cpu_count() or 1, progress=tell)
+    with by.executor() as crew, progress(quiet=quiet) as tell:
+        rows = grid(readings, out, executor=crew, progress=tell)
     report_page(report, grid_page, rows, quiet=quiet)
     write(dumps(best(rows))) if json else print_view(grid_view(best(rows)))
 

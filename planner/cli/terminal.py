@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import wraps
 from io import StringIO
 from pathlib import Path
@@ -18,6 +18,7 @@ from planner.errors import BadInput, ExitCode
 from workloads.errors import WorkloadError
 
 if TYPE_CHECKING:
+    from planner.executor import Executor
     from planner.scenario import Scenario
 
 Progress = Callable[[str, float], None]
@@ -34,6 +35,30 @@ Report = Annotated[
 Directory = Annotated[
     Path | None, typer.Option("--directory", metavar="DIR", help="your own catalog files, on top of the built-in ones")
 ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workers:
+    """Who does the work of a command that has many tasks."""
+
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", "--jobs", min=1, help="processes to work in; as many as cores if not given"),
+    ] = None
+    executor_word: Annotated[
+        str, typer.Option("--executor", metavar="EXECUTOR", help="local, or dask://HOST:PORT: the workers of a cluster")
+    ] = "local"
+
+    def executor(self) -> "Executor":
+        """The workers.
+
+        Raises:
+            BadInput: there are none of these.
+        """
+        from planner.executor import executor
+
+        return executor(self.executor_word, self.workers)
+
 
 ENDINGS: Mapping[str, ExitCode] = {
     "infeasible": ExitCode.INFEASIBLE,

@@ -14,6 +14,7 @@ from planner.compare.outcome import outcome, refused, served_req_per_s, silent
 from planner.compare.regret import same_machines
 from planner.compare.runner import Progress, Task, perform
 from planner.errors import BadInput, nearest
+from planner.executor import Executor
 from planner.planning import plan as planning
 from planner.planning.failings import met
 from planner.results.evidence import NoPlan
@@ -147,12 +148,13 @@ def route(
     )  # fmt: skip
 
 
-def walked(wanted: Route, *, journal: Journal, progress: Progress) -> Frontier:
+def walked(wanted: Route, *, journal: Journal, executor: Executor, progress: Progress) -> Frontier:
     """Walk along a frontier: the best goal under the first bound, then under ever tighter ones.
 
     Args:
         wanted: the route.
         journal: of what is finished already, and of what will be.
+        executor: plans, one design after the other: each bound is that of the design before.
         progress: told how far it is; how far it will be is not known.
 
     Raises:
@@ -164,9 +166,9 @@ def walked(wanted: Route, *, journal: Journal, progress: Progress) -> Frontier:
 
     def solve(bound: float) -> Placed[None] | None:
         told = _told(progress, len(designs), wanted.most)
-        found = _explored(wanted, bound, digests, journal, told)
+        found = _explored(wanted, bound, digests, journal, executor, told)
         if found.outcome.candidate is None:  # not with headroom to spare; the simulator may allow more
-            found = _explored(wanted, bound, digests, journal, told, headroom=_BRIM)
+            found = _explored(wanted, bound, digests, journal, executor, told, headroom=_BRIM)
         if found.outcome.candidate is None:
             ends[0] = _why_it_ended(wanted, bound, found.outcome)
             return None
@@ -220,6 +222,7 @@ def _explored(
     bound: float,
     digests: Digests,
     journal: Journal,
+    executor: Executor,
     progress: Progress,
     *,
     headroom: Mapping[str, str] = _AS_GIVEN,
@@ -235,7 +238,7 @@ def _explored(
     digest = digests.of("explore", asked.scenario, f"{drawn_w:g}")
     task = Task(digest=digest, name=asked.name, act=explored, arguments=(asked.scenario, digest, drawn_w))
     try:
-        result: Any = perform([task], journal=journal, jobs=1, progress=silent)[digest]
+        result: Any = perform([task], journal=journal, executor=executor, progress=silent)[digest]
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"stopped at {asked.name}") from None
     progress(asked.name, 1.0)

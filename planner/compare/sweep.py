@@ -14,6 +14,7 @@ from planner.compare.runner import Progress, Task, perform
 from planner.compare.sensitivity import Pair, ordered, shadow_price, shadows, swing, tornado
 from planner.compare.worlds import worlds
 from planner.errors import BadInput
+from planner.executor import Executor
 from planner.files.plan_file import dumps
 from planner.results.plan import CandidatePlan
 from planner.results.sweep import Knob, Point, WhatIf
@@ -89,13 +90,13 @@ def sweep(
     )  # fmt: skip
 
 
-def swept(wanted: Sweep, *, journal: Journal, jobs: int, progress: Progress) -> WhatIf:
+def swept(wanted: Sweep, *, journal: Journal, executor: Executor, progress: Progress) -> WhatIf:
     """Plan everything a sweep asks for, and compare.
 
     Args:
         wanted: the sweep.
         journal: of what is finished already, and of what will be.
-        jobs: processes to work in.
+        executor: works the points off.
         progress: told how far it is.
 
     Raises:
@@ -104,7 +105,7 @@ def swept(wanted: Sweep, *, journal: Journal, jobs: int, progress: Progress) -> 
     """
     digests = Digests()
     tasks = [planning(each, digests) for each in wanted.asked]
-    results = perform(tasks, journal=journal, jobs=jobs, progress=_part(progress, "plans", 0.0, 0.8))
+    results = perform(tasks, journal=journal, executor=executor, progress=_part(progress, "plans", 0.0, 0.8))
     found = dict(zip((id(each) for each in wanted.asked), (results[t.digest] for t in tasks), strict=True))
 
     def at(each: Asked) -> Point:
@@ -113,7 +114,9 @@ def swept(wanted: Sweep, *, journal: Journal, jobs: int, progress: Progress) -> 
     points = tuple(at(each) for each in wanted.grid)
     base = None if wanted.base is None else at(wanted.base)
     weigh = wanted.regret and wanted.scenario.objective in WEIGHED
-    trials = _trials(wanted.grid, points, digests, journal, jobs, _part(progress, "futures", 0.8, 0.2)) if weigh else {}
+    trials = (
+        _trials(wanted.grid, points, digests, journal, executor, _part(progress, "futures", 0.8, 0.2)) if weigh else {}
+    )
     return WhatIf(
         scenario=wanted.scenario, knobs=wanted.knobs, points=points, base=base,
         regret=regrets(points, trials) if trials else (),
@@ -126,7 +129,12 @@ def swept(wanted: Sweep, *, journal: Journal, jobs: int, progress: Progress) -> 
 
 
 def _trials(
-    asked: Sequence[Asked], points: Sequence[Point], digests: Digests, journal: Journal, jobs: int, progress: Progress
+    asked: Sequence[Asked],
+    points: Sequence[Point],
+    digests: Digests,
+    journal: Journal,
+    executor: Executor,
+    progress: Progress,
 ) -> dict[str, Trials]:
     """Every plan of the points tried on every scenario that has a plan; equal clusters are tried once."""
     planned = [
@@ -142,11 +150,11 @@ def _trials(
     tasks = [
         Task(
             digest=digests.of("try", each.scenario, content), name=f"plans tried at {each.name}", act=tried,
-            arguments=(each.scenario, distinct),
+            arguments=(each.scenario,),
         )
         for each, _ in planned
     ]  # fmt: skip
-    results = perform(tasks, journal=journal, jobs=jobs, progress=progress)
+    results = perform(tasks, journal=journal, executor=executor, progress=progress, common=(distinct,))
     which = [list(clusters).index(same_machines(candidate)) for _, candidate in planned]
     return {
         each.name: _spread(results[task.digest], which) for (each, _), task in zip(planned, tasks, strict=True)

@@ -4,13 +4,12 @@ Under the public rules more machines can hurt, so no point is concluded from ano
 """
 
 import json
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from planner.errors import BadInput
+from planner.executor import Executor
 from planner.reproduce.designs import SIMULATOR, Cluster, Tariff, design
 from planner.reproduce.lab import CODING, CONVERSATION, SWEEP_ENDS_REQ_PER_S
 from planner.reproduce.readings import reading
@@ -32,9 +31,6 @@ AT_RATE = (Problem.ISO_THROUGHPUT_COST, Problem.ISO_THROUGHPUT_POWER, Problem.IS
 
 REQUESTS = 22_000
 """More than arrive in two minutes at the highest rate of the sweeps."""
-
-PARTS = 12
-"""Pieces in which a reading of a workload is worked off, so that all cores end together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,22 +115,6 @@ def answered(row: Row, bench: Bench) -> Row:
     )  # fmt: skip
 
 
-def work(name: str, workload: str, part: int, parts: int, folder: Path) -> int:
-    """Answer every ``parts``-th row that is not answered yet, each written down at once; how many there were."""
-    path = folder / f"{name}-{workload}-{part}-of-{parts}.jsonl"
-    done = {row.key for row in read(folder)}
-    mine = [row for i, row in enumerate(questions(name, workload)) if i % parts == part and row.key not in done]
-    if not mine:
-        return 0
-    read_as = reading(name, MODEL, (A100, H100, H100_CAPPED))
-    bench = Bench(read_as, draw(workload, read_as.alone, requests=REQUESTS))
-    with path.open("a") as file:
-        for row in mine:
-            file.write(json.dumps(asdict(answered(row, bench))) + "\n")
-            file.flush()
-    return len(mine)
-
-
 def read(folder: Path) -> list[Row]:
     """The answers of a folder; a last line that was cut off is left out.
 
@@ -155,27 +135,36 @@ def read(folder: Path) -> list[Row]:
     return found
 
 
-def grid(readings: Sequence[str], folder: Path, *, processes: int, progress: Callable[[str, float], None]) -> list[Row]:
-    """Answer whatever is not answered in a folder, on several processes, and return all of it.
+def grid(
+    readings: Sequence[str], folder: Path, *, executor: Executor, progress: Callable[[str, float], None]
+) -> list[Row]:
+    """Answer whatever is not answered in a folder, and return all of it.
 
     Args:
         readings: of ``as-published`` and ``as-measured``.
-        folder: answers are kept there, so that an interrupted grid goes on where it was.
-        processes: at once.
+        folder: answers are kept there, each as it is found, so that an interrupted grid goes on where it was.
+        executor: simulates.
         progress: takes what is being measured, and the share that is done.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    read(folder)
-    tasks = [(name, workload, part) for part in range(PARTS) for name in readings for workload in WORKLOADS]
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context) as crew:
-        waiting = [crew.submit(work, name, workload, part, PARTS, folder) for name, workload, part in tasks]
-        for k, _ in enumerate(as_completed(waiting), 1):
-            progress("grid", k / len(waiting))
-        for each in waiting:
-            each.result()
-    asked = {row.key for name in readings for workload in WORKLOADS for row in questions(name, workload)}
-    return [row for row in read(folder) if row.key in asked]
+    asked = [row for name in readings for workload in WORKLOADS for row in questions(name, workload)]
+    done = {row.key for row in read(folder)}
+    missing = [row for row in asked if row.key not in done]
+    for name, workload in dict.fromkeys((row.reading, row.workload) for row in missing):
+        mine = [row for row in missing if (row.reading, row.workload) == (name, workload)]
+        read_as = reading(name, MODEL, (A100, H100, H100_CAPPED))
+        bench = Bench(read_as, draw(workload, read_as.alone, requests=REQUESTS))
+        with (folder / f"{name}-{workload}.jsonl").open("a") as file:
+
+            def told(_place: int, row: Row) -> None:
+                file.write(json.dumps(asdict(row)) + "\n")
+                file.flush()
+                done.add(row.key)
+                progress(f"{row.reading} of {row.workload}", len(done) / max(1, len(asked)))
+
+            executor.map(answered, mine, common=(bench,), told=told)
+    keys = {row.key for row in asked}
+    return [row for row in read(folder) if row.key in keys]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

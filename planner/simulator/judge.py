@@ -1,14 +1,13 @@
 """The judge: serves traces on a candidate and says what it saw."""
 
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
 
 import numpy as np
 
+from planner.executor.here import Threads
 from planner.perf.reference import Reference, unit_s
 from planner.policies.base import Policy
 from planner.results.evidence import Evidence, Judgement, Verdict
@@ -81,7 +80,7 @@ def judge(
     if lengthen and times > 1:
         draw, first = partial(_drawn_for, lengthen, times), bench.serve(lengthen(seeds[0], times))
         workload += f", over a window made longer for {SEVERAL:g} times what 99 of 100 requests take"
-    each = partial(_each, lambda seed: first if seed == seeds[0] else bench.serve(draw(seed)))
+    each = partial(Threads().map, lambda seed: first if seed == seeds[0] else bench.serve(draw(seed)))
     runs, observed, found = _served(bench, each, seeds, early=judging.early)
     for place, (run, seen) in enumerate(zip(runs, observed, strict=True)):
         if note:
@@ -135,7 +134,7 @@ class _Bench:
 
 
 def _served(
-    bench: _Bench, each: Callable[[range], Iterator[tuple[Run, Observed]]], seeds: Sequence[int], *, early: bool
+    bench: _Bench, each: Callable[[range], Iterable[tuple[Run, Observed]]], seeds: Sequence[int], *, early: bool
 ) -> tuple[list[Run], list[Observed], list[Evidence]]:
     """As many seeds as it takes, and what they say; runs that keep every objective, to their last request."""
     runs, observed, found = list[Run](), list[Observed](), list[Evidence]()
@@ -172,13 +171,6 @@ def _looked_longer(said: Judgement, seen: Observed, slos: Sequence[Slo]) -> Judg
     """A judgement with what a longer run adds: objectives that it misses."""
     missed = tuple(s.name for s in slos if sample([seen], s).quantile(s.percentile / 100) > s.limit)
     return replace(said, steady=not missed, longer_s=seen.trace.duration_s, longer_missed=missed)
-
-
-def _each(served: Callable[[int], tuple[Run, Observed]], seeds: Sequence[int]) -> Iterator[tuple[Run, Observed]]:
-    """What came of each seed, in their order; served on as many cores as there are."""
-    at_once = min(len(seeds), os.cpu_count() or 1)
-    with ThreadPoolExecutor(at_once) as threads:
-        yield from (threads.map if at_once > 1 else map)(served, seeds)
 
 
 def _cutoff_s(trace: Trace, slos: Sequence[Slo], reference: Reference | None) -> float:

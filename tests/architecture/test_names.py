@@ -65,7 +65,7 @@ POSITIONS = {
     "class_index", "classes", "columns", "config", "first", "first_line", "first_seed", "last", "machine",
     "instance", "pool",
     "seen", "epoch", "lengths", "unserved",
-    "index", "kind", "rule",
+    "index", "kind", "rule", "place", "work",
 }  # fmt: skip
 """Indices, seeds, versions, and structures whose parts are named elsewhere."""
 

@@ -16,7 +16,7 @@ from tests.planner.measured_rows import APART, AT_ONCE, CLOSED_LOOP, OPEN_LOOP
 from tests.planner.small import TEXT
 from tests.soak.mutate import ODD, as_json, paths, structural, textual
 
-VARY = "whatif {folder}/right.yaml --vary workload.rate_req_per_s=30,50 --no-regret --jobs 1 --json --quiet"
+VARY = "whatif {folder}/right.yaml --vary workload.rate_req_per_s=30,50 --no-regret --workers 1 --json --quiet"
 Spoil = Callable[[bytes, random.Random], bytes]
 
 

@@ -13,6 +13,7 @@ from planner.compare.frontier import route, walked
 from planner.compare.journal import Journal
 from planner.compare.outcome import silent
 from planner.errors import BadInput, ExitCode
+from planner.executor.here import Here
 from planner.files.plan_file import dumps
 from planner.planning import plan as planning
 from planner.results.evidence import NoPlan, Verdict
@@ -22,7 +23,7 @@ from tests.planner.small import small, write_small
 
 def frontier(*settings: str, x: str, y: str, journal: Path | None = None, **more: float) -> Frontier:
     with Journal(journal) as kept:
-        return walked(route(small(*settings), x, y, **more), journal=kept, progress=silent)  # type: ignore[arg-type]
+        return walked(route(small(*settings), x, y, **more), journal=kept, executor=Here(), progress=silent)  # type: ignore[arg-type]
 
 
 def test_every_budget_of_machines_has_its_design(tmp_path: Path) -> None:

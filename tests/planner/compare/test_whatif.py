@@ -21,6 +21,8 @@ from planner.compare.regret import Trial, Trials, regrets
 from planner.compare.runner import Interrupted, Task, perform
 from planner.compare.sweep import sweep, swept
 from planner.errors import BadInput, ExitCode
+from planner.executor import executor
+from planner.executor.here import Here
 from planner.files.plan_file import dumps
 from planner.perf.layout import InstanceSpec, Layout, Role
 from planner.results.plan import CandidatePlan
@@ -38,7 +40,7 @@ def run(*words: object) -> Result:
 
 def asked(scenario: Any, *vary: str, journal: Path | None = None, **more: Any) -> WhatIf:
     with Journal(journal) as kept:
-        return swept(sweep(scenario, vary, **more), journal=kept, jobs=1, progress=silent)
+        return swept(sweep(scenario, vary, **more), journal=kept, executor=Here(), progress=silent)
 
 
 # --- grids -----------------------------------------------------------------------------------------------------------
@@ -147,13 +149,14 @@ def tasks(*values: int) -> list[Task]:
     return [Task(digest=str(v), name=f"square of {v}", act=square, arguments=(v,)) for v in values]
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_work_is_done_once(tmp_path: Path, jobs: int) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_work_is_done_once(tmp_path: Path, workers: int) -> None:
     """Equal tasks are done once, finished ones never again, in one process or several."""
-    with Journal(tmp_path / "j.jsonl") as journal:
-        perform(tasks(1, 2), journal=journal, jobs=jobs, progress=silent)
-    with Journal(tmp_path / "j.jsonl") as journal:
-        found = perform(tasks(2, 3, 4, 3), journal=journal, jobs=jobs, progress=silent)
+    with executor(workers=workers) as crew:
+        with Journal(tmp_path / "j.jsonl") as journal:
+            perform(tasks(1, 2), journal=journal, executor=crew, progress=silent)
+        with Journal(tmp_path / "j.jsonl") as journal:
+            found = perform(tasks(2, 3, 4, 3), journal=journal, executor=crew, progress=silent)
     assert found == {"2": {"squared": 4}, "3": {"squared": 9}, "4": {"squared": 16}}
     lines = [json.loads(line)["digest"] for line in (tmp_path / "j.jsonl").read_text().splitlines()]
     assert sorted(lines) == ["1", "2", "3", "4"]
@@ -162,7 +165,7 @@ def test_work_is_done_once(tmp_path: Path, jobs: int) -> None:
 def test_progress_estimates_what_is_left() -> None:
     """Progress counts what is done, and estimates the rest from what the finished took."""
     told: list[str] = []
-    perform(tasks(1, 2, 3), journal=Journal(), jobs=1, progress=lambda words, _: told.append(words))
+    perform(tasks(1, 2, 3), journal=Journal(), executor=Here(), progress=lambda words, _: told.append(words))
     assert told[0] == "0 of 3 done"
     assert told[1].startswith("1 of 3 done, about 0 s left; last square of 1")
     assert told[-1] == "3 of 3 done; last square of 3"
@@ -171,7 +174,7 @@ def test_progress_estimates_what_is_left() -> None:
 def test_a_wrong_task_is_named() -> None:
     """Bad input of one task ends the work, and says which task it was."""
     with pytest.raises(BadInput, match="square of -1: value: below 0"):
-        perform(tasks(1, -1, 2), journal=Journal(), jobs=1, progress=silent)
+        perform(tasks(1, -1, 2), journal=Journal(), executor=Here(), progress=silent)
 
 
 def test_an_interruption_says_how_far_it_came() -> None:
@@ -182,7 +185,7 @@ def test_an_interruption_says_how_far_it_came() -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(Interrupted, match="2 of 3 done"):
-        perform(tasks(1, 2, 3), journal=Journal(), jobs=1, progress=stop)
+        perform(tasks(1, 2, 3), journal=Journal(), executor=Here(), progress=stop)
 
 
 TWENTY = ("--vary", "workload.rate_scale=" + ",".join(f"{1 + k / 10:g}" for k in range(20)), "--no-regret", "--json")
@@ -210,7 +213,7 @@ def test_an_interrupted_sweep_continues(tmp_path: Path) -> None:
     words = ["whatif", str(write_small(tmp_path)), *TWENTY]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     first = subprocess.run(
-        [sys.executable, str(door), *words, "--jobs", "2"], cwd=tmp_path, env=environment, capture_output=True,
+        [sys.executable, str(door), *words, "--workers", "2"], cwd=tmp_path, env=environment, capture_output=True,
         start_new_session=True, check=False,
     )  # fmt: skip
     journal = tmp_path / "small.whatif.jsonl"
@@ -220,7 +223,7 @@ def test_an_interrupted_sweep_continues(tmp_path: Path) -> None:
     assert b"of 20 done" in first.stderr
     assert before.count(b"\n") == 7
     second = subprocess.run(
-        [sys.executable, "-m", "planner", *words, "--jobs", "1"], cwd=tmp_path, env=environment, capture_output=True,
+        [sys.executable, "-m", "planner", *words, "--workers", "1"], cwd=tmp_path, env=environment, capture_output=True,
         check=True,
     )  # fmt: skip
     after = journal.read_bytes()
@@ -367,7 +370,7 @@ def test_a_sweep_reads_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
     words = ("whatif", write_small(tmp_path), "--vary", "workload.rate_scale=1,20", "--tornado", "20")
-    result = run(*words, "--shadow-prices", "--set", "budgets.power_w=90000", "--out", "w.json", "--jobs", "1",
+    result = run(*words, "--shadow-prices", "--set", "budgets.power_w=90000", "--out", "w.json", "--workers", "1",
                  "--report", "w.html")  # fmt: skip
     assert result.exit_code == ExitCode.VALIDATED, result.output
     assert all(len(line) <= 80 and line == line.rstrip() for line in result.stdout.splitlines())
@@ -381,6 +384,6 @@ def test_a_sweep_reads_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_no_plan_anywhere_ends_like_a_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no point has a plan, the exit code is that of the first point."""
     monkeypatch.chdir(tmp_path)
-    result = run("whatif", write_small(tmp_path), "--vary", "budgets.machines=0", "--jobs", "1")
+    result = run("whatif", write_small(tmp_path), "--vary", "budgets.machines=0", "--workers", "1")
     assert result.exit_code == ExitCode.INFEASIBLE
     assert "infeasible" in result.stdout

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from planner.cli import build
 from planner.errors import BadInput
+from planner.executor.here import Here
 from planner.report.claims import claims_page
 from planner.report.grids import efficient, grid_page, grid_view
 from planner.report.html.render import render
@@ -80,14 +81,21 @@ def test_an_interrupted_grid_goes_on_where_it_was(tmp_path: Path, monkeypatch: p
     """Rows that are written are not simulated again; a line that was cut off is."""
     monkeypatch.setattr(module, "questions", small)
     monkeypatch.setattr(module, "MOST", dict.fromkeys(module.MOST, 2))
-    assert module.work("as-published", CODE, 0, 1, tmp_path) == 2
-    whole = read(tmp_path)
+    monkeypatch.setattr(module, "WORKLOADS", (CODE,))
+    told: list[float] = []
+
+    def answer() -> list[Row]:
+        told.clear()
+        return module.grid(("as-published",), tmp_path, executor=Here(), progress=lambda _, frac: told.append(frac))
+
+    whole = answer()
+    assert told == [0.5, 1.0]
+    assert whole == read(tmp_path)
     assert [len(r.rates_req_per_s) for r in whole] == [2, 2]
-    assert module.work("as-published", CODE, 0, 1, tmp_path) == 0
+    assert (answer(), told) == (whole, [])
     (file,) = tmp_path.glob("*.jsonl")
     file.write_text(file.read_text()[:-20])
-    assert module.work("as-published", CODE, 0, 1, tmp_path) == 1
-    assert read(tmp_path) == whole
+    assert (answer(), told) == (whole, [1.0])
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
