@@ -32,6 +32,7 @@ from planner.simulator.core.state import (
     ROLES,
     SHIFT,
     TRANSFERS,
+    WAIT,
     Floats,
     Ints,
     Rows,
@@ -74,8 +75,9 @@ def build(
     _put_beside(cluster, beside)
     row = cluster[0]
     return World(
-        cluster=cluster, requests=requests, instances=instances, lanes=lanes, bodies=body_rows, pools=pool_rows,
-        serves=_serves(pools, len(trace.classes)), tables=tables, chains=_chains(count + 1),
+        cluster=cluster, requests=requests, waits=np.zeros(len(requests) * int(row["reserving"]), WAIT),
+        instances=instances, lanes=lanes, bodies=body_rows, pools=pool_rows, tables=tables, chains=_chains(count + 1),
+        serves=_serves(pools, len(trace.classes)),
         residues=np.zeros(count * row["residue_rows"], np.int32), dues=np.zeros(count * due_rows, DUE),
         gaps=np.zeros(count * row["stack_rows"], GAP), groups=np.zeros(count * groups, np.int32), loads=loads,
         events=np.zeros(len(lanes) + len(requests) + len(beside.failures) + 2, EVENT),
@@ -140,7 +142,9 @@ def grown(w: World) -> World:
     w.cluster["free_slot"] = free
     events = np.zeros(len(w.events) + before, EVENT)
     events[: len(w.events)] = w.events
-    return w._replace(requests=requests, events=events)
+    waits = np.zeros(2 * len(w.waits), WAIT)
+    waits[: len(w.waits)] = w.waits
+    return w._replace(requests=requests, waits=waits, events=events)
 
 
 def rows_of_requests(old: Rows, more: int, free: int = NONE) -> tuple[Rows, int]:
@@ -201,6 +205,7 @@ def _instances(pools: Sequence[PoolModel], policy: Policy, body_of_pool: Sequenc
         first += pool.instances
         machines += pool.machines
     rows["lane"] = np.cumsum(rows["lanes"]) - rows["lanes"]
+    rows["root"] = NONE
     return rows
 
 

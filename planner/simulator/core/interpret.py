@@ -32,17 +32,18 @@ class _Sparse(dict[int, Any]):
 def interpret(world: World) -> None:
     """Serve the trace of a world; its arrays are left as compiled code leaves them, but for the rows in flight."""
     w: Any = World(**{name: _unpacked(name, array) for name, array in world._asdict().items()})
-    requests = _rows_of("requests")
+    requests, waits = _rows_of("requests"), _rows_of("waits")
     while replay(w) == FULL:
         before = len(w.requests)
         w.requests.extend(requests() for _ in range(before))
+        w.waits.extend(waits() for _ in range(len(w.waits)))
         w.events.extend(_rows_of("events")() for _ in range(before))
         for slot in range(before, 2 * before):
             w.requests[slot].next = slot + 1
         w.requests[-1].next = NONE
         w.cluster[0].free_slot = before
     for name, array in world._asdict().items():
-        if name not in (*WIDE, "requests", "events", "tables") and array.flags.writeable:
+        if name not in (*WIDE, "requests", "waits", "events", "tables") and array.flags.writeable:
             _pack(getattr(w, name), array)
 
 

@@ -17,8 +17,9 @@ from planner.simulator.core.routing import serves, too_long
 from planner.simulator.core.runs import book
 from planner.simulator.core.state import NONE, PREFILLS, World
 from planner.simulator.core.steps import answer_lag_s
-from planner.simulator.core.token_batches import FRESH, TWIN, arrive, freed, start_step
+from planner.simulator.core.token_batches import arrive, freed, start_step
 from planner.simulator.core.transfers import wire_s_of
+from planner.simulator.core.waiting import FRESH, TWIN, computed_twin
 
 RETRY_S = 1.0
 
@@ -104,7 +105,8 @@ def _computed(w: World, i: int, slot: int, lag_s: float) -> None:
     elif r.home == i:
         other = w.requests[r.twin]
         other.first_token_s, other.last_token_s, other.lag_s = r.first_token_s, r.last_token_s, r.lag_s
-        other.generated, other.mark = 1, FRESH
+        other.generated = 1
+        computed_twin(w, i, int(r.twin))
         free_row(w, slot)
     else:
         _send(w, slot)

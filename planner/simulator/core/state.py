@@ -49,15 +49,22 @@ REQUEST = _record(
 INSTANCE = _record(
     "kv_seen_s busy_s kv_block_s queue_seen_s queue_token_s prefill_j decode_j prefill_s until_s "
     "prompts_s phases_s contexts_s unfilled_s",
-    "pending total free queue_tokens landing_tokens prefill_tokens decode_steps decode_tokens kv_peak stage reserved",
+    "pending total free queue_tokens landing_tokens prefill_tokens decode_steps decode_tokens kv_peak stage reserved "
+    "left_out",
     "role body machine machines pool promised preemptions borrowed partial chunk owed disabled closed gone lane lanes "
-    "carried turn max_batch_size max_batch_tokens order adaptive decode_maximal alone",
+    "carried turn max_batch_size max_batch_tokens order adaptive decode_maximal alone root",
 )
 """An instance: its memory, its queues, its pipeline and its meter. ``body`` becomes that of a lane with the lane's next
 step; ``pending`` are tokens, and one that is ``disabled`` is closed or failed, as often as it is.
 
 Under rules that reserve memory at arrival, ``reserved`` are the tokens promised and ``borrowed`` says whether it is in
-the mixed pool, in its pool since ``turn``."""
+the mixed pool, in its pool since ``turn``; ``root`` is that of the tree of those who queue, of whom every one was left
+out of each of the ``left_out`` steps since it came."""
+
+WAIT = _record("", "needs chunk needed fewest", "up left right size prompt blocked other")
+"""The place of a request in flight in the tree of those who queue (see ``waiting``), the blocks it ``needs``, and what
+its branch holds: how many, the longest chunk, the fewest blocks needed, the fewest times left out, the first of each
+kind."""
 
 LANE = _record(
     "run_start_s run_context run_step_s link_s above_w idle_s busy_from_s stage_s prompts_s phases_s contexts_s "
@@ -128,6 +135,7 @@ class World(NamedTuple):
     Attributes:
         cluster: one row.
         requests: rows of those in flight; free rows are chained.
+        waits: of each of them, under rules that reserve memory at arrival; else nothing.
         instances: by index.
         lanes: of the instances, one after the other; then one row an instance where any has stages.
         bodies: distinct physics.
@@ -167,6 +175,7 @@ class World(NamedTuple):
 
     cluster: Rows
     requests: Rows
+    waits: Rows
     instances: Rows
     lanes: Rows
     bodies: Rows
@@ -205,8 +214,8 @@ class World(NamedTuple):
 
 
 _RECORDS: dict[str, np.dtype[Any]] = {
-    "cluster": CLUSTER, "requests": REQUEST, "instances": INSTANCE, "lanes": LANE, "bodies": BODY, "pools": POOL,
-    "dues": DUE, "gaps": GAP, "events": EVENT, "shifts": SHIFT, "failures": FAILURE,
+    "cluster": CLUSTER, "requests": REQUEST, "waits": WAIT, "instances": INSTANCE, "lanes": LANE, "bodies": BODY,
+    "pools": POOL, "dues": DUE, "gaps": GAP, "events": EVENT, "shifts": SHIFT, "failures": FAILURE,
 }  # fmt: skip
 _NUMBERS: dict[Any, np.dtype[Any]] = {
     Floats: np.dtype(np.float64),

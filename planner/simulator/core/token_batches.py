@@ -4,8 +4,7 @@ A prompt counts with its tokens, a decode with one. Who was in a step and finds 
 it keeps its memory and queues again. Memory for all output tokens is taken when a decode first joins a step.
 
 The queue of an instance is kept in the order of how often each was left out and of arrival, as those stood when it was
-queued: each place is found by halving, though the numbers of those who wait have grown since. That decides who is
-helped against starvation, so it is kept as it is.
+queued (see ``waiting``). That decides who is helped against starvation, so it is kept as it is.
 
 Source: Mutinifni/splitwise-sim (MIT), SplitwiseInstance; rules restated.
 """
@@ -13,25 +12,29 @@ Source: Mutinifni/splitwise-sim (MIT), SplitwiseInstance; rules restated.
 from planner.simulator.core.batch import add_to_batch, take_from_batch
 from planner.simulator.core.ledger import allocate, queue_tokens
 from planner.simulator.core.memory import blocks
-from planner.simulator.core.queues import head, insert_before, length, push_back, remove, schedule
+from planner.simulator.core.queues import head, length, push_back, schedule
 from planner.simulator.core.reserved_routing import return_if_idle
 from planner.simulator.core.runs import end_after
 from planner.simulator.core.state import NONE, PREFILLS, RUNNING, WAITING, World
 from planner.simulator.core.steps import begin_decodes, run_s, started_steps, step_s
 from planner.simulator.core.surfaces import attend
+from planner.simulator.core.waiting import (
+    BLOCKED,
+    CHOSEN,
+    ENDLESS,
+    FRESH,
+    LEFT_OUT,
+    OTHERS,
+    PROMPTS,
+    changed,
+    first_of,
+    is_prompt,
+    next_to_look_at,
+    queue,
+    take_out,
+    times_left_out,
+)
 from planner.simulator.core.watts import note_prefill
-
-FRESH, LEFT_OUT, TWIN, CHOSEN = range(4)
-"""``mark`` of those who queue: new here; left out of a step; the decode of a prompt that is not computed yet; chosen
-for the next step. The row of a request is its prompt's, then its decode's; only where both are to run at one instance
-does the decode queue from the start, in a row of its own."""
-
-
-def is_prompt(w: World, slot: int) -> bool:
-    """Whether a row stands for a prompt that is not computed yet."""
-    r = w.requests[slot]
-    return bool(r.generated == 0 and r.mark != TWIN)
-
 
 # --- who comes when --------------------------------------------------------------------------------------------------
 
@@ -78,28 +81,6 @@ def _pause(w: World, k: int) -> None:
             end_after(w, k, steps)
 
 
-def queue(w: World, i: int, slot: int) -> None:
-    """Queue a task behind those that were left out less often, or as often and arrived before it."""
-    r, low, high = w.requests[slot], 0, length(w, i, WAITING)
-    at, place = head(w, i, WAITING), 0
-    while low < high:
-        middle = (low + high) >> 1
-        while place < middle:
-            at, place = int(w.requests[at].next), place + 1
-        while place > middle:
-            at, place = int(w.requests[at].prev), place - 1
-        q = w.requests[at]
-        if r.preemptions < q.preemptions or (r.preemptions == q.preemptions and r.arrival_s < q.arrival_s):
-            high = middle
-        else:
-            low = middle + 1
-    while at != NONE and place < low:
-        at, place = int(w.requests[at].next), place + 1
-    while place > low:
-        at, place = int(w.requests[at].prev), place - 1
-    insert_before(w, i, WAITING, slot, at)
-
-
 # --- who is in a step ------------------------------------------------------------------------------------------------
 
 
@@ -110,12 +91,12 @@ def _full(w: World, slot: int) -> bool:
     return bool(c.chosen == c.max_batch_size or (c.chosen and beyond))
 
 
-def _choose(w: World, k: int, slot: int) -> bool:
+def _choose(w: World, slot: int) -> bool:
     """Take a task that queues into the next step, if it fits; the first one always does, memory aside."""
-    c, r, i = w.cluster[0], w.requests[slot], int(w.lanes[k].instance)
+    c, r = w.cluster[0], w.requests[slot]
     if _full(w, slot):
         return False
-    needed = 0 if r.mark == LEFT_OUT else blocks(w, i, int(r.held))
+    needed = w.waits[slot].needs
     if needed > c.chosen_free:
         return False
     if c.chosen_first == NONE:
@@ -127,45 +108,28 @@ def _choose(w: World, k: int, slot: int) -> bool:
     c.chosen += 1
     c.chosen_tokens += r.chunk
     c.chosen_free -= needed
+    changed(w, slot)
     return True
 
 
 def _choose_starved(w: World, k: int) -> None:
     """Take those at the head of the queue that were left out too often; who finds no memory is passed over."""
-    c, slot = w.cluster[0], head(w, int(w.lanes[k].instance), WAITING)
-    while slot != NONE and w.requests[slot].preemptions >= c.max_preemptions:
-        if _full(w, slot):
-            return
-        _choose(w, k, slot)
+    c, i = w.cluster[0], int(w.lanes[k].instance)
+    slot = head(w, i, WAITING)
+    while slot != NONE and times_left_out(w, i, slot) >= c.max_preemptions and not _full(w, slot):
+        chosen = _choose(w, slot)
         slot = int(w.requests[slot].next)
-
-
-PROMPTS, BLOCKED, OTHERS = range(3)
-
-
-def _first(w: World, i: int, kind: int) -> int:
-    """The first of a kind that is not chosen yet: by arrival, those left out by when they were."""
-    found, slot = NONE, head(w, i, WAITING)
-    while slot != NONE:
-        r = w.requests[slot]
-        asked = r.mark == LEFT_OUT if kind == BLOCKED else (kind == OTHERS or r.generated == 0)
-        if asked and r.mark != CHOSEN and r.mark != TWIN:
-            if found == NONE:
-                found = slot
-            elif kind == BLOCKED:
-                found = slot if r.rank < w.requests[found].rank else found
-            elif r.index < w.requests[found].index:
-                found = slot
-        slot = int(r.next)
-    return found
+        if slot != NONE and not chosen:
+            room = c.max_batch_tokens - c.chosen_tokens if c.chosen else ENDLESS
+            slot = next_to_look_at(w, i, slot, int(room), int(c.chosen_free))
 
 
 def _choose_all(w: World, k: int, kind: int) -> None:
     """Take those of a kind in their order until one does not fit."""
     i = int(w.lanes[k].instance)
-    slot = _first(w, i, kind)
-    while slot != NONE and _choose(w, k, slot):
-        slot = _first(w, i, kind)
+    slot = first_of(w, i, kind)
+    while slot != NONE and _choose(w, slot):
+        slot = first_of(w, i, kind)
 
 
 def _select(w: World, k: int) -> int:
@@ -213,10 +177,10 @@ def _start_chosen(w: World, k: int) -> tuple[int, float]:
     while slot != NONE:
         r = w.requests[slot]
         after = int(r.follower)
-        remove(w, i, WAITING, slot)
+        take_out(w, i, slot)
         r.mark = r.sent
         if r.mark != LEFT_OUT:
-            allocate(w, i, blocks(w, i, int(r.held)))
+            allocate(w, i, int(w.waits[slot].needs))
         if is_prompt(w, slot):
             push_back(w, k, PREFILLS, slot)
             queue_tokens(w, i, -int(r.prompt))
@@ -232,15 +196,6 @@ def _start_chosen(w: World, k: int) -> tuple[int, float]:
     return tokens, attention
 
 
-def _wait_once_more(w: World, i: int) -> None:
-    """Count one step more that those who queue were left out of."""
-    slot = head(w, i, WAITING)
-    while slot != NONE:
-        r = w.requests[slot]
-        r.preemptions += 0 if r.mark == TWIN else 1
-        slot = int(r.next)
-
-
 def start_step(w: World, k: int) -> None:
     """Begin the next step, or run of decode-only steps, of an idle instance; one without requests is returned."""
     me, c = w.lanes[k], w.cluster[0]
@@ -248,7 +203,7 @@ def start_step(w: World, k: int) -> None:
     me.body = w.instances[i].body
     _leave_out(w, k, _select(w, k))
     tokens, attention = _start_chosen(w, k)
-    _wait_once_more(w, i)
+    w.instances[i].left_out += 1  # who queues was left out of this step
     me.taken = c.chosen_tokens
     prompts = length(w, k, PREFILLS)
     if not prompts and not me.batch:
