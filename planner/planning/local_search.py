@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
-from math import ceil
+from math import ceil, inf
 
 from planner.planning.loop import PlanningLoop
 from planner.planning.shrink import RATE_STEP_FRAC, stretch
@@ -50,7 +50,7 @@ def descend(loop: PlanningLoop, held: Held, most: int) -> Held:
     Returns:
         What was given, or something better at the same objective.
     """
-    made = _Neighbourhood(loop, held)
+    made = Neighbourhood(loop, held)
     found = search(
         made.start, made.neighbours, made.worth, made.holds,
         evaluations=most, slack_frac=SLACK_FRAC,
@@ -76,7 +76,7 @@ def climb(loop: PlanningLoop, held: Held, most: int) -> Held:
     while found and left > 0:
         held, found = found, None
         target = held[0].rate_scale * (1 + RATE_STEP_FRAC)
-        made = _Neighbourhood(loop, held, scale=target)
+        made = Neighbourhood(loop, held, scale=target)
         tried = sorted(made.neighbours(made.start), key=lambda point: (made.fullest(point), point))
         for point in tried:
             if left == 0 or (point, target) in failed:
@@ -96,7 +96,7 @@ def _below(one: Machines, other: Machines) -> bool:
     return all(count <= most.get(name, 0) for name, count in one)
 
 
-class _Neighbourhood:
+class Neighbourhood:
     """Machines as points, with what they cost and what the simulator says of them."""
 
     def __init__(self, loop: PlanningLoop, held: Held, *, scale: float | None = None) -> None:
@@ -109,19 +109,18 @@ class _Neighbourhood:
         self.start: Machines = tuple(sorted((p.spec.name, p.machines) for p in held[0].pools))
         self._plans: dict[Machines, CandidatePlan | None] = {self.start: held[0]}
 
-    def _made(self, point: Machines) -> CandidatePlan | None:
+    def made(self, point: Machines) -> CandidatePlan | None:
         """The plan of these machines; None where it is none to try."""
         if point not in self._plans:
-            options, given = self._loop.options, self._given
-            made = cluster(given.policy, dict(point), self._rates, options)
+            made = cluster(self._given.policy, dict(point), self._rates, self._loop.options)
             self._plans[point] = None
             if not isinstance(made, str) and not self._loop.overloads(made) and self._loop.within_budgets(made):
-                self._plans[point] = replace(made, termination=given.termination, rate_scale=self._scale)
+                self._plans[point] = replace(made, termination=self._given.termination, rate_scale=self._scale)
         return self._plans[point]
 
     def plan(self, point: Machines) -> CandidatePlan:
         """The plan of machines that are one."""
-        found = self._made(point)
+        found = self.made(point)
         assert found is not None, "only plans become points"
         return found
 
@@ -133,6 +132,12 @@ class _Neighbourhood:
         """What the objective counts."""
         return price(self._objective, self.plan(point).totals)
 
+    def weight(self, point: Machines) -> float:
+        """What the objective counts of machines, be they a plan or not; no end where they serve not every class."""
+        known = self._plans.get(point)
+        made = known or cluster(self._given.policy, dict(point), self._rates, self._loop.options)
+        return inf if isinstance(made, str) else price(self._objective, made.totals)
+
     def judged(self, point: Machines) -> Judgement:
         """What the simulator says."""
         return self._loop.judged(self.plan(point))
@@ -143,7 +148,7 @@ class _Neighbourhood:
 
     def neighbours(self, point: Machines) -> Iterator[Machines]:
         """Every plan a step away, the dearest first: if it fails, what is smaller need not be tried."""
-        steps = {step for step in self._steps(point) if step != point and self._made(step)}
+        steps = {step for step in self._steps(point) if step != point and self.made(step)}
         yield from sorted(steps, key=lambda step: (-self.worth(step), step))
 
     def _steps(self, point: Machines) -> Iterator[Machines]:

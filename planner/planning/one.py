@@ -9,6 +9,7 @@ from planner.planning.local_search import climb, descend, evaluations
 from planner.planning.loop import PlanningLoop
 from planner.planning.plausibility import peak_shares
 from planner.planning.shrink import Held, improve, stretch
+from planner.planning.splits import split_anew
 from planner.planning.tighten import price
 from planner.resolve.measured_bands import measured_against
 from planner.resolve.provenance import provenance
@@ -95,7 +96,9 @@ def _searched(loop: PlanningLoop, start: First | NoPlan, share: int = 1) -> Held
     if start.searched:
         return start.held
     most = evaluations(loop, start.held) // share
-    return climb(loop, start.held, most) if _most(loop) else descend(loop, start.held, most)
+    if _most(loop):
+        return climb(loop, start.held, most)
+    return split_anew(loop, descend(loop, start.held, most), most * start.held[1].arrived)
 
 
 def _most(loop: PlanningLoop) -> bool:

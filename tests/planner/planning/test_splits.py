@@ -1,0 +1,94 @@
+"""Rules of splits: no better way to divide the same two options is left, as far as more machines never hurt."""
+
+from dataclasses import replace
+from functools import cache
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from planner.planning.loop import PlanningLoop
+from planner.planning.splits import split_anew
+from planner.planning.tighten import cluster, price
+from planner.resolve.case import Case, open_case
+from planner.results.evidence import Judgement
+from planner.results.plan import CandidatePlan
+from planner.scenario.objectives import Objective
+from tests.planner import plans
+from tests.planner.small import small
+
+PROMPT, TOKEN = "prefill/dgx-h100/tp8", "decode/dgx-a100/tp8"
+MOST = 12
+Corners = list[tuple[int, int]]
+
+
+@cache
+def case(objective: str) -> Case:
+    """A question with prompt machines of one type and token machines of another."""
+    asked = small("policy.name=splitwise", f"objective={objective}", "workload.rate_req_per_s=0.1")
+    return open_case(asked, "splitwise")
+
+
+class Staircase(PlanningLoop):
+    """A loop in which a plan holds if it has at least the machines of some corner."""
+
+    def __init__(self, case: Case, corners: Corners) -> None:
+        """Nothing judged yet."""
+        super().__init__(case, lambda *_: None)
+        self.corners, self.judgements = corners, 0
+
+    def judged(self, candidate: CandidatePlan, **_: object) -> Judgement:  # noqa: ARG002
+        """Count, and say nothing of it."""
+        self.judgements += 1
+        return plans.judgement()
+
+    def fails(self, candidate: CandidatePlan, judgement: Judgement) -> tuple[str, ...]:  # noqa: ARG002
+        """By the corners."""
+        count = {p.spec.name: p.machines for p in candidate.pools}
+        return () if any(count[PROMPT] >= p and count[TOKEN] >= t for p, t in self.corners) else ("too few",)
+
+    @property
+    def simulated_requests(self) -> int:
+        """One for each judgement."""
+        return self.judgements
+
+    def plan(self, prompts: int, tokens: int) -> CandidatePlan:
+        """So many machines of each."""
+        rates = {c.request_class.name: c.rate_req_per_s for c in self.case.asked.demand.classes}
+        made = cluster("splitwise", {PROMPT: prompts, TOKEN: tokens}, rates, self.options)
+        assert not isinstance(made, str)
+        return made
+
+
+COUNT = st.integers(1, MOST)
+
+
+@settings(max_examples=60)
+@given(
+    corners=st.lists(st.tuples(COUNT, COUNT), min_size=1, max_size=5),
+    objective=st.sampled_from(["cost", "machines", "power"]),
+)
+def test_no_better_split_is_left(corners: Corners, objective: str) -> None:
+    """From any plan that holds, the best of all splits that hold is found, however far from it."""
+    loop = Staircase(case(objective), corners)
+    start = loop.plan(*corners[0])
+    found = split_anew(loop, (start, plans.judgement()), 10_000)[0]
+    best = min(price(Objective(objective), loop.plan(*corner).totals) for corner in corners)
+    assert price(Objective(objective), found.totals) == pytest.approx(best, rel=1e-9)
+
+
+def test_a_budget_of_requests_is_kept() -> None:
+    """No more is simulated than asked, and what is given back holds."""
+    loop = Staircase(case("machines"), [(12, 12), (1, 20)])
+    start = loop.plan(12, 12)
+    assert split_anew(loop, (start, plans.judgement()), 3)[0] == start
+    assert loop.judgements == 3
+
+
+def test_plans_of_one_pool_are_given_back() -> None:
+    """There is nothing to divide."""
+    loop = Staircase(case("machines"), [(1, 1)])
+    both = loop.plan(2, 2)
+    alone = replace(both, pools=both.pools[:1])
+    assert split_anew(loop, (alone, plans.judgement()), 10)[0] is alone
+    assert loop.judgements == 0
