@@ -236,8 +236,8 @@ def simulate(
         with record_file(records) as taken:
             done = planning.simulation(asked, candidate, progress=tell, note=taken, stepwise=stepwise)
     run, seen = done.candidate, done.judgement
-    page = expect_sections(simulation_page(seen, run, asked), how.sections)
-    report_simulation(report, seen, run, asked, quiet=quiet)
+    page = expect_sections(simulation_page(seen, run, asked, money=done.priced), how.sections)
+    report_simulation(report, done, asked, quiet=quiet)
     write(dumps(simulation_data(seen, run))) if how.json else show_page(page, how.sections)
     if not seen.valid:
         raise typer.Exit(ExitCode.NOT_VALIDATED)

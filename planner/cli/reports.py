@@ -8,9 +8,10 @@ from planner.cli.terminal import note, print_view, progress
 from planner.errors import BadInput, nearest
 
 if TYPE_CHECKING:
+    from planner.planning.plan import Simulation
     from planner.report.page import Page
     from planner.resolve.inputs import Inputs
-    from planner.results.evidence import Judgement, NoPlan, ValidatedPlan
+    from planner.results.evidence import NoPlan, ValidatedPlan
     from planner.results.plan import CandidatePlan
     from planner.results.timetable import Timetable
     from planner.scenario import Scenario
@@ -82,9 +83,7 @@ def report_edited(
     _put(path, edited_page(candidate, scenario, moved, seen), quiet=quiet)
 
 
-def report_simulation(
-    path: Path | None, judgement: "Judgement", candidate: "CandidatePlan", scenario: "Scenario", *, quiet: bool
-) -> None:
+def report_simulation(path: Path | None, done: "Simulation", scenario: "Scenario", *, quiet: bool) -> None:
     """Write the page of a simulation; nothing where no report was asked for."""
     if path is None:
         return
@@ -92,8 +91,8 @@ def report_simulation(
     from planner.report.plans import simulation_page
 
     with progress(quiet=quiet) as tell:
-        seen = planning.picture(scenario, candidate, progress=tell)
-    _put(path, simulation_page(judgement, candidate, scenario, seen), quiet=quiet)
+        seen = planning.picture(scenario, done.candidate, progress=tell)
+    _put(path, simulation_page(done.judgement, done.candidate, scenario, seen, done.priced), quiet=quiet)
 
 
 def report_schedule(

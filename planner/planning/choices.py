@@ -11,14 +11,13 @@ from planner.perf.layout import Role
 from planner.planning.in_rows import prepared
 from planner.planning.loop import PlanningLoop
 from planner.planning.one import First, worth
-from planner.planning.search import Contender, estimate, find_start, key_of, signed
+from planner.planning.search import Contender, Key, estimate, find_start, key_of, signed
 from planner.policies.presets import NAMES
 from planner.resolve.case import open_case
 from planner.resolve.inputs import Inputs
 from planner.results.choice import Choice, Standing, per_million
 from planner.results.evidence import Judgement, ValidatedPlan
 from planner.results.plan import CandidatePlan, Pool
-from planner.results.precision import Variant
 
 MOST_REQUESTS = {"short": 1_500_000, "full": 12_000_000}
 """Requests that rows of a table may have simulated: some seconds, or under a minute. Counted in requests, the same
@@ -33,9 +32,10 @@ class Depth(StrEnum):
     """How much a table of alternatives tells."""
 
     NONE = "none"
-    """No table."""
+    """The plan itself, its money divided between prompts and outputs."""
     SHORT = "short"
-    """What was searched, and every other precision and engine under the plan's policy; the best of these simulated."""
+    """What was searched, the plan's precision under every policy, and every other precision and engine under the
+    plan's policy; the best of these simulated."""
     FULL = "full"
     """Every precision, engine and policy, all of them simulated as far as some ten seconds go."""
 
@@ -53,9 +53,10 @@ def choices(inputs: Inputs, searched: Sequence[Contender], best: ValidatedPlan, 
         One row a precision, engine and policy; those that cannot serve the workload are left out.
     """
     if depth is Depth.NONE:
-        return ()
+        own = next(contender.loop for contender in searched if contender.key == key_of(best))
+        return (figures(own, best.candidate, best.judgement, Standing.CHOSEN, allowed=True),)
     allowed = {contender.key for contender in searched}
-    every = [*searched, *_others(inputs, allowed, best.candidate.policy, depth)]
+    every = [*searched, *_others(inputs, allowed, key_of(best), depth)]
     rows = [_Row(c, c.key in allowed) for c in every if c.loop.serves]
     rows = [row for row in rows if isinstance(row.contender.start, First) or row.optimum is not None]
     _simulate(rows, best, depth)
@@ -99,14 +100,14 @@ class _Row:
         loop, start, answer = self.contender.loop, self.contender.start, self.contender.answer
         loop.prove()
         if self.contender.key == key_of(best):
-            return _figures(loop, best.candidate, best.judgement, Standing.CHOSEN, allowed=self.allowed)
+            return figures(loop, best.candidate, best.judgement, Standing.CHOSEN, allowed=self.allowed)
         if isinstance(answer, ValidatedPlan):
-            return _figures(loop, answer.candidate, answer.judgement, Standing.VALIDATED, allowed=self.allowed)
+            return figures(loop, answer.candidate, answer.judgement, Standing.VALIDATED, allowed=self.allowed)
         if isinstance(start, First):
-            return _figures(loop, *start.held, Standing.VALIDATED, allowed=self.allowed)
+            return figures(loop, *start.held, Standing.VALIDATED, allowed=self.allowed)
         standing = Standing.BOUND if start is None else Standing.REFUSED
         assert self.optimum is not None, "rows that cannot serve the workload were left out"
-        return _figures(loop, self.optimum, None, standing, allowed=self.allowed)
+        return figures(loop, self.optimum, None, standing, allowed=self.allowed)
 
 
 def _order(loop: PlanningLoop, row: Choice) -> tuple[object, ...]:
@@ -114,14 +115,13 @@ def _order(loop: PlanningLoop, row: Choice) -> tuple[object, ...]:
     return signed(loop, row.objective_value), variant.profile_set, variant.dtype, variant.kv_dtype, row.policy
 
 
-def _others(
-    inputs: Inputs, allowed: Iterable[tuple[Variant, str]], policy: str, depth: Depth
-) -> Iterator[Contender]:  # fmt: skip
-    """Precisions, engines and policies that the question does not allow."""
-    policies = tuple(dict.fromkeys((policy, *NAMES))) if depth is Depth.FULL and policy in NAMES else (policy,)
+def _others(inputs: Inputs, allowed: Iterable[Key], chosen: Key, depth: Depth) -> Iterator[Contender]:
+    """Precisions, engines and policies that the question does not allow; the plan's own in every policy."""
+    served, policy = chosen
+    every = tuple(dict.fromkeys((policy, *NAMES))) if policy in NAMES else (policy,)
     known = set(allowed)
     for variant in (*inputs.variants, *inputs.others):
-        for name in policies:
+        for name in every if depth is Depth.FULL or variant == served else (policy,):
             if (variant, name) in known:
                 continue
             try:
@@ -153,7 +153,7 @@ def _worth_of(row: _Row, best: ValidatedPlan) -> float:
     return signed(row.contender.loop, best.objective_value)
 
 
-def _figures(
+def figures(
     loop: PlanningLoop, plan: CandidatePlan, seen: Judgement | None, standing: Standing, *, allowed: bool
 ) -> Choice:
     """What a plan comes to; of one that no simulation has seen, as planned."""

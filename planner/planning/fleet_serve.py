@@ -63,5 +63,6 @@ def simulate_fleet(
     beyond = exceeded(question, served, judgements)
     return FleetSimulation(
         judgements=judgements, candidates=served,
+        priced={name: each.priced for name, each in done.items()},
         over=tuple(f"{name} is {limit:g}, all models take {needed:g}" for name, (limit, needed) in beyond.items()),
     )  # fmt: skip

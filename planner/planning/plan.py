@@ -6,7 +6,7 @@ from math import inf
 
 from planner.errors import BadInput
 from planner.planning.available import too_rarely_up, with_failures
-from planner.planning.choices import Depth, choices
+from planner.planning.choices import Depth, choices, figures
 from planner.planning.in_rows import in_rows, limited_by_rows, prepared
 from planner.planning.limits import over_budget, over_row
 from planner.planning.loop import PlanningLoop
@@ -22,6 +22,7 @@ from planner.resolve.digests import digests as digests_of
 from planner.resolve.inputs import Inputs, inputs_of, policies_of, scenario_of
 from planner.resolve.serving import serving_doubts
 from planner.results.check import CheckReport
+from planner.results.choice import Choice, Standing
 from planner.results.evidence import Judgement, NoPlan, ValidatedPlan
 from planner.results.picture import Bought, Picture
 from planner.results.plan import CandidatePlan
@@ -130,10 +131,12 @@ class Simulation:
     Attributes:
         judgement: what the simulator says; limits that its machines exceed are among it.
         candidate: the same machines, with the rates, loads and expected watts of this workload.
+        priced: their money divided between prompts and outputs.
     """
 
     judgement: Judgement
     candidate: CandidatePlan
+    priced: Choice
 
 
 def simulation(
@@ -167,7 +170,8 @@ def simulation(
     if scenario.power.row_limit_w is not None:
         over += filter(None, [over_row(study(case, run, progress))])
     over += too_rarely_up(case, run, progress)
-    return Simulation(judgement=replace(judgement, over=tuple(over)), candidate=run)
+    priced = figures(loop, run, judgement, Standing.CHOSEN, allowed=True)
+    return Simulation(judgement=replace(judgement, over=tuple(over)), candidate=run, priced=priced)
 
 
 def picture(question: Scenario | Inputs, candidate: CandidatePlan, *, progress: Progress) -> Picture:

@@ -1,16 +1,19 @@
 """The table of alternatives: precision, engine and policy, what each would come to, and whether that was simulated."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from planner.report.money import NONE
 from planner.report.page import Lines, Section, Table, columns, section
-from planner.report.words import dollars, number, percent, valued, watts
+from planner.report.words import dollars, number, percent, plural, valued, watts
 from planner.results.choice import Choice, Standing
 from planner.results.evidence import ValidatedPlan
 from planner.scenario.objectives import Objective
+from planner.scenario.policy_section import SPLIT
 
 _KEYS = "model.dtype, model.kv_dtype, model.engine or policy.name"
 
+MOST_NAMED = 3
+"""Rows that a first screen names."""
 
 _DIGITS = 6
 """Of a relative difference: what two solves differ by in their last bits is none."""
@@ -25,24 +28,56 @@ def choices_section(plan: ValidatedPlan) -> Iterator[Section]:
         "#tokens/s/user", "#$/M in", "#$/M out", "evidence",
     )  # fmt: skip
     table = Table(columns=headings, rows=[_cells(row, objective) for row in plan.choices], caption="alternatives")
-    blocks = (table, Lines(lines=tuple(_words(plan)))) if plan.choices else ()
+    blocks = (table, Lines(lines=tuple(_words(plan)))) if len(plan.choices) > 1 else ()
     yield from section("choices", "Precisions, engines and policies", *blocks)
 
 
-def best_other(plan: ValidatedPlan) -> str:
-    """The best row besides the plan that the question does not allow, in a sentence, and how many there are."""
-    others = [row for row in plan.choices if row.standing is not Standing.CHOSEN]
-    if not others:
-        return ""
-    unasked = [row for row in others if not row.allowed]
-    first = next((row for row in unasked if row.simulated), next(iter(unasked), others[0]))
-    value = valued(plan.objective, first.objective_value)
-    how = f"{value}, {first.standing}"
-    if first.simulated:  # nothing is saved by what the simulator has not seen
-        change = round(first.objective_value / max(1e-9, plan.objective_value) - 1, _DIGITS)
-        how = f"{value} ({'+' if change >= 0 else '-'}{percent(abs(change))}), {first.standing}"
-    more = f"; {len(others) - 1} more: --sections choices, --alternatives" if len(others) > 1 else ""
-    return f"{first.variant.dtype} weights, {first.variant.kv_dtype} KV, {first.engine}, {first.policy}: {how}{more}"
+def best_others(plan: ValidatedPlan) -> tuple[str, ...]:
+    """The best rows besides the plan, a sentence each: those that were simulated first, formats of the KV cache apart.
+
+    A row that the simulator has not seen saves nothing: no difference is said of it.
+    """
+    others = sorted((row for row in plan.choices if row.standing is not Standing.CHOSEN), key=lambda r: not r.simulated)
+    first = {(row.variant.dtype, row.engine, row.policy): row for row in reversed(others)}
+    named = [row for row in others if first[row.variant.dtype, row.engine, row.policy] is row][:MOST_NAMED]
+    left = len(others) - len(named)
+    rest = f"; {left} more: --sections choices" if left else ""
+    words = [_other(plan, row) for row in named]
+    return (*words[:-1], *(f"{last}{rest}" for last in words[-1:]))
+
+
+def _other(plan: ValidatedPlan, row: Choice) -> str:
+    """A row in a sentence: what it is, what it comes to, and what speaks for that."""
+    value = valued(plan.objective, row.objective_value)
+    if row.simulated:
+        change = round(row.objective_value / max(1e-9, plan.objective_value) - 1, _DIGITS)
+        value += f" ({'+' if change >= 0 else '-'}{percent(abs(change))})"
+    what = f"{row.variant.dtype} weights, {row.variant.kv_dtype} KV, {row.engine}, {row.policy}"
+    return f"{value}, {_seen(row)}: {what}, {plural(row.machines, 'machine')}"
+
+
+def _seen(row: Choice) -> str:
+    """What speaks for a row, in words that need no table."""
+    return "not simulated" if row.standing is Standing.BOUND else str(row.standing)
+
+
+def split_words(plan: ValidatedPlan, policies: Sequence[str] | str) -> str:
+    """Whether prefill and decode have instances of their own, and why: for example ``split, as asked``.
+
+    Args:
+        plan: the answer.
+        policies: what the question allows.
+    """
+    mine = plan.candidate.policy in SPLIT
+    words = "split" if mine else "not split"
+    if isinstance(policies, str) and policies != "auto":
+        words += ", as asked"
+    rivals = [r for r in plan.choices if (r.policy in SPLIT) != mine and r.variant == plan.candidate.variant]
+    if not rivals:
+        return words
+    most = plan.objective == Objective.THROUGHPUT
+    best = min(rivals, key=lambda r: (not r.simulated, -r.objective_value if most else r.objective_value))
+    return f"{words}; {'not split' if mine else 'split'} {valued(plan.objective, best.objective_value)}, {_seen(best)}"
 
 
 def _cells(row: Choice, objective: Objective) -> tuple[str, ...]:

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from planner.report.headlines import headline_of
 from planner.report.page import Page, section
-from planner.report.plans import again, bought, headline_of, pools_table
+from planner.report.plans import again, bought, pools_table
 from planner.report.screen import Screen, more, pools_part, warned
 from planner.report.words import budget, policy_words
 from planner.results.picture import Picture

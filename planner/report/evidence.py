@@ -35,7 +35,7 @@ def _objective_row(e: Evidence) -> tuple[Cell, ...]:
 def objectives(evidence: Sequence[Evidence]) -> Table:
     """Every objective with its limit, what was measured and how surely."""
     caption = "objectives: dot measured, band interval, line limit"
-    headings = columns("objective", "!margin", "#limit", "#measured", "#interval", "verdict", "#n")
+    headings = columns("objective", "!margin", "#limit", "#measured", "?#interval", "verdict", "?#n")
     return Table(columns=headings, rows=[_objective_row(e) for e in evidence], caption=caption)
 
 

@@ -4,19 +4,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from planner.report.evidence import failures, objectives
+from planner.report.figures import Figures, figure_lines, figure_tiles, figures_of
+from planner.report.figures import together as summed
+from planner.report.headlines import best_words, count_words, machine_words, served_req_per_s
 from planner.report.page import Block, Cell, Chart, Code, Column, Lines, Page, Section, Table, columns, section
-from planner.report.plans import (
-    again,
-    best_words,
-    no_plan_page,
-    plan_page,
-    pools_table,
-    served_req_per_s,
-    simulation_page,
-)
+from planner.report.plans import again, no_plan_page, plan_page, pools_table, simulation_page
 from planner.report.screen import Part, Screen, more, rows_part, warned
 from planner.report.words import budget, dollars, number, percent, plural, rate, valued, watts
-from planner.results.evidence import Evidence, Verdict
+from planner.results.choice import priced
+from planner.results.evidence import Evidence, Margin, ValidatedPlan, Verdict
 from planner.results.fleet import FleetPlan, FleetSimulation, NoFleetPlan, machines_of, together
 from planner.results.picture import Picture
 from planner.results.plan import CandidatePlan
@@ -42,7 +38,9 @@ def fleet_page(found: FleetPlan, question: Fleet, pictures: Mapping[str, Picture
     warnings = tuple(f"{e.name}: {w}" for e in found.models for w in e.plan.warnings)
     verdict, headline = "VALIDATED", _headline(candidates, question)
     about = f"{best_words(question.objective)} of all models; {question.catalog.channel} prices"
+    figures = summed([_figures(each.plan) for each in found.models])
     told = (
+        *figure_lines(figures),
         *((("Shared", "; ".join(found.shared)),) if found.shared else ()),
         *_margins(found),
         *_not_less(found),
@@ -53,6 +51,7 @@ def fleet_page(found: FleetPlan, question: Fleet, pictures: Mapping[str, Picture
         good=True,
         headline=headline,
         about=about,
+        tiles=tuple(figure_tiles(figures, _least(found))),
         facts=told,
         warnings=warnings,
         sections=(
@@ -78,9 +77,10 @@ def fleet_simulation_page(
     headline = "; ".join((*fails[:_FIRST], *rest)) if fails else "every objective of every model, in steady state"
     about, parts = _headline(found.candidates, question), question.parts()
     pages = {
-        name: simulation_page(each, found.candidates[name], parts[name], (pictures or {}).get(name))
+        name: simulation_page(each, found.candidates[name], parts[name], (pictures or {}).get(name), found.priced[name])
         for name, each in found.judgements.items()
     }
+    figures = summed([figures_of(found.candidates[n], each, found.priced[n]) for n, each in found.judgements.items()])
     evidence = {name: each.evidence for name, each in found.judgements.items()}
     return Page(
         title=f"{question.name}: simulation",
@@ -88,14 +88,15 @@ def fleet_simulation_page(
         good=not fails,
         headline=headline,
         about=about,
+        tiles=tuple(figure_tiles(figures)),
         sections=(
             *section("models", "Models", models_table(found.candidates, question), _spent(found.candidates, question)),
             *(one for name, page in pages.items() for one in _of(name, page)),
             again(question),
         ),
         screen=Screen(
-            head=(f"{verdict}: {headline}", about), parts=_parts(found.candidates, evidence), told=(),
-            more="Details: --sections all (or models, ...), --report FILE.",
+            head=(f"{verdict}: {headline}", about), parts=_parts(found.candidates, evidence),
+            told=tuple(figure_lines(figures)), more="More: --report FILE, --sections all (or models, ...)",
         ).blocks,
     )  # fmt: skip
 
@@ -118,7 +119,7 @@ def no_fleet_page(found: NoFleetPlan, question: Fleet) -> Page:
         screen=Screen(
             head=(f"{page.verdict}: {page.headline}", about),
             parts=(*((rows_part(table),) if raises else ()), *((rows_part(best),) if best else ())),
-            told=told, more="Details: --verbose, --report FILE.",
+            told=told, more="More: --verbose, --report FILE",
         ).blocks,
     )  # fmt: skip
 
@@ -141,13 +142,13 @@ def models_table(candidates: Mapping[str, CandidatePlan], question: Fleet) -> Ta
 
 def _headline(candidates: Mapping[str, CandidatePlan], question: Fleet) -> str:
     """What to buy for all models, in a line."""
-    sums, parts = together(candidates.values()), question.parts()
+    sums, parts, every = together(candidates.values()), question.parts(), candidates.values()
     loads = ", ".join(
         f"{rate(served_req_per_s(each))} of {parts[name].model.name}" for name, each in candidates.items()
     )
-    return (
-        f"{plural(sums.machines, 'machine')}, {dollars(sums.cost_usd_per_h)}, {watts(sums.power_w)} rated, for {loads}"
-    )
+    bought = machine_words(pool for each in every for pool in each.pools)
+    money = f"{dollars(sums.cost_usd_per_h)}, {watts(sums.power_w)} rated"
+    return f"{count_words(every)}, {money}, for {loads}: {bought}"
 
 
 def _spent(candidates: Mapping[str, CandidatePlan], question: Fleet) -> Lines | None:
@@ -161,6 +162,19 @@ def _spent(candidates: Mapping[str, CandidatePlan], question: Fleet) -> Lines | 
         if kind in question.catalog.available:
             found.append(f"Stock of {kind}: {count} of {question.catalog.available[kind]}.")
     return Lines(lines=tuple(found)) if found else None
+
+
+def _figures(plan: ValidatedPlan) -> Figures:
+    """The figures of one model's plan."""
+    return figures_of(plan.candidate, plan.judgement, priced(plan.choices))
+
+
+def _least(found: FleetPlan) -> Margin | None:
+    """The load margin of the model that has least; None where one is not known."""
+    known = [each.plan.margin for each in found.models]
+    if any(margin is None for margin in known):
+        return None
+    return min((margin for margin in known if margin), key=lambda margin: margin.holds_ratio, default=None)
 
 
 def _margins(found: FleetPlan) -> Iterator[tuple[str, str]]:

@@ -42,22 +42,29 @@ class Column:
         numeric: numbers, set right-aligned.
         wraps: sentences, which may take several lines; names and numbers are never folded.
         drawn: drawings, which a terminal leaves out.
+        optional: left out on a terminal that is too narrow for all columns, the last first.
     """
 
     name: str
     numeric: bool = False
     wraps: bool = False
     drawn: bool = False
+    optional: bool = False
 
 
 def columns(*headings: str) -> tuple[Column, ...]:
-    """Columns by their headings: ``#`` before the name stands for numbers, ``~`` for sentences, ``!`` for drawings."""
+    """Columns by their headings: ``#`` before the name stands for numbers, ``~`` for sentences, ``!`` for drawings.
+
+    ``?`` before these stands for what a narrow terminal leaves out.
+    """
     return tuple(_column(heading) for heading in headings)
 
 
 def _column(heading: str) -> Column:
-    mark, name = (heading[0], heading[1:]) if heading[:1] in ("#", "~", "!") and len(heading) > 1 else ("", heading)
-    return Column(name=name, numeric=mark == "#", wraps=mark == "~", drawn=mark == "!")
+    optional = heading.startswith("?")
+    name = heading.removeprefix("?")
+    mark, name = (name[0], name[1:]) if name[:1] in ("#", "~", "!") and len(name) > 1 else ("", name)
+    return Column(name=name, numeric=mark == "#", wraps=mark == "~", drawn=mark == "!", optional=optional)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +92,7 @@ class Table:
         caption: what the rows are.
         folded: a heading under which the table is folded away; empty shows it. A terminal shows
             the heading alone where the section is not asked for by name.
+        ruled: a line below the headings on a terminal.
     """
 
     kind: ClassVar[str] = "table"
@@ -92,6 +100,7 @@ class Table:
     rows: Sequence[Sequence[Cell]]
     caption: str = ""
     folded: str = ""
+    ruled: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,10 +122,16 @@ class Lines:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pairs:
-    """Names, and what is to be said of each."""
+    """Names, and what is to be said of each.
+
+    Attributes:
+        rows: the names and the words.
+        apart: an empty line before them on a first screen.
+    """
 
     kind: ClassVar[str] = "pairs"
     rows: tuple[tuple[str, str], ...]
+    apart: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,17 +5,25 @@ from math import isinf
 
 import yaml
 
-from planner.perf.layout import Role
 from planner.report.availability import availability_section
 from planner.report.certificates import rounds, smaller, tried
 from planner.report.choices import choices_section
 from planner.report.evidence import failures, objectives, served, served_how
+from planner.report.figures import figure_lines, figures_of, tiles
+from planner.report.headlines import (
+    about_of,
+    best_words,
+    headline_of,
+    load_words,
+    machine_words,
+    price_words,
+)
 from planner.report.html.cluster import cluster
 from planner.report.html.drawings import bar, stacked
-from planner.report.money import NONE, good_output_tokens_per_s, good_prompt_tokens_per_s, token_words
-from planner.report.page import Block, Code, Drawing, Lines, Page, Section, Table, Tile, columns, section
+from planner.report.money import token_words
+from planner.report.page import Block, Code, Drawing, Lines, Page, Section, Table, columns, section
 from planner.report.phases import phases
-from planner.report.power import energy_tile, expected_words, layout_words, powered, rated_words
+from planner.report.power import expected_words, layout_words, powered
 from planner.report.rows import row_section, standing_words
 from planner.report.screen import Screen, facts, more, objectives_part, pools_part, rows_part, warned
 from planner.report.words import (
@@ -26,17 +34,15 @@ from planner.report.words import (
     percent,
     plural,
     policy_words,
-    rate,
     watts,
 )
-from planner.results.choice import per_million
+from planner.results.choice import Choice, priced
 from planner.results.evidence import Excuse, Judgement, NoPlan, ValidatedPlan
 from planner.results.picture import Picture
 from planner.results.plan import CandidatePlan
-from planner.results.precision import precision
 from planner.scenario import Scenario
 from planner.scenario.fleet import Fleet
-from planner.scenario.objectives import Budgets, Headroom, Objective
+from planner.scenario.objectives import Budgets, Headroom
 
 _PROVEN_FRAC = 1e-6
 _FAILS = 4
@@ -52,7 +58,7 @@ def plan_page(plan: ValidatedPlan, scenario: Scenario, picture: Picture | None =
         picture: one run of it over time, for the charts of a web page.
     """
     candidate, judgement = plan.candidate, plan.judgement
-    told, about = facts(plan), _about(plan, scenario)
+    told, about = facts(plan), about_of(plan, scenario)
     verdict, headline = "VALIDATED", headline_of(candidate, scenario, standing_words(plan.power))
     return Page(
         title=f"{scenario.name}: plan",
@@ -60,7 +66,7 @@ def plan_page(plan: ValidatedPlan, scenario: Scenario, picture: Picture | None =
         good=True,
         headline=headline,
         about=about,
-        tiles=tuple(tiles(candidate, judgement, picture)) if picture else (),
+        tiles=tuple(tiles(figures_of(candidate, judgement, priced(plan.choices)), candidate, judgement, plan.margin)),
         facts=told,
         warnings=plan.warnings,
         sections=(
@@ -83,41 +89,44 @@ def plan_page(plan: ValidatedPlan, scenario: Scenario, picture: Picture | None =
             candidate,
             judgement,
             warned(told, plan.warnings),
-            more("evidence, rounds, sources, ..."),
+            more("evidence, ..."),
         ),
     )
 
 
-def headline_of(candidate: CandidatePlan, scenario: Scenario, standing: str = "") -> str:
-    """What to buy, in a line."""
-    totals, spare = candidate.totals, sum(pool.spares for pool in candidate.pools)
-    spared = f" ({spare} of them spare)" if spare else ""
-    return (
-        f"{plural(totals.machines, 'machine')}{spared}, {dollars(totals.cost_usd_per_h)}, {watts(totals.power_w)} "
-        f"{rated_words(candidate)}{standing}, for {_load(candidate, scenario)}"
-    )
-
-
 def simulation_page(
-    judgement: Judgement, candidate: CandidatePlan, scenario: Scenario, picture: Picture | None = None
-) -> Page:
-    """What the simulator says of a plan under a workload it may not have been made for."""
+    judgement: Judgement, candidate: CandidatePlan, scenario: Scenario, picture: Picture | None = None,
+    money: Choice | None = None,
+) -> Page:  # fmt: skip
+    """What the simulator says of a plan under a workload it may not have been made for.
+
+    Args:
+        judgement: what it says.
+        candidate: the machines.
+        scenario: the question, with that workload.
+        picture: one run over time, for the charts of a web page.
+        money: what the machines come to, divided between prompts and outputs; None where that is not known.
+    """
+    figures = figures_of(candidate, judgement, money)
     fails = failures(judgement)
     spoken = Lines(lines=tuple(token_words(candidate, judgement)))
     verdict, about = (
         "NOT MET" if fails else "MET",
-        f"{_load(candidate, scenario)}, {policy_words(candidate.policy, scenario.policy)}",
+        f"{machine_words(candidate.pools)} serve {load_words(candidate, scenario)}; "
+        f"{policy_words(candidate.policy, scenario.policy)}; {price_words(scenario)}",
     )
     more_fails = (f"{len(fails) - _FAILS} more",) if len(fails) > _FAILS else ()
     headline = "; ".join((*fails[:_FAILS], *more_fails)) if fails else "every objective, in steady state"
-    told = tuple((name, words) for line in served_how(judgement) for name, _, words in (line.partition(": "),))
+    how = tuple((name, words) for line in served_how(judgement) for name, _, words in (line.partition(": "),))
+    told = (*figure_lines(figures), *how)
     return Page(
         title=f"{scenario.name}: simulation",
         verdict=verdict,
         good=not fails,
         headline=headline,
         about=about,
-        tiles=tuple(tiles(candidate, judgement, picture)) if picture else (),
+        tiles=tuple(tiles(figures, candidate, judgement)),
+        facts=tuple(figure_lines(figures)),
         sections=(
             *section("buy", "What was simulated", *bought(candidate, picture), spoken),
             *section("binds", "What binds", binds(candidate, judgement, scenario.budget())),
@@ -128,7 +137,7 @@ def simulation_page(
         ),
         screen=_screen(
             (f"{verdict}: {headline}", about), candidate, judgement, told,
-            "Details: --sections all (or binds, latency, pools, ...), --report FILE.",
+            "More: --report FILE, --sections all (or binds, latency, pools, ...)",
         ),
     )  # fmt: skip
 
@@ -168,7 +177,7 @@ def no_plan_page(no_plan: NoPlan, scenario: Scenario) -> Page:
             head=(f"{verdict}: {headline}", about),
             parts=(*((rows_part(table),) if raises else ()), *((objectives_part(seen),) if seen else ())),
             told=tuple(_why_none(no_plan)),
-            more="Details: --verbose, --report FILE.",
+            more="More: --verbose, --report FILE",
         ).blocks,
     )  # fmt: skip
 
@@ -180,62 +189,6 @@ def _why_none(no_plan: NoPlan) -> Iterator[tuple[str, str]]:
         yield "Objectives", "of the best candidate that was simulated"
     if no_plan.excuses:
         yield "Options", _refused(no_plan.excuses).folded
-
-
-def best_words(objective: str) -> str:
-    """What the best plan has: the most throughput, or the least of anything else."""
-    return f"{'most' if objective == Objective.THROUGHPUT else 'least'} {objective}"
-
-
-def _load(candidate: CandidatePlan, scenario: Scenario) -> str:
-    return f"{rate(served_req_per_s(candidate))} of {scenario.model.name}"
-
-
-def served_req_per_s(candidate: CandidatePlan) -> float:
-    """Requests per second; one that is split between two pools is counted where it starts."""
-    return sum(sum(p.rate_req_per_s.values()) for p in candidate.pools if p.spec.role is not Role.DECODE)
-
-
-def _workers(candidate: CandidatePlan) -> str:
-    """Instances of a split plan of mixtures of experts, as those who serve them count: ``, 3P2D``."""
-    counts = {role: sum(p.instances for p in candidate.pools if p.spec.role is role) for role in Role}
-    spread = any(p.spec.layout.ep * p.spec.layout.dp > 1 for p in candidate.pools)
-    split = counts[Role.PREFILL] and counts[Role.DECODE]
-    return f", {counts[Role.PREFILL]}P{counts[Role.DECODE]}D" if spread and split else ""
-
-
-def _about(plan: ValidatedPlan, scenario: Scenario) -> str:
-    """Precision, engine, policy, goal, and whose prices these are."""
-    own = ", ".join(scenario.catalog.price_usd_per_h)
-    scaled = ", scaled by catalog.price_scale" if scenario.catalog.price_scale else ""
-    scaled += f", your own for {own}" if own else ""
-    how = f"{policy_words(plan.candidate.policy, scenario.policy)}{_workers(plan.candidate)}"
-    parts = (
-        *((precision(plan.served),) if plan.served else ()), how,
-        best_words(scenario.objective), f"{scenario.catalog.channel} prices{scaled}",
-    )  # fmt: skip
-    return "; ".join(parts)
-
-
-def tiles(candidate: CandidatePlan, judgement: Judgement, picture: Picture) -> Iterator[Tile]:
-    """The figures that matter most."""
-    totals = candidate.totals
-    prompt = sum(picture.prompt_tokens_per_s) / max(1, len(picture.prompt_tokens_per_s))
-    yield Tile(label="Machines", value=number(totals.machines), note=plural(totals.gpus, "GPU"))
-    yield Tile(label="Cost", value=dollars(totals.cost_usd_per_h), note="machines alone")
-    good = good_output_tokens_per_s(judgement)
-    price = per_million(totals.cost_usd_per_h, good)
-    both = per_million(totals.cost_usd_per_h, good + good_prompt_tokens_per_s(judgement, prompt))
-    note = "no request met every objective" if both is None else f"within the objectives; ${both:,.2f} with prompts"
-    value = NONE if price is None else f"${price:,.2f}"
-    yield Tile(label="Per million output tokens", value=value, note=note)
-    yield from energy_tile(judgement, totals)
-    yield Tile(label="Goodput", value=rate(judgement.goodput_req_per_s),
-               note=f"{100 * judgement.attainment_frac:.1f} % met all objectives")  # fmt: skip
-    if judgement.evidence:
-        tightest = max(judgement.evidence, key=lambda e: e.used_ratio)
-        used = "out of bounds" if isinf(tightest.high) else f"{percent(tightest.used_ratio)} of its limit"
-        yield Tile(label="Tightest objective", value=tightest.key, note=used)
 
 
 def bought(candidate: CandidatePlan, picture: Picture | None) -> list[Block]:
@@ -258,7 +211,9 @@ def pools_table(candidate: CandidatePlan, picture: Picture | None) -> Table:
             f"{sum(pool.rate_req_per_s.values()):.4g}", percent(pool.load_frac), percent(pool.kv_load_frac),
         ))  # fmt: skip
     worth_headings = ("#cost", "#rated") if parts else ()
-    headings = ("role", "machine", "layout", "#instances", "#machines", *worth_headings, "#req/s", "#load", "#KV")
+    headings = (
+        "role", "machine", "layout", "?#instances", "#machines", *worth_headings, "?#req/s", "#load", "?#KV",
+    )  # fmt: skip
     return Table(columns=columns(*headings), rows=rows, caption="pools")
 
 

@@ -1,6 +1,6 @@
 """A page drawn on a terminal."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from markupsafe import Markup
 from rich import box
@@ -58,7 +58,7 @@ def _titled(title: str, *blocks: Block, named: bool = False) -> list[RenderableT
 
 def _spaced(block: Block) -> Iterator[RenderableType]:
     """A block of a first screen, an empty line before all but sentences."""
-    if not isinstance(block, Lines):
+    if not isinstance(block, Lines) and not (isinstance(block, Pairs) and not block.apart):
         yield Text()
     yield from _block(block, named=False)
 
@@ -70,7 +70,7 @@ def _block(block: Block, *, named: bool) -> Iterator[RenderableType]:
     elif isinstance(block, Table | Lines) and block.folded and not named:
         yield Padding(Text(f"{block.folded}."), _INDENT, expand=False)
     elif isinstance(block, Table):
-        yield _Whole(table(block.columns, block.rows))
+        yield _Whole(block)
     elif isinstance(block, Lines):
         lines = [bullets(block.lines)] if block.bullets else [Text(line) for line in block.lines]
         yield from (Padding(line, _INDENT, expand=False) for line in lines)
@@ -93,29 +93,48 @@ class _First:
 
 
 class _Whole:
-    """A table, wider than the terminal where its names and numbers need that."""
+    """A table, without optional columns where there is no room; wider than the terminal where the others need it."""
 
-    def __init__(self, grid: Grid) -> None:
-        self._grid = grid
-        self._least = _INDENT[3] + sum((column.min_width or 0) + _BETWEEN for column in grid.columns)
+    def __init__(self, block: Table) -> None:
+        self._block = block
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Drawn in as much room as it needs at least."""
-        room = options.update(max_width=max(options.max_width, self._least))
-        yield from console.render(Padding(self._grid, _INDENT, expand=False), room)
+        block, shown = self._block, [at for at, column in enumerate(self._block.columns) if not column.drawn]
+        least = {at: _least(block.columns[at], [row[at] for row in block.rows]) for at in shown}
+        spare = [at for at in shown if block.columns[at].optional]
+        while spare and _taken(least[at] for at in shown) > options.max_width:
+            shown.remove(spare.pop())
+        grid = table([block.columns[at] for at in shown], [[row[at] for at in shown] for row in block.rows],
+                     ruled=block.ruled)  # fmt: skip
+        room = options.update(max_width=max(options.max_width, _taken(least[at] for at in shown)))
+        yield from console.render(Padding(grid, _INDENT, expand=False), room)
 
 
-def table(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> Grid:
+def _taken(widths: Iterable[int]) -> int:
+    """Columns of a terminal that a table takes at least."""
+    return _INDENT[3] + sum(width + _BETWEEN for width in widths)
+
+
+def _least(column: Column, cells: Sequence[Cell]) -> int:
+    """The narrowest that a column may be: sentences may be folded, names and numbers never."""
+    return _SENTENCE if column.wraps else max(Text(words).cell_len for words in (column.name, *map(_plain, cells)))
+
+
+def _plain(cell: Cell) -> str:
+    return _words(cell).plain
+
+
+def table(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], *, ruled: bool = True) -> Grid:
     """Aligned, without a frame. Sentences are folded where the terminal is narrow; names and numbers never are."""
-    made = Grid(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    made = Grid(box=box.SIMPLE_HEAD if ruled else None, show_edge=False, pad_edge=False,
+                padding=(0, 1, 0, 0) if ruled else (0, 2, 0, 0))  # fmt: skip
     shown = [place for place, column in enumerate(columns) if not column.drawn]
     for place in shown:
         column = columns[place]
-        words = [column.name, *(_words(row[place]).plain for row in rows)]
-        whole = _SENTENCE if column.wraps else max(Text(each).cell_len for each in words)
         made.add_column(
             Text(column.name), justify="right" if column.numeric else "left", no_wrap=not column.wraps,
-            min_width=whole, overflow="fold",
+            min_width=_least(column, [row[place] for row in rows]), overflow="fold",
         )  # fmt: skip
     for row in rows:
         made.add_row(*(_words(row[place]) for place in shown))

@@ -5,44 +5,45 @@ from dataclasses import dataclass, replace
 from textwrap import wrap
 
 from planner.report.availability import availability_line
-from planner.report.choices import best_other
+from planner.report.choices import MOST_NAMED, best_others
 from planner.report.evidence import objectives
+from planner.report.figures import figure_lines, figures_of
 from planner.report.page import Block, Lines, Pairs, Table
 from planner.report.rows import row_line
 from planner.report.words import amount, percent, plural, valued
-from planner.results.evidence import Evidence, Neighbour, PeakShare, ValidatedPlan, Verdict
+from planner.results.choice import priced
+from planner.results.evidence import Evidence, Neighbour, ValidatedPlan, Verdict
 from planner.results.plan import CandidatePlan
 from planner.scenario.objectives import Objective
 
 LINES = 25
 _INDENT = 2
 _GAP = 2
-_TABLE = 3
-"""Lines of a table besides its rows: an empty one, and two of headings."""
+_TABLE = 2
+"""Lines of a table besides its rows: an empty one and headings; where there is room, a rule below these."""
 _FEWEST = 3
 """Rows of a table that are shown before facts are cut short."""
 _FACT_LINES = 3
 _PROVEN_FRAC = 1e-6
-_POOLS = 2
-"""Pools whose work per GPU is told."""
 
 
 def more(sections: str) -> str:
     """Where to read on: names of sections of a plan's page."""
-    return f"Details: --verbose, `show PLAN --sections all` (or {sections}), --report FILE."
+    return f"More: --verbose, --report FILE, show PLAN --sections all ({sections})"
 
 
 def facts(plan: ValidatedPlan) -> tuple[tuple[str, str], ...]:
     """What a first look must tell besides machines and objectives, the most important last to be cut short."""
+    others = best_others(plan) or plan.alternatives[:MOST_NAMED]
     told = (
+        *figure_lines(figures_of(plan.candidate, plan.judgement, priced(plan.choices))),
         ("Row", row_line(plan.power) if plan.power else ""),
         ("Availability", availability_line(plan.availability) if plan.availability else ""),
         ("Load margin", _margin(plan)),
         ("Not more" if plan.objective == Objective.THROUGHPUT else "Not less", _not_less(plan)),
         ("Accuracy", "; ".join(plan.accuracy)),
+        *(("" if place else "Alternatives", words) for place, words in enumerate(others)),
         ("Workload", plan.judgement.workload),
-        ("Per GPU", _per_gpu(plan.peaks)),
-        ("Alternatives", best_other(plan) or _and_more(plan.alternatives, "alternative")),
     )
     return tuple((name, words) for name, words in told if words)
 
@@ -53,21 +54,20 @@ def _margin(plan: ValidatedPlan) -> str:
     if margin is None:
         return ""
     if margin.misses_ratio is None:
-        return f"every objective holds at {margin.holds_ratio:g} times the load; more was not tried"
-    holds = f"every objective holds at {margin.holds_ratio:g} times the load" if margin.holds_ratio > 1 else "none"
-    return f"{holds}; at {margin.misses_ratio:g} times: {_and_more(margin.fails, 'reason')}"
+        return f"{margin.holds_ratio:g} times the load; more was not tried"
+    holds = f"{margin.holds_ratio:g} times the load" if margin.holds_ratio > 1 else "none"
+    return f"{holds}; at {margin.misses_ratio:g} {_and_more(margin.fails, 'reason')}"
 
 
 def _not_less(plan: ValidatedPlan) -> str:
     """The rejected plan that came closest, and what is proven."""
     certificate = plan.certificate
-    parts = []
+    found = sorted(certificate.neighbours, key=_miss)
+    parts = [_rejected(found[0])] if found else []
     if certificate.bound is not None and certificate.gap_frac is not None:
         side = "at most" if plan.objective == Objective.THROUGHPUT else "at least"
         bound = f"proven: {side} {valued(plan.objective, certificate.bound)} (gap {percent(certificate.gap_frac)})"
         parts.append(bound if certificate.gap_frac >= _PROVEN_FRAC else "proven: nothing less can carry the load")
-    found = sorted(certificate.neighbours, key=_miss)
-    parts += [_rejected(found[0])] if found else []
     return "; ".join(parts)
 
 
@@ -87,22 +87,10 @@ def _rejected(neighbour: Neighbour) -> str:
         measured, low, high, limit = (
             amount(value, worst.unit) for value in (worst.measured, worst.low, worst.high, worst.limit)
         )
-        why = f"{worst.key} {measured} ({low} to {high}), limit {limit}, {worst.verdict.words}"
-    with_ = f"{neighbour.pool} with {plural(neighbour.machines, 'machine')}"
-    return f"{with_ if neighbour.machines else f'no {neighbour.pool}'}: {why}"
-
-
-def _per_gpu(peaks: Sequence[PeakShare]) -> str:
-    """How hard the busiest pools work their GPUs, against data sheets."""
-    busiest = sorted(peaks, key=lambda each: -max(each.flops_frac, each.hbm_frac))[:_POOLS]
-    parts = []
-    for peak in busiest:
-        kinds = (("prompt", peak.prompt_tokens_per_s), ("output", peak.output_tokens_per_s))
-        tokens = " and ".join(f"{value:,.4g} {kind}" for kind, value in kinds if value)
-        used = ((peak.flops_frac, "peak FLOP/s"), (peak.hbm_frac, "memory bandwidth"))
-        shares = ", ".join(f"{percent(share)} of {what}" for share, what in used if share)
-        parts.append(f"{peak.pool} {tokens} tokens/s (at least {shares})")
-    return "; ".join(parts)
+        between = f" ({low} to {high})" if worst.verdict is Verdict.UNDECIDED else ""
+        why = f"{worst.key} {measured}{between}, limit {limit}"
+    have = plural(neighbour.machines, "machine") if neighbour.machines else "none"
+    return f"{why}, with {have} of {neighbour.pool}"
 
 
 def _and_more(lines: Sequence[str], noun: str) -> str:
@@ -147,13 +135,17 @@ class Screen:
     def blocks(self, width: int) -> tuple[Block, ...]:
         """What stands below the head on a terminal of ``width`` columns."""
         counts = [len(part.places) for part in self.parts]
-        around = sum(_height(line, width) for line in self.head) + _height(self.more, width - _INDENT)
-        left = LINES - around - _TABLE * len(counts) - 1
+        on = self.more if _height(self.more, width - _INDENT) == 1 else self.more.partition(" (")[0]
+        around = sum(_height(line, width) for line in self.head) + _height(on, width - _INDENT)
+        left = LINES - around - _TABLE * len(counts)
+        ruled = sum(counts) + _shortened(self.told, LINES, width)[1] + len(counts) < left
+        apart = sum(counts) + len(self.told) <= left  # worth the last fact but one
+        left -= ruled * len(counts) + apart
         shortened, used = _shortened(self.told, left - sum(_lines(count, _FEWEST) for count in counts), width)
         shown = _shared(counts, left - used)
-        tables = [block for part, rows in zip(self.parts, shown, strict=True) for block in _cut(part, rows)]
-        facts_shown = (Pairs(rows=shortened),) if shortened else ()
-        return *tables, *facts_shown, Lines(lines=(self.more,))
+        tables = [block for part, rows in zip(self.parts, shown, strict=True) for block in _cut(part, rows, ruled)]
+        facts_shown = (Pairs(rows=shortened, apart=apart),) if shortened else ()
+        return *tables, *facts_shown, Lines(lines=(on,))
 
 
 def warned(told: Sequence[tuple[str, str]], warnings: Sequence[str]) -> tuple[tuple[str, str], ...]:
@@ -187,12 +179,12 @@ def rows_part(table: Table) -> Part:
     return Part(table=table, places=range(len(table.rows)), rest=lambda places: f"and {len(places)} more rows")
 
 
-def _cut(part: Part, rows: int) -> tuple[Block, ...]:
+def _cut(part: Part, rows: int, ruled: bool) -> tuple[Block, ...]:
     """Some rows of a table in their order, and what is said of the others."""
     if rows == len(part.places):
-        return (part.table,)
+        return (replace(part.table, ruled=ruled),)
     kept = [part.table.rows[place] for place in sorted(part.places[:rows])]
-    return replace(part.table, rows=kept), Lines(lines=(part.rest(part.places[rows:]),))
+    return replace(part.table, rows=kept, ruled=ruled), Lines(lines=(part.rest(part.places[rows:]),))
 
 
 def _lines(count: int, most: int) -> int:

@@ -7,6 +7,7 @@ from math import isinf
 from typing import Any
 
 from planner.report.bill import BILL_HEADINGS, bill_cells
+from planner.report.headlines import best_words
 from planner.report.html.charts import line, short
 from planner.report.html.matrices import matrix, tornado
 from planner.report.page import (
@@ -23,7 +24,7 @@ from planner.report.page import (
     columns,
     section,
 )
-from planner.report.plans import again, best_words
+from planner.report.plans import again
 from planner.report.words import budget, change, dollars, number, percent, plural, rate, valued
 from planner.results.plan import CandidatePlan
 from planner.results.sweep import VALIDATED, Outcome, Regret, WhatIf

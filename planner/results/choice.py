@@ -1,5 +1,6 @@
 """What a question was planned as: a precision, an engine and a policy, and what that comes to."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -66,6 +67,11 @@ class Choice:
     def simulated(self) -> bool:
         """Whether the figures are of a plan that the simulator confirms."""
         return self.standing in (Standing.CHOSEN, Standing.VALIDATED)
+
+
+def priced(choices: Iterable[Choice]) -> Choice | None:
+    """The row of the plan itself; None where there is none."""
+    return next((row for row in choices if row.standing is Standing.CHOSEN), None)
 
 
 def per_million(cost_usd_per_h: float, tokens_per_s: float) -> float | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import add
 
+from planner.results.choice import Choice
 from planner.results.evidence import Judgement, NoPlan, ValidatedPlan
 from planner.results.plan import CandidatePlan, Totals
 
@@ -77,11 +78,13 @@ class FleetSimulation:
         judgements: by model.
         candidates: the same machines, with the rates, loads and watts of this workload, by model.
         over: limits that all exceed together, a sentence each.
+        priced: money of each model divided between prompts and outputs.
     """
 
     judgements: Mapping[str, Judgement]
     candidates: Mapping[str, CandidatePlan]
     over: tuple[str, ...]
+    priced: Mapping[str, Choice]
 
     @property
     def valid(self) -> bool:

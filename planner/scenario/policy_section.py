@@ -97,6 +97,10 @@ class PolicySection(Section):
         return self
 
 
+SPLIT = ("splitwise", "splitwise-sim")
+"""Policies whose prefill and decode run on different instances."""
+
+
 def own_order(name: str) -> Literal["fifo", "lars"]:
     """The order of prompts that the authors of a policy use."""
     return "lars" if name == "mnemosyne" else "fifo"

@@ -63,7 +63,7 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[object], None]:
 
         def simulation(scenario: planner.scenario.Scenario, candidate: object, **_: object) -> object:
             seen = plans.overloaded() if scenario.workload.rate_scale > 1 else plans.judgement()
-            return SimpleNamespace(judgement=seen, candidate=candidate)
+            return SimpleNamespace(judgement=seen, candidate=candidate, priced=None)
 
         fake = SimpleNamespace(
             read=lambda question: question, plan=plan, simulation=simulation, digests=lambda _: plans.DIGESTS,

@@ -10,7 +10,7 @@ from planner.planning.loop import PlanningLoop
 from planner.planning.one import First
 from planner.planning.plan import plan, simulation
 from planner.planning.search import Contender, Searched, key_of, overtaken, search
-from planner.report.choices import best_other
+from planner.report.choices import best_others
 from planner.report.plans import plan_page
 from planner.resolve.case import open_case
 from planner.results.choice import Choice, Standing
@@ -110,9 +110,10 @@ def test_a_buyer_reads_what_another_precision_would_cost() -> None:
     kept_out = [row for row in found.choices if not row.allowed]
     row: Choice = next((row for row in kept_out if row.simulated), kept_out[0])
     said = dict(plan_page(found, scenario).facts)["Alternatives"]
-    assert said == best_other(found)
+    assert said == best_others(found)[0]
     assert row.variant.dtype in said
-    assert str(row.standing) in said
+    assert ("not simulated" if row.standing is Standing.BOUND else str(row.standing)) in said
+    assert any(not line.partition(": ")[2].startswith("bf16 weights") for line in best_others(found))
 
 
 def test_nothing_is_said_to_be_saved_by_what_was_not_simulated() -> None:
@@ -123,7 +124,7 @@ def test_nothing_is_said_to_be_saved_by_what_was_not_simulated() -> None:
     assert sum(row.simulated for row in found.choices if not row.allowed) <= MOST_ROWS
     for standing, percent in ((Standing.BOUND, False), (Standing.REFUSED, False), (Standing.VALIDATED, True)):
         rows = tuple(row if row.allowed else replace(row, standing=standing) for row in found.choices)
-        assert ("%" in best_other(replace(found, choices=rows))) == percent
+        assert ("%" in best_others(replace(found, choices=rows))[0]) == percent
 
 
 def test_a_better_plan_that_is_allowed_becomes_the_answer() -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from planner.report.choices import best_other
+from planner.report.choices import best_others
 from planner.results.choice import Choice, Standing
 from planner.results.precision import Variant
 from tests.planner import plans
@@ -23,6 +23,7 @@ def test_the_last_bits_of_two_solves_are_no_difference(ratio: float, words: str)
         bound=None, cost_usd_per_h=1.0, power_w=1.0, machines=1, gpus=8, gpu_tokens_per_s=1.0, user_tokens_per_s=None,
         usd_per_million_prompt_tokens=None, usd_per_million_output_tokens=None,
     )  # fmt: skip
-    assert f"({words})" in best_other(replace(plan, choices=(other,)))
-    unseen = best_other(replace(plan, choices=(replace(other, standing=Standing.BOUND),)))
-    assert (unseen.endswith(", bound only"), "%" in unseen) == (True, False)
+    (said,) = best_others(replace(plan, choices=(other,)))
+    assert f"({words})" in said
+    (unseen,) = best_others(replace(plan, choices=(replace(other, standing=Standing.BOUND),)))
+    assert (", not simulated: " in unseen, "%" in unseen) == (True, False)

@@ -186,7 +186,7 @@ def test_an_order_that_is_not_the_policys_own_is_told() -> None:
         assert "order" not in page.about
     for page in (plan_page(plans.plan(), chosen), simulation_page(plans.overloaded(), plans.candidate(1), chosen)):
         assert f"{about}, order lars" in page.about
-        assert "order lars" in rendered(page)
+        assert "order lars" in rendered(page, width=200)
 
 
 def test_failures_and_validity_agree() -> None:

@@ -1,0 +1,133 @@
+"""Rules of the first screen: what a buyer must read at once, on a terminal of any width and on the page."""
+
+from dataclasses import replace
+
+import pytest
+
+from planner.report.figures import MONTH_H, figure_lines, figure_tiles, figures_of, together
+from planner.report.headlines import about_of, headline_of, machine_words
+from planner.report.page import Page
+from planner.report.plans import plan_page, simulation_page
+from planner.report.screen import LINES
+from planner.results.choice import Choice, Standing
+from planner.results.evidence import Margin, ValidatedPlan
+from planner.results.precision import Variant
+from tests.planner import plans
+from tests.planner.compare.test_bill import use
+from tests.planner.goldens import GOLDEN, same_as_golden
+from tests.planner.report.test_report import rendered
+
+OWN = Variant(profile_set="set", dtype="bf16", kv_dtype="bf16")
+
+
+def row(policy: str, standing: Standing, value: float, dtype: str = "bf16") -> Choice:
+    """A row of the table of alternatives."""
+    return Choice(
+        variant=replace(OWN, dtype=dtype), engine="vllm", engine_version="0.24.0", policy=policy, allowed=False,
+        standing=standing, objective_value=value, bound=None, cost_usd_per_h=value, power_w=1.0, machines=3, gpus=24,
+        gpu_tokens_per_s=1.0, user_tokens_per_s=27.75, usd_per_million_prompt_tokens=0.25,
+        usd_per_million_output_tokens=0.71,
+    )  # fmt: skip
+
+
+def bought() -> ValidatedPlan:
+    """A plan with everything that a first screen tells."""
+    base = plans.plan()
+    others = (
+        row("splitwise", Standing.VALIDATED, 71.0, "fp8"), row("sarathi", Standing.BOUND, 118.0),
+        row("splitwise", Standing.BOUND, 60.0, "fp4"), row("colocated", Standing.REFUSED, 130.0),
+    )  # fmt: skip
+    judged = replace(base.judgement, power=use(9000.0))
+    return replace(
+        base, judgement=judged, margin=Margin(holds_ratio=1.1, misses_ratio=1.2, fails=("ttft_p99_s missed",)),
+        candidate=replace(base.candidate, variant=OWN), accuracy=("162 measured runs: TTFT 0.81 to 1.47x",),
+        choices=(row("splitwise", Standing.CHOSEN, base.objective_value), *others),
+    )  # fmt: skip
+
+
+def page() -> Page:
+    return plan_page(bought(), plans.scenario())
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 100_000])
+def test_first_screen_of_any_width_is_golden(width: int) -> None:
+    """At 60, 80 and 120 columns and piped, the first screen has at most 25 lines, none wider than the terminal."""
+    text = rendered(page(), width=width)
+    same_as_golden(text, GOLDEN / f"screen-{'piped' if width > 1000 else width}.txt")
+    assert len(text.splitlines()) <= LINES
+    assert max(map(len, text.splitlines())) <= width
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_what_a_buyer_must_know_is_on_every_screen(width: int) -> None:
+    """Money per month and per token, tokens per GPU, watts rated, expected and P99, margin, the reason why not less,
+    accuracy and an alternative have a line each, whatever the width.
+    """
+    text = rendered(page(), width=width)
+    told = (
+        "$77,380/month", "$0.25/M tokens in, $0.71 out", "176 tokens/s/GPU", "23.2 kW rated", "kW P99",
+        "1.1 times the load", "e2e_p90_s never, limit 20 s", "162 measured runs", "$71.00/h (-33 %)",
+    )  # fmt: skip
+    for words in told:
+        assert words in text, words
+
+
+def test_text_and_page_tell_the_same_figures() -> None:
+    """Every figure of the first screen is on a tile of the page, digit by digit."""
+    found = bought()
+    figures = figures_of(found.candidate, found.judgement, found.choices[0])
+    tiles = " ".join(f"{tile.value} {tile.note}" for tile in figure_tiles(figures, found.margin))
+    for number in ("77,380", "0.25", "0.71", "176", "27.8", "4,217", "23.2 kW", "kW P99"):
+        assert number in tiles
+        assert number in " ".join(words for _, words in figure_lines(figures))
+    assert figures.usd_per_month == pytest.approx(found.candidate.totals.cost_usd_per_h * MONTH_H)
+
+
+def test_a_headline_names_machines_by_type_and_phase_and_counts_spares() -> None:
+    """Pools of one type and phase are added up; machines that may be down are told."""
+    base = plans.candidate()
+    spared = replace(base, pools=(replace(base.pools[0], spares=1), *base.pools[1:]))
+    said = headline_of(spared, plans.scenario())
+    assert said.startswith("3 machines (1 of them spare), $106.00/h, ")
+    assert said.endswith(": 1 dgx-h100 (prefill), 2 dgx-a100 (decode)")
+    doubled = (*base.pools, base.pools[0])
+    assert machine_words(doubled) == "1 dgx-h100 (prefill), 4 dgx-a100 (decode)"
+
+
+@pytest.mark.parametrize(
+    ("asked", "policy", "words"),
+    [
+        ("splitwise", "splitwise", "(split, as asked; not split $118.00/h, not simulated)"),
+        ("auto", "splitwise", "(split; not split $118.00/h, not simulated)"),
+        ("auto", "sarathi", "(not split; split $71.00/h, validated)"),
+    ],
+)
+def test_a_verdict_says_whether_phases_are_split_and_why(asked: str, policy: str, words: str) -> None:
+    """Split or not, asked for or found, and what the other would cost, with what speaks for that."""
+    found = bought()
+    rows = (
+        replace(found.choices[0], policy=policy), row("splitwise", Standing.VALIDATED, 71.0),
+        row("sarathi", Standing.BOUND, 118.0),
+    )  # fmt: skip
+    found = replace(found, candidate=replace(found.candidate, policy=policy), choices=rows)
+    assert words in about_of(found, plans.scenario().changed([f"policy.name={asked}"]))
+
+
+def test_several_models_have_sums_and_no_price_of_a_token() -> None:
+    """Machines, spares, money, tokens and watts add up; a sum of P99 watts is a bound; tokens of two models have no
+    price in common.
+    """
+    found = bought()
+    one = figures_of(found.candidate, found.judgement, found.choices[0])
+    both = together([one, replace(one, spares=2)])
+    assert (both.machines, both.spares, both.usd_per_h) == (6, 2, 2 * one.usd_per_h)
+    said = dict(figure_lines(both))
+    assert "/M" not in said["Cost"]
+    assert "at most" in said["Power"]
+
+
+def test_a_simulation_tells_the_same_figures_of_its_own_load() -> None:
+    """What machines come to under another workload stands on its first screen and its page."""
+    seen = simulation_page(plans.overloaded(), plans.candidate(), plans.scenario(), money=bought().choices[0])
+    assert "$0.25/M tokens in, $0.71 out" in rendered(seen)
+    assert any(tile.label == "Per million tokens" for tile in seen.tiles)
