@@ -138,6 +138,11 @@ class Neighbourhood:
         made = known or cluster(self._given.policy, dict(point), self._rates, self._loop.options)
         return inf if isinstance(made, str) else price(self._objective, made.totals)
 
+    def affordable(self, point: Machines) -> bool:
+        """Whether machines serve every class and keep every budget."""
+        made = cluster(self._given.policy, dict(point), self._rates, self._loop.options)
+        return not isinstance(made, str) and self._loop.within_budgets(made)
+
     def judged(self, point: Machines) -> Judgement:
         """What the simulator says."""
         return self._loop.judged(self.plan(point))

@@ -96,9 +96,8 @@ def _searched(loop: PlanningLoop, start: First | NoPlan, share: int = 1) -> Held
     if start.searched:
         return start.held
     most = evaluations(loop, start.held) // share
-    if _most(loop):
-        return climb(loop, start.held, most)
-    return split_anew(loop, descend(loop, start.held, most), most * start.held[1].arrived)
+    found = climb(loop, start.held, most) if _most(loop) else descend(loop, start.held, most)
+    return split_anew(loop, found, most * start.held[1].arrived)
 
 
 def _most(loop: PlanningLoop) -> bool:

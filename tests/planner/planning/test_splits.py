@@ -23,9 +23,10 @@ Corners = list[tuple[int, int]]
 
 
 @cache
-def case(objective: str) -> Case:
-    """A question with prompt machines of one type and token machines of another."""
-    asked = small("policy.name=splitwise", f"objective={objective}", "workload.rate_req_per_s=0.1")
+def case(objective: str, machines: int | None = None) -> Case:
+    """A question with prompt machines of one type and token machines of another, and a budget of machines."""
+    limit = () if machines is None else (f"budgets.machines={machines}",)
+    asked = small("policy.name=splitwise", f"objective={objective}", "workload.rate_req_per_s=0.1", *limit)
     return open_case(asked, "splitwise")
 
 
@@ -75,6 +76,26 @@ def test_no_better_split_is_left(corners: Corners, objective: str) -> None:
     found = split_anew(loop, (start, plans.judgement()), 10_000)[0]
     best = min(price(Objective(objective), loop.plan(*corner).totals) for corner in corners)
     assert price(Objective(objective), found.totals) == pytest.approx(best, rel=1e-9)
+
+
+class Balance(Staircase):
+    """A loop in which a plan holds if each pool carries the rate: 3 a prompt machine, 1 a token machine."""
+
+    def fails(self, candidate: CandidatePlan, judgement: Judgement) -> tuple[str, ...]:  # noqa: ARG002
+        """By what the pools carry."""
+        count = {p.spec.name: p.machines for p in candidate.pools}
+        return () if candidate.rate_scale <= min(3 * count[PROMPT], count[TOKEN]) else ("too few",)
+
+
+@settings(max_examples=25)
+@given(prompts=st.integers(1, 19), budget=st.integers(20, 24))
+def test_the_fastest_split_of_a_budget_is_found(prompts: int, budget: int) -> None:
+    """From any split, what is found serves what the best split of the budget serves, to within 1 %."""
+    loop = Balance(case("throughput", budget), [])
+    start = replace(loop.plan(prompts, 20 - prompts), rate_scale=float(min(3 * prompts, 20 - prompts)))
+    found = split_anew(loop, (start, plans.judgement()), 10_000)[0]
+    best = max(min(3 * p, budget - p) for p in range(1, budget))
+    assert best / 1.0101 <= found.rate_scale <= best
 
 
 def test_a_budget_of_requests_is_kept() -> None:
