@@ -27,7 +27,7 @@ from workloads.slo import Unit
 SCHEMA_VERSION = 1
 _DIGITS = 9
 _BOUNDLESS = ("measured", "low", "high")
-_AT_LEAST_ONE = ("instances", "machines")
+_AT_LEAST_ONE = ("instances", "machines", "cells")
 _SIGNED = ("gap_frac", "bound", "objective_value")
 _BUSIEST_FRAC = 20.0
 """A load above this is no estimate: the estimate keeps percentiles by formula, and the simulator may confirm several

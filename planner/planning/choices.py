@@ -137,6 +137,8 @@ def _silent(_words: str, _done_frac: float) -> None:
 def _simulate(rows: Sequence[_Row], best: ValidatedPlan, depth: Depth) -> None:
     """Look for plans of rows, the most promising first: of all, or of a few not allowed that may be better."""
     open_rows = sorted((row for row in rows if not row.planned), key=lambda row: row.promise)
+    if best.candidate.cells > 1:  # looked for cell by cell; a row that is not is simulated as one pool
+        return
     if depth is Depth.SHORT:
         likely = [row for row in open_rows if not row.allowed and row.promise < _worth_of(row, best)]
         open_rows = likely[:MOST_ROWS] if best.judgement.arrived <= MOST_REQUESTS[depth] // 10 else []

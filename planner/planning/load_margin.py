@@ -12,6 +12,11 @@ RATIOS = (1.02, 1.05, 1.1, 1.2, 1.35, 1.5, 2.0)
 """Loads that are tried, as shares of the planned one."""
 
 
+def _late(loop: PlanningLoop, candidate: CandidatePlan, ratio: float) -> tuple[str, ...]:
+    """What a longer window misses at a load."""
+    return failures(loop.judged(replace(candidate, rate_scale=candidate.rate_scale * ratio)))
+
+
 def margin(loop: PlanningLoop, candidate: CandidatePlan) -> Margin:
     """The largest of ``RATIOS`` at which a valid plan still meets every objective, and what the next one misses.
 
@@ -21,11 +26,13 @@ def margin(loop: PlanningLoop, candidate: CandidatePlan) -> Margin:
     while low < high:
         middle = (low + high) // 2
         more = replace(candidate, rate_scale=candidate.rate_scale * RATIOS[middle])
-        judgement = loop.judged(more)
+        judgement = loop.judged(more, brief=True)
         wrong = (*failures(judgement), *loop.overloads(faster(candidate, RATIOS[middle], loop.options)))
         if not wrong:
             low = middle + 1
         else:
             high, fails = middle, wrong
+    while low and (late := _late(loop, candidate, RATIOS[low - 1])):
+        low, fails = low - 1, late
     tried = (1.0, *RATIOS)
     return Margin(holds_ratio=tried[low], misses_ratio=None if low == len(RATIOS) else tried[low + 1], fails=fails)

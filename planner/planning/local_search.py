@@ -145,7 +145,7 @@ class Neighbourhood:
 
     def judged(self, point: Machines) -> Judgement:
         """What the simulator says."""
-        return self._loop.judged(self.plan(point))
+        return self._loop.judged(self.plan(point), brief=True)
 
     def holds(self, point: Machines) -> bool:
         """Whether it is a plan."""

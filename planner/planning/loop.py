@@ -7,32 +7,32 @@ from math import ceil, inf
 
 from planner.capacity.envelope import Option
 from planner.capacity.totals import spare_machines
-from planner.errors import BadInput
 from planner.formulate import BUDGET_FAMILIES, BUDGETS, canonical, lift, problem
 from planner.formulate.question import rate
 from planner.planning.failings import failures, incurable
 from planner.planning.limits import parted
-from planner.planning.outages import outage
 from planner.planning.overloads import FUZZ_FRAC, overloads
 from planner.planning.refusals import raise_words, unserved
 from planner.planning.screen import Screen
+from planner.planning.served import Key, key_of, pools_of, serve, words_of
 from planner.planning.tighten import balanced, excess, fewer_watts, tighten
 from planner.resolve.case import Case
-from planner.resolve.workload import Asked
 from planner.results.evidence import Judgement, NoPlan, Round
-from planner.results.plan import CandidatePlan, Pool
+from planner.results.plan import CandidatePlan
 from planner.scenario.objectives import Budgets, Headroom, Objective
-from planner.simulator.judge import Note, judge
-from planner.simulator.pools import Events, PoolModel
+from planner.simulator.judge import Note
+from planner.simulator.pools import PoolModel
 from planner.simulator.serve import prepare
-from planner.simulator.traffic import Judging, Traffic
+from planner.simulator.traffic import Judging
 from solvers.allocation import Reason, Solution, Termination
 from solvers.elastic import NotProven, StillInfeasible, smallest_raise
 from solvers.problem import Problem
 from solvers.solve import solve
 
 Progress = Callable[[str, float], None]
-Key = tuple[object, ...]
+
+LOOK = Judging(warmup_frac=0.0, cooldown_frac=0.0, confidence_frac=0.95)
+"""A look whose shares and confidence are those of the case."""
 
 NO_HEADROOM = Headroom(prefill_frac=1.0, decode_frac=1.0, mixed_frac=1.0, kv_frac=1.0, link_frac=1.0)
 """Every resource planned to the brim: below this bound nothing carries even the mean load."""
@@ -66,6 +66,7 @@ class PlanningLoop:
         self.bound: float | None = None
         self._proof: Termination | None = None
         self._seen: dict[tuple[Key, bool], Judgement] = {}
+        self._full = set[tuple[Key, bool]]()  # of them, those that were looked at in full
         self.options = {o.spec.name: o for o in case.options}
         self.least = {o.spec.name: o for o in case.least}
         self._done = 0.0
@@ -94,7 +95,8 @@ class PlanningLoop:
             return None
         kept, least = ([o for o in every if o.spec.name in plain] for every in (self.case.options, self.case.least))
         other = PlanningLoop(replace(self.case, options=tuple(kept), least=tuple(least)), self.progress, self.drawn_w)
-        other._seen, other._screen, other._guesses = self._seen, self._screen, self._guesses
+        other._seen, other._full = self._seen, self._full
+        other._screen, other._guesses = self._screen, self._guesses
         return other
 
     # --- propose and tighten ---------------------------------------------------------------------------------------
@@ -120,7 +122,7 @@ class PlanningLoop:
             if any(self.spare_machines(candidate)) and not self.within_budgets(candidate):
                 self._more_spares += 1
                 continue
-            judgement = self.judged(candidate)
+            judgement = self.judged(candidate, brief=True)
             self.note("plan", candidate, judgement)
             if self.holds(candidate, judgement):
                 return candidate, judgement
@@ -263,49 +265,41 @@ class PlanningLoop:
         return (*overloads(candidate, self.least), *parted(candidate, self.case.apart))
 
     def judged(
-        self, candidate: CandidatePlan, *, early: bool = True, note: Note | None = None, stepwise: bool = False
+        self, candidate: CandidatePlan, *, early: bool = True, brief: bool = False, note: Note | None = None,
+        stepwise: bool = False,
     ) -> Judgement:  # fmt: skip
         """What the simulator says of a candidate; the same question is simulated once.
 
         Args:
             candidate: what to simulate.
             early: stop after the first seed if it alone is a clear miss.
+            brief: enough to go on looking; what becomes an answer is looked at in full, which may refuse it.
             note: is shown what became of the requests, unless that is known already.
             stepwise: the reference serves.
         """
-        key = (candidate.rate_scale, stepwise, *((p.spec.name, p.instances, _routed(p)) for p in candidate.pools))
-        known = self._seen.get((key, early))
-        if known:
+        key = key_of(candidate, stepwise), early
+        known = self._seen.get(key)
+        if known and (brief or key in self._full or not known.valid):
             return known
-        asked, section, scale = self.case.asked, self.case.scenario.validation, candidate.rate_scale
+        judging = replace(LOOK, early=early, brief=brief and early, stepwise=stepwise)
+        self._seen[key] = said = self._looked(candidate, judging, note)
+        if not judging.brief:
+            self._full.add(key)
+        return said
+
+    def _looked(self, candidate: CandidatePlan, judging: Judging, note: Note | None) -> Judgement:
+        """What a simulation says of a candidate."""
         words = ", ".join(f"{p.machines} {p.spec.machine} {p.spec.role}" for p in candidate.pools)
         self._done += (1 - self._done) * 0.15
-        self.progress(f"simulating {words}{', step by step' if stepwise else ''}", self._done)
-        pools = self.pools(candidate)
-        happening = [f for each in section.failures if (f := outage(each, pools))]
+        self.progress(f"simulating {words}{', step by step' if judging.stepwise else ''}", self._done)
+        pools, scale = self.pools(candidate), candidate.rate_scale
         prepare(lambda doing: self.progress(doing, self._done))
-        if early and self._screen.applies(scale):
-            seen = self._screen.look(pools, scale, _words(asked, candidate, 0), first_alone=self._guesses)
+        if judging.early and candidate.cells == 1 and self._screen.applies(scale):
+            told = words_of(self.case.asked, candidate)
+            seen = self._screen.look(pools, scale, told, first_alone=self._guesses)
             if self._guesses or not seen.valid:
-                self._seen[key, early] = seen
                 return seen
-        traffic = Traffic(
-            draw=asked.drawing(scale), seeds=asked.seeds_at(scale), workload=_words(asked, candidate, len(happening)),
-            exact=asked.exact_at(scale), aligned=asked.aligned_at(scale),
-            longer=None if happening else asked.longer(scale),
-            lengthen=None if happening else lambda seed, times: asked.draw(seed, scale, times),
-        )  # fmt: skip
-        before, after = asked.unmeasured_at(scale, section)
-        judging = Judging(
-            warmup_frac=before, cooldown_frac=after, confidence_frac=section.confidence_frac, early=early,
-            stepwise=stepwise,
-        )  # fmt: skip
-        judgement = judge(
-            pools, self.case.policy, traffic, self.case.slos, judging, reference=self.case.reference,
-            events=Events(failures=happening), note=note,
-        )  # fmt: skip
-        self._seen[key, early] = judgement
-        return judgement
+        return serve(self.case, candidate, pools, judging, note=note)
 
     def within_budgets(self, candidate: CandidatePlan, budgets: Budgets | None = None) -> bool:
         """Whether a candidate that no solve has seen keeps every budget and finds its machines on the market."""
@@ -337,24 +331,8 @@ class PlanningLoop:
         return spare_machines([(self.options[pool.spec.name], pool.machines) for pool in candidate.pools])
 
     def pools(self, candidate: CandidatePlan) -> list[PoolModel]:
-        """The candidate as the simulator sees it.
-
-        Raises:
-            BadInput: the catalog offers no physics for a pool.
-        """
-        unknown = [p.spec.name for p in candidate.pools if p.spec.name not in self.case.physics]
-        if unknown:
-            raise BadInput(*(f"{name}: the scenario's catalog offers no such instance" for name in unknown))
-        names = [c.name for c in self.case.scenario.classes()]
-        return [
-            PoolModel(
-                name=pool.spec.name, role=pool.spec.role, physics=self.case.physics[pool.spec.name],
-                instances=pool.instances, speed=_speed(pool),
-                classes=frozenset(i for i, name in enumerate(names) if pool.rate_req_per_s.get(name, 0.0) > 0),
-                chunk_tokens=pool.spec.chunk_tokens, beside=pool.spec.name in self.case.beside,
-            )
-            for pool in candidate.pools
-        ]  # fmt: skip
+        """The candidate as the simulator sees it; see ``pools_of``."""
+        return pools_of(self.case, candidate)
 
     def note(self, step: str, candidate: CandidatePlan, judgement: Judgement) -> None:
         """Write a turn down."""
@@ -367,23 +345,6 @@ def less_headroom(headroom: Headroom) -> Headroom:
     """Half as far from no headroom at all; none where that is near."""
     halved = {f.name: 1 - (1 - getattr(headroom, f.name)) / 2 for f in fields(headroom)}
     return NO_HEADROOM if min(halved.values()) > NEARLY_FULL_FRAC else Headroom(**halved)
-
-
-def _words(asked: Asked, candidate: CandidatePlan, failures: int) -> str:
-    """The workload in words, at the rate that the candidate serves."""
-    factor = candidate.rate_scale
-    words = asked.words if factor == 1 else f"{asked.words}, times {factor:.4g}"
-    return words + (f", while {failures} machine{'s' * (failures > 1)} failed" if failures else "")
-
-
-def _speed(pool: Pool) -> float:
-    """Planned rate of an instance, to six digits: a plan read back from a file must route as it did before."""
-    return float(f"{sum(pool.rate_req_per_s.values()) / pool.instances:.6g}")
-
-
-def _routed(pool: Pool) -> tuple[tuple[str, float], ...]:
-    """The rates routed to a pool, without the last bits in which two solves differ."""
-    return tuple((name, round(rate, 6)) for name, rate in sorted(pool.rate_req_per_s.items()))
 
 
 def no_plan(

@@ -6,9 +6,9 @@ from planner.planning.alternatives import tradeoffs
 from planner.planning.fit import fit
 from planner.planning.grow import grow
 from planner.planning.local_search import climb, descend, evaluations
-from planner.planning.loop import PlanningLoop
+from planner.planning.loop import PlanningLoop, no_plan
 from planner.planning.plausibility import peak_shares
-from planner.planning.shrink import Held, improve, stretch
+from planner.planning.shrink import Held, improve, slower, stretch
 from planner.planning.splits import split_anew
 from planner.planning.tighten import price
 from planner.resolve.measured_bands import measured_against
@@ -79,9 +79,25 @@ def finished(loop: PlanningLoop, start: First | NoPlan, *, share: int = 1) -> Va
             loop.rounds += plain.rounds
     if isinstance(found, NoPlan):
         return found
-    last = stretch if _most(loop) else improve
-    held, neighbours = last(loop, found)
-    return _certified(loop, held, neighbours)
+    return _confirmed(loop, found)
+
+
+def _confirmed(loop: PlanningLoop, found: Held) -> ValidatedPlan | NoPlan:
+    """The best plan beside one that holds, over a longer window too; only what may be the answer is looked at so."""
+    held, neighbours = (stretch if _most(loop) else improve)(loop, found)
+    for _ in range(loop.case.scenario.validation.max_rounds):
+        judgement = loop.judged(held[0])
+        if loop.holds(held[0], judgement):
+            return _certified(loop, (held[0], judgement), neighbours)
+        loop.note("longer look", held[0], judgement)
+        if _most(loop):
+            held, neighbours = slower(loop, held[0], judgement)
+            continue
+        larger = grow(loop, held[0])
+        if larger is None:
+            break
+        held, neighbours = improve(loop, larger)
+    return no_plan(loop, "not validated", loop.fails(held[0], loop.judged(held[0])))
 
 
 def _found(loop: PlanningLoop) -> Held | NoPlan:

@@ -6,6 +6,7 @@ from math import inf
 
 from planner.errors import BadInput
 from planner.planning.available import too_rarely_up, with_failures
+from planner.planning.cells import searched_in_cells
 from planner.planning.choices import Depth, choices, figures
 from planner.planning.in_rows import in_rows, limited_by_rows, prepared
 from planner.planning.limits import over_budget, over_row
@@ -16,8 +17,10 @@ from planner.planning.recount import recounted
 from planner.planning.refusals import unserved
 from planner.planning.row_study import study
 from planner.planning.search import Searched, overtaken, search
+from planner.planning.served import cells_as_served
 from planner.policies.presets import PUBLIC
 from planner.resolve.case import Case, case_of, open_case
+from planner.resolve.cells import cell_case, cells_of
 from planner.resolve.digests import digests as digests_of
 from planner.resolve.inputs import Inputs, inputs_of, policies_of, scenario_of
 from planner.resolve.serving import serving_doubts
@@ -92,7 +95,7 @@ def _searched(
 ) -> Searched:  # fmt: skip
     """The best plan of all, with spare machines and failures injected where availability is asked for."""
     if not cases[0].scenario.availability.asked:
-        return search(cases, progress, with_margin=with_margin, drawn_w=drawn_w)
+        return searched_in_cells(cases, progress, with_margin=with_margin, drawn_w=drawn_w)
     searched = search(cases, progress, with_margin=False, drawn_w=drawn_w)
     if isinstance(searched.answer, NoPlan):
         return searched
@@ -180,8 +183,8 @@ def picture(question: Scenario | Inputs, candidate: CandidatePlan, *, progress: 
     Raises:
         BadInput: the scenario's catalog no longer offers a pool of the candidate.
     """
-    case = case_of(question, candidate)
-    pools = PlanningLoop(case, progress).pools(candidate)
+    case = cell_case(case_of(question, candidate), candidate.cells)
+    pools = cells_as_served(case, candidate)[0]
     progress("drawing", 0.95)
     section, asked = case.scenario.validation, case.asked
     before, after = asked.unmeasured_at(candidate.rate_scale, section)
@@ -217,6 +220,7 @@ def check(question: Scenario | Inputs) -> CheckReport:
         BadInput, CatalogError, WorkloadError: something it names is missing or broken.
     """
     cases = cases_of(inputs_of(question))
+    cells_of(cases)
     return checked(cases, tuple(d for case in cases for d in serving_doubts(case, (o.spec for o in case.options))))
 
 

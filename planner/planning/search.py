@@ -182,7 +182,7 @@ def _challenges(contender: Contender, best: float) -> bool:
     less = _worth_trying(contender, best)
     if less is None or not worth(loop, less) < best or not loop.within_budgets(less) or loop.overloads(less):
         return False
-    return loop.holds(less, loop.judged(less))
+    return loop.holds(less, loop.judged(less, brief=True))
 
 
 def _worth_trying(contender: Contender, best: float) -> CandidatePlan | None:
@@ -213,7 +213,7 @@ def _best(contenders: Sequence[Contender]) -> ValidatedPlan | NoPlan:
         return _refused(contenders)
     best = min(plans, key=lambda c: c.held)
     assert isinstance(best.answer, ValidatedPlan)
-    return best.answer if len(contenders) == 1 else _among(best.answer, contenders)
+    return best.answer if len(contenders) == 1 else with_bound(best.answer, contenders)
 
 
 def _refused(contenders: Sequence[Contender]) -> NoPlan:
@@ -230,7 +230,7 @@ def _refused(contenders: Sequence[Contender]) -> NoPlan:
     return replace(nearest, explanation=tuple(dict.fromkeys(words)))
 
 
-def _among(plan: ValidatedPlan, contenders: Sequence[Contender]) -> ValidatedPlan:
+def with_bound(plan: ValidatedPlan, contenders: Sequence[Contender]) -> ValidatedPlan:
     """The plan with the bound of the whole question: the best that is proven of any contender."""
     able = [c for c in contenders if c.loop.serves and not c.loop.proven_infeasible]
     bounds = [c.bound for c in able]

@@ -53,7 +53,7 @@ def _fewest(loop: PlanningLoop, candidate: CandidatePlan, pool: str) -> Held | N
     good, bad, fewer = 0, None, 1
     while bad is None or bad - good > 1:
         less = smaller(candidate, pool, fewer, loop.options)
-        judgement = loop.judged(less) if less else None
+        judgement = loop.judged(less, brief=True) if less else None
         if less and judgement and loop.holds(less, judgement):
             best, good = (less, judgement), fewer
         else:
@@ -67,7 +67,7 @@ def _one_fewer(loop: PlanningLoop, candidate: CandidatePlan) -> tuple[Neighbour,
     found = []
     for pool in candidate.pools:
         less = smaller(candidate, pool.spec.name, 1, loop.options)
-        judgement = loop.judged(less) if less else None
+        judgement = loop.judged(less, brief=True) if less else None
         fails = loop.fails(less, judgement) if less and judgement else (ORPHANED,)
         left = pool.machines - loop.options[pool.spec.name].machines_per_instance
         found.append(Neighbour(pool=pool.spec.name, machines=left, judgement=judgement, fails=fails))
@@ -85,7 +85,7 @@ def _swap(loop: PlanningLoop, held: Held) -> tuple[Held | None, tuple[Neighbour,
         for other, name, machines in cheaper_pools(held[0], pool, loop.case.scenario.objective, loop.options):
             if not loop.within_budgets(other) or loop.overloads(other):
                 continue
-            judgement = loop.judged(other)
+            judgement = loop.judged(other, brief=True)
             if loop.holds(other, judgement):
                 loop.note("swap", other, judgement)
                 return (other, judgement), ()
@@ -100,13 +100,29 @@ def stretch(loop: PlanningLoop, held: Held) -> tuple[Held, tuple[Neighbour, ...]
     for step_frac in (2 * RATE_STEP_FRAC, RATE_STEP_FRAC):
         while True:
             more = faster(held[0], 1 + step_frac, loop.options)
-            judgement = loop.judged(more)
+            judgement = loop.judged(more, brief=True)
             affordable = loop.within_budgets(more)
             if not loop.holds(more, judgement) or not affordable:
                 break
             held = more, judgement
             loop.note("stretch", *held)
-    label = f"the same machines at {1 + RATE_STEP_FRAC:g} times the rate"
-    machines = held[0].totals.machines
     fails = (*loop.fails(more, judgement), *(() if affordable else ("a budget is exceeded",)))
-    return held, (Neighbour(pool=label, machines=machines, judgement=judgement, fails=fails),)
+    return held, (_faster(more, judgement, fails),)
+
+
+def slower(loop: PlanningLoop, missed: CandidatePlan, judgement: Judgement) -> tuple[Held, tuple[Neighbour, ...]]:
+    """The machines of a throughput plan that does not hold, at ``RATE_STEP_FRAC`` less.
+
+    Args:
+        loop: that judges.
+        missed: the plan.
+        judgement: of it.
+    """
+    less = faster(missed, 1 / (1 + RATE_STEP_FRAC), loop.options)
+    return (less, loop.judged(less, brief=True)), (_faster(missed, judgement, loop.fails(missed, judgement)),)
+
+
+def _faster(more: CandidatePlan, judgement: Judgement, fails: tuple[str, ...]) -> Neighbour:
+    """The next higher rate, which a plan's machines do not carry."""
+    label = f"the same machines at {1 + RATE_STEP_FRAC:g} times the rate"
+    return Neighbour(pool=label, machines=more.totals.machines, judgement=judgement, fails=fails)

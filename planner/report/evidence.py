@@ -6,7 +6,7 @@ from planner.report.html.charts import latencies, over_time
 from planner.report.html.drawings import margin
 from planner.report.page import Cell, Chip, Lines, Section, Table, Tone, columns, section
 from planner.report.words import amount, number, percent, plural, rate, seconds
-from planner.results.evidence import Evidence, Judgement, Verdict
+from planner.results.evidence import Evidence, Judgement, Pooled, Verdict
 from planner.results.picture import Picture
 from planner.results.plan import CandidatePlan
 from workloads.slo import Metric, Unit
@@ -85,6 +85,8 @@ def served_how(judgement: Judgement) -> Iterator[str]:
         f"Requests: {judgement.arrived:,} arrived, {judgement.finished:,} finished, {judgement.refused:,} refused, "
         f"{judgement.unfinished:,} unfinished; {_steady(judgement)}."
     )
+    if judgement.pooled:
+        yield _pooled(judgement.pooled)
     if judgement.restarted:
         yield f"Failures: requests were lost with a machine and served again {judgement.restarted:,} times."
     yield (
@@ -98,6 +100,17 @@ def served_how(judgement: Judgement) -> Iterator[str]:
             f"KV transfers: landed {seconds(judgement.transfer_mean_s)} after the prefill on average, having waited "
             f"{seconds(judgement.link_wait_mean_s)} for the link."
         )
+
+
+def _pooled(found: Pooled) -> str:
+    """What dividing a fleet into cells costs, in a sentence."""
+    shown = "; ".join(
+        f"{key} {number(value)} against {number(found.together[key])}" for key, value in found.apart.items()
+    )
+    return (
+        f"Cells: each request was sent to one of {found.fleet_cells} cells by chance, and all of them were simulated; "
+        f"{found.cells} cells against their machines as one pool: {shown}."
+    )
 
 
 def _bubbles(judgement: Judgement) -> Iterator[str]:

@@ -50,6 +50,7 @@ def about_of(plan: ValidatedPlan, scenario: Scenario) -> str:
     how = f"{policy_words(plan.candidate.policy, scenario.policy)}{_workers(plan.candidate)}"
     parts = (
         *((precision(plan.served),) if plan.served else ()), f"{how} ({split_words(plan, scenario.policy.name)})",
+        *filter(None, [cell_words(plan.candidate)]),
         best_words(scenario.objective), price_words(scenario),
     )  # fmt: skip
     return "; ".join(parts)
@@ -76,6 +77,15 @@ def load_words(candidate: CandidatePlan, scenario: Scenario) -> str:
 def served_req_per_s(candidate: CandidatePlan) -> float:
     """Requests per second; one that is split between two pools is counted where it starts."""
     return sum(sum(p.rate_req_per_s.values()) for p in candidate.pools if p.spec.role is not Role.DECODE)
+
+
+def cell_words(candidate: CandidatePlan) -> str:
+    """How many machines stand in how many cells; empty of one pool."""
+    machines, cells = candidate.totals.machines, candidate.cells
+    if cells == 1:
+        return ""
+    each = f"{machines // cells}" if machines % cells == 0 else f"{machines // cells} to {machines // cells + 1}"
+    return f"{cells} cells of {each} machines"
 
 
 def _workers(candidate: CandidatePlan) -> str:

@@ -13,8 +13,7 @@ from planner.resolve.layouts import layouts_of
 
 def digests(inputs: Inputs) -> dict[str, str]:
     """SHA-256 of a plan's inputs: the scenario, the catalog rows and profiles it names, the first trace."""
-    asked = inputs.asked
-    trace = asked.draw(asked.seeds[0], 1.0, 1.0)
+    trace = inputs.asked.specimen()
     machines = sorted((machine.name, repr(machine)) for machine in inputs.machines)
     surfaces = [f"{name}:{_bytes_of(p).hex()}" for name, p in sorted(_surfaces(inputs).items())]
     columns = (trace.arrival_s, trace.prompt_tokens, trace.output_tokens)

@@ -16,6 +16,7 @@ from planner.perf.reference import Reference
 from planner.policies.presets import NAMES
 from planner.resolve import long_context as long
 from planner.resolve.availability import availability_problems
+from planner.resolve.cell_rules import cell_problems
 from planner.resolve.clocks_caps import knobs_of, power_budget_problems
 from planner.resolve.drafts import draft_problems
 from planner.resolve.over_time import schedule_problems
@@ -210,6 +211,7 @@ def _machine_problems(scenario: Scenario, machines: tuple[Machine, ...]) -> tupl
         found += row_problems(row, machines, load_power_delivery().controls.brake_mhz)
     found += availability_problems(scenario)
     found += schedule_problems(scenario, machines)
+    found += cell_problems(scenario)
     found += public_rule_problems(scenario)
     found += published_reading_problems(scenario, machines)
     found += power_budget_problems(machines, power_w=budgets.power_w, expected_power_w=budgets.expected_power_w)

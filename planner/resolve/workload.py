@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import ceil
 from pathlib import Path
 
 import numpy as np
 
 from planner.errors import BadInput
+from planner.resolve.drawing import FEWER, INDEPENDENT, Draw, Drawing
 from planner.resolve.drawn_demand import at_rate, longest
 from planner.resolve.prefix_cache import at_best, demand_from, served_from
 from planner.resolve.stated_lengths import end_of, end_words, within
@@ -29,7 +31,7 @@ from workloads.demand import Demand, demand
 from workloads.growth import Growth, grown
 from workloads.lengths import Independent, TwoPopulations, lognormal
 from workloads.readers import read_trace
-from workloads.synthesis import WorkloadModel, expect_drawable, fit_workload, synthesize
+from workloads.synthesis import WorkloadModel, expect_drawable, fit_workload
 from workloads.traces import Trace, classify, scale_lengths
 
 DEMAND_REQUESTS = 4000
@@ -46,16 +48,11 @@ SAME_RATE = 1e-9
 
 SYNTHETIC_SEEDS = 3
 
-SHORTEST_S, ENOUGH_REQUESTS = 120.0, 1000
-"""Arrival window of a seed where none is given: so many seconds, and enough requests in three seeds to bound a P99."""
-
 LEAST_CLASS_REQ_PER_S = 1e-3
 """A lower rate of a class is planned for as if it were this, as ``LEAST_REQ_PER_S`` of all."""
 
 SHORTEST_REPLAY_S = 1.0
 """A shorter replay is over before an answer is: every cluster looks idle to it."""
-
-_FEWER = "a lower workload.rate_req_per_s, rate_scale or duration_s, or validation.requests"
 
 LONGER = 4.0
 """Times the window over which a plan that holds is looked at again: random queues grow with the root of the time."""
@@ -68,6 +65,10 @@ SMOOTH_RATIO = 20.0
 
 SMOOTH_S, SMOOTH_REQUESTS = 300.0, 100_000
 """Arrival window of a seed then."""
+
+
+MOST_LOOKED_AT = 400_000
+"""Requests of a seed among which its longest is looked for before machines are chosen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -85,25 +86,39 @@ class Asked:
         whole: all of a trace is replayed.
         source: where the workload comes from.
         doubts: what a reader should know about the workload, full sentences.
+        requests: expected in the trace of one seed at scale 1.
+        draw_cell: (cells, cell) -> what draws the requests of one cell, where those of the others need not be known.
+        divided: it is the share of one cell of a fleet, which is never a trace as it is.
     """
 
     words: str
     rate_req_per_s: float
     demand: Demand
     seeds: tuple[int, ...]
-    draw: Callable[[int, float, float], Trace]
+    draw: Draw
     growth: Growth | None
     growth_ratio: float
     whole: bool
     source: str
     doubts: tuple[str, ...]
+    requests: float = 0.0
+    draw_cell: Callable[[int, int], Draw] | None = None
+    divided: bool = False
+
+    def specimen(self) -> Trace:
+        """The first trace, or so much of one that is drawn as tells it from others."""
+        parts = ceil(self.requests / MOST_LOOKED_AT) if self.draw_cell else 1
+        drawn = self.draw_cell(parts, 0) if self.draw_cell and parts > 1 else self.draw
+        return drawn(self.seeds[0], 1.0, 1.0)
 
     def exact_at(self, rate_scale: float) -> bool:
         """Whether the one given trace is replayed as it is, so that its percentiles have no sampling error."""
         return self.whole and len(self.seeds) == 1 and not self.grown_at(rate_scale)
 
     def grown_at(self, rate_scale: float) -> bool:
-        """Whether a replayed trace is thickened or thinned to this rate."""
+        """Whether a replayed trace is thickened or thinned to this rate, or shared among cells."""
+        if self.growth is not None and self.divided and len(self.seeds) == 1:
+            return True
         return self.growth is not None and abs(self.growth_ratio * rate_scale - 1) > SAME_RATE
 
     def aligned_at(self, rate_scale: float) -> bool:
@@ -150,14 +165,16 @@ def asked(scenario: Scenario, context_tokens: int | None = None) -> Asked:
     found = _asked(scenario, context_tokens)
     if empty := empty_tiers(scenario, found.demand):
         raise BadInput(*empty)
-    section = scenario.prefix_cache
+    section, by_cell = scenario.prefix_cache, found.draw_cell
 
-    def draw(seed: int, factor: float, times: float) -> Trace:
-        return served_from(section, found.draw(seed, factor, times))
+    def keeping(draw: Draw) -> Draw:
+        return lambda seed, factor, times: served_from(section, draw(seed, factor, times))
 
     return replace(
-        found, words=f"{found.words}{tier_words(scenario)}", draw=draw, demand=demand_from(section, found.demand)
-    )
+        found, words=f"{found.words}{tier_words(scenario)}", draw=keeping(found.draw),
+        demand=demand_from(section, found.demand),
+        draw_cell=by_cell and (lambda cells, cell: keeping(by_cell(cells, cell))),
+    )  # fmt: skip
 
 
 def _asked(scenario: Scenario, context_tokens: int | None) -> Asked:
@@ -231,48 +248,31 @@ def _synthetic(
     wanted = (workload.rate_req_per_s or model.rate_req_per_s) * workload.rate_scale
     rate = max(wanted, LEAST_REQ_PER_S)
     process = workload.arrivals.process or "poisson"
-    window_s = _drawn_s(scenario, rate)
-    expect_drawable(window_s * rate, f"{rate:g} req/s over {window_s:g} s", _FEWER)
     if process == "replay":
         raise BadInput(f"workload.arrivals.process: replay needs a trace file, not the built-in '{workload.trace}'")
-
-    def draw(seed: int, factor: float, times: float) -> Trace:
-        return within(drawn_for(seed, factor, _drawn_s(scenario, rate * factor) * times), end)
-
-    def drawn_for(seed: int, factor: float, window_s: float, of: WorkloadModel = model) -> Trace:
-        drawn = synthesize(
-            of, rate_req_per_s=rate * factor, duration_s=window_s, rng=np.random.default_rng(seed), process=process,
-            cv=workload.arrivals.cv, peak_to_mean_ratio=workload.arrivals.peak_to_mean_ratio or 1.0,
-            period_s=workload.arrivals.period_s or 86400.0,
-        )  # fmt: skip
-        return classify(scale_lengths(drawn, workload.prompt_scale, workload.output_scale), scenario.classes())
-
-    first = validation.first_seed
+    drawing = Drawing(scenario=scenario, model=model, process=process, rate_req_per_s=rate)
+    first, window_s = validation.first_seed, drawing.window_s(1.0)
     seeds = tuple(range(first, first + (validation.seeds or SYNTHETIC_SEEDS)))
-    stated = [(drawn_for(DEMAND_SEED, 1.0, DEMAND_REQUESTS / rate, of), share) for of, share in _populations(model)]
+    stated = [(drawing.over(DEMAND_SEED, 1.0, DEMAND_REQUESTS / rate, of), share) for of, share in _populations(model)]
     kinds = [kind for kind, _ in stated]
     end = end_of(kinds, context_tokens)
     sample = [(within(kind, end), share) for kind, share in stated]
-    ends = [(longest(draw(seed, 1.0, 1.0)), 0.0) for seed in seeds]
+    few_s = min(window_s, MOST_LOOKED_AT / rate)
+    ends = [(longest(within(drawing.over(seed, 1.0, few_s), end)), 0.0) for seed in seeds]
     return Asked(
         words=f"{process} arrivals at {rate:g} req/s with the lengths of {model.name}{stretched(scenario)}",
         rate_req_per_s=rate,
         demand=_carried(at_rate([*sample, *ends], rate)),
         seeds=seeds,
-        draw=draw,
+        draw=drawing.whole(end),
         growth=None,
         growth_ratio=1.0,
         whole=False,
         source=model.source,
         doubts=(*drawn_words(trace, wanted, model, process), *end_words(kinds, [t for t, _ in ends], end)),
+        requests=rate * window_s,
+        draw_cell=partial(drawing.cell, end) if process in INDEPENDENT else None,
     )
-
-
-def _drawn_s(scenario: Scenario, rate_req_per_s: float) -> float:
-    """The arrival window of one drawn seed at a rate."""
-    window_s = scenario.workload.duration_s or max(SHORTEST_S, ENOUGH_REQUESTS / rate_req_per_s)
-    most = scenario.validation.requests
-    return window_s if most is None else min(window_s, most / rate_req_per_s)
 
 
 def _carried(found: Demand) -> Demand:
@@ -327,6 +327,7 @@ def _replay(scenario: Scenario, trace: Trace) -> Asked:
         whole=whole,
         source=f"trace file {Path(trace.name).name}",
         doubts=read_words(trace, cached=scenario.prefix_cache.gib is not None),
+        requests=len(base) * factor * _window_s(base, factor, growth) / base.duration_s,
     )
 
 
@@ -339,7 +340,7 @@ def _expect_replayable(base: Trace, factor: float, growth: Growth) -> None:
         )
     window_s = _window_s(base, factor, growth)
     requests = len(base) * factor * window_s / base.duration_s
-    expect_drawable(requests, f"{base.rate_req_per_s * factor:g} req/s over {window_s:g} s", _FEWER)
+    expect_drawable(requests, f"{base.rate_req_per_s * factor:g} req/s over {window_s:g} s", FEWER)
 
 
 def _window_s(base: Trace, factor: float, growth: Growth) -> float:

@@ -118,6 +118,23 @@ def _objective(name: object) -> Slo | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pooled:
+    """The machines of some cells of a fleet, as they are and as one pool, on the same requests.
+
+    Attributes:
+        fleet_cells: cells of the fleet.
+        cells: of them, those that were compared.
+        apart: objective -> its percentile in cells, in its unit.
+        together: the same in one pool, which sends each request where it waits least.
+    """
+
+    fleet_cells: int
+    cells: int
+    apart: Mapping[str, float]
+    together: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
     """What the simulator says of a candidate on a workload.
 
@@ -150,6 +167,7 @@ class Judgement:
             of versions that did not count them.
         good_prompt_tokens_per_s: prompt tokens of the same requests.
         over: limits of the question that the machines exceed (budgets, their row), a sentence each.
+        pooled: what dividing the machines into cells costs; None where they are not divided.
     """
 
     evidence: tuple[Evidence, ...]
@@ -178,6 +196,7 @@ class Judgement:
     good_output_tokens_per_s: float | None = None
     good_prompt_tokens_per_s: float | None = None
     over: tuple[str, ...] = ()
+    pooled: Pooled | None = None
 
     @property
     def growth(self) -> str:

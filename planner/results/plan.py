@@ -81,6 +81,7 @@ class CandidatePlan:
         rate_scale: factor on the workload's rate that it serves (other than 1 for the throughput objective).
         termination: how the solve ended.
         variant: precision and engine that it was made for; None is what the scenario names first.
+        cells: equal parts that every pool is divided into; each request is sent to one of them by chance.
     """
 
     policy: str
@@ -90,6 +91,7 @@ class CandidatePlan:
     rate_scale: float
     termination: Termination
     variant: Variant | None = None
+    cells: int = 1
 
     def spent(self) -> dict[str, float]:
         """What it takes of every budget, by the budget's key."""

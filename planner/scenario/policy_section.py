@@ -47,6 +47,11 @@ class PolicySection(Section):
     decode_threshold_tokens: Whole = Field(
         2048, description="prompt tokens waiting for memory, beyond which it borrows"
     )
+    cells: Count | None = Field(
+        None,
+        description="equal parts of the fleet, each request sent to one by chance; null: 1 up to some hundred "
+        "machines, then cells of some 64; 1: one pool, however large",
+    )
     recovery: Literal["restart", "checkpoint"] = Field(
         "restart", description="a request lost with its machine starts over, or resumes from the KV of its prompt"
     )

@@ -15,6 +15,9 @@ from planner.simulator.traffic import Judging
 from planner.simulator.watts import power_use, together
 from workloads.slo import Metric, Slo
 
+Meters = Mapping[str, Sequence[Meter]]
+"""Pool name -> one meter per instance, of a run."""
+
 DESCRIBED = (50.0, 90.0, 99.0)
 """Percentiles of every metric that are told of every judgement, promised or not."""
 
@@ -42,7 +45,7 @@ def account(
     """
     bodies = {pool.name: pool.physics for pool in pools}
     warmup_frac, cooldown_frac = judging.warmup_frac, judging.cooldown_frac
-    ledgers = [r.ledger for r in runs]
+    ledgers, meters = [r.ledger for r in runs], [r.meters for r in runs]
     spans = [_span_s(o, warmup_frac, cooldown_frac) for o in observed]
     good = [attained(o, slos) for o in observed]
     transfers = max(1, sum(led.transfers for led in ledgers))
@@ -62,12 +65,12 @@ def account(
         good_output_tokens_per_s=_good_tokens(observed, good, "output_tokens") / sum(spans),
         good_prompt_tokens_per_s=_good_tokens(observed, good, "prompt_tokens") / sum(spans),
         steady=True,
-        pools=tuple(_pool_use(name, runs, bodies.get(name)) for name in runs[0].meters),
+        pools=tuple(pool_use(name, meters, bodies.get(name)) for name in meters[0]),
         link_wait_mean_s=sum(led.link_wait_s for led in ledgers) / transfers,
         transfer_mean_s=sum(led.transfer_s for led in ledgers) / transfers,
         engine=runs[0].engine,
         latency_s=_latencies(observed),
-        power=_drawn(runs, bodies),
+        power=drawn(meters, bodies),
     )
 
 
@@ -77,11 +80,11 @@ def _span_s(seen: Observed, warmup_frac: float, cooldown_frac: float) -> float:
     return seen.trace.duration_s * (1.0 if whole else 1.0 - warmup_frac - cooldown_frac)
 
 
-def _drawn(runs: Sequence[Run], bodies: Mapping[str, InstancePhysics]) -> PowerUse | None:
-    """What all pools drew at once; None where one of them is not known."""
-    if any(name not in bodies for name in runs[0].meters):
+def drawn(runs: Sequence[Meters], bodies: Mapping[str, InstancePhysics]) -> PowerUse | None:
+    """What all pools drew at once, of the meters of each run; None where one of them is not known."""
+    if any(name not in bodies for name in runs[0]):
         return None
-    return together([(bodies[name].power, [r.meters[name] for r in runs]) for name in runs[0].meters])
+    return together([(bodies[name].power, [meters[name] for meters in runs]) for name in runs[0]])
 
 
 def _latencies(observed: Sequence[Observed]) -> dict[str, float]:
@@ -105,9 +108,9 @@ def _good_tokens(observed: Sequence[Observed], good: Sequence[NDArray[np.bool_]]
     return sum(float(getattr(o.trace, column)[o.rows()][mine].sum()) for o, mine in zip(observed, good, strict=True))
 
 
-def _pool_use(name: str, runs: Sequence[Run], body: InstancePhysics | None) -> PoolUse:
-    """How busy a pool was, over its instances and all seeds."""
-    meters = [m for r in runs for m in r.meters[name]]
+def pool_use(name: str, runs: Sequence[Meters], body: InstancePhysics | None) -> PoolUse:
+    """How busy a pool was, over its instances and all runs."""
+    meters = [m for each in runs for m in each[name]]
     spans = max(1e-9, sum(m.end_s - m.start_s for m in meters))
     steps = sum(m.decode_steps for m in meters)
     blocks = max(1, meters[0].kv_blocks)
@@ -120,7 +123,7 @@ def _pool_use(name: str, runs: Sequence[Run], body: InstancePhysics | None) -> P
         queue_mean_tokens=sum(m.queue_token_s for m in meters) / spans,
         preemptions=sum(m.preemptions for m in meters),
         decode_tokens_per_s=sum(m.decode_tokens for m in meters) / spans,
-        power=power_use(body.power, [r.meters[name] for r in runs]) if body else None,
+        power=power_use(body.power, [each[name] for each in runs]) if body else None,
         bubbles=_bubble_use(meters, spans * body.stages.count) if body and body.stages.count > 1 else None,
     )
 

@@ -69,9 +69,9 @@ def judge(
         note: is shown every seed's trace and the run that was weighed, in their order, the longer one excepted.
     """
     draw, seeds, workload = traffic.draw, traffic.seeds, traffic.workload
-    lengthen, longer, exact = traffic.lengthen, traffic.longer, traffic.exact
+    lengthen, exact = traffic.lengthen, traffic.exact
     aligned = traffic.aligned and len(seeds) > 1
-    bench = _Bench(
+    bench = Bench(
         pools=pools, policy=policy, slos=slos, reference=reference, judging=judging, exact=exact, aligned=aligned,
         events=events,
     )  # fmt: skip
@@ -87,13 +87,13 @@ def judge(
             note(seeds[0] + place, seen.trace, run)
     said = account(found, slos, runs, observed, pools=pools, judging=judging, first_seed=seeds[0], workload=workload)
     said = replace(said, steady=exact or aligned or _steady(observed, slos, judging.confidence_frac))
-    if longer is None or not said.valid or times >= WELL_LONGER:
+    if traffic.longer is None or judging.brief or times >= WELL_LONGER:
         return said
-    return _looked_longer(said, bench.serve(longer(seeds[0]), to_the_end=True)[1], slos)
+    return _looked_longer(bench, traffic.longer(seeds[0]), said)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Bench:
+class Bench:
     """How traces are served and what was seen is weighed; the attributes are those of ``judge`` and its traffic."""
 
     pools: Sequence[PoolModel]
@@ -132,9 +132,13 @@ class _Bench:
             return any(e.measured > CLEAR_RATIO * e.limit for e in found)
         return any(e.verdict is Verdict.MISSED for e in found)
 
+    def settled(self, found: Sequence[Evidence]) -> bool:
+        """Whether the first seed alone is enough of a brief look: every interval is within its limit."""
+        return self.judging.brief and not self.aligned and all(e.verdict is Verdict.MET for e in found)
+
 
 def _served(
-    bench: _Bench, each: Callable[[range], Iterable[tuple[Run, Observed]]], seeds: Sequence[int], *, early: bool
+    bench: Bench, each: Callable[[range], Iterable[tuple[Run, Observed]]], seeds: Sequence[int], *, early: bool
 ) -> tuple[list[Run], list[Observed], list[Evidence]]:
     """As many seeds as it takes, and what they say; runs that keep every objective, to their last request."""
     runs, observed, found = list[Run](), list[Observed](), list[Evidence]()
@@ -145,7 +149,7 @@ def _served(
         if not early and upto < len(seeds):
             continue
         found = bench.weigh(observed)
-        if early and upto == 1 and bench.hopeless(found):
+        if early and upto == 1 and (bench.hopeless(found) or bench.settled(found)):
             break
         if upto >= len(seeds) and not _more(found, observed, upto >= MOST_SEEDS_RATIO * len(seeds)):
             break
@@ -167,10 +171,13 @@ def _times_longer(seen: Observed, slos: Sequence[Slo]) -> float:
     return max(1.0, min(MOST_TIMES, needed_s / seen.trace.duration_s))
 
 
-def _looked_longer(said: Judgement, seen: Observed, slos: Sequence[Slo]) -> Judgement:
-    """A judgement with what a longer run adds: objectives that it misses."""
-    missed = tuple(s.name for s in slos if sample([seen], s).quantile(s.percentile / 100) > s.limit)
-    return replace(said, steady=not missed, longer_s=seen.trace.duration_s, longer_missed=missed)
+def _looked_longer(bench: Bench, trace: Trace, said: Judgement) -> Judgement:
+    """A judgement with what a longer run adds where all is well: objectives that it misses."""
+    if not said.valid:
+        return said
+    _, seen = bench.serve(trace, to_the_end=True)
+    missed = tuple(s.name for s in bench.slos if sample([seen], s).quantile(s.percentile / 100) > s.limit)
+    return replace(said, steady=not missed, longer_s=trace.duration_s, longer_missed=missed)
 
 
 def _cutoff_s(trace: Trace, slos: Sequence[Slo], reference: Reference | None) -> float:

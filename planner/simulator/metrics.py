@@ -237,7 +237,7 @@ def sample(observed: Sequence[Observed], slo: Slo, *, second_half: bool = False,
     for seed in observed:
         slices = seed.ledger.window.slices
         keep = range(slices // 2 if second_half else 0, slices)
-        for part in _gap_parts(seed, slo, keep, ends) if gaps else _row_parts(seed, slo, keep):
+        for part in gap_parts(seed, slo, keep, ends) if gaps else _row_parts(seed, slo, keep):
             values.append(part[0])
             weights.append(part[1])
     counts = {seed.ledger.window.slices for seed in observed}
@@ -261,15 +261,20 @@ def observations(trace: Trace, rows: NDArray[np.int64], slo: Slo) -> float:
 
 def _row_parts(seed: Observed, slo: Slo, keep: range) -> list[tuple[Floats, Floats]]:
     """Values and unit weights of a per-request metric, one pair per slice."""
-    values, slices = seed.values(slo), seed.slices()
-    mine = np.isin(seed.trace.class_index[seed.rows()], _classes(seed.trace, slo))
-    if slo.metric in (Metric.TPOT, Metric.TBT, Metric.STALL):
-        mine &= seed.trace.output_tokens[seed.rows()] > 1
+    values, slices, mine = seed.values(slo), seed.slices(), speaks_of(seed, slo)
     parts = [np.sort(values[mine & (slices == k)]) for k in keep]
     return [(part, np.ones(len(part))) for part in parts]
 
 
-def _gap_parts(seed: Observed, slo: Slo, keep: range, ends: Floats) -> list[tuple[Floats, Floats]]:
+def speaks_of(seed: Observed, slo: Slo) -> NDArray[np.bool_]:
+    """(measured requests,) those that have a value of an objective's metric."""
+    mine = np.isin(seed.trace.class_index[seed.rows()], _classes(seed.trace, slo))
+    if slo.metric in (Metric.TPOT, Metric.TBT, Metric.STALL):
+        mine &= seed.trace.output_tokens[seed.rows()] > 1
+    return mine
+
+
+def gap_parts(seed: Observed, slo: Slo, keep: range, ends: Floats) -> list[tuple[Floats, Floats]]:
     """Bin edges (``ends``, the last of them inf) and counts of the token gaps, one pair per slice.
 
     Gaps that a request which never finished would still have had cannot be counted; each such request adds one

@@ -42,6 +42,7 @@ class Judging:
         confidence_frac: of the intervals.
         early: stop after the first seed if that alone is a clear miss.
         stepwise: the reference serves, step by step, instead of the core.
+        brief: enough to go on looking, not to answer: the first seed where that tells, and no longer look.
     """
 
     warmup_frac: float
@@ -49,3 +50,4 @@ class Judging:
     confidence_frac: float
     early: bool = False
     stepwise: bool = False
+    brief: bool = False

@@ -19,7 +19,7 @@ UNITS = (
 """``_us`` occurs in profile files only, which store microseconds to stay short."""
 
 COUNTS = {
-    "domain_gpus", "dp", "verified", "turns", "blocks", "copies",
+    "domain_gpus", "dp", "verified", "turns", "blocks", "copies", "cells", "fleet_cells",
     "gpus_per_machine", "kv_layers", "least_ways", "ranks", "ways",
     "block_columns", "block_rows", "dense_inner", "dense_layers", "expert_inner", "hidden_multiple", "index_dim",
     "latent_dim", "shared", "windowed_layers",
@@ -70,7 +70,7 @@ POSITIONS = {
 """Indices, seeds, versions, and structures whose parts are named elsewhere."""
 
 KEYED = {
-    "measured_value", "predicted_value",
+    "measured_value", "predicted_value", "apart", "together", "objectives", "sums",
     "uncertainty",
     "value", "x", "y",
     "bounded", "goal", "start",

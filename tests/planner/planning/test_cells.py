@@ -1,0 +1,83 @@
+"""Plans of fleets in cells."""
+
+from dataclasses import replace
+
+import pytest
+
+from planner.planning.plan import picture, plan, simulate
+from planner.report.plans import plan_page
+from planner.results.evidence import NoPlan, ValidatedPlan
+from planner.results.plan import CandidatePlan
+from tests.planner.small import small
+
+CELLS = ("policy.cells=3", "policy.name=splitwise", "workload.rate_req_per_s=240")
+
+
+def _silent(_words: str, _done: float) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def found() -> ValidatedPlan:
+    """A plan in three cells."""
+    answer = plan(small(*CELLS), progress=_silent, with_margin=False)
+    assert isinstance(answer, ValidatedPlan), answer
+    return answer
+
+
+def test_a_plan_is_so_many_times_a_cell(found: ValidatedPlan) -> None:
+    """Machines, instances and totals are those of all cells; evidence is that of the whole fleet."""
+    assert found.candidate.cells == 3
+    for pool in found.candidate.pools:
+        assert pool.machines % 3 == pool.instances % 3 == 0
+    assert found.candidate.totals.machines == sum(pool.machines for pool in found.candidate.pools)
+    assert found.objective_value == pytest.approx(found.candidate.totals.cost_usd_per_h)
+    assert found.judgement.valid
+    assert found.judgement.arrived == pytest.approx(240 * found.judgement.horizon_s, rel=0.05)
+    assert found.judgement.pooled is not None
+    assert found.judgement.pooled.fleet_cells == 3
+
+
+def test_bound_of_a_fleet_in_cells_is_that_of_any_fleet(found: ValidatedPlan) -> None:
+    """What is proven holds for one pool too: it is no multiple of what a cell needs."""
+    alone = plan(small(*CELLS, "policy.cells=1"), progress=_silent, with_margin=False)
+    assert isinstance(alone, ValidatedPlan)
+    bound = found.certificate.bound
+    assert bound is not None
+    assert bound == pytest.approx(alone.certificate.bound)
+    assert bound <= alone.objective_value <= found.objective_value * (1 + 1e-9)
+
+
+def test_the_simulator_says_the_same_of_a_plan_read_back(found: ValidatedPlan) -> None:
+    """``simulate`` serves a plan in its cells; one instance more in one cell is a plan with unequal cells."""
+    assert simulate(small(*CELLS), found.candidate, progress=_silent) == found.judgement
+    uneven = _uneven(found.candidate)
+    said = simulate(small(*CELLS), uneven, progress=_silent)
+    assert said.arrived == found.judgement.arrived
+    assert said.pools != found.judgement.pools
+
+
+def _uneven(candidate: CandidatePlan) -> CandidatePlan:
+    """One instance more in the first cell."""
+    pool, *others = candidate.pools
+    more = replace(pool, instances=pool.instances + 1, machines=pool.machines + 1)
+    return replace(candidate, pools=(more, *others))
+
+
+def test_no_equal_cells_within_a_budget_prove_nothing(found: ValidatedPlan) -> None:
+    """A budget that equal cells cannot keep, but one pool can, has a plan."""
+    machines = found.candidate.totals.machines - 1
+    answer = plan(small(*CELLS, f"budgets.machines={machines}"), progress=_silent, with_margin=False)
+    if isinstance(answer, NoPlan):
+        assert answer.reason != "infeasible"
+    else:
+        assert answer.candidate.totals.machines <= machines
+
+
+def test_reports_say_how_many_cells(found: ValidatedPlan) -> None:
+    """The first screen names the cells, the evidence what dividing costs; a picture is of one cell."""
+    question = small(*CELLS)
+    page = plan_page(found, question, picture(question, found.candidate, progress=_silent))
+    each = found.candidate.totals.machines // 3
+    assert f"3 cells of {each} machines" in page.about
+    told = " ".join(line for s in page.sections for b in s.blocks for line in getattr(b, "lines", ()))
+    assert "as one pool" in told
