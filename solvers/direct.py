@@ -9,6 +9,7 @@ import numpy as np
 
 from solvers.problem import INF, Problem, Sense
 from solvers.quiet import quiet
+from solvers.scaling import equilibrated
 
 _SEED = 1
 
@@ -45,8 +46,18 @@ def relax(problem: Problem, *, time_limit_s: float = 600.0) -> Direct | None:
 def _run(problem: Problem, *, time_limit_s: float, gap_frac: float, whole: bool) -> Direct | None:
     if problem.sense is not Sense.MIN:
         raise ValueError("expected a minimum")
+    scaled = equilibrated(problem)
     with quiet():
-        return _ask(problem, time_limit_s, gap_frac, whole)
+        found = _ask(scaled.problem, time_limit_s, gap_frac, whole)
+    if found is None:
+        return None
+    return Direct(
+        values=scaled.original(found.values),
+        bound=found.bound * scaled.objective,
+        duals={name: dual * scaled.rows[name] * scaled.objective for name, dual in found.duals.items()},
+        reduced={name: cost * scaled.objective / scaled.units[name] for name, cost in found.reduced.items()},
+        backend=found.backend,
+    )
 
 
 def _ask(problem: Problem, time_limit_s: float, gap_frac: float, whole: bool) -> Direct | None:

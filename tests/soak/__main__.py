@@ -1,4 +1,4 @@
-"""``python -m tests.soak``: every door tried with wrong input for so many seconds."""
+"""``python -m tests.soak``: doors, laws, engines and solvers tried for so many seconds; the last line is JSON."""
 
 import argparse
 import json
@@ -8,37 +8,59 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.soak.soak import Tally, attempt, cases, doors, patience
+from planner.executor import executor
+from tests.soak.pieces import KINDS, done, pieces
+from tests.soak.soak import doors
+from tests.soak.tally import Tally
 
 
 def main() -> int:
-    """Try, print what failed, and end with one line of JSON: cases and failures per door."""
+    """Try, print what failed, and end with one line of JSON: cases and failures per door, law, engine and solver."""
     asked = argparse.ArgumentParser(prog="python -m tests.soak")
     asked.add_argument("--seconds", type=float, default=60)
-    asked.add_argument("--cases", type=int, default=10_000, help="of each door, at most")
+    asked.add_argument("--cases", type=int, default=10_000, help="of each door and law, at most")
     asked.add_argument("--first", type=int, default=int(time.time()), help="seed of the first case")
+    asked.add_argument("--only", default=",".join(KINDS), help="of doors, laws, engines, solvers; all if not given")
     asked.add_argument("--doors", default="", help="names, separated by commas; all of them if not given")
+    asked.add_argument("--workers", type=int, help="processes; one per core if not given")
+    asked.add_argument("--executor", default="local", help="local, or dask://HOST:PORT")
     asked.add_argument("--out", type=Path, help="every failure, a JSON line each")
     given = asked.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    kinds = set(given.only.split(",")) & set(KINDS)
+    with tempfile.TemporaryDirectory() as name, executor(given.executor, given.workers) as crew:
+        every = {door.name: door for door in doors(Path(name))} if "doors" in kinds else {}
+        plan = (Path(name) / "plan.json").read_bytes() if every else b""
         wanted = set(given.doors.split(",")) - {""}
-        tried = [door for door in doors(folder) if not wanted or door.name in wanted]
-        tallies = {door.name: Tally() for door in tried}
-        for door, seed in cases(tried, given.first, given.seconds, given.cases):
-            with patience():
-                attempt(door, seed, folder, tallies[door.name])
-    failures = [each for tally in tallies.values() for each in tally.failures]
-    if given.out:
-        given.out.write_text("".join(json.dumps(asdict(each)) + "\n" for each in failures))
-    for each in failures[:50]:
-        sys.stderr.write(f"{each.door} seed {each.seed}: {each.command}\n{each.what}\n\n")
-    ends = {
-        name: {"cases": tally.ends.total(), "failures": len(tally.failures), "ends": dict(sorted(tally.ends.items()))}
-        for name, tally in tallies.items()
-    }
-    total = sum(tally.ends.total() for tally in tallies.values())
-    last = {"first_seed": given.first, "cases": total, "failures": len(failures), "doors": ends}
+        names = [door for door in every if not wanted or door in wanted]
+        todo = pieces(names, first=given.first, seconds=given.seconds * crew.workers, most=given.cases, kinds=kinds)
+        tallies: dict[str, dict[str, Tally]] = {kind: {} for kind in KINDS if kind in kinds}
+
+        def told(_place: int, found: tuple[str, dict[str, Tally]]) -> None:
+            for of, tally in found[1].items():
+                tallies[found[0]].setdefault(of, Tally()).add(tally)
+                _say(tally, given.out)
+
+        crew.map(done, todo, common=(every, plan), told=told)
+    return _end(given.first, tallies)
+
+
+def _say(tally: Tally, out: Path | None) -> None:
+    """Failures, as they are found."""
+    for each in tally.failures:
+        sys.stderr.write(f"{each.of} seed {each.seed}: {each.command}\n{each.what}\n\n")
+        if out:
+            with out.open("a") as file:
+                file.write(json.dumps(asdict(each)) + "\n")
+
+
+def _end(first: int, tallies: dict[str, dict[str, Tally]]) -> int:
+    """The last line, and how the process ends."""
+    every = [tally for kind in tallies.values() for tally in kind.values()]
+    failures = sum(len(tally.failures) for tally in every)
+    last = {
+        "first_seed": first, "cases": sum(tally.ends.total() for tally in every), "failures": failures,
+        **{kind: {name: tally.counts() for name, tally in sorted(of.items())} for kind, of in tallies.items()},
+    }  # fmt: skip
     sys.stdout.write(json.dumps(last) + "\n")
     return 1 if failures else 0
 

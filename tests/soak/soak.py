@@ -5,52 +5,19 @@ import io
 import json
 import random
 import shlex
-import signal
+import tempfile
 import time
 import traceback
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 
 from typer.main import get_command
 
 from planner.cli import build
 from tests.soak.doors import VARY, Door, catalog_doors, plan_doors, simple_doors, write_right
+from tests.soak.tally import PATIENCE_S, Failure, HangError, Tally, patience
 
-PATIENCE_S = 60
 DOCUMENTED = (0, 2, 3, 4, 5)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """A case that ended as none may: a bug, a hang, a refusal that wrote to stdout, or JSON that is none.
-
-    Attributes:
-        door: of the case.
-        seed: draws it again.
-        command: that was run.
-        what: happened.
-        data: the file, cut to a few thousand bytes.
-    """
-
-    door: str
-    seed: int
-    command: str
-    what: str
-    data: str
-
-
-@dataclass(slots=True)
-class Tally:
-    """What became of the cases of a door: exit code -> cases, and every failure."""
-
-    ends: Counter[int] = field(default_factory=Counter)
-    failures: list[Failure] = field(default_factory=list)
-
-
-class _HangError(Exception):
-    """No answer in time."""
 
 
 def doors(folder: Path) -> tuple[Door, ...]:
@@ -80,7 +47,7 @@ def run(command: str, *more: str) -> tuple[int, str, str]:
         try:
             ended = get_command(build()).main([*words, "--debug"], prog_name="phasewise", standalone_mode=False)
             code = ended if isinstance(ended, int) else 0
-        except _HangError:
+        except HangError:
             code, _ = 1, err.write(f"no answer after {PATIENCE_S} s")
         except Exception as error:  # whatever it is, it is the finding
             usage = getattr(error, "exit_code", None)
@@ -116,7 +83,7 @@ def attempt(door: Door, seed: int, folder: Path, tally: Tally) -> None:
     tally.ends[code] += 1
     if what := _wrong(code, out, err, json_asked="--json" in words):
         shown = data[:4000].decode("utf-8", "replace")
-        tally.failures.append(Failure(door=door.name, seed=seed, command=words, what=what, data=shown))
+        tally.failures.append(Failure(of=door.name, seed=seed, command=words, what=what, data=shown))
 
 
 def _wrong(code: int, out: str, err: str, *, json_asked: bool) -> str:
@@ -137,27 +104,14 @@ def _no_number(word: str) -> float:
     raise ValueError(f"{word} is no number of JSON")
 
 
-def cases(tried: Sequence[Door], first: int, seconds: float, most: int) -> Iterator[tuple[Door, int]]:
-    """Door after door, seed after seed, until the time is over or each had its most."""
-    end = time.monotonic() + seconds
-    for number in range(most):
-        for door in tried:
-            if time.monotonic() > end:
-                return
-            yield door, first + number
-
-
-@contextlib.contextmanager
-def patience() -> Iterator[None]:
-    """A case that takes too long is stopped, and counts as a failure."""
-
-    def stop(*_: object) -> None:
-        raise _HangError
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(PATIENCE_S)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+def tried(door: Door, plan: bytes, first: int, seconds: float, most: int) -> Tally:
+    """Cases of a door from a seed on, until the time is over; ``plan`` lies beside the file that is tried."""
+    tally, end_s = Tally(), time.monotonic() + seconds
+    with tempfile.TemporaryDirectory() as name:
+        write_right(Path(name) / door.name, plan)
+        for seed in range(first, first + most):
+            if time.monotonic() > end_s:
+                break
+            with patience():
+                attempt(door, seed, Path(name), tally)
+    return tally

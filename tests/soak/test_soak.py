@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.soak.soak import Door, Tally, attempt, doors, patience, right
+from tests.soak.soak import Door, attempt, doors, right
+from tests.soak.tally import Tally, patience
 
 CASES = 8
 

@@ -129,7 +129,7 @@ def test_where_highs_errs_cbc_answers(monkeypatch: pytest.MonkeyPatch) -> None:
         detail = f"solve error within {time_limit_s} s at {gap_frac}"
         return Solution(termination=Termination(reason=Reason.ERROR, detail=detail), allocation=None)
 
-    monkeypatch.setattr("solvers.solve.solve_highs", broken)
+    monkeypatch.setattr("solvers.ask.solve_highs", broken)
     found = solve(_knapsack(10, 1)).termination
     assert found.reason is Reason.OPTIMAL
     assert found.backend.startswith("cbc")
