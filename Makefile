@@ -64,7 +64,7 @@ test-slow: .venv/.installed-dev ## the slow suites
 	$(BIN)/pytest -m slow
 
 SECONDS := 60
-soak: .venv/.installed-dev ## every door tried with wrong input for SECONDS (make soak SECONDS=1800); the last line is JSON
+soak: .venv/.installed-dev ## doors, laws, engines and solvers tried for SECONDS (make soak SECONDS=1800); the last line is JSON
 	@$(BIN)/python -m tests.soak --seconds $(SECONDS)
 
 test-newest: ## every test that is not slow, with the newest versions that pyproject.toml allows, whatever the lock says

@@ -1,7 +1,8 @@
 """Workers of a Dask cluster: several machines, added and taken away while the work goes on."""
 
 import pickle
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from queue import Empty, Queue
 from typing import Any
 
@@ -12,7 +13,7 @@ from planner.executor import End, Ends, Executor
 _Shared = tuple[Callable[..., Any], tuple[object, ...]]
 
 _CONNECT_S = 10
-_LISTEN_S = 5.0
+_LISTEN_S = 2.0
 """How often it is seen to that the scheduler is there."""
 
 _GIVE_UP_S = 300.0
@@ -59,23 +60,33 @@ class Cluster(Executor):
         # A task that makes them, not data that is put there: made again where every worker that had them is lost.
         shared = self._client.submit(_unpacked, pickle.dumps((act, common)), pure=False)
         ended: Queue[Any] = Queue()
-        waiting: dict[Any, int] = {}
+        running: dict[Any, tuple[int, str]] = {}
+        left = iter(enumerate(items))
+        pending, idle_s = len(items), 0.0
         try:
-            for place, item in enumerate(items):
-                future = self._client.submit(_on_worker, __version__, item, shared, priority=-place, pure=False)
-                waiting[future] = place
-                future.add_done_callback(ended.put)
-            idle_s = 0.0
-            while waiting:
+            while pending:
+                # One for each idle thread: a task that waits at a worker would be taken for the one that has ended it.
+                for worker, (place, item) in zip(self._idle(at for _, at in running.values()), left, strict=False):
+                    future = self._client.submit(
+                        _on_worker, __version__, item, shared, workers=[worker], allow_other_workers=True, pure=False
+                    )
+                    running[future] = place, worker
+                    future.add_done_callback(ended.put)
                 try:
                     future = ended.get(timeout=_LISTEN_S)
                 except Empty:
                     idle_s = self._still_there(idle_s)
                     continue
-                idle_s = 0.0
-                yield _end(waiting.pop(future), future)
+                pending, idle_s = pending - 1, 0.0
+                yield _end(running.pop(future)[0], future)
         finally:
-            self._client.cancel([shared, *waiting], force=True)
+            self._client.cancel([shared, *running], force=True)
+
+    def _idle(self, busy: Iterable[str]) -> list[str]:
+        """The worker of every thread that has nothing to do, as far as is known here."""
+        threads = Counter[str](self._client.nthreads())
+        threads.subtract(busy)
+        return list(threads.elements())
 
     def _still_there(self, idle_s: float) -> float:
         """For how long there has been no worker.

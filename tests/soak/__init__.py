@@ -1,1 +1,1 @@
-"""Every door tried with wrong input: nothing that is read may end as a bug, hang, or be taken for something else."""
+"""Doors tried with wrong input, laws, engines, solvers with inputs drawn anew: none may end as a bug, hang or lie."""
