@@ -52,6 +52,7 @@ COUNTS = {
 """How many of something, the thing being the name."""
 
 DIMENSIONLESS = {
+    "units",
     "output_scale", "price_scale", "prompt_scale", "tornado", "worth",
     "after_ape", "before_ape", "left_out_ape",
     "median_ape", "p90_ape",
