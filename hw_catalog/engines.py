@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from hw_catalog.errors import CatalogError
 from hw_catalog.load import NotNegative, Positive
@@ -46,6 +46,9 @@ class EngineTiming:
         request_s: once per request, before its first token is out (HTTP, tokenization, streaming).
         lag_steps: decode steps that an arrival at a busy instance waits beyond the end of the current one, because the
             next ones are scheduled ahead and answers are read behind.
+        ahead_steps: that are planned before the one in progress has ended; what arrives meanwhile misses them. 0 or 1.
+        hold_steps: most decode steps that prompts wait until every attention rank has one (``timeout_iters`` of
+            TensorRT-LLM's ``attention_dp_config``); 0: none waits.
         provenance: how these were found.
     """
 
@@ -57,6 +60,8 @@ class EngineTiming:
     fused_layer_s: Mapping[str, float] = field(default_factory=dict)
     request_s: float = 0.0
     lag_steps: float = 0.0
+    ahead_steps: int = 0
+    hold_steps: int = 0
     provenance: Provenance
 
 
@@ -86,6 +91,8 @@ class _Row(BaseModel):
     fused_layer_s: dict[str, NotNegative] = {}
     request_s: NotNegative = 0.0
     lag_steps: NotNegative = 0.0
+    ahead_steps: int = Field(default=0, ge=0, le=1, strict=True)
+    hold_steps: int = Field(default=0, ge=0, strict=True)
     provenance: _Source
 
 

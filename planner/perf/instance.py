@@ -39,6 +39,8 @@ class InstancePhysics:
         machines_per_instance: machines that one replica spans; more than one only where it fills them alone.
         request_s: what the engine spends on every request before its first token is out.
         lag_steps: decode steps that an arrival at a busy instance waits beyond the current one.
+        ahead_steps: that are planned before the one in progress has ended; what arrives meanwhile misses them. 0 or 1.
+        hold_steps: most decode steps that prompts wait until every attention rank has one; 0: none waits.
         ranks: of attention data parallelism, to which prompts are dealt one by one; they step together.
         prefix_tokens: whose KV it keeps for prompts that begin as others did; 0: it has no prefix cache.
         prefix_load_frac: what loading such KV takes, of the time that computing it would; 0 where the GPUs keep it.
@@ -58,10 +60,17 @@ class InstancePhysics:
     machines_per_instance: int = 1
     request_s: float = 0.0
     lag_steps: float = 0.0
+    ahead_steps: int = 0
+    hold_steps: int = 0
     ranks: int = 1
     prefix_tokens: float = 0.0
     prefix_load_frac: float = 0.0
     step_tokens: float = 1.0
+
+    def answered_after_s(self, batch: int, context_tokens: int) -> float:
+        """Seconds from the end of its step until a first token is seen, of a batch with so many KV tokens in all."""
+        late_s = self.lag_steps * self.step.decode_s(batch, context_tokens / batch) if batch and self.lag_steps else 0.0
+        return self.request_s + late_s
 
     @property
     def kv_tokens(self) -> int:
@@ -131,7 +140,9 @@ def instance_physics(
         ),
         stages=stages,
         machines_per_instance=-(-layout.gpus // machine.gpus),
-        request_s=timing.request_s, lag_steps=timing.lag_steps, ranks=layout.dp,
+        request_s=timing.request_s, lag_steps=timing.lag_steps,
+        ahead_steps=timing.ahead_steps if stages.count == 1 else 0,
+        hold_steps=timing.hold_steps if layout.dp > 1 else 0, ranks=layout.dp,
     )  # fmt: skip
 
 

@@ -1,10 +1,12 @@
 """Waiting: in which order the prompts at an instance are computed, request by request, as ``Order`` says."""
 
 from collections.abc import Sequence
+from itertools import takewhile
 from math import inf, isinf
 from typing import Protocol, TypeVar
 
 from planner.policies.base import RequestView, StepPredictor
+from planner.policies.dealing import enough_prompts, prompts_at_once
 from planner.policies.order import STRETCH_RATIO, Order, rank_of
 
 
@@ -21,6 +23,45 @@ class Prompt(RequestView, Protocol):
 
 
 P = TypeVar("P", bound=Prompt)
+
+
+class Holding(Protocol):
+    """What of an instance says how long prompts are held that it could compute."""
+
+    @property
+    def ranks(self) -> int:
+        """Of attention."""
+
+    @property
+    def hold_steps(self) -> int:
+        """Most decode steps that prompts are held until every rank has one."""
+
+    @property
+    def ahead_steps(self) -> int:
+        """Steps that are planned before the one in progress has ended."""
+
+
+def due(
+    waiting: Sequence[P], at: Holding, *, batch: int, waited_steps: int, planned_s: float | None, max_tokens: int
+) -> Sequence[P]:
+    """The waiting prompts, from the first on, that the next step may take.
+
+    Args:
+        waiting: in their order.
+        at: the instance.
+        batch: requests that decode; where none does, nothing is held and nothing was planned.
+        waited_steps: decode steps since the last prompt was computed; they count while none waits, too.
+        planned_s: when the step was planned if steps are planned ahead; None where the instance was idle.
+        max_tokens: of the prompts of one rank in a step.
+    """
+    if waiting and at.hold_steps and batch >= at.ranks:
+        over = waited_steps and waited_steps % at.hold_steps == 0
+        if not over and len(waiting) < enough_prompts(at.ranks):
+            return []
+        waiting = waiting[: prompts_at_once(len(waiting), at.ranks, max(1, max_tokens // waiting[0].prefill_tokens))]
+    if not batch or not at.ahead_steps or planned_s is None:
+        return waiting
+    return list(takewhile(lambda one: one.arrival_s < planned_s, waiting))
 
 
 class Queue:

@@ -74,12 +74,11 @@ class Cluster:
             arrived=len(self._requests), finished=len(ended), output_tokens=sum(one.output_tokens for one in ended),
             **self._sum,
         )  # fmt: skip
-        running = sum(len(i.computing()) + len(i.landed) + len(i.decoding()) for i in self.instances)
         borrowed = sum(any(request.borrowed for request in i.pending) for i in self.instances)
         return Run(
             ledger=books, meters={}, instances=names_of(self._pools), end_s=self.env.now, engine=REFERENCE,
-            waiting=sum(len(i.waiting) + len(i.landing) for i in self.instances) + len(self._parked),
-            running=running + len(self._flying), borrowed=borrowed,
+            waiting=sum(len(i.waiting) + len(i.landing) for i in self.instances) + len(self._parked), borrowed=borrowed,
+            running=sum(len([*i.computing(), *i.landed, *i.decoding()]) for i in self.instances) + len(self._flying),
             kv_free_blocks=[i.free for i in self.instances], kv_total_blocks=[i.body.kv_blocks for i in self.instances],
         )  # fmt: skip
 
@@ -131,8 +130,7 @@ class Cluster:
         if best in mixed:
             return [best]
         for role in self._roles:
-            members = self._members(role, request)
-            own = self._shortest(members)
+            own = self._shortest(members := self._members(role, request))
             if members and (helper := self._helper(role, request, own)):
                 return [helper, helper]
             if members and not own:
@@ -152,9 +150,8 @@ class Cluster:
     def _helper(self, role: Role, request: Request, own: Instance | None) -> Instance | None:
         """Under pressure one that is borrowed already, else another, itself under none unless all others are down."""
         others = [i for other in self._roles if other is not role for i in self._members(other, request)]
-        for borrowed in (True, False) if self._pressed(role, own) else ():
-            some = [i for i in others if any(r.borrowed for r in i.pending) is borrowed and i.fits(request)]
-            best = self._shortest(some)
+        for lent in (True, False) if self._pressed(role, own) else ():
+            best = self._shortest([i for i in others if any(r.borrowed for r in i.pending) is lent and i.fits(request)])
             if best and (not own or not any(self._pressed(one, best) for one in self._roles)):
                 return best
         return None
@@ -261,8 +258,7 @@ class Cluster:
             instance = self.instances[shift.instance]
             if shift.physics is not None:
                 instance.change(shift.physics)
-            if shift.opens is not None:
-                instance.closed = not shift.opens
+            instance.closed = instance.closed if shift.opens is None else not shift.opens
             if shift.opens:
                 self._unpark()
 
@@ -306,8 +302,7 @@ class Cluster:
         request.sent_by, request.home, request.lands_s, request.borrowed = None, None, None, False
         request.held_tokens = request.sent_tokens = 0
         kept = self._policy.recovery is Recovery.CHECKPOINT and bool(request.tokens_s)
-        if not kept:
-            request.tokens_s, request.preemptions = [], 0
+        request.tokens_s, request.preemptions = (request.tokens_s, request.preemptions) if kept else ([], 0)
         request.cached_tokens = request.prompt_tokens if kept else 0
         request.prefill_tokens = request.prompt_tokens + len(request.tokens_s)
         self._route(request)
@@ -325,8 +320,7 @@ class Cluster:
         """The shortest queue of the first role that has one up, with memory for it, is to decode it."""
         request.home, request.lands_s, request.sent_tokens = None, None, 0
         for role in roles:
-            home = self._shortest(self._members(role, request))
-            if home and home.fits(request) and not request.home:
+            if (home := self._shortest(self._members(role, request))) and home.fits(request) and not request.home:
                 request.home = home
                 home.pending[request] = request.prompt_tokens + home.foreseen_tokens
 

@@ -1,7 +1,7 @@
 """The reference, one instance: prompts wait, take memory and are computed step by step; every step is a SimPy process.
 
-It asks ``perf`` how long a step takes, and the objects of ``policies`` what it runs: the simulator that plans are
-judged by calls none of these. All else is written from ``docs/simulator.md`` and ``docs/policies.md`` alone.
+It asks ``perf`` how long things take and ``policies`` what it runs: the simulator that judges plans calls no object
+of these. All else is written from ``docs/simulator.md`` and ``docs/policies.md`` alone.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from planner.perf.instance import InstancePhysics
 from planner.policies.base import Occupancy, Policy
 from planner.policies.batching import Continuous
 from planner.policies.routing import ShortestQueue
-from planner.policies.waiting import Queue
+from planner.policies.waiting import Queue, due
 from planner.simulator.pools import PoolModel
 
 
@@ -51,6 +51,8 @@ class Lane:
     body: InstancePhysics  # since its last step began
     batch: list[Request] = field(default_factory=list)  # who joined last behind
     idle_since_s: float = 0.0
+    began_s: float = 0.0  # when its last step began
+    waited_steps: int = 0  # without prompts
     chunks: list[tuple[Request, int]] = field(default_factory=list)  # prompts, and how many tokens of each
     decodes: list[Request] = field(default_factory=list)  # they get a token
     stages_s: list[tuple[float, float]] = field(default_factory=list)  # when each stage begins and ends with it
@@ -174,19 +176,26 @@ class Instance:
             owed_blocks=sum(self._blocks(r.prefill_tokens + 1) - self._blocks(r.held_tokens) for r in self.partial()),
         )  # fmt: skip
         self.waiting = self._queue.arranged(self.waiting, self._env.now)
-        found = rules.next_step(self.waiting, now)
+        found = rules.next_step(self._due(lane), now)
         if not found.chunk_tokens and self.waiting and not self.waiting[0].held_tokens:  # who holds memory goes first
             self.waiting.sort(key=lambda request: not request.held_tokens)
-            found = rules.next_step(self.waiting, now)
+            found = rules.next_step(self._due(lane), now)
         if found.chunk_tokens or found.decode:
             self._start(lane, found.chunk_tokens, list(batch) if found.decode else [])
         if thrown_out:
             self.admit_landing()
 
+    def _due(self, lane: Lane) -> Sequence[Request]:
+        """Prompts that the next step may take."""
+        planned_s = lane.began_s if lane.idle_since_s == self._env.now else None
+        return due(self.waiting, lane.body, batch=len(lane.batch), waited_steps=lane.waited_steps,
+                   planned_s=planned_s, max_tokens=self._batching.max_batch_tokens)  # fmt: skip
+
     def _start(self, lane: Lane, chunks: Sequence[int], decodes: list[Request]) -> None:
         """Take blocks for all tokens of a step, and let it run."""
         step, batch, context = self.body.step, len(decodes), sum(one.held_tokens + 1 for one in decodes)
         lane.chunks, lane.decodes = [(self.waiting.pop(0), new) for new in chunks], decodes
+        lane.began_s, lane.waited_steps = self._env.now, 0 if chunks else lane.waited_steps + 1
         prompts = [(new, request.cached_tokens) for request, new in lane.chunks]
         for request, new in lane.chunks:
             self.memory[request] = request.held_tokens = request.cached_tokens + new
@@ -229,9 +238,7 @@ class Instance:
         lane.chunks, lane.decodes, lane.stages_s, lane.idle_since_s = [], [], [], self._env.now
         for request in decodes:
             self._cluster.out(request)
-        lag_s, batch = body.request_s, len(lane.batch)
-        if batch and body.lag_steps:  # steps are scheduled ahead of what they find waiting
-            lag_s += body.lag_steps * body.step.decode_s(batch, sum(one.held_tokens + 1 for one in lane.batch) / batch)
+        lag_s = body.answered_after_s(len(lane.batch), sum(one.held_tokens + 1 for one in lane.batch))
         for request, _ in chunks:
             request.cached_tokens = request.held_tokens
             if request.cached_tokens < request.prefill_tokens:
@@ -248,8 +255,7 @@ class Instance:
     def _throw_out(self, batch: list[Request]) -> None:
         """Of the lowest priority who came last loses its blocks: prompts in part first, who lost them often last."""
         partial = sorted((one for one in self.waiting if one.held_tokens), key=lambda one: -one.index)
-        last_first = [*partial, *reversed(batch)]
-        request = min(last_first, key=lambda one: (one.priority, self._batching.spares(one)))
+        request = min([*partial, *reversed(batch)], key=lambda one: (one.priority, self._batching.spares(one)))
         request.preemptions += 1
         (batch if request in batch else self.waiting).remove(request)
         request.prefill_tokens = request.prompt_tokens + len(request.tokens_s)

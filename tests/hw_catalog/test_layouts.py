@@ -106,5 +106,5 @@ def test_gathered_prompts_are_no_factor_on_kernels() -> None:
     for key in gathering:
         profile_set, gpu, _, dtype, _ = key.split("/")
         split = timings[f"{profile_set}/{gpu}/{dtype}/dpep"]
-        assert replace(timings[key], lag_steps=0.0, provenance=split.provenance) == split
-        assert timings[key].lag_steps == 60
+        assert replace(timings[key], hold_steps=0, provenance=split.provenance) == split
+        assert timings[key].hold_steps == 60

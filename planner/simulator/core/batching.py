@@ -1,9 +1,11 @@
 """The prompts that wait at an instance, whole or in chunks, and what a step takes of them."""
 
 from planner.policies.batching import LEAST_TOKENS, TILE_TOKENS
+from planner.policies.dealing import prompts_at_once
+from planner.simulator.core.holding import holds, missed
 from planner.simulator.core.ledger import allocate, queue_tokens
 from planner.simulator.core.memory import admits, blocks, needs, policy_blocks, running
-from planner.simulator.core.queues import head, insert_before, pop_front, push_back, remove
+from planner.simulator.core.queues import head, insert_before, length, pop_front, push_back, remove
 from planner.simulator.core.state import NONE, PREFILLS, WAITING, World
 from planner.simulator.core.steps import hops_s, step_s
 from planner.simulator.core.streams import beside_tokens, stream_s
@@ -31,12 +33,15 @@ def fitting(w: World, k: int, free: int) -> int:
         tokens = max(tokens, r.prefill)
         if prefills >= ranks and before + tokens > w.instances[i].max_batch_tokens:
             break
-        if not admits(w, i, slot, batch + prefills, free):
+        if missed(w, k, slot) or not admits(w, i, slot, batch + prefills, free):
             break
         free -= needs(w, slot)
         r.chunk = r.prefill - r.cached
         prefills += 1
         slot = r.next
+    if prefills and holds(w, k):
+        rounds = max(1, w.instances[i].max_batch_tokens // w.requests[head(w, i, WAITING)].prefill)
+        return min(prefills, prompts_at_once(length(w, i, WAITING), ranks, int(rounds)))
     return prefills
 
 
@@ -56,7 +61,7 @@ def _chunks(w: World, k: int, free: int, batch: int) -> int:
             break
         more = policy_blocks(w, r.cached + new + (1 if new == left else 0)) - policy_blocks(w, r.held)
         if r.held == 0:
-            if not admits(w, i, slot, batch, free - owed):
+            if missed(w, k, slot) or not admits(w, i, slot, batch, free - owed):
                 break
             batch += 1
             owed += needs(w, slot)

@@ -100,7 +100,8 @@ def _put_way(row: np.void, way: Way) -> None:
 
 def _put_physics(row: np.void, body: InstancePhysics) -> None:
     """Memory and link of a body."""
-    for name in ("block_tokens", "layers", "ranks", "link_queues", "kv_bytes_per_token", "request_s", "lag_steps"):
+    for name in ("block_tokens", "layers", "ranks", "link_queues", "kv_bytes_per_token", "request_s", "lag_steps",
+                 "ahead_steps", "hold_steps"):  # fmt: skip
         row[name] = getattr(body, name)
     for field in fields(body.link):
         if field.name in (BODY.names or ()):

@@ -2,6 +2,7 @@
 
 from planner.simulator.core.batch import answer, join_late, preempt, stall
 from planner.simulator.core.batching import fitting, take
+from planner.simulator.core.holding import patience
 from planner.simulator.core.memory import free_blocks, growth, running, steps_that_fit
 from planner.simulator.core.order import arrange, moves, partial_first
 from planner.simulator.core.queues import by_tier, head, length, pop_front, schedule
@@ -58,7 +59,8 @@ def start(w: World, k: int) -> None:
         preempt(w, k)
         preempted = True
     prefills, moved = 0, False
-    if head(w, i, WAITING) != NONE:
+    held_back = patience(w, k)
+    if not held_back and head(w, i, WAITING) != NONE:
         free = free_blocks(w, i) - (growth(w, k, 1) if me.batch else 0)
         if w.instances[i].order:
             arrange(w, i)
@@ -69,7 +71,7 @@ def start(w: World, k: int) -> None:
     if prefills:
         _start_prefill(w, k, prefills)
     elif me.batch:
-        _start_decodes(w, k)
+        _start_decodes(w, k, held_back)
     if moved and w.cluster[0].tiers:  # those that went first because they hold memory stand in their place again
         by_tier(w, i, WAITING)
     if preempted:
@@ -100,6 +102,7 @@ def _start_prefill(w: World, k: int, count: int) -> None:
     me.decode = 1 if me.batch and not (w.instances[me.instance].alone and w.instances[me.instance].chunk) else 0
     me.on, me.prefilling, me.run_steps = 1, 1, 1
     me.run_start_s = me.busy_from_s = c.now_s
+    me.held_step = me.steps + me.decode
     if me.batch and not me.decode:
         stall(w, k)
     batch = me.batch if me.decode else 0
@@ -119,8 +122,8 @@ def _start_prefill(w: World, k: int, count: int) -> None:
     send_while_computed(w, k, delay_s)
 
 
-def _start_decodes(w: World, k: int) -> None:
-    """Begin a run of decode-only steps, as long as no request ends and memory lasts."""
+def _start_decodes(w: World, k: int, held_back: int) -> None:
+    """Begin a run of decode-only steps, as long as no request ends, memory lasts and prompts are held back."""
     me, c = w.lanes[k], w.cluster[0]
     i = int(me.instance)
     me.on, me.prefilling, me.decode = 1, 0, 1
@@ -131,6 +134,7 @@ def _start_decodes(w: World, k: int) -> None:
         schedule(w, k, enter(w, k, decode_s(w, k, me.run_context), me.batch, False))
         return
     most = 1 if moves(w, i) else c.max_run_steps  # which prompt is first may change with every step
+    most = min(most, held_back) if held_back else most
     most = min(most, w.dues[k * c.due_rows].step - me.steps)
     me.run_steps = steps_that_fit(w, k, w.instances[i].free, most)
     schedule(w, k, run_s(w, k, me.run_steps))

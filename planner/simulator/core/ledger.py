@@ -128,6 +128,8 @@ def note_run(w: World, k: int) -> float:
         a, d, n = stretch(w, k, piece, context, steps)
         note_stretch(w, k, a, d, n)
         longest = max(longest, a, a + d * (n - 1))
+        if me.run_steps > 1:
+            me.last_start_s = me.idle_s - (a + d * (n - 1))
         context += n
         steps -= n
         piece = piece_after(w.tables, body, piece, context)

@@ -90,7 +90,7 @@ def submit(w: World, i: int, slot: int) -> None:
     r = w.requests[slot]
     queue_up(w, i, WAITING, slot)
     queue_tokens(w, i, int(r.prefill - r.cached))
-    if head(w, i, WAITING) == slot or moves(w, i):
+    if head(w, i, WAITING) == slot or moves(w, i) or w.bodies[w.instances[i].body].hold_steps:
         wake(w, i)
 
 

@@ -21,6 +21,7 @@ def book(w: World, k: int) -> None:
     spent(w, k)
     me.idle_s = now_s
     me.on = 0
+    me.last_start_s = me.run_start_s
     if me.decode:
         advance(w, k, me.run_steps)
 

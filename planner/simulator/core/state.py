@@ -68,8 +68,8 @@ kind."""
 
 LANE = _record(
     "run_start_s run_context run_step_s link_s above_w idle_s busy_from_s stage_s prompts_s phases_s contexts_s "
-    "run_prompts_s run_phases_s run_contexts_s",
-    "context steps run_steps curve ends taken",
+    "run_prompts_s run_phases_s run_contexts_s last_start_s",
+    "context steps run_steps curve ends taken held_step",
     "instance body batch joiners due stack place on prefilling decode piece",
 )
 """A batch at work, with the step or the run of decode-only steps in progress: one per pipeline stage of an instance.
@@ -85,7 +85,8 @@ BODY = _record(
     "linear_prefill linear_prefill_n linear_decode linear_decode_n context context_n new new_n past past_n "
     "prefill_attention batch batch_n decode_attention curves correction_ratio clocked_ratio group_tokens merge_bytes "
     "step_tokens",
-    "block_tokens layers ranks link_queues gpus full_clock stages streams groups merge_layers watt_parts verified",
+    "block_tokens layers ranks link_queues gpus full_clock stages streams groups merge_layers watt_parts verified "
+    "ahead_steps hold_steps",
 )
 """The physics of an instance; numbers without a unit are offsets into ``World.tables`` and lengths."""
 
