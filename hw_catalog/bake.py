@@ -13,8 +13,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from hw_catalog.bake_experts import OtherExperts
 from hw_catalog.bake_range import MeasuredRange, experts, measured_range
-from hw_catalog.bake_recipe import ModelRecipe, Quant, Target, language_model, read_recipe
+from hw_catalog.bake_recipe import KV_MODES, ModelRecipe, Quant, Target, language_model, read_recipe
 from hw_catalog.bake_surfaces import (
     ATTENTION_BATCH,
     BATCH,
@@ -100,6 +101,7 @@ def bake(
                 target = Target(
                     model=model, gpu=gpu, system=recipe.systems[gpu], dtype=dtype, quant=quant, tp=tp, ep=ep,
                     kv_dtype=kv_dtype, engine=engine, date=date, hf_config=hf_config, directory=directory,
+                    experts=known.experts_on.get(f"{engine}/{gpu}"),
                 )  # fmt: skip
                 profiles.append(_bake_one(target))
             except (ValueError, RuntimeError, OSError) as error:  # no such measurement, or it does not fit
@@ -113,9 +115,12 @@ def _bake_one(target: Target) -> KernelProfile:
     """The profile of one combination."""
     sdk = importlib.import_module("aiconfigurator_core.sdk")
     _require_room(sdk, target)
-    return profile_of(
-        target, sdk.EngineHandle.compile(str(target.directory), target.system, target.engine, **target.options)
-    )
+    place, handles = str(target.directory), sdk.EngineHandle
+    handle: Handle = handles.compile(place, target.system, target.engine, **target.options)
+    if target.experts:
+        options = {**target.options, "moe_quant_mode": target.experts.moe, "kvcache_quant_mode": KV_MODES["bf16"]}
+        handle = OtherExperts(handle, handles.compile(place, target.system, target.experts.engine, **options))
+    return profile_of(target, handle)
 
 
 def profile_of(target: Target, handle: Handle) -> KernelProfile:
@@ -221,11 +226,17 @@ def _provenance(target: Target, span: MeasuredRange, disturbed_frac: float) -> P
         source=f"aiconfigurator-core {SOURCE_VERSION}, {target.system} tables, {target.engine} {span.engine_version}",
         date=target.date,
         note=f"sums of measured kernel times, GEMM {target.quant.gemm}"
-        + (f", experts {target.quant.moe}" if experts(target.text) else "")
+        + (f", experts {_experts(target)}" if experts(target.text) else "")
         + (f", {disturbed_frac:.1%} of decode attention lowered as disturbed" if disturbed_frac else "")
         + _exchanged(target)
         + "; NVIDIA, Apache-2.0",
     )
+
+
+def _experts(target: Target) -> str:
+    """The kernels of the experts, in words, and whose tables they are transferred from."""
+    found = target.experts
+    return f"{found.moe} transferred from {found.engine}, same kernel" if found else target.quant.moe
 
 
 def _exchanged(target: Target) -> str:

@@ -21,10 +21,18 @@ class Quant(_Strict):
     moe: str
 
 
+class Experts(_Strict):
+    """Expert kernels that were measured under another engine, which calls the same ones."""
+
+    engine: str
+    moe: str
+
+
 class ModelRecipe(_Strict):
     """How one model is presented to the source: a configuration it ships, or one of ours.
 
-    ``quant_on`` holds what differs with one engine on one GPU, under ``engine/gpu``.
+    ``quant_on`` holds what differs with one engine on one GPU, under ``engine/gpu``, and ``experts_on`` whose expert
+    kernels stand in there.
     """
 
     dtypes: tuple[str, ...]
@@ -32,6 +40,7 @@ class ModelRecipe(_Strict):
     config: dict[str, Any] | None = None
     quant: dict[str, Quant] = {}
     quant_on: dict[str, dict[str, Quant]] = {}
+    experts_on: dict[str, Experts] = {}
 
 
 class Recipe(_Strict):
@@ -99,6 +108,7 @@ class Target:
         directory: where the source finds that configuration.
         dp: ranks of attention data parallelism.
         exchange: whose all-to-all kernels carry tokens to experts; None is what the engine does in one machine.
+        experts: whose expert kernels stand in for its own; None where they are its own.
     """
 
     model: str
@@ -115,6 +125,7 @@ class Target:
     directory: Path
     dp: int = 1
     exchange: Exchange | None = None
+    experts: Experts | None = None
 
     @property
     def text(self) -> Mapping[str, Any]:
