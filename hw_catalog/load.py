@@ -98,6 +98,7 @@ class MachineRow(_Row):
     prices: dict[Channel, PriceRow]
     available: Whole | None = None
     domain_gpus: Count | None = None
+    host_gib: Positive | None = None
     provenance: dict[str, str]
 
 
@@ -391,6 +392,6 @@ def _machine(
             Price(channel=channel, usd_per_h=price.usd_per_h, provenance=sources[price.source])
             for channel, price in row.prices.items()
         ),
-        available=row.available, domain_gpus=row.domain_gpus,
+        available=row.available, domain_gpus=row.domain_gpus, host_gib=row.host_gib,
         provenance={key: sources[source] for key, source in row.provenance.items()},
     )  # fmt: skip

@@ -49,6 +49,7 @@ class Machine:
         provenance: field name -> source, one entry for every numeric field.
         domain_gpus: GPUs that the link between its GPUs joins, those of other machines of the type included; None is
             its own alone. What spans machines of one domain is placed in one rack.
+        host_gib: memory of its host, GiB; None where it is not said.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Machine:
     available: int | None
     provenance: Mapping[str, Provenance]
     domain_gpus: int | None = None
+    host_gib: float | None = None
 
     def provisioned_w(self, cap_w: float | None) -> float:
         """Power to provide for one machine whose GPUs are held to a power limit, W.

@@ -96,7 +96,7 @@ def keeping(
 
 
 def prefix_problems(scenario: Scenario, machines: Sequence[Machine], *, hashed: bool) -> tuple[str, ...]:
-    """Caches that no machine holds, prefixes that nothing tells of, and what they are not simulated with.
+    """Caches that no GPU or no host holds, prefixes that nothing tells of, and what they are not simulated with.
 
     Args:
         scenario: the question.
@@ -117,6 +117,12 @@ def prefix_problems(scenario: Scenario, machines: Sequence[Machine], *, hashed: 
         found.append(
             f"prefix_cache.gib: found {section.gib:g}; expected at most {most:,.0f}, the memory of all GPUs of "
             f"{' or '.join(sorted({m.name for m in machines}))}"
+        )
+    host = max((inf if m.host_gib is None else m.host_gib for m in machines), default=inf)
+    if section.host_gib > host:
+        found.append(
+            f"prefix_cache.host_gib: found {section.host_gib:g}; expected at most {host:,.0f}, the memory of the host "
+            f"of {' or '.join(sorted({m.name for m in machines}))}"
         )
     beside = {
         "schedule": scenario.schedule is not None, "power.row_limit_w": scenario.power.row_limit_w is not None,

@@ -127,6 +127,10 @@ def test_a_tier_on_the_host_keeps_more_and_takes_time(hashed: Path) -> None:
     ("words", "named"),
     [
         (["prefix_cache.gib=2000", "prefix_cache.hit_frac=0.5"], r"prefix_cache\.gib: found 2000; expected at most 1,"),
+        (
+            ["prefix_cache.gib=2", "prefix_cache.host_gib=1e12", "prefix_cache.hit_frac=0.5"],
+            r"prefix_cache\.host_gib: found 1e\+12; expected at most 2,048",
+        ),
         (["prefix_cache.gib=10", "prefix_cache.hit_frac=1.5"], r"prefix_cache\.hit_frac: found 1\.5"),
         (["prefix_cache.gib=10", "prefix_cache.hit_frac=-0.5"], r"prefix_cache\.hit_frac: found -0\.5"),
         (["prefix_cache.gib=10"], r"prefix_cache: found no hash_ids"),
