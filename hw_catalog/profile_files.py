@@ -102,6 +102,7 @@ class ProfileListing:
         dtypes: of the weights, sorted.
         tps: tensor-parallel widths, sorted.
         eps: expert-parallel widths, sorted; (1,) for a dense model.
+        dps: ranks of attention data parallelism, sorted; (1,) without.
     """
 
     profile_set: str
@@ -110,6 +111,7 @@ class ProfileListing:
     dtypes: tuple[str, ...]
     tps: tuple[int, ...]
     eps: tuple[int, ...]
+    dps: tuple[int, ...] = (1,)
 
 
 PLANNED, MEASURED = "profiles", "layouts"
@@ -169,19 +171,21 @@ def load_profiles(
     return tuple(profiles)
 
 
-def profile_index(catalog_dir: Path | None = None) -> tuple[ProfileListing, ...]:
-    """What there is, by profile set, GPU and model.
+def profile_index(catalog_dir: Path | None = None, of: Sequence[str] = (PLANNED,)) -> tuple[ProfileListing, ...]:
+    """What there is, by profile set, GPU and model; what several directories have of one is one listing.
 
     Args:
         catalog_dir: the user's catalog directory; None lists the built-in profiles alone.
+        of: of these directories, ``PLANNED`` or ``MEASURED``.
 
     Raises:
         CatalogError: a file is damaged.
     """
     problems: list[str] = []
     listings = []
-    for key, file in sorted(_files(catalog_dir).items()):
-        rows = _rows(file, problems)
+    files = [_files(catalog_dir, each) for each in of]
+    for key in sorted({key for found in files for key in found}):
+        rows = [row for found in files if key in found for row in _rows(found[key], problems)]
         listings.append(
             ProfileListing(
                 profile_set=key[0],
@@ -190,6 +194,7 @@ def profile_index(catalog_dir: Path | None = None) -> tuple[ProfileListing, ...]
                 dtypes=tuple(sorted({row.dtype for row in rows})),
                 tps=tuple(sorted({row.tp for row in rows})),
                 eps=tuple(sorted({row.ep for row in rows})),
+                dps=tuple(sorted({row.dp for row in rows})),
             )
         )
     if problems:

@@ -37,12 +37,12 @@ def listing(
 ) -> None:
     """List machines, GPUs, links or kernel profiles."""
     from hw_catalog.load import load_catalog
-    from hw_catalog.profile_files import profile_index
+    from hw_catalog.profile_files import MEASURED, PLANNED, profile_index
     from planner.files.plan_file import dumps
     from planner.report import lists
 
     if shelf is Shelf.PROFILES:
-        profiles = profile_index(directory)
+        profiles = profile_index(directory, (PLANNED, MEASURED))
         write(dumps(profiles)) if json else print_view(lists.profiles_table(profiles))
         return
     catalog = load_catalog(directory)
@@ -64,12 +64,12 @@ def machines(directory: Directory = None, json: Json = False) -> None:
 
 def models(directory: Directory = None, json: Json = False) -> None:
     """List the models a plan may serve, and the GPUs whose kernels were measured with each."""
-    from hw_catalog.profile_files import profile_index
+    from hw_catalog.profile_files import MEASURED, PLANNED, profile_index
     from planner.files.plan_file import dumps
     from planner.report.lists import models_table
     from workloads.models import known_models, load_model, own_models
 
-    listings = profile_index(directory)
+    listings = profile_index(directory, (PLANNED, MEASURED))
     names = {*known_models(), *own_models(directory)}
     known = [load_model(name, directory=directory) for name in sorted(names)]
     found = [

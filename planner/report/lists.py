@@ -51,10 +51,10 @@ def links_table(links: Sequence[Link]) -> Table:
 
 
 def profiles_table(listings: Sequence[ProfileListing]) -> Table:
-    """Kernel profiles, one file a line."""
-    made = table("profile set", "GPU", "model", "dtypes", "tp", "ep")
+    """Kernel profiles by set, GPU and model; those with attention ranks (dp) are of measured clusters' layouts."""
+    made = table("profile set", "GPU", "model", "dtypes", "tp", "ep", "dp")
     for p in listings:
-        widths = [" ".join(str(ways) for ways in both) for both in (p.tps, p.eps)]
+        widths = [" ".join(str(ways) for ways in each) for each in (p.tps, p.eps, p.dps)]
         made.add_row(p.profile_set, p.gpu, p.model, " ".join(p.dtypes), *widths)
     return made
 
