@@ -14,7 +14,7 @@ from pathlib import Path
 from hw_catalog import bands as catalog_bands
 from hw_catalog.engines import load_engines, load_layout_timings
 from hw_catalog.load import load_catalog
-from planner.accuracy.bands import bands, within
+from planner.accuracy.bands import bands, left_out, within
 from planner.accuracy.measured import MeasuredRun
 from planner.accuracy.names import Known
 from planner.accuracy.runs import read_runs
@@ -60,6 +60,13 @@ def main() -> None:
             )
         ]
         sys.stdout.write(f"{metric}: {sum(held) / max(1, len(held)):.1%} of {len(held)} in bands of the other half\n")
+    of_groups = left_out(compared)
+    least = min(of_groups, key=lambda key: sum(of_groups[key]) / len(of_groups[key]))
+    every = [inside for held in of_groups.values() for inside in held]
+    sys.stdout.write(
+        f"left-out groups: {sum(every) / len(every):.1%} of {len(every)}; least {'/'.join(least)}: "
+        f"{sum(of_groups[least]) / len(of_groups[least]):.1%} of {len(of_groups[least])}\n"
+    )
     kept = {key: band for key, band in catalog_bands.load_bands().items() if "@" not in key[0]}
     FILE.write_text(catalog_bands.bands_text((kept | drawn).values()), encoding="utf-8")
 

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,9 +15,18 @@ FEWEST = 8
 Key = tuple[str, str, str]
 
 
+WIDEST_RATIO = 4.0
+"""Most by which the ends of a band are moved apart, each; in steps of ``STEP_RATIO``."""
+STEP_RATIO = 1.02
+
+
 def bands(compared: Iterable[Comparison]) -> tuple[ErrorBand, ...]:
-    """A band for every profile set, GPU and metric with enough runs."""
-    return tuple(_band(key, members) for key, members in _grouped(compared).items() if len(members) >= FEWEST)
+    """A band for every profile set, GPU and metric with enough runs, wide enough for groups it has not seen."""
+    return tuple(
+        _stretched(_band(key, members), stretch_ratio(members))
+        for key, members in _grouped(compared).items()
+        if len(members) >= FEWEST
+    )
 
 
 def within(compared: Iterable[Comparison], known: Mapping[Key, ErrorBand]) -> list[bool]:
@@ -24,16 +34,45 @@ def within(compared: Iterable[Comparison], known: Mapping[Key, ErrorBand]) -> li
     return [known[c.band].holds(1 / c.ratio) for c in compared if c.band in known]
 
 
-def left_out(compared: Iterable[Comparison]) -> list[bool]:
-    """Whether each comparison lies in the band drawn around the other models on its GPU, as for a new one."""
-    found: list[bool] = []
+def left_out(compared: Iterable[Comparison]) -> dict[Key, list[bool]]:
+    """Of every band whether it holds the runs of each group when it is drawn around the other groups, as for a new one.
+
+    A group is a model; where all runs are of one, a layout.
+    """
+    found: dict[Key, list[bool]] = {}
     for key, members in _grouped(compared).items():
-        for model in sorted({c.run.model for c in members}):
-            others = [c for c in members if c.run.model != model]
-            if len(others) >= FEWEST:
-                band = _band(key, others)
-                found += [band.holds(1 / c.ratio) for c in members if c.run.model == model]
+        if held := _held(members, stretch_ratio(members)):
+            found[key] = held
     return found
+
+
+def stretch_ratio(members: Sequence[Comparison]) -> float:
+    """The least ratio, 1 or more, by which bands around the other groups hold the stated share of each left out."""
+    ratio = 1.0
+    while ratio < WIDEST_RATIO:
+        held = _held(members, ratio)
+        if sum(held) >= INSIDE_FRAC * len(held):
+            return ratio
+        ratio *= STEP_RATIO
+    return WIDEST_RATIO
+
+
+def _held(members: Sequence[Comparison], ratio: float) -> list[bool]:
+    """Whether each run lies in the band around the other groups, stretched; nothing where there are too few others."""
+    of_model = len({c.run.model for c in members}) > 1
+    groups = [c.run.model if of_model else c.run.layout for c in members]
+    found: list[bool] = []
+    for group in sorted(set(groups)):
+        others = [c for c, g in zip(members, groups, strict=True) if g != group]
+        if len(others) >= FEWEST:
+            band = _stretched(_band(members[0].band, others), ratio)
+            found += [band.holds(1 / c.ratio) for c, g in zip(members, groups, strict=True) if g == group]
+    return found
+
+
+def _stretched(band: ErrorBand, ratio: float) -> ErrorBand:
+    """A band each of whose ends is moved out by a ratio."""
+    return replace(band, low_ratio=band.low_ratio / ratio, high_ratio=band.high_ratio * ratio)
 
 
 def _grouped(compared: Iterable[Comparison]) -> dict[Key, list[Comparison]]:

@@ -106,7 +106,9 @@ def _serving(row: Row, place: str, dataset: str, known: Known, fleet: tuple[Work
     server = server_of(asked)
     return MeasuredRun(
         row=place, dataset=dataset, engine=asked.engine, engine_version=asked.version, model=asked.model, gpu=asked.gpu,
-        dtype=asked.dtype, kv_dtype=server.kv_dtype, fleet=fleet, prompt_tokens=asked.prompt_tokens, shared_tokens=0,
+        dtype=asked.dtype, kv_dtype=server.kv_dtype,
+        fleet=tuple(replace(workers, max_batch_size=server.max_batch_size) for workers in fleet),
+        prompt_tokens=asked.prompt_tokens, shared_tokens=0,
         distinct_prompts=None, output_tokens=asked.output_tokens,
         shortest_frac=0.8 if "InferenceX" in asked.source else 1.0, rate_req_per_s=None, clients=clients,
         requests=ROUNDS * clients, warm=False, step_tokens=server.step_tokens, form=server.form, mode=server.mode,

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hw_catalog.bands import INSIDE_FRAC, ErrorBand, bands_text, load_bands
-from planner.accuracy.bands import FEWEST, bands, left_out, within
+from planner.accuracy.bands import FEWEST, WIDEST_RATIO, bands, left_out, stretch_ratio, within
 from planner.accuracy.measured import MeasuredRun
 from planner.accuracy.names import Known
 from planner.accuracy.runs import read_runs
@@ -58,10 +58,27 @@ def test_few_runs_make_no_band(run: MeasuredRun) -> None:
 
 
 def test_a_model_of_another_kind_is_outside_the_others_band(run: MeasuredRun) -> None:
-    """Left out, a model is held against the others: twice as slow is not in a narrow band, alike is."""
+    """Left out, a model is held against the others: twenty times as fast is in no band around them, alike is."""
     others = compared(run, [1.0, 1.01, 0.99] * 5)
-    assert not any(left_out([*others, *compared(run, [0.5] * 4, "b")])[-4:])
-    assert all(left_out([*others, *compared(run, [1.0] * 4, "b")])[-4:])
+    (far,), (near,) = (
+        left_out([*others, *compared(run, [ratio] * 4, "b")]).values() for ratio in (0.05, 1.0)
+    )  # fmt: skip
+    assert not any(far[-4:])
+    assert all(near[-4:])
+
+
+@given(shifts=st.lists(st.floats(0.8, 1.25), min_size=2, max_size=6), width=st.floats(0.02, 0.2))
+def test_a_band_is_wide_enough_for_a_model_it_has_not_seen(run: MeasuredRun, shifts: list[float], width: float) -> None:
+    """Of the runs of each model left out, bands around the others hold the stated share, or are as wide as any gets."""
+    runs = [
+        c
+        for number, shift in enumerate(shifts)
+        for c in compared(run, [shift * (1 + width * (i - 5) / 5) for i in range(11)], str(number))
+    ]
+    (held,) = left_out(runs).values()
+    assert sum(held) >= INSIDE_FRAC * len(held) or stretch_ratio(runs) == WIDEST_RATIO
+    (band,) = bands(runs)
+    assert sum(within(runs, {runs[0].band: band})) >= INSIDE_FRAC * len(runs) - 2
 
 
 def test_errors_say_how_often_bands_hold(run: MeasuredRun) -> None:

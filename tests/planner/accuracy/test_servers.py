@@ -30,10 +30,14 @@ NVIDIA = replace(DENSE, source="NVIDIA aic gap-analysis run", version="0.12.0", 
             replace(DENSE, engine="trtllm", output_tokens=1024),
             Server(step_tokens=10240, form=None, kv_dtype="fp8", wait_steps=20.0),
         ),
-        (NVIDIA, Server(step_tokens=4096 + 1500 + 16, mode="serial")),
+        (NVIDIA, Server(step_tokens=4096 + 16, mode="serial")),
         (
             replace(NVIDIA, engine="trtllm", version="1.0.0rc3"),
-            Server(step_tokens=4096 + 1500 + 16, form=None, kv_dtype="fp8", mode="serial"),
+            Server(step_tokens=4096 + 16, form=None, kv_dtype="fp8", mode="serial"),
+        ),
+        (
+            replace(NVIDIA, engine="trtllm", version="1.0.0rc3", model="llama-3.1-8b", dtype="bf16"),
+            Server(step_tokens=4096 + 16, form=None, mode="serial", max_batch_size=15),
         ),
         (
             replace(NVIDIA, engine="sglang", version="0.5.1.post1"),
