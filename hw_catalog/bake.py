@@ -88,20 +88,19 @@ def bake(
             f"model {model!r} is not in bake.yaml and comes without config; {nearest(model, recipe.models)}"
         )
     known = recipe.models[model] if config is None else ModelRecipe(dtypes=("bf16",))
-    profiles: list[KernelProfile] = []
-    failures: list[str] = []
+    profiles, failures = list[KernelProfile](), list[str]()
     with tempfile.TemporaryDirectory() as scratch:
         directory = Path(scratch)  # a new one each time: the source caches a configuration by its path
         hf_config = model_config(model, config)
         (directory / "config.json").write_text(json.dumps(hf_config), encoding="utf-8")
         for dtype, (tp, ep) in itertools.product(dtypes or known.dtypes, _splits(hf_config, tps)):
             try:
-                here = known.quant_on.get(f"{engine}/{gpu}", {})
-                quant = quant_of(dtype, {**recipe.quant, **known.quant, **here})
+                here = f"{engine}/{gpu}"
+                quant = quant_of(dtype, {**recipe.quant, **known.quant, **known.quant_on.get(here, {})})
                 target = Target(
                     model=model, gpu=gpu, system=recipe.systems[gpu], dtype=dtype, quant=quant, tp=tp, ep=ep,
                     kv_dtype=kv_dtype, engine=engine, date=date, hf_config=hf_config, directory=directory,
-                    experts=known.experts_on.get(f"{engine}/{gpu}"),
+                    experts=known.experts_on.get(here),
                 )  # fmt: skip
                 profiles.append(_bake_one(target))
             except (ValueError, RuntimeError, OSError) as error:  # no such measurement, or it does not fit

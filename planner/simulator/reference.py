@@ -150,8 +150,8 @@ class Cluster:
     def _helper(self, role: Role, request: Request, own: Instance | None) -> Instance | None:
         """Under pressure one that is borrowed already, else another, itself under none unless all others are down."""
         others = [i for other in self._roles if other is not role for i in self._members(other, request)]
-        for lent in (True, False) if self._pressed(role, own) else ():
-            best = self._shortest([i for i in others if any(r.borrowed for r in i.pending) is lent and i.fits(request)])
+        for used in (True, False) if self._pressed(role, own) else ():
+            best = self._shortest([i for i in others if any(r.borrowed for r in i.pending) is used and i.fits(request)])
             if best and (not own or not any(self._pressed(one, best) for one in self._roles)):
                 return best
         return None

@@ -28,6 +28,7 @@ COUNTS = {
     "held", "hurt", "points",
     "count", "lanes", "machines_per_instance", "owed_blocks",
     "clients", "distinct_prompts", "observations", "models", "lag_steps", "wait_steps", "workers",
+    "ahead_steps", "dps", "hold_steps", "waited_steps",
     "chunks", "full_chunks",
     "judged", "search_evaluations",
     "brakes", "commands", "lost_commands", "machines_per_rack", "provisioned_machines", "rows", "rows_per_ups",
