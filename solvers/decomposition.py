@@ -4,7 +4,8 @@ Two ideas, neither of which knows what the columns mean. The linear relaxation o
 answer, and says which kinds of columns are worth having in any block; the problem in these alone is small. Where the
 gap to that bound is too wide, the linking rows are priced at the relaxation's duals and every block is solved apart,
 whole numbers and all, which bounds the answer more tightly. Either bound holds for the whole problem, so the gap is
-proven.
+proven. What the blocks chose apart uses kinds that a relaxation never does; linked again it is a second answer, and the
+better one counts.
 """
 
 from collections import defaultdict
@@ -63,8 +64,10 @@ def solve_decomposed(
         )
     value, bound, by = problem.objective(best), relaxed.bound, "the relaxation"
     if value - bound > gap_frac * abs(value) and not start:  # from a start, the answer matters more than its proof
-        tighter = _priced(_apart(problem, place), relaxed.duals, time_limit_s, gap_frac / 4)
+        tighter, apart = _priced(_apart(problem, place), relaxed.duals, time_limit_s, gap_frac / 4)
         bound, by = max((bound, by), (tighter, "blocks solved apart"))
+        best = _better_linked(problem, place, best, apart, time_limit_s, gap_frac / 4)
+        value = problem.objective(best)
     closed = value - bound <= gap_frac * max(1e-9, abs(value))
     return answered(
         problem, best, reason=Reason.OPTIMAL if closed else Reason.FEASIBLE,
@@ -168,13 +171,33 @@ def _apart(problem: Problem, place: Callable[[str], Place]) -> _Parts:
     )  # fmt: skip
 
 
-def _priced(parts: _Parts, prices: Mapping[str, float], time_limit_s: float, gap_frac: float) -> float:
-    """The bound with the linking rows priced; minus infinity where a block has no answer in time.
+def _better_linked(
+    problem: Problem, place: Callable[[str], Place], best: dict[str, float], apart: Mapping[str, float],
+    time_limit_s: float, gap_frac: float,
+) -> dict[str, float]:  # fmt: skip
+    """The better of an allocation and what the blocks chose apart, with the columns that links need at their best.
+
+    Kept of the blocks' choice is what no linking row mentions; where nothing links them, ``best`` stays.
+    """
+    home = {column.name: place(column.name)[1] for column in problem.columns}
+    linked = {name for row in problem.rows for name, _ in row.terms if len({home[n] for n, _ in row.terms}) > 1}
+    kept = {name: value for name, value in apart.items() if name not in linked}
+    part = _part("links", [c for c in problem.columns if c.name not in kept], problem.rows, kept) if apart else None
+    answer = solve_direct(part, time_limit_s=time_limit_s, gap_frac=gap_frac) if part else None
+    other = {**kept, **answer.values} if answer else best
+    return min((best, other), key=problem.objective)
+
+
+def _priced(
+    parts: _Parts, prices: Mapping[str, float], time_limit_s: float, gap_frac: float
+) -> tuple[float, dict[str, float]]:
+    """The bound with the linking rows priced, and what the blocks chose; minus infinity where one has no answer.
 
     L(price) = price·b + sum over blocks of min (c - price·A)x + the same of the columns that only link. Blocks for
-    which no time is left count with their linear relaxation, which bounds them, too.
+    which no time is left count with their linear relaxation, which bounds them, too; then no choice is returned.
     """
     began_s, bound, shift = monotonic(), 0.0, defaultdict[str, float](float)
+    chosen, whole = dict[str, float](), True
     for row in parts.links:
         side = row.lower if prices[row.name] > 0 else row.upper
         if prices[row.name] == 0 or abs(side) == INF:  # a price may only push towards a side that the row closes
@@ -191,8 +214,10 @@ def _priced(parts: _Parts, prices: Mapping[str, float], time_limit_s: float, gap
         columns = tuple(replace(c, objective=c.objective - shift[c.name]) for c in block.columns)
         priced = replace(block, columns=columns)
         left_s = time_limit_s - (monotonic() - began_s)
-        answer = solve_direct(priced, time_limit_s=left_s, gap_frac=gap_frac) if left_s > 0 else relax(priced)
+        whole = whole and left_s > 0
+        answer = solve_direct(priced, time_limit_s=left_s, gap_frac=gap_frac) if whole else relax(priced)
         if answer is None:
-            return -INF
+            return -INF, {}
         bound += answer.bound
-    return bound
+        chosen |= answer.values
+    return bound, chosen if whole else {}

@@ -124,12 +124,11 @@ def at_the_peak(asked: Opened, aim: Aim) -> Scenario:
     scenario, busiest = asked.case.scenario, 1.0
     if asked.section.load != "trace":
         busiest = float(_total(asked.load.peak_req_per_s).max()) / asked.case.asked.demand.rate_req_per_s
-    offered, listed = scenario.catalog, asked.section.clocks_mhz
-    clocks_mhz = dict(offered.clocks_mhz)
-    for name in offered.machines:
-        more = listed.get(name, ()) if isinstance(listed, Mapping) else listed
-        if more and clocks_mhz.get(name) != "auto":
-            clocks_mhz[name] = tuple(dict.fromkeys((*clocks_mhz.get(name, ()), *more)))
+    offered, clocks_mhz = scenario.catalog, dict(scenario.catalog.clocks_mhz)
+    own = {(option.spec.machine, option.spec.clock_mhz) for option in asked.case.options if option.spec.clock_mhz}
+    for name in sorted({machine for machine, _ in own}):
+        if clocks_mhz.get(name) != "auto":
+            clocks_mhz[name] = tuple(sorted(clock for machine, clock in own if machine == name))
     workload, policy = scenario.workload, scenario.policy
     return scenario.model_copy(
         update={

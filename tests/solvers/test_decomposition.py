@@ -1,0 +1,60 @@
+"""Problems taken apart block by block."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from solvers.allocation import Reason
+from solvers.decomposition import solve_decomposed
+from solvers.problem import Column, Problem, Row, Sense
+from solvers.solve import solve
+
+
+def _place(name: str) -> tuple[str, int | None]:
+    kind, _, block = name.partition("@")
+    return kind, int(block) if block else None
+
+
+def _blocks(asked: list[float], *, large_cost: float, small_cost: float, fee: float) -> Problem:
+    """Blocks that buy whole instances of ten units or of one, and pay a fee for the most that any block has."""
+    columns, rows = [Column(name="most", objective=fee)], []
+    for at, units in enumerate(asked):
+        large, small = f"large@{at}", f"small@{at}"
+        columns += [
+            Column(name=large, upper=20.0, integer=True, objective=large_cost),
+            Column(name=small, upper=20.0, integer=True, objective=small_cost),
+        ]
+        rows += [
+            Row(name=f"demand{at}", family="demand", terms=((large, 10.0), (small, 1.0)), lower=units),
+            Row(name=f"most{at}", family="most", terms=((large, 1.0), (small, 1.0), ("most", -1.0)), upper=0.0),
+        ]
+    return Problem(name="blocks", sense=Sense.MIN, columns=tuple(columns), rows=tuple(rows))
+
+
+def test_kinds_that_no_relaxation_uses_are_found_in_the_blocks() -> None:
+    """A large instance is cheaper by the unit, and the small one that a block wants is in no relaxation."""
+    problem = _blocks([0.5] * 8, large_cost=3.0, small_cost=1.0, fee=0.01)
+    found = solve_decomposed(problem, _place, time_limit_s=10.0, gap_frac=0.01).termination
+    assert found.reason is Reason.OPTIMAL
+    assert found.objective == pytest.approx(8.01)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.lists(st.sampled_from([0.5, 1.0, 3.0, 9.0, 14.0]), min_size=2, max_size=6), st.floats(1.5, 9.0),
+    st.floats(0.01, 3.0),
+)  # fmt: skip
+def test_an_answer_lies_between_its_bound_and_no_better_than_the_optimum(
+    asked: list[float], large_cost: float, fee: float
+) -> None:
+    """What is proven is true, and blocks that are linked again break no row of the whole."""
+    problem = _blocks(asked, large_cost=large_cost, small_cost=1.0, fee=fee)
+    best = solve(problem, gap_frac=1e-9).termination.objective
+    found = solve_decomposed(problem, _place, time_limit_s=10.0, gap_frac=0.001)
+    assert found.allocation is not None
+    assert best is not None
+    assert found.termination.bound is not None
+    assert found.termination.bound <= best + 1e-6
+    assert problem.objective(found.allocation.values) >= best - 1e-6
+    for row in problem.rows:
+        assert row.lower - 1e-6 <= row.activity(found.allocation.values) <= row.upper + 1e-6
