@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from time import monotonic
 
-from solvers.allocation import Limit, Reason, Solution, answered, empty_handed
+from solvers.allocation import Limit, Reason, Solution, Termination, answered, empty_handed
 from solvers.direct import Direct, relax, solve_direct
 from solvers.problem import INF, Column, Problem, Row, Sense
 
@@ -32,7 +32,7 @@ class _Parts:
 
 def solve_decomposed(
     problem: Problem, place: Callable[[str], Place], *, time_limit_s: float, gap_frac: float,
-    start: Mapping[str, float] | None = None,
+    start: Mapping[str, float] | None = None, prove: bool = True,
 ) -> Solution:  # fmt: skip
     """Solve a minimum whose blocks hold the same kinds of columns.
 
@@ -43,6 +43,8 @@ def solve_decomposed(
         gap_frac: relative gap that is enough.
         start: an allocation to better block by block, all else as it is; quick and the same every time, where a search
             from it may find nothing in minutes.
+        prove: solve blocks apart for a tighter bound; without, the answer is bettered block by block where the
+            relaxation leaves a gap, and bounded by that.
 
     Returns:
         The solution: OPTIMAL where the proven gap is within ``gap_frac``, FEASIBLE where it is wider. INFEASIBLE is
@@ -63,7 +65,10 @@ def solve_decomposed(
             Reason.NO_SOLUTION_FOUND, limit=Limit.TIME, backend=relaxed.backend, detail="nothing found in time"
         )
     value, bound, by = problem.objective(best), relaxed.bound, "the relaxation"
-    if value - bound > gap_frac * abs(value) and not start:  # from a start, the answer matters more than its proof
+    if value - bound > gap_frac * abs(value) and not start and not prove:
+        best = _bettered(problem, place, best, time_limit_s, gap_frac / 2)
+        value = problem.objective(best)
+    elif value - bound > gap_frac * abs(value) and not start:  # from a start, the answer matters more than its proof
         tighter, apart = _priced(_apart(problem, place), relaxed.duals, time_limit_s, gap_frac / 4)
         bound, by = max((bound, by), (tighter, "blocks solved apart"))
         best = _better_linked(problem, place, best, apart, time_limit_s, gap_frac / 4)
@@ -73,6 +78,22 @@ def solve_decomposed(
         problem, best, reason=Reason.OPTIMAL if closed else Reason.FEASIBLE,
         limit=Limit.NONE if closed else Limit.OTHER, bound=min(bound, value), backend=relaxed.backend,
         detail=f"bound by {by}",
+    )  # fmt: skip
+
+
+def proven(problem: Problem, place: Callable[[str], Place], found: Termination, *, time_limit_s: float,
+           gap_frac: float) -> Termination:  # fmt: skip
+    """How the solve of a minimum ended, with the bound of blocks that are solved apart where it leaves a gap."""
+    relaxed = relax(problem)
+    if relaxed is None or found.objective is None or (found.gap_frac or 0.0) <= gap_frac:
+        return found
+    tighter, _ = _priced(_apart(problem, place), relaxed.duals, time_limit_s, gap_frac / 4)
+    bound = min(found.objective, max(relaxed.bound, tighter))
+    closed = found.objective - bound <= gap_frac * max(1e-9, abs(found.objective))
+    return replace(
+        found, bound=bound, reason=Reason.OPTIMAL if closed else Reason.FEASIBLE,
+        limit=Limit.NONE if closed else Limit.OTHER,
+        detail=f"bound by {'blocks solved apart' if tighter > relaxed.bound else 'the relaxation'}",
     )  # fmt: skip
 
 
@@ -116,7 +137,7 @@ def _bettered(
     for part in (*links, *sorted(key for key in columns if key is not None), *links):
         mine = _left(rows[part], values, activity)
         piece = Problem(name=f"part {part}", sense=Sense.MIN, columns=tuple(columns[part]), rows=mine)
-        found = solve_direct(piece, time_limit_s=time_limit_s, gap_frac=gap_frac)
+        found = solve_direct(piece, time_limit_s=time_limit_s, gap_frac=gap_frac, small=part is not None)
         if found is not None and piece.objective(found.values) < piece.objective(values):
             for row in mine:
                 activity[row.name] += row.activity(found.values) - row.activity(values)
@@ -215,7 +236,7 @@ def _priced(
         priced = replace(block, columns=columns)
         left_s = time_limit_s - (monotonic() - began_s)
         whole = whole and left_s > 0
-        answer = solve_direct(priced, time_limit_s=left_s, gap_frac=gap_frac) if whole else relax(priced)
+        answer = solve_direct(priced, time_limit_s=left_s, gap_frac=gap_frac, small=True) if whole else relax(priced)
         if answer is None:
             return -INF, {}
         bound += answer.bound

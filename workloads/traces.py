@@ -1,6 +1,6 @@
 """Traces: requests in columns."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -153,6 +153,18 @@ def cut(trace: Trace, begin_s: float, end_s: float) -> Trace:
         output_tokens=trace.output_tokens[here], class_index=trace.class_index[here], duration_s=end_s - begin_s,
         cached_tokens=None if trace.cached_tokens is None else trace.cached_tokens[here],
         prefixes=trace.prefixes and trace.prefixes.picked(np.arange(len(trace))[here]),
+    )  # fmt: skip
+
+
+def of_classes(trace: Trace, indices: Collection[int]) -> Trace:
+    """The requests of some classes, which arrive when they did."""
+    here = np.flatnonzero(np.isin(trace.class_index, sorted(indices)))
+    return replace(
+        trace, arrival_s=trace.arrival_s[here], prompt_tokens=trace.prompt_tokens[here],
+        output_tokens=trace.output_tokens[here], class_index=trace.class_index[here],
+        cached_tokens=None if trace.cached_tokens is None else trace.cached_tokens[here],
+        prefixes=trace.prefixes and trace.prefixes.picked(here),
+        labels=None if trace.labels is None else trace.labels[here],
     )  # fmt: skip
 
 

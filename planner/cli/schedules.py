@@ -25,10 +25,10 @@ def check_schedule(question: "Scenario") -> "CheckReport":
     """What a question over time resolves to; refused where ``plan`` refuses it."""
     from planner.planning import plan as planning
     from planner.resolve.epoch_options import unsold_on_top
-    from planner.schedules.question import opened, policies_of
+    from planner.schedules.question import ways
 
     read = planning.read(question)
-    found = [opened(read, name) for name in policies_of(question)]
+    found = ways(read)
     unsold = tuple(dict.fromkeys(word for each in found for word in unsold_on_top(each.case, each.section)))
     return planning.checked([each.case for each in found], unsold)
 
@@ -106,7 +106,7 @@ def simulated_schedule(
     tell_moved(source, file, quiet=quiet)
     asked = file.scenario.changed(sets)
     with progress(quiet=quiet) as tell:
-        found = serve_again(asked, file.schedule, file.timetable.policy, progress=tell, epoch=epoch)
+        found = serve_again(asked, file.timetable, progress=tell, epoch=epoch, study=_study)
     report_schedule(report, found, asked, quiet=quiet)
     show_served(found, asked, json=json)
     if not found.valid:

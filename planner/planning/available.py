@@ -20,7 +20,6 @@ from planner.planning.failings import failures
 from planner.planning.load_margin import margin
 from planner.planning.loop import PlanningLoop
 from planner.planning.one import worth
-from planner.planning.outages import down
 from planner.planning.refusals import raise_words
 from planner.planning.tighten import resized, totals_of
 from planner.resolve.availability import assumptions, reliable, rule_of
@@ -29,6 +28,7 @@ from planner.results.availability import Availability, Nine, Outage
 from planner.results.evidence import Judgement, NoPlan, ValidatedPlan
 from planner.results.plan import CandidatePlan
 from planner.simulator.judge import judge
+from planner.simulator.outages import down
 from planner.simulator.pools import Events
 from planner.simulator.traffic import Judging, Traffic
 from workloads.traces import Trace

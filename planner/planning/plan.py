@@ -12,7 +12,6 @@ from planner.planning.in_rows import in_rows, limited_by_rows, prepared
 from planner.planning.limits import over_budget, over_row
 from planner.planning.loop import PlanningLoop
 from planner.planning.other_growth import other_growth
-from planner.planning.outages import outage
 from planner.planning.recount import recounted
 from planner.planning.refusals import unserved
 from planner.planning.row_study import study
@@ -31,6 +30,7 @@ from planner.results.picture import Bought, Picture
 from planner.results.plan import CandidatePlan
 from planner.scenario import Scenario
 from planner.simulator.judge import Note
+from planner.simulator.outages import outage
 from planner.simulator.sketch import sketch
 
 Progress = Callable[[str, float], None]

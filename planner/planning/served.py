@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from planner.errors import BadInput
-from planner.planning.outages import outage
 from planner.resolve.case import Case
 from planner.resolve.cells import cell_draws, instances_of_cells
 from planner.resolve.workload import Asked
@@ -12,6 +11,7 @@ from planner.results.evidence import Judgement
 from planner.results.plan import CandidatePlan, Pool
 from planner.simulator.cells import CellTraffic, judge_cells
 from planner.simulator.judge import Note, judge
+from planner.simulator.outages import outage
 from planner.simulator.pools import Events, PoolModel
 from planner.simulator.traffic import Judging, Traffic
 

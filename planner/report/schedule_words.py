@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from planner.report.words import number, percent, plural, watts
 from planner.results.evidence import Verdict
-from planner.results.schedule import FixedFleet, Spent
-from planner.results.timetable import Served, Timetable
+from planner.results.schedule import FixedFleet, OneKnob, Spent
+from planner.results.timetable import Served, Timetable, Tried
 
 _BARS = " ▁▂▃▄▅▆▇█"
 J_PER_KWH = 3.6e6
@@ -37,6 +37,16 @@ def against_fixed(found: Spent | None, fixed: FixedFleet | None) -> str:
     doubt = "" if fixed.valid else "; in an epoch that was served it misses an objective"
     fleet = f"{fleet_words(fixed)}, never changed, {spent_words(fixed.spent)}{doubt}"
     return f"{fleet}; against it the schedule {', '.join(changes)}"
+
+
+def against_one_knob(planned: Spent, knobs: Sequence[OneKnob]) -> str:
+    """What the schedule saves against the best that moves one knob, both as planned; nothing where none is moved."""
+    if not knobs:
+        return ""
+    best, names = knobs[0], (("money", "cost_usd"), ("energy", "energy_j"), ("CO2", "carbon_g"))
+    changes = [saved_words(getattr(planned, key), getattr(best.spent, key), word) for word, key in names]
+    told = ", ".join(f"{each.knob} {spent_words(each.spent)}" for each in knobs)
+    return f"{told} (planned, not simulated); against {best.knob} alone the schedule {', '.join(changes)}"
 
 
 def saved_words(value: float, against: float, word: str) -> str:
@@ -85,7 +95,7 @@ def served_words(found: Timetable) -> str:
     near = max(found.served, key=lambda each: each.tightness_ratio)
     told = f"an objective or budget missed in {spans(sorted(missed))}" if missed else "every objective met"
     rest = f"; {len(found.unserved)} more rest on the same capacities" if found.unserved else ""
-    more = sum(ratio > 1 for ratio in found.provided_ratio)
+    more = sum(any(ratio > 1 for ratio in each) for each in zip(*found.provided_ratio.values(), strict=True))
     tight = f"; {plural(more, 'epoch')} {'provides' if more == 1 else 'provide'} for more than the peak" if more else ""
     return (
         f"the simulator served {plural(count, 'epoch')} ({len(found.served)} different) at their peak, with the "
@@ -97,3 +107,16 @@ def served_words(found: Timetable) -> str:
 def sparkline(values: Sequence[float], most: float) -> str:
     """One bar per value, in eighths of ``most``."""
     return "".join(_BARS[min(8, round(8 * value / most))] if most else " " for value in values)
+
+
+def tried_words(found: Timetable) -> str:
+    """What other precisions, engines and policies came to, in a line."""
+    others = [each for each in found.tried if (each.variant, each.policy) != (found.variant, found.policy)]
+    return "; ".join(f"{each.policy}, {each.variant.words}: {_came_to(each)}" for each in others)
+
+
+def _came_to(each: Tried) -> str:
+    if not each.simulated:
+        return "no better by its proven bound" if each.cost_usd is None and each.bound is not None else "no schedule"
+    told = "no schedule" if each.cost_usd is None else f"${each.cost_usd:,.2f}"
+    return told if each.valid else f"{told}, not validated"

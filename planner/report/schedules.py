@@ -25,12 +25,14 @@ from planner.report.power import layout_words
 from planner.report.rows import row_line, row_section
 from planner.report.schedule_words import (
     against_fixed,
+    against_one_knob,
     against_the_simulator,
     said,
     served_words,
     spans,
     sparkline,
     spent_words,
+    tried_words,
 )
 from planner.report.screen import Screen, more, rows_part, warned
 from planner.report.words import amount, number, percent, plural, policy_words, watts
@@ -133,8 +135,11 @@ def _facts(found: Timetable, schedule: Schedule, *, edited: bool) -> tuple[tuple
         ("As planned", f"{spent_words(planned(schedule))}; {schedule.churn_machines} starts and stops"),
         ("As simulated", against_the_simulator(found.simulated, found.served)),
         ("Fixed fleet", against_fixed(found.simulated, found.fixed)),
+        ("One knob alone", against_one_knob(planned(schedule), found.knobs)),
         ("Base fleet", _fleet(schedule)),
         ("Row", row_line(found.power) if found.power else ""),
+        ("Exceeded", "; ".join(found.over)),
+        ("Alternatives", tried_words(found)),
         ("Precision", _by_type(found.serves)),
         ("Optimum", f"{schedule.method}, {proven}"),
     )
@@ -179,6 +184,8 @@ def _savings(schedule: Schedule, found: Timetable) -> Iterator[Section]:
         pairs = [(getattr(simulated, k), getattr(fixed.spent, k)) for k in ("cost_usd", "energy_j", "carbon_g")]
         change = tuple(f"{100 * (now / fleet - 1):+.1f} %" if fleet else "" for now, fleet in pairs)
         rows += [_spent_row("fixed fleet for the peak", fixed.spent), ("schedule against the fixed fleet", *change)]
+    for each in found.knobs:
+        rows.append(_spent_row(f"{each.knob} alone follows the load, planned watts", each.spent))
     table = Table(columns=columns("plan", "#cost", "#energy", "#CO2"), rows=rows, caption="money, energy and CO2")
     yield from section("saving", "Against a fixed fleet", table)
 

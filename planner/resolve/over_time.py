@@ -16,10 +16,6 @@ from planner.scenario.schedule_section import ScheduleSection
 REFUSED: Mapping[str, str] = {
     "availability.*": "a schedule powers machines up and down, and which of them are spare in an epoch is not decided; "
     "schedule.interruptions_per_h_ratio provides for machines on top that are lost",
-    "validation.failures": "a failing machine is named by its place in a fixed plan, a schedule has a plan per epoch; "
-    "schedule.interruptions_per_h_ratio provides for machines that are lost",
-    "policy.recovery": "no machine fails, so there is nothing to recover from",
-    "solver.search_evaluations": "the search tries neighbours of one fixed plan, a schedule has a plan per epoch",
     "solver.gap_frac": "schedule.gap_frac is the gap of a schedule",
 }
 """Keys, or all keys of a section, that must keep their default beside a schedule, and why."""
@@ -39,8 +35,8 @@ def schedule_problems(scenario: Scenario, machines: Sequence[Machine]) -> tuple[
     """
     if scenario.schedule is None:
         return ()
-    return (*_refused(scenario), *_objective(scenario), *_policy(scenario), *_one_precision(scenario),
-            *_arrivals(scenario), *_machine_names(scenario, machines), *_spares(scenario.schedule))  # fmt: skip
+    return (*_refused(scenario), *_objective(scenario), *_policy(scenario), *_arrivals(scenario),
+            *_machine_names(scenario, machines), *_spares(scenario.schedule))  # fmt: skip
 
 
 def aims_of(scenario: Scenario) -> tuple[Aim, ...]:
@@ -103,16 +99,6 @@ def _policy(scenario: Scenario) -> Iterator[str]:
             f"policy.name: found '{name}'; expected {', '.join(SERVED)} beside schedule: under {name} memory is "
             "promised at arrival for the whole request, and instances come and go"
         )
-
-
-def _one_precision(scenario: Scenario) -> Iterator[str]:
-    """Lists of precisions and engines: the machines of a schedule are all served in one of each."""
-    model = scenario.model
-    for key, found in (("dtype", model.dtype), ("kv_dtype", model.kv_dtype), ("engine", model.engine),
-                       ("profile_set", model.profile_set)):  # fmt: skip
-        if isinstance(found, tuple) or found == "any":
-            shown = found if isinstance(found, str) else ", ".join(found)
-            yield f"model.{key}: found {shown}; expected one beside schedule, whose epochs share it"
 
 
 def _arrivals(scenario: Scenario) -> Iterator[str]:

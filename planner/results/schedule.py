@@ -183,6 +183,19 @@ class Spent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OneKnob:
+    """The fleet of the peak with one knob that follows the load; planned for the schedule's rates, not simulated.
+
+    Attributes:
+        knob: machines, clock or layout.
+        spent: over the same horizon, as planned.
+    """
+
+    knob: str
+    spent: Spent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FixedFleet:
     """The fleet for the peak, always powered.
 

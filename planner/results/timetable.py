@@ -1,11 +1,13 @@
 """The nouns of a plan over time and of what the simulator said of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from planner.results.evidence import Evidence, Verdict
 from planner.results.precision import Served as Precision
+from planner.results.precision import Variant
 from planner.results.row import RowStudy
-from planner.results.schedule import FixedFleet, Schedule, Spent
+from planner.results.schedule import FixedFleet, OneKnob, Schedule, Spent
 from solvers.allocation import Termination
 
 FUZZ_FRAC = 1e-6
@@ -30,6 +32,7 @@ class Served:
         planned_w: mean draw at the wall of what is powered, as planned at the rate that was served.
         simulated_w: the same as metered; None where watts are not known.
         limit_w: the budget of expected watts; None is unlimited.
+        longer_missed: objectives that a longer run misses.
     """
 
     epochs: tuple[int, ...]
@@ -45,6 +48,7 @@ class Served:
     planned_w: float = 0.0
     simulated_w: float | None = None
     limit_w: float | None = None
+    longer_missed: tuple[str, ...] = ()
 
     @property
     def served_well(self) -> bool:
@@ -76,6 +80,29 @@ class Served:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """A precision, engine and policy that a schedule was looked for in.
+
+    Attributes:
+        variant: precision and engine.
+        policy: how instances serve.
+        cost_usd: of its schedule, over the horizon; None where there is none.
+        energy_j: of the same.
+        valid: the simulator confirms it.
+        bound: proven least of the first aim with instances full; None where nothing is proven.
+        simulated: whether it was served; else its bound is no better than the answer.
+    """
+
+    variant: Variant
+    policy: str
+    cost_usd: float | None
+    energy_j: float | None
+    valid: bool
+    bound: float | None
+    simulated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Timetable:
     """A schedule and what speaks for it.
 
@@ -84,7 +111,8 @@ class Timetable:
         served: what the simulator said, epochs that are alike together.
         unserved: epochs that rest on the same capacities and were not simulated.
         termination: how the last solve ended.
-        provided_ratio: rate that each epoch provides for over its peak; above 1 where the simulator asked for more.
+        provided_ratio: class -> rate that each epoch provides for over its peak; above 1 where the simulator asked for
+            more.
         policy: how instances serve.
         simulated: money, energy and CO2 with the watts of the simulator; None where watts are not known.
         fixed: the fixed fleet for the peak, to compare with; None where none passed, or nothing was validated.
@@ -92,13 +120,17 @@ class Timetable:
         lacking: where there is no schedule: budgets to raise, full sentences.
         proven: that there is none, by the least work of the busiest epoch.
         power: the row that its machines stand in; None where none is asked for.
+        variant: precision and engine that it is of; None in files of versions that had one only.
+        knobs: what each knob that it moves would come to alone, the best first.
+        over: limits that its machines exceed, though every epoch was served well; full sentences.
+        tried: where several precisions, engines or policies are allowed, what each came to, the best first.
     """
 
     schedule: Schedule | None
     served: tuple[Served, ...]
     unserved: tuple[int, ...]
     termination: Termination
-    provided_ratio: tuple[float, ...]
+    provided_ratio: Mapping[str, tuple[float, ...]]
     policy: str
     simulated: Spent | None = None
     fixed: FixedFleet | None = None
@@ -106,8 +138,12 @@ class Timetable:
     lacking: tuple[str, ...] = ()
     proven: bool = False
     power: RowStudy | None = None
+    variant: Variant | None = None
+    knobs: tuple[OneKnob, ...] = ()
+    over: tuple[str, ...] = ()
+    tried: tuple[Tried, ...] = ()
 
     @property
     def valid(self) -> bool:
-        """Whether there is a schedule and every epoch that was served kept every objective."""
-        return self.schedule is not None and all(each.valid for each in self.served)
+        """Whether there is a schedule, every epoch that was served kept every objective, and no limit is exceeded."""
+        return self.schedule is not None and not self.over and all(each.valid for each in self.served)

@@ -81,13 +81,15 @@ def _contradictions(file: ScheduleFile) -> Iterator[str]:
     if sorted(said) != list(range(len(schedule.epochs))):
         yield f"timetable: found {len(said)} epochs served or not; expected {len(schedule.epochs)}, each once"
     ratios = file.timetable.provided_ratio
-    if len(ratios) != len(schedule.epochs) or not all(ratio > 0 for ratio in ratios):
-        yield f"timetable.provided_ratio: found {list(ratios)}; expected a number above 0 for each epoch"
+    for name in sorted({name for epoch in schedule.epochs for run in epoch.runs for name in run.rate_req_per_s}):
+        told = ratios.get(name, ())
+        if len(told) != len(schedule.epochs) or not all(ratio > 0 for ratio in told):
+            yield f"timetable.provided_ratio.{name}: found {list(told)}; expected a number above 0 for each epoch"
     if not file.timetable.valid:
         yield "timetable.served: found an epoch that misses an objective; a validated plan has none"
 
 
-def schedule_csv(schedule: Schedule, provided_ratio: Sequence[float]) -> str:
+def schedule_csv(schedule: Schedule, provided_ratio: Mapping[str, Sequence[float]]) -> str:
     """The schedule for an autoscaler: one line per epoch and pool, machines of its type beside it.
 
     The rate is what the pool is sent at the epoch's peak: what its epoch provides for, over its ``provided_ratio``.
@@ -98,9 +100,10 @@ def schedule_csv(schedule: Schedule, provided_ratio: Sequence[float]) -> str:
         ["epoch", "start_s", "machine", "role", "layout", "clock_mhz", "classes", "instances", "rate_req_per_s",
          "machines_on", "machines_on_top", "machines_started", "machines_stopped"]
     )  # fmt: skip
-    for number, (epoch, provided) in enumerate(zip(schedule.epochs, provided_ratio, strict=True)):
+    for number, epoch in enumerate(schedule.epochs):
         for run in epoch.runs:
-            machine, rate = run.spec.machine, sum(run.rate_req_per_s.values()) / provided
+            rate = sum(provided / provided_ratio[name][number] for name, provided in run.rate_req_per_s.items())
+            machine = run.spec.machine
             rows.writerow(inert(
                 [number, f"{epoch.start_s:g}", machine, run.spec.role, run.spec.layout.name, run.spec.clock_mhz or "",
                  " ".join(sorted(run.rate_req_per_s)), run.instances, f"{rate:.6g}",

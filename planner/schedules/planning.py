@@ -1,8 +1,8 @@
 """The story of a plan over time: forecast, propose, serve every epoch, provide for more where one misses."""
 
+from collections.abc import Iterator
 from dataclasses import replace
-
-import numpy as np
+from functools import partial
 
 from planner.errors import BadInput
 from planner.formulate import lift_schedule
@@ -11,25 +11,23 @@ from planner.resolve.inputs import Inputs, inputs_of
 from planner.resolve.serving import served_over_time
 from planner.results.evidence import Verdict
 from planner.results.schedule import Schedule
-from planner.results.timetable import Timetable
+from planner.results.timetable import Timetable, Tried
 from planner.scenario import Scenario
-from planner.scenario.objectives import Aim
 from planner.scenario.schedule_section import ScheduleSection
 from planner.schedules.fixed import Static, fixed_fleet, simulated
-from planner.schedules.question import Opened, opened, policies_of, question_of, solved
+from planner.schedules.knobs import one_knob
+from planner.schedules.less import Trial, value, with_less
+from planner.schedules.levels import learned
+from planner.schedules.provision import Provided, between, level, missed, raised, same
+from planner.schedules.question import Opened, opened, policies_of, proved, question_of, solved, ways
 from planner.schedules.recount import recounted
 from planner.schedules.refusal import refusal
-from planner.schedules.rows import Study, in_rows, of_at_most
+from planner.schedules.rows import Study, at_work, busiest_of, in_rows, of_at_most
 from planner.schedules.serving import Progress, Serving
 from solvers.allocation import Reason
-from workloads.load import Floats
-
-MORE_RATIO = 1 / 0.85
-"""By which the rate that an epoch provides for grows each time that the simulator finds an objective missed in it; by
-its root up to the peak, where the usual headroom is."""
 
 HALVINGS = 4
-"""How often that growth is halved where no schedule provides for it."""
+"""How often growth of what is provided for is halved where no schedule provides for it."""
 
 LEAST_WATTS_STEP = 0.995
 """By which planned watts fall below the metered share of their budget when the simulator finds it passed."""
@@ -56,13 +54,16 @@ def timetable(
         return best if best.lacking else _refused(best, asked)
     progress(f"{best.policy}: fixed fleet", 0.95)
     fixed = fixed_fleet(asked, best.schedule, static) if best.valid and static else None
-    notes = (*best.schedule.notes, *_losses(serving, best.schedule, asked.section))
+    notes = (
+        *best.schedule.notes, *_losses(serving, best.schedule, asked.section), *_absent(inputs.scenario, best.schedule)
+    )  # fmt: skip
     return replace(
         best,
         schedule=replace(best.schedule, notes=notes),
         simulated=simulated(best.schedule, best.served, asked.case.scenario),
         fixed=fixed,
         serves=served_over_time(asked.case, best.schedule),
+        knobs=one_knob(asked, best) if best.valid and static else (),
     )
 
 
@@ -84,14 +85,48 @@ def _standing(inputs: Inputs, progress: Progress, study: Study | None) -> tuple[
 
 
 def _best(inputs: Inputs, progress: Progress) -> tuple[Timetable, Opened, Serving]:
-    """The best schedule of any policy that is asked for, with its question and what was served."""
-    found = []
-    for name in policies_of(inputs.scenario):
-        progress(f"{name}: options", 0.0)
-        asked = opened(inputs, name)
+    """The best schedule of any precision, engine and policy that is allowed, with its question and what was served.
+
+    Where several are, those that promise most come first; one whose bound is no better than the answer is not served.
+    """
+    progress("options", 0.0)
+    allowed = ways(inputs)
+    bounds = [_promised(asked) if len(allowed) > 1 else None for asked in allowed]
+    order = sorted(range(len(allowed)), key=lambda at: (bounds[at] is None, bounds[at] or 0.0))
+    found, tried = list[tuple[Timetable, Opened, Serving]](), list[Tried]()
+    for at in order:
+        asked = allowed[at]
         serving = Serving(asked.case, asked.section, asked.load, asked.options)
+        best = min(found, key=lambda each: _worth(each[0])) if found else None
+        if best and _beaten(best[0], bounds[at]):
+            tried.append(_tried(asked, None, bounds[at]))
+            continue
         found.append((_timetable(asked, serving, progress), asked, serving))
-    return min(found, key=lambda each: _worth(each[0]))
+        tried.append(_tried(asked, found[-1][0], bounds[at]))
+    best = min(found, key=lambda each: _worth(each[0]))
+    table = sorted(tried, key=lambda row: (not row.valid, row.cost_usd is None, row.cost_usd or row.bound or 0.0))
+    return replace(best[0], tried=tuple(table) if len(allowed) > 1 else ()), best[1], best[2]
+
+
+def _promised(asked: Opened) -> float | None:
+    """Proven least of the first aim with instances full; None where nothing is proven."""
+    full = level(asked.load.peak_req_per_s, asked.case.scenario.headroom.mixed_frac)
+    return _proposed(asked, full, 1.0).termination.bound
+
+
+def _beaten(best: Timetable, bound: float | None) -> bool:
+    """Whether a bound is no better than a validated schedule."""
+    return best.valid and bound is not None and bound >= value(best.schedule)[0]
+
+
+def _tried(asked: Opened, found: Timetable | None, bound: float | None) -> Tried:
+    """What a way of serving came to; None is one that was not served."""
+    schedule = found.schedule if found else None
+    return Tried(
+        variant=asked.case.variant, policy=asked.case.policy.name,
+        cost_usd=schedule.cost_usd if schedule else None, energy_j=schedule.energy_j if schedule else None,
+        valid=bool(found and found.valid), bound=bound, simulated=bool(found and found.served),
+    )  # fmt: skip
 
 
 def _refused(found: Timetable, asked: Opened) -> Timetable:
@@ -120,44 +155,52 @@ def _losses(serving: Serving, schedule: Schedule, section: ScheduleSection) -> t
     )
 
 
+def _absent(scenario: Scenario, schedule: Schedule) -> Iterator[str]:
+    """Failures that find no machine, full sentences."""
+    for each in scenario.validation.failures:
+        epoch = schedule.epochs[int(each.at_s // schedule.epoch_s)]
+        runs = [run for at, run in enumerate(epoch.runs) if each.pool in (at, run.spec.role)]
+        if each.machine >= sum(run.instances for run in runs):
+            yield (
+                f"validation.failures: epoch {int(each.at_s // schedule.epoch_s)} has no {each.pool} machine "
+                f"{each.machine}, so none fails in it"
+            )
+
+
 def _worth(found: Timetable) -> tuple[object, ...]:
     """The smaller, the better: validated before not, a schedule before none, then by the aims."""
-    return (not found.valid, found.schedule is None, _value(found.schedule))
-
-
-def _value(schedule: Schedule | None) -> tuple[float, ...]:
-    """What a schedule comes to in the aims, in their order."""
-    if schedule is None:
-        return ()
-    worth = {Aim.COST: schedule.cost_usd, Aim.ENERGY: schedule.energy_j, Aim.CARBON: schedule.carbon_g,
-             Aim.POWER: schedule.rated_w, Aim.MACHINES: schedule.powered_machines}  # fmt: skip
-    return tuple(worth[aim] for aim in schedule.aims)
+    return (not found.valid, found.schedule is None, value(found.schedule))
 
 
 def _timetable(asked: Opened, serving: Serving, progress: Progress) -> Timetable:
     """The best schedule under one policy.
 
-    Instances are filled to what they carry at first, without headroom: the simulator says which epochs need it.
+    Instances are filled to what they carry at first, without headroom, and as far as a few epochs alone need less: the
+    simulator says which epochs and which classes need more.
     """
-    brim = asked.case.scenario.headroom.mixed_frac
-    held = provided = np.full(asked.load.epochs, brim)
-    watts_ratio, found = 1.0, None
+    name = asked.case.policy.name
+    held: Provided = level(asked.load.peak_req_per_s, asked.case.scenario.headroom.mixed_frac)
+    provided: Provided = learned(asked, serving, lambda words, done: progress(f"{name}: {words}", 0.2 * done))
+    watts_ratio, found, little = 1.0, None, held
     for turn in range(asked.case.scenario.validation.max_rounds):
-        part = _part_of(progress, asked.case.policy.name, turn)
+        part = _part_of(progress, name, turn)
         part("solving", 0.0)
-        proposed, provided = _nearest(asked, held, provided, watts_ratio)
+        proposed, provided = _nearest(asked, held, provided, watts_ratio, prove=not turn)
         if proposed.schedule is None:
             return found or proposed
-        found, held = proposed, provided.copy()
+        found, held = proposed, provided
         served, unserved = serving.all(proposed.schedule, part)
         found = replace(found, served=served, unserved=unserved)
         if found.valid:
-            return found
-        provided = held.copy()
-        for each in served:
-            if not each.served_well:
-                missed = list(each.epochs)
-                provided[missed] *= np.where(provided[missed] < 1, MORE_RATIO**0.5, MORE_RATIO)
+            less, provided = with_less(
+                Trial(found=found, provided=held), little,
+                partial(_proposed, asked, watts_ratio=watts_ratio, prove=False), serving=serving,
+                evaluations=asked.case.scenario.solver.search_evaluations, progress=part,
+            )  # fmt: skip
+            part("proving", 0.9)
+            return found if less is found and not turn else _proved(asked, less, provided, watts_ratio)
+        little = missed(little, held, served)
+        provided = raised(held, served)
         passed = [
             each.limit_w / each.simulated_w for each in served if each.excess_w and each.limit_w and each.simulated_w
         ]
@@ -166,54 +209,80 @@ def _timetable(asked: Opened, serving: Serving, progress: Progress) -> Timetable
     return found
 
 
-def _nearest(asked: Opened, held: Floats, wanted: Floats, watts_ratio: float) -> tuple[Timetable, Floats]:
+def _proved(asked: Opened, found: Timetable, provided: Provided, watts_ratio: float) -> Timetable:
+    """The same with a tight bound: rounds before the last need none."""
+    assert found.schedule is not None, "only what was served is proved"
+    if found.schedule.method != "decomposed":
+        return found
+    ended = proved(asked, question_of(asked, provided, watts_ratio), found.termination)
+    return replace(found, termination=ended, schedule=replace(found.schedule, termination=ended))
+
+
+def _nearest(
+    asked: Opened, held: Provided, wanted: Provided, watts_ratio: float, *, prove: bool
+) -> tuple[Timetable, Provided]:  # fmt: skip
     """The schedule that provides for what is wanted, or for as much of it as budgets and availability allow.
 
     Args:
         asked: the question.
-        held: (epochs,) rates over the peak that some schedule provides for.
-        wanted: (epochs,) those to provide for.
+        held: rates over the peak that some schedule provides for.
+        wanted: those to provide for.
         watts_ratio: share of the budget of expected watts that may be planned on.
+        prove: look for a tight bound too.
 
     Returns:
         The proposal, None in it where there is none even halfway, and what it provides for.
     """
-    proposed = _proposed(asked, wanted, watts_ratio)
+    proposed = _proposed(asked, wanted, watts_ratio, prove=prove)
     for _ in range(HALVINGS):
-        if proposed.schedule is not None or np.array_equal(held, wanted):
+        if proposed.schedule is not None or same(held, wanted):
             break
-        wanted = (held + wanted) / 2
-        proposed = _proposed(asked, wanted, watts_ratio)
+        wanted = between(held, wanted)
+        proposed = _proposed(asked, wanted, watts_ratio, prove=prove)
     return proposed, wanted
 
 
 def serve_again(
-    scenario: Scenario, schedule: Schedule, policy: str, *, progress: Progress, epoch: int | None = None
+    scenario: Scenario, planned: Timetable, *, progress: Progress, epoch: int | None = None, study: Study | None = None
 ) -> Timetable:
     """What the simulator says of a schedule that exists, asked what ``scenario`` asks.
 
     Args:
         scenario: the question; its options are those that the schedule is made of.
-        schedule: as it was planned.
-        policy: under which.
+        planned: the schedule as it was planned, its policy and its precision.
         progress: takes what is served, and the share that is done.
         epoch: only this one, with the change into it.
+        study: of the row that its machines stand in; None leaves it out.
 
     Raises:
         BadInput: the schedule runs what the scenario does not offer, has other epochs, or none of that number.
         WorkloadError: see ``opened``.
     """
-    asked = opened(scenario, policy if policy in policies_of(scenario) else policies_of(scenario)[0])
+    asked = _as_planned(scenario, planned)
     case, section, load = asked.case, asked.section, asked.load
     if epoch is not None and not 0 <= epoch < load.epochs:
         raise BadInput(f"--epoch: found {epoch}; expected 0 to {load.epochs - 1}")
-    schedule = recounted(asked, schedule)
+    assert planned.schedule is not None, "only a schedule is served"
+    schedule = recounted(asked, planned.schedule)
     serving = Serving(case, section, load, asked.options)
     served, unserved = serving.all(schedule, progress) if epoch is None else serving.one(schedule, epoch, progress)
-    return Timetable(
+    found = Timetable(
         schedule=schedule, served=served, unserved=unserved, termination=schedule.termination,
-        provided_ratio=(1.0,) * load.epochs, policy=case.policy.name, serves=served_over_time(case, schedule),
+        provided_ratio=dict.fromkeys(load.peak_req_per_s, (1.0,) * load.epochs), policy=case.policy.name,
+        serves=served_over_time(case, schedule), variant=case.variant,
     )  # fmt: skip
+    if study is None or scenario.power.row_limit_w is None or epoch is not None:
+        return found
+    progress("rows", 0.95)
+    row, wrong = study(case, at_work(case, busiest_of(schedule), found))
+    return replace(found, power=row, over=(wrong,) if wrong else ())
+
+
+def _as_planned(scenario: Scenario, planned: Timetable) -> Opened:
+    """A question as a schedule answers it: under its policy and in its precision, where it still allows them."""
+    inputs, names = inputs_of(scenario), policies_of(scenario)
+    variant = planned.variant if planned.variant in inputs.variants else None
+    return opened(inputs, planned.policy if planned.policy in names else names[0], variant)
 
 
 def as_it_stands(scenario: Scenario, found: Timetable) -> Timetable:
@@ -224,7 +293,7 @@ def as_it_stands(scenario: Scenario, found: Timetable) -> Timetable:
         WorkloadError: see ``opened``.
     """
     assert found.schedule is not None  # files without one are not read
-    schedule = recounted(opened(scenario, found.policy), found.schedule)
+    schedule = recounted(_as_planned(scenario, found), found.schedule)
     return replace(found, schedule=schedule, served=(), unserved=(), simulated=None, fixed=None)
 
 
@@ -241,10 +310,10 @@ def _part_of(progress: Progress, policy: str, turn: int) -> Progress:
     return tell
 
 
-def _proposed(asked: Opened, provided: Floats, watts_ratio: float) -> Timetable:
+def _proposed(asked: Opened, provided: Provided, watts_ratio: float, *, prove: bool = True) -> Timetable:
     """The schedule that the program finds; not served yet."""
     question = question_of(asked, provided, watts_ratio)
-    solution, later, method = solved(asked, question)
+    solution, later, method = solved(asked, question, prove=prove)
     schedule = None
     if solution.allocation is not None:
         schedule = replace(
@@ -253,5 +322,6 @@ def _proposed(asked: Opened, provided: Floats, watts_ratio: float) -> Timetable:
         )
     return Timetable(
         schedule=schedule, served=(), unserved=tuple(range(asked.load.epochs)), termination=solution.termination,
-        provided_ratio=tuple(provided.tolist()), policy=asked.case.policy.name,
+        provided_ratio={name: tuple(ratios.tolist()) for name, ratios in provided.items()},
+        policy=asked.case.policy.name, variant=asked.case.variant,
     )  # fmt: skip

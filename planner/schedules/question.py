@@ -13,17 +13,19 @@ from planner.resolve.case import Case, open_case
 from planner.resolve.epoch_options import epoch_options, fleet, unsold_on_top
 from planner.resolve.inputs import Inputs, scenario_of
 from planner.resolve.over_time import aims_of, hourly_carbon_g_per_kwh
+from planner.results.precision import Variant
 from planner.results.schedule import EpochOption, Tariff
 from planner.scenario import Scenario
 from planner.scenario.choices import listed
 from planner.scenario.objectives import Transitions
 from planner.scenario.schedule_section import ScheduleSection
+from planner.schedules.provision import Provided
 from solvers.allocation import Solution, Termination
-from solvers.decomposition import solve_decomposed
+from solvers.decomposition import proven, solve_decomposed
 from solvers.lexicographic import lexicographic
 from solvers.problem import Problem
 from solvers.solve import solve
-from workloads.load import Floats, Load, binned, from_factors, hedged, template
+from workloads.load import Load, binned, from_factors, hedged, template
 
 WHOLE_EPOCHS = 4
 """Up to this many epochs the whole model is solved at once."""
@@ -51,8 +53,13 @@ class Opened:
     notes: tuple[str, ...]
 
 
-def opened(question: Scenario | Inputs, policy: str) -> Opened:
+def opened(question: Scenario | Inputs, policy: str, variant: Variant | None = None) -> Opened:
     """Read a question over time in.
+
+    Args:
+        question: the scenario, or what was read of it.
+        policy: one that it allows.
+        variant: precision and engine; None is what the scenario names first.
 
     Raises:
         BadInput: it has no schedule, asks what no schedule honours, or a class is carried by no option.
@@ -61,15 +68,36 @@ def opened(question: Scenario | Inputs, policy: str) -> Opened:
     scenario = scenario_of(question)
     if scenario.schedule is None:
         raise BadInput("schedule: missing; expected the section that says which hours to plan")
-    case = open_case(question, policy)
+    case = open_case(question, policy, variant)
     load, options = load_of(case, scenario.schedule), epoch_options(case)
     lost = [name for name, rates in load.peak_req_per_s.items() if rates.max() > 0 and not served(options, name)]
     if lost:
         raise BadInput(*(f"schedule: no option carries class '{name}'; expected one that does" for name in lost))
+    if late := [each for each in scenario.validation.failures if each.at_s >= load.duration_s]:
+        ends = f"expected below {load.duration_s:g} s, where the last epoch ends"
+        raise BadInput(*(f"validation.failures: found at_s {each.at_s:g}; {ends}" for each in late))
     return Opened(
         case=case, section=scenario.schedule, load=load, options=options,
         notes=(*case.asked.doubts, *unsold_on_top(case, scenario.schedule)),
     )  # fmt: skip
+
+
+def ways(inputs: Inputs) -> list[Opened]:
+    """The question in every precision, on every engine and under every policy that it allows and that can serve it.
+
+    Raises:
+        BadInput, WorkloadError: see ``opened``; no way can serve it, with what keeps the first.
+    """
+    found, wrong = list[Opened](), list[BadInput]()
+    for variant in inputs.variants:
+        for name in policies_of(inputs.scenario):
+            try:
+                found.append(opened(inputs, name, variant))
+            except BadInput as why:
+                wrong.append(why)
+    if not found:
+        raise wrong[0]
+    return found
 
 
 def policies_of(scenario: Scenario) -> tuple[str, ...]:
@@ -94,19 +122,19 @@ def load_of(case: Case, section: ScheduleSection) -> Load:
     )  # fmt: skip
 
 
-def question_of(asked: Opened, provided: Floats | None = None, watts_ratio: float = 1.0) -> EpochQuestion:
+def question_of(asked: Opened, provided: Provided | None = None, watts_ratio: float = 1.0) -> EpochQuestion:
     """The question over time, each epoch's peak times the rate that is ``provided`` for.
 
     Args:
         asked: the question.
-        provided: (epochs,) rate provided for over the peak.
+        provided: rate provided for over the peak.
         watts_ratio: share of the budget of expected watts that may be planned on.
     """
     case, section, load = asked.case, asked.section, asked.load
     hours, energy = np.asarray(hourly_carbon_g_per_kwh(case.scenario), float), case.scenario.energy
     at = (np.arange(load.epochs) * load.epoch_s / 3600).astype(int) % len(hours)
     if provided is not None:
-        load = replace(load, peak_req_per_s={name: peak * provided for name, peak in load.peak_req_per_s.items()})
+        load = replace(load, peak_req_per_s={name: peak * provided[name] for name, peak in load.peak_req_per_s.items()})
     apart, budgets = tuple(dict.fromkeys(pair for pair, _ in case.apart)), case.scenario.budget()
     kept = thinned(asked.options, tuple(load.peak_req_per_s), apart)
     if budgets.expected_power_w is not None:
@@ -124,8 +152,36 @@ def question_of(asked: Opened, provided: Floats | None = None, watts_ratio: floa
     )  # fmt: skip
 
 
-def solved(asked: Opened, question: EpochQuestion) -> tuple[Solution, Sequence[Termination], str]:
-    """The best allocation, how the solves of the later aims ended, and the method: whole, or taken apart by epoch."""
+def alone(asked: Opened, epoch: int, provided: Provided | None = None) -> EpochQuestion:
+    """One epoch as a question of its own, without changes into it."""
+    return one_epoch(question_of(asked, provided), epoch)
+
+
+def one_epoch(question: EpochQuestion, epoch: int) -> EpochQuestion:
+    """One epoch of a question, without changes into it."""
+    load, part = question.load, slice(epoch, epoch + 1)
+    return replace(
+        question,
+        load=replace(
+            load,
+            mean_req_per_s={name: rates[part] for name, rates in load.mean_req_per_s.items()},
+            peak_req_per_s={name: rates[part] for name, rates in load.peak_req_per_s.items()},
+        ),
+        tariff=replace(question.tariff, carbon_g_per_kwh=question.tariff.carbon_g_per_kwh[part]),
+        transitions=Transitions(start_s=0.0, cyclic=False),
+    )
+
+
+def solved(
+    asked: Opened, question: EpochQuestion, *, prove: bool = True
+) -> tuple[Solution, Sequence[Termination], str]:  # fmt: skip
+    """The best allocation, how the solves of the later aims ended, and the method: whole, or taken apart by epoch.
+
+    Args:
+        asked: the question.
+        question: its program.
+        prove: look for a tight bound too, which ``proved`` does later.
+    """
     limits, gap_frac = asked.case.scenario.solver, asked.section.gap_frac
     whole = question.load.epochs <= WHOLE_EPOCHS or limits.backend != "highs"
 
@@ -133,7 +189,13 @@ def solved(asked: Opened, question: EpochQuestion) -> tuple[Solution, Sequence[T
         limit_s = limits.time_limit_s if not start else min(limits.time_limit_s, LATER_S)
         if whole:
             return solve(part, backend=limits.backend, time_limit_s=limit_s, gap_frac=gap_frac)
-        return solve_decomposed(part, place, time_limit_s=limit_s, gap_frac=gap_frac, start=start)
+        return solve_decomposed(part, place, time_limit_s=limit_s, gap_frac=gap_frac, start=start, prove=prove)
 
     solution, later = lexicographic(epoch_problem(question), later_aims(question), solver, gap_frac=gap_frac)
     return solution, [each.termination for each in later], "monolithic" if whole else "decomposed"
+
+
+def proved(asked: Opened, question: EpochQuestion, found: Termination) -> Termination:
+    """How a solve that was taken apart ended, with a tight bound."""
+    limit_s = asked.case.scenario.solver.time_limit_s
+    return proven(epoch_problem(question), place, found, time_limit_s=limit_s, gap_frac=asked.section.gap_frac)

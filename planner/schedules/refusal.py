@@ -7,9 +7,8 @@ import numpy as np
 
 from planner.formulate import EPOCH_BUDGET_FAMILIES, EpochQuestion, epoch_problem
 from planner.resolve.epoch_options import epoch_options
-from planner.scenario.objectives import Transitions
 from planner.scenario.sections import HeadroomSection
-from planner.schedules.question import Opened, question_of
+from planner.schedules.question import Opened, alone, question_of
 from solvers.allocation import Solution
 from solvers.elastic import NotProven, StillInfeasible, smallest_raise
 from solvers.problem import Problem
@@ -71,17 +70,5 @@ def _lacking(asked: Opened, families: Sequence[str]) -> tuple[str, ...]:
 
 def _busiest(asked: Opened) -> EpochQuestion:
     """The epoch of the highest rate as a question of its own."""
-    question = question_of(asked)
-    load = question.load
-    at = int(np.argmax(np.sum(list(load.peak_req_per_s.values()), axis=0)))
-    part = slice(at, at + 1)
-    return replace(
-        question,
-        load=replace(
-            load,
-            mean_req_per_s={name: rates[part] for name, rates in load.mean_req_per_s.items()},
-            peak_req_per_s={name: rates[part] for name, rates in load.peak_req_per_s.items()},
-        ),
-        tariff=replace(question.tariff, carbon_g_per_kwh=question.tariff.carbon_g_per_kwh[part]),
-        transitions=Transitions(start_s=0.0, cyclic=False),
-    )
+    peaks = question_of(asked).load.peak_req_per_s
+    return alone(asked, int(np.argmax(np.sum(list(peaks.values()), axis=0))))

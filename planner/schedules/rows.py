@@ -8,7 +8,7 @@ from planner.resolve.case import Case
 from planner.resolve.inputs import Inputs
 from planner.results.plan import CandidatePlan, Pool
 from planner.results.row import RowStudy
-from planner.results.schedule import Epoch
+from planner.results.schedule import Epoch, Schedule
 from planner.results.timetable import Timetable
 
 Study = Callable[[Case, CandidatePlan], tuple[RowStudy, str]]
@@ -33,7 +33,7 @@ def in_rows(found: Timetable, case: Case, study: Study, again: Callable[[int], t
     for turn in range(MOST_ROUNDS):
         if found.schedule is None or not found.valid:
             break
-        busiest = max(found.schedule.epochs, key=lambda epoch: sum(epoch.machines.values()))
+        busiest = busiest_of(found.schedule)
         row, wrong = study(case, at_work(case, busiest, found))
         if not wrong:
             return replace(found, power=row)
@@ -44,6 +44,11 @@ def in_rows(found: Timetable, case: Case, study: Study, again: Callable[[int], t
         found, case = again(places)
     rows = f"raise power.rows from {case.scenario.power.rows} to at least {min(needs)}" if needs else ""
     return replace(first, schedule=None, served=(), lacking=tuple(filter(None, (why, rows))), proven=False)
+
+
+def busiest_of(schedule: Schedule) -> Epoch:
+    """The epoch in which most machines are powered."""
+    return max(schedule.epochs, key=lambda epoch: sum(epoch.machines.values()))
 
 
 def at_work(case: Case, epoch: Epoch, found: Timetable) -> CandidatePlan:

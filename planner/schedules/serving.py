@@ -6,8 +6,8 @@ stands on GPUs that no other leaves, later by as much as a start may come late.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,13 +17,19 @@ from planner.results.evidence import Judgement, Verdict
 from planner.results.schedule import Epoch, EpochOption, Run, Schedule
 from planner.results.timetable import Served
 from planner.scenario.schedule_section import ScheduleSection
+from planner.scenario.sections import FailureSection
+from planner.schedules.scenes import Scene, apart, paired, part
 from planner.simulator.judge import judge
+from planner.simulator.outages import outage
 from planner.simulator.pools import Events, Failure, PoolModel, Shift
 from planner.simulator.traffic import Judging, Traffic
 from workloads.load import Load
+from workloads.slo import Slo
 from workloads.traces import Trace, cut, joined
 
 Progress = Callable[[str, float], None]
+Runs = tuple[Sequence[Run], Sequence[Run]]
+"""The pools of the epoch before, and of the epoch itself."""
 
 EARLY_S = 300.0
 """Of a trace, this much before an epoch is served with it, so that it does not begin on an empty cluster."""
@@ -34,27 +40,14 @@ FEW = 4.0
 MOST_TIMES = 16.0
 """Times its length by which the window of an epoch is made longer at most."""
 
+MOST_SCARCE_TIMES = 64.0
+"""The same for a class that is served alone, where it is rare."""
+
 GOING = " going"
 """End of the name of a pool that is no longer wanted."""
 
 BEFORE_SEED = 1_000_003
 """What is added to the seed of an epoch for the epoch before it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Scene:
-    """What is served: pools, what changes in them, and who comes."""
-
-    key: str
-    going: frozenset[str]
-    pools: list[PoolModel]
-    shifts: list[Shift]
-    draw: Callable[[int], Trace]
-    longer: Callable[[int], Trace] | None
-    warmup_frac: float
-    exact: bool
-    aligned: bool
-    rate_req_per_s: float
 
 
 class Serving:
@@ -81,7 +74,9 @@ class Serving:
         """Every epoch, or the busiest where the scenario wants so many only; and those that were left out."""
         alike: dict[str, list[int]] = defaultdict(list)
         for epoch in range(self._load.epochs):
-            alike[self._key(schedule, epoch)].append(epoch)
+            before = self._before(epoch)
+            runs = schedule.epochs[before].runs, schedule.epochs[epoch].runs
+            alike[self._key(runs, (before, epoch))].append(epoch)
         groups = sorted(alike.values(), key=lambda epochs: -float(self._total[epochs[0]]))
         wanted = len(groups) if self._section.validated_epochs is None else self._section.validated_epochs
         served = []
@@ -101,34 +96,93 @@ class Serving:
         """The epoch before; itself where the horizon begins with it."""
         return (epoch - 1) % self._load.epochs if epoch or self._whole is None else epoch
 
-    def _key(self, schedule: Schedule, epoch: int) -> str:
+    def _key(self, runs: Runs, epochs: tuple[int, int]) -> str:
         """What two epochs have in common that need not both be served."""
-        if self._whole is not None:
-            return str(epoch)
-        both = (self._before(epoch), epoch)
-        pools = [[(r.spec.name, r.instances, sorted(r.rate_req_per_s)) for r in schedule.epochs[e].runs] for e in both]
-        return str((pools, [f"{self._total[e]:.3g}" for e in both]))
+        if self._whole is not None or self._struck(epochs[1]):
+            return f"{epochs[1]} {runs}"
+        pools = [[(r.spec.name, r.instances, sorted(r.rate_req_per_s)) for r in each] for each in runs]
+        return str((pools, [f"{self._total[e]:.3g}" for e in epochs]))
 
     def _serve(self, schedule: Schedule, epochs: Sequence[int]) -> Served:
-        if not self._total[epochs[0]]:
-            return _idle(epochs, self._standing_w(schedule.epochs[epochs[0]]))
-        scene = self._scene(schedule, epochs[0])
+        epoch, now = epochs[0], schedule.epochs[epochs[0]]
+        if not self._total[epoch]:
+            return _idle(epochs, self._standing_w(now))
+        before = self._before(epoch)
+        scene = self._scene((schedule.epochs[before].runs, now.runs), (before, epoch))
         if scene.key not in self._seen:
-            said = self._judged(scene, epochs[0])
-            if (times := _more_times(said)) > 1:  # too few requests to tell: a longer window, not more machines
-                said = self._judged(self._scene(schedule, epochs[0], times), epochs[0])
-            self._seen[scene.key] = said
+            self._seen[scene.key] = self._looked((schedule.epochs[before].runs, now.runs), (before, epoch))
         said = self._seen[scene.key]
         return Served(
             epochs=tuple(epochs), rate_req_per_s=scene.rate_req_per_s,
             changed=len({shift.instance for shift in scene.shifts}), evidence=said.evidence, seeds=said.seeds,
             arrived=said.arrived, unfinished=said.unfinished, refused=said.refused, steady=said.steady,
-            engine=said.engine, planned_w=self._planned_w(schedule, epochs[0]),
-            simulated_w=self._simulated_w(schedule.epochs[epochs[0]], scene, said),
-            limit_w=self._case.scenario.budgets.expected_power_w,
+            engine=said.engine, planned_w=self._planned_w(schedule, epoch),
+            simulated_w=self._simulated_w(now, scene, said),
+            limit_w=self._case.scenario.budgets.expected_power_w, longer_missed=said.longer_missed,
         )  # fmt: skip
 
-    def _judged(self, scene: _Scene, epoch: int, failures: Sequence[Failure] = ()) -> Judgement:
+    def alone(self, runs: Sequence[Run], epoch: int) -> Judgement:
+        """What the simulator says of pools at an epoch's peak, after the same pools at the same."""
+        return self._looked((runs, runs), (epoch, epoch))
+
+    def _looked(self, runs: Runs, epochs: tuple[int, int]) -> Judgement:
+        """A scene over windows that are long enough to tell of every objective.
+
+        An objective of a class that is too rare for the window, and shares no instance with one that is not, is looked
+        at on that class's instances alone, over a window of its own.
+        """
+        scene, slos = self._scene(runs, epochs), self._case.slos
+        if self._struck(epochs[1]):
+            return self._judged(scene, epochs[1], slos, self._failures(scene, epochs[1]))
+        rare = self._rare(scene, epochs[1])
+        common = tuple(slo for slo in slos if slo not in rare)
+        said = self._judged(scene, epochs[1], common)
+        if (times := _more_times(said)) > 1:  # too few requests to tell: a longer window, not more machines
+            said = self._judged(self._scene(runs, epochs, times), epochs[1], common)
+        for classes in dict.fromkeys(rare.values()):
+            own = tuple(slo for slo in rare if rare[slo] == classes)
+            times = max(self._times(slo, epochs[1], MOST_SCARCE_TIMES) for slo in own)
+            long = replace(part(self._scene(runs, epochs, times), classes), longer=None)
+            said = _together(said, self._judged(long, epochs[1], own), slos)
+        return said
+
+    def _struck(self, epoch: int) -> list[FailureSection]:
+        """Failures that the scenario asks for in an epoch."""
+        return [each for each in self._case.scenario.validation.failures if each.at_s // self._load.epoch_s == epoch]
+
+    def _failures(self, scene: Scene, epoch: int) -> list[Failure]:
+        """Machines that fail half-way through the part of a window that is the epoch's own."""
+        moment_s = scene.draw(self._case.asked.seeds_at(1.0)[0]).duration_s * (1 + scene.warmup_frac) / 2
+        asked = (each.model_copy(update={"at_s": moment_s}) for each in self._struck(epoch))
+        return [found for each in asked if (found := outage(each, scene.pools))]
+
+    def _rare(self, scene: Scene, epoch: int) -> dict[Slo, frozenset[int]]:
+        """Objectives that a window tells too little of -> their class and those that it shares instances with.
+
+        Only such as are all too rare; none where these are all the objectives there are.
+        """
+        if self._whole is not None:
+            return {}
+        scarce = {slo for slo in self._case.slos if slo.request_class and self._times(slo, epoch, MOST_TIMES) > 1}
+        names = {self._names.index(slo.request_class) for slo in scarce if slo.request_class}
+        found = {
+            slo: group for slo in scarce if slo.request_class
+            if (group := apart(scene, self._names.index(slo.request_class))) <= names
+        }  # fmt: skip
+        ordered = {slo: found[slo] for slo in self._case.slos if slo in found}
+        return ordered if len(ordered) < len(self._case.slos) else {}
+
+    def _times(self, slo: Slo, epoch: int, most: float) -> float:
+        """By how much a window has to be longer for as many requests of a class as its percentile needs."""
+        assert slo.request_class is not None
+        asked, rate = self._case.asked, float(self._load.peak_req_per_s[slo.request_class][epoch])
+        factor = float(self._total[epoch]) / asked.demand.rate_req_per_s
+        seen = asked.draw(asked.seeds[0], factor, 1.0).duration_s * rate * len(asked.seeds)
+        return min(most, max(1.0, needed(slo) / max(seen, 1e-9)))
+
+    def _judged(
+        self, scene: Scene, epoch: int, slos: Sequence[Slo], failures: Sequence[Failure] = ()
+    ) -> Judgement:  # fmt: skip
         """What the simulator says of a scene in which machines may be lost."""
         checks = self._case.scenario.validation
         return judge(
@@ -142,11 +196,12 @@ class Serving:
                 aligned=scene.aligned,
                 longer=scene.longer,
             ),
-            self._case.slos,
+            slos,
             Judging(
                 warmup_frac=scene.warmup_frac,
                 cooldown_frac=0.0 if scene.exact or scene.aligned else checks.cooldown_frac / 2,
                 confidence_frac=checks.confidence_frac,
+                early=True,
             ),
             events=Events(shifts=scene.shifts, failures=failures),
             reference=self._case.reference,
@@ -162,7 +217,8 @@ class Serving:
         if not self._section.interruptions_per_h_ratio or not any(on_top):
             return None
         epoch = max(range(self._load.epochs), key=lambda at: (on_top[at], float(self._total[at])))
-        scene, types = self._scene(schedule, epoch), schedule.epochs[epoch].top_machines
+        before, types = self._before(epoch), schedule.epochs[epoch].top_machines
+        scene = self._scene((schedule.epochs[before].runs, schedule.epochs[epoch].runs), (before, epoch))
         taken = [
             (pool.instances, -at) for at, pool in enumerate(scene.pools)
             if pool.name not in scene.going and types.get(pool.name.split("/")[1], 0)
@@ -173,13 +229,13 @@ class Serving:
             machine=sum(pool.machines for pool in scene.pools[:at]), at_s=duration_s * (1 + scene.warmup_frac) / 2,
             repair_s=self._section.start_s or None,
         )  # fmt: skip
-        return epoch, scene.pools[at].name.split("/")[1], self._judged(scene, epoch, (failure,))
+        return epoch, scene.pools[at].name.split("/")[1], self._judged(scene, epoch, self._case.slos, (failure,))
 
     def _standing_w(self, epoch: Epoch) -> float:
         """What powered machines draw at the wall without work."""
         return sum(self._idle_w[name] * count for name, count in epoch.machines.items() if count)
 
-    def _simulated_w(self, epoch: Epoch, scene: _Scene, said: Judgement) -> float | None:
+    def _simulated_w(self, epoch: Epoch, scene: Scene, said: Judgement) -> float | None:
         """Mean draw at the wall as metered; instances that only end what they have count by their share of an epoch.
 
         They drain once, while the window that is served stands for the whole epoch.
@@ -207,24 +263,23 @@ class Serving:
                 watts += option.request_j[name] * rate * float(served[name][epoch]) / routed[name]
         return watts
 
-    def _scene(self, schedule: Schedule, epoch: int, times: float = 1.0) -> _Scene:
+    def _scene(self, runs: Runs, epochs: tuple[int, int], times: float = 1.0) -> Scene:
         """The end of the epoch before and the beginning of this, each at its peak; of a trace, the epoch as it came.
 
         Args:
-            schedule: whose pools serve.
-            epoch: which.
+            runs: the pools of the one and of the other.
+            epochs: their numbers.
             times: by how much the beginning is longer than the window of the scenario.
         """
-        asked, before, checks = self._case.asked, self._before(epoch), self._case.scenario.validation
-        runs = schedule.epochs[before].runs, schedule.epochs[epoch].runs
+        asked, (before, epoch), checks = self._case.asked, epochs, self._case.scenario.validation
         if self._whole is not None:
             at_s = epoch * self._load.epoch_s
             begin_s = max(0.0, at_s - EARLY_S)
             span_s = begin_s, min(at_s + self._load.epoch_s, self._whole.duration_s)
             part = cut(self._whole, *span_s)
             pools, shifts = self._pools(*runs, at_s - begin_s)
-            return _Scene(
-                key=f"{epoch} {runs}", going=_going(pools), pools=pools, shifts=shifts, exact=asked.exact_at(1.0),
+            return Scene(
+                key=self._key(runs, epochs), going=_going(pools), pools=pools, shifts=shifts, exact=asked.exact_at(1.0),
                 aligned=asked.aligned_at(1.0), draw=lambda seed: cut(asked.draw(seed, 1.0, 1.0), *span_s), longer=None,
                 warmup_frac=(at_s - begin_s) / part.duration_s, rate_req_per_s=part.rate_req_per_s,
             )  # fmt: skip
@@ -243,8 +298,8 @@ class Serving:
             assert long is not None
             return joined(asked.draw(seed + BEFORE_SEED, old, 1.0), long(seed)) if old else long(seed)
 
-        return _Scene(
-            key=self._key(schedule, epoch), going=_going(pools), pools=pools, shifts=shifts, draw=draw, exact=False,
+        return Scene(
+            key=self._key(runs, epochs), going=_going(pools), pools=pools, shifts=shifts, draw=draw, exact=False,
             aligned=False, longer=longer if long else None,
             warmup_frac=first_s / (first_s + second_s) if old else checks.warmup_frac,
             rate_req_per_s=float(self._total[epoch]),
@@ -281,16 +336,32 @@ class Serving:
         return pools, shifts
 
 
-def _more_times(said: Judgement) -> float:
-    """By how much a window has to be longer to tell of objectives that are met as far as it goes; 1 where it tells.
+def needed(slo: Slo) -> float:
+    """Requests whose percentile an objective can be told of, with room: twice ``FEW`` are expected beyond it."""
+    return 2 * FEW / (1 - slo.percentile / 100)
 
-    A percentile p is bounded from above by n requests at the earliest where 1 - p^n is the confidence.
+
+def _more_times(said: Judgement) -> float:
+    """By how much a window has to be longer to tell of objectives that may be met; 1 where it tells.
+
+    A percentile p is bounded from above by n requests at the earliest where 1 - p^n is the confidence. What is measured
+    beyond its limit among so few may be met all the same.
     """
     evidence = said.evidence
-    if said.unfinished or any(e.verdict is Verdict.MISSED or e.measured > e.limit for e in evidence):
+    few = [e for e in evidence if e.verdict is Verdict.UNDECIDED and 0 < e.n < needed(e.slo) / 2]
+    if said.unfinished or any(e.verdict is Verdict.MISSED or (e.measured > e.limit and e not in few) for e in evidence):
         return 1.0
-    few = [e for e in evidence if e.verdict is Verdict.UNDECIDED and 0 < e.n < FEW / (1 - e.slo.percentile / 100)]
-    return min(MOST_TIMES, max((2 * FEW / (1 - e.slo.percentile / 100) / e.n for e in few), default=1.0))
+    return min(MOST_TIMES, max((needed(e.slo) / e.n for e in few), default=1.0))
+
+
+def _together(said: Judgement, other: Judgement, slos: Sequence[Slo]) -> Judgement:
+    """Two judgements of separate parts of a cluster, their evidence in the order of the objectives."""
+    evidence = {each.slo: each for each in (*said.evidence, *other.evidence)}
+    return replace(
+        said, evidence=tuple(evidence[slo] for slo in slos if slo in evidence), steady=said.steady and other.steady,
+        arrived=said.arrived + other.arrived, unfinished=said.unfinished + other.unfinished,
+        refused=said.refused + other.refused, longer_missed=(*said.longer_missed, *other.longer_missed),
+    )  # fmt: skip
 
 
 def _going(pools: Sequence[PoolModel]) -> frozenset[str]:
@@ -309,30 +380,3 @@ def _idle(epochs: Sequence[int], standing_w: float) -> Served:
         epochs=tuple(epochs), rate_req_per_s=0.0, changed=0, evidence=(), seeds=(), arrived=0, unfinished=0, refused=0,
         steady=True, engine="no requests", planned_w=standing_w, simulated_w=standing_w,
     )  # fmt: skip
-
-
-def paired(before: Sequence[Run], now: Sequence[Run]) -> Iterator[tuple[Run | None, Run | None, int]]:
-    """Instances of two epochs: the same in both, alike but for the clock, those that go, and those that come.
-
-    Returns:
-        Run of the epoch before, run of this one, and how many instances; None where there is no such run.
-    """
-    going, coming = [run.instances for run in before], [run.instances for run in now]
-    for likeness in (_same, _same_but_clock):
-        for i, one in enumerate(before):
-            for j, other in enumerate(now):
-                count = min(going[i], coming[j]) if likeness(one, other) else 0
-                if count:
-                    going[i], coming[j] = going[i] - count, coming[j] - count
-                    yield one, other, count
-    yield from ((run, None, left) for run, left in zip(before, going, strict=True) if left)
-    yield from ((None, run, left) for run, left in zip(now, coming, strict=True) if left)
-
-
-def _same(one: Run, other: Run) -> bool:
-    return one.spec == other.spec and set(one.rate_req_per_s) == set(other.rate_req_per_s)
-
-
-def _same_but_clock(one: Run, other: Run) -> bool:
-    plain, there = (replace(run, spec=replace(run.spec, clock_mhz=None)) for run in (one, other))
-    return _same(plain, there)

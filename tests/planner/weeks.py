@@ -16,7 +16,7 @@ def timetable() -> Timetable:
     made = schedule()
     return Timetable(
         schedule=made, served=(), unserved=tuple(range(HOURS)), termination=made.termination,
-        provided_ratio=(1.0,) * HOURS, policy="colocated",
+        provided_ratio={"all": (1.0,) * HOURS}, policy="colocated",
     )  # fmt: skip
 
 

@@ -8,11 +8,11 @@ import pytest
 
 from planner.perf.layout import Role
 from planner.planning.failings import failures
-from planner.planning.outages import outage
 from planner.planning.plan import plan
 from planner.results.evidence import NoPlan, ValidatedPlan, Verdict
 from planner.scenario import Scenario
 from planner.scenario.sections import FailureSection
+from planner.simulator.outages import outage
 from planner.simulator.pools import Failure, PoolModel
 from tests.planner import plans
 from tests.planner.toy import toy_physics

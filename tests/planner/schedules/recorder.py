@@ -62,7 +62,9 @@ def fingerprint(day: Path, words: tuple[str, ...], monkeypatch: pytest.MonkeyPat
     try:
         scenario = Scenario.load(day, words)
         asked = opened(scenario, policies_of(scenario)[0])
-        seen.said.append(f"{scenario.validation.max_rounds} {asked.section.validated_epochs}")
+        seen.said.append(
+            f"{scenario.validation.max_rounds} {asked.section.validated_epochs} {scenario.solver.search_evaluations}"
+        )
         seen.said.append(lp_text(question.epoch_problem(question_of(asked))))
         planning.timetable(scenario, progress=lambda *_: None)
     except _Enough:

@@ -42,7 +42,6 @@ REFUSED: Mapping[str, str] = {
     "model.acceptance_frac": "0.5",
     "prefix_cache.gib": "ideal",
     "policy.name": "splitwise-sim",
-    "policy.recovery": "checkpoint",
     "workload.arrivals.process": "diurnal, peak_to_mean_ratio: 1.5, period_s: 100",
     "availability.target_frac": "0.99",
     "availability.spares": "n+1",
@@ -52,8 +51,6 @@ REFUSED: Mapping[str, str] = {
     "availability.spot": "{start_s: 60.0}",
     "availability.maintenance": "{every_h: 700.0}",
     "solver.gap_frac": "0.05",
-    "solver.search_evaluations": "40",
-    "validation.failures": "[{pool: mixed, at_s: 3.0}]",
 }
 """Key -> a value that ``check`` and ``plan`` refuse, naming the key."""
 
@@ -125,6 +122,7 @@ CHANGES: Mapping[str, tuple[str, ...]] = {
     "policy.chunk_form": ("policy.chunk_form=decode-maximal",),
     "policy.tbt_target_s": ("policy.name=mnemosyne", "policy.tbt_target_s=0.05"),
     "policy.long_from_tokens": ("policy.name=mnemosyne", "policy.long_from_tokens=1000"),
+    "policy.recovery": ("validation.failures=[{pool: mixed, at_s: 7300.0}]", "policy.recovery=checkpoint"),
     "headroom.mixed_frac": ("headroom.mixed_frac=0.5",),
     "headroom.kv_frac": ("headroom.kv_frac=0.1",),
     "solver.backend": ("solver.backend=cbc",),
@@ -134,6 +132,8 @@ CHANGES: Mapping[str, tuple[str, ...]] = {
     "validation.cooldown_frac": ("validation.cooldown_frac=0.2",),
     "validation.confidence_frac": ("validation.confidence_frac=0.8",),
     "validation.max_rounds": ("validation.max_rounds=3",),
+    "validation.failures": ("validation.failures=[{pool: mixed, at_s: 7300.0}]",),
+    "solver.search_evaluations": ("solver.search_evaluations=0",),
     "validation.requests": ("validation.requests=100",),
     "schedule.load": ("schedule.load=[0.4, 1.0, 1.6, 1.0, 0.6]",),
     "schedule.epoch_s": ("schedule.epoch_s=1800.0",),
@@ -243,13 +243,13 @@ def test_what_no_schedule_honours_is_refused_by_name(day: Path, key: str) -> Non
 
 def test_all_that_is_refused_is_said_at_once(day: Path) -> None:
     """Both verbs name every refused key, end with 2 and write nothing."""
-    words = ["solver.gap_frac=0.1", "solver.search_evaluations=40", "validation.failures=[{pool: mixed, at_s: 3}]",
+    words = ["solver.gap_frac=0.1", "policy.name=splitwise-sim", "objective=throughput", "budgets.machines=4",
              "schedule.clocks_mhz=[2500, 1590]", "catalog.clocks_mhz={dgx-h100: [77]}"]  # fmt: skip
     sets = [part for word in words for part in ("--set", word)]
     for verb in ("check", "plan"):
         code, said = _say(verb, str(day), *sets)
         assert code == 2
-        for key in ("solver.gap_frac", "solver.search_evaluations", "validation.failures", "schedule.clocks_mhz",
+        for key in ("solver.gap_frac", "policy.name", "objective: found throughput", "schedule.clocks_mhz",
                     "catalog.clocks_mhz.dgx-h100: found 77"):  # fmt: skip
             assert key in said, verb
         assert "found 2500; expected 345 to 1980 MHz" in said

@@ -31,7 +31,7 @@ from planner.schedules.fixed import at_the_peak
 from planner.schedules.planning import timetable
 from planner.schedules.question import opened
 from planner.schedules.recount import recounted
-from planner.schedules.serving import paired
+from planner.schedules.scenes import paired
 from solvers.solve import solve
 from tests.planner.epochs import question
 
@@ -88,7 +88,7 @@ def test_an_autoscaler_reads_every_pool_of_every_epoch() -> None:
     solution = solve(epoch_problem(asked))
     assert solution.allocation is not None
     schedule = lift_schedule(asked, solution.allocation.values, solution.termination, method="monolithic")
-    ratios = (0.5,) * len(schedule.epochs)
+    ratios = {name: (0.5,) * len(schedule.epochs) for name in ("short", "long")}
     lines = schedule_csv(schedule, ratios).splitlines()
     assert len(lines) == 1 + sum(len(epoch.runs) for epoch in schedule.epochs)
     assert lines[0].startswith("epoch,start_s,machine,role,layout,clock_mhz")
@@ -97,7 +97,7 @@ def test_an_autoscaler_reads_every_pool_of_every_epoch() -> None:
     assert total == sum(run.instances for epoch in schedule.epochs for run in epoch.runs)
     asked_rate = sum(sum(run.rate_req_per_s.values()) for run in schedule.epochs[1].runs) / 0.5
     assert sum(float(row["rate_req_per_s"]) for row in rows if row["epoch"] == "1") == pytest.approx(asked_rate, 1e-5)
-    assert schedule_csv(replace(schedule, epochs=()), ()) == lines[0] + "\n"
+    assert schedule_csv(replace(schedule, epochs=()), {}) == lines[0] + "\n"
 
 
 def _sets(*words: str) -> list[str]:

@@ -1,0 +1,107 @@
+"""What one knob alone would save: machines, clocks or layouts that follow the load, and the other two as at the peak.
+
+Each is the same program with fewer options, for the same rates. It is planned and not simulated, so it is set beside
+the schedule as planned.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from planner.formulate import EpochQuestion, lift_schedule
+from planner.formulate.epoch_program import counted, served
+from planner.perf.layout import InstanceSpec
+from planner.results.schedule import OneKnob, Run, Schedule, Spent
+from planner.results.timetable import Timetable
+from planner.scenario.objectives import Budgets
+from planner.schedules.question import Opened, one_epoch, question_of, solved
+from planner.schedules.rows import busiest_of
+
+Kept = Callable[[InstanceSpec], object]
+"""What of an instance stays as it is at the peak."""
+
+KNOBS: Mapping[str, Kept] = {
+    "machines": lambda spec: spec,
+    "clock": lambda spec: replace(spec, clock_mhz=None),
+    "layout": lambda spec: (spec.role, spec.machine, spec.clock_mhz),
+}
+"""Knob -> what stays while it follows the load; machines follow it under the first alone."""
+
+
+def one_knob(asked: Opened, found: Timetable) -> tuple[OneKnob, ...]:
+    """What each knob that a schedule moves would come to alone, the best first; those that serve no epoch left out."""
+    schedule = found.schedule
+    assert schedule is not None, "only a schedule is compared"
+    question = question_of(asked, {name: np.array(ratios) for name, ratios in found.provided_ratio.items()})
+    key = {"cost": "cost_usd", "energy": "energy_j", "carbon": "carbon_g"}.get(schedule.aims[0], "cost_usd")
+    alone = [(name, _alone(asked, question, schedule, name)) for name in moved(schedule)]
+    knobs = [OneKnob(knob=name, spent=spent) for name, spent in alone if spent is not None]
+    return tuple(sorted(knobs, key=lambda each: float(getattr(each.spent, key))))
+
+
+def moved(schedule: Schedule) -> Iterator[str]:
+    """The knobs that a schedule turns from epoch to epoch."""
+    busy = [epoch for epoch in schedule.epochs if epoch.runs]
+    if len({tuple(sorted(epoch.machines.items())) for epoch in schedule.epochs}) > 1:
+        yield "machines"
+    if len({frozenset((r.spec.role, r.spec.machine, r.spec.clock_mhz) for r in epoch.runs) for epoch in busy}) > 1:
+        yield "clock"
+    layouts = {frozenset((r.spec.role, r.spec.machine, r.spec.layout) for r in epoch.runs) for epoch in busy}
+    if len(layouts) > 1:
+        yield "layout"
+
+
+def _alone(asked: Opened, question: EpochQuestion, schedule: Schedule, knob: str) -> Spent | None:
+    """What a schedule that moves one knob comes to; None where it does not serve every epoch."""
+    peak, kept = busiest_of(schedule), KNOBS[knob]
+    same = {kept(run.spec) for run in peak.runs}
+    options = tuple(option for option in question.options if kept(option.spec) in same)
+    if not all(served(options, name) for name, rates in question.load.peak_req_per_s.items() if rates.max() > 0):
+        return None
+    fewer = replace(question, options=options)
+    if knob == "machines":
+        solution, later, method = solved(asked, fewer, prove=False)
+        if solution.allocation is None:
+            return None
+        made = lift_schedule(fewer, solution.allocation.values, solution.termination, method=method, later=later)
+        return _spent(made)
+    runs = list[tuple[Run, ...]]()
+    known = dict[tuple[float, ...], tuple[Run, ...] | None]()
+    still = _powered(fewer, peak.machines)
+    for epoch in range(question.load.epochs):
+        load = question.load
+        key = tuple(float(rates[name][epoch]) for rates in (load.peak_req_per_s, load.mean_req_per_s) for name in rates)
+        if key not in known:
+            known[key] = _runs(asked, one_epoch(still, epoch))
+        if (found := known[key]) is None:
+            return None
+        runs.append(found)
+    blank = replace(schedule, base_machines=dict(peak.machines), epochs=())
+    return _spent(counted(question, options, blank, [peak.machines] * question.load.epochs, runs))
+
+
+def _powered(question: EpochQuestion, machines: Mapping[str, int]) -> EpochQuestion:
+    """The question about machines that are there and powered whatever runs on them, so that they count nothing."""
+    there = tuple(
+        replace(kind, idle_w=0.0, base_usd_per_h=0.0, top_usd_per_h=0.0, rated_w=0.0, spare_machines=0.0,
+                spare_ratio=0.0, most_base_machines=machines.get(kind.machine, 0),
+                available=machines.get(kind.machine, 0), most_top_machines=0)
+        for kind in question.fleet
+    )  # fmt: skip
+    return replace(question, fleet=there, budgets=Budgets())
+
+
+def _runs(asked: Opened, question: EpochQuestion) -> tuple[Run, ...] | None:
+    """The pools of a question about one epoch; None where there are none."""
+    if not any(rates[0] for rates in question.load.peak_req_per_s.values()):
+        return ()
+    solution, later, method = solved(asked, question)
+    if solution.allocation is None:
+        return None
+    values = solution.allocation.values
+    return lift_schedule(question, values, solution.termination, method=method, later=later).epochs[0].runs
+
+
+def _spent(schedule: Schedule) -> Spent:
+    return Spent(cost_usd=schedule.cost_usd, energy_j=schedule.energy_j, carbon_g=schedule.carbon_g)

@@ -1,0 +1,83 @@
+"""Epochs tried with less than what was enough for them, once a schedule stands."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from planner.results.schedule import Schedule
+from planner.results.timetable import Timetable
+from planner.scenario.objectives import Aim
+from planner.schedules.provision import Provided, between
+from planner.schedules.serving import Progress, Serving
+
+TRIALS = 2
+"""Schedules with less that are tried where the scenario does not say how many."""
+
+MOST_REQUESTS = 2_500_000
+"""Requests of a round of simulations up to which any are: they take a few seconds."""
+
+WORTH_FRAC = 0.002
+"""A schedule that is less of the first aim by a smaller share is not served."""
+
+SMALL_RATIO = 1.01
+"""Less by a smaller ratio is no less."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """A schedule and what it provides for."""
+
+    found: Timetable
+    provided: Provided
+
+
+def with_less(
+    standing: Trial, little: Provided, propose: Callable[[Provided], Timetable], *, serving: Serving,
+    evaluations: int | None, progress: Progress,
+) -> tuple[Timetable, Provided]:  # fmt: skip
+    """The schedule with less in the epochs that are served as well with it, and what it provides for.
+
+    All epochs are tried half-way between what was too little, or full instances, and what was enough; those that miss
+    keep what they had. Most answers of a round cost no simulation: what was served once is not served again.
+
+    Args:
+        standing: validated.
+        little: what was too little, or was never tried.
+        propose: the schedule for a provision; None in it where there is none.
+        serving: serves it.
+        evaluations: how many such schedules may be served; None is as many as a few seconds allow.
+        progress: told what is happening.
+    """
+    requests = sum(each.arrived for each in standing.found.served)
+    left = (TRIALS if requests <= MOST_REQUESTS else 0) if evaluations is None else evaluations
+    wanted: Provided = between(little, standing.provided)
+    for at in range(left):
+        if all((standing.provided[name] <= wanted[name] * SMALL_RATIO).all() for name in wanted):
+            break
+        progress("with less", at / left)
+        trial = propose(wanted)
+        assert standing.found.schedule is not None, "only a schedule is bettered"
+        if trial.schedule is None or value(trial.schedule)[0] > (1 - WORTH_FRAC) * value(standing.found.schedule)[0]:
+            break
+        schedule = trial.schedule
+        served, unserved = serving.all(schedule, progress)
+        trial = replace(trial, served=served, unserved=unserved)
+        if trial.valid:
+            standing = Trial(found=trial, provided=wanted)
+            wanted = between(little, wanted)
+            continue
+        failing = {epoch for each in served if not each.valid for epoch in each.epochs}
+        bad = np.isin(np.arange(len(schedule.epochs)), sorted(failing))
+        little = {name: np.where(bad, wanted[name], little[name]) for name in wanted}
+        wanted = {name: np.where(bad, standing.provided[name], wanted[name]) for name in wanted}
+    return standing.found, standing.provided
+
+
+def value(schedule: Schedule | None) -> tuple[float, ...]:
+    """What a schedule comes to in the aims, in their order."""
+    if schedule is None:
+        return ()
+    worth = {Aim.COST: schedule.cost_usd, Aim.ENERGY: schedule.energy_j, Aim.CARBON: schedule.carbon_g,
+             Aim.POWER: schedule.rated_w, Aim.MACHINES: schedule.powered_machines}  # fmt: skip
+    return tuple(worth[aim] for aim in schedule.aims)

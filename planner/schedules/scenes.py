@@ -1,0 +1,90 @@
+"""A moment of a schedule as the simulator sees it: pools, what changes in them, who comes, and its separate parts."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from planner.results.schedule import Run
+from planner.simulator.pools import PoolModel, Shift
+from workloads.traces import Trace, of_classes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """What is served: pools, what changes in them, and who comes.
+
+    Attributes:
+        key: alike for scenes that need not both be served.
+        going: names of the pools that only end what they have.
+        pools: of both epochs.
+        shifts: instances that come, go or change their clock.
+        draw: seed -> trace.
+        longer: seed -> a longer one; None where there is no more of it.
+        warmup_frac: share of the time before the epoch begins.
+        exact: the only trace is the workload itself.
+        aligned: seeds are thickenings of the same minutes.
+        rate_req_per_s: of the epoch.
+    """
+
+    key: str
+    going: frozenset[str]
+    pools: list[PoolModel]
+    shifts: list[Shift]
+    draw: Callable[[int], Trace]
+    longer: Callable[[int], Trace] | None
+    warmup_frac: float
+    exact: bool
+    aligned: bool
+    rate_req_per_s: float
+
+
+def apart(scene: Scene, index: int) -> frozenset[int]:
+    """The classes that share instances with a class, directly or through others, itself among them."""
+    found, size = frozenset({index}), 0
+    while size < len(found):
+        size = len(found)
+        found = found.union(*(pool.classes for pool in scene.pools if pool.classes & found))
+    return found
+
+
+def part(scene: Scene, classes: frozenset[int]) -> Scene:
+    """The pools and requests of classes that share no instance with any other."""
+    kept = [bool(pool.classes & classes) for pool in scene.pools]
+    places, index = dict[int, int](), 0
+    for pool, keep in zip(scene.pools, kept, strict=True):
+        places.update({index + at: len(places) + at for at in range(pool.instances)} if keep else {})
+        index += pool.instances
+    draw, longer = scene.draw, scene.longer
+    return replace(
+        scene, key=f"{scene.key} {sorted(classes)}",
+        pools=[pool for pool, keep in zip(scene.pools, kept, strict=True) if keep],
+        shifts=[replace(s, instance=places[s.instance]) for s in scene.shifts if s.instance in places],
+        draw=lambda seed: of_classes(draw(seed), classes),
+        longer=None if longer is None else lambda seed: of_classes(longer(seed), classes),
+    )  # fmt: skip
+
+
+def paired(before: Sequence[Run], now: Sequence[Run]) -> Iterator[tuple[Run | None, Run | None, int]]:
+    """Instances of two epochs: the same in both, alike but for the clock, those that go, and those that come.
+
+    Returns:
+        Run of the epoch before, run of this one, and how many instances; None where there is no such run.
+    """
+    going, coming = [run.instances for run in before], [run.instances for run in now]
+    for likeness in (_same, _same_but_clock):
+        for i, one in enumerate(before):
+            for j, other in enumerate(now):
+                count = min(going[i], coming[j]) if likeness(one, other) else 0
+                if count:
+                    going[i], coming[j] = going[i] - count, coming[j] - count
+                    yield one, other, count
+    yield from ((run, None, left) for run, left in zip(before, going, strict=True) if left)
+    yield from ((None, run, left) for run, left in zip(now, coming, strict=True) if left)
+
+
+def _same(one: Run, other: Run) -> bool:
+    return one.spec == other.spec and set(one.rate_req_per_s) == set(other.rate_req_per_s)
+
+
+def _same_but_clock(one: Run, other: Run) -> bool:
+    plain, there = (replace(run, spec=replace(run.spec, clock_mhz=None)) for run in (one, other))
+    return _same(plain, there)
