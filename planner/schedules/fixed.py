@@ -26,6 +26,9 @@ KEYS = {Aim.COST: "cost_usd", Aim.ENERGY: "energy_j", Aim.CARBON: "carbon_g"}
 MOST_REQUESTS = 50_000
 """Requests of one simulation of the peak up to which plans of one load are looked for: they take dozens of them."""
 
+MOST_OPTIONS = 100
+"""Options up to which they are: each is resolved again, with the driver's own clock beside those of the schedule."""
+
 Static = Callable[[Scenario], CandidatePlan | None]
 """Finds the validated plan of a question about one load."""
 
@@ -56,9 +59,9 @@ def simulated(schedule: Schedule, served: Sequence[Served], scenario: Scenario) 
 def fixed_fleet(asked: Opened, schedule: Schedule, static: Static) -> FixedFleet | None:
     """The fleet for the peak, never changed: what it comes to over the horizon of a schedule.
 
-    Of the schedule's own busiest epoch and, where its simulation is not too long, the plans of one load for the first
-    aim and the cheapest, the best over the horizon: what draws least at the peak may idle more at night. The simulator
-    serves it in the busiest and the quietest epoch, of a trace in all.
+    Of the schedule's own busiest epoch and, where requests of a simulation and options are not too many, the plans of
+    one load for the first aim and the cheapest, the best over the horizon: what draws least at the peak may idle more
+    at night. The simulator serves it in the busiest and the quietest epoch, of a trace in all.
 
     Args:
         asked: the question over time.
@@ -71,7 +74,7 @@ def fixed_fleet(asked: Opened, schedule: Schedule, static: Static) -> FixedFleet
     aims = aims_of(asked.case.scenario)
     busiest = schedule.epochs[_looked_at(asked)[0]]
     found = [_fixed(asked, asked.case, _still(asked, busiest.machines, busiest.runs, schedule.termination))]
-    if _requests(asked) <= MOST_REQUESTS:
+    if _requests(asked) <= MOST_REQUESTS and len(asked.case.options) <= MOST_OPTIONS:
         found += [_planned(asked, static, aim) for aim in dict.fromkeys((aims[0], Aim.COST))]
     keys = [KEYS[aim] for aim in aims if aim in KEYS] or ["cost_usd"]
 

@@ -29,7 +29,7 @@ class Trial:
     """A schedule and what it provides for."""
 
     found: Timetable
-    provided: Provided
+    provided_ratio: Provided
 
 
 def with_less(
@@ -51,9 +51,9 @@ def with_less(
     """
     requests = sum(each.arrived for each in standing.found.served)
     left = (TRIALS if requests <= MOST_REQUESTS else 0) if evaluations is None else evaluations
-    wanted: Provided = between(little, standing.provided)
+    wanted: Provided = between(little, standing.provided_ratio)
     for at in range(left):
-        if all((standing.provided[name] <= wanted[name] * SMALL_RATIO).all() for name in wanted):
+        if all((standing.provided_ratio[name] <= wanted[name] * SMALL_RATIO).all() for name in wanted):
             break
         progress("with less", at / left)
         trial = propose(wanted)
@@ -64,14 +64,14 @@ def with_less(
         served, unserved = serving.all(schedule, progress)
         trial = replace(trial, served=served, unserved=unserved)
         if trial.valid:
-            standing = Trial(found=trial, provided=wanted)
+            standing = Trial(found=trial, provided_ratio=wanted)
             wanted = between(little, wanted)
             continue
         failing = {epoch for each in served if not each.valid for epoch in each.epochs}
         bad = np.isin(np.arange(len(schedule.epochs)), sorted(failing))
         little = {name: np.where(bad, wanted[name], little[name]) for name in wanted}
-        wanted = {name: np.where(bad, standing.provided[name], wanted[name]) for name in wanted}
-    return standing.found, standing.provided
+        wanted = {name: np.where(bad, standing.provided_ratio[name], wanted[name]) for name in wanted}
+    return standing.found, standing.provided_ratio
 
 
 def value(schedule: Schedule | None) -> tuple[float, ...]:

@@ -17,7 +17,7 @@ from planner.schedules.question import Opened, alone, solved
 from planner.schedules.serving import Progress, Serving
 from workloads.load import Floats
 
-LEVELS = 5
+LEVELS = 4
 """Epochs that are looked at alone, from the busiest down, at even distances of the rate."""
 
 MOST_RAISES = 10

@@ -193,7 +193,7 @@ def _timetable(asked: Opened, serving: Serving, progress: Progress) -> Timetable
         found = replace(found, served=served, unserved=unserved)
         if found.valid:
             less, provided = with_less(
-                Trial(found=found, provided=held), little,
+                Trial(found=found, provided_ratio=held), little,
                 partial(_proposed, asked, watts_ratio=watts_ratio, prove=False), serving=serving,
                 evaluations=asked.case.scenario.solver.search_evaluations, progress=part,
             )  # fmt: skip

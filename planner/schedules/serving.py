@@ -69,6 +69,7 @@ class Serving:
         self._total = np.sum(list(load.peak_req_per_s.values()), axis=0)
         self._whole = case.asked.draw(case.asked.seeds[0], 1.0, 1.0) if section.load == "trace" else None
         self._seen: dict[str, Judgement] = {}
+        self._window_s: dict[tuple[float, float], float] = {}
 
     def all(self, schedule: Schedule, progress: Progress) -> tuple[tuple[Served, ...], tuple[int, ...]]:
         """Every epoch, or the busiest where the scenario wants so many only; and those that were left out."""
@@ -177,8 +178,15 @@ class Serving:
         assert slo.request_class is not None
         asked, rate = self._case.asked, float(self._load.peak_req_per_s[slo.request_class][epoch])
         factor = float(self._total[epoch]) / asked.demand.rate_req_per_s
-        seen = asked.draw(asked.seeds[0], factor, 1.0).duration_s * rate * len(asked.seeds)
+        seen = self._lasts_s(factor, 1.0) * rate * len(asked.seeds)
         return min(most, max(1.0, needed(slo) / max(seen, 1e-9)))
+
+    def _lasts_s(self, factor: float, times: float) -> float:
+        """How long a window at so many times the mean rate is."""
+        if (factor, times) not in self._window_s:
+            asked = self._case.asked
+            self._window_s[factor, times] = asked.draw(asked.seeds[0], factor, times).duration_s
+        return self._window_s[factor, times]
 
     def _judged(
         self, scene: Scene, epoch: int, slos: Sequence[Slo], failures: Sequence[Failure] = ()
@@ -284,8 +292,8 @@ class Serving:
                 warmup_frac=(at_s - begin_s) / part.duration_s, rate_req_per_s=part.rate_req_per_s,
             )  # fmt: skip
         old, new = (float(self._total[e]) / asked.demand.rate_req_per_s for e in (before, epoch))
-        first_s = asked.draw(asked.seeds[0], old, 1.0).duration_s if old else 0.0
-        second_s = asked.draw(asked.seeds[0], new, times).duration_s
+        first_s = self._lasts_s(old, 1.0) if old else 0.0
+        second_s = self._lasts_s(new, times)
         pools, shifts = self._pools(*runs, first_s)
 
         def draw(seed: int) -> Trace:
@@ -337,8 +345,8 @@ class Serving:
 
 
 def needed(slo: Slo) -> float:
-    """Requests whose percentile an objective can be told of, with room: twice ``FEW`` are expected beyond it."""
-    return 2 * FEW / (1 - slo.percentile / 100)
+    """Requests whose percentile an objective can be told of, with room: three times ``FEW`` are expected beyond it."""
+    return 3 * FEW / (1 - slo.percentile / 100)
 
 
 def _more_times(said: Judgement) -> float:
@@ -348,7 +356,7 @@ def _more_times(said: Judgement) -> float:
     beyond its limit among so few may be met all the same.
     """
     evidence = said.evidence
-    few = [e for e in evidence if e.verdict is Verdict.UNDECIDED and 0 < e.n < needed(e.slo) / 2]
+    few = [e for e in evidence if e.verdict is Verdict.UNDECIDED and 0 < e.n < needed(e.slo) / 3]
     if said.unfinished or any(e.verdict is Verdict.MISSED or (e.measured > e.limit and e not in few) for e in evidence):
         return 1.0
     return min(MOST_TIMES, max((needed(e.slo) / e.n for e in few), default=1.0))

@@ -18,12 +18,10 @@ from planner.cli import build
 from planner.errors import BadInput
 from planner.files.plan_file import sealed
 from planner.formulate import epoch_problem, lift_schedule
-from planner.perf.layout import InstanceSpec, Layout, Role
 from planner.planning.plan import plan
 from planner.report.schedule_words import sparkline
 from planner.report.schedules import timetable_page
 from planner.results.evidence import ValidatedPlan
-from planner.results.schedule import Run
 from planner.scenario import Scenario
 from planner.scenario.objectives import Aim
 from planner.schedules.files import read_schedule, schedule_csv
@@ -31,7 +29,6 @@ from planner.schedules.fixed import at_the_peak
 from planner.schedules.planning import timetable
 from planner.schedules.question import opened
 from planner.schedules.recount import recounted
-from planner.schedules.scenes import paired
 from solvers.solve import solve
 from tests.planner.epochs import question
 
@@ -267,30 +264,6 @@ def test_a_week_that_contradicts_itself_is_refused(
         read_schedule(broken)
 
 
-def _run(tp: int, clock_mhz: int, instances: int, *classes: str) -> Run:
-    spec = InstanceSpec(role=Role.MIXED, machine="m", layout=Layout(tp=tp), clock_mhz=clock_mhz)
-    return Run(spec=spec, instances=instances, rate_req_per_s=dict.fromkeys(classes, 1.0))
-
-
-RUNS = st.lists(
-    st.builds(
-        _run, st.sampled_from([2, 4]), st.sampled_from([1000, 2000]), st.integers(1, 5), st.sampled_from(["a", "b"])
-    ),
-    max_size=5,
-)
-
-
-@given(RUNS, RUNS)
-def test_every_instance_of_two_epochs_is_in_one_pair(before: list[Run], now: list[Run]) -> None:
-    """Pairs hold each instance of either epoch once; none comes of a kind, clock aside, of which one goes."""
-    pairs = list(paired(before, now))
-    assert sum(count for old, _, count in pairs if old) == sum(run.instances for run in before)
-    assert sum(count for _, new, count in pairs if new) == sum(run.instances for run in now)
-    gone = {(old.spec.layout, *old.rate_req_per_s) for old, new, _ in pairs if old and not new}
-    come = {(new.spec.layout, *new.rate_req_per_s) for old, new, _ in pairs if new and not old}
-    assert not gone & come
-
-
 def test_an_epoch_of_a_trace_is_served_as_it_came(tmp_path: Path) -> None:
     """With ``load: trace`` each epoch is its own requests, after the minutes before it; all of them are served once."""
     rng = np.random.default_rng(1)
@@ -344,6 +317,18 @@ def test_a_fixed_fleet_is_set_beside_a_schedule(week: Path) -> None:
     idle_j = machines * load_catalog(None).machines["dgx-h100"].idle_w * hours * 3600 * scenario.energy.pue_ratio
     assert idle_j < fixed.spent.energy_j < machines * 10200 * hours * 3600 * scenario.energy.pue_ratio
     assert "Fixed fleet" in _say("show", str(week))
+
+
+def test_a_schedule_is_no_dearer_than_one_knob_alone(week: Path) -> None:
+    """Every knob that moves is set beside the schedule as planned, the best first, in text, file and page."""
+    file = read_schedule(week)
+    assert file is not None
+    knobs, cost = file.timetable.knobs, file.schedule.cost_usd
+    assert knobs
+    assert [each.spent.cost_usd for each in knobs] == sorted(each.spent.cost_usd for each in knobs)
+    assert all(cost <= each.spent.cost_usd * 1.02 for each in knobs)
+    assert "One knob alone" in _say("show", str(week))
+    assert "alone follows the load" in week.with_suffix(".html").read_text(encoding="utf-8")
 
 
 def test_a_budget_of_watts_holds_in_simulation() -> None:
