@@ -32,6 +32,7 @@ class TraceStats:
         name: of the trace.
         requests: how many.
         skipped_rows: rows of the file that were left out.
+        timed: whether it says when requests arrive; where not, all rates are 0 and so is the window.
         duration_s: observed window.
         rate_req_per_s: mean arrival rate.
         gap_cv: coefficient of variation of the gaps between arrivals; 1 is Poisson, 0 is a beat.
@@ -47,6 +48,7 @@ class TraceStats:
     name: str
     requests: int
     skipped_rows: int
+    timed: bool
     duration_s: float
     rate_req_per_s: float
     gap_cv: float
@@ -63,20 +65,22 @@ def stats(trace: Trace) -> TraceStats:
     """What a trace of at least one request looks like."""
     minutes = np.bincount((trace.arrival_s / _MINUTE_S).astype(np.int64), minlength=ceil(trace.duration_s / _MINUTE_S))
     varies = np.ptp(trace.prompt_tokens) > 0 and np.ptp(trace.output_tokens) > 0
+    per_s = 1 / trace.duration_s if trace.timed else 0.0
     shares = np.bincount(trace.class_index, minlength=len(trace.classes)) / len(trace)
     return TraceStats(
         name=trace.name,
         requests=len(trace),
         skipped_rows=trace.skipped_rows,
-        duration_s=trace.duration_s,
-        rate_req_per_s=trace.rate_req_per_s,
+        timed=trace.timed,
+        duration_s=trace.duration_s if trace.timed else 0.0,
+        rate_req_per_s=len(trace) * per_s,
         gap_cv=gap_cv(trace.arrival_s),
         peak_minute_ratio=float(minutes.max() / minutes.mean()),
         prompt=_length_stats(trace.prompt_tokens),
         output=_length_stats(trace.output_tokens),
         correlation=float(np.corrcoef(trace.prompt_tokens, trace.output_tokens)[0, 1]) if varies else 0.0,
-        prompt_tokens_per_s=float(trace.prompt_tokens.sum() / trace.duration_s),
-        output_tokens_per_s=float(trace.output_tokens.sum() / trace.duration_s),
+        prompt_tokens_per_s=float(trace.prompt_tokens.sum() * per_s),
+        output_tokens_per_s=float(trace.output_tokens.sum() * per_s),
         class_frac={c.name: float(share) for c, share in zip(trace.classes, shares, strict=True)},
     )
 

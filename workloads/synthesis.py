@@ -49,9 +49,9 @@ def fit_workload(trace: Trace, *, name: str | None = None, source: str = "") -> 
         name=name or trace.name,
         source=source or trace.name,
         rate_req_per_s=round(trace.rate_req_per_s, 4),
-        gap_cv=positive_cv(trace.arrival_s),
+        gap_cv=positive_cv(trace.arrival_s) if trace.timed else 1.0,
         lengths=fit_lengths(trace),
-        profile=fit_profile(trace),
+        profile=fit_profile(trace) if trace.timed else None,
     )
 
 

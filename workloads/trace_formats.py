@@ -1,5 +1,6 @@
 """The trace formats that can be read, by the names of their columns."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -143,6 +144,62 @@ def find_format(found: Sequence[str], path: Path, wanted: str) -> TraceFormat:
     raise WorkloadError(f"{path}: line 1: found the columns {shown}; expected those of {expected}{hint}")
 
 
+KINDS = ("arrival", "prompt", "output")
+"""What a column may hold, in the order of ``TraceFormat.columns``."""
+
+_UNIT_AT_END = re.compile(r"[_\-. (\[](s|secs?|seconds?|ms|msecs?|millis|us|usecs?|micros|ns|nanos)[)\]]?$")
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+
+def mapped_format(found: Sequence[str], path: Path, columns: Mapping[str, str]) -> TraceFormat:
+    """The format of a file whose columns are named one by one; those that are not go by the names of known formats.
+
+    The unit of arrivals is what the end of the column's name states, such as ``sent_ms``; else seconds, where that is
+    plausible.
+
+    Args:
+        found: the columns of the file.
+        path: the file, for messages.
+        columns: arrival, prompt or output -> the column.
+
+    Raises:
+        WorkloadError: a column that is named is not there, one that is not named has no known name, or two are the
+            same.
+    """
+    problems, chosen = list[str](), list[str]()
+    for place, kind in enumerate(KINDS):
+        wanted = columns.get(kind)
+        known = [wanted] if wanted else [each.columns[place] for each in FORMATS] + [*FORMATS[-1].also] * (not place)
+        there = next((name for name in known if name in found), None) or next(
+            (name for each in known for name in found if plain_name(name) == plain_name(each)), None
+        )
+        if there is None:
+            near = get_close_matches(wanted or "", found, n=1)
+            hint = f"; did you mean '{near[0]}'?" if near else ""
+            named = f"no column '{wanted}'" if wanted else "no column of a known name"
+            shown = ", ".join(found)[:_SHOWN_CHARACTERS]
+            problems.append(f"{path}: workload.columns.{kind}: found {named}, only {shown}; expected one of them{hint}")
+        chosen.append(there or "")
+    if not problems and len(set(chosen)) < len(chosen):
+        problems.append(f"{path}: workload.columns: found {', '.join(chosen)}; expected three different columns")
+    if problems:
+        raise WorkloadError(*problems)
+    unit = _stated_unit(chosen[0])
+    return TraceFormat(name="workload.columns", columns=(chosen[0], chosen[1], chosen[2]), unit=unit or "s",
+                       named=bool(unit))  # fmt: skip
+
+
+def _stated_unit(column: str) -> str:
+    """The unit that the name of a column ends in; empty where it ends in none."""
+    word = _UNIT_AT_END.search(_CAMEL.sub("_", column).lower())
+    return {"m": "ms", "u": "us", "n": "ns", "s": "s"}[_shortest(word[1])] if word else ""
+
+
+def _shortest(unit: str) -> str:
+    """The first letter of a unit of time, micro told from milli."""
+    return "u" if unit.startswith("micro") else unit[0]
+
+
 def plain_name(column: str) -> str:
     """The letters and digits of a column's name, in lower case."""
     return "".join(letter for letter in column.lower() if letter.isalnum())
@@ -159,7 +216,10 @@ def _nearest(found: Sequence[str], trace_format: TraceFormat) -> str:
     also = f", or {', '.join(trace_format.also)}" if trace_format.also else ""
     units = {trace_format.columns[0]: f" ({trace_format.unit}{also})"}
     renamed = [f"'{name}' to {column}{units.get(column, '')}" for name, column in meant.items() if name != column]
-    return f"; nearest: rename {', '.join(renamed)}" if renamed else ""
+    names = {column: name for name, column in meant.items()}
+    mapped = ", ".join(f"{kind}: {names.get(c, 'NAME')}" for kind, c in zip(KINDS, trace_format.columns, strict=True))
+    told = f"workload.columns={{{mapped}}}"
+    return f"; nearest: rename {', '.join(renamed)}, or say {told}" if renamed else f"; or say which are which: {told}"
 
 
 def _variants(trace_format: TraceFormat) -> list[TraceFormat]:

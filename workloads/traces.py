@@ -35,6 +35,7 @@ class Trace:
         repeated_frac: share of prompt tokens whose KV an unbounded prefix cache would hold; None where the file does
             not say.
         prefixes: blocks of the prompts, by which caches find those that begin alike; None where the file does not say.
+        timed: whether the file says when requests arrive; where not, all stand at 0 s.
         labels: (n,) what the file calls the kind of each request; None where that was not read, or is done with.
     """
 
@@ -50,6 +51,7 @@ class Trace:
     notes: tuple[str, ...] = ()
     repeated_frac: float | None = None
     prefixes: Prefixes | None = None
+    timed: bool = True
     labels: NDArray[np.str_] | None = None
 
     def __len__(self) -> int:

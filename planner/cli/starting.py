@@ -2,13 +2,14 @@
 
 from dataclasses import asdict, dataclass
 from importlib import resources
+from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from planner.cli.terminal import Json, files_of, note, write
-from planner.cli.workload import TimeUnit, by_option
+from planner.cli.workload import TraceWords, by_option
 from planner.errors import BadInput, nearest
 
 if TYPE_CHECKING:  # slow to import, and needed only once the words are known
@@ -35,6 +36,9 @@ class Words:
     machines: Annotated[
         str | None, typer.Option("--machines", metavar="TYPES", help="machine types, separated by commas")
     ] = None
+    columns: Annotated[
+        str | None, typer.Option("--columns", metavar="KIND=NAME,...", help="of the trace: arrival=, prompt=, output=")
+    ] = None
     save: Annotated[
         Path | None, typer.Option("--save", metavar="FILE", help="write the scenario that these words stand for")
     ] = None
@@ -58,6 +62,7 @@ def asked(
     from planner.scenario.flags import Flags, assumed, question, scenario_text
     from planner.scenario.fleet import Fleet
     from planner.scenario.reading import override
+    from planner.scenario.trace_columns import columns_of
 
     given = Flags(**{name: value for name, value in asdict(words).items() if name != "save"})
     if file is not None and (given.given or words.save):
@@ -69,7 +74,8 @@ def asked(
             + ("; or --schema" if verb == "check" else "")
         )
     if file is not None:
-        document = document_of(file, sets or ())
+        mapped = [] if words.columns is None else [f"workload.columns={dumps(columns_of(words.columns))}"]
+        document = document_of(file, [*mapped, *(sets or ())])
         if "models" in document.data:
             several = Fleet.parse(document)
             return several, (file, *(each for part in several.parts().values() for each in files_of(part)))
@@ -104,17 +110,17 @@ def new(
     trace: Annotated[
         Path | None, typer.Option("--from", metavar="TRACE", help="a scenario for this trace file, with its figures")
     ] = None,
-    time_unit: Annotated[TimeUnit, typer.Option("--time-unit", help="of --from: of numeric arrivals")] = TimeUnit.AUTO,
+    how: TraceWords = TraceWords(),  # noqa: B008  each of its fields is an option
     json: Json = False,
 ) -> None:
     """Copy an example scenario to start from, or make one for a trace."""
-    from planner.files.plan_file import dumps
+    from planner.files import plan_file
     from planner.files.writing import write_whole
 
     if trace is not None:
         if name is not None or listing:
             raise BadInput("new: found --from beside an example or --list; expected one of them")
-        _from_trace(trace, out, time_unit)
+        _from_trace(trace, out, how.keys)
         return
     files = {
         file.name.removesuffix(".yaml"): file for file in resources.files("planner").joinpath("examples").iterdir()
@@ -122,7 +128,7 @@ def new(
     examples = {key: file.read_text(encoding="utf-8") for key, file in sorted(files.items()) if not key.startswith("_")}
     if listing or name is None:
         about = {key: text.partition("\n")[0].removeprefix("# ") for key, text in examples.items()}
-        write(dumps(about) if json else "".join(f"{key:<20} {line}\n" for key, line in about.items()))
+        write(plan_file.dumps(about) if json else "".join(f"{key:<20} {line}\n" for key, line in about.items()))
         return
     if name not in examples:
         raise BadInput(f"new: there is no example '{name}'; {nearest(name, examples)}")
@@ -133,7 +139,7 @@ def new(
     note(f"wrote {path}; next: phasewise plan {path}")
 
 
-def _from_trace(trace: Path, out: Path | None, time_unit: TimeUnit) -> None:
+def _from_trace(trace: Path, out: Path | None, keys: dict[str, Any]) -> None:
     """Write a scenario that replays a trace."""
     from planner.files.writing import unwritable, write_whole
     from planner.scenario.from_trace import scenario_for
@@ -145,9 +151,8 @@ def _from_trace(trace: Path, out: Path | None, time_unit: TimeUnit) -> None:
         raise BadInput(f"{path}: exists already; expected a new file, choose one with --out")
     if why := unwritable(path):
         raise BadInput(f"--out {path}: {why}")
-    read = by_option(lambda: read_trace(trace, time_unit=time_unit))
-    stated = None if time_unit is TimeUnit.AUTO else str(time_unit)
-    write_whole(path, scenario_for(trace, stats(read), directory=path.parent, time_unit=stated))
+    read = by_option(lambda: read_trace(trace, **keys))
+    write_whole(path, scenario_for(trace, stats(read), directory=path.parent, keys=keys))
     for words in read.notes:
         note(words)
     note(f"wrote {path}; look at what is marked, then: phasewise plan {path}")

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -40,6 +40,35 @@ class TimeUnit(StrEnum):
     NS = "ns"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceWords:
+    """How a trace file is to be read."""
+
+    time_unit: Annotated[TimeUnit, typer.Option("--time-unit", help="of numeric arrivals")] = TimeUnit.AUTO
+    columns: Annotated[
+        str | None, typer.Option("--columns", metavar="KIND=NAME,...", help="arrival=, prompt= and output= columns")
+    ] = None
+    bytes_per_token: Annotated[
+        float | None, typer.Option("--bytes-per-token", min=0.1, help="of conversations without token counts; else 4")
+    ] = None
+    answer_s_per_token: Annotated[
+        float | None,
+        typer.Option("--answer-s-per-token", min=1e-6, help="of sessions: what an answer takes; else 0.02"),
+    ] = None
+
+    @property
+    def keys(self) -> dict[str, Any]:
+        """What was said, by the keys of ``workload``."""
+        from planner.scenario.trace_columns import columns_of
+
+        said = {
+            "time_unit": None if self.time_unit is TimeUnit.AUTO else str(self.time_unit),
+            "columns": None if self.columns is None else columns_of(self.columns),
+            "bytes_per_token": self.bytes_per_token, "answer_s_per_token": self.answer_s_per_token,
+        }  # fmt: skip
+        return {key: value for key, value in said.items() if value is not None}
+
+
 class Process(StrEnum):
     """How generated arrivals are spaced."""
 
@@ -52,7 +81,7 @@ def stats(
     trace: Annotated[str, typer.Argument(help="trace file or built-in workload id", show_default=False)],
     format: Annotated[Format, typer.Option("--format", help="of a trace file")] = Format.AUTO,  # noqa: A002  users' word
     skip_bad_rows: Annotated[bool, typer.Option("--skip-bad-rows", help="leave out unreadable rows")] = False,
-    time_unit: Annotated[TimeUnit, typer.Option("--time-unit", help="of numeric arrivals")] = TimeUnit.AUTO,
+    how: TraceWords = TraceWords(),
     json: Json = False,
 ) -> None:
     """Describe a trace: rate, burstiness, lengths. Of a built-in workload, describe 10,000 requests drawn from it."""
@@ -66,8 +95,8 @@ def stats(
         rate_req_per_s = load_builtin(trace).rate_req_per_s
         requests = _draw(trace, rate_req_per_s, _SAMPLE / rate_req_per_s, 1, Process.PROFILE)
     else:
-        read = partial(read_trace, format=format, skip_bad_rows=skip_bad_rows, time_unit=time_unit)
-        requests = by_option(lambda: read(Path(trace)))
+        keys = {**how.keys, "format": str(format), "skip_bad_rows": skip_bad_rows}
+        requests = by_option(lambda: read_trace(Path(trace), **keys))
     for remark in requests.notes:
         note(remark)
     found = numbers.stats(requests)
@@ -106,7 +135,13 @@ def by_option(read: "Callable[[], Trace]") -> "Trace":
 
 
 def _renamed(problem: str) -> str:
-    return re.sub(r"workload\.(time_unit|skip_bad_rows)", lambda key: f"--{key[1].replace('_', '-')}", problem)
+    mapped = re.sub(
+        r"workload\.columns=\{(.*?)\}",
+        lambda said: f"--columns {said[1].replace(': ', '=').replace(', ', ',')}",
+        problem,
+    )
+    keys = "time_unit|skip_bad_rows|columns|bytes_per_token|answer_s_per_token"
+    return re.sub(rf"workload\.({keys})", lambda key: f"--{key[1].replace('_', '-')}", mapped)
 
 
 def _draw(name: str, rate_req_per_s: float, duration_s: float, seed: int, process: Process) -> "Trace":

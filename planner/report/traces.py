@@ -19,13 +19,15 @@ def stats_view(stats: TraceStats) -> RenderableType:
         made.add_row(name, *(number(round(value)) for value in values))
     skipped = f", {plural(stats.skipped_rows, 'row')} left out" if stats.skipped_rows else ""
     shares = ", ".join(f"{percent(share)} {name}" for name, share in stats.class_frac.items())
+    times = (
+        f"{plural(stats.requests, 'request')} in {number(stats.duration_s)} s{skipped}: "
+        f"{rate(stats.rate_req_per_s)}; the busiest minute has {stats.peak_minute_ratio:.2f} times the mean.",
+        f"Gaps between arrivals vary by {stats.gap_cv:.2f} (Poisson: 1). Classes: {shares}.",
+    )
+    untimed = (f"{plural(stats.requests, 'request')}{skipped}, without arrival times. Classes: {shares}.",)
     return Group(
         Text(stats.name, style="bold"),
-        Text(
-            f"{plural(stats.requests, 'request')} in {number(stats.duration_s)} s{skipped}: "
-            f"{rate(stats.rate_req_per_s)}; the busiest minute has {stats.peak_minute_ratio:.2f} times the mean."
-        ),
-        Text(f"Gaps between arrivals vary by {stats.gap_cv:.2f} (Poisson: 1). Classes: {shares}."),
+        *(Text(line) for line in (times if stats.timed else untimed)),
         Text(f"Prompt and output lengths correlate by {stats.correlation:.2f}."),
         Text(),
         made,

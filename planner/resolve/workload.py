@@ -184,6 +184,11 @@ def _asked(scenario: Scenario, context_tokens: int | None) -> Asked:
     drawn = workload.trace is None or workload.trace in builtin_names() or not replayed
     if drawn and (wrong := label_problems(scenario, None)):
         raise BadInput(*wrong)
+    if workload.columns.named and (workload.trace is None or workload.trace in builtin_names()):
+        raise BadInput(
+            f"workload.columns: found {', '.join(workload.columns.named.values())}, but no trace file is read; "
+            "expected workload.trace to name one"
+        )
     if workload.trace is None:
         return _synthetic(scenario, _from_lengths(scenario), None, context_tokens)
     if workload.trace in builtin_names():
@@ -194,8 +199,11 @@ def _asked(scenario: Scenario, context_tokens: int | None) -> Asked:
         raise BadInput(f"workload.trace: no file '{workload.trace}', and no built-in workload of that name ({names})")
     trace = read_trace(
         path, format=workload.format, skip_bad_rows=workload.skip_bad_rows, time_unit=workload.time_unit,
-        label_column=wanted_labels(scenario),
+        label_column=wanted_labels(scenario), columns=workload.columns.named, bytes_per_token=workload.bytes_per_token,
+        answer_s_per_token=workload.answer_s_per_token,
     )  # fmt: skip
+    if not trace.timed:
+        return _synthetic(scenario, fit_workload(trace, source=untimed_source(scenario, trace)), trace)
     if not drawn and (wrong := label_problems(scenario, trace)):
         raise BadInput(*wrong)
     if len(trace) > 1 and not trace.arrival_s[-1] > 0 and (replayed or workload.rate_req_per_s is None):
@@ -206,6 +214,28 @@ def _asked(scenario: Scenario, context_tokens: int | None) -> Asked:
     if replayed:
         return _replay(scenario, trace)
     return _synthetic(scenario, fit_workload(trace), trace)
+
+
+def untimed_source(scenario: Scenario, trace: Trace) -> str:
+    """Where the lengths of a file without arrival times come from, in words.
+
+    Raises:
+        BadInput: no rate is given, or a process that needs arrivals of the file's own.
+    """
+    workload, process = scenario.workload, scenario.workload.arrivals.process
+    if wrong := label_problems(scenario, None):
+        raise BadInput(*wrong)
+    if workload.rate_req_per_s is None:
+        raise BadInput(
+            f"workload.rate_req_per_s: missing; expected requests/s, for {trace.name} has conversations without "
+            "arrival times"
+        )
+    if process in ("replay", "profile") or (process == "gamma" and workload.arrivals.cv is None):
+        raise BadInput(
+            f"workload.arrivals.process: found {process}; expected poisson, diurnal, or gamma with cv, for "
+            f"{trace.name} has no arrival times"
+        )
+    return f"lengths of the conversations in {trace.name}"
 
 
 def _from_lengths(scenario: Scenario) -> WorkloadModel:

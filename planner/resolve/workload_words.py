@@ -37,7 +37,7 @@ def read_words(trace: Trace | None, *, cached: bool = False) -> tuple[str, ...]:
         return ()
     skipped = (f"{trace.skipped_rows} rows of the trace were left out",) if trace.skipped_rows else ()
     share = trace.repeated_frac or 0.0
-    reused = f"{share:.0%} of the prompt tokens of {trace.name} repeat a prefix that came before (hash_ids)"
+    reused = f"{share:.0%} of the prompt tokens of {trace.name} repeat a prefix that came before"
     ideal = f"an ideal prefix cache would leave {1 - share:.0%} of the prefill work"
     words = f"{reused}; this plan computes every prompt in full, where {ideal}: prefix_cache.gib keeps some"
     return (*trace.notes, *skipped, *((words,) if share >= REPEATED_FRAC and not cached else ()))

@@ -8,6 +8,7 @@ import yaml
 
 from planner.errors import BadInput
 from planner.scenario.reading import Document
+from planner.scenario.trace_columns import columns_of
 
 PROMPT_SPREAD, OUTPUT_SPREAD = 4.0, 3.5
 """95th percentile over median where only a median is given: assumed to be as in the Azure conversation trace of 2023
@@ -33,6 +34,7 @@ class Flags:
         tpot_s: limit on the 99th percentile of the time per output token of a request, s.
         e2e_s: limit on the 99th percentile of the time to the last token, s.
         machines: types to choose from, separated by commas.
+        columns: of the trace, as ``columns_of`` reads them; they ask nothing by themselves.
     """
 
     model: str | None = None
@@ -44,11 +46,12 @@ class Flags:
     tpot_s: float | None = None
     e2e_s: float | None = None
     machines: str | None = None
+    columns: str | None = None
 
     @property
     def given(self) -> bool:
         """Whether anything is asked."""
-        return any(getattr(self, name) is not None for name in self.__slots__)
+        return any(getattr(self, name) is not None for name in self.__slots__ if name != "columns")
 
 
 def question(flags: Flags) -> Document:
@@ -65,12 +68,22 @@ def question(flags: Flags) -> Document:
             lengths |= {name: _length(word, ratio)} if word is not None else {}
         except ValueError:
             problems.append(f"--{name} {word}: expected tokens: the median, or MEDIAN:P95, for example 1000:4000")
+    columns: dict[str, str] | None = None
+    try:
+        columns = columns_of(flags.columns) if flags.columns is not None else None
+    except BadInput as error:
+        problems += error.problems
     if problems:
         raise BadInput(*problems)
     slo = {
         f"{key}_p99_s": limit for key in ("ttft", "tpot", "e2e") if (limit := getattr(flags, f"{key}_s")) is not None
     }
-    workload = {"trace": flags.trace, "lengths": lengths or None, "rate_req_per_s": flags.rate_req_per_s}
+    workload = {
+        "trace": flags.trace,
+        "columns": columns,
+        "lengths": lengths or None,
+        "rate_req_per_s": flags.rate_req_per_s,
+    }
     names = [word.strip() for word in (flags.machines or "").split(",") if word.strip()]
     data: dict[str, Any] = {
         "schema_version": 1,
@@ -94,6 +107,8 @@ def _missing(flags: Flags) -> list[str]:
         found.append(f"{', '.join(lacking)}: missing; expected requests/s and tokens, or --trace")
     if flags.trace is not None and (flags.prompt, flags.output) != (None, None):
         found.append("--prompt, --output: found beside --trace, which has lengths of its own; expected one of the two")
+    if flags.columns is not None and flags.trace is None:
+        found.append("--columns: found without --trace; expected the trace file whose columns they are")
     if flags.ttft_s is None and flags.tpot_s is None and flags.e2e_s is None:
         found.append("--ttft, --tpot, --e2e: missing; expected at least one limit in seconds")
     if flags.machines is None:
@@ -119,7 +134,7 @@ def _places(flags: Flags) -> dict[tuple[str | int, ...], str]:
         "model": ("model", "name"), "rate_req_per_s": ("workload", "rate_req_per_s"), "trace": ("workload", "trace"),
         "prompt": ("workload", "lengths", "prompt"), "output": ("workload", "lengths", "output"),
         "ttft_s": ("slo", "ttft_p99_s"), "tpot_s": ("slo", "tpot_p99_s"), "e2e_s": ("slo", "e2e_p99_s"),
-        "machines": ("catalog", "machines"),
+        "machines": ("catalog", "machines"), "columns": ("workload", "columns"),
     }  # fmt: skip
     given = ((name, path, getattr(flags, name)) for name, path in keys.items())
     return {path: f"--{name.partition('_')[0]} {value}" for name, path, value in given if value is not None}

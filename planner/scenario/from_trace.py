@@ -1,14 +1,15 @@
 """A scenario to start from, made for a trace."""
 
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from workloads.stats import LengthStats, TraceStats
 
 _TEXT = """\
-# Made for {file}: {requests:,} requests in {duration_s:,.0f} s.
-# Rate      {rate_req_per_s:.4g} req/s; the busiest minute has {peak_minute_ratio:.2f} times the mean
-# Gaps      vary by {gap_cv:.2f} (Poisson: 1)
-# Prompts   {prompt}
+{times}# Prompts   {prompt}
 # Outputs   {output}
 # Change what is marked; every key: docs/scenario.md. Then: phasewise plan {name}.yaml
 schema_version: 1
@@ -19,9 +20,7 @@ model:
 
 workload:
   trace: {trace}
-  # rate_req_per_s: {rate_req_per_s:.4g}         # the trace's own; another one thickens it
-  # growth: shared               # how it thickens: its minutes stay, or average out (independent)
-{unit}
+{keys}
 slo:                             # <- your limits in seconds, on these percentiles
   ttft_p99_s: 1.0                # arrival to first token: waiting and prefill
   tbt_p99_s: 0.1                 # every gap between tokens
@@ -33,22 +32,40 @@ objective: cost                  # or power, machines, energy, carbon, throughpu
 """
 
 
-def scenario_for(trace: Path, seen: TraceStats, *, directory: Path, time_unit: str | None = None) -> str:
+_TIMED = """\
+# Made for {name}: {requests:,} requests in {duration_s:,.0f} s.
+# Rate      {rate_req_per_s:.4g} req/s; the busiest minute has {peak_minute_ratio:.2f} times the mean
+# Gaps      vary by {gap_cv:.2f} (Poisson: 1)
+"""
+_OWN_RATE = """\
+  # rate_req_per_s: {rate_req_per_s:.4g}         # the trace's own; another one thickens it
+  # growth: shared               # how it thickens: its minutes stay, or average out (independent)
+"""
+_NO_TIMES = """\
+# Made for {name}: {requests:,} answers of conversations, without arrival times; lengths are estimated from their text.
+"""
+_NO_RATE = """\
+  rate_req_per_s: 1              # <- yours: the file does not say; requests come one by one (Poisson)
+"""
+
+
+def scenario_for(trace: Path, seen: TraceStats, *, directory: Path, keys: Mapping[str, Any] | None = None) -> str:
     """A scenario file that replays a trace, with the trace's figures as comments.
 
     Args:
         trace: the file.
         seen: what it looks like.
         directory: where the scenario will lie; the trace is named from there.
-        time_unit: of its arrivals, where it had to be stated.
+        keys: of ``workload``, which had to be stated to read the file.
     """
-    unit = f"  time_unit: {time_unit}\n" if time_unit else ""
+    stated = "".join(f"  {key}: {json.dumps(value)}\n" for key, value in (keys or {}).items())
     there, here = trace.resolve(), directory.resolve()
     named = there.relative_to(here) if there.is_relative_to(here) else there
+    times, rate = (_TIMED, _OWN_RATE) if seen.timed else (_NO_TIMES, _NO_RATE)
+    figures = asdict(seen)
     return _TEXT.format(
-        file=trace.name, requests=seen.requests, duration_s=seen.duration_s, rate_req_per_s=seen.rate_req_per_s,
-        peak_minute_ratio=seen.peak_minute_ratio, gap_cv=seen.gap_cv, prompt=_lengths(seen.prompt),
-        output=_lengths(seen.output), name=trace.name.partition(".")[0], trace=f'"{named}"', unit=unit,
+        times=times.format(**figures), prompt=_lengths(seen.prompt), output=_lengths(seen.output),
+        name=trace.name.partition(".")[0], trace=f'"{named}"', keys=rate.format(**figures) + stated,
     )  # fmt: skip
 
 

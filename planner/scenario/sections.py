@@ -21,6 +21,7 @@ from planner.perf.layout import Role
 from planner.scenario.choices import AUTO_WAYS, only_listed, several_ways
 from planner.scenario.class_presets import list_or_preset
 from planner.scenario.objectives import Headroom
+from planner.scenario.trace_columns import TraceColumns
 from workloads.formats import DTYPE_BYTES
 from workloads.requests import RequestClass
 from workloads.slo import Metric, Slo, Unit
@@ -230,6 +231,13 @@ class Workload(Section):
     )
     time_unit: Literal["auto", "s", "ms", "us", "ns"] = Field(
         "auto", description="of numeric arrivals in a trace file; auto: as the column's name or the format says"
+    )
+    columns: TraceColumns = Field(TraceColumns(), description="columns of a trace file under names of its own")
+    bytes_per_token: Positive | None = Field(
+        None, description="of conversations without token counts, in UTF-8; null: 4, an assumption"
+    )
+    answer_s_per_token: Positive | None = Field(
+        None, description="of sessions, what an answer takes before the next turn's delay, s; null: 0.02, an assumption"
     )
     label_column: Word = Field("auto", description="column of a trace file with classes[].label; auto: label or tier")
     skip_bad_rows: Switch = Field(

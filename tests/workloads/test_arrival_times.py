@@ -212,9 +212,9 @@ def test_what_cannot_be_a_trace_is_refused_in_one_short_line(tmp_path: Path) -> 
     """Conversations and sessions are named for what they are; long columns are cut."""
     file = tmp_path / "t"
     for text, expected in (
-        (json.dumps([{"id": "x", "conversations": [{"value": "hi " * 50_000}]}]), "ShareGPT"),
-        ('{"session_id": 1, "timestamp": 0, "input_length": 4, "output_length": 5}\n'
-         '{"session_id": 1, "delay": 9, "input_length": 4, "output_length": 5}', "AIPerf"),
+        (json.dumps([{"id": "x", "conversations": [{"value": "hi " * 50_000}]}]), "without an answer"),
+        ('{"session_id": 1, "input_length": 4, "output_length": 5}\n'
+         '{"session_id": 1, "delay": 9, "input_length": 4, "output_length": 5}', "no timestamp"),
         ("x" * 120_000 + "\n1", "columns"),
         ("[" * 100_000, "JSON list"),
     ):  # fmt: skip

@@ -86,11 +86,12 @@ NAMES = {
 def test_columns_of_another_name_are_refused_with_the_nearest(
     tmp_path_factory: pytest.TempPathFactory, arrival: str, prompt: str, output: str
 ) -> None:
-    """One line tells what was found and which column to rename to what, and that a time has a unit."""
+    """One line tells what was found, which column to rename or which key says so, and that a time has a unit."""
     line = refusal(tmp_path_factory.mktemp("t") / "trace", table((arrival, prompt, output), ";"))
     assert f"found the columns {arrival}, {prompt}, {output}" in line
     renamed = f"rename '{arrival}' to arrival_s (s, or arrival_ms, arrival_us, arrival_ns), '{prompt}' to prompt_tokens"
-    assert line.endswith(f"; nearest: {renamed}, '{output}' to output_tokens")
+    keys = f"workload.columns={{arrival: {arrival}, prompt: {prompt}, output: {output}}}"
+    assert line.endswith(f"; nearest: {renamed}, '{output}' to output_tokens, or say {keys}")
 
 
 def test_what_is_no_table_is_named(tmp_path: Path) -> None:

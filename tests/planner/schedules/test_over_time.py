@@ -191,7 +191,8 @@ IRRELEVANT: Mapping[str, tuple[str, str]] = {
 
 OF_TRACES = {
     "workload.format", "workload.skip_bad_rows", "workload.time_unit", "workload.growth", "workload.label_column",
-    "schedule.epochs",
+    "workload.columns.arrival", "workload.columns.prompt", "workload.columns.output", "workload.bytes_per_token",
+    "workload.answer_s_per_token", "schedule.epochs",
 }  # fmt: skip
 """Keys of trace files, tested with one below."""
 

@@ -1,0 +1,46 @@
+"""Columns of a trace file under names of its own: a section of a scenario, and the words of an option."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict
+
+from hw_catalog.strict_files import one_line
+from planner.errors import BadInput, nearest
+from workloads.trace_formats import KINDS
+
+_Column = Annotated[str, Strict(), Field(min_length=1), AfterValidator(one_line)]
+
+
+class TraceColumns(BaseModel):
+    """Which column of a trace file holds what; inside JSON objects with dots, for example usage.prompt_tokens."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    arrival: _Column | None = Field(None, description="when a request arrives; null: known by a format's name")
+    prompt: _Column | None = Field(None, description="prompt tokens, likewise")
+    output: _Column | None = Field(None, description="output tokens, likewise")
+
+    @property
+    def named(self) -> dict[str, str]:
+        """Those that are named."""
+        return dict(self.model_dump(exclude_none=True))
+
+
+def columns_of(words: str) -> dict[str, str]:
+    """Columns as typed: ``arrival=sent_ms,prompt=in,output=out``.
+
+    Raises:
+        BadInput: a part is no such pair, names no kind of column, or one that was named before.
+    """
+    found, problems = dict[str, str](), list[str]()
+    for part in words.split(","):
+        kind, equals, column = (each.strip() for each in part.partition("="))
+        if not equals or not column:
+            problems.append(f"--columns {part}: expected {', '.join(f'{each}=NAME' for each in KINDS)}")
+        elif kind not in KINDS or kind in found:
+            why = "named twice; expected each once" if kind in found else f"unknown; {nearest(kind, KINDS)}"
+            problems.append(f"--columns {part}: '{kind}' is {why}")
+        found[kind] = column
+    if problems:
+        raise BadInput(*problems)
+    return found
