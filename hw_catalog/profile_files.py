@@ -171,6 +171,11 @@ def load_profiles(
     return tuple(profiles)
 
 
+def profiled_models(catalog_dir: Path | None) -> frozenset[str]:
+    """Ids of the models that have profiles of any kind, in the user's directory or built in."""
+    return frozenset(key[2] for of in (PLANNED, MEASURED) for key in _files(catalog_dir, of))
+
+
 def profile_index(catalog_dir: Path | None = None, of: Sequence[str] = (PLANNED,)) -> tuple[ProfileListing, ...]:
     """What there is, by profile set, GPU and model; what several directories have of one is one listing.
 
@@ -263,9 +268,11 @@ def _nothing_found(known: Mapping[Key, Traversable], **asked: str | None) -> str
         if not fitting:
             fixed = ", ".join(f"{other} {asked[other]}" for other in ("model", "gpu") if asked[other] and other != name)
             among = f" for {fixed}" if fixed else ""
-            return (
+            words = (
                 f"no kernel profile of {name} {value!r}{among}; {nearest(str(value), {key[position] for key in left})}"
             )
+            makes = "; `phasewise catalog bake` and `phasewise profile` make profiles (docs/add-a-model.md)"
+            return words + makes * (name == "model")
         left = fitting
     raise AssertionError("a profile matches")
 

@@ -5,65 +5,20 @@ left out too: engines load them only for speculative decoding. What a vision mod
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
+from workloads import hybrids
 from workloads.config_types import Config, check_types
 from workloads.configs import language_model, longest_context, optional, whole_numbers
 from workloads.errors import WorkloadError
+from workloads.shapes import Mixture, Shape, attention, ends
 from workloads.tensors import Kind, Spread, Tensor
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
-    """What a configuration says about sizes.
-
-    Attributes:
-        layers: transformer layers.
-        hidden: model width.
-        heads: query heads.
-        kv_heads: key and value heads.
-        head_dim: width of a head.
-        vocab: tokens of the vocabulary.
-        context_tokens: longest context.
-        tensors: every weight matrix.
-        tied: whether the output head is the input embedding.
-        latent_dim: width of the compressed KV of multi-head latent attention; 0 without it.
-        index_dim: width of the keys that sparse attention picks tokens by; 0 without it.
-        experts: a token may be routed to, per layer; 1 in a dense model.
-        experts_used: of them, by one token.
-        windowed_layers: layers that attend to a window only.
-        window_tokens: that window; 0 without one.
-        kv_layers: layers that keep a KV cache; 0 where all do.
-    """
-
-    layers: int
-    hidden: int
-    heads: int
-    kv_heads: int
-    head_dim: int
-    vocab: int
-    context_tokens: int
-    tensors: tuple[Tensor, ...]
-    tied: bool
-    latent_dim: int = 0
-    index_dim: int = 0
-    experts: int = 1
-    experts_used: int = 1
-    windowed_layers: int = 0
-    window_tokens: int = 0
-    kv_layers: int = 0
-
-    @property
-    def routed_params(self) -> int:
-        """Parameters of the routed experts."""
-        return sum(t.params for t in self.tensors if t.kind is Kind.EXPERT)
-
 
 _DENSE = (
     "llama", "mistral", "mistral3", "qwen2", "qwen2_vl", "qwen2_5_vl", "qwen3", "qwen3_vl", "gemma", "gemma2", "gemma3",
-    "phi3", "olmo2", "granite", "glm4", "pixtral",
+    "phi3", "olmo2", "olmo3", "granite", "glm4", "pixtral", "ministral3", "mimo", "seed_oss", "exaone4", "smollm3",
+    "ernie4_5", "cohere", "cohere2",
 )  # fmt: skip
 _MIXTURE = {
     "mixtral": ("num_local_experts", "intermediate_size"),
@@ -73,24 +28,48 @@ _MIXTURE = {
     "glm4_moe": ("n_routed_experts", "moe_intermediate_size"),
     "minimax_m2": ("num_local_experts", "intermediate_size"),
     "phimoe": ("num_local_experts", "intermediate_size"),
+    "granitemoe": ("num_local_experts", "intermediate_size"),
+    "olmoe": ("num_experts", "intermediate_size"),
+    "dots1": ("n_routed_experts", "moe_intermediate_size"),
+    "glm4v_moe": ("n_routed_experts", "moe_intermediate_size"),
+    "step3p7": ("num_experts", "moe_intermediate_size"),
 }
 _SPARSE = ("deepseek_v32", "glm_moe_dsa")
 """Latent attention that picks the tokens it attends to."""
-_LATENT = ("deepseek_v2", "deepseek_v3", "kimi_k2", *_SPARSE)
-_HYBRID = ("qwen3_5_moe",)
-"""Most layers keep a state of fixed size (gated delta rule), every few a KV cache; experts in all."""
+_LATENT = ("deepseek_v2", "deepseek_v3", "kimi_k2", "glm4_moe_lite", *_SPARSE)
+_HYBRID = ("qwen3_next", "qwen3_5", "qwen3_5_moe")
+"""Most layers keep a state of fixed size (gated delta rule), every few a KV cache."""
+_MIXED: Mapping[str, Callable[[Config, str, str, tuple[Tensor, ...]], Shape]] = {
+    **dict.fromkeys(_HYBRID, hybrids.delta_rule), "llama4": hybrids.interleaved, "gemma4": hybrids.two_attentions,
+    "mimo_v2_flash": hybrids.patterned, "nemotron_h": hybrids.state_space,
+}  # fmt: skip
+"""Families whose layers are not all alike."""
 _PLAIN = {
     "gpt2": ("n_layer", "n_embd", "n_head", "vocab_size", "n_positions"),
     "bloom": ("n_layer", "hidden_size", "n_head", "vocab_size", "seq_length"),
 }
-_TIED_BY_DEFAULT = ("gemma", "gemma2", "gemma3")
+_TIED_BY_DEFAULT = ("gemma", "gemma2", "gemma3", "cohere", "cohere2")
 """Families whose configs leave ``tie_word_embeddings`` out where it is true. Source: transformers."""
+
+_UNSIZED = {
+    "deepseek_v4": "its KV cache is compressed by other ratios in every layer",
+    "deepseek_ref": "its KV cache is compressed by other ratios in every layer",
+    "kimi_linear": "its layers mix a delta rule with latent attention, and experts work in a narrower space",
+    "minimax_m3": "its sparse attention keeps keys of its own, whose cache no engine documents",
+    "minimax_m3_vl": "its sparse attention keeps keys of its own, whose cache no engine documents",
+    "nemotron-nas": "every layer has another width, and some have no attention",
+    "gemma3n": "layers share KV caches, and embeddings lie outside the GPU",
+}
+"""Families that are refused, and why."""
 
 MOST_PARAMS = 1e14
 """Fifty times the largest model that is published."""
 
-KNOWN = (*_DENSE, *_MIXTURE, *_LATENT, *_HYBRID, *_PLAIN)
+KNOWN = (*_DENSE, *_MIXTURE, *_LATENT, *_MIXED, *_PLAIN)
 """Values of ``model_type`` that can be read."""
+
+_COMMON = ("llama", "mistral", "mixtral", "qwen3", "qwen3_moe", "gemma3", "deepseek_v3", "glm4_moe", "gpt_oss")
+"""Some that are named where nothing is near."""
 
 BLOCK_SCALED = (*_LATENT, "qwen3_moe", "qwen3_vl_moe", "minimax_m2", *_HYBRID)
 """Families whose published 8-bit checkpoints have scales for blocks of 128 x 128 weights."""
@@ -123,10 +102,12 @@ def shape_of(config: Config, where: str) -> Shape:
     if family in _PLAIN:
         return _checked(_plain(text, where, _PLAIN[family]), where)
     reader = _readers().get(family)
+    if family in _UNSIZED:
+        raise WorkloadError(f"{where}: model_type '{family}' is known, and not sized: {_UNSIZED[family]}")
     if reader is None:
-        near = get_close_matches(family, KNOWN, n=1)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
-        raise WorkloadError(f"{where}: model_type '{family}' is unknown, expected one of {', '.join(KNOWN)}{hint}")
+        near = ", ".join(get_close_matches(family, KNOWN, n=3, cutoff=0.7))
+        hint = f"nearest: {near}" if near else f"for example {', '.join(_COMMON)}"
+        raise WorkloadError(f"{where}: model_type '{family}' is unknown, expected one of {len(KNOWN)} families; {hint}")
     return _checked(reader(text, family, where, _vision(config)), where)
 
 
@@ -158,7 +139,7 @@ def _checked(shape: Shape, where: str) -> Shape:
 
 def _readers() -> dict[str, Callable[[Config, str, str, tuple[Tensor, ...]], Shape]]:
     grouped, latent = dict.fromkeys((*_DENSE, *_MIXTURE), _grouped), dict.fromkeys(_LATENT, _latent)
-    return {**grouped, **latent, **dict.fromkeys(_HYBRID, _hybrid)}
+    return {**grouped, **latent, **_MIXED}
 
 
 def _grouped(config: Config, family: str, where: str, extra: tuple[Tensor, ...]) -> Shape:
@@ -175,68 +156,25 @@ def _grouped(config: Config, family: str, where: str, extra: tuple[Tensor, ...])
     values = whole_numbers(config, where, *keys, *inner_key, *expert_keys, *used_key)
     layers, hidden, heads, vocab, _ = values[:5]
     kv_heads = optional(config, where, "num_key_value_heads", heads)
-    head_dim = optional(config, where, "head_dim", 256 if family in _TIED_BY_DEFAULT else hidden // heads)
+    head_dim = optional(config, where, "head_dim", 256 if family.startswith("gemma") else hidden // heads)
     experts, used = (config[expert_keys[0]], config["num_experts_per_tok"]) if expert_keys else (1, 1)
-    mixture = _Mixture(
+    mixture = Mixture(
         experts=experts, inner=config[expert_keys[1]] if expert_keys else 0,
         shared=optional(config, where, "n_shared_experts", 0),
         dense_layers=_dense_layers(config, family, where, layers),
         dense_inner=optional(config, where, "intermediate_size", 0),
     )  # fmt: skip
     tied = bool(config.get("tie_word_embeddings", family in _TIED_BY_DEFAULT))
-    tensors = list(_ends(vocab, hidden, tied=tied)) + list(extra)
+    tensors = list(ends(vocab, hidden, tied=tied)) + list(extra)
     for layer in range(layers):
-        attention = f"model.layers.{layer}.self_attn"
-        tensors += [
-            Tensor(name=f"{attention}.q_proj", rows=heads * head_dim, columns=hidden),
-            Tensor(name=f"{attention}.k_proj", rows=kv_heads * head_dim, columns=hidden, spread=Spread.BY_KV_HEAD),
-            Tensor(name=f"{attention}.v_proj", rows=kv_heads * head_dim, columns=hidden, spread=Spread.BY_KV_HEAD),
-            Tensor(name=f"{attention}.o_proj", rows=hidden, columns=heads * head_dim),
-            *mixture.tensors(f"model.layers.{layer}.mlp", layer, hidden),
-        ]
+        name = f"model.layers.{layer}"
+        tensors += attention(f"{name}.self_attn", hidden, heads=heads, kv_heads=kv_heads, head_dim=head_dim)
+        tensors += mixture.tensors(f"{name}.mlp", layer, hidden)
     windowed, window = _windows(config, where, layers)
     return Shape(
         layers=layers, hidden=hidden, heads=heads, kv_heads=kv_heads, head_dim=head_dim, vocab=vocab,
         context_tokens=longest_context(config, where), tensors=tuple(tensors), tied=tied, experts=experts,
         experts_used=used, windowed_layers=windowed, window_tokens=window,
-    )  # fmt: skip
-
-
-def _hybrid(config: Config, family: str, where: str, extra: tuple[Tensor, ...]) -> Shape:  # noqa: ARG001  as others
-    """Gated delta rule in most layers, gated attention with a KV cache in every few, experts and a shared one in all.
-
-    Source: transformers, ``Qwen3NextGatedDeltaNet`` and ``Qwen3NextAttention``, whose query has a gate as wide as it.
-    """
-    keys = ("num_hidden_layers", "hidden_size", "num_attention_heads", "num_key_value_heads", "head_dim", "vocab_size")
-    expert_keys = ("num_experts", "num_experts_per_tok", "moe_intermediate_size", "shared_expert_intermediate_size")
-    state_keys = ("linear_num_key_heads", "linear_key_head_dim", "linear_num_value_heads", "linear_value_head_dim")
-    values = whole_numbers(config, where, *keys, *expert_keys, *state_keys, "full_attention_interval")
-    layers, hidden, heads, kv_heads, dim, vocab, experts, used, inner, shared, k_heads, k_dim, v_heads, v_dim, of = (
-        values
-    )
-    mixture = _Mixture(experts=experts, inner=inner, shared=0, dense_layers=0, dense_inner=0)
-    tied = bool(config.get("tie_word_embeddings", False))
-    tensors = [*_ends(vocab, hidden, tied=tied), *extra]
-    for layer in range(layers):
-        name = f"model.layers.{layer}"
-        if (layer + 1) % of:
-            rows = 2 * (k_heads * k_dim + v_heads * v_dim) + 2 * v_heads
-            tensors += [
-                Tensor(name=f"{name}.linear_attn.in_proj", rows=rows, columns=hidden),
-                Tensor(name=f"{name}.linear_attn.out_proj", rows=hidden, columns=v_heads * v_dim),
-            ]
-        else:
-            tensors += [
-                Tensor(name=f"{name}.self_attn.q_proj", rows=2 * heads * dim, columns=hidden),
-                Tensor(name=f"{name}.self_attn.kv_proj", rows=2 * kv_heads * dim, columns=hidden,
-                       spread=Spread.BY_KV_HEAD),
-                Tensor(name=f"{name}.self_attn.o_proj", rows=hidden, columns=heads * dim),
-            ]  # fmt: skip
-        tensors += [*mixture.tensors(f"{name}.mlp", layer, hidden), *_mlp(f"{name}.mlp.shared_expert", hidden, shared)]
-    return Shape(
-        layers=layers, hidden=hidden, heads=heads, kv_heads=kv_heads, head_dim=dim, vocab=vocab,
-        context_tokens=longest_context(config, where), tensors=tuple(tensors), tied=tied, experts=experts,
-        experts_used=used, kv_layers=layers // of,
     )  # fmt: skip
 
 
@@ -253,42 +191,6 @@ def _first_dense(config: Config, where: str, layers: int) -> int:
     return found
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Mixture:
-    """MLPs of the layers: dense in the first ones, of experts in the others."""
-
-    experts: int
-    inner: int
-    shared: int
-    dense_layers: int
-    dense_inner: int
-
-    def tensors(self, name: str, layer: int, hidden: int) -> list[Tensor]:
-        """Of one layer."""
-        if layer < self.dense_layers:
-            return _mlp(name, hidden, self.dense_inner)
-        made = [Tensor(name=f"{name}.gate", rows=self.experts, columns=hidden, kind=Kind.ROUTER, spread=Spread.COPIED)]
-        made += _mlp(f"{name}.experts.*", hidden, self.inner, count=self.experts, kind=Kind.EXPERT)
-        return made + (_mlp(f"{name}.shared_experts", hidden, self.shared * self.inner) if self.shared else [])
-
-
-def _mlp(name: str, hidden: int, inner: int, *, count: int = 1, kind: Kind = Kind.LINEAR) -> list[Tensor]:
-    """The three matrices of a gated MLP."""
-    whole: dict[str, Any] = {"count": count, "kind": kind, "hidden": hidden if kind is Kind.EXPERT else 0}
-    return [
-        Tensor(name=f"{name}.gate_proj", rows=inner, columns=hidden, **whole),
-        Tensor(name=f"{name}.up_proj", rows=inner, columns=hidden, **whole),
-        Tensor(name=f"{name}.down_proj", rows=hidden, columns=inner, **whole),
-    ]
-
-
-def _ends(vocab: int, hidden: int, *, tied: bool) -> tuple[Tensor, ...]:
-    """Embedding and output head."""
-    embedding = Tensor(name="model.embed_tokens", rows=vocab, columns=hidden, kind=Kind.EMBEDDING)
-    head = Tensor(name="lm_head", rows=vocab, columns=hidden, kind=Kind.HEAD)
-    return (embedding,) if tied else (embedding, head)
-
-
 def _latent(config: Config, family: str, where: str, extra: tuple[Tensor, ...]) -> Shape:
     """Multi-head latent attention and experts of which some are shared, after a few dense layers.
 
@@ -302,12 +204,12 @@ def _latent(config: Config, family: str, where: str, extra: tuple[Tensor, ...]) 
     layers, hidden, heads, vocab, _, latent, rope, nope, v_dim, inner, expert_inner, experts, used = values
     q_rank = optional(config, where, "q_lora_rank", 0)
     index_dim = optional(config, where, "index_head_dim", 0) if family in _SPARSE else 0
-    mixture = _Mixture(
+    mixture = Mixture(
         experts=experts, inner=expert_inner, shared=optional(config, where, "n_shared_experts", 0),
         dense_layers=_first_dense(config, where, layers), dense_inner=inner,
     )  # fmt: skip
     tied = bool(config.get("tie_word_embeddings", False))
-    tensors = list(_ends(vocab, hidden, tied=tied)) + list(extra)
+    tensors = list(ends(vocab, hidden, tied=tied)) + list(extra)
     down: dict[str, Any] = {"columns": hidden, "spread": Spread.COPIED}
     for layer in range(layers):
         name = f"model.layers.{layer}.self_attn"
@@ -349,7 +251,7 @@ def _plain(config: Config, where: str, keys: tuple[str, ...]) -> Shape:
     """Multi-head attention and a plain MLP, embedding tied: 4 · hidden² and 2 · hidden · inner parameters a layer."""
     layers, hidden, heads, vocab, context = whole_numbers(config, where, *keys)
     inner = optional(config, where, "n_inner", 4 * hidden)
-    tensors = list(_ends(vocab, hidden, tied=True))
+    tensors = list(ends(vocab, hidden, tied=True))
     if "n_positions" in keys:
         tensors.append(Tensor(name="transformer.wpe", rows=context, columns=hidden, kind=Kind.EMBEDDING))
     for layer in range(layers):

@@ -133,6 +133,11 @@ def _stored(quantised: Mapping[str, Any], method: str, where: str) -> Format:
     groups = quantised.get("config_groups")
     if method in ("compressed-tensors", "modelopt") and groups:
         return _of_groups(groups, where)
+    if method == "modelopt":
+        raise WorkloadError(
+            f"{where}: quantization_config.quant_algo is '{algorithm or '(missing)'}', expected one format for all "
+            "weights: NVFP4, FP8 or one of " + ", ".join(_FP8_ALGORITHMS)
+        )
     raise WorkloadError(
         f"{where}: quantization_config.quant_method is '{method or '(missing)'}', expected one of awq, bitsandbytes, "
         "compressed-tensors, fbgemm_fp8, fp8, gptq, modelopt, mxfp4"

@@ -71,6 +71,10 @@ _OBJECTS: Expected = (
     lambda value: isinstance(value, Mapping) and all(isinstance(each, Mapping) for each in value.values()),
     "an object of objects",
 )
+_SCHEME: Expected = (
+    lambda value: isinstance(value, Mapping) or (isinstance(value, str) and value.lower() in ("fp8", "nvfp4", "auto")),
+    "an object, or fp8",
+)
 _DTYPE: Expected = (
     lambda value: isinstance(value, str) and value.removeprefix("torch.") in TORCH_NAMES,
     f"one of {', '.join(TORCH_NAMES)}",
@@ -94,7 +98,7 @@ _MOE: Mapping[str, Expected] = {"num_experts": _WHOLE, "num_experts_per_tok": _W
 _QUANTISED: Mapping[str, Expected] = {
     "quant_method": _TEXT, "quant_algo": _TEXT, "bits": _BITS, "w_bit": _BITS, "group_size": _GROUP,
     "q_group_size": _GROUP, "weight_block_size": _BLOCK, "load_in_8bit": _FLAG, "load_in_4bit": _FLAG,
-    "config_groups": _OBJECTS, "kv_cache_scheme": _OBJECT, "kv_cache_quant_algo": _TEXT,
+    "config_groups": _OBJECTS, "kv_cache_scheme": _SCHEME, "kv_cache_quant_algo": _TEXT,
     **dict.fromkeys(("ignore", "modules_to_not_convert", "ignored_layers", "exclude_modules"), _MODULES),
 }  # fmt: skip
 _WEIGHTS: Mapping[str, Expected] = {

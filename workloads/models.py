@@ -10,12 +10,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from workloads.architectures import BLOCK_SCALED, Shape, family_of, shape_of
+from workloads.architectures import BLOCK_SCALED, family_of, shape_of
 from workloads.checkpoints import Checkpoint, assumed, described, published
 from workloads.config_types import Config, shown
 from workloads.configs import language_model
 from workloads.errors import WorkloadError
 from workloads.formats import DTYPE_BYTES
+from workloads.shapes import Shape
 from workloads.tensors import Footprint, Kind, footprint
 
 INDEX_BYTES = 132
@@ -48,6 +49,7 @@ class ModelSpec:
         windowed_layers: layers that attend to a window only; engines may free what lies outside, which is not counted.
         window_tokens: that window; 0 without one.
         kv_layers: layers that keep a KV cache; 0 where all do. States of fixed size are not counted.
+        kv_elements: numbers that one token leaves in the KV cache, all layers, where layers differ; else 0.
         checkpoints: sets of weights by number format, the one it is published in first.
         footprints: number format -> bytes of those weights.
         source: where the sizes were read.
@@ -74,6 +76,7 @@ class ModelSpec:
     windowed_layers: int = 0
     window_tokens: int = 0
     kv_layers: int = 0
+    kv_elements: int = 0
     checkpoints: tuple[Checkpoint, ...] = ()
     footprints: tuple[tuple[str, Footprint], ...] = ()
     source: str = ""
@@ -112,7 +115,8 @@ class ModelSpec:
         if self.kv_latent_dim:
             latent = self.kv_latent_dim * DTYPE_BYTES[kv_dtype]
             return self.layers * (-(-latent // latent_multiple_bytes) * latent_multiple_bytes + self.kv_index_bytes)
-        return 2 * (self.kv_layers or self.layers) * self.kv_heads * self.head_dim * DTYPE_BYTES[kv_dtype]
+        elements = self.kv_elements or 2 * (self.kv_layers or self.layers) * self.kv_heads * self.head_dim
+        return elements * DTYPE_BYTES[kv_dtype]
 
     def kv_shards(self, tp: int) -> int:
         """Over how many of ``tp`` GPUs one token's KV is divided (the rest hold copies)."""
@@ -240,6 +244,16 @@ _SHOWN_CHARACTERS = 120
 _CONFIG_NAMES = ("config.json", "params.json")
 
 
+def config_files(path: Path) -> tuple[Path, ...]:
+    """The configurations that a path names: a file, that of a directory, or those of the directories in it, by name."""
+    if not path.is_dir():
+        return (path,)
+    if _is_file(_config_in(path)):
+        return (_config_in(path),)
+    below = (file if file.suffix == ".json" else _config_in(file) for file in sorted(path.iterdir()))
+    return tuple(file for file in below if _is_file(file))
+
+
 def _config_in(directory: Path) -> Path:
     """The configuration in a directory: ``config.json``, or the ``params.json`` that Mistral AI publishes."""
     found = (directory / name for name in _CONFIG_NAMES)
@@ -280,6 +294,7 @@ def _spec(shape: Shape, config: Config, name: str, source: str, checkpoints: Ite
         kv_index_bytes=INDEX_BYTES if shape.index_dim else 0, experts=shape.experts, experts_used=shape.experts_used,
         routed_params=float(shape.routed_params), block_scaled=family_of(text) in BLOCK_SCALED,
         windowed_layers=shape.windowed_layers, window_tokens=shape.window_tokens, kv_layers=shape.kv_layers,
+        kv_elements=shape.kv_elements,
         checkpoints=tuple(checkpoints),
         source=source,
     )  # fmt: skip

@@ -68,6 +68,11 @@ def read_trace(
         answer_s_per_token=answer_s_per_token,
     )  # fmt: skip
     rows, made = rows_of(content, path, wanted)
+    return _trace(rows, made, path, time_unit, skip_bad_rows=skip_bad_rows)
+
+
+def _trace(rows: Rows, made: tuple[str, ...], path: Path, time_unit: str, *, skip_bad_rows: bool) -> Trace:
+    """The usable rows of a file, in order; ``made`` is what was made of them so far."""
     bad = _bad(rows)
     if bad.any() and not skip_bad_rows:
         raise WorkloadError(*_findings(rows, bad, path))

@@ -50,8 +50,8 @@ def are_sessions(items: Sequence[Item]) -> bool:
 class _Session:
     """How far a session has come."""
 
-    number: int
-    ends_at: float | None = None
+    first_block: int
+    ends_s: float | None = None
     context_tokens: int = 0
     broken: bool = False
 
@@ -74,7 +74,7 @@ def sessions_at(items: Sequence[Item], *, unit: str, answer_s_per_token: float) 
         if not item:
             made.append(item)
             continue
-        session = known.setdefault(_name(item, at), _Session(number=len(known)))
+        session = known.setdefault(_name(item, at), _Session(first_block=len(known) * _SESSION_BLOCKS))
         made.append({} if session.broken else _turn(session, item, tick_s, answer_s_per_token))
     return made
 
@@ -84,15 +84,15 @@ def _turn(session: _Session, item: Item, tick_s: float, answer_s_per_token: floa
     added, answer = _whole(item.get("input_length")), _whole(item.get("output_length"))
     stated, delay = _number(item.get("timestamp")), _number(item.get("delay", 0))
     arrival = stated
-    if arrival is None and session.ends_at is not None and delay is not None and delay >= 0:
-        arrival = session.ends_at + delay
+    if arrival is None and session.ends_s is not None and delay is not None and delay >= 0:
+        arrival = session.ends_s / tick_s + delay
     if added is None or answer is None or arrival is None:
         session.broken = True
         return {**item, "timestamp": arrival}
     prompt = session.context_tokens + added
     session.context_tokens = prompt + answer
-    session.ends_at = arrival + answer * answer_s_per_token / tick_s
-    first = session.number * _SESSION_BLOCKS
+    session.ends_s = arrival * tick_s + answer * answer_s_per_token
+    first = session.first_block
     whole = round(arrival) if tick_s < 1 and stated is None else arrival
     return {
         **item, "timestamp": whole, "input_length": prompt, "hash_ids": range(first, first + prompt // BLOCK_TOKENS)

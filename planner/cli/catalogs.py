@@ -62,28 +62,30 @@ def machines(directory: Directory = None, json: Json = False) -> None:
     listing(Shelf.MACHINES, directory, json)
 
 
-def models(directory: Directory = None, json: Json = False) -> None:
-    """List the models a plan may serve, and the GPUs whose kernels were measured with each."""
-    from hw_catalog.profile_files import MEASURED, PLANNED, profile_index
+def models(
+    configs: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[CONFIG]...", help="Hugging Face config.json files, or directories of them: how they are sized"
+        ),
+    ] = None,
+    directory: Directory = None,
+    json: Json = False,
+) -> None:
+    """List models and the GPUs whose kernels were measured with each; or size those of config.json files."""
     from planner.files.plan_file import dumps
-    from planner.report.lists import models_table
-    from workloads.models import known_models, load_model, own_models
+    from planner.report.lists import models_table, sizes_table
+    from planner.resolve.sized import sizes
+    from workloads.models import config_files, known_models, own_models
 
-    listings = profile_index(directory, (PLANNED, MEASURED))
+    if configs:
+        rows = sizes([file for path in configs for file in config_files(path)], directory)
+        if not rows:
+            raise BadInput(f"models: found no config.json in {', '.join(map(str, configs))}; expected one at least")
+        write(dumps(rows)) if json else print_view(sizes_table(rows))
+        return
     names = {*known_models(), *own_models(directory)}
-    known = [load_model(name, directory=directory) for name in sorted(names)]
-    found = [
-        {
-            "model": model.name,
-            "params": model.params,
-            "active_params": model.active_params,
-            "max_context_tokens": model.max_context_tokens,
-            "own_dtypes": list(model.own),
-            "dtypes": sorted({dtype for each in listings if each.model == model.name for dtype in each.dtypes}),
-            "gpus": sorted({each.gpu for each in listings if each.model == model.name}),
-        }
-        for model in known
-    ]
+    found = sizes(sorted(names), directory)
     write(dumps(found)) if json else print_view(models_table(found))
 
 
@@ -168,6 +170,16 @@ def _looked_at(directory: Path | None) -> "tuple[Catalog, list[KernelProfile], t
     return catalog, profiles, (*check_catalog(catalog, today=datetime.now(tz=UTC).date()), *check_profiles(profiles))
 
 
+def _config_of(model: str) -> Path | None:
+    """The config.json that was named, or that lies in the directory named; None for an id."""
+    path = Path(model)
+    if path.is_dir():
+        path /= "config.json"
+    if (model.endswith(".json") or path.parent.name) and not path.is_file():
+        raise BadInput(f"--model {model}: there is no file {path}; expected a model id or a config.json")
+    return path if path.is_file() else None
+
+
 def bake(
     model: Annotated[str, typer.Option("--model", help="model id, or a Hugging Face config.json", show_default=False)],
     gpu: Annotated[str, typer.Option("--gpu", help="catalog id", show_default=False)],
@@ -181,9 +193,7 @@ def bake(
     from hw_catalog.profile_files import write_profiles
     from planner.files.writing import write_whole
 
-    config = Path(model) if model.endswith(".json") else None
-    if config is not None and not config.is_file():
-        raise BadInput(f"--model {model}: there is no such file; expected a model id or a config.json")
+    config = _config_of(model)
     widths = [int(part) for part in tp.split(",") if part.strip().isdigit() and int(part) > 0]
     if len(widths) != len(tp.split(",")):
         raise BadInput(f"--tp {tp}: expected whole numbers above 0, separated by commas, for example 1,2,4,8")

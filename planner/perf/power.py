@@ -172,7 +172,7 @@ class InstancePower:
         self._limit_w = min(gpu.tdp_w, inf if cap_w is None else cap_w)
         ratio = 1.0 if clock_mhz is None else min(1.0, clock_mhz / gpu.clock_max_mhz)
         self._clocked = self.curve.clocked(ratio, gpu.clock_max_mhz)
-        self._key = f"{model.name}/{full_clock.profile.dtype}/tp{layout.tp}"
+        self._key = f"{full_clock.profile.model}/{full_clock.profile.dtype}/tp{layout.tp}"
         self._corrections: dict[int, float] = {}
         self._terms: dict[int, WattTerms] = {}
         self.standby_w = self.idle_w * self.wall_ratio if standby_w is None else standby_w

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
-from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -17,6 +16,7 @@ from hw_catalog.profiles import KernelProfile
 from hw_catalog.provenance import Provenance
 from planner.report.tables import table
 from planner.report.words import number, percent, watts
+from planner.resolve.sized import Sized
 
 _GIB = 2.0**30
 
@@ -59,13 +59,30 @@ def profiles_table(listings: Sequence[ProfileListing]) -> Table:
     return made
 
 
-def models_table(models: Sequence[Mapping[str, Any]]) -> Table:
+def models_table(models: Sequence[Sized]) -> Table:
     """Models, one a line; those without a measured kernel cannot be planned until profiles are made."""
     made = table("model", "#parameters", "#active", "#context", "own format", "formats measured", "on")
     for m in models:
-        sizes = (f"{m[key] / 1e9:,.1f} B" for key in ("params", "active_params"))
-        formats = (" ".join(m[key]) for key in ("own_dtypes", "dtypes"))
-        made.add_row(m["model"], *sizes, f"{m['max_context_tokens']:,}", *formats, " ".join(m["gpus"]) or "none")
+        sizes = (f"{each / 1e9:,.1f} B" for each in (m.params, m.active_params))
+        formats = (" ".join(each) for each in (m.own_dtypes, m.dtypes))
+        made.add_row(m.model, *sizes, f"{m.max_context_tokens:,}", *formats, " ".join(m.gpus) or "none")
+    return made
+
+
+def sizes_table(models: Sequence[Sized]) -> Table:
+    """Config files, one a line: sizes and kernel profiles, or why there are none."""
+    made = table("model", "#parameters", "#active", "format", "#weights", "#KV/token", "#context", "kernel profiles")
+    for m in models:
+        if m.refused:
+            made.add_row(m.model, "", "", "", "", "", "", f"refused: {m.refused}")
+            continue
+        numbers = (f"{m.params / 1e9:,.1f} B", f"{m.active_params / 1e9:,.1f} B", m.own_dtypes[0],
+                   f"{m.weight_bytes / 1e9:,.1f} GB", f"{m.kv_bytes_per_token / 1024:,.1f} KiB",
+                   f"{m.max_context_tokens:,}")  # fmt: skip
+        on = (
+            f"{m.timed_as} ({' '.join(m.dtypes)}) on {' '.join(m.gpus)}" if m.timed_as else "none: bake or measure them"
+        )
+        made.add_row(m.model, *numbers, on)
     return made
 
 

@@ -116,8 +116,7 @@ def read_inputs(scenario: Scenario) -> Inputs:
     context = model.max_context_tokens if model and not scenario.policy.longer_context else None
     wanted = wrong.unless(asked, scenario, context)
     machines = wrong.unless(machines_of, scenario.catalog, catalog) if catalog else None
-    if machines:
-        wrong.note(_machine_problems(scenario, machines))
+    wrong.note(_machine_problems(scenario, machines) if machines else ())
     limits = wrong.unless(_limits, scenario, machines) if machines else None
     reference: Reference | None = None
     measured: Measured | None = None
@@ -128,7 +127,8 @@ def read_inputs(scenario: Scenario) -> Inputs:
         wrong.note(_layout_problems(scenario, model, machines or (), measured.profiles if measured else ()))
         if measured and machines:
             variants = wrong.unless(variants_of, served, model, measured.profiles, measured.sets, gpus)
-    timings = wrong.unless(timings_of, directory, served.name, measured.laid_out if measured else ())
+    timed = (measured.of, measured.laid_out) if measured else (served.name, ())
+    timings = wrong.unless(timings_of, directory, *timed)
     if model and catalog and measured and timings:
         reference = wrong.unless(open_reference, scenario, model, catalog, measured, timings)
     if model and variants:

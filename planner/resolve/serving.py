@@ -58,6 +58,8 @@ def serving_doubts(case: Case, specs: Iterable[InstanceSpec]) -> tuple[str, ...]
     weights = known_weights(case.model, case.dtype, named)
     layouts = [(spec.role, spec.layout) for spec in known]
     found = [*weights_doubt(case.model, case.dtype, named)]
+    timed = {case.profiles[spec.name].model for spec in known} - {case.model.name}
+    found += [f"kernel times of {case.model.name}: those of {name}, whose layers have the same shape" for name in timed]
     for engine in sorted({case.profiles[spec.name].engine for spec in known}):
         found += in_words(pool_limits(case.model, weights, engine, layouts))
     return tuple(dict.fromkeys(found))

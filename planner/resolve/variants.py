@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hw_catalog.engines import PROFILE_SETS
-from hw_catalog.profile_files import every_profile, load_profiles
+from hw_catalog.profile_files import every_profile, load_profiles, profiled_models
 from hw_catalog.profiles import KernelProfile
 from planner.errors import BadInput, nearest
 from planner.resolve.precision import Formats, plan_formats
 from planner.results.precision import Variant
 from planner.scenario.choices import Several, listed
 from planner.scenario.model_section import Model as ModelSection
-from workloads.models import ModelSpec, alike
+from workloads.models import ModelSpec, alike, known_models, load_model
+from workloads.twins import twin_of
 
 ALL = "any"
 """Every format that was measured."""
@@ -29,11 +30,13 @@ class Measured:
         profiles: every kernel profile of it.
         sets: families of them that a question allows, in its order.
         laid_out: ``set/gpu`` in whose layouts measured clusters served it.
+        of: id of the model that was measured: itself, or a known one whose layers have the same shape.
     """
 
     profiles: tuple[KernelProfile, ...]
     sets: tuple[str, ...]
     laid_out: frozenset[str]
+    of: str
 
 
 def measured_profiles(served: ModelSection, model: ModelSpec, directory: Path | None) -> Measured:
@@ -42,24 +45,37 @@ def measured_profiles(served: ModelSection, model: ModelSpec, directory: Path | 
     Raises:
         BadInput, CatalogError: a family or an engine that the model has no profiles of, each with the nearest.
     """
-    profiles, laid_out = every_profile(directory, model=model.name)
+    measured = measured_model(model, directory)
+    profiles, laid_out = every_profile(directory, model=measured)
     have = {profile.profile_set for profile in profiles}
     sets = listed(served.profile_set) or tuple(name for name in PROFILE_SETS.values() if name in have)
     for name in sets or tuple(PROFILE_SETS.values())[:1]:
         if name not in have:  # refused there, with the nearest that there is
-            load_profiles(directory, model=model.name, profile_set=name)
+            load_profiles(directory, model=measured, profile_set=name)
     if served.engine in AUTO:
-        return Measured(profiles=profiles, sets=sets, laid_out=laid_out)
+        return Measured(profiles=profiles, sets=sets, laid_out=laid_out, of=measured)
     engines = {profile.profile_set: profile.engine for profile in profiles}
     there = {engines[name] for name in sets}
     unknown = [name for name in listed(served.engine) if name not in there]
     if unknown:
-        among = f"kernel profiles of {model.name} in {', '.join(sets)}"
+        among = f"kernel profiles of {measured} in {', '.join(sets)}"
         raise BadInput(*(f"model.engine: found '{name}'; {nearest(name, {*there, 'auto'})} ({among})"
                          for name in unknown))  # fmt: skip
     wanted = listed(served.engine)
     mine = sorted((s for s in sets if engines[s] in wanted), key=lambda s: wanted.index(engines[s]))
-    return Measured(profiles=profiles, sets=tuple(mine), laid_out=laid_out)
+    return Measured(profiles=profiles, sets=tuple(mine), laid_out=laid_out, of=measured)
+
+
+def measured_model(model: ModelSpec, directory: Path | None) -> str:
+    """The id under which kernel times of a model are kept: its own, or that of a known one of the same shape.
+
+    Where there is neither it is its own, which is then refused with the nearest.
+    """
+    have = profiled_models(directory)
+    if model.name in have:
+        return model.name
+    twin = twin_of(model, (load_model(name) for name in known_models() if name in have))
+    return twin.name if twin else model.name
 
 
 def variants_of(

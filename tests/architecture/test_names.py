@@ -14,7 +14,7 @@ from workloads.slo import Slo, Unit
 UNITS = (
     "s", "us", "tokens", "tokens_per_s", "req_per_s", "bytes", "bytes_per_s", "bytes_per_token", "flops", "w", "j",
     "mhz", "usd_per_h", "frac", "ratio", "g_per_kwh", "g", "usd_per_kwh", "usd", "g_per_h",
-    "px", "h", "per_h", "gib",
+    "px", "h", "per_h", "gib", "s_per_token",
 )  # fmt: skip
 """``_us`` occurs in profile files only, which store microseconds to stay short."""
 
@@ -22,7 +22,7 @@ COUNTS = {
     "domain_gpus", "dp", "verified", "turns", "blocks", "copies", "cells", "fleet_cells",
     "gpus_per_machine", "kv_layers", "least_ways", "ranks", "ways",
     "block_columns", "block_rows", "dense_inner", "dense_layers", "expert_inner", "hidden_multiple", "index_dim",
-    "latent_dim", "shared", "windowed_layers",
+    "latent_dim", "k_dim", "v_dim", "kv_elements", "shared", "windowed_layers",
     "dim", "inner", "samples", "sizes", "times", "vocab", "vocab_whole", "worlds",
     "after", "during",
     "held", "hurt", "points",
@@ -64,8 +64,8 @@ DIMENSIONLESS = {
 POSITIONS = {
     "hash_ids", "chunks", "places",
     "kind_of", "level", "seed",
-    "class_index", "classes", "columns", "config", "first", "first_line", "first_seed", "last", "machine",
-    "instance", "pool",
+    "class_index", "classes", "columns", "config", "first", "first_block", "first_line", "first_seed", "last",
+    "machine", "instance", "pool",
     "seen", "epoch", "lengths", "unserved",
     "index", "kind", "rule", "place", "work",
 }  # fmt: skip
