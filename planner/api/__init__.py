@@ -2,26 +2,28 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from planner import __version__
 from planner.api.fleets import PlannedFleet
 from planner.api.fleets import planned as planned_fleet
 from planner.api.frames import Row, Shown, evidence_rows, frame_of
+from planner.api.planned import Planned
+from planner.api.questions import Words, asked
+from planner.api.scheduled import Scheduled, scheduled
 from planner.compare.diff import diff as _compared
 from planner.compare.frontier import route, walked
 from planner.compare.journal import Journal
 from planner.compare.sweep import sweep, swept
-from planner.errors import BadInput
 from planner.executor import Executor, executor
 from planner.executor.here import Here
-from planner.files.plan_file import PlanFile, plain, read_plan, write_plan
+from planner.files.plan_file import PlanFile, plain, read_plan
 from planner.files.records import record_file
 from planner.planning import plan as planning
 from planner.results.difference import Diff
-from planner.results.evidence import Judgement, NoPlan, ValidatedPlan
+from planner.results.evidence import Judgement
 from planner.results.frontier import Frontier
 from planner.results.plan import CandidatePlan
 from planner.results.sweep import Point, WhatIf
@@ -39,6 +41,7 @@ __all__ = [
     "Planned",
     "PlannedFleet",
     "Scenario",
+    "Scheduled",
     "Simulated",
     "Swept",
     "Walked",
@@ -52,61 +55,6 @@ __all__ = [
 
 def _silent(_words: str, _done_frac: float) -> None:
     """Progress that is not shown."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Planned(Shown):
-    """What ``plan`` came to.
-
-    Attributes:
-        scenario: the question.
-        answer: a validated plan, or why there is none.
-        digests: of what was read for it; empty where that is not known.
-    """
-
-    scenario: Scenario
-    answer: ValidatedPlan | NoPlan
-    digests: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def valid(self) -> bool:
-        """Whether there is a plan."""
-        return isinstance(self.answer, ValidatedPlan)
-
-    @property
-    def plan(self) -> ValidatedPlan:
-        """The plan.
-
-        Raises:
-            BadInput: there is none; the message is the reason.
-        """
-        if isinstance(self.answer, NoPlan):
-            raise BadInput(f"there is no plan ({self.answer.reason})", *self.answer.explanation)
-        return self.answer
-
-    def frame(self) -> "pd.DataFrame":
-        """One row for each pool; none where there is no plan."""
-        pools = self.answer.candidate.pools if isinstance(self.answer, ValidatedPlan) else ()
-        return frame_of([
-            {
-                "role": p.spec.role, "machine": p.spec.machine, "layout": p.spec.layout.name, "instances": p.instances,
-                "machines": p.machines, "rate_req_per_s": sum(p.rate_req_per_s.values()), "load_frac": p.load_frac,
-                "kv_load_frac": p.kv_load_frac,
-            }
-            for p in pools
-        ])  # fmt: skip
-
-    def evidence(self) -> "pd.DataFrame":
-        """One row for each objective."""
-        return frame_of(evidence_rows(self.plan.judgement.evidence))
-
-    def save(self, path: Path | str) -> None:
-        """Write a ``plan.json``.
-
-        Raises:
-            BadInput: there is no plan, or the file cannot be written.
-        """
-        write_plan(Path(path), self.scenario, self.plan, self.digests or planning.digests(self.scenario))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,28 +186,42 @@ class Compared(Shown):
 
 
 @overload
-def plan(scenario: Scenario, *, progress: Progress = _silent) -> Planned: ...
-
-
-@overload
 def plan(scenario: Fleet, *, progress: Progress = _silent) -> PlannedFleet: ...
 
 
-def plan(scenario: Scenario | Fleet, *, progress: Progress = _silent) -> Planned | PlannedFleet:
+@overload
+def plan(scenario: Scenario, *, progress: Progress = _silent) -> Planned | Scheduled: ...
+
+
+@overload
+def plan(scenario: Path | str, *, progress: Progress = _silent) -> Planned | PlannedFleet | Scheduled: ...
+
+
+@overload
+def plan(*, progress: Progress = _silent, **words: Unpack[Words]) -> Planned: ...
+
+
+def plan(
+    scenario: Scenario | Fleet | Path | str | None = None, *, progress: Progress = _silent, **words: Unpack[Words]
+) -> Planned | PlannedFleet | Scheduled:
     """The best plan that the simulator confirms.
 
     Args:
-        scenario: the question, about one model or about several on one fleet.
+        scenario: the question, about one model, about several on one fleet, or over time; or the path of its file.
         progress: told what is happening, and the share of the work that is done.
+        words: in place of a scenario, as the options of ``phasewise plan``; see ``planner.api.questions.Words``.
 
     Raises:
         BadInput, CatalogError, WorkloadError: something the scenario names is missing or broken.
     """
-    if isinstance(scenario, Fleet):
-        return planned_fleet(scenario, progress)
-    read = planning.read(scenario)
+    question = asked(scenario, words)
+    if isinstance(question, Fleet):
+        return planned_fleet(question, progress)
+    if question.schedule is not None:
+        return scheduled(question, progress)
+    read = planning.read(question)
     answer = planning.plan(read, progress=progress)
-    return Planned(scenario=scenario, answer=answer, digests=planning.digests(read))
+    return Planned(scenario=question, answer=answer, digests=planning.digests(read))
 
 
 def simulate(

@@ -13,11 +13,13 @@ if TYPE_CHECKING:
 Row = dict[str, object]
 
 
-def frame_of(rows: Sequence[Row]) -> "pd.DataFrame":
-    """Rows as a data frame, values as files have them."""
+def frame_of(rows: Sequence[Row], columns: Sequence[str] = ()) -> "pd.DataFrame":
+    """Rows as a data frame, values as files have them; these columns where there are no rows."""
     import pandas as pd  # takes longer to import than everything else here together
 
-    return pd.DataFrame.from_records([{key: plain(value) for key, value in row.items()} for row in rows])
+    return pd.DataFrame.from_records(
+        [{key: plain(value) for key, value in row.items()} for row in rows], columns=None if rows else list(columns)
+    )
 
 
 def evidence_rows(evidence: Sequence[Evidence]) -> list[Row]:

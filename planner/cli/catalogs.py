@@ -176,7 +176,7 @@ def _config_of(model: str) -> Path | None:
     if path.is_dir():
         path /= "config.json"
     if (model.endswith(".json") or path.parent.name) and not path.is_file():
-        raise BadInput(f"--model {model}: there is no file {path}; expected a model id or a config.json")
+        raise BadInput(f"--model {model}: there is no such file as {path}; expected a model id or a config.json")
     return path if path.is_file() else None
 
 

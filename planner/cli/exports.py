@@ -13,6 +13,7 @@ from planner.errors import BadInput
 
 if TYPE_CHECKING:
     from planner.files.plan_file import PlanFile
+    from planner.schedules.files import ScheduleFile
 
 
 class Stack(StrEnum):
@@ -20,6 +21,8 @@ class Stack(StrEnum):
 
     DYNAMO = "dynamo"
     LLM_D = "llm-d"
+    LWS = "lws"
+    KEDA = "keda"
     CSV = "csv"
     MARKDOWN = "markdown"
 
@@ -30,7 +33,8 @@ def export(
         Stack,
         typer.Option(
             "--format",
-            help="dynamo: a DynamoGraphDeployment; llm-d: values of its model service chart; csv: a line per pool, "
+            help="dynamo: a DynamoGraphDeployment; llm-d: values of its model service chart; lws: "
+            "LeaderWorkerSets; keda: ScaledObjects of a plan over time; csv: a line per pool, "
             "and per epoch of a plan over time; markdown: a summary",
             show_default=False,
         ),
@@ -44,28 +48,54 @@ def export(
     quiet: Quiet = False,
 ) -> None:
     """Write a plan.json for a serving stack, as CSV or as Markdown."""
-    from planner.files import stacks, texts
-    from planner.files.workers import deployment
-    from planner.schedules.files import read_schedule, schedule_csv
-    from workloads.models import load_model as architecture
+    from planner.files import texts
+    from planner.schedules.files import read_schedule
 
     expect_writable(plan, out=out)
     if (over_time := read_schedule(plan)) is not None:
-        if format is not Stack.CSV:
-            raise BadInput(f"--format {format}: {plan} is a plan over time; expected csv: the others hold one load")
-        _put(schedule_csv(over_time.schedule, over_time.timetable.provided_ratio), out, quiet=quiet)
+        _put(_of_schedule(over_time, format, plan), out, quiet=quiet)
         return
     file = _plan_of(plan, model)
+    if format is Stack.KEDA:
+        raise BadInput(f"--format keda: {plan} holds one load; expected a plan over time")
     if format is Stack.CSV:
         text = texts.as_csv(file.plan)
     elif format is Stack.MARKDOWN:
         text = texts.as_markdown(file.plan, file.scenario)
     else:
-        own = file.scenario.catalog.directory
-        served = architecture(file.scenario.model.name, directory=Path(own) if own else None)
-        neutral = deployment(file.plan, file.scenario, model=served)
-        text = stacks.dynamo(neutral) if format is Stack.DYNAMO else stacks.llm_d(neutral)
+        text = _manifest(file, format)
     _put(text, out, quiet=quiet)
+
+
+def _manifest(file: "PlanFile", wanted: Stack) -> str:
+    """A plan for a serving stack."""
+    from planner.files import stacks
+    from planner.files.lws import leader_worker_sets
+    from planner.files.workers import deployment
+    from workloads.models import load_model as architecture
+
+    own = file.scenario.catalog.directory
+    served = architecture(file.scenario.model.name, directory=Path(own) if own else None)
+    written = {Stack.DYNAMO: stacks.dynamo, Stack.LLM_D: stacks.llm_d, Stack.LWS: leader_worker_sets}
+    return written[wanted](deployment(file.plan, file.scenario, model=served))
+
+
+def _of_schedule(file: "ScheduleFile", wanted: Stack, path: Path) -> str:
+    """A plan over time in one of the formats that hold one.
+
+    Raises:
+        BadInput: the others hold one load.
+    """
+    from planner.files.keda import scaled_objects
+    from planner.files.workers import kubernetes_name
+    from planner.schedules.files import schedule_csv
+
+    if wanted is Stack.CSV:
+        return schedule_csv(file.schedule, file.timetable.provided_ratio)
+    section = file.scenario.schedule
+    if wanted is not Stack.KEDA or section is None:
+        raise BadInput(f"--format {wanted}: {path} is a plan over time; expected csv or keda: the others hold one load")
+    return scaled_objects(kubernetes_name(file.scenario.name), file.schedule, start_s=section.start_s)
 
 
 def _plan_of(plan: Path, model: str | None) -> "PlanFile":

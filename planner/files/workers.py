@@ -114,7 +114,7 @@ def deployment(
     if _in_tiers(scenario):
         differences["clients send the priority of each request, to vLLM the smaller number for the higher tier"] = None
     return Deployment(
-        name=_kubernetes_name(scenario.name), model=first.checkpoint, engine=first.engine,
+        name=kubernetes_name(scenario.name), model=first.checkpoint, engine=first.engine,
         engine_version=first.engine_version, status=status, words=words, served=precision(ways.values()),
         weights_bytes=model.weight_bytes(first.dtype),
         differences=tuple(differences), workers=tuple(workers),
@@ -170,7 +170,7 @@ def _worker(name: str, pool: Pool, instance: Instance) -> Worker:
     )  # fmt: skip
 
 
-def _kubernetes_name(name: str) -> str:
+def kubernetes_name(name: str) -> str:
     """Lower case, digits and dashes, at most 40 of them, beginning with a letter."""
     plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     return (plain if plain[:1].isalpha() else f"plan-{plain}")[:40].strip("-")

@@ -11,11 +11,11 @@ from types import ModuleType
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("planner", "hw_catalog", "workloads", "solvers")
+PACKAGES = ("phasewise", "planner", "hw_catalog", "workloads", "solvers")
 
 
 def module_names() -> list[str]:
-    """Every module of the four packages except ``__main__``, which acts when it is imported."""
+    """Every module of the packages except ``__main__``, which acts when it is imported."""
     names = list(PACKAGES)
     for package in PACKAGES:
         path = importlib.import_module(package).__path__
@@ -24,7 +24,7 @@ def module_names() -> list[str]:
 
 
 def modules() -> list[ModuleType]:
-    """Every module of the four packages, imported."""
+    """Every module of the packages, imported."""
     return [importlib.import_module(name) for name in module_names()]
 
 

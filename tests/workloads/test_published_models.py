@@ -103,7 +103,7 @@ def test_a_table_of_config_files(tmp_path: Path) -> None:
     """`phasewise models DIR` sizes every config.json below it, says whose kernels it has, and why one is refused."""
     files = _files(tmp_path, "Llama-3.3-70B-Instruct", "Seed-OSS-36B")
     (tmp_path / "v4.json").write_text('{"model_type": "deepseek_v4"}')
-    done = CliRunner().invoke(build(), ["models", str(files)])
+    done = CliRunner().invoke(build(), ["models", str(files)], env={"COLUMNS": "400"})
     assert done.exit_code == ExitCode.VALIDATED
     text = " ".join(done.stdout.split())
     assert (

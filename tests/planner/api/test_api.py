@@ -61,6 +61,67 @@ def test_a_plan_is_framed_and_saved(tmp_path: Path) -> None:
     assert len(seen.pools()) == len(found.frame())
 
 
+def test_a_question_may_be_words_or_a_file(tmp_path: Path) -> None:
+    """Words ask what `phasewise plan` asks with them; a path is read; both at once, or none, are refused."""
+    from tests.planner.small import write_small
+
+    assert plan(write_small(tmp_path)).frame().equals(plan(small()).frame())
+    with pytest.raises(BadInput, match="found a scenario and model"):
+        api.asked(small(), {"model": "llama-3.1-8b"})
+    with pytest.raises(BadInput, match="--model: missing"):
+        api.asked(None, {"rate": 3.0})
+    with pytest.raises(BadInput, match="ttfs: is no word; expected model, rate"):
+        api.asked(None, {"ttfs": 3.0})  # type: ignore[typeddict-unknown-key]
+    made = api.asked(
+        None,
+        {"model": "llama-3.1-8b", "rate": 2, "prompt": 100, "output": "20:40", "ttft": 1, "machines": ["dgx-h100"]},
+    )
+    assert isinstance(made, Scenario)
+    assert (made.workload.rate_req_per_s, made.catalog.machines) == (2, ("dgx-h100",))
+
+
+def test_everything_in_a_plan_is_a_frame() -> None:
+    """Alternatives, rejected plans, rounds, bands and rows have their columns, whether or not there are rows."""
+    found = plan(small())
+    assert {"policy", "cost_usd_per_h", "standing"} <= set(found.alternatives().columns)
+    assert list(found.smaller().columns) == ["pool", "machines", "fails"]
+    assert found.rounds()["valid"].tolist()[-1]
+    assert {"metric", "low_ratio", "high_ratio"} <= set(found.bands().columns)
+    assert "peak_frac" in found.rows().columns
+    assert found.rows().empty
+
+
+def test_a_notebook_shows_the_verdict_and_escapes_it() -> None:
+    """HTML and Markdown begin with the verdict; no plan shows its reasons; names are no markup."""
+    found = plan(small("name=<script>"))
+    assert "<strong>VALIDATED: 1 machine" in found._repr_html_()
+    assert "<script>" not in found._repr_html_()
+    assert found._repr_markdown_().startswith("# ")
+    nothing = api.Planned(scenario=plans.scenario(), answer=plans.no_plan())
+    assert "NO PLAN (infeasible)" in nothing._repr_html_()
+    assert nothing._repr_markdown_().startswith("**NO PLAN")
+
+
+def test_phasewise_is_a_name_of_it() -> None:
+    """`import phasewise` has what `planner` has, and loads as little."""
+    code = (
+        "import sys, phasewise, planner; print(phasewise.plan is planner.plan, {'numpy'} & set(sys.modules) or 'light')"
+    )
+    assert fresh(code).startswith("True")
+    assert fresh("import sys, phasewise; print({'numpy', 'planner.api'} & set(sys.modules) or 'light')") == "light"
+
+
+def test_a_schedule_is_planned_and_framed() -> None:
+    """A scenario over time has a row for each epoch, each pool of it, and each objective of those that were served."""
+    found = plan(small("schedule={load: [0.5, 1.0]}"))
+    assert isinstance(found, api.Scheduled)
+    assert found.valid
+    assert found.frame()["start_h"].tolist() == [0.0, 1.0]
+    assert set(found.pools()["start_h"]) == {0.0, 1.0}
+    assert set(found.evidence()["verdict"]) == {"met"}
+    assert "<table" in found._repr_html_()
+
+
 def test_no_plan_is_an_answer() -> None:
     """Where there is no plan the frame is empty, and asking for the plan gives the reason."""
     nothing = api.Planned(scenario=plans.scenario(), answer=plans.no_plan())

@@ -337,7 +337,7 @@ def test_bake_refuses_bad_words(run: Run) -> None:
     """What cannot be baked is said before anything is measured."""
     bake = ("catalog", "bake", "--gpu", "g", "--out", "d", "--model")
     assert "expected whole numbers above 0" in run(*bake, "m", "--tp", "1,x").stderr
-    assert "there is no such file" in run(*bake, "none.json").stderr
+    assert "there is no such file as none.json" in run(*bake, "none.json").stderr
 
 
 def test_generated_trace_can_be_read(run: Run, tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import yaml
-from jsonschema import Draft202012Validator
 
 from planner.errors import BadInput
 from planner.files.stacks import dynamo, llm_d
@@ -18,145 +17,8 @@ from planner.results.evidence import ValidatedPlan
 from planner.results.plan import CandidatePlan, Pool
 from planner.results.precision import Served
 from tests.planner import plans
+from tests.planner.files.published_schemas import wrong
 from workloads.models import load_model
-
-CONTAINER = {
-    "type": "object",
-    "required": ["name", "image"],
-    "properties": {
-        "name": {"type": "string"},
-        "image": {"type": "string", "minLength": 1},
-        "command": {"type": "array", "items": {"type": "string"}},
-        "args": {"type": "array", "items": {"type": "string"}},
-        "env": {"type": "array", "items": {"type": "object", "required": ["name"]}},
-        "envFrom": {"type": "array", "items": {"type": "object"}},
-        "ports": {"type": "array", "items": {"type": "object", "required": ["containerPort"]}},
-        "resources": {
-            "type": "object",
-            "additionalProperties": False,
-            "properties": {
-                key: {"type": "object", "additionalProperties": {"type": "string"}} for key in ("limits", "requests")
-            },
-        },
-        "workingDir": {"type": "string"},
-        "modelCommand": {"enum": ["vllmServe", "imageDefault", "custom"]},
-        "mountModelVolume": {"type": "boolean"},
-    },
-    "additionalProperties": False,
-}
-"""What a manifest here uses of a Kubernetes container, and the two keys that llm-d's chart adds to it."""
-
-DYNAMO = {
-    "type": "object",
-    "required": ["apiVersion", "kind", "metadata", "spec"],
-    "additionalProperties": False,
-    "properties": {
-        "apiVersion": {"const": "nvidia.com/v1beta1"},
-        "kind": {"const": "DynamoGraphDeployment"},
-        "metadata": {
-            "type": "object",
-            "required": ["name"],
-            "properties": {"name": {"type": "string", "maxLength": 63, "pattern": "^[a-z]([-a-z0-9]*[a-z0-9])?$"}},
-        },
-        "spec": {
-            "type": "object",
-            "additionalProperties": False,
-            "properties": {
-                "backendFramework": {"enum": ["sglang", "vllm", "trtllm"]},
-                "components": {
-                    "type": "array",
-                    "maxItems": 25,
-                    "items": {
-                        "type": "object",
-                        "required": ["name"],
-                        "additionalProperties": False,
-                        "properties": {
-                            "name": {
-                                "type": "string", "maxLength": 63, "pattern": "^[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?$"
-                            },
-                            "type": {"enum": ["frontend", "worker", "prefill", "decode", "planner", "epp"]},
-                            "replicas": {"type": "integer", "minimum": 0},
-                            "multinode": {
-                                "type": "object",
-                                "required": ["nodeCount"],
-                                "properties": {"nodeCount": {"type": "integer", "minimum": 2}},
-                            },
-                            "podTemplate": {
-                                "type": "object",
-                                "required": ["spec"],
-                                "properties": {
-                                    "spec": {
-                                        "type": "object",
-                                        "required": ["containers"],
-                                        "properties": {"containers": {"type": "array", "items": CONTAINER}},
-                                    }
-                                },
-                            },
-                        },
-                    },
-                },
-            },
-        },
-    },
-}  # fmt: skip
-"""The part of the schema that is used here.
-
-Source: ai-dynamo/dynamo, deploy/operator/api/v1beta1/dynamographdeployment_types.go at 0fddc01 (components, at most 25,
-backendFramework) and dynamocomponentdeployment_types.go at 006b6e1 (name, type, replicas, multinode, podTemplate with a
-container named main); component types as used by examples/backends/vllm/deploy/v1beta1/ at 14a3b0d and 369732d.
-"""
-
-PODS = {
-    "type": "object",
-    "properties": {
-        "create": {"type": "boolean"},
-        "replicas": {"type": "integer", "minimum": 0},
-        "containers": {"type": "array", "items": CONTAINER},
-        "parallelism": {"type": "object", "additionalProperties": {"type": "integer", "minimum": 1}},
-        "nodeSelector": {"type": "object", "additionalProperties": {"type": "string"}},
-    },
-}
-LLM_D = {
-    "type": "object",
-    "additionalProperties": False,
-    "properties": {
-        "multinode": {"type": "boolean"},
-        "modelArtifacts": {
-            "type": "object",
-            "additionalProperties": False,
-            "required": ["name"],
-            "properties": {
-                **{key: {"type": "string"} for key in ("name", "size", "authSecretName", "mountPath")},
-                "uri": {"type": "string", "pattern": "^(hf|pvc)://"},
-                "labels": {
-                    "type": "object",
-                    "additionalProperties": False,
-                    "properties": {
-                        "llm-d.ai/inferenceServing": {"type": "string"}, "llm-d.ai/model": {"type": "string"}
-                    },
-                },
-            },
-        },
-        "routing": {
-            "type": "object",
-            "additionalProperties": False,
-            "properties": {
-                "servicePort": {"type": "integer"},
-                "proxy": {
-                    "type": "object",
-                    "properties": {"enabled": {"type": "boolean"}, "targetPort": {"type": "integer"}},
-                },
-            },
-        },
-        "decode": PODS,
-        "prefill": PODS,
-    },
-}  # fmt: skip
-"""The part of the schema that is used here, as closed as the chart's own.
-
-Source: llm-d-incubation/llm-d-modelservice, charts/llm-d-modelservice/values.schema.tmpl.json at 00b82e2 and
-values.yaml at b5d214f; ``parallelism`` as in guides/pd-disaggregation/ms-pd/values.yaml of llm-d/llm-d at 0b8cde6.
-"""
 
 MODEL = load_model("llama-3.1-70b")
 
@@ -207,7 +69,7 @@ def deployed(plan: CandidatePlan | ValidatedPlan, **changed: Any) -> Deployment:
 def test_dynamo_accepts(name: str) -> None:
     """What is written for Dynamo follows the published types: one component per pool, a container named main."""
     body = yaml.safe_load(dynamo(neutral(name)))
-    assert [e.message for e in Draft202012Validator(DYNAMO).iter_errors(body)] == []
+    assert wrong("dynamo_graph", body) == []
     components = body["spec"]["components"]
     names = [c["name"].lower() for c in components]
     assert len(set(names)) == len(names) == 1 + len(neutral(name).workers)
@@ -219,7 +81,7 @@ def test_llm_d_accepts(name: str) -> None:
     """What is written for llm-d follows the chart's schema; a release has at most one pool of a role."""
     documents = list(yaml.safe_load_all(llm_d(neutral(name))))
     for document in documents:
-        assert [e.message for e in Draft202012Validator(LLM_D).iter_errors(document)] == []
+        assert wrong("chart_values", document) == []
     made = [d[role] for d in documents for role in ("prefill", "decode") if d[role]["create"]]
     assert len(made) == len(neutral(name).workers)
 
