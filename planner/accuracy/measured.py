@@ -134,7 +134,7 @@ class Skip(ValueError):  # noqa: N818  an answer, not a failure
     """A row that cannot be replayed as it was run; says why."""
 
 
-MOST_REQUESTS = 2000
+MOST_REQUESTS = 10_000
 """Sent in one open-loop replay; the tables' runs are longer but stationary."""
 ROUNDS = 10
 """Requests of a closed-loop replay per client: what InferenceX and NVIDIA's client send."""

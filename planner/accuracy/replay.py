@@ -92,6 +92,16 @@ def predicted(
         "tpot_mean_s": float(np.mean((e2e - ttft) / np.maximum(1, outputs - 1))),
         "e2e_mean_s": float(np.mean(e2e)),
         "output_tokens_per_s_per_gpu": _speed_tokens_per_s(found, e2e, outputs) / found.gpus,
+        **_tails(np.asarray(books.ttft_s), np.asarray(books.e2e_s)),
+    }
+
+
+def _tails(ttft_s: Floats, e2e_s: Floats) -> dict[str, float]:
+    """Percentiles of a whole run: its first requests, which find no prefix kept, are in its tail."""
+    return {
+        f"{name}_p{percent}_s": float(np.quantile(values, percent / 100))
+        for name, values in (("ttft", ttft_s), ("e2e", e2e_s))
+        for percent in (90, 99)
     }
 
 

@@ -28,7 +28,9 @@ class Format:
     read: Reader
 
 
-_OPEN_LOOP_METRICS = {"ttft_mean_s": "ttft_mean_ms", "tpot_mean_s": "itl_mean_ms", "e2e_mean_s": "e2e_mean_ms"}
+_OPEN_LOOP_METRICS = {"ttft_mean_s": "ttft_mean_ms", "tpot_mean_s": "itl_mean_ms", "e2e_mean_s": "e2e_mean_ms"} | {
+    f"{metric}_{at}_s": f"{metric}_{at}_ms" for metric in ("ttft", "e2e") for at in ("p90", "p99")
+}
 
 
 def _open_loop(row: Row, place: str, dataset: str, known: Known) -> MeasuredRun:

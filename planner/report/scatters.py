@@ -14,6 +14,8 @@ METRICS = {
     "ttft_mean_s": ("time to first token, mean", "s"),
     "tpot_mean_s": ("time per output token, mean", "s"),
     "e2e_mean_s": ("end to end, mean", "s"),
+    "ttft_p99_s": ("time to first token, P99", "s"),
+    "e2e_p99_s": ("end to end, P99", "s"),
     "output_tokens_per_s_per_gpu": ("output tokens per second and GPU", "tokens/s"),
 }
 ALL = "all rows"
