@@ -17,6 +17,9 @@ from solvers.allocation import Limit, Reason, Solution, Termination, answered, e
 from solvers.direct import Direct, relax, solve_direct
 from solvers.problem import INF, Column, Problem, Row, Sense
 
+LOOKED = 24
+"""Blocks that are bettered before it is asked whether the others are worth their time: a day of hours."""
+
 Place = tuple[str, int | None]
 """The kind of a column, alike in every block, and its block; None for a column that only links."""
 
@@ -118,7 +121,8 @@ def _bettered(
 ) -> dict[str, float]:
     """The start with its columns at their best, part after part, those of all other parts as they are.
 
-    The parts are the columns that only link, then every block, then those that link again.
+    The parts are the columns that only link, then every block, then those that link again. Where the first ``LOOKED``
+    blocks promise less for all of them than the gap, the others are left as they are.
     """
     home = {column.name: place(column.name)[1] for column in problem.columns}
     columns: dict[int | None, list[Column]] = defaultdict(list)
@@ -134,13 +138,18 @@ def _bettered(
     values = dict(start)
     activity = {row.name: row.activity(values) for row in problem.rows}
     links = [None] if columns[None] else []
-    for part in (*links, *sorted(key for key in columns if key is not None), *links):
+    blocks, gained = sorted(key for key in columns if key is not None), 0.0
+    least = gap_frac * abs(problem.objective(values)) / max(1, len(blocks))
+    for number, part in enumerate((*links, *blocks, *links), start=-len(links)):
+        if number >= LOOKED and part is not None and gained < least * number:
+            continue
         mine = _left(rows[part], values, activity)
         piece = Problem(name=f"part {part}", sense=Sense.MIN, columns=tuple(columns[part]), rows=mine)
         found = solve_direct(piece, time_limit_s=time_limit_s, gap_frac=gap_frac, small=part is not None)
         if found is not None and piece.objective(found.values) < piece.objective(values):
             for row in mine:
                 activity[row.name] += row.activity(found.values) - row.activity(values)
+            gained += piece.objective(values) - piece.objective(found.values) if part is not None else 0.0
             values |= found.values
     return values
 

@@ -42,6 +42,7 @@ REFUSED: Mapping[str, str] = {
     "model.acceptance_frac": "0.5",
     "prefix_cache.gib": "ideal",
     "policy.name": "splitwise-sim",
+    "policy.cells": "3",
     "workload.arrivals.process": "diurnal, peak_to_mean_ratio: 1.5, period_s: 100",
     "availability.target_frac": "0.99",
     "availability.spares": "n+1",
