@@ -7,9 +7,12 @@ from hw_catalog.domains import load_power_delivery
 from hw_catalog.machines import Machine
 from planner.capacity.envelope import Option
 from planner.capacity.redundancy import Reliability, Rule
+from planner.perf.layout import Role
+from planner.policies.presets import NAMES, policy
 from planner.resolve.interruptions import missing_frac
 from planner.scenario import Scenario
 from planner.scenario.availability_section import AvailabilitySection
+from planner.scenario.choices import listed
 
 MOST_DOMAINS = 3
 """Domains that are looked at where the scenario does not say over how many a plan is spread."""
@@ -66,7 +69,23 @@ def reliable(scenario: Scenario, options: Iterable[Option], rule: Rule) -> tuple
 def availability_problems(scenario: Scenario) -> tuple[str, ...]:
     """What no number of machines could give."""
     asked = scenario.availability
-    return tuple(_unreachable(asked, rule_of(scenario))) if asked.target_frac is not None else ()
+    absent = tuple(_absent_roles(scenario))
+    return (*absent, *_unreachable(asked, rule_of(scenario))) if asked.target_frac is not None else absent
+
+
+def _absent_roles(scenario: Scenario) -> Iterator[str]:
+    """Spares of roles that no pool has under any policy allowed; one number for all roles is of every pool."""
+    spares, names = scenario.availability.spares, listed(scenario.policy.name)
+    if set(spares) == set(Role) and len(set(spares.values())) == 1:
+        return
+    grouped = max(scenario.catalog.kvp) > 1  # long contexts may be served beside the others
+    names = NAMES if "auto" in names else names
+    roles = dict.fromkeys(role for name in names for role in policy(name, scenario.policy, long=grouped).roles)
+    for role in (role for role, count in spares.items() if count and role not in roles):
+        yield (
+            f"availability.spares: found {role}; expected {' or '.join(roles)}, the roles of pools under policy.name "
+            f"{', '.join(names)}"
+        )
 
 
 def _unreachable(asked: AvailabilitySection, rule: Rule) -> Iterator[str]:

@@ -68,6 +68,11 @@ def draft_words(served: Model) -> Iterator[str]:
         f"model.draft_tokens: a decode step verifies {how.draft_tokens} drafted tokens and gains {how.step_tokens:.3g} "
         f"({source}); the limits of tbt hold between steps, in which that many tokens come at once"
     )
+    if served.name not in MEASURED:
+        yield (
+            f"model.draft_tokens: {served.name} is assumed to have prediction layers of its own, each as large as a "
+            f"layer of it, and engines are started with these; known to have some: {', '.join(sorted(MEASURED))}"
+        )
 
 
 def draft_problems(scenario: Scenario, model: ModelSpec) -> tuple[str, ...]:

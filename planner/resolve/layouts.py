@@ -75,7 +75,7 @@ def stands(inputs: Inputs, policy: Policy) -> Iterator[Stand]:
             beside, mine = rules is policy.long, found
             if rules.streams:
                 mine, more = long.layouts(offered.kvp, machine, [way for way in found if way[0].dp == 1])
-                excuses = [*excuses, *more]
+                excuses = [*excuses, *more, *(_no_streamed_ranks(machine, way[0]) for way in found if way[0].dp > 1)]
             if beside and rules.roles == policy.topology.roles():  # where roles do not tell them apart, groups do
                 mine = [(layout, profile) for layout, profile in mine if layout.kvp > 1]
             replicas += (
@@ -147,6 +147,7 @@ def layouts_of(
         name = f"*/{machine.name}/tp{tp}"
         fitting = [p for p in mine if p.tp == tp and p.dtype == dtype and asked_for(offered, p)]
         ranked = [p for p in fitting if p.dp > 1 or spans(machine, p)]
+        excuses += [_no_ranked_stages(machine, p) for p in ranked if 1 not in offered.pp]
         for p in ranked if 1 in offered.pp else ():
             layout = Layout(tp=tp, ep=p.ep, dp=p.dp)
             if misfit := _no_ranks(machine, p):
@@ -197,6 +198,19 @@ def _no_ranks(machine: Machine, profile: KernelProfile) -> str:
         return f"{gpus} GPUs neither fit a machine of {machine.gpus} nor fill whole ones"
     joined = machine.domain_gpus or machine.gpus
     return f"its {gpus} GPUs are more than the {joined} of a link domain, and nothing wider was measured on these"
+
+
+def _no_ranked_stages(machine: Machine, profile: KernelProfile) -> Excuse:
+    """Why a layout of attention ranks is not offered where every layout has pipeline stages."""
+    name = Layout(tp=profile.tp, ep=profile.ep, dp=profile.dp).name
+    reason = "attention ranks (catalog.dp) are not simulated in pipeline stages; expected 1 among catalog.pp"
+    return Excuse(option=f"*/{machine.name}/{name}", reason=reason, bottleneck="catalog")
+
+
+def _no_streamed_ranks(machine: Machine, layout: Layout) -> Excuse:
+    """Why a layout of attention ranks is not offered to a policy that streams long prompts."""
+    reason = "attention ranks (catalog.dp) are not simulated with pipelined prefill; expected 1 among catalog.dp"
+    return Excuse(option=f"*/{machine.name}/{layout.name}", reason=reason, bottleneck="policy")
 
 
 def _no_stages(machine: Machine, gpus: int) -> tuple[str, str] | None:

@@ -97,7 +97,7 @@ def variants_of(
         One at least. Where nothing was measured in what is asked, that alone: the layouts then say what there is.
 
     Raises:
-        BadInput: a format of a list that was measured nowhere.
+        BadInput: a format that was measured on none of the machines, though others were.
     """
     mine = [p for p in profiles if p.gpu in gpus and p.profile_set in sets]
     measured = {(p.profile_set, p.dtype, p.kv_dtype) for p in mine}
@@ -126,11 +126,12 @@ def others(
 
 
 def _refuse_unmeasured(key: str, asked: Several | None, measured: Collection[str], model: str) -> None:
-    """Refuse formats of a list that no profile is in."""
-    absent = [name for name in asked if name not in measured] if isinstance(asked, tuple) else []
+    """Refuse formats, one or a list of them, that no profile is in."""
+    absent = [name for name in listed(asked) if name not in measured and name != ALL]
     if absent and measured:
         among = f"measured of {model} on these machines"
-        raise BadInput(*(f"model.{key}: found '{name}' in the list; {nearest(name, measured)} ({among})"
+        where = " in the list" if isinstance(asked, tuple) else ""
+        raise BadInput(*(f"model.{key}: found '{name}'{where}; {nearest(name, measured)} ({among})"
                          for name in absent))  # fmt: skip
 
 

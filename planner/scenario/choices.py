@@ -2,11 +2,17 @@
 
 import difflib
 from collections.abc import Collection
+from typing import Any
+
+from pydantic import PlainSerializer
 
 from planner.errors import nearest
 
 Several = str | tuple[str, ...]
 """One value, or those that may be chosen."""
+
+AS_IT_IS = PlainSerializer(lambda value: value, return_type=Any)
+"""How these are written to files: pydantic would warn that JSON has a list where the type has a tuple."""
 
 
 def one_or_several(value: object, known: Collection[str], everything: str) -> Several | None:

@@ -41,6 +41,7 @@ def findings(error: ValidationError, document: Document, root: type[BaseModel]) 
     """Every problem pydantic saw, each with place, key, what was found and what was expected."""
     details = error.errors(include_url=False)
     inside = {detail["loc"][:-1] for detail in details}
+    details = [d for d in details if not _entered(d, details)]
     # A list whose only items are wrong also counts as too short: the items' own findings say it better.
     kept = (d for d in details if not (d["type"] == "too_short" and d["loc"] in inside))
     merged: dict[str, str] = {}
@@ -50,8 +51,22 @@ def findings(error: ValidationError, document: Document, root: type[BaseModel]) 
     return tuple(found + wanted for found, wanted in merged.items())
 
 
+def _entered(detail: Any, details: Sequence[Any]) -> bool:  # noqa: ANN401
+    """Whether a list or mapping that is no word has findings of its own: it was taken for what it is."""
+    around = _named(detail["loc"])
+    several = isinstance(detail["input"], list | tuple | Mapping)
+    return several and detail["type"] in ("literal_error", "enum") and any(
+        len(inner := _named(other["loc"])) > len(around) and inner[: len(around)] == around for other in details
+    )  # fmt: skip
+
+
+def _named(loc: Sequence[Any]) -> Path_:
+    """The path of a finding, without the types that a value was tried as."""
+    return tuple(part for part in loc if not (isinstance(part, str) and _TYPE.search(part)))
+
+
 def _finding(detail: Any, document: Document, root: type[BaseModel]) -> str:  # noqa: ANN401
-    path: Path_ = tuple(part for part in detail["loc"] if not (isinstance(part, str) and _TYPE.search(part)))
+    path = _named(detail["loc"])
     where = f"{document.place(path)}: {spell(path)}: " if path else f"{document.place(path)}: "
     key, found = str(path[-1]) if path else "", detail["input"]
     if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PlainValidator
 
-from planner.scenario.choices import Several, named, one_or_several
+from planner.scenario.choices import AS_IT_IS, Several, named, one_or_several
 from planner.scenario.sections import Number, Section, Whole, Word
 from workloads.formats import DTYPE_BYTES
 
@@ -14,8 +14,8 @@ def _formats(value: object) -> object:
     return one_or_several(value, DTYPE_BYTES, "any")
 
 
-Formats = Annotated[Several | None, PlainValidator(_formats)]
-Names = Annotated[Several | None, PlainValidator(named)]
+Formats = Annotated[Several | None, AS_IT_IS, PlainValidator(_formats)]
+Names = Annotated[Several | None, AS_IT_IS, PlainValidator(named)]
 
 
 class Model(Section):

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PlainValidator, model_validator
 
-from planner.scenario.choices import Several, one_or_several
+from planner.scenario.choices import AS_IT_IS, Several, one_or_several
 from planner.scenario.sections import Count, Limit, Positive, Section, Switch, Whole
 
 KNOWN = ("splitwise", "colocated", "sarathi", "mnemosyne", "splitwise-sim")
@@ -19,7 +19,7 @@ def _policies(value: object) -> object:
     return found
 
 
-Policies = Annotated[Several, PlainValidator(_policies)]
+Policies = Annotated[Several, AS_IT_IS, PlainValidator(_policies)]
 
 
 class PolicySection(Section):

@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, PlainValidator, model_validator
 
-from planner.scenario.choices import Several, listed, one_or_several
+from planner.scenario.choices import AS_IT_IS, Several, listed, one_or_several
 from planner.scenario.sections import Count, Limit, Number, Positive, Section
 
 Share = Annotated[Number, Field(ge=0, le=1)]
@@ -23,7 +23,7 @@ def _controls(value: object) -> Several:
     return found
 
 
-Controls = Annotated[Several, PlainValidator(_controls)]
+Controls = Annotated[Several, AS_IT_IS, PlainValidator(_controls)]
 
 MIN_WEEK_S = 60.0
 """Shortest week: less its warm-up, a quarter, it must hold the rise of the load over 40 s that is reported."""
@@ -97,6 +97,8 @@ class PowerSection(Section):
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         problems = []
+        if self.row_limit_w is None and (unused := self._unused()):
+            problems.append(f"row_limit_w beside {', '.join(unused)}: without it machines stand in no rows")
         if not self.t1_frac < min(self.second_thresholds):
             problems.append(f"t1_frac below t2_frac, not {self.t1_frac:g} and {min(self.second_thresholds):g}")
         if not self.release_frac < min(self.t1_frac, self.threshold_frac):
@@ -111,6 +113,11 @@ class PowerSection(Section):
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    def _unused(self) -> list[str]:
+        """Keys that say something of rows."""
+        fields = type(self).model_fields.items()
+        return [key for key, field in fields if getattr(self, key) != field.default]
 
     @property
     def second_thresholds(self) -> tuple[float, ...]:

@@ -18,7 +18,7 @@ from pydantic import (
 from hw_catalog.machines import Channel
 from hw_catalog.strict_files import one_line
 from planner.perf.layout import Role
-from planner.scenario.choices import AUTO_WAYS, only_listed, several_ways
+from planner.scenario.choices import AS_IT_IS, AUTO_WAYS, only_listed, several_ways
 from planner.scenario.class_presets import list_or_preset
 from planner.scenario.objectives import Headroom
 from planner.scenario.trace_columns import TraceColumns
@@ -91,7 +91,7 @@ Word = Annotated[str, Strict(), Field(min_length=1), AfterValidator(one_line)]
 Limit = Annotated[Number, Field(gt=0, le=1)]
 Dtype = Annotated[Word, AfterValidator(_known_dtype)]
 Knobs = Annotated[Any, PlainValidator(_knobs)]
-Ways = Annotated[str | tuple[int, ...], PlainValidator(several_ways)]
+Ways = Annotated[str | tuple[int, ...], AS_IT_IS, PlainValidator(several_ways)]
 OwnPrice = Annotated[float | str, PlainValidator(_own_price)]
 Objectives = Annotated[dict[Annotated[Word, AfterValidator(_known_slo)], Positive], AfterValidator(_in_order)]
 
