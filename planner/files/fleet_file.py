@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 from pydantic import Field
 
 from planner import __version__
 from planner.errors import BadInput, nearest
+from planner.files.faults import CLOSE_FRAC, bound_faults, nine_faults, over_budgets, row_faults
 from planner.files.plan_file import (
     SCHEMA_VERSION,
     PlanFile,
@@ -19,9 +21,7 @@ from planner.files.plan_file import (
 )
 from planner.results.fleet import FleetPlan, NoFleetPlan
 from planner.scenario.fleet import Fleet
-
-CLOSE_FRAC = 1e-6
-"""Within which sums over models agree: files keep nine digits."""
+from planner.scenario.power import PowerSection
 
 
 class FleetFile(Written):
@@ -31,7 +31,7 @@ class FleetFile(Written):
     fleet: FleetPlan = Field(description="the plan of each model and its evidence")
 
     def one(self, name: str) -> PlanFile:
-        """The plan of one model, as a file of its own would have it.
+        """The plan of one model, as a file of its own would have it, without the rows that all models stand in.
 
         Raises:
             BadInput: there is no such model.
@@ -39,11 +39,14 @@ class FleetFile(Written):
         plans, prefix = self.fleet.plans, f"{name}: "
         if name not in plans:
             raise BadInput(f"model {name}: the plans are of {', '.join(plans)}; {nearest(name, plans)}")
-        return PlanFile(
+        scenario = self.scenario.parts()[name]
+        file = PlanFile(
             schema_version=self.schema_version, phasewise_version=self.phasewise_version, validated=True,
             digests={k.removeprefix(prefix): d for k, d in self.digests.items() if k.startswith(prefix)},
-            scenario=self.scenario.parts()[name], plan=plans[name],
+            scenario=scenario.model_copy(update={"power": PowerSection()}), plan=plans[name],
         )  # fmt: skip
+        file._edited = self.edited
+        return file
 
 
 def fleet_text(scenario: Fleet, found: FleetPlan, digests: Mapping[str, str]) -> str:
@@ -79,11 +82,16 @@ def _contradictions(file: FleetFile) -> Iterator[str]:
         return
     for name in found:
         yield from (f"fleet.models: {name}: {words}" for words in contradictions(file.one(name)))
+    fleet, totals = file.fleet, file.fleet.totals
+    if fleet.objective != file.scenario.objective:
+        yield f"fleet.objective: found {fleet.objective}; expected the scenario's {file.scenario.objective}"
+    if not file.edited:
+        yield from bound_faults(fleet.objective, fleet.objective_value, fleet.bound, fleet.gap_frac, "fleet")
+        yield from row_faults(file.scenario.power, fleet.power, totals.machines, "fleet.power")
+        for nine in (nine for nine in fleet.nines if nine.chosen):
+            yield from nine_faults(nine, totals, "fleet.nines")
     value = sum(each.plan.objective_value for each in file.fleet.models)
     if not math.isclose(value, file.fleet.objective_value, rel_tol=CLOSE_FRAC):
         found_value = file.fleet.objective_value
         yield f"fleet.objective_value: found {found_value:g}; expected {value:g}, the sum over the models"
-    for key in ("cost_usd_per_h", "power_w", "rack_units", "machines"):
-        limit, needed = getattr(file.scenario.budget(), key), getattr(file.fleet.totals, key)
-        if limit is not None and needed > limit * (1 + CLOSE_FRAC):
-            yield f"fleet: {key}: found {needed:g} of all models; expected at most the budget of {limit:g}"
+    yield from over_budgets(asdict(file.scenario.budget()), totals, "fleet: ", " of all models")

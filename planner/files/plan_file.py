@@ -15,12 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 from hw_catalog.strict_files import MAX_JSON_BYTES, Unreadable, json_document, read_text
 from planner import __version__
 from planner.errors import BadInput
+from planner.files.faults import plan_faults, study_faults
 from planner.files.writing import write_whole
-from planner.results.evidence import Evidence, NoPlan, ValidatedPlan, Verdict
+from planner.results.evidence import Evidence, NoPlan, ValidatedPlan
 from planner.results.plan import CandidatePlan
 from planner.scenario import SEVERAL, Scenario
+from planner.scenario.digest import digest_of
 from planner.scenario.findings import findings
-from planner.scenario.objectives import Objective
 from planner.scenario.reading import Document
 from workloads.slo import Unit
 
@@ -327,46 +328,17 @@ def schemas(**others: type[BaseModel]) -> dict[str, Any]:
 
 def contradictions(file: PlanFile) -> Iterator[str]:
     """What a hand that edits one number forgets to edit elsewhere."""
-    plan, candidate, totals = file.plan, file.plan.candidate, file.plan.candidate.totals
-    machines = sum(pool.machines for pool in candidate.pools)
-    if machines != totals.machines:
-        yield f"plan.candidate.totals.machines: found {totals.machines}; expected {machines}, the sum over the pools"
-    used = sum(pool.instances * pool.spec.layout.gpus for pool in candidate.pools)
-    if used > totals.gpus:
-        yield f"plan.candidate.totals.gpus: found {totals.gpus}; expected at least {used}, what the instances use"
-    if plan.objective != file.scenario.objective:
-        yield f"plan.objective: found {plan.objective}; expected the scenario's {file.scenario.objective}"
-    value = {
-        Objective.COST: totals.cost_usd_per_h,
-        Objective.POWER: totals.power_w,
-        Objective.MACHINES: float(totals.machines),
-    }.get(file.scenario.objective, plan.objective_value)
-    if not math.isclose(value, plan.objective_value, rel_tol=1e-6):
-        yield f"plan.objective_value: found {plan.objective_value:g}; expected {value:g}, as in the totals"
-    for key, limit in plain(file.scenario.budget()).items():
-        needed = getattr(totals, key, 0)
-        if limit is not None and needed > limit * (1 + 1e-6):
-            yield f"plan.candidate.totals.{key}: found {needed:g}; expected at most the budget of {limit:g}"
-    asked = {slo.name: f"{slo.limit:.{_DIGITS}g} {slo.unit}" for slo in file.scenario.slos()}
-    shown = {evidence.key: f"{evidence.limit:.{_DIGITS}g} {evidence.unit}" for evidence in plan.judgement.evidence}
-    if asked != shown:
-        yield f"plan.judgement.evidence: found {shown}; expected one entry per objective of the scenario, {asked}"
-    for evidence in plan.judgement.evidence:
-        if evidence.verdict is Verdict.MET and not evidence.high <= evidence.limit:
-            yield f"plan.judgement.evidence: {evidence.key}: met, though {evidence.high:g} > {evidence.limit:g}"
-    yield from _too_rarely_up(file)
-    if not plan.judgement.valid:
-        yield "plan.judgement: found an objective that is not met, or unfinished requests; a validated plan has none"
+    yield from plan_faults(file.scenario, file.plan)
+    yield from other_question(file)
+    if not file.edited:
+        yield from study_faults(file.scenario, file.plan)
 
 
-def _too_rarely_up(file: PlanFile) -> Iterator[str]:
-    """Spare machines that are none, and a share of time below that which the scenario asks for."""
-    target, found = file.scenario.availability.target_frac, file.plan.availability
-    for pool in file.plan.candidate.pools:
-        if pool.spares >= pool.machines:
-            yield f"plan.candidate.pools: found {pool.spares} spares of {pool.machines} machines; expected fewer"
-    if target is not None and (found is None or found.up_frac < target * (1 - 1e-9)):
-        yield f"plan.availability.up_frac: found {found.up_frac if found else 'none'}; expected at least {target:g}"
+def other_question(file: Kept) -> Iterator[str]:
+    """A question that is not the one which the plan was made for, in a file that does not say that it was edited."""
+    told, now = file.digests.get("scenario"), digest_of(file.scenario)
+    if not file.edited and told is not None and told != now:
+        yield f"scenario: found another than the plan was made for (digests.scenario {told[:12]}; expected {now[:12]})"
 
 
 def _stable(value: float) -> float | None:

@@ -9,6 +9,7 @@ from planner.perf.engine import as_run
 from planner.perf.layout import Role
 from planner.resolve.inputs import Inputs
 from planner.resolve.layouts import layouts_of
+from planner.scenario.digest import digest_of
 
 
 def digests(inputs: Inputs) -> dict[str, str]:
@@ -18,7 +19,7 @@ def digests(inputs: Inputs) -> dict[str, str]:
     surfaces = [f"{name}:{_bytes_of(p).hex()}" for name, p in sorted(_surfaces(inputs).items())]
     columns = (trace.arrival_s, trace.prompt_tokens, trace.output_tokens)
     return {
-        "scenario": sha256(inputs.scenario.model_dump_json().encode()).hexdigest(),
+        "scenario": digest_of(inputs.scenario),
         "catalog": sha256(repr((machines, surfaces)).encode()).hexdigest(),
         "trace": sha256(b"".join(column.tobytes() for column in columns)).hexdigest(),
     }

@@ -13,6 +13,7 @@ from planner.files.plan_file import (
     SCHEMA_VERSION,
     Kept,
     dumps,
+    other_question,
     read_kind,
     sealed,
 )
@@ -60,6 +61,7 @@ def read_schedule(path: Path, *, edited_too: bool = False) -> ScheduleFile | Non
 
 def _contradictions(file: ScheduleFile) -> Iterator[str]:
     """What a hand that edits one number forgets to edit elsewhere."""
+    yield from other_question(file)
     schedule = file.timetable.schedule
     if schedule is None or not schedule.epochs:
         yield "timetable.schedule: found none; expected at least one epoch"

@@ -19,6 +19,7 @@ from planner.results.evidence import (
 from planner.results.plan import CandidatePlan, Pool, Totals
 from planner.results.use import PoolUse
 from planner.scenario import Scenario
+from planner.scenario.digest import digest_of
 from planner.scenario.objectives import Headroom
 from solvers.allocation import Reason, Termination
 from workloads.slo import Slo
@@ -27,12 +28,19 @@ EXAMPLES = Path(__file__).parents[2] / "planner" / "examples"
 PREFILL = InstanceSpec(role=Role.PREFILL, machine="dgx-h100", layout=Layout(tp=4))
 DECODE = InstanceSpec(role=Role.DECODE, machine="dgx-a100", layout=Layout(tp=8))
 LATENCY_S = {"ttft": 0.2, "tbt": 0.03, "tpot": 0.025, "e2e": 7.5, "stall": 0.04}
-DIGESTS = {"scenario": "ab" * 32, "catalog": "cd" * 32, "trace": "ef" * 32}
 
 
 def scenario() -> Scenario:
     """The question the plan answers."""
     return Scenario.load(EXAMPLES / "splitwise-conv.yaml")
+
+
+def digests(asked: Scenario) -> dict[str, str]:
+    """What a file says of the inputs of a question."""
+    return {"scenario": digest_of(asked), "catalog": "cd" * 32, "trace": "ef" * 32}
+
+
+DIGESTS = digests(scenario())
 
 
 def candidate(decode_machines: int = 2) -> CandidatePlan:

@@ -66,7 +66,7 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[object], None]:
             return SimpleNamespace(judgement=seen, candidate=candidate, priced=None)
 
         fake = SimpleNamespace(
-            read=lambda question: question, plan=plan, simulation=simulation, digests=lambda _: plans.DIGESTS,
+            read=lambda question: question, plan=plan, simulation=simulation, digests=plans.digests,
             check=lambda _: what,
         )  # fmt: skip
         monkeypatch.setitem(sys.modules, "planner.planning.plan", fake)

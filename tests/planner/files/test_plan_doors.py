@@ -18,7 +18,7 @@ Edit = Callable[[dict[str, Any]], object]
 
 
 def text() -> str:
-    return plan_text(plans.scenario(), plans.plan(), {"scenario": "0"})
+    return plan_text(plans.scenario(), plans.plan(), plans.DIGESTS)
 
 
 def edited(path: Path, edit: Edit) -> Path:
