@@ -9,7 +9,8 @@ from planner.api.frames import Row, Shown, evidence_rows, frame_of
 from planner.errors import BadInput
 from planner.files.fleet_file import fleet_text
 from planner.files.writing import write_whole
-from planner.planning.fleet import digests_of, plan_fleet, read_fleet
+from planner.planning.fleet import plan_fleet
+from planner.planning.fleet_question import digests_of, read_fleet
 from planner.results.fleet import FleetPlan, NoFleetPlan
 from planner.scenario.fleet import Fleet
 

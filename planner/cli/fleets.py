@@ -76,7 +76,7 @@ def fleet_file(path: Path, *, edited_too: bool = False) -> "FleetFile | None":
 def check_fleet(question: "Fleet", *, json: bool, report: Path | None) -> None:
     """Show demand, options and refused options of every model."""
     from planner.files.plan_file import dumps
-    from planner.planning.fleet import read_fleet
+    from planner.planning.fleet_question import read_fleet
     from planner.planning.fleet_serve import check_fleet as checked
     from planner.report.checks import check_page
 
@@ -103,8 +103,8 @@ def plan_fleet(
         raise BadInput("--alternatives: found several models; expected one: plan a model alone for its table")
     from planner.files.fleet_file import fleet_text, no_fleet_text
     from planner.files.writing import write_whole
-    from planner.planning.fleet import digests_of, read_fleet
     from planner.planning.fleet import plan_fleet as planned
+    from planner.planning.fleet_question import digests_of, read_fleet
     from planner.report.fleets import fleet_page, no_fleet_page
     from planner.results.fleet import NoFleetPlan
 
@@ -167,7 +167,7 @@ def simulate_fleet(
             *(f"{name}: {source} has the plans of several models; expected that of one" for name in found_too)
         )
     from planner.files.plan_file import EDITED, dumps
-    from planner.planning.fleet import digests_of, read_fleet
+    from planner.planning.fleet_question import digests_of, read_fleet
     from planner.planning.fleet_serve import simulate_fleet as simulated
     from planner.report.fleets import fleet_simulation_page
     from planner.report.money import simulation_data
@@ -182,7 +182,7 @@ def simulate_fleet(
     if missing := [name for name in asked.parts() if name not in candidates]:
         raise BadInput(*(f"models: {name}: the plans of {source} know no such model" for name in missing))
     with progress(quiet=quiet) as tell:
-        found = simulated(asked, read_fleet(asked), candidates, progress=tell, stepwise=stepwise)
+        found = simulated(read_fleet(asked), candidates, progress=tell, stepwise=stepwise)
     said = {
         "valid": found.valid, "over": found.over,
         "models": {n: simulation_data(each, found.candidates[n]) for n, each in found.judgements.items()},

@@ -26,6 +26,7 @@ from planner.resolve.availability import assumptions, reliable, rule_of
 from planner.resolve.case import Case
 from planner.results.availability import Availability, Nine, Outage
 from planner.results.evidence import Judgement, NoPlan, ValidatedPlan
+from planner.results.fleet import machines_of
 from planner.results.plan import CandidatePlan
 from planner.simulator.judge import judge
 from planner.simulator.outages import down
@@ -228,6 +229,8 @@ class _Made:
                 machines=totals.machines if totals else 0,
                 spare_machines=sum(pool.spares for pool in plan.pools) if plan else 0,
                 cost_usd_per_h=totals.cost_usd_per_h if totals else 0.0, power_w=totals.power_w if totals else 0.0,
+                machine_types=dict(machines_of([plan])) if plan else {},
+                over=tuple(raise_words(self.alone.exceeded(plan))) if plan else (),
             )  # fmt: skip
 
     def outages(self, standing: CandidatePlan) -> Iterator[Outage]:

@@ -2,86 +2,28 @@
 
 Plans of several models are plans of one model that only budgets, stock and rows join. Where the best plan of each alone
 leaves enough for the others they are the answer. Else one program over all models says who gets which machines, every
-model is planned in its share, and what one leaves is offered to the others.
+model is planned in its share, and what one leaves is offered to the others. Rows hold machines of all models.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
-from itertools import islice, permutations
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
-from planner.errors import BadInput, read_each
-from planner.formulate import BUDGET_FAMILIES, BUDGETS, joint, part
-from planner.planning.available import spared
-from planner.planning.fleet_bound import Proof, prove
-from planner.planning.loop import NO_HEADROOM, PlanningLoop, less_headroom
+from planner.planning.fleet_bound import prove
+from planner.planning.fleet_nines import nines_of
+from planner.planning.fleet_question import FleetInputs, Plans, exceeded
+from planner.planning.fleet_refusals import beyond_shared, no_plans, not_in_rows
+from planner.planning.fleet_split import Split
 from planner.planning.overloads import FUZZ_FRAC
-from planner.planning.plan import cases_of, digests, plan
-from planner.planning.plan import read as read_one
-from planner.planning.refusals import raise_words
+from planner.planning.plan import plan
+from planner.planning.row_search import Stood, standing
+from planner.planning.row_study import Tenant, shared_study
 from planner.resolve.case import case_of
-from planner.resolve.inputs import Inputs
-from planner.results.evidence import Judgement, NoPlan, ValidatedPlan
-from planner.results.fleet import FleetPlan, ModelPlan, NoFleetPlan, machines_of
+from planner.results.evidence import NoPlan, ValidatedPlan
+from planner.results.fleet import FleetPlan, ModelPlan, NoFleetPlan
 from planner.results.plan import CandidatePlan
 from planner.results.row import RowStudy
-from planner.scenario.fleet import Fleet
-from planner.scenario.objectives import Budgets, Headroom
-from solvers.elastic import NoRaise, smallest_raise
-from solvers.problem import Problem
 
 Progress = Callable[[str, float], None]
-Plans = Mapping[str, ValidatedPlan]
-
-TIGHTER = 0.9
-"""Factor on the load limits of a model that had no plan in its share: the program gives it more machines then."""
-
-_MOST_ORDERS = 6
-"""In which models are planned one after the other, where no share by the program gave all of them a plan."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class FleetInputs:
-    """A question about several models, with everything that it names as it was read.
-
-    Attributes:
-        fleet: the question.
-        models: each model alone on the whole fleet, by name.
-    """
-
-    fleet: Fleet
-    models: Mapping[str, Inputs]
-
-    @property
-    def available(self) -> Mapping[str, int]:
-        """How many of each limited machine type can be had for all models together."""
-        return next(iter(self.models.values())).available
-
-
-def read_fleet(fleet: Fleet) -> FleetInputs:
-    """Everything that a question about several models names.
-
-    Raises:
-        BadInput: with every problem of any model, those without a machine that can serve them among it.
-    """
-
-    def one(name: str) -> Inputs:
-        try:
-            found = read_one(fleet.parts()[name])
-        except ValueError as wrong:  # bad input, a catalog or a workload that is broken
-            problems = getattr(wrong, "problems", (str(wrong),))
-            raise BadInput(*(f"models, {name}: {problem}" for problem in problems)) from None
-        cases = cases_of(found)
-        if not any(case.options for case in cases):
-            reasons = dict.fromkeys(f"{e.option}: {e.reason}" for case in cases for e in case.excuses)
-            words = "; ".join(list(reasons)[:3]) or "none is on offer"
-            raise BadInput(
-                f"models, {name}: no machine of catalog.machines can serve it; expected one that can: {words}"
-            )
-        return found
-
-    names = list(fleet.parts())
-    return FleetInputs(fleet=fleet, models=dict(zip(names, read_each(one, names), strict=True)))
 
 
 def plan_fleet(question: FleetInputs, *, progress: Progress) -> FleetPlan | NoFleetPlan:
@@ -94,19 +36,54 @@ def plan_fleet(question: FleetInputs, *, progress: Progress) -> FleetPlan | NoFl
     Raises:
         BadInput, CatalogError, WorkloadError: something the question names is missing or broken.
     """
-    names = list(question.models)
-    alone: dict[str, ValidatedPlan] = {}
+    alone = _alone(question, {}, progress)
+    if isinstance(alone, NoFleetPlan):
+        return alone
+    found = _joined(question, alone, progress)
+    if isinstance(found, NoFleetPlan) or question.fleet.power.row_limit_w is None:
+        return found
+    return _in_rows(question, found, alone, progress)
+
+
+def row_of(question: FleetInputs, candidates: Mapping[str, CandidatePlan], progress: Progress) -> RowStudy:
+    """The study of the rows that the machines of all models stand in.
+
+    Args:
+        question: that has rows.
+        candidates: by model.
+        progress: told what is happening.
+    """
+    tenants = [
+        Tenant(case=case_of(question.models[name], each), candidate=each, model=name)
+        for name, each in candidates.items()
+    ]
+    return shared_study(tenants, question.fleet.power, progress)
+
+
+def _alone(question: FleetInputs, known: Plans, progress: Progress) -> dict[str, ValidatedPlan] | NoFleetPlan:
+    """The plan of each model on the whole fleet; those known that keep the expected watts of rows are kept."""
+    names, found = list(question.models), dict[str, ValidatedPlan]()
+    most_w = question.planned_w
     for number, name in enumerate(names):
-        answer = plan(question.models[name], progress=_told(progress, name, number / (3 * len(names)), names))
+        if most_w is not None and name in known and known[name].candidate.totals.expected_power_w <= most_w:
+            found[name] = known[name]
+            continue
+        told = _told(progress, name, number / (3 * len(names)), names)
+        answer = plan(question.models[name], progress=told, drawn_w=question.drawn_w({}))
         if isinstance(answer, NoPlan):
-            return _none(answer, name)
-        alone[name] = answer
+            return no_plans(answer, name)
+        found[name] = answer
+    return found
+
+
+def _joined(question: FleetInputs, alone: Plans, progress: Progress) -> FleetPlan | NoFleetPlan:
+    """The plans of each alone where they fit together, else those in shares."""
     beyond = _beyond(question, alone)
     if not beyond:
         return _answer(question, alone, alone, (), _sum(found.certificate.bound for found in alone.values()))
     progress("proving a bound", 0.34)
     proof = prove(question.models)
-    split = _Split(question, alone, proof, progress)
+    split = Split(question, alone, proof, progress)
     found = split.plans()
     if isinstance(found, NoFleetPlan):
         return found
@@ -115,215 +92,48 @@ def plan_fleet(question: FleetInputs, *, progress: Progress) -> FleetPlan | NoFl
     return _answer(question, alone, split.improved(found), words, proof.bound)
 
 
-def digests_of(question: FleetInputs) -> dict[str, str]:
-    """SHA-256 of what the plans rest on, as it was read, by model and file."""
-    return {
-        f"{name}: {what}": digest
-        for name, inputs in question.models.items()
-        for what, digest in digests(inputs).items()
-    }
+def _in_rows(question: FleetInputs, first: FleetPlan, alone: Plans, progress: Progress) -> FleetPlan | NoFleetPlan:
+    """The plans, if the machines of all stand in the rows that there are; else the best found that do, or none."""
+    rows: dict[object, RowStudy] = {}
+
+    def stood(found: FleetPlan) -> Stood[FleetPlan]:
+        candidates = {name: each.candidate for name, each in found.plans.items()}
+        key = tuple((name, each.policy, each.pools) for name, each in candidates.items())
+        row = rows.get(repr(key)) or row_of(question, candidates, progress)
+        rows[repr(key)] = row
+        return Stood(plan=found, row=row, expected_w=found.totals.expected_power_w)
+
+    def less(watts: float) -> Stood[FleetPlan] | None:
+        asked = question.within_watts(watts)
+        each = _alone(asked, alone, progress)
+        found = each if isinstance(each, NoFleetPlan) else _joined(asked, each, progress)
+        return None if isinstance(found, NoFleetPlan) else stood(found)
+
+    tried = [stood(first)]
+    held = standing(tried, less, _better)
+    if held is None:
+        return not_in_rows(first, [each.row for each in tried])
+    shared = tuple(dict.fromkeys((*first.shared, *held.plan.shared)))
+    return replace(held.plan, power=held.row, shared=shared, bound=first.bound, gap_frac=_gap_frac(held.plan, first))
 
 
-def exceeded(
-    question: FleetInputs, candidates: Mapping[str, CandidatePlan], judgements: Mapping[str, Judgement],
-    rows: Iterable[RowStudy | None] = (),
-) -> dict[str, tuple[float, float]]:  # fmt: skip
-    """What all models share and exceed together: its name -> (the limit, what they need).
-
-    Args:
-        question: whose limits.
-        candidates: by model.
-        judgements: of them, whose watts are those of the simulator.
-        rows: what each needs of the rows, which hold machines of one model each; None where nothing was asked.
-    """
-    spent, budgets = _spent(candidates, judgements), question.fleet.budget()
-    limits = {f"budgets.{each.key}": (getattr(budgets, each.key), spent[each.key]) for each in BUDGETS.values()}
-    bought = machines_of(candidates.values())
-    limits |= {f"catalog.available {kind}": (question.available.get(kind), count) for kind, count in bought.items()}
-    if any(rows := tuple(rows)):
-        limits["power.rows"] = (question.fleet.power.rows, sum(row.needed_rows for row in rows if row))
-    return {
-        name: (float(limit), float(needed))
-        for name, (limit, needed) in limits.items()
-        if limit is not None and needed > limit * (1 + FUZZ_FRAC)
-    }
+def _better(held: Stood[FleetPlan], other: Stood[FleetPlan]) -> Stood[FleetPlan]:
+    """The better of two that the rows hold."""
+    return other if other.plan.objective_value < held.plan.objective_value * (1 - FUZZ_FRAC) else held
 
 
-def _spent(candidates: Mapping[str, CandidatePlan], judgements: Mapping[str, Judgement]) -> dict[str, float]:
-    """What all take of every budget; watts are the simulated mean where that is known."""
-    spent = Counter[str]()
-    for name, candidate in candidates.items():
-        mine = candidate.spent()
-        power = judgements[name].power if name in judgements else None
-        spent.update({**mine, "expected_power_w": power.mean_w if power else mine["expected_power_w"]})
-    return {**spent, "machine_types": float(len(machines_of(candidates.values())))}
-
-
-class _Split:
-    """What models share, divided among them until every one has a plan in its part."""
-
-    def __init__(self, question: FleetInputs, alone: Plans, proof: Proof, progress: Progress) -> None:
-        """Nothing divided; ``alone`` are the plans of each model on the whole fleet."""
-        self._question, self._proof, self._progress = question, proof, progress
-        self._loops = {
-            name: PlanningLoop(spared(case_of(inputs, alone[name].candidate)), progress)
-            for name, inputs in question.models.items()
-        }
-        self._headroom = {name: alone[name].candidate.headroom for name in alone}
-
-    def plans(self) -> dict[str, ValidatedPlan] | NoFleetPlan:
-        """A plan of each model in its share, or why there are none."""
-        if self._proof.infeasible:
-            return self._refused()
-        failed: tuple[str, NoPlan] | None = None
-        for _ in range(self._question.fleet.validation.max_rounds):
-            shares = self._solved(self._headroom)
-            if shares is None and all(each == NO_HEADROOM for each in self._headroom.values()):
-                break
-            if shares is None:
-                self._headroom = {name: less_headroom(each) for name, each in self._headroom.items()}
-                continue
-            found = self._in_shares(shares)
-            if isinstance(found, dict):
-                return found
-            failed = found
-            self._headroom[failed[0]] = tighter(self._headroom[failed[0]])
-        return self._in_turn() or (self._refused() if failed is None else _none(failed[1], failed[0], self._raises()))
-
-    def _in_turn(self) -> dict[str, ValidatedPlan] | None:
-        """Plans made one after the other, each with what those before it leave; None where no order gives all."""
-        for order in islice(permutations(self._loops), _MOST_ORDERS):
-            found: dict[str, ValidatedPlan] = {}
-            for name in order:
-                answer = self._planned(name, found)
-                if isinstance(answer, NoPlan):
-                    break
-                found[name] = answer
-            if len(found) == len(order):
-                return {name: found[name] for name in self._loops}
+def _gap_frac(found: FleetPlan, first: FleetPlan) -> float | None:
+    """How far plans may be from the best, by the bound of those whose rows were not looked at."""
+    if first.bound is None:
         return None
-
-    def improved(self, found: dict[str, ValidatedPlan]) -> dict[str, ValidatedPlan]:
-        """The plans, each made again with what the others leave as long as that is better."""
-        for _ in range(2):
-            before = {name: each.objective_value for name, each in found.items()}
-            for name in found:
-                others = {other: each for other, each in found.items() if other != name}
-                answer = self._planned(name, others)
-                better = found[name].objective_value * (1 - FUZZ_FRAC)
-                if isinstance(answer, ValidatedPlan) and answer.objective_value < better:
-                    found = {**found, name: answer}
-            if before == {name: each.objective_value for name, each in found.items()}:
-                break
-        return found
-
-    def _solved(self, headroom: Mapping[str, Headroom]) -> dict[str, CandidatePlan] | None:
-        """The cheapest machines of all models by one program; None where there are none within what they share."""
-        programs = self._programs(headroom, least=False)
-        solution = next(iter(self._loops.values())).solve(joint(programs))
-        if solution.allocation is None:
-            return None
-        return {
-            name: self._loops[name].lifted(part(solution, name, program), headroom[name])
-            for name, program in programs.items()
-        }
-
-    def _programs(self, headroom: Mapping[str, Headroom], *, least: bool) -> dict[str, Problem]:
-        """The program of each model, with the budgets and the stock of all."""
-        return {
-            name: loop.problem(headroom[name], options=loop.case.least if least else None)
-            for name, loop in self._loops.items()
-        }
-
-    def _in_shares(self, shares: Mapping[str, CandidatePlan]) -> dict[str, ValidatedPlan] | tuple[str, NoPlan]:
-        """A plan of each model within what the others' shares or plans leave; or the first that has none."""
-        found: dict[str, ValidatedPlan] = {}
-        for name in shares:
-            taken: dict[str, CandidatePlan | ValidatedPlan] = {o: each for o, each in shares.items() if o != name}
-            taken.update(found)
-            answer = self._planned(name, taken)
-            if isinstance(answer, NoPlan):
-                return name, answer
-            found[name] = answer
-        return found
-
-    def _planned(self, name: str, others: Mapping[str, CandidatePlan | ValidatedPlan]) -> ValidatedPlan | NoPlan:
-        """The plan of a model with what others leave."""
-        candidates = {o: e.candidate if isinstance(e, ValidatedPlan) else e for o, e in others.items()}
-        judged = {o: e for o, e in others.items() if isinstance(e, ValidatedPlan)}
-        inputs = within(self._question, name, candidates, judged)
-        return plan(inputs, progress=lambda words, _: self._progress(f"{name}: {words}", 0.7))
-
-    def _refused(self) -> NoFleetPlan:
-        """There is nothing for all of them within what they share."""
-        raises = self._raises()
-        lines = ("no plans of all models fit what they share", *raise_words(raises))
-        reason = "infeasible" if self._proof.infeasible else "not validated"
-        none = NoPlan(reason=reason, explanation=lines, raises=raises, rounds=(), excuses=(), judgement=None)
-        return NoFleetPlan(answer=none, judgements={})
-
-    def _raises(self) -> dict[str, tuple[float, float]]:
-        """The smallest set of shared limits to raise; empty where none was found."""
-        program = joint(self._programs(dict.fromkeys(self._loops, NO_HEADROOM), least=True))
-        try:
-            found = smallest_raise(program, families=BUDGET_FAMILIES, solve=next(iter(self._loops.values())).solve)
-        except (NoRaise, ValueError):
-            return {}
-        return {each.row: (each.limit, each.needed) for each in found}
-
-
-def tighter(headroom: Headroom) -> Headroom:
-    """Load limits at which a program asks for more machines."""
-    return Headroom(**{field.name: getattr(headroom, field.name) * TIGHTER for field in fields(headroom)})
-
-
-def within(
-    question: FleetInputs, name: str, others: Mapping[str, CandidatePlan], judged: Plans | None = None
-) -> Inputs:
-    """The question of one model about what the plans of others leave of stock, budgets and rows.
-
-    Args:
-        question: about all models.
-        name: of the one.
-        others: plans of the other models, by name.
-        judged: those of them that are validated, whose watts are those of the simulator.
-    """
-    inputs, fleet = question.models[name], question.fleet
-    taken = machines_of(others.values())
-    stock = {kind: max(0, count - taken[kind]) for kind, count in question.available.items()}
-    spent = Counter[str]()
-    for other, candidate in others.items():
-        found = (judged or {}).get(other)
-        spent.update(_spent({other: candidate}, {other: found.judgement} if found else {}))
-    limits = dict(_left(fleet.budget(), spent))
-    if fleet.budgets.machine_types is not None:
-        limits["machine_types"] = fleet.budgets.machine_types
-        if len(taken) >= fleet.budgets.machine_types:  # no other type may come in
-            stock |= {kind: 0 for kind in fleet.catalog.machines if kind not in taken}
-    catalog = fleet.catalog.model_copy(update={"available": stock})
-    budgets = fleet.budgets.model_copy(update=limits)
-    power = fleet.power
-    rows = sum(each.power.needed_rows for each in (judged or {}).values() if each.power)
-    if rows:
-        power = power.model_copy(update={"rows": max(1, power.rows - rows)})
-    scenario = inputs.scenario.model_copy(update={"catalog": catalog, "budgets": budgets, "power": power})
-    return replace(inputs, scenario=scenario)
-
-
-def _left(budgets: Budgets, spent: Mapping[str, float]) -> Iterator[tuple[str, float | int]]:
-    """What others leave of each finite budget."""
-    for each in fields(Budgets):
-        limit = getattr(budgets, each.name)
-        if limit is not None:
-            left = max(0.0, limit - spent[each.name])
-            yield each.name, round(left) if isinstance(limit, int) else left
+    return abs(found.objective_value - first.bound) / max(1e-9, abs(found.objective_value))
 
 
 def _beyond(question: FleetInputs, plans: Plans) -> dict[str, tuple[float, float]]:
     """What validated plans share and exceed together."""
     candidates = {name: found.candidate for name, found in plans.items()}
     judgements = {name: found.judgement for name, found in plans.items()}
-    return exceeded(question, candidates, judgements, [found.power for found in plans.values()])
+    return exceeded(question, candidates, judgements)
 
 
 def _sum(bounds: Iterable[float | None]) -> float | None:
@@ -337,12 +147,7 @@ def _answer(
 ) -> FleetPlan | NoFleetPlan:
     """The plans with what is proven of them, unless they exceed what they share after all."""
     if beyond := _beyond(question, plans):
-        lines = tuple(f"{name} is {limit:g}, all models take {needed:g}" for name, (limit, needed) in beyond.items())
-        none = NoPlan(
-            reason="not validated", explanation=("no plans of all models fit what they share", *lines), raises=beyond,
-            rounds=(), excuses=(), judgement=None,
-        )  # fmt: skip
-        return NoFleetPlan(answer=none, judgements={name: found.judgement for name, found in plans.items()})
+        return beyond_shared(beyond, plans)
     value = sum(found.objective_value for found in plans.values())
     return FleetPlan(
         models=tuple(ModelPlan(name=name, plan=_bounded(plans[name], alone[name])) for name in plans),
@@ -351,6 +156,7 @@ def _answer(
         bound=bound,
         gap_frac=None if bound is None else abs(value - bound) / max(1e-9, abs(value)),
         shared=shared,
+        nines=nines_of(question, plans),
     )
 
 
@@ -359,16 +165,6 @@ def _bounded(found: ValidatedPlan, alone: ValidatedPlan) -> ValidatedPlan:
     bound, value = alone.certificate.bound, found.objective_value
     gap = None if bound is None else abs(value - bound) / max(1e-9, abs(value))
     return replace(found, certificate=replace(found.certificate, bound=bound, gap_frac=gap))
-
-
-def _none(answer: NoPlan, name: str, raises: Mapping[str, tuple[float, float]] | None = None) -> NoFleetPlan:
-    """No plans of all, since one model has none."""
-    lines = tuple(f"{name}: {line}" for line in answer.explanation)
-    more = tuple(raise_words(raises)) if raises else ()
-    judgements = {name: answer.judgement} if answer.judgement else {}
-    return NoFleetPlan(
-        answer=replace(answer, explanation=(*lines, *more), raises=dict(raises or answer.raises)), judgements=judgements
-    )
 
 
 def _told(progress: Progress, name: str, start_frac: float, names: list[str]) -> Progress:

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from planner.planning.fleet import FleetInputs, exceeded
+from planner.planning.fleet import row_of
+from planner.planning.fleet_question import FleetInputs, exceeded
+from planner.planning.limits import over_row
 from planner.planning.plan import check, simulation
 from planner.results.check import CheckReport
 from planner.results.fleet import FleetSimulation
 from planner.results.plan import CandidatePlan
-from planner.scenario.fleet import Fleet
 
 Progress = Callable[[str, float], None]
 
@@ -36,14 +37,13 @@ def check_fleet(question: FleetInputs) -> CheckReport:
 
 
 def simulate_fleet(
-    fleet: Fleet, question: FleetInputs, candidates: Mapping[str, CandidatePlan], *, progress: Progress,
+    question: FleetInputs, candidates: Mapping[str, CandidatePlan], *, progress: Progress,
     stepwise: bool = False,
 ) -> FleetSimulation:  # fmt: skip
     """What the simulator says of every model's plan on its workload; nothing is planned or changed.
 
     Args:
-        fleet: whose workloads.
-        question: the same, as it was read.
+        question: whose workloads, as it was read.
         candidates: who serves each model, by its name.
         progress: told what is happening.
         stepwise: the reference serves.
@@ -53,16 +53,18 @@ def simulate_fleet(
     """
     done = {
         name: simulation(
-            part, candidates[name], stepwise=stepwise,
+            question.models[name].scenario, candidates[name], stepwise=stepwise,
             progress=lambda words, done_frac, name=name: progress(f"{name}: {words}", done_frac),  # type: ignore[misc]
         )
-        for name, part in fleet.parts().items()
+        for name in question.models
     }  # fmt: skip
     served = {name: each.candidate for name, each in done.items()}
     judgements = {name: each.judgement for name, each in done.items()}
     beyond = exceeded(question, served, judgements)
+    over = [f"{name} is {limit:g}, all models take {needed:g}" for name, (limit, needed) in beyond.items()]
+    if question.fleet.power.row_limit_w is not None:
+        over += filter(None, [over_row(row_of(question, served, progress))])
     return FleetSimulation(
-        judgements=judgements, candidates=served,
-        priced={name: each.priced for name, each in done.items()},
-        over=tuple(f"{name} is {limit:g}, all models take {needed:g}" for name, (limit, needed) in beyond.items()),
+        judgements=judgements, candidates=served, priced={name: each.priced for name, each in done.items()},
+        over=tuple(over),
     )  # fmt: skip

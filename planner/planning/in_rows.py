@@ -2,16 +2,17 @@
 
 A row bears ``ratio`` times its limit in expected watts: the mean at the peak rate, as the program counts them, so that
 clocks and caps count. How large the ratio is follows from how a plan's watts come and go, which the row study says of a
-plan. It is looked for between a plan that the rows hold and one that they do not.
+plan.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import inf
 
 from planner.planning.available import spared
 from planner.planning.limits import over_row
 from planner.planning.one import worth
+from planner.planning.row_search import Stood, more_rows, standing
 from planner.planning.row_study import study
 from planner.planning.search import Searched
 from planner.planning.tighten import faster
@@ -24,15 +25,6 @@ from planner.scenario.objectives import Objective
 Progress = Callable[[str, float], None]
 Look = Callable[[Sequence[Case], float | None], Searched]
 """Searches cases for a plan; the second is the mean watts that it may draw in simulation."""
-
-MOST_ROUNDS = 6
-"""Plans that are tried in rows, at most."""
-
-CLOSE_FRAC = 0.03
-"""Expected watts so near to those of a plan that the rows do not hold are not tried."""
-
-LESS_FRAC = 0.995
-"""Share of its own watts that a plan which the rows do not hold is made again with, at most."""
 
 MOST_SLOWER, LEAST_RATE_RATIO = 4, 0.5
 """Lower rates that are tried on machines which the rows do not hold, and the lowest of them."""
@@ -63,25 +55,6 @@ def _within(case: Case, watts: float) -> Case:
     return replace(case, scenario=case.scenario.model_copy(update={"budgets": lower}))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Tried:
-    """A plan, and what its rows hold."""
-
-    plan: ValidatedPlan
-    row: RowStudy
-
-    @property
-    def expected_w(self) -> float:
-        """Expected watts of the plan."""
-        return self.plan.candidate.totals.expected_power_w
-
-    @property
-    def held_w(self) -> float:
-        """Expected watts that the rows hold of machines in this plan's proportion."""
-        each_w = self.expected_w / max(1, self.row.plan_machines)
-        return self.row.rows * self.row.machines * each_w
-
-
 def in_rows(
     searched: Searched, first: ValidatedPlan, look: Look, progress: Progress, *, own_w: float | None
 ) -> ValidatedPlan | NoPlan:  # fmt: skip
@@ -94,35 +67,21 @@ def in_rows(
         progress: told what is happening.
         own_w: mean watts that a plan may draw in simulation, its rows apart; None is unlimited.
     """
-    cases, tried = searched.cases, [_studied(searched, first, progress)]
-    if tried[0].row.fits:
-        return _answered(tried[0], first)
-    held: _Tried | None = None
-    none_w, over_w = 0.0, tried[0].expected_w  # no plan was found within the first, none that fits beyond the second
-    next_w = min(tried[0].held_w, LESS_FRAC * over_w)
-    for _ in range(MOST_ROUNDS):
-        if not 0 < next_w < over_w:
-            break
-        found = look([_within(case, next_w) for case in cases], inf if own_w is None else own_w)
-        if isinstance(found.answer, NoPlan):
-            none_w = next_w
-        else:
-            last = _studied(found, found.answer, progress)
-            tried.append(last)
-            if last.row.fits:
-                held, none_w = _better(held, last), max(next_w, last.expected_w)
-            else:
-                over_w = min(over_w, last.expected_w, next_w)
-        if over_w - none_w <= CLOSE_FRAC * over_w:
-            break
-        guess_w = tried[-1].held_w if held is None else 0.0
-        next_w = guess_w if none_w < guess_w < LESS_FRAC * over_w else (none_w + over_w) / 2
-    if first.objective == Objective.THROUGHPUT:
+
+    def less(watts: float) -> Stood[ValidatedPlan] | None:
+        found = look([_within(case, watts) for case in searched.cases], inf if own_w is None else own_w)
+        return None if isinstance(found.answer, NoPlan) else _studied(found, found.answer, progress)
+
+    tried = [_studied(searched, first, progress)]
+    held = standing(tried, less, _better)
+    if first.objective == Objective.THROUGHPUT and not tried[0].row.fits:
         held = _slower(searched, tried[0], held, progress)
     return _answered(held, first) if held else _refused(tried, first)
 
 
-def _slower(searched: Searched, over: _Tried, held: _Tried | None, progress: Progress) -> _Tried | None:
+def _slower(
+    searched: Searched, over: Stood[ValidatedPlan], held: Stood[ValidatedPlan] | None, progress: Progress
+) -> Stood[ValidatedPlan] | None:
     """The machines of a plan that is too much for the rows, at a rate that is not, where that serves most.
 
     Whole machines are held in whole places: more of them that are less busy may serve more than fewer full ones.
@@ -142,24 +101,27 @@ def _slower(searched: Searched, over: _Tried, held: _Tried | None, progress: Pro
         low, value = ratio, abs(worth(loop, slower))
         plan = replace(over.plan, candidate=replace(slower, variant=loop.case.variant), judgement=judgement,
                        objective_value=value, margin=None)  # fmt: skip
-        held = _Tried(plan=plan, row=row)
+        held = _stood(plan, row)
     return held
 
 
-def _studied(searched: Searched, plan: ValidatedPlan, progress: Progress) -> _Tried:
+def _studied(searched: Searched, plan: ValidatedPlan, progress: Progress) -> Stood[ValidatedPlan]:
     """A plan with the study of its row."""
-    return _Tried(plan=plan, row=study(searched.case_of(plan), plan.candidate, progress))
+    return _stood(plan, study(searched.case_of(plan), plan.candidate, progress))
 
 
-def _better(held: _Tried | None, other: _Tried) -> _Tried:
+def _stood(plan: ValidatedPlan, row: RowStudy) -> Stood[ValidatedPlan]:
+    """A plan with what its rows hold."""
+    return Stood(plan=plan, row=row, expected_w=plan.candidate.totals.expected_power_w)
+
+
+def _better(held: Stood[ValidatedPlan], other: Stood[ValidatedPlan]) -> Stood[ValidatedPlan]:
     """The better of two plans that the rows hold."""
-    if held is None:
-        return other
     more = other.plan.objective_value > held.plan.objective_value
     return other if more is (other.plan.objective == Objective.THROUGHPUT) else held
 
 
-def _answered(found: _Tried, first: ValidatedPlan) -> ValidatedPlan:
+def _answered(found: Stood[ValidatedPlan], first: ValidatedPlan) -> ValidatedPlan:
     """A plan in its rows; its bound is that of the question, not of the smaller one within fewer watts."""
     bound, value = first.certificate.bound, found.plan.objective_value
     gap = None if bound is None else abs(value - bound) / max(1e-9, abs(value))
@@ -167,14 +129,10 @@ def _answered(found: _Tried, first: ValidatedPlan) -> ValidatedPlan:
     return replace(found.plan, power=found.row, certificate=certificate)
 
 
-def _refused(tried: Sequence[_Tried], first: ValidatedPlan) -> NoPlan:
+def _refused(tried: Sequence[Stood[ValidatedPlan]], first: ValidatedPlan) -> NoPlan:
     """No plan that was found stands in the rows, and how many rows the one with fewest takes."""
-    needs = [each.row for each in tried if each.row.needed_rows]
-    found = min(needs, key=lambda row: row.needed_rows, default=tried[0].row)
-    more = f"raise power.rows from {found.rows} to at least {found.needed_rows}"
-    raises = {"rows": (float(found.rows), float(found.needed_rows))} if needs else {}
+    explanation, raises = more_rows([each.row for each in tried])
     return NoPlan(
-        reason="not validated", explanation=(over_row(found), *((more,) if needs else ())), raises=raises,
-        rounds=first.rounds, excuses=first.excuses,
+        reason="not validated", explanation=explanation, raises=raises, rounds=first.rounds, excuses=first.excuses,
         judgement=replace(first.judgement, over=(over_row(tried[0].row),)),
     )  # fmt: skip

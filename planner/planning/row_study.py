@@ -1,6 +1,5 @@
-"""The row that a plan's machines stand in: what is known of them, put together into a question about the row."""
+"""The row that the machines of plans stand in: what is known of them, put together into a question about the row."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -19,6 +18,7 @@ from planner.resolve.case import Case
 from planner.resolve.layouts import settings_of
 from planner.resolve.long_context import group_tokens
 from planner.resolve.row_checks import A100_CLOCKS_MHZ, A100_MHZ, row_clocks_mhz
+from planner.results.fleet import machines_of
 from planner.results.plan import CandidatePlan, Pool
 from planner.results.row import RowStudy
 from planner.scenario.power import PowerSection
@@ -36,6 +36,25 @@ ALIKE_LOW_FRAC = 0.5
 """Assumed share of the machines that serve low priority where all requests have the same."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tenant:
+    """The plan of one model whose machines stand in rows.
+
+    Attributes:
+        case: everything the plan was made from.
+        candidate: the plan.
+        model: what the model is called where those of several stand in a row; empty where it is the only one.
+    """
+
+    case: Case
+    candidate: CandidatePlan
+    model: str = ""
+
+    def called(self, pool: Pool) -> str:
+        """The name of one of its pools among those of all models."""
+        return f"{self.model}: {pool.spec.name}" if self.model else pool.spec.name
+
+
 def study(case: Case, candidate: CandidatePlan, progress: Progress) -> RowStudy:
     """How many machines like the plan's a row may hold.
 
@@ -44,27 +63,39 @@ def study(case: Case, candidate: CandidatePlan, progress: Progress) -> RowStudy:
         candidate: the plan.
         progress: takes what is being done, and the share that is.
     """
-    asked = case.scenario.power
+    return shared_study((Tenant(case=case, candidate=candidate),), case.scenario.power, progress)
+
+
+def shared_study(tenants: Sequence[Tenant], asked: PowerSection, progress: Progress) -> RowStudy:
+    """How many machines a row may hold that has those of several models in the proportion of their plans.
+
+    Args:
+        tenants: the plans.
+        asked: the rows, with a limit.
+        progress: takes what is being done, and the share that is.
+    """
     limit_w = asked.row_limit_w
     assert limit_w is not None
-    machines, pools = _by_type(case, candidate), candidate.pools
+    machines, pools = _by_type(tenants), [pool for tenant in tenants for pool in tenant.candidate.pools]
     rated_w = _mean_rated_w(machines, pools)
     controls, hierarchy = _delivery(asked)
     by_rating = int(limit_w // rated_w)
     provisioned = asked.provisioned_machines or by_rating
-    most = max(provisioned, int(asked.max_ratio * provisioned), by_rating)
-    clocks = {name: row_clocks_mhz(asked, machine.gpu, controls.brake_mhz) for name, machine in machines.items()}
-    first = next(iter(machines.values()))
-    low_frac = _low_priority_frac(case)
-    question = RowQuestion(
-        floor=_floor(case, machines, pools, most, clocks, low_frac), limit_w=limit_w, provisioned_machines=provisioned,
-        policy=NoCap(release_frac=asked.release_frac), thresholds_frac=(), limits_frac=_limits(asked),
-        controls=controls, seeds=tuple(range(asked.first_seed, asked.first_seed + asked.weeks)), week_s=asked.week_s,
-        tick_s=asked.tick_s,
-    )  # fmt: skip
     count = sum(pool.machines for pool in pools)
     enough = -(-count // asked.rows)
-    control, lab, holds = _best(asked, question, clocks[first.name], enough, progress)
+    most = max(provisioned, int(asked.max_ratio * provisioned), by_rating)
+    if len(tenants) > 1:  # plans of several models are made again: no more is asked than whether a row holds them
+        most = min(most, max(provisioned, enough))
+    clocks = {name: row_clocks_mhz(asked, machine.gpu, controls.brake_mhz) for name, machine in machines.items()}
+    first = pools[0].spec.machine  # orders name its clocks; other types follow by place
+    low_fracs = _low_priority_fracs(tenants, asked)
+    question = RowQuestion(
+        floor=_floor(tenants, asked, machines, most, clocks, low_fracs), limit_w=limit_w,
+        provisioned_machines=provisioned, policy=NoCap(release_frac=asked.release_frac), thresholds_frac=(),
+        limits_frac=_limits(asked), controls=controls,
+        seeds=tuple(range(asked.first_seed, asked.first_seed + asked.weeks)), week_s=asked.week_s, tick_s=asked.tick_s,
+    )  # fmt: skip
+    control, lab, holds = _best(asked, question, clocks[first], enough, progress)
     chosen = max(holds, 1)
     tree = hierarchy.domains(row_limit_w=limit_w, machines=chosen, rated_w=rated_w)
     needed_rows = -(-count // holds) if holds else 0
@@ -75,9 +106,9 @@ def study(case: Case, candidate: CandidatePlan, progress: Progress) -> RowStudy:
         machines=holds, ratio=holds / provisioned, rise_2s_frac=lab.rise_frac(2.0), rise_40s_frac=lab.rise_frac(40.0),
         trials=tuple(lab.trials[n] for n in sorted(lab.trials)), domains=lab.domains(tree, chosen, rated_w),
         weeks=asked.weeks, week_s=asked.week_s, tick_s=asked.tick_s,
-        assumptions=_assumptions(asked, tuple(machines.values()), pools, most, low_frac),
+        assumptions=_assumptions(asked, tuple(machines.values()), pools, most, _low_words(tenants, low_fracs)),
         rows=asked.rows, plan_machines=count, needed_rows=needed_rows,
-        placed=_placed(pools, needed_rows),
+        placed=_placed([(t.called(p), p.machines) for t in tenants for p in t.candidate.pools], needed_rows),
     )  # fmt: skip
 
 
@@ -104,32 +135,44 @@ def _best(
     return found
 
 
-def _low_priority_frac(case: Case) -> float:
-    """Share of the machines that serve low priority: as given, else that of requests below the highest priority."""
-    given, kinds = case.scenario.power.low_priority_frac, case.asked.demand.classes
-    if given is not None:
-        return given
-    highest = max(kind.request_class.priority for kind in kinds)
-    below = sum(kind.rate_req_per_s for kind in kinds if kind.request_class.priority < highest)
-    return below / sum(kind.rate_req_per_s for kind in kinds) if below else ALIKE_LOW_FRAC
+def _low_priority_fracs(tenants: Sequence[Tenant], asked: PowerSection) -> tuple[float, ...]:
+    """Share of each plan's machines that serve low priority.
+
+    As given for all, else that of its requests below the highest priority of any model's.
+    """
+    if asked.low_priority_frac is not None:
+        return (asked.low_priority_frac,) * len(tenants)
+    kinds = [tenant.case.asked.demand.classes for tenant in tenants]
+    highest = max(kind.request_class.priority for own in kinds for kind in own)
+    found = []
+    for own in kinds:
+        below = sum(kind.rate_req_per_s for kind in own if kind.request_class.priority < highest)
+        found.append(below / sum(kind.rate_req_per_s for kind in own))
+    return tuple(found) if any(found) else (ALIKE_LOW_FRAC,) * len(tenants)
 
 
-def _placed(pools: Sequence[Pool], rows: int) -> tuple[Mapping[str, int], ...]:
-    """The machines of each row by pool: the plan's mix in every row, as nearly as whole machines can have it."""
+def _low_words(tenants: Sequence[Tenant], fracs: Sequence[float]) -> str:
+    """Which machines serve low priority."""
+    if len(tenants) == 1:
+        return f"{fracs[0]:.0%} of the machines serve low priority"
+    each = ", ".join(f"{frac:.0%} of those of {t.model}" for t, frac in zip(tenants, fracs, strict=True))
+    return f"low priority, compared across models, is served by {each}"
+
+
+def _placed(pools: Sequence[tuple[str, int]], rows: int) -> tuple[Mapping[str, int], ...]:
+    """The machines of each row by pool: the plans' mix in every row, as nearly as whole machines can have it."""
     if not rows:
         return ()
-    counts = [pool.machines for pool in pools]
+    counts = [count for _, count in pools]
     order = interleaved([float(count) for count in counts], sum(counts))
     blocks = np.array_split(np.array(order), rows)
-    return tuple({pools[k].spec.name: int((block == k).sum()) for k in sorted(set(block.tolist()))} for block in blocks)
+    return tuple({pools[k][0]: int((block == k).sum()) for k in sorted(set(block.tolist()))} for block in blocks)
 
 
-def _by_type(case: Case, candidate: CandidatePlan) -> dict[str, Machine]:
-    """The machine types of a plan, the one with most machines first."""
-    types = Counter[str]()
-    for pool in candidate.pools:
-        types[pool.spec.machine] += pool.machines
-    known = {o.spec.machine: o.machine for o in case.options}
+def _by_type(tenants: Sequence[Tenant]) -> dict[str, Machine]:
+    """The machine types of all plans, the one with most machines first."""
+    types = machines_of(tenant.candidate for tenant in tenants)
+    known = {o.spec.machine: o.machine for tenant in tenants for o in tenant.case.options}
     return {name: known[name] for name, _ in types.most_common()}
 
 
@@ -184,14 +227,15 @@ def _limits(asked: PowerSection) -> dict[str, float]:
 
 
 def _floor(
-    case: Case, machines: Mapping[str, Machine], pools: Sequence[Pool], most: int,
-    clocks: Mapping[str, Mapping[str, float]], low_frac: float,
+    tenants: Sequence[Tenant], asked: PowerSection, machines: Mapping[str, Machine], most: int,
+    clocks: Mapping[str, Mapping[str, float]], low_fracs: Sequence[float],
 ) -> Floor:  # fmt: skip
-    """Machines of the plan's pools in their proportion, each pool shared by the two priorities."""
-    asked, kinds, shares, peaks, cut = case.scenario.power, [], [], [], []
-    for pool in pools:
+    """Machines of the plans' pools in their proportion, each pool shared by the two priorities."""
+    kinds, shares, peaks, cut = [], [], [], []
+    standing = [(t, low, pool) for t, low in zip(tenants, low_fracs, strict=True) for pool in t.candidate.pools]
+    for tenant, low_frac, pool in standing:
+        case, machine = tenant.case, machines[pool.spec.machine]
         prompts, outputs = _lengths(case, pool)
-        machine = machines[pool.spec.machine]
         each = sorted(set(clocks[machine.name].values()), reverse=True)
         bodies = {f: _body(case, machine, pool, f) for f in each}
         response = _response(case, machine, bodies, prompts, outputs)
@@ -201,8 +245,9 @@ def _floor(
             if share:
                 kinds.append(
                     Kind(
-                        name=f"{pool.spec.name} {words}", low_priority=low, response=response, prompt_tokens=prompts,
-                        output_tokens=outputs, computes_prompts=pool.spec.role is not Role.DECODE,
+                        name=f"{tenant.called(pool)} {words}", low_priority=low, response=response,
+                        prompt_tokens=prompts, output_tokens=outputs,
+                        computes_prompts=pool.spec.role is not Role.DECODE,
                         decodes=pool.spec.role is not Role.PREFILL,
                     )
                 )  # fmt: skip
@@ -297,14 +342,14 @@ def _response(
 
 
 def _assumptions(
-    asked: PowerSection, machines: Sequence[Machine], pools: Sequence[Pool], most: int, low_frac: float
+    asked: PowerSection, machines: Sequence[Machine], pools: Sequence[Pool], most: int, low_words: str
 ) -> tuple[str, ...]:  # fmt: skip
     """Inputs that were not measured for this row."""
     load = asked.load
     found = [
         f"load: the planned rate is the peak of the week; peak over valley {load.peak_to_valley_ratio:g}, weekends "
         f"{load.weekend_ratio:g}, noise {load.noise_frac:g} over {load.noise_s:g} s (assumed)",
-        f"priorities: {low_frac:.0%} of the machines serve low priority; requests are spread evenly",
+        f"priorities: {low_words}; requests are spread evenly",
         "clock response and watts off the highest clock: as hw_catalog/data/power.yaml says, transferred where not "
         "measured",
         f"up to {most} machines; what holds for a number of machines is taken to hold for fewer",

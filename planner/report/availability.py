@@ -1,10 +1,11 @@
 """How often a plan meets every objective, what each nine costs, and what failures did to it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from planner.report.page import Cell, Chip, Lines, Section, Table, Tone, columns, section
 from planner.report.words import dollars, number, percent, plural, seconds, watts
 from planner.results.availability import Availability, Nine, Outage
+from planner.results.fleet import FleetPlan
 
 NOT_REACHED = "no number of machines"
 
@@ -21,16 +22,51 @@ def availability_line(found: Availability) -> str:
     """How often the plan meets every objective, and the price of each nine, in a line."""
     asked = f" ({nines(found.target_frac)} asked)" if found.target_frac else ""
     spare = f"{plural(found.spare_machines, 'machine')} may be down at once; {plural(found.racks, 'rack')}"
-    prices = "; ".join(f"{nines(nine.target_frac)}: {_price(nine)}" for nine in found.nines)
+    prices = _prices(found.nines)
     domains = f", {plural(found.domains, 'domain')}" if found.domains > 1 else ""
     return f"every objective is met {nines(found.up_frac)} of the time{asked}, {spare}{domains}; {prices}"
+
+
+def fleet_line(found: FleetPlan) -> str:
+    """How often the plan of each model meets every objective, and the price of each nine of all, in a line."""
+    studies = [(each.name, each.plan.availability) for each in found.models if each.plan.availability]
+    if not studies or not found.nines:
+        return ""
+    up = ", ".join(f"{name} {nines(study.up_frac)}" for name, study in studies)
+    asked = f" ({nines(studies[0][1].target_frac)} asked of each)" if studies[0][1].target_frac else ""
+    return f"every objective is met {up} of the time{asked}; all models together: {_prices(found.nines)}"
+
+
+def fleet_nines(found: FleetPlan) -> Iterator[Section]:
+    """The price of each nine of all models together."""
+    if found.nines:
+        words = (
+            "Each model has spare machines of its own. Computed is the share of time in which all models meet every "
+            "objective at once, at least."
+        )
+        yield from section(
+            "availability", "Availability of all models", Lines(lines=(words,)), _nines_table(found.nines)
+        )
+
+
+def _prices(found: Sequence[Nine]) -> str:
+    """The price of each nine."""
+    return "; ".join(f"{nines(nine.target_frac)}: {_price(nine)}" for nine in found)
+
+
+def _nines_table(found: Sequence[Nine]) -> Table:
+    """The price of each nine, a row each."""
+    headings = columns(
+        "#share of time", "#computed", "#machines", "#spare", "#domains", "#cost", "#rated", "evidence"
+    )  # fmt: skip
+    return Table(columns=headings, rows=[_nine(nine) for nine in found], caption="the price of each nine")
 
 
 def _price(nine: Nine) -> str:
     """What a share of time costs."""
     if not nine.machines:
         return NOT_REACHED
-    mark = " (this plan)" if nine.chosen else ""
+    mark = " (this plan)" if nine.chosen else " (beyond the limits)" if nine.over else ""
     domains = f" in {nine.domains} domains" if nine.domains > 1 else ""
     machines = plural(nine.machines, "machine")
     return f"{machines}{domains}, {dollars(nine.cost_usd_per_h)}, {watts(nine.power_w)}{mark}"
@@ -38,12 +74,8 @@ def _price(nine: Nine) -> str:
 
 def availability_section(found: Availability) -> Iterator[Section]:
     """The price of each nine, the failures that were injected, and what the share of time follows from."""
-    headings = columns(
-        "#share of time", "#computed", "#machines", "#spare", "#domains", "#cost", "#rated", "evidence"
-    )  # fmt: skip
     yield from section(
-        "availability", "Availability", Lines(lines=tuple(_words(found))),
-        Table(columns=headings, rows=[_nine(nine) for nine in found.nines], caption="the price of each nine"),
+        "availability", "Availability", Lines(lines=tuple(_words(found))), _nines_table(found.nines),
         Table(
             columns=columns("~failure in the run", "#down before", "#fail", "#again", "#recovery", "#worst", "holds"),
             rows=[_outage(outage) for outage in found.outages], caption="failures that were injected",
@@ -66,7 +98,7 @@ def _words(found: Availability) -> Iterator[str]:
 
 
 def _nine(nine: Nine) -> tuple[Cell, ...]:
-    words = "failures injected" if nine.chosen else "computed, same pools"
+    words = "failures injected" if nine.chosen else "; ".join(("computed, same pools", *nine.over))
     chip: Cell = Chip(words="this plan: " + words, tone=Tone.GOOD) if nine.chosen else words
     if not nine.machines:
         return nines(nine.target_frac), "", "", "", "", "", "", NOT_REACHED

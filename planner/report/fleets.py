@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from planner.report.availability import fleet_line, fleet_nines
 from planner.report.evidence import failures, objectives
 from planner.report.figures import Figures, figure_lines, figure_tiles, figures_of
 from planner.report.figures import together as summed
 from planner.report.headlines import best_words, count_words, machine_words, served_req_per_s
 from planner.report.page import Block, Cell, Chart, Code, Column, Lines, Page, Section, Table, columns, section
 from planner.report.plans import again, no_plan_page, plan_page, pools_table, simulation_page
+from planner.report.rows import row_line, row_section, standing_words
 from planner.report.screen import Part, Screen, more, rows_part, warned
 from planner.report.words import budget, dollars, number, percent, plural, rate, valued, watts
 from planner.results.choice import priced
@@ -36,13 +38,15 @@ def fleet_page(found: FleetPlan, question: Fleet, pictures: Mapping[str, Picture
         plan_page(each.plan, question.parts()[each.name], (pictures or {}).get(each.name)) for each in found.models
     ]
     warnings = tuple(f"{e.name}: {w}" for e in found.models for w in e.plan.warnings)
-    verdict, headline = "VALIDATED", _headline(candidates, question)
+    verdict, headline = "VALIDATED", _headline(candidates, question) + standing_words(found.power)
     about = f"{best_words(question.objective)} of all models; {question.catalog.channel} prices"
     figures = summed([_figures(each.plan) for each in found.models])
     told = (
         *figure_lines(figures),
         *((("Shared", "; ".join(found.shared)),) if found.shared else ()),
         *_margins(found),
+        *((("Row", row_line(found.power)),) if found.power else ()),
+        *((("Availability", line),) if (line := fleet_line(found)) else ()),
         *_not_less(found),
     )
     return Page(
@@ -56,6 +60,8 @@ def fleet_page(found: FleetPlan, question: Fleet, pictures: Mapping[str, Picture
         warnings=warnings,
         sections=(
             *section("models", "Models", models_table(candidates, question), _spent(candidates, question)),
+            *(row_section(found.power) if found.power else ()),
+            *fleet_nines(found),
             *(one for each, page in zip(found.models, pages, strict=True) for one in _of(each.name, page)),
             again(question),
         ),

@@ -1,6 +1,7 @@
 """The nouns of availability: how often a plan has the machines it needs, at what price, and what failures did to it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +17,8 @@ class Nine:
         power_w: rated.
         domains: that they are spread over.
         chosen: whether it is the answer, into which failures were injected; the others are computed.
+        machine_types: machine type -> how many of all.
+        over: limits of the question that these machines exceed, a sentence each.
     """
 
     target_frac: float
@@ -26,6 +29,8 @@ class Nine:
     power_w: float
     domains: int
     chosen: bool
+    machine_types: Mapping[str, int] = field(default_factory=dict)
+    over: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import add
 
+from planner.results.availability import Nine
 from planner.results.choice import Choice
 from planner.results.evidence import Judgement, NoPlan, ValidatedPlan
 from planner.results.plan import CandidatePlan, Totals
+from planner.results.row import RowStudy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +39,9 @@ class FleetPlan:
         gap_frac: (objective - bound) / objective; None without a bound.
         shared: what they share and the plans of each alone would exceed together, a sentence each; empty where these
             plans are those that each model would have alone.
+        power: the rows that the machines of all models stand in; None where there is no row limit.
+        nines: what shares of time cost all models, the smallest first, each model on its own spare machines; its
+            ``up_frac`` is of all models at once, at least. Empty where availability was not asked.
     """
 
     models: tuple[ModelPlan, ...]
@@ -45,6 +50,8 @@ class FleetPlan:
     bound: float | None
     gap_frac: float | None
     shared: tuple[str, ...]
+    power: RowStudy | None = None
+    nines: tuple[Nine, ...] = ()
 
     @property
     def plans(self) -> dict[str, ValidatedPlan]:

@@ -74,7 +74,7 @@ class Fleet(Section):
     budgets: BudgetSection = Field(BudgetSection(), description="hard limits on all models together")
     objective: Objective = Field(Objective.COST, description="what is minimised; throughput needs one model")
     energy: EnergySection = Field(EnergySection(), description="what energy costs and emits")
-    power: PowerSection = Field(PowerSection(), description="rows; each holds machines of one model")
+    power: PowerSection = Field(PowerSection(), description="rows, which hold machines of all models")
     headroom: HeadroomSection = Field(HeadroomSection(), description="largest average loads to plan with at first")
     solver: SolverSection = Field(SolverSection(), description="the optimiser")
     validation: ValidationSection = Field(ValidationSection(), description="how hard the simulator looks")

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from planner.errors import BadInput
-from planner.planning.fleet import exceeded, plan_fleet, read_fleet, within
+from planner.planning.fleet import plan_fleet
+from planner.planning.fleet_question import exceeded, read_fleet, within
 from planner.planning.fleet_serve import check_fleet, simulate_fleet
 from planner.planning.plan import plan
-from planner.results.evidence import ValidatedPlan
+from planner.results.evidence import NoPlan, ValidatedPlan
 from planner.results.fleet import FleetPlan, NoFleetPlan, machines_of
 from planner.scenario import Scenario
 from planner.scenario.fleet import Fleet, FleetModel
@@ -116,11 +117,11 @@ def test_plans_serve_other_workloads_model_by_model() -> None:
     answer = found()
     candidates = {name: each.candidate for name, each in answer.plans.items()}
     asked = two("models.0.workload.rate_scale=40")
-    seen = simulate_fleet(asked, read_fleet(asked), candidates, progress=quiet)
+    seen = simulate_fleet(read_fleet(asked), candidates, progress=quiet)
     assert not seen.valid
     assert not seen.judgements["chat"].valid
     assert seen.judgements["code"].evidence == answer.plans["code"].judgement.evidence
-    same = simulate_fleet(two(), read_fleet(two()), candidates, progress=quiet)
+    same = simulate_fleet(read_fleet(two()), candidates, progress=quiet)
     assert same.valid
 
 
@@ -128,7 +129,7 @@ def test_simulated_plans_beyond_a_shared_budget_are_not_met() -> None:
     """What all take together is held against the budgets, too."""
     candidates = {name: each.candidate for name, each in found().plans.items()}
     asked = two("budgets.machines=1")
-    seen = simulate_fleet(asked, read_fleet(asked), candidates, progress=quiet)
+    seen = simulate_fleet(read_fleet(asked), candidates, progress=quiet)
     assert not seen.valid
     assert seen.over == ("budgets.machines is 1, all models take 2",)
     assert exceeded(read_fleet(asked), candidates, {}) == {"budgets.machines": (1.0, 2.0)}
@@ -167,12 +168,23 @@ def refused(change: object, *path: object) -> tuple[str, ...]:
         (1, ("budgts",), "budgts: unknown key; did you mean 'budgets'?"),
         ([], ("models",), "models: found []; expected a list of models"),
         ({"failures": [{"pool": "mixed", "at_s": 1}]}, ("validation",), "validation.failures: found some"),
-        ([16], ("catalog", "tp"), "models, code: no machine of catalog.machines can serve it"),
     ],
 )  # fmt: skip
 def test_bad_questions_are_refused(change: object, path: tuple[object, ...], words: str) -> None:
     """A key that several models cannot share, a name twice, a model that is none or has no machine: each is named."""
     assert any(words in problem for problem in refused(change, *path))
+
+
+@pytest.mark.parametrize("impossible", ["models.1.slo={ttft_p99_s: 0.0001}", "catalog.tp=[16]"])
+def test_what_no_machine_can_serve_ends_as_with_one_model(impossible: str) -> None:
+    """An objective or layout that nothing meets is infeasible, by `plan` and `check`, of several models as of one."""
+    answer = planned(impossible)
+    assert isinstance(answer, NoFleetPlan)
+    assert answer.answer.reason == "infeasible"
+    own = plan(two(impossible).parts()["code"], progress=quiet)
+    assert isinstance(own, NoPlan)
+    assert own.reason == "infeasible"
+    assert any(line.startswith("code: ") for line in check_fleet(read_fleet(two(impossible))).unserved)
 
 
 def test_everything_wrong_is_said_at_once() -> None:

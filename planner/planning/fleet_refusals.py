@@ -1,0 +1,42 @@
+"""Why there are no plans of several models."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from planner.planning.refusals import raise_words
+from planner.planning.row_search import more_rows
+from planner.results.evidence import NoPlan, ValidatedPlan
+from planner.results.fleet import FleetPlan, NoFleetPlan
+from planner.results.row import RowStudy
+
+
+def no_plans(answer: NoPlan, name: str, raises: Mapping[str, tuple[float, float]] | None = None) -> NoFleetPlan:
+    """No plans of all, since one model has none."""
+    lines = tuple(f"{name}: {line}" for line in answer.explanation)
+    more = tuple(raise_words(raises)) if raises else ()
+    judgements = {name: answer.judgement} if answer.judgement else {}
+    return NoFleetPlan(
+        answer=replace(answer, explanation=(*lines, *more), raises=dict(raises or answer.raises)), judgements=judgements
+    )
+
+
+def beyond_shared(beyond: Mapping[str, tuple[float, float]], plans: Mapping[str, ValidatedPlan]) -> NoFleetPlan:
+    """Plans of all models that exceed what they share: its name -> (the limit, what they need)."""
+    lines = tuple(f"{name} is {limit:g}, all models take {needed:g}" for name, (limit, needed) in beyond.items())
+    return _none_of(plans, ("no plans of all models fit what they share", *lines), beyond)
+
+
+def not_in_rows(first: FleetPlan, rows: Sequence[RowStudy]) -> NoFleetPlan:
+    """Plans whose machines do not stand in the rows that there are, and how many rows those with fewest take."""
+    explanation, raises = more_rows(rows)
+    return _none_of(first.plans, explanation, raises)
+
+
+def _none_of(
+    plans: Mapping[str, ValidatedPlan], explanation: tuple[str, ...], raises: Mapping[str, tuple[float, float]]
+) -> NoFleetPlan:
+    """Plans of each model that are none of all together."""
+    none = NoPlan(
+        reason="not validated", explanation=explanation, raises=raises, rounds=(), excuses=(), judgement=None
+    )  # fmt: skip
+    return NoFleetPlan(answer=none, judgements={name: found.judgement for name, found in plans.items()})
