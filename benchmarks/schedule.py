@@ -1,6 +1,6 @@
-"""A week of hours, nine classes, eight machine types: CPU seconds and proven gap of the plan over time.
+"""Hours of a week or a month, nine classes, some machine types: CPU seconds and proven gap of the plan over time.
 
-    python benchmarks/schedule.py [--json] [--rate 600] [--epochs 168]
+    python benchmarks/schedule.py [--json] [--rate 600] [--epochs 168] [--types 8]
 
 Options are made of simple numbers (speed grows and price per speed falls a little from type to type; three layouts at
 four clocks each), so that the size is that of the question and nothing is left out by a catalog.
@@ -8,6 +8,7 @@ four clocks each), so that the size is that of the question and nothing is left 
 
 import argparse
 import json
+import resource
 import time
 from collections.abc import Mapping
 
@@ -23,18 +24,17 @@ from solvers.lexicographic import lexicographic
 from solvers.problem import Problem
 from workloads.load import Load, from_factors, nine_classes, template
 
-TYPES = 8
 CLOCKS_MHZ = (800, 1200, 1600, 1980)
 WAYS = (2, 4, 8)
 
 
-def question(rate_req_per_s: float, epochs: int) -> EpochQuestion:
+def question(rate_req_per_s: float, epochs: int, types: int) -> EpochQuestion:
     """The question of the benchmark."""
     rng = np.random.default_rng(0)
     names = [c.name for c in nine_classes()]
     work_s = {name: 0.02 * (1 + 2 * (i // 3)) * (1 + 1.5 * (i % 3)) for i, name in enumerate(names)}
     fleet, options = [], []
-    for place_, speed in enumerate(0.5 + 0.25 * np.arange(TYPES)):
+    for place_, speed in enumerate(0.5 + 0.25 * np.arange(types)):
         price = 8 * speed**0.9 * (1 + 0.1 * rng.random())
         fleet.append(
             FleetType(machine=f"m{place_}", gpus=8, idle_w=1500 + 300.0 * place_, base_usd_per_h=price,
@@ -55,8 +55,8 @@ def question(rate_req_per_s: float, epochs: int) -> EpochQuestion:
     )
     load = Load(
         epoch_s=3600.0,
-        mean_req_per_s={n: v[:epochs] for n, v in week.mean_req_per_s.items()},
-        peak_req_per_s={n: v[:epochs] * 1.05 for n, v in week.peak_req_per_s.items()},
+        mean_req_per_s={n: np.resize(v, epochs) for n, v in week.mean_req_per_s.items()},
+        peak_req_per_s={n: np.resize(v, epochs) * 1.05 for n, v in week.peak_req_per_s.items()},
     )
     return EpochQuestion(
         options=thinned(tuple(options), tuple(names)), fleet=tuple(fleet), load=load,
@@ -71,9 +71,10 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--rate", type=float, default=600.0, help="mean req/s of all classes")
     parser.add_argument("--epochs", type=int, default=168)
+    parser.add_argument("--types", type=int, default=8, help="machine types")
     arguments = parser.parse_args()
     begin = time.process_time()
-    asked = question(arguments.rate, arguments.epochs)
+    asked = question(arguments.rate, arguments.epochs, arguments.types)
     problem = epoch_problem(asked)
     built = time.process_time()
     ends, before = list[float](), list[float]()
@@ -98,6 +99,7 @@ def main() -> None:
         "second_aim_before": before[0], "second_aim": later.termination.objective,
         "second_gap_frac": later.termination.gap_frac,
         "second_cpu_s": ends[1] - ends[0],
+        "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
     }  # fmt: skip
     print(json.dumps(found, indent=2) if arguments.json else "  ".join(f"{k} {v}" for k, v in found.items()))
 

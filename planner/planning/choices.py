@@ -8,12 +8,14 @@ import numpy as np
 
 from planner.errors import BadInput
 from planner.perf.layout import Role
+from planner.planning.cells import of_cells
 from planner.planning.in_rows import prepared
 from planner.planning.loop import PlanningLoop
 from planner.planning.one import First, worth
 from planner.planning.search import Contender, Key, estimate, find_start, key_of, signed
 from planner.policies.presets import NAMES
 from planner.resolve.case import open_case
+from planner.resolve.cells import cell_case
 from planner.resolve.inputs import Inputs
 from planner.results.choice import Choice, Standing, per_million
 from planner.results.evidence import Judgement, ValidatedPlan
@@ -57,7 +59,7 @@ def choices(inputs: Inputs, searched: Sequence[Contender], best: ValidatedPlan, 
         return (figures(own, best.candidate, best.judgement, Standing.CHOSEN, allowed=True),)
     allowed = {contender.key for contender in searched}
     every = [*searched, *_others(inputs, allowed, key_of(best), depth)]
-    rows = [_Row(c, c.key in allowed) for c in every if c.loop.serves]
+    rows = [_Row(c, c.key in allowed, best.candidate.cells) for c in every if c.loop.serves]
     rows = [row for row in rows if isinstance(row.contender.start, First) or row.optimum is not None]
     _simulate(rows, best, depth)
     told = [row.told(best) for row in rows]
@@ -67,9 +69,9 @@ def choices(inputs: Inputs, searched: Sequence[Contender], best: ValidatedPlan, 
 class _Row:
     """A precision, engine and policy of the table."""
 
-    def __init__(self, contender: Contender, allowed: bool) -> None:
+    def __init__(self, contender: Contender, allowed: bool, cells: int) -> None:
         """Nothing priced yet."""
-        self.contender, self.allowed = contender, allowed
+        self.contender, self.allowed, self._cells = contender, allowed, cells
         self._optimum: CandidatePlan | None = None
         self._priced = False
 
@@ -80,12 +82,14 @@ class _Row:
 
     @property
     def optimum(self) -> CandidatePlan | None:
-        """The program's optimum at the load limits of the scenario; None where it has none."""
+        """The program's optimum at the load limits of the scenario, in as many cells as the plan; None without any."""
         if not self._priced:
-            loop, self._priced = self.contender.loop, True
+            whole, self._priced = self.contender.loop, True
+            loop = whole if self._cells == 1 else PlanningLoop(cell_case(whole.case, self._cells), _silent)
             headroom = loop.case.scenario.headroom_limits()
             solution = loop.canonical(loop.problem(headroom))
-            self._optimum = None if solution.allocation is None else loop.lifted(solution, headroom)
+            found = None if solution.allocation is None else loop.lifted(solution, headroom)
+            self._optimum = found if found is None or self._cells == 1 else of_cells(found, self._cells, loop)
         return self._optimum
 
     @property
@@ -136,9 +140,9 @@ def _silent(_words: str, _done_frac: float) -> None:
 
 def _simulate(rows: Sequence[_Row], best: ValidatedPlan, depth: Depth) -> None:
     """Look for plans of rows, the most promising first: of all, or of a few not allowed that may be better."""
-    open_rows = sorted((row for row in rows if not row.planned), key=lambda row: row.promise)
-    if best.candidate.cells > 1:  # looked for cell by cell; a row that is not is simulated as one pool
+    if best.candidate.cells > 1:  # looked for cell by cell; a row that is not would be simulated as one pool
         return
+    open_rows = sorted((row for row in rows if not row.planned), key=lambda row: row.promise)
     if depth is Depth.SHORT:
         likely = [row for row in open_rows if not row.allowed and row.promise < _worth_of(row, best)]
         open_rows = likely[:MOST_ROWS] if best.judgement.arrived <= MOST_REQUESTS[depth] // 10 else []

@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from planner.planning.choices import Depth
 from planner.planning.plan import picture, plan, simulate
 from planner.report.plans import plan_page
+from planner.results.choice import Standing
 from planner.results.evidence import NoPlan, ValidatedPlan
 from planner.results.plan import CandidatePlan
 from tests.planner.small import small
@@ -81,3 +83,17 @@ def test_reports_say_how_many_cells(found: ValidatedPlan) -> None:
     assert f"3 cells of {each} machines" in page.about
     told = " ".join(line for s in page.sections for b in s.blocks for line in getattr(b, "lines", ()))
     assert "as one pool" in told
+
+
+def test_alternatives_of_a_fleet_are_priced_in_as_many_cells() -> None:
+    """A row of the table that was not searched comes to so many times a cell's optimum, and is called a bound."""
+    question = small(*CELLS, "policy.name=[splitwise, colocated]")
+    found = plan(question, progress=_silent, with_margin=False, depth=Depth.SHORT)
+    assert isinstance(found, ValidatedPlan)
+    assert found.candidate.cells == 3
+    chosen, *others = sorted(found.choices, key=lambda row: row.standing is not Standing.CHOSEN)
+    assert chosen.machines == found.candidate.totals.machines
+    assert others
+    for row in others:
+        assert row.standing is Standing.BOUND
+        assert row.machines % 3 == 0
