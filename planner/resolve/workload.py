@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from planner.errors import BadInput
+from planner.resolve.cell_rules import undivided
 from planner.resolve.drawing import FEWER, INDEPENDENT, Draw, Drawing
 from planner.resolve.drawn_demand import at_rate, longest
 from planner.resolve.prefix_cache import at_best, demand_from, served_from
@@ -66,6 +67,9 @@ SMOOTH_RATIO = 20.0
 SMOOTH_S, SMOOTH_REQUESTS = 300.0, 100_000
 """Arrival window of a seed then."""
 
+
+MOST_IN_CELLS = 4e8
+"""Requests of a fleet whose cells are drawn one by one: serving them takes a quarter of an hour."""
 
 MOST_LOOKED_AT = 400_000
 """Requests of a seed among which its longest is looked for before machines are chosen."""
@@ -282,6 +286,9 @@ def _synthetic(
         raise BadInput(f"workload.arrivals.process: replay needs a trace file, not the built-in '{workload.trace}'")
     drawing = Drawing(scenario=scenario, model=model, process=process, rate_req_per_s=rate)
     first, window_s = validation.first_seed, drawing.window_s(1.0)
+    divisible = process in INDEPENDENT and scenario.policy.cells != 1 and not undivided(scenario)
+    if not divisible or rate * window_s > MOST_IN_CELLS:
+        expect_drawable(rate * window_s, f"{rate:g} req/s over {window_s:g} s", FEWER)
     seeds = tuple(range(first, first + (validation.seeds or SYNTHETIC_SEEDS)))
     stated = [(drawing.over(DEMAND_SEED, 1.0, DEMAND_REQUESTS / rate, of), share) for of, share in _populations(model)]
     kinds = [kind for kind, _ in stated]
