@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help plan test lint types check-imports browser unit coverage laws soak test-slow test-newest test-lowest lock bench profile-gpu clean
+.PHONY: help plan test lint types check-imports browser unit coverage laws soak reliability release test-slow test-newest test-lowest lock bench profile-gpu clean
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -66,6 +66,16 @@ test-slow: .venv/.installed-dev ## the slow suites
 SECONDS := 60
 soak: .venv/.installed-dev ## doors, laws, engines and solvers tried for SECONDS (make soak SECONDS=1800); the last line is JSON
 	@$(BIN)/python -m tests.soak --seconds $(SECONDS)
+
+reliability: .venv/.installed-dev ## docs/reliability.md anew: a soak of SECONDS, faults, a sweep on a Dask cluster
+	mkdir -p build
+	-$(BIN)/python -m tests.soak --seconds $(SECONDS) > build/soak.json
+	-$(BIN)/python -m tests.soak.faults > build/faults.json
+	PYTHONPATH=. $(BIN)/python benchmarks/cluster.py --points 6 > build/cluster.json
+	$(BIN)/python -m tests.soak.reliability build/soak.json build/faults.json build/cluster.json
+
+release: .venv/.installed-dev ## wheel and sdist, the same bytes twice, tested from the wheel on every Python here, SBOM, digests
+	$(BIN)/python .ci/release.py
 
 test-newest: ## every test that is not slow, with the newest versions that pyproject.toml allows, whatever the lock says
 	$(PYTHON) -m venv --clear .venv-newest

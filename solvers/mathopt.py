@@ -4,6 +4,7 @@ The wheels of ortools (9.15) and highspy (1.15) each bring a ``libhighs.so.1``; 
 undefined symbols. So ortools lives in a child process, which also turns a crash of its native code into an answer.
 """
 
+import importlib.util
 import os
 import pickle
 import subprocess
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 _BACKEND = "mathopt/gscip"
 _GRACE_S = 60.0
 """What the child may take beyond the time limit: importing ortools, building the model."""
+
+
+def installed() -> bool:
+    """Whether OR-Tools is there to be asked; it is the extra ``phasewise[mathopt]``."""
+    return importlib.util.find_spec("ortools") is not None
 
 
 def solve_mathopt(problem: Problem, *, time_limit_s: float, gap_frac: float) -> Solution:

@@ -18,13 +18,15 @@ Results go to stdout, everything else to stderr. Exit codes: 0 validated, 1 bug,
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"phasewise {__version__}")
+        from planner.files.shipped import shipped
+
+        typer.echo("\n".join((f"phasewise {__version__}", *shipped())))
         raise typer.Exit
 
 
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version, and digests of data")
     ] = False,
 ) -> None:
     """Options of phasewise itself."""

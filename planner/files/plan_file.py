@@ -67,12 +67,20 @@ class Written(BaseModel):
             file = cls.model_validate(_boundless(data))
         except ValidationError as error:
             document = Document(data=data, places={(): str(path)})
-            raise BadInput(*findings(error, document, cls), *problems) from None
+            raise BadInput(*findings(error, document, cls), *problems, *_of_another(data, path)) from None
         problems += [f"{path}: {problem}" for problem in _misread(data, plain(file), "")]
         if problems:
-            raise BadInput(*problems)
+            raise BadInput(*problems, *_of_another(data, path))
         file._edited = edited
         return file
+
+
+def _of_another(data: Mapping[str, Any], path: Path) -> list[str]:
+    """What to do with a file that another version wrote and this one cannot read."""
+    version = data.get("phasewise_version")
+    if version == __version__ or not isinstance(version, str):
+        return []
+    return [f"{path}: phasewise {version[:20]!r} wrote this; expected {__version__}: plan again with this version"]
 
 
 class Kept(Written):

@@ -34,6 +34,7 @@ from planner.results.precision import Variant
 from planner.scenario import Scenario
 from planner.scenario.choices import listed
 from planner.scenario.sections import Catalog as CatalogSection
+from solvers.mathopt import installed
 from workloads.errors import WorkloadError
 from workloads.models import ModelSpec, load_model
 
@@ -116,7 +117,7 @@ def read_inputs(scenario: Scenario) -> Inputs:
     context = model.max_context_tokens if model and not scenario.policy.longer_context else None
     wanted = wrong.unless(asked, scenario, context)
     machines = wrong.unless(machines_of, scenario.catalog, catalog) if catalog else None
-    wrong.note(_machine_problems(scenario, machines) if machines else ())
+    wrong.note((*_solver_problems(scenario), *(_machine_problems(scenario, machines) if machines else ())))
     limits = wrong.unless(_limits, scenario, machines) if machines else None
     reference: Reference | None = None
     measured: Measured | None = None
@@ -197,6 +198,14 @@ def machines_of(offered: CatalogSection, catalog: Catalog) -> tuple[Machine, ...
             *(f"catalog.machines: no machine '{name}'; {nearest(name, catalog.machines)}" for name in unknown)
         )
     return tuple(catalog.machines[name] for name in dict.fromkeys(offered.machines))
+
+
+def _solver_problems(scenario: Scenario) -> tuple[str, ...]:
+    """That the solver is not installed."""
+    if scenario.solver.backend != "mathopt" or installed():
+        return ()
+    extra = "pip install 'phasewise[mathopt]'"
+    return (f"solver.backend: mathopt needs OR-Tools, which is not here; expected {extra}, or highs or cbc",)
 
 
 def _machine_problems(scenario: Scenario, machines: tuple[Machine, ...]) -> tuple[str, ...]:

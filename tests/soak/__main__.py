@@ -41,7 +41,7 @@ def main() -> int:
                 _say(tally, given.out)
 
         crew.map(done, todo, common=(every, plan), told=told)
-    return _end(given.first, tallies)
+    return _end({"first_seed": given.first, "seconds": given.seconds}, tallies)
 
 
 def _say(tally: Tally, out: Path | None) -> None:
@@ -53,12 +53,12 @@ def _say(tally: Tally, out: Path | None) -> None:
                 file.write(json.dumps(asdict(each)) + "\n")
 
 
-def _end(first: int, tallies: dict[str, dict[str, Tally]]) -> int:
+def _end(asked: dict[str, float], tallies: dict[str, dict[str, Tally]]) -> int:
     """The last line, and how the process ends."""
     every = [tally for kind in tallies.values() for tally in kind.values()]
     failures = sum(len(tally.failures) for tally in every)
     last = {
-        "first_seed": first, "cases": sum(tally.ends.total() for tally in every), "failures": failures,
+        **asked, "cases": sum(tally.ends.total() for tally in every), "failures": failures,
         **{kind: {name: tally.counts() for name, tally in sorted(of.items())} for kind, of in tallies.items()},
     }  # fmt: skip
     sys.stdout.write(json.dumps(last) + "\n")

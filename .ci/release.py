@@ -1,0 +1,142 @@
+"""``make release``: everything that a release is, but its upload.
+
+Wheel and sdist are built twice, from two copies of the commit with other times, and must have the same bytes. The wheel
+is installed with the locked dependencies on every Python that is here, measured, and tested without the sources beside
+it. What is in it is listed (SBOM, CycloneDX). Everything lands in ``dist/``, with digests.
+"""
+
+import argparse
+import gzip
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from hashlib import sha256
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+DIST = ROOT / "dist"
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+MOST_MIB = 400
+SBOM = "cyclonedx-bom>=7,<8"
+BUILD = "import sys, setuptools.build_meta as b; out = sys.argv[1]; b.build_wheel(out); b.build_sdist(out)"
+APART = ("tests", "benchmarks", "pyproject.toml")
+"""What tests need beside the wheel."""
+
+
+def run(*words: str | Path, cwd: Path = ROOT, **env: str) -> str:
+    """A command that must succeed: its stdout."""
+    done = subprocess.run(
+        [str(word) for word in words], cwd=cwd, env={**os.environ, **env}, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        said = f"{done.stdout[-4000:]}{done.stderr[-4000:]}"
+        raise SystemExit(f"{' '.join(map(str, words))}: exit {done.returncode}\n{said}")
+    return done.stdout
+
+
+def uv() -> tuple[str, ...]:
+    """The command that installs."""
+    found = shutil.which("uv")
+    here = subprocess.run([sys.executable, "-m", "uv", "--version"], capture_output=True, check=False).returncode == 0
+    return (sys.executable, "-m", "uv") if here else (found,) if found else ("python3", "-m", "uv")
+
+
+def built(place: Path, epoch_s: int, shift_s: int) -> dict[str, bytes]:
+    """Wheel and sdist of the commit, from a copy whose files have other times."""
+    tree, out = place / "tree", place / "out"
+    tree.mkdir()
+    out.mkdir()
+    with tarfile.open(fileobj=io.BytesIO(subprocess.run(
+        ["git", "archive", "HEAD"], cwd=ROOT, capture_output=True, check=True
+    ).stdout)) as archive:  # fmt: skip
+        archive.extractall(tree, filter="data")
+    for path in tree.rglob("*"):
+        os.utime(path, (epoch_s + shift_s, epoch_s + shift_s))
+    run(sys.executable, "-c", BUILD, out, cwd=tree, SOURCE_DATE_EPOCH=str(epoch_s))
+    return {
+        path.name: repacked(path.read_bytes(), epoch_s) if path.name.endswith(".tar.gz") else path.read_bytes()
+        for path in sorted(out.iterdir())
+    }
+
+
+def repacked(data: bytes, epoch_s: int) -> bytes:
+    """An sdist with its members in order, of nobody, at the time of the commit: setuptools writes the clock's."""
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=io.BytesIO(data)) as old, tarfile.open(fileobj=raw, mode="w") as new:
+        for member in sorted(old.getmembers(), key=lambda each: each.name):
+            member.mtime, member.uid, member.gid, member.uname, member.gname = epoch_s, 0, 0, "", ""
+            member.mode, member.pax_headers = 0o755 if member.isdir() or member.mode & 0o100 else 0o644, {}
+            new.addfile(member, old.extractfile(member) if member.isfile() else None)
+    return gzip.compress(raw.getvalue(), mtime=epoch_s)
+
+
+def tried(version: str, wheel: Path, place: Path, tests: list[str]) -> dict[str, object]:
+    """The wheel on a Python: its size with all that it needs, and the tests without the sources."""
+    found = subprocess.run([*uv(), "python", "find", version], capture_output=True, text=True, check=False)
+    if found.returncode:
+        return {"skipped": f"no Python {version} here: NOT tested"}
+    venv = place / "venv"
+    run(*uv(), "venv", "--quiet", "--python", found.stdout.strip(), venv)
+    python = venv / "bin" / "python"
+    install = (*uv(), "pip", "install", "--quiet", "--python", python)
+    run(*install, "--require-hashes", "-r", ROOT / ".ci" / "lock-plan.txt")
+    run(*install, "--no-deps", wheel)
+    packages = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_paths()['purelib'])").strip())
+    mib = sum(path.stat().st_size for path in packages.rglob("*") if path.is_file()) / 2**20
+    if mib > MOST_MIB:
+        raise SystemExit(f"Python {version}: {mib:.0f} MiB installed; expected at most {MOST_MIB}")
+    said = run(venv / "bin" / "phasewise", "--version", cwd=place).splitlines()
+    if version == PYTHONS[0]:
+        run(*uv(), "tool", "run", "--quiet", "--from", SBOM, "cyclonedx-py", "environment", python, "--of", "JSON",
+            "--output-reproducible", "-o", DIST / "phasewise.cdx.json")  # fmt: skip
+    if tests:
+        run(*install, "--require-hashes", "-r", ROOT / ".ci" / "lock.txt")
+        apart = place / "apart"
+        apart.mkdir()
+        for name in APART:
+            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+            copy(ROOT / name, apart / name)
+        passed = run(python, "-m", "pytest", "-q", "-n", "2", "-m", "not slow", *tests, cwd=apart).splitlines()[-1]
+    else:
+        passed = "not asked for"
+    return {"installed_mib": round(mib, 1), "version": said, "tests": passed}
+
+
+def main() -> None:
+    """Build, compare, install, test, list."""
+    asked = argparse.ArgumentParser(prog="make release")
+    asked.add_argument("tests", nargs="*", default=["tests/planner", "tests/solvers", "tests/workloads", "tests/laws"])
+    asked.add_argument("--pythons", default=",".join(PYTHONS))
+    asked.add_argument("--no-tests", action="store_true")
+    given = asked.parse_args()
+    if run("git", "status", "--porcelain", "--untracked-files=no"):
+        raise SystemExit("files are changed and not committed; a release is a commit")
+    epoch_s = int(run("git", "log", "-1", "--format=%ct"))
+    DIST.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two:
+        first, second = built(Path(one), epoch_s, 0), built(Path(two), epoch_s, 86_400)
+    if first != second:
+        differ = [name for name in first if first[name] != second.get(name)]
+        raise SystemExit(f"two builds of one commit differ: {differ}")
+    for name, data in first.items():
+        (DIST / name).write_bytes(data)
+    wheel = next(DIST / name for name in first if name.endswith(".whl"))
+    found = {}
+    for version in given.pythons.split(","):
+        with tempfile.TemporaryDirectory() as place:
+            found[version] = tried(version, wheel, Path(place), [] if given.no_tests else given.tests)
+        print(f"Python {version}: {found[version]}", file=sys.stderr)
+    files = sorted(path for path in DIST.iterdir() if path.name != "SHA256SUMS")
+    sums = {path.name: sha256(path.read_bytes()).hexdigest() for path in files}
+    (DIST / "SHA256SUMS").write_text("".join(f"{digest}  {name}\n" for name, digest in sums.items()))
+    print(json.dumps({"commit": run("git", "rev-parse", "HEAD").strip(), "sha256": sums, "pythons": found}))
+    print("nothing is uploaded: sign dist/SHA256SUMS, then upload what it lists", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
