@@ -75,13 +75,22 @@ def repacked(data: bytes, epoch_s: int) -> bytes:
     return gzip.compress(raw.getvalue(), mtime=epoch_s)
 
 
+def interpreter_of(version: str) -> str:
+    """A Python of this version, of the system or of pyenv; empty where there is none."""
+    found = subprocess.run([*uv(), "python", "find", version], capture_output=True, text=True, check=False)
+    if not found.returncode:
+        return found.stdout.strip()
+    own = sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python"))
+    return str(own[-1]) if own else ""
+
+
 def tried(version: str, wheel: Path, place: Path, tests: list[str]) -> dict[str, object]:
     """The wheel on a Python: its size with all that it needs, and the tests without the sources."""
-    found = subprocess.run([*uv(), "python", "find", version], capture_output=True, text=True, check=False)
-    if found.returncode:
+    interpreter = interpreter_of(version)
+    if not interpreter:
         return {"skipped": f"no Python {version} here: NOT tested"}
     venv = place / "venv"
-    run(*uv(), "venv", "--quiet", "--python", found.stdout.strip(), venv)
+    run(*uv(), "venv", "--quiet", "--python", interpreter, venv)
     python = venv / "bin" / "python"
     install = (*uv(), "pip", "install", "--quiet", "--python", python)
     run(*install, "--require-hashes", "-r", ROOT / ".ci" / "lock-plan.txt")

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -98,7 +99,11 @@ class Journal:
         return self._known.get(digest)
 
     def note(self, entry: Entry) -> None:
-        """Write down what is finished, at once and for good."""
+        """Write down what is finished, at once and for good.
+
+        Raises:
+            BadInput: the disk is full, or the file cannot be written to any more.
+        """
         self._known[entry.digest] = entry
         if self._file is None:
             return
@@ -109,9 +114,16 @@ class Journal:
             "result": entry.result,
         }
         line = json.dumps({**fields, _SEAL: _sealed(fields)}, ensure_ascii=False) + "\n"
-        self._file.write(line.encode())
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        try:
+            self._file.write(line.encode())
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            with suppress(OSError):  # what is in its buffer still does not fit
+                self._file.close()
+            self._file = None
+            kept = "what was finished before is kept, and the same command goes on from there"
+            raise BadInput(f"{self.path}: cannot be written: {error.strerror}; {kept}") from None
 
 
 def _taken(path: Path) -> BinaryIO:

@@ -13,8 +13,7 @@ from tests.architecture.sources import PACKAGES, ROOT, committed
 TOP = {
     ".ci", ".gitignore", ".pre-commit-config.yaml", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile",
     "NOTICE", "README.md", "SECURITY.md", "benchmarks", "docs", "hw_catalog", "phasewise", "planner", "pyproject.toml",
-    "solvers",
-    "tests", "workloads",
+    "solvers", "tests", "workloads",
 }  # fmt: skip
 
 

@@ -45,3 +45,20 @@ def test_a_journal_is_believed_only_as_it_was_written(tmp_path: Path) -> None:
         with pytest.raises(BadInput, match=r"j\.jsonl:1: changed since it was written"):
             Journal(path)
         assert path.read_text() == changed
+
+
+def test_a_full_disk_is_no_bug(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A journal that cannot be written any more ends the work with its name and the reason; what it has is kept."""
+    path = tmp_path / "j.jsonl"
+    with Journal(path) as journal:
+        journal.note(entry("a"))
+
+        def full(_file: int) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr("planner.compare.journal.os.fsync", full)
+        with pytest.raises(BadInput, match=r"j\.jsonl: cannot be written: No space left on device; what was finished"):
+            journal.note(entry("b"))
+    monkeypatch.undo()
+    with Journal(path) as journal:
+        assert journal.known("a") == entry("a")
