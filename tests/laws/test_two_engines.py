@@ -253,7 +253,7 @@ def test_every_policy_and_layout_is_served_alike(
 
 @settings(max_examples=20, deadline=None)
 @given(data=st.data(), cluster=wide(), trace=traces(), clients=st.sampled_from([None, None, 5]))
-def test_failures_befall_both_alike(
+def test_failures_strike_both_alike(
     data: st.DataObject, cluster: tuple[list[PoolModel], Policy], trace: Trace, clients: int | None
 ) -> None:
     """Machines that fail cost both engines the same requests, which start over at the same places and times."""
