@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from planner.capacity.totals import NO_WORK, totals
 from planner.compare.bill import bill_of
-from planner.compare.diff_changes import changes, margins, notes
+from planner.compare.diff_changes import changes, margins, most, notes, purchases
 from planner.compare.diff_order import Check, Migration, Search, Standing
 from planner.errors import BadInput
 from planner.files.plan_file import PlanFile
@@ -14,6 +14,7 @@ from planner.planning.failings import failures
 from planner.planning.loop import PlanningLoop
 from planner.planning.tighten import cluster
 from planner.resolve.case import case_of, open_case
+from planner.results.bill import MONTH_H
 from planner.results.difference import Diff, Move
 from planner.results.plan import CandidatePlan, Totals
 from planner.scenario import Scenario
@@ -44,11 +45,16 @@ def diff(before: PlanFile, after: PlanFile, *, quick: bool, power_limit_w: float
         compared = _Comparison(before, after, quick=quick, progress=progress)
         same = before.plan.candidate.policy == after.plan.candidate.policy
         load, migration = compared.load, _in_place(compared, limit_w) if same else _side_by_side(compared, limit_w)
+    old, new = (file.plan.candidate.totals for file in (before, after))
+    usd_per_h = new.cost_usd_per_h - old.cost_usd_per_h
     return Diff(
-        before=before.plan.candidate.totals, after=after.plan.candidate.totals,
+        before=old, after=new,
         changes=changes(before.plan, after.plan), margins=margins(before.plan, after.plan), moves=migration.moves,
         safe=not migration.explanation, load=load, power_limit_w=limit_w, explanation=migration.explanation,
         bill_before=bill_of(before.plan, before.scenario.energy), bill_after=bill_of(after.plan, after.scenario.energy),
+        purchases=purchases(before.plan.candidate, after.plan.candidate), change_usd_per_h=usd_per_h,
+        change_usd_per_month=usd_per_h * MONTH_H,
+        most=most([old, new, *(move.totals for move in migration.moves)]),
         notes=notes(before.scenario, after.scenario),
     )  # fmt: skip
 

@@ -1,10 +1,13 @@
 """What differs between two plans: pools, margins, and the questions they answer."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 from typing import Any
 
-from planner.results.difference import Change, Margin
+from planner.results.difference import Change, Margin, Purchase
 from planner.results.evidence import ValidatedPlan
+from planner.results.fleet import machines_of
+from planner.results.plan import CandidatePlan, Totals
 from planner.scenario import Scenario
 
 _LONGEST = 60
@@ -23,6 +26,24 @@ def changes(before: ValidatedPlan, after: ValidatedPlan) -> tuple[Change, ...]:
             sign = "=" if (was.machines, was.instances) == (will.machines, will.instances) else "~"
         found.append(Change(sign=sign, pool=name, before=was, after=will))
     return tuple(found)
+
+
+def purchases(before: CandidatePlan, after: CandidatePlan) -> tuple[Purchase, ...]:
+    """Machines to buy and to retire, by type: a machine that changes its pool is neither."""
+    old, new = (machines_of([candidate]) for candidate in (before, after))
+    return tuple(
+        Purchase(
+            machine=name, before=old[name], after=new[name], buy=max(0, new[name] - old[name]),
+            retire=max(0, old[name] - new[name]),
+        )
+        for name in sorted(old | new)
+    )  # fmt: skip
+
+
+def most(stands: Iterable[Totals]) -> Totals:
+    """The largest of each quantity."""
+    every = [asdict(each) for each in stands]
+    return Totals(**{key: max(each[key] for each in every) for key in every[0]})
 
 
 def margins(before: ValidatedPlan, after: ValidatedPlan) -> tuple[Margin, ...]:

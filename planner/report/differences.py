@@ -5,18 +5,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from planner.report.bill import bill_rows
-from planner.report.page import Cell, Lines, Page, Section, Table, columns, section
+from planner.report.page import Cell, Lines, Page, Section, Table, Tile, columns, section
 from planner.report.schedule_words import J_PER_KWH
 from planner.report.words import amount, dollars, number, percent, plural, watts
-from planner.results.difference import Change, Diff, Move
+from planner.results.difference import Change, Diff, Move, Purchase
 from planner.results.evidence import Evidence
 from planner.schedules.compare import ScheduleDiff
 
 _SIGNS = {"+": "add", "-": "remove", "~": "change", "=": ""}
+_CHECKED = {"simulation": "simulation", "envelope": "planned load"}
 
 
 def diff_page(found: Diff) -> Page:
-    """What changes, what it costs, and the moves from one plan to the other."""
+    """What to buy and to retire, what it costs, and the moves from one plan to the other."""
     verdict, headline = _verdict(found)
     pools = Table(
         columns=columns("", "pool", "#machines before", "#after", "#load after"),
@@ -33,25 +34,82 @@ def diff_page(found: Diff) -> Page:
         verdict=verdict,
         good=found.safe,
         headline=headline,
+        about=_about(found),
+        tiles=tuple(_tiles(found)),
         sections=(
+            *section("purchase", "To buy and to retire", _purchases(found)),
+            *_moves(found),
             *section("pools", "Pools", pools),
             *section("totals", "Totals", _totals(found)),
             *section("margins", "Margins", margins),
-            *_moves(found),
             *section("asked", "Changes of the scenario", notes),
         ),
     )
 
 
 def _verdict(found: Diff) -> tuple[str, str]:
-    """How much changes, and whether there is a safe order."""
-    counts = Counter(change.sign for change in found.changes)
-    if not counts["+"] + counts["-"] + counts["~"]:
+    """What to buy and to retire, what that changes, and whether there is a safe order."""
+    if all(change.sign == "=" for change in found.changes) and not found.explanation:
         return "NO CHANGES", "the same machines in the same pools"
-    words = ", ".join(f"{counts[s]} to {verb}" for s, verb in (("+", "add"), ("~", "change"), ("-", "remove")))
+    headline = f"{purchase_words(found.purchases)}; {month_words(found.change_usd_per_month)}"
     if found.safe:
-        return "SAFE", f"pools: {words}; a safe order of {plural(len(found.moves), 'move')}"
-    return "NO SAFE ORDER FOUND", f"pools: {words}"
+        return "SAFE", f"{headline}; a safe order of {plural(len(found.moves), 'move')}"
+    return "NO SAFE ORDER FOUND", headline
+
+
+def purchase_words(found: Sequence[Purchase]) -> str:
+    """For example ``buy 4 hgx-h200, retire 2 dgx-a100``."""
+    parts = [f"buy {each.buy} {each.machine}" for each in found if each.buy]
+    parts += [f"retire {each.retire} {each.machine}" for each in found if each.retire]
+    return ", ".join(parts) or "buy nothing, retire nothing"
+
+
+def month_words(usd_per_month: float) -> str:
+    """For example ``$9,928/month more``."""
+    if round(usd_per_month) == 0:
+        return "at the same cost"
+    return f"${abs(usd_per_month):,.0f}/month {'more' if usd_per_month > 0 else 'less'}"
+
+
+def _about(found: Diff) -> str:
+    """How service during the migration is known, and what stands at most."""
+    if not found.moves:
+        return ""
+    ways = Counter(move.checked_by for move in found.moves)
+    checked = ", ".join(f"{count} checked by {_CHECKED[way]}" for way, count in sorted(ways.items()))
+    return (
+        f"fleets during it: {checked}; at most {plural(found.most.machines, 'machine')}, "
+        f"{dollars(found.most.cost_usd_per_h)}, {watts(found.most.power_w)} rated at once"
+    )
+
+
+def _tiles(found: Diff) -> Iterator[Tile]:
+    """The figures of a purchase order."""
+    bought, gone = (sum(getattr(each, key) for each in found.purchases) for key in ("buy", "retire"))
+    yield Tile(label="Buy", value=number(bought), note=plural(bought, "machine").partition(" ")[2])
+    yield Tile(label="Retire", value=number(gone), note=plural(gone, "machine").partition(" ")[2])
+    value, _, more = month_words(found.change_usd_per_month).partition(" ")
+    same = not round(found.change_usd_per_month)
+    note = "machines alone" if same else f"{more}, machines alone; {found.change_usd_per_h:+,.2f} $/h"
+    yield Tile(label="Cost", value="the same" if same else value, note=note)
+    change_w = found.after.power_w - found.before.power_w
+    yield Tile(label="Rated power", value=f"{'+' if change_w >= 0 else '-'}{watts(abs(change_w))}",
+               note=f"{watts(found.before.power_w)} to {watts(found.after.power_w)}")  # fmt: skip
+    yield Tile(label="At most during it", value=watts(found.most.power_w),
+               note=f"rated, {plural(found.most.machines, 'machine')}")  # fmt: skip
+    yield Tile(label="Order of moves", value=f"{len(found.moves)} safe" if found.safe else "none found",
+               note="every objective holds after each" if found.safe else "see below")  # fmt: skip
+
+
+def _purchases(found: Diff) -> Table:
+    """Machines by type."""
+    rows = [
+        (each.machine, number(each.before), number(each.after), number(each.buy) if each.buy else "",
+         number(each.retire) if each.retire else "")
+        for each in found.purchases
+    ]  # fmt: skip
+    headings = columns("machine", "#before", "#after", "#buy", "#retire")
+    return Table(columns=headings, rows=rows, caption="machines by type")
 
 
 def _change(change: Change) -> tuple[Cell, ...]:
@@ -84,16 +142,25 @@ def _moves(found: Diff) -> Iterator[Section]:
     limit = "no power limit" if found.power_limit_w is None else f"at most {watts(found.power_limit_w)} rated"
     rows = [
         (
-            str(index), _SIGNS[move.sign], _move(move), number(move.totals.machines), watts(move.totals.power_w),
-            move.checked_by, "safe" if move.safe else "; ".join(move.fails),
+            str(index), _SIGNS[move.sign], _move(move), number(move.totals.machines),
+            dollars(move.totals.cost_usd_per_h), watts(move.totals.power_w), _CHECKED[move.checked_by],
+            _nearest(move.evidence), "safe" if move.safe else "; ".join(move.fails),
         )
         for index, move in enumerate(found.moves, 1)
     ]  # fmt: skip
-    headings = columns("#", "", "move", "#machines", "#power", "checked by", "~safe")
+    headings = columns("#", "", "move", "#machines", "?#cost", "#power", "checked by", "?nearest objective", "~safe")
     table = Table(columns=headings, rows=rows, caption="moves, and what stands after each") if rows else None
     why = Lines(lines=found.explanation, bullets=True) if found.explanation else None
     checked = f"Checked at {found.load}; {limit}." if found.load else "Nothing was checked."
     yield from section("moves", "Order of moves", Lines(lines=(checked,)), table, why)
+
+
+def _nearest(evidence: Sequence[Evidence]) -> str:
+    """The objective that has least room, as it was measured."""
+    if not evidence:
+        return ""
+    near = max(evidence, key=lambda each: each.used_ratio)
+    return f"{near.key} {amount(near.measured, near.unit)} of {amount(near.limit, near.unit)}"
 
 
 def _move(move: Move) -> str:

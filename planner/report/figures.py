@@ -8,12 +8,10 @@ from planner.report.money import NONE, good_output_tokens_per_s
 from planner.report.page import Tile
 from planner.report.power import energy_tile
 from planner.report.words import dollars, number, percent, plural, rate, watts
+from planner.results.bill import MONTH_H
 from planner.results.choice import Choice, per_million
 from planner.results.evidence import Judgement, Margin
 from planner.results.plan import CandidatePlan
-
-MONTH_H = 730.0
-"""Hours of a mean month: 8,760 a year by 12."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

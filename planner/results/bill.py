@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+MONTH_H = 730.0
+"""Hours of a mean month: 8,760 a year by 12."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bill:

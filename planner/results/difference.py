@@ -8,6 +8,25 @@ from planner.results.plan import Pool, Totals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Purchase:
+    """What becomes of the machines of one type, whatever pools they serve in.
+
+    Attributes:
+        machine: their type.
+        before: in the first plan.
+        after: in the second.
+        buy: to be had besides those that are there.
+        retire: of those that are there, not needed any more.
+    """
+
+    machine: str
+    before: int
+    after: int
+    buy: int
+    retire: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """What becomes of one pool.
 
@@ -83,6 +102,10 @@ class Diff:
         explanation: why no safe order was found, full sentences; empty where one was.
         bill_before: watts of the first plan, joules of a token, and what they cost and emit.
         bill_after: the same of the second.
+        purchases: machines to buy and to retire, by type.
+        change_usd_per_h: machine prices of the second plan less those of the first.
+        change_usd_per_month: the same in a mean month.
+        most: the most that stands at any time of the migration, each quantity by itself.
         notes: what else differs between the two questions, full sentences.
     """
 
@@ -97,4 +120,8 @@ class Diff:
     explanation: tuple[str, ...]
     bill_before: Bill
     bill_after: Bill
+    purchases: tuple[Purchase, ...]
+    change_usd_per_h: float
+    change_usd_per_month: float
+    most: Totals
     notes: tuple[str, ...] = ()

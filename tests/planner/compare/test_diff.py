@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from planner.cli import build
 from planner.compare.diff import diff
-from planner.compare.diff_changes import changes, notes
+from planner.compare.diff_changes import changes, most, notes, purchases
 from planner.compare.diff_order import Check, Migration, Search
 from planner.compare.outcome import silent
 from planner.errors import ExitCode
@@ -20,7 +20,7 @@ from planner.files.plan_file import read_plan, write_plan
 from planner.planning import plan as planning
 from planner.results.difference import Diff
 from planner.results.evidence import ValidatedPlan
-from planner.results.plan import Totals
+from planner.results.plan import CandidatePlan, Totals
 from tests.planner import plans
 from tests.planner.small import small
 
@@ -104,6 +104,36 @@ def reachable(start: Standing, goal: Standing, *, least: int, limit_w: float) ->
 stands = st.fixed_dictionaries({name: st.integers(0, 3) for name in WATTS}).map(
     lambda d: {name: n for name, n in d.items() if n}
 )
+
+
+@given(stands, stands)
+def test_what_is_bought_and_retired_is_the_difference_of_the_machines(start: Standing, goal: Standing) -> None:
+    """By type, what is bought less what is retired is what the second plan has more; no type is both.
+
+    A machine that only changes its pool is neither.
+    """
+    base = plans.candidate()
+
+    def plan_of(standing: Standing) -> CandidatePlan:
+        pools = [
+            replace(base.pools[0], spec=replace(base.pools[0].spec, machine=MACHINE_OF[name]), machines=count)
+            for name, count in standing.items()
+        ]
+        return replace(base, pools=tuple(pools))
+
+    found = purchases(plan_of(start), plan_of(goal))
+    for each in found:
+        counts = [sum(n for name, n in s.items() if MACHINE_OF[name] == each.machine) for s in (start, goal)]
+        assert [each.before, each.after] == counts
+        assert each.buy - each.retire == each.after - each.before
+        assert not (each.buy and each.retire)
+    assert {each.machine for each in found} == {MACHINE_OF[name] for name in (*start, *goal)}
+
+
+def test_the_most_that_stands_is_no_less_than_anything_that_does() -> None:
+    """Every quantity of the most that stands during a migration is the largest of all fleets."""
+    found = most([totals({"a/x": 3}), totals({"c/y": 2}), totals({"a/x": 1, "b/x": 1})])
+    assert (found.machines, found.power_w) == (3, 50.0)
 
 
 @settings(deadline=None)
@@ -208,7 +238,7 @@ def test_a_difference_can_be_forwarded(planned: Path, tmp_path: Path) -> None:
     assert code == ExitCode.VALIDATED
     words = page.read_text(encoding="utf-8")
     assert text.splitlines()[0].split(": ", 1)[1] in words
-    assert "<td>add</td>" in words
+    assert ">add</td>" in words
     assert "add" in text
     assert "✗" not in words
 

@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from planner.report.figures import MONTH_H, figure_lines, figure_tiles, figures_of, together
+from planner.report.figures import figure_lines, figure_tiles, figures_of, together
 from planner.report.headlines import about_of, headline_of, machine_words
 from planner.report.page import Page
 from planner.report.plans import plan_page, simulation_page
 from planner.report.screen import LINES
+from planner.results.bill import MONTH_H
 from planner.results.choice import Choice, Standing
 from planner.results.evidence import Margin, ValidatedPlan
 from planner.results.precision import Variant
