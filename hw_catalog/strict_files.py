@@ -10,6 +10,7 @@ import math
 import re
 import stat
 from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -102,7 +103,18 @@ def read_bytes(path: Path, what: str, *, limit_bytes: int) -> bytes:
         with path.open("rb") as file:
             return within(file.read(limit_bytes + 1), path, what, limit_bytes)
     except OSError as error:
-        raise Unreadable(f"{path}: cannot be read: {error.strerror}; expected {what}") from None
+        meant = _nearby(path) if isinstance(error, FileNotFoundError) else ""
+        raise Unreadable(f"{path}: cannot be read: {error.strerror}; {meant}expected {what}") from None
+
+
+def _nearby(path: Path) -> str:
+    """A file of that directory whose name is close, as a question; nothing where none is."""
+    try:
+        names = [each.name for each in path.parent.iterdir()]
+    except OSError:
+        return ""
+    close = get_close_matches(path.name, names, n=1, cutoff=0.7)
+    return f"did you mean {path.with_name(close[0])}? " if close else ""
 
 
 def within(data: bytes, path: Path, what: str, limit_bytes: int) -> bytes:

@@ -183,14 +183,23 @@ def load_model(name_or_path: str | Path, *, directory: Path | None = None) -> Mo
     path = own.get(str(name_or_path), Path(name_or_path))
     file = path if _is_file(path) else _config_in(path)
     if not _is_file(file):
-        near = get_close_matches(str(name_or_path), [*own, *cards], n=1)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
         raise WorkloadError(
             f"model '{name_or_path}': found neither a known model nor a Hugging Face config.json of that path; "
-            f"expected a path or one of {', '.join(sorted({*own, *cards}))}{hint}"
+            f"{_nearest(str(name_or_path), sorted({*own, *cards}))}"
         )
     name = file.resolve().parent.name if file.name in _CONFIG_NAMES else file.stem
     return model_from_config(_with_own_formats(_object(file, "model sizes"), file), name, source=str(file))
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    """The known models that a name may mean, whatever its owner, case and ending; all of them where none is close."""
+    bare = name.rpartition("/")[2].lower()
+    for ending in ("-instruct", "-it", "-chat", "-hf", "-base"):
+        bare = bare.removesuffix(ending)
+    near = get_close_matches(bare, known, n=3)
+    if near:
+        return f"did you mean {' or '.join(repr(each) for each in near)}? (`phasewise models` lists all)"
+    return f"expected a path or one of {', '.join(known)}"
 
 
 def _object(file: Path, of: str) -> dict[str, Any]:

@@ -192,6 +192,8 @@ def loaded(path: Path) -> tuple[dict[str, Any], bool]:
     """
     try:
         text = read_text(path, "a plan.json", limit_bytes=MAX_JSON_BYTES)
+        if not text.lstrip().startswith("{"):
+            raise BadInput(f"{path}: is no plan; expected a plan.json: `phasewise plan SCENARIO --out plan.json`")
         data = json_document(text, str(path), "a plan.json")
     except Unreadable as error:
         raise BadInput(*error.problems) from None
@@ -199,6 +201,8 @@ def loaded(path: Path) -> tuple[dict[str, Any], bool]:
         raise BadInput(f"{path}: found {type(data).__name__}; expected a plan.json")
     if type(data.get("schema_version")) is not int or data["schema_version"] != SCHEMA_VERSION:
         found = data.get("schema_version", "none")
+        if "plan" not in data and "fleet" not in data and "timetable" not in data:
+            raise BadInput(f"{path}: is no plan; expected a plan.json: `phasewise plan SCENARIO --out plan.json`")
         raise BadInput(
             f"{path}: schema_version: found {found}; expected {SCHEMA_VERSION}: plan again with this version"
         )

@@ -14,7 +14,8 @@ def unserved(case: Case) -> tuple[str, ...]:
     missing = unservable(case.options, [c.request_class.name for c in case.asked.demand.classes])
     if not missing:
         return _unpaired(case)
-    reasons = tuple(f"{e.option}: {e.reason}" for e in case.excuses)
+    ordered = sorted(case.excuses, key=lambda e: e.bottleneck != "latency")  # what the reader set, before what is there
+    reasons = tuple(f"{e.option}: {e.reason}" for e in ordered)
     lines = [f"no option can serve {name}{_in_which_role(name, case)}" for name in missing]
     binding = {e.bottleneck for e in case.excuses}
     return (*lines, *reasons, *(words for bottleneck, words in _REMEDIES.items() if bottleneck in binding))
@@ -41,6 +42,8 @@ def _in_which_role(class_name: str, case: Case) -> str:
 _REMEDIES: Mapping[str, str] = {
     "memory": "for more KV memory: more GPUs per instance (catalog.tp, catalog.pp), a larger policy.kv_memory_frac, a "
     "smaller model.kv_dtype or model.dtype, or another machine",
+    "latency": "for lower latency: a looser limit (slo), more GPUs per instance (catalog.tp), or a faster machine "
+    "(catalog.machines)",
     "link": "where no KV cache can travel: policy.name colocated, or a machine with a link (its inter_link)",
 }
 """Bottleneck of an excuse -> what would help, where it is in the reader's hands."""

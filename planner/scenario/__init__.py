@@ -96,7 +96,7 @@ class Scenario(Section):
                     hint = nearest(name, known) if known else "workload.classes names none"
                     raise ValueError(f"a class of workload.classes, not '{name}': {hint}")
         if "slo" in info.data and not info.data["slo"] and not any(value.values()):
-            raise ValueError("at least one objective under slo or slo_by_class, for example ttft_p99_s: 1.0")
+            raise ValueError("at least one limit on latency, for example slo: {ttft_p99_s: 1.0}")
         return value
 
     @field_validator("objective")

@@ -1,5 +1,6 @@
 """Findings about a scenario, worded for the person who wrote it."""
 
+import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import is_dataclass
@@ -70,7 +71,8 @@ def _finding(detail: Any, document: Document, root: type[BaseModel]) -> str:  # 
     where = f"{document.place(path)}: {spell(path)}: " if path else f"{document.place(path)}: "
     key, found = str(path[-1]) if path else "", detail["input"]
     if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        return where + f"unknown key; {_meant(key, list(_section(root, path[:-1])))}"
+        inner = "" if path[:-1] else _inside(key, root)
+        return where + f"unknown key; {inner or _meant(key, list(_section(root, path[:-1])))}"
     if detail["type"] == "missing":
         return where + f"missing; expected {_section(root, path[:-1])[key]}"
     if detail["type"] in ("literal_error", "enum"):
@@ -134,6 +136,17 @@ def _plain(key: str, number: str, unit: str) -> str:
     except ValueError:
         worth = ""
     return f"{unit_of(key)}{worth}"
+
+
+def _inside(key: str, root: type[BaseModel]) -> str:
+    """The keys of sections that a key on top may mean: ``did you mean workload.rate_req_per_s?``; else nothing."""
+    top = _section(root, ())
+    if difflib.get_close_matches(key, list(top), n=1):
+        return ""
+    sections = {name: inner for name in top if list(inner := _section(root, (name,))) != list(top)}
+    dotted = [f"{name}.{key}" for name, inner in sections.items() for key in inner]
+    found = [each for each in dotted if key in each.partition(".")[2].split("_")[:1] or each.endswith(f".{key}")]
+    return f"did you mean {' or '.join(found[:_MOST_KEYS])}?" if found else ""
 
 
 def _meant(key: str, known: Sequence[str]) -> str:

@@ -18,6 +18,11 @@ SHORT = {"availability": "target_frac"}
 """Section -> the key of it that a number in its place stands for."""
 
 
+_EXAMPLE = "`phasewise new splitwise-conv` writes one"
+_SHOWN = 40
+"""Letters of a wrong file that a message shows."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
     """Plain data with the place of every key.
@@ -70,9 +75,10 @@ def read_document(path: Path) -> Document:
     except Unreadable as error:
         raise BadInput(*error.problems) from None
     if data is None:
-        data = {}
+        raise BadInput(f"{label}: is empty; expected a scenario: {_EXAMPLE}")
     if not isinstance(data, dict):
-        raise BadInput(f"{label}:1: found {type(data).__name__}; expected a mapping of keys to values")
+        kind = "a list" if isinstance(data, list) else f"the text {str(data)[:_SHOWN]!r}"
+        raise BadInput(f"{label}:1: found {kind}; expected keys and values of a scenario: {_EXAMPLE}")
     return Document(data=data, places=places or {(): f"{label}:1"})
 
 

@@ -263,7 +263,8 @@ class Workload(Section):
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if (self.trace is None) == (self.lengths is None):
-            raise ValueError(f"one of trace and lengths, not {'none' if self.trace is None else 'both'}")
+            found = "neither" if self.trace is None else "both"
+            raise ValueError(f"either trace (a file or azure-conv-2023) or lengths with rate_req_per_s, not {found}")
         if self.lengths is not None and self.rate_req_per_s is None:
             raise ValueError("rate_req_per_s, since lengths say nothing of a rate")
         if self.lengths is not None and self.arrivals.process in ("replay", "profile"):

@@ -138,8 +138,11 @@ def test_mistake_is_named(small: Path, change: str, words: str) -> None:
         ("slo.e2e_p50_slowdown=-1.5", "expected greater than 0"),
         ("slo.e2e_p99.9_slowdown=6x", "found '6x'; expected a plain number of times as long as alone on the reference"),
         ("reference.tp=0", "reference.tp: found 0; expected greater than or equal to 1"),
-        ("slo={}", "slo_by_class: expected at least one objective under slo or slo_by_class"),
-        ("workload.trace=null", "workload: expected one of trace and lengths, not none"),
+        ("slo={}", "expected at least one limit on latency, for example slo: {ttft_p99_s: 1.0}"),
+        (
+            "workload.trace=null",
+            "workload: expected either trace (a file or azure-conv-2023) or lengths with rate_req_per_s, not neither",
+        ),
         ("workload.arrivals.process=diurnal", "expected peak_to_mean_ratio and period_s, since process is diurnal"),
         ("workload.arrivals.cv=2", "expected cv only where process is gamma, not None"),
         ("workload.classes=[{name: a, prompt_min_tokens: 5, prompt_max_tokens: 4}]", "not below prompt_min_tokens"),

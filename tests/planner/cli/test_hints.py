@@ -1,0 +1,55 @@
+"""Wrong inputs that users try, and the one line that helps: what was found, what was meant, what to do."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from planner.cli import build
+from planner.errors import ExitCode
+from tests.planner import plans
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text((plans.EXAMPLES / "splitwise-conv.yaml").read_text())
+    (tmp_path / "note.txt").write_text("hello there")
+    (tmp_path / "empty.yaml").touch()
+    (tmp_path / "some.json").write_text('{"a": 1}')
+    return lambda *words: CliRunner().invoke(build(), list(words))
+
+
+@pytest.mark.parametrize(
+    ("words", "help_"),
+    [
+        ("check mine.yam", "did you mean mine.yaml?"),
+        ("check note.txt", "found the text 'hello there'; expected keys and values of a scenario"),
+        ("check empty.yaml", "empty.yaml: is empty; expected a scenario: `phasewise new splitwise-conv` writes one"),
+        ("check mine.yaml --set rate=3", "did you mean workload.rate_req_per_s"),
+        ("check mine.yaml --set slo={}", "expected at least one limit on latency, for example slo: {ttft_p99_s: 1.0}"),
+        ("check mine.yaml --set workload.trace=null", "either trace (a file or azure-conv-2023) or lengths"),
+        ("check mine.yaml --set model.name=llama3-70b", "did you mean 'llama-3"),
+        ("check mine.yaml --set model.name=meta-llama/Llama-3.1-70B-Instruct", "did you mean 'llama-3.1-70b'"),
+        ("show mine.yaml", "mine.yaml: is no plan; expected a plan.json: `phasewise plan SCENARIO --out plan.json`"),
+        ("simulate some.json", "some.json: is no plan; expected a plan.json"),
+    ],
+)
+def test_a_wrong_input_gets_one_line_that_helps(run: Run, words: str, help_: str) -> None:
+    """Each is refused with exit code 2 and a line that names what was found and what to do."""
+    found = run(*words.split())
+    assert found.exit_code == ExitCode.BAD_INPUT
+    assert help_ in found.stderr
+    assert max(map(len, found.stderr.splitlines())) < 260
+
+
+def test_a_limit_that_nothing_meets_is_named_before_what_is_not_offered(run: Run) -> None:
+    """Where an objective is too strict, the reasons begin with the latencies of idle machines."""
+    found = run("check", "mine.yaml", "--set", "slo.ttft_p99_s=0.01")
+    assert found.exit_code == ExitCode.INFEASIBLE
+    told = run("plan", "mine.yaml", "--quiet", "--set", "slo.ttft_p99_s=0.01").stdout
+    assert "on an idle instance, the limit is 0.01 s" in told.split("Why", 2)[1]
