@@ -88,17 +88,25 @@ def _tiles(found: Diff) -> Iterator[Tile]:
     bought, gone = (sum(getattr(each, key) for each in found.purchases) for key in ("buy", "retire"))
     yield Tile(label="Buy", value=number(bought), note=plural(bought, "machine").partition(" ")[2])
     yield Tile(label="Retire", value=number(gone), note=plural(gone, "machine").partition(" ")[2])
-    value, _, more = month_words(found.change_usd_per_month).partition(" ")
     same = not round(found.change_usd_per_month)
-    note = "machines alone" if same else f"{more}, machines alone; {found.change_usd_per_h:+,.2f} $/h"
-    yield Tile(label="Cost", value="the same" if same else value, note=note)
+    sign = "+" if found.change_usd_per_month > 0 else "-"
+    value = "none" if same else f"{sign}${abs(found.change_usd_per_month):,.0f}"
+    note = "machines alone" if same else f"machines alone; {sign}{dollars(abs(found.change_usd_per_h))}"
+    yield Tile(label="Change a month", value=value, note=note)
     change_w = found.after.power_w - found.before.power_w
     yield Tile(label="Rated power", value=f"{'+' if change_w >= 0 else '-'}{watts(abs(change_w))}",
                note=f"{watts(found.before.power_w)} to {watts(found.after.power_w)}")  # fmt: skip
     yield Tile(label="At most during it", value=watts(found.most.power_w),
                note=f"rated, {plural(found.most.machines, 'machine')}")  # fmt: skip
     yield Tile(label="Order of moves", value=f"{len(found.moves)} safe" if found.safe else "none found",
-               note="every objective holds after each" if found.safe else "see below")  # fmt: skip
+               note=_held(found) if found.safe else "see below")  # fmt: skip
+
+
+def _held(found: Diff) -> str:
+    """What is known of service after each move."""
+    if all(move.checked_by == "simulation" for move in found.moves):
+        return "every objective holds after each, simulated"
+    return "planned loads stay within limits, not simulated"
 
 
 def _purchases(found: Diff) -> Table:

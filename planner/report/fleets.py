@@ -42,7 +42,6 @@ def fleet_page(found: FleetPlan, question: Fleet, pictures: Mapping[str, Picture
     about = f"{best_words(question.objective)} of all models; {question.catalog.channel} prices"
     figures = summed([_figures(each.plan) for each in found.models])
     told = (
-        *figure_lines(figures),
         *((("Shared", "; ".join(found.shared)),) if found.shared else ()),
         *_margins(found),
         *((("Row", row_line(found.power)),) if found.power else ()),
@@ -56,6 +55,7 @@ def fleet_page(found: FleetPlan, question: Fleet, pictures: Mapping[str, Picture
         headline=headline,
         about=about,
         tiles=tuple(figure_tiles(figures, _least(found))),
+        figures=tuple(figure_lines(figures)),
         facts=told,
         warnings=warnings,
         sections=(
@@ -67,7 +67,7 @@ def fleet_page(found: FleetPlan, question: Fleet, pictures: Mapping[str, Picture
         ),
         screen=Screen(
             head=(f"{verdict}: {headline}", about), parts=_parts(candidates, evidence),
-            told=warned(told, warnings),
+            told=warned((*figure_lines(figures), *told), warnings),
             more=more(f"{found.models[0].name}.evidence, models, ..."),
         ).blocks,
     )  # fmt: skip
@@ -95,6 +95,7 @@ def fleet_simulation_page(
         headline=headline,
         about=about,
         tiles=tuple(figure_tiles(figures)),
+        figures=tuple(figure_lines(figures)),
         sections=(
             *section("models", "Models", models_table(found.candidates, question), _spent(found.candidates, question)),
             *(one for name, page in pages.items() for one in _of(name, page)),

@@ -1,9 +1,11 @@
 """What is shown of a frontier."""
 
+from collections.abc import Sequence
+
 from planner.report.html.charts import line, short
-from planner.report.page import Chart, Lines, Page, Section, Table, Tile, columns
+from planner.report.page import Chart, Lines, Page, Picker, Section, Table, Tile, columns
 from planner.report.plans import again
-from planner.report.words import number, plural, valued
+from planner.report.words import number, percent, plural, valued
 from planner.results.frontier import Design, Frontier
 
 _UNITS = {"cost": "usd", "power": "w", "machines": "number", "throughput": "req/s", "energy": "w", "carbon": "g/h"}
@@ -12,26 +14,113 @@ _LABELS = {
     "energy": "expected power", "carbon": "CO2 per hour",
 }  # fmt: skip
 
+_BUDGETS = {"cost": "cost_usd_per_h", "power": "power_w", "machines": "machines", "energy": "expected_power_w"}
+_BENT = 0.05
+"""Share of both axes by which a point must lie off the line through the ends to be called a knee."""
+
 
 def frontier_page(front: Frontier) -> Page:
     """The best of one quantity for every value of another."""
-    efficient = [d for d in front.designs if d.efficient]
+    efficient = sorted((d for d in front.designs if d.efficient), key=lambda d: d.values[front.x])
+    bend = knee([(d.values[front.x], d.values[front.y]) for d in efficient])
     return Page(
         title=f"{front.scenario.name}: frontier",
         verdict="FRONTIER" if front.complete else "FRONTIER, NOT COMPLETE",
         good=front.complete,
-        headline=f"{plural(len(efficient), 'efficient design')}: {front.best[front.x]} {front.x} against "
-        f"{front.best[front.y]} {front.y}",
-        about=f"{front.scenario.model.name}; {front.ended}",
+        headline=_headline(front, efficient, bend),
+        about=f"{_against(front)} of {front.scenario.model.name}; {front.ended}",
         tiles=[
+            *([_tile("Knee", front, efficient[bend])] if bend is not None else []),
+            *(
+                [
+                    _tile(f"{front.best[front.x]} {front.x}".capitalize(), front, _end(front, efficient, front.x)),
+                    _tile(f"{front.best[front.y]} {front.y}".capitalize(), front, _end(front, efficient, front.y)),
+                ]
+                if efficient
+                else []
+            ),
             Tile(label="Efficient", value=number(len(efficient)), note="no other is better on both"),
             Tile(label="Dominated", value=number(len(front.designs) - len(efficient)), note="shown hollow"),
         ],
         sections=(
-            Section(name="designs", title="Designs", blocks=[_scatter(front), _designs(front), _how(front)]),
+            Section(
+                name="designs",
+                title="Designs",
+                blocks=[_picker(front, efficient), _scatter(front), _designs(front), _how(front)],
+            ),
             again(front.scenario),
         ),
     )
+
+
+def _picker(front: Frontier, efficient: Sequence[Design]) -> Picker:
+    """A slider along the efficient designs."""
+    values = tuple(valued(front.x, each.values[front.x]) for each in efficient)
+    points = {
+        str(at): (Tile(label=front.x, value=values[at]), Tile(label=front.y, value=valued(front.y, d.values[front.y])),
+                  Tile(label="machines", value=number(sum(d.machines.values())), note=_bought(d)))
+        for at, d in enumerate(efficient)
+    }  # fmt: skip
+    return Picker(name="along", knobs=((front.x, values),), points=points)
+
+
+def knee(points: Sequence[tuple[float, float]]) -> int | None:
+    """Where a frontier bends most: the point furthest from the line through its ends, both axes scaled to these.
+
+    Args:
+        points: of the frontier, by the first axis.
+
+    Returns:
+        Its place; None for fewer than three points, and where all lie on the line.
+    """
+    if len(points) < 3:
+        return None
+    (x0, y0), (x1, y1) = points[0], points[-1]
+    if x0 == x1 or y0 == y1:
+        return None
+    off = [abs((x - x0) / (x1 - x0) - (y - y0) / (y1 - y0)) for x, y in points]
+    best = max(range(len(points)), key=off.__getitem__)
+    return best if off[best] > _BENT else None
+
+
+def _against(front: Frontier) -> str:
+    return f"{front.best[front.x]} {front.x} against {front.best[front.y]} {front.y}"
+
+
+def _end(front: Frontier, efficient: Sequence[Design], axis: str) -> Design:
+    """The design that is best on one axis."""
+    pick = min if front.best[axis] == "least" else max
+    return pick(efficient, key=lambda each: each.values[axis])
+
+
+def _headline(front: Frontier, efficient: Sequence[Design], bend: int | None) -> str:
+    """The trade in a sentence: from one end to the knee, or to the other end."""
+    if not efficient:
+        return "no design was validated"
+    first = _end(front, efficient, front.x)
+    if len(efficient) == 1:
+        return f"one design is best on both: {_pair(front, first)}, {_bought(first)}"
+    other = efficient[bend] if bend is not None and efficient[bend] is not first else _end(front, efficient, front.y)
+    words = "knee" if bend is not None and other is efficient[bend] else "other end"
+    gives = ", ".join(f"{axis} {_signed(other.values[axis], first.values[axis])}" for axis in (front.x, front.y))
+    return (
+        f"{plural(len(efficient), 'efficient design')}: {_pair(front, first)} at {front.best[front.x]} {front.x}; "
+        f"{words} {_pair(front, other)} ({gives})"
+    )
+
+
+def _signed(value: float, against: float) -> str:
+    change = value / against - 1 if against else 0.0
+    return f"{'+' if change >= 0 else '-'}{percent(abs(change))}"
+
+
+def _pair(front: Frontier, design: Design) -> str:
+    return " and ".join(valued(axis, design.values[axis]) for axis in (front.x, front.y))
+
+
+def _tile(label: str, front: Frontier, design: Design) -> Tile:
+    """A design of the frontier."""
+    return Tile(label=label, value=_pair(front, design).replace(" and ", ", "), note=_bought(design))
 
 
 def _how(front: Frontier) -> Lines:
@@ -52,7 +141,17 @@ def _scatter(front: Frontier) -> Chart:
             made = line(label, short([d.values[front.y] for d in mine]), hue)
             more = {"dots": True, "stepped": True} if wanted else {"points": 8, "hollow": True}
             series.append({**made, "x": short([d.values[front.x] for d in mine]), **more})
+    efficient = [d for d in ordered if d.efficient]
+    bend = knee([(d.values[front.x], d.values[front.y]) for d in efficient])
+    budgets = front.scenario.budget()
+    lines = {axis: getattr(budgets, _BUDGETS.get(axis, ""), None) for axis in (front.x, front.y)}
+    axes = (front.x, front.y) if efficient else ()
+    named = [(_end(front, efficient, axis), f"{front.best[axis]} {axis}") for axis in axes]
+    named += [(efficient[bend], "knee")] if bend is not None else []
     spec = {
+        "points": [{"x": d.values[front.x], "y": d.values[front.y], "label": words} for d, words in named],
+        "levels": [{"y": limit, "label": f"budget {valued(front.y, limit)}"} for limit in (lines[front.y],) if limit],
+        "uprights": [{"x": limit, "label": f"budget {valued(front.x, limit)}"} for limit in (lines[front.x],) if limit],
         "series": series, "xUnit": _UNITS.get(front.x, ""), "xLabel": _LABELS.get(front.x, front.x),
         "yUnit": _UNITS.get(front.y, ""), "height": 340,
     }  # fmt: skip

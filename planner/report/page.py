@@ -179,7 +179,23 @@ class Code:
     text: str
 
 
-Block = Table | Lines | Pairs | Drawing | Chart | Code
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picker:
+    """Sliders over points that were planned; the page shows the chosen one and computes nothing. Not in a terminal.
+
+    Attributes:
+        name: unique on the page.
+        knobs: what a slider sets, and the values it stops at.
+        points: places of the values, joined by commas -> the figures of that point; what is absent was not planned.
+    """
+
+    kind: ClassVar[str] = "picker"
+    name: str
+    knobs: tuple[tuple[str, tuple[str, ...]], ...]
+    points: Mapping[str, Sequence[Tile]]
+
+
+Block = Table | Lines | Pairs | Drawing | Chart | Code | Picker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,6 +226,7 @@ class Page:
         headline: the verdict in a sentence.
         about: what was asked, below it.
         tiles: the figures that matter most, on a web page.
+        figures: the tiles as lines, for a terminal.
         facts: what else a first look must tell, a line each.
         warnings: doubts, full sentences, shown before the sections.
         sections: the rest.
@@ -223,6 +240,7 @@ class Page:
     headline: str
     about: str = ""
     tiles: Sequence[Tile] = ()
+    figures: tuple[tuple[str, str], ...] = ()
     facts: tuple[tuple[str, str], ...] = ()
     warnings: Sequence[str] = ()
     sections: Sequence[Section] = ()

@@ -59,6 +59,8 @@ def plan_page(plan: ValidatedPlan, scenario: Scenario, picture: Picture | None =
     """
     candidate, judgement = plan.candidate, plan.judgement
     told, about = facts(plan), about_of(plan, scenario)
+    figures = figures_of(candidate, judgement, priced(plan.choices))
+    lines = tuple(figure_lines(figures))
     verdict, headline = "VALIDATED", headline_of(candidate, scenario, standing_words(plan.power))
     return Page(
         title=f"{scenario.name}: plan",
@@ -66,7 +68,8 @@ def plan_page(plan: ValidatedPlan, scenario: Scenario, picture: Picture | None =
         good=True,
         headline=headline,
         about=about,
-        tiles=tuple(tiles(figures_of(candidate, judgement, priced(plan.choices)), candidate, judgement, plan.margin)),
+        tiles=tuple(tiles(figures, candidate, judgement, plan.margin)),
+        figures=lines,
         facts=told,
         warnings=plan.warnings,
         sections=(
@@ -88,7 +91,7 @@ def plan_page(plan: ValidatedPlan, scenario: Scenario, picture: Picture | None =
             (f"{verdict}: {headline}", about),
             candidate,
             judgement,
-            warned(told, plan.warnings),
+            warned((*lines, *told), plan.warnings),
             more("evidence, ..."),
         ),
     )
@@ -126,7 +129,7 @@ def simulation_page(
         headline=headline,
         about=about,
         tiles=tuple(tiles(figures, candidate, judgement)),
-        facts=tuple(figure_lines(figures)),
+        figures=tuple(figure_lines(figures)),
         sections=(
             *section("buy", "What was simulated", *bought(candidate, picture), spoken),
             *section("binds", "What binds", binds(candidate, judgement, scenario.budget())),

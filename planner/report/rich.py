@@ -35,7 +35,8 @@ def drawn(page: Page, sections: Sequence[str] = ()) -> RenderableType:
         return Group(*parts, _First(page.screen))
     chosen = [part for part in page.sections if not sections or ALL in sections or part.name in sections]
     if not sections or ALL in sections:
-        parts += [Text(), *_block(Pairs(rows=page.facts), named=False)] if page.facts else []
+        told = (*page.figures, *page.facts)
+        parts += [Text(), *_block(Pairs(rows=told), named=False)] if told else []
         parts += _titled("Warnings", Lines(lines=tuple(page.warnings), bullets=True)) if page.warnings else []
     for part in chosen:
         parts += _section(part, named=part.name in sections)

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
+from planner.report.html.charts import line, short
 from planner.report.html.drawings import bar
-from planner.report.page import Cell, Chip, Lines, Section, Table, Tone, columns, section
+from planner.report.page import Cell, Chart, Chip, Lines, Section, Table, Tone, columns, section
 from planner.report.words import number, percent, plural, watts
 from planner.results.row import RowStudy, RowTrial
 
@@ -33,6 +34,7 @@ def row_section(row: RowStudy) -> Iterator[Section]:
     ]  # fmt: skip
     yield from section(
         "row", "How many a row holds", Lines(lines=tuple(row_words(row))),
+        _peaks(row),
         Table(columns=headings, rows=[_trial(t, max(1.0, most)) for t in row.trials], caption="machines tried"),
         Table(
             columns=columns("domain", "#machines", "#rated", "#limit", "#p99", "#peak", "#coincidence"), rows=domains,
@@ -40,6 +42,22 @@ def row_section(row: RowStudy) -> Iterator[Section]:
         ),
         Lines(lines=row.assumptions, bullets=True),
     )  # fmt: skip
+
+
+def _peaks(row: RowStudy) -> Chart | None:
+    """Peak power over the number of machines, against breaker and thresholds; nothing of a single number."""
+    trials = sorted(row.trials, key=lambda t: t.machines)
+    if len(trials) < 2:
+        return None
+    levels = [{"y": 1.0, "label": f"breaker {watts(row.row_limit_w)}"}]
+    levels += [{"y": edge, "label": f"threshold {percent(edge)}"} for edge in row.thresholds_frac]
+    series = [{**line("peak under control", short([t.peak_frac for t in trials]), 0), "dots": True}]
+    spec = {
+        "x": [float(t.machines) for t in trials], "series": series, "xUnit": "number", "xLabel": "machines in the row",
+        "yUnit": "share", "levels": levels, "height": 260, "most": 1.02,
+    }  # fmt: skip
+    note = "highest draw of all simulated weeks, as a share of the breaker's limit"
+    return Chart(name="row-peaks", title="Peak power of the row", spec=spec, note=note, whole=True)
 
 
 def _trial(trial: RowTrial, most: float) -> tuple[Cell, ...]:

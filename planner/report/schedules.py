@@ -78,7 +78,7 @@ def timetable_page(found: Timetable, scenario: Scenario, *, edited: bool = False
         good=held and not edited,
         headline=headline,
         about=about,
-        tiles=_tiles(schedule, days)[: -1 if edited else None],  # no gap is proven of an edited plan
+        tiles=_tiles(found, schedule, days)[: -1 if edited else None],  # no gap is proven of an edited plan
         facts=told,
         warnings=schedule.notes,
         sections=(
@@ -109,17 +109,31 @@ def _epochs(schedule: Schedule) -> str:
     return f"{plural(len(schedule.epochs), 'epoch')} of {schedule.epoch_s / _H_S:.3g} h"
 
 
-def _tiles(schedule: Schedule, days: float) -> list[Tile]:
+def _tiles(found: Timetable, schedule: Schedule, days: float) -> list[Tile]:
     """The figures that matter most."""
     gap = schedule.termination.gap_frac
     return [
         Tile(label="Cost", value=f"${schedule.cost_usd:,.2f}", note=f"${schedule.cost_usd / days:,.0f} a day"),
         Tile(label="Energy", value=f"{number(round(schedule.energy_j / _KWH_J))} kWh", note="at the meter"),
         Tile(label="Carbon", value=f"{number(round(schedule.carbon_g / _KG_G))} kg", note="of CO2"),
+        *_saved(found),
         Tile(label="Base fleet", value=number(sum(schedule.base_machines.values())), note=_fleet(schedule)),
         Tile(label="Starts and stops", value=number(schedule.churn_machines), note="machines"),
         Tile(label="Gap", value="unknown" if gap is None else percent(gap), note=f"proven, {schedule.method}"),
     ]
+
+
+def _saved(found: Timetable) -> Iterator[Tile]:
+    """What the schedule saves against the fleet for the peak that is never changed."""
+    if found.simulated is None or found.fixed is None:
+        return
+    now, fleet = found.simulated, found.fixed.spent
+    money, kwh = fleet.cost_usd - now.cost_usd, (fleet.energy_j - now.energy_j) / _KWH_J
+    kg = (fleet.carbon_g - now.carbon_g) / _KG_G
+    share = f" ({percent(abs(money) / fleet.cost_usd)})" if fleet.cost_usd else ""
+    words = "Saved against a fixed fleet" if money >= 0 else "More than a fixed fleet"
+    change = [f"{abs(v):,.0f} {unit} {'less' if v >= 0 else 'more'}" for v, unit in ((kwh, "kWh"), (kg, "kg CO2"))]
+    yield Tile(label=words, value=f"${abs(money):,.0f}{share}", note=", ".join(change))
 
 
 def _facts(found: Timetable, schedule: Schedule, *, edited: bool) -> tuple[tuple[str, str], ...]:
@@ -269,11 +283,15 @@ def _timetable(schedule: Schedule) -> list[Block]:
         until_s = epoch.start_s + (at - begin) * schedule.epoch_s
         cells = (
             spans(range(begin, at)), _clock(epoch.start_s), number(sum(epoch.machines.values())),
-            number(sum(epoch.top_machines.values())), _pools(epoch),
+            number(sum(epoch.top_machines.values())), _changes(epochs[begin - 1] if begin else None, epoch),
+            _pools(epoch),
         )  # fmt: skip
         rows.append((epoch.start_s, until_s, cells))
         begin = at
-    headings, every = columns("epochs", "from", "#machines", "#on top", "~what runs"), [cells for _, _, cells in rows]
+    headings, every = (
+        columns("epochs", "from", "#machines", "#on top", "~changes", "~what runs"),
+        [cells for _, _, cells in rows],
+    )
     words = f"{len(rows)} {'stretch' if len(rows) == 1 else 'stretches'} without change"
     if len(rows) <= _SHOWN_ROWS:
         return [Lines(lines=(f"{words}.",)), Table(columns=headings, rows=every, caption="timetable")]
@@ -321,6 +339,35 @@ def _pools(epoch: Epoch) -> str:
         f"{', '.join(sorted(run.rate_req_per_s))}"
         for run in epoch.runs
     )
+
+
+def _changes(before: Epoch | None, epoch: Epoch) -> str:
+    """Instances that come and go at the beginning of an epoch: ``+2 dgx-h100 tp4, -1 dgx-h100 tp8``."""
+    if before is None:
+        return ""
+    old, new = (_by_layout(each.runs) for each in (before, epoch))
+    words = [_changed(kind, old.get(kind, {}), new.get(kind, {})) for kind in sorted(old | new)]
+    return "; ".join(word for word in words if word) or "loads alone"
+
+
+def _by_layout(runs: Iterable[Run]) -> dict[str, dict[str, int]]:
+    """Machine and layout -> clock or power limit -> instances."""
+    found = dict[str, dict[str, int]]()
+    for run in runs:
+        kind = f"{_phase(run)}{run.spec.machine} {run.spec.layout.name}"
+        knob = layout_words(run.spec).removeprefix(run.spec.layout.name).strip()
+        counts = found.setdefault(kind, {})
+        counts[knob] = counts.get(knob, 0) + run.instances
+    return found
+
+
+def _changed(kind: str, old: dict[str, int], new: dict[str, int]) -> str:
+    """What becomes of the instances of one layout; nothing where all stay."""
+    if len(old) == len(new) == 1 and old.keys() != new.keys():
+        ((was, before), (will, after)) = (*old.items(), *new.items())
+        return f"{kind}: {before} at {was or 'full clock'}, now {after} at {will or 'full clock'}"
+    moved = [(new.get(knob, 0) - old.get(knob, 0), knob) for knob in sorted(old | new)]
+    return ", ".join(f"{count:+d} {kind} {knob}".rstrip() for count, knob in moved if count)
 
 
 def _phase(run: Run) -> str:

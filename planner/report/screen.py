@@ -7,11 +7,9 @@ from textwrap import wrap
 from planner.report.availability import availability_line
 from planner.report.choices import MOST_NAMED, best_others
 from planner.report.evidence import objectives
-from planner.report.figures import figure_lines, figures_of
 from planner.report.page import Block, Lines, Pairs, Table
 from planner.report.rows import row_line
 from planner.report.words import amount, percent, plural, valued
-from planner.results.choice import priced
 from planner.results.evidence import Evidence, Neighbour, ValidatedPlan, Verdict
 from planner.results.plan import CandidatePlan
 from planner.scenario.objectives import Objective
@@ -33,10 +31,9 @@ def more(sections: str) -> str:
 
 
 def facts(plan: ValidatedPlan) -> tuple[tuple[str, str], ...]:
-    """What a first look must tell besides machines and objectives, the most important last to be cut short."""
+    """What a first look must tell besides machines, objectives and figures, the most important last to be cut short."""
     others = best_others(plan) or plan.alternatives[:MOST_NAMED]
     told = (
-        *figure_lines(figures_of(plan.candidate, plan.judgement, priced(plan.choices))),
         ("Row", row_line(plan.power) if plan.power else ""),
         ("Availability", availability_line(plan.availability) if plan.availability else ""),
         ("Load margin", _margin(plan)),

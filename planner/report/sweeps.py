@@ -24,6 +24,7 @@ from planner.report.page import (
     columns,
     section,
 )
+from planner.report.pickers import picker
 from planner.report.plans import again
 from planner.report.words import budget, change, dollars, number, percent, plural, rate, valued
 from planner.results.plan import CandidatePlan
@@ -60,6 +61,7 @@ def whatif_page(sweep: WhatIf) -> Page:
         about=f"{sweep.scenario.model.name}, {best_words(objective)}; " + _varied(sweep),
         tiles=_tiles(sweep, objective),
         sections=(
+            *section("choose", "Choose a point", picker(sweep) if sweep.points and sweep.knobs else None),
             *section("plans", "Plans", *(_grid(sweep, objective) if sweep.points else ())),
             *section("power", "Power", _power(sweep) if held else None),
             *section("regret", "Regret", *(_regret(sweep, objective) if sweep.regret else ())),

@@ -1,15 +1,24 @@
 """A page as one file: the template, with style, program and data inside."""
 
 import json
+from base64 import b64encode
+from hashlib import sha256
 from importlib import resources
 
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 from planner import __version__
-from planner.report.page import Cell, Chart, Chip, Column, Page
+from planner.report.page import Cell, Chart, Chip, Column, Page, Picker, Table
 
-_INSIDE = ("page.css", "uPlot.min.css", "page.js", "uPlot.iife.min.js")
+_SCRIPTS = ("uPlot.iife.min.js", "page.js")
+_INSIDE = ("page.css", "uPlot.min.css", *_SCRIPTS)
+_NARROW = 44
+"""Letters that fit side by side on a phone of 400 pixels."""
+_THIRD = 13
+"""Letters that fit in a third of it."""
+_DRAWN = 16
+"""Letters that a drawing of a table takes the place of."""
 
 
 def render(page: Page) -> str:
@@ -24,16 +33,44 @@ def render(page: Page) -> str:
         loader=DictLoader(files), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     charts = {b.name: b.spec for s in page.sections for b in s.blocks if isinstance(b, Chart)}
+    pickers = {b.name: _stops(b) for s in page.sections for b in s.blocks if isinstance(b, Picker)}
     inside = {name.replace(".", "_"): Markup(files[name]) for name in _INSIDE}  # noqa: S704  our own files
     return environment.get_template("page.html.j2").render(
-        page=page, version=__version__, charts=_embedded(charts), inside=inside, css=_css, shown=_shown
-    )
+        page=page, version=__version__, charts=_embedded(charts), pickers=_embedded(pickers), inside=inside,
+        css=_css, shown=_shown, wide=_wide,
+        scripts=Markup(" ".join(_digest(files[name]) for name in _SCRIPTS)),  # noqa: S704  digests of our own files
+    )  # fmt: skip
 
 
-def _css(column: Column) -> Markup:
-    """How the cells of a column are set."""
-    kinds = [name for name, is_so in (("n", column.numeric), ("w", column.wraps)) if is_so]
-    return Markup(' class="{}"').format(kinds[0]) if kinds else Markup()
+def _stops(picker: Picker) -> dict[str, object]:
+    """What ``page.js`` reads of sliders."""
+    points = {at: [[t.label, t.value, t.note] for t in tiles] for at, tiles in picker.points.items()}
+    return {"knobs": picker.knobs, "points": points}
+
+
+def _digest(script: str) -> str:
+    """What the page's policy knows a script by: no other one runs."""
+    return f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'"
+
+
+def _wide(block: Table) -> bool:
+    """Whether the rows of a table stand below each other, one name and value a line, where a screen is narrow."""
+    shown = [at for at, column in enumerate(block.columns) if not column.drawn]
+    widths = (max([len(block.columns[at].name), *(_length(row[at]) for row in block.rows)]) for at in shown)
+    drawn = sum(column.drawn for column in block.columns)
+    return sum(widths) + 2 * len(shown) + _DRAWN * drawn > _NARROW
+
+
+def _length(cell: Cell) -> int:
+    return len(cell.words) if isinstance(cell, Chip) else len(str(cell))
+
+
+def _css(column: Column, cell: Cell = "") -> Markup:
+    """How a cell is set: numbers, sentences, and names by their length, which no phone folds."""
+    kinds = [name for name, is_so in (("n", column.numeric), ("w", column.wraps)) if is_so][:1]
+    long = 0 if column.drawn or column.wraps else _length(cell)
+    kinds += ["ll"] if long >= 2 * _THIRD - 4 else ["l"] if long > _THIRD or column.drawn else []
+    return Markup(' class="{}"').format(" ".join(kinds)) if kinds else Markup()
 
 
 def _shown(cell: Cell) -> str:

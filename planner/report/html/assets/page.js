@@ -49,10 +49,28 @@
       if (a > left) c.fillRect(left, top, a - left, height);
       if (b < left + width) c.fillRect(b, top, left + width - b, height);
     }
+    (spec.uprights || []).forEach((line) => {
+      const x = u.valToPos(line.x, "x", true);
+      c.strokeStyle = css("--ink"); c.lineWidth = devicePixelRatio; c.setLineDash([6 * devicePixelRatio, 4 * devicePixelRatio]);
+      c.beginPath(); c.moveTo(x, top); c.lineTo(x, top + height); c.stroke(); c.setLineDash([]);
+      c.fillStyle = css("--ink"); c.font = 11 * devicePixelRatio + "px system-ui, sans-serif"; c.textAlign = "right"; c.textBaseline = "top";
+      c.fillText(line.label, x - 4 * devicePixelRatio, top + 2 * devicePixelRatio);
+    });
+    (spec.points || []).forEach((p) => {
+      const x = u.valToPos(p.x, "x", true), y = u.valToPos(p.y, "y", true), far = 10 * devicePixelRatio;
+      c.fillStyle = css("--ink"); c.font = "bold " + 12 * devicePixelRatio + "px system-ui, sans-serif"; c.textBaseline = "bottom";
+      const right = x + far + c.measureText(p.label).width < left + width;
+      c.textAlign = right ? "left" : "right";
+      c.fillText(p.label, right ? x + far : x - far, y - far / 2 > top + far ? y - far / 2 : y + 2 * far);
+    });
     (spec.levels || []).forEach((level) => {
       const y = u.valToPos(level.y, "y", true);
       c.strokeStyle = css("--ink"); c.lineWidth = devicePixelRatio; c.setLineDash([6 * devicePixelRatio, 4 * devicePixelRatio]);
       c.beginPath(); c.moveTo(left, y); c.lineTo(left + width, y); c.stroke(); c.setLineDash([]);
+      if (level.label) {
+        c.fillStyle = css("--ink"); c.font = 11 * devicePixelRatio + "px system-ui, sans-serif"; c.textAlign = "left"; c.textBaseline = "bottom";
+        c.fillText(level.label, left + 4 * devicePixelRatio, y - 2 * devicePixelRatio);
+      }
     });
     c.restore();
     c.save();
@@ -103,6 +121,7 @@
         x: { time: false, ...(spec.xLog ? { distr: 3 } : {}) },
         y: nines ? { range: [0, 3.05] } : spec.yLog ? { distr: 3 } : { range: (u, lo, hi) => {
           if (lo == null) return [0, 1];
+          hi = Math.max(hi, spec.most ?? hi);
           const from = spec.zero ? Math.min(0, lo) : lo - 0.08 * (hi - lo || Math.abs(hi) || 1);
           return [from, hi > from ? hi + 0.06 * (hi - from) : from + 1];
         } },
@@ -211,6 +230,34 @@
   dark.addEventListener("change", () => { if (!chosen) wear(dark.matches ? "dark" : "light"); });
   addEventListener("beforeprint", () => { root.dataset.before ||= root.dataset.theme; document.querySelectorAll("details").forEach((d) => (d.open = true)); wear("light"); });
   addEventListener("afterprint", () => { const before = root.dataset.before; delete root.dataset.before; if (before) wear(before); });
+
+  // --- sliders over planned points: they choose, and compute nothing
+  const element = (tag, words, name) => { const e = document.createElement(tag); if (words != null) e.textContent = words; if (name) e.className = name; return e; };
+  const choices = JSON.parse(document.getElementById("pickers").textContent);
+  document.querySelectorAll(".picker").forEach((box) => {
+    const { knobs, points } = choices[box.dataset.picker];
+    const tiles = element("dl", null, "tiles"), sliders = [];
+    tiles.setAttribute("aria-live", "polite");
+    const show = () => {
+      const found = points[sliders.map((s) => s.value).join(",")] || [["verdict", "not planned", "no point of the sweep"]];
+      tiles.replaceChildren(...found.map(([label, value, note]) => {
+        const tile = element("div");
+        tile.append(element("dt", label), element("dd", value), element("dd", note, "note"));
+        return tile;
+      }));
+    };
+    knobs.forEach(([key, values]) => {
+      const row = element("label"), slider = element("input"), out = element("output", values[0]);
+      Object.assign(slider, { type: "range", min: 0, max: values.length - 1, step: 1 });
+      slider.value = 0;
+      slider.setAttribute("aria-valuetext", values[0]);
+      slider.addEventListener("input", () => { out.textContent = values[slider.value]; slider.setAttribute("aria-valuetext", values[slider.value]); show(); });
+      row.append(element("span", key), slider, out);
+      sliders.push(slider); box.append(row);
+    });
+    box.append(tiles, element("p", "Only points that were planned and simulated: nothing between them is computed.", "note"));
+    show();
+  });
 
   // --- copying
   document.querySelectorAll("button.copy").forEach((b) => b.addEventListener("click", async () => {

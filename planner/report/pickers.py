@@ -1,0 +1,49 @@
+"""Sliders over the points of a sweep."""
+
+from collections.abc import Iterator
+
+from planner.report.headlines import machine_words
+from planner.report.page import Picker, Tile
+from planner.report.words import dollars, number, percent, plural, rate, watts
+from planner.results.sweep import VALIDATED, Outcome, Point, WhatIf
+
+
+def picker(sweep: WhatIf) -> Picker:
+    """A slider for each key that was varied; numbers rise, words stand as they were given."""
+    knobs = tuple((knob.key, tuple(_in_order(knob.values))) for knob in sweep.knobs)
+    return Picker(
+        name="points",
+        knobs=knobs,
+        points={_place(point, knobs): tuple(_tiles(point.outcome)) for point in sweep.points},
+    )
+
+
+def _in_order(values: tuple[str, ...]) -> list[str]:
+    try:
+        return sorted(values, key=float)
+    except ValueError:
+        return list(values)
+
+
+def _place(point: Point, knobs: tuple[tuple[str, tuple[str, ...]], ...]) -> str:
+    """Where the sliders stand for a point."""
+    return ",".join(str(values.index(point.settings[key])) for key, values in knobs)
+
+
+def _tiles(found: Outcome) -> Iterator[Tile]:
+    """What a point comes to."""
+    bought = found.candidate
+    if found.verdict != VALIDATED or bought is None:
+        yield Tile(label="Verdict", value=found.verdict, note=" ".join(found.explanation[:1]))
+        return
+    totals, bill = bought.totals, found.bill
+    yield Tile(label="Verdict", value=found.verdict, note=f"policy {bought.policy}")
+    yield Tile(label="Machines", value=number(totals.machines), note=machine_words(bought.pools))
+    yield Tile(label="Cost", value=dollars(totals.cost_usd_per_h), note=plural(totals.gpus, "GPU"))
+    drawn = "" if bill is None or bill.p99_w is None else f"{watts(bill.p99_w)} P99"
+    yield Tile(label="Rated power", value=watts(totals.power_w), note=drawn)
+    if found.served_req_per_s is not None:
+        yield Tile(label="Served", value=rate(found.served_req_per_s))
+    if found.margin_frac:
+        name, left = min(found.margin_frac.items(), key=lambda each: each[1])
+        yield Tile(label="Tightest objective", value=name, note=f"{percent(left)} of its limit left")
