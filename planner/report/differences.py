@@ -51,7 +51,7 @@ def _verdict(found: Diff) -> tuple[str, str]:
     """What to buy and to retire, what that changes, and whether there is a safe order."""
     if all(change.sign == "=" for change in found.changes) and not found.explanation:
         return "NO CHANGES", "the same machines in the same pools"
-    headline = f"{purchase_words(found.purchases)}; {month_words(found.change_usd_per_month)}"
+    headline = f"{purchase_words(found.purchases)}; {month_words(found.month_change_usd)}"
     if found.safe:
         return "SAFE", f"{headline}; a safe order of {plural(len(found.moves), 'move')}"
     return "NO SAFE ORDER FOUND", headline
@@ -88,9 +88,9 @@ def _tiles(found: Diff) -> Iterator[Tile]:
     bought, gone = (sum(getattr(each, key) for each in found.purchases) for key in ("buy", "retire"))
     yield Tile(label="Buy", value=number(bought), note=plural(bought, "machine").partition(" ")[2])
     yield Tile(label="Retire", value=number(gone), note=plural(gone, "machine").partition(" ")[2])
-    same = not round(found.change_usd_per_month)
-    sign = "+" if found.change_usd_per_month > 0 else "-"
-    value = "none" if same else f"{sign}${abs(found.change_usd_per_month):,.0f}"
+    same = not round(found.month_change_usd)
+    sign = "+" if found.month_change_usd > 0 else "-"
+    value = "none" if same else f"{sign}${abs(found.month_change_usd):,.0f}"
     note = "machines alone" if same else f"machines alone; {sign}{dollars(abs(found.change_usd_per_h))}"
     yield Tile(label="Change a month", value=value, note=note)
     change_w = found.after.power_w - found.before.power_w

@@ -54,7 +54,7 @@ def _peaks(row: RowStudy) -> Chart | None:
     series = [{**line("peak under control", short([t.peak_frac for t in trials]), 0), "dots": True}]
     spec = {
         "x": [float(t.machines) for t in trials], "series": series, "xUnit": "number", "xLabel": "machines in the row",
-        "yUnit": "share", "levels": levels, "height": 260, "most": 1.02,
+        "yUnit": "share", "levels": levels, "reach": True, "height": 260,
     }  # fmt: skip
     note = "highest draw of all simulated weeks, as a share of the breaker's limit"
     return Chart(name="row-peaks", title="Peak power of the row", spec=spec, note=note, whole=True)

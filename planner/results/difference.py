@@ -104,7 +104,7 @@ class Diff:
         bill_after: the same of the second.
         purchases: machines to buy and to retire, by type.
         change_usd_per_h: machine prices of the second plan less those of the first.
-        change_usd_per_month: the same in a mean month.
+        month_change_usd: the same in a mean month.
         most: the most that stands at any time of the migration, each quantity by itself.
         notes: what else differs between the two questions, full sentences.
     """
@@ -122,6 +122,6 @@ class Diff:
     bill_after: Bill
     purchases: tuple[Purchase, ...]
     change_usd_per_h: float
-    change_usd_per_month: float
+    month_change_usd: float
     most: Totals
     notes: tuple[str, ...] = ()

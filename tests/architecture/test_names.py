@@ -24,7 +24,7 @@ COUNTS = {
     "block_columns", "block_rows", "dense_inner", "dense_layers", "expert_inner", "hidden_multiple", "index_dim",
     "latent_dim", "k_dim", "v_dim", "kv_elements", "shared", "windowed_layers",
     "dim", "inner", "samples", "sizes", "times", "vocab", "vocab_whole", "worlds",
-    "after", "during",
+    "after", "before", "buy", "during", "retire",
     "held", "hurt", "points",
     "count", "lanes", "machines_per_instance", "owed_blocks",
     "clients", "distinct_prompts", "observations", "models", "lag_steps", "wait_steps", "workers",

@@ -121,7 +121,7 @@
         x: { time: false, ...(spec.xLog ? { distr: 3 } : {}) },
         y: nines ? { range: [0, 3.05] } : spec.yLog ? { distr: 3 } : { range: (u, lo, hi) => {
           if (lo == null) return [0, 1];
-          hi = Math.max(hi, spec.most ?? hi);
+          if (spec.reach) { hi = Math.max(hi, ...spec.levels.map((level) => level.y)); lo = Math.min(lo, ...spec.levels.map((level) => level.y)); }
           const from = spec.zero ? Math.min(0, lo) : lo - 0.08 * (hi - lo || Math.abs(hi) || 1);
           return [from, hi > from ? hi + 0.06 * (hi - from) : from + 1];
         } },
