@@ -132,7 +132,9 @@ def test_impossible_controls_are_refused(word: str, said: str) -> None:
 
 def test_one_control_of_a_section_for_each_choice() -> None:
     """``any`` is all controls, those that slow down least first; second thresholds only matter to POLCA."""
-    section = Scenario.model_validate(small("power.policy=any", "power.t2_frac=[0.85, 0.95]").model_dump()).power
+    section = Scenario.model_validate(
+        small("power.row_limit_w=20000", "power.policy=any", "power.t2_frac=[0.85, 0.95]").model_dump()
+    ).power
     assert [(each.policy, each.t2_frac) for each in section.controls()] == [
         ("no-cap", 0.85), ("one-threshold-low", 0.85), ("polca", 0.85), ("polca", 0.95), ("one-threshold-all", 0.85),
     ]  # fmt: skip
