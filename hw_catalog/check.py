@@ -81,13 +81,16 @@ GPU_NUMBERS = (
     *("prefill_slowdown_ratio", "decode_slowdown_ratio"),
 )
 MACHINE_NUMBERS = ("gpus", "rated_w", "idle_w", "rack_units")
+SOMETIMES = ("domain_gpus", "host_gib")  # of machines that state them
 
 
 def _missing_sources(catalog: Catalog) -> Iterator[Finding]:
     """Numbers without a source, and sources without a date."""
     entries: list[tuple[str, Mapping[str, Provenance], tuple[str, ...]]] = []
     entries += [(gpu.name, gpu.provenance, GPU_NUMBERS) for gpu in catalog.gpus.values()]
-    entries += [(machine.name, machine.provenance, MACHINE_NUMBERS) for machine in catalog.machines.values()]
+    for machine in catalog.machines.values():
+        stated = tuple(number for number in SOMETIMES if getattr(machine, number) is not None)
+        entries.append((machine.name, machine.provenance, MACHINE_NUMBERS + stated))
     named: list[tuple[str, Provenance]] = [(link.name, link.provenance) for link in catalog.links.values()]
     named += [(f"{m.name} {p.channel}", p.provenance) for m in catalog.machines.values() for p in m.prices]
     for name, provenance, numbers in entries:

@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("phasewise", "planner", "hw_catalog", "workloads", "solvers")
+PACKAGES = ("planner", "hw_catalog", "workloads", "solvers")
 
 
 def module_names() -> list[str]:

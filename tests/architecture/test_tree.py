@@ -12,7 +12,7 @@ from tests.architecture.sources import PACKAGES, ROOT, committed
 
 TOP = {
     ".ci", ".gitignore", ".pre-commit-config.yaml", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile",
-    "NOTICE", "README.md", "SECURITY.md", "benchmarks", "docs", "hw_catalog", "phasewise", "planner", "pyproject.toml",
+    "NOTICE", "README.md", "SECURITY.md", "benchmarks", "docs", "hw_catalog", "planner", "pyproject.toml",
     "solvers", "tests", "workloads",
 }  # fmt: skip
 
@@ -49,6 +49,7 @@ def test_every_data_file_is_packaged() -> None:
     for package in PACKAGES:
         root = ROOT / package
         packaged = {path for pattern in patterns[package] for path in root.glob(pattern)}
+        packaged |= {ROOT / "planner/api/phasewise" / pattern for pattern in patterns["phasewise"]}
         data = {path for path in root.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
         left_out += [str(path.relative_to(ROOT)) for path in sorted(data - packaged)]
     assert not left_out
@@ -57,16 +58,24 @@ def test_every_data_file_is_packaged() -> None:
 def test_every_package_data_pattern_finds_something() -> None:
     """No pattern of ``package-data`` is left from a file that has gone."""
     patterns = project()["tool"]["setuptools"]["package-data"]
-    idle = [f"{p}: {pattern}" for p in patterns for pattern in patterns[p] if not any((ROOT / p).glob(pattern))]
+    where = project()["tool"]["setuptools"]["package-dir"]
+    idle = [
+        f"{p}: {pattern}"
+        for p in patterns
+        for pattern in patterns[p]
+        if not any((ROOT / where.get(p, p)).glob(pattern))
+    ]
     assert not idle
 
 
 def test_every_directory_of_modules_is_a_package() -> None:
-    """Setuptools finds a directory only by its ``__init__.py``."""
+    """Setuptools packs each directory of modules that is listed, `phasewise` under its own name."""
     directories = {path.parent for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
     assert not [str(d.relative_to(ROOT)) for d in directories if not (d / "__init__.py").exists()]
-    includes = project()["tool"]["setuptools"]["packages"]["find"]["include"]
-    assert sorted(includes) == sorted(f"{package}*" for package in PACKAGES)
+    setuptools = project()["tool"]["setuptools"]
+    elsewhere = {value: key for key, value in setuptools["package-dir"].items()}
+    names = [str(d.relative_to(ROOT)) for d in directories]
+    assert sorted(setuptools["packages"]) == sorted(elsewhere.get(name, name.replace("/", ".")) for name in names)
 
 
 def test_one_version_everywhere() -> None:
