@@ -23,7 +23,8 @@ class TraceColumns(BaseModel):
     @property
     def named(self) -> dict[str, str]:
         """Those that are named."""
-        return dict(self.model_dump(exclude_none=True))
+        every = {"arrival": self.arrival, "prompt": self.prompt, "output": self.output}
+        return {kind: column for kind, column in every.items() if column is not None}
 
 
 def columns_of(words: str) -> dict[str, str]:

@@ -155,7 +155,11 @@ def test_other_precisions_say_whether_they_were_simulated() -> None:
         user_tokens_per_s=None, usd_per_million_prompt_tokens=0.5, usd_per_million_output_tokens=None,
     )  # fmt: skip
     console = Console(width=200, record=True, file=StringIO())
-    console.print(drawn(plan_page(replace(_served(), choices=(row,)), plans.scenario()), ["choices"]))
+    chosen = replace(
+        row, allowed=True, standing=Standing.CHOSEN, objective_value=60.0, cost_usd_per_h=60.0, bound=60.0,
+        user_tokens_per_s=20.0, usd_per_million_output_tokens=1.0,
+    )  # fmt: skip
+    console.print(drawn(plan_page(replace(_served(), choices=(row, chosen)), plans.scenario()), ["choices"]))
     table = console.export_text().partition("Precisions, engines and policies")[2]
     assert "$41.40/h" in table
     assert "bound only, not allowed" in table

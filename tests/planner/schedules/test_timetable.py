@@ -201,7 +201,8 @@ def test_two_weeks_are_compared(week: Path, tmp_path: Path) -> None:
     dearer = tmp_path / "dearer.json"
     dearer.write_text(json.dumps(data), encoding="utf-8")
     assert "edited since it was simulated" in _say("diff", str(week), str(dearer), code=2)
-    dearer.write_text(sealed(data), encoding="utf-8")
+    asked = Scenario.model_validate(data["scenario"])  # written digit by digit
+    dearer.write_text(sealed({**data, "scenario": asked}), encoding="utf-8")
     found = json.loads(_say("diff", str(week), str(dearer), "--json"))
     assert len(found["epochs"]) == 28
     assert found["after"]["cost_usd"] - found["before"]["cost_usd"] == pytest.approx(280)
