@@ -5,7 +5,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -58,6 +58,10 @@ def test_spares_are_enough_and_none_is_below_zero(rule: Rule, pools: list[int], 
     assert up_frac(with_spares(asked, found), rule) >= rule.target_frac
 
 
+HALVES = replace(RULE, target_frac=0.94, rack_machines=2, rack_down_frac=0.0016, domains=2)
+
+
+@example(HALVES, [8, 11, 4], 0.0052, 0.9995)  # each pool must stand in one domain alone: many ways to share spares
 @given(rules, sizes, st.floats(0, 0.02), st.floats(0.5, 0.9995))
 def test_more_nines_never_need_fewer_machines(rule: Rule, pools: list[int], down_frac: float, other: float) -> None:
     """A larger share of time never takes fewer machines of one price."""
