@@ -56,7 +56,8 @@ def _undivided(
     for loop in loops:
         if loop.serves:
             loop.prove()
-    if cells <= MOST_IN_A_CELL or all(not loop.serves or loop.proven_infeasible for loop in loops):
+    by_choice = cases[0].scenario.policy.cells is not None  # who asks for cells is sold no single pool
+    if all(not loop.serves or loop.proven_infeasible for loop in loops) or (cells <= MOST_IN_A_CELL and not by_choice):
         return search(cases, progress, with_margin=with_margin, drawn_w=drawn_w)
     words = (
         f"{cells} equal cells are no plan, each with its share of requests, budgets and machines on the market; one "

@@ -101,7 +101,7 @@ def _in_cells(case: Case, candidate: CandidatePlan, judging: Judging, note: Note
     traffic = CellTraffic(
         draw=lambda cell: draws(cell)(seed, scale, 1.0), seed=seed,
         workload=f"{_words(asked, candidate, 0)}, in {candidate.cells} cells",
-        exact=asked.exact_at(scale) or asked.aligned_at(scale),
+        exact=asked.exact_at(scale), aligned=asked.aligned_at(scale),
     )  # fmt: skip
     return judge_cells(
         cells_as_served(case, candidate), case.policy, traffic, case.slos, judging, reference=case.reference, note=note

@@ -48,12 +48,19 @@ def best_others(plan: ValidatedPlan) -> tuple[str, ...]:
 
 def _other(plan: ValidatedPlan, row: Choice) -> str:
     """A row in a sentence: what it is, what it comes to, and what speaks for that."""
-    value = valued(plan.objective, row.objective_value)
+    value = _worth(plan.objective, row)
     if row.simulated:
         change = round(row.objective_value / max(1e-9, plan.objective_value) - 1, _DIGITS)
         value += f" ({'+' if change >= 0 else '-'}{percent(abs(change))})"
     what = f"{row.variant.dtype} weights, {row.variant.kv_dtype} KV, {row.engine}, {row.policy}"
     return f"{value}, {_seen(row)}: {what}, {plural(row.machines, 'machine')}"
+
+
+def _worth(objective: str, row: Choice) -> str:
+    """What a row comes to; of one that was not simulated what is proven, since bursts may double its optimum."""
+    if row.simulated:
+        return valued(objective, row.objective_value)
+    return "unpriced" if row.bound is None else f"at best {valued(objective, row.bound)}"
 
 
 def _seen(row: Choice) -> str:
@@ -77,7 +84,7 @@ def split_words(plan: ValidatedPlan, policies: Sequence[str] | str) -> str:
         return words
     most = plan.objective == Objective.THROUGHPUT
     best = min(rivals, key=lambda r: (not r.simulated, -r.objective_value if most else r.objective_value))
-    return f"{words}; {'not split' if mine else 'split'} {valued(plan.objective, best.objective_value)}, {_seen(best)}"
+    return f"{words}; {'not split' if mine else 'split'} {_worth(plan.objective, best)}, {_seen(best)}"
 
 
 def _cells(row: Choice, objective: Objective) -> tuple[str, ...]:

@@ -33,13 +33,15 @@ class CellTraffic:
         draw: cell -> its requests.
         seed: of all of them.
         workload: in words.
-        exact: they are the workload itself, in its own minutes, so that busy ones are no error.
+        exact: they are the workload itself, in its own minutes, so that nothing is left to chance.
+        aligned: its minutes are those of a trace, so that busy ones are no error: halves of the cells are compared.
     """
 
     draw: Callable[[int], Trace]
     seed: int
     workload: str
     exact: bool
+    aligned: bool
 
 
 def judge_cells(
@@ -109,10 +111,11 @@ def _one(
     """The window of a cell and what it did; to its last request where it keeps every objective."""
     trace = traffic.draw(cell)
     run, seen = benches[cell].serve(trace)
-    counted = tally(run, seen, slos)
+    odd = cell % 2 == 1
+    counted = tally(run, seen, slos, odd=odd)
     if counted.counts["unfinished"] and not _beyond(counted, slos):
         run, seen = benches[cell].serve(trace, to_the_end=True)
-        counted = tally(run, seen, slos)
+        counted = tally(run, seen, slos, odd=odd)
     if note:
         note(traffic.seed, trace, replace(run, instances=[f"cell{cell}/{name}" for name in run.instances]))
     return trace.duration_s, counted
@@ -148,7 +151,10 @@ def _account(
     """The books of all cells, as a judgement."""
     bodies, parts = {pool.name: pool.physics for pool in pools}, tuple(enumerate(slos))
     found = [
-        evidence(slo, fleet.sample(k), confidence_frac=judging.confidence_frac, exact=traffic.exact) for k, slo in parts
+        evidence(
+            slo, fleet.sample(k, halves=traffic.aligned), confidence_frac=judging.confidence_frac, exact=traffic.exact
+        )
+        for k, slo in parts
     ]
     span_s = horizon_s * (1.0 - judging.warmup_frac - judging.cooldown_frac)
     counts, sums, transfers = fleet.counts, fleet.sums, max(1, fleet.counts["transfers"])
@@ -166,7 +172,9 @@ def _account(
         output_tokens_per_s=sums["output_tokens"] / span_s,
         good_output_tokens_per_s=sums["good_output_tokens"] / span_s,
         good_prompt_tokens_per_s=sums["good_prompt_tokens"] / span_s,
-        steady=traffic.exact or all(_steady(fleet.sample(k, second_half=True), slo, judging) for k, slo in parts),
+        steady=traffic.exact
+        or traffic.aligned
+        or all(_steady(fleet.sample(k, second_half=True), slo, judging) for k, slo in parts),
         pools=tuple(pool_use(name, [meters], bodies.get(name)) for name in meters),
         link_wait_mean_s=sums["link_wait_s"] / transfers, transfer_mean_s=sums["transfer_s"] / transfers,
         engine=fleet.engine, latency_s=fleet.latency_s(), power=drawn([meters], bodies),

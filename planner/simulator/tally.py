@@ -28,6 +28,7 @@ class Tally:
 
     Attributes:
         objectives: of each objective (slices, bins) how many values ended in each bin.
+        odd: the same of every second cell alone: two halves of a fleet differ by chance.
         figures: of each metric (1, bins).
         counts: requests arrived, finished, refused, restarted, unfinished, measured, and of them good; transfers.
         sums: tokens that were output, within the objectives, their prompts; seconds on links, and waited for them.
@@ -37,6 +38,7 @@ class Tally:
     """
 
     objectives: list[Counts]
+    odd: list[Counts]
     figures: list[Counts]
     counts: dict[str, int]
     sums: dict[str, float]
@@ -46,8 +48,9 @@ class Tally:
 
     def add(self, other: "Tally") -> None:
         """Count what another cell did too."""
-        for mine, theirs in zip((*self.objectives, *self.figures), (*other.objectives, *other.figures), strict=True):
-            mine += theirs
+        for name in ("objectives", "odd", "figures"):
+            for mine, theirs in zip(getattr(self, name), getattr(other, name), strict=True):
+                mine += theirs
         self.counts = {key: value + other.counts[key] for key, value in self.counts.items()}
         self.sums = {key: value + other.sums[key] for key, value in self.sums.items()}
         for name, meters in other.meters.items():
@@ -56,9 +59,12 @@ class Tally:
             seconds = min(len(mine), len(theirs))  # windows begin and end with an arrival
             self.above_j[name] = mine[:seconds] + theirs[:seconds]
 
-    def sample(self, objective: int, *, second_half: bool = False) -> Sample:
-        """The values of an objective, by slice of the window."""
+    def sample(self, objective: int, *, second_half: bool = False, halves: bool = False) -> Sample:
+        """The values of an objective, by slice of the window; of both halves of the cells, where these are compared."""
         rows = self.objectives[objective]
+        if halves:
+            odd = self.odd[objective]
+            return Sample(values=(ENDS,) * (2 * len(rows)), weights=(*(rows - odd), *odd), slices=len(rows))
         kept = rows[len(rows) // 2 if second_half else 0 :]
         return Sample(values=(ENDS,) * len(kept), weights=tuple(kept))
 
@@ -72,18 +78,21 @@ class Tally:
         return found
 
 
-def tally(run: Run, seen: Observed, slos: Sequence[Slo]) -> Tally:
+def tally(run: Run, seen: Observed, slos: Sequence[Slo], *, odd: bool = False) -> Tally:
     """What one cell did.
 
     Args:
         run: of the cell.
         seen: the same, as objectives are measured on it.
         slos: the objectives.
+        odd: it is one of the second half of the cells.
     """
     rows, ledger, trace = seen.rows(), run.ledger, seen.trace
+    objectives = [_binned(seen, slo) for slo in slos]
     good, ended = attained(seen, slos), np.isfinite(ledger.e2e_s[rows])
     return Tally(
-        objectives=[_binned(seen, slo) for slo in slos],
+        objectives=objectives,
+        odd=[counts * odd for counts in objectives],
         figures=[_binned(seen, slo).sum(axis=0, keepdims=True) for slo in FIGURES],
         counts={
             **{key: getattr(ledger, key) for key in ("arrived", "finished", "refused", "restarted", "transfers")},

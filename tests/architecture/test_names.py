@@ -77,7 +77,7 @@ KEYED = {
     "value", "x", "y",
     "bounded", "goal", "start",
     "built_in", "calibrated", "prior_sd", "sd",
-    "figures",
+    "figures", "odd",
     "bounds",
     "free_clock",
     "anchors", "bound", "extra", "gain_per_unit", "high_change", "knots", "limit", "loss_per_unit", "low_change",

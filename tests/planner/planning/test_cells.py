@@ -66,13 +66,13 @@ def _uneven(candidate: CandidatePlan) -> CandidatePlan:
 
 
 def test_no_equal_cells_within_a_budget_prove_nothing(found: ValidatedPlan) -> None:
-    """A budget that equal cells cannot keep, but one pool can, has a plan."""
+    """A budget that the cells asked for cannot keep is not called impossible, and no single pool is sold instead."""
     machines = found.candidate.totals.machines - 1
     answer = plan(small(*CELLS, f"budgets.machines={machines}"), progress=_silent, with_margin=False)
-    if isinstance(answer, NoPlan):
-        assert answer.reason != "infeasible"
-    else:
-        assert answer.candidate.totals.machines <= machines
+    assert isinstance(answer, NoPlan)
+    assert answer.reason == "not validated"
+    assert "3 equal cells are no plan" in answer.explanation[0]
+    assert "set policy.cells to 1" in answer.explanation[0]
 
 
 def test_reports_say_how_many_cells(found: ValidatedPlan) -> None:

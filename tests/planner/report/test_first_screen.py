@@ -25,8 +25,8 @@ def row(policy: str, standing: Standing, value: float, dtype: str = "bf16") -> C
     """A row of the table of alternatives."""
     return Choice(
         variant=replace(OWN, dtype=dtype), engine="vllm", engine_version="0.24.0", policy=policy, allowed=False,
-        standing=standing, objective_value=value, bound=None, cost_usd_per_h=value, power_w=1.0, machines=3, gpus=24,
-        gpu_tokens_per_s=1.0, user_tokens_per_s=27.75, usd_per_million_prompt_tokens=0.25,
+        standing=standing, objective_value=value, bound=value - 20, cost_usd_per_h=value, power_w=1.0, machines=3,
+        gpus=24, gpu_tokens_per_s=1.0, user_tokens_per_s=27.75, usd_per_million_prompt_tokens=0.25,
         usd_per_million_output_tokens=0.71,
     )  # fmt: skip
 
@@ -98,8 +98,8 @@ def test_a_headline_names_machines_by_type_and_phase_and_counts_spares() -> None
 @pytest.mark.parametrize(
     ("asked", "policy", "words"),
     [
-        ("splitwise", "splitwise", "(split, as asked; not split $118.00/h, not simulated)"),
-        ("auto", "splitwise", "(split; not split $118.00/h, not simulated)"),
+        ("splitwise", "splitwise", "(split, as asked; not split at best $98.00/h, not simulated)"),
+        ("auto", "splitwise", "(split; not split at best $98.00/h, not simulated)"),
         ("auto", "sarathi", "(not split; split $71.00/h, validated)"),
     ],
 )

@@ -24,9 +24,11 @@ BIN_RATIO = 1.0021
 """A percentile of counted values lies at most a bin above the value itself."""
 
 
-def _fleet(trace: Trace, cells: int, *, seed: int = 5) -> Judgement:
+def _fleet(trace: Trace, cells: int, *, seed: int = 5, aligned: bool = False) -> Judgement:
     pools = toy_pools("splitwise", prefills=2, decodes=2, physics=toy_physics())
-    traffic = CellTraffic(draw=partial(_sent, trace, cells, seed), seed=seed, workload="toy", exact=False)
+    traffic = CellTraffic(
+        draw=partial(_sent, trace, cells, seed), seed=seed, workload="toy", exact=False, aligned=aligned
+    )
     return judge_cells([pools] * cells, toy_policy("splitwise"), traffic, SLOS, JUDGING)
 
 
@@ -73,6 +75,20 @@ def test_what_dividing_costs_is_measured_on_the_same_requests() -> None:
     assert fleet.pooled is not None
     assert fleet.pooled.fleet_cells == fleet.pooled.cells == 4
     assert fleet.pooled.together["ttft_p90_s"] <= fleet.pooled.apart["ttft_p90_s"] * BIN_RATIO
+
+
+@pytest.mark.parametrize("cells", [2, 5])
+def test_minutes_of_a_trace_are_no_error_but_chance_is(cells: int) -> None:
+    """Where cells share the minutes of a trace, their halves differ by chance, which the interval states.
+
+    The percentile of another draw was outside an interval of no width.
+    """
+    trace = random_trace(2, 900 * cells, 12.0 * cells)
+    draws = [_fleet(trace, cells, seed=seed, aligned=True).evidence[0] for seed in range(6)]
+    for found in draws:
+        assert found.low < found.measured < found.high
+    middle = sorted(found.measured for found in draws)[len(draws) // 2]
+    assert sum(found.low <= middle <= found.high for found in draws) >= len(draws) - 1, "of 95 %"
 
 
 @pytest.mark.parametrize("cells", [2, 19])
