@@ -65,7 +65,7 @@ def built(place: Path, epoch_s: int, shift_s: int) -> dict[str, bytes]:
 
 
 def repacked(data: bytes, epoch_s: int) -> bytes:
-    """An sdist with its members in order, of nobody, at the time of the commit: setuptools writes the clock's."""
+    """An sdist with its members in order, without owners, at the time of the commit: setuptools writes the clock."""
     raw = io.BytesIO()
     with tarfile.open(fileobj=io.BytesIO(data)) as old, tarfile.open(fileobj=raw, mode="w") as new:
         for member in sorted(old.getmembers(), key=lambda each: each.name):

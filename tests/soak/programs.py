@@ -85,7 +85,7 @@ def tried(first: int, seconds: float, most: int) -> dict[str, Tally]:
 
 
 def _witness(cases: list[Scaled]) -> list[Termination]:
-    """SCIP, many problems in one process; where it says that there is nothing, as whoever asks for a solution hears."""
+    """SCIP, many problems in one process; where it says that there is nothing, as `solve` tells its callers."""
     units = [equilibrated(case.problem) for case in cases]
     found = witness([each.problem for each in units], time_limit_s=TIME_S, gap_frac=1e-6)
     return [_heard(*each) for each in zip(cases, units, found, strict=True)]
