@@ -181,5 +181,18 @@ def row_faults(asked: PowerSection, row: RowStudy | None, machines: int, where: 
             yield f"{where}.{key}: found {found:g}; expected {expected:g}"
     if not row.fits:
         yield f"{where}: found {row.needed_rows} rows needed of {row.rows}; a validated plan stands in its rows"
+    yield from _series_faults(row, f"{where}.series")
     if held is None or held.fails:
         yield f"{where}.machines: found {row.machines}; expected a number that was tried and held"
+
+
+def _series_faults(row: RowStudy, where: str) -> Iterator[str]:
+    """A draw over time that is not that of the number of machines it is said to be of."""
+    if row.series is None:
+        return
+    of = next((trial for trial in row.trials if trial.machines == row.series.machines), None)
+    peak = max(row.series.peak_frac, default=0.0)
+    if of is None:
+        yield f"{where}.machines: found {row.series.machines}; expected a number that was tried"
+    elif not math.isclose(peak, of.peak_frac, abs_tol=1e-4):
+        yield f"{where}.peak_frac: found a peak of {peak:g}; expected {of.peak_frac:g}, as in its trial"

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw_catalog.domains import PowerControls, PowerDomain
+from planner.planning.row_curves import duration, series_of
 from planner.policies.power import PowerPolicy
-from planner.results.row import DomainUse, RowTrial
+from planner.results.row import DomainUse, RowSeries, RowTrial
 from planner.simulator.rows.metrics import largest_rise_w, losses, throughput_loss_frac
 from planner.simulator.rows.rows import Floor, RowCase, RowRun, run_rows
 
@@ -68,6 +69,7 @@ class RowLab:
         """
         self.question, self._tell = question, tell
         self.trials: dict[int, RowTrial] = {}
+        self.series: dict[int, RowSeries] = {}
         runs = self._uncontrolled() if like is None else (like.free, like.provisioned)
         self.free: list[RowRun] = runs[0]
         self.provisioned: list[RowRun] = runs[1]
@@ -117,7 +119,8 @@ class RowLab:
             cases = [RowCase(machines=n, limit_w=q.limit_w, policy=q.policy, seed=s) for n in new for s in q.seeds]
             runs = self._run(cases, f"{', '.join(map(str, new))} machines")
             for i, n in enumerate(new):
-                self.trials[n] = self._trial(runs[i * len(q.seeds) : (i + 1) * len(q.seeds)])
+                weeks = runs[i * len(q.seeds) : (i + 1) * len(q.seeds)]
+                self.trials[n], self.series[n] = self._trial(weeks), self._series(weeks)
         return [self.trials[n] for n in counts]
 
     def _trial(self, weeks: list[RowRun]) -> RowTrial:
@@ -141,6 +144,12 @@ class RowLab:
             commands=sum(r.commands for r in weeks), lost_commands=sum(r.lost_commands for r in weeks),
             fails=tuple(fails),
         )  # fmt: skip
+
+    def _series(self, weeks: list[RowRun]) -> RowSeries:
+        """What weeks with so many machines draw over time, and the first of them without control."""
+        q, n, kept = self.question, weeks[0].case.machines, self.free[0].machine_w
+        free = () if kept is None else duration(self.settled(kept[:, :n].sum(axis=1)) / q.limit_w)
+        return series_of(weeks, q.floor, [self.settled(r.row_w) for r in weeks], free)
 
     def largest(self) -> int:
         """Most machines that hold every limit with no brake; 0 where not even one does.

@@ -109,6 +109,7 @@ def shared_study(tenants: Sequence[Tenant], asked: PowerSection, progress: Progr
         assumptions=_assumptions(asked, tuple(machines.values()), pools, most, _low_words(tenants, low_fracs)),
         rows=asked.rows, plan_machines=count, needed_rows=needed_rows,
         placed=_placed([(t.called(p), p.machines) for t in tenants for p in t.candidate.pools], needed_rows),
+        series=lab.series.get(chosen, lab.series.get(min(lab.series, default=0))),
     )  # fmt: skip
 
 
@@ -239,13 +240,11 @@ def _floor(
         each = sorted(set(clocks[machine.name].values()), reverse=True)
         bodies = {f: _body(case, machine, pool, f) for f in each}
         response = _response(case, machine, bodies, prompts, outputs)
-        for words, low, share in (
-            ("low", True, low_frac), ("high", False, 1 - low_frac)
-        ):  # fmt: skip
+        for low, share in ((True, low_frac), (False, 1 - low_frac)):
             if share:
                 kinds.append(
                     Kind(
-                        name=f"{tenant.called(pool)} {words}", low_priority=low, response=response,
+                        name=tenant.called(pool), low_priority=low, response=response,
                         prompt_tokens=prompts, output_tokens=outputs,
                         computes_prompts=pool.spec.role is not Role.DECODE,
                         decodes=pool.spec.role is not Role.PREFILL,

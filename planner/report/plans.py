@@ -75,10 +75,10 @@ def plan_page(plan: ValidatedPlan, scenario: Scenario, picture: Picture | None =
         sections=(
             *section("buy", "What to buy", *bought(candidate, picture), _spent(plan, scenario)),
             *section("binds", "What binds", binds(candidate, judgement, scenario.budget()), _peaks(plan)),
+            *(row_section(plan.power) if plan.power else ()),
             *served(candidate, judgement, picture),
             *phases(candidate, judgement, picture),
             *powered(judgement, candidate, scenario),
-            *(row_section(plan.power) if plan.power else ()),
             *(availability_section(plan.availability) if plan.availability else ()),
             *smaller(plan),
             *rounds(plan),

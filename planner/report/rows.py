@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from planner.report.html.charts import line, short
 from planner.report.html.drawings import bar
 from planner.report.page import Cell, Chart, Chip, Lines, Section, Table, Tone, columns, section
+from planner.report.row_curves import capped_table, curves, levels
 from planner.report.words import number, percent, plural, watts
 from planner.results.row import RowStudy, RowTrial
 
@@ -34,7 +35,7 @@ def row_section(row: RowStudy) -> Iterator[Section]:
     ]  # fmt: skip
     yield from section(
         "row", "How many a row holds", Lines(lines=tuple(row_words(row))),
-        _peaks(row),
+        *curves(row), capped_table(row), _peaks(row),
         Table(columns=headings, rows=[_trial(t, max(1.0, most)) for t in row.trials], caption="machines tried"),
         Table(
             columns=columns("domain", "#machines", "#rated", "#limit", "#p99", "#peak", "#coincidence"), rows=domains,
@@ -49,12 +50,10 @@ def _peaks(row: RowStudy) -> Chart | None:
     trials = sorted(row.trials, key=lambda t: t.machines)
     if len(trials) < 2:
         return None
-    levels = [{"y": 1.0, "label": f"breaker {watts(row.row_limit_w)}"}]
-    levels += [{"y": edge, "label": f"threshold {percent(edge)}"} for edge in row.thresholds_frac]
     series = [{**line("peak under control", short([t.peak_frac for t in trials]), 0), "dots": True}]
     spec = {
         "x": [float(t.machines) for t in trials], "series": series, "xUnit": "number", "xLabel": "machines in the row",
-        "yUnit": "share", "levels": levels, "reach": True, "height": 260,
+        "yUnit": "share", "levels": levels(row), "reach": True, "height": 260,
     }  # fmt: skip
     note = "highest draw of all simulated weeks, as a share of the breaker's limit"
     return Chart(name="row-peaks", title="Peak power of the row", spec=spec, note=note, whole=True)

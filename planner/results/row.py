@@ -69,6 +69,50 @@ class DomainUse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CappedUse:
+    """How long instances of one pool and priority ran below their full clock, by order or by brake.
+
+    Attributes:
+        pool: as the plan names it; of several models with its model.
+        low_priority: slowed down first.
+        instances: of them in the row.
+        capped_s: seconds, mean over these instances, all weeks together.
+        capped_frac: of the time.
+    """
+
+    pool: str
+    low_priority: bool
+    instances: int
+    capped_s: float
+    capped_frac: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowSeries:
+    """What one row draws over time under its control, in bins, as shares of its limit.
+
+    Attributes:
+        machines: in the row.
+        seed: of the week that is shown, the one with the highest peak.
+        bin_s: length of a bin; the last may be shorter.
+        mean_frac: mean draw of each bin of that week.
+        peak_frac: highest tick of each bin.
+        duration_frac: draw that is exceeded during 0, 1, ... 100 % of the time, all weeks.
+        free_duration_frac: the same of the first week without control; empty where that was not kept.
+        capped: by pool and priority.
+    """
+
+    machines: int
+    seed: int
+    bin_s: float
+    mean_frac: tuple[float, ...]
+    peak_frac: tuple[float, ...]
+    duration_frac: tuple[float, ...]
+    free_duration_frac: tuple[float, ...]
+    capped: tuple[CappedUse, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RowStudy:
     """How many machines a row may hold under a power policy.
 
@@ -96,6 +140,7 @@ class RowStudy:
             row take rows of their own, filled by their rating.
         thresholds_frac: of the control that was chosen, shares of the limit.
         placed: machines of each row by pool; empty where no number of rows would do.
+        series: of the machines that it holds, else of the fewest that were tried; None where none was.
     """
 
     machine: str
@@ -120,6 +165,7 @@ class RowStudy:
     needed_rows: int = 1
     thresholds_frac: tuple[float, ...] = ()
     placed: tuple[Mapping[str, int], ...] = ()
+    series: RowSeries | None = None
 
     @property
     def fits(self) -> bool:

@@ -112,3 +112,8 @@ class Actuator:
         missing = 1.0 - np.array(self._clocks)[self.clock[mine]] / self._clocks[0]
         low = self._low[mine]
         return float(missing[low].sum()), float(missing[~low].sum())
+
+    def capped(self, row: int, kind_of: Ints, kinds: int) -> Ints:
+        """(kinds,) instances of a row below their full clock; ``kind_of`` has the kind of each instance of all rows."""
+        mine = self._mine[row]
+        return np.bincount(kind_of[mine], self.clock[mine] > 0, kinds).astype(np.int64)

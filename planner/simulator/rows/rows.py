@@ -79,6 +79,7 @@ class RowRun:
         brake_s: seconds with the brake pulled.
         low_clock_lost_s: clock that low priority did without: Σ over instances of (1 - f/f0) · s.
         high_clock_lost_s: the same of high priority.
+        capped_s: instance-seconds below the full clock, by kind.
         commands: issued, the repeated among them.
         lost_commands: of them, without effect.
         arrived: requests by kind.
@@ -98,6 +99,7 @@ class RowRun:
     brake_s: float
     low_clock_lost_s: float
     high_clock_lost_s: float
+    capped_s: tuple[float, ...]
     commands: int
     lost_commands: int
     arrived: Ints
@@ -161,7 +163,7 @@ class _Rows:
         self.level_s, self.level = np.zeros((rows, levels)), np.zeros(rows, np.int64)
         self.brakes, self.brake_s = np.zeros(rows, np.int64), np.zeros(rows)
         self.above_s, self.longest_s = np.zeros(rows), np.zeros(rows)
-        self.lost_rate, self.lost_s = np.zeros((rows, 2)), np.zeros((rows, 2))
+        self.lost_rate, self.lost_s = np.zeros((rows, 2 + kinds)), np.zeros((rows, 2 + kinds))
         self.group = self.row_of * kinds + self.kind
 
     def tick(self, index: int, arrivals: Ints, measured: bool) -> None:
@@ -169,7 +171,8 @@ class _Rows:
         now_s, dt = index * self.tick_s, self.tick_s
         for row in self.actuator.step(now_s).tolist():
             self.look[row] = True
-            self.lost_rate[row] = self.actuator.lost_frac(row)
+            self.lost_rate[row, :2] = self.actuator.lost_frac(row)
+            self.lost_rate[row, 2:] = self.actuator.capped(row, self.kind, len(self.floor.kinds))
         machine_w = self.servers.advance(now_s, dt, arrivals, self.actuator.clock, measured)
         watts = np.add.reduceat(machine_w, self.starts)
         self.watts[index] = watts
@@ -231,7 +234,8 @@ class _Rows:
                 case=case, tick_s=self.tick_s, row_w=self.watts[:, r], brakes=int(self.brakes[r]),
                 longest_above_s=float(self.longest_s[r]), level_s=tuple(self.level_s[r].tolist()),
                 brake_s=float(self.brake_s[r]), low_clock_lost_s=float(self.lost_s[r, 0]),
-                high_clock_lost_s=float(self.lost_s[r, 1]), commands=int(self.actuator.commands[r]),
+                high_clock_lost_s=float(self.lost_s[r, 1]), capped_s=tuple(self.lost_s[r, 2:].tolist()),
+                commands=int(self.actuator.commands[r]),
                 lost_commands=int(self.actuator.lost[r]), arrived=arrived[r], finished=finished[r], waiting=present[r],
                 latencies=bins[r], peak_w=self.peak_w[r], machine_w=self.machine_w if r == 0 else None,
             )

@@ -19,7 +19,7 @@ class Kind:
     """Instances that are alike.
 
     Attributes:
-        name: for example ``chat low``.
+        name: of the pool or service.
         low_priority: capped first.
         response: times and watts.
         prompt_tokens: (s,) lengths that come round and round, one request after the other.

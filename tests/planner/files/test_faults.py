@@ -19,7 +19,7 @@ from planner.scenario import Scenario
 from planner.scenario.digest import digest_of
 from planner.scenario.power import PowerSection
 from tests.planner import plans
-from tests.planner.planning.test_oversubscribe import study
+from tests.planner.planning.test_oversubscribe import series, study
 
 Edit = Callable[[dict[str, Any]], object]
 
@@ -89,6 +89,8 @@ def test_a_row_is_that_of_the_question_and_holds_the_plan() -> None:
         "row.row_limit_w": replace(row, row_limit_w=1.0), "row.plan_machines": replace(row, plan_machines=61),
         "row.placed": replace(row, placed=({"a": 52},)), "row.needed_rows": replace(row, needed_rows=1),
         "row.machines": replace(row, machines=54, needed_rows=2), "row.rows": replace(row, rows=3),
+        "row.series.machines": replace(row, series=replace(series(), machines=51)),
+        "row.series.peak_frac": replace(row, series=replace(series(), peak_frac=(0.8,) * 24)),
     }  # fmt: skip
     for place, each in wrong.items():
         assert any(place in fault for fault in row_faults(section, each, 60, "row")), place

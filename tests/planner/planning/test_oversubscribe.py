@@ -8,13 +8,14 @@ from hw_catalog.load import load_catalog
 from planner.errors import BadInput
 from planner.planning import row_study as row
 from planner.planning.oversubscribe import RowLab, RowQuestion
+from planner.planning.row_curves import BINS, PERCENTS
 from planner.planning.tighten import cluster
 from planner.policies.power import NoCap, Polca
 from planner.report.page import Page
 from planner.report.rich import ALL, drawn
 from planner.report.rows import row_section
 from planner.resolve.case import open_case
-from planner.results.row import DomainUse, RowStudy, RowTrial
+from planner.results.row import CappedUse, DomainUse, RowSeries, RowStudy, RowTrial
 from planner.scenario import Scenario
 from planner.scenario.reading import Document
 from tests.planner.goldens import GOLDEN, same_as_golden
@@ -51,6 +52,27 @@ def test_the_answer_holds_and_the_next_number_does_not(polca: RowLab) -> None:
     best = polca.largest()
     assert not polca.trials[best].fails
     assert best == polca.question.most_machines or polca.trials[best + 1].fails
+
+
+def test_the_series_of_a_row_are_those_of_its_trial(polca: RowLab) -> None:
+    """Bins are few and hold the trial's peak; shares of the time fall, and control lowers the highest of them."""
+    for machines, trial in polca.trials.items():
+        found = polca.series[machines]
+        assert found.machines == machines
+        assert len(found.mean_frac) == len(found.peak_frac) <= BINS
+        assert len(found.mean_frac) * found.bin_s == pytest.approx(polca.question.week_s, abs=found.bin_s)
+        assert max(found.peak_frac) == pytest.approx(trial.peak_frac, abs=1e-4)
+        assert all(mean <= peak for mean, peak in zip(found.mean_frac, found.peak_frac, strict=True))
+        for curve in (found.duration_frac, found.free_duration_frac):
+            assert len(curve) == PERCENTS
+            assert list(curve) == sorted(curve, reverse=True)
+        assert sum(found.mean_frac) <= sum(found.peak_frac)
+        assert sum(use.instances for use in found.capped) == machines
+    crowded = polca.series[max(polca.series)]
+    assert crowded.duration_frac[0] <= crowded.free_duration_frac[0]
+    capped = {use.low_priority: use.capped_frac for use in crowded.capped}
+    assert capped[True] >= capped[False]
+    assert capped[True] > 0
 
 
 def test_without_control_the_limit_is_a_matter_of_peaks(polca: RowLab) -> None:
@@ -223,7 +245,20 @@ def study() -> RowStudy:
         machine="dgx-a100", policy="polca", row_limit_w=180_000.0, provisioned_machines=40, peak_frac=0.79,
         uncapped_ratio=1 / 0.79, uncapped_machines=51, machines=52, ratio=1.3, rise_2s_frac=0.0575, rise_40s_frac=0.118,
         trials=(held, missed), domains=(rack, replace(rack, domain="row", machines=52)), weeks=2, week_s=604_800.0,
-        tick_s=2.0, assumptions=("load: assumed",),
+        tick_s=2.0, assumptions=("load: assumed",), series=series(),
+    )  # fmt: skip
+
+
+def series() -> RowSeries:
+    """Half a day of the row above."""
+    falls = tuple(round(0.973 - place * 0.003, 4) for place in range(PERCENTS))
+    return RowSeries(
+        machines=52, seed=1, bin_s=1800.0, mean_frac=(0.7,) * 24, peak_frac=(0.8,) * 23 + (0.973,),
+        duration_frac=falls, free_duration_frac=tuple(each + 0.01 for each in falls),
+        capped=(
+            CappedUse(pool="mixed", low_priority=True, instances=26, capped_s=653_184.0, capped_frac=0.54),
+            CappedUse(pool="mixed", low_priority=False, instances=26, capped_s=1_800.0, capped_frac=0.0015),
+        ),
     )  # fmt: skip
 
 

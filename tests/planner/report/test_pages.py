@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from planner.report.frontiers import frontier_page, knee
 from planner.report.html.render import render
-from planner.report.page import Chart, Picker
+from planner.report.page import Chart, Picker, Table
 from planner.report.pickers import picker
 from planner.report.plans import plan_page
 from planner.report.rows import row_section
@@ -100,5 +100,21 @@ def test_a_row_shows_its_peaks_against_the_breaker() -> None:
     found = study()
     trials = (found.trials[0], replace(found.trials[0], machines=found.trials[0].machines + 1))
     (part,) = row_section(replace(found, trials=trials, thresholds_frac=(0.8, 0.89)))
-    (chart,) = (b for b in part.blocks if isinstance(b, Chart))
-    assert [level["y"] for level in chart.spec["levels"]] == [1.0, 0.8, 0.89]
+    charts = {b.name: b for b in part.blocks if isinstance(b, Chart)}
+    assert list(charts) == ["row-draw", "row-duration", "row-peaks"]
+    for chart in charts.values():
+        assert [level["y"] for level in chart.spec["levels"]] == [1.0, 0.8, 0.89]
+    assert [len(line["values"]) for line in charts["row-draw"].spec["series"]] == [24, 24]
+    assert charts["row-duration"].spec["x"][-1] == 1.0
+
+
+def test_a_row_says_who_is_capped() -> None:
+    """Each pool and priority has its share of the time below the full clock; without series there is none."""
+    found = study()
+    (part,) = row_section(found)
+    (table,) = (b for b in part.blocks if isinstance(b, Table) and "capped" in b.caption)
+    assert [(row[0], row[1], row[2], row[3], row[5]) for row in table.rows] == [
+        ("mixed", "low", "26", "181.4 h", "54 %"), ("mixed", "high", "26", "1,800 s", "0.15 %"),
+    ]  # fmt: skip
+    (bare,) = row_section(replace(found, series=None))
+    assert not any(isinstance(b, Chart) and b.name == "row-draw" for b in bare.blocks)

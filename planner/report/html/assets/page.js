@@ -68,8 +68,10 @@
       c.strokeStyle = css("--ink"); c.lineWidth = devicePixelRatio; c.setLineDash([6 * devicePixelRatio, 4 * devicePixelRatio]);
       c.beginPath(); c.moveTo(left, y); c.lineTo(left + width, y); c.stroke(); c.setLineDash([]);
       if (level.label) {
-        c.fillStyle = css("--ink"); c.font = 11 * devicePixelRatio + "px system-ui, sans-serif"; c.textAlign = "left"; c.textBaseline = "bottom";
-        c.fillText(level.label, left + 4 * devicePixelRatio, y - 2 * devicePixelRatio);
+        c.fillStyle = css("--ink"); c.font = 11 * devicePixelRatio + "px system-ui, sans-serif"; c.textAlign = "left";
+        const above = y - 14 * devicePixelRatio > top; // at the upper edge it stands below its line
+        c.textBaseline = above ? "bottom" : "top";
+        c.fillText(level.label, left + 4 * devicePixelRatio, y + (above ? -2 : 3) * devicePixelRatio);
       }
     });
     c.restore();

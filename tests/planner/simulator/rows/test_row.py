@@ -83,6 +83,20 @@ def test_an_order_taken_back_on_its_way_never_acts() -> None:
         assert not orders.clock.any()
 
 
+def test_seconds_capped_are_those_of_the_clock_that_is_lost() -> None:
+    """Under a law of one clock, seconds below the full clock times what the clock lacks are the clock that is lost."""
+    (free,) = rows([(12, inf, None)])
+    peak_w = float(free.row_w.max())
+    law, braking = rows([(12, 1.001 * peak_w, replace(LOW, threshold_frac=0.7)), (12, 0.9 * peak_w, NONE)])
+    assert law.brakes == 0 < braking.brakes
+    assert law.low_clock_lost_s > 0
+    assert sum(law.capped_s) * (1 - 800.0 / CLOCKS[0]) == pytest.approx(law.low_clock_lost_s)
+    assert not any(free.capped_s)
+    lost_s = braking.low_clock_lost_s + braking.high_clock_lost_s
+    assert sum(braking.capped_s) * (1 - CLOCKS[-1] / CLOCKS[0]) == pytest.approx(lost_s)
+    assert all(seconds > 0 for seconds in braking.capped_s)
+
+
 @settings(max_examples=4, deadline=None)
 @given(seed=st.integers(0, 99), share=st.floats(0.8, 1.05))
 def test_the_brake_ends_every_excursion(seed: int, share: float) -> None:
