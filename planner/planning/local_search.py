@@ -147,9 +147,11 @@ class Neighbourhood:
         """What the simulator says."""
         return self._loop.judged(self.plan(point), brief=True)
 
-    def holds(self, point: Machines) -> bool:
-        """Whether it is a plan."""
-        return self._loop.holds(self.plan(point), self.judged(point))
+    def holds(self, point: Machines, *, in_full: bool = False) -> bool:
+        """Whether it is a plan, on a longer look too where that is asked."""
+        plan = self.plan(point)
+        found = self._loop.holds(plan, self.judged(point))
+        return found and (not in_full or self._loop.holds(plan, self._loop.judged(plan)))
 
     def neighbours(self, point: Machines) -> Iterator[Machines]:
         """Every plan a step away, the dearest first: if it fails, what is smaller need not be tried."""

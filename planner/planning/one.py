@@ -79,17 +79,32 @@ def finished(loop: PlanningLoop, start: First | NoPlan, *, share: int = 1) -> Va
             loop.rounds += plain.rounds
     if isinstance(found, NoPlan):
         return found
-    return _confirmed(loop, found)
+    return _confirmed(loop, found, share)
 
 
-def _confirmed(loop: PlanningLoop, found: Held) -> ValidatedPlan | NoPlan:
-    """The best plan beside one that holds, over a longer window too; only what may be the answer is looked at so."""
-    held, neighbours = (stretch if _most(loop) else improve)(loop, found)
+def _confirmed(loop: PlanningLoop, found: Held, share: int) -> ValidatedPlan | NoPlan:
+    """The best plan beside one that holds, over a longer window too; only what may be the answer is looked at so.
+
+    Where a longer look refuses a plan, another split of its machines may be better than the next that it allows.
+    """
+    beside = stretch if _most(loop) else improve
+    held, neighbours = beside(loop, found)
+    answer: ValidatedPlan | None = None
+    refused = False
     for _ in range(loop.case.scenario.validation.max_rounds):
         judgement = loop.judged(held[0])
         if loop.holds(held[0], judgement):
-            return _certified(loop, (held[0], judgement), neighbours)
+            held = held[0], judgement
+            if answer is None or worth(loop, held[0]) < worth(loop, answer.candidate):
+                answer = _certified(loop, held, neighbours)
+            better = split_anew(loop, held, _most_requests(loop, held, share), in_full=True) if refused else held
+            if better is held:
+                return answer
+            held, neighbours = beside(loop, better)
+            refused = False
+            continue
         loop.note("longer look", held[0], judgement)
+        refused = True
         if _most(loop):
             held, neighbours = slower(loop, held[0], judgement)
             continue
@@ -97,7 +112,7 @@ def _confirmed(loop: PlanningLoop, found: Held) -> ValidatedPlan | NoPlan:
         if larger is None:
             break
         held, neighbours = improve(loop, larger)
-    return no_plan(loop, "not validated", loop.fails(held[0], loop.judged(held[0])))
+    return answer or no_plan(loop, "not validated", loop.fails(held[0], loop.judged(held[0])))
 
 
 def _found(loop: PlanningLoop) -> Held | NoPlan:
@@ -113,7 +128,12 @@ def _searched(loop: PlanningLoop, start: First | NoPlan, share: int = 1) -> Held
         return start.held
     most = evaluations(loop, start.held) // share
     found = climb(loop, start.held, most) if _most(loop) else descend(loop, start.held, most)
-    return split_anew(loop, found, most * start.held[1].arrived)
+    return split_anew(loop, found, _most_requests(loop, start.held, share))
+
+
+def _most_requests(loop: PlanningLoop, held: Held, share: int) -> float:
+    """Requests that may be simulated to divide a plan's machines anew."""
+    return float(evaluations(loop, held) // share * held[1].arrived)
 
 
 def _most(loop: PlanningLoop) -> bool:

@@ -17,13 +17,19 @@ MOST_TIMES = 100
 """So many times the machines of a plan are in no pool of a split: a budget that leaves a pool free names no split."""
 
 
-def split_anew(loop: PlanningLoop, held: Held, most_requests: float) -> Held:
+def split_anew(loop: PlanningLoop, held: Held, most_requests: float, *, in_full: bool = False) -> Held:
     """The best plan among the splits of the two pools of one that holds.
 
     With each count of one pool the most of the other is tried that is still better, or, where throughput is asked for,
     that the budgets still allow, at ``RATE_STEP_FRAC`` more requests. The splits nearest to the plan's own come first.
     What is no larger in either pool than a split that failed is not tried, as if more machines never hurt: so, as far
     as ``most_requests`` simulated requests go, there is no better plan of these two options.
+
+    Args:
+        loop: that judges.
+        held: the plan.
+        most_requests: that may be simulated for it.
+        in_full: the first better split is wanted that holds on a longer look too; no more requests are tried with it.
 
     Returns:
         What was given, or something better at the same objective; plans of one pool or of three are given back, and
@@ -39,9 +45,9 @@ def split_anew(loop: PlanningLoop, held: Held, most_requests: float) -> Held:
                 continue
             if loop.simulated_requests >= end:
                 return held
-            if made.holds(point):
-                held, better = (made.plan(point), made.judged(point)), True
-                held = stretch(loop, held)[0] if fastest else held
+            if made.holds(point, in_full=in_full):
+                held, better = (made.plan(point), made.judged(point)), not in_full
+                held = stretch(loop, held)[0] if fastest and better else held
                 loop.note("search", *held)
                 break
             failed.append(point)

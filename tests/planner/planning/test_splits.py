@@ -113,3 +113,30 @@ def test_plans_of_one_pool_are_given_back() -> None:
     alone = replace(both, pools=both.pools[:1])
     assert split_anew(loop, (alone, plans.judgement()), 10)[0] is alone
     assert loop.judgements == 0
+
+
+class Twice(Balance):
+    """A loop in which the first look lets every split pass, and the longer one those that are not odd."""
+
+    def judged(self, candidate: CandidatePlan, *, brief: bool = False, **_: object) -> Judgement:  # noqa: ARG002
+        """A longer look has two seeds."""
+        return replace(plans.judgement(), seeds=(1,) if brief else (1, 2))
+
+    def fails(self, candidate: CandidatePlan, judgement: Judgement) -> tuple[str, ...]:
+        """By what the pools carry, and on a longer look by whether prompt machines are even in number."""
+        odd = {p.spec.name: p.machines for p in candidate.pools}[PROMPT] % 2
+        return ("odd",) if odd and len(judgement.seeds) > 1 else super().fails(candidate, judgement)
+
+
+@settings(max_examples=20)
+@given(prompts=st.integers(1, 10))
+def test_a_split_that_only_a_first_look_lets_pass_is_not_taken(prompts: int) -> None:
+    """Where splits are asked for in full, the one found holds on the longer look, or what was given is given back."""
+    loop = Twice(case("throughput", 20), [])
+    start = replace(loop.plan(prompts, 20 - prompts), rate_scale=0.5 * min(3 * prompts, 20 - prompts))
+    held = (start, plans.judgement())
+    found = split_anew(loop, held, 10_000, in_full=True)
+    others = {p.spec.name: p.machines for p in found[0].pools}
+    assert found is not held
+    assert others[PROMPT] % 2 == 0
+    assert found[0].rate_scale == pytest.approx(1.01 * start.rate_scale)
