@@ -10,12 +10,12 @@ from planner.compare.diff_order import Check, Migration, Search, Standing
 from planner.errors import BadInput
 from planner.files.plan_file import PlanFile
 from planner.perf.layout import Role
-from planner.planning.failings import failures
 from planner.planning.loop import PlanningLoop
 from planner.planning.tighten import cluster
 from planner.resolve.case import case_of, open_case
 from planner.results.bill import MONTH_H
 from planner.results.difference import Diff, Move
+from planner.results.failings import failures
 from planner.results.plan import CandidatePlan, Totals
 from planner.scenario import Scenario
 

@@ -1,71 +1,38 @@
 """Availability: the spare machines of a plan, failures injected into it, and the price of each nine."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-
-import numpy as np
 
 from planner.capacity.redundancy import (
     Reliability,
     Rule,
     Stock,
     failures_per_h,
-    lost_machines,
     racks,
     spares,
     up_frac,
 )
+from planner.capacity.strikes import Strike, strikes
 from planner.capacity.totals import counted
-from planner.planning.failings import failures
 from planner.planning.load_margin import margin
 from planner.planning.loop import PlanningLoop
 from planner.planning.one import worth
 from planner.planning.refusals import raise_words
 from planner.planning.tighten import resized, totals_of
-from planner.resolve.availability import assumptions, reliable, rule_of
+from planner.resolve.availability import NINES, assumptions, rule_of
 from planner.resolve.case import Case
+from planner.resolve.spared import spared
 from planner.results.availability import Availability, Nine, Outage
 from planner.results.evidence import Judgement, NoPlan, ValidatedPlan
 from planner.results.fleet import machines_of
 from planner.results.plan import CandidatePlan
-from planner.simulator.judge import judge
-from planner.simulator.outages import down
-from planner.simulator.pools import Events
-from planner.simulator.traffic import Judging, Traffic
-from workloads.traces import Trace
-
-NINES = (0.99, 0.999, 0.9999)
-"""Shares of time that are priced beside the one asked for."""
-
-AFTER_S = (0.0, 2.0, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 640.0)
-"""Seconds after a failure from which arrivals are looked at, until all objectives hold."""
-
-EARLIEST_FRAC, LATEST_FRAC = 0.2, 0.5
-"""Part of a window in which a machine fails: where most requests arrive."""
-
-LAST_FRAC = 0.75
-"""Part of a window that must be left to measure in after a failure, at the latest."""
-
-MOMENTS = 60
-"""Parts of a window, the fullest of which a machine fails in."""
+from planner.simulator.recovery import Stage, struck
+from planner.simulator.traffic import Traffic
 
 MOST_TURNS = 4
 """Plans that failures are injected into; each has more spare machines than the one before."""
 
 Progress = Callable[[str, float], None]
-Strike = tuple[str, bool, tuple[int, ...], tuple[int, ...]]
-"""What fails in words; whether it is one failure of a plan that is all up; machines of each pool that are down from the
-start; machines of each that fail."""
-
-
-def spared(case: Case, target_frac: float | None = None) -> Case:
-    """The case with options whose machines fail and need others on top; as it is where availability is not asked."""
-    if not case.scenario.availability.asked:
-        return case
-    rule = rule_of(case.scenario, target_frac)
-    return replace(
-        case, options=reliable(case.scenario, case.options, rule), least=reliable(case.scenario, case.least, rule)
-    )
 
 
 def with_failures(loop: PlanningLoop, plan: ValidatedPlan, *, with_margin: bool) -> ValidatedPlan | NoPlan:
@@ -235,64 +202,23 @@ class _Made:
 
     def outages(self, standing: CandidatePlan) -> Iterator[Outage]:
         """Every failure that the plan must survive, injected into a run."""
-        for strike in dict.fromkeys(_strikes(standing, self.stocks(standing), self.rule)):
-            self.alone.progress(strike[0], 0.96)
+        names = [pool.spec.name for pool in standing.pools]
+        for strike in dict.fromkeys(strikes(names, self.stocks(standing), self.rule)):
+            self.alone.progress(strike.words, 0.96)
             yield _struck(self.alone, standing, strike)
 
 
-def _strikes(standing: CandidatePlan, stocks: Sequence[Stock], rule: Rule) -> Iterator[Strike]:
-    """A machine of each pool, a rack, and the last machines that may be down, each where enough others are left."""
-    left = tuple(pool.spares for pool in standing.pools)
-    none, spans = (0,) * len(left), tuple(stock.span for stock in stocks)
-    for place, pool in enumerate(standing.pools):
-        if left[place] >= spans[place]:
-            one = tuple(span if at == place else 0 for at, span in enumerate(spans))
-            yield f"{'a machine' if spans[place] == 1 else 'an instance'} of {pool.spec.name} fails", True, none, one
-    count = racks(standing.totals.machines, rule)
-    lost = tuple(lost_machines(stock.machines, 1, count) for stock in stocks)
-    if count > 1 and all(gone <= most for gone, most in zip(lost, left, strict=True)):
-        yield f"a rack with {sum(lost)} machines fails", True, none, lost
-    last = tuple(span if most >= span else 0 for span, most in zip(spans, left, strict=True))
-    before = tuple(most - one for most, one in zip(left, last, strict=True))
-    if any(before) or sum(map(bool, last)) > 1:
-        yield f"with {sum(before)} machines down, the last {sum(last)} that may fail do", False, before, last
-
-
 def _struck(loop: PlanningLoop, standing: CandidatePlan, strike: Strike) -> Outage:
-    """A failure injected where most requests arrive, and how soon after it every objective holds."""
-    words, single, before, failing = strike
+    """A failure injected into a run of a plan."""
     asked, scale, section = loop.case.asked, standing.rate_scale, loop.case.scenario.validation
     times, seeds = 1.0 if asked.longer(scale) is None else 2.0, asked.seeds_at(scale)
-    trace, pools = asked.draw(seeds[0], scale, times), loop.pools(standing)
-    at_s, cooldown_frac = _busiest_s(trace), asked.unmeasured_at(scale, section)[1]
-    failing_at = [*down(pools, before, 0.0, first=(0,) * len(before)), *down(pools, failing, at_s, first=before)]
-    traffic = Traffic(
-        draw=asked.drawing(scale, times), seeds=seeds, workload=words, exact=asked.exact_at(scale),
-        aligned=asked.aligned_at(scale),
+    stage = Stage(
+        pools=loop.pools(standing), policy=loop.case.policy, trace=asked.draw(seeds[0], scale, times),
+        traffic=Traffic(
+            draw=asked.drawing(scale, times), seeds=seeds, workload=strike.words, exact=asked.exact_at(scale),
+            aligned=asked.aligned_at(scale),
+        ),
+        slos=loop.case.slos, reference=loop.case.reference, cooldown_frac=asked.unmeasured_at(scale, section)[1],
+        confidence_frac=section.confidence_frac,
     )  # fmt: skip
-    for after_s in AFTER_S:
-        from_frac = (at_s + after_s) / trace.duration_s
-        if after_s and from_frac > LAST_FRAC:
-            break
-        judging = Judging(
-            warmup_frac=from_frac, cooldown_frac=cooldown_frac, confidence_frac=section.confidence_frac, early=True
-        )
-        said = judge(
-            pools, loop.case.policy, traffic, loop.case.slos, judging, reference=loop.case.reference,
-            events=Events(failures=failing_at),
-        )  # fmt: skip
-        found = Outage(
-            words=words, single=single, down_machines=sum(before), machines=sum(failing), recovery_s=after_s,
-            restarted=said.restarted, used_ratio=min(1e9, max((e.used_ratio for e in said.evidence), default=0.0)),
-            fails=failures(said),
-        )  # fmt: skip
-        if not found.fails:
-            break
-    return found
-
-
-def _busiest_s(trace: Trace) -> float:
-    """When most requests arrive, between the parts of a window where a failure tells."""
-    counts, edges = np.histogram(trace.arrival_s, bins=MOMENTS, range=(0.0, trace.duration_s))
-    first, last = round(EARLIEST_FRAC * MOMENTS), round(LATEST_FRAC * MOMENTS)
-    return float(edges[first + int(counts[first:last].argmax())])
+    return struck(stage, strike.words, strike.before, strike.failing, single=strike.single)

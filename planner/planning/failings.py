@@ -1,7 +1,7 @@
-"""What is wrong with a judgement, in words, and whether more machines may mend it."""
+"""Whether a candidate held in simulation, its watts included."""
 
 from planner.planning.tighten import excess
-from planner.results.evidence import Evidence, Judgement, Verdict
+from planner.results.evidence import Judgement
 
 
 def met(judgement: Judgement, drawn_w: float | None) -> bool:
@@ -12,41 +12,3 @@ def met(judgement: Judgement, drawn_w: float | None) -> bool:
         drawn_w: mean watts at the wall that it may draw; None is unlimited.
     """
     return judgement.valid and not excess(judgement, drawn_w)
-
-
-def failures(judgement: Judgement) -> tuple[str, ...]:
-    """Why a judgement is not valid; empty where it is."""
-    lines = [_against(e) for e in judgement.evidence if e.verdict is not Verdict.MET]
-    lines += [
-        f"{e.n} observations are too few to bound {e.key}: raise workload.duration_s or validation.seeds, or replay a "
-        "longer trace"
-        for e in _few(judgement)
-    ]
-    if not judgement.steady:
-        lines.append(f"the backlog grows: {judgement.growth}")
-    if judgement.unfinished:
-        lines.append(f"{judgement.unfinished} requests were left unfinished")
-    if judgement.refused:
-        lines.append(f"{judgement.refused} requests were too long for the KV memory")
-    return tuple(lines)
-
-
-def _against(found: Evidence) -> str:
-    """What was measured of an objective, and its limit."""
-    sign = found.unit.symbol
-    measured = f"{found.measured:.3g} {sign} (interval {found.low:.3g} to {found.high:.3g})"
-    return f"{found.key} {found.verdict.words}: {measured}, limit {found.limit:g} {sign}"
-
-
-def _few(judgement: Judgement) -> list[Evidence]:
-    """Objectives that no verdict can be given on for want of observations alone."""
-    return [e for e in judgement.evidence if e.few]
-
-
-def incurable(judgement: Judgement) -> tuple[str, ...]:
-    """What is wrong with a judgement that no number of machines can mend; empty where some may."""
-    if judgement.refused:
-        return (f"{judgement.refused} requests are longer than the KV memory of the instances they reached",)
-    if not judgement.steady or any(e.verdict is not Verdict.MET and not e.few for e in judgement.evidence):
-        return ()
-    return failures(judgement)

@@ -6,10 +6,10 @@ from itertools import product
 from math import inf
 
 from planner.formulate import joint
-from planner.planning.available import spared
 from planner.planning.loop import NO_HEADROOM, PlanningLoop
 from planner.planning.plan import cases_of
 from planner.resolve.inputs import Inputs
+from planner.resolve.spared import spared
 from solvers.allocation import Reason
 
 

@@ -5,7 +5,6 @@ from dataclasses import fields
 from itertools import islice, permutations
 
 from planner.formulate import BUDGET_FAMILIES, joint, part
-from planner.planning.available import spared
 from planner.planning.fleet_bound import Proof
 from planner.planning.fleet_question import FleetInputs, Plans, within
 from planner.planning.fleet_refusals import no_plans
@@ -14,6 +13,7 @@ from planner.planning.overloads import FUZZ_FRAC
 from planner.planning.plan import plan
 from planner.planning.refusals import raise_words
 from planner.resolve.case import case_of
+from planner.resolve.spared import spared
 from planner.results.evidence import NoPlan, ValidatedPlan
 from planner.results.fleet import NoFleetPlan
 from planner.results.plan import CandidatePlan

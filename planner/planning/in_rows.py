@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import inf
 
-from planner.planning.available import spared
 from planner.planning.limits import over_row
 from planner.planning.one import worth
 from planner.planning.row_search import Stood, more_rows, standing
@@ -17,6 +16,7 @@ from planner.planning.row_study import study
 from planner.planning.search import Searched
 from planner.planning.tighten import faster
 from planner.resolve.case import Case
+from planner.resolve.spared import spared
 from planner.results.evidence import Certificate, NoPlan, ValidatedPlan
 from planner.results.row import RowStudy
 from planner.scenario import Scenario

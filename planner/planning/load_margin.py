@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from planner.planning.failings import failures
 from planner.planning.loop import PlanningLoop
 from planner.planning.tighten import faster
 from planner.results.evidence import Margin
+from planner.results.failings import failures
 from planner.results.plan import CandidatePlan
 
 RATIOS = (1.02, 1.05, 1.1, 1.2, 1.35, 1.5, 2.0)

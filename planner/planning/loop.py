@@ -9,7 +9,6 @@ from planner.capacity.envelope import Option
 from planner.capacity.totals import spare_machines
 from planner.formulate import BUDGET_FAMILIES, BUDGETS, canonical, lift, problem
 from planner.formulate.question import rate
-from planner.planning.failings import failures, incurable
 from planner.planning.limits import parted
 from planner.planning.overloads import FUZZ_FRAC, overloads
 from planner.planning.refusals import raise_words, unserved
@@ -18,6 +17,7 @@ from planner.planning.served import Key, key_of, pools_of, serve, words_of
 from planner.planning.tighten import balanced, excess, fewer_watts, tighten
 from planner.resolve.case import Case
 from planner.results.evidence import Judgement, NoPlan, Round
+from planner.results.failings import failures, incurable
 from planner.results.plan import CandidatePlan
 from planner.scenario.objectives import Budgets, Headroom, Objective
 from planner.simulator.judge import Note

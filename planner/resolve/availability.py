@@ -14,6 +14,9 @@ from planner.scenario import Scenario
 from planner.scenario.availability_section import AvailabilitySection
 from planner.scenario.choices import listed
 
+NINES = (0.99, 0.999, 0.9999)
+"""Shares of time that are priced beside the one asked for."""
+
 MOST_DOMAINS = 3
 """Domains that are looked at where the scenario does not say over how many a plan is spread."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from planner.perf.layout import Role
-from planner.planning.failings import failures
+from planner.results.failings import failures
 from planner.planning.plan import plan
 from planner.results.evidence import NoPlan, ValidatedPlan, Verdict
 from planner.scenario import Scenario
