@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 from planner.api.frames import Row, Shown, evidence_rows, frame_of
 from planner.errors import BadInput
 from planner.planning import plan as planning
-from planner.results.evidence import ValidatedPlan
-from planner.results.plan import CandidatePlan
+from planner.planning.beside_time import row_of, static_plan
 from planner.results.schedule import Schedule
 from planner.results.timetable import Timetable
 from planner.scenario import Scenario
@@ -83,10 +82,4 @@ class Scheduled(Shown):
 def scheduled(scenario: Scenario, progress: "Callable[[str, float], None]") -> Scheduled:
     """The best schedule that the simulator confirms, with a fixed fleet beside it."""
     read = planning.read(scenario)
-    return Scheduled(scenario=scenario, found=timetable(read, progress=progress, static=_static))
-
-
-def _static(question: Scenario) -> CandidatePlan | None:
-    """The validated plan of one load, or None."""
-    answer = planning.plan(question, progress=lambda *_: None, with_margin=False)
-    return answer.candidate if isinstance(answer, ValidatedPlan) else None
+    return Scheduled(scenario=scenario, found=timetable(read, progress=progress, static=static_plan, study=row_of))

@@ -12,10 +12,7 @@ from planner.errors import BadInput, ExitCode, read_each
 
 if TYPE_CHECKING:  # slow to import, and needed only once there is such a plan
     from planner.files.plan_file import Kept
-    from planner.resolve.case import Case
     from planner.results.check import CheckReport
-    from planner.results.plan import CandidatePlan
-    from planner.results.row import RowStudy
     from planner.results.timetable import Timetable
     from planner.scenario import Scenario
     from planner.schedules.files import ScheduleFile
@@ -39,6 +36,7 @@ def plan_schedule(
     """Plan over epochs: printed, and written as CSV where the file is called so, else as JSON."""
     from planner.files.writing import write_whole
     from planner.planning import plan as planning
+    from planner.planning.beside_time import row_of, static_plan
     from planner.report.schedules import timetable_page
     from planner.schedules.files import schedule_csv, timetable_text
     from planner.schedules.planning import timetable
@@ -46,7 +44,7 @@ def plan_schedule(
     with progress(quiet=quiet) as tell:
         tell("reading", 0.0)
         read = planning.read(question)
-        found = timetable(read, progress=tell, static=_static, study=_study)
+        found = timetable(read, progress=tell, static=static_plan, study=row_of)
     text = timetable_text(question, found, planning.digests(read))
     if found.schedule is None:
         write(text) if json else show_page(timetable_page(found, question), ("all",) if verbose else ())
@@ -63,24 +61,6 @@ def plan_schedule(
         raise typer.Exit(ExitCode.NOT_VALIDATED)
 
 
-def _static(question: "Scenario") -> "CandidatePlan | None":
-    """The validated plan of one load, or None."""
-    from planner.planning.plan import plan
-    from planner.results.evidence import ValidatedPlan
-
-    answer = plan(question, progress=lambda *_: None, with_margin=False)
-    return answer.candidate if isinstance(answer, ValidatedPlan) else None
-
-
-def _study(case: "Case", candidate: "CandidatePlan") -> "tuple[RowStudy, str]":
-    """How many machines like a plan's a row holds, and why they do not stand in it."""
-    from planner.planning.limits import over_row
-    from planner.planning.row_study import study
-
-    row = study(case, candidate, lambda *_: None)
-    return row, over_row(row)
-
-
 def simulated_schedule(
     source: Path, sets: Sequence[str], *, epoch: int | None, report: Path | None, json: bool, quiet: bool,
     records: Path | None = None, stepwise: bool = False,
@@ -91,6 +71,7 @@ def simulated_schedule(
         BadInput: an epoch is asked for, and there are none; or records or the reference, and there are some.
     """
     from planner.files.plan_file import holds_plan
+    from planner.planning.beside_time import row_of
     from planner.schedules.files import read_schedule
     from planner.schedules.planning import serve_again
 
@@ -106,7 +87,7 @@ def simulated_schedule(
     tell_moved(source, file, quiet=quiet)
     asked = file.scenario.changed(sets)
     with progress(quiet=quiet) as tell:
-        found = serve_again(asked, file.timetable, progress=tell, epoch=epoch, study=_study)
+        found = serve_again(asked, file.timetable, progress=tell, epoch=epoch, study=row_of)
     report_schedule(report, found, asked, quiet=quiet)
     show_served(found, asked, json=json)
     if not found.valid:

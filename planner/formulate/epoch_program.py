@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from planner.formulate.epoch_question import EpochQuestion, base, instances, of_type, rate, used
+from planner.formulate.epoch_question import EpochQuestion, base, held, instances, kept, of_type, placed, rate, used
 from planner.formulate.epochs import EPOCH_FAMILIES
 from planner.perf.layout import Layout, Role
 from planner.results.schedule import Epoch, EpochOption, FleetType, Run, Schedule
@@ -45,7 +45,7 @@ def place(name: str) -> tuple[str, int | None]:
     if word in ("base", "used", "stands"):
         return name, None
     kind, _, epoch = inner.rpartition(",")
-    if word in ("rate", "instances"):
+    if word in ("rate", "instances", "placed", "held", "kept"):
         return f"instances[{kind.partition(',')[0]}]", int(epoch)
     return f"{word}[{kind}]", int(epoch) if word == "on" else None
 
@@ -117,6 +117,12 @@ def _columns(question: EpochQuestion) -> Iterator[Column]:
             busy = price_of(question, epoch, energy_j=option.floor_w * load.epoch_s)
             yield Column(name=instances(option, epoch), upper=question.most_instances(option, epoch), integer=True,
                          objective=busy)  # fmt: skip
+            if option.spares is not None:
+                most = question.most_placed(option, epoch)
+                spare = price_of(question, epoch, energy_j=option.spare_w * load.epoch_s)
+                yield Column(name=placed(option, epoch), upper=most, integer=True)
+                yield Column(name=held(option, epoch), upper=most, integer=True, objective=spare)
+                yield Column(name=kept(option, epoch), upper=1.0, integer=True)
         for kind in question.fleet:
             top, limit = price_of(question, epoch, usd=kind.top_usd_per_h * hours), float(kind.available)
             idle = price_of(question, epoch, energy_j=kind.idle_w * load.epoch_s, powered=kind)
@@ -205,11 +211,21 @@ def _epoch(
 
 
 def _runs(question: EpochQuestion, values: Mapping[str, float], epoch: int) -> Iterator[Run]:
-    """A pool per class of the whole instances that it fills; what classes leave over shares the rest."""
+    """A pool per class of the whole instances that it fills; what classes leave over shares the rest.
+
+    Where machines may be down all classes share all instances of a pool, so that any of them may.
+    """
     for option in question.running(epoch):
         left = round(values[instances(option, epoch)])
         shares = {name: values[rate(option, name, epoch)] for name in question.served(option, epoch)}
         rest = {name: served for name, served in shares.items() if served > 1e-9}
+        if option.spares is not None:
+            if left and rest:
+                spare = round(values[held(option, epoch)])
+                more = option.instances_on(spare)
+                yield Run(spec=option.spec, instances=left + more, rate_req_per_s=rest, spare_machines=spare,
+                          spare_instances=more)  # fmt: skip
+            continue
         for name, served in tuple(rest.items()):
             whole = min(left, math.floor(served / option.capacity_req_per_s[name] + 1e-6))
             if whole and len(rest) > 1:
@@ -239,25 +255,27 @@ def thinned(
     def _free(option: EpochOption) -> bool:
         return (option.spec.role, option.spec.layout) not in parted
 
+    def beats(rival: EpochOption, option: EpochOption, name: str) -> bool:
+        mine, theirs = _traits(option, name), _traits(rival, name)
+        worse = all(a >= b - 1e-12 for a, b in zip(mine, theirs, strict=True))
+        return worse and (mine != theirs or rival.name < option.name)
+
     def beaten(option: EpochOption, name: str) -> bool:
-        mine = _traits(option, name)
         alike = [o for o in options if (o.spec.machine, o.spec.role) == (option.spec.machine, option.spec.role)]
         rivals = [o for o in alike if name in o.capacity_req_per_s and _free(o) >= _free(option)]
-        for rival in rivals:
-            theirs = _traits(rival, name)
-            worse = all(a >= b - 1e-12 for a, b in zip(mine, theirs, strict=True))
-            if worse and (mine != theirs or rival.name < option.name):
-                return True
-        return False
+        if option.spares is not None:  # a pool more has spare machines more: only what one beats in all goes
+            every = [n for n in classes if n in option.capacity_req_per_s]
+            return any(all(n in r.capacity_req_per_s and beats(r, option, n) for n in every) for r in rivals)
+        return any(beats(rival, option, name) for rival in rivals)
 
-    kept = []
+    left = []
     for option in options:
         serves = [n for n in classes if n in option.capacity_req_per_s and not beaten(option, n)]
         if serves:
             capacity = {n: option.capacity_req_per_s[n] for n in serves}
             request_j = {n: option.request_j[n] for n in serves}
-            kept.append(replace(option, capacity_req_per_s=capacity, request_j=request_j))
-    return tuple(kept)
+            left.append(replace(option, capacity_req_per_s=capacity, request_j=request_j))
+    return tuple(left)
 
 
 def _traits(option: EpochOption, name: str) -> tuple[float, ...]:

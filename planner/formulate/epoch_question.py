@@ -1,12 +1,12 @@
 """A question over time that rows and columns are written from, and the names of its columns."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from math import ceil
 
 from planner.formulate.question import stands
 from planner.perf.layout import Layout, Role
-from planner.results.schedule import EpochOption, FleetType, Tariff
+from planner.results.schedule import EpochOption, FleetType, SpareLine, Tariff
 from planner.scenario.objectives import Aim, Budgets, Transitions
 from workloads.load import Load
 
@@ -24,6 +24,7 @@ class EpochQuestion:
         aims: what is minimised, each among what keeps those before it.
         budgets: hard limits, kept in every epoch.
         apart: pairs of a prefill and a decode layout between which no KV can travel, each once.
+        least_spares: (option name, epoch) -> spare machines that its pool has there at least, where it has any.
     """
 
     options: tuple[EpochOption, ...]
@@ -34,6 +35,7 @@ class EpochQuestion:
     aims: tuple[Aim, ...]
     budgets: Budgets = field(default_factory=Budgets)
     apart: tuple[tuple[Layout, Layout], ...] = ()
+    least_spares: Mapping[tuple[str, int], int] = field(default_factory=dict)
 
     def peak(self, name: str, epoch: int) -> float:
         """Rate to provide for."""
@@ -52,6 +54,18 @@ class EpochQuestion:
         """Instances of an option that carry all it serves in an epoch: none needs more."""
         full = sum(self.peak(n, epoch) / option.capacity_req_per_s[n] for n in self.served(option, epoch))
         return float(ceil(full + 1e-6))
+
+    def spare_line(self, option: EpochOption, epoch: int) -> SpareLine:
+        """Spare machines of an option's pool at least."""
+        assert option.spares is not None, "asked only where availability is"
+        least = self.least_spares.get((option.name, epoch), 0)
+        return replace(option.spares, machines=max(option.spares.machines, float(least)))
+
+    def most_placed(self, option: EpochOption, epoch: int) -> float:
+        """Machines of an option, spare ones too, beyond which none needs any."""
+        line, span = self.spare_line(option, epoch), option.machines_per_instance
+        needed = ceil(self.most_instances(option, epoch) / option.instances_per_machine) * span
+        return float(ceil((needed + line.machines) / (1 - line.ratio) + span))
 
     @property
     def parted(self) -> tuple[tuple[Layout, Layout], ...]:
@@ -78,6 +92,21 @@ def rate(option: EpochOption, name: str, epoch: int) -> str:
 def instances(option: EpochOption, epoch: int) -> str:
     """The column that counts the instances of an option."""
     return f"instances[{option.name},{epoch}]"
+
+
+def placed(option: EpochOption, epoch: int) -> str:
+    """The column that counts an option's machines; only where availability is asked for."""
+    return f"placed[{option.name},{epoch}]"
+
+
+def held(option: EpochOption, epoch: int) -> str:
+    """The column that counts those of them that may be down; likewise."""
+    return f"held[{option.name},{epoch}]"
+
+
+def kept(option: EpochOption, epoch: int) -> str:
+    """The 0/1 column that says whether an option has any machines; likewise."""
+    return f"kept[{option.name},{epoch}]"
 
 
 def of_type(word: str, machine: str, epoch: int) -> str:

@@ -7,7 +7,8 @@ first epoch is the last where the horizon is cyclic, else what runs first is the
 
 from collections.abc import Callable, Mapping, Sequence
 
-from planner.formulate.epoch_question import EpochQuestion, base, instances, of_type, rate, used
+from planner.formulate.epoch_question import EpochQuestion, base, held, instances, of_type, placed, rate, used
+from planner.formulate.epoch_spares import epoch_redundancy, epoch_whole_machines
 from planner.formulate.question import stands
 from planner.perf.layout import Role
 from planner.results.schedule import FleetType
@@ -62,17 +63,21 @@ def epoch_load(question: EpochQuestion) -> tuple[Row, ...]:
 def epoch_gpus(question: EpochQuestion) -> tuple[Row, ...]:
     """Instances stand on GPUs of powered machines, those not counted that may be interrupted.
 
-    For each m, t: sum over o on m of gpus(o)·instances[o,t] <= gpus(m)·(on[m,t] - spare[m,t]).
+    For each m, t: sum over o on m of gpus(o)·instances[o,t] <= gpus(m)·(on[m,t] - spare[m,t]). Where availability is
+    asked for no machine is shared by options: gpus(m)·placed[o,t] in place of gpus(o)·instances[o,t].
     """
     rows = []
     for epoch in range(question.load.epochs):
         for kind in question.fleet:
-            placed = [o for o in question.running(epoch) if o.spec.machine == kind.machine]
-            terms = tuple((instances(o, epoch), float(o.gpus)) for o in placed)
-            there = [(of_type("on", kind.machine, epoch), -float(kind.gpus))]
+            there = [o for o in question.running(epoch) if o.spec.machine == kind.machine]
+            terms = tuple(
+                (instances(o, epoch), float(o.gpus)) if o.spares is None else (placed(o, epoch), float(kind.gpus))
+                for o in there
+            )
+            powered = [(of_type("on", kind.machine, epoch), -float(kind.gpus))]
             if kind.interrupted:
-                there.append((of_type("spare", kind.machine, epoch), float(kind.gpus)))
-            rows.append(_row("epoch_gpus", f"{kind.machine},{epoch}", (*terms, *there)))
+                powered.append((of_type("spare", kind.machine, epoch), float(kind.gpus)))
+            rows.append(_row("epoch_gpus", f"{kind.machine},{epoch}", (*terms, *powered)))
     return tuple(rows)
 
 
@@ -253,13 +258,15 @@ def epoch_watts(question: EpochQuestion) -> tuple[Row, ...]:
     """Machines draw no more at the wall, at the rate provided for, than is budgeted; written where there is one.
 
     For each t: sum over m of idle(m)·on[m,t] + sum over o of floor(o)·instances[o,t] + sum over o, c of
-    joules(o,c)·rate[o,c,t] <= expected_power_w.
+    joules(o,c)·rate[o,c,t] <= expected_power_w; instances on spare machines have their floor too.
     """
 
     def terms(epoch: int) -> list[tuple[str, float]]:
         found = [(of_type("on", kind.machine, epoch), kind.idle_w) for kind in question.fleet]
         for option in question.running(epoch):
             found.append((instances(option, epoch), option.floor_w))
+            if option.spares is not None:
+                found.append((held(option, epoch), option.spare_w))
             found += [(rate(option, n, epoch), option.request_j[n]) for n in question.served(option, epoch)]
         return found
 
@@ -322,11 +329,11 @@ EPOCH_BUDGET_FAMILIES: Mapping[str, str] = {
 """Families that a user can raise -> key of the budget."""
 
 EPOCH_FAMILIES: tuple[Callable[[EpochQuestion], tuple[Row, ...]], ...] = (
-    epoch_demand, epoch_balance, epoch_load, epoch_gpus, epoch_kv_travels, epoch_layout_stands, base_fleet, spares,
-    topped, started, stopped, min_up, ramp, churn,
+    epoch_demand, epoch_balance, epoch_load, epoch_gpus, epoch_whole_machines, epoch_redundancy, epoch_kv_travels,
+    epoch_layout_stands, base_fleet, spares, topped, started, stopped, min_up, ramp, churn,
     epoch_cost, epoch_power, epoch_watts, epoch_space, epoch_machines, epoch_types, type_powered,
 )  # fmt: skip
-"""Every family, in the order of its rows; the first four speak of one epoch each, the others couple them."""
+"""Every family, in the order of its rows; the first six speak of one epoch each, the others couple them."""
 
 
 def _routed(question: EpochQuestion, name: str, epoch: int, *roles: Role) -> tuple[tuple[str, float], ...]:

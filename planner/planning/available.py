@@ -113,7 +113,7 @@ def _answered(
     value = abs(worth(made.alone, standing))
     bound = plan.certificate.bound
     gap = None if bound is None else abs(value - bound) / max(1e-9, abs(value))
-    up = {pool.spec.name: f"{pool.spec.name}, of what must be up," for pool in plan.candidate.pools}
+    up = {pool.spec.name: f"{pool.spec.name} (of what must be up)" for pool in plan.candidate.pools}
     neighbours = tuple(replace(each, pool=up.get(each.pool, each.pool)) for each in plan.certificate.neighbours)
     return replace(
         plan, candidate=standing, judgement=judgement, objective_value=value, availability=study,

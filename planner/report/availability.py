@@ -24,7 +24,8 @@ def availability_line(found: Availability) -> str:
     spare = f"{plural(found.spare_machines, 'machine')} may be down at once; {plural(found.racks, 'rack')}"
     prices = _prices(found.nines)
     domains = f", {plural(found.domains, 'domain')}" if found.domains > 1 else ""
-    return f"every objective is met {nines(found.up_frac)} of the time{asked}, {spare}{domains}; {prices}"
+    priced = f"; {prices}" if prices else ""
+    return f"every objective is met {nines(found.up_frac)} of the time{asked}, {spare}{domains}{priced}"
 
 
 def fleet_line(found: FleetPlan) -> str:
@@ -54,12 +55,12 @@ def _prices(found: Sequence[Nine]) -> str:
     return "; ".join(f"{nines(nine.target_frac)}: {_price(nine)}" for nine in found)
 
 
-def _nines_table(found: Sequence[Nine]) -> Table:
-    """The price of each nine, a row each."""
+def _nines_table(found: Sequence[Nine], others: str = "computed, same pools") -> Table:
+    """The price of each nine, a row each; ``others`` says how those that are not the answer are known."""
     headings = columns(
         "#share of time", "#computed", "#machines", "#spare", "#domains", "#cost", "#rated", "evidence"
     )  # fmt: skip
-    return Table(columns=headings, rows=[_nine(nine) for nine in found], caption="the price of each nine")
+    return Table(columns=headings, rows=[_nine(nine, others) for nine in found], caption="the price of each nine")
 
 
 def _price(nine: Nine) -> str:
@@ -72,10 +73,22 @@ def _price(nine: Nine) -> str:
     return f"{machines}{domains}, {dollars(nine.cost_usd_per_h)}, {watts(nine.power_w)}{mark}"
 
 
-def availability_section(found: Availability) -> Iterator[Section]:
+def availability_over_time(found: Availability) -> Iterator[Section]:
+    """Of a schedule; money is the mean of its epochs, energy counted."""
+    words = (
+        "Every epoch has spare machines of its own: the share of time is that of the worst epoch, machines are those "
+        "of the fullest, costs and watts means over all. Epochs are served with all spare machines down and all up."
+    )
+    yield from availability_section(found, words=(words,), others="planned for the same rates, no failure injected")
+
+
+def availability_section(
+    found: Availability, *, words: tuple[str, ...] = (), others: str = "computed, same pools"
+) -> Iterator[Section]:
     """The price of each nine, the failures that were injected, and what the share of time follows from."""
+    table = _nines_table(found.nines, others) if found.nines else None
     yield from section(
-        "availability", "Availability", Lines(lines=tuple(_words(found))), _nines_table(found.nines),
+        "availability", "Availability", Lines(lines=(*_words(found), *words)), table,
         Table(
             columns=columns("~failure in the run", "#down before", "#fail", "#again", "#recovery", "#worst", "holds"),
             rows=[_outage(outage) for outage in found.outages], caption="failures that were injected",
@@ -97,8 +110,8 @@ def _words(found: Availability) -> Iterator[str]:
     )
 
 
-def _nine(nine: Nine) -> tuple[Cell, ...]:
-    words = "failures injected" if nine.chosen else "; ".join(("computed, same pools", *nine.over))
+def _nine(nine: Nine, others: str) -> tuple[Cell, ...]:
+    words = "failures injected" if nine.chosen else "; ".join((others, *nine.over))
     chip: Cell = Chip(words="this plan: " + words, tone=Tone.GOOD) if nine.chosen else words
     if not nine.machines:
         return nines(nine.target_frac), "", "", "", "", "", "", NOT_REACHED

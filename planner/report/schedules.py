@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from planner.perf.layout import Role
+from planner.report.availability import availability_line, availability_over_time
 from planner.report.edited import EDITED
 from planner.report.html.charts import line, short
 from planner.report.page import (
@@ -83,12 +84,10 @@ def timetable_page(found: Timetable, scenario: Scenario, *, edited: bool = False
         warnings=schedule.notes,
         sections=(
             *_savings(schedule, found),
-            Section(
-                name="time", title="Over time", blocks=[*_charts(schedule), timeline],
-                lead="One value per epoch. Drag to zoom, all charts together.",
-            ),
+            _over_time(schedule, timeline),
             Section(name="timetable", title="Timetable", blocks=_timetable(schedule)),
             *(row_section(found.power) if found.power else ()),
+            *(availability_over_time(found.availability) if found.availability else ()),
             *section("served", "Epochs in the simulator", _served(found.served) if found.served else None),
             again(scenario),
         ),
@@ -97,6 +96,12 @@ def timetable_page(found: Timetable, scenario: Scenario, *, edited: bool = False
             more=more("timetable, served, ..."),
         ).blocks,
     )  # fmt: skip
+
+
+def _over_time(schedule: Schedule, timeline: Table) -> Section:
+    """Machines, load, watts and money, epoch by epoch."""
+    words = "One value per epoch. Drag to zoom, all charts together."
+    return Section(name="time", title="Over time", blocks=[*_charts(schedule), timeline], lead=words)
 
 
 def _asked(found: Timetable, scenario: Scenario) -> str:
@@ -152,6 +157,7 @@ def _facts(found: Timetable, schedule: Schedule, *, edited: bool) -> tuple[tuple
         ("One knob alone", against_one_knob(planned(schedule), found.knobs)),
         ("Base fleet", _fleet(schedule)),
         ("Row", row_line(found.power) if found.power else ""),
+        ("Availability", availability_line(found.availability) if found.availability else ""),
         ("Exceeded", "; ".join(found.over)),
         ("Alternatives", tried_words(found)),
         ("Precision", _by_type(found.serves)),

@@ -1,6 +1,6 @@
 """What a scenario may run in an epoch: machine types, layouts and clocks, with what each carries and draws."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import inf
 
@@ -8,12 +8,13 @@ import numpy as np
 
 from hw_catalog.machines import Machine
 from planner.capacity.envelope import Envelope, Option
+from planner.capacity.redundancy import least_spares
 from planner.perf.layout import Role
 from planner.perf.operating import operating
 from planner.resolve.case import Case
 from planner.resolve.interruptions import spare_line
 from planner.resolve.prices import price_of
-from planner.results.schedule import EpochOption, FleetType
+from planner.results.schedule import EpochOption, FleetType, SpareLine
 from planner.scenario.schedule_section import ScheduleSection
 from workloads.demand import ClassDemand
 from workloads.slo import Metric, Unit
@@ -64,8 +65,23 @@ def _epoch_option(case: Case, option: Option, demand: Mapping[str, ClassDemand])
     request_j = {name: work_j + (floor - floor_w) / capacity[name] for name, (floor, work_j) in lines.items()}
     return EpochOption(
         spec=option.spec, gpus=option.spec.layout.gpus, capacity_req_per_s=capacity, floor_w=floor_w,
-        request_j=request_j,
+        request_j=request_j, machines_per_instance=option.machines_per_instance,
+        instances_per_machine=option.instances_per_machine, spares=_spare_line(option),
     )  # fmt: skip
+
+
+def with_spares(options: Iterable[EpochOption], case: Case) -> tuple[EpochOption, ...]:
+    """Options with the spare machines that a case asks of their pools."""
+    lines = {option.spec.name: _spare_line(option) for option in case.options}
+    return tuple(replace(option, spares=lines[option.name]) for option in options)
+
+
+def _spare_line(option: Option) -> SpareLine | None:
+    """Spare machines of a pool of an option at least; None where availability is not asked for."""
+    if option.reliability is None:
+        return None
+    fixed, ratio = least_spares(option.spec.role, option.machines_per_instance, option.reliability)
+    return SpareLine(machines=fixed, ratio=ratio)
 
 
 def _watts_line(case: Case, option: Option, part: ClassDemand, full_req_per_s: float) -> tuple[float, float]:

@@ -14,8 +14,6 @@ from planner.scenario.objectives import Aim, Objective
 from planner.scenario.schedule_section import ScheduleSection
 
 REFUSED: Mapping[str, str] = {
-    "availability.*": "a schedule powers machines up and down, and which of them are spare in an epoch is not decided; "
-    "schedule.interruptions_per_h_ratio provides for machines on top that are lost",
     "solver.gap_frac": "schedule.gap_frac is the gap of a schedule",
 }
 """Keys, or all keys of a section, that must keep their default beside a schedule, and why."""

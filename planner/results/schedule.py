@@ -9,6 +9,19 @@ from solvers.allocation import Termination
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SpareLine:
+    """Spare machines that a pool has at least, whatever the others have.
+
+    Attributes:
+        machines: so many, where it has any machine;
+        ratio: and this share of all its machines.
+    """
+
+    machines: float
+    ratio: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EpochOption:
     """A kind of instance that a class's pool may run in an epoch.
 
@@ -18,6 +31,9 @@ class EpochOption:
         capacity_req_per_s: class name -> rate that one instance carries within its headroom; absent: not served.
         request_j: class name -> energy of one request at the wall, above the idle draw and the floor.
         floor_w: what a busy instance draws at the wall above its machine's idle draw, however little it serves.
+        machines_per_instance: that one instance stands on, 1 where several share a machine.
+        instances_per_machine: that share a machine, 1 where one stands on several.
+        spares: least spare machines of its pools; None where availability is not asked for.
     """
 
     spec: InstanceSpec
@@ -25,11 +41,27 @@ class EpochOption:
     capacity_req_per_s: Mapping[str, float]
     request_j: Mapping[str, float]
     floor_w: float = 0.0
+    machines_per_instance: int = 1
+    instances_per_machine: int = 1
+    spares: SpareLine | None = None
 
     @property
     def name(self) -> str:
         """As the instance is called."""
         return self.spec.name
+
+    @property
+    def spare_w(self) -> float:
+        """What a spare machine draws above its idle draw: its instances serve too."""
+        return self.floor_w * self.instances_per_machine / self.machines_per_instance
+
+    def instances_on(self, machines: int) -> int:
+        """Instances that so many machines hold."""
+        return machines // self.machines_per_instance * self.instances_per_machine
+
+    def machines_for(self, instances: int) -> int:
+        """Machines that so many instances need, no other kind on them."""
+        return -(-instances // self.instances_per_machine) * self.machines_per_instance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,11 +125,15 @@ class Run:
         spec: what each is.
         instances: how many.
         rate_req_per_s: class name -> rate at the epoch's peak; several classes share what each leaves of an instance.
+        spare_machines: of its machines, how many may be down at once while the others meet every objective.
+        spare_instances: of the instances, those on them. All of them serve.
     """
 
     spec: InstanceSpec
     instances: int
     rate_req_per_s: Mapping[str, float]
+    spare_machines: int = 0
+    spare_instances: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

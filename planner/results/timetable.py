@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from planner.results.availability import Availability
 from planner.results.evidence import Evidence, Verdict
 from planner.results.precision import Served as Precision
 from planner.results.precision import Variant
@@ -123,6 +124,7 @@ class Timetable:
         variant: precision and engine that it is of; None in files of versions that had one only.
         knobs: what each knob that it moves would come to alone, the best first.
         over: limits that its machines exceed, though every epoch was served well; full sentences.
+        availability: how often its epochs meet every objective; None where it was not asked for.
         tried: where several precisions, engines or policies are allowed, what each came to, the best first.
     """
 
@@ -142,6 +144,7 @@ class Timetable:
     knobs: tuple[OneKnob, ...] = ()
     over: tuple[str, ...] = ()
     tried: tuple[Tried, ...] = ()
+    availability: Availability | None = None
 
     @property
     def valid(self) -> bool:

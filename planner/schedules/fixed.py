@@ -112,7 +112,7 @@ def _planned(asked: Opened, static: Static, aim: Aim) -> FixedFleet | None:
 def _fixed(asked: Opened, case: Case, still: Schedule) -> FixedFleet | None:
     """A schedule that never changes, served and counted."""
     serving = Serving(case, asked.section, asked.load, epoch_options(case))
-    served = {epoch: serving.one(still, epoch, lambda *_: None)[0][0] for epoch in _looked_at(asked)}
+    served = {epoch: serving.one(still, epoch, lambda *_: None, spares=True)[0][0] for epoch in _looked_at(asked)}
     spent = _spent(asked, case, still, served)
     if spent is None:
         return None

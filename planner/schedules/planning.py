@@ -14,6 +14,7 @@ from planner.results.schedule import Schedule
 from planner.results.timetable import Timetable, Tried
 from planner.scenario import Scenario
 from planner.scenario.schedule_section import ScheduleSection
+from planner.schedules.available import all_up, studied, with_failures
 from planner.schedules.fixed import Static, fixed_fleet, simulated
 from planner.schedules.knobs import one_knob
 from planner.schedules.less import Trial, value, with_less
@@ -198,7 +199,9 @@ def _timetable(asked: Opened, serving: Serving, progress: Progress) -> Timetable
                 evaluations=asked.case.scenario.solver.search_evaluations, progress=part,
             )  # fmt: skip
             part("proving", 0.9)
-            return found if less is found and not turn else _proved(asked, less, provided, watts_ratio)
+            best = found if less is found and not turn else _proved(asked, less, provided, watts_ratio)
+            propose = partial(_proposed, watts_ratio=watts_ratio, prove=False)
+            return with_failures(asked, best, serving, propose, part)
         little = missed(little, held, served)
         provided = raised(held, served)
         passed = [
@@ -271,11 +274,14 @@ def serve_again(
         provided_ratio=dict.fromkeys(load.peak_req_per_s, (1.0,) * load.epochs), policy=case.policy.name,
         serves=served_over_time(case, schedule), variant=case.variant,
     )  # fmt: skip
+    if asked.rule is not None and epoch is None:
+        seen = studied(asked, schedule, serving, progress)
+        found = replace(all_up(found, serving, progress), availability=seen.study, over=seen.lines)
     if study is None or scenario.power.row_limit_w is None or epoch is not None:
         return found
     progress("rows", 0.95)
     row, wrong = study(case, at_work(case, busiest_of(schedule), found))
-    return replace(found, power=row, over=(wrong,) if wrong else ())
+    return replace(found, power=row, over=(*found.over, *filter(None, [wrong])))
 
 
 def _as_planned(scenario: Scenario, planned: Timetable) -> Opened:

@@ -5,14 +5,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from planner.capacity.redundancy import Rule
 from planner.errors import BadInput
 from planner.formulate import EpochQuestion, epoch_problem, later_aims, place, thinned
 from planner.formulate.epoch_program import served
 from planner.policies.presets import NAMES
+from planner.resolve.availability import rule_of
 from planner.resolve.case import Case, open_case
-from planner.resolve.epoch_options import epoch_options, fleet, unsold_on_top
+from planner.resolve.epoch_options import epoch_options, fleet, unsold_on_top, with_spares
 from planner.resolve.inputs import Inputs, scenario_of
 from planner.resolve.over_time import aims_of, hourly_carbon_g_per_kwh
+from planner.resolve.spared import spared
 from planner.results.precision import Variant
 from planner.results.schedule import EpochOption, Tariff
 from planner.scenario import Scenario
@@ -20,7 +23,8 @@ from planner.scenario.choices import listed
 from planner.scenario.objectives import Transitions
 from planner.scenario.schedule_section import ScheduleSection
 from planner.schedules.provision import Provided
-from solvers.allocation import Solution, Termination
+from planner.schedules.spares import too_few
+from solvers.allocation import Reason, Solution, Termination, empty_handed
 from solvers.decomposition import proven, solve_decomposed
 from solvers.lexicographic import lexicographic
 from solvers.problem import Problem
@@ -29,6 +33,11 @@ from workloads.load import Load, binned, from_factors, hedged, template
 
 WHOLE_EPOCHS = 4
 """Up to this many epochs the whole model is solved at once."""
+
+MOST_SPARED = 8
+"""Programs that are solved until the pools of every epoch have enough spare machines."""
+
+UNSPARED = "no number of spare machines was found with which every epoch is up as often as availability asks"
 
 LATER_S = 10.0
 """Limit of each solve after the first aim's: it begins with an allocation, and whatever it finds is no worse."""
@@ -44,6 +53,7 @@ class Opened:
         load: what is asked in each epoch.
         options: what may run in an epoch, ordered by name.
         notes: what a reader should know beforehand, full sentences.
+        rule: what is asked of the machines of every epoch together; None where availability is not asked for.
     """
 
     case: Case
@@ -51,6 +61,7 @@ class Opened:
     load: Load
     options: tuple[EpochOption, ...]
     notes: tuple[str, ...]
+    rule: Rule | None = None
 
 
 def opened(question: Scenario | Inputs, policy: str, variant: Variant | None = None) -> Opened:
@@ -68,7 +79,7 @@ def opened(question: Scenario | Inputs, policy: str, variant: Variant | None = N
     scenario = scenario_of(question)
     if scenario.schedule is None:
         raise BadInput("schedule: missing; expected the section that says which hours to plan")
-    case = open_case(question, policy, variant)
+    case = spared(open_case(question, policy, variant))
     load, options = load_of(case, scenario.schedule), epoch_options(case)
     lost = [name for name, rates in load.peak_req_per_s.items() if rates.max() > 0 and not served(options, name)]
     if lost:
@@ -79,7 +90,15 @@ def opened(question: Scenario | Inputs, policy: str, variant: Variant | None = N
     return Opened(
         case=case, section=scenario.schedule, load=load, options=options,
         notes=(*case.asked.doubts, *unsold_on_top(case, scenario.schedule)),
+        rule=rule_of(scenario) if scenario.availability.asked else None,
     )  # fmt: skip
+
+
+def at_target(asked: Opened, target_frac: float, recovery_s: float) -> Opened:
+    """The same question for another share of time, with seconds that are lost after each failure."""
+    case = spared(asked.case, target_frac)
+    rule = replace(rule_of(case.scenario, target_frac), recovery_s=recovery_s)
+    return replace(asked, case=case, options=with_spares(asked.options, case), rule=rule)
 
 
 def ways(inputs: Inputs) -> list[Opened]:
@@ -177,11 +196,33 @@ def solved(
 ) -> tuple[Solution, Sequence[Termination], str]:  # fmt: skip
     """The best allocation, how the solves of the later aims ended, and the method: whole, or taken apart by epoch.
 
+    Its pools have the spare machines that availability asks for: where those that a program knows of are too few, it is
+    solved again with more. What is proven is proven of the first.
+
     Args:
         asked: the question.
         question: its program.
         prove: look for a tight bound too, which ``proved`` does later.
     """
+    found = first = _solved(asked, question, prove=prove)
+    for _ in range(MOST_SPARED):
+        if asked.rule is None or found[0].allocation is None:
+            return found
+        more = too_few(asked.case.options, question, found[0].allocation.values, asked.rule)
+        if more is None:
+            break
+        if not more:
+            ended = replace(found[0].termination, bound=first[0].termination.bound)
+            return replace(found[0], termination=ended), *found[1:]
+        question = replace(question, least_spares={**question.least_spares, **more})
+        found = _solved(asked, question, prove=False)
+    return empty_handed(Reason.NO_SOLUTION_FOUND, backend="", detail=UNSPARED), *found[1:]
+
+
+def _solved(
+    asked: Opened, question: EpochQuestion, *, prove: bool
+) -> tuple[Solution, Sequence[Termination], str]:  # fmt: skip
+    """The best allocation of a program; see ``solved``."""
     limits, gap_frac = asked.case.scenario.solver, asked.section.gap_frac
     whole = question.load.epochs <= WHOLE_EPOCHS or limits.backend != "highs"
 

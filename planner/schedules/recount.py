@@ -1,13 +1,13 @@
 """What a plan over time comes to as it stands, whatever a file says of it."""
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from planner.errors import BadInput
 from planner.formulate.epoch_program import counted
 from planner.formulate.epoch_question import EpochQuestion
 from planner.resolve.epoch_options import fleet
-from planner.results.schedule import Schedule
+from planner.results.schedule import EpochOption, Schedule
 from planner.schedules.question import Opened, question_of
 
 
@@ -20,16 +20,16 @@ def recounted(asked: Opened, schedule: Schedule) -> Schedule:
     case = asked.case
     types = fleet(case, asked.section, [option.spec.machine for option in asked.options])
     question = replace(question_of(asked), fleet=tuple(types))
-    problems = tuple(_unlike(question, {option.name for option in asked.options}, schedule))
+    problems = tuple(_unlike(question, asked.options, schedule))
     if problems:
         raise BadInput(*problems)
     machines, runs = [each.machines for each in schedule.epochs], [each.runs for each in schedule.epochs]
     return counted(question, asked.options, schedule, machines, runs)
 
 
-def _unlike(question: EpochQuestion, offered: Set[str], schedule: Schedule) -> Iterator[str]:
+def _unlike(question: EpochQuestion, options: Sequence[EpochOption], schedule: Schedule) -> Iterator[str]:
     """What a schedule has that its question does not."""
-    strangers = {run.spec.name for each in schedule.epochs for run in each.runs} - offered
+    strangers = {run.spec.name for each in schedule.epochs for run in each.runs} - {option.name for option in options}
     yield from (f"schedule: it runs {name}, which the scenario does not offer" for name in sorted(strangers))
     gpus = {kind.machine: kind.gpus for kind in question.fleet}
     types = {name for each in (*(e.machines for e in schedule.epochs), schedule.base_machines) for name in each}
@@ -39,6 +39,13 @@ def _unlike(question: EpochQuestion, offered: Set[str], schedule: Schedule) -> I
     for number, epoch in enumerate(schedule.epochs):
         for machine, count in epoch.machines.items():
             used = sum(run.instances * run.spec.layout.gpus for run in epoch.runs if run.spec.machine == machine)
+            whole = {option.name: option for option in options if option.spares is not None}
+            standing = sum(
+                whole[run.spec.name].machines_for(run.instances - run.spare_instances) + run.spare_machines
+                for run in epoch.runs if run.spec.machine == machine and run.spec.name in whole
+            )  # fmt: skip
+            if standing > count:
+                yield f"schedule.epochs.{number}: found pools of {standing} {machine}; expected at most {count}"
             if used > (most := count * gpus.get(machine, used)):
                 words = f"found {used} GPUs in use on {count} {machine}; expected at most {most}"
                 yield f"schedule.epochs.{number}: {words}"

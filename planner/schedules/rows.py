@@ -55,8 +55,9 @@ def at_work(case: Case, epoch: Epoch, found: Timetable) -> CandidatePlan:
     """An epoch as a plan of one load: its instances, on machines of their own."""
     options, pools = {option.spec.name: option for option in case.options}, []
     for run in epoch.runs:
-        option = options[run.spec.name]
-        machines = -(-run.instances * option.machines_per_instance // option.instances_per_machine)
+        options[run.spec.name] = option = replace(options[run.spec.name], reliability=None)
+        needed = run.instances - run.spare_instances
+        machines = -(-needed // option.instances_per_machine) * option.machines_per_instance + run.spare_machines
         pools.append(
             Pool(
                 spec=run.spec, instances=run.instances, machines=machines, rate_req_per_s=run.rate_req_per_s,

@@ -7,6 +7,9 @@ from planner.results.schedule import Run
 from planner.simulator.pools import PoolModel, Shift
 from workloads.traces import Trace, of_classes
 
+GOING = " going"
+"""End of the name of a pool that is no longer wanted."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
@@ -63,6 +66,13 @@ def part(scene: Scene, classes: frozenset[int]) -> Scene:
     )  # fmt: skip
 
 
+def needed_only(runs: Sequence[Run]) -> tuple[Run, ...]:
+    """The pools of an epoch with all their spare machines down."""
+    return tuple(
+        replace(run, instances=run.instances - run.spare_instances, spare_machines=0, spare_instances=0) for run in runs
+    )
+
+
 def paired(before: Sequence[Run], now: Sequence[Run]) -> Iterator[tuple[Run | None, Run | None, int]]:
     """Instances of two epochs: the same in both, alike but for the clock, those that go, and those that come.
 
@@ -88,3 +98,13 @@ def _same(one: Run, other: Run) -> bool:
 def _same_but_clock(one: Run, other: Run) -> bool:
     plain, there = (replace(run, spec=replace(run.spec, clock_mhz=None)) for run in (one, other))
     return _same(plain, there)
+
+
+def going_of(pools: Sequence[PoolModel]) -> frozenset[str]:
+    """Names of the pools that only end what they have."""
+    return frozenset(pool.name for pool in pools if pool.name.endswith(GOING))
+
+
+def speed_of(run: Run) -> float:
+    """Planned requests per second of an instance, in so few digits that a file keeps them."""
+    return max(1e-9, float(f"{sum(run.rate_req_per_s.values()) / run.instances:.6g}"))

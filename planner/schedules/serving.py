@@ -11,17 +11,21 @@ from dataclasses import replace
 
 import numpy as np
 
+from planner.capacity.strikes import Strike
 from planner.formulate.epoch_program import started
 from planner.resolve.case import Case
-from planner.results.evidence import Judgement, Verdict
+from planner.results.availability import Outage
+from planner.results.evidence import Judgement
 from planner.results.schedule import Epoch, EpochOption, Run, Schedule
 from planner.results.timetable import Served
 from planner.scenario.schedule_section import ScheduleSection
 from planner.scenario.sections import FailureSection
-from planner.schedules.scenes import Scene, apart, paired, part
+from planner.schedules.scenes import GOING, Scene, apart, going_of, needed_only, paired, part, speed_of
+from planner.schedules.windows import MOST_TIMES, more_times, needed, together
 from planner.simulator.judge import judge
 from planner.simulator.outages import outage
 from planner.simulator.pools import Events, Failure, PoolModel, Shift
+from planner.simulator.recovery import Stage, struck
 from planner.simulator.traffic import Judging, Traffic
 from workloads.load import Load
 from workloads.slo import Slo
@@ -34,17 +38,11 @@ Runs = tuple[Sequence[Run], Sequence[Run]]
 EARLY_S = 300.0
 """Of a trace, this much before an epoch is served with it, so that it does not begin on an empty cluster."""
 
-FEW = 4.0
-"""Fewer expected requests beyond a percentile do not bound it, with the usual confidence."""
-
-MOST_TIMES = 16.0
-"""Times its length by which the window of an epoch is made longer at most."""
-
 MOST_SCARCE_TIMES = 64.0
 """The same for a class that is served alone, where it is rare."""
 
-GOING = " going"
-"""End of the name of a pool that is no longer wanted."""
+STRUCK_TIMES = (2.0, 8.0)
+"""Times its length of the windows that a machine fails in."""
 
 BEFORE_SEED = 1_000_003
 """What is added to the seed of an epoch for the epoch before it."""
@@ -71,27 +69,37 @@ class Serving:
         self._seen: dict[str, Judgement] = {}
         self._window_s: dict[tuple[float, float], float] = {}
 
-    def all(self, schedule: Schedule, progress: Progress) -> tuple[tuple[Served, ...], tuple[int, ...]]:
-        """Every epoch, or the busiest where the scenario wants so many only; and those that were left out."""
+    def all(
+        self, schedule: Schedule, progress: Progress, *, spares: bool = False
+    ) -> tuple[tuple[Served, ...], tuple[int, ...]]:
+        """Every epoch, or the busiest where the scenario wants so many only; and those that were left out.
+
+        Args:
+            schedule: that is served.
+            progress: told what is happening.
+            spares: spare machines serve too; else they are all down.
+        """
         alike: dict[str, list[int]] = defaultdict(list)
         for epoch in range(self._load.epochs):
             before = self._before(epoch)
-            runs = schedule.epochs[before].runs, schedule.epochs[epoch].runs
+            runs = _runs(schedule, before, spares=spares), _runs(schedule, epoch, spares=spares)
             alike[self._key(runs, (before, epoch))].append(epoch)
         groups = sorted(alike.values(), key=lambda epochs: -float(self._total[epochs[0]]))
         wanted = len(groups) if self._section.validated_epochs is None else self._section.validated_epochs
         served = []
         for done, epochs in enumerate(groups[:wanted]):
             progress(f"serving epoch {epochs[0]}", done / min(wanted, len(groups)))
-            served.append(self._serve(schedule, epochs))
+            served.append(self._serve(schedule, epochs, spares=spares))
         served.sort(key=lambda each: each.epochs)
         return tuple(served), tuple(sorted(epoch for epochs in groups[wanted:] for epoch in epochs))
 
-    def one(self, schedule: Schedule, epoch: int, progress: Progress) -> tuple[tuple[Served, ...], tuple[int, ...]]:
-        """One epoch alone."""
+    def one(
+        self, schedule: Schedule, epoch: int, progress: Progress, *, spares: bool = False
+    ) -> tuple[tuple[Served, ...], tuple[int, ...]]:
+        """One epoch alone; see ``all``."""
         progress(f"serving epoch {epoch}", 0.0)
         others = tuple(other for other in range(self._load.epochs) if other != epoch)
-        return (self._serve(schedule, [epoch]),), others
+        return (self._serve(schedule, [epoch], spares=spares),), others
 
     def _before(self, epoch: int) -> int:
         """The epoch before; itself where the horizon begins with it."""
@@ -104,27 +112,51 @@ class Serving:
         pools = [[(r.spec.name, r.instances, sorted(r.rate_req_per_s)) for r in each] for each in runs]
         return str((pools, [f"{self._total[e]:.3g}" for e in epochs]))
 
-    def _serve(self, schedule: Schedule, epochs: Sequence[int]) -> Served:
+    def _serve(self, schedule: Schedule, epochs: Sequence[int], *, spares: bool = False) -> Served:
         epoch, now = epochs[0], schedule.epochs[epochs[0]]
         if not self._total[epoch]:
             return _idle(epochs, self._standing_w(now))
         before = self._before(epoch)
-        scene = self._scene((schedule.epochs[before].runs, now.runs), (before, epoch))
+        runs = _runs(schedule, before, spares=spares), _runs(schedule, epoch, spares=spares)
+        scene = self._scene(runs, (before, epoch))
         if scene.key not in self._seen:
-            self._seen[scene.key] = self._looked((schedule.epochs[before].runs, now.runs), (before, epoch))
+            self._seen[scene.key] = self._looked(runs, (before, epoch))
         said = self._seen[scene.key]
         return Served(
             epochs=tuple(epochs), rate_req_per_s=scene.rate_req_per_s,
             changed=len({shift.instance for shift in scene.shifts}), evidence=said.evidence, seeds=said.seeds,
             arrived=said.arrived, unfinished=said.unfinished, refused=said.refused, steady=said.steady,
-            engine=said.engine, planned_w=self._planned_w(schedule, epoch),
+            engine=said.engine, planned_w=self._planned_w(now, runs[1], epoch),
             simulated_w=self._simulated_w(now, scene, said),
             limit_w=self._case.scenario.budgets.expected_power_w, longer_missed=said.longer_missed,
         )  # fmt: skip
 
     def alone(self, runs: Sequence[Run], epoch: int) -> Judgement:
         """What the simulator says of pools at an epoch's peak, after the same pools at the same."""
-        return self._looked((runs, runs), (epoch, epoch))
+        return self._looked((needed_only(runs), needed_only(runs)), (epoch, epoch))
+
+    def struck(self, schedule: Schedule, epoch: int, strike: Strike) -> Outage:
+        """Machines that fail in an epoch at its peak, the same pools before it; spare machines serve too.
+
+        Where the window leaves it open what arrivals after the failure meet, a longer one is served.
+        """
+        found = self._struck_once(schedule, epoch, strike, STRUCK_TIMES[0])
+        return found if not found.fails or self._whole else self._struck_once(schedule, epoch, strike, STRUCK_TIMES[1])
+
+    def _struck_once(self, schedule: Schedule, epoch: int, strike: Strike, times: float) -> Outage:
+        """The same in a window of so many times its length."""
+        runs, checks = schedule.epochs[epoch].runs, self._case.scenario.validation
+        scene, seeds = self._scene((runs, runs), (epoch, epoch), times), self._case.asked.seeds_at(1.0)
+        stage = Stage(
+            pools=scene.pools, policy=self._case.policy, trace=scene.draw(seeds[0]),
+            traffic=Traffic(
+                draw=scene.draw, seeds=seeds, workload=strike.words, exact=scene.exact, aligned=scene.aligned
+            ),
+            slos=self._case.slos, reference=self._case.reference, confidence_frac=checks.confidence_frac,
+            cooldown_frac=0.0 if scene.exact or scene.aligned else checks.cooldown_frac / 2,
+            begin_frac=scene.warmup_frac, shifts=scene.shifts,
+        )  # fmt: skip
+        return struck(stage, strike.words, strike.before, strike.failing, single=strike.single)
 
     def _looked(self, runs: Runs, epochs: tuple[int, int]) -> Judgement:
         """A scene over windows that are long enough to tell of every objective.
@@ -138,13 +170,13 @@ class Serving:
         rare = self._rare(scene, epochs[1])
         common = tuple(slo for slo in slos if slo not in rare)
         said = self._judged(scene, epochs[1], common)
-        if (times := _more_times(said)) > 1:  # too few requests to tell: a longer window, not more machines
+        if (times := more_times(said)) > 1:  # too few requests to tell: a longer window, not more machines
             said = self._judged(self._scene(runs, epochs, times), epochs[1], common)
         for classes in dict.fromkeys(rare.values()):
             own = tuple(slo for slo in rare if rare[slo] == classes)
             times = max(self._times(slo, epochs[1], MOST_SCARCE_TIMES) for slo in own)
             long = replace(part(self._scene(runs, epochs, times), classes), longer=None)
-            said = _together(said, self._judged(long, epochs[1], own), slos)
+            said = together(said, self._judged(long, epochs[1], own), slos)
         return said
 
     def _struck(self, epoch: int) -> list[FailureSection]:
@@ -258,13 +290,12 @@ class Serving:
             watts += above_w * (share if pool.pool in scene.going else 1.0)
         return watts
 
-    def _planned_w(self, schedule: Schedule, epoch: int) -> float:
+    def _planned_w(self, now: Epoch, runs: Sequence[Run], epoch: int) -> float:
         """Mean draw at the wall, as the program has it, at the rates that are served."""
-        now = schedule.epochs[epoch]
         served = self._load.peak_req_per_s if self._whole is None else self._load.mean_req_per_s
-        routed = started(now.runs)
+        routed = started(runs)
         watts = self._standing_w(now)
-        for run in now.runs:
+        for run in runs:
             option = self._options[run.spec.name]
             watts += option.floor_w * run.instances
             for name, rate in run.rate_req_per_s.items():
@@ -287,8 +318,9 @@ class Serving:
             part = cut(self._whole, *span_s)
             pools, shifts = self._pools(*runs, at_s - begin_s)
             return Scene(
-                key=self._key(runs, epochs), going=_going(pools), pools=pools, shifts=shifts, exact=asked.exact_at(1.0),
-                aligned=asked.aligned_at(1.0), draw=lambda seed: cut(asked.draw(seed, 1.0, 1.0), *span_s), longer=None,
+                key=self._key(runs, epochs), going=going_of(pools), pools=pools, shifts=shifts,
+                exact=asked.exact_at(1.0), aligned=asked.aligned_at(1.0), longer=None,
+                draw=lambda seed: cut(asked.draw(seed, 1.0, 1.0), *span_s),
                 warmup_frac=(at_s - begin_s) / part.duration_s, rate_req_per_s=part.rate_req_per_s,
             )  # fmt: skip
         old, new = (float(self._total[e]) / asked.demand.rate_req_per_s for e in (before, epoch))
@@ -307,7 +339,7 @@ class Serving:
             return joined(asked.draw(seed + BEFORE_SEED, old, 1.0), long(seed)) if old else long(seed)
 
         return Scene(
-            key=self._key(runs, epochs), going=_going(pools), pools=pools, shifts=shifts, draw=draw, exact=False,
+            key=self._key(runs, epochs), going=going_of(pools), pools=pools, shifts=shifts, draw=draw, exact=False,
             aligned=False, longer=longer if long else None,
             warmup_frac=first_s / (first_s + second_s) if old else checks.warmup_frac,
             rate_req_per_s=float(self._total[epoch]),
@@ -324,7 +356,7 @@ class Serving:
             pools.append(
                 PoolModel(
                     name=f"{run.spec.name}#{len(pools)}{'' if new else GOING}", role=run.spec.role,
-                    physics=self._physics[first.spec.name], instances=count, speed=_speed(run),
+                    physics=self._physics[first.spec.name], instances=count, speed=speed_of(run),
                     classes=frozenset(self._names.index(name) for name in run.rate_req_per_s),
                     chunk_tokens=run.spec.chunk_tokens, beside=run.spec.name in self._case.beside,
                 )
@@ -344,42 +376,10 @@ class Serving:
         return pools, shifts
 
 
-def needed(slo: Slo) -> float:
-    """Requests whose percentile an objective can be told of, with room: three times ``FEW`` are expected beyond it."""
-    return 3 * FEW / (1 - slo.percentile / 100)
-
-
-def _more_times(said: Judgement) -> float:
-    """By how much a window has to be longer to tell of objectives that may be met; 1 where it tells.
-
-    A percentile p is bounded from above by n requests at the earliest where 1 - p^n is the confidence. What is measured
-    beyond its limit among so few may be met all the same.
-    """
-    evidence = said.evidence
-    few = [e for e in evidence if e.verdict is Verdict.UNDECIDED and 0 < e.n < needed(e.slo) / 3]
-    if said.unfinished or any(e.verdict is Verdict.MISSED or (e.measured > e.limit and e not in few) for e in evidence):
-        return 1.0
-    return min(MOST_TIMES, max((needed(e.slo) / e.n for e in few), default=1.0))
-
-
-def _together(said: Judgement, other: Judgement, slos: Sequence[Slo]) -> Judgement:
-    """Two judgements of separate parts of a cluster, their evidence in the order of the objectives."""
-    evidence = {each.slo: each for each in (*said.evidence, *other.evidence)}
-    return replace(
-        said, evidence=tuple(evidence[slo] for slo in slos if slo in evidence), steady=said.steady and other.steady,
-        arrived=said.arrived + other.arrived, unfinished=said.unfinished + other.unfinished,
-        refused=said.refused + other.refused, longer_missed=(*said.longer_missed, *other.longer_missed),
-    )  # fmt: skip
-
-
-def _going(pools: Sequence[PoolModel]) -> frozenset[str]:
-    """Names of the pools that only end what they have."""
-    return frozenset(pool.name for pool in pools if pool.name.endswith(GOING))
-
-
-def _speed(run: Run) -> float:
-    """Planned requests per second of an instance, in so few digits that a file keeps them."""
-    return max(1e-9, float(f"{sum(run.rate_req_per_s.values()) / run.instances:.6g}"))
+def _runs(schedule: Schedule, epoch: int, *, spares: bool) -> tuple[Run, ...]:
+    """The pools of an epoch, with or without their spare machines."""
+    runs = schedule.epochs[epoch].runs
+    return runs if spares else needed_only(runs)
 
 
 def _idle(epochs: Sequence[int], standing_w: float) -> Served:

@@ -27,6 +27,7 @@ COUNTS = {
     "after", "before", "buy", "during", "retire",
     "held", "hurt", "points",
     "count", "lanes", "machines_per_instance", "owed_blocks",
+    "failing", "least_spares", "spare_instances",
     "clients", "distinct_prompts", "observations", "models", "lag_steps", "wait_steps", "workers",
     "ahead_steps", "dps", "hold_steps", "waited_steps",
     "chunks", "full_chunks",

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from planner.perf.layout import Role
-from planner.results.failings import failures
 from planner.planning.plan import plan
 from planner.results.evidence import NoPlan, ValidatedPlan, Verdict
+from planner.results.failings import failures
 from planner.scenario import Scenario
 from planner.scenario.sections import FailureSection
 from planner.simulator.outages import outage

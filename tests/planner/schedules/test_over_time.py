@@ -44,13 +44,6 @@ REFUSED: Mapping[str, str] = {
     "policy.name": "splitwise-sim",
     "policy.cells": "3",
     "workload.arrivals.process": "diurnal, peak_to_mean_ratio: 1.5, period_s: 100",
-    "availability.target_frac": "0.99",
-    "availability.spares": "n+1",
-    "availability.machine": "{mttr_h: 12.0}",
-    "availability.rack": "{machines: 2}",
-    "availability.domain": "{count: 2}",
-    "availability.spot": "{start_s: 60.0}",
-    "availability.maintenance": "{every_h: 700.0}",
     "solver.gap_frac": "0.05",
 }
 """Key -> a value that ``check`` and ``plan`` refuse, naming the key."""
@@ -136,6 +129,12 @@ CHANGES: Mapping[str, tuple[str, ...]] = {
     "validation.failures": ("validation.failures=[{pool: mixed, at_s: 7300.0}]",),
     "solver.search_evaluations": ("solver.search_evaluations=0",),
     "validation.requests": ("validation.requests=100",),
+    "availability.target_frac": ("availability.target_frac=0.99",),
+    "availability.spares": ("availability.spares=n+1",),
+    "availability.machine": ("availability=0.999", "availability.machine={mttr_h: 2000.0}"),
+    "availability.domain": ("availability=0.999", "availability.domain={count: 2, mttr_h: 300.0}"),
+    "availability.spot": ("catalog.channel=spot", "availability=0.9", "availability.spot={start_s: 360000.0}"),
+    "availability.maintenance": ("availability=0.99", "availability.maintenance={every_h: 9.0}"),
     "schedule.load": ("schedule.load=[0.4, 1.0, 1.6, 1.0, 0.6]",),
     "schedule.epoch_s": ("schedule.epoch_s=1800.0",),
     "schedule.objectives": ("schedule.objectives=[energy]",),
@@ -163,6 +162,7 @@ CHANGES: Mapping[str, tuple[str, ...]] = {
 """Key -> words, the last of them on the key, that change what is solved or what is served."""
 
 IRRELEVANT: Mapping[str, tuple[str, str]] = {
+    "availability.rack": ("availability.rack={machines: 2}", "availability is not asked: tested where it is"),
     "schema_version": ("schema_version=1", "there is one version"),
     "name": ("name=other", "a title"),
     "model.checkpoint": ("model.checkpoint=someone/quantized", "what a manifest starts; schedules are not exported"),

@@ -16,7 +16,7 @@ from planner.results.row import RowStudy
 from planner.results.timetable import Timetable
 from planner.schedules.planning import timetable
 from planner.schedules.rows import Study
-from planner.schedules.serving import _more_times
+from planner.schedules.windows import more_times
 from tests.planner.resolve.test_long_beside import LONG
 from tests.planner.small import small
 from workloads.slo import Metric, Slo
@@ -121,4 +121,4 @@ def test_too_few_requests_lengthen_the_window_of_an_epoch(
     slo = Slo(metric=Metric.TTFT, percentile=99.0, limit=1.0)
     found = SimpleNamespace(slo=slo, verdict=verdict, measured=measured, limit=1.0, n=n)
     said = SimpleNamespace(evidence=(found,), unfinished=0)
-    assert _more_times(cast(Judgement, said)) == pytest.approx(times)
+    assert more_times(cast(Judgement, said)) == pytest.approx(times)

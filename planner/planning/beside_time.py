@@ -1,0 +1,22 @@
+"""What a plan over time asks of planning one load: the plan of its peak to compare with, and the row it stands in."""
+
+from planner.planning.limits import over_row
+from planner.planning.plan import plan
+from planner.planning.row_study import study
+from planner.resolve.case import Case
+from planner.results.evidence import ValidatedPlan
+from planner.results.plan import CandidatePlan
+from planner.results.row import RowStudy
+from planner.scenario import Scenario
+
+
+def static_plan(question: Scenario) -> CandidatePlan | None:
+    """The validated plan of one load, or None."""
+    answer = plan(question, progress=lambda *_: None, with_margin=False)
+    return answer.candidate if isinstance(answer, ValidatedPlan) else None
+
+
+def row_of(case: Case, candidate: CandidatePlan) -> tuple[RowStudy, str]:
+    """How many machines like a plan's a row holds, and why they do not stand in it; "" where they do."""
+    row = study(case, candidate, lambda *_: None)
+    return row, over_row(row)
