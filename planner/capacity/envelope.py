@@ -262,7 +262,7 @@ def _check_unloaded(physics: InstancePhysics, alone: Floats, outputs: Ints, boun
 
 def _packed_prefill_s(physics: InstancePhysics, batching: Batching, prompts: Ints) -> float:
     """Busy seconds per prompt when the queue is never empty, batched by the policy itself."""
-    views = [Prompt(int(p), int(p)) for p in prompts]
+    views = [Prompt(p, p) for p in prompts.tolist()]
     idle = Occupancy(0, 0, 0, physics.kv_blocks)
     at, busy_s = 0, 0.0
     while at < len(views):

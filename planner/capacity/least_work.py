@@ -20,9 +20,12 @@ from planner.policies.base import Policy
 from workloads.demand import ClassDemand, Demand
 
 Ints = NDArray[np.int64]
-Pack = tuple[list[tuple[int, int]], int, float]
+Chunk = tuple[list[tuple[int, int]], int, float]
 """Prompts of a step, (new tokens, past tokens) each; tokens of all its prompts, these and others; how many requests'
 worth of prefill these tokens are."""
+
+Pack = tuple[list[tuple[int, int]], Ints, Ints, NDArray[np.float64]]
+"""Likewise of several steps that compute the same prompts, with the decoding requests beside each."""
 
 PRICES = 21
 """Prices of a decoded token that are tried, from nothing to what it takes at the best batch."""
@@ -145,11 +148,12 @@ def _beside_s(
     prompt_s, lengths = np.zeros(PRICES), _lengths(option, part.computed_tokens)
     for length in lengths:
         left = [
-            (step.filled_s(prompts, together, batch, batch * context) - priced * batch) / requests
-            for batch in beside
-            for prompts, together, requests in _packs(option, physics, policy, part.computed_tokens, length, batch)
+            (step.filled_s(prompts, together, batch, context)[:, None] - priced * batch[:, None]) / requests[:, None]
+            for prompts, together, batch, requests in _packs(
+                option, physics, policy, part.computed_tokens, length, beside
+            )
         ]
-        prompt_s += np.min(left, axis=0) / len(lengths)
+        prompt_s += np.min(np.concatenate(left), axis=0) / len(lengths)
     best = int(np.argmax(prompt_s + priced * tokens))
     return float(prompt_s[best]), float(priced[best] * tokens)
 
@@ -162,31 +166,32 @@ def _lengths(option: Option, prompts: Ints) -> list[int]:
 
 
 def _packs(
-    option: Option, physics: InstancePhysics, policy: Policy, prompts: Ints, length: int, batch: int
+    option: Option, physics: InstancePhysics, policy: Policy, prompts: Ints, length: int, beside: Sequence[int]
 ) -> Iterator[Pack]:
     """Steps that may compute a prompt of a length, one of which takes least for it: at ends and bends of the time.
 
     A whole prompt may share its step with others of any lengths; it takes its share of the tokens. Attention ranks step
     together, each with as much at best.
     """
-    ranks = physics.step.ranks
+    ranks, batches = physics.step.ranks, np.array(beside)
     if option.spec.chunk_tokens is None:
-        most, decodes = max(length, policy.batching.max_batch_tokens), -(-batch // ranks)
-        bends = [int(knot) - decodes for knot in physics.step.profile.tokens if length < knot - decodes < most]
-        for tokens in sorted({length, *bends, most}):
-            yield [(length, 0)], tokens, ranks * tokens / length
+        most, decodes = max(length, policy.batching.max_batch_tokens), -(-batches // ranks)
+        bends = np.clip(physics.step.profile.tokens - decodes[:, None], length, most)  # one outside is an end again
+        tokens = np.column_stack([np.full(len(batches), length), bends, np.full(len(batches), most)])
+        each = tokens.ravel()
+        yield [(length, 0)], each, np.repeat(batches, tokens.shape[1]), ranks * each / length
         return
     mean, size = float(np.mean(prompts)), LEAST_CHUNK_TOKENS
     past = float(np.mean(prompts.astype(float) ** 2)) / mean / 2  # of the tokens of all prompts
     while True:
-        prompts_of, tokens, requests = _chunk(size, mean, past)
-        yield prompts_of, tokens, ranks * requests
+        prompts_of, filled, requests = _chunk(size, mean, past)
+        yield prompts_of, np.full(len(batches), filled), batches, np.full(len(batches), ranks * requests)
         if size == option.spec.chunk_tokens:
             return
         size = min(option.spec.chunk_tokens, size * 2)
 
 
-def _chunk(size: int, mean: float, past: float) -> Pack:
+def _chunk(size: int, mean: float, past: float) -> Chunk:
     """A chunk in the middle of a prompt, or as many whole prompts as it holds."""
     if size <= mean:
         return [(size, max(0, int(past - size / 2)))], size, size / mean

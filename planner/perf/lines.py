@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 def dense(knots: NDArray[np.int64], values: NDArray[np.float64]) -> list[float]:
     """Values at 0, 1, ... up to the last knot, interpolated between knots."""
-    return [float(v) for v in np.interp(np.arange(knots[-1] + 1), knots, values)]
+    return list[float](np.interp(np.arange(knots[-1] + 1), knots, values).tolist())
 
 
 def pieces(knots: NDArray[np.int64], x: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -6,7 +6,6 @@ A stage holds its share of the layers, so it takes that share of the time measur
 tensor parallelism (derived, not measured); between two stages the activations of the batch cross a link.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +14,8 @@ from numpy.typing import NDArray
 from hw_catalog.machines import Machine
 from hw_catalog.profiles import KernelProfile
 from planner.perf.layout import Layout
-from planner.perf.step_time import Segment, StepTime
+from planner.perf.step_time import StepTime
+from planner.perf.stretches import Segment
 
 ACTIVATION_BYTES = 2
 """Of one element: activations travel in 16 bits."""
@@ -86,9 +86,11 @@ class TraversalTime(StepTime):
         )  # fmt: skip
         self.stages = stages
 
-    def each_s(self, prompts: Sequence[tuple[int, int]], batch: int, context_tokens: float) -> NDArray[np.float64]:
-        """(prompts,) seconds of a step with each of ``prompts`` alone."""
-        return np.array([self.prefill_s([prompt], batch, context_tokens) for prompt in prompts])
+    def each_s(
+        self, new: NDArray[np.int64], past: NDArray[np.int64], batch: int, context_tokens: float
+    ) -> NDArray[np.float64]:  # fmt: skip
+        """(prompts,) seconds of a traversal with each of some prompts alone."""
+        return super().each_s(new, past, batch, context_tokens) + self.ways_s(new + batch)
 
     def prefill_s(self, prompts: list[tuple[int, int]], batch: int = 0, context_tokens: float = 0) -> float:
         """Seconds of a traversal that computes ``prompts`` beside ``batch`` decodes."""
@@ -100,6 +102,14 @@ class TraversalTime(StepTime):
         hops_s = self.stages.hops_s(batch)
         return [(a + hops_s, d, n) for a, d, n in super().decode_segments(batch, mean_context_tokens, steps)]
 
-    def way_s(self, tokens: int) -> float:
-        """Seconds of a traversal that its batch spends between stages."""
-        return self.stages.hops_s(tokens)
+    def prefills_s(
+        self, prompts: list[tuple[int, int]], batch: NDArray[np.int64], mean_context_tokens: float
+    ) -> NDArray[np.float64]:  # fmt: skip
+        """(batches,) ``prefill_s`` beside each of several batches."""
+        tokens = batch + sum(new for new, _ in prompts)
+        return super().prefills_s(prompts, batch, mean_context_tokens) + self.ways_s(tokens)
+
+    def ways_s(self, tokens: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(traversals,) seconds that the batch of each spends between stages."""
+        hops = self.stages
+        return np.asarray((hops.count - 1) * (hops.hop_latency_s + hops.hop_token_s * tokens))

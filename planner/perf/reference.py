@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.perf.step_time import StepTime, run_s
+from planner.perf.step_time import StepTime
+from planner.perf.stretches import run_s
 from workloads.slo import Metric, Slo, Unit
 
 Floats = NDArray[np.float64]

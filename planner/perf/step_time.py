@@ -17,9 +17,7 @@ from numpy.typing import NDArray
 from hw_catalog.profiles import KernelProfile
 from planner.perf.beyond import continued
 from planner.perf.lines import between, dense, line, pieces
-
-Segment = tuple[float, float, int]
-"""A stretch of consecutive decode steps: duration of the first, increment per step, number of steps."""
+from planner.perf.stretches import Segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,22 +184,37 @@ class StepTime:
             attention += max(self._attend(new, past) for new, past in dealt)
         return tokens, attention
 
-    def filled_s(self, prompts: list[tuple[int, int]], tokens: int, batch: int = 0, context_tokens: float = 0) -> float:
-        """Seconds of a step of so many prompt tokens of which ``prompts`` are a part, as if others had no attention.
+    def prefills_s(
+        self, prompts: list[tuple[int, int]], batch: NDArray[np.int64], mean_context_tokens: float
+    ) -> NDArray[np.float64]:  # fmt: skip
+        """(batches,) ``prefill_s`` beside each of several batches, of requests that hold so many KV tokens each."""
+        tokens, attention = self._fullest(prompts, 0)
+        tokens_each = tokens - (-batch // self.ranks)
+        beside_s = [self._decode_attention_s(b, b * mean_context_tokens / b) if b else 0.0 for b in batch.tolist()]
+        ratio = self._prefill_ratio * np.where(batch > 0, self._mixed_ratio, 1.0)
+        return self._overhead_s + ratio * (self._linear_each(tokens_each) + (attention + np.array(beside_s)))
+
+    def filled_s(
+        self, prompts: list[tuple[int, int]], tokens: NDArray[np.int64], batch: NDArray[np.int64],
+        mean_context_tokens: float,
+    ) -> NDArray[np.float64]:  # fmt: skip
+        """(steps,) seconds of steps of which ``prompts`` are a part, as if the other prompts had no attention.
 
         No step of so many prompt tokens that computes ``prompts`` takes less.
 
         Args:
             prompts: as for ``prefill_s``.
-            tokens: of all prompts of the step at its fullest attention rank, at least those of ``prompts``.
-            batch: decoding requests in the same step.
-            context_tokens: KV tokens of all of them together.
+            tokens: (steps,) of all prompts of each step at its fullest attention rank, at least those of ``prompts``.
+            batch: (steps,) decoding requests beside them.
+            mean_context_tokens: KV tokens of each of those.
         """
-        (mine, _), all_tokens = self._fullest(prompts, batch), tokens - (-batch // self.ranks)
-        ratio = self._prefill_ratio * (self._mixed_ratio if batch else 1.0)
-        others_s = ratio * (self._linear(all_tokens) - self._linear(mine))
-        ways_s = self.way_s(all_tokens) - self.way_s(mine)
-        return self.prefill_s(prompts, batch, context_tokens) + others_s + ways_s
+        beside, back = np.unique(batch, return_inverse=True)
+        decodes = -(-batch // self.ranks)
+        mine, every = self._fullest(prompts, 0)[0] + decodes, tokens + decodes
+        ratio = self._prefill_ratio * np.where(batch > 0, self._mixed_ratio, 1.0)
+        others_s = ratio * (self._linear_each(every) - self._linear_each(mine))
+        ways_s = self.ways_s(every) - self.ways_s(mine)
+        return self.prefills_s(prompts, beside, mean_context_tokens)[back] + others_s + ways_s
 
     def chunk_segments(
         self, new: int, past: int, count: int, batch: int = 0, context_tokens: float = 0
@@ -235,29 +248,40 @@ class StepTime:
         beyond = rows[-1] - rows[-2] if len(rows) > 1 else rows[-1]
         return bool((np.diff(rows, axis=1) >= 0).all() and (np.diff(beyond) >= 0).all())
 
-    def each_s(self, prompts: Sequence[tuple[int, int]], batch: int, context_tokens: float) -> NDArray[np.float64]:
-        """(prompts,) seconds of a step with each of ``prompts`` alone, as ``prefill_s`` has it, to the last bit.
+    def each_s(
+        self, new: NDArray[np.int64], past: NDArray[np.int64], batch: int, context_tokens: float
+    ) -> NDArray[np.float64]:  # fmt: skip
+        """(prompts,) seconds of a step with each of some prompts alone, as ``prefill_s`` has it, to the last bit.
 
         Args:
-            prompts: (new tokens, tokens already in the KV cache) of each, at least one.
+            new: (prompts,) tokens to compute, at least one prompt.
+            past: (prompts,) tokens already in the KV cache.
             batch: decoding requests in every step.
             context_tokens: KV tokens of all of them together.
         """
-        new, past = np.array(prompts).T
         attention = self._attend_each(new, past)
         if batch:
             attention = attention + self._decode_attention_s(batch, context_tokens / batch)
         ratio = self._prefill_ratio * (self._mixed_ratio if batch else 1.0)
-        linear = np.array([self._linear(tokens) for tokens in (new - (-batch // self.ranks)).tolist()])
-        return self._overhead_s + ratio * (linear + attention)
+        return self._overhead_s + ratio * (self._linear_each(new - (-batch // self.ranks)) + attention)
+
+    def drains_s(
+        self, new: NDArray[np.int64], past: NDArray[np.int64], batch: int, context_tokens: float  # noqa: ARG002
+    ) -> NDArray[np.float64]:  # fmt: skip
+        """(prompts,) ``drain_s`` of a step with each of some prompts alone; none where there is one stage."""
+        return np.zeros(len(new))
 
     def drain_s(self, prompts: list[tuple[int, int]], batch: int = 0, context_tokens: float = 0) -> float:  # noqa: ARG002
         """Seconds from the end of a step until its prompts are out: none where there is one stage."""
         return 0.0
 
-    def way_s(self, tokens: int) -> float:  # noqa: ARG002
+    def way_s(self, tokens: int) -> float:
         """Seconds of a step of so many tokens in which no GPU works on it: none, except on the links between stages."""
-        return 0.0
+        return float(self.ways_s(np.array([tokens]))[0])
+
+    def ways_s(self, tokens: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(steps,) ``way_s`` of each number of tokens."""
+        return np.zeros(len(tokens))
 
     def decode_s(self, batch: int, mean_context_tokens: float) -> float:
         """Seconds of a decode-only step of ``batch`` requests."""
@@ -347,6 +371,13 @@ class StepTime:
         """Token-wise operations of a step that carries prefill work."""
         return self._linear_at(self._linear_prefill, tokens)
 
+    def _linear_each(self, tokens: NDArray[np.int64]) -> NDArray[np.float64]:
+        """``_linear`` of each number of tokens."""
+        dense = self.surfaces().linear_prefill_s
+        last = len(dense) - 1
+        further = dense[last] + (dense[last] - dense[last - 1]) * (tokens - last)
+        return np.where(tokens <= last, dense[np.minimum(tokens, last)], further)
+
     @staticmethod
     def _linear_at(dense: list[float], tokens: int) -> float:
         """Read a dense column, continued along its last slope."""
@@ -354,34 +385,3 @@ class StepTime:
             return dense[tokens]
         last = len(dense) - 1
         return dense[last] + (dense[last] - dense[last - 1]) * (tokens - last)
-
-
-def stretch_s(a: float, d: float, n: int) -> float:
-    """Seconds of n steps of which the first takes a and each further one d more.
-
-    Σ_{j<n} (a + d·j) = n·a + d·n·(n-1)/2
-    """
-    return n * a + d * (n * (n - 1) / 2)
-
-
-def run_s(segments: list[Segment]) -> float:
-    """Seconds that the steps of ``segments`` take together."""
-    total = 0.0
-    for a, d, n in segments:  # one by one: sum() of newer Pythons compensates rounding, and so would differ
-        total += stretch_s(a, d, n)
-    return total
-
-
-def steps_in_stretch(a: float, d: float, n: int, elapsed_s: float) -> int:
-    """Smallest k in 1..n with k·a + d·k·(k-1)/2 >= elapsed (the root of a quadratic, then made exact)."""
-    if d == 0.0:
-        guess = elapsed_s / a
-    else:
-        b = a - d / 2
-        guess = 2 * elapsed_s / (b + max(0.0, b * b + 2 * d * elapsed_s) ** 0.5)
-    k = min(max(int(guess), 1), n)
-    while k > 1 and stretch_s(a, d, k - 1) >= elapsed_s:
-        k -= 1
-    while k < n and stretch_s(a, d, k) < elapsed_s:
-        k += 1
-    return k

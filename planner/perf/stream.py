@@ -27,7 +27,8 @@ from hw_catalog.profiles import KernelProfile
 from planner.perf.layout import Layout
 from planner.perf.parallel import kv_groups, longest_share_tokens, merge_s
 from planner.perf.pipeline import ACTIVATION_BYTES
-from planner.perf.step_time import Segment, StepTime
+from planner.perf.step_time import StepTime
+from planner.perf.stretches import Segment
 from workloads.models import ModelSpec
 
 
@@ -148,9 +149,25 @@ class StreamTime(StepTime):
         mine = range(at, at + self.way.groups(past_tokens + 1))
         return max(sum(new for new, _, _ in taken[group % len(taken)]) for group in mine)
 
-    def each_s(self, prompts: Sequence[tuple[int, int]], batch: int, context_tokens: float) -> NDArray[np.float64]:
-        """(prompts,) seconds of a step with each of ``prompts`` alone."""
-        return np.array([self.prefill_s([prompt], batch, context_tokens) for prompt in prompts])
+    def each_s(
+        self, new: NDArray[np.int64], past: NDArray[np.int64], batch: int, context_tokens: float
+    ) -> NDArray[np.float64]:  # fmt: skip
+        """(prompts,) seconds of a step with each of some prompts alone."""
+        each = zip(new.tolist(), past.tolist(), strict=True)
+        return np.array([self.prefill_s([prompt], batch, context_tokens) for prompt in each])
+
+    def drains_s(
+        self, new: NDArray[np.int64], past: NDArray[np.int64], batch: int, context_tokens: float
+    ) -> NDArray[np.float64]:  # fmt: skip
+        """(prompts,) ``drain_s`` of a step with each of some prompts alone."""
+        each = zip(new.tolist(), past.tolist(), strict=True)
+        return np.array([self.drain_s([prompt], batch, context_tokens) for prompt in each])
+
+    def prefills_s(
+        self, prompts: list[tuple[int, int]], batch: NDArray[np.int64], mean_context_tokens: float
+    ) -> NDArray[np.float64]:  # fmt: skip
+        """(batches,) ``prefill_s`` beside each of several batches."""
+        return np.array([self.prefill_s(prompts, b, b * mean_context_tokens) for b in batch.tolist()])
 
     def prefill_s(self, prompts: list[tuple[int, int]], batch: int = 0, context_tokens: float = 0) -> float:
         """Seconds in which the stages take in ``prompts``, each as p chunks, and every decode advances by a token.

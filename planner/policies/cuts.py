@@ -1,21 +1,20 @@
 """Cuts: what prompts take of an instance beside a batch, chunk by chunk, as its batching policy cuts them."""
 
-from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import accumulate
 from math import inf
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from planner.perf.instance import InstancePhysics
-from planner.perf.step_time import Segment, run_s
+from planner.perf.stretches import Segment, stretch_s
 from planner.policies.base import Batching, Occupancy
 
 
-@dataclass(frozen=True, slots=True)
-class Prompt:
+class Prompt(NamedTuple):
     """A request as the batching policy sees it."""
 
     prompt_tokens: int
@@ -34,7 +33,9 @@ class Prompt:
     def after(self, new_tokens: int) -> "Prompt":
         """The same with so many more tokens computed."""
         done = self.cached_tokens + new_tokens
-        return replace(self, cached_tokens=done, held_tokens=done)
+        return Prompt(
+            self.prompt_tokens, self.prefill_tokens, done, done, self.arrival_s, self.due_s, self.preemptions
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -44,14 +45,14 @@ class Cut:
     Attributes:
         room_tokens: of the first chunk of a prompt without end; 0 where the batch leaves no room for one.
         full_s: of the steps that compute the chunks of the longest prompt, first to last.
-        full_chunks: of each prompt, how many of those it has, its last chunk not among them.
+        full_chunks: (prompts,) how many of those each prompt has, its last chunk not among them.
         last_s: (prompts,) seconds of the step that computes its last chunk.
     """
 
     room_tokens: int
     full_s: tuple[Segment, ...]
-    full_chunks: tuple[int, ...]
-    last_s: tuple[float, ...]
+    full_chunks: NDArray[np.int64]
+    last_s: NDArray[np.float64]
 
     def whole_s(self) -> NDArray[np.float64]:
         """(prompts,) seconds from the first to the last of its steps."""
@@ -60,19 +61,19 @@ class Cut:
     def added_s(self, decode_s: float) -> float:
         """Seconds a prompt adds, on average, to an instance that would else have run steps of ``decode_s``."""
         longer = [(0.0, 0.0, n) if a <= decode_s else (a - decode_s, d, n) for a, d, n in self._split(decode_s)]
-        return float(np.mean(self._sums(longer, [max(0.0, s - decode_s) for s in self.last_s])))
+        return float(np.mean(self._sums(longer, np.maximum(0.0, self.last_s - decode_s))))
 
     def beyond_frac(self, limit_s: float) -> float:
         """Share of the steps that take longer than a limit; all of them where there is no room for a chunk."""
         if not self.room_tokens:
             return 1.0
         beyond = [(float(a > limit_s), 0.0, n) for a, _, n in self._split(limit_s)]
-        late = self._sums(beyond, [float(s > limit_s) for s in self.last_s])
-        return float(late.sum() / sum(n + 1 for n in self.full_chunks))
+        late = self._sums(beyond, (self.last_s > limit_s).astype(float))
+        return float(late.sum() / (self.full_chunks + 1).sum())
 
     def longest_s(self) -> float:
         """Seconds of the longest step."""
-        return max((*(max(a, a + d * (n - 1)) for a, d, n in self.full_s), *self.last_s))
+        return max((*(max(a, a + d * (n - 1)) for a, d, n in self.full_s), float(self.last_s.max())))
 
     def _split(self, level_s: float) -> list[Segment]:
         """The segments, each all above a level or all not."""
@@ -82,19 +83,15 @@ class Cut:
             parts += [(a, d, first)] * (first > 0) + [(a + d * first, d, n - first)] * (first < n)
         return parts
 
-    def _sums(self, full: Sequence[Segment], last: Sequence[float]) -> NDArray[np.float64]:
-        """(prompts,) sum over its steps."""
-        ends = [0, *accumulate(n for _, _, n in full)]
-        sums = [0.0, *accumulate(run_s([part]) for part in full)]
-        found, known = list[float](), dict[tuple[int, float], float]()
-        for n, own in zip(self.full_chunks, last, strict=True):
-            if (n, own) in known:
-                found.append(known[n, own])
-                continue
-            at = bisect_left(ends, n + 1) - 1
-            rest = [(*full[at][:2], n - ends[at])] if n > ends[at] else []
-            found.append(known.setdefault((n, own), sums[at] + run_s(rest) + own))
-        return np.array(found)
+    def _sums(self, full: Sequence[Segment], last: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(prompts,) sum over its steps: whole segments, a part of the next, and its last step."""
+        begins = np.array([0, *accumulate(n for _, _, n in full)])
+        sums = np.array([0.0, *accumulate(stretch_s(*part) for part in full)])
+        first, further = np.array([(a, d) for a, d, _ in full] or [(0.0, 0.0)]).T
+        at = np.searchsorted(begins, self.full_chunks, side="right") - 1
+        rest, piece = self.full_chunks - begins[at], np.minimum(at, len(first) - 1)
+        partly_s = rest * first[piece] + further[piece] * (rest * (rest - 1) / 2)
+        return np.asarray(sums[at] + partly_s + last)
 
 
 def _crossing(a: float, d: float, n: int, level_s: float) -> int:
@@ -133,19 +130,15 @@ def cut(
     runs = _runs(
         physics, batching, int(prompts.max()), Occupancy(batch, batch, int(batch * context_tokens), physics.kv_blocks)
     )
-    before = [0, *accumulate(run.count for run in runs)]
+    before = np.array([0, *accumulate(run.count for run in runs)])
     held_tokens = batch * context_tokens  # not rounded: each of many chunks would gain what a single one does
-    full, ending, pasts = list[int](), list[tuple[int, int]](), [run.past_tokens for run in runs]
+    pasts, news = np.array([(run.past_tokens, run.new_tokens) for run in runs]).T
     lengths, place = np.unique(prompts, return_inverse=True)
-    for prompt in lengths.tolist():
-        at = bisect_left(pasts, prompt) - 1
-        mine = (prompt - runs[at].past_tokens - 1) // runs[at].new_tokens
-        full.append(before[at] + mine)
-        past = runs[at].past_tokens + mine * runs[at].new_tokens
-        ending.append((prompt - past, past))
-    last_s = physics.step.each_s(ending, batch, held_tokens).tolist()
-    drains_s = [physics.step.drain_s([prompt], batch, held_tokens) for prompt in ending]
-    ends_s = [step + drain for step, drain in zip(last_s, drains_s, strict=True)]
+    at = np.searchsorted(pasts, lengths) - 1
+    mine = (lengths - pasts[at] - 1) // news[at]
+    past = pasts[at] + mine * news[at]
+    ends_s = physics.step.each_s(lengths - past, past, batch, held_tokens)
+    ends_s = ends_s + physics.step.drains_s(lengths - past, past, batch, held_tokens)
     return Cut(
         room_tokens=room_tokens(physics, batching, prompts, batch, context_tokens),
         full_s=tuple(
@@ -155,7 +148,7 @@ def cut(
                 run.new_tokens, run.past_tokens, run.count, batch, held_tokens
             )
         ),
-        full_chunks=tuple(full[at] for at in place), last_s=tuple(ends_s[at] for at in place),
+        full_chunks=(before[at] + mine)[place], last_s=ends_s[place],
     )  # fmt: skip
 
 

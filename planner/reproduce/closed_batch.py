@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
-from planner.perf.step_time import StepTime, run_s
+from planner.perf.step_time import StepTime
+from planner.perf.stretches import run_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

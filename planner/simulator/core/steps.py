@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from planner.perf.step_time import steps_in_stretch, stretch_s
+from planner.perf.stretches import steps_in_stretch, stretch_s
 from planner.simulator.core.groups import group_segment
 from planner.simulator.core.state import Floats, World
 from planner.simulator.core.surfaces import (

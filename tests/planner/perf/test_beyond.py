@@ -133,4 +133,6 @@ def test_steps_read_together_are_those_read_one_by_one(
 ) -> None:
     """Reading the steps of many chunks at once gives each the very float that it has alone."""
     step, held = STEPS[name], batch * context
-    assert step.each_s(prompts, batch, held).tolist() == [step.prefill_s([p], batch, held) for p in prompts]
+    assert step.each_s(*np.array(prompts).T, batch, held).tolist() == [
+        step.prefill_s([p], batch, held) for p in prompts
+    ]

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from hw_catalog.profile_files import load_profiles
 from hw_catalog.profiles import KernelProfile
-from planner.perf.step_time import Segment, StepTime, run_s, steps_in_stretch, stretch_s
+from planner.perf.step_time import StepTime
+from planner.perf.stretches import Segment, run_s, steps_in_stretch, stretch_s
 from tests.planner.toy import toy_profile
 
 TOY = StepTime(toy_profile())

@@ -17,8 +17,8 @@ from planner.perf.instance import InstancePhysics, Streaming, instance_physics
 from planner.perf.kv import EngineSettings
 from planner.perf.layout import Layout, Role
 from planner.perf.parallel import chunk_times_s, pipelined_s
-from planner.perf.step_time import run_s
 from planner.perf.stream import way as way_of
+from planner.perf.stretches import run_s
 from planner.policies.base import Occupancy
 from planner.policies.batching import LEAST_TOKENS, Adaptive, Chunked
 from planner.policies.cuts import Prompt, cut

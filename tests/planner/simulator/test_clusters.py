@@ -118,7 +118,8 @@ def test_an_instance_of_ranks_computes_as_many_prompts_at_once_and_each_as_fast(
     assert step.prefill_s([(300, 0)] * 4) == alone
     assert step.prefill_s([(300, 0)] * 5) == pytest.approx(step.prefill_s([(300, 0), (300, 0)] * 4))
     assert step.prefill_s([(300, 0), (100, 0)]) == alone
-    assert step.each_s([(300, 0), (100, 0)], 3, 300)[0] == step.prefill_s([(300, 0)], 3, 300)
+    several = step.each_s(np.array([300, 100]), np.array([0, 0]), 3, 300)
+    assert several[0] == step.prefill_s([(300, 0)], 3, 300)
 
 
 def test_the_reference_refuses_what_it_does_not_know() -> None:
