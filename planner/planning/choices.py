@@ -20,11 +20,15 @@ from planner.resolve.inputs import Inputs
 from planner.results.choice import Choice, Standing, per_million
 from planner.results.evidence import Judgement, ValidatedPlan
 from planner.results.plan import CandidatePlan, Pool
+from planner.scenario.policy_section import SPLIT
 
 MOST_REQUESTS = {"short": 1_500_000, "full": 12_000_000}
 """Requests that rows of a table may have simulated: some seconds, or under a minute. Counted in requests, the same
 question has the same table on every machine."""
 
+
+COUNTERPART = {"splitwise": "sarathi", "colocated": "splitwise", "sarathi": "splitwise"}
+"""The policy that a short table prices beside a plan's: of those that do not split, the one that engines start with."""
 
 MOST_ROWS = 3
 """Rows of a short table that are simulated."""
@@ -36,8 +40,8 @@ class Depth(StrEnum):
     NONE = "none"
     """The plan itself, its money divided between prompts and outputs."""
     SHORT = "short"
-    """What was searched, the plan's precision under every policy, and every other precision and engine under the
-    plan's policy; the best of these simulated."""
+    """What was searched, the plan's precision split or not, the other way round than the plan is, and every other
+    precision and engine under the plan's policy; the best of these simulated."""
     FULL = "full"
     """Every precision, engine and policy, all of them simulated as far as some ten seconds go."""
 
@@ -120,12 +124,18 @@ def _order(loop: PlanningLoop, row: Choice) -> tuple[object, ...]:
 
 
 def _others(inputs: Inputs, allowed: Iterable[Key], chosen: Key, depth: Depth) -> Iterator[Contender]:
-    """Precisions, engines and policies that the question does not allow; the plan's own in every policy."""
+    """Precisions, engines and policies that the question does not allow.
+
+    Of a short table the plan's own precision has one policy more, that splits phases where the plan does not; none
+    where the question allows one.
+    """
     served, policy = chosen
-    every = tuple(dict.fromkeys((policy, *NAMES))) if policy in NAMES else (policy,)
     known = set(allowed)
+    every, other = tuple(dict.fromkeys((policy, *NAMES))) if policy in NAMES else (policy,), COUNTERPART.get(policy)
+    compared = any((name in SPLIT) != (policy in SPLIT) for variant, name in known if variant == served)
+    beside = (policy,) if other is None or compared else (policy, other)
     for variant in (*inputs.variants, *inputs.others):
-        for name in every if depth is Depth.FULL or variant == served else (policy,):
+        for name in every if depth is Depth.FULL else beside if variant == served else (policy,):
             if (variant, name) in known:
                 continue
             try:

@@ -17,6 +17,7 @@ from planner.results.choice import Choice, Standing
 from planner.results.evidence import NoPlan, ValidatedPlan
 from planner.scenario import Scenario
 from planner.scenario.objectives import Objective
+from planner.scenario.policy_section import SPLIT
 from tests.planner.small import small
 
 FREE = (
@@ -85,6 +86,9 @@ def test_rows_of_the_table_say_what_speaks_for_them() -> None:
     assert any(row.standing is Standing.BOUND for row in short)
     assert all(row.standing is not Standing.BOUND for row in full)
     assert {row.policy for row in full} == {"colocated", "sarathi", "splitwise"}
+    chosen = next(row for row in short if row.standing is Standing.CHOSEN)
+    own = [row.policy in SPLIT for row in short if row.variant == chosen.variant]
+    assert sorted(own) == [False, True]  # split and not split are always compared, and no third policy is priced
 
 
 def test_money_of_prompts_and_outputs_adds_up_to_the_machines() -> None:
