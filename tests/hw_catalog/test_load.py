@@ -118,7 +118,7 @@ def test_a_capped_gpu_uses_the_profiles_of_the_uncapped(catalog: Catalog) -> Non
     assert all(g.profile_gpu == g.name for g in catalog.gpus.values() if g is not capped)
 
 
-@settings(deadline=None)  # reads four files each time
+@settings(deadline=None, max_examples=20)  # reads four files each time
 @given(usd_per_h=st.floats(0.01, 1e4))
 def test_an_override_changes_what_it_names_and_nothing_else(
     tmp_path_factory: pytest.TempPathFactory, usd_per_h: float

@@ -7,7 +7,7 @@ import pytest
 from tests.soak.soak import Door, attempt, doors, right
 from tests.soak.tally import Tally, patience
 
-CASES = 8
+CASES = 4
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.errors import BadInput
@@ -88,6 +88,7 @@ def test_file_is_read_as_written(path: Path) -> None:
     assert plan_text(file.scenario, file.plan, file.digests) == path.read_text()
 
 
+@settings(max_examples=30)  # writes and reads a whole plan each time
 @given(st.floats(1e-6, 1e9), st.floats(0, 1), st.floats(1e-9, 0.06), st.integers(1, 10**9))
 def test_numbers_survive(path: Path, cost: float, load: float, tbt_s: float, requests: int) -> None:
     """Every number of a plan comes back to nine digits, whatever it is."""

@@ -82,6 +82,7 @@ def test_a_budget_of_a_month_is_met_with_a_hint() -> None:
     assert open_case(asked("budgets.cost_usd_per_h=500", fleet), "colocated").slips == ()
 
 
+@settings(max_examples=25)  # reads the whole question each time
 @given(limit=st.floats(0.05, 100.0), rate=st.floats(0.1, 50.0), scale=st.floats(0.1, 3.0))
 def test_plausible_numbers_are_left_alone(limit: float, rate: float, scale: float) -> None:
     """What people usually ask for is met without a remark."""
