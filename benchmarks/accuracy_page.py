@@ -9,8 +9,10 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from hw_catalog import bands as catalog_bands
-from hw_catalog.bands import INSIDE_FRAC, ErrorBand, load_bands
+from hw_catalog.bands import ANY, INSIDE_FRAC, ErrorBand, Key, load_bands
 from planner.accuracy.bands import bands, left_out
 from planner.accuracy.measured import Exclusion
 from planner.accuracy.table import ErrorGroup, ErrorTotal, compare, groups, totals
@@ -63,19 +65,26 @@ def group_lines(found: Sequence[ErrorGroup]) -> list[str]:
     return _table(("data", "GPU", "model", "n"), {g: cells[g] for g in cells if g in far}, tuple(NAMES)[1:])
 
 
-def band_lines(found: Sequence[ErrorBand], held: Mapping[tuple[str, str, str], Sequence[bool]]) -> list[str]:
-    """The bands, and how often they hold groups that they were not drawn around."""
+def band_lines(found: Sequence[ErrorBand], held: Mapping[Key, Sequence[bool]]) -> list[str]:
+    """Bands of models that were not measured, how those of models compare, and how often both hold what is left out."""
     cells: Cells = {}
     for b in found:
-        of = held.get((b.profile_set, b.gpu, b.metric))
-        share = f", {sum(of) / len(of):.0%}" if of else ""
-        said = f"{b.low_ratio:.2f}-{b.high_ratio:.2f} ({b.n}{share})"
-        cells.setdefault((b.profile_set, b.gpu), {})[b.metric] = said
-    every = [inside for of in held.values() for inside in of]
-    low = [key for key, of in held.items() if sum(of) / len(of) < INSIDE_FRAC - 0.05]
-    return [*_table(("kernel tables", "GPU"), cells, tuple(NAMES)), "",
-            f"They hold {sum(every) / len(every):.0%} of left-out groups (n = {len(every)}); {len(low)} of {len(held)} "
-            f"bands hold less than {INSIDE_FRAC - 0.05:.0%}."]  # fmt: skip
+        if b.model == ANY and b.metric in TOLD:
+            of = held.get(b.key)
+            share = f", {sum(of) / len(of):.0%}" if of else ""
+            said = f"{b.low_ratio:.2f}-{b.high_ratio:.2f} ({b.n}{share})"
+            cells.setdefault((b.profile_set, b.gpu), {})[b.metric] = said
+    lines = [*_table(("kernel tables", "GPU"), cells, TOLD), ""]
+    for words, some in (("models, layouts left out", False), ("all other models, models left out", True)):
+        mine = {key: of for key, of in held.items() if (key[2] == ANY) is some}
+        every = [inside for of in mine.values() for inside in of]
+        low = sum(sum(of) < (INSIDE_FRAC - 0.05) * len(of) for of in mine.values())
+        widths = [b.high_ratio / b.low_ratio for b in found if (b.model == ANY) is some]
+        lines.append(
+            f"- Bands of {words}: {sum(every) / len(every):.0%} inside (n = {len(every)}); {low} of {len(mine)} hold "
+            f"less than {INSIDE_FRAC - 0.05:.0%}; high over low {np.median(widths):.2f} (median of {len(widths)})"
+        )
+    return lines
 
 
 def _table(labels: Sequence[str], cells: Cells, metrics: Sequence[str]) -> list[str]:
@@ -116,7 +125,7 @@ def main() -> None:
     found, excluded = compare(chosen.data, progress=lambda _words, _done_frac: None)
     compared = [c for c in found if not c.run.layouts_said and c.run.dataset != REPLACED]
     drawn = bands(compared)
-    kept = [band for (tables, _, _), band in load_bands().items() if "@" in tables]
+    kept = [band for key, band in load_bands().items() if "@" in key[0]]
     (ROOT / "hw_catalog/data" / catalog_bands.FILE).write_text(catalog_bands.bands_text([*drawn, *kept]), "utf-8")
     page = PAGE.read_text(encoding="utf-8")
     page = replaced(page, "totals", total_lines(totals(compared)))

@@ -3,7 +3,8 @@
     python benchmarks/layout_bands.py --data FILE [FILE ...]
 
 Factors of layouts were fitted to runs in even positions of their files (benchmarks/cluster_timing.py and
-instance_timing.py), so bands are drawn around odd ones. Prints how often bands around half of these hold the rest.
+instance_timing.py), so bands are drawn around odd ones. Prints how wide they are, and how often they hold layouts and
+models that they were not drawn around.
 """
 
 import argparse
@@ -11,10 +12,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from hw_catalog import bands as catalog_bands
 from hw_catalog.engines import load_engines, load_layout_timings
 from hw_catalog.load import load_catalog
-from planner.accuracy.bands import bands, left_out, within
+from planner.accuracy.bands import bands, left_out
 from planner.accuracy.measured import MeasuredRun
 from planner.accuracy.names import Known
 from planner.accuracy.runs import read_runs
@@ -43,30 +46,25 @@ def held_out(files: Sequence[Path]) -> list[Comparison]:
 
 
 def main() -> None:
-    """Replay, draw, put the bands into the file and say how they hold."""
+    """Replay, draw, put the bands into the file and say how they hold what they have not seen."""
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--data", type=Path, nargs="+", required=True)
     compared = held_out(asked.parse_args().data)
-    drawn = {(b.profile_set, b.gpu, b.metric): b for b in bands(compared)}
-    rows = list(dict.fromkeys(c.run.row for c in compared))
-    first = set(rows[::2])
-    halves = [[c for c in compared if (c.run.row in first) is side] for side in (True, False)]
-    for metric in ("tpot_mean_s", "ttft_mean_s", "output_tokens_per_s_per_gpu"):
-        held = [
-            inside
-            for mine, other in (halves, halves[::-1])
-            for inside in within(
-                [c for c in other if c.metric == metric], {(b.profile_set, b.gpu, b.metric): b for b in bands(mine)}
-            )
+    drawn = {band.key: band for band in bands(compared)}
+    before = {key: band for key, band in catalog_bands.load_bands().items() if "@" in key[0]}
+    for words, some in (("of models", False), ("of other models", True)):
+        of_groups = {key: held for key, held in left_out(compared).items() if (key[2] == catalog_bands.ANY) is some}
+        widths = [
+            band.high_ratio / band.low_ratio for key, band in drawn.items() if (key[2] == catalog_bands.ANY) is some
         ]
-        sys.stdout.write(f"{metric}: {sum(held) / max(1, len(held)):.1%} of {len(held)} in bands of the other half\n")
-    of_groups = left_out(compared)
-    least = min(of_groups, key=lambda key: sum(of_groups[key]) / len(of_groups[key]))
-    every = [inside for held in of_groups.values() for inside in held]
-    sys.stdout.write(
-        f"left-out groups: {sum(every) / len(every):.1%} of {len(every)}; least {'/'.join(least)}: "
-        f"{sum(of_groups[least]) / len(of_groups[least]):.1%} of {len(of_groups[least])}\n"
-    )
+        every = [inside for held in of_groups.values() for inside in held]
+        low = sum(sum(held) < (catalog_bands.INSIDE_FRAC - 0.05) * len(held) for held in of_groups.values())
+        sys.stdout.write(
+            f"bands {words}: {sum(every) / len(every):.1%} of {len(every)} left out inside; {low} of {len(of_groups)} "
+            f"below {catalog_bands.INSIDE_FRAC - 0.05:.0%}; high over low {np.median(widths):.2f} in the median, "
+            f"{np.quantile(widths, 0.9):.2f} at nine tenths ({len(widths)})\n"
+        )
+    sys.stdout.write(f"{len(before)} bands before, {len(drawn)} now\n")
     kept = {key: band for key, band in catalog_bands.load_bands().items() if "@" not in key[0]}
     FILE.write_text(catalog_bands.bands_text((kept | drawn).values()), encoding="utf-8")
 

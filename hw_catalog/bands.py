@@ -1,7 +1,7 @@
 """How far measured runs were from what the kernel tables say: bands that predictions come with."""
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 
@@ -10,7 +10,12 @@ SPLIT, ONE = "@split", "@one"
 """Behind a profile set: bands of layouts of measured clusters, with phases apart or on one instance."""
 
 INSIDE_FRAC = 0.8
-"""Share of the runs that a band was drawn around."""
+"""Share of further runs that a band is to hold."""
+ANY = ""
+"""In the place of a model: a band for models that have none of their own."""
+
+Key = tuple[str, str, str, str]
+"""Profile set, GPU, model and metric of a band."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,16 +25,18 @@ class ErrorBand:
     Attributes:
         profile_set: of the tables; with ``SPLIT`` or ``ONE`` behind it, of layouts timed as measured clusters were.
         gpu: catalog id.
+        model: whose runs they are, in layouts that were measured or not; ``ANY``: of models that were not.
         metric: for example ``ttft_mean_s``.
         n: runs.
         models: how many models they are of.
-        low_ratio: a tenth of the runs is below it.
-        median_ratio: half of them.
-        high_ratio: nine tenths.
+        low_ratio: a tenth of further runs is to be below it.
+        median_ratio: half of the runs are.
+        high_ratio: nine tenths of further runs are to be below it.
     """
 
     profile_set: str
     gpu: str
+    model: str
     metric: str
     n: int
     models: int
@@ -37,33 +44,44 @@ class ErrorBand:
     median_ratio: float
     high_ratio: float
 
+    @property
+    def key(self) -> Key:
+        """Where it stands among others."""
+        return self.profile_set, self.gpu, self.model, self.metric
+
     def holds(self, measured_ratio: float) -> bool:
         """Whether a measured over a predicted value lies in the band."""
         return self.low_ratio <= measured_ratio <= self.high_ratio
 
 
-def load_bands() -> dict[tuple[str, str, str], ErrorBand]:
-    """The bands that ship with phasewise, by profile set, GPU and metric.
+def load_bands() -> dict[Key, ErrorBand]:
+    """The bands that ship with phasewise.
 
     Source: public measured runs, as ``docs/accuracy.md`` names them; ``benchmarks/accuracy_page.py`` draws them again.
     """
     text = resources.files("hw_catalog").joinpath("data", FILE).read_text(encoding="utf-8")
     found = [
         ErrorBand(
-            profile_set=row["profile_set"], gpu=row["gpu"], metric=row["metric"], n=int(row["n"]),
+            profile_set=row["profile_set"], gpu=row["gpu"], model=row["model"], metric=row["metric"], n=int(row["n"]),
             models=int(row["models"]), low_ratio=float(row["low_ratio"]), median_ratio=float(row["median_ratio"]),
             high_ratio=float(row["high_ratio"]),
         )
         for row in csv.DictReader(text.splitlines())
     ]  # fmt: skip
-    return {(b.profile_set, b.gpu, b.metric): b for b in found}
+    return {band.key: band for band in found}
+
+
+def band_of(bands: Mapping[Key, ErrorBand], key: Key) -> ErrorBand | None:
+    """The band of a model, or the one for models that have none; None where there is neither."""
+    profile_set, gpu, _, metric = key
+    return bands.get(key) or bands.get((profile_set, gpu, ANY, metric))
 
 
 def bands_text(bands: Iterable[ErrorBand]) -> str:
     """The content of the file of bands."""
-    lines = ["profile_set,gpu,metric,n,models,low_ratio,median_ratio,high_ratio"]
+    lines = ["profile_set,gpu,model,metric,n,models,low_ratio,median_ratio,high_ratio"]
     lines += [
-        f"{b.profile_set},{b.gpu},{b.metric},{b.n},{b.models},{b.low_ratio:.3f},{b.median_ratio:.3f},{b.high_ratio:.3f}"
-        for b in sorted(bands, key=lambda b: (b.profile_set, b.gpu, b.metric))
+        f"{','.join(b.key)},{b.n},{b.models},{b.low_ratio:.3f},{b.median_ratio:.3f},{b.high_ratio:.3f}"
+        for b in sorted(bands, key=lambda b: b.key)
     ]
     return "\n".join(lines) + "\n"

@@ -145,7 +145,7 @@ def load_engines(directory: Path | None = None) -> dict[str, EngineTiming]:
     """What the tables of every profile set leave out, built in and in ``engines.yaml`` of a directory of the user's.
 
     A key is a profile set, or one of its GPUs (``set/gpu``), or a model on it (``set/gpu/model``); ``set@serial`` and
-    ``set@eager`` are for releases and settings of the engine that run otherwise (``MODES``).
+    ``set@eager``, likewise ``set/gpu@serial``, are for releases and settings that run otherwise (``MODES``).
 
     Raises:
         CatalogError: the user's file is broken; names file, entry and key.
@@ -175,9 +175,9 @@ def timing_of(
     kind = (profile.dtype, layout_kind(profile))
     known = ["/".join((*keys, profile.dtype, layout_name(profile)))] if layouts and together else []
     known += ["/".join((*keys[:2], *kind))] if layouts else []
-    known += ["/".join(keys[:n]) for n in (3, 2, 1)]
-    if mode:
-        known.insert(-1, f"{keys[0]}@{mode}")
+    for n in (3, 2, 1):
+        of = "/".join(keys[:n])
+        known += [f"{of}@{mode}", of] if mode else [of]
     return next((engines[k] for k in known if k in engines), NOTHING_LEFT_OUT)
 
 

@@ -50,6 +50,11 @@ def optional(row: Row, column: str) -> int:
     return max(1, int(number(row, column))) if row.get(column) else 1
 
 
+def number_or(row: Row, column: str, silent: float) -> float:
+    """A number that is ``silent`` where the table is."""
+    return number(row, column) if row.get(column) else silent
+
+
 def number(row: Row, column: str) -> float:
     """A finite number that is not negative.
 

@@ -56,7 +56,8 @@ class MeasuredRun:
         fleet: what served.
         prompt_tokens: nominal length of a prompt.
         shared_tokens: of those, a system prompt that many requests begin with.
-        distinct_prompts: after as many requests the same prompts come again, whole; None where no prompt does.
+        distinct_prompts: after as many requests the same prompts come again, whole; 0 where a run before left them all;
+            None where no prompt comes again.
         output_tokens: nominal length of an answer.
         shortest_frac: lengths were drawn evenly between this share of the nominal ones and all of it.
         rate_req_per_s: open loop at this rate; None in a closed loop.
@@ -71,6 +72,7 @@ class MeasuredRun:
         draft_tokens: that every decode step verifies beside its own (multi-token prediction).
         answered_by: role that sends first tokens of a disaggregated run.
         layouts_said: whether the table says what served, layout and draft length among it.
+        cold_ratio: work of a prompt that comes for the first time, over that of its tokens.
         figures: metric -> measured value, for example ``ttft_mean_s`` or ``output_tokens_per_s_per_gpu``.
     """
 
@@ -101,6 +103,7 @@ class MeasuredRun:
     draft_tokens: int = 0
     answered_by: Role = Role.PREFILL
     layouts_said: bool = False
+    cold_ratio: float = 1.0
 
     @property
     def kind(self) -> str:
@@ -140,3 +143,8 @@ ROUNDS = 10
 """Requests of a closed-loop replay per client: what InferenceX and NVIDIA's client send."""
 MOST_CLIENTS = 16384
 """Requests in flight at most: beyond it a row is taken for a mistake."""
+
+COLD_RATIO = 1.4
+"""Work of the first prompts of an engine over that of their nominal tokens, by P99 of first tokens: chosen on 12 first
+stages of dense models in even rows of ``sim2real_vllm015.csv`` (22 to 15 % off), 37 to 20 % in 6 odd ones. The client
+sends random tokens as text, which may come back as more, and kernels run for the first time: not told apart."""

@@ -132,6 +132,8 @@ def _trace(found: MeasuredRun, pools: Sequence[PoolModel]) -> Trace:
     """What was asked, and which part of it a prefix cache held already."""
     n = found.requests
     prompts, outputs = _lengths(found)
+    first = found.distinct_prompts or 0
+    prompts[:first] = np.rint(prompts[:first] * found.cold_ratio)
     if found.draft_tokens:
         outputs = steps_of(outputs, tokens_per_step(found.draft_tokens))
     rate = found.rate_req_per_s
@@ -167,13 +169,25 @@ def _pool(
     found: MeasuredRun, workers: Workers, catalog: Catalog, engines: Mapping[str, EngineTiming], tables: Tables
 ) -> PoolModel:
     """Equal workers as a pool."""
+    physics = physics_of(found, workers, catalog, engines, tables)
     return PoolModel(
-        name=workers.role.value, role=workers.role, physics=physics_of(found, workers, catalog, engines, tables),
+        name=workers.role.value, role=workers.role, physics=physics,
         instances=workers.workers, speed=1.0, classes=frozenset({0}),
         chunk_tokens=found.step_tokens if found.form else None,
-        max_batch_size=workers.max_batch_size or MAX_BATCH * workers.dp,
+        max_batch_size=min(workers.max_batch_size or MAX_BATCH * workers.dp, _promised(found, workers, physics)),
         max_batch_tokens=workers.max_batch_tokens,
     )  # fmt: skip
+
+
+def _promised(found: MeasuredRun, workers: Workers, physics: InstancePhysics) -> int:
+    """Requests that a worker has memory for if that of whole answers is set aside, as TensorRT-LLM does.
+
+    ``GUARANTEED_NO_EVICT``, its default; the other engines take memory block by block.
+    """
+    if found.engine != "trtllm" or workers.role is Role.PREFILL:
+        return MAX_BATCH * workers.dp
+    mean_tokens = (found.prompt_tokens + found.output_tokens) * (1 + found.shortest_frac) / 2
+    return max(workers.dp, int(workers.dp * physics.kv_tokens / mean_tokens))
 
 
 def physics_of(

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from planner.accuracy.cells import Row, dtype_of, gpu_of, metrics, model_of, number, optional, whole
+from planner.accuracy.cells import Row, dtype_of, gpu_of, metrics, model_of, number, number_or, optional, whole
 from planner.accuracy.cluster_rows import AGGREGATED, DISAGGREGATED, aggregated, disaggregated
-from planner.accuracy.measured import MOST_CLIENTS, MOST_REQUESTS, ROUNDS, MeasuredRun, Skip, Workers
+from planner.accuracy.measured import COLD_RATIO, MOST_CLIENTS, MOST_REQUESTS, ROUNDS, MeasuredRun, Skip, Workers
 from planner.accuracy.names import Known
 from planner.accuracy.served import STEP_TOKENS, Asked, server_of
 from planner.perf.layout import Role
@@ -34,7 +34,11 @@ _OPEN_LOOP_METRICS = {"ttft_mean_s": "ttft_mean_ms", "tpot_mean_s": "itl_mean_ms
 
 
 def _open_loop(row: Row, place: str, dataset: str, known: Known) -> MeasuredRun:
-    """A constant rate on one vLLM instance, with a shared system prompt (sim-to-real validation runs)."""
+    """A rate on one vLLM instance, with a shared system prompt (sim-to-real validation runs).
+
+    Its client draws gaps from an exponential distribution where it calls a rate constant (``ConstantLoadTimer`` of
+    kubernetes-sigs/inference-perf, read 2026-11-29). A stage after the first finds its prompts, the same, in the cache.
+    """
     if optional(row, "dp") > 1:
         raise Skip("data parallelism inside one engine is not modelled")
     rate, seconds = number(row, "rate_rps"), number(row, "duration_s")
@@ -49,11 +53,17 @@ def _open_loop(row: Row, place: str, dataset: str, known: Known) -> MeasuredRun:
         gpu=gpu_of(row["hardware"], known), dtype=dtype_of(row["precision"]), kv_dtype="bf16",
         fleet=(Workers(role=Role.MIXED, workers=1, tp=tp, ep=1),),
         prompt_tokens=whole(row, "isl_cfg"), shared_tokens=int(number(row, "system_prompt_len")),
-        distinct_prompts=whole(row, "n_sys_prompts") * whole(row, "users_per_sys_prompt"),
+        distinct_prompts=0 if number_or(row, "stage_index", 0.0) else _distinct(row),
         output_tokens=whole(row, "output_len"), shortest_frac=1.0, rate_req_per_s=rate, clients=None,
-        requests=max(1, int(min(MOST_REQUESTS, rate * seconds))), warm=True,
+        requests=max(1, int(min(MOST_REQUESTS, rate * seconds))), warm=True, poisson=True,
+        cold_ratio=COLD_RATIO,
         step_tokens=whole(row, "max_num_batched_tokens"), figures=metrics(row, _OPEN_LOOP_METRICS),
     )  # fmt: skip
+
+
+def _distinct(row: Row) -> int:
+    """Prompts of a stage that differ."""
+    return whole(row, "n_sys_prompts") * whole(row, "users_per_sys_prompt")
 
 
 def _closed_loop(row: Row, place: str, dataset: str, known: Known) -> MeasuredRun:

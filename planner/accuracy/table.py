@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hw_catalog.bands import ONE, SPLIT, ErrorBand, load_bands
+from hw_catalog.bands import ONE, SPLIT, ErrorBand, Key, band_of, load_bands
 from hw_catalog.engines import EngineTiming, load_engines, load_layout_timings
 from hw_catalog.load import Catalog, load_catalog
 from planner.accuracy.bench_files import Setup
@@ -46,10 +46,10 @@ class Comparison:
         return abs(self.ratio - 1)
 
     @property
-    def band(self) -> tuple[str, str, str]:
-        """Tables, GPU and metric of the band that predictions of its kind come with."""
+    def band(self) -> Key:
+        """Tables, GPU, model and metric of the band that predictions of its kind come with."""
         behind = SPLIT if any(w.role is Role.PREFILL for w in self.run.fleet) else ONE
-        return f"{self.profile_set}{behind if self.run.layouts_said else ''}", self.run.gpu, self.metric
+        return f"{self.profile_set}{behind if self.run.layouts_said else ''}", self.run.gpu, self.run.model, self.metric
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -297,10 +297,10 @@ def _by(
     return sorted(found.items())
 
 
-def _errors(members: Sequence[Comparison], bands: Mapping[tuple[str, str, str], ErrorBand]) -> dict[str, Any]:
+def _errors(members: Sequence[Comparison], bands: Mapping[Key, ErrorBand]) -> dict[str, Any]:
     """The statistics of one group."""
     errors = [c.ape for c in members]
-    held = [b.holds(1 / c.ratio) for c in members if (b := bands.get(c.band))]
+    held = [b.holds(1 / c.ratio) for c in members if (b := band_of(bands, c.band))]
     return {
         "n": len(members),
         "median_ape": float(np.median(errors)),

@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hw_catalog.bands import ErrorBand, load_bands
+from hw_catalog.bands import ErrorBand, band_of, load_bands
 from hw_catalog.load import load_catalog
 from planner.api.frames import Row, Shown, evidence_rows, frame_of
 from planner.errors import BadInput
@@ -103,16 +103,20 @@ class Planned(Shown):
         ])  # fmt: skip
 
     def bands(self) -> "pd.DataFrame":
-        """One row for each metric that was measured with the plan's kernel tables: measured over predicted values."""
+        """One row for each metric measured with the plan's kernel tables, of its model or else of others."""
         own = self.scenario.catalog.directory
         catalog = load_catalog(Path(own) if own else None)
         gpus = {catalog.machines[p.spec.machine].gpu.profile_gpu for p in self.plan.candidate.pools}
         variant = self.plan.candidate.variant
         tables = variant.profile_set if variant else ""
+        known = load_bands()
+        own_key = {key: (*key[:2], self.scenario.model.name, key[3]) for key in known}
         rows: list[Row] = [
             asdict(band)
-            for band in load_bands().values()
-            if band.gpu in gpus and band.profile_set.partition("@")[0] == tables
+            for key, band in known.items()
+            if band.gpu in gpus
+            and band.profile_set.partition("@")[0] == tables
+            and band_of(known, own_key[key]) is band
         ]
         return frame_of(rows, [each.name for each in fields(ErrorBand)])
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from hw_catalog.bands import INSIDE_FRAC, ONE, SPLIT, ErrorBand, load_bands
+from hw_catalog.bands import INSIDE_FRAC, ONE, SPLIT, ErrorBand, Key, band_of, load_bands
 from planner.perf.layout import Role
 from planner.resolve.case import Case
 from planner.results.plan import CandidatePlan, Pool
@@ -11,29 +11,30 @@ _WORDS = (("ttft_mean_s", "TTFT"), ("tpot_mean_s", "TPOT"))
 
 
 def measured_against(case: Case, candidate: CandidatePlan) -> tuple[str, ...]:
-    """A line for every set of kernel tables and GPU of a plan: measured latencies as multiples of the predictions."""
+    """A line for every set of kernel tables, GPU and model of a plan: measured latencies in multiples of ours."""
     bands = load_bands()
     lines = []
     used = {_tables(case, pool) for pool in candidate.pools}
-    for profile_set, gpu in sorted(used, key=lambda each: (not _found(each, bands), each)):
-        found = _found((profile_set, gpu), bands)
+    for tables, gpu, model in sorted(used, key=lambda each: (not _found(each, bands), each)):
+        found = _found((tables, gpu, model), bands)
         if not found:
-            lines.append(f"{gpu}: none or too few measured runs to compare {_plain(profile_set)} with")
+            lines.append(f"{gpu}: none or too few measured runs to compare {_plain(tables)} with")
             continue
         told = ", ".join(f"{name} {b.low_ratio:.2f} to {b.high_ratio:.2f}x" for name, b in found)
         runs, models = max(b.n for _, b in found), max(b.models for _, b in found)
+        of = model if found[0][1].model else f"{models} other model{'s'[: models != 1]}"
         first, _, rest = told.partition(", ")
         predicted = f"{first} the prediction" + (f", {rest}" if rest else "")
-        lines.append(f"{runs} measured runs ({models} models, {gpu}): {predicted} ({100 * INSIDE_FRAC:.0f} % of runs)")
+        lines.append(f"{runs} measured runs ({of}, {gpu}): {predicted} ({100 * INSIDE_FRAC:.0f} % of runs)")
     return tuple(lines)
 
 
-def _tables(case: Case, pool: Pool) -> tuple[str, str]:
-    """Tables and GPU of a pool, as bands name them: layouts timed as measured clusters were have bands of their own."""
+def _tables(case: Case, pool: Pool) -> tuple[str, str, str]:
+    """Tables, GPU and model of a pool, as bands name them: layouts timed as measured clusters were have their own."""
     profile = case.profiles[pool.spec.name]
     behind = ONE if pool.spec.role is Role.MIXED else SPLIT
     timed = f"{profile.profile_set}/{profile.gpu}" in case.laid_out
-    return f"{profile.profile_set}{behind if timed else ''}", profile.gpu
+    return f"{profile.profile_set}{behind if timed else ''}", profile.gpu, profile.model
 
 
 def _plain(profile_set: str) -> str:
@@ -41,6 +42,6 @@ def _plain(profile_set: str) -> str:
     return profile_set.replace(SPLIT, ", phases apart,").replace(ONE, ", on one instance,")
 
 
-def _found(used: tuple[str, str], bands: Mapping[tuple[str, str, str], ErrorBand]) -> list[tuple[str, ErrorBand]]:
-    """The bands of a set of kernel tables on a GPU, by metric."""
-    return [(name, b) for metric, name in _WORDS if (b := bands.get((*used, metric)))]
+def _found(used: tuple[str, str, str], bands: Mapping[Key, ErrorBand]) -> list[tuple[str, ErrorBand]]:
+    """The bands of a model under a set of kernel tables on a GPU, by metric."""
+    return [(name, b) for metric, name in _WORDS if (b := band_of(bands, (*used, metric)))]

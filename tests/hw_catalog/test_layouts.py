@@ -108,3 +108,22 @@ def test_gathered_prompts_are_no_factor_on_kernels() -> None:
         split = timings[f"{profile_set}/{gpu}/{dtype}/dpep"]
         assert replace(timings[key], hold_steps=0, provenance=split.provenance) == split
         assert timings[key].hold_steps == 60
+
+
+def test_a_gpu_has_a_mode_of_its_own() -> None:
+    """Of entries for a run, the one that names more of model and GPU goes first, and of those the one of its mode."""
+    profile = next(iter(load_profiles(None, model="llama-3.1-8b", gpu="h200-sxm", profile_set="aiconfigurator-0.12")))
+    entries = {
+        key: replace(NOTHING_LEFT_OUT, step_s=1.0 + number)
+        for number, key in enumerate(["set", "set@serial", "set/gpu", "set/gpu@serial", "set/gpu/model"])
+    }
+    named = {k.replace("set", profile.profile_set).replace("gpu", profile.gpu).replace("model", profile.model): v
+             for k, v in entries.items()}  # fmt: skip
+    for mode, order in {
+        "serial": ["set/gpu/model", "set/gpu@serial", "set/gpu", "set@serial", "set"],
+        "": ["set/gpu/model", "set/gpu", "set"],
+    }.items():
+        left = dict(zip(entries, named, strict=True))
+        for key in order:
+            assert timing_of({name: named[name] for name in left.values()}, profile, mode=mode) == entries[key]
+            del left[key]

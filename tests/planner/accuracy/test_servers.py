@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from planner.accuracy.served import STEP_TOKENS, Asked, Server, server_of
+from planner.accuracy.served import CONNECTIONS, STEP_TOKENS, Asked, Server, server_of
 from planner.policies.batching import ChunkForm
 
 DENSE = Asked(
@@ -25,6 +25,8 @@ NVIDIA = replace(DENSE, source="NVIDIA aic gap-analysis run", version="0.12.0", 
         (DENSE, Server(kv_dtype="fp8")),
         (replace(DENSE, gpu="b200-sxm"), Server(kv_dtype="fp8", mode="eager")),
         (replace(DENSE, model="gpt-oss-120b", dtype="fp4"), Server()),
+        (replace(DENSE, model="gpt-oss-120b", dtype="fp4", clients=512), Server(max_batch_size=CONNECTIONS)),
+        (replace(DENSE, model="gpt-oss-120b", dtype="fp4", clients=512, version="0.15.1"), Server()),
         (replace(DENSE, engine="trtllm"), Server(step_tokens=10240, form=None, kv_dtype="fp8")),
         (
             replace(DENSE, engine="trtllm", output_tokens=1024),
