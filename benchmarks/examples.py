@@ -20,9 +20,10 @@ def planned(name: str, timeout_s: float) -> dict[str, object]:
     """One example; runs in a process that has no other child."""
     command = [sys.executable, "-m", "planner", "plan", str(EXAMPLES / f"{name}.yaml"), "--json", "--quiet"]
     start, found = time.perf_counter(), dict[str, object](example=name)
+    own = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}  # as users have it
     try:
         done = subprocess.run(
-            command, check=False, capture_output=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
+            command, check=False, capture_output=True, cwd=ROOT, env={**own, "PYTHONPATH": str(ROOT)},
             timeout=timeout_s,
         )  # fmt: skip
         found["exit_code"] = done.returncode

@@ -11,15 +11,14 @@ from hw_catalog.domains import PowerControls, PowerDomain
 from planner.planning.row_curves import duration, series_of
 from planner.policies.power import PowerPolicy
 from planner.results.row import DomainUse, RowSeries, RowTrial
+from planner.simulator.rows.load import Weeks
 from planner.simulator.rows.metrics import largest_rise_w, losses, throughput_loss_frac
-from planner.simulator.rows.rows import Floor, RowCase, RowRun, run_rows
+from planner.simulator.rows.rows import NOTHING, Floor, Keep, RowCase, RowRun, run_rows
 
 Floats = NDArray[np.floating]
 Progress = Callable[[str, float], None]
 
 WARMUP_S = 3600.0
-AT_ONCE = 4
-"""Numbers of machines simulated in one pass; a pass costs little more for four than for one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -70,23 +69,20 @@ class RowLab:
         self.question, self._tell = question, tell
         self.trials: dict[int, RowTrial] = {}
         self.series: dict[int, RowSeries] = {}
-        runs = self._uncontrolled() if like is None else (like.free, like.provisioned)
-        self.free: list[RowRun] = runs[0]
-        self.provisioned: list[RowRun] = runs[1]
+        self._weeks: Weeks = question.floor.weeks(question.tick_s) if like is None else like._weeks
+        self.free: list[RowRun] = self._uncontrolled() if like is None else like.free
 
-    def _uncontrolled(self) -> tuple[list[RowRun], list[RowRun]]:
-        """The weeks without control, with the most machines looked at and with those the limit is meant for."""
+    def _uncontrolled(self) -> list[RowRun]:
+        """The weeks without control, with the most machines looked at; each machine of the first of them."""
         q = self.question
-        sizes = dict.fromkeys((q.most_machines, min(q.provisioned_machines, q.most_machines)))
-        cases = [RowCase(machines=n, limit_w=inf, policy=None, seed=s) for n in sizes for s in q.seeds]
-        runs = self._run(cases, "without control", keep=True)
-        weeks = len(q.seeds)
-        return runs[:weeks], runs[-weeks:]
+        first, *others = [RowCase(machines=q.most_machines, limit_w=inf, policy=None, seed=s) for s in q.seeds]
+        runs = self._run([first], "without control", Keep(part=q.provisioned_machines, machines=True))
+        return runs + self._run(others, "without control", Keep(part=q.provisioned_machines))
 
-    def _run(self, cases: Sequence[RowCase], words: str, *, keep: bool = False) -> list[RowRun]:
+    def _run(self, cases: Sequence[RowCase], words: str, keep: Keep = NOTHING) -> list[RowRun]:
         q = self.question
         return run_rows(
-            q.floor, cases, q.controls, duration_s=q.week_s, tick_s=q.tick_s, keep_machines=keep,
+            q.floor, cases, q.controls, duration_s=q.week_s, tick_s=q.tick_s, keep=keep, weeks=self._weeks,
             warmup_s=min(WARMUP_S, q.week_s / 4), tell=lambda frac: self._tell(words, frac),
         )  # fmt: skip
 
@@ -109,19 +105,18 @@ class RowLab:
     def rise_frac(self, window_s: float) -> float:
         """Most that the provisioned row rose within a window."""
         tick_s = self.question.tick_s
-        rises = [largest_rise_w(self.settled(r.row_w), tick_s, window_s) for r in self.provisioned]
+        watts = [self.settled(r.part_w) for r in self.free if r.part_w is not None]
+        rises = [largest_rise_w(each, tick_s, window_s) for each in watts]
         return max(rises) / self.question.limit_w
 
-    def try_out(self, counts: Sequence[int]) -> list[RowTrial]:
-        """Simulate numbers of machines that were not simulated yet."""
-        q, new = self.question, [n for n in dict.fromkeys(counts) if n not in self.trials]
-        if new:
-            cases = [RowCase(machines=n, limit_w=q.limit_w, policy=q.policy, seed=s) for n in new for s in q.seeds]
-            runs = self._run(cases, f"{', '.join(map(str, new))} machines")
-            for i, n in enumerate(new):
-                weeks = runs[i * len(q.seeds) : (i + 1) * len(q.seeds)]
-                self.trials[n], self.series[n] = self._trial(weeks), self._series(weeks)
-        return [self.trials[n] for n in counts]
+    def try_out(self, machines: int) -> RowTrial:
+        """So many machines, simulated once."""
+        q = self.question
+        if machines not in self.trials:
+            cases = [RowCase(machines=machines, limit_w=q.limit_w, policy=q.policy, seed=s) for s in q.seeds]
+            weeks = self._run(cases, f"{machines} machines")
+            self.trials[machines], self.series[machines] = self._trial(weeks), self._series(weeks)
+        return self.trials[machines]
 
     def _trial(self, weeks: list[RowRun]) -> RowTrial:
         """What weeks with so many machines say."""
@@ -154,24 +149,18 @@ class RowLab:
     def largest(self) -> int:
         """Most machines that hold every limit with no brake; 0 where not even one does.
 
+        It is looked for around what stays within the limit without control, in steps that double, then by bisection.
         What holds for a number is taken to hold for fewer: more machines never draw less, on the same weeks.
         """
-        meant, beyond = self.question.provisioned_machines, self.question.most_machines + 1
-        found = self._between(meant - 1, beyond)
-        return found if found >= meant else self._between(0, meant)
-
-    def _between(self, low: int, high: int) -> int:
-        """Most machines that hold: ``low``, taken to, or more, but fewer than ``high``.
-
-        Between a number that holds and one that fails, the interval is cut into five until they are neighbours.
-        """
+        low, high, step = 0, self.question.most_machines + 1, 1
+        guess = min(max(1, self.uncapped_machines), high - 1)
         while high - low > 1:
-            cuts = np.unique(np.linspace(low, high, min(AT_ONCE, high - low - 1) + 2).round().astype(int))[1:-1]
-            found = self.try_out([int(n) for n in cuts if low < n < high])
-            holds = [t.machines for t in found if not t.fails]
-            fails = [t.machines for t in found if t.fails]
-            high = min([high, *fails])
-            low = max([low, *(n for n in holds if n < high)])
+            if self.try_out(guess).fails:
+                high, further = guess, guess - step
+            else:
+                low, further = guess, guess + step
+            inside = low < further < high and 0 in (low, self.question.most_machines + 1 - high)
+            guess, step = (further if inside else (low + high) // 2), 2 * step
         return low
 
     def domains(self, tree: Sequence[PowerDomain], machines: int, rated_w: float) -> tuple[DomainUse, ...]:

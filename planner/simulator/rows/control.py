@@ -1,6 +1,7 @@
 """Orders in transit: out-of-band clock commands that take their time and may be lost, and the power brake."""
 
 from collections.abc import Sequence
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,9 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 _SLACK_S = 1e-6
+
+NEVER = 1 << 62
+"""A tick that is never reached."""
 
 
 class Actuator:
@@ -105,6 +109,10 @@ class Actuator:
             mine = self._mine[row]
             self.clock[mine] = len(self._clocks) - 1 if self.braked[row] else self._in_force[mine]
         return rows
+
+    def due_tick(self, tick_s: float) -> int:
+        """The first tick before which something takes effect; one that is never reached where nothing is ordered."""
+        return NEVER if np.isinf(self._next_s) else ceil((self._next_s - _SLACK_S) / tick_s)
 
     def lost_frac(self, row: int) -> tuple[float, float]:
         """Machine-equivalents of clock that low and high priority do without: Σ (1 - f/f0) over instances."""

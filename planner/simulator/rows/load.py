@@ -1,6 +1,6 @@
 """Weeks of load on a row: how fast requests come, and how many in each tick."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +8,10 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.int64]
+Counts = NDArray[np.integer]
+
+KEPT_BYTES = 128 << 20
+"""Memory that arrivals may take which are kept for another pass."""
 
 DAY_S = 86_400.0
 WEEK_S = 7 * DAY_S
@@ -77,6 +81,46 @@ class WeekArrivals:
         self._level = float(path[-1])
         mean = self._load.shape(at_s) * np.exp(self._load.noise_frac * path) * self._tick_s
         return np.stack([r.poisson(mean * p) for r, p in zip(self._own, self._peak, strict=True)], axis=1)
+
+
+class Stream:
+    """One pass over the arrivals of a week; chunks that were drawn before are taken from there."""
+
+    def __init__(self, source: WeekArrivals, kept: dict[int, Counts], left: Callable[[int], bool]) -> None:
+        """At the beginning; chunks are kept while there is room ``left`` for so many bytes."""
+        self.offset, self._source, self._kept, self._left, self._at = source.offset, source, kept, left, 0
+
+    def draw(self, begin: int, ticks: int) -> Counts:
+        """(ticks, instances) requests that come in each tick from ``begin`` on; call in order, by the same steps."""
+        found = self._kept.get(begin)
+        while found is None or len(found) != ticks:
+            drawn = self._source.draw(self._at, min(ticks, begin + ticks - self._at))
+            small = drawn.astype(np.uint16) if drawn.max(initial=0) <= np.iinfo(np.uint16).max else drawn
+            if self._at == begin:
+                found = small
+            if self._left(small.nbytes):
+                self._kept[self._at] = small
+            self._at += len(small)
+        return found
+
+
+class Weeks:
+    """Arrivals of weeks, drawn once as far as memory goes."""
+
+    def __init__(self, load: WeeklyLoad, peak_req_per_s: Sequence[float], *, tick_s: float) -> None:
+        """None drawn; see ``WeekArrivals``."""
+        self._load, self._peak, self._tick_s = load, peak_req_per_s, tick_s
+        self._kept: dict[int, dict[int, Counts]] = {}
+
+    def stream(self, seed: int) -> Stream:
+        """One pass over a week."""
+        source = WeekArrivals(self._load, self._peak, seed=seed, tick_s=self._tick_s)
+        return Stream(source, self._kept.setdefault(seed, {}), self._room)
+
+    def _room(self, more_bytes: int) -> bool:
+        """Whether so much more may be kept."""
+        kept = sum(chunk.nbytes for week in self._kept.values() for chunk in week.values())
+        return kept + more_bytes <= KEPT_BYTES
 
 
 def interleaved(shares: Sequence[float], machines: int) -> list[int]:

@@ -1,22 +1,25 @@
 """Rows of machines behind a breaker, over weeks: load in, watts out, orders back.
 
 The row manager reads the meter at its interval; a reading is late, a command later still, and either tick by tick.
-Many rows run side by side in one pass: the same weeks under several laws, with several numbers of machines. Two rows
-that share a week share every arrival of the machines they have in common.
+Rows run side by side on threads: the same weeks under several laws, with several numbers of machines. Two rows that
+share a week share every arrival of the machines they have in common.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hw_catalog.domains import PowerControls
+from planner.executor.here import Threads
 from planner.policies.power import PowerPolicy, PowerReading, PowerState
 from planner.simulator.rows.control import Actuator
-from planner.simulator.rows.load import WeekArrivals, WeeklyLoad
+from planner.simulator.rows.load import Counts, WeeklyLoad, Weeks
 from planner.simulator.rows.servers import Kind, RowServers
+from planner.simulator.rows.state import Books, Records
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.int64]
@@ -46,6 +49,15 @@ class Floor:
     def cut(self, machines: int) -> Ints:
         """(machines,) instances on each of the first so many."""
         return np.array(self.instances_per_machine, np.int64)[np.array(self.kind_of[:machines], np.int64)]
+
+    def kinds_of(self, machines: int) -> Ints:
+        """(instances,) position of the kind of each instance on the first so many machines."""
+        return np.repeat(np.array(self.kind_of[:machines], np.int64), self.cut(machines))
+
+    def weeks(self, tick_s: float) -> Weeks:
+        """The arrivals of weeks on all of its instances."""
+        peaks = [self.peak_req_per_s[kind] for kind in self.kinds_of(len(self.kind_of)).tolist()]
+        return Weeks(self.load, peaks, tick_s=tick_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -87,7 +99,8 @@ class RowRun:
         waiting: requests present at the end, by kind.
         latencies: (instances, bins) of time from arrival to last token, requests that left after the warm-up.
         peak_w: (machines,) highest watts that the first 1, 2, ... machines drew together, after the warm-up.
-        machine_w: (t, machines) watts of each machine, kept only where asked for.
+        part_w: (t,) watts of the first machines together after the warm-up, kept only where asked for.
+        machine_w: (t, machines) watts of each machine after the warm-up, kept only where asked for.
     """
 
     case: RowCase
@@ -107,6 +120,7 @@ class RowRun:
     waiting: Ints
     latencies: NDArray[np.int32]
     peak_w: Floats
+    part_w: Floats | None
     machine_w: NDArray[np.float32] | None
 
     @property
@@ -115,137 +129,117 @@ class RowRun:
         return float((self.row_w > self.case.limit_w).sum()) * self.tick_s
 
 
-class _Rows:
-    """All rows during one pass."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keep:
+    """What to keep of rows without control, tick by tick.
+
+    Attributes:
+        part: watts of so many machines of each together, of all where there are fewer; 0 keeps none.
+        machines: watts of every machine.
+    """
+
+    part: int = 0
+    machines: bool = False
+
+
+NOTHING = Keep()
+
+
+class _Row:
+    """One row during one pass."""
 
     def __init__(
-        self, floor: Floor, cases: Sequence[RowCase], controls: PowerControls, tick_s: float, ticks: int, keep: bool
+        self, floor: Floor, case: RowCase, controls: PowerControls, tick_s: float, ticks: int, offset: Ints, keep: Keep
     ) -> None:
         """Before the first tick."""
-        self.floor, self.cases, self.controls, self.tick_s = floor, cases, controls, tick_s
-        most = max(c.machines for c in cases)
-        per = floor.cut(most)
-        ends = np.cumsum(per)
-        sizes = [int(ends[c.machines - 1]) for c in cases]
-        weeks = list(dict.fromkeys(c.seed for c in cases))
-        kind_of = np.repeat(np.array(floor.kind_of[:most]), per)
-        peaks = [floor.peak_req_per_s[k] for k in kind_of]
-        self.weeks = [WeekArrivals(floor.load, peaks, seed=s, tick_s=tick_s) for s in weeks]
-        self.stream = np.concatenate(
-            [weeks.index(c.seed) * len(kind_of) + np.arange(n) for c, n in zip(cases, sizes, strict=True)]
+        self.case, self._controls, self._tick_s, self._kinds = case, controls, tick_s, len(floor.kinds)
+        kind = floor.kinds_of(case.machines)
+        self._kind_of, self._instances = kind, len(kind)
+        machine_of = np.repeat(np.arange(case.machines), floor.cut(case.machines))
+        self._state, self._servers = PowerState(), RowServers(floor.kinds, kind, offset[: len(kind)], machine_of)
+        low = np.array([k.low_priority for k in floor.kinds])[kind]
+        self._actuator = Actuator(
+            controls, floor.kinds[0].response.clocks_mhz, np.zeros(len(kind), np.int64), machine_of, low, [case.seed]
         )
-        self.starts = np.concatenate(([0], np.cumsum(sizes)[:-1]))
-        self.row_of = np.repeat(np.arange(len(cases)), sizes)
-        place = self.stream % len(kind_of)
-        self.kind = kind_of[place]
-        offsets = np.concatenate([w.offset for w in self.weeks])[self.stream]
-        self.servers = RowServers(floor.kinds, self.kind, offsets)
-        low = np.array([k.low_priority for k in floor.kinds])[self.kind]
-        clocks = floor.kinds[0].response.clocks_mhz
-        machine_of = np.repeat(np.arange(most), per)[place]
-        self.actuator = Actuator(controls, clocks, self.row_of, machine_of, low, [c.seed for c in cases])
-        self.sizes, self.firsts = sizes, ends - per
-        self._open_books(ticks)
-        self.machine_w = np.zeros((ticks, cases[0].machines), np.float32) if keep else None
-        self.states = [PowerState() for _ in cases]
-        quiet = [(c.policy.quiet(s) if c.policy else (0.0, np.inf)) for c, s in zip(cases, self.states, strict=True)]
-        self.low_frac, self.high_frac = (np.array(side) for side in zip(*quiet, strict=True))
+        free, now = case.policy is None, self._waiting()
+        now["part"] = min(keep.part, case.machines) if free else 0
+        self._books = Books(
+            row_w=np.zeros(ticks), peak_w=np.zeros(case.machines if free else 0),
+            part_w=np.zeros(ticks if keep.part and free else 0),
+            kept_w=np.zeros((ticks if keep.machines and free else 0, case.machines), np.float32), now=now,
+        )  # fmt: skip
+        self._level_s = np.zeros(len(case.policy.clocks) if case.policy else 1)
+        self._brakes, self._brake_s = 0, 0.0
+        self._lost_frac, self._lost_s = np.zeros(2 + self._kinds), np.zeros(2 + self._kinds)
 
-    def _open_books(self, ticks: int) -> None:
-        """Everything that is noted row by row, empty."""
-        cases, rows, kinds = self.cases, len(self.cases), len(self.floor.kinds)
-        self.limit_w = np.array([c.limit_w for c in cases])
-        self.watts = np.zeros((ticks, rows))
-        self.free = [r for r, c in enumerate(cases) if c.policy is None]
-        self.peak_w = [np.zeros(c.machines) for c in cases]
-        self.look = np.zeros(rows, bool)
-        levels = max((len(c.policy.clocks) for c in cases if c.policy), default=1)
-        self.level_s, self.level = np.zeros((rows, levels)), np.zeros(rows, np.int64)
-        self.brakes, self.brake_s = np.zeros(rows, np.int64), np.zeros(rows)
-        self.above_s, self.longest_s = np.zeros(rows), np.zeros(rows)
-        self.lost_rate, self.lost_s = np.zeros((rows, 2 + kinds)), np.zeros((rows, 2 + kinds))
-        self.group = self.row_of * kinds + self.kind
+    def _waiting(self) -> Records:
+        """What the manager waits for at first."""
+        now, interval_s = self._servers.waiting, self._controls.telemetry_interval_s
+        now["managed"], now["machines"] = self.case.policy is not None, self.case.machines
+        now["limit_w"], now["interval_s"] = self.case.limit_w, interval_s
+        now["late_ticks"] = ceil(self._controls.telemetry_delay_s / self._tick_s - 1e-9)
+        now["span_ticks"] = max(1, round(interval_s / self._tick_s))
+        if self.case.policy:
+            now["low_frac"], now["high_frac"] = self.case.policy.quiet(self._state)
+        return now
 
-    def tick(self, index: int, arrivals: Ints, measured: bool) -> None:
-        """One tick: orders take effect, work is done, the meter is read, orders are given."""
-        now_s, dt = index * self.tick_s, self.tick_s
-        for row in self.actuator.step(now_s).tolist():
-            self.look[row] = True
-            self.lost_rate[row, :2] = self.actuator.lost_frac(row)
-            self.lost_rate[row, 2:] = self.actuator.capped(row, self.kind, len(self.floor.kinds))
-        machine_w = self.servers.advance(now_s, dt, arrivals, self.actuator.clock, measured)
-        watts = np.add.reduceat(machine_w, self.starts)
-        self.watts[index] = watts
-        if measured:
-            self._note(index, machine_w)
-        above = watts > self.limit_w
-        self.above_s = (self.above_s + dt) * above
-        np.maximum(self.longest_s, self.above_s, out=self.longest_s)
-        self.level_s[np.arange(len(watts)), self.level] += dt
-        self.lost_s += self.lost_rate * dt
-        self.brake_s += self.actuator.braked * dt
-        end_s = now_s + dt
-        if end_s % self.controls.telemetry_interval_s < 1e-9 * max(1.0, end_s) + 1e-6:
-            self._manage(index, end_s)
+    def advance(self, begin: int, arrivals: Counts, measured_from: int) -> None:
+        """Ticks from ``begin`` on, as many as there are arrivals for."""
+        tick_s, end, at = self._tick_s, begin + len(arrivals), begin
+        own = np.ascontiguousarray(arrivals[:, : self._instances])
+        while at < end:
+            if len(self._actuator.step(at * tick_s)):
+                self._books.now["look"], self._lost_frac[:2] = 1, self._actuator.lost_frac(0)
+                self._lost_frac[2:] = self._actuator.capped(0, self._kind_of, self._kinds)
+            upto = max(at + 1, min(end, self._actuator.due_tick(tick_s)))
+            here, clock = at, self._actuator.clock
+            at = self._servers.advance(range(at, upto), tick_s, measured_from, own[at - begin :], clock, self._books)
+            spent_s = (at - here) * tick_s
+            self._level_s[self._state.level] += spent_s
+            self._lost_s += self._lost_frac * spent_s
+            self._brake_s += spent_s * bool(self._actuator.braked[0])
+            if self._books.now["called"][0]:
+                self._manage(at * tick_s)
 
-    def _note(self, index: int, instance_w: Floats) -> None:
-        """Keep what is asked for of single machines."""
-        for row in self.free:
-            mine = instance_w[self.starts[row] : self.starts[row] + self.sizes[row]]
-            mine = np.add.reduceat(mine, self.firsts[: self.cases[row].machines])
-            np.maximum(self.peak_w[row], np.cumsum(mine), out=self.peak_w[row])
-            if row == 0 and self.machine_w is not None:
-                self.machine_w[index] = mine
-
-    def _manage(self, index: int, now_s: float) -> None:
-        """Read every row's meter, as late as it is, and let its manager decide.
+    def _manage(self, now_s: float) -> None:
+        """Let the manager decide on what the meter shows.
 
         The meter shows the highest tick since its last reading, so that no excursion passes between two of them.
         """
-        last = index + 1 - ceil(self.controls.telemetry_delay_s / self.tick_s - 1e-9)
-        first = max(0, last - max(1, round(self.controls.telemetry_interval_s / self.tick_s)))
-        if last <= first:
-            return
-        seen = self.watts[first:last].max(axis=0) / self.limit_w
-        concerned = (seen < self.low_frac) | (seen > self.high_frac) | self.look
-        for row in np.flatnonzero(concerned).tolist():
-            policy, state = self.cases[row].policy, self.states[row]
-            self.look[row] = False
-            if policy is None:
-                continue
-            reading = PowerReading(power_frac=float(seen[row]), settled=bool(self.actuator.settled[row]))
-            wanted = policy.caps(reading, state)
-            if wanted != state:
-                self.actuator.order(row, policy.clocks[wanted.level], wanted.braking, now_s)
-                self.brakes[row] += wanted.braking and not state.braking
-                self.states[row], self.level[row] = wanted, wanted.level
-                self.low_frac[row], self.high_frac[row] = policy.quiet(wanted)
+        policy, state = self.case.policy, self._state
+        assert policy is not None, "only a manager is called"
+        self._books.now["look"] = 0
+        reading = PowerReading(
+            power_frac=float(self._books.now["seen_frac"][0]), settled=bool(self._actuator.settled[0])
+        )
+        wanted = policy.caps(reading, state)
+        if wanted != state:
+            self._actuator.order(0, policy.clocks[wanted.level], wanted.braking, now_s)
+            self._brakes += wanted.braking and not state.braking
+            self._state = wanted
+            self._books.now["low_frac"], self._books.now["high_frac"] = policy.quiet(wanted)
 
-    def results(self) -> list[RowRun]:
-        """Row by row."""
-        rows, kinds = len(self.cases), len(self.floor.kinds)
-        arrived = np.bincount(self.group, self.servers.now.arrived, rows * kinds).astype(np.int64).reshape(rows, kinds)
-        present = np.bincount(self.group, self.servers.present, rows * kinds).astype(np.int64).reshape(rows, kinds)
-        finished = np.bincount(self.group, self.servers.now.finished, rows * kinds).astype(np.int64)
-        finished = finished.reshape(rows, kinds)
-        bins = np.split(self.servers.now.bins, self.starts[1:])
-        return [
-            RowRun(
-                case=case, tick_s=self.tick_s, row_w=self.watts[:, r], brakes=int(self.brakes[r]),
-                longest_above_s=float(self.longest_s[r]), level_s=tuple(self.level_s[r].tolist()),
-                brake_s=float(self.brake_s[r]), low_clock_lost_s=float(self.lost_s[r, 0]),
-                high_clock_lost_s=float(self.lost_s[r, 1]), capped_s=tuple(self.lost_s[r, 2:].tolist()),
-                commands=int(self.actuator.commands[r]),
-                lost_commands=int(self.actuator.lost[r]), arrived=arrived[r], finished=finished[r], waiting=present[r],
-                latencies=bins[r], peak_w=self.peak_w[r], machine_w=self.machine_w if r == 0 else None,
-            )
-            for r, case in enumerate(self.cases)
-        ]  # fmt: skip
+    def result(self) -> RowRun:
+        """What the row did."""
+        servers, kinds, books = self._servers, self._kinds, self._books
+        arrived, finished, present = (
+            np.bincount(self._kind_of, each, kinds).astype(np.int64)
+            for each in (servers.now["arrived"], servers.now["finished"], servers.present)
+        )
+        return RowRun(
+            case=self.case, tick_s=self._tick_s, row_w=books.row_w, brakes=self._brakes,
+            longest_above_s=float(books.now["longest_s"][0]), level_s=tuple(self._level_s.tolist()),
+            brake_s=self._brake_s, low_clock_lost_s=float(self._lost_s[0]), high_clock_lost_s=float(self._lost_s[1]),
+            capped_s=tuple(self._lost_s[2:].tolist()),
+            commands=int(self._actuator.commands[0]), lost_commands=int(self._actuator.lost[0]), arrived=arrived,
+            finished=finished, waiting=present, latencies=servers.now["bins"], peak_w=books.peak_w,
+            part_w=books.part_w if len(books.part_w) else None, machine_w=books.kept_w if len(books.kept_w) else None,
+        )  # fmt: skip
 
 
 def run_rows(
     floor: Floor, cases: Sequence[RowCase], controls: PowerControls, *, duration_s: float, tick_s: float = 2.0,
-    warmup_s: float = 0.0, keep_machines: bool = False, tell: Tell = lambda _frac: None,
+    warmup_s: float = 0.0, keep: Keep = NOTHING, tell: Tell = lambda _frac: None, weeks: Weeks | None = None,
 ) -> list[RowRun]:  # fmt: skip
     """Run rows side by side.
 
@@ -256,18 +250,23 @@ def run_rows(
         duration_s: length of each.
         tick_s: resolution; delays are rounded up to whole ticks.
         warmup_s: latencies of requests that end before are not counted.
-        keep_machines: keep the watts of each machine of the first row.
+        keep: what to keep of rows without control.
         tell: takes the share that is done.
+        weeks: arrivals of the floor that were drawn before; None draws them.
 
     Returns:
         One result per case, in order.
     """
-    ticks = ceil(duration_s / tick_s)
-    rows = _Rows(floor, cases, controls, tick_s, ticks, keep_machines)
+    ticks, drawn = ceil(duration_s / tick_s), weeks or floor.weeks(tick_s)
+    streams = {case.seed: drawn.stream(case.seed) for case in cases}
+    rows = [_Row(floor, c, controls, tick_s, ticks, streams[c.seed].offset, keep) for c in cases]
     for begin in range(0, ticks, CHUNK_TICKS):
         length = min(CHUNK_TICKS, ticks - begin)
-        arrivals = np.concatenate([week.draw(begin, length) for week in rows.weeks], axis=1)
-        for i in range(length):
-            rows.tick(begin + i, arrivals[i][rows.stream], (begin + i) * tick_s >= warmup_s)
+        arrivals = {seed: stream.draw(begin, length) for seed, stream in streams.items()}
+        Threads().map(partial(_advanced, begin, arrivals, ceil(warmup_s / tick_s - 1e-9)), rows)
         tell((begin + length) / ticks)
-    return rows.results()
+    return [row.result() for row in rows]
+
+
+def _advanced(begin: int, arrivals: Mapping[int, Counts], measured_from: int, row: _Row) -> None:
+    row.advance(begin, arrivals[row.case.seed], measured_from)

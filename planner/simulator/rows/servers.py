@@ -1,4 +1,4 @@
-"""Instances of a row, advanced tick by tick: queues, batches and watts.
+"""Instances of a row, advanced in ticks: queues, batches and watts.
 
 An instance computes waiting prompts one after the other and decodes in between; steps of a batch are not simulated one
 by one: all of it advances at one rate until a request joins, a request leaves, or the tick ends. Work is conserved: a
@@ -6,12 +6,24 @@ request leaves when its batch has advanced by its output tokens, whatever that t
 simulation step by step.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from planner.perf.response import TOKEN_KNOTS, InstanceResponse
-from planner.simulator.rows.state import BUCKET_TOKENS, Floats, Ints, Records, instance_type, kind_type
+from planner.simulator.rows.state import (
+    BUCKET_TOKENS,
+    Books,
+    Counts,
+    Crew,
+    Floats,
+    Ints,
+    Records,
+    instance_type,
+    kind_type,
+    row_type,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -38,53 +50,51 @@ class Kind:
 
 
 class RowServers:
-    """The instances of one or more rows; arrays over all of them."""
+    """The instances of a row; arrays over all of them."""
 
-    def __init__(self, kinds: tuple[Kind, ...], kind_of: Ints, offset: Ints) -> None:
+    def __init__(self, kinds: tuple[Kind, ...], kind_of: Ints, offset: Ints, machine_of: Ints) -> None:
         """Idle instances.
 
         Args:
             kinds: what there is.
             kind_of: (m,) position of each instance's kind.
             offset: (m,) where in the kind's lengths each instance begins.
+            machine_of: (m,) machine that each stands on.
         """
         buckets = max(int(k.output_tokens.max()) for k in kinds) // BUCKET_TOKENS + 3
         ring = 1 << (buckets - 1).bit_length()  # code is compiled for each size of ring, so there are few
-        self.kinds = _tables(kinds)
-        self.now: Records = np.zeros(len(kind_of), instance_type(ring)).view(np.recarray)
-        self.now["kind"], self.now["offset"], self.now["ring"] = kind_of, offset, ring
-        self._watts = np.zeros(len(kind_of))
-        from planner.simulator.rows.kernel import kept_advance  # Numba is slow to import, and not needed before
+        from planner.simulator.rows.kernel import (
+            kept_advance,
+            records,
+        )  # Numba is slow to import, and not needed before
 
+        self.now: Records = records(len(kind_of), instance_type(ring))
+        self.now["kind"], self.now["offset"], self.now["ring"] = kind_of, offset, ring
+        self.waiting: Records = records(1, row_type())
+        self._crew = Crew(instances=self.now, kinds=_tables(kinds, records), machine_of=machine_of)
         self._advance = kept_advance()
 
     @property
     def present(self) -> Ints:
         """(m,) requests that arrived and have not left."""
-        present: Ints = self.now.arrived - self.now.finished
+        present: Ints = self.now["arrived"] - self.now["finished"]
         return present
 
-    def advance(self, now_s: float, tick_s: float, arrivals: Ints, clock: Ints, measured: bool) -> Floats:
-        """One tick.
-
-        Args:
-            now_s: its beginning.
-            tick_s: its length.
-            arrivals: (m,) requests that come in it.
-            clock: (m,) position of the clock of each instance.
-            measured: whether the latencies of those who leave are counted.
+    def advance(
+        self, ticks: range, tick_s: float, measured_from: int, arrivals: Counts, clock: Ints, books: Books
+    ) -> int:
+        """Ticks, until the manager has to look; see ``kernel.advance``.
 
         Returns:
-            (m,) mean watts; the next tick overwrites them.
+            The tick after the last.
         """
-        self._advance(now_s, tick_s, arrivals, clock, self._watts, self.now, self.kinds, measured)
-        return self._watts
+        return int(self._advance(ticks.start, ticks.stop, tick_s, measured_from, arrivals, clock, self._crew, books))
 
 
-def _tables(kinds: tuple[Kind, ...]) -> Records:
+def _tables(kinds: tuple[Kind, ...], records: Callable[[int, np.dtype[np.void]], Records]) -> Records:
     """Tables of several kinds; those of a smaller batch are filled up with their last entry."""
     most, samples = max(k.response.max_batch for k in kinds), len(kinds[0].prompt_tokens)
-    made: Records = np.zeros(len(kinds), kind_type(len(kinds[0].response.clocks_mhz), most, samples)).view(np.recarray)
+    made = records(len(kinds), kind_type(len(kinds[0].response.clocks_mhz), most, samples))
     for row, kind in zip(made, kinds, strict=True):
         r = kind.response
         for name, values in (

@@ -3,13 +3,15 @@
 Records, since compiled code reads them through one pointer.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.int64]
+Counts = NDArray[np.integer]
+Singles = NDArray[np.float32]
 Records = Any
 """A record array: its fields are those of the types below."""
 
@@ -17,7 +19,10 @@ BUCKET_TOKENS = 16
 """Ends of requests are rounded to so many tokens of their batch: a share of a second, either way."""
 
 QUEUE = 512
-"""Waiting requests an instance remembers the arrival of; beyond that they are served but counted as younger."""
+"""Waiting requests an instance remembers the arrival of; beyond that they are served but counted as younger.
+
+A power of two.
+"""
 
 LATENCY_MIN_S = 1e-2
 LATENCY_BIN_RATIO = 1.002
@@ -79,3 +84,49 @@ def instance_type(ring: int) -> np.dtype[np.void]:
             ("bins", "i4", (LATENCY_BINS,)),
         ]
     )
+
+
+def row_type() -> np.dtype[np.void]:
+    """What a row's manager waits for, and the row's excursions.
+
+    ``managed``: there is one; it looks at a reading below ``low_frac`` or above ``high_frac`` of ``limit_w``, or at the
+    next one where ``look`` is set. A reading is the highest of ``span_ticks`` ticks, ``late_ticks`` late, every
+    ``interval_s``. ``called`` and ``seen_frac``: it has to look, and at what. ``part``: so many of the ``machines`` are
+    metered together, 0 for none. ``above_s``: how long the row has been above its limit by now, ``longest_s`` the
+    longest of such stretches.
+    """
+    whole = ("managed", "look", "late_ticks", "span_ticks", "called", "machines", "part")
+    real = ("limit_w", "low_frac", "high_frac", "interval_s", "seen_frac", "above_s", "longest_s")
+    return np.dtype([*((name, "i8") for name in whole), *((name, "f8") for name in real)])
+
+
+class Crew(NamedTuple):
+    """The instances of a row.
+
+    Attributes:
+        instances: what each is doing.
+        kinds: what each kind does.
+        machine_of: (instances,) machine of each.
+    """
+
+    instances: Records
+    kinds: Records
+    machine_of: Ints
+
+
+class Books(NamedTuple):
+    """What is noted of a row.
+
+    Attributes:
+        row_w: (all ticks,) mean watts of the row.
+        peak_w: (machines,) highest watts that the first 1, 2, ... machines drew together; empty where not kept.
+        part_w: (all ticks,) mean watts of the first ``part`` machines together; of no ticks where they are not kept.
+        kept_w: (all ticks, machines) watts; of no ticks where they are not kept.
+        now: one record of ``row_type``.
+    """
+
+    row_w: Floats
+    peak_w: Floats
+    part_w: Floats
+    kept_w: Singles
+    now: Records

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,20 +24,22 @@ from tests.planner.planning.test_oversubscribe import study
 from tests.planner.report.test_html import picture
 
 
-@given(holds=st.integers(0, 60), meant=st.integers(1, 40), most=st.integers(0, 30))
-def test_the_most_that_holds_is_found_below_what_the_row_is_meant_for_too(holds: int, meant: int, most: int) -> None:
-    """The search finds the most machines that hold, fewer than provisioned included; 0 where none does."""
+@given(holds=st.integers(0, 60), most=st.integers(1, 70), uncapped=st.integers(0, 70))
+def test_the_most_that_holds_is_found_below_what_the_row_is_meant_for_too(holds: int, most: int, uncapped: int) -> None:
+    """The search finds the most machines that hold, 0 where none does, wherever it begins; none is tried twice."""
     lab: Any = object.__new__(RowLab)
-    lab.question = type("Q", (), {"provisioned_machines": meant, "most_machines": meant + most})
+    lab.question = type("Q", (), {"most_machines": most, "limit_w": 1.0})
+    lab.free = [type("R", (), {"peak_w": np.arange(1, most + 1) / max(0.5, uncapped)})]
     tried: list[int] = []
 
-    def try_out(counts: list[int]) -> list[object]:
-        tried.extend(counts)
-        return [type("T", (), {"machines": n, "fails": () if n <= holds else ("x",)}) for n in counts]
+    def try_out(machines: int) -> object:
+        tried.append(machines)
+        return type("T", (), {"fails": () if machines <= holds else ("x",)})
 
     lab.try_out = try_out
-    assert lab.largest() == min(holds, meant + most)
-    assert all(1 <= n <= meant + most for n in tried)
+    assert lab.largest() == min(holds, most)
+    assert all(1 <= n <= most for n in tried)
+    assert len(set(tried)) == len(tried) <= 14
 
 
 @pytest.mark.parametrize(("needed", "rows", "fits"), [(1, 1, True), (2, 1, False), (2, 2, True), (0, 9, False)])
