@@ -7,6 +7,7 @@ no other user may write them.
 import os
 import stat
 import sys
+from collections.abc import Callable
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -48,21 +49,27 @@ def stamp(path: Path) -> str:
 
 
 def one_writer(kept: Any, place: Path) -> None:
-    """Let one process at a time write to a cache of Numba's.
+    """Let one process at a time read or write a cache of Numba's.
 
     Numba numbers the files of signatures by an index. Two processes that read it at the same time give two signatures
-    one number, and the code of one is then called with the records of the other.
+    one number, and the code of one is then called with the records of the other. The index is written before the file
+    that it names, so that a reader between the two finds none, or another one.
     """
     from fcntl import LOCK_EX, flock  # where there is none, nothing is kept
 
-    save = kept.save_overload
+    def alone(act: Callable[..., Any]) -> Callable[..., Any]:
+        def locked(*arguments: Any) -> Any:
+            try:
+                lock = (place / "lock").open("w")
+            except OSError:  # the place is gone: there is nothing to read, and none to wait for
+                return act(*arguments)
+            with lock:
+                flock(lock, LOCK_EX)
+                return act(*arguments)
 
-    def alone(signature: Any, data: Any) -> None:
-        with (place / "lock").open("w") as lock:
-            flock(lock, LOCK_EX)
-            save(signature, data)
+        return locked
 
-    kept.save_overload = alone
+    kept.save_overload, kept.load_overload = alone(kept.save_overload), alone(kept.load_overload)
 
 
 def directory(*code: str) -> Path:

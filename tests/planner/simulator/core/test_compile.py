@@ -184,6 +184,13 @@ class _Numbered:
         known = self.index.read_text(encoding="utf-8").splitlines() if self.index.exists() else []
         time.sleep(0.02)
         self.index.write_text("".join(f"{line}\n" for line in (*known, f"{len(known)} {signature} {data!r}")), "utf-8")
+        time.sleep(0.02)
+        self.index.with_name(f"{len(known)}").write_bytes(data)
+
+    def load_overload(self, number: int) -> bool:
+        """Whether what the index names is there."""
+        known = self.index.read_text(encoding="utf-8").splitlines() if self.index.exists() else []
+        return number >= len(known) or self.index.with_name(f"{number}").exists()
 
 
 def test_two_writers_never_give_two_signatures_one_number(tmp_path: Path) -> None:
@@ -192,7 +199,9 @@ def test_two_writers_never_give_two_signatures_one_number(tmp_path: Path) -> Non
     for each in caches:
         one_writer(each, tmp_path)
     with ThreadPoolExecutor(6) as threads:
-        list(threads.map(lambda n: caches[n].save_overload(f"signature{n}", b""), range(6)))
+        saved = threads.map(lambda n: caches[n].save_overload(f"signature{n}", b""), range(6))
+        assert all(threads.map(lambda n: caches[n].load_overload(n), range(6))), "a reader waits for the writer"
+        list(saved)
     numbers = [line.split()[0] for line in (tmp_path / "index").read_text(encoding="utf-8").splitlines()]
     assert numbers == [str(n) for n in range(6)]
 
