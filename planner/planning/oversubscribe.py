@@ -1,7 +1,7 @@
 """How many machines a row holds: simulated weeks, the same for every number of machines, and a search over it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 
 import numpy as np
@@ -13,7 +13,7 @@ from planner.policies.power import PowerPolicy
 from planner.results.row import DomainUse, RowSeries, RowTrial
 from planner.simulator.rows.load import Weeks
 from planner.simulator.rows.metrics import largest_rise_w, losses, throughput_loss_frac
-from planner.simulator.rows.rows import NOTHING, Floor, Keep, RowCase, RowRun, run_rows
+from planner.simulator.rows.rows import Floor, Keep, RowCase, RowRun, run_rows
 
 Floats = NDArray[np.floating]
 Progress = Callable[[str, float], None]
@@ -76,13 +76,15 @@ class RowLab:
         """The weeks without control, with the most machines looked at; each machine of the first of them."""
         q = self.question
         first, *others = [RowCase(machines=q.most_machines, limit_w=inf, policy=None, seed=s) for s in q.seeds]
-        runs = self._run([first], "without control", Keep(part=q.provisioned_machines, machines=True))
-        return runs + self._run(others, "without control", Keep(part=q.provisioned_machines))
+        part = Keep(weeks=self._weeks, machines=q.provisioned_machines)
+        return self._run([first], "without control", replace(part, each=True)) + self._run(
+            others, "without control", part
+        )
 
-    def _run(self, cases: Sequence[RowCase], words: str, keep: Keep = NOTHING) -> list[RowRun]:
+    def _run(self, cases: Sequence[RowCase], words: str, keep: Keep) -> list[RowRun]:
         q = self.question
         return run_rows(
-            q.floor, cases, q.controls, duration_s=q.week_s, tick_s=q.tick_s, keep=keep, weeks=self._weeks,
+            q.floor, cases, q.controls, duration_s=q.week_s, tick_s=q.tick_s, keep=keep,
             warmup_s=min(WARMUP_S, q.week_s / 4), tell=lambda frac: self._tell(words, frac),
         )  # fmt: skip
 
@@ -114,7 +116,7 @@ class RowLab:
         q = self.question
         if machines not in self.trials:
             cases = [RowCase(machines=machines, limit_w=q.limit_w, policy=q.policy, seed=s) for s in q.seeds]
-            weeks = self._run(cases, f"{machines} machines")
+            weeks = self._run(cases, f"{machines} machines", Keep(weeks=self._weeks))
             self.trials[machines], self.series[machines] = self._trial(weeks), self._series(weeks)
         return self.trials[machines]
 

@@ -131,15 +131,17 @@ class RowRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keep:
-    """What to keep of rows without control, tick by tick.
+    """What to keep from pass to pass, and of rows without control tick by tick.
 
     Attributes:
-        part: watts of so many machines of each together, of all where there are fewer; 0 keeps none.
-        machines: watts of every machine.
+        weeks: arrivals of the floor, which are drawn where they were not yet; None keeps none.
+        machines: watts of so many machines of each together, of all where there are fewer; 0 keeps none.
+        each: watts of every machine.
     """
 
-    part: int = 0
-    machines: bool = False
+    weeks: Weeks | None = None
+    machines: int = 0
+    each: bool = False
 
 
 NOTHING = Keep()
@@ -162,11 +164,11 @@ class _Row:
             controls, floor.kinds[0].response.clocks_mhz, np.zeros(len(kind), np.int64), machine_of, low, [case.seed]
         )
         free, now = case.policy is None, self._waiting()
-        now["part"] = min(keep.part, case.machines) if free else 0
+        now["part"] = min(keep.machines, case.machines) if free else 0
         self._books = Books(
             row_w=np.zeros(ticks), peak_w=np.zeros(case.machines if free else 0),
-            part_w=np.zeros(ticks if keep.part and free else 0),
-            kept_w=np.zeros((ticks if keep.machines and free else 0, case.machines), np.float32), now=now,
+            part_w=np.zeros(ticks if keep.machines and free else 0),
+            kept_w=np.zeros((ticks if keep.each and free else 0, case.machines), np.float32), now=now,
         )  # fmt: skip
         self._level_s = np.zeros(len(case.policy.clocks) if case.policy else 1)
         self._brakes, self._brake_s = 0, 0.0
@@ -239,7 +241,7 @@ class _Row:
 
 def run_rows(
     floor: Floor, cases: Sequence[RowCase], controls: PowerControls, *, duration_s: float, tick_s: float = 2.0,
-    warmup_s: float = 0.0, keep: Keep = NOTHING, tell: Tell = lambda _frac: None, weeks: Weeks | None = None,
+    warmup_s: float = 0.0, keep: Keep = NOTHING, tell: Tell = lambda _frac: None,
 ) -> list[RowRun]:  # fmt: skip
     """Run rows side by side.
 
@@ -250,14 +252,13 @@ def run_rows(
         duration_s: length of each.
         tick_s: resolution; delays are rounded up to whole ticks.
         warmup_s: latencies of requests that end before are not counted.
-        keep: what to keep of rows without control.
+        keep: what to keep.
         tell: takes the share that is done.
-        weeks: arrivals of the floor that were drawn before; None draws them.
 
     Returns:
         One result per case, in order.
     """
-    ticks, drawn = ceil(duration_s / tick_s), weeks or floor.weeks(tick_s)
+    ticks, drawn = ceil(duration_s / tick_s), keep.weeks or floor.weeks(tick_s)
     streams = {case.seed: drawn.stream(case.seed) for case in cases}
     rows = [_Row(floor, c, controls, tick_s, ticks, streams[c.seed].offset, keep) for c in cases]
     for begin in range(0, ticks, CHUNK_TICKS):
