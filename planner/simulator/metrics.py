@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
+from functools import cached_property
+from itertools import pairwise, product
 from math import inf
 from statistics import NormalDist
 
@@ -26,7 +27,7 @@ FEWEST = 20
 """Observations of a whole population below which no percentile of it is called met or missed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Sample:
     """Observed values, kept by batch (one slice of one seed's window each).
 
@@ -56,15 +57,18 @@ class Sample:
         """The quantile of each share, of one look at the observations."""
         if not self.n:
             return tuple(0.0 for _ in shares)
-        return tuple(_quantile(*self.distribution(), shares))
+        return tuple(_quantile(*self.distribution, shares))
 
+    @cached_property
     def distribution(self) -> tuple[Floats, Floats]:
         """All values in ascending order, and how many observations do not exceed each."""
         if all(v is self.values[0] for v in self.values):  # the edges of one histogram, in every batch
             return self.values[0], np.cumsum(np.sum(self.weights, axis=0))
-        values = np.concatenate(self.values)
+        values, weights = np.concatenate(self.values), np.concatenate(self.weights)
+        if (weights == 1).all():
+            return np.sort(values), np.arange(1.0, len(values) + 1)
         order = np.argsort(values, kind="stable")
-        return values[order], np.cumsum(np.concatenate(self.weights)[order])
+        return values[order], np.cumsum(weights[order])
 
     def within(self, limit: float) -> Floats:
         """(batches,) share of each batch that does not exceed ``limit``; empty batches are left out."""
@@ -131,7 +135,7 @@ def interval(sample: Sample, q: float, confidence_frac: float) -> tuple[float, f
     """
     if sample.n == 0:
         return 0.0, inf
-    values, cumulative = sample.distribution()
+    values, cumulative = sample.distribution
     spread, degrees = sample.error(_quantile(values, cumulative, (q,))[0])
     m = min(float(sample.n), q * (1 - q) / spread**2) if spread > 0 else float(sample.n)
     t = student_t(confidence_frac, max(4, degrees))
@@ -261,8 +265,9 @@ def observations(trace: Trace, rows: NDArray[np.int64], slo: Slo) -> float:
 
 def _row_parts(seed: Observed, slo: Slo, keep: range) -> list[tuple[Floats, Floats]]:
     """Values and unit weights of a per-request metric, one pair per slice."""
-    values, slices, mine = seed.values(slo), seed.slices(), speaks_of(seed, slo)
-    parts = [np.sort(values[mine & (slices == k)]) for k in keep]
+    values, mine = seed.values(slo), speaks_of(seed, slo)
+    ends = np.searchsorted(seed.slices(), np.arange(keep.start, keep.stop + 1))  # requests are in the order of slices
+    parts = [np.sort(values[first:end][mine[first:end]]) for first, end in pairwise(ends.tolist())]
     return [(part, np.ones(len(part))) for part in parts]
 
 
