@@ -27,7 +27,7 @@ def choices_section(plan: ValidatedPlan) -> Iterator[Section]:
         "weights", "KV cache", "engine", "policy", *extra, "#at best", "#cost", "#rated", "#machines", "#tokens/s/GPU",
         "#tokens/s/user", "#$/M in", "#$/M out", "evidence",
     )  # fmt: skip
-    table = Table(columns=headings, rows=[_cells(row, objective) for row in plan.choices], caption="alternatives")
+    table = Table(columns=headings, rows=[_cells(plan, row, objective) for row in plan.choices], caption="alternatives")
     blocks = (table, Lines(lines=tuple(_words(plan)))) if len(plan.choices) > 1 else ()
     yield from section("choices", "Precisions, engines and policies", *blocks)
 
@@ -53,7 +53,7 @@ def _other(plan: ValidatedPlan, row: Choice) -> str:
         change = round(row.objective_value / max(1e-9, plan.objective_value) - 1, _DIGITS)
         value += f" ({'+' if change >= 0 else '-'}{percent(abs(change))})"
     what = f"{row.variant.dtype} weights, {row.variant.kv_dtype} KV, {row.engine}, {row.policy}"
-    return f"{value}, {_seen(row)}: {what}, {plural(row.machines, 'machine')}"
+    return f"{value}, {_seen(row)}{_kept_out(plan, row)}: {what}, {plural(row.machines, 'machine')}"
 
 
 def _worth(objective: str, row: Choice) -> str:
@@ -87,7 +87,17 @@ def split_words(plan: ValidatedPlan, policies: Sequence[str] | str) -> str:
     return f"{words}; {'not split' if mine else 'split'} {_worth(plan.objective, best)}, {_seen(best)}"
 
 
-def _cells(row: Choice, objective: Objective) -> tuple[str, ...]:
+def _kept_out(plan: ValidatedPlan, row: Choice) -> str:
+    """What of the question keeps a row out: its precision, engine or policy; empty where nothing does."""
+    if row.allowed:
+        return ""
+    allowed = {other.variant for other in plan.choices if other.allowed} | {plan.candidate.variant} - {None}
+    if (row.variant.dtype, row.variant.kv_dtype) not in {(each.dtype, each.kv_dtype) for each in allowed if each}:
+        return ", not allowed by precision"
+    return f", not allowed by {'policy' if row.variant in allowed else 'engine'}"
+
+
+def _cells(plan: ValidatedPlan, row: Choice, objective: Objective) -> tuple[str, ...]:
     """One row of the table."""
     engine = f"{row.engine} {row.engine_version}"
     extra = () if objective is Objective.COST else (valued(objective, row.objective_value),)
@@ -97,7 +107,7 @@ def _cells(row: Choice, objective: Objective) -> tuple[str, ...]:
         row.variant.dtype, row.variant.kv_dtype, engine, row.policy, *extra, bound, dollars(row.cost_usd_per_h),
         watts(row.power_w), number(row.machines), number(row.gpu_tokens_per_s), user,
         _price(row.usd_per_million_prompt_tokens), _price(row.usd_per_million_output_tokens),
-        f"{row.standing}{'' if row.allowed else ', not allowed'}",
+        f"{row.standing}{_kept_out(plan, row)}",
     )  # fmt: skip
 
 
@@ -119,5 +129,5 @@ def _words(plan: ValidatedPlan) -> Iterator[str]:
     if Standing.REFUSED in standings:
         yield "not validated: no plan that was tried passed the simulation; the figures are the program's optimum."
     if any(not row.allowed for row in plan.choices):
-        yield f"not allowed: the scenario keeps it out; {_KEYS} as a list, or any, lets the planner choose it."
+        yield f"not allowed by: the scenario keeps it out; {_KEYS} as a list, or any, lets the planner choose it."
     yield "At best: proven, whatever the latencies. Cost is split into in and out by the instance time of both phases."

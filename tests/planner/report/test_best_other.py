@@ -27,3 +27,22 @@ def test_the_last_bits_of_two_solves_are_no_difference(ratio: float, words: str)
     assert f"({words})" in said
     (unseen,) = best_others(replace(plan, choices=(replace(other, standing=Standing.BOUND),)))
     assert (", not simulated: " in unseen, "%" in unseen) == (True, False)
+
+
+def test_a_row_says_what_keeps_it_out() -> None:
+    """Its precision, where nothing that is allowed has it; else its engine; else its policy."""
+    plan = plans.plan()
+    mine = Choice(
+        variant=Variant(profile_set="set", dtype="fp8", kv_dtype="bf16"), engine="vllm", engine_version="0.24.0",
+        policy="splitwise", allowed=True, standing=Standing.CHOSEN, objective_value=plan.objective_value, bound=None,
+        cost_usd_per_h=1.0, power_w=1.0, machines=1, gpus=8, gpu_tokens_per_s=1.0, user_tokens_per_s=None,
+        usd_per_million_prompt_tokens=None, usd_per_million_output_tokens=None,
+    )  # fmt: skip
+    other = replace(mine, standing=Standing.VALIDATED, allowed=False)
+    for row, key in (
+        (replace(other, variant=replace(mine.variant, kv_dtype="fp8")), "precision"),
+        (replace(other, variant=replace(mine.variant, profile_set="more"), engine="trtllm"), "engine"),
+        (replace(other, policy="sarathi"), "policy"),
+    ):
+        (said,) = best_others(replace(plan, choices=(mine, row)))
+        assert f"validated, not allowed by {key}: " in said
