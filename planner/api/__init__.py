@@ -130,7 +130,7 @@ def _value(text: str) -> object:
 def _outcome(point: Point) -> Row:
     """What came of it; empty cells where there is no plan."""
     found = point.outcome
-    totals = found.candidate.totals if found.candidate else None
+    totals = found.totals
     return {
         "verdict": found.verdict,
         "objective_value": found.objective_value,
@@ -246,7 +246,7 @@ def simulate(
 
 
 def whatif(
-    scenario: Scenario,
+    scenario: Scenario | Fleet,
     vary: Mapping[str, Sequence[object]] | None = None,
     *,
     tornado_frac: float | None = None,
@@ -288,7 +288,7 @@ def _yaml(value: object) -> str:
 
 
 def frontier(
-    scenario: Scenario,
+    scenario: Scenario | Fleet,
     x: str = "cost",
     y: str = "throughput",
     *,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from planner.cli.fleets import diff_fleets
+from planner.cli.fleets import any_models, diff_fleets
 from planner.cli.reports import report_page, show_page
 from planner.cli.schedules import diff_schedules
 from planner.cli.terminal import (
@@ -119,12 +119,10 @@ class Changes:
 
 def whatif(scenario: ScenarioFile, sets: Sets = None, *, changes: Changes, to: LongWork) -> None:
     """Plan again with something changed. Over a grid, one thing at a time, or with another unit of a budget."""
-    from planner.scenario import Scenario
-
     if changes.nothing:
         ways = "--vary KEY=VALUES, --worlds N, --tornado PERCENT or --shadow-prices"
         raise BadInput(f"whatif: nothing to vary; expected {ways}")
-    question = Scenario.load(scenario, sets or ())
+    question = any_models(scenario, sets or ())
     from planner.compare.journal import Journal
     from planner.compare.sweep import sweep, swept
     from planner.report.sweeps import whatif_page
@@ -164,9 +162,7 @@ def frontier(
     most: Most = 50, sets: Sets = None, *, to: LongWork,
 ) -> None:  # fmt: skip
     """Trace the best plans of two quantities. The most throughput for every cost, for example."""
-    from planner.scenario import Scenario
-
-    question = Scenario.load(scenario, sets or ())
+    question = any_models(scenario, sets or ())
     from planner.compare.frontier import route, walked
     from planner.compare.journal import Journal
     from planner.report.frontiers import frontier_page

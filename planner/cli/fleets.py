@@ -44,6 +44,18 @@ def one_model(question: "Scenario | Fleet") -> "Scenario":
     return question
 
 
+def any_models(path: Path, sets: Sequence[str]) -> "Scenario | Fleet":
+    """A question about one model or several, as a file asks it.
+
+    Raises:
+        BadInput: with every problem that was found.
+    """
+    from planner.scenario import Scenario
+    from planner.scenario.fleet import Fleet
+
+    return Fleet.load_if(path, sets) or Scenario.load(path, sets)
+
+
 class Printed(Protocol):
     """How a result is printed: as JSON, or some sections of its page."""
 

@@ -20,6 +20,7 @@ from workloads.errors import WorkloadError
 if TYPE_CHECKING:
     from planner.executor import Executor
     from planner.scenario import Scenario
+    from planner.scenario.fleet import Fleet
 
 Progress = Callable[[str, float], None]
 
@@ -150,10 +151,13 @@ def expect_writable(*read: Path | None, **files: Path | None) -> None:
         raise BadInput(*(f"{problem}; nothing was done" for problem in problems))
 
 
-def files_of(question: "Scenario", *files: Path) -> tuple[Path, ...]:
-    """The files that a question rests on: its own, and its trace where that is one."""
-    trace = question.workload.trace
-    return (*files, *((Path(trace),) if trace and Path(trace).is_file() else ()))
+def files_of(question: "Scenario | Fleet", *files: Path) -> tuple[Path, ...]:
+    """The files that a question rests on: its own, and the traces of its models where these are files."""
+    from planner.scenario.fleet import Fleet
+
+    models = question.models if isinstance(question, Fleet) else (question,)
+    traces = [Path(trace) for each in models if (trace := each.workload.trace)]
+    return (*files, *(path for path in traces if path.is_file()))
 
 
 def expect_neither(

@@ -1,5 +1,7 @@
 """What a plan draws, spends and emits."""
 
+from collections.abc import Iterable, Sequence
+
 from planner.results.bill import Bill
 from planner.results.evidence import Judgement, ValidatedPlan
 from planner.results.plan import Totals
@@ -16,6 +18,28 @@ def bill_of(plan: ValidatedPlan, energy: EnergySection) -> Bill:
         return made
     fields = {name: getattr(made, name) for name in Bill.__dataclass_fields__}
     return Bill(**{**fields, "row_machines": row.machines, "row_ratio": row.ratio})
+
+
+def bill_of_all(plans: Sequence[ValidatedPlan], energy: EnergySection) -> Bill:
+    """The bill of plans of several models; their highest seconds need not be one, so those are not known."""
+    bills = [bill_of(plan, energy) for plan in plans]
+
+    def added(values: Iterable[float | None]) -> float | None:
+        known = [value for value in values if value is not None]
+        return sum(known) if len(known) == len(bills) else None
+
+    mean_w = added(each.mean_w for each in bills)
+    tokens_per_s = sum(plan.judgement.output_tokens_per_s for plan in plans)
+    token_j = mean_w / tokens_per_s if mean_w is not None and tokens_per_s else None
+    token_kwh = None if token_j is None else energy.pue_ratio * token_j * MILLION / JOULES_PER_KWH
+    return Bill(
+        rated_w=sum(each.rated_w for each in bills), expected_w=added(each.expected_w for each in bills),
+        mean_w=mean_w, p99_w=None, peak_w=None, token_j=token_j,
+        electricity_usd_per_h=added(each.electricity_usd_per_h for each in bills),
+        carbon_g_per_h=added(each.carbon_g_per_h for each in bills),
+        million_tokens_usd=None if token_kwh is None else token_kwh * energy.usd_per_kwh,
+        million_tokens_g=None if token_kwh is None else token_kwh * energy.carbon_g_per_kwh_mean,
+    )  # fmt: skip
 
 
 def bill(totals: Totals, judgement: Judgement, energy: EnergySection) -> Bill:

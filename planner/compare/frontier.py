@@ -1,7 +1,7 @@
 """Frontiers: what one quantity costs in terms of another, every point a validated plan."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Any
@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from planner.compare.grid import setting
 from planner.compare.journal import Digests, Journal
-from planner.compare.outcome import outcome, refused, served_req_per_s, silent
+from planner.compare.outcome import outcome, planned, refused, served_req_per_s, silent
 from planner.compare.regret import same_machines
 from planner.compare.runner import Progress, Task, perform
 from planner.errors import BadInput, nearest
@@ -18,10 +18,12 @@ from planner.executor import Executor
 from planner.planning import plan as planning
 from planner.planning.failings import met
 from planner.results.evidence import NoPlan
+from planner.results.fleet import together
 from planner.results.frontier import Design, Frontier
 from planner.results.plan import CandidatePlan, Totals
 from planner.results.sweep import Outcome
 from planner.scenario import Scenario
+from planner.scenario.fleet import Fleet
 from planner.scenario.objectives import Objective
 from solvers.frontier import Placed, Walk, efficient, walk
 
@@ -100,7 +102,7 @@ class Route:
         most: designs after which to stop.
     """
 
-    scenario: Scenario
+    scenario: Scenario | Fleet
     x: str
     y: str
     goal: str
@@ -111,7 +113,7 @@ class Route:
 
 
 def route(
-    scenario: Scenario, x: str, y: str, *, limit: float | None = None, step: float | None = None, most: int = 50
+    scenario: Scenario | Fleet, x: str, y: str, *, limit: float | None = None, step: float | None = None, most: int = 50
 ) -> Route:
     """What a frontier would walk along.
 
@@ -130,6 +132,9 @@ def route(
     for flag, name in (("--x", x), ("--y", y)):
         if name not in AXES:
             problems.append(f"{flag} {name}: no such axis; {nearest(name, AXES)}")
+        elif name == "throughput" and isinstance(scenario, Fleet):
+            others = ", ".join(each for each in AXES if each != name)
+            problems.append(f"{flag} throughput: several models have no common rate; expected {others}")
     if x == y:
         problems.append(f"--y {y}: the same as --x; expected another axis")
     if {x, y} == {"throughput", "carbon"}:
@@ -167,14 +172,14 @@ def walked(wanted: Route, *, journal: Journal, executor: Executor, progress: Pro
     def solve(bound: float) -> Placed[None] | None:
         told = _told(progress, len(designs), wanted.most)
         found = _explored(wanted, bound, digests, journal, executor, told)
-        if found.outcome.candidate is None:  # not with headroom to spare; the simulator may allow more
+        if not found.outcome.bought:  # not with headroom to spare; the simulator may allow more
             found = _explored(wanted, bound, digests, journal, executor, told, headroom=_BRIM)
-        if found.outcome.candidate is None:
+        if not found.outcome.bought:
             ends[0] = _why_it_ended(wanted, bound, found.outcome)
             return None
         limit = None if bound == inf else bound
-        designs.extend(_design(wanted, each.candidate, limit, None) for each in found.passed)
-        design = _design(wanted, found.outcome.candidate, limit, found.outcome)
+        designs.extend(_design(wanted, (each.candidate,), limit, None) for each in found.passed)
+        design = _design(wanted, tuple(found.outcome.bought.values()), limit, found.outcome)
         designs.append(design)
         goal = design.values[wanted.goal]
         return Placed(
@@ -197,7 +202,7 @@ def _frontier(wanted: Route, done: Walk[None], designs: tuple[Design, ...], ende
     )  # fmt: skip
 
 
-def explored(scenario: Scenario, digest: str, drawn_w: float) -> Explored:
+def explored(scenario: Scenario | Fleet, digest: str, drawn_w: float) -> Explored:
     """Plan one bounded question, and keep every valid candidate that the loop passes.
 
     Args:
@@ -208,6 +213,8 @@ def explored(scenario: Scenario, digest: str, drawn_w: float) -> Explored:
     Raises:
         BadInput: it names something that is not there.
     """
+    if isinstance(scenario, Fleet):
+        return Explored(outcome=planned(scenario, digest), passed=())
     answer = planning.plan(scenario, progress=silent, with_margin=False, drawn_w=drawn_w)
     if isinstance(answer, NoPlan):
         return Explored(outcome=refused(answer, digest), passed=())
@@ -263,13 +270,15 @@ def _why_it_ended(wanted: Route, bound: float, found: Outcome) -> str:
     return f"With {wanted.bounded} at most {bound:g} {AXES[wanted.bounded].unit}: {found.verdict}; {said}."
 
 
-def _design(wanted: Route, candidate: CandidatePlan, bound: float | None, found: Outcome | None) -> Design:
-    """A candidate placed on both axes; whether it is efficient is found out later."""
-    served = served_req_per_s(candidate)
+def _design(
+    wanted: Route, candidates: Sequence[CandidatePlan], bound: float | None, found: Outcome | None
+) -> Design:  # fmt: skip
+    """What is bought for all models placed on both axes; whether it is efficient is found out later."""
+    served, totals = sum(map(served_req_per_s, candidates)), together(candidates)
     machines: Counter[str] = Counter()
-    for pool in candidate.pools:
+    for pool in (pool for candidate in candidates for pool in candidate.pools):
         machines[f"{pool.spec.role} {pool.spec.machine}"] += pool.machines
-    values = {name: AXES[name].value(candidate.totals, served) for name in (wanted.x, wanted.y)}
+    values = {name: AXES[name].value(totals, served) for name in (wanted.x, wanted.y)}
     return Design(values=values, efficient=False, bound=bound, outcome=found, machines=dict(machines))
 
 

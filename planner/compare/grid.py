@@ -7,6 +7,7 @@ from itertools import product
 from planner.errors import BadInput
 from planner.results.sweep import Knob
 from planner.scenario import Scenario
+from planner.scenario.fleet import OWN, Fleet
 from planner.scenario.reading import steps
 
 AS_GIVEN = "as given"
@@ -25,7 +26,7 @@ class Asked:
 
     name: str
     settings: Mapping[str, str]
-    scenario: Scenario
+    scenario: Scenario | Fleet
 
 
 def knobs(words: Sequence[str]) -> tuple[Knob, ...]:
@@ -71,7 +72,7 @@ def split(text: str) -> Iterator[str]:
     yield text[start:]
 
 
-def grid(scenario: Scenario, varied: Sequence[Knob]) -> tuple[Asked, ...]:
+def grid(scenario: Scenario | Fleet, varied: Sequence[Knob]) -> tuple[Asked, ...]:
     """Every combination of the knobs' values, the last knob changing fastest.
 
     Raises:
@@ -92,15 +93,23 @@ def grid(scenario: Scenario, varied: Sequence[Knob]) -> tuple[Asked, ...]:
     return tuple(asked)
 
 
-def setting(scenario: Scenario, name: str, settings: Mapping[str, str]) -> Asked:
-    """The scenario with these settings.
+def setting(scenario: Scenario | Fleet, name: str, settings: Mapping[str, str]) -> Asked:
+    """The scenario with these settings; of several models on one fleet, a key that each has is set in all of them.
 
     Raises:
         BadInput: a key does not exist or a value is not allowed there.
     """
-    words = [f"{key}={value}" for key, value in settings.items()]
+    words = [f"{key}={value}" for short, value in settings.items() for key in _keys(scenario, short)]
     changed = scenario.changed(words, flag="--vary") if words else scenario
     return Asked(name=name or AS_GIVEN, settings=settings, scenario=changed)
+
+
+def _keys(scenario: Scenario | Fleet, key: str) -> Iterator[str]:
+    """The keys that a word sets."""
+    if isinstance(scenario, Fleet) and steps(key)[0] in OWN:
+        yield from (f"models.{number}.{key}" for number in range(len(scenario.models)))
+    else:
+        yield key
 
 
 def _short_names(varied: Sequence[Knob]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from hw_catalog.strict_files import Unreadable, json_document, no_file
 from planner import __version__
 from planner.errors import BadInput
 from planner.scenario import Scenario
+from planner.scenario.fleet import Fleet
 
 _FIRST = b'{"digest": '
 _KEYS = {"digest", "elapsed_s", "name", "result"}
@@ -176,11 +177,12 @@ class Digests:
         """Nothing read yet."""
         self._files: dict[Path, str] = {}
 
-    def of(self, act: str, scenario: Scenario, more: str = "") -> str:
+    def of(self, act: str, scenario: Scenario | Fleet, more: str = "") -> str:
         """SHA-256 of what is to be done, the scenario, the files it names, this version, and what else matters."""
-        catalog, trace = scenario.catalog.directory, scenario.workload.trace
+        catalog = scenario.catalog.directory
+        models = scenario.models if isinstance(scenario, Fleet) else (scenario,)
         named = sorted(Path(catalog).rglob("*")) if catalog else []
-        named += [Path(trace)] if trace else []
+        named += [Path(trace) for each in models if (trace := each.workload.trace)]
         files = [f"{path}:{self._file(path)}" for path in named if path.is_file()]
         parts = (__version__, act, scenario.model_dump_json(), *files, more)
         return sha256("\n".join(parts).encode()).hexdigest()

@@ -1,21 +1,27 @@
 """From a scenario to what planning it comes to."""
 
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from pydantic import TypeAdapter
 
-from planner.compare.bill import bill_of
+from planner.compare.bill import bill_of, bill_of_all
 from planner.compare.grid import Asked
 from planner.compare.journal import Digests
 from planner.compare.runner import Task
 from planner.perf.layout import Role
 from planner.planning import plan as verbs
+from planner.planning.fleet import plan_fleet
+from planner.planning.fleet_question import read_fleet
 from planner.planning.refusals import raise_words
 from planner.results.evidence import NoPlan, ValidatedPlan
+from planner.results.fleet import FleetPlan, NoFleetPlan, machines_of
 from planner.results.plan import CandidatePlan
 from planner.results.sweep import VALIDATED, Binding, Outcome, Point
 from planner.scenario import Scenario
+from planner.scenario.fleet import Fleet
 
 
 def silent(_words: str, _done_frac: float) -> None:
@@ -28,12 +34,15 @@ def planning(asked: Asked, digests: Digests) -> Task:
     return Task(digest=digest, name=asked.name, act=planned, arguments=(asked.scenario, digest))
 
 
-def planned(scenario: Scenario, digest: str) -> Outcome:
+def planned(scenario: Scenario | Fleet, digest: str) -> Outcome:
     """What planning a scenario comes to.
 
     Raises:
         BadInput: it names something that is not there.
     """
+    if isinstance(scenario, Fleet):
+        found = plan_fleet(read_fleet(scenario), progress=silent)
+        return refused(found.answer, digest) if isinstance(found, NoFleetPlan) else of_fleet(found, scenario, digest)
     answer = verbs.plan(scenario, progress=silent)
     return refused(answer, digest) if isinstance(answer, NoPlan) else outcome(answer, scenario, digest)
 
@@ -54,6 +63,29 @@ def outcome(plan: ValidatedPlan, scenario: Scenario, digest: str) -> Outcome:
         binds=tuple(_binding(plan, scenario)),
         bill=bill_of(plan, scenario.energy),
     )
+
+
+def of_fleet(found: FleetPlan, fleet: Fleet, digest: str) -> Outcome:
+    """The part of plans of several models that is compared with others; objectives are named by model."""
+    parts, plans = fleet.parts(), found.plans
+    said = {f"{name}: {e.key}": 1 - e.used_ratio for name, p in plans.items() for e in p.judgement.evidence}
+    near = [replace(b, name=f"{n}: {b.name}") for n, p in plans.items() for b in _binding(p, parts[n])]
+    each = [max((b for b in near if b.kind == kind), key=lambda b: b.used_frac) for kind in ("objective", "resource")]
+    candidates = {name: each.candidate for name, each in plans.items()}
+    spent = Counter[str]()
+    for candidate in candidates.values():
+        spent.update(candidate.spent())
+    spent["machine_types"] = len(machines_of(candidates.values()))
+    shares = {key: spent[key] / limit for key, limit in budgets(fleet).items() if limit}
+    ordered = sorted(shares.items(), key=lambda item: -item[1])
+    return Outcome(
+        digest=digest, verdict=VALIDATED, explanation=(), candidate=None, models=candidates,
+        objective_value=found.objective_value, bound=found.bound, margin_frac=said,
+        served_req_per_s=sum(map(served_req_per_s, candidates.values())),
+        evidence=tuple(e for each in plans.values() for e in each.judgement.evidence),
+        binds=(*each, *(Binding(kind="budget", name=key, used_frac=share) for key, share in ordered)),
+        bill=bill_of_all(tuple(plans.values()), fleet.energy),
+    )  # fmt: skip
 
 
 def refused(answer: NoPlan, digest: str) -> Outcome:
@@ -91,6 +123,6 @@ def _binding(plan: ValidatedPlan, scenario: Scenario) -> Iterator[Binding]:
         yield Binding(kind="budget", name=key, used_frac=share)
 
 
-def budgets(scenario: Scenario) -> dict[str, float]:
+def budgets(scenario: Scenario | Fleet) -> dict[str, float]:
     """Budget -> limit, of those that are limited."""
     return {key: float(limit) for key, limit in scenario.budgets.model_dump().items() if limit is not None}

@@ -10,6 +10,7 @@ from planner.compare.outcome import budgets
 from planner.resolve.prices import price_of
 from planner.results.sweep import Point, ShadowPrice, Swing
 from planner.scenario import Scenario
+from planner.scenario.fleet import Fleet, FleetModel
 from planner.scenario.objectives import Objective
 
 _WHOLE = ("machines", "machine_types")
@@ -32,7 +33,7 @@ class Pair:
     step: float = 0.0
 
 
-def tornado(scenario: Scenario, share_frac: float) -> tuple[Pair, ...]:
+def tornado(scenario: Scenario | Fleet, share_frac: float) -> tuple[Pair, ...]:
     """Load, lengths, every price, every budget and every objective, each moved by a share both ways.
 
     Raises:
@@ -48,21 +49,28 @@ def tornado(scenario: Scenario, share_frac: float) -> tuple[Pair, ...]:
     return tuple(pairs)
 
 
-def _movable(scenario: Scenario) -> Iterator[tuple[str, str, float | dict[str, float]]]:
-    """Everything a tornado moves: its name, its key, and its value; prices are moved type by type."""
-    workload, catalog = scenario.workload, scenario.catalog
-    yield "load", "workload.rate_scale", workload.rate_scale
-    yield "prompt length", "workload.prompt_scale", workload.prompt_scale
-    yield "output length", "workload.output_scale", workload.output_scale
+def _movable(scenario: Scenario | Fleet) -> Iterator[tuple[str, str, float | dict[str, float]]]:
+    """Everything a tornado moves: its name, its key, and its value; prices are moved type by type, models alone."""
+    catalog = scenario.catalog
+    models: list[tuple[str, str, Scenario | FleetModel]] = (
+        [(f" of {each.name}", f"models.{number}.", each) for number, each in enumerate(scenario.models)]
+        if isinstance(scenario, Fleet)
+        else [("", "", scenario)]
+    )
+    for whose, place, each in models:
+        yield f"load{whose}", f"{place}workload.rate_scale", each.workload.rate_scale
+        yield f"prompt length{whose}", f"{place}workload.prompt_scale", each.workload.prompt_scale
+        yield f"output length{whose}", f"{place}workload.output_scale", each.workload.output_scale
     for machine in dict.fromkeys(catalog.machines):
         yield f"price of {machine}", f"catalog.price_scale.{machine}", dict(catalog.price_scale)
     for key, limit in budgets(scenario).items():
         yield f"budget {key}", f"budgets.{key}", limit
-    for slo, bound in scenario.slo.items():
-        yield f"objective {slo}", f"slo.{slo}", bound
-    for name, slos in scenario.slo_by_class.items():
-        for slo, bound in slos.items():
-            yield f"objective {slo} of {name}", f"slo_by_class.{name}.{slo}", bound
+    for whose, place, each in models:
+        for slo, bound in each.slo.items():
+            yield f"objective {slo}{whose}", f"{place}slo.{slo}", bound
+        for name, slos in each.slo_by_class.items():
+            for slo, bound in slos.items():
+                yield f"objective {slo} of {name}{whose}", f"{place}slo_by_class.{name}.{slo}", bound
 
 
 def _moved(key: str, value: float | dict[str, float], factor: float) -> dict[str, str]:
@@ -98,7 +106,7 @@ def ordered(swings: Sequence[Swing]) -> tuple[Swing, ...]:
     return tuple(sorted(swings, key=lambda each: (-each.span, each.name)))
 
 
-def shadows(scenario: Scenario) -> tuple[Pair, ...]:
+def shadows(scenario: Scenario | Fleet) -> tuple[Pair, ...]:
     """Every finite budget, one step up and one step down.
 
     Raises:
@@ -115,12 +123,13 @@ def shadows(scenario: Scenario) -> tuple[Pair, ...]:
     return tuple(pairs)
 
 
-def _step(scenario: Scenario, key: str) -> float:
+def _step(scenario: Scenario | Fleet, key: str) -> float:
     """What one of the smallest machines on offer needs of a budget."""
     directory = Path(scenario.catalog.directory) if scenario.catalog.directory else None
     catalog = load_catalog(directory)
     machines = [catalog.machines[name] for name in scenario.catalog.machines if name in catalog.machines]
-    prices = [price_of(scenario, machine) for machine in machines]
+    one = next(iter(scenario.parts().values())) if isinstance(scenario, Fleet) else scenario
+    prices = [price_of(one, machine) for machine in machines]
     needs: Mapping[str, list[float]] = {
         "cost_usd_per_h": [price.usd_per_h for price in prices if price],
         "power_w": [m.rated_w for m in machines],
@@ -130,7 +139,7 @@ def _step(scenario: Scenario, key: str) -> float:
     return min(needs.get(key) or [1.0])
 
 
-def shadow_price(pair: Pair, scenario: Scenario, less: Point, more: Point, base: Point) -> ShadowPrice:
+def shadow_price(pair: Pair, scenario: Scenario | Fleet, less: Point, more: Point, base: Point) -> ShadowPrice:
     """What a unit of a budget is worth over the step, both ways."""
     limit = budgets(scenario)[pair.name]
     better = 1.0 if scenario.objective is Objective.THROUGHPUT else -1.0

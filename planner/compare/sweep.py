@@ -9,16 +9,16 @@ from pydantic import TypeAdapter
 from planner.compare.grid import AS_GIVEN, Asked, grid, knobs, setting
 from planner.compare.journal import Digests, Journal
 from planner.compare.outcome import planning, point
-from planner.compare.regret import WEIGHED, Trials, regrets, same_machines, tried
+from planner.compare.regret import WEIGHED, Bought, Trials, regrets, same_clusters, tried
 from planner.compare.runner import Progress, Task, perform
 from planner.compare.sensitivity import Pair, ordered, shadow_price, shadows, swing, tornado
 from planner.compare.worlds import worlds
 from planner.errors import BadInput
 from planner.executor import Executor
 from planner.files.plan_file import dumps
-from planner.results.plan import CandidatePlan
 from planner.results.sweep import Knob, Point, WhatIf
 from planner.scenario import Scenario
+from planner.scenario.fleet import Fleet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class Sweep:
         regret: weigh every plan in every scenario of the grid.
     """
 
-    scenario: Scenario
+    scenario: Scenario | Fleet
     knobs: tuple[Knob, ...]
     grid: tuple[Asked, ...]
     base: Asked | None
@@ -54,7 +54,7 @@ class Sweep:
 
 
 def sweep(
-    scenario: Scenario,
+    scenario: Scenario | Fleet,
     vary: Sequence[str] = (),
     *,
     tornado_frac: float | None = None,
@@ -80,6 +80,8 @@ def sweep(
     if drawn_worlds is not None:
         if varied:
             raise BadInput("--worlds and --vary: expected one of the two")
+        if isinstance(scenario, Fleet):
+            raise BadInput("--worlds: found several models; expected one: --vary names values")
         varied, points = worlds(scenario, drawn_worlds)
     sides = tornado(scenario, tornado_frac) if tornado_frac is not None else ()
     steps = shadows(scenario) if shadow else ()
@@ -137,12 +139,10 @@ def _trials(
     progress: Progress,
 ) -> dict[str, Trials]:
     """Every plan of the points tried on every scenario that has a plan; equal clusters are tried once."""
-    planned = [
-        (each, point.outcome.candidate) for each, point in zip(asked, points, strict=True) if point.outcome.candidate
-    ]
-    clusters: dict[tuple[object, ...], CandidatePlan] = {}
-    for _, candidate in planned:
-        clusters.setdefault(same_machines(candidate), candidate)
+    planned = [(each, point.outcome.bought) for each, point in zip(asked, points, strict=True) if point.outcome.bought]
+    clusters: dict[tuple[object, ...], Bought] = {}
+    for _, bought in planned:
+        clusters.setdefault(same_clusters(bought), bought)
     distinct = tuple(clusters.values())
     if len(planned) < 2:
         return {}
@@ -155,7 +155,7 @@ def _trials(
         for each, _ in planned
     ]  # fmt: skip
     results = perform(tasks, journal=journal, executor=executor, progress=progress, common=(distinct,))
-    which = [list(clusters).index(same_machines(candidate)) for _, candidate in planned]
+    which = [list(clusters).index(same_clusters(bought)) for _, bought in planned]
     return {
         each.name: _spread(results[task.digest], which) for (each, _), task in zip(planned, tasks, strict=True)
     }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from planner.report.headlines import model_words
 from planner.report.html.charts import line, short
 from planner.report.page import Chart, Lines, Page, Picker, Section, Table, Tile, columns
 from planner.report.plans import again
@@ -28,7 +29,7 @@ def frontier_page(front: Frontier) -> Page:
         verdict="FRONTIER" if front.complete else "FRONTIER, NOT COMPLETE",
         good=front.complete,
         headline=_headline(front, efficient, bend),
-        about=f"{_against(front)} of {front.scenario.model.name}; {front.ended}",
+        about=f"{_against(front)} of {model_words(front.scenario)}; {front.ended}",
         tiles=[
             *([_tile("Knee", front, efficient[bend])] if bend is not None else []),
             *(

@@ -10,6 +10,7 @@ from planner.results.evidence import ValidatedPlan
 from planner.results.plan import CandidatePlan, Pool
 from planner.results.precision import precision
 from planner.scenario import Scenario
+from planner.scenario.fleet import Fleet
 from planner.scenario.objectives import Objective
 
 _ROLES = {Role.PREFILL: " (prefill)", Role.DECODE: " (decode)", Role.MIXED: ""}
@@ -67,6 +68,11 @@ def price_words(scenario: Scenario) -> str:
 def best_words(objective: str) -> str:
     """What the best plan has: the most throughput, or the least of anything else."""
     return f"{'most' if objective == Objective.THROUGHPUT else 'least'} {objective}"
+
+
+def model_words(scenario: Scenario | Fleet) -> str:
+    """What is served, by name: ``llama-3.1-70b``, or ``chat, code``."""
+    return ", ".join(each.name for each in scenario.models) if isinstance(scenario, Fleet) else scenario.model.name
 
 
 def load_words(candidate: CandidatePlan, scenario: Scenario) -> str:

@@ -32,13 +32,14 @@ def _place(point: Point, knobs: tuple[tuple[str, tuple[str, ...]], ...]) -> str:
 
 def _tiles(found: Outcome) -> Iterator[Tile]:
     """What a point comes to."""
-    bought = found.candidate
-    if found.verdict != VALIDATED or bought is None:
+    totals, bill = found.totals, found.bill
+    if found.verdict != VALIDATED or totals is None:
         yield Tile(label="Verdict", value=found.verdict, note=" ".join(found.explanation[:1]))
         return
-    totals, bill = bought.totals, found.bill
-    yield Tile(label="Verdict", value=found.verdict, note=f"policy {bought.policy}")
-    yield Tile(label="Machines", value=number(totals.machines), note=machine_words(bought.pools))
+    pools = [pool for each in found.bought.values() for pool in each.pools]
+    policies = ", ".join(dict.fromkeys(each.policy for each in found.bought.values()))
+    yield Tile(label="Verdict", value=found.verdict, note=f"policy {policies}")
+    yield Tile(label="Machines", value=number(totals.machines), note=machine_words(pools))
     yield Tile(label="Cost", value=dollars(totals.cost_usd_per_h), note=plural(totals.gpus, "GPU"))
     drawn = "" if bill is None or bill.p99_w is None else f"{watts(bill.p99_w)} P99"
     yield Tile(label="Rated power", value=watts(totals.power_w), note=drawn)

@@ -7,7 +7,7 @@ from math import isinf
 from typing import Any
 
 from planner.report.bill import BILL_HEADINGS, bill_cells
-from planner.report.headlines import best_words
+from planner.report.headlines import best_words, model_words
 from planner.report.html.charts import line, short
 from planner.report.html.matrices import matrix, tornado
 from planner.report.page import (
@@ -27,7 +27,7 @@ from planner.report.page import (
 from planner.report.pickers import picker
 from planner.report.plans import again
 from planner.report.words import budget, change, dollars, number, percent, plural, rate, valued
-from planner.results.plan import CandidatePlan
+from planner.results.plan import Totals
 from planner.results.sweep import VALIDATED, Outcome, Regret, WhatIf
 from planner.scenario.objectives import Objective
 
@@ -58,7 +58,7 @@ def whatif_page(sweep: WhatIf) -> Page:
         verdict=f"{len(held)} OF {plural(len(sweep.points), 'POINT').upper()} VALIDATED" if sweep.points else "WHAT IF",
         good=len(held) == len(sweep.points),
         headline=span,
-        about=f"{sweep.scenario.model.name}, {best_words(objective)}; " + _varied(sweep),
+        about=f"{model_words(sweep.scenario)}, {best_words(objective)}; " + _varied(sweep),
         tiles=_tiles(sweep, objective),
         sections=(
             *section("choose", "Choose a point", picker(sweep) if sweep.points and sweep.knobs else None),
@@ -137,13 +137,13 @@ _Read = Callable[[Outcome], float | None]
 def _measures(objective: str) -> list[tuple[str, str, str, _Read]]:
     """What is drawn of each point: the objective first."""
 
-    def totals(read: Callable[[CandidatePlan], float]) -> _Read:
-        return lambda outcome: read(outcome.candidate) if outcome.candidate else None
+    def totals(read: Callable[[Totals], float]) -> _Read:
+        return lambda outcome: read(outcome.totals) if outcome.totals else None
 
     every: list[tuple[str, str, str, _Read]] = [
-        ("cost", "usd", "cost per hour", totals(lambda c: c.totals.cost_usd_per_h)),
-        ("machines", "number", "machines", totals(lambda c: float(c.totals.machines))),
-        ("power", "w", "rated power", totals(lambda c: c.totals.power_w)),
+        ("cost", "usd", "cost per hour", totals(lambda t: t.cost_usd_per_h)),
+        ("machines", "number", "machines", totals(lambda t: float(t.machines))),
+        ("power", "w", "rated power", totals(lambda t: t.power_w)),
         ("throughput", "req/s", "rate served", lambda outcome: outcome.served_req_per_s),
     ]
     tightest: _Read = lambda o: min(o.margin_frac.values(), default=None)  # noqa: E731  a row of the table above
@@ -200,7 +200,7 @@ def _points(sweep: WhatIf) -> Table:
     growing = sweep.scenario.objective is Objective.THROUGHPUT
     for point in sweep.points:
         found, settings = point.outcome, [point.settings.get(knob.key, "") for knob in sweep.knobs]
-        totals = found.candidate.totals if found.candidate else None
+        totals = found.totals
         nearest = max(found.binds, key=lambda each: each.used_frac, default=None)
         margin = min(found.margin_frac.values(), default=None)
         served = ["" if found.served_req_per_s is None else rate(found.served_req_per_s)] if growing else []
@@ -221,10 +221,10 @@ def _power(sweep: WhatIf) -> Table:
     rows = [
         (
             *(point.settings.get(knob.key, "") for knob in sweep.knobs),
-            *bill_cells(point.outcome.bill, point.outcome.candidate.totals.power_w),
+            *bill_cells(point.outcome.bill, totals.power_w),
         )
         for point in sweep.points
-        if point.outcome.candidate is not None
+        if (totals := point.outcome.totals) is not None
     ]
     return Table(columns=columns(*_keys(sweep), *BILL_HEADINGS), rows=rows, caption="watts of each plan")
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from planner.results.sweep import Outcome
 from planner.scenario import Scenario
+from planner.scenario.fleet import Fleet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,7 @@ class Frontier:
         ended: why it ended, a full sentence.
     """
 
-    scenario: Scenario
+    scenario: Scenario | Fleet
     x: str
     y: str
     bounded: str

@@ -1,12 +1,14 @@
 """The nouns of comparison: what was varied, what came of it, and what it would have cost to be wrong."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from planner.results.bill import Bill
 from planner.results.evidence import Evidence
-from planner.results.plan import CandidatePlan
+from planner.results.fleet import together
+from planner.results.plan import CandidatePlan, Totals
 from planner.scenario import Scenario
+from planner.scenario.fleet import Fleet
 
 VALIDATED = "validated"
 """The verdict of an outcome that is a plan; every other verdict is the reason why there is none."""
@@ -48,7 +50,7 @@ class Outcome:
         digest: of the question: the scenario, the files it names, the version that answered.
         verdict: ``validated``, else ``infeasible``, ``not validated`` or ``no plan in time``.
         explanation: why there is no plan, full sentences; empty where there is one.
-        candidate: what to buy; None where there is no plan.
+        candidate: what to buy for one model; None where there is no plan, or several models.
         objective_value: of the scenario's objective (USD/h, W, machines or req/s); None where there is no plan.
         served_req_per_s: rate the plan was validated at; None where there is no plan.
         bound: proven on the objective; None where there is none.
@@ -56,6 +58,7 @@ class Outcome:
         margin_frac: objective -> share of its limit that the confidence interval leaves.
         binds: what is nearest to its limit, of each kind the nearest first.
         bill: watts, joules of a token, and what they cost and emit; None where there is no plan.
+        models: of several models on one fleet, what to buy for each by its name; empty for one model.
     """
 
     digest: str
@@ -69,6 +72,17 @@ class Outcome:
     margin_frac: Mapping[str, float]
     binds: tuple[Binding, ...]
     bill: Bill | None = None
+    models: Mapping[str, CandidatePlan] = field(default_factory=dict)
+
+    @property
+    def bought(self) -> Mapping[str, CandidatePlan]:
+        """What to buy, by model; a single one has no name. Empty where there is no plan."""
+        return {"": self.candidate} if self.candidate is not None else self.models
+
+    @property
+    def totals(self) -> Totals | None:
+        """What all machines need together; None where there is no plan."""
+        return together(self.bought.values()) if self.bought else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +191,7 @@ class WhatIf:
         shadow_prices: one per finite budget.
     """
 
-    scenario: Scenario
+    scenario: Scenario | Fleet
     knobs: tuple[Knob, ...]
     points: tuple[Point, ...]
     base: Point | None = None

@@ -41,7 +41,7 @@ from workloads.slo import Slo
 _PLAN_FILE = frozenset({"digests", "content_sha256", "phasewise_version"})
 """Keys that plan files have and scenarios have not."""
 
-SEVERAL = "only the verbs check, plan, simulate, show, diff and export know several models on one fleet"
+SEVERAL = "only check, plan, whatif, frontier, simulate, show, diff and export know several models on one fleet"
 """Said by those that would plan one of them."""
 
 

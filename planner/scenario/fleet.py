@@ -34,7 +34,7 @@ from planner.scenario.sections import (
 _FOR_ALL = ("policy", "prefix_cache")
 """Sections of each model that may stand beside ``models``, for all without one of their own."""
 
-_OWN = ("model", "workload", "slo", "slo_by_class", *_FOR_ALL)
+OWN = ("model", "workload", "slo", "slo_by_class", *_FOR_ALL)
 """Sections that each model has for itself."""
 
 _ELSEWHERE: Mapping[str, str] = {
@@ -43,7 +43,7 @@ _ELSEWHERE: Mapping[str, str] = {
     "slo": "belongs to each of models",
     "slo_by_class": "belongs to each of models",
     "schedule": "several models have no plan over time; expected none, or each model in a scenario of its own",
-    "uncertainty": "whatif knows one model; expected none, or each model in a scenario of its own",
+    "uncertainty": "worlds are drawn of one model; expected none: whatif --vary names values of several",
 }
 
 
@@ -131,7 +131,7 @@ class Fleet(Section):
         if problems:
             raise BadInput(*dict.fromkeys(problems))
         shared = {key: getattr(found[0], key) for key in cls.model_fields if key not in ("models", "name")}
-        models = tuple(FleetModel(name=s.name, **{key: getattr(s, key) for key in _OWN}) for s in found)
+        models = tuple(FleetModel(name=s.name, **{key: getattr(s, key) for key in OWN}) for s in found)
         return cls(name=document.data.get("name", ""), models=models, **shared)
 
     def changed(self, overrides: Sequence[str], *, flag: str = "--set") -> Self:
@@ -149,7 +149,7 @@ class Fleet(Section):
         """Each model alone on the whole fleet, by its name, in the order of the question."""
         shared = {key: getattr(self, key) for key in Fleet.model_fields if key not in ("models", "name")}
         return {
-            each.name: Scenario(name=each.name, **{key: getattr(each, key) for key in _OWN}, **shared)
+            each.name: Scenario(name=each.name, **{key: getattr(each, key) for key in OWN}, **shared)
             for each in self.models
         }
 
@@ -211,7 +211,7 @@ def _alone(document: Document, number: int, name: str) -> Document:
     shared = {key: value for key, value in document.data.items() if key in (*Fleet.model_fields, *_FOR_ALL)}
     if shared.get("objective") == Objective.THROUGHPUT:  # refused once, for all
         del shared["objective"]
-    own = {key: value for key, value in entry.items() if key in _OWN}
+    own = {key: value for key, value in entry.items() if key in OWN}
     around: Path_ = ("models", number)
     places = {path: where for path, where in document.places.items() if path[:1] != ("models",)}
     places[()] = f"{document.place(around)}: {spell(around)}"

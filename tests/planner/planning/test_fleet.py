@@ -219,7 +219,7 @@ def test_verbs_that_know_one_model_say_so(tmp_path: Path) -> None:
 
     path = tmp_path / "two.yaml"
     path.write_text(TEXT, encoding="utf-8")
-    with pytest.raises(BadInput, match="found several models; expected one: only the verbs check, plan"):
+    with pytest.raises(BadInput, match="found several models; expected one: only check, plan"):
         Scenario.load(path)
 
 
