@@ -102,19 +102,14 @@ def check_fleet(question: "Fleet", *, json: bool, report: Path | None) -> None:
 def plan_fleet(
     question: "Scenario | Fleet", out: Path | None, report: Path | None, depth: Depth, *, json: bool, quiet: bool
 ) -> bool:
-    """Plan all models: printed, and written as one file; False where the question is about one model.
-
-    Raises:
-        BadInput: a table of alternatives is asked for, which is one model's.
-    """
+    """Plan all models: printed, and written as one file; False where the question is about one model."""
     from planner.scenario.fleet import Fleet
 
     if not isinstance(question, Fleet):
         return False
-    if depth.alternatives:
-        raise BadInput("--alternatives: found several models; expected one: plan a model alone for its table")
     from planner.files.fleet_file import fleet_text, no_fleet_text
     from planner.files.writing import write_whole
+    from planner.planning.choices import Depth
     from planner.planning.fleet import plan_fleet as planned
     from planner.planning.fleet_question import digests_of, read_fleet
     from planner.report.fleets import fleet_page, no_fleet_page
@@ -122,9 +117,10 @@ def plan_fleet(
 
     with progress(quiet=quiet) as tell:
         tell("reading", 0.0)
-        read = read_fleet(question)
+        read = read_fleet(question, Depth.FULL if depth.alternatives else Depth.NONE)
         answer = planned(read, progress=tell)
-    digests, asked = digests_of(read), ("all",) if depth.verbose else ()
+    tables = tuple(f"{name}.choices" for name in read.models) if depth.alternatives else ()
+    digests, asked = digests_of(read), ("all",) if depth.verbose else tables
     if isinstance(answer, NoFleetPlan):
         none = no_fleet_page(answer, question)
         report_page(report, lambda _: none, answer, quiet=quiet)

@@ -69,7 +69,7 @@ def _alone(question: FleetInputs, known: Plans, progress: Progress) -> dict[str,
             found[name] = known[name]
             continue
         told = _told(progress, name, number / (3 * len(names)), names)
-        answer = plan(question.models[name], progress=told, drawn_w=question.drawn_w({}))
+        answer = plan(question.models[name], progress=told, drawn_w=question.drawn_w({}), depth=question.depth)
         if isinstance(answer, NoPlan):
             return no_plans(answer, name)
         found[name] = answer

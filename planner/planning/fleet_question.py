@@ -7,6 +7,7 @@ from math import inf
 
 from planner.errors import BadInput, read_each
 from planner.formulate import BUDGETS
+from planner.planning.choices import Depth
 from planner.planning.overloads import FUZZ_FRAC
 from planner.planning.plan import digests
 from planner.planning.plan import read as read_one
@@ -28,11 +29,13 @@ class FleetInputs:
     Attributes:
         fleet: the question.
         models: each model alone on the whole fleet, by name. Their rows are left out: they hold machines of all models.
+        depth: how much the table of alternatives of each model tells.
         planned_w: expected watts of all plans together, as the program counts them, that rows bear; None is unlimited.
     """
 
     fleet: Fleet
     models: Mapping[str, Inputs]
+    depth: Depth = Depth.NONE
     planned_w: float | None = None
 
     @property
@@ -63,8 +66,12 @@ class FleetInputs:
         return replace(self, models={name: lower(each) for name, each in self.models.items()}, planned_w=watts)
 
 
-def read_fleet(fleet: Fleet) -> FleetInputs:
+def read_fleet(fleet: Fleet, depth: Depth = Depth.NONE) -> FleetInputs:
     """Everything that a question about several models names.
+
+    Args:
+        fleet: the question.
+        depth: how much the table of alternatives of each model is to tell.
 
     Raises:
         BadInput: with every problem of any model.
@@ -79,7 +86,7 @@ def read_fleet(fleet: Fleet) -> FleetInputs:
         return replace(found, scenario=found.scenario.model_copy(update={"power": PowerSection()}))
 
     names = list(fleet.parts())
-    return FleetInputs(fleet=fleet, models=dict(zip(names, read_each(one, names), strict=True)))
+    return FleetInputs(fleet=fleet, models=dict(zip(names, read_each(one, names), strict=True)), depth=depth)
 
 
 def digests_of(question: FleetInputs) -> dict[str, str]:

@@ -127,7 +127,7 @@ class Split:
         inputs = within(self._question, name, candidates, judged)
         return plan(
             inputs, progress=lambda words, _: self._progress(f"{name}: {words}", 0.7),
-            drawn_w=self._question.drawn_w(judged),
+            drawn_w=self._question.drawn_w(judged), depth=self._question.depth,
         )  # fmt: skip
 
     def _refused(self) -> NoFleetPlan:

@@ -20,6 +20,7 @@ from planner.scenario.reading import Document, Path_, override
 from planner.scenario.sections import (
     BudgetSection,
     Catalog,
+    FailureSection,
     HeadroomSection,
     Objectives,
     ReferenceSection,
@@ -57,6 +58,7 @@ class FleetModel(Section):
     slo_by_class: Annotated[dict[Word, Objectives], AfterValidator(by_name)] = Field(
         {}, description="class name -> objectives of that class"
     )
+    failures: tuple[FailureSection, ...] = Field((), description="machines of its pools that fail in every seed")
     policy: PolicySection = Field(PolicySection(), description="how its requests are served; not given: that of all")
     prefix_cache: PrefixSection = Field(
         PrefixSection(), description="what is found of prompts that begin as others did; not given: that of all"
@@ -131,7 +133,11 @@ class Fleet(Section):
         if problems:
             raise BadInput(*dict.fromkeys(problems))
         shared = {key: getattr(found[0], key) for key in cls.model_fields if key not in ("models", "name")}
-        models = tuple(FleetModel(name=s.name, **{key: getattr(s, key) for key in OWN}) for s in found)
+        shared["validation"] = found[0].validation.model_copy(update={"failures": ()})
+        models = tuple(
+            FleetModel(name=s.name, failures=s.validation.failures, **{key: getattr(s, key) for key in OWN})
+            for s in found
+        )
         return cls(name=document.data.get("name", ""), models=models, **shared)
 
     def changed(self, overrides: Sequence[str], *, flag: str = "--set") -> Self:
@@ -148,10 +154,14 @@ class Fleet(Section):
     def parts(self) -> dict[str, Scenario]:
         """Each model alone on the whole fleet, by its name, in the order of the question."""
         shared = {key: getattr(self, key) for key in Fleet.model_fields if key not in ("models", "name")}
+        struck = {each.name: self.validation.model_copy(update={"failures": each.failures}) for each in self.models}
         return {
-            each.name: Scenario(name=each.name, **{key: getattr(each, key) for key in OWN}, **shared)
+            each.name: Scenario(
+                name=each.name, **{key: getattr(each, key) for key in OWN},
+                **{**shared, "validation": struck[each.name]},
+            )
             for each in self.models
-        }
+        }  # fmt: skip
 
     def budget(self) -> Budgets:
         """The hard limits on all models together."""
@@ -184,7 +194,7 @@ def _misplaced(document: Document) -> list[str]:
         found.append(f"{document.place(('objective',))}: objective: {words}")
     validation = document.data.get("validation")
     if isinstance(validation, Mapping) and validation.get("failures"):
-        words = "found some; expected none beside models, for none of them is the pool's; `simulate` each model alone"
+        words = "found some beside models; expected them in models[].failures, of the model whose pools they strike"
         found.append(f"{document.place(('validation', 'failures'))}: validation.failures: {words}")
     return found + [
         f"{document.place(())}: {key}: missing; expected {Fleet.model_fields[key].description}"
@@ -222,5 +232,11 @@ def _alone(document: Document, number: int, name: str) -> Document:
         places.setdefault((key,), places[()])
     for key in (key for key in shared if key not in own):
         places.setdefault((key,), document.place((key,)))
+    if "failures" in entry:
+        given = shared.get("validation")
+        shared["validation"] = {**(given if isinstance(given, Mapping) else {}), "failures": entry["failures"]}
+        for path, where in document.places.items():
+            if path[:3] == (*around, "failures"):
+                places[("validation", *path[2:])] = f"{where}: {spell(around)}"
     data = {**{key: value for key, value in shared.items() if key not in ("models", "name")}, **own, "name": name}
     return Document(data=data, places=places)

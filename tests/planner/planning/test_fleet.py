@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from planner.errors import BadInput
+from planner.planning.choices import Depth
 from planner.planning.fleet import plan_fleet
 from planner.planning.fleet_question import exceeded, read_fleet, within
 from planner.planning.fleet_serve import check_fleet, simulate_fleet
@@ -225,5 +226,30 @@ def test_verbs_that_know_one_model_say_so(tmp_path: Path) -> None:
 
 def test_every_key_of_a_scenario_has_a_place_beside_models() -> None:
     """A key is shared, each model's own, or refused by name: none is dropped."""
-    own = set(FleetModel.model_fields) - {"name"}
+    own = set(FleetModel.model_fields) - {"name", "failures"}  # failures are validation.failures of a model alone
     assert set(Scenario.model_fields) == (set(Fleet.model_fields) - {"models"}) | own | {"schedule", "uncertainty"}
+
+
+def test_machines_of_one_model_may_fail() -> None:
+    """A failure strikes the pools of the model that it stands with, in planning and in simulation; others have none."""
+    plain = found()
+    struck = found("models.0.failures=[{pool: mixed, at_s: 1.0, repair_s: 0.5}]")
+    seen = simulate_fleet(
+        read_fleet(two("models.0.failures=[{pool: mixed, at_s: 1.0, repair_s: 0.5}]")),
+        {name: each.candidate for name, each in plain.plans.items()}, progress=quiet,
+    )  # fmt: skip
+    assert seen.judgements["chat"].restarted > 0
+    assert seen.judgements["code"].restarted == 0
+    assert struck.plans["chat"].judgement.restarted > 0
+    assert struck.plans["code"].candidate == plain.plans["code"].candidate
+    with pytest.raises(BadInput, match=r"validation.failures: found some beside models; expected them in models\[\]"):
+        two("validation.failures=[{pool: mixed, at_s: 1.0}]")
+    with pytest.raises(BadInput, match=r"models\.1"):
+        two("models.1.failures=[{pool: mixed, at_s: -1.0}]")
+
+
+def test_each_model_has_its_table_of_alternatives() -> None:
+    """With a depth every model's plan says what other ways of serving it would come to, as that of one model does."""
+    answer = plan_fleet(read_fleet(two(), Depth.SHORT), progress=quiet)
+    assert isinstance(answer, FleetPlan)
+    assert all(len(each.choices) > 1 for each in answer.plans.values())
