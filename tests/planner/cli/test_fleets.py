@@ -96,9 +96,8 @@ def test_a_plan_does_not_differ_from_itself(folder: Path) -> None:
     [
         (("simulate", "two.yaml"), "expected the file that `plan --out` writes"),
         (("simulate", "two.json", "--epoch", "0"), "--epoch: "),
-        (("plan", "two.yaml", "--alternatives"), "--alternatives: found several models"),
-        (("whatif", "two.yaml", "--tornado", "5"), "found several models; expected one"),
-        (("frontier", "two.yaml"), "found several models; expected one"),
+        (("whatif", "two.yaml", "--worlds", "2"), "--worlds: found several models; expected one"),
+        (("frontier", "two.yaml"), "several models have no common rate"),
         (("check", "two.yaml", "--set", "objective=throughput"), "no common rate"),
         (("export", "one.json", "--format", "csv", "--model", "chat"), "has the plan of one model"),
     ],
