@@ -104,16 +104,9 @@ def test_both_verbs_take_a_file_of_several_models(tmp_path: Path) -> None:
     """The page names the models, and every point has its machines and watts."""
     path = tmp_path / "two.yaml"
     path.write_text(TEXT, encoding="utf-8")
-    words = [
-        "whatif",
-        str(path),
-        "--vary",
-        "workload.rate_scale=1",
-        "--no-regret",
-        "--report",
-        str(tmp_path / "r.html"),
-    ]
-    done = CliRunner().invoke(build(), words)
+    files = ["--report", str(tmp_path / "r.html"), "--journal", str(tmp_path / "j.jsonl")]
+    words = ["--vary", "workload.rate_scale=1", "--no-regret", *files]
+    done = CliRunner().invoke(build(), ["whatif", str(path), *words])
     assert done.exit_code == 0, done.output
     assert "chat, code" in done.stdout
     assert "1 OF 1 POINT VALIDATED" in done.stdout
