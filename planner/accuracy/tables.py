@@ -67,5 +67,7 @@ def _read(row: Row, place: str, dataset: str, known: Known, read: Reader) -> Mea
 def _unknown(columns: Collection[str]) -> str:
     """Which columns are missing from the kind of table this is most like."""
     nearest = min(FORMATS, key=lambda f: (len(f.columns - set(columns)) / len(f.columns), f.name))
+    if nearest.columns.isdisjoint(columns):
+        return f"no known table: found the columns {', '.join(columns)}; expected those of a table of docs/accuracy.md"
     missing = ", ".join(sorted(nearest.columns - set(columns)))
     return f"no known table: for {nearest.name} these columns are missing: {missing}"

@@ -17,6 +17,7 @@ from planner.planning.refusals import unserved
 from planner.planning.row_study import study
 from planner.planning.search import Searched, overtaken, search
 from planner.planning.served import cells_as_served
+from planner.planning.uncached import uncached
 from planner.policies.presets import PUBLIC
 from planner.resolve.case import Case, case_of, open_case
 from planner.resolve.cells import cell_case, cells_of
@@ -87,7 +88,7 @@ def plan(
         assert isinstance(better.answer, ValidatedPlan)
         best = replace(better.answer, alternatives=best.alternatives)
         table = choices(inputs, better.contenders, best, depth)
-    return replace(best, choices=table)
+    return replace(best, choices=(*table, *uncached(scenario, best, depth)))
 
 
 def _searched(

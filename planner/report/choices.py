@@ -38,8 +38,9 @@ def best_others(plan: ValidatedPlan) -> tuple[str, ...]:
     A row that the simulator has not seen saves nothing: no difference is said of it.
     """
     others = sorted((row for row in plan.choices if row.standing is not Standing.CHOSEN), key=lambda r: not r.simulated)
-    first = {(row.variant.dtype, row.engine, row.policy): row for row in reversed(others)}
-    named = [row for row in others if first[row.variant.dtype, row.engine, row.policy] is row][:MOST_NAMED]
+    first = {(row.variant.dtype, row.engine, row.policy, row.cached): row for row in reversed(others)}
+    apart = [row for row in others if first[row.variant.dtype, row.engine, row.policy, row.cached] is row]
+    named = [*(row for row in apart if not row.cached), *(row for row in apart if row.cached)][:MOST_NAMED]
     left = len(others) - len(named)
     rest = f"; {left} more: --sections choices" if left else ""
     words = [_other(plan, row) for row in named]
@@ -52,7 +53,7 @@ def _other(plan: ValidatedPlan, row: Choice) -> str:
     if row.simulated:
         change = round(row.objective_value / max(1e-9, plan.objective_value) - 1, _DIGITS)
         value += f" ({'+' if change >= 0 else '-'}{percent(abs(change))})"
-    what = f"{row.variant.dtype} weights, {row.variant.kv_dtype} KV, {row.engine}, {row.policy}"
+    what = f"{row.variant.dtype} weights, {row.variant.kv_dtype} KV, {row.engine}, {_policy(row)}"
     return f"{value}, {_seen(row)}{_kept_out(plan, row)}: {what}, {plural(row.machines, 'machine')}"
 
 
@@ -79,7 +80,9 @@ def split_words(plan: ValidatedPlan, policies: Sequence[str] | str) -> str:
     words = "split" if mine else "not split"
     if isinstance(policies, str) and policies != "auto":
         words += ", as asked"
-    rivals = [r for r in plan.choices if (r.policy in SPLIT) != mine and r.variant == plan.candidate.variant]
+    rivals = [
+        r for r in plan.choices if (r.policy in SPLIT) != mine and r.variant == plan.candidate.variant and r.cached
+    ]
     if not rivals:
         return words
     most = plan.objective == Objective.THROUGHPUT
@@ -104,11 +107,16 @@ def _cells(plan: ValidatedPlan, row: Choice, objective: Objective) -> tuple[str,
     bound = NONE if row.bound is None else valued(objective, row.bound)
     user = NONE if row.user_tokens_per_s is None else number(row.user_tokens_per_s)
     return (
-        row.variant.dtype, row.variant.kv_dtype, engine, row.policy, *extra, bound, dollars(row.cost_usd_per_h),
+        row.variant.dtype, row.variant.kv_dtype, engine, _policy(row), *extra, bound, dollars(row.cost_usd_per_h),
         watts(row.power_w), number(row.machines), number(row.gpu_tokens_per_s), user,
         _price(row.usd_per_million_prompt_tokens), _price(row.usd_per_million_output_tokens),
         f"{row.standing}{_kept_out(plan, row)}",
     )  # fmt: skip
+
+
+def _policy(row: Choice) -> str:
+    """How requests are served, and whether prompts are kept."""
+    return row.policy if row.cached else f"{row.policy}, no prefix cache"
 
 
 def _price(value: float | None) -> str:

@@ -16,8 +16,14 @@ _SHOWN = 12
 
 
 def accuracy_view(found: Accuracy) -> RenderableType:
-    """Errors over everything, then by model and GPU, what is left out, and what others published."""
+    """Errors over everything, then by model and GPU, what is left out, and what others published.
+
+    Where nothing could be compared, why.
+    """
     rows = len({(t.dataset, t.n) for t in found.totals if t.of == "all rows"})
+    if not found.totals:
+        title = f"nothing compared: {plural(len(found.excluded), 'row')} left out"
+        return Group(Text(title, style="bold"), bullets(_reasons(found)))
     title = f"{plural(rows, 'figure')} over whole data sets, {plural(len(found.excluded), 'row')} left out"
     return Group(
         Text(title, style="bold"),

@@ -44,6 +44,7 @@ class Choice:
         user_tokens_per_s: of the median request while it decodes; of the optimum, at its working batch.
         usd_per_million_prompt_tokens: share of the cost that computes prompts, by instance time, over their tokens.
         usd_per_million_output_tokens: the same of generated tokens; after a simulation of requests within objectives.
+        cached: False where every prompt is computed in full although the question has a prefix cache.
     """
 
     variant: Variant
@@ -62,6 +63,7 @@ class Choice:
     user_tokens_per_s: float | None
     usd_per_million_prompt_tokens: float | None
     usd_per_million_output_tokens: float | None
+    cached: bool = True
 
     @property
     def simulated(self) -> bool:

@@ -1,10 +1,12 @@
 """Tables that say what served: layouts with attention ranks, engine limits and draft length."""
 
 from collections.abc import Mapping
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from hw_catalog.load import load_catalog
 from planner.accuracy.measured import Exclusion, MeasuredRun
@@ -12,6 +14,7 @@ from planner.accuracy.names import Known
 from planner.accuracy.runs import read_runs
 from planner.accuracy.table import Comparison, accuracy, compare
 from planner.perf.layout import Role
+from planner.report.errors import accuracy_view
 from tests.planner.accuracy.test_tables import text_of
 from workloads.models import known_models
 
@@ -131,3 +134,38 @@ def test_measured_clusters_are_predicted() -> None:
 def error(found: list[Comparison], metric: str, *, drafts: bool) -> float:
     """Median absolute error."""
     return float(np.median([c.ape for c in found if c.metric == metric and bool(c.run.draft_tokens) is drafts]))
+
+
+def test_order_and_other_columns_of_layout_tables_do_not_matter(tmp_path: Path) -> None:
+    """Rows and columns in another order, and columns that none knows, change no prediction of any row."""
+    rows = [{**SPLIT, "concurrency": clients} for clients in ("4", "8", "12")]
+    table = tmp_path / "runs.csv"
+
+    def ratios(text: str) -> dict[tuple[int | None, str], float]:
+        table.write_text(text, encoding="utf-8")
+        found, excluded = compare(table, progress=lambda _words, _done_frac: None)
+        assert not excluded
+        return {(c.run.clients, c.metric): c.ratio for c in found}
+
+    plain = ratios(text_of(*rows))
+    more = [{**row, "colour": "red", "note": "a, b"} for row in reversed(rows)]
+    assert ratios(text_of(*more, columns=sorted(more[0], reverse=True))) == plain
+    assert ratios(text_of(rows[1])) == {key: value for key, value in plain.items() if key[0] == 8}
+
+
+def test_a_table_of_which_nothing_is_compared_says_why(tmp_path: Path) -> None:
+    """No empty table and nothing of other simulators is printed: how many rows are left out, and each reason."""
+    table = tmp_path / "runs.csv"
+    for text, words in (
+        (text_of(SPLIT).splitlines()[0], "there is no row in it"),
+        ("a,b\n1,2\n", "found the columns a, b; expected those of a table of docs/accuracy.md"),
+        (text_of({k: v for k, v in SPLIT.items() if k != "concurrency"}), "these columns are missing: concurrency"),
+    ):
+        table.write_text(text, encoding="utf-8")
+        said = Console(width=200, file=StringIO())
+        said.print(accuracy_view(accuracy(table, progress=lambda _words, _done_frac: None)))
+        assert isinstance(said.file, StringIO)
+        first, *rest = said.file.getvalue().splitlines()
+        assert first == "nothing compared: 1 row left out"
+        assert words in " ".join(rest)
+        assert "published" not in " ".join(rest)
