@@ -16,6 +16,7 @@ from planner.planning import plan as verbs
 from planner.planning.fleet import plan_fleet
 from planner.planning.fleet_question import read_fleet
 from planner.planning.refusals import raise_words
+from planner.results.choice import priced
 from planner.results.evidence import NoPlan, ValidatedPlan
 from planner.results.fleet import FleetPlan, NoFleetPlan, machines_of
 from planner.results.plan import CandidatePlan
@@ -49,7 +50,7 @@ def planned(scenario: Scenario | Fleet, digest: str) -> Outcome:
 
 def outcome(plan: ValidatedPlan, scenario: Scenario, digest: str) -> Outcome:
     """The part of a plan that is compared with other plans."""
-    evidence = plan.judgement.evidence
+    evidence, money = plan.judgement.evidence, priced(plan.choices)
     return Outcome(
         digest=digest,
         verdict=VALIDATED,
@@ -62,6 +63,8 @@ def outcome(plan: ValidatedPlan, scenario: Scenario, digest: str) -> Outcome:
         margin_frac={e.key: 1 - e.used_ratio for e in evidence},
         binds=tuple(_binding(plan, scenario)),
         bill=bill_of(plan, scenario.energy),
+        gpu_tokens_per_s=money.gpu_tokens_per_s if money else None,
+        user_tokens_per_s=money.user_tokens_per_s if money else None,
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from planner.report.interactivity import of_choices
 from planner.report.money import NONE
 from planner.report.page import Lines, Section, Table, columns, section
 from planner.report.words import dollars, number, percent, plural, valued, watts
@@ -28,7 +29,8 @@ def choices_section(plan: ValidatedPlan) -> Iterator[Section]:
         "#tokens/s/user", "#$/M in", "#$/M out", "evidence",
     )  # fmt: skip
     table = Table(columns=headings, rows=[_cells(plan, row, objective) for row in plan.choices], caption="alternatives")
-    blocks = (table, Lines(lines=tuple(_words(plan)))) if len(plan.choices) > 1 else ()
+    words = Lines(lines=tuple(_words(plan)))
+    blocks = (of_choices(plan.choices), table, words) if len(plan.choices) > 1 else ()
     yield from section("choices", "Precisions, engines and policies", *blocks)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from planner.report.headlines import model_words
 from planner.report.html.charts import line, short
+from planner.report.interactivity import of_frontier
 from planner.report.page import Chart, Lines, Page, Picker, Section, Table, Tile, columns
 from planner.report.plans import again
 from planner.report.words import number, percent, plural, valued
@@ -47,7 +48,10 @@ def frontier_page(front: Frontier) -> Page:
             Section(
                 name="designs",
                 title="Designs",
-                blocks=[_picker(front, efficient), _scatter(front), _designs(front), _how(front)],
+                blocks=[
+                    *(_picker(front, efficient), _scatter(front), _designs(front), _how(front)),
+                    *filter(None, [of_frontier(front)]),
+                ],
             ),
             again(front.scenario),
         ),

@@ -59,6 +59,8 @@ class Outcome:
         binds: what is nearest to its limit, of each kind the nearest first.
         bill: watts, joules of a token, and what they cost and emit; None where there is no plan.
         models: of several models on one fleet, what to buy for each by its name; empty for one model.
+        gpu_tokens_per_s: output tokens a second of a GPU, as simulated; None where there is no plan.
+        user_tokens_per_s: output tokens a second that one request gets, the median; None where it is not known.
     """
 
     digest: str
@@ -73,6 +75,8 @@ class Outcome:
     binds: tuple[Binding, ...]
     bill: Bill | None = None
     models: Mapping[str, CandidatePlan] = field(default_factory=dict)
+    gpu_tokens_per_s: float | None = None
+    user_tokens_per_s: float | None = None
 
     @property
     def bought(self) -> Mapping[str, CandidatePlan]:

@@ -15,6 +15,8 @@ _SCRIPTS = ("uPlot.iife.min.js", "page.js")
 _INSIDE = ("page.css", "uPlot.min.css", *_SCRIPTS)
 _NARROW = 44
 """Letters that fit side by side on a phone of 400 pixels."""
+_BROAD = 86
+"""Letters that fit side by side on a tablet of 900 pixels."""
 _THIRD = 13
 """Letters that fit in a third of it."""
 _DRAWN = 16
@@ -37,7 +39,7 @@ def render(page: Page) -> str:
     inside = {name.replace(".", "_"): Markup(files[name]) for name in _INSIDE}  # noqa: S704  our own files
     return environment.get_template("page.html.j2").render(
         page=page, version=__version__, charts=_embedded(charts), pickers=_embedded(pickers), inside=inside,
-        css=_css, shown=_shown, wide=_wide,
+        css=_css, shown=_shown, fit=_fit,
         scripts=Markup(" ".join(_digest(files[name]) for name in _SCRIPTS)),  # noqa: S704  digests of our own files
     )  # fmt: skip
 
@@ -53,12 +55,16 @@ def _digest(script: str) -> str:
     return f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'"
 
 
-def _wide(block: Table) -> bool:
-    """Whether the rows of a table stand below each other, one name and value a line, where a screen is narrow."""
+def _fit(block: Table) -> Markup:
+    """How a table keeps to the screen: set smaller and folded where it is broad, as cards on a phone where it is wide.
+
+    Cards have the cells of a row below each other, one name and value a line.
+    """
     shown = [at for at, column in enumerate(block.columns) if not column.drawn]
     widths = (max([len(block.columns[at].name), *(_length(row[at]) for row in block.rows)]) for at in shown)
-    drawn = sum(column.drawn for column in block.columns)
-    return sum(widths) + 2 * len(shown) + _DRAWN * drawn > _NARROW
+    letters = sum(widths) + 2 * len(shown) + _DRAWN * sum(column.drawn for column in block.columns)
+    kinds = [name for name, most in (("cards", _NARROW), ("broad", _BROAD)) if letters > most]
+    return Markup(' class="{}"').format(" ".join(kinds)) if kinds else Markup()
 
 
 def _length(cell: Cell) -> int:

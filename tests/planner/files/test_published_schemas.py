@@ -88,3 +88,30 @@ def test_every_flag_is_one_of_the_release(release: str) -> None:
     written = {flag.name for flag in FLAGS if flag.engine == engine}
     assert written
     assert {name for name in written if name not in defined and name.replace("--no-", "--", 1) not in defined} == set()
+
+
+@pytest.mark.parametrize("release", sorted(ENGINE_FLAGS))
+def test_every_value_is_one_of_the_release(release: str) -> None:
+    """Where the engine's parser takes some values alone, manifests write none but these, each named."""
+    legal = ENGINE_FLAGS[release]["values"]
+    written = {flag.name: flag.values for flag in FLAGS if flag.engine == release.partition(" ")[0]}
+    assert {
+        name: set(written[name]) - set(legal[name]) for name in legal if set(written[name]) - set(legal[name])
+    } == {}
+    assert [name for name in legal if not written[name]] == []
+
+
+@pytest.mark.parametrize("name", PLANS)
+@pytest.mark.parametrize("release", sorted(ENGINE_FLAGS))
+def test_a_parser_of_the_release_takes_what_is_written(release: str, name: str) -> None:
+    """Arguments of each plan's pools are options of the release, with values that it takes."""
+    engine, _, version = release.partition(" ")
+    known, legal = set(ENGINE_FLAGS[release]["flags"]), ENGINE_FLAGS[release]["values"]
+    plan = getattr(PLANS[name], "candidate", PLANS[name])
+    for worker in deployed(plan, engine=engine, engine_version=version).workers:
+        words = list(worker.arguments)
+        assert words[0].startswith("--")
+        for flag, value in zip(words, [*words[1:], "--"], strict=True):
+            if flag.startswith("--"):
+                assert flag in known or flag.replace("--no-", "--", 1) in known, flag
+                assert flag not in legal or value in legal[flag], (flag, value)

@@ -10,11 +10,14 @@ from hypothesis import strategies as st
 
 from planner.report.frontiers import frontier_page, knee
 from planner.report.html.render import render
+from planner.report.interactivity import of_choices, of_frontier
 from planner.report.page import Chart, Picker, Table
 from planner.report.pickers import picker
 from planner.report.plans import plan_page
 from planner.report.rows import row_section
 from planner.report.schedules import timetable_page
+from planner.results.choice import Choice, Standing
+from planner.results.precision import Variant
 from planner.results.schedule import FixedFleet, Spent
 from tests.planner import plans
 from tests.planner.planning.test_oversubscribe import study
@@ -55,7 +58,8 @@ def test_figures_stand_above_warnings() -> None:
 def test_wide_tables_become_cards_on_a_phone() -> None:
     """A table that is wider than a phone is marked for it, and each of its cells names its column."""
     text = render(plan_page(plans.plan(), plans.scenario()))
-    assert 'class="cards"' in text
+    assert 'class="cards' in text
+    assert 'class="cards broad"' in text  # set smaller, so that it does not scroll on a tablet either
     assert all("data-name=" in cell for cell in re.findall(r"<td[^>]*>", text))
 
 
@@ -118,3 +122,41 @@ def test_a_row_says_who_is_capped() -> None:
     ]  # fmt: skip
     (bare,) = row_section(replace(found, series=None))
     assert not any(isinstance(b, Chart) and b.name == "row-draw" for b in bare.blocks)
+
+
+def test_throughput_is_shown_against_interactivity() -> None:
+    """A frontier's designs stand at their tokens/s/user and tokens/s/GPU; of fewer than two there is no chart."""
+    front = frontier()
+    seen = [(20.0 + at, 300.0 - at) for at in range(len(front.designs))]
+    designs = tuple(
+        replace(d, outcome=replace(d.outcome, user_tokens_per_s=user, gpu_tokens_per_s=gpu) if d.outcome else None)
+        for d, (user, gpu) in zip(front.designs, seen, strict=True)
+    )
+    chart = of_frontier(replace(front, designs=designs))
+    known = [place for place, d in zip(seen, designs, strict=True) if d.outcome]
+    assert len(known) > 1
+    assert chart
+    drawn = [pair for line in chart.spec["series"] for pair in zip(line["x"], line["values"], strict=True)]
+    assert sorted(drawn) == sorted(known)
+    assert of_frontier(replace(front, designs=designs[:1])) is None
+
+
+def test_a_plan_stands_among_what_it_was_compared_with() -> None:
+    """The chart tells the plan, validated rows and rows that were not simulated apart."""
+    own = Choice(
+        variant=Variant(dtype="bf16", kv_dtype="bf16", profile_set="any"), engine="vllm", engine_version="0.24",
+        policy="splitwise", allowed=True, standing=Standing.CHOSEN, objective_value=1.0, bound=None, cost_usd_per_h=1.0,
+        power_w=1.0, machines=1, gpus=8, gpu_tokens_per_s=300.0, user_tokens_per_s=30.0,
+        usd_per_million_prompt_tokens=None, usd_per_million_output_tokens=None,
+    )  # fmt: skip
+    rows = (
+        own,
+        replace(own, standing=Standing.VALIDATED, gpu_tokens_per_s=500.0),
+        replace(own, standing=Standing.BOUND),
+    )
+    chart = of_choices(rows)
+    assert chart
+    assert [line["label"] for line in chart.spec["series"]] == ["this plan", "validated", "not simulated"]
+    assert {point["label"] for point in chart.spec["points"]} == {"bf16 vllm splitwise"}
+    assert of_choices(rows[:1]) is None
+    assert of_choices((own, replace(own, user_tokens_per_s=None))) is None

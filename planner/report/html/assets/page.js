@@ -56,12 +56,15 @@
       c.fillStyle = css("--ink"); c.font = 11 * devicePixelRatio + "px system-ui, sans-serif"; c.textAlign = "right"; c.textBaseline = "top";
       c.fillText(line.label, x - 4 * devicePixelRatio, top + 2 * devicePixelRatio);
     });
+    const told = []; // boxes of labels: one that would stand on another goes below it
     (spec.points || []).forEach((p) => {
-      const x = u.valToPos(p.x, "x", true), y = u.valToPos(p.y, "y", true), far = 10 * devicePixelRatio;
-      c.fillStyle = css("--ink"); c.font = "bold " + 12 * devicePixelRatio + "px system-ui, sans-serif"; c.textBaseline = "bottom";
-      const right = x + far + c.measureText(p.label).width < left + width;
-      c.textAlign = right ? "left" : "right";
-      c.fillText(p.label, right ? x + far : x - far, y - far / 2 > top + far ? y - far / 2 : y + 2 * far);
+      const x = u.valToPos(p.x, "x", true), y = u.valToPos(p.y, "y", true), far = 10 * devicePixelRatio, tall = 15 * devicePixelRatio;
+      c.fillStyle = css("--ink"); c.font = "bold " + 12 * devicePixelRatio + "px system-ui, sans-serif"; c.textBaseline = "bottom"; c.textAlign = "left";
+      const long = c.measureText(p.label).width, from = x + far + long < left + width ? x + far : Math.max(left, x - far - long);
+      let at = y - far / 2 > top + far ? y - far / 2 : y + 2 * far;
+      while (told.some((box) => from < box.to && from + long > box.from && Math.abs(at - box.at) < tall)) at += tall;
+      told.push({ from, to: from + long, at });
+      c.fillText(p.label, from, at);
     });
     (spec.levels || []).forEach((level) => {
       const y = u.valToPos(level.y, "y", true);
@@ -112,6 +115,14 @@
       return leads.includes(lead) && power % sparse === 0 ? x : null;
     });
   };
+  const room = (u, values) => { // as much as the longest number takes beside a chart
+    if (!values) return 72;
+    u.ctx.save();
+    u.ctx.font = 12 * devicePixelRatio + "px system-ui, sans-serif";
+    const widest = Math.max(...values.map((v) => u.ctx.measureText(v || "").width)) / devicePixelRatio;
+    u.ctx.restore();
+    return Math.max(60, Math.ceil(widest) + 20);
+  };
   const stepped = uPlot.paths.stepped({ align: 1 });
   const options = (spec, width, height, report) => {
     const xUnit = spec.xUnit === "s" && !spec.xLog ? "time" : spec.xUnit;
@@ -134,7 +145,7 @@
             : xUnit === "h" ? { splits: days, values: (u, v) => v.map((x) => (x % 24 ? two(x % 24) + ":00" : "day " + (x / 24 + 1))) }
             : spec.xNames ? { splits: () => spec.x, values: (u, v) => v.map((x) => spec.xNames[spec.x.indexOf(x)] ?? "") }
             : { values: (u, v) => v.map((x) => format(xUnit)(x)) }) }),
-        axis({ label: spec.yLabel, labelSize: spec.yLabel ? 20 : 0, size: 72,
+        axis({ label: spec.yLabel, labelSize: spec.yLabel ? 20 : 0, size: room,
           ...(spec.yLog ? { values: (u, v) => decades(u, v, "y").map((y) => (y == null ? "" : format(spec.yUnit)(y))), filter: (u, v) => v }
             : { values: (u, v) => v.map((y) => format(spec.yUnit)(y)) }),
           ...(nines ? { splits: () => [0, Math.log10(2), 1, 2, 3] } : {}) }),
@@ -190,7 +201,9 @@
       });
       figure.dataset.at = i == null ? "" : (spec.xNames ? spec.xNames[i] : value(xUnit, u.data[0][i]));
     };
-    const width = Math.max(260, plotBox.clientWidth), height = spec.height || (spec.yUnit === "nines" ? 320 : 210);
+    const paper = root.dataset.before ? (figure.classList.contains("whole") ? 660 : 330) : 0; // what A4 leaves between its margins
+    const width = paper || Math.max(260, plotBox.clientWidth), tall = spec.height || (spec.yUnit === "nines" ? 320 : 210);
+    const height = paper ? Math.round(0.8 * tall) : tall;
     const plot = new uPlot(options(spec, width, height, report), data, plotBox);
     drawn.set(name, { plot, spec, figure });
     buttons.forEach((b, k) => {
