@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from workloads.arrival_times import Clock, clock_of, outliers
 from workloads.conversations import conversation_trace
+from workloads.counts import plural
 from workloads.errors import WorkloadError
 from workloads.prefixes import prefixes_of, repeated_frac
 from workloads.trace_formats import UNITS
@@ -122,10 +123,10 @@ def _far_words(rows: Rows, far: NDArray[np.int64], path: Path, *, skip: bool) ->
     more = [f"and {len(far) - _SHOWN} more"] if len(far) > _SHOWN else []
     span = f"more than ten times as far from all other rows as those span: {'; '.join((*shown, *more))}"
     if skip:
-        return [f"{path.name}: {len(far)} rows were left out, dated {span}"]
+        return [f"{path.name}: left out: {plural(len(far), 'row')} dated {span}"]
     raise WorkloadError(
-        f"{path}: {len(far)} rows are dated {span}; expected a time near the others; workload.skip_bad_rows leaves "
-        "them out"
+        f"{path}: found {plural(len(far), 'row')} dated {span}; expected a time near the others; "
+        "workload.skip_bad_rows leaves them out"
     )
 
 

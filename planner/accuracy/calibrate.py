@@ -17,6 +17,7 @@ from hw_catalog.provenance import Kind, Provenance
 from planner.accuracy.measured import MeasuredRun
 from planner.accuracy.replay import BUILT_IN, Tables, Unmatched, predicted, profile_of
 from planner.errors import BadInput
+from workloads.counts import plural
 
 Progress = Callable[[str, float], None]
 Floats = NDArray[np.float64]
@@ -128,7 +129,8 @@ def _calibrated(
     """The calibration of one model on one GPU."""
     start = timing_of(engines, profile_of(runs[0], runs[0].fleet[0], tables), mode=runs[0].mode)
     said = Provenance(
-        kind=Kind.CALIBRATED, source=f"{len(runs)} measured runs: {', '.join(r.row for r in runs)}", date=date,
+        kind=Kind.CALIBRATED, date=date,
+        source=f"{plural(len(runs), 'measured run')}: {', '.join(r.row for r in runs)}",
         note=f"started from: {start.provenance.source}",
     )  # fmt: skip
     world = _World(key=key, catalog=catalog, tables=tables, start=replace(start, provenance=said))

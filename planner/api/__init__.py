@@ -19,9 +19,10 @@ from planner.compare.journal import Journal
 from planner.compare.sweep import sweep, swept
 from planner.executor import Executor, executor
 from planner.executor.here import Here
-from planner.files.plan_file import PlanFile, plain, read_plan
+from planner.files.plan_file import PlanFile, plain
 from planner.files.records import record_file
 from planner.planning import plan as planning
+from planner.planning.opened import open_plan
 from planner.results.difference import Diff
 from planner.results.evidence import Judgement
 from planner.results.frontier import Frontier
@@ -345,6 +346,6 @@ def diff(
 def _file(plan: Planned | Path | str) -> PlanFile:
     """A plan as its file holds it."""
     if not isinstance(plan, Planned):
-        return read_plan(Path(plan))
+        return open_plan(Path(plan))
     head: dict[str, Any] = {"schema_version": 1, "validated": True, "phasewise_version": __version__, "digests": {}}
     return PlanFile(**head, scenario=plan.scenario, plan=plan.plan)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from planner.capacity.redundancy import Rule, Stock, lost_machines, racks
+from workloads.counts import plural
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +42,9 @@ def strikes(names: Sequence[str], stocks: Sequence[Stock], rule: Rule) -> Iterat
     count = racks(sum(stock.machines for stock in stocks), rule)
     lost = tuple(lost_machines(stock.machines, 1, count) for stock in stocks)
     if count > 1 and all(gone <= most for gone, most in zip(lost, left, strict=True)):
-        yield Strike(words=f"a rack with {sum(lost)} machines fails", single=True, before=none, failing=lost)
+        yield Strike(words=f"a rack with {plural(sum(lost), 'machine')} fails", single=True, before=none, failing=lost)
     last = tuple(span if most >= span else 0 for span, most in zip(spans, left, strict=True))
     before = tuple(most - one for most, one in zip(left, last, strict=True))
     if any(before) or sum(map(bool, last)) > 1:
-        what = f"with {sum(before)} machines down, the last {sum(last)} that may fail do"
+        what = f"with {plural(sum(before), 'machine')} down, the last {sum(last)} that may fail do"
         yield Strike(words=what, single=False, before=before, failing=last)

@@ -202,10 +202,10 @@ def diff(
     if diff_schedules(before, after, json=json, quiet=quiet, report=report):
         return
     from planner.compare.diff import diff as compared
-    from planner.files.plan_file import read_plan
+    from planner.planning.opened import open_plan
     from planner.report.differences import diff_page
 
-    one, other = read_each(read_plan, (before, after))
+    one, other = read_each(open_plan, (before, after))
     with progress(quiet=quiet) as tell:
         found = compared(one, other, quick=quick, power_limit_w=power_limit, progress=tell)
     Outputs(json=json, quiet=quiet, report=report).show(found, diff_page)

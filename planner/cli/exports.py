@@ -49,10 +49,10 @@ def export(
 ) -> None:
     """Write a plan.json for a serving stack, as CSV or as Markdown."""
     from planner.files import texts
-    from planner.schedules.files import read_schedule
+    from planner.schedules.opened import open_schedule
 
     expect_writable(plan, out=out)
-    if (over_time := read_schedule(plan)) is not None:
+    if (over_time := open_schedule(plan)) is not None:
         _put(_of_schedule(over_time, format, plan), out, quiet=quiet)
         return
     file = _plan_of(plan, model)
@@ -104,7 +104,7 @@ def _plan_of(plan: Path, model: str | None) -> "PlanFile":
     Raises:
         BadInput: one is named where there is one alone, none is where there are several, or it is none of them.
     """
-    from planner.files.plan_file import read_plan
+    from planner.planning.opened import open_plan
 
     several = fleet_file(plan)
     if several is None and model is not None:
@@ -113,7 +113,7 @@ def _plan_of(plan: Path, model: str | None) -> "PlanFile":
         if several is not None:
             names = ", ".join(several.fleet.plans)
             raise BadInput(f"{plan}: has the plans of {names}; expected --model with one of them")
-        return read_plan(plan)
+        return open_plan(plan)
     return several.one(model)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import typer
 
-from planner.cli.reports import expect_sections, report_page, show_page
+from planner.cli.reports import expect_sections, report_page, show_page, tell_doubts, tell_uncounted
 from planner.cli.terminal import ENDINGS, expect_neither, not_written, note, progress, write
 from planner.errors import BadInput, ExitCode, read_each
 
@@ -74,12 +74,12 @@ def fleet_file(path: Path, *, edited_too: bool = False) -> "FleetFile | None":
     Raises:
         BadInput: it is a scenario of several models that is not planned yet, or holds plans that cannot be read.
     """
-    from planner.files.fleet_file import read_fleet_file
     from planner.files.plan_file import holds_plan
+    from planner.planning.opened import open_fleet
     from planner.scenario import document_of
 
     if holds_plan(path):
-        return read_fleet_file(path, edited_too=edited_too)
+        return open_fleet(path, edited_too=edited_too)
     if "models" in document_of(path).data:
         raise BadInput(f"{path}: asks for plans of several models; expected the file that `plan --out` writes of them")
     return None
@@ -151,6 +151,8 @@ def show_fleet(file: "FleetFile", sections: Sequence[str], *, json: bool, quiet:
     from planner.files.fleet_file import fleet_text
     from planner.report.fleets import fleet_page
 
+    for part in file.scenario.parts().values():
+        tell_uncounted(part, quiet=quiet)
     text = fleet_text(file.scenario, file.fleet, file.digests)
     page = expect_sections(fleet_page(file.fleet, file.scenario), sections)
     _report_fleet(file.scenario, file.fleet, report, quiet=quiet)
@@ -174,14 +176,13 @@ def simulate_fleet(
         raise BadInput(
             *(f"{name}: {source} has the plans of several models; expected that of one" for name in found_too)
         )
-    from planner.files.plan_file import EDITED, dumps
+    from planner.files.plan_file import dumps
     from planner.planning.fleet_question import digests_of, read_fleet
     from planner.planning.fleet_serve import simulate_fleet as simulated
     from planner.report.fleets import fleet_simulation_page
     from planner.report.money import simulation_data
 
-    if file.edited:
-        note(f"{source}: {EDITED}; what follows is of the plans as they are now", quiet=quiet)
+    tell_doubts(source, file, quiet=quiet)
     now = digests_of(read_fleet(file.scenario))
     for what in (what for what in sorted(file.digests) if now.get(what, file.digests[what]) != file.digests[what]):
         note(f"{source}: {what} has changed since these plans were made", quiet=quiet)

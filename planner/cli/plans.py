@@ -22,13 +22,14 @@ from planner.cli.reports import (
     report_plan,
     report_simulation,
     show_page,
+    tell_moved,
+    tell_uncounted,
 )
 from planner.cli.schedules import (
     check_schedule,
     plan_schedule,
     show_schedule,
     simulated_schedule,
-    tell_moved,
 )
 from planner.cli.starting import Words, asked
 from planner.cli.terminal import (
@@ -219,15 +220,16 @@ def simulate(
         source, sets or (), epoch=epoch, report=report, json=how.json, quiet=quiet, records=records, stepwise=stepwise
     ):  # fmt: skip
         return
-    from planner.files.plan_file import dumps, holds_plan, read_plan
+    from planner.files.plan_file import dumps, holds_plan
     from planner.files.records import record_file
+    from planner.planning import opened
     from planner.planning import plan as planning
     from planner.report.money import simulation_data
     from planner.report.plans import simulation_page
 
     with progress(quiet=quiet) as tell:
         if holds_plan(source):
-            file = read_plan(source, edited_too=True)
+            file = opened.open_plan(source, edited_too=True)
             made_for, candidate = file.scenario, file.plan.candidate
             tell_moved(source, file, quiet=quiet)
         else:
@@ -235,11 +237,10 @@ def simulate(
         asked = made_for.changed(sets or ())
         with record_file(records) as taken:
             done = planning.simulation(asked, candidate, progress=tell, note=taken, stepwise=stepwise)
-    run, seen = done.candidate, done.judgement
-    page = expect_sections(simulation_page(seen, run, asked, money=done.priced), how.sections)
+    page = expect_sections(simulation_page(done.judgement, done.candidate, asked, money=done.priced), how.sections)
     report_simulation(report, done, asked, quiet=quiet)
-    write(dumps(simulation_data(seen, run))) if how.json else show_page(page, how.sections)
-    if not seen.valid:
+    write(dumps(simulation_data(done.judgement, done.candidate))) if how.json else show_page(page, how.sections)
+    if not done.judgement.valid:
         raise typer.Exit(ExitCode.NOT_VALIDATED)
 
 
@@ -277,21 +278,23 @@ def show(
     plan: PlanArgument, json: Json = False, quiet: Quiet = False, report: Report = None, sections: Sections = None
 ) -> None:
     """Print a plan.json as text. A file that contradicts itself is refused."""
-    from planner.files.plan_file import plan_text, read_plan
+    from planner.files.plan_file import plan_text
+    from planner.planning.opened import open_plan
     from planner.report.plans import plan_page
-    from planner.schedules.files import read_schedule
+    from planner.schedules.opened import open_schedule
 
     expect_writable(plan, report=report)
     if (several := fleet_file(plan)) is not None:
         show_fleet(several, sections or (), json=json, quiet=quiet, report=report)
         return
-    if (over_time := read_schedule(plan, edited_too=True)) is not None:
+    if (over_time := open_schedule(plan, edited_too=True)) is not None:
         show_schedule(over_time, tuple(sections or ()), json=json, quiet=quiet, report=report)
         return
-    file = read_plan(plan, edited_too=True)
+    file = open_plan(plan, edited_too=True)
     if file.edited:
         _show_edited(file, tuple(sections or ()), json=json, quiet=quiet, report=report)
         raise typer.Exit(ExitCode.NOT_VALIDATED)
+    tell_uncounted(file.scenario, quiet=quiet)
     text = plan_text(file.scenario, file.plan, file.digests)
     page = expect_sections(plan_page(file.plan, file.scenario), sections)
     report_plan(report, file.plan, file.scenario, quiet=quiet)
@@ -305,7 +308,7 @@ def _show_edited(file: "PlanFile", sections: tuple[str, ...], *, json: bool, qui
     from planner.report.edited import edited_page
 
     now = as_it_stands(file.scenario, file.plan.candidate)
-    moved = tuple(filter(None, [disagreements(file.plan.candidate.totals, now.totals)]))
-    page = expect_sections(edited_page(now, file.scenario, moved), sections)
-    report_edited(report, now, file.scenario, moved, quiet=quiet)
+    moved = tuple(filter(None, [disagreements(file.plan.candidate.totals, now.totals), *file.differences]))
+    page = expect_sections(edited_page(now, file.scenario, moved, file.standing), sections)
+    report_edited(report, now, file, moved, quiet=quiet)
     write(edited_text(file, now, moved)) if json else show_page(page, sections)

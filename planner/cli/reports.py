@@ -8,6 +8,7 @@ from planner.cli.terminal import note, print_view, progress
 from planner.errors import BadInput, nearest
 
 if TYPE_CHECKING:
+    from planner.files.plan_file import Kept, PlanFile, Written
     from planner.planning.plan import Simulation
     from planner.report.page import Page
     from planner.resolve.inputs import Inputs
@@ -70,7 +71,7 @@ def report_plan(
 
 
 def report_edited(
-    path: Path | None, candidate: "CandidatePlan", scenario: "Scenario", moved: Sequence[str], *, quiet: bool
+    path: Path | None, candidate: "CandidatePlan", file: "PlanFile", moved: Sequence[str], *, quiet: bool
 ) -> None:
     """Write the page of a plan that was edited since it was simulated; nothing where no report was asked for."""
     if path is None:
@@ -79,8 +80,8 @@ def report_edited(
     from planner.report.edited import edited_page
 
     with progress(quiet=quiet) as tell:
-        seen = planning.picture(scenario, candidate, progress=tell)
-    _put(path, edited_page(candidate, scenario, moved, seen), quiet=quiet)
+        seen = planning.picture(file.scenario, candidate, progress=tell)
+    _put(path, edited_page(candidate, file.scenario, moved, file.standing, seen), quiet=quiet)
 
 
 def report_simulation(path: Path | None, done: "Simulation", scenario: "Scenario", *, quiet: bool) -> None:
@@ -109,6 +110,33 @@ def report_page(path: Path | None, page: "Callable[[Found], Page]", found: Found
     """Write the page of a comparison; nothing where no report was asked for."""
     if path is not None:
         _put(path, page(found), quiet=quiet)
+
+
+def tell_moved(source: Path, file: "Kept", *, quiet: bool) -> None:
+    """Say what a plan rests on and has changed since, and that it is not the plan that was simulated."""
+    from planner.planning import plan as planning
+
+    tell_doubts(source, file, quiet=quiet)
+    now = planning.digests(file.scenario)
+    for name in sorted(file.digests):
+        if name in now and now[name] != file.digests[name]:
+            note(f"{source}: the {name} has changed since this plan was made", quiet=quiet)
+
+
+def tell_doubts(source: Path, file: "Written", *, quiet: bool) -> None:
+    """Say that a plan is not as it was simulated, and what of it."""
+    if file.edited:
+        note(f"{source}: {file.standing}; what follows is of the plan as it is now", quiet=quiet)
+        for each in file.differences:
+            note(f"{source}: {each}", quiet=quiet)
+
+
+def tell_uncounted(scenario: "Scenario", *, quiet: bool) -> None:
+    """Say that the figures of a plan were not counted again, where files that its question names are not here."""
+    from planner.files.restated import absent
+
+    for name in absent(scenario):
+        note(f"figures were not counted again: {name} is not here", quiet=quiet)
 
 
 def _put(path: Path, page: "Page", *, quiet: bool) -> None:

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from planner.cli.reports import expect_sections, report_page, report_schedule, show_page
+from planner.cli.reports import expect_sections, report_page, report_schedule, show_page, tell_moved, tell_uncounted
 from planner.cli.terminal import expect_neither, note, progress, write
 from planner.errors import BadInput, ExitCode, read_each
 
 if TYPE_CHECKING:  # slow to import, and needed only once there is such a plan
-    from planner.files.plan_file import Kept
     from planner.results.check import CheckReport
     from planner.results.timetable import Timetable
     from planner.scenario import Scenario
@@ -72,10 +71,10 @@ def simulated_schedule(
     """
     from planner.files.plan_file import holds_plan
     from planner.planning.beside_time import row_of
-    from planner.schedules.files import read_schedule
+    from planner.schedules.opened import open_schedule
     from planner.schedules.planning import serve_again
 
-    file = read_schedule(source, edited_too=True) if holds_plan(source) else None
+    file = open_schedule(source, edited_too=True) if holds_plan(source) else None
     if file is None:
         if epoch is not None:
             raise BadInput(f"--epoch: {source} is no plan over time; expected the file that `plan` wrote of one")
@@ -95,19 +94,6 @@ def simulated_schedule(
     return True
 
 
-def tell_moved(source: Path, file: "Kept", *, quiet: bool) -> None:
-    """Say what a plan rests on and has changed since, and that it is not the plan that was simulated."""
-    from planner.files.plan_file import EDITED
-    from planner.planning import plan as planning
-
-    if file.edited:
-        note(f"{source}: {EDITED}; what follows is of the plan as it is now", quiet=quiet)
-    now = planning.digests(file.scenario)
-    for name in sorted(file.digests):
-        if name in now and now[name] != file.digests[name]:
-            note(f"{source}: the {name} has changed since this plan was made", quiet=quiet)
-
-
 def show_served(found: "Timetable", scenario: "Scenario", *, json: bool) -> None:
     """What the simulator said of each epoch."""
     from planner.files.plan_file import dumps
@@ -125,6 +111,7 @@ def show_schedule(
     from planner.schedules.files import timetable_text
     from planner.schedules.planning import as_it_stands
 
+    tell_uncounted(file.scenario, quiet=quiet)
     found = as_it_stands(file.scenario, file.timetable) if file.edited else file.timetable
     text = timetable_text(file.scenario, found, file.digests, edited=file.edited)
     page = expect_sections(timetable_page(found, file.scenario, edited=file.edited), sections)
@@ -143,9 +130,9 @@ def diff_schedules(before: Path, after: Path, *, json: bool, quiet: bool, report
     from planner.files.plan_file import dumps
     from planner.report.differences import schedule_diff_page
     from planner.schedules.compare import schedule_diff
-    from planner.schedules.files import read_schedule
+    from planner.schedules.opened import open_schedule
 
-    one, other = read_each(read_schedule, (before, after))
+    one, other = read_each(open_schedule, (before, after))
     if one is None or other is None:
         return expect_neither(one, other, (before, after), "is the plan of one load", "a plan over time")
     found = schedule_diff(one, other)

@@ -11,6 +11,7 @@ import typer
 
 from planner.cli.terminal import Json, note, print_view, write
 from planner.errors import BadInput
+from workloads.counts import plural
 from workloads.errors import WorkloadError
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def generate(
         write_plain_csv(trace, out)
     except OSError as error:
         raise BadInput(f"{out}: cannot be written: {error.strerror}; nothing was written") from None
-    note(f"wrote {len(trace):,} requests to {out}")
+    note(f"wrote {plural(len(trace), 'request')} to {out}")
 
 
 def by_option(read: "Callable[[], Trace]") -> "Trace":

@@ -18,6 +18,7 @@ from planner.results.difference import Diff, Move
 from planner.results.failings import failures
 from planner.results.plan import CandidatePlan, Totals
 from planner.scenario import Scenario
+from workloads.counts import number
 
 Progress = Callable[[str, float], None]
 
@@ -75,7 +76,7 @@ class _Comparison:
         self._rate_scale = files[lighter].plan.candidate.rate_scale
         self._scenario, asked = cases[lighter].scenario, cases[lighter].asked  # the scenario names one precision
         self._loops = {cases[lighter].policy.name: PlanningLoop(cases[lighter], _silent)}
-        self.load = f"{rates[lighter]:.4g} req/s: {asked.words}"
+        self.load = f"{number(rates[lighter])} req/s: {asked.words}"
         self.rates = {c.request_class.name: c.rate_req_per_s * self._rate_scale for c in asked.demand.classes}
         self._limits = {role: max(c.headroom.of(role) for c in (self.before, self.after)) for role in Role}
 

@@ -12,6 +12,7 @@ from planner.scenario import Scenario
 from planner.scenario.availability_section import AvailabilitySection
 from planner.scenario.objectives import Objective
 from planner.scenario.power import PowerSection
+from workloads.counts import plural
 from workloads.slo import Slo
 
 CLOSE_FRAC = 1e-6
@@ -28,6 +29,8 @@ def plan_faults(scenario: Scenario, plan: ValidatedPlan) -> Iterator[str]:
         plan: the answer beside it.
     """
     yield from _totals(plan.candidate)
+    if scenario.policy.cells not in (None, plan.candidate.cells):
+        yield f"plan.candidate.cells: found {plan.candidate.cells}; expected {scenario.policy.cells}, as was asked"
     yield from _worth(scenario, plan)
     yield from evidence_faults(scenario.slos(), plan.judgement.evidence, "plan.judgement.evidence")
     yield from _too_rarely_up(scenario.availability, plan)
@@ -59,8 +62,13 @@ def _totals(candidate: CandidatePlan) -> Iterator[str]:
     if used > totals.gpus:
         yield f"plan.candidate.totals.gpus: found {totals.gpus}; expected at least {used}, what the instances use"
     for pool in candidate.pools:
+        for what in ("machine", "instance"):
+            if (count := getattr(pool, f"{what}s")) % candidate.cells:
+                words = f"found {candidate.cells}, {plural(count, what)} of {pool.spec.name}"
+                yield f"plan.candidate.cells: {words}; expected equal cells"
         if pool.spares >= pool.machines:
-            yield f"plan.candidate.pools: found {pool.spares} spares of {pool.machines} machines; expected fewer"
+            words = f"found {plural(pool.spares, 'spare')} of {plural(pool.machines, 'machine')}"
+            yield f"plan.candidate.pools: {words}; expected fewer"
 
 
 def _worth(scenario: Scenario, plan: ValidatedPlan) -> Iterator[str]:
@@ -127,6 +135,8 @@ def evidence_faults(slos: Sequence[Slo], evidence: Sequence[Evidence], where: st
 def _too_rarely_up(asked: AvailabilitySection, plan: ValidatedPlan) -> Iterator[str]:
     """A share of time below that which was asked for, or none."""
     target, found = asked.target_frac, plan.availability
+    if not asked.asked and (spare := sum(pool.spares for pool in plan.candidate.pools)):
+        yield f"plan.candidate.pools: found {plural(spare, 'spare')}; expected none: availability was not asked"
     if target is not None and (found is None or found.up_frac < target * (1 - 1e-9)):
         yield f"plan.availability.up_frac: found {found.up_frac if found else 'none'}; expected at least {target:g}"
 
@@ -180,7 +190,8 @@ def row_faults(asked: PowerSection, row: RowStudy | None, machines: int, where: 
         if found != expected:
             yield f"{where}.{key}: found {found:g}; expected {expected:g}"
     if not row.fits:
-        yield f"{where}: found {row.needed_rows} rows needed of {row.rows}; a validated plan stands in its rows"
+        needed = plural(row.needed_rows, "row")
+        yield f"{where}: found {needed} needed of {row.rows}; a validated plan stands in its rows"
     yield from _series_faults(row, f"{where}.series")
     if held is None or held.fails:
         yield f"{where}.machines: found {row.machines}; expected a number that was tried and held"

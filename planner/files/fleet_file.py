@@ -14,10 +14,10 @@ from planner.files.plan_file import (
     SCHEMA_VERSION,
     PlanFile,
     Written,
+    bound_text,
     contradictions,
     dumps,
     read_kind,
-    sealed,
 )
 from planner.results.fleet import FleetPlan, NoFleetPlan
 from planner.scenario.fleet import Fleet
@@ -45,14 +45,14 @@ class FleetFile(Written):
             digests={k.removeprefix(prefix): d for k, d in self.digests.items() if k.startswith(prefix)},
             scenario=scenario.model_copy(update={"power": PowerSection()}), plan=plans[name],
         )  # fmt: skip
-        file._edited = self.edited
-        return file
+        file._sealed = self.sealed
+        return file.doubted(self.standing, self.differences) if self.edited else file
 
 
 def fleet_text(scenario: Fleet, found: FleetPlan, digests: Mapping[str, str]) -> str:
     """The content of such a file: same arguments, same text."""
     head = {"schema_version": SCHEMA_VERSION, "phasewise_version": __version__, "validated": True}
-    return sealed({**head, "digests": digests, "scenario": scenario, "fleet": found})
+    return bound_text({**head, "digests": digests, "scenario": scenario, "fleet": found})
 
 
 def no_fleet_text(scenario: Fleet, found: NoFleetPlan, digests: Mapping[str, str]) -> str:
@@ -85,7 +85,7 @@ def _contradictions(file: FleetFile) -> Iterator[str]:
     fleet, totals = file.fleet, file.fleet.totals
     if fleet.objective != file.scenario.objective:
         yield f"fleet.objective: found {fleet.objective}; expected the scenario's {file.scenario.objective}"
-    if not file.edited:
+    if file.sealed:
         yield from bound_faults(fleet.objective, fleet.objective_value, fleet.bound, fleet.gap_frac, "fleet")
         yield from row_faults(file.scenario.power, fleet.power, totals.machines, "fleet.power")
         for nine in (nine for nine in fleet.nines if nine.chosen):

@@ -37,12 +37,16 @@ def leader_worker_sets(plan: Deployment) -> str:
             f"--format lws: found the pools {', '.join(split)}, between which a router moves requests; expected mixed "
             "pools, or --format dynamo or llm-d"
         )
-    documents = [document for worker in plan.workers for document in (_set(plan, worker), _service(plan, worker))]
+    documents = [
+        document for part in plan.parts() for worker in part.workers
+        for document in (_set(part, worker), _service(part, worker))
+    ]  # fmt: skip
     lines = (
         f"{plan.name}: {plan.words}",
         "Apply: kubectl apply -f FILE, where the LeaderWorkerSet controller is installed",
         f"Weights: {plan.model}. Served as: {plan.served}; image and flags are those of that release.",
         f"Nodes need the label {_NODE_LABEL}; the secret {_SECRET} holds HF_TOKEN.",
+        *plan.cell_words,
         *(f"Not as simulated: {words}." for words in plan.differences),
         *(f"{w.name}: set by hand on its nodes: {', '.join(f'{k}={v}' for k, v in w.notes)}"
           for w in plan.workers if w.notes),

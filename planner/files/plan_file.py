@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
@@ -16,6 +15,7 @@ from hw_catalog.strict_files import MAX_JSON_BYTES, Unreadable, json_document, r
 from planner import __version__
 from planner.errors import BadInput
 from planner.files.faults import plan_faults, study_faults
+from planner.files.seals import WHOLE, bound, digest, unlike
 from planner.files.writing import write_whole
 from planner.results.evidence import Evidence, NoPlan, ValidatedPlan
 from planner.results.plan import CandidatePlan
@@ -35,7 +35,7 @@ _BUSIEST_FRAC = 20.0
 times as much."""
 
 EDITED = "unvalidated (edited since it was simulated)"
-"""What a plan is whose file does not have the digest of its content."""
+"""What a plan is whose file, or some part of it, is not as it was written after the simulation."""
 
 
 class Written(BaseModel):
@@ -48,16 +48,41 @@ class Written(BaseModel):
     validated: Literal[True] = Field(description="only validated plans are written")
     digests: dict[str, str] = Field(description="what was read (scenario, catalog, trace) -> SHA-256, hex")
     content_sha256: str = Field("", description="SHA-256 of all else in the file, hex; tells a plan edited since")
-    _edited: bool = PrivateAttr(default=False)
+    evidence_sha256: dict[str, str] = Field(
+        default_factory=dict, description="part of the evidence -> SHA-256 of it with question and machines, 16 digits"
+    )
+    _differences: tuple[str, ...] = PrivateAttr(default=())
+    _standing: str = PrivateAttr(default="")
+    _sealed: bool = PrivateAttr(default=True)
+
+    @property
+    def sealed(self) -> bool:
+        """The file has the digest of all that it says: it claims to be as it was written."""
+        return self._sealed
 
     @property
     def edited(self) -> bool:
         """The file is not as it was written after the simulation: nothing is known of what it says now."""
-        return self._edited
+        return bool(self._standing)
+
+    @property
+    def standing(self) -> str:
+        """What such a plan is; empty where it is as it was simulated."""
+        return self._standing
+
+    @property
+    def differences(self) -> tuple[str, ...]:
+        """What is not as it was simulated, a sentence each."""
+        return self._differences
+
+    def doubted(self, standing: str, differences: Sequence[str]) -> Self:
+        """The same file, not as it was simulated."""
+        self._standing, self._differences = self._standing or standing, (*self._differences, *differences)
+        return self
 
     @classmethod
-    def of(cls, data: Mapping[str, Any], path: Path, *, edited: bool) -> Self:
-        """The file that plain data describes.
+    def of(cls, data: Mapping[str, Any], path: Path) -> Self:
+        """The file that plain data describes, with what in it is not as it was simulated.
 
         Raises:
             BadInput: with every value that is missing, unknown, of the wrong kind or out of range.
@@ -71,8 +96,8 @@ class Written(BaseModel):
         problems += [f"{path}: {problem}" for problem in _misread(data, plain(file), "")]
         if problems:
             raise BadInput(*problems, *_of_another(data, path))
-        file._edited = edited
-        return file
+        found, file._sealed = tuple(unlike(data)), data.get(WHOLE) == digest(data)
+        return file.doubted(EDITED, found) if found or not file.sealed else file
 
 
 def _of_another(data: Mapping[str, Any], path: Path) -> list[str]:
@@ -130,20 +155,23 @@ def _text(data: object) -> str:
 
 def sealed(content: Mapping[str, object]) -> str:
     """JSON text of a file with the digest of all that it says."""
-    data = plain(content)
-    return _text({**data, "content_sha256": _digest(data)})
+    return _sealed(plain(content))
 
 
-def _digest(data: Mapping[str, Any]) -> str:
-    """SHA-256 of JSON data, whatever its layout, without the digest that is in it."""
-    content = {key: value for key, value in data.items() if key != "content_sha256"}
-    return sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode(errors="surrogatepass")).hexdigest()
+def _sealed(data: Mapping[str, Any]) -> str:
+    """The same of plain data."""
+    return _text({**data, WHOLE: digest(data)})
+
+
+def bound_text(content: Mapping[str, object]) -> str:
+    """The same with every part of the evidence bound to the question and the machines that it was simulated for."""
+    return _sealed(bound(plain(content)))
 
 
 def plan_text(scenario: Scenario, plan: ValidatedPlan, digests: Mapping[str, str]) -> str:
     """The content of ``plan.json``: same arguments, same text."""
     head = {"schema_version": SCHEMA_VERSION, "phasewise_version": __version__, "validated": True}
-    return sealed({**head, "digests": digests, "scenario": scenario, "plan": plan})
+    return bound_text({**head, "digests": digests, "scenario": scenario, "plan": plan})
 
 
 def edited_text(file: PlanFile, now: CandidatePlan, moved: Sequence[str]) -> str:
@@ -184,8 +212,8 @@ def holds_plan(path: Path) -> bool:
     return text.startswith("{") and '"content_sha256": ' in text
 
 
-def loaded(path: Path) -> tuple[dict[str, Any], bool]:
-    """The data of a file that ``plan --out`` wrote, of whatever kind of plan, and whether it was edited since.
+def loaded(path: Path) -> dict[str, Any]:
+    """The data of a file that ``plan --out`` wrote, of whatever kind of plan.
 
     Raises:
         BadInput: it cannot be read, is cut off, has a key twice or a number without end, or is of another version.
@@ -206,7 +234,7 @@ def loaded(path: Path) -> tuple[dict[str, Any], bool]:
         raise BadInput(
             f"{path}: schema_version: found {found}; expected {SCHEMA_VERSION}: plan again with this version"
         )
-    return data, data.get("content_sha256") != _digest(data)
+    return data
 
 
 def read_plan(path: Path, *, edited_too: bool = False) -> PlanFile:
@@ -219,7 +247,7 @@ def read_plan(path: Path, *, edited_too: bool = False) -> PlanFile:
     Raises:
         BadInput: it is cut off, of another version, has unknown or missing keys, contradicts itself, or was edited.
     """
-    data, edited = loaded(path)
+    data = loaded(path)
     if "fleet" in data:
         raise BadInput(f"{path}: found the plans of several models; expected that of one: {SEVERAL}")
     if "timetable" in data:
@@ -228,7 +256,7 @@ def read_plan(path: Path, *, edited_too: bool = False) -> PlanFile:
             "of its kind and `export --format csv` read this one)"
         )
     expect_validated(data, path)
-    file = PlanFile.of(data, path, edited=edited)
+    file = PlanFile.of(data, path)
     expect_sound(file, path, contradictions(file), edited_too=edited_too)
     return file
 
@@ -253,11 +281,11 @@ def read_kind(
     Raises:
         BadInput: it cannot be read, or holds plans that are cut off, of another version, contradictory, or edited.
     """
-    data, edited = loaded(path)
+    data = loaded(path)
     if key not in data:
         return None
     expect_validated(data, path)
-    file = form.of(data, path, edited=edited)
+    file = form.of(data, path)
     expect_sound(file, path, contradictions(file), edited_too=edited_too)
     return file
 
@@ -282,7 +310,8 @@ def expect_sound(file: Written, path: Path, contradictions: Iterable[str], *, ed
         raise BadInput(*found)
     if file.edited and not edited_too:
         raise BadInput(
-            f"{path}: {EDITED}; expected the file as `plan --out` wrote it (`simulate` tells what this one does)"
+            f"{path}: {file.standing}; expected the file as `plan --out` wrote it (`simulate` says what this one does)",
+            *(f"{path}: {text}" for text in file.differences),
         )
 
 
@@ -342,14 +371,14 @@ def contradictions(file: PlanFile) -> Iterator[str]:
     """What a hand that edits one number forgets to edit elsewhere."""
     yield from plan_faults(file.scenario, file.plan)
     yield from other_question(file)
-    if not file.edited:
+    if file.sealed:
         yield from study_faults(file.scenario, file.plan)
 
 
 def other_question(file: Kept) -> Iterator[str]:
     """A question that is not the one which the plan was made for, in a file that does not say that it was edited."""
     told, now = file.digests.get("scenario"), digest_of(file.scenario)
-    if not file.edited and told is not None and told != now:
+    if file.sealed and told is not None and told != now:
         yield f"scenario: found another than the plan was made for (digests.scenario {told[:12]}; expected {now[:12]})"
 
 

@@ -33,12 +33,19 @@ Yaml = dict[str, Any]
 
 
 def dynamo(plan: Deployment) -> str:
-    """A ``DynamoGraphDeployment``: a frontend and one component per pool."""
+    """A ``DynamoGraphDeployment`` for each cell: a frontend and one component per pool."""
+    shipped = f"{plan.engine} {DYNAMO_ENGINES[plan.engine]}"
+    head = _comment(plan, "kubectl apply -f FILE", f"Dynamo 1.3.0 holds {shipped}")
+    return head + "---\n".join(_dump(_graph(part)) for part in plan.parts())
+
+
+def _graph(plan: Deployment) -> Yaml:
+    """The deployment of one cell, or of a plan in one pool."""
     frontend = {
         "name": "Frontend", "type": "frontend", "replicas": 1,
         "podTemplate": {"spec": {"containers": [{"name": "main", "image": DYNAMO_IMAGES[plan.engine]}]}},
     }  # fmt: skip
-    body = {
+    return {
         "apiVersion": "nvidia.com/v1beta1",
         "kind": "DynamoGraphDeployment",
         "metadata": {"name": plan.name, "annotations": {"phasewise/status": plan.status}},
@@ -47,8 +54,6 @@ def dynamo(plan: Deployment) -> str:
             "components": [frontend, *(_component(plan, w) for w in plan.workers)],
         },
     }
-    shipped = f"{plan.engine} {DYNAMO_ENGINES[plan.engine]}"
-    return _comment(plan, "kubectl apply -f FILE", f"Dynamo 1.3.0 holds {shipped}") + _dump(body)
 
 
 def _component(plan: Deployment, worker: Worker) -> Yaml:
@@ -94,7 +99,9 @@ def llm_d(plan: Deployment) -> str:
         )
     prefills = [w for w in plan.workers if w.role is Role.PREFILL]
     others = [w for w in plan.workers if w.role is not Role.PREFILL]
-    documents = [_values(plan, decode, prefill) for decode, prefill in zip_longest(others, prefills)]
+    documents = [
+        _values(part, decode, prefill) for part in plan.parts() for decode, prefill in zip_longest(others, prefills)
+    ]
     how = "helm install NAME llm-d-modelservice/llm-d-modelservice -f FILE, once for each document"
     return _comment(plan, how, "the release of its vllm is not known to phasewise") + "---\n".join(
         _dump(document) for document in documents
@@ -151,6 +158,7 @@ def _comment(plan: Deployment, how: str, image: str) -> str:
         f"Weights: {plan.model}. Served as: {plan.served}; the flags are those of that release.",
         f"Images: those of the stacks' published examples, pin your own; {image}.",
         f"Nodes need the label {_NODE_LABEL}.",
+        *plan.cell_words,
         *(f"Not as simulated: {words}." for words in plan.differences),
         *(f"{w.name}: set by hand on its nodes: {', '.join(f'{k}={v}' for k, v in w.notes)}"
           for w in plan.workers if w.notes),

@@ -9,10 +9,11 @@ from planner.results.evidence import ValidatedPlan
 from planner.results.plan import CandidatePlan
 from planner.results.precision import precision
 from planner.scenario import Scenario
+from workloads.counts import number, plural, watts
 
 _COLUMNS = (
     "status", "role", "machine", "machines", "instances", "tp", "pp", "dp", "ep", "kvp", "chunk_tokens", "clock_mhz",
-    "cap_w", "rate_req_per_s", "load_frac", "kv_load_frac", "dtype", "kv_dtype", "engine", "engine_version",
+    "cap_w", "cells", "rate_req_per_s", "load_frac", "kv_load_frac", "dtype", "kv_dtype", "engine", "engine_version",
     "checkpoint",
 )  # fmt: skip
 
@@ -31,7 +32,7 @@ def as_csv(answer: ValidatedPlan | CandidatePlan) -> str:
         knobs = ("" if v is None else v for v in (spec.chunk_tokens, spec.clock_mhz, spec.cap_w))
         writer.writerow(inert((
             status, spec.role, spec.machine, pool.machines, pool.instances, layout.tp, layout.pp, layout.dp, layout.ep,
-            layout.kvp, *knobs, f"{sum(pool.rate_req_per_s.values()):.6g}", f"{pool.load_frac:.6g}",
+            layout.kvp, *knobs, candidate.cells, f"{sum(pool.rate_req_per_s.values()):.6g}", f"{pool.load_frac:.6g}",
             f"{pool.kv_load_frac:.6g}", *_served(answer, spec.name),
         )))  # fmt: skip
     return text.getvalue()
@@ -61,8 +62,9 @@ def as_markdown(answer: ValidatedPlan | CandidatePlan, scenario: Scenario) -> st
     lines = [
         f"# {_plain(scenario.name)}",
         "",
-        f"**{status.capitalize()}**: {totals.machines} machines ({totals.gpus} GPUs), {totals.cost_usd_per_h:,.2f} "
-        f"USD/h, {totals.power_w / 1e3:,.1f} kW rated, for {scenario.model.name}, policy {candidate.policy}.",
+        f"**{status.capitalize()}**: {plural(totals.machines, 'machine')} ({plural(totals.gpus, 'GPU')}), "
+        f"{totals.cost_usd_per_h:,.2f} USD/h, {watts(totals.power_w)} rated, for {scenario.model.name}, policy "
+        f"{candidate.policy}{_cells(candidate)}.",
         *([f"\nServed in {precision(answer.served)}."] if isinstance(answer, ValidatedPlan) and answer.served else []),
         "",
         *_rows(
@@ -70,7 +72,7 @@ def as_markdown(answer: ValidatedPlan | CandidatePlan, scenario: Scenario) -> st
             [
                 (
                     pool.spec.role, pool.spec.machine, pool.spec.layout.name, pool.instances, pool.machines,
-                    f"{sum(pool.rate_req_per_s.values()):.4g}", f"{pool.load_frac:.0%}",
+                    number(sum(pool.rate_req_per_s.values())), f"{pool.load_frac:.0%}",
                 )
                 for pool in candidate.pools
             ],
@@ -79,13 +81,28 @@ def as_markdown(answer: ValidatedPlan | CandidatePlan, scenario: Scenario) -> st
     if isinstance(answer, ValidatedPlan):
         judged = answer.judgement
         rows = [
-            (e.key, f"{e.limit:g} {e.unit.symbol}", f"{e.measured:.3g}", f"{e.low:.3g} to {e.high:.3g}", e.verdict, e.n)
+            (
+                e.key,
+                f"{e.limit:g} {e.unit.symbol}",
+                number(e.measured, 3),
+                f"{number(e.low, 3)} to {number(e.high, 3)}",
+                e.verdict,
+                e.n,
+            )
             for e in judged.evidence
         ]
-        lines += ["", f"Served: {judged.workload}, {len(judged.seeds)} seeds of {judged.horizon_s:g} s.", ""]
+        lines += ["", f"Served: {judged.workload}, {plural(len(judged.seeds), 'seed')} of {judged.horizon_s:g} s.", ""]
         lines += _rows(("objective", "limit", "measured", "interval", "verdict", "n"), rows)
         lines += ["", *(f"- {warning}" for warning in answer.warnings)] if answer.warnings else []
     return "\n".join(lines) + "\n"
+
+
+def _cells(candidate: CandidatePlan) -> str:
+    """How the machines are divided; empty of one pool."""
+    if candidate.cells == 1:
+        return ""
+    each = plural(candidate.totals.machines // candidate.cells, "machine")
+    return f", in {candidate.cells} cells of {each}, each request sent to one of them by chance"
 
 
 def _served(answer: ValidatedPlan | CandidatePlan, pool: str) -> tuple[str, str, str, str, str]:

@@ -1,8 +1,8 @@
 """The neutral plan: what runs, how often, on what, with which engine flags; every stack says it in its own way."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from planner.errors import BadInput
 from planner.files.engine_arguments import Instance, arguments, difference, problems
@@ -12,6 +12,7 @@ from planner.results.evidence import ValidatedPlan
 from planner.results.plan import CandidatePlan, Pool
 from planner.results.precision import Served, precision
 from planner.scenario import Scenario
+from workloads.counts import plural, watts
 from workloads.models import ModelSpec, alike
 
 
@@ -56,7 +57,8 @@ class Deployment:
         served: formats, engine and release in words.
         weights_bytes: what the checkpoint takes on disk.
         differences: what the engine does otherwise than the simulation, sentences.
-        workers: one per pool, prefill first.
+        workers: one per pool, prefill first; of each cell.
+        cells: equal deployments that the plan is divided into.
     """
 
     name: str
@@ -69,6 +71,25 @@ class Deployment:
     weights_bytes: float
     differences: tuple[str, ...]
     workers: tuple[Worker, ...]
+    cells: int = 1
+
+    def parts(self) -> "Iterator[Deployment]":
+        """What is deployed under each name: itself, or one for each cell."""
+        if self.cells == 1:
+            yield self
+            return
+        for cell in range(self.cells):
+            yield replace(self, name=f"{self.name}-cell-{cell}", cells=1)
+
+    @property
+    def cell_words(self) -> tuple[str, ...]:
+        """What an operator of cells has to know, in a line; empty of one pool."""
+        if self.cells == 1:
+            return ()
+        return (
+            f"Cells: {self.cells} equal deployments, {self.name}-cell-0 to -{self.cells - 1}; as simulated, each "
+            "request is sent to one of them by chance: a router in front of them does that, and none is in here.",
+        )
 
 
 def deployment(
@@ -102,11 +123,11 @@ def deployment(
     for pool in pools:
         seen[pool.spec.role] += 1
         name = f"{pool.spec.role}-{seen[pool.spec.role]}" if several[pool.spec.role] else str(pool.spec.role)
-        workers.append(_worker(name, pool, instances[pool.spec.name]))
+        workers.append(_worker(name, pool, instances[pool.spec.name], candidate.cells))
     totals, first = candidate.totals, ways[pools[0].spec.name]
     words = (
-        f"{status}: {totals.machines} machines, {totals.cost_usd_per_h:.2f} USD/h, {totals.power_w:.0f} W rated, "
-        f"policy {candidate.policy}"
+        f"{status}: {plural(totals.machines, 'machine')}, {totals.cost_usd_per_h:,.2f} USD/h, "
+        f"{watts(totals.power_w)} rated, policy {candidate.policy}"
     )
     differences = dict.fromkeys(filter(None, map(difference, instances.values())))
     if scenario.prefix_cache.host_gib:
@@ -117,7 +138,7 @@ def deployment(
         name=kubernetes_name(scenario.name), model=first.checkpoint, engine=first.engine,
         engine_version=first.engine_version, status=status, words=words, served=precision(ways.values()),
         weights_bytes=model.weight_bytes(first.dtype),
-        differences=tuple(differences), workers=tuple(workers),
+        differences=tuple(differences), workers=tuple(workers), cells=candidate.cells,
     )  # fmt: skip
 
 
@@ -159,12 +180,13 @@ def _problems(instances: dict[str, Instance], model: ModelSpec, scenario: Scenar
     return (*found, *(f"{limit.subject}: {limit.reason}" for limit in limits if limit.refused))
 
 
-def _worker(name: str, pool: Pool, instance: Instance) -> Worker:
+def _worker(name: str, pool: Pool, instance: Instance, cells: int) -> Worker:
+    """A pool in one of so many cells; files whose cells are not equal are not read."""
     layout = pool.spec.layout
     nodes = instance.nodes
     knobs = (("phasewise/clock-mhz", pool.spec.clock_mhz), ("phasewise/power-cap-w", pool.spec.cap_w))
     return Worker(
-        name=name, role=pool.spec.role, machine=pool.spec.machine, replicas=pool.instances, nodes=nodes,
+        name=name, role=pool.spec.role, machine=pool.spec.machine, replicas=pool.instances // cells, nodes=nodes,
         node_gpus=layout.gpus // nodes, tp=layout.tp, arguments=arguments(instance),
         notes=tuple((key, str(value)) for key, value in knobs if value is not None),
     )  # fmt: skip

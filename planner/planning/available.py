@@ -17,6 +17,7 @@ from planner.capacity.totals import counted
 from planner.planning.load_margin import margin
 from planner.planning.loop import PlanningLoop
 from planner.planning.one import worth
+from planner.planning.plausibility import peak_shares
 from planner.planning.refusals import raise_words
 from planner.planning.tighten import resized, totals_of
 from planner.resolve.availability import NINES, assumptions, rule_of
@@ -28,6 +29,7 @@ from planner.results.fleet import machines_of
 from planner.results.plan import CandidatePlan
 from planner.simulator.recovery import Stage, struck
 from planner.simulator.traffic import Traffic
+from workloads.counts import plural
 
 MOST_TURNS = 4
 """Plans that failures are injected into; each has more spare machines than the one before."""
@@ -80,7 +82,9 @@ def too_rarely_up(case: Case, candidate: CandidatePlan, progress: Progress) -> t
     lines = [f"{each.words}: {line}" for each in outages for line in each.fails]
     if up < target:
         spare = sum(pool.spares for pool in candidate.pools)
-        lines.append(f"availability.target_frac is {target:g}; with {spare} machines spare the plan has {up:.6g}")
+        lines.append(
+            f"availability.target_frac is {target:g}; with {plural(spare, 'machine')} spare the plan has {up:.6g}"
+        )
     short = [p for p in candidate.pools if p.spares < made.rule.spares.get(p.spec.role, 0)]
     lines += [f"availability.spares: {p.spec.name} has {p.spares}" for p in short]
     return tuple(lines)
@@ -101,25 +105,46 @@ def _answered(
 ) -> ValidatedPlan:  # fmt: skip
     """The plan with its spare machines, and how often it is up."""
     standing, judgement = held
-    stocks = made.stocks(standing)
-    study = Availability(
-        target_frac=made.rule.target_frac, up_frac=made.up(standing, recovery_s),
-        spare_machines=sum(pool.spares for pool in standing.pools),
-        racks=racks(standing.totals.machines, made.rule), domains=made.rule.domains,
-        failures_per_h=failures_per_h(stocks, made.rule), recovery_s=recovery_s,
-        nines=tuple(made.nines(standing, recovery_s)), outages=outages,
-        assumptions=assumptions(made.alone.case.scenario, made.reliability(standing), made.rule),
-    )  # fmt: skip
     value = abs(worth(made.alone, standing))
     bound = plan.certificate.bound
     gap = None if bound is None else abs(value - bound) / max(1e-9, abs(value))
     up = {pool.spec.name: f"{pool.spec.name} (of what must be up)" for pool in plan.candidate.pools}
     neighbours = tuple(replace(each, pool=up.get(each.pool, each.pool)) for each in plan.certificate.neighbours)
     return replace(
-        plan, candidate=standing, judgement=judgement, objective_value=value, availability=study,
+        plan, candidate=standing, judgement=judgement, objective_value=value,
+        availability=_study(made, standing, outages, recovery_s),
+        peaks=peak_shares(made.alone.case, standing, judgement),
         margin=margin(made.alone, standing) if with_margin else None,
         certificate=replace(plan.certificate, gap_frac=gap, neighbours=neighbours),
     )  # fmt: skip
+
+
+def _study(
+    made: "_Made", standing: CandidatePlan, outages: tuple[Outage, ...], recovery_s: float
+) -> Availability:  # fmt: skip
+    """How often a plan is up, and what other shares of time cost."""
+    return Availability(
+        target_frac=made.rule.target_frac, up_frac=made.up(standing, recovery_s),
+        spare_machines=sum(pool.spares for pool in standing.pools),
+        racks=racks(standing.totals.machines, made.rule), domains=made.rule.domains,
+        failures_per_h=failures_per_h(made.stocks(standing), made.rule), recovery_s=recovery_s,
+        nines=tuple(made.nines(standing, recovery_s)), outages=outages,
+        assumptions=assumptions(made.alone.case.scenario, made.reliability(standing), made.rule),
+    )  # fmt: skip
+
+
+def stated_again(case: Case, plan: ValidatedPlan) -> Availability:
+    """The availability of a plan, counted again from its machines and the recovery that was simulated.
+
+    Raises:
+        AssertionError: the plan has none.
+    """
+    said, standing = plan.availability, plan.candidate
+    assert said is not None, "asked only of plans that state it"
+    loop = PlanningLoop(spared(case), lambda *_: None)
+    needed = tuple(resized(p, p.machines - p.spares, loop.options[p.spec.name]) for p in standing.pools)
+    made = _Made(loop, replace(standing, pools=needed))
+    return _study(made, standing, said.outages, said.recovery_s)
 
 
 class _Made:

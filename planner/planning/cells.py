@@ -8,12 +8,16 @@ from planner.planning.grow import grown
 from planner.planning.load_margin import margin
 from planner.planning.loop import PlanningLoop
 from planner.planning.one import worth
+from planner.planning.plausibility import peak_shares
 from planner.planning.search import Contender, Searched, key_of, search, with_bound
 from planner.planning.tighten import totals_of
 from planner.resolve.case import Case
-from planner.resolve.cells import cell_case, cells_of
+from planner.resolve.cells import MOST_POOLED, cell_case, cells_of
+from planner.results.cells import Divided
+from planner.results.choice import Standing
 from planner.results.evidence import Judgement, Neighbour, NoPlan, ValidatedPlan
 from planner.results.plan import CandidatePlan
+from planner.scenario.objectives import Objective
 
 Progress = Callable[[str, float], None]
 
@@ -42,8 +46,28 @@ def searched_in_cells(
             contender.loop.prove()
     whole.answer = _verified(found, found.answer, whole.loop, cells, with_margin=with_margin)
     if isinstance(whole.answer, ValidatedPlan):
-        whole.answer = with_bound(whole.answer, fleet)
+        whole.answer = replace(with_bound(whole.answer, fleet), divided=_divided(whole.answer, whole.loop))
     return Searched(answer=whole.answer, contenders=tuple(fleet))
+
+
+def _divided(plan: ValidatedPlan, whole: PlanningLoop) -> Divided | None:
+    """What one pool would take: planned where a question that names no cells is planned so, else by the program."""
+    if plan.candidate.totals.machines <= MOST_POOLED:
+        answer = search([whole.case], whole.progress, with_margin=False, drawn_w=whole.drawn_w).answer
+        pool = answer.candidate if isinstance(answer, ValidatedPlan) else None
+        standing = Standing.VALIDATED
+    else:
+        solution = whole.canonical(whole.problem(plan.candidate.headroom))
+        pool = None if solution.allocation is None else whole.lifted(solution, plan.candidate.headroom)
+        standing = Standing.BOUND
+    if pool is None:
+        return None
+    value = abs(worth(whole, pool))
+    more = (plan.objective_value - value) / max(1e-9, value)
+    most = whole.case.scenario.objective is Objective.THROUGHPUT
+    return Divided(
+        objective_value=value, machines=pool.totals.machines, standing=standing, more_frac=-more if most else more
+    )  # fmt: skip
 
 
 def _undivided(
@@ -105,14 +129,14 @@ def _fleet_plan(
     return replace(
         plan, candidate=fleet, objective_value=abs(worth(whole, fleet)), judgement=judgement, rounds=rounds,
         certificate=replace(plan.certificate, neighbours=smaller), alternatives=tradeoffs(whole, fleet),
-        peaks=tuple(replace(each, gpus=each.gpus * cells) for each in plan.peaks),
+        peaks=peak_shares(whole.case, fleet, judgement),
         margin=margin(loop, cell) if with_margin else None,
     )  # fmt: skip
 
 
 def _fewer(neighbour: Neighbour, cells: int) -> Neighbour:
     """A neighbour of a cell, as one of the fleet: all cells are changed alike."""
-    return replace(neighbour, pool=f"{neighbour.pool}, in each of {cells} cells,", machines=neighbour.machines * cells)
+    return replace(neighbour, pool=f"{neighbour.pool} in each of {cells} cells", machines=neighbour.machines * cells)
 
 
 def _not_enough(fleet: CandidatePlan, judgement: Judgement, whole: PlanningLoop) -> Neighbour:

@@ -8,6 +8,7 @@ from planner.results.evidence import Judgement
 from planner.results.plan import CandidatePlan
 from planner.results.row import RowStudy
 from planner.scenario import Scenario
+from workloads.counts import plural
 
 
 def over_budget(scenario: Scenario, candidate: CandidatePlan, judgement: Judgement) -> Iterator[str]:
@@ -43,5 +44,6 @@ def over_row(row: RowStudy) -> str:
         return ""
     words = f"a row of {row.row_limit_w:g} W holds {row.machines} ({row.machine}) under {row.policy}"
     if not row.needed_rows:
-        return f"{words}: no number of rows holds the {row.plan_machines} machines of the plan"
-    return f"{row.plan_machines} machines take {row.needed_rows} rows, power.rows is {row.rows}: {words}"
+        return f"{words}: no number of rows holds {plural(row.plan_machines, 'machine')} of the plan"
+    needed = f"{plural(row.plan_machines, 'machine')} of the plan need {plural(row.needed_rows, 'row')}"
+    return f"{needed}, power.rows is {row.rows}: {words}"

@@ -7,9 +7,19 @@ from planner.planning.tighten import faster
 from planner.results.evidence import Margin
 from planner.results.failings import failures
 from planner.results.plan import CandidatePlan
+from workloads.counts import number
 
 RATIOS = (1.02, 1.05, 1.1, 1.2, 1.35, 1.5, 2.0)
 """Loads that are tried, as shares of the planned one."""
+
+
+def unsure_of_load(found: Margin | None) -> tuple[str, ...]:
+    """That a plan is sold without room for a busier day, in a sentence; nothing where it has some."""
+    if found is None or found.holds_ratio > 1 or found.misses_ratio is None:
+        return ()
+    why = found.fails[0] if found.fails else "it fails"
+    words = f"no load margin: at {number(found.misses_ratio)} times the load {why}"
+    return (f"{words}; plan for more (workload.rate_scale) where the load is not certain",)
 
 
 def _late(loop: PlanningLoop, candidate: CandidatePlan, ratio: float) -> tuple[str, ...]:

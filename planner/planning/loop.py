@@ -28,6 +28,7 @@ from solvers.allocation import Reason, Solution, Termination
 from solvers.elastic import NotProven, StillInfeasible, smallest_raise
 from solvers.problem import Problem
 from solvers.solve import solve
+from workloads.counts import plural
 
 Progress = Callable[[str, float], None]
 
@@ -134,7 +135,7 @@ class PlanningLoop:
             else:
                 headroom = tighten(headroom, candidate, judgement)
         rounds = self.case.scenario.validation.max_rounds
-        words = f"no candidate met every objective in {rounds} rounds"
+        words = f"no candidate met every objective in {plural(rounds, 'round')}"
         return self._too_many_watts() or no_plan(self, "not validated", (words,))
 
     def prove(self) -> Termination:

@@ -6,6 +6,7 @@ from planner.resolve.workload import asked
 from planner.results.evidence import NoPlan, ValidatedPlan
 from planner.scenario import Scenario
 from planner.scenario.objectives import Objective
+from workloads.counts import number, plural
 
 MOST_REQUESTS = 400_000
 """Requests of a trace up to which the other growth is planned too, which takes about as long as the plan itself."""
@@ -36,9 +37,9 @@ def other_growth(
     if isinstance(answer, NoPlan):
         return (f"{begin} has no plan: {answer.explanation[0]}",)
     totals, mine = answer.candidate.totals, best.candidate.totals
-    rate = f", {answer.objective_value:.4g} req/s" if answer.objective == Objective.THROUGHPUT else ""
+    rate = f", {number(answer.objective_value)} req/s" if answer.objective == Objective.THROUGHPUT else ""
     change = totals.cost_usd_per_h / max(1e-9, mine.cost_usd_per_h) - 1
     return (
-        f"{begin} needs {totals.machines} machines at ${totals.cost_usd_per_h:,.2f}/h{rate} in simulation, against "
-        f"{mine.machines} ({change:+.1%} cost)",
+        f"{begin} needs {plural(totals.machines, 'machine')} at ${totals.cost_usd_per_h:,.2f}/h{rate} in simulation, "
+        f"against {mine.machines} ({change:+.1%} cost)",
     )

@@ -14,6 +14,7 @@ from planner.results.row import DomainUse, RowSeries, RowTrial
 from planner.simulator.rows.load import Weeks
 from planner.simulator.rows.metrics import largest_rise_w, losses, throughput_loss_frac
 from planner.simulator.rows.rows import Floor, Keep, RowCase, RowRun, run_rows
+from workloads.counts import plural
 
 Floats = NDArray[np.floating]
 Progress = Callable[[str, float], None]
@@ -116,7 +117,7 @@ class RowLab:
         q = self.question
         if machines not in self.trials:
             cases = [RowCase(machines=machines, limit_w=q.limit_w, policy=q.policy, seed=s) for s in q.seeds]
-            weeks = self._run(cases, f"{machines} machines", Keep(weeks=self._weeks))
+            weeks = self._run(cases, plural(machines, "machine"), Keep(weeks=self._weeks))
             self.trials[machines], self.series[machines] = self._trial(weeks), self._series(weeks)
         return self.trials[machines]
 
@@ -127,7 +128,7 @@ class RowLab:
         edges = (*q.thresholds_frac, 1.0, inf)[:2] if len(q.thresholds_frac) < 2 else q.thresholds_frac
         lost = dict(losses(weeks, self.free, q.floor))
         brakes = sum(r.brakes for r in weeks)
-        fails = [f"{brakes} brakes"] if brakes else []
+        fails = [f"{plural(brakes, 'brake')}"] if brakes else []
         fails += [f"{k} +{v:.1%}" for k, v in lost.items() if v > q.limits_frac[k]]
         return RowTrial(
             machines=n, ratio=n / q.provisioned_machines, peak_frac=float(watts.max()), brakes=brakes,

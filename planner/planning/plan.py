@@ -10,6 +10,7 @@ from planner.planning.cells import searched_in_cells
 from planner.planning.choices import Depth, choices, figures
 from planner.planning.in_rows import in_rows, limited_by_rows, prepared
 from planner.planning.limits import over_budget, over_row
+from planner.planning.load_margin import unsure_of_load
 from planner.planning.loop import PlanningLoop
 from planner.planning.other_growth import other_growth
 from planner.planning.recount import recounted
@@ -88,7 +89,8 @@ def plan(
         assert isinstance(better.answer, ValidatedPlan)
         best = replace(better.answer, alternatives=best.alternatives)
         table = choices(inputs, better.contenders, best, depth)
-    return replace(best, choices=(*table, *uncached(scenario, best, depth)))
+    warnings = (*unsure_of_load(best.margin), *best.warnings)
+    return replace(best, choices=(*table, *uncached(scenario, best, depth)), warnings=warnings)
 
 
 def _searched(

@@ -9,6 +9,7 @@ from planner.planning.tighten import at_rates
 from planner.resolve.case import Case, case_of
 from planner.results.plan import CandidatePlan, Totals
 from planner.scenario import Scenario
+from workloads.counts import plural
 
 CLOSE_FRAC = 1e-6
 """Within which two sums agree: files keep nine digits."""
@@ -52,4 +53,5 @@ def _unlike(candidate: CandidatePlan, options: Mapping[str, Option]) -> Iterator
         if name not in options:
             yield f"{name}: the scenario's catalog offers no such instance"
         elif pool.instances > (most := options[name].instances_on(pool.machines)):
-            yield f"{name}: found {pool.instances} instances on {pool.machines} machines; expected at most {most}"
+            found = f"{plural(pool.instances, 'instance')} on {plural(pool.machines, 'machine')}"
+            yield f"{name}: found {found}; expected at most {most}"

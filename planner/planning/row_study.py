@@ -25,6 +25,7 @@ from planner.scenario.power import PowerSection
 from planner.simulator.rows.load import WeeklyLoad, interleaved
 from planner.simulator.rows.rows import Floor
 from planner.simulator.rows.servers import Kind
+from workloads.counts import plural
 
 Ints = NDArray[np.int64]
 Progress = Callable[[str, float], None]
@@ -351,7 +352,7 @@ def _assumptions(
         f"priorities: {low_words}; requests are spread evenly",
         "clock response and watts off the highest clock: as hw_catalog/data/power.yaml says, transferred where not "
         "measured",
-        f"up to {most} machines; what holds for a number of machines is taken to hold for fewer",
+        f"up to {plural(most, 'machine')}; what holds for a number of machines is taken to hold for fewer",
     ]
     if asked.weeks < 2:
         found.append("the rows behind the UPS all repeat the one week simulated, so they peak together")

@@ -14,6 +14,7 @@ from planner.simulator.judge import Note, judge
 from planner.simulator.outages import outage
 from planner.simulator.pools import Events, PoolModel
 from planner.simulator.traffic import Judging, Traffic
+from workloads.counts import number
 
 Key = tuple[object, ...]
 
@@ -111,7 +112,7 @@ def _in_cells(case: Case, candidate: CandidatePlan, judging: Judging, note: Note
 def _words(asked: Asked, candidate: CandidatePlan, failures: int) -> str:
     """The workload in words, at the rate that the candidate serves."""
     factor = candidate.rate_scale
-    words = asked.words if factor == 1 else f"{asked.words}, times {factor:.4g}"
+    words = asked.words if factor == 1 else f"{asked.words}, times {number(factor)}"
     return words + (f", while {failures} machine{'s' * (failures > 1)} failed" if failures else "")
 
 

@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Sequence
 
 from planner.report.page import Cell, Chip, Lines, Section, Table, Tone, columns, section
-from planner.report.words import dollars, number, percent, plural, seconds, watts
+from planner.report.words import dollars, percent, seconds
 from planner.results.availability import Availability, Nine, Outage
 from planner.results.fleet import FleetPlan
+from workloads.counts import number, plural, watts
 
 NOT_REACHED = "no number of machines"
 
@@ -68,7 +69,7 @@ def _price(nine: Nine) -> str:
     if not nine.machines:
         return NOT_REACHED
     mark = " (this plan)" if nine.chosen else " (beyond the limits)" if nine.over else ""
-    domains = f" in {nine.domains} domains" if nine.domains > 1 else ""
+    domains = f" in {plural(nine.domains, 'domain')}" if nine.domains > 1 else ""
     machines = plural(nine.machines, "machine")
     return f"{machines}{domains}, {dollars(nine.cost_usd_per_h)}, {watts(nine.power_w)}{mark}"
 

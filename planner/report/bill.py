@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterator
 
-from planner.report.words import carbon, dollars, number, watts
+from planner.report.words import carbon, dollars
 from planner.results.bill import Bill
+from workloads.counts import number, watts
 
 
 def bill_rows(before: Bill, after: Bill) -> Iterator[tuple[str, str, str, str]]:
@@ -38,4 +39,4 @@ def bill_cells(bill: Bill | None, rated_w: float) -> tuple[str, str, str, str]:
 
 
 def _joules(value_j: float) -> str:
-    return f"{value_j:.3g} J"
+    return f"{number(value_j, 3)} J"

@@ -5,10 +5,11 @@ from collections.abc import Iterator, Sequence
 from planner.perf.layout import Role
 from planner.report.html.drawings import bar
 from planner.report.page import Chip, Lines, Section, Table, Tone, columns, section
-from planner.report.words import dollars, number, percent, valued
+from planner.report.words import dollars, percent, valued
 from planner.results.evidence import Round, ValidatedPlan
 from planner.results.precision import precision
 from planner.scenario.objectives import Objective
+from workloads.counts import number
 
 _PROVEN_FRAC = 1e-6
 _SLACK_RATIO = 1.1

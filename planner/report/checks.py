@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from planner.report.page import Lines, Page, Section, Table, columns, section
-from planner.report.words import plural, rate
+from planner.report.words import rate
 from planner.results.check import CheckReport
+from workloads.counts import plural
 
 
 def check_page(report: CheckReport) -> Page:

@@ -5,11 +5,12 @@ from collections.abc import Iterator, Sequence
 from planner.report.interactivity import of_choices
 from planner.report.money import NONE
 from planner.report.page import Lines, Section, Table, columns, section
-from planner.report.words import dollars, number, percent, plural, valued, watts
+from planner.report.words import dollars, percent, valued
 from planner.results.choice import Choice, Standing
 from planner.results.evidence import ValidatedPlan
 from planner.scenario.objectives import Objective
 from planner.scenario.policy_section import SPLIT
+from workloads.counts import number, plural, watts
 
 _KEYS = "model.dtype, model.kv_dtype, model.engine or policy.name"
 

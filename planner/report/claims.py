@@ -7,8 +7,8 @@ from planner.report.html.charts import line, short
 from planner.report.html.matrices import matrix
 from planner.report.page import Chart, Chip, Drawing, Page, Section, Table, Tile, Tone, columns
 from planner.report.tables import table
-from planner.report.words import number, plural
 from planner.reproduce.claims import Claim, ClaimVerdict, Figure, Reproduction
+from workloads.counts import number, plural
 
 _STYLES = {
     ClaimVerdict.REPRODUCED: "green",

@@ -7,10 +7,11 @@ from dataclasses import replace
 from planner.report.bill import bill_rows
 from planner.report.page import Cell, Lines, Page, Section, Table, Tile, columns, section
 from planner.report.schedule_words import J_PER_KWH
-from planner.report.words import amount, dollars, number, percent, plural, watts
+from planner.report.words import amount, dollars, percent
 from planner.results.difference import Change, Diff, Move, Purchase
 from planner.results.evidence import Evidence
 from planner.schedules.compare import ScheduleDiff
+from workloads.counts import number, plural, watts
 
 _SIGNS = {"+": "add", "-": "remove", "~": "change", "=": ""}
 _CHECKED = {"simulation": "simulation", "envelope": "planned load"}

@@ -12,17 +12,19 @@ from planner.results.plan import CandidatePlan
 from planner.scenario import Scenario
 
 EDITED = "UNVALIDATED (edited since it was simulated)"
+"""What a plan is that was edited."""
 
 
 def edited_page(
-    candidate: CandidatePlan, scenario: Scenario, moved: Sequence[str], picture: Picture | None = None
+    candidate: CandidatePlan, scenario: Scenario, moved: Sequence[str], standing: str, picture: Picture | None = None
 ) -> Page:
-    """What is known of a plan that was edited since it was simulated: what it buys, and no evidence.
+    """What is known of a plan that is not as it was simulated: what it buys, and no evidence.
 
     Args:
         candidate: the plan as it is now, recounted.
         scenario: the question.
         moved: the figures of the file that are not its own, a sentence each.
+        standing: what such a plan is: edited, or of other figures today.
         picture: one run of it over time, for the picture of the cluster.
     """
     about = f"{policy_words(candidate.policy, scenario.policy)}; {scenario.catalog.channel} prices"
@@ -32,14 +34,15 @@ def edited_page(
         if (limit := getattr(scenario.budget(), key)) is not None and spent > limit
     ]
     told = (("Objectives", "not known of the plan as it is now; `phasewise simulate` on this file serves it"),)
+    verdict = standing.replace("unvalidated", "UNVALIDATED", 1)
     headline, warnings = headline_of(candidate, scenario), (*over, *moved)
     pools = pools_table(candidate, None)
     return Page(
-        title=f"{scenario.name}: edited plan", verdict=EDITED, good=False, headline=headline, about=about, facts=told,
+        title=f"{scenario.name}: edited plan", verdict=verdict, good=False, headline=headline, about=about, facts=told,
         warnings=warnings,
         sections=(*section("buy", "What to buy", *bought(candidate, picture)), again(scenario)),
         screen=Screen(
-            head=(f"{EDITED}: {headline}", about), parts=(pools_part(pools, candidate),), told=warned(told, warnings),
+            head=(f"{verdict}: {headline}", about), parts=(pools_part(pools, candidate),), told=warned(told, warnings),
             more=more("buy, scenario"),
         ).blocks,
     )  # fmt: skip

@@ -9,7 +9,8 @@ from rich.text import Text
 from planner.accuracy.calibrate import Calibration, Factor
 from planner.accuracy.table import Accuracy, ErrorGroup, ErrorTotal, PublishedError
 from planner.report.tables import bullets, table
-from planner.report.words import percent, plural
+from planner.report.words import percent
+from workloads.counts import plural
 
 _SHOWN = 12
 """Reasons for exclusion that are spelled out; ``--json`` has every row."""

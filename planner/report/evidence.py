@@ -5,10 +5,12 @@ from collections.abc import Iterator, Sequence
 from planner.report.html.charts import latencies, over_time
 from planner.report.html.drawings import margin
 from planner.report.page import Cell, Chip, Lines, Section, Table, Tone, columns, section
-from planner.report.words import amount, number, percent, plural, rate, seconds
-from planner.results.evidence import Evidence, Judgement, Pooled, Verdict
+from planner.report.words import amount, percent, rate, seconds
+from planner.results.cells import Pooled
+from planner.results.evidence import Evidence, Judgement, Verdict
 from planner.results.picture import Picture
 from planner.results.plan import CandidatePlan
+from workloads.counts import number, plural
 from workloads.slo import Metric, Unit
 
 _TONES = {Verdict.MET: Tone.GOOD, Verdict.MISSED: Tone.BAD, Verdict.UNDECIDED: Tone.OPEN}

@@ -7,11 +7,12 @@ from math import isinf
 from planner.report.money import NONE, good_output_tokens_per_s
 from planner.report.page import Tile
 from planner.report.power import energy_tile
-from planner.report.words import dollars, number, percent, plural, rate, watts
+from planner.report.words import dollars, percent, rate
 from planner.results.bill import MONTH_H
 from planner.results.choice import Choice, per_million
 from planner.results.evidence import Judgement, Margin
 from planner.results.plan import CandidatePlan
+from workloads.counts import number, plural, watts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,21 +120,16 @@ def _usd(value: float | None) -> str:
 
 def speeds(found: Figures) -> str:
     """Output tokens per second of a GPU and of a user."""
-    user = "" if found.user_tokens_per_s is None else f", {found.user_tokens_per_s:.3g} tokens/s/user"
-    return f"{found.gpu_tokens_per_s:.3g} tokens/s/GPU{user}"
+    user = "" if found.user_tokens_per_s is None else f", {number(found.user_tokens_per_s, 3)} tokens/s/user"
+    return f"{number(found.gpu_tokens_per_s, 3)} tokens/s/GPU{user}"
 
 
 def drawn(found: Figures) -> str:
     """Watts at the wall, beside the rating: ``20.8 kW expected, 23.5 kW P99``."""
     most = "at most " if found.summed else ""
     ways = ((found.expected_w, "", "expected"), (found.p99_w, most, "P99"))
-    words = [f"{before}{_three(value)} {name}" for value, before, name in ways if value is not None]
+    words = [f"{before}{watts(value, 3)} {name}" for value, before, name in ways if value is not None]
     return ", ".join(words) or "expected and P99 not known"
-
-
-def _three(value_w: float) -> str:
-    """Watts with three digits: what is simulated is not known better."""
-    return f"{value_w / 1e3:.3g} kW" if value_w >= 1e3 else f"{value_w:.3g} W"
 
 
 def figure_tiles(found: Figures, margin: Margin | None = None) -> Iterator[Tile]:
@@ -148,7 +144,7 @@ def figure_tiles(found: Figures, margin: Margin | None = None) -> Iterator[Tile]
         label = "Per million tokens" if found.divided else "Per million output tokens"
         value = both if found.divided else _usd(found.output_usd)
         yield Tile(label=label, value=NONE if found.output_usd is None else value, note=note)
-    yield Tile(label="Output tokens per GPU", value=f"{found.gpu_tokens_per_s:.3g}/s",
+    yield Tile(label="Output tokens per GPU", value=f"{number(found.gpu_tokens_per_s, 3)}/s",
                note=f"{number(round(found.output_tokens_per_s))}/s in all" + _each(found))  # fmt: skip
     yield Tile(label="Rated power", value=watts(found.rated_w), note=drawn(found))
     if margin:
@@ -156,7 +152,7 @@ def figure_tiles(found: Figures, margin: Margin | None = None) -> Iterator[Tile]
 
 
 def _each(found: Figures) -> str:
-    return "" if found.user_tokens_per_s is None else f"; {found.user_tokens_per_s:.3g}/s a user"
+    return "" if found.user_tokens_per_s is None else f"; {number(found.user_tokens_per_s, 3)}/s a user"
 
 
 def _beyond(margin: Margin) -> str:

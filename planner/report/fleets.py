@@ -12,13 +12,14 @@ from planner.report.page import Block, Cell, Chart, Code, Column, Lines, Page, S
 from planner.report.plans import again, no_plan_page, plan_page, pools_table, simulation_page
 from planner.report.rows import row_line, row_section, standing_words
 from planner.report.screen import Part, Screen, more, rows_part, warned
-from planner.report.words import budget, dollars, number, percent, plural, rate, valued, watts
+from planner.report.words import budget, dollars, percent, rate, valued
 from planner.results.choice import priced
 from planner.results.evidence import Evidence, Margin, ValidatedPlan, Verdict
 from planner.results.fleet import FleetPlan, FleetSimulation, NoFleetPlan, machines_of, together
 from planner.results.picture import Picture
 from planner.results.plan import CandidatePlan
 from planner.scenario.fleet import Fleet
+from workloads.counts import number, plural, watts
 
 _FIRST = 4
 """Reasons that a headline names."""
@@ -207,7 +208,7 @@ def _parts(candidates: Mapping[str, CandidatePlan], evidence: Mapping[str, Seque
 
     def rest(places: Sequence[int]) -> str:
         used = max(flat[place].used_ratio for place in places)
-        return f"and {len(places)} more objectives, none beyond {percent(used)} of its limit"
+        return f"and {plural(len(places), 'more objective')}, none beyond {percent(used)} of its limit"
 
     return rows_part(pools), Part(table=_objectives(evidence), places=order, rest=rest)
 

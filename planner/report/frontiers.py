@@ -7,8 +7,9 @@ from planner.report.html.charts import line, short
 from planner.report.interactivity import of_frontier
 from planner.report.page import Chart, Lines, Page, Picker, Section, Table, Tile, columns
 from planner.report.plans import again
-from planner.report.words import number, percent, plural, valued
+from planner.report.words import percent, valued
 from planner.results.frontier import Design, Frontier
+from workloads.counts import number, plural
 
 _UNITS = {"cost": "usd", "power": "w", "machines": "number", "throughput": "req/s", "energy": "w", "carbon": "g/h"}
 _LABELS = {

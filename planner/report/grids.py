@@ -8,10 +8,10 @@ from rich.console import RenderableType
 from planner.report.html.charts import line, short
 from planner.report.page import Chart, Page, Section, Table, Tile, columns
 from planner.report.rich import drawn
-from planner.report.words import number
 from planner.reproduce.designs import SIMULATOR, Cluster
 from planner.reproduce.grid import BUDGETS, RATE_REQ_PER_S, Best, Row, best
 from planner.scenario.designs import DESIGNS
+from workloads.counts import number
 
 _MOST_NAMED = 4
 """Clusters of equal worth that are named; of the others only the number is told."""

@@ -5,13 +5,15 @@ from collections.abc import Iterable
 from planner.perf.layout import Role
 from planner.report.choices import split_words
 from planner.report.power import rated_words
-from planner.report.words import dollars, number, plural, policy_words, rate, watts
+from planner.report.words import dollars, percent, policy_words, rate, valued
+from planner.results.choice import Standing
 from planner.results.evidence import ValidatedPlan
 from planner.results.plan import CandidatePlan, Pool
 from planner.results.precision import precision
 from planner.scenario import Scenario
 from planner.scenario.fleet import Fleet
 from planner.scenario.objectives import Objective
+from workloads.counts import number, plural, watts
 
 _ROLES = {Role.PREFILL: " (prefill)", Role.DECODE: " (decode)", Role.MIXED: ""}
 _MOST_TYPES = 6
@@ -90,8 +92,21 @@ def cell_words(candidate: CandidatePlan) -> str:
     machines, cells = candidate.totals.machines, candidate.cells
     if cells == 1:
         return ""
-    each = f"{machines // cells}" if machines % cells == 0 else f"{machines // cells} to {machines // cells + 1}"
-    return f"{cells} cells of {each} machines"
+    return f"{plural(cells, 'cell')} of {plural(machines // cells, 'machine')}"
+
+
+def divided_words(plan: ValidatedPlan) -> str:
+    """What dividing a fleet into cells costs in its objective, against one pool; empty of one pool."""
+    found = plan.divided
+    if found is None:
+        return ""
+    most = plan.objective == Objective.THROUGHPUT
+    pool = f"{valued(plan.objective, found.objective_value)} ({plural(found.machines, 'machine')})"
+    how = "validated" if found.standing is Standing.VALIDATED else "as the program has it, not simulated"
+    gain = "achieves" if most else "takes"
+    side = "less" if most is (found.more_frac >= 0) else "more"
+    change = f"{gain} {percent(abs(found.more_frac))} {side}"
+    return f"dividing into {plan.candidate.cells} {change} than one pool: {pool}, {how}"
 
 
 def _workers(candidate: CandidatePlan) -> str:

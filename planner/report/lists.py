@@ -15,8 +15,9 @@ from hw_catalog.profile_files import ProfileListing
 from hw_catalog.profiles import KernelProfile
 from hw_catalog.provenance import Provenance
 from planner.report.tables import table
-from planner.report.words import number, percent, watts
+from planner.report.words import percent
 from planner.resolve.sized import Sized
+from workloads.counts import number, watts
 
 _GIB = 2.0**30
 

@@ -7,12 +7,13 @@ from planner.report.html.cluster import colour
 from planner.report.html.drawings import stacked
 from planner.report.money import NONE, good_output_tokens_per_s, good_prompt_tokens_per_s
 from planner.report.page import Block, Drawing, Lines, Section, Table, columns, section
-from planner.report.words import number, percent
+from planner.report.words import percent
 from planner.results.choice import per_million
 from planner.results.evidence import Judgement
 from planner.results.picture import Bought, Picture
 from planner.results.plan import CandidatePlan, Pool
 from planner.results.use import PoolUse
+from workloads.counts import number
 
 
 def phases(candidate: CandidatePlan, judgement: Judgement, picture: Picture | None) -> Iterator[Section]:
@@ -49,7 +50,7 @@ def _balance(candidate: CandidatePlan, judgement: Judgement, picture: Picture) -
     made.append(Table(columns=headings, rows=per_token, caption=caption))
     prefills, decodes = (_machines(candidate, role) for role in (Role.PREFILL, Role.DECODE))
     if prefills and decodes:
-        words = f"P:D is {prefills}:{decodes}: {prefills / decodes:.3g} prefill to 1 decode machine."
+        words = f"P:D is {prefills}:{decodes}: {number(prefills / decodes, 3)} prefill to 1 decode machine."
         made.append(Lines(lines=(words,)))
     return made
 
@@ -65,7 +66,8 @@ def _per_token(
     drawn_w = power.mean_w if power else what.rated_w * pool.machines
     return (
         pool.spec.name, number(round(tokens)), NONE if cost is None else f"${cost:,.3f}",
-        f"{'' if power else '≤ '}{drawn_w / tokens:.3g} J" if tokens else NONE, percent(use.busy_frac if use else 0.0),
+        f"{'' if power else '≤ '}{number(drawn_w / tokens, 3)} J" if tokens else NONE,
+        percent(use.busy_frac if use else 0.0),
     )  # fmt: skip
 
 

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from planner.report.headlines import machine_words
 from planner.report.page import Picker, Tile
-from planner.report.words import dollars, number, percent, plural, rate, watts
+from planner.report.words import dollars, percent, rate
 from planner.results.sweep import VALIDATED, Outcome, Point, WhatIf
+from workloads.counts import number, plural, watts
 
 
 def picker(sweep: WhatIf) -> Picker:

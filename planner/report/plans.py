@@ -26,16 +26,7 @@ from planner.report.phases import phases
 from planner.report.power import expected_words, layout_words, powered
 from planner.report.rows import row_section, standing_words
 from planner.report.screen import Screen, facts, more, objectives_part, pools_part, rows_part, warned
-from planner.report.words import (
-    budget,
-    dollars,
-    number,
-    peak_words,
-    percent,
-    plural,
-    policy_words,
-    watts,
-)
+from planner.report.words import budget, dollars, peak_words, percent, policy_words
 from planner.results.choice import Choice, priced
 from planner.results.evidence import Excuse, Judgement, NoPlan, ValidatedPlan
 from planner.results.picture import Picture
@@ -43,6 +34,7 @@ from planner.results.plan import CandidatePlan
 from planner.scenario import Scenario
 from planner.scenario.fleet import Fleet
 from planner.scenario.objectives import Budgets, Headroom
+from workloads.counts import number, plural, watts
 
 _PROVEN_FRAC = 1e-6
 _FAILS = 4
@@ -211,7 +203,7 @@ def pools_table(candidate: CandidatePlan, picture: Picture | None) -> Table:
         machine = f"{spec.machine} ({what.machine_gpus} {what.gpu})" if what else spec.machine
         rows.append((
             spec.role, machine, layout_words(spec), number(pool.instances), number(pool.machines), *worth,
-            f"{sum(pool.rate_req_per_s.values()):.4g}", percent(pool.load_frac), percent(pool.kv_load_frac),
+            number(sum(pool.rate_req_per_s.values())), percent(pool.load_frac), percent(pool.kv_load_frac),
         ))  # fmt: skip
     worth_headings = ("#cost", "#rated") if parts else ()
     headings = (
@@ -237,7 +229,7 @@ def _spending(plan: ValidatedPlan, scenario: Scenario) -> Iterator[str]:
     yield from token_words(plan.candidate, plan.judgement)
     yield f"Load limits of the optimiser: {_headroom(plan.candidate.headroom)}."
     if plan.candidate.rate_scale != 1:
-        yield f"It carries {plan.candidate.rate_scale:.4g} times the workload's rate."
+        yield f"It carries {number(plan.candidate.rate_scale)} times the workload's rate."
 
 
 def _headroom(headroom: Headroom) -> str:

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from planner.perf.layout import InstanceSpec
 from planner.report.page import Lines, Section, Table, Tile, columns, section
 from planner.report.rows import OVER_RATING_FRAC
-from planner.report.words import carbon, dollars, number, percent, watts
+from planner.report.words import carbon, dollars, percent
 from planner.results.evidence import Judgement
 from planner.results.plan import CandidatePlan, Totals
 from planner.results.use import PowerUse
 from planner.scenario import Scenario
+from workloads.counts import number, watts
 
 PEAKS = (
     "A simulated board never draws more than its rating; readings of one second do: 434 W of an A100 rated 400 W "
@@ -55,7 +56,7 @@ def energy_tile(judgement: Judgement, totals: Totals) -> Iterator[Tile]:
     if out <= 0:
         return
     total_j = sum(spent.values()) if spent else totals.power_w / out
-    value, where = (f"{total_j:.3g} J", "wall power") if spent else (f"≤ {number(total_j)} J", "at rated power")
+    value, where = (f"{number(total_j, 3)} J", "wall power") if spent else (f"≤ {number(total_j)} J", "at rated power")
     yield Tile(label="Energy per output token", value=value, note=f"{where}; {number(total_j / 3.6)} kWh a million")
 
 
@@ -104,5 +105,5 @@ def joules(judgement: Judgement) -> dict[str, float]:
 def joules_words(judgement: Judgement) -> Iterator[str]:
     """Joules of an output token, by what they were spent on."""
     if spent := joules(judgement):
-        parts = ", ".join(f"{each_j:.3g} {name}" for name, each_j in spent.items())
-        yield f"Energy: {sum(spent.values()):.3g} J per output token (wall power): {parts}."
+        parts = ", ".join(f"{number(each_j, 3)} {name}" for name, each_j in spent.items())
+        yield f"Energy: {number(sum(spent.values()), 3)} J per output token (wall power): {parts}."

@@ -6,8 +6,9 @@ from planner.report.html.charts import line, short
 from planner.report.html.drawings import bar
 from planner.report.page import Cell, Chart, Chip, Lines, Section, Table, Tone, columns, section
 from planner.report.row_curves import capped_table, curves, levels
-from planner.report.words import number, percent, plural, watts
+from planner.report.words import percent
 from planner.results.row import RowStudy, RowTrial
+from workloads.counts import number, plural, watts
 
 OVER_RATING_FRAC = 34.0 / 400.0
 """By which a reading of one second passed a board's rating: an A100 of 400 W read 434 W (Qwen3-14B, vLLM 0.10, one run,
@@ -73,7 +74,7 @@ def standing_words(row: RowStudy | None) -> str:
     """Where the machines of a plan stand, if in more than one row."""
     if row is None or row.needed_rows < 2:
         return ""
-    return f", in {row.needed_rows} rows of {watts(row.row_limit_w)}"
+    return f", in {plural(row.needed_rows, 'row')} of {watts(row.row_limit_w)}"
 
 
 def row_line(row: RowStudy) -> str:

@@ -8,7 +8,8 @@ from hw_catalog.bands import INSIDE_FRAC
 from planner.accuracy.table import Accuracy, ComparedValue, ErrorTotal
 from planner.report.html.charts import line, short
 from planner.report.page import Chart, Lines, Page, Section, Table, Tile, columns
-from planner.report.words import number, percent, plural
+from planner.report.words import percent
+from workloads.counts import number, plural
 
 METRICS = {
     "ttft_mean_s": ("time to first token, mean", "s"),
@@ -69,7 +70,7 @@ def _scatter(metric: str, values: Sequence[ComparedValue]) -> Chart:
         "series": series, "xUnit": unit, "xLabel": f"measured {words}", "xLog": True, "yUnit": unit, "yLog": True,
         "yLabel": "predicted", "height": 340,
     }  # fmt: skip
-    note = f"{number(len(values))} runs; between the dashed lines lie {percent(INSIDE_FRAC)} of them"
+    note = f"{plural(len(values), 'run')}; between the dashed lines lie {percent(INSIDE_FRAC)} of them"
     return Chart(name=f"scatter-{metric}", title=words, spec=spec, note=note, whole=True)
 
 

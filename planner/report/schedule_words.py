@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from planner.report.words import number, percent, plural, watts
+from planner.report.words import percent
 from planner.results.evidence import Verdict
 from planner.results.schedule import FixedFleet, OneKnob, Spent
 from planner.results.timetable import Served, Timetable, Tried
+from workloads.counts import number, plural, watts
 
 _BARS = " ▁▂▃▄▅▆▇█"
 J_PER_KWH = 3.6e6

@@ -36,12 +36,13 @@ from planner.report.schedule_words import (
     tried_words,
 )
 from planner.report.screen import Screen, more, rows_part, warned
-from planner.report.words import amount, number, percent, plural, policy_words, watts
+from planner.report.words import amount, percent, policy_words
 from planner.results.precision import Served as Precision
 from planner.results.precision import precision
 from planner.results.schedule import Epoch, Run, Schedule, Spent
 from planner.results.timetable import Served, Timetable
 from planner.scenario import Scenario
+from workloads.counts import number, plural, watts
 
 _H_S = 3600.0
 _ROW = 24
@@ -69,8 +70,8 @@ def timetable_page(found: Timetable, scenario: Scenario, *, edited: bool = False
     powered = [sum(e.machines.values()) for e in schedule.epochs]
     held = found.valid and bool(found.served)
     verdict = EDITED if edited else "VALIDATED" if held else "NOT VALIDATED"
-    span = f"{days:.3g} day{'s' * (days != 1)}"
-    headline = f"${schedule.cost_usd:,.0f} for {span}, {min(powered)} to {max(powered)} machines"
+    span = f"{number(days, 3)} day{'s' * (days != 1)}"
+    headline = f"${schedule.cost_usd:,.0f} for {span}, {min(powered):,} to {plural(max(powered), 'machine')}"
     about = f"{asked}; least {', then '.join(schedule.aims)}; {_epochs(schedule)}"
     told, timeline = _facts(found, schedule, edited=edited), _timeline(schedule)
     return Page(
@@ -111,7 +112,7 @@ def _asked(found: Timetable, scenario: Scenario) -> str:
 
 
 def _epochs(schedule: Schedule) -> str:
-    return f"{plural(len(schedule.epochs), 'epoch')} of {schedule.epoch_s / _H_S:.3g} h"
+    return f"{plural(len(schedule.epochs), 'epoch')} of {number(schedule.epoch_s / _H_S, 3)} h"
 
 
 def _tiles(found: Timetable, schedule: Schedule, days: float) -> list[Tile]:
@@ -320,7 +321,7 @@ def _served(served: Sequence[Served]) -> Table:
     for one in served:
         shown = {e.key: f"{amount(e.measured, e.unit)} of {amount(e.limit, e.unit)}" for e in one.evidence}
         rows.append((
-            spans(one.epochs), f"{one.rate_req_per_s:.4g}", number(one.arrived), number(one.changed),
+            spans(one.epochs), number(one.rate_req_per_s), number(one.arrived), number(one.changed),
             watts(one.planned_w), "" if one.simulated_w is None else watts(one.simulated_w),
             *(shown.get(slo, "") for slo in slos), Chip(words=said(one), tone=Tone.GOOD if one.valid else Tone.BAD),
         ))  # fmt: skip

@@ -7,12 +7,14 @@ from textwrap import wrap
 from planner.report.availability import availability_line
 from planner.report.choices import MOST_NAMED, best_others
 from planner.report.evidence import objectives
+from planner.report.headlines import divided_words
 from planner.report.page import Block, Lines, Pairs, Table
 from planner.report.rows import row_line
-from planner.report.words import amount, percent, plural, valued
+from planner.report.words import amount, percent, valued
 from planner.results.evidence import Evidence, Neighbour, ValidatedPlan, Verdict
 from planner.results.plan import CandidatePlan
 from planner.scenario.objectives import Objective
+from workloads.counts import plural
 
 LINES = 25
 _INDENT = 2
@@ -38,6 +40,7 @@ def facts(plan: ValidatedPlan) -> tuple[tuple[str, str], ...]:
         ("Availability", availability_line(plan.availability) if plan.availability else ""),
         ("Load margin", _margin(plan)),
         ("Not more" if plan.objective == Objective.THROUGHPUT else "Not less", _not_less(plan)),
+        ("Cells", divided_words(plan)),
         ("Accuracy", "; ".join(plan.accuracy)),
         *(("" if place else "Alternatives", words) for place, words in enumerate(others)),
         ("Workload", plan.judgement.workload),
@@ -155,7 +158,9 @@ def pools_part(pools: Table, candidate: CandidatePlan) -> Part:
     machines = [pool.machines for pool in candidate.pools]
 
     def rest(places: Sequence[int]) -> str:
-        return f"and {len(places)} more pools with {plural(sum(machines[place] for place in places), 'machine')}"
+        return (
+            f"and {plural(len(places), 'more pool')} with {plural(sum(machines[place] for place in places), 'machine')}"
+        )
 
     return Part(table=pools, places=sorted(range(len(machines)), key=lambda place: -machines[place]), rest=rest)
 
@@ -165,7 +170,7 @@ def objectives_part(evidence: Sequence[Evidence]) -> Part:
 
     def rest(places: Sequence[int]) -> str:
         used = max(evidence[place].used_ratio for place in places)
-        return f"and {len(places)} more objectives, none beyond {percent(used)} of its limit"
+        return f"and {plural(len(places), 'more objective')}, none beyond {percent(used)} of its limit"
 
     order = sorted(range(len(evidence)), key=lambda at: (evidence[at].verdict is Verdict.MET, -evidence[at].used_ratio))
     return Part(table=objectives(evidence), places=order, rest=rest)
@@ -173,7 +178,9 @@ def objectives_part(evidence: Sequence[Evidence]) -> Part:
 
 def rows_part(table: Table) -> Part:
     """A table whose last rows are left out first."""
-    return Part(table=table, places=range(len(table.rows)), rest=lambda places: f"and {len(places)} more rows")
+    return Part(
+        table=table, places=range(len(table.rows)), rest=lambda places: f"and {plural(len(places), 'more row')}"
+    )
 
 
 def _cut(part: Part, rows: int, ruled: bool) -> tuple[Block, ...]:

@@ -26,10 +26,11 @@ from planner.report.page import (
 )
 from planner.report.pickers import picker
 from planner.report.plans import again
-from planner.report.words import budget, change, dollars, number, percent, plural, rate, valued
+from planner.report.words import budget, change, dollars, percent, rate, valued
 from planner.results.plan import Totals
 from planner.results.sweep import VALIDATED, Outcome, Regret, WhatIf
 from planner.scenario.objectives import Objective
+from workloads.counts import number, plural
 
 _MATRIX = 7
 """Most points whose regrets fit side by side on a terminal."""
@@ -352,7 +353,7 @@ def _cell(each: Regret | None, objective: str) -> str:
     if each is None or each.regret is None:
         return "?"
     value = each.regret / 1e3 if objective == Objective.POWER else each.regret
-    return f"{value:,.4g}" + ("" if each.holds else " +")
+    return number(value) + ("" if each.holds else " +")
 
 
 def _abridged(name: str) -> str:

@@ -4,7 +4,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from planner.report.tables import table
-from planner.report.words import number, percent, plural, rate
+from planner.report.words import percent, rate
+from workloads.counts import number, plural
 from workloads.stats import TraceStats
 
 

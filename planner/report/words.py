@@ -1,10 +1,12 @@
 """Numbers as people read them, each with its unit."""
 
 import math
+from collections.abc import Callable
 
 from planner.results.evidence import Margin, PeakShare
 from planner.scenario.objectives import Objective
 from planner.scenario.policy_section import PolicySection, own_order
+from workloads.counts import number, watts
 from workloads.slo import Unit
 
 
@@ -32,11 +34,6 @@ def dollars(value_usd_per_h: float) -> str:
     return f"${value_usd_per_h:,.2f}/h"
 
 
-def watts(value_w: float) -> str:
-    """Power, in kW from 1000 W on."""
-    return f"{number(value_w / 1e3)} kW" if value_w >= 1e3 else f"{number(value_w)} W"
-
-
 def carbon(value_g_per_h: float) -> str:
     """CO2 per hour, in kg from 1000 g on."""
     return f"{number(value_g_per_h / 1e3)} kg CO2/h" if value_g_per_h >= 1e3 else f"{number(value_g_per_h)} g CO2/h"
@@ -45,16 +42,6 @@ def carbon(value_g_per_h: float) -> str:
 def rate(value_req_per_s: float) -> str:
     """Requests per second."""
     return f"{number(value_req_per_s)} req/s"
-
-
-def number(value: float) -> str:
-    """A plain number of at least four digits; thousands are separated."""
-    return f"{value:,.0f}" if abs(value) >= 1e3 else f"{value:.4g}"
-
-
-def plural(count: int, noun: str) -> str:
-    """``1 machine``, ``2 machines``."""
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def budget(key: str, value: float) -> str:
@@ -66,7 +53,7 @@ def budget(key: str, value: float) -> str:
 
 def valued(objective: Objective | str, value: float) -> str:
     """The value of an objective, in its unit."""
-    shown = {
+    shown: dict[Objective, Callable[[float], str]] = {
         Objective.COST: dollars, Objective.POWER: watts, Objective.MACHINES: number, Objective.THROUGHPUT: rate,
         Objective.ENERGY: watts, Objective.CARBON: carbon,
     }  # fmt: skip
@@ -93,7 +80,7 @@ def margin_words(margin: Margin) -> str:
 def peak_words(peak: PeakShare) -> str:
     """How hard a pool works its GPUs, in a sentence."""
     kinds = (("prompt", peak.prompt_tokens_per_s), ("output", peak.output_tokens_per_s))
-    tokens = " and ".join(f"{value:,.4g} {kind}" for kind, value in kinds if value)
+    tokens = " and ".join(f"{number(value)} {kind}" for kind, value in kinds if value)
     shares = (
         f"at least {percent(peak.flops_frac)} of peak arithmetic, {percent(peak.hbm_frac)} of peak memory bandwidth"
     )

@@ -13,6 +13,7 @@ from planner.resolve.interruptions import missing_frac
 from planner.scenario import Scenario
 from planner.scenario.availability_section import AvailabilitySection
 from planner.scenario.choices import listed
+from workloads.counts import plural
 
 NINES = (0.99, 0.999, 0.9999)
 """Shares of time that are priced beside the one asked for."""
@@ -98,7 +99,7 @@ def _unreachable(asked: AvailabilitySection, rule: Rule) -> Iterator[str]:
         more = f"availability.domain.count above {rule.domains}, " if asked.domain.count else ""
         yield (
             f"availability.target_frac: found {rule.target_frac:g}; expected below {most:.6g}, the share of time in "
-            f"which one of {rule.domains} domains is up, {more}or a longer availability.domain.mtbf_h"
+            f"which one of {plural(rule.domains, 'domain')} is up, {more}or a longer availability.domain.mtbf_h"
         )
 
 
@@ -120,8 +121,9 @@ def assumptions(scenario: Scenario, each: Mapping[str, Reliability], rule: Rule)
     ]
     found.append(f"machines: back after {asked.machine.mttr_h:g} h; rates {gpu}")
     found.append(
-        f"racks of {rule.rack_machines} machines: {asked.rack.mtbf_h:,.0f} h between failures, {asked.rack.mttr_h:g} h "
-        f"down; {'your own' if 'rack' in given else dean}; pools are spread evenly over the racks"
+        f"racks of {plural(rule.rack_machines, 'machine')}: {asked.rack.mtbf_h:,.0f} h between failures, "
+        f"{asked.rack.mttr_h:g} h down; {'your own' if 'rack' in given else dean}; pools are spread evenly over the "
+        "racks"
     )
     found.append(
         f"domains: {rule.domains}, racks spread evenly; {asked.domain.mtbf_h:,.0f} h between failures, "

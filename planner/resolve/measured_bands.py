@@ -6,6 +6,7 @@ from hw_catalog.bands import INSIDE_FRAC, ONE, SPLIT, ErrorBand, Key, band_of, l
 from planner.perf.layout import Role
 from planner.resolve.case import Case
 from planner.results.plan import CandidatePlan, Pool
+from workloads.counts import plural
 
 _WORDS = (("ttft_mean_s", "TTFT"), ("tpot_mean_s", "TPOT"))
 
@@ -22,10 +23,11 @@ def measured_against(case: Case, candidate: CandidatePlan) -> tuple[str, ...]:
             continue
         told = ", ".join(f"{name} {b.low_ratio:.2f} to {b.high_ratio:.2f}x" for name, b in found)
         runs, models = max(b.n for _, b in found), max(b.models for _, b in found)
-        of = model if found[0][1].model else f"{models} other model{'s'[: models != 1]}"
+        of = model if found[0][1].model else plural(models, "other model")
         first, _, rest = told.partition(", ")
         predicted = f"{first} the prediction" + (f", {rest}" if rest else "")
-        lines.append(f"{runs} measured runs ({of}, {gpu}): {predicted} ({100 * INSIDE_FRAC:.0f} % of runs)")
+        share = f"{100 * INSIDE_FRAC:.0f} % of runs"
+        lines.append(f"{plural(runs, 'measured run')} ({of}, {gpu}): {predicted} ({share})")
     return tuple(lines)
 
 

@@ -15,19 +15,13 @@ from planner.resolve.drawn_demand import at_rate, longest
 from planner.resolve.prefix_cache import at_best, demand_from, served_from
 from planner.resolve.stated_lengths import end_of, end_words, within
 from planner.resolve.tiers import empty_tiers, label_problems, tier_words, wanted_labels
-from planner.resolve.workload_words import (
-    LEAST_REQ_PER_S,
-    drawn_words,
-    how_grown,
-    read_words,
-    resampled,
-    stretched,
-)
+from planner.resolve.workload_words import LEAST_REQ_PER_S, drawn_words, how_grown, read_words, resampled, stretched
 from planner.scenario import Scenario
 from planner.scenario.reading import is_there
 from planner.scenario.sections import Lengths, LongLengths, ValidationSection
 from workloads.arrivals import resample_blocks
 from workloads.builtin import builtin_names, load_builtin
+from workloads.counts import plural
 from workloads.demand import Demand, demand
 from workloads.growth import Growth, grown
 from workloads.lengths import Independent, TwoPopulations, lognormal
@@ -351,9 +345,9 @@ def _replay(scenario: Scenario, trace: Trace) -> Asked:
             return resample_blocks(base, np.random.default_rng(seed), block_s, duration_s=base.duration_s * times)
         return base if times == 1 else grown(base, 1.0, seed, window_s=(0.0, base.duration_s * times))
 
-    part = "all" if whole else "the first"
     return Asked(
-        words=f"replay of {part} {len(base)} requests of {Path(trace.name).name}{how_grown(factor, growth)}"
+        words=f"replay of {'all' if whole else 'the first'} {plural(len(base), 'request')} of "
+        f"{Path(trace.name).name}{how_grown(factor, growth)}"
         f"{stretched(scenario)}{resampled(seeds, factor)}",
         rate_req_per_s=base.rate_req_per_s * factor,
         demand=_carried(demand(replace(at_best(scenario.prefix_cache, base), duration_s=base.duration_s / factor))),
@@ -372,8 +366,8 @@ def _expect_replayable(base: Trace, factor: float, growth: Growth) -> None:
     """See that a replay at a factor on its rate is long enough to say something, and short enough to be served."""
     if len(base) > 1 and base.duration_s < SHORTEST_REPLAY_S:
         raise BadInput(
-            f"workload.trace: found {len(base):,} requests in a replay of {base.duration_s:.3g} s; expected at least "
-            f"{SHORTEST_REPLAY_S:g} s, for less says nothing of a steady load: is workload.time_unit right?"
+            f"workload.trace: a replay of {base.duration_s:.3g} s; expected at least {SHORTEST_REPLAY_S:g} s, for less "
+            "says nothing of a steady load: is workload.time_unit right?"
         )
     window_s = _window_s(base, factor, growth)
     requests = len(base) * factor * window_s / base.duration_s

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from planner.scenario import Scenario
+from workloads.counts import plural
 from workloads.growth import Growth
 from workloads.synthesis import WorkloadModel
 from workloads.traces import Trace
@@ -35,7 +36,7 @@ def read_words(trace: Trace | None, *, cached: bool = False) -> tuple[str, ...]:
     """What was inferred or repaired in a trace file, and the prefixes in it unless they are served from a cache."""
     if trace is None:
         return ()
-    skipped = (f"{trace.skipped_rows} rows of the trace were left out",) if trace.skipped_rows else ()
+    skipped = (f"left out of the trace: {plural(trace.skipped_rows, 'row')}",) if trace.skipped_rows else ()
     share = trace.repeated_frac or 0.0
     reused = f"{share:.0%} of the prompt tokens of {trace.name} repeat a prefix that came before"
     ideal = f"an ideal prefix cache would leave {1 - share:.0%} of the prefill work"
@@ -81,4 +82,4 @@ def how_grown(factor: float, growth: Growth) -> str:
 
 def resampled(seeds: Sequence[int], factor: float) -> str:
     """What further seeds of a replay are, in words."""
-    return f" and {len(seeds) - 1} resamplings of its minutes" if len(seeds) > 1 and factor == 1 else ""
+    return f" and {plural(len(seeds) - 1, 'resampling')} of its minutes" if len(seeds) > 1 and factor == 1 else ""

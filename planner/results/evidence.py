@@ -11,6 +11,7 @@ from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_before_validator_function, plain_serializer_function_ser_schema
 
 from planner.results.availability import Availability
+from planner.results.cells import Divided, Pooled
 from planner.results.choice import Choice
 from planner.results.plan import CandidatePlan
 from planner.results.precision import Served
@@ -115,23 +116,6 @@ def _objective(name: object) -> Slo | None:
     except ValueError:
         return None
     return slo if slo and slo.name == name and 0 < slo.percentile < 100 else None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pooled:
-    """The machines of some cells of a fleet, as they are and as one pool, on the same requests.
-
-    Attributes:
-        fleet_cells: cells of the fleet.
-        cells: of them, those that were compared.
-        apart: objective -> its percentile in cells, in its unit.
-        together: the same in one pool, which sends each request where it waits least.
-    """
-
-    fleet_cells: int
-    cells: int
-    apart: Mapping[str, float]
-    together: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -340,6 +324,7 @@ class ValidatedPlan:
         peaks: how hard each pool works its GPUs, against their data sheets.
         accuracy: how far measured runs were off what the same tables predict, a line per GPU type.
         availability: how often it meets every objective, and what more nines cost; None where not asked.
+        divided: what dividing it into cells costs in its objective; None of one pool, and where nothing is known.
     """
 
     candidate: CandidatePlan
@@ -360,6 +345,7 @@ class ValidatedPlan:
     peaks: tuple[PeakShare, ...] = ()
     accuracy: tuple[str, ...] = ()
     availability: Availability | None = None
+    divided: Divided | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

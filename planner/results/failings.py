@@ -1,6 +1,7 @@
 """What is wrong with a judgement, in words, and whether more machines may mend it."""
 
 from planner.results.evidence import Evidence, Judgement, Verdict
+from workloads.counts import number, plural
 
 
 def failures(judgement: Judgement) -> tuple[str, ...]:
@@ -14,16 +15,16 @@ def failures(judgement: Judgement) -> tuple[str, ...]:
     if not judgement.steady:
         lines.append(f"the backlog grows: {judgement.growth}")
     if judgement.unfinished:
-        lines.append(f"{judgement.unfinished} requests were left unfinished")
+        lines.append(f"{plural(judgement.unfinished, 'request')} left unfinished")
     if judgement.refused:
-        lines.append(f"{judgement.refused} requests were too long for the KV memory")
+        lines.append(f"{plural(judgement.refused, 'request')} too long for the KV memory")
     return tuple(lines)
 
 
 def _against(found: Evidence) -> str:
     """What was measured of an objective, and its limit."""
     sign = found.unit.symbol
-    measured = f"{found.measured:.3g} {sign} (interval {found.low:.3g} to {found.high:.3g})"
+    measured = f"{number(found.measured, 3)} {sign} (interval {number(found.low, 3)} to {number(found.high, 3)})"
     return f"{found.key} {found.verdict.words}: {measured}, limit {found.limit:g} {sign}"
 
 
@@ -35,7 +36,7 @@ def _few(judgement: Judgement) -> list[Evidence]:
 def incurable(judgement: Judgement) -> tuple[str, ...]:
     """What is wrong with a judgement that no number of machines can mend; empty where some may."""
     if judgement.refused:
-        return (f"{judgement.refused} requests are longer than the KV memory of the instances they reached",)
+        return (f"{plural(judgement.refused, 'request')} longer than the KV memory of the instances they reached",)
     if not judgement.steady or any(e.verdict is not Verdict.MET and not e.few for e in judgement.evidence):
         return ()
     return failures(judgement)

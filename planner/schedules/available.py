@@ -15,6 +15,7 @@ from planner.scenario.sections import BudgetSection
 from planner.schedules.provision import NUDGE_RATIO, Provided
 from planner.schedules.question import Opened, at_target
 from planner.schedules.serving import Progress, Serving
+from workloads.counts import plural
 
 MOST_TURNS = 6
 """Schedules that failures are injected into; each has more machines than the one before."""
@@ -147,8 +148,8 @@ def _wrong(asked: Opened, schedule: Schedule, study: Availability, worst: int) -
     if study.up_frac < rule.target_frac:
         spare = sum(run.spare_machines for run in schedule.epochs[worst].runs)
         yield (
-            f"availability.target_frac is {rule.target_frac:g}; with {spare} machines spare epoch {worst} has "
-            f"{study.up_frac:.6g}"
+            f"availability.target_frac is {rule.target_frac:g}; with {plural(spare, 'machine')} spare epoch {worst} "
+            f"has {study.up_frac:.6g}"
         )
     for number, epoch in enumerate(schedule.epochs):
         for run in epoch.runs:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from planner.errors import BadInput
 from planner.results.schedule import Epoch
 from planner.schedules.files import ScheduleFile
+from workloads.counts import plural
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +76,7 @@ def schedule_diff(before: ScheduleFile, after: ScheduleFile) -> ScheduleDiff:
     one, other = before.schedule, after.schedule
     if (one.epoch_s, len(one.epochs)) != (other.epoch_s, len(other.epochs)):
         raise BadInput(
-            f"diff: found {len(one.epochs)} epochs of {one.epoch_s:g} s and {len(other.epochs)} of "
+            f"diff: found {plural(len(one.epochs), 'epoch')} of {one.epoch_s:g} s and {len(other.epochs)} of "
             f"{other.epoch_s:g} s; expected as many of the same length"
         )
     changes = [

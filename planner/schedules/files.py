@@ -12,15 +12,16 @@ from planner import __version__
 from planner.files.plan_file import (
     SCHEMA_VERSION,
     Kept,
+    bound_text,
     dumps,
     other_question,
     read_kind,
-    sealed,
 )
 from planner.files.texts import inert
 from planner.results.schedule import Schedule
 from planner.results.timetable import Timetable
 from planner.scenario import Scenario
+from workloads.counts import plural
 
 CLOSE_FRAC = 1e-6
 """Within which sums over epochs agree: files keep nine digits."""
@@ -42,7 +43,7 @@ def timetable_text(scenario: Scenario, found: Timetable, digests: Mapping[str, s
     """The content of such a file, or of an answer that is not written: same arguments, same text."""
     head = {"schema_version": SCHEMA_VERSION, "phasewise_version": __version__, "validated": found.valid and not edited}
     content = {**head, "digests": digests, "scenario": scenario, "timetable": found}
-    return dumps({**content, "edited": True}) if edited else sealed(content)
+    return dumps({**content, "edited": True}) if edited else bound_text(content)
 
 
 def read_schedule(path: Path, *, edited_too: bool = False) -> ScheduleFile | None:
@@ -81,7 +82,7 @@ def _contradictions(file: ScheduleFile) -> Iterator[str]:
                 yield f"timetable.schedule.epochs.{number}: {run.spec.name} runs on no powered machine"
     said = [epoch for each in file.timetable.served for epoch in each.epochs] + list(file.timetable.unserved)
     if sorted(said) != list(range(len(schedule.epochs))):
-        yield f"timetable: found {len(said)} epochs served or not; expected {len(schedule.epochs)}, each once"
+        yield f"timetable: found {plural(len(said), 'epoch')} served or not; expected {len(schedule.epochs)}, each once"
     ratios = file.timetable.provided_ratio
     for name in sorted({name for epoch in schedule.epochs for run in epoch.runs for name in run.rate_req_per_s}):
         told = ratios.get(name, ())

@@ -261,7 +261,7 @@ def serve_again(
         BadInput: the schedule runs what the scenario does not offer, has other epochs, or none of that number.
         WorkloadError: see ``opened``.
     """
-    asked = _as_planned(scenario, planned)
+    asked = as_planned(scenario, planned)
     case, section, load = asked.case, asked.section, asked.load
     if epoch is not None and not 0 <= epoch < load.epochs:
         raise BadInput(f"--epoch: found {epoch}; expected 0 to {load.epochs - 1}")
@@ -284,7 +284,7 @@ def serve_again(
     return replace(found, power=row, over=(*found.over, *filter(None, [wrong])))
 
 
-def _as_planned(scenario: Scenario, planned: Timetable) -> Opened:
+def as_planned(scenario: Scenario, planned: Timetable) -> Opened:
     """A question as a schedule answers it: under its policy and in its precision, where it still allows them."""
     inputs, names = inputs_of(scenario), policies_of(scenario)
     variant = planned.variant if planned.variant in inputs.variants else None
@@ -299,7 +299,7 @@ def as_it_stands(scenario: Scenario, found: Timetable) -> Timetable:
         WorkloadError: see ``opened``.
     """
     assert found.schedule is not None  # files without one are not read
-    schedule = recounted(_as_planned(scenario, found), found.schedule)
+    schedule = recounted(as_planned(scenario, found), found.schedule)
     return replace(found, schedule=schedule, served=(), unserved=(), simulated=None, fixed=None)
 
 

@@ -9,6 +9,7 @@ from planner.formulate.epoch_question import EpochQuestion
 from planner.resolve.epoch_options import fleet
 from planner.results.schedule import EpochOption, Schedule
 from planner.schedules.question import Opened, question_of
+from workloads.counts import plural
 
 
 def recounted(asked: Opened, schedule: Schedule) -> Schedule:
@@ -35,7 +36,7 @@ def _unlike(question: EpochQuestion, options: Sequence[EpochOption], schedule: S
     types = {name for each in (*(e.machines for e in schedule.epochs), schedule.base_machines) for name in each}
     yield from (f"schedule: it has {name}, which the scenario does not offer" for name in sorted(types - gpus.keys()))
     if question.load.epochs != len(schedule.epochs):
-        yield f"schedule: found {len(schedule.epochs)} epochs; the scenario has {question.load.epochs}"
+        yield f"schedule: found {plural(len(schedule.epochs), 'epoch')}; the scenario has {question.load.epochs}"
     for number, epoch in enumerate(schedule.epochs):
         for machine, count in epoch.machines.items():
             used = sum(run.instances * run.spec.layout.gpus for run in epoch.runs if run.spec.machine == machine)
@@ -47,5 +48,5 @@ def _unlike(question: EpochQuestion, options: Sequence[EpochOption], schedule: S
             if standing > count:
                 yield f"schedule.epochs.{number}: found pools of {standing} {machine}; expected at most {count}"
             if used > (most := count * gpus.get(machine, used)):
-                words = f"found {used} GPUs in use on {count} {machine}; expected at most {most}"
+                words = f"found {plural(used, 'GPU')} in use on {count} {machine}; expected at most {most}"
                 yield f"schedule.epochs.{number}: {words}"

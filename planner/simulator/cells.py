@@ -7,7 +7,8 @@ from functools import partial
 from planner.executor.here import Threads
 from planner.perf.reference import Reference
 from planner.policies.base import Policy
-from planner.results.evidence import Judgement, Pooled, Verdict
+from planner.results.cells import Pooled
+from planner.results.evidence import Judgement, Verdict
 from planner.simulator.account import drawn, pool_use
 from planner.simulator.judge import Bench, Note
 from planner.simulator.metrics import Sample, evidence

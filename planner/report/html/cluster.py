@@ -8,9 +8,10 @@ from markupsafe import Markup
 
 from planner.perf.layout import Role
 from planner.report.html.drawings import drawn, put, svg, tip
-from planner.report.words import number, percent, plural, rate, watts
+from planner.report.words import percent, rate
 from planner.results.picture import Bought, Picture
 from planner.results.plan import CandidatePlan, Pool
+from workloads.counts import number, plural, watts
 
 _ROLE_COLOUR = {Role.PREFILL: "c0", Role.DECODE: "c1", Role.MIXED: "c2"}
 _MOST_MACHINES = 24

@@ -158,7 +158,7 @@ def test_quiet_leaves_stderr_empty(run: Run, answer: Callable[[object], None]) -
 
 def test_piped_output_is_plain(run: Run, answer: Callable[[object], None], monkeypatch: pytest.MonkeyPatch) -> None:
     """Output that is no terminal has no escape codes and no trailing blanks; each sentence stands in one line."""
-    answer(replace(plans.plan(), warnings=(long := " ".join(["doubt"] * 40),)))
+    answer(replace(plans.counted(), warnings=(long := " ".join(["doubt"] * 40),)))
     monkeypatch.delenv("COLUMNS")
     run("plan", CONV, "--out", "plan.json")
     result = run("show", "plan.json", "--sections", "all")
@@ -169,7 +169,7 @@ def test_piped_output_is_plain(run: Run, answer: Callable[[object], None], monke
 
 def test_parts_of_a_plan_are_shown_by_name(run: Run, answer: Callable[[object], None]) -> None:
     """``show --sections`` prints the parts that are named and refuses unknown ones, naming the nearest."""
-    answer(plans.plan())
+    answer(plans.counted())
     run("plan", CONV, "--out", "plan.json")
     assert "Planning rounds" not in run("show", "plan.json").stdout
     both = run("show", "plan.json", "--sections", "rounds,sources").stdout
@@ -252,7 +252,7 @@ def test_changed_inputs_are_noted(run: Run, answer: Callable[[object], None], tm
 
 def test_show_prints_what_plan_printed(run: Run, answer: Callable[[object], None], tmp_path: Path) -> None:
     """A plan file shows as it did when it was made, as text and as JSON."""
-    answer(plans.plan())
+    answer(plans.counted())
     text = run("plan", CONV, "--out", "plan.json").stdout
     assert run("show", "plan.json").stdout == text
     assert run("show", "plan.json", "--json").stdout == (tmp_path / "plan.json").read_text()

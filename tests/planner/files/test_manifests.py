@@ -201,7 +201,8 @@ def test_csv_holds_the_pools() -> None:
     ranks = [(p.spec.layout.tp, p.spec.layout.pp, p.spec.layout.dp, p.spec.layout.ep) for p in plans.candidate().pools]
     assert [tuple(int(row[key]) for key in ("tp", "pp", "dp", "ep")) for row in rows] == ranks
     assert [int(row["machines"]) for row in rows] == [p.machines for p in plans.candidate().pools]
-    assert {len(row) for row in rows} == {21}
+    assert {len(row) for row in rows} == {22}
+    assert {row["cells"] for row in rows} == {"1"}
 
 
 def test_markdown_holds_verdict_and_objectives() -> None:

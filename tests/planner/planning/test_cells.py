@@ -5,10 +5,13 @@ from dataclasses import replace
 import pytest
 
 from planner.planning.choices import Depth
+from planner.planning.load_margin import unsure_of_load
 from planner.planning.plan import picture, plan, simulate
 from planner.report.plans import plan_page
+from planner.report.screen import facts
+from planner.report.words import percent
 from planner.results.choice import Standing
-from planner.results.evidence import NoPlan, ValidatedPlan
+from planner.results.evidence import Margin, NoPlan, ValidatedPlan
 from planner.results.plan import CandidatePlan
 from tests.planner.small import small
 
@@ -73,6 +76,30 @@ def test_no_equal_cells_within_a_budget_prove_nothing(found: ValidatedPlan) -> N
     assert answer.reason == "not validated"
     assert "3 equal cells are no plan" in answer.explanation[0]
     assert "set policy.cells to 1" in answer.explanation[0]
+
+
+def test_what_dividing_costs_is_stated(found: ValidatedPlan) -> None:
+    """Beside the plan in cells stands the one pool of the same precision and policy, and how much less it takes."""
+    alone = plan(small(*CELLS, "policy.cells=1"), progress=_silent, with_margin=False)
+    assert isinstance(alone, ValidatedPlan)
+    assert found.divided is not None
+    assert found.divided.standing is Standing.VALIDATED
+    assert found.divided.objective_value == pytest.approx(alone.objective_value)
+    assert found.divided.more_frac == pytest.approx(found.objective_value / alone.objective_value - 1)
+    assert alone.divided is None
+    told = dict(facts(found))["Cells"]
+    assert f"{percent(found.divided.more_frac)} more than one pool" in told
+    bound = replace(found.divided, standing=Standing.BOUND, more_frac=-0.25)
+    assert "25 % less" in dict(facts(replace(found, divided=bound)))["Cells"]
+
+
+def test_a_plan_without_room_for_more_load_is_sold_with_a_warning() -> None:
+    """No load margin is a doubt that stands first; some margin, or none looked for, is none."""
+    none = Margin(holds_ratio=1.0, misses_ratio=1.02, fails=("ttft_p99_s missed",))
+    (words,) = unsure_of_load(none)
+    assert words.startswith("no load margin: at 1.02 times the load ttft_p99_s missed")
+    assert not unsure_of_load(replace(none, holds_ratio=1.1, misses_ratio=1.2))
+    assert not unsure_of_load(None)
 
 
 def test_reports_say_how_many_cells(found: ValidatedPlan) -> None:

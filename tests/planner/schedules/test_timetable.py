@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from hw_catalog.load import load_catalog
 from planner.cli import build
 from planner.errors import BadInput
-from planner.files.plan_file import sealed
+from planner.files.plan_file import bound_text
 from planner.formulate import epoch_problem, lift_schedule
 from planner.planning.plan import plan
 from planner.report.schedule_words import sparkline
@@ -202,7 +202,7 @@ def test_two_weeks_are_compared(week: Path, tmp_path: Path) -> None:
     dearer.write_text(json.dumps(data), encoding="utf-8")
     assert "edited since it was simulated" in _say("diff", str(week), str(dearer), code=2)
     asked = Scenario.model_validate(data["scenario"])  # written digit by digit
-    dearer.write_text(sealed({**data, "scenario": asked}), encoding="utf-8")
+    dearer.write_text(bound_text({**data, "scenario": asked}), encoding="utf-8")
     found = json.loads(_say("diff", str(week), str(dearer), "--json"))
     assert len(found["epochs"]) == 28
     assert found["after"]["cost_usd"] - found["before"]["cost_usd"] == pytest.approx(280)

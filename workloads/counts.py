@@ -1,0 +1,16 @@
+"""Counts and watts in sentences: the one place that knows a plural, and when thousands are written out."""
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 machine``, ``2 machines``, ``1,200 machines``; only the last word takes the plural."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def number(value: float, digits: int = 4) -> str:
+    """A plain number of at least so many digits; thousands are separated, and large ones have no exponent."""
+    return f"{value:,.0f}" if abs(value) >= 999.5 else f"{value:.{digits}g}"
+
+
+def watts(value_w: float, digits: int = 4) -> str:
+    """Power, in kW from 1000 W on."""
+    return f"{number(value_w / 1e3, digits)} kW" if abs(value_w) >= 1e3 else f"{number(value_w, digits)} W"
