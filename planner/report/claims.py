@@ -12,6 +12,7 @@ from workloads.counts import number, plural
 
 _STYLES = {
     ClaimVerdict.REPRODUCED: "green",
+    ClaimVerdict.SOME_DRAWS: "cyan",
     ClaimVerdict.DIFFERS: "yellow",
     ClaimVerdict.ERRATUM: "dim",
     ClaimVerdict.NOT_DERIVABLE: "dim",
@@ -50,6 +51,7 @@ def _within(c: Claim) -> str:
 
 _TONES = {
     ClaimVerdict.REPRODUCED: Tone.GOOD,
+    ClaimVerdict.SOME_DRAWS: Tone.OPEN,
     ClaimVerdict.DIFFERS: Tone.BAD,
     ClaimVerdict.ERRATUM: Tone.OPEN,
     ClaimVerdict.NOT_DERIVABLE: Tone.OPEN,

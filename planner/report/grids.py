@@ -17,6 +17,15 @@ _MOST_NAMED = 4
 """Clusters of equal worth that are named; of the others only the number is told."""
 
 
+_HUES = dict(zip((d.name for d in DESIGNS), (0, 1, 2, 3, 4, 6), strict=True))
+"""One colour a design in every chart; the sixth of the palette looks like the first."""
+
+
+def _line(name: str, values: Sequence[float]) -> dict[str, Any]:
+    """A design's line; that of capped machines is dashed, for it often lies on that of the others."""
+    return line(name, short(values), _HUES[name], int("cap" in name))
+
+
 def grid_view(found: Sequence[Best]) -> RenderableType:
     """The best clusters, for a terminal."""
     return drawn(_page(found, ()), ["all"])
@@ -29,7 +38,8 @@ def grid_page(rows: Sequence[Row]) -> Page:
 
 def _page(found: Sequence[Best], rows: Sequence[Row]) -> Page:
     readings = dict.fromkeys((b.reading, b.workload) for b in found)
-    points = sum({(b.reading, b.workload, b.design, b.problem in BUDGETS or "rate"): b.points for b in found}.values())
+    asked = {(b.reading, b.workload, b.design, b.problem if b.problem in BUDGETS else "rate"): b.points for b in found}
+    points = sum(asked.values())
     sections = []
     for name, workload in readings:
         mine = [b for b in found if (b.reading, b.workload) == (name, workload)]
@@ -41,7 +51,7 @@ def _page(found: Sequence[Best], rows: Sequence[Row]) -> Page:
         title="Splitwise, the provisioning grid",
         verdict="GRID",
         good=True,
-        headline=f"Every design and split of Splitwise: {number(points)} clusters, each simulated",
+        headline=f"Every design and split of Splitwise: {number(points)} clusters, each judged",
         about=f"BLOOM-176B; {RATE_REQ_PER_S} req/s, and the price and power of 40 DGX-H100; two minutes",
         tiles=[Tile(label="Clusters", value=number(points)), Tile(label="Best", value=number(len(found)))],
         sections=sections,
@@ -71,11 +81,11 @@ def efficient(held: Sequence[Cluster]) -> list[tuple[float, float]]:
 def _frontier(rows: Sequence[Row], name: str) -> Chart:
     """Of every design the clusters that hold the fixed rate and that no other of it beats in price and power."""
     series = []
-    for k, made in enumerate(DESIGNS):
+    for made in DESIGNS:
         held = [c for r in rows if r.design == made.name and r.problem is None for c, rate in r.clusters() if rate]
         points = efficient(held)
         if points:
-            drawn_as = line(made.name, short([y for _, y in points]), k)
+            drawn_as = _line(made.name, [y for _, y in points])
             series.append({**drawn_as, "x": short([x for x, _ in points]), "dots": True, "stepped": len(points) > 1})
     spec = {"series": series, "xUnit": "usd", "xLabel": "price, USD/h", "yUnit": "kW", "height": 340}
     note = "power in kW over price in USD/h of the clusters of each design that hold 70 req/s and are beaten in neither"
@@ -85,7 +95,7 @@ def _frontier(rows: Sequence[Row], name: str) -> Chart:
 def _edge(rows: Sequence[Row], name: str) -> Chart:
     """Fewest prompt machines that hold the fixed rate, by number of token machines."""
     series = []
-    for k, made in enumerate(d for d in DESIGNS if d.token_machine):
+    for made in (d for d in DESIGNS if d.token_machine):
         fewest = dict[int, int]()
         for r in (r for r in rows if r.design == made.name and r.problem is None):
             for c, rate in r.clusters():
@@ -93,7 +103,7 @@ def _edge(rows: Sequence[Row], name: str) -> Chart:
                     fewest[c.token_machines] = min(c.prompt_machines, fewest.get(c.token_machines, c.prompt_machines))
         if fewest:
             points = sorted(fewest.items())
-            drawn_as = line(made.name, short([float(p) for _, p in points]), k)
+            drawn_as = _line(made.name, [float(p) for _, p in points])
             series.append({**drawn_as, "x": short([float(t) for t, _ in points])})
     spec = {"series": series, "xUnit": "number", "xLabel": "token machines", "yUnit": "number", "height": 340}
     note = "fewest prompt machines with which a design holds 70 req/s, by its token machines"
@@ -103,13 +113,11 @@ def _edge(rows: Sequence[Row], name: str) -> Chart:
 def _splits(rows: Sequence[Row], name: str) -> Chart:
     """Highest rate of every split of the price of 40 DGX-H100."""
     series: list[dict[str, Any]] = []
-    for k, made in enumerate(DESIGNS):
-        if made.token_machine is None:
-            continue
+    for made in (d for d in DESIGNS if d.token_machine):
         mine = (r for r in rows if r.design == made.name and r.problem == BUDGETS[0])
         points = sorted((c.prompt_machines / c.machines, rate) for r in mine for c, rate in r.clusters())
         if points:
-            drawn_as = line(made.name, short([float(y) for _, y in points]), k)
+            drawn_as = _line(made.name, [float(y) for _, y in points])
             series.append({**drawn_as, "x": short([x for x, _ in points])})
     spec = {"series": series, "xUnit": "share", "xLabel": "share of prompt machines", "yUnit": "req/s", "height": 340}
     note = "highest rate of the published sweep, in steps of 10 req/s, of every split of the price of 40 DGX-H100"

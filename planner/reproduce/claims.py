@@ -10,8 +10,10 @@ class ClaimVerdict(StrEnum):
 
     REPRODUCED = "reproduced"
     """Ours lies within the tolerance."""
+    SOME_DRAWS = "some-draws"
+    """Ours does in some draws of requests, in fewer than half of them; the published number comes from one draw."""
     DIFFERS = "differs"
-    """It does not."""
+    """It does not, in no draw where there are several."""
     ERRATUM = "erratum"
     """It does not, and another statement of the same publication shows that this one is a slip."""
     NOT_DERIVABLE = "not-derivable"
@@ -118,6 +120,22 @@ def erratum(found: Claim) -> Claim:
     if found.verdict is not ClaimVerdict.DIFFERS:
         return found
     return replace(found, verdict=ClaimVerdict.ERRATUM)
+
+
+def judged_by_draws(found: Claim, ours: Sequence[float]) -> Claim:
+    """A claim by how many draws of requests reproduce it: half of them, some or none.
+
+    Args:
+        found: the claim; its number is the median.
+        ours: our number in every draw, at least one.
+    """
+    each = [claim("", found.paper, value, found.tolerance, source="", reading="").verdict for value in ours]
+    near = sum(verdict is ClaimVerdict.REPRODUCED for verdict in each)
+    verdict = ClaimVerdict.REPRODUCED if 2 * near >= len(ours) else ClaimVerdict.SOME_DRAWS
+    words = f"{near} of {len(ours)} draws reproduce it, {min(ours):.3g} to {max(ours):.3g}"
+    return replace(
+        found, verdict=verdict if near else ClaimVerdict.DIFFERS, note=f"{words}; {found.note}" if found.note else words
+    )
 
 
 def bound(

@@ -1,11 +1,12 @@
-"""Splitwise's provisioning grid: every design, every split, both workloads, both readings, each point simulated.
+"""Splitwise's provisioning grid: every design, every split, both workloads, both readings.
 
-Under the public rules more machines can hurt, so no point is concluded from another one.
+Under the public rules more machines can hurt, so no point is concluded from how many machines it has. A point is spared
+its simulation only where that of a larger cluster proves it the same, request by request (``trial.unused``).
 """
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from planner.errors import BadInput
@@ -15,7 +16,7 @@ from planner.reproduce.lab import CODING, CONVERSATION, SWEEP_ENDS_REQ_PER_S
 from planner.reproduce.readings import reading
 from planner.reproduce.search import Problem, measure, swept, weights, within
 from planner.reproduce.trial import Bench, draw
-from planner.scenario.designs import A100, DESIGNS, H100, H100_CAPPED
+from planner.scenario.designs import A100, DESIGNS, H100, H100_CAPPED, Design
 
 MODEL = "bloom-176b"
 WORKLOADS = (CODING, CONVERSATION)
@@ -35,40 +36,39 @@ REQUESTS = 22_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One design with one number of prompt machines.
+    """One design at the fixed rate with one number of token machines, or under a budget with one of prompt machines.
 
     Attributes:
         reading: how the published data are read.
         workload: built-in id.
         design: by name.
         problem: whose budget is spent; None at the fixed rate.
-        prompt_machines: counted.
-        rates_req_per_s: by number of token machines, from one on (a baseline: of none): the fixed rate where it holds
-            and 0 where it does not; under a budget the one entry is the highest rate of the sweep that holds.
+        machines: token machines at the fixed rate (of a baseline: 0); prompt machines under a budget.
+        rates_req_per_s: at the fixed rate by number of prompt machines, from one on, that rate where it holds and 0
+            where it does not; under a budget the one entry is the highest rate of the sweep that holds.
     """
 
     reading: str
     workload: str
     design: str
     problem: str | None
-    prompt_machines: int
-    rates_req_per_s: tuple[int, ...]
+    machines: int
+    rates_req_per_s: tuple[int, ...] = ()
 
     @property
     def key(self) -> tuple[str, str, str, str | None, int]:
         """What is asked, without the answer."""
-        return self.reading, self.workload, self.design, self.problem, self.prompt_machines
+        return self.reading, self.workload, self.design, self.problem, self.machines
 
     def clusters(self, tariff: Tariff = SIMULATOR) -> Iterator[tuple[Cluster, int]]:
         """Every cluster of the row and the rate that it holds."""
-        made = design(self.design)
         if self.problem is not None:
-            spent = _bought(self.design, Problem(self.problem), self.prompt_machines, tariff)
+            spent = _bought(self.design, Problem(self.problem), self.machines, tariff)
             if spent:
                 yield spent, self.rates_req_per_s[0]
             return
-        for t, rate in enumerate(self.rates_req_per_s, 1 if made.token_machine else 0):
-            yield Cluster(design=made, prompt_machines=self.prompt_machines, token_machines=t), rate
+        for p, rate in enumerate(self.rates_req_per_s, 1):
+            yield Cluster(design=design(self.design), prompt_machines=p, token_machines=self.machines), rate
 
 
 def _bought(name: str, problem: Problem, prompt_machines: int, tariff: Tariff) -> Cluster | None:
@@ -78,41 +78,42 @@ def _bought(name: str, problem: Problem, prompt_machines: int, tariff: Tariff) -
     return found if found and found.prompt_machines == prompt_machines else None
 
 
+def most_prompts(made: Design) -> int:
+    """The grid's largest count of prompt machines of a design, or of a baseline's machines."""
+    most = MOST[made.prompt_machine]
+    return most if made.token_machine else 2 * most + 1
+
+
 def questions(name: str, workload: str) -> Iterator[Row]:
     """Every row of a reading of a workload, without its answer."""
     for made in DESIGNS:
-        most = MOST[made.prompt_machine] * (1 if made.token_machine else 2) + (0 if made.token_machine else 1)
-        for p in range(1, most + 1):
-            yield Row(
-                reading=name, workload=workload, design=made.name, problem=None, prompt_machines=p, rates_req_per_s=()
-            )
+        for t in range(1, MOST[made.token_machine] + 1) if made.token_machine else (0,):
+            yield Row(reading=name, workload=workload, design=made.name, problem=None, machines=t)
         for problem in BUDGETS:
             for p in range(1, 200):
                 if _bought(made.name, problem, p, SIMULATOR):
-                    yield Row(
-                        reading=name, workload=workload, design=made.name, problem=problem, prompt_machines=p,
-                        rates_req_per_s=(),
-                    )  # fmt: skip
+                    yield Row(reading=name, workload=workload, design=made.name, problem=problem, machines=p)
 
 
 def answered(row: Row, bench: Bench) -> Row:
-    """A row with its answer: every point is simulated."""
-    if row.problem is not None:
-        spent = _bought(row.design, Problem(row.problem), row.prompt_machines, SIMULATOR)
-        assert spent
-        found = [swept(bench, spent, most_req_per_s=SWEEP_ENDS_REQ_PER_S[row.workload])]
-    else:
-        made = design(row.design)
-        counts = range(1, MOST[made.token_machine] + 1) if made.token_machine else range(1)
-        found = []
-        for t in counts:
-            one = Cluster(design=made, prompt_machines=row.prompt_machines, token_machines=t)
-            holds = bench.holds(one, float(RATE_REQ_PER_S), likely=bool(found and found[-1]))
-            found.append(RATE_REQ_PER_S if holds else 0)
-    return Row(
-        reading=row.reading, workload=row.workload, design=row.design, problem=row.problem,
-        prompt_machines=row.prompt_machines, rates_req_per_s=tuple(found),
-    )  # fmt: skip
+    """A row with its answer."""
+    if row.problem is None:
+        return replace(row, rates_req_per_s=_held(row, bench))
+    spent = _bought(row.design, Problem(row.problem), row.machines, SIMULATOR)
+    assert spent
+    return replace(row, rates_req_per_s=(swept(bench, spent, most_req_per_s=SWEEP_ENDS_REQ_PER_S[row.workload]),))
+
+
+def _held(row: Row, bench: Bench) -> tuple[int, ...]:
+    """The fixed rate or 0 by number of prompt machines: the most first, and on to the fewest that were used."""
+    made, rates, p = design(row.design), list[int](), most_prompts(design(row.design))
+    while p:
+        one = Cluster(design=made, prompt_machines=p, token_machines=row.machines)
+        trial = bench.tried(one, float(RATE_REQ_PER_S))
+        same = min(p, 1 + trial.unused[0])
+        rates += [RATE_REQ_PER_S if trial.holds else 0] * same
+        p -= same
+    return tuple(reversed(rates))
 
 
 def read(folder: Path) -> list[Row]:
@@ -178,7 +179,7 @@ class Best:
         problem: what is made best.
         value: dollars per hour, watts or machines for the fixed rate; requests per second under a budget.
         clusters: all that are as good, in words.
-        points: simulated for it.
+        points: of the grid, for it.
         held: of them at the fixed rate, or at any rate under a budget.
         hurt: points that miss although one with fewer machines of either kind holds; at the fixed rate only.
     """

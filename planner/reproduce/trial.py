@@ -1,7 +1,7 @@
 """Trials: whether a cluster holds the paper's nine objectives at a rate."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import floor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +11,9 @@ from planner.perf.reference import Reference
 from planner.reproduce.designs import Cluster
 from planner.reproduce.readings import Reading
 from planner.simulator.books import window
-from planner.simulator.pools import PoolModel, Run
+from planner.simulator.pools import Events, PoolModel, Run, Stops
 from planner.simulator.serve import serve
-from workloads.builtin import load_builtin
+from workloads.marginals import load_marginals
 from workloads.traces import Trace, plain_trace
 
 Floats = NDArray[np.float64]
@@ -23,12 +23,25 @@ SLOWDOWNS = {"ttft": (2.0, 3.0, 6.0), "tbt": (1.25, 1.5, 5.0), "e2e": (1.25, 1.5
 """Strict upper limits at P50, P90 and P99 against the same request alone on a DGX-A100. Source: Splitwise, §V-C."""
 
 DURATION_S = 120.0
-LOOKS_FRAC = (0.08, 0.3)
+LOOKS_FRAC = (0.04, 0.08, 0.15, 0.25, 0.4, 0.55, 0.7, 0.85)
 """Shares of a trace after which a trial ends that is lost already."""
 
 MOST_REQUESTS = 60_000
 NEVER = 1e9
 """Stands for the slowdown of a request that was refused or did not end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What one trace says of a cluster.
+
+    Attributes:
+        holds: whether all nine objectives hold.
+        unused: prompt and token machines that the same cluster could lack without any difference to any request.
+    """
+
+    holds: bool
+    unused: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -49,9 +62,10 @@ class Draw:
 
 
 def draw(workload: str, alone: Reference, *, seed: int = 1, requests: int = MOST_REQUESTS) -> Draw:
-    """Poisson arrivals at one request per second with prompts and outputs drawn independently of each other.
+    """Poisson arrivals at one request per second with the lengths of the service's trace, each drawn on its own.
 
-    Source: Splitwise's trace generator draws both lengths from the service's marginals and forgets which went together.
+    Source: splitwise-sim's generate_trace.py draws rows of the public trace with replacement, once for the prompts and
+    once for the outputs, and sets no seed: the published draws cannot be had again.
 
     Args:
         workload: built-in id.
@@ -60,9 +74,8 @@ def draw(workload: str, alone: Reference, *, seed: int = 1, requests: int = MOST
         requests: how many.
     """
     arrivals, prompts, outputs = np.random.default_rng(seed).spawn(3)
-    lengths = load_builtin(workload).lengths
-    prompt, _ = lengths.sample(requests, prompts)
-    _, output = lengths.sample(requests, outputs)
+    lengths = load_marginals(workload)
+    prompt, output = lengths.prompts.sample(requests, prompts), lengths.outputs.sample(requests, outputs)
     at = np.cumsum(arrivals.exponential(1.0, requests))
     return alone_with(plain_trace(workload, at, prompt, output, duration_s=float(at[-1])), alone)
 
@@ -89,6 +102,29 @@ def at_rate(drawn: Draw, rate_req_per_s: float, duration_s: float) -> Trace:
     )  # fmt: skip
 
 
+def _spare(n: int) -> list[int]:
+    """How many of n requests beyond a limit surely lift each quantile to it."""
+    return [n - floor(q * (n - 1)) for q in QUANTILES]
+
+
+def unused(cluster: Cluster, run: Run) -> tuple[int, int]:
+    """Prompt and token machines that served nothing and changed nothing, where neither phase helped the other out.
+
+    Under both rules a phase goes to the first instance of least load, and an idle instance never fails a test that it
+    is chosen by. One that no request was sent to was thus never the choice, and without it every choice is the same.
+    Where a phase helped the other out, a choice may have been made and dropped: nothing is said then.
+    """
+    p, n = cluster.prompt_machines, cluster.machines
+    first, then = run.ledger.served_by.T
+    if run.borrowed or run.ledger.finished < len(first):
+        return 0, 0
+    if cluster.token_machines and (first.max(initial=0) >= p or then.min(initial=p) < p):
+        return 0, 0
+    busy = np.zeros(n, bool)
+    busy[first] = busy[then] = True
+    return int(p - busy[:p].sum()), int(n - p - busy[p:].sum())
+
+
 class Bench:
     """Trials of one reading on one workload; what was tried once is remembered."""
 
@@ -103,44 +139,72 @@ class Bench:
         """
         self.reading, self.drawn, self.duration_s, self._per_gap = reading, drawn, duration_s, per_gap
         self.trials = 0
-        self._held: dict[tuple[Cluster, float], bool] = {}
+        self._tried: dict[tuple[Cluster, float], Trial] = {}
 
-    def holds(self, cluster: Cluster, rate_req_per_s: float, *, likely: bool = False) -> bool:
-        """Whether all nine objectives hold on a trace.
+    def holds(self, cluster: Cluster, rate_req_per_s: float) -> bool:
+        """Whether all nine objectives hold on a trace."""
+        return self.tried(cluster, rate_req_per_s).holds
 
-        Args:
-            cluster: what serves.
-            rate_req_per_s: of the trace.
-            likely: whether it probably holds, so that no shorter look is worth its time.
-        """
+    def tried(self, cluster: Cluster, rate_req_per_s: float) -> Trial:
+        """What a trace of a rate says of a cluster."""
         key = (cluster, rate_req_per_s)
-        found = self._held.get(key)
+        found = self._tried.get(key)
         if found is None:
-            found = self._held[key] = self._try(cluster, rate_req_per_s, () if likely else LOOKS_FRAC)
+            found = self._tried[key] = self._try(cluster, rate_req_per_s)
         return found
 
-    def _try(self, cluster: Cluster, rate_req_per_s: float, looks_frac: Sequence[float]) -> bool:
-        """A part of the trace, then more of it, and if it is not lost by then the whole."""
+    def _try(self, cluster: Cluster, rate_req_per_s: float) -> Trial:
+        """One run, which ends where it is lost."""
         trace = at_rate(self.drawn, rate_req_per_s, self.duration_s)
-        if any(self._lost(cluster, trace, frac * self.duration_s) for frac in looks_frac):
-            return False
-        return self.worst_ratio(cluster, rate_req_per_s, self.duration_s) < 1.0
+        lost = list[float]()
 
-    def _lost(self, cluster: Cluster, trace: Trace, cutoff_s: float) -> bool:
+        def over(ttft_s: Floats, e2e_s: Floats, now_s: float) -> bool:
+            if self._lost(trace, ttft_s, e2e_s, now_s):
+                lost.append(now_s)
+            return bool(lost)
+
+        stops = Stops(at_s=[frac * self.duration_s for frac in LOOKS_FRAC], over=over)
+        run = self.serve(cluster, trace, cutoff_s=self._end_s(self.duration_s), stops=stops)
+        return Trial(holds=not lost and self._all_hold(trace, run), unused=(0, 0) if lost else unused(cluster, run))
+
+    def _lost(self, trace: Trace, ttft_s: Floats, e2e_s: Floats, now_s: float) -> bool:
         """Whether so many requests are beyond a limit by then that nothing later can save its percentile.
 
         A request that has not ended has waited at least until now; one that has not arrived counts as nothing.
         """
-        ledger, n = self.serve(cluster, trace, cutoff_s=cutoff_s).ledger, len(trace)
-        waited = np.maximum(cutoff_s - trace.arrival_s, 0.0)
-        ttft, e2e = np.minimum(ledger.ttft_s, waited), np.minimum(ledger.e2e_s, waited)
-        found = self._slowdowns(ttft, e2e, (e2e - ttft) / self._counted(trace))
-        # numpy's quantile lies between the values at floor(q(n-1)) and above it
-        spare = n - np.floor(np.array(QUANTILES) * (n - 1))
+        n, here = len(trace), slice(int(np.searchsorted(trace.arrival_s, now_s)))
+        waited = now_s - trace.arrival_s[here]
+        ttft, e2e = np.minimum(ttft_s[here], waited), np.minimum(e2e_s[here], waited)
+        found = self._slowdowns(ttft, e2e, (e2e - ttft) / self._counted(trace)[here])
+        spare = _spare(n)
         return any(
-            bool(np.any((values[:, None] >= np.array(limits)).sum(axis=0) >= spare))
-            for values, limits in ((found[key], limits) for key, limits in SLOWDOWNS.items())
+            int(np.count_nonzero(found[key] >= limit)) >= many
+            for key, limits in SLOWDOWNS.items()
+            for limit, many in zip(limits, spare, strict=True)
         )
+
+    def _all_hold(self, trace: Trace, run: Run) -> bool:
+        """Whether all nine slowdowns stay below their limits; a quantile is worked out only where counts leave it open.
+
+        numpy's quantile lies between the values at floor(q(n-1)) and at the ceiling of it.
+        """
+        found, n = self._slowdowns(*self._times(trace, run)), len(trace)
+        for key, limits in SLOWDOWNS.items():
+            for q, limit, many in zip(QUANTILES, limits, _spare(n), strict=True):
+                beyond = int(np.count_nonzero(found[key] >= limit))
+                if beyond >= many or (beyond == many - 1 and np.quantile(found[key], q) >= limit):
+                    return False
+        return True
+
+    def _times(self, trace: Trace, run: Run) -> tuple[Floats, Floats, Floats]:
+        """TTFT, E2E and TBT of every request, seconds."""
+        ttft, e2e = (np.minimum(column, NEVER) for column in (run.ledger.ttft_s, run.ledger.e2e_s))
+        return ttft, e2e, np.where(e2e >= NEVER, NEVER, (e2e - ttft) / self._counted(trace))
+
+    @staticmethod
+    def _end_s(duration_s: float) -> float:
+        """When a trial that does not end is cut off."""
+        return 2 * duration_s + 60.0
 
     def _counted(self, trace: Trace) -> Floats:
         """What the decoding time of each request is divided by."""
@@ -152,18 +216,13 @@ class Bench:
         n = len(ttft_s)
         return {"ttft": ttft_s / alone.ttft_s[:n], "tbt": tbt_s / alone.tbt_s[:n], "e2e": e2e_s / alone.e2e_s[:n]}
 
-    def worst_ratio(self, cluster: Cluster, rate_req_per_s: float, duration_s: float) -> float:
-        """The largest of the nine slowdowns over their limits; below 1 all hold."""
-        found = self.slowdowns(cluster, rate_req_per_s, duration_s)
-        return max(float(np.max(np.array(found[key]) / limits)) for key, limits in SLOWDOWNS.items())
-
     def slowdowns(self, cluster: Cluster, rate_req_per_s: float, duration_s: float = DURATION_S) -> dict[str, Floats]:
         """P50, P90 and P99 of the slowdown of TTFT, TBT and E2E.
 
         TBT of a request is (E2E - TTFT) / tokens, as published; its first token is counted in the denominator, which
         makes short outputs look faster than they are.
         """
-        _, ratios = self.measured(cluster, at_rate(self.drawn, rate_req_per_s, duration_s), 2 * duration_s + 60.0)
+        _, ratios = self.measured(cluster, at_rate(self.drawn, rate_req_per_s, duration_s), self._end_s(duration_s))
         return ratios
 
     def measured(self, cluster: Cluster, trace: Trace, cutoff_s: float) -> tuple[dict[str, Floats], dict[str, Floats]]:
@@ -174,22 +233,20 @@ class Bench:
             trace: the first requests of the draw, at any times.
             cutoff_s: simulated time at which it ends.
         """
-        ledger = self.serve(cluster, trace, cutoff_s=cutoff_s).ledger
-        ttft, e2e = (np.minimum(column, NEVER) for column in (ledger.ttft_s, ledger.e2e_s))
-        tbt = np.where(e2e >= NEVER, NEVER, (e2e - ttft) / self._counted(trace))
+        ttft, e2e, tbt = self._times(trace, self.serve(cluster, trace, cutoff_s=cutoff_s))
         seconds = {"ttft": ttft, "tbt": tbt, "e2e": e2e}
         return (
             {key: np.quantile(values, QUANTILES) for key, values in seconds.items()},
             {key: np.quantile(values, QUANTILES) for key, values in self._slowdowns(ttft, e2e, tbt).items()},
         )
 
-    def serve(self, cluster: Cluster, trace: Trace, *, cutoff_s: float) -> Run:
+    def serve(self, cluster: Cluster, trace: Trace, *, cutoff_s: float, stops: Stops | None = None) -> Run:
         """One simulation."""
         self.trials += 1
         split = cluster.design.token_machine is not None
         policy = self.reading.split if split else self.reading.colocated
         measured = window(trace, warmup_frac=0.0, cooldown_frac=0.0, slices=1)
-        return serve(self._pools(cluster), policy, trace, measured, cutoff_s=cutoff_s)
+        return serve(self._pools(cluster), policy, trace, measured, cutoff_s=cutoff_s, beside=Events(stops=stops))
 
     def _pools(self, cluster: Cluster) -> list[PoolModel]:
         """The pools of a cluster."""

@@ -1,7 +1,7 @@
 """A cluster as the simulator sees it: its pools, what happens to them, and what a run of it tells."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 
@@ -106,6 +106,20 @@ class Looks:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stops:
+    """When a run is asked whether it may end before its time: that of one that is lost already.
+
+    Attributes:
+        at_s: when, ascending.
+        over: whether it ends there, from what became of the requests by then ((n,) TTFT and E2E in seconds, infinite
+            where that is not known yet) and the time.
+    """
+
+    at_s: Sequence[float]
+    over: Callable[[NDArray[np.float64], NDArray[np.float64], float], bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Events:
     """What happens to a cluster while it serves, and how requests come.
 
@@ -115,12 +129,14 @@ class Events:
         clients: closed loop: as many requests in flight at most, the next one sent when one ends; the arrival times of
             the trace are then the earliest ones. None is an open loop.
         looks: when it is looked at, which changes nothing; None: never.
+        stops: when it may end early; None: never. Interpreted, it never does.
     """
 
     failures: Sequence[Failure] = ()
     shifts: Sequence[Shift] = ()
     clients: int | None = None
     looks: Looks | None = None
+    stops: Stops | None = None
 
 
 NOTHING = Events()

@@ -25,7 +25,7 @@ COUNTS = {
     "latent_dim", "k_dim", "v_dim", "kv_elements", "shared", "windowed_layers",
     "dim", "inner", "samples", "sizes", "times", "vocab", "vocab_whole", "worlds",
     "after", "before", "buy", "during", "retire",
-    "held", "hurt", "points",
+    "held", "hurt", "points", "unused",
     "count", "lanes", "machines_per_instance", "owed_blocks",
     "failing", "least_spares", "spare_instances",
     "clients", "distinct_prompts", "observations", "models", "lag_steps", "wait_steps", "workers",

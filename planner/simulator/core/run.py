@@ -4,7 +4,7 @@ Numba compiles the engine when it is first needed, and the machine code is kept 
 changes with the code (``machine_code``). Where that fails the same source is interpreted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ from planner.simulator.core.state import (
     Rows,
     World,
 )
-from planner.simulator.pools import NOTHING, UNLIMITED, Events, PoolModel, Run, names_of
+from planner.simulator.pools import NOTHING, UNLIMITED, Events, PoolModel, Run, Stops, names_of
 from workloads.traces import Trace
 
 CORE, ASKED = "core", "asked for"
@@ -81,11 +81,22 @@ def run(
     if code is None:
         interpret(world)
         return _left(world, pools, window, cutoff_s, REPLAY.trouble or ASKED)
+    world, end_s = _replayed(world, code, beside.stops, cutoff_s)
+    return _left(world, pools, window, end_s, "")
+
+
+def _replayed(world: World, code: Callable[[int], int], stops: Stops | None, cutoff_s: float) -> tuple[World, float]:
+    """The world when its time is up, or at the first stop where it is over, and which time that is."""
+    at_s: Sequence[float] = [s for s in stops.at_s if s < cutoff_s] if stops else ()
     addresses = _addresses(world)  # kept: compiled code reads them until it returns
-    while code(addresses.ctypes.data) == FULL:
-        world = grown(world)
-        addresses = _addresses(world)
-    return _left(world, pools, window, cutoff_s, "")
+    for end_s in (*at_s, cutoff_s):
+        world.cluster["cutoff_s"] = end_s
+        while code(addresses.ctypes.data) == FULL:
+            world = grown(world)
+            addresses = _addresses(world)
+        if stops and end_s < cutoff_s and stops.over(world.ttft_s, world.e2e_s, end_s):
+            return world, end_s
+    return world, cutoff_s
 
 
 def _too_wide(w: World) -> bool:

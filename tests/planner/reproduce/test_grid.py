@@ -1,4 +1,4 @@
-"""Rules of the provisioning grid: nothing is left out, nothing is concluded, nothing is done twice."""
+"""Rules of the provisioning grid: nothing is left out, nothing is guessed, nothing is done twice."""
 
 import json
 from dataclasses import replace
@@ -17,15 +17,18 @@ from planner.reproduce import grid as module
 from planner.reproduce.claims import Curve, Figure, Reproduction, claim
 from planner.reproduce.designs import SIMULATOR, cluster
 from planner.reproduce.grid import BUDGETS, RATE_REQ_PER_S, Row, best, questions, read
-from planner.scenario.designs import DESIGNS
+from planner.reproduce.lab import CONVERSATION
+from planner.reproduce.readings import reading
+from planner.reproduce.trial import Bench, draw
+from planner.scenario.designs import A100, DESIGNS, H100, H100_CAPPED
 
 CODE = "azure-code-2023"
 
 
-def row(design: str, prompts: int, held: str, problem: str | None = None, rate: int = RATE_REQ_PER_S) -> Row:
-    """A row of which the marked counts of token machines hold."""
+def row(design: str, machines: int, held: str, problem: str | None = None, rate: int = RATE_REQ_PER_S) -> Row:
+    """A row of token machines of which the marked counts of prompt machines hold."""
     return Row(
-        reading="as-published", workload=CODE, design=design, problem=problem, prompt_machines=prompts,
+        reading="as-published", workload=CODE, design=design, problem=problem, machines=machines,
         rates_req_per_s=tuple(rate if mark == "x" else 0 for mark in held),
     )  # fmt: skip
 
@@ -36,8 +39,7 @@ def test_the_grid_is_the_published_one() -> None:
     for one in questions("as-published", CODE):
         if one.problem is None:
             made = next(d for d in DESIGNS if d.name == one.design)
-            tokens = module.MOST[made.token_machine] if made.token_machine else 1
-            points[one.design] = points.get(one.design, 0) + tokens
+            points[one.design] = points.get(one.design, 0) + module.most_prompts(made)
     assert points == {
         "Baseline-A100": 139, "Baseline-H100": 79, "Splitwise-AA": 4761, "Splitwise-HH": 1521, "Splitwise-HA": 2691,
         "Splitwise-HHcap": 1521,
@@ -58,7 +60,7 @@ def test_the_best_is_the_cheapest_that_holds_and_all_its_equals() -> None:
     """Ties are named, dearer clusters that hold are not, and what misses with a machine more is counted."""
     found = best([row("Splitwise-HH", 2, "..x"), row("Splitwise-HH", 3, ".x."), row("Splitwise-HH", 4, ".xx")])
     cost = next(b for b in found if "cost-optimized" in b.problem)
-    assert cost.clusters == ("2P+3T", "3P+2T")
+    assert cost.clusters == ("3P+2T", "2P+3T")
     assert cost.value == pytest.approx(5 * 38.08)
     assert (cost.points, cost.held, cost.hurt) == (9, 4, 1)
 
@@ -74,7 +76,7 @@ def test_a_frontier_has_nothing_that_is_beaten_twice() -> None:
 
 def small(_name: str, _workload: str) -> list[Row]:
     """Two rows."""
-    return [replace(row("Splitwise-HH", p, ""), rates_req_per_s=()) for p in (5, 6)]
+    return [replace(row("Splitwise-HH", t, ""), rates_req_per_s=()) for t in (5, 6)]
 
 
 def test_an_interrupted_grid_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,6 +100,20 @@ def test_an_interrupted_grid_goes_on_where_it_was(tmp_path: Path, monkeypatch: p
     assert (answer(), told) == (whole, [1.0])
 
 
+def test_what_is_spared_a_simulation_has_the_verdict_it_would_get(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a column fewer points are simulated than it has, and each verdict is that of its own simulation."""
+    monkeypatch.setattr(module, "MOST", dict.fromkeys(module.MOST, 30))
+    read_as = reading("as-published", module.MODEL, (A100, H100, H100_CAPPED))
+    drawn = draw(CONVERSATION, read_as.alone, requests=700)
+    bench, alone = (Bench(read_as, drawn, duration_s=10.0) for _ in range(2))
+    asked = replace(row("Splitwise-HH", 12, ""), workload=CONVERSATION, rates_req_per_s=())
+    found = module.answered(asked, bench)
+    assert bench.trials < 25
+    assert len(found.rates_req_per_s) == 30
+    assert dict(found.clusters()) == {c: 70 * alone.holds(c, 70.0) for c, _ in found.clusters()}
+    assert {0, 70} == set(found.rates_req_per_s)
+
+
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     """A file that holds no rows is named with its line."""
     (tmp_path / "other.jsonl").write_text(json.dumps({"a": 1}) + "\n")
@@ -107,7 +123,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
 
 def test_the_verb_shows_and_keeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Text, JSON and page say what is best; today's profiles have no published grid."""
-    rows = [row("Splitwise-HH", 2, "..x"), row("Splitwise-HH", 25, "x", BUDGETS[0].value, 80)]
+    rows = [row("Splitwise-HH", 3, ".x"), row("Splitwise-HH", 25, "x", BUDGETS[0].value, 80)]
     monkeypatch.setattr(module, "grid", lambda *_args, **_named: rows)
     verb = ["reproduce", "splitwise-grid", "--out", str(tmp_path / "grid")]
     page = tmp_path / "page.html"
