@@ -89,7 +89,7 @@ def timetable_page(found: Timetable, scenario: Scenario, *, edited: bool = False
             Section(name="timetable", title="Timetable", blocks=_timetable(schedule)),
             *(row_section(found.power) if found.power else ()),
             *(availability_over_time(found.availability) if found.availability else ()),
-            *section("served", "Epochs in the simulator", _served(found.served) if found.served else None),
+            *_in_simulator(found),
             again(scenario),
         ),
         screen=Screen(
@@ -97,6 +97,12 @@ def timetable_page(found: Timetable, scenario: Scenario, *, edited: bool = False
             more=more("timetable, served, ..."),
         ).blocks,
     )  # fmt: skip
+
+
+def _in_simulator(found: Timetable) -> Iterator[Section]:
+    """What the simulator said of each epoch, and what the machines exceed though every epoch was served well."""
+    over = Lines(lines=tuple(f"Exceeded: {line}" for line in found.over), bullets=True) if found.over else None
+    yield from section("served", "Epochs in the simulator", _served(found.served) if found.served else None, over)
 
 
 def _over_time(schedule: Schedule, timeline: Table) -> Section:

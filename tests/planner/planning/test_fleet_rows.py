@@ -13,8 +13,10 @@ from planner.planning.fleet_serve import simulate_fleet
 from planner.results.fleet import FleetPlan, NoFleetPlan, machines_of
 from planner.results.plan import CandidatePlan
 from planner.results.row import RowStudy
+from planner.scenario.fleet import Fleet
 from tests.planner.two_models import two
 
+EXAMPLES = Path(__file__).parents[3] / "planner" / "examples"
 ROW = ("power.weeks=1", "power.week_s=120.0", "power.row_limit_w=22000", "power.policy=no-cap")
 NINES = ("availability=0.99", "validation.max_rounds=6")
 
@@ -143,3 +145,22 @@ def test_nines_of_all_models_are_sums_held_against_the_stock() -> None:
     assert isinstance(limited, FleetPlan)
     dearest = limited.nines[-1]
     assert (dearest.machine_types.get(kind, 0) > stock) is any("catalog.available" in words for words in dearest.over)
+
+
+@pytest.mark.slow
+def test_twelve_owned_machines_and_rented_ones_stand_in_one_row() -> None:
+    """Two models, two tiers, 0.999, 120 kW: all owned machines serve, others are rented, one row holds them all."""
+    answer = plan_fleet(read_fleet(Fleet.load(EXAMPLES / "shared-row.yaml")), progress=quiet)
+    assert isinstance(answer, FleetPlan), answer
+    bought = machines_of(each.plan.candidate for each in answer.models)
+    assert bought["dgx-h100"] <= 12
+    assert bought["dgx-a100"] > 0
+    assert answer.power is not None
+    assert answer.power.fits
+    assert answer.totals.power_w > 120_000  # more is rated than the row bears: it is oversubscribed
+    assert [nine.target_frac for nine in answer.nines] == [0.99, 0.999, 0.9999]
+    costs = [nine.cost_usd_per_h for nine in answer.nines]
+    assert costs == sorted(costs)
+    for each in answer.models:
+        assert each.plan.availability is not None
+        assert each.plan.availability.up_frac >= 0.999
