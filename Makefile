@@ -67,12 +67,8 @@ SECONDS := 60
 soak: .venv/.installed-dev ## doors, laws, engines and solvers tried for SECONDS (make soak SECONDS=1800); the last line is JSON
 	@$(BIN)/python -m tests.soak --seconds $(SECONDS)
 
-reliability: .venv/.installed-dev ## docs/reliability.md anew: a soak of SECONDS, faults, a sweep on a Dask cluster
-	mkdir -p build
-	-$(BIN)/python -m tests.soak --seconds $(SECONDS) > build/soak.json
-	-$(BIN)/python -m tests.soak.faults > build/faults.json
-	PYTHONPATH=. $(BIN)/python benchmarks/cluster.py --points 6 > build/cluster.json
-	$(BIN)/python -m tests.soak.reliability build/soak.json build/faults.json build/cluster.json
+reliability: .venv/.installed-dev ## docs/reliability.md anew, failures too, from one run: a soak of SECONDS, faults, a sweep on a Dask cluster
+	@$(BIN)/python -m tests.soak.reliability --seconds $(SECONDS)
 
 release: .venv/.installed-dev ## wheel and sdist, the same bytes twice, tested from the wheel on every Python here, SBOM, digests
 	$(BIN)/python .ci/release.py

@@ -1,7 +1,8 @@
 """A sweep on a Dask cluster of this machine: the same bytes, the speed-up, and what a killed worker costs.
 
-``python benchmarks/cluster.py --points 12 --workers 2`` starts a scheduler and workers, each a process of its own, and
-prints a line of JSON. Each run plans the same points anew; in the last one a worker is killed when a third is done.
+``python benchmarks/cluster.py --points 24 --workers 2`` starts a scheduler and workers, each a process of its own, and
+prints a line of JSON: one process (``serial_s``), workers of the cluster (``workers_s``) and their ratio. Each run
+plans the same points anew; in the last one a worker is killed when a third is done.
 """
 
 import argparse
@@ -141,7 +142,9 @@ def main() -> None:
     one, many = (runs[f"dask, {n} worker{'s' * (n > 1)}"]["wall_s"] for n in (1, given.workers))
     same = len({each["sha256"] for each in runs.values()}) == 1
     load = os.getloadavg()[0]
-    print(json.dumps({"same": same, "speedup": round(one / many, 2), "load": round(load, 1), "runs": runs}))
+    serial = runs["this process"]["wall_s"]
+    shown = {"serial_s": serial, "workers_s": many, "serial_ratio": round(serial / many, 2)}
+    print(json.dumps({"same": same, "speedup": round(one / many, 2), **shown, "load": round(load, 1), "runs": runs}))
 
 
 if __name__ == "__main__":

@@ -2,12 +2,14 @@
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import highspy
 
 from solvers.allocation import Allocation, Reason, Solution, answered, empty_handed, violations
 from solvers.problem import Problem, Sense
+from solvers.scaling import equilibrated
 
 _BACKEND = "exhaustive"
 
@@ -31,18 +33,32 @@ def solve_exhaustive(problem: Problem, *, max_points: int = 20_000) -> Solution:
     ranges = [range(math.ceil(column.lower), math.floor(column.upper) + 1) for column in integers]
     if (points := math.prod(len(values) for values in ranges)) > max_points:
         raise ValueError(f"{points} whole-number points exceed the limit of {max_points} of exhaustive search")
+    units = equilibrated(problem)
+    found = _best(units.problem, [column.name for column in integers], ranges)
+    said = found.termination
+    if found.allocation is None or said.objective is None:
+        return found
+    values = units.original(found.allocation.values)
+    objective = problem.objective(values)
+    return Solution(
+        termination=replace(said, objective=objective, bound=objective), allocation=Allocation(values=values)
+    )  # fmt: skip
+
+
+def _best(problem: Problem, integers: Sequence[str], ranges: Sequence[range]) -> Solution:
+    """The best of all points, in units that suit the solver: its tolerances are absolute."""
     best: Solution | None = None
     rest = None
     if len(integers) < len(problem.columns):
         rest = _relaxation(problem), _relaxation(problem.without_objective())
     for point in itertools.product(*ranges):
-        values = {column.name: float(value) for column, value in zip(integers, point, strict=True)}
+        values = {name: float(value) for name, value in zip(integers, point, strict=True)}
         found = _pure(problem, values) if rest is None else _completed(problem, values, rest)
         if found.termination.reason in (Reason.UNBOUNDED, Reason.ERROR):
             return found
         if found.allocation is not None and (best is None or _better(problem, found.allocation, best.allocation)):
             best = found
-    return best or empty_handed(Reason.INFEASIBLE, backend=_BACKEND, detail=f"none of {points} points fits")
+    return best or empty_handed(Reason.INFEASIBLE, backend=_BACKEND, detail="no point fits")
 
 
 def _pure(problem: Problem, values: Mapping[str, float]) -> Solution:

@@ -1,5 +1,7 @@
 """Verbs that compare: whatif, frontier, diff."""
 
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -215,9 +217,31 @@ def diff(
 
 @contextmanager
 def _resumable(journal: Path) -> Iterator[None]:
-    """Where Ctrl-C ends the work, say how to go on."""
+    """Where Ctrl-C or SIGTERM ends the work, say how to go on."""
     try:
-        yield
+        with _terminable():
+            yield
     except KeyboardInterrupt as stop:
         done = f"{stop}; " if str(stop) else ""
         raise KeyboardInterrupt(f"{done}the same command goes on from {journal}") from None
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM, with which systems end what takes long, ends the work as Ctrl-C does; where signals are not heard, none.
+
+    Raises:
+        KeyboardInterrupt: at the signal.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -115,8 +115,13 @@ def stopped(bench: Bench, by: signal.Signals, workers: int) -> None:
     journal = bench.folder / "j.jsonl"
     process = bench.start(*bench.sweep(workers, journal))
     until(process, journal, bench.draw.randrange(1, POINTS))
+    running = process.poll() is None
     process.send_signal(by)
-    process.communicate(timeout=LIMIT_S)
+    _, said = process.communicate(timeout=LIMIT_S)
+    if running and process.returncode == 130:
+        expect(f"goes on from {journal}" in said.decode(), f"nothing of the journal: {said.decode()[-300:]}")
+    if running and by is not signal.SIGKILL:
+        expect(process.returncode in (0, 130), f"exit {process.returncode}: {said.decode()[-300:]}")
     bench.resumed(journal, entries(journal))
 
 
@@ -130,6 +135,35 @@ def terminated(bench: Bench) -> None:
 
 def interrupted(bench: Bench) -> None:
     stopped(bench, signal.SIGINT, 1)
+
+
+def frontier_terminated(bench: Bench) -> None:
+    """A frontier that is ended after some designs says where its journal is; the same command ends as ever."""
+    words = ("frontier", str(bench.scenario), "--limit", "400", "--most", "4", "--json", "-q", "--workers", "1")
+    code, right, err = bench.run(*words, "--journal", str(bench.folder / "right.jsonl"))
+    expect(code == 0, f"exit {code}: {err.decode()[-500:]}")
+    journal = bench.folder / "j.jsonl"
+    process = bench.start(*words, "--journal", str(journal))
+    until(process, journal, 1)
+    process.terminate()
+    _, said = process.communicate(timeout=LIMIT_S)
+    if process.returncode:
+        expect(process.returncode == 130, f"exit {process.returncode}: {said.decode()[-300:]}")
+        expect(f"goes on from {journal}" in said.decode(), f"nothing of the journal: {said.decode()[-300:]}")
+    code, out, err = bench.run(*words, "--journal", str(journal))
+    expect((code, out) == (0, right), f"exit {code} or other bytes: {err.decode()[-500:]}")
+
+
+def clock_back(bench: Bench) -> None:
+    """A clock that goes back by a day between two runs, and a journal of the future: finished points stay finished."""
+    journal = bench.folder / "j.jsonl"
+    process = bench.start(*bench.sweep(1, journal))
+    until(process, journal, bench.draw.randrange(1, POINTS))
+    process.kill()
+    process.communicate()
+    later_s = time.time() + 86_400
+    os.utime(journal, (later_s, later_s))
+    bench.resumed(journal, entries(journal))
 
 
 def worker_killed(bench: Bench) -> None:
@@ -286,10 +320,11 @@ def no_home(bench: Bench) -> None:
 
 FAULTS: dict[str, Callable[[Bench], None]] = {
     "SIGKILL of the run": killed, "SIGTERM of the run": terminated, "Ctrl-C": interrupted,
-    "SIGKILL of a worker": worker_killed, "journal cut off": torn, "two runs on one journal": shared,
-    "clock that jumps": clock, "plan on a full disk": disk_full, "journal on a full disk": journal_full,
-    "disk read-only": read_only, "RLIMIT_FSIZE": file_limit, "RLIMIT_AS": little_memory,
-    "stdout closed": closed_stdout, "stdout full": full_stdout, "no home": no_home,
+    "SIGTERM of a frontier": frontier_terminated, "SIGKILL of a worker": worker_killed, "journal cut off": torn,
+    "two runs on one journal": shared, "clock that jumps": clock, "clock that goes back": clock_back,
+    "plan on a full disk": disk_full, "journal on a full disk": journal_full, "disk read-only": read_only,
+    "RLIMIT_FSIZE": file_limit, "RLIMIT_AS": little_memory, "stdout closed": closed_stdout,
+    "stdout full": full_stdout, "no home": no_home,
 }  # fmt: skip
 
 
@@ -321,7 +356,7 @@ def tried(bench: Bench, fault: Callable[[Bench], None], counts: Counts) -> None:
 def main() -> int:
     """Inject, print what was lost, and end with one line of JSON: injected and lost per fault."""
     asked = argparse.ArgumentParser(prog="python -m tests.soak.faults")
-    asked.add_argument("--rounds", type=int, default=1)
+    asked.add_argument("--rounds", type=int, default=2)
     asked.add_argument("--first", type=int, default=int(time.time()), help="seed of the first round")
     asked.add_argument("--only", default="", help="faults, separated by commas; all of them if not given")
     given = asked.parse_args()

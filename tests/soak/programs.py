@@ -11,6 +11,7 @@ from solvers.mathopt import witness
 from solvers.problem import Problem, Sense
 from solvers.scaling import equilibrated
 from solvers.solve import Backend, solve
+from tests.soak.exact import exact
 from tests.soak.scales import Scaled, scaled
 from tests.soak.tally import Failure, Tally
 
@@ -75,7 +76,7 @@ def tried(first: int, seconds: float, most: int) -> dict[str, Tally]:
         if time.monotonic() > end_s:
             break
         cases = [scaled(seed) for seed in range(start, min(start + AT_ONCE, first + most))]
-        truths = [solve_exhaustive(case.plain).termination for case in cases]
+        truths = [exact(case.plain) for case in cases]
         for name, by in SOLVERS.items():
             for case, truth in zip(cases, truths, strict=True):
                 _count(tallies[name], name, case, truth, by(case.problem))

@@ -1,12 +1,24 @@
-"""``python -m tests.soak.reliability SOAK FAULTS CLUSTER``: docs/reliability.md, from last lines of three commands."""
+"""``python -m tests.soak.reliability --seconds N``: docs/reliability.md from one run; the last line is JSON.
 
+A soak of so many seconds, faults and a sweep on a Dask cluster, one after the other, and the page of what they said.
+Failures are on it, each with the seed that draws it again.
+"""
+
+import argparse
 import json
+import os
+import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "reliability.md"
+_SHOWN = 40
+"""Failures that the page lists; it counts all of them."""
 HEAD = """\
 # Reliability
 
@@ -15,10 +27,31 @@ failure is told with the seed that draws it again. Seeds here start at {seed} (s
 """
 
 
-def last(path: Path) -> dict[str, Any]:
-    """The last line of a file, as JSON."""
-    found: dict[str, Any] = json.loads(path.read_text().rstrip("\n").rpartition("\n")[2])
+def said(*words: str) -> dict[str, Any]:
+    """What a command says in its last line, as JSON, whatever its exit code; a command without one ends the run."""
+    own = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, *words], cwd=ROOT, env=own, stdout=subprocess.PIPE, text=True, check=False)
+    try:
+        found: dict[str, Any] = json.loads(done.stdout.rstrip("\n").rpartition("\n")[2])
+    except ValueError:
+        sys.exit(f"reliability: {' '.join(words)} ended with {done.returncode} and no line of JSON")
     return found
+
+
+def failed(every: Iterable[Mapping[str, Any]], count: int) -> str:
+    """Failures of the soak, with what draws them again."""
+    if not count:
+        return ""
+    rows = [(each["of"].rpartition("::")[2], each["seed"], _cell(each["what"])) for each in every]
+    return (
+        f"## Failures\n\n{count} in all.\n\n" + table(("of", "seed", "what happened"), rows[:_SHOWN])
+    )  # fmt: skip
+
+
+def _cell(words: str) -> str:
+    """The last line of a text, short, as a cell of a table."""
+    lines = [line for line in words.splitlines() if line.strip()] or [""]
+    return lines[-1].strip().replace("|", "/").replace("`", "'")[:120]
 
 
 def table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
@@ -61,7 +94,7 @@ def solvers(found: Mapping[str, Any]) -> str:
             for name, of in found.items()]  # fmt: skip
     return (
         "## Solvers\n\nInteger programs in unsuitable units (rows by 1e-6 to 1e6, columns by 1e-4 to 1e4), against "
-        "exhaustive search in suitable ones.\n\n" + table(("solver", "programs", "agrees", "no answer", "wrong"), rows)
+        "exact rational arithmetic.\n\n" + table(("solver", "programs", "agrees", "no answer", "wrong"), rows)
     )
 
 
@@ -86,14 +119,32 @@ def cluster(found: Mapping[str, Any]) -> str:
     )
 
 
-def main() -> None:
-    """Write the page."""
-    soak, injected, dask = (last(Path(name)) for name in sys.argv[1:4])
+def main() -> int:
+    """Run everything, write the page, and end with one line of JSON; 1 where something failed or was lost."""
+    asked = argparse.ArgumentParser(prog="python -m tests.soak.reliability")
+    asked.add_argument("--seconds", type=float, default=60)
+    asked.add_argument("--rounds", type=int, default=2, help="times that each fault is injected")
+    asked.add_argument("--points", type=int, default=12, help="of the sweep on a cluster")
+    given = asked.parse_args()
+    start_s = time.monotonic()
+    with tempfile.TemporaryDirectory() as name:
+        out = Path(name) / "failures.jsonl"
+        soak = said("-m", "tests.soak", "--seconds", str(given.seconds), "--out", str(out))
+        every = [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
+    injected = said("-m", "tests.soak.faults", "--rounds", str(given.rounds))
+    dask = said("benchmarks/cluster.py", "--points", str(given.points))
     head = HEAD.format(seconds=soak["seconds"], seed=soak["first_seed"], fault_seed=injected["first_seed"])
     tried = doors(soak["doors"]), laws(soak["laws"], soak["engines"]), solvers(soak["solvers"])
-    parts = head, *tried, faults(injected), cluster(dask)
-    PAGE.write_text("\n".join(parts))
+    parts = head, failed(every, soak["failures"]), *tried, faults(injected), cluster(dask)
+    PAGE.write_text("\n".join(filter(None, parts)))
+    last = {
+        **{key: soak[key] for key in ("seconds", "first_seed", "cases", "failures")},
+        **{key: injected[key] for key in ("injected", "lost")},
+        **{key: dask[key] for key in ("same", "speedup", "load")}, "wall_s": round(time.monotonic() - start_s),
+    }  # fmt: skip
+    sys.stdout.write(json.dumps(last) + "\n")
+    return 1 if soak["failures"] or injected["lost"] or not dask["same"] else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

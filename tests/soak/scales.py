@@ -3,7 +3,6 @@
 import random
 from dataclasses import dataclass, replace
 
-from solvers.exhaustive import solve_exhaustive
 from solvers.problem import INF, Column, Problem, Row, Sense
 
 
@@ -73,8 +72,3 @@ def _plain(draw: random.Random) -> Problem:
     return Problem(
         name="plain", sense=draw.choice((Sense.MIN, Sense.MAX)), columns=tuple(columns), rows=tuple(rows)
     )  # fmt: skip
-
-
-def truth(case: Scaled):
-    """What is so."""
-    return solve_exhaustive(case.plain).termination

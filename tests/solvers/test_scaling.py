@@ -12,6 +12,7 @@ from solvers.exhaustive import solve_exhaustive
 from solvers.problem import Problem, Sense
 from solvers.scaling import equilibrated
 from solvers.solve import Backend, solve
+from tests.soak.exact import exact
 from tests.soak.programs import SOLVERS, wrong
 from tests.soak.scales import scaled
 
@@ -25,17 +26,27 @@ ONCE_WRONG = (5, 348, 529, 734, 1253)
 def test_what_was_once_wrong_is_right(seed: int, name: str) -> None:
     """Problems that have a solution are solved, whatever the units: no solver is believed in unsuitable ones."""
     case = scaled(seed)
-    assert (truth := solve_exhaustive(case.plain).termination).reason is Reason.OPTIMAL
+    assert (truth := exact(case.plain)).reason is Reason.OPTIMAL
     assert not wrong(truth, SOLVERS[name](case.problem), case.objective)
 
 
 def test_an_optimum_of_cbc_has_a_second_opinion() -> None:
     """CBC 2.10.3 calls 16 the best where 16 1/3 is: HiGHS is asked, too, and its answer is told."""
     case = scaled(985)
-    truth = solve_exhaustive(case.plain).termination
+    truth = exact(case.plain)
     found = solve(case.plain, backend=Backend.CBC).termination
     assert not wrong(truth, found, 1.0)
     assert "cbc had said" in found.detail
+
+
+@settings(max_examples=40)
+@given(seed=SEEDS)
+def test_exhaustive_search_is_right_in_any_units(seed: int) -> None:
+    """What exact arithmetic says of whole numbers, exhaustive search says of them, and of the same in other units."""
+    case = scaled(seed)
+    truth = exact(case.plain)
+    assert not wrong(truth, solve_exhaustive(case.plain).termination, 1.0)
+    assert not wrong(truth, solve_exhaustive(case.problem).termination, case.objective)
 
 
 @settings(max_examples=60)
@@ -43,7 +54,7 @@ def test_an_optimum_of_cbc_has_a_second_opinion() -> None:
 def test_units_change_no_answer(seed: int) -> None:
     """HiGHS says of a problem in any units what is so of it in units in which its numbers are whole and small."""
     case = scaled(seed)
-    truth = solve_exhaustive(case.plain).termination
+    truth = exact(case.plain)
     said = SOLVERS["highs"](case.problem)
     assert said.reason is not Reason.ERROR
     assert not wrong(truth, said, case.objective)
@@ -92,7 +103,7 @@ def test_nothing_is_proven_against_a_second_opinion(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr("solvers.ask.solve_highs", denied)
     case = scaled(5)
-    truth = solve_exhaustive(case.plain).termination
+    truth = exact(case.plain)
     found: Termination = solve(case.problem).termination
     assert not wrong(truth, found, case.objective)
     assert (found.reason, found.backend) == (Reason.OPTIMAL, "cbc")

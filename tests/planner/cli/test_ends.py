@@ -1,5 +1,6 @@
 """How verbs end where nothing can be planned or drawn."""
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from planner.cli import build
+from planner.cli.comparisons import _resumable
 from planner.errors import ExitCode
 from tests.planner import plans
 from tests.planner.small import write_small
@@ -48,3 +50,13 @@ def test_check_refuses_as_plan_where_no_epoch_can_be_served(run: Callable[..., R
     ends = [run(verb, plans.EXAMPLES / "dynamollm-nine.yaml", "--set", "catalog.tp=[3]") for verb in ("check", "plan")]
     assert [end.exit_code for end in ends] == [ExitCode.BAD_INPUT] * 2
     assert ends[0].stderr.splitlines()[-1] == ends[1].stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_says_where_to_go_on(number: signal.Signals) -> None:
+    """SIGTERM, as Ctrl-C, ends long work and names the journal to go on from; it is heard only there."""
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt, match=r"the same command goes on from kept\.jsonl"), \
+            _resumable(Path("kept.jsonl")):  # fmt: skip
+        signal.raise_signal(number)
+    assert signal.getsignal(signal.SIGTERM) is before
