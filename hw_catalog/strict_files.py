@@ -163,7 +163,9 @@ def yaml_document(text: str, label: str) -> tuple[Any, dict[Place, str]]:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise Unreadable(f"{label}:{line}: no valid YAML: {error.problem}") from None
+        slashes = any(each.lstrip().startswith("//") for each in text.splitlines()[:line])
+        hint = "; JSON has no comments, and YAML's begin with #, not //" if slashes else ""
+        raise Unreadable(f"{label}:{line}: no valid YAML: {error.problem}{hint}") from None
     except yaml.YAMLError as error:
         raise Unreadable(f"{label}: no valid YAML: {' '.join(str(error).split())}") from None
     except RecursionError:

@@ -17,12 +17,22 @@ if TYPE_CHECKING:  # slow to import, and needed only once the words are known
     from planner.scenario.fleet import Fleet
 
 
+def _number(word: str) -> float | str:
+    """A number; what is none is left to the scenario, whose refusal knows the key and its unit."""
+    try:
+        return float(word)
+    except ValueError:
+        return word
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Words:
     """A question without a file."""
 
     model: Annotated[str | None, typer.Option("--model", metavar="ID", help="without SCENARIO: the model")] = None
-    rate_req_per_s: Annotated[float | None, typer.Option("--rate", metavar="REQ_PER_S", help="requests/s")] = None
+    rate_req_per_s: Annotated[
+        float | None, typer.Option("--rate", parser=_number, metavar="REQ_PER_S", help="requests/s")
+    ] = None
     trace: Annotated[str | None, typer.Option("--trace", metavar="FILE_OR_ID", help="a trace in place of lengths")] = (
         None
     )
@@ -30,9 +40,15 @@ class Words:
         str | None, typer.Option("--prompt", metavar="TOKENS", help="of a prompt: median, or MEDIAN:P95")
     ] = None
     output: Annotated[str | None, typer.Option("--output", metavar="TOKENS", help="of an answer, likewise")] = None
-    ttft_s: Annotated[float | None, typer.Option("--ttft", metavar="S", help="P99 limit, time to first token")] = None
-    tpot_s: Annotated[float | None, typer.Option("--tpot", metavar="S", help="P99 limit, time per output token")] = None
-    e2e_s: Annotated[float | None, typer.Option("--e2e", metavar="S", help="P99 limit, time to last token")] = None
+    ttft_s: Annotated[
+        float | None, typer.Option("--ttft", parser=_number, metavar="S", help="P99 limit, time to first token")
+    ] = None
+    tpot_s: Annotated[
+        float | None, typer.Option("--tpot", parser=_number, metavar="S", help="P99 limit, time per output token")
+    ] = None
+    e2e_s: Annotated[
+        float | None, typer.Option("--e2e", parser=_number, metavar="S", help="P99 limit, time to last token")
+    ] = None
     machines: Annotated[
         str | None, typer.Option("--machines", metavar="TYPES", help="machine types, separated by commas")
     ] = None

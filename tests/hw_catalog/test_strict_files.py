@@ -74,6 +74,7 @@ def test_plain_numbers_are_numbers(text: str, expected: object) -> None:
         ("a: &x [*x]", "holds itself"),
         ("a: " + "[" * 30_000 + "]" * 30_000, "no valid YAML"),
         ("a: !!int x", "no valid YAML"),
+        ('{\n  // of mine\n  "a": 1\n}', "YAML's begin with #, not //"),
         ("a: !!python/object:os.system x", "no valid YAML"),
         ("a: " + "9" * 5000, "no valid YAML"),
         ("a: [1", "no valid YAML"),

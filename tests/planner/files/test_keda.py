@@ -1,19 +1,23 @@
 """A schedule as cron triggers: at every minute as many instances as the epoch has."""
 
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
-from planner.errors import BadInput
+from planner.cli import build
+from planner.errors import BadInput, ExitCode
 from planner.files.keda import scaled_objects, stretches
 from planner.perf.layout import InstanceSpec, Layout, Role
 from planner.results.schedule import Epoch, Run, Schedule
 from solvers.allocation import Reason, Termination
 from tests.planner.files.published_schemas import wrong
+from tests.planner.small import write_small
 
 SPEC = InstanceSpec(role=Role.MIXED, machine="dgx-h100", layout=Layout(tp=8))
 MONDAY = datetime(2026, 11, 30)
@@ -88,3 +92,18 @@ def test_a_horizon_that_cron_cannot_repeat_is_refused() -> None:
     """Neither a day nor a week."""
     with pytest.raises(BadInput, match=r"found a horizon of 3 h; expected 24 or 168"):
         scaled_objects("chat", schedule([1, 2, 3], 3600.0), start_s=0.0)
+
+
+@pytest.mark.slow
+def test_a_planned_week_is_exported_as_keda_takes_it(tmp_path: Path) -> None:
+    """From a question over time to ScaledObjects that follow the published schema, through files."""
+    words = ["--set", "schedule.load=conversation", "--set", "workload.rate_scale=20"]
+    plan, manifest = str(tmp_path / "week.json"), tmp_path / "keda.yaml"
+    runs = (
+        ["plan", str(write_small(tmp_path)), *words, "--out", plan, "--quiet"],
+        ["export", plan, "--format", "keda", "--out", str(manifest), "--quiet"],
+    )
+    assert [CliRunner().invoke(build(), each).exit_code for each in runs] == [ExitCode.VALIDATED, ExitCode.VALIDATED]
+    made = [each for each in yaml.safe_load_all(manifest.read_text(encoding="utf-8")) if each]
+    assert made
+    assert [wrong("scaled_object", each) for each in made] == [[]] * len(made)

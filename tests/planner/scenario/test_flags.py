@@ -67,6 +67,9 @@ def test_what_is_missing_is_named_at_once() -> None:
         (["--model", "llama-3.1-70b"], "--rate, --prompt, --output: missing"),
         ([*ASKED, "--rate", "-3"],
          "--rate -3.0: workload.rate_req_per_s: found -3.0; expected greater than 0"),
+        ([*ASKED, "--rate", "40k"], "found '40k'; expected a plain number of requests per second"),
+        ([*ASKED, "--rate", "3", "--ttft", "1s"], "--ttft 1s: slo.ttft_p99_s: found '1s'; expected a plain number"),
+        ([*ASKED, "--rate", "3", "--tpot", "50ms"], "found '50ms'; expected a plain number of seconds, here 0.05"),
     ],
 )  # fmt: skip
 def test_refusals_name_the_word(words: list[str], line: str) -> None:
