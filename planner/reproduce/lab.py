@@ -91,7 +91,7 @@ class Lab:
         rates = range(SWEEP_ENDS_REQ_PER_S[workload], 0, -SWEEP_REQ_PER_S)
         found = []
         for seed in SEEDS:
-            self._tell(f"{self.reading.name}: splits of {machines} machines, {made.name}, {workload}, draw {seed}")
+            self._tell(f"{self.reading.name}: splits of {made.name}, {workload}, draw {seed}")
             bench = self.bench(workload, seed=seed)
             held = (c for rate in rates for c in splits if bench.holds(c, float(rate)))
             found.append(next(held, splits[0]))
