@@ -38,6 +38,12 @@ Directory = Annotated[
 ]
 
 
+Cores = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, help="cores to use, all if not given; the answer is the same", show_default=False),
+]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Workers:
     """Who does the work of a command that has many tasks."""

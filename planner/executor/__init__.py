@@ -25,13 +25,35 @@ LOCAL = "local"
 _DASK = "dask://"
 
 
+@dataclass(slots=True)
+class _Asked:
+    """What this process was asked to keep to.
+
+    Attributes:
+        cores: at most so many; None is as many as there are.
+    """
+
+    cores: int | None = None
+
+
+_asked = _Asked()
+
+
+def use_cores(most: int | None) -> None:
+    """Let this process use so many cores from now on; None is as many as there are."""
+    _asked.cores = most
+
+
 def cores() -> int:
-    """Cores that this process may use: those that it is allowed to run on, or fewer where ``PHASEWISE_CORES`` says so.
+    """Cores that this process may use: those that it is allowed to run on.
+
+    Fewer where ``use_cores`` or ``PHASEWISE_CORES`` says so.
 
     Raises:
         BadInput: the variable holds no number of cores.
     """
     have = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    have = have if _asked.cores is None else min(have, _asked.cores)
     said = os.environ.get(CORES)
     if said is None:
         return have

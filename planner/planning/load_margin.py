@@ -35,7 +35,10 @@ def margin(loop: PlanningLoop, candidate: CandidatePlan) -> Margin:
     low, high, fails = 0, len(RATIOS), tuple[str, ...]()
     while low < high:
         middle = (low + high) // 2
-        more = replace(candidate, rate_scale=candidate.rate_scale * RATIOS[middle])
+        more, lower = (
+            replace(candidate, rate_scale=candidate.rate_scale * RATIOS[at]) for at in (middle, (low + middle) // 2)
+        )
+        loop.look_ahead([lower] if low < middle else [])  # what is next where this fails
         judgement = loop.judged(more, brief=True)
         wrong = (*failures(judgement), *loop.overloads(faster(candidate, RATIOS[middle], loop.options)))
         if not wrong:

@@ -1,6 +1,6 @@
 """Descent: other machines next to a plan that holds, tried in the simulator as far as a budget of judgements goes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 from math import ceil, inf
@@ -10,6 +10,7 @@ from planner.planning.shrink import RATE_STEP_FRAC, stretch
 from planner.planning.tighten import cluster, price
 from planner.results.evidence import Judgement
 from planner.results.plan import CandidatePlan
+from planner.scenario.objectives import Objective
 from solvers.search import search
 
 SLACK_FRAC = 0.02
@@ -78,6 +79,7 @@ def climb(loop: PlanningLoop, held: Held, most: int) -> Held:
         target = held[0].rate_scale * (1 + RATE_STEP_FRAC)
         made = Neighbourhood(loop, held, scale=target)
         tried = sorted(made.neighbours(made.start), key=lambda point: (made.fullest(point), point))
+        made.expect(tried)
         for point in tried:
             if left == 0 or (point, target) in failed:
                 continue
@@ -108,6 +110,7 @@ class Neighbourhood:
         self._rates = {c.request_class.name: c.rate_req_per_s * self._scale for c in asked}
         self.start: Machines = tuple(sorted((p.spec.name, p.machines) for p in held[0].pools))
         self._plans: dict[Machines, CandidatePlan | None] = {self.start: held[0]}
+        self._order, self._failed, self._best = list[Machines](), list[Machines](), self.worth(self.start)
 
     def made(self, point: Machines) -> CandidatePlan | None:
         """The plan of these machines; None where it is none to try."""
@@ -148,15 +151,36 @@ class Neighbourhood:
         return self._loop.judged(self.plan(point), brief=True)
 
     def holds(self, point: Machines, *, in_full: bool = False) -> bool:
-        """Whether it is a plan, on a longer look too where that is asked."""
+        """Whether it is a plan, on a longer look too where that is asked.
+
+        What will be judged next where it is none is looked at meanwhile.
+        """
         plan = self.plan(point)
+        self._loop.look_ahead(self._next(point))
         found = self._loop.holds(plan, self.judged(point))
+        if found:
+            self._best = min(self._best, self.worth(point))
+        else:
+            self._failed.append(point)
         return found and (not in_full or self._loop.holds(plan, self._loop.judged(plan)))
+
+    def expect(self, points: Sequence[Machines]) -> None:
+        """In which order plans will be asked for."""
+        self._order = list(points)
+
+    def _next(self, point: Machines) -> Iterator[CandidatePlan]:
+        """What comes after a point that fails, as far as it is worth trying then."""
+        limit = max(self._best, self.worth(point))
+        most = self._objective is Objective.THROUGHPUT  # the order alone says what is tried
+        for other in self._order[self._order.index(point) + 1 :] if point in self._order else ():
+            if (most or self.worth(other) < limit) and not any(_below(other, bad) for bad in (point, *self._failed)):
+                yield self.plan(other)
 
     def neighbours(self, point: Machines) -> Iterator[Machines]:
         """Every plan a step away, the dearest first: if it fails, what is smaller need not be tried."""
         steps = {step for step in self._steps(point) if step != point and self.made(step)}
-        yield from sorted(steps, key=lambda step: (-self.worth(step), step))
+        self.expect(sorted(steps, key=lambda step: (-self.worth(step), step)))
+        yield from self._order
 
     def _steps(self, point: Machines) -> Iterator[Machines]:
         """Some machines less here, some more there: the same few, or as many as the money buys."""

@@ -1,12 +1,14 @@
 """The planning loop between optimiser and simulator."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
+from functools import partial
 from math import ceil, inf
 
 from planner.capacity.envelope import Option
 from planner.capacity.totals import spare_machines
+from planner.executor.ahead import Ahead
 from planner.formulate import BUDGET_FAMILIES, BUDGETS, canonical, lift, problem
 from planner.formulate.question import rate
 from planner.planning.limits import parted
@@ -68,6 +70,7 @@ class PlanningLoop:
         self._proof: Termination | None = None
         self._seen: dict[tuple[Key, bool], Judgement] = {}
         self._full = set[tuple[Key, bool]]()  # of them, those that were looked at in full
+        self._ahead = Ahead[Judgement]()
         self.options = {o.spec.name: o for o in case.options}
         self.least = {o.spec.name: o for o in case.least}
         self._done = 0.0
@@ -96,7 +99,7 @@ class PlanningLoop:
             return None
         kept, least = ([o for o in every if o.spec.name in plain] for every in (self.case.options, self.case.least))
         other = PlanningLoop(replace(self.case, options=tuple(kept), least=tuple(least)), self.progress, self.drawn_w)
-        other._seen, other._full = self._seen, self._full
+        other._seen, other._full, other._ahead = self._seen, self._full, self._ahead
         other._screen, other._guesses = self._screen, self._guesses
         return other
 
@@ -283,18 +286,32 @@ class PlanningLoop:
         if known and (brief or key in self._full or not known.valid):
             return known
         judging = replace(LOOK, early=early, brief=brief and early, stepwise=stepwise)
-        self._seen[key] = said = self._looked(candidate, judging, note)
+        self._say(candidate, judging)
+        self._seen[key] = said = self._ahead.fetch((key, judging), partial(self._looked, candidate, judging, note))
         if not judging.brief:
             self._full.add(key)
         return said
 
-    def _looked(self, candidate: CandidatePlan, judging: Judging, note: Note | None) -> Judgement:
-        """What a simulation says of a candidate."""
+    def look_ahead(self, candidates: Iterable[CandidatePlan | None]) -> None:
+        """Begin to look briefly at what will be judged next if all goes as expected, as far as threads are idle."""
+        judging = replace(LOOK, early=True, brief=True)
+        for candidate in candidates:
+            if not self._ahead.idle:
+                return
+            key = None if candidate is None else (key_of(candidate, stepwise=False), True)
+            if candidate is not None and key not in self._seen:
+                self._ahead.begin((key, judging), partial(self._looked, candidate, judging, None))
+
+    def _say(self, candidate: CandidatePlan, judging: Judging) -> None:
+        """Tell what is simulated now."""
         words = ", ".join(f"{p.machines} {p.spec.machine} {p.spec.role}" for p in candidate.pools)
         self._done += (1 - self._done) * 0.15
         self.progress(f"simulating {words}{', step by step' if judging.stepwise else ''}", self._done)
-        pools, scale = self.pools(candidate), candidate.rate_scale
         prepare(lambda doing: self.progress(doing, self._done))
+
+    def _looked(self, candidate: CandidatePlan, judging: Judging, note: Note | None) -> Judgement:
+        """What a simulation says of a candidate: of its arguments alone, as threads may ask ahead of one another."""
+        pools, scale = self.pools(candidate), candidate.rate_scale
         if judging.early and candidate.cells == 1 and self._screen.applies(scale):
             told = words_of(self.case.asked, candidate)
             seen = self._screen.look(pools, scale, told, first_alone=self._guesses)

@@ -1,6 +1,7 @@
 """A first look at candidates: the busiest stretches of long traces, which settle most in a tenth of its time."""
 
 from collections.abc import Sequence
+from threading import Lock
 
 from planner.resolve.case import Case
 from planner.results.evidence import Judgement
@@ -18,6 +19,7 @@ class Screen:
         """Nothing drawn yet."""
         self._case, self._scale = case, 0.0
         self._cut: dict[int, tuple[Excerpt, ...]] = {}
+        self._lock = Lock()  # threads may look at candidates of other rates at the same time
 
     def applies(self, scale: float) -> bool:
         """Whether long traces with busy minutes of their own are replayed, all of them in the same minutes."""
@@ -43,14 +45,15 @@ class Screen:
 
     def _excerpts(self, scale: float, seed: int) -> tuple[Excerpt, ...]:
         """Of one seed's trace; none where it is short. Those of one rate at a time are kept."""
-        if scale != self._scale:
-            self._scale, self._cut = scale, {}
-        if seed not in self._cut:
-            before, after = self._case.asked.unmeasured_at(scale, self._case.scenario.validation)
-            trace = self._case.asked.draw(seed, scale, 1.0)
-            self._cut[seed] = (
-                excerpts(trace, self._case.slos, warmup_frac=before, cooldown_frac=after)
-                if len(trace) >= LONG_REQUESTS
-                else ()
-            )
-        return self._cut[seed]
+        with self._lock:
+            if scale != self._scale:
+                self._scale, self._cut = scale, {}
+            if seed not in self._cut:
+                before, after = self._case.asked.unmeasured_at(scale, self._case.scenario.validation)
+                trace = self._case.asked.draw(seed, scale, 1.0)
+                self._cut[seed] = (
+                    excerpts(trace, self._case.slos, warmup_frac=before, cooldown_frac=after)
+                    if len(trace) >= LONG_REQUESTS
+                    else ()
+                )
+            return self._cut[seed]

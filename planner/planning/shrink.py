@@ -33,6 +33,7 @@ def _shrink(loop: PlanningLoop, held: Held) -> Held:
     changed = True
     while changed:
         changed = False
+        loop.look_ahead(smaller(held[0], name, 1, loop.options) for name in _by_price(loop, held[0])[1:])
         for name in _by_price(loop, held[0]):
             found = _fewest(loop, held[0], name)
             if found:
@@ -53,6 +54,8 @@ def _fewest(loop: PlanningLoop, candidate: CandidatePlan, pool: str) -> Held | N
     good, bad, fewer = 0, None, 1
     while bad is None or bad - good > 1:
         less = smaller(candidate, pool, fewer, loop.options)
+        if (fewer - good) // 2:  # what is next where this fails
+            loop.look_ahead([smaller(candidate, pool, (good + fewer) // 2, loop.options)])
         judgement = loop.judged(less, brief=True) if less else None
         if less and judgement and loop.holds(less, judgement):
             best, good = (less, judgement), fewer
@@ -82,9 +85,10 @@ def _swap(loop: PlanningLoop, held: Held) -> tuple[Held | None, tuple[Neighbour,
     """
     tried: list[Neighbour] = []
     for pool in _by_price(loop, held[0]):
-        for other, name, machines in cheaper_pools(held[0], pool, loop.case.scenario.objective, loop.options):
-            if not loop.within_budgets(other) or loop.overloads(other):
-                continue
+        offers = cheaper_pools(held[0], pool, loop.case.scenario.objective, loop.options)
+        able = [offer for offer in offers if loop.within_budgets(offer[0]) and not loop.overloads(offer[0])]
+        for place, (other, name, machines) in enumerate(able):
+            loop.look_ahead(later for later, _, _ in able[place + 1 :])
             judgement = loop.judged(other, brief=True)
             if loop.holds(other, judgement):
                 loop.note("swap", other, judgement)

@@ -4,6 +4,7 @@ A search that steps a few machines at a time stops where several at once have to
 """
 
 from collections.abc import Callable, Iterator
+from itertools import chain, pairwise
 
 from planner.planning.local_search import Held, Machines, Neighbourhood
 from planner.planning.loop import PlanningLoop
@@ -40,7 +41,9 @@ def split_anew(loop: PlanningLoop, held: Held, most_requests: float, *, in_full:
     while better:
         scale = held[0].rate_scale * (1 + RATE_STEP_FRAC) if fastest else None
         made, better = Neighbourhood(loop, held, scale=scale), False
-        for point in _nearest_first(loop, made, made.affordable if fastest else _cheaper(made)):
+        points = _nearest_first(loop, made, made.affordable if fastest else _cheaper(made))
+        for point, following in pairwise(chain(points, (made.start,))):
+            made.expect((point, following) if following != made.start else (point,))
             if point == made.start or any(_within(point, other) for other in failed):
                 continue
             if loop.simulated_requests >= end:
