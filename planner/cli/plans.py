@@ -47,7 +47,6 @@ from planner.cli.terminal import (
     write,
 )
 from planner.errors import BadInput, ExitCode
-from planner.executor import use_cores
 
 if TYPE_CHECKING:  # slow to import, and needed only once a scenario is read
     from planner.files.plan_file import PlanFile
@@ -140,7 +139,7 @@ class Depths:
 
     verbose: Verbose = False
     alternatives: Alternatives = False
-    workers: Cores = None
+    cores: Cores = None
 
 
 def _parts(depth: Depths) -> tuple[str, ...]:
@@ -163,7 +162,6 @@ def plan(
 
     Asked by a file, or by --model, --rate, --prompt, --output, limits and --machines.
     """
-    use_cores(depth.workers)
     question, files = asked(scenario, words, sets, "plan")
     expect_writable(*files, out=out, report=report)
     if plan_fleet(question, out, report, depth, json=json, quiet=quiet):
@@ -202,7 +200,7 @@ class Printed:
 
     json: Json = False
     sections: Sections = None
-    workers: Cores = None
+    cores: Cores = None
 
 
 def simulate(
@@ -217,7 +215,6 @@ def simulate(
     how: Printed,
 ) -> None:
     """Serve a workload on a plan. --set changes the workload and the objectives, not the plan."""
-    use_cores(how.workers)
     _expect_files(source, report, records)
     stepwise = engine is Engine.REFERENCE
     if simulate_fleet(source, sets or (), how, epoch, records, report, quiet=quiet, stepwise=stepwise):

@@ -15,6 +15,7 @@ import typer
 
 from hw_catalog.errors import CatalogError
 from planner.errors import BadInput, ExitCode
+from planner.executor import use_cores
 from workloads.errors import WorkloadError
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ _Debug = Annotated[bool, typer.Option("--debug", help="show the traceback of a b
 
 
 def verb(act: Callable[..., None]) -> Callable[..., None]:
-    """The command ``act``, with ``--debug``, whose failures become messages and exit codes.
+    """The command ``act``, with ``--debug``, whose failures become messages and exit codes; it keeps to ``cores``.
 
     A parameter that is a dataclass becomes one option for each of its fields, as they are annotated.
     """
@@ -87,6 +88,8 @@ def verb(act: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(act)
     def guarded(debug: bool = False, **options: object) -> None:
+        most = options.get("cores")
+        use_cores(most if isinstance(most, int) else None)
         try:
             act(**_gathered(groups, options))
         except (BadInput, CatalogError, WorkloadError) as error:

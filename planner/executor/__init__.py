@@ -30,10 +30,10 @@ class _Asked:
     """What this process was asked to keep to.
 
     Attributes:
-        cores: at most so many; None is as many as there are.
+        workers: at most so many cores; None is as many as there are.
     """
 
-    cores: int | None = None
+    workers: int | None = None
 
 
 _asked = _Asked()
@@ -41,7 +41,7 @@ _asked = _Asked()
 
 def use_cores(most: int | None) -> None:
     """Let this process use so many cores from now on; None is as many as there are."""
-    _asked.cores = most
+    _asked.workers = most
 
 
 def cores() -> int:
@@ -53,7 +53,7 @@ def cores() -> int:
         BadInput: the variable holds no number of cores.
     """
     have = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    have = have if _asked.cores is None else min(have, _asked.cores)
+    have = have if _asked.workers is None else min(have, _asked.workers)
     said = os.environ.get(CORES)
     if said is None:
         return have

@@ -293,14 +293,14 @@ class PlanningLoop:
         return said
 
     def look_ahead(self, candidates: Iterable[CandidatePlan | None]) -> None:
-        """Begin to look briefly at what will be judged next if all goes as expected, as far as threads are idle."""
+        """Start to look briefly at what will be judged next if all goes as expected, as far as threads are idle."""
         judging = replace(LOOK, early=True, brief=True)
         for candidate in candidates:
             if not self._ahead.idle:
                 return
             key = None if candidate is None else (key_of(candidate, stepwise=False), True)
             if candidate is not None and key not in self._seen:
-                self._ahead.begin((key, judging), partial(self._looked, candidate, judging, None))
+                self._ahead.start((key, judging), partial(self._looked, candidate, judging, None))
 
     def _say(self, candidate: CandidatePlan, judging: Judging) -> None:
         """Tell what is simulated now."""

@@ -28,7 +28,7 @@ COUNTS = {
     "held", "hurt", "points", "unused",
     "count", "lanes", "machines_per_instance", "owed_blocks",
     "failing", "least_spares", "spare_instances",
-    "clients", "distinct_prompts", "observations", "models", "lag_steps", "wait_steps", "workers",
+    "clients", "distinct_prompts", "observations", "models", "lag_steps", "wait_steps", "workers", "cores",
     "ahead_steps", "dps", "hold_steps", "waited_steps",
     "chunks", "full_chunks",
     "judged", "search_evaluations",

@@ -64,18 +64,18 @@ def test_a_second_worker_looks_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert any(name != threading.main_thread().name for name in looked) is ahead
 
 
-def test_what_was_begun_is_fetched_once() -> None:
-    """An answer that was begun is the one that is fetched; what was not begun is worked out when it is asked for."""
+def test_what_was_started_is_fetched_once() -> None:
+    """An answer that was started is the one that is fetched; what was not is worked out when it is asked for."""
     calls = list[str]()
 
     def act(name: str) -> Callable[[], str]:
         return lambda: calls.append(name) or name  # type: ignore[func-returns-value]
 
     ahead = Ahead[str](2)
-    ahead.begin("a", act("a"))
+    ahead.start("a", act("a"))
     assert (ahead.fetch("a", act("again")), ahead.fetch("b", act("b"))) == ("a", "b")
     alone = Ahead[str](1)
-    alone.begin("c", act("early"))
+    alone.start("c", act("early"))
     assert alone.fetch("c", act("c")) == "c"
     assert calls == ["a", "b", "c"]
 
@@ -83,6 +83,6 @@ def test_what_was_begun_is_fetched_once() -> None:
 def test_an_error_ahead_is_raised_where_the_answer_is_asked_for() -> None:
     """What fails on another thread fails where its answer is fetched, and nowhere else."""
     ahead = Ahead[Judging](2)
-    ahead.begin("a", lambda: 1 / 0)  # type: ignore[arg-type, return-value]
+    ahead.start("a", lambda: 1 / 0)  # type: ignore[arg-type, return-value]
     with pytest.raises(ZeroDivisionError):
         ahead.fetch("a", Judging)  # type: ignore[arg-type]
