@@ -1,6 +1,7 @@
 """What verbs do with several models on one fleet."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -171,12 +172,10 @@ def simulate_fleet(
     file = fleet_file(source, edited_too=True)
     if file is None:
         return False
-    given = {"--epoch": epoch is not None, "--records": records is not None}
-    if found_too := [name for name, there in given.items() if there]:
-        raise BadInput(
-            *(f"{name}: {source} has the plans of several models; expected that of one" for name in found_too)
-        )
+    if epoch is not None:
+        raise BadInput(f"--epoch: {source} has the plans of several models; expected a plan over time")
     from planner.files.plan_file import dumps
+    from planner.files.records import of_model, record_file
     from planner.planning.fleet_question import digests_of, read_fleet
     from planner.planning.fleet_serve import simulate_fleet as simulated
     from planner.report.fleets import fleet_simulation_page
@@ -190,8 +189,10 @@ def simulate_fleet(
     candidates = {each.name: each.plan.candidate for each in file.fleet.models}
     if missing := [name for name in asked.parts() if name not in candidates]:
         raise BadInput(*(f"models: {name}: the plans of {source} know no such model" for name in missing))
-    with progress(quiet=quiet) as tell:
-        found = simulated(read_fleet(asked), candidates, progress=tell, stepwise=stepwise)
+    with progress(quiet=quiet) as tell, ExitStack() as files:
+        opened = {name: files.enter_context(record_file(of_model(records, name))) for name in candidates}
+        notes = {name: taken for name, taken in opened.items() if taken is not None}
+        found = simulated(read_fleet(asked), candidates, progress=tell, stepwise=stepwise, notes=notes)
     said = {
         "valid": found.valid, "over": found.over,
         "models": {n: simulation_data(each, found.candidates[n]) for n, each in found.judgements.items()},

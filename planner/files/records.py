@@ -1,6 +1,7 @@
 """Simulated requests as a file: one row each, CSV or Parquet, written seed by seed and block by block."""
 
 import csv
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
@@ -45,6 +46,11 @@ def expect_records(path: Path | None) -> None:
             f"--records {path}: Parquet needs pyarrow, which is not installed; expected the extra `parquet` "
             "(pip install 'phasewise[parquet]'), or a name that ends in .csv"
         )
+
+
+def of_model(path: Path | None, name: str) -> Path | None:
+    """The file of one of several models: for ``all.csv`` and the model chat ``all.chat.csv``; None for none."""
+    return path and path.with_name(f"{path.stem}.{re.sub(r'[^A-Za-z0-9._-]', '-', name)}{path.suffix}")
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from planner.planning.plan import check, simulation
 from planner.results.check import CheckReport
 from planner.results.fleet import FleetSimulation
 from planner.results.plan import CandidatePlan
+from planner.simulator.judge import Note
 
 Progress = Callable[[str, float], None]
 
@@ -38,7 +39,7 @@ def check_fleet(question: FleetInputs) -> CheckReport:
 
 def simulate_fleet(
     question: FleetInputs, candidates: Mapping[str, CandidatePlan], *, progress: Progress,
-    stepwise: bool = False,
+    stepwise: bool = False, notes: Mapping[str, Note] | None = None,
 ) -> FleetSimulation:  # fmt: skip
     """What the simulator says of every model's plan on its workload; nothing is planned or changed.
 
@@ -47,13 +48,14 @@ def simulate_fleet(
         candidates: who serves each model, by its name.
         progress: told what is happening.
         stepwise: the reference serves.
+        notes: of each model what is shown every seed's trace and run; None shows them to none.
 
     Raises:
         BadInput: the catalog no longer offers a pool of a candidate.
     """
     done = {
         name: simulation(
-            question.models[name].scenario, candidates[name], stepwise=stepwise,
+            question.models[name].scenario, candidates[name], stepwise=stepwise, note=(notes or {}).get(name),
             progress=lambda words, done_frac, name=name: progress(f"{name}: {words}", done_frac),  # type: ignore[misc]
         )
         for name in question.models

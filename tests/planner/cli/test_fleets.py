@@ -84,6 +84,18 @@ def test_each_model_is_exported_by_its_name(folder: Path) -> None:
         assert problem in refused.stderr
 
 
+def test_every_request_of_every_model_is_written(folder: Path) -> None:
+    """``--records`` has a file for each model, named after it, a row for each request of its workload."""
+    done = run("simulate", folder / "two.json", "--records", folder / "all.csv", "--json", "--quiet")
+    assert done.exit_code == ExitCode.VALIDATED
+    said = json.loads(done.stdout)["models"]
+    assert not (folder / "all.csv").exists()
+    for name in ("chat", "code"):
+        head, *rows = (folder / f"all.{name}.csv").read_text(encoding="utf-8").splitlines()
+        assert head.startswith("seed,request,arrival_s")
+        assert len(rows) == said[name]["arrived"] > 0
+
+
 def test_a_plan_does_not_differ_from_itself(folder: Path) -> None:
     """``diff`` goes model by model."""
     done = run("diff", folder / "two.json", folder / "two.json", "--quick")
