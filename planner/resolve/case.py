@@ -73,7 +73,7 @@ class Case:
     def precision_words(self) -> str:
         """What the model is served in, and which of that the scenario left to the model."""
         own = " (its own)" if self.own else ""
-        return f"{self.dtype} weights{own}, {self.variant.kv_dtype} KV cache, {self.variant.profile_set}"
+        return f"{self.variant.weights} weights{own}, {self.variant.kv_dtype} KV cache, {self.variant.profile_set}"
 
     @property
     def dtype(self) -> str:

@@ -1,6 +1,6 @@
 """Digests of what was read, by which a plan knows whether its inputs are still the same."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from hashlib import sha256
 from itertools import product
 
@@ -29,7 +29,8 @@ def _surfaces(inputs: Inputs) -> dict[str, KernelProfile]:
     """Measured surfaces by layout, as the engines run them."""
     offered, served = inputs.scenario.catalog, inputs.scenario.model
     found = dict[str, KernelProfile]()
-    for variant, machine in product(inputs.variants, inputs.machines):
+    prefills = (replace(v, dtype=v.prefill_dtype, prefill_dtype="") for v in inputs.variants if v.prefill_dtype)
+    for variant, machine in product((*inputs.variants, *prefills), inputs.machines):
         for layout, profile in layouts_of(offered, served, machine, inputs.profiles, variant)[0]:
             apart, together = (inputs.timings.of(profile, role) for role in (Role.PREFILL, Role.MIXED))
             name = f"{variant.words}/{machine.name}/{layout.name}"

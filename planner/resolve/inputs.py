@@ -20,6 +20,7 @@ from planner.resolve.cell_rules import cell_problems
 from planner.resolve.clocks_caps import knobs_of, power_budget_problems
 from planner.resolve.drafts import draft_problems
 from planner.resolve.over_time import schedule_problems
+from planner.resolve.phase_formats import phases_apart
 from planner.resolve.prefix_cache import prefix_problems
 from planner.resolve.public_rules import public_rule_problems, published_reading, published_reading_problems
 from planner.resolve.rank_ways import way_problems
@@ -76,7 +77,7 @@ class Inputs:
         named = served.checkpoint if variant.dtype == self.variants[0].dtype else None
         pinned = served.model_copy(update={
             "profile_set": variant.profile_set, "dtype": variant.dtype, "kv_dtype": variant.kv_dtype,
-            "checkpoint": named, "engine": "auto",
+            "prefill_dtype": variant.prefill_dtype or None, "checkpoint": named, "engine": "auto",
         })  # fmt: skip
         scenario = self.scenario.model_copy(update={"model": pinned})
         return replace(self, scenario=scenario, variants=(variant,), others=())
@@ -127,7 +128,7 @@ def read_inputs(scenario: Scenario) -> Inputs:
         measured = wrong.unless(measured_profiles, served, model, directory)
         wrong.note(_layout_problems(scenario, model, machines or (), measured.profiles if measured else ()))
         if measured and machines:
-            variants = wrong.unless(variants_of, served, model, measured.profiles, measured.sets, gpus)
+            variants = wrong.unless(_variants, scenario, model, measured, gpus)
     timed = (measured.of, measured.laid_out) if measured else (served.name, ())
     timings = wrong.unless(timings_of, directory, *timed)
     if model and catalog and measured and timings:
@@ -149,6 +150,12 @@ def read_inputs(scenario: Scenario) -> Inputs:
         scenario=scenario, machines=machines, limits=limits, model=model, profiles=measured.profiles, timings=timings,
         variants=variants, others=besides, reference=reference, asked=wanted,
     )  # fmt: skip
+
+
+def _variants(scenario: Scenario, model: ModelSpec, measured: Measured, gpus: set[str]) -> tuple[Variant, ...]:
+    """What the scenario allows, prefill workers in formats of their own among it."""
+    found = variants_of(scenario.model, model, measured.profiles, measured.sets, gpus)
+    return found if scenario.model.prefill_dtype is None else phases_apart(scenario, found, measured.profiles, gpus)
 
 
 class _Refusals:

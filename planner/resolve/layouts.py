@@ -10,7 +10,7 @@ from hw_catalog.profiles import KernelProfile
 from planner.perf.deploying import LOAD_CHECKED, known_weights, load_limits
 from planner.perf.instance import GpuLimits, InstancePhysics, Streaming, instance_physics
 from planner.perf.kv import EngineSettings
-from planner.perf.layout import Layout
+from planner.perf.layout import Layout, Role
 from planner.perf.published import published_physics
 from planner.policies.base import Policy
 from planner.resolve import long_context as long
@@ -39,6 +39,7 @@ class Replica:
         physics: computing whole prompts.
         rules: that it serves under.
         beside: it is for long contexts, beside instances under other rules.
+        prefill: True where it is for prefill workers alone, False where for all others, None where for any.
     """
 
     machine: Machine
@@ -48,6 +49,11 @@ class Replica:
     physics: InstancePhysics
     rules: Policy
     beside: bool
+    prefill: bool | None = None
+
+    def serves(self, role: Role) -> bool:
+        """Whether it may work on a phase."""
+        return self.prefill is None or (role is Role.PREFILL) is self.prefill
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -65,11 +71,13 @@ class Stand:
 
 def stands(inputs: Inputs, policy: Policy) -> Iterator[Stand]:
     """Every machine type of a scenario, in its order."""
-    offered, served = inputs.scenario.catalog, inputs.scenario.model
+    offered, variant = inputs.scenario.catalog, inputs.variants[0]
     for machine in inputs.machines:
-        found, excuses = layouts_of(offered, served, machine, inputs.profiles, inputs.variants[0])
-        found, unloaded = loadable(inputs, machine, found)
-        excuses = [*excuses, *unloaded]
+        found, excuses = _loaded(inputs, machine, variant)
+        others, more = (
+            _loaded(inputs, machine, replace(variant, dtype=variant.prefill_dtype)) if apart(variant) else ([], [])
+        )
+        excuses = [*excuses, *more]
         replicas: list[Replica] = []
         for rules in (policy, policy.long) if policy.long else (policy,):
             beside, mine = rules is policy.long, found
@@ -87,10 +95,24 @@ def stands(inputs: Inputs, policy: Policy) -> Iterator[Stand]:
                     rules=rules,
                     beside=beside,
                     physics=physics(inputs, rules, machine, layout, profile, limits),
+                    prefill=prefill,
                 )
-                for (layout, profile), limits in product(mine, inputs.limits[machine.name])
+                for ways, prefill in ((mine, False if apart(variant) else None), (others, True))
+                for (layout, profile), limits in product(ways, inputs.limits[machine.name])
             )
         yield Stand(replicas=tuple(replicas), excuses=tuple(excuses))
+
+
+def apart(variant: Variant) -> bool:
+    """Whether prefill workers have weights in a format of their own."""
+    return bool(variant.prefill_dtype)
+
+
+def _loaded(inputs: Inputs, machine: Machine, variant: Variant) -> tuple[Layouts, list[Excuse]]:
+    """Layouts of a machine in one format of the weights that an engine loads, and excuses for the others."""
+    found, excuses = layouts_of(inputs.scenario.catalog, inputs.scenario.model, machine, inputs.profiles, variant)
+    found, unloaded = loadable(inputs, machine, found)
+    return found, [*excuses, *unloaded]
 
 
 def chunked(inputs: Inputs, replica: Replica, chunk_tokens: int | None) -> InstancePhysics:
@@ -177,10 +199,10 @@ def layouts_of(
 
 def loadable(inputs: Inputs, machine: Machine, found: Layouts) -> tuple[Layouts, list[Excuse]]:
     """The layouts over which an engine loads the known weights of the model, and excuses for the others."""
-    weights = known_weights(inputs.model, inputs.variants[0].dtype, inputs.scenario.model.checkpoint)
     kept: Layouts = []
     excuses: list[Excuse] = []
     for layout, profile in found:
+        weights = known_weights(inputs.model, profile.dtype, inputs.scenario.model.checkpoint)
         limits = load_limits(inputs.model, weights, layout) if weights and profile.engine in LOAD_CHECKED else ()
         name = f"*/{machine.name}/{layout.name}"
         refused = [Excuse(option=name, reason=limit.reason, bottleneck="engine") for limit in limits]

@@ -48,7 +48,7 @@ class Offers:
         """Every replica of a machine type in every role."""
         self.excuses += stand.excuses
         for replica in stand.replicas:
-            for role in replica.rules.topology.roles():
+            for role in filter(replica.serves, replica.rules.topology.roles()):
                 self._add(replica, role)
 
     def _add(self, replica: Replica, role: Role) -> None:

@@ -30,12 +30,13 @@ def served_over_time(case: Case, schedule: Schedule) -> tuple[Served, ...]:
 def _served(case: Case, pool: Pool | Run) -> Served:
     """The same of one pool."""
     name, named = pool.spec.name, case.scenario.model.checkpoint
-    profile, weights = case.profiles[name], known_weights(case.model, case.dtype, named)
+    profile = case.profiles[name]
+    weights = known_weights(case.model, profile.dtype, named)
     (longest, needed), held = _longest(case, pool), case.physics[name].kv_tokens
     return Served(
         pool=name, dtype=profile.dtype, kv_dtype=profile.kv_dtype, engine=profile.engine,
         engine_version=profile.engine_version, checkpoint=weights.repository if weights else named or "",
-        stored=(weights or case.model.checkpoint(case.dtype)).stored.name, method=weights.method if weights else "",
+        stored=(weights or case.model.checkpoint(profile.dtype)).stored.name, method=weights.method if weights else "",
         scaled_kv=(weights.kv_dtype or "") if weights else "", longest_tokens=needed,
         context_tokens=context_tokens(longest, needed, held, case.model.max_context_tokens),
     )  # fmt: skip

@@ -43,16 +43,23 @@ class Variant:
         profile_set: family of kernel profiles, which names the engine.
         dtype: number format of the weights.
         kv_dtype: of the KV cache.
+        prefill_dtype: of the weights of prefill workers, where it is another; empty where it is not.
     """
 
     profile_set: str
     dtype: str
     kv_dtype: str
+    prefill_dtype: str = ""
 
     @property
     def words(self) -> str:
         """In words: ``fp8 weights, bf16 KV cache, aiconfigurator-0.12``."""
-        return f"{self.dtype} weights, {self.kv_dtype} KV cache, {self.profile_set}"
+        return f"{self.weights} weights, {self.kv_dtype} KV cache, {self.profile_set}"
+
+    @property
+    def weights(self) -> str:
+        """Formats of the weights, those of prefill workers first where they differ: ``fp4 prefill, fp8 decode``."""
+        return f"{self.prefill_dtype} prefill, {self.dtype} decode" if self.prefill_dtype else self.dtype
 
 
 def precision(served: Iterable[Served]) -> str:

@@ -26,6 +26,10 @@ class Model(Section):
         None,
         description="number format of the weights, a list to choose from, or any; null: the model's own",
     )
+    prefill_dtype: Formats = Field(
+        None,
+        description="number format of the weights of prefill workers, phases being apart, a list, or any; null: dtype",
+    )
     kv_dtype: Formats = Field(
         None,
         description="number format of the KV cache, a list, or any; null: fp8 where the checkpoint brings scales for "
