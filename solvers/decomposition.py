@@ -11,11 +11,13 @@ better one counts.
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from time import monotonic
 
 from solvers.allocation import Limit, Reason, Solution, Termination, answered, empty_handed
 from solvers.direct import Direct, relax, solve_direct
 from solvers.problem import INF, Column, Problem, Row, Sense
+
+NODES_PER_S, ROOT_NODES, BLOCK_NODES = 400, 20, 4000
+"""Nodes of blocks that a second of a limit stands for, nodes that the root of a block counts, and most of one block."""
 
 LOOKED = 24
 """Blocks that are bettered before it is asked whether the others are worth their time: a day of hours."""
@@ -224,9 +226,10 @@ def _priced(
     """The bound with the linking rows priced, and what the blocks chose; minus infinity where one has no answer.
 
     L(price) = price·b + sum over blocks of min (c - price·A)x + the same of the columns that only link. Blocks for
-    which no time is left count with their linear relaxation, which bounds them, too; then no choice is returned.
+    which no work is left count with their linear relaxation, which bounds them, too; then no choice is returned. Work
+    is counted in nodes, as the clock runs faster under load than what is solved.
     """
-    began_s, bound, shift = monotonic(), 0.0, defaultdict[str, float](float)
+    left, bound, shift = int(time_limit_s * NODES_PER_S), 0.0, defaultdict[str, float](float)
     chosen, whole = dict[str, float](), True
     for row in parts.links:
         side = row.lower if prices[row.name] > 0 else row.upper
@@ -243,9 +246,13 @@ def _priced(
     for block in parts.blocks:
         columns = tuple(replace(c, objective=c.objective - shift[c.name]) for c in block.columns)
         priced = replace(block, columns=columns)
-        left_s = time_limit_s - (monotonic() - began_s)
-        whole = whole and left_s > 0
-        answer = solve_direct(priced, time_limit_s=left_s, gap_frac=gap_frac, small=True) if whole else relax(priced)
+        answer = None
+        if left > 0:
+            answer = solve_direct(
+                priced, time_limit_s=time_limit_s, gap_frac=gap_frac, small=True, most_nodes=min(left, BLOCK_NODES)
+            )
+        whole, left = whole and answer is not None, left - ROOT_NODES - (answer.nodes if answer else BLOCK_NODES)
+        answer = answer or relax(priced)
         if answer is None:
             return -INF, {}
         bound += answer.bound

@@ -23,6 +23,7 @@ class Direct:
         bound: proven bound on the objective of the problem as it was solved.
         duals: row name -> change of the objective per unit of the row's bound; empty with whole columns.
         reduced: column name -> reduced cost; empty with whole columns.
+        nodes: of the tree that was searched; 0 without whole columns.
         backend: its name.
     """
 
@@ -31,6 +32,7 @@ class Direct:
     duals: Mapping[str, float]
     reduced: Mapping[str, float]
     backend: str
+    nodes: int = 0
 
 
 _SMALL: Mapping[str, object] = {
@@ -39,7 +41,9 @@ _SMALL: Mapping[str, object] = {
 """Searches inside the search cost a block of a few hundred columns more than they find: 2.4 times its time."""
 
 
-def solve_direct(problem: Problem, *, time_limit_s: float, gap_frac: float, small: bool = False) -> Direct | None:
+def solve_direct(
+    problem: Problem, *, time_limit_s: float, gap_frac: float, small: bool = False, most_nodes: int | None = None
+) -> Direct | None:  # fmt: skip
     """Solve a minimum with HiGHS, one thread, fixed seed; None where it has nothing in hand.
 
     Args:
@@ -47,8 +51,12 @@ def solve_direct(problem: Problem, *, time_limit_s: float, gap_frac: float, smal
         time_limit_s: limit of the solve.
         gap_frac: relative gap that is enough.
         small: one of many, of a few hundred columns: without the solver's own searches inside the search.
+        most_nodes: of its tree, a limit that is the same under any load; None is none.
     """
-    return _run(problem, _SMALL if small else {}, time_limit_s=time_limit_s, gap_frac=gap_frac, whole=True)
+    nodes = {} if most_nodes is None else {"mip_max_nodes": most_nodes}
+    return _run(
+        problem, {**(_SMALL if small else {}), **nodes}, time_limit_s=time_limit_s, gap_frac=gap_frac, whole=True
+    )
 
 
 def relax(problem: Problem, *, time_limit_s: float = 600.0) -> Direct | None:
@@ -73,6 +81,7 @@ def _run(
         duals={name: dual * scaled.rows[name] * scaled.objective for name, dual in found.duals.items()},
         reduced={name: cost * scaled.objective / scaled.units[name] for name, cost in found.reduced.items()},
         backend=found.backend,
+        nodes=found.nodes,
     )
 
 
@@ -99,7 +108,8 @@ def _ask(problem: Problem, options: Mapping[str, object], whole: bool) -> Direct
     duals = {} if integers else {row.name: dual for row, dual in zip(problem.rows, found.row_dual, strict=True)}
     reduced = {} if integers else {c.name: cost for c, cost in zip(problem.columns, found.col_dual, strict=True)}
     bound = info.mip_dual_bound if integers else info.objective_function_value
-    return Direct(values=values, bound=bound, duals=duals, reduced=reduced, backend="highs")
+    nodes = max(0, int(info.mip_node_count)) if integers else 0
+    return Direct(values=values, bound=bound, duals=duals, reduced=reduced, backend="highs", nodes=nodes)
 
 
 def _matrix(problem: Problem, whole: bool) -> highspy.HighsLp:

@@ -1,9 +1,12 @@
 """Problems taken apart block by block."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from solvers import decomposition
 from solvers.allocation import Reason
 from solvers.decomposition import solve_decomposed
 from solvers.problem import Column, Problem, Row, Sense
@@ -58,3 +61,30 @@ def test_an_answer_lies_between_its_bound_and_no_better_than_the_optimum(
     assert problem.objective(found.allocation.values) >= best - 1e-6
     for row in problem.rows:
         assert row.lower - 1e-6 <= row.activity(found.allocation.values) <= row.upper + 1e-6
+
+
+def test_a_bound_is_the_same_however_long_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work on blocks is counted, not timed: a machine so slow that a second passes at every solve proves the same.
+
+    With work for some of the blocks alone the rest count with their relaxation: less is proven, and nothing that is
+    not true.
+    """
+    problem = _blocks([0.5] * 60, large_cost=3.0, small_cost=1.0, fee=0.01)
+    quick = solve_decomposed(problem, _place, time_limit_s=2.0, gap_frac=0.001).termination
+    own, seconds = decomposition.solve_direct, iter(range(10_000))
+    monkeypatch.setattr("time.monotonic", lambda: float(next(seconds)))
+    slow = solve_decomposed(problem, _place, time_limit_s=2.0, gap_frac=0.001).termination
+    assert (slow.bound, slow.objective, slow.detail) == (quick.bound, quick.objective, quick.detail)
+    looked = list[str]()
+
+    def counted(part: Problem, **how: Any) -> Any:
+        looked.append(part.name)
+        return own(part, **how)
+
+    monkeypatch.setattr(decomposition, "solve_direct", counted)
+    found = solve_decomposed(problem, _place, time_limit_s=10.0, gap_frac=0.001).termination
+    assert sum(name.startswith("block") for name in looked) == 60
+    assert quick.bound is not None
+    assert found.bound is not None
+    assert found.objective is not None
+    assert quick.bound < found.bound <= found.objective + 1e-6
