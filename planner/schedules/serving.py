@@ -8,10 +8,12 @@ stands on GPUs that no other leaves, later by as much as a start may come late.
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from planner.capacity.strikes import Strike
+from planner.executor.here import Threads
 from planner.formulate.epoch_program import started
 from planner.resolve.case import Case
 from planner.results.availability import Outage
@@ -26,6 +28,7 @@ from planner.simulator.judge import judge
 from planner.simulator.outages import outage
 from planner.simulator.pools import Events, Failure, PoolModel, Shift
 from planner.simulator.recovery import Stage, struck
+from planner.simulator.serve import prepare
 from planner.simulator.traffic import Judging, Traffic
 from workloads.load import Load
 from workloads.slo import Slo
@@ -74,6 +77,8 @@ class Serving:
     ) -> tuple[tuple[Served, ...], tuple[int, ...]]:
         """Every epoch, or the busiest where the scenario wants so many only; and those that were left out.
 
+        Epochs are served on threads, each as if there were no other.
+
         Args:
             schedule: that is served.
             progress: told what is happening.
@@ -86,11 +91,15 @@ class Serving:
             alike[self._key(runs, (before, epoch))].append(epoch)
         groups = sorted(alike.values(), key=lambda epochs: -float(self._total[epochs[0]]))
         wanted = len(groups) if self._section.validated_epochs is None else self._section.validated_epochs
-        served = []
-        for done, epochs in enumerate(groups[:wanted]):
-            progress(f"serving epoch {epochs[0]}", done / min(wanted, len(groups)))
-            served.append(self._serve(schedule, epochs, spares=spares))
-        served.sort(key=lambda each: each.epochs)
+        prepare(lambda doing: progress(doing, 0.0))
+        done = list[int]()
+
+        def told(place: int, _: Served) -> None:
+            done.append(place)
+            progress(f"served epoch {groups[place][0]}", len(done) / min(wanted, len(groups)))
+
+        look = partial(self._serve, schedule, spares=spares)
+        served = sorted(Threads().map(look, groups[:wanted], told=told), key=lambda each: each.epochs)
         return tuple(served), tuple(sorted(epoch for epochs in groups[wanted:] for epoch in epochs))
 
     def one(
@@ -224,27 +233,18 @@ class Serving:
         self, scene: Scene, epoch: int, slos: Sequence[Slo], failures: Sequence[Failure] = ()
     ) -> Judgement:  # fmt: skip
         """What the simulator says of a scene in which machines may be lost."""
-        checks = self._case.scenario.validation
+        checks, asked = self._case.scenario.validation, self._case.asked
+        traffic = Traffic(
+            draw=scene.draw, seeds=asked.seeds_at(1.0), workload=f"epoch {epoch}", exact=scene.exact,
+            aligned=scene.aligned, longer=scene.longer,
+        )  # fmt: skip
+        judging = Judging(
+            warmup_frac=scene.warmup_frac, confidence_frac=checks.confidence_frac, early=True,
+            cooldown_frac=0.0 if scene.exact or scene.aligned else checks.cooldown_frac / 2,
+        )  # fmt: skip
+        events = Events(shifts=scene.shifts, failures=failures)
         return judge(
-            scene.pools,
-            self._case.policy,
-            Traffic(
-                draw=scene.draw,
-                seeds=self._case.asked.seeds_at(1.0),
-                workload=f"epoch {epoch}",
-                exact=scene.exact,
-                aligned=scene.aligned,
-                longer=scene.longer,
-            ),
-            slos,
-            Judging(
-                warmup_frac=scene.warmup_frac,
-                cooldown_frac=0.0 if scene.exact or scene.aligned else checks.cooldown_frac / 2,
-                confidence_frac=checks.confidence_frac,
-                early=True,
-            ),
-            events=Events(shifts=scene.shifts, failures=failures),
-            reference=self._case.reference,
+            scene.pools, self._case.policy, traffic, slos, judging, events=events, reference=self._case.reference
         )
 
     def lost(self, schedule: Schedule) -> tuple[int, str, Judgement] | None:
