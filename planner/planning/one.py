@@ -106,7 +106,10 @@ def _confirmed(loop: PlanningLoop, found: Held, share: int) -> ValidatedPlan | N
         loop.note("longer look", held[0], judgement)
         refused = True
         if _most(loop):
-            held, neighbours = slower(loop, held[0], judgement)
+            less = slower(loop, held[0], judgement)
+            if less is None:
+                break
+            held, neighbours = less
             continue
         larger = grow(loop, held[0])
         if larger is None:

@@ -8,6 +8,9 @@ from planner.results.plan import CandidatePlan
 RATE_STEP_FRAC = 0.01
 """How closely the throughput objective is followed up: the neighbour of a plan serves this share more."""
 
+MOST_RATE_STEPS = 64
+"""Steps that a rate may fall by: to 0.53 of it."""
+
 ORPHANED = "no other pool can take over its work"
 
 Held = tuple[CandidatePlan, Judgement]
@@ -114,16 +117,36 @@ def stretch(loop: PlanningLoop, held: Held) -> tuple[Held, tuple[Neighbour, ...]
     return held, (_faster(more, judgement, fails),)
 
 
-def slower(loop: PlanningLoop, missed: CandidatePlan, judgement: Judgement) -> tuple[Held, tuple[Neighbour, ...]]:
-    """The machines of a throughput plan that does not hold, at ``RATE_STEP_FRAC`` less.
+def slower(
+    loop: PlanningLoop, missed: CandidatePlan, judgement: Judgement
+) -> tuple[Held, tuple[Neighbour, ...]] | None:
+    """The machines of a throughput plan that a longer look refuses, at the highest rate that it allows.
+
+    Doubling steps of ``RATE_STEP_FRAC``, then bisection; each rate is looked at in full.
 
     Args:
         loop: that judges.
         missed: the plan.
         judgement: of it.
+
+    Returns:
+        The plan and the next higher rate; None where none that ``MOST_RATE_STEPS`` reach is allowed.
     """
-    less = faster(missed, 1 / (1 + RATE_STEP_FRAC), loop.options)
-    return (less, loop.judged(less, brief=True)), (_faster(missed, judgement, loop.fails(missed, judgement)),)
+    best: Held | None = None
+    worst = missed, judgement
+    good, bad, steps = 0, 0, 1
+    while best is None or good - bad > 1:
+        if steps > MOST_RATE_STEPS:
+            return None
+        less = faster(missed, (1 + RATE_STEP_FRAC) ** -steps, loop.options)
+        said = loop.judged(less)
+        if loop.holds(less, said):
+            best, good = (less, said), steps
+        else:
+            worst, bad = (less, said), steps
+            loop.note("longer look", *worst)
+        steps = 2 * bad if best is None else (good + bad) // 2
+    return best, (_faster(*worst, loop.fails(*worst)),)
 
 
 def _faster(more: CandidatePlan, judgement: Judgement, fails: tuple[str, ...]) -> Neighbour:

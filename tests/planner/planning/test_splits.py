@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 from functools import cache
+from math import log
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.planning.loop import PlanningLoop
+from planner.planning.shrink import MOST_RATE_STEPS, slower
 from planner.planning.splits import split_anew
 from planner.planning.tighten import cluster, price
 from planner.resolve.case import Case, open_case
@@ -140,3 +142,18 @@ def test_a_split_that_only_a_first_look_lets_pass_is_not_taken(prompts: int) -> 
     assert found is not held
     assert others[PROMPT] % 2 == 0
     assert found[0].rate_scale == pytest.approx(1.01 * start.rate_scale)
+
+
+@settings(max_examples=30)
+@given(allowed=st.floats(0.4, 0.999))
+def test_a_longer_look_slows_a_plan_no_more_than_it_must(allowed: float) -> None:
+    """The highest rate on a ladder of 1 % that the longer look allows is found, down to 0.53 of the rate."""
+    loop = Balance(case("throughput", 20), [])
+    missed = replace(loop.plan(4, 16), rate_scale=12.0 / allowed)
+    found = slower(loop, missed, plans.judgement())
+    steps = -log(allowed) / log(1.01)
+    assert (found is None) == (steps > MOST_RATE_STEPS)
+    if found is not None:
+        (held, _), (neighbour,) = found
+        assert 12 / 1.0101 <= held.rate_scale <= 12
+        assert neighbour.fails
