@@ -62,7 +62,7 @@ def _used(start: float) -> dict[str, float]:
 def growth(found: list[dict[str, object]]) -> float | None:
     """Exponent of CPU seconds over rate, by least squares on logarithms; None of fewer than two rates."""
     points = [(log(float(str(f["rate_req_per_s"]))), log(float(str(f["cpu_s"])))) for f in found if "machines" in f]
-    if len(points) < 2:
+    if len({x for x, _ in points}) < 2:
         return None
     mean_x, mean_y = (sum(p[axis] for p in points) / len(points) for axis in (0, 1))
     spread = sum((x - mean_x) ** 2 for x, _ in points)
