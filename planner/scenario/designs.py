@@ -91,10 +91,10 @@ def spelled_out(document: Document) -> Document:
                 f"{document.place(path)}: {spell(path)}: found {found}; expected {wanted}, or no such key: "
                 f"{spell(_KEY)} {made.name.lower()} stands for it"
             )
-        document = document.changed(path, value, place)
+        document = document.completed(path, value, place)
     if problems:
         raise BadInput(*problems)
-    return document.changed(_KEY, None, place)
+    return document.completed(_KEY, None, place)
 
 
 def _named(word: object, place: str) -> Design:

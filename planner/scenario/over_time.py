@@ -29,7 +29,7 @@ def agreed(document: Document) -> Document:
         place = document.place(("schedule", inner))
         found = _at(document.data, path)
         if found is None or found == []:
-            document = document.changed(path, value, place)
+            document = document.completed(path, value, place)
         elif not _same(found, value):
             problems.append(
                 f"{document.place(path)}: {spell(path)}: found {found!r}; expected {value!r}, which schedule.{inner} "

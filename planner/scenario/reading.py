@@ -55,6 +55,13 @@ class Document:
             data = {**data, str(path[0]): {SHORT[str(path[0])]: found}}
         return Document(data=_changed(data, path, value), places={**kept, path: place})
 
+    def completed(self, path: Path_, value: object, place: str) -> "Document":
+        """As ``changed``; as it is where a key on the path holds no keys, which is named when the document is read."""
+        try:
+            return self.changed(path, value, place)
+        except (IndexError, TypeError):
+            return self
+
 
 def read_document(path: Path) -> Document:
     """Read a YAML mapping.

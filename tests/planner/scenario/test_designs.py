@@ -173,3 +173,13 @@ def test_a_rate_beyond_the_room_says_what_to_raise(run: Run, limit: str, raised:
     assert "no plan fits the budgets" in said
     assert all(word in said for word in ("budget", "limit", "needed"))
     assert raised in said
+
+
+@pytest.mark.parametrize("value", [5, [], "x", True])
+@pytest.mark.parametrize(("key", "section"), [("catalog.design", "policy"), ("schedule.usd_per_kwh", "energy")])
+def test_a_section_that_holds_no_keys_is_named(value: object, key: str, section: str) -> None:
+    """A design or a schedule that stands for keys of a section beside a value in its place is bad input, and no bug."""
+    top, _, inner = key.partition(".")
+    data = {**yaml.safe_load(TEXT), section: value, top: {inner: "splitwise-hh" if top == "catalog" else 0.1}}
+    with pytest.raises(BadInput, match=section):
+        Scenario.parse(Document(data=data, places={(): "s.yaml"}))
