@@ -136,15 +136,19 @@ def _study(
 def stated_again(case: Case, plan: ValidatedPlan) -> Availability:
     """The availability of a plan, counted again from its machines and the recovery that was simulated.
 
+    What other shares of time cost, and where rates are from, is left as it is stated: plans of other machines, and
+    words that know which keys of the question were written out.
+
     Raises:
         AssertionError: the plan has none.
     """
     said, standing = plan.availability, plan.candidate
     assert said is not None, "asked only of plans that state it"
-    loop = PlanningLoop(spared(case), lambda *_: None)
-    needed = tuple(resized(p, p.machines - p.spares, loop.options[p.spec.name]) for p in standing.pools)
-    made = _Made(loop, replace(standing, pools=needed))
-    return _study(made, standing, said.outages, said.recovery_s)
+    made = _Made(PlanningLoop(spared(case), lambda *_: None), standing)
+    now = _study(made, standing, said.outages, said.recovery_s)
+    chosen = {nine.target_frac: nine for nine in now.nines if nine.chosen}
+    nines = tuple(chosen.get(nine.target_frac, nine) if nine.chosen else nine for nine in said.nines)
+    return replace(now, nines=nines, assumptions=said.assumptions)
 
 
 class _Made:

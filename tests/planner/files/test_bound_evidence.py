@@ -15,7 +15,7 @@ from planner.cli import build
 from planner.errors import BadInput, ExitCode
 from planner.files.faults import plan_faults
 from planner.files.plan_file import bound_text, plain, plan_text, read_plan, sealed
-from planner.planning.opened import restatements
+from planner.planning.opened import open_plan, restatements
 from planner.planning.plan import digests, plan
 from planner.resolve.case import case_of
 from planner.results.evidence import ValidatedPlan
@@ -174,3 +174,16 @@ def test_a_plan_is_counted_again_where_its_files_are_here(tmp_path: Path, found:
     gone = say("show", path)
     assert gone.exit_code == 0
     assert f"figures were not counted again: {own} is not here" in gone.stderr
+
+
+def test_a_plan_with_spare_machines_is_counted_again(tmp_path: Path) -> None:
+    """A share of time that was asked for is counted from the spare machines: as planned it agrees, else it is named."""
+    path = tmp_path / "safe.json"
+    asked = SCENARIO.changed(["availability=0.99"])
+    safe = plan(asked, progress=lambda *_: None, with_margin=False)
+    assert isinstance(safe, ValidatedPlan)
+    path.write_text(plan_text(asked, safe, digests(asked)), encoding="utf-8")
+    assert not open_plan(path).edited
+    assert safe.availability is not None
+    rarer = replace(safe, availability=replace(safe.availability, failures_per_h=1e-9))
+    assert any("failures_per_h" in words for words in restatements(case_of(asked, safe.candidate), rarer))
