@@ -70,10 +70,10 @@ def solve_decomposed(
             Reason.NO_SOLUTION_FOUND, limit=Limit.TIME, backend=relaxed.backend, detail="nothing found in time"
         )
     value, bound, by = problem.objective(best), relaxed.bound, "the relaxation"
-    if value - bound > gap_frac * abs(value) and not start and not prove:
+    if value - bound > gap_frac * abs(value) and not start:
         best = _bettered(problem, place, best, time_limit_s, gap_frac / 2)
         value = problem.objective(best)
-    elif value - bound > gap_frac * abs(value) and not start:  # from a start, the answer matters more than its proof
+    if value - bound > gap_frac * abs(value) and not start and prove:  # from a start, the answer matters more
         tighter, apart = _priced(_apart(problem, place), relaxed.duals, time_limit_s, gap_frac / 4)
         bound, by = max((bound, by), (tighter, "blocks solved apart"))
         best = _better_linked(problem, place, best, apart, time_limit_s, gap_frac / 4)
@@ -86,11 +86,31 @@ def solve_decomposed(
     )  # fmt: skip
 
 
+def solve_beside(problem: Problem, kept: Mapping[str, float], *, time_limit_s: float, gap_frac: float) -> Solution:
+    """Solve a minimum with some of its columns at the values that they have; no bound of the whole comes of it.
+
+    Args:
+        problem: what to solve; a minimum.
+        kept: column name -> its value.
+        time_limit_s: limit of the solve.
+        gap_frac: relative gap that is enough, of the cost of the other columns.
+    """
+    free = [column for column in problem.columns if column.name not in kept]
+    part = _part("beside what is kept", free, problem.rows, kept)
+    found = part and solve_direct(part, time_limit_s=time_limit_s, gap_frac=gap_frac)
+    if not found:
+        return empty_handed(Reason.NO_SOLUTION_FOUND, backend="highs", detail="nothing beside what is kept")
+    return answered(
+        problem, {**kept, **found.values}, reason=Reason.FEASIBLE, limit=Limit.OTHER, backend="highs",
+        detail="beside what is kept",
+    )  # fmt: skip
+
+
 def proven(problem: Problem, place: Callable[[str], Place], found: Termination, *, time_limit_s: float,
            gap_frac: float) -> Termination:  # fmt: skip
     """How the solve of a minimum ended, with the bound of blocks that are solved apart where it leaves a gap."""
     relaxed = relax(problem)
-    if relaxed is None or found.objective is None or (found.gap_frac or 0.0) <= gap_frac:
+    if relaxed is None or found.objective is None or (found.gap_frac is not None and found.gap_frac <= gap_frac):
         return found
     tighter, _ = _priced(_apart(problem, place), relaxed.duals, time_limit_s, gap_frac / 4)
     bound = min(found.objective, max(relaxed.bound, tighter))

@@ -1,6 +1,6 @@
 """What a scenario may run in an epoch: machine types, layouts and clocks, with what each carries and draws."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import inf
 
@@ -9,6 +9,7 @@ import numpy as np
 from hw_catalog.machines import Machine
 from planner.capacity.envelope import Envelope, Option
 from planner.capacity.redundancy import least_spares
+from planner.capacity.waiting import most_busy_frac
 from planner.perf.layout import Role
 from planner.perf.operating import operating
 from planner.resolve.case import Case
@@ -17,7 +18,7 @@ from planner.resolve.prices import price_of
 from planner.results.schedule import EpochOption, FleetType, SpareLine
 from planner.scenario.schedule_section import ScheduleSection
 from workloads.demand import ClassDemand
-from workloads.slo import Metric, Unit
+from workloads.slo import Metric, Slo, Unit
 
 SAMPLE = 200
 """Requests of a class that its watts are computed from."""
@@ -29,21 +30,27 @@ ANY = 10_000
 def epoch_options(case: Case) -> tuple[EpochOption, ...]:
     """Every option at what one instance carries and draws, ordered by name."""
     thin = {part.request_class.name: _thin(part) for part in case.asked.demand.classes}
-    kept = [(option, carried) for option in case.options if (carried := _carried(case, option))]
+    own = {name for option in case.options if option.spec.name in case.beside for name in option.envelopes}
+    kept = [(option, carried) for option in case.options if (carried := _carried(case, option, own))]
     return tuple(_epoch_option(case, replace(option, envelopes=carried), thin) for option, carried in kept)
 
 
-def _carried(case: Case, option: Option) -> dict[str, Envelope]:
+def _carried(case: Case, option: Option, own: Collection[str]) -> dict[str, Envelope]:
     """The classes that an option carries beside others.
 
     Classes share instances, and any of their steps may be a full chunk of another's prompts: where that alone takes
-    longer than a class's limit on the time of a token, the class is not carried, unless it is the only one.
+    longer than a class's limit on the time of a token, the class is not carried, unless it is the only one. A class of
+    long contexts that has instances ``own`` is on no others: a few of them would decide how long the others wait, and
+    what so few requests meet is told over a window of their own.
     """
-    chunk = option.spec.chunk_tokens
-    if chunk is None or option.spec.role is not Role.MIXED or len(option.envelopes) == 1:
+    if option.spec.name in case.beside:
         return dict(option.envelopes)
+    mine = {name: each for name, each in option.envelopes.items() if name not in own}
+    chunk = option.spec.chunk_tokens
+    if chunk is None or option.spec.role is not Role.MIXED or len(mine) <= 1:
+        return mine
     step_s = case.physics[option.spec.name].step.prefill_s([(chunk, 0)])
-    return {name: each for name, each in option.envelopes.items() if step_s <= _token_limit_s(case, name)}
+    return {name: each for name, each in mine.items() if step_s <= _token_limit_s(case, name)}
 
 
 def _token_limit_s(case: Case, name: str) -> float:
@@ -59,7 +66,8 @@ def _epoch_option(case: Case, option: Option, demand: Mapping[str, ClassDemand])
     have floors of their own; the lowest is the instance's, and what others draw more is spread over their requests at
     the rate that fills the instance.
     """
-    capacity = {name: _capacity_req_per_s(case, option, each) for name, each in option.envelopes.items()}
+    rates = {name: part.rate_req_per_s for name, part in demand.items()}
+    capacity = {name: _capacity_req_per_s(case, option, name, e, rates[name]) for name, e in option.envelopes.items()}
     lines = {name: _watts_line(case, option, demand[name], rate) for name, rate in capacity.items()}
     floor_w = min(floor for floor, _ in lines.values())
     request_j = {name: work_j + (floor - floor_w) / capacity[name] for name, (floor, work_j) in lines.items()}
@@ -112,14 +120,30 @@ def _thin(part: ClassDemand) -> ClassDemand:
     return replace(part, prompt_tokens=part.prompt_tokens[rows], output_tokens=part.output_tokens[rows])
 
 
-def _capacity_req_per_s(case: Case, option: Option, carried: Envelope) -> float:
-    """Rate of one class alone that fills an instance, its memory or its share of the link within its headroom."""
+def _capacity_req_per_s(case: Case, option: Option, name: str, carried: Envelope, rate_req_per_s: float) -> float:
+    """Rate of one class alone that fills an instance, its memory or its share of the link within its headroom.
+
+    Or at which too many prompts wait too long: a slow instance that needs most of a limit on the first token for the
+    prompt itself leaves little of it to wait, and is run emptier than a fast one.
+    """
     headroom, link = case.scenario.headroom_limits(), option.machine.inter_link
     busy_s, held = carried.prefill_s + carried.decode_s, carried.kv_tokens_s / option.kv_tokens
     sent_s = carried.link_bytes / link.bandwidth_bytes_per_s if carried.link_bytes else 0.0
     shared_s = sent_s * option.instances_per_machine / headroom.link_frac
+    waited = (
+        carried.prefill_s / _patient_frac(slo, carried, rate_req_per_s) for slo in case.slos
+        if slo.metric is Metric.TTFT and slo.unit is Unit.SECONDS and slo.request_class in (None, name)
+    )  # fmt: skip
     full = (busy_s / headroom.of(option.spec.role), held / headroom.kv_frac, shared_s)
-    return 1 / max(*full, 1e-9)
+    return 1 / max(*full, *waited, 1e-9)
+
+
+def _patient_frac(slo: Slo, carried: Envelope, rate_req_per_s: float) -> float:
+    """Share of its time that an instance may compute prompts, so that few wait for longer than a limit leaves them."""
+    if not carried.prefill_s:
+        return 1.0
+    patience_ratio = max(0.0, slo.limit - carried.ttft_s) / carried.prefill_s
+    return most_busy_frac(rate_req_per_s * carried.prefill_s, patience_ratio, 1 - slo.percentile / 100)
 
 
 def fleet(case: Case, section: ScheduleSection, names: Sequence[str]) -> Iterator[FleetType]:

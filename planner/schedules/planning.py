@@ -16,6 +16,7 @@ from planner.scenario import Scenario
 from planner.scenario.schedule_section import ScheduleSection
 from planner.schedules.available import all_up, studied, with_failures
 from planner.schedules.fixed import Static, fixed_fleet, simulated
+from planner.schedules.kept import Kept, busier, failing, lent
 from planner.schedules.knobs import one_knob
 from planner.schedules.less import Trial, value, with_less
 from planner.schedules.levels import learned
@@ -26,6 +27,9 @@ from planner.schedules.refusal import refusal
 from planner.schedules.rows import Study, at_work, busiest_of, in_rows, of_at_most
 from planner.schedules.serving import Progress, Serving
 from solvers.allocation import Reason
+
+LENT_FROM = 3
+"""Rounds after which epochs that still miss take the pools of a busier epoch that were enough there."""
 
 HALVINGS = 4
 """How often growth of what is provided for is halved where no schedule provides for it."""
@@ -182,11 +186,12 @@ def _timetable(asked: Opened, serving: Serving, progress: Progress) -> Timetable
     name = asked.case.policy.name
     held: Provided = level(asked.load.peak_req_per_s, asked.case.scenario.headroom.mixed_frac)
     provided: Provided = learned(asked, serving, lambda words, done: progress(f"{name}: {words}", 0.2 * done))
-    watts_ratio, found, little = 1.0, None, held
+    watts_ratio, found, little, lenders = 1.0, None, held, dict[int, int]()
     for turn in range(asked.case.scenario.validation.max_rounds):
         part = _part_of(progress, name, turn)
         part("solving", 0.0)
-        proposed, provided = _nearest(asked, held, provided, watts_ratio, prove=not turn)
+        mended = _mended(asked, found, provided, watts_ratio, lenders if turn >= LENT_FROM else None) if found else None
+        proposed, provided = mended or _nearest(asked, held, provided, watts_ratio, prove=not turn)
         if proposed.schedule is None:
             return found or proposed
         found, held = proposed, provided
@@ -210,6 +215,36 @@ def _timetable(asked: Opened, serving: Serving, progress: Progress) -> Timetable
         watts_ratio *= LEAST_WATTS_STEP * min(passed) if passed else 1.0
     assert found is not None
     return found
+
+
+def _mended(
+    asked: Opened, found: Timetable, wanted: Provided, watts_ratio: float, lenders: dict[int, int] | None
+) -> tuple[Timetable, Provided] | None:  # fmt: skip
+    """The schedule with those epochs planned anew that missed, and what it provides for; None where there is none.
+
+    A program of many epochs has many answers that cost nearly the same: solved as a whole again it would change pools
+    that were served well, which would all have to be served once more.
+
+    Args:
+        asked: the question.
+        found: a schedule that was served.
+        wanted: what to provide for, more than it did where it missed.
+        watts_ratio: share of the budget of expected watts that may be planned on.
+        lenders: epoch -> the busier epoch whose pools it took last; more are noted in it. None: such are not taken.
+    """
+    assert found.schedule is not None, "only a schedule is served"
+    if found.schedule.method != "decomposed" or any(each.excess_w for each in found.served):
+        return None
+    bad = failing(found.served)
+    lender = {epoch: epoch for epoch in range(asked.load.epochs) if epoch not in bad}
+    if lenders is not None:
+        others = {epoch: busier(asked.load, found.served, epoch, lenders.get(epoch, epoch)) for epoch in sorted(bad)}
+        lenders |= {epoch: other for epoch, other in others.items() if other is not None}
+        lender |= {epoch: lenders[epoch] for epoch, other in others.items() if other is not None}
+    wanted = lent(asked.load, wanted, lender)
+    kept = Kept(schedule=found.schedule, lender=lender)
+    proposed = _proposed(asked, wanted, watts_ratio, prove=False, kept=kept)
+    return (proposed, wanted) if proposed.schedule is not None else None
 
 
 def _proved(asked: Opened, found: Timetable, provided: Provided, watts_ratio: float) -> Timetable:
@@ -316,10 +351,12 @@ def _part_of(progress: Progress, policy: str, turn: int) -> Progress:
     return tell
 
 
-def _proposed(asked: Opened, provided: Provided, watts_ratio: float, *, prove: bool = True) -> Timetable:
-    """The schedule that the program finds; not served yet."""
+def _proposed(
+    asked: Opened, provided: Provided, watts_ratio: float, *, prove: bool = True, kept: Kept | None = None
+) -> Timetable:  # fmt: skip
+    """The schedule that the program finds, beside pools that are kept; not served yet."""
     question = question_of(asked, provided, watts_ratio)
-    solution, later, method = solved(asked, question, prove=prove)
+    solution, later, method = solved(asked, question, prove=prove, kept=kept)
     schedule = None
     if solution.allocation is not None:
         schedule = replace(

@@ -22,10 +22,11 @@ from planner.scenario import Scenario
 from planner.scenario.choices import listed
 from planner.scenario.objectives import Transitions
 from planner.scenario.schedule_section import ScheduleSection
+from planner.schedules.kept import Kept
 from planner.schedules.provision import Provided
 from planner.schedules.spares import too_few
 from solvers.allocation import Reason, Solution, Termination, empty_handed
-from solvers.decomposition import proven, solve_decomposed
+from solvers.decomposition import proven, solve_beside, solve_decomposed
 from solvers.lexicographic import lexicographic
 from solvers.problem import Problem
 from solvers.solve import solve
@@ -192,7 +193,7 @@ def one_epoch(question: EpochQuestion, epoch: int) -> EpochQuestion:
 
 
 def solved(
-    asked: Opened, question: EpochQuestion, *, prove: bool = True
+    asked: Opened, question: EpochQuestion, *, prove: bool = True, kept: Kept | None = None
 ) -> tuple[Solution, Sequence[Termination], str]:  # fmt: skip
     """The best allocation, how the solves of the later aims ended, and the method: whole, or taken apart by epoch.
 
@@ -203,8 +204,9 @@ def solved(
         asked: the question.
         question: its program.
         prove: look for a tight bound too, which ``proved`` does later.
+        kept: pools that epochs run whatever else is planned.
     """
-    found = first = _solved(asked, question, prove=prove)
+    found = first = _solved(asked, question, prove=prove, kept=kept)
     for _ in range(MOST_SPARED):
         if asked.rule is None or found[0].allocation is None:
             return found
@@ -215,19 +217,22 @@ def solved(
             ended = replace(found[0].termination, bound=first[0].termination.bound)
             return replace(found[0], termination=ended), *found[1:]
         question = replace(question, least_spares={**question.least_spares, **more})
-        found = _solved(asked, question, prove=False)
+        found = _solved(asked, question, prove=False, kept=kept)
     return empty_handed(Reason.NO_SOLUTION_FOUND, backend="", detail=UNSPARED), *found[1:]
 
 
 def _solved(
-    asked: Opened, question: EpochQuestion, *, prove: bool
+    asked: Opened, question: EpochQuestion, *, prove: bool, kept: Kept | None
 ) -> tuple[Solution, Sequence[Termination], str]:  # fmt: skip
     """The best allocation of a program; see ``solved``."""
     limits, gap_frac = asked.case.scenario.solver, asked.section.gap_frac
     whole = question.load.epochs <= WHOLE_EPOCHS or limits.backend != "highs"
+    pools = kept.values(question) if kept else {}
 
     def solver(part: Problem, start: Mapping[str, float]) -> Solution:
         limit_s = limits.time_limit_s if not start else min(limits.time_limit_s, LATER_S)
+        if pools:
+            return solve_beside(part, pools, time_limit_s=limit_s, gap_frac=gap_frac)
         if whole:
             return solve(part, backend=limits.backend, time_limit_s=limit_s, gap_frac=gap_frac)
         return solve_decomposed(part, place, time_limit_s=limit_s, gap_frac=gap_frac, start=start, prove=prove)

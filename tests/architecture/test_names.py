@@ -67,7 +67,7 @@ POSITIONS = {
     "kind_of", "level", "seed",
     "class_index", "classes", "columns", "config", "first", "first_block", "first_line", "first_seed", "last",
     "machine", "instance", "pool",
-    "seen", "epoch", "lengths", "unserved",
+    "seen", "epoch", "lender", "lengths", "unserved",
     "index", "kind", "rule", "place", "work",
 }  # fmt: skip
 """Indices, seeds, versions, and structures whose parts are named elsewhere."""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from solvers import decomposition
 from solvers.allocation import Reason
-from solvers.decomposition import solve_decomposed
+from solvers.decomposition import proven, solve_beside, solve_decomposed
 from solvers.problem import Column, Problem, Row, Sense
 from solvers.solve import solve
 
@@ -88,3 +88,22 @@ def test_a_bound_is_the_same_however_long_it_takes(monkeypatch: pytest.MonkeyPat
     assert found.bound is not None
     assert found.objective is not None
     assert quick.bound < found.bound <= found.objective + 1e-6
+
+
+def test_what_is_kept_stays_and_the_rest_is_at_its_best_beside_it() -> None:
+    """A block keeps a dear choice; the others are solved, what they pay together counts, and no bound is claimed."""
+    problem = _blocks([8.0] * 5, large_cost=3.0, small_cost=1.0, fee=0.01)
+    kept = {"large@0": 0.0, "small@0": 8.0}
+    found = solve_beside(problem, kept, time_limit_s=10.0, gap_frac=0.0)
+    assert found.allocation is not None
+    assert found.termination.bound is None
+    assert {name: found.allocation.values[name] for name in kept} == kept
+    assert found.termination.objective == pytest.approx(8.0 + 4 * 3.0 + 0.08)
+    free = solve_beside(problem, {}, time_limit_s=10.0, gap_frac=0.0)
+    whole = solve(problem, backend="highs", time_limit_s=10.0, gap_frac=0.0).termination
+    assert free.termination.objective == pytest.approx(whole.objective)
+    ended = proven(problem, _place, found.termination, time_limit_s=10.0, gap_frac=1e-6)
+    assert ended.bound is not None
+    assert ended.bound <= whole.objective + 1e-6 <= found.termination.objective + 2e-6
+    nothing = solve_beside(problem, {"large@0": 0.0, "small@0": 0.0}, time_limit_s=10.0, gap_frac=0.0)
+    assert nothing.termination.reason is Reason.NO_SOLUTION_FOUND
