@@ -47,3 +47,21 @@ def test_a_decision_is_one_page(page: Path) -> None:
     assert page.name.startswith(text[2:5])
     assert all(f"**{part}.**" in text for part in ("Context", "Decision", "Consequences"))
     assert len(text.splitlines()) <= 60
+
+
+def test_readme_tells_the_errors_of_the_accuracy_page() -> None:
+    """Median errors in the README are those of the table that ``benchmarks/accuracy_page.py`` writes."""
+    tables = {name: dict[str, list[str]]() for name in ("README.md", "docs/accuracy.md")}
+    for name, rows in tables.items():
+        for line in (ROOT / name).read_text("utf-8").splitlines():
+            cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+            rows.setdefault(" ".join(cells[:2]), cells)
+    for said, source in (
+        ("closed loop, three engines (InferenceX, NVIDIA) 708", "inferencex_agg_dense all rows"),
+        ("open loop, vLLM 0.15 (sim2real) 46", "sim2real_vllm015 all rows"),
+    ):
+        _, runs, *told = tables["README.md"][said]
+        _, _, found, e2e, throughput, itl, ttft = tables["docs/accuracy.md"][source]
+        assert runs == found
+        medians = [cell.split(",")[0].replace("%", " %") for cell in (e2e, itl, throughput, ttft)]
+        assert told == medians
