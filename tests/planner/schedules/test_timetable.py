@@ -16,17 +16,16 @@ from typer.testing import CliRunner
 from hw_catalog.load import load_catalog
 from planner.cli import build
 from planner.errors import BadInput
-from planner.files.plan_file import bound_text
 from planner.formulate import epoch_problem, lift_schedule
-from planner.planning.plan import plan
+from planner.planning.plan import digests, plan
 from planner.report.schedule_words import sparkline
 from planner.report.schedules import timetable_page
 from planner.results.evidence import ValidatedPlan
 from planner.scenario import Scenario
 from planner.scenario.objectives import Aim
-from planner.schedules.files import read_schedule, schedule_csv
+from planner.schedules.files import read_schedule, schedule_csv, timetable_text
 from planner.schedules.fixed import at_the_peak
-from planner.schedules.planning import timetable
+from planner.schedules.planning import as_it_stands, timetable
 from planner.schedules.question import opened
 from planner.schedules.recount import recounted
 from solvers.solve import solve
@@ -194,23 +193,27 @@ def test_two_weeks_are_compared(week: Path, tmp_path: Path) -> None:
     """Against itself nothing differs; against a dearer one every epoch does, by what it costs."""
     assert json.loads(_say("diff", str(week), str(week), "--json"))["epochs"] == []
     data = json.loads(week.read_text(encoding="utf-8"))
-    schedule = data["timetable"]["schedule"]
-    for epoch in schedule["epochs"]:
+    for epoch in data["timetable"]["schedule"]["epochs"]:
         epoch["cost_usd"] += 10
-    schedule["cost_usd"] += 280
+    data["timetable"]["schedule"]["cost_usd"] += 280
     dearer = tmp_path / "dearer.json"
     dearer.write_text(json.dumps(data), encoding="utf-8")
     assert "edited since it was simulated" in _say("diff", str(week), str(dearer), code=2)
-    asked = Scenario.model_validate(data["scenario"])  # written digit by digit
-    dearer.write_text(bound_text({**data, "scenario": asked}), encoding="utf-8")
+    file = read_schedule(week)
+    assert file is not None
+    asked = file.scenario.changed(["catalog.price_usd_per_h={dgx-h100: 100}"])
+    made = replace(file.timetable, schedule=as_it_stands(asked, file.timetable).schedule)
+    dearer.write_text(timetable_text(asked, made, digests(asked)), encoding="utf-8")
     found = json.loads(_say("diff", str(week), str(dearer), "--json"))
     assert len(found["epochs"]) == 28
-    assert found["after"]["cost_usd"] - found["before"]["cost_usd"] == pytest.approx(280)
+    assert found["after"]["cost_usd"] > found["before"]["cost_usd"]
     page = tmp_path / "weeks.html"
     said = _say("diff", str(week), str(dearer), "--report", str(page), "--quiet")
     assert "28 epochs differ" in said
     assert "28 epochs differ" in page.read_text(encoding="utf-8")
-    assert "+10.00" in _say("diff", str(week), str(dearer))
+    assert made.schedule is not None
+    last = made.schedule.epochs[-1].cost_usd - file.schedule.epochs[-1].cost_usd
+    assert f"{last:+.2f}" in _say("diff", str(week), str(dearer))
 
 
 def test_auto_takes_the_better_policy_of_both_phases() -> None:
