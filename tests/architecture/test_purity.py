@@ -41,9 +41,10 @@ def test_no_file_is_read_at_import() -> None:
 
 
 def keeps_state(node: ast.AST) -> bool:
-    """Whether a statement makes a module remember: ``global``, or a cache on a function."""
+    """Whether a statement makes a module remember: ``global``, or a cache on a function, but not one in an object."""
     if isinstance(node, ast.FunctionDef):
-        return any("cache" in ast.unparse(decorator) for decorator in node.decorator_list)
+        found = {ast.unparse(decorator) for decorator in node.decorator_list}
+        return any("cache" in decorator for decorator in found - {"cached_property"})
     return isinstance(node, ast.Global)
 
 

@@ -104,7 +104,7 @@ def test_a_plan_larger_than_its_row_is_never_validated(monkeypatch: pytest.Monke
     assert isinstance(answer, NoPlan)
     assert answer.reason == "not validated"
     assert answer.raises == {"rows": (1.0, 2.0)}
-    assert "take 2 rows" in answer.explanation[0]
+    assert "need 2 rows, power.rows is 1" in answer.explanation[0]
     assert answer.judgement is not None
     assert not answer.judgement.valid
 

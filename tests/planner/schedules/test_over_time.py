@@ -62,6 +62,11 @@ CHANGES: Mapping[str, tuple[str, ...]] = {
     "model.name": ("model.name=llama-3.1-8b",),
     "model.dtype": ("model.dtype=fp8",),
     "model.kv_dtype": ("model.kv_dtype=fp8",),
+    "model.prefill_dtype": (
+        "model={name: deepseek-v3, dtype: fp8, kv_dtype: fp8, engine: trtllm}",
+        "catalog={machines: [dgx-b200], tp: [8]}", "schedule.clocks_mhz=[1590]", "policy={name: splitwise}",
+        "model.prefill_dtype=fp4",
+    ),
     "model.profile_set": ("model.profile_set=other",),
     "model.engine": ("model.engine=other",),
     "workload.trace": ("workload.trace=azure-code-2023",),
