@@ -9,6 +9,7 @@ from planner.planning.load_margin import margin
 from planner.planning.loop import PlanningLoop
 from planner.planning.one import worth
 from planner.planning.plausibility import peak_shares
+from planner.planning.refusals import raise_words
 from planner.planning.search import Contender, Searched, key_of, search, with_bound
 from planner.planning.tighten import totals_of
 from planner.resolve.case import Case
@@ -83,10 +84,15 @@ def _undivided(
     by_choice = cases[0].scenario.policy.cells is not None  # who asks for cells is sold no single pool
     if all(not loop.serves or loop.proven_infeasible for loop in loops) or (cells <= MOST_IN_A_CELL and not by_choice):
         return search(cases, progress, with_margin=with_margin, drawn_w=drawn_w)
+    market, raised = (
+        {f"availability[{name}]": most for name, most in cases[0].available.items()},
+        found.answer.raises.items(),
+    )
     words = (
         f"{cells} equal cells are no plan, each with its share of requests, budgets and machines on the market; one "
         "pool was not tried: set policy.cells to 1",
-        *found.answer.explanation,
+        *(line for line in found.answer.explanation if not line.startswith("raise ")),
+        *raise_words({name: (market.get(name, low * cells), high * cells) for name, (low, high) in raised}),
     )
     answer = replace(found.answer, reason="not validated", explanation=words, raises={})
     return replace(found, answer=answer)

@@ -11,7 +11,8 @@ from planner.perf.layout import Role
 from planner.planning.cells import of_cells
 from planner.planning.in_rows import prepared
 from planner.planning.loop import PlanningLoop
-from planner.planning.one import First, worth
+from planner.planning.one import First, confirmed, worth
+from planner.planning.refusals import unstruck
 from planner.planning.search import Contender, Key, estimate, find_start, key_of, signed
 from planner.policies.presets import NAMES
 from planner.resolve.case import open_case
@@ -111,11 +112,12 @@ class _Row:
             return figures(loop, best.candidate, best.judgement, Standing.CHOSEN, allowed=self.allowed)
         if isinstance(answer, ValidatedPlan):
             return figures(loop, answer.candidate, answer.judgement, Standing.VALIDATED, allowed=self.allowed)
-        if isinstance(start, First):
-            return figures(loop, *start.held, Standing.VALIDATED, allowed=self.allowed)
+        if isinstance(start, First) and (held := confirmed(loop, start)):
+            return figures(loop, *held, Standing.VALIDATED, allowed=self.allowed)
         standing = Standing.BOUND if start is None else Standing.REFUSED
-        assert self.optimum is not None, "rows that cannot serve the workload were left out"
-        return figures(loop, self.optimum, None, standing, allowed=self.allowed)
+        planned = self.optimum or (start.held[0] if isinstance(start, First) else None)
+        assert planned is not None, "rows that cannot serve the workload were left out"
+        return figures(loop, planned, None, standing, allowed=self.allowed)
 
 
 def _order(loop: PlanningLoop, row: Choice) -> tuple[object, ...]:
@@ -139,9 +141,11 @@ def _others(inputs: Inputs, allowed: Iterable[Key], chosen: Key, depth: Depth) -
             if (variant, name) in known:
                 continue
             try:
-                yield Contender(loop=PlanningLoop(prepared(open_case(inputs, name, variant)), _silent))
+                case = open_case(inputs, name, variant)
             except BadInput:  # for example KV groups, which one policy alone has
                 continue
+            if not unstruck(case):
+                yield Contender(loop=PlanningLoop(prepared(case), _silent))
 
 
 def _silent(_words: str, _done_frac: float) -> None:

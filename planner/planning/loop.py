@@ -23,6 +23,7 @@ from planner.results.failings import failures, incurable
 from planner.results.plan import CandidatePlan
 from planner.scenario.objectives import Budgets, Headroom, Objective
 from planner.simulator.judge import Note
+from planner.simulator.outages import absent
 from planner.simulator.pools import PoolModel
 from planner.simulator.serve import prepare
 from planner.simulator.traffic import Judging
@@ -130,7 +131,7 @@ class PlanningLoop:
             self.note("plan", candidate, judgement)
             if self.holds(candidate, judgement):
                 return candidate, judgement
-            if lasting := incurable(judgement):
+            if lasting := incurable(judgement) or self._unstruck(candidate):
                 return no_plan(self, "not validated", lasting)
             carried = judgement.valid and not self.overloads(candidate)
             if carried and self._planned_w is not None and self.drawn_w is not None:
@@ -262,7 +263,13 @@ class PlanningLoop:
 
     def fails(self, candidate: CandidatePlan, judgement: Judgement) -> tuple[str, ...]:
         """Why a candidate is no plan; empty where it is one."""
-        return (*failures(judgement), *excess(judgement, self.drawn_w), *self.overloads(candidate))
+        wrong = (*failures(judgement), *excess(judgement, self.drawn_w), *self.overloads(candidate))
+        return (*wrong, *self._unstruck(candidate))
+
+    def _unstruck(self, candidate: CandidatePlan) -> tuple[str, ...]:
+        """Machines that are to fail and that a candidate does not have."""
+        asked = self.case.scenario.validation.failures
+        return absent(asked, self.pools(candidate)) if asked else ()
 
     def overloads(self, candidate: CandidatePlan) -> tuple[str, ...]:
         """Pools that are asked for more than they can carry, and those that exchange no KV."""

@@ -82,6 +82,23 @@ def finished(loop: PlanningLoop, start: First | NoPlan, *, share: int = 1) -> Va
     return _confirmed(loop, found, share)
 
 
+def confirmed(loop: PlanningLoop, start: First) -> Held | None:
+    """The nearest plan to a first one that a longer look allows; None where it allows none. Nothing is searched."""
+    held = start.held
+    for _ in range(loop.case.scenario.validation.max_rounds):
+        judgement = loop.judged(held[0])
+        if loop.holds(held[0], judgement):
+            return held[0], judgement
+        if _most(loop):
+            less = slower(loop, held[0], judgement)
+            return None if less is None else less[0]
+        larger = grow(loop, held[0])
+        if larger is None:
+            break
+        held = larger
+    return None
+
+
 def _confirmed(loop: PlanningLoop, found: Held, share: int) -> ValidatedPlan | NoPlan:
     """The best plan beside one that holds, over a longer window too; only what may be the answer is looked at so.
 

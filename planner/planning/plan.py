@@ -14,7 +14,7 @@ from planner.planning.load_margin import unsure_of_load
 from planner.planning.loop import PlanningLoop
 from planner.planning.other_growth import other_growth
 from planner.planning.recount import recounted
-from planner.planning.refusals import unserved
+from planner.planning.refusals import unserved, unstruck
 from planner.planning.row_study import study
 from planner.planning.search import Searched, overtaken, search
 from planner.planning.served import cells_as_served
@@ -32,7 +32,7 @@ from planner.results.picture import Bought, Picture
 from planner.results.plan import CandidatePlan
 from planner.scenario import Scenario
 from planner.simulator.judge import Note
-from planner.simulator.outages import outage
+from planner.simulator.outages import absent, outage
 from planner.simulator.sketch import sketch
 
 Progress = Callable[[str, float], None]
@@ -117,10 +117,17 @@ def _grown(scenario: Scenario, best: ValidatedPlan, progress: Progress, drawn_w:
 
 
 def cases_of(inputs: Inputs) -> tuple[Case, ...]:
-    """The question in every precision, on every engine and under every policy that it leaves open."""
-    return tuple(
-        open_case(inputs, name, variant) for variant in inputs.variants for name in policies_of(inputs.scenario)
-    )
+    """The question in every precision, on every engine and under every policy that it leaves open.
+
+    Raises:
+        BadInput: a machine is to fail in a pool that none of the policies has.
+        CatalogError, WorkloadError: see ``open_case``.
+    """
+    every = [open_case(inputs, name, variant) for variant in inputs.variants for name in policies_of(inputs.scenario)]
+    struck = tuple(case for case in every if not unstruck(case))
+    if not struck:
+        raise BadInput(*dict.fromkeys(words for case in every for words in unstruck(case)))
+    return struck
 
 
 def simulate(
@@ -166,10 +173,8 @@ def simulation(
         raise BadInput(f"--engine reference: it does not know the rules of {PUBLIC}; expected core")
     loop = PlanningLoop(case_of(scenario, candidate), progress)
     run, pools = recounted(loop.case, candidate), loop.pools(candidate)
-    have = ", ".join(f"{p.machines} {p.role}" for p in pools)
-    absent = [f"{f.pool} {f.machine}" for f in scenario.validation.failures if outage(f, pools) is None]
-    if absent:
-        raise BadInput(*(f"validation.failures: no machine {name}; the plan has {have}, from 0" for name in absent))
+    if missing := absent(scenario.validation.failures, pools):
+        raise BadInput(*missing)
     judgement = loop.judged(candidate, early=False, note=note, stepwise=stepwise)
     case = loop.case
     over = [*over_budget(scenario, run, judgement)]

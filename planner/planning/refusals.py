@@ -21,6 +21,16 @@ def unserved(case: Case) -> tuple[str, ...]:
     return (*lines, *reasons, *(words for bottleneck, words in _REMEDIES.items() if bottleneck in binding))
 
 
+def unstruck(case: Case) -> tuple[str, ...]:
+    """Failures of roles that no pool of the policy has: a plan under it would be sold as surviving what never came."""
+    roles = [role.value for role in case.policy.roles]
+    return tuple(
+        f"validation.failures: policy {case.policy.name} has no {each.pool} pool; expected {' or '.join(roles)}"
+        for each in case.scenario.validation.failures
+        if isinstance(each.pool, str) and each.pool not in roles
+    )
+
+
 def _unpaired(case: Case) -> tuple[str, ...]:
     """Why no prefill pool on offer can hand its KV to a decode pool on offer; empty where one can."""
     layouts = {role: {o.spec.layout for o in case.options if o.spec.role is role} for role in Role}
@@ -55,5 +65,7 @@ def raise_words(raises: Mapping[str, tuple[float, float]]) -> list[str]:
 
 
 def _key(family: str) -> str:
-    """The key of a scenario that a family of rows holds."""
+    """The key of a scenario that a family of rows, or a row of machines on the market, holds."""
+    if family.startswith("availability["):
+        return f"catalog.available.{family.removeprefix('availability[').removesuffix(']')}"
     return f"budgets.{BUDGETS[family].key}" if family in BUDGETS else family

@@ -5,7 +5,7 @@ from dataclasses import replace
 from planner.planning.choices import MOST_REQUESTS, Depth, figures
 from planner.planning.in_rows import prepared
 from planner.planning.loop import PlanningLoop
-from planner.planning.one import First
+from planner.planning.one import First, confirmed
 from planner.planning.search import Contender, find_start
 from planner.resolve.case import case_of
 from planner.results.choice import Choice, Standing
@@ -33,8 +33,8 @@ def uncached(scenario: Scenario, best: ValidatedPlan, depth: Depth) -> tuple[Cho
     if best.judgement.arrived <= most:
         find_start(contender)
     loop.prove()
-    if isinstance(contender.start, First):
-        return (replace(figures(loop, *contender.start.held, Standing.VALIDATED, allowed=True), cached=False),)
+    if isinstance(contender.start, First) and (held := confirmed(loop, contender.start)):
+        return (replace(figures(loop, *held, Standing.VALIDATED, allowed=True), cached=False),)
     headroom = loop.case.scenario.headroom_limits()
     solution = loop.canonical(loop.problem(headroom))
     if solution.allocation is None:

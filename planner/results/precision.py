@@ -63,9 +63,15 @@ class Variant:
 
 
 def precision(served: Iterable[Served]) -> str:
-    """Formats of weights and KV cache, engines and their releases: ``bf16 weights, bf16 KV cache, vllm 0.24.0``."""
+    """Formats of weights and KV cache, engines and their releases: ``bf16 weights, bf16 KV cache, vllm 0.24.0``.
+
+    Where there are several formats, each is followed by the roles that serve in it.
+    """
     ways = tuple(served)
-    formats = dict.fromkeys(f"{way.dtype} weights, {way.kv_dtype} KV cache" for way in ways)
+    roles: dict[str, dict[str, None]] = {}
+    for way in ways:
+        roles.setdefault(f"{way.dtype} weights, {way.kv_dtype} KV cache", {})[way.pool.split("/")[0]] = None
+    formats = roles if len(roles) < 2 else [f"{words} ({', '.join(names)})" for words, names in roles.items()]
     engines = {way.engine: sorted({w.engine_version for w in ways if w.engine == way.engine}) for way in ways}
     parts = [*formats, *(f"{name} {' and '.join(releases)}" for name, releases in engines.items())]
     return ", ".join(parts)

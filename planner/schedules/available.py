@@ -119,7 +119,28 @@ def studied(asked: Opened, schedule: Schedule, serving: Serving, progress: Progr
     assert rule is not None, "asked only where availability is"
     held = {epoch: stocks(asked, each.runs, rule) for epoch, each in enumerate(schedule.epochs) if each.runs}
     struck = tuple(_outages(asked, schedule, held, serving, progress))
-    outages = tuple(outage for _, outage in struck)
+    study, worst = _counted(asked, schedule, held, tuple(outage for _, outage in struck))
+    return Studied(
+        study=study, lines=tuple(dict.fromkeys(_wrong(asked, schedule, study, worst))),
+        failing=frozenset(epoch for epoch, outage in struck if outage.fails),
+    )  # fmt: skip
+
+
+def stated_again(asked: Opened, schedule: Schedule, study: Availability) -> Availability:
+    """What machines and the failures that were injected come to; other shares of time and words are left as stated."""
+    rule = asked.rule
+    assert rule is not None, "asked only where availability is"
+    held = {epoch: stocks(asked, each.runs, rule) for epoch, each in enumerate(schedule.epochs) if each.runs}
+    now, _ = _counted(asked, schedule, held, study.outages)
+    return replace(now, nines=study.nines, assumptions=study.assumptions)
+
+
+def _counted(
+    asked: Opened, schedule: Schedule, held: Mapping[int, Sequence[Stock]], outages: tuple[Outage, ...]
+) -> tuple[Availability, int]:
+    """The share of time by the machines of every epoch, and the epoch that has the least."""
+    rule = asked.rule
+    assert rule is not None, "asked only where availability is"
     recovery_s = max((each.recovery_s for each in outages if each.single), default=0.0)
     after = replace(rule, recovery_s=recovery_s)
     up = {epoch: up_frac(each, after) for epoch, each in held.items()}
@@ -134,10 +155,7 @@ def studied(asked: Opened, schedule: Schedule, serving: Serving, progress: Progr
         outages=outages,
         assumptions=assumptions(asked.case.scenario, {name: each_of[name] for name in sorted(run_on)}, rule),
     )  # fmt: skip
-    return Studied(
-        study=study, lines=tuple(dict.fromkeys(_wrong(asked, schedule, study, worst))),
-        failing=frozenset(epoch for epoch, outage in struck if outage.fails),
-    )  # fmt: skip
+    return study, worst
 
 
 def _wrong(asked: Opened, schedule: Schedule, study: Availability, worst: int) -> Iterator[str]:

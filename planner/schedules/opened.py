@@ -5,6 +5,7 @@ from pathlib import Path
 
 from planner.files.restated import absent, apart, expect_same
 from planner.resolve.serving import served_over_time
+from planner.schedules.available import stated_again
 from planner.schedules.files import ScheduleFile, read_schedule
 from planner.schedules.planning import as_planned
 from planner.schedules.recount import recounted
@@ -35,3 +36,5 @@ def _differences(file: ScheduleFile) -> Iterator[str]:
     for key in ("base_machines", "epochs", "energy_j", "carbon_g", "cost_usd", "churn_machines", "rated_w"):
         yield from apart(getattr(schedule, key), getattr(now, key), f"timetable.schedule.{key}")
     yield from apart(file.timetable.serves, served_over_time(asked.case, now), "timetable.serves")
+    if (study := file.timetable.availability) is not None and asked.rule is not None:
+        yield from apart(study, stated_again(asked, now, study), "timetable.availability")

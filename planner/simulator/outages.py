@@ -18,6 +18,16 @@ def outage(section: FailureSection, pools: Sequence[PoolModel]) -> Failure | Non
     return None
 
 
+def absent(sections: Sequence[FailureSection], pools: Sequence[PoolModel]) -> tuple[str, ...]:
+    """Machines that are to fail and that these pools do not have, a sentence each."""
+    have = ", ".join(f"{p.machines} {p.role}" for p in pools)
+    return tuple(
+        f"validation.failures: no machine {f.pool} {f.machine}; the plan has {have}, from 0"
+        for f in sections
+        if outage(f, pools) is None
+    )
+
+
 def down(pools: Sequence[PoolModel], counts: Sequence[int], at_s: float, *, first: Sequence[int]) -> list[Failure]:
     """Machines of each pool that fail at a time and stay down.
 

@@ -15,8 +15,8 @@ from planner.planning.plan import plan
 from planner.results.evidence import ValidatedPlan
 from planner.results.schedule import Run, Schedule
 from planner.results.timetable import Timetable
-from planner.schedules.available import stocks, studied
-from planner.schedules.planning import serve_again, timetable
+from planner.schedules.available import stated_again, stocks, studied
+from planner.schedules.planning import as_planned, serve_again, timetable
 from planner.schedules.question import opened
 from planner.schedules.serving import Serving
 from tests.planner.small import TEXT, small
@@ -165,3 +165,14 @@ def test_studies_of_a_schedule_say_what_fails() -> None:
     serving = Serving(asked.case, asked.section, asked.load, asked.options)
     lines = studied(asked, bare, serving, _silent).lines
     assert any(line.startswith("availability.spares: ") and "epoch 0" in line for line in lines)
+
+
+def test_the_share_of_time_of_a_file_is_counted_again() -> None:
+    """What an untouched schedule states follows from its machines; another share of time does not."""
+    words = ("availability=0.999", *DAY)
+    found = planned(*words)
+    assert found.availability is not None
+    asked = as_planned(small(*words), found)
+    assert stated_again(asked, schedule_of(found), found.availability) == found.availability
+    surer = replace(found.availability, up_frac=0.999999, target_frac=0.999999)
+    assert stated_again(asked, schedule_of(found), surer) == found.availability
