@@ -68,6 +68,7 @@ def restatements(case: Case, plan: ValidatedPlan) -> Iterator[str]:
     """
     candidate, judgement = plan.candidate, plan.judgement
     now = recounted(case, candidate)
+    yield from apart(candidate.variant, case.variant, "plan.candidate.variant")
     for key in ("totals", "pools"):
         yield from apart(getattr(candidate, key), getattr(now, key), f"plan.candidate.{key}")
     loop = PlanningLoop(case, _silent)

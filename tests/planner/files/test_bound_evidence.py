@@ -187,3 +187,13 @@ def test_a_plan_with_spare_machines_is_counted_again(tmp_path: Path) -> None:
     assert safe.availability is not None
     rarer = replace(safe, availability=replace(safe.availability, failures_per_h=1e-9))
     assert any("failures_per_h" in words for words in restatements(case_of(asked, safe.candidate), rarer))
+
+
+def test_a_format_that_the_question_does_not_allow_is_named(found: ValidatedPlan) -> None:
+    """A plan is of the precision that its question gives it, whatever its file says."""
+    variant = found.candidate.variant
+    assert variant is not None
+    assert not list(restatements(case_of(SCENARIO, found.candidate), found))
+    other = replace(found.candidate, variant=replace(variant, dtype="int3"))
+    said = restatements(case_of(SCENARIO, other), replace(found, candidate=other))
+    assert any(words.startswith("plan.candidate.variant") for words in said)
