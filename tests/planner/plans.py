@@ -96,9 +96,9 @@ def counted() -> ValidatedPlan:
     shares, sources = provenance(case, now)
     certificate = replace(made.certificate, bound=0.8 * value, gap_frac=0.2)
     return replace(
-        made, candidate=replace(now, variant=case.variant), objective_value=value, certificate=certificate, choices=(), provenance=shares,
-        sources=sources, peaks=peak_shares(case, now, made.judgement), served=served_as(case, now),
-        accuracy=measured_against(case, now),
+        made, candidate=replace(now, variant=case.variant), objective_value=value, certificate=certificate,
+        choices=(), provenance=shares, sources=sources, peaks=peak_shares(case, now, made.judgement),
+        served=served_as(case, now), accuracy=measured_against(case, now),
     )  # fmt: skip
 
 
