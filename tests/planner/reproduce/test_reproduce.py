@@ -30,19 +30,8 @@ from planner.reproduce.transfers import overhead
 from planner.reproduce.trial import Bench, draw
 from planner.scenario.designs import A100, DESIGNS, H100, H100_CAPPED, Design
 
-MACHINES = (A100, H100, H100_CAPPED)
 JSON_KEYS = {"name", "paper", "ours", "tolerance", "verdict", "source", "reading", "note"}
 numbers = st.floats(-1e6, 1e6)
-
-
-@pytest.fixture(scope="module")
-def published() -> Reading:
-    return reading(AS_PUBLISHED, "bloom-176b", MACHINES)
-
-
-@pytest.fixture(scope="module")
-def measured() -> Reading:
-    return reading(AS_MEASURED, "bloom-176b", MACHINES)
 
 
 def exhaustive(

@@ -8,24 +8,13 @@ from hypothesis import strategies as st
 from planner.reproduce.designs import Cluster, cluster
 from planner.reproduce.lab import CODING, CONVERSATION
 from planner.reproduce.occupancy import occupancy
-from planner.reproduce.readings import AS_MEASURED, AS_PUBLISHED, Reading, reading
+from planner.reproduce.readings import AS_MEASURED, AS_PUBLISHED, Reading
 from planner.reproduce.trial import SLOWDOWNS, Bench, Draw, alone_with, at_rate, draw, unused
-from planner.scenario.designs import A100, DESIGNS, H100, H100_CAPPED
+from planner.scenario.designs import A100, DESIGNS
 from planner.simulator.pools import Stops
 from workloads.traces import plain_trace
 
-MACHINES = (A100, H100, H100_CAPPED)
 SHORT_S, REQUESTS = 40.0, 3000
-
-
-@pytest.fixture(scope="module")
-def published() -> Reading:
-    return reading(AS_PUBLISHED, "bloom-176b", MACHINES)
-
-
-@pytest.fixture(scope="module")
-def measured() -> Reading:
-    return reading(AS_MEASURED, "bloom-176b", MACHINES)
 
 
 @pytest.fixture(scope="module")
