@@ -32,7 +32,10 @@ class Limit(StrEnum):
     """What stopped a solve early."""
 
     NONE = "none"
+    WORK = "work"
+    """So many steps: the same under any load."""
     TIME = "time"
+    """The clock: under another load the answer may be another."""
     OTHER = "other"
 
 

@@ -7,6 +7,7 @@ from itertools import chain
 import highspy
 import numpy as np
 
+from solvers import work
 from solvers.problem import INF, Problem, Sense
 from solvers.quiet import quiet
 from solvers.scaling import equilibrated
@@ -25,6 +26,7 @@ class Direct:
         reduced: column name -> reduced cost; empty with whole columns.
         nodes: of the tree that was searched; 0 without whole columns.
         backend: its name.
+        by_clock: the clock ended it, so that the answer may be another under another load.
     """
 
     values: Mapping[str, float]
@@ -33,6 +35,7 @@ class Direct:
     reduced: Mapping[str, float]
     backend: str
     nodes: int = 0
+    by_clock: bool = False
 
 
 _SMALL: Mapping[str, object] = {
@@ -48,7 +51,7 @@ def solve_direct(
 
     Args:
         problem: what to solve.
-        time_limit_s: limit of the solve.
+        time_limit_s: limit of the solve, as the steps that it stands for.
         gap_frac: relative gap that is enough.
         small: one of many, of a few hundred columns: without the solver's own searches inside the search.
         most_nodes: of its tree, a limit that is the same under any load; None is none.
@@ -71,8 +74,7 @@ def _run(
         raise ValueError("expected a minimum")
     scaled = equilibrated(problem)
     with quiet():
-        limits = {"time_limit": time_limit_s, "mip_rel_gap": gap_frac}
-        found = _ask(scaled.problem, {**limits, **options}, whole)
+        found = _ask(scaled.problem, {"mip_rel_gap": gap_frac, **options}, time_limit_s, whole)
     if found is None:
         return None
     return Direct(
@@ -82,16 +84,18 @@ def _run(
         reduced={name: cost * scaled.objective / scaled.units[name] for name, cost in found.reduced.items()},
         backend=found.backend,
         nodes=found.nodes,
+        by_clock=found.by_clock,
     )
 
 
-def _ask(problem: Problem, options: Mapping[str, object], whole: bool) -> Direct | None:
+def _ask(problem: Problem, options: Mapping[str, object], time_limit_s: float, whole: bool) -> Direct | None:
     highs = highspy.Highs()
     for option, value in (
         ("output_flag", False), ("threads", 1), ("random_seed", _SEED), ("mip_abs_gap", 1e-9),
         ("mip_feasibility_tolerance", 1e-7), *options.items(),
     ):  # fmt: skip
         highs.setOptionValue(option, value)
+    work.limit(highs, problem, time_limit_s)
     highs.passModel(_matrix(problem, whole))
     highs.run()
     info, status = highs.getInfo(), highs.getModelStatus()
@@ -109,7 +113,10 @@ def _ask(problem: Problem, options: Mapping[str, object], whole: bool) -> Direct
     reduced = {} if integers else {c.name: cost for c, cost in zip(problem.columns, found.col_dual, strict=True)}
     bound = info.mip_dual_bound if integers else info.objective_function_value
     nodes = max(0, int(info.mip_node_count)) if integers else 0
-    return Direct(values=values, bound=bound, duals=duals, reduced=reduced, backend="highs", nodes=nodes)
+    return Direct(
+        values=values, bound=bound, duals=duals, reduced=reduced, backend="highs", nodes=nodes,
+        by_clock=status == highspy.HighsModelStatus.kTimeLimit,
+    )  # fmt: skip
 
 
 def _matrix(problem: Problem, whole: bool) -> highspy.HighsLp:

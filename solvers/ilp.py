@@ -12,10 +12,15 @@ from collections.abc import Mapping
 import highspy
 import pulp
 
+from solvers import work
 from solvers.allocation import Limit, Reason, Solution, answered, empty_handed
 from solvers.problem import INF, Column, Problem, Row, Sense
 
 _SEED = 1
+
+_LIMITS = {
+    highspy.HighsModelStatus.kInterrupt: Limit.WORK, highspy.HighsModelStatus.kTimeLimit: Limit.TIME,
+}  # fmt: skip
 
 
 def solve_highs(problem: Problem, *, time_limit_s: float, gap_frac: float) -> Solution:
@@ -23,7 +28,7 @@ def solve_highs(problem: Problem, *, time_limit_s: float, gap_frac: float) -> So
 
     Args:
         problem: what to solve.
-        time_limit_s: wall-clock limit, > 0.
+        time_limit_s: limit, > 0, as the steps that it stands for; in wall seconds the last resort.
         gap_frac: relative gap at which an allocation counts as optimal.
 
     Returns:
@@ -34,7 +39,6 @@ def solve_highs(problem: Problem, *, time_limit_s: float, gap_frac: float) -> So
     solver = pulp.HiGHS(
         msg=False,
         threads=1,
-        timeLimit=time_limit_s,
         gapRel=gap_frac,
         gapAbs=1e-9,
         random_seed=_SEED,
@@ -44,6 +48,7 @@ def solve_highs(problem: Problem, *, time_limit_s: float, gap_frac: float) -> So
     )
     solver.createAndConfigureSolver(model)
     solver.buildSolverModel(model)
+    work.limit(model.solverModel, problem, time_limit_s)
     solver.callSolver(model)
     return _highs_answer(problem, model.solverModel, variables)
 
@@ -51,14 +56,16 @@ def solve_highs(problem: Problem, *, time_limit_s: float, gap_frac: float) -> So
 def _highs_answer(problem: Problem, highs: highspy.Highs, variables: Mapping[str, pulp.LpVariable]) -> Solution:
     said, status, info = highs.getModelStatus(), highspy.HighsModelStatus, highs.getInfo()
     backend, detail = "highs", highs.modelStatusToString(said)
+    if said == status.kInterrupt:
+        detail = work.OUT_OF_WORK
     if said == status.kInfeasible:
         return empty_handed(Reason.INFEASIBLE, backend=backend, detail=detail)
     if said in (status.kUnbounded, status.kUnboundedOrInfeasible):
         return empty_handed(Reason.UNBOUNDED, backend=backend, detail=detail)
-    if said not in (status.kOptimal, status.kTimeLimit, status.kIterationLimit, status.kSolutionLimit):
+    if said not in (*_LIMITS, status.kOptimal, status.kIterationLimit, status.kSolutionLimit):
         return empty_handed(Reason.ERROR, backend=backend, detail=detail)
     proven = said == status.kOptimal
-    limit = Limit.NONE if proven else Limit.TIME if said == status.kTimeLimit else Limit.OTHER
+    limit = Limit.NONE if proven else _LIMITS.get(said, Limit.OTHER)
     if info.primal_solution_status != int(highspy.SolutionStatus.kSolutionStatusFeasible):
         reason = Reason.ERROR if proven else Reason.NO_SOLUTION_FOUND
         return empty_handed(reason, limit=limit, backend=backend, detail=detail)

@@ -359,7 +359,7 @@ class SolverSection(Section):
     """The optimiser."""
 
     backend: Literal["highs", "cbc", "mathopt"] = Field("highs", description="which solver")
-    time_limit_s: Positive = Field(30.0, description="seconds one solve may take")
+    time_limit_s: Positive = Field(30.0, description="seconds one solve may take, counted as work")
     gap_frac: Annotated[Number, Field(ge=0, lt=1)] = Field(1e-6, description="relative gap taken as optimal")
     search_evaluations: Whole | None = Field(
         None,

@@ -4,12 +4,15 @@ import random
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import highspy
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from solvers import work
 from solvers.allocation import Limit, Reason, Solution, Termination
 from solvers.mathopt import witness
 from solvers.problem import INF, Column, Problem, Row, Sense
@@ -93,11 +96,11 @@ def test_whole_numbers_come_back_whole(backend: Backend) -> None:
 
 
 @pytest.mark.parametrize("backend", [Backend.HIGHS, Backend.CBC, Backend.MATHOPT])
-def test_a_time_limit_is_never_optimal(backend: Backend) -> None:
-    """A solve stopped by its time limit says FEASIBLE or NO_SOLUTION_FOUND, and its bound is no worse than its find."""
+def test_a_limit_is_never_optimal(backend: Backend) -> None:
+    """A solve stopped by its limit says FEASIBLE or NO_SOLUTION_FOUND, and its bound is no worse than its find."""
     found = solve(_knapsack(120, 20), backend=backend, time_limit_s=1.0, gap_frac=0.0).termination
     assert found.reason in (Reason.FEASIBLE, Reason.NO_SOLUTION_FOUND), found
-    assert found.limit is Limit.TIME
+    assert found.limit is (Limit.WORK if backend is Backend.HIGHS else Limit.TIME)
     if backend is not Backend.CBC and found.reason is Reason.FEASIBLE:
         assert found.bound is not None
         assert found.objective is not None
@@ -108,7 +111,30 @@ def test_nothing_found_in_time_is_not_infeasible() -> None:
     """With no time at all, HiGHS says that it found nothing, or a first find: not that there is nothing."""
     found = solve(_knapsack(120, 20), time_limit_s=1e-6).termination
     assert found.reason in (Reason.NO_SOLUTION_FOUND, Reason.FEASIBLE)
-    assert found.limit is Limit.TIME
+    assert found.limit is Limit.WORK
+
+
+def test_an_answer_says_that_the_clock_ended_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A solve that the last resort stops says so: under another load its answer may be another."""
+    monkeypatch.setattr(work, "LAST_RESORT_S", 1e-6)
+    assert solve(_knapsack(120, 20), time_limit_s=1e-6).termination.limit is Limit.TIME
+
+
+def test_what_a_limit_stops_is_the_same_under_any_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A solve that its limit ends has the same allocation, bound and words where every step takes far longer."""
+    quick = solve(_knapsack(60, 10), time_limit_s=0.1, gap_frac=0.0)
+    own = work.limit
+
+    def slowed(highs: highspy.Highs, problem: Problem, limit_s: float) -> None:
+        own(highs, problem, limit_s)
+        highs.cbMipInterrupt += lambda _: time.sleep(0.001)
+
+    monkeypatch.setattr(work, "limit", slowed)
+    began = time.perf_counter()
+    slow = solve(_knapsack(60, 10), time_limit_s=0.1, gap_frac=0.0)
+    assert time.perf_counter() - began > 0.2
+    assert quick.termination.limit is Limit.WORK
+    assert slow == quick
 
 
 def test_the_same_problem_has_the_same_answer() -> None:

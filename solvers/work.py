@@ -1,0 +1,42 @@
+"""How much a solve may do: counted in its own steps, so that the same problem has the same answer under any load.
+
+A step is a point at which HiGHS asks whether it should go on: after a node, a dive, a round of cuts. Where they come is
+decided by the problem alone. What one takes grows with the nonzeros of the problem, so a limit in seconds stands for
+so many steps of a problem of its size. The clock is the last resort: it stops what takes many times as long.
+"""
+
+import highspy
+
+from solvers.problem import Problem
+
+NONZEROS_PER_S = 1e6
+"""Nonzeros of a problem, times steps, that a second of a limit stands for: measured on programs over epochs."""
+
+LEAST_STEPS = 100
+"""Steps of any solve: its root takes about as many, whatever it is of."""
+
+LAST_RESORT_S, LAST_RESORT_TIMES = 60.0, 10.0
+"""Wall time after which a solve is stopped whatever it has done: so many seconds, and so many times its limit."""
+
+OUT_OF_WORK = "work limit"
+"""What a termination says of a solve that its steps ended."""
+
+
+def most_steps(problem: Problem, limit_s: float) -> int:
+    """The steps that a limit in seconds stands for."""
+    nonzeros = sum(len(row.terms) for row in problem.rows)
+    return LEAST_STEPS + int(min(1e9, limit_s * NONZEROS_PER_S / max(1, nonzeros)))
+
+
+def limit(highs: highspy.Highs, problem: Problem, limit_s: float) -> None:
+    """Let a solver stop after the steps that a limit stands for, and at the last resort."""
+    most, done = most_steps(problem, limit_s), 0
+
+    def count(event: highspy.HighsCallbackEvent) -> None:
+        nonlocal done
+        done += 1
+        if done > most:
+            event.interrupt()
+
+    highs.setOptionValue("time_limit", LAST_RESORT_S + LAST_RESORT_TIMES * limit_s)
+    highs.cbMipInterrupt += count
