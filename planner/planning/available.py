@@ -1,4 +1,4 @@
-"""Availability: the spare machines of a plan, failures injected into it, and the price of each nine."""
+"""Availability: the spare machines that a plan needs, how often it is up with them, and the price of each nine."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -14,58 +14,21 @@ from planner.capacity.redundancy import (
 )
 from planner.capacity.strikes import Strike, strikes
 from planner.capacity.totals import counted
-from planner.planning.load_margin import margin
 from planner.planning.loop import PlanningLoop
-from planner.planning.one import worth
-from planner.planning.plausibility import peak_shares
 from planner.planning.refusals import raise_words
 from planner.planning.tighten import resized, totals_of
 from planner.resolve.availability import NINES, assumptions, rule_of
 from planner.resolve.case import Case
 from planner.resolve.spared import spared
 from planner.results.availability import Availability, Nine, Outage
-from planner.results.evidence import Judgement, NoPlan, ValidatedPlan
+from planner.results.evidence import Judgement, ValidatedPlan
 from planner.results.fleet import machines_of
 from planner.results.plan import CandidatePlan
-from planner.simulator.recovery import Stage, struck
+from planner.simulator.recovery import Stage, struck_and_seen
 from planner.simulator.traffic import Traffic
 from workloads.counts import plural
 
-MOST_TURNS = 4
-"""Plans that failures are injected into; each has more spare machines than the one before."""
-
 Progress = Callable[[str, float], None]
-
-
-def with_failures(loop: PlanningLoop, plan: ValidatedPlan, *, with_margin: bool) -> ValidatedPlan | NoPlan:
-    """A plan of the machines that the objectives need, with its spare ones, and failures injected into it.
-
-    While planning, only the machines that the objectives need are simulated: the state in which all spare ones are
-    down. Here all serve. Seconds in which objectives are missed after a failure count as time that is lost; where they
-    cost too much, more machines are spare.
-
-    Args:
-        loop: that the plan was found in.
-        plan: its pools have the machines that the objectives need, its totals the spare ones too.
-        with_margin: also find out how much more load the plan carries.
-    """
-    made = _Made(loop, plan.candidate)
-    recovery_s, fails = 0.0, tuple[str, ...]()
-    for _ in range(MOST_TURNS):
-        standing = made.standing(recovery_s)
-        if isinstance(standing, str):
-            return _refused(plan, (*fails, standing))
-        judgement = made.alone.judged(standing)
-        fails = made.alone.fails(standing, judgement)
-        outages = tuple(made.outages(standing)) if not fails else ()
-        fails = fails or tuple(f"{each.words}: {line}" for each in outages for line in each.fails)
-        if fails:
-            return _refused(plan, fails)
-        longest_s = max((each.recovery_s for each in outages if each.single), default=0.0)
-        if longest_s <= recovery_s or made.up(standing, longest_s) >= made.rule.target_frac:
-            return _answered(made, plan, (standing, judgement), outages, longest_s, with_margin=with_margin)
-        recovery_s = longest_s
-    return _refused(plan, (f"objectives are missed for {recovery_s:g} s after a failure, whatever machines are spare",))
 
 
 def too_rarely_up(case: Case, candidate: CandidatePlan, progress: Progress) -> tuple[str, ...]:
@@ -75,8 +38,8 @@ def too_rarely_up(case: Case, candidate: CandidatePlan, progress: Progress) -> t
     """
     if not case.scenario.availability.asked:
         return ()
-    made = _Made(PlanningLoop(spared(case), progress), candidate)
-    outages = tuple(made.outages(candidate))
+    made = Made(PlanningLoop(spared(case), progress), candidate)
+    outages = tuple(outage for outage, _ in made.outages(candidate))
     longest_s = max((each.recovery_s for each in outages if each.single), default=0.0)
     up, target = made.up(candidate, longest_s), made.rule.target_frac
     lines = [f"{each.words}: {line}" for each in outages for line in each.fails]
@@ -90,37 +53,8 @@ def too_rarely_up(case: Case, candidate: CandidatePlan, progress: Progress) -> t
     return tuple(lines)
 
 
-def _refused(plan: ValidatedPlan, fails: tuple[str, ...]) -> NoPlan:
-    """No plan is up as often as was asked for."""
-    words = "machines that meet every objective were found; with the failures of availability they do not"
-    return NoPlan(
-        reason="not validated", explanation=(words, *dict.fromkeys(fails)), raises={}, rounds=plan.rounds,
-        excuses=plan.excuses, judgement=plan.judgement,
-    )  # fmt: skip
-
-
-def _answered(
-    made: "_Made", plan: ValidatedPlan, held: tuple[CandidatePlan, Judgement], outages: tuple[Outage, ...],
-    recovery_s: float, *, with_margin: bool,
-) -> ValidatedPlan:  # fmt: skip
-    """The plan with its spare machines, and how often it is up."""
-    standing, judgement = held
-    value = abs(worth(made.alone, standing))
-    bound = plan.certificate.bound
-    gap = None if bound is None else abs(value - bound) / max(1e-9, abs(value))
-    up = {pool.spec.name: f"{pool.spec.name} (of what must be up)" for pool in plan.candidate.pools}
-    neighbours = tuple(replace(each, pool=up.get(each.pool, each.pool)) for each in plan.certificate.neighbours)
-    return replace(
-        plan, candidate=standing, judgement=judgement, objective_value=value,
-        availability=_study(made, standing, outages, recovery_s),
-        peaks=peak_shares(made.alone.case, standing, judgement),
-        margin=margin(made.alone, standing) if with_margin else None,
-        certificate=replace(plan.certificate, gap_frac=gap, neighbours=neighbours),
-    )  # fmt: skip
-
-
-def _study(
-    made: "_Made", standing: CandidatePlan, outages: tuple[Outage, ...], recovery_s: float
+def study(
+    made: "Made", standing: CandidatePlan, outages: tuple[Outage, ...], recovery_s: float
 ) -> Availability:  # fmt: skip
     """How often a plan is up, and what other shares of time cost."""
     return Availability(
@@ -144,14 +78,14 @@ def stated_again(case: Case, plan: ValidatedPlan) -> Availability:
     """
     said, standing = plan.availability, plan.candidate
     assert said is not None, "asked only of plans that state it"
-    made = _Made(PlanningLoop(spared(case), lambda *_: None), standing)
-    now = _study(made, standing, said.outages, said.recovery_s)
+    made = Made(PlanningLoop(spared(case), lambda *_: None), standing)
+    now = study(made, standing, said.outages, said.recovery_s)
     chosen = {nine.target_frac: nine for nine in now.nines if nine.chosen}
     nines = tuple(chosen.get(nine.target_frac, nine) if nine.chosen else nine for nine in said.nines)
     return replace(now, nines=nines, assumptions=said.assumptions)
 
 
-class _Made:
+class Made:
     """The machines that the objectives need, and what may be made of them."""
 
     def __init__(self, loop: PlanningLoop, needed: CandidatePlan) -> None:
@@ -229,16 +163,16 @@ class _Made:
                 over=tuple(raise_words(self.alone.exceeded(plan))) if plan else (),
             )  # fmt: skip
 
-    def outages(self, standing: CandidatePlan) -> Iterator[Outage]:
-        """Every failure that the plan must survive, injected into a run."""
+    def outages(self, standing: CandidatePlan) -> Iterator[tuple[Outage, Judgement]]:
+        """Every failure that the plan must survive, injected into a run, with what is seen right after it."""
         names = [pool.spec.name for pool in standing.pools]
         for strike in dict.fromkeys(strikes(names, self.stocks(standing), self.rule)):
             self.alone.progress(strike.words, 0.96)
             yield _struck(self.alone, standing, strike)
 
 
-def _struck(loop: PlanningLoop, standing: CandidatePlan, strike: Strike) -> Outage:
-    """A failure injected into a run of a plan."""
+def _struck(loop: PlanningLoop, standing: CandidatePlan, strike: Strike) -> tuple[Outage, Judgement]:
+    """A failure injected into a run of a plan, and what is seen right after it."""
     asked, scale, section = loop.case.asked, standing.rate_scale, loop.case.scenario.validation
     times, seeds = 1.0 if asked.longer(scale) is None else 2.0, asked.seeds_at(scale)
     stage = Stage(
@@ -250,4 +184,4 @@ def _struck(loop: PlanningLoop, standing: CandidatePlan, strike: Strike) -> Outa
         slos=loop.case.slos, reference=loop.case.reference, cooldown_frac=asked.unmeasured_at(scale, section)[1],
         confidence_frac=section.confidence_frac,
     )  # fmt: skip
-    return struck(stage, strike.words, strike.before, strike.failing, single=strike.single)
+    return struck_and_seen(stage, strike.words, strike.before, strike.failing, single=strike.single)

@@ -141,8 +141,9 @@ def _fleet_plan(
 
 
 def _fewer(neighbour: Neighbour, cells: int) -> Neighbour:
-    """A neighbour of a cell, as one of the fleet: all cells are changed alike."""
-    return replace(neighbour, pool=f"{neighbour.pool} in each of {cells} cells", machines=neighbour.machines * cells)
+    """A neighbour of a cell, as one of the fleet: all cells are changed alike, and machines are those of the fleet."""
+    each = f"{neighbour.machines} in each of {cells} cells" if neighbour.machines else f"in any of {cells} cells"
+    return replace(neighbour, pool=f"{neighbour.pool}, {each}", machines=neighbour.machines * cells)
 
 
 def _not_enough(fleet: CandidatePlan, judgement: Judgement, whole: PlanningLoop) -> Neighbour:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from planner.errors import BadInput
-from planner.planning.available import too_rarely_up, with_failures
+from planner.planning.available import too_rarely_up
 from planner.planning.cells import searched_in_cells
 from planner.planning.choices import Depth, choices, figures
 from planner.planning.in_rows import in_rows, limited_by_rows, prepared
@@ -16,8 +16,10 @@ from planner.planning.other_growth import other_growth
 from planner.planning.recount import recounted
 from planner.planning.refusals import unserved, unstruck
 from planner.planning.row_study import study
-from planner.planning.search import Searched, overtaken, search
+from planner.planning.search import Searched, overtaken
 from planner.planning.served import cells_as_served
+from planner.planning.struck_words import cost_of_failures, too_late
+from planner.planning.survived import searched_for_failures
 from planner.planning.uncached import uncached
 from planner.policies.presets import PUBLIC
 from planner.resolve.case import Case, case_of, open_case
@@ -71,6 +73,9 @@ def plan(
     def looked(cases: Sequence[Case], watts: float | None = drawn_w) -> Searched:
         return _searched(cases, progress, with_margin=with_margin, drawn_w=watts)
 
+    def alone(case: Case) -> Searched:
+        return _searched([prepared(case)], progress, with_margin=False, drawn_w=drawn_w)
+
     own_w = scenario.budgets.expected_power_w if drawn_w is None else drawn_w
     cases = [prepared(case) for case in cases_of(inputs)]
     searched = looked(cases, inf if own_w is None and limited_by_rows(scenario) else drawn_w)
@@ -89,7 +94,8 @@ def plan(
         assert isinstance(better.answer, ValidatedPlan)
         best = replace(better.answer, alternatives=best.alternatives)
         table = choices(inputs, better.contenders, best, depth)
-    warnings = (*unsure_of_load(best.margin), *best.warnings)
+    struck = cost_of_failures(searched.case_of(best), best, lambda case: alone(case).answer)
+    warnings = (*unsure_of_load(best.margin), *struck, *best.warnings)
     return replace(best, choices=(*table, *uncached(scenario, best, depth)), warnings=warnings)
 
 
@@ -97,13 +103,8 @@ def _searched(
     cases: Sequence[Case], progress: Progress, *, with_margin: bool, drawn_w: float | None
 ) -> Searched:  # fmt: skip
     """The best plan of all, with spare machines and failures injected where availability is asked for."""
-    if not cases[0].scenario.availability.asked:
-        return searched_in_cells(cases, progress, with_margin=with_margin, drawn_w=drawn_w)
-    searched = search(cases, progress, with_margin=False, drawn_w=drawn_w)
-    if isinstance(searched.answer, NoPlan):
-        return searched
-    loop = searched.loop_of(searched.answer)
-    return replace(searched, answer=with_failures(loop, searched.answer, with_margin=with_margin))
+    sought = searched_for_failures if cases[0].scenario.availability.asked else searched_in_cells
+    return sought(cases, progress, with_margin=with_margin, drawn_w=drawn_w)
 
 
 def _grown(scenario: Scenario, best: ValidatedPlan, progress: Progress, drawn_w: float | None) -> tuple[str, ...]:
@@ -120,13 +121,15 @@ def cases_of(inputs: Inputs) -> tuple[Case, ...]:
     """The question in every precision, on every engine and under every policy that it leaves open.
 
     Raises:
-        BadInput: a machine is to fail in a pool that none of the policies has.
+        BadInput: a machine is to fail in a pool that none of the policies has, or after the last request.
         CatalogError, WorkloadError: see ``open_case``.
     """
     every = [open_case(inputs, name, variant) for variant in inputs.variants for name in policies_of(inputs.scenario)]
     struck = tuple(case for case in every if not unstruck(case))
     if not struck:
         raise BadInput(*dict.fromkeys(words for case in every for words in unstruck(case)))
+    if late := too_late(struck[0]):
+        raise BadInput(*late)
     return struck
 
 
@@ -173,7 +176,7 @@ def simulation(
         raise BadInput(f"--engine reference: it does not know the rules of {PUBLIC}; expected core")
     loop = PlanningLoop(case_of(scenario, candidate), progress)
     run, pools = recounted(loop.case, candidate), loop.pools(candidate)
-    if missing := absent(scenario.validation.failures, pools):
+    if missing := (*absent(scenario.validation.failures, pools), *too_late(loop.case)):
         raise BadInput(*missing)
     judgement = loop.judged(candidate, early=False, note=note, stepwise=stepwise)
     case = loop.case

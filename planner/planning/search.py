@@ -58,9 +58,9 @@ class Contender:
 
     @property
     def held(self) -> float:
-        """Worth of its best plan so far, to be minimised; inf where it has none."""
-        if isinstance(self.answer, ValidatedPlan):
-            return signed(self.loop, self.answer.objective_value)
+        """Worth of its best plan so far, to be minimised; inf where it has none, or a refusal."""
+        if self.answer is not None:
+            return signed(self.loop, self.answer.objective_value) if isinstance(self.answer, ValidatedPlan) else inf
         return worth(self.loop, self.start.held[0]) if isinstance(self.start, First) else inf
 
 
@@ -76,9 +76,13 @@ class Searched:
         """What was searched."""
         return tuple(contender.loop.case for contender in self.contenders)
 
+    def contender_of(self, plan: ValidatedPlan) -> Contender:
+        """Whose a plan of it is."""
+        return next(contender for contender in self.contenders if contender.key == key_of(plan))
+
     def loop_of(self, plan: ValidatedPlan) -> PlanningLoop:
         """What a plan of it was planned in."""
-        return next(contender.loop for contender in self.contenders if contender.key == key_of(plan))
+        return self.contender_of(plan).loop
 
     def case_of(self, plan: ValidatedPlan) -> Case:
         """What a plan of it is a plan of."""
@@ -104,14 +108,18 @@ def search(cases: Iterable[Case], progress: Progress, *, with_margin: bool, draw
             contender.loop.progress("pricing", 0.0)
             estimate(contender)
     _look(contenders)
-    answer = _best(contenders)
-    if isinstance(answer, NoPlan):
-        return Searched(answer=replace(answer, explanation=(*answer.explanation, *every[0].slips)),
-                        contenders=tuple(contenders))  # fmt: skip
-    if with_margin:
-        loop = next(c.loop for c in contenders if c.answer is not None and c.key == key_of(answer))
+    answer = _answer(contenders)
+    if isinstance(answer, ValidatedPlan) and with_margin:
+        loop = next(c.loop for c in contenders if c.key == key_of(answer))
         answer = replace(answer, margin=margin(loop, answer.candidate))
     return Searched(answer=answer, contenders=tuple(contenders))
+
+
+def looked_again(searched: Searched, *, worse: bool) -> Searched:
+    """The search after one of its answers was changed; the others follow where it is ``worse`` than it was."""
+    if worse:
+        _look(searched.contenders)
+    return replace(searched, answer=_answer(searched.contenders))
 
 
 def overtaken(searched: Searched, best: ValidatedPlan, *, with_margin: bool) -> Searched | None:
@@ -157,7 +165,8 @@ def estimate(contender: Contender) -> None:
 
 def _look(contenders: Sequence[Contender]) -> None:
     """Plan those that may have the best plan; all of them where none has one."""
-    for contender in sorted(contenders, key=lambda c: c.full):  # stable: equal ones in the order of the question
+    unseen = [contender for contender in contenders if contender.answer is None]
+    for contender in sorted(unseen, key=lambda c: c.full):  # stable: equal ones in the order of the question
         best = min(c.held for c in contenders)
         if best < inf and (_beaten(contender, best) or not (contender.full < best or _challenges(contender, best))):
             continue
@@ -204,6 +213,14 @@ def _worth_trying(contender: Contender, best: float) -> CandidatePlan | None:
 
 _REFUSALS = ("not validated", "no plan in time", "infeasible")
 """Reasons for no plan, the least final first: all policies together are proven infeasible only if each of them is."""
+
+
+def _answer(contenders: Sequence[Contender]) -> ValidatedPlan | NoPlan:
+    """The best plan; or the refusal, with what may be wrong with the question."""
+    answer = _best(contenders)
+    if isinstance(answer, ValidatedPlan):
+        return answer
+    return replace(answer, explanation=(*answer.explanation, *contenders[0].loop.case.slips))
 
 
 def _best(contenders: Sequence[Contender]) -> ValidatedPlan | NoPlan:

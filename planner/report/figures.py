@@ -7,7 +7,7 @@ from math import isinf
 from planner.report.money import NONE, good_output_tokens_per_s
 from planner.report.page import Tile
 from planner.report.power import energy_tile
-from planner.report.words import dollars, percent, rate
+from planner.report.words import dollars, percent, rate, spares_down
 from planner.results.bill import MONTH_H
 from planner.results.choice import Choice, per_million
 from planner.results.evidence import Judgement, Margin
@@ -148,18 +148,20 @@ def figure_tiles(found: Figures, margin: Margin | None = None) -> Iterator[Tile]
                note=f"{number(round(found.output_tokens_per_s))}/s in all" + _each(found))  # fmt: skip
     yield Tile(label="Rated power", value=watts(found.rated_w), note=drawn(found))
     if margin:
-        yield Tile(label="Load margin", value=f"{margin.holds_ratio:g} times", note=_beyond(margin))
+        yield Tile(
+            label="Load margin", value=f"{margin.holds_ratio:g} times", note=_beyond(margin, spares_down(found.spares))
+        )
 
 
 def _each(found: Figures) -> str:
     return "" if found.user_tokens_per_s is None else f"; {number(found.user_tokens_per_s, 3)}/s a user"
 
 
-def _beyond(margin: Margin) -> str:
-    """Where it ends."""
+def _beyond(margin: Margin, without: str) -> str:
+    """Where it ends, and without which machines."""
     if margin.misses_ratio is None:
-        return "the load holds; more was not tried"
-    return f"the load holds; {margin.misses_ratio:g} times does not"
+        return f"the load holds{without}; more was not tried"
+    return f"the load holds{without}; {margin.misses_ratio:g} times does not"
 
 
 def tiles(

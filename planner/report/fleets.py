@@ -12,7 +12,7 @@ from planner.report.page import Block, Cell, Chart, Code, Column, Lines, Page, S
 from planner.report.plans import again, no_plan_page, plan_page, pools_table, simulation_page
 from planner.report.rows import row_line, row_section, standing_words
 from planner.report.screen import Part, Screen, more, rows_part, warned
-from planner.report.words import budget, dollars, percent, rate, valued
+from planner.report.words import budget, dollars, percent, rate, spares_down, valued
 from planner.results.choice import priced
 from planner.results.evidence import Evidence, Margin, ValidatedPlan, Verdict
 from planner.results.fleet import FleetPlan, FleetSimulation, NoFleetPlan, machines_of, together
@@ -187,9 +187,12 @@ def _least(found: FleetPlan) -> Margin | None:
 
 def _margins(found: FleetPlan) -> Iterator[tuple[str, str]]:
     """How much more load the machines of each model carry."""
-    known = [(each.name, each.plan.margin) for each in found.models if each.plan.margin]
+    known = [(each.name, each.plan.margin, each.plan.candidate) for each in found.models if each.plan.margin]
     if known:
-        words = ", ".join(f"{name} {margin.holds_ratio:g} times" for name, margin in known)
+        words = ", ".join(
+            f"{name} {margin.holds_ratio:g} times{spares_down(sum(pool.spares for pool in plan.pools))}"
+            for name, margin, plan in known
+        )
         yield "Load margin", f"every objective holds at {words} the load"
 
 

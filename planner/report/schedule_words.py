@@ -51,9 +51,11 @@ def against_one_knob(planned: Spent, knobs: Sequence[OneKnob]) -> str:
 
 
 def saved_words(value: float, against: float, word: str) -> str:
-    """For example ``saves 12.3 % of the energy``, or ``takes 4.0 % more money``."""
-    saved = 1 - value / against if against else 0.0
-    return f"saves {100 * saved:.1f} % of the {word}" if saved >= 0 else f"takes {-100 * saved:.1f} % more {word}"
+    """For example ``saves 12.3 % of the energy``, ``takes 4.0 % more money`` or ``takes the same money``."""
+    saved_pct = round(100 * (1 - value / against), 1) if against else 0.0
+    if not saved_pct:
+        return f"takes the same {word}"
+    return f"saves {saved_pct:.1f} % of the {word}" if saved_pct > 0 else f"takes {-saved_pct:.1f} % more {word}"
 
 
 def fleet_words(fixed: FixedFleet) -> str:

@@ -10,7 +10,7 @@ from planner.report.evidence import objectives
 from planner.report.headlines import divided_words
 from planner.report.page import Block, Lines, Pairs, Table
 from planner.report.rows import row_line
-from planner.report.words import amount, percent, valued
+from planner.report.words import amount, percent, spares_down, valued
 from planner.results.evidence import Evidence, Neighbour, ValidatedPlan, Verdict
 from planner.results.plan import CandidatePlan
 from planner.scenario.objectives import Objective
@@ -53,10 +53,11 @@ def _margin(plan: ValidatedPlan) -> str:
     margin = plan.margin
     if margin is None:
         return ""
+    without = spares_down(sum(pool.spares for pool in plan.candidate.pools))
     if margin.misses_ratio is None:
-        return f"{margin.holds_ratio:g} times the load; more was not tried"
+        return f"{margin.holds_ratio:g} times the load{without}; more was not tried"
     holds = f"{margin.holds_ratio:g} times the load" if margin.holds_ratio > 1 else "none"
-    return f"{holds}; at {margin.misses_ratio:g} {_and_more(margin.fails, 'reason')}"
+    return f"{holds}{without}; at {margin.misses_ratio:g} {_and_more(margin.fails, 'reason')}"
 
 
 def _not_less(plan: ValidatedPlan) -> str:

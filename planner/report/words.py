@@ -3,10 +3,10 @@
 import math
 from collections.abc import Callable
 
-from planner.results.evidence import Margin, PeakShare
+from planner.results.evidence import PeakShare
 from planner.scenario.objectives import Objective
 from planner.scenario.policy_section import PolicySection, own_order
-from workloads.counts import number, watts
+from workloads.counts import number, plural, watts
 from workloads.slo import Unit
 
 
@@ -67,14 +67,9 @@ def change(objective: Objective | str, value: float) -> str:
     return ("+" if value > 0 else "-") + valued(objective, abs(value))
 
 
-def margin_words(margin: Margin) -> str:
-    """How much more load a plan carries, in a sentence."""
-    if margin.misses_ratio is None:
-        return f"Load margin: every objective still holds at {margin.holds_ratio:g} times the load; more was not tried."
-    fails = f"at {margin.misses_ratio:g} times: {'; '.join(margin.fails)}"
-    if margin.holds_ratio > 1:
-        return f"Load margin: every objective still holds at {margin.holds_ratio:g} times the load; {fails}."
-    return f"No load margin: {fails}. Plan for more (workload.rate_scale) where the load is not certain."
+def spares_down(spare_machines: int) -> str:
+    """That a load margin is what a plan carries with its spare machines down; nothing where it has none."""
+    return f" with {plural(spare_machines, 'spare machine')} down" if spare_machines else ""
 
 
 def peak_words(peak: PeakShare) -> str:

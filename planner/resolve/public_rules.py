@@ -39,7 +39,8 @@ def published_reading_problems(scenario: Scenario, machines: tuple[Machine, ...]
     columns = {(served.name, m.gpu.profile_gpu): m.name for m in machines}
     strange = sorted(name for key, name in columns.items() if served.name in known and key not in PROMPT_MS)
     found = {
-        f"model.profile_set: found {served.profile_set}; expected {PUBLISHED_SET}": served.profile_set != PUBLISHED_SET,
+        f"model.profile_set: found {served.profile_set or 'null'}; expected {PUBLISHED_SET}": served.profile_set
+        != PUBLISHED_SET,
         f"model.name: found {served.name}; expected {' or '.join(known)}": served.name not in known,
         f"catalog.machines: found {', '.join(strange)}; expected machines of A100 or H100": bool(strange),
         f"catalog.tp: found {list(offered.tp)}; expected [{TP}]": set(offered.tp) != {TP},

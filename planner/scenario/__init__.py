@@ -21,13 +21,13 @@ from planner.scenario.power import PowerSection
 from planner.scenario.prefix_section import PrefixSection
 from planner.scenario.reading import Document, Path_, is_there, override, read_document
 from planner.scenario.schedule_section import ScheduleSection
+from planner.scenario.section import Section
 from planner.scenario.sections import (
     BudgetSection,
     Catalog,
     HeadroomSection,
     Objectives,
     ReferenceSection,
-    Section,
     SolverSection,
     ValidationSection,
     Word,

@@ -10,7 +10,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from hw_catalog.strict_files import spell
 from planner.errors import nearest
-from planner.scenario.reading import Document, Path_
+from planner.scenario.reading import Document, Path_, said
 
 _UNITS: Mapping[str, str] = {
     "tokens_per_s": "tokens per second",
@@ -77,15 +77,16 @@ def _finding(detail: Any, document: Document, root: type[BaseModel]) -> str:  # 
         return where + f"missing; expected {_section(root, path[:-1])[key]}"
     if detail["type"] in ("literal_error", "enum"):
         known = re.findall(r"'([^']*)'", detail["ctx"]["expected"])
-        return where + (f"found {found!r}; " + nearest(str(found), known) if known else _expected(detail))
+        return where + (f"found {said(found)}; " + nearest(str(found), known) if known else _expected(detail))
     if detail["type"] == "too_short":
         return where + f"found none; expected {_section(root, path[:-1])[key]}"
     if detail["type"] in _MAPPINGS:
-        return where + f"found {found!r}; expected {_mapping(path, found, document, root)}"
+        return where + f"found {said(found)}; expected {_mapping(path, found, document, root)}"
     if detail["type"] in _LISTS:
-        return where + f"found {found!r}; expected a list, for example [{_written(found)}]"
+        example = "" if found is None else f", for example [{_written(found)}]"
+        return where + f"found {said(found)}; expected a list{example}"
     if isinstance(found, str) and (quantity := _QUANTITY.fullmatch(found)) and unit_of(key):
-        return where + f"found {found!r}; expected a plain number of {_plain(key, *quantity.groups())}"
+        return where + f"found {said(found)}; expected a plain number of {_plain(key, *quantity.groups())}"
     return where + _expected(detail)
 
 
@@ -93,7 +94,7 @@ def _expected(detail: Any) -> str:  # noqa: ANN401
     cause = detail.get("ctx", {}).get("error")
     wanted = str(cause) if cause else detail["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
     found = detail["input"]
-    shown = "" if isinstance(found, BaseModel | Mapping) else f"found {found!r}; "
+    shown = "" if isinstance(found, BaseModel | Mapping) else f"found {said(found)}; "
     return f"{shown}expected {wanted}"
 
 
@@ -125,7 +126,13 @@ def _example(path: Path_, found: object, document: Document, root: type[BaseMode
 
 def _written(value: object) -> str:
     """A value as YAML writes it on one line."""
-    return f"[{', '.join(map(_written, value))}]" if isinstance(value, list | tuple) else str(value)
+    return (
+        f"[{', '.join(map(_written, value))}]"
+        if isinstance(value, list | tuple)
+        else "null"
+        if value is None
+        else str(value)
+    )
 
 
 def _plain(key: str, number: str, unit: str) -> str:

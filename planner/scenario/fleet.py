@@ -16,7 +16,8 @@ from planner.scenario.objectives import Budgets, Objective
 from planner.scenario.policy_section import PolicySection
 from planner.scenario.power import PowerSection
 from planner.scenario.prefix_section import PrefixSection
-from planner.scenario.reading import Document, Path_, override
+from planner.scenario.reading import Document, Path_, override, said
+from planner.scenario.section import Section
 from planner.scenario.sections import (
     BudgetSection,
     Catalog,
@@ -24,7 +25,6 @@ from planner.scenario.sections import (
     HeadroomSection,
     Objectives,
     ReferenceSection,
-    Section,
     SolverSection,
     ValidationSection,
     Word,
@@ -115,7 +115,7 @@ class Fleet(Section):
         entries = document.data.get("models")
         if not isinstance(entries, list | tuple) or not entries or not all(isinstance(e, Mapping) for e in entries):
             words = "a list of models, each with name, model, workload and slo"
-            raise BadInput(*problems, f"{document.place(('models',))}: models: found {entries!r}; expected {words}")
+            raise BadInput(*problems, f"{document.place(('models',))}: models: found {said(entries)}; expected {words}")
         names = [_name(entry, number) for number, entry in enumerate(entries)]
         problems += [
             f"{document.place(('models',))}: models: found the name '{name}' {names.count(name)} times; expected each "

@@ -6,7 +6,7 @@ from typing import Any
 
 from hw_catalog.strict_files import spell
 from planner.errors import BadInput
-from planner.scenario.reading import Document, Path_
+from planner.scenario.reading import Document, Path_, said
 
 CLOSE_FRAC = 1e-6
 """Within which two numbers are the same: files keep nine digits."""
@@ -32,8 +32,8 @@ def agreed(document: Document) -> Document:
             document = document.completed(path, value, place)
         elif not _same(found, value):
             problems.append(
-                f"{document.place(path)}: {spell(path)}: found {found!r}; expected {value!r}, which schedule.{inner} "
-                f"({place}) says, or only one of the two"
+                f"{document.place(path)}: {spell(path)}: found {said(found)}; expected {value!r}, which "
+                f"schedule.{inner} ({place}) says, or only one of the two"
             )
     if problems:
         raise BadInput(*problems)

@@ -5,7 +5,8 @@ from typing import Annotated, Self
 from pydantic import Field, PlainValidator, model_validator
 
 from planner.scenario.choices import AS_IT_IS, Several, listed, one_or_several
-from planner.scenario.sections import Count, Limit, Number, Positive, Section
+from planner.scenario.section import Section
+from planner.scenario.sections import Count, Limit, Number, Positive
 
 Share = Annotated[Number, Field(ge=0, le=1)]
 

@@ -122,15 +122,38 @@ def override(document: Document, words: Sequence[str], *, flag: str = "--set") -
             reason = error.problems[0].partition(": ")[2]
             problems.append(f"{flag} {word}: found a value that is no YAML ({reason}); quote it?")
         except (KeyError, IndexError, TypeError):
-            problems.append(f"{flag} {word}: there is no '{dotted}': part of the path is neither a mapping nor a list")
+            problems.append(f"{flag} {word}: {_obstacle(document.data, path)}")
     if problems:
         raise BadInput(*problems)
     return document
 
 
+def said(value: object) -> str:
+    """A value as it was found; what is nothing is null in YAML."""
+    return "null" if value is None else repr(value)
+
+
 def steps(dotted: str) -> list[str]:
     """The keys of a dotted path; the dot of ``ttft_p99.9_s`` is no step."""
     return _DOT.split(dotted)
+
+
+def _obstacle(data: Any, path: Path_) -> str:  # noqa: ANN401
+    """Where a path leaves the document, and what was expected there."""
+    for place, step in enumerate(path):
+        around = ".".join(map(str, path[:place]))
+        if isinstance(data, list):
+            if not isinstance(step, int) or step >= len(data):
+                names = [str(each["name"]) for each in data if isinstance(each, Mapping) and "name" in each]
+                known = f" ({', '.join(names)})" if names else ""
+                most = f"a number from 0 to {len(data) - 1}" if data else "nothing, as it is empty"
+                return f"found {step} in the list {around}; expected {most}{known}"
+            data = data[step]
+        elif isinstance(data, Mapping):
+            data = data.get(str(step))
+        elif data is not None:
+            return f"found {step} inside {around}, which is {str(data)[:_SHOWN]!r}; expected no key there"
+    return f"there is no {'.'.join(map(str, path))!r}"
 
 
 def _changed(data: Any, path: Path_, value: object) -> Any:  # noqa: ANN401

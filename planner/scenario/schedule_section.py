@@ -5,7 +5,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from planner.scenario.objectives import Aim, Transitions
-from planner.scenario.sections import Budget, Count, Limit, Number, Positive, Section, Whole, Word
+from planner.scenario.section import Section
+from planner.scenario.sections import Budget, Count, Limit, Number, Positive, Whole, Word
 from workloads.load import DAY_HOURS, WEEK_HOURS
 
 _CHANGES = Transitions()

@@ -5,7 +5,6 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     ConfigDict,
     Field,
     PlainValidator,
@@ -21,6 +20,7 @@ from planner.perf.layout import Role
 from planner.scenario.choices import AS_IT_IS, AUTO_WAYS, only_listed, several_ways
 from planner.scenario.class_presets import list_or_preset
 from planner.scenario.objectives import Headroom
+from planner.scenario.section import Section
 from planner.scenario.trace_columns import TraceColumns
 from workloads.formats import DTYPE_BYTES
 from workloads.requests import RequestClass
@@ -124,12 +124,6 @@ def slo_of(key: str, limit: float, request_class: str | None = None) -> Slo:
     return replace(slo, request_class=request_class)
 
 
-class Section(BaseModel):
-    """A part of a scenario: frozen, and closed to unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
 class ReferenceSection(Section):
     """What slowdowns are measured against: the same request alone on an instance; unused where no objective is one."""
 
@@ -156,7 +150,7 @@ class Arrivals(Section):
     def _parameters_belong(self) -> Self:
         for key, process in (("cv", "gamma"), ("peak_to_mean_ratio", "diurnal"), ("period_s", "diurnal")):
             if getattr(self, key) is not None and self.process != process:
-                raise ValueError(f"{key} only where process is {process}, not {self.process}")
+                raise ValueError(f"{key} only where process is {process}, not {self.process or 'null'}")
         if self.process == "diurnal" and None in (self.peak_to_mean_ratio, self.period_s):
             raise ValueError("peak_to_mean_ratio and period_s, since process is diurnal")
         return self

@@ -8,6 +8,7 @@ import numpy as np
 from planner.perf.reference import Reference
 from planner.policies.base import Policy
 from planner.results.availability import Outage
+from planner.results.evidence import Judgement
 from planner.results.failings import failures
 from planner.simulator.judge import judge
 from planner.simulator.outages import down
@@ -61,6 +62,13 @@ class Stage:
 def struck(
     stage: Stage, words: str, before: Sequence[int], failing: Sequence[int], *, single: bool
 ) -> Outage:  # fmt: skip
+    """What ``struck_and_seen`` says of a failure."""
+    return struck_and_seen(stage, words, before, failing, single=single)[0]
+
+
+def struck_and_seen(
+    stage: Stage, words: str, before: Sequence[int], failing: Sequence[int], *, single: bool
+) -> tuple[Outage, Judgement]:  # fmt: skip
     """A failure injected where most requests arrive, and how soon after it every objective holds.
 
     Args:
@@ -69,12 +77,16 @@ def struck(
         before: machines of each pool that are down from the start.
         failing: machines of each pool that fail.
         single: one failure of machines that are all up.
+
+    Returns:
+        What became of it, and what is seen of the arrivals right after it, which tells what there was too little of.
     """
     at_s, none = _busiest_s(stage.trace, stage.begin_frac), (0,) * len(before)
     events = Events(
         failures=[*down(stage.pools, before, 0.0, first=none), *down(stage.pools, failing, at_s, first=before)],
         shifts=stage.shifts,
     )  # fmt: skip
+    first: Judgement | None = None
     for after_s in AFTER_S:
         from_frac = (at_s + after_s) / stage.trace.duration_s
         if after_s and (from_frac - stage.begin_frac) / (1 - stage.begin_frac) > LAST_FRAC:
@@ -85,6 +97,7 @@ def struck(
         said = judge(
             stage.pools, stage.policy, stage.traffic, stage.slos, judging, reference=stage.reference, events=events
         )
+        first = first or said
         found = Outage(
             words=words, single=single, down_machines=sum(before), machines=sum(failing), recovery_s=after_s,
             restarted=said.restarted, used_ratio=min(1e9, max((e.used_ratio for e in said.evidence), default=0.0)),
@@ -92,7 +105,8 @@ def struck(
         )  # fmt: skip
         if not found.fails:
             break
-    return found
+    assert first is not None, "right after the failure is always looked at"
+    return found, first
 
 
 def _busiest_s(trace: Trace, begin_frac: float) -> float:

@@ -124,3 +124,16 @@ def test_alternatives_of_a_fleet_are_priced_in_as_many_cells() -> None:
     for row in others:
         assert row.standing is Standing.BOUND
         assert row.machines % 3 == 0
+
+
+@pytest.mark.parametrize("rate", [240, 1200])
+def test_smaller_fleets_beside_it_count_machines_of_the_fleet_and_of_a_cell(rate: int) -> None:
+    """What a smaller fleet misses is told with its machines in all cells, and those of each cell beside."""
+    words = ("policy.cells=2", f"workload.rate_req_per_s={rate}", "catalog.machines=[dgx-a100]")
+    found = plan(small(*words), progress=_silent, with_margin=False)
+    assert isinstance(found, ValidatedPlan)
+    for each in found.certificate.neighbours:
+        assert each.machines == found.candidate.totals.machines - 2
+        inside = f"{each.machines // 2} in each of 2 cells" if each.machines else "in any of 2 cells"
+        assert each.pool.endswith(f", {inside}")
+    assert found.certificate.neighbours

@@ -5,10 +5,9 @@ from dataclasses import replace
 import pytest
 
 from planner.errors import BadInput
-from planner.planning.load_margin import RATIOS
+from planner.planning.load_margin import RATIOS, unsure_of_load
 from planner.planning.loop import PlanningLoop
 from planner.planning.plan import plan
-from planner.report.words import margin_words
 from planner.resolve.case import open_case
 from planner.results.evidence import Margin, ValidatedPlan
 from tests.planner.small import small
@@ -36,8 +35,8 @@ def test_a_plan_holds_up_to_its_margin_and_not_beyond(rate: int) -> None:
 
 def test_a_plan_without_margin_says_so() -> None:
     """A plan that misses an objective at the smallest step says that it has no margin, and what to do."""
-    words = margin_words(Margin(holds_ratio=1.0, misses_ratio=1.02, fails=("ttft_p99_s missed",)))
-    assert words.startswith("No load margin: at 1.02 times: ttft_p99_s missed.")
+    (words,) = unsure_of_load(Margin(holds_ratio=1.0, misses_ratio=1.02, fails=("ttft_p99_s missed",)))
+    assert words.startswith("no load margin: at 1.02 times the load ttft_p99_s missed")
     assert "workload.rate_scale" in words
 
 

@@ -82,3 +82,30 @@ def test_formats_of_phases_say_which_phase() -> None:
     ]
     assert precision(pools) == "fp4 weights, fp8 KV cache (prefill), fp8 weights, fp8 KV cache (decode), trtllm 1.2"
     assert precision(pools[:1]) == "fp4 weights, fp8 KV cache, trtllm 1.2"
+
+
+@pytest.mark.parametrize("verb", [check, lambda asked: plan(asked, progress=_silent)])
+def test_a_failure_after_the_last_request_is_refused(verb: object) -> None:
+    """It would never strike: the seconds that a simulation lasts are named."""
+    assert callable(verb)
+    late = "validation.failures=[{pool: mixed, at_s: 5.0}]"
+    with pytest.raises(BadInput, match=r"validation.failures: found at_s 5; expected below 5, the seconds"):
+        verb(small("policy.name=colocated", late))
+
+
+def test_what_a_failure_costs_in_a_short_window_is_told() -> None:
+    """Machines beyond those without failures, and the failing one, have a line; in a long window there are none."""
+    asked = (
+        "policy.name=colocated", "workload.rate_req_per_s=150", "slo={ttft_p99_s: 0.1, tbt_p99_s: 0.1}",
+        "catalog.machines=[dgx-a100]", "validation.failures=[{pool: mixed, at_s: 2.0, repair_s: 60.0}]",
+    )  # fmt: skip
+    short, long = (
+        plan(small(*asked, f"workload.duration_s={window_s}"), progress=_silent, with_margin=False)
+        for window_s in (5, 100)
+    )
+    assert isinstance(short, ValidatedPlan)
+    assert isinstance(long, ValidatedPlan)
+    assert long.candidate.totals.machines == 2
+    (words,) = [line for line in short.warnings if line.startswith("validation.failures")]
+    assert f"2 machines would do, not {short.candidate.totals.machines}; of a window of 5 s ttft_p99_s" in words
+    assert not [line for line in long.warnings if line.startswith("validation.failures")]

@@ -8,7 +8,8 @@ from planner.report.figures import figure_lines, figure_tiles, figures_of, toget
 from planner.report.headlines import about_of, headline_of, machine_words
 from planner.report.page import Page
 from planner.report.plans import plan_page, simulation_page
-from planner.report.screen import LINES
+from planner.report.schedule_words import saved_words
+from planner.report.screen import LINES, facts
 from planner.results.bill import MONTH_H
 from planner.results.choice import Choice, Standing
 from planner.results.evidence import Margin, ValidatedPlan
@@ -132,3 +133,27 @@ def test_a_simulation_tells_the_same_figures_of_its_own_load() -> None:
     seen = simulation_page(plans.overloaded(), plans.candidate(), plans.scenario(), money=bought().choices[0])
     assert "$0.25/M tokens in, $0.71 out" in rendered(seen)
     assert any(tile.label == "Per million tokens" for tile in seen.tiles)
+
+
+def test_a_load_margin_tells_which_machines_are_down() -> None:
+    """Of a plan with spare machines the margin is that without them, and every place that tells it says so."""
+    found = bought()
+    pools = (replace(found.candidate.pools[0], spares=1), *found.candidate.pools[1:])
+    spared = replace(found, candidate=replace(found.candidate, pools=pools))
+    text = rendered(plan_page(spared, plans.scenario()), width=100_000)
+    assert "1.1 times the load with 1 spare machine down; at 1.2 " in text
+    assert "with" not in dict(facts(found))["Load margin"]
+    figures = figures_of(spared.candidate, spared.judgement, spared.choices[0])
+    assert any("the load holds with 1 spare machine down" in tile.note for tile in figure_tiles(figures, found.margin))
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (100.04, "takes the same money"), (99.96, "takes the same money"), (99.9, "saves 0.1 % of the money"),
+        (100.1, "takes 0.1 % more money"),
+    ],
+)  # fmt: skip
+def test_a_saving_of_nothing_is_no_saving(value: float, words: str) -> None:
+    """What rounds to nothing is neither saved nor taken."""
+    assert saved_words(value, 100.0, "money") == words

@@ -144,7 +144,7 @@ def test_mistake_is_named(small: Path, change: str, words: str) -> None:
             "workload: expected either trace (a file or azure-conv-2023) or lengths with rate_req_per_s, not neither",
         ),
         ("workload.arrivals.process=diurnal", "expected peak_to_mean_ratio and period_s, since process is diurnal"),
-        ("workload.arrivals.cv=2", "expected cv only where process is gamma, not None"),
+        ("workload.arrivals.cv=2", "expected cv only where process is gamma, not null"),
         ("workload.classes=[{name: a, prompt_min_tokens: 5, prompt_max_tokens: 4}]", "not below prompt_min_tokens"),
         ("workload.classes=[{name: a}, {name: a}]", "expected every class name once, not a, a"),
         ("catalog.machines=dgx-h100", "catalog.machines: found 'dgx-h100'; expected a list, for example [dgx-h100]"),
@@ -157,7 +157,11 @@ def test_mistake_is_named(small: Path, change: str, words: str) -> None:
         ("model.kv_dtype=bf17", "model.kv_dtype: found 'bf17'; expected one of fp32, bf16"),
         ("model.nam=x", "--set model.nam=x: model.nam: unknown key; did you mean 'name'?"),
         ("nonsense", "--set nonsense: expected dotted.key=value"),
-        ("name.first=x", "there is no 'name.first'"),
+        ("name.first=x", "found first inside name, which is 'small'; expected no key there"),
+        ("catalog.machines.7.x=1", "found 7 in the list catalog.machines; expected a number from 0 to"),
+        ("catalog.machines.first=x", "found first in the list catalog.machines; expected a number from 0 to"),
+        ("workload=null", "workload: found null; expected a mapping with keys of trace"),
+        ("catalog.machines=[null]", "catalog.machines.0: found null; expected a valid string"),
         ("name=[", "found a value that is no YAML"),
     ],
 )
@@ -273,3 +277,24 @@ def test_units_are_read_from_names() -> None:
     assert unit_of("rate_req_per_s") == "requests per second"
     assert unit_of("ttft_p99_s") == "seconds"
     assert unit_of("name") == ""
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "prefix_cache", "availability", "headroom", "budgets", "power", "energy", "policy", "solver", "validation",
+        "objective", "catalog.tp", "catalog.channel", "catalog.available", "policy.name", "workload.rate_scale",
+        "workload.columns", "workload.arrivals", "workload.classes", "model.engine", "reference", "headroom.kv_frac",
+        "availability.machine", "availability.spares", "uncertainty", "schema_version",
+    ],
+)  # fmt: skip
+def test_null_is_the_key_left_out(small: Path, key: str) -> None:
+    """Null where a key may be left out means what the key left out means, whatever its default is."""
+    assert Scenario.load(small, [f"{key}=null"]) == Scenario.load(small)
+
+
+def test_null_takes_a_limit_away(small: Path) -> None:
+    """A name in a mapping that stands for null is not in it."""
+    more = ["slo.e2e_p99_s=20", "catalog.available.dgx-h100=4"]
+    none = ["slo.e2e_p99_s=null", "catalog.available.dgx-h100=null"]
+    assert Scenario.load(small, [*more, *none]) == Scenario.load(small)

@@ -1,0 +1,48 @@
+"""What every section of a scenario file is: frozen, closed to unknown keys, with null for what is left out."""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+
+class Section(BaseModel):
+    """A part of a scenario."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absence(cls, data: object) -> object:
+        """Null for a key that may be left out is the key left out, and so it is of the names in a mapping of limits."""
+        if not isinstance(data, Mapping):
+            return data
+        optional, mappings = _optional(cls), _mappings(cls)
+        return {
+            key: _filled(value) if key in mappings else value
+            for key, value in data.items() if value is not None or key not in optional
+        }  # fmt: skip
+
+
+def _filled(value: object) -> object:
+    """A mapping without the names that hold nothing."""
+    if not isinstance(value, Mapping):
+        return value
+    return {name: _filled(each) for name, each in value.items() if each is not None}
+
+
+@cache
+def _optional(section: type[Section]) -> frozenset[str]:
+    """Keys that may be left out."""
+    return frozenset(name for name, field in section.model_fields.items() if not field.is_required())
+
+
+@cache
+def _mappings(section: type[Section]) -> frozenset[str]:
+    """Keys that hold names and what each stands for."""
+    return frozenset(name for name, field in section.model_fields.items() if _mapped(field.annotation))
+
+
+def _mapped(annotation: object) -> bool:
+    return get_origin(annotation) is dict or any(map(_mapped, get_args(annotation)))
