@@ -1,32 +1,21 @@
-"""DynamoLLM (HPCA'25): its comparison over load and over a week, repeated with our controllers and curves."""
+"""DynamoLLM (HPCA'25): its comparison over load and over a week, repeated with schedules that are simulated."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from planner.policies.control import BASELINES
 from planner.reproduce.claims import Claim, Reproduction, claim
-from planner.reproduce.dynamollm_lab import (
-    PEAK_SERVERS,
-    STEPS_PER_HOUR,
-    Lab,
-    mean_machines,
-    open_lab,
-    percentile_w,
-    saving,
-    steady_factors,
-    week_factors,
-)
-from planner.simulator.weeks.flows import Week
+from planner.reproduce.dynamollm_lab import PEAK_SERVERS, Lab, day_hours, open_lab, total_req_per_s
+from planner.results.schedule import Schedule
+from workloads.load import Floats
 
 Progress = Callable[[str, float], None]
 
 SOURCE = "DynamoLLM, HPCA'25 (arXiv 2408.00741), second-hand"
 GPU_ONLY = "llama-2-70b on DGX-H100, GPU energy only"
 WALL = "the same, energy at the wall"
-BUSY = "the same, the busiest eight hours alone, GPU energy above idle"
-BUSY_HOURS = (10, 18)
-STEP_S = 5.0
+BUSY = "the same, the three busiest hours alone, GPU energy above idle"
+BUSY_HOURS = 3
 LEVELS = {"low": 0.25, "medium": 0.55, "high": 0.9}
 """Level of a steady load -> share of what the single pool was bought for; not published, assumed."""
 POINTS = 0.10
@@ -34,6 +23,8 @@ POINTS = 0.10
 CARBON_G_PER_KWH = (300.0, 290.0, 280.0, 280.0, 290.0, 310.0, 320.0, 280.0, 200.0, 130.0, 100.0, 90.0, 85.0, 85.0, 95.0,
                     120.0, 180.0, 270.0, 340.0, 360.0, 350.0, 340.0, 330.0, 310.0)  # fmt: skip
 """A day with much sun in the grid, by hour; assumed, of the size recalled for California."""
+KNOBS = (("ScaleFreq", "clock", 0.19), ("ScaleShard", "TP", 0.07), ("ScaleInst", "instances", 0.041))
+"""Control, its knob, and the published saving."""
 
 
 def dynamollm(*, progress: Progress) -> Reproduction:
@@ -42,19 +33,17 @@ def dynamollm(*, progress: Progress) -> Reproduction:
     Args:
         progress: takes what is being run, and the share that is done.
     """
-    claims: list[Claim] = []
-    progress("steady loads", 0.0)
-    lab = open_lab("conversation")
-    claims += _by_load({name: lab.all(steady_factors(level)) for name, level in LEVELS.items()})
-    weeks: dict[str, dict[str, Week]] = {}
-    for place, service in enumerate(("conversation", "coding")):
-        progress(f"a week of {service}", 0.2 + 0.4 * place)
-        here = lab if service == "conversation" else open_lab(service)
-        weeks[service] = here.all(week_factors(service))
-    claims += _single_knobs(weeks["conversation"])
-    busy = week_factors("conversation")[BUSY_HOURS[0] * STEPS_PER_HOUR : BUSY_HOURS[1] * STEPS_PER_HOUR]
-    claims += _busy_knobs(lab.all(busy), lab)
-    claims += _of_the_week(weeks, lab)
+    progress("conversation", 0.0)
+    lab = open_lab("conversation", lambda words, done: progress(f"conversation: {words}", 0.5 * done))
+    claims = [*_by_load(lab), *_single_knobs(lab), *_busy_knobs(lab), *_of_the_week(lab, "conversation", 0.47)]
+    coding = open_lab("coding", lambda words, done: progress(f"coding: {words}", 0.5 + 0.5 * done))
+    claims += _of_the_week(coding, "coding", 0.56)
+    claims += _of_the_fleet(lab)
+    claims += [
+        _claim("more energy with 40 % of lengths mispredicted, share", 0.13, None, 0.05,
+               "the program knows each request's class"),
+        _claim("energy, cost and carbon saved in one experiment", None, None, 0.0, "the headlines come from several"),
+    ]  # fmt: skip
     return Reproduction(claims=tuple(claims))
 
 
@@ -64,81 +53,83 @@ def _claim(
     return claim(name, paper, ours, tolerance, source=SOURCE, reading=reading, note=note)
 
 
-def _by_load(levels: Mapping[str, Mapping[str, Week]]) -> Iterator[Claim]:
+def _by_load(lab: Lab) -> Iterator[Claim]:
+    """Steady loads, all knobs against the single pool."""
     paper = {"low": 0.51, "medium": 0.40, "high": 0.234}
-    ours = {name: saving(found, "DynamoLLM") for name, found in levels.items()}
+    ours = {name: lab.steady_saved_frac(level) for name, level in LEVELS.items()}
     falls = float(ours["low"] > ours["medium"] > ours["high"])
     yield _claim("savings fall as the load rises (1: yes)", 1.0, falls, 0.0, "low > medium > high, against SinglePool")
     for name, level in LEVELS.items():
-        kept = levels[name]["DynamoLLM"].kept_frac
-        note = f"a steady load of {level:.0%} of what SinglePool was bought for; objectives kept by {kept:.1%}"
+        note = f"a steady load of {level:.0%} of what SinglePool was bought for"
         yield _claim(f"energy saved at {name} load, share", paper[name], ours[name], POINTS, note)
 
 
-def _single_knobs(weeks: Mapping[str, Week]) -> Iterator[Claim]:
-    ours = {name: saving(weeks, name, "MultiPool") for name in ("ScaleFreq", "ScaleShard", "ScaleInst")}
+def _single_knobs(lab: Lab) -> Iterator[Claim]:
+    """One knob that follows the load, the others as in the pools of each class."""
+    ours = {name: lab.saved_frac(name, "MultiPool") for name, _, _ in KNOBS}
+    note = "conversation, each against MultiPool, from which it differs in one knob"
     ordered = float(ours["ScaleFreq"] > ours["ScaleShard"] > ours["ScaleInst"])
-    note = "a week of conversation, each against MultiPool, from which it differs in one knob"
     yield _claim("one knob alone: clock > TP > instances (1: yes)", 1.0, ordered, 0.0, note)
     above = float(ours["ScaleFreq"] > ours["ScaleShard"])
     yield _claim("one knob alone: clock > TP (1: yes)", 1.0, above, 0.0, note)
-    for name, words, paper in (
-        ("ScaleFreq", "clock", 0.19), ("ScaleShard", "TP", 0.07), ("ScaleInst", "instances", 0.041),
-    ):  # fmt: skip
+    for name, words, paper in KNOBS:
         yield _claim(f"energy saved by {words} alone, share", paper, ours[name], 0.05, note)
 
 
-def _busy_knobs(hours: Mapping[str, Week], lab: Lab) -> Iterator[Claim]:
+def _busy_knobs(lab: Lab) -> Iterator[Claim]:
     """The same three in the hours that the fleet was bought for, and only of what GPUs draw above idle."""
-    idle_w = lab.idle_w
-    above = {name: w.energy_j - float(w.machines.sum()) * idle_w * STEP_S for name, w in hours.items()}
-    ours = {name: 1 - above[name] / above["MultiPool"] for name in ("ScaleFreq", "ScaleShard", "ScaleInst")}
-    note = f"hours {BUSY_HOURS[0]} to {BUSY_HOURS[1]} of Monday, energy above what idle GPUs draw, against MultiPool"
+    hours = np.argsort(-total_req_per_s(lab.classes), kind="stable")[:BUSY_HOURS].tolist()
+
+    def above_j(found: Schedule) -> float:
+        idle_j = lab.gpus_idle_w * found.epoch_s
+        mine = [found.epochs[hour] for hour in hours]
+        return float(sum(each.energy_j - idle_j * sum(each.machines.values()) for each in mine))
+
+    base_j = above_j(lab.planned("MultiPool"))
+    ours = {name: 1 - above_j(lab.planned(name)) / base_j for name, _, _ in KNOBS}
+    note = f"the {BUSY_HOURS} hours with most requests, energy above what idle GPUs draw, against MultiPool"
     ordered = float(ours["ScaleFreq"] > ours["ScaleShard"] > ours["ScaleInst"])
-    yield _claim(
-        "one knob alone: clock > TP > instances (1: yes)", 1.0, ordered, 0.0, note, reading=BUSY
-    )  # fmt: skip
-    for name, words, paper in (
-        ("ScaleFreq", "clock", 0.19), ("ScaleShard", "TP", 0.07), ("ScaleInst", "instances", 0.041),
-    ):  # fmt: skip
+    yield _claim("one knob alone: clock > TP > instances (1: yes)", 1.0, ordered, 0.0, note, reading=BUSY)
+    for name, words, paper in KNOBS:
         yield _claim(f"energy saved by {words} alone, share", paper, ours[name], 0.05, note, reading=BUSY)
 
 
-def _of_the_week(weeks: Mapping[str, Mapping[str, Week]], lab: Lab) -> Iterator[Claim]:
-    for service, paper in (("conversation", 0.47), ("coding", 0.56)):
-        found = weeks[service]
-        kept = f"objectives kept by {found['DynamoLLM'].kept_frac:.1%}, SinglePool {found['SinglePool'].kept_frac:.1%}"
-        for wall in (False, True):
-            ours = saving(found, "DynamoLLM", wall=wall)
-            name = f"energy saved in a week of {service}, share"
-            yield _claim(
-                name,
-                None if wall else paper,
-                ours,
-                POINTS,
-                f"against SinglePool; {kept}",
-                reading=WALL if wall else GPU_ONLY,
-            )
-    week = weeks["conversation"]
-    servers = mean_machines(week["DynamoLLM"])
-    yield _claim(
-        "servers of DynamoLLM, mean of the week",
-        24.6,
-        servers,
-        2.5,
-        f"a week of conversation; SinglePool has {PEAK_SERVERS}",
+def _of_the_week(lab: Lab, service: str, paper: float) -> Iterator[Claim]:
+    """What all knobs save of a service, beside what the core says of its hours."""
+    name, note = f"energy saved in a week of {service}, share", f"against SinglePool; {_evidence(lab)}"
+    yield _claim(name, paper, lab.saved_frac("DynamoLLM"), POINTS, note)
+    yield _claim(name, None, lab.saved_at_the_wall_frac(), 0.0, note, reading=WALL)
+
+
+def _evidence(lab: Lab) -> str:
+    """Hours in which every objective is met, of all knobs and of the single pool; and metered over planned watts."""
+    hours = lab.found.served
+    base = lab.served("SinglePool", int(np.argmax(total_req_per_s(lab.classes))))
+    watts = [each.watts_ratio for each in (*hours, base) if each.watts_ratio is not None]
+    answer = "yes" if base.valid else "no"
+    good = sum(len(each.epochs) for each in hours if each.valid)
+    return (
+        f"every objective met in {good} of {lab.classes.load.epochs} hours, by SinglePool in the busiest: {answer}; "
+        f"metered over planned watts {min(watts):.2f} to {max(watts):.2f}"
     )
-    fewer = 1 - servers / mean_machines(week["SinglePool"])
+
+
+def _of_the_fleet(lab: Lab) -> Iterator[Claim]:
+    """Servers, carbon and power of conversation."""
+    ours, base = lab.planned("DynamoLLM"), lab.planned("SinglePool")
+    note = f"conversation; SinglePool has {PEAK_SERVERS}"
+    yield _claim("servers of DynamoLLM, mean of the week", 24.6, ours.powered_machines, 2.5, note)
+    fewer = 1 - ours.powered_machines / base.powered_machines
     yield _claim("fewer servers, share (the cost saving)", 0.385, fewer, POINTS, "machine-hours; prices cancel")
-    hours = np.repeat(np.tile(CARBON_G_PER_KWH, 7), 720)
-    grams = {name: float((found.power_w * hours).sum()) for name, found in week.items()}
-    carbon = 1 - grams["DynamoLLM"] / grams["SinglePool"]
+    hourly = np.array([CARBON_G_PER_KWH[hour % 24] for hour in day_hours("conversation")])
+    grams = {name: float(_power_w(found) @ hourly) for name, found in (("o", ours), ("b", base))}
+    carbon = 1 - grams["o"] / grams["b"]
     yield _claim("carbon saved, share", 0.38, carbon, POINTS, "conversation; the hours' intensity is assumed")
     for percentile, paper, within in ((50.0, 0.43, POINTS), (99.0, 0.09, 0.05)):
-        draw = {name: percentile_w(week[name], percentile) for name in ("DynamoLLM", "SinglePool")}
-        less = 1 - draw["DynamoLLM"] / draw["SinglePool"]
-        yield _claim(f"less power at P{percentile:g}, share", paper, less, within, "all GPUs, 5 s steps")
-    wrong = lab.run(BASELINES["DynamoLLM"], week_factors("conversation"), misplaced_frac=0.4)
-    more = wrong.energy_j / week["DynamoLLM"].energy_j - 1
-    yield _claim("more energy with 40 % of lengths mispredicted, share", 0.13, more, 0.05, "to the neighbouring pools")
-    yield _claim("energy, cost and carbon saved in one experiment", None, None, 0.0, "the headlines come from several")
+        less = 1 - float(np.percentile(_power_w(ours), percentile)) / float(np.percentile(_power_w(base), percentile))
+        yield _claim(f"less power at P{percentile:g}, share", paper, less, within, "all GPUs, means of hours")
+
+
+def _power_w(found: Schedule) -> Floats:
+    """(epochs,) mean draw of all GPUs."""
+    return np.array([epoch.energy_j for epoch in found.epochs]) / found.epoch_s

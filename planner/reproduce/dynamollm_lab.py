@@ -1,46 +1,60 @@
-"""The set-up of DynamoLLM's comparison, as far as it is public: pools, objectives, and a week of load."""
+"""The set-up of DynamoLLM's comparison, as far as it is public, as questions over time that the planner answers."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from importlib.resources import as_file, files
 
 import numpy as np
 
-from hw_catalog.load import load_catalog
-from hw_catalog.machines import Machine
-from hw_catalog.profile_files import load_profiles
-from hw_catalog.profiles import KernelProfile
-from planner.perf.instance import GpuLimits, InstancePhysics, instance_physics
-from planner.perf.kv import EngineSettings
-from planner.perf.layout import Layout
-from planner.perf.operating import Floats, Ints, operating
-from planner.policies.control import BASELINES, Control, Knob
-from planner.policies.presets import policy
-from planner.scenario.policy_section import PolicySection
-from planner.simulator.weeks.flows import Week, WeekPool, courses
-from planner.simulator.weeks.serve import Stage
-from workloads.builtin import load_builtin
-from workloads.load import WEEK_HOURS, nine_classes, template
-from workloads.models import ModelSpec, load_model
+from planner.formulate import EpochQuestion, lift_schedule
+from planner.formulate.epoch_program import counted
+from planner.perf.layout import InstanceSpec
+from planner.results.schedule import Schedule
+from planner.results.timetable import Served, Timetable
+from planner.scenario import Scenario
+from planner.schedules.knobs import on_fleet
+from planner.schedules.planning import timetable
+from planner.schedules.question import Opened, one_epoch, opened, question_of, solved
+from planner.schedules.serving import Progress, Serving
+from workloads.load import DAY_HOURS, WEEK_HOURS, Floats, from_factors, template
 
-MODEL = "llama-2-70b"
-MACHINE = "dgx-h100"
-CLOCKS_MHZ = (800, 1000, 1200, 1400, 1600, 1800, 1980)
-TTFT_S = {"S": 0.25, "M": 0.4, "L": 2.0}
-"""By length of the prompt; recalled."""
-TPOT_S = 0.1
-"""Recalled as a bound on the time between tokens; read as the time per token of a request, since whole prompts are
-computed between tokens here and a bound on single gaps would be one on prompts."""
+EXAMPLE, POLICY = "dynamollm-nine.yaml", "sarathi"
+"""Scenario that is asked, and how its instances serve."""
+
+CLOCKS_MHZ = (795, 1200, 1605, 1980)
+"""Every other one of the published 800 to 1,980 MHz in steps of 200; the nearest that the GPU has."""
+
+TOP_MHZ, WIDE = CLOCKS_MHZ[-1], 8
+"""Clock and tensor-parallel ways of the baselines."""
+
+CHUNK_TOKENS = 512
+"""Of every instance; whole prompts beside others would keep short ones waiting for longer than their 0.25 s."""
+
 PEAK_SERVERS = 40
-SAMPLE = 400
-STEPS_PER_HOUR = 720
-MAX_BATCH = 256
-RULES = policy(
-    "colocated",
-    PolicySection(max_batch_tokens=8192, max_batch_size=MAX_BATCH),
-)
-"""How requests are served: whole prompts between tokens, as engines did it then."""
+"""That a single pool fills at the peak of the week."""
+
+APART_HOURS = 21
+"""Between the hours of the week that are planned: eight of 168, every third hour of the day, over all seven days."""
+
 SERVICES = {"conversation": "azure-conv-2023", "coding": "azure-code-2023"}
 """Shape of the week -> built-in workload whose lengths it has."""
+
+THREE = (
+    "workload.classes=[{name: S, prompt_max_tokens: 255}, {name: M, prompt_max_tokens: 1023}, {name: L}]",
+    "slo_by_class={S: {ttft_p99_s: 0.25, tpot_p99_s: 0.1}, M: {ttft_p99_s: 0.4, tpot_p99_s: 0.1}, "
+    "L: {ttft_p99_s: 2.0, tpot_p99_s: 0.1}}",
+)
+"""Classes by prompt, with the recalled objectives: three of the nine by prompt and output, which have the same."""
+
+ONE = ("workload.classes=[]", "slo={ttft_p99_s: 2.0, tpot_p99_s: 0.1}", "slo_by_class={}")
+"""One pool for all, with the objectives of the longest prompts."""
+
+
+def day_hours(service: str) -> list[int]:
+    """The hours of the week that are planned, by the hour of the day."""
+    assert service in SERVICES, f"service: found {service}; expected one of {', '.join(SERVICES)}"
+    return sorted(range(0, WEEK_HOURS, APART_HOURS), key=lambda hour: hour % DAY_HOURS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -48,150 +62,152 @@ class Lab:
     """One service on one kind of server.
 
     Attributes:
-        machine: the server.
-        shares_frac: class name -> share of requests.
-        knobs: pool name (a class, or ``all``) -> settings.
-        bodies: (GPUs, clock) -> the instance of that setting.
-        lengths: pool name -> prompt and output tokens of its requests.
-        rate_req_per_s: all classes together, at the peak.
+        classes: the question with three classes, every layout and every clock.
+        single: the question with one class, on the layout and at the clock of the baselines.
+        found: the validated answer to the first.
+        made: control -> what was planned under it.
     """
 
-    machine: Machine
-    shares_frac: Mapping[str, float]
-    knobs: Mapping[str, tuple[Knob, ...]]
-    bodies: Mapping[tuple[int, int], InstancePhysics]
-    lengths: Mapping[str, tuple[Ints, Ints]]
-    rate_req_per_s: float
+    classes: Opened
+    single: Opened
+    found: Timetable
+    made: dict[str, Schedule] = field(default_factory=dict)
 
     @property
-    def idle_w(self) -> float:
-        """What the GPUs of a machine draw without work."""
-        return self.machine.gpus * max(body.power.idle_w / tp for (tp, _), body in self.bodies.items())
+    def gpus_idle_w(self) -> float:
+        """What the GPUs of an idle server draw, with what they add at the wall."""
+        machine, body = self.classes.case.options[0].machine, self.classes.case.physics[self.classes.options[0].name]
+        return machine.gpus * machine.gpu.idle_w * body.power.wall_ratio
 
-    def pools(self, control: Control, factors: Floats) -> list[WeekPool]:
-        """The pools of a control, in the order of their requests' work, at factors on the rate."""
-        names = list(self.shares_frac) if control.pools else ["all"]
-        found = []
-        for name in names:
-            share = self.shares_frac[name] if control.pools else 1.0
-            wide = self.knobs[name] if control.shards else tuple(k for k in self.knobs[name] if k.tp == 8)
-            found.append(
-                WeekPool(
-                    name=name, rate_req_per_s=factors * self.rate_req_per_s * share,
-                    provided_req_per_s=self.rate_req_per_s * share,
-                    ttft_p99_s=TTFT_S["L" if name == "all" else name[0]], tpot_s=TPOT_S,
-                    knobs=tuple(k for k in wide if k.capacity_req_per_s > 0),
-                )
-            )  # fmt: skip
-        return sorted(found, key=lambda p: -max(k.capacity_req_per_s / k.tp for k in p.knobs))
+    def planned(self, control: str) -> Schedule:
+        """The schedule of least energy where the knobs of a control follow the load, energy being that of GPUs."""
+        if control not in self.made:
+            self.made[control] = self._counted(control, self._planned(control))
+        return self.made[control]
 
-    def run(self, control: Control, factors: Floats, *, seed: int = 1, misplaced_frac: float = 0.0) -> Week:
-        """A horizon under a control."""
-        return self.staged(control, factors, seed=seed, misplaced_frac=misplaced_frac)[0]
+    def saved_frac(self, control: str, against: str = "SinglePool") -> float:
+        """Share of energy that a control saves."""
+        return 1 - self.planned(control).energy_j / self.planned(against).energy_j
 
-    def staged(
-        self, control: Control, factors: Floats, *, seed: int = 1, misplaced_frac: float = 0.0
-    ) -> tuple[Week, Stage]:
-        """A horizon under a control as flows, and what it takes to serve the same one request by request."""
-        host_w = self.machine.idle_w - self.machine.gpus * self.machine.gpu.idle_w
-        found, took = courses(
-            self.pools(control, factors), control, machine_gpus=self.machine.gpus, host_w=max(0.0, host_w),
-            host_ratio=0.21, seed=seed, misplaced_frac=misplaced_frac,
-        )  # fmt: skip
-        return found, Stage(
-            courses=took, step_s=control.instance_period_s, bodies=self.bodies,
-            lengths=tuple(self.lengths[course.pool.name] for course in took), policy=RULES,
-            machine_gpus=self.machine.gpus, seed=seed,
-        )  # fmt: skip
+    def saved_at_the_wall_frac(self) -> float:
+        """The same of whole servers, of all knobs against the single pool."""
+        ours, base = (self._counted(name, self.planned(name), wall=True) for name in ("DynamoLLM", "SinglePool"))
+        return 1 - ours.energy_j / base.energy_j
 
-    def all(self, factors: Floats) -> dict[str, Week]:
-        """A horizon under every published control."""
-        return {name: self.run(control, factors) for name, control in BASELINES.items()}
+    def steady_saved_frac(self, level: float) -> float:
+        """Share of energy that all knobs save at a steady load, as a share of what the single pool was bought for.
+
+        It is provided for as the validated hours are, between which the ratio lies on a line over their rates.
+        """
+        whole = self.planned("SinglePool")
+        classes, single = (_steady(each, level) for each in (self.classes, self.single))
+        rates, order = total_req_per_s(self.classes), np.argsort(total_req_per_s(self.classes))
+        wanted = total_req_per_s(classes)
+        ratios = {
+            name: np.interp(wanted, rates[order], np.array(values)[order])
+            for name, values in self.found.provided_ratio.items()
+        }
+        hour = least_energy(classes, one_epoch(question_of(classes, ratios), 0))
+        ours = replace(self, classes=classes, single=single, made={})
+        base = on_fleet(single, question_of(single), whole, whole.epochs[0].machines)
+        assert base is not None, "the fleet of the peak serves less"
+        spent = ours._counted("DynamoLLM", hour), ours._counted("SinglePool", base)
+        return 1 - spent[0].epochs[0].energy_j / spent[1].epochs[0].energy_j
+
+    def served(self, control: str, epoch: int) -> Served:
+        """What the core says of an hour under a control, with the change into it."""
+        asked = self._asked(control)
+        serving = Serving(asked.case, asked.section, asked.load, asked.options)
+        return serving.one(self.planned(control), epoch, lambda *_: None, spares=True)[0][0]
+
+    def _planned(self, control: str) -> Schedule:
+        if control == "DynamoLLM":
+            assert self.found.schedule is not None, "the lab has a validated answer"
+            return self.found.schedule
+        if control == "SinglePool":
+            return self._still(self.single, question_of(self.single), question_of(self.single))
+        baseline = self._question(lambda spec: spec.layout.tp == WIDE and spec.clock_mhz == TOP_MHZ)
+        if control == "ScaleInst":
+            return least_energy(self.classes, baseline)
+        kept: dict[str, Callable[[InstanceSpec], bool]] = {
+            "ScaleShard": lambda spec: spec.clock_mhz == TOP_MHZ, "ScaleFreq": lambda spec: spec.layout.tp == WIDE,
+        }  # fmt: skip
+        return self._still(self.classes, self._question(kept[control]) if control in kept else baseline, baseline)
+
+    def _question(self, keep: Callable[[InstanceSpec], bool]) -> EpochQuestion:
+        """The program with some of the options, for the rates that the validated answer provides for."""
+        options = tuple(option for option in self.classes.options if keep(option.spec))
+        provided = {name: np.array(ratios) for name, ratios in self.found.provided_ratio.items()}
+        return question_of(replace(self.classes, options=options), provided)
+
+    @staticmethod
+    def _still(asked: Opened, question: EpochQuestion, bought: EpochQuestion) -> Schedule:
+        """Machines that the busiest hour needs under one question, in every hour of another."""
+        peak = least_energy(asked, one_epoch(bought, int(np.argmax(total_req_per_s(asked)))))
+        found = on_fleet(asked, question, peak, peak.epochs[0].machines)
+        assert found is not None, "the fleet of the peak serves every hour"
+        return found
+
+    def _counted(self, control: str, found: Schedule, *, wall: bool = False) -> Schedule:
+        """The same with the energy of GPUs alone, or of whole servers."""
+        asked = self._asked(control)
+        question = question_of(asked)
+        if not wall:
+            fleet = tuple(replace(kind, idle_w=self.gpus_idle_w) for kind in question.fleet)
+            question = replace(question, fleet=fleet)
+        machines, runs = [e.machines for e in found.epochs], [e.runs for e in found.epochs]
+        return counted(question, asked.options, found, machines, runs)
+
+    def _asked(self, control: str) -> Opened:
+        return self.single if control == "SinglePool" else self.classes
 
 
-def open_lab(service: str, *, servers: int = PEAK_SERVERS) -> Lab:
-    """The lab of a service; at its peak rate a single pool at the highest clock fills so many servers."""
-    machine, model = load_catalog(None).machines[MACHINE], load_model(MODEL)
-    profiles = load_profiles(None, model=MODEL, profile_set="aiconfigurator-0.12")
-    mine = {p.tp: p for p in profiles if p.gpu == machine.gpu.profile_gpu and p.dtype == "bf16" and p.ep == 1}
-    prompts, outputs = load_builtin(SERVICES[service]).lengths.sample(20_000, np.random.default_rng(1))
-    lengths: dict[str, tuple[Ints, Ints]] = {"all": (prompts, outputs)}
-    shares: dict[str, float] = {}
-    for kind in nine_classes():
-        rows = np.flatnonzero(kind.holds(prompts, outputs))
-        if len(rows) >= 20:  # fewer say nothing of a 99th percentile
-            shares[kind.name] = float(len(rows))
-            lengths[kind.name] = (prompts[rows], outputs[rows])
-    whole = sum(shares.values())
-    shares = {name: count / whole for name, count in shares.items()}
-    bodies = _bodies(machine, model, mine)
-    knobs = {
-        name: _knobs(bodies, name, prompts[:SAMPLE], outputs[:SAMPLE]) for name, (prompts, outputs) in lengths.items()
-    }
-    each = max(k.capacity_req_per_s for k in knobs["all"] if k.tp == machine.gpus)
-    rate = servers * each * (1 - BASELINES["SinglePool"].margin_frac)
+def total_req_per_s(asked: Opened) -> Floats:
+    """(epochs,) rate of all classes."""
+    return np.asarray(np.sum(list(asked.load.peak_req_per_s.values()), axis=0), float)
+
+
+def open_lab(service: str, progress: Progress) -> Lab:
+    """The lab of a service; at the peak of the week a single pool at the highest clock fills forty servers."""
+    week = template(service)
+    factors = [round(float(week[hour]), 6) for hour in day_hours(service)]
+    common = (
+        f"workload.trace={SERVICES[service]}", f"schedule.load={factors}", "schedule.objectives=[energy]",
+        f"policy.chunk_tokens=[{CHUNK_TOKENS}]", "workload.duration_s=60", "validation.seeds=1",
+        "solver.search_evaluations=0",
+    )  # fmt: skip
+    scenario = partial(_scenario, common)
+    single = opened(scenario(*ONE, f"catalog.tp=[{WIDE}]", f"schedule.clocks_mhz=[{TOP_MHZ}]"), POLICY)
+    ((each_req_per_s,),) = (option.capacity_req_per_s.values() for option in single.options)
+    rate = PEAK_SERVERS * each_req_per_s / float(week.max())
+    ratio = rate / single.case.asked.demand.rate_req_per_s
+    offered = ("catalog.tp=[2, 4, 8]", f"schedule.clocks_mhz={list(CLOCKS_MHZ)}", f"workload.rate_req_per_s={rate!r}")
+    question = scenario(*THREE, *offered)
     return Lab(
-        machine=machine, shares_frac=shares, knobs=knobs, bodies=bodies, lengths=lengths, rate_req_per_s=rate
+        classes=opened(question, POLICY), single=_at(single, [ratio * factor for factor in factors]),
+        found=timetable(question, progress=progress),
     )  # fmt: skip
 
 
-def _bodies(
-    machine: Machine, model: ModelSpec, profiles: Mapping[int, KernelProfile]
-) -> dict[tuple[int, int], InstancePhysics]:
-    """Every layout at every clock."""
-    settings = EngineSettings(memory_frac=0.9, max_batch_tokens=8192)
-    return {
-        (tp, clock): instance_physics(
-            model, machine, Layout(tp=tp), profiles[tp], settings, limits=GpuLimits(clock_mhz=clock)
-        )
-        for tp in (2, 4, 8)
-        if tp in profiles
-        for clock in CLOCKS_MHZ
-    }
+def _scenario(common: Sequence[str], *changes: str) -> Scenario:
+    with as_file(files("planner") / "examples" / EXAMPLE) as path:
+        return Scenario.load(path, (*common, *changes))
 
 
-def _knobs(
-    bodies: Mapping[tuple[int, int], InstancePhysics], name: str, prompts: Ints, outputs: Ints
-) -> tuple[Knob, ...]:
-    """Every setting whose memory holds the requests."""
-    found = []
-    for (tp, clock), body in bodies.items():
-        if body.kv_tokens < 2 * int(np.max(prompts + outputs)):
-            continue
-        table = operating(body, prompts, outputs, max_batch_size=MAX_BATCH)
-        limit = TTFT_S["L" if name == "all" else name[0]]
-        capacity = table.capacity_req_per_s(ttft_p99_s=limit, tpot_s=TPOT_S)
-        found.append(Knob(tp=tp, clock_mhz=clock, table=table, capacity_req_per_s=capacity))
-    return tuple(found)
+def least_energy(asked: Opened, question: EpochQuestion) -> Schedule:
+    """The schedule of least energy."""
+    solution, later, method = solved(asked, question, prove=False)
+    assert solution.allocation is not None, "every class is carried, and no budget is set"
+    return lift_schedule(question, solution.allocation.values, solution.termination, method=method, later=later)
 
 
-def week_factors(service: str) -> Floats:
-    """The template as shares of its peak, one per step, hours joined by straight lines."""
-    hours = template(service)
-    steps = np.arange(WEEK_HOURS * STEPS_PER_HOUR) / STEPS_PER_HOUR
-    joined = np.interp(steps, np.arange(WEEK_HOURS + 1), np.append(hours, hours[0]))
-    return np.asarray(joined / hours.max(), float)
+def _at(asked: Opened, factors: Sequence[float]) -> Opened:
+    """The same question with other factors on its mean rates."""
+    rates = {part.request_class.name: part.rate_req_per_s for part in asked.case.asked.demand.classes}
+    return replace(asked, load=from_factors(rates, factors, epoch_s=asked.load.epoch_s))
 
 
-def steady_factors(level: float, hours: float = 1.0) -> Floats:
-    """A steady load."""
-    return np.full(round(hours * STEPS_PER_HOUR), level)
-
-
-def saving(weeks: Mapping[str, Week], name: str, against: str = "SinglePool", *, wall: bool = False) -> float:
-    """Share of energy that a control saves."""
-
-    def spent(w: Week) -> float:
-        return w.energy_j + (w.host_j if wall else 0.0)
-
-    return 1 - spent(weeks[name]) / spent(weeks[against])
-
-
-def mean_machines(found: Week) -> float:
-    """Servers powered on average."""
-    return float(np.mean(found.machines))
-
-
-def percentile_w(found: Week, percentile: float) -> float:
-    """Draw of all GPUs."""
-    return float(np.percentile(found.power_w, percentile))
+def _steady(asked: Opened, level: float) -> Opened:
+    """The same question with one hour, at a share of the busiest."""
+    busiest = float(total_req_per_s(asked).max()) / asked.case.asked.demand.rate_req_per_s
+    return _at(asked, (level * busiest,))

@@ -66,19 +66,32 @@ def _alone(asked: Opened, question: EpochQuestion, schedule: Schedule, knob: str
             return None
         made = lift_schedule(fewer, solution.allocation.values, solution.termination, method=method, later=later)
         return _spent(made)
-    runs = list[tuple[Run, ...]]()
-    known = dict[tuple[float, ...], tuple[Run, ...] | None]()
-    still = _powered(fewer, peak.machines)
-    for epoch in range(question.load.epochs):
-        load = question.load
+    still = on_fleet(asked, fewer, schedule, peak.machines)
+    return _spent(still) if still else None
+
+
+def on_fleet(
+    asked: Opened, question: EpochQuestion, like: Schedule, machines: Mapping[str, int]
+) -> Schedule | None:  # fmt: skip
+    """What runs best in every epoch on machines that are all powered and never change; None where an epoch is too busy.
+
+    Args:
+        asked: the question over time.
+        question: its program, with the options that may run.
+        like: a schedule of it, whose aims and solve are stated.
+        machines: type -> how many.
+    """
+    load, still = question.load, _powered(question, machines)
+    runs, known = list[tuple[Run, ...]](), dict[tuple[float, ...], tuple[Run, ...] | None]()
+    for epoch in range(load.epochs):
         key = tuple(float(rates[name][epoch]) for rates in (load.peak_req_per_s, load.mean_req_per_s) for name in rates)
         if key not in known:
             known[key] = _runs(asked, one_epoch(still, epoch))
         if (found := known[key]) is None:
             return None
         runs.append(found)
-    blank = replace(schedule, base_machines=dict(peak.machines), epochs=())
-    return _spent(counted(question, options, blank, [peak.machines] * question.load.epochs, runs))
+    blank = replace(like, base_machines=dict(machines), epochs=())
+    return counted(question, question.options, blank, [machines] * load.epochs, runs)
 
 
 def _powered(question: EpochQuestion, machines: Mapping[str, int]) -> EpochQuestion:

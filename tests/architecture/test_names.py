@@ -47,7 +47,7 @@ COUNTS = {
     "base_machines", "churn_machines", "min_up_epochs", "ramp_machines", "started", "stopped",
     "experts", "experts_used", "routed_params", "row_machines",
     "most_base_machines", "most_top_machines", "served_epochs", "top_machines",
-    "clock_changes", "epochs", "good", "reshards", "starts", "validated_epochs",
+    "epochs", "validated_epochs",
     "domains", "down_machines", "placed", "more_spares", "rack_machines", "racks", "span", "spares",
     "counts", "spare_machines", "changed", "instances_by_spec", "unchanged",
 }  # fmt: skip
@@ -67,7 +67,7 @@ POSITIONS = {
     "kind_of", "level", "seed",
     "class_index", "classes", "columns", "config", "first", "first_block", "first_line", "first_seed", "last",
     "machine", "instance", "pool",
-    "seen", "epoch", "lender", "lengths", "unserved",
+    "seen", "epoch", "lender", "unserved",
     "index", "kind", "rule", "place", "work",
 }  # fmt: skip
 """Indices, seeds, versions, and structures whose parts are named elsewhere."""

@@ -1,1 +1,0 @@
-"""A week at a time: flows decide, the core judges."""
