@@ -1,49 +1,41 @@
-"""Answers that may be wanted next, worked out on threads that have nothing else to do.
-
-What is asked for ahead changes when an answer is there, never which: it is the value of a function of its arguments
-alone, and one that is not fetched is forgotten.
-"""
+"""Answers that may be wanted next, worked out by copies of this process while it works on something else."""
 
 from collections.abc import Callable, Hashable
-from concurrent.futures import Future, ThreadPoolExecutor
+from time import perf_counter
 from typing import Generic, TypeVar
 
-from planner.executor import cores
+from planner.executor.copies import Copies
 
 Result = TypeVar("Result")
 
+WORTHWHILE_S = 0.1
+"""Seconds that an answer took before, from which on the next one is worth a copy, which takes some hundredths."""
+
 
 class Ahead(Generic[Result]):
-    """Work that is started before it is known to be needed; none of it where there is one worker."""
+    """Work that is started before it is known to be needed; one that is not fetched is forgotten."""
 
-    def __init__(self, workers: int | None = None) -> None:
-        """Nothing started.
-
-        Args:
-            workers: threads in all, the one that asks among them; as many as cores if not given.
-        """
-        self._spare = (cores() if workers is None else workers) - 1
-        self._pool: ThreadPoolExecutor | None = None
-        self._started: dict[Hashable, Future[Result]] = {}
+    def __init__(self) -> None:
+        """Nothing started, and nothing known of what it takes."""
+        self._copies = Copies[Result]()
+        self._took_s = 0.0
 
     @property
     def idle(self) -> bool:
-        """Whether a thread has nothing to do."""
-        return sum(not future.done() for future in self._started.values()) < self._spare
+        """Whether there is a core with nothing to do, and an answer is worth it."""
+        return self._took_s >= WORTHWHILE_S and self._copies.idle
 
     def start(self, key: Hashable, act: Callable[[], Result]) -> None:
-        """Start what will be fetched by a key, if a thread is idle and it was not started yet.
-
-        Args:
-            key: of the answer.
-            act: works it out; releases the interpreter's lock, or nothing is gained.
-        """
-        if key in self._started or not self.idle:
-            return
-        self._pool = self._pool or ThreadPoolExecutor(self._spare)
-        self._started[key] = self._pool.submit(act)
+        """Start what will be fetched by a key, if it is worth it and was not started yet."""
+        if self.idle:
+            self._copies.start(key, act)
 
     def fetch(self, key: Hashable, act: Callable[[], Result]) -> Result:
         """The answer: the one that was started, or else worked out now."""
-        future = self._started.pop(key, None)
-        return act() if future is None or future.cancel() else future.result()
+        return self._copies.fetch(key, lambda: self._timed(act))
+
+    def _timed(self, act: Callable[[], Result]) -> Result:
+        """The answer, worked out here; what it took is what the next one may take."""
+        start, found = perf_counter(), act()
+        self._took_s = perf_counter() - start
+        return found

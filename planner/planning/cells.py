@@ -10,7 +10,7 @@ from planner.planning.loop import PlanningLoop
 from planner.planning.one import worth
 from planner.planning.plausibility import peak_shares
 from planner.planning.refusals import raise_words
-from planner.planning.search import Contender, Searched, key_of, search, with_bound
+from planner.planning.search import Contender, Foreseen, Searched, key_of, search, with_bound
 from planner.planning.tighten import totals_of
 from planner.resolve.case import Case
 from planner.resolve.cells import MOST_POOLED, cell_case, cells_of
@@ -30,14 +30,15 @@ MOST_IN_A_CELL = 5
 
 
 def searched_in_cells(
-    cases: Sequence[Case], progress: Progress, *, with_margin: bool, drawn_w: float | None
-) -> Searched:
+    cases: Sequence[Case], progress: Progress, *, with_margin: bool, drawn_w: float | None,
+    foreseen: Foreseen | None = None,
+) -> Searched:  # fmt: skip
     """The best plan of equal cells; of one pool where the fleet is small, or is not to be divided."""
     cells = cells_of(cases)
     if cells == 1:
-        return search(cases, progress, with_margin=with_margin, drawn_w=drawn_w)
-    parts = [cell_case(case, cells) for case in cases]
-    found = search(parts, progress, with_margin=False, drawn_w=None if drawn_w is None else drawn_w / cells)
+        return search(cases, progress, with_margin=with_margin, drawn_w=drawn_w, foreseen=foreseen)
+    parts, drawn = [cell_case(case, cells) for case in cases], None if drawn_w is None else drawn_w / cells
+    found = search(parts, progress, with_margin=False, drawn_w=drawn, foreseen=foreseen, cells=cells)
     if isinstance(found.answer, NoPlan):
         return _undivided(cases, found, cells, progress, with_margin=with_margin, drawn_w=drawn_w)
     fleet = [Contender(loop=PlanningLoop(case, progress, drawn_w)) for case in cases]

@@ -1,26 +1,20 @@
 """The table of alternatives: what other precisions, engines and policies would come to, simulated or not."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from enum import StrEnum
-from math import inf
+from functools import partial
 
-import numpy as np
-
-from planner.errors import BadInput
-from planner.perf.layout import Role
-from planner.planning.cells import of_cells
-from planner.planning.in_rows import prepared
+from planner.executor import cores
+from planner.executor.copies import Copies
+from planner.planning.figures import figures
 from planner.planning.loop import PlanningLoop
-from planner.planning.one import First, confirmed, worth
-from planner.planning.refusals import unstruck
-from planner.planning.search import Contender, Key, estimate, find_start, key_of, signed
+from planner.planning.one import First
+from planner.planning.rows import Planned, Priced, Row, other_row
+from planner.planning.search import Contender, Key, key_of, signed
 from planner.policies.presets import NAMES
-from planner.resolve.case import open_case
-from planner.resolve.cells import cell_case
 from planner.resolve.inputs import Inputs
-from planner.results.choice import Choice, Standing, per_million
-from planner.results.evidence import Judgement, ValidatedPlan
-from planner.results.plan import CandidatePlan, Pool
+from planner.results.choice import Choice, Standing
+from planner.results.evidence import ValidatedPlan
 from planner.scenario.policy_section import SPLIT
 
 MOST_REQUESTS = {"short": 1_500_000, "full": 12_000_000}
@@ -47,77 +41,117 @@ class Depth(StrEnum):
     """Every precision, engine and policy, all of them simulated as far as some ten seconds go."""
 
 
-def choices(inputs: Inputs, searched: Sequence[Contender], best: ValidatedPlan, depth: Depth) -> tuple[Choice, ...]:
-    """The plan and everything else that was or might have been allowed, the best first.
+class Table:
+    """The rows of a question; those that it does not allow are opened and priced by copies while it is answered.
 
-    Args:
-        inputs: the question.
-        searched: what it allows.
-        best: the answer.
-        depth: what to look at besides, and what of it to simulate.
-
-    Returns:
-        One row a precision, engine and policy; those that cannot serve the workload are left out.
+    The copies are those of the planning thread, which gives up what it does not fetch.
     """
-    if depth is Depth.NONE:
-        own = next(contender.loop for contender in searched if contender.key == key_of(best))
-        return (figures(own, best.candidate, best.judgement, Standing.CHOSEN, allowed=True),)
-    allowed = {contender.key for contender in searched}
-    every = [*searched, *_others(inputs, allowed, key_of(best), depth)]
-    rows = [_Row(c, c.key in allowed, best.candidate.cells) for c in every if c.loop.serves]
-    rows = [row for row in rows if isinstance(row.contender.start, First) or row.optimum is not None]
-    _simulate(rows, best, depth)
-    told = [row.told(best) for row in rows]
-    return tuple(sorted(told, key=lambda row: _order(searched[0].loop, row)))
+
+    def __init__(self, inputs: Inputs, depth: Depth) -> None:
+        """Nothing priced yet.
+
+        Args:
+            inputs: the question.
+            depth: what to look at besides what it allows, and what of it to simulate.
+        """
+        self._inputs, self._depth = inputs, depth
+        self._others: dict[tuple[Key, int], Row] = {}
+        self._prices, self._plans = Copies[Priced | None](), Copies[Planned]()
+
+    def expect(self, allowed: Collection[Key], chosen: Key, cells: int) -> None:
+        """Start to price what will be told beside an answer.
+
+        Args:
+            allowed: what the question allows.
+            chosen: what the answer is in, as far as can be said.
+            cells: of the answer.
+        """
+        for key in _other_keys(self._inputs, allowed, chosen, self._depth):
+            self._prices.start((key, cells), partial(_price, self._other(key, cells)))
+
+    def told(self, searched: Sequence[Contender], best: ValidatedPlan) -> tuple[Choice, ...]:
+        """The plan and everything else that was or might have been allowed, the best first.
+
+        Args:
+            searched: what the question allows.
+            best: the answer.
+
+        Returns:
+            One row a precision, engine and policy; those that cannot serve the workload are left out.
+        """
+        if self._depth is Depth.NONE:
+            own = next(contender.loop for contender in searched if contender.key == key_of(best))
+            return (figures(own, best.candidate, best.judgement, Standing.CHOSEN, allowed=True),)
+        cells, allowed = best.candidate.cells, {contender.key for contender in searched}
+        self.expect(allowed, key_of(best), cells)
+        mine = {contender.key: contender for contender in searched}
+        rows = [Row(key, partial(mine.get, key), allowed=True, cells=cells) for key in mine]
+        rows = [row for row in rows if row.contender and (isinstance(row.contender.start, First) or _possible(row))]
+        for key in _other_keys(self._inputs, allowed, key_of(best), self._depth):
+            row = self._other(key, cells)
+            row.priced = self._prices.fetch((key, cells), partial(_price, row))
+            rows += [row] if _possible(row) else []
+        found = self._planned(rows, mine, best)
+        told = [row.told(best, found.get(row.key)) for row in rows]
+        return tuple(sorted(told, key=lambda row: _order(searched[0].loop, row)))
+
+    def _other(self, key: Key, cells: int) -> Row:
+        """A row that the question does not allow, the same whenever it is asked for."""
+        return self._others.setdefault((key, cells), other_row(self._inputs, key, cells))
+
+    def _planned(
+        self, rows: Sequence[Row], mine: dict[Key, Contender], best: ValidatedPlan
+    ) -> dict[Key, Planned]:  # fmt: skip
+        """What was found of rows that plans are looked for of, or confirmed."""
+        likely = list(self._likely(rows, mine, best))
+        started = [row for row in rows if row.key in mine and _started(mine[row.key]) and row.key != key_of(best)]
+        for row in started:
+            self._plans.start(row.key, row.planned)
+        found, left = dict[Key, Planned](), MOST_REQUESTS.get(self._depth, 0)
+        for place, row in enumerate(likely):
+            if left <= 0:
+                break
+            for later in likely[place : place + cores()]:
+                self._plans.start(later.key, later.planned)
+            found[row.key] = self._fetched(row, mine)
+            left -= found[row.key].requests
+        for row in likely:
+            self._plans.drop(row.key)
+        return found | {row.key: self._fetched(row, mine) for row in started}
+
+    def _fetched(self, row: Row, mine: dict[Key, Contender]) -> Planned:
+        """What was found of a row; a contender of the question learns it."""
+        found = row.found or self._plans.fetch(row.key, row.planned)
+        row.found = found
+        if row.key in mine:
+            mine[row.key].start = found.start
+            mine[row.key].loop.learn(found.learned)
+        return found
+
+    def _likely(self, rows: Sequence[Row], mine: dict[Key, Contender], best: ValidatedPlan) -> Iterator[Row]:
+        """Rows that plans are looked for of, the most promising first: all, or a few not allowed that may be better."""
+        if best.candidate.cells > 1:  # looked for cell by cell; a row that is not would be simulated as one pool
+            return
+        fresh = sorted((r for r in rows if r.key not in mine or mine[r.key].start is None), key=lambda r: r.promise)
+        if self._depth is Depth.FULL:
+            yield from fresh
+        elif best.judgement.arrived <= MOST_REQUESTS[self._depth] // 10:
+            worth = signed(next(iter(mine.values())).loop, best.objective_value)
+            yield from [row for row in fresh if not row.allowed and row.promise < worth][:MOST_ROWS]
 
 
-class _Row:
-    """A precision, engine and policy of the table."""
+def _price(row: Row) -> Priced | None:
+    return row.priced
 
-    def __init__(self, contender: Contender, allowed: bool, cells: int) -> None:
-        """Nothing priced yet."""
-        self.contender, self.allowed, self._cells = contender, allowed, cells
-        self._optimum: CandidatePlan | None = None
-        self._priced = False
 
-    @property
-    def planned(self) -> bool:
-        """Whether plans of it were looked for."""
-        return self.contender.start is not None
+def _possible(row: Row) -> bool:
+    """Whether the program has a plan of a row at the load limits."""
+    return row.priced is not None and row.priced.row is not None
 
-    @property
-    def optimum(self) -> CandidatePlan | None:
-        """The program's optimum at the load limits of the scenario, in as many cells as the plan; None without any."""
-        if not self._priced:
-            whole, self._priced = self.contender.loop, True
-            loop = whole if self._cells == 1 else PlanningLoop(cell_case(whole.case, self._cells), _silent)
-            headroom = loop.case.scenario.headroom_limits()
-            solution = loop.canonical(loop.problem(headroom))
-            found = None if solution.allocation is None else loop.lifted(solution, headroom)
-            self._optimum = found if found is None or self._cells == 1 else of_cells(found, self._cells, loop)
-        return self._optimum
 
-    @property
-    def promise(self) -> float:
-        """Worth of the program's optimum with every resource full, to be minimised: the load limits are guesses."""
-        if self.contender.optimum is None:
-            estimate(self.contender)
-        return self.contender.full
-
-    def told(self, best: ValidatedPlan) -> Choice:
-        """The plan of it where it has one, else the program's optimum."""
-        loop, start, answer = self.contender.loop, self.contender.start, self.contender.answer
-        loop.prove()
-        if self.contender.key == key_of(best):
-            return figures(loop, best.candidate, best.judgement, Standing.CHOSEN, allowed=self.allowed)
-        if isinstance(answer, ValidatedPlan):
-            return figures(loop, answer.candidate, answer.judgement, Standing.VALIDATED, allowed=self.allowed)
-        if isinstance(start, First) and (held := confirmed(loop, start)):
-            return figures(loop, *held, Standing.VALIDATED, allowed=self.allowed)
-        standing = Standing.BOUND if start is None else Standing.REFUSED
-        planned = self.optimum or (start.held[0] if isinstance(start, First) else None)
-        assert planned is not None, "rows that cannot serve the workload were left out"
-        return figures(loop, planned, None, standing, allowed=self.allowed)
+def _started(contender: Contender) -> bool:
+    """Whether a first plan is known, and neither searched around nor confirmed."""
+    return isinstance(contender.start, First) and not isinstance(contender.answer, ValidatedPlan)
 
 
 def _order(loop: PlanningLoop, row: Choice) -> tuple[object, ...]:
@@ -125,106 +159,17 @@ def _order(loop: PlanningLoop, row: Choice) -> tuple[object, ...]:
     return signed(loop, row.objective_value), variant.profile_set, variant.dtype, variant.kv_dtype, row.policy
 
 
-def _others(inputs: Inputs, allowed: Iterable[Key], chosen: Key, depth: Depth) -> Iterator[Contender]:
+def _other_keys(inputs: Inputs, allowed: Collection[Key], chosen: Key, depth: Depth) -> Iterator[Key]:
     """Precisions, engines and policies that the question does not allow.
 
     Of a short table the plan's own precision has one policy more, that splits phases where the plan does not; none
     where the question allows one.
     """
     served, policy = chosen
-    known = set(allowed)
     every, other = tuple(dict.fromkeys((policy, *NAMES))) if policy in NAMES else (policy,), COUNTERPART.get(policy)
-    compared = any((name in SPLIT) != (policy in SPLIT) for variant, name in known if variant == served)
+    compared = any((name in SPLIT) != (policy in SPLIT) for variant, name in allowed if variant == served)
     beside = (policy,) if other is None or compared else (policy, other)
-    for variant in (*inputs.variants, *inputs.others):
+    for variant in (*inputs.variants, *inputs.others) if depth is not Depth.NONE else ():
         for name in every if depth is Depth.FULL else beside if variant == served else (policy,):
-            if (variant, name) in known:
-                continue
-            try:
-                case = open_case(inputs, name, variant)
-            except BadInput:  # for example KV groups, which one policy alone has
-                continue
-            if not unstruck(case):
-                yield Contender(loop=PlanningLoop(prepared(case), _silent))
-
-
-def _silent(_words: str, _done_frac: float) -> None:
-    """Nothing is told: a row takes a moment."""
-
-
-def _simulate(rows: Sequence[_Row], best: ValidatedPlan, depth: Depth) -> None:
-    """Look for plans of rows, the most promising first: of all, or of a few not allowed that may be better."""
-    if best.candidate.cells > 1:  # looked for cell by cell; a row that is not would be simulated as one pool
-        return
-    open_rows = sorted((row for row in rows if not row.planned), key=lambda row: row.promise)
-    if depth is Depth.SHORT:
-        likely = [row for row in open_rows if not row.allowed and row.promise < _worth_of(row, best)]
-        open_rows = likely[:MOST_ROWS] if best.judgement.arrived <= MOST_REQUESTS[depth] // 10 else []
-    left = MOST_REQUESTS[depth]
-    for row in open_rows:
-        if left <= 0:
-            break
-        find_start(row.contender)
-        left -= row.contender.loop.simulated_requests
-
-
-def _worth_of(row: _Row, best: ValidatedPlan) -> float:
-    """Worth of the answer, to be minimised."""
-    return signed(row.contender.loop, best.objective_value)
-
-
-def figures(
-    loop: PlanningLoop, plan: CandidatePlan, seen: Judgement | None, standing: Standing, *, allowed: bool
-) -> Choice:
-    """What a plan comes to; of one that no simulation has seen, as planned."""
-    case, totals = loop.case, plan.totals
-    profile = case.profiles[plan.pools[0].spec.name]
-    prompt, output = _tokens_per_s(loop, plan)
-    good_prompt, good_output = prompt, output
-    if seen and seen.good_prompt_tokens_per_s is not None and seen.good_output_tokens_per_s is not None:
-        good_prompt, good_output = seen.good_prompt_tokens_per_s, seen.good_output_tokens_per_s
-    prefill_usd = sum(_prefill_frac(loop, pool) * _usd_per_h(loop, pool) for pool in plan.pools)
-    return Choice(
-        variant=case.variant, engine=profile.engine, engine_version=profile.engine_version, policy=case.policy.name,
-        allowed=allowed, standing=standing, objective_value=abs(worth(loop, plan)), bound=loop.bound,
-        cost_usd_per_h=totals.cost_usd_per_h, power_w=totals.power_w, machines=totals.machines, gpus=totals.gpus,
-        gpu_tokens_per_s=(seen.output_tokens_per_s if seen else output) / max(1, totals.gpus),
-        user_tokens_per_s=_per_user(loop, plan, seen),
-        usd_per_million_prompt_tokens=per_million(prefill_usd, good_prompt),
-        usd_per_million_output_tokens=per_million(totals.cost_usd_per_h - prefill_usd, good_output),
-    )  # fmt: skip
-
-
-def _tokens_per_s(loop: PlanningLoop, plan: CandidatePlan) -> tuple[float, float]:
-    """Prompt and output tokens of the planned rates."""
-    parts = {part.request_class.name: part for part in loop.case.asked.demand.classes}
-    rates = [(c, rate) for p in plan.pools if p.spec.role is not Role.DECODE for c, rate in p.rate_req_per_s.items()]
-    prompt = sum(rate * float(np.mean(parts[c].prompt_tokens)) for c, rate in rates)
-    return prompt, sum(rate * float(np.mean(parts[c].output_tokens)) for c, rate in rates)
-
-
-def _usd_per_h(loop: PlanningLoop, pool: Pool) -> float:
-    """Price of a pool's machines."""
-    return pool.machines * loop.options[pool.spec.name].price_usd_per_h
-
-
-def _prefill_frac(loop: PlanningLoop, pool: Pool) -> float:
-    """Share of a pool's instance time that computes prompts."""
-    envelopes = loop.options[pool.spec.name].envelopes
-    work = [(rate, envelopes[c]) for c, rate in pool.rate_req_per_s.items() if c in envelopes]
-    prefill_s = sum(rate * each.prefill_s for rate, each in work)
-    return prefill_s / max(1e-12, prefill_s + sum(rate * each.decode_s for rate, each in work))
-
-
-def _per_user(loop: PlanningLoop, plan: CandidatePlan, seen: Judgement | None) -> float | None:
-    """Output tokens a second that one request gets: of the median, or by the steps that were planned with."""
-    if seen:
-        gap_s = seen.latency_s.get("tpot_p50_s", 0.0)
-        return 1 / gap_s if 0 < gap_s < inf else None
-    steps = [
-        (rate, loop.options[p.spec.name].envelopes[c].tbt_s)
-        for p in plan.pools if p.spec.role is not Role.PREFILL for c, rate in p.rate_req_per_s.items()
-        if c in loop.options[p.spec.name].envelopes
-    ]  # fmt: skip
-    mean_s = sum(rate * step for rate, step in steps) / max(1e-12, sum(rate for rate, _ in steps))
-    return 1 / mean_s if mean_s > 0 else None
+            if (variant, name) not in allowed:
+                yield variant, name

@@ -6,7 +6,8 @@ from itertools import product
 from math import inf
 
 from planner.formulate import joint
-from planner.planning.loop import NO_HEADROOM, PlanningLoop
+from planner.planning.headroom import NO_HEADROOM
+from planner.planning.loop import PlanningLoop
 from planner.planning.plan import cases_of
 from planner.resolve.inputs import Inputs
 from planner.resolve.spared import spared

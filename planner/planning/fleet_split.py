@@ -8,7 +8,8 @@ from planner.formulate import BUDGET_FAMILIES, joint, part
 from planner.planning.fleet_bound import Proof
 from planner.planning.fleet_question import FleetInputs, Plans, within
 from planner.planning.fleet_refusals import no_plans
-from planner.planning.loop import NO_HEADROOM, PlanningLoop, less_headroom
+from planner.planning.headroom import NO_HEADROOM, less_headroom
+from planner.planning.loop import PlanningLoop
 from planner.planning.overloads import FUZZ_FRAC
 from planner.planning.plan import plan
 from planner.planning.refusals import raise_words

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 from math import ceil, inf
 
@@ -11,6 +11,8 @@ from planner.capacity.totals import spare_machines
 from planner.executor.ahead import Ahead
 from planner.formulate import BUDGET_FAMILIES, BUDGETS, canonical, lift, problem
 from planner.formulate.question import rate
+from planner.planning.headroom import NO_HEADROOM, less_headroom
+from planner.planning.learned import Learned
 from planner.planning.limits import parted
 from planner.planning.overloads import FUZZ_FRAC, overloads
 from planner.planning.refusals import raise_words, unserved
@@ -37,12 +39,6 @@ Progress = Callable[[str, float], None]
 
 LOOK = Judging(warmup_frac=0.0, cooldown_frac=0.0, confidence_frac=0.95)
 """A look whose shares and confidence are those of the case."""
-
-NO_HEADROOM = Headroom(prefill_frac=1.0, decode_frac=1.0, mixed_frac=1.0, kv_frac=1.0, link_frac=1.0)
-"""Every resource planned to the brim: below this bound nothing carries even the mean load."""
-
-NEARLY_FULL_FRAC = 0.9
-"""Load limits beyond this are not worth halving once more."""
 
 TIE_GAP_FRAC = 1e-9
 """Relative gap to which plans of equal worth are told apart; for a cluster of 10 MW, 0.01 W."""
@@ -103,6 +99,22 @@ class PlanningLoop:
         other._seen, other._full, other._ahead = self._seen, self._full, self._ahead
         other._screen, other._guesses = self._screen, self._guesses
         return other
+
+    @property
+    def learned(self) -> Learned:
+        """What was found out so far."""
+        return Learned(
+            rounds=tuple(self.rounds), proof=self._proof, seen=self._seen, full=frozenset(self._full),
+            planned_w=self._planned_w, more_spares=self._more_spares,
+        )  # fmt: skip
+
+    def learn(self, found: Learned) -> None:
+        """Go on from what the same run found out in a copy of this process."""
+        self.rounds[:] = found.rounds
+        self._seen |= found.seen
+        self._full |= found.full
+        self._planned_w, self._more_spares, self._proof = found.planned_w, found.more_spares, found.proof
+        self.bound = None if found.proof is None else found.proof.bound
 
     # --- propose and tighten ---------------------------------------------------------------------------------------
 
@@ -294,7 +306,8 @@ class PlanningLoop:
             return known
         judging = replace(LOOK, early=early, brief=brief and early, stepwise=stepwise)
         self._say(candidate, judging)
-        self._seen[key] = said = self._ahead.fetch((key, judging), partial(self._looked, candidate, judging, note))
+        look = partial(self._looked, candidate, judging, note, known)
+        self._seen[key] = said = self._ahead.fetch((key, judging), look)
         if not judging.brief:
             self._full.add(key)
         return said
@@ -307,7 +320,7 @@ class PlanningLoop:
                 return
             key = None if candidate is None else (key_of(candidate, stepwise=False), True)
             if candidate is not None and key not in self._seen:
-                self._ahead.start((key, judging), partial(self._looked, candidate, judging, None))
+                self._ahead.start((key, judging), partial(self._looked, candidate, judging))
 
     def _say(self, candidate: CandidatePlan, judging: Judging) -> None:
         """Tell what is simulated now."""
@@ -316,9 +329,13 @@ class PlanningLoop:
         self.progress(f"simulating {words}{', step by step' if judging.stepwise else ''}", self._done)
         prepare(lambda doing: self.progress(doing, self._done))
 
-    def _looked(self, candidate: CandidatePlan, judging: Judging, note: Note | None) -> Judgement:
-        """What a simulation says of a candidate: of its arguments alone, as threads may ask ahead of one another."""
+    def _looked(
+        self, candidate: CandidatePlan, judging: Judging, note: Note | None = None, brief: Judgement | None = None
+    ) -> Judgement:
+        """What a simulation says of a candidate, after a brief look or without: of its arguments alone."""
         pools, scale = self.pools(candidate), candidate.rate_scale
+        if brief is not None and not self._guesses:
+            return serve(self.case, candidate, pools, judging, brief=brief)
         if judging.early and candidate.cells == 1 and self._screen.applies(scale):
             told = words_of(self.case.asked, candidate)
             seen = self._screen.look(pools, scale, told, first_alone=self._guesses)
@@ -364,12 +381,6 @@ class PlanningLoop:
         wrong = self.fails(candidate, judgement)
         good = "every objective met" + " in the busiest stretches alone" * self._guesses
         self.rounds.append(Round(step=step, candidate=candidate, judgement=judgement, note="; ".join(wrong) or good))
-
-
-def less_headroom(headroom: Headroom) -> Headroom:
-    """Half as far from no headroom at all; none where that is near."""
-    halved = {f.name: 1 - (1 - getattr(headroom, f.name)) / 2 for f in fields(headroom)}
-    return NO_HEADROOM if min(halved.values()) > NEARLY_FULL_FRAC else Headroom(**halved)
 
 
 def no_plan(

@@ -9,7 +9,7 @@ from planner.files.fleet_file import FleetFile, read_fleet_file
 from planner.files.plan_file import PlanFile, read_plan
 from planner.files.restated import absent, apart, expect_same
 from planner.planning.available import stated_again
-from planner.planning.choices import figures
+from planner.planning.figures import figures
 from planner.planning.fleet_nines import nines_of
 from planner.planning.fleet_question import read_fleet
 from planner.planning.loop import PlanningLoop

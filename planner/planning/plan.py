@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import inf
 
 from planner.errors import BadInput
+from planner.executor.copies import given_up_after
 from planner.planning.available import too_rarely_up
 from planner.planning.cells import searched_in_cells
-from planner.planning.choices import Depth, choices, figures
+from planner.planning.choices import Depth, Table
+from planner.planning.figures import figures
 from planner.planning.in_rows import in_rows, limited_by_rows, prepared
 from planner.planning.limits import over_budget, over_row
 from planner.planning.load_margin import unsure_of_load
@@ -16,7 +19,7 @@ from planner.planning.other_growth import other_growth
 from planner.planning.recount import recounted
 from planner.planning.refusals import unserved, unstruck
 from planner.planning.row_study import study
-from planner.planning.search import Searched, overtaken
+from planner.planning.search import Foreseen, Searched, overtaken
 from planner.planning.served import cells_as_served
 from planner.planning.struck_words import cost_of_failures, too_late
 from planner.planning.survived import searched_for_failures
@@ -43,6 +46,7 @@ OVER_TIME = "only the verbs check, plan, simulate, show, diff and export know pl
 """Said by those that would ignore a schedule."""
 
 
+@given_up_after()
 def plan(
     question: Scenario | Inputs,
     *,
@@ -69,15 +73,16 @@ def plan(
     if scenario.schedule is not None:
         raise BadInput(f"schedule: found one; expected none here: {OVER_TIME}")
     inputs = inputs_of(question)
+    table, cases = Table(inputs, depth), [prepared(case) for case in cases_of(inputs)]
+    foreseen = partial(table.expect, {(case.variant, case.policy.name) for case in cases})
 
     def looked(cases: Sequence[Case], watts: float | None = drawn_w) -> Searched:
-        return _searched(cases, progress, with_margin=with_margin, drawn_w=watts)
+        return _searched(cases, progress, with_margin=with_margin, drawn_w=watts, foreseen=foreseen)
 
     def alone(case: Case) -> Searched:
         return _searched([prepared(case)], progress, with_margin=False, drawn_w=drawn_w)
 
     own_w = scenario.budgets.expected_power_w if drawn_w is None else drawn_w
-    cases = [prepared(case) for case in cases_of(inputs)]
     searched = looked(cases, inf if own_w is None and limited_by_rows(scenario) else drawn_w)
     best = searched.answer
     if isinstance(best, ValidatedPlan) and scenario.power.row_limit_w is not None:
@@ -88,23 +93,24 @@ def plan(
         progress("planning for the other growth", 0.96)
         best = replace(best, alternatives=(*_grown(scenario, best, progress, drawn_w), *best.alternatives))
     progress("pricing alternatives", 0.97)
-    table = choices(inputs, searched.contenders, best, depth)
+    rows = table.told(searched.contenders, best)
     free = scenario.power.row_limit_w is None and not scenario.availability.asked  # what else an answer has to keep
     if free and (better := overtaken(searched, best, with_margin=with_margin)):
         assert isinstance(better.answer, ValidatedPlan)
         best = replace(better.answer, alternatives=best.alternatives)
-        table = choices(inputs, better.contenders, best, depth)
+        rows = table.told(better.contenders, best)
     struck = cost_of_failures(searched.case_of(best), best, lambda case: alone(case).answer)
     warnings = (*unsure_of_load(best.margin), *struck, *best.warnings)
-    return replace(best, choices=(*table, *uncached(scenario, best, depth)), warnings=warnings)
+    return replace(best, choices=(*rows, *uncached(scenario, best, depth)), warnings=warnings)
 
 
 def _searched(
-    cases: Sequence[Case], progress: Progress, *, with_margin: bool, drawn_w: float | None
+    cases: Sequence[Case], progress: Progress, *, with_margin: bool, drawn_w: float | None,
+    foreseen: Foreseen | None = None,
 ) -> Searched:  # fmt: skip
     """The best plan of all, with spare machines and failures injected where availability is asked for."""
     sought = searched_for_failures if cases[0].scenario.availability.asked else searched_in_cells
-    return sought(cases, progress, with_margin=with_margin, drawn_w=drawn_w)
+    return sought(cases, progress, with_margin=with_margin, drawn_w=drawn_w, foreseen=foreseen)
 
 
 def _grown(scenario: Scenario, best: ValidatedPlan, progress: Progress, drawn_w: float | None) -> tuple[str, ...]:

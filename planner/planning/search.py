@@ -2,10 +2,14 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import inf
 
+from planner.executor.copies import Copies
+from planner.planning.headroom import NO_HEADROOM
+from planner.planning.learned import Learned
 from planner.planning.load_margin import margin
-from planner.planning.loop import NO_HEADROOM, PlanningLoop
+from planner.planning.loop import PlanningLoop
 from planner.planning.one import First, finished, first, worth
 from planner.planning.tighten import balanced, faster
 from planner.resolve.case import Case
@@ -18,11 +22,20 @@ Progress = Callable[[str, float], None]
 Key = tuple[Variant, str]
 """Precision and engine, and the policy."""
 
+Foreseen = Callable[[Key, int], None]
+"""Is told what an answer is likely to be in, and the cells of its fleet, before it is looked for."""
+
 CLOSE_FRAC = 0.02
 """A first plan so much worse than the best may be the better one after a search around it."""
 
+_LIKELY_FRAC = 0.2
+"""Share by which an estimate may be worse than the best one and be looked at in a copy before the best has a plan."""
+
 FUZZ_FRAC = 1e-9
 """Share by which a bound may miss the best plan through rounding alone."""
+
+
+_Started = tuple[First | NoPlan, Learned]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -94,11 +107,15 @@ def signed(loop: PlanningLoop, value: float) -> float:
     return -value if loop.case.scenario.objective is Objective.THROUGHPUT else value
 
 
-def search(cases: Iterable[Case], progress: Progress, *, with_margin: bool, drawn_w: float | None) -> Searched:
+def search(
+    cases: Iterable[Case], progress: Progress, *, with_margin: bool, drawn_w: float | None,
+    foreseen: Foreseen | None = None, cells: int = 1,
+) -> Searched:  # fmt: skip
     """The best plan in any precision, on any engine, under any policy that is allowed, whatever its row.
 
     All of them are proven a bound and estimated by the program. They are planned, the best estimate first, where bound,
-    estimate and a simulation of as much as would beat the best plan leave a chance.
+    estimate and a simulation of as much as would beat the best plan leave a chance. What the best estimate is in, and
+    the cells of the fleet, are told to ``foreseen`` before anything is planned.
     """
     every = tuple(cases)
     told = [_part_of(progress, case, place, every) for place, case in enumerate(every)]
@@ -107,6 +124,8 @@ def search(cases: Iterable[Case], progress: Progress, *, with_margin: bool, draw
         for contender in contenders:
             contender.loop.progress("pricing", 0.0)
             estimate(contender)
+    if foreseen is not None:
+        foreseen(min(contenders, key=lambda contender: contender.full).key, cells)
     _look(contenders)
     answer = _answer(contenders)
     if isinstance(answer, ValidatedPlan) and with_margin:
@@ -164,17 +183,48 @@ def estimate(contender: Contender) -> None:
 
 
 def _look(contenders: Sequence[Contender]) -> None:
-    """Plan those that may have the best plan; all of them where none has one."""
+    """Plan those that may have the best plan; all of them where none has one.
+
+    Copies of this process look for first plans of those that come next.
+    """
     unseen = [contender for contender in contenders if contender.answer is None]
-    for contender in sorted(unseen, key=lambda c: c.full):  # stable: equal ones in the order of the question
+    order = sorted(unseen, key=lambda c: c.full)  # stable: equal ones in the order of the question
+    ahead = Copies[_Started]()
+    for contender in order[1:]:
+        if contender.start is None and contender.full < order[0].full + _LIKELY_FRAC * abs(order[0].full):
+            ahead.start(contender.key, partial(_started_silently, contender))
+    for place, contender in enumerate(order):
         best = min(c.held for c in contenders)
+        for later in order[place:]:
+            if best < inf and (_beaten(later, best) or later.full >= best):
+                ahead.drop(later.key)
         if best < inf and (_beaten(contender, best) or not (contender.full < best or _challenges(contender, best))):
             continue
-        find_start(contender)
-        assert contender.start is not None
+        contender.start, learned = ahead.fetch(contender.key, partial(_started, contender))
+        contender.loop.learn(learned)
         near = contender.full < best or contender.held <= best + CLOSE_FRAC * abs(best)
         if isinstance(contender.start, NoPlan) or near:
             contender.answer = finished(contender.loop, contender.start, share=1 if best == inf else 2)
+
+
+def _started(contender: Contender) -> _Started:
+    """A first plan, or why there is none, and what its loop has learned."""
+    find_start(contender)
+    assert contender.start is not None
+    return contender.start, contender.loop.learned
+
+
+def _started_silently(contender: Contender) -> _Started:
+    """The same without a word: in a copy, what draws progress may be locked by a thread that is not there."""
+    told, contender.loop.progress = contender.loop.progress, _untold
+    try:
+        return _started(contender)
+    finally:
+        contender.loop.progress = told
+
+
+def _untold(_words: str, _done_frac: float) -> None:
+    """Progress of a copy."""
 
 
 def _beaten(contender: Contender, best: float) -> bool:

@@ -10,7 +10,7 @@ from planner.resolve.workload import Asked
 from planner.results.evidence import Judgement
 from planner.results.plan import CandidatePlan, Pool
 from planner.simulator.cells import CellTraffic, judge_cells
-from planner.simulator.judge import Note, judge
+from planner.simulator.judge import Bench, Note, judge, judge_longer
 from planner.simulator.outages import outage
 from planner.simulator.pools import Events, PoolModel
 from planner.simulator.traffic import Judging, Traffic
@@ -61,8 +61,9 @@ def cells_as_served(case: Case, candidate: CandidatePlan) -> list[list[PoolModel
 
 
 def serve(
-    case: Case, candidate: CandidatePlan, pools: Sequence[PoolModel], judging: Judging, *, note: Note | None = None
-) -> Judgement:
+    case: Case, candidate: CandidatePlan, pools: Sequence[PoolModel], judging: Judging, *, note: Note | None = None,
+    brief: Judgement | None = None,
+) -> Judgement:  # fmt: skip
     """What the simulator says of a candidate; of one in cells, of the whole fleet.
 
     Args:
@@ -71,6 +72,8 @@ def serve(
         pools: of it.
         judging: how closely is looked; what of a run is measured follows from the case.
         note: is shown what became of the requests.
+        brief: what a brief look said of it that found it valid: seeds that it served are not served again where it
+            served all.
     """
     asked, section, scale = case.asked, case.scenario.validation, candidate.rate_scale
     before, after = asked.unmeasured_at(scale, section)
@@ -84,9 +87,15 @@ def serve(
         longer=None if happening else asked.longer(scale),
         lengthen=None if happening else lambda seed, times: asked.draw(seed, scale, times),
     )  # fmt: skip
+    events = Events(failures=happening)
+    if brief is not None and len(brief.seeds) >= len(traffic.seeds):
+        bench = Bench(
+            pools=pools, policy=case.policy, slos=case.slos, reference=case.reference, judging=judging,
+            exact=traffic.exact, aligned=traffic.aligned and len(traffic.seeds) > 1, events=events,
+        )  # fmt: skip
+        return judge_longer(bench, traffic, brief)
     return judge(
-        pools, case.policy, traffic, case.slos, judging, reference=case.reference,
-        events=Events(failures=happening), note=note,
+        pools, case.policy, traffic, case.slos, judging, reference=case.reference, events=events, note=note
     )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """Plans that failures are injected into: with spare machines, and with more that must be up where failures ask so."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from planner.planning.available import Made, study
@@ -9,7 +9,7 @@ from planner.planning.load_margin import margin
 from planner.planning.loop import PlanningLoop
 from planner.planning.one import worth
 from planner.planning.plausibility import peak_shares
-from planner.planning.search import Searched, looked_again, search
+from planner.planning.search import Foreseen, Searched, looked_again, search
 from planner.planning.shrink import MOST_RATE_STEPS, RATE_STEP_FRAC
 from planner.planning.tighten import faster, smaller
 from planner.resolve.case import Case
@@ -54,13 +54,14 @@ class Struck:
 
 
 def searched_for_failures(
-    cases: Iterable[Case], progress: Progress, *, with_margin: bool, drawn_w: float | None
+    cases: Sequence[Case], progress: Progress, *, with_margin: bool, drawn_w: float | None,
+    foreseen: Foreseen | None = None,
 ) -> Searched:  # fmt: skip
     """The best plan of all that failures were injected into.
 
     Those of other precisions, engines and policies follow while they are better than the best that is so far.
     """
-    searched = search(cases, progress, with_margin=False, drawn_w=drawn_w)
+    searched = search(cases, progress, with_margin=False, drawn_w=drawn_w, foreseen=foreseen)
     while isinstance(best := searched.answer, ValidatedPlan) and best.availability is None:
         contender = searched.contender_of(best)
         assert isinstance(contender.answer, ValidatedPlan), "it has the best plan"

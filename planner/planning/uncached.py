@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from planner.planning.choices import MOST_REQUESTS, Depth, figures
+from planner.planning.choices import MOST_REQUESTS, Depth
+from planner.planning.figures import figures
 from planner.planning.in_rows import prepared
 from planner.planning.loop import PlanningLoop
 from planner.planning.one import First, confirmed

@@ -9,7 +9,7 @@ from planner.perf.instance import InstancePhysics
 from planner.results.evidence import Evidence, Judgement
 from planner.results.use import BubbleUse, PoolUse, PowerUse
 from planner.simulator.books import Meter
-from planner.simulator.metrics import Observed, attained, sample
+from planner.simulator.metrics import Observed, attained, percentiles
 from planner.simulator.pools import PoolModel, Run
 from planner.simulator.traffic import Judging
 from planner.simulator.watts import power_use, together
@@ -92,7 +92,7 @@ def _latencies(observed: Sequence[Observed]) -> dict[str, float]:
     found: dict[str, float] = {}
     for metric in Metric:
         slos = [Slo(metric=metric, percentile=p, limit=1.0) for p in DESCRIBED]
-        values = sample(observed, slos[0]).quantiles([p / 100 for p in DESCRIBED])
+        values = percentiles(observed, slos[0], [p / 100 for p in DESCRIBED])
         found |= {slo.name: value for slo, value in zip(slos, values, strict=True)}
     return found
 

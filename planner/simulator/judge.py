@@ -92,6 +92,13 @@ def judge(
     return _looked_longer(bench, traffic.longer(seeds[0]), said)
 
 
+def judge_longer(bench: "Bench", traffic: Traffic, said: Judgement) -> Judgement:
+    """What ``judge`` would say in full after a brief look that served as many seeds; none of them is served again."""
+    if traffic.longer is None or said.horizon_s >= WELL_LONGER * traffic.draw(traffic.seeds[0]).duration_s:
+        return said
+    return _looked_longer(bench, traffic.longer(traffic.seeds[0]), said)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
     """How traces are served and what was seen is weighed; the attributes are those of ``judge`` and its traffic."""

@@ -1,10 +1,10 @@
 """From records to evidence: percentiles, their confidence intervals, and what they say of an objective."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise, product
-from math import inf
+from math import ceil, inf
 from statistics import NormalDist
 
 import numpy as np
@@ -66,7 +66,7 @@ class Sample:
             return self.values[0], np.cumsum(np.sum(self.weights, axis=0))
         values, weights = np.concatenate(self.values), np.concatenate(self.weights)
         if (weights == 1).all():
-            return np.sort(values), np.arange(1.0, len(values) + 1)
+            return np.sort(values, kind="stable"), np.arange(1.0, len(values) + 1)  # merges sorted batches
         order = np.argsort(values, kind="stable")
         return values[order], np.cumsum(weights[order])
 
@@ -182,11 +182,24 @@ def evidence(slo: Slo, sample: Sample, *, confidence_frac: float, exact: bool) -
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Observed:
-    """One seed: the trace that arrived, the books that were kept, and what slowdowns are measured against."""
+    """One seed: the trace that arrived, the books that were kept, and what slowdowns are measured against.
+
+    ``seen`` are the sorted values of metrics that were asked for.
+    """
 
     trace: Trace
     ledger: Books
     reference: Reference | None = None
+    seen: dict[tuple[Metric, Unit, str | None], list[Floats]] = field(default_factory=dict, init=False, repr=False)
+
+    def sorted_parts(self, slo: Slo) -> list[Floats]:
+        """The values of an objective's metric, sorted, of each slice; worked out once, as every look asks for them."""
+        key = slo.metric, slo.unit, slo.request_class
+        if key not in self.seen:
+            values, mine = self.values(slo), speaks_of(self, slo)
+            ends = np.searchsorted(self.slices(), np.arange(self.ledger.window.slices + 1))  # in the order of slices
+            self.seen[key] = [np.sort(values[a:b][mine[a:b]]) for a, b in pairwise(ends.tolist())]
+        return self.seen[key]
 
     def rows(self) -> NDArray[np.int64]:
         """Indices of the measured requests."""
@@ -249,6 +262,18 @@ def sample(observed: Sequence[Observed], slo: Slo, *, second_half: bool = False,
     return Sample(values=tuple(values), weights=tuple(weights), slices=counts.pop() if paired else 0)
 
 
+def percentiles(observed: Sequence[Observed], slo: Slo, shares: Sequence[float]) -> tuple[float, ...]:
+    """``quantiles`` of all observations of an objective's metric: only so much of them is sorted as that takes."""
+    if slo.metric is Metric.TBT and slo.unit is Unit.SECONDS:
+        return sample(observed, slo).quantiles(shares)
+    values = np.concatenate([seed.values(slo)[speaks_of(seed, slo)] for seed in observed])
+    if not len(values):
+        return tuple(0.0 for _ in shares)
+    places = [max(0, ceil(share * len(values) * (1 - 1e-12)) - 1) for share in shares]
+    found = np.partition(values, places)
+    return tuple(float(found[place]) for place in places)
+
+
 def _classes(trace: Trace, slo: Slo) -> list[int]:
     """Indices of the classes an objective speaks of."""
     return [i for i, c in enumerate(trace.classes) if slo.request_class in (None, c.name)]
@@ -265,10 +290,7 @@ def observations(trace: Trace, rows: NDArray[np.int64], slo: Slo) -> float:
 
 def _row_parts(seed: Observed, slo: Slo, keep: range) -> list[tuple[Floats, Floats]]:
     """Values and unit weights of a per-request metric, one pair per slice."""
-    values, mine = seed.values(slo), speaks_of(seed, slo)
-    ends = np.searchsorted(seed.slices(), np.arange(keep.start, keep.stop + 1))  # requests are in the order of slices
-    parts = [np.sort(values[first:end][mine[first:end]]) for first, end in pairwise(ends.tolist())]
-    return [(part, np.ones(len(part))) for part in parts]
+    return [(part, np.ones(len(part))) for part in seed.sorted_parts(slo)[keep.start : keep.stop]]
 
 
 def speaks_of(seed: Observed, slo: Slo) -> NDArray[np.bool_]:

@@ -68,7 +68,7 @@ POSITIONS = {
     "class_index", "classes", "columns", "config", "first", "first_block", "first_line", "first_seed", "last",
     "machine", "instance", "pool",
     "seen", "epoch", "lender", "unserved",
-    "index", "kind", "rule", "place", "work",
+    "index", "kind", "rule", "place", "work", "pid", "pipe",
 }  # fmt: skip
 """Indices, seeds, versions, and structures whose parts are named elsewhere."""
 

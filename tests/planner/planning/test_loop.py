@@ -7,15 +7,20 @@ from pathlib import Path
 import pytest
 
 from planner.perf.layout import Role
+from planner.planning.loop import PlanningLoop
 from planner.planning.plan import plan
+from planner.resolve.case import open_case
 from planner.results.evidence import NoPlan, ValidatedPlan, Verdict
 from planner.results.failings import failures
 from planner.scenario import Scenario
 from planner.scenario.sections import FailureSection
+from planner.simulator.judge import Bench
 from planner.simulator.outages import outage
 from planner.simulator.pools import Failure, PoolModel
 from tests.planner import plans
+from tests.planner.small import small
 from tests.planner.toy import toy_physics
+from workloads.traces import Trace
 
 FEW = """
 schema_version: 1
@@ -107,3 +112,26 @@ def test_a_failure_finds_its_machine() -> None:
         assert found == Failure(machine=position, at_s=5.0)
     for pool, machine in (("decode", 3), ("prefill", 1), ("mixed", 0), (3, 0), (1, 1)):
         assert outage(FailureSection(pool=pool, machine=machine, at_s=5.0), pools) is None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("seeds", "served"), [(1, 1), (3, 4)])
+def test_a_full_look_after_a_brief_one_is_a_full_look(
+    monkeypatch: pytest.MonkeyPatch, seeds: int, served: int
+) -> None:  # fmt: skip
+    """A brief look that served every seed is only looked at over a longer window, and the verdict is the same."""
+    own, traces = Bench.serve, list[int]()
+
+    def counted(bench: Bench, trace: Trace, **more: bool) -> object:
+        traces.append(len(trace))
+        return own(bench, trace, **more)
+
+    monkeypatch.setattr(Bench, "serve", counted)
+    case = open_case(small(f"validation.seeds={seeds}", "workload.rate_req_per_s=100"), "colocated")
+    first, other = (PlanningLoop(case, lambda *_: None) for _ in range(2))
+    found = first.propose_and_tighten()
+    assert not isinstance(found, NoPlan)
+    assert len(first.judged(found[0], brief=True).seeds) == 1
+    traces.clear()
+    after = first.judged(found[0])
+    assert len(traces) == served
+    assert (after, after.longer_s is None) == (other.judged(found[0]), False)

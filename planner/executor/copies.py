@@ -1,0 +1,230 @@
+"""Copies of this process that work out answers which will be wanted, on cores that have nothing else to do.
+
+A copy knows all that this process knew when it was made, and costs little more than the pages of memory that either of
+them changes; it works one answer out and tells it. What is asked for so changes when an answer is there, never which:
+it is the value of a function that depends on nothing that changes meanwhile. Copies are made on Linux, by the main
+thread, where there is more than one core to use. Elsewhere all is worked out in this process, when it is wanted.
+"""
+
+import ctypes
+import gc
+import os
+import pickle
+import select
+import signal
+import sys
+import threading
+import warnings
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from planner.executor import cores, use_cores
+
+Result = TypeVar("Result")
+
+_READ_BYTES, _LENGTH_BYTES = 1 << 20, 8
+_DIE_WITH_PARENT = 1
+"""``PR_SET_PDEATHSIG`` of prctl(2)."""
+
+
+@dataclass(slots=True, eq=False)
+class _Task:
+    """An answer to work out.
+
+    Attributes:
+        act: works it out.
+        pid: of the copy that does; None where none does.
+        pipe: from it.
+        said: by it so far.
+        told: whether it has said all that it has to say.
+        value: of the answer, where this process worked it out, in a tuple of one.
+    """
+
+    act: Callable[[], Any]
+    pid: int | None = None
+    pipe: int = -1
+    said: bytearray = field(default_factory=bytearray)
+    told: bool = False
+    value: tuple[Any] | None = None
+
+    def here(self) -> None:
+        """Work it out in this process; an error is met again by who fetches it."""
+        try:
+            self.value = (self.act(),)
+        except Exception:
+            self.told = True
+
+    def listen(self, *, patient: bool) -> None:
+        """Take what the copy says: all of it, or what it has said by now."""
+        while not self.told and (patient or select.select([self.pipe], [], [], 0)[0]):
+            part = os.read(self.pipe, _READ_BYTES)
+            self.said += part
+            if not part:
+                self.end()
+
+    def end(self) -> None:
+        """Leave the copy no time, if it has not ended."""
+        if self.pid is not None and not self.told:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+            os.close(self.pipe)
+            with suppress(ChildProcessError):
+                os.waitpid(self.pid, 0)
+            self.told = True
+
+
+@dataclass(slots=True)
+class _Crew:
+    """What this process has copies for.
+
+    Attributes:
+        running: tasks that copies work on.
+        waiting: tasks for which no core is idle yet, the first first.
+    """
+
+    running: list[_Task] = field(default_factory=list)
+    waiting: deque[_Task] = field(default_factory=deque)
+
+    def advance(self) -> None:
+        """Hear who has ended, and start as many as there are idle cores."""
+        for task in self.running:
+            task.listen(patient=False)
+        self.running = [task for task in self.running if not task.told]
+        while self.waiting and len(self.running) < cores() - 1:
+            task = self.waiting.popleft()
+            _copy(task)
+            self.running.append(task)
+
+    def drop(self, task: _Task) -> None:
+        """Give a task up."""
+        if task in self.waiting:
+            self.waiting.remove(task)
+        task.end()
+        task.told = True
+
+
+_crew = _Crew()
+
+
+def able() -> bool:
+    """Whether copies can be made here, and have a core to run on."""
+    return sys.platform == "linux" and threading.current_thread() is threading.main_thread() and cores() > 1
+
+
+class Copies(Generic[Result]):
+    """Answers that copies of this process work out, by key."""
+
+    def __init__(self) -> None:
+        """Nothing asked for."""
+        self._asked: dict[Hashable, _Task] = {}
+
+    @property
+    def idle(self) -> bool:
+        """Whether what is asked for now is started at once."""
+        if not able():
+            return False
+        _crew.advance()
+        return not _crew.waiting and len(_crew.running) < cores() - 1
+
+    def start(self, key: Hashable, act: Callable[[], Result]) -> None:
+        """Ask for what will be fetched by a key; not twice, and not where no copy can be made.
+
+        Args:
+            key: of the answer.
+            act: works it out. Its value is pickled; what else it changes is lost with the copy.
+        """
+        if key in self._asked or not able():
+            return
+        self._asked[key] = task = _Task(act)
+        _crew.waiting.append(task)
+        _crew.advance()
+
+    def fetch(self, key: Hashable, act: Callable[[], Result]) -> Result:
+        """The answer of a copy; or worked out here, where none was asked for it, none has started or the copy failed.
+
+        While a copy works on it, what else was asked for here and has not started is worked out in this process.
+        """
+        task = self._asked.pop(key, None)
+        if task is None:
+            return act()
+        _crew.advance()
+        if task in _crew.waiting:
+            _crew.waiting.remove(task)
+            return act()
+        while not task.told and task.value is None and (other := self._unstarted()):
+            _crew.waiting.remove(other)
+            other.here()
+            _crew.advance()
+        if task.value is None:
+            task.listen(patient=True)
+            _crew.advance()
+        found = task.value or _answer(task.said)
+        return act() if found is None else found[0]
+
+    def drop(self, key: Hashable) -> None:
+        """Give up what is not wanted any more."""
+        if task := self._asked.pop(key, None):
+            _crew.drop(task)
+
+    def _unstarted(self) -> _Task | None:
+        """The next task of this owner that waits for a core."""
+        return next((task for task in _crew.waiting if task in self._asked.values()), None)
+
+
+@contextmanager
+def given_up_after() -> Iterator[None]:
+    """At the end what was asked for within, and has not been fetched, is given up."""
+    before = {id(task) for task in (*_crew.running, *_crew.waiting)}
+    try:
+        yield
+    finally:
+        for task in [task for task in (*_crew.running, *_crew.waiting) if id(task) not in before]:
+            _crew.drop(task)
+        _crew.running = [task for task in _crew.running if not task.told]
+
+
+def _copy(task: _Task) -> None:
+    """Give a task to a copy of this process."""
+    ours, theirs = os.pipe()
+    with warnings.catch_warnings():
+        # Other threads than this one draw progress bars: a copy has none of them, and draws nothing.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
+    if pid == 0:
+        os.close(ours)
+        _work(task.act, theirs)
+    os.close(theirs)
+    task.pid, task.pipe = pid, ours
+
+
+def _work(act: Callable[[], Any], pipe: int) -> None:
+    """What a copy does; it ends here, says nothing but its answer, and nothing where there is none."""
+    code = 1
+    try:
+        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        gc.freeze()  # the collector would touch, and so copy, every page
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for stream in (0, 1, 2):
+            os.dup2(nothing, stream)
+        sys.stdout = sys.stderr = os.fdopen(nothing, "w")
+        _crew.running, _crew.waiting = [], deque()
+        use_cores(1)
+        found = pickle.dumps((act(),))
+        said = memoryview(len(found).to_bytes(_LENGTH_BYTES) + found)
+        while said:
+            said = said[os.write(pipe, said) :]
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def _answer(said: bytearray) -> tuple[Any] | None:
+    """What a copy said; None where it said less than all of it."""
+    if len(said) < _LENGTH_BYTES or len(said) != _LENGTH_BYTES + int.from_bytes(said[:_LENGTH_BYTES]):
+        return None
+    found: tuple[Any] = pickle.loads(said[_LENGTH_BYTES:])  # noqa: S301  from a copy of this process
+    return found

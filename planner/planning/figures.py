@@ -1,0 +1,69 @@
+"""What a plan comes to, as a row of the table of alternatives."""
+
+from math import inf
+
+import numpy as np
+
+from planner.perf.layout import Role
+from planner.planning.loop import PlanningLoop
+from planner.planning.one import worth
+from planner.results.choice import Choice, Standing, per_million
+from planner.results.evidence import Judgement
+from planner.results.plan import CandidatePlan, Pool
+
+
+def figures(
+    loop: PlanningLoop, plan: CandidatePlan, seen: Judgement | None, standing: Standing, *, allowed: bool
+) -> Choice:
+    """What a plan comes to; of one that no simulation has seen, as planned."""
+    case, totals = loop.case, plan.totals
+    profile = case.profiles[plan.pools[0].spec.name]
+    prompt, output = _tokens_per_s(loop, plan)
+    good_prompt, good_output = prompt, output
+    if seen and seen.good_prompt_tokens_per_s is not None and seen.good_output_tokens_per_s is not None:
+        good_prompt, good_output = seen.good_prompt_tokens_per_s, seen.good_output_tokens_per_s
+    prefill_usd = sum(_prefill_frac(loop, pool) * _usd_per_h(loop, pool) for pool in plan.pools)
+    return Choice(
+        variant=case.variant, engine=profile.engine, engine_version=profile.engine_version, policy=case.policy.name,
+        allowed=allowed, standing=standing, objective_value=abs(worth(loop, plan)), bound=loop.bound,
+        cost_usd_per_h=totals.cost_usd_per_h, power_w=totals.power_w, machines=totals.machines, gpus=totals.gpus,
+        gpu_tokens_per_s=(seen.output_tokens_per_s if seen else output) / max(1, totals.gpus),
+        user_tokens_per_s=_per_user(loop, plan, seen),
+        usd_per_million_prompt_tokens=per_million(prefill_usd, good_prompt),
+        usd_per_million_output_tokens=per_million(totals.cost_usd_per_h - prefill_usd, good_output),
+    )  # fmt: skip
+
+
+def _tokens_per_s(loop: PlanningLoop, plan: CandidatePlan) -> tuple[float, float]:
+    """Prompt and output tokens of the planned rates."""
+    parts = {part.request_class.name: part for part in loop.case.asked.demand.classes}
+    rates = [(c, rate) for p in plan.pools if p.spec.role is not Role.DECODE for c, rate in p.rate_req_per_s.items()]
+    prompt = sum(rate * float(np.mean(parts[c].prompt_tokens)) for c, rate in rates)
+    return prompt, sum(rate * float(np.mean(parts[c].output_tokens)) for c, rate in rates)
+
+
+def _usd_per_h(loop: PlanningLoop, pool: Pool) -> float:
+    """Price of a pool's machines."""
+    return pool.machines * loop.options[pool.spec.name].price_usd_per_h
+
+
+def _prefill_frac(loop: PlanningLoop, pool: Pool) -> float:
+    """Share of a pool's instance time that computes prompts."""
+    envelopes = loop.options[pool.spec.name].envelopes
+    work = [(rate, envelopes[c]) for c, rate in pool.rate_req_per_s.items() if c in envelopes]
+    prefill_s = sum(rate * each.prefill_s for rate, each in work)
+    return prefill_s / max(1e-12, prefill_s + sum(rate * each.decode_s for rate, each in work))
+
+
+def _per_user(loop: PlanningLoop, plan: CandidatePlan, seen: Judgement | None) -> float | None:
+    """Output tokens a second that one request gets: of the median, or by the steps that were planned with."""
+    if seen:
+        gap_s = seen.latency_s.get("tpot_p50_s", 0.0)
+        return 1 / gap_s if 0 < gap_s < inf else None
+    steps = [
+        (rate, loop.options[p.spec.name].envelopes[c].tbt_s)
+        for p in plan.pools if p.spec.role is not Role.PREFILL for c, rate in p.rate_req_per_s.items()
+        if c in loop.options[p.spec.name].envelopes
+    ]  # fmt: skip
+    mean_s = sum(rate * step for rate, step in steps) / max(1e-12, sum(rate for rate, _ in steps))
+    return 1 / mean_s if mean_s > 0 else None

@@ -1,0 +1,20 @@
+"""What a planning run has found out so far."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from planner.planning.served import Key
+from planner.results.evidence import Judgement, Round
+from solvers.allocation import Termination
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learned:
+    """Plain values, which travel between processes; named as ``PlanningLoop`` names them."""
+
+    rounds: tuple[Round, ...]
+    proof: Termination | None
+    seen: Mapping[tuple[Key, bool], Judgement]
+    full: frozenset[tuple[Key, bool]]
+    planned_w: float | None
+    more_spares: int
