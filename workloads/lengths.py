@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.errors import WorkloadError
-from workloads.traces import Trace
+from workloads.traces import MOST_TOKENS, Trace
 
 Ints = NDArray[np.int64]
 
@@ -71,8 +71,9 @@ class LogNormal:
 
     def sample(self, requests: int, rng: np.random.Generator) -> Ints:
         """Tokens of that many requests, (n,)."""
-        tokens = self.median_tokens * np.exp(self.sigma * rng.standard_normal(requests))
-        return np.rint(np.clip(tokens, self.min_tokens, self.max_tokens)).astype(np.int64)
+        most = MOST_TOKENS if self.max_tokens is None else self.max_tokens
+        powers = np.minimum(self.sigma * rng.standard_normal(requests), np.log(most))
+        return np.rint(np.clip(self.median_tokens * np.exp(powers), self.min_tokens, most)).astype(np.int64)
 
 
 def lognormal(

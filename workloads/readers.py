@@ -15,10 +15,14 @@ from workloads.errors import WorkloadError
 from workloads.prefixes import prefixes_of, repeated_frac
 from workloads.trace_formats import UNITS
 from workloads.trace_rows import DATE, ZONE, Objects, Rows, Wanted, content_of, rows_of
-from workloads.traces import Trace, plain_trace
+from workloads.traces import MOST_TOKENS, Trace, plain_trace
 
 _SHOWN = 10
 _HOUR_S, _HALF_HOUR_S = 3600.0, 1800.0
+
+YEAR_S = 365.25 * 86400
+LONGEST_S = 10 * YEAR_S
+"""From the first request to the last: no log of a service is as long."""
 
 
 def read_trace(
@@ -63,13 +67,23 @@ def read_trace(
         raise WorkloadError(f"{path}: time_unit '{time_unit}' is unknown, expected auto, {', '.join(UNITS)}")
     content = content_of(path)
     if isinstance(content, Objects) and content.conversations:
+        said = {"format": format, "time_unit": time_unit, "columns": columns, "answer_s_per_token": answer_s_per_token}
+        _expect_unsaid(path, said, "conversations have text, and no columns or times")
         return conversation_trace(content.items, path, bytes_per_token, skip_bad_rows=skip_bad_rows)
+    _expect_unsaid(path, {"bytes_per_token": bytes_per_token}, "its requests have token counts")
     wanted = Wanted(
         format=format, label_column=label_column, columns=columns or {}, time_unit=time_unit,
         answer_s_per_token=answer_s_per_token,
     )  # fmt: skip
     rows, made = rows_of(content, path, wanted)
     return _trace(rows, made, path, time_unit, skip_bad_rows=skip_bad_rows)
+
+
+def _expect_unsaid(path: Path, said: Mapping[str, object], why: str) -> None:
+    """Raises WorkloadError where keys say something that a file of this kind has no use for."""
+    given = [f"workload.{key}" for key, value in said.items() if value not in (None, "auto", {})]
+    if given:
+        raise WorkloadError(f"{path}: found {', '.join(given)}; expected none for this file: {why}")
 
 
 def _trace(rows: Rows, made: tuple[str, ...], path: Path, time_unit: str, *, skip_bad_rows: bool) -> Trace:
@@ -89,6 +103,11 @@ def _trace(rows: Rows, made: tuple[str, ...], path: Path, time_unit: str, *, ski
     clock = _clock(rows, arrival, prompt + output, time_unit, path)
     notes += [f"{path.name}: {clock.reason}"] if clock.reason else []
     arrival_s = (arrival - arrival[0]) * clock.tick_s
+    if arrival_s[-1] > LONGEST_S:
+        raise WorkloadError(
+            f"{path}: its requests span {arrival_s[-1] / YEAR_S:,.3g} years; expected less than "
+            f"{LONGEST_S / YEAR_S:g}: is a row dated wrong, or is workload.time_unit another?"
+        )
     gaps = len(arrival_s) - 1
     trace = plain_trace(
         path.name,
@@ -157,15 +176,21 @@ def _date(rows: Rows, row: int) -> str:
 def _bad(rows: Rows) -> NDArray[np.bool_]:
     """Which rows cannot be used, (n,); each is judged by itself."""
     arrival, *tokens = rows.columns
-    bad: NDArray[np.bool_] = rows.unreadable | ~np.isfinite(arrival)
+    bad: NDArray[np.bool_] = rows.unreadable | ~_time(arrival)
     for column in tokens:
         bad = bad | ~_whole(column)
     return bad
 
 
 def _whole(tokens: NDArray[np.float64]) -> NDArray[np.bool_]:
-    whole: NDArray[np.bool_] = (tokens >= 1) & (tokens < 2**53) & (tokens == np.floor(tokens))
+    whole: NDArray[np.bool_] = (tokens >= 1) & (tokens <= MOST_TOKENS) & (tokens == np.floor(tokens))
     return whole
+
+
+def _time(arrival: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Times count from a start, or from 1970; -1 is what programs write where they know none."""
+    time: NDArray[np.bool_] = np.isfinite(arrival) & (arrival >= 0)
+    return time
 
 
 def _findings(rows: Rows, bad: NDArray[np.bool_], path: Path) -> list[str]:
@@ -186,6 +211,17 @@ def _reason(rows: Rows, row: int) -> str:
     if rows.unreadable[row]:
         return f"expected {rows.form}"
     arrival, *lengths = zip(rows.form_of.columns, rows.columns[:, row], strict=True)
-    reasons = [] if np.isfinite(arrival[1]) else [f"{arrival[0]} to be a time"]
-    reasons += [f"{name} to be a whole number >= 1" for name, tokens in lengths if not _whole(tokens)]
+    reasons = (
+        []
+        if _time(arrival[1])
+        else [
+            f"{arrival[0]} to be a time"
+            + (" from 0 on (workload.skip_bad_rows leaves the row out)" if arrival[1] < 0 else "")
+        ]
+    )
+    reasons += [
+        f"{name} to be a whole number >= 1" + (f" and at most {MOST_TOKENS:,}" if tokens > MOST_TOKENS else "")
+        for name, tokens in lengths
+        if not _whole(tokens)
+    ]
     return "expected " + " and ".join(reasons)

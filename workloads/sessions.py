@@ -12,6 +12,7 @@ from math import isfinite
 from typing import Any
 
 from workloads.trace_formats import UNITS
+from workloads.traces import MOST_TOKENS
 
 ANSWER_S_PER_TOKEN = 0.02
 """How long an answer takes before the user goes on, where nothing is stated. Assumed: 50 tokens a second."""
@@ -106,7 +107,7 @@ def _number(value: object) -> float | None:
 
 def _whole(value: object) -> int | None:
     """A number of tokens, or None."""
-    return value if type(value) is int and 1 <= value < 2**40 else None
+    return value if type(value) is int and 1 <= value <= MOST_TOKENS else None
 
 
 def _name(item: Item, at: int) -> object:

@@ -147,6 +147,8 @@ def find_format(found: Sequence[str], path: Path, wanted: str) -> TraceFormat:
 KINDS = ("arrival", "prompt", "output")
 """What a column may hold, in the order of ``TraceFormat.columns``."""
 
+_HOLDS = {"arrival": "arrival times", "prompt": "prompt tokens", "output": "output tokens"}
+
 _UNIT_AT_END = re.compile(r"[_\-. (\[](s|secs?|seconds?|ms|msecs?|millis|us|usecs?|micros|ns|nanos)[)\]]?$")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
@@ -173,7 +175,12 @@ def mapped_format(found: Sequence[str], path: Path, columns: Mapping[str, str]) 
         there = next((name for name in known if name in found), None) or next(
             (name for each in known for name in found if plain_name(name) == plain_name(each)), None
         )
-        if there is None:
+        if wanted and (other := _names_another(wanted, place)):
+            problems.append(
+                f"{path}: workload.columns.{kind}: found '{wanted}', a name of {_HOLDS[other]}; expected that of "
+                f"{_HOLDS[kind]}"
+            )
+        elif there is None:
             near = get_close_matches(wanted or "", found, n=1)
             hint = f"; did you mean '{near[0]}'?" if near else ""
             named = f"no column '{wanted}'" if wanted else "no column of a known name"
@@ -187,6 +194,17 @@ def mapped_format(found: Sequence[str], path: Path, columns: Mapping[str, str]) 
     unit = _stated_unit(chosen[0])
     return TraceFormat(name="workload.columns", columns=(chosen[0], chosen[1], chosen[2]), unit=unit or "s",
                        named=bool(unit))  # fmt: skip
+
+
+def _names_another(column: str, place: int) -> str:
+    """The kind that a column's name is known for where that is another than the one at ``place``; empty elsewhere."""
+    plain = plain_name(column)
+    known = [
+        {plain_name(each.columns[at]) for each in FORMATS} | {*_OTHER_NAMES[at]} for at in range(len(KINDS))
+    ]  # fmt: skip
+    if plain in known[place]:
+        return ""
+    return next((kind for at, kind in enumerate(KINDS) if plain in known[at]), "")
 
 
 def _stated_unit(column: str) -> str:

@@ -149,11 +149,13 @@ def rows_of(content: Objects | list[str], path: Path, wanted: Wanted) -> tuple[R
         WorkloadError: its columns are those of no format, or no column has a name that was given.
     """
     if not isinstance(content, Objects):
+        _expect_no_answers(path, wanted)
         return _csv_rows(content, path, wanted), ()
     items, source = flat(content.items)
     first_line = content.first_line if len(items) == len(content.items) else 0
     found = Objects(items=items, text=[content.text[at] for at in source], first_line=first_line)
     if not are_sessions(items):
+        _expect_no_answers(path, wanted)
         return _json_rows(found, path, wanted), ()
     if not any(item.get("timestamp") is not None for item in items):
         raise WorkloadError(
@@ -166,6 +168,15 @@ def rows_of(content: Objects | list[str], path: Path, wanted: Wanted) -> tuple[R
     words = f"{path.name}: {sessions_words(items, wanted.answer_s_per_token)}"
     rows = _json_rows(replace(found, items=turns), path, wanted)
     return replace(rows, form=f"{rows.form}, after sound turns of its session"), (words,)
+
+
+def _expect_no_answers(path: Path, wanted: Wanted) -> None:
+    """Raises WorkloadError where it is said what an answer takes, and no turn waits for one."""
+    if wanted.answer_s_per_token is not None:
+        raise WorkloadError(
+            f"{path}: found workload.answer_s_per_token; expected none for this file: no turn comes a delay after the "
+            "answer before"
+        )
 
 
 def _expect_rows(line: str, text: str, path: Path) -> None:
@@ -243,19 +254,21 @@ def _json_rows(content: Objects, path: Path, wanted: Wanted) -> Rows:
     dotted = [name for name in wanted.columns.values() if "." in name]
     objects = [_with_inner(item, dotted) for item in content.items] if dotted else content.items
     first = next((o for o in objects if o), {})
-    names = list(first)
+    names, hashed = list(first), any("hash_ids" in o for o in objects)
     trace_format, labelled = wanted.form_of(names, path), column_of(names, wanted.label_column, path)
     read = [pd.Series([_scalar(o.get(name)) for o in objects], dtype=object) for name in trace_format.columns]
     dated, columns = _numbers(read, path)
+    prompt = trace_format.columns[1]
     return Rows(
         first_line=content.first_line,
         text=content.text,
-        form="a whole JSON object, each key once",
-        unreadable=np.fromiter((not o for o in objects), np.bool_, len(objects)),
+        form="a whole JSON object, each key once"
+        + (", hash_ids a list of whole numbers, no more than the prompt has tokens" if hashed else ""),
+        unreadable=np.fromiter((not o or not _sound_hashes(o, o.get(prompt)) for o in objects), np.bool_, len(objects)),
         form_of=trace_format,
         dated=dated,
         columns=columns,
-        hash_ids=[_hashes(o) for o in objects] if any("hash_ids" in o for o in objects) else (),
+        hash_ids=[_hashes(o) for o in objects] if hashed else (),
         labels=[label_text(o.get(labelled)) for o in objects] if labelled else (),
     )
 
@@ -277,6 +290,14 @@ def _hashes(found: Mapping[str, Any]) -> Sequence[int] | None:
     if isinstance(ids, range):
         return ids
     return ids if isinstance(ids, list) and all(type(each) is int for each in ids) else None
+
+
+def _sound_hashes(found: Mapping[str, Any], prompt: object) -> bool:
+    """Whether the blocks of a prompt, where they are given, are whole numbers and no more than its tokens."""
+    if found.get("hash_ids") is None:
+        return True
+    ids = _hashes(found)
+    return ids is not None and not (isinstance(prompt, int) and len(ids) > max(prompt, 0))
 
 
 def _json_object(line: str) -> Mapping[str, Any]:

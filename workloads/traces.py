@@ -15,6 +15,9 @@ _SHARE_SEED = 20_260
 
 _SHOWN = 12
 
+MOST_TOKENS = 1 << 30
+"""Of a prompt or an output: a hundred times the longest context that any model is said to have."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Trace:
@@ -194,7 +197,7 @@ def scale_lengths(trace: Trace, prompt_scale: float, output_scale: float) -> Tra
     if prompt_scale == output_scale == 1:
         return trace
     prompt, output = (
-        np.maximum(1, np.rint(tokens * factor)).astype(np.int64)
+        np.clip(np.rint(tokens * factor), 1, MOST_TOKENS).astype(np.int64)
         for tokens, factor in ((trace.prompt_tokens, prompt_scale), (trace.output_tokens, output_scale))
     )
     return replace(trace, prompt_tokens=prompt, output_tokens=output)

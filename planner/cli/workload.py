@@ -141,7 +141,7 @@ def _renamed(problem: str) -> str:
         lambda said: f"--columns {said[1].replace(': ', '=').replace(', ', ',')}",
         problem,
     )
-    keys = "time_unit|skip_bad_rows|columns|bytes_per_token|answer_s_per_token"
+    keys = "format|time_unit|skip_bad_rows|columns|bytes_per_token|answer_s_per_token"
     return re.sub(rf"workload\.({keys})", lambda key: f"--{key[1].replace('_', '-')}", mapped)
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.workloads.strategies import traces
 from workloads.errors import WorkloadError
 from workloads.lengths import Fixed, Independent, JointQuantiles, LogNormal, Uniform, fit_lengths, lognormal
-from workloads.traces import Trace, plain_trace
+from workloads.traces import MOST_TOKENS, Trace, plain_trace
 
 PERCENTILES = (10, 50, 90, 99)
 
@@ -124,3 +124,11 @@ def test_fitted_lengths_reproduce_the_trace(name: str, request: pytest.FixtureRe
         assert found.mean() == pytest.approx(observed.mean(), rel=0.02)
     observed_correlation = np.corrcoef(trace.prompt_tokens, trace.output_tokens)[0, 1]
     assert np.corrcoef(prompt, output)[0, 1] == pytest.approx(observed_correlation, abs=0.02)
+
+
+@given(median=st.floats(1e-3, 1e12), sigma=st.floats(0, 400), seed=st.integers(0, 9))
+def test_no_length_is_negative_or_without_end(median: float, sigma: float, seed: int) -> None:
+    """However wide a distribution, a length is a whole number from 1 to the longest that is counted."""
+    tokens = LogNormal(median_tokens=median, sigma=sigma).sample(50, np.random.default_rng(seed))
+    assert tokens.min() >= 1
+    assert tokens.max() <= MOST_TOKENS
