@@ -8,6 +8,9 @@ from planner.perf.power import curve_of
 from planner.resolve.clocks_caps import nearest_clock_mhz
 from planner.scenario.power import PowerSection
 
+MOST_IN_ROW = 1000
+"""Machines behind one breaker: no row of a data centre has as many, and each is simulated over weeks."""
+
 A100_MHZ = 1410.0
 A100_CLOCKS_MHZ = {"low_t1_mhz": 1275.0, "low_t2_mhz": 1110.0, "high_mhz": 1305.0}
 """POLCA's clocks. On another GPU the same shares of its highest clock are used: transferred."""
@@ -68,6 +71,11 @@ def _limit_problems(asked: PowerSection, machine: Machine) -> Iterator[str]:
         yield f"{where} {machine.idle_w:g}, what one {machine.name} draws with no work"
     elif meant is None and limit_w < machine.rated_w:
         yield f"{where} {machine.rated_w:g}, the rating of one {machine.name}; or give power.provisioned_machines"
+    elif (meant or limit_w / machine.rated_w) > MOST_IN_ROW:
+        yield (
+            f"power.row_limit_w: found {limit_w:g} for {meant or limit_w / machine.rated_w:,.0f} {machine.name}; "
+            f"expected a row of at most {MOST_IN_ROW}: more stand in several (power.rows)"
+        )
     elif meant is not None and limit_w < meant * machine.idle_w:
         yield (
             f"{where} {meant * machine.idle_w:g}, what the {meant} {machine.name} of power.provisioned_machines draw "

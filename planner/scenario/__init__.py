@@ -1,8 +1,8 @@
 """Scenarios: the whole question, as one file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
 
@@ -14,6 +14,7 @@ from planner.scenario.energy import EnergySection
 from planner.scenario.findings import findings
 from planner.scenario.interval import Interval
 from planner.scenario.model_section import Model
+from planner.scenario.numbers import Version, Word
 from planner.scenario.objectives import Budgets, Headroom, Objective
 from planner.scenario.over_time import agreed
 from planner.scenario.policy_section import PolicySection
@@ -30,7 +31,6 @@ from planner.scenario.sections import (
     ReferenceSection,
     SolverSection,
     ValidationSection,
-    Word,
     Workload,
     by_name,
     slo_of,
@@ -48,7 +48,7 @@ SEVERAL = "only check, plan, whatif, frontier, simulate, show, diff and export k
 class Scenario(Section):
     """The whole question: what is served, asked, promised, for sale, and allowed."""
 
-    schema_version: Literal[1] = Field(1, description="version of this format")
+    schema_version: Version = Field(1, description="version of this format")
     name: Word = Field(description="what you call it")
     model: Model = Field(description="what is served")
     workload: Workload = Field(description="what is asked")
@@ -142,9 +142,23 @@ class Scenario(Section):
             raise BadInput(f"{document.place(('models',))}: models: found several models; expected one: {SEVERAL}")
         document = agreed(classes_spelled_out(spelled_out(document)))
         try:
-            return cls.model_validate(document.data)
+            found = cls.model_validate(document.data)
         except ValidationError as error:
             raise BadInput(*findings(error, document, cls)) from None
+        if problems := [*found._impossible_worlds(document)]:
+            raise BadInput(*problems)
+        return found
+
+    def _impossible_worlds(self, document: Document) -> Iterator[str]:
+        """Intervals of keys that do not exist, or that cannot take what lies in them."""
+        sure = document.completed(("uncertainty",), {}, document.place(("uncertainty",)))
+        for key, (low, high) in self.uncertainty.items():
+            try:
+                for value in (low, (low + high) / 2, high):
+                    self.parse(override(sure, [f"{key}={value:.4g}"]))
+            except BadInput as wrong:
+                where, reason = document.place(("uncertainty", key)), wrong.problems[0].removeprefix("--set ")
+                yield f"{where}: uncertainty.{key}: {reason}"
 
     def changed(self, overrides: Sequence[str], *, flag: str = "--set") -> Self:
         """The same scenario with ``dotted.key=value`` words applied.

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from planner.perf.layout import Role
+from planner.scenario.numbers import Budget, Count, Number, Positive
 from planner.scenario.section import Section
-from planner.scenario.sections import Budget, Count, Number, Positive
 
 _SPARES = re.compile(r"[nN]\+(\d+)")
 

@@ -71,6 +71,18 @@ def several_ways(value: object) -> object:
     return tuple(value) if isinstance(value, list | tuple) else value
 
 
+def several_knobs(value: object) -> object:
+    """A list of whole numbers, or the word auto; one message for both.
+
+    Raises:
+        ValueError: it is neither, or an empty list.
+    """
+    several = isinstance(value, list | tuple) and all(type(each) is int and each > 0 for each in value)
+    if value != "auto" and not (several and value):
+        raise ValueError("a list of whole numbers, or auto")
+    return tuple(value) if isinstance(value, list | tuple) else value
+
+
 def named(value: object) -> Several | None:
     """A name, several names, or nothing; whether they exist is for others to say.
 

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
+from planner.scenario.numbers import Number
 from planner.scenario.section import Section
-from planner.scenario.sections import Number
 
 NotNegative = Annotated[Number, Field(ge=0)]
 JOULES_PER_KWH = 3.6e6

@@ -74,12 +74,12 @@ def _finding(detail: Any, document: Document, root: type[BaseModel]) -> str:  # 
         inner = "" if path[:-1] else _inside(key, root)
         return where + f"unknown key; {inner or _meant(key, list(_section(root, path[:-1])))}"
     if detail["type"] == "missing":
-        return where + f"missing; expected {_section(root, path[:-1])[key]}"
+        return where + f"missing; expected {_about(root, path)}"
     if detail["type"] in ("literal_error", "enum"):
         known = re.findall(r"'([^']*)'", detail["ctx"]["expected"])
         return where + (f"found {said(found)}; " + nearest(str(found), known) if known else _expected(detail))
     if detail["type"] == "too_short":
-        return where + f"found none; expected {_section(root, path[:-1])[key]}"
+        return where + f"found none; expected {_about(root, path)}"
     if detail["type"] in _MAPPINGS:
         return where + f"found {said(found)}; expected {_mapping(path, found, document, root)}"
     if detail["type"] in _LISTS:
@@ -183,6 +183,14 @@ def _section(root: type, path: Path_) -> Mapping[str, str]:
     if issubclass(section, BaseModel):
         return {name: field.description or "a value" for name, field in section.model_fields.items()}
     return dict.fromkeys(_annotations(section), "a value")
+
+
+def _about(root: type, path: Path_) -> str:
+    """What the key at ``path`` means; inside a mapping or a list, what that means."""
+    for length in range(len(path), 0, -1):
+        if isinstance(key := path[length - 1], str) and key in (known := _section(root, path[: length - 1])):
+            return known[key]
+    return "a value"
 
 
 def _annotations(section: type) -> Mapping[str, object]:

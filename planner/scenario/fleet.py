@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field
 
@@ -12,6 +12,7 @@ from planner.scenario import Scenario, document_of
 from planner.scenario.availability_section import Availability, AvailabilitySection, number_too
 from planner.scenario.energy import EnergySection
 from planner.scenario.model_section import Model
+from planner.scenario.numbers import Version, Word
 from planner.scenario.objectives import Budgets, Objective
 from planner.scenario.policy_section import PolicySection
 from planner.scenario.power import PowerSection
@@ -27,7 +28,6 @@ from planner.scenario.sections import (
     ReferenceSection,
     SolverSection,
     ValidationSection,
-    Word,
     Workload,
     by_name,
 )
@@ -68,7 +68,7 @@ class FleetModel(Section):
 class Fleet(Section):
     """Several models that are served on one fleet: budgets, stock, rows and objective are those of all together."""
 
-    schema_version: Literal[1] = Field(1, description="version of this format")
+    schema_version: Version = Field(1, description="version of this format")
     name: Word = Field(description="what you call it")
     models: tuple[FleetModel, ...] = Field(min_length=1, description="what is served, asked and promised of each")
     reference: ReferenceSection = Field(ReferenceSection(), description="what slowdowns are measured against")

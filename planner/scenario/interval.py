@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from planner.scenario.sections import Number
+from planner.scenario.numbers import Number
 
 
 def _rising(interval: tuple[float, float]) -> tuple[float, float]:

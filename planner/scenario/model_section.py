@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field, PlainValidator
 
 from planner.scenario.choices import AS_IT_IS, Several, named, one_or_several
+from planner.scenario.numbers import Number, Whole, Word
 from planner.scenario.section import Section
-from planner.scenario.sections import Number, Whole, Word
 from workloads.formats import DTYPE_BYTES
 
 

@@ -5,8 +5,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, PlainValidator, model_validator
 
 from planner.scenario.choices import AS_IT_IS, Several, one_or_several
+from planner.scenario.numbers import Count, Limit, Positive, Switch, Whole
 from planner.scenario.section import Section
-from planner.scenario.sections import Count, Limit, Positive, Switch, Whole
 
 KNOWN = ("splitwise", "colocated", "sarathi", "mnemosyne", "splitwise-sim")
 """Policies that may be named."""

@@ -5,8 +5,8 @@ from typing import Annotated, Self
 from pydantic import Field, PlainValidator, model_validator
 
 from planner.scenario.choices import AS_IT_IS, Several, listed, one_or_several
+from planner.scenario.numbers import Count, Limit, Number, Positive, Whole
 from planner.scenario.section import Section
-from planner.scenario.sections import Count, Limit, Number, Positive
 
 Share = Annotated[Number, Field(ge=0, le=1)]
 
@@ -25,6 +25,9 @@ def _controls(value: object) -> Several:
 
 
 Controls = Annotated[Several, AS_IT_IS, PlainValidator(_controls)]
+
+MOST_WEEKS = 1000
+"""Each is simulated."""
 
 MIN_WEEK_S = 60.0
 """Shortest week: less its warm-up, a quarter, it must hold the rise of the load over 40 s that is reported."""
@@ -82,8 +85,8 @@ class PowerSection(Section):
     )
     limits: LossLimits = Field(LossLimits(), description="latency that control may cost")
     load: RowLoadSection = Field(RowLoadSection(), description="how the load moves")
-    weeks: Annotated[int, Field(strict=True, ge=1)] = Field(2, description="weeks simulated, each drawn anew")
-    first_seed: Annotated[int, Field(strict=True, ge=0)] = Field(1, description="seed of the first week")
+    weeks: Annotated[Count, Field(le=MOST_WEEKS)] = Field(2, description="weeks simulated, each drawn anew")
+    first_seed: Whole = Field(1, description="seed of the first week")
     week_s: Annotated[Number, Field(ge=MIN_WEEK_S)] = Field(604800.0, description="length of a week, s")
     tick_s: Annotated[Number, Field(gt=0, le=2)] = Field(2.0, description="resolution of the simulated row, s")
     max_ratio: Annotated[Number, Field(ge=1, le=3)] = Field(

@@ -4,8 +4,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, PlainValidator, model_validator
 
+from planner.scenario.numbers import Count, Number
 from planner.scenario.section import Section
-from planner.scenario.sections import Count, Number
 
 IDEAL = "ideal"
 """In place of a size: one cache for all instances that forgets nothing and takes no memory."""

@@ -4,9 +4,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from planner.scenario.numbers import LEAST_CONFIDENCE, Budget, Confidence, Count, Number, Positive, Whole, Word
 from planner.scenario.objectives import Aim, Transitions
 from planner.scenario.section import Section
-from planner.scenario.sections import Budget, Count, Limit, Number, Positive, Whole, Word
 from workloads.load import DAY_HOURS, WEEK_HOURS
 
 _CHANGES = Transitions()
@@ -37,7 +37,7 @@ class ScheduleSection(Section):
     )
     base_machines: Whole | None = Field(None, description="largest base fleet of a type")
     interruptions_per_h_ratio: Budget = Field(0.0, description="how often a machine on top is taken away, per hour")
-    spare_confidence_frac: Annotated[Number, Field(gt=0, lt=1)] = Field(
+    spare_confidence_frac: Confidence = Field(
         0.99, description="chance that no more machines on top are gone at once than are spare"
     )
     start_s: Budget = Field(_CHANGES.start_s, description="order of a machine to its first request, s")
@@ -55,7 +55,9 @@ class ScheduleSection(Section):
         None, description="energy of the site over that of the machines; null: energy.pue_ratio"
     )
     forecast_sigma_frac: Budget = Field(0.0, description="standard deviation of the forecast's relative error")
-    confidence_frac: Limit = Field(0.95, description="share of epochs whose forecast error is provided for")
+    confidence_frac: Annotated[Number, Field(ge=LEAST_CONFIDENCE, le=1)] = Field(
+        0.95, description="share of epochs whose forecast error is provided for, from 0.5"
+    )
     gap_frac: Annotated[Number, Field(gt=0, lt=1)] = Field(0.01, description="proven gap that is enough")
     start_late_s: Budget = Field(0.0, description="by how much starts come later than planned where epochs are served")
     validated_epochs: Count | None = Field(

@@ -15,10 +15,22 @@ from pydantic import (
 )
 
 from hw_catalog.machines import Channel
-from hw_catalog.strict_files import one_line
 from planner.perf.layout import Role
-from planner.scenario.choices import AS_IT_IS, AUTO_WAYS, only_listed, several_ways
+from planner.scenario.choices import AS_IT_IS, AUTO_WAYS, only_listed, several_knobs, several_ways
 from planner.scenario.class_presets import list_or_preset
+from planner.scenario.numbers import (
+    LEAST,
+    MOST,
+    Budget,
+    Confidence,
+    Count,
+    Limit,
+    Number,
+    Positive,
+    Switch,
+    Whole,
+    Word,
+)
 from planner.scenario.objectives import Headroom
 from planner.scenario.section import Section
 from planner.scenario.trace_columns import TraceColumns
@@ -27,6 +39,9 @@ from workloads.requests import RequestClass
 from workloads.slo import Metric, Slo, Unit
 
 _HEADROOM = Headroom()
+
+MOST_SEEDS = 10_000
+"""Each is a trace that is drawn and served."""
 
 
 def _known_dtype(dtype: str) -> str:
@@ -55,14 +70,6 @@ def _in_order(objectives: dict[str, float]) -> dict[str, float]:
     return {key: objectives[key] for key in sorted(objectives, key=place)}
 
 
-def _knobs(value: object) -> object:
-    """A list of whole numbers, or the word auto; one message for both."""
-    several = isinstance(value, list | tuple) and all(type(each) is int and each > 0 for each in value)
-    if value != "auto" and not several:
-        raise ValueError("a list of whole numbers, or auto")
-    return tuple(value) if isinstance(value, list | tuple) else value
-
-
 POWER = "power"
 """In place of a price: the machine is paid, and costs what its power costs."""
 
@@ -71,7 +78,7 @@ def _own_price(value: object) -> object:
     """Dollars an hour, or the word for what the power costs; one message for both."""
     if value == POWER:
         return value
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not LEAST <= value <= MOST:
         raise ValueError(f"dollars an hour for a whole machine, above 0, or {POWER}: what its rated watts cost")
     return float(value)
 
@@ -81,16 +88,8 @@ def by_name(named: dict[str, Any]) -> dict[str, Any]:
     return dict(sorted(named.items()))
 
 
-Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
-Positive = Annotated[Number, Field(gt=0)]
-Budget = Annotated[Number, Field(ge=0)]
-Count = Annotated[int, Strict(), Field(ge=1)]
-Whole = Annotated[int, Strict(), Field(ge=0)]
-Switch = Annotated[bool, Strict()]
-Word = Annotated[str, Strict(), Field(min_length=1), AfterValidator(one_line)]
-Limit = Annotated[Number, Field(gt=0, le=1)]
 Dtype = Annotated[Word, AfterValidator(_known_dtype)]
-Knobs = Annotated[Any, PlainValidator(_knobs)]
+Knobs = Annotated[Any, PlainValidator(several_knobs)]
 Ways = Annotated[str | tuple[int, ...], AS_IT_IS, PlainValidator(several_ways)]
 OwnPrice = Annotated[float | str, PlainValidator(_own_price)]
 Objectives = Annotated[dict[Annotated[Word, AfterValidator(_known_slo)], Positive], AfterValidator(_in_order)]
@@ -294,8 +293,8 @@ class Catalog(Section):
     available: Annotated[dict[Word, Whole], AfterValidator(by_name)] = Field(
         {}, description="machine type -> how many can be had; unnamed: the catalog's"
     )
-    roles: Annotated[dict[Word, tuple[Role, ...]], AfterValidator(by_name)] = Field(
-        {}, description="machine type -> phases it may work on (prefill, decode, mixed); unnamed: any"
+    roles: Annotated[dict[Word, Annotated[tuple[Role, ...], Field(min_length=1)]], AfterValidator(by_name)] = Field(
+        {}, description="machine type -> phases it may work on (prefill, decode, mixed), one or more; unnamed: any"
     )
     design: Word | None = Field(
         None,
@@ -373,7 +372,9 @@ class FailureSection(Section):
 class ValidationSection(Section):
     """How hard the simulator looks before a plan may call itself validated."""
 
-    seeds: Count | None = Field(None, description="independent simulations; null: 1 for a replay, else 3")
+    seeds: Annotated[Count, Field(le=MOST_SEEDS)] | None = Field(
+        None, description="independent simulations; null: 1 for a replay, else 3"
+    )
     first_seed: Whole = Field(1, description="seed of the first; the others follow")
     warmup_frac: Annotated[Number, Field(ge=0, lt=1)] = Field(
         0.1, description="share of arrivals not yet measured; replays of whole traces: 0"
@@ -381,7 +382,7 @@ class ValidationSection(Section):
     cooldown_frac: Annotated[Number, Field(ge=0, lt=1)] = Field(
         0.05, description="share at the end no longer measured; likewise"
     )
-    confidence_frac: Annotated[Number, Field(gt=0, lt=1)] = Field(0.95, description="of each percentile's interval")
+    confidence_frac: Confidence = Field(0.95, description="of each percentile's interval, from 0.5")
     max_rounds: Count = Field(12, description="most planning rounds of optimiser and simulator")
     requests: Count | None = Field(None, description="most requests of one seed")
     failures: tuple[FailureSection, ...] = Field((), description="machines that fail in every seed")
