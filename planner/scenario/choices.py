@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import PlainSerializer
 
 from planner.errors import nearest
+from planner.scenario.numbers import MOST_WHOLE
 
 Several = str | tuple[str, ...]
 """One value, or those that may be chosen."""
@@ -65,8 +66,7 @@ def several_ways(value: object) -> object:
     Raises:
         ValueError: it is neither.
     """
-    several = isinstance(value, list | tuple) and value and all(type(each) is int and each > 0 for each in value)
-    if value != AUTO_WAYS and not several:
+    if value != AUTO_WAYS and not (value and _counts(value)):
         raise ValueError(f"a list of whole numbers from 1 on, or {AUTO_WAYS}: every one that was measured")
     return tuple(value) if isinstance(value, list | tuple) else value
 
@@ -77,10 +77,14 @@ def several_knobs(value: object) -> object:
     Raises:
         ValueError: it is neither, or an empty list.
     """
-    several = isinstance(value, list | tuple) and all(type(each) is int and each > 0 for each in value)
-    if value != "auto" and not (several and value):
+    if value != "auto" and not (value and _counts(value)):
         raise ValueError("a list of whole numbers, or auto")
     return tuple(value) if isinstance(value, list | tuple) else value
+
+
+def _counts(value: object) -> bool:
+    """Whether a value is a list of whole numbers from 1 on."""
+    return isinstance(value, list | tuple) and all(type(each) is int and 0 < each <= MOST_WHOLE for each in value)
 
 
 def named(value: object) -> Several | None:

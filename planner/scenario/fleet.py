@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeGuard
 
 from pydantic import AfterValidator, Field
 
@@ -123,6 +123,12 @@ class Fleet(Section):
             for name in dict.fromkeys(names)
             if names.count(name) > 1
         ]
+        problems += [
+            f"{document.place(('models', number, 'name'))}: models.{number}.name: found {entry['name']!r}; expected a "
+            "word of one line"
+            for number, entry in enumerate(entries)
+            if "name" in entry and not _is_name(entry["name"])
+        ]
         found: list[Scenario] = []
         for number, name in enumerate(names):
             problems += _unknown(document, number)
@@ -173,7 +179,12 @@ def _name(entry: Mapping[str, Any], number: int) -> str:
     model = entry.get("model")
     inner = model.get("name") if isinstance(model, Mapping) else model
     name = entry.get("name", inner)
-    return name if isinstance(name, str) and name else f"models.{number}"
+    return name if _is_name(name) else f"models.{number}"
+
+
+def _is_name(name: object) -> TypeGuard[str]:
+    """Whether a value is a word of one line."""
+    return isinstance(name, str) and bool(name.strip()) and name.isprintable()
 
 
 def _misplaced(document: Document) -> list[str]:

@@ -27,7 +27,7 @@ class ScheduleSection(Section):
         description="minimised, in this order: cost, energy, carbon, power, machines; null: the scenario's objective, "
         "then cost (after cost: energy)",
     )
-    clocks_mhz: tuple[Count, ...] | dict[Word, tuple[Count, ...]] = Field(
+    clocks_mhz: tuple[Count, ...] | dict[Word, Annotated[tuple[Count, ...], Field(min_length=1)]] = Field(
         (),
         description="SM clocks to choose from, of every machine type that has them or by type; empty: those of "
         "catalog.clocks_mhz and the driver's",

@@ -1,14 +1,10 @@
 """Columns of a trace file under names of its own: a section of a scenario, and the words of an option."""
 
-from typing import Annotated
+from pydantic import BaseModel, ConfigDict, Field
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict
-
-from hw_catalog.strict_files import one_line
 from planner.errors import BadInput, nearest
+from planner.scenario.numbers import Word
 from workloads.trace_formats import KINDS
-
-_Column = Annotated[str, Strict(), Field(min_length=1), AfterValidator(one_line)]
 
 
 class TraceColumns(BaseModel):
@@ -16,9 +12,9 @@ class TraceColumns(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    arrival: _Column | None = Field(None, description="when a request arrives; null: known by a format's name")
-    prompt: _Column | None = Field(None, description="prompt tokens, likewise")
-    output: _Column | None = Field(None, description="output tokens, likewise")
+    arrival: Word | None = Field(None, description="when a request arrives; null: known by a format's name")
+    prompt: Word | None = Field(None, description="prompt tokens, likewise")
+    output: Word | None = Field(None, description="output tokens, likewise")
 
     @property
     def named(self) -> dict[str, str]:
