@@ -80,9 +80,11 @@ def band_lines(found: Sequence[ErrorBand], held: Mapping[Key, Sequence[bool]]) -
         every = [inside for of in mine.values() for inside in of]
         low = sum(sum(of) < (INSIDE_FRAC - 0.05) * len(of) for of in mine.values())
         widths = [b.high_ratio / b.low_ratio for b in found if (b.model == ANY) is some]
+        moved = [b.widened_ratio for b in found if (b.model == ANY) is some and b.widened_ratio > 1]
         lines.append(
             f"- Bands of {words}: {sum(every) / len(every):.0%} inside (n = {len(every)}); {low} of {len(mine)} hold "
-            f"less than {INSIDE_FRAC - 0.05:.0%}; high over low {np.median(widths):.2f} (median of {len(widths)})"
+            f"less than {INSIDE_FRAC - 0.05:.0%}; high over low {np.median(widths):.2f} (median of {len(widths)}), "
+            f"{len(moved)} of them widened by {np.median(moved):.2f}"
         )
     return lines
 

@@ -57,12 +57,14 @@ def main() -> None:
         widths = [
             band.high_ratio / band.low_ratio for key, band in drawn.items() if (key[2] == catalog_bands.ANY) is some
         ]
+        moved = [band.widened_ratio for key, band in drawn.items() if (key[2] == catalog_bands.ANY) is some]
         every = [inside for held in of_groups.values() for inside in held]
         low = sum(sum(held) < (catalog_bands.INSIDE_FRAC - 0.05) * len(held) for held in of_groups.values())
         sys.stdout.write(
             f"bands {words}: {sum(every) / len(every):.1%} of {len(every)} left out inside; {low} of {len(of_groups)} "
             f"below {catalog_bands.INSIDE_FRAC - 0.05:.0%}; high over low {np.median(widths):.2f} in the median, "
-            f"{np.quantile(widths, 0.9):.2f} at nine tenths ({len(widths)})\n"
+            f"{np.quantile(widths, 0.9):.2f} at nine tenths ({len(widths)}), "
+            f"{sum(more > 1 for more in moved)} widened\n"
         )
     sys.stdout.write(f"{len(before)} bands before, {len(drawn)} now\n")
     kept = {key: band for key, band in catalog_bands.load_bands().items() if "@" not in key[0]}

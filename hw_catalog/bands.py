@@ -32,6 +32,7 @@ class ErrorBand:
         low_ratio: a tenth of further runs is to be below it.
         median_ratio: half of the runs are.
         high_ratio: nine tenths of further runs are to be below it.
+        widened_ratio: by which both ends were moved out, since runs left out do not show that it holds without; 1: not.
     """
 
     profile_set: str
@@ -43,6 +44,7 @@ class ErrorBand:
     low_ratio: float
     median_ratio: float
     high_ratio: float
+    widened_ratio: float = 1.0
 
     @property
     def key(self) -> Key:
@@ -64,7 +66,7 @@ def load_bands() -> dict[Key, ErrorBand]:
         ErrorBand(
             profile_set=row["profile_set"], gpu=row["gpu"], model=row["model"], metric=row["metric"], n=int(row["n"]),
             models=int(row["models"]), low_ratio=float(row["low_ratio"]), median_ratio=float(row["median_ratio"]),
-            high_ratio=float(row["high_ratio"]),
+            high_ratio=float(row["high_ratio"]), widened_ratio=float(row["widened_ratio"]),
         )
         for row in csv.DictReader(text.splitlines())
     ]  # fmt: skip
@@ -79,9 +81,9 @@ def band_of(bands: Mapping[Key, ErrorBand], key: Key) -> ErrorBand | None:
 
 def bands_text(bands: Iterable[ErrorBand]) -> str:
     """The content of the file of bands."""
-    lines = ["profile_set,gpu,model,metric,n,models,low_ratio,median_ratio,high_ratio"]
+    lines = ["profile_set,gpu,model,metric,n,models,low_ratio,median_ratio,high_ratio,widened_ratio"]
     lines += [
-        f"{','.join(b.key)},{b.n},{b.models},{b.low_ratio:.3f},{b.median_ratio:.3f},{b.high_ratio:.3f}"
+        f"{','.join(b.key)},{b.n},{b.models},{b.low_ratio:.3f},{b.median_ratio:.3f},{b.high_ratio:.3f},{b.widened_ratio:.3f}"
         for b in sorted(bands, key=lambda b: b.key)
     ]
     return "\n".join(lines) + "\n"

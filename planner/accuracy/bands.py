@@ -2,6 +2,10 @@
 
 A band spans so many spreads of its runs to each side of their median. How many is read from runs left out, of all bands
 of its kind together: layouts of a model for bands of a model, whole models for bands of models that were not measured.
+Together they then hold the stated share, but runs of one layout or model err alike, and some bands hold less. So a band
+keeps these ends only where groups left out of it show that it holds the share. Any other is widened, to each side, by
+what 80 % of all groups of its kind need to have their share inside, and at least to where its own need it: conformal
+quantiles whose unit is the group.
 """
 
 from collections import defaultdict
@@ -9,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
+from math import ceil, exp
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +33,30 @@ ROUNDING = 1e-9
 
 Floats = NDArray[np.float64]
 _TAIL = (1 - INSIDE_FRAC) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Ends:
+    """Where a band ends.
+
+    Attributes:
+        low_log_ratio: logarithm of its lower end.
+        high_log_ratio: of its upper end.
+        widened_ratio: by which it was widened to the side where it was widened most.
+    """
+
+    low_log_ratio: float
+    high_log_ratio: float
+    widened_ratio: float = 1.0
+
+    def hold(self, values: Floats) -> list[bool]:
+        """Which values are inside."""
+        return list(((values >= self.low_log_ratio) & (values <= self.high_log_ratio)).tolist())
+
+    def lacks(self, values: Floats) -> float:
+        """How much further it has to reach to each side to hold the stated share of some values."""
+        beyond = np.sort(np.maximum(0.0, np.maximum(values - self.high_log_ratio, self.low_log_ratio - values)))
+        return float(beyond[ceil(INSIDE_FRAC * len(beyond) - ROUNDING) - 1])
 
 
 @dataclass(frozen=True)
@@ -82,6 +111,11 @@ class _Cell:
         n = len(self.log_ratio)
         return float(np.sqrt((n * self.spread**2 + LENT_RUNS * spread**2) / (n + LENT_RUNS)))
 
+    def ends(self, spread: float, spreads: tuple[float, float]) -> _Ends:
+        """Those so many of its spreads away from its median."""
+        mine = self.lent(spread)
+        return _Ends(self.middle + spreads[0] * mine, self.middle + spreads[1] * mine)
+
 
 def bands(compared: Iterable[Comparison]) -> tuple[ErrorBand, ...]:
     """A band for every profile set, GPU, model and metric with enough runs, and one for all other models."""
@@ -101,27 +135,53 @@ def left_out(compared: Iterable[Comparison]) -> dict[Key, list[bool]]:
             held: list[bool] = []
             for group, part in cell.others.items():
                 rest = [part if other is cell else other for other in cells]
-                low, high = _ends(part, rest)
-                held += ((cell.of(group) >= low) & (cell.of(group) <= high)).tolist()
+                ends = _ends(part, rest)
+                held += ends.hold(cell.of(group))
             if held:
                 found[cell.key] = held
     return found
 
 
-def _ends(cell: _Cell, cells: Sequence[_Cell]) -> tuple[float, float]:
-    """Where a band ends: logarithms."""
+def _ends(cell: _Cell, cells: Sequence[_Cell]) -> _Ends:
+    """Where a band ends."""
     same = [c for c in cells if c.key[0] == cell.key[0]] if cell.key[2] != ANY else cells
     for kind in (same, cells):
         spread = float(np.median([c.spread for c in kind]))
-        scores = np.concatenate([
-            (c.of(group) - part.middle) / part.lent(spread) for c in kind for group, part in c.others.items()
-        ] or [np.zeros(0)])  # fmt: skip
-        if len(scores) >= FEWEST_LEFT_OUT:
-            low, high = _quantiles(scores)
-            mine = cell.lent(spread)
-            return cell.middle + min(0.0, low) * mine, cell.middle + max(0.0, high) * mine
+        left_out = [(c, c.of(group), part) for c in kind for group, part in c.others.items()]
+        scores = [(values - part.middle) / part.lent(spread) for _, values, part in left_out]
+        if sum(map(len, scores)) >= FEWEST_LEFT_OUT:
+            low, high = _quantiles(np.concatenate(scores))
+            spreads = min(0.0, low), max(0.0, high)
+            before = [(c is cell, values, part.ends(spread, spreads)) for c, values, part in left_out]
+            return _widened(cell.ends(spread, spreads), before)
     low, high = _quantiles(cell.log_ratio)
-    return low - ROUNDING, high + ROUNDING
+    return _Ends(low - ROUNDING, high + ROUNDING)
+
+
+def _widened(ends: _Ends, left_out: Sequence[tuple[bool, Floats, _Ends]]) -> _Ends:
+    """The ends of a band, further out where groups left out of it do not show that they hold.
+
+    Source: jackknife+ (Barber et al. 2021, arXiv 1905.02928), a layout or a model in the place of a point.
+
+    Args:
+        ends: of all its runs.
+        left_out: of every group left out of a band of its kind whether it is of this one, its runs, and where the band
+            of the others ends.
+    """
+    held = [inside for own, values, of in left_out if own for inside in of.hold(values)]
+    if held and sum(held) >= INSIDE_FRAC * len(held):
+        return ends
+    lacking = [(own, of, of.lacks(values)) for own, values, of in left_out]
+    more = _conformal([lack for _, _, lack in lacking])
+    low = -_conformal([lack - of.low_log_ratio for own, of, lack in lacking if own] or [-ends.low_log_ratio])
+    high = _conformal([of.high_log_ratio + lack for own, of, lack in lacking if own] or [ends.high_log_ratio])
+    found = min(ends.low_log_ratio - more, low), max(ends.high_log_ratio + more, high)
+    return _Ends(*found, widened_ratio=exp(max(ends.low_log_ratio - found[0], found[1] - ends.high_log_ratio)))
+
+
+def _conformal(values: Sequence[float]) -> float:
+    """What a further value stays below with the stated probability: at (n + 1) p, the largest where that is beyond."""
+    return float(np.quantile(values, INSIDE_FRAC, method="weibull"))
 
 
 def _quantiles(values: Floats) -> tuple[float, float]:
@@ -150,12 +210,12 @@ def _kinds(compared: Iterable[Comparison]) -> list[list[_Cell]]:
     return found
 
 
-def _band(cell: _Cell, ends: tuple[float, float]) -> ErrorBand:
+def _band(cell: _Cell, ends: _Ends) -> ErrorBand:
     """A band with these ends."""
     tables, gpu, model, metric = cell.key
-    low, middle, high = np.exp([ends[0], cell.middle, ends[1]]).tolist()
+    low, middle, high = np.exp([ends.low_log_ratio, cell.middle, ends.high_log_ratio]).tolist()
     n = len(cell.log_ratio)
     return ErrorBand(
         profile_set=tables, gpu=gpu, model=model, metric=metric, n=n, models=cell.models, low_ratio=low,
-        median_ratio=middle, high_ratio=high,
+        median_ratio=middle, high_ratio=high, widened_ratio=ends.widened_ratio,
     )  # fmt: skip

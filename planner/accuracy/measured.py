@@ -144,7 +144,8 @@ ROUNDS = 10
 MOST_CLIENTS = 16384
 """Requests in flight at most: beyond it a row is taken for a mistake."""
 
-COLD_RATIO = 1.4
-"""Work of the first prompts of an engine over that of their nominal tokens, by P99 of first tokens: chosen on 12 first
-stages of dense models in even rows of ``sim2real_vllm015.csv`` (22 to 15 % off), 37 to 20 % in 6 odd ones. The client
-sends random tokens as text, which may come back as more, and kernels run for the first time: not told apart."""
+COLD_RATIO, COLD_ROUNDS = 1.2, 2
+"""Work of the first prompts of an engine over that of their nominal tokens, and how often each is computed until the
+prefix cache holds it. Chosen by P99 of first tokens on 12 first stages of dense models in even rows of
+``sim2real_vllm015.csv`` (15 to 7 % off, against one round and 1.4); 20 to 5 % in 6 odd ones. The client sends random
+tokens as text, which may come back as more, and its users speak in turns: why it is twice was not established."""

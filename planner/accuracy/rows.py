@@ -5,7 +5,16 @@ from dataclasses import dataclass, replace
 
 from planner.accuracy.cells import Row, dtype_of, gpu_of, metrics, model_of, number, number_or, optional, whole
 from planner.accuracy.cluster_rows import AGGREGATED, DISAGGREGATED, aggregated, disaggregated
-from planner.accuracy.measured import COLD_RATIO, MOST_CLIENTS, MOST_REQUESTS, ROUNDS, MeasuredRun, Skip, Workers
+from planner.accuracy.measured import (
+    COLD_RATIO,
+    COLD_ROUNDS,
+    MOST_CLIENTS,
+    MOST_REQUESTS,
+    ROUNDS,
+    MeasuredRun,
+    Skip,
+    Workers,
+)
 from planner.accuracy.names import Known
 from planner.accuracy.served import STEP_TOKENS, Asked, server_of
 from planner.perf.layout import Role
@@ -62,8 +71,8 @@ def _open_loop(row: Row, place: str, dataset: str, known: Known) -> MeasuredRun:
 
 
 def _distinct(row: Row) -> int:
-    """Prompts of a stage that differ."""
-    return whole(row, "n_sys_prompts") * whole(row, "users_per_sys_prompt")
+    """Requests of a stage before all of its prompts, which come round after round, are in the cache."""
+    return COLD_ROUNDS * whole(row, "n_sys_prompts") * whole(row, "users_per_sys_prompt")
 
 
 def _closed_loop(row: Row, place: str, dataset: str, known: Known) -> MeasuredRun:

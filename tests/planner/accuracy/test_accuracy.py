@@ -76,7 +76,7 @@ def test_an_open_loop_row_is_read_whole(tmp_path: Path) -> None:
     """Rate, lengths, shared prompts and step limit of a row all reach the run."""
     run = only(tmp_path, OPEN_LOOP)
     assert (run.rate_req_per_s, run.clients, run.requests, run.step_tokens) == (4.0, None, 400, 2048)
-    assert (run.shared_tokens, run.distinct_prompts, run.kind) == (100, 45, "open loop")
+    assert (run.shared_tokens, run.distinct_prompts, run.kind) == (100, 90, "open loop")
     assert run.figures == {"ttft_mean_s": 0.026, "tpot_mean_s": 0.0078, "e2e_mean_s": 0.5}
 
 
@@ -84,7 +84,7 @@ def test_a_later_stage_finds_its_prompts_in_the_cache(tmp_path: Path) -> None:
     """Requests of an open loop come at random; only in the first stage of an experiment are prompts new, and dearer."""
     first, later = (only(tmp_path, {**OPEN_LOOP, "stage_index": stage}) for stage in ("0", "1"))
     assert first == only(tmp_path, OPEN_LOOP)
-    assert (first.poisson, first.distinct_prompts, later.distinct_prompts) == (True, 45, 0)
+    assert (first.poisson, first.distinct_prompts, later.distinct_prompts) == (True, 90, 0)
     cold, warm, mild = (
         predicted(run, CATALOG, load_engines())["ttft_p99_s"] for run in (first, later, replace(first, cold_ratio=1.0))
     )

@@ -106,6 +106,40 @@ def test_bands_hold_layouts_they_have_not_seen(run: MeasuredRun, seed: int, betw
     assert 0.6 <= sum(held) / len(held) <= 0.95
 
 
+def test_a_band_that_its_layouts_fall_out_of_is_wider(run: MeasuredRun) -> None:
+    """Five models err alike in every layout, the sixth otherwise in each: its band is widened, and holds new ones."""
+    rng = np.random.default_rng(11)
+
+    def drawn(model: str, tps: range) -> list[Comparison]:
+        between = 0.3 if model == "f" else 0.0
+        return [
+            c for tp in tps for c in compared(run, rng.lognormal(rng.normal(0, between), 0.05, 8).tolist(), model, tp)
+        ]
+
+    runs = [c for model in "abcdef" for c in drawn(model, range(1, 9))]
+    known = {band.key: band for band in bands(runs)}
+    for model, further in (("a", drawn("a", range(20, 60))), ("f", drawn("f", range(20, 60)))):
+        band = known["mine", run.gpu, model, "ttft_mean_s"]
+        held = within(further, known)
+        assert (band.widened_ratio > 1.1) is (model == "f")
+        assert sum(held) / len(held) >= INSIDE_FRAC - 0.05
+
+
+def test_a_band_of_one_layout_is_widened_by_what_others_need(run: MeasuredRun) -> None:
+    """Where nothing of its own can be left out a band is as much wider as 80 % of its kind's groups need."""
+    rng = np.random.default_rng(7)
+    several = [
+        c
+        for model in "abc"
+        for tp in (1, 2, 4, 8)
+        for c in compared(run, rng.lognormal(rng.normal(0, 0.3), 0.02, 8).tolist(), model, tp)
+    ]
+    alone = compared(run, rng.lognormal(0, 0.02, 12).tolist(), "d")
+    band = next(b for b in bands([*several, *alone]) if b.model == "d")
+    assert band.widened_ratio > 1
+    assert band.high_ratio / band.low_ratio >= band.widened_ratio**2
+
+
 def test_errors_say_how_often_bands_hold(run: MeasuredRun) -> None:
     """A total counts the values within the bands that ship, and has no share where no band ships."""
     shipped = next(b for b in load_bands().values() if b.metric == "ttft_mean_s" and b.model == ANY)
