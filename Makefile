@@ -87,7 +87,7 @@ test-lowest: .venv/.installed-dev ## every test that is not slow, with the lowes
 bench: .venv/.installed ## speed and scale
 	$(BIN)/python benchmarks/simulator.py --engine core --requests 20000 --machines 40
 
-profile-gpu: .venv/.installed ## on a machine with an NVIDIA GPU: measure kernel profiles, compare them with the ones that ship
+profile-gpu: .venv/.installed ## on a machine with an NVIDIA GPU: serve a small model, measure kernel profiles, compare both with predictions
 	$(BIN)/python $(INSTALL) -e '.[profile]'
 	$(BIN)/python benchmarks/profile_gpu.py
 

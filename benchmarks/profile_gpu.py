@@ -1,15 +1,19 @@
 """A first run of the profiler on a GPU, as one command, and what it measured beside the profiles that ship.
 
-python benchmarks/profile_gpu.py [--out DIR] [--point-s 0.1] [--compare-only]
+python benchmarks/profile_gpu.py [--out DIR] [--point-s 0.1] [--limit-s 840] [--compare-only]
 
-Resumes where it was interrupted. Five profiles at 0.1 s a point are estimated at under ten minutes (some 450 operations
-each); the estimate has not been tried on a GPU. Nothing is changed on the machine.
+First a served toy model beside its prediction (``served_toy.py``, about five minutes), then five profiles at 0.1 s a
+point (some 450 operations each, estimated at under ten minutes); neither estimate has been tried on a GPU. Ends within
+the limit; called again it measures what is left, and resumes profiles where they were interrupted. Only small tables
+are written. Nothing is changed on the machine. ``--device cpu`` tries the served toy, and ``phasewise profile --device
+cpu`` the profiles.
 """
 
 import argparse
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +25,27 @@ from hw_catalog.profiles import Floats, Ints, KernelProfile
 SHAPES = (("llama-3.1-8b", 1), ("qwen3-14b", 1), ("llama-3.1-70b", 8), ("llama-3.1-70b", 4), ("llama-3.1-70b", 2))
 """Models and tensor-parallel widths; a shard is measured on one GPU, without its group's sums."""
 BAKED = "aiconfigurator-0.12"
+ROOT = Path(__file__).parent.parent
 
 
-def measure(out: Path, point_s: float, more: list[str]) -> None:
-    """Every shape, one after the other."""
-    for model, tp in SHAPES:
-        words = ("profile", "--model", model, "--tp", tp, "--out", out, "--point-s", point_s, "--resume", *more)
-        subprocess.run([sys.executable, "-m", "planner", *map(str, words)], check=True)
+def commands(out: Path, point_s: float, device: str, more: list[str]) -> Iterator[list[str]]:
+    """What is run, one after the other: the served toy where its table is not there yet, then every shape."""
+    if not any(out.glob("served-toy-*.csv")):
+        yield [sys.executable, "-m", "benchmarks.served_toy", "--device", device, "--out", str(out)]
+    for model, tp in SHAPES if device == "cuda" else ():
+        words = ("profile", "--model", model, "--tp", tp, "--out", out, "--point-s", point_s, "--resume")
+        yield [sys.executable, "-m", "planner", *map(str, words), *more]
+
+
+def measure(asked: Iterable[list[str]], limit_s: float) -> bool:
+    """Run commands until the time is up; whether all of them ended."""
+    end_s = time.monotonic() + limit_s
+    for words in asked:
+        try:
+            subprocess.run(words, check=True, cwd=ROOT, timeout=max(0.0, end_s - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            return False
+    return True
 
 
 def ratios(mine: KernelProfile, theirs: KernelProfile) -> Iterator[tuple[str, Floats]]:
@@ -82,10 +100,14 @@ def main() -> None:
     options.add_argument("--out", type=Path, default=Path("measured-catalog"))
     options.add_argument("--point-s", type=float, default=0.1)
     options.add_argument("--compare-only", action="store_true")
+    options.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    options.add_argument("--limit-s", type=float, default=840.0)
     chosen, more = options.parse_known_args()
-    if not chosen.compare_only:
-        measure(chosen.out, chosen.point_s, more)
-    report(chosen.out)
+    out = chosen.out.resolve()
+    if not chosen.compare_only and not measure(commands(out, chosen.point_s, chosen.device, more), chosen.limit_s):
+        print(f"{chosen.limit_s:g} s are over: call it again to measure what is left")
+    if chosen.device == "cuda":
+        report(out)
 
 
 if __name__ == "__main__":

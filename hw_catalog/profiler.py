@@ -212,11 +212,11 @@ def composed(
     """
     shard, knots = subject.shard, subject.knots
     alone = shard.tp > device.gpus
-    prefill, prefill_guessed = _filled(
+    prefill, prefill_guessed = filled(
         np.array([[_one(readings, shard.prefill(n, p)) for p in knots.past_tokens] for n in knots.new_tokens]),
         np.array([[n * (p + n / 2) for p in knots.past_tokens] for n in knots.new_tokens]),
     )
-    decode, decode_guessed = _filled(
+    decode, decode_guessed = filled(
         np.array([[_one(readings, shard.decode(b, c)) for c in knots.context_tokens] for b in knots.attention_batch]),
         np.array([[b * c for c in knots.context_tokens] for b in knots.attention_batch]),
     )
@@ -278,7 +278,7 @@ def _one(readings: Mapping[str, Reading], operation: Operation) -> float:
     return float("nan") if found is None else found.median_s
 
 
-def _filled(times_s: Floats, work: Floats) -> tuple[Floats, np.ndarray[tuple[int, ...], np.dtype[np.bool_]]]:
+def filled(times_s: Floats, work: Floats) -> tuple[Floats, np.ndarray[tuple[int, ...], np.dtype[np.bool_]]]:
     """The table with every gap scaled by work from the largest measured entry that is smaller in both directions."""
     gaps = np.isnan(times_s)
     filled = times_s.copy()

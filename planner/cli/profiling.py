@@ -58,7 +58,7 @@ def profile(
         raise BadInput(f"--dtype {dtype}: expected bf16; other formats need an engine's own kernels")
     shard = shard_of(_config(model, config), name=model, tp=tp)
     bench = _bench(how.device)
-    name = gpu or ("cpu" if how.device is Where.CPU else _gpu_id(bench.device.name))
+    name = gpu or ("cpu" if how.device is Where.CPU else gpu_id(bench.device.name))
     look = QUICK_CPU if how.device is Where.CPU else QUICK
     knots = look if how.quick else FULL
     knots = knots if how.point_s is None else replace(knots, point_s=how.point_s)
@@ -123,7 +123,7 @@ def _config(model: str, file: Path | None) -> dict[str, Any]:
     return found
 
 
-def _gpu_id(name: str) -> str:
+def gpu_id(name: str) -> str:
     """The catalog's id of the GPU in this machine.
 
     Raises:

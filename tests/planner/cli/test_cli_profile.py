@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 import hw_catalog.profiler
 from hw_catalog.profile_files import load_profiles
 from planner.cli import build
-from planner.cli.profiling import _gpu_id
+from planner.cli.profiling import gpu_id
 from planner.errors import BadInput, ExitCode
 from tests.hw_catalog.test_profiler import KNOTS, TINY
 
@@ -75,14 +75,14 @@ def test_profile_of_an_unknown_model_names_the_nearest(tiny: Path) -> None:  # n
 )  # fmt: skip
 def test_gpus_are_known_by_their_drivers_names(driver: str, gpu: str) -> None:
     """What the driver calls a GPU of the catalog is its id."""
-    assert _gpu_id(driver) == gpu
+    assert gpu_id(driver) == gpu
 
 
 @pytest.mark.parametrize("driver", ["NVIDIA H100 PCIe", "NVIDIA GeForce RTX 4090"])
 def test_other_gpus_are_asked_for(driver: str) -> None:
     """A card that is not in the catalog is never taken for one that is."""
     with pytest.raises(BadInput, match="--gpu"):
-        _gpu_id(driver)
+        gpu_id(driver)
 
 
 def test_time_per_point_may_be_given(tiny: Path) -> None:
