@@ -173,15 +173,15 @@ def iso_throughput(lab: Lab) -> Iterator[Claim]:
             [c.machines for c in need(cost, name)], max(1.0, MODEL_FRAC * paper), "Fig. 19, second-hand",
         )  # fmt: skip
     bases = need(cost, "Baseline-H100")
-    for problem, name, weigh in (
-        (power, "Splitwise-HHcap", Cluster.power_w),
-        (cost, "Splitwise-AA", Cluster.usd_per_h),
+    for problem, name, weigh, tariff in (
+        (power, "Splitwise-HHcap", Cluster.power_w, SIMULATOR),
+        (cost, "Splitwise-AA", Cluster.usd_per_h, TABLE_V),
     ):
         found, unit = need(problem, name), "power" if problem is power else "cost"
         pairs = list(zip(found, bases, strict=False)) if len(found) == len(bases) else []
         yield over_draws(
-            lab, f"iso-throughput 70 req/s conversation: {unit} of {name} / Baseline-H100 (simulator prices)", 0.75,
-            [weigh(c, SIMULATOR) / weigh(b, SIMULATOR) for c, b in pairs], PERCENT_STEP, "Fig. 19",
+            lab, f"iso-throughput 70 req/s conversation: {unit} of {name} / Baseline-H100 ({tariff.name})", 0.75,
+            [weigh(c, tariff) / weigh(b, tariff) for c, b in pairs], PERCENT_STEP, "Fig. 19",
             ", ".join(c.words.split()[-1] for c in found),
         )  # fmt: skip
 

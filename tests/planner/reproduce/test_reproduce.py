@@ -12,7 +12,7 @@ from planner.cli import build
 from planner.reproduce import splitwise_claims as paper
 from planner.reproduce.claims import Claim, ClaimVerdict, Reproduction, claim, judged_by_draws
 from planner.reproduce.designs import SIMULATOR, TABLE_I, TABLE_V, Cluster, Tariff, cluster, design
-from planner.reproduce.lab import CODING, CONVERSATION
+from planner.reproduce.lab import CODING, CONVERSATION, Lab
 from planner.reproduce.readings import AS_MEASURED, AS_PUBLISHED, Reading, reading
 from planner.reproduce.search import (
     MOST_MACHINES,
@@ -159,6 +159,25 @@ def test_arithmetic_of_the_designs() -> None:
     ha = cluster("Splitwise-HA", 25, 26)
     assert ha.usd_per_h(TABLE_V) / cluster("Baseline-H100", 40).usd_per_h(TABLE_V) == pytest.approx(0.90, abs=0.005)
     assert ha.usd_per_h(TABLE_V) > cluster("Baseline-A100", 70).usd_per_h(TABLE_V)
+
+
+def test_savings_name_the_prices_they_hold_at(published: Reading, monkeypatch: pytest.MonkeyPatch) -> None:
+    """42 DGX-A100 cost 0.745 of 24 DGX-H100 at Table V's ratios, and 12P+11T of HHcap draw 0.82 by machines' caps."""
+    found = {"Baseline-H100": (24, 0), "Baseline-A100": (88, 0), "Splitwise-AA": (41, 1), "Splitwise-HHcap": (12, 11)}
+
+    def over_seeds(
+        _lab: Lab, _problem: Problem, made: Design, _workload: str, rate_req_per_s: float
+    ) -> list[Provision]:
+        return [Provision(cluster=cluster(made.name, *found[made.name]), rate_req_per_s=rate_req_per_s)]
+
+    monkeypatch.setattr(Lab, "over_seeds", over_seeds)
+    claims = {c.name.partition(": ")[2]: c for c in paper.iso_throughput(Lab(published, print))}
+    cost = claims["cost of Splitwise-AA / Baseline-H100 (Table V ratios)"]
+    power = claims["power of Splitwise-HHcap / Baseline-H100 (simulator prices)"]
+    assert cost.ours == pytest.approx(42 / (24 * 2.35))
+    assert cost.verdict is ClaimVerdict.REPRODUCED
+    assert power.ours == pytest.approx((12 + 0.7 * 11) / 24)
+    assert power.verdict is ClaimVerdict.DIFFERS
 
 
 def test_tariffs_disagree_as_published() -> None:
