@@ -46,7 +46,7 @@ class Case:
         own: whether the scenario leaves the format of the weights to the model.
         apart: pairs of a prefill and a decode layout between which no KV can travel, and why not.
         laid_out: ``set/gpu`` whose layouts are timed as measured clusters were.
-        slips: numbers of the question that look like a slip of the unit, full sentences.
+        slips: numbers that look like a slip of the unit, and keys that change nothing here, full sentences.
         beside: names of the instances that are for long contexts, under the policy's rules for these.
     """
 

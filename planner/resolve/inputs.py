@@ -28,6 +28,7 @@ from planner.resolve.reference import open_reference
 from planner.resolve.row_checks import row_problems
 from planner.resolve.timings import Timings, timings_of
 from planner.resolve.unit_slips import slips, watt_slips
+from planner.resolve.unread import unread
 from planner.resolve.variants import Measured, measured_profiles, others, variants_of
 from planner.resolve.weights import check_named
 from planner.resolve.workload import Asked, asked
@@ -90,8 +91,8 @@ class Inputs:
 
     @property
     def slips(self) -> tuple[str, ...]:
-        """Numbers of the question that look like a slip of the unit, full sentences."""
-        return slips(self.scenario, self.machines, self.asked.demand)
+        """Numbers that look like a slip of the unit, and keys that change nothing here; full sentences."""
+        return (*slips(self.scenario, self.machines, self.asked.demand), *unread(self.scenario, self.asked))
 
 
 def scenario_of(question: Scenario | Inputs) -> Scenario:

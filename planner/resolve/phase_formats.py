@@ -47,6 +47,11 @@ def phases_apart(
             f"{key}: found {said} beside policy.name {', '.join(together)}; expected a policy with phases apart: "
             f"{' or '.join(SPLIT)}"
         )
+    if scenario.policy.mixed_pool:
+        raise BadInput(
+            f"{key}: found {said} beside policy.mixed_pool; expected null, or no mixed pool: a worker that is borrowed "
+            "serves the other phase, in one format of weights"
+        )
     if scenario.model.checkpoint:
         raise BadInput(f"{key}: found {said} beside model.checkpoint, which names weights of one format; expected null")
     mine = [p for p in profiles if p.gpu in gpus]

@@ -41,7 +41,7 @@ def keys(model: type[BaseModel], path: Path = ()) -> Iterator[tuple[Path, Any]]:
     """Every key of a model and of the models inside it, each with its annotation; of a list the first place."""
     for name, field in model.model_fields.items():
         where = (*path, name)
-        inner = list(_models(field.annotation))
+        inner = list(models_in(field.annotation))
         if not inner:
             yield where, field.annotation
         several = "tuple[" in str(field.annotation)
@@ -49,11 +49,12 @@ def keys(model: type[BaseModel], path: Path = ()) -> Iterator[tuple[Path, Any]]:
             yield from keys(each, (*where, 0) if several else where)
 
 
-def _models(annotation: object) -> Iterator[type[BaseModel]]:
+def models_in(annotation: object) -> Iterator[type[BaseModel]]:
+    """The models that an annotation names."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for part in get_args(annotation):
-        yield from _models(part)
+        yield from models_in(part)
 
 
 def senseless(path: Path, annotation: object) -> tuple[Any, ...]:

@@ -75,7 +75,8 @@ def test_scenario_page_is_current() -> None:
     """``docs/scenario.md`` is what the schema says of every key: its default and its meaning."""
     head = (
         "# Scenario keys\n\nEvery key of a scenario file, with its default; null or empty where none is shown. "
-        "`phasewise new` writes an example, `phasewise check --schema` prints JSON Schema. "
+        "`phasewise new` writes an example, `phasewise check --schema` prints JSON Schema. `check` names keys that "
+        "change nothing. "
         "Several `models`: [fleets.md](fleets.md).\n"
     )
     same_as_golden(head + "".join(page(Scenario)), ROOT / "docs" / "scenario.md")

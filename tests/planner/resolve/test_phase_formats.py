@@ -83,3 +83,9 @@ def test_what_cannot_be_joined_is_refused(words: tuple[str, ...], reason: str) -
 
 def _silent(_words: str, _done_frac: float) -> None:
     """Said to no one."""
+
+
+def test_a_pool_that_borrows_has_one_format() -> None:
+    """A worker that serves the other phase does so with the weights it has: two formats would answer unlike."""
+    with pytest.raises(BadInput, match=r"model.prefill_dtype: found fp4 beside policy.mixed_pool"):
+        read_inputs(asked("model.prefill_dtype=fp4", "policy.mixed_pool=true"))
