@@ -67,6 +67,7 @@ class ProfileRow(_Strict):
     engine_version: str
     profile_set: str
     overhead_us: float = Field(ge=0)
+    mixed_us: float = Field(0.0, ge=0)
     tokens: list[Knot]
     batch: list[Knot]
     new_tokens: list[Knot]
@@ -336,7 +337,8 @@ def _profile(row: ProfileRow) -> KernelProfile:
     plain |= {name: np.array(plain[name], dtype=np.int64) for name in KNOTS}
     plain |= {f"{name}_s": np.array(getattr(row, f"{name}_us"), dtype=np.float64) * 1e-6 for name in TIMES}
     plain |= {name: np.array([[cell == "1" for cell in line] for line in getattr(row, name)]) for name in MASKS}
-    plain |= {"overhead_s": row.overhead_us * 1e-6, "provenance": Provenance(**row.provenance.model_dump())}
+    plain |= {"overhead_s": row.overhead_us * 1e-6, "mixed_s": row.mixed_us * 1e-6}
+    plain |= {"provenance": Provenance(**row.provenance.model_dump())}
     return KernelProfile(**plain)
 
 
@@ -351,6 +353,8 @@ def _row(profile: KernelProfile) -> dict[str, Any]:
     row |= {f"{name}_us": _table(row.pop(f"{name}_s")) for name in TIMES}
     row |= {name: ["".join("01"[int(cell)] for cell in line) for line in row[name]] for name in MASKS}
     row["overhead_us"] = _microseconds(row.pop("overhead_s"))
+    if mixed_s := row.pop("mixed_s"):
+        row["mixed_us"] = _microseconds(mixed_s)
     row["measured_frac"] = round(profile.measured_frac, 3)
     row["provenance"] = {field.name: getattr(profile.provenance, field.name) for field in fields(profile.provenance)}
     return row

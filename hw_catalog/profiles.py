@@ -16,6 +16,7 @@ class KernelProfile:
     """Times of one model on one group of GPUs of one type, seconds, whole model (all layers).
 
     step = overhead + linear(tokens in the step) + prefill_attention(new, past) + decode_attention(batch, context)
+           + mixed, where prompts and decodes share it
 
     Attributes:
         gpu: catalog id of the GPU it was measured on.
@@ -47,6 +48,7 @@ class KernelProfile:
         dp: ranks of attention data parallelism. Tokens, batches and attention are those of one rank, all others having
             as much to do; experts are spread over the ``tp`` times ``dp`` GPUs of all ranks.
         draft_tokens: that a decode step verifies beside the token of each request. Never in a file.
+        mixed_s: what a step that carries prompts and decodes takes beyond its parts: its attention is two kernels.
     """
 
     gpu: str
@@ -76,3 +78,4 @@ class KernelProfile:
     beyond_tokens: int = 0
     dp: int = 1
     draft_tokens: int = 0
+    mixed_s: float = 0.0

@@ -16,7 +16,7 @@ def as_run(profile: KernelProfile, timing: EngineTiming, layers: int) -> KernelP
     """The same surfaces with the engine's host time and its factors on the kernels in them; ``layers`` of the model.
 
     overhead = overhead + step_s
-    linear_prefill, prefill_attention = prefill_ratio · (themselves); the first at least layers · eager_layer_s
+    linear_prefill, prefill_attention, mixed = prefill_ratio · (themselves); the first at least layers · eager_layer_s
     linear_decode = decode_ratio · linear_decode - layers · fused_layer_s
     decode_attention(batch, context) = decode_ratio · decode_attention + step_per_request_s · batch
     """
@@ -29,6 +29,7 @@ def as_run(profile: KernelProfile, timing: EngineTiming, layers: int) -> KernelP
         overhead_s=profile.overhead_s + timing.step_s,
         linear_prefill_s=np.maximum(timing.prefill_ratio * profile.linear_prefill_s, layers * timing.eager_layer_s),
         prefill_attention_s=timing.prefill_ratio * profile.prefill_attention_s,
+        mixed_s=timing.prefill_ratio * profile.mixed_s,
         linear_decode_s=np.maximum(linear_s - fused_s, (1 - FUSED_FRAC) * linear_s),
         decode_attention_s=timing.decode_ratio * profile.decode_attention_s + per_request_s,
     )

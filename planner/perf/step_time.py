@@ -1,6 +1,8 @@
 """How long one step of an instance takes.
 
-step = overhead + linear(tokens) + Σ prefill_attention(new, past) + decode_attention(batch, mean context)
+step = overhead + linear(tokens) + Σ prefill_attention(new, past) + decode_attention(batch, mean context) + mixed
+
+``mixed`` is what a step with both prompts and decodes takes beyond its parts.
 
 The tables are read as they were measured, dips and tile steps included; between knots they are interpolated
 linearly, beyond the last knot continued along the last segment (the ``max_`` properties say where that is); decode
@@ -62,7 +64,7 @@ class StepTime:
 
     __slots__ = (
         "_attention_columns", "_attention_table", "_contexts", "_curves", "_decode_attention", "_decode_ratio",
-        "_linear_decode", "_linear_prefill", "_mixed_ratio", "_overhead_s", "_pasts", "_prefill_attention",
+        "_linear_decode", "_linear_prefill", "_mixed_ratio", "_mixed_s", "_overhead_s", "_pasts", "_prefill_attention",
         "_prefill_ratio", "_surfaces", "profile", "ranks",
     )  # fmt: skip
 
@@ -80,7 +82,7 @@ class StepTime:
         self._prefill_ratio = prefill_slowdown_ratio
         self._decode_ratio = decode_slowdown_ratio
         self._mixed_ratio = mixed_slowdown_ratio
-        self._overhead_s = profile.overhead_s
+        self._overhead_s, self._mixed_s = profile.overhead_s, profile.mixed_s
         self._linear_prefill = dense(profile.tokens, profile.linear_prefill_s)
         self._linear_decode = dense(profile.batch, profile.linear_decode_s)
         self._attention_table = (
@@ -339,9 +341,9 @@ class StepTime:
         return row
 
     def _decode_attention_s(self, batch: int, mean_context_tokens: float) -> float:
-        """Decode attention of a batch that shares its step with prefill work."""
+        """Decode attention of a batch that shares its step with prefill work, and what sharing takes."""
         row = self._decode_attention_row(batch)
-        return line(self._contexts, row, mean_context_tokens)
+        return line(self._contexts, row, mean_context_tokens) + self._mixed_s
 
     def _attend(self, new: int, past: int) -> float:
         """Attention of ``new`` tokens of one request over ``past`` and themselves."""

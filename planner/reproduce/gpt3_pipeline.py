@@ -4,12 +4,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from planner.perf.step_time import StepTime
+from hw_catalog.profiles import KernelProfile
+from planner.reproduce.at_once import Batching, physics_of, served
 from planner.reproduce.claims import Claim, claim
-from planner.reproduce.closed_batch import Served, Serving, serve
-from planner.reproduce.sarathi_figures import hybrid_s
 
-LAYERS, WIDTH = 96, 12288
+MACHINE = "dgx-a100"
 STAGES = REPLICAS = 8
 REQUESTS = 10_000
 PD_RATIO = 10
@@ -19,8 +18,6 @@ SEED = 1
 TILE_TOKENS = 256
 PIPELINE_SLOTS, REPLICA_SLOTS = 27, 11
 """Of each micro-batch, of which eight are in flight (the memory leaves no other reading); and of each replica."""
-LINK_BYTES_PER_S = 200e9
-"""Eight ports of 200 Gb/s per DGX A100."""
 
 RATIO_FRAC = 0.05
 """The paper claims 5 % for its simulation; ratios are read with that."""
@@ -35,25 +32,19 @@ def requests() -> list[tuple[int, int]]:
     return [(length - output, output) for length, output in zip(drawn.tolist(), outputs, strict=True)]
 
 
-def pipeline(step: StepTime, tile_tokens: int | None) -> Served:
-    """Eight stages of eight GPUs."""
-    how = Serving(
-        step=step, max_batch_size=PIPELINE_SLOTS, tile_tokens=tile_tokens, pp=STAGES, hybrid_s=hybrid_s(LAYERS),
-        hop_s=WIDTH * 2 / LINK_BYTES_PER_S,
-    )  # fmt: skip
-    return serve(requests(), how)
-
-
-def replicas_s(step: StepTime) -> float:
+def replicas_s(profile: KernelProfile) -> float:
     """Eight replicas of eight GPUs, each with every eighth request, whole prompts beside decodes."""
-    how = Serving(step=step, max_batch_size=REPLICA_SLOTS, tile_tokens=None, hybrid_s=hybrid_s(LAYERS))
-    return max(serve(requests()[i::REPLICAS], how).end_s for i in range(REPLICAS))
+    body = physics_of(profile, MACHINE)
+    mine = [requests()[i::REPLICAS] for i in range(REPLICAS)]
+    return max(served(body, each, Batching.WHOLE, slots=REPLICA_SLOTS).end_s for each in mine)
 
 
-def gpt_3(step: StepTime, reading: str) -> Iterator[Claim]:
-    """Bubbles and run times of the three ways."""
-    sarathi, orca, replicated_s = pipeline(step, TILE_TOKENS), pipeline(step, None), replicas_s(step)
-    bubble = {name: STAGES * float(np.median(served.bubble_s)) for name, served in (("o", orca), ("s", sarathi))}
+def gpt_3(profile: KernelProfile, reading: str) -> Iterator[Claim]:
+    """Bubbles and run times of the three ways: eight stages of eight GPUs, chunked or not, and eight replicas."""
+    pipeline = physics_of(profile, MACHINE, pp=STAGES)
+    sarathi = served(pipeline, requests(), Batching.SARATHI, slots=PIPELINE_SLOTS, tile_tokens=TILE_TOKENS)
+    orca, replicated_s = served(pipeline, requests(), Batching.WHOLE, slots=PIPELINE_SLOTS), replicas_s(profile)
+    bubble = {name: float(np.median(found.bubble_s)) for name, found in (("o", orca), ("s", sarathi))}
     rows = (
         (
             "bubbles of a request, Orca TP-PP over SARATHI, median",

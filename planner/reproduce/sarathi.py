@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 from hw_catalog.profile_files import load_profiles
-from planner.perf.step_time import StepTime
 from planner.reproduce import sarathi_claims as paper
 from planner.reproduce import sarathi_figures as figures
 from planner.reproduce.claims import Claim, Reproduction
@@ -31,9 +30,9 @@ def sarathi(*, progress: Callable[[str, float], None]) -> Reproduction:
         for model in (small, large):
             claims += paper.table_4(model, reading)
         progress(f"{reading}: GPT-3 on 64 GPUs", (i + 5 / 6) / 3)
-        claims += gpt_3(StepTime(figures.gpt_3(linear_ms)), reading)
+        claims += gpt_3(figures.gpt_3(linear_ms), reading)
         claims += paper.underivable(reading)
     progress("current: GPT-3 on 64 GPUs", 5 / 6)
     (today,) = load_profiles(None, model="gpt-3-175b", gpu="a100-sxm", profile_set=CURRENT_SET)
-    claims += gpt_3(StepTime(today), CURRENT)
+    claims += gpt_3(today, CURRENT)
     return Reproduction(claims=tuple(claims))

@@ -3,15 +3,15 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from planner.perf.step_time import StepTime
+from planner.perf.instance import InstancePhysics
 from planner.reproduce import sarathi_figures as figures
+from planner.reproduce.at_once import Batching, physics_of, served
 from planner.reproduce.claims import Claim, claim
-from planner.reproduce.closed_batch import Serving, batch_by_batch_s, serve
 
 TOKENS_1K = 1024
 CHUNK_TOKENS = 256
 BATCHES = 100
-"""Batches' worth of requests behind a throughput: filling and draining then weigh below half a per cent."""
+"""Batches' worth of requests behind a throughput: filling and draining then weigh about one per cent."""
 
 READ_FRAC = 0.02
 """Figures read by eye are within 2 %."""
@@ -45,25 +45,23 @@ class Model:
 
     Attributes:
         words: for people.
-        layers: of the model.
-        step: step time.
+        body: one instance of it.
         values: rows of Table 4: sequence length in 1,024 tokens, batch, P:D, decode speedup, throughput gain.
     """
 
     words: str
-    layers: int
-    step: StepTime
+    body: InstancePhysics
     values: tuple[tuple[int, int, int, float, float], ...]
 
 
 def models(linear_1024_ms: float) -> tuple[Model, Model]:
     """LLaMA-13B on A6000 and LLaMA-33B on A100."""
     small = Model(
-        words="LLaMA-13B on A6000", layers=40, step=StepTime(figures.llama_13b(linear_1024_ms)),
+        words="LLaMA-13B on A6000", body=physics_of(figures.llama_13b(linear_1024_ms), "a6000-1x"),
         values=((1, 6, 50, 5.45, 1.33), (2, 6, 50, 3.26, 1.26), (3, 6, 50, 2.51, 1.22)),
     )  # fmt: skip
     large = Model(
-        words="LLaMA-33B on A100", layers=60, step=StepTime(figures.llama_33b(linear_1024_ms)),
+        words="LLaMA-33B on A100", body=physics_of(figures.llama_33b(linear_1024_ms), "dgx-a100"),
         values=((1, 10, 28, 3.83, 1.25), (2, 5, 63, 4.25, 1.22), (3, 3, 127, 3.51, 1.14)),
     )  # fmt: skip
     return small, large
@@ -77,30 +75,29 @@ def split(sequence_tokens: int, pd_ratio: float) -> tuple[int, int]:
 
 def gain(model: Model, length: int, batch: int, pd_ratio: float, tile_tokens: int | None) -> float:
     """Throughput over that of the baseline; ``tile_tokens`` None overlaps whole prompts, as Orca at best."""
-    prompt, output = split(length * TOKENS_1K, pd_ratio)
-    requests = BATCHES * batch
-    how = Serving(
-        step=model.step, max_batch_size=batch, tile_tokens=tile_tokens, hybrid_s=figures.hybrid_s(model.layers)
-    )
-    ours = serve([(prompt, output)] * requests, how).end_s
-    return batch_by_batch_s(model.step, requests, prompt, output, batch) / ours
+    requests = [split(length * TOKENS_1K, pd_ratio)] * (BATCHES * batch)
+    if tile_tokens is None:
+        ours = served(model.body, requests, Batching.WHOLE, slots=batch)
+    else:
+        ours = served(model.body, requests, Batching.SARATHI, slots=batch, tile_tokens=tile_tokens)
+    return served(model.body, requests, Batching.APART, slots=batch).end_s / ours.end_s
 
 
 def decode_speedup(model: Model, context_tokens: int, batch: int) -> float:
     """Time of a token in a decode-only batch over what one adds to a chunk of the same iteration."""
-    decodes, step = batch - 1, model.step
+    decodes, step = batch - 1, model.body.step
     chunk = [(CHUNK_TOKENS - decodes, 0)]
-    hybrid_s = step.prefill_s(chunk, decodes, decodes * context_tokens) + figures.hybrid_s(model.layers)
+    hybrid_s = step.prefill_s(chunk, decodes, decodes * context_tokens)
     marginal_s = (hybrid_s - step.prefill_s(chunk)) / decodes
     return step.decode_s(batch, context_tokens) / batch / marginal_s
 
 
 def table_2(model: Model, reading: str) -> Iterator[Claim]:
     """What one batch of each kind takes."""
-    step, own = model.step, "an input of the profile"
+    step, own = model.body.step, "an input of the profile"
     prefill_s = step.prefill_s([(TOKENS_1K, 0)])
     decode_s = step.decode_s(4, TOKENS_1K)
-    hybrid_s = step.prefill_s([(1021, 0)], 3, 3 * TOKENS_1K) + figures.hybrid_s(model.layers)
+    hybrid_s = step.prefill_s([(1021, 0)], 3, 3 * TOKENS_1K)
     rows = (
         ("prefill-only batch of 1,024 tokens, ms", 234.8, prefill_s * 1e3, own),
         ("decode-only batch of four at 1,024, ms", 49.96, decode_s * 1e3, own),
@@ -119,7 +116,7 @@ def table_2(model: Model, reading: str) -> Iterator[Claim]:
 
 def prices(model: Model, reading: str) -> Iterator[Claim]:
     """What a decoded token costs beside a prompt token, and the step at the edge of a tile."""
-    step = model.step
+    step = model.body.step
     prefill_s = step.prefill_s([(TOKENS_1K, 0)]) / TOKENS_1K
     for batch, paper in FIG_3_RATIO.items():
         ours = step.decode_s(batch, TOKENS_1K) / batch / prefill_s

@@ -38,6 +38,7 @@ HYBRID_MS = HYBRID_ATTENTION_MS - PREFILL_ATTENTION_MS - 3 / 4 * DECODE_ATTENTIO
 
 TABLE_TOKENS = 1024
 LAYERS_13B, WIDTH_13B = 40, 5120
+LAYERS = {"llama-13b": LAYERS_13B, "llama-33b": 60, "gpt-3-175b": 96}
 A6000_FLOPS, A6000_BYTES_PER_S = 154.8e12, 768e9
 """Dense bf16 peak and memory bandwidth of an RTX A6000 (vendor; recalled)."""
 A100_FLOPS, A100_BYTES_PER_S = 312e12, 2.039e12
@@ -70,24 +71,20 @@ def llama_13b(linear_1024_ms: float = LINEAR_MS[1024]) -> KernelProfile:
 
 def llama_33b(linear_1024_ms: float = LINEAR_MS[1024]) -> KernelProfile:
     """LLaMA-33B on one A100, carried over from LLaMA-13B on A6000 by bytes, operations and peaks."""
-    return _carried(llama_13b(linear_1024_ms), "llama-33b", layers=60, width=6656, tp=1)
+    return _carried(llama_13b(linear_1024_ms), "llama-33b", width=6656, tp=1)
 
 
 def gpt_3(linear_1024_ms: float = LINEAR_MS[1024]) -> KernelProfile:
     """GPT-3 on eight A100 side by side, carried over from LLaMA-13B on A6000, with two all-reduces a layer."""
-    return _carried(llama_13b(linear_1024_ms), "gpt-3-175b", layers=96, width=12288, tp=8)
+    return _carried(llama_13b(linear_1024_ms), "gpt-3-175b", width=12288, tp=8)
 
 
-def hybrid_s(layers: int) -> float:
-    """What a step that carries prompt and decodes takes beyond its parts, for a model of so many layers."""
-    return HYBRID_MS * 1e-3 * layers / LAYERS_13B
-
-
-def _carried(base: KernelProfile, model: str, *, layers: int, width: int, tp: int) -> KernelProfile:
+def _carried(base: KernelProfile, model: str, *, width: int, tp: int) -> KernelProfile:
     """A profile on A100: memory times by bytes and bandwidth, the rest by operations and peak, at equal efficiency.
 
     The part of a linear time that is arithmetic is what remains of it, in the p-norm, above that of one token.
     """
+    layers = LAYERS[model]
     ops = layers * width**2 / (LAYERS_13B * WIDTH_13B**2) / tp
     pairs = layers * width / (LAYERS_13B * WIDTH_13B) / tp
     compute, memory = A6000_FLOPS / A100_FLOPS, A6000_BYTES_PER_S / A100_BYTES_PER_S
@@ -123,6 +120,6 @@ def _profile(
         decode_attention_s=np.outer(batch, context) * cached_s,
         decode_extrapolated=np.broadcast_to((not measured) | (context > TABLE_TOKENS), (len(batch), len(context))),
         prefill_extrapolated=~(measured & np.logical_and.outer(NEWS == TABLE_TOKENS, PASTS == 0)),
-        measured_frac=1.0 if measured else 0.0,
+        measured_frac=1.0 if measured else 0.0, mixed_s=HYBRID_MS * 1e-3 * LAYERS[model] / LAYERS_13B,
         provenance=Provenance(kind=kind, source="SARATHI (arXiv 2308.16369v1), Table 2, Fig. 7", date=READ, note=note),
     )  # fmt: skip

@@ -43,7 +43,7 @@ COUNTS = {
     "machine_gpus", "machine_types", "machines", "max_batch_size",
     "max_preemptions", "max_rounds", "n", "params", "pp", "preemptions", "prompt_machines",
     "published_active_params", "published_params", "rack_units", "refused", "requests", "restarted", "running",
-    "seeds", "skipped_rows", "slices", "steps", "token_machines", "tp", "tps", "transfers", "unfinished", "waiting",
+    "seeds", "skipped_rows", "slices", "token_machines", "tp", "tps", "transfers", "unfinished", "waiting",
     "base_machines", "churn_machines", "min_up_epochs", "ramp_machines", "started", "stopped",
     "experts", "experts_used", "routed_params", "row_machines",
     "most_base_machines", "most_top_machines", "served_epochs", "top_machines",

@@ -77,7 +77,7 @@ def _put_step(row: np.void, step: StepTime, tables: _Tables) -> None:
             row[f"{name}_n"] = len(values)
     for name in ("prefill_ratio", "decode_ratio", "mixed_ratio"):
         row[name] = getattr(surfaces, name)
-    row["overhead_s"] = profile.overhead_s
+    row["overhead_s"], row["mixed_s"] = profile.overhead_s, profile.mixed_s
     row["stages"] = row["streams"] = row["groups"] = row["group_tokens"] = row["ranks"] = 1
     row["merge_bytes_per_s"] = 1.0
     if isinstance(step, TraversalTime):

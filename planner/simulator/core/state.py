@@ -78,8 +78,8 @@ The rows behind those of all lanes, one an instance, only keep the event of its 
 """
 
 BODY = _record(
-    "overhead_s prefill_ratio decode_ratio mixed_ratio kv_bytes_per_token bandwidth_bytes_per_s latency_s sync_s "
-    "request_s lag_steps hop_latency_s hop_token_s merge_latency_s merge_bytes_per_s "
+    "overhead_s mixed_s prefill_ratio decode_ratio mixed_ratio kv_bytes_per_token bandwidth_bytes_per_s latency_s "
+    "sync_s request_s lag_steps hop_latency_s hop_token_s merge_latency_s merge_bytes_per_s "
     "base_w compute_w bandwidth_w output_w memory_w room_w most_w hit_ratio "
     "tile_tokens token_flops expert_flops pair_flops weight_bytes expert_bytes kv_bytes",
     "linear_prefill linear_prefill_n linear_decode linear_decode_n context context_n new new_n past past_n "

@@ -123,7 +123,7 @@ def step_s(w: World, b: int, tokens: int, attention: float, batch: int, context:
     body = w.bodies[b]
     ratio = body.prefill_ratio
     if batch:
-        attention += shared_decode_attention(w.tables, body, batch, context)
+        attention += shared_decode_attention(w.tables, body, batch, context) + body.mixed_s
         ratio *= body.mixed_ratio
     linear = dense(w.tables, body.linear_prefill, body.linear_prefill_n, tokens + -(-batch // body.ranks))
     return float(body.overhead_s + ratio * (linear + attention))
