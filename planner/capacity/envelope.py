@@ -1,7 +1,7 @@
 """Envelopes: what one instance can carry, as means over a sample of lengths, by the simulator's policies and steps."""
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -36,6 +36,7 @@ class Envelope:
         kv_tokens_s: KV tokens × seconds held per request.
         link_bytes: KV bytes that cross the machine's inter link per request (0 in the mixed role).
         ttft_s: mean time to first token on an idle instance.
+        idle_frac: share of each limit on TTFT and E2E that it takes on an idle instance (none in the decode role).
         tbt_s: step time at the working batch (0 in the prefill role).
         batch: decoding requests at the working point (0 in the prefill role).
         floor_w: watts above idle that its GPUs draw however little it serves: an instance that decodes does so most of
@@ -54,6 +55,7 @@ class Envelope:
     floor_w: float = 0.0
     prefill_j: float = 0.0
     decode_j: float = 0.0
+    idle_frac: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,8 +186,7 @@ def envelope(
     link_bytes = physics.kv_bytes_per_token * float(np.mean(prompts * (outputs > 1))) if moves else 0.0
     batching = policy.batching.at(None if role is Role.DECODE else chunk_tokens, physics.step)
     alone = cut(physics, batching, part.computed_tokens, 0, 0.0).whole_s()
-    if role is not Role.DECODE:
-        _check_unloaded(physics, alone, outputs, mine)
+    idle_frac = () if role is Role.DECODE else tuple(_unloaded(physics, alone, outputs, mine))
     if role is Role.PREFILL or (role is Role.MIXED and not share_moving):
         transfer_s = share_moving * physics.link.latency_s + link_bytes / physics.link.bandwidth_bytes_per_s
         one_by_one = chunk_tokens is not None and float(np.mean(prompts)) > MANY_CHUNKS * chunk_tokens
@@ -194,11 +195,11 @@ def envelope(
         return Envelope(
             prefill_s=busy_s, decode_s=0.0, prefill_j=busy_s * prefill_above_w(physics, part.computed_tokens),
             kv_tokens_s=float(np.mean(prompts * alone)) + float(np.mean(prompts)) * transfer_s,
-            link_bytes=link_bytes, ttft_s=float(alone.mean()), tbt_s=0.0, batch=0.0,
+            link_bytes=link_bytes, ttft_s=float(alone.mean()), tbt_s=0.0, batch=0.0, idle_frac=idle_frac,
         )  # fmt: skip
     context = mean_context_tokens(prompts, outputs)
     point = _Point(role, physics, batching, part, mine, alone, context, chunk_tokens is not None)
-    return _decoding(point, link_bytes)
+    return replace(_decoding(point, link_bytes), idle_frac=idle_frac)
 
 
 def _decoding(point: "_Point", link_bytes: float) -> Envelope:
@@ -245,8 +246,8 @@ def _check_memory(role: Role, physics: InstancePhysics, prompts: Ints, outputs: 
         raise Unfit(f"{words} ({longest} tokens)", "memory")
 
 
-def _check_unloaded(physics: InstancePhysics, alone: Floats, outputs: Ints, bounds: Bounds) -> None:
-    """An objective that an idle instance misses is out of reach."""
+def _unloaded(physics: InstancePhysics, alone: Floats, outputs: Ints, bounds: Bounds) -> Iterator[float]:
+    """Share of each limit that an idle instance takes; an objective that it misses is out of reach."""
     fastest_s = physics.step.decode_s(1, 1)
     for slo, unit in bounds:
         if slo.metric not in (Metric.TTFT, Metric.E2E):
@@ -258,6 +259,7 @@ def _check_unloaded(physics: InstancePhysics, alone: Floats, outputs: Ints, boun
             sign = slo.unit.symbol
             words = f"{slo.name} is {best:.3g} {sign} on an idle instance, the limit is {slo.limit:g} {sign}"
             raise Unfit(words, "latency")
+        yield best / slo.limit
 
 
 def _packed_prefill_s(physics: InstancePhysics, batching: Batching, prompts: Ints) -> float:

@@ -96,14 +96,16 @@ def _either(
     option: Option, physics: InstancePhysics, policy: Policy, part: ClassDemand, most: int
 ) -> tuple[Envelope, Envelope]:
     """The least work of a phase of its own and of the other one at an instance that may compute both."""
-    planned, nothing = option.envelopes[part.request_class.name], {"prefill_s": 0.0, "decode_s": 0.0, "link_bytes": 0.0}
+    planned = option.envelopes[part.request_class.name]
     context, tokens = _context(part), float(np.mean(part.output_tokens - 1))
     batches, lanes = _batches(most), physics.stages.count
     token_s = min(physics.step.decode_s(batch, context) / batch for batch in batches)
     prompt_s, decode_s = (s / lanes for s in _beside_s(option, physics, policy, part, batches, token_s))
     full = int(_share_tokens(physics) / context)
     held = tokens * context * _full_step_s(Role.MIXED, physics, full, context)
-    idle = replace(planned, kv_tokens_s=0.0, floor_w=0.0, prefill_j=0.0, decode_j=0.0, **nothing)
+    idle = replace(
+        planned, prefill_s=0.0, decode_s=0.0, link_bytes=0.0, kv_tokens_s=0.0, floor_w=0.0, prefill_j=0.0, decode_j=0.0
+    )
     if option.spec.role is Role.PREFILL:
         prompts = replace(planned, prefill_s=min(prompt_s, planned.prefill_s), kv_tokens_s=0.0, link_bytes=0.0)
         return prompts, replace(idle, decode_s=decode_s, kv_tokens_s=held)

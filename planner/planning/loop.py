@@ -1,7 +1,7 @@
 """The planning loop between optimiser and simulator."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from math import ceil, inf
@@ -92,9 +92,11 @@ class PlanningLoop:
     def without_knobs(self) -> "PlanningLoop | None":
         """The same with no clock and no cap to choose, sharing what was simulated; None where there is none anyway."""
         plain = {o.spec.name for o in self.case.options if o.spec.clock_mhz is None and o.spec.cap_w is None}
-        if len(plain) == len(self.case.options):
-            return None
-        kept, least = ([o for o in every if o.spec.name in plain] for every in (self.case.options, self.case.least))
+        return None if len(plain) == len(self.case.options) else self.among(plain)
+
+    def among(self, names: Collection[str]) -> "PlanningLoop":
+        """The same with these options alone, sharing what was simulated."""
+        kept, least = ([o for o in every if o.spec.name in names] for every in (self.case.options, self.case.least))
         other = PlanningLoop(replace(self.case, options=tuple(kept), least=tuple(least)), self.progress, self.drawn_w)
         other._seen, other._full, other._ahead = self._seen, self._full, self._ahead
         other._screen, other._guesses = self._screen, self._guesses

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from planner.planning.alternatives import tradeoffs
 from planner.planning.fit import fit
 from planner.planning.grow import grow
+from planner.planning.late import without_late
 from planner.planning.local_search import climb, descend, evaluations
 from planner.planning.loop import PlanningLoop, no_plan
 from planner.planning.plausibility import peak_shares
@@ -51,6 +52,8 @@ def first(loop: PlanningLoop) -> First | NoPlan:
         if not isinstance(guessed, NoPlan) and (held := grow(loop, guessed[0])):
             return First(held=held, searched=True)
     found = loop.propose_and_tighten()
+    if isinstance(found, NoPlan):
+        found = without_late(loop, found)
     if isinstance(found, NoPlan):
         found = fit(loop, found)
     if isinstance(found, NoPlan):

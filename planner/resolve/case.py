@@ -37,7 +37,8 @@ class Case:
         reference: what slowdowns are measured against; None where no objective is one.
         asked: the workload.
         options: what the optimiser may buy, ordered by name.
-        least: the same options with the least work that their requests can take, which bounds are proven with.
+        least: the options with the least work that their requests can take, which bounds are proven with; also those
+            that others beat by estimate alone.
         excuses: what it may not, and why.
         physics: spec name -> physics of that instance, offered or not.
         profiles: spec name -> the measured surfaces behind it.

@@ -9,6 +9,9 @@ from planner.results.evidence import Excuse
 DOMINANCE_RATIO = 1.05
 """An option goes where another on the same GPUs takes this much less time for every class: claims are no better."""
 
+ROOMY_FRAC = 0.5
+"""Share of a latency limit that leaves queues as much again: below it a faster idle instance is no advantage."""
+
 TIE_FRAC = 1e-9
 """Claims that differ by no more are the same: what is left between them is rounding."""
 
@@ -40,7 +43,8 @@ def undominated(options: Sequence[Option]) -> tuple[list[Option], tuple[Excuse, 
 def _dominates(one: Option, other: Option) -> bool:
     """Whether an option serves all that another does, each for clearly less time.
 
-    It may hold more memory meanwhile, as long as its time runs out first.
+    It may hold more memory meanwhile, as long as its time runs out first. Where a limit on latency leaves it little
+    room it must be as quick without load: what is cheap but late is no substitute.
     """
     for name, theirs in other.envelopes.items():
         mine = one.envelopes.get(name)
@@ -50,6 +54,8 @@ def _dominates(one: Option, other: Option) -> bool:
         if busy_s * DOMINANCE_RATIO > theirs.prefill_s + theirs.decode_s:
             return False
         if held_s > max(theirs.kv_tokens_s / other.kv_tokens, busy_s):
+            return False
+        if any(a > max(ROOMY_FRAC, b) for a, b in zip(mine.idle_frac, theirs.idle_frac, strict=True)):
             return False
     return True
 

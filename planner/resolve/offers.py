@@ -1,5 +1,6 @@
 """Third pass: what every machine type offers in every role, as options or with an excuse."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from math import inf
 
@@ -26,7 +27,7 @@ class Offers:
 
     Attributes:
         options: what may be bought.
-        least: the same with the least work that their requests can take.
+        least: the same with the least work that their requests can take, and what an estimate alone keeps out.
         excuses: what may not, and why.
         physics: spec name -> physics of that instance, offered or not.
         profiles: spec name -> the measured surfaces behind it.
@@ -72,7 +73,21 @@ class Offers:
         kept, refused = undominated(offered)
         self.options += kept
         self.least += [at_least(o, self.physics[o.spec.name], replica.rules, self._demand) for o in kept]
+        self.least += self._beaten([o for o in offered if o not in kept], offered, replica.rules)
         self.excuses += refused
+
+    def _beaten(self, beaten: Sequence[Option], offered: Sequence[Option], rules: Policy) -> list[Option]:
+        """The least work of chunk sizes that are worse by estimate alone: no bound may do without them.
+
+        One stands for all: with the largest chunk it may take every step that the others take, with the most memory it
+        holds what they hold.
+        """
+        if not beaten:
+            return []
+        largest = max(offered, key=lambda o: o.spec.chunk_tokens or 0)
+        roomy = max(offered, key=lambda o: o.kv_tokens)
+        most = replace(largest, kv_tokens=roomy.kv_tokens)
+        return [replace(at_least(most, self.physics[roomy.spec.name], rules, self._demand), spec=beaten[-1].spec)]
 
     def _chunks(self, rules: Policy, role: Role, body: InstancePhysics) -> tuple[int | None, ...]:
         """Chunk sizes of a role: all for the optimiser to choose from where the role lives on prompts.
