@@ -7,7 +7,7 @@ import typer
 
 from planner import __version__
 from planner.cli import catalogs, comparisons, exports, plans, profiling, reproductions, starting, truth, workload
-from planner.cli.terminal import verb
+from planner.cli.terminal import Once, verb
 
 _ABOUT = """Plan LLM inference clusters: machines, phases and layouts, validated by simulation.
 
@@ -45,7 +45,7 @@ def build() -> typer.Typer:
     _add(app, truth.accuracy, truth.calibrate, profiling.profile)
     _add(app, catalogs.models, catalogs.machines)
     catalog = _group("catalog", "List and check hardware and prices, every number with its source.")
-    catalog.command("list")(verb(catalogs.listing))
+    catalog.command("list", cls=Once)(verb(catalogs.listing))
     _add(catalog, catalogs.show, catalogs.check, catalogs.bake)
     demand = _group("workload", "Describe traces, and draw traces from built-in workloads.")
     _add(demand, workload.stats, workload.generate)
@@ -61,7 +61,7 @@ def build() -> typer.Typer:
 
 def _add(group: typer.Typer, *acts: Callable[..., None]) -> None:
     for act in acts:
-        group.command()(verb(act))
+        group.command(cls=Once)(verb(act))
 
 
 def _group(name: str, about: str | None) -> typer.Typer:

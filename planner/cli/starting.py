@@ -77,7 +77,6 @@ def asked(
     from planner.scenario import Scenario, document_of
     from planner.scenario.flags import Flags, assumed, question, scenario_text
     from planner.scenario.fleet import Fleet
-    from planner.scenario.reading import override
     from planner.scenario.trace_columns import columns_of
 
     given = Flags(**{name: value for name, value in asdict(words).items() if name != "save"})
@@ -97,20 +96,18 @@ def asked(
             return several, (file, *(each for part in several.parts().values() for each in files_of(part)))
         one = Scenario.parse(document)
         return one, files_of(one, file)
-    found = Scenario.parse(override(question(given), sets or ()))
+    found = Scenario.parse(question(given, sets or ()))
     for sentence in assumed(given):
         note(f"phasewise: {sentence}; --prompt and --output take MEDIAN:P95")
     if words.save is not None:
-        _save(words.save, scenario_text(given), sets)
+        _save(words.save, scenario_text(given, sets or ()))
     return found, files_of(found)
 
 
-def _save(path: Path, text: str, sets: list[str] | None) -> None:
+def _save(path: Path, text: str) -> None:
     """Write the words as a file that asks the same."""
     from planner.files.writing import unwritable, write_whole
 
-    if sets:
-        raise BadInput("--save: found --set beside it, which the file would not hold; expected one of the two")
     if path.exists():
         raise BadInput(f"--save {path}: exists already; expected a new file")
     if why := unwritable(path):
@@ -144,7 +141,8 @@ def new(
     examples = {key: file.read_text(encoding="utf-8") for key, file in sorted(files.items()) if not key.startswith("_")}
     if listing or name is None:
         about = {key: text.partition("\n")[0].removeprefix("# ") for key, text in examples.items()}
-        write(plan_file.dumps(about) if json else "".join(f"{key:<20} {line}\n" for key, line in about.items()))
+        width = max(map(len, about)) + 1
+        write(plan_file.dumps(about) if json else "".join(f"{key:<{width}} {line}\n" for key, line in about.items()))
         return
     if name not in examples:
         raise BadInput(f"new: there is no example '{name}'; {nearest(name, examples)}")
@@ -168,7 +166,7 @@ def _from_trace(trace: Path, out: Path | None, keys: dict[str, Any]) -> None:
     if why := unwritable(path):
         raise BadInput(f"--out {path}: {why}")
     read = by_option(lambda: read_trace(trace, **keys))
-    write_whole(path, scenario_for(trace, stats(read), directory=path.parent, keys=keys))
+    write_whole(path, scenario_for(trace, stats(read), path=path, keys=keys))
     for words in read.notes:
         note(words)
     note(f"wrote {path}; look at what is marked, then: phasewise plan {path}")

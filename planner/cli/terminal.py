@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
 
 import typer
+from typer.core import TyperCommand
 
 from hw_catalog.errors import CatalogError
 from planner.errors import BadInput, ExitCode
@@ -76,6 +77,25 @@ ENDINGS: Mapping[str, ExitCode] = {
 """Why there is no plan -> how the process ends."""
 
 _Debug = Annotated[bool, typer.Option("--debug", help="show the traceback of a bug")]
+
+
+class Once(TyperCommand):
+    """A command whose options that hold one value are given once: of two the last would win in silence."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401  typer's own click
+        """Read the words.
+
+        Raises:
+            Exit: an option is there twice; each is named.
+        """
+        _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        single = [p for p in order if p.param_type_name == "option" and not getattr(p, "multiple", False)]
+        valued = [p for p in single if not getattr(p, "is_flag", False)]
+        twice = {p.opts[0]: valued.count(p) for p in valued if valued.count(p) > 1}
+        if twice:
+            complain(*(f"{name}: found {count} times; expected once" for name, count in twice.items()))
+            raise typer.Exit(ExitCode.BAD_INPUT)
+        return super().parse_args(ctx, args)
 
 
 def verb(act: Callable[..., None]) -> Callable[..., None]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from planner.errors import BadInput
-from planner.results.sweep import Knob
+from planner.results.sweep import Knob, short_names
 from planner.scenario import Scenario
 from planner.scenario.fleet import OWN, Fleet
 from planner.scenario.reading import steps
@@ -78,7 +78,7 @@ def grid(scenario: Scenario | Fleet, varied: Sequence[Knob]) -> tuple[Asked, ...
     Raises:
         BadInput: with every problem that any of them has, each once.
     """
-    short = _short_names(varied)
+    short = short_names([knob.key for knob in varied])
     asked: list[Asked] = []
     problems: dict[str, None] = {}
     for values in product(*(knob.values for knob in varied)):
@@ -110,12 +110,3 @@ def _keys(scenario: Scenario | Fleet, key: str) -> Iterator[str]:
         yield from (f"models.{number}.{key}" for number in range(len(scenario.models)))
     else:
         yield key
-
-
-def _short_names(varied: Sequence[Knob]) -> dict[str, str]:
-    """The last step of every key, or the whole key where two end alike."""
-    lasts = [steps(knob.key)[-1] for knob in varied]
-    return {
-        knob.key: last if lasts.count(last) == 1 and not last.isdigit() else knob.key
-        for knob, last in zip(varied, lasts, strict=True)
-    }

@@ -18,19 +18,18 @@ def figures(
     """What a plan comes to; of one that no simulation has seen, as planned."""
     case, totals = loop.case, plan.totals
     profile = case.profiles[plan.pools[0].spec.name]
-    prompt, output = _tokens_per_s(loop, plan)
-    good_prompt, good_output = prompt, output
-    if seen and seen.good_prompt_tokens_per_s is not None and seen.good_output_tokens_per_s is not None:
-        good_prompt, good_output = seen.good_prompt_tokens_per_s, seen.good_output_tokens_per_s
+    prompt, planned_output = _tokens_per_s(loop, plan)
+    output = seen.output_tokens_per_s if seen else planned_output
+    useful = 1.0 if seen is None or seen.attainment_frac > 0 else 0.0  # tokens that all came too late have no price
     prefill_usd = sum(_prefill_frac(loop, pool) * _usd_per_h(loop, pool) for pool in plan.pools)
     return Choice(
         variant=case.variant, engine=profile.engine, engine_version=profile.engine_version, policy=case.policy.name,
         allowed=allowed, standing=standing, objective_value=abs(worth(loop, plan)), bound=loop.bound,
         cost_usd_per_h=totals.cost_usd_per_h, power_w=totals.power_w, machines=totals.machines, gpus=totals.gpus,
-        gpu_tokens_per_s=(seen.output_tokens_per_s if seen else output) / max(1, totals.gpus),
+        gpu_tokens_per_s=output / max(1, totals.gpus),
         user_tokens_per_s=_per_user(loop, plan, seen),
-        usd_per_million_prompt_tokens=per_million(prefill_usd, good_prompt),
-        usd_per_million_output_tokens=per_million(totals.cost_usd_per_h - prefill_usd, good_output),
+        usd_per_million_prompt_tokens=per_million(prefill_usd, prompt * useful),
+        usd_per_million_output_tokens=per_million(totals.cost_usd_per_h - prefill_usd, output * useful),
     )  # fmt: skip
 
 

@@ -57,7 +57,8 @@ def _other(plan: ValidatedPlan, row: Choice) -> str:
         change = round(row.objective_value / max(1e-9, plan.objective_value) - 1, _DIGITS)
         value += f" ({'+' if change >= 0 else '-'}{percent(abs(change))})"
     what = f"{row.variant.dtype} weights, {row.variant.kv_dtype} KV, {row.engine}, {_policy(row)}"
-    return f"{value}, {_seen(row)}{_kept_out(plan, row)}: {what}, {plural(row.machines, 'machine')}"
+    machines = f", {plural(row.machines, 'machine')}" if row.simulated else ""  # a bound is that of no certain machines
+    return f"{value}, {_seen(row)}{_kept_out(plan, row)}: {what}{machines}"
 
 
 def _worth(objective: str, row: Choice) -> str:

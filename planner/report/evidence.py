@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from planner.report.html.charts import latencies, over_time
 from planner.report.html.drawings import margin
+from planner.report.money import longest_gap
 from planner.report.page import Cell, Chip, Lines, Section, Table, Tone, columns, section
 from planner.report.words import amount, percent, rate, seconds
 from planner.results.cells import Pooled
@@ -29,9 +30,10 @@ def _objective_row(e: Evidence) -> tuple[Cell, ...]:
     """An objective with its interval beside its limit."""
     limit, measured, low, high = (amount(value, e.unit) for value in (e.limit, e.measured, e.low, e.high))
     said = Chip(words=e.verdict.words, tone=_TONES[e.verdict])
-    words = f"{e.key}: {measured}, interval {low} to {high}, limit {limit}, {said.words}"
+    between = "exact" if e.low == e.high else f"{low} to {high}"  # every request of a log is seen: nothing is estimated
+    words = f"{e.key}: {measured}, interval {between}, limit {limit}, {said.words}"
     picture = margin(e.low / e.limit, e.measured / e.limit, e.used_ratio, words, tone=said.tone)
-    return e.key, picture, limit, measured, f"{low} to {high}", said, number(e.n)
+    return e.key, picture, limit, measured, between, said, number(e.n)
 
 
 def objectives(evidence: Sequence[Evidence]) -> Table:
@@ -93,7 +95,8 @@ def served_how(judgement: Judgement) -> Iterator[str]:
         yield f"Failures: requests were lost with a machine and served again {judgement.restarted:,} times."
     yield (
         f"Goodput: {rate(judgement.goodput_req_per_s)} met every objective jointly "
-        f"({judgement.attainment_frac * 100:.1f} %); {number(round(judgement.output_tokens_per_s))} output tokens/s."
+        f"({judgement.attainment_frac * 100:.1f} %{longest_gap(judgement)}); "
+        f"{number(round(judgement.output_tokens_per_s))} output tokens/s."
     )
     yield from _stalls(judgement)
     yield from _bubbles(judgement)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import isinf
 
-from planner.report.money import NONE, good_output_tokens_per_s
+from planner.report.money import NONE, longest_gap, useful_tokens_per_s
 from planner.report.page import Tile
 from planner.report.power import energy_tile
 from planner.report.words import dollars, percent, rate, spares_down
@@ -24,9 +24,9 @@ class Figures:
         spares: of them, how many may be down.
         gpus: in them.
         usd_per_h: of the machines alone.
-        prompt_usd: of a million prompt tokens within the objectives; None where no request met them all, and where the
-            money is not divided.
-        output_usd: of a million output tokens within the objectives; None where no request met them all.
+        prompt_usd: of a million prompt tokens, all that are computed; None where no request met every objective, and
+            where the money is not divided.
+        output_usd: of a million output tokens, all that are generated; None where no request met every objective.
         divided: ``output_usd`` is without what prompts cost.
         output_tokens_per_s: of all GPUs.
         user_tokens_per_s: of the median request while it decodes; None where not known.
@@ -60,6 +60,11 @@ class Figures:
         """Output tokens, over all GPUs bought."""
         return self.output_tokens_per_s / max(1, self.gpus)
 
+    @property
+    def megawatt_tokens_per_s(self) -> float | None:
+        """Output tokens a second over the megawatts that the machines are expected to draw at the wall."""
+        return self.output_tokens_per_s / self.expected_w * 1e6 if self.expected_w else None
+
 
 def figures_of(candidate: CandidatePlan, judgement: Judgement, priced: Choice | None) -> Figures:
     """The figures of a plan that was simulated.
@@ -70,7 +75,7 @@ def figures_of(candidate: CandidatePlan, judgement: Judgement, priced: Choice | 
         priced: the same plan with its money divided between prompts and outputs; None where that was not asked.
     """
     totals = candidate.totals
-    undivided = per_million(totals.cost_usd_per_h, good_output_tokens_per_s(judgement))
+    undivided = per_million(totals.cost_usd_per_h, useful_tokens_per_s(judgement, judgement.output_tokens_per_s))
     return Figures(
         machines=totals.machines, spares=sum(pool.spares for pool in candidate.pools), gpus=totals.gpus,
         usd_per_h=totals.cost_usd_per_h,
@@ -103,7 +108,9 @@ def figure_lines(found: Figures) -> Iterator[tuple[str, str]]:
     """The figures as facts of a first screen: names and words."""
     money = f"${found.usd_per_month:,.0f}/month"
     yield "Cost", money if found.summed else f"{money}; {per_token(found)}"
-    yield "Throughput", f"{speeds(found)}; {number(round(found.output_tokens_per_s))} output tokens/s"
+    mega = found.megawatt_tokens_per_s
+    per_mw = "" if mega is None else f", {number(round(mega, -3))} per MW expected"
+    yield "Throughput", f"{speeds(found)}; {number(round(found.output_tokens_per_s))} output tokens/s{per_mw}"
     yield "Power", f"{watts(found.rated_w)} rated, {drawn(found)}"
 
 
@@ -139,13 +146,22 @@ def figure_tiles(found: Figures, margin: Margin | None = None) -> Iterator[Tile]
     yield Tile(label="Cost", value=dollars(found.usd_per_h),
                note=f"${found.usd_per_month:,.0f} a month of 730 h, machines alone")  # fmt: skip
     if not found.summed:
-        note = "no request met every objective" if found.output_usd is None else "of requests within the objectives"
+        note = (
+            "no request met every objective"
+            if found.output_usd is None
+            else "in and out together are the cost"
+            if found.divided
+            else "of all tokens generated"
+        )
         both = f"{_usd(found.prompt_usd)} in, {_usd(found.output_usd)} out"
         label = "Per million tokens" if found.divided else "Per million output tokens"
         value = both if found.divided else _usd(found.output_usd)
         yield Tile(label=label, value=NONE if found.output_usd is None else value, note=note)
     yield Tile(label="Output tokens per GPU", value=f"{number(found.gpu_tokens_per_s, 3)}/s",
                note=f"{number(round(found.output_tokens_per_s))}/s in all" + _each(found))  # fmt: skip
+    if (mega := found.megawatt_tokens_per_s) is not None:
+        yield Tile(label="Output tokens per MW", value=f"{number(round(mega, -3))}/s",
+                   note=f"over {watts(found.expected_w or 0, 3)} expected at the wall")  # fmt: skip
     yield Tile(label="Rated power", value=watts(found.rated_w), note=drawn(found))
     if margin:
         yield Tile(
@@ -171,7 +187,7 @@ def tiles(
     yield from figure_tiles(found, margin)
     yield from energy_tile(judgement, candidate.totals)
     yield Tile(label="Goodput", value=rate(judgement.goodput_req_per_s),
-               note=f"{100 * judgement.attainment_frac:.1f} % met all objectives")  # fmt: skip
+               note=f"{100 * judgement.attainment_frac:.1f} % each met all{longest_gap(judgement)}")  # fmt: skip
     if judgement.evidence:
         tightest = max(judgement.evidence, key=lambda e: e.used_ratio)
         used = "out of bounds" if isinf(tightest.high) else f"{percent(tightest.used_ratio)} of its limit"

@@ -53,7 +53,10 @@ def _page(found: Sequence[Best], rows: Sequence[Row]) -> Page:
         good=True,
         headline=f"Every design and split of Splitwise: {number(points)} clusters, each judged",
         about=f"BLOOM-176B; {RATE_REQ_PER_S} req/s, and the price and power of 40 DGX-H100; two minutes",
-        tiles=[Tile(label="Clusters", value=number(points)), Tile(label="Best", value=number(len(found)))],
+        tiles=[
+            Tile(label="Clusters", value=number(points), note="simulated, of every design and split"),
+            Tile(label="Answers", value=number(len(found)), note="best clusters, one for each design and problem"),
+        ],
         sections=sections,
     )
 

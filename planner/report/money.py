@@ -1,4 +1,4 @@
-"""Money per token: of tokens that are worth it, those of requests that met every objective."""
+"""Money per token: of all tokens served, and of those of requests that met every objective one by one."""
 
 from collections.abc import Iterator
 from dataclasses import fields
@@ -17,10 +17,13 @@ def good_output_tokens_per_s(judgement: Judgement) -> float:
     return judgement.output_tokens_per_s * judgement.attainment_frac if good is None else good
 
 
-def good_prompt_tokens_per_s(judgement: Judgement, prompt_tokens_per_s: float) -> float:
-    """The same of prompt tokens, of which ``prompt_tokens_per_s`` were computed in all."""
-    good = judgement.good_prompt_tokens_per_s
-    return prompt_tokens_per_s * judgement.attainment_frac if good is None else good
+def useful_tokens_per_s(judgement: Judgement, tokens_per_s: float) -> float:
+    """Tokens that the bill is divided by: all, so that price times tokens is the bill; none where all came too late.
+
+    Objectives are percentiles: a request beyond one is part of what was promised, and a request with one long gap among
+    hundreds is not worthless.
+    """
+    return tokens_per_s if judgement.attainment_frac > 0 else 0.0
 
 
 def simulation_data(judgement: Judgement, candidate: CandidatePlan) -> dict[str, object]:
@@ -31,7 +34,13 @@ def simulation_data(judgement: Judgement, candidate: CandidatePlan) -> dict[str,
 
 
 def token_words(candidate: CandidatePlan, judgement: Judgement) -> Iterator[str]:
-    """What a million output tokens within the objectives cost, in a sentence."""
+    """What a million output tokens cost if only requests that met every objective count, in a sentence."""
     price = per_million(candidate.totals.cost_usd_per_h, good_output_tokens_per_s(judgement))
     words = f"{NONE}, no request met every objective" if price is None else f"${price:,.2f}"
-    yield f"Per million output tokens within the objectives: {words}."
+    gap = longest_gap(judgement)
+    yield f"Per million output tokens if only requests counted that each met every objective{gap}: {words}."
+
+
+def longest_gap(judgement: Judgement) -> str:
+    """How a single request is held to an objective on the time between tokens; empty where there is none."""
+    return ", TBT by their longest gap" if any(each.key.startswith("tbt") for each in judgement.evidence) else ""

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from planner.perf.layout import Role
 from planner.report.html.cluster import colour
 from planner.report.html.drawings import stacked
-from planner.report.money import NONE, good_output_tokens_per_s, good_prompt_tokens_per_s
+from planner.report.money import NONE, useful_tokens_per_s
 from planner.report.page import Block, Drawing, Lines, Section, Table, columns, section
 from planner.report.words import percent
 from planner.results.choice import per_million
@@ -44,9 +44,7 @@ def _balance(candidate: CandidatePlan, judgement: Judgement, picture: Picture) -
         for pool in candidate.pools
     ]
     headings = columns("pool", "#tokens/s", "#per million", "#energy per token", "#busy")
-    caption = (
-        "what a token of each phase takes: money (of tokens within the objectives), and wall energy (≤: at rated power)"
-    )
+    caption = "what a token of each phase takes: money, and wall energy (≤: at rated power)"
     made.append(Table(columns=headings, rows=per_token, caption=caption))
     prefills, decodes = (_machines(candidate, role) for role in (Role.PREFILL, Role.DECODE))
     if prefills and decodes:
@@ -58,10 +56,9 @@ def _balance(candidate: CandidatePlan, judgement: Judgement, picture: Picture) -
 def _per_token(
     pool: Pool, what: Bought, use: PoolUse | None, judgement: Judgement, picture: Picture
 ) -> tuple[str, ...]:
-    """What a token costs in a pool: money of tokens within the objectives, joules of all that it works through."""
+    """What a token costs in a pool: money and joules of all that it works through."""
     tokens = _tokens_per_s(pool.spec.role, judgement, picture)
-    worth = _good_tokens_per_s(pool.spec.role, judgement, picture)
-    cost = per_million(what.price_usd_per_h * pool.machines, worth)
+    cost = per_million(what.price_usd_per_h * pool.machines, useful_tokens_per_s(judgement, tokens))
     power = use.power if use else None
     drawn_w = power.mean_w if power else what.rated_w * pool.machines
     return (
@@ -77,13 +74,6 @@ def _tokens_per_s(role: Role, judgement: Judgement, picture: Picture) -> float:
     return {Role.PREFILL: prompt, Role.DECODE: judgement.output_tokens_per_s}.get(
         role, prompt + judgement.output_tokens_per_s
     )
-
-
-def _good_tokens_per_s(role: Role, judgement: Judgement, picture: Picture) -> float:
-    """The same, of requests that met every objective."""
-    computed = sum(picture.prompt_tokens_per_s) / max(1, len(picture.prompt_tokens_per_s))
-    prompt, output = good_prompt_tokens_per_s(judgement, computed), good_output_tokens_per_s(judgement)
-    return {Role.PREFILL: prompt, Role.DECODE: output}.get(role, prompt + output)
 
 
 def _machines(candidate: CandidatePlan, role: Role) -> int:

@@ -1,5 +1,6 @@
 """Sliders over the points of a sweep."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 from planner.report.headlines import machine_words
@@ -17,6 +18,15 @@ def picker(sweep: WhatIf) -> Picker:
         knobs=knobs,
         points={_place(point, knobs): tuple(_tiles(point.outcome)) for point in sweep.points},
     )
+
+
+def machine_types(found: Outcome) -> str:
+    """Machines by type: ``2 dgx-a100, 1 hgx-h200``; empty where there is no plan."""
+    count = Counter[str]()
+    for each in found.bought.values():
+        for pool in each.pools:
+            count[pool.spec.machine] += pool.machines
+    return ", ".join(f"{n} {name}" for name, n in sorted(count.items()))
 
 
 def _in_order(values: tuple[str, ...]) -> list[str]:

@@ -71,7 +71,7 @@ def timetable_page(found: Timetable, scenario: Scenario, *, edited: bool = False
     held = found.valid and bool(found.served)
     verdict = EDITED if edited else "VALIDATED" if held else "NOT VALIDATED"
     span = f"{number(days, 3)} day{'s' * (days != 1)}"
-    headline = f"${schedule.cost_usd:,.0f} for {span}, {min(powered):,} to {plural(max(powered), 'machine')}"
+    headline = f"${schedule.cost_usd:,.0f} for {span}, {min(powered):,} to {max(powered):,} {_types(schedule)}"
     about = f"{asked}; least {', then '.join(schedule.aims)}; {_epochs(schedule)}"
     told, timeline = _facts(found, schedule, edited=edited), _timeline(schedule)
     return Page(
@@ -97,6 +97,12 @@ def timetable_page(found: Timetable, scenario: Scenario, *, edited: bool = False
             more=more("timetable, served, ..."),
         ).blocks,
     )  # fmt: skip
+
+
+def _types(schedule: Schedule) -> str:
+    """What the machines are: ``hgx-h200``, or ``machines (dgx-a100, hgx-h200)``."""
+    names = sorted({name for epoch in schedule.epochs for name, count in epoch.machines.items() if count})
+    return names[0] if len(names) == 1 else f"machines ({', '.join(names)})" if names else "machines"
 
 
 def _in_simulator(found: Timetable) -> Iterator[Section]:
@@ -316,7 +322,7 @@ def _timetable(schedule: Schedule) -> list[Block]:
     return [
         Lines(lines=(f"{words}; those of day {day + 1:.0f}, the busiest:",)),
         Table(columns=headings, rows=busiest, caption="timetable of the busiest day"),
-        Table(columns=headings, rows=every, caption="timetable", folded=f"all {words}"),
+        Table(columns=headings, rows=every, caption="timetable", folded=f"The whole timetable: {words}"),
     ]
 
 

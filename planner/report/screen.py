@@ -83,6 +83,8 @@ def _rejected(neighbour: Neighbour) -> str:
     """A rejected plan and its worst objective."""
     missed = [e for e in neighbour.judgement.evidence if e.verdict is not Verdict.MET] if neighbour.judgement else []
     why = neighbour.fails[0] if neighbour.fails else "fails"
+    if not neighbour.machines and neighbour.judgement is None:
+        return f"without {neighbour.pool} no machine serves its requests"
     if missed:
         worst = max(missed, key=lambda e: e.used_ratio)
         measured, low, high, limit = (

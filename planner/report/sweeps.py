@@ -24,11 +24,11 @@ from planner.report.page import (
     columns,
     section,
 )
-from planner.report.pickers import picker
+from planner.report.pickers import machine_types, picker
 from planner.report.plans import again
 from planner.report.words import budget, change, dollars, percent, rate, valued
 from planner.results.plan import Totals
-from planner.results.sweep import VALIDATED, Outcome, Regret, WhatIf
+from planner.results.sweep import VALIDATED, Outcome, Regret, WhatIf, short_names
 from planner.scenario.objectives import Objective
 from workloads.counts import number, plural
 
@@ -99,7 +99,7 @@ def _tiles(sweep: WhatIf, objective: str) -> list[Tile]:
             Tile(
                 label="Largest regret",
                 value=valued(objective, worst.regret),
-                note=f"{worst.bought}, then {worst.happens}",
+                note=f"bought for {worst.bought}; {worst.happens} happens",
             )
         )
     if sweep.tornado:
@@ -154,7 +154,7 @@ def _measures(objective: str) -> list[tuple[str, str, str, _Read]]:
 
 def _over_first(sweep: WhatIf, name: str, unit: str, label: str, read: _Read) -> Chart:
     """One measure over the first key; named values stand side by side."""
-    first, others = sweep.knobs[0], sweep.knobs[1:]
+    first, others, short_ = sweep.knobs[0], sweep.knobs[1:], short_names([k.key for k in sweep.knobs])
     by_settings = {tuple(p.settings.get(k.key) for k in sweep.knobs): p.outcome for p in sweep.points}
     numbers = [_number(v) for v in first.values]
     numeric = all(n is not None for n in numbers)
@@ -162,7 +162,7 @@ def _over_first(sweep: WhatIf, name: str, unit: str, label: str, read: _Read) ->
     order = sorted(range(len(places)), key=lambda i: places[i])
     series = []
     for index, rest in enumerate(product(*(k.values for k in others))):
-        words = ", ".join(f"{_tail(k.key)} {v}" for k, v in zip(others, rest, strict=True)) or label
+        words = ", ".join(f"{short_[k.key]} {v}" for k, v in zip(others, rest, strict=True)) or label
         found = [by_settings.get((first.values[i], *rest)) for i in order]
         values = [None if o is None or (v := read(o)) is None else short([v])[0] for o in found]
         series.append({**line(words, values, index, index), "dots": True})
@@ -173,10 +173,6 @@ def _over_first(sweep: WhatIf, name: str, unit: str, label: str, read: _Read) ->
     if not numeric:
         spec["xNames"] = [first.values[i] for i in order]
     return Chart(name=f"over-{name}", title=label.capitalize(), spec=spec, note=f"{label} over {first.key}")
-
-
-def _tail(key: str) -> str:
-    return key.rpartition(".")[2]
 
 
 def _number(text: str) -> float | None:
@@ -191,8 +187,8 @@ def _value(outcome: Outcome | None) -> float | None:
 
 
 def _keys(sweep: WhatIf) -> list[str]:
-    """The last words of the keys that are varied."""
-    return [_tail(knob.key) for knob in sweep.knobs]
+    """The keys that are varied, short."""
+    return list(short_names([knob.key for knob in sweep.knobs]).values())
 
 
 def _points(sweep: WhatIf) -> Table:
@@ -202,17 +198,18 @@ def _points(sweep: WhatIf) -> Table:
     for point in sweep.points:
         found, settings = point.outcome, [point.settings.get(knob.key, "") for knob in sweep.knobs]
         totals = found.totals
-        nearest = max(found.binds, key=lambda each: each.used_frac, default=None)
+        bounds = (each for each in found.binds if each.kind != "resource")  # loads stand at limits of the planner's own
+        nearest = max(bounds, key=lambda each: each.used_frac, default=None)
         margin = min(found.margin_frac.values(), default=None)
         served = ["" if found.served_req_per_s is None else rate(found.served_req_per_s)] if growing else []
         rows.append((
             *settings, _verdict(found), *served, dollars(totals.cost_usd_per_h) if totals else "",
             number(totals.machines) if totals else "", "" if margin is None else percent(margin),
-            f"{nearest.name} {percent(nearest.used_frac)}" if nearest else "",
+            f"{nearest.name} {percent(nearest.used_frac)}" if nearest else "", machine_types(found),
         ))  # fmt: skip
     headings = (
         *_keys(sweep), "verdict", *(["#served"] if growing else []), "#cost", "#machines", "#margin",
-        "~nearest to its limit",
+        "~nearest to its limit", "?~to buy",
     )  # fmt: skip
     return Table(columns=columns(*headings), rows=rows, caption="points")
 
@@ -314,7 +311,9 @@ def _regret(sweep: WhatIf, objective: str) -> list[Block]:
     instead = _matrix(sweep, names, objective) if len(names) <= _MATRIX else None
     return [
         _regrets(sweep, objective),
-        Lines(lines=("Regret: what is owned after adding what was missing, less the best plan for what happened.",)),
+        Lines(
+            lines=("Regret: what is owned after adding what was missing (+), less the best plan for what happened.",)
+        ),
         Drawing(svg=drawing, caption=words, instead=instead),
     ]
 

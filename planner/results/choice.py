@@ -43,7 +43,8 @@ class Choice:
         gpu_tokens_per_s: tokens generated, over all GPUs.
         user_tokens_per_s: of the median request while it decodes; of the optimum, at its working batch.
         usd_per_million_prompt_tokens: share of the cost that computes prompts, by instance time, over their tokens.
-        usd_per_million_output_tokens: the same of generated tokens; after a simulation of requests within objectives.
+        usd_per_million_output_tokens: the same of generated tokens: of all, so that both prices times their tokens are
+            the cost; None where no request met its objectives.
         cached: False where every prompt is computed in full although the question has a prefix cache.
     """
 

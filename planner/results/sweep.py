@@ -1,6 +1,6 @@
 """The nouns of comparison: what was varied, what came of it, and what it would have cost to be wrong."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from planner.results.bill import Bill
@@ -9,6 +9,7 @@ from planner.results.fleet import together
 from planner.results.plan import CandidatePlan, Totals
 from planner.scenario import Scenario
 from planner.scenario.fleet import Fleet
+from planner.scenario.reading import steps
 
 VALIDATED = "validated"
 """The verdict of an outcome that is a plan; every other verdict is the reason why there is none."""
@@ -203,3 +204,13 @@ class WhatIf:
     tornado: tuple[Swing, ...] = ()
     tornado_frac: float | None = None
     shadow_prices: tuple[ShadowPrice, ...] = ()
+
+
+def short_names(keys: Sequence[str]) -> dict[str, str]:
+    """Keys without their section, ``price_scale.dgx-h100``; whole where two would be the same, and of one model."""
+    every = [steps(key) for key in keys]
+    bare = [".".join(each[1:]) or each[0] for each in every]
+    return {
+        key: name if bare.count(name) == 1 and not any(step.isdigit() for step in each) else key
+        for key, name, each in zip(keys, bare, every, strict=True)
+    }

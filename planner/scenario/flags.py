@@ -1,13 +1,15 @@
 """A question from a few words instead of a file."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from planner.errors import BadInput
-from planner.scenario.reading import Document
+from planner.scenario import Scenario
+from planner.scenario.reading import Document, override
 from planner.scenario.trace_columns import columns_of
 
 PROMPT_SPREAD, OUTPUT_SPREAD = 4.0, 3.5
@@ -54,27 +56,70 @@ class Flags:
         return any(getattr(self, name) is not None for name in self.__slots__ if name != "columns")
 
 
-def question(flags: Flags) -> Document:
+_EXAMPLE = Flags(
+    model="llama-3.1-70b", rate_req_per_s=40, prompt="1000", output="200", ttft_s=1, machines="dgx-h100,hgx-h200"
+)
+"""Stands for words that lack, while those that were typed are looked at."""
+
+
+def question(flags: Flags, sets: Sequence[str] = ()) -> Document:
     """The scenario that the words stand for; every key knows the word it came from.
 
+    Args:
+        flags: the words.
+        sets: ``dotted.key=value`` words on top.
+
     Raises:
-        BadInput: words are missing, contradict each other, or are no lengths; all of them are named.
+        BadInput: words are missing, contradict each other, or are wrong; all of them are named at once.
     """
-    problems = list(_missing(flags))
-    lengths: dict[str, dict[str, float]] = {}
+    wrong = _unreadable(flags)
+    problems = [*_missing(flags), *wrong.values()]
+    if problems:
+        raise BadInput(*problems, *_also(flags, wrong, sets))
+    return override(_document(flags), sets)
+
+
+def _also(flags: Flags, wrong: Mapping[str, str], sets: Sequence[str]) -> tuple[str, ...]:
+    """What a scenario of the other words is refused for, so that no fault waits behind another."""
+    stand_in = {name: getattr(_EXAMPLE, name) for name in wrong}
+    if flags.trace is None:
+        names = ("prompt", "output", "rate_req_per_s")
+        stand_in |= {name: getattr(_EXAMPLE, name) for name in names if getattr(flags, name) is None}
+    else:
+        stand_in |= {"prompt": None, "output": None}
+    stand_in |= {name: getattr(_EXAMPLE, name) for name in ("model", "machines") if getattr(flags, name) is None}
+    if (flags.ttft_s, flags.tpot_s, flags.e2e_s) == (None, None, None):
+        stand_in["ttft_s"] = _EXAMPLE.ttft_s
+    whole = replace(flags, **stand_in)
+    typed = {f"--{name.partition('_')[0]} {value}" for name, value in stand_in.items() if value is not None}
+    try:
+        Scenario.parse(override(_document(whole), sets))
+    except BadInput as error:
+        return tuple(each for each in error.problems if each.startswith("--") and each.partition(":")[0] not in typed)
+    return ()
+
+
+def _unreadable(flags: Flags) -> dict[str, str]:
+    """Words that stand for no lengths or columns -> why."""
+    found = {}
     for name, ratio in (("prompt", PROMPT_SPREAD), ("output", OUTPUT_SPREAD)):
         word = getattr(flags, name)
         try:
-            lengths |= {name: _length(word, ratio)} if word is not None else {}
+            _length(word, ratio) if word is not None else None
         except ValueError:
-            problems.append(f"--{name} {word}: expected tokens: the median, or MEDIAN:P95, for example 1000:4000")
-    columns: dict[str, str] | None = None
+            found[name] = f"--{name} {word}: expected tokens: the median, or MEDIAN:P95, for example 1000:4000"
     try:
-        columns = columns_of(flags.columns) if flags.columns is not None else None
+        columns_of(flags.columns) if flags.columns is not None else None
     except BadInput as error:
-        problems += error.problems
-    if problems:
-        raise BadInput(*problems)
+        found["columns"] = "\n  ".join(error.problems)
+    return found
+
+
+def _document(flags: Flags) -> Document:
+    """Words that can be read, as a scenario."""
+    spread = (("prompt", flags.prompt, PROMPT_SPREAD), ("output", flags.output, OUTPUT_SPREAD))
+    lengths = {name: _length(word, ratio) for name, word, ratio in spread if word is not None}
+    columns = columns_of(flags.columns) if flags.columns is not None else None
     slo = {
         f"{key}_p99_s": limit for key in ("ttft", "tpot", "e2e") if (limit := getattr(flags, f"{key}_s")) is not None
     }
@@ -150,7 +195,7 @@ def assumed(flags: Flags) -> tuple[str, ...]:
     )
 
 
-def scenario_text(flags: Flags) -> str:
-    """The scenario as a file to go on with; what was assumed stands above it."""
+def scenario_text(flags: Flags, sets: Sequence[str] = ()) -> str:
+    """The scenario as a file to go on with, ``--set`` words included; what was assumed stands above it."""
     notes = "".join(f"# {words[0].upper()}{words[1:]}.\n" for words in assumed(flags))
-    return _HEAD + notes + yaml.safe_dump(dict(question(flags).data), sort_keys=False, allow_unicode=True)
+    return _HEAD + notes + yaml.safe_dump(dict(question(flags, sets).data), sort_keys=False, allow_unicode=True)

@@ -11,7 +11,7 @@ from workloads.stats import LengthStats, TraceStats
 _TEXT = """\
 {times}# Prompts   {prompt}
 # Outputs   {output}
-# Change what is marked; every key: docs/scenario.md. Then: phasewise plan {name}.yaml
+# Change what is marked; every key: docs/scenario.md. Then: phasewise plan {path}
 schema_version: 1
 name: {name}
 
@@ -49,23 +49,23 @@ _NO_RATE = """\
 """
 
 
-def scenario_for(trace: Path, seen: TraceStats, *, directory: Path, keys: Mapping[str, Any] | None = None) -> str:
+def scenario_for(trace: Path, seen: TraceStats, *, path: Path, keys: Mapping[str, Any] | None = None) -> str:
     """A scenario file that replays a trace, with the trace's figures as comments.
 
     Args:
         trace: the file.
         seen: what it looks like.
-        directory: where the scenario will lie; the trace is named from there.
+        path: where the scenario will lie; the trace is named from its directory.
         keys: of ``workload``, which had to be stated to read the file.
     """
     stated = "".join(f"  {key}: {json.dumps(value)}\n" for key, value in (keys or {}).items())
-    there, here = trace.resolve(), directory.resolve()
+    there, here = trace.resolve(), path.parent.resolve()
     named = there.relative_to(here) if there.is_relative_to(here) else there
     times, rate = (_TIMED, _OWN_RATE) if seen.timed else (_NO_TIMES, _NO_RATE)
     figures = asdict(seen)
     return _TEXT.format(
         times=times.format(**figures), prompt=_lengths(seen.prompt), output=_lengths(seen.output),
-        name=trace.name.partition(".")[0], trace=f'"{named}"', keys=rate.format(**figures) + stated,
+        name=trace.name.partition(".")[0], path=path, trace=f'"{named}"', keys=rate.format(**figures) + stated,
     )  # fmt: skip
 
 

@@ -67,7 +67,7 @@ def test_the_grid_is_the_product_of_the_knobs() -> None:
 def test_a_dotted_percentile_is_one_key() -> None:
     """A percentile with a decimal point is varied like any other, and keys that end alike keep their whole names."""
     points = grid(small(), knobs(["slo.ttft_p99.9_s=1", "workload.arrivals.process=poisson", "solver.backend=highs"]))
-    assert points[0].name == "ttft_p99.9_s=1, process=poisson, backend=highs"
+    assert points[0].name == "ttft_p99.9_s=1, arrivals.process=poisson, backend=highs"
     assert points[0].scenario.slo["ttft_p99.9_s"] == 1
     alike = grid(small(), knobs(["headroom.kv_frac=0.8", "validation.warmup_frac=0.1"]))
     assert alike[0].name == "kv_frac=0.8, warmup_frac=0.1"

@@ -14,21 +14,29 @@ from planner.scenario.flags import Flags, assumed, question, scenario_text
 
 PAIRS = st.tuples(st.integers(1, 900), st.integers(1000, 9000)).map("{0[0]}:{0[1]}".format)
 LENGTHS = st.integers(1, 5000).map(str) | PAIRS
-ASKED = ["--model", "llama-3.1-70b", "--prompt", "9", "--output", "9", "--ttft", "1", "--machines", "dgx-h100"]
+ASKED = ["--model", "llama-3.1-70b", "--prompt", "9", "--output", "9", "--machines", "dgx-h100"]
 TYPES = st.lists(st.sampled_from(["dgx-a100", "dgx-h100", "hgx-h200"]), min_size=1, unique=True)
 
 
+SETS = st.lists(
+    st.sampled_from(["workload.rate_scale=2", "power.row_limit_w=120000", "solver.time_limit_s=9"]), unique=True
+)
+
+
 @given(
+    sets=SETS,
     asked=st.builds(
         Flags, model=st.just("llama-3.1-70b"), rate_req_per_s=st.floats(0.1, 1e4), prompt=LENGTHS, output=LENGTHS,
         trace=st.none(), ttft_s=st.none() | st.floats(0.1, 9), tpot_s=st.floats(0.01, 1), machines=TYPES.map(",".join),
     )
 )  # fmt: skip
-def test_words_and_their_file_ask_the_same(tmp_path_factory: pytest.TempPathFactory, asked: Flags) -> None:
-    """The scenario of the words equals that of the file `--save` writes, whatever the words."""
+def test_words_and_their_file_ask_the_same(
+    tmp_path_factory: pytest.TempPathFactory, asked: Flags, sets: list[str]
+) -> None:
+    """The scenario of the words equals that of the file `--save` writes, whatever the words and the `--set` beside."""
     path = tmp_path_factory.mktemp("flags") / "saved.yaml"
-    path.write_text(scenario_text(asked))
-    assert Scenario.load(path) == Scenario.parse(question(asked))
+    path.write_text(scenario_text(asked, sets))
+    assert Scenario.load(path) == Scenario.parse(question(asked, sets))
     assert len(assumed(asked)) == [":" in str(asked.prompt), ":" in str(asked.output)].count(False)
 
 
@@ -59,15 +67,33 @@ def test_what_is_missing_is_named_at_once() -> None:
         assert word in said
 
 
+WRONG = {"rate_req_per_s": "40/s", "prompt": "1k", "output": "many", "ttft_s": "1s", "tpot_s": "50ms"}
+RIGHT = {"model": "m", "rate_req_per_s": 3, "prompt": "9", "output": "9", "ttft_s": 1, "machines": "dgx-h100"}
+
+
+@given(faults=st.sets(st.sampled_from(sorted(WRONG))), lacks=st.sets(st.sampled_from(["model", "machines"])))
+def test_no_fault_waits_behind_another(faults: set[str], lacks: set[str]) -> None:
+    """Whatever lacks or is wrong, one run names each word typed wrong and each that is missing, and no other."""
+    typed = RIGHT | {name: WRONG[name] for name in faults} | dict.fromkeys(lacks)
+    words = {f"--{name.partition('_')[0]}{'' if name in lacks else f' {typed[name]}'}" for name in faults | lacks}
+    told: tuple[str, ...] = ()
+    try:
+        Scenario.parse(question(Flags(**typed)))  # type: ignore[arg-type]
+    except BadInput as refused:
+        told = refused.problems
+    assert {each.partition(":")[0] for each in told} == words
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [
         ([], "SCENARIO: missing; expected a file"),
         (["x.yaml", "--rate", "3"], "found x.yaml and words such as --model; expected one of them"),
         (["--model", "llama-3.1-70b"], "--rate, --prompt, --output: missing"),
-        ([*ASKED, "--rate", "-3"],
+        ([*ASKED, "--ttft", "1", "--rate", "-3"],
          "--rate -3.0: workload.rate_req_per_s: found -3.0; expected greater than 0"),
-        ([*ASKED, "--rate", "40k"], "found '40k'; expected a plain number of requests per second"),
+        ([*ASKED, "--ttft", "1", "--rate", "40k"], "found '40k'; expected a plain number of requests per second"),
+        ([*ASKED, "--rate", "3", "--ttft", "1", "--ttft", "1"], "--ttft: found 2 times; expected once"),
         ([*ASKED, "--rate", "3", "--ttft", "1s"], "--ttft 1s: slo.ttft_p99_s: found '1s'; expected a plain number"),
         ([*ASKED, "--rate", "3", "--tpot", "50ms"], "found '50ms'; expected a plain number of seconds, here 0.05"),
     ],
