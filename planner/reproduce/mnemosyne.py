@@ -1,21 +1,36 @@
 """Mnemosyne, later Medha (Agrawal et al., arXiv 2409.17264): its claims, compared with rooflines and surfaces."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cache
 
+from hw_catalog.engines import EngineTiming, load_engines, timing_of
+from hw_catalog.load import load_catalog
+from hw_catalog.machines import Machine
 from hw_catalog.profile_files import load_profiles
+from planner.perf.beyond import continued
 from planner.perf.step_time import StepTime
 from planner.reproduce import mnemosyne_claims as paper
 from planner.reproduce.claims import Claim, Reproduction
+from planner.reproduce.long_alone import Served
 from workloads.models import load_model
 
-PROFILE_SET, GPU = "aiconfigurator-0.12", "h100-sxm"
+PROFILE_SET, MACHINE = "aiconfigurator-0.12", "dgx-h100"
 
 
-def served(name: str) -> paper.Served:
+@cache
+def _server() -> tuple[Machine, Mapping[str, EngineTiming]]:
+    """The server, and what engines add to kernels; read once."""
+    return load_catalog().machines[MACHINE], load_engines()
+
+
+def served(name: str) -> Served:
     """A model on eight H100, in bf16."""
-    profiles = load_profiles(None, model=name, gpu=GPU, profile_set=PROFILE_SET)
-    (found,) = (p for p in profiles if p.tp == paper.TP and p.dtype == "bf16")
-    return paper.Served(model=load_model(name), step=StepTime(found))
+    machine, engines = _server()
+    profiles = load_profiles(None, model=name, gpu=machine.gpu.profile_gpu, profile_set=PROFILE_SET)
+    (measured,) = (p for p in profiles if p.tp == paper.TP and p.dtype == "bf16")
+    found = continued(measured)  # once, not for each layout
+    timing = timing_of(engines, found)
+    return Served(model=load_model(name), machine=machine, profile=found, step=StepTime(found), timing=timing)
 
 
 def mnemosyne(*, progress: Callable[[str, float], None]) -> Reproduction:

@@ -4,21 +4,10 @@ Version 1 is at hand as its abstract alone; all other numbers are those of versi
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from planner.perf.layout import Layout
-from planner.perf.parallel import (
-    chunk_times_s,
-    hop_s,
-    kv_groups,
-    longest_share_tokens,
-    merge_s,
-    pipelined_s,
-    prefill_flops,
-    token_floor_s,
-)  # fmt: skip
-from planner.perf.step_time import StepTime
+from planner.perf.parallel import kv_groups, prefill_flops
 from planner.reproduce.claims import Claim, bound, claim
+from planner.reproduce.long_alone import CHUNK_TOKENS, Served
 from workloads.models import ModelSpec
 
 EVERY_PAIR, CAUSAL = "roofline, every pair", "roofline, causal"
@@ -29,65 +18,12 @@ SURFACES = "surfaces"
 last slope, decode attention beyond 131,072 tokens is read at equal total tokens."""
 
 M = 10**6
-H100_FLOPS, H100_BYTES_PER_S = 989e12, 3.35e12
+H100_FLOPS = 989e12
 UTILISATION_FRAC = 0.55
 """Of the peak: the middle of the published 50 to 60 %."""
-BANDWIDTH_FRAC = 0.9
-"""Of the memory bandwidth; published are up to 92 %."""
-LATENCY_S, LINK_BYTES_PER_S = 10e-6, 50e9
-"""Of InfiniBand between servers, one port of 400 Gb/s for each GPU."""
 TP = 8
-CHUNK_TOKENS = 2048
 CLOSE_FRAC = 0.05
 """Read off figures and rounded text."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Served:
-    """A model with its step time on eight H100.
-
-    Attributes:
-        model: sizes.
-        step: step time at tp 8.
-    """
-
-    model: ModelSpec
-    step: StepTime
-
-    def ttft_s(self, prompt_tokens: int, *, pp: int, kvp: int = 1, joining: bool = True) -> float:
-        """Prefill of a prompt alone, its chunks streaming through the stages.
-
-        Its KV cache fills one group after the other (``joining``), or is spread evenly from the first token.
-        """
-        group = -(-prompt_tokens // kvp) if joining else 1
-        link = {"latency_s": LATENCY_S, "bandwidth_bytes_per_s": LINK_BYTES_PER_S * TP}
-        chunks = chunk_times_s(self.step, prompt_tokens, CHUNK_TOKENS, kvp=kvp, group_tokens=group)
-        merges = [
-            merge_s(self.model, kv_groups(past + CHUNK_TOKENS, group, kvp), CHUNK_TOKENS, **link)
-            for past in range(0, prompt_tokens, CHUNK_TOKENS)
-        ]
-        both = [chunk + merge for chunk, merge in zip(chunks, merges, strict=True)]
-        return pipelined_s(both, pp, hop_s(self.model, CHUNK_TOKENS, **link))
-
-    def growing_token_s(self, context_tokens: int, group_tokens: int, *, pp: int, kvp: int) -> float:
-        """A token of one request whose cache has filled so many groups: the fullest, then the merge."""
-        link = {"latency_s": LATENCY_S, "bandwidth_bytes_per_s": LINK_BYTES_PER_S * TP}
-        share = longest_share_tokens(context_tokens, group_tokens, kvp)
-        merge = merge_s(self.model, kv_groups(context_tokens, group_tokens, kvp), 1, **link)
-        return self.step.decode_s(1, share) + merge + (pp - 1) * hop_s(self.model, 1, **link)
-
-    def token_s(self, context_tokens: int, *, pp: int = 1, kvp: int = 1) -> float:
-        """A token of one request alone: every stage in turn, its cache spread evenly over the groups."""
-        link = {"latency_s": LATENCY_S, "bandwidth_bytes_per_s": LINK_BYTES_PER_S * TP}
-        hops = (pp - 1) * hop_s(self.model, 1, **link)
-        return self.step.decode_s(1, context_tokens / kvp) + merge_s(self.model, kvp, 1, **link) + hops
-
-    def floor_s(self, context_tokens: int, kvp: int = 1) -> float:
-        """What reading weights and cache takes at nine tenths of the bandwidth."""
-        return token_floor_s(
-            self.model, Layout(tp=TP, kvp=kvp), context_tokens, dtype="bf16", kv_dtype="bf16",
-            hbm_bytes_per_s=BANDWIDTH_FRAC * H100_BYTES_PER_S,
-        )  # fmt: skip
 
 
 def arithmetic(large: Served) -> Iterator[Claim]:
@@ -113,7 +49,7 @@ def ttft(small: Served, large: Served) -> Iterator[Claim]:
                 f"55 % of peak, {_formula(causal=False)}",
             ),
             CAUSAL: (_roofline_s(served.model, tokens, pp, causal=True), f"55 % of peak, {_formula(causal=True)}"),
-            SURFACES: (served.ttft_s(tokens, pp=pp), _beyond(served, tokens)),
+            SURFACES: (served.alone(tokens, pp=pp).ttft_s, _beyond(served, tokens)),
         }
         for reading, (ours, note) in times.items():
             yield bound(title, axis_s * (1 + CLOSE_FRAC), ours, at_most=True, source="Fig. 17, end of the axis + 5 %",
@@ -123,7 +59,7 @@ def ttft(small: Served, large: Served) -> Iterator[Claim]:
 def utilisation(small: Served, large: Served) -> Iterator[Claim]:
     """Operations over time and peak: what counting every pair does to it."""
     for served, name, paper in ((small, "8B", 0.55), (large, "70B", 0.55)):
-        time_s = served.ttft_s(M, pp=16)
+        time_s = served.alone(M, pp=16).ttft_s
         for causal in (False, True):
             ours = prefill_flops(served.model, M, causal=causal) / (time_s * 16 * TP * H100_FLOPS)
             words = "causal pairs" if causal else "every pair"
@@ -136,30 +72,30 @@ def utilisation(small: Served, large: Served) -> Iterator[Claim]:
 def scaling(small: Served, large: Served) -> Iterator[Claim]:
     """How much of p stages becomes speed."""
     for served, name, tokens, pp, paper in ((large, "70B", M, 8, 0.85), (small, "8B", M, 16, 0.70)):
-        ours = served.ttft_s(tokens, pp=1) / served.ttft_s(tokens, pp=pp) / pp
+        ours = served.alone(tokens, pp=1).ttft_s / served.alone(tokens, pp=pp).ttft_s / pp
         yield _close(f"{name}, 1M tokens: efficiency of SPP {pp}", paper, ours, "text", SURFACES,
                      "fill, drain and hops alone; the paper's own losses are not broken down")  # fmt: skip
     for served, name in ((small, "8B"), (large, "70B")):
-        ours = served.ttft_s(M, pp=1) / served.ttft_s(M, pp=8) / 8
+        ours = served.alone(M, pp=1).ttft_s / served.alone(M, pp=8).ttft_s / 8
         yield bound(
             f"{name}, 1M tokens: efficiency of SPP 8", 0.8, ours, at_most=False, source="text", reading=SURFACES
         )
-    slower = large.token_s(M, pp=8) / large.token_s(M) - 1
+    slower = large.alone(M, pp=8).token_s / large.alone(M).token_s - 1
     note = f"seven hops of one token; engine overheads between stages are not modelled; {_beyond_decode(large, M)}"
     yield _close("70B, 1M tokens: what SPP 8 adds to a token, share", 0.16, slower, "text", SURFACES, note)
 
 
 def groups(small: Served) -> Iterator[Claim]:
     """What KV groups do to the time of a token of Llama-3-8B at ten million tokens, TP8 SPP4."""
-    alone_s = small.token_s(10 * M, pp=4)
+    alone_s = small.alone(10 * M, pp=4).token_s
     for kvp, says in ((2, "the captions"), (4, "the appendix")):
         note = f"{says} give this degree for 40 %; {_beyond_decode(small, 10 * M / kvp)}"
         yield _close(f"8B, 10M tokens, KVP {kvp}: TPOT saved, share", 0.40,
-                     1 - small.token_s(10 * M, pp=4, kvp=kvp) / alone_s, "text", SURFACES, note)  # fmt: skip
+                     1 - small.alone(10 * M, pp=4, kvp=kvp).token_s / alone_s, "text", SURFACES, note)  # fmt: skip
         floor = 1 - small.floor_s(10 * M, kvp) / small.floor_s(10 * M)
         yield _close(f"8B, 10M tokens, KVP {kvp}: TPOT saved, share", 0.40, floor, "text", FLOOR, note)
     for reading, ours, more in (
-        (SURFACES, small.token_s(10 * M, pp=4, kvp=2), f"; {_beyond_decode(small, 5 * M)}"),
+        (SURFACES, small.alone(10 * M, pp=4, kvp=2).token_s, f"; {_beyond_decode(small, 5 * M)}"),
         (FLOOR, small.floor_s(10 * M, 2), ""),
     ):
         yield claim("8B, 10M tokens, KVP 2: TPOT, ms", 33.0, ours * 1e3, 2.0, source="text", reading=reading,
@@ -181,7 +117,7 @@ def thirty_ms(small: Served, large: Served) -> Iterator[Claim]:
     for served, name, millions, kvp in rows:
         title = f"{name}, {millions}M tokens, TP8 KVP{kvp}: a token within 30 ms"
         for reading, ours in (
-            (FLOOR, served.floor_s(millions * M, kvp)), (SURFACES, served.token_s(millions * M, pp=4, kvp=kvp)),
+            (FLOOR, served.floor_s(millions * M, kvp)), (SURFACES, served.alone(millions * M, pp=4, kvp=kvp).token_s),
         ):  # fmt: skip
             note = _beyond_decode(served, millions * M / kvp) if reading == SURFACES else ""
             yield bound(title, 30.0, ours * 1e3, at_most=True, source="abstract of version 1", reading=reading,
@@ -191,11 +127,14 @@ def thirty_ms(small: Served, large: Served) -> Iterator[Claim]:
 def three_dimensions(large: Served) -> Iterator[Claim]:
     """SPP4 KVP2 against SPP8 on 64 H100, one request of two million tokens."""
     note = "published under load, 1.75 requests/s with 5 % of 2M tokens; here one request alone"
-    yield bound("70B, 2M tokens, 64 H100: TPOT of SPP8 over SPP4 KVP2", 2.0,
-                large.token_s(2 * M, pp=8) / large.token_s(2 * M, pp=4, kvp=2), at_most=False, source="text",
+    slower = large.alone(2 * M, pp=8).token_s / large.alone(2 * M, pp=4, kvp=2).token_s
+    yield bound("70B, 2M tokens, 64 H100: TPOT of SPP8 over SPP4 KVP2", 2.0, slower, at_most=False, source="text",
                 reading=SURFACES, note=f"{note}; {_beyond_decode(large, 2 * M)}")  # fmt: skip
     for joining, words in ((False, "both groups from the start"), (True, "the second group joins half-way")):
-        ratio = large.ttft_s(2 * M, pp=4, kvp=2, joining=joining) / large.ttft_s(2 * M, pp=8)
+        ratio = (
+            large.alone(2 * M, pp=4, kvp=2, group_tokens=None if joining else 1).ttft_s
+            / large.alone(2 * M, pp=8).ttft_s
+        )
         yield claim(f"70B, 2M tokens, 64 H100: TTFT of SPP4 KVP2 over SPP8, {words}", 1.0, ratio, 0.1, source="text",
                     reading=SURFACES, note=f"about equal, says the text; {note}")  # fmt: skip
 
@@ -208,11 +147,11 @@ def growing(small: Served, large: Served) -> Iterator[Claim]:
                     source="figure", reading=FORMULA, note="groups of 500,000 tokens")  # fmt: skip
     for served, name in ((small, "8B"), (large, "70B")):
         for joining, words in ((True, "groups join"), (False, "all groups from the start")):
-            yield claim(f"{name}, 2M tokens, TP8 SPP4 KVP4: prefill, {words}, s", 90.0,
-                        served.ttft_s(2 * M, pp=4, kvp=4, joining=joining), 10.0, source="figure", reading=SURFACES,
-                        note="80 to 100 s; of which model is not said")  # fmt: skip
+            prefill_s = served.alone(2 * M, pp=4, kvp=4, group_tokens=None if joining else 1).ttft_s
+            yield claim(f"{name}, 2M tokens, TP8 SPP4 KVP4: prefill, {words}, s", 90.0, prefill_s, 10.0,
+                        source="figure", reading=SURFACES, note="80 to 100 s; of which model is not said")  # fmt: skip
     for context in (M, 5 * M // 2, 5 * M, 10 * M):
-        ours = small.growing_token_s(context, 5 * M // 2, pp=4, kvp=4)
+        ours = small.alone(context, pp=4, kvp=4, group_tokens=5 * M // 2).token_s
         groups = kv_groups(context, 5 * M // 2, 4)
         yield claim(f"8B, KVP 4 growing to 10M tokens: a token at {context / M:g}M, ms", None, ours * 1e3, 0.0,
                     source="none published", reading=SURFACES,
