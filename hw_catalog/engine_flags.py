@@ -108,6 +108,7 @@ FLAGS = (
         ("--max-seq-len", "longest request", "", _TRTLLM),
         ("--max-num-tokens", "policy.max_batch_tokens, or the chunk of the pool", "", _TRTLLM),
         ("--max-batch-size", "policy.max_batch_size", "", _TRTLLM),
+        ("--served-model-name", "model.prefill_dtype: one name for both checkpoints", "", _TRTLLM),
         ("--kv-block-size", "policy.block_tokens, but for latent attention", "", _TRTLLM),
         ("--free-gpu-memory-fraction", "policy.kv_memory_frac", "", _TRTLLM),
         ("--override-engine-args", "chunks, prefix cache, model.kv_dtype, KV transfer, drafts", "", _TRTLLM),

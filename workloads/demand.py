@@ -50,6 +50,14 @@ class Demand:
         total = sum(c.rate_req_per_s * float(c.output_tokens.mean()) for c in self.classes)
         return total / self.rate_req_per_s if self.rate_req_per_s else 0.0
 
+    @property
+    def mean_tokens(self) -> float:
+        """Mean prompt and output together, tokens; at least 1."""
+        total = sum(
+            c.rate_req_per_s * (float(c.prompt_tokens.mean()) + float(c.output_tokens.mean())) for c in self.classes
+        )
+        return max(1.0, total / self.rate_req_per_s) if self.rate_req_per_s else 1.0
+
 
 def demand(trace: Trace, *, sample: int = 2000) -> Demand:
     """The demand a trace makes: mean rate, and an evenly spaced sample of about ``sample`` requests per class.

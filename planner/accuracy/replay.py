@@ -16,7 +16,7 @@ from hw_catalog.profiles import KernelProfile
 from planner.accuracy.measured import MeasuredRun, Workers
 from planner.perf.drafting import Drafting, drafting, steps_of, tokens_per_step
 from planner.perf.instance import InstancePhysics, instance_physics
-from planner.perf.kv import EngineSettings
+from planner.perf.kv import NO_EVICT, EngineSettings, promised_requests
 from planner.perf.layout import Layout, Role
 from planner.policies.batching import ChunkForm
 from planner.policies.presets import policy
@@ -182,12 +182,12 @@ def _pool(
 def _promised(found: MeasuredRun, workers: Workers, physics: InstancePhysics) -> int:
     """Requests that a worker has memory for if that of whole answers is set aside, as TensorRT-LLM does.
 
-    ``GUARANTEED_NO_EVICT``, its default; the other engines take memory block by block.
+    The other engines take memory block by block.
     """
-    if found.engine != "trtllm" or workers.role is Role.PREFILL:
+    if found.engine not in NO_EVICT or workers.role is Role.PREFILL:
         return MAX_BATCH * workers.dp
     mean_tokens = (found.prompt_tokens + found.output_tokens) * (1 + found.shortest_frac) / 2
-    return max(workers.dp, int(workers.dp * physics.kv_tokens / mean_tokens))
+    return promised_requests(physics.kv_tokens, mean_tokens, workers.dp)
 
 
 def physics_of(

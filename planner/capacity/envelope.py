@@ -329,7 +329,8 @@ def _working_batch(point: _Point) -> int:
     """The batch that costs least per token among those that memory and every token-time objective allow."""
     physics, context = point.physics, point.context_tokens
     held = int(physics.kv_tokens / physics.stages.count / context)
-    largest = min(point.batching.max_batch_size, physics.step.max_batch, held)
+    promised = physics.promised_requests // physics.stages.count or held
+    largest = min(point.batching.max_batch_size, physics.step.max_batch, held, promised)
     steps = [(physics.step.decode_s(batch, context), batch) for batch in _batches(largest)]
 
     def suits(step: tuple[float, int]) -> bool:  # what a batch keeps, a smaller one keeps

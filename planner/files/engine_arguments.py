@@ -30,6 +30,8 @@ class Instance:
         keeps_prefixes: whether prompts are served from a prefix cache.
         by_priority: whether requests of a higher priority go first.
         draft_tokens: that the model's own prediction layers draft in a step; 0: none.
+        evicts: whether it is to take memory block by block where it would set aside whole answers of its own accord.
+        served_as: name that clients ask for, where phases have weights of their own; empty: that of its checkpoint.
     """
 
     role: Role
@@ -44,6 +46,8 @@ class Instance:
     keeps_prefixes: bool = False
     by_priority: bool = False
     draft_tokens: int = 0
+    evicts: bool = False
+    served_as: str = ""
 
 
 def arguments(instance: Instance) -> tuple[str, ...]:
@@ -205,6 +209,7 @@ def _trtllm(at: Instance) -> list[str]:
     flags += ["--expert-parallel-size", str(layout.ep)] if layout.ep > 1 else []
     flags += ["--max-seq-len", str(served.context_tokens), "--max-num-tokens", str(at.step_tokens)]
     flags += ["--max-batch-size", str(at.requests)]
+    flags += ["--served-model-name", at.served_as] if at.served_as else []
     flags += ["--kv-block-size", str(at.block_tokens)] if at.block_tokens else []
     flags += ["--free-gpu-memory-fraction", f"{at.memory_frac:g}"]
     cache: dict[str, object] = {
@@ -216,6 +221,8 @@ def _trtllm(at: Instance) -> list[str]:
     more: dict[str, object] = {"enable_chunked_prefill": True, "kv_cache_config": cache}
     if at.draft_tokens:
         more["speculative_config"] = {"decoding_type": "MTP", "num_nextn_predict_layers": at.draft_tokens}
+    if at.evicts:
+        more["scheduler_config"] = {"capacity_scheduler_policy": "MAX_UTILIZATION"}
     if at.role is not Role.MIXED:
         more["cache_transceiver_config"] = {"backend": "DEFAULT"}
     if at.role is Role.PREFILL:  # a prefill worker has no overlap scheduler, as in the stack's example

@@ -44,7 +44,7 @@ def leader_worker_sets(plan: Deployment) -> str:
     lines = (
         f"{plan.name}: {plan.words}",
         "Apply: kubectl apply -f FILE, where the LeaderWorkerSet controller is installed",
-        f"Weights: {plan.model}. Served as: {plan.served}; image and flags are those of that release.",
+        f"Weights: {plan.weights}. Served as: {plan.served}; image and flags are those of that release.",
         f"Nodes need the label {_NODE_LABEL}; the secret {_SECRET} holds HF_TOKEN.",
         *plan.cell_words,
         *(f"Not as simulated: {words}." for words in plan.differences),

@@ -62,7 +62,7 @@ def _component(plan: Deployment, worker: Worker) -> Yaml:
         "name": "main",
         "image": DYNAMO_IMAGES[plan.engine],
         "command": ["python3", "-m", f"dynamo.{plan.engine}"],
-        "args": [_MODEL[plan.engine], plan.model, *mode, *worker.arguments],
+        "args": [_MODEL[plan.engine], worker.model, *mode, *worker.arguments],
         "envFrom": [{"secretRef": {"name": HUB_SECRET}}],
         "resources": {"limits": {"nvidia.com/gpu": str(worker.node_gpus)}},
     }
@@ -155,7 +155,7 @@ def _comment(plan: Deployment, how: str, image: str) -> str:
     lines = (
         f"{plan.name}: {plan.words}",
         f"Apply: {how}",
-        f"Weights: {plan.model}. Served as: {plan.served}; the flags are those of that release.",
+        f"Weights: {plan.weights}. Served as: {plan.served}; the flags are those of that release.",
         f"Images: those of the stacks' published examples, pin your own; {image}.",
         f"Nodes need the label {_NODE_LABEL}.",
         *plan.cell_words,

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 from planner.errors import BadInput
 from planner.files.engine_arguments import Instance, arguments, difference, problems
-from planner.perf.deploying import known_weights, pool_limits
+from planner.perf.deploying import JOINS, known_weights, load_limits, pool_limits
+from planner.perf.kv import NO_EVICT
 from planner.perf.layout import Role
 from planner.results.evidence import ValidatedPlan
 from planner.results.plan import CandidatePlan, Pool
@@ -28,6 +29,7 @@ class Worker:
         nodes: machines one instance spans, >= 1.
         node_gpus: GPUs of one instance on each of them.
         tp: tensor-parallel ways of one instance.
+        model: repository of its weights.
         arguments: of the engine, flags and values in order, without the model.
         notes: what an operator has to set by hand, ``key -> value``: locked clocks and power caps.
     """
@@ -39,6 +41,7 @@ class Worker:
     nodes: int
     node_gpus: int
     tp: int
+    model: str
     arguments: tuple[str, ...]
     notes: tuple[tuple[str, str], ...]
 
@@ -49,13 +52,13 @@ class Deployment:
 
     Attributes:
         name: a name that Kubernetes takes.
-        model: repository of the weights, in the number format of the plan.
+        model: repository of the weights, of workers that decode where phases have weights of their own.
         engine: that every pool runs.
         engine_version: release that the plan was simulated with.
         status: ``validated`` or ``unvalidated``.
         words: the plan in a sentence, for comments.
         served: formats, engine and release in words.
-        weights_bytes: what the checkpoint takes on disk.
+        weights_bytes: what the larger checkpoint takes on disk.
         differences: what the engine does otherwise than the simulation, sentences.
         workers: one per pool, prefill first; of each cell.
         cells: equal deployments that the plan is divided into.
@@ -80,6 +83,14 @@ class Deployment:
             return
         for cell in range(self.cells):
             yield replace(self, name=f"{self.name}-cell-{cell}", cells=1)
+
+    @property
+    def weights(self) -> str:
+        """Repositories of the weights, with the roles that load them where there are several."""
+        roles: dict[str, dict[str, None]] = {}
+        for worker in self.workers:
+            roles.setdefault(worker.model, {})[str(worker.role)] = None
+        return self.model if len(roles) < 2 else ", ".join(f"{name} ({', '.join(of)})" for name, of in roles.items())
 
     @property
     def cell_words(self) -> tuple[str, ...]:
@@ -114,7 +125,11 @@ def deployment(
     pools = sorted(candidate.pools, key=lambda p: (order.index(p.spec.role), p.spec.name))
     if missing := [p.spec.name for p in pools if p.spec.name not in ways]:
         raise BadInput(*(f"{name}: the plan does not say what it is served with; plan again" for name in missing))
-    instances = {p.spec.name: _instance(p, ways[p.spec.name], scenario, model) for p in pools}
+    first = ways[pools[-1].spec.name]  # prefill workers stand first, these decode
+    shared = first.checkpoint if len({way.checkpoint for way in ways.values()}) > 1 else ""
+    instances = {
+        p.spec.name: replace(_instance(p, ways[p.spec.name], scenario, model), served_as=shared) for p in pools
+    }
     if found := _problems(instances, model, scenario):
         raise BadInput(*found)
     several = {role: sum(p.spec.role is role for p in pools) > 1 for role in Role}
@@ -124,7 +139,7 @@ def deployment(
         seen[pool.spec.role] += 1
         name = f"{pool.spec.role}-{seen[pool.spec.role]}" if several[pool.spec.role] else str(pool.spec.role)
         workers.append(_worker(name, pool, instances[pool.spec.name], candidate.cells))
-    totals, first = candidate.totals, ways[pools[0].spec.name]
+    totals = candidate.totals
     words = (
         f"{status}: {plural(totals.machines, 'machine')}, {totals.cost_usd_per_h:,.2f} USD/h, "
         f"{watts(totals.power_w)} rated, policy {candidate.policy}"
@@ -137,7 +152,7 @@ def deployment(
     return Deployment(
         name=kubernetes_name(scenario.name), model=first.checkpoint, engine=first.engine,
         engine_version=first.engine_version, status=status, words=words, served=precision(ways.values()),
-        weights_bytes=model.weight_bytes(first.dtype),
+        weights_bytes=max(model.weight_bytes(way.dtype) for way in ways.values()),
         differences=tuple(differences), workers=tuple(workers), cells=candidate.cells,
     )  # fmt: skip
 
@@ -151,7 +166,7 @@ def _instance(pool: Pool, served: Served, scenario: Scenario, model: ModelSpec) 
         block_tokens=None if model.kv_latent_dim else knobs.block_tokens, memory_frac=knobs.kv_memory_frac,
         nodes=max(1, pool.machines // pool.instances), draft_tokens=scenario.model.draft_tokens,
         keeps_prefixes=scenario.prefix_cache.gib is not None and spec.role is not Role.DECODE,
-        by_priority=_in_tiers(scenario),
+        by_priority=_in_tiers(scenario), evicts=knobs.kv_admission == "as-needed" and served.engine in NO_EVICT,
     )  # fmt: skip
 
 
@@ -163,21 +178,28 @@ def _in_tiers(scenario: Scenario) -> bool:
 def _problems(instances: dict[str, Instance], model: ModelSpec, scenario: Scenario) -> tuple[str, ...]:
     """Everything that keeps the plan from being deployed as it was simulated."""
     found = [f"{name}: {words}" for name, at in instances.items() for words in problems(at)]
+    engines = {at.served.engine for at in instances.values()}
+    sides = [{at.served for at in instances.values() if (at.role is Role.PREFILL) is first} for first in (True, False)]
     for what in ("engine", "checkpoint", "dtype", "kv_dtype"):
-        kinds = sorted({getattr(at.served, what) for at in instances.values()})
-        if len(kinds) > 1:
-            found.append(f"{what}: found {' and '.join(kinds)} in one plan; expected the same in every pool")
-    first = next(iter(instances.values())).served
-    weights = known_weights(model, first.dtype, scenario.model.checkpoint)
-    expected = weights.repository if weights else scenario.model.checkpoint or ""
-    if first.checkpoint and (first.checkpoint != expected or (weights and not alike(weights.dtype, first.dtype))):
-        found.append(
-            f"weights: found {first.checkpoint}; expected {expected or 'none'}, what is known of {model.name} in "
-            f"{first.dtype}: plan again"
-        )
-    specs = [(at.role, at.layout) for at in instances.values()]
-    limits = pool_limits(model, weights, first.engine, specs)
-    return (*found, *(f"{limit.subject}: {limit.reason}" for limit in limits if limit.refused))
+        alike_everywhere = what in ("engine", "kv_dtype") or not engines <= set(JOINS)
+        for some in [sides[0] | sides[1]] if alike_everywhere else sides:
+            kinds = sorted({getattr(served, what) for served in some})
+            if len(kinds) > 1:
+                found.append(f"{what}: found {' and '.join(kinds)} in one plan; expected the same in every pool")
+    limits = [*pool_limits(model, None, min(engines), [(at.role, at.layout) for at in instances.values()])]
+    for at in instances.values():
+        served, weights = at.served, known_weights(model, at.served.dtype, scenario.model.checkpoint)
+        limits += load_limits(model, weights, at.layout) if weights else ()
+        expected = weights.repository if weights else scenario.model.checkpoint or ""
+        if served.checkpoint and (
+            served.checkpoint != expected or (weights and not alike(weights.dtype, served.dtype))
+        ):
+            found.append(
+                f"weights: found {served.checkpoint}; expected {expected or 'none'}, what is known of {model.name} in "
+                f"{served.dtype}: plan again"
+            )
+    found += [f"{limit.subject}: {limit.reason}" for limit in limits if limit.refused]
+    return tuple(dict.fromkeys(found))
 
 
 def _worker(name: str, pool: Pool, instance: Instance, cells: int) -> Worker:
@@ -187,7 +209,8 @@ def _worker(name: str, pool: Pool, instance: Instance, cells: int) -> Worker:
     knobs = (("phasewise/clock-mhz", pool.spec.clock_mhz), ("phasewise/power-cap-w", pool.spec.cap_w))
     return Worker(
         name=name, role=pool.spec.role, machine=pool.spec.machine, replicas=pool.instances // cells, nodes=nodes,
-        node_gpus=layout.gpus // nodes, tp=layout.tp, arguments=arguments(instance),
+        node_gpus=layout.gpus // nodes, tp=layout.tp, model=instance.served.checkpoint,
+        arguments=arguments(instance),
         notes=tuple((key, str(value)) for key, value in knobs if value is not None),
     )  # fmt: skip
 

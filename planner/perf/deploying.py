@@ -98,6 +98,8 @@ def _vllm_limits(pair: str, model: ModelSpec, prefill: Layout, decode: Layout) -
         yield Limit(subject=pair, reason=reason, refused=False)
 
 
+JOINS = ("trtllm",)
+"""Engines whose KV transfer is known not to ask for the same weights on both sides."""
 LOAD_CHECKED = ("vllm", "sglang")
 """Engines whose check of blocks was read in their source."""
 

@@ -45,6 +45,7 @@ class InstancePhysics:
         prefix_tokens: whose KV it keeps for prompts that begin as others did; 0: it has no prefix cache.
         prefix_load_frac: what loading such KV takes, of the time that computing it would; 0 where the GPUs keep it.
         step_tokens: that a request gains in a decode step; more than one where the model drafts.
+        promised_requests: most that decode at once, for memory of whole answers is set aside; 0: as memory goes.
     """
 
     step: StepTime
@@ -66,6 +67,7 @@ class InstancePhysics:
     prefix_tokens: float = 0.0
     prefix_load_frac: float = 0.0
     step_tokens: float = 1.0
+    promised_requests: int = 0
 
     def answered_after_s(self, batch: int, context_tokens: int) -> float:
         """Seconds from the end of its step until a first token is seen, of a batch with so many KV tokens in all."""

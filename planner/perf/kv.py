@@ -82,6 +82,22 @@ def activation_bytes(
     return max(layers, engine.sampler_bytes * settings.max_batch_size * model.vocab) + experts
 
 
+NO_EVICT = ("trtllm",)
+"""Engines that set aside memory for whole answers unless told otherwise. Source: TensorRT-LLM, ``SchedulerConfig`` in
+tensorrt_llm/llmapi/llm_args.py: capacity_scheduler_policy, GUARANTEED_NO_EVICT."""
+
+
+def promised_requests(held_tokens: float, mean_tokens: float, ranks: int) -> int:
+    """Requests of which memory for whole answers can be set aside; one for each attention rank at least.
+
+    Args:
+        held_tokens: KV tokens of an instance.
+        mean_tokens: of a prompt and its answer.
+        ranks: of attention data parallelism.
+    """
+    return max(ranks, int(held_tokens / mean_tokens))
+
+
 def blocks(tokens: int, block_tokens: int) -> int:
     """KV blocks that hold ``tokens``."""
     return -(-tokens // block_tokens)

@@ -15,6 +15,7 @@ from planner.perf.instance import GpuLimits
 from planner.perf.reference import Reference
 from planner.policies.presets import NAMES
 from planner.resolve import long_context as long
+from planner.resolve.admission import admission_problems
 from planner.resolve.availability import availability_problems
 from planner.resolve.cell_rules import cell_problems
 from planner.resolve.clocks_caps import knobs_of, power_budget_problems
@@ -156,6 +157,9 @@ def read_inputs(scenario: Scenario) -> Inputs:
 def _variants(scenario: Scenario, model: ModelSpec, measured: Measured, gpus: set[str]) -> tuple[Variant, ...]:
     """What the scenario allows, prefill workers in formats of their own among it."""
     found = variants_of(scenario.model, model, measured.profiles, measured.sets, gpus)
+    sets = {variant.profile_set for variant in found}
+    if unable := admission_problems(scenario.policy, {p.engine for p in measured.profiles if p.profile_set in sets}):
+        raise BadInput(*unable)
     return found if scenario.model.prefill_dtype is None else phases_apart(scenario, found, measured.profiles, gpus)
 
 

@@ -9,11 +9,12 @@ from hw_catalog.machines import Machine
 from hw_catalog.profiles import KernelProfile
 from planner.perf.deploying import LOAD_CHECKED, known_weights, load_limits
 from planner.perf.instance import GpuLimits, InstancePhysics, Streaming, instance_physics
-from planner.perf.kv import EngineSettings
+from planner.perf.kv import EngineSettings, promised_requests
 from planner.perf.layout import Layout, Role
 from planner.perf.published import published_physics
 from planner.policies.base import Policy
 from planner.resolve import long_context as long
+from planner.resolve.admission import sets_aside
 from planner.resolve.drafts import drafted, drafting_of, stepping
 from planner.resolve.inputs import Inputs
 from planner.resolve.public_rules import published_reading
@@ -140,6 +141,8 @@ def physics(
         limits=limits, timing=inputs.timings.of(profile, policy.topology.roles()[0]),
         streaming=streaming,
     )  # fmt: skip
+    if sets_aside(section.kv_admission, profile.engine):
+        body = replace(body, promised_requests=promised_requests(body.kv_tokens, asked.mean_tokens, layout.dp))
     if how:
         return stepping(body, how, asked)
     if published_reading(inputs.scenario):

@@ -11,14 +11,15 @@ from dataclasses import replace
 
 from hw_catalog.profiles import KernelProfile
 from planner.errors import BadInput, nearest
+from planner.perf.deploying import JOINS
 from planner.results.precision import Variant
 from planner.scenario import Scenario
 from planner.scenario.choices import listed
 from planner.scenario.policy_section import SPLIT
 
 ALL = "any"
-JOINS = ("trtllm",)
-"""Engines whose KV transfer is known not to ask for the same weights on both sides."""
+PUBLIC = "splitwise-sim"
+"""A policy with phases apart under which machines borrow."""
 WHY_NOT = {
     "vllm": "vLLM's NIXL workers refuse peers that serve another checkpoint (compute_nixl_compatibility_hash)",
     "sglang": "whether SGLang joins workers of unlike weights is not known",
@@ -41,19 +42,8 @@ def phases_apart(
     """
     key, asked = "model.prefill_dtype", scenario.model.prefill_dtype
     said = ", ".join(asked) if isinstance(asked, tuple) else str(asked)
-    together = [name for name in listed(scenario.policy.name) if name not in SPLIT]
-    if together:
-        raise BadInput(
-            f"{key}: found {said} beside policy.name {', '.join(together)}; expected a policy with phases apart: "
-            f"{' or '.join(SPLIT)}"
-        )
-    if scenario.policy.mixed_pool:
-        raise BadInput(
-            f"{key}: found {said} beside policy.mixed_pool; expected null, or no mixed pool: a worker that is borrowed "
-            "serves the other phase, in one format of weights"
-        )
-    if scenario.model.checkpoint:
-        raise BadInput(f"{key}: found {said} beside model.checkpoint, which names weights of one format; expected null")
+    if impossible := _contradicted(scenario):
+        raise BadInput(f"{key}: found {said} beside {impossible}")
     mine = [p for p in profiles if p.gpu in gpus]
     measured = {p.dtype for p in mine}
     if absent := [name for name in listed(asked) if name not in measured and name != ALL]:
@@ -75,6 +65,22 @@ def phases_apart(
     if not found:
         raise BadInput(*(f"{key}: found {said}; {why}" for why in refused))
     return tuple(found)
+
+
+def _contradicted(scenario: Scenario) -> str:
+    """What else is asked that leaves prefill workers no format of their own; empty where nothing."""
+    named = listed(scenario.policy.name)
+    if scenario.policy.mixed_pool or PUBLIC in named:
+        borrows = "policy.mixed_pool" if scenario.policy.mixed_pool else f"policy.name {PUBLIC}"
+        return (
+            f"{borrows}, under which a machine serves both phases, in one format of the weights; expected policy.name "
+            "splitwise with policy.mixed_pool false"
+        )
+    if together := [name for name in named if name not in SPLIT]:
+        return f"policy.name {', '.join(together)}; expected a policy with phases apart: splitwise"
+    if scenario.model.checkpoint:
+        return "model.checkpoint, which names weights of one format; expected null"
+    return ""
 
 
 def _why(variant: Variant, dtype: str, engine: str, *, measured: bool) -> str:

@@ -39,6 +39,11 @@ class PolicySection(Section):
     layerwise_from_tokens: Whole = Field(512, description="auto moves layer by layer from this prompt length, tokens")
     block_tokens: Count = Field(16, description="tokens of one KV block")
     kv_memory_frac: Limit = Field(0.9, description="share of GPU memory the engine may use")
+    kv_admission: Literal["auto", "as-needed", "whole-answers"] = Field(
+        "auto",
+        description="KV memory of whole-answers is set aside before decoding, or taken as-needed, block by block; "
+        "auto: as engines do",
+    )
     max_preemptions: Whole = Field(4, description="times a request may lose its KV memory before others do")
     foresee_output: Switch = Field(
         False, description="splitwise only: decodes go where prompts and mean outputs promise least memory, not prompts"

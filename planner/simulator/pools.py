@@ -46,7 +46,8 @@ class PoolModel:
 
     def slots(self, rank_slots: int) -> int:
         """Requests that may hold a slot of an instance at once, where a rank has so many by the policy."""
-        return self.max_batch_size or rank_slots * self.physics.ranks
+        slots, promised = self.max_batch_size or rank_slots * self.physics.ranks, self.physics.promised_requests
+        return min(slots, promised) if promised and self.role is not Role.PREFILL else slots
 
     @property
     def machines(self) -> int:

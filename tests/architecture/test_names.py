@@ -29,7 +29,7 @@ COUNTS = {
     "count", "lanes", "machines_per_instance", "owed_blocks",
     "failing", "least_spares", "spare_instances",
     "clients", "distinct_prompts", "observations", "models", "lag_steps", "wait_steps", "workers", "cores",
-    "ahead_steps", "dps", "hold_steps", "waited_steps",
+    "ahead_steps", "dps", "hold_steps", "waited_steps", "promised_requests",
     "chunks", "full_chunks",
     "judged", "search_evaluations",
     "brakes", "commands", "lost_commands", "machines_per_rack", "provisioned_machines", "rows", "rows_per_ups",

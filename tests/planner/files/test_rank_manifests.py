@@ -1,11 +1,16 @@
-"""Manifests of attention ranks and experts: each engine's own words, or a refusal that says what is missing."""
+"""Manifests of attention ranks, experts and formats: in each engine's own words, or refused by name."""
+
+from dataclasses import replace
 
 import pytest
+import yaml
 
 from planner.errors import BadInput
 from planner.files.stacks import dynamo, llm_d
+from planner.files.workers import deployment
 from planner.perf.layout import Role
-from tests.planner.files.test_manifests import candidate, deployed, pool
+from tests.planner import plans
+from tests.planner.files.test_manifests import MODEL, candidate, deployed, pool, served
 
 RELEASES = {"vllm": "0.24.0", "sglang": "0.5.14", "trtllm": "1.3.0rc20"}
 
@@ -57,3 +62,37 @@ def test_stacks_take_ranks_or_refuse_them() -> None:
     ranked = candidate(pool(Role.PREFILL, 1, 1, tp=1, dp=8, ep=8), pool(Role.DECODE, 1, 1, tp=8))
     with pytest.raises(BadInput, match="llm-d: found attention ranks in prefill"):
         llm_d(deployed(ranked))
+
+
+def test_phases_start_weights_of_their_own() -> None:
+    """Under TensorRT-LLM each phase loads its checkpoint, and both answer to one name; vLLM is refused two of them."""
+    plan = candidate(pool(Role.PREFILL, 1, 1, tp=8), pool(Role.DECODE, 1, 1, tp=8))
+    formats = {"prefill": "fp8", "decode": "bf16"}
+
+    def exported(engine: str) -> str:
+        ways = [
+            replace(way, dtype=dtype, checkpoint=MODEL.checkpoint(dtype).repository)
+            for way in served(plan, engine=engine, engine_version=RELEASES[engine])
+            for dtype in [formats[way.pool.partition("/")[0]]]
+        ]
+        return dynamo(deployment(plan, plans.scenario(), model=MODEL, served=ways))
+
+    text = exported("trtllm")
+    _, *workers = yaml.safe_load(text)["spec"]["components"]
+    told = [each["podTemplate"]["spec"]["containers"][0]["args"] for each in workers]
+    wanted = [MODEL.checkpoint(formats[role]).repository for role in ("prefill", "decode")]
+    assert [args[args.index("--model-path") + 1] for args in told] == wanted
+    assert {args[args.index("--served-model-name") + 1] for args in told} == {wanted[1]}
+    assert f"Weights: {wanted[0]} (prefill), {wanted[1]} (decode)." in text
+    with pytest.raises(BadInput, match=r"checkpoint: found .* and .* in one plan; expected the same in every pool"):
+        exported("vllm")
+
+
+def test_an_engine_is_told_to_take_memory_as_it_goes() -> None:
+    """TensorRT-LLM keeps its own admission unless the plan was simulated without it; others have no word for it."""
+    plan = candidate(pool(Role.MIXED, 1, 1, tp=8))
+    for engine, admission, said in (("trtllm", "auto", 0), ("trtllm", "as-needed", 1), ("vllm", "as-needed", 0)):
+        asked = plans.scenario().changed([f"policy.kv_admission={admission}"])
+        ways = served(plan, engine=engine, engine_version=RELEASES[engine])
+        told = " ".join(deployment(plan, asked, model=MODEL, served=ways).workers[0].arguments)
+        assert told.count('"capacity_scheduler_policy": "MAX_UTILIZATION"') == said

@@ -71,6 +71,8 @@ def test_a_plan_chooses_and_says_the_formats_of_its_phases() -> None:
             ("model.prefill_dtype=fp4", "model.engine=sglang"),
             "whether SGLang joins workers of unlike weights is not known",
         ),
+        (("model.prefill_dtype=fp4", "policy.mixed_pool=true"), "beside policy.mixed_pool, under which a machine"),
+        (("model.prefill_dtype=fp4", "policy.name=splitwise-sim"), "beside policy.name splitwise-sim, under which"),
         (("model.prefill_dtype=int8",), "model.prefill_dtype: found 'int8'"),
         (("model.prefill_dtype=fp4", "model.checkpoint=a/B"), "beside model.checkpoint"),
     ],

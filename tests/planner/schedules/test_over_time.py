@@ -176,6 +176,7 @@ IRRELEVANT: Mapping[str, tuple[str, str]] = {
     "prefix_cache.host_gib": ("prefix_cache.host_gib=0.0", "of prefix_cache.gib, which is refused"),
     "prefix_cache.hit_frac": ("prefix_cache.hit_frac=null", "of prefix_cache.gib, which is refused"),
     "prefix_cache.turns": ("prefix_cache.turns=null", "of prefix_cache.gib, which is refused"),
+    "policy.kv_admission": ("policy.kv_admission=as-needed", "as vLLM does anyway"),
     "policy.kv_transfer": ("policy.kv_transfer=serialized", "instances do both phases: no KV moves"),
     "policy.layerwise_from_tokens": ("policy.layerwise_from_tokens=4", "no KV moves"),
     "policy.prefill_threshold_tokens": ("policy.prefill_threshold_tokens=4", "splitwise only"),
