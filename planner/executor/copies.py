@@ -164,6 +164,11 @@ class Copies(Generic[Result]):
         found = task.value or _answer(task.said)
         return act() if found is None else found[0]
 
+    def told(self, key: Hashable) -> bool:
+        """Whether an answer that was asked for is there."""
+        _crew.advance()
+        return key in self._asked and self._asked[key].told
+
     def drop(self, key: Hashable) -> None:
         """Give up what is not wanted any more."""
         if task := self._asked.pop(key, None):

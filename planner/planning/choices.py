@@ -3,12 +3,13 @@
 from collections.abc import Collection, Iterator, Sequence
 from enum import StrEnum
 from functools import partial
+from math import inf
 
 from planner.executor import cores
-from planner.executor.copies import Copies
+from planner.executor.copies import Copies, able
 from planner.planning.figures import figures
 from planner.planning.loop import PlanningLoop
-from planner.planning.one import First
+from planner.planning.one import First, worth
 from planner.planning.rows import Planned, Priced, Row, other_row
 from planner.planning.search import Contender, Key, key_of, signed
 from planner.policies.presets import NAMES
@@ -57,17 +58,33 @@ class Table:
         self._inputs, self._depth = inputs, depth
         self._others: dict[tuple[Key, int], Row] = {}
         self._prices, self._plans = Copies[Priced | None](), Copies[Planned]()
+        self._foreseen: tuple[Contender, list[Row]] | None = None
 
-    def expect(self, allowed: Collection[Key], chosen: Key, cells: int) -> None:
+    def expect(self, allowed: Collection[Key], chosen: Contender, cells: int) -> None:
         """Start to price what will be told beside an answer.
 
         Args:
             allowed: what the question allows.
-            chosen: what the answer is in, as far as can be said.
+            chosen: what the answer is of, as far as can be said.
             cells: of the answer.
         """
-        for key in _other_keys(self._inputs, allowed, chosen, self._depth):
-            self._prices.start((key, cells), partial(_price, self._other(key, cells)))
+        rows = [self._other(key, cells) for key in _other_keys(self._inputs, allowed, chosen.key, self._depth)]
+        for row in rows:
+            self._prices.start((row.key, cells), partial(_price, row))
+        if rows and able() and _few(chosen.loop.case.asked.requests * len(chosen.loop.case.asked.seeds), cells):
+            self._foreseen = chosen, rows
+
+    def advance(self) -> None:
+        """Start to plan the most promising rows once all are priced, if they promise more than what is held by then."""
+        if self._foreseen is None or not all(self._prices.told((row.key, row.cells)) for row in self._foreseen[1]):
+            return
+        (chosen, rows), self._foreseen = self._foreseen, None
+        for row in rows:
+            row.priced = self._prices.fetch((row.key, row.cells), partial(_price, row))
+        held = min((worth(chosen.loop, r.candidate) for r in chosen.loop.rounds if r.judgement.valid), default=-inf)
+        likely = sorted((row for row in rows if _possible(row) and row.promise < held), key=lambda row: row.promise)
+        for row in likely[:MOST_ROWS]:
+            self._plans.start(row.key, row.planned)
 
     def told(self, searched: Sequence[Contender], best: ValidatedPlan) -> tuple[Choice, ...]:
         """The plan and everything else that was or might have been allowed, the best first.
@@ -83,11 +100,13 @@ class Table:
             own = next(contender.loop for contender in searched if contender.key == key_of(best))
             return (figures(own, best.candidate, best.judgement, Standing.CHOSEN, allowed=True),)
         cells, allowed = best.candidate.cells, {contender.key for contender in searched}
-        self.expect(allowed, key_of(best), cells)
         mine = {contender.key: contender for contender in searched}
         rows = [Row(key, partial(mine.get, key), allowed=True, cells=cells) for key in mine]
         rows = [row for row in rows if row.contender and (isinstance(row.contender.start, First) or _possible(row))]
-        for key in _other_keys(self._inputs, allowed, key_of(best), self._depth):
+        keys = tuple(_other_keys(self._inputs, allowed, key_of(best), self._depth))
+        for key in keys:
+            self._prices.start((key, cells), partial(_price, self._other(key, cells)))
+        for key in keys:
             row = self._other(key, cells)
             row.priced = self._prices.fetch((key, cells), partial(_price, row))
             rows += [row] if _possible(row) else []
@@ -135,9 +154,14 @@ class Table:
         fresh = sorted((r for r in rows if r.key not in mine or mine[r.key].start is None), key=lambda r: r.promise)
         if self._depth is Depth.FULL:
             yield from fresh
-        elif best.judgement.arrived <= MOST_REQUESTS[self._depth] // 10:
-            worth = signed(next(iter(mine.values())).loop, best.objective_value)
-            yield from [row for row in fresh if not row.allowed and row.promise < worth][:MOST_ROWS]
+        elif _few(best.judgement.arrived, best.candidate.cells):
+            held = signed(next(iter(mine.values())).loop, best.objective_value)
+            yield from [row for row in fresh if not row.allowed and row.promise < held][:MOST_ROWS]
+
+
+def _few(requests: float, cells: int) -> bool:
+    """Whether an answer took so few requests, in one pool, that rows of a short table are simulated beside it."""
+    return cells == 1 and requests <= MOST_REQUESTS[Depth.SHORT] // 10
 
 
 def _price(row: Row) -> Priced | None:

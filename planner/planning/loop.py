@@ -70,8 +70,8 @@ class PlanningLoop:
         self._ahead = Ahead[Judgement]()
         self.options = {o.spec.name: o for o in case.options}
         self.least = {o.spec.name: o for o in case.least}
-        self._done = 0.0
-        self._screen, self._guesses = Screen(case), False
+        self._done, self._screen, self._guesses = 0.0, Screen(case), False
+        self._alike: object = case.asked, case.scenario.validation.model_dump_json()  # what else looks depend on
 
     def guessing(self) -> "PlanningLoop | None":
         """The same by the busiest stretches of the first trace alone, which may call a plan what is none.
@@ -86,7 +86,7 @@ class PlanningLoop:
             return None
         other = PlanningLoop(self.case, self.progress, self.drawn_w)
         other.rounds, other._screen, other._guesses = self.rounds, self._screen, True
-        other._proof, other.bound = self._proof, self.bound
+        other._proof, other.bound, other._alike = self._proof, self.bound, (self._alike, True)
         return other
 
     def without_knobs(self) -> "PlanningLoop | None":
@@ -308,20 +308,21 @@ class PlanningLoop:
             return known
         judging = replace(LOOK, early=early, brief=brief and early, stepwise=stepwise)
         self._say(candidate, judging)
-        look = partial(self._looked, candidate, judging, note, known)
-        self._seen[key] = said = self._ahead.fetch((key, judging), look)
+        look, asked = partial(self._looked, candidate, judging, note, known), (self._alike, key, judging)
+        said = (self.case.looks.get(asked) if note is None else None) or self._ahead.fetch((key, judging), look)
+        self._seen[key] = self.case.looks[asked] = said
         if not judging.brief:
             self._full.add(key)
         return said
 
     def look_ahead(self, candidates: Iterable[CandidatePlan | None]) -> None:
-        """Start to look briefly at what will be judged next if all goes as expected, as far as threads are idle."""
+        """Start to look briefly at what will be judged next if all goes as expected, as far as cores are idle."""
         judging = replace(LOOK, early=True, brief=True)
-        for candidate in candidates:
+        for candidate in filter(None, candidates):
             if not self._ahead.idle:
                 return
-            key = None if candidate is None else (key_of(candidate, stepwise=False), True)
-            if candidate is not None and key not in self._seen:
+            key = key_of(candidate, stepwise=False), True
+            if key not in self._seen and (self._alike, key, judging) not in self.case.looks:
                 self._ahead.start((key, judging), partial(self._looked, candidate, judging))
 
     def _say(self, candidate: CandidatePlan, judging: Judging) -> None:

@@ -75,9 +75,10 @@ def plan(
     inputs = inputs_of(question)
     table, cases = Table(inputs, depth), [prepared(case) for case in cases_of(inputs)]
     foreseen = partial(table.expect, {(case.variant, case.policy.name) for case in cases})
+    tell = partial(_tell, table, progress)
 
     def looked(cases: Sequence[Case], watts: float | None = drawn_w) -> Searched:
-        return _searched(cases, progress, with_margin=with_margin, drawn_w=watts, foreseen=foreseen)
+        return _searched(cases, tell, with_margin=with_margin, drawn_w=watts, foreseen=foreseen)
 
     def alone(case: Case) -> Searched:
         return _searched([prepared(case)], progress, with_margin=False, drawn_w=drawn_w)
@@ -102,6 +103,12 @@ def plan(
     struck = cost_of_failures(searched.case_of(best), best, lambda case: alone(case).answer)
     warnings = (*unsure_of_load(best.margin), *struck, *best.warnings)
     return replace(best, choices=(*rows, *uncached(scenario, best, depth)), warnings=warnings)
+
+
+def _tell(table: Table, progress: Progress, words: str, done_frac: float) -> None:
+    """Progress of the search, with which the table beside it goes on."""
+    table.advance()
+    progress(words, done_frac)
 
 
 def _searched(

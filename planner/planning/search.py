@@ -22,9 +22,6 @@ Progress = Callable[[str, float], None]
 Key = tuple[Variant, str]
 """Precision and engine, and the policy."""
 
-Foreseen = Callable[[Key, int], None]
-"""Is told what an answer is likely to be in, and the cells of its fleet, before it is looked for."""
-
 CLOSE_FRAC = 0.02
 """A first plan so much worse than the best may be the better one after a search around it."""
 
@@ -77,6 +74,10 @@ class Contender:
         return worth(self.loop, self.start.held[0]) if isinstance(self.start, First) else inf
 
 
+Foreseen = Callable[[Contender, int], None]
+"""Is told what an answer is likely to be of, and the cells of its fleet, before it is looked for."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Searched:
     """An answer, and everything that it is the best of."""
@@ -114,7 +115,7 @@ def search(
     """The best plan in any precision, on any engine, under any policy that is allowed, whatever its row.
 
     All of them are proven a bound and estimated by the program. They are planned, the best estimate first, where bound,
-    estimate and a simulation of as much as would beat the best plan leave a chance. What the best estimate is in, and
+    estimate and a simulation of as much as would beat the best plan leave a chance. What has the best estimate, and
     the cells of the fleet, are told to ``foreseen`` before anything is planned.
     """
     every = tuple(cases)
@@ -125,7 +126,7 @@ def search(
             contender.loop.progress("pricing", 0.0)
             estimate(contender)
     if foreseen is not None:
-        foreseen(min(contenders, key=lambda contender: contender.full).key, cells)
+        foreseen(min(contenders, key=lambda contender: contender.full), cells)
     _look(contenders)
     answer = _answer(contenders)
     if isinstance(answer, ValidatedPlan) and with_margin:

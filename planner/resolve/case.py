@@ -1,7 +1,7 @@
 """A scenario resolved: what can be bought, what it can carry, what is asked of it, under one policy."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from hw_catalog.profiles import KernelProfile
 from planner.capacity.envelope import Option
@@ -17,7 +17,7 @@ from planner.resolve.offers import Offers
 from planner.resolve.pairs import Pair, apart
 from planner.resolve.slo_limits import tightest_gap_s, ttft_limits_s
 from planner.resolve.workload import Asked
-from planner.results.evidence import Excuse
+from planner.results.evidence import Excuse, Judgement
 from planner.results.plan import CandidatePlan
 from planner.results.precision import Variant
 from planner.scenario import Scenario
@@ -49,6 +49,7 @@ class Case:
         laid_out: ``set/gpu`` whose layouts are timed as measured clusters were.
         slips: numbers that look like a slip of the unit, and keys that change nothing here, full sentences.
         beside: names of the instances that are for long contexts, under the policy's rules for these.
+        looks: what simulations said of candidates: they ask neither for budgets nor for stock.
     """
 
     scenario: Scenario
@@ -69,6 +70,7 @@ class Case:
     laid_out: Collection[str] = frozenset()
     slips: tuple[str, ...] = ()
     beside: frozenset[str] = frozenset()
+    looks: dict[object, Judgement] = field(default_factory=dict, repr=False)
 
     @property
     def precision_words(self) -> str:
@@ -103,7 +105,17 @@ def open_case(question: Scenario | Inputs, policy_name: str, variant: Variant | 
     """
     asked = inputs_of(question)
     variant = variant or asked.variants[0]
-    inputs = asked.within(variant)
+    inputs, key = asked.within(variant), (policy_name, variant)
+    before, case = asked.opened.get(key, (None, None))
+    if before is None or not before.differs_in_limits_alone(inputs):
+        case = _opened(inputs, policy_name, variant, own=asked.scenario.model.dtype is None)
+        asked.opened[key] = inputs, case
+    assert isinstance(case, Case), "nothing else is opened"
+    return replace(case, scenario=inputs.scenario, available=inputs.available, slips=inputs.slips)
+
+
+def _opened(inputs: Inputs, policy_name: str, variant: Variant, *, own: bool) -> Case:
+    """A question in one precision and engine, resolved."""
     scenario, slos = inputs.scenario, inputs.scenario.slos()
     demand = inputs.asked.demand
     if unused := long.unused_groups(scenario.catalog, scenario.policy, policy_name, demand):
@@ -122,7 +134,7 @@ def open_case(question: Scenario | Inputs, policy_name: str, variant: Variant | 
         scenario=scenario, model=inputs.model, policy=rules, slos=slos, reference=inputs.reference,
         asked=inputs.asked, options=options,
         least=tuple(offers.least), excuses=tuple(offers.excuses), physics=offers.physics, profiles=offers.profiles,
-        available=inputs.available, variant=variant, own=asked.scenario.model.dtype is None,
+        available=inputs.available, variant=variant, own=own,
         apart=apart(options, inputs.model, offers.profiles), laid_out=inputs.timings.laid_out, slips=inputs.slips,
         beside=frozenset(offers.beside),
     )  # fmt: skip

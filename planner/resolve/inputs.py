@@ -1,9 +1,9 @@
 """First pass: everything a scenario names, read in once, and refused all at once."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from hw_catalog.domains import load_power_delivery
 from hw_catalog.errors import CatalogError
@@ -60,6 +60,8 @@ class Inputs:
         others: precisions and engines that were measured and that it does not allow.
         reference: what slowdowns are measured against; None where no objective is one.
         asked: the workload.
+        opened: what it came to by policy, precision and engine, with the question as it was: other budgets and stock
+            change nothing of it.
     """
 
     scenario: Scenario
@@ -72,6 +74,14 @@ class Inputs:
     others: tuple[Variant, ...]
     reference: Reference | None
     asked: Asked
+    opened: dict[tuple[str, Variant], tuple["Inputs", Any]] = field(default_factory=dict, repr=False)
+
+    def differs_in_limits_alone(self, other: "Inputs") -> bool:
+        """Whether another question is the same but for its budgets and its stock."""
+        same = ("machines", "limits", "model", "profiles", "timings", "reference", "asked")
+        catalog = self.scenario.catalog.model_copy(update={"available": other.scenario.catalog.available})
+        limited = self.scenario.model_copy(update={"budgets": other.scenario.budgets, "catalog": catalog})
+        return all(getattr(self, name) is getattr(other, name) for name in same) and limited == other.scenario
 
     def within(self, variant: Variant) -> "Inputs":
         """The same question about one precision and engine; the weights it names hold in the first precision alone."""

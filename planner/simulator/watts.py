@@ -48,7 +48,7 @@ def together(pools: Sequence[tuple[Watts, Runs]]) -> PowerUse | None:
     prefill_w = sum(power.wall_ratio * m.prefill_j for power, runs in pools for each in runs for m in each) / spans
     decode_w = sum(power.wall_ratio * m.decode_j for power, runs in pools for each in runs for m in each) / spans
     standby_w = sum(len(runs[0]) * power.standby_w for power, runs in pools)
-    p50, p95, p99 = (float(np.percentile(read_w, q)) for q in (50, 95, 99))
+    p50, p95, p99 = np.percentile(read_w, (50, 95, 99)).tolist()
     return PowerUse(
         mean_w=standby_w + prefill_w + decode_w, p50_w=p50, p95_w=p95, p99_w=p99,
         peak_w=max(p99, float(read_w.max(axis=1).mean())),

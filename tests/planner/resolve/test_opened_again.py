@@ -1,0 +1,61 @@
+"""Questions that differ in their limits alone come to the same cases, and their candidates are looked at once."""
+
+from dataclasses import replace
+
+import pytest
+
+from planner.planning.loop import PlanningLoop
+from planner.resolve.case import open_case
+from planner.resolve.inputs import Inputs, read_inputs
+from planner.results.evidence import NoPlan
+from planner.simulator.judge import Bench
+from tests.planner.small import small
+
+
+def changed(inputs: Inputs, *sets: str) -> Inputs:
+    """What was read, asked with some keys changed."""
+    return replace(inputs, scenario=inputs.scenario.changed(sets))
+
+
+def test_other_limits_open_the_same_case() -> None:
+    """Budgets and stock are the question's own; options, physics and looks are those that were opened before."""
+    inputs = read_inputs(small())
+    first = open_case(inputs, "colocated")
+    other = open_case(changed(inputs, "budgets.cost_usd_per_h=77", "catalog.available={dgx-h100: 3}"), "colocated")
+    assert other.options is first.options
+    assert other.looks is first.looks
+    assert (other.scenario.budgets.cost_usd_per_h, other.available["dgx-h100"]) == (77, 3)
+    assert first.scenario.budgets.cost_usd_per_h is None
+
+
+@pytest.mark.parametrize(
+    "sets", ["catalog.tp=[4]", "slo.ttft_p90_s=0.5", "validation.seeds=2", "policy.max_batch_tokens=512"]
+)
+def test_anything_else_opens_another_case(sets: str) -> None:
+    """What is not a limit may change what instances carry, or what is seen of them."""
+    inputs = read_inputs(small())
+    first = open_case(inputs, "colocated")
+    assert open_case(changed(inputs, sets), "colocated").looks is not first.looks
+
+
+def test_a_candidate_is_simulated_once_within_all_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another budget plans the same machines without a simulation; failures that are injected ask for their own."""
+    own, served = Bench.serve, list[int]()
+
+    def counted(bench: Bench, *arguments: object, **more: bool) -> object:
+        served.append(1)
+        return own(bench, *arguments, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Bench, "serve", counted)
+    inputs = read_inputs(small())
+    case = open_case(inputs, "colocated")
+    failing = case.scenario.changed(["validation.failures=[{pool: mixed, machine: 0, at_s: 1, repair_s: 1}]"])
+    found, looks = [], []
+    for each in (case, open_case(changed(inputs, "budgets.machines=50"), "colocated"), replace(case, scenario=failing)):
+        loop = PlanningLoop(each, lambda *_: None)
+        held = loop.propose_and_tighten()
+        assert not isinstance(held, NoPlan)
+        found.append(held[0].totals.machines)
+        looks.append(len(served))
+    assert found[0] == found[1]
+    assert 0 < looks[0] == looks[1] < looks[2]
