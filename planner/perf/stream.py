@@ -7,6 +7,10 @@ prompt, one behind the other, and one token of every decoding request, which are
 
 and a request that waits for the last chunk waits for it to pass the other p - 1 stages (``drain_s``).
 
+Of a prompt alone in equal stages, whose chunks take t_i each, that comes to
+
+    TTFT = (Σ t_i + (p - 1) · max t_i) / p + (p - 1) · hop
+
 A request begins in one KV group, and takes a further one each time its cache has filled ``group_tokens`` of the last.
 Its chunks and tokens are computed in every group that it is in, so the others are free for other requests meanwhile,
 and a step takes as long as the slowest group:

@@ -1,11 +1,9 @@
 """Mnemosyne, later Medha (Agrawal et al., arXiv 2409.17264): its claims, compared with rooflines and surfaces."""
 
-from collections.abc import Callable, Mapping
-from functools import cache
+from collections.abc import Callable
 
-from hw_catalog.engines import EngineTiming, load_engines, timing_of
+from hw_catalog.engines import load_engines, timing_of
 from hw_catalog.load import load_catalog
-from hw_catalog.machines import Machine
 from hw_catalog.profile_files import load_profiles
 from planner.perf.beyond import continued
 from planner.perf.step_time import StepTime
@@ -17,20 +15,21 @@ from workloads.models import load_model
 PROFILE_SET, MACHINE = "aiconfigurator-0.12", "dgx-h100"
 
 
-@cache
-def _server() -> tuple[Machine, Mapping[str, EngineTiming]]:
-    """The server, and what engines add to kernels; read once."""
-    return load_catalog().machines[MACHINE], load_engines()
-
-
-def served(name: str) -> Served:
-    """A model on eight H100, in bf16."""
-    machine, engines = _server()
-    profiles = load_profiles(None, model=name, gpu=machine.gpu.profile_gpu, profile_set=PROFILE_SET)
-    (measured,) = (p for p in profiles if p.tp == paper.TP and p.dtype == "bf16")
-    found = continued(measured)  # once, not for each layout
-    timing = timing_of(engines, found)
-    return Served(model=load_model(name), machine=machine, profile=found, step=StepTime(found), timing=timing)
+def served(*names: str) -> tuple[Served, ...]:
+    """Models on eight H100, in bf16."""
+    machine, engines = load_catalog().machines[MACHINE], load_engines()
+    found = []
+    for name in names:
+        profiles = load_profiles(None, model=name, gpu=machine.gpu.profile_gpu, profile_set=PROFILE_SET)
+        (measured,) = (p for p in profiles if p.tp == paper.TP and p.dtype == "bf16")
+        profile = continued(measured)  # once, not for each layout
+        found.append(
+            Served(
+                model=load_model(name), machine=machine, profile=profile, step=StepTime(profile),
+                timing=timing_of(engines, profile),
+            )
+        )  # fmt: skip
+    return tuple(found)
 
 
 def mnemosyne(*, progress: Callable[[str, float], None]) -> Reproduction:
@@ -39,7 +38,7 @@ def mnemosyne(*, progress: Callable[[str, float], None]) -> Reproduction:
     Args:
         progress: takes what is being computed, and the share that is done.
     """
-    small, large = served("llama-3.1-8b"), served("llama-3.1-70b")
+    small, large = served("llama-3.1-8b", "llama-3.1-70b")
     claims: list[Claim] = [*paper.arithmetic(large)]
     chapters = {
         "time to first token": paper.ttft, "utilisation": paper.utilisation, "scaling": paper.scaling,

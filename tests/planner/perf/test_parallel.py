@@ -9,18 +9,16 @@ from hw_catalog.profile_files import load_profiles
 from planner.perf.layout import Layout
 from planner.perf.parallel import (
     adaptive_chunk_tokens,
-    chunk_times_s,
-    hop_s,
     kv_groups,
     longest_share_tokens,
     merge_s,
-    pipelined_s,
     prefill_flops,
     relative_slack_frac,
     token_floor_s,
 )  # fmt: skip
 from planner.perf.step_time import StepTime
 from tests.architecture.sources import ROOT
+from tests.planner.closed_forms import chunk_times_s, hop_s, pipelined_s
 from workloads.models import load_model
 
 times = st.lists(st.floats(1e-3, 10.0), min_size=1, max_size=30)

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from planner.cli import build
-from planner.perf.parallel import chunk_times_s, pipelined_s
 from planner.reproduce import mnemosyne_claims as paper
 from planner.reproduce.claims import Claim, ClaimVerdict, bound
 from planner.reproduce.long_alone import CHUNK_TOKENS
 from planner.reproduce.mnemosyne import mnemosyne, served
+from tests.planner.closed_forms import chunk_times_s, pipelined_s
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def test_ten_million_tokens_take_two_groups(claims: tuple[Claim, ...]) -> None:
 
 def test_more_stages_and_groups_are_faster() -> None:
     """Stages shorten a prompt and groups a token; a second group shortens both a little less than by half."""
-    small = served("llama-3.1-8b")
+    (small,) = served("llama-3.1-8b")
     prompts = [small.alone(10**6, pp=pp).ttft_s for pp in (1, 2, 4, 8)]
     tokens = [small.alone(10**7, pp=4, kvp=kvp).token_s for kvp in (1, 2, 4)]
     for faster in (prompts, tokens):
@@ -95,7 +95,7 @@ def test_more_stages_and_groups_are_faster() -> None:
 
 def test_the_engine_agrees_with_the_closed_form() -> None:
     """A prompt streams through stages as fill, drain and hops say, within 1 %, and what the engine adds."""
-    small = served("llama-3.1-8b")
+    (small,) = served("llama-3.1-8b")
     times = chunk_times_s(small.step, 10**6, CHUNK_TOKENS)
     for pp in (1, 4, 16):
         added_s = small.timing.step_s * len(times) / pp
@@ -104,8 +104,9 @@ def test_the_engine_agrees_with_the_closed_form() -> None:
 
 def test_what_memory_does_not_hold_is_no_answer() -> None:
     """A context beyond the memory of its layout is refused by the engine, and no number is made of it."""
+    (large,) = served("llama-3.1-70b")
     with pytest.raises(AssertionError, match="more than the memory"):
-        served("llama-3.1-70b").alone(10**7)
+        large.alone(10**7)
 
 
 def test_the_command_prints_every_claim() -> None:
@@ -119,7 +120,7 @@ def test_the_command_prints_every_claim() -> None:
 
 def test_groups_that_join_delay_one_request_alone() -> None:
     """A prompt whose groups join takes longer than with all from the start, and less than with one for good."""
-    small = served("llama-3.1-8b")
+    (small,) = served("llama-3.1-8b")
     joining, even, one = (
         small.alone(2 * 10**6, pp=4, kvp=kvp, group_tokens=group).ttft_s for kvp, group in ((4, None), (4, 1), (1, 1))
     )

@@ -15,7 +15,6 @@ from hw_catalog.profiles import KernelProfile
 from hw_catalog.provenance import Kind
 from planner.cli import build
 from planner.perf.instance import InstancePhysics
-from planner.perf.parallel import pipelined_s
 from planner.perf.pipeline import Stages, TraversalTime
 from planner.reproduce import sarathi_claims as paper
 from planner.reproduce import sarathi_figures as figures
@@ -25,6 +24,7 @@ from planner.reproduce.gpt3_pipeline import LONGEST_TOKENS, PD_RATIO, REQUESTS, 
 from planner.resolve.case import open_case
 from planner.scenario import Scenario
 from tests.architecture.sources import ROOT
+from tests.planner.closed_forms import pipelined_s
 
 BODY = physics_of(figures.llama_13b(), "a6000-1x")
 STEP = BODY.step

@@ -16,7 +16,6 @@ from planner.errors import BadInput
 from planner.perf.instance import InstancePhysics, Streaming, instance_physics
 from planner.perf.kv import EngineSettings
 from planner.perf.layout import Layout, Role
-from planner.perf.parallel import chunk_times_s, pipelined_s
 from planner.perf.stream import way as way_of
 from planner.perf.stretches import run_s
 from planner.policies.base import Occupancy
@@ -30,6 +29,7 @@ from planner.scenario import Scenario
 from planner.scenario.objectives import Headroom
 from planner.simulator.books import window
 from planner.simulator.pools import PoolModel
+from tests.planner.closed_forms import chunk_times_s, pipelined_s
 from tests.planner.served import run
 from tests.planner.toy import toy_policy, toy_trace
 from workloads.lengths import Fixed, Independent, TwoPopulations
