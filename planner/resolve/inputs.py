@@ -27,6 +27,7 @@ from planner.resolve.public_rules import public_rule_problems, published_reading
 from planner.resolve.rank_ways import way_problems
 from planner.resolve.reference import open_reference
 from planner.resolve.row_checks import row_problems
+from planner.resolve.slo_limits import gap_problems
 from planner.resolve.timings import Timings, timings_of
 from planner.resolve.unit_slips import slips, watt_slips
 from planner.resolve.unread import unread
@@ -262,6 +263,7 @@ def _load_problems(
     """Contexts that no layout holds, and prefix caches that nothing fills or holds."""
     hashed = wanted.draw(wanted.seeds[0], 1.0, 1.0).prefixes is not None if scenario.prefix_cache.gib else False
     found = long.problems(scenario.catalog, model, machines, wanted.demand, scenario.policy)
+    found += gap_problems(scenario.slos(), wanted.demand)
     return (*found, *prefix_problems(scenario, machines, hashed=hashed))
 
 
