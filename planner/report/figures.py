@@ -31,7 +31,8 @@ class Figures:
         output_tokens_per_s: of all GPUs.
         user_tokens_per_s: of the median request while it decodes; None where not known.
         rated_w: nameplates, or enforced caps.
-        expected_w: mean at the wall at the planned rates; None where nothing is known of the GPUs' watts.
+        mean_w: mean at the wall in simulation; None where nothing is known of the GPUs' watts.
+        expected_w: the same at the planned rates.
         p99_w: of 100 simulated seconds, 99 draw no more; None where that is not known.
         summed: ``p99_w`` adds up those of several models, whose peaks need not coincide.
     """
@@ -45,6 +46,7 @@ class Figures:
     output_tokens_per_s: float
     user_tokens_per_s: float | None
     rated_w: float
+    mean_w: float | None
     expected_w: float | None
     p99_w: float | None
     divided: bool = True
@@ -62,8 +64,14 @@ class Figures:
 
     @property
     def megawatt_tokens_per_s(self) -> float | None:
-        """Output tokens a second over the megawatts that the machines are expected to draw at the wall."""
-        return self.output_tokens_per_s / self.expected_w * 1e6 if self.expected_w else None
+        """Output tokens a second over the megawatts that the machines draw at the wall on average."""
+        drawn_w = self.average[0]
+        return self.output_tokens_per_s / drawn_w * 1e6 if drawn_w else None
+
+    @property
+    def average(self) -> tuple[float | None, str]:
+        """Watts at the wall, and whether they are the mean of a simulation or what the plan expects."""
+        return (self.expected_w, "expected") if self.mean_w is None else (self.mean_w, "mean")
 
 
 def figures_of(candidate: CandidatePlan, judgement: Judgement, priced: Choice | None) -> Figures:
@@ -83,18 +91,19 @@ def figures_of(candidate: CandidatePlan, judgement: Judgement, priced: Choice | 
         output_usd=priced.usd_per_million_output_tokens if priced else undivided, divided=priced is not None,
         output_tokens_per_s=judgement.output_tokens_per_s,
         user_tokens_per_s=priced.user_tokens_per_s if priced else None, rated_w=totals.power_w,
-        expected_w=totals.expected_power_w or None, p99_w=judgement.power.p99_w if judgement.power else None,
+        mean_w=judgement.power.mean_w if judgement.power else None, expected_w=totals.expected_power_w or None,
+        p99_w=judgement.power.p99_w if judgement.power else None,
     )  # fmt: skip
 
 
 def together(every: Sequence[Figures]) -> Figures:
     """Several models on one fleet: sums. Tokens a user, and money of prompts and outputs, are those of each model."""
-    expected, peaks = [each.expected_w for each in every], [each.p99_w for each in every]
+    means, expected, peaks = ([getattr(each, key) for each in every] for key in ("mean_w", "expected_w", "p99_w"))
     return Figures(
         machines=sum(each.machines for each in every), spares=sum(each.spares for each in every),
         gpus=sum(each.gpus for each in every), usd_per_h=sum(each.usd_per_h for each in every), prompt_usd=None,
         output_usd=None, output_tokens_per_s=sum(each.output_tokens_per_s for each in every), user_tokens_per_s=None,
-        rated_w=sum(each.rated_w for each in every), expected_w=_sum(expected), p99_w=_sum(peaks),
+        rated_w=sum(each.rated_w for each in every), mean_w=_sum(means), expected_w=_sum(expected), p99_w=_sum(peaks),
         summed=len(every) > 1,
     )  # fmt: skip
 
@@ -109,7 +118,7 @@ def figure_lines(found: Figures) -> Iterator[tuple[str, str]]:
     money = f"${found.usd_per_month:,.0f}/month"
     yield "Cost", money if found.summed else f"{money}; {per_token(found)}"
     mega = found.megawatt_tokens_per_s
-    per_mw = "" if mega is None else f", {number(round(mega, -3))} per MW expected"
+    per_mw = "" if mega is None else f", {number(round(mega, -3))} per MW"
     yield "Throughput", f"{speeds(found)}; {number(round(found.output_tokens_per_s))} output tokens/s{per_mw}"
     yield "Power", f"{watts(found.rated_w)} rated, {drawn(found)}"
 
@@ -132,10 +141,10 @@ def speeds(found: Figures) -> str:
 
 
 def drawn(found: Figures) -> str:
-    """Watts at the wall, beside the rating: ``20.8 kW expected, 23.5 kW P99``."""
+    """Watts at the wall, beside the rating: ``20.8 kW mean, 23.5 kW P99``, as simulated; else what the plan expects."""
     most = "at most " if found.summed else ""
-    ways = ((found.expected_w, "", "expected"), (found.p99_w, most, "P99"))
-    words = [f"{before}{watts(value, 3)} {name}" for value, before, name in ways if value is not None]
+    ways = (("", *found.average), (most, found.p99_w, "P99"))
+    words = [f"{before}{watts(value, 3)} {name}" for before, value, name in ways if value is not None]
     return ", ".join(words) or "expected and P99 not known"
 
 
@@ -161,7 +170,7 @@ def figure_tiles(found: Figures, margin: Margin | None = None) -> Iterator[Tile]
                note=f"{number(round(found.output_tokens_per_s))}/s in all" + _each(found))  # fmt: skip
     if (mega := found.megawatt_tokens_per_s) is not None:
         yield Tile(label="Output tokens per MW", value=f"{number(round(mega, -3))}/s",
-                   note=f"over {watts(found.expected_w or 0, 3)} expected at the wall")  # fmt: skip
+                   note=f"over {watts(found.average[0] or 0, 3)} {found.average[1]} at the wall")  # fmt: skip
     yield Tile(label="Rated power", value=watts(found.rated_w), note=drawn(found))
     if margin:
         yield Tile(

@@ -225,7 +225,7 @@ def _spending(plan: ValidatedPlan, scenario: Scenario) -> Iterator[str]:
             yield f"Budget {key}: {budget(key, spent)} of {budget(key, limit)}."
     policy = policy_words(plan.candidate.policy, scenario.policy)
     yield f"{plural(totals.gpus, 'GPU')}, {number(totals.rack_units)} rack units; {policy}."
-    yield from expected_words(totals, scenario)
+    yield from expected_words(totals, plan.judgement, scenario)
     yield from token_words(plan.candidate, plan.judgement)
     yield f"Load limits of the optimiser: {_headroom(plan.candidate.headroom)}."
     if plan.candidate.rate_scale != 1:

@@ -35,18 +35,20 @@ def rated_words(candidate: CandidatePlan) -> str:
     return "rated under enforced caps" if len(capped) == len(candidate.pools) else "rated, in part under enforced caps"
 
 
-def expected_words(totals: Totals, scenario: Scenario) -> Iterator[str]:
-    """What the plan is expected to draw, and what that costs and emits."""
-    drawn, energy = totals.expected_power_w, scenario.energy
+def expected_words(totals: Totals, judgement: Judgement, scenario: Scenario) -> Iterator[str]:
+    """What the plan draws on average, and what that costs and emits: as simulated, else as planned."""
+    use, energy = judgement.power, scenario.energy
+    drawn = use.mean_w if use else totals.expected_power_w
     if not drawn:
         return
     hourly = energy.hourly_carbon_g_per_kwh
     moving = f", between {number(min(hourly))} and {number(max(hourly))} g/kWh by the hour" if hourly else ""
+    planned = f" in simulation ({watts(totals.expected_power_w)} planned)" if use else ""
     yield (
-        f"Expected power: {watts(drawn)} wall power, {percent(drawn / totals.power_w)} of the rating; "
+        f"Mean power: {watts(drawn)} at the wall{planned}, {percent(drawn / totals.power_w)} of the rating; "
         f"{watts(drawn * energy.pue_ratio)} with a PUE of {energy.pue_ratio:g}: "
         f"{dollars(energy.bill_usd_per_h(drawn))} of electricity (not part of the cost) and "
-        f"{carbon(totals.carbon_g_per_h)}{moving}."
+        f"{carbon(drawn * energy.carbon_g_per_j * 3600)}{moving}."
     )
 
 
@@ -65,7 +67,7 @@ def powered(judgement: Judgement, candidate: CandidatePlan, scenario: Scenario) 
     table = power_table(judgement)
     if table is None:
         return
-    words = Lines(lines=(*joules_words(judgement), *expected_words(candidate.totals, scenario), PEAKS))
+    words = Lines(lines=(*joules_words(judgement), *expected_words(candidate.totals, judgement, scenario), PEAKS))
     yield from section("power", "Power and energy", table, words)
 
 

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from planner.compare.bill import MILLION, bill, bill_of
 from planner.report.bill import bill_cells, bill_rows
+from planner.report.figures import figures_of
+from planner.report.power import expected_words
 from planner.results.row import RowStudy
 from planner.results.use import PowerUse
 from planner.scenario.energy import EnergySection
@@ -48,6 +50,19 @@ def test_a_bill_follows_from_the_simulated_mean() -> None:
     hours = MILLION / 100 / 3600
     assert found.million_tokens_usd == pytest.approx(hours * (found.electricity_usd_per_h or 0))
     assert found.million_tokens_g == pytest.approx(hours * (found.carbon_g_per_h or 0))
+
+
+@pytest.mark.parametrize("power", [use(8000.0), None], ids=["simulated", "planned"])
+def test_a_page_says_what_the_bill_says(power: PowerUse | None) -> None:
+    """Mean watts, electricity and CO2 in a plan's text are those of its bill, which sweeps and diffs show."""
+    judgement = replace(plans.judgement(), power=power, output_tokens_per_s=100.0)
+    totals = replace(plans.candidate().totals, power_w=20_000.0, expected_power_w=7000.0)
+    asked = plans.scenario().model_copy(update={"energy": ENERGY})
+    found, (said,) = bill(totals, judgement, ENERGY), expected_words(totals, judgement, asked)
+    assert f"${found.electricity_usd_per_h:.2f}/h of electricity" in said
+    assert f"{(found.carbon_g_per_h or 0) / 1000:.3g} kg CO2/h" in said
+    screen = figures_of(replace(plans.candidate(), totals=totals), judgement, None)
+    assert (screen.mean_w, screen.expected_w) == (found.mean_w, found.expected_w)
 
 
 def test_a_plan_without_simulated_watts_is_billed_by_its_expected_ones() -> None:
