@@ -16,6 +16,7 @@ from planner.capacity.strikes import Strike, strikes
 from planner.capacity.totals import counted
 from planner.planning.loop import PlanningLoop
 from planner.planning.refusals import raise_words
+from planner.planning.served import key_of
 from planner.planning.tighten import resized, totals_of
 from planner.resolve.availability import NINES, assumptions, rule_of
 from planner.resolve.case import Case
@@ -168,7 +169,10 @@ class Made:
         names = [pool.spec.name for pool in standing.pools]
         for strike in dict.fromkeys(strikes(names, self.stocks(standing), self.rule)):
             self.alone.progress(strike.words, 0.96)
-            yield _struck(self.alone, standing, strike)
+            asked = self.alone.alike, key_of(standing, stepwise=False), strike
+            if asked not in self.alone.case.outages:
+                self.alone.case.outages[asked] = _struck(self.alone, standing, strike)
+            yield self.alone.case.outages[asked]
 
 
 def _struck(loop: PlanningLoop, standing: CandidatePlan, strike: Strike) -> tuple[Outage, Judgement]:

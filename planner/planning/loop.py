@@ -54,6 +54,7 @@ class PlanningLoop:
         rounds: every turn, first to last.
         bound: proven: no plan has a better objective, whatever its latencies.
         drawn_w: mean watts at the wall that a plan may draw in simulation; None is unlimited.
+        alike: what looks at candidates depend on besides the case.
     """
 
     def __init__(self, case: Case, progress: Progress, drawn_w: float | None = None) -> None:
@@ -65,13 +66,12 @@ class PlanningLoop:
         self.rounds: list[Round] = []
         self.bound: float | None = None
         self._proof: Termination | None = None
-        self._seen: dict[tuple[Key, bool], Judgement] = {}
-        self._full = set[tuple[Key, bool]]()  # of them, those that were looked at in full
+        self._seen, self._full = dict[tuple[Key, bool], Judgement](), set[tuple[Key, bool]]()  # in full: a part of them
         self._ahead = Ahead[Judgement]()
         self.options = {o.spec.name: o for o in case.options}
         self.least = {o.spec.name: o for o in case.least}
         self._done, self._screen, self._guesses = 0.0, Screen(case), False
-        self._alike: object = case.asked, case.scenario.validation.model_dump_json()  # what else looks depend on
+        self.alike: object = case.asked, case.scenario.validation.model_dump_json()  # what else looks depend on
 
     def guessing(self) -> "PlanningLoop | None":
         """The same by the busiest stretches of the first trace alone, which may call a plan what is none.
@@ -86,7 +86,7 @@ class PlanningLoop:
             return None
         other = PlanningLoop(self.case, self.progress, self.drawn_w)
         other.rounds, other._screen, other._guesses = self.rounds, self._screen, True
-        other._proof, other.bound, other._alike = self._proof, self.bound, (self._alike, True)
+        other._proof, other.bound, other.alike = self._proof, self.bound, (self.alike, True)
         return other
 
     def without_knobs(self) -> "PlanningLoop | None":
@@ -308,7 +308,7 @@ class PlanningLoop:
             return known
         judging = replace(LOOK, early=early, brief=brief and early, stepwise=stepwise)
         self._say(candidate, judging)
-        look, asked = partial(self._looked, candidate, judging, note, known), (self._alike, key, judging)
+        look, asked = partial(self._looked, candidate, judging, note, known), (self.alike, key, judging)
         said = (self.case.looks.get(asked) if note is None else None) or self._ahead.fetch((key, judging), look)
         self._seen[key] = self.case.looks[asked] = said
         if not judging.brief:
@@ -322,7 +322,7 @@ class PlanningLoop:
             if not self._ahead.idle:
                 return
             key = key_of(candidate, stepwise=False), True
-            if key not in self._seen and (self._alike, key, judging) not in self.case.looks:
+            if key not in self._seen and (self.alike, key, judging) not in self.case.looks:
                 self._ahead.start((key, judging), partial(self._looked, candidate, judging))
 
     def _say(self, candidate: CandidatePlan, judging: Judging) -> None:

@@ -17,6 +17,7 @@ from planner.resolve.offers import Offers
 from planner.resolve.pairs import Pair, apart
 from planner.resolve.slo_limits import tightest_gap_s, ttft_limits_s
 from planner.resolve.workload import Asked
+from planner.results.availability import Outage
 from planner.results.evidence import Excuse, Judgement
 from planner.results.plan import CandidatePlan
 from planner.results.precision import Variant
@@ -50,6 +51,7 @@ class Case:
         slips: numbers that look like a slip of the unit, and keys that change nothing here, full sentences.
         beside: names of the instances that are for long contexts, under the policy's rules for these.
         looks: what simulations said of candidates: they ask neither for budgets nor for stock.
+        outages: what failures did to them, likewise, and what was seen right after.
     """
 
     scenario: Scenario
@@ -71,6 +73,7 @@ class Case:
     slips: tuple[str, ...] = ()
     beside: frozenset[str] = frozenset()
     looks: dict[object, Judgement] = field(default_factory=dict, repr=False)
+    outages: dict[object, tuple[Outage, Judgement]] = field(default_factory=dict, repr=False)
 
     @property
     def precision_words(self) -> str:

@@ -97,7 +97,7 @@ def cell_case(case: Case, cells: int) -> Case:
     limits = {key: value for key in _DIVIDED if (value := getattr(scenario.budgets, key)) is not None}
     less = {key: value // cells if key == "machines" else value / cells for key, value in limits.items()}
     return replace(
-        case, asked=cell_asked(case.asked, cells), looks={},
+        case, asked=cell_asked(case.asked, cells), looks={}, outages={},
         available={name: count // cells for name, count in case.available.items()},
         scenario=scenario.model_copy(update={"budgets": scenario.budgets.model_copy(update=less)}),
     )  # fmt: skip

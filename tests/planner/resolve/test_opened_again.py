@@ -1,14 +1,17 @@
 """Questions that differ in their limits alone come to the same cases, and their candidates are looked at once."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from planner.planning.loop import PlanningLoop
+from planner.planning.plan import plan
 from planner.resolve.case import open_case
 from planner.resolve.inputs import Inputs, read_inputs
-from planner.results.evidence import NoPlan
+from planner.results.evidence import NoPlan, ValidatedPlan
 from planner.simulator.judge import Bench
+from planner.simulator.recovery import Stage, struck_and_seen
 from tests.planner.small import small
 
 
@@ -59,3 +62,24 @@ def test_a_candidate_is_simulated_once_within_all_limits(monkeypatch: pytest.Mon
         looks.append(len(served))
     assert found[0] == found[1]
     assert 0 < looks[0] == looks[1] < looks[2]
+
+
+def test_failures_are_injected_once_within_all_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan of the same machines within another budget is told what failures did to them."""
+    injected = list[str]()
+
+    def counted(stage: Stage, words: str, *arguments: Any, **more: Any) -> Any:
+        injected.append(words)
+        return struck_and_seen(stage, words, *arguments, **more)
+
+    monkeypatch.setattr("planner.planning.available.struck_and_seen", counted)
+    inputs = read_inputs(small("availability=0.99999", "workload.rate_req_per_s=400"))
+    first = plan(inputs, progress=lambda *_: None, with_margin=False)
+    assert isinstance(first, ValidatedPlan)
+    assert first.availability
+    assert injected
+    injected.clear()
+    other = plan(changed(inputs, "budgets.machines=50"), progress=lambda *_: None, with_margin=False)
+    assert isinstance(other, ValidatedPlan)
+    assert other.availability
+    assert (other.availability.outages, injected) == (first.availability.outages, [])
