@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
+from planner.files.observed import CLOSE_FRAC, judgement_faults
 from planner.results.availability import Availability, Nine
 from planner.results.evidence import Evidence, ValidatedPlan, Verdict
 from planner.results.plan import CandidatePlan, Totals
@@ -14,9 +15,6 @@ from planner.scenario.objectives import Objective
 from planner.scenario.power import PowerSection
 from workloads.counts import plural
 from workloads.slo import Slo
-
-CLOSE_FRAC = 1e-6
-"""Within which figures that follow from each other agree: files keep nine digits."""
 
 _DIGITS = 9
 
@@ -33,6 +31,8 @@ def plan_faults(scenario: Scenario, plan: ValidatedPlan) -> Iterator[str]:
         yield f"plan.candidate.cells: found {plan.candidate.cells}; expected {scenario.policy.cells}, as was asked"
     yield from _worth(scenario, plan)
     yield from evidence_faults(scenario.slos(), plan.judgement.evidence, "plan.judgement.evidence")
+    names = (pool.spec.name for pool in plan.candidate.pools)
+    yield from judgement_faults(plan.judgement, names, "plan.judgement")
     yield from _too_rarely_up(scenario.availability, plan)
     if not plan.judgement.valid:
         yield "plan.judgement: found an objective that is not met, or unfinished requests; a validated plan has none"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hw_catalog.errors import CatalogError
 from planner.errors import BadInput
-from planner.files.faults import CLOSE_FRAC
+from planner.files.observed import CLOSE_FRAC
 from planner.files.plan_file import Written, expect_sound, plain
 from planner.scenario import Scenario
 from workloads.errors import WorkloadError

@@ -9,6 +9,8 @@ from pathlib import Path
 from pydantic import Field
 
 from planner import __version__
+from planner.files.faults import evidence_faults
+from planner.files.observed import CLOSE_FRAC, seen_faults
 from planner.files.plan_file import (
     SCHEMA_VERSION,
     Kept,
@@ -22,9 +24,6 @@ from planner.results.schedule import Schedule
 from planner.results.timetable import Timetable
 from planner.scenario import Scenario
 from workloads.counts import plural
-
-CLOSE_FRAC = 1e-6
-"""Within which sums over epochs agree: files keep nine digits."""
 
 
 class ScheduleFile(Kept):
@@ -83,6 +82,7 @@ def _contradictions(file: ScheduleFile) -> Iterator[str]:
     said = [epoch for each in file.timetable.served for epoch in each.epochs] + list(file.timetable.unserved)
     if sorted(said) != list(range(len(schedule.epochs))):
         yield f"timetable: found {plural(len(said), 'epoch')} served or not; expected {len(schedule.epochs)}, each once"
+    yield from _evidence(file)
     ratios = file.timetable.provided_ratio
     for name in sorted({name for epoch in schedule.epochs for run in epoch.runs for name in run.rate_req_per_s}):
         told = ratios.get(name, ())
@@ -90,6 +90,14 @@ def _contradictions(file: ScheduleFile) -> Iterator[str]:
             yield f"timetable.provided_ratio.{name}: found {list(told)}; expected a number above 0 for each epoch"
     if not file.timetable.valid:
         yield "timetable.served: found an epoch that misses an objective; a validated plan has none"
+
+
+def _evidence(file: ScheduleFile) -> Iterator[str]:
+    """Evidence of other objectives than were asked for, or that contradicts itself."""
+    for each in file.timetable.served:
+        where = f"timetable.served: epoch {each.epochs[0] if each.epochs else 'none'}"
+        yield from evidence_faults(file.scenario.slos(), each.evidence, where)
+        yield from seen_faults(each.evidence, each.arrived, where)
 
 
 def schedule_csv(schedule: Schedule, provided_ratio: Mapping[str, Sequence[float]]) -> str:

