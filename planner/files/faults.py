@@ -1,7 +1,8 @@
 """What in the file of a plan cannot be true: figures that follow from others, worked out again."""
 
 import math
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 
 from planner.files.observed import CLOSE_FRAC, judgement_faults
@@ -17,6 +18,14 @@ from workloads.counts import plural
 from workloads.slo import Slo
 
 _DIGITS = 9
+_SIGNED = ("gap_frac", "bound", "objective_value")
+_AT_LEAST_ONE = re.compile(r"pools\.\d+\.(?:instances|machines|cells)$|\.layout\.[a-z]+$")
+_MOST = 1e17
+"""Tokens, joules and bytes of a plan over time stay below."""
+
+_BUSIEST_FRAC = 20.0
+"""A load above this is no estimate: the estimate keeps percentiles by formula, and the simulator may confirm several
+times as much."""
 
 
 def plan_faults(scenario: Scenario, plan: ValidatedPlan) -> Iterator[str]:
@@ -36,6 +45,34 @@ def plan_faults(scenario: Scenario, plan: ValidatedPlan) -> Iterator[str]:
     yield from _too_rarely_up(scenario.availability, plan)
     if not plan.judgement.valid:
         yield "plan.judgement: found an objective that is not met, or unfinished requests; a validated plan has none"
+
+
+def impossible(data: object, path: str = "") -> Iterator[str]:
+    """Numbers in the claims of a plan that no plan can have: below zero, beyond all scale, pools of nothing.
+
+    Args:
+        data: the file as it was written.
+        path: of this part in it.
+    """
+    if isinstance(data, Mapping):
+        for key, value in data.items():
+            where = f"{path}.{key}" if path else key
+            if where in ("digests", "scenario", "plan.certificate", "plan.margin") or key.endswith("loss_frac"):
+                continue  # a loss may be below zero: a gain
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if number and value < 0 and key not in _SIGNED:
+                yield f"{where}: found {str(value)[:30]}; expected a number >= 0"
+            elif number and value < 1 and _AT_LEAST_ONE.search(where):
+                yield f"{where}: found {value:g}; expected at least 1"
+            elif number and value > _MOST:
+                yield f"{where}: found {str(value)[:30]}; expected a number up to {_MOST:g}"
+            elif number and key in ("load_frac", "kv_load_frac") and value > _BUSIEST_FRAC:
+                yield f"{where}: found {value:g}; expected a share of at most {_BUSIEST_FRAC:g}"
+            else:
+                yield from impossible(value, where)
+    elif isinstance(data, list):
+        for place, value in enumerate(data):
+            yield from impossible(value, f"{path}.{place}")
 
 
 def study_faults(scenario: Scenario, plan: ValidatedPlan) -> Iterator[str]:

@@ -9,7 +9,8 @@ from pydantic import Field
 
 from planner import __version__
 from planner.errors import BadInput, nearest
-from planner.files.faults import CLOSE_FRAC, bound_faults, nine_faults, over_budgets, row_faults
+from planner.files.faults import bound_faults, nine_faults, over_budgets, row_faults
+from planner.files.observed import CLOSE_FRAC
 from planner.files.plan_file import (
     SCHEMA_VERSION,
     PlanFile,

@@ -45,12 +45,12 @@ def seen_faults(evidence: Sequence[Evidence], arrived: int, where: str) -> Itera
             yield f"{where}: {each.key}: found {words}; expected one that holds it"
         if each.n < 1 or (each.slo.metric not in _BY_TOKEN and each.n > arrived):
             yield f"{where}: {each.key}: found n {each.n}; expected 1 to {arrived}, the requests that arrived"
-    kinds: dict[tuple[object, ...], dict[float, float]] = {}
+    kinds: dict[tuple[str, str, str], dict[float, float]] = {}
     for each in evidence:
-        kind = (each.slo.metric, each.slo.unit, each.slo.request_class)
+        kind = (str(each.slo.metric), str(each.slo.unit), each.slo.request_class or "")
         kinds.setdefault(kind, {})[each.slo.percentile] = each.measured
-    for kind, measured in kinds.items():
-        yield from _falling(measured, f"{where}: {kind[0]}")
+    for (metric, _, _), measured in kinds.items():
+        yield from _falling(measured, f"{where}: {metric}")
 
 
 def _counts(judgement: Judgement, where: str) -> Iterator[str]:

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import math
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
@@ -14,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 from hw_catalog.strict_files import MAX_JSON_BYTES, Unreadable, json_document, read_text
 from planner import __version__
 from planner.errors import BadInput
-from planner.files.faults import plan_faults, study_faults
+from planner.files.faults import impossible, plan_faults, study_faults
 from planner.files.seals import WHOLE, bound, digest, unlike
 from planner.files.writing import write_whole
 from planner.results.evidence import Evidence, NoPlan, ValidatedPlan
@@ -28,11 +27,6 @@ from workloads.slo import Unit
 SCHEMA_VERSION = 1
 _DIGITS = 9
 _BOUNDLESS = ("measured", "low", "high")
-_AT_LEAST_ONE = ("instances", "machines", "cells")
-_SIGNED = ("gap_frac", "bound", "objective_value")
-_BUSIEST_FRAC = 20.0
-"""A load above this is no estimate: the estimate keeps percentiles by formula, and the simulator may confirm several
-times as much."""
 
 EDITED = "unvalidated (edited since it was simulated)"
 """What a plan is whose file, or some part of it, is not as it was written after the simulation."""
@@ -87,7 +81,7 @@ class Written(BaseModel):
         Raises:
             BadInput: with every value that is missing, unknown, of the wrong kind or out of range.
         """
-        problems = [f"{path}: {problem}" for problem in _impossible(data)]
+        problems = [f"{path}: {problem}" for problem in impossible(data)]
         try:
             file = cls.model_validate(_boundless(data))
         except ValidationError as error:
@@ -313,27 +307,6 @@ def expect_sound(file: Written, path: Path, contradictions: Iterable[str], *, ed
             f"{path}: {file.standing}; expected the file as `plan --out` wrote it (`simulate` says what this one does)",
             *(f"{path}: {text}" for text in file.differences),
         )
-
-
-def _impossible(data: object, path: str = "") -> Iterator[str]:
-    """Numbers in the claims of a plan that no plan can have: below zero, pools of nothing, loads beyond all use."""
-    if isinstance(data, Mapping):
-        for key, value in data.items():
-            where = f"{path}.{key}" if path else key
-            if where in ("digests", "scenario", "plan.certificate", "plan.margin") or key.endswith("loss_frac"):
-                continue  # a loss may be below zero: a gain
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            if number and value < 0 and key not in _SIGNED:
-                yield f"{where}: found {value:g}; expected a number >= 0"
-            elif number and key in _AT_LEAST_ONE and re.search(r"pools\.\d+\.[a-z]+$", where) and value < 1:
-                yield f"{where}: found {value:g}; expected at least 1"
-            elif number and key in ("load_frac", "kv_load_frac") and value > _BUSIEST_FRAC:
-                yield f"{where}: found {value:g}; expected a share of at most {_BUSIEST_FRAC:g}"
-            else:
-                yield from _impossible(value, where)
-    elif isinstance(data, list):
-        for place, value in enumerate(data):
-            yield from _impossible(value, f"{path}.{place}")
 
 
 def _misread(written: object, read: object, path: str) -> Iterator[str]:

@@ -68,6 +68,24 @@ def test_what_was_not_seen_together_is_refused(tmp_path: Path, edit: Edit, words
     assert words in str(refused.value)
 
 
+@pytest.mark.parametrize(("edit", "words"), [
+    (lambda plan: plan["candidate"]["pools"][0]["spec"]["layout"].update(pp=0), "layout.pp: found 0"),
+    (lambda plan: plan["judgement"].update(transfer_mean_s=1e18), "expected a number up to 1e+17"),
+    (lambda plan: plan["judgement"].update(restarted=10**400), "expected a number up to 1e+17"),
+    (lambda plan: plan["judgement"].update(link_wait_mean_s=-(10**400)), "expected a number >= 0"),
+])  # fmt: skip
+def test_numbers_that_no_plan_has_are_refused(tmp_path: Path, edit: Edit, words: str) -> None:
+    """Stages from one on, and no number beyond all scale, however many digits it has."""
+    asked = plans.scenario()
+    data = json.loads(plan_text(asked, plans.plan(), plans.digests(asked)))
+    edit(data["plan"])
+    path = tmp_path / "p.json"
+    path.write_text(json.dumps(data))
+    with pytest.raises(BadInput) as refused:
+        read_plan(path, edited_too=True)
+    assert words in str(refused.value)
+
+
 WATTS = PowerUse(
     mean_w=900.0, p50_w=880.0, p95_w=990.0, p99_w=1000.0, peak_w=1010.0, standby_w=500.0, prefill_w=250.0,
     decode_w=150.0,
