@@ -8,6 +8,7 @@ the objective is unbounded, both may say infeasible (``solve`` asks again); CBC 
 """
 
 from collections.abc import Mapping
+from time import monotonic
 
 import highspy
 import pulp
@@ -89,7 +90,7 @@ def solve_cbc(problem: Problem, *, time_limit_s: float, gap_frac: float) -> Solu
 
     Args:
         problem: what to solve.
-        time_limit_s: wall-clock limit, > 0.
+        time_limit_s: limit, > 0, as the nodes that it stands for; in wall seconds the last resort.
         gap_frac: relative gap at which an allocation counts as optimal.
 
     Returns:
@@ -99,18 +100,20 @@ def solve_cbc(problem: Problem, *, time_limit_s: float, gap_frac: float) -> Solu
     model, variables = _model(problem)
     options = [f"randomSeed {_SEED}", f"randomCbcSeed {_SEED}"]
     solver = pulp.COIN_CMD(
-        path=pulp.PULP_CBC_CMD.pulp_cbc_path, msg=False, threads=1, timeLimit=time_limit_s, gapRel=gap_frac,
-        gapAbs=1e-9, options=options,
+        path=pulp.PULP_CBC_CMD.pulp_cbc_path, msg=False, threads=1, timeLimit=work.last_resort_s(time_limit_s),
+        maxNodes=work.most_steps(problem, time_limit_s), gapRel=gap_frac, gapAbs=1e-9, options=options,
     )  # fmt: skip
+    began_s = monotonic()
     try:
         solver.actualSolve(model)
     except pulp.PulpSolverError as error:
         return empty_handed(Reason.ERROR, backend="cbc", detail=str(error))
-    return _cbc_answer(problem, model, variables, gap_frac)
+    stopped = Limit.TIME if monotonic() - began_s >= work.last_resort_s(time_limit_s) else Limit.WORK
+    return _cbc_answer(problem, model, variables, gap_frac, stopped)
 
 
 def _cbc_answer(
-    problem: Problem, model: pulp.LpProblem, variables: Mapping[str, pulp.LpVariable], gap_frac: float
+    problem: Problem, model: pulp.LpProblem, variables: Mapping[str, pulp.LpVariable], gap_frac: float, stopped: Limit
 ) -> Solution:
     backend = "cbc"
     detail = pulp.LpSolution[model.sol_status]
@@ -119,7 +122,7 @@ def _cbc_answer(
     if model.sol_status == pulp.LpSolutionUnbounded:
         return empty_handed(Reason.UNBOUNDED, backend=backend, detail=detail)
     if model.sol_status not in (pulp.LpSolutionOptimal, pulp.LpSolutionIntegerFeasible):
-        return empty_handed(Reason.NO_SOLUTION_FOUND, limit=Limit.TIME, backend=backend, detail=detail)
+        return empty_handed(Reason.NO_SOLUTION_FOUND, limit=stopped, backend=backend, detail=detail)
     proven = model.sol_status == pulp.LpSolutionOptimal
     values = {name: variable.varValue for name, variable in variables.items()}
     slack = gap_frac * abs(problem.objective(values)) * (-1.0 if problem.sense is Sense.MIN else 1.0)
@@ -127,7 +130,7 @@ def _cbc_answer(
         problem,
         values,
         reason=Reason.OPTIMAL if proven else Reason.FEASIBLE,
-        limit=Limit.NONE if proven else Limit.TIME,
+        limit=Limit.NONE if proven else stopped,
         bound=problem.objective(values) + slack if proven else None,
         backend=backend,
         detail=detail,

@@ -12,6 +12,7 @@ import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from solvers import work
 from solvers.allocation import Limit, Reason, Solution, answered, empty_handed
 from solvers.problem import Problem, Sense
 
@@ -33,7 +34,8 @@ def solve_mathopt(problem: Problem, *, time_limit_s: float, gap_frac: float) -> 
 
     Args:
         problem: what to solve.
-        time_limit_s: wall-clock limit of the solve, > 0; starting the child adds about a second.
+        time_limit_s: limit, > 0, as the nodes that it stands for; in wall seconds the last resort. Starting the child
+            adds about a second.
         gap_frac: relative gap at which an allocation counts as optimal.
 
     Returns:
@@ -52,7 +54,7 @@ def witness(problems: list[Problem], *, time_limit_s: float, gap_frac: float) ->
             input=pickle.dumps((problems, time_limit_s, gap_frac)),
             env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
             capture_output=True,
-            timeout=len(problems) * time_limit_s + _GRACE_S,
+            timeout=len(problems) * work.last_resort_s(time_limit_s) + _GRACE_S,
             check=True,
         )
     except subprocess.TimeoutExpired as error:
@@ -76,7 +78,8 @@ def _solve_here(problem: Problem, time_limit_s: float, gap_frac: float) -> Solut
     from ortools.math_opt.python import mathopt
 
     parameters = mathopt.SolveParameters(
-        time_limit=timedelta(seconds=time_limit_s),
+        time_limit=timedelta(seconds=work.last_resort_s(time_limit_s)),
+        node_limit=work.most_steps(problem, time_limit_s),
         relative_gap_tolerance=gap_frac,
         absolute_gap_tolerance=1e-9,
         threads=1,
@@ -115,7 +118,8 @@ def _answer(
 ) -> Solution:
     said = result.termination
     detail = f"{said.reason.name.lower()} {said.detail}".strip()
-    stopped = Limit.NONE if said.limit is None else Limit.TIME if said.limit.name == "TIME" else Limit.OTHER
+    limits = {"TIME": Limit.TIME, "NODE": Limit.WORK}
+    stopped = Limit.NONE if said.limit is None else limits.get(said.limit.name, Limit.OTHER)
     reasons = {
         "OPTIMAL": Reason.OPTIMAL,
         "FEASIBLE": Reason.FEASIBLE,

@@ -1,13 +1,17 @@
 """How much a solve may do: counted in its own steps, so that the same problem has the same answer under any load.
 
-A step is a point at which HiGHS asks whether it should go on: after a node, a dive, a round of cuts. Where they come is
-decided by the problem alone. What one takes grows with the nonzeros of the problem, so a limit in seconds stands for
-so many steps of a problem of its size. The clock is the last resort: it stops what takes many times as long.
+A step is a point at which HiGHS asks whether it should go on: after a node, a dive, a round of cuts; of CBC and SCIP it
+is a node. Where they come is decided by the problem alone. What one takes grows with the nonzeros of the problem, so a
+limit in seconds stands for so many steps of a problem of its size. The clock is the last resort: it stops what takes
+many times as long.
 """
 
-import highspy
+from typing import TYPE_CHECKING
 
 from solvers.problem import Problem
+
+if TYPE_CHECKING:  # not at run time: the child that asks SCIP must not load it
+    import highspy
 
 NONZEROS_PER_S = 1e6
 """Nonzeros of a problem, times steps, that a second of a limit stands for: measured on programs over epochs."""
@@ -28,15 +32,20 @@ def most_steps(problem: Problem, limit_s: float) -> int:
     return LEAST_STEPS + int(min(1e9, limit_s * NONZEROS_PER_S / max(1, nonzeros)))
 
 
-def limit(highs: highspy.Highs, problem: Problem, limit_s: float) -> None:
+def last_resort_s(limit_s: float) -> float:
+    """Wall seconds after which a solve is stopped, whatever it has done."""
+    return LAST_RESORT_S + LAST_RESORT_TIMES * limit_s
+
+
+def limit(highs: "highspy.Highs", problem: Problem, limit_s: float) -> None:
     """Let a solver stop after the steps that a limit stands for, and at the last resort."""
     most, done = most_steps(problem, limit_s), 0
 
-    def count(event: highspy.HighsCallbackEvent) -> None:
+    def count(event: "highspy.HighsCallbackEvent") -> None:
         nonlocal done
         done += 1
         if done > most:
             event.interrupt()
 
-    highs.setOptionValue("time_limit", LAST_RESORT_S + LAST_RESORT_TIMES * limit_s)
+    highs.setOptionValue("time_limit", last_resort_s(limit_s))
     highs.cbMipInterrupt += count

@@ -1,7 +1,6 @@
 """What every section of a scenario file is: frozen, closed to unknown keys, with null for what is left out."""
 
 from collections.abc import Mapping
-from functools import cache
 from typing import get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -32,13 +31,11 @@ def _filled(value: object) -> object:
     return {name: _filled(each) for name, each in value.items() if each is not None}
 
 
-@cache
 def _optional(section: type[Section]) -> frozenset[str]:
     """Keys that may be left out."""
     return frozenset(name for name, field in section.model_fields.items() if not field.is_required())
 
 
-@cache
 def _mappings(section: type[Section]) -> frozenset[str]:
     """Keys that hold names and what each stands for."""
     return frozenset(name for name, field in section.model_fields.items() if _mapped(field.annotation))
