@@ -1,6 +1,6 @@
 """What a planning run has found out so far."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from planner.planning.served import Key
@@ -18,3 +18,15 @@ class Learned:
     full: frozenset[tuple[Key, bool]]
     planned_w: float | None
     more_spares: int
+    clocked: frozenset[str]
+
+
+def by_clock(programs: Collection[str]) -> tuple[str, ...]:
+    """That the clock ended solves, so that the answer may depend on the load of the machine; nothing where it did not.
+
+    Args:
+        programs: whose solve it ended.
+    """
+    if not programs:
+        return ()
+    return (f"the clock ended solves of {', '.join(sorted(programs))}: under another load the answer may be another",)

@@ -10,12 +10,11 @@ from planner.capacity.envelope import Option
 from planner.capacity.totals import spare_machines
 from planner.executor.ahead import Ahead
 from planner.formulate import BUDGET_FAMILIES, BUDGETS, canonical, lift, problem
-from planner.formulate.question import rate
 from planner.planning.headroom import NO_HEADROOM, less_headroom
 from planner.planning.learned import Learned
 from planner.planning.limits import parted
 from planner.planning.overloads import FUZZ_FRAC, overloads
-from planner.planning.refusals import raise_words, unserved
+from planner.planning.refusals import bounded, raise_words, unserved
 from planner.planning.screen import Screen
 from planner.planning.served import Key, key_of, pools_of, serve, words_of
 from planner.planning.tighten import balanced, excess, fewer_watts, tighten
@@ -29,7 +28,7 @@ from planner.simulator.outages import absent
 from planner.simulator.pools import PoolModel
 from planner.simulator.serve import prepare
 from planner.simulator.traffic import Judging
-from solvers.allocation import Reason, Solution, Termination
+from solvers.allocation import Limit, Reason, Solution, Termination
 from solvers.elastic import NotProven, StillInfeasible, smallest_raise
 from solvers.problem import Problem
 from solvers.solve import solve
@@ -55,6 +54,7 @@ class PlanningLoop:
         bound: proven: no plan has a better objective, whatever its latencies.
         drawn_w: mean watts at the wall that a plan may draw in simulation; None is unlimited.
         alike: what looks at candidates depend on besides the case.
+        clocked: programs whose solve the clock ended.
     """
 
     def __init__(self, case: Case, progress: Progress, drawn_w: float | None = None) -> None:
@@ -67,7 +67,7 @@ class PlanningLoop:
         self.bound: float | None = None
         self._proof: Termination | None = None
         self._seen, self._full = dict[tuple[Key, bool], Judgement](), set[tuple[Key, bool]]()  # in full: a part of them
-        self._ahead = Ahead[Judgement]()
+        self._ahead, self.clocked = Ahead[Judgement](), set[str]()
         self.options = {o.spec.name: o for o in case.options}
         self.least = {o.spec.name: o for o in case.least}
         self._done, self._screen, self._guesses = 0.0, Screen(case), False
@@ -87,6 +87,7 @@ class PlanningLoop:
         other = PlanningLoop(self.case, self.progress, self.drawn_w)
         other.rounds, other._screen, other._guesses = self.rounds, self._screen, True
         other._proof, other.bound, other.alike = self._proof, self.bound, (self.alike, True)
+        other.clocked = self.clocked
         return other
 
     def without_knobs(self) -> "PlanningLoop | None":
@@ -99,7 +100,7 @@ class PlanningLoop:
         kept, least = ([o for o in every if o.spec.name in names] for every in (self.case.options, self.case.least))
         other = PlanningLoop(replace(self.case, options=tuple(kept), least=tuple(least)), self.progress, self.drawn_w)
         other._seen, other._full, other._ahead = self._seen, self._full, self._ahead
-        other._screen, other._guesses = self._screen, self._guesses
+        other._screen, other._guesses, other.clocked = self._screen, self._guesses, self.clocked
         return other
 
     @property
@@ -107,7 +108,7 @@ class PlanningLoop:
         """What was found out so far."""
         return Learned(
             rounds=tuple(self.rounds), proof=self._proof, seen=self._seen, full=frozenset(self._full),
-            planned_w=self._planned_w, more_spares=self._more_spares,
+            planned_w=self._planned_w, more_spares=self._more_spares, clocked=frozenset(self.clocked),
         )  # fmt: skip
 
     def learn(self, found: Learned) -> None:
@@ -115,6 +116,7 @@ class PlanningLoop:
         self.rounds[:] = found.rounds
         self._seen |= found.seen
         self._full |= found.full
+        self.clocked |= found.clocked
         self._planned_w, self._more_spares, self._proof = found.planned_w, found.more_spares, found.proof
         self.bound = None if found.proof is None else found.proof.bound
 
@@ -181,10 +183,11 @@ class PlanningLoop:
     def solve(self, program: Problem, gap_frac: float | None = None) -> Solution:
         """Ask the scenario's backend, with the scenario's gap or another."""
         section = self.case.scenario.solver
-        return solve(
-            program, backend=section.backend, time_limit_s=section.time_limit_s,
-            gap_frac=section.gap_frac if gap_frac is None else gap_frac,
-        )  # fmt: skip
+        gap = section.gap_frac if gap_frac is None else gap_frac
+        found = solve(program, backend=section.backend, time_limit_s=section.time_limit_s, gap_frac=gap)
+        if found.termination.limit is Limit.TIME:
+            self.clocked.add(program.name)
+        return found
 
     def canonical(self, program: Problem) -> Solution:
         """Ask the scenario's backend; of equal answers the one that every backend gives."""
@@ -219,7 +222,7 @@ class PlanningLoop:
             return no_plan(self, "no plan in time", (f"the solver stopped with no allocation ({detail})",))
         if refusal := self._too_many_watts():
             return refusal
-        program = self._bounded(self.problem(NO_HEADROOM, options=self.case.least))
+        program = bounded(self.case, self.problem(NO_HEADROOM, options=self.case.least))
         try:
             found = smallest_raise(program, families=BUDGET_FAMILIES, solve=self.solve)
         except StillInfeasible as nothing:
@@ -242,7 +245,7 @@ class PlanningLoop:
         bare = tuple(replace(option, reliability=None) for option in self.case.least)
         if bare == tuple(self.case.least):
             return False
-        return self.solve(self._bounded(self.problem(NO_HEADROOM, options=bare))).allocation is not None
+        return self.solve(bounded(self.case, self.problem(NO_HEADROOM, options=bare))).allocation is not None
 
     def _too_many_watts(self) -> NoPlan | None:
         """The refusal where plans met every objective, and the only thing wrong was what they drew; None elsewhere."""
@@ -256,18 +259,6 @@ class PlanningLoop:
             f"raise budgets.expected_power_w from {self.drawn_w:g} to at least {needed_w}: the least that one drew",
         )
         return no_plan(self, "not validated", words, {"expected_power": (self.drawn_w, float(needed_w))})
-
-    def _bounded(self, program: Problem) -> Problem:
-        """The program with no more of a class on an option than is asked, so that raises of watts have a bound."""
-        if self.case.scenario.objective is Objective.THROUGHPUT:
-            return program
-        asked = {
-            rate(option, part.request_class.name): part.rate_req_per_s
-            for option in self.options.values()
-            for part in self.case.asked.demand.classes
-        }
-        columns = tuple(replace(c, upper=min(c.upper, asked.get(c.name, inf))) for c in program.columns)
-        return replace(program, columns=columns)
 
     # --- judge -----------------------------------------------------------------------------------------------------
 

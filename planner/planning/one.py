@@ -6,6 +6,7 @@ from planner.planning.alternatives import tradeoffs
 from planner.planning.fit import fit
 from planner.planning.grow import grow
 from planner.planning.late import without_late
+from planner.planning.learned import by_clock
 from planner.planning.local_search import climb, descend, evaluations
 from planner.planning.loop import PlanningLoop, no_plan
 from planner.planning.plausibility import peak_shares
@@ -185,7 +186,7 @@ def _certified(loop: PlanningLoop, held: Held, neighbours: tuple[Neighbour, ...]
         provenance=shares,
         sources=sources,
         accuracy=measured_against(case, candidate),
-        warnings=tuple(doubts(case, candidate)),
+        warnings=(*by_clock(loop.clocked), *doubts(case, candidate)),
         peaks=peak_shares(case, candidate, judgement),
         alternatives=tradeoffs(loop, candidate),
         served=served_as(case, candidate),

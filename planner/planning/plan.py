@@ -12,6 +12,7 @@ from planner.planning.cells import searched_in_cells
 from planner.planning.choices import Depth, Table
 from planner.planning.figures import figures
 from planner.planning.in_rows import in_rows, limited_by_rows, prepared
+from planner.planning.learned import by_clock
 from planner.planning.limits import over_budget, over_row
 from planner.planning.load_margin import unsure_of_load
 from planner.planning.loop import PlanningLoop
@@ -100,9 +101,14 @@ def plan(
         assert isinstance(better.answer, ValidatedPlan)
         best = replace(better.answer, alternatives=best.alternatives)
         rows = table.told(better.contenders, best)
-    struck = cost_of_failures(searched.case_of(best), best, lambda case: alone(case).answer)
-    warnings = (*unsure_of_load(best.margin), *struck, *best.warnings)
+    warnings = _warnings(searched, best, cost_of_failures(searched.case_of(best), best, lambda c: alone(c).answer))
     return replace(best, choices=(*rows, *uncached(scenario, best, depth)), warnings=warnings)
+
+
+def _warnings(searched: Searched, best: ValidatedPlan, struck: tuple[str, ...]) -> tuple[str, ...]:
+    """What a buyer must know, of the search first."""
+    stopped = (words for contender in searched.contenders for words in by_clock(contender.loop.clocked))
+    return tuple(dict.fromkeys((*stopped, *unsure_of_load(best.margin), *struck, *best.warnings)))
 
 
 def _tell(table: Table, progress: Progress, words: str, done_frac: float) -> None:

@@ -1,12 +1,17 @@
-"""Words of refusals: classes that no option serves, and budgets to raise."""
+"""Words of refusals: classes that no option serves, and budgets to raise; and the program that these are asked of."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import product
+from math import inf
 
 from planner.formulate import unservable
 from planner.formulate.budgets import BUDGETS
+from planner.formulate.question import rate
 from planner.perf.layout import Role
 from planner.resolve.case import Case
+from planner.scenario.objectives import Objective
+from solvers.problem import Problem
 
 
 def unserved(case: Case) -> tuple[str, ...]:
@@ -19,6 +24,19 @@ def unserved(case: Case) -> tuple[str, ...]:
     lines = [f"no option can serve {name}{_in_which_role(name, case)}" for name in missing]
     binding = {e.bottleneck for e in case.excuses}
     return (*lines, *reasons, *(words for bottleneck, words in _REMEDIES.items() if bottleneck in binding))
+
+
+def bounded(case: Case, program: Problem) -> Problem:
+    """The program with no more of a class on an option than is asked, so that raises of watts have a bound."""
+    if case.scenario.objective is Objective.THROUGHPUT:
+        return program
+    asked = {
+        rate(option, part.request_class.name): part.rate_req_per_s
+        for option in case.options
+        for part in case.asked.demand.classes
+    }
+    columns = tuple(replace(c, upper=min(c.upper, asked.get(c.name, inf))) for c in program.columns)
+    return replace(program, columns=columns)
 
 
 def unstruck(case: Case) -> tuple[str, ...]:

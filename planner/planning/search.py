@@ -7,7 +7,7 @@ from math import inf
 
 from planner.executor.copies import Copies
 from planner.planning.headroom import NO_HEADROOM
-from planner.planning.learned import Learned
+from planner.planning.learned import Learned, by_clock
 from planner.planning.load_margin import margin
 from planner.planning.loop import PlanningLoop
 from planner.planning.one import First, finished, first, worth
@@ -271,7 +271,8 @@ def _answer(contenders: Sequence[Contender]) -> ValidatedPlan | NoPlan:
     answer = _best(contenders)
     if isinstance(answer, ValidatedPlan):
         return answer
-    return replace(answer, explanation=(*answer.explanation, *contenders[0].loop.case.slips))
+    stopped = dict.fromkeys(words for contender in contenders for words in by_clock(contender.loop.clocked))
+    return replace(answer, explanation=(*answer.explanation, *stopped, *contenders[0].loop.case.slips))
 
 
 def _best(contenders: Sequence[Contender]) -> ValidatedPlan | NoPlan:

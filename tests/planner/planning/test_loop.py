@@ -3,10 +3,12 @@
 from dataclasses import replace
 from math import inf
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from planner.perf.layout import Role
+from planner.planning import loop
 from planner.planning.loop import PlanningLoop
 from planner.planning.plan import plan
 from planner.resolve.case import open_case
@@ -17,6 +19,8 @@ from planner.scenario.sections import FailureSection
 from planner.simulator.judge import Bench
 from planner.simulator.outages import outage
 from planner.simulator.pools import Failure, PoolModel
+from solvers.allocation import Limit, Solution
+from solvers.problem import Problem
 from tests.planner import plans
 from tests.planner.small import small
 from tests.planner.toy import toy_physics
@@ -135,3 +139,25 @@ def test_a_full_look_after_a_brief_one_is_a_full_look(
     after = first.judged(found[0])
     assert len(traces) == served
     assert (after, after.longer_s is None) == (other.judged(found[0]), False)
+
+
+@pytest.mark.parametrize("backend", ["highs", "cbc"])
+def test_an_answer_names_the_clock_that_ended_its_solves(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the last resort of a solve stopped may be another answer under another load: a plan says so."""
+    own = loop.solve
+
+    def stopped(program: Problem, **limits: Any) -> Solution:
+        found = own(program, **limits)
+        return replace(found, termination=replace(found.termination, limit=Limit.TIME))
+
+    question = small("policy.name=colocated", f"solver.backend={backend}")
+    quiet = plan(question, progress=lambda *_: None, with_margin=False)
+    assert isinstance(quiet, ValidatedPlan)
+    assert not any("the clock" in words for words in quiet.warnings)
+    monkeypatch.setattr(loop, "solve", stopped)
+    found = plan(question, progress=lambda *_: None, with_margin=False)
+    assert isinstance(found, ValidatedPlan)
+    assert sum("under another load the answer may be another" in words for words in found.warnings) == 1
+    refused = plan(question.changed(["budgets.cost_usd_per_h=1.0"]), progress=lambda *_: None, with_margin=False)
+    assert isinstance(refused, NoPlan)
+    assert any("under another load" in words for words in refused.explanation)
