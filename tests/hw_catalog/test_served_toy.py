@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from benchmarks.profile_gpu import SHAPES, commands, measure
 from benchmarks.served_toy import Figures, compare, physics, predicted, requests, served, write
-from benchmarks.toy_model import ON_CPU, Sizes, ToyModel
+from benchmarks.toy_model import ON_CPU, ON_GPU, Sizes, ToyModel
 from benchmarks.toy_profile import SETTINGS, Nothing, held, loop_s, measured
 from benchmarks.toy_server import CpuClock, Job, Limits, Pages, Server, jobs_of, serve
+from hw_catalog.load import load_catalog
 from planner.perf.step_time import StepTime
 from tests.planner.toy import TOY, toy_profile
 from workloads.traces import Trace, plain_trace
@@ -181,3 +182,11 @@ def test_a_first_run_on_a_gpu_ends_in_time(tmp_path: Path) -> None:
     done, slow = ([sys.executable, "-c", code] for code in ("pass", "import time; time.sleep(60)"))
     assert measure([done], 60)
     assert not measure([slow, done], 0.2)
+
+
+def test_watts_are_predicted_where_the_gpu_is_known() -> None:
+    """On a GPU of the catalog a run is predicted to draw more than it idles at, and less than its rating."""
+    gpu, trace = load_catalog(None).gpus["h200-sxm"], requests(SETTINGS["cpu"], 20.0, 5.0)
+    watts_w = predicted(physics(toy_profile(), ON_GPU, LIMITS, gpu), LIMITS, trace).watts_w
+    assert watts_w is not None
+    assert gpu.idle_w < watts_w < gpu.tdp_w
