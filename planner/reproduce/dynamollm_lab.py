@@ -10,6 +10,7 @@ import numpy as np
 from planner.formulate import EpochQuestion, lift_schedule
 from planner.formulate.epoch_program import counted
 from planner.perf.layout import InstanceSpec
+from planner.resolve.inputs import inputs_of
 from planner.results.schedule import Schedule
 from planner.results.timetable import Served, Timetable
 from planner.scenario import Scenario
@@ -182,7 +183,7 @@ def open_lab(service: str, progress: Progress) -> Lab:
     rate = PEAK_SERVERS * each_req_per_s / float(week.max())
     ratio = rate / single.case.asked.demand.rate_req_per_s
     offered = ("catalog.tp=[2, 4, 8]", f"schedule.clocks_mhz={list(CLOCKS_MHZ)}", f"workload.rate_req_per_s={rate!r}")
-    question = scenario(*THREE, *offered)
+    question = inputs_of(scenario(*THREE, *offered))
     return Lab(
         classes=opened(question, POLICY), single=_at(single, [ratio * factor for factor in factors]),
         found=timetable(question, progress=progress),
