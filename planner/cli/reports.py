@@ -133,9 +133,9 @@ def tell_doubts(source: Path, file: "Written", *, quiet: bool) -> None:
 
 def tell_uncounted(scenario: "Scenario", *, quiet: bool) -> None:
     """Say that the figures of a plan were not counted again, where files that its question names are not here."""
-    from planner.files.restated import absent
+    from planner.files.restated import missing_files
 
-    for name in absent(scenario):
+    for name in missing_files(scenario):
         note(f"figures were not counted again: {name} is not here", quiet=quiet)
 
 

@@ -15,7 +15,7 @@ MOVED = "unvalidated until simulated"
 """What a plan is whose figures are not those that its machines have today."""
 
 
-def absent(scenario: Scenario) -> tuple[str, ...]:
+def missing_files(scenario: Scenario) -> tuple[str, ...]:
     """Files that a question names and that are not here: nothing can be counted again without them."""
     named = (scenario.workload.trace, scenario.catalog.directory, scenario.model.name)
     return tuple(name for name in named if name and "/" in name and not Path(name).exists())

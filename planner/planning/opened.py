@@ -7,7 +7,7 @@ from pathlib import Path
 
 from planner.files.fleet_file import FleetFile, read_fleet_file
 from planner.files.plan_file import PlanFile, read_plan
-from planner.files.restated import absent, apart, expect_same
+from planner.files.restated import apart, expect_same, missing_files
 from planner.planning.available import stated_again
 from planner.planning.figures import figures
 from planner.planning.fleet_nines import nines_of
@@ -35,7 +35,7 @@ def open_plan(path: Path, *, edited_too: bool = False) -> PlanFile:
         BadInput: see ``read_plan``; or figures are others today, and that is not allowed here.
     """
     file = read_plan(path, edited_too=edited_too)
-    if not file.edited and not absent(file.scenario):
+    if not file.edited and not missing_files(file.scenario):
         counted = partial(case_of, file.scenario, file.plan.candidate)
         expect_same(file, path, lambda: restatements(counted(), file.plan), edited_too=edited_too)
     return file
@@ -44,7 +44,7 @@ def open_plan(path: Path, *, edited_too: bool = False) -> PlanFile:
 def open_fleet(path: Path, *, edited_too: bool = False) -> FleetFile | None:
     """The same of the plans of several models; None where the file holds another kind."""
     file = read_fleet_file(path, edited_too=edited_too)
-    if file is not None and not file.edited and not any(absent(part) for part in file.scenario.parts().values()):
+    if file is not None and not file.edited and not any(missing_files(part) for part in file.scenario.parts().values()):
         expect_same(file, path, lambda: _of_fleet(file), edited_too=edited_too)
     return file
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from planner.files.restated import absent, apart, expect_same
+from planner.files.restated import apart, expect_same, missing_files
 from planner.resolve.serving import served_over_time
 from planner.schedules.available import stated_again
 from planner.schedules.files import ScheduleFile, read_schedule
@@ -24,7 +24,7 @@ def open_schedule(path: Path, *, edited_too: bool = False) -> ScheduleFile | Non
         BadInput: see ``read_schedule``; or figures are others today, and that is not allowed here.
     """
     file = read_schedule(path, edited_too=edited_too)
-    if file is not None and not file.edited and not absent(file.scenario):
+    if file is not None and not file.edited and not missing_files(file.scenario):
         expect_same(file, path, lambda: _differences(file), edited_too=edited_too)
     return file
 

@@ -25,6 +25,15 @@ HEAD = """\
 What was tried, how often, and what failed. `make reliability SECONDS={seconds:.0f}` writes this page anew; every
 failure is told with the seed that draws it again. Seeds here start at {seed} (soak) and {fault_seed} (faults).
 """
+AUDIT = """\
+## Second audit
+
+By meaning: one value that its key cannot have, in an input that is right. Scenarios 12,290 cases, traces
+14,952, model cards 3,194, plan files 1,174; other doors not anew. Found and fixed: integers beyond 64 bits
+and 1e308 (bugs, a hang), rows of 90,000 machines, lengths that overflowed, confidence below one half, times
+below zero, traces of centuries, swapped columns, blocks that are no numbers, keys that nothing reads,
+evidence that contradicts itself.
+"""
 
 
 def said(*words: str) -> dict[str, Any]:
@@ -65,14 +74,11 @@ def table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
 
 def doors(found: Mapping[str, Any]) -> str:
     """Doors, with how their cases ended."""
-    rows = [
-        (name, of["cases"], of["ends"].get("2", 0), of["cases"] - of["ends"].get("2", 0), of["failures"])
-        for name, of in found.items()
-    ]
-    total = ("all", *(sum(row[k] for row in rows) for k in range(1, 5)))
+    rows = [(name, of["cases"], of["ends"].get("2", 0), of["failures"]) for name, of in found.items()]
+    total = ("all", *(sum(row[k] for row in rows) for k in range(1, 4)))
     return (
         "## Doors\n\nWrong files and words: bytes, words, structure. A failure is a bug, a hang, text where it is "
-        "refused, or JSON that is none.\n\n" + table(("door", "cases", "refused", "read", "failures"), [*rows, total])
+        "refused, or JSON that is none.\n\n" + table(("door", "cases", "refused", "failures"), [*rows, total])
     )
 
 
@@ -135,7 +141,7 @@ def main() -> int:
     dask = said("benchmarks/cluster.py", "--points", str(given.points))
     head = HEAD.format(seconds=soak["seconds"], seed=soak["first_seed"], fault_seed=injected["first_seed"])
     tried = doors(soak["doors"]), laws(soak["laws"], soak["engines"]), solvers(soak["solvers"])
-    parts = head, failed(every, soak["failures"]), *tried, faults(injected), cluster(dask)
+    parts = head, failed(every, soak["failures"]), *tried, faults(injected), cluster(dask), AUDIT
     PAGE.write_text("\n".join(filter(None, parts)))
     last = {
         **{key: soak[key] for key in ("seconds", "first_seed", "cases", "failures")},
