@@ -84,11 +84,21 @@ def interpreter_of(version: str) -> str:
     return str(own[-1]) if own else ""
 
 
+def wheels_for(version: str, place: Path) -> str:
+    """That every locked dependency has a wheel for a Python that is not here; ends the run where one has none."""
+    run(
+        *uv(), "pip", "install", "--dry-run", "--quiet", "--no-config", "--python", sys.executable, "--python-version",
+        version, "--python-platform", "x86_64-manylinux_2_28", "--only-binary", ":all:", "--require-hashes", "--target",
+        place / "none", "-r", ROOT / ".ci" / "lock.txt",
+    )  # fmt: skip
+    return "every locked dependency has a wheel for it"
+
+
 def tried(version: str, wheel: Path, place: Path, tests: list[str]) -> dict[str, object]:
     """The wheel on a Python: its size with all that it needs, and the tests without the sources."""
     interpreter = interpreter_of(version)
     if not interpreter:
-        return {"skipped": f"no Python {version} here: NOT tested"}
+        return {"skipped": f"no Python {version} here: NOT tested; {wheels_for(version, place)}"}
     venv = place / "venv"
     run(*uv(), "venv", "--quiet", "--python", interpreter, venv)
     python = venv / "bin" / "python"
