@@ -26,6 +26,10 @@ from planner.scenario import Scenario
 from planner.scenario.fleet import Fleet
 from planner.scenario.objectives import Objective
 from solvers.frontier import Placed, Walk, efficient, walk
+from workloads.counts import watts
+
+_BOUND_DIGITS = 6
+"""Of a bound in words: one just below a design is not to look like it."""
 
 EXACT_FRAC = 1e-4
 """Costs or watts that differ by no more than this share count as equal: the solver's rows hold to no more."""
@@ -267,7 +271,9 @@ def _stride(axis: Axis, step: float | None) -> Callable[[float], float]:
 def _why_it_ended(wanted: Route, bound: float, found: Outcome) -> str:
     """Why there is no design under a bound."""
     said = found.explanation[0] if found.explanation else found.verdict
-    return f"With {wanted.bounded} at most {bound:g} {AXES[wanted.bounded].unit}: {found.verdict}; {said}."
+    unit = AXES[wanted.bounded].unit
+    most = watts(bound, _BOUND_DIGITS) if unit == "W" else f"{bound:.{_BOUND_DIGITS}g} {unit}"
+    return f"With {wanted.bounded} at most {most}: {found.verdict}; {said}."
 
 
 def _design(

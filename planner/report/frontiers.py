@@ -31,7 +31,7 @@ def frontier_page(front: Frontier) -> Page:
         verdict="FRONTIER" if front.complete else "FRONTIER, NOT COMPLETE",
         good=front.complete,
         headline=_headline(front, efficient, bend),
-        about=f"{_against(front)} of {model_words(front.scenario)}; {front.ended}",
+        about=f"{_against(front)} of {model_words(front.scenario)}; {front.ended[:1].lower()}{front.ended[1:]}",
         tiles=[
             *([_tile("Knee", front, efficient[bend])] if bend is not None else []),
             *(

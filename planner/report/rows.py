@@ -36,12 +36,13 @@ def row_section(row: RowStudy) -> Iterator[Section]:
     ]  # fmt: skip
     yield from section(
         "row", "How many a row holds", Lines(lines=tuple(row_words(row))),
-        *curves(row), capped_table(row), _peaks(row),
+        *curves(row), capped_table(row),
         Table(columns=headings, rows=[_trial(t, max(1.0, most)) for t in row.trials], caption="machines tried"),
         Table(
             columns=columns("domain", "#machines", "#rated", "#limit", "#p99", "#peak", "#coincidence"), rows=domains,
             caption="what the power domains see, without control",
         ),
+        _peaks(row),
         Lines(lines=row.assumptions, bullets=True),
     )  # fmt: skip
 

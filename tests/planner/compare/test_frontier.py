@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from math import inf
 from pathlib import Path
 
@@ -52,6 +53,7 @@ def test_no_efficient_design_is_beaten() -> None:
     rest = [(d.values["cost"], d.values["power"]) for d in found.designs if not d.efficient]
     assert all(any(a[0] <= b[0] and a[1] <= b[1] for a in good) for b in rest)
     assert found.bounded == "power"
+    assert re.match(r"With power at most [\d.]+ kW: ", found.ended)  # watts as everywhere else
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@
       const x = u.valToPos(p.x, "x", true), y = u.valToPos(p.y, "y", true), far = 10 * devicePixelRatio, tall = 15 * devicePixelRatio;
       c.fillStyle = css("--ink"); c.font = "bold " + 12 * devicePixelRatio + "px system-ui, sans-serif"; c.textBaseline = "bottom"; c.textAlign = "left";
       const long = c.measureText(p.label).width, from = x + far + long < left + width ? x + far : Math.max(left, x - far - long);
-      let at = y - far / 2 > top + far ? y - far / 2 : y + 2 * far;
+      let at = y - far / 2 - tall > top ? y - far / 2 : y + 2 * far; // whole, below its point where the edge is near
       while (told.some((box) => from < box.to && from + long > box.from && Math.abs(at - box.at) < tall)) at += tall;
       told.push({ from, to: from + long, at });
       c.fillText(p.label, from, at);
