@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from planner.report.headlines import headline_of
+from planner.report.headlines import headline_of, price_words
 from planner.report.page import Page, section
 from planner.report.plans import again, bought, pools_table
 from planner.report.screen import Screen, more, pools_part, warned
@@ -27,7 +27,7 @@ def edited_page(
         standing: what such a plan is: edited, or of other figures today.
         picture: one run of it over time, for the picture of the cluster.
     """
-    about = f"{policy_words(candidate.policy, scenario.policy)}; {scenario.catalog.channel} prices"
+    about = f"{policy_words(candidate.policy, scenario.policy)}; {price_words(scenario.catalog)}"
     over = [
         f"budget {key} exceeded: {budget(key, spent)}, limit {budget(key, limit)}"
         for key, spent in candidate.spent().items()

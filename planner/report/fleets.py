@@ -7,7 +7,13 @@ from planner.report.availability import fleet_line, fleet_nines
 from planner.report.evidence import failures, objectives
 from planner.report.figures import Figures, figure_lines, figure_tiles, figures_of
 from planner.report.figures import together as summed
-from planner.report.headlines import best_words, count_words, machine_words, served_req_per_s
+from planner.report.headlines import (
+    best_words,
+    count_words,
+    machine_words,
+    price_words,
+    served_req_per_s,
+)
 from planner.report.page import Block, Cell, Chart, Code, Column, Lines, Page, Section, Table, columns, section
 from planner.report.plans import again, no_plan_page, plan_page, pools_table, simulation_page
 from planner.report.rows import row_line, row_section, standing_words
@@ -40,7 +46,7 @@ def fleet_page(found: FleetPlan, question: Fleet, pictures: Mapping[str, Picture
     ]
     warnings = tuple(f"{e.name}: {w}" for e in found.models for w in e.plan.warnings)
     verdict, headline = "VALIDATED", _headline(candidates, question) + standing_words(found.power)
-    about = f"{best_words(question.objective)} of all models; {question.catalog.channel} prices"
+    about = f"{best_words(question.objective)} of all models; {price_words(question.catalog)}"
     figures = summed([_figures(each.plan) for each in found.models])
     told = (
         *((("Shared", "; ".join(found.shared)),) if found.shared else ()),

@@ -13,6 +13,7 @@ from planner.results.precision import precision
 from planner.scenario import Scenario
 from planner.scenario.fleet import Fleet
 from planner.scenario.objectives import Objective
+from planner.scenario.sections import Catalog
 from workloads.counts import number, plural, watts
 
 _ROLES = {Role.PREFILL: " (prefill)", Role.DECODE: " (decode)", Role.MIXED: ""}
@@ -54,17 +55,17 @@ def about_of(plan: ValidatedPlan, scenario: Scenario) -> str:
     parts = (
         *((precision(plan.served),) if plan.served else ()), f"{how} ({split_words(plan, scenario.policy.name)})",
         *filter(None, [cell_words(plan.candidate)]),
-        best_words(scenario.objective), price_words(scenario),
+        best_words(scenario.objective), price_words(scenario.catalog),
     )  # fmt: skip
     return "; ".join(parts)
 
 
-def price_words(scenario: Scenario) -> str:
+def price_words(asked: Catalog) -> str:
     """Whose prices: ``reserved prices``, scaled or your own where they are."""
-    own = ", ".join(scenario.catalog.price_usd_per_h)
-    scaled = ", scaled by catalog.price_scale" if scenario.catalog.price_scale else ""
+    own = ", ".join(asked.price_usd_per_h)
+    scaled = ", scaled by catalog.price_scale" if asked.price_scale else ""
     scaled += f", your own for {own}" if own else ""
-    return f"{scenario.catalog.channel} prices{scaled}"
+    return f"{asked.channel} prices{scaled}"
 
 
 def best_words(objective: str) -> str:

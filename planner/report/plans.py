@@ -108,7 +108,7 @@ def simulation_page(
     verdict, about = (
         "NOT MET" if fails else "MET",
         f"{machine_words(candidate.pools)} serve {load_words(candidate, scenario)}; "
-        f"{policy_words(candidate.policy, scenario.policy)}; {price_words(scenario)}",
+        f"{policy_words(candidate.policy, scenario.policy)}; {price_words(scenario.catalog)}",
     )
     more_fails = (f"{len(fails) - _FAILS} more",) if len(fails) > _FAILS else ()
     headline = "; ".join((*fails[:_FAILS], *more_fails)) if fails else "every objective, in steady state"

@@ -29,4 +29,11 @@ def price_of(scenario: Scenario, machine: Machine) -> Price | None:
         found = Price(channel=offered.channel, usd_per_h=usd_per_h, provenance=_DRAWN)
     else:
         found = Price(channel=offered.channel, usd_per_h=asked, provenance=_ASKED)
-    return replace(found, usd_per_h=found.usd_per_h * scale) if found else None
+    return found if found is None or scale == 1 else _scaled(found, scale)
+
+
+def _scaled(price: Price, scale: float) -> Price:
+    """A price times a factor of the scenario: a number of the scenario's own, no longer what its source says."""
+    said = price.provenance
+    mine = replace(said, kind=Kind.DERIVED, source=f"catalog.price_scale {scale:g} times: {said.source}")
+    return replace(price, usd_per_h=price.usd_per_h * scale, provenance=mine)

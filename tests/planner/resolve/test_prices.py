@@ -3,6 +3,7 @@
 import pytest
 
 from hw_catalog.load import load_catalog
+from hw_catalog.provenance import Kind
 from planner.compare.regret import weights
 from planner.errors import BadInput
 from planner.planning.plan import check, plan
@@ -70,3 +71,13 @@ def test_a_price_of_a_stranger_is_refused() -> None:
     """Prices are given for machines that may be bought; the nearest of them is named."""
     with pytest.raises(BadInput, match=r"only machine types that catalog\.machines lists, not dgx-h10; .*'dgx-h100'"):
         small("catalog.price_usd_per_h={dgx-h10: 7}")
+
+
+def test_a_scaled_price_is_no_longer_what_its_source_says() -> None:
+    """A price times a factor of the scenario is derived, and names factor and source; without one it is untouched."""
+    listed, scaled = (price_of(small(BOTH, *words), H100) for words in ((), ("catalog.price_scale={dgx-h100: 1.5}",)))
+    assert listed is not None
+    assert scaled is not None
+    assert scaled.provenance.kind is Kind.DERIVED
+    assert scaled.provenance.source == f"catalog.price_scale 1.5 times: {listed.provenance.source}"
+    assert price_of(small(BOTH, "catalog.price_scale={dgx-h100: 1}"), H100) == listed
