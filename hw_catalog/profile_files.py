@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
 
 from hw_catalog.errors import CatalogError
 from hw_catalog.load import nearest, validation_problems
-from hw_catalog.profiles import Floats, KernelProfile
+from hw_catalog.profiles import LONGEST_STEP_S, MOST_WAYS, Floats, KernelProfile
 from hw_catalog.provenance import Kind, Provenance
 from hw_catalog.strict_files import MAX_JSON_BYTES, Unreadable, json_document, read_text
 
@@ -58,16 +58,16 @@ class ProfileRow(_Strict):
 
     gpu: str
     model: str
-    dtype: str
-    kv_dtype: str
-    tp: int = Field(ge=1)
-    ep: int = Field(ge=1)
-    dp: int = Field(1, ge=1)
+    dtype: str = Field(min_length=1)
+    kv_dtype: str = Field(min_length=1)
+    tp: int = Field(ge=1, le=MOST_WAYS)
+    ep: int = Field(ge=1, le=MOST_WAYS)
+    dp: int = Field(1, ge=1, le=MOST_WAYS)
     engine: str
     engine_version: str
     profile_set: str
-    overhead_us: float = Field(ge=0)
-    mixed_us: float = Field(0.0, ge=0)
+    overhead_us: float = Field(ge=0, le=LONGEST_STEP_S * 1e6)
+    mixed_us: float = Field(0.0, ge=0, le=LONGEST_STEP_S * 1e6)
     tokens: list[Knot]
     batch: list[Knot]
     new_tokens: list[Knot]
@@ -385,8 +385,8 @@ def _profile_problems(label: str, profile: KernelProfile) -> list[str]:
         expected = tuple(len(getattr(profile, axis)) for axis in axes)
         if table.shape != expected:
             problems.append(f"{label}.{name}: found shape {table.shape}, expected {expected} from {', '.join(axes)}")
-        if name in TIMES and not np.all(np.isfinite(table) & (table >= 0)):
-            problems.append(f"{label}.{name}: times must be finite and not negative")
+        if name in TIMES and not np.all((table >= 0) & (table <= LONGEST_STEP_S)):
+            problems.append(f"{label}.{name}: times must be finite and not negative, {LONGEST_STEP_S:g} s at most")
     return problems
 
 
