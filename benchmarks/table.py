@@ -106,7 +106,7 @@ def main() -> None:
     found["plan"] = other("benchmarks/plan.py", "--cold", "--json")
     if chosen.rates:
         found["scale"] = other("benchmarks/scale.py", "--rates", chosen.rates, "--json")
-    found["schedule"] = other("benchmarks/schedule.py", "--json", "--epochs", "24")
+    found["schedule"] = other("benchmarks/schedules.py", "--json", "--types", "8", "--epochs", "24")
     print(json.dumps(found, indent=2) if chosen.json else "\n".join(_lines(found)))
 
 

@@ -11,8 +11,9 @@ better one counts.
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from math import ceil
 
-from solvers.allocation import Limit, Reason, Solution, Termination, answered, empty_handed
+from solvers.allocation import Limit, Reason, Solution, Termination, answered, empty_handed, violations
 from solvers.direct import Direct, relax, solve_direct
 from solvers.problem import INF, Column, Problem, Row, Sense
 
@@ -22,8 +23,43 @@ NODES_PER_S, ROOT_NODES, BLOCK_NODES = 400, 20, 4000
 LOOKED = 24
 """Blocks that are bettered before it is asked whether the others are worth their time: a day of hours."""
 
+SPAN = 2
+"""Neighbouring blocks that are bettered together: what changes between two of them is free then."""
+
+FAR_TIMES = 5
+"""Gaps from the relaxation beyond which an answer in its kinds is compared with the relaxation made whole."""
+
+PASSES = 4
+"""Times that all runs are bettered, each but the last after one that gained more than the gap."""
+
 Place = tuple[str, int | None]
 """The kind of a column, alike in every block, and its block; None for a column that only links."""
+
+Beside = Callable[[str], int | None]
+"""The block that a column which only links is bettered with, too; None is none."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Ask:
+    """Solves parts of a problem, and keeps whether the clock ended any."""
+
+    time_limit_s: float
+    by_clock: bool = False
+
+    def __call__(
+        self, part: Problem, *, gap_frac: float, small: bool = False, most_nodes: int | None = None
+    ) -> Direct | None:
+        """What ``solve_direct`` says."""
+        found = solve_direct(
+            part, time_limit_s=self.time_limit_s, gap_frac=gap_frac, small=small, most_nodes=most_nodes
+        )  # fmt: skip
+        self.by_clock = self.by_clock or (found is not None and found.by_clock)
+        return found
+
+    @property
+    def limit(self) -> Limit:
+        """What stopped a solve whose gap is not closed."""
+        return Limit.TIME if self.by_clock else Limit.OTHER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +73,7 @@ class _Parts:
 
 def solve_decomposed(
     problem: Problem, place: Callable[[str], Place], *, time_limit_s: float, gap_frac: float,
-    start: Mapping[str, float] | None = None, prove: bool = True,
+    start: Mapping[str, float] | None = None, prove: bool = True, beside: Beside = lambda _: None,
 ) -> Solution:  # fmt: skip
     """Solve a minimum whose blocks hold the same kinds of columns.
 
@@ -50,6 +86,7 @@ def solve_decomposed(
             from it may find nothing in minutes.
         prove: solve blocks apart for a tighter bound; without, the answer is bettered block by block where the
             relaxation leaves a gap, and bounded by that.
+        beside: name of a column that only links -> the block that it is bettered with.
 
     Returns:
         The solution: OPTIMAL where the proven gap is within ``gap_frac``, FEASIBLE where it is wider. INFEASIBLE is
@@ -58,30 +95,34 @@ def solve_decomposed(
     Raises:
         ValueError: the problem is a maximum.
     """
+    ask = _Ask(time_limit_s=time_limit_s)
     relaxed = relax(problem)
     if relaxed is None:
         return empty_handed(Reason.INFEASIBLE, backend="highs", detail="the linear relaxation has no solution")
     if start:
-        best: dict[str, float] | None = _bettered(problem, place, start, time_limit_s, gap_frac / 2)
+        best: dict[str, float] | None = _bettered(problem, place, beside, start, ask, gap_frac / 2)
     else:
-        best = _chosen(problem, place, relaxed, time_limit_s, gap_frac / 2)
+        best = _chosen(problem, place, relaxed, ask, gap_frac / 2)
+        if best is None or problem.objective(best) - relaxed.bound > FAR_TIMES * gap_frac * abs(relaxed.bound):
+            other = _rounded(problem, place, beside, relaxed, ask, gap_frac / 2)
+            best = min((each for each in (best, other) if each), key=problem.objective, default=None)
     if best is None:
         return empty_handed(
-            Reason.NO_SOLUTION_FOUND, limit=Limit.TIME, backend=relaxed.backend, detail="nothing found in time"
+            Reason.NO_SOLUTION_FOUND, limit=ask.limit, backend=relaxed.backend, detail="nothing found in time"
         )
     value, bound, by = problem.objective(best), relaxed.bound, "the relaxation"
     if value - bound > gap_frac * abs(value) and not start:
-        best = _bettered(problem, place, best, time_limit_s, gap_frac / 2)
+        best = _bettered(problem, place, beside, best, ask, gap_frac / 2)
         value = problem.objective(best)
     if value - bound > gap_frac * abs(value) and not start and prove:  # from a start, the answer matters more
-        tighter, apart = _priced(_apart(problem, place), relaxed.duals, time_limit_s, gap_frac / 4)
+        tighter, apart = _priced(_apart(problem, place), relaxed.duals, ask, gap_frac / 4)
         bound, by = max((bound, by), (tighter, "blocks solved apart"))
-        best = _better_linked(problem, place, best, apart, time_limit_s, gap_frac / 4)
+        best = _better_linked(problem, place, best, apart, ask, gap_frac / 4)
         value = problem.objective(best)
     closed = value - bound <= gap_frac * max(1e-9, abs(value))
     return answered(
         problem, best, reason=Reason.OPTIMAL if closed else Reason.FEASIBLE,
-        limit=Limit.NONE if closed else Limit.OTHER, bound=min(bound, value), backend=relaxed.backend,
+        limit=Limit.NONE if closed else ask.limit, bound=min(bound, value), backend=relaxed.backend,
         detail=f"bound by {by}",
     )  # fmt: skip
 
@@ -112,68 +153,135 @@ def proven(problem: Problem, place: Callable[[str], Place], found: Termination, 
     relaxed = relax(problem)
     if relaxed is None or found.objective is None or (found.gap_frac is not None and found.gap_frac <= gap_frac):
         return found
-    tighter, _ = _priced(_apart(problem, place), relaxed.duals, time_limit_s, gap_frac / 4)
+    ask = _Ask(time_limit_s=time_limit_s)
+    tighter, _ = _priced(_apart(problem, place), relaxed.duals, ask, gap_frac / 4)
     bound = min(found.objective, max(relaxed.bound, tighter))
     closed = found.objective - bound <= gap_frac * max(1e-9, abs(found.objective))
     return replace(
         found, bound=bound, reason=Reason.OPTIMAL if closed else Reason.FEASIBLE,
-        limit=Limit.NONE if closed else Limit.OTHER,
+        limit=Limit.NONE if closed else ask.limit,
         detail=f"bound by {'blocks solved apart' if tighter > relaxed.bound else 'the relaxation'}",
     )  # fmt: skip
 
 
 def _chosen(
-    problem: Problem, place: Callable[[str], Place], relaxed: Direct, time_limit_s: float, gap_frac: float
+    problem: Problem, place: Callable[[str], Place], relaxed: Direct, ask: _Ask, gap_frac: float
 ) -> dict[str, float] | None:
     """The best allocation in the kinds of columns that the relaxation uses, else in all; None if there is none."""
     kinds = {column.name: place(column.name)[0] for column in problem.columns}
     used = {kinds[name] for name, value in relaxed.values.items() if abs(value) > 1e-9}
     zero = {column.name: min(max(0.0, column.lower), column.upper) for column in problem.columns}
-    # a start is 0 in many a relaxation that needs one once counts are whole: what only links is always kept
-    some = [c for c in problem.columns if kinds[c.name] in used or place(c.name)[1] is None]
-    for columns in (some, problem.columns):
+    some = {
+        column.name for column in problem.columns if kinds[column.name] in used and place(column.name)[1] is not None
+    }
+    # a start is 0 in many a relaxation that needs one once counts are whole: what links used kinds is kept
+    links = {
+        name for row in problem.rows if any(other in some for other, _ in row.terms)
+        for name, _ in row.terms if place(name)[1] is None
+    }  # fmt: skip
+    kept = [c for c in problem.columns if c.name in some or c.name in links or kinds[c.name] in used]
+    for columns in (kept, problem.columns):
         part = _part("chosen kinds", columns, problem.rows, zero)
-        if part is not None and (answer := solve_direct(part, time_limit_s=time_limit_s, gap_frac=gap_frac)):
+        if part is not None and (answer := ask(part, gap_frac=gap_frac)):
             return {**zero, **answer.values}
     return None
 
 
+def _rounded(
+    problem: Problem, place: Callable[[str], Place], beside: Beside, relaxed: Direct, ask: _Ask, gap_frac: float
+) -> dict[str, float] | None:
+    """The relaxation made whole, one run of blocks after the other beside the rest as it is; None where one cannot be.
+
+    Columns that link and stand beside no block are rounded up before.
+    """
+    values = dict(relaxed.values)
+    for column in problem.columns:
+        if column.integer and place(column.name)[1] is None and beside(column.name) is None:
+            values[column.name] = min(float(ceil(values[column.name] - 1e-6)), column.upper)
+    parts = _Bettering(problem, place, beside, values, ask)
+    for number in range(len(parts.blocks)):
+        if parts.better(parts.run(number), gap_frac=gap_frac, whatever=True) is None:
+            return None
+    whole = {c.name: float(round(v)) if c.integer else v for c in problem.columns for v in [parts.values[c.name]]}
+    return None if next(violations(problem, whole, raw=parts.values), None) else whole
+
+
 def _bettered(
-    problem: Problem, place: Callable[[str], Place], start: Mapping[str, float], time_limit_s: float, gap_frac: float
-) -> dict[str, float]:
+    problem: Problem, place: Callable[[str], Place], beside: Beside, start: Mapping[str, float], ask: _Ask,
+    gap_frac: float,
+) -> dict[str, float]:  # fmt: skip
     """The start with its columns at their best, part after part, those of all other parts as they are.
 
-    The parts are the columns that only link, then every block, then those that link again. Where the first ``LOOKED``
-    blocks promise less for all of them than the gap, the others are left as they are.
+    The parts are the columns that only link, then every run of ``SPAN`` neighbouring blocks with the linking columns
+    beside them, then those that link again. Where the first ``LOOKED`` runs promise less for all of them than the gap,
+    the others are left as they are.
     """
-    home = {column.name: place(column.name)[1] for column in problem.columns}
-    columns: dict[int | None, list[Column]] = defaultdict(list)
-    for column in problem.columns:
-        columns[home[column.name]].append(column)
-    rows: dict[int | None, list[Row]] = defaultdict(list)
-    for row in problem.rows:
-        own: dict[int | None, list[tuple[str, float]]] = defaultdict(list)
-        for name, coefficient in row.terms:
-            own[home[name]].append((name, coefficient))
-        for part, terms in own.items():
-            rows[part].append(replace(row, terms=tuple(terms)))
-    values = dict(start)
-    activity = {row.name: row.activity(values) for row in problem.rows}
-    links = [None] if columns[None] else []
-    blocks, gained = sorted(key for key in columns if key is not None), 0.0
-    least = gap_frac * abs(problem.objective(values)) / max(1, len(blocks))
-    for number, part in enumerate((*links, *blocks, *links), start=-len(links)):
-        if number >= LOOKED and part is not None and gained < least * number:
-            continue
-        mine = _left(rows[part], values, activity)
-        piece = Problem(name=f"part {part}", sense=Sense.MIN, columns=tuple(columns[part]), rows=mine)
-        found = solve_direct(piece, time_limit_s=time_limit_s, gap_frac=gap_frac, small=part is not None)
-        if found is not None and piece.objective(found.values) < piece.objective(values):
-            for row in mine:
-                activity[row.name] += row.activity(found.values) - row.activity(values)
-            gained += piece.objective(values) - piece.objective(found.values) if part is not None else 0.0
-            values |= found.values
-    return values
+    parts = _Bettering(problem, place, beside, start, ask)
+    parts.better([None], gap_frac=gap_frac)
+    for _ in range(PASSES):
+        before, gained = problem.objective(parts.values), 0.0
+        least = gap_frac * abs(before) / max(1, len(parts.blocks))
+        for number in range(len(parts.blocks)):
+            if number < LOOKED or gained >= least * number:
+                gained += parts.better(parts.run(number), gap_frac=gap_frac) or 0.0
+        parts.better([None], gap_frac=gap_frac)
+        if before - problem.objective(parts.values) < gap_frac * abs(before):
+            break
+    return parts.values
+
+
+class _Bettering:
+    """An allocation that is bettered in some columns at a time."""
+
+    def __init__(
+        self, problem: Problem, place: Callable[[str], Place], beside: Beside, start: Mapping[str, float], ask: _Ask
+    ) -> None:  # fmt: skip
+        """Nothing is bettered yet."""
+        self._ask = ask
+        self._columns: dict[int | None, list[Column]] = defaultdict(list)
+        self._rows: dict[int | None, list[Row]] = defaultdict(list)
+        homes: dict[str, tuple[int | None, ...]] = {}
+        for column in problem.columns:
+            block = place(column.name)[1]
+            near = beside(column.name) if block is None else None
+            homes[column.name] = (block,) if near is None else (None, near)
+            for home in homes[column.name]:
+                self._columns[home].append(column)
+        for row in problem.rows:
+            for home in dict.fromkeys(home for name, _ in row.terms for home in homes[name]):
+                self._rows[home].append(row)
+        self.blocks = sorted(key for key in self._columns if key is not None)
+        self.values = dict(start)
+        self._activity = {row.name: row.activity(self.values) for row in problem.rows}
+
+    def run(self, number: int) -> list[int | None]:
+        """So many neighbouring blocks, from one of a place on; the first follows the last."""
+        return list(dict.fromkeys(self.blocks[(number + at) % len(self.blocks)] for at in range(SPAN)))
+
+    def better(self, blocks: list[int | None], *, gap_frac: float, whatever: bool = False) -> float | None:
+        """Columns of these blocks at their best, all others as they are; what that gains, None where nothing fits.
+
+        Args:
+            blocks: None among them is that of the columns that only link.
+            gap_frac: relative gap that is enough.
+            whatever: take what is found where it gains nothing, too: the start was not whole.
+        """
+        columns = tuple({c.name: c for block in blocks for c in self._columns[block]}.values())
+        free = {column.name for column in columns}
+        touched = {row.name: row for block in blocks for row in self._rows[block]}.values()
+        own = [replace(row, terms=tuple(term for term in row.terms if term[0] in free)) for row in touched]
+        mine = _left((row for row in own if row.terms), self.values, self._activity)
+        piece = Problem(name=f"part {blocks}", sense=Sense.MIN, columns=columns, rows=mine)
+        found = self._ask(piece, gap_frac=gap_frac, small=blocks != [None]) if columns else None
+        if found is None:
+            return None
+        gain = piece.objective(self.values) - piece.objective(found.values)
+        if gain <= 0 and not whatever:
+            return 0.0
+        for row in mine:
+            self._activity[row.name] += row.activity(found.values) - row.activity(self.values)
+        self.values |= found.values
+        return gain
 
 
 def _left(rows: Iterable[Row], values: Mapping[str, float], activity: Mapping[str, float]) -> tuple[Row, ...]:
@@ -225,7 +333,7 @@ def _apart(problem: Problem, place: Callable[[str], Place]) -> _Parts:
 
 def _better_linked(
     problem: Problem, place: Callable[[str], Place], best: dict[str, float], apart: Mapping[str, float],
-    time_limit_s: float, gap_frac: float,
+    ask: _Ask, gap_frac: float,
 ) -> dict[str, float]:  # fmt: skip
     """The better of an allocation and what the blocks chose apart, with the columns that links need at their best.
 
@@ -235,21 +343,19 @@ def _better_linked(
     linked = {name for row in problem.rows for name, _ in row.terms if len({home[n] for n, _ in row.terms}) > 1}
     kept = {name: value for name, value in apart.items() if name not in linked}
     part = _part("links", [c for c in problem.columns if c.name not in kept], problem.rows, kept) if apart else None
-    answer = solve_direct(part, time_limit_s=time_limit_s, gap_frac=gap_frac) if part else None
+    answer = ask(part, gap_frac=gap_frac) if part else None
     other = {**kept, **answer.values} if answer else best
     return min((best, other), key=problem.objective)
 
 
-def _priced(
-    parts: _Parts, prices: Mapping[str, float], time_limit_s: float, gap_frac: float
-) -> tuple[float, dict[str, float]]:
+def _priced(parts: _Parts, prices: Mapping[str, float], ask: _Ask, gap_frac: float) -> tuple[float, dict[str, float]]:
     """The bound with the linking rows priced, and what the blocks chose; minus infinity where one has no answer.
 
     L(price) = price·b + sum over blocks of min (c - price·A)x + the same of the columns that only link. Blocks for
     which no work is left count with their linear relaxation, which bounds them, too; then no choice is returned. Work
     is counted in nodes, as the clock runs faster under load than what is solved.
     """
-    left, bound, shift = int(time_limit_s * NODES_PER_S), 0.0, defaultdict[str, float](float)
+    left, bound, shift = int(ask.time_limit_s * NODES_PER_S), 0.0, defaultdict[str, float](float)
     chosen, whole = dict[str, float](), True
     for row in parts.links:
         side = row.lower if prices[row.name] > 0 else row.upper
@@ -268,9 +374,7 @@ def _priced(
         priced = replace(block, columns=columns)
         answer = None
         if left > 0:
-            answer = solve_direct(
-                priced, time_limit_s=time_limit_s, gap_frac=gap_frac, small=True, most_nodes=min(left, BLOCK_NODES)
-            )
+            answer = ask(priced, gap_frac=gap_frac, small=True, most_nodes=min(left, BLOCK_NODES))
         whole, left = whole and answer is not None, left - ROOT_NODES - (answer.nodes if answer else BLOCK_NODES)
         answer = answer or relax(priced)
         if answer is None:

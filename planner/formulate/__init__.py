@@ -5,7 +5,8 @@
 
 from planner.formulate.budgets import BUDGETS
 from planner.formulate.canonical import canonical
-from planner.formulate.epoch_program import epoch_problem, later_aims, lift_schedule, place, thinned
+from planner.formulate.epoch_kinds import few
+from planner.formulate.epoch_program import beside, epoch_problem, later_aims, lift_schedule, place, thinned
 from planner.formulate.epoch_question import EpochQuestion
 from planner.formulate.epochs import EPOCH_BUDGET_FAMILIES, EPOCH_FAMILIES
 from planner.formulate.families import BUDGET_FAMILIES, FAMILIES
@@ -20,8 +21,10 @@ __all__ = [
     "EPOCH_FAMILIES",
     "FAMILIES",
     "EpochQuestion",
+    "beside",
     "canonical",
     "epoch_problem",
+    "few",
     "joint",
     "later_aims",
     "lift",

@@ -50,6 +50,12 @@ def place(name: str) -> tuple[str, int | None]:
     return f"{word}[{kind}]", int(epoch) if word == "on" else None
 
 
+def beside(name: str) -> int | None:
+    """The epoch that a column which couples epochs speaks of; None where it speaks of all."""
+    word, _, inner = name.rstrip("]").partition("[")
+    return None if word in ("base", "used", "stands") else int(inner.rpartition(",")[2])
+
+
 def later_aims(question: EpochQuestion) -> tuple[dict[str, float], ...]:
     """What each column counts in the aims after the first, in their order; columns that count nothing left out."""
     return tuple(

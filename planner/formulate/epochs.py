@@ -32,11 +32,11 @@ def epoch_demand(question: EpochQuestion) -> tuple[Row, ...]:
 def epoch_balance(question: EpochQuestion) -> tuple[Row, ...]:
     """What is prefilled on its own is decoded on its own; written where phases are split.
 
-    For each class c and epoch t: sum over o in decode of rate[o,c,t] = sum over o in prefill of rate[o,c,t].
+    For each class c and epoch t with load: sum over o in decode of rate[o,c,t] = sum over o in prefill of rate[o,c,t].
     """
     rows = []
     for epoch in range(question.load.epochs):
-        for name in question.load.peak_req_per_s:
+        for name in (name for name in question.load.peak_req_per_s if question.peak(name, epoch)):
             prompts = tuple((column, -1.0) for column, _ in _routed(question, name, epoch, Role.PREFILL))
             if terms := (*_routed(question, name, epoch, Role.DECODE), *prompts):
                 rows.append(_row("epoch_balance", f"{name},{epoch}", terms, lower=0.0))

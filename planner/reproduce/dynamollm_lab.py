@@ -7,7 +7,7 @@ from importlib.resources import as_file, files
 
 import numpy as np
 
-from planner.formulate import EpochQuestion, lift_schedule
+from planner.formulate import EpochQuestion
 from planner.formulate.epoch_program import counted
 from planner.perf.layout import InstanceSpec
 from planner.resolve.inputs import inputs_of
@@ -16,7 +16,8 @@ from planner.results.timetable import Served, Timetable
 from planner.scenario import Scenario
 from planner.schedules.knobs import on_fleet
 from planner.schedules.planning import timetable
-from planner.schedules.question import Opened, one_epoch, opened, question_of, solved
+from planner.schedules.programs import solved
+from planner.schedules.question import Opened, one_epoch, opened, question_of
 from planner.schedules.serving import Progress, Serving
 from workloads.load import DAY_HOURS, WEEK_HOURS, Floats, from_factors, template
 
@@ -197,9 +198,9 @@ def _scenario(common: Sequence[str], *changes: str) -> Scenario:
 
 def least_energy(asked: Opened, question: EpochQuestion) -> Schedule:
     """The schedule of least energy."""
-    solution, later, method = solved(asked, question, prove=False)
-    assert solution.allocation is not None, "every class is carried, and no budget is set"
-    return lift_schedule(question, solution.allocation.values, solution.termination, method=method, later=later)
+    found = solved(asked, question, prove=False).schedule()
+    assert found is not None, "every class is carried, and no budget is set"
+    return found
 
 
 def _at(asked: Opened, factors: Sequence[float]) -> Opened:

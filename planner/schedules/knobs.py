@@ -9,13 +9,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from planner.formulate import EpochQuestion, lift_schedule
+from planner.formulate import EpochQuestion
 from planner.formulate.epoch_program import counted, served
 from planner.perf.layout import InstanceSpec
 from planner.results.schedule import OneKnob, Run, Schedule, Spent
 from planner.results.timetable import Timetable
 from planner.scenario.objectives import Budgets
-from planner.schedules.question import Opened, one_epoch, question_of, solved
+from planner.schedules.programs import solved
+from planner.schedules.question import Opened, one_epoch, question_of
 from planner.schedules.rows import busiest_of
 
 Kept = Callable[[InstanceSpec], object]
@@ -61,11 +62,8 @@ def _alone(asked: Opened, question: EpochQuestion, schedule: Schedule, knob: str
         return None
     fewer = replace(question, options=options)
     if knob == "machines":
-        solution, later, method = solved(asked, fewer, prove=False)
-        if solution.allocation is None:
-            return None
-        made = lift_schedule(fewer, solution.allocation.values, solution.termination, method=method, later=later)
-        return _spent(made)
+        made = solved(asked, fewer, prove=False).schedule()
+        return _spent(made) if made else None
     still = on_fleet(asked, fewer, schedule, peak.machines)
     return _spent(still) if still else None
 
@@ -109,11 +107,8 @@ def _runs(asked: Opened, question: EpochQuestion) -> tuple[Run, ...] | None:
     """The pools of a question about one epoch; None where there are none."""
     if not any(rates[0] for rates in question.load.peak_req_per_s.values()):
         return ()
-    solution, later, method = solved(asked, question)
-    if solution.allocation is None:
-        return None
-    values = solution.allocation.values
-    return lift_schedule(question, values, solution.termination, method=method, later=later).epochs[0].runs
+    made = solved(asked, question).schedule()
+    return made.epochs[0].runs if made else None
 
 
 def _spent(schedule: Schedule) -> Spent:

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from planner.formulate import lift_schedule
 from planner.results.evidence import Judgement
 from planner.results.schedule import Run
+from planner.schedules.programs import solved
 from planner.schedules.provision import Provided, growth, level
-from planner.schedules.question import Opened, alone, solved
+from planner.schedules.question import Opened, alone
 from planner.schedules.serving import Progress, Serving
 from workloads.load import Floats
 
@@ -85,8 +85,5 @@ def _seen(asked: Opened, serving: Serving, epoch: int, ratios: Mapping[str, floa
 def _planned(asked: Opened, epoch: int, provided: Provided) -> tuple[Run, ...]:
     """The pools of an epoch that is planned alone; none where there are none."""
     question = alone(asked, epoch, provided)
-    solution, later, method = solved(asked, question)
-    if solution.allocation is None:
-        return ()
-    values = solution.allocation.values
-    return lift_schedule(question, values, solution.termination, method=method, later=later).epochs[0].runs
+    made = solved(asked, question).schedule()
+    return made.epochs[0].runs if made else ()

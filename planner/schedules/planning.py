@@ -5,7 +5,6 @@ from dataclasses import replace
 from functools import partial
 
 from planner.errors import BadInput
-from planner.formulate import lift_schedule
 from planner.resolve.case import Case
 from planner.resolve.inputs import Inputs, inputs_of
 from planner.resolve.serving import served_over_time
@@ -20,8 +19,9 @@ from planner.schedules.kept import Kept, busier, failing, lent
 from planner.schedules.knobs import one_knob
 from planner.schedules.less import Trial, value, with_less
 from planner.schedules.levels import learned
+from planner.schedules.programs import proved, solved
 from planner.schedules.provision import Provided, between, level, missed, raised, same
-from planner.schedules.question import Opened, opened, policies_of, proved, question_of, solved, ways
+from planner.schedules.question import Opened, opened, policies_of, question_of, ways
 from planner.schedules.recount import recounted
 from planner.schedules.refusal import refusal
 from planner.schedules.rows import Study, at_work, busiest_of, in_rows, of_at_most
@@ -356,15 +356,11 @@ def _proposed(
 ) -> Timetable:  # fmt: skip
     """The schedule that the program finds, beside pools that are kept; not served yet."""
     question = question_of(asked, provided, watts_ratio)
-    solution, later, method = solved(asked, question, prove=prove, kept=kept)
-    schedule = None
-    if solution.allocation is not None:
-        schedule = replace(
-            lift_schedule(question, solution.allocation.values, solution.termination, method=method, later=later),
-            notes=asked.notes,
-        )
+    found = solved(asked, question, prove=prove, kept=kept)
+    schedule = found.schedule()
     return Timetable(
-        schedule=schedule, served=(), unserved=tuple(range(asked.load.epochs)), termination=solution.termination,
+        schedule=replace(schedule, notes=asked.notes) if schedule else None, served=(),
+        unserved=tuple(range(asked.load.epochs)), termination=found.solution.termination,
         provided_ratio={name: tuple(ratios.tolist()) for name, ratios in provided.items()},
         policy=asked.case.policy.name, variant=asked.case.variant,
     )  # fmt: skip

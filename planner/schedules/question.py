@@ -1,13 +1,12 @@
-"""A question over time: read in, written as a program, solved."""
+"""A question over time: read in, and as one that a program is written from."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from planner.capacity.redundancy import Rule
 from planner.errors import BadInput
-from planner.formulate import EpochQuestion, epoch_problem, later_aims, place, thinned
+from planner.formulate import EpochQuestion, thinned
 from planner.formulate.epoch_program import served
 from planner.policies.presets import NAMES
 from planner.resolve.availability import rule_of
@@ -22,26 +21,8 @@ from planner.scenario import Scenario
 from planner.scenario.choices import listed
 from planner.scenario.objectives import Transitions
 from planner.scenario.schedule_section import ScheduleSection
-from planner.schedules.kept import Kept
 from planner.schedules.provision import Provided
-from planner.schedules.spares import too_few
-from solvers.allocation import Reason, Solution, Termination, empty_handed
-from solvers.decomposition import proven, solve_beside, solve_decomposed
-from solvers.lexicographic import lexicographic
-from solvers.problem import Problem
-from solvers.solve import solve
 from workloads.load import Load, binned, from_factors, hedged, template
-
-WHOLE_EPOCHS = 4
-"""Up to this many epochs the whole model is solved at once."""
-
-MOST_SPARED = 8
-"""Programs that are solved until the pools of every epoch have enough spare machines."""
-
-UNSPARED = "no number of spare machines was found with which every epoch is up as often as availability asks"
-
-LATER_S = 10.0
-"""Limit of each solve after the first aim's: it begins with an allocation, and whatever it finds is no worse."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,58 +171,3 @@ def one_epoch(question: EpochQuestion, epoch: int) -> EpochQuestion:
         tariff=replace(question.tariff, carbon_g_per_kwh=question.tariff.carbon_g_per_kwh[part]),
         transitions=Transitions(start_s=0.0, cyclic=False),
     )
-
-
-def solved(
-    asked: Opened, question: EpochQuestion, *, prove: bool = True, kept: Kept | None = None
-) -> tuple[Solution, Sequence[Termination], str]:  # fmt: skip
-    """The best allocation, how the solves of the later aims ended, and the method: whole, or taken apart by epoch.
-
-    Its pools have the spare machines that availability asks for: where those that a program knows of are too few, it is
-    solved again with more. What is proven is proven of the first.
-
-    Args:
-        asked: the question.
-        question: its program.
-        prove: look for a tight bound too, which ``proved`` does later.
-        kept: pools that epochs run whatever else is planned.
-    """
-    found = first = _solved(asked, question, prove=prove, kept=kept)
-    for _ in range(MOST_SPARED):
-        if asked.rule is None or found[0].allocation is None:
-            return found
-        more = too_few(asked.case.options, question, found[0].allocation.values, asked.rule)
-        if more is None:
-            break
-        if not more:
-            ended = replace(found[0].termination, bound=first[0].termination.bound)
-            return replace(found[0], termination=ended), *found[1:]
-        question = replace(question, least_spares={**question.least_spares, **more})
-        found = _solved(asked, question, prove=False, kept=kept)
-    return empty_handed(Reason.NO_SOLUTION_FOUND, backend="", detail=UNSPARED), *found[1:]
-
-
-def _solved(
-    asked: Opened, question: EpochQuestion, *, prove: bool, kept: Kept | None
-) -> tuple[Solution, Sequence[Termination], str]:  # fmt: skip
-    """The best allocation of a program; see ``solved``."""
-    limits, gap_frac = asked.case.scenario.solver, asked.section.gap_frac
-    whole = question.load.epochs <= WHOLE_EPOCHS or limits.backend != "highs"
-    pools = kept.values(question) if kept else {}
-
-    def solver(part: Problem, start: Mapping[str, float]) -> Solution:
-        limit_s = limits.time_limit_s if not start else min(limits.time_limit_s, LATER_S)
-        if pools:
-            return solve_beside(part, pools, time_limit_s=limit_s, gap_frac=gap_frac)
-        if whole:
-            return solve(part, backend=limits.backend, time_limit_s=limit_s, gap_frac=gap_frac)
-        return solve_decomposed(part, place, time_limit_s=limit_s, gap_frac=gap_frac, start=start, prove=prove)
-
-    solution, later = lexicographic(epoch_problem(question), later_aims(question), solver, gap_frac=gap_frac)
-    return solution, [each.termination for each in later], "monolithic" if whole else "decomposed"
-
-
-def proved(asked: Opened, question: EpochQuestion, found: Termination) -> Termination:
-    """How a solve that was taken apart ended, with a tight bound."""
-    limit_s = asked.case.scenario.solver.time_limit_s
-    return proven(epoch_problem(question), place, found, time_limit_s=limit_s, gap_frac=asked.section.gap_frac)

@@ -79,6 +79,7 @@ KEYED = {
     "bounded", "goal", "start",
     "built_in", "calibrated", "prior_sd", "sd",
     "figures", "odd",
+    "asked_worth", "base_worth", "change_worth", "gpu_worth", "on_worth", "served_worth", "top_worth", "watt_worth",
     "bounds",
     "free_clock",
     "anchors", "bound", "extra", "gain_per_unit", "high_change", "knots", "limit", "loss_per_unit", "low_change",

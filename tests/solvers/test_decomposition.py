@@ -1,5 +1,6 @@
 """Problems taken apart block by block."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -88,6 +89,52 @@ def test_a_bound_is_the_same_however_long_it_takes(monkeypatch: pytest.MonkeyPat
     assert found.bound is not None
     assert found.objective is not None
     assert quick.bound < found.bound <= found.objective + 1e-6
+
+
+def _chain(needed: list[int]) -> Problem:
+    """Blocks that power whole machines; columns that only link count what starts and what stops between two."""
+    columns, rows = list[Column](), list[Row]()
+    for at, least in enumerate(needed):
+        before = (at - 1) % len(needed)
+        columns += [
+            Column(name=f"on@{at}", lower=float(least), upper=9.0, integer=True, objective=3.0),
+            Column(name=f"start:{at}", upper=9.0, integer=True, objective=1.0),
+            Column(name=f"stop:{at}", upper=9.0, integer=True),
+        ]
+        for word, sign in (("start", 1.0), ("stop", -1.0)):
+            terms = ((f"on@{at}", sign), (f"on@{before}", -sign), (f"{word}:{at}", -1.0))
+            rows.append(Row(name=f"{word}ed{at}", family=word, terms=terms, upper=0.0))
+    return Problem(name="chain", sense=Sense.MIN, columns=tuple(columns), rows=tuple(rows))
+
+
+def test_blocks_are_bettered_with_what_changes_between_them() -> None:
+    """A block that powers less needs a stop, which no block has: beside it all come down to the best."""
+    problem = _chain([2, 2, 3, 2, 2, 4])
+    high = {c.name: 9.0 if c.name.startswith("on") else 0.0 for c in problem.columns}
+    found = [
+        solve_decomposed(problem, _place, time_limit_s=5.0, gap_frac=0.001, start=high, beside=beside).allocation
+        for beside in (lambda _: None, lambda name: int(name.partition(":")[2]))
+    ]
+    assert found[0] is not None
+    assert found[1] is not None
+    assert problem.objective(found[0].values) == problem.objective(high)
+    assert problem.objective(found[1].values) == pytest.approx(solve(problem).termination.objective)
+
+
+@pytest.mark.parametrize("needed", [[2, 2, 3, 2, 2, 4], [5, 1, 7], [0, 9, 0, 3]])
+def test_a_relaxation_is_made_whole_where_its_kinds_give_no_answer(
+    needed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Run by run beside the rest as it is: the allocation keeps every row, and is bettered like any other."""
+    chain = _chain(needed)
+    halves = {c.name: replace(c, lower=max(0.0, c.lower - 0.5)) for c in chain.columns}
+    problem = replace(chain, columns=tuple(halves.values()))
+    monkeypatch.setattr(decomposition, "_chosen", lambda *_: None)
+    found = solve_decomposed(
+        problem, _place, time_limit_s=5.0, gap_frac=0.001, beside=lambda name: int(name.partition(":")[2])
+    )  # fmt: skip
+    assert found.allocation is not None
+    assert found.termination.objective == pytest.approx(solve(problem).termination.objective)
 
 
 def test_what_is_kept_stays_and_the_rest_is_at_its_best_beside_it() -> None:

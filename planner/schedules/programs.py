@@ -1,0 +1,156 @@
+"""The integer programs of plans over time: written in the kinds that are worth having, solved, lifted."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from planner.formulate import EpochQuestion, beside, epoch_problem, few, later_aims, lift_schedule, place
+from planner.results.schedule import Schedule
+from planner.schedules.kept import Kept
+from planner.schedules.question import Opened
+from planner.schedules.spares import too_few
+from solvers.allocation import Limit, Reason, Solution, Termination, empty_handed
+from solvers.decomposition import proven, solve_beside, solve_decomposed
+from solvers.lexicographic import lexicographic
+from solvers.problem import Problem
+from solvers.solve import solve
+
+WHOLE_EPOCHS = 4
+"""Up to this many epochs the whole model is solved at once."""
+
+MOST_SPARED = 8
+"""Programs that are solved until the pools of every epoch have enough spare machines."""
+
+UNSPARED = "no number of spare machines was found with which every epoch is up as often as availability asks"
+
+LATER_S = 10.0
+"""Limit of each solve after the first aim's: it begins with an allocation, and whatever it finds is no worse."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How far a program over epochs is solved.
+
+    Attributes:
+        time_limit_s: of each solve, counted as work.
+        gap_frac: that is enough.
+        backend: who solves a whole model.
+        prove: look for a tight bound too.
+    """
+
+    time_limit_s: float
+    gap_frac: float
+    backend: str = "highs"
+    prove: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Solved:
+    """What a program over epochs came to.
+
+    Attributes:
+        question: in the kinds that the program was written in.
+        solution: its allocation, and how the solve of the first aim ended; the bound is one of all kinds.
+        later: how the solves of the later aims ended.
+        method: whole, or taken apart by epoch.
+    """
+
+    question: EpochQuestion
+    solution: Solution
+    later: Sequence[Termination]
+    method: str
+
+    def schedule(self) -> Schedule | None:
+        """The allocation as a schedule; None without one."""
+        if self.solution.allocation is None:
+            return None
+        values, ended = self.solution.allocation.values, self.solution.termination
+        return lift_schedule(self.question, values, ended, method=self.method, later=self.later)
+
+
+def solved(asked: Opened, question: EpochQuestion, *, prove: bool = True, kept: Kept | None = None) -> Solved:
+    """The best allocation of a question's program.
+
+    Its pools have the spare machines that availability asks for: where those that a program knows of are too few, it is
+    solved again with more. What is proven is proven of the first.
+
+    Args:
+        asked: the question.
+        question: its program.
+        prove: look for a tight bound too, which ``proved`` does later.
+        kept: pools that epochs run whatever else is planned.
+    """
+    section = asked.case.scenario.solver
+    limits = Limits(
+        time_limit_s=section.time_limit_s, gap_frac=asked.section.gap_frac, backend=section.backend, prove=prove
+    )  # fmt: skip
+    found = first = programmed(question, limits, kept=kept)
+    for _ in range(MOST_SPARED):
+        if asked.rule is None or found.solution.allocation is None:
+            return found
+        more = too_few(asked.case.options, question, found.solution.allocation.values, asked.rule)
+        if more is None:
+            break
+        if not more:
+            ended = replace(found.solution.termination, bound=first.solution.termination.bound)
+            return replace(found, solution=replace(found.solution, termination=ended))
+        question = replace(question, least_spares={**question.least_spares, **more})
+        found = programmed(question, replace(limits, prove=False), kept=kept)
+    return replace(found, solution=empty_handed(Reason.NO_SOLUTION_FOUND, backend="", detail=UNSPARED))
+
+
+def programmed(question: EpochQuestion, limits: Limits, *, kept: Kept | None = None) -> Solved:
+    """The best allocation of a program: in few kinds where it is large, in all where these have none."""
+    if kept is None and limits.backend == "highs" and (some := few(question)):
+        found = _programmed(some.question, limits, {}, some.bound)
+        if found.solution.allocation is not None:
+            return found
+    return _programmed(question, limits, kept.values(question) if kept else {}, None)
+
+
+def _programmed(
+    question: EpochQuestion, limits: Limits, pools: Mapping[str, float], bound: float | None
+) -> Solved:  # fmt: skip
+    """The same in the kinds of the question; ``bound`` is one of more kinds than those, None where there are none."""
+    whole, gap_frac = question.load.epochs <= WHOLE_EPOCHS or limits.backend != "highs", limits.gap_frac
+
+    def solver(part: Problem, start: Mapping[str, float]) -> Solution:
+        limit_s = limits.time_limit_s if not start else min(limits.time_limit_s, LATER_S)
+        if pools:
+            return solve_beside(part, pools, time_limit_s=limit_s, gap_frac=gap_frac)
+        if whole:
+            found = solve(part, backend=limits.backend, time_limit_s=limit_s, gap_frac=gap_frac)
+        else:
+            found = solve_decomposed(
+                part, place, time_limit_s=limit_s, gap_frac=gap_frac, start=start, prove=limits.prove,
+                beside=beside,
+            )  # fmt: skip
+        return found if bound is None else _of_all(found, None if start else bound, gap_frac)
+
+    solution, later = lexicographic(epoch_problem(question), later_aims(question), solver, gap_frac=gap_frac)
+    return Solved(
+        question=question, solution=solution, later=[each.termination for each in later],
+        method="monolithic" if whole else "decomposed",
+    )  # fmt: skip
+
+
+def _of_all(found: Solution, bound: float | None, gap_frac: float) -> Solution:
+    """What was found in few kinds, with a bound of all of them; None is none, and proves nothing."""
+    ended = found.termination
+    if ended.objective is None:
+        return found
+    least = None if bound is None else min(bound, ended.objective)
+    closed = least is not None and ended.objective - least <= gap_frac * max(1e-9, abs(ended.objective))
+    limit = Limit.NONE if closed else ended.limit if ended.limit is not Limit.NONE else Limit.OTHER
+    ended = replace(
+        ended, bound=least, reason=Reason.OPTIMAL if closed else Reason.FEASIBLE, limit=limit,
+        detail="bound by the relaxation in all kinds" if least is not None else "in few kinds",
+    )  # fmt: skip
+    return replace(found, termination=ended)
+
+
+def proved(asked: Opened, question: EpochQuestion, found: Termination) -> Termination:
+    """How a solve that was taken apart ended, with a tight bound; one in few kinds has a bound of all already."""
+    if few(question):
+        return found
+    limit_s = asked.case.scenario.solver.time_limit_s
+    return proven(epoch_problem(question), place, found, time_limit_s=limit_s, gap_frac=asked.section.gap_frac)

@@ -1,0 +1,106 @@
+"""A large question over epochs in few kinds of instances: its bound is one of all kinds, and close to it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from planner.formulate import EpochQuestion, epoch_kinds, epoch_problem, few
+from planner.perf.layout import InstanceSpec, Layout, Role
+from planner.results.schedule import EpochOption, FleetType, SpareLine, Tariff
+from planner.scenario.objectives import Aim, Budgets, Transitions
+from planner.schedules.programs import Limits, programmed
+from solvers.direct import relax
+from tests.planner.epochs import question as small
+from workloads.load import Load
+
+CLASSES = ("short", "wordy", "long")
+
+
+def _question(seed: int, *, types: int, epochs: int, aim: Aim, cyclic: bool, phases: bool) -> EpochQuestion:
+    """Machine types of random speed, price and watts, some with prefill and decode instances of their own."""
+    rng = np.random.default_rng(seed)
+    fleet, options = [], []
+    for number in range(types):
+        speed, name = rng.uniform(0.5, 4.0), f"m{number}"
+        price = speed ** rng.uniform(0.8, 1.1) * 8
+        fleet.append(
+            FleetType(machine=name, gpus=8, idle_w=rng.uniform(500, 3000), base_usd_per_h=price,
+                      top_usd_per_h=price * rng.uniform(1.0, 2.0), most_base_machines=int(rng.integers(0, 40)),
+                      available=90, most_top_machines=90, rated_w=9000.0 * speed, rack_units=8.0)
+        )  # fmt: skip
+        roles = (Role.PREFILL, Role.DECODE) if phases and number % 2 else (Role.MIXED,)
+        for role in roles:
+            for tp in (4, 8):
+                served = [c for c in CLASSES if rng.random() < 0.8] or [CLASSES[0]]
+                options.append(
+                    EpochOption(
+                        spec=InstanceSpec(role=role, machine=name, layout=Layout(tp=tp)), gpus=tp,
+                        capacity_req_per_s={c: speed * tp * rng.uniform(0.1, 0.5) for c in served},
+                        request_j={c: rng.uniform(200, 3000) for c in served}, floor_w=rng.uniform(0, 800),
+                    )
+                )  # fmt: skip
+    every = replace(options[0], capacity_req_per_s=dict.fromkeys(CLASSES, 1.0), request_j=dict.fromkeys(CLASSES, 900.0))
+    rates = {c: np.round(rng.uniform(0.0, 30.0, epochs), 1) * (rng.random(epochs) < 0.9) for c in CLASSES}
+    return EpochQuestion(
+        options=(replace(every, spec=replace(every.spec, role=Role.MIXED, clock_mhz=999)), *options),
+        fleet=tuple(fleet), load=Load(epoch_s=3600.0, mean_req_per_s={c: r * 0.8 for c, r in rates.items()},
+                                      peak_req_per_s=rates),
+        transitions=Transitions(cyclic=cyclic, start_usd=float(rng.uniform(0, 5)),
+                                min_up_epochs=int(rng.integers(1, 3)),
+                                churn_machines=int(rng.integers(20, 60)) if rng.random() < 0.3 else None),
+        tariff=Tariff(usd_per_kwh=0.1, carbon_g_per_kwh=tuple(rng.uniform(50, 500, epochs).tolist()), pue_ratio=1.2),
+        aims=(aim,), budgets=Budgets(cost_usd_per_h=1500.0, power_w=2e6, expected_power_w=9e5, machines=80.0,
+                                     rack_units=900.0) if rng.random() < 0.5 else Budgets(),
+    )  # fmt: skip
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.integers(0, 10**6), st.integers(2, 7), st.sampled_from([1, 3, 6]), st.sampled_from(list(Aim)), st.booleans(),
+    st.booleans(),
+)  # fmt: skip
+def test_the_bound_of_few_kinds_is_one_of_all(
+    seed: int, types: int, epochs: int, aim: Aim, cyclic: bool, phases: bool
+) -> None:
+    """No more than the relaxation in all kinds, and less than it by what other kinds may still gain at most."""
+    asked = _question(seed, types=types, epochs=epochs, aim=aim, cyclic=cyclic, phases=phases)
+    whole = relax(epoch_problem(asked))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(epoch_kinds, "MOST_COLUMNS", 0)
+        found = few(asked)
+    if whole is None or found is None:  # budgets that nothing keeps
+        assert found is None
+        return
+    assert found.bound <= whole.bound + 1e-6 * abs(whole.bound) + 1e-9
+    assert found.bound >= (1 - 2 * epoch_kinds.ENOUGH_FRAC) * whole.bound - 1e-6
+
+
+def test_few_kinds_answer_what_all_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The schedule in few kinds costs what its program counts, and no less than the bound that it states of all."""
+    asked = _question(11, types=4, epochs=2, aim=Aim.COST, cyclic=True, phases=False)
+    pairs = sum(len(option.capacity_req_per_s) for option in asked.options)
+    monkeypatch.setattr(epoch_kinds, "MOST_COLUMNS", pairs)
+    found = programmed(asked, Limits(time_limit_s=0.1, gap_frac=0.05))
+    assert sum(len(option.capacity_req_per_s) for option in found.question.options) < pairs
+    ended, schedule = found.solution.termination, found.schedule()
+    assert schedule is not None
+    assert ended.bound is not None
+    assert ended.objective is not None
+    whole = relax(epoch_problem(asked))
+    assert whole is not None
+    assert ended.bound <= whole.bound + 1e-6 <= ended.objective + 2e-6
+    assert schedule.cost_usd == pytest.approx(ended.objective)
+
+
+def test_what_prices_do_not_say_is_written_in_all_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spare machines of pools and a number of machine types leave every kind in; so does a small question."""
+    asked = small({"short": [3.0, 9.0], "long": [1.0, 2.0]})
+    assert few(asked) is None
+    monkeypatch.setattr(epoch_kinds, "MOST_COLUMNS", 0)
+    assert few(asked) is not None
+    assert few(replace(asked, budgets=Budgets(machine_types=1))) is None
+    spared = tuple(replace(option, spares=SpareLine(machines=1.0, ratio=0.0)) for option in asked.options)
+    assert few(replace(asked, options=spared)) is None
