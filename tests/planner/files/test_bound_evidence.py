@@ -115,7 +115,7 @@ def test_every_number_that_follows_from_machines_is_counted_again(found: Validat
         assert any(".".join(map(str, path[:1])) in each for each in words), path
         told += 1
     assert told > 40
-    halved = replace(found.judgement, good_output_tokens_per_s=found.judgement.output_tokens_per_s / 2)
+    halved = replace(found.judgement, output_tokens_per_s=found.judgement.output_tokens_per_s / 2)
     assert any("usd_per_million" in each for each in restatements(case, replace(found, judgement=halved)))
 
 
