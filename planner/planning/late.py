@@ -31,7 +31,7 @@ def without_late(loop: PlanningLoop, refusal: NoPlan) -> Held | NoPlan:
     """
     start, left, tried = loop.simulated_requests, loop, refusal
     gone: set[tuple[str, str]] = set()
-    while late := _late(tried):
+    while late := stays_late(tried):
         kinds = {(str(pool.spec.role), pool.spec.machine) for pool in late}
         again, names = kinds & gone, {pool.spec.name for pool in late}
         gone |= kinds
@@ -50,7 +50,7 @@ def without_late(loop: PlanningLoop, refusal: NoPlan) -> Held | NoPlan:
     return refusal
 
 
-def _late(refusal: NoPlan) -> Collection[Pool]:
+def stays_late(refusal: NoPlan) -> Collection[Pool]:
     """The pools that are to blame for what the last candidate missed; none where fewer requests are no help."""
     if refusal.reason != "not validated" or not refusal.rounds or incurable(refusal.rounds[-1].judgement):
         return ()

@@ -17,7 +17,7 @@ from planner.planning.overloads import FUZZ_FRAC, overloads
 from planner.planning.refusals import bounded, raise_words, unserved
 from planner.planning.screen import Screen
 from planner.planning.served import Key, key_of, pools_of, serve, words_of
-from planner.planning.tighten import balanced, excess, fewer_watts, tighten
+from planner.planning.tighten import balanced, excess, fewer_watts, pace, tighten
 from planner.resolve.case import Case
 from planner.results.evidence import Judgement, NoPlan, Round
 from planner.results.failings import failures, incurable
@@ -122,14 +122,17 @@ class PlanningLoop:
 
     # --- propose and tighten ---------------------------------------------------------------------------------------
 
-    def propose_and_tighten(self) -> tuple[CandidatePlan, Judgement] | NoPlan:
-        """Solve, simulate, lower the load limits or the watts, until everything holds or the rounds are used up."""
+    def propose_and_tighten(self, *, hurried: bool = False) -> tuple[CandidatePlan, Judgement] | NoPlan:
+        """Solve, simulate, lower the load limits or the watts, until everything holds or the rounds are used up.
+
+        ``hurried`` lowers load limits by ever more at once.
+        """
         headroom = start = self.case.scenario.headroom_limits()
         self.progress("solving", 0.02)
         if missing := unserved(self.case):
             return no_plan(self, "infeasible", missing)
         proof = self.prove()
-        for _ in range(self.case.scenario.validation.max_rounds):
+        for turn in range(self.case.scenario.validation.max_rounds):
             solution = self.canonical(self.problem(headroom))
             if solution.allocation is None:
                 stopped = solution.termination.reason is not Reason.INFEASIBLE
@@ -153,7 +156,7 @@ class PlanningLoop:
             if carried and self._planned_w is not None and self.drawn_w is not None:
                 self._planned_w = fewer_watts(self._planned_w, self.drawn_w, candidate, judgement)
             else:
-                headroom = tighten(headroom, candidate, judgement)
+                headroom = tighten(headroom, candidate, judgement, times=pace(turn) if hurried else 1)
         rounds = self.case.scenario.validation.max_rounds
         words = f"no candidate met every objective in {plural(rounds, 'round')}"
         return self._too_many_watts() or no_plan(self, "not validated", (words,))

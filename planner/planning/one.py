@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from planner.planning.alternatives import tradeoffs
 from planner.planning.fit import fit
 from planner.planning.grow import grow
-from planner.planning.late import without_late
+from planner.planning.late import stays_late, without_late
 from planner.planning.learned import by_clock
 from planner.planning.local_search import climb, descend, evaluations
 from planner.planning.loop import PlanningLoop, no_plan
@@ -55,6 +55,8 @@ def first(loop: PlanningLoop) -> First | NoPlan:
     found = loop.propose_and_tighten()
     if isinstance(found, NoPlan):
         found = without_late(loop, found)
+    if isinstance(found, NoPlan) and stays_late(found):
+        found = loop.propose_and_tighten(hurried=True)
     if isinstance(found, NoPlan):
         found = fit(loop, found)
     if isinstance(found, NoPlan):

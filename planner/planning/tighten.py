@@ -25,8 +25,17 @@ LARGEST_STEP = 0.6
 """Deepest cut per round: percentiles rise steeply near saturation, so a large miss does not mean a large shortage."""
 
 
-def tighten(headroom: Headroom, candidate: CandidatePlan, judgement: Judgement) -> Headroom:
-    """Lower the load limits of the roles whose objectives were not met.
+def pace(turn: int) -> int:
+    """How many cuts at once a hurried round makes: twice as many every second round.
+
+    Near the least latency that instances have, a cut a round would use up the rounds long before the load that is
+    low enough; machines that this is too many of are taken away again.
+    """
+    return int(2 ** (turn // 2))
+
+
+def tighten(headroom: Headroom, candidate: CandidatePlan, judgement: Judgement, *, times: int = 1) -> Headroom:
+    """Lower the load limits of the roles whose objectives were not met, by so many cuts at once.
 
     The new limit lies below the load that was just planned, so that the same plan cannot come back. An objective that
     lacks nothing but observations lowers none.
@@ -43,7 +52,7 @@ def tighten(headroom: Headroom, candidate: CandidatePlan, judgement: Judgement) 
     changes = {}
     for role, cut in cuts.items():
         planned = max((p.load_frac for p in candidate.pools if p.spec.role is role), default=1.0)
-        changes[f"{role}_frac"] = min(headroom.of(role), planned) * cut
+        changes[f"{role}_frac"] = min(headroom.of(role), planned) * max(LARGEST_STEP, cut**times)
     return replace(headroom, **changes)
 
 
