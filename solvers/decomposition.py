@@ -198,7 +198,9 @@ def _rounded(
     for column in problem.columns:
         if column.integer and place(column.name)[1] is None and beside(column.name) is None:
             values[column.name] = min(float(ceil(values[column.name] - 1e-6)), column.upper)
-    parts = _Bettering(problem, place, beside, values, ask)
+    blocks = {place(column.name)[1] for column in problem.columns}
+    each = _Ask(time_limit_s=ask.time_limit_s / len(blocks))  # all runs together take as long as one solve may
+    parts = _Bettering(problem, place, beside, values, each)
     for number in range(len(parts.blocks)):
         if parts.better(parts.run(number), gap_frac=gap_frac, whatever=True) is None:
             return None
