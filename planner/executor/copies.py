@@ -59,7 +59,7 @@ class _Task:
 
     def listen(self, *, patient: bool) -> None:
         """Take what the copy says: all of it, or what it has said by now."""
-        while not self.told and (patient or select.select([self.pipe], [], [], 0)[0]):
+        while not self.told and (patient or _speaks(self.pipe)):
             part = os.read(self.pipe, _READ_BYTES)
             self.said += part
             if not part:
@@ -89,14 +89,16 @@ class _Crew:
     waiting: deque[_Task] = field(default_factory=deque)
 
     def advance(self) -> None:
-        """Hear who has ended, and start as many as there are idle cores."""
+        """Hear who has ended, and start as many as there are idle cores; none while the system refuses copies."""
         for task in self.running:
             task.listen(patient=False)
         self.running = [task for task in self.running if not task.told]
         while self.waiting and len(self.running) < cores() - 1:
-            task = self.waiting.popleft()
-            _copy(task)
-            self.running.append(task)
+            try:
+                _copy(self.waiting[0])
+            except OSError:
+                return
+            self.running.append(self.waiting.popleft())
 
     def drop(self, task: _Task) -> None:
         """Give a task up."""
@@ -191,17 +193,34 @@ def given_up_after() -> Iterator[None]:
         _crew.running = [task for task in _crew.running if not task.told]
 
 
+def _speaks(pipe: int) -> bool:
+    """Whether there is something to read, or nothing ever again; select(2) refuses all but the first 1024 files."""
+    ready = select.poll()
+    ready.register(pipe, select.POLLIN)
+    return bool(ready.poll(0))
+
+
 def _copy(task: _Task) -> None:
-    """Give a task to a copy of this process."""
+    """Give a task to a copy of this process.
+
+    Raises:
+        OSError: the system allows no more processes, files or memory.
+    """
     ours, theirs = os.pipe()
-    with warnings.catch_warnings():
-        # Other threads than this one draw progress bars: a copy has none of them, and draws nothing.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        pid = os.fork()
-    if pid == 0:
+    try:
+        with warnings.catch_warnings():
+            # Other threads than this one draw progress bars: a copy has none of them, and draws nothing.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            pid = os.fork()
+    except OSError:
         os.close(ours)
-        _work(task.act, theirs)
-    os.close(theirs)
+        raise
+    else:
+        if pid == 0:
+            os.close(ours)
+            _work(task.act, theirs)
+    finally:
+        os.close(theirs)
     task.pid, task.pipe = pid, ours
 
 

@@ -1,6 +1,7 @@
 """Answers that copies of this process work out."""
 
 import os
+import resource
 import signal
 import sys
 import threading
@@ -65,6 +66,42 @@ def test_a_copy_that_is_killed_costs_time_alone(tmp_path: Path) -> None:
     assert child is not None
     os.kill(child, signal.SIGKILL)
     assert copies.fetch("a", lambda: 7) == 7
+
+
+@pytest.mark.parametrize("call", ["fork", "pipe"])
+def test_a_refused_copy_costs_time_alone(monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    """Where the system allows no more processes or files, all is worked out here, and no file stays open."""
+
+    def refuse() -> int:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    before, copies = len(list(Path("/proc/self/fd").iterdir())), Copies[int]()
+    monkeypatch.setattr(os, call, refuse)
+    for key in "ab":
+        copies.start(key, os.getpid)
+    assert not copies.idle
+    assert not copies.told("a")
+    assert [copies.fetch(key, os.getpid) for key in "ba"] == [os.getpid()] * 2
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_copies_are_heard_by_a_process_with_many_files() -> None:
+    """A copy is heard whatever number its pipe has: select(2) knows those below 1024 alone."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most < 1200:
+        pytest.skip("the system does not allow 1200 open files")
+    old = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(old[0], 1200), most))
+    opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        copies = Copies[int]()
+        copies.start("a", os.getpid)
+        copies.told("a")
+        assert copies.fetch("a", wrong) != os.getpid()
+    finally:
+        for each in opened:
+            os.close(each)
+        resource.setrlimit(resource.RLIMIT_NOFILE, old)
 
 
 def test_an_error_of_a_copy_is_met_where_the_answer_is_fetched() -> None:
