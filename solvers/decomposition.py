@@ -11,9 +11,8 @@ better one counts.
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from math import ceil
 
-from solvers.allocation import Limit, Reason, Solution, Termination, answered, empty_handed, violations
+from solvers.allocation import Limit, Reason, Solution, Termination, answered, empty_handed
 from solvers.direct import Direct, relax, solve_direct
 from solvers.problem import INF, Column, Problem, Row, Sense
 
@@ -104,7 +103,7 @@ def solve_decomposed(
     else:
         best = _chosen(problem, place, relaxed, ask, gap_frac / 2)
         if best is None or problem.objective(best) - relaxed.bound > FAR_TIMES * gap_frac * abs(relaxed.bound):
-            other = _rounded(problem, place, beside, relaxed, ask, gap_frac / 2)
+            other = _rounded(problem, relaxed, ask, gap_frac / 2)
             best = min((each for each in (best, other) if each), key=problem.objective, default=None)
     if best is None:
         return empty_handed(
@@ -187,25 +186,12 @@ def _chosen(
     return None
 
 
-def _rounded(
-    problem: Problem, place: Callable[[str], Place], beside: Beside, relaxed: Direct, ask: _Ask, gap_frac: float
-) -> dict[str, float] | None:
-    """The relaxation made whole, one run of blocks after the other beside the rest as it is; None where one cannot be.
-
-    Columns that link and stand beside no block are rounded up before.
-    """
-    values = dict(relaxed.values)
-    for column in problem.columns:
-        if column.integer and place(column.name)[1] is None and beside(column.name) is None:
-            values[column.name] = min(float(ceil(values[column.name] - 1e-6)), column.upper)
-    blocks = {place(column.name)[1] for column in problem.columns}
-    each = _Ask(time_limit_s=ask.time_limit_s / len(blocks))  # all runs together take as long as one solve may
-    parts = _Bettering(problem, place, beside, values, each)
-    for number in range(len(parts.blocks)):
-        if parts.better(parts.run(number), gap_frac=gap_frac, whatever=True) is None:
-            return None
-    whole = {c.name: float(round(v)) if c.integer else v for c in problem.columns for v in [parts.values[c.name]]}
-    return None if next(violations(problem, whole, raw=parts.values), None) else whole
+def _rounded(problem: Problem, relaxed: Direct, ask: _Ask, gap_frac: float) -> dict[str, float] | None:
+    """The relaxation made whole: what need not be whole as it is there, all else at its best; None where none fits."""
+    kept = {column.name: relaxed.values[column.name] for column in problem.columns if not column.integer}
+    part = _part("made whole", (c for c in problem.columns if c.integer), problem.rows, kept)
+    answer = part and ask(part, gap_frac=gap_frac)
+    return {**kept, **answer.values} if answer else None
 
 
 def _bettered(
@@ -214,9 +200,9 @@ def _bettered(
 ) -> dict[str, float]:  # fmt: skip
     """The start with its columns at their best, part after part, those of all other parts as they are.
 
-    The parts are the columns that only link, then every run of ``SPAN`` neighbouring blocks with the linking columns
-    beside them, then those that link again. Where the first ``LOOKED`` runs promise less for all of them than the gap,
-    the others are left as they are.
+    The parts are the columns that only link and all whole ones, then every run of ``SPAN`` neighbouring blocks with the
+    linking columns beside them, then the first again. Where the first ``LOOKED`` runs promise less for all of them than
+    the gap, the others are left as they are.
     """
     parts = _Bettering(problem, place, beside, start, ask)
     parts.better([None], gap_frac=gap_frac)
@@ -225,7 +211,7 @@ def _bettered(
         least = gap_frac * abs(before) / max(1, len(parts.blocks))
         for number in range(len(parts.blocks)):
             if number < LOOKED or gained >= least * number:
-                gained += parts.better(parts.run(number), gap_frac=gap_frac) or 0.0
+                gained += parts.better(parts.run(number), gap_frac=gap_frac)
         parts.better([None], gap_frac=gap_frac)
         if before - problem.objective(parts.values) < gap_frac * abs(before):
             break
@@ -247,6 +233,8 @@ class _Bettering:
             block = place(column.name)[1]
             near = beside(column.name) if block is None else None
             homes[column.name] = (block,) if near is None else (None, near)
+            if column.integer and block is not None:  # a level that all blocks have comes down in all of them at once
+                homes[column.name] = (block, None)
             for home in homes[column.name]:
                 self._columns[home].append(column)
         for row in problem.rows:
@@ -260,13 +248,12 @@ class _Bettering:
         """So many neighbouring blocks, from one of a place on; the first follows the last."""
         return list(dict.fromkeys(self.blocks[(number + at) % len(self.blocks)] for at in range(SPAN)))
 
-    def better(self, blocks: list[int | None], *, gap_frac: float, whatever: bool = False) -> float | None:
-        """Columns of these blocks at their best, all others as they are; what that gains, None where nothing fits.
+    def better(self, blocks: list[int | None], *, gap_frac: float) -> float:
+        """Columns of these blocks at their best, all others as they are; what that gains.
 
         Args:
-            blocks: None among them is that of the columns that only link.
+            blocks: None among them is that of the columns that only link, and of all whole ones.
             gap_frac: relative gap that is enough.
-            whatever: take what is found where it gains nothing, too: the start was not whole.
         """
         columns = tuple({c.name: c for block in blocks for c in self._columns[block]}.values())
         free = {column.name for column in columns}
@@ -276,9 +263,9 @@ class _Bettering:
         piece = Problem(name=f"part {blocks}", sense=Sense.MIN, columns=columns, rows=mine)
         found = self._ask(piece, gap_frac=gap_frac, small=blocks != [None]) if columns else None
         if found is None:
-            return None
+            return 0.0
         gain = piece.objective(self.values) - piece.objective(found.values)
-        if gain <= 0 and not whatever:
+        if gain <= 0:
             return 0.0
         for row in mine:
             self._activity[row.name] += row.activity(found.values) - row.activity(self.values)

@@ -5,6 +5,7 @@ what the others could gain is less than a thousandth of the answer. The integer 
 those that pay most nearly, of which whole counts need some.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from planner.formulate.epoch_pricing import Pair, Pairs, Prices
 from planner.formulate.epoch_program import epoch_problem
-from planner.formulate.epoch_question import EpochQuestion
+from planner.formulate.epoch_question import EpochQuestion, rate
 from planner.perf.layout import Role
 from solvers.direct import Direct, relax
 
@@ -34,10 +35,12 @@ class Few:
 
     Attributes:
         question: the same in the pairs that are worth having.
+        used: in those alone that the relaxation uses, all of which are in ``question``.
         bound: proven bound on the first aim in all pairs, counts not whole.
     """
 
     question: EpochQuestion
+    used: EpochQuestion
     bound: float
 
 
@@ -64,7 +67,8 @@ def few(question: EpochQuestion) -> Few | None:
         prices = table.prices(relaxed.duals)
         bound, new = _priced(table, prices, chosen, relaxed.bound)
         if relaxed.bound - bound <= ENOUGH_FRAC * abs(relaxed.bound) or not new:
-            return Few(question=restricted(question, _filled(table, prices, chosen)), bound=bound)
+            filled, used = _filled(table, prices, chosen), _used(table, relaxed.values)
+            return Few(question=restricted(question, filled), used=restricted(question, used), bound=bound)
         for pair in new:
             chosen[pair] = True
         relaxed = _relaxed(table, chosen)
@@ -89,6 +93,15 @@ def restricted(question: EpochQuestion, chosen: Chosen) -> EpochQuestion:
 
 def _relaxed(table: Pairs, chosen: Chosen) -> Direct | None:
     return relax(epoch_problem(restricted(table.question, chosen)))
+
+
+def _used(table: Pairs, values: Mapping[str, float]) -> Chosen:
+    """The pairs that carry anything."""
+    found, epochs = np.zeros(table.capacity.shape, bool), range(table.question.load.epochs)
+    for at, option in enumerate(table.question.options):
+        for number, name in enumerate(table.names):
+            found[at, number] = any(values.get(rate(option, name, t), 0.0) > 1e-9 for t in epochs)
+    return found
 
 
 def _types(table: Pairs, chosen: Chosen) -> NDArray[np.bool_]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from planner.formulate import EpochQuestion, beside, epoch_problem, few, later_aims, lift_schedule, place
 from planner.results.schedule import Schedule
@@ -99,19 +100,38 @@ def solved(asked: Opened, question: EpochQuestion, *, prove: bool = True, kept: 
 
 
 def programmed(question: EpochQuestion, limits: Limits, *, kept: Kept | None = None) -> Solved:
-    """The best allocation of a program: in few kinds where it is large, in all where these have none."""
+    """The best allocation of a program: in few kinds where it is large, in all where these have none.
+
+    The few are first those alone that the relaxation uses; where these leave a gap, what they come to is bettered in
+    more, so that more kinds never cost more.
+    """
     if kept is None and limits.backend == "highs" and (some := few(question)):
-        found = _programmed(some.question, limits, {}, some.bound)
+        found = _programmed(some.used, limits, bound=some.bound)
+        if found.solution.termination.reason is Reason.OPTIMAL:
+            return found
+        begin = found.solution.allocation.values if found.solution.allocation else {}
+        found = _programmed(some.question, limits, bound=some.bound, begin=begin)
         if found.solution.allocation is not None:
             return found
-    return _programmed(question, limits, kept.values(question) if kept else {}, None)
+    return _programmed(question, limits, pools=kept.values(question) if kept else {})
 
 
 def _programmed(
-    question: EpochQuestion, limits: Limits, pools: Mapping[str, float], bound: float | None
+    question: EpochQuestion, limits: Limits, *, bound: float | None = None,
+    begin: Mapping[str, float] = MappingProxyType({}), pools: Mapping[str, float] = MappingProxyType({}),
 ) -> Solved:  # fmt: skip
-    """The same in the kinds of the question; ``bound`` is one of more kinds than those, None where there are none."""
+    """The same in the kinds of the question.
+
+    Args:
+        question: what is asked.
+        limits: of its solves.
+        bound: one of more kinds than those; None where there are none.
+        begin: an allocation in some of them to better; what it does not name is 0.
+        pools: columns that keep their values.
+    """
     whole, gap_frac = question.load.epochs <= WHOLE_EPOCHS or limits.backend != "highs", limits.gap_frac
+    first = epoch_problem(question)
+    begun = {column.name: begin.get(column.name, 0.0) for column in first.columns} if begin else {}
 
     def solver(part: Problem, start: Mapping[str, float]) -> Solution:
         limit_s = limits.time_limit_s if not start else min(limits.time_limit_s, LATER_S)
@@ -121,12 +141,12 @@ def _programmed(
             found = solve(part, backend=limits.backend, time_limit_s=limit_s, gap_frac=gap_frac)
         else:
             found = solve_decomposed(
-                part, place, time_limit_s=limit_s, gap_frac=gap_frac, start=start, prove=limits.prove,
-                beside=beside,
+                part, place, time_limit_s=limit_s, gap_frac=gap_frac, start=start or begun,
+                prove=limits.prove and bound is None, beside=beside,
             )  # fmt: skip
         return found if bound is None else _of_all(found, None if start else bound, gap_frac)
 
-    solution, later = lexicographic(epoch_problem(question), later_aims(question), solver, gap_frac=gap_frac)
+    solution, later = lexicographic(first, later_aims(question), solver, gap_frac=gap_frac)
     return Solved(
         question=question, solution=solution, later=[each.termination for each in later],
         method="monolithic" if whole else "decomposed",

@@ -92,15 +92,19 @@ def test_a_bound_is_the_same_however_long_it_takes(monkeypatch: pytest.MonkeyPat
 
 
 def _chain(needed: list[int]) -> Problem:
-    """Blocks that power whole machines; columns that only link count what starts and what stops between two."""
+    """Blocks that power whole machines for their work; columns that only link count starts and stops between two."""
     columns, rows = list[Column](), list[Row]()
     for at, least in enumerate(needed):
         before = (at - 1) % len(needed)
         columns += [
-            Column(name=f"on@{at}", lower=float(least), upper=9.0, integer=True, objective=3.0),
+            Column(name=f"work@{at}", lower=float(least), upper=9.0),
+            Column(name=f"on@{at}", upper=9.0, integer=True, objective=3.0),
             Column(name=f"start:{at}", upper=9.0, integer=True, objective=1.0),
             Column(name=f"stop:{at}", upper=9.0, integer=True),
         ]
+        rows.append(
+            Row(name=f"run{at}", family="run", terms=((f"work@{at}", 1.0), (f"on@{at}", -1.0)), upper=0.0)
+        )  # fmt: skip
         for word, sign in (("start", 1.0), ("stop", -1.0)):
             terms = ((f"on@{at}", sign), (f"on@{before}", -sign), (f"{word}:{at}", -1.0))
             rows.append(Row(name=f"{word}ed{at}", family=word, terms=terms, upper=0.0))
@@ -110,7 +114,7 @@ def _chain(needed: list[int]) -> Problem:
 def test_blocks_are_bettered_with_what_changes_between_them() -> None:
     """A block that powers less needs a stop, which no block has: beside it all come down to the best."""
     problem = _chain([2, 2, 3, 2, 2, 4])
-    high = {c.name: 9.0 if c.name.startswith("on") else 0.0 for c in problem.columns}
+    high = {c.name: 9.0 if "@" in c.name else 0.0 for c in problem.columns}
     found = [
         solve_decomposed(problem, _place, time_limit_s=5.0, gap_frac=0.001, start=high, beside=beside).allocation
         for beside in (lambda _: None, lambda name: int(name.partition(":")[2]))
@@ -121,11 +125,28 @@ def test_blocks_are_bettered_with_what_changes_between_them() -> None:
     assert problem.objective(found[1].values) == pytest.approx(solve(problem).termination.objective)
 
 
+def test_a_level_of_all_blocks_comes_down_in_all_at_once() -> None:
+    """A fleet that all blocks share is too large, and no block alone saves by powering less: together they do."""
+    chain = _chain([2, 2, 3, 2, 2, 3])
+    fleet = Column(name="fleet", upper=9.0, integer=True, objective=20.0)
+    owned = tuple(
+        Row(name=f"owned{at}", family="owned", terms=((f"on@{at}", 1.0), ("fleet", -1.0)), upper=0.0) for at in range(6)
+    )
+    dear = tuple(replace(c, objective=20.0) if c.name.startswith("start") else c for c in chain.columns)
+    problem = replace(chain, columns=(*dear, fleet), rows=(*chain.rows, *owned))
+    start = {c.name: 9.0 if c.name.startswith("on") or c is fleet else c.lower for c in problem.columns}
+    found = solve_decomposed(
+        problem, lambda name: ("fleet", None) if name == "fleet" else _place(name), time_limit_s=5.0, gap_frac=0.001,
+        start=start, beside=lambda name: None if name == "fleet" else int(name.partition(":")[2]),
+    )  # fmt: skip
+    assert found.termination.objective == pytest.approx(solve(problem).termination.objective)
+
+
 @pytest.mark.parametrize("needed", [[2, 2, 3, 2, 2, 4], [5, 1, 7], [0, 9, 0, 3]])
 def test_a_relaxation_is_made_whole_where_its_kinds_give_no_answer(
     needed: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Run by run beside the rest as it is: the allocation keeps every row, and is bettered like any other."""
+    """What need not be whole stays as it is there; the allocation keeps every row, and is bettered like any other."""
     chain = _chain(needed)
     halves = {c.name: replace(c, lower=max(0.0, c.lower - 0.5)) for c in chain.columns}
     problem = replace(chain, columns=tuple(halves.values()))

@@ -1,6 +1,8 @@
 """A large question over epochs in few kinds of instances: its bound is one of all kinds, and close to it."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +13,11 @@ from planner.formulate import EpochQuestion, epoch_kinds, epoch_problem, few
 from planner.perf.layout import InstanceSpec, Layout, Role
 from planner.results.schedule import EpochOption, FleetType, SpareLine, Tariff
 from planner.scenario.objectives import Aim, Budgets, Transitions
+from planner.schedules import programs
 from planner.schedules.programs import Limits, programmed
+from solvers.allocation import Reason, Solution, empty_handed
 from solvers.direct import relax
+from solvers.problem import Problem
 from tests.planner.epochs import question as small
 from workloads.load import Load
 
@@ -93,6 +98,31 @@ def test_few_kinds_answer_what_all_do(monkeypatch: pytest.MonkeyPatch) -> None:
     assert whole is not None
     assert ended.bound <= whole.bound + 1e-6 <= ended.objective + 2e-6
     assert schedule.cost_usd == pytest.approx(ended.objective)
+
+
+def test_more_kinds_never_cost_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the kinds that the relaxation uses come to is bettered in more: a search of its own may find nothing."""
+    asked = _question(3, types=3, epochs=5, aim=Aim.COST, cyclic=True, phases=False)
+    limits = Limits(time_limit_s=0.1, gap_frac=1e-3, prove=False)
+    monkeypatch.setattr(epoch_kinds, "MOST_COLUMNS", 0)
+    some = few(asked)
+    assert some is not None
+    monkeypatch.setattr(epoch_kinds, "MOST_COLUMNS", 10**6)
+    narrow = programmed(some.used, limits).solution.termination.objective
+    own, columns = programs.solve_decomposed, len(epoch_problem(some.used).columns)
+
+    def nothing(part: Problem, *arguments: Any, start: Mapping[str, float], **how: Any) -> Solution:
+        if not start and len(part.columns) > columns:
+            return empty_handed(Reason.NO_SOLUTION_FOUND, backend="highs", detail="nothing found in time")
+        return own(part, *arguments, start=start, **how)
+
+    monkeypatch.setattr(programs, "solve_decomposed", nothing)
+    monkeypatch.setattr(epoch_kinds, "MOST_COLUMNS", sum(len(o.capacity_req_per_s) for o in asked.options) * 4)
+    wide = programmed(asked, limits)
+    assert len(epoch_problem(wide.question).columns) > columns
+    assert narrow is not None
+    assert wide.solution.termination.objective is not None
+    assert some.bound <= wide.solution.termination.objective + 1e-6 <= narrow + 2e-6
 
 
 def test_what_prices_do_not_say_is_written_in_all_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
