@@ -130,6 +130,8 @@ def override(document: Document, words: Sequence[str], *, flag: str = "--set") -
 
 def said(value: object) -> str:
     """A value as it was found; what is nothing is null in YAML."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(said, value))}]"
     return "null" if value is None else repr(value)
 
 

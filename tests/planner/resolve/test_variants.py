@@ -71,7 +71,7 @@ def test_what_was_not_measured_is_refused_with_the_nearest(words: tuple[str, ...
         ("model.kv_dtype=3", "model.kv_dtype: found 3; expected one of fp32"),
         ("model.profile_set=3", "model.profile_set: found 3; expected a name, or a list of names"),
         ("policy.name=[sarathi, splitwize]", "a list of these, or auto; did you mean 'splitwise'?"),
-        ("policy.name=null", "policy.name: found None; expected one of splitwise"),
+        ("policy.name=[null]", "policy.name: found [null]; expected one of splitwise"),
     ],
 )
 def test_words_that_open_nothing_are_refused(word: str, said: str) -> None:
