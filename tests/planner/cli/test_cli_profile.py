@@ -49,12 +49,17 @@ def test_profile_resumes(tiny: Path) -> None:
     assert second.linear_prefill_s.tolist() == first.linear_prefill_s.tolist()
 
 
-@pytest.mark.parametrize(
-    ("more", "says"),
-    [(("--dtype", "fp8"), "expected bf16"), (("--tp", "3"), "divides"), (("--config", "none.json"), "none.json")],
-)
+def test_profile_needs_its_config(tmp_path: Path) -> None:
+    """A config that is not there is bad input that names it, and nothing is written."""
+    refused = profile(tmp_path / "none.json")
+    assert refused.exit_code == ExitCode.BAD_INPUT
+    assert "none.json" in refused.output
+    assert not (tmp_path / "cat").exists()
+
+
+@pytest.mark.parametrize(("more", "says"), [(("--dtype", "fp8"), "expected bf16"), (("--tp", "3"), "divides")])
 def test_profile_refuses_before_it_measures(tiny: Path, more: tuple[str, ...], says: str) -> None:
-    """A format, width or file that cannot be measured is bad input, and nothing is written."""
+    """A format or width that cannot be measured is bad input, and nothing is written."""
     refused = profile(tiny, *more)
     assert refused.exit_code == ExitCode.BAD_INPUT
     assert says in refused.output
