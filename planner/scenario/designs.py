@@ -64,8 +64,8 @@ DESIGNS = (
 def spelled_out(document: Document) -> Document:
     """The scenario with the keys that its design stands for in the design's place.
 
-    A design that was typed on the command line replaces those keys of the file; beside keys written in the same place
-    it would contradict them.
+    A design that was typed on the command line replaces those keys of the file. Beside keys written in the same place,
+    and below keys that were typed, it would contradict them.
 
     Raises:
         BadInput: there is no such design, or it contradicts a key beside it.
@@ -85,7 +85,7 @@ def spelled_out(document: Document) -> Document:
         found = _at(document.data, path)
         if path == ("policy", "name") and found in allowed:
             continue
-        if found is not None and found not in allowed and _same_place(document, path, place):
+        if found is not None and found not in allowed and not _replaced(document, path, place):
             wanted = " or ".join(str(each) for each in allowed if each)
             problems.append(
                 f"{document.place(path)}: {spell(path)}: found {found}; expected {wanted}, or no such key: "
@@ -118,6 +118,6 @@ def _at(data: Mapping[str, Any], path: Path_) -> object:
     return section.get(str(path[1])) if isinstance(section, Mapping) else None
 
 
-def _same_place(document: Document, path: Path_, place: str) -> bool:
-    """Whether a key and the design were both typed on the command line, or both written in the file."""
-    return document.places.get(path, "").startswith("--") == place.startswith("--")
+def _replaced(document: Document, path: Path_, place: str) -> bool:
+    """Whether a key was written in the file and the design was typed on the command line, so that the design wins."""
+    return place.startswith("--") and not document.places.get(path, "").startswith("--")

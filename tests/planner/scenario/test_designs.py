@@ -89,6 +89,15 @@ def test_a_design_beside_keys_that_contradict_it_is_bad_input() -> None:
     assert "policy.name: found colocated; expected splitwise or splitwise-sim or auto" in policy
 
 
+@pytest.mark.parametrize("typed", ["catalog.machines=[bogus]", "catalog.roles={bogus: prefill}", "policy.name=sarathi"])
+def test_a_key_typed_above_the_design_of_a_file_is_no_silent_word(run: Run, typed: str) -> None:
+    """What is typed is never passed over: beside the design of the file it is refused, and the design named."""
+    found = run("check", HA, "--set", typed)
+    assert found.exit_code == ExitCode.BAD_INPUT
+    assert found.output.count("catalog.design splitwise-ha stands for it") == 1
+    assert run("check", HA, "--set", "policy.name=auto").exit_code == 0
+
+
 @pytest.mark.parametrize(
     ("word", "said"),
     [
