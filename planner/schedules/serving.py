@@ -128,9 +128,10 @@ class Serving:
         before = self._before(epoch)
         runs = _runs(schedule, before, spares=spares), _runs(schedule, epoch, spares=spares)
         scene = self._scene(runs, (before, epoch))
-        if scene.key not in self._seen:
-            self._seen[scene.key] = self._looked(runs, (before, epoch))
-        said = self._seen[scene.key]
+        key = f"{epoch} {[pool.speed for pool in scene.pools]} {scene.key}"  # the same pools may be given other shares
+        if key not in self._seen:
+            self._seen[key] = self._looked(runs, (before, epoch))
+        said = self._seen[key]
         return Served(
             epochs=tuple(epochs), rate_req_per_s=scene.rate_req_per_s,
             changed=len({shift.instance for shift in scene.shifts}), evidence=said.evidence, seeds=said.seeds,

@@ -1,6 +1,7 @@
 """What epochs are provided for, and the separate parts of what they serve."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import cast
 
 import numpy as np
@@ -9,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.errors import BadInput
+from planner.perf.layout import InstanceSpec
 from planner.planning.plan import plan
 from planner.resolve.inputs import inputs_of
 from planner.results.evidence import Evidence, ValidatedPlan, Verdict
-from planner.results.schedule import Run
+from planner.results.schedule import Run, Schedule
 from planner.results.timetable import Served, Timetable
 from planner.scenario import Scenario
 from planner.scenario.objectives import Aim
@@ -112,6 +114,22 @@ def _runs(asked: Opened, *, shared: bool) -> tuple[Run, ...]:
     return tuple(
         Run(spec=spec, instances=6, rate_req_per_s=rate) for spec, rate in zip((h100, h200), rates, strict=True)
     )
+
+
+def _alike(*pools: tuple[InstanceSpec, dict[str, float]]) -> Schedule:
+    """Two instances of each pool in every epoch."""
+    runs = tuple(Run(spec=spec, instances=2, rate_req_per_s=rates) for spec, rates in pools)
+    return cast(Schedule, SimpleNamespace(epochs=[SimpleNamespace(runs=runs, machines={"dgx-h100": 2})] * 5))
+
+
+def test_the_same_pools_with_other_shares_are_served_anew(day: Opened) -> None:
+    """What is told of an epoch is what its own shares of the load give, whatever was served before it."""
+    h100, h200 = (next(o.spec for o in day.options if o.spec.machine == name) for name in ("dgx-h100", "hgx-h200"))
+    much, little = {"short": 7.0, "long": 1.0}, {"short": 3.0, "long": 0.5}
+    first, second = (_alike((h100, one), (h200, other)) for one, other in ((much, little), (little, much)))
+    again, fresh = (Serving(day.case, day.section, day.load, day.options) for _ in range(2))
+    before = again._serve(first, [0]).evidence
+    assert again._serve(second, [0]).evidence == fresh._serve(second, [0]).evidence != before
 
 
 def test_classes_on_instances_of_their_own_are_served_apart_to_the_digit(day: Opened) -> None:
