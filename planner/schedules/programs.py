@@ -131,7 +131,7 @@ def _programmed(
     """
     whole, gap_frac = question.load.epochs <= WHOLE_EPOCHS or limits.backend != "highs", limits.gap_frac
     first = epoch_problem(question)
-    begun = {column.name: begin.get(column.name, 0.0) for column in first.columns} if begin else {}
+    known = {column.name: begin.get(column.name, 0.0) for column in first.columns} if begin else {}
 
     def solver(part: Problem, start: Mapping[str, float]) -> Solution:
         limit_s = limits.time_limit_s if not start else min(limits.time_limit_s, LATER_S)
@@ -141,7 +141,7 @@ def _programmed(
             found = solve(part, backend=limits.backend, time_limit_s=limit_s, gap_frac=gap_frac)
         else:
             found = solve_decomposed(
-                part, place, time_limit_s=limit_s, gap_frac=gap_frac, start=start or begun,
+                part, place, time_limit_s=limit_s, gap_frac=gap_frac, start=start or known,
                 prove=limits.prove and bound is None, beside=beside,
             )  # fmt: skip
         return found if bound is None else _of_all(found, None if start else bound, gap_frac)
