@@ -4,8 +4,9 @@ python benchmarks/profile_gpu.py [--out DIR] [--point-s 0.1] [--limit-s 840] [--
 
 First a served toy model beside its prediction (``served_toy.py``, about five minutes), then five profiles at 0.1 s a
 point (some 450 operations each, estimated at under ten minutes); neither estimate has been tried on a GPU. Ends within
-the limit; called again it measures what is left, and resumes profiles where they were interrupted. Only small tables
-are written. Nothing is changed on the machine. ``--device cpu`` tries the served toy, and ``phasewise profile --device
+the limit; called again it measures what is left: loads that the toy's table lacks, and profiles where they were
+interrupted. What fails is named and does not keep the rest from being measured. Only small tables are written. Nothing
+is changed on the machine. ``--device cpu`` tries the served toy, and ``phasewise profile --device
 cpu`` the profiles.
 """
 
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -29,23 +31,37 @@ ROOT = Path(__file__).parent.parent
 
 
 def commands(out: Path, point_s: float, device: str, more: list[str]) -> Iterator[list[str]]:
-    """What is run, one after the other: the served toy where its table is not there yet, then every shape."""
-    if not any(out.glob("served-toy-*.csv")):
-        yield [sys.executable, "-m", "benchmarks.served_toy", "--device", device, "--out", str(out)]
+    """What is run, one after the other: the served toy, then every shape; each knows what an earlier call left."""
+    yield [sys.executable, "-m", "benchmarks.served_toy", "--device", device, "--out", str(out)]
     for model, tp in SHAPES if device == "cuda" else ():
         words = ("profile", "--model", model, "--tp", tp, "--out", out, "--point-s", point_s, "--resume")
         yield [sys.executable, "-m", "planner", *map(str, words), *more]
 
 
-def measure(asked: Iterable[list[str]], limit_s: float) -> bool:
-    """Run commands until the time is up; whether all of them ended."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a series of commands ended.
+
+    Attributes:
+        in_time: whether none was cut off or left out.
+        failed: commands that ended with an error.
+    """
+
+    in_time: bool
+    failed: tuple[str, ...]
+
+
+def measure(asked: Iterable[list[str]], limit_s: float) -> Ended:
+    """Run commands until the time is up, whatever becomes of each."""
     end_s = time.monotonic() + limit_s
+    failed: list[str] = []
     for words in asked:
         try:
-            subprocess.run(words, check=True, cwd=ROOT, timeout=max(0.0, end_s - time.monotonic()))
+            done = subprocess.run(words, check=False, cwd=ROOT, timeout=max(0.0, end_s - time.monotonic()))
         except subprocess.TimeoutExpired:
-            return False
-    return True
+            return Ended(in_time=False, failed=tuple(failed))
+        failed += [" ".join(words[1:])] * bool(done.returncode)
+    return Ended(in_time=True, failed=tuple(failed))
 
 
 def ratios(mine: KernelProfile, theirs: KernelProfile) -> Iterator[tuple[str, Floats]]:
@@ -104,10 +120,14 @@ def main() -> None:
     options.add_argument("--limit-s", type=float, default=840.0)
     chosen, more = options.parse_known_args()
     out = chosen.out.resolve()
-    if not chosen.compare_only and not measure(commands(out, chosen.point_s, chosen.device, more), chosen.limit_s):
+    asked = () if chosen.compare_only else commands(out, chosen.point_s, chosen.device, more)
+    ended = measure(asked, chosen.limit_s)
+    if not ended.in_time:
         print(f"{chosen.limit_s:g} s are over: call it again to measure what is left")
     if chosen.device == "cuda":
         report(out)
+    if ended.failed:
+        sys.exit("failed: " + "; ".join(ended.failed))
 
 
 if __name__ == "__main__":

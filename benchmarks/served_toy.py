@@ -1,6 +1,6 @@
 """A small transformer, served on this machine under the arrivals of a trace, beside what phasewise predicts of it.
 
-    python -m benchmarks.served_toy [--device cuda|cpu] [--out DIR] [--loads 0.3,0.6,0.8] [--seconds 60]
+    python -m benchmarks.served_toy [--device cuda|cpu] [--out DIR] [--loads 0.3,0.6,0.8] [--seconds 60] [--anew]
 
 Its steps are timed first, at the knots of a kernel profile (set ``measured``), on the same device and by the code that
 then serves. The profile holds whole steps, launches and host time included: nothing is fitted to the runs that it
@@ -8,34 +8,40 @@ predicts. Then requests of a built-in workload arrive at shares of the rate that
 continuous batching over a paged KV cache (``toy_server.py``, ``toy_model.py``). Printed, and written to DIR as small
 tables: mean, P50, P90 and P99 of TTFT, TPOT and E2E, and on an NVIDIA GPU mean watts by NVML's energy counter.
 
+Every load is written as soon as it is served. Called again on the same device and libraries, the profile that is there
+is taken and the loads that the table lacks are served; ``--anew`` begins again.
+
 A CPU counts its own seconds instead of the wall's and skips idle time, so that other processes matter less: it tries
 the procedure. Needs ``pip install phasewise[profile]``. Nothing is changed on the machine.
 """
 
 import argparse
-import csv
 import platform
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.toy_model import ON_CPU, ON_GPU, Sizes, ToyModel, torch_here
 from benchmarks.toy_profile import MODEL, SETTINGS, Setting, loop_s, measured
 from benchmarks.toy_server import Clock, CpuClock, Job, Limits, Runner, Server, WallClock, jobs_of, serve
+from benchmarks.toy_table import Figures, Row, compare, loads_left, row, whole_loads, write
 from hw_catalog.errors import CatalogError
 from hw_catalog.gpus import Gpu
 from hw_catalog.links import Link
 from hw_catalog.load import load_catalog
+from hw_catalog.profile_files import load_profiles
+from hw_catalog.profiler import PROFILE_SET
 from hw_catalog.profiler_files import add_profile
 from hw_catalog.profiler_torch import TorchBench, torch_bench
 from hw_catalog.profiles import KernelProfile
 from hw_catalog.provenance import Kind, Provenance
 from planner.cli.profiling import gpu_id
+from planner.errors import BadInput
 from planner.perf.instance import InstancePhysics
 from planner.perf.layout import Layout, Role
 from planner.perf.power import InstancePower, Unmetered, Watts
@@ -50,39 +56,11 @@ from workloads.models import model_from_config
 from workloads.synthesis import synthesize
 from workloads.traces import Trace, plain_trace
 
-Floats = NDArray[np.float64]
 WORKLOAD = "azure-conv-2023"
-QUANTILES = (0.5, 0.9, 0.99)
 CUTOFF_S = 1e6
+LOADS = (0.3, 0.6, 0.8)
 RUSH = 200
 """Requests at once, from which the rate that the profile allows is read."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
-    """What a run says of its requests and its device.
-
-    Attributes:
-        ttft_s: (n,) of each request.
-        e2e_s: (n,) of each request.
-        output_tokens: (n,) of each request.
-        watts_w: mean of the device from the first arrival to the last; None where it cannot say.
-    """
-
-    ttft_s: Floats
-    e2e_s: Floats
-    output_tokens: NDArray[np.int64]
-    watts_w: float | None
-
-    def lines(self) -> Mapping[str, float]:
-        """Mean and quantiles of each metric, and the watts."""
-        several = self.output_tokens > 1
-        tpot_s = ((self.e2e_s - self.ttft_s) / np.maximum(1, self.output_tokens - 1))[several]
-        found: dict[str, float] = {}
-        for name, values in (("ttft", self.ttft_s), ("tpot", tpot_s), ("e2e", self.e2e_s)):
-            found[f"{name}_mean_s"] = float(np.mean(values))
-            found |= {f"{name}_p{round(100 * q)}_s": float(np.quantile(values, q)) for q in QUANTILES}
-        return found if self.watts_w is None else {**found, "mean_w": self.watts_w}
 
 
 class Watched:
@@ -187,27 +165,99 @@ def most_req_per_s(body: InstancePhysics, setting: Setting) -> float:
     return len(rush) / float(np.max(simulated(body, setting.limits, rush).ledger.e2e_s))
 
 
-def row(load: float, n: int, figure: str, value: float, said: float) -> dict[str, str]:
-    """A line of the table; ``n`` are requests, or steps."""
-    return {
-        "load_frac": f"{load:g}", "n": str(n), "figure": figure, "measured": f"{value:.4g}",
-        "predicted": f"{said:.4g}", "error_pct": f"{100 * (said / value - 1):+.1f}",
-    }  # fmt: skip
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """What serves, and what is known of it.
+
+    Attributes:
+        model: that computes; ``ToyModel``, or what stands for it in tests.
+        sizes: of it.
+        setting: what is measured, and how long.
+        clock: that times it.
+        bench: that tells watts; None where no device does.
+        gpu: catalog id, or ``cpu``.
+        provenance: of its profile.
+    """
+
+    model: Any
+    sizes: Sizes
+    setting: Setting
+    clock: Clock
+    bench: TorchBench | None
+    gpu: str
+    provenance: Provenance
+
+    def table(self, out: Path) -> Path:
+        """Where its figures go."""
+        return out / f"served-toy-{self.gpu}.csv"
+
+    def profile(self, out: Path, *, anew: bool) -> KernelProfile:
+        """Of an earlier run in this directory, where the same device and libraries measured it, else measured now.
+
+        What was served under another profile is no part of this run: its table is removed.
+        """
+        if not anew and (known := self._kept(out)):
+            return known
+        self.table(out).unlink(missing_ok=True)
+        loop = loop_s(self.setting, self.clock, requests(self.setting, RUSH, 1.0))
+        made = measured(
+            self.model, self.setting, self.clock, loop=loop, gpu=self.gpu, provenance=self.provenance
+        )  # fmt: skip
+        print(f"wrote {add_profile(out, made)}")
+        return self._kept(out) or made  # as it is written, digits and all
+
+    def _kept(self, out: Path) -> KernelProfile | None:
+        """The profile that is written there, if this device and these libraries measured it."""
+        try:
+            found = load_profiles(out, model=MODEL, gpu=self.gpu, profile_set=PROFILE_SET)
+        except CatalogError:
+            return None  # none yet
+        return next((p for p in found if p.provenance.source == self.provenance.source), None)
+
+    def serve_loads(self, out: Path, loads: Sequence[float], seconds: float | None, *, anew: bool) -> list[Row]:
+        """The table of all loads; those that it lacks are served now, each written as soon as it is.
+
+        Args:
+            out: catalog directory.
+            loads: shares of the rate that the profile allows.
+            seconds: of arrivals at each; None is the setting's.
+            anew: measure and serve again whatever is there.
+        """
+        profile, limits = self.profile(out, anew=anew), self.setting.limits
+        body = physics(profile, self.sizes, limits, load_catalog(None).gpus.get(self.gpu))
+        most, rows = most_req_per_s(body, self.setting), whole_loads(self.table(out))
+        print(f"{most:.3g} requests/s when all are there at once (predicted)")
+        for load in loads_left(rows, loads):
+            trace = requests(self.setting, load * most, seconds or self.setting.serve_s)
+            watched = Watched(self.model, self.clock)
+            mine = served(watched, limits, trace, self.clock, self.sizes, self.bench)
+            rows += compare(load, mine, predicted(body, limits, trace))
+            for kind, n, measured_s, ours_s in watched.against(body.step, profile.overhead_s):
+                rows.append(row(load, n, f"steps, {kind}", measured_s, ours_s))
+            write(self.table(out), rows)
+        return rows
 
 
-def compare(load: float, mine: Figures, theirs: Figures) -> list[dict[str, str]]:
-    """A row for every figure that both have: measured, predicted, error."""
-    said, n = theirs.lines(), len(mine.ttft_s)
-    return [row(load, n, name, value, said[name]) for name, value in mine.lines().items() if name in said]
+def on(device: str) -> Served:
+    """The toy on a device of this machine.
 
-
-def write(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
-    """A small table."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
+    Raises:
+        CatalogError: PyTorch is missing or sees no GPU.
+        BadInput: the catalog does not know the GPU.
+    """
+    torch, bench, cuda = torch_here(device), torch_bench(device), device == "cuda"
+    setting, sizes, found = SETTINGS[device], ON_GPU if cuda else ON_CPU, bench.device
+    where = found.name if cuda else f"{platform.machine()} CPU, one thread"
+    return Served(
+        model=ToyModel(torch, device, sizes, pages=setting.limits.pages, page_tokens=setting.limits.page_tokens),
+        sizes=sizes, setting=setting, clock=WallClock() if cuda else CpuClock(), bench=bench if cuda else None,
+        gpu=gpu_id(found.name) if cuda else "cpu",
+        provenance=Provenance(
+            kind=Kind.MEASURED, date=datetime.now(tz=UTC).date().isoformat(),
+            source=f"python -m benchmarks.served_toy: {found.library} on {where}, driver {found.driver or 'none'}",
+            note="whole steps, launches and host time included",
+        ),
+    )  # fmt: skip
 
 
 def main() -> None:
@@ -215,42 +265,14 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--device", choices=sorted(SETTINGS), default="cuda")
     options.add_argument("--out", type=Path, default=Path("measured-catalog"))
-    options.add_argument(
-        "--loads", type=lambda text: [float(part) for part in text.split(",")], default=[0.3, 0.6, 0.8]
-    )
+    options.add_argument("--loads", type=lambda text: [float(part) for part in text.split(",")], default=LOADS)
     options.add_argument("--seconds", type=float, help="of arrivals at each load")
+    options.add_argument("--anew", action="store_true", help="measure and serve again what is there")
     chosen = options.parse_args()
     try:
-        torch, bench = torch_here(chosen.device), torch_bench(chosen.device)
-    except CatalogError as error:
+        rows = on(chosen.device).serve_loads(chosen.out, chosen.loads, chosen.seconds, anew=chosen.anew)
+    except (CatalogError, BadInput) as error:
         sys.exit(str(error))
-    setting, sizes = SETTINGS[chosen.device], ON_GPU if chosen.device == "cuda" else ON_CPU
-    clock: Clock = WallClock() if chosen.device == "cuda" else CpuClock()
-    model = ToyModel(torch, chosen.device, sizes, pages=setting.limits.pages, page_tokens=setting.limits.page_tokens)
-    device = bench.device
-    where = device.name if chosen.device == "cuda" else f"{platform.machine()} CPU, one thread"
-    profile = measured(
-        model, setting, clock, loop=loop_s(setting, clock, requests(setting, RUSH, 1.0)),
-        gpu=gpu_id(device.name) if chosen.device == "cuda" else "cpu",
-        provenance=Provenance(
-            kind=Kind.MEASURED, date=datetime.now(tz=UTC).date().isoformat(),
-            source=f"python -m benchmarks.served_toy: {device.library} on {where}, driver {device.driver or 'none'}",
-            note="whole steps, launches and host time included",
-        ),
-    )  # fmt: skip
-    print(f"wrote {add_profile(chosen.out, profile)}")
-    body = physics(profile, sizes, setting.limits, load_catalog(None).gpus.get(profile.gpu))
-    most = most_req_per_s(body, setting)
-    print(f"{where}: {most:.3g} requests/s when all are there at once (predicted)")
-    rows = []
-    for load in chosen.loads:
-        trace = requests(setting, load * most, chosen.seconds or setting.serve_s)
-        watched = Watched(model, clock)
-        mine = served(watched, setting.limits, trace, clock, sizes, bench if chosen.device == "cuda" else None)
-        rows += compare(load, mine, predicted(body, setting.limits, trace))
-        for kind, n, measured_s, ours_s in watched.against(body.step, profile.overhead_s):
-            rows.append(row(load, n, f"steps, {kind}", measured_s, ours_s))
-        write(chosen.out / f"served-toy-{profile.gpu}.csv", rows)
     for each in rows:
         print(*each.values())
 

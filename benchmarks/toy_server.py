@@ -235,8 +235,8 @@ def serve(server: Server, jobs: Sequence[Job], arrival_s: Sequence[float], clock
     """
     began_s, coming = clock.now_s(), 0
     while coming < len(jobs) or not server.idle:
-        now_s = clock.now_s() - began_s
-        while coming < len(jobs) and arrival_s[coming] <= now_s:
+        now_s = clock.now_s()  # compared as it is waited for, or a rounded difference would never be reached
+        while coming < len(jobs) and began_s + arrival_s[coming] <= now_s:
             server.waiting.append(jobs[coming])
             coming += 1
         if server.idle:

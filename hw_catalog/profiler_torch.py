@@ -59,12 +59,18 @@ class TorchBench:
         library = f"torch {torch.__version__}"
         if not self._cuda:
             return Device(name="cpu", gpus=1, memory_bytes=2.0**31, library=library, driver="")
-        driver = _text(self._nvml.nvmlSystemGetDriverVersion()) if self._nvml else "unknown"
         return Device(
             name=torch.cuda.get_device_name(0), gpus=torch.cuda.device_count(),
             memory_bytes=float(torch.cuda.mem_get_info(0)[0]), library=f"{library} CUDA {torch.version.cuda}",
-            driver=driver,
+            driver=self._driver(),
         )  # fmt: skip
+
+    def _driver(self) -> str:
+        """Its release, where NVML tells it."""
+        try:
+            return _text(self._nvml.nvmlSystemGetDriverVersion()) if self._nvml else "unknown"
+        except self._nvml.NVMLError:
+            return "unknown"
 
     def gemm(self, m: int, n: int, k: int) -> Run:
         """Weights as (n, k), as linear layers keep them."""

@@ -1,8 +1,10 @@
 """Measuring a kernel profile: which operations, how they compose, and what an interrupted run keeps."""
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -255,6 +257,90 @@ def test_torch_measures_what_numpy_does() -> None:
     found = readings(bench, what)
     assert set(found) == set(readings(NumpyBench(), what))
     assert all(reading.median_s > 0 for reading in found.values())
+
+
+class FakeNvml(ModuleType):
+    """NVML of a driver that refuses what it is told to; 500 J go by between two readings of its counter."""
+
+    NVML_CLOCK_SM, NVML_TEMPERATURE_GPU = 1, 0
+
+    class NVMLError(Exception):
+        """What the real module raises."""
+
+    def __init__(self, *refused: str) -> None:
+        super().__init__("pynvml")
+        self._refused, self.handles, self._counted = refused, list[object](), 0
+
+    def __getattr__(self, name: str):
+        if not name.startswith("nvml"):
+            raise AttributeError(name)
+
+        def ask(*args: object) -> object:
+            if name in self._refused:
+                raise self.NVMLError(name)
+            if name.startswith("nvmlDeviceGetHandleBy"):
+                self.handles += args
+            self._counted += name == "nvmlDeviceGetTotalEnergyConsumption"
+            return {
+                "nvmlSystemGetDriverVersion": b"580.159.03",  # bytes on older versions
+                "nvmlDeviceGetTotalEnergyConsumption": 7_000_000 + 500_000 * self._counted,
+                "nvmlDeviceGetClockInfo": 1980 if args[-1:] == (self.NVML_CLOCK_SM,) else 0,
+                "nvmlDeviceGetTemperature": 41, "nvmlDeviceGetPowerManagementLimit": 700_000,
+                "nvmlDeviceGetCurrentClocksThrottleReasons": 4,
+            }.get(name, *args[-1:] or (None,))  # fmt: skip
+
+        return ask
+
+
+def fake_torch(uuid: str | None = "11-22") -> SimpleNamespace:
+    """As much of PyTorch on one H200 as the bench asks before it launches anything; events last 3 ms."""
+    event = SimpleNamespace(record=lambda: None, synchronize=lambda: None, elapsed_time=lambda _end: 3.0)
+    cuda = SimpleNamespace(
+        get_device_properties=lambda _gpu: SimpleNamespace(uuid=uuid), get_device_name=lambda _gpu: "NVIDIA H200",
+        device_count=lambda: 1, mem_get_info=lambda _gpu: (140 * 2**30, 141 * 2**30), synchronize=lambda _gpu: None,
+        Event=lambda enable_timing: event if enable_timing else None,
+    )  # fmt: skip
+    return SimpleNamespace(__version__="2.11.0", version=SimpleNamespace(cuda="13.0"), cuda=cuda)
+
+
+@pytest.mark.parametrize(("uuid", "handle"), [("11-22", "GPU-11-22"), (None, 0)])
+def test_the_gpu_that_computes_is_the_one_that_is_metered(monkeypatch, uuid, handle) -> None:
+    """NVML's handle is that of PyTorch's first GPU by its UUID; joules come from millijoules, watts from watts."""
+    from hw_catalog.profiler_torch import TorchBench
+
+    nvml = FakeNvml()
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    bench = TorchBench(fake_torch(uuid), "cuda")
+    assert nvml.handles == [handle]
+    first, second = bench.energy_j(), bench.energy_j()
+    assert first is not None
+    assert second is not None
+    assert second - first == 500.0
+    assert bench.state() == {"sm_clock_mhz": 1980, "temperature_c": 41, "cap_w": 700, "throttle_reasons": 4}
+    assert bench.device == Device(
+        name="NVIDIA H200", gpus=1, memory_bytes=140 * 2**30, library="torch 2.11.0 CUDA 13.0", driver="580.159.03"
+    )
+    samples = bench.timed(Run(launch=lambda _: None, times=10), at_least_s=0.0)
+    assert samples == [pytest.approx(3e-4)] * len(samples) != []
+
+
+def test_what_a_driver_refuses_is_left_out(monkeypatch) -> None:
+    """A counter that the driver refuses gives no watts and no state; the rest is read, and nothing ends the run."""
+    from hw_catalog.profiler_torch import TorchBench
+
+    refused = ("nvmlDeviceGetTotalEnergyConsumption", "nvmlDeviceGetPowerManagementLimit")
+    monkeypatch.setitem(sys.modules, "pynvml", FakeNvml(*refused))
+    bench = TorchBench(fake_torch(), "cuda")
+    assert bench.energy_j() is None
+    assert set(bench.state()) == {"sm_clock_mhz", "temperature_c", "throttle_reasons"}
+    monkeypatch.setitem(sys.modules, "pynvml", FakeNvml("nvmlSystemGetDriverVersion"))
+    assert TorchBench(fake_torch(), "cuda").device.driver == "unknown"
+    for broken in (FakeNvml("nvmlInit"), FakeNvml("nvmlDeviceGetHandleByUUID"), None):
+        monkeypatch.setitem(sys.modules, "pynvml", broken)
+        bench = TorchBench(fake_torch(), "cuda")
+        assert bench.energy_j() is None
+        assert bench.state() == {}
+        assert bench.device.driver == "unknown"
 
 
 def test_a_missing_torch_is_explained(monkeypatch) -> None:

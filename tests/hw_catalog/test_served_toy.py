@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.profile_gpu import SHAPES, commands, measure
-from benchmarks.served_toy import Figures, compare, physics, predicted, requests, served, write
+from benchmarks.served_toy import LOADS, Served, physics, predicted, requests, served
 from benchmarks.toy_model import ON_CPU, ON_GPU, Sizes, ToyModel
 from benchmarks.toy_profile import SETTINGS, Nothing, held, loop_s, measured
 from benchmarks.toy_server import CpuClock, Job, Limits, Pages, Server, jobs_of, serve
+from benchmarks.toy_table import FIGURES, Figures, compare, loads_left, whole_loads, write
 from hw_catalog.load import load_catalog
 from planner.perf.step_time import StepTime
 from tests.planner.toy import TOY, toy_profile
@@ -173,15 +174,59 @@ def test_the_model_reads_its_own_pages() -> None:
 
 
 def test_a_first_run_on_a_gpu_ends_in_time(tmp_path: Path) -> None:
-    """The served toy goes first, unless its table is there; what the limit cuts off is left for the next call."""
+    """The served toy goes first, what fails is named and does not stop the rest, what the limit cuts off is told."""
     first, *rest = commands(tmp_path, 0.1, "cuda", [])
     assert first[1:3] == ["-m", "benchmarks.served_toy"]
     assert len(rest) == len(SHAPES) == sum("--resume" in words for words in rest)
-    (tmp_path / "served-toy-h200-sxm.csv").touch()
-    assert list(commands(tmp_path, 0.1, "cuda", [])) == rest
-    done, slow = ([sys.executable, "-c", code] for code in ("pass", "import time; time.sleep(60)"))
-    assert measure([done], 60)
-    assert not measure([slow, done], 0.2)
+    done, slow, broken = (
+        [sys.executable, "-c", code] for code in ("pass", "import time; time.sleep(60)", "raise SystemExit(3)")
+    )
+    mark = tmp_path / "reached"
+    ended = measure([broken, [sys.executable, "-c", f"open({str(mark)!r}, 'w')"]], 60)
+    assert ended.in_time
+    assert mark.exists()
+    assert [words for words in ended.failed if "SystemExit" in words] == list(ended.failed) != []
+    assert not measure([slow, done], 0.2).in_time
+
+
+def toy_on(clock: Stopped, source: str = "toy") -> Served:
+    """A toy whose steps take what a formula says."""
+    return Served(
+        model=Formula(StepTime(toy_profile(bend=False)), clock), sizes=ON_CPU,
+        setting=replace(SETTINGS["cpu"], point_s=0.0, serve_s=2.0), clock=clock, bench=None, gpu="cpu",
+        provenance=replace(TOY, source=source),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", ["cut off", "a line lost", "half a line"])
+def test_a_table_that_was_cut_off_is_completed(tmp_path: Path, damage: str) -> None:
+    """A load that lacks a figure is served again, whole ones stay as they are, and the profile is not timed twice."""
+    whole = toy_on(Stopped()).serve_loads(tmp_path / "whole", LOADS, None, anew=False)
+    part = tmp_path / "part"
+    toy_on(Stopped()).serve_loads(part, LOADS[:2], None, anew=False)
+    table, profile = toy_on(Stopped()).table(part), next(part.glob("profiles/*/*/*.json"))
+    lines, timed_ns = table.read_text(encoding="utf-8").splitlines(), profile.stat().st_mtime_ns
+    second = [at for at, line in enumerate(lines) if line.startswith("0.6,")]
+    kept = {"cut off": lines, "a line lost": lines[: second[3]] + lines[second[4] :],
+            "half a line": [*lines[: second[5]], lines[second[5]][:9]]}  # fmt: skip
+    table.write_text("\n".join(kept[damage]) + "\n", encoding="utf-8")
+    left = [0.8] if damage == "cut off" else [0.6, 0.8]
+    assert loads_left(whole_loads(table), LOADS) == left
+    clock = Stopped()
+    assert toy_on(clock).serve_loads(part, LOADS, None, anew=False) == whole
+    assert clock.time_s < 8.0 * len(left)  # two seconds of arrivals each, and their answers
+    assert profile.stat().st_mtime_ns == timed_ns
+    assert whole_loads(table) == whole
+    assert not loads_left(whole, LOADS)
+
+
+def test_a_table_of_other_libraries_is_made_anew(tmp_path: Path) -> None:
+    """Figures that another driver or library was measured with do not stay beside those of this one."""
+    toy_on(Stopped(), "driver 1").serve_loads(tmp_path, LOADS[:1], None, anew=False)
+    rows = toy_on(Stopped(), "driver 2").serve_loads(tmp_path, LOADS[1:2], None, anew=False)
+    assert {row["load_frac"] for row in rows} == {"0.6"}
+    assert {row["figure"] for row in rows} >= set(FIGURES)
+    assert whole_loads(tmp_path / "nothing.csv") == []
 
 
 def test_watts_are_predicted_where_the_gpu_is_known() -> None:
