@@ -136,9 +136,6 @@ def route(
     for flag, name in (("--x", x), ("--y", y)):
         if name not in AXES:
             problems.append(f"{flag} {name}: no such axis; {nearest(name, AXES)}")
-        elif name == "throughput" and isinstance(scenario, Fleet):
-            others = ", ".join(each for each in AXES if each != name)
-            problems.append(f"{flag} throughput: several models have no common rate; expected {others}")
     if x == y:
         problems.append(f"--y {y}: the same as --x; expected another axis")
     if {x, y} == {"throughput", "carbon"}:

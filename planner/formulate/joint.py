@@ -4,20 +4,22 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from planner.formulate.families import BUDGET_FAMILIES
+from planner.formulate.question import SCALE
 from solvers.allocation import Allocation, Solution
 from solvers.problem import Column, Problem, Row
 
-_SHARED_COLUMN = "used["
-"""How the names of columns begin that are one for all questions: whether a machine type is bought at all."""
+_SHARED_COLUMNS = ("used[", SCALE)
+"""How names of columns begin that are one for all questions: whether a machine type is bought, the factor on rates."""
 
 
 def joint(programs: Mapping[str, Problem]) -> Problem:
     """The program of all questions at once.
 
     Columns and rows of each question are named after it, as ``<question>/<name>``. Those of budgets, machine types and
-    availability are one for all: the sum over questions keeps the limit.
+    availability are one for all: the sum over questions keeps the limit. So is the factor on rates that throughput is
+    the most of: the mix of the questions stays as it is asked.
 
-    minimise    Σ over q of objective[q]
+    minimise    Σ over q of objective[q]                        or maximise, where each does
     subject to  every row of every q that is not shared
                 Σ over q of terms[q] <= limit                   for each shared row
 
@@ -37,7 +39,8 @@ def joint(programs: Mapping[str, Problem]) -> Problem:
     for question, program in programs.items():
         for column in program.columns:
             name = _named(question, column.name)
-            columns[name] = replace(column, name=name)
+            counted = columns[name].objective if name in columns else 0.0
+            columns[name] = replace(column, name=name, objective=counted + column.objective)
         for row in program.rows:
             terms = tuple((_named(question, name), factor) for name, factor in row.terms)
             if row.family not in BUDGET_FAMILIES:
@@ -69,4 +72,4 @@ def part(solution: Solution, question: str, program: Problem) -> Solution:
 
 def _named(question: str, column: str) -> str:
     """The name of a question's column among those of all."""
-    return column if column.startswith(_SHARED_COLUMN) else f"{question}/{column}"
+    return column if column.startswith(_SHARED_COLUMNS) else f"{question}/{column}"

@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from planner.planning.fleet_bound import prove
+from planner.planning.fleet_most import Most
 from planner.planning.fleet_nines import nines_of
 from planner.planning.fleet_question import FleetInputs, Plans, exceeded
-from planner.planning.fleet_refusals import beyond_shared, no_plans, not_in_rows
+from planner.planning.fleet_refusals import beyond_shared, no_plans, not_in_rows, stopped_by
 from planner.planning.fleet_split import Split
+from planner.planning.learned import by_clock
 from planner.planning.overloads import FUZZ_FRAC
 from planner.planning.plan import plan
 from planner.planning.row_search import Stood, standing
@@ -22,6 +24,7 @@ from planner.results.evidence import NoPlan, ValidatedPlan
 from planner.results.fleet import FleetPlan, ModelPlan, NoFleetPlan
 from planner.results.plan import CandidatePlan
 from planner.results.row import RowStudy
+from planner.scenario.objectives import Objective
 
 Progress = Callable[[str, float], None]
 
@@ -36,6 +39,13 @@ def plan_fleet(question: FleetInputs, *, progress: Progress) -> FleetPlan | NoFl
     Raises:
         BadInput, CatalogError, WorkloadError: something the question names is missing or broken.
     """
+    if question.fleet.objective is Objective.THROUGHPUT:
+        return Most(question, _least, row_of, progress).plans()
+    return _least(question, progress)
+
+
+def _least(question: FleetInputs, progress: Progress) -> FleetPlan | NoFleetPlan:
+    """The same at the rates that are asked, for an objective that is minimised."""
     alone = _alone(question, {}, progress)
     if isinstance(alone, NoFleetPlan):
         return alone
@@ -80,16 +90,18 @@ def _joined(question: FleetInputs, alone: Plans, progress: Progress) -> FleetPla
     """The plans of each alone where they fit together, else those in shares."""
     beyond = _beyond(question, alone)
     if not beyond:
-        return _answer(question, alone, alone, (), _sum(found.certificate.bound for found in alone.values()))
+        return _answer(question, alone, alone, (), _sum(found.certificate.bound for found in alone.values()), ())
     progress("proving a bound", 0.34)
     proof = prove(question.models)
     split = Split(question, alone, proof, progress)
     found = split.plans()
+    stopped = by_clock({*proof.clocked, *split.clocked})
     if isinstance(found, NoFleetPlan):
-        return found
+        return stopped_by(found, stopped)
     words = tuple(f"{name}: each model alone would take {needed:g} together, {limit:g} there are"
                   for name, (limit, needed) in beyond.items())  # fmt: skip
-    return _answer(question, alone, split.improved(found), words, proof.bound)
+    improved = split.improved(found)
+    return _answer(question, alone, improved, words, proof.bound, stopped)
 
 
 def _in_rows(question: FleetInputs, first: FleetPlan, alone: Plans, progress: Progress) -> FleetPlan | NoFleetPlan:
@@ -143,8 +155,9 @@ def _sum(bounds: Iterable[float | None]) -> float | None:
 
 
 def _answer(
-    question: FleetInputs, alone: Plans, plans: Plans, shared: tuple[str, ...], bound: float | None
-) -> FleetPlan | NoFleetPlan:
+    question: FleetInputs, alone: Plans, plans: Plans, shared: tuple[str, ...], bound: float | None,
+    warnings: tuple[str, ...],
+) -> FleetPlan | NoFleetPlan:  # fmt: skip
     """The plans with what is proven of them, unless they exceed what they share after all."""
     if beyond := _beyond(question, plans):
         return beyond_shared(beyond, plans)
@@ -157,6 +170,7 @@ def _answer(
         gap_frac=None if bound is None else abs(value - bound) / max(1e-9, abs(value)),
         shared=shared,
         nines=nines_of(question, plans),
+        warnings=warnings,
     )
 
 

@@ -16,7 +16,7 @@ from planner.results.evidence import Judgement, ValidatedPlan
 from planner.results.fleet import machines_of
 from planner.results.plan import CandidatePlan
 from planner.scenario.fleet import Fleet
-from planner.scenario.objectives import Budgets
+from planner.scenario.objectives import Budgets, Objective
 from planner.scenario.power import PowerSection
 
 Plans = Mapping[str, ValidatedPlan]
@@ -54,6 +54,17 @@ class FleetInputs:
         drawn = [found.judgement.power.mean_w for found in others.values() if found.judgement.power]
         return inf if own is None else max(0.0, own - sum(drawn))
 
+    def at(self, factor: float, objective: Objective) -> "FleetInputs":
+        """The same question at a factor on the rates of all models, with another objective."""
+        models = tuple(
+            each.model_copy(
+                update={"workload": each.workload.model_copy(update={"rate_scale": each.workload.rate_scale * factor})}
+            )
+            for each in self.fleet.models
+        )
+        fleet = self.fleet.model_copy(update={"models": models, "objective": objective})
+        return replace(read_fleet(fleet, self.depth), planned_w=self.planned_w)
+
     def within_watts(self, watts: float) -> "FleetInputs":
         """The same question about plans of at most so many expected watts, besides their budget of them."""
 
@@ -85,6 +96,11 @@ def read_fleet(fleet: Fleet, depth: Depth = Depth.NONE) -> FleetInputs:
             raise BadInput(*(f"models, {name}: {problem}" for problem in problems)) from None
         return replace(found, scenario=found.scenario.model_copy(update={"power": PowerSection()}))
 
+    if depth is not Depth.NONE and fleet.objective is Objective.THROUGHPUT:
+        raise BadInput(
+            "--alternatives: found objective throughput of several models, which are planned for another objective at "
+            "the rates that are found; expected objective cost, power, machines, energy or carbon, or no table"
+        )
     names = list(fleet.parts())
     return FleetInputs(fleet=fleet, models=dict(zip(names, read_each(one, names), strict=True)), depth=depth)
 

@@ -40,3 +40,20 @@ def _none_of(
         reason="not validated", explanation=explanation, raises=raises, rounds=(), excuses=(), judgement=None
     )  # fmt: skip
     return NoFleetPlan(answer=none, judgements={name: found.judgement for name, found in plans.items()})
+
+
+def at_factor(found: NoFleetPlan, factor: float) -> NoFleetPlan:
+    """No plans even at the lowest factor on all rates that was tried."""
+    lines = (f"no plans of all models were found down to {factor:.3g} times their rates", *found.answer.explanation)
+    return replace(found, answer=replace(found.answer, reason="not validated", explanation=lines))
+
+
+def none_served(fails: Mapping[str, tuple[str, ...]], found: FleetPlan) -> NoFleetPlan:
+    """Plans that were made for a factor on all rates and do not serve them, by model, as the question asks."""
+    lines = (f"{name}: {line}" if name else line for name, each in fails.items() for line in each)
+    return _none_of(found.plans, tuple(lines), {})
+
+
+def stopped_by(found: NoFleetPlan, words: tuple[str, ...]) -> NoFleetPlan:
+    """A refusal with what ended solves of programs over all models; as it is where nothing did."""
+    return replace(found, answer=replace(found.answer, explanation=(*found.answer.explanation, *words)))

@@ -43,6 +43,11 @@ class Split:
         }
         self._headroom = {name: alone[name].candidate.headroom for name in alone}
 
+    @property
+    def clocked(self) -> frozenset[str]:
+        """Programs over all models whose solve the clock ended."""
+        return frozenset(name for loop in self._loops.values() for name in loop.clocked)
+
     def plans(self) -> dict[str, ValidatedPlan] | NoFleetPlan:
         """A plan of each model in its share, or why there are none."""
         if self._proof.infeasible:

@@ -25,6 +25,7 @@ from planner.results.fleet import FleetPlan, FleetSimulation, NoFleetPlan, machi
 from planner.results.picture import Picture
 from planner.results.plan import CandidatePlan
 from planner.scenario.fleet import Fleet
+from planner.scenario.objectives import Objective
 from workloads.counts import number, plural, watts
 
 _FIRST = 4
@@ -44,7 +45,7 @@ def fleet_page(found: FleetPlan, question: Fleet, pictures: Mapping[str, Picture
     pages = [
         plan_page(each.plan, question.parts()[each.name], (pictures or {}).get(each.name)) for each in found.models
     ]
-    warnings = tuple(f"{e.name}: {w}" for e in found.models for w in e.plan.warnings)
+    warnings = (*found.warnings, *(f"{e.name}: {w}" for e in found.models for w in e.plan.warnings))
     verdict, headline = "VALIDATED", _headline(candidates, question) + standing_words(found.power)
     about = f"{best_words(question.objective)} of all models; {price_words(question.catalog)}"
     figures = summed([_figures(each.plan) for each in found.models])
@@ -205,7 +206,9 @@ def _margins(found: FleetPlan) -> Iterator[tuple[str, str]]:
 def _not_less(found: FleetPlan) -> Iterator[tuple[str, str]]:
     """What is proven of all plans together."""
     if found.bound is not None and found.gap_frac is not None:
-        yield "Not less", f"proven: at least {valued(found.objective, found.bound)} (gap {percent(found.gap_frac)})"
+        most = found.objective == Objective.THROUGHPUT
+        words = f"proven: at {'most' if most else 'least'} {valued(found.objective, found.bound)}"
+        yield f"Not {'more' if most else 'less'}", f"{words} (gap {percent(found.gap_frac)})"
 
 
 def _parts(candidates: Mapping[str, CandidatePlan], evidence: Mapping[str, Sequence[Evidence]]) -> tuple[Part, Part]:

@@ -32,7 +32,7 @@ class FleetPlan:
 
     Attributes:
         models: the plan of each, in the order of the question; validated only if each of them is.
-        objective: what was minimised, for example ``cost``.
+        objective: what was minimised, for example ``cost``; or throughput, the most: one factor on the rates of all.
         objective_value: its value, the sum over models.
         bound: proven: no plans of all models have a better objective, whatever their latencies; None where that is
             not proven of each.
@@ -42,6 +42,7 @@ class FleetPlan:
         power: the rows that the machines of all models stand in; None where there is no row limit.
         nines: what shares of time cost all models, the smallest first, each model on its own spare machines; its
             ``up_frac`` is of all models at once, at least. Empty where availability was not asked.
+        warnings: doubts about what all share, full sentences; those of each model are with its plan.
     """
 
     models: tuple[ModelPlan, ...]
@@ -52,6 +53,7 @@ class FleetPlan:
     shared: tuple[str, ...]
     power: RowStudy | None = None
     nines: tuple[Nine, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def plans(self) -> dict[str, ValidatedPlan]:

@@ -74,7 +74,9 @@ class Fleet(Section):
     reference: ReferenceSection = Field(ReferenceSection(), description="what slowdowns are measured against")
     catalog: Catalog = Field(description="what can be bought; available is shared by all models")
     budgets: BudgetSection = Field(BudgetSection(), description="hard limits on all models together")
-    objective: Objective = Field(Objective.COST, description="what is minimised; throughput needs one model")
+    objective: Objective = Field(
+        Objective.COST, description="what is minimised; or throughput: the largest factor on the rates of all models"
+    )
     energy: EnergySection = Field(EnergySection(), description="what energy costs and emits")
     power: PowerSection = Field(PowerSection(), description="rows, which hold machines of all models")
     headroom: HeadroomSection = Field(HeadroomSection(), description="largest average loads to plan with at first")
@@ -199,10 +201,6 @@ def _misplaced(document: Document) -> list[str]:
         for key in document.data
         if key not in (*Fleet.model_fields, *_FOR_ALL, *_ELSEWHERE)
     ]
-    if document.data.get("objective") == Objective.THROUGHPUT:
-        goals = ", ".join(goal for goal in Objective if goal is not Objective.THROUGHPUT)
-        words = f"found throughput; several models have no common rate; expected {goals}"
-        found.append(f"{document.place(('objective',))}: objective: {words}")
     validation = document.data.get("validation")
     if isinstance(validation, Mapping) and validation.get("failures"):
         words = "found some beside models; expected them in models[].failures, of the model whose pools they strike"
@@ -230,8 +228,6 @@ def _alone(document: Document, number: int, name: str) -> Document:
     """A model's entry with the sections that it shares, as a scenario; places say which entry they are in."""
     entry = document.data["models"][number]
     shared = {key: value for key, value in document.data.items() if key in (*Fleet.model_fields, *_FOR_ALL)}
-    if shared.get("objective") == Objective.THROUGHPUT:  # refused once, for all
-        del shared["objective"]
     own = {key: value for key, value in entry.items() if key in OWN}
     around: Path_ = ("models", number)
     places = {path: where for path, where in document.places.items() if path[:1] != ("models",)}

@@ -109,8 +109,8 @@ def test_a_plan_does_not_differ_from_itself(folder: Path) -> None:
         (("simulate", "two.yaml"), "expected the file that `plan --out` writes"),
         (("simulate", "two.json", "--epoch", "0"), "--epoch: "),
         (("whatif", "two.yaml", "--worlds", "2"), "--worlds: found several models; expected one"),
-        (("frontier", "two.yaml"), "several models have no common rate"),
-        (("check", "two.yaml", "--set", "objective=throughput"), "no common rate"),
+        (("frontier", "two.yaml"), "throughput grows with cost without end"),
+        (("check", "two.yaml", "--set", "objective=throughput"), "objective: found 'throughput'; expected a budget"),
         (("export", "one.json", "--format", "csv", "--model", "chat"), "has the plan of one model"),
     ],
 )

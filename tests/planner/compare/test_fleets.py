@@ -89,8 +89,8 @@ def test_a_frontier_is_of_all_models() -> None:
 
 
 def test_what_several_models_have_not_is_refused(tmp_path: Path) -> None:
-    """They have no common rate to trade, and no uncertainty to draw worlds of: one line names what to ask instead."""
-    with pytest.raises(BadInput, match="--y throughput: several models have no common rate; expected cost, power"):
+    """They have no uncertainty to draw worlds of, and no more throughput without a limit: a line names what to ask."""
+    with pytest.raises(BadInput, match="throughput grows with cost without end; expected --limit"):
         route(two(), "cost", "throughput")
     with pytest.raises(BadInput, match="--worlds: found several models"):
         sweep(two(), drawn_worlds=3)

@@ -100,6 +100,28 @@ def test_budgets_are_those_of_all_together(
     assert len({pool.spec.machine for plan in plans for pool in plan.pools}) <= types
 
 
+@settings(max_examples=15)
+@given(offered=options(), rates=st.tuples(st.floats(1.0, 12.0), st.floats(1.0, 12.0)), machines=st.integers(2, 6))
+def test_the_most_throughput_is_one_factor_on_all_rates(
+    offered: tuple[Option, ...], rates: tuple[float, float], machines: int
+) -> None:
+    """All models grow alike: as much as the best of all ways to divide the machines lets the slower one grow."""
+
+    def on(rate: float, count: int) -> Problem:
+        return program(offered, rate, Objective.THROUGHPUT, Budgets(machines=count), {})
+
+    programs = {name: on(rate, machines) for name, rate in zip("ab", rates, strict=True)}
+    solution = solve(joint(programs))
+    splits = [(worth(on(rates[0], n)), worth(on(rates[1], machines - n))) for n in range(1, machines)]
+    factors = [min(one / rates[0], other / rates[1]) for one, other in splits if one and other]
+    assert (solution.allocation is None) == (not factors)
+    if solution.allocation is not None:
+        best = max(factors)
+        assert solution.termination.objective == pytest.approx(best * sum(rates), rel=3 * EXACT)
+        plans = [lift(part(solution, n, each), offered, policy="p", headroom=HEADROOM) for n, each in programs.items()]
+        assert [plan.rate_scale for plan in plans] == pytest.approx([best, best], rel=3 * EXACT)
+
+
 def test_questions_that_disagree_about_a_limit_are_no_question() -> None:
     """The limit of a shared row is one number."""
     from tests.planner.options import showcase

@@ -1,21 +1,27 @@
 """Several models on one fleet: each planned as alone where there is enough, and within what they share where not."""
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from planner.errors import BadInput
+from planner.planning import loop as loop_module
 from planner.planning.choices import Depth
 from planner.planning.fleet import plan_fleet
 from planner.planning.fleet_question import exceeded, read_fleet, within
 from planner.planning.fleet_serve import check_fleet, simulate_fleet
 from planner.planning.plan import plan
+from planner.report.fleets import fleet_page
 from planner.results.evidence import NoPlan, ValidatedPlan
 from planner.results.fleet import FleetPlan, NoFleetPlan, machines_of
 from planner.scenario import Scenario
 from planner.scenario.fleet import Fleet, FleetModel
 from planner.scenario.reading import Document
+from solvers.allocation import Limit, Solution
+from solvers.problem import Problem
 from tests.planner.small import small
 from tests.planner.two_models import data, two
 
@@ -161,7 +167,7 @@ def refused(change: object, *path: object) -> tuple[str, ...]:
         ({"name": "llama-3.1-8b"}, ("model",), "model: found beside models; belongs to each of models"),
         ({"ttft_p99_s": 1.0}, ("slo",), "slo: found beside models"),
         ({"epoch_s": 3600}, ("schedule",), "schedule: found beside models; several models have no plan over time"),
-        ("throughput", ("objective",), "objective: found throughput; several models have no common rate; expected"),
+        ("throughput", ("objective",), "objective: found 'throughput'; expected a budget (cost_usd_per_h"),
         ("chat", ("models", 1, "name"), "models: found the name 'chat' 2 times"),
         ({"machines": ["dgx-h100"]}, ("models", 0, "catalog"), "expected it once beside models"),
         ({"name": "no-such"}, ("models", 0, "model"), "models, chat: "),
@@ -253,3 +259,66 @@ def test_each_model_has_its_table_of_alternatives() -> None:
     answer = plan_fleet(read_fleet(two(), Depth.SHORT), progress=quiet)
     assert isinstance(answer, FleetPlan)
     assert all(len(each.choices) > 1 for each in answer.plans.values())
+
+
+MOST = ("objective=throughput", "budgets.machines=3")
+
+
+def test_the_most_throughput_is_one_factor_on_the_rates_of_all() -> None:
+    """All models serve the same factor, within the budgets; no program has more, and 1 % more is refused with why."""
+    answer = found(*MOST)
+    (factor,) = {each.candidate.rate_scale for each in answer.plans.values()}
+    assert factor > 1
+    assert answer.objective_value == pytest.approx(60 * factor)
+    assert answer.totals.machines <= 3
+    assert answer.bound is not None
+    assert answer.objective_value <= answer.bound
+    candidates = {name: each.candidate for name, each in answer.plans.items()}
+    seen = simulate_fleet(read_fleet(two(*MOST)), candidates, progress=quiet)
+    assert seen.valid
+    assert {name: each.evidence for name, each in seen.judgements.items()} == {
+        name: each.judgement.evidence for name, each in answer.plans.items()
+    }
+    assert "at 1.01 times that on the same machines" in answer.shared[0]
+    assert any(each.certificate.neighbours[0].judgement is not None for each in answer.plans.values())
+
+
+def test_what_serves_most_costs_what_that_many_requests_cost() -> None:
+    """Planned for least machines at the factor that was found, the models take no more than the budget of them."""
+    factor = next(iter(found(*MOST).plans.values())).candidate.rate_scale
+    settings = tuple(f"models.{place}.workload.rate_scale={factor * 0.98}" for place in range(2))
+    assert found("objective=machines", *settings).totals.machines <= 3
+
+
+def test_a_fleet_too_small_at_any_factor_says_down_to_which() -> None:
+    """One machine cannot hold two models: the refusal is that of the least factor that was tried."""
+    answer = planned("objective=throughput", "budgets.machines=1")
+    assert isinstance(answer, NoFleetPlan)
+    assert any("raise budgets.machines from 1 to at least 2" in line for line in answer.answer.explanation)
+
+
+def test_a_table_of_alternatives_of_the_most_throughput_is_refused() -> None:
+    """Plans of most throughput are made for another objective, so a table of them would compare other things."""
+    with pytest.raises(BadInput, match="--alternatives: found objective throughput of several models"):
+        read_fleet(two(*MOST), Depth.FULL)
+
+
+def test_programs_over_all_models_that_the_clock_ended_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shares found under a load of the machine may be others under another: plans and refusals say so."""
+    real = loop_module.solve
+
+    def hurried(program: Problem, **how: Any) -> Solution:
+        solution = real(program, **how)
+        over = "questions" in program.name
+        return replace(solution, termination=replace(solution.termination, limit=Limit.TIME)) if over else solution
+
+    monkeypatch.setattr(loop_module, "solve", hurried)
+    owned = ("catalog.price_usd_per_h={dgx-h100: power}", "energy.usd_per_kwh=0.1", "catalog.available={dgx-h100: 1}")
+    answer = plan_fleet(read_fleet(two(*owned)), progress=quiet)
+    assert isinstance(answer, FleetPlan)
+    words = "the clock ended solves of least cost, 2 questions"
+    assert any(words in line for line in answer.warnings)
+    assert any(words in line for line in fleet_page(answer, two(*owned)).warnings)
+    none = plan_fleet(read_fleet(two("budgets.machines=1")), progress=quiet)
+    assert isinstance(none, NoFleetPlan)
+    assert any(words in line for line in none.answer.explanation)
