@@ -18,8 +18,10 @@ def figures(
     """What a plan comes to; of one that no simulation has seen, as planned."""
     case, totals = loop.case, plan.totals
     profile = case.profiles[plan.pools[0].spec.name]
-    prompt, planned_output = _tokens_per_s(loop, plan)
-    output = seen.output_tokens_per_s if seen else planned_output
+    prompt, output = _tokens_per_s(loop, plan)
+    if seen:
+        output = seen.output_tokens_per_s
+        prompt = prompt if seen.prompt_tokens_per_s is None else seen.prompt_tokens_per_s
     useful = 1.0 if seen is None or seen.attainment_frac > 0 else 0.0  # tokens that all came too late have no price
     prefill_usd = sum(_prefill_frac(loop, pool) * _usd_per_h(loop, pool) for pool in plan.pools)
     return Choice(

@@ -70,7 +70,9 @@ def _per_token(
 
 def _tokens_per_s(role: Role, judgement: Judgement, picture: Picture) -> float:
     """What a phase works through: prompts, outputs, or both."""
-    prompt = sum(picture.prompt_tokens_per_s) / max(1, len(picture.prompt_tokens_per_s))
+    prompt = judgement.prompt_tokens_per_s
+    if prompt is None:  # of a file that does not say
+        prompt = sum(picture.prompt_tokens_per_s) / max(1, len(picture.prompt_tokens_per_s))
     return {Role.PREFILL: prompt, Role.DECODE: judgement.output_tokens_per_s}.get(
         role, prompt + judgement.output_tokens_per_s
     )

@@ -150,6 +150,7 @@ class Judgement:
         good_output_tokens_per_s: of the output tokens, those of requests that met all objectives jointly; None in files
             of versions that did not count them.
         good_prompt_tokens_per_s: prompt tokens of the same requests.
+        prompt_tokens_per_s: of the requests whose output tokens are counted; None in files of versions that did not.
         over: limits of the question that the machines exceed (budgets, their row), a sentence each.
         pooled: what dividing the machines into cells costs; None where they are not divided.
     """
@@ -179,6 +180,7 @@ class Judgement:
     power: PowerUse | None = None
     good_output_tokens_per_s: float | None = None
     good_prompt_tokens_per_s: float | None = None
+    prompt_tokens_per_s: float | None = None
     over: tuple[str, ...] = ()
     pooled: Pooled | None = None
 

@@ -61,7 +61,8 @@ def account(
         unfinished=sum(map(left, runs)),
         goodput_req_per_s=sum(int(g.sum()) for g in good) / sum(spans),
         attainment_frac=sum(int(g.sum()) for g in good) / max(1, sum(len(g) for g in good)),
-        output_tokens_per_s=sum(_tokens(o) for o in observed) / sum(spans),
+        output_tokens_per_s=sum(_tokens(o, "output_tokens") for o in observed) / sum(spans),
+        prompt_tokens_per_s=sum(_tokens(o, "prompt_tokens") for o in observed) / sum(spans),
         good_output_tokens_per_s=_good_tokens(observed, good, "output_tokens") / sum(spans),
         good_prompt_tokens_per_s=_good_tokens(observed, good, "prompt_tokens") / sum(spans),
         steady=True,
@@ -97,10 +98,10 @@ def _latencies(observed: Sequence[Observed]) -> dict[str, float]:
     return found
 
 
-def _tokens(seed: Observed) -> float:
-    """Output tokens of the measured requests that finished."""
+def _tokens(seed: Observed, column: str) -> float:
+    """Tokens of the measured requests that finished."""
     rows = seed.rows()
-    return float(seed.trace.output_tokens[rows][np.isfinite(seed.ledger.e2e_s[rows])].sum())
+    return float(getattr(seed.trace, column)[rows][np.isfinite(seed.ledger.e2e_s[rows])].sum())
 
 
 def _good_tokens(observed: Sequence[Observed], good: Sequence[NDArray[np.bool_]], column: str) -> float:

@@ -170,7 +170,7 @@ def _account(
         arrived=counts["arrived"], finished=counts["finished"], refused=counts["refused"],
         restarted=counts["restarted"], unfinished=counts["unfinished"],
         goodput_req_per_s=counts["good"] / span_s, attainment_frac=counts["good"] / max(1, counts["measured"]),
-        output_tokens_per_s=sums["output_tokens"] / span_s,
+        output_tokens_per_s=sums["output_tokens"] / span_s, prompt_tokens_per_s=sums["prompt_tokens"] / span_s,
         good_output_tokens_per_s=sums["good_output_tokens"] / span_s,
         good_prompt_tokens_per_s=sums["good_prompt_tokens"] / span_s,
         steady=traffic.exact

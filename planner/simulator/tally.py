@@ -31,7 +31,7 @@ class Tally:
         odd: the same of every second cell alone: two halves of a fleet differ by chance.
         figures: of each metric (1, bins).
         counts: requests arrived, finished, refused, restarted, unfinished, measured, and of them good; transfers.
-        sums: tokens that were output, within the objectives, their prompts; seconds on links, and waited for them.
+        sums: output and prompt tokens of those that ended, and of the good; seconds on links, and waited for them.
         meters: pool name -> the meters of all instances.
         above_j: pool name -> joules above idle in each second.
         engine: what simulated it.
@@ -100,6 +100,7 @@ def tally(run: Run, seen: Observed, slos: Sequence[Slo], *, odd: bool = False) -
         },
         sums={
             "output_tokens": float(trace.output_tokens[rows][ended].sum()),
+            "prompt_tokens": float(trace.prompt_tokens[rows][ended].sum()),
             "good_output_tokens": float(trace.output_tokens[rows][good].sum()),
             "good_prompt_tokens": float(trace.prompt_tokens[rows][good].sum()),
             "transfer_s": ledger.transfer_s, "link_wait_s": ledger.link_wait_s,
