@@ -6,7 +6,7 @@ stands on GPUs that no other leaves, later by as much as a start may come late.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -88,7 +88,7 @@ class Serving:
         for epoch in range(self._load.epochs):
             before = self._before(epoch)
             runs = _runs(schedule, before, spares=spares), _runs(schedule, epoch, spares=spares)
-            alike[self._key(runs, (before, epoch))].append(epoch)
+            alike[f"{self._key(runs, (before, epoch))} {schedule.epochs[epoch].machines}"].append(epoch)
         groups = sorted(alike.values(), key=lambda epochs: -float(self._total[epochs[0]]))
         wanted = len(groups) if self._section.validated_epochs is None else self._section.validated_epochs
         prepare(lambda doing: progress(doing, 0.0))
@@ -115,11 +115,15 @@ class Serving:
         return (epoch - 1) % self._load.epochs if epoch or self._whole is None else epoch
 
     def _key(self, runs: Runs, epochs: tuple[int, int]) -> str:
-        """What two epochs have in common that need not both be served."""
+        """What two epochs have in common that need not both be served: pools with their shares of the load, and it."""
         if self._whole is not None or self._struck(epochs[1]):
             return f"{epochs[1]} {runs}"
-        pools = [[(r.spec.name, r.instances, sorted(r.rate_req_per_s)) for r in each] for each in runs]
-        return str((pools, [f"{self._total[e]:.3g}" for e in epochs]))
+        pools = [[(r.spec.name, r.instances, _digits(r.rate_req_per_s)) for r in each] for each in runs]
+        return str((pools, [_digits(self._load_of(e)) for e in epochs]))
+
+    def _load_of(self, epoch: int) -> dict[str, float]:
+        """Requests per second of each class at an epoch's peak."""
+        return {name: float(rates[epoch]) for name, rates in self._load.peak_req_per_s.items()}
 
     def _serve(self, schedule: Schedule, epochs: Sequence[int], *, spares: bool = False) -> Served:
         epoch, now = epochs[0], schedule.epochs[epochs[0]]
@@ -128,10 +132,9 @@ class Serving:
         before = self._before(epoch)
         runs = _runs(schedule, before, spares=spares), _runs(schedule, epoch, spares=spares)
         scene = self._scene(runs, (before, epoch))
-        key = f"{epoch} {[pool.speed for pool in scene.pools]} {scene.key}"  # the same pools may be given other shares
-        if key not in self._seen:
-            self._seen[key] = self._looked(runs, (before, epoch))
-        said = self._seen[key]
+        if scene.key not in self._seen:
+            self._seen[scene.key] = self._looked(runs, (before, epoch))
+        said = self._seen[scene.key]
         return Served(
             epochs=tuple(epochs), rate_req_per_s=scene.rate_req_per_s,
             changed=len({shift.instance for shift in scene.shifts}), evidence=said.evidence, seeds=said.seeds,
@@ -381,6 +384,11 @@ def _runs(schedule: Schedule, epoch: int, *, spares: bool) -> tuple[Run, ...]:
     """The pools of an epoch, with or without their spare machines."""
     runs = schedule.epochs[epoch].runs
     return runs if spares else needed_only(runs)
+
+
+def _digits(rate_req_per_s: Mapping[str, float]) -> list[tuple[str, str]]:
+    """Rates in as many digits as make a difference: speeds of instances are told in no more."""
+    return sorted((name, f"{rate:.6g}") for name, rate in rate_req_per_s.items())
 
 
 def _idle(epochs: Sequence[int], standing_w: float) -> Served:

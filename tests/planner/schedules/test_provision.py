@@ -116,10 +116,20 @@ def _runs(asked: Opened, *, shared: bool) -> tuple[Run, ...]:
     )
 
 
-def _alike(*pools: tuple[InstanceSpec, dict[str, float]]) -> Schedule:
+Shares = tuple[InstanceSpec, dict[str, float]]
+
+
+def _alike(*pools: Shares) -> Schedule:
     """Two instances of each pool in every epoch."""
-    runs = tuple(Run(spec=spec, instances=2, rate_req_per_s=rates) for spec, rates in pools)
-    return cast(Schedule, SimpleNamespace(epochs=[SimpleNamespace(runs=runs, machines={"dgx-h100": 2})] * 5))
+    return _shared(*[pools] * 5)
+
+
+def _shared(*epochs: tuple[Shares, ...]) -> Schedule:
+    """Two instances of each pool, with shares of the load of each epoch's own."""
+    runs = [tuple(Run(spec=spec, instances=2, rate_req_per_s=rates) for spec, rates in pools) for pools in epochs]
+    return cast(
+        Schedule, SimpleNamespace(epochs=[SimpleNamespace(runs=each, machines={"dgx-h100": 2}) for each in runs])
+    )
 
 
 def test_the_same_pools_with_other_shares_are_served_anew(day: Opened) -> None:
@@ -130,6 +140,23 @@ def test_the_same_pools_with_other_shares_are_served_anew(day: Opened) -> None:
     again, fresh = (Serving(day.case, day.section, day.load, day.options) for _ in range(2))
     before = again._serve(first, [0]).evidence
     assert again._serve(second, [0]).evidence == fresh._serve(second, [0]).evidence != before
+
+
+def test_what_is_told_of_an_epoch_is_what_it_does_by_itself(day: Opened) -> None:
+    """An epoch is judged by another only where both have the same pools, the same shares of the load and the same load.
+
+    Two epochs of one load and the same pools, whose shares are divided otherwise, are not alike.
+    """
+    level_load = replace(day.load, peak_req_per_s={"short": np.full(5, 10.0), "long": np.full(5, 1.5)})
+    h100, h200 = (next(o.spec for o in day.options if o.spec.machine == name) for name in ("dgx-h100", "hgx-h200"))
+    much, little = {"short": 7.0, "long": 1.0}, {"short": 3.0, "long": 0.5}
+    one, other = ((h100, much), (h200, little)), ((h100, little), (h200, much))
+    schedule = _shared(one, one, one, other, other)
+    served, _ = Serving(day.case, day.section, level_load, day.options).all(schedule, lambda *_: None)
+    assert [each.epochs for each in served] == [(0,), (1, 2), (3,), (4,)]
+    for each in served:
+        alone = Serving(day.case, day.section, level_load, day.options)._serve(schedule, [each.epochs[-1]])
+        assert (each.evidence, each.planned_w, each.simulated_w) == (alone.evidence, alone.planned_w, alone.simulated_w)
 
 
 def test_classes_on_instances_of_their_own_are_served_apart_to_the_digit(day: Opened) -> None:
