@@ -1,5 +1,7 @@
 """Counts and watts in sentences: the one place that knows a plural, and when thousands are written out."""
 
+from math import ceil, floor, log10
+
 
 def plural(count: int, noun: str) -> str:
     """``1 machine``, ``2 machines``, ``1,200 machines``; only the last word takes the plural."""
@@ -14,3 +16,9 @@ def number(value: float, digits: int = 4) -> str:
 def watts(value_w: float, digits: int = 4) -> str:
     """Power, in kW from 1000 W on."""
     return f"{number(value_w / 1e3, digits)} kW" if abs(value_w) >= 1e3 else f"{number(value_w, digits)} W"
+
+
+def rounded_up(value: float) -> float:
+    """The least number of six digits that is not below a value."""
+    step = 10.0 ** (floor(log10(value)) - 5) if value > 0 else 1.0
+    return float(f"{ceil(value / step * (1 - 1e-12)) * step:.6g}")

@@ -2,10 +2,10 @@
 
 An envelope is an estimate of what an instance carries within its objectives; the simulator corrects it both ways. A
 bound must not rest on an estimate. It rests on work conservation alone: steps take at least so long, memory holds so
-many tokens, and nothing is asked of latencies. See docs/maths.md.
+many tokens, and nothing is asked of latencies. See docs/maths.md. Watts have a bound of the same kind.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from sys import maxsize
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.capacity.envelope import Envelope, Option, mean_context_tokens
+from planner.capacity.least_joules import idle_floor, least_joules
 from planner.perf.drafting import in_steps
 from planner.perf.instance import InstancePhysics
 from planner.perf.layout import Role
@@ -55,18 +56,29 @@ def at_least(option: Option, physics: InstancePhysics, policy: Policy, demand: D
     served = [part for part in parts if part.request_class.name in option.envelopes]
     shortest = min(_context(part) for part in served)
     most = max(1, min(policy.batching.at(None, physics.step).max_batch_size, int(_share_tokens(physics) / shortest)))
-    if _borrow(policy):
+    either = borrows(policy)
+
+    def watted(envelopes: Mapping[str, Envelope]) -> dict[str, Envelope]:
+        return {
+            part.request_class.name: least_joules(
+                envelopes[part.request_class.name], option, physics, policy, part, most, either=either
+            )
+            for part in served
+        }
+
+    idle_w = idle_floor(option, physics)
+    if either:
         if option.spec.role is Role.MIXED:  # what others may do for it is not known
             idle = {n: replace(e, prefill_s=0.0, decode_s=0.0, kv_tokens_s=0.0) for n, e in option.envelopes.items()}
-            return replace(option, envelopes=idle)
+            return replace(idle_w, envelopes=watted(idle))
         pairs = {part.request_class.name: _either(option, physics, policy, part, most) for part in served}
         own, other = ({name: pair[k] for name, pair in pairs.items()} for k in range(2))
-        return replace(option, envelopes=own, borrowed=other)
+        return replace(idle_w, envelopes=watted(own), borrowed=other)
     found = {part.request_class.name: _least(option, physics, policy, part, most) for part in served}
-    return replace(option, envelopes=found)
+    return replace(idle_w, envelopes=watted(found))
 
 
-def _borrow(policy: Policy) -> bool:
+def borrows(policy: Policy) -> bool:
     """Whether an instance of one phase may work for the other: not where every instance serves both."""
     split = any(role is not Role.MIXED for role in policy.topology.roles())
     return split and any(policy.borrowing.borrows(role, maxsize) for role in (Role.PREFILL, Role.DECODE))

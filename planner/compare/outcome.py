@@ -76,8 +76,8 @@ def of_fleet(found: FleetPlan, fleet: Fleet, digest: str) -> Outcome:
     each = [max((b for b in near if b.kind == kind), key=lambda b: b.used_frac) for kind in ("objective", "resource")]
     candidates = {name: each.candidate for name, each in plans.items()}
     spent = Counter[str]()
-    for candidate in candidates.values():
-        spent.update(candidate.spent())
+    for each_plan in plans.values():
+        spent.update(each_plan.candidate.spent(each_plan.judgement.mean_w))
     spent["machine_types"] = len(machines_of(candidates.values()))
     shares = {key: spent[key] / limit for key, limit in budgets(fleet).items() if limit}
     ordered = sorted(shares.items(), key=lambda item: -item[1])
@@ -120,7 +120,7 @@ def _binding(plan: ValidatedPlan, scenario: Scenario) -> Iterator[Binding]:
     memory = [(p.kv_load_frac / headroom.kv_frac, f"KV memory of {p.spec.name}") for p in plan.candidate.pools]
     used_frac, name = max(loads + memory)
     yield Binding(kind="resource", name=name, used_frac=used_frac)
-    spent = plan.candidate.spent()
+    spent = plan.candidate.spent(plan.judgement.mean_w)
     shares = {key: spent[key] / limit for key, limit in budgets(scenario).items() if limit}
     for key, share in sorted(shares.items(), key=lambda item: -item[1]):
         yield Binding(kind="budget", name=key, used_frac=share)

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from planner.files.observed import CLOSE_FRAC, judgement_faults
 from planner.results.availability import Availability, Nine
@@ -119,7 +119,9 @@ def _worth(scenario: Scenario, plan: ValidatedPlan) -> Iterator[str]:
     }.get(scenario.objective, plan.objective_value)  # fmt: skip
     if not math.isclose(value, plan.objective_value, rel_tol=CLOSE_FRAC):
         yield f"plan.objective_value: found {plan.objective_value:g}; expected {value:g}, as in the totals"
-    yield from over_budgets(asdict(scenario.budget()), totals, "plan.candidate.totals.", "")
+    mean_w = plan.judgement.mean_w
+    judged = totals if mean_w is None else replace(totals, expected_power_w=mean_w)  # simulated watts are what counts
+    yield from over_budgets(asdict(scenario.budget()), judged, "plan.candidate.totals.", "")
 
 
 def bound_faults(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from math import ceil
 
 from planner.formulate import BUDGETS
 from planner.planning.local_search import descend, evaluations
@@ -35,16 +36,24 @@ def fit(loop: PlanningLoop, refusal: NoPlan) -> Held | NoPlan:
     over: list[dict[str, tuple[float, float]]] = []
     for candidate, judgement in _smallest(loop):
         loop.note("without budgets", candidate, judgement)
-        exceeded = loop.exceeded(candidate)
+        exceeded = loop.exceeded(candidate, mean_w=judgement.mean_w)
         if not exceeded and loop.holds(candidate, judgement):
             return candidate, judgement
-        over += [exceeded] if exceeded else []
+        over += [_whole_watts(exceeded)] if exceeded else []
     if not over:
         return refusal
     least = min(over, key=lambda found: (len(found), sum(needed / limit for limit, needed in found.values() if limit)))
     words = "the smallest plan that was found needs more than the budgets"
     lines = (*refusal.explanation[:1], words, *raise_words(least))
     return replace(refusal, explanation=lines, raises=least, rounds=tuple(loop.rounds))
+
+
+def _whole_watts(exceeded: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+    """Budgets that are exceeded, simulated watts rounded up: raised so far, the same plan keeps them."""
+    return {
+        name: (limit, float(ceil(needed)) if name == "expected_power" else needed)
+        for name, (limit, needed) in exceeded.items()
+    }
 
 
 def _smallest(loop: PlanningLoop) -> Iterator[Held]:

@@ -13,9 +13,7 @@ from workloads.counts import plural
 
 def over_budget(scenario: Scenario, candidate: CandidatePlan, judgement: Judgement) -> Iterator[str]:
     """Each budget that a candidate exceeds, a sentence each; expected watts are the simulated mean where known."""
-    limits, spent = scenario.budget(), candidate.spent()
-    if judgement.power:
-        spent["expected_power_w"] = judgement.power.mean_w
+    limits, spent = scenario.budget(), candidate.spent(judgement.mean_w)
     for key, used in spent.items():
         limit = getattr(limits, key)
         if limit is not None and used > limit * (1 + 1e-9):

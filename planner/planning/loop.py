@@ -344,14 +344,17 @@ class PlanningLoop:
         """Whether a candidate that no solve has seen keeps every budget and finds its machines on the market."""
         return not self.exceeded(candidate, budgets)
 
-    def exceeded(self, candidate: CandidatePlan, budgets: Budgets | None = None) -> dict[str, tuple[float, float]]:
+    def exceeded(
+        self, candidate: CandidatePlan, budgets: Budgets | None = None, mean_w: float | None = None
+    ) -> dict[str, tuple[float, float]]:
         """Name of every budget that a candidate exceeds -> (the limit, what it needs), machines on the market included.
 
         Args:
-            candidate: as planned; what it draws in simulation is not looked at.
+            candidate: as planned.
             budgets: to keep; None: the scenario's.
+            mean_w: what it draws in simulation, which its mean watts are then judged by; None: as planned.
         """
-        budgets, spent = budgets or self.case.scenario.budget(), candidate.spent()
+        budgets, spent = budgets or self.case.scenario.budget(), candidate.spent(mean_w)
         bought = Counter[str]()
         for pool, more in zip(candidate.pools, self.spare_machines(candidate), strict=True):
             bought[pool.spec.machine] += pool.machines + more

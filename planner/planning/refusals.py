@@ -12,6 +12,7 @@ from planner.perf.layout import Role
 from planner.resolve.case import Case
 from planner.scenario.objectives import Objective
 from solvers.problem import Problem
+from workloads.counts import rounded_up
 
 
 def unserved(case: Case) -> tuple[str, ...]:
@@ -78,8 +79,11 @@ _REMEDIES: Mapping[str, str] = {
 
 
 def raise_words(raises: Mapping[str, tuple[float, float]]) -> list[str]:
-    """Budgets to raise, one a sentence."""
-    return [f"raise {_key(name)} from {limit:g} to at least {needed:g}" for name, (limit, needed) in raises.items()]
+    """Budgets to raise, one a sentence; what is needed is rounded up, so that the number that is read is enough."""
+    return [
+        f"raise {_key(name)} from {limit:g} to at least {rounded_up(needed):g}"
+        for name, (limit, needed) in raises.items()
+    ]
 
 
 def _key(family: str) -> str:

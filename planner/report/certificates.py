@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from planner.perf.layout import Role
 from planner.report.html.drawings import bar
 from planner.report.page import Chip, Lines, Section, Table, Tone, columns, section
-from planner.report.words import dollars, percent, valued
+from planner.report.words import dollars, percent, planned_words, valued
 from planner.results.evidence import Round, ValidatedPlan
 from planner.results.precision import precision
 from planner.scenario.objectives import Objective
@@ -62,7 +62,8 @@ def certified(plan: ValidatedPlan) -> str:
         bound, gap = valued(objective, certificate.bound), percent(certificate.gap_frac)
         return (
             f"{what}; whatever the latencies it is {side} {bound}, which is proven{_among(plan)}. "
-            f"No plan in the gap of {gap} is known: latency percentiles and whole machines take most of it."
+            f"No plan in the gap of {gap}{planned_words(plan)} is known: "
+            f"latency percentiles and whole machines take most of it."
         )
     if plan.margin and plan.margin.holds_ratio >= _SLACK_RATIO:
         return (

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from planner.report.interactivity import of_choices
 from planner.report.money import NONE
 from planner.report.page import Lines, Section, Table, columns, section
-from planner.report.words import dollars, percent, valued
+from planner.report.words import IN_JOULES, dollars, percent, valued
 from planner.results.choice import Choice, Standing
 from planner.results.evidence import ValidatedPlan
 from planner.scenario.objectives import Objective
@@ -64,7 +64,8 @@ def _other(plan: ValidatedPlan, row: Choice) -> str:
 def _worth(objective: str, row: Choice) -> str:
     """What a row comes to; of one that was not simulated what is proven, since bursts may double its optimum."""
     if row.simulated:
-        return valued(objective, row.objective_value)
+        planned = " planned" if Objective(objective) in IN_JOULES else ""
+        return valued(objective, row.objective_value) + planned
     return "unpriced" if row.bound is None else f"at best {valued(objective, row.bound)}"
 
 

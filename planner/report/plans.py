@@ -219,7 +219,7 @@ def _spent(plan: ValidatedPlan, scenario: Scenario) -> Lines:
 
 def _spending(plan: ValidatedPlan, scenario: Scenario) -> Iterator[str]:
     totals, limits = plan.candidate.totals, scenario.budget()
-    for key, spent in plan.candidate.spent().items():
+    for key, spent in plan.candidate.spent(plan.judgement.mean_w).items():
         limit = getattr(limits, key)
         if limit is not None:
             yield f"Budget {key}: {budget(key, spent)} of {budget(key, limit)}."
@@ -256,7 +256,7 @@ def binds(candidate: CandidatePlan, judgement: Judgement, budgets: Budgets) -> T
         most, name = headroom.of(pool.spec.role), pool.spec.name
         for what, load, limit in (("load", pool.load_frac, most), ("KV memory", pool.kv_load_frac, headroom.kv_frac)):
             used.append((f"{what} of {name}", load / limit, _planned(load / limit, limit)))
-    for key, spent in candidate.spent().items():
+    for key, spent in candidate.spent(judgement.mean_w).items():
         limit = getattr(budgets, key)
         if limit:
             used.append((f"budget {key}", spent / limit, f"of {budget(key, limit)}"))

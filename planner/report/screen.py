@@ -10,7 +10,7 @@ from planner.report.evidence import objectives
 from planner.report.headlines import divided_words
 from planner.report.page import Block, Lines, Pairs, Table
 from planner.report.rows import row_line
-from planner.report.words import amount, percent, spares_down, valued
+from planner.report.words import amount, percent, planned_words, spares_down, valued
 from planner.results.evidence import Evidence, Neighbour, ValidatedPlan, Verdict
 from planner.results.plan import CandidatePlan
 from planner.scenario.objectives import Objective
@@ -67,7 +67,8 @@ def _not_less(plan: ValidatedPlan) -> str:
     parts = [_rejected(found[0])] if found else []
     if certificate.bound is not None and certificate.gap_frac is not None:
         side = "at most" if plan.objective == Objective.THROUGHPUT else "at least"
-        bound = f"proven: {side} {valued(plan.objective, certificate.bound)} (gap {percent(certificate.gap_frac)})"
+        gap = percent(certificate.gap_frac) + planned_words(plan)
+        bound = f"proven: {side} {valued(plan.objective, certificate.bound)} (gap {gap})"
         parts.append(bound if certificate.gap_frac >= _PROVEN_FRAC else "proven: nothing less can carry the load")
     return "; ".join(parts)
 

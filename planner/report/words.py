@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 
-from planner.results.evidence import PeakShare
+from planner.results.evidence import PeakShare, ValidatedPlan
 from planner.scenario.objectives import Objective
 from planner.scenario.policy_section import PolicySection, own_order
 from workloads.counts import number, plural, watts
@@ -51,6 +51,10 @@ def budget(key: str, value: float) -> str:
     return watts(value) if key.removesuffix("_w").endswith("power") else number(value)
 
 
+IN_JOULES = frozenset({Objective.ENERGY, Objective.CARBON})
+"""Objectives of mean watts, which are planned by estimated joules and simulated step by step."""
+
+
 def valued(objective: Objective | str, value: float) -> str:
     """The value of an objective, in its unit."""
     shown: dict[Objective, Callable[[float], str]] = {
@@ -58,6 +62,17 @@ def valued(objective: Objective | str, value: float) -> str:
         Objective.ENERGY: watts, Objective.CARBON: carbon,
     }  # fmt: skip
     return shown.get(Objective(objective), number)(value)
+
+
+def planned_words(plan: ValidatedPlan) -> str:
+    """What a gap in watts is of: the planned mean, with the simulated beside it; nothing of other objectives."""
+    objective, mean_w = Objective(plan.objective), plan.judgement.mean_w
+    planned, expected_w = valued(objective, plan.objective_value), plan.candidate.totals.expected_power_w
+    if objective not in IN_JOULES:
+        return ""
+    if mean_w is None or not expected_w:
+        return f" of {planned} planned"
+    return f" of {planned} planned; {valued(objective, plan.objective_value * mean_w / expected_w)} simulated"
 
 
 def change(objective: Objective | str, value: float) -> str:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 
 from hw_catalog.profiles import KernelProfile
 from planner.capacity.envelope import Option
+from planner.capacity.least_joules import shared
+from planner.capacity.least_work import borrows
 from planner.errors import BadInput
 from planner.perf.instance import InstancePhysics
 from planner.perf.reference import Reference
@@ -136,7 +138,8 @@ def _opened(inputs: Inputs, policy_name: str, variant: Variant, *, own: bool) ->
     return Case(
         scenario=scenario, model=inputs.model, policy=rules, slos=slos, reference=inputs.reference,
         asked=inputs.asked, options=options,
-        least=tuple(offers.least), excuses=tuple(offers.excuses), physics=offers.physics, profiles=offers.profiles,
+        least=shared(offers.least) if borrows(rules) else tuple(offers.least),
+        excuses=tuple(offers.excuses), physics=offers.physics, profiles=offers.profiles,
         available=inputs.available, variant=variant, own=own,
         apart=apart(options, inputs.model, offers.profiles), laid_out=inputs.timings.laid_out, slips=inputs.slips,
         beside=frozenset(offers.beside),

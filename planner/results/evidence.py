@@ -185,6 +185,11 @@ class Judgement:
     pooled: Pooled | None = None
 
     @property
+    def mean_w(self) -> float | None:
+        """Watts at the wall that all pools drew on average; None where they are not known."""
+        return self.power.mean_w if self.power else None
+
+    @property
     def growth(self) -> str:
         """Where a growing backlog showed, in words; empty where none did."""
         if self.steady:

@@ -93,7 +93,9 @@ class CandidatePlan:
     variant: Variant | None = None
     cells: int = 1
 
-    def spent(self) -> dict[str, float]:
-        """What it takes of every budget, by the budget's key."""
+    def spent(self, mean_w: float | None = None) -> dict[str, float]:
+        """What it takes of every budget, by the budget's key; mean watts as simulated where these are given."""
         taken = {each.name: float(getattr(self.totals, each.name, 0.0)) for each in fields(Budgets)}
+        if mean_w is not None:
+            taken["expected_power_w"] = mean_w
         return {**taken, "machine_types": float(len({pool.spec.machine for pool in self.pools}))}

@@ -13,6 +13,7 @@ from solvers.allocation import Solution
 from solvers.elastic import NotProven, StillInfeasible, smallest_raise
 from solvers.problem import Problem
 from solvers.solve import solve
+from workloads.counts import rounded_up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +64,8 @@ def _lacking(asked: Opened, families: Sequence[str]) -> tuple[str, ...]:
     except NotProven:
         return ()
     return tuple(
-        f"raise budgets.{EPOCH_BUDGET_FAMILIES[each.family]} from {each.limit:g} to at least {each.needed:g}"
+        f"raise budgets.{EPOCH_BUDGET_FAMILIES[each.family]} from {each.limit:g} "
+        f"to at least {rounded_up(each.needed):g}"
         for each in found
     )
 

@@ -117,6 +117,24 @@ def test_a_looser_budget_is_never_refused(budget_w: int) -> None:
     assert bought(found) == (bought(free) if budget_w >= drawn_w(free) else {})
 
 
+@pytest.mark.parametrize("policy", ["colocated", "splitwise"])
+def test_what_keeps_its_watts_in_simulation_alone_is_a_plan(policy: str) -> None:
+    """At little load instances idle, and draw less than planned: simulated watts decide, and nothing is "infeasible".
+
+    Below what machines draw without work and the least joules of their requests it is.
+    """
+    idle = "workload.rate_req_per_s=0.5", "workload.duration_s=400", "catalog.machines=[dgx-h100]"
+    free = answer(None, *idle, f"policy.name={policy}")
+    assert isinstance(free, ValidatedPlan)
+    assert drawn_w(free) < 0.95 * free.candidate.totals.expected_power_w
+    found = answer(drawn_w(free) * 1.01, *idle, f"policy.name={policy}")
+    assert isinstance(found, ValidatedPlan)
+    assert bought(found) == bought(free)
+    none = answer(2801.0, *idle, f"policy.name={policy}")
+    assert isinstance(none, NoPlan)
+    assert none.reason == "infeasible"
+
+
 def held(loop: PlanningLoop) -> CandidatePlan:
     """Three machines where one would do."""
     rates = {c.request_class.name: c.rate_req_per_s for c in loop.case.asked.demand.classes}

@@ -1,6 +1,8 @@
 """Failures that a scenario asks for strike what is sold, and rows called validated were looked at as the plan was."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from planner.errors import BadInput
 from planner.planning.choices import Depth
@@ -64,6 +66,14 @@ def test_machines_on_the_market_are_named_by_their_key() -> None:
     assert raise_words({"availability[dgx-h100]": (2.0, 3.0)}) == [
         "raise catalog.available.dgx-h100 from 2 to at least 3"
     ]
+
+
+@given(st.floats(1e-3, 1e12))
+def test_a_budget_raised_as_told_is_enough(needed: float) -> None:
+    """The number that is read, to six digits, is not below what is needed, nor a hundred-thousandth above it."""
+    (words,) = raise_words({"cost": (1e-4, needed)})
+    read = float(words.rpartition(" ")[2])
+    assert needed * (1 - 1e-9) <= read <= needed * (1 + 1.1e-5)
 
 
 def test_formats_of_phases_say_which_phase() -> None:
