@@ -19,6 +19,8 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
 from typing import Any, Generic, TypeVar
 
 from planner.executor import cores, use_cores
@@ -26,6 +28,19 @@ from planner.executor import cores, use_cores
 Result = TypeVar("Result")
 
 _READ_BYTES, _LENGTH_BYTES = 1 << 20, 8
+STILL_S = 10.0
+"""Wall seconds without a moment's work after which a copy is taken to wait for what will not come, as for a lock that a
+thread held which the copy has not: its answer is worked out here."""
+
+MOST_S = 900.0
+"""Seconds of work after which a copy is given up, too: what takes this long here takes it once more, and no longer."""
+
+_TICKS = slice(11, 13)
+"""Of the fields of proc(5)'s ``stat`` after the name of the command: ticks in the program and in the system."""
+
+_LOOK_S = 0.5
+"""How often a copy that is waited for is looked at."""
+
 _DIE_WITH_PARENT = 1
 """``PR_SET_PDEATHSIG`` of prctl(2)."""
 
@@ -58,11 +73,21 @@ class _Task:
             self.told = True
 
     def listen(self, *, patient: bool) -> None:
-        """Take what the copy says: all of it, or what it has said by now."""
-        while not self.told and (patient or _speaks(self.pipe)):
-            part = os.read(self.pipe, _READ_BYTES)
-            self.said += part
-            if not part:
+        """Take what the copy says: all of it unless it is given up, or what it has said by now."""
+        worked_s, since_s = -1.0, monotonic()
+        while not self.told:
+            if _speaks(self.pipe, min(_LOOK_S, STILL_S) if patient else 0.0):
+                part = os.read(self.pipe, _READ_BYTES)
+                self.said += part
+                if not part:
+                    self.end()
+                continue
+            if not patient:
+                return
+            now_s = _worked_s(self.pid)
+            if now_s != worked_s:
+                worked_s, since_s = now_s, monotonic()
+            if monotonic() - since_s >= STILL_S or now_s >= MOST_S:
                 self.end()
 
     def end(self) -> None:
@@ -193,11 +218,21 @@ def given_up_after() -> Iterator[None]:
         _crew.running = [task for task in _crew.running if not task.told]
 
 
-def _speaks(pipe: int) -> bool:
+def _speaks(pipe: int, within_s: float) -> bool:
     """Whether there is something to read, or nothing ever again; select(2) refuses all but the first 1024 files."""
     ready = select.poll()
     ready.register(pipe, select.POLLIN)
-    return bool(ready.poll(0))
+    return bool(ready.poll(1e3 * within_s))
+
+
+def _worked_s(pid: int | None) -> float:
+    """Seconds of a core that a process has used; 0 where the system does not say."""
+    try:
+        told = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return 0.0
+    ticks = told.rpartition(")")[2].split()[_TICKS]
+    return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
 
 
 def _copy(task: _Task) -> None:

@@ -112,6 +112,33 @@ def test_an_error_of_a_copy_is_met_where_the_answer_is_fetched() -> None:
         copies.fetch("a", lambda: 1 / 0)
 
 
+def test_a_copy_that_waits_for_a_lock_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock that another thread held at the fork is never free in a copy: the answer is worked out here in the end."""
+    monkeypatch.setattr("planner.executor.copies.STILL_S", 0.2)
+    held, copies = threading.Lock(), Copies[int]()
+    with held:
+        copies.start("a", lambda: int(held.acquire()))
+        assert copies.fetch("a", lambda: 7) == 7
+
+
+def test_a_copy_that_works_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is at work is not given up, however long it says nothing; but one that works without end is."""
+    monkeypatch.setattr("planner.executor.copies.STILL_S", 0.2)
+    copies = Copies[int]()
+
+    def busy(seconds: float) -> int:
+        end = time.process_time() + seconds
+        while time.process_time() < end:
+            pass
+        return os.getpid()
+
+    copies.start("a", lambda: busy(0.6))
+    assert copies.fetch("a", wrong) != os.getpid()
+    monkeypatch.setattr("planner.executor.copies.MOST_S", 0.3)
+    copies.start("b", lambda: busy(60.0))
+    assert copies.fetch("b", lambda: 7) == 7
+
+
 def test_what_waits_is_worked_off_here_meanwhile(tmp_path: Path) -> None:
     """Two tasks on two cores: this process does the second while the copy does the first."""
     copies = Copies[int]()
