@@ -33,6 +33,7 @@ FUZZ_FRAC = 1e-9
 
 
 _Started = tuple[First | NoPlan, Learned]
+_Estimated = tuple[CandidatePlan | None, Learned]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -122,9 +123,7 @@ def search(
     told = [_part_of(progress, case, place, every) for place, case in enumerate(every)]
     contenders = [Contender(loop=PlanningLoop(c, t, drawn_w)) for c, t in zip(every, told, strict=True)]
     if len(contenders) > 1:
-        for contender in contenders:
-            contender.loop.progress("pricing", 0.0)
-            estimate(contender)
+        _estimate_all(contenders)
     if foreseen is not None:
         foreseen(min(contenders, key=lambda contender: contender.full), cells)
     _look(contenders)
@@ -181,6 +180,23 @@ def estimate(contender: Contender) -> None:
     solution = loop.canonical(loop.problem(NO_HEADROOM))
     if solution.allocation is not None:
         contender.optimum = loop.lifted(solution, NO_HEADROOM)
+
+
+def _estimate_all(contenders: Sequence[Contender]) -> None:
+    """``estimate`` of each, by copies of this process as far as there are cores."""
+    ahead = Copies[_Estimated]()
+    for contender in contenders[1:]:
+        ahead.start(contender.key, partial(_estimated, contender))
+    for contender in contenders:
+        contender.loop.progress("pricing", 0.0)
+        contender.optimum, learned = ahead.fetch(contender.key, partial(_estimated, contender))
+        contender.loop.learn(learned)
+
+
+def _estimated(contender: Contender) -> _Estimated:
+    """An optimum, or that there is none, and what its loop has learned."""
+    estimate(contender)
+    return contender.optimum, contender.loop.learned
 
 
 def _look(contenders: Sequence[Contender]) -> None:
