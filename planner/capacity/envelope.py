@@ -8,14 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw_catalog.machines import Machine
+from planner.capacity.packing import packed_prefill_s
 from planner.capacity.redundancy import Reliability
 from planner.perf.drafting import in_steps
 from planner.perf.draw import decoding_w, prefill_above_w
 from planner.perf.instance import InstancePhysics
 from planner.perf.layout import InstanceSpec, Role
 from planner.perf.reference import Reference, unit_s
-from planner.policies.base import Batching, Occupancy, Policy
-from planner.policies.cuts import Cut, Prompt, cut, room_tokens
+from planner.policies.base import Batching, Policy
+from planner.policies.cuts import Cut, cut, room_tokens
 from planner.results.evidence import Excuse
 from workloads.demand import ClassDemand, Demand
 from workloads.slo import Metric, Slo, Unit
@@ -190,7 +191,8 @@ def envelope(
     if role is Role.PREFILL or (role is Role.MIXED and not share_moving):
         transfer_s = share_moving * physics.link.latency_s + link_bytes / physics.link.bandwidth_bytes_per_s
         one_by_one = chunk_tokens is not None and float(np.mean(prompts)) > MANY_CHUNKS * chunk_tokens
-        packed = None if one_by_one else _packed_prefill_s(physics, batching, part.computed_tokens)
+        whole = chunk_tokens is None
+        packed = None if one_by_one else packed_prefill_s(physics, batching, part.computed_tokens, whole=whole)
         busy_s = (float(alone.mean()) if packed is None else packed) / lanes
         return Envelope(
             prefill_s=busy_s, decode_s=0.0, prefill_j=busy_s * prefill_above_w(physics, part.computed_tokens),
@@ -260,21 +262,6 @@ def _unloaded(physics: InstancePhysics, alone: Floats, outputs: Ints, bounds: Bo
             words = f"{slo.name} is {best:.3g} {sign} on an idle instance, the limit is {slo.limit:g} {sign}"
             raise Unfit(words, "latency")
         yield best / slo.limit
-
-
-def _packed_prefill_s(physics: InstancePhysics, batching: Batching, prompts: Ints) -> float:
-    """Busy seconds per prompt when the queue is never empty, batched by the policy itself."""
-    views = [Prompt(p, p) for p in prompts.tolist()]
-    idle = Occupancy(0, 0, 0, physics.kv_blocks)
-    at, busy_s = 0, 0.0
-    while at < len(views):
-        chunks = batching.next_step(views[at : at + 128], idle).chunk_tokens or (views[at].uncomputed_tokens,)
-        busy_s += physics.step.prefill_s([(new, v.cached_tokens) for v, new in zip(views[at:], chunks, strict=False)])
-        at += len(chunks)
-        if chunks[-1] < views[at - 1].uncomputed_tokens:
-            at -= 1
-            views[at] = views[at].after(chunks[-1])
-    return busy_s / len(views)
 
 
 def mean_context_tokens(prompts: Ints, outputs: Ints) -> float:

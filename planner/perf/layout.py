@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 
 class Role(StrEnum):
@@ -12,7 +13,7 @@ class Role(StrEnum):
     MIXED = "mixed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Layout:
     """How one replica of the model is spread over GPUs.
 
@@ -36,14 +37,14 @@ class Layout:
         """GPUs of one replica (experts are spread over those of the attention ranks)."""
         return self.tp * self.dp * self.pp * self.kvp
 
-    @property
+    @cached_property
     def name(self) -> str:
         """For example ``tp8``, ``tp4pp2``, ``tp8ep8``, ``tp1dp8ep8``, ``tp8pp4kvp2``."""
         ways = (("dp", self.dp), ("pp", self.pp), ("ep", self.ep), ("kvp", self.kvp))
         return f"tp{self.tp}" + "".join(f"{word}{count}" for word, count in ways if count > 1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class InstanceSpec:
     """One replica of the model: its role, its machine type, its layout, and the knobs it is run with.
 
@@ -63,7 +64,7 @@ class InstanceSpec:
     clock_mhz: int | None = None
     cap_w: int | None = None
 
-    @property
+    @cached_property
     def name(self) -> str:
         """For example ``prefill/dgx-h100/tp8`` or ``decode/dgx-h100/tp8/1200mhz``; unique in a scenario."""
         knobs = (("chunk", self.chunk_tokens, ""), ("", self.clock_mhz, "mhz"), ("", self.cap_w, "w"))

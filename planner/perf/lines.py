@@ -31,3 +31,11 @@ def line(knots: list[int], values: list[float], x: float) -> float:
         return values[0]
     i = min(bisect_right(knots, x) - 1, len(knots) - 2)
     return values[i] + (values[i + 1] - values[i]) * (x - knots[i]) / (knots[i + 1] - knots[i])
+
+
+def lines(knots: list[int], rows: NDArray[np.float64], x: float) -> NDArray[np.float64]:
+    """``line`` of every column of a table at once, to the last bit: each row holds the values at one knot."""
+    if len(knots) == 1 or x <= knots[0]:
+        return np.asarray(rows[0])
+    i = min(bisect_right(knots, x) - 1, len(knots) - 2)
+    return np.asarray(rows[i] + (rows[i + 1] - rows[i]) * (x - knots[i]) / (knots[i + 1] - knots[i]))

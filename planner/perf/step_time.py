@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from hw_catalog.profiles import KernelProfile
 from planner.perf.beyond import continued
-from planner.perf.lines import between, dense, line, pieces
+from planner.perf.lines import between, dense, line, lines, pieces
 from planner.perf.stretches import Segment
 
 
@@ -63,7 +63,7 @@ class StepTime:
     """
 
     __slots__ = (
-        "_attention_columns", "_attention_table", "_contexts", "_curves", "_decode_attention", "_decode_ratio",
+        "_attention_table", "_batches", "_contexts", "_curves", "_decode_attention", "_decode_ratio",
         "_linear_decode", "_linear_prefill", "_mixed_ratio", "_mixed_s", "_overhead_s", "_pasts", "_prefill_attention",
         "_prefill_ratio", "_surfaces", "profile", "ranks",
     )  # fmt: skip
@@ -89,7 +89,7 @@ class StepTime:
             profile.new_tokens.tolist(), profile.past_tokens.tolist(), profile.prefill_attention_s.tolist(),
         )  # fmt: skip
         self._pasts: list[int] = profile.past_tokens.tolist()
-        self._attention_columns = profile.attention_batch.tolist(), profile.decode_attention_s.T.tolist()
+        self._batches: list[int] = profile.attention_batch.tolist()
         self._contexts: list[int] = profile.context_tokens.tolist()
         self._prefill_attention: dict[tuple[int, int], float] = {}
         self._decode_attention: dict[int, list[float]] = {}
@@ -173,6 +173,13 @@ class StepTime:
             attention += self._decode_attention_s(batch, context_tokens / batch)
         ratio = self._prefill_ratio * (self._mixed_ratio if batch else 1.0)
         return self._overhead_s + ratio * (self._linear(tokens) + attention)
+
+    def steps_s(self, steps: Sequence[list[tuple[int, int]]]) -> list[float]:
+        """Seconds of each of many steps that compute prompts alone, as ``prefill_s`` has it, to the last bit."""
+        news, pasts = np.array([part for step in steps for part in step], np.int64).reshape(-1, 2).T
+        pairs = zip(news.tolist(), pasts.tolist(), strict=True)
+        self._prefill_attention |= zip(pairs, self._attend_each(news, pasts).tolist(), strict=True)
+        return [self.prefill_s(step) for step in steps]
 
     def _fullest(self, prompts: list[tuple[int, int]], batch: int) -> tuple[int, float]:
         """Tokens of the fullest attention rank and the seconds of its prompts' attention.
@@ -335,8 +342,7 @@ class StepTime:
         """Decode attention at one batch size, at every context knot."""
         row = self._decode_attention.get(batch)
         if row is None:
-            knots, columns = self._attention_columns
-            row = [line(knots, column, batch) for column in columns]
+            row = lines(self._batches, self.profile.decode_attention_s, batch).tolist()
             self._decode_attention[batch] = row
         return row
 

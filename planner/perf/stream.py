@@ -182,6 +182,10 @@ class StreamTime(StepTime):
         chunks = [(-(-new // p), past + (p - 1) * new // (2 * p)) for new, past in prompts]
         return self._one_s(chunks, batch, context_tokens)
 
+    def steps_s(self, steps: Sequence[list[tuple[int, int]]]) -> list[float]:
+        """Seconds of each of many steps that compute prompts alone."""
+        return [self.prefill_s(step) for step in steps]
+
     def _bends(self, new: int) -> list[int]:
         """Where the share of a group passes a knot, stands still or grows again, and where a further group joins."""
         way, p = self.way, self.way.layout.pp

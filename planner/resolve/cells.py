@@ -12,6 +12,7 @@ from planner.perf.layout import Role
 from planner.resolve.case import Case
 from planner.resolve.cell_rules import undivided
 from planner.resolve.drawing import Draw
+from planner.resolve.kept import kept
 from planner.resolve.workload import Asked
 from planner.scenario.objectives import Objective
 from workloads.demand import Demand
@@ -113,7 +114,8 @@ def cell_asked(whole: Asked, cells: int) -> Asked:
     )  # fmt: skip
     return replace(
         whole, words=f"{whole.words}, one of {cells} equal cells", rate_req_per_s=whole.rate_req_per_s / cells,
-        demand=demand, draw=cell_draws(whole, cells)(0), requests=whole.requests / cells, divided=True, draw_cell=None,
+        demand=demand, draw=kept(cell_draws(whole, cells)(0)), requests=whole.requests / cells, divided=True,
+        draw_cell=None,
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from planner.errors import BadInput
 from planner.resolve.cell_rules import undivided
 from planner.resolve.drawing import FEWER, INDEPENDENT, Draw, Drawing
 from planner.resolve.drawn_demand import at_rate, longest
+from planner.resolve.kept import kept
 from planner.resolve.prefix_cache import at_best, demand_from, served_from
 from planner.resolve.stated_lengths import end_of, end_words, within
 from planner.resolve.tiers import empty_tiers, label_problems, tier_words, wanted_labels
@@ -169,7 +170,7 @@ def asked(scenario: Scenario, context_tokens: int | None = None) -> Asked:
         return lambda seed, factor, times: served_from(section, draw(seed, factor, times))
 
     return replace(
-        found, words=f"{found.words}{tier_words(scenario)}", draw=keeping(found.draw),
+        found, words=f"{found.words}{tier_words(scenario)}", draw=kept(keeping(found.draw)),
         demand=demand_from(section, found.demand),
         draw_cell=by_cell and (lambda cells, cell: keeping(by_cell(cells, cell))),
     )  # fmt: skip

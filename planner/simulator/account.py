@@ -77,7 +77,7 @@ def account(
 
 def _span_s(seen: Observed, warmup_frac: float, cooldown_frac: float) -> float:
     """How long was measured: the window's time, not that between its first and last request, which may be one."""
-    whole = len(seen.rows()) == len(seen.trace)  # nothing came in the window, so all of it is measured
+    whole = seen.count == len(seen.trace)  # nothing came in the window, so all of it is measured
     return seen.trace.duration_s * (1.0 if whole else 1.0 - warmup_frac - cooldown_frac)
 
 

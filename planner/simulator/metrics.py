@@ -201,14 +201,18 @@ class Observed:
             self.seen[key] = [np.sort(values[a:b][mine[a:b]]) for a, b in pairwise(ends.tolist())]
         return self.seen[key]
 
-    def rows(self) -> NDArray[np.int64]:
-        """Indices of the measured requests."""
-        return np.arange(self.ledger.window.first, self.ledger.window.last)
+    @property
+    def count(self) -> int:
+        """Measured requests."""
+        return self.ledger.window.last - self.ledger.window.first
+
+    def rows(self) -> slice:
+        """Where the measured requests are."""
+        return slice(self.ledger.window.first, self.ledger.window.last)
 
     def slices(self) -> NDArray[np.int64]:
         """Slice of each measured request."""
-        measured = self.ledger.window
-        return (self.rows() - measured.first) * measured.slices // (measured.last - measured.first)
+        return np.arange(self.count) * self.ledger.window.slices // self.count
 
     def values_s(self, metric: Metric) -> Floats:
         """The metric of each measured request (for TBT as for the stall: its longest gap)."""
@@ -293,9 +297,17 @@ def _row_parts(seed: Observed, slo: Slo, keep: range) -> list[tuple[Floats, Floa
     return [(part, np.ones(len(part))) for part in seed.sorted_parts(slo)[keep.start : keep.stop]]
 
 
+def _of_classes(seed: Observed, slo: Slo) -> NDArray[np.bool_]:
+    """(measured requests,) those of the classes that an objective speaks of."""
+    classes = _classes(seed.trace, slo)
+    if len(classes) == len(seed.trace.classes):
+        return np.ones(seed.count, bool)
+    return np.isin(seed.trace.class_index[seed.rows()], classes)
+
+
 def speaks_of(seed: Observed, slo: Slo) -> NDArray[np.bool_]:
     """(measured requests,) those that have a value of an objective's metric."""
-    mine = np.isin(seed.trace.class_index[seed.rows()], _classes(seed.trace, slo))
+    mine = _of_classes(seed, slo)
     if slo.metric in (Metric.TPOT, Metric.TBT, Metric.STALL):
         mine &= seed.trace.output_tokens[seed.rows()] > 1
     return mine
@@ -308,9 +320,7 @@ def gap_parts(seed: Observed, slo: Slo, keep: range, ends: Floats) -> list[tuple
     infinite gap per missing token, so that an overloaded run cannot look better by being cut off.
     """
     slices = seed.ledger.window.slices
-    missing = np.isinf(seed.values_s(Metric.E2E)) & np.isin(
-        seed.trace.class_index[seed.rows()], _classes(seed.trace, slo)
-    )
+    missing = np.isinf(seed.values_s(Metric.E2E)) & _of_classes(seed, slo)
     tokens = seed.trace.output_tokens[seed.rows()]
     parts = []
     for k in keep:
@@ -327,7 +337,7 @@ def attained(seed: Observed, slos: Sequence[Slo]) -> NDArray[np.bool_]:
 
     Where a metric is bounded at several percentiles, in one unit, a single request is held to the loosest of them.
     """
-    good = np.ones(len(seed.rows()), bool)
+    good = np.ones(seed.count, bool)
     class_index = seed.trace.class_index[seed.rows()]
     for metric, unit in product(Metric, Unit):
         for index, request_class in enumerate(seed.trace.classes):

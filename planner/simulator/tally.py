@@ -96,7 +96,7 @@ def tally(run: Run, seen: Observed, slos: Sequence[Slo], *, odd: bool = False) -
         figures=[_binned(seen, slo).sum(axis=0, keepdims=True) for slo in FIGURES],
         counts={
             **{key: getattr(ledger, key) for key in ("arrived", "finished", "refused", "restarted", "transfers")},
-            "unfinished": left(run), "measured": len(rows), "good": int(good.sum()),
+            "unfinished": left(run), "measured": seen.count, "good": int(good.sum()),
         },
         sums={
             "output_tokens": float(trace.output_tokens[rows][ended].sum()),

@@ -12,6 +12,7 @@ from hw_catalog.profile_files import load_profiles
 from hw_catalog.profiles import KernelProfile
 from planner.perf.beyond import continued, splits_kv
 from planner.perf.engine import as_run
+from planner.perf.lines import line, lines
 from planner.perf.step_time import StepTime
 from tests.planner.toy import toy_profile
 
@@ -136,3 +137,13 @@ def test_steps_read_together_are_those_read_one_by_one(
     assert step.each_s(*np.array(prompts).T, batch, held).tolist() == [
         step.prefill_s([p], batch, held) for p in prompts
     ]
+    steps = [prompts[at : at + 3] for at in range(0, len(prompts), 3)]
+    assert step.steps_s(steps) == [StepTime(TABLES[name]).prefill_s(each) for each in steps]
+
+
+@given(name=NAMES, x=st.integers(0, 3000))
+def test_columns_read_together_are_those_read_one_by_one(name: str, x: int) -> None:
+    """Reading a table's columns at once gives each the very float that it has alone."""
+    table = TABLES[name].decode_attention_s
+    knots = TABLES[name].attention_batch.tolist()
+    assert lines(knots, table, x).tolist() == [line(knots, column, x) for column in table.T.tolist()]
