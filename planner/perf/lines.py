@@ -1,14 +1,24 @@
 """Piecewise-linear tables between their knots and beyond, one value or many at a time."""
 
 from bisect import bisect_right
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+_KEPT = 128
+"""Columns that are kept: those of the kernel profiles of a question, whose layouts share them."""
+
 
 def dense(knots: NDArray[np.int64], values: NDArray[np.float64]) -> list[float]:
-    """Values at 0, 1, ... up to the last knot, interpolated between knots."""
-    return list[float](np.interp(np.arange(knots[-1] + 1), knots, values).tolist())
+    """Values at 0, 1, ... up to the last knot, interpolated between knots; equal columns are one list."""
+    return _dense(np.asarray(knots, np.int64).tobytes(), np.asarray(values, np.float64).tobytes())
+
+
+@lru_cache(_KEPT)
+def _dense(knots: bytes, values: bytes) -> list[float]:
+    at = np.frombuffer(knots, np.int64)
+    return list[float](np.interp(np.arange(at[-1] + 1), at, np.frombuffer(values)).tolist())
 
 
 def pieces(knots: NDArray[np.int64], x: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -107,7 +107,7 @@ def way(model: ModelSpec, layout: Layout, machine: Machine, max_batch_tokens: in
 class StreamTime(StepTime):
     """Step times of an instance with pipeline stages that a prompt streams through, or with KV groups."""
 
-    __slots__ = ("way",)
+    __slots__ = ("_alone_s", "way")
 
     def __init__(
         self,
@@ -129,6 +129,7 @@ class StreamTime(StepTime):
             profile, prefill_slowdown_ratio=prefill_slowdown_ratio, decode_slowdown_ratio=decode_slowdown_ratio
         )
         self.way = between
+        self._alone_s: dict[tuple[tuple[int, int], int, float], float] = {}
 
     @property
     def max_context_tokens(self) -> int:
@@ -178,9 +179,15 @@ class StreamTime(StepTime):
 
         Attention is linear in the past, so the mean of the p chunks is the time of the middle one.
         """
-        p = self.way.layout.pp
-        chunks = [(-(-new // p), past + (p - 1) * new // (2 * p)) for new, past in prompts]
-        return self._one_s(chunks, batch, context_tokens)
+        key = (prompts[0], batch, context_tokens) if len(prompts) == 1 else None  # chunks are sought by bisection
+        found = self._alone_s.get(key) if key else None
+        if found is None:
+            p = self.way.layout.pp
+            chunks = [(-(-new // p), past + (p - 1) * new // (2 * p)) for new, past in prompts]
+            found = self._one_s(chunks, batch, context_tokens)
+            if key:
+                self._alone_s[key] = found
+        return found
 
     def steps_s(self, steps: Sequence[list[tuple[int, int]]]) -> list[float]:
         """Seconds of each of many steps that compute prompts alone."""
