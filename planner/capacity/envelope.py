@@ -191,8 +191,7 @@ def envelope(
     if role is Role.PREFILL or (role is Role.MIXED and not share_moving):
         transfer_s = share_moving * physics.link.latency_s + link_bytes / physics.link.bandwidth_bytes_per_s
         one_by_one = chunk_tokens is not None and float(np.mean(prompts)) > MANY_CHUNKS * chunk_tokens
-        whole = chunk_tokens is None
-        packed = None if one_by_one else packed_prefill_s(physics, batching, part.computed_tokens, whole=whole)
+        packed = None if one_by_one else packed_prefill_s(physics, batching, part.computed_tokens)
         busy_s = (float(alone.mean()) if packed is None else packed) / lanes
         return Envelope(
             prefill_s=busy_s, decode_s=0.0, prefill_j=busy_s * prefill_above_w(physics, part.computed_tokens),

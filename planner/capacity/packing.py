@@ -1,7 +1,5 @@
 """How long prompts keep an instance busy when there are always more of them, batched by the policy itself."""
 
-from functools import lru_cache
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,47 +13,10 @@ Step = list[tuple[int, int]]
 _AHEAD = 128
 """Waiting prompts that a step is shown."""
 
-_ENDLESS = 1 << 60
-"""Blocks of a memory that is never short."""
 
-_KEPT = 32
-"""Packings that are kept: of the rules and the classes of a question."""
-
-
-def packed_prefill_s(
-    physics: InstancePhysics, batching: Batching, prompts: NDArray[np.int64], *, whole: bool
-) -> float:  # fmt: skip
-    """Busy seconds per prompt when the queue is never empty.
-
-    Args:
-        physics: of the instance.
-        batching: its rules.
-        prompts: lengths in the order of the queue, tokens.
-        whole: whether the rules never cut a prompt.
-    """
-    if whole:
-        steps, blocks = _whole(batching, prompts.tobytes())
-        if blocks > physics.kv_blocks:
-            steps = packed(batching, prompts.tolist(), physics.kv_blocks)
-    else:
-        steps = packed(batching, prompts.tolist(), physics.kv_blocks)
-    return sum(physics.step.steps_s(steps)) / len(prompts)
-
-
-@lru_cache(_KEPT)
-def _whole(batching: Batching, prompts: bytes) -> tuple[list[Step], int]:
-    """The steps of whole prompts where memory is never short, and the blocks from which on it is not.
-
-    A prompt is admitted where its blocks and one for every prompt before it are free: see ``admits``.
-    """
-    steps = packed(batching, np.frombuffer(prompts, np.int64).tolist(), _ENDLESS)
-    most = 0
-    for step in steps:
-        held = 0
-        for place, (new, _) in enumerate(step):
-            held += batching.needs(Prompt(new, new))
-            most = max(most, held + place)
-    return steps, most
+def packed_prefill_s(physics: InstancePhysics, batching: Batching, prompts: NDArray[np.int64]) -> float:
+    """Busy seconds per prompt, of lengths in the order of the queue, when that is never empty."""
+    return sum(physics.step.steps_s(packed(batching, prompts.tolist(), physics.kv_blocks))) / len(prompts)
 
 
 def packed(batching: Batching, prompts: list[int], kv_blocks: int) -> list[Step]:

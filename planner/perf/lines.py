@@ -1,24 +1,42 @@
 """Piecewise-linear tables between their knots and beyond, one value or many at a time."""
 
 from bisect import bisect_right
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-_KEPT = 128
-"""Columns that are kept: those of the kernel profiles of a question, whose layouts share them."""
 
+class Column:
+    """Values at knots, read at 0, 1, ... between them and continued beyond the last along the last slope."""
 
-def dense(knots: NDArray[np.int64], values: NDArray[np.float64]) -> list[float]:
-    """Values at 0, 1, ... up to the last knot, interpolated between knots; equal columns are one list."""
-    return _dense(np.asarray(knots, np.int64).tobytes(), np.asarray(values, np.float64).tobytes())
+    __slots__ = ("_before", "_knots", "_values", "_x", "_y")
 
+    def __init__(self, knots: NDArray[np.int64], values: NDArray[np.float64]) -> None:
+        """Nothing read yet."""
+        self._knots, self._values = knots, values
+        self._x, self._y = list[int](knots.tolist()), list[float](values.tolist())
+        self._before = self._inside(self._x[-1] - 1)
 
-@lru_cache(_KEPT)
-def _dense(knots: bytes, values: bytes) -> list[float]:
-    at = np.frombuffer(knots, np.int64)
-    return list[float](np.interp(np.arange(at[-1] + 1), at, np.frombuffer(values)).tolist())
+    def dense(self) -> NDArray[np.float64]:
+        """(last knot + 1,) all values up to the last knot."""
+        return np.interp(np.arange(self._x[-1] + 1), self._knots, self._values)
+
+    def at(self, x: int) -> float:
+        """One value."""
+        return self._inside(x) if x <= self._x[-1] else self._y[-1] + (self._y[-1] - self._before) * (x - self._x[-1])
+
+    def each(self, x: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The value at each, to the last bit that which it has alone."""
+        further = self._y[-1] + (self._y[-1] - self._before) * (x - self._x[-1])
+        return np.where(x <= self._x[-1], np.interp(x, self._knots, self._values), further)
+
+    def _inside(self, x: int) -> float:
+        """One value up to the last knot, by the arithmetic of ``np.interp``."""
+        knots, values = self._x, self._y
+        i = max(0, bisect_right(knots, x) - 1)
+        if x <= knots[i]:
+            return values[i]
+        return (values[i + 1] - values[i]) / (knots[i + 1] - knots[i]) * (x - knots[i]) + values[i]
 
 
 def pieces(knots: NDArray[np.int64], x: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from hw_catalog.profiles import KernelProfile
 from planner.perf.beyond import continued
-from planner.perf.lines import between, dense, line, lines, pieces
+from planner.perf.lines import Column, between, line, lines, pieces
 from planner.perf.stretches import Segment
 
 
@@ -76,15 +76,15 @@ class StepTime:
         decode_slowdown_ratio: float = 1.0,
         mixed_slowdown_ratio: float = 1.0,
     ) -> None:
-        """Expand the token-wise columns to one value per token count."""
+        """Nothing read yet."""
         profile = continued(profile)
         self.profile, self.ranks = profile, profile.dp
         self._prefill_ratio = prefill_slowdown_ratio
         self._decode_ratio = decode_slowdown_ratio
         self._mixed_ratio = mixed_slowdown_ratio
         self._overhead_s, self._mixed_s = profile.overhead_s, profile.mixed_s
-        self._linear_prefill = dense(profile.tokens, profile.linear_prefill_s)
-        self._linear_decode = dense(profile.batch, profile.linear_decode_s)
+        self._linear_prefill = Column(profile.tokens, profile.linear_prefill_s)
+        self._linear_decode = Column(profile.batch, profile.linear_decode_s)
         self._attention_table = (
             profile.new_tokens.tolist(), profile.past_tokens.tolist(), profile.prefill_attention_s.tolist(),
         )  # fmt: skip
@@ -101,8 +101,8 @@ class StepTime:
         if self._surfaces is None:
             self._surfaces = Surfaces(
                 profile=self.profile,
-                linear_prefill_s=np.array(self._linear_prefill),
-                linear_decode_s=np.array(self._linear_decode),
+                linear_prefill_s=self._linear_prefill.dense(),
+                linear_decode_s=self._linear_decode.dense(),
                 prefill_ratio=self._prefill_ratio,
                 decode_ratio=self._decode_ratio,
                 mixed_ratio=self._mixed_ratio,
@@ -329,7 +329,7 @@ class StepTime:
 
     def _curve(self, batch: int) -> _Curve:
         """Decode-only step time over mean context at one batch size, kept for reuse."""
-        linear = self._linear_at(self._linear_decode, batch)
+        linear = self._linear_decode.at(batch)
         ratio = self._decode_ratio
         values = [self._overhead_s + ratio * (linear + a) for a in self._decode_attention_row(batch)]
         knots = [float(k) for k in self.profile.context_tokens]
@@ -377,19 +377,8 @@ class StepTime:
 
     def _linear(self, tokens: int) -> float:
         """Token-wise operations of a step that carries prefill work."""
-        return self._linear_at(self._linear_prefill, tokens)
+        return self._linear_prefill.at(tokens)
 
     def _linear_each(self, tokens: NDArray[np.int64]) -> NDArray[np.float64]:
         """``_linear`` of each number of tokens."""
-        dense = self.surfaces().linear_prefill_s
-        last = len(dense) - 1
-        further = dense[last] + (dense[last] - dense[last - 1]) * (tokens - last)
-        return np.where(tokens <= last, dense[np.minimum(tokens, last)], further)
-
-    @staticmethod
-    def _linear_at(dense: list[float], tokens: int) -> float:
-        """Read a dense column, continued along its last slope."""
-        if tokens < len(dense):
-            return dense[tokens]
-        last = len(dense) - 1
-        return dense[last] + (dense[last] - dense[last - 1]) * (tokens - last)
+        return self._linear_prefill.each(tokens)

@@ -141,12 +141,6 @@ class Batching(Protocol):
             step: how long its steps take.
         """
 
-    def __hash__(self) -> int:
-        """Of its values: equal rules give equal steps."""
-
-    def needs(self, view: RequestView) -> int:
-        """KV blocks of a request's context and its next token."""
-
     def next_step(self, waiting: Iterable[RequestView], now: Occupancy) -> StepBatch:
         """The next step, given the waiting queue from its head and what else the instance holds.
 

@@ -1,7 +1,6 @@
 """Prompts packed into steps by the policy itself."""
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,15 +12,14 @@ PROMPTS = st.lists(st.integers(1, 3000), min_size=1, max_size=60)
 
 @settings(max_examples=30)
 @given(prompts=PROMPTS, kv_blocks=st.sampled_from([200, 300, 2500, 10**6]))
-def test_steps_shared_by_instances_are_those_of_each(prompts: list[int], kv_blocks: int) -> None:
-    """Whole prompts are packed once for all instances; where memory is short, each packs them as it can."""
+def test_every_prompt_is_computed_once_in_its_turn(prompts: list[int], kv_blocks: int) -> None:
+    """Steps hold all prompts in their order, and busy seconds are the sum of those that each step takes alone."""
     body = toy_physics(kv_blocks=kv_blocks)
     batching = toy_policy("splitwise").batching.at(None, body.step)
     steps = packed(batching, prompts, body.kv_blocks)
-    one_by_one = sum(body.step.prefill_s(step) for step in steps) / len(prompts)
-    found = packed_prefill_s(body, batching, np.array(prompts), whole=True)
-    assert found == one_by_one == packed_prefill_s(body, batching, np.array(prompts), whole=False)
     assert [new for step in steps for new, _ in step] == prompts
+    one_by_one = sum(toy_physics().step.prefill_s(step) for step in steps) / len(prompts)
+    assert packed_prefill_s(body, batching, np.array(prompts)) == one_by_one
 
 
 def test_little_memory_makes_more_steps() -> None:
@@ -30,5 +28,3 @@ def test_little_memory_makes_more_steps() -> None:
     batching = toy_policy("splitwise").batching.at(None, roomy.step)
     assert len(packed(batching, [900, 900], roomy.kv_blocks)) == 1
     assert len(packed(batching, [900, 900], short.kv_blocks)) == 2
-    alike = packed_prefill_s(roomy, batching, np.array([900]), whole=True)
-    assert packed_prefill_s(short, batching, np.array([900, 900]), whole=True) == pytest.approx(alike)

@@ -12,7 +12,7 @@ from hw_catalog.profile_files import load_profiles
 from hw_catalog.profiles import KernelProfile
 from planner.perf.beyond import continued, splits_kv
 from planner.perf.engine import as_run
-from planner.perf.lines import line, lines
+from planner.perf.lines import Column, line, lines
 from planner.perf.step_time import StepTime
 from tests.planner.toy import toy_profile
 
@@ -147,3 +147,9 @@ def test_columns_read_together_are_those_read_one_by_one(name: str, x: int) -> N
     table = TABLES[name].decode_attention_s
     knots = TABLES[name].attention_batch.tolist()
     assert lines(knots, table, x).tolist() == [line(knots, column, x) for column in table.T.tolist()]
+    column = Column(TABLES[name].tokens, TABLES[name].linear_prefill_s)
+    dense = column.dense()
+    assert [column.at(x), column.at(10 * x)] == column.each(np.array([x, 10 * x])).tolist()
+    assert column.at(min(x, len(dense) - 1)) == dense[min(x, len(dense) - 1)]
+    beyond = dense[-1] + (dense[-1] - dense[-2]) * (x + 1)
+    assert column.at(len(dense) + x) == beyond
