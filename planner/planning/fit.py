@@ -33,6 +33,8 @@ def fit(loop: PlanningLoop, refusal: NoPlan) -> Held | NoPlan:
     """
     if loop.case.scenario.objective is Objective.THROUGHPUT or refusal.reason == "no plan in time":
         return refusal
+    if not (_limited(loop) or loop.case.available or loop.drawn_w is not None):
+        return refusal  # without budgets the question is the same one
     over: list[dict[str, tuple[float, float]]] = []
     for candidate, judgement in _smallest(loop):
         loop.note("without budgets", candidate, judgement)
@@ -56,11 +58,16 @@ def _whole_watts(exceeded: dict[str, tuple[float, float]]) -> dict[str, tuple[fl
     }
 
 
+def _limited(loop: PlanningLoop) -> list[Objective]:
+    """What the scenario has budgets of, as objectives."""
+    section = loop.case.scenario.budgets
+    return [budget.objective for budget in BUDGETS.values() if getattr(section, budget.key) is not None]
+
+
 def _smallest(loop: PlanningLoop) -> Iterator[Held]:
     """The best plan, and the plan with the least of each budgeted quantity, as if nothing were limited."""
     case, section = loop.case, loop.case.scenario.budgets
-    asked = [budget.objective for budget in BUDGETS.values() if getattr(section, budget.key) is not None]
-    goals = dict.fromkeys((case.scenario.objective, *asked, *([Objective.MACHINES] if case.available else [])))
+    goals = dict.fromkeys((case.scenario.objective, *_limited(loop), *([Objective.MACHINES] if case.available else [])))
     free = section.model_copy(update=_FREE)
     markets = [case.available] if not case.available else [case.available, {}]
     for goal in goals:

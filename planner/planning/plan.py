@@ -37,6 +37,7 @@ from planner.results.evidence import Judgement, NoPlan, ValidatedPlan
 from planner.results.picture import Bought, Picture
 from planner.results.plan import CandidatePlan
 from planner.scenario import Scenario
+from planner.scenario.objectives import Objective
 from planner.simulator.judge import Note
 from planner.simulator.outages import absent, outage
 from planner.simulator.sketch import sketch
@@ -107,8 +108,9 @@ def plan(
 
 def _warnings(searched: Searched, best: ValidatedPlan, struck: tuple[str, ...]) -> tuple[str, ...]:
     """What a buyer must know, of the search first."""
+    most = best.objective == Objective.THROUGHPUT
     stopped = (words for contender in searched.contenders for words in by_clock(contender.loop.clocked))
-    return tuple(dict.fromkeys((*stopped, *unsure_of_load(best.margin), *struck, *best.warnings)))
+    return tuple(dict.fromkeys((*stopped, *unsure_of_load(best.margin, most=most), *struck, *best.warnings)))
 
 
 def _tell(table: Table, progress: Progress, words: str, done_frac: float) -> None:

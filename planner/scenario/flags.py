@@ -16,6 +16,9 @@ PROMPT_SPREAD, OUTPUT_SPREAD = 4.0, 3.5
 """95th percentile over median where only a median is given: assumed to be as in the Azure conversation trace of 2023
 (measured there, n = 19,366; the code trace of the same day has 5.0 and 6.9)."""
 
+ONE = ("1", "1.0")
+"""Medians of which nothing is assumed: one token is all that a classifier answers."""
+
 _HEAD = """\
 # Written by `phasewise plan --save`. Every key: docs/scenario.md.
 # A trace of yours (workload.trace) says more than lengths.
@@ -162,9 +165,10 @@ def _missing(flags: Flags) -> list[str]:
 
 
 def _length(word: str, ratio: float) -> dict[str, float]:
-    """Median and 95th percentile."""
+    """Median and 95th percentile; a single token is all there is of it."""
     median, colon, p95 = word.partition(":")
     middle = _number(median)
+    ratio = 1.0 if word in ONE else ratio
     return {"median_tokens": middle, "p95_tokens": _number(p95) if colon else _number(f"{middle * ratio:g}")}
 
 
@@ -188,7 +192,10 @@ def _places(flags: Flags) -> dict[tuple[str | int, ...], str]:
 def assumed(flags: Flags) -> tuple[str, ...]:
     """What was not asked and had to be assumed, a sentence each."""
     spread = (("prompt", "prompts", PROMPT_SPREAD), ("output", "answers", OUTPUT_SPREAD))
-    single = [(what, ratio) for name, what, ratio in spread if (word := getattr(flags, name)) and ":" not in word]
+    single = [
+        (what, ratio) for name, what, ratio in spread
+        if (word := getattr(flags, name)) and ":" not in word and word not in ONE
+    ]  # fmt: skip
     return tuple(
         f"the 95th percentile of {what} is assumed to be {ratio:g} times the median, as in azure-conv-2023"
         for what, ratio in single
