@@ -7,7 +7,7 @@ from dataclasses import replace
 from planner.report.bill import bill_rows
 from planner.report.page import Cell, Lines, Page, Section, Table, Tile, columns, section
 from planner.report.schedule_words import J_PER_KWH
-from planner.report.words import amount, dollars, percent
+from planner.report.words import amount, dollars, percent, planned_load
 from planner.results.difference import Change, Diff, Move, Purchase
 from planner.results.evidence import Evidence
 from planner.schedules.compare import ScheduleDiff
@@ -124,8 +124,8 @@ def _purchases(found: Diff) -> Table:
 def _change(change: Change) -> tuple[Cell, ...]:
     """One pool, before and after."""
     was, will = (number(pool.machines) if pool else "none" for pool in (change.before, change.after))
-    load = percent(change.after.load_frac) if change.after else ""
-    return _SIGNS[change.sign], change.pool, was, will, load
+    worked = planned_load(change.after.load_frac) if change.after else ""
+    return _SIGNS[change.sign], change.pool, was, will, worked
 
 
 def _totals(found: Diff) -> Table:

@@ -26,7 +26,7 @@ from planner.report.phases import phases
 from planner.report.power import expected_words, layout_words, powered
 from planner.report.rows import row_section, standing_words
 from planner.report.screen import Screen, facts, more, objectives_part, pools_part, rows_part, warned
-from planner.report.words import budget, dollars, peak_words, percent, policy_words
+from planner.report.words import budget, dollars, peak_words, percent, planned_load, policy_words
 from planner.results.choice import Choice, priced
 from planner.results.evidence import Excuse, Judgement, NoPlan, ValidatedPlan
 from planner.results.picture import Picture
@@ -203,7 +203,7 @@ def pools_table(candidate: CandidatePlan, picture: Picture | None) -> Table:
         machine = f"{spec.machine} ({what.machine_gpus} {what.gpu})" if what else spec.machine
         rows.append((
             spec.role, machine, layout_words(spec), number(pool.instances), number(pool.machines), *worth,
-            number(sum(pool.rate_req_per_s.values())), percent(pool.load_frac), percent(pool.kv_load_frac),
+            number(sum(pool.rate_req_per_s.values())), planned_load(pool.load_frac), planned_load(pool.kv_load_frac),
         ))  # fmt: skip
     worth_headings = ("#cost", "#rated") if parts else ()
     headings = (

@@ -82,6 +82,11 @@ def change(objective: Objective | str, value: float) -> str:
     return ("+" if value > 0 else "-") + valued(objective, abs(value))
 
 
+def planned_load(frac: float) -> str:
+    """The planned load of a pool; beyond its capacity it is an estimate: whether it is carried is simulated."""
+    return percent(frac) if frac <= 1 else f"est. {percent(frac)}"
+
+
 def spares_down(spare_machines: int) -> str:
     """That a load margin is what a plan carries with its spare machines down; nothing where it has none."""
     return f" with {plural(spare_machines, 'spare machine')} down" if spare_machines else ""

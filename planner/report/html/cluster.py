@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from planner.perf.layout import Role
 from planner.report.html.drawings import drawn, put, svg, tip
-from planner.report.words import percent, rate
+from planner.report.words import planned_load, rate
 from planner.results.picture import Bought, Picture
 from planner.results.plan import CandidatePlan, Pool
 from workloads.counts import number, plural, watts
@@ -130,10 +130,9 @@ def _pool(drawing: Element, box: _Box) -> None:
     put(drawing, "text", kind, x=box.x_px + box.width_px - 10, y=box.y_px + 19, text_anchor="end", css="strong")
     layout = f"{plural(pool.instances, 'instance')} of {pool.spec.layout.name}{_knobs(pool)}"
     put(drawing, "text", layout, x=box.x_px + 10, y=box.y_px + 37)
-    load = (
-        f"{rate(sum(pool.rate_req_per_s.values()))} · load {percent(pool.load_frac)} · KV {percent(pool.kv_load_frac)}"
-    )
-    put(drawing, "text", load, x=box.x_px + 10, y=box.y_px + 53, css="quiet")
+    served, loads = rate(sum(pool.rate_req_per_s.values())), (pool.load_frac, pool.kv_load_frac)
+    work = "{} · load {} · KV {}".format(served, *map(planned_load, loads))
+    put(drawing, "text", work, x=box.x_px + 10, y=box.y_px + 53, css="quiet")
     if what:
         right = box.x_px + box.width_px - 10
         put(drawing, "text", f"{watts(what.rated_w)} each", x=right, y=box.y_px + 53, text_anchor="end",

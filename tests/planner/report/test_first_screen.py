@@ -7,7 +7,7 @@ import pytest
 from planner.report.figures import figure_lines, figure_tiles, figures_of, together
 from planner.report.headlines import about_of, headline_of, machine_words
 from planner.report.page import Page
-from planner.report.plans import plan_page, simulation_page
+from planner.report.plans import plan_page, pools_table, simulation_page
 from planner.report.schedule_words import saved_words
 from planner.report.screen import LINES, facts
 from planner.results.bill import MONTH_H
@@ -157,3 +157,12 @@ def test_a_load_margin_tells_which_machines_are_down() -> None:
 def test_a_saving_of_nothing_is_no_saving(value: float, words: str) -> None:
     """What rounds to nothing is neither saved nor taken."""
     assert saved_words(value, 100.0, "money") == words
+
+
+def test_a_load_beyond_capacity_is_told_as_an_estimate() -> None:
+    """A pool that the simulator shows to carry more than was estimated has no load of 112 %: that is the estimate's."""
+    pools = plans.candidate().pools
+    over = replace(plans.candidate(), pools=(replace(pools[0], load_frac=1.12), *pools[1:]))
+    said = [row[-2] for row in pools_table(over, None).rows]
+    assert said[0] == "est. 112 %"
+    assert not any(str(words).startswith("est.") for words in said[1:])
