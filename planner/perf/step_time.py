@@ -2,11 +2,9 @@
 
 step = overhead + linear(tokens) + Σ prefill_attention(new, past) + decode_attention(batch, mean context) + mixed
 
-``mixed`` is what a step with both prompts and decodes takes beyond its parts.
-
-The tables are read as they were measured, dips and tile steps included; between knots they are interpolated
-linearly, beyond the last knot continued along the last segment (the ``max_`` properties say where that is); decode
-attention beyond the last context is read at equal total tokens (``perf/beyond.py``).
+``mixed`` is what a step with both prompts and decodes takes beyond its parts. Tables are read as they were measured,
+dips and tile steps included, linearly between knots and on along the last segment (``max_`` properties say where that
+is); decode attention beyond the last context is read at equal total tokens (``perf/beyond.py``).
 """
 
 from bisect import bisect_right
@@ -100,13 +98,10 @@ class StepTime:
         """Everything the step time is computed from, as arrays."""
         if self._surfaces is None:
             self._surfaces = Surfaces(
-                profile=self.profile,
-                linear_prefill_s=self._linear_prefill.dense(),
-                linear_decode_s=self._linear_decode.dense(),
-                prefill_ratio=self._prefill_ratio,
-                decode_ratio=self._decode_ratio,
-                mixed_ratio=self._mixed_ratio,
-            )
+                profile=self.profile, linear_prefill_s=self._linear_prefill.dense(),
+                linear_decode_s=self._linear_decode.dense(), prefill_ratio=self._prefill_ratio,
+                decode_ratio=self._decode_ratio, mixed_ratio=self._mixed_ratio,
+            )  # fmt: skip
         return self._surfaces
 
     @property
@@ -225,6 +220,23 @@ class StepTime:
         ways_s = self.ways_s(every) - self.ways_s(mine)
         return self.prefills_s(prompts, beside, mean_context_tokens)[back] + others_s + ways_s
 
+    def packed_s(
+        self, chunk: tuple[NDArray[np.int64], NDArray[np.int64]], tokens: NDArray[np.int64],
+        batch: NDArray[np.int64], mean_context_tokens: float,
+    ) -> NDArray[np.float64]:  # fmt: skip
+        """(steps,) seconds of steps that are filled with chunks of one kind each, parts of a chunk counted as such.
+
+        Args as for ``filled_s``; chunk: (steps,) tokens of one, at least one, and (steps,) tokens before it.
+        """
+        beside, back = np.unique(batch, return_inverse=True)
+        decodes = np.array([self._decode_attention_s(b, mean_context_tokens) if b else 0.0 for b in beside.tolist()])
+        every, ratio = (
+            tokens - (-batch // self.ranks),
+            self._prefill_ratio * np.where(batch > 0, self._mixed_ratio, 1.0),
+        )
+        attention = self._attend_each(*chunk) * (tokens / chunk[0]) + decodes[back]
+        return np.asarray(self._overhead_s + ratio * (self._linear_each(every) + attention) + self.ways_s(every))
+
     def chunk_segments(
         self, new: int, past: int, count: int, batch: int = 0, context_tokens: float = 0
     ) -> list[Segment]:
@@ -294,8 +306,7 @@ class StepTime:
 
     def decode_s(self, batch: int, mean_context_tokens: float) -> float:
         """Seconds of a decode-only step of ``batch`` requests."""
-        first, _, _ = self.decode_segments(batch, mean_context_tokens, 1)[0]
-        return first
+        return self.decode_segments(batch, mean_context_tokens, 1)[0][0]
 
     def decode_segments(self, batch: int, mean_context_tokens: float, steps: int) -> list[Segment]:
         """Durations of ``steps`` consecutive decode-only steps, as arithmetic sequences.

@@ -161,6 +161,14 @@ class StreamTime(StepTime):
         each = zip(new.tolist(), past.tolist(), strict=True)
         return np.array([self.prefill_s([prompt], batch, context_tokens) for prompt in each])
 
+    def packed_s(
+        self, chunk: tuple[NDArray[np.int64], NDArray[np.int64]], tokens: NDArray[np.int64],
+        batch: NDArray[np.int64], mean_context_tokens: float,
+    ) -> NDArray[np.float64]:  # fmt: skip
+        """(steps,) seconds of steps that hold as many whole chunks of one kind as their tokens are."""
+        each = zip(*(every.tolist() for every in (*chunk, tokens // chunk[0], batch)), strict=True)
+        return np.array([self.prefill_s([(new, past)] * n, b, b * mean_context_tokens) for new, past, n, b in each])
+
     def drains_s(
         self, new: NDArray[np.int64], past: NDArray[np.int64], batch: int, context_tokens: float
     ) -> NDArray[np.float64]:  # fmt: skip

@@ -25,6 +25,9 @@ Key = tuple[Variant, str]
 CLOSE_FRAC = 0.02
 """A first plan so much worse than the best may be the better one after a search around it."""
 
+CROWDED_FRACS = (CLOSE_FRAC, 0.07, 0.15)
+"""How much busier than is estimated instances are tried, until the machines left are worth less than the best plan."""
+
 _LIKELY_FRAC = 0.2
 """Share by which an estimate may be worse than the best one and be looked at in a copy before the best has a plan."""
 
@@ -269,13 +272,18 @@ def _worth_trying(contender: Contender, best: float) -> CandidatePlan | None:
     loop = contender.loop
     if contender.optimum is None:
         return None
-    ratio = abs(best / contender.full) if best < 0 else contender.full / best
-    ratio *= 1 + CLOSE_FRAC
     if best < 0:
-        return faster(contender.optimum, ratio, loop.options)
-    crowded = replace(NO_HEADROOM, prefill_frac=ratio, decode_frac=ratio, mixed_frac=ratio)
-    solution = loop.canonical(loop.problem(crowded))
-    return None if solution.allocation is None else balanced(loop.lifted(solution, crowded), loop.options, loop.least)
+        return faster(contender.optimum, abs(best / contender.full) * (1 + CLOSE_FRAC), loop.options)
+    for more_frac in CROWDED_FRACS:  # one machine less may take much more than a nearly as good estimate
+        ratio = contender.full / best * (1 + more_frac)
+        crowded = replace(NO_HEADROOM, prefill_frac=ratio, decode_frac=ratio, mixed_frac=ratio)
+        solution = loop.canonical(loop.problem(crowded))
+        if solution.allocation is None:
+            return None
+        less = balanced(loop.lifted(solution, crowded), loop.options, loop.least)
+        if worth(loop, less) < best:
+            return less
+    return None
 
 
 _REFUSALS = ("not validated", "no plan in time", "infeasible")

@@ -148,13 +148,13 @@ def test_nines_of_all_models_are_sums_held_against_the_stock() -> None:
 
 
 @pytest.mark.slow
-def test_twelve_owned_machines_and_rented_ones_stand_in_one_row() -> None:
-    """Two models, two tiers, 0.999, 120 kW: all owned machines serve, others are rented, one row holds them all."""
+def test_machines_of_two_models_stand_in_one_row_at_three_nines() -> None:
+    """Two models, two tiers, 0.999, 120 kW: the owned machines suffice, none is rented, and one row holds them all."""
     answer = plan_fleet(read_fleet(Fleet.load(EXAMPLES / "shared-row.yaml")), progress=quiet)
     assert isinstance(answer, FleetPlan), answer
     bought = machines_of(each.plan.candidate for each in answer.models)
     assert bought["dgx-h100"] <= 12
-    assert bought["dgx-a100"] > 0
+    assert bought["dgx-a100"] == 0  # a bound that was none, 102 % of what chat's instances carry, once asked for five
     assert answer.power is not None
     assert answer.power.fits
     assert answer.totals.power_w > 120_000  # more is rated than the row bears: it is oversubscribed
