@@ -173,12 +173,16 @@ def plan(
     from planner.files.plan_file import no_plan_text, plan_text, write_plan
     from planner.planning import plan as planning  # only once the input is known to be good: it is slow to import
     from planner.planning.choices import Depth
+    from planner.planning.manifests import unstartable
     from planner.report.plans import no_plan_page, plan_page
     from planner.results.evidence import NoPlan
 
     with progress(quiet=quiet) as tell:
         tell("reading", 0.0)
         read = planning.read(question)
+    for words in unstartable(read):
+        note(f"phasewise: {words}", quiet=quiet)
+    with progress(quiet=quiet) as tell:
         every = Depth.FULL if depth.alternatives else Depth.SHORT
         answer = planning.plan(read, progress=tell, with_growth=depth.verbose, depth=every)
     digests, parts = planning.digests(read), _parts(depth)

@@ -1,7 +1,7 @@
 """The neutral plan: what runs, how often, on what, with which engine flags; every stack says it in its own way."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from planner.errors import BadInput
@@ -121,15 +121,11 @@ def deployment(
     candidate = answer.candidate if isinstance(answer, ValidatedPlan) else answer
     status = "validated" if isinstance(answer, ValidatedPlan) else "unvalidated"
     ways = {way.pool: way for way in (answer.served if isinstance(answer, ValidatedPlan) else served)}
-    order = list(Role)
-    pools = sorted(candidate.pools, key=lambda p: (order.index(p.spec.role), p.spec.name))
-    if missing := [p.spec.name for p in pools if p.spec.name not in ways]:
+    if missing := [p.spec.name for p in candidate.pools if p.spec.name not in ways]:
         raise BadInput(*(f"{name}: the plan does not say what it is served with; plan again" for name in missing))
-    first = ways[pools[-1].spec.name]  # prefill workers stand first, these decode
-    shared = first.checkpoint if len({way.checkpoint for way in ways.values()}) > 1 else ""
-    instances = {
-        p.spec.name: replace(_instance(p, ways[p.spec.name], scenario, model), served_as=shared) for p in pools
-    }
+    pools = _in_order(candidate)
+    first = ways[pools[-1].spec.name]
+    instances = _instances(candidate, ways, scenario, model)
     if found := _problems(instances, model, scenario):
         raise BadInput(*found)
     several = {role: sum(p.spec.role is role for p in pools) > 1 for role in Role}
@@ -155,6 +151,29 @@ def deployment(
         weights_bytes=max(model.weight_bytes(way.dtype) for way in ways.values()),
         differences=tuple(differences), workers=tuple(workers), cells=candidate.cells,
     )  # fmt: skip
+
+
+def refusals(
+    candidate: CandidatePlan, scenario: Scenario, *, model: ModelSpec, served: Sequence[Served]
+) -> tuple[str, ...]:
+    """Why no manifest of an engine is written for a candidate, whatever the stack; arguments as of ``deployment``."""
+    return _problems(_instances(candidate, {way.pool: way for way in served}, scenario, model), model, scenario)
+
+
+def _in_order(candidate: CandidatePlan) -> list[Pool]:
+    """Pools as manifests have them: prefill workers first, those that decode last."""
+    order = list(Role)
+    return sorted(candidate.pools, key=lambda p: (order.index(p.spec.role), p.spec.name))
+
+
+def _instances(
+    candidate: CandidatePlan, ways: Mapping[str, Served], scenario: Scenario, model: ModelSpec
+) -> dict[str, Instance]:
+    """One instance of each pool, by the pool's name."""
+    pools = _in_order(candidate)
+    first = ways[pools[-1].spec.name]
+    shared = first.checkpoint if len({way.checkpoint for way in ways.values()}) > 1 else ""
+    return {p.spec.name: replace(_instance(p, ways[p.spec.name], scenario, model), served_as=shared) for p in pools}
 
 
 def _instance(pool: Pool, served: Served, scenario: Scenario, model: ModelSpec) -> Instance:

@@ -9,6 +9,7 @@ from planner.planning.late import stays_late, without_late
 from planner.planning.learned import by_clock
 from planner.planning.local_search import climb, descend, evaluations
 from planner.planning.loop import PlanningLoop, no_plan
+from planner.planning.manifests import refused
 from planner.planning.plausibility import peak_shares
 from planner.planning.shrink import Held, improve, slower, stretch
 from planner.planning.splits import split_anew
@@ -188,7 +189,7 @@ def _certified(loop: PlanningLoop, held: Held, neighbours: tuple[Neighbour, ...]
         provenance=shares,
         sources=sources,
         accuracy=measured_against(case, candidate),
-        warnings=(*by_clock(loop.clocked), *doubts(case, candidate)),
+        warnings=(*by_clock(loop.clocked), *doubts(case, candidate), *refused(case, candidate)),
         peaks=peak_shares(case, candidate, judgement),
         alternatives=tradeoffs(loop, candidate),
         served=served_as(case, candidate),

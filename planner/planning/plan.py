@@ -16,6 +16,7 @@ from planner.planning.learned import by_clock
 from planner.planning.limits import over_budget, over_row
 from planner.planning.load_margin import unsure_of_load
 from planner.planning.loop import PlanningLoop
+from planner.planning.manifests import unstartable
 from planner.planning.other_growth import other_growth
 from planner.planning.recount import recounted
 from planner.planning.refusals import unserved, unstruck
@@ -251,9 +252,11 @@ def check(question: Scenario | Inputs) -> CheckReport:
     Raises:
         BadInput, CatalogError, WorkloadError: something it names is missing or broken.
     """
-    cases = cases_of(inputs_of(question))
+    inputs = inputs_of(question)
+    cases = cases_of(inputs)
     cells_of(cases)
-    return checked(cases, tuple(d for case in cases for d in serving_doubts(case, (o.spec for o in case.options))))
+    served = (d for case in cases for d in serving_doubts(case, (o.spec for o in case.options)))
+    return checked(cases, (*served, *unstartable(inputs)))
 
 
 def checked(cases: Sequence[Case], warnings: tuple[str, ...] = ()) -> CheckReport:

@@ -16,10 +16,7 @@ def weights_doubt(model: ModelSpec, dtype: str, named: str | None) -> Iterator[s
     if named:
         yield f"weights: {named}, as model.checkpoint says; what it holds is not known to phasewise"
     else:
-        yield (
-            f"weights: no public checkpoint of {model.name} in {dtype} is known; its sizes are assumed, and `export` "
-            "asks for model.checkpoint"
-        )
+        yield f"weights: no public checkpoint of {model.name} in {dtype} is known; its sizes are assumed"
 
 
 def check_named(named: str | None, model: str, dtypes: Collection[str]) -> None:
