@@ -27,7 +27,7 @@ def choices_section(plan: ValidatedPlan) -> Iterator[Section]:
     extra = () if objective is Objective.COST else (f"#{objective.value}",)
     headings = columns(
         "weights", "KV cache", "engine", "policy", *extra, "#at best", "#cost", "#rated", "#machines", "#tokens/s/GPU",
-        "#tokens/s/user", "#$/M in", "#$/M out", "evidence",
+        "#tokens/s/user", "#$/M in", "#$/M out", "~evidence",
     )  # fmt: skip
     table = Table(columns=headings, rows=[_cells(plan, row, objective) for row in plan.choices], caption="alternatives")
     words = Lines(lines=tuple(_words(plan)))

@@ -46,19 +46,38 @@ def _page(found: Sequence[Best], rows: Sequence[Row]) -> Page:
         these = [r for r in rows if (r.reading, r.workload) == (name, workload)]
         draws = (_frontier, _edge, _splits) if these else ()
         charts = [draw(these, f"{name}-{workload}") for draw in draws]
-        sections.append(Section(name=f"{name}-{workload}", title=f"{workload}, {name}", blocks=[*charts, _best(mine)]))
+        sections.append(
+            Section(
+                name=f"{name}-{workload}",
+                title=f"{workload}, {name}",
+                blocks=[*(c for c in charts if c.spec["series"]), _best(mine)],
+            )
+        )
     return Page(
         title="Splitwise, the provisioning grid",
         verdict="GRID",
         good=True,
-        headline=f"Every design and split of Splitwise: {number(points)} clusters, each judged",
+        headline=_answer(found),
         about=f"BLOOM-176B; {RATE_REQ_PER_S} req/s, and the price and power of 40 DGX-H100; two minutes",
         tiles=[
-            Tile(label="Clusters", value=number(points), note="simulated, of every design and split"),
+            Tile(label="Clusters", value=number(points), note="judged, of every design and split"),
             Tile(label="Answers", value=number(len(found)), note="best clusters, one for each design and problem"),
         ],
         sections=sections,
     )
+
+
+def _answer(found: Sequence[Best]) -> str:
+    """The best design of every problem of the first workload and reading."""
+    if not found:
+        return "No cluster holds"
+    first, top = (found[0].reading, found[0].workload), dict[str, Best]()
+    for b in (b for b in found if (b.reading, b.workload) == first):
+        most, sofar = b.problem in BUDGETS, top.get(b.problem)
+        if sofar is None or (b.value > sofar.value if most else b.value < sofar.value):
+            top[b.problem] = b
+    told = "; ".join(f"{problem} {b.design}, {number(b.value)} with {b.clusters[0]}" for problem, b in top.items())
+    return f"Best designs for {first[1]}, {first[0]}: {told}"
 
 
 def _best(found: Sequence[Best]) -> Table:

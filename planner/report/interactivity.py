@@ -22,7 +22,8 @@ def of_choices(rows: Sequence[Choice]) -> Chart | None:
     groups: dict[str, list[Spot]] = {}
     for row in rows:
         if row.user_tokens_per_s is not None:
-            what = f"{row.variant.dtype} {row.engine} {row.policy}"
+            formats = dict.fromkeys((row.variant.dtype, row.variant.kv_dtype))
+            what = f"{'/'.join(formats)} {row.engine} {row.policy}"
             group = groups.setdefault(words.get(row.standing, "not simulated"), [])
             group.append((what, row.user_tokens_per_s, row.gpu_tokens_per_s))
     return _chart(groups, "of the plan and of what it was compared with")
@@ -46,10 +47,10 @@ def _chart(groups: dict[str, list[Spot]], whose: str) -> Chart | None:
         return None
     series: list[dict[str, Any]] = []
     for hue, name in enumerate(_GROUPS):
-        spots = {user: gpu for _, user, gpu in sorted(groups.get(name, ()), key=lambda spot: spot[1:])}
+        spots = sorted({spot[1:] for spot in groups.get(name, ())})
         if spots:
-            made = line(name, short(list(spots.values())), hue)
-            series.append({**made, "x": short(list(spots)), "points": 10, "hollow": name in _HOLLOW})
+            made = line(name, short([gpu for _, gpu in spots]), hue)
+            series.append({**made, "x": short([user for user, _ in spots]), "points": 10, "hollow": name in _HOLLOW})
     named = {}
     for what, user, gpu in (spot for name in reversed(_GROUPS) for spot in groups.get(name, ())):
         named[f"{user:.3g}", f"{gpu:.3g}"] = {"x": user, "y": gpu, "label": what}

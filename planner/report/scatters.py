@@ -1,6 +1,6 @@
 """Predictions against measured runs, point by point: one chart a metric, and the band that holds most of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -30,8 +30,8 @@ def accuracy_page(found: Accuracy) -> Page:
         title="accuracy",
         verdict="COMPARED" if rows else "NOTHING COMPARED",
         good=rows > 0,
-        headline=f"{plural(rows, 'measured run')} replayed, {plural(len(found.excluded), 'row')} left out",
-        about="predicted by the simulator as each run was served",
+        headline=_answer(rows, mine),
+        about=f"predicted by the simulator as each run was served; {plural(len(found.excluded), 'row')} left out",
         tiles=[_tile(metric, values) for metric, values in mine.items() if values],
         sections=(
             Section(
@@ -43,14 +43,23 @@ def accuracy_page(found: Accuracy) -> Page:
     )  # fmt: skip
 
 
+def _answer(rows: int, values: Mapping[str, Sequence[ComparedValue]]) -> str:
+    """How far predictions are from what was measured: median errors."""
+    errors = [f"{METRICS[metric][0]} {_error(some)}" for metric, some in values.items() if some]
+    return f"{plural(rows, 'measured run')} replayed" + (f"; median errors: {'; '.join(errors)}" if errors else "")
+
+
+def _error(values: Sequence[ComparedValue]) -> str:
+    return percent(float(np.median(np.abs(np.array(_ratios(values)) - 1))))
+
+
 def _ratios(values: Sequence[ComparedValue]) -> list[float]:
     return [v.predicted_value / v.measured_value for v in values]
 
 
 def _tile(metric: str, values: Sequence[ComparedValue]) -> Tile:
     """The median error of a metric."""
-    median = float(np.median(np.abs(np.array(_ratios(values)) - 1)))
-    return Tile(label=METRICS[metric][0], value=percent(median), note=f"median error of {number(len(values))} values")
+    return Tile(label=METRICS[metric][0], value=_error(values), note=f"median error of {number(len(values))} values")
 
 
 def _scatter(metric: str, values: Sequence[ComparedValue]) -> Chart:

@@ -7,16 +7,22 @@ from typing import Any
 import pytest
 
 from planner.report.frontiers import frontier_page
+from planner.report.grids import grid_page
 from planner.report.plans import no_plan_page, plan_page, simulation_page
+from planner.report.scatters import accuracy_page
 from planner.report.schedules import timetable_page
 from planner.report.sweeps import whatif_page
 from tests.browser.conftest import Opened
 from tests.planner import plans
 from tests.planner.pictures import picture
+from tests.planner.planning.test_oversubscribe import study
+from tests.planner.report.test_scatters import found as predicted
+from tests.planner.reproduce.test_grid import row as held
 from tests.planner.sweeps import frontier, whatif
 from tests.planner.weeks import timetable
 
 Open = Callable[..., Opened]
+MANY = predicted([1.0, 1.1, 0.9, 1.2])
 PLAN = plan_page(plans.plan(), plans.scenario(), picture())
 PAGES = {
     "plan": PLAN,
@@ -25,6 +31,11 @@ PAGES = {
     "whatif": whatif_page(whatif()),
     "frontier": frontier_page(frontier()),
     "week": timetable_page(timetable(), plans.scenario()),
+    "row": plan_page(replace(plans.plan(), power=study()), plans.scenario(), picture()),
+    "accuracy": accuracy_page(
+        replace(MANY, values=(*MANY.values, *(replace(v, predicted_value=9) for v in MANY.values)))
+    ),
+    "grid": grid_page([held("Splitwise-HH", n, ".x" * n) for n in (3, 9)] + [held("Splitwise-HA", 5, "..xxx")]),
 }
 
 INKED = """() => [...document.querySelectorAll("figure.chart canvas")].map((c) => {
@@ -76,7 +87,18 @@ def test_report_is_drawn_in_silence(opened: Open, name: str, scheme: str) -> Non
 
 @pytest.mark.parametrize(
     ("name", "width"),
-    [("plan", 360), ("plan", 900), ("plan", 1200), ("whatif", 800), ("frontier", 360), ("week", 360), ("week", 900)],
+    [
+        ("plan", 360),
+        ("plan", 900),
+        ("plan", 1200),
+        ("whatif", 800),
+        ("frontier", 360),
+        ("week", 360),
+        ("week", 900),
+        ("row", 360),
+        ("accuracy", 360),
+        ("grid", 900),
+    ],
 )
 def test_nothing_lies_on_anything(opened: Open, name: str, width: int) -> None:
     """At any width nothing scrolls sideways, tables and links included, and no words lie on others or stick out."""
@@ -134,6 +156,17 @@ def test_report_works_by_keyboard(opened: Open) -> None:
     assert "6 s" in tab.inner_text("#live")
     assert "decode/dgx-a100/tp8" in tab.inner_text("#live")
     tab.keyboard.press("0")
+
+
+def test_points_above_each_other_are_all_drawn(opened: Open) -> None:
+    """Runs with the same measured value stand above each other: a chart has a place for each, one beside the other."""
+    tab = opened(PAGES["accuracy"]).tab
+    tab.focus("[data-chart^=scatter] .plot")
+    seen = set()
+    for _ in range(4):
+        tab.keyboard.press("ArrowRight")
+        seen.add(tab.inner_text("#live"))
+    assert len(seen) == 4
 
 
 def test_series_can_be_put_out_of_sight(opened: Open) -> None:

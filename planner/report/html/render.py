@@ -13,7 +13,7 @@ from planner.report.page import Cell, Chart, Chip, Column, Page, Picker, Table
 
 _SCRIPTS = ("uPlot.iife.min.js", "page.js")
 _INSIDE = ("page.css", "uPlot.min.css", *_SCRIPTS)
-_NARROW = 44
+_NARROW = 40
 """Letters that fit side by side on a phone of 400 pixels."""
 _BROAD = 86
 """Letters that fit side by side on a tablet of 900 pixels."""

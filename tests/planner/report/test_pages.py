@@ -142,7 +142,7 @@ def test_throughput_is_shown_against_interactivity() -> None:
 
 
 def test_a_plan_stands_among_what_it_was_compared_with() -> None:
-    """The chart tells the plan, validated rows and rows that were not simulated apart."""
+    """The chart tells the plan, validated rows and rows that were not simulated apart, and draws equal speeds each."""
     own = Choice(
         variant=Variant(dtype="bf16", kv_dtype="bf16", profile_set="any"), engine="vllm", engine_version="0.24",
         policy="splitwise", allowed=True, standing=Standing.CHOSEN, objective_value=1.0, bound=None, cost_usd_per_h=1.0,
@@ -153,10 +153,12 @@ def test_a_plan_stands_among_what_it_was_compared_with() -> None:
         own,
         replace(own, standing=Standing.VALIDATED, gpu_tokens_per_s=500.0),
         replace(own, standing=Standing.BOUND),
+        replace(own, standing=Standing.BOUND, gpu_tokens_per_s=700.0),
     )
     chart = of_choices(rows)
     assert chart
     assert [line["label"] for line in chart.spec["series"]] == ["this plan", "validated", "not simulated"]
+    assert [line["values"] for line in chart.spec["series"]] == [[300.0], [500.0], [300.0, 700.0]]
     assert {point["label"] for point in chart.spec["points"]} == {"bf16 vllm splitwise"}
     assert of_choices(rows[:1]) is None
     assert of_choices((own, replace(own, user_tokens_per_s=None))) is None

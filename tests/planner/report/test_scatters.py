@@ -30,7 +30,9 @@ def charts(page: Page) -> dict[str, Chart]:
 @pytest.mark.parametrize("metric", METRICS)
 def test_every_value_is_a_point(metric: str) -> None:
     """Each engine's runs stand at (measured, predicted), on logarithmic axes; metrics without values have no chart."""
-    drawn = charts(accuracy_page(found([1.0, 1.1, 0.9, 1.2], metric)))
+    page = accuracy_page(found([1.0, 1.1, 0.9, 1.2], metric))
+    assert page.headline == f"4 measured runs replayed; median errors: {METRICS[metric][0]} 10 %"
+    drawn = charts(page)
     assert list(drawn) == [f"scatter-{metric}"]
     (chart,) = drawn.values()
     points = [each for each in chart.spec["series"] if each.get("points")]

@@ -31,11 +31,15 @@
 
   // --- data
   const nine = (share) => -Math.log10(1 - Math.min(share, 0.9999));
+  const apart = (xs) => { // a joined table has one place for each x: points above each other get places beside each other
+    const seen = new Map();
+    return xs.map((x) => { const n = seen.get(x) || 0; seen.set(x, n + 1); return x + n * 1e-6 * (Math.abs(x) || 1); });
+  };
   const table = (spec) => {
     const own = spec.series.some((s) => s.x);
     const rows = spec.series.map((s) => (spec.yUnit === "nines" ? s.values.map(nine) : s.values));
     if (!own) return [spec.x, ...rows];
-    return uPlot.join(spec.series.map((s, i) => [s.x, rows[i]]));
+    return uPlot.join(spec.series.map((s, i) => [apart(s.x), rows[i]]));
   };
 
   // --- what is drawn besides the lines
@@ -62,8 +66,14 @@
       c.fillStyle = css("--ink"); c.font = "bold " + 12 * devicePixelRatio + "px system-ui, sans-serif"; c.textBaseline = "bottom"; c.textAlign = "left";
       const long = c.measureText(p.label).width, from = x + far + long < left + width ? x + far : Math.max(left, x - far - long);
       let at = y - far / 2 - tall > top ? y - far / 2 : y + 2 * far; // whole, below its point where the edge is near
+      const near = at;
       while (told.some((box) => from < box.to && from + long > box.from && Math.abs(at - box.at) < tall)) at += tall;
       told.push({ from, to: from + long, at });
+      if (at !== near) { // a label that had to move is tied to its point
+        const edge = x < from ? from - far / 5 : x > from + long ? from + long + far / 5 : x;
+        c.strokeStyle = css("--quiet"); c.lineWidth = devicePixelRatio;
+        c.beginPath(); c.moveTo(x, y + far / 2); c.lineTo(edge, at - (edge === x ? tall : tall / 2)); c.stroke();
+      }
       c.fillText(p.label, from, at);
     });
     (spec.levels || []).forEach((level) => {
