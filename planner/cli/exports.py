@@ -49,6 +49,7 @@ def export(
 ) -> None:
     """Write a plan.json for a serving stack, as CSV or as Markdown."""
     from planner.files import texts
+    from planner.resolve.prices import prices_of
     from planner.schedules.opened import open_schedule
 
     expect_writable(plan, out=out)
@@ -59,7 +60,7 @@ def export(
     if format is Stack.KEDA:
         raise BadInput(f"--format keda: {plan} holds one load; expected a plan over time")
     if format is Stack.CSV:
-        text = texts.as_csv(file.plan)
+        text = texts.as_csv(file.plan, prices_of(file.scenario))
     elif format is Stack.MARKDOWN:
         text = texts.as_markdown(file.plan, file.scenario)
     else:

@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from io import StringIO
 
 from planner.results.evidence import ValidatedPlan
@@ -13,16 +13,21 @@ from workloads.counts import number, plural, watts
 
 _COLUMNS = (
     "status", "role", "machine", "machines", "instances", "tp", "pp", "dp", "ep", "kvp", "chunk_tokens", "clock_mhz",
-    "cap_w", "cells", "rate_req_per_s", "load_frac", "kv_load_frac", "dtype", "kv_dtype", "engine", "engine_version",
-    "checkpoint",
+    "cap_w", "cells", "price_usd_per_h", "cost_usd_per_h", "rate_req_per_s", "load_frac", "kv_load_frac", "dtype",
+    "kv_dtype", "engine", "engine_version", "checkpoint",
 )  # fmt: skip
 
 
 _FORMULA = ("=", "+", "-", "@")
 
 
-def as_csv(answer: ValidatedPlan | CandidatePlan) -> str:
-    """One line per pool, with the units in the headings; knobs that are not set are empty."""
+def as_csv(answer: ValidatedPlan | CandidatePlan, price_usd_per_h: Mapping[str, float]) -> str:
+    """One line per pool, with the units in the headings; knobs that are not set are empty.
+
+    Args:
+        answer: the plan.
+        price_usd_per_h: machine type -> price of one; costs of all lines add up to that of the plan.
+    """
     status, candidate = _opened(answer)
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -32,7 +37,9 @@ def as_csv(answer: ValidatedPlan | CandidatePlan) -> str:
         knobs = ("" if v is None else v for v in (spec.chunk_tokens, spec.clock_mhz, spec.cap_w))
         writer.writerow(inert((
             status, spec.role, spec.machine, pool.machines, pool.instances, layout.tp, layout.pp, layout.dp, layout.ep,
-            layout.kvp, *knobs, candidate.cells, f"{sum(pool.rate_req_per_s.values()):.6g}", f"{pool.load_frac:.6g}",
+            layout.kvp, *knobs, candidate.cells, f"{price_usd_per_h[spec.machine]:.6g}",
+            f"{pool.machines * price_usd_per_h[spec.machine]:.6g}",
+            f"{sum(pool.rate_req_per_s.values()):.6g}", f"{pool.load_frac:.6g}",
             f"{pool.kv_load_frac:.6g}", *_served(answer, spec.name),
         )))  # fmt: skip
     return text.getvalue()

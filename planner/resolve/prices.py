@@ -1,7 +1,9 @@
 """What a machine costs an hour: the scenario's word before the catalog's price."""
 
 from dataclasses import replace
+from pathlib import Path
 
+from hw_catalog.load import load_catalog
 from hw_catalog.machines import Machine, Price
 from hw_catalog.provenance import Kind, Provenance
 from planner.scenario import Scenario
@@ -30,6 +32,18 @@ def price_of(scenario: Scenario, machine: Machine) -> Price | None:
     else:
         found = Price(channel=offered.channel, usd_per_h=asked, provenance=_ASKED)
     return found if found is None or scale == 1 else _scaled(found, scale)
+
+
+def prices_of(scenario: Scenario) -> dict[str, float]:
+    """USD an hour of each machine type of a scenario; types that are not sold through its channel are left out.
+
+    Raises:
+        CatalogError: its catalog cannot be read.
+    """
+    directory = scenario.catalog.directory
+    machines = load_catalog(Path(directory) if directory else None).machines
+    found = {name: price_of(scenario, machines[name]) for name in scenario.catalog.machines if name in machines}
+    return {name: price.usd_per_h for name, price in found.items() if price}
 
 
 def _scaled(price: Price, scale: float) -> Price:

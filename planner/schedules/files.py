@@ -104,20 +104,23 @@ def schedule_csv(schedule: Schedule, provided_ratio: Mapping[str, Sequence[float
     """The schedule for an autoscaler: one line per epoch and pool, machines of its type beside it.
 
     The rate is what the pool is sent at the epoch's peak: what its epoch provides for, over its ``provided_ratio``.
+    Cost and energy of an epoch stand in its first line, so that a column's sum is that of the schedule.
     """
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(
         ["epoch", "start_s", "machine", "role", "layout", "clock_mhz", "classes", "instances", "rate_req_per_s",
-         "machines_on", "machines_on_top", "machines_started", "machines_stopped"]
+         "machines_on", "machines_on_top", "machines_started", "machines_stopped", "epoch_cost_usd", "epoch_energy_kwh"]
     )  # fmt: skip
     for number, epoch in enumerate(schedule.epochs):
-        for run in epoch.runs:
+        for place, run in enumerate(epoch.runs):
+            whole = ("", "") if place else (f"{epoch.cost_usd:.6g}", f"{epoch.energy_j / 3.6e6:.6g}")
             rate = sum(provided / provided_ratio[name][number] for name, provided in run.rate_req_per_s.items())
             machine = run.spec.machine
             rows.writerow(inert(
                 [number, f"{epoch.start_s:g}", machine, run.spec.role, run.spec.layout.name, run.spec.clock_mhz or "",
                  " ".join(sorted(run.rate_req_per_s)), run.instances, f"{rate:.6g}",
-                 epoch.machines[machine], epoch.top_machines[machine], epoch.started[machine], epoch.stopped[machine]]
+                 epoch.machines[machine], epoch.top_machines[machine], epoch.started[machine], epoch.stopped[machine],
+                 *whole]
             ))  # fmt: skip
     return text.getvalue()

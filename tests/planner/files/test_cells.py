@@ -10,6 +10,7 @@ from planner.files.faults import plan_faults
 from planner.files.workers import Deployment, deployment
 from planner.results.evidence import ValidatedPlan
 from tests.planner import plans
+from tests.planner.files.test_manifests import PRICES
 from workloads.models import load_model
 
 CELLS = 3
@@ -53,7 +54,7 @@ def test_tables_name_the_cells() -> None:
     """Markdown says how many cells of how many machines; CSV has a column of them."""
     found = in_cells()
     assert f"in {CELLS} cells of 3 machines" in texts.as_markdown(found, plans.scenario())
-    assert texts.as_csv(found).splitlines()[1].split(",")[13] == str(CELLS)
+    assert texts.as_csv(found, PRICES).splitlines()[1].split(",")[13] == str(CELLS)
 
 
 @pytest.mark.parametrize("cells", [7, 2])

@@ -35,7 +35,7 @@ def test_a_machine_of_ones_own_runs_nothing() -> None:
     plan = plans.plan()
     pools = tuple(replace(pool, spec=replace(pool.spec, machine=name)) for pool in plan.candidate.pools)
     answer = replace(plan, candidate=replace(plan.candidate, pools=pools))
-    rows = list(csv.DictReader(io.StringIO(as_csv(answer))))
+    rows = list(csv.DictReader(io.StringIO(as_csv(answer, {name: 1.0}))))
     assert {row["machine"] for row in rows} == {f"'{name}"}
     text = as_markdown(answer, small("name=<img src=x>"))
     assert "<" not in text.replace("\\<", "").replace("<=", "")

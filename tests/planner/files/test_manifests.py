@@ -13,14 +13,18 @@ from planner.files.stacks import dynamo, llm_d
 from planner.files.texts import as_csv, as_markdown
 from planner.files.workers import Deployment, deployment
 from planner.perf.layout import InstanceSpec, Layout, Role
+from planner.planning.plan import plan
+from planner.resolve.prices import prices_of
 from planner.results.evidence import ValidatedPlan
 from planner.results.plan import CandidatePlan, Pool
 from planner.results.precision import Served
 from tests.planner import plans
 from tests.planner.files.published_schemas import wrong
+from tests.planner.small import small
 from workloads.models import load_model
 
 MODEL = load_model("llama-3.1-70b")
+PRICES = {"dgx-a100": 10.5, "dgx-h100": 20.25}
 
 
 def pool(role: Role, machines: int, instances: int, **layout: int) -> Pool:
@@ -142,10 +146,10 @@ def test_knobs_reach_the_operator() -> None:
 def test_only_validated_plans_are_called_validated(write: Any) -> None:
     """A candidate that the simulator has not confirmed is exported with the word unvalidated, whatever the format."""
     bare = plans.candidate()
-    shown = [write(deployed(bare)), as_csv(bare)]
+    shown = [write(deployed(bare)), as_csv(bare, PRICES)]
     shown.append(as_markdown(bare, plans.scenario()))
     assert all("unvalidated" in text.lower() for text in shown)
-    held = [write(neutral("split")), as_csv(plans.plan()), as_markdown(plans.plan(), plans.scenario())]
+    held = [write(neutral("split")), as_csv(plans.plan(), PRICES), as_markdown(plans.plan(), plans.scenario())]
     assert all("validated" in text.lower() and "unvalidated" not in text.lower() for text in held)
 
 
@@ -196,13 +200,26 @@ def test_llm_d_starts_vllm_alone() -> None:
 
 
 def test_csv_holds_the_pools() -> None:
-    """One line per pool; the numbers are those of the plan, every factor of the layout among them."""
-    rows = list(csv.DictReader(StringIO(as_csv(plans.plan()))))
+    """One line per pool; the numbers are those of the plan, every factor of the layout among them, and its money."""
+    rows = list(csv.DictReader(StringIO(as_csv(plans.plan(), PRICES))))
+    assert [float(row["cost_usd_per_h"]) for row in rows] == [
+        p.machines * PRICES[p.spec.machine] for p in plans.candidate().pools
+    ]
     ranks = [(p.spec.layout.tp, p.spec.layout.pp, p.spec.layout.dp, p.spec.layout.ep) for p in plans.candidate().pools]
     assert [tuple(int(row[key]) for key in ("tp", "pp", "dp", "ep")) for row in rows] == ranks
     assert [int(row["machines"]) for row in rows] == [p.machines for p in plans.candidate().pools]
-    assert {len(row) for row in rows} == {22}
+    assert {len(row) for row in rows} == {24}
     assert {row["cells"] for row in rows} == {"1"}
+
+
+@pytest.mark.parametrize("key", ["catalog.channel=on-demand", "catalog.price_scale={dgx-a100: 2, dgx-h100: 3}"])
+def test_costs_of_a_table_are_those_of_its_plan(key: str) -> None:
+    """Prices of machines are those that the plan was made with, and the costs of all pools are the plan's cost."""
+    question = small(key)
+    found = plan(question, progress=lambda *_: None)
+    assert isinstance(found, ValidatedPlan)
+    rows = list(csv.DictReader(StringIO(as_csv(found, prices_of(question)))))
+    assert sum(float(r["cost_usd_per_h"]) for r in rows) == pytest.approx(found.candidate.totals.cost_usd_per_h, 1e-5)
 
 
 def test_markdown_holds_verdict_and_objectives() -> None:

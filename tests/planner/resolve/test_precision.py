@@ -20,6 +20,7 @@ from planner.results.evidence import ValidatedPlan
 from planner.results.precision import Served, Variant, precision
 from planner.scenario import Scenario
 from tests.planner import plans
+from tests.planner.files.test_manifests import PRICES
 from workloads.models import load_model, model_from_config
 
 ASKED: dict[str, Any] = {
@@ -135,11 +136,11 @@ def test_the_verdict_names_precision_and_engine() -> None:
 
 def test_every_pool_of_a_table_names_its_checkpoint() -> None:
     """CSV holds formats, engine, release and checkpoint of each pool, empty where a plan does not say; Markdown too."""
-    (first, *_) = csv.DictReader(StringIO(as_csv(_served())))
+    (first, *_) = csv.DictReader(StringIO(as_csv(_served(), PRICES)))
     assert [first[key] for key in ("dtype", "kv_dtype", "engine", "engine_version", "checkpoint")] == [
         "bf16", "fp8", "vllm", "0.24.0", "meta-llama/Llama-3.1-70B-Instruct",
     ]  # fmt: skip
-    assert next(csv.DictReader(StringIO(as_csv(plans.plan()))))["checkpoint"] == ""
+    assert next(csv.DictReader(StringIO(as_csv(plans.plan(), PRICES))))["checkpoint"] == ""
     assert "Served in bf16 weights, fp8 KV cache, vllm 0.24.0." in as_markdown(_served(), plans.scenario())
 
 

@@ -79,7 +79,7 @@ def test_the_example_comes_out_validated() -> None:
 
 
 def test_an_autoscaler_reads_every_pool_of_every_epoch() -> None:
-    """The CSV has one line per pool and epoch; instances are those of the schedule, rates those of its peaks."""
+    """The CSV has one line per pool and epoch: instances of the schedule, rates of its peaks, and its costs."""
     asked = question({"short": [3.0, 9.0], "long": [1.0, 2.0]})
     solution = solve(epoch_problem(asked))
     assert solution.allocation is not None
@@ -93,6 +93,10 @@ def test_an_autoscaler_reads_every_pool_of_every_epoch() -> None:
     assert total == sum(run.instances for epoch in schedule.epochs for run in epoch.runs)
     asked_rate = sum(sum(run.rate_req_per_s.values()) for run in schedule.epochs[1].runs) / 0.5
     assert sum(float(row["rate_req_per_s"]) for row in rows if row["epoch"] == "1") == pytest.approx(asked_rate, 1e-5)
+    costs = sum(float(row["epoch_cost_usd"] or 0) for row in rows)
+    assert costs == pytest.approx(schedule.cost_usd, rel=1e-4)
+    energy = sum(float(row["epoch_energy_kwh"] or 0) for row in rows)
+    assert energy * 3.6e6 == pytest.approx(schedule.energy_j, rel=1e-4)
     assert schedule_csv(replace(schedule, epochs=()), {}) == lines[0] + "\n"
 
 
