@@ -180,8 +180,8 @@ def plan(
     with progress(quiet=quiet) as tell:
         tell("reading", 0.0)
         read = planning.read(question)
-    for words in unstartable(read):
-        note(f"phasewise: {words}", quiet=quiet)
+    for sentence in unstartable(read):
+        note(f"phasewise: {sentence}", quiet=quiet)
     with progress(quiet=quiet) as tell:
         every = Depth.FULL if depth.alternatives else Depth.SHORT
         answer = planning.plan(read, progress=tell, with_growth=depth.verbose, depth=every)
