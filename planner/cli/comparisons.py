@@ -1,9 +1,6 @@
 """Verbs that compare: whatif, frontier, diff."""
 
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -15,6 +12,7 @@ from planner.cli.reports import report_page, show_page
 from planner.cli.schedules import diff_schedules
 from planner.cli.terminal import (
     ENDINGS,
+    JournalFile,
     Json,
     Quiet,
     Report,
@@ -25,6 +23,7 @@ from planner.cli.terminal import (
     files_of,
     note,
     progress,
+    resumable,
     write,
 )
 from planner.errors import BadInput, ExitCode, read_each
@@ -38,10 +37,6 @@ MANY_POINTS = 100
 """More points than this are planned only after a word on how many they are."""
 
 Out = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="write the result here, as JSON")]
-JournalFile = Annotated[
-    Path | None,
-    typer.Option("--journal", metavar="FILE", help="where finished work is kept, to continue from after Ctrl-C"),
-]
 
 Vary = Annotated[
     list[str] | None,
@@ -139,7 +134,7 @@ def whatif(scenario: ScenarioFile, sets: Sets = None, *, changes: Changes, to: L
     if len(wanted.asked) > MANY_POINTS:
         words = f"{len(wanted.asked):,} points will be planned; Ctrl-C stops, and {kept} keeps what is done"
         note(words, quiet=to.quiet)
-    with to.executor() as crew, Journal(kept) as journal, _resumable(kept), progress(quiet=to.quiet) as tell:
+    with to.executor() as crew, Journal(kept) as journal, resumable(kept), progress(quiet=to.quiet) as tell:
         found = swept(wanted, journal=journal, executor=crew, progress=tell)
     to.show(found, whatif_page)
     verdicts = [point.outcome.verdict for point in (*found.points, *((found.base,) if found.base else ()))]
@@ -172,7 +167,7 @@ def frontier(
     wanted = route(question, x, y, limit=limit, step=step, most=most)
     kept = to.journal_of(scenario, "frontier")
     expect_writable(*files_of(question, scenario), out=to.out, journal=kept, report=to.report)
-    with to.executor() as crew, Journal(kept) as journal, _resumable(kept), progress(quiet=to.quiet) as tell:
+    with to.executor() as crew, Journal(kept) as journal, resumable(kept), progress(quiet=to.quiet) as tell:
         found = walked(wanted, journal=journal, executor=crew, progress=tell)
     to.show(found, frontier_page)
     if not found.designs:
@@ -213,35 +208,3 @@ def diff(
     Outputs(json=json, quiet=quiet, report=report).show(found, diff_page)
     if not found.safe:
         raise typer.Exit(ExitCode.NOT_VALIDATED)
-
-
-@contextmanager
-def _resumable(journal: Path) -> Iterator[None]:
-    """Where Ctrl-C or SIGTERM ends the work, say how to go on."""
-    try:
-        with _terminable():
-            yield
-    except KeyboardInterrupt as stop:
-        done = f"{stop}; " if str(stop) else ""
-        raise KeyboardInterrupt(f"{done}the same command goes on from {journal}") from None
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM, with which systems end what takes long, ends the work as Ctrl-C does; where signals are not heard, none.
-
-    Raises:
-        KeyboardInterrupt: at the signal.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(_number: int, _frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

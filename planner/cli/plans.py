@@ -35,6 +35,7 @@ from planner.cli.starting import Words, asked
 from planner.cli.terminal import (
     ENDINGS,
     Cores,
+    JournalFile,
     Json,
     Progress,
     Quiet,
@@ -50,8 +51,10 @@ from planner.errors import BadInput, ExitCode
 
 if TYPE_CHECKING:  # slow to import, and needed only once a scenario is read
     from planner.files.plan_file import PlanFile
+    from planner.resolve.inputs import Inputs
     from planner.results.plan import CandidatePlan
     from planner.scenario import Scenario
+    from planner.scenario.fleet import Fleet
 
 
 class Engine(StrEnum):
@@ -140,6 +143,17 @@ class Depths:
     verbose: Verbose = False
     alternatives: Alternatives = False
     cores: Cores = None
+    journal: JournalFile = None
+
+
+def _expect_epochs(question: "Scenario | Fleet", journal: Path | None) -> None:
+    """That a journal has something to keep.
+
+    Raises:
+        BadInput: one is named, and the plan is of one load.
+    """
+    if journal is not None and getattr(question, "schedule", None) is None:
+        raise BadInput(f"--journal {journal}: a plan of one load is simulated in one go; expected a plan over time")
 
 
 def _parts(depth: Depths) -> tuple[str, ...]:
@@ -163,25 +177,21 @@ def plan(
     Asked by a file, or by --model, --rate, --prompt, --output, limits and --machines.
     """
     question, files = asked(scenario, words, sets, "plan")
-    expect_writable(*files, out=out, report=report)
+    expect_writable(*files, out=out, report=report, journal=depth.journal)
+    _expect_epochs(question, depth.journal)
     if plan_fleet(question, out, report, depth, json=json, quiet=quiet):
         return
     question = one_model(question)
     if question.schedule is not None:
-        plan_schedule(question, out, report, json=json, quiet=quiet, verbose=depth.verbose)
+        plan_schedule(question, out, report, depth.journal, json=json, quiet=quiet, verbose=depth.verbose)
         return
     from planner.files.plan_file import no_plan_text, plan_text, write_plan
     from planner.planning import plan as planning  # only once the input is known to be good: it is slow to import
     from planner.planning.choices import Depth
-    from planner.planning.manifests import unstartable
     from planner.report.plans import no_plan_page, plan_page
     from planner.results.evidence import NoPlan
 
-    with progress(quiet=quiet) as tell:
-        tell("reading", 0.0)
-        read = planning.read(question)
-    for sentence in unstartable(read):
-        note(f"phasewise: {sentence}", quiet=quiet)
+    read = _read(question, quiet=quiet)
     with progress(quiet=quiet) as tell:
         every = Depth.FULL if depth.alternatives else Depth.SHORT
         answer = planning.plan(read, progress=tell, with_growth=depth.verbose, depth=every)
@@ -196,6 +206,19 @@ def plan(
         note(f"wrote {out}", quiet=quiet)
     report_plan(report, answer, read, quiet=quiet)
     write(plan_text(question, answer, digests)) if json else show_page(plan_page(answer, question), parts)
+
+
+def _read(question: "Scenario", *, quiet: bool) -> "Inputs":
+    """What a question names, with a word on what its plans will not be."""
+    from planner.planning import plan as planning
+    from planner.planning.manifests import unstartable
+
+    with progress(quiet=quiet) as tell:
+        tell("reading", 0.0)
+        read = planning.read(question)
+    for sentence in unstartable(read):
+        note(f"phasewise: {sentence}", quiet=quiet)
+    return read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

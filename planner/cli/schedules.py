@@ -1,13 +1,14 @@
 """What verbs do with a plan over time."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from planner.cli.reports import expect_sections, report_page, report_schedule, show_page, tell_moved, tell_uncounted
-from planner.cli.terminal import expect_neither, note, progress, write
+from planner.cli.terminal import expect_neither, note, progress, resumable, write
 from planner.errors import BadInput, ExitCode, read_each
 
 if TYPE_CHECKING:  # slow to import, and needed only once there is such a plan
@@ -30,9 +31,15 @@ def check_schedule(question: "Scenario") -> "CheckReport":
 
 
 def plan_schedule(
-    question: "Scenario", out: Path | None, report: Path | None, *, json: bool, quiet: bool, verbose: bool
-) -> None:
-    """Plan over epochs: printed, and written as CSV where the file is called so, else as JSON."""
+    question: "Scenario", out: Path | None, report: Path | None, journal: Path | None, *, json: bool, quiet: bool,
+    verbose: bool,
+) -> None:  # fmt: skip
+    """Plan over epochs: printed, and written as CSV where the file is called so, else as JSON.
+
+    What was simulated is kept in a journal where one is named, else beside the file that is written.
+    """
+    from planner.compare.epochs import kept_epochs
+    from planner.compare.journal import Journal
     from planner.files.writing import write_whole
     from planner.planning import plan as planning
     from planner.planning.beside_time import row_of, static_plan
@@ -40,10 +47,16 @@ def plan_schedule(
     from planner.schedules.files import schedule_csv, timetable_text
     from planner.schedules.planning import timetable
 
-    with progress(quiet=quiet) as tell:
+    kept = journal or (out.with_name(f"{out.name}.journal.jsonl") if out else None)
+    with ExitStack() as held:
+        if kept:
+            held.enter_context(resumable(kept))
+        store = held.enter_context(Journal(kept))
+        tell = held.enter_context(progress(quiet=quiet))
         tell("reading", 0.0)
         read = planning.read(question)
-        found = timetable(read, progress=tell, static=static_plan, study=row_of)
+        looks = kept_epochs(store, question) if kept else None
+        found = timetable(read, progress=tell, static=static_plan, study=row_of, looks=looks)
     text = timetable_text(question, found, planning.digests(read))
     if found.schedule is None:
         write(text) if json else show_page(timetable_page(found, question), ("all",) if verbose else ())

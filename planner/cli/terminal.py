@@ -2,7 +2,9 @@
 
 import inspect
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, fields, is_dataclass
@@ -178,6 +180,44 @@ def expect_writable(*read: Path | None, **files: Path | None) -> None:
     problems += clashes({f"the input {path}": path for path in read}, written)
     if problems:
         raise BadInput(*(f"{problem}; nothing was done" for problem in problems))
+
+
+JournalFile = Annotated[
+    Path | None,
+    typer.Option("--journal", metavar="FILE", help="where finished work is kept, to continue from after Ctrl-C"),
+]
+
+
+@contextmanager
+def resumable(journal: Path) -> Iterator[None]:
+    """Where Ctrl-C or SIGTERM ends the work, say how to go on."""
+    try:
+        with _terminable():
+            yield
+    except KeyboardInterrupt as stop:
+        done = f"{stop}; " if str(stop) else ""
+        raise KeyboardInterrupt(f"{done}the same command goes on from {journal}") from None
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM, with which systems end what takes long, ends the work as Ctrl-C does; where signals are not heard, none.
+
+    Raises:
+        KeyboardInterrupt: at the signal.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def files_of(question: "Scenario | Fleet", *files: Path) -> tuple[Path, ...]:

@@ -117,24 +117,33 @@ class PlanFile(Kept):
     plan: ValidatedPlan = Field(description="the answer and its evidence")
 
 
-def plain(value: object) -> Any:  # noqa: ANN401  JSON has no narrower type
+def exact(number: float) -> float | str:
+    """A float bit for bit; infinities as words, which readers of JSON data take for them."""
+    return number if math.isfinite(number) else str(number)
+
+
+def plain(value: object, number: Callable[[float], object] | None = None) -> Any:  # noqa: ANN401  JSON has no narrower type
     """Data classes, models and numbers as JSON data.
 
     Floats keep 9 significant digits, so that the last bits of a sum do not change a file; infinities become None.
+
+    Args:
+        value: any of these.
+        number: how floats are kept where it is otherwise.
     """
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")  # what the user wrote is kept digit by digit
     if isinstance(value, Evidence):
-        return plain(value.flat())
+        return plain(value.flat(), number)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {field.name: plain(getattr(value, field.name), number) for field in dataclasses.fields(value)}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): plain(item, number) for key, item in value.items()}
     if isinstance(value, str) or not isinstance(value, Sequence):
-        return _stable(value) if isinstance(value, float) else value
-    return [plain(item) for item in value]
+        return (number or _stable)(value) if isinstance(value, float) else value
+    return [plain(item, number) for item in value]
 
 
 def dumps(value: object) -> str:

@@ -19,6 +19,7 @@ from planner.schedules.kept import Kept, busier, failing, lent
 from planner.schedules.knobs import one_knob
 from planner.schedules.less import Trial, value, with_less
 from planner.schedules.levels import learned
+from planner.schedules.looks import Looks
 from planner.schedules.programs import proved, solved
 from planner.schedules.provision import Provided, between, level, missed, raised, same
 from planner.schedules.question import Opened, opened, policies_of, question_of, ways
@@ -39,8 +40,9 @@ LEAST_WATTS_STEP = 0.995
 
 
 def timetable(
-    question: Scenario | Inputs, *, progress: Progress, static: Static | None = None, study: Study | None = None
-) -> Timetable:
+    question: Scenario | Inputs, *, progress: Progress, static: Static | None = None, study: Study | None = None,
+    looks: Looks | None = None,
+) -> Timetable:  # fmt: skip
     """The best schedule whose epochs, and changes between them, the simulator confirms; of any policy for ``auto``.
 
     Args:
@@ -48,13 +50,14 @@ def timetable(
         progress: told what is happening, and the share of the work that is done.
         static: finds the plan of one load to compare with; None compares with nothing.
         study: of the row that machines stand in; None leaves it out.
+        looks: what was simulated of the question before.
 
     Raises:
         BadInput: see ``opened``.
         WorkloadError: likewise.
     """
     inputs = inputs_of(question)
-    best, asked, serving = _standing(inputs, progress, study)
+    best, asked, serving = _standing(inputs, progress, study, looks)
     if best.schedule is None:
         return best if best.lacking else _refused(best, asked)
     progress(f"{best.policy}: fixed fleet", 0.95)
@@ -72,16 +75,18 @@ def timetable(
     )
 
 
-def _standing(inputs: Inputs, progress: Progress, study: Study | None) -> tuple[Timetable, Opened, Serving]:
+def _standing(
+    inputs: Inputs, progress: Progress, study: Study | None, looks: Looks | None
+) -> tuple[Timetable, Opened, Serving]:  # fmt: skip
     """The best schedule whose machines stand in their rows, where there are any."""
-    best, asked, serving = _best(inputs, progress)
+    best, asked, serving = _best(inputs, progress, looks)
     if study is None or not best.valid or inputs.scenario.power.row_limit_w is None:
         return best, asked, serving
     progress(f"{best.policy}: rows", 0.9)
     tried = [(asked, serving)]
 
     def again(machines: int) -> tuple[Timetable, Case]:
-        fewer, question, served = _best(of_at_most(inputs, machines), progress)
+        fewer, question, served = _best(of_at_most(inputs, machines), progress, looks)
         tried.append((question, served))
         return fewer, question.case
 
@@ -89,7 +94,7 @@ def _standing(inputs: Inputs, progress: Progress, study: Study | None) -> tuple[
     return best, *tried[-1]
 
 
-def _best(inputs: Inputs, progress: Progress) -> tuple[Timetable, Opened, Serving]:
+def _best(inputs: Inputs, progress: Progress, looks: Looks | None) -> tuple[Timetable, Opened, Serving]:
     """The best schedule of any precision, engine and policy that is allowed, with its question and what was served.
 
     Where several are, those that promise most come first; one whose bound is no better than the answer is not served.
@@ -101,7 +106,7 @@ def _best(inputs: Inputs, progress: Progress) -> tuple[Timetable, Opened, Servin
     found, tried = list[tuple[Timetable, Opened, Serving]](), list[Tried]()
     for at in order:
         asked = allowed[at]
-        serving = Serving(asked.case, asked.section, asked.load, asked.options)
+        serving = Serving(asked.case, asked.section, asked.load, asked.options, looks)
         best = min(found, key=lambda each: _worth(each[0])) if found else None
         if best and _beaten(best[0], bounds[at]):
             tried.append(_tried(asked, None, bounds[at]))

@@ -1,6 +1,6 @@
 """A moment of a schedule as the simulator sees it: pools, what changes in them, who comes, and its separate parts."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from planner.results.schedule import Run
@@ -108,3 +108,8 @@ def going_of(pools: Sequence[PoolModel]) -> frozenset[str]:
 def speed_of(run: Run) -> float:
     """Planned requests per second of an instance, in so few digits that a file keeps them."""
     return max(1e-9, float(f"{sum(run.rate_req_per_s.values()) / run.instances:.6g}"))
+
+
+def digits(rate_req_per_s: Mapping[str, float]) -> list[tuple[str, str]]:
+    """Rates in as many digits as make a difference: speeds of instances are told in no more."""
+    return sorted((name, f"{rate:.6g}") for name, rate in rate_req_per_s.items())

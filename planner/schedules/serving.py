@@ -6,7 +6,7 @@ stands on GPUs that no other leaves, later by as much as a start may come late.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -22,7 +22,8 @@ from planner.results.schedule import Epoch, EpochOption, Run, Schedule
 from planner.results.timetable import Served
 from planner.scenario.schedule_section import ScheduleSection
 from planner.scenario.sections import FailureSection
-from planner.schedules.scenes import GOING, Scene, apart, going_of, needed_only, paired, part, speed_of
+from planner.schedules.looks import Looks, Memory
+from planner.schedules.scenes import GOING, Scene, apart, digits, going_of, needed_only, paired, part, speed_of
 from planner.schedules.windows import MOST_TIMES, more_times, needed, together
 from planner.simulator.judge import judge
 from planner.simulator.outages import outage
@@ -54,7 +55,10 @@ BEFORE_SEED = 1_000_003
 class Serving:
     """Epochs of schedules of one case; what was served once is not served again."""
 
-    def __init__(self, case: Case, section: ScheduleSection, load: Load, options: Sequence[EpochOption]) -> None:
+    def __init__(
+        self, case: Case, section: ScheduleSection, load: Load, options: Sequence[EpochOption],
+        looks: Looks | None = None,
+    ) -> None:  # fmt: skip
         """Nothing served yet.
 
         Args:
@@ -62,6 +66,7 @@ class Serving:
             section: how it asks over time.
             load: what is asked in each epoch.
             options: what epochs may run.
+            looks: what was simulated of the question before.
         """
         self._case, self._section, self._load, self._physics = case, section, load, case.physics
         self._options = {option.name: option for option in options}
@@ -69,7 +74,7 @@ class Serving:
         self._names = [c.name for c in case.scenario.classes()]
         self._total = np.sum(list(load.peak_req_per_s.values()), axis=0)
         self._whole = case.asked.draw(case.asked.seeds[0], 1.0, 1.0) if section.load == "trace" else None
-        self._seen: dict[str, Judgement] = {}
+        self._seen = Memory(f"{case.policy.name} {case.variant}", looks)
         self._window_s: dict[tuple[float, float], float] = {}
 
     def all(
@@ -118,8 +123,8 @@ class Serving:
         """What two epochs have in common that need not both be served: pools with their shares of the load, and it."""
         if self._whole is not None or self._struck(epochs[1]):
             return f"{epochs[1]} {runs}"
-        pools = [[(r.spec.name, r.instances, _digits(r.rate_req_per_s)) for r in each] for each in runs]
-        return str((pools, [_digits(self._load_of(e)) for e in epochs]))
+        pools = [[(r.spec.name, r.instances, digits(r.rate_req_per_s)) for r in each] for each in runs]
+        return str((pools, [digits(self._load_of(e)) for e in epochs]))
 
     def _load_of(self, epoch: int) -> dict[str, float]:
         """Requests per second of each class at an epoch's peak."""
@@ -132,9 +137,7 @@ class Serving:
         before = self._before(epoch)
         runs = _runs(schedule, before, spares=spares), _runs(schedule, epoch, spares=spares)
         scene = self._scene(runs, (before, epoch))
-        if scene.key not in self._seen:
-            self._seen[scene.key] = self._looked(runs, (before, epoch))
-        said = self._seen[scene.key]
+        said = self._seen.of(scene.key, lambda: self._looked(runs, (before, epoch)))
         return Served(
             epochs=tuple(epochs), rate_req_per_s=scene.rate_req_per_s,
             changed=len({shift.instance for shift in scene.shifts}), evidence=said.evidence, seeds=said.seeds,
@@ -146,7 +149,8 @@ class Serving:
 
     def alone(self, runs: Sequence[Run], epoch: int) -> Judgement:
         """What the simulator says of pools at an epoch's peak, after the same pools at the same."""
-        return self._looked((needed_only(runs), needed_only(runs)), (epoch, epoch))
+        mine = needed_only(runs)
+        return self._seen.of(f"alone {epoch} {mine}", lambda: self._looked((mine, mine), (epoch, epoch)))
 
     def struck(self, schedule: Schedule, epoch: int, strike: Strike) -> Outage:
         """Machines that fail in an epoch at its peak, the same pools before it; spare machines serve too.
@@ -384,11 +388,6 @@ def _runs(schedule: Schedule, epoch: int, *, spares: bool) -> tuple[Run, ...]:
     """The pools of an epoch, with or without their spare machines."""
     runs = schedule.epochs[epoch].runs
     return runs if spares else needed_only(runs)
-
-
-def _digits(rate_req_per_s: Mapping[str, float]) -> list[tuple[str, str]]:
-    """Rates in as many digits as make a difference: speeds of instances are told in no more."""
-    return sorted((name, f"{rate:.6g}") for name, rate in rate_req_per_s.items())
 
 
 def _idle(epochs: Sequence[int], standing_w: float) -> Served:

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from planner.cli import build
-from planner.cli.comparisons import _resumable
+from planner.cli.terminal import resumable
 from planner.errors import ExitCode
 from tests.planner import plans
 from tests.planner.small import write_small
@@ -57,6 +57,6 @@ def test_a_signal_says_where_to_go_on(number: signal.Signals) -> None:
     """SIGTERM, as Ctrl-C, ends long work and names the journal to go on from; it is heard only there."""
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt, match=r"the same command goes on from kept\.jsonl"), \
-            _resumable(Path("kept.jsonl")):  # fmt: skip
+            resumable(Path("kept.jsonl")):  # fmt: skip
         signal.raise_signal(number)
     assert signal.getsignal(signal.SIGTERM) is before

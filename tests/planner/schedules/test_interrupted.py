@@ -1,0 +1,106 @@
+"""A plan over time that was interrupted goes on with what it simulated, to the same answer."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from planner.cli import build
+from planner.compare.epochs import kept_epochs
+from planner.compare.journal import Journal
+from planner.errors import ExitCode
+from planner.schedules import serving
+from tests.docs.examples import ROOT
+from tests.planner import plans
+from tests.planner.small import TEXT, small
+
+DAY = "schedule: {load: [0.5, 40.0, 20.0, 40.0]}\n"
+
+
+@pytest.fixture
+def day(tmp_path: Path) -> Path:
+    """A question of four epochs."""
+    path = tmp_path / "day.yaml"
+    path.write_text(TEXT + DAY, encoding="utf-8")
+    return path
+
+
+def planned(day: Path, name: str, journal: str) -> Result:
+    words = ["plan", str(day), "--quiet", "--out", str(day.with_name(name)), "--journal", str(day.with_name(journal))]
+    return CliRunner().invoke(build(), words)
+
+
+def test_nothing_is_simulated_twice(day: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped between epochs, the same command simulates the others alone and writes the same bytes."""
+    looked = list[int]()
+    judge = serving.judge
+
+    def counted(*args: Any, **named: Any) -> Any:
+        if len(looked) == stop:
+            raise KeyboardInterrupt
+        looked.append(1)
+        return judge(*args, **named)
+
+    monkeypatch.setattr(serving, "judge", counted)
+    stop = 10_000
+    assert planned(day, "whole.json", "whole.jsonl").exit_code == ExitCode.VALIDATED
+    total = len(looked)
+    assert total > 2
+    looked.clear()
+    half = stop = total // 2
+    done = planned(day, "stopped.json", "half.jsonl")
+    assert done.exit_code == ExitCode.INTERRUPTED
+    assert f"the same command goes on from {day.with_name('half.jsonl')}" in done.stderr
+    looked.clear()
+    stop = 10_000
+    assert planned(day, "again.json", "half.jsonl").exit_code == ExitCode.VALIDATED
+    assert len(looked) == total - half
+    assert day.with_name("again.json").read_bytes() == day.with_name("whole.json").read_bytes()
+
+
+def test_what_is_kept_is_what_was_said(tmp_path: Path) -> None:
+    """A judgement comes back bit for bit, infinities too, under its own question alone."""
+    said = replace(plans.judgement(), horizon_s=0.1 + 0.2, latency_s={"ttft_p99_s": inf})
+    with Journal(tmp_path / "j.jsonl") as journal:
+        kept_epochs(journal, small()).note("this", said)
+    with Journal(tmp_path / "j.jsonl") as journal:
+        assert kept_epochs(journal, small()).known("this") == said
+        assert kept_epochs(journal, small()).known("that") is None
+        assert kept_epochs(journal, small("workload.rate_req_per_s=41")).known("this") is None
+
+
+def test_a_plan_of_one_load_keeps_no_journal(tmp_path: Path) -> None:
+    """It is refused, and nothing is written."""
+    path = tmp_path / "small.yaml"
+    path.write_text(TEXT, encoding="utf-8")
+    done = CliRunner().invoke(build(), ["plan", str(path), "--journal", str(tmp_path / "j.jsonl")])
+    assert done.exit_code == ExitCode.BAD_INPUT
+    assert "expected a plan over time" in done.stderr
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.slow
+def test_a_killed_run_is_gone_on_with(day: Path) -> None:
+    """SIGKILL at any moment leaves a journal that the next run reads, to the same bytes."""
+    journal = day.with_name("killed.jsonl")
+    words = [sys.executable, "-m", "planner", "plan", str(day), "--quiet", "--journal", str(journal)]
+    started = subprocess.Popen(words, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL)
+    until = time.monotonic() + 300
+    while time.monotonic() < until and not (journal.exists() and journal.read_bytes().count(b"\n")):
+        time.sleep(0.01)
+    started.send_signal(signal.SIGKILL)
+    started.wait()
+    left = journal.read_bytes()
+    assert left.count(b"\n") >= 1
+    assert planned(day, "again.json", "killed.jsonl").exit_code == ExitCode.VALIDATED
+    assert journal.read_bytes().startswith(left[: left.rindex(b"\n") + 1])
+    assert planned(day, "whole.json", "other.jsonl").exit_code == ExitCode.VALIDATED
+    assert day.with_name("again.json").read_bytes() == day.with_name("whole.json").read_bytes()
