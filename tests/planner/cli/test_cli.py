@@ -71,6 +71,7 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[object], None]:
         )  # fmt: skip
         monkeypatch.setitem(sys.modules, "planner.planning.plan", fake)
         monkeypatch.setattr(planner.planning, "plan", fake, raising=False)
+        monkeypatch.setattr("planner.planning.manifests.unstartable", lambda _: ())
 
     return use
 
