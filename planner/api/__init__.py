@@ -12,17 +12,23 @@ from planner.api.fleets import planned as planned_fleet
 from planner.api.frames import Row, Shown, evidence_rows, frame_of
 from planner.api.planned import Planned
 from planner.api.questions import Words, asked
-from planner.api.scheduled import Scheduled, scheduled
+from planner.api.scheduled import Scheduled, scheduled, served_again
 from planner.compare.diff import diff as _compared
 from planner.compare.frontier import route, walked
 from planner.compare.journal import Journal
 from planner.compare.sweep import sweep, swept
+from planner.errors import BadInput
 from planner.executor import Executor, executor
 from planner.executor.here import Here
 from planner.files.plan_file import PlanFile, plain
 from planner.files.records import record_file
 from planner.planning import plan as planning
 from planner.planning.opened import open_plan
+from planner.report.differences import diff_page
+from planner.report.frontiers import frontier_page
+from planner.report.page import Page
+from planner.report.plans import simulation_page
+from planner.report.sweeps import whatif_page
 from planner.results.difference import Diff
 from planner.results.evidence import Judgement
 from planner.results.frontier import Frontier
@@ -58,7 +64,7 @@ def _silent(_words: str, _done_frac: float) -> None:
     """Progress that is not shown."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Simulated(Shown):
     """What ``simulate`` saw.
 
@@ -77,6 +83,10 @@ class Simulated(Shown):
         """Whether every objective is met, in steady state, with nothing unfinished."""
         return self.judgement.valid
 
+    def page(self) -> Page:
+        """Everything that ``phasewise simulate`` shows."""
+        return simulation_page(self.judgement, self.candidate, self.scenario)
+
     def frame(self) -> "pd.DataFrame":
         """One row for each objective."""
         return frame_of(evidence_rows(self.judgement.evidence))
@@ -86,11 +96,15 @@ class Simulated(Shown):
         return frame_of([plain(each) for each in self.judgement.pools])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Swept(Shown):
     """What ``whatif`` found."""
 
     found: WhatIf
+
+    def page(self) -> Page:
+        """Everything that ``phasewise whatif`` shows."""
+        return whatif_page(self.found)
 
     def frame(self) -> "pd.DataFrame":
         """One row for each point of the grid."""
@@ -146,11 +160,15 @@ def _outcome(point: Point) -> Row:
     }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Walked(Shown):
     """What ``frontier`` found."""
 
     found: Frontier
+
+    def page(self) -> Page:
+        """Everything that ``phasewise frontier`` shows."""
+        return frontier_page(self.found)
 
     def frame(self) -> "pd.DataFrame":
         """One row for each design, by the first axis."""
@@ -159,11 +177,15 @@ class Walked(Shown):
         ])  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Compared(Shown):
     """What ``diff`` found."""
 
     found: Diff
+
+    def page(self) -> Page:
+        """Everything that ``phasewise diff`` shows."""
+        return diff_page(self.found)
 
     def frame(self) -> "pd.DataFrame":
         """One row for each pool of either plan."""
@@ -225,13 +247,24 @@ def plan(
     return Planned(scenario=question, answer=answer, digests=planning.digests(read))
 
 
+@overload
+def simulate(plan: Scheduled, *changes: str, progress: Progress = _silent) -> Scheduled: ...
+
+
+@overload
 def simulate(
     plan: Planned | Path | str, *changes: str, records: Path | str | None = None, progress: Progress = _silent
-) -> Simulated:
+) -> Simulated: ...
+
+
+def simulate(
+    plan: Planned | Scheduled | Path | str, *changes: str, records: Path | str | None = None,
+    progress: Progress = _silent,
+) -> Simulated | Scheduled:  # fmt: skip
     """Serve a workload on a plan; ``changes`` change what is asked of it, not the plan.
 
     Args:
-        plan: what ``plan`` returned, or the path of a ``plan.json``.
+        plan: what ``plan`` returned for one load or over time, or the path of the ``plan.json`` of one load.
         changes: ``dotted.key=value`` words, for example ``workload.rate_scale=2``.
         records: file that every simulated request is written to, a row each; ends in ``.csv`` or ``.parquet``.
         progress: told what is happening.
@@ -239,6 +272,10 @@ def simulate(
     Raises:
         BadInput: there is no plan, a change is wrong, or no such file can be written.
     """
+    if isinstance(plan, Scheduled):
+        if records:
+            raise BadInput("records: the plan is one over time; expected one of one load")
+        return served_again(plan, changes, progress)
     file = _file(plan)
     scenario = file.scenario.changed(changes)
     with record_file(Path(records) if records else None) as note:
@@ -345,7 +382,11 @@ def diff(
 
 def _file(plan: Planned | Path | str) -> PlanFile:
     """A plan as its file holds it."""
-    if not isinstance(plan, Planned):
+    if isinstance(plan, Path | str):
         return open_plan(Path(plan))
+    if not isinstance(plan, Planned):
+        raise BadInput(
+            f"found {type(plan).__name__}; expected what plan() returned for one model and one load, or a file"
+        )
     head: dict[str, Any] = {"schema_version": 1, "validated": True, "phasewise_version": __version__, "digests": {}}
     return PlanFile(**head, scenario=plan.scenario, plan=plan.plan)

@@ -11,6 +11,8 @@ from planner.files.fleet_file import fleet_text
 from planner.files.writing import write_whole
 from planner.planning.fleet import plan_fleet
 from planner.planning.fleet_question import digests_of, read_fleet
+from planner.report.fleets import fleet_page, no_fleet_page
+from planner.report.page import Page
 from planner.results.fleet import FleetPlan, NoFleetPlan
 from planner.scenario.fleet import Fleet
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 Progress = Callable[[str, float], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class PlannedFleet(Shown):
     """What ``plan`` came to for several models.
 
@@ -50,6 +52,12 @@ class PlannedFleet(Shown):
             none = self.answer.answer
             raise BadInput(f"there is no plan ({none.reason})", *none.explanation)
         return self.answer
+
+    def page(self) -> Page:
+        """Everything that ``phasewise plan --verbose`` shows."""
+        if isinstance(self.answer, NoFleetPlan):
+            return no_fleet_page(self.answer, self.scenario)
+        return fleet_page(self.answer, self.scenario)
 
     def frame(self) -> "pd.DataFrame":
         """One row for each pool of each model; none where there are no plans."""

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from hw_catalog.bands import ErrorBand, band_of, load_bands
 from hw_catalog.load import load_catalog
-from planner.api.frames import Row, Shown, evidence_rows, frame_of
+from planner.api.frames import RULE, Row, Shown, evidence_rows, frame_of
 from planner.errors import BadInput
 from planner.files import texts
 from planner.files.plan_file import write_plan
 from planner.planning import plan as planning
 from planner.report.headlines import headline_of
+from planner.report.page import Page
+from planner.report.plans import no_plan_page, plan_page
 from planner.report.screen import facts
 from planner.results.evidence import NoPlan, ValidatedPlan
 from planner.results.row import RowTrial
@@ -22,10 +24,8 @@ from planner.scenario import Scenario
 if TYPE_CHECKING:
     import pandas as pd
 
-_RULE = "margin:0.3em 0"
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Planned(Shown):
     """What ``plan`` came to.
 
@@ -54,6 +54,12 @@ class Planned(Shown):
         if isinstance(self.answer, NoPlan):
             raise BadInput(f"there is no plan ({self.answer.reason})", *self.answer.explanation)
         return self.answer
+
+    def page(self) -> Page:
+        """Everything that ``phasewise plan --verbose`` shows."""
+        if isinstance(self.answer, NoPlan):
+            return no_plan_page(self.answer, self.scenario)
+        return plan_page(self.answer, self.scenario)
 
     @property
     def verdict(self) -> str:
@@ -135,11 +141,9 @@ class Planned(Shown):
         write_plan(Path(path), self.scenario, self.plan, self.digests or planning.digests(self.scenario))
 
     def _repr_html_(self) -> str:
-        lines = [f"<p style='{_RULE}'><strong>{escape(self.verdict)}</strong></p>"]
+        lines = [f"<p style='{RULE}'><strong>{escape(self.verdict)}</strong></p>"]
         if isinstance(self.answer, NoPlan):
-            return "".join(
-                (*lines, *(f"<p style='{_RULE}'>{escape(line)}</p>" for line in self.answer.explanation[1:]))
-            )
+            return "".join((*lines, *(f"<p style='{RULE}'>{escape(line)}</p>" for line in self.answer.explanation[1:])))
         tables = (self.frame(), self.evidence())
         lines += [str(table.to_html(index=False, float_format="{:.4g}".format)) for table in tables]
         told = "".join(f"<dt>{escape(name)}</dt><dd>{escape(words)}</dd>" for name, words in facts(self.answer))

@@ -1,26 +1,31 @@
 """A plan over time, from Python."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from planner.api.frames import Row, Shown, evidence_rows, frame_of
 from planner.errors import BadInput
+from planner.files.writing import write_whole
 from planner.planning import plan as planning
 from planner.planning.beside_time import row_of, static_plan
+from planner.report.page import Page
+from planner.report.schedules import timetable_page
 from planner.results.schedule import Schedule
 from planner.results.timetable import Timetable
 from planner.scenario import Scenario
-from planner.schedules.planning import timetable
+from planner.schedules.files import timetable_text
+from planner.schedules.planning import serve_again, timetable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import pandas as pd
 
 _HOUR_S, _KWH_J, _KG_G = 3600.0, 3.6e6, 1000.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Scheduled(Shown):
     """What ``plan`` came to for a scenario with a schedule.
 
@@ -48,15 +53,29 @@ class Scheduled(Shown):
             raise BadInput("there is no schedule", *self.found.lacking)
         return self.found.schedule
 
+    def page(self) -> Page:
+        """Everything that ``phasewise plan --verbose`` shows."""
+        return timetable_page(self.found, self.scenario)
+
+    def save(self, path: Path | str) -> None:
+        """Write what ``phasewise plan --out`` writes.
+
+        Raises:
+            BadInput: there is no validated schedule, or the file cannot be written.
+        """
+        if not self.valid:
+            raise BadInput("there is no validated schedule", *self.found.lacking)
+        write_whole(Path(path), timetable_text(self.scenario, self.found, planning.digests(self.scenario)))
+
     def frame(self) -> "pd.DataFrame":
-        """One row for each epoch: machines powered, what changes, money, energy and CO₂."""
+        """One row for each epoch: machines powered, what changes, money, energy and CO₂; none without a schedule."""
         return frame_of([
             {
                 "start_h": e.start_s / _HOUR_S, **{f"machines {name}": n for name, n in sorted(e.machines.items())},
                 "started": sum(e.started.values()), "stopped": sum(e.stopped.values()), "cost_usd": e.cost_usd,
                 "energy_kwh": e.energy_j / _KWH_J, "carbon_kg": e.carbon_g / _KG_G,
             }
-            for e in self.schedule.epochs
+            for e in (self.found.schedule.epochs if self.found.schedule else ())
         ])  # fmt: skip
 
     def pools(self) -> "pd.DataFrame":
@@ -83,3 +102,10 @@ def scheduled(scenario: Scenario, progress: "Callable[[str, float], None]") -> S
     """The best schedule that the simulator confirms, with a fixed fleet beside it."""
     read = planning.read(scenario)
     return Scheduled(scenario=scenario, found=timetable(read, progress=progress, static=static_plan, study=row_of))
+
+
+def served_again(planned: Scheduled, changes: "Sequence[str]", progress: "Callable[[str, float], None]") -> Scheduled:
+    """Every epoch of a schedule served once more, asked with changes."""
+    assert planned.schedule  # or the reason why there is none
+    asked = planned.scenario.changed(changes)
+    return Scheduled(scenario=asked, found=serve_again(asked, planned.found, progress=progress, study=row_of))

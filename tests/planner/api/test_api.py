@@ -2,16 +2,22 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
+from html import escape
 from pathlib import Path
 
 import pytest
 
 from planner import Scenario, api, plan, simulate, whatif
+from planner.api.frames import Shown
 from planner.errors import BadInput
 from planner.files.plan_file import read_plan
 from planner.scenario.objectives import Objective
-from tests.planner import plans
+from planner.schedules.files import read_schedule
+from tests.planner import plans, sweeps
 from tests.planner.small import small
+from tests.planner.weeks import timetable
 
 ROOT = Path(__file__).parents[3]
 
@@ -166,3 +172,51 @@ def test_several_models_are_planned_from_python(tmp_path: Path) -> None:
     none = planned(two("budgets.machines=1"))
     with pytest.raises(BadInput, match="there is no plan"):
         none.save(tmp_path / "none.json")
+
+
+RESULTS: dict[str, Callable[[], Shown]] = {
+    "plan": lambda: api.Planned(scenario=plans.scenario(), answer=plans.plan()),
+    "no plan": lambda: api.Planned(scenario=plans.scenario(), answer=plans.no_plan()),
+    "simulation": lambda: api.Simulated(
+        scenario=plans.scenario(), judgement=plans.overloaded(), candidate=plans.candidate()
+    ),
+    "schedule": lambda: api.Scheduled(scenario=plans.scenario(), found=timetable()),
+    "no schedule": lambda: api.Scheduled(scenario=plans.scenario(), found=replace(timetable(), schedule=None)),
+    "what-if": lambda: api.Swept(found=sweeps.whatif()),
+    "frontier": lambda: api.Walked(found=sweeps.frontier()),
+}
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_a_result_shows_its_verdict_first(name: str) -> None:
+    """In a notebook and at a prompt: the verdict of the command's own page, then some rows."""
+    found = RESULTS[name]()
+    page = found.page()
+    assert found.verdict.startswith(page.verdict.partition(" (")[0])
+    assert found._repr_html_().startswith(f"<p style='margin:0.3em 0'><strong>{escape(found.verdict)}</strong></p>")
+    assert repr(found).startswith(found.verdict)
+    assert len(repr(found).splitlines()) < 70
+    assert found.frame().empty or found._repr_html_().count("<tr") < 80
+
+
+def test_what_takes_no_plan_over_time_says_so() -> None:
+    """A difference of moves needs two plans of one load; records need one: refused as bad input."""
+    week = api.Scheduled(scenario=plans.scenario(), found=timetable())
+    with pytest.raises(BadInput, match="found Scheduled; expected what plan"):
+        api.diff(week, week)  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match="expected one of one load"):
+        api.simulate(week, records="all.csv")  # type: ignore[call-overload]
+
+
+def test_a_schedule_is_saved_and_served_again(tmp_path: Path) -> None:
+    """Its file is what the command writes, and at another load its machines say whether they keep the objectives."""
+    day = plan(small("schedule={load: [0.5, 40.0]}"))
+    assert isinstance(day, api.Scheduled)
+    day.save(tmp_path / "day.json")
+    kept = read_schedule(tmp_path / "day.json")
+    assert kept
+    assert len(kept.schedule.epochs) == 2
+    assert simulate(day).valid
+    assert not simulate(day, "workload.rate_scale=20").valid
+    with pytest.raises(BadInput, match="no validated schedule"):
+        api.Scheduled(scenario=plans.scenario(), found=replace(timetable(), schedule=None)).save(tmp_path / "none.json")
