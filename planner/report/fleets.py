@@ -18,7 +18,7 @@ from planner.report.page import Block, Cell, Chart, Code, Column, Lines, Page, S
 from planner.report.plans import again, no_plan_page, plan_page, pools_table, simulation_page
 from planner.report.rows import row_line, row_section, standing_words
 from planner.report.screen import Part, Screen, more, rows_part, warned
-from planner.report.words import budget, dollars, percent, rate, spares_down, valued
+from planner.report.words import IN_JOULES, budget, dollars, percent, rate, spares_down, valued
 from planner.results.choice import priced
 from planner.results.evidence import Evidence, Margin, ValidatedPlan, Verdict
 from planner.results.fleet import FleetPlan, FleetSimulation, NoFleetPlan, machines_of, together
@@ -54,7 +54,7 @@ def fleet_page(found: FleetPlan, question: Fleet, pictures: Mapping[str, Picture
         *_margins(found),
         *((("Row", row_line(found.power)),) if found.power else ()),
         *((("Availability", line),) if (line := fleet_line(found)) else ()),
-        *_not_less(found),
+        *not_less(found),
     )
     return Page(
         title=f"{question.name}: plan",
@@ -203,12 +203,13 @@ def _margins(found: FleetPlan) -> Iterator[tuple[str, str]]:
         yield "Load margin", f"every objective holds at {words} the load"
 
 
-def _not_less(found: FleetPlan) -> Iterator[tuple[str, str]]:
+def not_less(found: FleetPlan) -> Iterator[tuple[str, str]]:
     """What is proven of all plans together."""
     if found.bound is not None and found.gap_frac is not None:
         most = found.objective == Objective.THROUGHPUT
         words = f"proven: at {'most' if most else 'least'} {valued(found.objective, found.bound)}"
-        yield f"Not {'more' if most else 'less'}", f"{words} (gap {percent(found.gap_frac)})"
+        planned = f" of {valued(found.objective, found.objective_value)} planned" * (found.objective in IN_JOULES)
+        yield f"Not {'more' if most else 'less'}", f"{words} (gap {percent(found.gap_frac)}{planned})"
 
 
 def _parts(candidates: Mapping[str, CandidatePlan], evidence: Mapping[str, Sequence[Evidence]]) -> tuple[Part, Part]:

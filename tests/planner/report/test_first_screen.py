@@ -5,14 +5,17 @@ from dataclasses import replace
 import pytest
 
 from planner.report.figures import figure_lines, figure_tiles, figures_of, together
+from planner.report.fleets import not_less
 from planner.report.headlines import about_of, headline_of, machine_words
 from planner.report.page import Page
 from planner.report.plans import plan_page, pools_table, simulation_page
 from planner.report.schedule_words import saved_words
 from planner.report.screen import LINES, facts
+from planner.report.words import planned_words
 from planner.results.bill import MONTH_H
 from planner.results.choice import Choice, Standing
 from planner.results.evidence import Margin, ValidatedPlan
+from planner.results.fleet import FleetPlan
 from planner.results.precision import Variant
 from tests.planner import plans
 from tests.planner.compare.test_bill import use
@@ -166,3 +169,20 @@ def test_a_load_beyond_capacity_is_told_as_an_estimate() -> None:
     said = [row[-2] for row in pools_table(over, None).rows]
     assert said[0] == "est. 112 %"
     assert not any(str(words).startswith("est.") for words in said[1:])
+
+
+def test_a_gap_of_watts_says_what_it_is_of() -> None:
+    """Mean watts are planned by estimated joules and simulated step by step: a gap names both; one of money neither."""
+    watted = replace(plans.judgement(), power=use(1500.0))
+    totals = replace(plans.candidate().totals, expected_power_w=1250.0)
+    plan = replace(
+        plans.plan(), objective="energy", objective_value=1250.0, judgement=watted,
+        candidate=replace(plans.candidate(), totals=totals),
+    )  # fmt: skip
+    assert planned_words(plan) == " of 1.25 kW planned; 1.5 kW simulated"
+    assert planned_words(replace(plan, judgement=replace(watted, power=None))) == " of 1.25 kW planned"
+    assert planned_words(replace(plan, objective="cost")) == ""
+    found = FleetPlan(
+        models=(), objective="energy", objective_value=1250.0, bound=1000.0, gap_frac=0.2, shared=()
+    )  # fmt: skip
+    assert dict(not_less(found)) == {"Not less": "proven: at least 1 kW (gap 20 % of 1.25 kW planned)"}
