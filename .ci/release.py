@@ -3,6 +3,9 @@
 Wheel and sdist are built twice, from two copies of the commit with other times, and must have the same bytes. The wheel
 is installed with the locked dependencies on every Python that is here, measured, and tested without the sources beside
 it. What is in it is listed (SBOM, CycloneDX). Everything lands in ``dist/``, with digests.
+
+A Python that this system lacks is looked for in another one below a directory (as root):
+``debootstrap --variant=minbase --include=python3.14,python3.14-venv sid DIR``, then ``--root DIR``.
 """
 
 import argparse
@@ -15,6 +18,8 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
@@ -24,6 +29,7 @@ PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 MOST_MIB = 400
 SBOM = "cyclonedx-bom>=7,<8"
 BUILD = "import sys, setuptools.build_meta as b; out = sys.argv[1]; b.build_wheel(out); b.build_sdist(out)"
+TESTS = [f"tests/{name}" for name in ("planner", "hw_catalog", "workloads", "solvers", "laws", "soak")]
 APART = ("tests", "benchmarks", "pyproject.toml")
 """What tests need beside the wheel."""
 
@@ -40,10 +46,35 @@ def run(*words: str | Path, cwd: Path = ROOT, **env: str) -> str:
 
 
 def uv() -> tuple[str, ...]:
-    """The command that installs."""
-    found = shutil.which("uv")
-    here = subprocess.run([sys.executable, "-m", "uv", "--version"], capture_output=True, check=False).returncode == 0
-    return (sys.executable, "-m", "uv") if here else (found,) if found else ("python3", "-m", "uv")
+    """The command that installs: a program of its own, so that it works below another root too."""
+    named = "import uv; print(uv.find_uv_bin())"
+    found = subprocess.run([sys.executable, "-c", named], capture_output=True, text=True, check=False)
+    return (found.stdout.strip() or shutil.which("uv") or "uv",)
+
+
+@contextmanager
+def inside(root: Path | None, *places: Path) -> Iterator[tuple[str, ...]]:
+    """The words that run a command in a directory below another root, where the places are seen under their own paths.
+
+    Nothing is mounted and the words only change the directory where no root is given.
+    """
+    if root is None:
+        yield ("env", "-C")
+        return
+    mounted: list[Path] = []
+    try:
+        for place in (*places, Path("/proc"), Path("/dev"), Path("/etc/ssl/certs"), Path("/etc/resolv.conf")):
+            seen = root / place.relative_to("/")
+            if place.is_dir():
+                seen.mkdir(parents=True, exist_ok=True)
+            else:
+                seen.touch()
+            run("mount", "--rbind", "--make-rslave", place, seen)
+            mounted.append(seen)
+        yield ("chroot", str(root), "env", "-C")
+    finally:
+        for seen in reversed(mounted):
+            run("umount", "--lazy", "--recursive", seen)
 
 
 def built(place: Path, epoch_s: int, shift_s: int) -> dict[str, bytes]:
@@ -75,13 +106,16 @@ def repacked(data: bytes, epoch_s: int) -> bytes:
     return gzip.compress(raw.getvalue(), mtime=epoch_s)
 
 
-def interpreter_of(version: str) -> str:
-    """A Python of this version, of the system or of pyenv; empty where there is none."""
+def interpreter_of(version: str, root: Path | None) -> tuple[str, Path | None]:
+    """A Python of this version, of the system, of pyenv or below another root, which is named; empty where none is."""
     found = subprocess.run([*uv(), "python", "find", version], capture_output=True, text=True, check=False)
     if not found.returncode:
-        return found.stdout.strip()
+        return found.stdout.strip(), None
     own = sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python"))
-    return str(own[-1]) if own else ""
+    there = f"/usr/bin/python{version}"
+    if not own and root and (root / there.removeprefix("/")).exists():
+        return there, root
+    return (str(own[-1]) if own else ""), None
 
 
 def wheels_for(version: str, place: Path) -> str:
@@ -94,43 +128,46 @@ def wheels_for(version: str, place: Path) -> str:
     return "every locked dependency has a wheel for it"
 
 
-def tried(version: str, wheel: Path, place: Path, tests: list[str]) -> dict[str, object]:
+def tried(version: str, wheel: Path, place: Path, given: argparse.Namespace) -> dict[str, object]:
     """The wheel on a Python: its size with all that it needs, and the tests without the sources."""
-    interpreter = interpreter_of(version)
+    interpreter, root = interpreter_of(version, given.root)
     if not interpreter:
         return {"skipped": f"no Python {version} here: NOT tested; {wheels_for(version, place)}"}
-    venv = place / "venv"
-    run(*uv(), "venv", "--quiet", "--python", interpreter, venv)
+    venv, apart = place / "venv", place / "apart"
+    apart.mkdir()
+    for name in APART:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, apart / name)
     python = venv / "bin" / "python"
-    install = (*uv(), "pip", "install", "--quiet", "--python", python)
-    run(*install, "--require-hashes", "-r", ROOT / ".ci" / "lock-plan.txt")
-    run(*install, "--no-deps", wheel)
-    packages = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_paths()['purelib'])").strip())
-    mib = sum(path.stat().st_size for path in packages.rglob("*") if path.is_file()) / 2**20
-    if mib > MOST_MIB:
-        raise SystemExit(f"Python {version}: {mib:.0f} MiB installed; expected at most {MOST_MIB}")
-    said = run(venv / "bin" / "phasewise", "--version", cwd=place).splitlines()
-    if version == PYTHONS[0]:
-        run(*uv(), "tool", "run", "--quiet", "--from", SBOM, "cyclonedx-py", "environment", python, "--of", "JSON",
-            "--output-reproducible", "-o", DIST / "phasewise.cdx.json")  # fmt: skip
-    if tests:
-        run(*install, "--require-hashes", "-r", ROOT / ".ci" / "lock.txt")
-        apart = place / "apart"
-        apart.mkdir()
-        for name in APART:
-            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-            copy(ROOT / name, apart / name)
-        passed = run(python, "-m", "pytest", "-q", "-n", "2", "-m", "not slow", *tests, cwd=apart).splitlines()[-1]
-    else:
+    install = (apart, *uv(), "pip", "install", "--quiet", "--python", python)
+    with inside(root, place, ROOT, Path(uv()[0]).parent) as there:
+        run(*there, apart, *uv(), "venv", "--quiet", "--python", interpreter, venv)
+        run(*there, *install, "--require-hashes", "-r", ROOT / ".ci" / "lock-plan.txt")
+        run(*there, *install, "--no-deps", wheel)
+        found = "import sys, sysconfig; print(sys.version.split()[0], sysconfig.get_paths()['purelib'])"
+        exact, _, packages = run(*there, apart, python, "-c", found).strip().partition(" ")
+        mib = sum(path.stat().st_size for path in Path(packages).rglob("*") if path.is_file()) / 2**20
+        if mib > MOST_MIB:
+            raise SystemExit(f"Python {version}: {mib:.0f} MiB installed; expected at most {MOST_MIB}")
+        said = run(*there, place, venv / "bin" / "phasewise", "--version").splitlines()
+        if version == PYTHONS[0]:
+            run(*uv(), "tool", "run", "--quiet", "--from", SBOM, "cyclonedx-py", "environment", python, "--of", "JSON",
+                "--output-reproducible", "-o", DIST / "phasewise.cdx.json")  # fmt: skip
         passed = "not asked for"
-    return {"installed_mib": round(mib, 1), "version": said, "tests": passed}
+        if not given.no_tests:
+            run(*there, *install, "--require-hashes", "-r", ROOT / ".ci" / "lock.txt")
+            words = ("-m", "pytest", "-q", "-n", given.workers, "-m", "not slow", *given.tests)
+            passed = run(*there, apart, python, *words).splitlines()[-1]
+    return {"python": exact, "installed_mib": round(mib, 1), "version": said, "tests": passed}
 
 
 def main() -> None:
     """Build, compare, install, test, list."""
     asked = argparse.ArgumentParser(prog="make release")
-    asked.add_argument("tests", nargs="*", default=["tests/planner", "tests/solvers", "tests/workloads", "tests/laws"])
+    asked.add_argument("tests", nargs="*", default=TESTS)
     asked.add_argument("--pythons", default=",".join(PYTHONS))
+    asked.add_argument("--root", type=Path, help="another system, below a directory, for Pythons that are not here")
+    asked.add_argument("--workers", default="2", help="processes of the tests")
     asked.add_argument("--no-tests", action="store_true")
     given = asked.parse_args()
     if run("git", "status", "--porcelain", "--untracked-files=no"):
@@ -148,7 +185,7 @@ def main() -> None:
     found = {}
     for version in given.pythons.split(","):
         with tempfile.TemporaryDirectory() as place:
-            found[version] = tried(version, wheel, Path(place), [] if given.no_tests else given.tests)
+            found[version] = tried(version, wheel, Path(place), given)
         print(f"Python {version}: {found[version]}", file=sys.stderr)
     files = sorted(path for path in DIST.iterdir() if path.name != "SHA256SUMS")
     sums = {path.name: sha256(path.read_bytes()).hexdigest() for path in files}
