@@ -156,7 +156,7 @@ def tried(version: str, wheel: Path, place: Path, given: argparse.Namespace) -> 
         passed = "not asked for"
         if not given.no_tests:
             run(*there, *install, "--require-hashes", "-r", ROOT / ".ci" / "lock.txt")
-            words = ("-m", "pytest", "-q", "-n", given.workers, "-m", "not slow", *given.tests)
+            words = ("-m", "pytest", "-n", given.workers, "-m", "not slow", *given.tests)
             passed = run(*there, apart, python, *words).splitlines()[-1]
     return {"python": exact, "installed_mib": round(mib, 1), "version": said, "tests": passed}
 
