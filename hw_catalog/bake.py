@@ -26,9 +26,10 @@ from hw_catalog.bake_surfaces import (
     surfaces,
 )
 from hw_catalog.errors import CatalogError
-from hw_catalog.load import load_catalog, nearest
+from hw_catalog.load import load_catalog
 from hw_catalog.profiles import KernelProfile
 from hw_catalog.provenance import Kind, Provenance
+from hw_catalog.rows import nearest
 from hw_catalog.strict_files import Unreadable, json_document, read_text
 
 SOURCE_VERSION = "0.12.0"

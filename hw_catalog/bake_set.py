@@ -7,8 +7,8 @@ from pathlib import Path
 from hw_catalog.bake import bake, require_source
 from hw_catalog.bake_recipe import read_recipe
 from hw_catalog.errors import CatalogError
-from hw_catalog.load import nearest
 from hw_catalog.profile_files import write_profiles
+from hw_catalog.rows import nearest
 
 
 def bake_set(

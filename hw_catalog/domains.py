@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from hw_catalog.load import SourceRow
 from hw_catalog.provenance import Provenance
+from hw_catalog.rows import SourceRow
 from hw_catalog.strict_files import yaml_document
 
 Delay = Annotated[float, Field(ge=0, allow_inf_nan=False)]

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from hw_catalog.errors import CatalogError
-from hw_catalog.load import NotNegative, Positive
 from hw_catalog.profiles import KernelProfile
 from hw_catalog.provenance import Kind, Provenance
+from hw_catalog.rows import Dtype, NotNegative, Positive, Row, SourceRow, Whole, validation_problems
 from hw_catalog.strict_files import Unreadable, read_text, yaml_document
 
 FILE = "engines.yaml"
@@ -71,29 +71,18 @@ NOTHING_LEFT_OUT = EngineTiming(
 """For profiles measured end to end."""
 
 
-class _Source(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    kind: Kind
-    source: str
-    date: str
-    note: str = ""
-
-
-class _Row(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class _Row(Row):
     step_s: NotNegative = 0.0
     step_per_request_s: NotNegative = 0.0
     prefill_ratio: Positive = 1.0
     decode_ratio: Positive = 1.0
     eager_layer_s: NotNegative = 0.0
-    fused_layer_s: dict[str, NotNegative] = {}
+    fused_layer_s: dict[Dtype, NotNegative] = Field(default_factory=dict)
     request_s: NotNegative = 0.0
     lag_steps: NotNegative = 0.0
     ahead_steps: int = Field(default=0, ge=0, le=1, strict=True)
-    hold_steps: int = Field(default=0, ge=0, strict=True)
-    provenance: _Source
+    hold_steps: Whole = 0
+    provenance: SourceRow
 
 
 LAYOUTS = "engine_layouts.yaml"
@@ -201,12 +190,11 @@ def _parsed(text: str, name: str) -> dict[str, EngineTiming]:
     except Unreadable as error:
         raise CatalogError(*error.problems) from None
     except ValidationError as error:
-        raise CatalogError(
-            *(f"{name}: {'.'.join(map(str, e['loc']))}: {e['msg']}, found {e['input']!r}" for e in error.errors())
-        ) from None
+        raise CatalogError(*validation_problems(name, error)) from None
     return {
         entry: EngineTiming(
-            **row.model_dump(exclude={"provenance"}), provenance=Provenance(**row.provenance.model_dump())
+            **row.model_dump(exclude={"provenance"}),
+            provenance=Provenance(**row.provenance.model_dump() | {"date": row.provenance.date.isoformat()}),
         )
         for entry, row in rows.items()
     }

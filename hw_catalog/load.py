@@ -1,16 +1,13 @@
 """Reading the catalog: YAML files in, GPUs, links and machines out, every number with its source."""
 
-import datetime
-import difflib
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationError
+from pydantic import Field, ValidationError
 
 from hw_catalog.errors import CatalogError
 from hw_catalog.gpus import Gpu
@@ -18,41 +15,11 @@ from hw_catalog.links import Link
 from hw_catalog.machines import Channel, Machine, Price
 from hw_catalog.power import PowerCurve
 from hw_catalog.provenance import Kind, Provenance
+from hw_catalog.rows import Count, NotNegative, Positive, Row, Share, SourceRow, Whole, nearest, validation_problems
 from hw_catalog.strict_files import Unreadable, read_text, yaml_document
 
-Positive = Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]
-Share = Annotated[float, Strict(), Field(gt=0, le=1)]
-Whole = Annotated[int, Strict(), Field(ge=0)]
-Count = Annotated[int, Strict(), Field(ge=1)]
 
-
-def _day(value: object) -> object:
-    """A date as it is written."""
-    if not isinstance(value, str) or not re.fullmatch(r"\d{4}-\d\d-\d\d", value):
-        raise ValueError("expected a date such as 2026-03-31")
-    try:
-        return datetime.date.fromisoformat(value)
-    except ValueError as error:
-        raise ValueError(f"expected a date of the calendar ({error})") from None
-
-
-class _Row(BaseModel):
-    """One entry of a catalog file; unknown keys are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class SourceRow(_Row):
-    """An entry of ``sources``."""
-
-    kind: Kind
-    source: str = Field(min_length=1)
-    date: Annotated[datetime.date, BeforeValidator(_day)]
-    note: str = ""
-
-
-class GpuRow(_Row):
+class GpuRow(Row):
     """An entry of ``gpus``; the fields mean what those of :class:`hw_catalog.gpus.Gpu` mean."""
 
     hbm_bytes: Positive
@@ -69,7 +36,7 @@ class GpuRow(_Row):
     provenance: dict[str, str]
 
 
-class LinkRow(_Row):
+class LinkRow(Row):
     """An entry of ``links``."""
 
     bandwidth_bytes_per_s: NotNegative
@@ -78,14 +45,14 @@ class LinkRow(_Row):
     source: str
 
 
-class PriceRow(_Row):
+class PriceRow(Row):
     """A price of a machine, per machine-hour."""
 
     usd_per_h: Positive
     source: str
 
 
-class MachineRow(_Row):
+class MachineRow(Row):
     """An entry of ``machines``."""
 
     gpu: str
@@ -102,7 +69,7 @@ class MachineRow(_Row):
     provenance: dict[str, str]
 
 
-class PowerRow(_Row):
+class PowerRow(Row):
     """An entry of ``power``; the fields mean what those of :class:`hw_catalog.power.PowerCurve` mean."""
 
     busy_w: NotNegative
@@ -119,14 +86,14 @@ class PowerRow(_Row):
     cap_min_w: Positive
     wall_ratio: Positive
     free_clock: tuple[tuple[NotNegative, Share], ...] | None = None
-    anchors: dict[str, list[tuple[Positive, Positive]]] = {}
+    anchors: dict[str, list[tuple[Positive, Positive]]] = Field(default_factory=dict)
     provenance: dict[str, str]
 
 
 SLOWDOWNS = ("prefill_slowdown_ratio", "decode_slowdown_ratio")
 """Of a GPU, against the one whose profiles apply."""
 
-ROWS: Mapping[str, type[_Row]] = {"gpus": GpuRow, "links": LinkRow, "machines": MachineRow, "power": PowerRow}
+ROWS: Mapping[str, type[Row]] = {"gpus": GpuRow, "links": LinkRow, "machines": MachineRow, "power": PowerRow}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,13 +109,6 @@ class Catalog:
     gpus: Mapping[str, Gpu]
     links: Mapping[str, Link]
     machines: Mapping[str, Machine]
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """``nearest known: ...`` for a misspelt name, or the whole list where nothing is near."""
-    known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    return f"nearest known: {', '.join(close)}" if close else f"known: {', '.join(known) or 'none'}"
 
 
 def load_catalog(directory: Path | None = None) -> Catalog:
@@ -193,6 +153,9 @@ def load_catalog(directory: Path | None = None) -> Catalog:
         raise CatalogError(*problems)
     return Catalog(gpus=gpus, links=links, machines=machines)
 
+
+_UNREAD = Provenance(kind=Kind.ASSUMED, source="", date="")
+"""In place of a source that is told to be wrong: what names it is not told to name nothing."""
 
 Parsed = dict[str, tuple[Any, dict[str, Provenance]]]
 
@@ -241,23 +204,28 @@ def _read(
     except (OSError, UnicodeDecodeError) as error:
         problems.append(f"{label}: cannot be read as UTF-8 text: {error}")
         return {}, {}
-    parts = [document.get(key, {}) for key in ("sources", part)] if isinstance(document, dict) else [None]
-    if not isinstance(document, dict) or not all(isinstance(each, dict) for each in parts):
+    if not isinstance(document, dict):
         problems.append(
             f"{label}: expected a mapping with the keys sources and {part}, each a mapping of names to entries"
         )
         return {}, {}
     unknown = sorted(str(key) for key in set(document) - {"sources", part})
     problems.extend(f"{label}: unknown key {key!r}; {nearest(key, ('sources', part))}" for key in unknown)
+    written = {key: document.get(key, {}) for key in ("sources", part)}
+    for key, found in written.items():
+        if not isinstance(found, dict):
+            problems.append(f"{label}: {key}: found {found!r}; expected a mapping of names to entries")
+            written[key] = {}
     sources = {}
-    for name, entry in (document.get("sources") or {}).items():
+    for name, entry in written["sources"].items():
+        sources[str(name)] = _UNREAD
         try:
             row = SourceRow.model_validate(entry)
             sources[str(name)] = Provenance(kind=row.kind, source=row.source, date=row.date.isoformat(), note=row.note)
         except ValidationError as error:
             problems.extend(validation_problems(f"{label}: sources.{name}", error, SourceRow))
     entries = {}
-    for name, entry in document.get(part, {}).items():
+    for name, entry in written[part].items():
         if isinstance(entry, dict):
             entries[str(name)] = entry
         else:
@@ -285,13 +253,13 @@ def _unsourced(label: str, part: str, entry: Mapping[str, Any], *, overriding: b
     return [f"{label}.{key}: given without a source; add it to this entry's `provenance`" for key in lacking]
 
 
-def _numeric(row: type[_Row]) -> tuple[str, ...]:
+def _numeric(row: type[Row]) -> tuple[str, ...]:
     """Fields of a row that are numbers."""
     words = {"gpu", "intra_link", "inter_link", "prices", "provenance", "profile_gpu", "source", "anchors"}
     return tuple(name for name in row.model_fields if name not in words)
 
 
-def _source_problems(label: str, row: _Row, sources: Mapping[str, Provenance]) -> list[str]:
+def _source_problems(label: str, row: Row, sources: Mapping[str, Provenance]) -> list[str]:
     """Numbers without a source and sources that do not exist."""
     problems = []
     named: dict[str, str] = {}
@@ -312,23 +280,9 @@ def _source_problems(label: str, row: _Row, sources: Mapping[str, Provenance]) -
     return problems
 
 
-def _own(row: _Row, key: str) -> bool:
+def _own(row: Row, key: str) -> bool:
     """Whether a number is the 1 by which a GPU with profiles of its own is as fast as they say."""
     return isinstance(row, GpuRow) and key in SLOWDOWNS and row.profile_gpu is None and key not in row.model_fields_set
-
-
-def validation_problems(label: str, error: ValidationError, row: type[BaseModel]) -> list[str]:
-    """Pydantic's findings as sentences."""
-    problems = []
-    for found in error.errors():
-        key = ".".join(str(step) for step in found["loc"])
-        if found["type"] == "extra_forbidden" and len(found["loc"]) == 1:
-            problems.append(f"{label}.{key}: unknown key; {nearest(key, row.model_fields)}")
-        elif found["type"] == "missing":
-            problems.append(f"{label}.{key}: is missing")
-        else:
-            problems.append(f"{label}.{key}: found {found['input']!r}; {found['msg']}")
-    return problems
 
 
 def _gpu_problems(gpu: Gpu, gpus: Mapping[str, Gpu]) -> list[str]:

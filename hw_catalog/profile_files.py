@@ -16,9 +16,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
 
 from hw_catalog.errors import CatalogError
-from hw_catalog.load import nearest, validation_problems
 from hw_catalog.profiles import LONGEST_STEP_S, MOST_WAYS, Floats, KernelProfile
 from hw_catalog.provenance import Kind, Provenance
+from hw_catalog.rows import nearest, validation_problems
 from hw_catalog.strict_files import MAX_JSON_BYTES, Unreadable, json_document, read_text
 
 SCHEMA_VERSION = 1

@@ -7,9 +7,10 @@ from typing import Any, ParamSpec, TypeVar
 
 from hw_catalog.domains import load_power_delivery
 from hw_catalog.errors import CatalogError
-from hw_catalog.load import Catalog, load_catalog, nearest
+from hw_catalog.load import Catalog, load_catalog
 from hw_catalog.machines import Machine
 from hw_catalog.profiles import KernelProfile
+from hw_catalog.rows import nearest
 from planner.errors import BadInput
 from planner.perf.instance import GpuLimits
 from planner.perf.reference import Reference

@@ -1,6 +1,7 @@
 """The reference of a scenario: where its slowdowns are measured."""
 
-from hw_catalog.load import Catalog, nearest
+from hw_catalog.load import Catalog
+from hw_catalog.rows import nearest
 from planner.errors import BadInput
 from planner.perf.engine import as_run
 from planner.perf.layout import Role
