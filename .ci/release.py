@@ -30,8 +30,11 @@ MOST_MIB = 400
 SBOM = "cyclonedx-bom>=7,<8"
 BUILD = "import sys, setuptools.build_meta as b; out = sys.argv[1]; b.build_wheel(out); b.build_sdist(out)"
 TESTS = [f"tests/{name}" for name in ("planner", "hw_catalog", "workloads", "solvers", "laws", "soak")]
-APART = ("tests", "benchmarks", "pyproject.toml")
-"""What tests need beside the wheel."""
+APART = (
+    "tests", "benchmarks", "docs", "pyproject.toml", "README.md", "CHANGELOG.md", "NOTICE", "SECURITY.md",
+    "planner/examples", "hw_catalog/data", "workloads/data",
+)  # fmt: skip
+"""What tests need beside the wheel; no code of it. Directories without code hide no installed package."""
 
 
 def run(*words: str | Path, cwd: Path = ROOT, **env: str) -> str:
@@ -136,6 +139,7 @@ def tried(version: str, wheel: Path, place: Path, given: argparse.Namespace) -> 
     venv, apart = place / "venv", place / "apart"
     apart.mkdir()
     for name in APART:
+        (apart / name).parent.mkdir(parents=True, exist_ok=True)
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, apart / name)
     python = venv / "bin" / "python"

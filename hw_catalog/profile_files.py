@@ -387,6 +387,8 @@ def _profile_problems(label: str, profile: KernelProfile) -> list[str]:
             problems.append(f"{label}.{name}: found shape {table.shape}, expected {expected} from {', '.join(axes)}")
         if name in TIMES and not np.all((table >= 0) & (table <= LONGEST_STEP_S)):
             problems.append(f"{label}.{name}: times must be finite and not negative, {LONGEST_STEP_S:g} s at most")
+        elif name in TIMES and len(axes) == 1 and not table.all():
+            problems.append(f"{label}.{name}: found a step that takes no time; expected times above 0")
     return problems
 
 

@@ -16,6 +16,22 @@ TORCH_NAMES = {
 }  # fmt: skip
 """Values of ``torch_dtype`` -> number formats; engines load ``auto`` of unknown checkpoints as bf16."""
 
+ROPES = (
+    "default", "linear", "dynamic", "ntk", "yarn", "longrope", "su", "llama3", "mllama4", "mrope", "proportional",
+    "deepseek_yarn", "deepseek_llama_scaling", "xdrope", "fope", "openpangu", "telechat3-yarn",
+)  # fmt: skip
+"""Ways of scaling positions that engines know (vLLM, ``get_rope``); another one would be refused when it is loaded."""
+
+MOST = (2**24, 10_000)
+"""Largest size, and largest number of layers: tensors are counted layer by layer."""
+
+MOST_CONTEXT = 2**40
+LENGTHS = ("max_position_embeddings", "n_positions", "seq_length")
+"""Keys of context lengths, which are no sizes of a matrix."""
+
+_SIZES = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size", *LENGTHS)
+"""Told together with other wrong values; which of them a model needs is for its architecture to say."""
+
 Expected = tuple[Callable[[Any], bool], str]
 """What a value has to satisfy, and the words for it."""
 
@@ -32,7 +48,7 @@ def _texts(value: object) -> bool:
 
 def _number(value: object) -> bool:
     """Whether it is a finite number above 0."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e12 and isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and 1e-6 <= value <= 1e6 and isfinite(value)
 
 
 def _modules(value: object) -> bool:
@@ -62,6 +78,9 @@ _OBJECT: Expected = (lambda value: isinstance(value, Mapping), "an object")
 _FLAG: Expected = (lambda value: isinstance(value, bool), "true or false")
 _WHOLE: Expected = (lambda value: _whole(value) and value <= 2**30, "a whole number >= 1")
 _NUMBER: Expected = (_number, "a number above 0")
+_HEAD: Expected = (lambda value: _whole(value) and value % 2 == 0 and 8 <= value <= 2**16,
+                   "an even number from 8 on: positions are turned in pairs")  # fmt: skip
+_ROPE: Expected = (lambda value: value in ROPES, f"one of {', '.join(ROPES)}")
 _BITS: Expected = (lambda value: _whole(value) and value in (4, 8), "4 or 8")
 _GROUP: Expected = (lambda value: (_whole(value) and value < 10**6) or (type(value) is int and value == -1),
                     "a whole number >= 1, or -1 for one group")  # fmt: skip
@@ -85,11 +104,11 @@ _STATED: Mapping[str, Expected] = {
     "vision_config": _OBJECT, "quantization_config": _OBJECT, "rope_scaling": _OBJECT, "rope_parameters": _OBJECT,
     "moe": _OBJECT, "torch_dtype": _DTYPE, "dtype": _DTYPE, "tie_word_embeddings": _FLAG, "tied_embeddings": _FLAG,
     "use_sliding_window": _FLAG, "layer_types": _TEXTS, "_name_or_path": _TEXT,
-    "num_key_value_heads": _WHOLE, "head_dim": _WHOLE,
+    "num_key_value_heads": _WHOLE, "head_dim": _HEAD,
     **dict.fromkeys(("dim", "n_layers", "n_heads", "n_kv_heads", "hidden_dim", "max_seq_len"), _WHOLE),
 }  # fmt: skip
 _SCALED: Mapping[str, Expected] = {
-    "rope_type": _TEXT, "type": _TEXT, "factor": _NUMBER, "original_max_position_embeddings": _WHOLE,
+    "rope_type": _ROPE, "type": _ROPE, "factor": _NUMBER, "original_max_position_embeddings": _WHOLE,
 }  # fmt: skip
 _SEEN: Mapping[str, Expected] = dict.fromkeys(
     ("hidden_size", "embed_dim", "num_hidden_layers", "depth", "intermediate_size"), _WHOLE
@@ -125,6 +144,9 @@ def check_types(config: Config, where: str) -> None:
     """
     problems = tuple(_wrong(config, _STATED, f"{where}: key '"))
     if problems:
+        stated = ((key, config.get(key)) for key in _SIZES)
+        sizes = (size_problem(key, value, 1) for key, value in stated if value is not None)
+        problems += tuple(f"{where}: key '{each}" for each in sizes if each)
         raise WorkloadError(*problems)
 
 
@@ -141,9 +163,19 @@ def _wrong(section: Config, keys: Mapping[str, Expected], path: str) -> Iterator
             yield from _wrong(value, _BELOW[key], f"{path}{key}.")
 
 
+def size_problem(key: str, value: object, least: int, named: str = "") -> str:
+    """What is wrong with a size that is stated, after its key's name; empty where nothing is."""
+    found = f"{named or key}' is {shown(value)}"
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        return f"{found}, expected a whole number >= {least}"
+    most = MOST_CONTEXT if key in LENGTHS else MOST[key.endswith("_layers") or key == "n_layer"]
+    return f"{found[:80]}, larger than any model has, expected at most {most}" if value > most else ""
+
+
 def _near(value: object, words: str) -> str:
     """The word that may have been meant, where words are expected."""
-    near = get_close_matches(str(value)[:40].lower(), TORCH_NAMES, n=1) if words.startswith("one of") else []
+    known = words.removeprefix("one of ").split(", ") if words.startswith("one of ") else []
+    near = get_close_matches(str(value)[:40].lower(), known, n=1)
     return f"; did you mean '{near[0]}'?" if near else ""
 
 

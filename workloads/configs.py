@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from workloads.config_types import Config, shown
+from workloads.config_types import Config, size_problem
 from workloads.errors import WorkloadError
 
 _PARAMS_JSON = {
@@ -89,13 +89,6 @@ def longest_context(config: Config, where: str) -> int:
     return max(1, stated, reached) if kind == "yarn" and before else max(1, reached)
 
 
-MOST = (2**24, 10_000)
-"""Largest size, and largest number of layers: tensors are counted layer by layer."""
-
-_LENGTHS = ("max_position_embeddings", "n_positions", "seq_length")
-"""Keys of context lengths, which are no sizes of a matrix."""
-
-
 def whole_numbers(config: Config, where: str, *keys: str, least: int = 1) -> list[int]:
     """The values of ``keys``, in order.
 
@@ -105,21 +98,14 @@ def whole_numbers(config: Config, where: str, *keys: str, least: int = 1) -> lis
     problems = []
     names = config.get(_STATED_AS, {})
     for key in keys:
-        value, found = config.get(key), f"{where}: key '{names.get(key, key)}'"
+        value = config.get(key)
         if value is None:
-            problems.append(f"{found} is missing, expected a whole number >= {least}")
-        elif not isinstance(value, int) or isinstance(value, bool) or value < least:
-            problems.append(f"{found} is {shown(value)}, expected a whole number >= {least}")
-        elif value > _most(key):
-            problems.append(f"{found} is {str(value)[:40]}, larger than any model has, expected at most {_most(key)}")
+            problems.append(f"{where}: key '{names.get(key, key)}' is missing, expected a whole number >= {least}")
+        elif problem := size_problem(key, value, least, names.get(key, key)):
+            problems.append(f"{where}: key '{problem}")
     if problems:
         raise WorkloadError(*problems)
     return [config[key] for key in keys]
-
-
-def _most(key: str) -> int:
-    """The largest number that a key may hold."""
-    return 2**40 if key in _LENGTHS else MOST[key.endswith("_layers") or key == "n_layer"]
 
 
 def optional(config: Config, where: str, key: str, default: int, least: int = 0) -> int:

@@ -18,6 +18,8 @@ from workloads.trace_rows import DATE, ZONE, Objects, Rows, Wanted, content_of, 
 from workloads.traces import MOST_TOKENS, Trace, plain_trace
 
 _SHOWN = 10
+MOST_TIME = 4e18
+"""Nanoseconds from 1970 to the year 2096: no clock says more, in whatever unit."""
 _HOUR_S, _HALF_HOUR_S = 3600.0, 1800.0
 
 YEAR_S = 365.25 * 86400
@@ -189,7 +191,7 @@ def _whole(tokens: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 def _time(arrival: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Times count from a start, or from 1970; -1 is what programs write where they know none."""
-    time: NDArray[np.bool_] = np.isfinite(arrival) & (arrival >= 0)
+    time: NDArray[np.bool_] = (arrival >= 0) & (arrival <= MOST_TIME)
     return time
 
 

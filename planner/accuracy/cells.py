@@ -7,6 +7,9 @@ from planner.accuracy.names import Known, dtype_id, gpu_id, model_id
 
 Row = Mapping[str, str]
 
+MOST = 1e9
+"""No time in milliseconds, count, length or rate that is measured is larger."""
+
 
 def metrics(row: Row, columns: Mapping[str, str]) -> dict[str, float]:
     """The measured values that a row has, in seconds."""
@@ -56,7 +59,7 @@ def number_or(row: Row, column: str, silent: float) -> float:
 
 
 def number(row: Row, column: str) -> float:
-    """A finite number that is not negative.
+    """A number that is not negative, of this world.
 
     Raises:
         Skip: the cell holds something else.
@@ -65,8 +68,8 @@ def number(row: Row, column: str) -> float:
         found = float(row[column])
     except (TypeError, ValueError):
         raise Skip(f"{column}: found {row[column]!r}, expected a number") from None
-    if not 0 <= found < float("inf"):
-        raise Skip(f"{column}: found {row[column]!r}, expected a finite number that is not negative")
+    if not 0 <= found <= MOST or "_" in row[column]:
+        raise Skip(f"{column}: found {row[column]!r}, expected a number from 0 to {MOST:g}")
     return found
 
 

@@ -166,7 +166,25 @@ def _from_trace(trace: Path, out: Path | None, keys: dict[str, Any]) -> None:
     if why := unwritable(path):
         raise BadInput(f"--out {path}: {why}")
     read = by_option(lambda: read_trace(trace, **keys))
-    write_whole(path, scenario_for(trace, stats(read), path=path, keys=keys))
     for words in read.notes:
         note(words)
+    text = scenario_for(trace, stats(read), path=path, keys=keys)
+    _expect_checked(text, trace)
+    write_whole(path, text)
     note(f"wrote {path}; look at what is marked, then: phasewise plan {path}")
+
+
+def _expect_checked(text: str, trace: Path) -> None:
+    """See that `check` takes a scenario that is made for a trace, before it is written.
+
+    Raises:
+        BadInput: with everything that it finds, most of it about the trace.
+    """
+    from hw_catalog.strict_files import yaml_document
+    from planner.planning.plan import check as checked
+    from planner.scenario import Scenario
+    from planner.scenario.reading import Document
+
+    data, _ = yaml_document(text, "new")
+    data["workload"]["trace"] = str(trace.resolve())
+    checked(Scenario.parse(Document(data=data, places={(): "new --from"})))

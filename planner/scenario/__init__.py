@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from planner.errors import BadInput, nearest
 from planner.scenario.availability_section import Availability, AvailabilitySection, number_too
@@ -96,7 +97,8 @@ class Scenario(Section):
                     hint = nearest(name, known) if known else "workload.classes names none"
                     raise ValueError(f"a class of workload.classes, not '{name}': {hint}")
         if "slo" in info.data and not info.data["slo"] and not any(value.values()):
-            raise ValueError("at least one limit on latency, for example slo: {ttft_p99_s: 1.0}")
+            limit = "at least one limit on latency, for example slo: {ttft_p99_s: 1.0}"
+            raise PydanticCustomError("elsewhere", limit, {"key": "slo"})
         return value
 
     @field_validator("objective")

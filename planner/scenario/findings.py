@@ -68,6 +68,8 @@ def _named(loc: Sequence[Any]) -> Path_:
 
 def _finding(detail: Any, document: Document, root: type[BaseModel]) -> str:  # noqa: ANN401
     path = _named(detail["loc"])
+    if detail["type"] == "elsewhere":
+        path = (*path[:-1], detail["ctx"]["key"])
     where = f"{document.place(path)}: {spell(path)}: " if path else f"{document.place(path)}: "
     key, found = str(path[-1]) if path else "", detail["input"]
     if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):

@@ -191,6 +191,8 @@ def _is_name(name: object) -> TypeGuard[str]:
 
 def _misplaced(document: Document) -> list[str]:
     """Keys that several models cannot share, and shared ones that are missing."""
+    if not document.data.get("models"):
+        return []  # which of the two was meant is not known, and the key is told to be wrong
     found = [
         f"{document.place((key,))}: {key}: found beside models; {words}"
         for key, words in _ELSEWHERE.items()

@@ -3,13 +3,29 @@
 from collections.abc import Mapping
 from typing import get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
+
+SERIES = ("load", "carbon_g_per_kwh", "uncertainty")
+"""Lists whose places mean something, hours and ends; those of ``hourly_`` too."""
 
 
 class Section(BaseModel):
     """A part of a scenario."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _each_once(cls, value: object, of: ValidationInfo) -> object:
+        """Of a list to choose from, each is there once: one that is there twice was meant to be another."""
+        series = of.field_name in SERIES or str(of.field_name).startswith("hourly_")
+        named = isinstance(value, Mapping) and _mapped(cls.model_fields[str(of.field_name)].annotation)
+        for listed in () if series else value.values() if named else (value,):  # type: ignore[attr-defined]
+            if isinstance(listed, list) and all(type(each) in (str, int, float) for each in listed):
+                twice = [each for each in listed if listed.count(each) > 1]
+                if twice:
+                    raise ValueError(f"each of them once, and {twice[0]!r} is there {listed.count(twice[0])} times")
+        return value
 
     @model_validator(mode="before")
     @classmethod

@@ -44,6 +44,10 @@ MOST_SEEDS = 10_000
 """Each is a trace that is drawn and served."""
 
 
+LEAST_PERCENTILE = 50.0
+"""A limit that the slower half may miss is none."""
+
+
 def _known_dtype(dtype: str) -> str:
     if dtype not in DTYPE_BYTES:
         raise ValueError(f"one of {', '.join(DTYPE_BYTES)}")
@@ -117,6 +121,11 @@ def slo_of(key: str, limit: float, request_class: str | None = None) -> Slo:
         raise ValueError(f"<metric>_p<percentile>_s with a metric of {metrics}, for example ttft_p99_s") from None
     if not mark or not 0 < slo.percentile < 100:
         raise ValueError(f"a percentile above 0 and below 100, for example {metric}_p99_s") from None
+    if slo.percentile < LEAST_PERCENTILE:
+        meant = " or ".join(replace(slo, percentile=each).name for each in (90.0, 99.0))
+        raise ValueError(f"a percentile from {LEAST_PERCENTILE:g} on; did you mean {meant}?")
+    if f"{slo.percentile:g}" in ("100", "0"):
+        raise ValueError(f"a percentile of at most six digits, for example {metric}_p99.99_s")
     if key != slo.name:
         seconds, slowdown = (replace(slo, unit=each).name for each in (Unit.SECONDS, Unit.SLOWDOWN))
         raise ValueError(f"a limit in seconds under the key {seconds}, or a ratio under {slowdown}")

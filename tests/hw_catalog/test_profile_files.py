@@ -91,7 +91,7 @@ Times = st.floats(0, 1e3, allow_subnormal=False)
 
 @settings(max_examples=50, deadline=None)
 @given(
-    linear=st.lists(Times, min_size=2, max_size=2),
+    linear=st.lists(st.floats(1e-9, 1e3), min_size=2, max_size=2),
     attention=st.lists(Times, min_size=4, max_size=4),
     mask=st.lists(st.booleans(), min_size=4, max_size=4),
 )

@@ -20,7 +20,7 @@ def main() -> int:
     asked.add_argument("--seconds", type=float, default=60)
     asked.add_argument("--cases", type=int, default=10_000, help="of each door and law, at most")
     asked.add_argument("--first", type=int, default=int(time.time()), help="seed of the first case")
-    asked.add_argument("--only", default=",".join(KINDS), help="of doors, laws, engines, solvers; all if not given")
+    asked.add_argument("--only", default=",".join(KINDS), help="some of the kinds; all if not given")
     asked.add_argument("--doors", default="", help="names, separated by commas; all of them if not given")
     asked.add_argument("--workers", type=int, help="processes; one per core if not given")
     asked.add_argument("--executor", default="local", help="local, or dask://HOST:PORT")

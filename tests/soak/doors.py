@@ -106,6 +106,24 @@ def of_setting(data: bytes, draw: random.Random) -> bytes:
     return f"{key}={value}".replace("\0", "").encode("utf-8", "replace")
 
 
+def of_words(data: bytes, draw: random.Random) -> bytes:
+    """Words of a command line spoilt: a value is odd, too long or missing, a flag is there twice or unknown."""
+    words: list[str] = json.loads(data)
+    for _ in range(draw.choice((1, 1, 2))):
+        place, kind = draw.randrange(len(words)), draw.randrange(6)
+        odd = str(draw.choice((*ODD, 1e12, 10**9, "1,,2", "a=b", "\u00fc", "9" * 400, "--json"))).replace("\0", "")
+        if kind < 3:
+            words[place] = odd
+        elif kind == 3:
+            words.insert(place, odd)
+        elif kind == 4:
+            del words[place]
+        else:
+            words = [*words, *words[place : place + 2]]
+        words = words or ["--json"]
+    return json.dumps(words).encode("utf-8", "replace")
+
+
 def table(*rows: Mapping[str, str]) -> bytes:
     """CSV of rows with the same keys."""
     text = StringIO()
@@ -115,7 +133,7 @@ def table(*rows: Mapping[str, str]) -> bytes:
     return text.getvalue().encode()
 
 
-_CARD = {
+CARD = {
     "architectures": ["LlamaForCausalLM"], "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16,
     "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 64, "vocab_size": 128256,
     "torch_dtype": "bfloat16",
@@ -146,6 +164,62 @@ machines:
 """
 
 
+_SAID = [{"from": "human", "value": "What is a pump?"}, {"from": "gpt", "value": "It moves water. " * 20}]
+_SHAREGPT = as_json([{"id": f"x{k}", "conversations": _SAID} for k in range(4)])
+_LMSYS = b"".join(
+    json.dumps({"conversation": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello " * 9}]})
+    .encode() + b"\n"
+    for _ in range(4)
+)  # fmt: skip
+_AIPERF = b"".join(
+    json.dumps({"session_id": f"s{k // 2}", **({"delay": 2000} if k % 2 else {"timestamp": 500 * k}),
+                "input_length": 400 + k, "output_length": 50}).encode() + b"\n"
+    for k in range(12)
+)  # fmt: skip
+_RESULTS: Mapping[str, object] = {
+    "vllm": {"model_id": "meta-llama/Llama-3.1-8B-Instruct", "request_rate": 4.0, "max_concurrency": None,
+             "burstiness": 1.0, "completed": 10, "total_input_tokens": 5000, "total_output_tokens": 400,
+             "output_throughput": 390.0, "mean_ttft_ms": 25.0, "mean_tpot_ms": 8.0, "mean_e2el_ms": 817.0},
+    "guidellm": {"benchmarks": [{"config": {"strategy": {"type_": "constant", "rate": 4.0},
+                                            "backend": {"model": "llama-3.1-8b"}}, "metrics": {
+        "prompt_token_count": {"successful": {"mean": 500}}, "output_token_count": {"successful": {"mean": 40}},
+        "time_to_first_token_ms": {"successful": {"mean": 25}}, "inter_token_latency_ms": {"successful": {"mean": 8}},
+        "request_latency": {"successful": {"mean": 0.8}}}}]},
+}  # fmt: skip
+
+
+def more_traces() -> tuple[Door, ...]:
+    """Conversations and sessions; result files of benchmark clients; measured rows that a catalog is made from."""
+    stats = ("workload stats {file} --json", "workload stats {file} --skip-bad-rows --json")
+    served = "accuracy --data {file} --gpu h100 --tp 1 --dtype bf16 --engine vllm --json --quiet"
+    made = "calibrate --measurements {file} --out {folder} --json --quiet"
+    return (
+        Door(name="trace-sharegpt", file="chat.json", spoil=of_json, commands=stats, right=_SHAREGPT),
+        Door(name="trace-lmsys", file="chat.jsonl", spoil=of_lines, commands=stats, right=_LMSYS),
+        Door(name="trace-aiperf", file="sessions.jsonl", spoil=of_lines, commands=stats, right=_AIPERF),
+        *(Door(name=f"results-{name}", file="r.json", spoil=of_json, commands=(served,), right=as_json(each))
+          for name, each in _RESULTS.items()),
+        Door(name="calibrate", file="rows.csv", spoil=of_csv, commands=(made,), right=table(OPEN_LOOP, OPEN_LOOP)),
+    )  # fmt: skip
+
+
+def word_doors() -> tuple[Door, ...]:
+    """Command lines, what is varied, and stdin."""
+    asked = ["--model", "llama-3.1-8b", "--rate", "40", "--prompt", "200:400", "--output", "20", "--ttft", "1",
+             "--tpot", "0.1", "--machines", "dgx-h100"]  # fmt: skip
+    whatif = ["--vary", "workload.rate_scale=1,2", "--no-regret", "--json", "--quiet", "--workers", "1"]
+    return (
+        Door(name="flags-check", file="words", spoil=of_words, commands=("check {words}",),
+             right=json.dumps(asked).encode()),
+        Door(name="flags-whatif", file="words", spoil=of_words, right=json.dumps(whatif).encode(),
+             commands=("whatif {folder}/right.yaml --journal {folder}/vary.jsonl {words}",)),
+        Door(name="flags-stats", file="words", spoil=of_words, commands=("workload stats {folder}/trace.csv {words}",),
+             right=json.dumps(["--time-unit", "s", "--columns",
+                               "arrival=arrived_at,prompt=num_prefill_tokens,output=num_decode_tokens"]).encode()),
+        Door(name="stdin", file="stdin", spoil=of_yaml, commands=("check - --json",), right=TEXT.encode()),
+    )  # fmt: skip
+
+
 def simple_doors() -> tuple[Door, ...]:
     """The doors whose right input needs no run before."""
     stats = ("workload stats {file} --json",)
@@ -154,7 +228,7 @@ def simple_doors() -> tuple[Door, ...]:
         Door(name="scenario", file="small.yaml", spoil=of_yaml, commands=("check {file} --json",), right=TEXT.encode()),
         Door(name="set", file="setting", spoil=of_setting, commands=("check {folder}/right.yaml --json --set {text}",),
              right=b"workload.rate_req_per_s=50"),
-        Door(name="config", file="config.json", spoil=of_json, right=as_json(_CARD),
+        Door(name="config", file="config.json", spoil=of_json, right=as_json(CARD),
              commands=("check {folder}/right.yaml --json --set model.name={file}",)),
         Door(name="trace-mooncake", file="trace.jsonl", spoil=of_lines, commands=stats, right=_MOONCAKE),
         Door(name="trace-vidur", file="trace.csv", spoil=of_csv, commands=stats, right=_PLAIN),
@@ -210,4 +284,5 @@ def write_right(folder: Path, plan: bytes = b"") -> None:
     """What commands read beside the file that is tried."""
     folder.mkdir(exist_ok=True)
     (folder / "right.yaml").write_text(TEXT)
+    (folder / "trace.csv").write_bytes(_PLAIN)
     (folder / "plan.json").write_bytes(plan)

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tests.soak import laws, programs, soak
+from tests.soak import laws, programs, senses, soak
 from tests.soak.doors import Door
+from tests.soak.subjects import subjects
 from tests.soak.tally import Tally
 
-KINDS = {"doors": 0.4, "laws": 0.35, "engines": 0.1, "solvers": 0.15}
+KINDS = {"doors": 0.35, "senses": 0.15, "laws": 0.3, "engines": 0.1, "solvers": 0.1}
 """What is tried -> its share of the time."""
 
 PIECE_S = 60.0
@@ -45,6 +46,9 @@ def done(piece: Piece, doors: dict[str, Door], plan: bytes) -> tuple[str, dict[s
     """A piece of work: its kind, and what became of the cases of each door, law or solver."""
     if piece.kind == "doors":
         found = {piece.name: soak.tried(doors[piece.name], plan, piece.first, piece.seconds, piece.most)}
+    elif piece.kind == "senses":
+        subject = next(each for each in subjects() if each.name == piece.name)
+        found = {piece.name: senses.tried(subject, piece.first, piece.seconds, piece.most)}
     elif piece.kind == "solvers":
         found = programs.tried(piece.first, piece.seconds, piece.most)
     else:
@@ -59,7 +63,7 @@ def pieces(names: list[str], *, first: int, seconds: float, most: int, kinds: se
     for kind in sorted(kinds):
         share_s = seconds * KINDS[kind] / whole
         for name, part_s in _shared(kind, names, first, share_s):
-            count = max(1, round(part_s / PIECE_S)) if kind in ("doors", "solvers") else 1
+            count = max(1, round(part_s / PIECE_S)) if kind in ("doors", "senses", "solvers") else 1
             for k in range(count):
                 yield Piece(
                     kind=kind, name=name, first=first + k * SEEDS, seconds=part_s / count, most=-(-most // count),
@@ -70,6 +74,9 @@ def pieces(names: list[str], *, first: int, seconds: float, most: int, kinds: se
 def _shared(kind: str, names: list[str], first: int, share_s: float) -> Iterator[tuple[str, float]]:
     if kind == "doors":
         yield from ((name, share_s / len(names)) for name in names)
+    elif kind == "senses":
+        every = [each.name for each in subjects()]
+        yield from ((name, share_s / len(every)) for name in every)
     elif kind == "solvers":
         yield "all", share_s
     elif kind == "engines":

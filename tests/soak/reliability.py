@@ -81,6 +81,17 @@ def doors(found: Mapping[str, Any]) -> str:
     )
 
 
+def senses(found: Mapping[str, Any]) -> str:
+    """Files with values that mean nothing."""
+    rows = [(name, of["cases"], of["failures"]) for name, of in found.items()]
+    total = ("all", *(sum(row[k] for row in rows) for k in (1, 2)))
+    return (
+        "## Values that mean nothing\n\nOne to three in a right file, or keys that no reader knows. A failure is a "
+        "file that is taken, or one of them that is not told.\n\n"
+        + table(("file", "cases", "failures"), [*rows, total])
+    )
+
+
 def laws(found: Mapping[str, Any], engines: Mapping[str, Any]) -> str:
     """Laws, in sums, and those of the engines each."""
     some = [of for of in found.values() if of["cases"]]
@@ -139,7 +150,7 @@ def main() -> int:
     injected = said("-m", "tests.soak.faults", "--rounds", str(given.rounds))
     dask = said("benchmarks/cluster.py", "--points", str(given.points))
     head = HEAD.format(seconds=soak["seconds"], seed=soak["first_seed"], fault_seed=injected["first_seed"])
-    tried = doors(soak["doors"]), laws(soak["laws"], soak["engines"]), solvers(soak["solvers"])
+    tried = doors(soak["doors"]), senses(soak["senses"]), laws(soak["laws"], soak["engines"]), solvers(soak["solvers"])
     parts = head, failed(every, soak["failures"]), *tried, faults(injected), cluster(dask), AUDIT
     PAGE.write_text("\n".join(filter(None, parts)))
     last = {

@@ -7,7 +7,10 @@ told, or where it is told without its key.
 
 import copy
 import random
-from collections.abc import Callable, Iterator
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +19,18 @@ from hw_catalog.errors import CatalogError
 from planner.errors import BadInput
 from tests.soak.meaning import NO_NUMBER
 from tests.soak.mutate import paths
+from tests.soak.tally import Failure, Tally
 from workloads.errors import WorkloadError
 
 REFUSALS = (BadInput, CatalogError, WorkloadError)
+NO_CELL: tuple[Any, ...] = ("nan", "inf", "-1", "many", "1e308", "0x10", "True", "[]", "5 s", "1_000", "--")
+"""In a table, in place of a number or a time."""
+NO_ITEM: tuple[Any, ...] = tuple(value for value in NO_NUMBER if value != "5")
+"""Likewise in an object of a trace, whose numbers some write as text."""
 NO_TEXT: tuple[Any, ...] = (True, 5, 0.5, [], {}, ["x"])
 NO_LIST: tuple[Any, ...] = (True, 5, "x", {"a": 1}, [[]], [{}], [None])
 NO_MAPPING: tuple[Any, ...] = (True, 5, "x", [1])
+SLOW_S = 5.0
 KEY = "no_such_key"
 
 Place = tuple[str | int, ...]
@@ -39,6 +48,9 @@ class Subject:
         read: the file; raises one of ``REFUSALS``.
         silent: places whose values have no meaning to the reader, by their last word: notes, names.
         closed: whether a key of no meaning is refused.
+        rows: what stands before the number of a row where a document is a list of them; problems then name the row.
+        first_row: number of the first.
+        values: of no meaning, for every place; empty: by what stands there.
     """
 
     name: str
@@ -48,17 +60,21 @@ class Subject:
     read: Callable[[Path], object]
     silent: frozenset[str] = frozenset()
     closed: bool = True
+    rows: str = ""
+    first_row: int = 0
+    values: tuple[Any, ...] = ()
 
 
 def wrong(subject: Subject, draw: random.Random) -> tuple[Any, list[tuple[Place, object]]]:
     """A right document with one to three values, each inside another entry, of no meaning; where they are."""
     made = copy.deepcopy(draw.choice(subject.right))
-    places = [path for path in paths(made) if path and _word(path) not in subject.silent]
+    apart = 1 if subject.rows else 2
+    places = [path for path in paths(made) if len(path) > bool(subject.rows) and _word(path) not in subject.silent]
     draw.shuffle(places)
     most = draw.choice((1, 1, 2, 3))
     chosen: list[Place] = []
     for path in places:
-        if not any(path[: len(each)] == each[: len(path)] or path[:2] == each[:2] for each in chosen):
+        if not any(path[: len(each)] == each[: len(path)] or path[:apart] == each[:apart] for each in chosen):
             chosen.append(path)
         if len(chosen) == most:
             break
@@ -72,7 +88,7 @@ def wrong(subject: Subject, draw: random.Random) -> tuple[Any, list[tuple[Place,
             found[KEY] = 1
             changes.append(((*path, KEY), 1))
             continue
-        value = copy.deepcopy(draw.choice(_senseless(found)))
+        value = copy.deepcopy(draw.choice(subject.values or _senseless(found)))
         holder[path[-1]] = value
         changes.append((path, value))
     return made, changes
@@ -94,15 +110,17 @@ def judged(subject: Subject, path: Path, changes: list[tuple[Place, object]]) ->
     try:
         subject.read(path)
     except REFUSALS as error:
-        untold = [place for place, _ in changes if not any(_told(place, text) for text in error.problems)]
+        untold = [place for place, _ in changes if not any(_told(subject, place, text) for text in error.problems)]
         if untold:
             return f"{shown}: not told: {untold}; told: {error.problems[:6]}"
         return ""
     return f"{shown}: taken"
 
 
-def _told(place: Place, text: str) -> bool:
-    """Whether a problem names a place: its key, or the entry that holds it."""
+def _told(subject: Subject, place: Place, text: str) -> bool:
+    """Whether a problem names a place: its row, or its key, or the entry that holds it."""
+    if subject.rows:
+        return f"{subject.rows}{subject.first_row + int(place[0])}:" in text
     words = [str(part) for part in place if isinstance(part, str)]
     return any(word in text for word in words[-2:])
 
@@ -111,11 +129,32 @@ def _word(path: Place) -> str:
     return next((part for part in reversed(path) if isinstance(part, str)), "")
 
 
-def tried(subject: Subject, folder: Path, seeds: Iterator[int] | range) -> Iterator[tuple[int, str]]:
-    """Each case of a subject: its seed, and what is wrong with its answer."""
+def once(subject: Subject, folder: Path, seed: int) -> tuple[str, str]:
+    """One case of a subject: what is wrong with its answer, and the file."""
     path = folder / subject.file
     path.parent.mkdir(parents=True, exist_ok=True)
-    for seed in seeds:
-        document, changes = wrong(subject, random.Random(seed))
-        path.write_text(subject.text(document), encoding="utf-8")
-        yield seed, judged(subject, path, changes)
+    document, changes = wrong(subject, random.Random(seed))
+    text = subject.text(document)
+    path.write_text(text, encoding="utf-8")
+    return judged(subject, path, changes), text
+
+
+def tried(subject: Subject, first: int, seconds: float, most: int) -> Tally:
+    """Cases of a subject from a seed on, until the time is over."""
+    tally, end_s = Tally(), time.monotonic() + seconds
+    with tempfile.TemporaryDirectory() as name:
+        for seed in range(first, first + most):
+            if time.monotonic() > end_s:
+                break
+            start_s, text = time.process_time(), ""
+            try:
+                what, text = once(subject, Path(name), seed)
+            except Exception:  # whatever it is, it is the finding
+                what = traceback.format_exc()[-1500:]
+            took_s = time.process_time() - start_s
+            what = what or (f"{took_s:.1f} CPU-s" if took_s > SLOW_S else "")
+            tally.ends["refused, each told" if not what else "wrong"] += 1
+            if what:
+                shown = text[:4000]
+                tally.failures.append(Failure(of=subject.name, seed=seed, command="", what=what, data=shown))
+    return tally

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import os
 import random
 import shlex
 import tempfile
@@ -14,7 +15,7 @@ from pathlib import Path
 from typer.main import get_command
 
 from planner.cli import build
-from tests.soak.doors import VARY, Door, catalog_doors, plan_doors, simple_doors, write_right
+from tests.soak.doors import VARY, Door, catalog_doors, more_traces, plan_doors, simple_doors, word_doors, write_right
 from tests.soak.tally import Failure, HangError, Tally, patience
 
 DOCUMENTED = (0, 2, 3, 4, 5)
@@ -29,7 +30,7 @@ def doors(folder: Path) -> tuple[Door, ...]:
     run(f"plan {right} --out {folder}/schedule.json --quiet {week}")
     run(f"{VARY.format(folder=folder)} --journal {folder}/made.jsonl")
     made = [(folder / name).read_bytes() for name in ("plan.json", "schedule.json", "made.jsonl")]
-    found = (*simple_doors(), *catalog_doors(), *plan_doors(*made))
+    found = (*simple_doors(), *more_traces(), *word_doors(), *catalog_doors(), *plan_doors(*made))
     for door in found:
         write_right(folder / door.name, made[0])
     return found
@@ -60,7 +61,8 @@ def right(door: Door, folder: Path) -> Iterator[tuple[str, tuple[int, str]]]:
     """Every command of a door on its right input: exit code and the end of stderr."""
     for command in door.commands:
         words, more = _written(door, door.right, command, folder / door.name)
-        code, _, err = run(words, *more)
+        with _as_stdin(folder / door.name / door.file if door.file == "stdin" else None):
+            code, _, err = run(words, *more)
         yield command, (code, err[-500:])
 
 
@@ -69,7 +71,9 @@ def _written(door: Door, data: bytes, command: str, folder: Path) -> tuple[str, 
     path = folder / door.file
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
-    words = command.format(file=path, folder=folder, text="{text}")
+    words = command.format(file=path, folder=folder, text="{text}", words="{words}")
+    if words.endswith("{words}"):
+        return words.removesuffix("{words}"), tuple(json.loads(data))
     text = (data.decode("utf-8", "replace"),) if words.endswith("{text}") else ()
     return words.removesuffix("{text}"), text
 
@@ -79,11 +83,28 @@ def attempt(door: Door, seed: int, folder: Path, tally: Tally) -> None:
     draw = random.Random(seed)
     data = door.spoil(door.right, draw)
     words, more = _written(door, data, draw.choice(door.commands), folder / door.name)
-    code, out, err = run(words, *more)
+    with _as_stdin(folder / door.name / door.file if door.file == "stdin" else None):
+        code, out, err = run(words, *more)
     tally.ends[code] += 1
     if what := _wrong(code, out, err, json_asked="--json" in words):
         shown = data[:4000].decode("utf-8", "replace")
         tally.failures.append(Failure(of=door.name, seed=seed, command=words, what=what, data=shown))
+
+
+@contextlib.contextmanager
+def _as_stdin(path: Path | None) -> Iterator[None]:
+    """A file in place of this process's stdin."""
+    if path is None:
+        yield
+        return
+    before = os.dup(0)
+    try:
+        with path.open("rb") as file:
+            os.dup2(file.fileno(), 0)
+        yield
+    finally:
+        os.dup2(before, 0)
+        os.close(before)
 
 
 def _wrong(code: int, out: str, err: str, *, json_asked: bool) -> str:
