@@ -21,9 +21,8 @@ from hw_catalog.provenance import Kind, Provenance
 from hw_catalog.rows import nearest, validation_problems
 from hw_catalog.strict_files import MAX_JSON_BYTES, Unreadable, json_document, read_text
 
-SCHEMA_VERSION = 1
-SIGNIFICANT_DIGITS = 4
-"""Of a stored time: a rounding error of at most 0.05 %, far below the spread between two measurements."""
+SCHEMA_VERSION, SIGNIFICANT_DIGITS = 1, 4
+"""Digits of a stored time: a rounding error of at most 0.05 %, far below the spread between two measurements."""
 
 TIMES = ("linear_prefill", "linear_decode", "prefill_attention", "decode_attention")
 KNOTS = ("tokens", "batch", "new_tokens", "past_tokens", "attention_batch", "context_tokens")
@@ -368,9 +367,8 @@ def _microseconds(seconds: float) -> float:
 
 def _table(seconds: Floats) -> list[float] | list[list[float]]:
     """A surface of one or two axes in microseconds."""
-    if seconds.ndim == 1:
-        return [_microseconds(value) for value in seconds.tolist()]
-    return [[_microseconds(value) for value in line] for line in seconds.tolist()]
+    lines = [[_microseconds(value) for value in line] for line in np.atleast_2d(seconds).tolist()]
+    return lines[0] if seconds.ndim == 1 else lines
 
 
 def _profile_problems(label: str, profile: KernelProfile) -> list[str]:
@@ -388,7 +386,7 @@ def _profile_problems(label: str, profile: KernelProfile) -> list[str]:
         if name in TIMES and not np.all((table >= 0) & (table <= LONGEST_STEP_S)):
             problems.append(f"{label}.{name}: times must be finite and not negative, {LONGEST_STEP_S:g} s at most")
         elif name in TIMES and len(axes) == 1 and not table.all():
-            problems.append(f"{label}.{name}: found a step that takes no time; expected times above 0")
+            problems.append(f"{label}.{name}: found a step of no time; expected times above 0")
     return problems
 
 

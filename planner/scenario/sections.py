@@ -42,8 +42,6 @@ _HEADROOM = Headroom()
 
 MOST_SEEDS = 10_000
 """Each is a trace that is drawn and served."""
-
-
 LEAST_PERCENTILE = 50.0
 """A limit that the slower half may miss is none."""
 
@@ -122,9 +120,8 @@ def slo_of(key: str, limit: float, request_class: str | None = None) -> Slo:
     if not mark or not 0 < slo.percentile < 100:
         raise ValueError(f"a percentile above 0 and below 100, for example {metric}_p99_s") from None
     if slo.percentile < LEAST_PERCENTILE:
-        meant = " or ".join(replace(slo, percentile=each).name for each in (90.0, 99.0))
-        raise ValueError(f"a percentile from {LEAST_PERCENTILE:g} on; did you mean {meant}?")
-    if f"{slo.percentile:g}" in ("100", "0"):
+        raise ValueError(f"a percentile from {LEAST_PERCENTILE:g} on; did you mean {metric}_p90_s or {metric}_p99_s?")
+    if f"{slo.percentile:g}" == "100":
         raise ValueError(f"a percentile of at most six digits, for example {metric}_p99.99_s")
     if key != slo.name:
         seconds, slowdown = (replace(slo, unit=each).name for each in (Unit.SECONDS, Unit.SLOWDOWN))

@@ -13,7 +13,21 @@ from workloads.errors import WorkloadError
 from workloads.readers import read_trace
 from workloads.trace_formats import FORMATS
 
-NO_TIME = (-1, -0.5, -1e9, "", " ", "never", "nan", "inf", "-inf", "2023-02-30", "2023-11-16 25:00:00", "16/11/2023")
+NO_TIME = (
+    -1,
+    -0.5,
+    -1e9,
+    1e300,
+    "",
+    " ",
+    "never",
+    "nan",
+    "inf",
+    "-inf",
+    "2023-02-30",
+    "2023-11-16 25:00:00",
+    "16/11/2023",
+)
 NO_TOKENS = (
     -1, 0, 0.5, 3.25, 1e18, 2**52, "", "many", "nan", "inf", "0x10", "1_000", "50%", "300ms", "None", "=1+1", "-0",
 )  # fmt: skip
@@ -51,7 +65,7 @@ def test_a_value_that_means_nothing_is_refused_with_its_line(
         read_trace(path, format=form.name, time_unit="ms")  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("last", [1e12, 4e17, 1e300])
+@pytest.mark.parametrize("last", [1e12, 4e17])
 def test_a_trace_of_many_years_is_refused(tmp_path: Path, last: float) -> None:
     """A row dated years away is no log of a service, however few the rows are."""
     rows: list[list[object]] = [[k, 300, 40] for k in range(4)] + [[last, 300, 40]]
