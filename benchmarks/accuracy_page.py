@@ -6,16 +6,16 @@ python benchmarks/accuracy_page.py --data DIR
 import argparse
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from hw_catalog import bands as catalog_bands
-from hw_catalog.bands import ANY, INSIDE_FRAC, ErrorBand, Key, load_bands
-from planner.accuracy.bands import bands, left_out
+from hw_catalog.bands import ANY, ErrorBand, load_bands
+from planner.accuracy.bands import bands, coverage
 from planner.accuracy.measured import Exclusion
-from planner.accuracy.table import ErrorGroup, ErrorTotal, compare, groups, totals
+from planner.accuracy.table import ErrorTotal, compare, totals
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs/accuracy.md"
@@ -31,11 +31,6 @@ REPLACED = "inferencex_disagg"
 APART = (REPLACED, "inferencex_agg_moe")
 """What the names of tables begin with that the page tells of in sections of their own."""
 KINDS = ("all rows", "engine sglang", "engine trtllm", "engine vllm")
-FEWEST = 20
-"""Groups of fewer runs are left to ``phasewise accuracy --json``."""
-FAR = 0.2
-"""So are groups of which no median error is as large as this."""
-
 Cells = dict[tuple[str, ...], dict[str, str]]
 """Labels of a row -> metric -> what its cell says."""
 
@@ -52,39 +47,32 @@ def total_lines(found: Sequence[ErrorTotal]) -> list[str]:
     return _table(("data", "rows", "n"), cells, tuple(NAMES))
 
 
-def group_lines(found: Sequence[ErrorGroup]) -> list[str]:
-    """Error and bias by model and GPU: what a group shares, and what is left beside it."""
-    cells: Cells = {}
-    far: set[tuple[str, ...]] = set()
-    for g in found:
-        if g.n >= FEWEST and (g.metric in TOLD or g.dataset.startswith("trtllm")):
-            said = f"{g.median_ape:.0%} ({g.median_ratio - 1:+.0%})"
-            group = (g.dataset, g.gpu, g.model, str(g.n))
-            cells.setdefault(group, {})[g.metric] = said
-            far |= {group} if g.median_ape >= FAR else set()
-    return _table(("data", "GPU", "model", "n"), {g: cells[g] for g in cells if g in far}, tuple(NAMES)[1:])
-
-
-def band_lines(found: Sequence[ErrorBand], held: Mapping[Key, Sequence[bool]]) -> list[str]:
+def band_lines(found: Sequence[ErrorBand]) -> list[str]:
     """Bands of models that were not measured, how those of models compare, and how often both hold what is left out."""
     cells: Cells = {}
     for b in found:
         if b.model == ANY and b.metric in TOLD:
-            of = held.get(b.key)
-            share = f", {sum(of) / len(of):.0%}" if of else ""
-            said = f"{b.low_ratio:.2f}-{b.high_ratio:.2f} ({b.n}{share})"
+            share = f", {b.left_out_inside / b.left_out:.0%}" if b.left_out else ""
+            said = f"{b.low_ratio:.2f}-{b.high_ratio:.2f} ({b.n}{share})" if b.informative else f"none ({b.n}{share})"
             cells.setdefault((b.profile_set, b.gpu), {})[b.metric] = said
-    lines = [*_table(("kernel tables", "GPU"), cells, TOLD), ""]
-    for words, some in (("models, layouts left out", False), ("all other models, models left out", True)):
-        mine = {key: of for key, of in held.items() if (key[2] == ANY) is some}
-        every = [inside for of in mine.values() for inside in of]
-        low = sum(sum(of) < (INSIDE_FRAC - 0.05) * len(of) for of in mine.values())
-        widths = [b.high_ratio / b.low_ratio for b in found if (b.model == ANY) is some]
-        moved = [b.widened_ratio for b in found if (b.model == ANY) is some and b.widened_ratio > 1]
+    return [*_table(("kernel tables", "GPU"), cells, TOLD), "", *kind_lines(found)]
+
+
+def kind_lines(found: Sequence[ErrorBand]) -> list[str]:
+    """Of bands of models and of all others: what is left out and inside, how wide they are, which say nothing."""
+    lines = []
+    for words, some in (
+        ("Layouts left out of bands of models", False),
+        ("Models left out of bands of all others", True),
+    ):
+        mine = [b for b in found if (b.model == ANY) is some]
+        of, moved = coverage(mine), [b.widened_ratio for b in mine if b.widened_ratio > 1]
+        told = [b.high_ratio / b.low_ratio for b in mine if b.informative]
         lines.append(
-            f"- Bands of {words}: {sum(every) / len(every):.0%} inside (n = {len(every)}); {low} of {len(mine)} hold "
-            f"less than {INSIDE_FRAC - 0.05:.0%}; high over low {np.median(widths):.2f} (median of {len(widths)}), "
-            f"{len(moved)} of them widened by {np.median(moved):.2f}"
+            f"- {words}: {of.inside / of.left_out:.0%} inside (n = {of.left_out}); {of.beyond} of {of.bands} bands "
+            f"beyond chance ({of.by_chance:.1f} would be); {len(moved)} of {len(mine)} widened, by "
+            f"{np.median(moved):.2f}; {len(mine) - len(told)} not informative, the others {np.median(told):.2f} "
+            "high over low"
         )
     return lines
 
@@ -131,8 +119,7 @@ def main() -> None:
     (ROOT / "hw_catalog/data" / catalog_bands.FILE).write_text(catalog_bands.bands_text([*drawn, *kept]), "utf-8")
     page = PAGE.read_text(encoding="utf-8")
     page = replaced(page, "totals", total_lines(totals(compared)))
-    page = replaced(page, "groups", group_lines(groups(compared)))
-    page = replaced(page, "bands", band_lines(drawn, left_out(compared)))
+    page = replaced(page, "bands", band_lines(drawn))
     PAGE.write_text(replaced(page, "left out", excluded_lines(excluded)), encoding="utf-8")
     sys.stderr.write(f"{time.process_time() - began:.0f} CPU seconds\n")
 

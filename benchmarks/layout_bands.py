@@ -1,6 +1,6 @@
 """Bands of layouts of measured clusters, drawn around the runs that nothing was fitted to, into ``bands.csv``.
 
-    python benchmarks/layout_bands.py --data FILE [FILE ...]
+    python -m benchmarks.layout_bands --data FILE [FILE ...]
 
 Factors of layouts were fitted to runs in even positions of their files (benchmarks/cluster_timing.py and
 instance_timing.py), so bands are drawn around odd ones. Prints how wide they are, and how often they hold layouts and
@@ -12,12 +12,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
+from benchmarks.accuracy_page import kind_lines
 from hw_catalog import bands as catalog_bands
 from hw_catalog.engines import load_engines, load_layout_timings
 from hw_catalog.load import load_catalog
-from planner.accuracy.bands import bands, left_out
+from planner.accuracy.bands import bands
 from planner.accuracy.measured import MeasuredRun
 from planner.accuracy.names import Known
 from planner.accuracy.runs import read_runs
@@ -52,20 +51,7 @@ def main() -> None:
     compared = held_out(asked.parse_args().data)
     drawn = {band.key: band for band in bands(compared)}
     before = {key: band for key, band in catalog_bands.load_bands().items() if "@" in key[0]}
-    for words, some in (("of models", False), ("of other models", True)):
-        of_groups = {key: held for key, held in left_out(compared).items() if (key[2] == catalog_bands.ANY) is some}
-        widths = [
-            band.high_ratio / band.low_ratio for key, band in drawn.items() if (key[2] == catalog_bands.ANY) is some
-        ]
-        moved = [band.widened_ratio for key, band in drawn.items() if (key[2] == catalog_bands.ANY) is some]
-        every = [inside for held in of_groups.values() for inside in held]
-        low = sum(sum(held) < (catalog_bands.INSIDE_FRAC - 0.05) * len(held) for held in of_groups.values())
-        sys.stdout.write(
-            f"bands {words}: {sum(every) / len(every):.1%} of {len(every)} left out inside; {low} of {len(of_groups)} "
-            f"below {catalog_bands.INSIDE_FRAC - 0.05:.0%}; high over low {np.median(widths):.2f} in the median, "
-            f"{np.quantile(widths, 0.9):.2f} at nine tenths ({len(widths)}), "
-            f"{sum(more > 1 for more in moved)} widened\n"
-        )
+    sys.stdout.write("\n".join([*kind_lines(list(drawn.values())), ""]))
     sys.stdout.write(f"{len(before)} bands before, {len(drawn)} now\n")
     kept = {key: band for key, band in catalog_bands.load_bands().items() if "@" not in key[0]}
     FILE.write_text(catalog_bands.bands_text((kept | drawn).values()), encoding="utf-8")

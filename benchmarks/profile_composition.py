@@ -28,7 +28,7 @@ CASES = (
     ("llama-3.1-8b", "l40s", "bf16", 1),
     ("llama-3.1-8b", "b200-sxm", "fp8", 1),
     ("qwen3-32b", "h100-sxm", "bf16", 2),
-    ("mixtral-8x7b", "h100-sxm", "bf16", 2),
+    ("mixtral-8x7b", "h100-sxm", "fp8", 2),
     ("gpt-oss-120b", "h200-sxm", "fp4", 2),
     ("bloom-176b", "h100-sxm", "bf16", 8),
     ("deepseek-v3", "h200-sxm", "fp8", 8),

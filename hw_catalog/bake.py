@@ -5,7 +5,8 @@ import importlib.metadata
 import itertools
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -101,7 +102,7 @@ def bake(
                 target = Target(
                     model=model, gpu=gpu, system=recipe.systems[gpu], dtype=dtype, quant=quant, tp=tp, ep=ep,
                     kv_dtype=kv_dtype, engine=engine, date=date, hf_config=hf_config, directory=directory,
-                    experts=known.experts_on.get(here),
+                    experts=known.experts_on.get(here), load=known.load_on.get(f"{dtype}/{gpu}", ""),
                 )  # fmt: skip
                 profiles.append(_bake_one(target))
             except (ValueError, RuntimeError, OSError) as error:  # no such measurement, or it does not fit
@@ -116,11 +117,30 @@ def _bake_one(target: Target) -> KernelProfile:
     sdk = importlib.import_module("aiconfigurator_core.sdk")
     _require_room(sdk, target)
     place, handles = str(target.directory), sdk.EngineHandle
-    handle: Handle = handles.compile(place, target.system, target.engine, **target.options)
+    with loaded(target.load):
+        handle: Handle = handles.compile(place, target.system, target.engine, **target.options)
     if target.experts:
         options = {**target.options, "moe_quant_mode": target.experts.moe, "kvcache_quant_mode": KV_MODES["bf16"]}
         handle = OtherExperts(handle, handles.compile(place, target.system, target.experts.engine, **options))
     return profile_of(target, handle)
+
+
+@contextmanager
+def loaded(distribution: str) -> Iterator[None]:
+    """Compile with a distribution of tokens over experts that the source measured and ``compile`` cannot be told."""
+    engine: Any = importlib.import_module("aiconfigurator_core.sdk.engine")
+    whole = engine.build_model_config
+
+    def chosen(**options: object) -> object:
+        found = whole(**options)
+        found.workload_distribution = distribution or found.workload_distribution
+        return found
+
+    engine.build_model_config = chosen
+    try:
+        yield
+    finally:
+        engine.build_model_config = whole
 
 
 def profile_of(target: Target, handle: Handle) -> KernelProfile:
@@ -235,8 +255,8 @@ def _provenance(target: Target, span: MeasuredRange, disturbed_frac: float) -> P
 
 def _experts(target: Target) -> str:
     """The kernels of the experts, in words, and whose tables they are transferred from."""
-    found = target.experts
-    return f"{found.moe} transferred from {found.engine}, same kernel" if found else target.quant.moe
+    found, load = target.experts, f" under a {target.load} load" if target.load else ""
+    return f"{found.moe} transferred from {found.engine}, same kernel" if found else target.quant.moe + load
 
 
 def _exchanged(target: Target) -> str:

@@ -32,7 +32,8 @@ class ModelRecipe(_Strict):
     """How one model is presented to the source: a configuration it ships, or one of ours.
 
     ``quant_on`` holds what differs with one engine on one GPU, under ``engine/gpu``, and ``experts_on`` whose expert
-    kernels stand in there.
+    kernels stand in there. ``load_on`` holds, under ``dtype/gpu``, how tokens fall on experts in the measurements that
+    are taken; elsewhere it is the source's own choice, a power law.
     """
 
     dtypes: tuple[str, ...]
@@ -41,6 +42,7 @@ class ModelRecipe(_Strict):
     quant: dict[str, Quant] = {}
     quant_on: dict[str, dict[str, Quant]] = {}
     experts_on: dict[str, Experts] = {}
+    load_on: dict[str, str] = {}
 
 
 class Recipe(_Strict):
@@ -109,6 +111,7 @@ class Target:
         dp: ranks of attention data parallelism.
         exchange: whose all-to-all kernels carry tokens to experts; None is what the engine does in one machine.
         experts: whose expert kernels stand in for its own; None where they are its own.
+        load: how tokens fall on experts, as the source calls it; empty is its own choice.
     """
 
     model: str
@@ -126,6 +129,7 @@ class Target:
     dp: int = 1
     exchange: Exchange | None = None
     experts: Experts | None = None
+    load: str = ""
 
     @property
     def text(self) -> Mapping[str, Any]:

@@ -14,6 +14,9 @@ INSIDE_FRAC = 0.8
 ANY = ""
 """In the place of a model: a band for models that have none of their own."""
 
+WIDEST_RATIO = 2.0
+"""A band that reaches beyond twice the prediction, or below half of it, is no information."""
+
 Key = tuple[str, str, str, str]
 """Profile set, GPU, model and metric of a band."""
 
@@ -33,6 +36,8 @@ class ErrorBand:
         median_ratio: half of the runs are.
         high_ratio: nine tenths of further runs are to be below it.
         widened_ratio: by which both ends were moved out, since runs left out do not show that it holds without; 1: not.
+        left_out: runs that were left out in turn, with all of their layout or model, to see whether it holds them.
+        left_out_inside: how many of them were inside, before it was widened on their account.
     """
 
     profile_set: str
@@ -45,6 +50,13 @@ class ErrorBand:
     median_ratio: float
     high_ratio: float
     widened_ratio: float = 1.0
+    left_out: int = 0
+    left_out_inside: int = 0
+
+    @property
+    def informative(self) -> bool:
+        """Whether it says more than that a prediction may be off twofold."""
+        return self.low_ratio >= 1 / WIDEST_RATIO and self.high_ratio <= WIDEST_RATIO
 
     @property
     def key(self) -> Key:
@@ -67,6 +79,7 @@ def load_bands() -> dict[Key, ErrorBand]:
             profile_set=row["profile_set"], gpu=row["gpu"], model=row["model"], metric=row["metric"], n=int(row["n"]),
             models=int(row["models"]), low_ratio=float(row["low_ratio"]), median_ratio=float(row["median_ratio"]),
             high_ratio=float(row["high_ratio"]), widened_ratio=float(row["widened_ratio"]),
+            left_out=int(row["left_out"]), left_out_inside=int(row["left_out_inside"]),
         )
         for row in csv.DictReader(text.splitlines())
     ]  # fmt: skip
@@ -81,9 +94,12 @@ def band_of(bands: Mapping[Key, ErrorBand], key: Key) -> ErrorBand | None:
 
 def bands_text(bands: Iterable[ErrorBand]) -> str:
     """The content of the file of bands."""
-    lines = ["profile_set,gpu,model,metric,n,models,low_ratio,median_ratio,high_ratio,widened_ratio"]
+    lines = [
+        "profile_set,gpu,model,metric,n,models,low_ratio,median_ratio,high_ratio,widened_ratio,left_out,left_out_inside"
+    ]
     lines += [
-        f"{','.join(b.key)},{b.n},{b.models},{b.low_ratio:.3f},{b.median_ratio:.3f},{b.high_ratio:.3f},{b.widened_ratio:.3f}"
+        f"{','.join(b.key)},{b.n},{b.models},{b.low_ratio:.3f},{b.median_ratio:.3f},{b.high_ratio:.3f},"
+        f"{b.widened_ratio:.3f},{b.left_out},{b.left_out_inside}"
         for b in sorted(bands, key=lambda b: b.key)
     ]
     return "\n".join(lines) + "\n"

@@ -5,7 +5,8 @@ of its kind together: layouts of a model for bands of a model, whole models for 
 Together they then hold the stated share, but runs of one layout or model err alike, and some bands hold less. So a band
 keeps these ends only where groups left out of it show that it holds the share. Any other is widened, to each side, by
 what 80 % of all groups of its kind need to have their share inside, and at least to where its own need it: conformal
-quantiles whose unit is the group.
+quantiles whose unit is the group. Runs left out of the band that comes of it are then counted inside and outside. Where
+fewer are inside than chance leaves of a band that holds the share, it is widened until as many are.
 """
 
 from collections import defaultdict
@@ -13,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
-from math import ceil, exp
+from math import ceil, comb, exp
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,8 @@ FEWEST_LEFT_OUT = 10
 LENT_RUNS = 8
 """Runs that the median spread of all bands of the kind counts for beside those of a band."""
 LEAST_SPREAD = 0.01
+CHANCE = 0.05
+"""Of a band that holds the stated share to hold fewer of the runs left out of it than are asked for."""
 ROUNDING = 1e-9
 """A run at the end of a band is inside, whatever its logarithm lost."""
 
@@ -53,10 +56,17 @@ class _Ends:
         """Which values are inside."""
         return list(((values >= self.low_log_ratio) & (values <= self.high_log_ratio)).tolist())
 
+    def beyond(self, values: Floats) -> Floats:
+        """How much further it has to reach for each value; 0 for those inside."""
+        return np.maximum(0.0, np.maximum(values - self.high_log_ratio, self.low_log_ratio - values))
+
     def lacks(self, values: Floats) -> float:
         """How much further it has to reach to each side to hold the stated share of some values."""
-        beyond = np.sort(np.maximum(0.0, np.maximum(values - self.high_log_ratio, self.low_log_ratio - values)))
-        return float(beyond[ceil(INSIDE_FRAC * len(beyond) - ROUNDING) - 1])
+        return float(np.sort(self.beyond(values))[ceil(INSIDE_FRAC * len(values) - ROUNDING) - 1])
+
+    def wider(self, by: float) -> "_Ends":
+        """Moved out by so much to each side."""
+        return _Ends(self.low_log_ratio - by, self.high_log_ratio + by, self.widened_ratio * exp(by))
 
 
 @dataclass(frozen=True)
@@ -117,9 +127,56 @@ class _Cell:
         return _Ends(self.middle + spreads[0] * mine, self.middle + spreads[1] * mine)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """How bands hold runs that nothing of them has seen.
+
+    Attributes:
+        bands: how many had runs left out of them.
+        left_out: of all of them.
+        inside: of those.
+        beyond: bands that held fewer than chance leaves.
+        by_chance: how many would if all held the stated share of runs that err independently of each other.
+    """
+
+    bands: int
+    left_out: int
+    inside: int
+    beyond: int
+    by_chance: float
+
+
+def coverage(drawn: Iterable[ErrorBand]) -> Coverage:
+    """Of bands together, each compared with what chance leaves."""
+    asked = [(b, fewest_by_chance(b.left_out)) for b in drawn if b.left_out]
+    return Coverage(
+        bands=len(asked), left_out=sum(b.left_out for b, _ in asked), inside=sum(b.left_out_inside for b, _ in asked),
+        beyond=sum(b.left_out_inside < fewest for b, fewest in asked),
+        by_chance=sum(_fewer(fewest, b.left_out) for b, fewest in asked),
+    )  # fmt: skip
+
+
+def fewest_by_chance(n: int) -> int:
+    """Of so many runs those that a band of the stated share holds at least, but for a chance of 5 %: binomial."""
+    return next(k for k in range(n + 1) if _fewer(k + 1, n) > CHANCE)
+
+
+def _fewer(k: int, n: int) -> float:
+    """Chance that fewer than k of n runs are inside, each with the stated share."""
+    return sum(comb(n, i) * INSIDE_FRAC**i * (1 - INSIDE_FRAC) ** (n - i) for i in range(k))
+
+
 def bands(compared: Iterable[Comparison]) -> tuple[ErrorBand, ...]:
     """A band for every profile set, GPU, model and metric with enough runs, and one for all other models."""
-    return tuple(_band(cell, _ends(cell, cells)) for cells in _kinds(compared) for cell in cells)
+    return tuple(_drawn(cell, cells) for cells in _kinds(compared) for cell in cells)
+
+
+def _drawn(cell: _Cell, cells: Sequence[_Cell]) -> ErrorBand:
+    """A band, and how it held the runs left out of it."""
+    ends, beyond = _ends(cell, cells), np.sort(_beyond(cell, cells))
+    needed = fewest_by_chance(len(beyond)) if len(beyond) else 0
+    ends = ends.wider(float(beyond[needed - 1])) if needed and beyond[needed - 1] > 0 else ends
+    return _band(cell, ends, left_out=len(beyond), inside=int(np.sum(beyond == 0)))
 
 
 def within(compared: Iterable[Comparison], known: Mapping[Key, ErrorBand]) -> list[bool]:
@@ -127,19 +184,13 @@ def within(compared: Iterable[Comparison], known: Mapping[Key, ErrorBand]) -> li
     return [band.holds(1 / c.ratio) for c in compared if (band := band_of(known, c.band))]
 
 
-def left_out(compared: Iterable[Comparison]) -> dict[Key, list[bool]]:
-    """Of every band whether it holds the runs of each group that nothing of it has seen, neither place nor width."""
-    found: dict[Key, list[bool]] = {}
-    for cells in _kinds(compared):
-        for cell in cells:
-            held: list[bool] = []
-            for group, part in cell.others.items():
-                rest = [part if other is cell else other for other in cells]
-                ends = _ends(part, rest)
-                held += ends.hold(cell.of(group))
-            if held:
-                found[cell.key] = held
-    return found
+def _beyond(cell: _Cell, cells: Sequence[_Cell]) -> Floats:
+    """How far each run lies outside of the band of the others, which has seen nothing of its group, place or width."""
+    found = [
+        _ends(part, [part if other is cell else other for other in cells]).beyond(cell.of(group))
+        for group, part in cell.others.items()
+    ]
+    return np.concatenate([*found, np.zeros(0)])
 
 
 def _ends(cell: _Cell, cells: Sequence[_Cell]) -> _Ends:
@@ -210,12 +261,13 @@ def _kinds(compared: Iterable[Comparison]) -> list[list[_Cell]]:
     return found
 
 
-def _band(cell: _Cell, ends: _Ends) -> ErrorBand:
+def _band(cell: _Cell, ends: _Ends, *, left_out: int, inside: int) -> ErrorBand:
     """A band with these ends."""
     tables, gpu, model, metric = cell.key
     low, middle, high = np.exp([ends.low_log_ratio, cell.middle, ends.high_log_ratio]).tolist()
     n = len(cell.log_ratio)
     return ErrorBand(
         profile_set=tables, gpu=gpu, model=model, metric=metric, n=n, models=cell.models, low_ratio=low,
-        median_ratio=middle, high_ratio=high, widened_ratio=ends.widened_ratio,
+        median_ratio=middle, high_ratio=high, widened_ratio=ends.widened_ratio, left_out=left_out,
+        left_out_inside=inside,
     )  # fmt: skip

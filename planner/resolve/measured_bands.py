@@ -1,8 +1,8 @@
 """What measured runs say of the numbers behind a plan."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from hw_catalog.bands import INSIDE_FRAC, ONE, SPLIT, ErrorBand, Key, band_of, load_bands
+from hw_catalog.bands import INSIDE_FRAC, ONE, SPLIT, WIDEST_RATIO, ErrorBand, Key, band_of, load_bands
 from planner.perf.layout import Role
 from planner.resolve.case import Case
 from planner.results.plan import CandidatePlan, Pool
@@ -21,14 +21,22 @@ def measured_against(case: Case, candidate: CandidatePlan) -> tuple[str, ...]:
         if not found:
             lines.append(f"{gpu}: none or too few measured runs to compare {_plain(tables)} with")
             continue
-        told = ", ".join(f"{name} {b.low_ratio:.2f} to {b.high_ratio:.2f}x" for name, b in found)
         runs, models = max(b.n for _, b in found), max(b.models for _, b in found)
         of = model if found[0][1].model else plural(models, "other model")
-        first, _, rest = told.partition(", ")
-        predicted = f"{first} the prediction" + (f", {rest}" if rest else "")
-        share = f"{100 * INSIDE_FRAC:.0f} % of runs"
-        lines.append(f"{plural(runs, 'measured run')} ({of}, {gpu}): {predicted} ({share})")
+        lines.append(f"{plural(runs, 'measured run')} ({of}, {gpu}): {_told(found)}")
     return tuple(lines)
+
+
+def _told(found: Sequence[tuple[str, ErrorBand]]) -> str:
+    """Bands in words; of those that say nothing that they do not."""
+    told = [f"{name} {b.low_ratio:.2f} to {b.high_ratio:.2f}x" for name, b in found if b.informative]
+    if told:
+        told[0] += " the prediction"
+        told[-1] += f" ({100 * INSIDE_FRAC:.0f} % of runs)"
+    empty = [name for name, b in found if not b.informative]
+    if empty:
+        told.append(f"no informative band: {' and '.join(empty)} may be off {WIDEST_RATIO:g}x and more")
+    return ", ".join(told)
 
 
 def _tables(case: Case, pool: Pool) -> tuple[str, str, str]:

@@ -19,6 +19,7 @@ UNITS = (
 """``_us`` occurs in profile files only, which store microseconds to stay short."""
 
 COUNTS = {
+    "bands", "beyond", "by_chance", "inside", "left_out", "left_out_inside",
     "domain_gpus", "dp", "verified", "turns", "blocks", "copies", "cells", "fleet_cells",
     "gpus_per_machine", "kv_layers", "least_ways", "ranks", "ways",
     "block_columns", "block_rows", "dense_inner", "dense_layers", "expert_inner", "hidden_multiple", "index_dim",

@@ -2,6 +2,7 @@
 
 import csv
 from dataclasses import replace
+from math import comb
 from types import SimpleNamespace
 from typing import cast
 
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hw_catalog.bands import ANY, INSIDE_FRAC, ErrorBand, band_of, bands_text, load_bands
-from planner.accuracy.bands import FEWEST, bands, left_out, within
+from planner.accuracy.bands import CHANCE, FEWEST, bands, coverage, fewest_by_chance, within
 from planner.accuracy.measured import MeasuredRun
 from planner.accuracy.names import Known
 from planner.accuracy.runs import read_runs
@@ -61,11 +62,38 @@ def test_a_model_of_another_kind_is_outside_the_others_band(run: MeasuredRun) ->
     """Left out, a model is held against the others: twenty times as fast is in no band around them, alike is."""
     others = compared(run, [1.0, 1.01, 0.99] * 5)
     far, near = (
-        next(held for key, held in left_out([*others, *compared(run, [ratio] * 4, "b")]).items() if key[2] == ANY)
+        next(band for band in bands([*others, *compared(run, [ratio] * 4, "b")]) if band.model == ANY)
         for ratio in (0.05, 1.0)
     )
-    assert not any(far[-4:])
-    assert all(near[-4:])
+    assert (far.left_out, near.left_out) == (4, 4)  # what is left without the others is no band
+    assert (far.left_out_inside, near.left_out_inside) == (0, 4)
+
+
+@given(n=st.integers(1, 200))
+def test_a_band_is_held_against_chance(n: int) -> None:
+    """Of a band that holds the share, fewer runs than are asked for are inside in at most one of twenty cases."""
+    fewest = fewest_by_chance(n)
+    chances = [comb(n, k) * INSIDE_FRAC**k * (1 - INSIDE_FRAC) ** (n - k) for k in range(n + 1)]
+    assert sum(chances[:fewest]) <= CHANCE < sum(chances[: fewest + 1])
+    assert fewest <= INSIDE_FRAC * n
+
+
+@pytest.mark.parametrize(("bias_of_last", "beyond"), [(1.5, 1), (1.0, 0)])
+def test_what_is_beyond_chance_is_widened(run: MeasuredRun, bias_of_last: float, beyond: int) -> None:
+    """One model of three falls out, more than chance leaves, and the band reaches as far as it takes; alike, none."""
+    rng = np.random.default_rng(2)
+    runs = [
+        c
+        for model, bias in (("a", 1.0), ("b", 1.01), ("c", bias_of_last))
+        for c in compared(run, rng.lognormal(np.log(bias), 0.03, 20).tolist(), model)
+    ]
+    band = next(b for b in bands(runs) if b.model == ANY)
+    found = coverage([band])
+    assert (found.bands, found.left_out, found.inside) == (1, len(runs), band.left_out_inside)
+    assert found.beyond == beyond == (band.left_out_inside < fewest_by_chance(len(runs)))
+    assert 0 < found.by_chance <= CHANCE
+    if beyond:
+        assert band.low_ratio < 1 / 1.5 < band.high_ratio
 
 
 def test_a_model_that_was_measured_has_a_band_of_its_own(run: MeasuredRun) -> None:
@@ -175,6 +203,21 @@ def test_a_plan_quotes_the_bands_it_rests_on() -> None:
         assert f"TPOT {band.low_ratio:.2f} to {band.high_ratio:.2f}x" in line
         assert f"{band.n} measured runs ({of.format(band.models)}, h100-sxm): TTFT" in line
     assert none == "h100-sxm: none or too few measured runs to compare mine with"
+
+
+def test_a_band_that_says_nothing_is_not_quoted() -> None:
+    """A range beyond twofold either way is named as none; the other metric keeps its numbers."""
+    key, none = ("aiconfigurator-0.12-sglang", "h200-sxm"), "no informative band: {} may be off 2x and more"
+    assert not load_bands()[*key, "llama-3.1-8b", "ttft_mean_s"].informative
+    pool = SimpleNamespace(spec=SimpleNamespace(name="a", role=Role.MIXED))
+    for model, words in (("llama-3.1-8b", none.format("TTFT")), ("qwen3-235b-a22b", none.format("TTFT"))):
+        profile = SimpleNamespace(profile_set=key[0], gpu=key[1], model=model)
+        case, candidate = SimpleNamespace(profiles={"a": profile}, laid_out=()), SimpleNamespace(pools=[pool])
+        (line,) = measured_against(cast("Case", case), cast("CandidatePlan", candidate))
+        band = load_bands()[*key, model, "tpot_mean_s"]
+        told = f"TPOT {band.low_ratio:.2f} to {band.high_ratio:.2f}x the prediction (80 % of runs)"
+        assert line.endswith(f"{told}, {words}")
+        assert "TTFT 0" not in line
 
 
 @pytest.mark.parametrize(("role", "behind"), [(Role.DECODE, "@split"), (Role.MIXED, "@one")])
