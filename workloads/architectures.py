@@ -62,6 +62,9 @@ _UNSIZED = {
 }
 """Families that are refused, and why."""
 
+MISSING = "(missing)"
+"""In place of a family where neither ``model_type`` nor ``architectures`` says one."""
+
 MOST_PARAMS = 1e14
 """Fifty times the largest model that is published."""
 
@@ -83,7 +86,7 @@ def family_of(config: Config) -> str:
     architectures = config.get("architectures") or [""]
     stem = str(architectures[0]).split("For")[0].removesuffix("LMHeadModel").lower()
     squeezed = {family.replace("_", ""): family for family in KNOWN}
-    return squeezed.get(stem, stem or "(missing)")
+    return squeezed.get(stem, stem or MISSING)
 
 
 def shape_of(config: Config, where: str) -> Shape:
@@ -104,6 +107,9 @@ def shape_of(config: Config, where: str) -> Shape:
     reader = _readers().get(family)
     if family in _UNSIZED:
         raise WorkloadError(f"{where}: model_type '{family}' is known, and not sized: {_UNSIZED[family]}")
+    if family == MISSING:
+        part = "the config.json beside it" if where.endswith("hf_quant_config.json") else "a Hugging Face config.json"
+        raise WorkloadError(f"{where}: has no model_type and no architectures; expected {part}")
     if reader is None:
         near = ", ".join(get_close_matches(family, KNOWN, n=3, cutoff=0.7))
         hint = f"nearest: {near}" if near else f"for example {', '.join(_COMMON)}"

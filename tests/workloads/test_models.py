@@ -136,8 +136,18 @@ def test_an_unknown_architecture_is_refused() -> None:
         WorkloadError, match=r"model_type 'mamba' is unknown, expected one of .* families; for example llama"
     ):
         model_from_config({"model_type": "mamba"}, "m")
-    with pytest.raises(WorkloadError, match=r"\(missing\)"):
+    with pytest.raises(
+        WorkloadError, match=r"m: has no model_type and no architectures; expected a Hugging Face config"
+    ):
         model_from_config({}, "m")
+
+
+def test_the_file_of_formats_beside_a_config_is_told_apart(tmp_path: Path) -> None:
+    """A checkpoint's hf_quant_config.json states no sizes: the message points to the file that does."""
+    path = tmp_path / "hf_quant_config.json"
+    path.write_text('{"producer": {"name": "modelopt"}, "quantization": {"quant_algo": "NVFP4"}}')
+    with pytest.raises(WorkloadError, match=r"expected the config\.json beside it"):
+        load_model(str(path))
 
 
 @pytest.mark.parametrize(("text", "reason"), [("{", "not valid JSON"), ("[1]", "found a JSON list")])
