@@ -1,5 +1,7 @@
 """Improvements: a plan that holds is made smaller until nothing smaller or cheaper next to it holds."""
 
+from collections.abc import Sequence
+
 from planner.planning.loop import PlanningLoop
 from planner.planning.tighten import cheaper_pools, faster, smaller
 from planner.results.evidence import Judgement, Neighbour
@@ -36,9 +38,9 @@ def _shrink(loop: PlanningLoop, held: Held) -> Held:
     changed = True
     while changed:
         changed = False
-        loop.look_ahead(smaller(held[0], name, 1, loop.options) for name in _by_price(loop, held[0])[1:])
-        for name in _by_price(loop, held[0]):
-            found = _fewest(loop, held[0], name)
+        names = _by_price(loop, held[0])
+        for place, name in enumerate(names):
+            found = _fewest(loop, held[0], name, names[place + 1 :])
             if found:
                 held, changed = found, True
                 loop.note("shrink", *held)
@@ -51,14 +53,21 @@ def _by_price(loop: PlanningLoop, candidate: CandidatePlan) -> list[str]:
     return sorted(price, key=lambda name: (-price[name], name))
 
 
-def _fewest(loop: PlanningLoop, candidate: CandidatePlan, pool: str) -> Held | None:
-    """The valid candidate with most machines taken from one pool: doubling steps, then bisection."""
+def _fewest(loop: PlanningLoop, candidate: CandidatePlan, pool: str, later: Sequence[str]) -> Held | None:
+    """The valid candidate with most machines taken from one pool: doubling steps, then bisection.
+
+    Meanwhile it is looked ahead at what is next where a step fails, half of it or the first of the pools that come
+    ``later``; and at what is next where it holds.
+    """
     best: Held | None = None
     good, bad, fewer = 0, None, 1
     while bad is None or bad - good > 1:
         less = smaller(candidate, pool, fewer, loop.options)
-        if (fewer - good) // 2:  # what is next where this fails
-            loop.look_ahead([smaller(candidate, pool, (good + fewer) // 2, loop.options)])
+        halves = [(pool, (good + fewer) // 2)] if (fewer - good) // 2 else []
+        others = [(name, 1) for name in later] if fewer == 1 else []
+        further = fewer * 2 if bad is None else (fewer + bad) // 2
+        steps = (*halves, *[(pool, further)][: further not in (fewer, bad)], *others)
+        loop.look_ahead(smaller(candidate, name, count, loop.options) for name, count in steps)
         judgement = loop.judged(less, brief=True) if less else None
         if less and judgement and loop.holds(less, judgement):
             best, good = (less, judgement), fewer
