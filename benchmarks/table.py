@@ -85,7 +85,8 @@ def simulator(requests: int, long: int, machines: int = 40) -> dict[str, float |
 
 
 def other(*arguments: str) -> object:
-    """What another benchmark prints as JSON."""
+    """What another benchmark prints as JSON; said on stderr as it begins, for the plans take minutes."""
+    print("now:", *arguments, file=sys.stderr, flush=True)
     done = subprocess.run(
         [sys.executable, *arguments], check=False, capture_output=True, text=True, cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
