@@ -11,6 +11,7 @@ from planner.errors import BadInput
 from planner.files.plan_file import PlanFile
 from planner.perf.layout import Role
 from planner.planning.loop import PlanningLoop
+from planner.planning.recount import CLOSE_FRAC
 from planner.planning.tighten import cluster
 from planner.resolve.case import case_of, open_case
 from planner.results.bill import MONTH_H
@@ -78,7 +79,13 @@ class _Comparison:
         self._loops = {cases[lighter].policy.name: PlanningLoop(cases[lighter], _silent)}
         self.load = f"{number(rates[lighter])} req/s: {asked.words}"
         self.rates = {c.request_class.name: c.rate_req_per_s * self._rate_scale for c in asked.demand.classes}
-        self._limits = {role: max(c.headroom.of(role) for c in (self.before, self.after)) for role in Role}
+        loads = [(p.spec.role, p.load_frac) for c in (self.before, self.after) for p in c.pools]
+        self._limits = {  # estimates: a plan that the simulator confirms may be fuller than they allow
+            role: max(
+                *(c.headroom.of(role) for c in (self.before, self.after)), *(load for of, load in loads if of is role)
+            )
+            for role in Role
+        }
 
     def loop_of(self, policy: str) -> PlanningLoop:
         """The load of the migration under a policy."""
@@ -118,7 +125,7 @@ class _Comparison:
             f"{p.spec.name} would be planned at {max(p.load_frac, p.kv_load_frac):.0%}, the plans allow "
             f"{self._limits[p.spec.role]:.0%}"
             for p in stands.pools
-            if p.load_frac > self._limits[p.spec.role] + 1e-9 or p.kv_load_frac > 1
+            if p.load_frac > self._limits[p.spec.role] * (1 + CLOSE_FRAC) or p.kv_load_frac > 1 + CLOSE_FRAC
         )
 
 

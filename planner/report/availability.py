@@ -36,7 +36,8 @@ def fleet_line(found: FleetPlan) -> str:
         return ""
     up = ", ".join(f"{name} {nines(study.up_frac)}" for name, study in studies)
     asked = f" ({nines(studies[0][1].target_frac)} asked of each)" if studies[0][1].target_frac else ""
-    return f"every objective is met {up} of the time{asked}; all models together: {_prices(found.nines)}"
+    at_once = "".join(f", all at once at least {nines(nine.up_frac)}" for nine in found.nines if nine.chosen)
+    return f"every objective is met {up} of the time{asked}{at_once}; each nine, of each: {_prices(found.nines)}"
 
 
 def fleet_nines(found: FleetPlan) -> Iterator[Section]:
@@ -68,7 +69,7 @@ def _price(nine: Nine) -> str:
     """What a share of time costs."""
     if not nine.machines:
         return NOT_REACHED
-    mark = " (this plan)" if nine.chosen else " (beyond the limits)" if nine.over else ""
+    mark = " (this plan)" if nine.chosen else f" (beyond the limits: {nine.over[0]})" if nine.over else ""
     domains = f" in {plural(nine.domains, 'domain')}" if nine.domains > 1 else ""
     machines = plural(nine.machines, "machine")
     return f"{machines}{domains}, {dollars(nine.cost_usd_per_h)}, {watts(nine.power_w)}{mark}"

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from planner.compare.diff import diff
 from planner.errors import BadInput
+from planner.files.fleet_file import fleet_text, read_fleet_file
 from planner.planning import loop as loop_module
 from planner.planning.choices import Depth
 from planner.planning.fleet import plan_fleet
@@ -295,6 +297,16 @@ def test_a_fleet_too_small_at_any_factor_says_down_to_which() -> None:
     answer = planned("objective=throughput", "budgets.machines=1")
     assert isinstance(answer, NoFleetPlan)
     assert any("raise budgets.machines from 1 to at least 2" in line for line in answer.answer.explanation)
+
+
+def test_the_most_throughput_stands_where_it_stands(tmp_path: Path) -> None:
+    """Plans as full as can be are within their own limits, with the nine digits of a file too, and migrate nowhere."""
+    path = tmp_path / "two.json"
+    path.write_text(fleet_text(two(*MOST), found(*MOST), {}), encoding="utf-8")
+    file = read_fleet_file(path)
+    assert file is not None
+    for name in file.fleet.plans:
+        assert diff(file.one(name), file.one(name), quick=True, power_limit_w=None, progress=quiet).safe
 
 
 def test_a_table_of_alternatives_of_the_most_throughput_is_refused() -> None:
