@@ -1,11 +1,7 @@
 """Large problems that repeat themselves block after block, linked by a few rows.
 
-Two ideas, neither of which knows what the columns mean. The linear relaxation of the whole is quick, bounds the
-answer, and says which kinds of columns are worth having in any block; the problem in these alone is small. Where the
-gap to that bound is too wide, the linking rows are priced at the relaxation's duals and every block is solved apart,
-whole numbers and all, which bounds the answer more tightly. Either bound holds for the whole problem, so the gap is
-proven. What the blocks chose apart uses kinds that a relaxation never does; linked again it is a second answer, and the
-better one counts.
+The columns that blocks share are decided first (``solve_staged``), which bounds the whole, too. An allocation that is
+there is bettered block by block, and bounded by the linear relaxation. Nothing here knows what the columns mean.
 """
 
 from collections import defaultdict
@@ -14,19 +10,14 @@ from dataclasses import dataclass, replace
 
 from solvers.allocation import Limit, Reason, Solution, Termination, answered, empty_handed
 from solvers.direct import Direct, relax, solve_direct
-from solvers.problem import INF, Column, Problem, Row, Sense
-
-NODES_PER_S, ROOT_NODES, BLOCK_NODES = 400, 20, 4000
-"""Nodes of blocks that a second of a limit stands for, nodes that the root of a block counts, and most of one block."""
+from solvers.problem import Column, Problem, Row, Sense
+from solvers.stages import solve_staged
 
 LOOKED = 24
 """Blocks that are bettered before it is asked whether the others are worth their time: a day of hours."""
 
 SPAN = 2
 """Neighbouring blocks that are bettered together: what changes between two of them is free then."""
-
-FAR_TIMES = 5
-"""Gaps from the relaxation beyond which an answer in its kinds is compared with the relaxation made whole."""
 
 PASSES = 4
 """Times that all runs are bettered, each but the last after one that gained more than the gap."""
@@ -61,30 +52,22 @@ class _Ask:
         return Limit.TIME if self.by_clock else Limit.OTHER
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Parts:
-    """A problem taken apart: blocks in order, rows that link them, columns that belong to none."""
-
-    blocks: tuple[Problem, ...]
-    links: tuple[Row, ...]
-    loose: tuple[Column, ...]
-
-
 def solve_decomposed(
     problem: Problem, place: Callable[[str], Place], *, time_limit_s: float, gap_frac: float,
-    start: Mapping[str, float] | None = None, prove: bool = True, beside: Beside = lambda _: None,
+    start: Mapping[str, float] | None = None, known: Mapping[str, float] | None = None, prove: bool = True,
+    beside: Beside = lambda _: None,
 ) -> Solution:  # fmt: skip
     """Solve a minimum whose blocks hold the same kinds of columns.
 
     Args:
         problem: what to solve; a minimum.
         place: column name -> its kind and its block.
-        time_limit_s: limit of each part's solve, and of all blocks that are solved for a tighter bound together.
+        time_limit_s: limit of each part's solve.
         gap_frac: relative gap that is enough.
         start: an allocation to better block by block, all else as it is; quick and the same every time, where a search
             from it may find nothing in minutes.
-        prove: solve blocks apart for a tighter bound; without, the answer is bettered block by block where the
-            relaxation leaves a gap, and bounded by that.
+        known: an allocation that counts where nothing better is found.
+        prove: bound by the whole numbers inside of blocks, too.
         beside: name of a column that only links -> the block that it is bettered with.
 
     Returns:
@@ -98,26 +81,20 @@ def solve_decomposed(
     relaxed = relax(problem)
     if relaxed is None:
         return empty_handed(Reason.INFEASIBLE, backend="highs", detail="the linear relaxation has no solution")
+    bound, by, best = relaxed.bound, "the relaxation", dict(known) if known else None
     if start:
-        best: dict[str, float] | None = _bettered(problem, place, beside, start, ask, gap_frac / 2)
+        best = _bettered(problem, place, beside, start, ask, gap_frac / 2)
     else:
-        best = _chosen(problem, place, relaxed, ask, gap_frac / 2)
-        if best is None or problem.objective(best) - relaxed.bound > FAR_TIMES * gap_frac * abs(relaxed.bound):
-            other = _rounded(problem, relaxed, ask, gap_frac / 2)
-            best = min((each for each in (best, other) if each), key=problem.objective, default=None)
+        staged = solve_staged(problem, place, relaxed, time_limit_s=time_limit_s, gap_frac=gap_frac, lift=prove)
+        if staged is not None and staged.bound > bound:
+            bound, by = staged.bound, "blocks solved apart"
+        if found := (staged and staged.values) or _whole(problem, place, beside, relaxed, ask, gap_frac / 2):
+            best = min((each for each in (best, found) if each), key=problem.objective)
     if best is None:
         return empty_handed(
             Reason.NO_SOLUTION_FOUND, limit=ask.limit, backend=relaxed.backend, detail="nothing found in time"
         )
-    value, bound, by = problem.objective(best), relaxed.bound, "the relaxation"
-    if value - bound > gap_frac * abs(value) and not start:
-        best = _bettered(problem, place, beside, best, ask, gap_frac / 2)
-        value = problem.objective(best)
-    if value - bound > gap_frac * abs(value) and not start and prove:  # from a start, the answer matters more
-        tighter, apart = _priced(_apart(problem, place), relaxed.duals, ask, gap_frac / 4)
-        bound, by = max((bound, by), (tighter, "blocks solved apart"))
-        best = _better_linked(problem, place, best, apart, ask, gap_frac / 4)
-        value = problem.objective(best)
+    value = problem.objective(best)
     closed = value - bound <= gap_frac * max(1e-9, abs(value))
     return answered(
         problem, best, reason=Reason.OPTIMAL if closed else Reason.FEASIBLE,
@@ -126,22 +103,37 @@ def solve_decomposed(
     )  # fmt: skip
 
 
-def solve_beside(problem: Problem, kept: Mapping[str, float], *, time_limit_s: float, gap_frac: float) -> Solution:
+def solve_beside(
+    problem: Problem, place: Callable[[str], Place], kept: Mapping[str, float], *, time_limit_s: float, gap_frac: float,
+    start: Mapping[str, float] | None = None, beside: Beside = lambda _: None,
+) -> Solution:  # fmt: skip
     """Solve a minimum with some of its columns at the values that they have; no bound of the whole comes of it.
 
     Args:
         problem: what to solve; a minimum.
+        place: column name -> its kind and its block.
         kept: column name -> its value.
         time_limit_s: limit of the solve.
-        gap_frac: relative gap that is enough, of the cost of the other columns.
+        gap_frac: relative gap that is enough.
+        start: an allocation with these values, to better block by block.
+        beside: name of a column that only links -> the block that it is bettered with.
     """
-    free = [column for column in problem.columns if column.name not in kept]
-    part = _part("beside what is kept", free, problem.rows, kept)
-    found = part and solve_direct(part, time_limit_s=time_limit_s, gap_frac=gap_frac)
-    if not found:
+    zero = {name: value for name, value in kept.items() if not value}
+    held = [replace(c, lower=kept[c.name], upper=kept[c.name]) if c.name in kept else c for c in problem.columns]
+    part = _part("beside what is kept", (c for c in held if c.name not in zero), problem.rows, zero)
+    values: Mapping[str, float] | None = None
+    if start:
+        own = replace(problem, columns=tuple(held))
+        values = _bettered(own, place, beside, start, _Ask(time_limit_s=time_limit_s), gap_frac / 2)
+    elif part and (relaxed := relax(part)):
+        staged = solve_staged(part, place, relaxed, time_limit_s=time_limit_s, gap_frac=gap_frac, lift=False)
+        values = staged.values if staged else None
+        if values is None and (found := solve_direct(part, time_limit_s=time_limit_s, gap_frac=gap_frac)):
+            values = found.values
+    if values is None:
         return empty_handed(Reason.NO_SOLUTION_FOUND, backend="highs", detail="nothing beside what is kept")
     return answered(
-        problem, {**kept, **found.values}, reason=Reason.FEASIBLE, limit=Limit.OTHER, backend="highs",
+        problem, {**zero, **values}, reason=Reason.FEASIBLE, limit=Limit.OTHER, backend="highs",
         detail="beside what is kept",
     )  # fmt: skip
 
@@ -152,15 +144,23 @@ def proven(problem: Problem, place: Callable[[str], Place], found: Termination, 
     relaxed = relax(problem)
     if relaxed is None or found.objective is None or (found.gap_frac is not None and found.gap_frac <= gap_frac):
         return found
-    ask = _Ask(time_limit_s=time_limit_s)
-    tighter, _ = _priced(_apart(problem, place), relaxed.duals, ask, gap_frac / 4)
+    staged = solve_staged(problem, place, relaxed, time_limit_s=time_limit_s, gap_frac=gap_frac)
+    tighter = staged.bound if staged else relaxed.bound
     bound = min(found.objective, max(relaxed.bound, tighter))
     closed = found.objective - bound <= gap_frac * max(1e-9, abs(found.objective))
     return replace(
         found, bound=bound, reason=Reason.OPTIMAL if closed else Reason.FEASIBLE,
-        limit=Limit.NONE if closed else ask.limit,
+        limit=Limit.NONE if closed else Limit.OTHER,
         detail=f"bound by {'blocks solved apart' if tighter > relaxed.bound else 'the relaxation'}",
     )  # fmt: skip
+
+
+def _whole(
+    problem: Problem, place: Callable[[str], Place], beside: Beside, relaxed: Direct, ask: _Ask, gap_frac: float
+) -> dict[str, float] | None:  # fmt: skip
+    """An answer of a problem that two stages have none of."""
+    found = _chosen(problem, place, relaxed, ask, gap_frac)
+    return _bettered(problem, place, beside, found, ask, gap_frac) if found else None
 
 
 def _chosen(
@@ -184,14 +184,6 @@ def _chosen(
         if part is not None and (answer := ask(part, gap_frac=gap_frac)):
             return {**zero, **answer.values}
     return None
-
-
-def _rounded(problem: Problem, relaxed: Direct, ask: _Ask, gap_frac: float) -> dict[str, float] | None:
-    """The relaxation made whole: what need not be whole as it is there, all else at its best; None where none fits."""
-    kept = {column.name: relaxed.values[column.name] for column in problem.columns if not column.integer}
-    part = _part("made whole", (c for c in problem.columns if c.integer), problem.rows, kept)
-    answer = part and ask(part, gap_frac=gap_frac)
-    return {**kept, **answer.values} if answer else None
 
 
 def _bettered(
@@ -294,80 +286,3 @@ def _part(name: str, columns: Iterable[Column], rows: Iterable[Row], values: Map
         elif not row.lower - 1e-9 <= fixed <= row.upper + 1e-9:
             return None
     return Problem(name=name, sense=Sense.MIN, columns=tuple(free.values()), rows=tuple(kept))
-
-
-def _apart(problem: Problem, place: Callable[[str], Place]) -> _Parts:
-    home = {column.name: place(column.name)[1] for column in problem.columns}
-    rows: dict[int, list[Row]] = defaultdict(list)
-    links: list[Row] = []
-    for row in problem.rows:
-        homes = {home[name] for name, _ in row.terms}
-        only = next(iter(homes))
-        if len(homes) == 1 and only is not None:
-            rows[only].append(row)
-        else:
-            links.append(row)
-    columns: dict[int, list[Column]] = defaultdict(list)
-    for column in problem.columns:
-        if (block := home[column.name]) is not None:
-            columns[block].append(column)
-    blocks = tuple(
-        Problem(name=f"block {key}", sense=Sense.MIN, columns=tuple(columns[key]), rows=tuple(rows[key]))
-        for key in sorted(columns)
-    )
-    return _Parts(
-        blocks=blocks, links=tuple(links), loose=tuple(c for c in problem.columns if home[c.name] is None)
-    )  # fmt: skip
-
-
-def _better_linked(
-    problem: Problem, place: Callable[[str], Place], best: dict[str, float], apart: Mapping[str, float],
-    ask: _Ask, gap_frac: float,
-) -> dict[str, float]:  # fmt: skip
-    """The better of an allocation and what the blocks chose apart, with the columns that links need at their best.
-
-    Kept of the blocks' choice is what no linking row mentions; where nothing links them, ``best`` stays.
-    """
-    home = {column.name: place(column.name)[1] for column in problem.columns}
-    linked = {name for row in problem.rows for name, _ in row.terms if len({home[n] for n, _ in row.terms}) > 1}
-    kept = {name: value for name, value in apart.items() if name not in linked}
-    part = _part("links", [c for c in problem.columns if c.name not in kept], problem.rows, kept) if apart else None
-    answer = ask(part, gap_frac=gap_frac) if part else None
-    other = {**kept, **answer.values} if answer else best
-    return min((best, other), key=problem.objective)
-
-
-def _priced(parts: _Parts, prices: Mapping[str, float], ask: _Ask, gap_frac: float) -> tuple[float, dict[str, float]]:
-    """The bound with the linking rows priced, and what the blocks chose; minus infinity where one has no answer.
-
-    L(price) = price·b + sum over blocks of min (c - price·A)x + the same of the columns that only link. Blocks for
-    which no work is left count with their linear relaxation, which bounds them, too; then no choice is returned. Work
-    is counted in nodes, as the clock runs faster under load than what is solved.
-    """
-    left, bound, shift = int(ask.time_limit_s * NODES_PER_S), 0.0, defaultdict[str, float](float)
-    chosen, whole = dict[str, float](), True
-    for row in parts.links:
-        side = row.lower if prices[row.name] > 0 else row.upper
-        if prices[row.name] == 0 or abs(side) == INF:  # a price may only push towards a side that the row closes
-            continue
-        bound += prices[row.name] * side
-        for name, coefficient in row.terms:
-            shift[name] += prices[row.name] * coefficient
-    for column in parts.loose:
-        reduced = column.objective - shift[column.name]
-        end = column.lower if reduced >= 0 else column.upper
-        if reduced and end:
-            bound += reduced * end
-    for block in parts.blocks:
-        columns = tuple(replace(c, objective=c.objective - shift[c.name]) for c in block.columns)
-        priced = replace(block, columns=columns)
-        answer = None
-        if left > 0:
-            answer = ask(priced, gap_frac=gap_frac, small=True, most_nodes=min(left, BLOCK_NODES))
-        whole, left = whole and answer is not None, left - ROOT_NODES - (answer.nodes if answer else BLOCK_NODES)
-        answer = answer or relax(priced)
-        if answer is None:
-            return -INF, {}
-        bound += answer.bound
-        chosen |= answer.values
-    return bound, chosen if whole else {}

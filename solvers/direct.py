@@ -96,7 +96,7 @@ def _ask(problem: Problem, options: Mapping[str, object], time_limit_s: float, w
     ):  # fmt: skip
         highs.setOptionValue(option, value)
     work.limit(highs, problem, time_limit_s)
-    highs.passModel(_matrix(problem, whole))
+    highs.passModel(matrix(problem, whole=whole))
     highs.run()
     info, status = highs.getInfo(), highs.getModelStatus()
     if info.primal_solution_status != int(highspy.SolutionStatus.kSolutionStatusFeasible):
@@ -119,7 +119,7 @@ def _ask(problem: Problem, options: Mapping[str, object], time_limit_s: float, w
     )  # fmt: skip
 
 
-def _matrix(problem: Problem, whole: bool) -> highspy.HighsLp:
+def matrix(problem: Problem, *, whole: bool) -> highspy.HighsLp:
     """The problem in HiGHS's own arrays, row by row."""
     place = {column.name: index for index, column in enumerate(problem.columns)}
     lp = highspy.HighsLp()

@@ -8,6 +8,7 @@ from planner.formulate.canonical import canonical
 from planner.formulate.epoch_kinds import few
 from planner.formulate.epoch_program import beside, epoch_problem, later_aims, lift_schedule, place, thinned
 from planner.formulate.epoch_question import EpochQuestion
+from planner.formulate.epoch_sets import whole_sets
 from planner.formulate.epochs import EPOCH_BUDGET_FAMILIES, EPOCH_FAMILIES
 from planner.formulate.families import BUDGET_FAMILIES, FAMILIES
 from planner.formulate.joint import joint, part
@@ -34,4 +35,5 @@ __all__ = [
     "problem",
     "thinned",
     "unservable",
+    "whole_sets",
 ]  # fmt: skip

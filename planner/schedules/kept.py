@@ -22,6 +22,11 @@ class Kept:
     schedule: Schedule
     lender: Mapping[int, int]
 
+    @property
+    def names(self) -> frozenset[str]:
+        """What these pools are instances of."""
+        return frozenset(run.spec.name for at in self.lender.values() for run in self.schedule.epochs[at].runs)
+
     def values(self, question: EpochQuestion) -> dict[str, float]:
         """Columns of these pools -> their values; they carry what the question provides for, as they share it now."""
         found: dict[str, float] = {}

@@ -1,22 +1,18 @@
 """What one knob alone would save: machines, clocks or layouts that follow the load, and the other two as at the peak.
 
-Each is the same program with fewer options, for the same rates. It is planned and not simulated, so it is set beside
-the schedule as planned.
+Each is the same program with fewer options, for the same rates.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
-import numpy as np
-
 from planner.formulate import EpochQuestion
 from planner.formulate.epoch_program import counted, served
 from planner.perf.layout import InstanceSpec
-from planner.results.schedule import OneKnob, Run, Schedule, Spent
-from planner.results.timetable import Timetable
+from planner.results.schedule import Run, Schedule
 from planner.scenario.objectives import Budgets
 from planner.schedules.programs import solved
-from planner.schedules.question import Opened, one_epoch, question_of
+from planner.schedules.question import Opened, one_epoch
 from planner.schedules.rows import busiest_of
 
 Kept = Callable[[InstanceSpec], object]
@@ -28,17 +24,6 @@ KNOBS: Mapping[str, Kept] = {
     "layout": lambda spec: (spec.role, spec.machine, spec.clock_mhz),
 }
 """Knob -> what stays while it follows the load; machines follow it under the first alone."""
-
-
-def one_knob(asked: Opened, found: Timetable) -> tuple[OneKnob, ...]:
-    """What each knob that a schedule moves would come to alone, the best first; those that serve no epoch left out."""
-    schedule = found.schedule
-    assert schedule is not None, "only a schedule is compared"
-    question = question_of(asked, {name: np.array(ratios) for name, ratios in found.provided_ratio.items()})
-    key = {"cost": "cost_usd", "energy": "energy_j", "carbon": "carbon_g"}.get(schedule.aims[0], "cost_usd")
-    alone = [(name, _alone(asked, question, schedule, name)) for name in moved(schedule)]
-    knobs = [OneKnob(knob=name, spent=spent) for name, spent in alone if spent is not None]
-    return tuple(sorted(knobs, key=lambda each: float(getattr(each.spent, key))))
 
 
 def moved(schedule: Schedule) -> Iterator[str]:
@@ -53,8 +38,8 @@ def moved(schedule: Schedule) -> Iterator[str]:
         yield "layout"
 
 
-def _alone(asked: Opened, question: EpochQuestion, schedule: Schedule, knob: str) -> Spent | None:
-    """What a schedule that moves one knob comes to; None where it does not serve every epoch."""
+def alone(asked: Opened, question: EpochQuestion, schedule: Schedule, knob: str) -> Schedule | None:
+    """The schedule that moves one knob alone; None where it does not serve every epoch."""
     peak, kept = busiest_of(schedule), KNOBS[knob]
     same = {kept(run.spec) for run in peak.runs}
     options = tuple(option for option in question.options if kept(option.spec) in same)
@@ -62,10 +47,8 @@ def _alone(asked: Opened, question: EpochQuestion, schedule: Schedule, knob: str
         return None
     fewer = replace(question, options=options)
     if knob == "machines":
-        made = solved(asked, fewer, prove=False).schedule()
-        return _spent(made) if made else None
-    still = on_fleet(asked, fewer, schedule, peak.machines)
-    return _spent(still) if still else None
+        return solved(asked, fewer, prove=False).schedule()
+    return on_fleet(asked, fewer, schedule, peak.machines)
 
 
 def on_fleet(
@@ -88,7 +71,9 @@ def on_fleet(
         if (found := known[key]) is None:
             return None
         runs.append(found)
-    blank = replace(like, base_machines=dict(machines), epochs=())
+    most = {kind.machine: kind.most_base_machines for kind in question.fleet}
+    bought = {name: min(count, most.get(name, count)) for name, count in machines.items()}
+    blank = replace(like, base_machines=bought, epochs=())
     return counted(question, question.options, blank, [machines] * load.epochs, runs)
 
 
@@ -109,7 +94,3 @@ def _runs(asked: Opened, question: EpochQuestion) -> tuple[Run, ...] | None:
         return ()
     made = solved(asked, question).schedule()
     return made.epochs[0].runs if made else None
-
-
-def _spent(schedule: Schedule) -> Spent:
-    return Spent(cost_usd=schedule.cost_usd, energy_j=schedule.energy_j, carbon_g=schedule.carbon_g)

@@ -16,7 +16,6 @@ from planner.scenario.schedule_section import ScheduleSection
 from planner.schedules.available import all_up, studied, with_failures
 from planner.schedules.fixed import Static, fixed_fleet, simulated
 from planner.schedules.kept import Kept, busier, failing, lent
-from planner.schedules.knobs import one_knob
 from planner.schedules.less import Trial, value, with_less
 from planner.schedules.levels import learned
 from planner.schedules.looks import Looks
@@ -25,6 +24,7 @@ from planner.schedules.provision import Provided, between, level, missed, raised
 from planner.schedules.question import Opened, opened, policies_of, question_of, ways
 from planner.schedules.recount import recounted
 from planner.schedules.refusal import refusal
+from planner.schedules.rivals import against_rivals, one_knob, told
 from planner.schedules.rows import Study, at_work, busiest_of, in_rows, of_at_most
 from planner.schedules.serving import Progress, Serving
 from solvers.allocation import Reason
@@ -60,6 +60,9 @@ def timetable(
     best, asked, serving = _standing(inputs, progress, study, looks)
     if best.schedule is None:
         return best if best.lacking else _refused(best, asked)
+    if asked.rule is not None and best.valid:
+        best = told(best, one_knob(asked, best))
+    assert best.schedule is not None, "it was there before"
     progress(f"{best.policy}: fixed fleet", 0.95)
     fixed = fixed_fleet(asked, best.schedule, static) if best.valid and static else None
     notes = (
@@ -71,7 +74,6 @@ def timetable(
         simulated=simulated(best.schedule, best.served, asked.case.scenario),
         fixed=fixed,
         serves=served_over_time(asked.case, best.schedule),
-        knobs=one_knob(asked, best) if best.valid and static else (),
     )
 
 
@@ -208,8 +210,14 @@ def _timetable(asked: Opened, serving: Serving, progress: Progress) -> Timetable
                 partial(_proposed, asked, watts_ratio=watts_ratio, prove=False), serving=serving,
                 evaluations=asked.case.scenario.solver.search_evaluations, progress=part,
             )  # fmt: skip
+            standing, rows = against_rivals(
+                asked, Trial(found=less, provided_ratio=provided), serving,
+                partial(_mended, asked, watts_ratio=watts_ratio, lenders=None), part,
+            )  # fmt: skip
             part("proving", 0.9)
+            less, provided = standing.found, standing.provided_ratio
             best = found if less is found and not turn else _proved(asked, less, provided, watts_ratio)
+            best = told(best, rows)
             propose = partial(_proposed, watts_ratio=watts_ratio, prove=False)
             return with_failures(asked, best, serving, propose, part)
         little = missed(little, held, served)

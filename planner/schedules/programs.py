@@ -4,15 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from planner.formulate import EpochQuestion, beside, epoch_problem, few, later_aims, lift_schedule, place
+from planner.formulate import EpochQuestion, beside, epoch_problem, few, later_aims, lift_schedule, place, whole_sets
 from planner.results.schedule import Schedule
 from planner.schedules.kept import Kept
 from planner.schedules.question import Opened
 from planner.schedules.spares import too_few
 from solvers.allocation import Limit, Reason, Solution, Termination, empty_handed
 from solvers.decomposition import proven, solve_beside, solve_decomposed
+from solvers.direct import relax
 from solvers.lexicographic import lexicographic
-from solvers.problem import Problem
+from solvers.problem import INF, Problem
 from solvers.solve import solve
 
 WHOLE_EPOCHS = 4
@@ -105,6 +106,10 @@ def programmed(question: EpochQuestion, limits: Limits, *, kept: Kept | None = N
     The few are first those alone that the relaxation uses; where these leave a gap, what they come to is bettered in
     more, so that more kinds never cost more.
     """
+    if parts := whole_sets(question):
+        if kept is None:
+            return _best_of(parts, limits)
+        question = next((part for part in parts if kept.names <= {o.name for o in part.options}), question)
     if kept is None and limits.backend == "highs" and (some := few(question)):
         found = _programmed(some.used, limits, bound=some.bound)
         if found.solution.termination.reason is Reason.OPTIMAL:
@@ -114,6 +119,37 @@ def programmed(question: EpochQuestion, limits: Limits, *, kept: Kept | None = N
         if found.solution.allocation is not None:
             return found
     return _programmed(question, limits, pools=kept.values(question) if kept else {})
+
+
+def _best_of(parts: Sequence[EpochQuestion], limits: Limits) -> Solved:
+    """The best of several questions one of which has to hold; the bound is the least of theirs.
+
+    They are solved in the order of their relaxations; one whose relaxation is no better than an answer is not solved.
+    """
+    relaxed = [relax(epoch_problem(part)) for part in parts]
+    order = sorted((at for at, each in enumerate(relaxed) if each), key=lambda at: relaxed[at].bound)  # type: ignore[union-attr]
+    best, bounds = None, list[float | None]()
+    for at in order:
+        promised = relaxed[at]
+        assert promised is not None, "others are left out"
+        value = best.solution.termination.objective if best else None
+        if value is not None and promised.bound >= (1 - limits.gap_frac) * value:
+            bounds.append(promised.bound)
+            continue
+        found = programmed(parts[at], limits)
+        bounds.append(found.solution.termination.bound)
+        if best is None or _worth(found) < _worth(best):
+            best = found
+    if best is None:
+        return programmed(parts[0], limits)
+    least = None if None in bounds else min(each for each in bounds if each is not None)
+    return replace(best, solution=_of_all(best.solution, least, limits.gap_frac)) if len(order) > 1 else best
+
+
+def _worth(found: Solved) -> float:
+    """The first aim of an answer; infinity without one."""
+    value = found.solution.termination.objective
+    return INF if value is None else value
 
 
 def _programmed(
@@ -136,12 +172,14 @@ def _programmed(
     def solver(part: Problem, start: Mapping[str, float]) -> Solution:
         limit_s = limits.time_limit_s if not start else min(limits.time_limit_s, LATER_S)
         if pools:
-            return solve_beside(part, pools, time_limit_s=limit_s, gap_frac=gap_frac)
+            return solve_beside(
+                part, place, pools, time_limit_s=limit_s, gap_frac=gap_frac, start=start, beside=beside
+            )  # fmt: skip
         if whole:
             found = solve(part, backend=limits.backend, time_limit_s=limit_s, gap_frac=gap_frac)
         else:
             found = solve_decomposed(
-                part, place, time_limit_s=limit_s, gap_frac=gap_frac, start=start or known,
+                part, place, time_limit_s=limit_s, gap_frac=gap_frac, start=start, known=None if start else known,
                 prove=limits.prove and bound is None, beside=beside,
             )  # fmt: skip
         return found if bound is None else _of_all(found, None if start else bound, gap_frac)
@@ -172,5 +210,9 @@ def proved(asked: Opened, question: EpochQuestion, found: Termination) -> Termin
     """How a solve that was taken apart ended, with a tight bound; one in few kinds has a bound of all already."""
     if few(question):
         return found
-    limit_s = asked.case.scenario.solver.time_limit_s
-    return proven(epoch_problem(question), place, found, time_limit_s=limit_s, gap_frac=asked.section.gap_frac)
+    limit_s, gap_frac = asked.case.scenario.solver.time_limit_s, asked.section.gap_frac
+    ended = [
+        proven(epoch_problem(part), place, found, time_limit_s=limit_s, gap_frac=gap_frac)
+        for part in whole_sets(question) or (question,)
+    ]
+    return min(ended, key=lambda each: -INF if each.bound is None else each.bound)

@@ -328,13 +328,16 @@ def test_a_fixed_fleet_is_set_beside_a_schedule(week: Path) -> None:
 
 
 def test_a_schedule_is_no_dearer_than_one_knob_alone(week: Path) -> None:
-    """Every knob that moves is set beside the schedule as planned, the best first, in text, file and page."""
+    """More freedom never costs more: no knob that moves is planned for less than the schedule that may turn all.
+
+    They are set beside it, the best first, in text, file and page.
+    """
     file = read_schedule(week)
     assert file is not None
     knobs, cost = file.timetable.knobs, file.schedule.cost_usd
     assert knobs
     assert [each.spent.cost_usd for each in knobs] == sorted(each.spent.cost_usd for each in knobs)
-    assert all(cost <= each.spent.cost_usd * 1.02 for each in knobs)
+    assert all(cost <= each.spent.cost_usd * (1 + 1e-9) for each in knobs)
     assert "One knob alone" in _say("show", str(week))
     assert "alone follows the load" in week.with_suffix(".html").read_text(encoding="utf-8")
 

@@ -1,0 +1,122 @@
+"""Schedules that turn one knob alone, set against the one that may turn all: it is never dearer than any of them."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from planner.results.schedule import OneKnob, Schedule, Spent
+from planner.results.timetable import Timetable
+from planner.schedules.knobs import alone, moved
+from planner.schedules.less import WORTH_FRAC, Trial, value
+from planner.schedules.programs import solved
+from planner.schedules.provision import Provided, raised
+from planner.schedules.question import Opened, question_of
+from planner.schedules.serving import Progress, Serving
+from solvers.allocation import Limit, Reason
+
+MOST_RIVALS = 3
+"""Schedules of one knob that take the place of the plan, one after the other."""
+
+MOST_MENDS = 4
+"""Rounds in which epochs of one that miss are provided for more."""
+
+EQUAL_FRAC = 1e-9
+"""Schedules are equally dear within this."""
+
+Rows = tuple[tuple[str, Schedule], ...]
+"""Knob and the schedule that turns it alone, the best first."""
+
+Mended = Callable[[Timetable, Provided], tuple[Timetable, Provided] | None]
+"""A schedule with those epochs planned anew that missed, for rates to provide for; None where there is none."""
+
+
+def one_knob(asked: Opened, found: Timetable) -> Rows:
+    """What each knob that a schedule moves comes to alone, the best first, of those that serve every epoch."""
+    assert found.schedule is not None, "only a schedule is compared"
+    question = question_of(asked, {name: np.array(ratios) for name, ratios in found.provided_ratio.items()})
+    each = ((name, alone(asked, question, found.schedule, name)) for name in moved(found.schedule))
+    return tuple(sorted(((name, made) for name, made in each if made), key=lambda pair: value(pair[1])))
+
+
+def told(found: Timetable, rows: Rows) -> Timetable:
+    """A schedule with its rows; one that is cheaper misses objectives in simulation, and a note says so instead."""
+    cheaper = [name for name, made in rows if _less(made, found)]
+    kept = [(name, made) for name, made in rows if name not in cheaper]
+    knobs = tuple(OneKnob(knob=name, spent=_spent(made)) for name, made in kept)
+    notes = tuple(f"{name} alone is planned for less, and misses objectives when it is simulated" for name in cheaper)
+    assert found.schedule is not None, "only a schedule is compared"
+    schedule = replace(found.schedule, notes=(*found.schedule.notes, *notes))
+    return replace(found, schedule=schedule, knobs=knobs)
+
+
+def against_rivals(
+    asked: Opened, standing: Trial, serving: Serving, mended: Mended, progress: Progress
+) -> tuple[Trial, Rows]:  # fmt: skip
+    """The best of a schedule, of one planned anew as a whole, and of those that turn one knob of it; with these.
+
+    Each that is cheaper is served like any other. Epochs that were planned anew one after the other have what was best
+    beside the others: as a whole all may be better.
+
+    Args:
+        asked: the question.
+        standing: a validated schedule.
+        serving: serves epochs.
+        mended: plans epochs that missed anew.
+        progress: told what is happening.
+    """
+    if standing.found.termination.bound is None:
+        question = question_of(asked, standing.provided_ratio)
+        whole = solved(asked, question, prove=False).schedule()
+        if whole and value(whole)[0] < (1 - WORTH_FRAC) * value(standing.found.schedule)[0]:
+            standing = _served(standing, whole, serving, mended, progress) or standing
+    rows = one_knob(asked, standing.found)
+    for _ in range(MOST_RIVALS):
+        if not rows or not _less(rows[0][1], standing.found):
+            break
+        better = _served(standing, rows[0][1], serving, mended, progress)
+        if better is None:
+            break
+        standing, rows = better, one_knob(asked, better.found)
+    return standing, rows
+
+
+def _served(
+    standing: Trial, rival: Schedule, serving: Serving, mended: Mended, progress: Progress
+) -> Trial | None:  # fmt: skip
+    """A rival that is served, with more where it misses; None where it is no cheaper then, or some epoch still does."""
+    provided, found = standing.provided_ratio, _instead(standing.found, rival)
+    for _ in range(MOST_MENDS):
+        if not _less(found.schedule, standing.found):
+            return None
+        assert found.schedule is not None, "only a schedule is cheaper"
+        served, unserved = serving.all(found.schedule, progress)
+        found = replace(found, served=served, unserved=unserved)
+        if found.valid:
+            return Trial(found=found, provided_ratio=provided)
+        provided = raised(provided, served)
+        if (more := mended(found, provided)) is None:
+            return None
+        found, provided = more
+    return None
+
+
+def _instead(found: Timetable, rival: Schedule) -> Timetable:
+    """Another schedule in the place of one, as its solve would have ended."""
+    ended = found.termination
+    if ended.objective is not None:
+        worth = value(rival)[0] / value(found.schedule)[0] if value(found.schedule)[0] else 1.0
+        ended = replace(ended, objective=ended.objective * worth, reason=Reason.FEASIBLE, limit=Limit.OTHER)
+        ended = replace(ended, bound=None if ended.bound is None else min(ended.bound, ended.objective or 0.0))
+    assert found.schedule is not None, "only a schedule has rivals"
+    return replace(found, schedule=replace(rival, termination=ended, notes=found.schedule.notes), termination=ended)
+
+
+def _less(made: Schedule | None, found: Timetable) -> bool:
+    """Whether a schedule is cheaper than another in the first aim."""
+    standing = value(found.schedule)[0]
+    return made is not None and value(made)[0] < standing - EQUAL_FRAC * abs(standing)
+
+
+def _spent(schedule: Schedule) -> Spent:
+    return Spent(cost_usd=schedule.cost_usd, energy_j=schedule.energy_j, carbon_g=schedule.carbon_g)

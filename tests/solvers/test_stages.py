@@ -1,0 +1,47 @@
+"""Problems that are solved in two stages: what blocks share, then the blocks."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from planner.formulate import epoch_problem, place
+from solvers.direct import relax
+from solvers.solve import solve
+from solvers.stages import solve_staged
+from tests.planner.epochs import question, split
+
+RATES = st.lists(st.sampled_from([0.0, 1.0, 2.4, 4.0, 7.5]), min_size=3, max_size=5).filter(
+    lambda rates: sum(map(bool, rates)) > 1
+)
+
+
+@settings(max_examples=12, deadline=None)
+@given(RATES, st.integers(1, 2), st.booleans())
+def test_two_stages_bracket_the_optimum(rates: list[float], min_up: int, phases: bool) -> None:
+    """No answer is below the optimum, no bound above it, the answer keeps every row, and the two are near each other.
+
+    Hours with the same load share what is learned of one of them.
+    """
+    asked = question({"a": rates, "b": [rate / 2 for rate in rates]}, min_up_epochs=min_up)
+    problem = epoch_problem(split(asked, "a") if phases else asked)
+    best, relaxed = solve(problem, gap_frac=1e-7).termination.objective, relax(problem)
+    assert best is not None
+    assert relaxed is not None
+    found = solve_staged(problem, place, relaxed, time_limit_s=10.0, gap_frac=0.01)
+    assert found is not None
+    assert found.values is not None
+    assert relaxed.bound - 1e-6 <= found.bound <= best + 1e-6 <= problem.objective(found.values) + 2e-6
+    assert problem.objective(found.values) <= 1.05 * best
+    for row in problem.rows:
+        assert row.lower - 1e-6 <= row.activity(found.values) <= row.upper + 1e-6
+    for column in problem.columns:
+        assert column.lower - 1e-9 <= found.values[column.name] <= column.upper + 1e-9
+        assert not column.integer or found.values[column.name] == pytest.approx(round(found.values[column.name]))
+
+
+def test_what_has_no_second_stage_is_not_solved_in_two() -> None:
+    """A row over all columns of all blocks leaves none for the blocks."""
+    problem = epoch_problem(question({"a": [1.0, 2.0, 3.0]}))
+    relaxed = relax(problem)
+    assert relaxed is not None
+    assert solve_staged(problem, lambda name: (name, None), relaxed, time_limit_s=1.0, gap_frac=0.01) is None
