@@ -23,21 +23,21 @@ class Line:
     """What is true of a block's cost wherever its shared columns are.
 
     Attributes:
-        at: value at ``point``; of a line of what is lacking, the least that columns have to move.
+        value: at ``x``; of a line of what is lacking, the least that columns have to move.
         slopes: per shared column of the block, in its order.
-        point: values of these.
+        x: values of these.
         costs: it bounds the cost; else what is lacking, which may not be above 0.
     """
 
-    at: float
+    value: float
     slopes: tuple[float, ...]
-    point: tuple[float, ...]
+    x: tuple[float, ...]
     costs: bool
 
     @property
     def constant(self) -> float:
         """The value where all columns are 0."""
-        return self.at - float(np.dot(self.slopes, self.point))
+        return self.value - float(np.dot(self.slopes, self.x))
 
 
 class Block:
@@ -70,7 +70,7 @@ class Block:
                 for at, column in enumerate(self.shared)
             )
             value = model.getInfo().objective_function_value * unit
-            return Line(at=float(value), slopes=slopes, point=point, costs=costs)
+            return Line(value=float(value), slopes=slopes, x=point, costs=costs)
         return None
 
     def _model(self, costs: bool) -> tuple[highspy.Highs, float, Mapping[str, float]]:
@@ -131,4 +131,4 @@ class Block:
         found = solve_direct(part, time_limit_s=10.0, gap_frac=LIFT_FRAC, small=True, most_nodes=LIFT_NODES)
         if found is None or found.bound <= line.constant:
             return line
-        return replace(line, at=line.at + found.bound - line.constant)
+        return replace(line, value=line.value + found.bound - line.constant)

@@ -141,8 +141,9 @@ def solve_beside(
 def proven(problem: Problem, place: Callable[[str], Place], found: Termination, *, time_limit_s: float,
            gap_frac: float) -> Termination:  # fmt: skip
     """How the solve of a minimum ended, with the bound of blocks that are solved apart where it leaves a gap."""
-    relaxed = relax(problem)
-    if relaxed is None or found.objective is None or (found.gap_frac is not None and found.gap_frac <= gap_frac):
+    if found.objective is None or (found.gap_frac is not None and found.gap_frac <= gap_frac):
+        return found
+    if (relaxed := relax(problem)) is None:
         return found
     staged = solve_staged(problem, place, relaxed, time_limit_s=time_limit_s, gap_frac=gap_frac)
     tighter = staged.bound if staged else relaxed.bound

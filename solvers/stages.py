@@ -9,7 +9,7 @@ Source: Benders (1962), Partitioning procedures; lifted lines: Zou, Ahmed and Su
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -67,7 +67,7 @@ class _Parts:
         members: its blocks in order.
         first: columns that are decided first.
         links: rows of those alone.
-        costs: of each of these, one at the least: its own, or a thousandth of the dearest.
+        worth: of each of these, one at the least: its own, or a thousandth of the dearest.
         lines: kind -> lines of it.
     """
 
@@ -75,7 +75,7 @@ class _Parts:
     members: tuple[_Member, ...]
     first: tuple[Column, ...]
     links: tuple[Row, ...]
-    costs: Mapping[str, float]
+    worth: Mapping[str, float]
     lines: dict[int, dict[tuple[object, ...], Line]] = field(default_factory=lambda: defaultdict(dict))
 
     def small(self, *, whole: bool) -> Problem:
@@ -132,16 +132,16 @@ class _Parts:
             constant = sum(line.constant * weight / total for line, weight in weights)
             key = ("lifted", tuple(f"{slope:.6g}" for slope in slopes))
             if key not in lines:
-                together = Line(at=constant, slopes=tuple(slopes.tolist()), point=(0.0,) * len(slopes), costs=True)
+                together = Line(value=constant, slopes=tuple(slopes.tolist()), x=(0.0,) * len(slopes), costs=True)
                 lines[key] = higher = member.kind.lifted(together)
-                gained += higher.at - constant
+                gained += higher.value - constant
         return gained
 
     def _prices(self, member: _Member) -> list[float]:
         """What one more of each shared column of a block saves it at most by its lines, or costs where that is more."""
         lines = [line.slopes for line in self.lines[id(member.kind)].values() if line.costs]
         saved = [max((abs(slopes[at]) for slopes in lines), default=0.0) for at in range(len(member.shared))]
-        return [max(each, self.costs[name]) for each, name in zip(saved, member.shared, strict=True)]
+        return [max(each, self.worth[name]) for each, name in zip(saved, member.shared, strict=True)]
 
     def learned(self, values: Mapping[str, float]) -> None:
         """Learn what blocks are where their shared columns are, or near it where they have no answer."""
@@ -260,14 +260,22 @@ def _taken_apart(problem: Problem, place: Callable[[str], Place]) -> _Parts | No
         (links if block is None else rows[block]).append(row)
     if len(own) < 2:
         return None
-    by_name, kinds, members = (
-        {column.name: column for column in problem.columns},
-        dict[object, Block](),
-        list[_Member](),
-    )
+    decided = tuple(column for column in problem.columns if column.name in first)
+    least = max(abs(column.objective) for column in decided) / 1000 or 1.0
+    return _Parts(
+        problem=problem, members=tuple(_members(decided, own, rows)), first=decided, links=tuple(links),
+        worth={column.name: max(least, column.objective) for column in decided},
+    )  # fmt: skip
+
+
+def _members(
+    decided: Sequence[Column], own: Mapping[int, Sequence[Column]], rows: Mapping[int, Sequence[Row]]
+) -> Iterator[_Member]:
+    """The blocks in order, those that are alike of one kind."""
+    first, kinds = {column.name: column for column in decided}, dict[object, Block]()
     for block in sorted(own):
         names = dict.fromkeys(name for row in rows[block] for name, _ in row.terms if name in first)
-        shared = [by_name[name] for name in names]
+        shared = [first[name] for name in names]
         place_of = {c.name: at for at, c in enumerate((*own[block], *shared))}
         like = (
             tuple((c.objective, c.lower, c.upper, c.integer) for c in own[block]),
@@ -279,12 +287,4 @@ def _taken_apart(problem: Problem, place: Callable[[str], Place]) -> _Parts | No
         )
         if like not in kinds:
             kinds[like] = Block(own[block], shared, rows[block])
-        members.append(
-            _Member(kind=kinds[like], own=tuple(c.name for c in own[block]), shared=tuple(c.name for c in shared))
-        )
-    decided = tuple(column for column in problem.columns if column.name in first)
-    least = max(abs(column.objective) for column in decided) / 1000 or 1.0
-    return _Parts(
-        problem=problem, members=tuple(members), first=decided,
-        links=tuple(links), costs={column.name: max(least, column.objective) for column in decided},
-    )  # fmt: skip
+        yield _Member(kind=kinds[like], own=tuple(c.name for c in own[block]), shared=tuple(c.name for c in shared))

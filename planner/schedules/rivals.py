@@ -67,7 +67,8 @@ def against_rivals(
     """
     if standing.found.termination.bound is None:
         question = question_of(asked, standing.provided_ratio)
-        whole = solved(asked, question, prove=False).schedule()
+        planned = solved(asked, question)
+        whole, standing = planned.schedule(), _bounded(standing, planned.solution.termination.bound, asked)
         if whole and value(whole)[0] < (1 - WORTH_FRAC) * value(standing.found.schedule)[0]:
             standing = _served(standing, whole, serving, mended, progress) or standing
     rows = one_knob(asked, standing.found)
@@ -99,6 +100,18 @@ def _served(
             return None
         found, provided = more
     return None
+
+
+def _bounded(standing: Trial, bound: float | None, asked: Opened) -> Trial:
+    """A schedule with a bound of what it provides for, proven of another one that provides for the same."""
+    ended = standing.found.termination
+    if bound is None or ended.objective is None or standing.found.schedule is None:
+        return standing
+    ended = replace(ended, bound=min(bound, ended.objective), detail="bound by blocks solved apart")
+    if ended.gap_frac is not None and ended.gap_frac <= asked.section.gap_frac:
+        ended = replace(ended, reason=Reason.OPTIMAL, limit=Limit.NONE)
+    schedule = replace(standing.found.schedule, termination=ended)
+    return replace(standing, found=replace(standing.found, termination=ended, schedule=schedule))
 
 
 def _instead(found: Timetable, rival: Schedule) -> Timetable:
