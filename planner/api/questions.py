@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from planner.errors import BadInput
+from planner.resolve.questions import question_of
 from planner.scenario import Scenario, document_of
 from planner.scenario.flags import Flags, question
 from planner.scenario.fleet import Fleet
@@ -59,10 +60,9 @@ def asked(scenario: Scenario | Fleet | Path | str | None, words: Words) -> Scena
     if isinstance(scenario, Scenario | Fleet):
         return scenario
     if scenario is not None:
-        document = document_of(Path(scenario), ())
-        return Fleet.parse(document) if "models" in document.data else Scenario.parse(document)
+        return question_of(document_of(Path(scenario), ()))
     given: dict[str, Any] = {_NAMES.get(name, name): _word(name, value) for name, value in words.items()}
-    return Scenario.parse(question(Flags(**given)))
+    return question_of(question(Flags(**given)))
 
 
 def _word(name: str, value: object) -> object:

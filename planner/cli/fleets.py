@@ -51,10 +51,10 @@ def any_models(path: Path, sets: Sequence[str]) -> "Scenario | Fleet":
     Raises:
         BadInput: with every problem that was found.
     """
-    from planner.scenario import Scenario
-    from planner.scenario.fleet import Fleet
+    from planner.resolve.questions import question_of
+    from planner.scenario import document_of
 
-    return Fleet.load_if(path, sets) or Scenario.load(path, sets)
+    return question_of(document_of(path, sets))
 
 
 class Printed(Protocol):

@@ -74,7 +74,9 @@ def asked(
     Raises:
         BadInput: neither or both were given, or what was is wrong.
     """
-    from planner.scenario import Scenario, document_of
+    from planner.cli.fleets import one_model
+    from planner.resolve.questions import question_of
+    from planner.scenario import document_of
     from planner.scenario.flags import Flags, assumed, question, scenario_text
     from planner.scenario.fleet import Fleet
     from planner.scenario.trace_columns import columns_of
@@ -90,13 +92,11 @@ def asked(
         )
     if file is not None:
         mapped = [] if words.columns is None else [f"workload.columns={dumps(columns_of(words.columns))}"]
-        document = document_of(file, [*mapped, *(sets or ())])
-        if "models" in document.data:
-            several = Fleet.parse(document)
-            return several, (file, *(each for part in several.parts().values() for each in files_of(part)))
-        one = Scenario.parse(document)
-        return one, files_of(one, file)
-    found = Scenario.parse(question(given, sets or ()))
+        whole = question_of(document_of(file, [*mapped, *(sets or ())]))
+        if isinstance(whole, Fleet):
+            return whole, (file, *(each for part in whole.parts().values() for each in files_of(part)))
+        return whole, files_of(whole, file)
+    found = one_model(question_of(question(given, sets or ())))
     for sentence in assumed(given):
         note(f"phasewise: {sentence}; --prompt and --output take MEDIAN:P95")
     if words.save is not None:

@@ -10,7 +10,6 @@ from hw_catalog.errors import CatalogError
 from hw_catalog.load import Catalog, load_catalog
 from hw_catalog.machines import Machine
 from hw_catalog.profiles import KernelProfile
-from hw_catalog.rows import nearest
 from planner.errors import BadInput
 from planner.perf.instance import GpuLimits
 from planner.perf.reference import Reference
@@ -25,6 +24,7 @@ from planner.resolve.over_time import schedule_problems
 from planner.resolve.phase_formats import phases_apart
 from planner.resolve.prefix_cache import prefix_problems
 from planner.resolve.public_rules import public_rule_problems, published_reading, published_reading_problems
+from planner.resolve.questions import unknown_machines
 from planner.resolve.rank_ways import way_problems
 from planner.resolve.reference import open_reference
 from planner.resolve.row_checks import row_problems
@@ -216,11 +216,8 @@ def machines_of(offered: CatalogSection, catalog: Catalog) -> tuple[Machine, ...
     Raises:
         BadInput: naming every one the catalog does not have.
     """
-    unknown = [name for name in offered.machines if name not in catalog.machines]
-    if unknown:
-        raise BadInput(
-            *(f"catalog.machines: no machine '{name}'; {nearest(name, catalog.machines)}" for name in unknown)
-        )
+    if unknown := [*unknown_machines(offered.machines, catalog.machines)]:
+        raise BadInput(*unknown)
     return tuple(catalog.machines[name] for name in dict.fromkeys(offered.machines))
 
 

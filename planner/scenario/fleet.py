@@ -88,16 +88,6 @@ class Fleet(Section):
     )  # fmt: skip
 
     @classmethod
-    def load_if(cls, path: Path | str, overrides: Sequence[str] = ()) -> Self | None:
-        """Read a scenario file with several models; None where it has no ``models``.
-
-        Raises:
-            BadInput: with every problem that was found, each naming line or key.
-        """
-        document = document_of(path, overrides)
-        return cls.parse(document) if "models" in document.data else None
-
-    @classmethod
     def load(cls, path: Path | str, overrides: Sequence[str] = ()) -> Self:
         """Read a scenario file with ``models``.
 

@@ -9,7 +9,8 @@ from planner.cli.schedules import check_schedule
 from planner.errors import BadInput
 from planner.files.plan_file import write_plan
 from planner.planning.plan import check, plan
-from planner.scenario import Scenario
+from planner.resolve.questions import question_of
+from planner.scenario import Scenario, document_of
 from planner.schedules.planning import timetable
 from tests.planner import plans
 from workloads.errors import WorkloadError
@@ -51,6 +52,22 @@ def scenario(example: str, changes: list[str]) -> Scenario:
 
 def silent(_words: str, _done_frac: float) -> None:
     """Progress that nobody follows."""
+
+
+UNREAD = (
+    ("splitwise-conv", ["slo.ttft_p99_s=x", "catalog.machines=[dgx-h10]"], ["found 'x'", "dgx-h10"]),
+    ("splitwise-conv", ["objective=x", "model.name=llama-3.1-7b"], ["found 'x'", "llama-3.1-7b"]),
+    ("splitwise-conv", ["objective=x", "catalog.machines=7", "catalog.directory=/nowhere"], ["found 'x'", "found 7"]),
+    ("two-models", ["objective=x", "models.1.model.name=llama-3.1-7b"], ["found 'x'", "llama-3.1-7b"]),
+)
+
+
+@pytest.mark.parametrize(("example", "changes", "told"), UNREAD, ids=str)
+def test_unknown_names_are_told_beside_what_cannot_be_read(example: str, changes: list[str], told: list[str]) -> None:
+    """A value of the wrong type does not hide a machine or model that does not exist: both are told in one run."""
+    with pytest.raises(BadInput) as refused:
+        question_of(document_of(EXAMPLES / f"{example}.yaml", changes))
+    assert all(any(word in problem for problem in refused.value.problems) for word in told)
 
 
 @pytest.mark.parametrize("changes", WRONG, ids=" ".join)

@@ -1,0 +1,65 @@
+"""A question as plain data asks it: about one model or several, with unknown names told beside all that is wrong."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from hw_catalog.errors import CatalogError
+from hw_catalog.load import load_catalog
+from planner.errors import BadInput, nearest
+from planner.scenario import Scenario
+from planner.scenario.fleet import Fleet
+from planner.scenario.reading import Document
+from workloads.errors import WorkloadError
+from workloads.models import load_model
+
+
+def question_of(document: Document) -> Scenario | Fleet:
+    """The question of a document.
+
+    Names of machines and models are looked up once a question is read. Where it cannot be read they are told with the
+    rest, so that who typed two words wrong learns it at once.
+
+    Raises:
+        BadInput: with every problem that was found, each naming line or key.
+    """
+    try:
+        return Fleet.parse(document) if "models" in document.data else Scenario.parse(document)
+    except BadInput as wrong:
+        raise BadInput(*wrong.problems, *_unknown(document.data)) from None
+
+
+def unknown_machines(names: Iterable[str], known: Mapping[str, object]) -> Iterator[str]:
+    """Machine types that the catalog does not have, each with the nearest that it has."""
+    for name in names:
+        if name not in known:
+            yield f"catalog.machines: no machine '{name}'; {nearest(name, known)}"
+
+
+def _unknown(data: Mapping[str, Any]) -> Iterator[str]:
+    """Names that are nowhere to be found, of what a question that cannot be read has where names are expected."""
+    offered = _section(data, "catalog")
+    directory, names = offered.get("directory"), offered.get("machines")
+    if not isinstance(directory, str | None):
+        return
+    own = Path(directory) if directory else None
+    try:
+        machines = load_catalog(own).machines
+    except CatalogError:
+        return
+    if isinstance(names, list):
+        yield from unknown_machines((name for name in names if isinstance(name, str)), machines)
+    several = data.get("models")
+    for part in several if isinstance(several, list) else [data]:
+        name = _section(part, "model").get("name")
+        if isinstance(name, str):
+            try:
+                load_model(name, directory=own)
+            except WorkloadError as wrong:
+                yield from wrong.problems
+
+
+def _section(data: object, key: str) -> Mapping[str, Any]:
+    """A section of plain data; empty where there is none."""
+    found = data.get(key) if isinstance(data, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
