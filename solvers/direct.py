@@ -95,9 +95,9 @@ def _ask(problem: Problem, options: Mapping[str, object], time_limit_s: float, w
         ("mip_feasibility_tolerance", 1e-7), *options.items(),
     ):  # fmt: skip
         highs.setOptionValue(option, value)
-    work.limit(highs, problem, time_limit_s)
     highs.passModel(matrix(problem, whole=whole))
-    highs.run()
+    with work.limited(highs, problem, time_limit_s):
+        highs.run()
     info, status = highs.getInfo(), highs.getModelStatus()
     if info.primal_solution_status != int(highspy.SolutionStatus.kSolutionStatusFeasible):
         return None

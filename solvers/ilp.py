@@ -49,8 +49,8 @@ def solve_highs(problem: Problem, *, time_limit_s: float, gap_frac: float) -> So
     )
     solver.createAndConfigureSolver(model)
     solver.buildSolverModel(model)
-    work.limit(model.solverModel, problem, time_limit_s)
-    solver.callSolver(model)
+    with work.limited(model.solverModel, problem, time_limit_s):
+        solver.callSolver(model)
     return _highs_answer(problem, model.solverModel, variables)
 
 

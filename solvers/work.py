@@ -6,6 +6,11 @@ limit in seconds stands for so many steps of a problem of its size. The clock is
 many times as long.
 """
 
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from solvers.problem import Problem
@@ -37,15 +42,48 @@ def last_resort_s(limit_s: float) -> float:
     return LAST_RESORT_S + LAST_RESORT_TIMES * limit_s
 
 
-def limit(highs: "highspy.Highs", problem: Problem, limit_s: float) -> None:
-    """Let a solver stop after the steps that a limit stands for, and at the last resort."""
+@contextmanager
+def limited(highs: "highspy.Highs", problem: Problem, limit_s: float) -> Iterator[None]:
+    """Let a solver stop after the steps that a limit stands for, at the last resort, and where a signal asks for it.
+
+    HiGHS takes what is raised while it counts for an error of its own, and forgets it: an interruption would end as
+    another answer. So it is heard inside and raised once the solver has stopped.
+
+    Raises:
+        KeyboardInterrupt: or what else the handler of a signal raises, at the end.
+    """
     most, done = most_steps(problem, limit_s), 0
+    with _heard() as signals:
 
-    def count(event: "highspy.HighsCallbackEvent") -> None:
-        nonlocal done
-        done += 1
-        if done > most:
-            event.interrupt()
+        def count(event: "highspy.HighsCallbackEvent") -> None:
+            nonlocal done
+            done += 1
+            if done > most or signals:
+                event.interrupt()
 
-    highs.setOptionValue("time_limit", last_resort_s(limit_s))
-    highs.cbMipInterrupt += count
+        highs.setOptionValue("time_limit", last_resort_s(limit_s))
+        highs.cbMipInterrupt += count
+        yield
+
+
+@contextmanager
+def _heard() -> Iterator[list[int]]:
+    """The signals that came inside, handled at the end; Python handles them on the main thread only."""
+    heard = list[int]()
+    handlers = dict[int, Callable[[int, FrameType | None], object]]()
+
+    def hear(number: int, _frame: FrameType | None) -> None:
+        heard.append(number)
+
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            handler = signal.getsignal(number)
+            if callable(handler) and threading.current_thread() is threading.main_thread():
+                handlers[number] = handler
+                signal.signal(number, hear)
+        yield heard
+    finally:
+        for each, handler in handlers.items():
+            signal.signal(each, handler)
+    for each in heard:
+        handlers[each](each, None)

@@ -2,9 +2,14 @@
 
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import highspy
@@ -14,6 +19,7 @@ from hypothesis import strategies as st
 
 from solvers import work
 from solvers.allocation import Limit, Reason, Solution, Termination
+from solvers.direct import solve_direct
 from solvers.mathopt import witness
 from solvers.problem import INF, Column, Problem, Row, Sense
 from solvers.solve import Backend, solve
@@ -121,16 +127,39 @@ def test_an_answer_says_that_the_clock_ended_it(backend: Backend, monkeypatch: p
     assert solve(_knapsack(120, 20), backend=backend, time_limit_s=1e-6).termination.limit is Limit.TIME
 
 
+def _at_every_step(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
+    """Do something whenever HiGHS asks whether it should go on."""
+    own = work.limited
+
+    @contextmanager
+    def disturbed(highs: highspy.Highs, problem: Problem, limit_s: float) -> Iterator[None]:
+        with own(highs, problem, limit_s):
+            highs.cbMipInterrupt += lambda _: act()
+            yield
+
+    monkeypatch.setattr(work, "limited", disturbed)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("ask", [solve, partial(solve_direct, gap_frac=0.0)])
+def test_an_interruption_is_no_answer(ask: Callable[..., object], number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal that comes while HiGHS solves stops it and is raised; the solver does not take it for an error."""
+    before = signal.signal(number, signal.default_int_handler)
+    _at_every_step(monkeypatch, lambda: signal.raise_signal(number))
+    values = _knapsack(60, 10)
+    least = replace(values, sense=Sense.MIN, columns=[replace(c, objective=-c.objective) for c in values.columns])
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            ask(least, time_limit_s=60.0)
+        assert signal.getsignal(number) is signal.default_int_handler
+    finally:
+        signal.signal(number, before)
+
+
 def test_what_a_limit_stops_is_the_same_under_any_load(monkeypatch: pytest.MonkeyPatch) -> None:
     """A solve that its limit ends has the same allocation, bound and words where every step takes far longer."""
     quick = solve(_knapsack(60, 10), time_limit_s=0.1, gap_frac=0.0)
-    own = work.limit
-
-    def slowed(highs: highspy.Highs, problem: Problem, limit_s: float) -> None:
-        own(highs, problem, limit_s)
-        highs.cbMipInterrupt += lambda _: time.sleep(0.001)
-
-    monkeypatch.setattr(work, "limit", slowed)
+    _at_every_step(monkeypatch, lambda: time.sleep(0.001))
     began = time.perf_counter()
     slow = solve(_knapsack(60, 10), time_limit_s=0.1, gap_frac=0.0)
     assert time.perf_counter() - began > 0.2
