@@ -232,7 +232,7 @@ class PlanningLoop:
             return no_plan(self, "infeasible", (f"no budget that could be raised would help: {nothing}",))
         except (NotProven, ValueError) as stopped:
             words = f"no plan fits the budgets; which of them to raise was not found: {stopped}"
-            return no_plan(self, "infeasible", (words,))
+            return no_plan(self, "infeasible" if self.proven_infeasible else "not validated", (words,))
         raises = {each.row: (each.limit, each.needed) for each in found}
         lines = raise_words(raises)
         if self._fits_without_spares():

@@ -28,12 +28,12 @@ def unserved(case: Case) -> tuple[str, ...]:
 
 
 def bounded(case: Case, program: Problem) -> Problem:
-    """The program with no more of a class on an option than is asked, so that raises of watts have a bound."""
+    """A program of the least work with no more of a class on an option than is asked: raises of watts have a bound."""
     if case.scenario.objective is Objective.THROUGHPUT:
         return program
     asked = {
         rate(option, part.request_class.name): part.rate_req_per_s
-        for option in case.options
+        for option in case.least
         for part in case.asked.demand.classes
     }
     columns = tuple(replace(c, upper=min(c.upper, asked.get(c.name, inf))) for c in program.columns)

@@ -135,6 +135,28 @@ def test_what_keeps_its_watts_in_simulation_alone_is_a_plan(policy: str) -> None
     assert none.reason == "infeasible"
 
 
+@pytest.mark.parametrize(("share", "reason"), [(0.97, "infeasible"), (1.03, "not validated")])
+def test_infeasible_is_what_the_bound_in_watts_excludes(share: float, reason: str) -> None:
+    """A budget is called infeasible below the proven least watts alone, and those are what it must be raised to.
+
+    They rest on more chunk sizes than plans are made of.
+    """
+    bound_w = least_w()
+    found = answer(share * bound_w, "policy.name=sarathi")
+    assert isinstance(found, NoPlan)
+    assert found.reason == reason
+    assert not any("was not found" in words for words in found.explanation)
+    assert found.raises["expected_power"][1] >= bound_w * (1 - 1e-6)
+
+
+def least_w() -> float:
+    """What is proven of the small question under chunked prefill: no plan draws less."""
+    found = answer(None, "policy.name=sarathi", "objective=energy")
+    assert isinstance(found, ValidatedPlan)
+    assert found.certificate.bound is not None
+    return found.certificate.bound
+
+
 def held(loop: PlanningLoop) -> CandidatePlan:
     """Three machines where one would do."""
     rates = {c.request_class.name: c.rate_req_per_s for c in loop.case.asked.demand.classes}
