@@ -2,53 +2,157 @@
 
 The joules of an envelope are an estimate: an instance that decodes is taken to do so all the time, at watts on a line
 between a request alone and the working batch. A simulation draws less where instances idle, and more where batches stay
-small. What no schedule of steps goes below is the best step's joules per token, and nothing while idle.
+small. What no schedule of steps goes below is nothing while idle, and the least joules of steps as ``least_steps`` has
+them, with joules on a line below those at any context of the decodes and any past of the chunks.
+
+Joules of a step rise ever more slowly with its seconds, FLOP, bytes and tokens. Where these are straight between two
+knots, no step between takes less than the line between those at the knots: whatever the mix, corners take least. Under
+a clock lock or a cap that is so but for a small rest, so there further knots are tried halfway between. Where prompts
+stream through stages the bound is weaker: decodes beside them are free of charge.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.capacity.envelope import Envelope, Option, mean_context_tokens
+from hw_catalog.power import PER_SHARE, SHARE_KNOTS
+from planner.capacity.envelope import Option
+from planner.capacity.least_steps import Steps, context_of, shared_least, token_least
 from planner.perf.instance import InstancePhysics
 from planner.perf.layout import Role
+from planner.perf.power import WattTerms
+from planner.perf.step_time import StepTime
+from planner.perf.stream import StreamTime
 from planner.policies.base import Policy
 from workloads.demand import ClassDemand
 
 Ints = NDArray[np.int64]
-Prompts = list[tuple[int, int]]
+Floats = NDArray[np.float64]
 
-PRICES, LENGTHS, BATCHES = 11, 4, 4
-"""Prices of a decoded token that are tried; prompt lengths that stand for the sample, and batch sizes for all."""
+
+BOW_FRAC = 0.003
+"""Of its seconds, what a step between two contexts may take less than the line between them without being looked at. So
+much is taken off its joules."""
+
+
+class Joules:
+    """Joules above idle of a step, all GPUs together; nothing where the watts are unknown.
+
+    Args:
+        physics: of the instance.
+        parts: the classes that it serves: their longest context bounds those of all steps.
+    """
+
+    __slots__ = ("_contexts", "_pasts", "_physics", "_terms", "bends")
+
+    def __init__(self, physics: InstancePhysics, parts: Sequence[ClassDemand]) -> None:
+        """Nothing counted yet."""
+        self._physics, self._terms = physics, physics.power.terms(1)
+        profile, step = physics.step.profile, physics.step
+        longest = max(int(np.max(part.prompt_tokens + part.output_tokens)) for part in parts)
+        contexts, pasts = _knots(profile.context_tokens, 1, longest), _knots(profile.past_tokens, 0, longest)
+        batches, chunks = profile.attention_batch.tolist(), profile.new_tokens.tolist()
+        self._contexts = _bowed(contexts, [[step.decode_s(b, c) for c in contexts] for b in batches])
+        self._pasts = _bowed(pasts, [[step.prefill_s([(n, past)]) for past in pasts] for n in chunks])
+        self.bends: Sequence[int] = () if self._terms is None else _bends(physics, self._terms)
+
+    def decoding(self, batch: int, context_tokens: float) -> float:
+        """Of a decode-only step."""
+        power, step = self._physics.power, self._physics.step
+        away_s = self._away_s(np.array([batch]))[0]
+        found = [
+            np.array([(power.decode_w(batch, c) - power.idle_w) * (step.decode_s(batch, c) - away_s)])
+            for c in self._contexts
+        ]
+        return float(_below(self._contexts, found, np.array([context_tokens]))[0])
+
+    def filled(self, length: int, steps: Steps, context_tokens: float) -> Floats:
+        """(steps,) as if the other prompts had no attention, and one token came out of all."""
+        pairs = np.full(len(steps.tokens), length * length / 2)
+
+        def taken(context: float) -> Floats:
+            parts = [(length, 0)]
+            return self._taken(
+                steps, context, pairs, lambda step: step.filled_s(parts, steps.tokens, steps.batch, context)
+            )
+
+        contexts = self._beside(steps)
+        return _below(contexts, [taken(c) for c in contexts], np.full(len(steps.tokens), context_tokens))
+
+    def packed(self, steps: Steps, context_tokens: float) -> Floats:
+        """(steps,) of as many chunks as fill each, one token of which comes out."""
+
+        def taken(past: int, context: float) -> Floats:
+            chunk = steps.new_tokens, np.full(len(steps.tokens), past)
+            pairs = self._physics.step.ranks * steps.tokens * (past + steps.new_tokens / 2)
+            return self._taken(
+                steps, context, pairs, lambda step: step.packed_s(chunk, steps.tokens, steps.batch, context)
+            )
+
+        contexts, mean = self._beside(steps), np.full(len(steps.tokens), context_tokens)
+        found = [_below(contexts, [taken(p, c) for c in contexts], mean) for p in self._pasts]
+        return _below(self._pasts, found, steps.past_tokens.astype(float))
+
+    def _beside(self, steps: Steps) -> list[int]:
+        """Contexts of decodes that are looked at: any, where there are none."""
+        return self._contexts if steps.batch.any() else self._contexts[:1]
+
+    def _taken(self, steps: Steps, context: float, pairs: Floats, taken_s: Callable[[StepTime], Floats]) -> Floats:
+        """(steps,) joules of steps of prompts beside decodes of one context.
+
+        Args:
+            steps: which.
+            context: KV tokens of each decode.
+            pairs: (steps,) of a token of a prompt and one it attends to.
+            taken_s: (steps,) seconds by given step times.
+        """
+        terms = self._terms
+        if terms is None:
+            return np.zeros(len(steps.tokens))
+        new, step = self._physics.step.ranks * steps.tokens, self._physics.step
+        away = steps.tokens - (-steps.batch // step.ranks)
+        busy_s = taken_s(step)
+        whole_s = busy_s if terms.full_clock is step else taken_s(terms.full_clock)
+        whole_s = whole_s - terms.full_clock.ways_s(away)
+        kv: Floats = steps.batch * np.float64(context)
+        above_w = _above_w(
+            terms, new + steps.batch * terms.verified, pairs + kv * terms.verified, kv, steps.batch + 1, whole_s
+        )
+        return above_w * (busy_s - self._away_s(away))
+
+    def _away_s(self, tokens: Ints) -> Floats:
+        """(steps,) seconds on the links between stages, in which no stage is busy with the batch."""
+        return self._physics.step.ways_s(tokens) if self._physics.stages.count > 1 else np.zeros(len(tokens))
 
 
 def least_joules(
-    envelope: Envelope, option: Option, physics: InstancePhysics, policy: Policy, part: ClassDemand, most: int, *,
-    either: bool,
-) -> Envelope:  # fmt: skip
-    """An envelope with the least joules that a request of the class takes above idle, and no floor.
+    option: Option, physics: InstancePhysics, policy: Policy, parts: Sequence[ClassDemand], most: int, *, either: bool
+) -> dict[str, tuple[float, float]]:
+    """Class -> the least joules above idle of one instance's GPUs that the prompt and the decode of a request take.
 
     Args:
-        envelope: of the class.
-        option: that it is of.
+        option: that they are of.
         physics: of one instance.
         policy: that it serves under.
-        part: the class, outputs in steps.
+        parts: the classes, outputs in steps.
         most: largest batch.
         either: any instance may compute both phases.
     """
-    role, lanes = option.spec.role, physics.stages.count
-    batches = sorted({max(1, round(size)) for size in np.geomspace(1, most, BATCHES)})
-    tokens = 0.0 if role is Role.PREFILL and not either else float(np.mean(part.output_tokens - 1))
-    token_j = min(_decode_j(physics, batch, part) / batch for batch in batches) if tokens else 0.0
+    role, cost = option.spec.role, Joules(physics, parts)
     if role is Role.DECODE and not either:
-        prompt_j, decode_j = 0.0, token_j * tokens
+        found = {
+            part.request_class.name: (
+                0.0, float(np.mean(part.output_tokens - 1)) * token_least(cost, physics, most, context_of(part))
+            )
+            for part in parts
+        }  # fmt: skip
     else:
-        beside = (0, *batches) if either or role is Role.MIXED else (0,)
-        prompt_j, decode_j = _beside_j(option, physics, policy, part, beside, (token_j, tokens))
-    return replace(envelope, floor_w=0.0, prefill_j=prompt_j / lanes, decode_j=decode_j / lanes)
+        beside = most if (either or role is Role.MIXED) and not isinstance(physics.step, StreamTime) else 0
+        found = shared_least(cost, option, physics, policy, parts, beside)
+    ratio = (1 - BOW_FRAC) / physics.stages.count
+    return {name: (ratio * max(0.0, prompt_j), ratio * decode_j) for name, (prompt_j, decode_j) in found.items()}
 
 
 def shared(options: Sequence[Option]) -> tuple[Option, ...]:
@@ -78,75 +182,75 @@ def idle_floor(option: Option, physics: InstancePhysics) -> Option:
     return replace(option, floor_w=min(option.floor_w, physics.power.standby_w * per_machine))
 
 
-def _decode_j(physics: InstancePhysics, batch: int, part: ClassDemand) -> float:
-    """Joules above idle of a decode step: on the line between an empty and the longest context.
+def _bends(physics: InstancePhysics, terms: WattTerms) -> list[int]:
+    """Batches and tokens at which watts may bend where step times do not.
 
-    They rise ever more slowly with the context, so that no mix of contexts takes less than the line at their mean.
+    At batches whose watts were measured; where every expert begins to compute more than a tile; and between knots where
+    clocks are held down; and where every stage has as many requests.
     """
+    profile, bends = physics.step.profile, list(physics.power.measured_batches)
+    if terms.hit_ratio:
+        bends.append(round(terms.tile_tokens / terms.hit_ratio))
+    if terms.full_clock is not physics.step or terms.most_w < terms.room_w:
+        for knots in (profile.tokens, profile.batch):
+            bends += np.sqrt(knots[1:] * knots[:-1]).astype(int).tolist()
+    if terms.lanes > 1:
+        bends += (-(-profile.batch // terms.lanes) * terms.lanes).tolist()
+    return sorted(set(bends))
 
-    def step_j(context: float) -> float:
-        return (physics.power.decode_w(batch, context) - physics.power.idle_w) * physics.step.decode_s(batch, context)
 
-    longest = float(np.max(part.prompt_tokens + part.output_tokens))
-    mean = mean_context_tokens(part.prompt_tokens, part.output_tokens)
-    low_j = step_j(1.0)
-    return min(step_j(mean), low_j + (step_j(longest) - low_j) * mean / longest)
+def _knots(knots: Ints, least: int, most: int) -> list[int]:
+    """Those between, and both ends."""
+    return sorted({least, *knots[(least < knots) & (knots < most)].tolist(), max(least, most)})
 
 
-def _beside_j(
-    option: Option, physics: InstancePhysics, policy: Policy, part: ClassDemand, beside: Sequence[int],
-    decoded: tuple[float, float],
-) -> tuple[float, float]:  # fmt: skip
-    """Joules of the prompt and of the decode of a request: the dual of the least joules, as for its seconds.
+def _bowed(knots: Sequence[int], rows: Sequence[Sequence[float]]) -> list[int]:
+    """Both ends, and those knots without which the line between others lies above some row by more than ``BOW_FRAC``.
 
-    With a price of a decoded token, at most its joules in the best decode-only step, a prompt is worth the least of
-    (joules - price · batch) per prompt over all steps.
+    Joules are hardly less than those of seconds on such lines, which take least at their ends.
     """
-    token_j, tokens = decoded
-    context = mean_context_tokens(part.prompt_tokens, part.output_tokens)
-    priced = token_j * np.linspace(0.0, 1.0, PRICES)
-    sets = _prompt_sets(option, policy, part.computed_tokens)
-    prompt_j = np.zeros(PRICES)
-    for packs in sets:
-        left = [
-            (_prefill_j(physics, prompts, batch, context) - priced * batch) / requests
-            for prompts, requests in packs
-            for batch in beside
-        ]
-        prompt_j += np.min(left, axis=0) / len(sets)
-    best = int(np.argmax(prompt_j + priced * tokens))
-    return max(0.0, float(prompt_j[best])), float(priced[best] * tokens)
+    kept, table = [0, len(knots) - 1], np.array(rows)
+    while True:
+        lines = np.array([np.interp(knots, [knots[k] for k in kept], row[kept]) for row in table])
+        above = (lines / table - 1.0).max(axis=0)
+        worst = int(np.argmax(above))
+        if above[worst] <= BOW_FRAC:
+            return [knots[k] for k in kept]
+        kept = sorted({*kept, worst})
 
 
-def _prefill_j(physics: InstancePhysics, prompts: Prompts, batch: int, context: float) -> float:
-    """Joules above idle of a step."""
-    tokens = int(batch * context)
-    watts = physics.power.prefill_w(prompts, batch, tokens) - physics.power.idle_w
-    return watts * physics.step.prefill_s(prompts, batch, tokens)
+def _below(knots: Sequence[int], values: Sequence[Floats], at: Floats) -> Floats:
+    """(steps,) what means of knots that are ``at`` on average take at least: the lower hull of the values.
+
+    Args:
+        knots: ascending.
+        values: (steps,) at each knot.
+        at: (steps,) between the first and the last; what is beyond counts as these.
+    """
+    at = np.clip(at, knots[0], knots[-1])
+    least = np.full(len(at), np.inf)
+    for i, low in enumerate(knots):
+        for j in range(i, len(knots)):
+            inside = (low <= at) & (at <= knots[j])
+            part = (at - low) / max(1, knots[j] - low)
+            found = values[i] + (values[j] - values[i]) * part
+            least = np.where(inside, np.minimum(least, found), least)
+    return least
 
 
-def _prompt_sets(option: Option, policy: Policy, prompts: Ints) -> list[list[tuple[Prompts, float]]]:
-    """Steps that may compute prompts, for each length that stands for some: alone, or as many as a step takes."""
-    if option.spec.chunk_tokens is not None:
-        mean = float(np.mean(prompts))
-        past = float(np.mean(prompts.astype(float) ** 2)) / mean / 2
-        return [[_chunk(size, mean, past) for size in _sizes(option.spec.chunk_tokens)]]
-    lengths = np.quantile(prompts, (np.arange(LENGTHS) + 0.5) / LENGTHS, method="lower").astype(int).tolist()
-    most = [max(1, policy.batching.max_batch_tokens // max(1, length)) for length in lengths]
-    return [
-        [([(length, 0)] * count, float(count)) for count in dict.fromkeys((1, many))]
-        for length, many in zip(lengths, most, strict=True)
-    ]
-
-
-def _sizes(largest: int) -> Iterable[int]:
-    """Chunks that are tried."""
-    return dict.fromkeys((largest, max(1, largest // 4)))
-
-
-def _chunk(size: int, mean: float, past: float) -> tuple[Prompts, float]:
-    """A chunk in the middle of a prompt, or as many whole prompts as it holds; how many prompts it is worth."""
-    if size <= mean:
-        return [(size, max(0, int(past - size / 2)))], size / mean
-    count = int(size // mean)
-    return [(int(mean), 0)] * count, float(count)
+def _above_w(
+    terms: WattTerms, tokens: Ints, pairs: Floats, kv_tokens: Floats, outputs: Ints, whole_s: Floats
+) -> Floats:
+    """(steps,) watts above idle as ``WattTerms`` has them."""
+    flops, read = terms.token_flops * tokens + terms.pair_flops * pairs, terms.weight_bytes + terms.kv_bytes * kv_tokens
+    if terms.hit_ratio:
+        touched = 1.0 - (1.0 - terms.hit_ratio) ** tokens
+        flops = flops + terms.expert_flops * np.maximum(tokens * terms.hit_ratio, touched * terms.tile_tokens)
+        read = read + terms.expert_bytes * touched
+    above = terms.base_w + terms.compute_w * np.sqrt(flops / whole_s) + terms.bandwidth_w * read / whole_s
+    above = above + terms.output_w * np.sqrt(outputs / whole_s)
+    at = np.minimum(above / terms.room_w * PER_SHARE, SHARE_KNOTS - 1.0)
+    clocked = np.interp(at, np.arange(SHARE_KNOTS), terms.clocked_ratio)
+    above = np.minimum(terms.room_w, above)
+    other = np.minimum(above, terms.memory_w * np.sqrt(read / whole_s))
+    return np.asarray(terms.gpus * np.minimum(terms.most_w, other + (above - other) * clocked))

@@ -4,6 +4,7 @@ FLOP and bytes of a step follow from the model's sizes; over the step's time at 
 the GPU's power curve turns into watts. A locked clock scales the part of them that follows it; a cap cuts them off.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, sqrt
 from typing import Protocol
@@ -45,6 +46,10 @@ class Watts(Protocol):
     def wall_ratio(self) -> float:
         """Watts at the wall per watt above idle."""
 
+    @property
+    def measured_batches(self) -> Sequence[int]:
+        """At which decode-only steps of this very layout were measured."""
+
     def terms(self, batches: int) -> "WattTerms | None":
         """What its watts are made of, for batches up to so many; None where they are unknown."""
 
@@ -60,6 +65,7 @@ class Unmetered:
 
     idle_w = limit_w = standby_w = 0.0
     wall_ratio = 1.0
+    measured_batches: Sequence[int] = ()
 
     def terms(self, _batches: int) -> None:
         """Unknown."""
@@ -191,6 +197,11 @@ class InstancePower:
     def limit_w(self) -> float:
         """The most that its GPUs draw together, spikes shorter than a step aside."""
         return self.gpus * self._limit_w
+
+    @property
+    def measured_batches(self) -> Sequence[int]:
+        """At which decode-only steps of this very layout were measured."""
+        return [int(batch) for batch, _ in self.curve.anchors.get(self._key, ())]
 
     def decode_w(self, batch: int, mean_context_tokens: float) -> float:
         """Watts of a decode-only step of ``batch`` requests."""

@@ -5,15 +5,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.capacity.envelope import option
-from planner.capacity.least_work import at_least, shared_steps_s
+from planner.capacity.least_steps import Seconds, shared_least
+from planner.capacity.least_work import at_least
 from planner.perf.layout import InstanceSpec, Layout, Role
 from planner.simulator.books import window
 from planner.simulator.pools import PoolModel
+from tests.planner.kinds import two_kinds
 from tests.planner.options import machine
 from tests.planner.served import run
 from tests.planner.toy import toy_physics, toy_policy, toy_pools, toy_profile, toy_trace
 from workloads.demand import ClassDemand, Demand
-from workloads.requests import ALL_REQUESTS, RequestClass
+from workloads.requests import ALL_REQUESTS
 from workloads.slo import Metric, Slo
 
 REQUESTS = 300
@@ -62,19 +64,6 @@ def test_no_instance_works_faster_than_the_least_work(
     assert took_s * offered.kv_tokens >= REQUESTS * least.kv_tokens_s * (1 - SAMPLE_FRAC)
 
 
-def two_kinds(seed: int, long: int, talk: int) -> Demand:
-    """Long prompts with short answers, and short prompts with long answers, as many of each."""
-    draw, half = np.random.default_rng(seed), REQUESTS // 2
-    lengths = {"reads": ((long // 2, long), (2, 4)), "talks": ((1, 40), (talk // 2, talk))}
-    return Demand(classes=tuple(
-        ClassDemand(
-            request_class=RequestClass(name=name), rate_req_per_s=1.0, prompt_tokens=draw.integers(*prompts, half),
-            output_tokens=draw.integers(*outputs, half),
-        )
-        for name, (prompts, outputs) in lengths.items()
-    ))  # fmt: skip
-
-
 @settings(max_examples=12, deadline=None, derandomize=True)
 @given(
     seed=st.integers(0, 10_000), long=st.sampled_from((300, 1500)), talk=st.sampled_from((40, 60, 250)),
@@ -84,7 +73,7 @@ def test_no_instance_serves_two_kinds_faster_than_their_least_work(
     seed: int, long: int, talk: int, chunk: int | None, bend: bool
 ) -> None:
     """Prompts of one kind ride with decodes of another: what both take is bounded together, not each at its best."""
-    asked = two_kinds(seed, long, talk)
+    asked = two_kinds(seed, long, talk, REQUESTS)
     body, rules = toy_physics(profile=toy_profile(bend=bend)), toy_policy("sarathi" if chunk else "colocated")
     spec = InstanceSpec(role=Role.MIXED, machine="m", layout=Layout(tp=8), chunk_tokens=chunk)
     offered, _ = option(spec, machine("m"), 1.0, body, rules, asked, [])
@@ -113,12 +102,12 @@ def test_no_step_takes_less_than_what_it_computes_is_worth(
     seed: int, long: int, talk: int, new: int, batch: int, bend: bool
 ) -> None:
     """Of any chunk and batch, at dips and tile steps too: a step lasts as long as its prompts and tokens count."""
-    asked = two_kinds(seed, long, talk)
+    asked = two_kinds(seed, long, talk, REQUESTS)
     body, rules = toy_physics(profile=toy_profile(bend=bend)), toy_policy("sarathi")
     spec = InstanceSpec(role=Role.MIXED, machine="m", layout=Layout(tp=8), chunk_tokens=512)
     offered, _ = option(spec, machine("m"), 1.0, body, rules, asked, [])
     assert offered is not None
-    found = shared_steps_s(offered, body, rules, asked.classes, 200)
+    found = shared_least(Seconds(body), offered, body, rules, asked.classes, 200)
     for reads in asked.classes:
         prompt_s, mean = found[reads.request_class.name][0], float(np.mean(reads.prompt_tokens))
         past = float(np.mean(reads.prompt_tokens.astype(float) ** 2)) / mean / 2
