@@ -147,12 +147,16 @@ def lift_schedule(
     question: EpochQuestion, values: Mapping[str, float], termination: Termination, *, method: str,
     later: Sequence[Termination] = (),
 ) -> Schedule:  # fmt: skip
-    """The allocation as a schedule; starts, stops and machines on top are counted from what is powered."""
+    """The allocation as a schedule; starts, stops and machines on top are counted from what is powered.
+
+    A base fleet is no larger than what is powered at once: without money among the aims its size would be free.
+    """
     on = [
         {kind.machine: round(values[of_type("on", kind.machine, epoch)]) for kind in question.fleet}
         for epoch in range(question.load.epochs)
     ]
-    bought = {kind.machine: round(values[base(kind.machine)]) for kind in question.fleet}
+    most = {kind.machine: max(each[kind.machine] for each in on) for kind in question.fleet}
+    bought = {name: min(round(values[base(name)]), powered) for name, powered in most.items()}
     runs = [tuple(_runs(question, values, epoch)) for epoch in range(question.load.epochs)]
     blank = Schedule(
         epoch_s=question.load.epoch_s, aims=question.aims, base_machines=bought, epochs=(), energy_j=0.0, carbon_g=0.0,
