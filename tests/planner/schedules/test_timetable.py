@@ -43,7 +43,7 @@ SMALL = ("catalog.machines=[dgx-h100]", "schedule.clocks_mhz=[1410]", "schedule.
         ("schedule.carbon_g_per_kwh=[1, 2, 3]", "24 or 168 hours of carbon_g_per_kwh, not 3"),
         ("schedule.load=[]", "at least one hour of load above 0"),
         ("schedule.epochs=3", "epochs only with load: trace"),
-        ("schedule.objectives=[cost, cost]", "every objective once"),
+        ("schedule.objectives=[cost, cost]", "each of them once"),
         ("schedule.objectives=[]", "at least one objective"),
         (f"schedule.carbon_g_per_kwh={[-1.0] * 24}", "greater than or equal to 0"),
         ("schedule.forecast_sigma=1", "unknown key"),
