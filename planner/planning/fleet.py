@@ -17,6 +17,7 @@ from planner.planning.fleet_split import Split
 from planner.planning.learned import by_clock
 from planner.planning.overloads import FUZZ_FRAC
 from planner.planning.plan import plan
+from planner.planning.proven import proven
 from planner.planning.row_search import Stood, standing
 from planner.planning.row_study import Tenant, shared_study
 from planner.resolve.case import case_of
@@ -126,19 +127,13 @@ def _in_rows(question: FleetInputs, first: FleetPlan, alone: Plans, progress: Pr
     if held is None:
         return not_in_rows(first, [each.row for each in tried])
     shared = tuple(dict.fromkeys((*first.shared, *held.plan.shared)))
-    return replace(held.plan, power=held.row, shared=shared, bound=first.bound, gap_frac=_gap_frac(held.plan, first))
+    bound, gap = proven(first.objective, held.plan.objective_value, first.bound)
+    return replace(held.plan, power=held.row, shared=shared, bound=bound, gap_frac=gap)
 
 
 def _better(held: Stood[FleetPlan], other: Stood[FleetPlan]) -> Stood[FleetPlan]:
     """The better of two that the rows hold."""
     return other if other.plan.objective_value < held.plan.objective_value * (1 - FUZZ_FRAC) else held
-
-
-def _gap_frac(found: FleetPlan, first: FleetPlan) -> float | None:
-    """How far plans may be from the best, by the bound of those whose rows were not looked at."""
-    if first.bound is None:
-        return None
-    return abs(found.objective_value - first.bound) / max(1e-9, abs(found.objective_value))
 
 
 def _beyond(question: FleetInputs, plans: Plans) -> dict[str, tuple[float, float]]:
@@ -162,12 +157,13 @@ def _answer(
     if beyond := _beyond(question, plans):
         return beyond_shared(beyond, plans)
     value = sum(found.objective_value for found in plans.values())
+    said, gap = proven(question.fleet.objective, value, bound)
     return FleetPlan(
         models=tuple(ModelPlan(name=name, plan=_bounded(plans[name], alone[name])) for name in plans),
         objective=question.fleet.objective.value,
         objective_value=value,
-        bound=bound,
-        gap_frac=None if bound is None else abs(value - bound) / max(1e-9, abs(value)),
+        bound=said,
+        gap_frac=gap,
         shared=shared,
         nines=nines_of(question, plans),
         warnings=warnings,
@@ -176,8 +172,7 @@ def _answer(
 
 def _bounded(found: ValidatedPlan, alone: ValidatedPlan) -> ValidatedPlan:
     """A plan in a share with the bound of the model on the whole fleet."""
-    bound, value = alone.certificate.bound, found.objective_value
-    gap = None if bound is None else abs(value - bound) / max(1e-9, abs(value))
+    bound, gap = proven(found.objective, found.objective_value, alone.certificate.bound)
     return replace(found, certificate=replace(found.certificate, bound=bound, gap_frac=gap))
 
 

@@ -19,6 +19,7 @@ from planner.planning.limits import over_row
 from planner.planning.load_margin import margin
 from planner.planning.loop import PlanningLoop
 from planner.planning.plausibility import peak_shares
+from planner.planning.proven import proven
 from planner.planning.recount import recounted
 from planner.planning.shrink import RATE_STEP_FRAC
 from planner.resolve.case import case_of
@@ -180,14 +181,14 @@ class Most:
         more = self._served(best.made, best.rate_ratio * (1 + RATE_STEP_FRAC))
         plans = {name: self._model(name, best, more, proof.bounds[name]) for name in best.made.plans}
         value = sum(each.objective_value for each in plans.values())
-        gap = None if proof.bound is None else abs(value - proof.bound) / max(1e-9, value)
+        bound, gap = proven(Objective.THROUGHPUT, value, proof.bound)
         ends = [f"{name}: {line}" if name else line for name, lines in more.fails.items() for line in lines]
         words = f"; at {1 + RATE_STEP_FRAC:g} times that on the same machines {ends[0]}" if ends else ""
         return FleetPlan(
             models=tuple(ModelPlan(name=name, plan=each) for name, each in plans.items()),
             objective=Objective.THROUGHPUT.value,
             objective_value=value,
-            bound=proof.bound,
+            bound=bound,
             gap_frac=gap,
             shared=(f"{best.rate_ratio:.4g} times the rates of all models{words}",),
             power=best.row,
@@ -205,7 +206,7 @@ class Most:
             pool=label, machines=candidate.totals.machines, judgement=more.judgements.get(name, None),
             fails=more.fails.get(name, ("another model, or what all share, allows no more",)),
         )  # fmt: skip
-        gap = None if bound is None else abs(value - bound) / max(1e-9, value)
+        bound, gap = proven(Objective.THROUGHPUT, value, bound)
         return replace(
             made, candidate=replace(candidate, variant=loop.case.variant), objective=Objective.THROUGHPUT.value,
             objective_value=value, judgement=judgement,

@@ -11,6 +11,7 @@ from math import inf
 
 from planner.planning.limits import over_row
 from planner.planning.one import worth
+from planner.planning.proven import proven
 from planner.planning.row_search import Stood, more_rows, standing
 from planner.planning.row_study import study
 from planner.planning.search import Searched
@@ -123,8 +124,7 @@ def _better(held: Stood[ValidatedPlan], other: Stood[ValidatedPlan]) -> Stood[Va
 
 def _answered(found: Stood[ValidatedPlan], first: ValidatedPlan) -> ValidatedPlan:
     """A plan in its rows; its bound is that of the question, not of the smaller one within fewer watts."""
-    bound, value = first.certificate.bound, found.plan.objective_value
-    gap = None if bound is None else abs(value - bound) / max(1e-9, abs(value))
+    bound, gap = proven(first.objective, found.plan.objective_value, first.certificate.bound)
     certificate: Certificate = replace(found.plan.certificate, bound=bound, gap_frac=gap)
     return replace(found.plan, power=found.row, certificate=certificate)
 

@@ -11,6 +11,7 @@ from planner.planning.local_search import climb, descend, evaluations
 from planner.planning.loop import PlanningLoop, no_plan
 from planner.planning.manifests import refused
 from planner.planning.plausibility import peak_shares
+from planner.planning.proven import proven
 from planner.planning.shrink import Held, improve, slower, stretch
 from planner.planning.splits import split_anew
 from planner.planning.tighten import price
@@ -170,8 +171,9 @@ def _most(loop: PlanningLoop) -> bool:
 
 def _certified(loop: PlanningLoop, held: Held, neighbours: tuple[Neighbour, ...]) -> ValidatedPlan:
     """The plan with everything that speaks for it and against it."""
-    (candidate, judgement), case, bound = held, loop.case, loop.bound
+    (candidate, judgement), case = held, loop.case
     value = abs(worth(loop, candidate))
+    bound, gap = proven(case.scenario.objective, value, loop.bound)
     shares, sources = provenance(case, candidate)
     return ValidatedPlan(
         candidate=replace(candidate, variant=case.variant),
@@ -180,7 +182,7 @@ def _certified(loop: PlanningLoop, held: Held, neighbours: tuple[Neighbour, ...]
         judgement=judgement,
         certificate=Certificate(
             bound=bound,
-            gap_frac=None if bound is None else abs(value - bound) / max(1e-9, abs(value)),
+            gap_frac=gap,
             solver_gap_frac=candidate.termination.gap_frac,
             neighbours=neighbours,
         ),

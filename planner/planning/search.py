@@ -11,6 +11,7 @@ from planner.planning.learned import Learned, by_clock
 from planner.planning.load_margin import margin
 from planner.planning.loop import PlanningLoop
 from planner.planning.one import First, finished, first, worth
+from planner.planning.proven import proven
 from planner.planning.tighten import balanced, faster
 from planner.resolve.case import Case
 from planner.results.evidence import NoPlan, ValidatedPlan
@@ -328,8 +329,8 @@ def with_bound(plan: ValidatedPlan, contenders: Sequence[Contender]) -> Validate
     able = [c for c in contenders if c.loop.serves and not c.loop.proven_infeasible]
     bounds = [c.bound for c in able]
     known = [bound for bound in bounds if bound is not None]
-    bound = abs(min(known)) if known and len(known) == len(bounds) else None
-    gap = None if bound is None else abs(plan.objective_value - bound) / max(1e-9, abs(plan.objective_value))
+    least = abs(min(known)) if known and len(known) == len(bounds) else None
+    bound, gap = proven(plan.objective, plan.objective_value, least)
     policies: dict[str, list[str]] = {}
     for contender in able:
         variant, policy = contender.key

@@ -5,13 +5,12 @@ from collections.abc import Iterator, Sequence
 from planner.perf.layout import Role
 from planner.report.html.drawings import bar
 from planner.report.page import Chip, Lines, Section, Table, Tone, columns, section
-from planner.report.words import dollars, percent, planned_words, valued
+from planner.report.words import dollars, is_best, percent, planned_words, valued
 from planner.results.evidence import Round, ValidatedPlan
 from planner.results.precision import precision
 from planner.scenario.objectives import Objective
 from workloads.counts import number
 
-_PROVEN_FRAC = 1e-6
 _SLACK_RATIO = 1.1
 """A plan that carries so much more than its load is not called optimal: what it has to spare is whole machines."""
 _RESOURCE = {
@@ -58,7 +57,7 @@ def certified(plan: ValidatedPlan) -> str:
         return f"The {_RESOURCE[objective]} is {value}; the solver proved no bound."
     side = "at most" if objective is Objective.THROUGHPUT else "at least"
     what = f"The {_RESOURCE[objective]} is {value}"
-    if certificate.gap_frac >= _PROVEN_FRAC:
+    if not is_best(plan):
         bound, gap = valued(objective, certificate.bound), percent(certificate.gap_frac)
         return (
             f"{what}; whatever the latencies it is {side} {bound}, which is proven{_among(plan)}. "

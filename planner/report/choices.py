@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from planner.report.interactivity import of_choices
 from planner.report.money import NONE
 from planner.report.page import Lines, Section, Table, columns, section
-from planner.report.words import IN_JOULES, dollars, percent, valued
+from planner.report.words import dollars, percent, valued
 from planner.results.choice import Choice, Standing
 from planner.results.evidence import ValidatedPlan
-from planner.scenario.objectives import Objective
+from planner.scenario.objectives import IN_JOULES, Objective
 from planner.scenario.policy_section import SPLIT
 from workloads.counts import number, plural, watts
 

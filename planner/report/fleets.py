@@ -18,14 +18,14 @@ from planner.report.page import Block, Cell, Chart, Code, Column, Lines, Page, S
 from planner.report.plans import again, no_plan_page, plan_page, pools_table, simulation_page
 from planner.report.rows import row_line, row_section, standing_words
 from planner.report.screen import Part, Screen, more, rows_part, warned
-from planner.report.words import IN_JOULES, budget, dollars, percent, rate, spares_down, valued
+from planner.report.words import budget, dollars, percent, rate, spares_down, valued
 from planner.results.choice import priced
 from planner.results.evidence import Evidence, Margin, ValidatedPlan, Verdict
 from planner.results.fleet import FleetPlan, FleetSimulation, NoFleetPlan, machines_of, together
 from planner.results.picture import Picture
 from planner.results.plan import CandidatePlan
 from planner.scenario.fleet import Fleet
-from planner.scenario.objectives import Objective
+from planner.scenario.objectives import IN_JOULES, Objective
 from workloads.counts import number, plural, watts
 
 _FIRST = 4

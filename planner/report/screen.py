@@ -10,7 +10,7 @@ from planner.report.evidence import objectives
 from planner.report.headlines import divided_words
 from planner.report.page import Block, Lines, Pairs, Table
 from planner.report.rows import row_line
-from planner.report.words import amount, percent, planned_words, spares_down, valued
+from planner.report.words import amount, is_best, percent, planned_words, spares_down, valued
 from planner.results.evidence import Evidence, Neighbour, ValidatedPlan, Verdict
 from planner.results.plan import CandidatePlan
 from planner.scenario.objectives import Objective
@@ -24,7 +24,6 @@ _TABLE = 2
 _FEWEST = 3
 """Rows of a table that are shown before facts are cut short."""
 _FACT_LINES = 3
-_PROVEN_FRAC = 1e-6
 
 
 def more(sections: str) -> str:
@@ -69,7 +68,7 @@ def _not_less(plan: ValidatedPlan) -> str:
         side = "at most" if plan.objective == Objective.THROUGHPUT else "at least"
         gap = percent(certificate.gap_frac) + planned_words(plan)
         bound = f"proven: {side} {valued(plan.objective, certificate.bound)} (gap {gap})"
-        parts.append(bound if certificate.gap_frac >= _PROVEN_FRAC else "proven: nothing less can carry the load")
+        parts.append("proven: nothing less can carry the load" if is_best(plan) else bound)
     return "; ".join(parts)
 
 

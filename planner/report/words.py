@@ -4,10 +4,12 @@ import math
 from collections.abc import Callable
 
 from planner.results.evidence import PeakShare, ValidatedPlan
-from planner.scenario.objectives import Objective
+from planner.scenario.objectives import IN_JOULES, Objective
 from planner.scenario.policy_section import PolicySection, own_order
 from workloads.counts import number, plural, watts
 from workloads.slo import Unit
+
+_PROVEN_FRAC = 1e-6
 
 
 def seconds(value_s: float) -> str:
@@ -51,10 +53,6 @@ def budget(key: str, value: float) -> str:
     return watts(value) if key.removesuffix("_w").endswith("power") else number(value)
 
 
-IN_JOULES = frozenset({Objective.ENERGY, Objective.CARBON})
-"""Objectives of mean watts, which are planned by estimated joules and simulated step by step."""
-
-
 def valued(objective: Objective | str, value: float) -> str:
     """The value of an objective, in its unit."""
     shown: dict[Objective, Callable[[float], str]] = {
@@ -62,6 +60,17 @@ def valued(objective: Objective | str, value: float) -> str:
         Objective.ENERGY: watts, Objective.CARBON: carbon,
     }  # fmt: skip
     return shown.get(Objective(objective), number)(value)
+
+
+def is_best(plan: ValidatedPlan) -> bool:
+    """Whether a bound leaves no better plan; of watts, whether simulated ones, which are paid for, reach it too."""
+    bound, gap_frac = plan.certificate.bound, plan.certificate.gap_frac
+    if bound is None or gap_frac is None or gap_frac >= _PROVEN_FRAC:
+        return False
+    drawn, planned = plan.judgement.mean_w, plan.candidate.totals.expected_power_w
+    if Objective(plan.objective) not in IN_JOULES or drawn is None or not planned:
+        return True
+    return plan.objective_value * drawn / planned <= bound * (1 + _PROVEN_FRAC)
 
 
 def planned_words(plan: ValidatedPlan) -> str:

@@ -23,6 +23,10 @@ class Objective(StrEnum):
     """Requests per second, the workload's mix of classes kept, within the budgets."""
 
 
+IN_JOULES = frozenset({Objective.ENERGY, Objective.CARBON})
+"""Objectives of mean watts: planned by estimated joules, bounded by the least, simulated step by step."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Headroom:
     """The largest average load each resource may be planned at, all in (0, 1]; 1 leaves no headroom."""
