@@ -115,10 +115,23 @@ class Block:
         if found:
             self._whole[tuple(found.values[c.name] for c in self.shared)] = found.values
 
+    def learn(self, point: tuple[float, ...], own: Mapping[str, float]) -> None:
+        """Its own columns have this answer where its shared columns are here."""
+        self._whole.setdefault(point, own)
+
     @property
     def answers(self) -> list[tuple[tuple[float, ...], Mapping[str, float]]]:
         """Values of its shared columns at which its own have an answer, and these."""
-        return [(point, own) for point, own in self._whole.items() if own is not None]
+        return [(self._taken(point, own), own) for point, own in self._whole.items() if own is not None]
+
+    def _taken(self, point: tuple[float, ...], own: Mapping[str, float]) -> tuple[float, ...]:
+        """The values of its shared columns, shares of rows no larger than its own columns take."""
+        values = {**own, **dict(zip((column.name for column in self.shared), point, strict=True))}
+        taken = {
+            row.terms[-1][0]: sum(value * values[name] for name, value in row.terms[:-1])
+            for row in self.rows if row.family == "share"
+        }  # fmt: skip
+        return tuple(taken.get(column.name, value) for column, value in zip(self.shared, point, strict=True))
 
     def cost(self, own: Mapping[str, float]) -> float:
         """What its own columns come to."""

@@ -1,7 +1,7 @@
 """Large problems that repeat themselves block after block, linked by a few rows.
 
 The columns that blocks share are decided first (``solve_staged``), which bounds the whole, too. An allocation that is
-there is bettered block by block, and bounded by the linear relaxation. Nothing here knows what the columns mean.
+there is bettered so as well, and block by block where that leaves a gap. Nothing here knows what the columns mean.
 """
 
 from collections import defaultdict
@@ -19,8 +19,11 @@ LOOKED = 24
 SPAN = 2
 """Neighbouring blocks that are bettered together: what changes between two of them is free then."""
 
-PASSES = 4
+PASSES = 2
 """Times that all runs are bettered, each but the last after one that gained more than the gap."""
+
+PART_NODES = 50
+"""Nodes of the tree of some blocks that are bettered: a ceiling over all of them makes some trees endless."""
 
 Place = tuple[str, int | None]
 """The kind of a column, alike in every block, and its block; None for a column that only links."""
@@ -64,8 +67,7 @@ def solve_decomposed(
         place: column name -> its kind and its block.
         time_limit_s: limit of each part's solve.
         gap_frac: relative gap that is enough.
-        start: an allocation to better block by block, all else as it is; quick and the same every time, where a search
-            from it may find nothing in minutes.
+        start: an allocation to better: in two stages, then block by block, all else as it is.
         known: an allocation that counts where nothing better is found.
         prove: bound by the whole numbers inside of blocks, too.
         beside: name of a column that only links -> the block that it is bettered with.
@@ -82,14 +84,19 @@ def solve_decomposed(
     if relaxed is None:
         return empty_handed(Reason.INFEASIBLE, backend="highs", detail="the linear relaxation has no solution")
     bound, by, best = relaxed.bound, "the relaxation", dict(known) if known else None
+    staged = solve_staged(
+        problem, place, relaxed, time_limit_s=time_limit_s, gap_frac=gap_frac, lift=prove and not start, start=start
+    )  # fmt: skip
+    if staged is not None and staged.bound > bound:
+        bound, by = staged.bound, "blocks solved apart"
     if start:
-        best = _bettered(problem, place, beside, start, ask, gap_frac / 2)
-    else:
-        staged = solve_staged(problem, place, relaxed, time_limit_s=time_limit_s, gap_frac=gap_frac, lift=prove)
-        if staged is not None and staged.bound > bound:
-            bound, by = staged.bound, "blocks solved apart"
-        if found := (staged and staged.values) or _whole(problem, place, beside, relaxed, ask, gap_frac / 2):
-            best = min((each for each in (best, found) if each), key=problem.objective)
+        best = dict(start)
+        if staged is not None and staged.values and problem.objective(staged.values) < problem.objective(start):
+            best = staged.values
+        if problem.objective(best) - bound > gap_frac * abs(problem.objective(best)):
+            best = _bettered(problem, place, beside, best, ask, gap_frac / 2)
+    elif found := (staged and staged.values) or _whole(problem, place, beside, relaxed, ask, gap_frac / 2):
+        best = min((each for each in (best, found) if each), key=problem.objective)
     if best is None:
         return empty_handed(
             Reason.NO_SOLUTION_FOUND, limit=ask.limit, backend=relaxed.backend, detail="nothing found in time"
@@ -254,7 +261,9 @@ class _Bettering:
         own = [replace(row, terms=tuple(term for term in row.terms if term[0] in free)) for row in touched]
         mine = _left((row for row in own if row.terms), self.values, self._activity)
         piece = Problem(name=f"part {blocks}", sense=Sense.MIN, columns=columns, rows=mine)
-        found = self._ask(piece, gap_frac=gap_frac, small=blocks != [None]) if columns else None
+        one = blocks != [None]
+        most = PART_NODES if one else None
+        found = self._ask(piece, gap_frac=gap_frac, small=one, most_nodes=most) if columns else None
         if found is None:
             return 0.0
         gain = piece.objective(self.values) - piece.objective(found.values)

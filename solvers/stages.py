@@ -3,7 +3,8 @@
 What links blocks is decided first, whole numbers and all, in a small program: in it the cost of a block is above a line
 for each time that it was solved. Its relaxation at what was decided gives such a line, or says what it lacks; blocks
 that are alike share them. So the small program bounds the whole, and what it decides, completed block by block, is an
-answer. Where whole numbers inside a block cost more than its relaxation says, lines are lifted to what they cost.
+answer. A row over many blocks, as a ceiling is, is shared out: what each takes of it is decided first, too.
+Where whole numbers inside a block cost more than its relaxation says, lines are lifted to what they cost.
 
 Source: Benders (1962), Partitioning procedures; lifted lines: Zou, Ahmed and Sun (2019), strengthened Benders cuts.
 """
@@ -28,6 +29,9 @@ PROBED = 6
 
 LIFTS = 3
 """Times that all lines are lifted, each but the first after one that gained."""
+
+NEIGHBOURS = 2
+"""Blocks that a row links by its columns alone; one over more is linked by a share of each."""
 
 FIRST_NODES = 300
 """Nodes of the tree of a program of the first stage."""
@@ -150,6 +154,12 @@ class _Parts:
             if member.kind.whole(point) is None:
                 member.kind.nearest(point, self._prices(member))
 
+    def started(self, values: Mapping[str, float]) -> None:
+        """Learn what every block is in an answer that is known."""
+        for member in self.members:
+            own = {c.name: values[name] for c, name in zip(member.kind.own, member.own, strict=True)}
+            member.kind.learn(self.point(member, values), own)
+
     def combined(self, time_limit_s: float, gap_frac: float) -> dict[str, float] | None:
         """The best answer in which every block is as it or one like it was; None where there is none."""
         columns, rows, costs = list(self.first), list(self.links), dict[str, float]()
@@ -185,7 +195,7 @@ class _Parts:
 
 def solve_staged(
     problem: Problem, place: Callable[[str], Place], relaxed: Direct, *, time_limit_s: float, gap_frac: float,
-    lift: bool = True,
+    lift: bool = True, start: Mapping[str, float] | None = None,
 ) -> Staged | None:  # fmt: skip
     """The best answer that is found in two stages, and a bound of the whole; None where nothing is left for the second.
 
@@ -195,17 +205,23 @@ def solve_staged(
         relaxed: its relaxation.
         time_limit_s: limit of each program of the first stage.
         gap_frac: relative gap that is enough.
+        start: an answer that is known.
         lift: also by the whole numbers inside of blocks, where that is what a gap is of.
     """
+    whole, place = problem, _placed(problem, place)
+    problem, of_share = _shared_out(problem, place)
     parts = _taken_apart(problem, place)
     if parts is None:
         return None
-    parts.known(relaxed.values)
+    if start:
+        parts.started({**start, **_shares(of_share, start)})
+    parts.known({**relaxed.values, **_shares(of_share, relaxed.values)})
     _relaxed(parts, relaxed.bound, gap_frac, lift=lift)
     best, bound, gap = None, relaxed.bound, INF
     for _ in range(WHOLE_ROUNDS):
         answer = solve_direct(
-            parts.small(whole=True), time_limit_s=time_limit_s, gap_frac=gap_frac / 4, most_nodes=FIRST_NODES
+            parts.small(whole=True), time_limit_s=time_limit_s, gap_frac=gap_frac if start else gap_frac / 4,
+            most_nodes=FIRST_NODES,
         )  # fmt: skip
         if answer is None:
             break
@@ -217,7 +233,45 @@ def solve_staged(
         gap = value - bound
         if gap <= gap_frac * abs(value) or before - gap < gap_frac / 10 * abs(bound) or not parts.known(answer.values):
             break
-    return Staged(values=best, bound=bound)
+    values = {column.name: best[column.name] for column in whole.columns} if best else None
+    return Staged(values=values, bound=bound)
+
+
+def _placed(problem: Problem, place: Callable[[str], Place]) -> Callable[[str], Place]:
+    """Where each column is, and each share of a row over many blocks: it is decided first."""
+    homes = {column.name: place(column.name) for column in problem.columns}
+    return lambda name: homes.get(name, (name, None))
+
+
+def _shared_out(
+    problem: Problem, place: Callable[[str], Place]
+) -> tuple[Problem, Mapping[str, tuple[tuple[str, float], ...]]]:
+    """The problem with each row over many blocks as one of their shares in it; of each share, what it is of."""
+    of_share, rows = dict[str, tuple[tuple[str, float], ...]](), list[Row]()
+    for row in problem.rows:
+        by_block = defaultdict[int | None, list[tuple[str, float]]](list)
+        for term in row.terms:
+            by_block[place(term[0])[1]].append(term)
+        loose = by_block.pop(None, [])
+        if len(by_block) <= NEIGHBOURS:
+            rows.append(row)
+            continue
+        for block, terms in by_block.items():
+            name = f"share[{row.name},{block}]"
+            of_share[name] = tuple(terms)
+            loose.append((name, 1.0))
+            rows.append(
+                Row(name=name, family="share", terms=(*terms, (name, -1.0)),
+                    lower=0.0 if row.lower > -INF else -INF, upper=0.0 if row.upper < INF else INF)
+            )  # fmt: skip
+        rows.append(replace(row, terms=tuple(loose)))
+    shares = tuple(Column(name=name, lower=-INF) for name in of_share)
+    return replace(problem, columns=(*problem.columns, *shares), rows=tuple(rows)), of_share
+
+
+def _shares(of_share: Mapping[str, Sequence[tuple[str, float]]], values: Mapping[str, float]) -> dict[str, float]:
+    """What blocks take of rows over many of them."""
+    return {name: sum(value * values[other] for other, value in terms) for name, terms in of_share.items()}
 
 
 def _relaxed(

@@ -93,8 +93,9 @@ def _chain(needed: list[int]) -> Problem:
     return Problem(name="chain", sense=Sense.MIN, columns=tuple(columns), rows=tuple(rows))
 
 
-def test_blocks_are_bettered_with_what_changes_between_them() -> None:
-    """A block that powers less needs a stop, which no block has: beside it all come down to the best."""
+def test_blocks_are_bettered_with_what_changes_between_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where two stages find nothing, a block that powers less needs a stop, which no block has: beside it all do."""
+    monkeypatch.setattr(decomposition, "solve_staged", lambda *_, **__: None)
     problem = _chain([2, 2, 3, 2, 2, 4])
     high = {c.name: 9.0 if "@" in c.name else 0.0 for c in problem.columns}
     found = [

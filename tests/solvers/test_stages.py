@@ -1,11 +1,18 @@
 """Problems that are solved in two stages: what blocks share, then the blocks."""
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.formulate import epoch_problem, place
+from planner.formulate import epoch_problem, later_aims, place
+from planner.scenario.objectives import Aim
+from solvers.allocation import Solution
 from solvers.direct import relax
+from solvers.lexicographic import lexicographic
+from solvers.problem import Problem
 from solvers.solve import solve
 from solvers.stages import solve_staged
 from tests.planner.epochs import question, split
@@ -45,3 +52,31 @@ def test_what_has_no_second_stage_is_not_solved_in_two() -> None:
     relaxed = relax(problem)
     assert relaxed is not None
     assert solve_staged(problem, lambda name: (name, None), relaxed, time_limit_s=1.0, gap_frac=0.01) is None
+
+
+@settings(max_examples=6, deadline=None)
+@given(RATES)
+def test_a_ceiling_over_all_blocks_is_shared_out(rates: list[float]) -> None:
+    """A later aim under a ceiling: no worse than the start, every row kept, no bound above the optimum."""
+    asked = replace(question({"a": rates, "b": [rate / 2 for rate in rates]}), aims=(Aim.COST, Aim.ENERGY))
+    problems: list[Problem] = []
+
+    def solver(part: Problem, _: Mapping[str, float]) -> Solution:
+        problems.append(part)
+        return solve(part, gap_frac=0.02)
+
+    _, (later,) = lexicographic(epoch_problem(asked), later_aims(asked), solver, gap_frac=0.02)
+    first, problem = solve(problems[0], gap_frac=0.02), problems[1]
+    relaxed = relax(problem)
+    assert relaxed is not None
+    assert first.allocation is not None
+    start = first.allocation.values
+    found = solve_staged(problem, place, relaxed, time_limit_s=10.0, gap_frac=0.01, lift=False, start=start)
+    assert found is not None
+    assert found.values is not None
+    assert later.termination.objective is not None
+    assert found.bound <= later.termination.objective + 1e-6
+    assert problem.objective(found.values) <= problem.objective(start) + 1e-6
+    assert set(found.values) == {column.name for column in problem.columns}
+    for row in problem.rows:
+        assert row.lower - 1e-6 <= row.activity(found.values) <= row.upper + 1e-6 * max(1.0, abs(row.upper))
