@@ -103,7 +103,7 @@ def test_a_key_typed_above_the_design_of_a_file_is_no_silent_word(run: Run, type
     [
         ("splitwise-hah", "did you mean 'splitwise-h"),
         ("splitwise:dgx-h100", "expected splitwise:<prefill machine>+<decode machine>"),
-        ("splitwise:dgx-h10+dgx-a100", "no machine 'dgx-h10'; nearest known: dgx-h100"),
+        ("splitwise:dgx-h10+dgx-a100", "no machine 'dgx-h10'; did you mean 'dgx-h100'?"),
         ("7", "expected one of: baseline-a100"),
     ],
 )
