@@ -1,7 +1,7 @@
 """Envelopes: what one instance can carry, as means over a sample of lengths, by the simulator's policies and steps."""
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -76,6 +76,8 @@ class Option:
         carbon_g_per_j: CO2 per joule at the wall, cooling included.
         reliability: how often a machine is gone; None where availability is not asked for.
         borrowed: class name -> envelope of the other phase where phases borrow machines; of bounds alone.
+        phases_j: class name -> joules above idle that the GPUs spend on the prompt and on the decode of a request, in
+            place of those of its envelope, worked out when they are asked for; of bounds alone.
     """
 
     spec: InstanceSpec
@@ -90,6 +92,7 @@ class Option:
     carbon_g_per_j: float = 0.0
     reliability: Reliability | None = None
     borrowed: Mapping[str, Envelope] = field(default_factory=dict)
+    phases_j: Callable[[], Mapping[str, tuple[float, float]]] | None = None
 
     @property
     def rated_w(self) -> float:
@@ -107,7 +110,8 @@ class Option:
     def work_j(self, class_name: str) -> float:
         """Joules at the wall above the floor that a request of a class takes."""
         envelope = self.envelopes[class_name]
-        return self.wall_ratio * (envelope.prefill_j + envelope.decode_j)
+        phases_j = (envelope.prefill_j, envelope.decode_j) if self.phases_j is None else self.phases_j()[class_name]
+        return self.wall_ratio * sum(phases_j)
 
 
 MEMORY_MARGIN_RATIO = 2

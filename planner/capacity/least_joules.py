@@ -11,8 +11,9 @@ a clock lock or a cap that is so but for a small rest, so there further knots ar
 stream through stages the bound is weaker: decodes beside them are free of charge.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,6 +128,21 @@ class Joules:
         return self._physics.step.ways_s(tokens) if self._physics.stages.count > 1 else np.zeros(len(tokens))
 
 
+class Once:
+    """Joules of requests, worked out when they are first asked for: most questions ask for none."""
+
+    __slots__ = ("_found", "_work")
+
+    def __init__(self, work: Callable[[], Mapping[str, tuple[float, float]]]) -> None:
+        """Nothing asked yet; ``work`` gives class name -> joules of the prompt and of the decode of a request."""
+        self._work, self._found = work, dict[str, tuple[float, float]]()
+
+    def __call__(self) -> Mapping[str, tuple[float, float]]:
+        """Class name -> joules of the prompt and of the decode of a request."""
+        self._found = self._found or dict(self._work())
+        return self._found
+
+
 def least_joules(
     option: Option, physics: InstancePhysics, policy: Policy, parts: Sequence[ClassDemand], most: int, *, either: bool
 ) -> dict[str, tuple[float, float]]:
@@ -157,23 +173,31 @@ def least_joules(
 
 def shared(options: Sequence[Option]) -> tuple[Option, ...]:
     """Options of which each may do the other's work, with the least joules that any of them takes for it."""
-    prompt_j, decode_j = dict[str, float](), dict[str, float]()
+    fewest = Once(partial(_fewest, tuple(options)))
+    return tuple(replace(each, phases_j=Once(partial(_own, each, fewest))) for each in options)
+
+
+def _fewest(options: Sequence[Option]) -> dict[str, tuple[float, float]]:
+    """Class name -> joules at the wall that the prompt and the decode of a request take at any option at least."""
+    found = dict[str, tuple[float, float]]()
     for each in options:
-        for name, found in each.envelopes.items():
-            prompt_j[name] = min(prompt_j.get(name, np.inf), each.wall_ratio * found.prefill_j)
-            decode_j[name] = min(decode_j.get(name, np.inf), each.wall_ratio * found.decode_j)
-    return tuple(
-        replace(
-            each, envelopes={
-                name: replace(
-                    found, prefill_j=0.0 if each.spec.role is Role.DECODE else prompt_j[name] / each.wall_ratio,
-                    decode_j=0.0 if each.spec.role is Role.PREFILL else decode_j[name] / each.wall_ratio,
-                )
-                for name, found in each.envelopes.items()
-            },
+        assert each.phases_j is not None, "asked of options with their least work"
+        for name, (prompt_j, decode_j) in each.phases_j().items():
+            before = found.get(name, (np.inf, np.inf))
+            found[name] = min(before[0], each.wall_ratio * prompt_j), min(before[1], each.wall_ratio * decode_j)
+    return found
+
+
+def _own(option: Option, fewest: Once) -> dict[str, tuple[float, float]]:
+    """Class name -> of those joules what an option counts: of the phase that it is for."""
+    role, ratio, found = option.spec.role, option.wall_ratio, fewest()
+    return {
+        name: (
+            0.0 if role is Role.DECODE else found[name][0] / ratio,
+            0.0 if role is Role.PREFILL else found[name][1] / ratio,
         )
-        for each in options
-    )  # fmt: skip
+        for name in option.envelopes
+    }  # fmt: skip
 
 
 def idle_floor(option: Option, physics: InstancePhysics) -> Option:

@@ -7,12 +7,13 @@ many tokens, and nothing is asked of latencies. See docs/maths.md. Watts have a 
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from sys import maxsize
 
 import numpy as np
 
 from planner.capacity.envelope import Envelope, Option
-from planner.capacity.least_joules import idle_floor, least_joules
+from planner.capacity.least_joules import Once, idle_floor, least_joules
 from planner.capacity.least_steps import Seconds, context_of, shared_least, token_least
 from planner.perf.drafting import in_steps
 from planner.perf.instance import InstancePhysics
@@ -42,28 +43,26 @@ def at_least(option: Option, physics: InstancePhysics, policy: Policy, demand: D
     most = max(1, min(policy.batching.at(None, physics.step).max_batch_size, int(_share_tokens(physics) / shortest)))
     names, either = [part.request_class.name for part in served], borrows(policy)
 
-    joules = least_joules(option, physics, policy, served, most, either=either)
-
-    def watted(envelopes: Mapping[str, Envelope]) -> dict[str, Envelope]:
-        return {
-            name: replace(envelopes[name], floor_w=0.0, prefill_j=prompt_j, decode_j=decode_j)
-            for name, (prompt_j, decode_j) in joules.items()
-        }
-
-    idle_w = idle_floor(option, physics)
+    joules = Once(partial(least_joules, option, physics, policy, served, most, either=either))
+    idle_w = replace(idle_floor(option, physics), phases_j=joules)
     if either and option.spec.role is Role.MIXED:  # what others may do for it is not known
         idle = {n: replace(e, prefill_s=0.0, decode_s=0.0, kv_tokens_s=0.0) for n, e in option.envelopes.items()}
-        return replace(idle_w, envelopes=watted(idle))
+        return replace(idle_w, envelopes=_without_joules(idle))
     shared = either or option.spec.role is Role.MIXED
     both = shared_least(Seconds(physics), option, physics, policy, served, most) if shared else {}
     if either:
         pairs = {name: _either(option, physics, part, both[name]) for name, part in zip(names, served, strict=True)}
         own, other = ({name: pair[k] for name, pair in pairs.items()} for k in range(2))
-        return replace(idle_w, envelopes=watted(own), borrowed=other)
+        return replace(idle_w, envelopes=_without_joules(own), borrowed=other)
     found = {
         name: _least(option, physics, part, most, both.get(name)) for name, part in zip(names, served, strict=True)
     }
-    return replace(idle_w, envelopes=watted(found))
+    return replace(idle_w, envelopes=_without_joules(found))
+
+
+def _without_joules(envelopes: Mapping[str, Envelope]) -> dict[str, Envelope]:
+    """Envelopes without what is estimated of watts."""
+    return {name: replace(each, floor_w=0.0, prefill_j=0.0, decode_j=0.0) for name, each in envelopes.items()}
 
 
 def borrows(policy: Policy) -> bool:

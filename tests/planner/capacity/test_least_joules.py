@@ -1,6 +1,7 @@
 """Least joules: what no schedule of steps goes below."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hw_catalog.load import load_catalog
-from planner.capacity.envelope import option
-from planner.capacity.least_joules import Joules
+from planner.capacity import least_work
+from planner.capacity.envelope import Option, option
+from planner.capacity.least_joules import Joules, least_joules
 from planner.capacity.least_steps import shared_least
 from planner.capacity.least_work import at_least
 from planner.perf.instance import InstancePhysics
@@ -61,6 +63,24 @@ def test_no_simulation_draws_less_than_the_least_joules(policy: str, rate: float
     assert loop.bound <= least_w * (1 + 1e-6)
 
 
+@pytest.mark.parametrize("asked", ["objective=energy", "objective=carbon", "budgets.expected_power_w=1e6"])
+def test_joules_are_worked_out_where_watts_are_asked_for_alone(asked: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bound on money reads none; one on watts, or within a budget of them, reads those of every option."""
+    seen: list[str] = []
+
+    def counted(option: Option, *args: Any, **more: Any) -> dict[str, tuple[float, float]]:
+        seen.append(option.spec.name)
+        return least_joules(option, *args, **more)
+
+    monkeypatch.setattr(least_work, "least_joules", counted)
+    base = ("policy.name=colocated", "workload.duration_s=60")
+    PlanningLoop(open_case(small(*base), "colocated"), lambda _words, _done: None).prove()
+    assert not seen
+    case = open_case(small(*base, asked), "colocated")
+    PlanningLoop(case, lambda _words, _done: None).prove()
+    assert sorted(seen) == sorted(option.spec.name for option in case.least)
+
+
 def metered(model: str, clock_mhz: float | None, *, bend: bool, stages: int = 1) -> InstancePhysics:
     """A toy instance on an H100: at a clock lock it takes longer than what its utilisations are taken over."""
     profile = toy_profile(bend=bend)
@@ -93,7 +113,8 @@ def test_no_instance_serves_two_kinds_with_less_than_their_least_joules(
     spec = InstanceSpec(role=Role.MIXED, machine="m", layout=Layout(tp=8), chunk_tokens=chunk)
     offered, _ = option(spec, machine("m"), 1.0, body, rules, asked, [])
     assert offered is not None
-    least = at_least(offered, body, rules, asked).envelopes.values()
+    least = at_least(offered, body, rules, asked)
+    assert least.phases_j is not None
     order = np.random.default_rng(seed).permutation(REQUESTS)
     prompts, outputs = (
         np.concatenate([getattr(part, key) for part in asked.classes])[order].tolist()
@@ -107,7 +128,7 @@ def test_no_instance_serves_two_kinds_with_less_than_their_least_joules(
     done = run([pool], rules, trace, whole, cutoff_s=5e3)
     assert np.isfinite(done.ledger.e2e_s).all()
     drawn_j = sum(meter.prefill_j + meter.decode_j for meters in done.meters.values() for meter in meters)
-    assert drawn_j >= REQUESTS // 2 * sum(each.prefill_j + each.decode_j for each in least) * (1 - SAMPLE_FRAC) > 0
+    assert drawn_j >= REQUESTS // 2 * sum(map(sum, least.phases_j().values())) * (1 - SAMPLE_FRAC) > 0
 
 
 @settings(max_examples=20, deadline=None, derandomize=True)
