@@ -185,7 +185,7 @@ def counted(
         energy_j=sum(e.energy_j for e in epochs), carbon_g=sum(e.carbon_g for e in epochs),
         cost_usd=sum(e.cost_usd for e in epochs),
         churn_machines=sum(sum(e.started.values()) + sum(e.stopped.values()) for e in epochs),
-        rated_w=sum(kind.rated_w * e.machines[kind.machine] for kind in question.fleet for e in epochs) / len(epochs),
+        rated_w=sum(k.rated_w * e.machines.get(k.machine, 0) for k in question.fleet for e in epochs) / len(epochs),
     )  # fmt: skip
 
 

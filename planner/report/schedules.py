@@ -137,7 +137,11 @@ def _tiles(found: Timetable, schedule: Schedule, days: float) -> list[Tile]:
         *_saved(found),
         Tile(label="Base fleet", value=number(sum(schedule.base_machines.values())), note=_fleet(schedule)),
         Tile(label="Starts and stops", value=number(schedule.churn_machines), note="machines"),
-        Tile(label="Gap", value="unknown" if gap is None else percent(gap), note=f"proven, {schedule.method}"),
+        Tile(
+            label="Gap",
+            value="unknown" if gap is None else percent(gap),
+            note=schedule.method if gap is None else f"proven, {schedule.method}",
+        ),
     ]
 
 
@@ -161,7 +165,7 @@ def _facts(found: Timetable, schedule: Schedule, *, edited: bool) -> tuple[tuple
         unknown = "not known of the plan as it is now; `phasewise simulate` on this file serves it"
         return (("Objectives", unknown), ("As it is now", spent), ("Base fleet", _fleet(schedule)))
     gap = schedule.termination.gap_frac
-    proven = f"gap {'unknown' if gap is None else percent(gap)}, proven ({found.termination.detail})"
+    proven = f"{'gap unknown' if gap is None else f'gap {percent(gap)}, proven'} ({found.termination.detail})"
     told = (
         ("Simulation", served_words(found)),
         ("As planned", f"{spent_words(planned(schedule))}; {schedule.churn_machines} starts and stops"),

@@ -26,8 +26,8 @@ def knobs_of(
         machines: the types.
         clocks_mhz: of ``catalog.clocks_mhz``.
         caps_w: of ``catalog.caps_w``.
-        scheduled_mhz: of ``schedule.clocks_mhz``, of every type that has them or by type. A type that has some is tried
-            with the driver's own clock only where the catalog section names it too.
+        scheduled_mhz: of ``schedule.clocks_mhz``, of every type that has them or by type. The highest clock among
+            them stands for the driver's own, which nothing holds below it.
 
     Raises:
         BadInput: a clock or a cap that a GPU does not have; all of them, each with the nearest it has.
@@ -43,7 +43,7 @@ def knobs_of(
         clocks = _clocks(machine, clocks_mhz.get(name, ()), f"catalog.clocks_mhz.{name}", problems)
         more = _clocks(machine, listed, "schedule.clocks_mhz", problems)
         caps = _caps(machine, caps_w.get(name, ()), problems)
-        own: tuple[Knob, ...] = () if more and name not in clocks_mhz and name not in caps_w else ((None, None),)
+        own: tuple[Knob, ...] = () if machine.gpu.clock_max_mhz in more else ((None, None),)
         locks = dict.fromkeys((*clocks, *more))
         found[name] = (*own, *((clock, None) for clock in locks), *((None, cap) for cap in caps))
     if problems:

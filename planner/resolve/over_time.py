@@ -38,10 +38,13 @@ def schedule_problems(scenario: Scenario, machines: Sequence[Machine]) -> tuple[
 
 
 def aims_of(scenario: Scenario) -> tuple[Aim, ...]:
-    """What a schedule makes small, in order: its own list, else the scenario's objective and then cost (or energy)."""
+    """What a schedule makes small, in order: its own list, else the scenario's objective and then cost (or energy).
+
+    Cost comes last where a list leaves it out: of schedules that are equal in what is asked the cheapest is wanted.
+    """
     assert scenario.schedule is not None, "asked of a schedule only"
-    if scenario.schedule.objectives:
-        return scenario.schedule.objectives
+    if asked := scenario.schedule.objectives:
+        return asked if Aim.COST in asked else (*asked, Aim.COST)
     first = Aim(scenario.objective.value)
     return (first, Aim.ENERGY if first is Aim.COST else Aim.COST)
 

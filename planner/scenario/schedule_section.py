@@ -24,13 +24,12 @@ class ScheduleSection(Section):
     epochs: Count | None = Field(None, description="how many, with load: trace; null: as many as the trace needs")
     objectives: tuple[Aim, ...] | None = Field(
         None,
-        description="minimised, in this order: cost, energy, carbon, power, machines; null: the scenario's objective, "
-        "then cost (after cost: energy)",
+        description="minimised, in this order: cost, energy, carbon, power, machines; cost is the last where left out; "
+        "null: the scenario's objective (and after cost energy)",
     )
     clocks_mhz: tuple[Count, ...] | dict[Word, Annotated[tuple[Count, ...], Field(min_length=1)]] = Field(
         (),
-        description="SM clocks to choose from, of every machine type that has them or by type; empty: those of "
-        "catalog.clocks_mhz and the driver's",
+        description="SM clocks to try beside the driver's and catalog.clocks_mhz, for all types or by type",
     )
     top_channel: Literal["on-demand", "reserved", "spot", "owned"] = Field(
         "on-demand", description="how machines on top of the base fleet are paid for; catalog.channel pays for that"

@@ -2,18 +2,22 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from planner.errors import BadInput
+from planner.formulate.epoch_program import started
 from planner.resolve.case import Case, open_case
 from planner.resolve.epoch_options import epoch_options
 from planner.resolve.over_time import aims_of, hourly_carbon_g_per_kwh
 from planner.results.plan import CandidatePlan
 from planner.results.schedule import Epoch, FixedFleet, Run, Schedule, Spent
-from planner.results.timetable import Served
+from planner.results.timetable import Served, Timetable
 from planner.scenario import Scenario
 from planner.scenario.objectives import Aim, Objective
 from planner.schedules.question import Opened
+from planner.schedules.recount import recounted
 from planner.schedules.serving import Serving
 from solvers.allocation import Termination
 from workloads.load import Floats
@@ -82,6 +86,38 @@ def fixed_fleet(asked: Opened, schedule: Schedule, static: Static) -> FixedFleet
         return (not each.valid, *(getattr(each.spent, key) for key in keys))
 
     return min((each for each in found if each is not None), key=worth, default=None)
+
+
+def unchanged(asked: Opened, found: Timetable, fixed: FixedFleet) -> Schedule | None:
+    """A fixed fleet as a schedule: its pools in every epoch, each with its share of the load there.
+
+    Returns:
+        None where it is none of the question's: its pools are not on offer, or it has to keep what a fleet for the peak
+        is planned without (availability, rows).
+    """
+    load, section, scenario = asked.load, asked.section, asked.case.scenario
+    if asked.rule is not None or scenario.power.row_limit_w is not None or found.schedule is None:
+        return None
+    totals = started(fixed.runs)
+    shares = [{name: rate / totals[name] for name, rate in run.rate_req_per_s.items()} for run in fixed.runs]
+    none, most = dict.fromkeys(fixed.machines, 0), section.base_machines
+    epochs = []
+    for at in range(load.epochs):
+        here = {name: float(peak[at]) for name, peak in load.peak_req_per_s.items() if peak[at] > 0}
+        rates = ({n: share * here[n] for n, share in each.items() if n in here} for each in shares)
+        runs = tuple(replace(run, rate_req_per_s=each) for run, each in zip(fixed.runs, rates, strict=True) if each)
+        epochs.append(
+            Epoch(
+                start_s=at * load.epoch_s, machines=fixed.machines, top_machines=none, started=none, stopped=none,
+                runs=runs, energy_j=0.0, carbon_g=0.0, cost_usd=0.0,
+            )
+        )  # fmt: skip
+    bought = {name: count if most is None else min(count, most) for name, count in fixed.machines.items()}
+    still = replace(found.schedule, epochs=tuple(epochs), base_machines=bought, churn_machines=0)
+    try:
+        return recounted(asked, still)
+    except BadInput:
+        return None
 
 
 def _requests(asked: Opened) -> float:

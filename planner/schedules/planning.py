@@ -24,7 +24,7 @@ from planner.schedules.provision import Provided, between, level, missed, raised
 from planner.schedules.question import Opened, opened, policies_of, question_of, ways
 from planner.schedules.recount import recounted
 from planner.schedules.refusal import refusal
-from planner.schedules.rivals import against_rivals, one_knob, told
+from planner.schedules.rivals import against_fixed, against_rivals, one_knob, told
 from planner.schedules.rows import Study, at_work, busiest_of, in_rows, of_at_most
 from planner.schedules.serving import Progress, Serving
 from solvers.allocation import Reason
@@ -65,6 +65,8 @@ def timetable(
     assert best.schedule is not None, "it was there before"
     progress(f"{best.policy}: fixed fleet", 0.95)
     fixed = fixed_fleet(asked, best.schedule, static) if best.valid and static else None
+    best = against_fixed(asked, best, fixed, serving, progress)
+    assert best.schedule is not None, "one stands, and what takes its place is one"
     notes = (
         *best.schedule.notes, *_losses(serving, best.schedule, asked.section), *_absent(inputs.scenario, best.schedule)
     )  # fmt: skip

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from planner.results.schedule import OneKnob, Schedule, Spent
+from planner.results.schedule import FixedFleet, OneKnob, Schedule, Spent
 from planner.results.timetable import Timetable
+from planner.schedules.fixed import unchanged
 from planner.schedules.knobs import alone, moved
 from planner.schedules.less import WORTH_FRAC, Trial, value
 from planner.schedules.programs import solved
@@ -23,6 +24,9 @@ MOST_MENDS = 4
 
 EQUAL_FRAC = 1e-9
 """Schedules are equally dear within this."""
+
+UNDERCUT = "the bound holds of planned rates; the simulator finds more to be served"
+"""Why nothing is proven of a schedule that comes to less than the bound of its program."""
 
 Rows = tuple[tuple[str, Schedule], ...]
 """Knob and the schedule that turns it alone, the best first."""
@@ -82,6 +86,27 @@ def against_rivals(
     return standing, rows
 
 
+def against_fixed(
+    asked: Opened, found: Timetable, fixed: FixedFleet | None, serving: Serving, progress: Progress
+) -> Timetable:  # fmt: skip
+    """The fixed fleet as a schedule that never changes, where it is served well and comes to less; else the schedule.
+
+    Args:
+        asked: the question; one that asks for availability or a row is not answered by a fleet planned without.
+        found: a validated schedule.
+        fixed: the fleet beside it; None where there is none.
+        serving: serves epochs.
+        progress: told what is happening.
+    """
+    made = unchanged(asked, found, fixed) if fixed and fixed.valid else None
+    if made is None or not _less(made, found):
+        return found
+    served, unserved = serving.all(made, progress)
+    still = replace(_instead(found, made), served=served, unserved=unserved)
+    rates = {name: (1.0,) * len(made.epochs) for name in found.provided_ratio}
+    return replace(still, provided_ratio=rates) if still.valid else found
+
+
 def _served(
     standing: Trial, rival: Schedule, serving: Serving, mended: Mended, progress: Progress
 ) -> Trial | None:  # fmt: skip
@@ -120,7 +145,8 @@ def _instead(found: Timetable, rival: Schedule) -> Timetable:
     if ended.objective is not None:
         worth = value(rival)[0] / value(found.schedule)[0] if value(found.schedule)[0] else 1.0
         ended = replace(ended, objective=ended.objective * worth, reason=Reason.FEASIBLE, limit=Limit.OTHER)
-        ended = replace(ended, bound=None if ended.bound is None else min(ended.bound, ended.objective or 0.0))
+        undercut = ended.bound is not None and ended.bound > (1 + EQUAL_FRAC) * (ended.objective or 0.0)
+        ended = replace(ended, bound=None, detail=UNDERCUT) if undercut else ended
     assert found.schedule is not None, "only a schedule has rivals"
     return replace(found, schedule=replace(rival, termination=ended, notes=found.schedule.notes), termination=ended)
 

@@ -32,7 +32,7 @@ from solvers.solve import solve
 from tests.planner.epochs import question
 
 EXAMPLE = Path(__file__).parents[3] / "planner" / "examples" / "dynamollm-week.yaml"
-SMALL = ("catalog.machines=[dgx-h100]", "schedule.clocks_mhz=[1410]", "schedule.epoch_s=21600",
+SMALL = ("catalog.machines=[dgx-h100]", "schedule.clocks_mhz=[1980]", "schedule.epoch_s=21600",
          "workload.rate_req_per_s=20", "workload.duration_s=20", "schedule.objectives=[cost]")  # fmt: skip
 
 
