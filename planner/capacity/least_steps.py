@@ -145,12 +145,12 @@ def _prompt(
         most: decodes in its step, at most.
         prices: contexts of these, with prices of a token of each.
     """
-    found, chunk = np.zeros(PRICES), option.spec.chunk_tokens
+    found, chunk, grid = np.zeros(PRICES), option.spec.chunk_tokens, _Grid.of(physics, cost, most)
     if chunk is not None:
-        steps = [_chunked(physics, cost, chunk, part.computed_tokens, most)]
+        steps = [_chunked(physics, grid, chunk, part.computed_tokens)]
     else:
         lengths = _lengths(part.computed_tokens)
-        steps = [_whole(physics, cost, max(n, policy.batching.max_batch_tokens), n, most) for n in lengths]
+        steps = [_whole(physics, grid, max(n, policy.batching.max_batch_tokens), n) for n in lengths]
     for each in steps:
         least = np.full(PRICES, np.inf)
         for context, priced in prices:
@@ -166,12 +166,35 @@ def _lengths(prompts: Ints) -> list[int]:
     return [int(n) for n in np.quantile(prompts, (np.arange(LENGTHS) + 0.5) / LENGTHS, method="lower")]
 
 
-def _whole(physics: InstancePhysics, cost: Cost, largest: int, length: int, most: int) -> Steps:
+@dataclass(frozen=True, slots=True)
+class _Grid:
+    """Where step times, and what is counted of them, bend.
+
+    Attributes:
+        knots: of tokens, ascending.
+        batch: of decodes, ascending.
+        most: decodes in a step, at most.
+        ranks: that step together.
+    """
+
+    knots: Ints
+    batch: Ints
+    most: int
+    ranks: int
+
+    @classmethod
+    def of(cls, physics: InstancePhysics, cost: Cost, most: int) -> "_Grid":
+        """Of steps with so many decodes at most."""
+        knots = np.unique([*physics.step.profile.tokens.tolist(), *cost.bends])
+        return cls(knots, decodes(physics, cost, most), most, physics.step.ranks)
+
+
+def _whole(physics: InstancePhysics, grid: _Grid, largest: int, length: int) -> Steps:
     """Steps that compute a prompt of a length as a whole, beside others of any lengths: it takes its share of tokens.
 
     Attention ranks step together, each with as much at best.
     """
-    tokens, batch = _corners(physics, cost, (length, largest), (), most)
+    tokens, batch = _corners(grid, (length, largest), ())
     same = np.full(len(tokens), length)
     return Steps(
         new_tokens=same, past_tokens=np.zeros_like(same), tokens=tokens, batch=batch,
@@ -179,12 +202,12 @@ def _whole(physics: InstancePhysics, cost: Cost, largest: int, length: int, most
     )  # fmt: skip
 
 
-def _chunked(physics: InstancePhysics, cost: Cost, size: int, prompts: Ints, most: int) -> Steps:
+def _chunked(physics: InstancePhysics, grid: _Grid, size: int, prompts: Ints) -> Steps:
     """Steps that compute a chunk in the middle of a prompt of mean length, or as many such prompts as they hold."""
     mean = float(np.mean(prompts))
     past = float(np.mean(prompts.astype(float) ** 2)) / mean / 2  # of the tokens of all prompts
     bends = (int(mean), *physics.step.profile.new_tokens.tolist())
-    tokens, batch = _corners(physics, cost, (1, size), bends, most)
+    tokens, batch = _corners(grid, (1, size), bends)
     inside = tokens <= mean
     return Steps(
         new_tokens=np.where(inside, tokens, max(1, int(mean))),
@@ -193,30 +216,22 @@ def _chunked(physics: InstancePhysics, cost: Cost, size: int, prompts: Ints, mos
     )  # fmt: skip
 
 
-def _corners(
-    physics: InstancePhysics, cost: Cost, between: tuple[int, int], bends: Sequence[int], most: int
-) -> tuple[Ints, Ints]:
+def _corners(grid: _Grid, between: tuple[int, int], bends: Sequence[int]) -> tuple[Ints, Ints]:
     """Prompt tokens and decodes of steps at the corners of the pieces between which step times are straight.
 
     Args:
-        physics: whose steps.
-        cost: what is counted of them.
+        grid: where they bend.
         between: fewest and most prompt tokens.
         bends: prompt tokens at which their attention bends.
-        most: decodes, at most.
     """
     fewest, largest = between
-    ranks, batches = physics.step.ranks, decodes(physics, cost, most)
-    knots = np.unique([*physics.step.profile.tokens.tolist(), *cost.bends])
+    ranks, most, knots, batches = grid.ranks, grid.most, grid.knots, grid.batch
     ends = np.unique(np.clip((fewest, *bends, largest), fewest, largest))
     wide = np.clip(knots[:, None] + (-batches // ranks)[None, :], fewest, largest)
     beside = np.clip(ranks * (knots[:, None] - ends[None, :]), 0, most)
-    pairs = np.concatenate([
-        np.stack(np.meshgrid(ends, batches), axis=-1).reshape(-1, 2),
-        np.stack([wide, np.broadcast_to(batches, wide.shape)], axis=-1).reshape(-1, 2),
-        np.stack([np.broadcast_to(ends, beside.shape), beside], axis=-1).reshape(-1, 2),
-    ])  # fmt: skip
-    tokens, batch = np.unique(pairs, axis=0).T
+    row = most + 1  # a pair as one number, which sorts as it does
+    pairs = [ends[:, None] * row + batches[None, :], wide * row + batches[None, :], ends[None, :] * row + beside]
+    tokens, batch = np.divmod(np.unique(np.concatenate([each.ravel() for each in pairs])), row)
     return tokens, batch
 
 
