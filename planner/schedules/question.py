@@ -12,9 +12,10 @@ from planner.policies.presets import NAMES
 from planner.resolve.availability import rule_of
 from planner.resolve.case import Case, open_case
 from planner.resolve.epoch_options import epoch_options, fleet, unsold_on_top, with_spares
-from planner.resolve.inputs import Inputs, scenario_of
+from planner.resolve.inputs import Inputs, inputs_of, scenario_of
 from planner.resolve.over_time import aims_of, hourly_carbon_g_per_kwh
 from planner.resolve.spared import spared
+from planner.resolve.workload import Asked
 from planner.results.precision import Variant
 from planner.results.schedule import EpochOption, Tariff
 from planner.scenario import Scenario
@@ -61,7 +62,9 @@ def opened(question: Scenario | Inputs, policy: str, variant: Variant | None = N
     scenario = scenario_of(question)
     if scenario.schedule is None:
         raise BadInput("schedule: missing; expected the section that says which hours to plan")
-    case = spared(open_case(question, policy, variant))
+    inputs = inputs_of(question)
+    _covers(inputs.asked, scenario.schedule)
+    case = spared(open_case(inputs, policy, variant))
     load, options = load_of(case, scenario.schedule), epoch_options(case)
     lost = [name for name, rates in load.peak_req_per_s.items() if rates.max() > 0 and not served(options, name)]
     if lost:
@@ -106,14 +109,22 @@ def policies_of(scenario: Scenario) -> tuple[str, ...]:
     return NAMES if scenario.policy.name == "auto" else listed(scenario.policy.name)
 
 
+def _covers(asked: Asked, section: ScheduleSection) -> None:
+    """Refuse a load of a trace where there is none; told before options are opened, which takes seconds.
+
+    Raises:
+        BadInput: the workload is no trace that is replayed whole.
+    """
+    if section.load == "trace" and not (asked.exact_at(1.0) or (asked.whole and asked.aligned_at(1.0))):
+        raise BadInput(
+            "schedule.load: trace needs a workload that is a trace file, replayed whole (grown: with growth shared)"
+        )
+
+
 def load_of(case: Case, section: ScheduleSection) -> Load:
     """What is asked in each epoch, forecast errors provided for."""
     means = {part.request_class.name: part.rate_req_per_s for part in case.asked.demand.classes}
     if section.load == "trace":
-        if not (case.asked.exact_at(1.0) or (case.asked.whole and case.asked.aligned_at(1.0))):
-            raise BadInput(
-                "schedule.load: trace needs a workload that is a trace file, replayed whole (grown: with growth shared)"
-            )
         load = binned(case.asked.draw(case.asked.seeds[0], 1.0, 1.0), epoch_s=section.epoch_s, epochs=section.epochs)
     else:
         hours = template(section.load) if isinstance(section.load, str) else np.asarray(section.load, float)
