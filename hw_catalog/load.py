@@ -162,33 +162,65 @@ Parsed = dict[str, tuple[Any, dict[str, Provenance]]]
 
 def _part(part: str, directory: Path | None, problems: list[str], refused: set[str]) -> Parsed:
     """Checked rows of one kind with the sources they may name, built-in entries first; names of bad ones in refused."""
-    builtin = resources.files("hw_catalog").joinpath("data", f"{part}.yaml")
-    raw, sources = _read(builtin, part, f"built-in {part}.yaml", problems)
-    where = dict.fromkeys(raw, f"built-in {part}.yaml")
+    builtin = _builtin(part)
+    problems.extend(builtin.problems)
+    refused.update(builtin.refused)
     user = directory / f"{part}.yaml" if directory is not None else None
-    if user is not None and user.exists():
-        added, more = _read(user, part, str(user), problems)
-        sources = {**sources, **more}
-        for name, entry in added.items():
-            problems.extend([] if name.isprintable() else [f"{user}: {name!r}: expected a name of one line"])
-            problems.extend(_unsourced(f"{user}: {name}", part, entry, overriding=name in raw))
-            raw[name] = _merged(raw.get(name, {}), entry)
-            where[name] = str(user)
-    rows: Parsed = {}
+    if user is None or not user.exists():
+        return {name: (row, builtin.sources) for name, row in builtin.rows.items()}
+    added, more = _read(user, part, str(user), problems)
+    sources = {**builtin.sources, **more}
+    for name, entry in added.items():
+        problems.extend([] if name.isprintable() else [f"{user}: {name!r}: expected a name of one line"])
+        problems.extend(_unsourced(f"{user}: {name}", part, entry, overriding=name in builtin.raw))
+    merged = {name: _merged(builtin.raw.get(name, {}), entry) for name, entry in added.items()}
+    rows, wrong = _checked(merged, part, str(user), sources, problems)
+    refused.difference_update(rows)
+    refused.update(wrong)
+    kept = {name: row for name, row in {**builtin.rows, **rows}.items() if name not in wrong}
+    return {name: (row, sources) for name, row in kept.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Builtin:
+    """A built-in file: its entries as written, its sources, its rows, and what is wrong."""
+
+    raw: Mapping[str, dict[str, Any]]
+    sources: dict[str, Provenance]
+    rows: Mapping[str, Row]
+    refused: frozenset[str]
+    problems: tuple[str, ...]
+
+
+def _builtin(part: str) -> _Builtin:
+    """The built-in entries of one kind."""
+    problems: list[str] = []
+    label = f"built-in {part}.yaml"
+    raw, sources = _read(resources.files("hw_catalog").joinpath("data", f"{part}.yaml"), part, label, problems)
+    rows, refused = _checked(raw, part, label, sources, problems)
+    return _Builtin(raw=raw, sources=sources, rows=rows, refused=frozenset(refused), problems=tuple(problems))
+
+
+def _checked(
+    raw: Mapping[str, dict[str, Any]], part: str, label: str, sources: Mapping[str, Provenance], problems: list[str]
+) -> tuple[dict[str, Row], set[str]]:
+    """Entries as rows, and the names of those that are none."""
+    rows: dict[str, Row] = {}
+    refused: set[str] = set()
     for name, entry in raw.items():
         try:
             row = ROWS[part].model_validate(entry)
         except ValidationError as error:
-            problems.extend(validation_problems(f"{where[name]}: {name}", error, ROWS[part]))
+            problems.extend(validation_problems(f"{label}: {name}", error, ROWS[part]))
             refused.add(name)
             continue
-        bad = _source_problems(f"{where[name]}: {name}", row, sources)
+        bad = _source_problems(f"{label}: {name}", row, sources)
         problems.extend(bad)
         if bad:
             refused.add(name)
         else:
-            rows[name] = (row, sources)
-    return rows
+            rows[name] = row
+    return rows, refused
 
 
 def _read(

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
@@ -26,6 +26,7 @@ from workloads.slo import Unit
 
 SCHEMA_VERSION = 1
 _DIGITS = 9
+_NUMBERS = ("int_type", "float_type", "bool_type")
 _BOUNDLESS = ("measured", "low", "high")
 
 EDITED = "unvalidated (edited since it was simulated)"
@@ -86,6 +87,8 @@ class Written(BaseModel):
             file = cls.model_validate(_boundless(data))
         except ValidationError as error:
             document = Document(data=data, places={(): str(path)})
+            told = {tuple(map(str, detail["loc"])) for detail in error.errors(include_url=False)}
+            problems += [f"{path}: {problem}" for problem in _taken_for(cls, data, told)]
             raise BadInput(*findings(error, document, cls), *problems, *_of_another(data, path)) from None
         problems += [f"{path}: {problem}" for problem in _misread(data, plain(file), "")]
         if problems:
@@ -330,6 +333,17 @@ def _misread(written: object, read: object, path: str) -> Iterator[str]:
         read, str
     ):
         yield f"{path}: found {written!r}; expected {'true or false' if isinstance(read, bool) else 'a number'}"
+
+
+def _taken_for(kind: type[BaseModel], data: Mapping[str, Any], told: Collection[tuple[str, ...]]) -> Iterator[str]:
+    """The same of a file that cannot be read for other reasons, which are told."""
+    try:
+        kind.model_validate_json(json.dumps(_boundless(data)), strict=True)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            place, found = tuple(map(str, detail["loc"])), detail["input"]
+            if detail["type"] in _NUMBERS and isinstance(found, bool | str) and place not in told:
+                yield f"{'.'.join(place)}: found {found!r}; expected a number"
 
 
 def schemas(**others: type[BaseModel]) -> dict[str, Any]:

@@ -142,12 +142,15 @@ class Scenario(Section):
         """
         if "models" in document.data:
             raise BadInput(f"{document.place(('models',))}: models: found several models; expected one: {SEVERAL}")
-        document = agreed(classes_spelled_out(spelled_out(document)))
+        document, problems = spelled_out(document)
         try:
+            document = agreed(classes_spelled_out(document))
             found = cls.model_validate(document.data)
         except ValidationError as error:
-            raise BadInput(*findings(error, document, cls)) from None
-        if problems := [*found._impossible_worlds(document)]:
+            raise BadInput(*problems, *findings(error, document, cls)) from None
+        except BadInput as wrong:
+            raise BadInput(*problems, *wrong.problems) from None
+        if problems := (*problems, *found._impossible_worlds(document)):
             raise BadInput(*problems)
         return found
 

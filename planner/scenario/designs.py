@@ -61,20 +61,26 @@ DESIGNS = (
 """The designs of Splitwise (Patel et al., ISCA'24)."""
 
 
-def spelled_out(document: Document) -> Document:
+def spelled_out(document: Document) -> tuple[Document, tuple[str, ...]]:
     """The scenario with the keys that its design stands for in the design's place.
 
     A design that was typed on the command line replaces those keys of the file. Beside keys written in the same place,
     and below keys that were typed, it would contradict them.
 
-    Raises:
-        BadInput: there is no such design, or it contradicts a key beside it.
+    Returns:
+        The scenario, and what is wrong: there is no such design, or it contradicts a key beside it. What else is wrong
+        can still be told of the scenario.
     """
     catalog = document.data.get("catalog")
     if not isinstance(catalog, Mapping) or catalog.get("design") is None:
-        return document
+        return document, ()
     place = document.places.get(_KEY, document.place(_KEY))
-    made = _named(catalog["design"], place)
+    try:
+        made = _named(catalog["design"], place)
+    except BadInput as wrong:
+        if catalog.get("machines") is None:
+            document = document.completed(("catalog", "machines"), [H100], place)
+        return document.completed(_KEY, None, place), wrong.problems
     usual, *others = made.policies
     problems: list[str] = []
     for path, value, allowed in (
@@ -92,9 +98,7 @@ def spelled_out(document: Document) -> Document:
                 f"{spell(_KEY)} {made.name.lower()} stands for it"
             )
         document = document.completed(path, value, place)
-    if problems:
-        raise BadInput(*problems)
-    return document.completed(_KEY, None, place)
+    return document.completed(_KEY, None, place), tuple(problems)
 
 
 def _named(word: object, place: str) -> Design:

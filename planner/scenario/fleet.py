@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeGuard
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationError
 
 from hw_catalog.strict_files import spell
 from planner.errors import BadInput, nearest
 from planner.scenario import Scenario, document_of
 from planner.scenario.availability_section import Availability, AvailabilitySection, number_too
 from planner.scenario.energy import EnergySection
+from planner.scenario.findings import findings
 from planner.scenario.model_section import Model
 from planner.scenario.numbers import Version, Word
 from planner.scenario.objectives import Budgets, Objective
@@ -103,7 +104,7 @@ class Fleet(Section):
         Raises:
             BadInput: with every problem that was found in any model, each naming line or key.
         """
-        problems = [*_misplaced(document)]
+        problems = [*_misplaced(document), *_unnamed(document)]
         entries = document.data.get("models")
         if not isinstance(entries, list | tuple) or not entries or not all(isinstance(e, Mapping) for e in entries):
             words = "a list of models, each with name, model, workload and slo"
@@ -136,7 +137,7 @@ class Fleet(Section):
             FleetModel(name=s.name, failures=s.validation.failures, **{key: getattr(s, key) for key in OWN})
             for s in found
         )
-        return cls(name=document.data.get("name", ""), models=models, **shared)
+        return cls(name=document.data["name"], models=models, **shared)
 
     def changed(self, overrides: Sequence[str], *, flag: str = "--set") -> Self:
         """The same question with ``dotted.key=value`` words applied, for example ``models.0.workload.rate_scale=2``.
@@ -172,6 +173,21 @@ def _name(entry: Mapping[str, Any], number: int) -> str:
     inner = model.get("name") if isinstance(model, Mapping) else model
     name = entry.get("name", inner)
     return name if _is_name(name) else f"models.{number}"
+
+
+class _Named(Section):
+    """What is said of several models before any of them is read."""
+
+    name: Word = Field(description="what you call it")
+
+
+def _unnamed(document: Document) -> tuple[str, ...]:
+    """What is wrong with the name of the whole."""
+    try:
+        _Named.model_validate({key: value for key, value in document.data.items() if key == "name"})
+    except ValidationError as error:
+        return findings(error, document, _Named)
+    return ()
 
 
 def _is_name(name: object) -> TypeGuard[str]:

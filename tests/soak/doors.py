@@ -5,9 +5,11 @@ import json
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -60,9 +62,25 @@ def of_sealed(data: bytes, draw: random.Random) -> bytes:
 def of_yaml(data: bytes, draw: random.Random) -> bytes:
     """A YAML document spoilt, most of the time by its structure."""
     if draw.random() < 0.6:
-        spoilt = structural(yaml.safe_load(data), draw)
-        return yaml.safe_dump(spoilt, sort_keys=False, allow_unicode=True).encode("utf-8", "surrogatepass")
+        return yaml_bytes(structural(_yaml(data), draw))
     return textual(data, draw)
+
+
+@cache
+def _yaml(data: bytes) -> Any:
+    """A right document, read once; changed copies are made of it."""
+    return yaml.safe_load(data)
+
+
+def yaml_bytes(document: object) -> bytes:
+    """A document as YAML, by the fast writer where it can."""
+    try:
+        return yaml.dump(document, Dumper=_FAST, sort_keys=False, allow_unicode=True).encode()
+    except (UnicodeError, yaml.YAMLError):
+        return yaml.safe_dump(document, sort_keys=False, allow_unicode=True).encode("utf-8", "surrogatepass")
+
+
+_FAST = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 def of_lines(data: bytes, draw: random.Random) -> bytes:

@@ -37,16 +37,17 @@ def files() -> dict[str, int]:
 class _Counter:
     """A plugin of pytest that runs every law again and again for its time, on other seeds, and counts the cases."""
 
-    def __init__(self, *, law_s: float, cases: int, seed: int, slow: bool) -> None:
-        """So much time and so many cases for each law at most; slow laws only where they are asked for."""
-        self.law_s, self.cases, self.seed, self.slow = law_s, cases, seed, slow
+    def __init__(self, *, seconds: float, cases: int, seed: int, slow: bool) -> None:
+        """So much time for all laws, and so many cases of each at most; slow laws only where they are asked for."""
+        self.end_s, self.cases, self.seed, self.slow = time.monotonic() + seconds, cases, seed, slow
         self.tallies: dict[str, Tally] = {}
-        self._law = ""
+        self._law, self._left = "", 0
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Keep laws, each with a counter inside."""
         kept = [item for item in items if hasattr(getattr(item, "obj", None), "hypothesis")]
         items[:] = [item for item in kept if self.slow or not item.get_closest_marker("slow")]
+        self._left = len(items)
         for test in {item.obj for item in items}:  # type: ignore[attr-defined]  parameters share a function
             test.hypothesis.inner_test = self._counted(test.hypothesis.inner_test)
 
@@ -56,7 +57,9 @@ class _Counter:
         self._law, law = pyfuncitem.nodeid, pyfuncitem.obj
         tally = self.tallies[self._law] = Tally()
         given = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
-        start_s, few, seed = time.monotonic(), FEW, self.seed
+        start_s, seed = time.monotonic(), self.seed
+        law_s, self._left = (self.end_s - start_s) / self._left, self._left - 1
+        few = FEW if law_s > 0 else 0
         while few and tally.ends.total() < self.cases:
             law._hypothesis_internal_use_settings = settings(
                 law._hypothesis_internal_use_settings, max_examples=few, derandomize=False, database=None,
@@ -66,7 +69,7 @@ class _Counter:
             law(**given)
             took_s = time.monotonic() - start_s
             each_s = took_s / max(1, tally.ends.total())
-            few, seed = min(10 * few, self.cases - tally.ends.total(), int((self.law_s - took_s) / each_s)), seed + 1
+            few, seed = min(10 * few, self.cases - tally.ends.total(), int((law_s - took_s) / each_s)), seed + 1
             few = max(0, few)
         return True
 
@@ -91,9 +94,12 @@ class _Counter:
         return counted
 
 
-def tried(file: str, *, law_s: float, cases: int, seed: int, slow: bool = False) -> dict[str, Tally]:
-    """Every law of a file, its cases drawn from a seed: law -> what became of it."""
-    counter = _Counter(law_s=law_s, cases=cases, seed=seed, slow=slow)
+def tried(file: str, *, seconds: float, cases: int, seed: int, slow: bool = False) -> dict[str, Tally]:
+    """Every law of a file, its cases drawn from a seed: law -> what became of it.
+
+    Loading the file counts; each law has an equal share of the time that is left, and none is started after it.
+    """
+    counter = _Counter(seconds=seconds, cases=cases, seed=seed, slow=slow)
     words = [str(ROOT / file), "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-o", "addopts=", f"--rootdir={ROOT}"]
     words += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # loaded by the piece before
     with _silent() as said:

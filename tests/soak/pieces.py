@@ -1,21 +1,29 @@
 """The work of a soak in pieces, each for one worker."""
 
+import contextlib
+import math
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
-from tests.soak import laws, programs, senses, soak
+from hw_catalog import load
+from tests.soak import laws, programs, readers, senses, soak
 from tests.soak.doors import Door
 from tests.soak.subjects import subjects
 from tests.soak.tally import Tally
 
-KINDS = {"doors": 0.35, "senses": 0.15, "laws": 0.3, "engines": 0.1, "solvers": 0.1}
+KINDS = {"doors": 0.2, "readers": 0.3, "senses": 0.2, "laws": 0.2, "engines": 0.05, "solvers": 0.05}
 """What is tried -> its share of the time."""
 
 PIECE_S = 60.0
 """Longest piece of work, so that all workers end together."""
 
-LEAST_S = 4.0
+LEAST_S = 5.0
 """Least time for the laws of a file: loading it takes as long."""
+
+IN_TURNS = ("readers", "senses", "solvers")
+"""Kinds whose pieces each try everything in turn."""
 
 SEEDS = 1_000_000
 """Seeds from one piece of the same work to the next."""
@@ -27,9 +35,10 @@ class Piece:
 
     Attributes:
         kind: one of ``KINDS``.
-        name: of the door or the file of laws.
+        name: of the door or the file of laws; all of them where they are tried in turns.
         first: seed of the first case.
-        seconds: it may take.
+        seconds: it may take, with all that it loads.
+        until_s: time of the clock when the soak ends, whatever is left.
         most: cases of each door, law or solver.
         slow: with the laws that are marked slow.
     """
@@ -38,46 +47,63 @@ class Piece:
     name: str
     first: int
     seconds: float
+    until_s: float
     most: int
     slow: bool = False
 
 
 def done(piece: Piece, doors: dict[str, Door], plan: bytes) -> tuple[str, dict[str, Tally]]:
     """A piece of work: its kind, and what became of the cases of each door, law or solver."""
+    seconds = min(piece.seconds, piece.until_s - time.time())
+    if seconds <= 0:
+        return piece.kind, {}
+    with catalog_once():
+        return piece.kind, _tried(piece, seconds, doors, plan)
+
+
+@contextlib.contextmanager
+def catalog_once() -> Iterator[None]:
+    """The built-in catalog is read once: the files that are tried lie beside it."""
+    plain, load._builtin = load._builtin, cache(load._builtin)
+    try:
+        yield
+    finally:
+        load._builtin = plain
+
+
+def _tried(piece: Piece, seconds: float, doors: dict[str, Door], plan: bytes) -> dict[str, Tally]:
+    """What became of the cases of a piece."""
     if piece.kind == "doors":
-        found = {piece.name: soak.tried(doors[piece.name], plan, piece.first, piece.seconds, piece.most)}
-    elif piece.kind == "senses":
-        subject = next(each for each in subjects() if each.name == piece.name)
-        found = {piece.name: senses.tried(subject, piece.first, piece.seconds, piece.most)}
-    elif piece.kind == "solvers":
-        found = programs.tried(piece.first, piece.seconds, piece.most)
-    else:
-        law_s = piece.seconds / max(1, laws.files()[piece.name])
-        found = laws.tried(piece.name, law_s=law_s, cases=piece.most, seed=piece.first, slow=piece.slow)
-    return piece.kind, found
+        return {piece.name: soak.tried(doors[piece.name], plan, piece.first, seconds, piece.most)}
+    if piece.kind == "readers":
+        return readers.tried(readers.readers(doors, plan), piece.first, seconds, piece.most)
+    if piece.kind == "senses":
+        return senses.tried(list(subjects(plan)), piece.first, seconds, piece.most)
+    if piece.kind == "solvers":
+        return programs.tried(piece.first, seconds, piece.most)
+    return laws.tried(piece.name, seconds=seconds, cases=piece.most, seed=piece.first, slow=piece.slow)
 
 
-def pieces(names: list[str], *, first: int, seconds: float, most: int, kinds: set[str]) -> Iterator[Piece]:
-    """The work of so many seconds of one worker, shared out among kinds."""
+def pieces(
+    names: list[str], *, first: int, seconds: float, most: int, kinds: set[str], until_s: float = math.inf
+) -> Iterator[Piece]:
+    """The work of so many seconds of one worker, shared out among kinds; none of it goes on after a time."""
     whole = sum(KINDS[kind] for kind in kinds)
     for kind in sorted(kinds):
         share_s = seconds * KINDS[kind] / whole
         for name, part_s in _shared(kind, names, first, share_s):
-            count = max(1, round(part_s / PIECE_S)) if kind in ("doors", "senses", "solvers") else 1
+            count = max(1, round(part_s / PIECE_S)) if kind in ("doors", *IN_TURNS) else 1
             for k in range(count):
                 yield Piece(
-                    kind=kind, name=name, first=first + k * SEEDS, seconds=part_s / count, most=-(-most // count),
-                    slow=share_s >= 1800,
+                    kind=kind, name=name, first=first + k * SEEDS, seconds=part_s / count, until_s=until_s,
+                    most=-(-most // count), slow=share_s >= 1800,
                 )  # fmt: skip
 
 
 def _shared(kind: str, names: list[str], first: int, share_s: float) -> Iterator[tuple[str, float]]:
     if kind == "doors":
         yield from ((name, share_s / len(names)) for name in names)
-    elif kind == "senses":
-        every = [each.name for each in subjects()]
-        yield from ((name, share_s / len(every)) for name in every)
-    elif kind == "solvers":
+    elif kind in IN_TURNS:
         yield "all", share_s
     elif kind == "engines":
         yield from ((name, share_s / len(laws.ENGINES)) for name in laws.ENGINES)

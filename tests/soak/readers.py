@@ -1,25 +1,27 @@
-"""``python -m tests.soak.readers --seconds N``: readers tried directly, thousands of cases a minute; last line JSON.
+"""Readers tried directly, without the command around them: thousands of cases of every door in a few minutes.
 
-Right input is every valid file there is: the examples, golden plans, the built-in catalog and its profiles, small
-traces of each kind, cards of models. A case is one of them, spoilt. A reader refuses it in words or takes it; any other
-error, more than 5 CPU-seconds, or 500 MiB more than before, is a failure. A plan that is taken is read back the same.
+Right input is every valid file there is: the examples, plans, entries of the built-in catalog, profiles, small traces
+of each kind, cards of models. A case is one of them, spoilt. A reader refuses it in words or takes it; any other
+error, more than 5 CPU-seconds, or 500 MiB more than before, is a failure. The built-in catalog is read once.
 """
 
-import argparse
-import json
 import random
 import resource
-import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
+from functools import cache, partial
 from pathlib import Path
 
+from hw_catalog.engines import load_own_engines
 from hw_catalog.errors import CatalogError
 from hw_catalog.load import load_catalog
+from hw_catalog.profile_files import load_profiles
+from planner.accuracy.names import Known
+from planner.accuracy.runs import Setup, read_runs
+from planner.compare.journal import Journal
 from planner.errors import BadInput
 from planner.files.fleet_file import read_fleet_file
 from planner.files.plan_file import read_plan
@@ -27,17 +29,19 @@ from planner.scenario import Scenario, document_of
 from planner.scenario.fleet import Fleet
 from planner.schedules.files import read_schedule
 from tests.planner.small import small
-from tests.soak import doors
-from tests.soak.doors import of_csv, of_json, of_lines, of_sealed, of_setting, of_yaml
-from tests.soak.tally import Failure, Tally
+from tests.soak import soak
+from tests.soak.doors import Door, Spoil, write_right
+from tests.soak.subjects import parts, yaml_text
+from tests.soak.tally import Failure, Tally, patience
 from workloads.errors import WorkloadError
-from workloads.models import load_model
+from workloads.models import known_models, load_model
 from workloads.readers import read_trace
 
 ROOT = Path(__file__).parents[2]
 SLOW_S = 5.0
 LARGE_MIB = 500.0
-SMALL = small()
+TURN = 20
+"""Cases of a reader before it is the turn of the next."""
 REFUSALS = (BadInput, CatalogError, WorkloadError)
 
 
@@ -46,7 +50,7 @@ class Reader:
     """One kind of file, right ones of it, and what reads it.
 
     Attributes:
-        name: of it.
+        name: of the door.
         file: name that its files have.
         right: of which each case is one, spoilt.
         spoil: how.
@@ -56,27 +60,46 @@ class Reader:
     name: str
     file: str
     right: tuple[bytes, ...]
-    spoil: doors.Spoil
+    spoil: Spoil
     read: Callable[[Path], object]
 
 
-def readers() -> Iterator[Reader]:
-    """Every one."""
-    examples = tuple(path.read_bytes() for path in sorted((ROOT / "planner/examples").glob("*.yaml")))
-    data = resources.files("hw_catalog") / "data"
-    cards = {door.name: door.right for door in (*doors.simple_doors(), *doors.catalog_doors())}
-    golden = ((ROOT / "tests/golden/plan.json").read_bytes(),)
-    yield Reader(name="scenario", file="s.yaml", right=examples, spoil=of_yaml, read=_question)
-    yield Reader(name="set", file="set.txt", right=(cards["set"],), spoil=of_setting, read=_changed)
-    yield Reader(name="plan", file="p.json", right=golden, spoil=of_sealed, read=_plan)
-    yield Reader(name="config", file="config.json", right=(cards["config"],), spoil=of_json, read=_card)
-    for part in ("gpus", "links", "power", "engines", "machines"):
-        mine = (cards["catalog-machines"],) if part == "machines" else ((data / f"{part}.yaml").read_bytes(),)
-        yield Reader(name=f"catalog-{part}", file=f"own/{part}.yaml", right=mine, spoil=of_yaml, read=_catalog)
-    for name, spoil in (("mooncake", of_lines), ("vidur", of_csv), ("azure", of_csv)):
-        suffix = "jsonl" if name == "mooncake" else "csv"
-        right = (cards[f"trace-{name}"],)
-        yield Reader(name=f"trace-{name}", file=f"t.{suffix}", right=right, spoil=spoil, read=read_trace)
+def readers(doors: Mapping[str, Door], plan: bytes) -> tuple[Reader, ...]:
+    """One of every door; words of a command line are tried with their command.
+
+    Args:
+        doors: by name.
+        plan: lies beside what is tried.
+    """
+    return tuple(_reader(door, plan) for door in doors.values())
+
+
+def _reader(door: Door, plan: bytes) -> Reader:
+    """What reads the input of a door, and more right examples of it than the door has."""
+    right, spoil, read = (door.right,), door.spoil, _BY_NAME.get(door.name)
+    file = door.file
+    kind, _, part = door.name.partition("-")
+    if door.name == "scenario":
+        right = _examples()
+    elif kind == "catalog":
+        file = f"own/{part}.yaml"
+        if part in ("gpus", "links", "power"):
+            right = tuple(yaml_text(each).encode() for each in parts(part))
+        read = _engines if part == "engines" else _catalog
+    elif kind == "profile":
+        file = f"own/{door.file}"
+    elif kind == "trace":
+        read = read_trace
+    elif kind in ("measured", "results", "calibrate"):
+        read = _measured
+    if read is None:
+        read = partial(_command, door, plan)
+    return Reader(name=door.name, file=file, right=right, spoil=spoil, read=read)
+
+
+@cache
+def _examples() -> tuple[bytes, ...]:
+    return tuple(path.read_bytes() for path in sorted((ROOT / "planner/examples").glob("*.yaml")))
 
 
 def _question(path: Path) -> object:
@@ -85,8 +108,13 @@ def _question(path: Path) -> object:
     return (Fleet if isinstance(data, dict) and "models" in data else Scenario).parse(document)
 
 
+@cache
+def _small() -> Scenario:
+    return small()
+
+
 def _changed(path: Path) -> object:
-    return SMALL.changed([path.read_bytes().decode("utf-8", "replace")])
+    return _small().changed([path.read_bytes().decode("utf-8", "replace")])
 
 
 def _plan(path: Path) -> object:
@@ -104,22 +132,74 @@ def _catalog(path: Path) -> object:
     return load_catalog(path.parent)
 
 
-def tried(reader: Reader, first: int, seconds: float) -> Tally:
-    """Cases of a reader from a seed on, until the time is over."""
-    tally, end_s = Tally(), time.monotonic() + seconds
-    seed = first
+def _engines(path: Path) -> object:
+    return load_own_engines(path.parent)
+
+
+def _profiles(path: Path) -> object:
+    return load_profiles(path.parents[3], gpu="h100-sxm", model="llama-3.1-8b")
+
+
+@cache
+def _known() -> Known:
+    return Known(models=known_models(), gpus=load_catalog(None).gpus)
+
+
+def _measured(path: Path) -> object:
+    return read_runs(path, _known(), Setup(gpu="h100", tp=1, dtype="bf16", engine="vllm"), option="--data")
+
+
+def _journal(path: Path) -> object:
+    with Journal(path) as journal:
+        return journal.elapsed_s
+
+
+_BY_NAME: Mapping[str, Callable[[Path], object]] = {
+    "scenario": _question, "stdin": _question, "set": _changed, "config": _card, "profile": _profiles,
+    "plan": _plan, "schedule": _plan, "journal": _journal,
+}  # fmt: skip
+
+
+def _command(door: Door, plan: bytes, path: Path) -> object:
+    """A case with the first command of its door.
+
+    Raises:
+        BadInput: the command refused it.
+        AssertionError: the command ended as none may.
+    """
+    write_right(path.parent, plan)
+    code, what = soak.ended(door, path.read_bytes(), door.commands[0], path.parent)
+    if what:
+        raise AssertionError(what)
+    if code:
+        raise BadInput(f"exit {code}")
+    return code
+
+
+def tried(every: Sequence[Reader], first: int, seconds: float, most: int) -> dict[str, Tally]:
+    """Cases of every reader in turn, from a seed on, until the time is over: name -> what became of them."""
+    tallies, end_s = {reader.name: Tally() for reader in every}, time.monotonic() + seconds
     with tempfile.TemporaryDirectory() as name:
-        path = Path(name) / reader.file
-        path.parent.mkdir(exist_ok=True)
-        while time.monotonic() < end_s:
-            draw = random.Random(seed)
-            path.write_bytes(reader.spoil(draw.choice(reader.right), draw))
-            what = _once(reader, path, tally)
-            if what:
-                shown = path.read_bytes()[:2000].decode("utf-8", "replace")
-                tally.failures.append(Failure(of=reader.name, seed=seed, command="", what=what, data=shown))
-            seed += 1
-    return tally
+        for start in range(first, first + most, TURN):
+            for place, reader in enumerate(every):
+                for seed in range(start, min(start + TURN, first + most)):
+                    if time.monotonic() > end_s:
+                        return tallies
+                    _case(reader, Path(name) / str(place), seed, tallies[reader.name])
+    return tallies
+
+
+def _case(reader: Reader, folder: Path, seed: int, tally: Tally) -> None:
+    """One case: spoil, write, read, judge."""
+    draw = random.Random(seed)
+    path = folder / reader.file
+    path.parent.mkdir(exist_ok=True, parents=True)
+    path.write_bytes(reader.spoil(draw.choice(reader.right), draw))
+    with patience():
+        what = _once(reader, path, tally)
+    if what:
+        shown = path.read_bytes()[:2000].decode("utf-8", "replace")
+        tally.failures.append(Failure(of=reader.name, seed=seed, command="its reader", what=what, data=shown))
 
 
 def _once(reader: Reader, path: Path, tally: Tally) -> str:
@@ -132,11 +212,11 @@ def _once(reader: Reader, path: Path, tally: Tally) -> str:
         end = "refused"
         if not str(error).strip():
             return "refused without a word"
-    except Exception:
+    except Exception:  # whatever it is, it is the finding
         tally.ends["bug"] += 1
         return traceback.format_exc()[-1500:]
     tally.ends[end] += 1
-    if (took_s := time.process_time() - start_s) > SLOW_S:
+    if (took_s := time.process_time() - start_s) > SLOW_S and not isinstance(reader.read, partial):
         return f"{end} after {took_s:.1f} CPU-s"
     if (more := _peak_mib() - before_mib) > LARGE_MIB:
         return f"{end} with {more:.0f} MiB"
@@ -145,25 +225,3 @@ def _once(reader: Reader, path: Path, tally: Tally) -> str:
 
 def _peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def main() -> int:
-    """Try each for its share of the time; the last line is JSON."""
-    asked = argparse.ArgumentParser(prog="python -m tests.soak.readers")
-    asked.add_argument("--seconds", type=float, default=60)
-    asked.add_argument("--first", type=int, default=int(time.time()))
-    given = asked.parse_args()
-    every = list(readers())
-    found = {each.name: tried(each, given.first, given.seconds / len(every)) for each in every}
-    for name, tally in found.items():
-        for each in tally.failures[:5]:
-            sys.stderr.write(f"{name} seed {each.seed}: {each.what}\n{each.data[:400]}\n\n")
-    failures = sum(len(tally.failures) for tally in found.values())
-    cases = sum(tally.ends.total() for tally in found.values())
-    last = {"first_seed": given.first, "cases": cases, "failures": failures}
-    sys.stdout.write(json.dumps({**last, "readers": {n: t.counts() for n, t in found.items()}}) + "\n")
-    return 1 if failures else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -71,13 +71,18 @@ def table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def doors(found: Mapping[str, Any]) -> str:
-    """Doors, with how their cases ended."""
-    rows = [(name, of["cases"], of["ends"].get("2", 0), of["failures"]) for name, of in found.items()]
-    total = ("all", *(sum(row[k] for row in rows) for k in range(1, 4)))
+def doors(found: Mapping[str, Any], readers: Mapping[str, Any]) -> str:
+    """Doors, with how their cases ended: with a command around the reader, and without."""
+    rows = [
+        (name, of["cases"], directly["cases"], of["ends"].get("2", 0) + directly["ends"].get("refused", 0),
+         of["failures"] + directly["failures"])
+        for name, of in found.items() for directly in [readers[name]]
+    ]  # fmt: skip
+    total = ("all", *(sum(row[k] for row in rows) for k in range(1, 5)))
     return (
         "## Doors\n\nWrong files and words: bytes, words, structure. A failure is a bug, a hang, text where it is "
-        "refused, or JSON that is none.\n\n" + table(("door", "cases", "refused", "failures"), [*rows, total])
+        "refused, or JSON that is none.\n\n"
+        + table(("door", "by command", "by reader", "refused", "failures"), [*rows, total])
     )
 
 
@@ -150,7 +155,12 @@ def main() -> int:
     injected = said("-m", "tests.soak.faults", "--rounds", str(given.rounds))
     dask = said("benchmarks/cluster.py", "--points", str(given.points))
     head = HEAD.format(seconds=soak["seconds"], seed=soak["first_seed"], fault_seed=injected["first_seed"])
-    tried = doors(soak["doors"]), senses(soak["senses"]), laws(soak["laws"], soak["engines"]), solvers(soak["solvers"])
+    tried = (
+        doors(soak["doors"], soak["readers"]),
+        senses(soak["senses"]),
+        laws(soak["laws"], soak["engines"]),
+        solvers(soak["solvers"]),
+    )
     parts = head, failed(every, soak["failures"]), *tried, faults(injected), cluster(dask), AUDIT
     PAGE.write_text("\n".join(filter(None, parts)))
     last = {

@@ -10,8 +10,9 @@ import random
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from hw_catalog.errors import CatalogError
 from planner.errors import BadInput
 from tests.soak.meaning import NO_NUMBER
 from tests.soak.mutate import paths
-from tests.soak.tally import Failure, Tally
+from tests.soak.tally import Failure, Tally, patience
 from workloads.errors import WorkloadError
 
 REFUSALS = (BadInput, CatalogError, WorkloadError)
@@ -33,7 +34,12 @@ NO_MAPPING: tuple[Any, ...] = (True, 5, "x", [1])
 SLOW_S = 5.0
 KEY = "no_such_key"
 
+TURN = 10
+"""Cases of a subject before it is the turn of the next."""
+
 Place = tuple[str | int, ...]
+Wrong = tuple[Any, list[tuple[Place, object]]]
+"""A document, and what in it means nothing, each with its place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +57,8 @@ class Subject:
         rows: what stands before the number of a row where a document is a list of them; problems then name the row.
         first_row: number of the first.
         values: of no meaning, for every place; empty: by what stands there.
+        places: where they may stand; not given: anywhere.
+        draw: makes a wrong document; not given: one to three values of a right one are replaced.
     """
 
     name: str
@@ -63,13 +71,18 @@ class Subject:
     rows: str = ""
     first_row: int = 0
     values: tuple[Any, ...] = ()
+    places: Callable[[object], bool] = lambda _: True
+    draw: Callable[[random.Random], Wrong] | None = None
 
 
-def wrong(subject: Subject, draw: random.Random) -> tuple[Any, list[tuple[Place, object]]]:
+def wrong(subject: Subject, draw: random.Random) -> Wrong:
     """A right document with one to three values, each inside another entry, of no meaning; where they are."""
     made = copy.deepcopy(draw.choice(subject.right))
     apart = 1 if subject.rows else 2
-    places = [path for path in paths(made) if len(path) > bool(subject.rows) and _word(path) not in subject.silent]
+    places = [
+        path for path in paths(made)
+        if len(path) > bool(subject.rows) and _word(path) not in subject.silent and subject.places(_at(made, path))
+    ]  # fmt: skip
     draw.shuffle(places)
     most = draw.choice((1, 1, 2, 3))
     chosen: list[Place] = []
@@ -125,6 +138,13 @@ def _told(subject: Subject, place: Place, text: str) -> bool:
     return any(word in text for word in words[-2:])
 
 
+def _at(document: Any, path: Place) -> object:
+    for key in path:
+        document = document[key]
+    found: object = document
+    return found
+
+
 def _word(path: Place) -> str:
     return next((part for part in reversed(path) if isinstance(part, str)), "")
 
@@ -133,28 +153,35 @@ def once(subject: Subject, folder: Path, seed: int) -> tuple[str, str]:
     """One case of a subject: what is wrong with its answer, and the file."""
     path = folder / subject.file
     path.parent.mkdir(parents=True, exist_ok=True)
-    document, changes = wrong(subject, random.Random(seed))
+    document, changes = (subject.draw or partial(wrong, subject))(random.Random(seed))
     text = subject.text(document)
     path.write_text(text, encoding="utf-8")
     return judged(subject, path, changes), text
 
 
-def tried(subject: Subject, first: int, seconds: float, most: int) -> Tally:
-    """Cases of a subject from a seed on, until the time is over."""
-    tally, end_s = Tally(), time.monotonic() + seconds
+def tried(every: Sequence[Subject], first: int, seconds: float, most: int) -> dict[str, Tally]:
+    """Cases of every subject in turn, from a seed on, until the time is over: name -> what became of them."""
+    tallies, end_s = {subject.name: Tally() for subject in every}, time.monotonic() + seconds
     with tempfile.TemporaryDirectory() as name:
-        for seed in range(first, first + most):
-            if time.monotonic() > end_s:
-                break
-            start_s, text = time.process_time(), ""
-            try:
-                what, text = once(subject, Path(name), seed)
-            except Exception:  # whatever it is, it is the finding
-                what = traceback.format_exc()[-1500:]
-            took_s = time.process_time() - start_s
-            what = what or (f"{took_s:.1f} CPU-s" if took_s > SLOW_S else "")
-            tally.ends["refused, each told" if not what else "wrong"] += 1
-            if what:
-                shown = text[:4000]
-                tally.failures.append(Failure(of=subject.name, seed=seed, command="", what=what, data=shown))
-    return tally
+        for start in range(first, first + most, TURN):
+            for place, subject in enumerate(every):
+                for seed in range(start, min(start + TURN, first + most)):
+                    if time.monotonic() > end_s:
+                        return tallies
+                    with patience():
+                        _case(subject, Path(name) / str(place), seed, tallies[subject.name])
+    return tallies
+
+
+def _case(subject: Subject, folder: Path, seed: int, tally: Tally) -> None:
+    """One case: make, write, read, judge."""
+    start_s, text = time.process_time(), ""
+    try:
+        what, text = once(subject, folder, seed)
+    except Exception:  # whatever it is, it is the finding
+        what = traceback.format_exc()[-1500:]
+    took_s = time.process_time() - start_s
+    what = what or (f"{took_s:.1f} CPU-s" if took_s > SLOW_S else "")
+    tally.ends["refused, each told" if not what else "wrong"] += 1
+    if what:
+        tally.failures.append(Failure(of=subject.name, seed=seed, command="its reader", what=what, data=text[:4000]))

@@ -82,13 +82,20 @@ def attempt(door: Door, seed: int, folder: Path, tally: Tally) -> None:
     """One case of a door: spoil, write, run, judge."""
     draw = random.Random(seed)
     data = door.spoil(door.right, draw)
-    words, more = _written(door, data, draw.choice(door.commands), folder / door.name)
-    with _as_stdin(folder / door.name / door.file if door.file == "stdin" else None):
-        code, out, err = run(words, *more)
+    command = draw.choice(door.commands)
+    code, what = ended(door, data, command, folder / door.name)
     tally.ends[code] += 1
-    if what := _wrong(code, out, err, json_asked="--json" in words):
+    if what:
         shown = data[:4000].decode("utf-8", "replace")
-        tally.failures.append(Failure(of=door.name, seed=seed, command=words, what=what, data=shown))
+        tally.failures.append(Failure(of=door.name, seed=seed, command=command, what=what, data=shown))
+
+
+def ended(door: Door, data: bytes, command: str, folder: Path) -> tuple[int, str]:
+    """A command of a door on some input: its exit code, and what is wrong with how it ended; empty: nothing."""
+    words, more = _written(door, data, command, folder)
+    with _as_stdin(folder / door.file if door.file == "stdin" else None):
+        code, out, err = run(words, *more)
+    return code, _wrong(code, out, err, json_asked="--json" in words)
 
 
 @contextlib.contextmanager

@@ -4,12 +4,10 @@ import csv
 import io
 import json
 from collections.abc import Iterator
-from functools import partial
+from functools import cache, partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from hw_catalog.engines import load_own_engines
 from hw_catalog.load import load_catalog
@@ -18,9 +16,11 @@ from planner.accuracy.measured import Exclusion
 from planner.accuracy.names import Known
 from planner.accuracy.tables import read_table
 from planner.errors import BadInput
+from planner.files.plan_file import read_plan
 from tests.planner.measured_rows import APART, AT_ONCE, CLOSED_LOOP, OPEN_LOOP
-from tests.soak.doors import CARD
+from tests.soak.doors import CARD, yaml_bytes
 from tests.soak.senses import NO_CELL, NO_ITEM, Subject
+from tests.soak.walks import walks
 from workloads.models import known_models, load_model
 from workloads.readers import read_trace
 
@@ -36,12 +36,22 @@ _TEXTS = frozenset({
 """Columns of words, and those that may be left empty."""
 
 
-def subjects() -> Iterator[Subject]:
-    """Every one."""
-    yaml_text = partial(yaml.safe_dump, sort_keys=False, allow_unicode=True)
+def yaml_text(document: object) -> str:
+    """A document as YAML."""
+    return yaml_bytes(document).decode("utf-8", "surrogatepass")
+
+
+def subjects(plan: bytes = b"") -> Iterator[Subject]:
+    """Every one; a plan file too, where one is given."""
+    yield from walks()
+    if plan:
+        yield Subject(
+            name="plan", file="plan.json", right=(json.loads(plan),), text=json.dumps, values=("5", True), closed=False,
+            read=partial(read_plan, edited_too=True), places=_number,
+        )  # fmt: skip
     for part in ("gpus", "links", "machines", "power"):
         yield Subject(
-            name=f"catalog-{part}", file=f"own/{part}.yaml", right=_parts(part), text=yaml_text,
+            name=f"catalog-{part}", file=f"own/{part}.yaml", right=parts(part), text=yaml_text,
             read=lambda path: load_catalog(path.parent),
         )  # fmt: skip
     engines, _ = yaml_document((_DATA / "engines.yaml").read_text("utf-8"), "engines.yaml")
@@ -91,7 +101,8 @@ def _traces() -> Iterator[Subject]:
         )  # fmt: skip
 
 
-def _parts(part: str) -> tuple[Any, ...]:
+@cache
+def parts(part: str) -> tuple[Any, ...]:
     """The built-in entries of one kind, some to a document, each with the sources that it names."""
     whole, _ = yaml_document((_DATA / f"{part}.yaml").read_text("utf-8"), part)
     names = list(whole[part])
@@ -100,8 +111,15 @@ def _parts(part: str) -> tuple[Any, ...]:
         entries = {name: whole[part][name] for name in names[first : first + _ENTRIES]}
         used = json.dumps(entries)
         sources = {name: each for name, each in whole["sources"].items() if f'"{name}"' in used}
-        made.append({"sources": sources, part: entries})
+        made.append(_apart({"sources": sources, part: entries}))
     return tuple(made)
+
+
+def _apart(document: Any) -> Any:
+    """A copy in which nothing is shared: an alias of YAML would change with what it names."""
+    if isinstance(document, dict):
+        return {key: _apart(value) for key, value in document.items()}
+    return [_apart(value) for value in document] if isinstance(document, list) else document
 
 
 def _table(rows: list[dict[str, str]]) -> str:
@@ -118,14 +136,22 @@ def _lines(rows: list[object]) -> str:
     return "".join(json.dumps(row) + "\n" for row in rows)
 
 
+@cache
+def _known() -> Known:
+    return Known(models=known_models(), gpus=load_catalog(None).gpus)
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _measured(path: Path) -> object:
     """A table whose rows can all be compared.
 
     Raises:
         BadInput: one cannot, each with its reason.
     """
-    known = Known(models=known_models(), gpus=load_catalog(None).gpus)
-    rows = read_table(path, known)
+    rows = read_table(path, _known())
     left_out = [f"{each.row}: {each.reason}" for each in rows if isinstance(each, Exclusion)]
     if left_out:
         raise BadInput(*left_out)

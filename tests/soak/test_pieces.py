@@ -2,13 +2,14 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from solvers.allocation import Reason, Termination
 from tests.soak import laws, programs
-from tests.soak.pieces import KINDS, LEAST_S, PIECE_S, pieces
+from tests.soak.pieces import IN_TURNS, KINDS, LEAST_S, PIECE_S, done, pieces
 
 FALSE_LAW = """
 from hypothesis import given, strategies as st
@@ -28,11 +29,20 @@ def test_the_time_is_shared_out() -> None:
     shared = list(pieces(["scenario", "plan"], first=1, seconds=3600.0, most=100, kinds=set(KINDS)))
     for kind, share in KINDS.items():
         assert sum(each.seconds for each in shared if each.kind == kind) == pytest.approx(3600 * share)
-    assert max(each.seconds for each in shared if each.kind in ("doors", "solvers")) <= 1.5 * PIECE_S
+    assert max(each.seconds for each in shared if each.kind in ("doors", *IN_TURNS)) <= 1.5 * PIECE_S
     assert len({(each.kind, each.name, each.first) for each in shared}) == len(shared)
     short = [each for each in pieces([], first=1, seconds=30.0, most=9, kinds={"laws"}) if each.kind == "laws"]
     assert len(short) == int(30 / LEAST_S)
     assert {each.name for each in shared if each.kind == "laws"} | set(laws.ENGINES) == set(laws.files())
+
+
+def test_nothing_is_started_after_the_end() -> None:
+    """When the time of a soak is over, pieces that were not started try nothing, and laws of a loaded file neither."""
+    late = pieces([], first=1, seconds=30.0, most=9, kinds=set(KINDS) - {"doors"}, until_s=time.time() - 1)
+    assert [found for piece in late if (found := done(piece, {}, b"")[1])] == []
+    found = laws.tried("tests/laws/test_witness.py", seconds=0.0, cases=9, seed=1)
+    assert found
+    assert all(not tally.ends and not tally.failures for tally in found.values())
 
 
 def test_solvers_agree_in_any_units() -> None:
@@ -53,7 +63,7 @@ def test_a_law_that_does_not_hold_is_found(tmp_path: Path) -> None:
     (tmp_path / "test_false.py").write_text(FALSE_LAW)
     program = (
         f"from pathlib import Path; from tests.soak import laws; laws.ROOT = Path({str(tmp_path)!r});"
-        "found = laws.tried('test_false.py', law_s=5.0, cases=300, seed=5);"
+        "found = laws.tried('test_false.py', seconds=10.0, cases=300, seed=5);"
         "print({law.split('::')[1]: (tally.ends.total(), len(tally.failures)) for law, tally in found.items()})"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -11,10 +11,9 @@ from planner.scenario.fleet import Fleet, FleetModel
 from planner.scenario.reading import Document
 from tests.planner.small import TEXT, small
 from tests.soak.meaning import Path, changed, keys, senseless
+from tests.soak.walks import LATER
 
 ASKED = yaml.safe_load(TEXT)
-LATER = {("model", "engine"), ("model", "profile_set")}
-"""Names that are looked up when the question is read, not by the schema."""
 
 
 def _taken(kind: type[Scenario | Fleet], data: Any, path: Path, value: object) -> str:
@@ -60,3 +59,29 @@ def test_what_could_never_be_used_is_refused_at_once(setting: str, words: str) -
         small(setting)
     assert words in str(refused.value)
     assert setting.split("=")[0].split(".")[-1] in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["-0.5", "true", "[]", "null", '""'])
+def test_the_name_of_several_models_is_told_with_all_else(name: str) -> None:
+    """A name that is no word, or none at all, is refused beside whatever else is wrong, and is no bug."""
+    own = {key: ASKED[key] for key in ("model", "workload", "slo")}
+    data = {"name": yaml.safe_load(name), "catalog": ASKED["catalog"], "models": [own], "budgets": {"gpu": 1}}
+    for made in (data, {key: value for key, value in data.items() if key != "name"}):
+        with pytest.raises(BadInput) as refused:
+            Fleet.parse(Document(data=made, places={(): "small"}))
+        assert [any(key in text for text in refused.value.problems) for key in ("name: ", "budgets.gpu")] == [
+            True,
+            True,
+        ]
+
+
+def test_a_design_that_does_not_exist_is_told_with_all_else() -> None:
+    """No such design, or one that contradicts a key beside it, hides no other problem, and none is invented."""
+    for design in ("no-such", {"a": 1}, "splitwise:x", "baseline-a100"):
+        data = changed(changed(ASKED, ("catalog", "design"), design), ("slo", "ttft_p99_s"), -1)
+        with pytest.raises(BadInput) as refused:
+            Scenario.parse(Document(data=data, places={(): "small"}))
+        assert [any(key in text for text in refused.value.problems) for key in ("catalog.", "slo.ttft_p99_s")] == [
+            True, True,
+        ]  # fmt: skip
+        assert len(refused.value.problems) <= 3
