@@ -50,6 +50,7 @@ def account(
     good = [attained(o, slos) for o in observed]
     transfers = max(1, sum(led.transfers for led in ledgers))
     horizon = max(o.trace.duration_s for o in observed)
+    uses = tuple(pool_use(name, meters, bodies.get(name)) for name in meters[0])
     return Judgement(
         evidence=tuple(found),
         workload=workload,
@@ -66,12 +67,12 @@ def account(
         good_output_tokens_per_s=_good_tokens(observed, good, "output_tokens") / sum(spans),
         good_prompt_tokens_per_s=_good_tokens(observed, good, "prompt_tokens") / sum(spans),
         steady=True,
-        pools=tuple(pool_use(name, meters, bodies.get(name)) for name in meters[0]),
+        pools=uses,
         link_wait_mean_s=sum(led.link_wait_s for led in ledgers) / transfers,
         transfer_mean_s=sum(led.transfer_s for led in ledgers) / transfers,
         engine=runs[0].engine,
         latency_s=_latencies(observed),
-        power=drawn(meters, bodies),
+        power=uses[0].power if len(uses) == 1 else drawn(meters, bodies),  # one pool is all pools
     )
 
 
