@@ -1,5 +1,6 @@
 """The street side: results to stdout, everything else to stderr, and an exit code that says how it ended."""
 
+import errno
 import inspect
 import os
 import signal
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
     from planner.scenario.fleet import Fleet
 
 Progress = Callable[[str, float], None]
+
+_NO_NAMES = (errno.ENAMETOOLONG, errno.ELOOP)
+"""What no file can be called: a name that is too long, a link that leads to itself."""
+
+_SHOWN = 60
 
 Sets = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change one key, for example objective=power")
@@ -123,6 +129,9 @@ def verb(act: Callable[..., None]) -> Callable[..., None]:
         except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError):
             raise
         except Exception as error:
+            if isinstance(error, OSError) and error.errno in _NO_NAMES:
+                complain(f"{str(error.filename)[:_SHOWN]!r}: {error.strerror}; expected the name of a file")
+                raise typer.Exit(ExitCode.BAD_INPUT) from None
             if debug:
                 raise
             typer.echo(f"phasewise: bug: {type(error).__name__}: {error}; run with --debug for the traceback", err=True)

@@ -43,6 +43,13 @@ def _replace(target: Path, text: str) -> None:
 
 def unwritable(path: Path) -> str:
     """Why a file cannot be written; empty where it can."""
+    try:
+        return _unwritable(path)
+    except (OSError, RuntimeError) as error:  # a link that leads to itself, a name that is too long
+        return f"cannot be written: {getattr(error, 'strerror', None) or 'the link leads to itself'}"
+
+
+def _unwritable(path: Path) -> str:
     if path.is_dir():
         return "is a directory; expected the name of a file"
     if not path.parent.is_dir():

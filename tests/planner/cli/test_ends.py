@@ -60,3 +60,20 @@ def test_a_signal_says_where_to_go_on(number: signal.Signals) -> None:
             resumable(Path("kept.jsonl")):  # fmt: skip
         signal.raise_signal(number)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("words", [
+    ("accuracy", "--data"), ("catalog", "list", "gpus", "--directory"), ("show",), ("new", "--from"),
+    ("check", "RIGHT", "--report"), ("plan", "RIGHT", "--out"), ("check", "RIGHT", "--set"),
+], ids=" ".join)  # fmt: skip
+@pytest.mark.parametrize("name", ["x" * 300 + ".json", "loop.json"], ids=["long", "loop"])
+def test_what_no_file_can_be_called_is_refused(
+    words: tuple[str, ...], name: str, run: Callable[..., Result], tmp_path: Path
+) -> None:
+    """A name that is too long, or a link that leads to itself, is wrong input wherever a file is asked for: no bug."""
+    right = write_small(tmp_path)
+    (tmp_path / "loop.json").symlink_to(tmp_path / "loop.json")
+    last = f"catalog.directory={tmp_path / name}" if words[-1] == "--set" else tmp_path / name
+    done = run(*(right if word == "RIGHT" else word for word in words), last)
+    assert (done.exit_code, done.stdout) == (ExitCode.BAD_INPUT, "")
+    assert "problem" in done.stderr
