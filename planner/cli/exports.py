@@ -13,7 +13,7 @@ from planner.errors import BadInput
 
 if TYPE_CHECKING:
     from planner.files.plan_file import PlanFile
-    from planner.schedules.files import ScheduleFile
+    from planner.schedules.files import AnyScheduleFile
 
 
 class Stack(StrEnum):
@@ -54,7 +54,7 @@ def export(
 
     expect_writable(plan, out=out)
     if (over_time := open_schedule(plan)) is not None:
-        _put(_of_schedule(over_time, format, plan), out, quiet=quiet)
+        _put(_of_schedule(over_time, format, plan, model), out, quiet=quiet)
         return
     file = _plan_of(plan, model)
     if format is Stack.KEDA:
@@ -81,22 +81,31 @@ def _manifest(file: "PlanFile", wanted: Stack) -> str:
     return written[wanted](deployment(file.plan, file.scenario, model=served))
 
 
-def _of_schedule(file: "ScheduleFile", wanted: Stack, path: Path) -> str:
-    """A plan over time in one of the formats that hold one.
+def _of_schedule(file: "AnyScheduleFile", wanted: Stack, path: Path, model: str | None) -> str:
+    """A plan over time in one of the formats that hold one; of several models, of the one named or in CSV of all.
 
     Raises:
-        BadInput: the others hold one load.
+        BadInput: the others hold one load; or a model is named that is none of several, or none is for keda.
     """
     from planner.files.keda import scaled_objects
     from planner.files.workers import kubernetes_name
     from planner.schedules.files import schedule_csv
+    from planner.schedules.together import of_model
 
-    if wanted is Stack.CSV:
+    names, schedule, title = [each.name for each in file.timetable.models], file.schedule, file.scenario.name
+    if model is not None and model not in names:
+        known = f"one of {', '.join(names)}" if names else "none: it is the plan of one model"
+        raise BadInput(f"--model {model}: found no such model in {path}; expected {known}")
+    if wanted is Stack.CSV and model is None:
         return schedule_csv(file.schedule, file.timetable.provided_ratio)
     section = file.scenario.schedule
     if wanted is not Stack.KEDA or section is None:
         raise BadInput(f"--format {wanted}: {path} is a plan over time; expected csv or keda: the others hold one load")
-    return scaled_objects(kubernetes_name(file.scenario.name), file.schedule, start_s=section.start_s)
+    if names and model is None:
+        raise BadInput(f"--format keda: {path} is a plan over time of {', '.join(names)}; expected --model with one")
+    if model is not None:
+        schedule, title = of_model(schedule, model), f"{title}-{model}"
+    return scaled_objects(kubernetes_name(title), schedule, start_s=section.start_s)
 
 
 def _plan_of(plan: Path, model: str | None) -> "PlanFile":

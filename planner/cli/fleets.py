@@ -2,17 +2,20 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import typer
 
-from planner.cli.reports import expect_sections, report_page, show_page, tell_doubts, tell_uncounted
+from planner.cli.reports import expect_sections, report_page, show_page, tell_fleet_moved, tell_uncounted
 from planner.cli.terminal import ENDINGS, expect_neither, not_written, note, progress, write
 from planner.errors import BadInput, ExitCode, read_each
 
 if TYPE_CHECKING:  # slow to import, and needed only once there are several models
     from planner.files.fleet_file import FleetFile
+    from planner.planning.fleet_question import FleetInputs
+    from planner.results.check import CheckReport
     from planner.results.fleet import FleetPlan
     from planner.results.picture import Picture
     from planner.results.plan import CandidatePlan
@@ -93,11 +96,22 @@ def check_fleet(question: "Fleet", *, json: bool, report: Path | None) -> None:
     from planner.planning.fleet_serve import check_fleet as checked
     from planner.report.checks import check_page
 
-    found = checked(read_fleet(question))
+    read = read_fleet(question)
+    found = checked(read) if question.schedule is None else _checked_over_time(question, read)
     report_page(report, check_page, found, quiet=False)
     write(dumps(found)) if json else show_page(check_page(found))
     if found.unserved:  # what `plan` answers, without a solver
         raise typer.Exit(ExitCode.INFEASIBLE)
+
+
+def _checked_over_time(question: "Fleet", read: "FleetInputs") -> "CheckReport":
+    """The same of a question over time; refused where ``plan`` refuses it."""
+    from planner.planning.fleet_serve import check_fleet as checked
+    from planner.schedules.joint import joint_ways
+
+    joint_ways(question, read.models)
+    parts = {n: replace(i, scenario=i.scenario.model_copy(update={"schedule": None})) for n, i in read.models.items()}
+    return checked(replace(read, models=parts))
 
 
 def plan_fleet(
@@ -176,15 +190,12 @@ def simulate_fleet(
         raise BadInput(f"--epoch: {source} has the plans of several models; expected a plan over time")
     from planner.files.plan_file import dumps
     from planner.files.records import of_model, record_file
-    from planner.planning.fleet_question import digests_of, read_fleet
+    from planner.planning.fleet_question import read_fleet
     from planner.planning.fleet_serve import simulate_fleet as simulated
     from planner.report.fleets import fleet_simulation_page
     from planner.report.money import simulation_data
 
-    tell_doubts(source, file, quiet=quiet)
-    now = digests_of(read_fleet(file.scenario))
-    for what in (what for what in sorted(file.digests) if now.get(what, file.digests[what]) != file.digests[what]):
-        note(f"{source}: {what} has changed since these plans were made", quiet=quiet)
+    tell_fleet_moved(source, file, quiet=quiet)
     asked = file.scenario.changed(sets)
     candidates = {each.name: each.plan.candidate for each in file.fleet.models}
     if missing := [name for name in asked.parts() if name not in candidates]:

@@ -116,9 +116,9 @@ def check(
 
     if schema:
         from planner.files.fleet_file import FleetFile
-        from planner.schedules.files import ScheduleFile
+        from planner.schedules.files import FleetScheduleFile, ScheduleFile
 
-        write(dumps(schemas(schedule=ScheduleFile, fleet=FleetFile)))
+        write(dumps(schemas(schedule=ScheduleFile, fleet=FleetFile, fleet_schedule=FleetScheduleFile)))
         return
     from planner.planning import plan as planning
     from planner.report.checks import check_page
@@ -179,12 +179,12 @@ def plan(
     question, files = asked(scenario, words, sets, "plan")
     expect_writable(*files, out=out, report=report, journal=depth.journal)
     _expect_epochs(question, depth.journal)
-    if plan_fleet(question, out, report, depth, json=json, quiet=quiet):
+    if question.schedule is None and plan_fleet(question, out, report, depth, json=json, quiet=quiet):
         return
-    question = one_model(question)
     if question.schedule is not None:
         plan_schedule(question, out, report, depth.journal, json=json, quiet=quiet, verbose=depth.verbose)
         return
+    question = one_model(question)
     from planner.files.plan_file import no_plan_text, plan_text, write_plan
     from planner.planning import plan as planning  # only once the input is known to be good: it is slow to import
     from planner.planning.choices import Depth

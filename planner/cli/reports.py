@@ -8,6 +8,7 @@ from planner.cli.terminal import note, print_view, progress
 from planner.errors import BadInput, nearest
 
 if TYPE_CHECKING:
+    from planner.files.fleet_file import FleetFile
     from planner.files.plan_file import Kept, PlanFile, Written
     from planner.planning.plan import Simulation
     from planner.report.page import Page
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from planner.results.plan import CandidatePlan
     from planner.results.timetable import Timetable
     from planner.scenario import Scenario
+    from planner.scenario.fleet import Fleet
+    from planner.schedules.files import FleetScheduleFile
 
 Found = TypeVar("Found")
 
@@ -97,7 +100,7 @@ def report_simulation(path: Path | None, done: "Simulation", scenario: "Scenario
 
 
 def report_schedule(
-    path: Path | None, found: "Timetable", scenario: "Scenario", *, quiet: bool, edited: bool = False
+    path: Path | None, found: "Timetable", scenario: "Scenario | Fleet", *, quiet: bool, edited: bool = False
 ) -> None:
     """Write the page of a plan over time; nothing where no report was asked for."""
     if path is not None and found.schedule is not None:
@@ -121,6 +124,16 @@ def tell_moved(source: Path, file: "Kept", *, quiet: bool) -> None:
     for name in sorted(file.digests):
         if name in now and now[name] != file.digests[name]:
             note(f"{source}: the {name} has changed since this plan was made", quiet=quiet)
+
+
+def tell_fleet_moved(source: Path, file: "FleetFile | FleetScheduleFile", *, quiet: bool) -> None:
+    """The same of plans of several models."""
+    from planner.planning.fleet_question import digests_of, read_fleet
+
+    tell_doubts(source, file, quiet=quiet)
+    now = digests_of(read_fleet(file.scenario))
+    for what in (what for what in sorted(file.digests) if now.get(what, file.digests[what]) != file.digests[what]):
+        note(f"{source}: {what} has changed since these plans were made", quiet=quiet)
 
 
 def tell_doubts(source: Path, file: "Written", *, quiet: bool) -> None:

@@ -7,15 +7,25 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from planner.cli.reports import expect_sections, report_page, report_schedule, show_page, tell_moved, tell_uncounted
-from planner.cli.terminal import expect_neither, note, progress, resumable, write
+from planner.cli.reports import (
+    expect_sections,
+    report_page,
+    report_schedule,
+    show_page,
+    tell_fleet_moved,
+    tell_moved,
+    tell_uncounted,
+)
+from planner.cli.terminal import Progress, expect_neither, note, progress, resumable, write
 from planner.errors import BadInput, ExitCode, read_each
 
 if TYPE_CHECKING:  # slow to import, and needed only once there is such a plan
     from planner.results.check import CheckReport
     from planner.results.timetable import Timetable
     from planner.scenario import Scenario
-    from planner.schedules.files import ScheduleFile
+    from planner.scenario.fleet import Fleet
+    from planner.schedules.files import AnyScheduleFile
+    from planner.schedules.looks import Looks
 
 
 def check_schedule(question: "Scenario") -> "CheckReport":
@@ -31,8 +41,8 @@ def check_schedule(question: "Scenario") -> "CheckReport":
 
 
 def plan_schedule(
-    question: "Scenario", out: Path | None, report: Path | None, journal: Path | None, *, json: bool, quiet: bool,
-    verbose: bool,
+    question: "Scenario | Fleet", out: Path | None, report: Path | None, journal: Path | None, *, json: bool,
+    quiet: bool, verbose: bool,
 ) -> None:  # fmt: skip
     """Plan over epochs: printed, and written as CSV where the file is called so, else as JSON.
 
@@ -41,11 +51,8 @@ def plan_schedule(
     from planner.compare.epochs import kept_epochs
     from planner.compare.journal import Journal
     from planner.files.writing import write_whole
-    from planner.planning import plan as planning
-    from planner.planning.beside_time import row_of, static_plan
     from planner.report.schedules import timetable_page
     from planner.schedules.files import schedule_csv, timetable_text
-    from planner.schedules.planning import timetable
 
     kept = journal or (out.with_name(f"{out.name}.journal.jsonl") if out else None)
     with ExitStack() as held:
@@ -54,10 +61,9 @@ def plan_schedule(
         store = held.enter_context(Journal(kept))
         tell = held.enter_context(progress(quiet=quiet))
         tell("reading", 0.0)
-        read = planning.read(question)
         looks = kept_epochs(store, question) if kept else None
-        found = timetable(read, progress=tell, static=static_plan, study=row_of, looks=looks)
-    text = timetable_text(question, found, planning.digests(read))
+        found, digests = _planned(question, tell, looks)
+    text = timetable_text(question, found, digests)
     if found.schedule is None:
         write(text) if json else show_page(timetable_page(found, question), ("all",) if verbose else ())
         empty = ExitCode.NOT_VALIDATED if found.lacking else ExitCode.SOLVER_EMPTY
@@ -73,6 +79,24 @@ def plan_schedule(
         raise typer.Exit(ExitCode.NOT_VALIDATED)
 
 
+def _planned(
+    question: "Scenario | Fleet", tell: Progress, looks: "Looks | None"
+) -> "tuple[Timetable, dict[str, str]]":  # fmt: skip
+    """The schedule of one model or several, with the digests of what was read for it."""
+    from planner.planning import plan as planning
+    from planner.planning.beside_time import row_of, static_plan
+    from planner.planning.fleet_question import digests_of, read_fleet
+    from planner.scenario.fleet import Fleet
+    from planner.schedules.fleet import fleet_timetable
+    from planner.schedules.planning import timetable
+
+    if isinstance(question, Fleet):
+        several = read_fleet(question)
+        return fleet_timetable(question, several.models, progress=tell, looks=looks), digests_of(several)
+    read = planning.read(question)
+    return timetable(read, progress=tell, static=static_plan, study=row_of, looks=looks), planning.digests(read)
+
+
 def simulated_schedule(
     source: Path, sets: Sequence[str], *, epoch: int | None, report: Path | None, json: bool, quiet: bool,
     records: Path | None = None, stepwise: bool = False,
@@ -84,6 +108,9 @@ def simulated_schedule(
     """
     from planner.files.plan_file import holds_plan
     from planner.planning.beside_time import row_of
+    from planner.resolve.several import read_models
+    from planner.schedules.files import ScheduleFile
+    from planner.schedules.fleet import serve_fleet_again
     from planner.schedules.opened import open_schedule
     from planner.schedules.planning import serve_again
 
@@ -96,10 +123,17 @@ def simulated_schedule(
         raise BadInput(f"--records {records}: {source} is a plan over time; expected one that does not change")
     if stepwise:
         raise BadInput(f"--engine reference: {source} is a plan over time; expected one that does not change")
-    tell_moved(source, file, quiet=quiet)
-    asked = file.scenario.changed(sets)
-    with progress(quiet=quiet) as tell:
-        found = serve_again(asked, file.timetable, progress=tell, epoch=epoch, study=row_of)
+    asked: Scenario | Fleet
+    if isinstance(file, ScheduleFile):
+        tell_moved(source, file, quiet=quiet)
+        asked = one = file.scenario.changed(sets)
+        with progress(quiet=quiet) as tell:
+            found = serve_again(one, file.timetable, progress=tell, epoch=epoch, study=row_of)
+    else:
+        tell_fleet_moved(source, file, quiet=quiet)
+        asked = several = file.scenario.changed(sets)
+        with progress(quiet=quiet) as tell:
+            found = serve_fleet_again(read_models(several), file.timetable, progress=tell, epoch=epoch)
     report_schedule(report, found, asked, quiet=quiet)
     show_served(found, asked, json=json)
     if not found.valid:
@@ -107,7 +141,7 @@ def simulated_schedule(
     return True
 
 
-def show_served(found: "Timetable", scenario: "Scenario", *, json: bool) -> None:
+def show_served(found: "Timetable", scenario: "Scenario | Fleet", *, json: bool) -> None:
     """What the simulator said of each epoch."""
     from planner.files.plan_file import dumps
     from planner.report.schedules import timetable_page
@@ -117,15 +151,22 @@ def show_served(found: "Timetable", scenario: "Scenario", *, json: bool) -> None
 
 
 def show_schedule(
-    file: "ScheduleFile", sections: Sequence[str], *, json: bool, quiet: bool, report: Path | None
+    file: "AnyScheduleFile", sections: Sequence[str], *, json: bool, quiet: bool, report: Path | None
 ) -> None:
     """Print a plan over time."""
     from planner.report.schedules import timetable_page
-    from planner.schedules.files import timetable_text
+    from planner.resolve.several import read_models
+    from planner.schedules.files import FleetScheduleFile, ScheduleFile, questions, timetable_text
+    from planner.schedules.fleet import fleet_as_it_stands
     from planner.schedules.planning import as_it_stands
 
-    tell_uncounted(file.scenario, quiet=quiet)
-    found = as_it_stands(file.scenario, file.timetable) if file.edited else file.timetable
+    for part in questions(file).values():
+        tell_uncounted(part, quiet=quiet)
+    found = file.timetable
+    if file.edited and isinstance(file, ScheduleFile):
+        found = as_it_stands(file.scenario, found)
+    elif file.edited and isinstance(file, FleetScheduleFile):
+        found = fleet_as_it_stands(read_models(file.scenario), found)
     text = timetable_text(file.scenario, found, file.digests, edited=file.edited)
     page = expect_sections(timetable_page(found, file.scenario, edited=file.edited), sections)
     report_schedule(report, found, file.scenario, quiet=quiet, edited=file.edited)

@@ -9,6 +9,7 @@ from planner.compare.journal import Digests, Entry, Journal
 from planner.files.plan_file import exact, plain
 from planner.results.evidence import Judgement
 from planner.scenario import Scenario
+from planner.scenario.fleet import Fleet
 
 _JUDGEMENT = TypeAdapter(Judgement)
 
@@ -43,6 +44,6 @@ class KeptEpochs:
         return sha256(f"{self.question} {what}".encode()).hexdigest()
 
 
-def kept_epochs(journal: Journal, scenario: Scenario) -> KeptEpochs:
+def kept_epochs(journal: Journal, scenario: Scenario | Fleet) -> KeptEpochs:
     """What a journal holds of a scenario."""
     return KeptEpochs(journal, Digests().of("plan over time", scenario))

@@ -207,10 +207,10 @@ def _epoch(
         energy_j += kind.idle_w * (on[name] * load.epoch_s + starts[name] * changes.start_s)
     rates = started(runs[epoch])
     for run in runs[epoch]:
-        energy_j += options[run.spec.name].floor_w * run.instances * load.epoch_s
+        energy_j += options[run.name].floor_w * run.instances * load.epoch_s
         for served, peak in run.rate_req_per_s.items():
             mean_ratio = float(load.mean_req_per_s[served][epoch]) / rates[served]
-            energy_j += options[run.spec.name].request_j[served] * peak * mean_ratio * load.epoch_s
+            energy_j += options[run.name].request_j[served] * peak * mean_ratio * load.epoch_s
     metered_j = energy_j * question.tariff.pue_ratio
     return Epoch(
         start_s=epoch * load.epoch_s, machines=dict(on), top_machines=dict(top), started=dict(starts),
@@ -234,17 +234,17 @@ def _runs(question: EpochQuestion, values: Mapping[str, float], epoch: int) -> I
                 spare = round(values[held(option, epoch)])
                 more = option.instances_on(spare)
                 yield Run(spec=option.spec, instances=left + more, rate_req_per_s=rest, spare_machines=spare,
-                          spare_instances=more)  # fmt: skip
+                          spare_instances=more, model=option.model)  # fmt: skip
             continue
         for name, served in tuple(rest.items()):
             whole = min(left, math.floor(served / option.capacity_req_per_s[name] + 1e-6))
             if whole and len(rest) > 1:
                 carried = min(served, whole * option.capacity_req_per_s[name])
                 left, rest[name] = left - whole, served - carried
-                yield Run(spec=option.spec, instances=whole, rate_req_per_s={name: carried})
+                yield Run(spec=option.spec, instances=whole, rate_req_per_s={name: carried}, model=option.model)
         rest = {name: served for name, served in rest.items() if served > 1e-9}
         if left and rest:
-            yield Run(spec=option.spec, instances=left, rate_req_per_s=rest)
+            yield Run(spec=option.spec, instances=left, rate_req_per_s=rest, model=option.model)
 
 
 def thinned(

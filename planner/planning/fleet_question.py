@@ -5,19 +5,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from math import inf
 
-from planner.errors import BadInput, read_each
+from planner.errors import BadInput
 from planner.formulate import BUDGETS
 from planner.planning.choices import Depth
 from planner.planning.overloads import FUZZ_FRAC
 from planner.planning.plan import digests
-from planner.planning.plan import read as read_one
 from planner.resolve.inputs import Inputs
+from planner.resolve.several import read_models
 from planner.results.evidence import Judgement, ValidatedPlan
 from planner.results.fleet import machines_of
 from planner.results.plan import CandidatePlan
 from planner.scenario.fleet import Fleet
 from planner.scenario.objectives import Budgets, Objective
-from planner.scenario.power import PowerSection
 
 Plans = Mapping[str, ValidatedPlan]
 
@@ -87,22 +86,12 @@ def read_fleet(fleet: Fleet, depth: Depth = Depth.NONE) -> FleetInputs:
     Raises:
         BadInput: with every problem of any model.
     """
-
-    def one(name: str) -> Inputs:
-        try:
-            found = read_one(fleet.parts()[name])
-        except ValueError as wrong:  # bad input, a catalog or a workload that is broken
-            problems = getattr(wrong, "problems", (str(wrong),))
-            raise BadInput(*(f"models, {name}: {problem}" for problem in problems)) from None
-        return replace(found, scenario=found.scenario.model_copy(update={"power": PowerSection()}))
-
     if depth is not Depth.NONE and fleet.objective is Objective.THROUGHPUT:
         raise BadInput(
             "--alternatives: found objective throughput of several models, which are planned for another objective at "
             "the rates that are found; expected objective cost, power, machines, energy or carbon, or no table"
         )
-    names = list(fleet.parts())
-    return FleetInputs(fleet=fleet, models=dict(zip(names, read_each(one, names), strict=True)), depth=depth)
+    return FleetInputs(fleet=fleet, models=read_models(fleet), depth=depth)
 
 
 def digests_of(question: FleetInputs) -> dict[str, str]:

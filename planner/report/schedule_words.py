@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from planner.report.words import percent
 from planner.results.evidence import Verdict
 from planner.results.schedule import FixedFleet, OneKnob, Spent
-from planner.results.timetable import Served, Timetable, Tried
+from planner.results.timetable import Served, Timetable, Tried, watts_ratios
 from workloads.counts import number, plural, watts
 
 _BARS = " ▁▂▃▄▅▆▇█"
@@ -21,7 +21,7 @@ def spent_words(spent: Spent) -> str:
 
 def against_the_simulator(found: Spent | None, served: Sequence[Served]) -> str:
     """What the schedule comes to with metered watts, and how far planned watts were off; nothing if not known."""
-    ratios = [ratio for each in served if (ratio := each.watts_ratio) is not None]
+    ratios = [ratio for ratio in watts_ratios(served).values() if ratio is not None]
     if found is None or not ratios:
         return ""
     least, most = min(ratios) - 1, max(ratios) - 1
@@ -93,17 +93,19 @@ def served_words(found: Timetable) -> str:
     """How many epochs were served, and how they fared, in a sentence."""
     if not found.served:
         return "no epoch was served by the simulator"
-    count = sum(len(each.epochs) for each in found.served)
-    missed = [epoch for each in found.served if not each.valid for epoch in each.epochs]
+    different = {each.epochs for each in found.served}
+    count = sum(len(epochs) for epochs in different)
+    missed = {epoch for each in found.served if not each.valid for epoch in each.epochs}
     near = max(found.served, key=lambda each: each.tightness_ratio)
+    of = f" of {near.model}" if near.model else ""
     told = f"an objective or budget missed in {spans(sorted(missed))}" if missed else "every objective met"
     rest = f"; {len(found.unserved)} more rest on the same capacities" if found.unserved else ""
     more = sum(any(ratio > 1 for ratio in each) for each in zip(*found.provided_ratio.values(), strict=True))
     tight = f"; {plural(more, 'epoch')} {'provides' if more == 1 else 'provide'} for more than the peak" if more else ""
     return (
-        f"the simulator served {plural(count, 'epoch')} ({len(found.served)} different) at their peak, with the "
-        f"changes into them, {told}; nearest to a limit is epoch {near.epochs[0]} at {percent(near.tightness_ratio)}"
-        f"{rest}{tight}"
+        f"the simulator served {plural(count, 'epoch')} ({len(different)} different) at their peak, with the "
+        f"changes into them, {told}; nearest to a limit is epoch {near.epochs[0]}{of} at "
+        f"{percent(near.tightness_ratio)}{rest}{tight}"
     )
 
 
@@ -115,7 +117,11 @@ def sparkline(values: Sequence[float], most: float) -> str:
 def tried_words(found: Timetable) -> str:
     """What other precisions, engines and policies came to, in a line."""
     others = [each for each in found.tried if (each.variant, each.policy) != (found.variant, found.policy)]
-    return "; ".join(f"{each.policy}, {each.variant.words}: {_came_to(each)}" for each in others)
+    return "; ".join(f"{_way(each)}: {_came_to(each)}" for each in others)
+
+
+def _way(each: Tried) -> str:
+    return each.policy if each.variant is None else f"{each.policy}, {each.variant.words}"
 
 
 def _came_to(each: Tried) -> str:

@@ -1,6 +1,7 @@
 """The page of a plan over time: what is powered and run in every epoch of a day or a week."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from planner.perf.layout import Role
@@ -42,6 +43,7 @@ from planner.results.precision import precision
 from planner.results.schedule import Epoch, Run, Schedule, Spent
 from planner.results.timetable import Served, Timetable
 from planner.scenario import Scenario
+from planner.scenario.fleet import Fleet
 from workloads.counts import number, plural, watts
 
 _H_S = 3600.0
@@ -52,7 +54,7 @@ _KWH_J = 3.6e6
 _KG_G = 1e3
 
 
-def timetable_page(found: Timetable, scenario: Scenario, *, edited: bool = False) -> Page:
+def timetable_page(found: Timetable, scenario: Scenario | Fleet, *, edited: bool = False) -> Page:
     """Machines, load, energy and money over time, what the simulator said, and the timetable.
 
     Args:
@@ -117,8 +119,13 @@ def _over_time(schedule: Schedule, timeline: Table) -> Section:
     return Section(name="time", title="Over time", blocks=[*_charts(schedule), timeline], lead=words)
 
 
-def _asked(found: Timetable, scenario: Scenario) -> str:
-    """Model, precision and policy."""
+def _asked(found: Timetable, scenario: Scenario | Fleet) -> str:
+    """Model, precision and policy, of each model."""
+    if isinstance(scenario, Fleet):
+        parts, made = scenario.parts(), {each.name: each for each in found.models}
+        served = {name: _asked(replace(found, policy=one.policy, serves=one.serves), parts[name])
+                  for name, one in made.items() if name in parts}  # fmt: skip
+        return "; ".join(f"{name}: {served.get(name, part.model.name)}" for name, part in parts.items())
     formats = f"{precision(found.serves)}; " if found.serves else ""
     return f"{scenario.model.name}, {formats}{policy_words(found.policy, scenario.policy)}"
 
@@ -332,20 +339,23 @@ def _timetable(schedule: Schedule) -> list[Block]:
 
 def _served(served: Sequence[Served]) -> Table:
     """What the simulator said of each epoch, those that are alike in one line."""
-    slos = sorted({each.key for one in served for each in one.evidence})
+    slos, several = sorted({each.key for one in served for each in one.evidence}), any(one.model for one in served)
     rows: list[tuple[Cell, ...]] = []
     for one in served:
         shown = {e.key: f"{amount(e.measured, e.unit)} of {amount(e.limit, e.unit)}" for e in one.evidence}
         rows.append((
+            *((one.model,) if several else ()),
             spans(one.epochs), number(one.rate_req_per_s), number(one.arrived), number(one.changed),
             watts(one.planned_w), "" if one.simulated_w is None else watts(one.simulated_w),
             *(shown.get(slo, "") for slo in slos), Chip(words=said(one), tone=Tone.GOOD if one.valid else Tone.BAD),
         ))  # fmt: skip
     headings = columns(
+        *(("model",) if several else ()),
         "~epochs", "#req/s", "#requests", "#instances changed", "#watts, planned", "#simulated",
         *(f"#{slo}" for slo in slos), "~verdict",
     )  # fmt: skip
-    words = f"{plural(sum(len(one.epochs) for one in served), 'epoch')} at their peak, with the changes into them"
+    epochs = len({epoch for one in served for epoch in one.epochs})
+    words = f"{plural(epochs, 'epoch')} at their peak, with the changes into them"
     folded = words if len(rows) > _SHOWN_ROWS else ""
     return Table(columns=headings, rows=rows, caption="measured of limit", folded=folded)
 
@@ -377,7 +387,7 @@ def _by_layout(runs: Iterable[Run]) -> dict[str, dict[str, int]]:
     """Machine and layout -> clock or power limit -> instances."""
     found = dict[str, dict[str, int]]()
     for run in runs:
-        kind = f"{_phase(run)}{run.spec.machine} {run.spec.layout.name}"
+        kind = f"{f'{run.model}: ' * bool(run.model)}{_phase(run)}{run.spec.machine} {run.spec.layout.name}"
         knob = layout_words(run.spec).removeprefix(run.spec.layout.name).strip()
         counts = found.setdefault(kind, {})
         counts[knob] = counts.get(knob, 0) + run.instances

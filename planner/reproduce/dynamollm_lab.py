@@ -14,11 +14,12 @@ from planner.resolve.inputs import inputs_of
 from planner.results.schedule import Schedule
 from planner.results.timetable import Served, Timetable
 from planner.scenario import Scenario
+from planner.schedules.groups import Progress
 from planner.schedules.knobs import on_fleet
 from planner.schedules.planning import timetable
 from planner.schedules.programs import solved
 from planner.schedules.question import Opened, one_epoch, opened, question_of
-from planner.schedules.serving import Progress, Serving
+from planner.schedules.serving import Serving
 from workloads.load import DAY_HOURS, WEEK_HOURS, Floats, from_factors, template
 
 EXAMPLE, POLICY = "dynamollm-nine.yaml", "sarathi"

@@ -2,10 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 from planner.perf.layout import InstanceSpec
 from planner.scenario.objectives import Aim
 from solvers.allocation import Termination
+
+
+def scoped(model: str, name: str) -> str:
+    """What a class or an instance is called beside those of other models: ``<model>/<name>``; as it is of the only one.
+
+    Signs that part the names of columns are written as in a URL.
+    """
+    return f"{quote(model, safe=' :+@&=')}/{name}" if model else name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +43,7 @@ class EpochOption:
         machines_per_instance: that one instance stands on, 1 where several share a machine.
         instances_per_machine: that share a machine, 1 where one stands on several.
         spares: least spare machines of its pools; None where availability is not asked for.
+        model: of several models, the one that it serves; its classes are ``scoped``.
     """
 
     spec: InstanceSpec
@@ -44,11 +54,12 @@ class EpochOption:
     machines_per_instance: int = 1
     instances_per_machine: int = 1
     spares: SpareLine | None = None
+    model: str = ""
 
     @property
     def name(self) -> str:
         """As the instance is called."""
-        return self.spec.name
+        return scoped(self.model, self.spec.name)
 
     @property
     def spare_w(self) -> float:
@@ -127,6 +138,7 @@ class Run:
         rate_req_per_s: class name -> rate at the epoch's peak; several classes share what each leaves of an instance.
         spare_machines: of its machines, how many may be down at once while the others meet every objective.
         spare_instances: of the instances, those on them. All of them serve.
+        model: of several models, the one that it serves; its classes are ``scoped``.
     """
 
     spec: InstanceSpec
@@ -134,6 +146,12 @@ class Run:
     rate_req_per_s: Mapping[str, float]
     spare_machines: int = 0
     spare_instances: int = 0
+    model: str = field(default="", repr=False)
+
+    @property
+    def name(self) -> str:
+        """As its option is called."""
+        return scoped(self.model, self.spec.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """The nouns of a plan over time and of what the simulator said of it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from planner.results.availability import Availability
@@ -8,7 +8,7 @@ from planner.results.evidence import Evidence, Verdict
 from planner.results.precision import Served as Precision
 from planner.results.precision import Variant
 from planner.results.row import RowStudy
-from planner.results.schedule import FixedFleet, OneKnob, Schedule, Spent
+from planner.results.schedule import FixedFleet, OneKnob, Schedule, Spent, scoped
 from solvers.allocation import Termination
 
 FUZZ_FRAC = 1e-6
@@ -34,6 +34,8 @@ class Served:
         simulated_w: the same as metered; None where watts are not known.
         limit_w: the budget of expected watts; None is unlimited.
         longer_missed: objectives that a longer run misses.
+        model: of several models, the one whose requests they are; epochs are alike in all models, and machines that
+            are powered draw their watts for each by the GPUs that it runs on.
     """
 
     epochs: tuple[int, ...]
@@ -50,6 +52,12 @@ class Served:
     simulated_w: float | None = None
     limit_w: float | None = None
     longer_missed: tuple[str, ...] = ()
+    model: str = ""
+
+    def classes(self, names: Iterable[str]) -> dict[str, str]:
+        """Of the names of classes of all models, those of its own: as its objectives name them -> as all do."""
+        prefix = scoped(self.model, "")
+        return {name.removeprefix(prefix): name for name in names if name.startswith(prefix)}
 
     @property
     def served_well(self) -> bool:
@@ -85,7 +93,7 @@ class Tried:
     """A precision, engine and policy that a schedule was looked for in.
 
     Attributes:
-        variant: precision and engine.
+        variant: precision and engine; None of several models, whose policy says those of each.
         policy: how instances serve.
         cost_usd: of its schedule, over the horizon; None where there is none.
         energy_j: of the same.
@@ -94,13 +102,30 @@ class Tried:
         simulated: whether it was served; else its bound is no better than the answer.
     """
 
-    variant: Variant
+    variant: Variant | None
     policy: str
     cost_usd: float | None
     energy_j: float | None
     valid: bool
     bound: float | None
     simulated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelOverTime:
+    """How one of several models is served over time.
+
+    Attributes:
+        name: of the model in the question.
+        policy: how its instances serve.
+        variant: precision and engine.
+        serves: what each option of it that is ever run serves it in.
+    """
+
+    name: str
+    policy: str
+    variant: Variant
+    serves: tuple[Precision, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +151,7 @@ class Timetable:
         over: limits that its machines exceed, though every epoch was served well; full sentences.
         availability: how often its epochs meet every objective; None where it was not asked for.
         tried: where several precisions, engines or policies are allowed, what each came to, the best first.
+        models: of several models, how each is served; runs and what was served name theirs.
     """
 
     schedule: Schedule | None
@@ -145,8 +171,23 @@ class Timetable:
     over: tuple[str, ...] = ()
     tried: tuple[Tried, ...] = ()
     availability: Availability | None = None
+    models: tuple[ModelOverTime, ...] = ()
 
     @property
     def valid(self) -> bool:
         """Whether there is a schedule, every epoch that was served kept every objective, and no limit is exceeded."""
         return self.schedule is not None and not self.over and all(each.valid for each in self.served)
+
+
+def watts_ratios(served: Iterable[Served]) -> dict[int, float | None]:
+    """Epoch -> metered over planned watts, those of all models together; None where either is not known."""
+    rows: dict[int, list[Served]] = {}
+    for each in served:
+        for epoch in each.epochs:
+            rows.setdefault(epoch, []).append(each)
+    return {epoch: _ratio(each) for epoch, each in rows.items()}
+
+
+def _ratio(rows: list[Served]) -> float | None:
+    metered, planned = [each.simulated_w for each in rows], sum(each.planned_w for each in rows)
+    return None if None in metered or not planned else sum(each or 0.0 for each in metered) / planned

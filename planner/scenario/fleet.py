@@ -19,6 +19,7 @@ from planner.scenario.policy_section import PolicySection
 from planner.scenario.power import PowerSection
 from planner.scenario.prefix_section import PrefixSection
 from planner.scenario.reading import Document, Path_, override, said
+from planner.scenario.schedule_section import ScheduleSection, Shape
 from planner.scenario.section import Section
 from planner.scenario.sections import (
     BudgetSection,
@@ -44,7 +45,6 @@ _ELSEWHERE: Mapping[str, str] = {
     "workload": "belongs to each of models",
     "slo": "belongs to each of models",
     "slo_by_class": "belongs to each of models",
-    "schedule": "several models have no plan over time; expected none, or each model in a scenario of its own",
     "uncertainty": "worlds are drawn of one model; expected none: whatif --vary names values of several",
 }
 
@@ -64,6 +64,7 @@ class FleetModel(Section):
     prefix_cache: PrefixSection = Field(
         PrefixSection(), description="what is found of prompts that begin as others did; not given: that of all"
     )
+    load: Shape | None = Field(None, description="of a plan over time, as schedule.load; not given: that of all")
 
 
 class Fleet(Section):
@@ -87,6 +88,7 @@ class Fleet(Section):
         AvailabilitySection(), description="share of time in which every objective is met, of each model",
         json_schema_extra=number_too,
     )  # fmt: skip
+    schedule: ScheduleSection | None = Field(None, description="plan over epochs; null: one plan for all time")
 
     @classmethod
     def load(cls, path: Path | str, overrides: Sequence[str] = ()) -> Self:
@@ -131,11 +133,15 @@ class Fleet(Section):
                 problems += wrong.problems
         if problems:
             raise BadInput(*dict.fromkeys(problems))
+        moved = (entry.get("load") is not None for entry in entries)
+        loads = [s.schedule.load if s.schedule and own else None for s, own in zip(found, moved, strict=True)]
         shared = {key: getattr(found[0], key) for key in cls.model_fields if key not in ("models", "name")}
         shared["validation"] = found[0].validation.model_copy(update={"failures": ()})
+        if loads[0] is not None:
+            shared["schedule"] = Scenario.parse(_alone(document, 0, names[0], moved=False)).schedule
         models = tuple(
-            FleetModel(name=s.name, failures=s.validation.failures, **{key: getattr(s, key) for key in OWN})
-            for s in found
+            FleetModel(name=s.name, failures=s.validation.failures, load=load, **{key: getattr(s, key) for key in OWN})
+            for s, load in zip(found, loads, strict=True)
         )
         return cls(name=document.data["name"], models=models, **shared)
 
@@ -157,10 +163,16 @@ class Fleet(Section):
         return {
             each.name: Scenario(
                 name=each.name, **{key: getattr(each, key) for key in OWN},
-                **{**shared, "validation": struck[each.name]},
+                **{**shared, "validation": struck[each.name], "schedule": self._schedule(each)},
             )
             for each in self.models
         }  # fmt: skip
+
+    def _schedule(self, model: FleetModel) -> ScheduleSection | None:
+        """The schedule with the hours of one model."""
+        if self.schedule is None or model.load is None:
+            return self.schedule
+        return self.schedule.model_copy(update={"load": model.load})
 
     def budget(self) -> Budgets:
         """The hard limits on all models together."""
@@ -209,6 +221,14 @@ def _misplaced(document: Document) -> list[str]:
         for key in document.data
         if key not in (*Fleet.model_fields, *_FOR_ALL, *_ELSEWHERE)
     ]
+    entries = document.data["models"]
+    if document.data.get("schedule") is None and isinstance(entries, list | tuple):
+        found += [
+            f"{document.place(('models', number, 'load'))}: models.{number}.load: found one; expected schedule beside "
+            "models, whose epochs it says the load of"
+            for number, entry in enumerate(entries)
+            if isinstance(entry, Mapping) and entry.get("load") is not None
+        ]
     validation = document.data.get("validation")
     if isinstance(validation, Mapping) and validation.get("failures"):
         words = "found some beside models; expected them in models[].failures, of the model whose pools they strike"
@@ -232,8 +252,15 @@ def _unknown(document: Document, number: int) -> list[str]:
     ]  # fmt: skip
 
 
-def _alone(document: Document, number: int, name: str) -> Document:
-    """A model's entry with the sections that it shares, as a scenario; places say which entry they are in."""
+def _alone(document: Document, number: int, name: str, *, moved: bool = True) -> Document:
+    """A model's entry with the sections that it shares, as a scenario; places say which entry they are in.
+
+    Args:
+        document: about all models.
+        number: of the entry.
+        name: of the model.
+        moved: its load follows hours of its own where it has some; else those of all.
+    """
     entry = document.data["models"][number]
     shared = {key: value for key, value in document.data.items() if key in (*Fleet.model_fields, *_FOR_ALL)}
     own = {key: value for key, value in entry.items() if key in OWN}
@@ -253,5 +280,9 @@ def _alone(document: Document, number: int, name: str) -> Document:
         for path, where in document.places.items():
             if path[:3] == (*around, "failures"):
                 places[("validation", *path[2:])] = f"{where}: {spell(around)}"
+    given, load = shared.get("schedule"), entry.get("load")
+    if moved and load is not None and isinstance(given, Mapping):
+        shared["schedule"] = {**given, "load": load}
+        places[("schedule", "load")] = f"{document.place((*around, 'load'))}: {spell(around)}"
     data = {**{key: value for key, value in shared.items() if key not in ("models", "name")}, **own, "name": name}
     return Document(data=data, places=places)

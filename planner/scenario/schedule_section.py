@@ -11,12 +11,13 @@ from workloads.load import DAY_HOURS, WEEK_HOURS
 
 _CHANGES = Transitions()
 Hours = tuple[Annotated[Number, Field(ge=0)], ...]
+Shape = Literal["conversation", "coding", "trace"] | Hours
 
 
 class ScheduleSection(Section):
     """A plan over epochs instead of one for all time."""
 
-    load: Literal["conversation", "coding", "trace"] | Hours = Field(
+    load: Shape = Field(
         "conversation",
         description="hours on the workload's mean rate: a week of that shape, a factor an hour, or the trace itself",
     )

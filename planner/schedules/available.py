@@ -12,9 +12,10 @@ from planner.results.availability import Availability, Nine, Outage
 from planner.results.schedule import Run, Schedule
 from planner.results.timetable import Timetable
 from planner.scenario.sections import BudgetSection
+from planner.schedules.groups import Progress
 from planner.schedules.provision import NUDGE_RATIO, Provided
 from planner.schedules.question import Opened, at_target
-from planner.schedules.serving import Progress, Serving
+from planner.schedules.serving import Serving
 from workloads.counts import plural
 
 MOST_TURNS = 6

@@ -1,10 +1,12 @@
 """What changes from one plan over time to another, epoch by epoch."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from planner.errors import BadInput
 from planner.results.schedule import Epoch
-from planner.schedules.files import ScheduleFile
+from planner.scenario import Scenario
+from planner.schedules.files import AnyScheduleFile, questions
 from workloads.counts import plural
 
 
@@ -67,13 +69,16 @@ class ScheduleDiff:
     notes: tuple[str, ...]
 
 
-def schedule_diff(before: ScheduleFile, after: ScheduleFile) -> ScheduleDiff:
+def schedule_diff(before: AnyScheduleFile, after: AnyScheduleFile) -> ScheduleDiff:
     """What changes.
 
     Raises:
-        BadInput: their epochs are not of the same number and length.
+        BadInput: their epochs are not of the same number and length, or they are not of the same models.
     """
     one, other = before.schedule, after.schedule
+    mine, theirs = ([each.name for each in file.timetable.models] for file in (before, after))
+    if sorted(mine) != sorted(theirs):
+        raise BadInput(f"diff: found plans over time of {_of(mine)} and of {_of(theirs)}; expected the same models")
     if (one.epoch_s, len(one.epochs)) != (other.epoch_s, len(other.epochs)):
         raise BadInput(
             f"diff: found {plural(len(one.epochs), 'epoch')} of {one.epoch_s:g} s and {len(other.epochs)} of "
@@ -112,21 +117,28 @@ def _pools(one: Epoch, other: Epoch) -> dict[str, tuple[int, int]]:
     counts: list[dict[str, int]] = [{}, {}]
     for count, epoch in zip(counts, (one, other), strict=True):
         for run in epoch.runs:
-            count[run.spec.name] = count.get(run.spec.name, 0) + run.instances
+            count[run.name] = count.get(run.name, 0) + run.instances
     names = sorted({*counts[0], *counts[1]})
     both = {name: (counts[0].get(name, 0), counts[1].get(name, 0)) for name in names}
     return {name: pair for name, pair in both.items() if pair[0] != pair[1]}
 
 
-def _notes(before: ScheduleFile, after: ScheduleFile) -> tuple[str, ...]:
-    one, other = before.scenario, after.scenario
-    found = []
+def _notes(before: AnyScheduleFile, after: AnyScheduleFile) -> tuple[str, ...]:
+    one, other = (questions(file) for file in (before, after))
+    return tuple(f"{name}: {note}" if name else note for name in one for note in _differ(one[name], other[name]))
+
+
+def _of(models: list[str]) -> str:
+    return ", ".join(models) or "one model"
+
+
+def _differ(one: Scenario, other: Scenario) -> Iterator[str]:
+    """In what two questions about a model differ, full sentences."""
     if one.model.name != other.model.name:
-        found.append(f"The models differ: {one.model.name} and {other.model.name}.")
+        yield f"The models differ: {one.model.name} and {other.model.name}."
     if [slo.name for slo in one.slos()] != [slo.name for slo in other.slos()] or [s.limit for s in one.slos()] != [
         s.limit for s in other.slos()
     ]:
-        found.append("The objectives differ.")
+        yield "The objectives differ."
     if one.workload != other.workload:
-        found.append("The workloads differ.")
-    return tuple(found)
+        yield "The workloads differ."

@@ -14,6 +14,7 @@ from planner.files.observed import CLOSE_FRAC, seen_faults
 from planner.files.plan_file import (
     SCHEMA_VERSION,
     Kept,
+    Written,
     bound_text,
     dumps,
     other_question,
@@ -23,6 +24,9 @@ from planner.files.texts import inert
 from planner.results.schedule import Schedule
 from planner.results.timetable import Timetable
 from planner.scenario import Scenario
+from planner.scenario.digest import digest_of
+from planner.scenario.fleet import Fleet
+from planner.scenario.power import PowerSection
 from workloads.counts import plural
 
 
@@ -38,14 +42,43 @@ class ScheduleFile(Kept):
         return self.timetable.schedule
 
 
-def timetable_text(scenario: Scenario, found: Timetable, digests: Mapping[str, str], *, edited: bool = False) -> str:
+class FleetScheduleFile(Written):
+    """The same of several models on one fleet."""
+
+    scenario: Fleet = Field(description="the question, with every default spelled out")
+    fleet_timetable: Timetable = Field(description="the schedule of all models and its evidence, model by model")
+
+    @property
+    def timetable(self) -> Timetable:
+        """The schedule and its evidence."""
+        return self.fleet_timetable
+
+    @property
+    def schedule(self) -> Schedule:
+        """The plan over time."""
+        assert self.timetable.schedule is not None  # read_schedule refuses files without one
+        return self.timetable.schedule
+
+
+AnyScheduleFile = ScheduleFile | FleetScheduleFile
+
+
+def questions(file: AnyScheduleFile) -> dict[str, Scenario]:
+    """The question of each model; of one alone without a name."""
+    return {"": file.scenario} if isinstance(file.scenario, Scenario) else file.scenario.parts()
+
+
+def timetable_text(
+    scenario: Scenario | Fleet, found: Timetable, digests: Mapping[str, str], *, edited: bool = False
+) -> str:
     """The content of such a file, or of an answer that is not written: same arguments, same text."""
     head = {"schema_version": SCHEMA_VERSION, "phasewise_version": __version__, "validated": found.valid and not edited}
-    content = {**head, "digests": digests, "scenario": scenario, "timetable": found}
+    kind = "timetable" if isinstance(scenario, Scenario) else "fleet_timetable"
+    content = {**head, "digests": digests, "scenario": scenario, kind: found}
     return dumps({**content, "edited": True}) if edited else bound_text(content)
 
 
-def read_schedule(path: Path, *, edited_too: bool = False) -> ScheduleFile | None:
+def read_schedule(path: Path, *, edited_too: bool = False) -> AnyScheduleFile | None:
     """The plan over time in a file that ``plan --out`` wrote; None where it is a plan of another kind.
 
     Args:
@@ -56,12 +89,24 @@ def read_schedule(path: Path, *, edited_too: bool = False) -> ScheduleFile | Non
         BadInput: it cannot be read, or holds a plan over time that is cut off, of another version, contradictory, or
             edited.
     """
-    return read_kind(path, "timetable", ScheduleFile, _contradictions, edited_too=edited_too)
+    several = read_kind(path, "fleet_timetable", FleetScheduleFile, _contradictions, edited_too=edited_too)
+    return several or read_kind(path, "timetable", ScheduleFile, _contradictions, edited_too=edited_too)
 
 
-def _contradictions(file: ScheduleFile) -> Iterator[str]:
+def _of_models(file: FleetScheduleFile) -> Iterator[str]:
+    """Another question of a model than its schedule was made for, or other models."""
+    asked, found = file.scenario.parts(), [each.name for each in file.timetable.models]
+    if found != list(asked):
+        yield f"fleet_timetable.models: found {', '.join(found)}; expected {', '.join(asked)}, as in the question"
+    for name, part in asked.items() if file.sealed else ():
+        told, now = file.digests.get(f"{name}: scenario"), digest_of(part.model_copy(update={"power": PowerSection()}))
+        if told is not None and told != now:
+            yield f"scenario: {name}: found another than the plan was made for ({told[:12]}; expected {now[:12]})"
+
+
+def _contradictions(file: AnyScheduleFile) -> Iterator[str]:
     """What a hand that edits one number forgets to edit elsewhere."""
-    yield from other_question(file)
+    yield from other_question(file) if isinstance(file, ScheduleFile) else _of_models(file)
     schedule = file.timetable.schedule
     if schedule is None or not schedule.epochs:
         yield "timetable.schedule: found none; expected at least one epoch"
@@ -78,10 +123,8 @@ def _contradictions(file: ScheduleFile) -> Iterator[str]:
             )
         for run in epoch.runs:
             if not epoch.machines.get(run.spec.machine):
-                yield f"timetable.schedule.epochs.{number}: {run.spec.name} runs on no powered machine"
-    said = [epoch for each in file.timetable.served for epoch in each.epochs] + list(file.timetable.unserved)
-    if sorted(said) != list(range(len(schedule.epochs))):
-        yield f"timetable: found {plural(len(said), 'epoch')} served or not; expected {len(schedule.epochs)}, each once"
+                yield f"timetable.schedule.epochs.{number}: {run.name} runs on no powered machine"
+    yield from _uncounted(file)
     yield from _evidence(file)
     ratios = file.timetable.provided_ratio
     for name in sorted({name for epoch in schedule.epochs for run in epoch.runs for name in run.rate_req_per_s}):
@@ -92,12 +135,34 @@ def _contradictions(file: ScheduleFile) -> Iterator[str]:
         yield "timetable.served: found an epoch that misses an objective; a validated plan has none"
 
 
-def _evidence(file: ScheduleFile) -> Iterator[str]:
+def _uncounted(file: AnyScheduleFile) -> Iterator[str]:
+    """Epochs that are told of twice, or not at all."""
+    expected = len(file.schedule.epochs)
+    for name in questions(file):
+        said = [epoch for each in file.timetable.served if each.model == name for epoch in each.epochs]
+        said += file.timetable.unserved
+        if sorted(said) != list(range(expected)):
+            whose = f"timetable: {name}" if name else "timetable"
+            yield f"{whose}: found {plural(len(said), 'epoch')} served or not; expected {expected}, each once"
+
+
+def _evidence(file: AnyScheduleFile) -> Iterator[str]:
     """Evidence of other objectives than were asked for, or that contradicts itself."""
+    slos = {name: part.slos() for name, part in questions(file).items()}
     for each in file.timetable.served:
         where = f"timetable.served: epoch {each.epochs[0] if each.epochs else 'none'}"
-        yield from evidence_faults(file.scenario.slos(), each.evidence, where)
+        if each.model not in slos:
+            yield f"{where}: found one of the model '{each.model}'; expected one of {', '.join(slos)}"
+            continue
+        if not each.evidence and not any(_runs(file, epoch, each.model) for epoch in each.epochs):
+            continue  # no request came, so none was looked at
+        yield from evidence_faults(slos[each.model], each.evidence, where)
         yield from seen_faults(each.evidence, each.arrived, where)
+
+
+def _runs(file: AnyScheduleFile, epoch: int, model: str) -> bool:
+    """Whether a model has pools in an epoch that there is."""
+    return not 0 <= epoch < len(file.schedule.epochs) or any(r.model == model for r in file.schedule.epochs[epoch].runs)
 
 
 def schedule_csv(schedule: Schedule, provided_ratio: Mapping[str, Sequence[float]]) -> str:

@@ -13,7 +13,7 @@ from planner.resolve.epoch_options import epoch_options
 from planner.resolve.over_time import aims_of, hourly_carbon_g_per_kwh
 from planner.results.plan import CandidatePlan
 from planner.results.schedule import Epoch, FixedFleet, Run, Schedule, Spent
-from planner.results.timetable import Served, Timetable
+from planner.results.timetable import Served, Timetable, watts_ratios
 from planner.scenario import Scenario
 from planner.scenario.objectives import Aim, Objective
 from planner.schedules.question import Opened
@@ -45,7 +45,7 @@ def simulated(schedule: Schedule, served: Sequence[Served], scenario: Scenario) 
     Returns:
         None where watts are not known, or nothing was served.
     """
-    ratios = {epoch: each.watts_ratio for each in served for epoch in each.epochs}
+    ratios = watts_ratios(served)
     known = {epoch: ratio for epoch, ratio in ratios.items() if ratio is not None}
     if not known or len(known) < len(ratios):
         return None

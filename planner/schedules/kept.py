@@ -1,6 +1,6 @@
 """Epochs that keep their pools while those that missed are planned anew, or take the pools of a busier epoch."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from planner.formulate.epoch_question import EpochQuestion, instances, rate
@@ -25,7 +25,7 @@ class Kept:
     @property
     def names(self) -> frozenset[str]:
         """What these pools are instances of."""
-        return frozenset(run.spec.name for at in self.lender.values() for run in self.schedule.epochs[at].runs)
+        return frozenset(run.name for at in self.lender.values() for run in self.schedule.epochs[at].runs)
 
     def values(self, question: EpochQuestion) -> dict[str, float]:
         """Columns of these pools -> their values; they carry what the question provides for, as they share it now."""
@@ -33,7 +33,7 @@ class Kept:
         for epoch, lender in self.lender.items():
             runs = self.schedule.epochs[lender].runs
             for option in question.running(epoch):
-                mine = [run for run in runs if run.spec == option.spec]
+                mine = [run for run in runs if run.name == option.name]
                 found[instances(option, epoch)] = float(sum(run.instances for run in mine))
                 for name in question.served(option, epoch):
                     ratio = question.peak(name, epoch) / question.peak(name, lender)
@@ -46,7 +46,7 @@ def failing(served: Iterable[Served]) -> frozenset[int]:
     return frozenset(epoch for each in served if not each.valid for epoch in each.epochs)
 
 
-def busier(load: Load, served: Iterable[Served], epoch: int, beyond: int) -> int | None:
+def busier(load: Load, served: Sequence[Served], epoch: int, beyond: int) -> int | None:
     """The least busy epoch whose pools served it well, busier in total than another and asking no less of any class.
 
     Args:
@@ -60,7 +60,7 @@ def busier(load: Load, served: Iterable[Served], epoch: int, beyond: int) -> int
     """
     peaks = load.peak_req_per_s.values()
     total = [sum(float(rates[at]) for rates in peaks) for at in range(load.epochs)]
-    good = {at for each in served if each.valid for at in each.epochs}
+    good = {at for each in served for at in each.epochs} - failing(served)
     able = [
         at for at in sorted(good)
         if total[at] > total[beyond]

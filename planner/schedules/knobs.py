@@ -31,9 +31,10 @@ def moved(schedule: Schedule) -> Iterator[str]:
     busy = [epoch for epoch in schedule.epochs if epoch.runs]
     if len({tuple(sorted(epoch.machines.items())) for epoch in schedule.epochs}) > 1:
         yield "machines"
-    if len({frozenset((r.spec.role, r.spec.machine, r.spec.clock_mhz) for r in epoch.runs) for epoch in busy}) > 1:
+    clocks = {frozenset((r.model, r.spec.role, r.spec.machine, r.spec.clock_mhz) for r in epoch.runs) for epoch in busy}
+    if len(clocks) > 1:
         yield "clock"
-    layouts = {frozenset((r.spec.role, r.spec.machine, r.spec.layout) for r in epoch.runs) for epoch in busy}
+    layouts = {frozenset((r.model, r.spec.role, r.spec.machine, r.spec.layout) for r in epoch.runs) for epoch in busy}
     if len(layouts) > 1:
         yield "layout"
 
@@ -41,8 +42,8 @@ def moved(schedule: Schedule) -> Iterator[str]:
 def alone(asked: Opened, question: EpochQuestion, schedule: Schedule, knob: str) -> Schedule | None:
     """The schedule that moves one knob alone; None where it does not serve every epoch."""
     peak, kept = busiest_of(schedule), KNOBS[knob]
-    same = {kept(run.spec) for run in peak.runs}
-    options = tuple(option for option in question.options if kept(option.spec) in same)
+    same = {(run.model, kept(run.spec)) for run in peak.runs}
+    options = tuple(option for option in question.options if (option.model, kept(option.spec)) in same)
     if not all(served(options, name) for name, rates in question.load.peak_req_per_s.items() if rates.max() > 0):
         return None
     fewer = replace(question, options=options)

@@ -8,8 +8,9 @@ import numpy as np
 from planner.results.schedule import Schedule
 from planner.results.timetable import Timetable
 from planner.scenario.objectives import Aim
+from planner.schedules.groups import Progress
 from planner.schedules.provision import Provided, between
-from planner.schedules.serving import Progress, Serving
+from planner.schedules.together import AnyServing
 
 TRIALS = 2
 """Schedules with less that are tried where the scenario does not say how many."""
@@ -33,7 +34,7 @@ class Trial:
 
 
 def with_less(
-    standing: Trial, little: Provided, propose: Callable[[Provided], Timetable], *, serving: Serving,
+    standing: Trial, little: Provided, propose: Callable[[Provided], Timetable], *, serving: AnyServing,
     evaluations: int | None, progress: Progress,
 ) -> tuple[Timetable, Provided]:  # fmt: skip
     """The schedule with less in the epochs that are served as well with it, and what it provides for.

@@ -11,10 +11,11 @@ import numpy as np
 
 from planner.results.evidence import Judgement
 from planner.results.schedule import Run
+from planner.schedules.groups import Progress
 from planner.schedules.programs import solved
 from planner.schedules.provision import Provided, growth, level
 from planner.schedules.question import Opened, alone
-from planner.schedules.serving import Progress, Serving
+from planner.schedules.serving import Serving
 from workloads.load import Floats
 
 LEVELS = 4

@@ -1,6 +1,6 @@
 """The story of a plan over time: forecast, propose, serve every epoch, provide for more where one misses."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -15,9 +15,9 @@ from planner.scenario import Scenario
 from planner.scenario.schedule_section import ScheduleSection
 from planner.schedules.available import all_up, studied, with_failures
 from planner.schedules.fixed import Static, fixed_fleet, simulated
+from planner.schedules.groups import Progress
 from planner.schedules.kept import Kept, busier, failing, lent
 from planner.schedules.less import Trial, value, with_less
-from planner.schedules.levels import learned
 from planner.schedules.looks import Looks
 from planner.schedules.programs import proved, solved
 from planner.schedules.provision import Provided, between, level, missed, raised, same
@@ -26,7 +26,8 @@ from planner.schedules.recount import recounted
 from planner.schedules.refusal import refusal
 from planner.schedules.rivals import against_fixed, against_rivals, one_knob, told
 from planner.schedules.rows import Study, at_work, busiest_of, in_rows, of_at_most
-from planner.schedules.serving import Progress, Serving
+from planner.schedules.serving import Serving
+from planner.schedules.together import AnyServing, Together, first_provided, of_model, serving_of
 from solvers.allocation import Reason
 
 LENT_FROM = 3
@@ -57,9 +58,10 @@ def timetable(
         WorkloadError: likewise.
     """
     inputs = inputs_of(question)
+    progress("options", 0.0)
     best, asked, serving = _standing(inputs, progress, study, looks)
     if best.schedule is None:
-        return best if best.lacking else _refused(best, asked)
+        return best if best.lacking else refused(best, asked)
     if asked.rule is not None and best.valid:
         best = told(best, one_knob(asked, best))
     assert best.schedule is not None, "it was there before"
@@ -68,7 +70,7 @@ def timetable(
     best = against_fixed(asked, best, fixed, serving, progress)
     assert best.schedule is not None, "one stands, and what takes its place is one"
     notes = (
-        *best.schedule.notes, *_losses(serving, best.schedule, asked.section), *_absent(inputs.scenario, best.schedule)
+        *best.schedule.notes, *losses(serving, best.schedule, asked.section), *absent(inputs.scenario, best.schedule)
     )  # fmt: skip
     return replace(
         best,
@@ -81,16 +83,16 @@ def timetable(
 
 def _standing(
     inputs: Inputs, progress: Progress, study: Study | None, looks: Looks | None
-) -> tuple[Timetable, Opened, Serving]:  # fmt: skip
+) -> tuple[Timetable, Opened, AnyServing]:  # fmt: skip
     """The best schedule whose machines stand in their rows, where there are any."""
-    best, asked, serving = _best(inputs, progress, looks)
+    best, asked, serving = best_of(ways(inputs), progress, looks)
     if study is None or not best.valid or inputs.scenario.power.row_limit_w is None:
         return best, asked, serving
     progress(f"{best.policy}: rows", 0.9)
     tried = [(asked, serving)]
 
     def again(machines: int) -> tuple[Timetable, Case]:
-        fewer, question, served = _best(of_at_most(inputs, machines), progress, looks)
+        fewer, question, served = best_of(ways(of_at_most(inputs, machines)), progress, looks)
         tried.append((question, served))
         return fewer, question.case
 
@@ -98,19 +100,19 @@ def _standing(
     return best, *tried[-1]
 
 
-def _best(inputs: Inputs, progress: Progress, looks: Looks | None) -> tuple[Timetable, Opened, Serving]:
+def best_of(
+    allowed: Sequence[Opened], progress: Progress, looks: Looks | None
+) -> tuple[Timetable, Opened, AnyServing]:  # fmt: skip
     """The best schedule of any precision, engine and policy that is allowed, with its question and what was served.
 
     Where several are, those that promise most come first; one whose bound is no better than the answer is not served.
     """
-    progress("options", 0.0)
-    allowed = ways(inputs)
     bounds = [_promised(asked) if len(allowed) > 1 else None for asked in allowed]
     order = sorted(range(len(allowed)), key=lambda at: (bounds[at] is None, bounds[at] or 0.0))
-    found, tried = list[tuple[Timetable, Opened, Serving]](), list[Tried]()
+    found, tried = list[tuple[Timetable, Opened, AnyServing]](), list[Tried]()
     for at in order:
         asked = allowed[at]
-        serving = Serving(asked.case, asked.section, asked.load, asked.options, looks)
+        serving = serving_of(asked, looks)
         best = min(found, key=lambda each: _worth(each[0])) if found else None
         if best and _beaten(best[0], bounds[at]):
             tried.append(_tried(asked, None, bounds[at]))
@@ -137,13 +139,13 @@ def _tried(asked: Opened, found: Timetable | None, bound: float | None) -> Tried
     """What a way of serving came to; None is one that was not served."""
     schedule = found.schedule if found else None
     return Tried(
-        variant=asked.case.variant, policy=asked.case.policy.name,
+        variant=None if asked.parts else asked.case.variant, policy=asked.ways,
         cost_usd=schedule.cost_usd if schedule else None, energy_j=schedule.energy_j if schedule else None,
         valid=bool(found and found.valid), bound=bound, simulated=bool(found and found.served),
     )  # fmt: skip
 
 
-def _refused(found: Timetable, asked: Opened) -> Timetable:
+def refused(found: Timetable, asked: Opened) -> Timetable:
     """No schedule, with what the budgets lack where the solver proved that its program has none."""
     if found.termination.reason is not Reason.INFEASIBLE:
         return found
@@ -151,13 +153,16 @@ def _refused(found: Timetable, asked: Opened) -> Timetable:
     return replace(found, lacking=why.lines, proven=why.proven)
 
 
-def _losses(serving: Serving, schedule: Schedule, section: ScheduleSection) -> tuple[str, ...]:
+def losses(serving: AnyServing, schedule: Schedule, section: ScheduleSection) -> tuple[str, ...]:
     """What machines that are taken away do to the objectives, where that is more than nothing; full sentences."""
     if section.top_channel == "spot" and not section.interruptions_per_h_ratio:
         return (
             "schedule.top_channel is spot and schedule.interruptions_per_h_ratio is 0: no machine is ever taken away, "
             "and none is spare",
         )
+    if isinstance(serving, Together):
+        each = ((name, losses(part, of_model(schedule, name), section)) for name, part in serving.parts.items())
+        return tuple(f"{name}: {words}" for name, found in each for words in found)
     struck = serving.lost(schedule)
     if struck is None or struck[2].valid:
         return ()
@@ -169,7 +174,7 @@ def _losses(serving: Serving, schedule: Schedule, section: ScheduleSection) -> t
     )
 
 
-def _absent(scenario: Scenario, schedule: Schedule) -> Iterator[str]:
+def absent(scenario: Scenario, schedule: Schedule) -> Iterator[str]:
     """Failures that find no machine, full sentences."""
     for each in scenario.validation.failures:
         epoch = schedule.epochs[int(each.at_s // schedule.epoch_s)]
@@ -186,15 +191,15 @@ def _worth(found: Timetable) -> tuple[object, ...]:
     return (not found.valid, found.schedule is None, value(found.schedule))
 
 
-def _timetable(asked: Opened, serving: Serving, progress: Progress) -> Timetable:
+def _timetable(asked: Opened, serving: AnyServing, progress: Progress) -> Timetable:
     """The best schedule under one policy.
 
     Instances are filled to what they carry at first, without headroom, and as far as a few epochs alone need less: the
     simulator says which epochs and which classes need more.
     """
-    name = asked.case.policy.name
+    name = asked.policies
     held: Provided = level(asked.load.peak_req_per_s, asked.case.scenario.headroom.mixed_frac)
-    provided: Provided = learned(asked, serving, lambda words, done: progress(f"{name}: {words}", 0.2 * done))
+    provided = first_provided(asked, serving, lambda words, done: progress(f"{name}: {words}", 0.2 * done))
     watts_ratio, found, little, lenders = 1.0, None, held, dict[int, int]()
     for turn in range(asked.case.scenario.validation.max_rounds):
         part = _part_of(progress, name, turn)
@@ -221,7 +226,7 @@ def _timetable(asked: Opened, serving: Serving, progress: Progress) -> Timetable
             best = found if less is found and not turn else _proved(asked, less, provided, watts_ratio)
             best = told(best, rows)
             propose = partial(_proposed, watts_ratio=watts_ratio, prove=False)
-            return with_failures(asked, best, serving, propose, part)
+            return best if isinstance(serving, Together) else with_failures(asked, best, serving, propose, part)
         little = missed(little, held, served)
         provided = raised(held, served)
         passed = [
@@ -377,5 +382,5 @@ def _proposed(
         schedule=replace(schedule, notes=asked.notes) if schedule else None, served=(),
         unserved=tuple(range(asked.load.epochs)), termination=found.solution.termination,
         provided_ratio={name: tuple(ratios.tolist()) for name, ratios in provided.items()},
-        policy=asked.case.policy.name, variant=asked.case.variant,
+        policy=asked.ways, variant=None if asked.parts else asked.case.variant,
     )  # fmt: skip

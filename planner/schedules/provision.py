@@ -65,8 +65,9 @@ def raised(provided: Provided, served: Iterable[Served]) -> dict[str, Floats]:
     found = {name: ratios.copy() for name, ratios in provided.items()}
     for each in served:
         if not each.served_well:
-            for name, ratio in growth(each, found).items():
-                found[name][list(each.epochs)] *= ratio
+            mine = each.classes(found)
+            for name, ratio in growth(each, mine).items():
+                found[mine[name]][list(each.epochs)] *= ratio
     return found
 
 
@@ -75,7 +76,7 @@ def missed(little: Provided, provided: Provided, served: Iterable[Served]) -> di
     found = {name: ratios.copy() for name, ratios in little.items()}
     for each in served:
         if not each.served_well:
-            for name in found:
+            for name in each.classes(found).values():
                 found[name][list(each.epochs)] = provided[name][list(each.epochs)]
     return found
 

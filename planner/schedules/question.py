@@ -1,6 +1,7 @@
 """A question over time: read in, and as one that a program is written from."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -37,6 +38,7 @@ class Opened:
         options: what may run in an epoch, ordered by name.
         notes: what a reader should know beforehand, full sentences.
         rule: what is asked of the machines of every epoch together; None where availability is not asked for.
+        parts: of several models, the question of each alone, by its name; the case is what they share.
     """
 
     case: Case
@@ -45,6 +47,19 @@ class Opened:
     options: tuple[EpochOption, ...]
     notes: tuple[str, ...]
     rule: Rule | None = None
+    parts: Mapping[str, "Opened"] = field(default_factory=dict)
+
+    @property
+    def policies(self) -> str:
+        """The policy, or those of several models, in a word."""
+        parts = [part.case.policy.name for part in self.parts.values()]
+        return ", ".join(parts) if parts else self.case.policy.name
+
+    @property
+    def ways(self) -> str:
+        """The policy; of several models the policy, precision and engine of each."""
+        words = [f"{name} {p.case.policy.name} in {p.case.variant.words}" for name, p in self.parts.items()]
+        return "; ".join(words) if words else self.case.policy.name
 
 
 def opened(question: Scenario | Inputs, policy: str, variant: Variant | None = None) -> Opened:

@@ -30,7 +30,7 @@ def recounted(asked: Opened, schedule: Schedule) -> Schedule:
 
 def _unlike(question: EpochQuestion, options: Sequence[EpochOption], schedule: Schedule) -> Iterator[str]:
     """What a schedule has that its question does not."""
-    strangers = {run.spec.name for each in schedule.epochs for run in each.runs} - {option.name for option in options}
+    strangers = {run.name for each in schedule.epochs for run in each.runs} - {option.name for option in options}
     yield from (f"schedule: it runs {name}, which the scenario does not offer" for name in sorted(strangers))
     gpus = {kind.machine: kind.gpus for kind in question.fleet}
     types = {name for each in (*(e.machines for e in schedule.epochs), schedule.base_machines) for name in each}
@@ -42,8 +42,8 @@ def _unlike(question: EpochQuestion, options: Sequence[EpochOption], schedule: S
             used = sum(run.instances * run.spec.layout.gpus for run in epoch.runs if run.spec.machine == machine)
             whole = {option.name: option for option in options if option.spares is not None}
             standing = sum(
-                whole[run.spec.name].machines_for(run.instances - run.spare_instances) + run.spare_machines
-                for run in epoch.runs if run.spec.machine == machine and run.spec.name in whole
+                whole[run.name].machines_for(run.instances - run.spare_instances) + run.spare_machines
+                for run in epoch.runs if run.spec.machine == machine and run.name in whole
             )  # fmt: skip
             if standing > count:
                 yield f"schedule.epochs.{number}: found pools of {standing} {machine}; expected at most {count}"

@@ -8,6 +8,7 @@ import numpy as np
 from planner.formulate import EPOCH_BUDGET_FAMILIES, EpochQuestion, epoch_problem
 from planner.resolve.epoch_options import epoch_options
 from planner.scenario.sections import HeadroomSection
+from planner.schedules.joint import joined
 from planner.schedules.question import Opened, alone, question_of
 from solvers.allocation import Solution
 from solvers.elastic import NotProven, StillInfeasible, smallest_raise
@@ -31,16 +32,23 @@ class Refusal:
 
 def refusal(asked: Opened) -> Refusal:
     """What of the budgets the busiest epoch alone passes; its moves and the other epochs are not looked at."""
-    bare = asked.case.scenario.model_copy(update={"headroom": HeadroomSection(mixed_frac=1.0, kv_frac=1.0)})
-    case = replace(asked.case, scenario=bare)
-    least = replace(asked, case=case, options=epoch_options(replace(case, options=case.least)))
     # What requests draw is a fit, not a bound: watts are left to the estimate.
-    lacking = _lacking(least, tuple(family for family in EPOCH_BUDGET_FAMILIES if family != "epoch_watts"))
+    bounded = tuple(family for family in EPOCH_BUDGET_FAMILIES if family != "epoch_watts")
+    lacking = _lacking(_full(asked, least=True), bounded)
     if lacking:
         return Refusal(proven=True, lines=lacking)
-    estimated = _lacking(replace(asked, case=case, options=epoch_options(case)), tuple(EPOCH_BUDGET_FAMILIES))
+    estimated = _lacking(_full(asked, least=False), tuple(EPOCH_BUDGET_FAMILIES))
     doubt = "not proven: no schedule fits by estimated capacities; by the least work of requests one might"
     return Refusal(proven=False, lines=(*estimated, doubt))
+
+
+def _full(asked: Opened, *, least: bool) -> Opened:
+    """The question with instances filled to the brim, or with the least work that its requests can take."""
+    if asked.parts:
+        return joined({name: _full(part, least=least) for name, part in asked.parts.items()})
+    bare = asked.case.scenario.model_copy(update={"headroom": HeadroomSection(mixed_frac=1.0, kv_frac=1.0)})
+    case = replace(asked.case, scenario=bare)
+    return replace(asked, case=case, options=epoch_options(replace(case, options=case.least) if least else case))
 
 
 def _lacking(asked: Opened, families: Sequence[str]) -> tuple[str, ...]:

@@ -8,12 +8,13 @@ import numpy as np
 from planner.results.schedule import FixedFleet, OneKnob, Schedule, Spent
 from planner.results.timetable import Timetable
 from planner.schedules.fixed import unchanged
+from planner.schedules.groups import Progress
 from planner.schedules.knobs import alone, moved
 from planner.schedules.less import WORTH_FRAC, Trial, value
 from planner.schedules.programs import solved
 from planner.schedules.provision import Provided, raised
 from planner.schedules.question import Opened, question_of
-from planner.schedules.serving import Progress, Serving
+from planner.schedules.together import AnyServing
 from solvers.allocation import Limit, Reason
 
 MOST_RIVALS = 3
@@ -55,7 +56,7 @@ def told(found: Timetable, rows: Rows) -> Timetable:
 
 
 def against_rivals(
-    asked: Opened, standing: Trial, serving: Serving, mended: Mended, progress: Progress
+    asked: Opened, standing: Trial, serving: AnyServing, mended: Mended, progress: Progress
 ) -> tuple[Trial, Rows]:  # fmt: skip
     """The best of a schedule, of one planned anew as a whole, and of those that turn one knob of it; with these.
 
@@ -87,7 +88,7 @@ def against_rivals(
 
 
 def against_fixed(
-    asked: Opened, found: Timetable, fixed: FixedFleet | None, serving: Serving, progress: Progress
+    asked: Opened, found: Timetable, fixed: FixedFleet | None, serving: AnyServing, progress: Progress
 ) -> Timetable:  # fmt: skip
     """The fixed fleet as a schedule that never changes, where it is served well and comes to less; else the schedule.
 
@@ -108,7 +109,7 @@ def against_fixed(
 
 
 def _served(
-    standing: Trial, rival: Schedule, serving: Serving, mended: Mended, progress: Progress
+    standing: Trial, rival: Schedule, serving: AnyServing, mended: Mended, progress: Progress
 ) -> Trial | None:  # fmt: skip
     """A rival that is served, with more where it misses; None where it is no cheaper then, or some epoch still does."""
     provided, found = standing.provided_ratio, _instead(standing.found, rival)

@@ -6,14 +6,13 @@ stands on GPUs that no other leaves, later by as much as a start may come late.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
 from planner.capacity.strikes import Strike
-from planner.executor.here import Threads
 from planner.formulate.epoch_program import started
 from planner.resolve.case import Case
 from planner.results.availability import Outage
@@ -22,6 +21,7 @@ from planner.results.schedule import Epoch, EpochOption, Run, Schedule
 from planner.results.timetable import Served
 from planner.scenario.schedule_section import ScheduleSection
 from planner.scenario.sections import FailureSection
+from planner.schedules.groups import Progress, in_groups
 from planner.schedules.looks import Looks, Memory
 from planner.schedules.scenes import GOING, Scene, apart, digits, going_of, needed_only, paired, part, speed_of
 from planner.schedules.windows import MOST_TIMES, more_times, needed, together
@@ -29,13 +29,11 @@ from planner.simulator.judge import judge
 from planner.simulator.outages import outage
 from planner.simulator.pools import Events, Failure, PoolModel, Shift
 from planner.simulator.recovery import Stage, struck
-from planner.simulator.serve import prepare
 from planner.simulator.traffic import Judging, Traffic
 from workloads.load import Load
 from workloads.slo import Slo
 from workloads.traces import Trace, cut, joined
 
-Progress = Callable[[str, float], None]
 Runs = tuple[Sequence[Run], Sequence[Run]]
 """The pools of the epoch before, and of the epoch itself."""
 
@@ -89,23 +87,16 @@ class Serving:
             progress: told what is happening.
             spares: spare machines serve too; else they are all down.
         """
-        alike: dict[str, list[int]] = defaultdict(list)
-        for epoch in range(self._load.epochs):
-            before = self._before(epoch)
-            runs = _runs(schedule, before, spares=spares), _runs(schedule, epoch, spares=spares)
-            alike[f"{self._key(runs, (before, epoch))} {schedule.epochs[epoch].machines}"].append(epoch)
-        groups = sorted(alike.values(), key=lambda epochs: -float(self._total[epochs[0]]))
-        wanted = len(groups) if self._section.validated_epochs is None else self._section.validated_epochs
-        prepare(lambda doing: progress(doing, 0.0))
-        done = list[int]()
+        return in_groups(
+            self._total, self._section, partial(self.key, schedule, spares=spares),
+            lambda epochs: (self.served(schedule, epochs, spares=spares),), progress,
+        )  # fmt: skip
 
-        def told(place: int, _: Served) -> None:
-            done.append(place)
-            progress(f"served epoch {groups[place][0]}", len(done) / min(wanted, len(groups)))
-
-        look = partial(self._serve, schedule, spares=spares)
-        served = sorted(Threads().map(look, groups[:wanted], told=told), key=lambda each: each.epochs)
-        return tuple(served), tuple(sorted(epoch for epochs in groups[wanted:] for epoch in epochs))
+    def key(self, schedule: Schedule, epoch: int, *, spares: bool) -> str:
+        """What epochs have in common of which one need be served."""
+        before = self._before(epoch)
+        runs = _runs(schedule, before, spares=spares), _runs(schedule, epoch, spares=spares)
+        return f"{self._key(runs, (before, epoch))} {schedule.epochs[epoch].machines}"
 
     def one(
         self, schedule: Schedule, epoch: int, progress: Progress, *, spares: bool = False
@@ -113,7 +104,7 @@ class Serving:
         """One epoch alone; see ``all``."""
         progress(f"serving epoch {epoch}", 0.0)
         others = tuple(other for other in range(self._load.epochs) if other != epoch)
-        return (self._serve(schedule, [epoch], spares=spares),), others
+        return (self.served(schedule, [epoch], spares=spares),), others
 
     def _before(self, epoch: int) -> int:
         """The epoch before; itself where the horizon begins with it."""
@@ -130,7 +121,8 @@ class Serving:
         """Requests per second of each class at an epoch's peak."""
         return {name: float(rates[epoch]) for name, rates in self._load.peak_req_per_s.items()}
 
-    def _serve(self, schedule: Schedule, epochs: Sequence[int], *, spares: bool = False) -> Served:
+    def served(self, schedule: Schedule, epochs: Sequence[int], *, spares: bool = False) -> Served:
+        """What the simulator says of epochs that are alike, by the first of them."""
         epoch, now = epochs[0], schedule.epochs[epochs[0]]
         if not self._total[epoch]:
             return _idle(epochs, self._standing_w(now))
