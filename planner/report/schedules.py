@@ -10,15 +10,12 @@ from planner.report.edited import EDITED
 from planner.report.html.charts import line, short
 from planner.report.page import (
     Block,
-    Cell,
     Chart,
-    Chip,
     Lines,
     Page,
     Section,
     Table,
     Tile,
-    Tone,
     columns,
     section,
 )
@@ -29,7 +26,6 @@ from planner.report.schedule_words import (
     against_fixed,
     against_one_knob,
     against_the_simulator,
-    said,
     served_words,
     spans,
     sparkline,
@@ -37,19 +33,18 @@ from planner.report.schedule_words import (
     tried_words,
 )
 from planner.report.screen import Screen, more, rows_part, warned
-from planner.report.words import amount, percent, policy_words
+from planner.report.served_epochs import SHOWN_ROWS, served_table
+from planner.report.words import percent, policy_words
 from planner.results.precision import Served as Precision
 from planner.results.precision import precision
 from planner.results.schedule import Epoch, Run, Schedule, Spent
-from planner.results.timetable import Served, Timetable
+from planner.results.timetable import Timetable
 from planner.scenario import Scenario
 from planner.scenario.fleet import Fleet
-from workloads.counts import number, plural, watts
+from workloads.counts import number, plural
 
 _H_S = 3600.0
 _ROW = 24
-_SHOWN_ROWS = 30
-"""A timetable of more rows is folded away but for its busiest day."""
 _KWH_J = 3.6e6
 _KG_G = 1e3
 
@@ -110,7 +105,7 @@ def _types(schedule: Schedule) -> str:
 def _in_simulator(found: Timetable) -> Iterator[Section]:
     """What the simulator said of each epoch, and what the machines exceed though every epoch was served well."""
     over = Lines(lines=tuple(f"Exceeded: {line}" for line in found.over), bullets=True) if found.over else None
-    yield from section("served", "Epochs in the simulator", _served(found.served) if found.served else None, over)
+    yield from section("served", "Epochs in the simulator", served_table(found.served) if found.served else None, over)
 
 
 def _over_time(schedule: Schedule, timeline: Table) -> Section:
@@ -323,7 +318,7 @@ def _timetable(schedule: Schedule) -> list[Block]:
         [cells for _, _, cells in rows],
     )
     words = f"{len(rows)} {'stretch' if len(rows) == 1 else 'stretches'} without change"
-    if len(rows) <= _SHOWN_ROWS:
+    if len(rows) <= SHOWN_ROWS:
         return [Lines(lines=(f"{words}.",)), Table(columns=headings, rows=every, caption="timetable")]
     top = max(epochs, key=lambda epoch: sum(epoch.machines.values()))
     day = top.start_s // (24 * _H_S)
@@ -335,29 +330,6 @@ def _timetable(schedule: Schedule) -> list[Block]:
         Table(columns=headings, rows=busiest, caption="timetable of the busiest day"),
         Table(columns=headings, rows=every, caption="timetable", folded=f"The whole timetable: {words}"),
     ]
-
-
-def _served(served: Sequence[Served]) -> Table:
-    """What the simulator said of each epoch, those that are alike in one line."""
-    slos, several = sorted({each.key for one in served for each in one.evidence}), any(one.model for one in served)
-    rows: list[tuple[Cell, ...]] = []
-    for one in served:
-        shown = {e.key: f"{amount(e.measured, e.unit)} of {amount(e.limit, e.unit)}" for e in one.evidence}
-        rows.append((
-            *((one.model,) if several else ()),
-            spans(one.epochs), number(one.rate_req_per_s), number(one.arrived), number(one.changed),
-            watts(one.planned_w), "" if one.simulated_w is None else watts(one.simulated_w),
-            *(shown.get(slo, "") for slo in slos), Chip(words=said(one), tone=Tone.GOOD if one.valid else Tone.BAD),
-        ))  # fmt: skip
-    headings = columns(
-        *(("model",) if several else ()),
-        "~epochs", "#req/s", "#requests", "#instances changed", "#watts, planned", "#simulated",
-        *(f"#{slo}" for slo in slos), "~verdict",
-    )  # fmt: skip
-    epochs = len({epoch for one in served for epoch in one.epochs})
-    words = f"{plural(epochs, 'epoch')} at their peak, with the changes into them"
-    folded = words if len(rows) > _SHOWN_ROWS else ""
-    return Table(columns=headings, rows=rows, caption="measured of limit", folded=folded)
 
 
 def _clock(at_s: float) -> str:

@@ -168,7 +168,8 @@ def refused(change: object, *path: object) -> tuple[str, ...]:
     [
         ({"name": "llama-3.1-8b"}, ("model",), "model: found beside models; belongs to each of models"),
         ({"ttft_p99_s": 1.0}, ("slo",), "slo: found beside models"),
-        ({"epoch_s": 3600}, ("schedule",), "schedule: found beside models; several models have no plan over time"),
+        ({"epoch": 3600}, ("schedule",), "schedule.epoch: unknown key"),
+        ([1.0, 2.0], ("models", 0, "load"), "models.0.load: found one; expected schedule beside models"),
         ("throughput", ("objective",), "objective: found 'throughput'; expected a budget (cost_usd_per_h"),
         ("chat", ("models", 1, "name"), "models: found the name 'chat' 2 times"),
         ({"machines": ["dgx-h100"]}, ("models", 0, "catalog"), "expected it once beside models"),
@@ -234,8 +235,9 @@ def test_verbs_that_know_one_model_say_so(tmp_path: Path) -> None:
 
 def test_every_key_of_a_scenario_has_a_place_beside_models() -> None:
     """A key is shared, each model's own, or refused by name: none is dropped."""
-    own = set(FleetModel.model_fields) - {"name", "failures"}  # failures are validation.failures of a model alone
-    assert set(Scenario.model_fields) == (set(Fleet.model_fields) - {"models"}) | own | {"schedule", "uncertainty"}
+    # Failures and load are validation.failures and schedule.load of a model alone.
+    own = set(FleetModel.model_fields) - {"name", "failures", "load"}
+    assert set(Scenario.model_fields) == (set(Fleet.model_fields) - {"models"}) | own | {"uncertainty"}
 
 
 def test_machines_of_one_model_may_fail() -> None:

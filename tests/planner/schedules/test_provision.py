@@ -138,8 +138,8 @@ def test_the_same_pools_with_other_shares_are_served_anew(day: Opened) -> None:
     much, little = {"short": 7.0, "long": 1.0}, {"short": 3.0, "long": 0.5}
     first, second = (_alike((h100, one), (h200, other)) for one, other in ((much, little), (little, much)))
     again, fresh = (Serving(day.case, day.section, day.load, day.options) for _ in range(2))
-    before = again._serve(first, [0]).evidence
-    assert again._serve(second, [0]).evidence == fresh._serve(second, [0]).evidence != before
+    before = again.served(first, [0]).evidence
+    assert again.served(second, [0]).evidence == fresh.served(second, [0]).evidence != before
 
 
 def test_what_is_told_of_an_epoch_is_what_it_does_by_itself(day: Opened) -> None:
@@ -155,7 +155,7 @@ def test_what_is_told_of_an_epoch_is_what_it_does_by_itself(day: Opened) -> None
     served, _ = Serving(day.case, day.section, level_load, day.options).all(schedule, lambda *_: None)
     assert [each.epochs for each in served] == [(0,), (1, 2), (3,), (4,)]
     for each in served:
-        alone = Serving(day.case, day.section, level_load, day.options)._serve(schedule, [each.epochs[-1]])
+        alone = Serving(day.case, day.section, level_load, day.options).served(schedule, [each.epochs[-1]])
         assert (each.evidence, each.planned_w, each.simulated_w) == (alone.evidence, alone.planned_w, alone.simulated_w)
 
 

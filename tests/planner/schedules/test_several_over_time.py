@@ -138,7 +138,8 @@ def test_a_machine_less_is_refused(path: Path) -> None:
     """An edited file whose pools no longer fit on its machines is not served."""
 
     def smaller(found: dict[str, Any]) -> None:
-        machines = max((epoch["machines"] for epoch in found["schedule"]["epochs"]), key=lambda each: max(each.values()))
+        epochs = found["schedule"]["epochs"]
+        machines = max((epoch["machines"] for epoch in epochs), key=lambda each: max(each.values()))
         machines[max(machines, key=lambda name: machines[name])] -= 1
 
     edited = _edited(path, smaller)
