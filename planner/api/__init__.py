@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, Unpack, overload
 from planner import __version__
 from planner.api.fleets import PlannedFleet
 from planner.api.fleets import planned as planned_fleet
-from planner.api.frames import Row, Shown, evidence_rows, frame_of
+from planner.api.frames import Shown, evidence_rows, frame_of
+from planner.api.grids import Swept, Walked
 from planner.api.planned import Planned
 from planner.api.questions import Words, asked
 from planner.api.scheduled import Scheduled, scheduled, served_again
 from planner.compare.diff import diff as _compared
+from planner.compare.epochs import expect_epochs
 from planner.compare.frontier import route, walked
 from planner.compare.journal import Journal
 from planner.compare.sweep import sweep, swept
@@ -25,15 +27,11 @@ from planner.files.records import record_file
 from planner.planning import plan as planning
 from planner.planning.opened import open_plan
 from planner.report.differences import diff_page
-from planner.report.frontiers import frontier_page
 from planner.report.page import Page
 from planner.report.plans import simulation_page
-from planner.report.sweeps import whatif_page
 from planner.results.difference import Diff
 from planner.results.evidence import Judgement
-from planner.results.frontier import Frontier
 from planner.results.plan import CandidatePlan
-from planner.results.sweep import Point, WhatIf
 from planner.scenario import Scenario
 from planner.scenario.fleet import Fleet
 
@@ -97,87 +95,6 @@ class Simulated(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Swept(Shown):
-    """What ``whatif`` found."""
-
-    found: WhatIf
-
-    def page(self) -> Page:
-        """Everything that ``phasewise whatif`` shows."""
-        return whatif_page(self.found)
-
-    def frame(self) -> "pd.DataFrame":
-        """One row for each point of the grid."""
-        return frame_of([{**_settings(point), **_outcome(point)} for point in self.found.points])
-
-    def regret(self) -> "pd.DataFrame":
-        """What was bought, down, against what happens, across, in the unit of the objective."""
-        names = list(dict.fromkeys(each.bought for each in self.found.regret))
-        cells = {(each.bought, each.happens): each.regret for each in self.found.regret}
-        made = frame_of([{name: cells[bought, name] for name in names} for bought in names])
-        made.index = made.index.map(lambda position: names[position])
-        return made
-
-    def tornado(self) -> "pd.DataFrame":
-        """One row for each thing that was moved, the largest effect first."""
-        return frame_of([
-            {"what": s.name, "low_change": s.low_change, "high_change": s.high_change} for s in self.found.tornado
-        ])  # fmt: skip
-
-    def shadow_prices(self) -> "pd.DataFrame":
-        """One row for each finite budget."""
-        columns = ("budget", "limit", "step", "gain_per_unit", "loss_per_unit")
-        return frame_of([{name: getattr(each, name) for name in columns} for each in self.found.shadow_prices])
-
-
-def _settings(point: Point) -> Row:
-    """What was set, numbers as numbers."""
-    return {key: _value(text) for key, text in point.settings.items()}
-
-
-def _value(text: str) -> object:
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
-def _outcome(point: Point) -> Row:
-    """What came of it; empty cells where there is no plan."""
-    found = point.outcome
-    totals = found.totals
-    return {
-        "verdict": found.verdict,
-        "objective_value": found.objective_value,
-        **{name: getattr(totals, name, None) for name in ("cost_usd_per_h", "power_w", "machines", "gpus")},
-        **{
-            name: getattr(found.bill, name, None)
-            for name in ("expected_w", "mean_w", "p99_w", "token_j", "electricity_usd_per_h", "carbon_g_per_h")
-        },
-        "served_req_per_s": found.served_req_per_s,
-        **{f"margin_frac {slo}": margin for slo, margin in found.margin_frac.items()},
-        "binds": max(found.binds, key=lambda each: each.used_frac).name if found.binds else None,
-    }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Walked(Shown):
-    """What ``frontier`` found."""
-
-    found: Frontier
-
-    def page(self) -> Page:
-        """Everything that ``phasewise frontier`` shows."""
-        return frontier_page(self.found)
-
-    def frame(self) -> "pd.DataFrame":
-        """One row for each design, by the first axis."""
-        return frame_of([
-            {**each.values, "efficient": each.efficient, **each.machines} for each in self.found.designs
-        ])  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Compared(Shown):
     """What ``diff`` found."""
 
@@ -213,11 +130,15 @@ def plan(scenario: Fleet, *, progress: Progress = _silent) -> PlannedFleet: ...
 
 
 @overload
-def plan(scenario: Scenario, *, progress: Progress = _silent) -> Planned | Scheduled: ...
+def plan(
+    scenario: Scenario, *, journal: Path | str | None = None, progress: Progress = _silent
+) -> Planned | Scheduled: ...
 
 
 @overload
-def plan(scenario: Path | str, *, progress: Progress = _silent) -> Planned | PlannedFleet | Scheduled: ...
+def plan(
+    scenario: Path | str, *, journal: Path | str | None = None, progress: Progress = _silent
+) -> Planned | PlannedFleet | Scheduled: ...
 
 
 @overload
@@ -225,23 +146,27 @@ def plan(*, progress: Progress = _silent, **words: Unpack[Words]) -> Planned: ..
 
 
 def plan(
-    scenario: Scenario | Fleet | Path | str | None = None, *, progress: Progress = _silent, **words: Unpack[Words]
-) -> Planned | PlannedFleet | Scheduled:
+    scenario: Scenario | Fleet | Path | str | None = None, *, journal: Path | str | None = None,
+    progress: Progress = _silent, **words: Unpack[Words],
+) -> Planned | PlannedFleet | Scheduled:  # fmt: skip
     """The best plan that the simulator confirms.
 
     Args:
         scenario: the question, about one model, about several on one fleet, or over time; or the path of its file.
+        journal: of a plan over time, file in which what is simulated is kept, to continue from after an interruption.
         progress: told what is happening, and the share of the work that is done.
         words: in place of a scenario, as the options of ``phasewise plan``; see ``planner.api.questions.Words``.
 
     Raises:
-        BadInput, CatalogError, WorkloadError: something the scenario names is missing or broken.
+        BadInput, CatalogError, WorkloadError: something the scenario names is missing or broken, or there is a journal
+            where the plan is of one load.
     """
     question = asked(scenario, words)
+    expect_epochs(question, journal, "journal")
     if isinstance(question, Fleet):
         return planned_fleet(question, progress)
     if question.schedule is not None:
-        return scheduled(question, progress)
+        return scheduled(question, progress, None if journal is None else Path(journal))
     read = planning.read(question)
     answer = planning.plan(read, progress=progress)
     return Planned(scenario=question, answer=answer, digests=planning.digests(read))

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from planner.api.frames import Row, Shown, evidence_rows, frame_of
+from planner.compare.epochs import kept_epochs
+from planner.compare.journal import Journal
 from planner.errors import BadInput
 from planner.files.writing import write_whole
 from planner.planning import plan as planning
@@ -98,10 +100,13 @@ class Scheduled(Shown):
         return frame_of(rows)
 
 
-def scheduled(scenario: Scenario, progress: "Callable[[str, float], None]") -> Scheduled:
-    """The best schedule that the simulator confirms, with a fixed fleet beside it."""
-    read = planning.read(scenario)
-    return Scheduled(scenario=scenario, found=timetable(read, progress=progress, static=static_plan, study=row_of))
+def scheduled(scenario: Scenario, progress: "Callable[[str, float], None]", journal: Path | None = None) -> Scheduled:
+    """The best schedule that the simulator confirms, with a fixed fleet beside it; what is simulated, kept."""
+    with Journal(journal) as kept:
+        read = planning.read(scenario)
+        looks = kept_epochs(kept, scenario) if journal else None
+        found = timetable(read, progress=progress, static=static_plan, study=row_of, looks=looks)
+    return Scheduled(scenario=scenario, found=found)
 
 
 def served_again(planned: Scheduled, changes: "Sequence[str]", progress: "Callable[[str, float], None]") -> Scheduled:

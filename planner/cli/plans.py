@@ -147,13 +147,10 @@ class Depths:
 
 
 def _expect_epochs(question: "Scenario | Fleet", journal: Path | None) -> None:
-    """That a journal has something to keep.
+    """That a journal has something to keep."""
+    from planner.compare.epochs import expect_epochs
 
-    Raises:
-        BadInput: one is named, and the plan is of one load.
-    """
-    if journal is not None and getattr(question, "schedule", None) is None:
-        raise BadInput(f"--journal {journal}: a plan of one load is simulated in one go; expected a plan over time")
+    expect_epochs(question, journal, "--journal")
 
 
 def _parts(depth: Depths) -> tuple[str, ...]:

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import Path
 
 from pydantic import TypeAdapter
 
 from planner.compare.journal import Digests, Entry, Journal
+from planner.errors import BadInput
 from planner.files.plan_file import exact, plain
 from planner.results.evidence import Judgement
 from planner.scenario import Scenario
@@ -47,3 +49,13 @@ class KeptEpochs:
 def kept_epochs(journal: Journal, scenario: Scenario | Fleet) -> KeptEpochs:
     """What a journal holds of a scenario."""
     return KeptEpochs(journal, Digests().of("plan over time", scenario))
+
+
+def expect_epochs(question: Scenario | Fleet, journal: Path | str | None, word: str) -> None:
+    """That a journal has something to keep.
+
+    Raises:
+        BadInput: one is named, by ``word``, and the plan is of one load.
+    """
+    if journal is not None and getattr(question, "schedule", None) is None:
+        raise BadInput(f"{word} {journal}: a plan of one load is simulated in one go; expected a plan over time")

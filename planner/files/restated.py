@@ -63,14 +63,31 @@ def _apart(said: object, now: object, where: str) -> Iterator[str]:
         if not math.isclose(said, now, rel_tol=CLOSE_FRAC, abs_tol=1e-9):  # type: ignore[arg-type]
             yield f"{where} {said:g} (now {now:g})"
     elif said != now:
-        yield f"{where} {_short(said)} (now {_short(now)})"
+        before, after = _told_apart(_text(said), _text(now))
+        yield f"{where} {before} (now {after})"
 
 
 def _number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _short(value: object) -> str:
-    """A value in a line."""
-    text = "none" if value is None else str(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+def _text(value: object) -> str:
+    return "none" if value is None else str(value)
+
+
+_SHOWN = 60
+"""Characters of a value that a line shows."""
+
+
+def _told_apart(said: str, now: str) -> tuple[str, str]:
+    """Two different texts in a line: long ones from some words before their first difference on."""
+    shorter = min(len(said), len(now))
+    alike = next((at for at in range(shorter) if said[at] != now[at]), shorter)
+    start = 0 if max(len(said), len(now)) <= _SHOWN else max(0, alike - _SHOWN // 3)
+    return _short(said, start), _short(now, start)
+
+
+def _short(text: str, start: int) -> str:
+    """Part of a text, with marks where it is cut."""
+    end = start + _SHOWN - 3
+    return ("..." if start else "") + (text[start:] if len(text) <= end + 3 else f"{text[start:end]}...")

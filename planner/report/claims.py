@@ -6,17 +6,9 @@ from rich.text import Text
 from planner.report.html.charts import line, short
 from planner.report.html.matrices import matrix
 from planner.report.page import Chart, Chip, Drawing, Page, Section, Table, Tile, Tone, columns
-from planner.report.tables import table
+from planner.report.rich import listed
 from planner.reproduce.claims import Claim, ClaimVerdict, Figure, Reproduction
 from workloads.counts import number, plural
-
-_STYLES = {
-    ClaimVerdict.REPRODUCED: "green",
-    ClaimVerdict.SOME_DRAWS: "cyan",
-    ClaimVerdict.DIFFERS: "yellow",
-    ClaimVerdict.ERRATUM: "dim",
-    ClaimVerdict.NOT_DERIVABLE: "dim",
-}
 
 
 def claims_view(found: Reproduction) -> RenderableType:
@@ -29,16 +21,18 @@ def claims_view(found: Reproduction) -> RenderableType:
 
 def _reading(name: str, found: Reproduction) -> RenderableType:
     """The claims under one reading."""
-    made = table("claim", "#paper", "#ours", "#within", "verdict")
-    for c in found.claims:
-        if c.reading == name:
-            made.add_row(_words(c), _value(c.paper), _value(c.ours), _within(c), Text(c.verdict, _STYLES[c.verdict]))
+    rows = [
+        (_words(c), _value(c.paper), _value(c.ours), _within(c), Chip(words=c.verdict, tone=_TONES[c.verdict]))
+        for c in found.claims
+        if c.reading == name
+    ]
+    made = listed(("~claim", "#paper", "#ours", "#within", "verdict"), rows)
     return Group(Text(), Text(name, style="bold"), made)
 
 
-def _words(c: Claim) -> Text:
+def _words(c: Claim) -> str:
     """The claim, where it stands, and what ours compares."""
-    return Text.assemble(c.name, (f"\n  {c.source}" + (f"; {c.note}" if c.note else ""), "dim"))
+    return f"{c.name}\n  {c.source}" + (f"; {c.note}" if c.note else "")
 
 
 def _value(value: float | None) -> str:

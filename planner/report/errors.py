@@ -8,7 +8,7 @@ from rich.text import Text
 
 from planner.accuracy.calibrate import Calibration, Factor
 from planner.accuracy.table import Accuracy, ErrorGroup, ErrorTotal, PublishedError
-from planner.report.tables import bullets, table
+from planner.report.rich import bullets, listed
 from planner.report.words import percent
 from workloads.counts import plural
 
@@ -40,18 +40,19 @@ def _part(heading: str, body: RenderableType) -> tuple[RenderableType, ...]:
 
 
 def _totals(totals: Sequence[ErrorTotal]) -> RenderableType:
-    made = table("data", "rows", "metric", "#n", "#median", "#p90", "#bias", "#in band")
-    for t in totals:
-        made.add_row(t.dataset, t.of, _short(t.metric), str(t.n), percent(t.median_ape), percent(t.p90_ape), *_trust(t))
-    return made
+    rows = [
+        (t.dataset, t.of, _short(t.metric), str(t.n), percent(t.median_ape), percent(t.p90_ape), *_trust(t))
+        for t in totals
+    ]
+    return listed(("data", "~rows", "metric", "#n", "#median", "#p90", "?#bias", "?#in band"), rows)
 
 
 def _groups(groups: Sequence[ErrorGroup]) -> RenderableType:
-    made = table("data", "GPU", "model", "metric", "#n", "#median", "#p90", "#bias", "#in band")
+    rows = []
     for g in groups:
         errors = (percent(g.median_ape), percent(g.p90_ape))
-        made.add_row(g.dataset, g.gpu, g.model, _short(g.metric), str(g.n), *errors, *_trust(g))
-    return made
+        rows.append((g.dataset, g.gpu, g.model, _short(g.metric), str(g.n), *errors, *_trust(g)))
+    return listed(("data", "GPU", "model", "metric", "#n", "#median", "?#p90", "?#bias", "?#in band"), rows)
 
 
 def _trust(found: ErrorTotal | ErrorGroup) -> tuple[str, str]:
@@ -69,10 +70,8 @@ def _reasons(found: Accuracy) -> list[str]:
 
 
 def _others(published: Sequence[PublishedError]) -> RenderableType:
-    made = table("simulator", "metric", "#n", "#median")
-    for p in published:
-        made.add_row(p.simulator, _short(p.metric), str(p.n), percent(p.median_ape))
-    return made
+    rows = [(p.simulator, _short(p.metric), str(p.n), percent(p.median_ape)) for p in published]
+    return listed(("~simulator", "metric", "#n", "#median"), rows)
 
 
 def _short(metric: str) -> str:
@@ -84,10 +83,11 @@ def calibration_view(found: Sequence[Calibration]) -> RenderableType:
     """What changed, how sure it is, and what the errors did."""
     parts: list[RenderableType] = []
     for c in found:
-        made = table("factor", "#built in", "#calibrated", "#sd", "")
+        rows = []
         for f in c.factors:
             told = "" if f.sd < 0.8 * f.prior_sd else "the runs say little of it"
-            made.add_row(f.name, _value(f, f.built_in), _value(f, f.calibrated), _value(f, f.sd), told)
+            rows.append((f.name, _value(f, f.built_in), _value(f, f.calibrated), _value(f, f.sd), told))
+        made = listed(("factor", "#built in", "#calibrated", "#sd", "~"), rows)
         left = "" if c.left_out_ape is None else f", {percent(c.left_out_ape)} on each run with the others fitted"
         errors = f"median error {percent(c.before_ape)} before, {percent(c.after_ape)} after{left}"
         parts += [Text(f"{c.key}: {plural(len(c.rows), 'run')}", style="bold"), made, Text(errors), Text()]

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from hw_catalog.check import Finding
@@ -14,7 +13,7 @@ from hw_catalog.machines import Machine
 from hw_catalog.profile_files import ProfileListing
 from hw_catalog.profiles import KernelProfile
 from hw_catalog.provenance import Provenance
-from planner.report.tables import table
+from planner.report.rich import listed
 from planner.report.words import percent
 from planner.resolve.sized import Sized
 from workloads.counts import number, watts
@@ -22,60 +21,62 @@ from workloads.counts import number, watts
 _GIB = 2.0**30
 
 
-def machines_table(machines: Sequence[Machine]) -> Table:
+def machines_table(machines: Sequence[Machine]) -> RenderableType:
     """Machine types, one a line."""
-    made = table("machine", "GPUs", "#rated", "#space", "#reserved", "#on-demand")
+    rows = []
     for m in machines:
         prices = [f"${p.usd_per_h:.2f}" if (p := m.price(channel)) else "" for channel in ("reserved", "on-demand")]
         space = f"{m.rack_units:g} U" if m.rack_units else ""
-        made.add_row(m.name, f"{m.gpus} {m.gpu.name}", watts(m.rated_w), space, *prices)
-    return made
+        rows.append((m.name, f"{m.gpus} {m.gpu.name}", watts(m.rated_w), space, *prices))
+    return listed(("machine", "GPUs", "#rated", "?#space", "#reserved", "?#on-demand"), rows)
 
 
-def gpus_table(gpus: Sequence[Gpu]) -> Table:
+def gpus_table(gpus: Sequence[Gpu]) -> RenderableType:
     """GPUs, one a line."""
-    made = table("GPU", "#memory", "#bytes/s", "#bf16 FLOP/s", "#fp8 FLOP/s", "#power", "profiles of")
+    rows = []
     for g in gpus:
         flops = [f"{value / 1e12:,.0f} T" if value else "" for value in (g.bf16_flops, g.fp8_flops)]
         memory, bandwidth = f"{g.hbm_bytes / _GIB:.1f} GiB", f"{g.hbm_bytes_per_s / 1e12:.2f} T"
-        made.add_row(g.name, memory, bandwidth, *flops, watts(g.tdp_w), g.profile_gpu)
-    return made
+        rows.append((g.name, memory, bandwidth, *flops, watts(g.tdp_w), g.profile_gpu))
+    headings = ("GPU", "#memory", "#bytes/s", "#bf16 FLOP/s", "?#fp8 FLOP/s", "#power", "?profiles of")
+    return listed(headings, rows)
 
 
-def links_table(links: Sequence[Link]) -> Table:
+def links_table(links: Sequence[Link]) -> RenderableType:
     """Links, one a line."""
-    made = table("link", "#bytes/s", "#latency", "#visible sync")
+    rows = []
     for link in links:
         bandwidth = f"{link.bandwidth_bytes_per_s:.4g}"
-        made.add_row(link.name, bandwidth, f"{link.latency_s * 1e6:g} µs", f"{link.sync_s * 1e6:g} µs")
-    return made
+        rows.append((link.name, bandwidth, f"{link.latency_s * 1e6:g} µs", f"{link.sync_s * 1e6:g} µs"))
+    return listed(("link", "#bytes/s", "#latency", "#visible sync"), rows)
 
 
-def profiles_table(listings: Sequence[ProfileListing]) -> Table:
+def profiles_table(listings: Sequence[ProfileListing]) -> RenderableType:
     """Kernel profiles by set, GPU and model; those with attention ranks (dp) are of measured clusters' layouts."""
-    made = table("profile set", "GPU", "model", "dtypes", "tp", "ep", "dp")
+    rows = []
     for p in listings:
         widths = [" ".join(str(ways) for ways in each) for each in (p.tps, p.eps, p.dps)]
-        made.add_row(p.profile_set, p.gpu, p.model, " ".join(p.dtypes), *widths)
-    return made
+        rows.append((p.profile_set, p.gpu, p.model, " ".join(p.dtypes), *widths))
+    return listed(("profile set", "GPU", "model", "?~dtypes", "?~tp", "?~ep", "?~dp"), rows)
 
 
-def models_table(models: Sequence[Sized]) -> Table:
+def models_table(models: Sequence[Sized]) -> RenderableType:
     """Models, one a line; those without a measured kernel cannot be planned until profiles are made."""
-    made = table("model", "#parameters", "#active", "#context", "own format", "formats measured", "on")
+    rows = []
     for m in models:
         sizes = (f"{each / 1e9:,.1f} B" for each in (m.params, m.active_params))
         formats = (" ".join(each) for each in (m.own_dtypes, m.dtypes))
-        made.add_row(m.model, *sizes, f"{m.max_context_tokens:,}", *formats, " ".join(m.gpus) or "none")
-    return made
+        rows.append((m.model, *sizes, f"{m.max_context_tokens:,}", *formats, " ".join(m.gpus) or "none"))
+    headings = ("model", "#parameters", "?#active", "#context", "?own format", "?~formats measured", "~on")
+    return listed(headings, rows)
 
 
-def sizes_table(models: Sequence[Sized]) -> Table:
+def sizes_table(models: Sequence[Sized]) -> RenderableType:
     """Config files, one a line: sizes and kernel profiles, or why there are none."""
-    made = table("model", "#parameters", "#active", "format", "#weights", "#KV/token", "#context", "kernel profiles")
+    rows = []
     for m in models:
         if m.refused:
-            made.add_row(m.model, "", "", "", "", "", "", f"refused: {m.refused}")
+            rows.append((m.model, *[""] * 6, f"refused: {m.refused}"))
             continue
         numbers = (f"{m.params / 1e9:,.1f} B", f"{m.active_params / 1e9:,.1f} B", m.own_dtypes[0],
                    f"{m.weight_bytes / 1e9:,.1f} GB", f"{m.kv_bytes_per_token / 1024:,.1f} KiB",
@@ -83,18 +84,29 @@ def sizes_table(models: Sequence[Sized]) -> Table:
         on = (
             f"{m.timed_as} ({' '.join(m.dtypes)}) on {' '.join(m.gpus)}" if m.timed_as else "none: bake or measure them"
         )
-        made.add_row(m.model, *numbers, on)
-    return made
+        rows.append((m.model, *numbers, on))
+    headings = (
+        "model",
+        "#parameters",
+        "?#active",
+        "?format",
+        "#weights",
+        "?#KV/token",
+        "?#context",
+        "~kernel profiles",
+    )
+    return listed(headings, rows)
 
 
 def entry_view(entry: Gpu | Link | Machine) -> RenderableType:
     """One catalog entry: every number with the mark of its source, and the sources below."""
-    made = table("key", "#value", "kind", "source")
+    rows = []
     marks: dict[str, str] = {}
     for key, value, provenance in _numbers(entry):
         kind = str(provenance.kind) if provenance else ""
         mark = marks.setdefault(_source(provenance), f"[{len(marks) + 1}]") if provenance else ""
-        made.add_row(key, value, kind, mark)
+        rows.append((key, value, kind, mark))
+    made = listed(("key", "#value", "kind", "source"), rows)
     sources = [Text(f"{mark} {source}") for source, mark in marks.items()]
     return Group(Text(entry.name, style="bold"), Text(), made, Text(), *sources)
 
@@ -116,11 +128,13 @@ def _numbers(entry: Gpu | Link | Machine) -> Iterator[tuple[str, str, Provenance
 def profiles_view(profiles: Sequence[KernelProfile]) -> RenderableType:
     """The kernel profiles of one file: what was measured, with what, how much of it."""
     first = profiles[0]
-    made = table("dtype", "KV", "#tp", "#ep", "#overhead", "#tokens to", "#context to", "#measured")
+    rows = []
     for p in profiles:
         ranges = (number(p.tokens[-1]), number(p.context_tokens[-1]))
         overhead = f"{p.overhead_s * 1e6:.0f} µs"
-        made.add_row(p.dtype, p.kv_dtype, str(p.tp), str(p.ep), overhead, *ranges, percent(p.measured_frac))
+        rows.append((p.dtype, p.kv_dtype, str(p.tp), str(p.ep), overhead, *ranges, percent(p.measured_frac)))
+    headings = ("dtype", "KV", "#tp", "#ep", "?#overhead", "?#tokens to", "?#context to", "#measured")
+    made = listed(headings, rows)
     title = Text(f"{first.model} on {first.gpu}, {first.engine} {first.engine_version}", style="bold")
     return Group(title, Text(), made, Text(), Text(f"{first.provenance.kind}: {_source(first.provenance)}"))
 
@@ -145,9 +159,8 @@ def catalog_check_view(
         lines.append(f"Built-in: {elsewhere} findings; `phasewise catalog check` lists them")
     if unprofiled:
         lines.append("No kernel profile, so never part of a plan: " + ", ".join(unprofiled))
-    found = table("to look at", "subject", "finding")
-    for finding in findings:
-        found.add_row(finding.rule, finding.subject, finding.message)
+    rows = [(finding.rule, finding.subject, finding.message) for finding in findings]
+    found = listed(("to look at", "~subject", "~finding"), rows)
     return Group(*(Text(line) for line in lines), *((Text(), found) if findings else ()))
 
 

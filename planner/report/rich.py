@@ -1,6 +1,7 @@
 """A page drawn on a terminal."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 from markupsafe import Markup
 from rich import box
@@ -9,7 +10,21 @@ from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
 
-from planner.report.page import Block, Cell, Chip, Code, Column, Drawing, Lines, Page, Pairs, Section, Table, Tone
+from planner.report.page import (
+    Block,
+    Cell,
+    Chip,
+    Code,
+    Column,
+    Drawing,
+    Lines,
+    Page,
+    Pairs,
+    Section,
+    Table,
+    Tone,
+    columns,
+)
 
 ALL = "all"
 _STYLES = {Tone.GOOD: "green", Tone.BAD: "red", Tone.OPEN: "yellow"}
@@ -71,7 +86,7 @@ def _block(block: Block, *, named: bool) -> Iterator[RenderableType]:
     elif isinstance(block, Table | Lines) and block.folded and not named:
         yield Padding(Text(f"{block.folded}."), _INDENT, expand=False)
     elif isinstance(block, Table):
-        yield _Whole(block)
+        yield _Whole(block, _INDENT)
     elif isinstance(block, Lines):
         lines = [bullets(block.lines)] if block.bullets else [Text(line) for line in block.lines]
         yield from (Padding(line, _INDENT, expand=False) for line in lines)
@@ -96,25 +111,31 @@ class _First:
 class _Whole:
     """A table, without optional columns where there is no room; wider than the terminal where the others need it."""
 
-    def __init__(self, block: Table) -> None:
-        self._block = block
+    def __init__(self, block: Table, indent: tuple[int, int, int, int]) -> None:
+        self._block, self._indent = block, indent
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Drawn in as much room as it needs at least."""
         block, shown = self._block, [at for at, column in enumerate(self._block.columns) if not column.drawn]
         least = {at: _least(block.columns[at], [row[at] for row in block.rows]) for at in shown}
         spare = [at for at in shown if block.columns[at].optional]
-        while spare and _taken(least[at] for at in shown) > options.max_width:
+        taken = partial(_taken, self._indent[3])
+        while spare and taken(least[at] for at in shown) > options.max_width:
             shown.remove(spare.pop())
-        grid = table([block.columns[at] for at in shown], [[row[at] for at in shown] for row in block.rows],
+        grid = _grid([block.columns[at] for at in shown], [[row[at] for at in shown] for row in block.rows],
                      ruled=block.ruled)  # fmt: skip
-        room = options.update(max_width=max(options.max_width, _taken(least[at] for at in shown)))
-        yield from console.render(Padding(grid, _INDENT, expand=False), room)
+        room = options.update(max_width=max(options.max_width, taken(least[at] for at in shown)))
+        yield from console.render(Padding(grid, self._indent, expand=False), room)
 
 
-def _taken(widths: Iterable[int]) -> int:
+def listed(headings: Sequence[str], rows: Iterable[Sequence[Cell]]) -> RenderableType:
+    """The table of a list, at the margin: headings as ``columns`` reads them, and as many cells a row."""
+    return _Whole(Table(columns=columns(*headings), rows=list(rows)), (0, 0, 0, 0))
+
+
+def _taken(indent: int, widths: Iterable[int]) -> int:
     """Columns of a terminal that a table takes at least."""
-    return _INDENT[3] + sum(width + _BETWEEN for width in widths)
+    return indent + sum(width + _BETWEEN for width in widths)
 
 
 def _least(column: Column, cells: Sequence[Cell]) -> int:
@@ -126,13 +147,13 @@ def _plain(cell: Cell) -> str:
     return _words(cell).plain
 
 
-def table(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], *, ruled: bool = True) -> Grid:
+def _grid(headed: Sequence[Column], rows: Sequence[Sequence[Cell]], *, ruled: bool = True) -> Grid:
     """Aligned, without a frame. Sentences are folded where the terminal is narrow; names and numbers never are."""
     made = Grid(box=box.SIMPLE_HEAD if ruled else None, show_edge=False, pad_edge=False,
                 padding=(0, 1, 0, 0) if ruled else (0, 2, 0, 0))  # fmt: skip
-    shown = [place for place, column in enumerate(columns) if not column.drawn]
+    shown = [place for place, column in enumerate(headed) if not column.drawn]
     for place in shown:
-        column = columns[place]
+        column = headed[place]
         made.add_column(
             Text(column.name), justify="right" if column.numeric else "left", no_wrap=not column.wraps,
             min_width=_least(column, [row[place] for row in rows]), overflow="fold",

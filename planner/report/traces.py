@@ -3,7 +3,7 @@
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from planner.report.tables import table
+from planner.report.rich import listed
 from planner.report.words import percent, rate
 from workloads.counts import number, plural
 from workloads.stats import TraceStats
@@ -11,13 +11,14 @@ from workloads.stats import TraceStats
 
 def stats_view(stats: TraceStats) -> RenderableType:
     """The numbers of a trace as text."""
-    made = table("tokens", "#mean", "#p1", "#p10", "#p50", "#p90", "#p99", "#per second")
+    rows = []
     for name, s, rate_tokens_per_s in (
         ("prompt", stats.prompt, stats.prompt_tokens_per_s),
         ("output", stats.output, stats.output_tokens_per_s),
     ):
         values = (s.mean_tokens, s.p1_tokens, s.p10_tokens, s.p50_tokens, s.p90_tokens, s.p99_tokens, rate_tokens_per_s)
-        made.add_row(name, *(number(round(value)) for value in values))
+        rows.append((name, *(number(round(value)) for value in values)))
+    made = listed(("tokens", "#mean", "?#p1", "?#p10", "#p50", "#p90", "#p99", "#per second"), rows)
     skipped = f", {plural(stats.skipped_rows, 'row')} left out" if stats.skipped_rows else ""
     shares = ", ".join(f"{percent(share)} {name}" for name, share in stats.class_frac.items())
     times = (

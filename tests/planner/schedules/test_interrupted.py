@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from planner import api
 from planner.cli import build
 from planner.compare.epochs import kept_epochs
 from planner.compare.journal import Journal
-from planner.errors import ExitCode
+from planner.errors import BadInput, ExitCode
 from planner.schedules import serving
 from tests.docs.examples import ROOT
 from tests.planner import plans
@@ -36,6 +37,29 @@ def day(tmp_path: Path) -> Path:
 def planned(day: Path, name: str, journal: str) -> Result:
     words = ["plan", str(day), "--quiet", "--out", str(day.with_name(name)), "--journal", str(day.with_name(journal))]
     return CliRunner().invoke(build(), words)
+
+
+def test_python_goes_on_from_its_journal(day: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same call simulates no epoch that it kept, only the fixed fleet; a plan of one load has nothing to keep."""
+    looked = list[int]()
+    judge = serving.judge
+
+    def counted(*args: Any, **named: Any) -> Any:
+        looked.append(1)
+        return judge(*args, **named)
+
+    monkeypatch.setattr(serving, "judge", counted)
+    journal = day.with_name("day.jsonl")
+    first = api.plan(day, journal=journal)
+    total, kept = len(looked), journal.read_bytes().count(b"\n")
+    again = api.plan(day, journal=journal)
+    assert kept > 0
+    assert len(looked) - total == total - kept
+    assert isinstance(first, api.Scheduled)
+    assert isinstance(again, api.Scheduled)
+    assert again.found == first.found
+    with pytest.raises(BadInput, match="journal kept: a plan of one load"):
+        api.plan(small(), journal="kept")
 
 
 def test_nothing_is_simulated_twice(day: Path, monkeypatch: pytest.MonkeyPatch) -> None:
