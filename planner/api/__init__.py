@@ -126,7 +126,7 @@ class Compared(Shown):
 
 
 @overload
-def plan(scenario: Fleet, *, progress: Progress = _silent) -> PlannedFleet: ...
+def plan(scenario: Fleet, *, progress: Progress = _silent) -> PlannedFleet | Scheduled: ...
 
 
 @overload
@@ -163,10 +163,10 @@ def plan(
     """
     question = asked(scenario, words)
     expect_epochs(question, journal, "journal")
-    if isinstance(question, Fleet):
-        return planned_fleet(question, progress)
     if question.schedule is not None:
         return scheduled(question, progress, None if journal is None else Path(journal))
+    if isinstance(question, Fleet):
+        return planned_fleet(question, progress)
     read = planning.read(question)
     answer = planning.plan(read, progress=progress)
     return Planned(scenario=question, answer=answer, digests=planning.digests(read))

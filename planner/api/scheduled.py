@@ -11,12 +11,15 @@ from planner.errors import BadInput
 from planner.files.writing import write_whole
 from planner.planning import plan as planning
 from planner.planning.beside_time import row_of, static_plan
+from planner.planning.fleet_question import digests_of, read_fleet
 from planner.report.page import Page
 from planner.report.schedules import timetable_page
 from planner.results.schedule import Schedule
 from planner.results.timetable import Timetable
 from planner.scenario import Scenario
+from planner.scenario.fleet import Fleet
 from planner.schedules.files import timetable_text
+from planner.schedules.fleet import fleet_timetable, serve_fleet_again
 from planner.schedules.planning import serve_again, timetable
 
 if TYPE_CHECKING:
@@ -36,7 +39,7 @@ class Scheduled(Shown):
         found: the schedule and what speaks for it.
     """
 
-    scenario: Scenario
+    scenario: Scenario | Fleet
     found: Timetable
 
     @property
@@ -67,7 +70,11 @@ class Scheduled(Shown):
         """
         if not self.valid:
             raise BadInput("there is no validated schedule", *self.found.lacking)
-        write_whole(Path(path), timetable_text(self.scenario, self.found, planning.digests(self.scenario)))
+        digests = (
+            planning.digests(self.scenario) if isinstance(self.scenario, Scenario)
+            else digests_of(read_fleet(self.scenario))
+        )  # fmt: skip
+        write_whole(Path(path), timetable_text(self.scenario, self.found, digests))
 
     def frame(self) -> "pd.DataFrame":
         """One row for each epoch: machines powered, what changes, money, energy and CO₂; none without a schedule."""
@@ -84,7 +91,8 @@ class Scheduled(Shown):
         """One row for each pool of each epoch."""
         return frame_of([
             {
-                "start_h": epoch.start_s / _HOUR_S, "role": run.spec.role, "machine": run.spec.machine,
+                "start_h": epoch.start_s / _HOUR_S, **_model(run.model), "role": run.spec.role,
+                "machine": run.spec.machine,
                 "layout": run.spec.layout.name, "clock_mhz": run.spec.clock_mhz, "instances": run.instances,
                 "rate_req_per_s": sum(run.rate_req_per_s.values()),
             }
@@ -94,23 +102,37 @@ class Scheduled(Shown):
     def evidence(self) -> "pd.DataFrame":
         """One row for each objective of each epoch that the simulator served."""
         rows: list[Row] = [
-            {"epoch": served.epochs[0], "like_it": len(served.epochs) - 1, **row}
+            {**_model(served.model), "epoch": served.epochs[0], "like_it": len(served.epochs) - 1, **row}
             for served in self.found.served for row in evidence_rows(served.evidence)
         ]  # fmt: skip
         return frame_of(rows)
 
 
-def scheduled(scenario: Scenario, progress: "Callable[[str, float], None]", journal: Path | None = None) -> Scheduled:
-    """The best schedule that the simulator confirms, with a fixed fleet beside it; what is simulated, kept."""
+def _model(name: str) -> Row:
+    """The model that a row is of, where there are several."""
+    return {"model": name} if name else {}
+
+
+def scheduled(
+    scenario: Scenario | Fleet, progress: "Callable[[str, float], None]", journal: Path | None = None
+) -> Scheduled:
+    """The best schedule that the simulator confirms, of one model a fixed fleet beside it; what is simulated, kept."""
     with Journal(journal) as kept:
-        read = planning.read(scenario)
         looks = kept_epochs(kept, scenario) if journal else None
-        found = timetable(read, progress=progress, static=static_plan, study=row_of, looks=looks)
+        if isinstance(scenario, Fleet):
+            found = fleet_timetable(scenario, read_fleet(scenario).models, progress=progress, looks=looks)
+        else:
+            read = planning.read(scenario)
+            found = timetable(read, progress=progress, static=static_plan, study=row_of, looks=looks)
     return Scheduled(scenario=scenario, found=found)
 
 
 def served_again(planned: Scheduled, changes: "Sequence[str]", progress: "Callable[[str, float], None]") -> Scheduled:
     """Every epoch of a schedule served once more, asked with changes."""
     assert planned.schedule  # or the reason why there is none
+    if isinstance(planned.scenario, Fleet):
+        several = planned.scenario.changed(changes)
+        models = read_fleet(several).models
+        return Scheduled(scenario=several, found=serve_fleet_again(models, planned.found, progress=progress))
     asked = planned.scenario.changed(changes)
     return Scheduled(scenario=asked, found=serve_again(asked, planned.found, progress=progress, study=row_of))

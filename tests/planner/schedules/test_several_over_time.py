@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from planner.api import Scheduled, plan
 from planner.cli import build
 from planner.cli.exports import Stack, _of_schedule
 from planner.errors import BadInput
@@ -22,7 +23,7 @@ from planner.scenario.fleet import Fleet
 from planner.scenario.reading import Document
 from planner.schedules.compare import schedule_diff
 from planner.schedules.files import AnyScheduleFile, read_schedule
-from planner.schedules.fleet import fleet_timetable, serve_fleet_again
+from planner.schedules.fleet import serve_fleet_again
 from planner.schedules.joint import joint_ways
 from planner.schedules.opened import open_schedule
 from planner.schedules.planning import timetable
@@ -206,9 +207,19 @@ def test_what_several_models_over_time_cannot_be_asked_is_refused(words: list[st
 def test_no_schedule_names_what_is_lacking() -> None:
     """Too few machines for all models end without a schedule, and never as one model's."""
     fleet = asked("budgets.machines=2", loads=((1.0, 2.0), (4.0, 8.0)))
-    found = fleet_timetable(fleet, read_models(fleet), progress=silent)
-    assert found.schedule is None
-    assert found.lacking
+    found = plan(fleet)
+    assert isinstance(found, Scheduled)
+    assert found.found.schedule is None
+    assert found.found.lacking
+
+
+def test_rows_of_a_notebook_name_the_model(path: Path, file: AnyScheduleFile) -> None:
+    """From Python pools and evidence name their model, and what is saved is what the command line writes."""
+    found = Scheduled(scenario=asked(), found=file.timetable)
+    assert set(found.pools()["model"]) == set(found.evidence()["model"]) == {"chat", "code"}
+    saved = path.with_name("saved.json")
+    found.save(saved)
+    assert json.loads(saved.read_text())["fleet_timetable"] == json.loads(path.read_text())["fleet_timetable"]
 
 
 def _shared(one: EpochQuestion, names: tuple[str, ...]) -> EpochQuestion:
