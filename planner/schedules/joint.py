@@ -7,18 +7,23 @@ named after their models; what instances of a model do is asked of its own quest
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import product
+from math import inf, prod
+
+import numpy as np
 
 from planner.errors import BadInput
+from planner.formulate import epoch_problem
 from planner.resolve.inputs import Inputs
 from planner.results.schedule import EpochOption, scoped
 from planner.results.timetable import Timetable
 from planner.scenario.fleet import Fleet
-from planner.schedules.question import Opened, opened, policies_of, question_of, ways
+from planner.schedules.question import Opened, alone, opened, policies_of, question_of, ways
+from solvers.direct import relax
 from workloads.counts import plural
 from workloads.load import Floats, Load
 
 MOST_WAYS = 8
-"""Ways of serving all models up to which each is planned; of more, those that mix the ways listed first."""
+"""Ways of serving all models up to which each is planned; of more, those that mix what promises most alone."""
 
 
 def joined(parts: Mapping[str, Opened]) -> Opened:
@@ -59,6 +64,8 @@ def joint_ways(fleet: Fleet, models: Mapping[str, Inputs]) -> tuple[list[Opened]
     if problems := tuple(refused(fleet)):
         raise BadInput(*problems)
     each = {name: _of_model(name, inputs) for name, inputs in models.items()}
+    if prod(len(found) for found in each.values()) > MOST_WAYS:
+        each = {name: sorted(found, key=promise) for name, found in each.items()}
     mixes = sorted(product(*(range(len(found)) for found in each.values())), key=lambda places: (sum(places), places))
     made, wrong = list[Opened](), list[BadInput]()
     for places in mixes:
@@ -71,6 +78,13 @@ def joint_ways(fleet: Fleet, models: Mapping[str, Inputs]) -> tuple[list[Opened]
     if not made:
         raise wrong[0]
     return made, len(mixes) - len(made) - len(wrong)
+
+
+def promise(asked: Opened) -> float:
+    """The least that the busiest epoch alone comes to in the first aim, counts not whole; inf where none serves it."""
+    busiest = int(np.argmax(np.sum(list(asked.load.peak_req_per_s.values()), axis=0)))
+    found = relax(epoch_problem(alone(asked, busiest)))
+    return found.bound if found else inf
 
 
 def as_planned_together(models: Mapping[str, Inputs], planned: Timetable) -> Opened:

@@ -21,12 +21,14 @@ from planner.results.schedule import scoped
 from planner.results.timetable import watts_ratios
 from planner.scenario.fleet import Fleet
 from planner.scenario.reading import Document
+from planner.schedules import joint
 from planner.schedules.compare import schedule_diff
 from planner.schedules.files import AnyScheduleFile, read_schedule
 from planner.schedules.fleet import serve_fleet_again
 from planner.schedules.joint import joint_ways
 from planner.schedules.opened import open_schedule
 from planner.schedules.planning import timetable
+from planner.schedules.question import ways
 from planner.schedules.together import of_model
 from solvers.direct import relax
 from solvers.solve import solve
@@ -202,6 +204,18 @@ def test_what_several_models_over_time_cannot_be_asked_is_refused(words: list[st
 
     with pytest.raises(BadInput, match=re.escape(expected)):
         ways()
+
+
+def test_mixes_that_promise_most_are_planned_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of more mixes of ways than are planned, each model's most promising ways are in; the rest is counted."""
+    fleet = asked("models.0.policy.name=auto", "models.1.policy.name=[sarathi, colocated]")
+    models = read_models(fleet)
+    each = {name: ways(inputs) for name, inputs in models.items()}
+    monkeypatch.setattr(joint, "MOST_WAYS", 1)
+    made, left_out = joint_ways(fleet, models)
+    assert len(made) + left_out == len(each["chat"]) * len(each["code"]) > 2
+    for name, found in each.items():
+        assert joint.promise(made[0].parts[name]) == min(joint.promise(way) for way in found)
 
 
 def test_no_schedule_names_what_is_lacking() -> None:
