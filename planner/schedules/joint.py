@@ -4,6 +4,7 @@ Budgets, base fleet, machines on top, starts and bounds are joint because the pr
 named after their models; what instances of a model do is asked of its own question.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import product
@@ -65,7 +66,7 @@ def joint_ways(fleet: Fleet, models: Mapping[str, Inputs]) -> tuple[list[Opened]
         raise BadInput(*problems)
     each = {name: _of_model(name, inputs) for name, inputs in models.items()}
     if prod(len(found) for found in each.values()) > MOST_WAYS:
-        each = {name: sorted(found, key=promise) for name, found in each.items()}
+        each = {name: _ranked(found) for name, found in each.items()}
     mixes = sorted(product(*(range(len(found)) for found in each.values())), key=lambda places: (sum(places), places))
     made, wrong = list[Opened](), list[BadInput]()
     for places in mixes:
@@ -85,6 +86,19 @@ def promise(asked: Opened) -> float:
     busiest = int(np.argmax(np.sum(list(asked.load.peak_req_per_s.values()), axis=0)))
     found = relax(epoch_problem(alone(asked, busiest)))
     return found.bound if found else inf
+
+
+def _ranked(found: list[Opened]) -> list[Opened]:
+    """Ways of serving a model: of each policy the one that promises most, then what promises next of each.
+
+    Estimates err alike under one policy: what misses in the simulator under one may be met under another.
+    """
+    order, seen = sorted(found, key=promise), Counter[str]()
+    turns = list[tuple[int, int]]()
+    for at, way in enumerate(order):
+        turns.append((seen[way.policies], at))
+        seen[way.policies] += 1
+    return [order[at] for _, at in sorted(turns)]
 
 
 def as_planned_together(models: Mapping[str, Inputs], planned: Timetable) -> Opened:

@@ -216,6 +216,8 @@ def test_mixes_that_promise_most_are_planned_first(monkeypatch: pytest.MonkeyPat
     assert len(made) + left_out == len(each["chat"]) * len(each["code"]) > 2
     for name, found in each.items():
         assert joint.promise(made[0].parts[name]) == min(joint.promise(way) for way in found)
+        policies = {way.policies for way in found}
+        assert {way.policies for way in joint._ranked(found)[: len(policies)]} == policies
 
 
 def test_no_schedule_names_what_is_lacking() -> None:
