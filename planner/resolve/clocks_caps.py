@@ -11,6 +11,9 @@ from planner.perf.power import curve_of
 AUTO_RATIOS = (0.5, 0.6, 0.7, 0.8, 0.9)
 """Shares of the highest clock, or of the rating, that ``auto`` tries."""
 
+THRIFTY_RATIOS = (0.6, 0.8)
+"""Shares of the highest clock that are tried where joules are what is asked for and no clock is named."""
+
 Wanted = Mapping[str, tuple[int, ...] | Literal["auto"]]
 Scheduled = tuple[int, ...] | Mapping[str, tuple[int, ...]]
 Knob = tuple[int | None, int | None]
@@ -18,7 +21,12 @@ Knob = tuple[int | None, int | None]
 
 
 def knobs_of(
-    machines: Iterable[Machine], clocks_mhz: Wanted, caps_w: Wanted, scheduled_mhz: Scheduled = ()
+    machines: Iterable[Machine],
+    clocks_mhz: Wanted,
+    caps_w: Wanted,
+    scheduled_mhz: Scheduled = (),
+    *,
+    thrifty: bool = False,
 ) -> dict[str, tuple[Knob, ...]]:
     """What each machine type is tried with: the driver's own clock first, then every lock, then every cap.
 
@@ -28,6 +36,7 @@ def knobs_of(
         caps_w: of ``catalog.caps_w``.
         scheduled_mhz: of ``schedule.clocks_mhz``, of every type that has them or by type. The highest clock among
             them stands for the driver's own, which nothing holds below it.
+        thrifty: joules are what is asked for: a type of which neither clocks nor caps are named is tried at a few.
 
     Raises:
         BadInput: a clock or a cap that a GPU does not have; all of them, each with the nearest it has.
@@ -43,6 +52,8 @@ def knobs_of(
         clocks = _clocks(machine, clocks_mhz.get(name, ()), f"catalog.clocks_mhz.{name}", problems)
         more = _clocks(machine, listed, "schedule.clocks_mhz", problems)
         caps = _caps(machine, caps_w.get(name, ()), problems)
+        if thrifty and not more and name not in clocks_mhz and name not in caps_w:
+            more = _shares(machine.gpu, THRIFTY_RATIOS)
         own: tuple[Knob, ...] = () if machine.gpu.clock_max_mhz in more else ((None, None),)
         locks = dict.fromkeys((*clocks, *more))
         found[name] = (*own, *((clock, None) for clock in locks), *((None, cap) for cap in caps))
@@ -65,13 +76,18 @@ def nearest_clock_mhz(gpu: Gpu, clock_mhz: float) -> int:
     return round(found if found >= gpu.clock_min_mhz else found + step)
 
 
+def _shares(gpu: Gpu, ratios: Iterable[float]) -> tuple[int, ...]:
+    """The lockable clocks nearest to shares of the highest."""
+    return tuple(nearest_clock_mhz(gpu, ratio * gpu.clock_max_mhz) for ratio in ratios)
+
+
 def _clocks(
     machine: Machine, wanted: tuple[int, ...] | Literal["auto"], key: str, problems: list[str]
 ) -> tuple[int, ...]:
     """The clocks to try on a machine type, as ``key`` of the scenario asks."""
     gpu = machine.gpu
     if wanted == "auto":
-        return tuple(nearest_clock_mhz(gpu, ratio * gpu.clock_max_mhz) for ratio in AUTO_RATIOS)
+        return _shares(gpu, AUTO_RATIOS)
     problems += [
         f"{key}: found {clock}; expected {gpu.clock_min_mhz:g} to {gpu.clock_max_mhz:g} MHz in steps of "
         f"{curve_of(gpu).clock_step_mhz:g} below the highest, which is what {gpu.name} of {machine.name} has; nearest "

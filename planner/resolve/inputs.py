@@ -38,6 +38,7 @@ from planner.resolve.workload import Asked, asked
 from planner.results.precision import Variant
 from planner.scenario import Scenario
 from planner.scenario.choices import listed
+from planner.scenario.objectives import Objective
 from planner.scenario.sections import Catalog as CatalogSection
 from solvers.mathopt import installed
 from workloads.errors import WorkloadError
@@ -251,7 +252,11 @@ def _machine_problems(scenario: Scenario, machines: tuple[Machine, ...]) -> tupl
 def _limits(scenario: Scenario, machines: tuple[Machine, ...]) -> dict[str, tuple[GpuLimits, ...]]:
     """Clocks and caps to try on each machine type."""
     offered, over_time = scenario.catalog, scenario.schedule
-    found = knobs_of(machines, offered.clocks_mhz, offered.caps_w, over_time.clocks_mhz if over_time else ())
+    first = over_time.objectives[0].value if over_time and over_time.objectives else scenario.objective.value
+    found = knobs_of(
+        machines, offered.clocks_mhz, offered.caps_w, over_time.clocks_mhz if over_time else (),
+        thrifty=first in (Objective.ENERGY.value, Objective.CARBON.value),
+    )  # fmt: skip
     return {name: tuple(GpuLimits(clock_mhz=clock, cap_w=cap) for clock, cap in tried) for name, tried in found.items()}
 
 

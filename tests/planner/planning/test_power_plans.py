@@ -14,6 +14,7 @@ from planner.perf.power import WattTerms
 from planner.planning.plan import plan
 from planner.resolve.case import open_case
 from planner.resolve.clocks_caps import AUTO_RATIOS, knobs_of, nearest_clock_mhz
+from planner.resolve.inputs import read_inputs
 from planner.results.evidence import ValidatedPlan
 from planner.scenario import Scenario
 from planner.scenario.reading import Document
@@ -24,6 +25,7 @@ from planner.simulator.sketch import sketch
 from planner.simulator.traffic import Judging, Traffic
 from planner.simulator.watts import power_use
 from tests.planner.served import run
+from tests.planner.small import small
 from tests.planner.toy import flat_terms, random_trace, toy_physics, toy_policy, toy_pools
 from workloads.slo import Metric, Slo
 
@@ -97,6 +99,21 @@ def test_auto_offers_clocks_that_exist(name: str) -> None:
     explicit = knobs_of([machine], {name: clocks}, {name: tuple(cap for _, cap in tried if cap)})
     assert explicit[name] == tried
     assert all(nearest_clock_mhz(machine.gpu, clock) == clock for clock in clocks)
+
+
+def test_least_joules_are_looked_for_among_clocks() -> None:
+    """Least energy or carbon tries lower clocks of a type of which no clock or cap is named; other objectives do not.
+
+    A named list stands as it is; so it is over time.
+    """
+    day = "schedule={load: [0.5, 1.5], objectives: [energy]}"
+    for words, tried in (
+        (["objective=energy"], [None, 1185, 1590]), (["objective=carbon"], [None, 1185, 1590]), ([], [None]),
+        (["objective=energy", "catalog.clocks_mhz={dgx-h100: [1980]}"], [None, 1980]),
+        (["objective=energy", day], [None, 1185, 1590]),
+    ):  # fmt: skip
+        limits = read_inputs(small(*words)).limits
+        assert [limit.clock_mhz for limit in limits["dgx-h100"]] == tried
 
 
 @pytest.mark.parametrize("key", ["power_w", "expected_power_w"])
