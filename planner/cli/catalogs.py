@@ -82,6 +82,8 @@ def models(
         rows = sizes([file for path in configs for file in config_files(path)], directory)
         if not rows:
             raise BadInput(f"models: found no config.json in {', '.join(map(str, configs))}; expected one at least")
+        if all(row.refused for row in rows):
+            raise BadInput(*(row.refused for row in rows))
         write(dumps(rows)) if json else print_view(sizes_table(rows))
         return
     names = {*known_models(), *own_models(directory)}
