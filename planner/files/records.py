@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.errors import BadInput
+from planner.files.writing import led_to
 from planner.simulator.judge import Note
 from planner.simulator.pools import Run
 from workloads.traces import Trace
@@ -64,7 +65,7 @@ def record_file(path: Path | None) -> Iterator[Note | None]:
     if path is None:
         yield None
         return
-    path = path.resolve()  # a link stays a link
+    path = led_to(path)  # a link stays a link
     partial = path.with_name(f"{path.name}.partial")
     try:
         with ExitStack() as opened:

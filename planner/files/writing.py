@@ -1,5 +1,6 @@
 """Writing files: whole or not at all, and never in place of something that is no file."""
 
+import errno
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ def write_whole(path: Path, text: str) -> None:
         BadInput: it cannot be written; what was there before is untouched.
     """
     try:
-        target = path.resolve()
+        target = led_to(path)
         if target.exists() and not target.is_file():
             with target.open("w", encoding="utf-8") as stream:
                 stream.write(text)
@@ -25,6 +26,18 @@ def write_whole(path: Path, text: str) -> None:
     except (OSError, RuntimeError) as error:  # a link that leads to itself is a RuntimeError
         words = getattr(error, "strerror", None) or str(error)
         raise BadInput(f"{path}: cannot be written: {words}; nothing was written") from None
+
+
+def led_to(path: Path) -> Path:
+    """Where a path ends, links followed.
+
+    Raises:
+        OSError, RuntimeError: a link leads to itself; from Python 3.13 on ``resolve`` alone gives that link.
+    """
+    target = path.resolve()
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    return target
 
 
 def _replace(target: Path, text: str) -> None:
@@ -56,7 +69,7 @@ def _unwritable(path: Path) -> str:
         return f"there is no directory {path.parent}"
     if path.exists() and not os.access(path, os.W_OK):
         return "is write-protected"
-    there = path.resolve().parent
+    there = led_to(path).parent
     written_to = path.exists() and not path.is_file()  # a device: nothing is made beside it
     return "" if written_to or os.access(there, os.W_OK) else f"the directory {there} cannot be written to"
 

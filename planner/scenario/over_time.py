@@ -1,5 +1,6 @@
 """Keys that a schedule repeats: one value for both places, or a refusal that names the two."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from math import isclose
 from typing import Any
@@ -47,7 +48,7 @@ def _repeated(asked: Mapping[str, Any]) -> Sequence[tuple[str, Path_, Any]]:
     if isinstance(aims, list | tuple) and aims:
         found.append(("objectives", ("objective",), aims[0]))
     found += [(key, ("energy", key), asked[key]) for key in ("usd_per_kwh", "pue_ratio") if asked.get(key) is not None]
-    if isinstance(hours, list | tuple) and hours and all(isinstance(each, int | float) for each in hours):
+    if isinstance(hours, list | tuple) and hours and all(map(_counts, hours)):
         found.append(("carbon_g_per_kwh", ("energy", "hourly_carbon_g_per_kwh"), list(hours)))
         found.append(("carbon_g_per_kwh", ("energy", "carbon_g_per_kwh"), sum(hours) / len(hours)))
     return found
@@ -62,9 +63,14 @@ def _at(data: Any, path: Path_) -> Any:  # noqa: ANN401
     return list(data) if isinstance(data, tuple) else data
 
 
+def _counts(value: object) -> bool:
+    """Whether a value is a number within what a float holds: whole numbers of YAML may lie beyond."""
+    return isinstance(value, int | float) and abs(value) <= sys.float_info.max
+
+
 def _same(one: Any, other: Any) -> bool:  # noqa: ANN401
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(_same(a, b) for a, b in zip(one, other, strict=True))
-    if isinstance(one, int | float) and isinstance(other, int | float):
+    if _counts(one) and _counts(other):
         return isclose(one, other, rel_tol=CLOSE_FRAC)
     return bool(one == other)

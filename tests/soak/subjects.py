@@ -47,7 +47,7 @@ def subjects(plan: bytes = b"") -> Iterator[Subject]:
     if plan:
         yield Subject(
             name="plan", file="plan.json", right=(json.loads(plan),), text=json.dumps, values=("5", True), closed=False,
-            read=partial(read_plan, edited_too=True), places=_number,
+            read=partial(read_plan, edited_too=True), places=_number, silent=frozenset({"schema_version"}),
         )  # fmt: skip
     for part in ("gpus", "links", "machines", "power"):
         yield Subject(

@@ -352,3 +352,13 @@ def test_keys_of_trace_files_are_honoured(tmp_path: Path) -> None:
         opened(scenario.changed(["workload.time_unit=ms"]), "sarathi")  # a replay of 0.6 s
     with pytest.raises(WorkloadError, match="mooncake"):
         opened(scenario.changed(["workload.format=mooncake"]), "sarathi")
+
+
+@pytest.mark.parametrize("key", ["carbon_g_per_kwh", "usd_per_kwh"])
+def test_whole_numbers_beyond_every_float_are_refused(day: Path, key: str) -> None:
+    """YAML has whole numbers that no float holds: they are refused by name wherever two sections say the same."""
+    huge = str(10**400)
+    hours = f"[{', '.join([huge] * 24)}]" if key == "carbon_g_per_kwh" else huge
+    for word in (f"schedule.{key}={hours}", f"energy.{key}={huge}"):
+        with pytest.raises(BadInput, match=key):
+            Scenario.load(day, [word, f"schedule.{key}={hours}"])
