@@ -3,6 +3,7 @@
 import ast
 import json
 from collections.abc import Iterator
+from inspect import getfile
 from pathlib import Path
 from typing import get_args
 
@@ -19,7 +20,7 @@ from planner.resolve.workload import asked as drawn
 from planner.results.evidence import NoPlan, ValidatedPlan
 from planner.scenario import Scenario
 
-ROOT = Path(__file__).parents[3]
+CODE = Path(getfile(Scenario)).parents[2]
 QUESTION = {
     "schema_version": 1, "name": "plausible", "model": {"name": "llama-3.1-8b", "dtype": "bf16"},
     "workload": {"rate_req_per_s": 5.0, "duration_s": 20, "lengths": {
@@ -142,7 +143,7 @@ def test_every_key_of_a_scenario_is_read_by_code() -> None:
     read = {
         node.attr
         for package in ("planner", "workloads")
-        for file in (ROOT / package).rglob("*.py")
+        for file in (CODE / package).rglob("*.py")
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)
     }
