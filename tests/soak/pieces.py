@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from multiprocessing import current_process
 
 from hw_catalog import load
 from tests.soak import laws, programs, readers, senses, soak
@@ -57,6 +58,7 @@ def done(piece: Piece, doors: dict[str, Door], plan: bytes) -> tuple[str, dict[s
     seconds = min(piece.seconds, piece.until_s - time.time())
     if seconds <= 0:
         return piece.kind, {}
+    current_process().daemon = False  # a command that is tried may start processes of its own
     with catalog_once():
         return piece.kind, _tried(piece, seconds, doors, plan)
 

@@ -56,7 +56,7 @@ def subjects(plan: bytes = b"") -> Iterator[Subject]:
         )  # fmt: skip
     engines, _ = yaml_document((_DATA / "engines.yaml").read_text("utf-8"), "engines.yaml")
     yield Subject(
-        name="catalog-engines", file="own/engines.yaml", right=(engines,), text=yaml_text,
+        name="catalog-engines", file="own/engines.yaml", right=(_apart(engines),), text=yaml_text,
         read=lambda path: load_own_engines(path.parent),
     )  # fmt: skip
     yield Subject(
