@@ -116,11 +116,12 @@ def _model(name: str) -> Row:
 def scheduled(
     scenario: Scenario | Fleet, progress: "Callable[[str, float], None]", journal: Path | None = None
 ) -> Scheduled:
-    """The best schedule that the simulator confirms, of one model a fixed fleet beside it; what is simulated, kept."""
+    """The best schedule that the simulator confirms, a fixed fleet beside it; what is simulated is kept."""
     with Journal(journal) as kept:
         looks = kept_epochs(kept, scenario) if journal else None
         if isinstance(scenario, Fleet):
-            found = fleet_timetable(scenario, read_fleet(scenario).models, progress=progress, looks=looks)
+            models = read_fleet(scenario).models
+            found = fleet_timetable(scenario, models, progress=progress, static=static_plan, looks=looks)
         else:
             read = planning.read(scenario)
             found = timetable(read, progress=progress, static=static_plan, study=row_of, looks=looks)

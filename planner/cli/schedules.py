@@ -92,7 +92,8 @@ def _planned(
 
     if isinstance(question, Fleet):
         several = read_fleet(question)
-        return fleet_timetable(question, several.models, progress=tell, looks=looks), digests_of(several)
+        found = fleet_timetable(question, several.models, progress=tell, static=static_plan, looks=looks)
+        return found, digests_of(several)
     read = planning.read(question)
     return timetable(read, progress=tell, static=static_plan, study=row_of, looks=looks), planning.digests(read)
 

@@ -36,6 +36,7 @@ def against_fixed(found: Spent | None, fixed: FixedFleet | None) -> str:
     names = (("money", "cost_usd"), ("energy", "energy_j"), ("CO2", "carbon_g"))
     changes = [saved_words(getattr(found, key), getattr(fixed.spent, key), word) for word, key in names]
     doubt = "" if fixed.valid else "; in an epoch that was served it misses an objective"
+    doubt += f"; it takes no place of the schedule: {fixed.outside}" if fixed.outside else ""
     fleet = f"{fleet_words(fixed)}, never changed, {spent_words(fixed.spent)}{doubt}"
     return f"{fleet}; against it the schedule {', '.join(changes)}"
 
@@ -63,7 +64,7 @@ def fleet_words(fixed: FixedFleet) -> str:
     machines = ", ".join(f"{count} {name}" for name, count in fixed.machines.items())
     pools = Counter[str]()
     for run in fixed.runs:
-        pools[run.spec.name.split("/", 2)[2]] += run.instances
+        pools[f"{f'{run.model}: ' * bool(run.model)}{run.spec.name.split('/', 2)[2]}"] += run.instances
     return f"{machines} ({', '.join(f'{count} x {name}' for name, count in pools.items())})"
 
 

@@ -222,7 +222,8 @@ def _savings(schedule: Schedule, found: Timetable) -> Iterator[Section]:
     if fixed is not None:
         pairs = [(getattr(simulated, k), getattr(fixed.spent, k)) for k in ("cost_usd", "energy_j", "carbon_g")]
         change = tuple(f"{100 * (now / fleet - 1):+.1f} %" if fleet else "" for now, fleet in pairs)
-        rows += [_spent_row("fixed fleet for the peak", fixed.spent), ("schedule against the fixed fleet", *change)]
+        words = "fixed fleet for the peak" + (f" (no answer: {fixed.outside})" if fixed.outside else "")
+        rows += [_spent_row(words, fixed.spent), ("schedule against the fixed fleet", *change)]
     for each in found.knobs:
         rows.append(_spent_row(f"{each.knob} alone follows the load, planned watts", each.spent))
     table = Table(columns=columns("plan", "#cost", "#energy", "#CO2"), rows=rows, caption="money, energy and CO2")

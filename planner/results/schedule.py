@@ -259,6 +259,7 @@ class FixedFleet:
         spent: over the same horizon, with the watts of the simulator.
         served_epochs: which epochs the simulator served; watts of the others are on the line between them.
         valid: those epochs keep every objective too.
+        outside: why it is no answer of the question, whatever it comes to, in words; empty where it is one.
     """
 
     machines: Mapping[str, int]
@@ -266,3 +267,4 @@ class FixedFleet:
     spent: Spent
     served_epochs: tuple[int, ...]
     valid: bool
+    outside: str = ""

@@ -1,28 +1,27 @@
 """What a schedule saves: its own energy as metered, and the fixed fleet for the peak beside it."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from planner.errors import BadInput
 from planner.formulate.epoch_program import started
-from planner.resolve.case import Case, open_case
-from planner.resolve.epoch_options import epoch_options
-from planner.resolve.over_time import aims_of, hourly_carbon_g_per_kwh
+from planner.resolve.case import case_of
+from planner.resolve.over_time import aims_of
 from planner.results.plan import CandidatePlan
-from planner.results.schedule import Epoch, FixedFleet, Run, Schedule, Spent
+from planner.results.schedule import Epoch, FixedFleet, Run, Schedule, Spent, scoped
 from planner.results.timetable import Served, Timetable, watts_ratios
 from planner.scenario import Scenario
-from planner.scenario.objectives import Aim, Objective
-from planner.schedules.question import Opened
-from planner.schedules.recount import recounted
-from planner.schedules.serving import Serving
-from solvers.allocation import Termination
-from workloads.load import Floats
-
-J_PER_KWH = 3.6e6
+from planner.scenario.fleet import Fleet
+from planner.scenario.objectives import Aim
+from planner.schedules.peaks import Static, at_the_peak, busiest, models_at_the_peak, parts_of, requests_of
+from planner.schedules.programs import solved
+from planner.schedules.question import Opened, alone
+from planner.schedules.recount import machines_for, recounted
+from planner.schedules.together import of_model
+from planner.schedules.unmoved import J_PER_KWH, Still, unmoved
 
 KEYS = {Aim.COST: "cost_usd", Aim.ENERGY: "energy_j", Aim.CARBON: "carbon_g"}
 """Where ``Spent`` has what an aim counts."""
@@ -31,10 +30,7 @@ MOST_REQUESTS = 50_000
 """Requests of one simulation of the peak up to which plans of one load are looked for: they take dozens of them."""
 
 MOST_OPTIONS = 100
-"""Options up to which they are: each is resolved again, with the driver's own clock beside those of the schedule."""
-
-Static = Callable[[Scenario], CandidatePlan | None]
-"""Finds the validated plan of a question about one load."""
+"""Options of a model up to which they are: each is resolved again, with the driver's own clock beside those here."""
 
 
 def simulated(schedule: Schedule, served: Sequence[Served], scenario: Scenario) -> Spent | None:
@@ -60,44 +56,101 @@ def simulated(schedule: Schedule, served: Sequence[Served], scenario: Scenario) 
     return Spent(cost_usd=cost_usd, energy_j=energy_j, carbon_g=carbon_g)
 
 
-def fixed_fleet(asked: Opened, schedule: Schedule, static: Static) -> FixedFleet | None:
-    """The fleet for the peak, never changed: what it comes to over the horizon of a schedule.
+def fixed_fleets(
+    asked: Opened, found: Timetable, static: Static, fleet: Fleet | None = None
+) -> tuple[FixedFleet, ...]:  # fmt: skip
+    """Fleets for the peak, never changed, with what they come to over the horizon of a schedule, the best first.
 
-    Of the schedule's own busiest epoch and, where requests of a simulation and options are not too many, the plans of
-    one load for the first aim and the cheapest, the best over the horizon: what draws least at the peak may idle more
-    at night. The simulator serves it in the busiest and the quietest epoch, of a trace in all.
+    The schedule's own pools at the peak, those of each model at its own; of several models what is best for all their
+    peaks at once; and, where requests of a simulation and options are not too many, the plans of one load for the first
+    aim and the cheapest: what draws least at the peak may idle more at night.
 
     Args:
         asked: the question over time.
-        schedule: the validated answer.
-        static: finds a validated plan of one load.
+        found: the validated answer.
+        static: finds validated plans of one load.
+        fleet: the question about several models.
 
     Returns:
-        None where watts are not known.
+        None where watts are not known; none misses an objective before one that does not.
     """
-    aims = aims_of(asked.case.scenario)
-    busiest = schedule.epochs[_looked_at(asked)[0]]
-    found = [_fixed(asked, asked.case, _still(asked, busiest.machines, busiest.runs, schedule.termination))]
-    if _requests(asked) <= MOST_REQUESTS and len(asked.case.options) <= MOST_OPTIONS:
-        found += [_planned(asked, static, aim) for aim in dict.fromkeys((aims[0], Aim.COST))]
+    assert found.schedule is not None, "only a schedule has a fixed fleet beside it"
+    aims, each = aims_of(asked.case.scenario), parts_of(asked).values()
+    tried = [_of_peaks(asked, found.schedule), *([_of_all_peaks(asked, found)] if asked.parts else [])]
+    few = sum(requests_of(part) for part in each) <= MOST_REQUESTS
+    if few and all(len(part.case.options) <= MOST_OPTIONS for part in each):
+        for aim in dict.fromkeys((aims[0], Aim.COST)):
+            question = models_at_the_peak(asked, fleet, aim) if fleet else at_the_peak(asked, aim)
+            tried.append(_planned(asked, question, static(question)))
     keys = [KEYS[aim] for aim in aims if aim in KEYS] or ["cost_usd"]
 
     def worth(each: FixedFleet) -> tuple[object, ...]:
         return (not each.valid, *(getattr(each.spent, key) for key in keys))
 
-    return min((each for each in found if each is not None), key=worth, default=None)
+    return tuple(sorted((each for each in tried if each is not None), key=worth))
 
 
-def unchanged(asked: Opened, found: Timetable, fixed: FixedFleet) -> Schedule | None:
+def _of_peaks(asked: Opened, schedule: Schedule) -> FixedFleet | None:
+    """The pools that a schedule has at the peak, each model's at its own."""
+    peaks = {name: busiest(part) for name, part in parts_of(asked).items()}
+    runs = tuple(run for name, epoch in peaks.items() for run in schedule.epochs[epoch].runs if run.model == name)
+    machines = machines_for(asked, runs) if asked.parts else schedule.epochs[busiest(asked)].machines
+    still = Still(
+        cases={name: part.case for name, part in parts_of(asked).items()}, machines=machines,
+        pools={name: of_model(schedule, name).epochs[epoch].runs for name, epoch in peaks.items()},
+    )  # fmt: skip
+    return unmoved(asked, still, schedule.termination)
+
+
+def _of_all_peaks(asked: Opened, found: Timetable) -> FixedFleet | None:
+    """What is best for the peaks of all models, as if they came together: that of the program of one such epoch."""
+    at = {scoped(name, kind): busiest(part) for name, part in asked.parts.items() for kind in part.load.peak_req_per_s}
+    question = alone(asked, 0, {name: np.array(ratios) for name, ratios in found.provided_ratio.items()})
+    means = {name: rates[at[name]][None] for name, rates in asked.load.mean_req_per_s.items()}
+    peaks = {n: rates[at[n]][None] * found.provided_ratio[n][at[n]] for n, rates in asked.load.peak_req_per_s.items()}
+    load = replace(question.load, mean_req_per_s=means, peak_req_per_s=peaks)
+    made = solved(asked, replace(question, load=load), prove=False).schedule()
+    if made is None:
+        return None
+    still = Still(
+        cases={name: part.case for name, part in asked.parts.items()}, machines=made.epochs[0].machines,
+        pools={name: of_model(made, name).epochs[0].runs for name in asked.parts},
+    )  # fmt: skip
+    return unmoved(asked, still, made.termination)
+
+
+def _planned(
+    asked: Opened, question: Scenario | Fleet, plans: Mapping[str, CandidatePlan]
+) -> FixedFleet | None:  # fmt: skip
+    """The fleet of the plans of one load; None where there are none."""
+    if not plans:
+        return None
+    scenarios = {"": question} if isinstance(question, Scenario) else question.parts()
+    machines, pools = Counter[str](), dict[str, tuple[Run, ...]]()
+    for name, plan in plans.items():
+        for pool in plan.pools:
+            machines[pool.spec.machine] += pool.machines
+        pools[name] = tuple(
+            Run(spec=pool.spec, instances=pool.instances, rate_req_per_s=pool.rate_req_per_s) for pool in plan.pools
+        )
+    cases = {name: case_of(scenarios[name], plan) for name, plan in plans.items()}
+    still = Still(cases=cases, pools={name: pools[name] for name in parts_of(asked)}, machines=machines)
+    return unmoved(asked, still, next(iter(plans.values())).termination)
+
+
+def unchanged(asked: Opened, found: Timetable, fixed: FixedFleet) -> Schedule | str:
     """A fixed fleet as a schedule: its pools in every epoch, each with its share of the load there.
 
     Returns:
-        None where it is none of the question's: its pools are not on offer, or it has to keep what a fleet for the peak
-        is planned without (availability, rows).
+        In words why it is none of the question's: it was planned without what the question has to keep (availability,
+        rows), or its pools are not on offer.
     """
     load, section, scenario = asked.load, asked.section, asked.case.scenario
-    if asked.rule is not None or scenario.power.row_limit_w is not None or found.schedule is None:
-        return None
+    assert found.schedule is not None, "likewise"
+    if asked.rule is not None:
+        return "it was planned without the spare machines that availability asks for"
+    if scenario.power.row_limit_w is not None:
+        return "it was planned without the rows of power"
     totals = started(fixed.runs)
     shares = [{name: rate / totals[name] for name, rate in run.rate_req_per_s.items()} for run in fixed.runs]
     none, most = dict.fromkeys(fixed.machines, 0), section.base_machines
@@ -114,123 +167,10 @@ def unchanged(asked: Opened, found: Timetable, fixed: FixedFleet) -> Schedule | 
         )  # fmt: skip
     bought = {name: count if most is None else min(count, most) for name, count in fixed.machines.items()}
     still = replace(found.schedule, epochs=tuple(epochs), base_machines=bought, churn_machines=0)
+    offered = {option.name for option in asked.options}
+    if strangers := sorted({run.name for run in fixed.runs} - offered):
+        return f"it runs {', '.join(strangers)}, which the schedule is not offered"
     try:
         return recounted(asked, still)
-    except BadInput:
-        return None
-
-
-def _requests(asked: Opened) -> float:
-    """Requests of one simulation of the peak, all seeds together."""
-    workload = asked.case.asked
-    if asked.section.load == "trace":
-        return float(len(workload.draw(workload.seeds[0], 1.0, 1.0)))
-    busiest = float(_total(asked.load.peak_req_per_s).max()) / workload.demand.rate_req_per_s
-    return float(len(workload.draw(workload.seeds[0], busiest, 1.0)) * len(workload.seeds))
-
-
-def _planned(asked: Opened, static: Static, aim: Aim) -> FixedFleet | None:
-    """The fleet of the plan of one load that makes an aim small."""
-    question = at_the_peak(asked, aim)
-    candidate = static(question)
-    if candidate is None:
-        return None
-    machines = Counter[str]()
-    for pool in candidate.pools:
-        machines[pool.spec.machine] += pool.machines
-    runs = tuple(
-        Run(spec=pool.spec, instances=pool.instances, rate_req_per_s=pool.rate_req_per_s) for pool in candidate.pools
-    )
-    case = open_case(question, asked.case.policy.name)
-    return _fixed(asked, case, _still(asked, machines, runs, candidate.termination))
-
-
-def _fixed(asked: Opened, case: Case, still: Schedule) -> FixedFleet | None:
-    """A schedule that never changes, served and counted."""
-    serving = Serving(case, asked.section, asked.load, epoch_options(case))
-    served = {epoch: serving.one(still, epoch, lambda *_: None, spares=True)[0][0] for epoch in _looked_at(asked)}
-    spent = _spent(asked, case, still, served)
-    if spent is None:
-        return None
-    return FixedFleet(
-        machines={name: count for name, count in still.base_machines.items() if count}, runs=still.epochs[0].runs,
-        spent=spent, served_epochs=tuple(sorted(served)), valid=all(each.served_well for each in served.values()),
-    )  # fmt: skip
-
-
-def at_the_peak(asked: Opened, aim: Aim) -> Scenario:
-    """The same question about one load, that of the busiest epoch, or about the whole trace, for one aim."""
-    scenario, busiest = asked.case.scenario, 1.0
-    if asked.section.load != "trace":
-        busiest = float(_total(asked.load.peak_req_per_s).max()) / asked.case.asked.demand.rate_req_per_s
-    offered, clocks_mhz = scenario.catalog, dict(scenario.catalog.clocks_mhz)
-    own = {(option.spec.machine, option.spec.clock_mhz) for option in asked.case.options if option.spec.clock_mhz}
-    for name in sorted({machine for machine, _ in own}):
-        if clocks_mhz.get(name) != "auto":
-            clocks_mhz[name] = tuple(sorted(clock for machine, clock in own if machine == name))
-    workload, policy = scenario.workload, scenario.policy
-    return scenario.model_copy(
-        update={
-            "schedule": None, "objective": Objective(aim.value),
-            "workload": workload.model_copy(update={"rate_scale": workload.rate_scale * busiest}),
-            "catalog": offered.model_copy(update={"clocks_mhz": clocks_mhz}),
-            "policy": policy.model_copy(update={"name": asked.case.policy.name}),
-        }
-    )  # fmt: skip
-
-
-def _looked_at(asked: Opened) -> list[int]:
-    """The epochs to serve, the busiest first."""
-    total = _total(asked.load.peak_req_per_s)
-    order = [epoch for epoch in np.argsort(-total, kind="stable").tolist() if total[epoch] > 0]
-    return order if asked.section.load == "trace" else list(dict.fromkeys((order[0], order[-1])))
-
-
-def _total(rates: Mapping[str, Floats]) -> Floats:
-    """(epochs,) rate of all classes together."""
-    return np.asarray(np.sum(np.array(list(rates.values())), axis=0), np.float64)
-
-
-def _still(
-    asked: Opened, machines: Mapping[str, int], runs: tuple[Run, ...], termination: Termination
-) -> Schedule:  # fmt: skip
-    """Pools that never change, as a schedule; what they cost is counted elsewhere."""
-    none = dict.fromkeys(machines, 0)
-    epoch = Epoch(
-        start_s=0.0, machines=dict(machines), top_machines=none, started=none, stopped=none, runs=runs,
-        energy_j=0.0, carbon_g=0.0, cost_usd=0.0,
-    )  # fmt: skip
-    return Schedule(
-        epoch_s=asked.load.epoch_s, aims=(), base_machines=dict(machines), epochs=(epoch,) * asked.load.epochs,
-        energy_j=0.0, carbon_g=0.0, cost_usd=0.0, churn_machines=0, termination=termination, method="static",
-    )  # fmt: skip
-
-
-def _spent(asked: Opened, case: Case, still: Schedule, served: Mapping[int, Served]) -> Spent | None:
-    """Money, energy and CO2 of a fixed fleet over the horizon.
-
-    Watts at the rates that were not served lie on the line between those that were. Watts rise ever more slowly with
-    the rate, so the line is on the low side: what a schedule saves is not overstated.
-    """
-    watts = {epoch: each.simulated_w for epoch, each in served.items() if each.simulated_w is not None}
-    if len(watts) < len(served):
-        return None
-    load, energy = asked.load, asked.case.scenario.energy
-    peaks, means = _total(load.peak_req_per_s), _total(load.mean_req_per_s)
-    known = sorted(watts, key=lambda epoch: float(peaks[epoch]))
-    drawn = np.interp(means, [float(peaks[epoch]) for epoch in known], [watts[epoch] for epoch in known])
-    if asked.section.load == "trace":
-        drawn[known] = [watts[epoch] for epoch in known]
-    idle_w = {option.machine.name: option.machine.idle_w for option in case.options}
-    powered = still.epochs[0].machines
-    standing_w = sum(idle_w[name] * count for name, count in powered.items())
-    drawn = np.where(means > 0, drawn, standing_w)
-    energy_j = drawn * load.epoch_s * energy.pue_ratio
-    hours = np.asarray(hourly_carbon_g_per_kwh(asked.case.scenario), float)
-    at = (np.arange(load.epochs) * load.epoch_s / 3600).astype(int) % len(hours)
-    price = {option.machine.name: option.price_usd_per_h for option in case.options}
-    machines_usd = sum(price[name] * count for name, count in powered.items()) * load.duration_s / 3600
-    return Spent(
-        cost_usd=machines_usd + float(energy_j.sum()) / J_PER_KWH * energy.usd_per_kwh, energy_j=float(energy_j.sum()),
-        carbon_g=float((energy_j / J_PER_KWH * hours[at]).sum()),
-    )  # fmt: skip
+    except BadInput as wrong:
+        return f"it is no schedule: {wrong.problems[0]}"

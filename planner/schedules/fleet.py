@@ -9,27 +9,29 @@ from planner.resolve.serving import served_over_time
 from planner.results.schedule import Schedule
 from planner.results.timetable import ModelOverTime, Timetable
 from planner.scenario.fleet import Fleet
-from planner.schedules.fixed import simulated
+from planner.schedules.fixed import fixed_fleets, simulated
 from planner.schedules.groups import Progress
 from planner.schedules.joint import as_planned_together, joint_ways
 from planner.schedules.looks import Looks
+from planner.schedules.peaks import Static
 from planner.schedules.planning import absent, best_of, losses, refused
 from planner.schedules.question import Opened
 from planner.schedules.recount import recounted
+from planner.schedules.rivals import against_fixed
 from planner.schedules.together import Together, of_model
-
-NOT_COMPARED = "no fixed fleet stands beside a schedule of several models: what it saves against one is not known"
 
 
 def fleet_timetable(
-    fleet: Fleet, models: Mapping[str, Inputs], *, progress: Progress, looks: Looks | None = None
-) -> Timetable:
+    fleet: Fleet, models: Mapping[str, Inputs], *, progress: Progress, static: Static | None = None,
+    looks: Looks | None = None,
+) -> Timetable:  # fmt: skip
     """The best schedule of all models on one fleet whose epochs the simulator confirms, model by model.
 
     Args:
         fleet: the question.
         models: each as it was read, with the shared sections of all.
         progress: told what is happening, and the share of the work that is done.
+        static: finds the plans of one load to compare with; None compares with nothing.
         looks: what was simulated of the question before.
 
     Raises:
@@ -40,6 +42,10 @@ def fleet_timetable(
     best, asked, serving = best_of(allowed, progress, looks)
     if best.schedule is None:
         return best if best.lacking else refused(best, asked)
+    progress("fixed fleet", 0.95)
+    fleets = fixed_fleets(asked, best, static, fleet) if best.valid and static else ()
+    best = against_fixed(asked, best, fleets, serving, progress)
+    assert best.schedule is not None, "one stands, and what takes its place is one"
     notes = [*best.schedule.notes, *losses(serving, best.schedule, asked.section), *_absent(asked, best.schedule)]
     if left_out:
         notes.append(
@@ -47,7 +53,7 @@ def fleet_timetable(
             "proven of those that were; name policy.name and model.engine to choose"
         )
     return replace(
-        best, schedule=replace(best.schedule, notes=(*notes, NOT_COMPARED)),
+        best, schedule=replace(best.schedule, notes=tuple(notes)),
         simulated=simulated(best.schedule, best.served, asked.case.scenario), models=models_of(asked, best.schedule),
     )  # fmt: skip
 
@@ -99,7 +105,7 @@ def fleet_as_it_stands(models: Mapping[str, Inputs], found: Timetable) -> Timeta
     """
     assert found.schedule is not None  # files without one are not read
     schedule = recounted(as_planned_together(models, found), found.schedule)
-    return replace(found, schedule=schedule, served=(), unserved=(), simulated=None)
+    return replace(found, schedule=schedule, served=(), unserved=(), simulated=None, fixed=None)
 
 
 def _absent(asked: Opened, schedule: Schedule) -> Iterator[str]:

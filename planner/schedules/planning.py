@@ -14,11 +14,12 @@ from planner.results.timetable import Timetable, Tried
 from planner.scenario import Scenario
 from planner.scenario.schedule_section import ScheduleSection
 from planner.schedules.available import all_up, studied, with_failures
-from planner.schedules.fixed import Static, fixed_fleet, simulated
+from planner.schedules.fixed import fixed_fleets, simulated
 from planner.schedules.groups import Progress
 from planner.schedules.kept import Kept, busier, failing, lent
 from planner.schedules.less import Trial, value, with_less
 from planner.schedules.looks import Looks
+from planner.schedules.peaks import Static
 from planner.schedules.programs import proved, solved
 from planner.schedules.provision import Provided, between, level, missed, raised, same
 from planner.schedules.question import Opened, opened, policies_of, question_of, ways
@@ -66,8 +67,8 @@ def timetable(
         best = told(best, one_knob(asked, best))
     assert best.schedule is not None, "it was there before"
     progress(f"{best.policy}: fixed fleet", 0.95)
-    fixed = fixed_fleet(asked, best.schedule, static) if best.valid and static else None
-    best = against_fixed(asked, best, fixed, serving, progress)
+    fleets = fixed_fleets(asked, best, static) if best.valid and static else ()
+    best = against_fixed(asked, best, fleets, serving, progress)
     assert best.schedule is not None, "one stands, and what takes its place is one"
     notes = (
         *best.schedule.notes, *losses(serving, best.schedule, asked.section), *absent(inputs.scenario, best.schedule)
@@ -76,7 +77,6 @@ def timetable(
         best,
         schedule=replace(best.schedule, notes=notes),
         simulated=simulated(best.schedule, best.served, asked.case.scenario),
-        fixed=fixed,
         serves=served_over_time(asked.case, best.schedule),
     )
 

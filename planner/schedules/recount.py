@@ -1,13 +1,14 @@
 """What a plan over time comes to as it stands, whatever a file says of it."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from planner.errors import BadInput
 from planner.formulate.epoch_program import counted
 from planner.formulate.epoch_question import EpochQuestion
 from planner.resolve.epoch_options import fleet
-from planner.results.schedule import EpochOption, Schedule
+from planner.results.schedule import EpochOption, Run, Schedule
 from planner.schedules.question import Opened, question_of
 from workloads.counts import plural
 
@@ -26,6 +27,24 @@ def recounted(asked: Opened, schedule: Schedule) -> Schedule:
         raise BadInput(*problems)
     machines, runs = [each.machines for each in schedule.epochs], [each.runs for each in schedule.epochs]
     return counted(question, asked.options, schedule, machines, runs)
+
+
+def machines_for(asked: Opened, runs: Iterable[Run]) -> dict[str, int]:
+    """Machine type -> how many the pools of one moment need: they share machines, but where availability is asked for.
+
+    Args:
+        asked: the question whose options they are.
+        runs: the pools, of all models.
+    """
+    options, gpus = {option.name: option for option in asked.options}, Counter[str]()
+    own = {option.machine.name: option.machine.gpus for option in asked.case.options}
+    for run in runs:
+        option, needed = options[run.name], run.instances - run.spare_instances
+        whole = option.machines_for(needed) + run.spare_machines
+        gpus[run.spec.machine] += (
+            run.instances * option.gpus if option.spares is None else whole * own[run.spec.machine]
+        )
+    return {name: -(-count // own[name]) for name, count in gpus.items()}
 
 
 def _unlike(question: EpochQuestion, options: Sequence[EpochOption], schedule: Schedule) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Schedules that turn one knob alone, set against the one that may turn all: it is never dearer than any of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +16,7 @@ from planner.schedules.provision import Provided, raised
 from planner.schedules.question import Opened, question_of
 from planner.schedules.together import AnyServing
 from solvers.allocation import Limit, Reason
+from workloads.counts import plural
 
 MOST_RIVALS = 3
 """Schedules of one knob that take the place of the plan, one after the other."""
@@ -88,24 +89,44 @@ def against_rivals(
 
 
 def against_fixed(
-    asked: Opened, found: Timetable, fixed: FixedFleet | None, serving: AnyServing, progress: Progress
+    asked: Opened, found: Timetable, fleets: Sequence[FixedFleet], serving: AnyServing, progress: Progress
 ) -> Timetable:  # fmt: skip
-    """The fixed fleet as a schedule that never changes, where it is served well and comes to less; else the schedule.
+    """The first fixed fleet that may be a schedule, is served well and comes to less, in its place; else the schedule.
+
+    The best of the fleets stands beside either, with the reason where it is no answer of the question.
 
     Args:
         asked: the question; one that asks for availability or a row is not answered by a fleet planned without.
         found: a validated schedule.
-        fixed: the fleet beside it; None where there is none.
+        fleets: fixed fleets beside it, the best first.
         serving: serves epochs.
         progress: told what is happening.
     """
-    made = unchanged(asked, found, fixed) if fixed and fixed.valid else None
-    if made is None or not _less(made, found):
-        return found
+    shown = None
+    for fixed in fleets:
+        taken = _in_its_place(asked, found, fixed, serving, progress)
+        outside = taken if isinstance(taken, str) else ""
+        shown = shown or replace(fixed, outside=outside)
+        if isinstance(taken, Timetable):
+            return replace(taken, fixed=shown)
+    return replace(found, fixed=shown)
+
+
+def _in_its_place(
+    asked: Opened, found: Timetable, fixed: FixedFleet, serving: AnyServing, progress: Progress
+) -> Timetable | str:  # fmt: skip
+    """A fixed fleet in the place of a schedule; or why it takes none, nothing where its own figures say it."""
+    made = unchanged(asked, found, fixed)
+    if isinstance(made, str):
+        return made
+    if not fixed.valid or not _less(made, found):
+        return ""
     served, unserved = serving.all(made, progress)
     still = replace(_instead(found, made), served=served, unserved=unserved)
-    rates = {name: (1.0,) * len(made.epochs) for name in found.provided_ratio}
-    return replace(still, provided_ratio=rates) if still.valid else found
+    if still.valid:
+        return replace(still, provided_ratio={name: (1.0,) * len(made.epochs) for name in found.provided_ratio})
+    missed = {epoch for each in served if not each.valid for epoch in each.epochs}
+    return f"served as a plan over time it misses an objective or a budget in {plural(len(missed), 'epoch')}"
 
 
 def _served(

@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import pytest
 
+from planner.report import schedule_words
 from planner.results.plan import CandidatePlan
 from planner.results.schedule import Schedule
 from planner.results.timetable import Timetable
 from planner.scenario import Scenario
-from planner.schedules.fixed import fixed_fleet, unchanged
+from planner.scenario.fleet import Fleet
+from planner.schedules.fixed import fixed_fleets, unchanged
 from planner.schedules.planning import timetable
 from planner.schedules.question import Opened, opened
 from planner.schedules.rivals import UNDERCUT, against_fixed
@@ -23,9 +25,9 @@ def quiet(_words: str, _done_frac: float) -> None:
     """Progress that is not followed."""
 
 
-def none(_question: Scenario) -> CandidatePlan | None:
+def none(_question: Scenario | Fleet) -> dict[str, CandidatePlan]:
     """No plan of one load beside the busiest epoch's pools."""
-    return None
+    return {}
 
 
 @pytest.fixture(scope="module")
@@ -55,13 +57,13 @@ def test_a_cheaper_fixed_fleet_takes_the_place_of_a_schedule(served: tuple[Opene
     """
     asked, found, serving = served
     assert found.schedule is not None
-    fixed = fixed_fleet(asked, found.schedule, none)
-    assert fixed is not None
+    (fixed,) = fixed_fleets(asked, found, none)
     assert fixed.valid
-    assert against_fixed(asked, found, fixed, serving, quiet) is found, "no fixed fleet is cheaper than the schedule"
-    high = dearer(found, 10)
-    assert against_fixed(asked, high, replace(fixed, valid=False), serving, quiet) is high
-    still = against_fixed(asked, high, fixed, serving, quiet)
+    stays = against_fixed(asked, found, [fixed], serving, quiet)
+    assert stays == replace(found, fixed=fixed), "no fixed fleet is cheaper than the schedule"
+    high, missed = dearer(found, 10), replace(fixed, valid=False)
+    assert against_fixed(asked, high, [missed], serving, quiet) == replace(high, fixed=missed)
+    still = against_fixed(asked, high, [fixed], serving, quiet)
     assert still.valid
     assert still.schedule is not None
     assert len({str(epoch.machines) for epoch in still.schedule.epochs}) == 1
@@ -73,12 +75,19 @@ def test_a_cheaper_fixed_fleet_takes_the_place_of_a_schedule(served: tuple[Opene
 
 
 def test_a_fleet_planned_without_what_is_asked_takes_no_place(served: tuple[Opened, Timetable, Serving]) -> None:
-    """Availability asks for spare machines that a fleet for the peak has not; pools not on offer are no schedule."""
-    asked, found, _ = served
+    """The reason stands in its row: no spare machines where availability asks for them, pools that are not on offer."""
+    asked, found, serving = served
     assert found.schedule is not None
-    fixed = fixed_fleet(asked, found.schedule, none)
-    assert fixed is not None
-    assert unchanged(asked, found, fixed) is not None
-    assert unchanged(replace(asked, rule=object()), found, fixed) is None  # type: ignore[arg-type]
+    (fixed,) = fixed_fleets(asked, found, none)
+    assert isinstance(unchanged(asked, found, fixed), Schedule)
+    assert "spare machines" in str(unchanged(replace(asked, rule=object()), found, fixed))  # type: ignore[arg-type]
     foreign = tuple(replace(run, spec=replace(run.spec, clock_mhz=210)) for run in fixed.runs)
-    assert unchanged(asked, found, replace(fixed, runs=foreign)) is None
+    strange = against_fixed(asked, found, [replace(fixed, runs=foreign)], serving, quiet).fixed
+    assert strange is not None
+    assert "which the schedule is not offered" in strange.outside
+    assert strange.outside in schedule_words.against_fixed(strange.spent, strange)
+    cheap = replace(fixed, runs=foreign, spent=replace(fixed.spent, cost_usd=0.0))
+    taken = against_fixed(asked, dearer(found, 10), [cheap, fixed], serving, quiet)
+    assert taken.fixed == replace(cheap, outside=strange.outside), "the cheapest stands beside, whatever it is"
+    assert taken.schedule is not None
+    assert taken.schedule.churn_machines == 0, "one behind it that may takes the place"

@@ -18,8 +18,8 @@ from planner.results.schedule import Run, Schedule
 from planner.results.timetable import Served, Timetable
 from planner.scenario import Scenario
 from planner.scenario.objectives import Aim
-from planner.schedules.fixed import at_the_peak
 from planner.schedules.less import Trial, with_less
+from planner.schedules.peaks import at_the_peak
 from planner.schedules.planning import timetable
 from planner.schedules.provision import Provided, between, growth, level, missed, raised
 from planner.schedules.question import Opened, opened, ways

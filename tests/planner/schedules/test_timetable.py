@@ -24,7 +24,7 @@ from planner.results.evidence import ValidatedPlan
 from planner.scenario import Scenario
 from planner.scenario.objectives import Aim
 from planner.schedules.files import read_schedule, schedule_csv, timetable_text
-from planner.schedules.fixed import at_the_peak
+from planner.schedules.peaks import at_the_peak
 from planner.schedules.planning import as_it_stands, timetable
 from planner.schedules.question import opened
 from planner.schedules.recount import recounted
