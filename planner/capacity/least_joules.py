@@ -46,7 +46,7 @@ class Joules:
         parts: the classes that it serves: their longest context bounds those of all steps.
     """
 
-    __slots__ = ("_contexts", "_pasts", "_physics", "_terms", "bends")
+    __slots__ = ("_contexts", "_decodes", "_pasts", "_physics", "_terms", "bends")
 
     def __init__(self, physics: InstancePhysics, parts: Sequence[ClassDemand]) -> None:
         """Nothing counted yet."""
@@ -55,69 +55,67 @@ class Joules:
         longest = max(int(np.max(part.prompt_tokens + part.output_tokens)) for part in parts)
         contexts, pasts = _knots(profile.context_tokens, 1, longest), _knots(profile.past_tokens, 0, longest)
         batches, chunks = profile.attention_batch.tolist(), profile.new_tokens.tolist()
+        self._decodes: dict[int, Floats] = {}
         self._contexts = _bowed(contexts, [[step.decode_s(b, c) for c in contexts] for b in batches])
         self._pasts = _bowed(pasts, [[step.prefill_s([(n, past)]) for past in pasts] for n in chunks])
         self.bends: Sequence[int] = () if self._terms is None else _bends(physics, self._terms)
 
     def decoding(self, batch: int, context_tokens: float) -> float:
         """Of a decode-only step."""
-        power, step = self._physics.power, self._physics.step
-        away_s = self._away_s(np.array([batch]))[0]
-        found = [
-            np.array([(power.decode_w(batch, c) - power.idle_w) * (step.decode_s(batch, c) - away_s)])
-            for c in self._contexts
-        ]
-        return float(_below(self._contexts, found, np.array([context_tokens]))[0])
-
-    def filled(self, length: int, steps: Steps, context_tokens: float) -> Floats:
-        """(steps,) as if the other prompts had no attention, and one token came out of all."""
-        pairs = np.full(len(steps.tokens), length * length / 2)
-
-        def taken(context: float) -> Floats:
-            parts = [(length, 0)]
-            return self._taken(
-                steps, context, pairs, lambda step: step.filled_s(parts, steps.tokens, steps.batch, context)
+        if batch not in self._decodes:
+            power, step = self._physics.power, self._physics.step
+            away_s = self._away_s(np.array([batch]))[0]
+            self._decodes[batch] = np.array(
+                [
+                    [(power.decode_w(batch, c) - power.idle_w) * (step.decode_s(batch, c) - away_s)]
+                    for c in self._contexts
+                ]
             )
+        return float(_below_at(self._contexts, self._decodes[batch], context_tokens)[0])
 
-        contexts = self._beside(steps)
-        return _below(contexts, [taken(c) for c in contexts], np.full(len(steps.tokens), context_tokens))
+    def filled(self, steps: Steps, contexts: Sequence[float]) -> Floats:
+        """(contexts, steps) as if the other prompts had no attention, and one token came out of all."""
+        new, beside = steps.new_tokens, self._beside(steps)
+        found = self._taken(
+            steps, beside, new * new / 2, lambda step: step.filled_s(new, steps.tokens, steps.batch, beside)
+        )  # fmt: skip
+        return np.array([_below_at(beside, found, context) for context in contexts])
 
-    def packed(self, steps: Steps, context_tokens: float) -> Floats:
-        """(steps,) of as many chunks as fill each, one token of which comes out."""
-
-        def taken(past: int, context: float) -> Floats:
+    def packed(self, steps: Steps, contexts: Sequence[float]) -> Floats:
+        """(contexts, steps) of as many chunks as fill each, one token of which comes out."""
+        beside, found = self._beside(steps), list[list[Floats]]()
+        for past in self._pasts:
             chunk = steps.new_tokens, np.full(len(steps.tokens), past)
             pairs = self._physics.step.ranks * steps.tokens * (past + steps.new_tokens / 2)
-            return self._taken(
-                steps, context, pairs, lambda step: step.packed_s(chunk, steps.tokens, steps.batch, context)
-            )
-
-        contexts, mean = self._beside(steps), np.full(len(steps.tokens), context_tokens)
-        found = [_below(contexts, [taken(p, c) for c in contexts], mean) for p in self._pasts]
-        return _below(self._pasts, found, steps.past_tokens.astype(float))
+            taken = self._taken(steps, beside, pairs, partial(_packed_s, chunk, steps, beside))
+            found.append([_below_at(beside, taken, context) for context in contexts])
+        pasts = steps.past_tokens.astype(float)
+        return np.array([_below(self._pasts, each, pasts) for each in zip(*found, strict=True)])
 
     def _beside(self, steps: Steps) -> list[int]:
         """Contexts of decodes that are looked at: any, where there are none."""
         return self._contexts if steps.batch.any() else self._contexts[:1]
 
-    def _taken(self, steps: Steps, context: float, pairs: Floats, taken_s: Callable[[StepTime], Floats]) -> Floats:
-        """(steps,) joules of steps of prompts beside decodes of one context.
+    def _taken(
+        self, steps: Steps, contexts: Sequence[int], pairs: Floats, taken_s: Callable[[StepTime], Floats]
+    ) -> Floats:
+        """(contexts, steps) joules of steps of prompts beside decodes.
 
         Args:
             steps: which.
-            context: KV tokens of each decode.
+            contexts: KV tokens of each decode.
             pairs: (steps,) of a token of a prompt and one it attends to.
-            taken_s: (steps,) seconds by given step times.
+            taken_s: (contexts, steps) seconds by given step times.
         """
         terms = self._terms
         if terms is None:
-            return np.zeros(len(steps.tokens))
+            return np.zeros((len(contexts), len(steps.tokens)))
         new, step = self._physics.step.ranks * steps.tokens, self._physics.step
         away = steps.tokens - (-steps.batch // step.ranks)
         busy_s = taken_s(step)
         whole_s = busy_s if terms.full_clock is step else taken_s(terms.full_clock)
         whole_s = whole_s - terms.full_clock.ways_s(away)
-        kv: Floats = steps.batch * np.float64(context)
+        kv: Floats = steps.batch * np.array(contexts, float)[:, None]
         above_w = _above_w(
             terms, new + steps.batch * terms.verified, pairs + kv * terms.verified, kv, steps.batch + 1, whole_s
         )
@@ -259,6 +257,29 @@ def _below(knots: Sequence[int], values: Sequence[Floats], at: Floats) -> Floats
             part = (at - low) / max(1, knots[j] - low)
             found = values[i] + (values[j] - values[i]) * part
             least = np.where(inside, np.minimum(least, found), least)
+    return least
+
+
+def _packed_s(chunk: tuple[Ints, Ints], steps: Steps, contexts: Sequence[float], step: StepTime) -> Floats:
+    """(contexts, steps) seconds of steps that are filled with chunks."""
+    return step.packed_s(chunk, steps.tokens, steps.batch, contexts)
+
+
+def _below_at(knots: Sequence[int], values: Floats, at: float) -> Floats:
+    """(steps,) ``_below`` where means are the same in all steps.
+
+    Args:
+        knots: ascending.
+        values: (knots, steps).
+        at: the mean.
+    """
+    at = min(max(at, float(knots[0])), float(knots[-1]))
+    least = np.full(values.shape[1], np.inf)
+    for i, low in enumerate(knots):
+        for j in range(i, len(knots)):
+            if low <= at <= knots[j]:
+                part = (at - low) / max(1, knots[j] - low)
+                least = np.minimum(least, values[i] + (values[j] - values[i]) * part)
     return least
 
 

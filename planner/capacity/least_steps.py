@@ -58,11 +58,11 @@ class Cost(Protocol):
     def decoding(self, batch: int, context_tokens: float) -> float:
         """Of a decode-only step."""
 
-    def filled(self, length: int, steps: Steps, context_tokens: float) -> Floats:
-        """(steps,) at least, of steps of which a whole prompt is a part."""
+    def filled(self, steps: Steps, contexts: Sequence[float]) -> Floats:
+        """(contexts, steps) at least, of steps of which a whole prompt is a part, decodes of a mean context beside."""
 
-    def packed(self, steps: Steps, context_tokens: float) -> Floats:
-        """(steps,) of steps that are filled with chunks of one kind each."""
+    def packed(self, steps: Steps, contexts: Sequence[float]) -> Floats:
+        """(contexts, steps) of steps that are filled with chunks of one kind each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +80,14 @@ class Seconds:
         """Of a decode-only step."""
         return self.physics.step.decode_s(batch, context_tokens)
 
-    def filled(self, length: int, steps: Steps, context_tokens: float) -> Floats:
-        """(steps,) as if the other prompts had no attention."""
-        return self.physics.step.filled_s([(length, 0)], steps.tokens, steps.batch, context_tokens)
+    def filled(self, steps: Steps, contexts: Sequence[float]) -> Floats:
+        """(contexts, steps) as if the other prompts had no attention."""
+        return self.physics.step.filled_s(steps.new_tokens, steps.tokens, steps.batch, contexts)
 
-    def packed(self, steps: Steps, context_tokens: float) -> Floats:
-        """(steps,) of as many chunks as fill each."""
+    def packed(self, steps: Steps, contexts: Sequence[float]) -> Floats:
+        """(contexts, steps) of as many chunks as fill each."""
         chunk = steps.new_tokens, steps.past_tokens
-        return self.physics.step.packed_s(chunk, steps.tokens, steps.batch, context_tokens)
+        return self.physics.step.packed_s(chunk, steps.tokens, steps.batch, contexts)
 
 
 def token_least(cost: Cost, physics: InstancePhysics, most: int, context: float) -> float:
@@ -145,19 +145,23 @@ def _prompt(
         most: decodes in its step, at most.
         prices: contexts of these, with prices of a token of each.
     """
-    found, chunk, grid = np.zeros(PRICES), option.spec.chunk_tokens, _Grid.of(physics, cost, most)
+    chunk, grid = option.spec.chunk_tokens, _Grid.of(physics, cost, most)
     if chunk is not None:
-        steps = [_chunked(physics, grid, chunk, part.computed_tokens)]
+        steps, count = _chunked(physics, grid, chunk, part.computed_tokens), np.ones(1, np.int64)
+        first = np.zeros(1, np.int64)
     else:
-        lengths = _lengths(part.computed_tokens)
-        steps = [_whole(physics, grid, max(n, policy.batching.max_batch_tokens), n) for n in lengths]
-    for each in steps:
-        least = np.full(PRICES, np.inf)
-        for context, priced in prices:
-            taken = cost.filled(int(each.new_tokens[0]), each, context) if chunk is None else cost.packed(each, context)
-            left = (taken[:, None] - priced * each.batch[:, None]) / each.prompts_ratio[:, None]
-            least = np.minimum(least, left.min(axis=0))
-        found += least / len(steps)
+        lengths, count = np.unique(_lengths(part.computed_tokens), return_counts=True)
+        steps = _whole(physics, grid, np.maximum(lengths, policy.batching.max_batch_tokens), lengths)
+        first = np.searchsorted(steps.new_tokens, lengths)
+    least, contexts = np.full((PRICES, len(first)), np.inf), [context for context, _ in prices]
+    every = cost.filled(steps, contexts) if chunk is None else cost.packed(steps, contexts)
+    for taken, (_, priced) in zip(every, prices, strict=True):
+        for at, price in enumerate(priced.tolist()):
+            left = (taken - price * steps.batch) / steps.prompts_ratio
+            least[at] = np.minimum(least[at], np.minimum.reduceat(left, first))
+    found = np.zeros(PRICES)
+    for each in np.repeat(least, count, axis=1).T:
+        found += each / count.sum()
     return found
 
 
@@ -189,16 +193,22 @@ class _Grid:
         return cls(knots, decodes(physics, cost, most), most, physics.step.ranks)
 
 
-def _whole(physics: InstancePhysics, grid: _Grid, largest: int, length: int) -> Steps:
+def _whole(physics: InstancePhysics, grid: _Grid, largest: Ints, lengths: Ints) -> Steps:
     """Steps that compute a prompt of a length as a whole, beside others of any lengths: it takes its share of tokens.
 
     Attention ranks step together, each with as much at best.
+
+    Args:
+        physics: of one instance.
+        grid: where step times bend.
+        largest: (lengths,) most tokens of all prompts of a step.
+        lengths: of the prompts, ascending; steps are in their order.
     """
-    tokens, batch = _corners(grid, (length, largest), ())
-    same = np.full(len(tokens), length)
+    step, tokens, batch = _corners(grid, (lengths, largest), ())
+    same = lengths[step]
     return Steps(
         new_tokens=same, past_tokens=np.zeros_like(same), tokens=tokens, batch=batch,
-        prompts_ratio=physics.step.ranks * tokens / length,
+        prompts_ratio=physics.step.ranks * tokens / same,
     )  # fmt: skip
 
 
@@ -207,7 +217,7 @@ def _chunked(physics: InstancePhysics, grid: _Grid, size: int, prompts: Ints) ->
     mean = float(np.mean(prompts))
     past = float(np.mean(prompts.astype(float) ** 2)) / mean / 2  # of the tokens of all prompts
     bends = (int(mean), *physics.step.profile.new_tokens.tolist())
-    tokens, batch = _corners(grid, (1, size), bends)
+    _, tokens, batch = _corners(grid, (np.array([1]), np.array([size])), bends)
     inside = tokens <= mean
     return Steps(
         new_tokens=np.where(inside, tokens, max(1, int(mean))),
@@ -216,23 +226,30 @@ def _chunked(physics: InstancePhysics, grid: _Grid, size: int, prompts: Ints) ->
     )  # fmt: skip
 
 
-def _corners(grid: _Grid, between: tuple[int, int], bends: Sequence[int]) -> tuple[Ints, Ints]:
+def _corners(grid: _Grid, between: tuple[Ints, Ints], bends: Sequence[int]) -> tuple[Ints, Ints, Ints]:
     """Prompt tokens and decodes of steps at the corners of the pieces between which step times are straight.
 
     Args:
         grid: where they bend.
-        between: fewest and most prompt tokens.
+        between: (kinds,) fewest and most prompt tokens.
         bends: prompt tokens at which their attention bends.
+
+    Returns:
+        (steps,) the kind of each, its prompt tokens and its decodes: kind by kind, each step once.
     """
-    fewest, largest = between
-    ranks, most, knots, batches = grid.ranks, grid.most, grid.knots, grid.batch
-    ends = np.unique(np.clip((fewest, *bends, largest), fewest, largest))
-    wide = np.clip(knots[:, None] + (-batches // ranks)[None, :], fewest, largest)
-    beside = np.clip(ranks * (knots[:, None] - ends[None, :]), 0, most)
-    row = most + 1  # a pair as one number, which sorts as it does
-    pairs = [ends[:, None] * row + batches[None, :], wide * row + batches[None, :], ends[None, :] * row + beside]
-    tokens, batch = np.divmod(np.unique(np.concatenate([each.ravel() for each in pairs])), row)
-    return tokens, batch
+    fewest, largest = (each[:, None, None] for each in between)
+    ranks, most, knots, batches = grid.ranks, grid.most, grid.knots[:, None], grid.batch
+    inside = np.clip(np.array(bends, np.int64)[:, None], fewest, largest)
+    ends = np.concatenate([fewest, inside, largest], axis=1)
+    wide = np.clip(knots + (-batches // ranks), fewest, largest)
+    beside = np.clip(ranks * (knots - ends.swapaxes(1, 2)), 0, most)
+    row = most + 1  # a kind and a pair as one number, which sorts as they do
+    pairs = [ends * row + batches, wide * row + batches, ends.swapaxes(1, 2) * row + beside]
+    size = (int(largest.max()) + 1) * row
+    every = np.concatenate([each.reshape(len(fewest), -1) for each in pairs], axis=1)
+    kinds, within = np.divmod(np.unique(every + size * np.arange(len(fewest))[:, None]), size)
+    tokens, batch = np.divmod(within, row)
+    return kinds, tokens, batch
 
 
 def context_of(part: ClassDemand) -> float:

@@ -39,18 +39,35 @@ class Column:
         return (values[i + 1] - values[i]) / (knots[i + 1] - knots[i]) * (x - knots[i]) + values[i]
 
 
-def pieces(knots: NDArray[np.int64], x: NDArray[np.int64]) -> NDArray[np.int64]:
+def pieces(knots: NDArray[np.int64], x: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.int64]:
     """The piece between knots, at least two, that each of ``x`` is read on."""
     return np.clip(np.searchsorted(knots, x, side="right") - 1, 0, len(knots) - 2)
 
 
 def between(
-    knots: NDArray[np.int64], piece: NDArray[np.int64], x: NDArray[np.int64], low: NDArray[np.float64],
-    high: NDArray[np.float64],
+    knots: NDArray[np.int64], piece: NDArray[np.int64], x: NDArray[np.int64] | NDArray[np.float64],
+    low: NDArray[np.float64], high: NDArray[np.float64],
 ) -> NDArray[np.float64]:  # fmt: skip
     """``line`` on a piece each, whose ends have the values ``low`` and ``high``."""
     inside = low + (high - low) * (x - knots[piece]) / (knots[piece + 1] - knots[piece])
     return np.where(x <= knots[0], low, inside)
+
+
+def crossed(
+    rows: NDArray[np.int64], columns: NDArray[np.int64], table: NDArray[np.float64],
+    x: NDArray[np.int64] | NDArray[np.float64], y: NDArray[np.int64] | NDArray[np.float64],
+) -> NDArray[np.float64]:  # fmt: skip
+    """``line`` over the rows of a table, of what ``line`` reads of their columns, at many points, to the last bit."""
+    column = pieces(columns, y) if len(columns) > 1 else np.zeros(len(y), np.int64)
+
+    def of(row: NDArray[np.int64]) -> NDArray[np.float64]:
+        first = table[row, column]
+        return between(columns, column, y, first, table[row, column + 1]) if len(columns) > 1 else first
+
+    if len(rows) == 1:
+        return of(np.zeros(len(x), np.int64))
+    row = pieces(rows, x)
+    return between(rows, row, x, of(row), of(row + 1))
 
 
 def line(knots: list[int], values: list[float], x: float) -> float:

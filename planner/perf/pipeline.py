@@ -6,6 +6,7 @@ A stage holds its share of the layers, so it takes that share of the time measur
 tensor parallelism (derived, not measured); between two stages the activations of the batch cross a link.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,12 +103,11 @@ class TraversalTime(StepTime):
         hops_s = self.stages.hops_s(batch)
         return [(a + hops_s, d, n) for a, d, n in super().decode_segments(batch, mean_context_tokens, steps)]
 
-    def prefills_s(
-        self, prompts: list[tuple[int, int]], batch: NDArray[np.int64], mean_context_tokens: float
+    def besides_s(
+        self, new: NDArray[np.int64], batch: NDArray[np.int64], contexts: Sequence[float]
     ) -> NDArray[np.float64]:  # fmt: skip
-        """(batches,) ``prefill_s`` beside each of several batches."""
-        tokens = batch + sum(new for new, _ in prompts)
-        return super().prefills_s(prompts, batch, mean_context_tokens) + self.ways_s(tokens)
+        """(contexts, traversals) ``prefill_s`` of a whole prompt each, beside a batch each."""
+        return super().besides_s(new, batch, contexts) + self.ways_s(new + batch)
 
     def ways_s(self, tokens: NDArray[np.int64]) -> NDArray[np.float64]:
         """(traversals,) seconds that the batch of each spends between stages."""

@@ -16,8 +16,11 @@ from numpy.typing import NDArray
 
 from hw_catalog.profiles import KernelProfile
 from planner.perf.beyond import continued
-from planner.perf.lines import Column, between, line, lines, pieces
+from planner.perf.lines import Column, crossed, line, lines
 from planner.perf.stretches import Segment
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +46,8 @@ class Surfaces:
     """
 
     profile: KernelProfile
-    linear_prefill_s: NDArray[np.float64]
-    linear_decode_s: NDArray[np.float64]
+    linear_prefill_s: Floats
+    linear_decode_s: Floats
     prefill_ratio: float
     decode_ratio: float
     mixed_ratio: float
@@ -188,53 +191,46 @@ class StepTime:
             attention += max(self._attend(new, past) for new, past in dealt)
         return tokens, attention
 
-    def prefills_s(
-        self, prompts: list[tuple[int, int]], batch: NDArray[np.int64], mean_context_tokens: float
-    ) -> NDArray[np.float64]:  # fmt: skip
-        """(batches,) ``prefill_s`` beside each of several batches, of requests that hold so many KV tokens each."""
-        tokens, attention = self._fullest(prompts, 0)
-        tokens_each = tokens - (-batch // self.ranks)
-        beside_s = [self._decode_attention_s(b, b * mean_context_tokens / b) if b else 0.0 for b in batch.tolist()]
-        ratio = self._prefill_ratio * np.where(batch > 0, self._mixed_ratio, 1.0)
-        return self._overhead_s + ratio * (self._linear_each(tokens_each) + (attention + np.array(beside_s)))
-
-    def filled_s(
-        self, prompts: list[tuple[int, int]], tokens: NDArray[np.int64], batch: NDArray[np.int64],
-        mean_context_tokens: float,
-    ) -> NDArray[np.float64]:  # fmt: skip
-        """(steps,) seconds of steps of which ``prompts`` are a part, as if the other prompts had no attention.
-
-        No step of so many prompt tokens that computes ``prompts`` takes less.
+    def besides_s(self, new: Ints, batch: Ints, contexts: Sequence[float]) -> Floats:
+        """(contexts, steps) seconds of ``prefill_s`` of a whole prompt each, beside a batch each.
 
         Args:
-            prompts: as for ``prefill_s``.
-            tokens: (steps,) of all prompts of each step at its fullest attention rank, at least those of ``prompts``.
-            batch: (steps,) decoding requests beside them.
-            mean_context_tokens: KV tokens of each of those.
+            new: (steps,) tokens of the prompt.
+            batch: (steps,) decoding requests beside it.
+            contexts: KV tokens of each of those.
         """
-        beside, back = np.unique(batch, return_inverse=True)
+        lengths, at = np.unique(new, return_inverse=True)
+        attention = self._attend_each(lengths, np.zeros_like(lengths))[at]
+        beside_s = self._decode_attention_each(batch, contexts)
+        ratio = self._prefill_ratio * np.where(batch > 0, self._mixed_ratio, 1.0)
+        return self._overhead_s + ratio * (self._linear_each(new - (-batch // self.ranks)) + (attention + beside_s))
+
+    def filled_s(self, new: Ints, tokens: Ints, batch: Ints, contexts: Sequence[float]) -> Floats:
+        """(contexts, steps) seconds of steps of which a whole prompt is a part, as if the others had no attention.
+
+        No step of so many prompt tokens that computes such a prompt takes less.
+
+        Args:
+            new: (steps,) tokens of the prompt.
+            tokens: (steps,) of all prompts of each step at its fullest attention rank, at least those of ``new``.
+            batch: (steps,) decoding requests beside them.
+            contexts: KV tokens of each of those.
+        """
         decodes = -(-batch // self.ranks)
-        mine, every = self._fullest(prompts, 0)[0] + decodes, tokens + decodes
+        mine, every = new + decodes, tokens + decodes
         ratio = self._prefill_ratio * np.where(batch > 0, self._mixed_ratio, 1.0)
         others_s = ratio * (self._linear_each(every) - self._linear_each(mine))
         ways_s = self.ways_s(every) - self.ways_s(mine)
-        return self.prefills_s(prompts, beside, mean_context_tokens)[back] + others_s + ways_s
+        return self.besides_s(new, batch, contexts) + others_s + ways_s
 
-    def packed_s(
-        self, chunk: tuple[NDArray[np.int64], NDArray[np.int64]], tokens: NDArray[np.int64],
-        batch: NDArray[np.int64], mean_context_tokens: float,
-    ) -> NDArray[np.float64]:  # fmt: skip
-        """(steps,) seconds of steps that are filled with chunks of one kind each, parts of a chunk counted as such.
+    def packed_s(self, chunk: tuple[Ints, Ints], tokens: Ints, batch: Ints, contexts: Sequence[float]) -> Floats:
+        """(contexts, steps) seconds of steps that are filled with chunks of one kind each, parts of one included.
 
         Args as for ``filled_s``; chunk: (steps,) tokens of one, at least one, and (steps,) tokens before it.
         """
-        beside, back = np.unique(batch, return_inverse=True)
-        decodes = np.array([self._decode_attention_s(b, mean_context_tokens) if b else 0.0 for b in beside.tolist()])
-        every, ratio = (
-            tokens - (-batch // self.ranks),
-            self._prefill_ratio * np.where(batch > 0, self._mixed_ratio, 1.0),
-        )
-        attention = self._attend_each(*chunk) * (tokens / chunk[0]) + decodes[back]
+        every = tokens - (-batch // self.ranks)
+        ratio = self._prefill_ratio * np.where(batch > 0, self._mixed_ratio, 1.0)
+        attention = self._attend_each(*chunk) * (tokens / chunk[0]) + self._decode_attention_each(batch, contexts)
         return np.asarray(self._overhead_s + ratio * (self._linear_each(every) + attention) + self.ways_s(every))
 
     def chunk_segments(
@@ -270,8 +266,8 @@ class StepTime:
         return bool((np.diff(rows, axis=1) >= 0).all() and (np.diff(beyond) >= 0).all())
 
     def each_s(
-        self, new: NDArray[np.int64], past: NDArray[np.int64], batch: int, context_tokens: float
-    ) -> NDArray[np.float64]:  # fmt: skip
+        self, new: Ints, past: Ints, batch: int, context_tokens: float
+    ) -> Floats:  # fmt: skip
         """(prompts,) seconds of a step with each of some prompts alone, as ``prefill_s`` has it, to the last bit.
 
         Args:
@@ -287,8 +283,8 @@ class StepTime:
         return self._overhead_s + ratio * (self._linear_each(new - (-batch // self.ranks)) + attention)
 
     def drains_s(
-        self, new: NDArray[np.int64], past: NDArray[np.int64], batch: int, context_tokens: float  # noqa: ARG002
-    ) -> NDArray[np.float64]:  # fmt: skip
+        self, new: Ints, past: Ints, batch: int, context_tokens: float  # noqa: ARG002
+    ) -> Floats:  # fmt: skip
         """(prompts,) ``drain_s`` of a step with each of some prompts alone; none where there is one stage."""
         return np.zeros(len(new))
 
@@ -300,7 +296,7 @@ class StepTime:
         """Seconds of a step of so many tokens in which no GPU works on it: none, except on the links between stages."""
         return float(self.ways_s(np.array([tokens]))[0])
 
-    def ways_s(self, tokens: NDArray[np.int64]) -> NDArray[np.float64]:
+    def ways_s(self, tokens: Ints) -> Floats:
         """(steps,) ``way_s`` of each number of tokens."""
         return np.zeros(len(tokens))
 
@@ -362,6 +358,14 @@ class StepTime:
         row = self._decode_attention_row(batch)
         return line(self._contexts, row, mean_context_tokens) + self._mixed_s
 
+    def _decode_attention_each(self, batch: Ints, contexts: Sequence[float]) -> Floats:
+        """(contexts, steps) ``_decode_attention_s`` of a batch each, to the last bit; nothing of no batch."""
+        profile, every = self.profile, np.arange(int(batch.max()) + 1)
+        at, of = (batch, every) if len(every) < len(batch) else (np.arange(len(batch)), batch)
+        rows, columns, table = profile.context_tokens, profile.attention_batch, profile.decode_attention_s.T
+        found = [crossed(rows, columns, table, np.full(len(of), context, float), of) for context in contexts]
+        return np.where(of > 0, np.array(found) + self._mixed_s, 0.0)[:, at]
+
     def _attend(self, new: int, past: int) -> float:
         """Attention of ``new`` tokens of one request over ``past`` and themselves."""
         key = (new, past)
@@ -373,23 +377,15 @@ class StepTime:
             self._prefill_attention[key] = found
         return found
 
-    def _attend_each(self, new: NDArray[np.int64], past: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _attend_each(self, new: Ints, past: Ints) -> Floats:
         """``_attend`` of each pair."""
         profile = self.profile
-        if len(profile.new_tokens) == 1 or len(profile.past_tokens) == 1:
-            return np.array([self._attend(*pair) for pair in zip(new.tolist(), past.tolist(), strict=True)])
-        row, column = pieces(profile.new_tokens, new), pieces(profile.past_tokens, past)
-        table = profile.prefill_attention_s
-        lower, upper = (
-            between(profile.past_tokens, column, past, table[at, column], table[at, column + 1])
-            for at in (row, row + 1)
-        )
-        return between(profile.new_tokens, row, new, lower, upper)
+        return crossed(profile.new_tokens, profile.past_tokens, profile.prefill_attention_s, new, past)
 
     def _linear(self, tokens: int) -> float:
         """Token-wise operations of a step that carries prefill work."""
         return self._linear_prefill.at(tokens)
 
-    def _linear_each(self, tokens: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _linear_each(self, tokens: Ints) -> Floats:
         """``_linear`` of each number of tokens."""
         return self._linear_prefill.each(tokens)

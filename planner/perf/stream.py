@@ -163,11 +163,13 @@ class StreamTime(StepTime):
 
     def packed_s(
         self, chunk: tuple[NDArray[np.int64], NDArray[np.int64]], tokens: NDArray[np.int64],
-        batch: NDArray[np.int64], mean_context_tokens: float,
+        batch: NDArray[np.int64], contexts: Sequence[float],
     ) -> NDArray[np.float64]:  # fmt: skip
-        """(steps,) seconds of steps that hold as many whole chunks of one kind as their tokens are."""
-        each = zip(*(every.tolist() for every in (*chunk, tokens // chunk[0], batch)), strict=True)
-        return np.array([self.prefill_s([(new, past)] * n, b, b * mean_context_tokens) for new, past, n, b in each])
+        """(contexts, steps) seconds of steps that hold as many whole chunks of one kind as their tokens are."""
+        steps = list(zip(*(each.tolist() for each in (*chunk, tokens // chunk[0], batch)), strict=True))
+        return np.array(
+            [[self.prefill_s([(new, past)] * n, b, b * context) for new, past, n, b in steps] for context in contexts]
+        )
 
     def drains_s(
         self, new: NDArray[np.int64], past: NDArray[np.int64], batch: int, context_tokens: float
@@ -176,11 +178,13 @@ class StreamTime(StepTime):
         each = zip(new.tolist(), past.tolist(), strict=True)
         return np.array([self.drain_s([prompt], batch, context_tokens) for prompt in each])
 
-    def prefills_s(
-        self, prompts: list[tuple[int, int]], batch: NDArray[np.int64], mean_context_tokens: float
+    def besides_s(
+        self, new: NDArray[np.int64], batch: NDArray[np.int64], contexts: Sequence[float]
     ) -> NDArray[np.float64]:  # fmt: skip
-        """(batches,) ``prefill_s`` beside each of several batches."""
-        return np.array([self.prefill_s(prompts, b, b * mean_context_tokens) for b in batch.tolist()])
+        """(contexts, steps) ``prefill_s`` of a whole prompt each, beside a batch each."""
+        pairs, at = np.unique(np.stack([new, batch]), axis=1, return_inverse=True)
+        found = [[self.prefill_s([(n, 0)], b, b * context) for n, b in pairs.T.tolist()] for context in contexts]
+        return np.array(found)[:, at.ravel()]
 
     def prefill_s(self, prompts: list[tuple[int, int]], batch: int = 0, context_tokens: float = 0) -> float:
         """Seconds in which the stages take in ``prompts``, each as p chunks, and every decode advances by a token.

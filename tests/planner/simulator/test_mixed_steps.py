@@ -24,9 +24,10 @@ def test_it_is_paid_once_where_both_are_there(new: int, past: int, batch: int, c
     prompt, held = [(new, past)], batch * context
     assert MIXED.prefill_s(prompt, batch, held) - PLAIN.prefill_s(prompt, batch, held) == pytest.approx(more_s)
     each = [step.each_s(np.array([new]), np.array([past]), batch, held)[0] for step in (MIXED, PLAIN)]
-    several = [step.prefills_s(prompt, np.array([batch]), context)[0] for step in (MIXED, PLAIN)]
+    whole = [step.besides_s(np.array([new]), np.array([batch]), [context])[0, 0] for step in (MIXED, PLAIN)]
     assert each[0] - each[1] == pytest.approx(more_s)
-    assert several[0] - several[1] == pytest.approx(more_s)
+    assert whole[0] - whole[1] == pytest.approx(more_s)
+    assert whole[0] == MIXED.prefill_s([(new, 0)], batch, held)
     assert MIXED.decode_s(batch + 1, context) == PLAIN.decode_s(batch + 1, context)
 
 
