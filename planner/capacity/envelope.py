@@ -126,9 +126,9 @@ MANY_CHUNKS = 100
 class Unfit(ValueError):  # noqa: N818  an answer, not a failure
     """An instance cannot serve a class; says why and what binds."""
 
-    def __init__(self, reason: str, bottleneck: str) -> None:
-        """A full sentence and one word."""
-        self.reason, self.bottleneck = reason, bottleneck
+    def __init__(self, reason: str, bottleneck: str, over_ratio: float | None = None) -> None:
+        """A full sentence, one word, and how many times a limit the least that is possible is, where one is missed."""
+        self.reason, self.bottleneck, self.over_ratio = reason, bottleneck, over_ratio
         super().__init__(reason)
 
 
@@ -149,7 +149,8 @@ def option(
                 spec.role, physics, policy, part, slos, reference, chunk_tokens=spec.chunk_tokens
             )
         except Unfit as unfit:
-            excuses.append(Excuse(option=spec.name, reason=unfit.reason, bottleneck=unfit.bottleneck))
+            told = {"reason": unfit.reason, "bottleneck": unfit.bottleneck}
+            excuses.append(Excuse(option=spec.name, over_ratio=unfit.over_ratio, **told))
     if not envelopes:
         return None, tuple(excuses)
     floor_w = min(each.floor_w for each in envelopes.values())
@@ -263,7 +264,7 @@ def _unloaded(physics: InstancePhysics, alone: Floats, outputs: Ints, bounds: Bo
         if best > slo.limit:
             sign = slo.unit.symbol
             words = f"{slo.name} is {best:.3g} {sign} on an idle instance, the limit is {slo.limit:g} {sign}"
-            raise Unfit(words, "latency")
+            raise Unfit(words, "latency", best / slo.limit)
         yield best / slo.limit
 
 
@@ -337,7 +338,17 @@ def _working_batch(point: _Point) -> int:
     words = f"no decode batch meets the objectives: alone, a token takes {step_s:.3g} s"
     if point.chunked and point.role is Role.MIXED:
         words += f", and beside a full chunk {point.cut(1).longest_s():.3g} s"
-    raise Unfit(words, "latency")
+    over, allows = max(_over(point, step_s), default=(None, ""))
+    raise Unfit(words + allows, "latency", over)
+
+
+def _over(point: _Point, step_s: float) -> Iterator[tuple[float, str]]:
+    """How many times a limit on the time of a token a lone request takes, and that limit; of those that it misses."""
+    for slo, unit in point.bounds:
+        alone_s = step_s if slo.metric.bounds_gaps else step_s / point.physics.step_tokens
+        ratio = alone_s / float(np.max(unit)) / slo.limit
+        if slo.metric not in (Metric.TTFT, Metric.E2E) and ratio > 1:
+            yield ratio, f"; {slo.name} allows {slo.limit:g} {slo.unit.symbol}"
 
 
 def _mixed_prefill_s(point: _Point, batch: int, step_s: float) -> float:

@@ -1,6 +1,6 @@
 """Words of refusals: classes that no option serves, and budgets to raise; and the program that these are asked of."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from math import inf
@@ -10,6 +10,7 @@ from planner.formulate.budgets import BUDGETS
 from planner.formulate.question import rate
 from planner.perf.layout import Role
 from planner.resolve.case import Case
+from planner.results.evidence import NoPlan
 from planner.scenario.objectives import Objective
 from solvers.problem import Problem
 from workloads.counts import rounded_up
@@ -20,11 +21,39 @@ def unserved(case: Case) -> tuple[str, ...]:
     missing = unservable(case.options, [c.request_class.name for c in case.asked.demand.classes])
     if not missing:
         return _unpaired(case)
-    ordered = sorted(case.excuses, key=lambda e: e.bottleneck != "latency")  # what the reader set, before what is there
-    reasons = tuple(f"{e.option}: {e.reason}" for e in ordered)
+    # what the reader set, the nearest first, before what is there
+    ordered = sorted(case.excuses, key=lambda e: (e.bottleneck != "latency", e.over_ratio or inf))
+    alike: dict[str, list[str]] = {}
+    for each in ordered:
+        alike.setdefault(each.reason, []).append(each.option)
+    reasons = tuple(f"{_names(options)}: {reason}" for reason, options in alike.items())
     lines = [f"no option can serve {name}{_in_which_role(name, case)}" for name in missing]
-    binding = {e.bottleneck for e in case.excuses}
-    return (*lines, *reasons, *(words for bottleneck, words in _REMEDIES.items() if bottleneck in binding))
+    binding = dict.fromkeys(e.bottleneck for e in ordered)
+    remedies = (_REMEDIES[bottleneck] for bottleneck in binding if bottleneck in _REMEDIES)
+    return (*lines, *reasons[:1], *remedies, *reasons[1:])
+
+
+def _names(options: Sequence[str]) -> str:
+    """The first of options of one reason, and how many more there are."""
+    return options[0] if len(options) == 1 else f"{options[0]} and {len(options) - 1} more"
+
+
+def of_all(answers: Sequence[tuple[str, NoPlan]]) -> tuple[str, ...]:
+    """The words of several refusals, the nearest to a plan first; what more of them say is said once.
+
+    Args:
+        answers: who refuses and how.
+    """
+    said: dict[str, list[str]] = {}
+    for who, answer in sorted(answers, key=lambda each: _nearest(each[1])):
+        for line in answer.explanation:
+            said.setdefault(line, []).append(who)
+    return tuple(f"{', '.join(dict.fromkeys(who))}: {line}" for line, who in said.items())
+
+
+def _nearest(answer: NoPlan) -> float:
+    """How many times a limit the option that comes nearest is; no end where none misses one."""
+    return min((each.over_ratio for each in answer.excuses if each.over_ratio is not None), default=inf)
 
 
 def bounded(case: Case, program: Problem) -> Problem:

@@ -12,6 +12,7 @@ from planner.planning.load_margin import margin
 from planner.planning.loop import PlanningLoop
 from planner.planning.one import First, finished, first, worth
 from planner.planning.proven import proven
+from planner.planning.refusals import of_all
 from planner.planning.tighten import balanced, faster
 from planner.resolve.case import Case
 from planner.results.evidence import NoPlan, ValidatedPlan
@@ -297,7 +298,8 @@ def _answer(contenders: Sequence[Contender]) -> ValidatedPlan | NoPlan:
     if isinstance(answer, ValidatedPlan):
         return answer
     stopped = dict.fromkeys(words for contender in contenders for words in by_clock(contender.loop.clocked))
-    return replace(answer, explanation=(*answer.explanation, *stopped, *contenders[0].loop.case.slips))
+    verdict, *reasons = answer.explanation
+    return replace(answer, explanation=(verdict, *contenders[0].loop.case.slips, *stopped, *reasons))
 
 
 def _best(contenders: Sequence[Contender]) -> ValidatedPlan | NoPlan:
@@ -317,11 +319,10 @@ def _refused(contenders: Sequence[Contender]) -> NoPlan:
     if len(contenders) == 1:
         return nearest
     several = len({variant for variant, _ in answers}) > 1
-    words = (
-        f"{policy}{f', {variant.words}' if several else ''}: {line}"
-        for (variant, policy), answer in answers.items() for line in answer.explanation
-    )  # fmt: skip
-    return replace(nearest, explanation=tuple(dict.fromkeys(words)))
+    who = [
+        (f"{policy}{f', {variant.words}' if several else ''}", answer) for (variant, policy), answer in answers.items()
+    ]
+    return replace(nearest, explanation=of_all(who))
 
 
 def with_bound(plan: ValidatedPlan, contenders: Sequence[Contender]) -> ValidatedPlan:

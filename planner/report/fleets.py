@@ -15,7 +15,7 @@ from planner.report.headlines import (
     served_req_per_s,
 )
 from planner.report.page import Block, Cell, Chart, Code, Column, Lines, Page, Section, Table, columns, section
-from planner.report.plans import again, no_plan_page, plan_page, pools_table, simulation_page
+from planner.report.plans import again, no_plan_page, plan_page, pools_table, reasons, simulation_page
 from planner.report.rows import row_line, row_section, standing_words
 from planner.report.screen import Part, Screen, more, rows_part, warned
 from planner.report.words import budget, dollars, percent, rate, spares_down, valued
@@ -124,7 +124,7 @@ def no_fleet_page(found: NoFleetPlan, question: Fleet) -> Page:
     about = f"{plural(len(question.models), 'model')}, {best_words(question.objective)}"
     raises = [(key, budget(key, low), budget(key, high)) for key, (low, high) in sorted(found.answer.raises.items())]
     table = Table(columns=columns("limit", "#now", "#needed"), rows=raises, caption="smallest set to raise")
-    told = tuple(("Why", line) for line in found.answer.explanation[1:])
+    told = tuple(reasons(found.answer.explanation[1:]))
     return replace(
         page, title=f"{question.name}: no plan", about=about,
         sections=(

@@ -177,9 +177,20 @@ def no_plan_page(no_plan: NoPlan, scenario: Scenario) -> Page:
     )  # fmt: skip
 
 
+_REASONS = 8
+"""Lines of why that a first look has; the section has them all."""
+
+
+def reasons(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The first lines of why, and how many more there are."""
+    yield from (("Why", line) for line in lines[:_REASONS])
+    if lines[_REASONS:]:
+        yield "Why", f"{plural(len(lines[_REASONS:]), 'more reason')}: --verbose"
+
+
 def _why_none(no_plan: NoPlan) -> Iterator[tuple[str, str]]:
     """What a first look must tell where there is no plan."""
-    yield from (("Why", line) for line in no_plan.explanation[1:])
+    yield from reasons(no_plan.explanation[1:])
     if no_plan.judgement:
         yield "Objectives", "of the best candidate that was simulated"
     if no_plan.excuses:

@@ -215,11 +215,13 @@ class Excuse:
         reason: a full sentence.
         bottleneck: one word: ``memory``, ``profile``, ``latency``, ``link``, ``price``, ``catalog``, ``engine`` or
             ``dominated``.
+        over_ratio: how many times its limit an objective is at the least; None where no limit is missed.
     """
 
     option: str
     reason: str
     bottleneck: str
+    over_ratio: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
