@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from hw_catalog.errors import CatalogError
 from hw_catalog.load import load_catalog
 from planner.errors import BadInput, nearest
 from planner.scenario import Scenario
 from planner.scenario.fleet import Fleet
-from planner.scenario.reading import Document
+from planner.scenario.reading import Document, is_there
+from workloads.builtin import builtin_names
 from workloads.errors import WorkloadError
 from workloads.models import load_model
 
@@ -38,25 +39,41 @@ def unknown_machines(names: Iterable[str], known: Mapping[str, object]) -> Itera
 
 def _unknown(data: Mapping[str, Any]) -> Iterator[str]:
     """Names that are nowhere to be found, of what a question that cannot be read has where names are expected."""
+    several = data.get("models")
+    parts = several if isinstance(several, list) else [data]
+    for part in parts:
+        if _is_word(trace := _section(part, "workload").get("trace")):
+            yield from unknown_traces(trace)
     offered = _section(data, "catalog")
     directory, names = offered.get("directory"), offered.get("machines")
-    if not isinstance(directory, str | None):
+    if directory is not None and not _is_word(directory):
         return
     own = Path(directory) if directory else None
     try:
         machines = load_catalog(own).machines
-    except CatalogError:
+    except CatalogError as wrong:
+        yield from wrong.problems
         return
     if isinstance(names, list):
-        yield from unknown_machines((name for name in names if isinstance(name, str)), machines)
-    several = data.get("models")
-    for part in several if isinstance(several, list) else [data]:
-        name = _section(part, "model").get("name")
-        if isinstance(name, str):
+        yield from unknown_machines((name for name in names if _is_word(name)), machines)
+    for part in parts:
+        if _is_word(name := _section(part, "model").get("name")):
             try:
                 load_model(name, directory=own)
             except WorkloadError as wrong:
                 yield from wrong.problems
+
+
+def unknown_traces(name: str) -> Iterator[str]:
+    """A trace that is neither built in nor a file."""
+    if name not in builtin_names() and not is_there(Path(name)):
+        names = ", ".join(builtin_names())
+        yield f"workload.trace: no file '{name}', and no built-in workload of that name ({names})"
+
+
+def _is_word(found: object) -> TypeGuard[str]:
+    """Whether a value can be a name; what is wrong with any other is told by its key."""
+    return isinstance(found, str) and bool(found.strip()) and found.isprintable()
 
 
 def _section(data: object, key: str) -> Mapping[str, Any]:

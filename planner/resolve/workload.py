@@ -14,11 +14,11 @@ from planner.resolve.drawing import FEWER, INDEPENDENT, Draw, Drawing
 from planner.resolve.drawn_demand import at_rate, longest
 from planner.resolve.kept import kept
 from planner.resolve.prefix_cache import at_best, demand_from, served_from
+from planner.resolve.questions import unknown_traces
 from planner.resolve.stated_lengths import end_of, end_words, within
 from planner.resolve.tiers import empty_tiers, label_problems, tier_words, wanted_labels
 from planner.resolve.workload_words import LEAST_REQ_PER_S, drawn_words, how_grown, read_words, resampled, stretched
 from planner.scenario import Scenario
-from planner.scenario.reading import is_there
 from planner.scenario.sections import Lengths, LongLengths, ValidationSection
 from workloads.arrivals import resample_blocks
 from workloads.builtin import builtin_names, load_builtin
@@ -193,9 +193,8 @@ def _asked(scenario: Scenario, context_tokens: int | None) -> Asked:
     if workload.trace in builtin_names():
         return _synthetic(scenario, load_builtin(workload.trace), None)
     path = Path(workload.trace)
-    if not is_there(path):
-        names = ", ".join(builtin_names())
-        raise BadInput(f"workload.trace: no file '{workload.trace}', and no built-in workload of that name ({names})")
+    if missing := [*unknown_traces(workload.trace)]:
+        raise BadInput(*missing)
     trace = read_trace(
         path, format=workload.format, skip_bad_rows=workload.skip_bad_rows, time_unit=workload.time_unit,
         label_column=wanted_labels(scenario), columns=workload.columns.named, bytes_per_token=workload.bytes_per_token,

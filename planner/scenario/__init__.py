@@ -13,7 +13,7 @@ from planner.scenario.class_presets import classes_spelled_out
 from planner.scenario.designs import spelled_out
 from planner.scenario.energy import EnergySection
 from planner.scenario.findings import findings
-from planner.scenario.interval import Interval
+from planner.scenario.interval import Interval, intervals
 from planner.scenario.model_section import Model
 from planner.scenario.numbers import Version, Word
 from planner.scenario.objectives import Budgets, Headroom, Objective
@@ -142,28 +142,39 @@ class Scenario(Section):
         """
         if "models" in document.data:
             raise BadInput(f"{document.place(('models',))}: models: found several models; expected one: {SEVERAL}")
-        document, problems = spelled_out(document)
+        found, problems = None, list[str]()
+        for spell_out in (spelled_out, classes_spelled_out, agreed):
+            document, wrong = spell_out(document)
+            problems += wrong
         try:
-            document = agreed(classes_spelled_out(document))
             found = cls.model_validate(document.data)
         except ValidationError as error:
-            raise BadInput(*problems, *findings(error, document, cls)) from None
-        except BadInput as wrong:
-            raise BadInput(*problems, *wrong.problems) from None
-        if problems := (*problems, *found._impossible_worlds(document)):
+            problems += findings(error, document, cls)
+        problems += cls._impossible_worlds(document, problems)
+        if found is None or problems:
             raise BadInput(*problems)
         return found
 
-    def _impossible_worlds(self, document: Document) -> Iterator[str]:
-        """Intervals of keys that do not exist, or that cannot take what lies in them."""
+    @classmethod
+    def _impossible_worlds(cls, document: Document, known: Sequence[str]) -> Iterator[str]:
+        """Intervals of keys that do not exist, or that cannot take what lies in them, beside what is wrong anyway."""
         sure = document.completed(("uncertainty",), {}, document.place(("uncertainty",)))
-        for key, (low, high) in self.uncertainty.items():
-            try:
-                for value in (low, (low + high) / 2, high):
-                    self.parse(override(sure, [f"{key}={value:.4g}"]))
-            except BadInput as wrong:
-                where, reason = document.place(("uncertainty", key)), wrong.problems[0].removeprefix("--set ")
-                yield f"{where}: uncertainty.{key}: {reason}"
+        for key, (low, high) in intervals(document.data.get("uncertainty")):
+            for value in (low, (low + high) / 2, high):
+                word = f"{key}={value:.4g}"
+                if new := [text for text in cls._problems(sure, word) if text not in known]:
+                    where, reason = document.place(("uncertainty", key)), new[0].removeprefix("--set ")
+                    yield f"{where}: uncertainty.{key}: {reason}"
+                    break
+
+    @classmethod
+    def _problems(cls, document: Document, word: str) -> tuple[str, ...]:
+        """What is wrong with a scenario in which one key is changed, what was wrong before in the same words."""
+        try:
+            cls.parse(override(document, [word]))
+        except BadInput as wrong:
+            return tuple(text.replace(f" with --set {word}", "") for text in wrong.problems)
+        return ()
 
     def changed(self, overrides: Sequence[str], *, flag: str = "--set") -> Self:
         """The same scenario with ``dotted.key=value`` words applied.
@@ -221,12 +232,12 @@ def _beside(document: Document, directory: Path) -> Document:
 
 
 def _found_beside(document: Document, directory: Path, path: Path_) -> Document:
-    """The document with the name at a path, if that is one of a file beside it, leading there."""
+    """The document with the name at a path, if that is one of a file beside it, leading there; no name names none."""
     name: Any = document.data
     for step in path:
         known = isinstance(name, Mapping) or (isinstance(name, list) and isinstance(step, int))
         name = (name.get(step) if isinstance(name, Mapping) else name[step]) if known else None
     named = isinstance(name, str) and (path[-2] != "model" or "/" in name or name.endswith(".json"))
-    if isinstance(name, str) and named and is_there(directory / name):
+    if isinstance(name, str) and name.strip() and named and is_there(directory / name):
         return document.changed(path, (directory / name).as_posix(), document.place(path))
     return document

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hw_catalog.strict_files import spell
-from planner.errors import BadInput, nearest
+from planner.errors import nearest
 from planner.scenario.reading import Document, Path_
 from workloads.load import nine_classes
 
@@ -21,30 +21,35 @@ _TPOT_P99_S = 0.1
 _KEY: Path_ = ("workload", "classes")
 
 
-def classes_spelled_out(document: Document) -> Document:
+def classes_spelled_out(document: Document) -> tuple[Document, tuple[str, ...]]:
     """The scenario with the classes that a preset stands for in its place, and their objectives under those given.
 
-    Raises:
-        BadInput: there is no such preset.
+    Returns:
+        The scenario, and what is wrong: there is no such preset. What else is wrong can still be told of it.
     """
-    workload = document.data.get("workload")
-    word = workload.get("classes") if isinstance(workload, Mapping) else None
+    word = _mapping(document.data.get("workload")).get("classes")
     if not isinstance(word, str):
-        return document
+        return document, ()
+    given = _mapping(document.data.get("slo_by_class"))
     place = document.places.get(_KEY, document.place(_KEY))
     if word != NINE:
-        raise BadInput(f"{place}: {spell(_KEY)}: found '{word}'; {nearest(word, [NINE])}, or a list of classes")
+        wrong = f"{place}: {spell(_KEY)}: found '{word}'; {nearest(word, [NINE])}, or a list of classes"
+        meant = [{"name": name} for name in given if isinstance(name, str) and name.strip() and name.isprintable()]
+        return document.changed(_KEY, meant, place), (wrong,)
     classes = [
         {key: value for key, value in _columns(kind).items() if value not in (None, 0)} for kind in nine_classes()
     ]
-    given = document.data.get("slo_by_class")
-    own = given if isinstance(given, Mapping) else {}
     slos: dict[str, Any] = {
         kind.name: {"ttft_p99_s": _TTFT_P99_S[kind.name[0]], "tpot_p99_s": _TPOT_P99_S} for kind in nine_classes()
     }
-    for name, objectives in own.items():
+    for name, objectives in given.items():
         slos[str(name)] = objectives
-    return document.changed(_KEY, classes, place).changed(("slo_by_class",), slos, document.place(("slo_by_class",)))
+    spelled = document.changed(_KEY, classes, place)
+    return spelled.changed(("slo_by_class",), slos, document.place(("slo_by_class",))), ()
+
+
+def _mapping(found: object) -> Mapping[str, Any]:
+    return found if isinstance(found, Mapping) else {}
 
 
 def _columns(kind: object) -> dict[str, Any]:

@@ -110,7 +110,8 @@ class Fleet(Section):
         entries = document.data.get("models")
         if not isinstance(entries, list | tuple) or not entries or not all(isinstance(e, Mapping) for e in entries):
             words = "a list of models, each with name, model, workload and slo"
-            raise BadInput(*problems, f"{document.place(('models',))}: models: found {said(entries)}; expected {words}")
+            wrong = f"{document.place(('models',))}: models: found {said(entries)}; expected {words}"
+            raise BadInput(*dict.fromkeys((*problems, wrong, *_shared_problems(document))))
         names = [_name(entry, number) for number, entry in enumerate(entries)]
         problems += [
             f"{document.place(('models',))}: models: found the name '{name}' {names.count(name)} times; expected each "
@@ -130,7 +131,7 @@ class Fleet(Section):
             try:
                 found.append(Scenario.parse(_alone(document, number, name)))
             except BadInput as wrong:
-                problems += wrong.problems
+                problems += (_as_written(text, number) for text in wrong.problems)
         if problems:
             raise BadInput(*dict.fromkeys(problems))
         moved = (entry.get("load") is not None for entry in entries)
@@ -200,6 +201,24 @@ def _unnamed(document: Document) -> tuple[str, ...]:
     except ValidationError as error:
         return findings(error, document, _Named)
     return ()
+
+
+def _shared_problems(document: Document) -> tuple[str, ...]:
+    """What is wrong with the sections that stand beside models, where no model can be read."""
+    shared = {key: value for key, value in document.data.items() if key in Fleet.model_fields}
+    try:
+        Fleet.model_validate({**shared, "models": None})
+    except ValidationError as error:
+        return tuple(text for text in findings(error, document, Fleet) if ": models: " not in text)
+    return ()
+
+
+def _as_written(problem: str, number: int) -> str:
+    """What is wrong with a model under the key that stands in the file: two keys of an entry are moved to be read."""
+    around = spell(("models", number))
+    for moved, written in (("schedule.load", "load"), ("validation.failures", "failures")):
+        problem = problem.replace(f"{around}: {moved}", f"{around}.{written}")
+    return problem
 
 
 def _is_name(name: object) -> TypeGuard[str]:
@@ -283,6 +302,7 @@ def _alone(document: Document, number: int, name: str, *, moved: bool = True) ->
     given, load = shared.get("schedule"), entry.get("load")
     if moved and load is not None and isinstance(given, Mapping):
         shared["schedule"] = {**given, "load": load}
+        places = {path: where for path, where in places.items() if path[:2] != ("schedule", "load")}
         places[("schedule", "load")] = f"{document.place((*around, 'load'))}: {spell(around)}"
     data = {**{key: value for key, value in shared.items() if key not in ("models", "name")}, **own, "name": name}
     return Document(data=data, places=places)

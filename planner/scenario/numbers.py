@@ -27,9 +27,9 @@ def _of_scale(value: float) -> float:
 
 
 def _says_something(word: str) -> str:
-    """A word that is not made of blanks."""
+    """A word that is not empty and not made of blanks; one message for both."""
     if not word.strip():
-        raise ValueError("a word, not only blanks")
+        raise ValueError("a word, not an empty one and not only blanks")
     return one_line(word)
 
 
@@ -48,5 +48,5 @@ Confidence = Annotated[Number, Field(ge=LEAST_CONFIDENCE, lt=1)]
 Count = Annotated[int, Strict(), Field(ge=1, le=MOST_WHOLE)]
 Whole = Annotated[int, Strict(), Field(ge=0, le=MOST_WHOLE)]
 Switch = Annotated[bool, Strict()]
-Word = Annotated[str, Strict(), Field(min_length=1), AfterValidator(_says_something)]
+Word = Annotated[str, Strict(), Field(json_schema_extra={"minLength": 1}), AfterValidator(_says_something)]
 Version = Annotated[Literal[1], BeforeValidator(_is_whole)]

@@ -6,25 +6,24 @@ from math import isclose
 from typing import Any
 
 from hw_catalog.strict_files import spell
-from planner.errors import BadInput
 from planner.scenario.reading import Document, Path_, said
 
 CLOSE_FRAC = 1e-6
 """Within which two numbers are the same: files keep nine digits."""
 
 
-def agreed(document: Document) -> Document:
+def agreed(document: Document) -> tuple[Document, tuple[str, ...]]:
     """The document with the keys that ``schedule`` repeats written in both places.
 
     ``schedule.objectives`` says ``objective`` too, as its first; ``schedule.usd_per_kwh``, ``pue_ratio`` and
     ``carbon_g_per_kwh`` say the keys of ``energy``.
 
-    Raises:
-        BadInput: both places are written and differ; all such keys at once.
+    Returns:
+        The document, and what is wrong: both places are written and differ. What else is wrong can still be told of it.
     """
     asked = document.data.get("schedule")
     if not isinstance(asked, Mapping):
-        return document
+        return document, ()
     problems: list[str] = []
     for inner, path, value in _repeated(asked):
         place = document.place(("schedule", inner))
@@ -36,9 +35,7 @@ def agreed(document: Document) -> Document:
                 f"{document.place(path)}: {spell(path)}: found {said(found)}; expected {value!r}, which "
                 f"schedule.{inner} ({place}) says, or only one of the two"
             )
-    if problems:
-        raise BadInput(*problems)
-    return document
+    return document, tuple(problems)
 
 
 def _repeated(asked: Mapping[str, Any]) -> Sequence[tuple[str, Path_, Any]]:

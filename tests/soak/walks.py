@@ -49,16 +49,14 @@ def _places(form: type[BaseModel], around: Place) -> Iterator[tuple[Place, tuple
 
 
 def _walk(data: Any, places: tuple[tuple[Place, tuple[Any, ...]], ...], draw: random.Random) -> Wrong:
-    """A copy with one to three of the places, each in another section, outside their meaning."""
-    made, changes = data, []
-    sections = 3 if places[0][0][0] == "models" else 1
-    used: set[Place] = set()
+    """A copy with one to three of the places, none inside another, outside their meaning."""
+    made, changes = data, list[tuple[Place, object]]()
     most = draw.choice((1, 1, 2, 3))
     while len(changes) < most:
         path, values = draw.choice(places)
         value = draw.choice(values)
-        if path[:sections] not in used and (path, repr(value)) not in TAKEN:
-            used.add(path[:sections])
+        apart = all(path[: len(other)] != other[: len(path)] for other, _ in changes)
+        if apart and (path, repr(value)) not in TAKEN:
             made = meaning.changed(made, path, value)
             changes.append((path, value))
     return made, changes
