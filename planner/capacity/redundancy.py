@@ -1,8 +1,8 @@
 """Machines beyond those that the objectives need: how likely enough of them are up, and how few that takes.
 
 A pool needs K of its N machines to meet every objective. Machines fail alone, with their rack or with their domain. The
-pools are spread evenly over the racks, and the racks over the domains, so a rack takes some of every pool: what is
-asked for is the share of time in which *every* pool has its K machines.
+pools are spread evenly over the domains, and in each over its racks, so a rack takes some of every pool: what is asked
+for is the share of time in which *every* pool has its K machines.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -124,7 +124,11 @@ def enough_frac(stocks: Sequence[Stock], rule: Rule) -> float:
             if chance < NEVER_FRAC:
                 break
             for stock in stocks:
-                chance *= _pool_up(stock, lost_domains * each + lost, count)
+                gone = min(
+                    lost_machines(stock.machines, lost_domains * each + lost, count),
+                    lost_machines(stock.machines, lost_domains, spread) + lost_machines(stock.machines, lost, count),
+                )
+                chance *= _pool_up(stock, gone)
             total += chance
     return min(1.0, total)
 
@@ -154,15 +158,14 @@ def at_most(n: int, most: int, each_frac: float) -> float:
 
 
 def lost_machines(machines: int, lost: int, count: int) -> int:
-    """Machines of a pool in ``lost`` of ``count`` racks that it is spread evenly over: the fullest ones."""
+    """Machines of a pool in ``lost`` of ``count`` racks or domains that it is spread evenly over: the fullest ones."""
     whole, rest = divmod(machines, count)
     return lost * whole + min(lost, rest)
 
 
-def _pool_up(stock: Stock, lost: int, count: int) -> float:
-    """Chance that a pool has what it needs while racks are down."""
+def _pool_up(stock: Stock, gone: int) -> float:
+    """Chance that a pool has what it needs while so many of its machines are gone with racks and domains."""
     units, needed = stock.machines // stock.span, ceil(stock.needed / stock.span)
-    gone = lost_machines(stock.machines, lost, count)
     left = units - (gone if stock.span > stock.each.rule.rack_machines else ceil(gone / stock.span))
     down_frac = 1 - (1 - stock.each.down_frac) ** stock.span
     serviced = left * stock.each.maintained_frac  # by turns: now and then one more than usual
@@ -251,7 +254,7 @@ def _alone(role: Role, stock: Stock) -> int | None:
     count = max(int(fixed), ceil(stock.needed / (1 - ratio) - stock.needed - 1e-9))
     count = ceil(count / span) * span
     while count <= MOST_TIMES * stock.needed + MOST_MORE:
-        if _pool_up(replace(stock, machines=stock.needed + count), 0, 1) >= rule.target_frac:
+        if _pool_up(replace(stock, machines=stock.needed + count), 0) >= rule.target_frac:
             return count
         count += span
     return None

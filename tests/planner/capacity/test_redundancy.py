@@ -75,6 +75,10 @@ def test_more_nines_never_need_fewer_machines(rule: Rule, pools: list[int], down
     assert sum(counts[0]) <= sum(counts[1])
 
 
+SMALL_RACKS = replace(RULE, target_frac=0.9995, rack_machines=1, rack_down_frac=8.5e-4, domains=2)
+
+
+@example(SMALL_RACKS, [1, 3], 0.0053)  # one domain of two is down too often, and half of each pool is in the other
 @given(rules, st.lists(st.integers(1, 6), min_size=1, max_size=2), st.floats(0, 0.02))
 def test_no_cheaper_spares_are_enough(rule: Rule, pools: list[int], down_frac: float) -> None:
     """Of all ways to share out fewer machines, tried one by one, none is up as often as asked for."""
@@ -194,6 +198,50 @@ def test_racks_of_unequal_shares_are_counted_as_the_fullest(pools: tuple[int, ..
     computed, seen, error = _seen(pools, up)
     assert computed <= seen + error
     assert computed > seen - 0.02
+
+
+def _exactly_up(stocks: list[Stock], rule: Rule) -> float:
+    """The share of time by every state of every domain and rack, machines dealt to racks in turn, and these to domains.
+
+    What is down is none of the plan's where it holds no machine, and a plan has nothing where all domains are down.
+    """
+    count = racks(sum(stock.machines for stock in stocks), rule)
+    spread = max(1, min(rule.domains, sum(stock.machines for stock in stocks)))
+    first = np.cumsum([0, *(stock.machines for stock in stocks)])
+    total = 0.0
+    for domains_up in product((True, False), repeat=spread):
+        for racks_up in product((True, False), repeat=count):
+            likely = np.prod([1 - rule.domain_down_frac if up else rule.domain_down_frac for up in domains_up])
+            likely *= np.prod([1 - rule.rack_down_frac if up else rule.rack_down_frac for up in racks_up])
+            for stock, start in zip(stocks, first, strict=False):
+                places = [(start + k) % count for k in range(stock.machines)]
+                left = sum(racks_up[place] and domains_up[place % spread] for place in places)
+                likely *= at_most(left, left - stock.needed, stock.each.down_frac)
+            total += float(likely)
+    return total
+
+
+few = st.builds(
+    replace, rules, rack_machines=st.integers(1, 3), rack_down_frac=st.floats(0, 0.3), domains=st.integers(1, 3),
+    domain_down_frac=st.floats(0, 0.3),
+)  # fmt: skip
+
+
+@given(few, st.lists(st.tuples(st.integers(1, 2), st.integers(0, 2)), min_size=1, max_size=2), st.floats(0, 0.3))
+def test_no_more_is_computed_than_a_layout_has(rule: Rule, pools: list[tuple[int, int]], down_frac: float) -> None:
+    """Machines dealt to racks and domains in turn are up at least as often as is computed."""
+    each = replace(EACH, down_frac=down_frac, rule=rule)
+    stocks = [Stock(machines=least + more, needed=least, span=1, each=each) for least, more in pools]
+    assert enough_frac(stocks, rule) <= _exactly_up(stocks, rule) + 1e-9
+
+
+@given(few, st.integers(1, 3), st.integers(1, 2))
+def test_a_domain_takes_its_share_of_each_pool(rule: Rule, half: int, pools: int) -> None:
+    """Where nothing but domains fail, pools with twice what they need survive one of two, however small racks are."""
+    rule = replace(rule, domains=2, rack_down_frac=0.0)
+    each = replace(EACH, down_frac=0.0, rule=rule)
+    stocks = [Stock(machines=2 * half, needed=half, span=1, each=each)] * pools
+    assert enough_frac(stocks, rule) == pytest.approx(1 - rule.domain_down_frac**2)
 
 
 @given(st.integers(1, 6), st.integers(1, 50), st.floats(0, 0.02))
