@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from planner.planning.plan import plan
 from planner.results.evidence import ValidatedPlan, Verdict
 from planner.simulator.books import window
-from planner.simulator.excerpt import LEAST_SHARE, excerpts, look, sure_ratio
+from planner.simulator.excerpt import LEAST_SHARE, excerpts, look
 from planner.simulator.judge import judge
 from planner.simulator.metrics import observations
 from planner.simulator.traffic import Judging, Traffic
@@ -32,28 +32,28 @@ def hilly(seed: int, peak: float) -> Trace:
 
 
 @settings(max_examples=12, deadline=None)
+@example(seed=215, peak=5.8355988081048125, metric=Metric.STALL, percentile=99.0, above=1.0, name="colocated")
+@example(seed=671489, peak=2.478828095709356, metric=Metric.STALL, percentile=99.0, above=1.0, name="colocated")
 @given(
     seed=st.integers(0, 10**6),
     peak=st.floats(0.5, 6.0),
     metric=st.sampled_from(list(Metric)),
     percentile=st.sampled_from([90.0, 95.0, 99.0]),
-    limit=st.floats(0.02, 3.0),
+    above=st.one_of(st.just(1.0), st.floats(1.0, 1.5)),
     name=st.sampled_from(["splitwise", "colocated"]),
 )
 def test_what_the_busiest_stretch_misses_the_whole_misses(
-    seed: int, peak: float, metric: Metric, percentile: float, limit: float, name: str
+    seed: int, peak: float, metric: Metric, percentile: float, above: float, name: str
 ) -> None:
-    """Measured as if nothing else were late, no objective is measured beyond what the whole trace measures."""
-    trace, slos = hilly(seed, peak), [Slo(metric=metric, percentile=percentile, limit=limit)]
+    """An objective that the whole trace meets, however narrowly, is not missed in its busiest stretch for sure."""
+    trace, loose = hilly(seed, peak), Slo(metric=metric, percentile=percentile, limit=1e9)
     pools, policy = toy_pools(name), toy_policy(name)
-    cut = excerpts(trace, slos, **FRACS)
-    alone = look(pools, policy, [cut], slos, first_seed=1, workload="toy")
     traffic = Traffic(draw=lambda _: trace, seeds=[1], workload="toy", exact=True)
-    whole = judge(pools, policy, traffic, slos, Judging(confidence_frac=0.95, **FRACS))
-    assert alone.evidence[0].n == whole.evidence[0].n
-    assert alone.evidence[0].measured <= whole.evidence[0].measured * sure_ratio(metric)
-    if alone.evidence[0].verdict is Verdict.MISSED:
-        assert whole.evidence[0].verdict is Verdict.MISSED
+    whole = judge(pools, policy, traffic, [loose], Judging(confidence_frac=0.95, **FRACS)).evidence[0]
+    slos = [replace(loose, limit=whole.measured * above)]
+    alone = look(pools, policy, [excerpts(trace, slos, **FRACS)], slos, first_seed=1, workload="toy").evidence[0]
+    assert alone.n == whole.n
+    assert alone.verdict is Verdict.MET
 
 
 def test_the_busiest_stretch_holds_the_peak() -> None:
