@@ -1,9 +1,14 @@
-"""Laws on inputs drawn anew: as many cases of each as its time allows, counted."""
+"""Laws on inputs drawn anew: as many cases of each as its time allows, counted.
+
+What a seed draws depends on how many cases are asked for at once, so a failure is told with both:
+``python -m tests.soak.laws FILE::LAW SEED CASES`` draws it again.
+"""
 
 import contextlib
 import io
 import random
 import re
+import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import wraps
@@ -37,9 +42,10 @@ def files() -> dict[str, int]:
 class _Counter:
     """A plugin of pytest that runs every law again and again for its time, on other seeds, and counts the cases."""
 
-    def __init__(self, *, seconds: float, cases: int, seed: int, slow: bool) -> None:
+    def __init__(self, *, seconds: float, cases: int, seed: int, slow: bool, first: int) -> None:
         """So much time for all laws, and so many cases of each at most; slow laws only where they are asked for."""
         self.end_s, self.cases, self.seed, self.slow = time.monotonic() + seconds, cases, seed, slow
+        self.first, self.drawn = first, (seed, first)
         self.tallies: dict[str, Tally] = {}
         self._law, self._left = "", 0
 
@@ -59,13 +65,13 @@ class _Counter:
         given = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
         start_s, seed = time.monotonic(), self.seed
         law_s, self._left = (self.end_s - start_s) / self._left, self._left - 1
-        few = FEW if law_s > 0 else 0
+        few = self.first if law_s > 0 else 0
         while few and tally.ends.total() < self.cases:
             law._hypothesis_internal_use_settings = settings(
                 law._hypothesis_internal_use_settings, max_examples=few, derandomize=False, database=None,
                 phases=(Phase.explicit, Phase.generate), suppress_health_check=list(HealthCheck),
             )  # fmt: skip
-            core.global_force_seed = self.seed_of_last = seed
+            core.global_force_seed, self.drawn = seed, (seed, few)
             law(**given)
             took_s = time.monotonic() - start_s
             each_s = took_s / max(1, tally.ends.total())
@@ -76,12 +82,10 @@ class _Counter:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """What became of a law."""
         if report.failed:
-            command = f"pytest -n 0 '{report.nodeid}' --hypothesis-seed={self.seed_of_last}"
-            what = report.longreprtext[-3000:]
-            failure = Failure(of=report.nodeid, seed=self.seed_of_last, command=command, what=what, data="")
+            seed, few = self.drawn
+            command = f"python -m tests.soak.laws '{report.nodeid}' {seed} {few}"
+            failure = Failure(of=report.nodeid, seed=seed, command=command, what=report.longreprtext[-3000:], data="")
             self.tallies.setdefault(report.nodeid, Tally()).failures.append(failure)
-
-    seed_of_last = 0
 
     def _counted(self, inner: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(inner)
@@ -94,12 +98,22 @@ class _Counter:
         return counted
 
 
-def tried(file: str, *, seconds: float, cases: int, seed: int, slow: bool = False) -> dict[str, Tally]:
+def tried(
+    file: str, *, seconds: float, cases: int, seed: int, slow: bool = False, first: int = FEW
+) -> dict[str, Tally]:  # fmt: skip
     """Every law of a file, its cases drawn from a seed: law -> what became of it.
 
     Loading the file counts; each law has an equal share of the time that is left, and none is started after it.
+
+    Args:
+        file: below the root; with ``::`` and a name for one law.
+        seconds: for all of them.
+        cases: of each, at most.
+        seed: of the first round of each law; the next rounds have the next ones.
+        slow: with the laws that are marked slow.
+        first: cases in the first round.
     """
-    counter = _Counter(seconds=seconds, cases=cases, seed=seed, slow=slow)
+    counter = _Counter(seconds=seconds, cases=cases, seed=seed, slow=slow, first=first)
     words = [str(ROOT / file), "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-o", "addopts=", f"--rootdir={ROOT}"]
     words += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # loaded by the piece before
     with _silent() as said:
@@ -122,3 +136,16 @@ def order(seed: int) -> list[tuple[str, int]]:
     found = [each for each in files().items() if each[0] not in ENGINES]
     random.Random(seed).shuffle(found)
     return found
+
+
+def main() -> int:
+    """One law with a seed and so many cases at once, as a soak told a failure: what is wrong, and 1; else 0."""
+    law, seed, cases = sys.argv[1:]
+    found = tried(law, seconds=3600.0, cases=int(cases), seed=int(seed), slow=True, first=int(cases))
+    failures = [each for tally in found.values() for each in tally.failures]
+    sys.stdout.writelines(f"{each.what}\n" for each in failures)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

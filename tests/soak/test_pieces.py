@@ -59,14 +59,20 @@ def test_solvers_agree_in_any_units() -> None:
 
 @pytest.mark.slow
 def test_a_law_that_does_not_hold_is_found(tmp_path: Path) -> None:
-    """Laws are tried for their time, each case counted; one that does not hold is a failure with its seed."""
+    """Laws are tried for their time, each case counted; one that does not hold is a failure that can be drawn again."""
     (tmp_path / "test_false.py").write_text(FALSE_LAW)
     program = (
         f"from pathlib import Path; from tests.soak import laws; laws.ROOT = Path({str(tmp_path)!r});"
         "found = laws.tried('test_false.py', seconds=10.0, cases=300, seed=5);"
-        "print({law.split('::')[1]: (tally.ends.total(), len(tally.failures)) for law, tally in found.items()})"
+        "print({law.split('::')[1]: (tally.ends.total(), len(tally.failures)) for law, tally in found.items()});"
+        "failed = [each for tally in found.values() for each in tally.failures];"
+        "_, seed, count = failed[0].command.rsplit(' ', 2);"
+        "once = laws.tried('test_false.py::test_holds_not', seconds=9.0, cases=1, seed=int(seed), first=int(count));"
+        "print([len(tally.failures) for tally in once.values()])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    holds, fails = eval(done.stdout)["test_holds"], eval(done.stdout)["test_holds_not"]
+    first, again = map(eval, done.stdout.splitlines())
+    holds, fails = first["test_holds"], first["test_holds_not"]
+    assert again == [1]
     assert holds == (300, 0)
     assert fails[1] == 1
