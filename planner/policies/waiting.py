@@ -125,6 +125,8 @@ class Queue:
         """Seconds until the first tokens of a prompt are computed, alone, chunk by chunk."""
         if tokens not in self._alone_s:
             size = self.chunk_tokens or max(1, tokens)
-            chunks = [(min(size, tokens - past), past) for past in range(0, tokens, size)]
-            self._alone_s[tokens] = sum((self.step.prefill_s([chunk]) for chunk in chunks), 0.0)
+            whole_s = 0.0
+            for past in range(0, tokens, size):  # one by one: sum() of newer Pythons compensates rounding
+                whole_s += self.step.prefill_s([(min(size, tokens - past), past)])
+            self._alone_s[tokens] = whole_s
         return self._alone_s[tokens]
