@@ -14,6 +14,7 @@ from planner.results.timetable import Timetable, Tried
 from planner.scenario import Scenario
 from planner.scenario.schedule_section import ScheduleSection
 from planner.schedules.available import all_up, studied, with_failures
+from planner.schedules.closing import closed
 from planner.schedules.fixed import fixed_fleets, simulated
 from planner.schedules.groups import Progress
 from planner.schedules.kept import Kept, busier, failing, lent
@@ -25,7 +26,7 @@ from planner.schedules.provision import Provided, between, level, missed, raised
 from planner.schedules.question import Opened, opened, policies_of, question_of, ways
 from planner.schedules.recount import recounted
 from planner.schedules.refusal import refusal
-from planner.schedules.rivals import against_fixed, against_rivals, one_knob, told
+from planner.schedules.rivals import Rows, against_fixed, against_rivals, instead, one_knob, told
 from planner.schedules.rows import Study, at_work, busiest_of, in_rows, of_at_most
 from planner.schedules.serving import Serving
 from planner.schedules.together import AnyServing, Together, first_provided, of_model, serving_of
@@ -224,7 +225,7 @@ def _timetable(asked: Opened, serving: AnyServing, progress: Progress) -> Timeta
             part("proving", 0.9)
             less, provided = standing.found, standing.provided_ratio
             best = found if less is found and not turn else _proved(asked, less, provided, watts_ratio)
-            best = told(best, rows)
+            best = _closed(asked, Trial(found=best, provided_ratio=provided), rows, watts_ratio, serving, part)
             propose = partial(_proposed, watts_ratio=watts_ratio, prove=False)
             return best if isinstance(serving, Together) else with_failures(asked, best, serving, propose, part)
         little = missed(little, held, served)
@@ -235,6 +236,16 @@ def _timetable(asked: Opened, serving: AnyServing, progress: Progress) -> Timeta
         watts_ratio *= LEAST_WATTS_STEP * min(passed) if passed else 1.0
     assert found is not None
     return found
+
+
+def _closed(
+    asked: Opened, standing: Trial, rows: Rows, watts_ratio: float, serving: AnyServing, progress: Progress
+) -> Timetable:  # fmt: skip
+    """A schedule with its gap closed where that takes seconds, or what that found to be cheaper; with its rows."""
+    best, whole = closed(asked, standing.found, watts_ratio)
+    if whole and (better := instead(replace(standing, found=best), whole, serving, progress)):
+        best, rows = better.found, one_knob(asked, better.found)
+    return told(best, rows)
 
 
 def _mended(

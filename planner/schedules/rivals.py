@@ -129,6 +129,17 @@ def _in_its_place(
     return f"served as a plan over time it misses an objective or a budget in {plural(len(missed), 'epoch')}"
 
 
+def instead(standing: Trial, rival: Schedule, serving: AnyServing, progress: Progress) -> Trial | None:
+    """A rival that is cheaper by more than is worth a simulation, and is served well as it is; else None."""
+    if value(rival)[0] >= (1 - WORTH_FRAC) * value(standing.found.schedule)[0]:
+        return None
+    better = _served(standing, rival, serving, lambda *_: None, progress)
+    if better is None or better.found.schedule is None:
+        return None
+    schedule, ended = replace(better.found.schedule, termination=rival.termination), rival.termination
+    return replace(better, found=replace(better.found, schedule=schedule, termination=ended))
+
+
 def _served(
     standing: Trial, rival: Schedule, serving: AnyServing, mended: Mended, progress: Progress
 ) -> Trial | None:  # fmt: skip
