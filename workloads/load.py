@@ -55,6 +55,10 @@ class Load:
         """What all epochs cover together."""
         return self.epochs * self.epoch_s
 
+    def peaks_at(self, epoch: int) -> dict[str, float]:
+        """Requests per second of each class at an epoch's peak."""
+        return {name: float(rates[epoch]) for name, rates in self.peak_req_per_s.items()}
+
 
 def template(shape: str) -> Floats:
     """A week of hours as factors on the mean rate, Monday first; the mean is 1.

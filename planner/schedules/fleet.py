@@ -13,8 +13,9 @@ from planner.schedules.fixed import fixed_fleets, simulated
 from planner.schedules.groups import Progress
 from planner.schedules.joint import as_planned_together, joint_ways
 from planner.schedules.looks import Looks
+from planner.schedules.losses import absent, losses
 from planner.schedules.peaks import Static
-from planner.schedules.planning import absent, best_of, losses, refused
+from planner.schedules.planning import best_of, refused
 from planner.schedules.question import Opened
 from planner.schedules.recount import recounted
 from planner.schedules.rivals import against_fixed

@@ -48,15 +48,19 @@ def requests_of(asked: Opened) -> float:
 
 
 def at_the_peak(asked: Opened, aim: Aim) -> Scenario:
-    """The same question about one load, that of the busiest epoch, or about the whole trace, for one aim."""
+    """The same question about one load, that of the busiest epoch, or about the whole trace, for one aim.
+
+    Failures strike epochs, which are not in it.
+    """
     scenario = asked.case.scenario
     shared = {"schedule": None, "objective": Objective(aim.value), "catalog": _clocked(asked)}
-    return scenario.model_copy(update={**shared, **_at_its_peak(asked)})
+    unstruck = scenario.validation.model_copy(update={"failures": ()})
+    return scenario.model_copy(update={**shared, "validation": unstruck, **_at_its_peak(asked)})
 
 
 def models_at_the_peak(asked: Opened, fleet: Fleet, aim: Aim) -> Fleet:
     """The same of several models, each at its own peak, whenever that is."""
-    models = tuple(each.model_copy(update={**_at_its_peak(asked.parts[each.name]), "load": None})
+    models = tuple(each.model_copy(update={**_at_its_peak(asked.parts[each.name]), "load": None, "failures": ()})
                    for each in fleet.models)  # fmt: skip
     catalog = fleet.catalog
     for part in asked.parts.values():

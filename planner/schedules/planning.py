@@ -1,6 +1,6 @@
 """The story of a plan over time: forecast, propose, serve every epoch, provide for more where one misses."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -8,11 +8,8 @@ from planner.errors import BadInput
 from planner.resolve.case import Case
 from planner.resolve.inputs import Inputs, inputs_of
 from planner.resolve.serving import served_over_time
-from planner.results.evidence import Verdict
-from planner.results.schedule import Schedule
-from planner.results.timetable import Timetable, Tried
+from planner.results.timetable import Served, Timetable, Tried
 from planner.scenario import Scenario
-from planner.scenario.schedule_section import ScheduleSection
 from planner.schedules.available import all_up, studied, with_failures
 from planner.schedules.closing import closed
 from planner.schedules.fixed import fixed_fleets, simulated
@@ -20,16 +17,18 @@ from planner.schedules.groups import Progress
 from planner.schedules.kept import Kept, busier, failing, lent
 from planner.schedules.less import Trial, value, with_less
 from planner.schedules.looks import Looks
+from planner.schedules.losses import absent, losses
 from planner.schedules.peaks import Static
 from planner.schedules.programs import proved, solved
-from planner.schedules.provision import Provided, between, level, missed, raised, same
+from planner.schedules.provision import Provided, between, level, missed, same
 from planner.schedules.question import Opened, opened, policies_of, question_of, ways
 from planner.schedules.recount import recounted
 from planner.schedules.refusal import refusal
 from planner.schedules.rivals import Rows, against_fixed, against_rivals, instead, one_knob, told
 from planner.schedules.rows import Study, at_work, busiest_of, in_rows, of_at_most
 from planner.schedules.serving import Serving
-from planner.schedules.together import AnyServing, Together, first_provided, of_model, serving_of
+from planner.schedules.struck import Failures
+from planner.schedules.together import AnyServing, Together, first_provided, serving_of
 from solvers.allocation import Reason
 
 LENT_FROM = 3
@@ -154,39 +153,6 @@ def refused(found: Timetable, asked: Opened) -> Timetable:
     return replace(found, lacking=why.lines, proven=why.proven)
 
 
-def losses(serving: AnyServing, schedule: Schedule, section: ScheduleSection) -> tuple[str, ...]:
-    """What machines that are taken away do to the objectives, where that is more than nothing; full sentences."""
-    if section.top_channel == "spot" and not section.interruptions_per_h_ratio:
-        return (
-            "schedule.top_channel is spot and schedule.interruptions_per_h_ratio is 0: no machine is ever taken away, "
-            "and none is spare",
-        )
-    if isinstance(serving, Together):
-        each = ((name, losses(part, of_model(schedule, name), section)) for name, part in serving.parts.items())
-        return tuple(f"{name}: {words}" for name, found in each for words in found)
-    struck = serving.lost(schedule)
-    if struck is None or struck[2].valid:
-        return ()
-    epoch, machine, said = struck
-    missed = ", ".join(f"{each.key} {each.verdict.words}" for each in said.evidence if each.verdict is not Verdict.MET)
-    return (
-        f"schedule.interruptions_per_h_ratio: a {machine} taken away in epoch {epoch} leaves "
-        f"{missed or 'a growing backlog'} for the {section.start_s:g} s (schedule.start_s) until a spare serves",
-    )
-
-
-def absent(scenario: Scenario, schedule: Schedule) -> Iterator[str]:
-    """Failures that find no machine, full sentences."""
-    for each in scenario.validation.failures:
-        epoch = schedule.epochs[int(each.at_s // schedule.epoch_s)]
-        runs = [run for at, run in enumerate(epoch.runs) if each.pool in (at, run.spec.role)]
-        if each.machine >= sum(run.instances for run in runs):
-            yield (
-                f"validation.failures: epoch {int(each.at_s // schedule.epoch_s)} has no {each.pool} machine "
-                f"{each.machine}, so none fails in it"
-            )
-
-
 def _worth(found: Timetable) -> tuple[object, ...]:
     """The smaller, the better: validated before not, a schedule before none, then by the aims."""
     return (not found.valid, found.schedule is None, value(found.schedule))
@@ -201,14 +167,15 @@ def _timetable(asked: Opened, serving: AnyServing, progress: Progress) -> Timeta
     name = asked.policies
     held: Provided = level(asked.load.peak_req_per_s, asked.case.scenario.headroom.mixed_frac)
     provided = first_provided(asked, serving, lambda words, done: progress(f"{name}: {words}", 0.2 * done))
-    watts_ratio, found, little, lenders = 1.0, None, held, dict[int, int]()
+    watts_ratio, found, little, lenders, struck = 1.0, None, held, dict[int, int](), Failures(asked, serving)
     for turn in range(asked.case.scenario.validation.max_rounds):
         part = _part_of(progress, name, turn)
         part("solving", 0.0)
-        mended = _mended(asked, found, provided, watts_ratio, lenders if turn >= LENT_FROM else None) if found else None
+        lent_of, rest = (lenders if turn >= LENT_FROM and not struck.any else None), struck.rest(found)
+        mended = _mended(asked, rest, provided, watts_ratio, lent_of) if rest else None
         proposed, provided = mended or _nearest(asked, held, provided, watts_ratio, prove=not turn)
         if proposed.schedule is None:
-            return found or proposed
+            return struck.told(found) if found else proposed
         found, held = proposed, provided
         served, unserved = serving.all(proposed.schedule, part)
         found = replace(found, served=served, unserved=unserved)
@@ -226,16 +193,21 @@ def _timetable(asked: Opened, serving: AnyServing, progress: Progress) -> Timeta
             less, provided = standing.found, standing.provided_ratio
             best = found if less is found and not turn else _proved(asked, less, provided, watts_ratio)
             best = _closed(asked, Trial(found=best, provided_ratio=provided), rows, watts_ratio, serving, part)
-            propose = partial(_proposed, watts_ratio=watts_ratio, prove=False)
+            best, propose = struck.told(best), partial(_proposed, watts_ratio=watts_ratio, prove=False)
             return best if isinstance(serving, Together) else with_failures(asked, best, serving, propose, part)
-        little = missed(little, held, served)
-        provided = raised(held, served)
-        passed = [
-            each.limit_w / each.simulated_w for each in served if each.excess_w and each.limit_w and each.simulated_w
-        ]
-        watts_ratio *= LEAST_WATTS_STEP * min(passed) if passed else 1.0
+        served = struck.others(found, held)
+        if all(each.valid for each in served):
+            break
+        little, provided = missed(little, held, served), struck.raised(held, served)
+        watts_ratio *= _fewer_watts(served)
     assert found is not None
-    return found
+    return struck.told(found)
+
+
+def _fewer_watts(served: Iterable[Served]) -> float:
+    """By how much planned watts have to fall where metered ones pass their budget; 1 where they do not."""
+    passed = [e.limit_w / e.simulated_w for e in served if e.excess_w and e.limit_w and e.simulated_w]
+    return LEAST_WATTS_STEP * min(passed) if passed else 1.0
 
 
 def _closed(

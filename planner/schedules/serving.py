@@ -115,11 +115,7 @@ class Serving:
         if self._whole is not None or self._struck(epochs[1]):
             return f"{epochs[1]} {runs}"
         pools = [[(r.spec.name, r.instances, digits(r.rate_req_per_s)) for r in each] for each in runs]
-        return str((pools, [digits(self._load_of(e)) for e in epochs]))
-
-    def _load_of(self, epoch: int) -> dict[str, float]:
-        """Requests per second of each class at an epoch's peak."""
-        return {name: float(rates[epoch]) for name, rates in self._load.peak_req_per_s.items()}
+        return str((pools, [digits(self._load.peaks_at(e)) for e in epochs]))
 
     def served(self, schedule: Schedule, epochs: Sequence[int], *, spares: bool = False) -> Served:
         """What the simulator says of epochs that are alike, by the first of them."""
@@ -129,7 +125,8 @@ class Serving:
         before = self._before(epoch)
         runs = _runs(schedule, before, spares=spares), _runs(schedule, epoch, spares=spares)
         scene = self._scene(runs, (before, epoch))
-        said = self._seen.of(scene.key, lambda: self._looked(runs, (before, epoch)))
+        look = self._with_failures if self._struck(epoch) else self._looked
+        said = self._seen.of(scene.key, lambda: look(runs, (before, epoch)))
         return Served(
             epochs=tuple(epochs), rate_req_per_s=scene.rate_req_per_s,
             changed=len({shift.instance for shift in scene.shifts}), evidence=said.evidence, seeds=said.seeds,
@@ -140,9 +137,20 @@ class Serving:
         )  # fmt: skip
 
     def alone(self, runs: Sequence[Run], epoch: int) -> Judgement:
-        """What the simulator says of pools at an epoch's peak, after the same pools at the same."""
+        """What the simulator says of pools at an epoch's peak, after the same pools at the same; nothing fails."""
         mine = needed_only(runs)
         return self._seen.of(f"alone {epoch} {mine}", lambda: self._looked((mine, mine), (epoch, epoch)))
+
+    def fails_in(self, epoch: int) -> bool:
+        """Whether the scenario asks for a failure in an epoch."""
+        return bool(self._struck(epoch))
+
+    def failing(self, runs: Sequence[Run], epoch: int, times: float = 1.0) -> Judgement:
+        """The same with the failures of the epoch, in a window of so many times its length."""
+        mine = needed_only(runs)
+        return self._seen.of(
+            f"failing {epoch} {times:g} {mine}", lambda: self._with_failures((mine, mine), (epoch, epoch), times)
+        )
 
     def struck(self, schedule: Schedule, epoch: int, strike: Strike) -> Outage:
         """Machines that fail in an epoch at its peak, the same pools before it; spare machines serve too.
@@ -174,8 +182,6 @@ class Serving:
         at on that class's instances alone, over a window of its own.
         """
         scene, slos = self._scene(runs, epochs), self._case.slos
-        if self._struck(epochs[1]):
-            return self._judged(scene, epochs[1], slos, self._failures(scene, epochs[1]))
         rare = self._rare(scene, epochs[1])
         common = tuple(slo for slo in slos if slo not in rare)
         said = self._judged(scene, epochs[1], common)
@@ -187,6 +193,11 @@ class Serving:
             long = replace(part(self._scene(runs, epochs, times), classes), longer=None)
             said = together(said, self._judged(long, epochs[1], own), slos)
         return said
+
+    def _with_failures(self, runs: Runs, epochs: tuple[int, int], times: float = 1.0) -> Judgement:
+        """A scene in which machines fail as the scenario asks for it."""
+        scene = self._scene(runs, epochs, times)
+        return self._judged(scene, epochs[1], self._case.slos, self._failures(scene, epochs[1]))
 
     def _struck(self, epoch: int) -> list[FailureSection]:
         """Failures that the scenario asks for in an epoch."""
@@ -259,10 +270,8 @@ class Serving:
         epoch = max(range(self._load.epochs), key=lambda at: (on_top[at], float(self._total[at])))
         before, types = self._before(epoch), schedule.epochs[epoch].top_machines
         scene = self._scene((schedule.epochs[before].runs, schedule.epochs[epoch].runs), (before, epoch))
-        taken = [
-            (pool.instances, -at) for at, pool in enumerate(scene.pools)
-            if pool.name not in scene.going and types.get(pool.name.split("/")[1], 0)
-        ]  # fmt: skip
+        taken = [(pool.instances, -at) for at, pool in enumerate(scene.pools)
+                 if pool.name not in scene.going and types.get(pool.name.split("/")[1], 0)]  # fmt: skip
         at = -max(taken)[1]
         duration_s = scene.draw(self._case.asked.seeds_at(1.0)[0]).duration_s
         failure = Failure(

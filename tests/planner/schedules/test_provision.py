@@ -186,7 +186,8 @@ def test_a_failure_strikes_the_epoch_that_it_falls_in(day: Opened) -> None:
     struck = opened(day.case.scenario.changed(["validation.failures=[{pool: mixed, at_s: 7300.0}]"]), "sarathi")
     serving = Serving(struck.case, struck.section, struck.load, struck.options)
     runs = _runs(struck, shared=True)
-    assert serving.alone(runs, 2).restarted > 0
+    assert serving.failing(runs, 2).restarted > 0
+    assert serving.alone(runs, 2).restarted == 0, "what an epoch needs is learned of its load"
     assert serving.alone(runs, 1).restarted == 0
 
 
