@@ -1,5 +1,6 @@
 """Availability of a plan over time: the spare machines of every epoch, failures injected, the price of each nine."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -9,13 +10,15 @@ from planner.capacity.redundancy import Rule, Stock, failures_per_h, racks, up_f
 from planner.capacity.strikes import strikes
 from planner.resolve.availability import NINES, assumptions, rule_of
 from planner.results.availability import Availability, Nine, Outage
-from planner.results.schedule import Run, Schedule
+from planner.results.schedule import Run, Schedule, scoped
 from planner.results.timetable import Timetable
 from planner.scenario.sections import BudgetSection
 from planner.schedules.groups import Progress
+from planner.schedules.joint import aimed_at
 from planner.schedules.provision import NUDGE_RATIO, Provided
-from planner.schedules.question import Opened, at_target
+from planner.schedules.question import Opened, parts_of, stood_on
 from planner.schedules.serving import Serving
+from planner.schedules.together import AnyServing
 from workloads.counts import plural
 
 MOST_TURNS = 6
@@ -29,6 +32,13 @@ Priced = Callable[[Opened], Timetable]
 """The same for the rates that the answer provides for."""
 
 
+Key = tuple[str, int]
+"""A model, which has no name where it is the only one, and an epoch."""
+
+Held = Mapping[Key, Sequence[Stock]]
+"""The machines of the pools of each model in each epoch."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Studied:
     """A schedule with failures injected.
@@ -36,20 +46,20 @@ class Studied:
     Attributes:
         study: how often it meets every objective.
         lines: why that is too rarely; empty where it is not.
-        failing: epochs that miss an objective for good after a failure.
+        failing: models and epochs that miss an objective for good after a failure.
     """
 
     study: Availability
     lines: tuple[str, ...]
-    failing: frozenset[int]
+    failing: frozenset[Key]
 
 
 def stocks(asked: Opened, runs: Sequence[Run], rule: Rule) -> list[Stock]:
     """The machines of each pool of an epoch, those that may be down counted."""
-    reliability = {option.spec.name: option.reliability for option in asked.case.options}
+    reliability = {name: option.reliability for name, option in stood_on(asked).items()}
     options, found = {option.name: option for option in asked.options}, list[Stock]()
     for run in runs:
-        option, each = options[run.spec.name], reliability[run.spec.name]
+        option, each = options[run.name], reliability[run.name]
         assert each is not None, "asked only where availability is"
         needed = option.machines_for(run.instances - run.spare_instances)
         found.append(
@@ -61,8 +71,17 @@ def stocks(asked: Opened, runs: Sequence[Run], rule: Rule) -> list[Stock]:
     return found
 
 
+def _held(asked: Opened, schedule: Schedule, rule: Rule) -> Held:
+    """The machines of all pools that ever run."""
+    mine = {
+        (name, at): [run for run in each.runs if run.model == name]
+        for at, each in enumerate(schedule.epochs) for name in parts_of(asked)
+    }  # fmt: skip
+    return {key: stocks(asked, runs, rule) for key, runs in mine.items() if runs}
+
+
 def with_failures(
-    asked: Opened, found: Timetable, serving: Serving, propose: Proposed, progress: Progress
+    asked: Opened, found: Timetable, serving: AnyServing, propose: Proposed, progress: Progress
 ) -> Timetable:  # fmt: skip
     """A validated schedule with failures injected into its worst epochs; it is as it was where none are asked for.
 
@@ -88,8 +107,9 @@ def with_failures(
         if not seen.failing and seen.study.up_frac >= asked.rule.target_frac:
             nines = _nines(asked, found.schedule, seen.study, lambda other: propose(other, provided))
             return replace(found, availability=replace(seen.study, nines=tuple(nines)))
-        for ratios in provided.values():
-            ratios[sorted(seen.failing)] *= NUDGE_RATIO
+        for model, epoch in seen.failing:
+            for name in (name for name in provided if name.startswith(scoped(model, ""))):
+                provided[name][epoch] *= NUDGE_RATIO
         asked = replace(asked, rule=replace(asked.rule, recovery_s=max(asked.rule.recovery_s, seen.study.recovery_s)))
         more = propose(asked, provided)
         found = replace(found, availability=seen.study, over=seen.lines)
@@ -101,29 +121,29 @@ def with_failures(
     return found
 
 
-def all_up(found: Timetable, serving: Serving, progress: Progress) -> Timetable:
+def all_up(found: Timetable, serving: AnyServing, progress: Progress) -> Timetable:
     """A schedule that was served with its spare machines down, served with them too: watts, and what is missed then."""
     assert found.schedule is not None, "only a schedule is served"
     ups, _ = serving.all(found.schedule, progress, spares=True)
-    by_epoch = {epoch: each for each in ups for epoch in each.epochs}
+    by_epoch = {(each.model, epoch): each for each in ups for epoch in each.epochs}
     served = []
     for each in found.served:
-        up = by_epoch.get(each.epochs[0], each)
+        up = by_epoch.get((each.model, each.epochs[0]), each)
         drawn = replace(each, planned_w=up.planned_w, simulated_w=up.simulated_w)
         served.append(drawn if up.served_well else replace(up, epochs=each.epochs))
     return replace(found, served=tuple(served))
 
 
-def studied(asked: Opened, schedule: Schedule, serving: Serving, progress: Progress) -> Studied:
+def studied(asked: Opened, schedule: Schedule, serving: AnyServing, progress: Progress) -> Studied:
     """How often a schedule as it stands meets every objective, with failures injected into its worst epochs."""
     rule = asked.rule
     assert rule is not None, "asked only where availability is"
-    held = {epoch: stocks(asked, each.runs, rule) for epoch, each in enumerate(schedule.epochs) if each.runs}
+    held = _held(asked, schedule, rule)
     struck = tuple(_outages(asked, schedule, held, serving, progress))
     study, worst = _counted(asked, schedule, held, tuple(outage for _, outage in struck))
     return Studied(
         study=study, lines=tuple(dict.fromkeys(_wrong(asked, schedule, study, worst))),
-        failing=frozenset(epoch for epoch, outage in struck if outage.fails),
+        failing=frozenset(key for key, outage in struck if outage.fails),
     )  # fmt: skip
 
 
@@ -131,77 +151,91 @@ def stated_again(asked: Opened, schedule: Schedule, study: Availability) -> Avai
     """What machines and the failures that were injected come to; other shares of time and words are left as stated."""
     rule = asked.rule
     assert rule is not None, "asked only where availability is"
-    held = {epoch: stocks(asked, each.runs, rule) for epoch, each in enumerate(schedule.epochs) if each.runs}
+    held = _held(asked, schedule, rule)
     now, _ = _counted(asked, schedule, held, study.outages)
     return replace(now, nines=study.nines, assumptions=study.assumptions)
 
 
-def _counted(
-    asked: Opened, schedule: Schedule, held: Mapping[int, Sequence[Stock]], outages: tuple[Outage, ...]
-) -> tuple[Availability, int]:
-    """The share of time by the machines of every epoch, and the epoch that has the least."""
+def _counted(asked: Opened, schedule: Schedule, held: Held, outages: tuple[Outage, ...]) -> tuple[Availability, Key]:
+    """The share of time by the machines of every epoch and model, and where it is least."""
     rule = asked.rule
     assert rule is not None, "asked only where availability is"
     recovery_s = max((each.recovery_s for each in outages if each.single), default=0.0)
     after = replace(rule, recovery_s=recovery_s)
-    up = {epoch: up_frac(each, after) for epoch, each in held.items()}
-    worst, busiest = min(up, key=lambda epoch: up[epoch]), _busiest(held)
-    machines = sum(stock.machines for stock in held[busiest])
+    up = {key: up_frac(each, after) for key, each in held.items()}
+    worst, (_, most) = min(up, key=lambda key: up[key]), _busiest(_of_all(held))
+    busiest = _of_all(held)["", most]
+    machines = sum(stock.machines for stock in busiest)
     run_on = {run.spec.machine for epoch in schedule.epochs for run in epoch.runs}
-    each_of = {o.machine.name: o.reliability for o in asked.case.options if o.reliability is not None}
+    each_of = {o.machine.name: o.reliability for o in stood_on(asked).values() if o.reliability is not None}
     study = Availability(
         target_frac=rule.target_frac, up_frac=up[worst],
-        spare_machines=sum(stock.machines - stock.needed for stock in held[busiest]), racks=racks(machines, rule),
-        domains=rule.domains, failures_per_h=failures_per_h(held[busiest], rule), recovery_s=recovery_s, nines=(),
+        spare_machines=sum(stock.machines - stock.needed for stock in busiest), racks=racks(machines, rule),
+        domains=rule.domains, failures_per_h=failures_per_h(busiest, rule), recovery_s=recovery_s, nines=(),
         outages=outages,
         assumptions=assumptions(asked.case.scenario, {name: each_of[name] for name in sorted(run_on)}, rule),
     )  # fmt: skip
     return study, worst
 
 
-def _wrong(asked: Opened, schedule: Schedule, study: Availability, worst: int) -> Iterator[str]:
+def _wrong(asked: Opened, schedule: Schedule, study: Availability, worst: Key) -> Iterator[str]:
     """Why a schedule meets its objectives too rarely."""
     rule = asked.rule
     assert rule is not None, "asked only where availability is"
     yield from (f"{each.words}: {line}" for each in study.outages for line in each.fails)
     if study.up_frac < rule.target_frac:
-        spare = sum(run.spare_machines for run in schedule.epochs[worst].runs)
+        spare = sum(run.spare_machines for run in schedule.epochs[worst[1]].runs if run.model == worst[0])
         yield (
-            f"availability.target_frac is {rule.target_frac:g}; with {plural(spare, 'machine')} spare epoch {worst} "
+            f"availability.target_frac is {rule.target_frac:g}; with {plural(spare, 'machine')} spare {_words(worst)} "
             f"has {study.up_frac:.6g}"
         )
     for number, epoch in enumerate(schedule.epochs):
         for run in epoch.runs:
             if run.spare_machines < rule.spares.get(run.spec.role, 0):
-                yield f"availability.spares: {run.spec.name} has {run.spare_machines} in epoch {number}"
+                yield f"availability.spares: {run.name} has {run.spare_machines} in epoch {number}"
 
 
-def _busiest(held: Mapping[int, Sequence[Stock]]) -> int:
-    """The epoch of most machines."""
-    return max(held, key=lambda epoch: sum(stock.machines for stock in held[epoch]))
+def _words(key: Key) -> str:
+    """For example ``epoch 3`` or ``chat: epoch 3``."""
+    return f"{f'{key[0]}: ' * bool(key[0])}epoch {key[1]}"
 
 
-def _looked_at(held: Mapping[int, Sequence[Stock]], rule: Rule) -> list[int]:
+def _of_all(held: Held) -> Held:
+    """The machines of all models together in each epoch."""
+    found = defaultdict[Key, list[Stock]](list)
+    for (_, epoch), each in held.items():
+        found["", epoch] += each
+    return found
+
+
+def _busiest(held: Held) -> Key:
+    """Where most machines are."""
+    return max(held, key=lambda key: sum(stock.machines for stock in held[key]))
+
+
+def _looked_at(held: Held, rule: Rule) -> list[Key]:
     """The epochs whose failures tell most: most machines, the least share of time, the smallest share of spare ones."""
 
-    def spare_frac(epoch: int) -> float:
-        return 1 - sum(stock.needed for stock in held[epoch]) / sum(stock.machines for stock in held[epoch])
+    def spare_frac(key: Key) -> float:
+        return 1 - sum(stock.needed for stock in held[key]) / sum(stock.machines for stock in held[key])
 
-    worst = min(held, key=lambda epoch: up_frac(held[epoch], rule))
+    worst = min(held, key=lambda key: up_frac(held[key], rule))
     return list(dict.fromkeys((_busiest(held), worst, min(held, key=spare_frac))))
 
 
 def _outages(
-    asked: Opened, schedule: Schedule, held: Mapping[int, Sequence[Stock]], serving: Serving, progress: Progress
-) -> Iterator[tuple[int, Outage]]:  # fmt: skip
-    """Every failure that the worst epochs must survive, injected into a run of each, with its epoch."""
+    asked: Opened, schedule: Schedule, held: Held, serving: AnyServing, progress: Progress
+) -> Iterator[tuple[Key, Outage]]:  # fmt: skip
+    """Every failure that the worst epochs of each model must survive, injected into a run of each, with where."""
     assert asked.rule is not None, "asked only where availability is"
-    for epoch in _looked_at(held, asked.rule):
-        names = [run.spec.name for run in schedule.epochs[epoch].runs]
-        for strike in dict.fromkeys(strikes(names, held[epoch], asked.rule)):
-            words = f"epoch {epoch}: {strike.words}"
-            progress(words, 0.9)
-            yield epoch, serving.struck(schedule, epoch, replace(strike, words=words))
+    for model in parts_of(asked):
+        for key in _looked_at({key: each for key, each in held.items() if key[0] == model}, asked.rule):
+            names = [run.spec.name for run in schedule.epochs[key[1]].runs if run.model == model]
+            for strike in dict.fromkeys(strikes(names, held[key], asked.rule)):
+                told = replace(strike, words=f"{_words(key)}: {strike.words}")
+                progress(told.words, 0.9)
+                yield key, (serving.struck(schedule, key[1], told) if isinstance(serving, Serving) else
+                            serving.struck(schedule, model, key[1], told))  # fmt: skip
 
 
 def _nines(
@@ -221,7 +255,7 @@ def _nines(
 
 def _other_nine(asked: Opened, target_frac: float, study: Availability, propose: Callable[[Opened], Timetable]) -> Nine:
     """What another share of time costs: planned for the same rates, no failure injected."""
-    other = at_target(asked, target_frac, study.recovery_s)
+    other = aimed_at(asked, target_frac, study.recovery_s)
     made, over = propose(other).schedule, tuple[str, ...]()
     if made is None:
         free = other.case.scenario.model_copy(update={"budgets": BudgetSection()})
@@ -239,7 +273,7 @@ def _nine(asked: Opened, schedule: Schedule, study: Availability) -> Nine:
     """What a schedule costs, as the price of its share of time."""
     assert asked.rule is not None, "asked only where availability is"
     rule = replace(asked.rule, recovery_s=study.recovery_s)
-    held = {epoch: stocks(asked, each.runs, rule) for epoch, each in enumerate(schedule.epochs) if each.runs}
+    held = _held(asked, schedule, rule)
     most = max(schedule.epochs, key=lambda epoch: sum(epoch.machines.values()))
     return Nine(
         target_frac=rule.target_frac, up_frac=min(up_frac(each, rule) for each in held.values()),

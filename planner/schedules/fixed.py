@@ -16,9 +16,9 @@ from planner.results.timetable import Served, Timetable, watts_ratios
 from planner.scenario import Scenario
 from planner.scenario.fleet import Fleet
 from planner.scenario.objectives import Aim
-from planner.schedules.peaks import Static, at_the_peak, busiest, models_at_the_peak, parts_of, requests_of
+from planner.schedules.peaks import Static, at_the_peak, busiest, models_at_the_peak, requests_of
 from planner.schedules.programs import solved
-from planner.schedules.question import Opened, alone
+from planner.schedules.question import Opened, alone, parts_of
 from planner.schedules.recount import machines_for, recounted
 from planner.schedules.together import of_model
 from planner.schedules.unmoved import J_PER_KWH, Still, unmoved

@@ -9,6 +9,7 @@ from planner.resolve.serving import served_over_time
 from planner.results.schedule import Schedule
 from planner.results.timetable import ModelOverTime, Timetable
 from planner.scenario.fleet import Fleet
+from planner.schedules.available import all_up, studied
 from planner.schedules.fixed import fixed_fleets, simulated
 from planner.schedules.groups import Progress
 from planner.schedules.joint import as_planned_together, joint_ways
@@ -18,7 +19,7 @@ from planner.schedules.peaks import Static
 from planner.schedules.planning import best_of, refused
 from planner.schedules.question import Opened
 from planner.schedules.recount import recounted
-from planner.schedules.rivals import against_fixed
+from planner.schedules.rivals import against_fixed, one_knob, told
 from planner.schedules.together import Together, of_model
 
 
@@ -43,6 +44,9 @@ def fleet_timetable(
     best, asked, serving = best_of(allowed, progress, looks)
     if best.schedule is None:
         return best if best.lacking else refused(best, asked)
+    if asked.rule is not None and best.valid:
+        best = told(best, one_knob(asked, best))
+        assert best.schedule is not None, "it was there before"
     progress("fixed fleet", 0.95)
     fleets = fixed_fleets(asked, best, static, fleet) if best.valid and static else ()
     best = against_fixed(asked, best, fleets, serving, progress)
@@ -91,11 +95,15 @@ def serve_fleet_again(
     assert planned.schedule is not None, "only a schedule is served"
     schedule, serving = recounted(asked, planned.schedule), Together(asked)
     served, unserved = serving.all(schedule, progress) if epoch is None else serving.one(schedule, epoch, progress)
-    return Timetable(
+    found = Timetable(
         schedule=schedule, served=served, unserved=unserved, termination=schedule.termination,
         provided_ratio=dict.fromkeys(asked.load.peak_req_per_s, (1.0,) * asked.load.epochs), policy=asked.ways,
         models=models_of(asked, schedule),
     )  # fmt: skip
+    if asked.rule is None or epoch is not None:
+        return found
+    seen = studied(asked, schedule, serving, progress)
+    return replace(all_up(found, serving, progress), availability=seen.study, over=seen.lines)
 
 
 def fleet_as_it_stands(models: Mapping[str, Inputs], found: Timetable) -> Timetable:

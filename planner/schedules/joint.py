@@ -18,7 +18,7 @@ from planner.resolve.inputs import Inputs
 from planner.results.schedule import EpochOption, scoped
 from planner.results.timetable import Timetable
 from planner.scenario.fleet import Fleet
-from planner.schedules.question import Opened, alone, opened, policies_of, question_of, ways
+from planner.schedules.question import Opened, alone, at_target, opened, policies_of, question_of, ways
 from solvers.direct import relax
 from workloads.counts import plural
 from workloads.load import Floats, Load
@@ -47,8 +47,15 @@ def joined(parts: Mapping[str, Opened]) -> Opened:
     return Opened(
         case=replace(first.case, options=tuple(offered.values()), apart=()), section=first.section,
         load=Load(epoch_s=first.load.epoch_s, mean_req_per_s=mean, peak_req_per_s=peak), options=tuple(options),
-        notes=(*common, *own), parts=parts,
+        notes=(*common, *own), parts=parts, rule=first.rule,
     )  # fmt: skip
+
+
+def aimed_at(asked: Opened, target_frac: float, recovery_s: float) -> Opened:
+    """The same question for another share of time, with seconds that are lost after each failure; of all models."""
+    if not asked.parts:
+        return at_target(asked, target_frac, recovery_s)
+    return joined({name: at_target(part, target_frac, recovery_s) for name, part in asked.parts.items()})
 
 
 def joint_ways(fleet: Fleet, models: Mapping[str, Inputs]) -> tuple[list[Opened], int]:
@@ -122,8 +129,6 @@ def refused(fleet: Fleet) -> Iterator[str]:
     if fleet.schedule is None:
         yield "schedule: missing; expected the section that says which hours to plan"
         return
-    if fleet.availability.asked:
-        yield "availability: found beside models and schedule; expected none: spare machines are of one model's pools"
     if fleet.power.row_limit_w is not None:
         yield (
             "power.row_limit_w: found beside models and schedule; expected none: the row is studied with the machines "

@@ -17,11 +17,6 @@ Static = Callable[[Scenario | Fleet], Mapping[str, CandidatePlan]]
 """Finds the validated plan of one load, by model (one alone has no name); empty where there is none."""
 
 
-def parts_of(asked: Opened) -> Mapping[str, Opened]:
-    """The question of each model; of one alone without a name."""
-    return asked.parts or {"": asked}
-
-
 def total(load: Load, rates: Mapping[str, Floats]) -> Floats:
     """(epochs,) rate of all classes together."""
     return np.asarray(np.sum(np.array(list(rates.values())), axis=0), np.float64) if rates else np.zeros(load.epochs)

@@ -28,7 +28,7 @@ from planner.schedules.rivals import Rows, against_fixed, against_rivals, instea
 from planner.schedules.rows import Study, at_work, busiest_of, in_rows, of_at_most
 from planner.schedules.serving import Serving
 from planner.schedules.struck import Failures
-from planner.schedules.together import AnyServing, Together, first_provided, serving_of
+from planner.schedules.together import AnyServing, first_provided, serving_of
 from solvers.allocation import Reason
 
 LENT_FROM = 3
@@ -194,7 +194,7 @@ def _timetable(asked: Opened, serving: AnyServing, progress: Progress) -> Timeta
             best = found if less is found and not turn else _proved(asked, less, provided, watts_ratio)
             best = _closed(asked, Trial(found=best, provided_ratio=provided), rows, watts_ratio, serving, part)
             best, propose = struck.told(best), partial(_proposed, watts_ratio=watts_ratio, prove=False)
-            return best if isinstance(serving, Together) else with_failures(asked, best, serving, propose, part)
+            return with_failures(asked, best, serving, propose, part)
         served = struck.others(found, held)
         if all(each.valid for each in served):
             break

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from planner.formulate import EpochQuestion, beside, epoch_problem, few, later_aims, lift_schedule, place, whole_sets
 from planner.results.schedule import Schedule
 from planner.schedules.kept import Kept
-from planner.schedules.question import Opened
+from planner.schedules.question import Opened, stood_on
 from planner.schedules.spares import too_few
 from solvers.allocation import Limit, Reason, Solution, Termination, empty_handed
 from solvers.decomposition import proven, solve_beside, solve_decomposed
@@ -89,7 +89,7 @@ def solved(asked: Opened, question: EpochQuestion, *, prove: bool = True, kept: 
     for _ in range(MOST_SPARED):
         if asked.rule is None or found.solution.allocation is None:
             return found
-        more = too_few(asked.case.options, question, found.solution.allocation.values, asked.rule)
+        more = too_few(stood_on(asked), question, found.solution.allocation.values, asked.rule)
         if more is None:
             break
         if not more:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from planner.capacity.envelope import Option
 from planner.capacity.redundancy import Rule
 from planner.errors import BadInput
 from planner.formulate import EpochQuestion, thinned
@@ -18,7 +19,7 @@ from planner.resolve.over_time import aims_of, hourly_carbon_g_per_kwh
 from planner.resolve.spared import spared
 from planner.resolve.workload import Asked
 from planner.results.precision import Variant
-from planner.results.schedule import EpochOption, Tariff
+from planner.results.schedule import EpochOption, Tariff, scoped
 from planner.scenario import Scenario
 from planner.scenario.choices import listed
 from planner.scenario.objectives import Transitions
@@ -60,6 +61,16 @@ class Opened:
         """The policy; of several models the policy, precision and engine of each."""
         words = [f"{name} {p.case.policy.name} in {p.case.variant.words}" for name, p in self.parts.items()]
         return "; ".join(words) if words else self.case.policy.name
+
+
+def parts_of(asked: Opened) -> Mapping[str, Opened]:
+    """The question of each model; of one alone without a name."""
+    return asked.parts or {"": asked}
+
+
+def stood_on(asked: Opened) -> dict[str, Option]:
+    """What pools of a question are made of, with how often its machines are gone: as a pool is called -> that."""
+    return {scoped(name, o.spec.name): o for name, part in parts_of(asked).items() for o in part.case.options}
 
 
 def opened(question: Scenario | Inputs, policy: str, variant: Variant | None = None) -> Opened:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 
 from planner.capacity.envelope import Option
 from planner.capacity.redundancy import Rule, Stock, spares, up_frac
@@ -16,24 +17,25 @@ Pooled = tuple[EpochOption, int, int]
 
 
 def too_few(
-    options: Sequence[Option], question: EpochQuestion, values: Mapping[str, float], rule: Rule
+    options: Mapping[str, Option], question: EpochQuestion, values: Mapping[str, float], rule: Rule
 ) -> dict[tuple[str, int], int] | None:  # fmt: skip
     """(Option name, epoch) -> spare machines of the epochs that have too few; None where no number is enough.
 
     Args:
-        options: how often their machines are gone.
+        options: as pools are called -> how often their machines are gone.
         question: whose program was solved.
         values: of its columns.
-        rule: what is asked of the machines of an epoch together.
+        rule: what is asked of the machines of an epoch together, of each model by itself.
     """
-    by_name, kinds = {option.spec.name: option for option in options}, {kind.machine: kind for kind in question.fleet}
+    kinds = {kind.machine: kind for kind in question.fleet}
     found, known = dict[tuple[str, int], int](), dict[object, tuple[int, ...] | None]()
-    for epoch in range(question.load.epochs):
-        pools = _pools(question, values, epoch)
+    models = sorted({option.model for option in question.options})
+    for epoch, model in product(range(question.load.epochs), models):
+        pools = [each for each in _pools(question, values, epoch) if each[0].model == model]
         key = tuple((option.name, needed, spare) for option, needed, spare in pools)
         if key not in known:
             worths = [_worth(question, kinds[option.spec.machine], option) for option, _, _ in pools]
-            known[key] = _lacking(by_name, pools, worths, rule)
+            known[key] = _lacking(options, pools, worths, rule)
         if (lacking := known[key]) is None:
             return None
         if lacking:

@@ -14,7 +14,7 @@ from planner.results.schedule import Run, scoped
 from planner.results.timetable import Served, Timetable
 from planner.schedules.levels import planned_alone
 from planner.schedules.provision import Provided, raised
-from planner.schedules.question import Opened
+from planner.schedules.question import Opened, parts_of
 from planner.schedules.serving import Serving
 from planner.schedules.together import AnyServing
 from workloads.counts import plural
@@ -45,7 +45,7 @@ class Failures:
             asked: the question.
             serving: serves its epochs.
         """
-        parts = asked.parts or {"": asked}
+        parts = parts_of(asked)
         servings = {"": serving} if isinstance(serving, Serving) else serving.parts
         self._parts = {name: (part, servings[name]) for name, part in parts.items()}
         self._ratios = dict[Key, float | None]()

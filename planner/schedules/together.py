@@ -6,6 +6,8 @@ from functools import partial
 
 import numpy as np
 
+from planner.capacity.strikes import Strike
+from planner.results.availability import Outage
 from planner.results.evidence import Judgement
 from planner.results.schedule import Run, Schedule, scoped
 from planner.results.timetable import Served
@@ -36,20 +38,23 @@ class Together:
         self._idle_w = {option.machine.name: option.machine.idle_w for option in asked.case.options}
         self._limit_w = asked.case.scenario.budgets.expected_power_w
 
-    def all(self, schedule: Schedule, progress: Progress) -> tuple[tuple[Served, ...], tuple[int, ...]]:
+    def all(
+        self, schedule: Schedule, progress: Progress, *, spares: bool = False
+    ) -> tuple[tuple[Served, ...], tuple[int, ...]]:
         """Every epoch, or the busiest where the scenario wants so many only, a row for each model; and those left out.
 
         Args:
             schedule: that is served.
             progress: told what is happening.
+            spares: spare machines serve too; else they are all down.
         """
         own = self._own(schedule)
 
         def key(epoch: int) -> str:
-            each = (part.key(own[name], epoch, spares=False) for name, part in self.parts.items())
+            each = (part.key(own[name], epoch, spares=spares) for name, part in self.parts.items())
             return f"{' | '.join(each)} {schedule.epochs[epoch].machines}"
 
-        return in_groups(self._total, self._section, key, partial(self._rows, schedule), progress)
+        return in_groups(self._total, self._section, key, partial(self._rows, schedule, spares=spares), progress)
 
     def one(self, schedule: Schedule, epoch: int, progress: Progress) -> tuple[tuple[Served, ...], tuple[int, ...]]:
         """One epoch alone; see ``all``."""
@@ -59,7 +64,11 @@ class Together:
     def _own(self, schedule: Schedule) -> dict[str, Schedule]:
         return {name: of_model(schedule, name) for name in self.parts}
 
-    def _rows(self, schedule: Schedule, epochs: Sequence[int]) -> tuple[Served, ...]:
+    def struck(self, schedule: Schedule, model: str, epoch: int, strike: Strike) -> Outage:
+        """Machines of one model that fail in an epoch; see the same of ``Serving``."""
+        return self.parts[model].struck(of_model(schedule, model), epoch, strike)
+
+    def _rows(self, schedule: Schedule, epochs: Sequence[int], *, spares: bool = False) -> tuple[Served, ...]:
         """What the simulator says of each model's requests in epochs that are alike, with its share of idle watts."""
         own, now = self._own(schedule), schedule.epochs[epochs[0]]
         standing_w = sum(self._idle_w[name] * count for name, count in now.machines.items() if count)
@@ -67,7 +76,7 @@ class Together:
         every = sum(gpus.values())
         rows = []
         for name, part in self.parts.items():
-            said = part.served(own[name], epochs)
+            said = part.served(own[name], epochs, spares=spares)
             idle_w = standing_w * (gpus[name] / every if every else 1 / len(self.parts))
             metered = None if said.simulated_w is None else said.simulated_w + idle_w
             rows.append(replace(said, model=name, planned_w=said.planned_w + idle_w, simulated_w=metered, limit_w=None))

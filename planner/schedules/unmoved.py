@@ -10,8 +10,8 @@ from planner.resolve.epoch_options import epoch_options
 from planner.resolve.over_time import hourly_carbon_g_per_kwh
 from planner.results.schedule import Epoch, FixedFleet, Run, Schedule, Spent, scoped
 from planner.results.timetable import Served
-from planner.schedules.peaks import parts_of, total
-from planner.schedules.question import Opened
+from planner.schedules.peaks import total
+from planner.schedules.question import Opened, parts_of
 from planner.schedules.serving import Serving
 from solvers.allocation import Termination
 from workloads.load import Floats

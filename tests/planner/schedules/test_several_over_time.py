@@ -180,7 +180,6 @@ def test_watts_of_all_models_share_their_budget(file: AnyScheduleFile) -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["availability=0.99"], "availability: found beside models and schedule"),
         (["power.row_limit_w=100000", "budgets.machines=9"], "power.row_limit_w: found beside models and schedule"),
         (["models.0.load=trace"], "models, chat: schedule.load: found trace"),
         (["models.1.load=[1, 2]"], "models, code: load: found 2 epochs; expected 6"),
