@@ -6,6 +6,7 @@ from planner.planning.limits import over_row
 from planner.planning.plan import plan
 from planner.planning.row_study import study
 from planner.resolve.case import Case
+from planner.resolve.inputs import Inputs
 from planner.results.evidence import ValidatedPlan
 from planner.results.fleet import NoFleetPlan
 from planner.results.plan import CandidatePlan
@@ -14,7 +15,7 @@ from planner.scenario import Scenario
 from planner.scenario.fleet import Fleet
 
 
-def static_plan(question: Scenario | Fleet) -> dict[str, CandidatePlan]:
+def static_plan(question: Scenario | Inputs | Fleet) -> dict[str, CandidatePlan]:
     """The validated plan of one load, by model (one alone has no name); empty where there is none."""
     if isinstance(question, Fleet):
         found = plan_fleet(read_fleet(question), progress=lambda *_: None)

@@ -27,11 +27,12 @@ ANY = 10_000
 """More machines than anyone has."""
 
 
-def epoch_options(case: Case) -> tuple[EpochOption, ...]:
-    """Every option at what one instance carries and draws, ordered by name."""
+def epoch_options(case: Case, names: Collection[str] | None = None) -> tuple[EpochOption, ...]:
+    """Every option, or those of some names, at what one instance carries and draws, ordered by name."""
     thin = {part.request_class.name: _thin(part) for part in case.asked.demand.classes}
     own = {name for option in case.options if option.spec.name in case.beside for name in option.envelopes}
-    kept = [(option, carried) for option in case.options if (carried := _carried(case, option, own))]
+    some = [option for option in case.options if names is None or option.spec.name in names]
+    kept = [(option, carried) for option in some if (carried := _carried(case, option, own))]
     return tuple(_epoch_option(case, replace(option, envelopes=carried), thin) for option, carried in kept)
 
 

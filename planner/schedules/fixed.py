@@ -9,6 +9,7 @@ import numpy as np
 from planner.errors import BadInput
 from planner.formulate.epoch_program import started
 from planner.resolve.case import case_of
+from planner.resolve.inputs import Inputs, inputs_of
 from planner.resolve.over_time import aims_of
 from planner.results.plan import CandidatePlan
 from planner.results.schedule import Epoch, FixedFleet, Run, Schedule, Spent, scoped
@@ -80,7 +81,7 @@ def fixed_fleets(
     few = sum(requests_of(part) for part in each) <= MOST_REQUESTS
     if few and all(len(part.case.options) <= MOST_OPTIONS for part in each):
         for aim in dict.fromkeys((aims[0], Aim.COST)):
-            question = models_at_the_peak(asked, fleet, aim) if fleet else at_the_peak(asked, aim)
+            question = models_at_the_peak(asked, fleet, aim) if fleet else inputs_of(at_the_peak(asked, aim))
             tried.append(_planned(asked, question, static(question)))
     keys = [KEYS[aim] for aim in aims if aim in KEYS] or ["cost_usd"]
 
@@ -120,12 +121,12 @@ def _of_all_peaks(asked: Opened, found: Timetable) -> FixedFleet | None:
 
 
 def _planned(
-    asked: Opened, question: Scenario | Fleet, plans: Mapping[str, CandidatePlan]
+    asked: Opened, question: Inputs | Fleet, plans: Mapping[str, CandidatePlan]
 ) -> FixedFleet | None:  # fmt: skip
     """The fleet of the plans of one load; None where there are none."""
     if not plans:
         return None
-    scenarios = {"": question} if isinstance(question, Scenario) else question.parts()
+    each: Mapping[str, Inputs | Scenario] = {"": question} if isinstance(question, Inputs) else question.parts()
     machines, pools = Counter[str](), dict[str, tuple[Run, ...]]()
     for name, plan in plans.items():
         for pool in plan.pools:
@@ -133,7 +134,7 @@ def _planned(
         pools[name] = tuple(
             Run(spec=pool.spec, instances=pool.instances, rate_req_per_s=pool.rate_req_per_s) for pool in plan.pools
         )
-    cases = {name: case_of(scenarios[name], plan) for name, plan in plans.items()}
+    cases = {name: case_of(each[name], plan) for name, plan in plans.items()}
     still = Still(cases=cases, pools={name: pools[name] for name in parts_of(asked)}, machines=machines)
     return unmoved(asked, still, next(iter(plans.values())).termination)
 

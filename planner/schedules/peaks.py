@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from planner.resolve.inputs import Inputs
 from planner.results.plan import CandidatePlan
 from planner.scenario import Scenario
 from planner.scenario.fleet import Fleet
@@ -13,7 +14,7 @@ from planner.scenario.sections import Catalog
 from planner.schedules.question import Opened
 from workloads.load import Floats, Load
 
-Static = Callable[[Scenario | Fleet], Mapping[str, CandidatePlan]]
+Static = Callable[[Inputs | Fleet], Mapping[str, CandidatePlan]]
 """Finds the validated plan of one load, by model (one alone has no name); empty where there is none."""
 
 

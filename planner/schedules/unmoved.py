@@ -50,7 +50,8 @@ def unmoved(asked: Opened, still: Still, termination: Termination) -> FixedFleet
     served = dict[str, dict[int, Served]]()
     for name, part in parts_of(asked).items():
         case, schedule = still.cases[name], _alone(part, still.pools[name], termination)
-        serving = Serving(case, part.section, part.load, epoch_options(case))
+        run = epoch_options(case, {run.spec.name for run in still.pools[name]})
+        serving = Serving(case, part.section, part.load, run)
         looked = (serving.one(schedule, epoch, lambda *_: None, spares=True)[0][0] for epoch in _looked_at(part))
         served[name] = {each.epochs[0]: each for each in looked}
     spent = _spent(asked, still, served)
