@@ -34,32 +34,38 @@ class Trial:
 
 
 def with_less(
-    standing: Trial, little: Provided, propose: Callable[[Provided], Timetable], *, serving: AnyServing,
-    evaluations: int | None, progress: Progress,
+    standing: Trial, little: Provided, propose: Callable[[Provided, frozenset[int]], Timetable | None], *,
+    serving: AnyServing, evaluations: int | None, progress: Progress, raised: frozenset[int],
 ) -> tuple[Timetable, Provided]:  # fmt: skip
     """The schedule with less in the epochs that are served as well with it, and what it provides for.
 
     All epochs are tried half-way between what was too little, or full instances, and what was enough; those that miss
-    keep what they had. Most answers of a round cost no simulation: what was served once is not served again.
+    keep what they had. Most answers of a round cost no simulation: what was served once is not served again. Where all
+    epochs together are too many requests, those alone are tried that were provided with more, the others as they are.
 
     Args:
         standing: validated.
         little: what was too little, or was never tried.
-        propose: the schedule for a provision; None in it where there is none.
+        propose: the schedule for a provision that is less in these epochs alone, none named where it is in all; None,
+            or None in it, where there is none.
         serving: serves it.
         evaluations: how many such schedules may be served; None is as many as a few seconds allow.
         progress: told what is happening.
+        raised: epochs that missed before.
     """
-    requests = sum(each.arrived for each in standing.found.served)
-    left = (TRIALS if requests <= MOST_REQUESTS else 0) if evaluations is None else evaluations
+    requests, epochs = sum(each.arrived for each in standing.found.served), frozenset[int]()
+    left = TRIALS if evaluations is None else evaluations
+    if evaluations is None and requests > MOST_REQUESTS:
+        epochs, left = raised, TRIALS if raised else 0
+        there = {name: np.isin(np.arange(len(ratios)), sorted(raised)) for name, ratios in little.items()}
+        little = {n: np.where(there[n], ratios, standing.provided_ratio[n]) for n, ratios in little.items()}
     wanted: Provided = between(little, standing.provided_ratio)
     for at in range(left):
         if all((standing.provided_ratio[name] <= wanted[name] * SMALL_RATIO).all() for name in wanted):
             break
         progress("with less", at / left)
-        trial = propose(wanted)
-        assert standing.found.schedule is not None, "only a schedule is bettered"
-        if trial.schedule is None or value(trial.schedule)[0] > (1 - WORTH_FRAC) * value(standing.found.schedule)[0]:
+        trial = propose(wanted, epochs)
+        if trial is None or trial.schedule is None or not _worthwhile(trial.schedule, standing.found.schedule):
             break
         schedule = trial.schedule
         served, unserved = serving.all(schedule, progress)
@@ -73,6 +79,11 @@ def with_less(
         little = {name: np.where(bad, wanted[name], little[name]) for name in wanted}
         wanted = {name: np.where(bad, standing.provided_ratio[name], wanted[name]) for name in wanted}
     return standing.found, standing.provided_ratio
+
+
+def _worthwhile(schedule: Schedule, standing: Schedule | None) -> bool:
+    """Whether a schedule is so much less of the first aim that it is served."""
+    return value(schedule)[0] <= (1 - WORTH_FRAC) * value(standing)[0]
 
 
 def value(schedule: Schedule | None) -> tuple[float, ...]:

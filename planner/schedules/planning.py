@@ -168,6 +168,7 @@ def _timetable(asked: Opened, serving: AnyServing, progress: Progress) -> Timeta
     held: Provided = level(asked.load.peak_req_per_s, asked.case.scenario.headroom.mixed_frac)
     provided = first_provided(asked, serving, lambda words, done: progress(f"{name}: {words}", 0.2 * done))
     watts_ratio, found, little, lenders, struck = 1.0, None, held, dict[int, int](), Failures(asked, serving)
+    more = frozenset[int]()
     for turn in range(asked.case.scenario.validation.max_rounds):
         part = _part_of(progress, name, turn)
         part("solving", 0.0)
@@ -182,8 +183,8 @@ def _timetable(asked: Opened, serving: AnyServing, progress: Progress) -> Timeta
         if found.valid:
             less, provided = with_less(
                 Trial(found=found, provided_ratio=held), little,
-                partial(_proposed, asked, watts_ratio=watts_ratio, prove=False), serving=serving,
-                evaluations=asked.case.scenario.solver.search_evaluations, progress=part,
+                partial(_with_less, asked, found, watts_ratio), serving=serving,
+                evaluations=asked.case.scenario.solver.search_evaluations, progress=part, raised=more,
             )  # fmt: skip
             standing, rows = against_rivals(
                 asked, Trial(found=less, provided_ratio=provided), serving,
@@ -198,7 +199,7 @@ def _timetable(asked: Opened, serving: AnyServing, progress: Progress) -> Timeta
         served = struck.others(found, held)
         if all(each.valid for each in served):
             break
-        little, provided = missed(little, held, served), struck.raised(held, served)
+        little, provided, more = missed(little, held, served), struck.raised(held, served), more | failing(served)
         watts_ratio *= _fewer_watts(served)
     assert found is not None
     return struck.told(found)
@@ -221,7 +222,8 @@ def _closed(
 
 
 def _mended(
-    asked: Opened, found: Timetable, wanted: Provided, watts_ratio: float, lenders: dict[int, int] | None
+    asked: Opened, found: Timetable, wanted: Provided, watts_ratio: float, lenders: dict[int, int] | None,
+    bad: frozenset[int] = frozenset(),
 ) -> tuple[Timetable, Provided] | None:  # fmt: skip
     """The schedule with those epochs planned anew that missed, and what it provides for; None where there is none.
 
@@ -234,11 +236,12 @@ def _mended(
         wanted: what to provide for, more than it did where it missed.
         watts_ratio: share of the budget of expected watts that may be planned on.
         lenders: epoch -> the busier epoch whose pools it took last; more are noted in it. None: such are not taken.
+        bad: the epochs to plan anew in place of those that missed.
     """
     assert found.schedule is not None, "only a schedule is served"
     if found.schedule.method != "decomposed" or any(each.excess_w for each in found.served):
         return None
-    bad = failing(found.served)
+    bad = bad or failing(found.served)
     lender = {epoch: epoch for epoch in range(asked.load.epochs) if epoch not in bad}
     if lenders is not None:
         others = {epoch: busier(asked.load, found.served, epoch, lenders.get(epoch, epoch)) for epoch in sorted(bad)}
@@ -248,6 +251,16 @@ def _mended(
     kept = Kept(schedule=found.schedule, lender=lender)
     proposed = _proposed(asked, wanted, watts_ratio, prove=False, kept=kept)
     return (proposed, wanted) if proposed.schedule is not None else None
+
+
+def _with_less(
+    asked: Opened, found: Timetable, watts_ratio: float, wanted: Provided, epochs: frozenset[int]
+) -> Timetable | None:
+    """A schedule for less: planned as a whole, or in some epochs beside the others as they are."""
+    if not epochs:
+        return _proposed(asked, wanted, watts_ratio, prove=False)
+    mended = _mended(asked, found, wanted, watts_ratio, None, epochs)
+    return mended[0] if mended else None
 
 
 def _proved(asked: Opened, found: Timetable, provided: Provided, watts_ratio: float) -> Timetable:

@@ -62,7 +62,8 @@ def against_rivals(
     """The best of a schedule, of one planned anew as a whole, and of those that turn one knob of it; with these.
 
     Each that is cheaper is served like any other. Epochs that were planned anew one after the other have what was best
-    beside the others: as a whole all may be better.
+    beside the others: as a whole all may be better. One within the gap asked for of the bound of a whole is as good as
+    any, so none is planned then.
 
     Args:
         asked: the question.
@@ -73,10 +74,12 @@ def against_rivals(
     """
     if standing.found.termination.bound is None:
         question = question_of(asked, standing.provided_ratio)
-        planned = solved(asked, question)
-        whole, standing = planned.schedule(), _bounded(standing, planned.solution.termination.bound, asked)
-        if whole and value(whole)[0] < (1 - WORTH_FRAC) * value(standing.found.schedule)[0]:
-            standing = _served(standing, whole, serving, mended, progress) or standing
+        first = solved(asked, replace(question, aims=question.aims[:1])).solution.termination
+        standing = _bounded(standing, first.bound, asked)
+        if standing.found.termination.reason is not Reason.OPTIMAL:
+            whole = solved(asked, question).schedule()
+            if whole and value(whole)[0] < (1 - WORTH_FRAC) * value(standing.found.schedule)[0]:
+                standing = _served(standing, whole, serving, mended, progress) or standing
     rows = one_knob(asked, standing.found)
     for _ in range(MOST_RIVALS):
         if not rows or not _less(rows[0][1], standing.found):

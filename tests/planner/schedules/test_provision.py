@@ -18,6 +18,7 @@ from planner.results.schedule import Run, Schedule
 from planner.results.timetable import Served, Timetable
 from planner.scenario import Scenario
 from planner.scenario.objectives import Aim
+from planner.schedules import less
 from planner.schedules.less import Trial, with_less
 from planner.schedules.peaks import at_the_peak
 from planner.schedules.planning import timetable
@@ -210,7 +211,7 @@ class _Fake:
     def __init__(self, needs: list[float]) -> None:
         self.needs, self.seen = np.array(needs), 0
 
-    def propose(self, provided: Provided) -> Timetable:
+    def propose(self, provided: Provided, _epochs: frozenset[int] = frozenset()) -> Timetable:
         week = hand_made()
         assert week.schedule is not None
         self.now = provided["all"]
@@ -237,7 +238,7 @@ def test_a_schedule_with_less_costs_no_more_and_still_holds(needs: list[float]) 
     first = fake.started()
     found, provided = with_less(
         first, level({"all": fake.needs}, 0.85), fake.propose, serving=cast(Serving, fake), evaluations=None,
-        progress=lambda *_: None,
+        progress=lambda *_: None, raised=frozenset(),
     )  # fmt: skip
     assert found.valid
     assert found.schedule is not None
@@ -248,13 +249,35 @@ def test_a_schedule_with_less_costs_no_more_and_still_holds(needs: list[float]) 
         assert found.schedule.cost_usd < first.found.schedule.cost_usd
 
 
+@given(needs=st.lists(st.floats(0.85, 1.4), min_size=2, max_size=6), data=st.data())
+def test_where_all_are_too_many_only_epochs_that_missed_get_less(needs: list[float], data: st.DataObject) -> None:
+    """What never missed keeps what it had; what did gets less where that serves it as well; nothing missed: nothing."""
+    raised = frozenset(data.draw(st.sets(st.integers(0, len(needs) - 1))))
+    fake = _Fake(needs)
+    first, before = fake.started(), fake.seen
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(less, "MOST_REQUESTS", -1)
+        found, provided = with_less(
+            first, level({"all": fake.needs}, 0.85), fake.propose, serving=cast(Serving, fake), evaluations=None,
+            progress=lambda *_: None, raised=raised,
+        )  # fmt: skip
+    assert found.valid
+    assert (provided["all"] >= fake.needs - 1e-9).all()
+    still = [epoch for epoch in range(len(needs)) if epoch not in raised]
+    assert provided["all"][still] == pytest.approx(first.provided_ratio["all"][still])
+    if not raised:
+        assert fake.seen == before
+    elif max(needs) < 1.05:
+        assert (provided["all"][sorted(raised)] < 1.4).all()
+
+
 def test_no_evaluations_are_none() -> None:
     """``solver.search_evaluations: 0`` serves nothing besides."""
     fake = _Fake([0.9, 0.9])
     first, before = fake.started(), fake.seen
     found, _ = with_less(
         first, level({"all": fake.needs}, 0.85), fake.propose, serving=cast(Serving, fake), evaluations=0,
-        progress=lambda *_: None,
+        progress=lambda *_: None, raised=frozenset(),
     )  # fmt: skip
     assert found is first.found
     assert fake.seen == before
