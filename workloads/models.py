@@ -174,21 +174,28 @@ def load_model(name_or_path: str | Path, *, directory: Path | None = None) -> Mo
     Raises:
         WorkloadError: neither a known id nor such a file, the file is not a JSON object, or keys are missing or wrong.
     """
-    cards = model_cards()
     own = own_models(directory)
-    card = None if str(name_or_path) in own else cards.get(str(name_or_path))
-    if card is not None:
-        shape = shape_of(card.config, card.source)
-        return _spec(shape, card.config, str(name_or_path), card.source, published(str(name_or_path)))
+    if str(name_or_path) not in own and (found := _known(str(name_or_path))):
+        return found
     path = own.get(str(name_or_path), Path(name_or_path))
     file = path if _is_file(path) else _config_in(path)
     if not _is_file(file):
         raise WorkloadError(
             f"model '{name_or_path}': found neither a known model nor a Hugging Face config.json of that path; "
-            f"{_nearest(str(name_or_path), sorted({*own, *cards}))}"
+            f"{_nearest(str(name_or_path), sorted({*own, *known_models()}))}"
         )
     name = file.resolve().parent.name if file.name in _CONFIG_NAMES else file.stem
     return model_from_config(_with_own_formats(_object(file, "model sizes"), file), name, source=str(file))
+
+
+def _known(name: str) -> ModelSpec | None:
+    """A model that ships with phasewise, None where there is none of that id."""
+    card = model_cards().get(name)
+    return (
+        None
+        if card is None
+        else _spec(shape_of(card.config, card.source), card.config, name, card.source, published(name))
+    )
 
 
 def _nearest(name: str, known: list[str]) -> str:

@@ -16,7 +16,7 @@ import yaml
 from planner.files.plan_file import sealed
 from tests.planner.measured_rows import APART, AT_ONCE, CLOSED_LOOP, OPEN_LOOP
 from tests.planner.small import TEXT
-from tests.soak.mutate import ODD, as_json, paths, structural, textual
+from tests.soak.mutate import ODD, Place, as_json, paths, structural, textual
 
 VARY = "whatif {folder}/right.yaml --vary workload.rate_req_per_s=30,50 --no-regret --workers 1 --json --quiet"
 Spoil = Callable[[bytes, random.Random], bytes]
@@ -43,7 +43,10 @@ class Door:
 
 def of_json(data: bytes, draw: random.Random) -> bytes:
     """A JSON document spoilt, half of the time by its structure."""
-    return as_json(structural(json.loads(data), draw)) if draw.random() < 0.7 else textual(data, draw)
+    if draw.random() < 0.7:
+        document, places = _read_json(data)
+        return json.dumps(structural(document, draw, places)).encode("utf-8", "surrogatepass")
+    return textual(data, draw)
 
 
 def of_sealed(data: bytes, draw: random.Random) -> bytes:
@@ -62,14 +65,23 @@ def of_sealed(data: bytes, draw: random.Random) -> bytes:
 def of_yaml(data: bytes, draw: random.Random) -> bytes:
     """A YAML document spoilt, most of the time by its structure."""
     if draw.random() < 0.6:
-        return yaml_bytes(structural(_yaml(data), draw))
+        document, places = _read_yaml(data)
+        return yaml_bytes(structural(document, draw, places))
     return textual(data, draw)
 
 
 @cache
-def _yaml(data: bytes) -> Any:
-    """A right document, read once; changed copies are made of it."""
-    return yaml.safe_load(data)
+def _read_json(data: bytes) -> tuple[Any, tuple[Place, ...]]:
+    """A right document and where its values lie, read once; changed copies are made of it."""
+    document = json.loads(data)
+    return document, tuple(paths(document))
+
+
+@cache
+def _read_yaml(data: bytes) -> tuple[Any, tuple[Place, ...]]:
+    """Likewise."""
+    document = yaml.safe_load(data)
+    return document, tuple(paths(document))
 
 
 def yaml_bytes(document: object) -> bytes:

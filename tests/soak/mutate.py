@@ -3,7 +3,7 @@
 import copy
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 ODD: tuple[Any, ...] = (
@@ -19,10 +19,10 @@ _LINES: tuple[bytes, ...] = (
     b"1_000", b"0x1F", b"\xe2\x80\xae", b"9" * 400, b"2026-02-30",
 )  # fmt: skip
 
-Path = tuple[str | int, ...]
+Place = tuple[str | int, ...]
 
 
-def paths(value: object, path: Path = ()) -> Iterator[Path]:
+def paths(value: object, path: Place = ()) -> Iterator[Place]:
     """Where every value of a document lies, itself included."""
     yield path
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
@@ -30,20 +30,39 @@ def paths(value: object, path: Path = ()) -> Iterator[Path]:
         yield from paths(item, (*path, key))
 
 
-def structural(document: object, draw: random.Random) -> Any:
-    """A copy with one to three things changed: a value, a key, a place, a kind."""
-    changed = [copy.deepcopy(document)]
+def structural(document: object, draw: random.Random, places: Sequence[Place] = ()) -> Any:
+    """A copy with one to three things changed: a value, a key, a place, a kind; what is not changed is shared.
+
+    Args:
+        document: the right one.
+        draw: chance.
+        places: where its values lie, if known.
+    """
+    places, changed = places or tuple(paths(document)), document
     for _ in range(draw.choice((1, 1, 1, 2, 3))):
-        path = draw.choice(list(paths(changed[0])))
+        path = draw.choice(places)
         if not path:
             if draw.random() < 0.02:
-                changed[0] = draw.choice(ODD)
+                changed = draw.choice(ODD)
             continue
-        holder: Any = changed[0]
-        for key in path[:-1]:
-            holder = holder[key]
+        try:
+            changed, holder = _opened(changed, path[:-1])
+            holder[path[-1]]
+        except (LookupError, TypeError):  # changed before
+            continue
+        if isinstance(holder, str):  # likewise: a letter of it is no place
+            continue
         draw.choice(_CHANGES)(holder, path[-1], draw)
-    return changed[0]
+    return changed
+
+
+def _opened(document: Any, path: Place) -> tuple[Any, Any]:
+    """A copy, and what holds the value at a path in it, which may be changed."""
+    whole = holder = copy.copy(document)
+    for key in path:
+        holder[key] = copy.copy(holder[key])
+        holder = holder[key]
+    return whole, holder
 
 
 def _odd(holder: Any, key: Any, draw: random.Random) -> None:

@@ -10,7 +10,9 @@ import tempfile
 import time
 import traceback
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from typer.main import get_command
 
@@ -25,7 +27,7 @@ def doors(folder: Path) -> tuple[Door, ...]:
     """Every door; the files that phasewise writes are made first, in the folder."""
     write_right(folder)
     right = folder / "right.yaml"
-    week = "--set schedule.load=conversation --set workload.duration_s=60"
+    week = "--set schedule.load=[1,2,3,2,1,1] --set workload.duration_s=60"
     run(f"plan {right} --out {folder}/plan.json --quiet")
     run(f"plan {right} --out {folder}/schedule.json --quiet {week}")
     run(f"{VARY.format(folder=folder)} --journal {folder}/made.jsonl")
@@ -46,7 +48,7 @@ def run(command: str, *more: str) -> tuple[int, str, str]:
     words = [*shlex.split(command), *more]
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            ended = get_command(build()).main([*words, "--debug"], prog_name="phasewise", standalone_mode=False)
+            ended = _command().main([*words, "--debug"], prog_name="phasewise", standalone_mode=False)
             code = ended if isinstance(ended, int) else 0
         except HangError:
             code, _ = 1, err.write("no answer in time")
@@ -55,6 +57,12 @@ def run(command: str, *more: str) -> tuple[int, str, str]:
             code = usage if isinstance(usage, int) else 1
             err.write(str(error) if code != 1 else traceback.format_exc())
     return code, out.getvalue(), err.getvalue()
+
+
+@cache
+def _command() -> Any:
+    """The command line, made once: that takes longer than reading most files."""
+    return get_command(build())
 
 
 def right(door: Door, folder: Path) -> Iterator[tuple[str, tuple[int, str]]]:
