@@ -129,5 +129,5 @@ def _checkpoint_kv(asked: Asked) -> str:
 
 def _before(version: str, *bound: int) -> bool:
     """Whether a release is older; False where it is not known."""
-    found = tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+    found = tuple(int(part) for part in re.findall(r"[0-9]{1,9}", version)[:3])
     return bool(found) and found < bound

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hw_catalog.errors import CatalogError
+from hw_catalog.strict_files import whole_number
 from planner.cli.terminal import Directory, Json, note, print_view, write
 from planner.errors import BadInput, nearest
 from workloads.errors import WorkloadError
@@ -196,8 +197,9 @@ def bake(
     from planner.files.writing import write_whole
 
     config = _config_of(model)
-    widths = [int(part) for part in tp.split(",") if part.strip().isdigit() and int(part) > 0]
-    if len(widths) != len(tp.split(",")):
+    found = [whole_number(part) for part in tp.split(",")]
+    widths = [width for width in found if width]
+    if len(widths) != len(found):
         raise BadInput(f"--tp {tp}: expected whole numbers above 0, separated by commas, for example 1,2,4,8")
     label = model if config is None else name or config.resolve().parent.name
     if not re.fullmatch(r"[\w.@+-]+", label):

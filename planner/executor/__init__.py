@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from hw_catalog.strict_files import whole_number
 from planner.errors import BadInput
 
 Result = TypeVar("Result")
@@ -57,9 +58,9 @@ def cores() -> int:
     said = os.environ.get(CORES)
     if said is None:
         return have
-    if not (said.isascii() and said.isdigit() and int(said)):
+    if not (cores := whole_number(said)):
         raise BadInput(f"{CORES}: found {said!r}; expected a number of cores, 1 or more")
-    return min(have, int(said))
+    return min(have, cores)
 
 
 class LostWork(RuntimeError):  # noqa: N818  said of work, as Interrupted is

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from hw_catalog.strict_files import whole_number
 from planner.errors import BadInput
 from planner.scenario import Scenario
 from planner.scenario.reading import Document, override
@@ -174,7 +175,7 @@ def _length(word: str, ratio: float) -> dict[str, float]:
 
 def _number(word: str) -> float:
     """A number, whole where it was typed so."""
-    return int(word) if word.strip().isdecimal() else float(word)
+    return float(word) if (whole := whole_number(word)) is None else whole
 
 
 def _places(flags: Flags) -> dict[tuple[str | int, ...], str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hw_catalog.strict_files import Unreadable, read_text, yaml_document, yaml_value
+from hw_catalog.strict_files import Unreadable, read_text, whole_number, yaml_document, yaml_value
 from planner.errors import BadInput
 
 Path_ = tuple[str | int, ...]
@@ -114,7 +114,7 @@ def override(document: Document, words: Sequence[str], *, flag: str = "--set") -
         if not equals or not dotted:
             problems.append(f"{flag} {word}: expected dotted.key=value, for example workload.rate_scale=2")
             continue
-        path = tuple(int(part) if part.isdigit() else part for part in steps(dotted.strip()))
+        path = tuple(part if (place := whole_number(part)) is None else place for part in steps(dotted.strip()))
         try:
             value = yaml_value(text)
             document = document.changed(path, value, f"{flag} {word}")
