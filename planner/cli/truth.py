@@ -37,6 +37,10 @@ ProfileSet = Annotated[
 ServedModel = Annotated[str | None, typer.Option("--model", help="of result files: the model, where they name none")]
 
 
+_SHOWN = 20
+"""Rows of which it is told why they cannot be compared, where none can."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedRun:
     """What result files do not say of the runs they tell."""
@@ -70,6 +74,10 @@ def accuracy(
         setup = Setup(**asdict(served))
         tables = Tables(directory=directory, profile_set=profile_set)
         found = measure(data, setup=setup, tables=tables, progress=tell)
+    if not found.values:
+        reasons = [f"{each.row}: {each.reason}" for each in found.excluded]
+        more = [f"and {len(reasons) - _SHOWN:,} rows more"] if len(reasons) > _SHOWN else []
+        raise BadInput(f"--data {data}: found no row that can be compared", *reasons[:_SHOWN], *more)
     report_page(report, accuracy_page, found, quiet=quiet)
     write(dumps(found)) if json else print_view(accuracy_view(found))
 

@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from planner.accuracy.measured import Exclusion, MeasuredRun
 from planner.accuracy.names import Known
 from planner.accuracy.runs import read_runs
 from planner.accuracy.table import accuracy
-from planner.errors import BadInput
+from planner.cli import build
+from planner.errors import BadInput, ExitCode
 from tests.planner.measured_rows import APART, AT_ONCE, CLOSED_LOOP, OPEN_LOOP
 from workloads.models import known_models
 
@@ -67,6 +69,16 @@ def test_a_damaged_archive_is_left_out(tmp_path: Path) -> None:
     """What is called gzip and is not, or ends early, is a reason."""
     for content in (b"not gzip", gzip.compress(text_of(OPEN_LOOP).encode())[:30]):
         assert "cannot be read as CSV" in read(tmp_path, content, "runs.csv.gz")[1][0].reason
+
+
+def test_a_table_of_which_no_row_is_used_is_refused(tmp_path: Path) -> None:
+    """Where no row can be compared the end is exit code 2 with the reason of each row, and no empty table."""
+    (tmp_path / "rows.csv").write_text(text_of(*[{**OPEN_LOOP, "model": "no-such-model"}] * 30))
+    done = CliRunner().invoke(build(), ["accuracy", "--data", str(tmp_path / "rows.csv"), "--json", "--quiet"])
+    assert (done.exit_code, done.stdout) == (ExitCode.BAD_INPUT, "")
+    assert "rows.csv: found no row that can be compared" in done.stderr
+    assert "rows.csv:2: " in done.stderr
+    assert "and 10 rows more" in done.stderr
 
 
 def test_foreign_files_of_a_directory_are_listed(tmp_path: Path) -> None:
