@@ -43,9 +43,15 @@ def run(*words: str | Path, cwd: Path = ROOT, **env: str) -> str:
         [str(word) for word in words], cwd=cwd, env={**os.environ, **env}, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        said = f"{done.stdout[-4000:]}{done.stderr[-4000:]}"
+        said = f"{named(done.stdout)}{done.stdout[-4000:]}{done.stderr[-4000:]}"
         raise SystemExit(f"{' '.join(map(str, words))}: exit {done.returncode}\n{said}")
     return done.stdout
+
+
+def named(said: str) -> str:
+    """What failed of a run of tests, a line each, however long the rest is that it said."""
+    failed = [line for line in said.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+    return "".join(f"{line[:300]}\n" for line in dict.fromkeys(failed))
 
 
 def uv() -> tuple[str, ...]:
