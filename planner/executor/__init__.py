@@ -24,6 +24,7 @@ TRIES = 2
 
 LOCAL = "local"
 _DASK = "dask://"
+_MOST_PORT = 65_535
 
 
 @dataclass(slots=True)
@@ -190,6 +191,10 @@ def executor(word: str = LOCAL, workers: int | None = None) -> Executor:
         raise BadInput(f"--executor {word}: no such executor; expected {LOCAL} or {_DASK}HOST:PORT")
     if workers is not None:
         raise BadInput(f"--workers {workers}: a Dask scheduler has workers of its own; expected --executor {LOCAL}")
+    address = word.removeprefix(_DASK)
+    host, _, port = address.rpartition(":")
+    if not host.strip() or not 0 < (whole_number(port) or 0) <= _MOST_PORT:
+        raise BadInput(f"--executor {word}: expected {_DASK}HOST:PORT, the port a number from 1 to {_MOST_PORT}")
     from planner.executor.cluster import Cluster
 
-    return Cluster(word.removeprefix(_DASK))
+    return Cluster(address)
