@@ -5,7 +5,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 
+from planner.errors import nearest
 from planner.files.observed import CLOSE_FRAC, judgement_faults
+from planner.policies.presets import KNOWN
 from planner.results.availability import Availability, Nine
 from planner.results.evidence import Evidence, ValidatedPlan, Verdict
 from planner.results.plan import CandidatePlan, Totals
@@ -48,7 +50,7 @@ def plan_faults(scenario: Scenario, plan: ValidatedPlan) -> Iterator[str]:
 
 
 def impossible(data: object, path: str = "") -> Iterator[str]:
-    """Numbers in the claims of a plan that no plan can have: below zero, beyond all scale, pools of nothing.
+    """What no claims of a plan have: numbers below zero or beyond all scale, pools of nothing, unknown policies.
 
     Args:
         data: the file as it was written.
@@ -59,6 +61,8 @@ def impossible(data: object, path: str = "") -> Iterator[str]:
             where = f"{path}.{key}" if path else key
             if where in ("digests", "scenario", "plan.certificate", "plan.margin") or key.endswith("loss_frac"):
                 continue  # a loss may be below zero: a gain
+            if key == "policy" and isinstance(value, str) and value not in KNOWN:
+                yield f"{where}: found {value[:30]!r}; {nearest(value, KNOWN)}"
             number = isinstance(value, int | float) and not isinstance(value, bool)
             if number and value < 0 and key not in _SIGNED:
                 yield f"{where}: found {str(value)[:30]}; expected a number >= 0"

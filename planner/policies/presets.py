@@ -22,6 +22,9 @@ LONG = "mnemosyne"
 PUBLIC = "splitwise-sim"
 """The rules of Splitwise's public simulator, to compare with what was published by them."""
 
+KNOWN = (*NAMES, LONG, PUBLIC)
+"""Every preset."""
+
 
 def policy(
     name: str,

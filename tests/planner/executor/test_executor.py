@@ -131,8 +131,10 @@ def test_a_script_without_a_guard_is_told(tmp_path: Path) -> None:
     )  # the children's last words may come after it
 
 
-@pytest.mark.parametrize("address", ["", ":", ":1", "host", "host:", "host:0", "host:65536", "host:-1", "host:x",
-                                     "host:1/x", "host:\u00b2", f"host:{'9' * 400}", f"host:{'9' * 5000}", " :1"])  # fmt: skip
+@pytest.mark.parametrize("address", [
+    "", ":", ":1", "host", "host:", "host:0", "host:65536", "host:-1", "host:x", "host:1/x", "host:\u00b2",
+    f"host:{'9' * 400}", f"host:{'9' * 5000}", " :1",
+])  # fmt: skip
 def test_an_address_that_no_scheduler_has_is_refused(address: str) -> None:
     """What is no host with a port is told before anything is connected to, whatever digits it has."""
     with pytest.raises(BadInput, match="HOST:PORT, the port a number from 1 to 65535"):

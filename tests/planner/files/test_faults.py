@@ -126,3 +126,14 @@ def test_lies_about_several_models_are_refused(place: str, tmp_path: Path) -> No
     with pytest.raises(BadInput) as wrong:
         read_fleet_file(resealed(tmp_path / "fleet.json", text, FLEET_LIES[place]))
     assert any(place in problem for problem in wrong.value.problems)
+
+
+@pytest.mark.parametrize("word", ["", "auto", "col\0located", "Splitwise", "splitwise "])
+def test_a_policy_that_does_not_exist_is_refused(tmp_path: Path, word: str) -> None:
+    """A plan, of one model or several, is served by a policy that there is; ``auto`` is none."""
+
+    def edit(data: dict[str, Any]) -> None:
+        data["plan"]["candidate"]["policy"] = word
+
+    with pytest.raises(BadInput, match=r"plan\.candidate\.policy: found"):
+        read_plan(resealed(tmp_path / "p.json", one(), edit), edited_too=True)
