@@ -1,9 +1,10 @@
 """Simulated requests as a file: one row each, CSV or Parquet, written seed by seed and block by block."""
 
 import csv
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -60,19 +61,43 @@ def record_file(path: Path | None) -> Iterator[Note | None]:
 
     Yields:
         What takes down the requests; None where there is no path.
+
+    Raises:
+        BadInput: it cannot be written; what was there before is untouched.
     """
     expect_records(path)
     if path is None:
         yield None
         return
-    path = led_to(path)  # a link stays a link
-    partial = path.with_name(f"{path.name}.partial")
+    target = led_to(path)  # a link stays a link
+    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
+    opened = ExitStack()
     try:
-        with ExitStack() as opened:
-            yield (_csv if path.suffix == ".csv" else _parquet)(partial, opened)
-        partial.replace(path)
+        with _told(path):
+            write = (_csv if target.suffix == ".csv" else _parquet)(partial, opened)
+
+        def note(seed: int, trace: Trace, run: Run) -> None:
+            with _told(path):
+                write(seed, trace, run)
+
+        yield note
+        with _told(path):
+            opened.close()
+            partial.replace(target)
     finally:
+        with suppress(OSError):  # what failed is told
+            opened.close()
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Whatever keeps a file from being written is told by its name."""
+    try:
+        yield
+    except OSError as error:  # a file's own words, and a library's
+        words = error.strerror or str(error)
+        raise BadInput(f"--records {path}: cannot be written: {words}; nothing was written") from None
 
 
 def _csv(path: Path, opened: ExitStack) -> Note:

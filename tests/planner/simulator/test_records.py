@@ -1,6 +1,7 @@
 """Simulated requests as a file."""
 
 import csv
+import resource
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.util import find_spec
@@ -123,6 +124,23 @@ def test_nothing_is_left_of_what_failed(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), record_file(tmp_path / "requests.csv"):
         raise ZeroDivisionError
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", [".csv", pytest.param(".parquet", marks=NEEDS_PYARROW)])
+def test_a_disk_that_is_full_leaves_what_was_there(tmp_path: Path, suffix: str) -> None:
+    """Records that do not fit are told by their option's name; an old file, and one beside it, are as they were."""
+    path, beside = tmp_path / f"all{suffix}", tmp_path / f"all{suffix}.partial"
+    simulated(path)
+    path.write_text("old")
+    beside.write_text("beside")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(BadInput, match=r"--records .*: cannot be written: .*; nothing was written"):
+            simulated(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert {each.name: each.read_text() for each in tmp_path.iterdir()} == {path.name: "old", beside.name: "beside"}
 
 
 def test_what_cannot_be_written_is_said_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
