@@ -52,23 +52,42 @@ def busiest_of(schedule: Schedule) -> Epoch:
 
 
 def at_work(case: Case, epoch: Epoch, found: Timetable) -> CandidatePlan:
-    """An epoch as a plan of one load: its instances, on machines of their own."""
-    options, pools = {option.spec.name: option for option in case.options}, []
-    for run in epoch.runs:
-        options[run.spec.name] = option = replace(options[run.spec.name], reliability=None)
-        needed = run.instances - run.spare_instances
-        machines = -(-needed // option.instances_per_machine) * option.machines_per_instance + run.spare_machines
-        pools.append(
-            Pool(
-                spec=run.spec, instances=run.instances, machines=machines, rate_req_per_s=run.rate_req_per_s,
-                load_frac=0.0, kv_load_frac=0.0,
-            )
-        )  # fmt: skip
+    """An epoch as a plan of one load: its instances on the machines that are powered, each machine told as one pool's.
+
+    Pools of an epoch may share a machine. A row has machines of one pool each, all of them full, so what pools share is
+    told as the pool's that has most of it.
+    """
+    options = {option.spec.name: option for option in case.options}
+    pools = [
+        Pool(
+            spec=run.spec, instances=run.instances, machines=count, rate_req_per_s=run.rate_req_per_s, load_frac=0.0,
+            kv_load_frac=0.0,
+        )
+        for run, count in zip(epoch.runs, _machines(case, epoch), strict=True)
+    ]  # fmt: skip
+    bare = {name: replace(option, reliability=None) for name, option in options.items()}
     return CandidatePlan(
         policy=found.policy, pools=tuple(pools), headroom=case.scenario.headroom_limits(), rate_scale=1.0,
-        totals=totals((options[p.spec.name], p.machines, p.rate_req_per_s) for p in pools),
+        totals=totals((bare[p.spec.name], p.machines, p.rate_req_per_s) for p in pools),
         termination=found.termination, variant=case.variant,
     )  # fmt: skip
+
+
+def _machines(case: Case, epoch: Epoch) -> list[int]:
+    """Machines of each pool of an epoch, together no more than are powered: those that no pool fills go by shares."""
+    options, exact, whole = {option.spec.name: option for option in case.options}, list[float](), list[int]()
+    for run in epoch.runs:
+        option, needed = options[run.spec.name], run.instances - run.spare_instances
+        per_instance = option.machines_per_instance / option.instances_per_machine
+        exact.append(needed * per_instance + run.spare_machines)
+        whole.append(-(-needed // option.instances_per_machine) * option.machines_per_instance + run.spare_machines)
+    found = list(whole)
+    for name, powered in epoch.machines.items():
+        mine = [at for at, run in enumerate(epoch.runs) if run.spec.machine == name]
+        rounded_up = sorted((at for at in mine if whole[at] > exact[at]), key=lambda at: (exact[at] % 1, at))
+        for at in rounded_up[: max(0, sum(whole[at] for at in mine) - powered)]:
+            found[at] -= 1
+    return found
 
 
 def of_at_most(inputs: Inputs, machines: int) -> Inputs:
