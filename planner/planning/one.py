@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from planner.planning.alternatives import tradeoffs
 from planner.planning.fit import fit
+from planner.planning.fuller import fuller
 from planner.planning.grow import grow
 from planner.planning.late import stays_late, without_late
 from planner.planning.learned import by_clock
@@ -154,9 +155,16 @@ def _searched(loop: PlanningLoop, start: First | NoPlan, share: int = 1) -> Held
         return start
     if start.searched:
         return start.held
-    most = evaluations(loop, start.held) // share
-    found = climb(loop, start.held, most) if _most(loop) else descend(loop, start.held, most)
-    return split_anew(loop, found, _most_requests(loop, start.held, share))
+    found = _around(loop, start.held, share)
+    better = fuller(loop, found)
+    return found if better is found else _around(loop, better, share)
+
+
+def _around(loop: PlanningLoop, held: Held, share: int) -> Held:
+    """The best plan among those near one that holds."""
+    most = evaluations(loop, held) // share
+    found = climb(loop, held, most) if _most(loop) else descend(loop, held, most)
+    return split_anew(loop, found, _most_requests(loop, held, share))
 
 
 def _most_requests(loop: PlanningLoop, held: Held, share: int) -> float:

@@ -10,6 +10,7 @@ from planner.executor.copies import given_up_after
 from planner.planning.available import too_rarely_up
 from planner.planning.cells import searched_in_cells
 from planner.planning.choices import Depth, Table
+from planner.planning.equals import cheapest
 from planner.planning.figures import figures
 from planner.planning.in_rows import in_rows, limited_by_rows, prepared
 from planner.planning.learned import by_clock
@@ -81,7 +82,8 @@ def plan(
     tell = partial(_tell, table, progress)
 
     def looked(cases: Sequence[Case], watts: float | None = drawn_w) -> Searched:
-        return _searched(cases, tell, with_margin=with_margin, drawn_w=watts, foreseen=foreseen)
+        look = partial(_searched, progress=tell, with_margin=with_margin, drawn_w=watts, foreseen=foreseen)
+        return cheapest(look(cases), look)
 
     def alone(case: Case) -> Searched:
         return _searched([prepared(case)], progress, with_margin=False, drawn_w=drawn_w)

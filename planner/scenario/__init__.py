@@ -70,8 +70,8 @@ class Scenario(Section):
     power: PowerSection = Field(PowerSection(), description="a row with a breaker, and who gives way near its limit")
     objective: Objective = Field(
         Objective.COST,
-        description="what is minimised: cost, power (rated), machines, energy (expected watts), carbon; or maximised: "
-        "throughput",
+        description="what is minimised: cost, power (rated) or machines (of equals the cheapest), energy (expected "
+        "watts), carbon; or maximised: throughput",
     )
     energy: EnergySection = Field(EnergySection(), description="what energy costs and emits")
     policy: PolicySection = Field(PolicySection(), description="how requests are served")
