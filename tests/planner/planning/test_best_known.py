@@ -60,6 +60,6 @@ def test_a_search_is_never_worse_than_the_best_known_answer(row: dict[str, str])
         rows = [{**each, "value": f"{found:.6g}", "found": f"{datetime.now(tz=UTC):%Y-%m-%d}"}
                 if each["example"] == row["example"] else each for each in _rows()]  # fmt: skip
         with TABLE.open("w", encoding="utf-8", newline="") as file:
-            table = csv.DictWriter(file, list(row))
+            table = csv.DictWriter(file, list(row), lineterminator="\n")
             table.writeheader()
             table.writerows(rows)
