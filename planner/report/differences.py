@@ -188,7 +188,7 @@ def fleet_diff_page(found: Mapping[str, Diff]) -> Page:
         good=not unsafe,
         headline="; ".join(f"{name}: {page.headline}" for name, page in pages.items()),
         sections=[
-            replace(each, name=f"{name}.{each.name}", title=f"{name}: {each.title}")
+            replace(each, name=f"{name}.{each.name}", title=f"{name}: {each.title}", group=name)
             for name, page in pages.items()
             for each in page.sections
         ],
@@ -215,10 +215,41 @@ def schedule_diff_page(found: ScheduleDiff) -> Page:
         title="difference",
         verdict="CHANGES" if rows else "NO CHANGES",
         good=True,
-        headline=f"{plural(len(found.epochs), 'epoch')} differ, {found.unchanged} do not",
+        headline=_schedule_headline(found),
+        about=_base_change(found),
+        tiles=list(_schedule_tiles(found)),
         warnings=found.notes,
         sections=(*section("totals", "Totals", totals), *section("epochs", "Epochs", epochs)),
     )
+
+
+def _schedule_headline(found: ScheduleDiff) -> str:
+    """What the second plan costs more or less, over all epochs."""
+    if not found.epochs:
+        return f"the same in all of {plural(found.unchanged, 'epoch')}"
+    more = found.after.cost_usd - found.before.cost_usd
+    share = f" ({percent(abs(more) / found.before.cost_usd)})" if found.before.cost_usd else ""
+    money = f"${abs(more):,.2f}{share} {'more' if more > 0 else 'less'}" if round(more, 2) else "the same money"
+    return f"{money}; {len(found.epochs)} of {plural(len(found.epochs) + found.unchanged, 'epoch')} differ"
+
+
+def _base_change(found: ScheduleDiff) -> str:
+    """What to buy and to retire of the base fleet."""
+    moved = [(now - base, name) for name, (base, now) in found.base_machines.items() if now != base]
+    words = [f"{'buy' if count > 0 else 'retire'} {abs(count)} {name}" for count, name in moved]
+    return f"base fleet: {', '.join(words) or 'the same'}"
+
+
+def _schedule_tiles(found: ScheduleDiff) -> Iterator[Tile]:
+    """What changes over all epochs."""
+    before, after = found.before, found.after
+    yield Tile(label="Cost", value=f"{after.cost_usd - before.cost_usd:+,.2f} $",
+               note=f"${before.cost_usd:,.2f} to ${after.cost_usd:,.2f}")  # fmt: skip
+    was, now = ((side.energy_j / J_PER_KWH, side.carbon_g / 1000) for side in (before, after))
+    yield Tile(label="Energy", value=f"{now[0] - was[0]:+,.1f} kWh", note=f"{was[0]:,.1f} to {now[0]:,.1f} kWh")
+    yield Tile(label="Carbon", value=f"{now[1] - was[1]:+,.1f} kg CO2", note=f"{was[1]:,.1f} to {now[1]:,.1f} kg")
+    starts = found.churn_machines
+    yield Tile(label="Starts and stops", value=f"{starts[1] - starts[0]:+d}", note=f"{starts[0]} to {starts[1]}")
 
 
 def _over_all(found: ScheduleDiff) -> Sequence[Sequence[Cell]]:

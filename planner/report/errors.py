@@ -9,7 +9,7 @@ from rich.text import Text
 from planner.accuracy.calibrate import Calibration, Factor
 from planner.accuracy.table import Accuracy, ErrorGroup, ErrorTotal, PublishedError
 from planner.report.rich import bullets, listed
-from planner.report.words import percent
+from planner.report.words import bias, percent
 from workloads.counts import plural
 
 _SHOWN = 12
@@ -58,7 +58,7 @@ def _groups(groups: Sequence[ErrorGroup]) -> RenderableType:
 def _trust(found: ErrorTotal | ErrorGroup) -> tuple[str, str]:
     """On which side ours lies of theirs in the median, and how often theirs is in the band of ours."""
     inside = found.within_band_frac
-    return f"{found.median_ratio - 1:+.0%}", "" if inside is None else percent(inside)
+    return bias(found.median_ratio), "" if inside is None else percent(inside)
 
 
 def _reasons(found: Accuracy) -> list[str]:

@@ -6,7 +6,7 @@ from planner.report.html.charts import latencies, over_time
 from planner.report.html.drawings import margin
 from planner.report.money import longest_gap
 from planner.report.page import Cell, Chip, Lines, Section, Table, Tone, columns, section
-from planner.report.words import amount, percent, rate, seconds
+from planner.report.words import amount, percent, rate, seconds, short_metric
 from planner.results.cells import Pooled
 from planner.results.evidence import Evidence, Judgement, Verdict
 from planner.results.picture import Picture
@@ -48,7 +48,7 @@ def served(candidate: CandidatePlan, judgement: Judgement, picture: Picture | No
     spread = []
     for metric in Metric:
         values = [judgement.latency_s.get(f"{metric}_p{percentile}_s") for percentile in (50, 90, 99)]
-        spread.append((metric.upper(), *("" if v is None else seconds(v) for v in values)))
+        spread.append((short_metric(metric), *("" if v is None else seconds(v) for v in values)))
     use = [
         (p.pool, percent(p.busy_frac), percent(p.kv_mean_frac), percent(p.kv_peak_frac), f"{p.batch_mean:.1f}",
          f"{number(round(p.queue_mean_tokens))}", number(p.preemptions))

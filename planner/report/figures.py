@@ -7,7 +7,7 @@ from math import isinf
 from planner.report.money import NONE, longest_gap, useful_tokens_per_s
 from planner.report.page import Tile
 from planner.report.power import energy_tile
-from planner.report.words import dollars, percent, rate, spares_down
+from planner.report.words import dollars, objective_words, percent, rate, spares_down
 from planner.results.bill import MONTH_H
 from planner.results.choice import Choice, per_million
 from planner.results.evidence import Judgement, Margin
@@ -200,4 +200,4 @@ def tiles(
     if judgement.evidence:
         tightest = max(judgement.evidence, key=lambda e: e.used_ratio)
         used = "out of bounds" if isinf(tightest.high) else f"{percent(tightest.used_ratio)} of its limit"
-        yield Tile(label="Tightest objective", value=tightest.key, note=used)
+        yield Tile(label="Tightest objective", value=objective_words(tightest.key), note=used)

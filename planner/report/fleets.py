@@ -16,8 +16,9 @@ from planner.report.headlines import (
 )
 from planner.report.page import Block, Cell, Chart, Code, Column, Lines, Page, Section, Table, columns, section
 from planner.report.plans import again, no_plan_page, plan_page, pools_table, reasons, simulation_page
-from planner.report.rows import row_line, row_section, standing_words
+from planner.report.rows import row_line, row_section, row_tile, standing_words
 from planner.report.screen import Part, Screen, more, rows_part, warned
+from planner.report.sources import sources
 from planner.report.words import budget, dollars, percent, rate, spares_down, valued
 from planner.results.choice import priced
 from planner.results.evidence import Evidence, Margin, ValidatedPlan, Verdict
@@ -62,7 +63,7 @@ def fleet_page(found: FleetPlan, question: Fleet, pictures: Mapping[str, Picture
         good=True,
         headline=headline,
         about=about,
-        tiles=tuple(figure_tiles(figures, _least(found))),
+        tiles=(*([row_tile(found.power)] if found.power else ()), *figure_tiles(figures, _least(found))),
         figures=tuple(figure_lines(figures)),
         facts=told,
         warnings=warnings,
@@ -71,6 +72,7 @@ def fleet_page(found: FleetPlan, question: Fleet, pictures: Mapping[str, Picture
             *(row_section(found.power) if found.power else ()),
             *fleet_nines(found),
             *(one for each, page in zip(found.models, pages, strict=True) for one in _of(each.name, page)),
+            *sources(*(each.plan for each in found.models), names=[each.name for each in found.models]),
             again(question),
         ),
         screen=Screen(
@@ -239,11 +241,11 @@ def _stacked(tables: Mapping[str, Table]) -> Table:
 
 
 def _of(name: str, page: Page) -> Iterator[Section]:
-    """The sections of one model's page, named after it."""
+    """The sections of one model's page, named after it; sources and scenario are those of all."""
     for one in page.sections:
-        if one.name != "scenario":
+        if one.name not in ("scenario", "sources"):
             blocks = [_named(name, block) for block in one.blocks]
-            yield replace(one, name=f"{name}.{one.name}", title=f"{name}: {one.title}", blocks=blocks)
+            yield replace(one, name=f"{name}.{one.name}", title=f"{name}: {one.title}", blocks=blocks, group=name)
 
 
 def _named(name: str, block: Block) -> Block:

@@ -141,7 +141,7 @@ class Drawing:
     Attributes:
         svg: the picture.
         caption: below it.
-        instead: what a terminal shows in its place; None shows nothing.
+        instead: what a terminal shows in its place, and a phone where the picture is too wide; None shows nothing.
     """
 
     kind: ClassVar[str] = "drawing"
@@ -207,12 +207,14 @@ class Section:
         title: above it.
         blocks: what is in it.
         lead: how to read its charts; not in a terminal.
+        group: sections of one group follow each other, and share one link of the navigation.
     """
 
     name: str
     title: str
     blocks: Sequence[Block]
     lead: str = ""
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

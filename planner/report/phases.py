@@ -38,7 +38,11 @@ def _balance(candidate: CandidatePlan, judgement: Judgement, picture: Picture) -
         whole = sum(row.values()) or 1.0
         drawn_rows.append((name, [(roles[pool], value / whole, tones[pool]) for pool, value in row.items()]))
     uses = {use.pool: use for use in judgement.pools}
-    made: list[Block] = [Drawing(svg=stacked(drawn_rows, "shares of the pools"))]
+    made: list[Block] = []
+    if len(candidate.pools) > 1:
+        shares = [(name, *(percent(share) for _, share, _ in parts)) for name, parts in drawn_rows]
+        table = Table(columns=columns("share", *(f"#{pool.spec.name}" for pool in candidate.pools)), rows=shares)
+        made.append(Drawing(svg=stacked(drawn_rows, "shares of the pools"), instead=table))
     per_token = [
         _per_token(pool, parts[pool.spec.name], uses.get(pool.spec.name), judgement, picture)
         for pool in candidate.pools

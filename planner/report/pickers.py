@@ -5,13 +5,17 @@ from collections.abc import Iterator
 
 from planner.report.headlines import machine_words
 from planner.report.page import Picker, Tile
-from planner.report.words import dollars, percent, rate
+from planner.report.words import dollars, objective_words, percent, rate
 from planner.results.sweep import VALIDATED, Outcome, Point, WhatIf
 from workloads.counts import number, plural, watts
 
 
 def picker(sweep: WhatIf) -> Picker:
-    """A slider for each key that was varied; numbers rise, words stand as they were given."""
+    """A slider for each key that was varied, or one along worlds; numbers rise, words stand as they were given."""
+    if not sweep.is_grid:
+        names = tuple(point.name for point in sweep.points)
+        points = {str(at): tuple(_tiles(point.outcome)) for at, point in enumerate(sweep.points)}
+        return Picker(name="points", knobs=(("world", names),), points=points)
     knobs = tuple((knob.key, tuple(_in_order(knob.values))) for knob in sweep.knobs)
     return Picker(
         name="points",
@@ -58,4 +62,4 @@ def _tiles(found: Outcome) -> Iterator[Tile]:
         yield Tile(label="Served", value=rate(found.served_req_per_s))
     if found.margin_frac:
         name, left = min(found.margin_frac.items(), key=lambda each: each[1])
-        yield Tile(label="Tightest objective", value=name, note=f"{percent(left)} of its limit left")
+        yield Tile(label="Tightest objective", value=objective_words(name), note=f"{percent(left)} of its limit left")

@@ -19,13 +19,14 @@ from planner.report.headlines import (
     price_words,
 )
 from planner.report.html.cluster import cluster
-from planner.report.html.drawings import bar, stacked
+from planner.report.html.drawings import bar
 from planner.report.money import token_words
 from planner.report.page import Block, Code, Drawing, Lines, Page, Section, Table, columns, section
 from planner.report.phases import phases
 from planner.report.power import expected_words, layout_words, powered
-from planner.report.rows import row_section, standing_words
+from planner.report.rows import row_section, row_tile, standing_words
 from planner.report.screen import Screen, facts, more, objectives_part, pools_part, rows_part, warned
+from planner.report.sources import refused, sources
 from planner.report.words import budget, dollars, peak_words, percent, planned_load, policy_words
 from planner.results.choice import Choice, priced
 from planner.results.evidence import Excuse, Judgement, NoPlan, ValidatedPlan
@@ -60,7 +61,7 @@ def plan_page(plan: ValidatedPlan, scenario: Scenario, picture: Picture | None =
         good=True,
         headline=headline,
         about=about,
-        tiles=tuple(tiles(figures, candidate, judgement, plan.margin)),
+        tiles=(*([row_tile(plan.power)] if plan.power else ()), *tiles(figures, candidate, judgement, plan.margin)),
         figures=lines,
         facts=told,
         warnings=plan.warnings,
@@ -74,7 +75,7 @@ def plan_page(plan: ValidatedPlan, scenario: Scenario, picture: Picture | None =
             *(availability_section(plan.availability) if plan.availability else ()),
             *smaller(plan),
             *rounds(plan),
-            *_sources(plan),
+            *sources(plan),
             *_alternatives(plan),
             *choices_section(plan),
             again(scenario),
@@ -156,7 +157,10 @@ def no_plan_page(no_plan: NoPlan, scenario: Scenario) -> Page:
     more = Lines(lines=no_plan.explanation[1:], bullets=True) if no_plan.explanation[1:] else None
     seen = no_plan.judgement.evidence if no_plan.judgement else ()
     best = objectives(seen) if seen else None
-    verdict, headline = f"NO PLAN ({no_plan.reason})", " ".join(no_plan.explanation[:1])
+    lifted = ", ".join(f"{key} from {low} to {high}" for key, low, high in raises)
+    headline = " ".join(no_plan.explanation[:1])
+    headline = f"{headline.rstrip('.')}: raise {lifted}" if raises else headline
+    verdict = f"NO PLAN ({no_plan.reason})"
     about = f"{scenario.model.name}, {best_words(scenario.objective)}"
     return Page(
         title=f"{scenario.name}: no plan", verdict=verdict, good=False, headline=headline, about=about,
@@ -194,7 +198,7 @@ def _why_none(no_plan: NoPlan) -> Iterator[tuple[str, str]]:
     if no_plan.judgement:
         yield "Objectives", "of the best candidate that was simulated"
     if no_plan.excuses:
-        yield "Options", _refused(no_plan.excuses).folded
+        yield "Options", refused(no_plan.excuses).folded
 
 
 def bought(candidate: CandidatePlan, picture: Picture | None) -> list[Block]:
@@ -290,37 +294,8 @@ def _percent(share: float) -> str:
     return "unbounded" if isinf(share) else percent(share)
 
 
-def _sources(plan: ValidatedPlan) -> Iterator[Section]:
-    """Where the numbers come from, and how far off they were."""
-    hues = {"measured": "c2", "derived": "c0", "transferred": "c4", "vendor": "c5", "assumed": "c1", "calibrated": "c3"}
-    shares = sorted(plan.provenance.items(), key=lambda item: (-item[1], item[0]))
-    parts = [(kind, share, hues.get(kind, "c6")) for kind, share in shares]
-    words = ", ".join(f"{percent(share)} {kind}" for kind, share in shares)
-    yield from section(
-        "sources", "Sources and accuracy", Drawing(svg=stacked([("input numbers", parts)], f"input numbers: {words}")),
-        Lines(lines=(*_accuracy(plan), f"Input numbers: {words}.")), Lines(lines=plan.sources, bullets=True),
-        _refused(plan.excuses),
-    )  # fmt: skip
-
-
-def _accuracy(plan: ValidatedPlan) -> Iterator[str]:
-    """What measured runs said of the predictions."""
-    yield from (f"Accuracy: {line} (docs/accuracy.md)." for line in plan.accuracy)
-
-
-def _refused(excuses: Sequence[Excuse]) -> Lines:
-    """The options that were not offered, folded away."""
-    kinds = sorted({excuse.bottleneck for excuse in excuses})
-    counts = ", ".join(f"{kind} {sum(excuse.bottleneck == kind for excuse in excuses)}" for kind in kinds)
-    named = f": {counts}; `check` names each" if excuses else ""
-    return Lines(
-        lines=tuple(f"{e.option} ({e.bottleneck}): {e.reason}" for e in excuses), bullets=True,
-        folded=f"{plural(len(excuses), 'option')} never offered" + named,
-    )  # fmt: skip
-
-
 def _excuses(excuses: Sequence[Excuse]) -> Lines | None:
-    return _refused(excuses) if excuses else None
+    return refused(excuses) if excuses else None
 
 
 def _alternatives(plan: ValidatedPlan) -> Iterator[Section]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from planner.report.html.charts import line, short
 from planner.report.html.drawings import bar
-from planner.report.page import Cell, Chart, Chip, Lines, Section, Table, Tone, columns, section
+from planner.report.page import Cell, Chart, Chip, Lines, Section, Table, Tile, Tone, columns, section
 from planner.report.row_curves import capped_table, curves, levels
 from planner.report.words import percent
 from planner.results.row import RowStudy, RowTrial
@@ -76,6 +76,13 @@ def standing_words(row: RowStudy | None) -> str:
     if row is None or row.needed_rows < 2:
         return ""
     return f", in {plural(row.needed_rows, 'row')} of {watts(row.row_limit_w)}"
+
+
+def row_tile(row: RowStudy) -> Tile:
+    """What a row holds, as a figure of a first look."""
+    note = f"{watts(row.row_limit_w)}: {row.ratio:.2f} times the {row.provisioned_machines} meant"
+    return Tile(label="A row holds", value=plural(row.machines, "machine"),
+                note=f"{note}; {row.uncapped_machines} without control")  # fmt: skip
 
 
 def row_line(row: RowStudy) -> str:

@@ -8,7 +8,7 @@ from hw_catalog.bands import INSIDE_FRAC
 from planner.accuracy.table import Accuracy, ComparedValue, ErrorTotal
 from planner.report.html.charts import line, short
 from planner.report.page import Chart, Lines, Page, Section, Table, Tile, columns
-from planner.report.words import percent
+from planner.report.words import bias, percent
 from workloads.counts import number, plural
 
 METRICS = {
@@ -77,10 +77,10 @@ def _scatter(metric: str, values: Sequence[ComparedValue]) -> Chart:
         series.append({**line(label, short([end * ratio for end in ends]), 5, dash), "x": short(ends)})
     spec = {
         "series": series, "xUnit": unit, "xLabel": f"measured {words}", "xLog": True, "yUnit": unit, "yLog": True,
-        "yLabel": "predicted", "height": 340,
+        "yLabel": "predicted", "height": 300,
     }  # fmt: skip
     note = f"{plural(len(values), 'run')}; between the dashed lines lie {percent(INSIDE_FRAC)} of them"
-    return Chart(name=f"scatter-{metric}", title=words, spec=spec, note=note, whole=True)
+    return Chart(name=f"scatter-{metric}", title=words, spec=spec, note=note)
 
 
 def _how() -> Lines:
@@ -91,7 +91,7 @@ def _how() -> Lines:
 def _errors(totals: Sequence[ErrorTotal]) -> Table:
     """Median, p90 and bias of everything that has something in common."""
     rows = [
-        (t.dataset, t.of, t.metric, str(t.n), percent(t.median_ape), percent(t.p90_ape), f"{t.median_ratio - 1:+.0%}")
+        (t.dataset, t.of, t.metric, str(t.n), percent(t.median_ape), percent(t.p90_ape), bias(t.median_ratio))
         for t in totals
         if t.of == ALL or t.of.startswith(("engine", "system", "with"))
     ]

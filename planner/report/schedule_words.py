@@ -11,6 +11,8 @@ from workloads.counts import number, plural, watts
 
 _BARS = " ▁▂▃▄▅▆▇█"
 J_PER_KWH = 3.6e6
+_NAMED = 3
+"""Alternatives that are told one by one."""
 
 
 def spent_words(spent: Spent) -> str:
@@ -115,10 +117,14 @@ def sparkline(values: Sequence[float], most: float) -> str:
     return "".join(_BARS[min(8, round(8 * value / most))] if most else " " for value in values)
 
 
-def tried_words(found: Timetable) -> str:
-    """What other precisions, engines and policies came to, in a line."""
+def tried_words(found: Timetable) -> list[str]:
+    """What other precisions, engines and policies came to, a line each: the cheapest, and how many more there are."""
     others = [each for each in found.tried if (each.variant, each.policy) != (found.variant, found.policy)]
-    return "; ".join(f"{_way(each)}: {_came_to(each)}" for each in others)
+    order = sorted(others, key=lambda each: float("inf") if each.cost_usd is None else each.cost_usd)
+    lines = [f"{_way(each)}: {_came_to(each)}" for each in order[:_NAMED]]
+    left = [_came_to(each) for each in order[_NAMED:]]
+    counts = ", ".join(f"{left.count(words)} with {words}" for words in dict.fromkeys(left))
+    return [*lines, *([f"{len(left)} more: {counts}"] if left else [])]
 
 
 def _way(each: Tried) -> str:

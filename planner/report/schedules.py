@@ -33,7 +33,7 @@ from planner.report.schedule_words import (
     tried_words,
 )
 from planner.report.screen import Screen, more, rows_part, warned
-from planner.report.served_epochs import SHOWN_ROWS, served_table
+from planner.report.served_epochs import SHOWN_ROWS, served_tables
 from planner.report.words import percent, policy_words
 from planner.results.precision import Served as Precision
 from planner.results.precision import precision
@@ -67,7 +67,7 @@ def timetable_page(found: Timetable, scenario: Scenario | Fleet, *, edited: bool
     powered = [sum(e.machines.values()) for e in schedule.epochs]
     held = found.valid and bool(found.served)
     verdict = EDITED if edited else "VALIDATED" if held else "NOT VALIDATED"
-    span = f"{number(days, 3)} day{'s' * (days != 1)}"
+    span = _span(days)
     headline = f"${schedule.cost_usd:,.0f} for {span}, {min(powered):,} to {max(powered):,} {_types(schedule)}"
     about = f"{asked}; least {', then '.join(schedule.aims)}; {_epochs(schedule)}"
     told, timeline = _facts(found, schedule, edited=edited), _timeline(schedule)
@@ -96,6 +96,12 @@ def timetable_page(found: Timetable, scenario: Scenario | Fleet, *, edited: bool
     )  # fmt: skip
 
 
+def _span(days: float) -> str:
+    """How long a plan is: ``7 days``, or ``6 hours`` of less than a day."""
+    length, unit = (days, "day") if days >= 1 else (24 * days, "hour")
+    return f"{number(length, 3)} {unit}{'s' * (length != 1)}"
+
+
 def _types(schedule: Schedule) -> str:
     """What the machines are: ``hgx-h200``, or ``machines (dgx-a100, hgx-h200)``."""
     names = sorted({name for epoch in schedule.epochs for name, count in epoch.machines.items() if count})
@@ -105,7 +111,7 @@ def _types(schedule: Schedule) -> str:
 def _in_simulator(found: Timetable) -> Iterator[Section]:
     """What the simulator said of each epoch, and what the machines exceed though every epoch was served well."""
     over = Lines(lines=tuple(f"Exceeded: {line}" for line in found.over), bullets=True) if found.over else None
-    yield from section("served", "Epochs in the simulator", served_table(found.served) if found.served else None, over)
+    yield from section("served", "Epochs in the simulator", *served_tables(found.served), over)
 
 
 def _over_time(schedule: Schedule, timeline: Table) -> Section:
@@ -142,7 +148,9 @@ def _tiles(found: Timetable, schedule: Schedule, days: float) -> list[Tile]:
         Tile(
             label="Gap",
             value="unknown" if gap is None else percent(gap),
-            note=schedule.method if gap is None else f"proven, {schedule.method}",
+            note="how far from the best"
+            if gap is None
+            else f"proven: at most so far from the best ({schedule.method})",
         ),
     ]
 
@@ -178,7 +186,7 @@ def _facts(found: Timetable, schedule: Schedule, *, edited: bool) -> tuple[tuple
         ("Row", row_line(found.power) if found.power else ""),
         ("Availability", availability_line(found.availability) if found.availability else ""),
         ("Exceeded", "; ".join(found.over)),
-        ("Alternatives", tried_words(found)),
+        *(("" if place else "Alternatives", words) for place, words in enumerate(tried_words(found))),
         ("Precision", _by_type(found.serves)),
         ("Optimum", f"{schedule.method}, {proven}"),
     )
@@ -227,7 +235,8 @@ def _savings(schedule: Schedule, found: Timetable) -> Iterator[Section]:
     for each in found.knobs:
         rows.append(_spent_row(f"{each.knob} alone follows the load, planned watts", each.spent))
     table = Table(columns=columns("plan", "#cost", "#energy", "#CO2"), rows=rows, caption="money, energy and CO2")
-    yield from section("saving", "Against a fixed fleet", table)
+    title = "Against a fixed fleet" if fixed is not None else "Money, energy and CO2"
+    yield from section("saving", title, table)
 
 
 def _spent_row(words: str, spent: Spent) -> tuple[str, ...]:
@@ -286,11 +295,13 @@ def _rate(epoch: Epoch, request_class: str) -> float:
 
 
 def _steps(label: str, values: Iterable[float], hue: int) -> dict[str, Any]:
-    return {**line(label, short([float(v) for v in values]), hue, 0), "stepped": True}
+    drawn = [float(v) for v in values]
+    return {**line(label, short([*drawn, *drawn[-1:]]), hue, 0), "stepped": True}
 
 
 def _chart(schedule: Schedule, name: str, title: str, unit: str, note: str, series: Sequence[dict[str, Any]]) -> Chart:
-    hours = short([e.start_s / _H_S for e in schedule.epochs])
+    ends_s = [schedule.epochs[-1].start_s + schedule.epoch_s]  # the last epoch is as wide as the others
+    hours = short([start_s / _H_S for start_s in (*(e.start_s for e in schedule.epochs), *ends_s)])
     spec = {
         "x": hours, "series": list(series), "xUnit": "h", "xLabel": "time", "yUnit": unit, "sync": "epochs",
         "zero": unit != "mhz",

@@ -26,34 +26,22 @@ from planner.report.page import (
 )
 from planner.report.pickers import machine_types, picker
 from planner.report.plans import again
+from planner.report.regrets import least, regrets
 from planner.report.words import budget, change, dollars, percent, rate, valued
 from planner.results.plan import Totals
-from planner.results.sweep import VALIDATED, Outcome, Regret, WhatIf, short_names
+from planner.results.sweep import VALIDATED, Outcome, Point, ShadowPrice, Swing, WhatIf, short_names
 from planner.scenario.objectives import Objective
 from workloads.counts import number, plural
 
-_MATRIX = 7
-"""Most points whose regrets fit side by side on a terminal."""
 _BAR = 12
 """Width of the longest bar of a tornado on a terminal, in characters."""
-
-
-def _brief(objective: str, value: float) -> str:
-    """A value short enough for a small cell."""
-    if objective == "cost":
-        return f"${value:,.2f}" if value < 100 else f"${value:,.0f}"
-    return number(value) if objective == "throughput" else valued(objective, value)
 
 
 def whatif_page(sweep: WhatIf) -> Page:
     """What was varied, what came of it, and what it would have cost to be wrong."""
     objective = str(sweep.scenario.objective)
     held = [p for p in sweep.points if p.outcome.verdict == VALIDATED]
-    values = [p.outcome.objective_value for p in held if p.outcome.objective_value is not None]
-    show = partial(valued, objective)
-    span = f"{objective} from {show(min(values))} to {show(max(values))}" if values else "no point has a plan"
-    if not sweep.points:
-        span = _headline(sweep, objective)
+    span = _span(sweep, held, objective) if sweep.points else _headline(sweep, objective)
     return Page(
         title=f"{sweep.scenario.name}: what if",
         verdict=f"{len(held)} OF {plural(len(sweep.points), 'POINT').upper()} VALIDATED" if sweep.points else "WHAT IF",
@@ -65,7 +53,7 @@ def whatif_page(sweep: WhatIf) -> Page:
             *section("choose", "Choose a point", picker(sweep) if sweep.points and sweep.knobs else None),
             *section("plans", "Plans", *(_grid(sweep, objective) if sweep.points else ())),
             *section("power", "Power", _power(sweep) if held else None),
-            *section("regret", "Regret", *(_regret(sweep, objective) if sweep.regret else ())),
+            *section("regret", "Regret", *(regrets(sweep, objective) if sweep.regret else ())),
             *section("given", "As given", _as_given(sweep, objective)),
             *section("tornado", _moved(sweep), *(_tornado(sweep, objective) if sweep.tornado else ())),
             *section("shadow", "Worth of a budget", *_shadow(sweep, objective)),
@@ -74,12 +62,47 @@ def whatif_page(sweep: WhatIf) -> Page:
     )
 
 
+def _span(sweep: WhatIf, held: Sequence[Point], objective: str) -> str:
+    """The least and the most of the objective: what is bought then, and for which setting; of worlds, what to buy."""
+    best = None if sweep.is_grid else least(sweep)
+    if best:
+        name, worst = best
+        bought = next(machine_types(point.outcome) for point in held if point.name == name)
+        return (
+            f"least regret: {bought} ({name}), at worst {valued(objective, worst)} more than the best plan of a world"
+        )
+    known = [(p.outcome.objective_value, p) for p in held if p.outcome.objective_value is not None]
+    if not known:
+        return "no point has a plan"
+    ends = [pick(known, key=lambda each: each[0]) for pick in (min, max)]
+    low, high = (f"{valued(objective, value)} ({machine_types(p.outcome)}; {p.name})" for value, p in ends)
+    return f"{objective} {low}" if ends[0][0] == ends[1][0] else f"{objective} from {low} to {high}"
+
+
 def _headline(sweep: WhatIf, objective: str) -> str:
-    """Where nothing was swept: the plan as given, or why there is none."""
+    """Where nothing was swept: what moves the objective most, and the plan as given, or why there is none."""
     given = sweep.base.outcome if sweep.base else None
     if given is None or given.objective_value is None:
         return "no plan as given"
-    return f"as given: {objective} {valued(objective, given.objective_value)}"
+    plan = f"as given: {objective} {valued(objective, given.objective_value)}, {machine_types(given)}"
+    told = [_most(each, objective) for each in sweep.tornado[:1] if each.span]
+    told += [_worth(each, objective) for each in sweep.shadow_prices[:1] if not told]
+    return "; ".join((*told, plan))
+
+
+def _worth(price: ShadowPrice, objective: str) -> str:
+    """What a unit more of a budget is worth."""
+    more, _ = _per_unit(price, objective)
+    unit = "kW" if price.budget.endswith("power_w") else "unit"
+    return f"one {unit} more of {price.budget} than {budget(price.budget, price.limit)} is worth {more}"
+
+
+def _most(swing: Swing, objective: str) -> str:
+    """What one thing does to the objective both ways."""
+    less, more = (
+        "no plan" if each is None else change(objective, each) for each in (swing.low_change, swing.high_change)
+    )
+    return f"{swing.name} moves {objective} most ({less} with less, {more} with more)"
 
 
 def _varied(sweep: WhatIf) -> str:
@@ -93,6 +116,11 @@ def _tiles(sweep: WhatIf, objective: str) -> list[Tile]:
         made.append(Tile(label="Points", value=number(len(sweep.points)), note=note))
     if sweep.base and sweep.base.outcome.objective_value is not None:
         made.append(Tile(label="As given", value=valued(objective, sweep.base.outcome.objective_value), note=objective))
+    best = least(sweep)
+    if best:
+        made.append(
+            Tile(label="Least regret", value=valued(objective, best[1]), note=f"at worst, bought for {best[0]}")
+        )
     worst = max((r for r in sweep.regret if r.regret is not None), key=lambda r: r.regret or 0.0, default=None)
     if worst and worst.regret is not None:
         made.append(
@@ -115,10 +143,12 @@ def _tiles(sweep: WhatIf, objective: str) -> list[Tile]:
 def _grid(sweep: WhatIf, objective: str) -> list[Block]:
     """Lines over the first key, one for each setting of the others; a matrix where two were varied; every point."""
     blocks: list[Block] = []
-    if sweep.knobs:
+    if sweep.knobs and not sweep.is_grid:
+        blocks += [_by_name(sweep, *each) for each in _measures(objective)]
+    elif sweep.knobs:
         for name, unit, label, read in _measures(objective):
             blocks.append(_over_first(sweep, name, unit, label, read))
-    if len(sweep.knobs) == 2:
+    if len(sweep.knobs) == 2 and sweep.is_grid:
         rows, columns = sweep.knobs
         at = {(p.settings.get(rows.key), p.settings.get(columns.key)): p.outcome for p in sweep.points}
         cells = [[_value(at.get((r, c))) for c in columns.values] for r in rows.values]
@@ -175,6 +205,17 @@ def _over_first(sweep: WhatIf, name: str, unit: str, label: str, read: _Read) ->
     return Chart(name=f"over-{name}", title=label.capitalize(), spec=spec, note=f"{label} over {first.key}")
 
 
+def _by_name(sweep: WhatIf, name: str, unit: str, label: str, read: _Read) -> Chart:
+    """One measure of each world."""
+    values = [None if (v := read(p.outcome)) is None else short([v])[0] for p in sweep.points]
+    spec = {
+        "x": [float(at) for at in range(len(values))], "series": [{**line(label, values, 0), "dots": True}],
+        "xUnit": "", "xLabel": "world", "yUnit": unit, "zero": name != "margin", "sync": "first",
+        "xNames": [p.name.removeprefix("world ") for p in sweep.points],
+    }  # fmt: skip
+    return Chart(name=f"over-{name}", title=label.capitalize(), spec=spec, note=f"{label} of the plan for each world")
+
+
 def _number(text: str) -> float | None:
     try:
         return float(text)
@@ -187,8 +228,14 @@ def _value(outcome: Outcome | None) -> float | None:
 
 
 def _keys(sweep: WhatIf) -> list[str]:
-    """The keys that are varied, short."""
-    return list(short_names([knob.key for knob in sweep.knobs]).values())
+    """The keys that are varied, short; worlds have names besides."""
+    return [*([] if sweep.is_grid else ["world"]), *short_names([knob.key for knob in sweep.knobs]).values()]
+
+
+def _settings(sweep: WhatIf, point: Point) -> list[str]:
+    """What a point was asked with, by ``_keys``."""
+    name = [] if sweep.is_grid else [point.name.removeprefix("world ")]
+    return [*name, *(point.settings.get(knob.key, "") for knob in sweep.knobs)]
 
 
 def _points(sweep: WhatIf) -> Table:
@@ -196,7 +243,7 @@ def _points(sweep: WhatIf) -> Table:
     rows: list[tuple[Cell, ...]] = []
     growing = sweep.scenario.objective is Objective.THROUGHPUT
     for point in sweep.points:
-        found, settings = point.outcome, [point.settings.get(knob.key, "") for knob in sweep.knobs]
+        found, settings = point.outcome, _settings(sweep, point)
         totals = found.totals
         bounds = (each for each in found.binds if each.kind != "resource")  # loads stand at limits of the planner's own
         nearest = max(bounds, key=lambda each: each.used_frac, default=None)
@@ -218,7 +265,7 @@ def _power(sweep: WhatIf) -> Table:
     """One line a plan: what its machines are rated at, draw on average and at their busiest, and spend on a token."""
     rows = [
         (
-            *(point.settings.get(knob.key, "") for knob in sweep.knobs),
+            *_settings(sweep, point),
             *bill_cells(point.outcome.bill, totals.power_w),
         )
         for point in sweep.points
@@ -232,7 +279,7 @@ def _verdict(outcome: Outcome) -> Chip:
     return Chip(words=outcome.verdict, tone=Tone.GOOD if good else Tone.BAD)
 
 
-# --- tornado, shadow prices, regret ---------------------------------------------------------------------------------
+# --- tornado, shadow prices -----------------------------------------------------------------------------------------
 
 
 def _as_given(sweep: WhatIf, objective: str) -> Lines | None:
@@ -272,6 +319,16 @@ def _swings(sweep: WhatIf, objective: str) -> Table:
     return Table(columns=columns("what", "#with less", "#with more", "effect"), rows=rows)
 
 
+def _per_unit(price: ShadowPrice, objective: str) -> tuple[str, str]:
+    """What a unit more is worth, and a unit less costs; watts by the kW."""
+    unit, per = (1e3, " per kW") if price.budget.endswith("power_w") else (1.0, "")
+    more, less = (
+        "no plan" if v is None else f"{valued(objective, v * unit)}{per}" if v else "nothing"
+        for v in (price.gain_per_unit, price.loss_per_unit)
+    )
+    return more, less
+
+
 def _shadow(sweep: WhatIf, objective: str) -> list[Block]:
     """What a unit of each budget is worth."""
     if not sweep.shadow_prices:
@@ -279,11 +336,7 @@ def _shadow(sweep: WhatIf, objective: str) -> list[Block]:
         return [Lines(lines=("No budget is limited, so none has a price.",))] if lonely else []
     rows = []
     for price in sweep.shadow_prices:
-        unit, per = (1e3, " per kW") if price.budget.endswith("power_w") else (1.0, "")
-        worth = (
-            "no plan" if v is None else f"{valued(objective, v * unit)}{per}" if v else "nothing"
-            for v in (price.gain_per_unit, price.loss_per_unit)
-        )
+        worth = _per_unit(price, objective)
         rows.append((price.budget, budget(price.budget, price.limit), budget(price.budget, price.step), *worth))
     headings = columns("budget", "#limit", "#step", "#worth of a unit more", "#cost of a unit less")
     words = (
@@ -291,70 +344,3 @@ def _shadow(sweep: WhatIf, objective: str) -> list[Block]:
         "over the step, and a smaller step may be worth nothing."
     )
     return [Table(columns=headings, rows=rows, caption="prices of budgets"), Lines(lines=(words,))]
-
-
-def _regret(sweep: WhatIf, objective: str) -> list[Block]:
-    """What it costs to have bought a plan, at worst and in the mean; and a matrix, bought down, happening across."""
-    names = [p.name for p in sweep.points if p.outcome.verdict == VALIDATED]
-    found = {(r.bought, r.happens): r.regret for r in sweep.regret}
-    cells = [
-        [found.get((bought, happens), 0.0 if bought == happens else None) for happens in names] for bought in names
-    ]
-    short_names = [_abridged(name) for name in names]
-    drawing = matrix(
-        cells, short_names, short_names, show=partial(_brief, objective), across="what happens", down="what was bought"
-    )
-    words = (
-        f"Regret, in the unit of {objective}: what is then owned and added, less the best plan for what "
-        "happens. Zero is no regret; an empty cell has no known plan."
-    )
-    instead = _matrix(sweep, names, objective) if len(names) <= _MATRIX else None
-    return [
-        _regrets(sweep, objective),
-        Lines(
-            lines=("Regret: what is owned after adding what was missing (+), less the best plan for what happened.",)
-        ),
-        Drawing(svg=drawing, caption=words, instead=instead),
-    ]
-
-
-def _regrets(sweep: WhatIf, objective: str) -> Table:
-    """For every plan: in how many futures it holds, and what it costs to have bought it."""
-    rows = []
-    for name in dict.fromkeys(each.bought for each in sweep.regret):
-        mine = [each for each in sweep.regret if each.bought == name]
-        known = [(each.regret, each.happens) for each in mine if each.regret is not None]
-        if known:
-            worst, when = max(known)
-            mean = sum(value for value, _ in known) / len(known)
-            rows.append((worst, mean, name, f"{sum(each.holds for each in mine)} of {len(mine)}", when))
-    cells = [
-        (name, holds, valued(objective, worst), valued(objective, mean), when if worst else "")
-        for worst, mean, name, holds, when in sorted(rows)
-    ]
-    headings = columns("bought for", "#holds in", "#worst regret", "#mean regret", "~worst when")
-    return Table(columns=headings, rows=cells, caption="regret of each plan")
-
-
-def _matrix(sweep: WhatIf, names: Sequence[str], objective: str) -> Table:
-    """Bought against happens; + marks a plan that had to be added to."""
-    letters = {name: chr(ord("A") + index) for index, name in enumerate(names)}
-    cells = {(each.bought, each.happens): each for each in sweep.regret}
-    rows = [
-        (f"{letter}: {bought}", *(_cell(cells.get((bought, happens)), objective) for happens in names))
-        for bought, letter in letters.items()
-    ]
-    return Table(columns=columns("bought \\ happens", *(f"#{letter}" for letter in letters.values())), rows=rows)
-
-
-def _cell(each: Regret | None, objective: str) -> str:
-    """One regret, short."""
-    if each is None or each.regret is None:
-        return "?"
-    value = each.regret / 1e3 if objective == Objective.POWER else each.regret
-    return number(value) + ("" if each.holds else " +")
-
-
-def _abridged(name: str) -> str:
-    """A point's name without the words that every reader knows."""
-    return name.replace("workload.", "").replace("slo.", "").replace("rate_scale", "rate")

@@ -7,7 +7,7 @@ from planner.results.evidence import PeakShare, ValidatedPlan
 from planner.scenario.objectives import IN_JOULES, Objective
 from planner.scenario.policy_section import PolicySection, own_order
 from workloads.counts import number, plural, watts
-from workloads.slo import Unit
+from workloads.slo import Metric, Slo, Unit
 
 _PROVEN_FRAC = 1e-6
 
@@ -17,6 +17,22 @@ def seconds(value_s: float) -> str:
     if math.isinf(value_s):
         return "never"
     return f"{value_s * 1e3:.3g} ms" if abs(value_s) < 0.9995 else f"{number(value_s)} s"
+
+
+def short_metric(metric: Metric) -> str:
+    """What a metric is called beside numbers."""
+    return "longest gap" if metric is Metric.STALL else metric.upper()
+
+
+def objective_words(key: str) -> str:
+    """An objective as readers of a page know it: ``chat TTFT P99`` for ``chat:ttft_p99_s``."""
+    try:
+        found = Slo.named(key, 1.0)
+    except ValueError:
+        return key
+    after = " slowdown" if found.unit is Unit.SLOWDOWN else ""
+    before = "" if found.request_class is None else f"{found.request_class} "
+    return f"{before}{short_metric(found.metric)} P{found.percentile:g}{after}"
 
 
 def amount(value: float, unit: Unit) -> str:
@@ -29,6 +45,12 @@ def amount(value: float, unit: Unit) -> str:
 def percent(value_frac: float) -> str:
     """A share, for example ``71 %``; small ones keep two digits."""
     return f"{value_frac * 100:.2g} %" if 0 < abs(value_frac) < 0.1 else f"{value_frac * 100:.0f} %"
+
+
+def bias(ratio: float) -> str:
+    """On which side of what was measured a prediction lies, for example ``+3 %``."""
+    off = round(100 * (ratio - 1))
+    return f"{off:+d} %" if off else "0 %"
 
 
 def dollars(value_usd_per_h: float) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 
 from planner.results.bill import Bill
 from planner.results.evidence import Evidence
@@ -186,8 +187,8 @@ class WhatIf:
 
     Attributes:
         scenario: as given.
-        knobs: what was varied; the grid is their product, the last knob changing fastest.
-        points: the grid, in that order.
+        knobs: what was varied; a grid is their product, the last knob changing fastest.
+        points: the grid, in that order; or worlds, with a value of each knob.
         base: the scenario as given; None where neither a tornado nor shadow prices asked for it.
         regret: of every ordered pair of points that both have a plan; empty for objectives that are no sum over the
             machines owned, such as throughput.
@@ -204,6 +205,11 @@ class WhatIf:
     tornado: tuple[Swing, ...] = ()
     tornado_frac: float | None = None
     shadow_prices: tuple[ShadowPrice, ...] = ()
+
+    @property
+    def is_grid(self) -> bool:
+        """The points are the product of the knobs' values; worlds that were drawn are not."""
+        return len(self.points) == prod(len(knob.values) for knob in self.knobs)
 
 
 def short_names(keys: Sequence[str]) -> dict[str, str]:

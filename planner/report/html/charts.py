@@ -46,8 +46,13 @@ def pool_lines(candidate: CandidatePlan, rows: Mapping[str, Sequence[float]]) ->
 def over_time(picture: Picture, candidate: CandidatePlan) -> list[Chart]:
     """Load, queues, batches, memory and busy time of every pool, moment by moment, with one shared axis of time."""
     shown: tuple[tuple[str, str, str, str], ...] = (
-        ("queue_tokens", "Queue", "tokens", "prompt tokens that wait on an instance, mean over the pool"),
-        ("batch_mean", "Batch", "number", "requests that decode on an instance, mean over the pool"),
+        (
+            "queue_tokens",
+            "Queue, prompt tokens",
+            "tokens",
+            "prompt tokens that wait on an instance, mean over the pool",
+        ),
+        ("batch_mean", "Batch, requests", "number", "requests that decode on an instance, mean over the pool"),
         ("kv_frac", "KV memory", "share", "share of the blocks in use, mean over the pool"),
         ("busy_frac", "Busy", "share", "share of the instances that are in a step"),
     )

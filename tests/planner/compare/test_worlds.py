@@ -1,14 +1,19 @@
 """Rules of worlds drawn from what a scenario is not sure of."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.compare.worlds import worlds
 from planner.errors import BadInput
+from planner.report.regrets import least
+from planner.report.sweeps import whatif_page
 from planner.results.sweep import VALIDATED
-from tests.planner.compare.test_whatif import asked
-from tests.planner.small import small
+from tests.planner.compare.test_whatif import asked, run
+from tests.planner.small import small, write_small
 
 UNSURE = ["uncertainty={workload.rate_scale: [0.5, 2.0], workload.prompt_scale: [1.0, 1.1]}"]
 
@@ -29,6 +34,33 @@ def test_worlds_are_weighed_against_the_scenario_as_given() -> None:
     found = asked(small().changed(UNSURE[:1]), drawn_worlds=2)
     assert [p.name for p in found.points] == ["as given", "world 1", "world 2"]
     assert {r.bought for r in found.regret} == {p.name for p in found.points if p.outcome.verdict == VALIDATED}
+
+
+def test_worlds_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Text and page name the plan that is regretted least, each world with what was drawn, and a slider along them."""
+    monkeypatch.chdir(tmp_path)
+    done = run("whatif", write_small(tmp_path), "--set", UNSURE[0], "--worlds", 2, "--report", "w.html", "--quiet")
+    assert done.exit_code == 0
+    assert "least regret: " in done.stdout
+    assert "least regret: " in (tmp_path / "w.html").read_text(encoding="utf-8")
+    assert done.stdout.index("as given  1.0") < done.stdout.index("  2  ")
+
+
+def test_least_regret_is_the_least_of_the_worst() -> None:
+    """Of all plans the one whose worst regret is smallest is named; one that no addition saves in a world never is."""
+    found = asked(small().changed(UNSURE[:1]), drawn_worlds=2)
+    worst = dict[str, float]()
+    for each in found.regret:
+        assert each.regret is not None
+        worst[each.bought] = max(each.regret, worst.get(each.bought, 0.0))
+    best = least(found)
+    assert best is not None
+    assert best[1] == min(worst.values()) == worst[best[0]]
+    lost = tuple(replace(r, regret=None) if r.bought == best[0] else r for r in found.regret)
+    other = least(replace(found, regret=lost))
+    assert other is None or other[0] != best[0]
+    assert not found.is_grid
+    assert f"({best[0]})" in whatif_page(found).headline
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def test_power_is_shown_where_it_is_known() -> None:
     series = tuple(replace(each, power_w=tuple(7000.0 for _ in each.busy_frac)) for each in picture().pools)
     seen = replace(picture(), pools=series)
     without, full = (
-        " ".join(Parts(render(plan_page(p, plans.scenario(), s))).words) for p, s in ((bare, picture()), (known, seen))
+        "".join(Parts(render(plan_page(p, plans.scenario(), s))).words) for p, s in ((bare, picture()), (known, seen))
     )
     joules = f"{2 * 7000.0 / bare.judgement.output_tokens_per_s:.3g} J"
     for words in ("wall power", "7.777 kW", joules, "A row of 180 kW holds 52 machines", "wall power of the machines"):
@@ -112,7 +112,7 @@ def test_every_point_tells_its_watts() -> None:
 def test_one_thing_at_a_time_is_no_empty_grid() -> None:
     """A what-if without a grid leads with the plan as given, and tells the worth of power by the kW."""
     alone = replace(whatif(), points=(), knobs=(), regret=())
-    words = " ".join(Parts(render(whatif_page(alone))).words)
+    words = "".join(Parts(render(whatif_page(alone))).words)
     assert "as given: cost $" in words
     assert "no point has a plan" not in words
     assert "per kW" in words

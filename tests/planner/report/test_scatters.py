@@ -58,4 +58,4 @@ def test_nothing_compared_is_a_page_too() -> None:
     page = accuracy_page(found([]))
     assert not page.good
     assert not charts(page)
-    assert "0 measured runs replayed" in render(page)
+    assert "0 measured</span> runs replayed" in render(page)

@@ -213,8 +213,8 @@ def test_two_weeks_are_compared(week: Path, tmp_path: Path) -> None:
     assert found["after"]["cost_usd"] > found["before"]["cost_usd"]
     page = tmp_path / "weeks.html"
     said = _say("diff", str(week), str(dearer), "--report", str(page), "--quiet")
-    assert "28 epochs differ" in said
-    assert "28 epochs differ" in page.read_text(encoding="utf-8")
+    assert "28 of 28 epochs differ" in said
+    assert "28 epochs</span> differ" in page.read_text(encoding="utf-8")
     assert made.schedule is not None
     last = made.schedule.epochs[-1].cost_usd - file.schedule.epochs[-1].cost_usd
     assert f"{last:+.2f}" in _say("diff", str(week), str(dearer))

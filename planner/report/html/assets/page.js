@@ -64,17 +64,19 @@
     (spec.points || []).forEach((p) => {
       const x = u.valToPos(p.x, "x", true), y = u.valToPos(p.y, "y", true), far = 10 * devicePixelRatio, tall = 15 * devicePixelRatio;
       c.fillStyle = css("--ink"); c.font = "bold " + 12 * devicePixelRatio + "px system-ui, sans-serif"; c.textBaseline = "bottom"; c.textAlign = "left";
-      const long = c.measureText(p.label).width, from = x + far + long < left + width ? x + far : Math.max(left, x - far - long);
-      let at = y - far / 2 - tall > top ? y - far / 2 : y + 2 * far; // whole, below its point where the edge is near
+      const lines = c.measureText(p.label).width > width - far ? p.label.split(", ") : [p.label]; // one below the other on a phone
+      const long = Math.max(...lines.map((words) => c.measureText(words).width)), high = tall * lines.length;
+      const from = x + far + long < left + width ? x + far : Math.max(left, x - far - long);
+      let at = y - far / 2 - high > top ? y - far / 2 : y + far / 2 + high; // whole, below its point where the edge is near
       const near = at;
-      while (told.some((box) => from < box.to && from + long > box.from && Math.abs(at - box.at) < tall)) at += tall;
-      told.push({ from, to: from + long, at });
+      while (told.some((box) => from < box.to && from + long > box.from && at - high < box.at && box.at - box.high < at)) at += tall;
+      told.push({ from, to: from + long, at, high });
       if (at !== near) { // a label that had to move is tied to its point
         const edge = x < from ? from - far / 5 : x > from + long ? from + long + far / 5 : x;
         c.strokeStyle = css("--quiet"); c.lineWidth = devicePixelRatio;
         c.beginPath(); c.moveTo(x, y + far / 2); c.lineTo(edge, at - (edge === x ? tall : tall / 2)); c.stroke();
       }
-      c.fillText(p.label, from, at);
+      lines.forEach((words, i) => c.fillText(words, from, at - (lines.length - 1 - i) * tall));
     });
     (spec.levels || []).forEach((level) => {
       const y = u.valToPos(level.y, "y", true);
@@ -213,7 +215,7 @@
     };
     const paper = root.dataset.before ? (figure.classList.contains("whole") ? 660 : 330) : 0; // what A4 leaves between its margins
     const width = paper || Math.max(260, plotBox.clientWidth), tall = spec.height || (spec.yUnit === "nines" ? 320 : 210);
-    const height = paper ? Math.round(0.8 * tall) : tall;
+    const height = paper ? Math.round((paper > 400 ? 0.64 : 0.8) * tall) : tall;
     const plot = new uPlot(options(spec, width, height, report), data, plotBox);
     drawn.set(name, { plot, spec, figure });
     buttons.forEach((b, k) => {
@@ -253,7 +255,7 @@
   const figures = [...document.querySelectorAll("figure.chart")];
   document.getElementById("theme").addEventListener("click", () => wear((chosen = root.dataset.theme === "dark" ? "light" : "dark")));
   dark.addEventListener("change", () => { if (!chosen) wear(dark.matches ? "dark" : "light"); });
-  addEventListener("beforeprint", () => { root.dataset.before ||= root.dataset.theme; document.querySelectorAll("details").forEach((d) => (d.open = true)); wear("light"); });
+  addEventListener("beforeprint", () => { root.dataset.before ||= root.dataset.theme; document.querySelectorAll("details:not([data-long])").forEach((d) => (d.open = true)); wear("light"); });
   addEventListener("afterprint", () => { const before = root.dataset.before; delete root.dataset.before; if (before) wear(before); });
 
   // --- sliders over planned points: they choose, and compute nothing

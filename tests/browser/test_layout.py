@@ -1,0 +1,115 @@
+"""Rules of how every kind of page is laid out: on a phone, on a tablet, on a desk, and on paper."""
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from planner.planning.fleet import plan_fleet
+from planner.planning.fleet_question import read_fleet
+from planner.report.fleets import fleet_page
+from planner.report.page import Page
+from planner.report.sweeps import whatif_page
+from planner.results.fleet import FleetPlan
+from planner.results.sweep import Point, WhatIf
+from tests.browser.conftest import Opened
+from tests.browser.test_report import PAGES, SCROLLING
+from tests.planner.sweeps import outcome, whatif
+from tests.planner.two_models import two
+
+Open = Callable[..., Opened]
+
+
+def worlds() -> WhatIf:
+    """The scenario as given and three worlds, in none of which the knobs' values form a grid."""
+    base = whatif()
+    points = tuple(
+        Point(
+            name=name, settings={"workload.rate_scale": at, "slo.ttft_p99_s": at}, outcome=outcome(50 + 9 * float(at))
+        )
+        for name, at in (("as given", "1.0"), ("world 1", "0.5"), ("world 2", "2"), ("world 3", "4"))
+    )
+    regret = tuple(replace(base.regret[0], bought=a.name, happens=b.name, regret=1.0) for a in points for b in points)
+    return replace(base, points=points, regret=regret, base=None, tornado=(), shadow_prices=())
+
+
+@pytest.fixture(scope="module")
+def kinds() -> dict[str, Page]:
+    """A page of every kind."""
+    question = two()
+    found = plan_fleet(read_fleet(question), progress=lambda *_: None)
+    assert isinstance(found, FleetPlan)
+    alone = replace(whatif(), points=(), knobs=(), regret=())
+    return {
+        **PAGES, "fleet": fleet_page(found, question), "worlds": whatif_page(worlds()), "tornado": whatif_page(alone),
+    }  # fmt: skip
+
+
+KINDS = (*sorted(PAGES), "fleet", "worlds", "tornado")
+
+WIDER = """() => [...document.querySelectorAll("body *")]
+  .filter((e) => e.checkVisibility() && !e.closest(".hidden, .skip, pre"))
+  .filter((e) => e.getBoundingClientRect().right > innerWidth + 1)
+  .map((e) => `${e.tagName}.${e.className?.baseVal ?? e.className}: ${e.textContent.slice(0, 40)}`)"""
+"""What reaches beyond the right edge."""
+
+SMALL = """() => [...document.querySelectorAll("svg.drawing text")].filter((t) => t.checkVisibility())
+  .map((t) => [t.textContent, parseFloat(getComputedStyle(t).fontSize) * t.getScreenCTM().a])
+  .filter(([, size]) => size < 8).map(([words, size]) => `${words}: ${size}`)"""
+"""Words of pictures that are too small to be read."""
+
+FOLDED = """() => [...document.querySelectorAll(".k")].filter((e) => e.checkVisibility())
+  .filter((e) => e.getBoundingClientRect().height > 1.9 * parseFloat(getComputedStyle(e).fontSize) * 1.5)
+  .map((e) => e.textContent)"""
+"""Names, and numbers with what they count, that stand on two lines."""
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("width", [400, 900, 1400])
+def test_every_page_fits_every_screen(opened: Open, kinds: dict[str, Page], name: str, width: int) -> None:
+    """Nothing is wider than the screen, no table scrolls sideways, and the words of every picture can be read."""
+    tab = opened(kinds[name], width=width).tab
+    assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert tab.evaluate(WIDER) == []
+    assert tab.evaluate(SCROLLING) == []
+    assert tab.evaluate(SMALL) == []
+    assert tab.evaluate("labelsOnLabels()") == []
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_no_name_is_folded(opened: Open, kinds: dict[str, Page], name: str) -> None:
+    """On a desk a name stays whole, and a number stays with its unit."""
+    assert opened(kinds[name], width=1400).tab.evaluate(FOLDED) == []
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_few_links_stand_before_the_first_table(opened: Open, kinds: dict[str, Page], name: str) -> None:
+    """The navigation of a page takes a row or two of links, however many models it is of."""
+    links = """() => [...document.querySelectorAll("nav a")].filter((a) =>
+      a.compareDocumentPosition(document.querySelector("table, figure")) & 4).length"""
+    assert opened(kinds[name], width=400).tab.evaluate(links) <= 14
+    assert name != "fleet" or opened(kinds[name], width=400).tab.evaluate(links) <= 6
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_no_printed_page_is_nearly_empty(opened: Open, kinds: dict[str, Page], name: str, tmp_path: Path) -> None:
+    """On A4 every page holds something on its upper fifth and beyond."""
+    if shutil.which("pdftoppm") is None:
+        pytest.skip("NO PDFTOPPM: printed pages were NOT looked at. Install poppler-utils.")
+    (tmp_path / "page.pdf").write_bytes(opened(kinds[name]).tab.pdf(format="A4"))
+    subprocess.run(["pdftoppm", "-r", "20", "-gray", "page.pdf", "p"], cwd=tmp_path, check=True)
+    assert [filled(path) for path in sorted(tmp_path.glob("p-*.pgm")) if filled(path) < 0.2] == []
+
+
+def filled(path: Path) -> float:
+    """How far down a page there is ink, as a share of its height."""
+    _, size, _, rest = path.read_bytes().split(b"\n", 3)
+    width, height = map(int, size.split())
+    pixels: Any = np.frombuffer(rest, dtype=np.uint8).reshape(height, width)
+    inked = np.flatnonzero((pixels < 200).any(axis=1))
+    return float(inked[-1] + 1) / height if len(inked) else 0.0
