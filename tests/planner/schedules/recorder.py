@@ -9,7 +9,7 @@ import pytest
 from hw_catalog.errors import CatalogError
 from planner.errors import BadInput
 from planner.scenario import Scenario
-from planner.schedules import planning, question, serving
+from planner.schedules import planning, programs, serving
 from planner.schedules.question import opened, policies_of, question_of
 from planner.simulator.pools import Events
 from planner.simulator.traffic import Traffic
@@ -25,7 +25,7 @@ class Recorder:
         """Listen at the doors of the solver and the simulator."""
         self.said: list[str] = []
         for name in ("solve", "solve_decomposed"):
-            monkeypatch.setattr(question, name, self._solver(name, getattr(question, name)))
+            monkeypatch.setattr(programs, name, self._solver(name, getattr(programs, name)))
         monkeypatch.setattr(serving, "judge", self._judge)
 
     def _solver(self, name: str, real: Any) -> Any:
@@ -65,7 +65,7 @@ def fingerprint(day: Path, words: tuple[str, ...], monkeypatch: pytest.MonkeyPat
         seen.said.append(
             f"{scenario.validation.max_rounds} {asked.section.validated_epochs} {scenario.solver.search_evaluations}"
         )
-        seen.said.append(lp_text(question.epoch_problem(question_of(asked))))
+        seen.said.append(lp_text(programs.epoch_problem(question_of(asked))))
         planning.timetable(scenario, progress=lambda *_: None)
     except _Enough:
         pass
