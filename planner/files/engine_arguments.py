@@ -220,7 +220,8 @@ def _trtllm(at: Instance) -> list[str]:
         cache["tokens_per_block"] = at.block_tokens
     more: dict[str, object] = {"enable_chunked_prefill": True, "kv_cache_config": cache}
     if at.draft_tokens:
-        more["speculative_config"] = {"decoding_type": "MTP", "num_nextn_predict_layers": at.draft_tokens}
+        drafts = {"num_nextn_predict_layers": at.draft_tokens, "max_draft_len": at.draft_tokens}  # the first is going
+        more["speculative_config"] = {"decoding_type": "MTP", **drafts}
     if at.evicts:
         more["scheduler_config"] = {"capacity_scheduler_policy": "MAX_UTILIZATION"}
     if at.role is not Role.MIXED:

@@ -1,4 +1,4 @@
-"""Sixty published models: sized from the size keys of their config.json, matched to kernel profiles by shape.
+"""Published models: sized from the size keys of their config.json, matched to kernel profiles by shape.
 
 `published_models.json` has for each the keys that say something about sizes (facts of public files, read where
 `source` says), the parameters that its authors publish, and the numbers that a token leaves in the KV cache by hand.
@@ -40,9 +40,9 @@ def spec(name: str) -> ModelSpec:
     return model_from_config(PUBLISHED[name]["config"], name)
 
 
-def test_there_are_sixty() -> None:
+def test_there_are_sixty_five() -> None:
     """Of every family that can be read, and of some more than one."""
-    assert len(PUBLISHED) >= 60
+    assert len(PUBLISHED) >= 65
 
 
 @pytest.mark.parametrize("name", sorted(PUBLISHED))

@@ -127,7 +127,7 @@ def test_what_is_not_known_or_not_simulated_is_refused(words: list[str], found: 
     [
         ("vllm", '"num_speculative_tokens": 2'),
         ("sglang", "--speculative-num-steps 2 --speculative-eagle-topk 1 --speculative-num-draft-tokens 3"),
-        ("trtllm", '"num_nextn_predict_layers": 2'),
+        ("trtllm", '"max_draft_len": 2, "num_nextn_predict_layers": 2'),
     ],
 )
 def test_manifests_turn_drafts_on(engine: str, flags: str) -> None:
