@@ -179,6 +179,8 @@ def load_model(name_or_path: str | Path, *, directory: Path | None = None) -> Mo
         return found
     path = own.get(str(name_or_path), Path(name_or_path))
     file = path if _is_file(path) else _config_in(path)
+    if not _is_file(file) and path.suffix == ".json":
+        raise WorkloadError(f"{name_or_path}: no such file; expected a Hugging Face config.json")
     if not _is_file(file):
         raise WorkloadError(
             f"model '{name_or_path}': found neither a known model nor a Hugging Face config.json of that path; "

@@ -136,6 +136,8 @@ def find_format(found: Sequence[str], path: Path, wanted: str) -> TraceFormat:
                     raise WorkloadError(f"{path}: line 1: found the column {', '.join(same)} twice, expected it once")
             arrival, prompt, output = (found[names[name]] for name in columns)
             return replace(candidate, columns=(arrival, prompt, output))
+    if str(path).endswith((".yaml", ".yml")):
+        raise WorkloadError(f"{path}: found YAML, such as a scenario; expected a trace, as CSV or JSON lines")
     expected = "; ".join(f"{c.name}: {', '.join(c.columns)}" for c in candidates)
     shown = ", ".join(found) or "(none)"
     if len(shown) > _SHOWN_CHARACTERS:

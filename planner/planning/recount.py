@@ -5,6 +5,7 @@ from dataclasses import fields
 
 from planner.capacity.envelope import Option
 from planner.errors import BadInput
+from planner.planning.served import NOT_OFFERED
 from planner.planning.tighten import at_rates
 from planner.resolve.case import Case, case_of
 from planner.results.plan import CandidatePlan, Totals
@@ -51,7 +52,7 @@ def _unlike(candidate: CandidatePlan, options: Mapping[str, Option]) -> Iterator
     for pool in candidate.pools:
         name = pool.spec.name
         if name not in options:
-            yield f"{name}: the scenario's catalog offers no such instance"
+            yield f"{name}: {NOT_OFFERED}"
         elif pool.instances > (most := options[name].instances_on(pool.machines)):
             found = f"{plural(pool.instances, 'instance')} on {plural(pool.machines, 'machine')}"
             yield f"{name}: found {found}; expected at most {most}"

@@ -16,6 +16,9 @@ from planner.simulator.pools import Events, PoolModel
 from planner.simulator.traffic import Judging, Traffic
 from workloads.counts import number
 
+NOT_OFFERED = "the scenario's catalog offers no such instance; leave catalog and policy as the plan has them"
+"""What is said of a pool that is not among the options: simulation changes workload and objectives, not machines."""
+
 Key = tuple[object, ...]
 
 
@@ -33,7 +36,7 @@ def pools_of(case: Case, candidate: CandidatePlan) -> list[PoolModel]:
     """
     unknown = [p.spec.name for p in candidate.pools if p.spec.name not in case.physics]
     if unknown:
-        raise BadInput(*(f"{name}: the scenario's catalog offers no such instance" for name in unknown))
+        raise BadInput(*(f"{name}: {NOT_OFFERED}" for name in unknown))
     names = [c.name for c in case.scenario.classes()]
     return [
         PoolModel(

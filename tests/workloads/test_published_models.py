@@ -124,3 +124,11 @@ def test_known_models_are_listed_with_all_their_profiles() -> None:
     (kimi,) = sizes(["kimi-k2.5"], None)
     assert "gb200" in kimi.gpus
     assert kimi.timed_as == "kimi-k2.5"
+
+
+def test_a_file_that_is_not_there_is_no_unknown_model() -> None:
+    """A path to a config.json that does not exist is called missing; known models are named beside names alone."""
+    with pytest.raises(WorkloadError, match=r"nothing\.json: no such file; expected a Hugging Face config\.json"):
+        load_model("nothing.json")
+    with pytest.raises(WorkloadError, match=r"did you mean 'llama-3\.1-70b'"):
+        load_model("Llama-3.1-70B")

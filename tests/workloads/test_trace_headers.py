@@ -64,6 +64,12 @@ def test_how_a_header_is_written_changes_nothing(  # type: ignore[no-untyped-def
     assert is_right(read(tmp_path_factory.mktemp("t") / "trace", text, time_unit=form.unit))
 
 
+def test_a_scenario_is_no_trace(tmp_path: Path) -> None:
+    """A scenario in the place of a trace is called what it is, and not taken for a file of unknown columns."""
+    with pytest.raises(WorkloadError, match=r"my\.yaml: found YAML, such as a scenario; expected a trace"):
+        read(tmp_path / "my.yaml", "schema_version: 1\nname: mine\n")
+
+
 def test_decimal_commas_are_read_where_they_cannot_be_anything_else(tmp_path: Path) -> None:
     """A comma in a time is a point where fields end otherwise, unless it may stand between thousands."""
     columns = ("arrival_s", "prompt_tokens", "output_tokens")
