@@ -50,13 +50,7 @@ def fleet_page(found: FleetPlan, question: Fleet, pictures: Mapping[str, Picture
     verdict, headline = "VALIDATED", _headline(candidates, question) + standing_words(found.power)
     about = f"{best_words(question.objective)} of all models; {price_words(question.catalog)}"
     figures = summed([_figures(each.plan) for each in found.models])
-    told = (
-        *((("Shared", "; ".join(found.shared)),) if found.shared else ()),
-        *_margins(found),
-        *((("Row", row_line(found.power)),) if found.power else ()),
-        *((("Availability", line),) if (line := fleet_line(found)) else ()),
-        *not_less(found),
-    )
+    told = tuple(_facts(found))
     return Page(
         title=f"{question.name}: plan",
         verdict=verdict,
@@ -81,6 +75,18 @@ def fleet_page(found: FleetPlan, question: Fleet, pictures: Mapping[str, Picture
             more=more(f"{found.models[0].name}.evidence, models, ..."),
         ).blocks,
     )  # fmt: skip
+
+
+def _facts(found: FleetPlan) -> Iterator[tuple[str, str]]:
+    """What a first look must tell of all models together."""
+    if found.shared:
+        yield "Shared", "; ".join(found.shared)
+    yield from _margins(found)
+    if found.power:
+        yield "Row", row_line(found.power)
+    if line := fleet_line(found):
+        yield "Availability", line
+    yield from not_less(found)
 
 
 def fleet_simulation_page(
