@@ -116,7 +116,7 @@ def test_a_table_of_config_files(tmp_path: Path) -> None:
     assert CliRunner().invoke(build(), ["models", str(empty)]).exit_code == ExitCode.BAD_INPUT
     none = CliRunner().invoke(build(), ["models", str(empty / "config.json"), str(empty / "other.json")])
     assert none.exit_code == ExitCode.BAD_INPUT
-    assert none.stderr.count("found neither a known model nor") == 2, "both are told"
+    assert none.stderr.count("no such file; expected a Hugging Face config.json") == 2, "both are told"
 
 
 def test_known_models_are_listed_with_all_their_profiles() -> None:
