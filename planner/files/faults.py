@@ -15,7 +15,7 @@ from planner.results.row import RowStudy
 from planner.scenario import Scenario
 from planner.scenario.availability_section import AvailabilitySection
 from planner.scenario.objectives import Objective
-from planner.scenario.power import PowerSection
+from planner.scenario.power import CONTROLS, PowerSection
 from workloads.counts import plural
 from workloads.slo import Slo
 
@@ -61,8 +61,9 @@ def impossible(data: object, path: str = "") -> Iterator[str]:
             where = f"{path}.{key}" if path else key
             if where in ("digests", "scenario", "plan.certificate", "plan.margin") or key.endswith("loss_frac"):
                 continue  # a loss may be below zero: a gain
-            if key == "policy" and isinstance(value, str) and value not in KNOWN:
-                yield f"{where}: found {value[:30]!r}; {nearest(value, KNOWN)}"
+            known = CONTROLS if "row_limit_w" in data else KNOWN  # of a row of machines, or of requests
+            if key == "policy" and isinstance(value, str) and value not in known:
+                yield f"{where}: found {value[:30]!r}; {nearest(value, known)}"
             number = isinstance(value, int | float) and not isinstance(value, bool)
             if number and value < 0 and key not in _SIGNED:
                 yield f"{where}: found {str(value)[:30]}; expected a number >= 0"

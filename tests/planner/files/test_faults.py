@@ -17,7 +17,7 @@ from planner.results.evidence import ValidatedPlan
 from planner.results.fleet import FleetPlan, ModelPlan
 from planner.scenario import Scenario
 from planner.scenario.digest import digest_of
-from planner.scenario.power import PowerSection
+from planner.scenario.power import CONTROLS, PowerSection
 from tests.planner import plans
 from tests.planner.planning.test_oversubscribe import series, study
 
@@ -137,3 +137,20 @@ def test_a_policy_that_does_not_exist_is_refused(tmp_path: Path, word: str) -> N
 
     with pytest.raises(BadInput, match=r"plan\.candidate\.policy: found"):
         read_plan(resealed(tmp_path / "p.json", one(), edit), edited_too=True)
+
+
+@pytest.mark.parametrize("law", [*CONTROLS, "sarathi"])
+def test_a_row_is_controlled_by_a_law_that_there_is(tmp_path: Path, law: str) -> None:
+    """The policy of a row is none of those that serve requests; a plan with a row is read back whichever it has."""
+    rows, plan = asked().changed(["power.row_limit_w=180000"]), answer()
+    machines = plan.candidate.totals.machines
+    power = replace(study(), policy=law, plan_machines=machines, needed_rows=1, placed=({"a": machines},))
+    path = tmp_path / "plan.json"
+    path.write_text(plan_text(rows, replace(plan, power=power), plans.digests(rows)), encoding="utf-8")
+    if law in CONTROLS:
+        found = read_plan(path).plan.power
+        assert found is not None
+        assert found.policy == law
+    else:
+        with pytest.raises(BadInput, match=r"plan\.power\.policy: found"):
+            read_plan(path)
