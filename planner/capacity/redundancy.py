@@ -124,10 +124,11 @@ def enough_frac(stocks: Sequence[Stock], rule: Rule) -> float:
             if chance < NEVER_FRAC:
                 break
             for stock in stocks:
+                parts = stock.machines // (stock.span if stock.span <= rule.rack_machines else 1)
                 gone = min(
-                    lost_machines(stock.machines, lost_domains * each + lost, count),
-                    lost_machines(stock.machines, lost_domains, spread) + lost_machines(stock.machines, lost, count),
-                )
+                    lost_machines(parts, lost_domains * each + lost, count),
+                    lost_machines(parts, lost_domains, spread) + lost_machines(parts, lost, count),
+                )  # an instance stands in one rack where it can; else every machine that is gone takes one
                 chance *= _pool_up(stock, gone)
             total += chance
     return min(1.0, total)
@@ -158,15 +159,15 @@ def at_most(n: int, most: int, each_frac: float) -> float:
 
 
 def lost_machines(machines: int, lost: int, count: int) -> int:
-    """Machines of a pool in ``lost`` of ``count`` racks or domains that it is spread evenly over: the fullest ones."""
+    """Machines, or instances, of a pool in ``lost`` of ``count`` racks or domains that hold it evenly: the fullest."""
     whole, rest = divmod(machines, count)
     return lost * whole + min(lost, rest)
 
 
 def _pool_up(stock: Stock, gone: int) -> float:
-    """Chance that a pool has what it needs while so many of its machines are gone with racks and domains."""
-    units, needed = stock.machines // stock.span, ceil(stock.needed / stock.span)
-    left = units - (gone if stock.span > stock.each.rule.rack_machines else ceil(gone / stock.span))
+    """Chance that a pool has what it needs while so many of its instances are gone with racks and domains."""
+    needed = ceil(stock.needed / stock.span)
+    left = stock.machines // stock.span - gone
     down_frac = 1 - (1 - stock.each.down_frac) ** stock.span
     serviced = left * stock.each.maintained_frac  # by turns: now and then one more than usual
     usual, more_frac = floor(serviced), serviced - floor(serviced)
