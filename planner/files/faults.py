@@ -62,7 +62,8 @@ def impossible(data: object, path: str = "") -> Iterator[str]:
             if where in ("digests", "scenario", "plan.certificate", "plan.margin") or key.endswith("loss_frac"):
                 continue  # a loss may be below zero: a gain
             known = CONTROLS if "row_limit_w" in data else KNOWN  # of a row of machines, or of requests
-            if key == "policy" and isinstance(value, str) and value not in known:
+            several = data.get("variant", "") is None and "pools" not in data  # models over time: in words, of each
+            if key == "policy" and not several and isinstance(value, str) and value not in known:
                 yield f"{where}: found {value[:30]!r}; {nearest(value, known)}"
             number = isinstance(value, int | float) and not isinstance(value, bool)
             if number and value < 0 and key not in _SIGNED:

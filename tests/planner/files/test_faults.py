@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from planner.errors import BadInput
-from planner.files.faults import row_faults
+from planner.files.faults import impossible, row_faults
 from planner.files.fleet_file import fleet_text, read_fleet_file
 from planner.files.plan_file import plan_text, read_plan, sealed
 from planner.results.availability import Availability, Nine
@@ -154,3 +154,13 @@ def test_a_row_is_controlled_by_a_law_that_there_is(tmp_path: Path, law: str) ->
     else:
         with pytest.raises(BadInput, match=r"plan\.power\.policy: found"):
             read_plan(path)
+
+
+def test_several_models_over_time_say_in_words_how_each_is_served() -> None:
+    """A schedule of several models has no policy of its own; that of each model is one that there is."""
+    words = "chat sarathi in bf16 weights, bf16 KV cache; small colocated in fp8 weights, bf16 KV cache"
+    whole = {"policy": words, "variant": None, "tried": [{"policy": words, "variant": None}]}
+    known, unknown = ({"models": [{"policy": name, "variant": {}}]} for name in ("sarathi", "Sarathi"))
+    assert not list(impossible({"fleet_timetable": whole | known}))
+    (fault,) = impossible({"fleet_timetable": whole | unknown})
+    assert fault.startswith("fleet_timetable.models.0.policy: found 'Sarathi'")
