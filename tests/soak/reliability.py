@@ -19,6 +19,9 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reliability.md"
 _SHOWN = 40
 """Failures that the page lists; it counts all of them."""
+KINDS = ("doors", "readers", "senses", "engines", "solvers")
+"""Parts of a soak of which everything must have been tried for the page to be written."""
+
 HEAD = """\
 # Reliability
 
@@ -44,6 +47,12 @@ def said(*words: str) -> dict[str, Any]:
     except ValueError:
         sys.exit(f"reliability: {' '.join(words)} ended with {done.returncode} and no line of JSON")
     return found
+
+
+def untried(soak: Mapping[str, Any]) -> list[str]:
+    """What of a soak had no case, so that its 0 failures would say nothing; of laws, whether there was any."""
+    each = [f"{kind}: {name}" for kind in KINDS for name, of in soak[kind].items() if not of["cases"]]
+    return each if any(of["cases"] for of in soak["laws"].values()) else ["laws", *each]
 
 
 def failed(every: Iterable[Mapping[str, Any]], count: int) -> str:
@@ -152,6 +161,8 @@ def main() -> int:
         out = Path(name) / "failures.jsonl"
         soak = said("-m", "tests.soak", "--seconds", str(given.seconds), "--out", str(out))
         every = [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
+    if missing := untried(soak):
+        sys.exit(f"reliability: no case of {', '.join(missing)}; expected more --seconds; the page is as it was")
     injected = said("-m", "tests.soak.faults", "--rounds", str(given.rounds))
     dask = said("benchmarks/cluster.py", "--points", str(given.points))
     head = HEAD.format(seconds=soak["seconds"], seed=soak["first_seed"], fault_seed=injected["first_seed"])
