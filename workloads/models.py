@@ -230,10 +230,12 @@ def _object(file: Path, of: str) -> dict[str, Any]:
 def _with_own_formats(config: dict[str, Any], file: Path) -> dict[str, Any]:
     """A config with the formats that NVIDIA's ModelOpt writes beside it, as engines read them: hf_quant_config.json.
 
-    Source: vLLM, ``get_quant_config``: the file is read where config.json has no ``quantization_config``.
+    Collections of such files put the name of the model before both. Source: vLLM, ``get_quant_config``: the file is
+    read where config.json has no ``quantization_config``.
     """
-    beside = file.parent / "hf_quant_config.json"
-    if config.get("quantization_config") is not None or file.name not in _CONFIG_NAMES or not _is_file(beside):
+    name = file.name.removesuffix("config.json") if file.name != "params.json" else ""
+    beside = file.parent / f"{name}hf_quant_config.json"
+    if config.get("quantization_config") is not None or name == file.name or not _is_file(beside):
         return config
     stated = _object(beside, "formats").get("quantization")
     if not isinstance(stated, dict):

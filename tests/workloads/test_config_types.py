@@ -156,6 +156,11 @@ def test_formats_that_modelopt_writes_beside_a_config_are_read(tmp_path: Path) -
     quantised = load_model(tmp_path)
     assert (plain.own, quantised.own) == (("bf16",), ("fp4",))
     assert quantised.checkpoints[0].kv_dtype == "fp8"
+    (tmp_path / "some--model_config.json").write_text(json.dumps(LLAMA))
+    (tmp_path / "other_config.json").write_text(json.dumps(LLAMA))
+    (tmp_path / "some--model_hf_quant_config.json").write_text(json.dumps({"quantization": stated}))
+    assert load_model(tmp_path / "some--model_config.json").own == ("fp4",)
+    assert load_model(tmp_path / "other_config.json").own == ("bf16",)
     (tmp_path / "hf_quant_config.json").write_text("{}")
     with pytest.raises(WorkloadError, match=r"hf_quant_config\.json: key 'quantization' is None, expected an object"):
         load_model(tmp_path)
