@@ -10,6 +10,7 @@ import typer
 from planner.cli.reports import report_page
 from planner.cli.terminal import Directory, Json, Quiet, Report, note, print_view, progress, write
 from planner.errors import BadInput
+from workloads.counts import plural
 
 if TYPE_CHECKING:
     from planner.accuracy.bench_files import Setup
@@ -76,7 +77,7 @@ def accuracy(
         found = measure(data, setup=setup, tables=tables, progress=tell)
     if not found.values:
         reasons = [f"{each.row}: {each.reason}" for each in found.excluded]
-        more = [f"and {len(reasons) - _SHOWN:,} rows more"] if len(reasons) > _SHOWN else []
+        more = [f"and {plural(len(reasons) - _SHOWN, 'more row')}"] if len(reasons) > _SHOWN else []
         raise BadInput(f"--data {data}: found no row that can be compared", *reasons[:_SHOWN], *more)
     report_page(report, accuracy_page, found, quiet=quiet)
     write(dumps(found)) if json else print_view(accuracy_view(found))
