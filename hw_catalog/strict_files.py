@@ -239,18 +239,6 @@ def _locate(node: yaml.Node, path: Place, label: str, places: dict[Place, str]) 
             _locate(value, (*path, index), label, places)
 
 
-def whole_number(word: str) -> int | None:
-    """What a word of digits says; None where it says something else, or more than any count has digits.
-
-    ``int`` reads no more than some thousand digits and not all that ``str.isdigit`` holds for, superscripts not at all.
-    """
-    digits = word.strip()
-    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= _MOST_DIGITS else None
-
-
-_MOST_DIGITS = 18
-
-
 def one_line(word: str) -> str:
     """A word as it is, if it is one line that terminals, manifests and tables show as it is written.
 

@@ -1,4 +1,4 @@
-"""Counts and watts in sentences: the one place that knows a plural, and when thousands are written out."""
+"""Counts and watts in sentences, and counts read from words: the one place that knows a plural."""
 
 from math import ceil, floor, log10
 
@@ -22,3 +22,15 @@ def rounded_up(value: float) -> float:
     """The least number of six digits that is not below a value."""
     step = 10.0 ** (floor(log10(value)) - 5) if value > 0 else 1.0
     return float(f"{ceil(value / step * (1 - 1e-12)) * step:.6g}")
+
+
+def whole_number(word: str) -> int | None:
+    """What a word of digits says; None where it says something else, or more than any count has digits.
+
+    ``int`` reads no more than some thousand digits and not all that ``str.isdigit`` holds for, superscripts not at all.
+    """
+    digits = word.strip()
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= _MOST_DIGITS else None
+
+
+_MOST_DIGITS = 18

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hw_catalog.errors import CatalogError
-from hw_catalog.strict_files import whole_number
 from planner.cli.terminal import Directory, Json, note, print_view, write
 from planner.errors import BadInput, nearest
+from workloads.counts import whole_number
 from workloads.errors import WorkloadError
 
 if TYPE_CHECKING:

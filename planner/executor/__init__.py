@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from hw_catalog.strict_files import whole_number
 from planner.errors import BadInput
+from workloads.counts import whole_number
 
 Result = TypeVar("Result")
 

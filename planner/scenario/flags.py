@@ -7,11 +7,11 @@ from typing import Any
 
 import yaml
 
-from hw_catalog.strict_files import whole_number
 from planner.errors import BadInput
 from planner.scenario import Scenario
 from planner.scenario.reading import Document, override
 from planner.scenario.trace_columns import columns_of
+from workloads.counts import whole_number
 
 PROMPT_SPREAD, OUTPUT_SPREAD = 4.0, 3.5
 """95th percentile over median where only a median is given: assumed to be as in the Azure conversation trace of 2023

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hw_catalog.strict_files import Unreadable, read_text, whole_number, yaml_document, yaml_value
+from hw_catalog.strict_files import Unreadable, read_text, yaml_document, yaml_value
 from planner.errors import BadInput
+from workloads.counts import whole_number
 
 Path_ = tuple[str | int, ...]
 _DOT = re.compile(r"\.(?!\d+_(?:s|slowdown)(?:\.|$))")  # the dot of ttft_p99.9_s is no step down

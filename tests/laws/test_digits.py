@@ -4,10 +4,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hw_catalog.strict_files import whole_number
 from planner.errors import BadInput
 from planner.scenario.flags import Flags, question
 from planner.scenario.reading import Document, override
+from workloads.counts import whole_number
 
 WORDS = st.one_of(
     st.text(st.characters(categories=["Nd", "No", "Nl"]), min_size=1, max_size=30),

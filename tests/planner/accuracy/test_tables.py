@@ -78,7 +78,7 @@ def test_a_table_of_which_no_row_is_used_is_refused(tmp_path: Path) -> None:
     assert (done.exit_code, done.stdout) == (ExitCode.BAD_INPUT, "")
     assert "rows.csv: found no row that can be compared" in done.stderr
     assert "rows.csv:2: " in done.stderr
-    assert "and 10 rows more" in done.stderr
+    assert "and 10 more rows" in done.stderr
 
 
 def test_foreign_files_of_a_directory_are_listed(tmp_path: Path) -> None:

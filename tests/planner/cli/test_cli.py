@@ -15,11 +15,13 @@ import typer.main
 from typer.testing import CliRunner, Result
 
 import planner
+import planner.api
 import planner.planning
 from hw_catalog.errors import CatalogError
 from planner.cli import build
 from planner.errors import BadInput, ExitCode
 from planner.files.plan_file import no_plan_text, plan_text, read_plan, write_plan
+from planner.planning import beside_time, fleet_serve  # noqa: F401  bound before a test replaces what they name
 from planner.results.evidence import NoPlan, ValidatedPlan
 from tests.planner import plans
 from workloads.errors import WorkloadError
@@ -392,7 +394,7 @@ def test_help_is_light() -> None:
         "heavy = {'numpy', 'pandas', 'pulp', 'ortools', 'simpy', 'rich', 'pydantic', 'yaml'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    own = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=own, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("Usage: phasewise ")

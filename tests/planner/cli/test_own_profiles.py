@@ -39,8 +39,9 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_measured_runs_are_compared_with_a_set_of_ones_own(mine: Path) -> None:
     """Once directory and profile set are named, an unknown engine is replayed on them; other formats are not."""
-    alone = json.loads(say("accuracy", "--data", mine / "runs.csv", "--json").stdout)
-    assert not alone["groups"]
+    alone = say("accuracy", "--data", mine / "runs.csv", "--json")
+    assert alone.exit_code == ExitCode.BAD_INPUT
+    assert "found no row that can be compared" in alone.stderr
     own = ("--directory", mine / "cat", "--profile-set", "measured")
     found = json.loads(say("accuracy", "--data", mine / "runs.csv", *own, "--json").stdout)
     assert {g["n"] for g in found["groups"]} == {2}
