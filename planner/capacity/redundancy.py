@@ -177,25 +177,37 @@ def _pool_up(stock: Stock, gone: int) -> float:
     return found
 
 
-def least_spares(role: Role, span: int, each: Reliability) -> tuple[float, float]:
+def least_spares(role: Role, span: int, each: Reliability, machines: int = 1) -> tuple[float, float]:
     """What the spares of a pool never fall below: so many machines; and, by itself, this share of all its machines.
 
-    One instance is not up often enough by itself; and domains that are down too often must leave enough.
+    One instance is not up often enough by itself; and domains that are down too often must leave enough. Fewer domains
+    are down less often, so plans of fewer machines than there are domains may need less.
+
+    Args:
+        role: of the pool.
+        span: machines of an instance.
+        each: what is known of one.
+        machines: of the plan, at least.
     """
     rule = each.rule
+    ratios = [
+        _survived(rule, spread) / spread
+        for spread in range(_domains(machines, rule), rule.domains + 1)
+        if 1 - rule.domain_down_frac**spread >= rule.target_frac
+    ]
     alone = (1 - each.down_frac) ** span * (1 - each.maintained_frac)
     fixed = max(rule.spares.get(role, 0), span if alone < rule.target_frac else 0)
-    return float(fixed), _survived(rule) / rule.domains
+    return float(fixed), min(ratios, default=0.0)
 
 
-def _survived(rule: Rule) -> int:
-    """Domains whose failing together the plan must survive: it happens more often than may be missed."""
+def _survived(rule: Rule, domains: int) -> int:
+    """Of so many domains, those whose failing together must be survived: it happens more often than may be missed."""
     found, more = 0, 1.0
-    for lost in range(rule.domains):
-        more -= _exactly(rule.domains, lost, rule.domain_down_frac)
+    for lost in range(domains):
+        more -= _exactly(domains, lost, rule.domain_down_frac)
         if more > 1 - rule.target_frac:
             found = lost + 1
-    return min(found, rule.domains - 1)
+    return min(found, domains - 1)
 
 
 def spares(needed: Sequence[tuple[Role, Stock, float]]) -> tuple[int, ...] | None:
@@ -251,7 +263,7 @@ def _one_more(needed: Sequence[tuple[Role, Stock, float]], tried: tuple[int, ...
 def _alone(role: Role, stock: Stock) -> int | None:
     """Spares that a pool needs whatever the others have: for its own machines, and for domains that fail together."""
     rule, span = stock.each.rule, stock.span
-    fixed, ratio = least_spares(role, span, stock.each)
+    fixed, ratio = least_spares(role, span, stock.each, stock.needed)
     count = max(int(fixed), ceil(stock.needed / (1 - ratio) - stock.needed - 1e-9))
     count = ceil(count / span) * span
     while count <= MOST_TIMES * stock.needed + MOST_MORE:

@@ -78,6 +78,10 @@ def test_more_nines_never_need_fewer_machines(rule: Rule, pools: list[int], down
 SMALL_RACKS = replace(RULE, target_frac=0.9995, rack_machines=1, rack_down_frac=8.5e-4, domains=2)
 
 
+MANY_DOMAINS = replace(RULE, target_frac=0.995, domains=20)
+
+
+@example(MANY_DOMAINS, [1], 0.004)  # one machine stands in one domain, whatever the others do
 @example(SMALL_RACKS, [1, 3], 0.0053)  # one domain of two is down too often, and half of each pool is in the other
 @given(rules, st.lists(st.integers(1, 6), min_size=1, max_size=2), st.floats(0, 0.02))
 def test_no_cheaper_spares_are_enough(rule: Rule, pools: list[int], down_frac: float) -> None:
@@ -90,6 +94,7 @@ def test_no_cheaper_spares_are_enough(rule: Rule, pools: list[int], down_frac: f
             assert up_frac(with_spares(asked, less), rule) < rule.target_frac
 
 
+@example(MANY_DOMAINS, 1, 0.004)
 @given(rules, st.integers(1, 12), st.floats(0, 0.02))
 def test_spares_never_fall_below_what_the_program_asks_for(rule: Rule, machines: int, down_frac: float) -> None:
     """The program's line is a true bound: the fewest spares of a pool lie on it or above."""
