@@ -11,15 +11,13 @@ from planner.planning.headroom import NO_HEADROOM
 from planner.planning.local_search import Held, Machines, Neighbourhood
 from planner.planning.loop import PlanningLoop
 from planner.planning.shrink import RATE_STEP_FRAC, stretch
+from planner.planning.splits import BETTER_FRAC
 from planner.planning.tighten import price
 from planner.results.plan import CandidatePlan
 from planner.scenario.objectives import Headroom, Objective
 
 NEARER_FRACS = (0.3, 0.6, 0.8, 1.0)
 """Shares of the way from the load limits of the scenario to machines without headroom at which the program is asked."""
-
-BETTER_FRAC = 1e-9
-"""Share by which a plan is better through more than rounding."""
 
 
 def fuller(loop: PlanningLoop, held: Held) -> Held:
