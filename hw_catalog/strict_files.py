@@ -26,6 +26,8 @@ Place = tuple[str | int, ...]
 
 _DEEPEST = 6
 _SHOWN = 60
+_SAFE_DIGITS = 300
+"""Whole numbers of as many digits are floats too: the largest is 1.8e308."""
 
 
 class Unreadable(ValueError):  # noqa: N818  callers turn it into the error of their users
@@ -282,8 +284,11 @@ def json_document(text: str, label: str, what: str) -> Any:  # noqa: ANN401  JSO
         number = float(word)
         return number if math.isfinite(number) else endless(word)
 
+    def whole(word: str) -> int | float:
+        return int(word) if len(word) <= _SAFE_DIGITS else finite(word)
+
     try:
-        return json.loads(text, object_pairs_hook=once, parse_constant=endless, parse_float=finite)
+        return json.loads(text, object_pairs_hook=once, parse_constant=endless, parse_float=finite, parse_int=whole)
     except json.JSONDecodeError as error:
         raise Unreadable(f"{label}:{error.lineno}: no valid JSON: {error.msg}; is the file cut off?") from None
     except RecursionError:

@@ -33,4 +33,14 @@ def whole_number(word: str) -> int | None:
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= _MOST_DIGITS else None
 
 
+def json_whole(word: str) -> int | float:
+    """A whole number of a JSON text; one beyond every float is endless, as a decimal number of its size is.
+
+    Python reads whole numbers of thousands of digits, on which arithmetic with floats ends in an OverflowError.
+    """
+    return int(word) if len(word) <= _SAFE_DIGITS else float(word)
+
+
 _MOST_DIGITS = 18
+_SAFE_DIGITS = 300
+"""Numbers of as many digits are floats too: the largest is 1.8e308."""

@@ -87,7 +87,7 @@ def _turn(session: _Session, item: Item, tick_s: float, answer_s_per_token: floa
     arrival = stated
     if arrival is None and session.ends_s is not None and delay is not None and delay >= 0:
         arrival = session.ends_s / tick_s + delay
-    if added is None or answer is None or arrival is None:
+    if added is None or answer is None or arrival is None or not isfinite(arrival * tick_s):
         session.broken = True
         return {**item, "timestamp": arrival}
     prompt = session.context_tokens + added

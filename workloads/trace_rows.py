@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.conversations import is_conversation
+from workloads.counts import json_whole
 from workloads.errors import WorkloadError
 from workloads.labels import label_column as column_of
 from workloads.labels import label_text
@@ -129,7 +130,7 @@ def content_of(path: Path) -> Objects | list[str]:
         raise WorkloadError(f"{path}: the file is empty, expected a header or JSON objects, and requests")
     if text.lstrip().startswith("["):
         try:
-            items = json.loads(text, object_pairs_hook=_once)
+            items = json.loads(text, object_pairs_hook=_once, parse_int=json_whole)
         except (ValueError, RecursionError) as error:
             words = str(error)[:80]
             raise WorkloadError(f"{path}: no valid JSON list: {words}; is the file cut off?") from error
@@ -303,7 +304,7 @@ def _sound_hashes(found: Mapping[str, Any], prompt: object) -> bool:
 def _json_object(line: str) -> Mapping[str, Any]:
     """The object on a line, an empty one where there is none."""
     try:
-        value = json.loads(line, object_pairs_hook=_once)
+        value = json.loads(line, object_pairs_hook=_once, parse_int=json_whole)
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

@@ -15,12 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from hw_catalog.strict_files import MAX_JSON_BYTES, read_text
+from planner.accuracy.cells import LEAST
 from planner.accuracy.measured import ROUNDS, Exclusion, MeasuredRun, Workers
 from planner.accuracy.names import Known, dtype_id, gpu_id, model_id
 from planner.accuracy.served import STEP_TOKENS
 from planner.perf.layout import Role
+from workloads.counts import json_whole
+from workloads.traces import MOST_TOKENS
 
 Document = Mapping[str, Any]
+
+_MOST = 1e15
+"""No time, total of tokens or rate of a benchmark is larger."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +77,7 @@ def read_bench(file: Path, setup: Setup, known: Known) -> list[MeasuredRun | Exc
     """
     try:
         # Benchmarks write Infinity for a rate without a limit: it is read, and refused where a number is needed.
-        document = json.loads(read_text(file, "a result file", limit_bytes=MAX_JSON_BYTES))
+        document = json.loads(read_text(file, "a result file", limit_bytes=MAX_JSON_BYTES), parse_int=json_whole)
     except (ValueError, RecursionError) as error:
         return [Exclusion(row=file.name, reason=f"cannot be read as JSON: {error}")]
     shape = next((read for tells, read in SHAPES if isinstance(document, dict) and tells <= document.keys()), None)
@@ -110,6 +116,8 @@ def _matched(found: _Found, place: str, dataset: str, setup: Setup, known: Known
     prompt, output = found.prompt_tokens or 0, found.output_tokens or 0
     if prompt < 1 or output < 1:
         raise _Skip("the file does not say how long prompts and answers were")
+    if max(prompt, output) > MOST_TOKENS:
+        raise _Skip(f"found prompts of {prompt:g} and answers of {output:g} tokens; expected at most {MOST_TOKENS:,}")
     rate, clients = found.rate_req_per_s, found.clients
     if not rate and not clients:
         raise _Skip("neither a finite rate nor a number of requests in flight: all at once is not replayed")
@@ -239,10 +247,10 @@ def _dig(value: object, *keys: str) -> Any:  # noqa: ANN401  whatever the file h
 
 
 def _number(value: object, *keys: str) -> float | None:
-    """A finite number above zero at the end of a path, or of the list of one that stands there."""
+    """A number above zero that can be measured, at the end of a path, or of the list of one that stands there."""
     found = _dig(value, *keys)
     found = found[0] if isinstance(found, list) and len(found) == 1 else found
-    usable = isinstance(found, int | float) and not isinstance(found, bool) and 0 < found < float("inf")
+    usable = isinstance(found, int | float) and not isinstance(found, bool) and LEAST <= found <= _MOST
     return float(found) if usable else None
 
 

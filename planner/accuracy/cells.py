@@ -7,8 +7,8 @@ from planner.accuracy.names import Known, dtype_id, gpu_id, model_id
 
 Row = Mapping[str, str]
 
-MOST = 1e9
-"""No time in milliseconds, count, length or rate that is measured is larger."""
+LEAST, MOST = 1e-9, 1e9
+"""No time in milliseconds, count, length or rate that is measured is smaller (but 0) or larger."""
 
 
 def metrics(row: Row, columns: Mapping[str, str]) -> dict[str, float]:
@@ -68,8 +68,8 @@ def number(row: Row, column: str) -> float:
         found = float(row[column])
     except (TypeError, ValueError):
         raise Skip(f"{column}: found {row[column]!r}, expected a number") from None
-    if not 0 <= found <= MOST or "_" in row[column]:
-        raise Skip(f"{column}: found {row[column]!r}, expected a number from 0 to {MOST:g}")
+    if (found and not LEAST <= found <= MOST) or "_" in row[column]:
+        raise Skip(f"{column}: found {row[column]!r}, expected 0 or a number from {LEAST:g} to {MOST:g}")
     return found
 
 

@@ -21,7 +21,7 @@ from workloads.slo import Slo
 
 _DIGITS = 9
 _SIGNED = ("gap_frac", "bound", "objective_value")
-_AT_LEAST_ONE = re.compile(r"pools\.\d+\.(?:instances|machines|cells)$|\.layout\.[a-z]+$")
+_AT_LEAST_ONE = re.compile(r"pools\.\d+\.(?:instances|machines)$|cells$|\.layout\.[a-z]+$")
 _MOST = 1e17
 """Tokens, joules and bytes of a plan over time stay below."""
 

@@ -33,7 +33,9 @@ def run(trace: Trace, priorities: dict[str, int], kv_blocks: int = 10_000, **kno
     return serve([every], policy, trace, window(trace, warmup_frac=0, cooldown_frac=0, slices=1), cutoff_s=1e6)
 
 
-request = st.tuples(st.floats(0.0, 2.0), st.integers(1, 900), st.booleans())
+STEP_TOKENS = 64
+request = st.tuples(st.floats(0.0, 2.0), st.integers(STEP_TOKENS // 2 + 1, 900), st.booleans())
+"""Arrival, prompt and whether its tier is the lower; no two prompts fit into one step."""
 
 
 @settings(max_examples=60)
@@ -49,7 +51,7 @@ def test_a_lower_priority_costs_a_step_in_progress_at_most(requests: list[tuple[
     alone = [row for row in requests if not row[2]]
     mixed = of_tiers(arrival_s, prompts, [1] * len(prompts), batch)
     own = of_tiers([a for a, _, _ in alone], [p for _, p, _ in alone], [1] * len(alone), [False] * len(alone))
-    beside, without = run(mixed, FIRST, max_batch_tokens=64), run(own, FIRST, max_batch_tokens=64)
+    beside, without = run(mixed, FIRST, max_batch_tokens=STEP_TOKENS), run(own, FIRST, max_batch_tokens=STEP_TOKENS)
     lowest = [p for p, low in zip(prompts, batch, strict=True) if low]
     step_s = max((toy_physics().step.prefill_s([(p, 0)]) for p in lowest), default=0.0)
     later_s = beside.ledger.ttft_s[mixed.class_index == 0] - without.ledger.ttft_s
@@ -75,7 +77,10 @@ def test_classes_of_one_priority_are_served_as_those_of_none(asked: Asked) -> No
 def test_a_higher_priority_passes_all_prompts_that_wait() -> None:
     """Of ten prompts of the lower priority one runs; the higher one that comes then is next, and the rest follow."""
     trace = of_tiers([0.0] * 10 + [0.001], [500] * 11, [1] * 11, [True] * 10 + [False])
-    plain, tiers = run(trace, {}, max_batch_tokens=64).ledger, run(trace, FIRST, max_batch_tokens=64).ledger
+    plain, tiers = (
+        run(trace, {}, max_batch_tokens=STEP_TOKENS).ledger,
+        run(trace, FIRST, max_batch_tokens=STEP_TOKENS).ledger,
+    )
     assert np.argsort(plain.ttft_s + trace.arrival_s).tolist() == list(range(11))
     assert np.argsort(tiers.ttft_s + trace.arrival_s).tolist() == [0, 10, *range(1, 10)]
 

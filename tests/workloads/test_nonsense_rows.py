@@ -86,6 +86,20 @@ def test_columns_that_are_swapped_are_refused(tmp_path: Path, columns: Mapping[s
         read_trace(path, columns=columns)
 
 
+@pytest.mark.parametrize("key", ["timestamp", "input_length", "output_length"])
+@pytest.mark.parametrize("as_list", [False, True])
+def test_a_whole_number_beyond_every_float_is_a_wrong_row(tmp_path: Path, key: str, as_list: bool) -> None:
+    """JSON has whole numbers of any length; one that no float holds is named with its row, as 1e999 is."""
+    right = {"timestamp": 0, "input_length": 300, "output_length": 40}
+    items = [right | {"timestamp": 1000 * k} for k in range(4)]
+    items[2] = items[2] | {key: 10**400}
+    path = tmp_path / "t.jsonl"
+    path.write_text(json.dumps(items) if as_list else "".join(f"{json.dumps(item)}\n" for item in items))
+    with pytest.raises(WorkloadError, match=f"expected {key} to be"):
+        read_trace(path)
+    assert len(read_trace(path, skip_bad_rows=True)) == 3
+
+
 @pytest.mark.parametrize("ids", ["abc", [1.5], [True], {"a": 1}, [None], list(range(400)), 7])
 def test_blocks_of_a_prompt_are_whole_numbers_and_no_more_than_its_tokens(tmp_path: Path, ids: object) -> None:
     """A row whose blocks cannot be read is refused: left out in silence, its prompt would find nothing in a cache."""

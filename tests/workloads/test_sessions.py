@@ -69,6 +69,7 @@ def test_what_a_session_said_before_is_what_a_cache_finds(
         ),
         ([*TURNS[:1], {**TURNS[1], "input_length": 0}], "expected input_length to be a whole number >= 1"),
         ([*TURNS[:1], {**TURNS[1], "delay": "x"}], "expected timestamp to be a time"),
+        ([*TURNS[:1], {**TURNS[1], "delay": 10**400}], "expected timestamp to be a time"),
     ],
 )
 def test_a_wrong_turn_is_named(tmp_path: Path, turns: list[object], words: str) -> None:
@@ -77,6 +78,14 @@ def test_a_wrong_turn_is_named(tmp_path: Path, turns: list[object], words: str) 
         read(tmp_path / "t", turns)
     (line,) = caught.value.problems
     assert words in line
+
+
+def test_delays_that_sum_to_no_number_are_no_time(tmp_path: Path) -> None:
+    """Two numbers may each be finite and their sum be endless: it is told as any other wrong time is."""
+    far = {**TURNS[1], "delay": 1.7e308}
+    with pytest.raises(WorkloadError) as caught:
+        read(tmp_path / "t", [*TURNS[:1], far, far])
+    assert ["expected timestamp to be a time" in line for line in caught.value.problems] == [True, True]
 
 
 def test_turns_after_a_wrong_one_are_left_out_with_it(tmp_path: Path) -> None:

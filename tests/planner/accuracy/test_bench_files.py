@@ -131,12 +131,24 @@ def test_what_cannot_be_replayed_is_left_out_with_the_reason(
 
 
 def test_any_hole_in_a_file_is_an_answer(tmp_path: Path) -> None:
-    """Files with any one key emptied are read or left out, never a failure."""
+    """Files with any one key emptied, or beyond all that is measured, are read or left out, never a failure."""
     for document in (VLLM, AIPERF, STAGE, GUIDELLM):
         for key in document:
-            for hole in (None, [], {}, "x", -1):
+            for hole in (None, [], {}, "x", -1, 1e308, 1e-308, 10**400):
                 runs, excluded = read(tmp_path, {**document, key: hole})
                 assert len(runs) + len(excluded) in (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("mean_tpot_ms", 1e-308), ("mean_ttft_ms", 1e308), ("output_throughput", 10**400)]
+)
+def test_no_figure_is_beyond_what_is_measured(tmp_path: Path, key: str, value: float) -> None:
+    """Errors are shares of the measured value: one near zero made them no number, which JSON cannot hold."""
+    (run,), _ = read(tmp_path, {**VLLM, key: value})
+    assert len(run.figures) == 3
+    assert all(1e-12 <= figure <= 1e15 for figure in run.figures.values())
+    (excluded,) = read(tmp_path, {**VLLM, "total_input_tokens": 1e14})[1]
+    assert "expected at most 1,073,741,824" in excluded.reason
 
 
 def test_shapes_tell_files_apart() -> None:

@@ -98,7 +98,7 @@ def test_refusals_name_the_option(tmp_path: Path) -> None:
 
 
 CELLS = st.one_of(
-    st.sampled_from(["", "0", "-1", "1e400", "nan", "inf", "3.7", "yes", "1,024", "99999999", "None", "é"]),
+    st.sampled_from(["", "0", "-1", "1e-308", "1e400", "nan", "inf", "3.7", "yes", "1,024", "99999999", "None", "é"]),
     st.text(max_size=6),
 )
 
@@ -113,6 +113,7 @@ def test_no_cell_makes_reading_fail(tmp_path: Path, row: Mapping[str, str], data
     runs, excluded = read(tmp_path, text_of(spoiled))
     assert len(runs) + len(excluded) >= 1
     assert all(e.reason for e in excluded)
+    assert all(value >= 1e-12 for run in runs for value in run.figures.values())
 
 
 def test_unknown_names_are_counted_not_guessed(tmp_path: Path) -> None:

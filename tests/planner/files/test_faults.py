@@ -66,6 +66,7 @@ LIES: dict[str, Edit] = {
     "certificate.bound": lambda d: d["plan"]["certificate"].update(bound=1e6),
     "certificate.gap_frac": lambda d: d["plan"]["certificate"].update(gap_frac=0.9),
     "scenario: found another": lambda d: d["scenario"]["model"].update(name="llama-3.1-8b"),
+    "candidate.cells: found 0": lambda d: d["plan"]["candidate"].update(cells=0),
     "digests.scenario": lambda d: d["digests"].update(scenario="0" * 64),
     "plan.power: found none": lambda d: d["scenario"]["power"].update(row_limit_w=20000.0),
 }
