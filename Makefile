@@ -1,6 +1,8 @@
 # Two commands for a fresh machine: `make plan` and `make test`.
 PYTHON ?= python3
 BIN := .venv/bin
+# Hundreds of processes are started: where none may keep what Python compiled, each compiles every library anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 INSTALL := -m pip install --quiet --disable-pip-version-check
 
