@@ -19,9 +19,9 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="copies of a pro
 
 
 @pytest.fixture(autouse=True)
-def two_cores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def two_cores(on_cores: Callable[[int], None]) -> Iterator[None]:
     """A machine of two cores, whatever this one is; copies that a test leaves are given up."""
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    on_cores(2)
     with given_up_after():
         yield
     use_cores(None)

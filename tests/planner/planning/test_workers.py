@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,9 @@ SPLIT = ("policy.name=splitwise", "workload.rate_req_per_s=40")
 
 
 @pytest.fixture
-def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+def two_cores(on_cores: Callable[[int], None]) -> None:
     """A machine of two cores, whatever this one is."""
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    on_cores(2)
 
 
 def _planned(scenario: Path, workers: int, *sets: str) -> str:

@@ -1,5 +1,6 @@
 """Laws of evidence: intervals that cover, verdicts that follow from them, percentiles that round upward only."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from math import inf, sqrt
 from statistics import NormalDist
@@ -276,12 +277,12 @@ def test_looking_again_seldom_passes_what_lies_on_its_limit(q: float) -> None:
 
 @pytest.mark.parametrize("limit_s", [0.02, 0.13, 50.0])
 @pytest.mark.parametrize("early", [False, True])
-def test_seeds_served_together_tell_the_same(monkeypatch: pytest.MonkeyPatch, limit_s: float, early: bool) -> None:
+def test_seeds_served_together_tell_the_same(on_cores: Callable[[int], None], limit_s: float, early: bool) -> None:
     """A judgement is the same on one core and on four: the seeds in their order, and as many of them."""
     slo = Slo(metric=Metric.TTFT, percentile=99.0, limit=limit_s)
     found = []
     for cores in (1, 4):
-        monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
+        on_cores(cores)
         traffic = Traffic(draw=lambda seed: random_trace(seed, 60, 10.0), seeds=[3, 4, 5], workload="", exact=False)
         judging = Judging(warmup_frac=0.1, cooldown_frac=0.1, confidence_frac=0.95, early=early)
         found.append(judge(toy_pools("colocated"), toy_policy("colocated"), traffic, [slo], judging))
