@@ -119,7 +119,9 @@ def _save(path: Path, text: str) -> None:
 def new(
     name: Annotated[str | None, typer.Argument(help="which example", show_default=False)] = None,
     listing: Annotated[bool, typer.Option("--list", help="name the examples")] = False,
-    out: Annotated[Path | None, typer.Option("--out", help="file to write; NAME.yaml where not given")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="file to write, - for stdout; NAME.yaml where not given")
+    ] = None,
     trace: Annotated[
         Path | None, typer.Option("--from", metavar="TRACE", help="a scenario for this trace file, with its figures")
     ] = None,
@@ -128,7 +130,6 @@ def new(
 ) -> None:
     """Copy an example scenario to start from, or make one for a trace."""
     from planner.files import plan_file
-    from planner.files.writing import write_whole
 
     if trace is not None:
         if name is not None or listing:
@@ -146,32 +147,52 @@ def new(
         return
     if name not in examples:
         raise BadInput(f"new: there is no example '{name}'; {nearest(name, examples)}")
-    path = out or Path(f"{name}.yaml")
-    if path.exists():
-        raise BadInput(f"{path}: exists already; expected a new file, choose one with --out")
-    write_whole(path, examples[name])
-    note(f"wrote {path}; next: phasewise plan {path}")
+    path = _new_file(out, name)
+    _made(path, examples[name], "next")
 
 
 def _from_trace(trace: Path, out: Path | None, keys: dict[str, Any]) -> None:
     """Write a scenario that replays a trace."""
-    from planner.files.writing import unwritable, write_whole
     from planner.scenario.from_trace import scenario_for
     from workloads.readers import read_trace
     from workloads.stats import stats
 
-    path = out or Path(f"{trace.name.partition('.')[0]}.yaml")
-    if path.exists():
-        raise BadInput(f"{path}: exists already; expected a new file, choose one with --out")
-    if why := unwritable(path):
-        raise BadInput(f"--out {path}: {why}")
+    path = _new_file(out, trace.name.partition(".")[0])
     read = by_option(lambda: read_trace(trace, **keys))
     for words in read.notes:
         note(words)
     text = scenario_for(trace, stats(read), path=path, keys=keys)
     _expect_checked(text, trace)
+    _made(path, text, "look at what is marked, then")
+
+
+def _new_file(out: Path | None, name: str) -> Path:
+    """Where a new scenario goes: where it was said, else beside this command's other files; ``-`` is stdout.
+
+    Raises:
+        BadInput: something is there already, or cannot be.
+    """
+    from planner.files.writing import STDOUT, unwritable
+
+    path = out or Path(f"{name}.yaml")
+    if str(path) == STDOUT:
+        return path
+    if path.exists():
+        raise BadInput(f"{path}: exists already; expected a new file, choose one with --out")
+    if why := unwritable(path):
+        raise BadInput(f"--out {path}: {why}")
+    return path
+
+
+def _made(path: Path, text: str, then: str) -> None:
+    """Write a new scenario, and say what comes next."""
+    from planner.files.writing import STDOUT, write_whole
+
+    if str(path) == STDOUT:
+        write(text)
+        return
     write_whole(path, text)
-    note(f"wrote {path}; look at what is marked, then: phasewise plan {path}")
+    note(f"wrote {path}; {then}: phasewise plan {path}")
 
 
 def _expect_checked(text: str, trace: Path) -> None:

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from planner.errors import BadInput
 
+STDOUT = "-"
+"""What other tools take for stdout: a file of this name would be read as stdin by the next command."""
+
 
 def write_whole(path: Path, text: str) -> None:
     """Replace a file in one step, so that no reader ever sees half of it.
@@ -63,8 +66,12 @@ def unwritable(path: Path) -> str:
 
 
 def _unwritable(path: Path) -> str:
+    if str(path) == STDOUT:
+        return "is no name of a file; results go to stdout with --json"
     if path.is_dir():
         return "is a directory; expected the name of a file"
+    if path.is_socket():
+        return "is a socket; expected the name of a file"
     if not path.parent.is_dir():
         return f"there is no directory {path.parent}"
     if path.exists() and not os.access(path, os.W_OK):

@@ -66,3 +66,19 @@ def test_a_section_that_is_not_there_leaves_no_report(tmp_path: Path) -> None:
         )  # fmt: skip
         assert (done.returncode, done.stdout, report.exists()) == (ExitCode.BAD_INPUT, b"", False)
         assert b"--sections evidense: no such section" in done.stderr
+
+
+def test_a_dash_is_stdout_for_a_new_scenario_and_no_file(tmp_path: Path) -> None:
+    """``new --out -`` can be piped into ``plan -``; a plan is not written into a file of that name."""
+    words = [sys.executable, "-m", "planner"]
+    made = subprocess.run(
+        [*words, "new", "colocated-conv", "--out", "-"], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert (made.stdout.startswith("# "), made.stderr, list(tmp_path.iterdir())) == (True, "", [])
+    checked = subprocess.run(
+        [*words, "check", "-"], input=made.stdout, capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert checked.returncode == ExitCode.VALIDATED
+    refused = planned(tmp_path, "--out", "-", stdout=subprocess.PIPE)
+    assert refused.returncode == ExitCode.BAD_INPUT
+    assert b"--out -: is no name of a file; results go to stdout with --json" in refused.stderr

@@ -1,6 +1,7 @@
 """Files are written whole or not at all, and never in place of something that is no file."""
 
 import os
+import socket
 import threading
 from pathlib import Path
 
@@ -48,12 +49,16 @@ def test_what_was_there_survives_a_failure(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_loops_and_directories_are_refused(tmp_path: Path) -> None:
-    """A link that leads to itself, and a directory, cannot be written; both are told in one line."""
+    """A link that leads to itself, a directory, a socket and ``-`` cannot be written; each is told in one line."""
     loop = tmp_path / "loop"
     loop.symlink_to(loop)
     with pytest.raises(BadInput, match="cannot be written"):
         write_whole(loop, "x")
     assert unwritable(tmp_path) == "is a directory; expected the name of a file"
+    with socket.socket(socket.AF_UNIX) as opened:
+        opened.bind(str(tmp_path / "socket"))
+        assert unwritable(tmp_path / "socket") == "is a socket; expected the name of a file"
+    assert unwritable(Path("-")) == "is no name of a file; results go to stdout with --json"
     assert unwritable(tmp_path / "none" / "x") == f"there is no directory {tmp_path / 'none'}"
 
 
