@@ -108,10 +108,13 @@ def _checked_over_time(question: "Fleet", read: "FleetInputs") -> "CheckReport":
     """The same of a question over time; refused where ``plan`` refuses it."""
     from planner.planning.fleet_serve import check_fleet as checked
     from planner.schedules.joint import joint_ways
+    from planner.schedules.refusal import refusal
 
-    joint_ways(question, read.models)
+    asked, _ = joint_ways(question, read.models)
     parts = {n: replace(i, scenario=i.scenario.model_copy(update={"schedule": None})) for n, i in read.models.items()}
-    return checked(replace(read, models=parts))
+    found = checked(replace(read, models=parts))
+    lacking = [refusal(way, proven_alone=True).lines for way in asked] if not found.unserved else [()]
+    return replace(found, unserved=lacking[0]) if all(lacking) else found
 
 
 def plan_fleet(

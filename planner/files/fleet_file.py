@@ -59,7 +59,8 @@ def fleet_text(scenario: Fleet, found: FleetPlan, digests: Mapping[str, str]) ->
 def no_fleet_text(scenario: Fleet, found: NoFleetPlan, digests: Mapping[str, str]) -> str:
     """The honest other answer as JSON; never written where plans were asked for."""
     head = {"schema_version": SCHEMA_VERSION, "phasewise_version": __version__, "validated": False}
-    return dumps({**head, "digests": digests, "scenario": scenario, "no_plan": found.answer})
+    answer = {"no_plan": found.answer, "shortfalls": found.shortfalls}
+    return dumps({**head, "digests": digests, "scenario": scenario, **answer})
 
 
 def read_fleet_file(path: Path, *, edited_too: bool = False) -> FleetFile | None:

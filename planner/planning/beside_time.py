@@ -18,7 +18,7 @@ from planner.scenario.fleet import Fleet
 def static_plan(question: Scenario | Inputs | Fleet) -> dict[str, CandidatePlan]:
     """The validated plan of one load, by model (one alone has no name); empty where there is none."""
     if isinstance(question, Fleet):
-        found = plan_fleet(read_fleet(question), progress=lambda *_: None)
+        found = plan_fleet(read_fleet(question), progress=lambda *_: None, why=False)
         return {} if isinstance(found, NoFleetPlan) else {name: one.candidate for name, one in found.plans.items()}
     answer = plan(question, progress=lambda *_: None, with_margin=False)
     return {"": answer.candidate} if isinstance(answer, ValidatedPlan) else {}

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from planner.planning.fleet_bound import prove
-from planner.planning.fleet_most import Most
+from planner.planning.fleet_most import Most, goal_of
 from planner.planning.fleet_nines import nines_of
 from planner.planning.fleet_question import FleetInputs, Plans, exceeded
-from planner.planning.fleet_refusals import beyond_shared, no_plans, not_in_rows, stopped_by
+from planner.planning.fleet_refusals import beyond_shared, no_plans, not_in_rows, stopped_by, too_little
+from planner.planning.fleet_short import Short
 from planner.planning.fleet_split import Split
 from planner.planning.learned import by_clock
 from planner.planning.overloads import FUZZ_FRAC
@@ -30,19 +31,24 @@ from planner.scenario.objectives import Objective
 Progress = Callable[[str, float], None]
 
 
-def plan_fleet(question: FleetInputs, *, progress: Progress) -> FleetPlan | NoFleetPlan:
+def plan_fleet(question: FleetInputs, *, progress: Progress, why: bool = True) -> FleetPlan | NoFleetPlan:
     """The best plans of all models within what they share, every one validated by the simulator on its own traffic.
 
     Args:
         question: as it was read.
         progress: told what is happening and a share 0..1 of the work, which is an estimate.
+        why: plan with other values of shared limits where there are no plans, to name those with which there are.
 
     Raises:
         BadInput, CatalogError, WorkloadError: something the question names is missing or broken.
     """
-    if question.fleet.objective is Objective.THROUGHPUT:
-        return Most(question, _least, row_of, progress).plans()
-    return _least(question, progress)
+    most = question.fleet.objective is Objective.THROUGHPUT
+    found = Most(question, _least, row_of, progress).plans() if most else _least(question, progress)
+    if isinstance(found, FleetPlan) or not why:
+        return found
+    asked = question.at(found.rate_ratio, goal_of(question)) if most else question
+    limits = Short(asked, lambda other: _least(other, lambda words, _: progress(f"other limits: {words}", 0.95)), found)
+    return too_little(found, limits.found())
 
 
 def _least(question: FleetInputs, progress: Progress) -> FleetPlan | NoFleetPlan:

@@ -5,15 +5,17 @@ from dataclasses import dataclass
 from itertools import product
 from math import inf
 
-from planner.formulate import joint
+from planner.formulate import BUDGET_FAMILIES, joint
 from planner.planning.headroom import NO_HEADROOM
 from planner.planning.loop import PlanningLoop
 from planner.planning.plan import cases_of
+from planner.planning.refusals import bounded
 from planner.planning.search import signed
 from planner.resolve.inputs import Inputs
 from planner.resolve.spared import spared
 from planner.scenario.objectives import Objective
 from solvers.allocation import Reason, Termination
+from solvers.elastic import NoRaise, smallest_raise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,28 @@ def prove(models: Mapping[str, Inputs]) -> Proof:
         bounds={name: _best(some) for name, some in asked.items()},
         clocked=frozenset(name for some in asked.values() for each in some for name in each.loop.clocked),
     )  # fmt: skip
+
+
+def proven_raises(models: Mapping[str, Inputs]) -> dict[str, tuple[float, float]]:
+    """Limits that no plans of all models keep, by the least work of their requests: row -> (limit, at least so much).
+
+    Empty where they are kept in some precision, engine and policy of each, or nothing is proven. Of several such mixes
+    those are told that lack least.
+    """
+    found = list[dict[str, tuple[float, float]]]()
+    for chosen in product(*([each.loop for each in ways(inputs) if each.loop.serves] for inputs in models.values())):
+        loops = dict(zip(models, chosen, strict=True))
+        programs = {
+            name: bounded(each.case, each.problem(NO_HEADROOM, options=each.case.least)) for name, each in loops.items()
+        }
+        try:
+            raises = smallest_raise(joint(programs), families=BUDGET_FAMILIES, solve=chosen[0].solve)
+        except (NoRaise, ValueError):
+            raises = ()
+        if not raises:
+            return {}
+        found.append({each.row: (each.limit, each.needed) for each in raises})
+    return min(found, key=lambda each: (len(each), *(high for _, high in each.values())), default={})
 
 
 def most_likely(models: Mapping[str, Inputs]) -> float | None:

@@ -85,7 +85,7 @@ class Most:
         bounded = self._bounded().models
         proof, likely = prove(bounded), most_likely(bounded)
         if proof.infeasible or likely is None:
-            return self._least(self._question.at(self._start(proof), _goal(self._question)), self._progress)
+            return self._least(self._question.at(self._start(proof), goal_of(self._question)), self._progress)
         factor, high = FIRST_FRAC * likely / self._rate_req_per_s, self._start(proof)
         best: Served | None = None
         failed: tuple[float, NoFleetPlan] | None = None
@@ -120,7 +120,7 @@ class Most:
     def _at(self, factor: float, turn: int) -> Served | NoFleetPlan:
         """The fleet planned at a factor, at the highest that its machines serve from there; or why there is none."""
         share = 1 / (MOST_PLANNED + 1)
-        asked = self._question.at(factor, _goal(self._question))
+        asked = self._question.at(factor, goal_of(self._question))
         found = self._least(
             asked, lambda words, done: self._progress(f"{factor:.3g} times the rates: {words}", share * (turn + done))
         )
@@ -217,7 +217,7 @@ class Most:
         )  # fmt: skip
 
 
-def _goal(question: FleetInputs) -> Objective:
+def goal_of(question: FleetInputs) -> Objective:
     """What plans at a factor are to take least of: what is limited, the dearest first."""
     budgets = question.fleet.budgets
     limited = {

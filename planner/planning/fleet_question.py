@@ -64,6 +64,12 @@ class FleetInputs:
         fleet = self.fleet.model_copy(update={"models": models, "objective": objective})
         return replace(read_fleet(fleet, self.depth), planned_w=self.planned_w)
 
+    def toward(self, objective: Objective) -> "FleetInputs":
+        """The same question with another objective, about the clocks and caps that it tries for its own."""
+        change = {"objective": objective}
+        models = {n: replace(i, scenario=i.scenario.model_copy(update=change)) for n, i in self.models.items()}
+        return replace(self, fleet=self.fleet.model_copy(update=change), models=models)
+
     def within_watts(self, watts: float) -> "FleetInputs":
         """The same question about plans of at most so many expected watts, besides their budget of them."""
 

@@ -8,6 +8,10 @@ from planner.planning.row_search import more_rows
 from planner.results.evidence import NoPlan, ValidatedPlan
 from planner.results.fleet import FleetPlan, NoFleetPlan
 from planner.results.row import RowStudy
+from planner.results.shortfall import Shortfall
+from workloads.counts import rounded_up
+
+TOGETHER = "no plans of all models fit what they share"
 
 
 def no_plans(answer: NoPlan, name: str, raises: Mapping[str, tuple[float, float]] | None = None) -> NoFleetPlan:
@@ -23,7 +27,7 @@ def no_plans(answer: NoPlan, name: str, raises: Mapping[str, tuple[float, float]
 def beyond_shared(beyond: Mapping[str, tuple[float, float]], plans: Mapping[str, ValidatedPlan]) -> NoFleetPlan:
     """Plans of all models that exceed what they share: its name -> (the limit, what they need)."""
     lines = tuple(f"{name} is {limit:g}, all models take {needed:g}" for name, (limit, needed) in beyond.items())
-    return _none_of(plans, ("no plans of all models fit what they share", *lines), beyond)
+    return _none_of(plans, (TOGETHER, *lines), beyond)
 
 
 def not_in_rows(first: FleetPlan, rows: Sequence[RowStudy]) -> NoFleetPlan:
@@ -45,7 +49,8 @@ def _none_of(
 def at_factor(found: NoFleetPlan, factor: float) -> NoFleetPlan:
     """No plans even at the lowest factor on all rates that was tried."""
     lines = (f"no plans of all models were found down to {factor:.3g} times their rates", *found.answer.explanation)
-    return replace(found, answer=replace(found.answer, reason="not validated", explanation=lines))
+    answer = replace(found.answer, reason="not validated", explanation=lines)
+    return replace(found, answer=answer, rate_ratio=factor)
 
 
 def none_served(fails: Mapping[str, tuple[str, ...]], found: FleetPlan) -> NoFleetPlan:
@@ -56,4 +61,26 @@ def none_served(fails: Mapping[str, tuple[str, ...]], found: FleetPlan) -> NoFle
 
 def stopped_by(found: NoFleetPlan, words: tuple[str, ...]) -> NoFleetPlan:
     """A refusal with what ended solves of programs over all models; as it is where nothing did."""
-    return replace(found, answer=replace(found.answer, explanation=(*found.answer.explanation, *words)))
+    answer = replace(found.answer, explanation=(*found.answer.explanation, *words))
+    return replace(found, answer=answer, stopped=words)
+
+
+def too_little(found: NoFleetPlan, short: Sequence[Shortfall]) -> NoFleetPlan:
+    """A refusal with the shared limits that bind, each planned with; as it is where none does."""
+    if not short:
+        return found
+    raises = {each.row: (each.given, each.admits) for each in short}
+    words = raise_words(raises)
+    if short[0].alone:
+        words, raises = [words[0], *(f"or {other}" for other in words[1:])], dict([*raises.items()][:1])
+    head = () if found.rate_ratio == 1.0 else found.answer.explanation[:1]
+    lines = (*head, TOGETHER, *words, *(_least_words(each) for each in short), *found.stopped)
+    answer = replace(found.answer, explanation=lines, raises=raises, excuses=())
+    return replace(found, answer=answer, shortfalls=tuple(short))
+
+
+def _least_words(short: Shortfall) -> str:
+    """What each model takes of a limit, and with how much of it no plans were found."""
+    each = ", ".join(f"{name} {rounded_up(value):g}" for name, value in short.least.items())
+    takes = f"with {short.admits:g} in plans" if short.row.startswith("availability[") else "at least"
+    return f"{short.key}: {takes} {each}; with {short.refused:g} no plans of all were found"

@@ -4,9 +4,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from planner.planning.fleet import row_of
+from planner.planning.fleet_bound import proven_raises
+from planner.planning.fleet_limits import limits_of
 from planner.planning.fleet_question import FleetInputs, exceeded
+from planner.planning.fleet_refusals import TOGETHER
 from planner.planning.limits import over_row
 from planner.planning.plan import check, simulation
+from planner.planning.refusals import raise_words
 from planner.results.check import CheckReport
 from planner.results.fleet import FleetSimulation
 from planner.results.plan import CandidatePlan
@@ -22,7 +26,9 @@ def check_fleet(question: FleetInputs) -> CheckReport:
         BadInput, CatalogError, WorkloadError: something the question names is missing or broken.
     """
     found = {name: check(inputs) for name, inputs in question.models.items()}
-    first = next(iter(found.values()))
+    first, limited = next(iter(found.values())), bool(limits_of(question)) and question.fleet.schedule is None
+    unserved = tuple(f"{name}: {why}" for name, each in found.items() for why in each.unserved)
+    lacking = proven_raises(question.models) if limited and not unserved else {}
     return CheckReport(
         workload="; ".join(f"{name}: {each.workload}" for name, each in found.items()),
         rate_req_per_s={
@@ -33,7 +39,7 @@ def check_fleet(question: FleetInputs) -> CheckReport:
         reference=first.reference,
         warnings=tuple(f"{name}: {warning}" for name, each in found.items() for warning in each.warnings),
         precision="; ".join(f"{name}: {each.precision}" for name, each in found.items()),
-        unserved=tuple(f"{name}: {why}" for name, each in found.items() for why in each.unserved),
+        unserved=(*unserved, *((TOGETHER, *raise_words(lacking)) if lacking else ())),
     )
 
 

@@ -1,13 +1,13 @@
 """What several models share, divided among them: a joint program gives each its part, and each is planned in it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import islice, permutations
 
 from planner.formulate import BUDGET_FAMILIES, joint, part
 from planner.planning.fleet_bound import Proof
 from planner.planning.fleet_question import FleetInputs, Plans, within
-from planner.planning.fleet_refusals import no_plans
+from planner.planning.fleet_refusals import TOGETHER, no_plans
 from planner.planning.headroom import NO_HEADROOM, less_headroom
 from planner.planning.loop import PlanningLoop
 from planner.planning.overloads import FUZZ_FRAC
@@ -65,9 +65,12 @@ class Split:
                 return found
             failed = found
             self._headroom[failed[0]] = tighter(self._headroom[failed[0]])
-        return self._in_turn() or (
-            self._refused() if failed is None else no_plans(failed[1], failed[0], self._raises())
-        )
+        if (in_turn := self._in_turn()) is not None:
+            return in_turn
+        if failed is None:
+            return self._refused()
+        unproven = replace(failed[1], reason="not validated")  # what is proven of a share is not proven of all
+        return no_plans(unproven, failed[0], self._raises())
 
     def _in_turn(self) -> dict[str, ValidatedPlan] | None:
         """Plans made one after the other, each with what those before it leave; None where no order gives all."""
@@ -139,7 +142,7 @@ class Split:
     def _refused(self) -> NoFleetPlan:
         """There is nothing for all of them within what they share."""
         raises = self._raises()
-        lines = ("no plans of all models fit what they share", *raise_words(raises))
+        lines = (TOGETHER, *raise_words(raises))
         reason = "infeasible" if self._proof.infeasible else "not validated"
         none = NoPlan(reason=reason, explanation=lines, raises=raises, rounds=(), excuses=(), judgement=None)
         return NoFleetPlan(answer=none, judgements={})

@@ -110,13 +110,15 @@ _REMEDIES: Mapping[str, str] = {
 def raise_words(raises: Mapping[str, tuple[float, float]]) -> list[str]:
     """Budgets to raise, one a sentence; what is needed is rounded up, so that the number that is read is enough."""
     return [
-        f"raise {_key(name)} from {limit:g} to at least {rounded_up(needed):g}"
+        f"raise {limit_key(name)} from {limit:g} to at least {rounded_up(needed):g}"
         for name, (limit, needed) in raises.items()
     ]
 
 
-def _key(family: str) -> str:
+def limit_key(family: str) -> str:
     """The key of a scenario that a family of rows, or a row of machines on the market, holds."""
     if family.startswith("availability["):
         return f"catalog.available.{family.removeprefix('availability[').removesuffix(']')}"
+    if family == "rows":
+        return "power.rows"
     return f"budgets.{BUDGETS[family].key}" if family in BUDGETS else family

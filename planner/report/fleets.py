@@ -25,6 +25,7 @@ from planner.results.evidence import Evidence, Margin, ValidatedPlan, Verdict
 from planner.results.fleet import FleetPlan, FleetSimulation, NoFleetPlan, machines_of, together
 from planner.results.picture import Picture
 from planner.results.plan import CandidatePlan
+from planner.results.shortfall import Shortfall
 from planner.scenario.fleet import Fleet
 from planner.scenario.objectives import IN_JOULES, Objective
 from workloads.counts import number, plural, watts
@@ -132,11 +133,13 @@ def no_fleet_page(found: NoFleetPlan, question: Fleet) -> Page:
     about = f"{plural(len(question.models), 'model')}, {best_words(question.objective)}"
     raises = [(key, budget(key, low), budget(key, high)) for key, (low, high) in sorted(found.answer.raises.items())]
     table = Table(columns=columns("limit", "#now", "#needed"), rows=raises, caption="smallest set to raise")
+    needs = _needs(found.shortfalls)
     told = tuple(reasons(found.answer.explanation[1:]))
     return replace(
         page, title=f"{question.name}: no plan", about=about,
         sections=(
             *(each for each in page.sections if each.name not in ("best", "scenario")),
+            *section("needs", "What each model takes of what is short", needs),
             *section("best", "Best candidates", best), again(question),
         ),
         screen=Screen(
@@ -145,6 +148,22 @@ def no_fleet_page(found: NoFleetPlan, question: Fleet) -> Page:
             told=told, more="More: --verbose, --report FILE",
         ).blocks,
     )  # fmt: skip
+
+
+def _needs(short: Sequence[Shortfall]) -> Table | None:
+    """What each model takes at least of limits that bind, and the nearest value of each with which there are plans."""
+    if not short:
+        return None
+    names = list(short[0].least)
+    rows = [
+        (
+            each.key, budget(each.row, each.given), *(budget(each.row, each.least[name]) for name in names),
+            budget(each.row, each.refused), budget(each.row, each.admits), "by itself" if each.alone else "with others",
+        )
+        for each in short
+    ]  # fmt: skip
+    headings = columns("limit", "#now", *(f"#{name}" for name in names), "#no plans with", "#plans with", "raised")
+    return Table(columns=headings, rows=rows, caption="at least")
 
 
 def models_table(candidates: Mapping[str, CandidatePlan], question: Fleet) -> Table:

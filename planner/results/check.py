@@ -18,7 +18,8 @@ class CheckReport:
         reference: what slowdowns are measured against, in words; empty where no objective is one.
         warnings: what to know before trusting a plan for it, full sentences.
         precision: what the model is served in.
-        unserved: what no policy that may be chosen has an option for, full sentences: `plan` is infeasible.
+        unserved: what no policy that may be chosen has an option for, and shared limits that several models are proven
+            not to keep together, full sentences: `plan` is infeasible.
     """
 
     workload: str

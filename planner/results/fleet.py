@@ -11,6 +11,7 @@ from planner.results.choice import Choice
 from planner.results.evidence import Judgement, NoPlan, ValidatedPlan
 from planner.results.plan import CandidatePlan, Totals
 from planner.results.row import RowStudy
+from planner.results.shortfall import Shortfall
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,10 +74,16 @@ class NoFleetPlan:
     Attributes:
         answer: why, as of one model; explanations name the model.
         judgements: what the simulator said of the best candidate of each model, by its name, where there was one.
+        shortfalls: shared limits that bind; empty where none does.
+        stopped: what ended solves before they were done, full sentences, which the explanation ends with.
+        rate_ratio: factor on the rates of all at which there are none.
     """
 
     answer: NoPlan
     judgements: Mapping[str, Judgement]
+    shortfalls: tuple[Shortfall, ...] = ()
+    stopped: tuple[str, ...] = ()
+    rate_ratio: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

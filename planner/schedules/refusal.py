@@ -1,12 +1,14 @@
 """Why there is no schedule: the fewest budgets to raise for the busiest epoch, proven by least work or estimated."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from planner.formulate import EPOCH_BUDGET_FAMILIES, EpochQuestion, epoch_problem
-from planner.resolve.epoch_options import epoch_options
+from planner.formulate.epoch_question import of_type
+from planner.resolve.epoch_options import ANY, epoch_options
+from planner.results.schedule import scoped
 from planner.scenario.sections import HeadroomSection
 from planner.schedules.joint import joined
 from planner.schedules.question import Opened, alone, question_of
@@ -15,6 +17,8 @@ from solvers.elastic import NotProven, StillInfeasible, smallest_raise
 from solvers.problem import Problem
 from solvers.solve import solve
 from workloads.counts import rounded_up
+
+Solver = Callable[[Problem], Solution]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,13 +34,18 @@ class Refusal:
     lines: tuple[str, ...]
 
 
-def refusal(asked: Opened) -> Refusal:
-    """What of the budgets the busiest epoch alone passes; its moves and the other epochs are not looked at."""
+def refusal(asked: Opened, *, proven_alone: bool = False) -> Refusal:
+    """What of the budgets and the stock the busiest epoch alone passes; its moves and other epochs are not looked at.
+
+    Args:
+        asked: the question.
+        proven_alone: say nothing of what is only estimated.
+    """
     # What requests draw is a fit, not a bound: watts are left to the estimate.
     bounded = tuple(family for family in EPOCH_BUDGET_FAMILIES if family != "epoch_watts")
     lacking = _lacking(_full(asked, least=True), bounded)
-    if lacking:
-        return Refusal(proven=True, lines=lacking)
+    if lacking or proven_alone:
+        return Refusal(proven=bool(lacking), lines=lacking)
     estimated = _lacking(_full(asked, least=False), tuple(EPOCH_BUDGET_FAMILIES))
     doubt = "not proven: no schedule fits by estimated capacities; by the least work of requests one might"
     return Refusal(proven=False, lines=(*estimated, doubt))
@@ -68,14 +77,70 @@ def _lacking(asked: Opened, families: Sequence[str]) -> tuple[str, ...]:
     try:
         found = smallest_raise(replace(program, columns=columns, rows=tuple(others)), families=families, solve=solver)
     except StillInfeasible:
-        return ("no budget helps: catalog.available or schedule.base_machines leave too few machines",)
+        found_stock = tuple(_of_stock(asked, question, solver))
+        return found_stock or ("no budget helps: catalog.available or schedule.base_machines leave too few machines",)
     except NotProven:
         return ()
-    return tuple(
+    raises = tuple(
         f"raise budgets.{EPOCH_BUDGET_FAMILIES[each.family]} from {each.limit:g} "
         f"to at least {rounded_up(each.needed):g}"
         for each in found
     )
+    parts = (_of_each(asked, each.row, EPOCH_BUDGET_FAMILIES[each.family], solver) for each in found)
+    return (*raises, *filter(None, parts))
+
+
+def _of_each(asked: Opened, row: str, key: str, solver: Solver) -> str:
+    """What each of several models takes at least of a budget in the busiest epoch; empty of one model."""
+    question = _busiest(asked)
+    taken = dict[str, float]()
+    for name in asked.parts:
+        program = epoch_problem(_of_model(question, name))
+        limit = next((each for each in program.rows if each.name == row), None)
+        taken[name] = _fewest(program, dict(limit.terms), without=row, solver=solver) or 0.0 if limit else 0.0
+    each = ", ".join(f"{name} {rounded_up(value):g}" for name, value in taken.items())
+    return f"budgets.{key}: at least {each} in the busiest epoch" if taken else ""
+
+
+def _of_stock(asked: Opened, question: EpochQuestion, solver: Solver) -> Iterator[str]:
+    """How many machines of each type, with the others as they are, are enough for the busiest epoch."""
+    short = False
+    for kind in (each for each in question.fleet if each.available < ANY):
+        free = replace(kind, available=ANY, most_top_machines=ANY if kind.most_top_machines else 0)
+        more = replace(question, fleet=tuple(free if each is kind else each for each in question.fleet))
+        on = {of_type("on", kind.machine, 0): 1.0}
+        fewest = _fewest(epoch_problem(more), on, without="", solver=solver)
+        if fewest is None:
+            continue
+        key = f"catalog.available.{kind.machine}"
+        yield f"{'or ' * short}raise {key} from {kind.available} to at least {round(fewest)}"
+        short = True
+        each = {
+            name: _fewest(epoch_problem(_of_model(more, name)), on, without="", solver=solver) for name in asked.parts
+        }
+        if each:
+            told = ", ".join(f"{name} {round(count or 0)}" for name, count in each.items())
+            yield f"{key}: at least {told} in the busiest epoch, were each alone on the fleet"
+
+
+def _of_model(question: EpochQuestion, name: str) -> EpochQuestion:
+    """The part of a question about one of several models, alone on the fleet of all."""
+    prefix, load = scoped(name, ""), question.load
+    mine = {kind for kind in load.peak_req_per_s if kind.startswith(prefix)}
+    return replace(
+        question, options=tuple(option for option in question.options if option.model == name),
+        load=replace(
+            load, mean_req_per_s={kind: rates for kind, rates in load.mean_req_per_s.items() if kind in mine},
+            peak_req_per_s={kind: rates for kind, rates in load.peak_req_per_s.items() if kind in mine},
+        ),
+    )  # fmt: skip
+
+
+def _fewest(program: Problem, counted: Mapping[str, float], *, without: str, solver: Solver) -> float | None:
+    """The least of a sum of columns in a program without a row; None where it has no allocation."""
+    columns = tuple(replace(each, objective=counted.get(each.name, 0.0)) for each in program.columns)
+    rows = tuple(row for row in program.rows if row.name != without)
+    return solver(replace(program, columns=columns, rows=rows)).termination.objective
 
 
 def _busiest(asked: Opened) -> EpochQuestion:

@@ -77,7 +77,7 @@ KEYED = {
     "measured_value", "predicted_value", "apart", "together", "objectives", "sums",
     "uncertainty",
     "value", "x", "y",
-    "bounded", "goal", "start",
+    "bounded", "goal", "start", "admits", "given", "least",
     "built_in", "calibrated", "prior_sd", "sd",
     "figures", "odd",
     "asked_worth", "base_worth", "change_worth", "gpu_worth", "on_worth", "served_worth", "top_worth", "watt_worth",

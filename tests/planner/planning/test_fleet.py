@@ -103,10 +103,12 @@ def test_a_budget_that_both_keep_together_is_kept() -> None:
 
 
 def test_a_model_without_any_plan_is_named() -> None:
-    """One that has no plan even alone within what there is ends it, with its name."""
-    answer = planned("models.1.workload.rate_req_per_s=4000", "budgets.machines=3")
+    """One that has no plan even alone within what there is ends it, with what it takes beside the others."""
+    answer = planned("models.1.workload.rate_req_per_s=1000", "budgets.machines=3")
     assert isinstance(answer, NoFleetPlan)
-    assert answer.answer.explanation[0].startswith("code: ")
+    (short,) = answer.shortfalls
+    assert short.least["code"] > 3
+    assert short.admits == short.least["code"] + short.least["chat"]
 
 
 def test_what_others_leave_is_what_a_model_may_take() -> None:
