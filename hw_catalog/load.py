@@ -13,10 +13,11 @@ from hw_catalog.errors import CatalogError
 from hw_catalog.gpus import Gpu
 from hw_catalog.links import Link
 from hw_catalog.machines import Channel, Machine, Price
+from hw_catalog.plain_yaml import yaml_data
 from hw_catalog.power import PowerCurve
 from hw_catalog.provenance import Kind, Provenance
 from hw_catalog.rows import Count, NotNegative, Positive, Row, Share, SourceRow, Whole, nearest, validation_problems
-from hw_catalog.strict_files import Unreadable, read_text, yaml_document
+from hw_catalog.strict_files import Unreadable, read_text
 
 
 class GpuRow(Row):
@@ -229,7 +230,7 @@ def _read(
     """Entries and sources of one YAML file, unchecked but for their outer shape."""
     try:
         text = read_text(file, "a YAML file") if isinstance(file, Path) else file.read_text("utf-8")
-        document, _ = yaml_document(text, label)
+        document = yaml_data(text, label)
     except Unreadable as error:
         problems.extend(error.problems)
         return {}, {}

@@ -335,7 +335,7 @@ def _profile(row: ProfileRow) -> KernelProfile:
     }
     plain |= {name: np.array(plain[name], dtype=np.int64) for name in KNOTS}
     plain |= {f"{name}_s": np.array(getattr(row, f"{name}_us"), dtype=np.float64) * 1e-6 for name in TIMES}
-    plain |= {name: np.array([[cell == "1" for cell in line] for line in getattr(row, name)]) for name in MASKS}
+    plain |= {name: np.array([list(line) for line in getattr(row, name)], "U1") == "1" for name in MASKS}
     plain |= {"overhead_s": row.overhead_us * 1e-6, "mixed_s": row.mixed_us * 1e-6}
     plain |= {"provenance": Provenance(**row.provenance.model_dump())}
     return KernelProfile(**plain)
@@ -376,14 +376,14 @@ def _profile_problems(label: str, profile: KernelProfile) -> list[str]:
     problems = []
     for name in KNOTS:
         knots = getattr(profile, name)
-        if len(knots) == 0 or np.any(np.diff(knots) <= 0) or knots[0] < (0 if name == "past_tokens" else 1):
+        if len(knots) == 0 or (knots[1:] <= knots[:-1]).any() or knots[0] < (0 if name == "past_tokens" else 1):
             problems.append(f"{label}.{name}: knots must increase strictly from at least 1 (past_tokens from 0)")
     for name, axes in SHAPES.items():
         table = getattr(profile, f"{name}_s" if name in TIMES else name)
         expected = tuple(len(getattr(profile, axis)) for axis in axes)
         if table.shape != expected:
             problems.append(f"{label}.{name}: found shape {table.shape}, expected {expected} from {', '.join(axes)}")
-        if name in TIMES and not np.all((table >= 0) & (table <= LONGEST_STEP_S)):
+        if name in TIMES and table.size and not (table.min() >= 0 and table.max() <= LONGEST_STEP_S):
             problems.append(f"{label}.{name}: times must be finite and not negative, {LONGEST_STEP_S:g} s at most")
         elif name in TIMES and len(axes) == 1 and not table.all():
             problems.append(f"{label}.{name}: found a step of no time; expected times above 0")
