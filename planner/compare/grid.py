@@ -7,8 +7,7 @@ from itertools import product
 from planner.errors import BadInput
 from planner.results.sweep import Knob, short_names
 from planner.scenario import Scenario
-from planner.scenario.fleet import OWN, Fleet
-from planner.scenario.reading import steps
+from planner.scenario.fleet import Fleet, keys_of
 
 AS_GIVEN = "as given"
 """The name of a point at which nothing was changed."""
@@ -106,7 +105,4 @@ def setting(scenario: Scenario | Fleet, name: str, settings: Mapping[str, str]) 
 
 def _keys(scenario: Scenario | Fleet, key: str) -> Iterator[str]:
     """The keys that a word sets."""
-    if isinstance(scenario, Fleet) and steps(key)[0] in OWN:
-        yield from (f"models.{number}.{key}" for number in range(len(scenario.models)))
-    else:
-        yield key
+    yield from keys_of(key, len(scenario.models)) if isinstance(scenario, Fleet) else (key,)

@@ -80,8 +80,6 @@ def sweep(
     if drawn_worlds is not None:
         if varied:
             raise BadInput("--worlds and --vary: expected one of the two")
-        if isinstance(scenario, Fleet):
-            raise BadInput("--worlds: found several models; expected one: --vary names values")
         varied, points = worlds(scenario, drawn_worlds)
     sides = tornado(scenario, tornado_frac) if tornado_frac is not None else ()
     steps = shadows(scenario) if shadow else ()

@@ -9,10 +9,11 @@ from planner.compare.grid import AS_GIVEN, Asked, setting
 from planner.errors import BadInput
 from planner.results.sweep import Knob
 from planner.scenario import Scenario
+from planner.scenario.fleet import Fleet
 from planner.scenario.reading import steps
 
 
-def worlds(scenario: Scenario, count: int, *, seed: int = 1) -> tuple[tuple[Knob, ...], tuple[Asked, ...]]:
+def worlds(scenario: Scenario | Fleet, count: int, *, seed: int = 1) -> tuple[tuple[Knob, ...], tuple[Asked, ...]]:
     """The scenario as given, and ``count`` worlds drawn evenly from its intervals.
 
     Every interval is cut into as many strata as there are worlds, and each stratum is drawn from once (a Latin

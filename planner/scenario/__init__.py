@@ -17,7 +17,7 @@ from planner.scenario.interval import Interval, intervals
 from planner.scenario.model_section import Model
 from planner.scenario.numbers import Version, Word
 from planner.scenario.objectives import Budgets, Headroom, Objective
-from planner.scenario.over_time import agreed
+from planner.scenario.over_time import agreed, followed
 from planner.scenario.policy_section import PolicySection
 from planner.scenario.power import PowerSection
 from planner.scenario.prefix_section import PrefixSection
@@ -187,7 +187,7 @@ class Scenario(Section):
             BadInput: with every problem that was found, each naming the word.
         """
         document = Document(data=self.model_dump(mode="json"), places={(): self.name})
-        return self.parse(override(document, overrides, flag=flag))
+        return self.parse(followed(document, override(document, overrides, flag=flag)))
 
     def slos(self) -> tuple[Slo, ...]:
         """Every objective: those of all requests first, then class by class."""

@@ -1,6 +1,6 @@
 """Several models on one fleet: the question where they share machines, budgets and rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeGuard
 
@@ -12,13 +12,15 @@ from planner.scenario import Scenario, document_of
 from planner.scenario.availability_section import Availability, AvailabilitySection, number_too
 from planner.scenario.energy import EnergySection
 from planner.scenario.findings import findings
+from planner.scenario.interval import Interval, intervals
 from planner.scenario.model_section import Model
 from planner.scenario.numbers import Version, Word
 from planner.scenario.objectives import Budgets, Objective
+from planner.scenario.over_time import followed
 from planner.scenario.policy_section import PolicySection
 from planner.scenario.power import PowerSection
 from planner.scenario.prefix_section import PrefixSection
-from planner.scenario.reading import Document, Path_, override, said
+from planner.scenario.reading import Document, Path_, override, said, steps
 from planner.scenario.schedule_section import ScheduleSection, Shape
 from planner.scenario.section import Section
 from planner.scenario.sections import (
@@ -40,13 +42,18 @@ _FOR_ALL = ("policy", "prefix_cache")
 OWN = ("model", "workload", "slo", "slo_by_class", *_FOR_ALL)
 """Sections that each model has for itself."""
 
+_FLEETS = ("models", "name", "uncertainty")
+"""What is of the question about all alone."""
+
 _ELSEWHERE: Mapping[str, str] = {
     "model": "belongs to each of models",
     "workload": "belongs to each of models",
     "slo": "belongs to each of models",
     "slo_by_class": "belongs to each of models",
-    "uncertainty": "worlds are drawn of one model; expected none: whatif --vary names values of several",
 }
+
+
+Uncertainty = Annotated[dict[Word, Interval], AfterValidator(by_name)]
 
 
 class FleetModel(Section):
@@ -89,6 +96,10 @@ class Fleet(Section):
         json_schema_extra=number_too,
     )  # fmt: skip
     schedule: ScheduleSection | None = Field(None, description="plan over epochs; null: one plan for all time")
+    uncertainty: Uncertainty = Field(
+        {}, description="dotted key -> [low, high], as of one model: workload.rate_scale is that of each model, "
+        "models.0.workload.rate_scale that of one"
+    )  # fmt: skip
 
     @classmethod
     def load(cls, path: Path | str, overrides: Sequence[str] = ()) -> Self:
@@ -106,25 +117,15 @@ class Fleet(Section):
         Raises:
             BadInput: with every problem that was found in any model, each naming line or key.
         """
-        problems = [*_misplaced(document), *_unnamed(document)]
+        problems, unsure = [*_misplaced(document), *_unnamed(document)], document.data.get("uncertainty") or {}
+        document = document.completed(("uncertainty",), {}, document.place(("uncertainty",)))
         entries = document.data.get("models")
         if not isinstance(entries, list | tuple) or not entries or not all(isinstance(e, Mapping) for e in entries):
             words = "a list of models, each with name, model, workload and slo"
             wrong = f"{document.place(('models',))}: models: found {said(entries)}; expected {words}"
             raise BadInput(*dict.fromkeys((*problems, wrong, *_shared_problems(document))))
         names = [_name(entry, number) for number, entry in enumerate(entries)]
-        problems += [
-            f"{document.place(('models',))}: models: found the name '{name}' {names.count(name)} times; expected each "
-            "once, for example with models[].name"
-            for name in dict.fromkeys(names)
-            if names.count(name) > 1
-        ]
-        problems += [
-            f"{document.place(('models', number, 'name'))}: models.{number}.name: found {entry['name']!r}; expected a "
-            "word of one line"
-            for number, entry in enumerate(entries)
-            if "name" in entry and not _is_name(entry["name"])
-        ]
+        problems += _misnamed(document, names)
         found: list[Scenario] = []
         for number, name in enumerate(names):
             problems += _unknown(document, number)
@@ -132,11 +133,13 @@ class Fleet(Section):
                 found.append(Scenario.parse(_alone(document, number, name)))
             except BadInput as wrong:
                 problems += (_as_written(text, number) for text in wrong.problems)
+        if not problems:
+            problems += cls._impossible_worlds(document, unsure)
         if problems:
             raise BadInput(*dict.fromkeys(problems))
         moved = (entry.get("load") is not None for entry in entries)
         loads = [s.schedule.load if s.schedule and own else None for s, own in zip(found, moved, strict=True)]
-        shared = {key: getattr(found[0], key) for key in cls.model_fields if key not in ("models", "name")}
+        shared = {key: getattr(found[0], key) for key in cls.model_fields if key not in _FLEETS}
         shared["validation"] = found[0].validation.model_copy(update={"failures": ()})
         if loads[0] is not None:
             shared["schedule"] = Scenario.parse(_alone(document, 0, names[0], moved=False)).schedule
@@ -144,7 +147,24 @@ class Fleet(Section):
             FleetModel(name=s.name, failures=s.validation.failures, load=load, **{key: getattr(s, key) for key in OWN})
             for s, load in zip(found, loads, strict=True)
         )
-        return cls(name=document.data["name"], models=models, **shared)
+        return cls(name=document.data["name"], models=models, uncertainty=unsure, **shared)
+
+    @classmethod
+    def _impossible_worlds(cls, document: Document, unsure: object) -> Iterator[str]:
+        """Intervals that are none, of keys that do not exist, or that cannot take what lies in them."""
+        try:
+            _Unsure.model_validate({"uncertainty": unsure})
+        except ValidationError as error:
+            yield from findings(error, document, _Unsure)
+        for key, (low, high) in intervals(unsure):
+            for value in (low, (low + high) / 2, high):
+                words = [f"{each}={value:.4g}" for each in keys_of(key, len(document.data["models"]))]
+                try:
+                    cls.parse(override(document, words))
+                except BadInput as wrong:
+                    where, reason = document.place(("uncertainty", key)), wrong.problems[0].removeprefix("--set ")
+                    yield f"{where}: uncertainty.{key}: {reason}"
+                    break
 
     def changed(self, overrides: Sequence[str], *, flag: str = "--set") -> Self:
         """The same question with ``dotted.key=value`` words applied, for example ``models.0.workload.rate_scale=2``.
@@ -155,11 +175,11 @@ class Fleet(Section):
         if not overrides:
             return self
         document = Document(data=self.model_dump(mode="json"), places={(): self.name})
-        return self.parse(override(document, overrides, flag=flag))
+        return self.parse(followed(document, override(document, overrides, flag=flag)))
 
     def parts(self) -> dict[str, Scenario]:
         """Each model alone on the whole fleet, by its name, in the order of the question."""
-        shared = {key: getattr(self, key) for key in Fleet.model_fields if key not in ("models", "name")}
+        shared = {key: getattr(self, key) for key in Fleet.model_fields if key not in _FLEETS}
         struck = {each.name: self.validation.model_copy(update={"failures": each.failures}) for each in self.models}
         return {
             each.name: Scenario(
@@ -186,6 +206,32 @@ def _name(entry: Mapping[str, Any], number: int) -> str:
     inner = model.get("name") if isinstance(model, Mapping) else model
     name = entry.get("name", inner)
     return name if _is_name(name) else f"models.{number}"
+
+
+def keys_of(key: str, models: int) -> tuple[str, ...]:
+    """The keys of a question about so many models that a key means: one that each model has is that of all of them."""
+    if steps(key)[0] not in OWN:
+        return (key,)
+    return tuple(f"models.{number}.{key}" for number in range(models))
+
+
+def _misnamed(document: Document, names: Sequence[str]) -> Iterator[str]:
+    """Names that several models have, and those that are none."""
+    for name in (name for name in dict.fromkeys(names) if names.count(name) > 1):
+        yield (
+            f"{document.place(('models',))}: models: found the name '{name}' {names.count(name)} times; expected each "
+            "once, for example with models[].name"
+        )
+    for number, entry in enumerate(document.data["models"]):
+        if "name" in entry and not _is_name(entry["name"]):
+            where = document.place(("models", number, "name"))
+            yield f"{where}: models.{number}.name: found {entry['name']!r}; expected a word of one line"
+
+
+class _Unsure(Section):
+    """What may turn out otherwise."""
+
+    uncertainty: Uncertainty = Field(description="dotted key -> [low, high]")
 
 
 class _Named(Section):
@@ -281,7 +327,8 @@ def _alone(document: Document, number: int, name: str, *, moved: bool = True) ->
         moved: its load follows hours of its own where it has some; else those of all.
     """
     entry = document.data["models"][number]
-    shared = {key: value for key, value in document.data.items() if key in (*Fleet.model_fields, *_FOR_ALL)}
+    every = {*Fleet.model_fields, *_FOR_ALL} - {"uncertainty"}
+    shared = {key: value for key, value in document.data.items() if key in every}
     own = {key: value for key, value in entry.items() if key in OWN}
     around: Path_ = ("models", number)
     places = {path: where for path, where in document.places.items() if path[:1] != ("models",)}

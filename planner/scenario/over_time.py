@@ -38,6 +38,30 @@ def agreed(document: Document) -> tuple[Document, tuple[str, ...]]:
     return document, tuple(problems)
 
 
+def followed(before: Document, after: Document) -> Document:
+    """A document that was changed in one of two such places: the other one says nothing of its own any more."""
+    old, new = before.data.get("schedule"), after.data.get("schedule")
+    if not isinstance(old, Mapping) or not isinstance(new, Mapping):
+        return after
+    for inner, paths in _PLACES.items():
+        moved = new.get(inner) is not None and not _same(new.get(inner), old.get(inner))
+        others = [path for path in paths if not _same(_at(after.data, path), _at(before.data, path))]
+        if moved and not others:
+            for path in paths:
+                after = after.changed(path, None, after.place(("schedule", inner)))
+        elif others and not moved and new.get(inner) is not None:
+            after = after.changed(("schedule", inner), None, after.place(others[0]))
+    return after
+
+
+_PLACES: Mapping[str, tuple[Path_, ...]] = {
+    "objectives": (("objective",),), "usd_per_kwh": (("energy", "usd_per_kwh"),),
+    "pue_ratio": (("energy", "pue_ratio"),),
+    "carbon_g_per_kwh": (("energy", "hourly_carbon_g_per_kwh"), ("energy", "carbon_g_per_kwh")),
+}  # fmt: skip
+"""Key of the section -> the keys that it repeats."""
+
+
 def _repeated(asked: Mapping[str, Any]) -> Sequence[tuple[str, Path_, Any]]:
     """What the section says of keys elsewhere: its key, the other's path, the value there."""
     found: list[tuple[str, Path_, Any]] = []

@@ -17,6 +17,7 @@ from planner.planning.fleet import plan_fleet
 from planner.planning.fleet_question import read_fleet
 from planner.results.fleet import FleetPlan
 from planner.results.sweep import WhatIf
+from planner.scenario.fleet import Fleet
 from tests.planner.two_models import TEXT, two
 
 GONE = "catalog.machines=[dgx-a100],[dgx-a100, dgx-h100]"
@@ -89,15 +90,36 @@ def test_a_frontier_is_of_all_models() -> None:
 
 
 def test_what_several_models_have_not_is_refused(tmp_path: Path) -> None:
-    """They have no uncertainty to draw worlds of, and no more throughput without a limit: a line names what to ask."""
+    """No more throughput without a limit, and no worlds of what is sure: a line names what to ask."""
     with pytest.raises(BadInput, match="throughput grows with cost without end; expected --limit"):
         route(two(), "cost", "throughput")
-    with pytest.raises(BadInput, match="--worlds: found several models"):
+    with pytest.raises(BadInput, match="--worlds: the scenario gives no uncertainty"):
         sweep(two(), drawn_worlds=3)
     path = tmp_path / "two.yaml"
     path.write_text(TEXT, encoding="utf-8")
     done = CliRunner().invoke(build(), ["whatif", str(path), "--vary", "models.0.workload.rate=1,2"])
     assert done.exit_code == 2
+
+
+def test_worlds_of_several_models_are_drawn_of_all_or_of_one() -> None:
+    """A key that each model has is drawn once for all of them, ``models.0`` alone for that one, stock for the fleet."""
+    unsure = two("uncertainty={workload.rate_scale: [0.5, 2], models.0.workload.prompt_scale: [1, 1.2]}")
+    wanted = sweep(unsure, drawn_worlds=3)
+    assert len(wanted.grid) == 4
+    for each in wanted.grid[1:]:
+        assert isinstance(each.scenario, Fleet)
+        chat, code = each.scenario.models
+        assert chat.workload.rate_scale == code.workload.rate_scale == float(each.settings["workload.rate_scale"])
+        assert code.workload.prompt_scale == 1 <= chat.workload.prompt_scale <= 1.2
+        assert each.scenario.parts()["chat"].uncertainty == {}
+    for wrong in (
+        "workload.rat: [1, 2]",
+        "workload.rate_scale: [-1, 2]",
+        "models.7.workload.rate_scale: [1, 2]",
+        "x: 1",
+    ):
+        with pytest.raises(BadInput, match="uncertainty"):
+            two(f"uncertainty={{{wrong}}}")
 
 
 def test_both_verbs_take_a_file_of_several_models(tmp_path: Path) -> None:

@@ -192,7 +192,7 @@ IRRELEVANT: Mapping[str, tuple[str, str]] = {
     "headroom.decode_frac": ("headroom.decode_frac=0.5", "instances do both phases"),
     "headroom.link_frac": ("headroom.link_frac=0.3", "no KV moves"),
     "validation.warmup_frac": ("validation.warmup_frac=0.3", "the epoch before warms up; of a day that is cyclic"),
-    "uncertainty": ("uncertainty={workload.rate_scale: [0.8, 1.2]}", "read by whatif, which refuses schedules"),
+    "uncertainty": ("uncertainty={workload.rate_scale: [0.8, 1.2]}", "drawn from by whatif --worlds"),
 }
 """Key -> words that change nothing, and why that is right."""
 
