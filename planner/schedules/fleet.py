@@ -1,6 +1,6 @@
 """The story of a plan over time of several models: planned as one question, each served on its own pools."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from planner.errors import BadInput
@@ -15,10 +15,12 @@ from planner.schedules.groups import Progress
 from planner.schedules.joint import as_planned_together, joint_ways
 from planner.schedules.looks import Looks
 from planner.schedules.losses import absent, losses
+from planner.schedules.nearest import MOST_EPOCHS, with_enough
 from planner.schedules.peaks import Static
 from planner.schedules.planning import best_of, refused
 from planner.schedules.question import Opened
 from planner.schedules.recount import recounted
+from planner.schedules.refusal import Refusal, estimated
 from planner.schedules.rivals import against_fixed, one_knob, told
 from planner.schedules.together import Together, of_model
 
@@ -43,7 +45,7 @@ def fleet_timetable(
     allowed, left_out = joint_ways(fleet, models)
     best, asked, serving = best_of(allowed, progress, looks)
     if best.schedule is None:
-        return best if best.lacking else refused(best, asked)
+        return best if best.lacking else refused(best, asked, _enough_of(fleet, models, asked, progress))
     if asked.rule is not None and best.valid:
         best = told(best, one_knob(asked, best))
         assert best.schedule is not None, "it was there before"
@@ -61,6 +63,20 @@ def fleet_timetable(
         best, schedule=replace(best.schedule, notes=tuple(notes)),
         simulated=simulated(best.schedule, best.served, asked.case.scenario), models=models_of(asked, best.schedule),
     )  # fmt: skip
+
+
+def _enough_of(
+    fleet: Fleet, models: Mapping[str, Inputs], asked: Opened, progress: Progress
+) -> Callable[[Refusal], Refusal] | None:  # fmt: skip
+    """What finds how much of a limit is enough, by planning with it; None of so many epochs that this takes long."""
+    if asked.load.epochs > MOST_EPOCHS:
+        return None
+
+    def planned(other: Mapping[str, Inputs]) -> bool:
+        allowed, _ = joint_ways(fleet, other)
+        return best_of(allowed, lambda words, _: progress(f"other limits: {words}", 0.95), None)[0].valid
+
+    return lambda why: with_enough(models, why, estimated(asked) if why.proven else why.raises, planned)
 
 
 def models_of(asked: Opened, schedule: Schedule) -> tuple[ModelOverTime, ...]:

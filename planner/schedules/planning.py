@@ -1,6 +1,6 @@
 """The story of a plan over time: forecast, propose, serve every epoch, provide for more where one misses."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -23,7 +23,7 @@ from planner.schedules.programs import proved, solved
 from planner.schedules.provision import Provided, between, level, missed, same
 from planner.schedules.question import Opened, opened, policies_of, question_of, ways
 from planner.schedules.recount import recounted
-from planner.schedules.refusal import refusal
+from planner.schedules.refusal import Refusal, refusal
 from planner.schedules.rivals import Rows, against_fixed, against_rivals, instead, one_knob, told
 from planner.schedules.rows import Study, at_work, busiest_of, in_rows, of_at_most
 from planner.schedules.serving import Serving
@@ -66,7 +66,7 @@ def timetable(
     if asked.rule is not None and best.valid:
         best = told(best, one_knob(asked, best))
     assert best.schedule is not None, "it was there before"
-    progress(f"{best.policy}: fixed fleet", 0.95)
+    progress(f"{best.policies}: fixed fleet", 0.95)
     fleets = fixed_fleets(asked, best, static) if best.valid and static else ()
     best = against_fixed(asked, best, fleets, serving, progress)
     assert best.schedule is not None, "one stands, and what takes its place is one"
@@ -88,7 +88,7 @@ def _standing(
     best, asked, serving = best_of(ways(inputs), progress, looks)
     if study is None or not best.valid or inputs.scenario.power.row_limit_w is None:
         return best, asked, serving
-    progress(f"{best.policy}: rows", 0.9)
+    progress(f"{best.policies}: rows", 0.9)
     tried = [(asked, serving)]
 
     def again(machines: int) -> tuple[Timetable, Case]:
@@ -145,11 +145,18 @@ def _tried(asked: Opened, found: Timetable | None, bound: float | None) -> Tried
     )  # fmt: skip
 
 
-def refused(found: Timetable, asked: Opened) -> Timetable:
-    """No schedule, with what the budgets lack where the solver proved that its program has none."""
+def refused(found: Timetable, asked: Opened, enough: Callable[[Refusal], Refusal] | None = None) -> Timetable:
+    """No schedule, with what the budgets lack where the solver proved that its program has none.
+
+    Args:
+        found: the answer.
+        asked: its question.
+        enough: finds how much of what is lacking is enough; None leaves it at what is lacking at least.
+    """
     if found.termination.reason is not Reason.INFEASIBLE:
         return found
     why = refusal(asked)
+    why = enough(why) if enough else why
     return replace(found, lacking=why.lines, proven=why.proven)
 
 
@@ -339,7 +346,7 @@ def as_planned(scenario: Scenario, planned: Timetable) -> Opened:
     """A question as a schedule answers it: under its policy and in its precision, where it still allows them."""
     inputs, names = inputs_of(scenario), policies_of(scenario)
     variant = planned.variant if planned.variant in inputs.variants else None
-    return opened(inputs, planned.policy if planned.policy in names else names[0], variant)
+    return opened(inputs, planned.policies if planned.policies in names else names[0], variant)
 
 
 def as_it_stands(scenario: Scenario, found: Timetable) -> Timetable:

@@ -22,16 +22,48 @@ Solver = Callable[[Problem], Solution]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Raised:
+    """A limit that the busiest epoch passes.
+
+    Attributes:
+        key: of the scenario.
+        given: its value.
+        least: that it must be at least; of budgets beside the others of the refusal.
+        parts: what each of several models takes of it at least, a full sentence; empty of one model.
+        instead: raising it is enough in place of the one before: of machines one type stands in for another.
+    """
+
+    key: str
+    given: float
+    least: float
+    parts: str = ""
+    instead: bool = False
+
+    @property
+    def words(self) -> str:
+        """A full sentence."""
+        return f"{'or ' * self.instead}raise {self.key} from {self.given:g} to at least {rounded_up(self.least):g}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
     """Why no schedule was found.
 
     Attributes:
         proven: no batching serves the busiest epoch within the budgets, by the least work of its requests.
-        lines: full sentences that name budgets and what they must be at least.
+        raises: budgets and stock, with what they must be at least.
+        more: what else there is to say, full sentences.
     """
 
     proven: bool
-    lines: tuple[str, ...]
+    raises: tuple[Raised, ...]
+    more: tuple[str, ...] = ()
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Full sentences: what to raise, what each model takes of it, and the rest."""
+        parts = (each.parts for each in self.raises)
+        return (*(each.words for each in self.raises), *filter(None, parts), *self.more)
 
 
 def refusal(asked: Opened, *, proven_alone: bool = False) -> Refusal:
@@ -43,12 +75,17 @@ def refusal(asked: Opened, *, proven_alone: bool = False) -> Refusal:
     """
     # What requests draw is a fit, not a bound: watts are left to the estimate.
     bounded = tuple(family for family in EPOCH_BUDGET_FAMILIES if family != "epoch_watts")
-    lacking = _lacking(_full(asked, least=True), bounded)
-    if lacking or proven_alone:
-        return Refusal(proven=bool(lacking), lines=lacking)
-    estimated = _lacking(_full(asked, least=False), tuple(EPOCH_BUDGET_FAMILIES))
+    lacking, none = _lacking(_full(asked, least=True), bounded)
+    if lacking or none or proven_alone:
+        return Refusal(proven=bool(lacking or none), raises=lacking, more=none)
+    estimated, none = _lacking(_full(asked, least=False), tuple(EPOCH_BUDGET_FAMILIES))
     doubt = "not proven: no schedule fits by estimated capacities; by the least work of requests one might"
-    return Refusal(proven=False, lines=(*estimated, doubt))
+    return Refusal(proven=False, raises=estimated, more=(*none, doubt))
+
+
+def estimated(asked: Opened) -> tuple[Raised, ...]:
+    """The same by estimated capacities, watts included."""
+    return _lacking(_full(asked, least=False), tuple(EPOCH_BUDGET_FAMILIES))[0]
 
 
 def _full(asked: Opened, *, least: bool) -> Opened:
@@ -60,8 +97,8 @@ def _full(asked: Opened, *, least: bool) -> Opened:
     return replace(asked, case=case, options=epoch_options(replace(case, options=case.least) if least else case))
 
 
-def _lacking(asked: Opened, families: Sequence[str]) -> tuple[str, ...]:
-    """What keeps the busiest epoch from these options, in full sentences; nothing where they serve it."""
+def _lacking(asked: Opened, families: Sequence[str]) -> tuple[tuple[Raised, ...], tuple[str, ...]]:
+    """What keeps the busiest epoch from these options, and a sentence where nothing helps; nothing where they serve."""
     question, limits = _busiest(asked), asked.case.scenario.solver
     program, most = epoch_problem(question), sum(float(rates[0]) for rates in question.load.peak_req_per_s.values())
     # No option serves more than is asked for: a raise is bounded only where every column of its row is.
@@ -77,17 +114,21 @@ def _lacking(asked: Opened, families: Sequence[str]) -> tuple[str, ...]:
     try:
         found = smallest_raise(replace(program, columns=columns, rows=tuple(others)), families=families, solve=solver)
     except StillInfeasible:
-        found_stock = tuple(_of_stock(asked, question, solver))
-        return found_stock or ("no budget helps: catalog.available or schedule.base_machines leave too few machines",)
+        stock = tuple(_of_stock(asked, question, solver))
+        return stock, () if stock else (NO_BUDGET,)
     except NotProven:
-        return ()
-    raises = tuple(
-        f"raise budgets.{EPOCH_BUDGET_FAMILIES[each.family]} from {each.limit:g} "
-        f"to at least {rounded_up(each.needed):g}"
+        return (), ()
+    keys = {each.row: f"budgets.{EPOCH_BUDGET_FAMILIES[each.family]}" for each in found}
+    return tuple(
+        Raised(
+            key=keys[each.row], given=each.limit, least=each.needed,
+            parts=_of_each(asked, each.row, keys[each.row], solver),
+        )
         for each in found
-    )
-    parts = (_of_each(asked, each.row, EPOCH_BUDGET_FAMILIES[each.family], solver) for each in found)
-    return (*raises, *filter(None, parts))
+    ), ()  # fmt: skip
+
+
+NO_BUDGET = "no budget helps: catalog.available or schedule.base_machines leave too few machines"
 
 
 def _of_each(asked: Opened, row: str, key: str, solver: Solver) -> str:
@@ -99,10 +140,10 @@ def _of_each(asked: Opened, row: str, key: str, solver: Solver) -> str:
         limit = next((each for each in program.rows if each.name == row), None)
         taken[name] = _fewest(program, dict(limit.terms), without=row, solver=solver) or 0.0 if limit else 0.0
     each = ", ".join(f"{name} {rounded_up(value):g}" for name, value in taken.items())
-    return f"budgets.{key}: at least {each} in the busiest epoch" if taken else ""
+    return f"{key}: at least {each} in the busiest epoch" if taken else ""
 
 
-def _of_stock(asked: Opened, question: EpochQuestion, solver: Solver) -> Iterator[str]:
+def _of_stock(asked: Opened, question: EpochQuestion, solver: Solver) -> Iterator[Raised]:
     """How many machines of each type, with the others as they are, are enough for the busiest epoch."""
     short = False
     for kind in (each for each in question.fleet if each.available < ANY):
@@ -112,15 +153,14 @@ def _of_stock(asked: Opened, question: EpochQuestion, solver: Solver) -> Iterato
         fewest = _fewest(epoch_problem(more), on, without="", solver=solver)
         if fewest is None:
             continue
-        key = f"catalog.available.{kind.machine}"
-        yield f"{'or ' * short}raise {key} from {kind.available} to at least {round(fewest)}"
+        key, programs = f"catalog.available.{kind.machine}", {n: epoch_problem(_of_model(more, n)) for n in asked.parts}
+        each = {name: _fewest(program, on, without="", solver=solver) for name, program in programs.items()}
+        told = ", ".join(f"{name} {round(count or 0)}" for name, count in each.items())
+        yield Raised(
+            key=key, given=kind.available, least=round(fewest), instead=short,
+            parts=f"{key}: at least {told} in the busiest epoch, were each alone on the fleet" if told else "",
+        )  # fmt: skip
         short = True
-        each = {
-            name: _fewest(epoch_problem(_of_model(more, name)), on, without="", solver=solver) for name in asked.parts
-        }
-        if each:
-            told = ", ".join(f"{name} {round(count or 0)}" for name, count in each.items())
-            yield f"{key}: at least {told} in the busiest epoch, were each alone on the fleet"
 
 
 def _of_model(question: EpochQuestion, name: str) -> EpochQuestion:

@@ -21,9 +21,16 @@ def planned(*words: str) -> Timetable:
     return fleet_timetable(fleet, read_models(fleet), progress=silent)
 
 
-@pytest.mark.parametrize("limit", ["budgets.machines=1", "budgets.power_w=8000", STOCK])
-def test_budget_or_stock_is_named_with_what_each_model_takes(limit: str) -> None:
-    """Proven by the least work of the busiest epoch: the key, the least that may do, and each model's part of it."""
+@pytest.mark.parametrize(
+    ("limit", "other"),
+    [
+        ("budgets.machines=1", "budgets.machines={:.0f}"),
+        ("budgets.power_w=8000", "budgets.power_w={:g}"),
+        (STOCK, 'catalog.available={{"dgx-a100": 0, "dgx-h100": {:.0f}}}'),
+    ],
+)
+def test_what_is_named_is_enough_and_a_step_less_is_not(limit: str, other: str) -> None:
+    """Budget or stock: the refusal tells what each model takes, and a value with which there is a schedule."""
     none = planned(limit)
     assert none.schedule is None
     assert none.proven
@@ -32,7 +39,12 @@ def test_budget_or_stock_is_named_with_what_each_model_takes(limit: str) -> None
     (parts,) = [line for line in none.lacking if line.startswith(f"{key}: at least")]
     assert "chat" in parts
     assert "code" in parts
-    assert float(line.rpartition(" ")[2]) > 1
+    (told,) = [line for line in none.lacking if line.startswith(f"{key}: a schedule was validated with")]
+    enough, less = (float(word) for word in re.findall(r"with (\d[\d.e+]*)", told))
+    assert line.endswith(f" {enough:g}")
+    assert planned(other.format(enough)).valid
+    assert planned(other.format(less)).schedule is None
+    assert enough - less <= max(1.0, 0.03 * enough) or "power" in key
 
 
 def test_check_knows_what_is_proven_and_no_more() -> None:
