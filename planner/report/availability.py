@@ -1,6 +1,6 @@
 """How often a plan meets every objective, what each nine costs, and what failures did to it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from planner.report.page import Cell, Chip, Lines, Section, Table, Tone, columns, section
 from planner.report.words import dollars, percent, seconds
@@ -26,7 +26,14 @@ def availability_line(found: Availability) -> str:
     prices = _prices(found.nines)
     domains = f", {plural(found.domains, 'domain')}" if found.domains > 1 else ""
     priced = f"; {prices}" if prices else ""
-    return f"every objective is met {nines(found.up_frac)} of the time{asked}, {spare}{domains}{priced}"
+    up = ", ".join(f"{name} {nines(share)}" for name, share in found.models.items()) or nines(found.up_frac)
+    asked = asked.replace(" asked)", f" asked of each), {_at_once(found.models)}") if found.models else asked
+    return f"every objective is met {up} of the time{asked}, {spare}{domains}{priced}"
+
+
+def _at_once(models: Mapping[str, float]) -> str:
+    """How often all models meet every objective, at least: as if no two ever missed one together."""
+    return f"all at once at least {nines(max(0.0, 1 - sum(1 - share for share in models.values())))}"
 
 
 def fleet_line(found: FleetPlan) -> str:
@@ -102,7 +109,7 @@ def availability_section(
 def _words(found: Availability) -> Iterator[str]:
     """What the share of time means."""
     yield (
-        f"In {nines(found.up_frac)} of the time every pool has the machines with which every objective was met in "
+        f"In {_shares(found)} of the time every pool has the machines with which every objective was met in "
         "simulation, and no failure is being recovered from. All machines serve; "
         f"{plural(found.spare_machines, 'machine')} may be down at once."
     )
@@ -110,6 +117,13 @@ def _words(found: Availability) -> Iterator[str]:
         f"Something fails every {number(1 / found.failures_per_h)} h; arrivals meet every objective again "
         f"{seconds(found.recovery_s)} later at most. Requests of a failed machine are served again and may be late."
     )
+
+
+def _shares(found: Availability) -> str:
+    """The share of time, of several models that of each."""
+    if not found.models:
+        return nines(found.up_frac)
+    return f"{', '.join(f'{nines(share)} ({name})' for name, share in found.models.items())}"
 
 
 def _nine(nine: Nine, others: str) -> tuple[Cell, ...]:

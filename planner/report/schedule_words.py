@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from planner.report.words import percent
 from planner.results.evidence import Verdict
 from planner.results.schedule import FixedFleet, OneKnob, Spent
-from planner.results.timetable import Served, Timetable, Tried, watts_ratios
+from planner.results.timetable import Served, Timetable, Tried, watts_ratios, way_words
 from workloads.counts import number, plural, watts
 
 _BARS = " ▁▂▃▄▅▆▇█"
@@ -119,7 +119,7 @@ def sparkline(values: Sequence[float], most: float) -> str:
 
 def tried_words(found: Timetable) -> list[str]:
     """What other precisions, engines and policies came to, a line each: the cheapest, and how many more there are."""
-    others = [each for each in found.tried if (each.variant, each.policy) != (found.variant, found.policy)]
+    others = [each for each in found.tried if (each.variant, way_words(each.policy)) != (found.variant, found.policies)]
     order = sorted(others, key=lambda each: float("inf") if each.cost_usd is None else each.cost_usd)
     lines = [f"{_way(each)}: {_came_to(each)}" for each in order[:_NAMED]]
     left = [_came_to(each) for each in order[_NAMED:]]
@@ -128,7 +128,7 @@ def tried_words(found: Timetable) -> list[str]:
 
 
 def _way(each: Tried) -> str:
-    return each.policy if each.variant is None else f"{each.policy}, {each.variant.words}"
+    return way_words(each.policy) + (f", {each.variant.words}" if each.variant else "")
 
 
 def _came_to(each: Tried) -> str:

@@ -128,7 +128,7 @@ def _asked(found: Timetable, scenario: Scenario | Fleet) -> str:
                   for name, one in made.items() if name in parts}  # fmt: skip
         return "; ".join(f"{name}: {served.get(name, part.model.name)}" for name, part in parts.items())
     formats = f"{precision(found.serves)}; " if found.serves else ""
-    return f"{scenario.model.name}, {formats}{policy_words(found.policy, scenario.policy)}"
+    return f"{scenario.model.name}, {formats}{policy_words(found.policies, scenario.policy)}"
 
 
 def _epochs(schedule: Schedule) -> str:

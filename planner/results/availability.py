@@ -75,6 +75,7 @@ class Availability:
         nines: what other shares of time cost, the smallest first.
         outages: failures that were injected.
         assumptions: rates that this follows from, with their sources, full sentences.
+        models: of several models over time, the share of time of each in its own worst epoch; ``up_frac`` is the least.
     """
 
     target_frac: float
@@ -87,3 +88,4 @@ class Availability:
     nines: tuple[Nine, ...]
     outages: tuple[Outage, ...]
     assumptions: tuple[str, ...]
+    models: Mapping[str, float] = field(default_factory=dict)

@@ -11,6 +11,12 @@ from planner.results.row import RowStudy
 from planner.results.schedule import FixedFleet, OneKnob, Schedule, Spent, scoped
 from solvers.allocation import Termination
 
+Way = str | tuple[str, ...]
+"""How instances serve: the policy; of several models the policy, precision and engine of each, a sentence a model.
+
+Older files have those of several models in one string.
+"""
+
 FUZZ_FRAC = 1e-6
 """By which metered watts may pass their budget: rounding."""
 
@@ -94,7 +100,7 @@ class Tried:
 
     Attributes:
         variant: precision and engine; None of several models, whose policy says those of each.
-        policy: how instances serve.
+        policy: how instances serve; a tuple of several models.
         cost_usd: of its schedule, over the horizon; None where there is none.
         energy_j: of the same.
         valid: the simulator confirms it.
@@ -103,7 +109,7 @@ class Tried:
     """
 
     variant: Variant | None
-    policy: str
+    policy: Way
     cost_usd: float | None
     energy_j: float | None
     valid: bool
@@ -139,7 +145,7 @@ class Timetable:
         termination: how the last solve ended.
         provided_ratio: class -> rate that each epoch provides for over its peak; above 1 where the simulator asked for
             more.
-        policy: how instances serve.
+        policy: how instances serve; a tuple of several models.
         simulated: money, energy and CO2 with the watts of the simulator; None where watts are not known.
         fixed: the fixed fleet for the peak, to compare with; None where none passed, or nothing was validated.
         serves: what each option that is ever run serves the model in.
@@ -159,7 +165,7 @@ class Timetable:
     unserved: tuple[int, ...]
     termination: Termination
     provided_ratio: Mapping[str, tuple[float, ...]]
-    policy: str
+    policy: Way
     simulated: Spent | None = None
     fixed: FixedFleet | None = None
     serves: tuple[Precision, ...] = ()
@@ -174,9 +180,19 @@ class Timetable:
     models: tuple[ModelOverTime, ...] = ()
 
     @property
+    def policies(self) -> str:
+        """How instances serve, in a line."""
+        return way_words(self.policy)
+
+    @property
     def valid(self) -> bool:
         """Whether there is a schedule, every epoch that was served kept every objective, and no limit is exceeded."""
         return self.schedule is not None and not self.over and all(each.valid for each in self.served)
+
+
+def way_words(way: Way) -> str:
+    """How instances serve, in a line."""
+    return way if isinstance(way, str) else "; ".join(way)
 
 
 def watts_ratios(served: Iterable[Served]) -> dict[int, float | None]:

@@ -153,7 +153,8 @@ def stated_again(asked: Opened, schedule: Schedule, study: Availability) -> Avai
     assert rule is not None, "asked only where availability is"
     held = _held(asked, schedule, rule)
     now, _ = _counted(asked, schedule, held, study.outages)
-    return replace(now, nines=study.nines, assumptions=study.assumptions)
+    models = now.models if study.models else {}  # files of versions that told the least alone
+    return replace(now, nines=study.nines, assumptions=study.assumptions, models=models)
 
 
 def _counted(asked: Opened, schedule: Schedule, held: Held, outages: tuple[Outage, ...]) -> tuple[Availability, Key]:
@@ -174,6 +175,7 @@ def _counted(asked: Opened, schedule: Schedule, held: Held, outages: tuple[Outag
         domains=rule.domains, failures_per_h=failures_per_h(busiest, rule), recovery_s=recovery_s, nines=(),
         outages=outages,
         assumptions=assumptions(asked.case.scenario, {name: each_of[name] for name in sorted(run_on)}, rule),
+        models={n: min(share for (model, _), share in up.items() if model == n) for n in asked.parts},
     )  # fmt: skip
     return study, worst
 

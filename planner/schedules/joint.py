@@ -146,7 +146,7 @@ def _of_model(name: str, inputs: Inputs) -> list[Opened]:
     try:
         return ways(inputs)
     except BadInput as wrong:
-        raise BadInput(*(f"models, {name}: {problem}" for problem in wrong.problems)) from None
+        raise type(wrong)(*(f"models, {name}: {problem}" for problem in wrong.problems)) from None
 
 
 def _named(name: str, option: EpochOption) -> EpochOption:

@@ -20,12 +20,17 @@ from planner.resolve.spared import spared
 from planner.resolve.workload import Asked
 from planner.results.precision import Variant
 from planner.results.schedule import EpochOption, Tariff, scoped
+from planner.results.timetable import Way
 from planner.scenario import Scenario
 from planner.scenario.choices import listed
 from planner.scenario.objectives import Transitions
 from planner.scenario.schedule_section import ScheduleSection
 from planner.schedules.provision import Provided
 from workloads.load import Load, binned, from_factors, hedged, template
+
+
+class Uncarried(BadInput):
+    """No option carries a class within its objectives: nothing is wrong with the question, it has no answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +62,10 @@ class Opened:
         return ", ".join(parts) if parts else self.case.policy.name
 
     @property
-    def ways(self) -> str:
+    def ways(self) -> Way:
         """The policy; of several models the policy, precision and engine of each."""
         words = [f"{name} {p.case.policy.name} in {p.case.variant.words}" for name, p in self.parts.items()]
-        return "; ".join(words) if words else self.case.policy.name
+        return tuple(words) or self.case.policy.name
 
 
 def parts_of(asked: Opened) -> Mapping[str, Opened]:
@@ -94,7 +99,7 @@ def opened(question: Scenario | Inputs, policy: str, variant: Variant | None = N
     load, options = load_of(case, scenario.schedule), epoch_options(case)
     lost = [name for name, rates in load.peak_req_per_s.items() if rates.max() > 0 and not served(options, name)]
     if lost:
-        raise BadInput(*(f"schedule: no option carries class '{name}'; expected one that does" for name in lost))
+        raise Uncarried(*(f"schedule: no option carries class '{name}'; expected one that does" for name in lost))
     if late := [each for each in scenario.validation.failures if each.at_s >= load.duration_s]:
         ends = f"expected below {load.duration_s:g} s, where the last epoch ends"
         raise BadInput(*(f"validation.failures: found at_s {each.at_s:g}; {ends}" for each in late))

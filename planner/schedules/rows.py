@@ -67,7 +67,7 @@ def at_work(case: Case, epoch: Epoch, found: Timetable) -> CandidatePlan:
     ]  # fmt: skip
     bare = {name: replace(option, reliability=None) for name, option in options.items()}
     return CandidatePlan(
-        policy=found.policy, pools=tuple(pools), headroom=case.scenario.headroom_limits(), rate_scale=1.0,
+        policy=found.policies, pools=tuple(pools), headroom=case.scenario.headroom_limits(), rate_scale=1.0,
         totals=totals((bare[p.spec.name], p.machines, p.rate_req_per_s) for p in pools),
         termination=found.termination, variant=case.variant,
     )  # fmt: skip

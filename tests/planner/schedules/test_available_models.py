@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from planner.capacity.redundancy import up_frac
 from planner.cli import build
+from planner.report.availability import nines
 from planner.resolve.several import read_models
 from planner.results.timetable import Timetable
 from planner.scenario.fleet import Fleet
@@ -56,6 +57,8 @@ def test_every_model_has_spare_machines_of_its_own(spared: Timetable) -> None:
         assert sum(pools) <= sum(epoch.machines.values())
     assert least >= 0.999
     assert study.up_frac <= least
+    assert study.up_frac == min(study.models.values())
+    assert set(study.models) == {"chat", "code"}
     assert {each.words.split(":")[0] for each in study.outages} == {"chat", "code"}
     assert not any(each.fails for each in study.outages)
 
@@ -84,7 +87,13 @@ def test_failures_are_injected_when_a_schedule_of_models_is_served_again(spared:
     scenario.write_text(json.dumps(fleet.model_dump(mode="json")))
     said = CliRunner().invoke(build(), ["plan", str(scenario), "--out", str(out), "--quiet"])
     assert said.exit_code == 0, said.output
-    assert "Availability" in said.output
+    told = " ".join(said.output.split())
+    assert spared.availability is not None
+    for name, share in spared.availability.models.items():
+        assert f"{name} {nines(share)}" in told
+    assert "of the time (0.999 asked of each), all at once at least 0.99" in told
+    raw = json.loads(out.read_text())["fleet_timetable"]
+    assert [each.partition(" ")[0] for each in raw["policy"]] == ["chat", "code"]
     file = open_schedule(out)
     assert file is not None
     assert file.timetable.availability is not None

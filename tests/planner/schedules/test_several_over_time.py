@@ -137,6 +137,15 @@ def _edited(path: Path, change: Any) -> Path:
     return out
 
 
+def test_ways_of_all_models_are_a_list_and_one_string_is_still_read(path: Path, file: AnyScheduleFile) -> None:
+    """A file has the way of each model by itself; those that have all in one string say the same."""
+    found = file.timetable
+    assert [words.partition(" ")[0] for words in found.policy] == ["chat", "code"]
+    older = read_schedule(_edited(path, lambda data: data.update(policy=found.policies)), edited_too=True)
+    assert older is not None
+    assert older.timetable.policy == older.timetable.policies == found.policies
+
+
 def test_a_machine_less_is_refused(path: Path) -> None:
     """An edited file whose pools no longer fit on its machines is not served."""
 
@@ -191,7 +200,7 @@ def test_watts_of_all_models_share_their_budget(file: AnyScheduleFile) -> None:
         (["objective=throughput", "budgets.machines=9"], "objective: found throughput"),
         (["models.0.policy.name=splitwise-sim"], "memory is promised at arrival"),
         (["schedule.clocks_mhz={gpu: [1410]}"], "schedule.clocks_mhz.gpu"),
-        (["uncertainty={workload.rate_scale: [1, 2]}"], "uncertainty: found beside models"),
+        (["uncertainty={workload.rate_scale: [-1, 2]}"], "uncertainty.workload.rate_scale"),
     ],
 )
 def test_what_several_models_over_time_cannot_be_asked_is_refused(words: list[str], expected: str) -> None:
