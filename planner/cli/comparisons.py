@@ -142,7 +142,7 @@ def whatif(scenario: ScenarioFile, sets: Sets = None, *, changes: Changes, to: L
         raise typer.Exit(ENDINGS[verdicts[0]])
 
 
-AxisX = Annotated[str, typer.Option("--x", metavar="AXIS", help="cost, power, machines or throughput")]
+AxisX = Annotated[str, typer.Option("--x", metavar="AXIS", help="cost, power, machines, energy, carbon or throughput")]
 AxisY = Annotated[str, typer.Option("--y", metavar="AXIS", help="another of these")]
 Bound = Annotated[
     float | None,

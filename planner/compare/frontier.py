@@ -1,16 +1,29 @@
 """Frontiers: what one quantity costs in terms of another, every point a validated plan."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Any
 
 from pydantic import TypeAdapter
 
-from planner.compare.grid import setting
+from planner.compare.axis import Axis
+from planner.compare.frontier_over_time import (
+    AXES_OVER_TIME,
+    TOTALS,
+    aims,
+    at_price,
+    between,
+    expect_no_bound,
+)
+from planner.compare.frontier_over_time import (
+    problems as problems_over_time,
+)
+from planner.compare.grid import Asked, setting
 from planner.compare.journal import Digests, Journal
 from planner.compare.outcome import outcome, planned, refused, served_req_per_s, silent
+from planner.compare.over_time import scheduled
 from planner.compare.regret import same_machines
 from planner.compare.runner import Progress, Task, perform
 from planner.errors import BadInput, nearest
@@ -20,8 +33,8 @@ from planner.planning.failings import met
 from planner.results.evidence import NoPlan
 from planner.results.fleet import together
 from planner.results.frontier import Design, Frontier
-from planner.results.plan import CandidatePlan, Totals
-from planner.results.sweep import Outcome
+from planner.results.plan import CandidatePlan
+from planner.results.sweep import VALIDATED, Outcome
 from planner.scenario import Scenario
 from planner.scenario.fleet import Fleet
 from planner.scenario.objectives import Objective
@@ -33,29 +46,6 @@ _BOUND_DIGITS = 6
 
 EXACT_FRAC = 1e-4
 """Costs or watts that differ by no more than this share count as equal: the solver's rows hold to no more."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Axis:
-    """A quantity that plans can be compared by.
-
-    Attributes:
-        unit: of its values.
-        objective: that makes it as good as it can be.
-        total: what a plan's totals call it; empty for throughput.
-        budget: key under ``budgets`` that bounds it; empty where none does.
-        whole: its values are whole numbers.
-    """
-
-    unit: str
-    objective: Objective
-    total: str = ""
-    budget: str = ""
-    whole: bool = False
-
-    def value(self, totals: Totals, served: float) -> float:
-        """Where a plan stands; ``served`` is its rate, requests/s."""
-        return float(getattr(totals, self.total)) if self.total else served
 
 
 AXES: Mapping[str, Axis] = {
@@ -132,18 +122,15 @@ def route(
     Raises:
         BadInput: an axis is unknown or not available, both are the same, or throughput would grow without end.
     """
-    problems = []
-    for flag, name in (("--x", x), ("--y", y)):
-        if name not in AXES:
-            problems.append(f"{flag} {name}: no such axis; {nearest(name, AXES)}")
-    if x == y:
-        problems.append(f"--y {y}: the same as --x; expected another axis")
-    if {x, y} == {"throughput", "carbon"}:
-        problems.append("frontier: no budget bounds carbon, and throughput grows with it; expected energy instead")
-    if problems:
+    axes = axes_of(scenario)
+    if problems := tuple(_problems(scenario, x, y)):
         raise BadInput(*problems)
-    goal, bounded = (y, x) if y in _OPTIMISED else (x, y)
-    given = getattr(scenario.budgets, AXES[bounded].budget)
+    optimised = _OPTIMISED if scenario.schedule is None else TOTALS
+    goal, bounded = (y, x) if y in optimised else (x, y)
+    if not axes[bounded].budget:
+        expect_no_bound(x, y, limit)
+        return Route(scenario=scenario, x=x, y=y, goal=x, bounded="", start=inf, step=step, most=most)
+    given = getattr(scenario.budgets, axes[bounded].budget)
     start = limit if limit is not None else given
     if start is None and goal == "throughput":
         key = AXES[bounded].budget
@@ -152,6 +139,25 @@ def route(
         scenario=scenario, x=x, y=y, goal=goal, bounded=bounded, start=inf if start is None else float(start),
         step=step, most=most,
     )  # fmt: skip
+
+
+def axes_of(scenario: Scenario | Fleet) -> Mapping[str, Axis]:
+    """What can be an axis of a question's plans, or of its schedules."""
+    return AXES if scenario.schedule is None else AXES_OVER_TIME
+
+
+def _problems(scenario: Scenario | Fleet, x: str, y: str) -> Iterator[str]:
+    """What two axes cannot be of a question."""
+    axes = axes_of(scenario)
+    for flag, name in (("--x", x), ("--y", y)):
+        if name not in AXES:
+            yield f"{flag} {name}: no such axis; {nearest(name, axes)}"
+    if x == y:
+        yield f"--y {y}: the same as --x; expected another axis"
+    elif scenario.schedule is not None and {x, y} <= set(AXES):
+        yield from problems_over_time(x, y)
+    elif {x, y} == {"throughput", "carbon"}:
+        yield "frontier: no budget bounds carbon, and throughput grows with it; expected energy instead"
 
 
 def walked(wanted: Route, *, journal: Journal, executor: Executor, progress: Progress) -> Frontier:
@@ -167,20 +173,23 @@ def walked(wanted: Route, *, journal: Journal, executor: Executor, progress: Pro
         KeyboardInterrupt: by Ctrl-C; the same walk with the same journal continues.
         BadInput: the scenario names something that is not there.
     """
+    if not wanted.bounded:
+        return _of_totals(wanted, journal, executor, progress)
     digests, ends, designs = Digests(), [""], list[Design]()
-    axis = AXES[wanted.bounded]
+    axis = axes_of(wanted.scenario)[wanted.bounded]
 
     def solve(bound: float) -> Placed[None] | None:
         told = _told(progress, len(designs), wanted.most)
         found = _explored(wanted, bound, digests, journal, executor, told)
-        if not found.outcome.bought:  # not with headroom to spare; the simulator may allow more
+        one_load = wanted.scenario.schedule is None  # perhaps not with headroom to spare; the simulator may allow more
+        if found.outcome.verdict != VALIDATED and one_load:
             found = _explored(wanted, bound, digests, journal, executor, told, headroom=_BRIM)
-        if not found.outcome.bought:
+        if found.outcome.verdict != VALIDATED:
             ends[0] = _why_it_ended(wanted, bound, found.outcome)
             return None
         limit = None if bound == inf else bound
         designs.extend(_design(wanted, (each.candidate,), limit, None) for each in found.passed)
-        design = _design(wanted, tuple(found.outcome.bought.values()), limit, found.outcome)
+        design = _designed(wanted, found.outcome, limit)
         designs.append(design)
         goal = design.values[wanted.goal]
         return Placed(
@@ -191,13 +200,39 @@ def walked(wanted: Route, *, journal: Journal, executor: Executor, progress: Pro
     return _frontier(wanted, done, _weighed(wanted, designs), ends[0])
 
 
+def _of_totals(wanted: Route, journal: Journal, executor: Executor, progress: Progress) -> Frontier:
+    """Schedules of the least of either total, and between those of cost and energy by prices of electricity."""
+    digests, at_meter, made = Digests(), wanted.scenario.energy.usd_per_kwh, list[Outcome]()
+
+    def solve(name: str, settings: Mapping[str, str], more_usd_per_kwh: float = 0.0) -> Outcome | None:
+        asked = setting(wanted.scenario, name, settings)
+        found = _looked(asked, digests, inf, journal, executor).outcome
+        progress(name, min(1.0, (len(made) + 1) / wanted.most))
+        made.append(at_price(found, more_usd_per_kwh))
+        return made[-1] if found.verdict == VALIDATED else None
+
+    def least(first: str, second: str, more: float = 0.0) -> Outcome | None:
+        usd = {"energy.usd_per_kwh": f"{at_meter + more:.9g}", "schedule.usd_per_kwh": "null"} if more else {}
+        return solve(f"least {first}{f' at {more:g} USD/kWh more' * bool(more)}", {**aims(first, second), **usd}, more)
+
+    ends = [least(wanted.x, wanted.y), *([least(wanted.y, wanted.x)] if wanted.most > 1 else [])]
+    known = [each for each in ends if each is not None]
+    if len(known) == 2 and {wanted.x, wanted.y} == {"cost", "energy"}:
+        cheapest, thriftiest = known if wanted.x == "cost" else reversed(known)
+        between(cheapest, thriftiest, lambda more: least("cost", "energy", more), wanted.most - 2)
+    designs = _weighed(wanted, [_designed(wanted, each, None) for each in made if each.verdict == VALIDATED])
+    words = f"Between least {wanted.x} and least {wanted.y} only schedules of least cost at another price are found."
+    ended = words if known else _why_none(made[0])
+    return _frontier(wanted, Walk(visited=(), complete=len(made) < max(3, wanted.most)), designs, ended)
+
+
 def _frontier(wanted: Route, done: Walk[None], designs: tuple[Design, ...], ended: str) -> Frontier:
     """What the walk found, with why it ended."""
     longer = f"Stopped after {wanted.most} designs, as asked; --most allows more, --step takes longer strides."
     axes = (wanted.x, wanted.y)
     return Frontier(
         scenario=wanted.scenario, x=wanted.x, y=wanted.y, bounded=wanted.bounded,
-        units={name: AXES[name].unit for name in axes},
+        units={name: axes_of(wanted.scenario)[name].unit for name in axes},
         best={name: "most" if name == "throughput" else "least" for name in axes},
         designs=designs, step=wanted.step, complete=done.complete, ended=ended if done.complete else longer,
     )  # fmt: skip
@@ -214,8 +249,10 @@ def explored(scenario: Scenario | Fleet, digest: str, drawn_w: float) -> Explore
     Raises:
         BadInput: it names something that is not there.
     """
+    if scenario.schedule is not None:
+        return Explored(outcome=scheduled(scenario, digest), passed=())
     if isinstance(scenario, Fleet):
-        return Explored(outcome=planned(scenario, digest), passed=())
+        return Explored(outcome=planned(scenario, digest, why=False), passed=())
     answer = planning.plan(scenario, progress=silent, with_margin=False, drawn_w=drawn_w)
     if isinstance(answer, NoPlan):
         return Explored(outcome=refused(answer, digest), passed=())
@@ -236,20 +273,26 @@ def _explored(
     headroom: Mapping[str, str] = _AS_GIVEN,
 ) -> Explored:
     """The answer under a bound, from the journal where it is known."""
-    axis = AXES[wanted.bounded]
-    settings = {"objective": str(AXES[wanted.goal].objective), **headroom}
+    axis = axes_of(wanted.scenario)[wanted.bounded]
+    over_time = wanted.scenario.schedule is not None
+    settings = {**(aims(wanted.goal) if over_time else {"objective": str(AXES[wanted.goal].objective)}), **headroom}
     if bound != inf:
         settings[f"budgets.{axis.budget}"] = str(int(max(bound, 0))) if axis.whole else f"{max(bound, 0.0):.12g}"
     asked = setting(wanted.scenario, f"{wanted.bounded} at most {bound:g}", settings)
     given_w = wanted.scenario.budgets.expected_power_w  # designs are placed, and bounded, by what they are planned at
-    drawn_w = inf if given_w is None else given_w
+    found = _looked(asked, digests, inf if given_w is None else given_w, journal, executor)
+    progress(asked.name, 1.0)
+    return found
+
+
+def _looked(asked: Asked, digests: Digests, drawn_w: float, journal: Journal, executor: Executor) -> Explored:
+    """The answer of one question, from the journal where it is known."""
     digest = digests.of("explore", asked.scenario, f"{drawn_w:g}")
     task = Task(digest=digest, name=asked.name, act=explored, arguments=(asked.scenario, digest, drawn_w))
     try:
         result: Any = perform([task], journal=journal, executor=executor, progress=silent)[digest]
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"stopped at {asked.name}") from None
-    progress(asked.name, 1.0)
     return TypeAdapter(Explored).validate_python(result)
 
 
@@ -267,10 +310,23 @@ def _stride(axis: Axis, step: float | None) -> Callable[[float], float]:
 
 def _why_it_ended(wanted: Route, bound: float, found: Outcome) -> str:
     """Why there is no design under a bound."""
-    said = found.explanation[0] if found.explanation else found.verdict
-    unit = AXES[wanted.bounded].unit
+    unit = axes_of(wanted.scenario)[wanted.bounded].unit
     most = watts(bound, _BOUND_DIGITS) if unit == "W" else f"{bound:.{_BOUND_DIGITS}g} {unit}"
-    return f"With {wanted.bounded} at most {most}: {found.verdict}; {said}."
+    return f"With {wanted.bounded} at most {most}: {_why_none(found)}"
+
+
+def _why_none(found: Outcome) -> str:
+    """Why there is no plan or schedule, in a sentence."""
+    return f"{found.verdict}; {found.explanation[0] if found.explanation else found.verdict}."
+
+
+def _designed(wanted: Route, found: Outcome, bound: float | None) -> Design:
+    """A validated plan or schedule placed on both axes."""
+    over = found.over_time
+    if over is None:
+        return _design(wanted, tuple(found.bought.values()), bound, found)
+    values = {name: AXES_OVER_TIME[name].value(over, 0.0) for name in (wanted.x, wanted.y)}
+    return Design(values=values, efficient=False, bound=bound, outcome=found, machines=over.most_machines)
 
 
 def _design(

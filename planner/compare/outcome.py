@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from planner.compare.bill import bill_of, bill_of_all
 from planner.compare.grid import Asked
 from planner.compare.journal import Digests
+from planner.compare.over_time import scheduled
 from planner.compare.runner import Task
 from planner.perf.layout import Role
 from planner.planning import plan as verbs
@@ -35,14 +36,16 @@ def planning(asked: Asked, digests: Digests) -> Task:
     return Task(digest=digest, name=asked.name, act=planned, arguments=(asked.scenario, digest))
 
 
-def planned(scenario: Scenario | Fleet, digest: str) -> Outcome:
-    """What planning a scenario comes to.
+def planned(scenario: Scenario | Fleet, digest: str, *, why: bool = True) -> Outcome:
+    """What planning a scenario comes to; ``why`` as of ``plan_fleet``.
 
     Raises:
         BadInput: it names something that is not there.
     """
+    if scenario.schedule is not None:
+        return scheduled(scenario, digest)
     if isinstance(scenario, Fleet):
-        found = plan_fleet(read_fleet(scenario), progress=silent)
+        found = plan_fleet(read_fleet(scenario), progress=silent, why=why)
         return refused(found.answer, digest) if isinstance(found, NoFleetPlan) else of_fleet(found, scenario, digest)
     answer = verbs.plan(scenario, progress=silent)
     return refused(answer, digest) if isinstance(answer, NoPlan) else outcome(answer, scenario, digest)

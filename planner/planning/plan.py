@@ -46,7 +46,7 @@ from planner.simulator.sketch import sketch
 
 Progress = Callable[[str, float], None]
 
-OVER_TIME = "only the verbs check, plan, simulate, show, diff and export know plans over time"
+OVER_TIME = "only the verbs check, plan, whatif, frontier, simulate, show, diff and export know plans over time"
 """Said by those that would ignore a schedule."""
 
 

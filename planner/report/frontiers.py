@@ -131,6 +131,11 @@ def _tile(label: str, front: Frontier, design: Design) -> Tile:
 
 def _how(front: Frontier) -> Lines:
     """What was optimised under which limit, and why it ended."""
+    if not front.bounded:
+        words = (
+            f"Schedules of least {front.x} and of least {front.y}, and of least cost at prices of electricity between."
+        )
+        return Lines(lines=(words, front.ended))
     goal = front.y if front.bounded == front.x else front.x
     step = "any change" if front.step is None else f"changes of {front.step:g} {front.units[front.bounded]}"
     words = f"{front.best[goal].capitalize()} {goal} under a falling limit on {front.bounded}, in {step}."

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
+from planner.report import over_time_sweeps
 from planner.report.headlines import machine_words
 from planner.report.page import Picker, Tile
 from planner.report.words import dollars, objective_words, percent, rate
@@ -25,7 +26,9 @@ def picker(sweep: WhatIf) -> Picker:
 
 
 def machine_types(found: Outcome) -> str:
-    """Machines by type: ``2 dgx-a100, 1 hgx-h200``; empty where there is no plan."""
+    """Machines by type, the most at once of a schedule: ``2 dgx-a100, 1 hgx-h200``; empty where there is no plan."""
+    if found.over_time is not None:
+        return over_time_sweeps.machine_words(found.over_time.most_machines)
     count = Counter[str]()
     for each in found.bought.values():
         for pool in each.pools:
@@ -47,6 +50,10 @@ def _place(point: Point, knobs: tuple[tuple[str, tuple[str, ...]], ...]) -> str:
 
 def _tiles(found: Outcome) -> Iterator[Tile]:
     """What a point comes to."""
+    if found.over_time is not None:
+        yield Tile(label="Verdict", value=found.verdict)
+        yield from over_time_sweeps.tiles(found)
+        return
     totals, bill = found.totals, found.bill
     if found.verdict != VALIDATED or totals is None:
         yield Tile(label="Verdict", value=found.verdict, note=" ".join(found.explanation[:1]))

@@ -6,6 +6,7 @@ from itertools import product
 from math import isinf
 from typing import Any
 
+from planner.report import over_time_sweeps
 from planner.report.bill import BILL_HEADINGS, bill_cells
 from planner.report.headlines import best_words, model_words
 from planner.report.html.charts import line, short
@@ -27,7 +28,7 @@ from planner.report.page import (
 from planner.report.pickers import machine_types, picker
 from planner.report.plans import again
 from planner.report.regrets import least, regrets
-from planner.report.words import budget, change, dollars, percent, rate, valued
+from planner.report.words import OVER_TIME, budget, change, dollars, goal_words, percent, rate, valued
 from planner.results.plan import Totals
 from planner.results.sweep import VALIDATED, Outcome, Point, ShadowPrice, Swing, WhatIf, short_names
 from planner.scenario.objectives import Objective
@@ -39,7 +40,7 @@ _BAR = 12
 
 def whatif_page(sweep: WhatIf) -> Page:
     """What was varied, what came of it, and what it would have cost to be wrong."""
-    objective = str(sweep.scenario.objective)
+    objective = goal_words(sweep.scenario)
     held = [p for p in sweep.points if p.outcome.verdict == VALIDATED]
     span = _span(sweep, held, objective) if sweep.points else _headline(sweep, objective)
     return Page(
@@ -52,7 +53,7 @@ def whatif_page(sweep: WhatIf) -> Page:
         sections=(
             *section("choose", "Choose a point", picker(sweep) if sweep.points and sweep.knobs else None),
             *section("plans", "Plans", *(_grid(sweep, objective) if sweep.points else ())),
-            *section("power", "Power", _power(sweep) if held else None),
+            *section("power", "Power", _power(sweep) if held and sweep.scenario.schedule is None else None),
             *section("regret", "Regret", *(regrets(sweep, objective) if sweep.regret else ())),
             *section("given", "As given", _as_given(sweep, objective)),
             *section("tornado", _moved(sweep), *(_tornado(sweep, objective) if sweep.tornado else ())),
@@ -167,6 +168,8 @@ _Read = Callable[[Outcome], float | None]
 
 def _measures(objective: str) -> list[tuple[str, str, str, _Read]]:
     """What is drawn of each point: the objective first."""
+    if objective.startswith(OVER_TIME):
+        return over_time_sweeps.measures(objective)
 
     def totals(read: Callable[[Totals], float]) -> _Read:
         return lambda outcome: read(outcome.totals) if outcome.totals else None
@@ -240,6 +243,9 @@ def _settings(sweep: WhatIf, point: Point) -> list[str]:
 
 def _points(sweep: WhatIf) -> Table:
     """One line a point: what was set, what it takes, and what is nearest to its limit."""
+    if sweep.scenario.schedule is not None:
+        each = [(_settings(sweep, point), _verdict(point.outcome), point.outcome) for point in sweep.points]
+        return over_time_sweeps.points(each, _keys(sweep))
     rows: list[tuple[Cell, ...]] = []
     growing = sweep.scenario.objective is Objective.THROUGHPUT
     for point in sweep.points:

@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable
 
 from planner.results.evidence import PeakShare, ValidatedPlan
+from planner.scenario import Scenario
+from planner.scenario.fleet import Fleet
 from planner.scenario.objectives import IN_JOULES, Objective
 from planner.scenario.policy_section import PolicySection, own_order
 from workloads.counts import number, plural, watts
@@ -81,7 +83,30 @@ def valued(objective: Objective | str, value: float) -> str:
         Objective.COST: dollars, Objective.POWER: watts, Objective.MACHINES: number, Objective.THROUGHPUT: rate,
         Objective.ENERGY: watts, Objective.CARBON: carbon,
     }  # fmt: skip
+    if (over_time := str(objective).removeprefix(OVER_TIME)) != objective:
+        return _over_time(over_time, value)
     return shown.get(Objective(objective), number)(value)
+
+
+OVER_TIME = "schedule's "
+"""How the name of an aim begins that counts a whole schedule, for example ``schedule's energy``."""
+
+
+def goal_words(scenario: Scenario | Fleet) -> str:
+    """What is minimised or maximised: the objective, or the first aim of a schedule."""
+    if scenario.schedule is None:
+        return str(scenario.objective)
+    return OVER_TIME + str((scenario.schedule.objectives or (scenario.objective,))[0])
+
+
+def _over_time(aim: str, value: float) -> str:
+    """What a schedule comes to in an aim: dollars, kWh, kg of CO2, or the mean of its epochs."""
+    shown: dict[str, Callable[[float], str]] = {
+        "cost": lambda usd: f"${usd:,.2f}" if abs(usd) < 1e3 else f"${usd:,.0f}",
+        "energy": lambda kwh: f"{number(kwh)} kWh", "carbon": lambda kg: f"{number(kg)} kg CO2",
+        "power": lambda mean_w: f"{watts(mean_w)} rated", "machines": lambda mean: f"{number(mean)} machines",
+    }  # fmt: skip
+    return shown[aim](value)
 
 
 def is_best(plan: ValidatedPlan) -> bool:

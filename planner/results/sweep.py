@@ -8,6 +8,7 @@ from planner.results.bill import Bill
 from planner.results.evidence import Evidence
 from planner.results.fleet import together
 from planner.results.plan import CandidatePlan, Totals
+from planner.results.schedule import Spent
 from planner.scenario import Scenario
 from planner.scenario.fleet import Fleet
 from planner.scenario.reading import steps
@@ -45,6 +46,48 @@ class Binding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OverTime:
+    """What a schedule comes to.
+
+    Attributes:
+        duration_h: that it lasts.
+        planned: money, energy and CO2 with planned watts, over these hours.
+        simulated: the same with those of the simulator; None where watts are not known.
+        base_machines: machine type -> base fleet.
+        most_machines: machine type -> how many are paid for at once at most.
+        most_machines_at_once: of all types together, in one epoch.
+        mean_machines: powered, the mean of all epochs.
+        most_rated_w: of the machines powered in one epoch, the most.
+        epochs_served: how many epochs the simulator confirmed, those alike counted each.
+    """
+
+    duration_h: float
+    planned: Spent
+    simulated: Spent | None
+    base_machines: Mapping[str, int]
+    most_machines: Mapping[str, int]
+    most_machines_at_once: int
+    mean_machines: float
+    most_rated_w: float
+    epochs_served: int
+
+    @property
+    def cost_usd(self) -> float:
+        """With planned watts."""
+        return self.planned.cost_usd
+
+    @property
+    def energy_kwh(self) -> float:
+        """With planned watts."""
+        return self.planned.energy_j / 3.6e6
+
+    @property
+    def carbon_kg(self) -> float:
+        """With planned watts."""
+        return self.planned.carbon_g / 1e3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What planning one scenario came to.
 
@@ -52,8 +95,9 @@ class Outcome:
         digest: of the question: the scenario, the files it names, the version that answered.
         verdict: ``validated``, else ``infeasible``, ``not validated`` or ``no plan in time``.
         explanation: why there is no plan, full sentences; empty where there is one.
-        candidate: what to buy for one model; None where there is no plan, or several models.
-        objective_value: of the scenario's objective (USD/h, W, machines or req/s); None where there is no plan.
+        candidate: what to buy for one model; None where there is no plan, several models or a schedule.
+        objective_value: of the scenario's objective (USD/h, W, machines or req/s); of a schedule of its first aim over
+            the horizon (USD, kWh, kg, W or machines); None where there is no plan.
         served_req_per_s: rate the plan was validated at; None where there is no plan.
         bound: proven on the objective; None where there is none.
         evidence: one per objective of the plan; empty where there is none.
@@ -63,6 +107,7 @@ class Outcome:
         models: of several models on one fleet, what to buy for each by its name; empty for one model.
         gpu_tokens_per_s: output tokens a second of a GPU, as simulated; None where there is no plan.
         user_tokens_per_s: output tokens a second that one request gets, the median; None where it is not known.
+        over_time: of a schedule; None of plans of one load, and where there is none.
     """
 
     digest: str
@@ -79,6 +124,7 @@ class Outcome:
     models: Mapping[str, CandidatePlan] = field(default_factory=dict)
     gpu_tokens_per_s: float | None = None
     user_tokens_per_s: float | None = None
+    over_time: OverTime | None = None
 
     @property
     def bought(self) -> Mapping[str, CandidatePlan]:

@@ -50,6 +50,7 @@ COUNTS = {
     "most_base_machines", "most_top_machines", "served_epochs", "top_machines",
     "epochs", "validated_epochs",
     "domains", "down_machines", "placed", "more_spares", "rack_machines", "racks", "span", "spares",
+    "epochs_served", "mean_machines", "most_machines", "most_machines_at_once",
     "counts", "spare_machines", "changed", "instances_by_spec", "unchanged",
 }  # fmt: skip
 """How many of something, the thing being the name."""
