@@ -245,11 +245,12 @@ def _corners(grid: _Grid, between: tuple[Ints, Ints], bends: Sequence[int]) -> t
     beside = np.clip(ranks * (knots - ends.swapaxes(1, 2)), 0, most)
     row = most + 1  # a kind and a pair as one number, which sorts as they do
     pairs = [ends * row + batches, wide * row + batches, ends.swapaxes(1, 2) * row + beside]
-    size = (int(largest.max()) + 1) * row
     every = np.concatenate([each.reshape(len(fewest), -1) for each in pairs], axis=1)
-    kinds, within = np.divmod(np.unique(every + size * np.arange(len(fewest))[:, None]), size)
-    tokens, batch = np.divmod(within, row)
-    return kinds, tokens, batch
+    every.sort(axis=1)  # np.unique takes six times as long
+    first = np.ones(every.shape, bool)
+    first[:, 1:] = every[:, 1:] != every[:, :-1]
+    tokens, batch = np.divmod(every[first], row)
+    return np.repeat(np.arange(len(every)), first.sum(axis=1)), tokens, batch
 
 
 def context_of(part: ClassDemand) -> float:
