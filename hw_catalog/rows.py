@@ -17,6 +17,9 @@ MOST: Mapping[str, float] = {
 }  # fmt: skip
 """How the name of a number ends -> more than anything that is made, sold or served has of it: far above today's."""
 
+_EVERYWHERE = min(MOST.values())
+"""No unit has less of it as its most."""
+
 LEAST = 1e-12
 """No number that has to be above zero is smaller: what is divided by it would have no end."""
 
@@ -50,6 +53,8 @@ class Row(BaseModel):
     @classmethod
     def _of_scale(cls, value: object, of: ValidationInfo) -> object:
         """A value none of whose numbers is beyond its unit."""
+        if all(number <= _EVERYWHERE for number in _numbers(value)):
+            return value
         name = f"_{of.field_name}"
         most = next((most for unit, most in MOST.items() if name.endswith(unit)), max(MOST.values()))
         if any(number > most for number in _numbers(value)):
