@@ -10,7 +10,7 @@ from planner.compare.journal import Journal
 from planner.errors import BadInput
 from planner.files.writing import write_whole
 from planner.planning import plan as planning
-from planner.planning.beside_time import row_of, static_plan
+from planner.planning.beside_time import row_of, static_plans
 from planner.planning.fleet_question import digests_of, read_fleet
 from planner.report.page import Page
 from planner.report.schedules import timetable_page
@@ -121,10 +121,10 @@ def scheduled(
         looks = kept_epochs(kept, scenario) if journal else None
         if isinstance(scenario, Fleet):
             models = read_fleet(scenario).models
-            found = fleet_timetable(scenario, models, progress=progress, static=static_plan, looks=looks)
+            found = fleet_timetable(scenario, models, progress=progress, static=static_plans, looks=looks)
         else:
             read = planning.read(scenario)
-            found = timetable(read, progress=progress, static=static_plan, study=row_of, looks=looks)
+            found = timetable(read, progress=progress, static=static_plans, study=row_of, looks=looks)
     return Scheduled(scenario=scenario, found=found)
 
 

@@ -84,7 +84,7 @@ def _planned(
 ) -> "tuple[Timetable, dict[str, str]]":  # fmt: skip
     """The schedule of one model or several, with the digests of what was read for it."""
     from planner.planning import plan as planning
-    from planner.planning.beside_time import row_of, static_plan
+    from planner.planning.beside_time import row_of, static_plans
     from planner.planning.fleet_question import digests_of, read_fleet
     from planner.scenario.fleet import Fleet
     from planner.schedules.fleet import fleet_timetable
@@ -92,10 +92,10 @@ def _planned(
 
     if isinstance(question, Fleet):
         several = read_fleet(question)
-        found = fleet_timetable(question, several.models, progress=tell, static=static_plan, looks=looks)
+        found = fleet_timetable(question, several.models, progress=tell, static=static_plans, looks=looks)
         return found, digests_of(several)
     read = planning.read(question)
-    return timetable(read, progress=tell, static=static_plan, study=row_of, looks=looks), planning.digests(read)
+    return timetable(read, progress=tell, static=static_plans, study=row_of, looks=looks), planning.digests(read)
 
 
 def simulated_schedule(

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from hw_catalog.machines import Machine
 from planner.planning import plan as planning
-from planner.planning.beside_time import row_of, static_plan
+from planner.planning.beside_time import row_of, static_plans
 from planner.planning.fleet_question import read_fleet
 from planner.results.evidence import Verdict
 from planner.results.schedule import Epoch, Schedule, Spent
@@ -38,11 +38,11 @@ def scheduled(scenario: Scenario | Fleet, digest: str) -> Outcome:
 def _planned(scenario: Scenario | Fleet, digest: str) -> Outcome:
     if isinstance(scenario, Fleet):
         models = read_fleet(scenario).models
-        found = fleet_timetable(scenario, models, progress=_silent, static=static_plan)
+        found = fleet_timetable(scenario, models, progress=_silent, static=static_plans)
         machines = next(iter(models.values())).machines
     else:
         read = planning.read(scenario)
-        found, machines = timetable(read, progress=_silent, static=static_plan, study=row_of), read.machines
+        found, machines = timetable(read, progress=_silent, static=static_plans, study=row_of), read.machines
     if found.schedule is None or not found.valid:
         return _refused(found, digest)
     return _outcome(found, found.schedule, scenario, {each.name: each for each in machines}, digest)

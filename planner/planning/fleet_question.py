@@ -70,6 +70,11 @@ class FleetInputs:
         models = {n: replace(i, scenario=i.scenario.model_copy(update=change)) for n, i in self.models.items()}
         return replace(self, fleet=self.fleet.model_copy(update=change), models=models)
 
+    def for_objective(self, objective: Objective) -> "FleetInputs":
+        """The same question as it would be with another objective, clocks and caps too; nothing is read again."""
+        models = {name: each.for_objective(objective) for name, each in self.models.items()}
+        return replace(self, fleet=self.fleet.model_copy(update={"objective": objective}), models=models)
+
     def within_watts(self, watts: float) -> "FleetInputs":
         """The same question about plans of at most so many expected watts, besides their budget of them."""
 

@@ -112,7 +112,7 @@ def open_case(question: Scenario | Inputs, policy_name: str, variant: Variant | 
     variant = variant or asked.variants[0]
     inputs, key = asked.within(variant), (policy_name, variant)
     before, case = asked.opened.get(key, (None, None))
-    if before is None or not before.differs_in_limits_alone(inputs):
+    if before is None or not before.opens_alike(inputs):
         case = _opened(inputs, policy_name, variant, own=asked.scenario.model.dtype is None)
         asked.opened[key] = inputs, case
     assert isinstance(case, Case), "nothing else is opened"

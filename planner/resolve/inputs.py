@@ -63,8 +63,8 @@ class Inputs:
         others: precisions and engines that were measured and that it does not allow.
         reference: what slowdowns are measured against; None where no objective is one.
         asked: the workload.
-        opened: what it came to by policy, precision and engine, with the question as it was: other budgets and stock
-            change nothing of it.
+        opened: what it came to by policy, precision and engine, with the question as it was: another objective, other
+            budgets and stock change nothing of it.
     """
 
     scenario: Scenario
@@ -79,11 +79,14 @@ class Inputs:
     asked: Asked
     opened: dict[tuple[str, Variant], tuple["Inputs", Any]] = field(default_factory=dict, repr=False)
 
-    def differs_in_limits_alone(self, other: "Inputs") -> bool:
-        """Whether another question is the same but for its budgets and its stock."""
+    def opens_alike(self, other: "Inputs") -> bool:
+        """Whether another question is the same but for its objective, its budgets and its stock."""
         same = ("machines", "limits", "model", "profiles", "timings", "reference", "asked")
-        catalog = self.scenario.catalog.model_copy(update={"available": other.scenario.catalog.available})
-        limited = self.scenario.model_copy(update={"budgets": other.scenario.budgets, "catalog": catalog})
+        asked = other.scenario
+        catalog = self.scenario.catalog.model_copy(update={"available": asked.catalog.available})
+        limited = self.scenario.model_copy(
+            update={"objective": asked.objective, "budgets": asked.budgets, "catalog": catalog}
+        )  # fmt: skip
         return all(getattr(self, name) is getattr(other, name) for name in same) and limited == other.scenario
 
     def within(self, variant: Variant) -> "Inputs":
@@ -96,6 +99,12 @@ class Inputs:
         })  # fmt: skip
         scenario = self.scenario.model_copy(update={"model": pinned})
         return replace(self, scenario=scenario, variants=(variant,), others=())
+
+    def for_objective(self, objective: Objective) -> "Inputs":
+        """The same question for another objective; its clocks and caps are others where only one asks for joules."""
+        scenario = self.scenario.model_copy(update={"objective": objective})
+        limits = _limits(scenario, self.machines)
+        return replace(self, scenario=scenario, limits=self.limits if limits == self.limits else limits)
 
     @property
     def available(self) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """What a schedule saves: its own energy as metered, and the fixed fleet for the peak beside it."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -9,15 +9,13 @@ import numpy as np
 from planner.errors import BadInput
 from planner.formulate.epoch_program import started
 from planner.resolve.case import case_of
-from planner.resolve.inputs import Inputs, inputs_of
 from planner.resolve.over_time import aims_of
-from planner.results.plan import CandidatePlan
 from planner.results.schedule import Epoch, FixedFleet, Run, Schedule, Spent, scoped
 from planner.results.timetable import Served, Timetable, watts_ratios
 from planner.scenario import Scenario
 from planner.scenario.fleet import Fleet
-from planner.scenario.objectives import Aim
-from planner.schedules.peaks import Static, at_the_peak, busiest, models_at_the_peak, requests_of
+from planner.scenario.objectives import Aim, Objective
+from planner.schedules.peaks import Peak, Static, at_the_peak, busiest, models_at_the_peak, requests_of
 from planner.schedules.programs import solved
 from planner.schedules.question import Opened, alone, parts_of
 from planner.schedules.recount import machines_for, recounted
@@ -80,9 +78,9 @@ def fixed_fleets(
     tried = [_of_peaks(asked, found.schedule), *([_of_all_peaks(asked, found)] if asked.parts else [])]
     few = sum(requests_of(part) for part in each) <= MOST_REQUESTS
     if few and all(len(part.case.options) <= MOST_OPTIONS for part in each):
-        for aim in dict.fromkeys((aims[0], Aim.COST)):
-            question = models_at_the_peak(asked, fleet, aim) if fleet else inputs_of(at_the_peak(asked, aim))
-            tried.append(_planned(asked, question, static(question)))
+        question = models_at_the_peak(asked, fleet) if fleet else at_the_peak(asked)
+        objectives = [Objective(aim.value) for aim in dict.fromkeys((aims[0], Aim.COST))]
+        tried += [_planned(asked, peak) for peak in static(question, objectives)]
     keys = [KEYS[aim] for aim in aims if aim in KEYS] or ["cost_usd"]
 
     def worth(each: FixedFleet) -> tuple[object, ...]:
@@ -120,23 +118,20 @@ def _of_all_peaks(asked: Opened, found: Timetable) -> FixedFleet | None:
     return unmoved(asked, still, made.termination)
 
 
-def _planned(
-    asked: Opened, question: Inputs | Fleet, plans: Mapping[str, CandidatePlan]
-) -> FixedFleet | None:  # fmt: skip
+def _planned(asked: Opened, peak: Peak) -> FixedFleet | None:
     """The fleet of the plans of one load; None where there are none."""
-    if not plans:
+    if not peak:
         return None
-    each: Mapping[str, Inputs | Scenario] = {"": question} if isinstance(question, Inputs) else question.parts()
     machines, pools = Counter[str](), dict[str, tuple[Run, ...]]()
-    for name, plan in plans.items():
+    for name, (_, plan) in peak.items():
         for pool in plan.pools:
             machines[pool.spec.machine] += pool.machines
         pools[name] = tuple(
             Run(spec=pool.spec, instances=pool.instances, rate_req_per_s=pool.rate_req_per_s) for pool in plan.pools
         )
-    cases = {name: case_of(each[name], plan) for name, plan in plans.items()}
+    cases = {name: case_of(inputs, plan) for name, (inputs, plan) in peak.items()}
     still = Still(cases=cases, pools={name: pools[name] for name in parts_of(asked)}, machines=machines)
-    return unmoved(asked, still, next(iter(plans.values())).termination)
+    return unmoved(asked, still, next(plan.termination for _, plan in peak.values()))
 
 
 def unchanged(asked: Opened, found: Timetable, fixed: FixedFleet) -> Schedule | str:

@@ -1,6 +1,6 @@
 """The peak of a question over time as a question about one load, of one model or of several."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,13 +9,16 @@ from planner.resolve.inputs import Inputs
 from planner.results.plan import CandidatePlan
 from planner.scenario import Scenario
 from planner.scenario.fleet import Fleet
-from planner.scenario.objectives import Aim, Objective
+from planner.scenario.objectives import Objective
 from planner.scenario.sections import Catalog
 from planner.schedules.question import Opened
 from workloads.load import Floats, Load
 
-Static = Callable[[Inputs | Fleet], Mapping[str, CandidatePlan]]
-"""Finds the validated plan of one load, by model (one alone has no name); empty where there is none."""
+Peak = Mapping[str, tuple[Inputs, CandidatePlan]]
+"""By model (one alone has no name) its question about one load and the validated plan of that; empty without one."""
+
+Static = Callable[[Scenario | Fleet, Sequence[Objective]], Iterable[Peak]]
+"""Finds the plans of one load for each objective; what they are asked of is read once."""
 
 
 def total(load: Load, rates: Mapping[str, Floats]) -> Floats:
@@ -43,18 +46,18 @@ def requests_of(asked: Opened) -> float:
     return float(len(workload.draw(workload.seeds[0], peak_ratio(asked), 1.0)) * len(workload.seeds))
 
 
-def at_the_peak(asked: Opened, aim: Aim) -> Scenario:
-    """The same question about one load, that of the busiest epoch, or about the whole trace, for one aim.
+def at_the_peak(asked: Opened) -> Scenario:
+    """The same question about one load, that of the busiest epoch, or about the whole trace.
 
     Failures strike epochs, which are not in it.
     """
     scenario = asked.case.scenario
-    shared = {"schedule": None, "objective": Objective(aim.value), "catalog": _clocked(asked)}
+    shared = {"schedule": None, "catalog": _clocked(asked)}
     unstruck = scenario.validation.model_copy(update={"failures": ()})
     return scenario.model_copy(update={**shared, "validation": unstruck, **_at_its_peak(asked)})
 
 
-def models_at_the_peak(asked: Opened, fleet: Fleet, aim: Aim) -> Fleet:
+def models_at_the_peak(asked: Opened, fleet: Fleet) -> Fleet:
     """The same of several models, each at its own peak, whenever that is."""
     models = tuple(each.model_copy(update={**_at_its_peak(asked.parts[each.name]), "load": None, "failures": ()})
                    for each in fleet.models)  # fmt: skip
@@ -62,8 +65,7 @@ def models_at_the_peak(asked: Opened, fleet: Fleet, aim: Aim) -> Fleet:
     for part in asked.parts.values():
         clocks_mhz = {**catalog.clocks_mhz, **_clocked(part).clocks_mhz}
         catalog = catalog.model_copy(update={"clocks_mhz": clocks_mhz})
-    shared = {"schedule": None, "objective": Objective(aim.value), "catalog": catalog}
-    return fleet.model_copy(update={**shared, "models": models})
+    return fleet.model_copy(update={"schedule": None, "catalog": catalog, "models": models})
 
 
 def _at_its_peak(asked: Opened) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from planner.compare.journal import Journal
 from planner.compare.sweep import sweep, swept
 from planner.errors import BadInput
 from planner.executor.here import Here
-from planner.planning.beside_time import row_of, static_plan
+from planner.planning.beside_time import row_of, static_plans
 from planner.resolve.several import read_models
 from planner.results.frontier import Frontier
 from planner.results.schedule import Spent
@@ -48,9 +48,9 @@ def weighed(*vary: str, worlds: int | None = None) -> WhatIf:
 def planned(question: Scenario | Fleet) -> tuple[float, float]:
     """Dollars and joules of the schedule that ``plan`` finds."""
     if isinstance(question, Fleet):
-        found = fleet_timetable(question, read_models(question), progress=silent, static=static_plan)
+        found = fleet_timetable(question, read_models(question), progress=silent, static=static_plans)
     else:
-        found = timetable(question, progress=silent, static=static_plan, study=row_of)
+        found = timetable(question, progress=silent, static=static_plans, study=row_of)
     assert found.valid
     assert found.schedule is not None
     return found.schedule.cost_usd, found.schedule.energy_j

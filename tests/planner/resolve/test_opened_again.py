@@ -1,15 +1,17 @@
-"""Questions that differ in their limits alone come to the same cases, and their candidates are looked at once."""
+"""Questions that differ in objective and limits alone come to the same cases, and candidates are looked at once."""
 
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from planner.planning.beside_time import static_plans
 from planner.planning.loop import PlanningLoop
 from planner.planning.plan import plan
 from planner.resolve.case import open_case
 from planner.resolve.inputs import Inputs, read_inputs
 from planner.results.evidence import NoPlan, ValidatedPlan
+from planner.scenario.objectives import Objective
 from planner.simulator.judge import Bench
 from planner.simulator.recovery import Stage, struck_and_seen
 from tests.planner.small import small
@@ -29,6 +31,30 @@ def test_other_limits_open_the_same_case() -> None:
     assert other.looks is first.looks
     assert (other.scenario.budgets.cost_usd_per_h, other.available["dgx-h100"]) == (77, 3)
     assert first.scenario.budgets.cost_usd_per_h is None
+
+
+def test_another_objective_opens_the_same_case() -> None:
+    """What instances carry is no matter of what is minimised; where only joules bring clocks in, they are others."""
+    inputs = read_inputs(small())
+    first = open_case(inputs, "colocated")
+    other = open_case(inputs.for_objective(Objective.POWER), "colocated")
+    assert other.options is first.options
+    assert other.looks is first.looks
+    assert other.scenario.objective is Objective.POWER
+    clocked = open_case(inputs.for_objective(Objective.ENERGY), "colocated")
+    assert len(clocked.options) > len(first.options)
+
+
+def test_objectives_asked_one_after_the_other_are_answered_as_if_alone() -> None:
+    """What was opened and seen for one objective changes no plan for another: the fixed fleets of a schedule."""
+    asked, goals = small(), (Objective.ENERGY, Objective.COST, Objective.POWER)
+    together = list(static_plans(asked, goals))
+    for objective, found in zip(goals, together, strict=True):
+        alone = plan(asked.model_copy(update={"objective": objective}), progress=lambda *_: None, with_margin=False)
+        assert isinstance(alone, ValidatedPlan)
+        inputs, candidate = found[""]
+        assert inputs.scenario.objective is objective
+        assert (candidate.pools, candidate.totals) == (alone.candidate.pools, alone.candidate.totals)
 
 
 @pytest.mark.parametrize(

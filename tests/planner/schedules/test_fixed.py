@@ -1,16 +1,18 @@
 """What stands beside a schedule, and in its place where it is cheaper: the fixed fleet for the peak."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from planner.report import schedule_words
-from planner.results.plan import CandidatePlan
 from planner.results.schedule import Schedule
 from planner.results.timetable import Timetable
 from planner.scenario import Scenario
 from planner.scenario.fleet import Fleet
+from planner.scenario.objectives import Objective
 from planner.schedules.fixed import fixed_fleets, unchanged
+from planner.schedules.peaks import Peak
 from planner.schedules.planning import timetable
 from planner.schedules.question import Opened, opened
 from planner.schedules.rivals import UNDERCUT, against_fixed
@@ -25,9 +27,9 @@ def quiet(_words: str, _done_frac: float) -> None:
     """Progress that is not followed."""
 
 
-def none(_question: Scenario | Fleet) -> dict[str, CandidatePlan]:
+def none(_question: Scenario | Fleet, _objectives: Sequence[Objective]) -> list[Peak]:
     """No plan of one load beside the busiest epoch's pools."""
-    return {}
+    return []
 
 
 @pytest.fixture(scope="module")

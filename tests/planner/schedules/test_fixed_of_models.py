@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hw_catalog.load import load_catalog
-from planner.planning.beside_time import static_plan
+from planner.planning.beside_time import static_plans
 from planner.report.schedules import timetable_page
 from planner.resolve.several import read_models
 from planner.results.schedule import Schedule
@@ -23,7 +23,7 @@ from tests.planner.schedules.test_several_over_time import DAY, NIGHT, asked, si
 
 
 def _planned(fleet: Fleet) -> Timetable:
-    return fleet_timetable(fleet, read_models(fleet), progress=silent, static=static_plan)
+    return fleet_timetable(fleet, read_models(fleet), progress=silent, static=static_plans)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_a_cheaper_fixed_fleet_takes_the_place_of_a_schedule_of_models(day: tupl
         termination=replace(ended, objective=10 * (ended.objective or 0.0), bound=None),
     )  # fmt: skip
     high = replace(found, schedule=dear, termination=dear.termination)
-    fleets = fixed_fleets(question, found, lambda _question: {})
+    fleets = fixed_fleets(question, found, lambda _question, _objectives: [])
     still = against_fixed(question, high, fleets, Together(question), silent)
     assert still.valid
     assert still.schedule is not None
@@ -98,7 +98,7 @@ def test_no_fixed_fleet_of_models_is_cheaper_than_their_schedule(loads: list[tup
     serving = Together(question)
     assert [busiest(part) for part in question.parts.values()] == [each.index(max(each)) for each in (chat, code)]
     assert found.fixed is not None, "one stands beside every schedule that is validated"
-    for fixed in (found.fixed, *fixed_fleets(question, found, lambda _question: {})):
+    for fixed in (found.fixed, *fixed_fleets(question, found, lambda _question, _objectives: [])):
         still = unchanged(question, found, fixed)
         if fixed.valid and isinstance(still, Schedule) and still.cost_usd < found.schedule.cost_usd * (1 - 1e-9):
             served, _unserved = serving.all(still, silent)

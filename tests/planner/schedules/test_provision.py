@@ -17,7 +17,6 @@ from planner.results.evidence import Evidence, ValidatedPlan, Verdict
 from planner.results.schedule import Run, Schedule
 from planner.results.timetable import Served, Timetable
 from planner.scenario import Scenario
-from planner.scenario.objectives import Aim
 from planner.schedules import less
 from planner.schedules.less import Trial, with_less
 from planner.schedules.peaks import at_the_peak
@@ -297,7 +296,7 @@ def test_a_plan_is_a_schedule_of_one_epoch(day: Opened, rate: int, more: tuple[s
          "energy.usd_per_kwh=0.0", *more]
     )  # fmt: skip
     found = timetable(asked, progress=lambda *_: None)
-    still = at_the_peak(opened(asked, found.policy), Aim.COST)
+    still = at_the_peak(opened(asked, found.policy))
     fixed = plan(still, progress=lambda *_: None, with_margin=False)
     assert found.valid
     assert found.schedule is not None

@@ -22,7 +22,6 @@ from planner.report.schedule_words import sparkline
 from planner.report.schedules import timetable_page
 from planner.results.evidence import ValidatedPlan
 from planner.scenario import Scenario
-from planner.scenario.objectives import Aim
 from planner.schedules.files import read_schedule, schedule_csv, timetable_text
 from planner.schedules.peaks import at_the_peak
 from planner.schedules.planning import as_it_stands, timetable
@@ -358,7 +357,7 @@ def test_a_budget_that_a_fixed_fleet_keeps_is_feasible_over_time() -> None:
     """As many machines as the validated plan for the peak has are enough over time, and the budget betters nothing."""
     words = [*SMALL, "workload.classes=[]", "schedule.load=[0.5, 1.7]", "schedule.epoch_s=3600.0", "catalog.tp=[4]",
              "policy.name=sarathi", "policy.chunk_tokens=[1024]", "schedule.clocks_mhz=[1980]"]  # fmt: skip
-    fixed = plan(at_the_peak(opened(Scenario.load(EXAMPLE, words), "sarathi"), Aim.COST), progress=lambda *_: None)
+    fixed = plan(at_the_peak(opened(Scenario.load(EXAMPLE, words), "sarathi")), progress=lambda *_: None)
     assert isinstance(fixed, ValidatedPlan)
     limited = f"budgets.machines={fixed.candidate.totals.machines}"
     free, kept = (
