@@ -145,6 +145,71 @@ def solve_beside(
     )  # fmt: skip
 
 
+def solve_in_turn(
+    problem: Problem, place: Callable[[str], Place], decided: Mapping[str, float], *, beside: Beside,
+    time_limit_s: float, gap_frac: float, start: Mapping[str, float] | None = None, passes: int = PASSES,
+) -> dict[str, float] | None:  # fmt: skip
+    """An answer of a minimum block by block, each at its best beside those before it, then bettered; None without one.
+
+    For many blocks with few whole units in each, which a program of what links them says too little of.
+
+    Args:
+        problem: what to solve; a minimum.
+        place: column name -> its kind and its block.
+        decided: the columns that only link and are bettered with no block -> their values.
+        beside: name of another column that only links -> the block that it is bettered with.
+        time_limit_s: limit of each block's solve.
+        gap_frac: relative gap that is enough.
+        start: an answer to better in place of one that is made.
+        passes: times that all runs of blocks are bettered at most.
+    """
+    ask = _Ask(time_limit_s=time_limit_s)
+    values = dict(start) if start else _in_turn(problem, place, decided, beside, ask, gap_frac)
+    if values is None:
+        return None
+    parts = _Bettering(problem, place, beside, values, ask)
+    for _ in range(passes):
+        before, gained = problem.objective(parts.values), 0.0
+        least = gap_frac * abs(before) / max(1, len(parts.blocks))
+        for number in range(len(parts.blocks)):
+            if number < LOOKED or gained >= least * number:
+                gained += parts.better(parts.run(number), gap_frac=gap_frac)
+        if gained < gap_frac * abs(before):
+            break
+    return parts.values
+
+
+def _in_turn(
+    problem: Problem, place: Callable[[str], Place], decided: Mapping[str, float], beside: Beside, ask: _Ask,
+    gap_frac: float,
+) -> dict[str, float] | None:  # fmt: skip
+    """Each block at its best beside those before it; a row is kept from where the last of its columns is decided."""
+    homes = {c.name: place(c.name)[1] for c in problem.columns}
+    blocks = sorted({home for home in homes.values() if home is not None})
+    turns, values = {block: at for at, block in enumerate(blocks)}, dict(decided)
+    last = len(blocks) - 1
+
+    def turn(name: str) -> int:
+        if name in decided:
+            return -1
+        near = homes[name] if homes[name] is not None else beside(name)
+        leads = homes[name] is None and (near is None or not turns[near])  # what leads into the first follows the last
+        return last if near is None or leads else turns[near]
+
+    columns, rows = defaultdict[int, list[Column]](list), defaultdict[int, list[Row]](list)
+    for column in problem.columns:
+        columns[turn(column.name)].append(column)
+    for row in problem.rows:
+        rows[max(turn(name) for name, _ in row.terms)].append(row)
+    for at in range(len(blocks)):
+        part = _part("a block in its turn", columns[at], rows[at], values)
+        found = ask(part, gap_frac=gap_frac, small=True, most_nodes=PART_NODES) if part else None
+        if found is None:
+            return None
+        values |= found.values
+    return values
+
+
 def proven(problem: Problem, place: Callable[[str], Place], found: Termination, *, time_limit_s: float,
            gap_frac: float) -> Termination:  # fmt: skip
     """How the solve of a minimum ended, with the bound of blocks that are solved apart where it leaves a gap."""

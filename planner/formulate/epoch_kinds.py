@@ -16,6 +16,7 @@ from planner.formulate.epoch_program import epoch_problem
 from planner.formulate.epoch_question import EpochQuestion, rate
 from planner.perf.layout import Role
 from solvers.direct import Direct, relax
+from solvers.problem import INF
 
 MOST_COLUMNS = 40_000
 """Rates of a program that is written in all pairs; else pairs come in by how nearly they pay up to so many."""
@@ -24,6 +25,9 @@ ENOUGH_FRAC = 1e-3
 """What other pairs may still gain, of the answer."""
 
 MOST_ROUNDS, TYPES_A_ROUND = 40, 3
+
+STEP_RATIO, SMALL_FRAC = 1.4, 2e-3
+"""By which each smaller machine type is smaller than the last, and the share of an epoch below which none matters."""
 
 Chosen = NDArray[np.bool_]
 """(options, classes) whether a pair is in."""
@@ -36,11 +40,14 @@ class Few:
     Attributes:
         question: the same in the pairs that are worth having.
         used: in those alone that the relaxation uses, all of which are in ``question``.
+        mixed: in those and in some on smaller machine types, which whole machines need; None where machines are so many
+            that a part of one is nothing.
         bound: proven bound on the first aim in all pairs, counts not whole.
     """
 
     question: EpochQuestion
     used: EpochQuestion
+    mixed: EpochQuestion | None
     bound: float
 
 
@@ -68,7 +75,11 @@ def few(question: EpochQuestion) -> Few | None:
         bound, new = _priced(table, prices, chosen, relaxed.bound)
         if relaxed.bound - bound <= ENOUGH_FRAC * abs(relaxed.bound) or not new:
             filled, used = _filled(table, prices, chosen), _used(table, relaxed.values)
-            return Few(question=restricted(question, filled), used=restricted(question, used), bound=bound)
+            ladder = _ladder(table, prices, chosen, relaxed.bound)
+            mixed = restricted(question, used | ladder) if ladder.any() else None
+            return Few(
+                question=restricted(question, filled), used=restricted(question, used), mixed=mixed, bound=bound
+            )  # fmt: skip
         for pair in new:
             chosen[pair] = True
         relaxed = _relaxed(table, chosen)
@@ -137,6 +148,27 @@ def _priced(table: Pairs, prices: Prices, chosen: Chosen, value: float) -> tuple
     share = 1 - min((ratios[at] for at in paying), default=1.0)
     lost += share * float((np.maximum(0.0, prices.asked_worth) * table.peak).sum())
     return value - lost, new
+
+
+def _ladder(table: Pairs, prices: Prices, chosen: Chosen, value: float) -> Chosen:
+    """The cheapest pairs on smaller machine types than those that are in, which few whole machines need.
+
+    The smaller a type, the less of it a load leaves idle, and the more dearly it works: those are taken that no smaller
+    one undercuts, each smaller than the last by ``STEP_RATIO``, down to one that costs too little to matter.
+    """
+    there, found, epochs = _types(table, chosen), np.zeros(table.capacity.shape, bool), table.question.load.epochs
+    costs = (prices.base_worth + prices.on_worth.sum(axis=1)) / epochs
+    last, small = min(costs[there], default=0.0), SMALL_FRAC * abs(value) / epochs
+    ratios, front = {at: table.ratio(prices, at) for at in np.flatnonzero(~there).tolist()}, list[int]()
+    for at in sorted(ratios, key=lambda at: (costs[at], ratios[at])):
+        if ratios[at] < min((ratios[other] for other in front), default=INF):
+            front.append(at)
+    each = _first_of_each(table) if front else found
+    for at in reversed(front):
+        if small < costs[at] * STEP_RATIO and costs[at] * STEP_RATIO <= last:
+            last = costs[at]
+            found[table.type_of == at] = each[table.type_of == at]
+    return found
 
 
 def _filled(table: Pairs, prices: Prices, chosen: Chosen) -> Chosen:

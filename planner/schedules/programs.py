@@ -6,11 +6,13 @@ from types import MappingProxyType
 
 from planner.formulate import EpochQuestion, beside, epoch_problem, few, later_aims, lift_schedule, place, whole_sets
 from planner.results.schedule import Schedule
+from planner.scenario.objectives import Aim
+from planner.schedules.base_fleet import base_fleet
 from planner.schedules.kept import Kept
 from planner.schedules.question import Opened, stood_on
 from planner.schedules.spares import too_few
-from solvers.allocation import Limit, Reason, Solution, Termination, empty_handed
-from solvers.decomposition import proven, solve_beside, solve_decomposed
+from solvers.allocation import Limit, Reason, Solution, Termination, answered, empty_handed
+from solvers.decomposition import proven, solve_beside, solve_decomposed, solve_in_turn
 from solvers.direct import relax
 from solvers.lexicographic import lexicographic
 from solvers.problem import INF, Problem
@@ -104,7 +106,7 @@ def programmed(question: EpochQuestion, limits: Limits, *, kept: Kept | None = N
     """The best allocation of a program: in few kinds where it is large, in all where these have none.
 
     The few are first those alone that the relaxation uses; where these leave a gap, what they come to is bettered in
-    more, so that more kinds never cost more.
+    more, so that more kinds never cost more. Where machines are few, smaller ones beside those are tried in its place.
     """
     if parts := whole_sets(question):
         if kept is None:
@@ -114,6 +116,8 @@ def programmed(question: EpochQuestion, limits: Limits, *, kept: Kept | None = N
         found = _programmed(some.used, limits, bound=some.bound)
         if found.solution.termination.reason is Reason.OPTIMAL:
             return found
+        if some.mixed and question.aims[0] is Aim.COST and (mixed := _in_turn(some.mixed, limits, some.bound)):
+            return min(found, mixed, key=_worth)
         begin = found.solution.allocation.values if found.solution.allocation else {}
         found = _programmed(some.question, limits, bound=some.bound, begin=begin)
         if found.solution.allocation is not None:
@@ -188,6 +192,36 @@ def _programmed(
     return Solved(
         question=question, solution=solution, later=[each.termination for each in later],
         method="monolithic" if whole else "decomposed",
+    )  # fmt: skip
+
+
+def _in_turn(question: EpochQuestion, limits: Limits, bound: float) -> Solved | None:
+    """The same epoch after epoch beside a base fleet that is decided first: for few machines; None without an answer.
+
+    Args:
+        question: what is asked; its first aim is money, so that a base fleet counts.
+        limits: of its solves.
+        bound: one of all kinds.
+    """
+    limit_s, gap_frac = limits.time_limit_s, limits.gap_frac / 4
+    fleet = base_fleet(question, time_limit_s=limit_s, gap_frac=gap_frac)
+
+    def solver(part: Problem, start: Mapping[str, float]) -> Solution:
+        values = solve_in_turn(
+            part, place, fleet or {}, beside=beside, time_limit_s=limit_s, gap_frac=gap_frac, start=start
+        )  # fmt: skip
+        if values is None:
+            return empty_handed(Reason.NO_SOLUTION_FOUND, backend="highs", detail="nothing epoch after epoch")
+        found = answered(part, values, reason=Reason.FEASIBLE, limit=Limit.OTHER, backend="highs")
+        return _of_all(found, None if start else bound, limits.gap_frac)
+
+    if fleet is None:
+        return None
+    solution, later = lexicographic(epoch_problem(question), later_aims(question), solver, gap_frac=limits.gap_frac)
+    if solution.allocation is None:
+        return None
+    return Solved(
+        question=question, solution=solution, later=[each.termination for each in later], method="decomposed"
     )  # fmt: skip
 
 

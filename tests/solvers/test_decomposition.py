@@ -6,11 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from planner.formulate import beside, epoch_problem, place
 from solvers import decomposition
 from solvers.allocation import Reason
-from solvers.decomposition import proven, solve_beside, solve_decomposed
+from solvers.decomposition import proven, solve_beside, solve_decomposed, solve_in_turn
 from solvers.problem import Column, Problem, Row, Sense
 from solvers.solve import solve
+from tests.planner.epochs import question
 
 
 def _place(name: str) -> tuple[str, int | None]:
@@ -161,3 +163,35 @@ def test_what_is_kept_stays_and_the_rest_is_at_its_best_beside_it() -> None:
     assert ended.bound <= whole.objective + 1e-6 <= found.termination.objective + 2e-6
     nothing = solve_beside(problem, _place, {"large@0": 0.0, "small@0": 0.0}, time_limit_s=10.0, gap_frac=0.0)
     assert nothing.termination.reason is Reason.NO_SOLUTION_FOUND
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.lists(st.sampled_from([0.0, 1.0, 2.4, 4.0, 7.5]), min_size=2, max_size=5).filter(any), st.integers(1, 2),
+    st.booleans(), st.tuples(st.integers(0, 3), st.integers(0, 3)),
+)  # fmt: skip
+def test_blocks_one_after_the_other_keep_every_row(
+    rates: list[float], min_up: int, cyclic: bool, fleet: tuple[int, int]
+) -> None:
+    """Beside any base fleet it is an answer of the whole, none better than the best beside it, bettered no worse."""
+    problem = epoch_problem(question({"a": rates}, min_up_epochs=min_up, cyclic=cyclic))
+    decided = dict(zip(("base[fast]", "base[slow]"), map(float, fleet), strict=True))
+    tied = [replace(c, lower=decided[c.name], upper=decided[c.name]) if c.name in decided else c
+            for c in problem.columns]  # fmt: skip
+    best = solve(replace(problem, columns=tuple(tied)), gap_frac=1e-7).termination.objective
+    first, bettered = (
+        solve_in_turn(problem, place, decided, beside=beside, time_limit_s=5.0, gap_frac=1e-4, passes=passes)
+        for passes in (0, 2)
+    )
+    assert best is not None
+    if first is None:  # what is switched on for a while may leave the last no room
+        return
+    assert bettered is not None
+    assert best - 1e-6 <= problem.objective(bettered) + 1e-6 <= problem.objective(first) + 2e-6
+    for values in (first, bettered):
+        assert all(values[name] == count for name, count in decided.items())
+        for row in problem.rows:
+            assert row.lower - 1e-6 <= row.activity(values) <= row.upper + 1e-6
+        for column in problem.columns:
+            assert column.lower - 1e-9 <= values[column.name] <= column.upper + 1e-9
+            assert not column.integer or values[column.name] == pytest.approx(round(values[column.name]))

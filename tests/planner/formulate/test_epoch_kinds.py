@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.schedules import question as benchmark
 from planner.formulate import EpochQuestion, epoch_kinds, epoch_problem, few
+from planner.formulate.epoch_typical import typical
 from planner.perf.layout import InstanceSpec, Layout, Role
 from planner.results.schedule import EpochOption, FleetType, SpareLine, Tariff
 from planner.scenario.objectives import Aim, Budgets, Transitions
@@ -134,3 +137,50 @@ def test_what_prices_do_not_say_is_written_in_all_kinds(monkeypatch: pytest.Monk
     assert few(replace(asked, budgets=Budgets(machine_types=1))) is None
     spared = tuple(replace(option, spares=SpareLine(machines=1.0, ratio=0.0)) for option in asked.options)
     assert few(replace(asked, options=spared)) is None
+
+
+def test_few_machines_are_beside_smaller_ones_that_work_more_dearly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the relaxation uses, and smaller types, each cheaper than the last by a step; none where machines abound."""
+    monkeypatch.setattr(epoch_kinds, "MOST_COLUMNS", 0)
+    asked = benchmark(20.0, 6, 12, 1)
+    found, many = few(asked), few(benchmark(2e4, 6, 12, 1))
+    assert found is not None
+    assert found.mixed is not None
+    assert many is not None
+    assert many.mixed is None
+    used = {kind.machine for kind in found.used.fleet}
+    prices = {kind.machine: kind.base_usd_per_h for kind in found.mixed.fleet}
+    assert used < prices.keys()
+    smaller = sorted((usd for name, usd in prices.items() if name not in used), reverse=True)
+    assert all(less < more / 1.2 for more, less in pairwise([min(prices[name] for name in used), *smaller]))
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10**6), st.integers(5, 12), st.integers(2, 12))
+def test_typical_epochs_ask_what_all_ask_together(seed: int, epochs: int, typical_epochs: int) -> None:
+    """Hours and requests over all of them are those of the whole."""
+    asked = _question(seed, types=2, epochs=epochs, aim=Aim.COST, cyclic=True, phases=False)
+    some = typical(asked, typical_epochs)
+    assert some.load.epochs == min(epochs, typical_epochs)
+    assert some.load.duration_s == pytest.approx(asked.load.duration_s)
+    if epochs % some.load.epochs == 0:
+        for name, rates in asked.load.mean_req_per_s.items():
+            assert float(some.load.mean_req_per_s[name].mean()) == pytest.approx(float(rates.mean()), abs=1e-9)
+
+
+def test_few_machines_are_planned_epoch_after_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Smaller machines beside those that the relaxation uses cost less than these alone, and no less than the bound."""
+    monkeypatch.setattr(epoch_kinds, "MOST_COLUMNS", 0)
+    asked = replace(benchmark(20.0, 6, 12, 1), aims=(Aim.COST,))
+    limits = Limits(time_limit_s=1.0, gap_frac=1e-3)
+    some, found = few(asked), programmed(asked, limits)
+    assert some is not None
+    narrow = programs._programmed(some.used, limits, bound=some.bound).solution.termination.objective
+    ended, schedule = found.solution.termination, found.schedule()
+    assert schedule is not None
+    assert narrow is not None
+    assert ended.objective is not None
+    assert ended.bound is not None
+    assert ended.bound <= ended.objective + 1e-6 < narrow
+    assert schedule.cost_usd == pytest.approx(ended.objective)
+    assert len({m for epoch in schedule.epochs for m, count in epoch.machines.items() if count}) > len(some.used.fleet)
