@@ -5,7 +5,7 @@
 
 from planner.formulate.budgets import BUDGETS
 from planner.formulate.canonical import canonical
-from planner.formulate.epoch_kinds import few
+from planner.formulate.epoch_kinds import Few, few
 from planner.formulate.epoch_program import beside, epoch_problem, later_aims, lift_schedule, place, thinned
 from planner.formulate.epoch_question import EpochQuestion
 from planner.formulate.epoch_sets import whole_sets
@@ -22,6 +22,7 @@ __all__ = [
     "EPOCH_FAMILIES",
     "FAMILIES",
     "EpochQuestion",
+    "Few",
     "beside",
     "canonical",
     "epoch_problem",

@@ -5,7 +5,7 @@ what the others could gain is less than a thousandth of the answer. The integer 
 those that pay most nearly, of which whole counts need some.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,12 +14,16 @@ from numpy.typing import NDArray
 from planner.formulate.epoch_pricing import Pair, Pairs, Prices
 from planner.formulate.epoch_program import epoch_problem
 from planner.formulate.epoch_question import EpochQuestion, rate
+from planner.formulate.epoch_whole import whole_machines
 from planner.perf.layout import Role
 from solvers.direct import Direct, relax
 from solvers.problem import INF
 
 MOST_COLUMNS = 40_000
 """Rates of a program that is written in all pairs; else pairs come in by how nearly they pay up to so many."""
+
+MOST_TYPES = 12
+"""Machine types of a program that is written in all pairs: what links its epochs counts the machines of each."""
 
 ENOUGH_FRAC = 1e-3
 """What other pairs may still gain, of the answer."""
@@ -43,12 +47,14 @@ class Few:
         mixed: in those and in some on smaller machine types, which whole machines need; None where machines are so many
             that a part of one is nothing.
         bound: proven bound on the first aim in all pairs, counts not whole.
+        whole: proves one in all pairs with whole machines; it takes seconds, and is minus infinity where there is none.
     """
 
     question: EpochQuestion
     used: EpochQuestion
     mixed: EpochQuestion | None
     bound: float
+    whole: Callable[[], float]
 
 
 def few(question: EpochQuestion) -> Few | None:
@@ -59,7 +65,7 @@ def few(question: EpochQuestion) -> Few | None:
         exclude one another, a number of machine types; or where its relaxation has no answer.
     """
     pairs = sum(len(option.capacity_req_per_s) for option in question.options)
-    if pairs * question.load.epochs <= MOST_COLUMNS:
+    if pairs * question.load.epochs <= MOST_COLUMNS and len(question.fleet) <= MOST_TYPES:
         return None
     if question.parted or question.budgets.machine_types is not None or any(o.spares for o in question.options):
         return None
@@ -74,16 +80,27 @@ def few(question: EpochQuestion) -> Few | None:
         prices = table.prices(relaxed.duals)
         bound, new = _priced(table, prices, chosen, relaxed.bound)
         if relaxed.bound - bound <= ENOUGH_FRAC * abs(relaxed.bound) or not new:
-            filled, used = _filled(table, prices, chosen), _used(table, relaxed.values)
-            ladder = _ladder(table, prices, chosen, relaxed.bound)
-            mixed = restricted(question, used | ladder) if ladder.any() else None
-            return Few(
-                question=restricted(question, filled), used=restricted(question, used), mixed=mixed, bound=bound
-            )  # fmt: skip
+            return _found(table, prices, chosen, relaxed, bound)
         for pair in new:
             chosen[pair] = True
         relaxed = _relaxed(table, chosen)
     return None
+
+
+def _found(table: Pairs, prices: Prices, chosen: Chosen, relaxed: Direct, bound: float) -> Few:
+    """What a relaxation says that has all pairs which pay."""
+    question, used = table.question, _used(table, relaxed.values)
+    there = _types(table, chosen)
+    ladder = _ladder(table, prices, there, relaxed.bound)
+
+    def whole() -> float:
+        ratios = [None if there[at] else table.ratio(prices, at) for at in range(len(question.fleet))]
+        return whole_machines(table, prices, ratios, relaxed.bound)
+
+    return Few(
+        question=restricted(question, _filled(table, prices, chosen)), used=restricted(question, used),
+        mixed=restricted(question, used | ladder) if ladder.any() else None, bound=bound, whole=whole,
+    )  # fmt: skip
 
 
 def restricted(question: EpochQuestion, chosen: Chosen) -> EpochQuestion:
@@ -150,13 +167,13 @@ def _priced(table: Pairs, prices: Prices, chosen: Chosen, value: float) -> tuple
     return value - lost, new
 
 
-def _ladder(table: Pairs, prices: Prices, chosen: Chosen, value: float) -> Chosen:
+def _ladder(table: Pairs, prices: Prices, there: NDArray[np.bool_], value: float) -> Chosen:
     """The cheapest pairs on smaller machine types than those that are in, which few whole machines need.
 
     The smaller a type, the less of it a load leaves idle, and the more dearly it works: those are taken that no smaller
     one undercuts, each smaller than the last by ``STEP_RATIO``, down to one that costs too little to matter.
     """
-    there, found, epochs = _types(table, chosen), np.zeros(table.capacity.shape, bool), table.question.load.epochs
+    found, epochs = np.zeros(table.capacity.shape, bool), table.question.load.epochs
     costs = (prices.base_worth + prices.on_worth.sum(axis=1)) / epochs
     last, small = min(costs[there], default=0.0), SMALL_FRAC * abs(value) / epochs
     ratios, front = {at: table.ratio(prices, at) for at in np.flatnonzero(~there).tolist()}, list[int]()

@@ -107,7 +107,7 @@ class Pairs:
 
         An instance counts with what of it a request per second takes.
         """
-        classes, work, floor = self._counted(prices, option)
+        classes, work, floor = self.counted(prices, option)
         each = floor + prices.gpu_worth[self.type_of[option]] * self.question.options[option].gpus
         worth = prices.served_worth[self.question.options[option].spec.role][classes]
         found = work + each / self.capacity[option][classes][:, None] - worth
@@ -119,21 +119,26 @@ class Pairs:
         A machine of the base fleet or one on top is powered whenever that pays for its starts; how long it has to stay
         powered is left out, so a type that gains nothing here gains nothing.
         """
+        earned, best = self.earned(prices, machine, worth_ratio)
+        hourly = earned - prices.on_worth[machine]
+        start = self._start[machine] + prices.change_worth
+        most_gain = max(
+            _powered(hourly, start) - prices.base_worth[machine], _powered(hourly - prices.top_worth[machine], start)
+        )  # fmt: skip
+        return most_gain, {(int(option), int(name)) for option, name in best if option >= 0}
+
+    def earned(self, prices: Prices, machine: int, worth_ratio: float) -> tuple[Floats, NDArray[np.intp]]:
+        """(epochs,) what a full machine of a type earns at so many times the prices, and (epochs, 2) its best pair."""
         each, best = np.zeros(self.question.load.epochs), np.full((self.question.load.epochs, 2), -1)
         for option in np.flatnonzero(self.type_of == machine).tolist():
-            classes, work, floor = self._counted(prices, option)
+            classes, work, floor = self.counted(prices, option)
             worth = worth_ratio * prices.served_worth[self.question.options[option].spec.role][classes]
             carried = self.capacity[option][classes][:, None]
             full = np.where(self.peak[classes] > 0, (worth - work) * carried - floor, -np.inf)
             most, at = full.max(axis=0) / self.question.options[option].gpus, full.argmax(axis=0)
             better = most > each
             each, best[better] = np.maximum(each, most), np.stack([np.full(len(at), option), classes[at]], 1)[better]
-        hourly = each * self._gpus[machine] - prices.on_worth[machine]
-        start = self._start[machine] + prices.change_worth
-        most_gain = max(
-            _powered(hourly, start) - prices.base_worth[machine], _powered(hourly - prices.top_worth[machine], start)
-        )  # fmt: skip
-        return most_gain, {(int(option), int(name)) for option, name in best if option >= 0}
+        return each * self._gpus[machine], best
 
     def ratio(self, prices: Prices, machine: int) -> float:
         """The largest multiple of the prices, at most twice, at which a type without pairs gains nothing."""
@@ -146,7 +151,7 @@ class Pairs:
                 low = middle
         return low
 
-    def _counted(self, prices: Prices, option: int) -> tuple[NDArray[np.intp], Floats, Floats]:
+    def counted(self, prices: Prices, option: int) -> tuple[NDArray[np.intp], Floats, Floats]:
         """Classes of an option, (classes, epochs) what a request per second counts, (epochs,) what an instance does."""
         classes = np.flatnonzero(self.capacity[option] > 0)
         joules = self._request_j[option][classes][:, None]

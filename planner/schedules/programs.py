@@ -2,9 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
 
-from planner.formulate import EpochQuestion, beside, epoch_problem, few, later_aims, lift_schedule, place, whole_sets
+from planner.formulate import (
+    EpochQuestion,
+    Few,
+    beside,
+    epoch_problem,
+    few,
+    later_aims,
+    lift_schedule,
+    place,
+    whole_sets,
+)
 from planner.results.schedule import Schedule
 from planner.scenario.objectives import Aim
 from planner.schedules.base_fleet import base_fleet
@@ -116,8 +127,11 @@ def programmed(question: EpochQuestion, limits: Limits, *, kept: Kept | None = N
         found = _programmed(some.used, limits, bound=some.bound)
         if found.solution.termination.reason is Reason.OPTIMAL:
             return found
-        if some.mixed and question.aims[0] is Aim.COST and (mixed := _in_turn(some.mixed, limits, some.bound)):
-            return min(found, mixed, key=_worth)
+        if some.mixed and question.aims[0] is Aim.COST:
+            found = _in_turn(some.mixed, found, limits, some.bound)
+            ended = found.solution.termination
+            ended = _in_whole(ended, some, limits.gap_frac) if limits.prove else ended
+            return replace(found, solution=replace(found.solution, termination=ended))
         begin = found.solution.allocation.values if found.solution.allocation else {}
         found = _programmed(some.question, limits, bound=some.bound, begin=begin)
         if found.solution.allocation is not None:
@@ -195,56 +209,67 @@ def _programmed(
     )  # fmt: skip
 
 
-def _in_turn(question: EpochQuestion, limits: Limits, bound: float) -> Solved | None:
-    """The same epoch after epoch beside a base fleet that is decided first: for few machines; None without an answer.
+def _in_turn(question: EpochQuestion, found: Solved, limits: Limits, bound: float) -> Solved:
+    """What was found in fewer kinds, or epoch after epoch beside a base fleet that is decided first, bettered in more.
 
     Args:
-        question: what is asked; its first aim is money, so that a base fleet counts.
+        question: what is asked, in these kinds; its first aim is money, so that a base fleet counts.
+        found: in some of them.
         limits: of its solves.
         bound: one of all kinds.
     """
-    limit_s, gap_frac = limits.time_limit_s, limits.gap_frac / 4
+    limit_s, gap_frac, first = limits.time_limit_s, limits.gap_frac / 4, epoch_problem(question)
+    how = partial(solve_in_turn, place=place, beside=beside, time_limit_s=limit_s, gap_frac=gap_frac)
     fleet = base_fleet(question, time_limit_s=limit_s, gap_frac=gap_frac)
+    made = how(first, decided=fleet, passes=0) if fleet else None
+    known = found.solution.allocation.values if found.solution.allocation else None
+    whole = {column.name: known.get(column.name, 0.0) for column in first.columns} if known else None
+    begin = min((each for each in (made, whole) if each), key=first.objective, default=None)
+    if begin is None:
+        return found
 
     def solver(part: Problem, start: Mapping[str, float]) -> Solution:
-        values = solve_in_turn(
-            part, place, fleet or {}, beside=beside, time_limit_s=limit_s, gap_frac=gap_frac, start=start
-        )  # fmt: skip
-        if values is None:
-            return empty_handed(Reason.NO_SOLUTION_FOUND, backend="highs", detail="nothing epoch after epoch")
-        found = answered(part, values, reason=Reason.FEASIBLE, limit=Limit.OTHER, backend="highs")
-        return _of_all(found, None if start else bound, limits.gap_frac)
+        values = how(part, decided={}, start=start or begin)
+        assert values, "what is bettered is there"
+        made = answered(part, values, reason=Reason.FEASIBLE, limit=Limit.OTHER, backend="highs")
+        return _of_all(made, None if start else bound, limits.gap_frac)
 
-    if fleet is None:
-        return None
-    solution, later = lexicographic(epoch_problem(question), later_aims(question), solver, gap_frac=limits.gap_frac)
-    if solution.allocation is None:
-        return None
+    solution, later = lexicographic(first, later_aims(question), solver, gap_frac=limits.gap_frac)
     return Solved(
         question=question, solution=solution, later=[each.termination for each in later], method="decomposed"
     )  # fmt: skip
 
 
+def _in_whole(ended: Termination, some: Few, gap_frac: float) -> Termination:
+    """How a solve ended, where its gap is open with a bound of all kinds in whole machines."""
+    if ended.reason is Reason.OPTIMAL or not some.mixed or (bound := some.whole()) <= (ended.bound or 0.0):
+        return ended
+    return _bounded(ended, bound, gap_frac, by="whole machines")
+
+
 def _of_all(found: Solution, bound: float | None, gap_frac: float) -> Solution:
     """What was found in few kinds, with a bound of all of them; None is none, and proves nothing."""
-    ended = found.termination
+    return replace(found, termination=_bounded(found.termination, bound, gap_frac, by="the relaxation"))
+
+
+def _bounded(ended: Termination, bound: float | None, gap_frac: float, *, by: str) -> Termination:
+    """How a solve in few kinds ended, with a bound of all of them; None is none, and proves nothing."""
     if ended.objective is None:
-        return found
+        return ended
     least = None if bound is None else min(bound, ended.objective)
     closed = least is not None and ended.objective - least <= gap_frac * max(1e-9, abs(ended.objective))
     limit = Limit.NONE if closed else ended.limit if ended.limit is not Limit.NONE else Limit.OTHER
-    ended = replace(
+    return replace(
         ended, bound=least, reason=Reason.OPTIMAL if closed else Reason.FEASIBLE, limit=limit,
-        detail="bound by the relaxation in all kinds" if least is not None else "in few kinds",
+        detail=f"bound by {by} in all kinds" if least is not None else "in few kinds",
     )  # fmt: skip
-    return replace(found, termination=ended)
 
 
 def proved(asked: Opened, question: EpochQuestion, found: Termination) -> Termination:
-    """How a solve that was taken apart ended, with a tight bound; one in few kinds has a bound of all already."""
-    if few(question):
-        return found
+    """How a solve that was taken apart ended, with a tight bound; in few kinds that of whole machines."""
     limit_s, gap_frac = asked.case.scenario.solver.time_limit_s, asked.section.gap_frac
+    if some := few(question):
+        return _in_whole(found, some, gap_frac)
     ended = [
         proven(epoch_problem(part), place, found, time_limit_s=limit_s, gap_frac=gap_frac)
         for part in whole_sets(question) or (question,)

@@ -21,6 +21,7 @@ from planner.schedules.programs import Limits, programmed
 from solvers.allocation import Reason, Solution, empty_handed
 from solvers.direct import relax
 from solvers.problem import Problem
+from solvers.solve import solve
 from tests.planner.epochs import question as small
 from workloads.load import Load
 
@@ -84,6 +85,30 @@ def test_the_bound_of_few_kinds_is_one_of_all(
         return
     assert found.bound <= whole.bound + 1e-6 * abs(whole.bound) + 1e-9
     assert found.bound >= (1 - 2 * epoch_kinds.ENOUGH_FRAC) * whole.bound - 1e-6
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10**6), st.integers(2, 4), st.sampled_from([1, 2, 3]), st.sampled_from(list(Aim)), st.booleans())
+def test_the_bound_in_whole_machines_is_below_every_answer(
+    seed: int, types: int, epochs: int, aim: Aim, cyclic: bool
+) -> None:
+    """No more than the optimum in all kinds, found by a search of the whole program."""
+    asked = _question(seed, types=types, epochs=epochs, aim=aim, cyclic=cyclic, phases=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(epoch_kinds, "MOST_COLUMNS", 0)
+        found = few(asked)
+    best = solve(epoch_problem(asked), gap_frac=1e-6, time_limit_s=2.0).termination
+    if found is None or best.objective is None:
+        return
+    assert found.whole() <= best.objective + 1e-6 * abs(best.objective) + 1e-9
+
+
+def test_whole_machines_bound_few_of_them_tighter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A load of a fraction of a machine costs a whole one, which no relaxation says."""
+    monkeypatch.setattr(epoch_kinds, "MOST_COLUMNS", 0)
+    found = few(replace(benchmark(150.0, 6, 12, 1), aims=(Aim.COST,)))
+    assert found is not None
+    assert found.whole() > found.bound * 1.005
 
 
 def test_few_kinds_answer_what_all_do(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,4 +208,5 @@ def test_few_machines_are_planned_epoch_after_epoch(monkeypatch: pytest.MonkeyPa
     assert ended.bound is not None
     assert ended.bound <= ended.objective + 1e-6 < narrow
     assert schedule.cost_usd == pytest.approx(ended.objective)
-    assert len({m for epoch in schedule.epochs for m, count in epoch.machines.items() if count}) > len(some.used.fleet)
+    powered = {name for epoch in schedule.epochs for name, count in epoch.machines.items() if count}
+    assert powered - {kind.machine for kind in some.used.fleet}
