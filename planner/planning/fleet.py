@@ -26,6 +26,7 @@ from planner.results.evidence import NoPlan, ValidatedPlan
 from planner.results.fleet import FleetPlan, ModelPlan, NoFleetPlan
 from planner.results.plan import CandidatePlan
 from planner.results.row import RowStudy
+from planner.scenario.fleet import served_twice
 from planner.scenario.objectives import Objective
 
 Progress = Callable[[str, float], None]
@@ -172,7 +173,7 @@ def _answer(
         gap_frac=gap,
         shared=shared,
         nines=nines_of(question, plans),
-        warnings=warnings,
+        warnings=(*served_twice(question.fleet), *warnings),
     )
 
 

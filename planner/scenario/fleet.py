@@ -228,6 +228,19 @@ def _misnamed(document: Document, names: Sequence[str]) -> Iterator[str]:
             yield f"{where}: models.{number}.name: found {entry['name']!r}; expected a word of one line"
 
 
+def served_twice(fleet: Fleet) -> tuple[str, ...]:
+    """Models that several names ask for, a full sentence each: whole pools of each name cost more than shared ones."""
+    names = dict[str, list[str]]()
+    for each in fleet.models:
+        names.setdefault(each.model.name, []).append(each.name)
+    return tuple(
+        f"{', '.join(some)} are {model}, each on instances of its own: as workload.classes of one of models they would "
+        "share them"
+        for model, some in names.items()
+        if len(some) > 1
+    )
+
+
 class _Unsure(Section):
     """What may turn out otherwise."""
 

@@ -8,7 +8,7 @@ from planner.resolve.inputs import Inputs
 from planner.resolve.serving import served_over_time
 from planner.results.schedule import Schedule
 from planner.results.timetable import ModelOverTime, Timetable
-from planner.scenario.fleet import Fleet
+from planner.scenario.fleet import Fleet, served_twice
 from planner.schedules.available import all_up, studied
 from planner.schedules.fixed import fixed_fleets, simulated
 from planner.schedules.groups import Progress
@@ -54,6 +54,7 @@ def fleet_timetable(
     best = against_fixed(asked, best, fleets, serving, progress)
     assert best.schedule is not None, "one stands, and what takes its place is one"
     notes = [*best.schedule.notes, *losses(serving, best.schedule, asked.section), *_absent(asked, best.schedule)]
+    notes += served_twice(fleet)
     if left_out:
         notes.append(
             f"{left_out} more mixes of policies, precisions and engines of the models were not planned, and the gap is "

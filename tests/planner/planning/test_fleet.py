@@ -338,3 +338,10 @@ def test_programs_over_all_models_that_the_clock_ended_are_told(monkeypatch: pyt
     none = plan_fleet(read_fleet(two("budgets.machines=1")), progress=quiet)
     assert isinstance(none, NoFleetPlan)
     assert any(words in line for line in none.answer.explanation)
+
+
+def test_one_model_under_two_names_is_told() -> None:
+    """Two names are two deployments: a warning says so where they serve one model, and how they would share."""
+    (told,) = found("models.1.model={name: llama-3.1-8b, engine: vllm}").warnings
+    assert told.startswith("chat, code are llama-3.1-8b, each on instances of its own")
+    assert found().warnings == ()
