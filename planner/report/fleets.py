@@ -19,7 +19,7 @@ from planner.report.plans import again, no_plan_page, plan_page, pools_table, re
 from planner.report.rows import row_line, row_section, row_tile, standing_words
 from planner.report.screen import Part, Screen, more, rows_part, warned
 from planner.report.sources import sources
-from planner.report.words import budget, dollars, percent, rate, spares_down, valued
+from planner.report.words import budget, dollars, limit_words, percent, rate, spares_down, valued
 from planner.results.choice import priced
 from planner.results.evidence import Evidence, Margin, ValidatedPlan, Verdict
 from planner.results.fleet import FleetPlan, FleetSimulation, NoFleetPlan, machines_of, together
@@ -131,7 +131,8 @@ def no_fleet_page(found: NoFleetPlan, question: Fleet) -> Page:
     evidence = {name: each.evidence for name, each in found.judgements.items()}
     best = _objectives(evidence) if evidence else None
     about = f"{plural(len(question.models), 'model')}, {best_words(question.objective)}"
-    raises = [(key, budget(key, low), budget(key, high)) for key, (low, high) in sorted(found.answer.raises.items())]
+    rows = sorted(found.answer.raises.items())
+    raises = [(limit_words(row), budget(row, low), budget(row, high)) for row, (low, high) in rows]
     table = Table(columns=columns("limit", "#now", "#needed"), rows=raises, caption="smallest set to raise")
     needs = _needs(found.shortfalls)
     told = tuple(reasons(found.answer.explanation[1:]))

@@ -1,6 +1,7 @@
 """Numbers as people read them, each with its unit."""
 
 import math
+import re
 from collections.abc import Callable
 
 from planner.results.evidence import PeakShare, ValidatedPlan
@@ -75,6 +76,13 @@ def budget(key: str, value: float) -> str:
     if key.startswith("cost"):
         return dollars(value)
     return watts(value) if key.removesuffix("_w").endswith("power") else number(value)
+
+
+def limit_words(row: str) -> str:
+    """What a row of the program holds, as a reader sets it: stock and rows by their keys, budgets by their names."""
+    if row == "rows":
+        return "power.rows"
+    return re.sub(r"^availability\[(.*)\]$", r"catalog.available.\1", row)
 
 
 def valued(objective: Objective | str, value: float) -> str:

@@ -226,7 +226,7 @@ def test_amounts_are_near(value: float) -> None:
 def test_a_limit_of_one_machine_type_is_named_whole() -> None:
     """A limit whose name holds brackets, such as the availability of a machine type, is shown as it is."""
     scarce = replace(plans.no_plan(), raises={"availability[dgx-h100]": (0.0, 3.0)})
-    assert "availability[dgx-h100]" in rendered(no_plan_page(scarce, plans.scenario()))
+    assert "catalog.available.dgx-h100" in rendered(no_plan_page(scarce, plans.scenario()))
 
 
 def test_pools_that_were_not_metered_have_no_table() -> None:
