@@ -10,7 +10,7 @@ from planner.planning.fleet_question import read_fleet
 from planner.results.evidence import Verdict
 from planner.results.schedule import Epoch, Schedule, Spent
 from planner.results.sweep import VALIDATED, Binding, Outcome, OverTime
-from planner.results.timetable import Served, Timetable
+from planner.results.timetable import ModelOverTime, Served, Timetable
 from planner.scenario import Scenario
 from planner.scenario.fleet import Fleet
 from planner.schedules.fleet import fleet_timetable
@@ -85,7 +85,15 @@ def _over_time(found: Timetable, schedule: Schedule, machines: Mapping[str, Mach
             sum(machines[name].rated_w * count for name, count in epoch.machines.items()) for epoch in schedule.epochs
         ),
         epochs_served=len({epoch for each in found.served for epoch in each.epochs}),
+        provided_ratio=found.provided_ratio, ways=found.models or _alone(found),
     )  # fmt: skip
+
+
+def _alone(found: Timetable) -> tuple[ModelOverTime, ...]:
+    """How one model is served, among several it would have a name."""
+    if found.variant is None:
+        return ()
+    return (ModelOverTime(name="", policy=found.policies, variant=found.variant, serves=()),)
 
 
 def _paid(schedule: Schedule, epoch: Epoch) -> Counter[str]:

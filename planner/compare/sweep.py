@@ -10,15 +10,17 @@ from planner.compare.grid import AS_GIVEN, Asked, grid, knobs, setting
 from planner.compare.journal import Digests, Journal
 from planner.compare.outcome import planning, point
 from planner.compare.regret import WEIGHED, Bought, Trials, regrets, same_clusters, tried
+from planner.compare.regret_over_time import on_owned, regrets_over_time
 from planner.compare.runner import Progress, Task, perform
 from planner.compare.sensitivity import Pair, ordered, shadow_price, shadows, swing, tornado
 from planner.compare.worlds import worlds
 from planner.errors import BadInput
 from planner.executor import Executor
 from planner.files.plan_file import dumps
-from planner.results.sweep import Knob, Point, WhatIf
+from planner.results.sweep import Knob, Point, Regret, WhatIf
 from planner.scenario import Scenario
 from planner.scenario.fleet import Fleet
+from planner.scenario.objectives import Objective
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,13 +115,15 @@ def swept(wanted: Sweep, *, journal: Journal, executor: Executor, progress: Prog
 
     points = tuple(at(each) for each in wanted.grid)
     base = None if wanted.base is None else at(wanted.base)
-    weigh = wanted.regret and wanted.scenario.objective in WEIGHED
+    weigh = wanted.regret and wanted.scenario.objective in WEIGHED and wanted.scenario.schedule is None
     trials = (
         _trials(wanted.grid, points, digests, journal, executor, _part(progress, "futures", 0.8, 0.2)) if weigh else {}
     )
     return WhatIf(
         scenario=wanted.scenario, knobs=wanted.knobs, points=points, base=base,
-        regret=regrets(points, trials) if trials else (),
+        regret=regrets(points, trials) if trials else _over_time(
+            wanted, points, digests, journal, executor, _part(progress, "futures", 0.8, 0.2)
+        ),
         tornado=() if base is None else ordered([swing(p, at(p.low), at(p.high), base) for p in wanted.tornado]),
         tornado_frac=wanted.tornado_frac,
         shadow_prices=() if base is None else tuple(
@@ -157,6 +161,28 @@ def _trials(
     return {
         each.name: _spread(results[task.digest], which) for (each, _), task in zip(planned, tasks, strict=True)
     }  # fmt: skip
+
+
+def _over_time(
+    wanted: Sweep, points: Sequence[Point], digests: Digests, journal: Journal, executor: Executor, progress: Progress
+) -> tuple[Regret, ...]:  # fmt: skip
+    """The base fleet of every schedule in every other future, for least cost; nothing of other objectives."""
+    planned = [(each, p.outcome.over_time) for each, p in zip(wanted.grid, points, strict=True) if p.outcome.over_time]
+    cheapest = wanted.scenario.objective is Objective.COST
+    if not wanted.regret or not cheapest or len(planned) < 2 or not all(over.ways for _, over in planned if over):
+        return ()
+    fleets = [dict(over.base_machines) for _, over in planned if over]
+    tasks = [
+        Task(
+            digest=digests.of("own", each.scenario, dumps([over, fleets])), name=f"base fleets tried at {each.name}",
+            act=on_owned, arguments=(each.scenario, over, fleets),
+        )
+        for each, over in planned
+    ]  # fmt: skip
+    results = perform(tasks, journal=journal, executor=executor, progress=progress)
+    return regrets_over_time(
+        points, {each.name: results[task.digest] for (each, _), task in zip(planned, tasks, strict=True)}
+    )
 
 
 def _spread(result: Any, which: Sequence[int]) -> Trials:  # noqa: ANN401  JSON has no narrower type

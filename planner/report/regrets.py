@@ -15,6 +15,10 @@ _MATRIX = 7
 _DRAWN = 12
 """Most points whose regrets can be read on a page."""
 _MEANING = "Regret: what is owned after adding what was missing (+), less the best plan for what happened."
+_OVER_TIME = (
+    "Regret: what the hours come to on the base fleet that was bought, machines on top as needed, less that on the "
+    "best base fleet; as planned, not simulated."
+)
 _UNITS = {"cost": "$/h", "power": "kW"}
 """What regrets are counted in where that is not their objective."""
 
@@ -47,7 +51,8 @@ def regrets(sweep: WhatIf, objective: str) -> list[Block]:
         f"Regret in {_UNITS.get(objective, objective)}: what is then owned and added, less the best plan for what "
         "happens. Zero is no regret; an empty cell has no known plan."
     )
-    told: list[Block] = [_each(sweep, objective), Lines(lines=(_MEANING,))]
+    over_time = sweep.scenario.schedule is not None
+    told: list[Block] = [_each(sweep, objective), Lines(lines=(_OVER_TIME if over_time else _MEANING,))]
     if len(names) > _DRAWN:
         return [*told, Lines(lines=(f"All {len(names)} by {len(names)} regrets are in --json and --out.",))]
     drawing = matrix(

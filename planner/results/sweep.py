@@ -9,6 +9,7 @@ from planner.results.evidence import Evidence
 from planner.results.fleet import together
 from planner.results.plan import CandidatePlan, Totals
 from planner.results.schedule import Spent
+from planner.results.timetable import ModelOverTime
 from planner.scenario import Scenario
 from planner.scenario.fleet import Fleet
 from planner.scenario.reading import steps
@@ -59,6 +60,8 @@ class OverTime:
         mean_machines: powered, the mean of all epochs.
         most_rated_w: of the machines powered in one epoch, the most.
         epochs_served: how many epochs the simulator confirmed, those alike counted each.
+        provided_ratio: class -> rate that each epoch provides for over its peak.
+        ways: how each model is served; one alone has no name.
     """
 
     duration_h: float
@@ -70,6 +73,8 @@ class OverTime:
     mean_machines: float
     most_rated_w: float
     epochs_served: int
+    provided_ratio: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    ways: tuple[ModelOverTime, ...] = ()
 
     @property
     def cost_usd(self) -> float:
@@ -154,7 +159,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Regret:
-    """What it costs to own one plan when another future happens; see docs/whatif.md.
+    """What it costs to own one plan, or the base fleet of a schedule, when another future happens; see docs/whatif.md.
 
     Attributes:
         bought: point whose plan is owned.

@@ -9,14 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from hw_catalog.load import load_catalog
 from planner.cli import build
 from planner.compare.frontier import route, walked
 from planner.compare.frontier_over_time import at_price, between
 from planner.compare.journal import Journal
+from planner.compare.over_time import scheduled
+from planner.compare.regret_over_time import on_owned
 from planner.compare.sweep import sweep, swept
 from planner.errors import BadInput
 from planner.executor.here import Here
 from planner.planning.beside_time import row_of, static_plans
+from planner.report.sweeps import whatif_page
 from planner.resolve.several import read_models
 from planner.results.frontier import Frontier
 from planner.results.schedule import Spent
@@ -126,6 +130,29 @@ def test_worlds_of_a_schedule_are_planned_each() -> None:
     assert [point.outcome.verdict for point in found.points] == [VALIDATED] * 3
     by_load = sorted((float(p.settings["workload.rate_scale"]), p.outcome.objective_value or 0.0) for p in found.points)
     assert [cost for _, cost in by_load] == sorted(cost for _, cost in by_load)
+    assert len(found.regret) == 9
+    for happens in {each.happens for each in found.regret}:
+        row = [each.regret for each in found.regret if each.happens == happens and each.regret is not None]
+        assert min(row) == 0.0
+    assert "least regret: " in whatif_page(found).headline
+
+
+def test_what_hours_come_to_on_a_base_fleet_is_what_its_machines_cost() -> None:
+    """A base fleet larger than any epoch needs is paid for all the same; one of no offered type has no price."""
+    question = one("catalog.machines=[dgx-h100]", "schedule.top_channel=reserved")
+    over = scheduled(question, "").over_time
+    assert over is not None
+    own = dict(over.base_machines)
+    more = {name: count + 1 for name, count in own.items()}
+    same, larger, unknown = on_owned(question, over, [own, more, {"dgx-a100": 1}])
+    assert unknown is None
+    assert same is not None
+    assert larger is not None
+    assert same == pytest.approx(over.cost_usd, rel=0.02)
+    price = load_catalog(None).machines["dgx-h100"].price("reserved")
+    assert price is not None
+    assert larger - same <= price.usd_per_h * over.duration_h * (1 + 1e-6)
+    assert larger >= same * (1 - 1e-6)
 
 
 @cache
