@@ -74,7 +74,8 @@ def too_little(found: NoFleetPlan, short: Sequence[Shortfall]) -> NoFleetPlan:
     if short[0].alone:
         words, raises = [words[0], *(f"or {other}" for other in words[1:])], dict([*raises.items()][:1])
     head = () if found.rate_ratio == 1.0 else found.answer.explanation[:1]
-    lines = (*head, TOGETHER, *words, *(_least_words(each) for each in short), *found.stopped)
+    together = found.answer.explanation[:1] if short[0].row == "rows" else (TOGETHER,)  # what the study of the row says
+    lines = (*head, *together, *words, *(_least_words(each) for each in short), *found.stopped)
     answer = replace(found.answer, explanation=lines, raises=raises, excuses=())
     return replace(found, answer=answer, shortfalls=tuple(short))
 
@@ -82,5 +83,9 @@ def too_little(found: NoFleetPlan, short: Sequence[Shortfall]) -> NoFleetPlan:
 def _least_words(short: Shortfall) -> str:
     """What each model takes of a limit, and with how much of it no plans were found."""
     each = ", ".join(f"{name} {rounded_up(value):g}" for name, value in short.least.items())
-    takes = f"with {short.admits:g} in plans" if short.row.startswith("availability[") else "at least"
+    takes = "at least"
+    if short.row == "rows":
+        takes = f"with {short.admits:g} in plans, in machines"
+    elif short.row.startswith("availability["):
+        takes = f"with {short.admits:g} in plans"
     return f"{short.key}: {takes} {each}; with {short.refused:g} no plans of all were found"

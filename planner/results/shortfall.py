@@ -12,8 +12,8 @@ class Shortfall:
         row: of the program that holds the limit, as in ``NoPlan.raises``: ``machines``, ``availability[dgx-h100]``.
         key: of the scenario.
         given: the limit as it is asked.
-        least: model -> what it takes at least of it, in plans that this limit does not bound; of stock what it takes
-            in those with the smallest value.
+        least: model -> what it takes at least of it, in plans that this limit does not bound; of stock and rows
+            the machines that it has in those with the smallest value.
         admits: the smallest value found with which all models have validated plans.
         refused: the largest value tried with which none were found.
         alone: raising it is enough; else the others of the refusal have to be raised with it.

@@ -56,7 +56,11 @@ def test_one_row_too_small_for_all_is_refused_with_the_rows_they_take() -> None:
     small = (*ROW[:2], "power.row_limit_w=10300", "power.max_ratio=1", "power.policy=no-cap")
     none = planned(*small)
     assert isinstance(none, NoFleetPlan)
-    assert "raise power.rows from 1 to at least 2" in none.answer.explanation
+    assert none.answer.explanation[0].startswith("2 machines of the plan need 2 rows, power.rows is 1")
+    assert none.answer.explanation[1:] == (
+        "raise power.rows from 1 to at least 2",
+        "power.rows: with 2 in plans, in machines chat 1, code 1; with 1 no plans of all were found",
+    )
     _, row = found(*small, "power.rows=2")
     assert row.needed_rows == 2
 
