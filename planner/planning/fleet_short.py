@@ -63,7 +63,7 @@ class Short:
         over = [row for row, limit in self._given.items() if row != ROWS and used[row] > limit * (1 + FUZZ_FRAC)]
         if not over:
             return ()
-        other = [row for row in self._given if _of_stock(row) and row not in over] if any(map(_of_stock, over)) else []
+        other = [row for row in self._given if row not in (*over, ROWS)]  # one limit may be met by more of another
         single = [row for row in (*over, *other) if over == [row] or self._with({row: inf}) is not None]
         if single:
             each = filter(None, (self._nearest(row, {}, inf, alone=True) for row in single))

@@ -105,6 +105,15 @@ def test_the_nearest_value_admits_plans_and_a_step_less_does_not(
     holds(refused(*words), stock, *words)
 
 
+def test_each_limit_that_would_help_by_itself_is_named() -> None:
+    """More machines to buy, or more of the better type: both are told, and each was planned with."""
+    stock = {"dgx-h100": 0}
+    words = ("models.1.workload.rate_req_per_s=70", f"catalog.available={json.dumps(stock)}", "budgets.machines=2")
+    found = refused(*words)
+    assert {short.key for short in found.shortfalls} == {"catalog.available.dgx-h100", "budgets.machines"}
+    holds(found, stock, *words)
+
+
 def test_a_model_that_no_limit_keeps_from_a_plan_is_refused_as_before() -> None:
     """An objective that nothing meets is no matter of what is shared: no limit is named."""
     found = answer("models.1.slo={ttft_p99_s: 0.0001}", "budgets.machines=4")
