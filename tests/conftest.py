@@ -1,5 +1,6 @@
 """What holds for every test."""
 
+import gc
 import os
 from collections.abc import Callable
 
@@ -19,6 +20,12 @@ settings.load_profile(os.environ.get("PHASEWISE_LAWS", "patient"))
 beside = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 if beside > 1:
     os.environ[CORES] = str(max(1, cores() // beside))
+
+
+def pytest_collection_finish() -> None:
+    """Modules and collected tests last until the end: the collector looks through them once, not all the time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
