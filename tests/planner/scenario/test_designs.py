@@ -170,7 +170,7 @@ def test_a_model_whose_cache_does_not_fit_the_decode_machine_is_refused(run: Run
     ("limit", "raised"),
     [
         ("budgets.rack_units=40", "space 40"),
-        ("catalog.available={dgx-a100: 1}", "availability[dgx-a100] 1"),
+        ("catalog.available={dgx-a100: 1}", "catalog.available.dgx-a100 from 1 to at least"),
         ("budgets.machines=5", "machines 5"),
     ],
 )
