@@ -7,7 +7,7 @@ from math import ceil
 from planner.formulate import BUDGETS
 from planner.planning.local_search import descend, evaluations
 from planner.planning.loop import PlanningLoop
-from planner.planning.refusals import raise_words
+from planner.planning.refusals import raise_words, raised
 from planner.planning.shrink import improve
 from planner.results.evidence import Judgement, NoPlan
 from planner.results.plan import CandidatePlan
@@ -44,7 +44,7 @@ def fit(loop: PlanningLoop, refusal: NoPlan) -> Held | NoPlan:
         over += [_whole_watts(exceeded)] if exceeded else []
     if not over:
         return refusal
-    least = min(over, key=lambda found: (len(found), sum(needed / limit for limit, needed in found.values() if limit)))
+    least = min(over, key=raised)
     words = "the smallest plan that was found needs more than the budgets"
     lines = (*refusal.explanation[:1], words, *raise_words(least))
     return replace(refusal, explanation=lines, raises=least, rounds=tuple(loop.rounds))

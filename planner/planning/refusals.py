@@ -1,5 +1,6 @@
 """Words of refusals: classes that no option serves, and budgets to raise; and the program that these are asked of."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
@@ -113,6 +114,11 @@ def raise_words(raises: Mapping[str, tuple[float, float]]) -> list[str]:
         f"raise {limit_key(name)} from {limit:g} to at least {rounded_up(needed):g}"
         for name, (limit, needed) in raises.items()
     ]
+
+
+def raised(raises: Mapping[str, tuple[float, float]]) -> tuple[int, float]:
+    """How much a set of raises asks for, to compare: few budgets before many, then by share; none told comes last."""
+    return len(raises) or sys.maxsize, sum(needed / limit for limit, needed in raises.values() if limit)
 
 
 def limit_key(family: str) -> str:

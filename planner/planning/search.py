@@ -12,7 +12,7 @@ from planner.planning.load_margin import margin
 from planner.planning.loop import PlanningLoop
 from planner.planning.one import First, finished, first, worth
 from planner.planning.proven import proven
-from planner.planning.refusals import of_all
+from planner.planning.refusals import of_all, raised
 from planner.planning.tighten import balanced, faster
 from planner.resolve.case import Case
 from planner.results.evidence import NoPlan, ValidatedPlan
@@ -313,9 +313,9 @@ def _best(contenders: Sequence[Contender]) -> ValidatedPlan | NoPlan:
 
 
 def _refused(contenders: Sequence[Contender]) -> NoPlan:
-    """The least final of all refusals, with the words of each."""
+    """The least final of all refusals, of these the one that raises budgets least, with the words of each."""
     answers = {c.key: c.answer for c in contenders if isinstance(c.answer, NoPlan)}
-    nearest = min(answers.values(), key=lambda refusal: _REFUSALS.index(refusal.reason))
+    nearest = min(answers.values(), key=lambda refusal: (_REFUSALS.index(refusal.reason), raised(refusal.raises)))
     if len(contenders) == 1:
         return nearest
     several = len({variant for variant, _ in answers}) > 1

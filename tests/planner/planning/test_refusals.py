@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.planning.plan import plan
-from planner.planning.refusals import of_all, unserved
+from planner.planning.refusals import of_all, raised, unserved
 from planner.report.plans import no_plan_page
 from planner.resolve.case import open_case
 from planner.results.evidence import Excuse, NoPlan
@@ -79,3 +80,22 @@ def test_a_first_look_counts_the_reasons_that_it_leaves_out() -> None:
     left = len(answer.explanation) - 1 - 8
     assert left > 0
     assert f"{left} more reasons: --verbose" in text
+
+
+@given(raises=st.lists(st.dictionaries(st.sampled_from("abc"), st.floats(1, 9)), min_size=2, max_size=4))
+def test_of_several_raises_the_least_is_asked_for(raises: list[dict[str, float]]) -> None:
+    """Fewer budgets come before more, of as many the smaller share, and a refusal that names none comes last."""
+    found = [{name: (2.0, 2.0 * share) for name, share in each.items()} for each in raises]
+    best = min(found, key=raised)
+    some = [each for each in found if each]
+    assert (not best) == (not some)
+    assert all(len(best) <= len(each) for each in some)
+    assert all(sum(n for _, n in best.values()) <= sum(n for _, n in e.values()) for e in some if len(e) == len(best))
+
+
+def test_the_headline_asks_for_no_more_than_the_cheapest_policy() -> None:
+    """Where every policy needs more than the budget, the least of what they need is what is asked for."""
+    answer = _refused(small("policy.name=[colocated, splitwise]", "budgets.cost_usd_per_h=1"))
+    needs = [float(line.rsplit(" ", 1)[1]) for line in answer.explanation if "raise budgets.cost_usd_per_h" in line]
+    assert len(needs) == 2
+    assert answer.raises["cost"][1] == pytest.approx(min(needs), rel=1e-4)
