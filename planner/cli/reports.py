@@ -120,6 +120,8 @@ def tell_moved(source: Path, file: "Kept", *, quiet: bool) -> None:
     from planner.planning import plan as planning
 
     tell_doubts(source, file, quiet=quiet)
+    if tell_uncounted(file.scenario, quiet=quiet):  # --set may name the files where they are
+        return
     now = planning.digests(file.scenario)
     for name in sorted(file.digests):
         if name in now and now[name] != file.digests[name]:
@@ -131,6 +133,8 @@ def tell_fleet_moved(source: Path, file: "FleetFile | FleetScheduleFile", *, qui
     from planner.planning.fleet_question import digests_of, read_fleet
 
     tell_doubts(source, file, quiet=quiet)
+    if any(tell_uncounted(part, quiet=quiet) for part in file.scenario.parts().values()):
+        return
     now = digests_of(read_fleet(file.scenario))
     for what in (what for what in sorted(file.digests) if now.get(what, file.digests[what]) != file.digests[what]):
         note(f"{source}: {what} has changed since these plans were made", quiet=quiet)
@@ -144,12 +148,14 @@ def tell_doubts(source: Path, file: "Written", *, quiet: bool) -> None:
             note(f"{source}: {each}", quiet=quiet)
 
 
-def tell_uncounted(scenario: "Scenario", *, quiet: bool) -> None:
+def tell_uncounted(scenario: "Scenario", *, quiet: bool) -> bool:
     """Say that the figures of a plan were not counted again, where files that its question names are not here."""
     from planner.files.restated import missing_files
 
-    for name in missing_files(scenario):
+    missing = missing_files(scenario)
+    for name in missing:
         note(f"figures were not counted again: {name} is not here", quiet=quiet)
+    return bool(missing)
 
 
 def _put(path: Path, page: "Page", *, quiet: bool) -> None:

@@ -9,6 +9,7 @@ from planner.errors import BadInput
 from planner.files.observed import CLOSE_FRAC
 from planner.files.plan_file import Written, expect_sound, plain
 from planner.scenario import Scenario
+from workloads.builtin import builtin_names
 from workloads.errors import WorkloadError
 
 MOVED = "unvalidated until simulated"
@@ -17,8 +18,13 @@ MOVED = "unvalidated until simulated"
 
 def missing_files(scenario: Scenario) -> tuple[str, ...]:
     """Files that a question names and that are not here: nothing can be counted again without them."""
-    named = (scenario.workload.trace, scenario.catalog.directory, scenario.model.name)
-    return tuple(name for name in named if name and "/" in name and not Path(name).exists())
+    trace, model = scenario.workload.trace, scenario.model.name
+    named = (
+        None if trace in builtin_names() else trace,
+        scenario.catalog.directory,
+        model if "/" in model or model.endswith(".json") else None,
+    )
+    return tuple(name for name in named if name and not Path(name).exists())
 
 
 def expect_same(file: Written, path: Path, differences: Callable[[], Iterable[str]], *, edited_too: bool) -> None:

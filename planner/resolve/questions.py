@@ -1,5 +1,6 @@
 """A question as plain data asks it: about one model or several, with unknown names told beside all that is wrong."""
 
+import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -67,8 +68,14 @@ def _unknown(data: Mapping[str, Any]) -> Iterator[str]:
 def unknown_traces(name: str) -> Iterator[str]:
     """A trace that is neither built in nor a file."""
     if name not in builtin_names() and not is_there(Path(name)):
+        beside = sorted(each.name for each in Path(name).parent.glob("*") if each.is_file())
+        close = difflib.get_close_matches(Path(name).name, [*beside, *builtin_names()], n=1)
+        meant = f"did you mean {close[0]}? else " if close else ""
         names = ", ".join(builtin_names())
-        yield f"workload.trace: no file '{name}', and no built-in workload of that name ({names})"
+        yield (
+            f"workload.trace: no file '{name}', and no built-in workload of that name ({names}); {meant}put the file "
+            "beside the scenario or plan, or name it: --set workload.trace=FILE"
+        )
 
 
 def _is_word(found: object) -> TypeGuard[str]:

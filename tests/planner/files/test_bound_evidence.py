@@ -176,6 +176,28 @@ def test_a_plan_is_counted_again_where_its_files_are_here(tmp_path: Path, found:
     assert f"figures were not counted again: {own} is not here" in gone.stderr
 
 
+def test_a_plan_goes_to_those_who_have_not_its_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the log it was made for a plan is shown and exported; it is simulated where --set names the log."""
+    rows = "".join(f"{at / 20},200,20\n" for at in range(400))
+    log, folder = tmp_path / "log.csv", tmp_path / "sent"
+    log.write_text("arrival_s,prompt_tokens,output_tokens\n" + rows, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    asked = SCENARIO.changed(["workload={trace: log.csv}"])
+    answer = plan(asked, progress=lambda *_: None)
+    assert isinstance(answer, ValidatedPlan)
+    folder.mkdir()
+    (folder / "plan.json").write_text(plan_text(asked, answer, digests(asked)), encoding="utf-8")
+    monkeypatch.chdir(folder)
+    shown = say("show", Path("plan.json"))
+    assert (shown.exit_code, "VALIDATED" in shown.stdout) == (0, True)
+    assert "log.csv is not here" in shown.stderr
+    assert say("export", Path("plan.json"), "--format", "csv").exit_code == 0
+    gone = say("simulate", Path("plan.json"))
+    assert gone.exit_code == ExitCode.BAD_INPUT
+    assert "--set workload.trace=FILE" in gone.stderr
+    assert say("simulate", Path("plan.json"), "--set", f"workload.trace={log}").exit_code == 0
+
+
 def test_a_plan_with_spare_machines_is_counted_again(tmp_path: Path) -> None:
     """A share of time that was asked for is counted from the spare machines: as planned it agrees, else it is named."""
     path = tmp_path / "safe.json"
