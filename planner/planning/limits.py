@@ -8,7 +8,7 @@ from planner.results.evidence import Judgement
 from planner.results.plan import CandidatePlan
 from planner.results.row import RowStudy
 from planner.scenario import Scenario
-from workloads.counts import plural
+from workloads.counts import number, plural
 
 
 def over_budget(scenario: Scenario, candidate: CandidatePlan, judgement: Judgement) -> Iterator[str]:
@@ -40,7 +40,7 @@ def over_row(row: RowStudy) -> str:
     """Why the machines of a plan do not stand in their rows; empty where they do."""
     if row.fits:
         return ""
-    words = f"a row of {row.row_limit_w:g} W holds {row.machines} ({row.machine}) under {row.policy}"
+    words = f"a row of {number(row.row_limit_w / 1e3)} kW holds {row.machines} ({row.machine}) under {row.policy}"
     if not row.needed_rows:
         return f"{words}: no number of rows holds {plural(row.plan_machines, 'machine')} of the plan"
     needed = f"{plural(row.plan_machines, 'machine')} of the plan need {plural(row.needed_rows, 'row')}"

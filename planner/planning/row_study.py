@@ -84,7 +84,8 @@ def shared_study(tenants: Sequence[Tenant], asked: PowerSection, progress: Progr
     provisioned = asked.provisioned_machines or by_rating
     count = sum(pool.machines for pool in pools)
     enough = -(-count // asked.rows)
-    most = max(provisioned, int(asked.max_ratio * provisioned), by_rating)
+    one_more = provisioned + (asked.max_ratio > 1)  # a row meant for one machine may hold two
+    most = max(one_more, int(asked.max_ratio * provisioned), by_rating)
     if len(tenants) > 1:  # plans of several models are made again: no more is asked than whether a row holds them
         most = min(most, max(provisioned, enough))
     clocks = {name: row_clocks_mhz(asked, machine.gpu, controls.brake_mhz) for name, machine in machines.items()}

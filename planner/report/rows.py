@@ -100,6 +100,12 @@ def row_line(row: RowStudy) -> str:
     )
 
 
+def _left(row: RowStudy) -> str:
+    """What else the rows would hold of the machines of the plan, in their proportion."""
+    more = row.rows * row.machines - row.plan_machines
+    return f"; {plural(more, 'machine')} more would fit" if more > 0 else ""
+
+
 def row_words(row: RowStudy) -> Iterator[str]:
     """How many machines the row holds with and without control, and what that rests on."""
     limit, kept = watts(row.row_limit_w), next((t for t in row.trials if t.machines == row.machines), None)
@@ -113,8 +119,8 @@ def row_words(row: RowStudy) -> Iterator[str]:
         yield f"A row of {limit} does not hold the {plural(row.provisioned_machines, 'machine')} it is meant for."
     if row.plan_machines:
         yield (
-            f"The plan's {plural(row.plan_machines, 'machine')} take {plural(row.needed_rows, 'row')}; there is room "
-            f"for {row.rows} (power.rows)."
+            f"The plan's {plural(row.plan_machines, 'machine')} take {plural(row.needed_rows, 'row')} of at most "
+            f"{row.rows} (power.rows){_left(row)}."
         )
     for place, pools in enumerate(row.placed, 1):
         yield f"Row {place}: {', '.join(f'{count} {name}' for name, count in pools.items())}."

@@ -158,7 +158,7 @@ def _grid(sweep: WhatIf, objective: str) -> list[Block]:
         )  # fmt: skip
         blocks.append(Drawing(svg=drawing, caption=f"{objective}; an empty cell has no plan"))
     blocks.append(_points(sweep))
-    refused = [f"{p.name}: {p.outcome.verdict}; {' '.join(p.outcome.explanation[:2])}" for p in sweep.points
+    refused = [f"{p.name}: {p.outcome.verdict}; {'; '.join(p.outcome.explanation[:2])}" for p in sweep.points
                if p.outcome.verdict != VALIDATED]  # fmt: skip
     return [*blocks, *([Lines(lines=tuple(refused), bullets=True)] if refused else [])]
 

@@ -68,7 +68,8 @@ def _limit_problems(asked: PowerSection, machine: Machine) -> Iterator[str]:
     limit_w, meant = asked.row_limit_w or 0.0, asked.provisioned_machines
     where = f"power.row_limit_w: found {limit_w:g}; expected at least"
     if limit_w < machine.idle_w:
-        yield f"{where} {machine.idle_w:g}, what one {machine.name} draws with no work"
+        kilo = f"; were {limit_w:g} kW meant, which are {limit_w * 1e3:g}?" if limit_w * 1e3 >= machine.rated_w else ""
+        yield f"{where} {machine.idle_w:g}, what one {machine.name} draws with no work{kilo}"
     elif meant is None and limit_w < machine.rated_w:
         yield f"{where} {machine.rated_w:g}, the rating of one {machine.name}; or give power.provisioned_machines"
     elif (meant or limit_w / machine.rated_w) > MOST_IN_ROW:

@@ -142,8 +142,7 @@ def watt_slips(scenario: Scenario, machines: Iterable[Machine]) -> Iterator[str]
     limits = {
         "budgets.power_w": scenario.budgets.power_w,
         "budgets.expected_power_w": scenario.budgets.expected_power_w,
-        "power.row_limit_w": scenario.power.row_limit_w,
-    }
+    }  # the limit of a row is judged with its machines
     for key, limit in limits.items():
         if limit is not None and 0 < limit < smallest.idle_w:
             yield (

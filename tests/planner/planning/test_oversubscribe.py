@@ -150,11 +150,11 @@ def test_the_row_is_checked_against_its_machines() -> None:
 
     with pytest.raises(BadInput) as caught:
         check(scenario(row_limit_w=2000.0, low_t1_mhz=2500.0, high_mhz=100.0))
-    limit, low, high, hint = caught.value.problems
+    limit, low, high = caught.value.problems
     assert "power.row_limit_w: found 2000; expected at least 2800, what one dgx-h100 draws with no work" in limit
     assert "power.low_t1_mhz: found 2500; expected" in low
     assert "power.high_mhz: found 100; expected" in high
-    assert "the key is in watts" in hint
+    assert limit.endswith("were 2000 kW meant, which are 2e+06?")
 
 
 @pytest.mark.parametrize(
@@ -221,6 +221,14 @@ def test_a_row_holds_what_its_limit_is_rated_for() -> None:
     found = mixed_row(provisioned_machines=1)
     assert found.machines >= 60_000 // 10_200
     assert found.needed_rows == 1
+
+
+def test_a_row_meant_for_one_machine_is_tried_with_two() -> None:
+    """Half as many machines again is none again of one: two are looked at, and held where their peak is below."""
+    found = mixed_row(row_limit_w=19_000.0, provisioned_machines=1, max_ratio=1.5, policy="no-cap")
+    assert max(trial.machines for trial in found.trials) >= 2
+    alone = mixed_row(row_limit_w=10_300.0, provisioned_machines=1, max_ratio=1, policy="no-cap")
+    assert max(trial.machines for trial in alone.trials) == 1
 
 
 def test_clocks_that_are_alike_on_one_of_two_types_are_refused() -> None:
