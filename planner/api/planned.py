@@ -15,7 +15,7 @@ from planner.files.plan_file import write_plan
 from planner.planning import plan as planning
 from planner.report.headlines import headline_of
 from planner.report.page import Page
-from planner.report.plans import no_plan_page, plan_page
+from planner.report.plans import no_plan_page, plan_page, reasons
 from planner.report.screen import facts
 from planner.results.evidence import NoPlan, ValidatedPlan
 from planner.results.row import RowTrial
@@ -52,7 +52,9 @@ class Planned(Shown):
             BadInput: there is none; the message is the reason.
         """
         if isinstance(self.answer, NoPlan):
-            raise BadInput(f"there is no plan ({self.answer.reason})", *self.answer.explanation)
+            first, *rest = self.answer.explanation
+            told = (words for _, words in reasons(rest, "answer.explanation"))
+            raise BadInput(f"there is no plan ({self.answer.reason}): {first}", *told)
         return self.answer
 
     def page(self) -> Page:

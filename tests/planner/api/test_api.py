@@ -135,6 +135,13 @@ def test_no_plan_is_an_answer() -> None:
     assert nothing.frame().empty
     with pytest.raises(BadInput, match="infeasible"):
         _ = nothing.plan
+    many = replace(plans.no_plan(), explanation=("nothing fits", *(f"reason {n}" for n in range(60))))
+    with pytest.raises(BadInput) as caught:
+        _ = replace(nothing, answer=many).plan
+    first, *rest = caught.value.problems
+    assert first.endswith("nothing fits")
+    assert rest[-1] == "52 more reasons: answer.explanation"
+    assert len(rest) == 9
 
 
 def test_a_sweep_is_framed() -> None:
