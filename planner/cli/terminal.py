@@ -1,12 +1,14 @@
 """The street side: results to stdout, everything else to stderr, and an exit code that says how it ended."""
 
+import difflib
 import errno
 import inspect
 import os
+import re
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import wraps
@@ -96,14 +98,52 @@ class Once(TyperCommand):
         Raises:
             Exit: an option is there twice; each is named.
         """
-        _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        try:
+            _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        except typer.BadParameter:
+            raise
+        except Exception as wrong:
+            _say_what_is_meant(wrong, {name for p in self.params for name in p.opts})
+            raise
         single = [p for p in order if p.param_type_name == "option" and not getattr(p, "multiple", False)]
         valued = [p for p in single if not getattr(p, "is_flag", False)]
         twice = {p.opts[0]: valued.count(p) for p in valued if valued.count(p) > 1}
         if twice:
             complain(*(f"{name}: found {count} times; expected once" for name, count in twice.items()))
             raise typer.Exit(ExitCode.BAD_INPUT)
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as wrong:
+            wrong.message = _plainly(wrong.message)
+            raise
+
+
+_MEANT = {
+    "--rate": ("--rps", "--qps", "--req-per-s", "--requests-per-second", "--request-rate", "--load"),
+    "--prompt": ("--isl", "--input", "--input-len", "--input-tokens", "--prompt-tokens", "--in"),
+    "--output": ("--osl", "--output-len", "--output-tokens"),
+    "--tpot": ("--itl", "--tbt"),
+    "--machines": ("--gpu", "--gpus", "--machine", "--hardware", "--system"),
+    "--out": ("-o", "--save-to"),
+    "--columns": ("--mapping",),
+}
+"""Option -> what other tools call it."""
+
+
+def _plainly(message: str) -> str:
+    """What is wrong with a value, without the checker's own words, and the nearest of the choices."""
+    words = message.removeprefix("Value error, ")
+    found, *choices = re.findall(r"'([^']*)'", words) or [""]
+    close = difflib.get_close_matches(found, choices, n=1)
+    return f"{words} Did you mean '{close[0]}'?" if close and "is not one of" in words else words
+
+
+def _say_what_is_meant(wrong: Exception, known: Set[str]) -> None:
+    """Of an option that is unknown: the one that other tools call so, in place of those that are spelled like it."""
+    name = getattr(wrong, "option_name", None)
+    meant = [option for option, others in _MEANT.items() if option in known and name in others]
+    if meant and hasattr(wrong, "possibilities"):
+        wrong.possibilities = meant
 
 
 def verb(act: Callable[..., None]) -> Callable[..., None]:

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from typer.testing import CliRunner
 
+from planner.cli import build
+from planner.errors import ExitCode
 from planner.scenario import Scenario
 from tests.planner.goldens import same_as_golden
 
@@ -80,3 +83,32 @@ def test_scenario_page_is_current() -> None:
         "Several `models`: [fleets.md](fleets.md).\n"
     )
     same_as_golden(head + "".join(page(Scenario)), ROOT / "docs" / "scenario.md")
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        ("plan --rps 40", "--rate"),
+        ("plan --isl 1000", "--prompt"),
+        ("plan --osl 200", "--output"),
+        ("plan --itl 0.05", "--tpot"),
+        ("plan --gpus dgx-h100", "--machines"),
+        ("plan --modle x", "--model"),
+        ("whatif x.yaml --rps 3", ""),
+    ],
+)
+def test_an_option_of_another_tool_names_ours(words: str, meant: str) -> None:
+    """What other tools call an option leads to ours, not to what is spelled like it, where the command has it."""
+    done = CliRunner().invoke(build(), words.split())
+    assert done.exit_code == ExitCode.BAD_INPUT
+    said = " ".join(done.stderr.split())
+    assert f"(Possible options: {meant})" in said if meant else "--rate" not in said
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("llmd", "llm-d"), ("markdwn", "markdown"), ("zzz", None)])
+def test_a_choice_is_refused_in_plain_words(typed: str, meant: str | None) -> None:
+    """All choices are named, the nearest last, and no word of the library that checks them."""
+    said = " ".join(CliRunner().invoke(build(), ["export", "p.json", "--format", typed]).stderr.split())
+    assert f"'{typed}' is not one of 'dynamo'" in said
+    assert "Value error" not in said
+    assert (f"Did you mean '{meant}'?" in said) if meant else ("Did you mean" not in said)
