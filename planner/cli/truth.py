@@ -110,11 +110,12 @@ def calibrate(
     from planner.files.writing import write_whole
     from planner.report.errors import calibration_view
 
-    if out is not None and not out.is_dir():
-        raise BadInput(f"--out {out}: there is no such directory; nothing was fitted")
+    if out is not None and out.exists() and not out.is_dir():
+        raise BadInput(f"--out {out}: is a file; expected a catalog directory, which is made where there is none")
     setup = Setup(**asdict(served))
     found = _calibrated(measurements, setup, Tables(directory=directory, profile_set=profile_set), quiet=quiet)
     if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
         write_whole(out / FILE, engines_text({c.key: c.timing for c in found}))
         note(f"wrote {out / FILE}; scenarios use it with catalog.directory={out}", quiet=quiet)
     write(dumps(found)) if json else print_view(calibration_view(found))

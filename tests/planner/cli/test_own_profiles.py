@@ -58,6 +58,11 @@ def test_a_set_of_ones_own_is_calibrated(mine: Path) -> None:
     assert "measured/h100-sxm/tiny" in (mine / "cat/engines.yaml").read_text()
     after = json.loads(say("accuracy", "--data", mine / "runs.csv", *own, "--json").stdout)
     assert after["groups"] != before["groups"]
+    made = say("calibrate", "--measurements", mine / "runs.csv", *own, "--out", mine / "new" / "cat")
+    assert made.exit_code == ExitCode.VALIDATED, made.output
+    assert "measured/h100-sxm/tiny" in (mine / "new/cat/engines.yaml").read_text()
+    said = say("calibrate", "--measurements", mine / "runs.csv", "--out", mine / "runs.csv")
+    assert (said.exit_code, "is a file" in said.stderr) == (ExitCode.BAD_INPUT, True)
 
 
 def test_a_set_of_ones_own_is_planned_with(mine: Path) -> None:
