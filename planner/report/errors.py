@@ -9,6 +9,7 @@ from rich.text import Text
 from planner.accuracy.calibrate import Calibration, Factor
 from planner.accuracy.table import Accuracy, ErrorGroup, ErrorTotal, PublishedError
 from planner.report.rich import bullets, listed
+from planner.report.scatters import ALL, answer
 from planner.report.words import bias, percent
 from workloads.counts import plural
 
@@ -21,15 +22,14 @@ def accuracy_view(found: Accuracy) -> RenderableType:
 
     Where nothing could be compared, why.
     """
-    rows = len({(t.dataset, t.n) for t in found.totals if t.of == "all rows"})
     if not found.totals:
         title = f"nothing compared: {plural(len(found.excluded), 'row')} left out"
         return Group(Text(title, style="bold"), bullets(_reasons(found)))
-    title = f"{plural(rows, 'figure')} over whole data sets, {plural(len(found.excluded), 'row')} left out"
+    title = f"{answer(found)}; {plural(len(found.excluded), 'row')} left out"
     return Group(
         Text(title, style="bold"),
-        *_part("over all rows, and by what they have in common", _totals(found.totals)),
-        *_part("by GPU and model", _groups(found.groups)),
+        *_part("over all rows, and by what they have in common", _totals(told_apart(found.totals))),
+        *_part("by GPU and model, median errors", _groups(found.groups)),
         *_part(f"left out: {plural(len(found.excluded), 'row')}", bullets(_reasons(found))),
         *_part("published medians of other simulators, on runs like sim2real", _others(found.published)),
     )
@@ -48,14 +48,30 @@ def _totals(totals: Sequence[ErrorTotal]) -> RenderableType:
 
 
 def _groups(groups: Sequence[ErrorGroup]) -> RenderableType:
-    rows = []
+    """A row for each GPU and model, its metrics side by side: ``--json`` has the rest."""
+    metrics = tuple(dict.fromkeys(g.metric for g in groups))
+    by: dict[tuple[str, str, str], dict[str, ErrorGroup]] = {}
     for g in groups:
-        errors = (percent(g.median_ape), percent(g.p90_ape))
-        rows.append((g.dataset, g.gpu, g.model, _short(g.metric), str(g.n), *errors, *_trust(g)))
-    return listed(("data", "GPU", "model", "metric", "#n", "#median", "?#p90", "?#bias", "?#in band"), rows)
+        by.setdefault((g.dataset, g.gpu, g.model), {})[g.metric] = g
+    rows = [
+        (*key, str(max(g.n for g in of.values())), *(percent(of[m].median_ape) if m in of else "" for m in metrics))
+        for key, of in by.items()
+    ]
+    return listed(("data", "GPU", "model", "#n", *(f"#{_short(metric)}" for metric in metrics)), rows)
 
 
-def _trust(found: ErrorTotal | ErrorGroup) -> tuple[str, str]:
+def told_apart(totals: Sequence[ErrorTotal]) -> list[ErrorTotal]:
+    """Totals without those of a part that holds all rows of its data set: the same figures under another name."""
+    whole = {(t.dataset, t.metric): t.n for t in totals if t.of == ALL}
+    same = {
+        key
+        for key in {(t.dataset, t.of) for t in totals if t.of != ALL}
+        if all(whole.get((t.dataset, t.metric)) == t.n for t in totals if (t.dataset, t.of) == key)
+    }
+    return [t for t in totals if (t.dataset, t.of) not in same]
+
+
+def _trust(found: ErrorTotal) -> tuple[str, str]:
     """On which side ours lies of theirs in the median, and how often theirs is in the band of ours."""
     inside = found.within_band_frac
     return bias(found.median_ratio), "" if inside is None else percent(inside)

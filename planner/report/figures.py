@@ -116,7 +116,8 @@ def _sum(values: Sequence[float | None]) -> float | None:
 def figure_lines(found: Figures) -> Iterator[tuple[str, str]]:
     """The figures as facts of a first screen: names and words."""
     money = f"${found.usd_per_month:,.0f}/month"
-    yield "Cost", money if found.summed else f"{money}; {per_token(found)}"
+    none = found.output_usd is None  # no request met every objective
+    yield "Cost", money if found.summed or none else f"{money}; {per_token(found)}"
     mega = found.megawatt_tokens_per_s
     per_mw = "" if mega is None else f", {number(round(mega, -3))} per MW"
     yield "Throughput", f"{speeds(found)}; {number(round(found.output_tokens_per_s))} output tokens/s{per_mw}"

@@ -108,7 +108,7 @@ def simulation_page(
     spoken = Lines(lines=tuple(token_words(candidate, judgement)))
     verdict, about = (
         "NOT MET" if fails else "MET",
-        f"{machine_words(candidate.pools)} serve {load_words(candidate, scenario)}; "
+        f"{machine_words(candidate.pools)} for {load_words(candidate, scenario)}; "
         f"{policy_words(candidate.policy, scenario.policy)}; {price_words(scenario.catalog)}",
     )
     more_fails = (f"{len(fails) - _FAILS} more",) if len(fails) > _FAILS else ()
@@ -187,11 +187,11 @@ _REASONS = 8
 """Lines of why that a first look has; the section has them all."""
 
 
-def reasons(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """The first lines of why, and how many more there are."""
+def reasons(lines: Sequence[str], rest: str = "--verbose") -> Iterator[tuple[str, str]]:
+    """The first lines of why, how many more there are, and where these are."""
     yield from (("Why", line) for line in lines[:_REASONS])
     if lines[_REASONS:]:
-        yield "Why", f"{plural(len(lines[_REASONS:]), 'more reason')}: --verbose"
+        yield "Why", f"{plural(len(lines[_REASONS:]), 'more reason')}: {rest}"
 
 
 def _why_none(no_plan: NoPlan) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,6 @@
 """Predictions against measured runs, point by point: one chart a metric, and the band that holds most of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -25,12 +25,12 @@ ALL = "all rows"
 def accuracy_page(found: Accuracy) -> Page:
     """Every measured value with its prediction, and what the errors come to."""
     rows = len({value.row for value in found.values})
-    mine = {metric: [v for v in found.values if v.metric == metric] for metric in METRICS}
+    mine = _by_metric(found)
     return Page(
         title="accuracy",
         verdict="COMPARED" if rows else "NOTHING COMPARED",
         good=rows > 0,
-        headline=_answer(rows, mine),
+        headline=answer(found),
         about=f"predicted by the simulator as each run was served; {plural(len(found.excluded), 'row')} left out",
         tiles=[_tile(metric, values) for metric, values in mine.items() if values],
         sections=(
@@ -43,9 +43,14 @@ def accuracy_page(found: Accuracy) -> Page:
     )  # fmt: skip
 
 
-def _answer(rows: int, values: Mapping[str, Sequence[ComparedValue]]) -> str:
+def _by_metric(found: Accuracy) -> dict[str, list[ComparedValue]]:
+    return {metric: [v for v in found.values if v.metric == metric] for metric in METRICS}
+
+
+def answer(found: Accuracy) -> str:
     """How far predictions are from what was measured: median errors."""
-    errors = [f"{METRICS[metric][0]} {_error(some)}" for metric, some in values.items() if some]
+    rows = len({value.row for value in found.values})
+    errors = [f"{METRICS[metric][0]} {_error(some)}" for metric, some in _by_metric(found).items() if some]
     return f"{plural(rows, 'measured run')} replayed" + (f"; median errors: {'; '.join(errors)}" if errors else "")
 
 

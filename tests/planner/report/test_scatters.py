@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from planner.accuracy.table import Accuracy, ComparedValue
+from planner.accuracy.table import Accuracy, ComparedValue, ErrorTotal
+from planner.report.errors import told_apart
 from planner.report.html.render import render
 from planner.report.page import Chart, Page
-from planner.report.scatters import METRICS, accuracy_page
+from planner.report.scatters import ALL, METRICS, accuracy_page
 
 
 def found(ratios: list[float], metric: str = "tpot_mean_s") -> Accuracy:
@@ -59,3 +60,19 @@ def test_nothing_compared_is_a_page_too() -> None:
     assert not page.good
     assert not charts(page)
     assert "0 measured</span> runs replayed" in render(page)
+
+
+def total(of: str, n: int, metric: str = "tpot_mean_s", dataset: str = "runs") -> ErrorTotal:
+    """Errors over so many rows."""
+    return ErrorTotal(
+        dataset=dataset, of=of, metric=metric, n=n, median_ape=0.1, p90_ape=0.2, median_ratio=1.0,
+        within_band_frac=None,
+    )  # fmt: skip
+
+
+def test_a_part_that_is_the_whole_is_not_told_again() -> None:
+    """The only engine of a data set has its figures; an engine with fewer rows, or of another set, has its own."""
+    whole, some = [total(ALL, 4), total(ALL, 4, "ttft_mean_s")], [total("engine sglang", 3)]
+    same = [total("engine vllm", 4), total("engine vllm", 4, "ttft_mean_s")]
+    other = [total(ALL, 9, dataset="b"), total("engine vllm", 4, dataset="b")]
+    assert told_apart([*whole, *same, *some, *other]) == [*whole, *some, *other]
