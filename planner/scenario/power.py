@@ -90,7 +90,7 @@ class PowerSection(Section):
     week_s: Annotated[Number, Field(ge=MIN_WEEK_S)] = Field(604800.0, description="length of a week, s")
     tick_s: Annotated[Number, Field(gt=0, le=2)] = Field(2.0, description="resolution of the simulated row, s")
     max_ratio: Annotated[Number, Field(ge=1, le=3)] = Field(
-        1.5, description="most machines looked at, over those the limit was meant for"
+        1.5, description="most machines looked at over those meant; one more at least"
     )
     command_loss_frac: Annotated[Number, Field(ge=0, lt=1)] | None = Field(
         None, description="share of clock commands that are lost; null: the catalog's"
