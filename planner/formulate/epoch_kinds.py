@@ -23,7 +23,7 @@ MOST_COLUMNS = 40_000
 """Rates of a program that is written in all pairs; else pairs come in by how nearly they pay up to so many."""
 
 MOST_TYPES = 12
-"""Machine types of a program that is written in all pairs: what links its epochs counts the machines of each."""
+"""Machine types beyond which a program has a quarter of these: what links its epochs counts machines of each type."""
 
 ENOUGH_FRAC = 1e-3
 """What other pairs may still gain, of the answer."""
@@ -65,7 +65,8 @@ def few(question: EpochQuestion) -> Few | None:
         exclude one another, a number of machine types; or where its relaxation has no answer.
     """
     pairs = sum(len(option.capacity_req_per_s) for option in question.options)
-    if pairs * question.load.epochs <= MOST_COLUMNS and len(question.fleet) <= MOST_TYPES:
+    most = MOST_COLUMNS if len(question.fleet) <= MOST_TYPES else MOST_COLUMNS // 4
+    if pairs * question.load.epochs <= most:
         return None
     if question.parted or question.budgets.machine_types is not None or any(o.spares for o in question.options):
         return None

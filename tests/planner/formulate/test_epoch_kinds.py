@@ -154,7 +154,12 @@ def test_more_kinds_never_cost_more(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_prices_do_not_say_is_written_in_all_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Spare machines of pools and a number of machine types leave every kind in; so does a small question."""
+    """Spare machines of pools and a number of machine types leave every kind in; so does a small question.
+
+    Many machine types over a day are no small one, in an epoch they are.
+    """
+    assert few(benchmark(600.0, 1, 16, 3)) is None
+    assert few(benchmark(600.0, 24, 16, 3)) is not None
     asked = small({"short": [3.0, 9.0], "long": [1.0, 2.0]})
     assert few(asked) is None
     monkeypatch.setattr(epoch_kinds, "MOST_COLUMNS", 0)
