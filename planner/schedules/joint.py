@@ -24,7 +24,10 @@ from workloads.counts import plural
 from workloads.load import Floats, Load
 
 MOST_WAYS = 8
-"""Ways of serving all models up to which each is planned; of more, those that mix what promises most alone."""
+"""Ways of serving all models up to which each is planned; of more, those that mix what promises most alone.
+
+Of programs with instances full the best of 8 is within 0.2 % of the best of 32, less than ``schedule.gap_frac``.
+"""
 
 
 def joined(parts: Mapping[str, Opened]) -> Opened:
