@@ -36,6 +36,9 @@ Found = TypeVar("Found")
 MANY_POINTS = 100
 """More points than this are planned only after a word on how many they are."""
 
+MANY_SCHEDULES = 4
+"""The same of points over time: a schedule of a day of hours takes up to a minute of a core."""
+
 Out = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="write the result here, as JSON")]
 
 Vary = Annotated[
@@ -131,7 +134,7 @@ def whatif(scenario: ScenarioFile, sets: Sets = None, *, changes: Changes, to: L
     )  # fmt: skip
     kept = to.journal_of(scenario, "whatif")
     expect_writable(*files_of(question, scenario), out=to.out, journal=kept, report=to.report)
-    if len(wanted.asked) > MANY_POINTS:
+    if len(wanted.asked) > (MANY_POINTS if question.schedule is None else MANY_SCHEDULES):
         words = f"{len(wanted.asked):,} points will be planned; Ctrl-C stops, and {kept} keeps what is done"
         note(words, quiet=to.quiet)
     with to.executor() as crew, Journal(kept) as journal, resumable(kept), progress(quiet=to.quiet) as tell:

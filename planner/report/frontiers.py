@@ -7,7 +7,7 @@ from planner.report.html.charts import line, short
 from planner.report.interactivity import of_frontier
 from planner.report.page import Chart, Lines, Page, Picker, Section, Table, Tile, columns
 from planner.report.plans import again
-from planner.report.words import percent, valued
+from planner.report.words import OVER_TIME, percent, valued
 from planner.results.frontier import Design, Frontier
 from workloads.counts import number, plural
 
@@ -17,6 +17,8 @@ _LABELS = {
     "energy": "expected power", "carbon": "CO2 per hour",
 }  # fmt: skip
 
+_TOTALS = {"cost": "usd", "energy": "kWh", "carbon": "kg"}
+"""Axes that count all hours of schedules -> their units."""
 _BUDGETS = {"cost": "cost_usd_per_h", "power": "power_w", "machines": "machines", "energy": "expected_power_w"}
 _BENT = 0.05
 """Share of both axes by which a point must lie off the line through the ends to be called a knee."""
@@ -61,9 +63,10 @@ def frontier_page(front: Frontier) -> Page:
 
 def _picker(front: Frontier, efficient: Sequence[Design]) -> Picker:
     """A slider along the efficient designs."""
-    values = tuple(valued(front.x, each.values[front.x]) for each in efficient)
+    values = tuple(_shown(front, front.x, each.values[front.x]) for each in efficient)
     points = {
-        str(at): (Tile(label=front.x, value=values[at]), Tile(label=front.y, value=valued(front.y, d.values[front.y])),
+        str(at): (Tile(label=front.x, value=values[at]),
+                  Tile(label=front.y, value=_shown(front, front.y, d.values[front.y])),
                   Tile(label="machines", value=number(sum(d.machines.values())), note=_bought(d)))
         for at, d in enumerate(efficient)
     }  # fmt: skip
@@ -120,8 +123,30 @@ def _signed(value: float, against: float) -> str:
     return f"{'+' if change >= 0 else '-'}{percent(abs(change))}"
 
 
+def _shown(front: Frontier, axis: str, value: float) -> str:
+    """A value in the unit of its axis: a total of a schedule's hours, or what a plan takes an hour."""
+    return valued(f"{OVER_TIME}{axis}" if _total(front, axis) else axis, value)
+
+
+def _total(front: Frontier, axis: str) -> bool:
+    """Whether an axis counts all hours of schedules."""
+    return front.scenario.schedule is not None and axis in _TOTALS
+
+
+def _unit(front: Frontier, axis: str) -> str:
+    """The unit of an axis as charts know it."""
+    return _TOTALS[axis] if _total(front, axis) else _UNITS.get(axis, "")
+
+
+def _label(front: Frontier, axis: str) -> str:
+    """What an axis is called on a chart."""
+    if front.scenario.schedule is None:
+        return _LABELS.get(axis, axis)
+    return f"{axis} of the schedule" if axis in _TOTALS else f"most {_LABELS.get(axis, axis)} of an epoch"
+
+
 def _pair(front: Frontier, design: Design) -> str:
-    return " and ".join(valued(axis, design.values[axis]) for axis in (front.x, front.y))
+    return " and ".join(_shown(front, axis, design.values[axis]) for axis in (front.x, front.y))
 
 
 def _tile(label: str, front: Frontier, design: Design) -> Tile:
@@ -155,25 +180,28 @@ def _scatter(front: Frontier) -> Chart:
     efficient = [d for d in ordered if d.efficient]
     bend = knee([(d.values[front.x], d.values[front.y]) for d in efficient])
     budgets = front.scenario.budget()
-    lines = {axis: getattr(budgets, _BUDGETS.get(axis, ""), None) for axis in (front.x, front.y)}
+    known = {axis: _BUDGETS.get(axis, "") for axis in (front.x, front.y) if not _total(front, axis)}
+    lines = {axis: getattr(budgets, known.get(axis, ""), None) for axis in (front.x, front.y)}
     axes = (front.x, front.y) if efficient else ()
     named = [(_end(front, efficient, axis), f"{front.best[axis]} {axis}") for axis in axes]
     named += [(efficient[bend], "knee")] if bend is not None else []
     spec = {
         "points": [{"x": d.values[front.x], "y": d.values[front.y], "label": words} for d, words in named],
-        "levels": [{"y": limit, "label": f"budget {valued(front.y, limit)}"} for limit in (lines[front.y],) if limit],
-        "uprights": [{"x": limit, "label": f"budget {valued(front.x, limit)}"} for limit in (lines[front.x],) if limit],
-        "series": series, "xUnit": _UNITS.get(front.x, ""), "xLabel": _LABELS.get(front.x, front.x),
-        "yUnit": _UNITS.get(front.y, ""), "height": 340,
+        "levels": [{"y": most, "label": f"budget {_shown(front, front.y, most)}"} for most in [lines[front.y]] if most],
+        "uprights": [
+            {"x": most, "label": f"budget {_shown(front, front.x, most)}"} for most in [lines[front.x]] if most
+        ],
+        "series": series, "xUnit": _unit(front, front.x), "xLabel": _label(front, front.x),
+        "yUnit": _unit(front, front.y), "height": 340,
     }  # fmt: skip
-    note = f"{_LABELS.get(front.y, front.y)} over {_LABELS.get(front.x, front.x)}; every point was validated"
+    note = f"{_label(front, front.y)} over {_label(front, front.x)}; every point was validated"
     return Chart(name="frontier-chart", title="Designs", spec=spec, note=note, whole=True)
 
 
 def _designs(front: Frontier) -> Table:
     rows = []
     for d in front.designs:
-        shown = [valued(axis, d.values[axis]) for axis in (front.x, front.y)]
+        shown = [_shown(front, axis, d.values[axis]) for axis in (front.x, front.y)]
         rows.append((*shown, "efficient" if d.efficient else "dominated", _bought(d)))
     return Table(columns=columns(f"#{front.x}", f"#{front.y}", "kind", "machines"), rows=rows, caption="designs")
 

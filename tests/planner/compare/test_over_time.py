@@ -20,6 +20,7 @@ from planner.compare.sweep import sweep, swept
 from planner.errors import BadInput
 from planner.executor.here import Here
 from planner.planning.beside_time import row_of, static_plans
+from planner.report.frontiers import frontier_page
 from planner.report.sweeps import whatif_page
 from planner.resolve.several import read_models
 from planner.results.frontier import Frontier
@@ -186,6 +187,15 @@ def test_a_frontier_of_cost_and_energy_begins_and_ends_at_the_least_of_either() 
     ends = [planned(one("catalog.machines=[dgx-h100]", f"objective={goal}")) for goal in ("cost", "energy")]
     assert min(d.values["cost"] for d in found.designs) == pytest.approx(ends[0][0], rel=1e-6)
     assert min(d.values["energy"] for d in found.designs) == pytest.approx(ends[1][1] / 3.6e6, rel=0.01)
+
+
+def test_a_frontier_of_schedules_is_shown_in_the_units_of_its_hours() -> None:
+    """Dollars and kWh of all hours, machines of the fullest one: no dollars an hour, no watts."""
+    totals = frontier_page(traced("cost", "energy")).headline
+    assert "kWh" in totals
+    assert "/h" not in totals
+    assert " W" not in totals
+    assert "/h" not in frontier_page(traced("machines", "cost")).headline
 
 
 def test_axes_that_a_schedule_has_not_are_refused() -> None:
