@@ -36,6 +36,8 @@ from hw_catalog.strict_files import Unreadable, json_document, read_text
 SOURCE_VERSION = "0.12.0"
 PROFILE_SET = "aiconfigurator-0.12"
 """Of vLLM; other engines append their name, because a file holds one profile per layout."""
+_MOST_CHARACTERS = 300
+"""Of what the source says of one failure."""
 HBM_FRAC = 0.92
 """Of the memory, what weights, activations, runtime and at least one KV block may fill together."""
 
@@ -90,11 +92,10 @@ def bake(
             f"model {model!r} is not in bake.yaml and comes without config; {nearest(model, recipe.models)}"
         )
     known = recipe.models[model] if config is None else ModelRecipe(dtypes=("bf16",))
-    profiles, failures = list[KernelProfile](), list[str]()
+    profiles, failed = list[KernelProfile](), dict[str, list[str]]()
     with tempfile.TemporaryDirectory() as scratch:
         directory = Path(scratch)  # a new one each time: the source caches a configuration by its path
-        hf_config = model_config(model, config)
-        (directory / "config.json").write_text(json.dumps(hf_config), encoding="utf-8")
+        (directory / "config.json").write_text(json.dumps(hf_config := model_config(model, config)), encoding="utf-8")
         for dtype, (tp, ep) in itertools.product(dtypes or known.dtypes, _splits(hf_config, tps)):
             try:
                 here = f"{engine}/{gpu}"
@@ -106,10 +107,17 @@ def bake(
                 )  # fmt: skip
                 profiles.append(_bake_one(target))
             except (ValueError, RuntimeError, OSError) as error:  # no such measurement, or it does not fit
-                failures.append(f"{model} {dtype} on {gpu}, tp {tp}, ep {ep}: {' '.join(str(error).split())[:200]}")
+                failed.setdefault(reason(error, directory), []).append(f"{dtype} tp {tp} ep {ep}")
+    failures = [f"{model} on {gpu}, {', '.join(who)}: {why}" for why, who in failed.items()]
     if not profiles:
         raise CatalogError(*failures)
     return Baked(profiles=tuple(profiles), failures=tuple(failures))
+
+
+def reason(error: Exception, directory: Path) -> str:
+    """What the source said, in whole words and without the place of its copy of the configuration."""
+    words = " ".join(str(error).replace(str(directory), "config.json").split())
+    return words if len(words) <= _MOST_CHARACTERS else f"{words[:_MOST_CHARACTERS].rsplit(' ', 1)[0]} ..."
 
 
 def _bake_one(target: Target) -> KernelProfile:

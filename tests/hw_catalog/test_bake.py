@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hw_catalog.bake import bake, model_config
+from hw_catalog.bake import bake, model_config, reason
 from hw_catalog.bake_range import experts
 from hw_catalog.bake_recipe import read_recipe
 from hw_catalog.bake_set import chosen
@@ -152,3 +152,12 @@ def test_baking_again_gives_the_committed_times() -> None:
     np.testing.assert_allclose(again.linear_prefill_s, before.linear_prefill_s, rtol=1e-3)
     np.testing.assert_allclose(again.decode_attention_s, before.decode_attention_s, rtol=1e-3)
     assert again.provenance == before.provenance
+
+
+def test_what_the_source_says_ends_in_a_word(tmp_path: Path) -> None:
+    """Its copy of the configuration has no name there, and what is too long is cut between words."""
+    said = reason(ValueError(f"model={tmp_path}:\n not supported; supported: {'Architecture ' * 60}"), tmp_path)
+    assert said.startswith("model=config.json: not supported")
+    assert said.endswith("Architecture ...")
+    assert len(said) < 320
+    assert reason(ValueError("no rows"), tmp_path) == "no rows"
