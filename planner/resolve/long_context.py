@@ -181,6 +181,6 @@ def doubt(model: ModelSpec, longest_tokens: int) -> tuple[str, ...]:
     if longest_tokens <= model.max_context_tokens:
         return ()
     return (
-        f"requests of up to {longest_tokens} tokens exceed the {model.max_context_tokens} that {model.name} was made "
-        "for: its positions have to be scaled, and what it then answers is not judged here",
+        f"requests of up to {longest_tokens:,} tokens exceed the {model.max_context_tokens:,} that {model.name} was "
+        "made for: its positions have to be scaled, and what it then answers is not judged here",
     )

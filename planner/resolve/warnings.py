@@ -26,7 +26,7 @@ def doubts(case: Case, candidate: CandidatePlan) -> tuple[str, ...]:
         measured, longest = step.max_context_tokens, max((every[c] for c in served if c in every), default=0)
         if longest > measured and not name.startswith(Role.PREFILL):
             found.append(
-                f"{name}: requests of up to {longest} tokens exceed the {measured} tokens the source "
+                f"{name}: requests of up to {longest:,} tokens exceed the {measured:,} tokens the source "
                 f"measured; decode attention beyond that is extrapolated{_how(step, longest)}"
             )
         if isinstance(step, TraversalTime):
@@ -75,10 +75,11 @@ def _prompt_doubts(case: Case, candidate: CandidatePlan) -> Iterator[str]:
         longest = max(int(c.prompt_tokens.max()) for c in mine)
         whole = longest if spec.chunk_tokens is None else min(longest, spec.chunk_tokens)
         if whole > step.max_prompt_tokens:
-            words = f"prompts of up to {whole} tokens computed at once exceed the {step.max_prompt_tokens} tokens"
+            words = f"prompts of up to {whole:,} tokens computed at once exceed the {step.max_prompt_tokens:,} tokens"
             yield f"{spec.name}: {words} the source measured; prefill attention beyond that is extrapolated"
         if longest - whole > step.max_past_tokens:
-            words = f"chunks of prompts of up to {longest} tokens attend to more than the {step.max_past_tokens} tokens"
+            most = f"{step.max_past_tokens:,} tokens"
+            words = f"chunks of prompts of up to {longest:,} tokens attend to more than the {most}"
             yield f"{spec.name}: {words} the source measured; prefill attention beyond that is extrapolated"
 
 

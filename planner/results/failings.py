@@ -1,5 +1,7 @@
 """What is wrong with a judgement, in words, and whether more machines may mend it."""
 
+from math import isfinite
+
 from planner.results.evidence import Evidence, Judgement, Verdict
 from workloads.counts import number, plural
 
@@ -24,7 +26,8 @@ def failures(judgement: Judgement) -> tuple[str, ...]:
 def _against(found: Evidence) -> str:
     """What was measured of an objective, and its limit."""
     sign = found.unit.symbol
-    measured = f"{number(found.measured, 3)} {sign} (interval {number(found.low, 3)} to {number(found.high, 3)})"
+    end = f"to {number(found.high, 3)}" if isfinite(found.high) else "or more"  # a backlog has no upper end
+    measured = f"{number(found.measured, 3)} {sign} (interval {number(found.low, 3)} {end})"
     return f"{found.key} {found.verdict.words}: {measured}, limit {found.limit:g} {sign}"
 
 

@@ -16,7 +16,8 @@ from planner.planning.oversubscribe import RowLab
 from planner.report.evidence import failures
 from planner.report.money import per_million, simulation_data, token_words
 from planner.report.plans import simulation_page
-from planner.results.evidence import Judgement, NoPlan, ValidatedPlan
+from planner.results.evidence import Evidence, Judgement, NoPlan, ValidatedPlan, Verdict
+from planner.results.failings import failures as told
 from planner.results.row import RowStudy
 from planner.scenario import Scenario
 from tests.planner import plans
@@ -179,3 +180,13 @@ def test_no_goodput_has_no_price() -> None:
     (balance,) = (s for s in page.sections if s.name == "balance")
     shares = next(b for b in balance.blocks if hasattr(b, "rows"))
     assert all(row[2] == "n/a" for row in shares.rows)
+
+
+@pytest.mark.parametrize(("high", "words"), [(2.0, "(interval 1.3 to 2)"), (float("inf"), "(interval 1.3 or more)")])
+def test_an_interval_without_an_end_is_told_in_words(high: float, words: str) -> None:
+    """Where a backlog leaves no upper end, none is printed as inf."""
+    judgement = plans.judgement()
+    first = judgement.evidence[0]
+    late = Evidence(slo=first.slo, measured=1.5, low=1.3, high=high, verdict=Verdict.MISSED, n=9)
+    (said,) = told(replace(judgement, evidence=(late,)))
+    assert words in said

@@ -1,5 +1,6 @@
 """Rules of long prompts that stream through stages and groups, chunks that adapt, and layouts for long classes."""
 
+import re
 from functools import cache
 from pathlib import Path
 
@@ -305,6 +306,7 @@ def test_prompts_beyond_the_measured_are_flagged() -> None:
         for phase in ("prefill", "decode"):
             flagged = any(f"{phase} attention beyond that is extrapolated" in doubt for doubt in doubts(case, plan))
             assert flagged == ("long" in offered.envelopes)
+        assert not re.search(r"\d{4,} tokens", " ".join(doubts(case, plan)))  # thousands are separated, as everywhere
 
 
 def scenario(*changes: str) -> Scenario:
