@@ -60,6 +60,10 @@ def _value(text: str) -> object:
         return text
 
 
+_OVER_TIME = ("duration_h", "cost_usd", "energy_kwh", "carbon_kg", "most_machines_at_once", "mean_machines")
+"""What a schedule comes to, in columns."""
+
+
 def _outcome(point: Point) -> Row:
     """What came of it; empty cells where there is no plan."""
     found = point.outcome
@@ -72,6 +76,7 @@ def _outcome(point: Point) -> Row:
             name: getattr(found.bill, name, None)
             for name in ("expected_w", "mean_w", "p99_w", "token_j", "electricity_usd_per_h", "carbon_g_per_h")
         },
+        **({name: getattr(found.over_time, name) for name in _OVER_TIME} if found.over_time else {}),
         "served_req_per_s": found.served_req_per_s,
         **{f"margin_frac {slo}": margin for slo, margin in found.margin_frac.items()},
         "binds": max(found.binds, key=lambda each: each.used_frac).name if found.binds else None,

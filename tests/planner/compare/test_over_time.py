@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from hw_catalog.load import load_catalog
+from planner.api.grids import Swept
 from planner.cli import build
 from planner.compare.frontier import route, walked
 from planner.compare.frontier_over_time import at_price, between
@@ -76,6 +77,16 @@ def test_every_point_is_the_schedule_that_plan_finds() -> None:
         assert over.epochs_served == over.duration_h == 2
         assert over.mean_machines <= over.most_machines_at_once == sum(over.most_machines.values())
         assert min(point.outcome.margin_frac.values()) >= 0
+
+
+def test_a_notebook_has_what_each_schedule_comes_to() -> None:
+    """Columns of the hours, empty where there is no schedule."""
+    found = weighed("catalog.machines=[dgx-h100]", "slo.ttft_p90_s=0.0001,1")
+    rows = Swept(found=found).frame()
+    over = found.points[1].outcome.over_time
+    assert over is not None
+    assert rows["cost_usd"].tolist()[1] == over.cost_usd
+    assert rows["energy_kwh"].isna().tolist() == [True, False]
 
 
 def test_several_models_over_time_are_asked_again_together() -> None:
