@@ -32,6 +32,7 @@ from planner.resolve.case import Case, case_of, open_case
 from planner.resolve.cells import cell_case, cells_of
 from planner.resolve.digests import digests as digests_of
 from planner.resolve.inputs import Inputs, inputs_of, policies_of, scenario_of
+from planner.resolve.left_out import left_out
 from planner.resolve.serving import serving_doubts
 from planner.results.check import CheckReport
 from planner.results.choice import Choice, Standing
@@ -105,15 +106,15 @@ def plan(
         assert isinstance(better.answer, ValidatedPlan)
         best = replace(better.answer, alternatives=best.alternatives)
         rows = table.told(better.contenders, best)
-    warnings = _warnings(searched, best, cost_of_failures(searched.case_of(best), best, lambda c: alone(c).answer))
-    return replace(best, choices=(*rows, *uncached(scenario, best, depth)), warnings=warnings)
+    told = (*left_out(cases), *cost_of_failures(searched.case_of(best), best, lambda c: alone(c).answer))
+    return replace(best, choices=(*rows, *uncached(scenario, best, depth)), warnings=_warnings(told, searched, best))
 
 
-def _warnings(searched: Searched, best: ValidatedPlan, struck: tuple[str, ...]) -> tuple[str, ...]:
+def _warnings(told: tuple[str, ...], searched: Searched, best: ValidatedPlan) -> tuple[str, ...]:
     """What a buyer must know, of the search first."""
     most = best.objective == Objective.THROUGHPUT
     stopped = (words for contender in searched.contenders for words in by_clock(contender.loop.clocked))
-    return tuple(dict.fromkeys((*stopped, *unsure_of_load(best.margin, most=most), *struck, *best.warnings)))
+    return tuple(dict.fromkeys((*stopped, *unsure_of_load(best.margin, most=most), *told, *best.warnings)))
 
 
 def _tell(table: Table, progress: Progress, words: str, done_frac: float) -> None:
@@ -270,7 +271,7 @@ def checked(cases: Sequence[Case], warnings: tuple[str, ...] = ()) -> CheckRepor
         options=tuple(o.spec.name for case in cases for o in case.options),
         excuses=tuple(dict.fromkeys(e for case in cases for e in case.excuses)),
         reference=cases[0].reference_words,
-        warnings=tuple(dict.fromkeys((*cases[0].slips, *cases[0].asked.doubts, *warnings))),
+        warnings=tuple(dict.fromkeys((*left_out(cases), *cases[0].slips, *cases[0].asked.doubts, *warnings))),
         precision="; ".join(dict.fromkeys(case.precision_words for case in cases)),
         unserved=tuple(dict.fromkeys(why[0] for why in lacking)) if all(lacking) else (),
     )

@@ -113,7 +113,7 @@ class Offers:
         allowed = bought.roles.get(machine.name, (spec.role,))
         if spec.role not in allowed:
             words = f"catalog.roles keeps {machine.name} for {', '.join(allowed)}"
-            self.excuses.append(Excuse(option=spec.name, reason=words, bottleneck="catalog"))
+            self.excuses.append(Excuse(option=spec.name, reason=words, bottleneck="roles"))
             return []
         if price is None:
             self.excuses.append(_unsold(spec, machine, bought.channel))
@@ -145,6 +145,7 @@ class Offers:
 
 def _unsold(spec: InstanceSpec, machine: Machine, channel: str) -> Excuse:
     """No price, no option."""
-    sold = ", ".join(p.channel for p in machine.prices) or "none"
-    reason = f"{machine.name} has no {channel} price; channels with a price: {sold}"
+    sold = ", ".join(p.channel for p in machine.prices)
+    ways = f"catalog.channel {sold}, or yours in" if sold else "yours in"
+    reason = f"{machine.name} has no {channel} price; expected {ways} catalog.price_usd_per_h"
     return Excuse(option=spec.name, reason=reason, bottleneck="price")

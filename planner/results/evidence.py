@@ -213,8 +213,8 @@ class Excuse:
     Attributes:
         option: spec name.
         reason: a full sentence.
-        bottleneck: one word: ``memory``, ``profile``, ``latency``, ``link``, ``price``, ``catalog``, ``engine`` or
-            ``dominated``.
+        bottleneck: one word: ``memory``, ``profile``, ``latency``, ``link``, ``price``, ``catalog``, ``roles``,
+            ``policy``, ``engine`` or ``dominated``.
         over_ratio: how many times its limit an objective is at the least; None where no limit is missed.
     """
 
