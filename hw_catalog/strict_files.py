@@ -26,8 +26,6 @@ Place = tuple[str | int, ...]
 
 _DEEPEST = 6
 _SHOWN = 60
-_SAFE_DIGITS = 300
-"""Whole numbers of as many digits are floats too: the largest is 1.8e308."""
 
 
 class Unreadable(ValueError):  # noqa: N818  callers turn it into the error of their users
@@ -284,15 +282,8 @@ def json_document(text: str, label: str, what: str) -> Any:  # noqa: ANN401  JSO
         number = float(word)
         return number if math.isfinite(number) else endless(word)
 
-    def whole(word: str) -> int | float:
-        return int(word) if len(word) <= _SAFE_DIGITS else finite(word)
-
-    # No number is longer than what stands between two commas: where all of that is short, the parser's own is faster.
-    long = max(map(len, text.split(","))) > _SAFE_DIGITS
     try:
-        return json.loads(
-            text, object_pairs_hook=once, parse_constant=endless, parse_float=finite, parse_int=whole if long else None
-        )
+        return json.loads(text, object_pairs_hook=once, parse_constant=endless, parse_float=finite)
     except json.JSONDecodeError as error:
         raise Unreadable(f"{label}:{error.lineno}: no valid JSON: {error.msg}; is the file cut off?") from None
     except RecursionError:

@@ -112,7 +112,8 @@ def _over_time(aim: str, value: float) -> str:
     shown: dict[str, Callable[[float], str]] = {
         "cost": lambda usd: f"${usd:,.2f}" if abs(usd) < 1e3 else f"${usd:,.0f}",
         "energy": lambda kwh: f"{number(kwh)} kWh", "carbon": lambda kg: f"{number(kg)} kg CO2",
-        "power": lambda mean_w: f"{watts(mean_w)} rated", "machines": lambda mean: f"{number(mean)} machines",
+        "power": lambda mean_w: f"{watts(mean_w)} rated",
+        "machines": lambda mean: f"{number(mean)} machine{'s' * (mean != 1)}",
     }  # fmt: skip
     return shown[aim](value)
 

@@ -108,7 +108,7 @@ def test_a_plan_does_not_differ_from_itself(folder: Path) -> None:
     [
         (("simulate", "two.yaml"), "expected the file that `plan --out` writes"),
         (("simulate", "two.json", "--epoch", "0"), "--epoch: "),
-        (("whatif", "two.yaml", "--worlds", "2"), "--worlds: found several models; expected one"),
+        (("whatif", "two.yaml", "--worlds", "2"), "--worlds: the scenario gives no uncertainty; expected"),
         (("frontier", "two.yaml"), "throughput grows with cost without end"),
         (("check", "two.yaml", "--set", "objective=throughput"), "objective: found 'throughput'; expected a budget"),
         (("export", "one.json", "--format", "csv", "--model", "chat"), "has the plan of one model"),
