@@ -34,7 +34,7 @@ def splitwise(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Compare claims of Splitwise (ISCA'24) with our simulator."""
+    """Compare claims of Splitwise (ISCA'24) with our simulator. Takes several minutes."""
     from planner.files.plan_file import dumps
     from planner.report.claims import claims_page, claims_view
     from planner.reproduce.splitwise import PUBLISHED, READINGS, splitwise

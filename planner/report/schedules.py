@@ -68,7 +68,7 @@ def timetable_page(found: Timetable, scenario: Scenario | Fleet, *, edited: bool
     held = found.valid and bool(found.served)
     verdict = EDITED if edited else "VALIDATED" if held else "NOT VALIDATED"
     span = _span(days)
-    headline = f"${schedule.cost_usd:,.0f} for {span}, {min(powered):,} to {max(powered):,} {_types(schedule)}"
+    headline = f"${schedule.cost_usd:,.0f} for {span}, {_range(powered)} {_types(schedule)}"
     about = f"{asked}; least {', then '.join(schedule.aims)}; {_epochs(schedule)}"
     told, timeline = _facts(found, schedule, edited=edited), _timeline(schedule)
     return Page(
@@ -100,6 +100,12 @@ def _span(days: float) -> str:
     """How long a plan is: ``7 days``, or ``6 hours`` of less than a day."""
     length, unit = (days, "day") if days >= 1 else (24 * days, "hour")
     return f"{number(length, 3)} {unit}{'s' * (length != 1)}"
+
+
+def _range(counts: Sequence[int]) -> str:
+    """``2 to 5``, or ``2`` where every epoch has as many."""
+    least, most = min(counts), max(counts)
+    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
 
 
 def _types(schedule: Schedule) -> str:

@@ -99,6 +99,18 @@ def test_a_schedule_says_what_it_saves() -> None:
     assert (tile.value, tile.note) == ("$100 (10 %)", "50 kWh less, 20 kg CO2 less")
 
 
+def test_a_headline_has_a_range_only_of_machines_that_change() -> None:
+    """As many machines in every epoch are one number; others are the fewest and the most of any epoch."""
+    found = timetable()
+    assert found.schedule is not None
+    epochs = tuple(replace(epoch, machines={"dgx-h100": 1}) for epoch in found.schedule.epochs)
+    still = replace(found, schedule=replace(found.schedule, epochs=epochs))
+    assert timetable_page(still, plans.scenario()).headline.endswith(", 1 dgx-h100")
+    more = (*epochs[:-1], replace(epochs[-1], machines={"dgx-h100": 1200}))
+    moved = replace(found, schedule=replace(found.schedule, epochs=more))
+    assert timetable_page(moved, plans.scenario()).headline.endswith(", 1 to 1,200 dgx-h100")
+
+
 def test_a_row_shows_its_peaks_against_the_breaker() -> None:
     """The peaks of all numbers of machines that were tried are drawn with the breaker and the thresholds."""
     found = study()
