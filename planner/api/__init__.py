@@ -208,8 +208,17 @@ def simulate(
     return Simulated(scenario=scenario, judgement=done.judgement, candidate=done.candidate)
 
 
+Asked = Scenario | Fleet | Path | str | Planned | PlannedFleet | Scheduled
+"""A question, the path of one, or an answer, whose question it is."""
+
+
+def _question(given: Asked) -> Scenario | Fleet:
+    """The question that was given, or that an answer answers."""
+    return given.scenario if isinstance(given, Planned | PlannedFleet | Scheduled) else asked(given, {})
+
+
 def whatif(
-    scenario: Scenario | Fleet,
+    scenario: Asked,
     vary: Mapping[str, Sequence[object]] | None = None,
     *,
     tornado_frac: float | None = None,
@@ -222,7 +231,7 @@ def whatif(
     """Plan again with something changed.
 
     Args:
-        scenario: the question as given.
+        scenario: the question as given, the path of one, or what ``plan`` made of one.
         vary: dotted key -> values; the grid is the product of all of them.
         tornado_frac: move one thing at a time by this share, 0..0.9.
         shadow_prices: what one more unit of each finite budget is worth.
@@ -237,7 +246,7 @@ def whatif(
         Interrupted: by an interrupt; the same call with the same journal continues.
     """
     words = [f"{key}={','.join(_yaml(value) for value in values)}" for key, values in (vary or {}).items()]
-    wanted = sweep(scenario, words, tornado_frac=tornado_frac, shadow=shadow_prices, regret=regret)
+    wanted = sweep(_question(scenario), words, tornado_frac=tornado_frac, shadow=shadow_prices, regret=regret)
     with Journal(None if journal is None else Path(journal)) as kept, _crew(workers) as crew:
         return Swept(found=swept(wanted, journal=kept, executor=crew, progress=progress))
 
@@ -251,7 +260,7 @@ def _yaml(value: object) -> str:
 
 
 def frontier(
-    scenario: Scenario | Fleet,
+    scenario: Asked,
     x: str = "cost",
     y: str = "throughput",
     *,
@@ -264,7 +273,7 @@ def frontier(
     """The best of one quantity for every value of another, every design validated.
 
     Args:
-        scenario: the question; its objective does not matter.
+        scenario: the question, the path of one, or what ``plan`` made of one; its objective does not matter.
         x: ``cost``, ``power``, ``machines`` or ``throughput``.
         y: another of these.
         limit: largest value of the bounded axis; None: the scenario's budget.
@@ -276,7 +285,7 @@ def frontier(
     Raises:
         BadInput: an axis is unknown, or throughput would grow without end.
     """
-    wanted = route(scenario, x, y, limit=limit, step=step, most=most)
+    wanted = route(_question(scenario), x, y, limit=limit, step=step, most=most)
     with Journal(None if journal is None else Path(journal)) as kept:
         return Walked(found=walked(wanted, journal=kept, executor=Here(), progress=progress))
 

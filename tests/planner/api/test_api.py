@@ -16,7 +16,7 @@ from planner.files.plan_file import read_plan
 from planner.scenario.objectives import Objective
 from planner.schedules.files import read_schedule
 from tests.planner import plans, sweeps
-from tests.planner.small import small
+from tests.planner.small import small, write_small
 from tests.planner.weeks import timetable
 
 ROOT = Path(__file__).parents[3]
@@ -152,6 +152,13 @@ def test_a_sweep_is_framed() -> None:
     assert set(frame["verdict"]) == {"validated"}
     assert found.regret().shape == (2, 2)
     assert list(found.regret().index) == list(found.regret().columns)
+
+
+def test_an_answer_or_a_path_is_its_question(tmp_path: Path) -> None:
+    """What-ifs and frontiers of a plan in hand, or of a file, are those of its scenario."""
+    expected = whatif(small(), {"workload.rate_scale": [2]}).frame()
+    for given in (plan(small()), write_small(tmp_path), str(write_small(tmp_path))):
+        assert whatif(given, {"workload.rate_scale": [2]}).frame().equals(expected)
 
 
 def test_scenarios_load_from_words(tmp_path: Path) -> None:
