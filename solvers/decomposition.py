@@ -169,12 +169,8 @@ def solve_in_turn(
         return None
     parts = _Bettering(problem, place, beside, values, ask)
     for _ in range(passes):
-        before, gained = problem.objective(parts.values), 0.0
-        least = gap_frac * abs(before) / max(1, len(parts.blocks))
-        for number in range(len(parts.blocks)):
-            if number < LOOKED or gained >= least * number:
-                gained += parts.better(parts.run(number), gap_frac=gap_frac)
-        if gained < gap_frac * abs(before):
+        before = problem.objective(parts.values)
+        if parts.better_runs(before, gap_frac=gap_frac) < gap_frac * abs(before):
             break
     return parts.values
 
@@ -266,17 +262,13 @@ def _bettered(
     """The start with its columns at their best, part after part, those of all other parts as they are.
 
     The parts are the columns that only link and all whole ones, then every run of ``SPAN`` neighbouring blocks with the
-    linking columns beside them, then the first again. Where the first ``LOOKED`` runs promise less for all of them than
-    the gap, the others are left as they are.
+    linking columns beside them, then the first again.
     """
     parts = _Bettering(problem, place, beside, start, ask)
     parts.better([None], gap_frac=gap_frac)
     for _ in range(PASSES):
-        before, gained = problem.objective(parts.values), 0.0
-        least = gap_frac * abs(before) / max(1, len(parts.blocks))
-        for number in range(len(parts.blocks)):
-            if number < LOOKED or gained >= least * number:
-                gained += parts.better(parts.run(number), gap_frac=gap_frac)
+        before = problem.objective(parts.values)
+        parts.better_runs(before, gap_frac=gap_frac)
         parts.better([None], gap_frac=gap_frac)
         if before - problem.objective(parts.values) < gap_frac * abs(before):
             break
@@ -309,7 +301,22 @@ class _Bettering:
         self.values = dict(start)
         self._activity = {row.name: row.activity(self.values) for row in problem.rows}
 
-    def run(self, number: int) -> list[int | None]:
+    def better_runs(self, before: float, *, gap_frac: float) -> float:
+        """Every run of neighbouring blocks at its best, one after the other; what that gains.
+
+        Where the first ``LOOKED`` runs promise less for all of them than the gap, the others are left as they are.
+
+        Args:
+            before: the objective as it is.
+            gap_frac: relative gap that is enough.
+        """
+        gained, least = 0.0, gap_frac * abs(before) / max(1, len(self.blocks))
+        for number in range(len(self.blocks)):
+            if number < LOOKED or gained >= least * number:
+                gained += self.better(self._run(number), gap_frac=gap_frac)
+        return gained
+
+    def _run(self, number: int) -> list[int | None]:
         """So many neighbouring blocks, from one of a place on; the first follows the last."""
         return list(dict.fromkeys(self.blocks[(number + at) % len(self.blocks)] for at in range(SPAN)))
 
