@@ -7,9 +7,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from hw_catalog.plain_yaml import yaml_data
 from hw_catalog.provenance import Provenance
 from hw_catalog.rows import SourceRow
+from hw_catalog.strict_files import yaml_document
 
 Delay = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -123,7 +123,7 @@ class PowerDelivery:
 def load_power_delivery() -> PowerDelivery:
     """The built-in delays and hierarchy, each number with its source."""
     text = resources.files("hw_catalog").joinpath("data", "power_delivery.yaml").read_text(encoding="utf-8")
-    file = _File.model_validate(yaml_data(text, "built-in power_delivery.yaml"))
+    file = _File.model_validate(yaml_document(text, "built-in power_delivery.yaml")[0])
     known = {
         name: Provenance(kind=row.kind, source=row.source, date=row.date.isoformat(), note=row.note)
         for name, row in file.sources.items()

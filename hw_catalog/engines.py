@@ -10,11 +10,10 @@ import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
 from hw_catalog.errors import CatalogError
-from hw_catalog.plain_yaml import yaml_data
 from hw_catalog.profiles import KernelProfile
 from hw_catalog.provenance import Kind, Provenance
 from hw_catalog.rows import Dtype, NotNegative, Positive, Row, SourceRow, Whole, validation_problems
-from hw_catalog.strict_files import Unreadable, read_text
+from hw_catalog.strict_files import Unreadable, read_text, yaml_document
 
 FILE = "engines.yaml"
 MODES = ("serial", "eager")
@@ -186,7 +185,7 @@ def plain(timing: EngineTiming) -> dict[str, Any]:
 def _parsed(text: str, name: str) -> dict[str, EngineTiming]:
     """The entries of a file."""
     try:
-        data = yaml_data(text, name)
+        data, _ = yaml_document(text, name)
         rows = TypeAdapter(dict[str, _Row]).validate_python({} if data is None else data)
     except Unreadable as error:
         raise CatalogError(*error.problems) from None

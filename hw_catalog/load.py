@@ -13,11 +13,10 @@ from hw_catalog.errors import CatalogError
 from hw_catalog.gpus import Gpu
 from hw_catalog.links import Link
 from hw_catalog.machines import Channel, Machine, Price
-from hw_catalog.plain_yaml import yaml_data
 from hw_catalog.power import PowerCurve
 from hw_catalog.provenance import Kind, Provenance
 from hw_catalog.rows import Count, NotNegative, Positive, Row, Share, SourceRow, Whole, nearest, validation_problems
-from hw_catalog.strict_files import Unreadable, read_text
+from hw_catalog.strict_files import Unreadable, read_text, yaml_document
 
 
 class GpuRow(Row):
@@ -230,7 +229,7 @@ def _read(
     """Entries and sources of one YAML file, unchecked but for their outer shape."""
     try:
         text = read_text(file, "a YAML file") if isinstance(file, Path) else file.read_text("utf-8")
-        document = yaml_data(text, label)
+        document, _ = yaml_document(text, label)
     except Unreadable as error:
         problems.extend(error.problems)
         return {}, {}

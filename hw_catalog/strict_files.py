@@ -37,7 +37,7 @@ class Unreadable(ValueError):  # noqa: N818  callers turn it into the error of t
         super().__init__("\n".join(problems))
 
 
-class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the C one is six times as fast
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the C one is six times as fast
     """YAML whose plain words are numbers, truth values or nothing only where every version of YAML says so."""
 
     yaml_implicit_resolvers: dict[str | None, Any] = {}  # noqa: RUF012  as the library declares it
@@ -56,7 +56,7 @@ for _tag, _pattern, _first in (
     ("merge", r"^<<$", "<"),
 ):
     _starts = (*(letter for letter in _first if letter != "\0"), *(("",) if "\0" in _first else ()))
-    Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _starts)
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _starts)
 
 
 def no_file(path: Path) -> str:
@@ -152,7 +152,7 @@ def yaml_document(text: str, label: str) -> tuple[Any, dict[Place, str]]:
         Unreadable: it is no YAML, or a key occurs twice or is no word; all of them are named.
     """
     try:
-        loader = Loader(text)
+        loader = _Loader(text)
         try:
             node = loader.get_single_node()
             problems = [] if node is None else list(_node_problems(node, label))

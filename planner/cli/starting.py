@@ -201,11 +201,11 @@ def _expect_checked(text: str, trace: Path) -> None:
     Raises:
         BadInput: with everything that it finds, most of it about the trace.
     """
-    from hw_catalog.plain_yaml import yaml_data
+    from hw_catalog.strict_files import yaml_document
     from planner.planning.plan import check as checked
     from planner.scenario import Scenario
     from planner.scenario.reading import Document
 
-    data = yaml_data(text, "new")
+    data, _ = yaml_document(text, "new")
     data["workload"]["trace"] = str(trace.resolve())
     checked(Scenario.parse(Document(data=data, places={(): "new --from"})))
