@@ -119,6 +119,9 @@ def _matched(found: _Found, place: str, dataset: str, setup: Setup, known: Known
     if max(prompt, output) > MOST_TOKENS:
         raise _Skip(f"found prompts of {prompt:g} and answers of {output:g} tokens; expected at most {MOST_TOKENS:,}")
     rate, clients = found.rate_req_per_s, found.clients
+    for what, count in (("requests", found.requests), ("requests in flight", clients)):
+        if count and (count < 1 or count != int(count)):
+            raise _Skip(f"found {count:g} {what}; expected a whole number >= 1")
     if not rate and not clients:
         raise _Skip("neither a finite rate nor a number of requests in flight: all at once is not replayed")
     if rate and clients:

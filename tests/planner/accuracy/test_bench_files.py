@@ -114,6 +114,8 @@ def test_closed_loops_have_clients(tmp_path: Path, document: dict[str, Any]) -> 
         ({**VLLM, "request_rate": "inf"}, SETUP, "all at once"),
         ({**VLLM, "max_concurrency": 8}, SETUP, "held back"),
         ({**VLLM, "completed": 0}, SETUP, "how long"),
+        ({**VLLM, "completed": 0.01}, SETUP, "found 0.01 requests; expected a whole number >= 1"),
+        ({**VLLM, "request_rate": "inf", "max_concurrency": 2.5}, SETUP, "found 2.5 requests in flight"),
         ({**VLLM, "mean_ttft_ms": 0.0, "mean_tpot_ms": 0.0}, SETUP, "streamed"),
         ({**STAGE, "load_summary": {"count": 10}}, SETUP, "stage_N"),
         ({"benchmarks": [guide({"type_": "throughput"})]}, SETUP, "throughput"),
