@@ -30,7 +30,7 @@ def any_law(_: None) -> None:
 
 def pytest_collection_finish() -> None:
     """Modules and collected tests last until the end: the collector looks through them once, not all the time."""
-    any_law()  # Hypothesis asks the collector who holds its random numbers; Python 3.14 finds nobody afterwards
+    any_law()  # Hypothesis asks the collector who holds its random numbers; Python 3.14 finds none of them later
     gc.collect()
     gc.freeze()
 
