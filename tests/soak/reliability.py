@@ -96,14 +96,19 @@ def doors(found: Mapping[str, Any], readers: Mapping[str, Any]) -> str:
 
 
 def senses(found: Mapping[str, Any]) -> str:
-    """Files with values that mean nothing."""
-    rows = [(name, of["cases"], of["failures"]) for name, of in found.items()]
-    total = ("all", *(sum(row[k] for row in rows) for k in (1, 2)))
+    """Files with values that mean nothing: their names in a sentence, a table of those that failed."""
     return (
         "## Values that mean nothing\n\nOne to three in a right file, or keys that no reader knows. A failure is a "
-        "file that is taken, or one of them that is not told.\n\n"
-        + table(("file", "cases", "failures"), [*rows, total])
+        f"file that is taken, or one of them that is not told. {sum(of['cases'] for of in found.values()):,} cases, "
+        f"{sum(of['failures'] for of in found.values())} failures: {', '.join(found)}.\n"
+        + _those("file", "failures", {name: (of["cases"], of["failures"]) for name, of in found.items()})
     )
+
+
+def _those(head: str, ill: str, counts: Mapping[str, tuple[int, int]]) -> str:
+    """A table of what had a failure or lost something, with how often it was tried; nothing where all was well."""
+    rows = [(name, *each) for name, each in counts.items() if each[1]]
+    return "\n" + table((head, "cases", ill), rows) if rows else ""
 
 
 def laws(found: Mapping[str, Any], engines: Mapping[str, Any]) -> str:
@@ -129,13 +134,14 @@ def solvers(found: Mapping[str, Any]) -> str:
 
 
 def faults(found: Mapping[str, Any]) -> str:
-    """Faults and what they cost."""
-    rows = [(name, of["injected"], of["lost"]) for name, of in found["faults"].items()]
+    """Faults and what they cost: their names in a sentence, a table of those that lost something."""
+    done = {name: (of["injected"], of["lost"]) for name, of in found["faults"].items() if of["injected"]}
     skipped = [f"{name} ({of['skipped']})" for name, of in found["faults"].items() if "skipped" in of]
     return (
         "## Faults\n\nInto processes that run. Lost is an answer with other bytes, a finished point that is planned "
-        "again, or a file that is neither old nor whole.\n\n"
-        + table(("fault", "injected", "lost"), [*rows, ("all", found["injected"], found["lost"])])
+        f"again, or a file that is neither old nor whole. {found['injected']} injected, {found['lost']} lost: "
+        f"{', '.join(done)}.\n"
+        + _those("fault", "lost", done)
         + (f"\nNot tried here: {', '.join(skipped)}.\n" if skipped else "")
     )
 
