@@ -54,7 +54,7 @@ def diff(before: PlanFile, after: PlanFile, *, quick: bool, power_limit_w: float
         changes=changes(before.plan, after.plan), margins=margins(before.plan, after.plan), moves=migration.moves,
         safe=not migration.explanation, load=load, power_limit_w=limit_w, explanation=migration.explanation,
         bill_before=bill_of(before.plan, before.scenario.energy), bill_after=bill_of(after.plan, after.scenario.energy),
-        purchases=purchases(before.plan.candidate, after.plan.candidate), change_usd_per_h=usd_per_h,
+        purchases=purchases(before.plan.candidate, after.plan.candidate, migration.moves), change_usd_per_h=usd_per_h,
         month_change_usd=usd_per_h * MONTH_H,
         most=most([old, new, *(move.totals for move in migration.moves)]),
         notes=notes(before.scenario, after.scenario),

@@ -1,10 +1,11 @@
 """What differs between two plans: pools, margins, and the questions they answer."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from planner.results.difference import Change, Margin, Purchase
+from planner.results.difference import Change, Margin, Move, Purchase
 from planner.results.evidence import ValidatedPlan
 from planner.results.fleet import machines_of
 from planner.results.plan import CandidatePlan, Totals
@@ -28,16 +29,33 @@ def changes(before: ValidatedPlan, after: ValidatedPlan) -> tuple[Change, ...]:
     return tuple(found)
 
 
-def purchases(before: CandidatePlan, after: CandidatePlan) -> tuple[Purchase, ...]:
-    """Machines to buy and to retire, by type: a machine that changes its pool is neither."""
+def purchases(before: CandidatePlan, after: CandidatePlan, moves: Sequence[Move] = ()) -> tuple[Purchase, ...]:
+    """Machines to buy, to retire and to rent meanwhile, by type: a machine that changes its pool is neither."""
     old, new = (machines_of([candidate]) for candidate in (before, after))
-    return tuple(
-        Purchase(
-            machine=name, before=old[name], after=new[name], buy=max(0, new[name] - old[name]),
-            retire=max(0, old[name] - new[name]),
-        )
-        for name in sorted(old | new)
+    machine_of = {pool.spec.name: pool.spec.machine for plan in (before, after) for pool in plan.pools}
+    during = list(_standing(old, moves, machine_of))
+    return tuple(_purchase(name, old[name], new[name], [each[name] for each in during]) for name in sorted(old | new))
+
+
+def _purchase(machine: str, before: int, after: int, during: Sequence[int]) -> Purchase:
+    """One type, by how many of it stand after each move: those beyond both plans are needed for a while only."""
+    kept = max(before, after)
+    beyond = [at for at, count in enumerate(during, 1) if count > kept]
+    return Purchase(
+        machine=machine, before=before, after=after, buy=max(0, after - before), retire=max(0, before - after),
+        rent=max([kept, *during]) - kept,
+        rent_moves=(beyond[0], min(beyond[-1] + 1, len(during))) if beyond else None,
     )  # fmt: skip
+
+
+def _standing(before: Counter[str], moves: Sequence[Move], machine_of: Mapping[str, str]) -> Iterator[Counter[str]]:
+    """Machines by type after every move."""
+    stands = Counter(before)
+    for move in moves:
+        stands[machine_of[move.pool]] += -move.machines if move.sign == "-" else move.machines
+        if move.source:
+            stands[machine_of[move.source]] -= move.machines
+        yield Counter(stands)
 
 
 def most(stands: Iterable[Totals]) -> Totals:

@@ -1,5 +1,6 @@
 """The order of moves from one plan to another in which nothing breaks during the migration."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -12,6 +13,9 @@ Standing = Mapping[str, int]
 
 MOST_CHECKS = 200
 """Clusters that are looked at before the search for an order gives up."""
+
+_CHECKS_WITHOUT_RENT = 40
+"""Clusters that are looked at for an order that needs no more machines of a type at once than one of the plans has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +56,10 @@ class _Step:
 class Search:
     """A depth-first search for a safe order, the moves that cost least trust first.
 
-    Machines are added before others are removed. Where the power limit forbids that, machines are removed, or turned
-    from one pool into another of the same type, as soon as what is left still serves.
+    Machines are added before others are removed, unless more of a type would stand at once than in either plan: these
+    would have to be rented, so that an order without them is looked for first. Where that, or the power limit, forbids
+    to add, machines are removed, or turned from one pool into another of the same type, as soon as what is left still
+    serves.
     """
 
     def __init__(
@@ -79,6 +85,8 @@ class Search:
         self._known: dict[frozenset[tuple[str, int]], Check] = {}
         self._left: set[frozenset[tuple[str, int]]] = set()
         self._best: tuple[Move, ...] = ()
+        self._kept: Counter[str] | None = None
+        self._most_checks = MOST_CHECKS
         self._nearest = -1
         self._refused: dict[str, None] = {}
 
@@ -89,21 +97,48 @@ class Search:
             words = tuple(f"what stands now: {line}" for line in first.fails)
             return Migration(moves=(), explanation=("The migration starts where this load is not served.", *words))
         self._nearest = self._distance(start)
-        found = self._on(start, ())
+        found = self._without_rent(start)
+        if found is None:
+            found = self._on(start, ())
         if found is not None:
             return Migration(moves=found, explanation=())
         tried = f"No safe order was found among {len(self._known)} clusters that were looked at."
         return Migration(moves=self._best, explanation=(tried, *self._refused))
+
+    def _without_rent(self, start: Standing) -> tuple[Move, ...] | None:
+        """The moves of an order in which no more of a type stands at once than in one of the plans.
+
+        None where the first clusters that were looked at do not lead to one: the search among all orders starts anew.
+        """
+        self._kept, self._most_checks = self._of_types(start) | self._of_types(self._goal), _CHECKS_WITHOUT_RENT
+        found = self._on(start, ())
+        self._kept, self._most_checks = None, MOST_CHECKS
+        self._left.clear()
+        return found
+
+    def _of_types(self, standing: Standing) -> Counter[str]:
+        """Machine type -> machines, of all pools."""
+        counts = Counter[str]()
+        for name, count in standing.items():
+            counts[self._machine_of[name]] += count
+        return counts
+
+    def _rents(self, standing: Standing) -> bool:
+        """Whether a cluster has more machines of a type than may be had without renting."""
+        kept = self._kept
+        return kept is not None and any(count > kept[name] for name, count in self._of_types(standing).items())
 
     def _on(self, standing: Standing, so_far: tuple[Move, ...]) -> tuple[Move, ...] | None:
         """The moves from here on, or None where none is safe."""
         if dict(standing) == dict(self._goal):
             return so_far
         key = frozenset(standing.items())
-        if key in self._left or len(self._known) >= MOST_CHECKS:
+        if key in self._left or len(self._known) >= self._most_checks:
             return None
         self._left.add(key)
         for step in self._steps(standing):
+            if self._rents(step.after):
+                continue
             move = self._made(step)
             if not move.safe:
                 self._refused |= dict.fromkeys(f"{_words(step)}: {line}" for line in move.fails)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from planner.report.bill import bill_rows
-from planner.report.page import Cell, Lines, Page, Section, Table, Tile, columns, section
+from planner.report.page import Block, Cell, Lines, Page, Section, Table, Tile, columns, section
 from planner.report.schedule_words import J_PER_KWH
 from planner.report.words import amount, dollars, percent, planned_load
 from planner.results.difference import Change, Diff, Move, Purchase
@@ -38,7 +38,7 @@ def diff_page(found: Diff) -> Page:
         about=_about(found),
         tiles=tuple(_tiles(found)),
         sections=(
-            *section("purchase", "To buy and to retire", _purchases(found)),
+            *section("purchase", "To buy and to retire", *_purchases(found)),
             *_moves(found),
             *section("pools", "Pools", pools),
             *section("totals", "Totals", _totals(found)),
@@ -59,10 +59,18 @@ def _verdict(found: Diff) -> tuple[str, str]:
 
 
 def purchase_words(found: Sequence[Purchase]) -> str:
-    """For example ``buy 4 hgx-h200, retire 2 dgx-a100``."""
+    """For example ``buy 4 hgx-h200, retire 2 dgx-a100, rent 1 hgx-h200 for moves 1 to 2``."""
     parts = [f"buy {each.buy} {each.machine}" for each in found if each.buy]
     parts += [f"retire {each.retire} {each.machine}" for each in found if each.retire]
-    return ", ".join(parts) or "buy nothing, retire nothing"
+    parts = parts or ["buy nothing, retire nothing"]
+    parts += [f"rent {each.rent} {each.machine} for {_while(each)}" for each in found if each.rent]
+    return ", ".join(parts)
+
+
+def _while(found: Purchase) -> str:
+    """The moves during which a rented machine stands."""
+    first, last = found.rent_moves or (0, 0)
+    return f"moves {first} to {last}" if first < last else f"move {first}"
 
 
 def month_words(usd_per_month: float) -> str:
@@ -110,15 +118,23 @@ def _held(found: Diff) -> str:
     return "planned loads stay within limits, not simulated"
 
 
-def _purchases(found: Diff) -> Table:
-    """Machines by type."""
+def _purchases(found: Diff) -> Iterator[Block]:
+    """Machines by type; those that the migration alone needs in columns of their own, where there are any."""
+    rents = any(each.rent for each in found.purchases)
     rows = [
-        (each.machine, number(each.before), number(each.after), number(each.buy) if each.buy else "",
-         number(each.retire) if each.retire else "")
+        (each.machine, *(number(count) for count in (each.before, each.after)),
+         *(number(count) if count else "" for count in (each.buy, each.retire, each.rent)[: 3 if rents else 2]),
+         *([_while(each) if each.rent else ""] if rents else []))
         for each in found.purchases
     ]  # fmt: skip
-    headings = columns("machine", "#before", "#after", "#buy", "#retire")
-    return Table(columns=headings, rows=rows, caption="machines by type")
+    extra = ("#rent", "rented for") if rents else ()
+    headings = columns("machine", "#before", "#after", "#buy", "#retire", *extra)
+    yield Table(columns=headings, rows=rows, caption="machines by type")
+    for each in found.purchases:
+        if each.rent:
+            own = plural(max(each.before, each.after), "machine")
+            words = f"{each.machine}: {number(max(each.before, each.after) + each.rent)} stand at once during"
+            yield Lines(lines=(f"{words} {_while(each)}; the plans need {own} at most: rent {number(each.rent)}.",))
 
 
 def _change(change: Change) -> tuple[Cell, ...]:

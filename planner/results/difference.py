@@ -17,6 +17,8 @@ class Purchase:
         after: in the second.
         buy: to be had besides those that are there.
         retire: of those that are there, not needed any more.
+        rent: to be had during the migration alone: what stands at once beyond the larger of the two plans.
+        rent_moves: the first and the last move during which any of them stands, counted from 1; None without any.
     """
 
     machine: str
@@ -24,6 +26,8 @@ class Purchase:
     after: int
     buy: int
     retire: int
+    rent: int = 0
+    rent_moves: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +106,7 @@ class Diff:
         explanation: why no safe order was found, full sentences; empty where one was.
         bill_before: watts of the first plan, joules of a token, and what they cost and emit.
         bill_after: the same of the second.
-        purchases: machines to buy and to retire, by type.
+        purchases: machines to buy, to retire and to rent meanwhile, by type.
         change_usd_per_h: machine prices of the second plan less those of the first.
         month_change_usd: the same in a mean month.
         most: the most that stands at any time of the migration, each quantity by itself.

@@ -25,7 +25,7 @@ COUNTS = {
     "block_columns", "block_rows", "dense_inner", "dense_layers", "expert_inner", "hidden_multiple", "index_dim",
     "latent_dim", "k_dim", "v_dim", "kv_elements", "shared", "windowed_layers",
     "dim", "inner", "samples", "sizes", "times", "vocab", "vocab_whole", "worlds",
-    "after", "before", "buy", "during", "retire",
+    "after", "before", "buy", "during", "rent", "retire",
     "held", "hurt", "points", "unused",
     "count", "lanes", "machines_per_instance", "owed_blocks",
     "failing", "least_spares", "spare_instances",
@@ -68,7 +68,7 @@ POSITIONS = {
     "hash_ids", "chunks", "places",
     "kind_of", "level", "seed",
     "class_index", "classes", "columns", "config", "first", "first_block", "first_line", "first_seed", "last",
-    "machine", "instance", "pool",
+    "machine", "instance", "pool", "rent_moves",
     "seen", "epoch", "lender", "unserved",
     "index", "kind", "rule", "place", "work", "pid", "pipe",
 }  # fmt: skip

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from planner.cli import build
+from planner.compare import diff_order
 from planner.compare.diff import diff
 from planner.compare.diff_changes import changes, most, notes, purchases
 from planner.compare.diff_order import Check, Migration, Search
@@ -19,7 +21,8 @@ from planner.compare.outcome import silent
 from planner.errors import ExitCode
 from planner.files.plan_file import read_plan, write_plan
 from planner.planning import plan as planning
-from planner.results.difference import Diff
+from planner.report.differences import purchase_words
+from planner.results.difference import Diff, Move
 from planner.results.evidence import ValidatedPlan
 from planner.results.plan import CandidatePlan, Totals
 from tests.planner import plans
@@ -64,12 +67,19 @@ def walk(start: Standing, found: Migration) -> list[dict[str, int]]:
     return seen
 
 
-def reachable(start: Standing, goal: Standing, *, least: int, limit_w: float) -> bool:
-    """Whether any order of single machines is safe: every one is tried."""
-    check = serving(least)
+def of_types(standing: Standing) -> Counter[str]:
+    """Machines by type."""
+    return sum((Counter({MACHINE_OF[name]: n}) for name, n in standing.items()), Counter())
+
+
+def reachable(start: Standing, goal: Standing, *, least: int, limit_w: float, rent: bool = True) -> bool:
+    """Whether any order of single machines is safe, without more of a type than ever needed but to rent: all tried."""
+    check, kept = serving(least), of_types(start) | of_types(goal)
 
     def safe(standing: Standing) -> bool:
-        return not check(standing).fails and totals(standing).power_w <= limit_w
+        return (
+            not check(standing).fails and totals(standing).power_w <= limit_w and (rent or of_types(standing) <= kept)
+        )
 
     key = tuple(start.get(n, 0) for n in WATTS)
     end = tuple(goal.get(n, 0) for n in WATTS)
@@ -107,21 +117,33 @@ stands = st.fixed_dictionaries({name: st.integers(0, 3) for name in WATTS}).map(
 )
 
 
+SPECS = {
+    "a/x": replace(plans.PREFILL, machine="x"), "b/x": replace(plans.DECODE, machine="x"),
+    "c/y": replace(plans.DECODE, machine="y"),
+}  # fmt: skip
+
+
+def plan_of(standing: Standing) -> CandidatePlan:
+    """A plan of as many machines in pools of their own."""
+    base = plans.candidate()
+    pools = [replace(base.pools[0], spec=SPECS[name], machines=count) for name, count in standing.items()]
+    return replace(base, pools=tuple(pools))
+
+
+def moves_of(found: Migration) -> list[Move]:
+    """The moves, by the names of the plans' pools."""
+    return [
+        replace(move, pool=SPECS[move.pool].name, source=SPECS[move.source].name if move.source else None)
+        for move in found.moves
+    ]
+
+
 @given(stands, stands)
 def test_what_is_bought_and_retired_is_the_difference_of_the_machines(start: Standing, goal: Standing) -> None:
     """By type, what is bought less what is retired is what the second plan has more; no type is both.
 
     A machine that only changes its pool is neither.
     """
-    base = plans.candidate()
-
-    def plan_of(standing: Standing) -> CandidatePlan:
-        pools = [
-            replace(base.pools[0], spec=replace(base.pools[0].spec, machine=MACHINE_OF[name]), machines=count)
-            for name, count in standing.items()
-        ]
-        return replace(base, pools=tuple(pools))
-
     found = purchases(plan_of(start), plan_of(goal))
     for each in found:
         counts = [sum(n for name, n in s.items() if MACHINE_OF[name] == each.machine) for s in (start, goal)]
@@ -153,6 +175,42 @@ def test_a_safe_order_is_found_where_there_is_one(start: Standing, goal: Standin
         assert (states[-1] if states else dict(start)) == goal
 
 
+@settings(deadline=None)
+@given(stands, stands, st.integers(1, 5), st.floats(20, 120))
+def test_what_is_rented_is_what_stands_beyond_both_plans(
+    start: Standing, goal: Standing, least: int, limit_w: float
+) -> None:
+    """By type, the larger plan's machines and the rented ones are the most that stand after any move.
+
+    Rented ones stand during the moves that are named, and during no other.
+    """
+    found = migration(start, goal, least=least, limit_w=limit_w)
+    states = [of_types(standing) for standing in walk(start, found)]
+    for each in purchases(plan_of(start), plan_of(goal), moves_of(found)):
+        kept = max(each.before, each.after)
+        counts = [state[each.machine] for state in states]
+        assert kept + each.rent == max([kept, *counts])
+        beyond = {at for at, count in enumerate(counts, 1) if count > kept}
+        first, last = each.rent_moves or (0, 0)
+        assert (min(beyond, default=0), bool(beyond)) == (first, each.rent_moves is not None)
+        assert all(first <= at <= last for at in beyond)
+        assert not beyond or last == len(counts) or counts[last - 1] <= kept
+
+
+@settings(deadline=None)
+@given(stands, stands, st.integers(1, 5), st.floats(20, 120))
+def test_no_machine_is_rented_where_another_order_needs_none(
+    start: Standing, goal: Standing, least: int, limit_w: float
+) -> None:
+    """Where an order of single machines without renting is safe, the one that is found rents nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(diff_order, "_CHECKS_WITHOUT_RENT", diff_order.MOST_CHECKS)
+        found = migration(start, goal, least=least, limit_w=limit_w)
+    kept = of_types(start) | of_types(goal)
+    if reachable(start, goal, least=least, limit_w=limit_w, rent=False):
+        assert all(of_types(standing) <= kept for standing in walk(start, found))
+
+
 def test_machines_are_added_first_where_power_allows() -> None:
     """With power to spare all new machines come before an old one goes; without, as many as fit."""
     free = migration({"a/x": 2}, {"c/y": 2}, least=2, limit_w=None)
@@ -179,6 +237,22 @@ def test_a_migration_starts_where_the_load_is_served() -> None:
         "starts where this load is not served"
         in migration({"a/x": 1}, {"a/x": 3}, least=2, limit_w=None).explanation[0]
     )
+
+
+def test_what_must_be_rented_is_said_first() -> None:
+    """Four machines that all change their pool under a load that four must serve: the fifth is rented, and until when.
+
+    The sentence names the type, how many stand at once, how many the plans have, and the moves in between.
+    """
+    found = migration({"a/x": 4}, {"a/x": 3, "b/x": 1}, least=4, limit_w=None)
+    bought = purchases(plan_of({"a/x": 4}), plan_of({"a/x": 3, "b/x": 1}), moves_of(found))
+    assert [(each.machine, each.buy, each.retire, each.rent, each.rent_moves) for each in bought] == [
+        ("x", 0, 0, 1, (1, 2))
+    ]
+    assert purchase_words(bought) == "buy nothing, retire nothing, rent 1 x for moves 1 to 2"
+    roomy = migration({"a/x": 4}, {"a/x": 3, "b/x": 1}, least=3, limit_w=None)
+    told = purchases(plan_of({"a/x": 4}), plan_of({"a/x": 3, "b/x": 1}), moves_of(roomy))
+    assert purchase_words(told) == "buy nothing, retire nothing"
 
 
 def test_every_pool_has_one_sign() -> None:
