@@ -12,7 +12,7 @@ AUTO_RATIOS = (0.5, 0.6, 0.7, 0.8, 0.9)
 """Shares of the highest clock, or of the rating, that ``auto`` tries."""
 
 THRIFTY_RATIOS = (0.6, 0.8)
-"""Shares of the highest clock that are tried where joules are what is asked for and no clock is named."""
+"""Shares of the highest clock that are tried where joules are asked for or limited and no clock is named."""
 
 Wanted = Mapping[str, tuple[int, ...] | Literal["auto"]]
 Scheduled = tuple[int, ...] | Mapping[str, tuple[int, ...]]
@@ -36,7 +36,7 @@ def knobs_of(
         caps_w: of ``catalog.caps_w``.
         scheduled_mhz: of ``schedule.clocks_mhz``, of every type that has them or by type. The highest clock among
             them stands for the driver's own, which nothing holds below it.
-        thrifty: joules are what is asked for: a type of which neither clocks nor caps are named is tried at a few.
+        thrifty: joules are asked for or limited: a type of which neither clocks nor caps are named is tried at a few.
 
     Raises:
         BadInput: a clock or a cap that a GPU does not have; all of them, each with the nearest it has.

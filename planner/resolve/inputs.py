@@ -261,12 +261,19 @@ def _machine_problems(scenario: Scenario, machines: tuple[Machine, ...]) -> tupl
 def _limits(scenario: Scenario, machines: tuple[Machine, ...]) -> dict[str, tuple[GpuLimits, ...]]:
     """Clocks and caps to try on each machine type."""
     offered, over_time = scenario.catalog, scenario.schedule
-    first = over_time.objectives[0].value if over_time and over_time.objectives else scenario.objective.value
     found = knobs_of(
         machines, offered.clocks_mhz, offered.caps_w, over_time.clocks_mhz if over_time else (),
-        thrifty=first in (Objective.ENERGY.value, Objective.CARBON.value),
+        thrifty=_counts_joules(scenario),
     )  # fmt: skip
     return {name: tuple(GpuLimits(clock_mhz=clock, cap_w=cap) for clock, cap in tried) for name, tried in found.items()}
+
+
+def _counts_joules(scenario: Scenario) -> bool:
+    """Whether joules are asked for or limited: what fits a limit of watts must not depend on the objective."""
+    over_time = scenario.schedule
+    first = over_time.objectives[0].value if over_time and over_time.objectives else scenario.objective.value
+    limited = scenario.budgets.expected_power_w is not None or scenario.power.row_limit_w is not None
+    return limited or first in (Objective.ENERGY.value, Objective.CARBON.value)
 
 
 def _load_problems(

@@ -319,7 +319,7 @@ class Catalog(Section):
     )
 
     clocks_mhz: Annotated[dict[Word, Knobs], AfterValidator(by_name)] = Field(
-        {}, description="machine type -> SM clocks to try beside its own, MHz, or auto; for energy and carbon: two"
+        {}, description="machine type -> SM clocks to try beside its own, MHz, or auto; two where joules count"
     )
     caps_w: Annotated[dict[Word, Knobs], AfterValidator(by_name)] = Field(
         {}, description="machine type -> power limits to try beside none, W per GPU, or auto"

@@ -197,7 +197,7 @@ def mixed_row(*layout: str, **power: object) -> RowStudy:
     colocated = ["catalog.machines=[dgx-h100, dgx-a100]", "catalog.tp=[8]", "policy.name=colocated", *layout]
     asked = scenario(**(usual | power)).changed(colocated)
     case = open_case(asked, "colocated")
-    options = {o.spec.name: o for o in case.options}
+    options = {o.spec.name: o for o in case.options if o.spec.clock_mhz is None}
     standing = {n: (2 if "h100" in n else 1) * o.machines_per_instance for n, o in options.items()}
     rates = {c.request_class.name: 3.0 for c in case.asked.demand.classes}
     stands = cluster("colocated", standing, rates, options)
