@@ -15,6 +15,7 @@ from planner.resolve.availability import rule_of
 from planner.resolve.case import Case, open_case
 from planner.resolve.epoch_options import epoch_options, fleet, unsold_on_top, with_spares
 from planner.resolve.inputs import Inputs, inputs_of, scenario_of
+from planner.resolve.left_out import left_out
 from planner.resolve.over_time import aims_of, hourly_carbon_g_per_kwh
 from planner.resolve.spared import spared
 from planner.resolve.workload import Asked
@@ -132,7 +133,8 @@ def ways(inputs: Inputs) -> list[Opened]:
                 wrong.append(why)
     if not found:
         raise wrong[0]
-    return found
+    absent = tuple(left_out([each.case for each in found]))
+    return [replace(each, notes=(*each.notes, *absent)) for each in found]
 
 
 def policies_of(scenario: Scenario) -> tuple[str, ...]:

@@ -4,8 +4,14 @@ import pytest
 
 from planner.planning.plan import check, plan
 from planner.resolve.inputs import inputs_of
+from planner.resolve.several import read_models
 from planner.results.evidence import ValidatedPlan
+from planner.scenario.fleet import Fleet
+from planner.scenario.reading import Document
+from planner.schedules.joint import joint_ways
+from planner.schedules.planning import timetable
 from tests.planner.small import small
+from tests.planner.two_models import data
 
 AZURE = "azure-nd96isr-h100-v5"
 
@@ -46,3 +52,24 @@ def test_what_is_offered_somewhere_is_not_told() -> None:
     both = 'catalog.machines=["dgx-a100", "dgx-h100"]'
     assert told(both, 'model.dtype=["bf16", "fp8"]', "policy.name=auto") == []
     assert told(both, "policy.name=splitwise", 'catalog.roles={"dgx-a100": ["decode"], "dgx-h100": ["prefill"]}') == []
+
+
+def test_a_plan_over_time_tells_the_same() -> None:
+    """In the words of a plan of one load, whatever the way of serving that the schedule is made in."""
+    asked = (f'catalog.machines=["{AZURE}", "dgx-h100"]', "policy.name=[colocated, splitwise]")
+    (words,) = told(*asked)
+    found = timetable(small(*asked, "schedule.load=[1.0, 0.5]"), progress=lambda *_: None)
+    assert found.schedule is not None
+    assert [note for note in found.schedule.notes if note.startswith("not in the choice")] == [words]
+
+
+def test_what_no_model_may_hold_is_told_once() -> None:
+    """Of several models over time; what one of them alone may not hold is told with its name."""
+    named = {**data(), "schedule": {"load": [1.0, 0.5]}}
+    named["catalog"] = {**named["catalog"], "machines": [AZURE, *named["catalog"]["machines"]]}
+    fleet = Fleet.parse(Document(data=named, places={(): "two"}))
+    ways, _ = joint_ways(fleet, read_models(fleet))
+    for way in ways:
+        told = [note for note in way.notes if "not in the choice" in note]
+        assert len(told) == 1
+        assert told[0].startswith(f"not in the choice: {AZURE} has no ")
