@@ -6,10 +6,12 @@ from functools import partial
 from markupsafe import Markup
 from rich import box
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
 
+from planner.report.folding import starts
 from planner.report.page import (
     Block,
     Cell,
@@ -45,7 +47,7 @@ def drawn(page: Page, sections: Sequence[str] = ()) -> RenderableType:
     """
     head = Text(page.verdict, style="bold green" if page.good else "bold red")
     head.append(f": {page.headline}" if page.headline else "", style="bold")
-    parts: list[RenderableType] = [head, *([Text(page.about)] if page.about else [])]
+    parts: list[RenderableType] = [_Folded(head), *([_Folded(Text(page.about))] if page.about else [])]
     if page.screen and not sections:
         return Group(*parts, _First(page.screen))
     chosen = [part for part in page.sections if not sections or ALL in sections or part.name in sections]
@@ -88,12 +90,29 @@ def _block(block: Block, *, named: bool) -> Iterator[RenderableType]:
     elif isinstance(block, Table):
         yield _Whole(block, _INDENT)
     elif isinstance(block, Lines):
-        lines = [bullets(block.lines)] if block.bullets else [Text(line) for line in block.lines]
+        lines = [bullets(block.lines)] if block.bullets else [_Folded(Text(line)) for line in block.lines]
         yield from (Padding(line, _INDENT, expand=False) for line in lines)
     elif isinstance(block, Pairs):
         yield Padding(_pairs(block), _INDENT, expand=False)
     elif isinstance(block, Code) and named:
         yield Text(block.text)
+
+
+class _Folded:
+    """A sentence, folded where ``folding`` does."""
+
+    def __init__(self, text: Text) -> None:
+        self._text = text
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Its lines."""
+        for line in self._text.divide(starts(self._text.plain, options.max_width)[1:]):
+            line.rstrip()
+            yield line
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        """As wide as the text where there is room."""
+        return Measurement.get(console, options, self._text)
 
 
 class _First:
@@ -174,7 +193,7 @@ def bullets(lines: Sequence[str]) -> Grid:
     """Lines marked by a dash, what does not fit indented below."""
     made = Grid.grid(padding=(0, 1, 0, 0))
     for line in lines:
-        made.add_row("-", Text(line))
+        made.add_row("-", _Folded(Text(line)))
     return made
 
 
@@ -182,5 +201,5 @@ def _pairs(block: Pairs) -> Grid:
     """Names and what is said of them, side by side."""
     made = Grid.grid(padding=(0, 2, 0, 0))
     for name, words in block.rows:
-        made.add_row(Text(name, style="bold", no_wrap=True), Text(words))
+        made.add_row(Text(name, style="bold", no_wrap=True), _Folded(Text(words)))
     return made

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from textwrap import wrap
 
 from planner.report.availability import availability_line
 from planner.report.choices import MOST_NAMED, best_others
 from planner.report.evidence import objectives
+from planner.report.folding import folded
 from planner.report.headlines import divided_words
 from planner.report.page import Block, Lines, Pairs, Table
 from planner.report.rows import row_line
@@ -229,11 +229,7 @@ def _shortened(told: Sequence[tuple[str, str]], room: int, columns: int) -> tupl
 
 def _height(words: str, width: int) -> int:
     """Lines that a text takes."""
-    return max(1, len(_wrapped(words, max(1, width))))
-
-
-def _wrapped(words: str, width: int) -> list[str]:
-    return wrap(words, width, break_long_words=True, break_on_hyphens=False)
+    return len(folded(words, width))
 
 
 def _clipped(words: str, width: int, lines: int) -> str:
