@@ -98,7 +98,7 @@ class Fleet(Section):
     schedule: ScheduleSection | None = Field(None, description="plan over epochs; null: one plan for all time")
     uncertainty: Uncertainty = Field(
         {}, description="dotted key -> [low, high], as of one model: workload.rate_scale is that of each model, "
-        "models.0.workload.rate_scale that of one"
+        "models.NAME.workload.rate_scale that of one"
     )  # fmt: skip
 
     @classmethod
@@ -167,7 +167,7 @@ class Fleet(Section):
                     break
 
     def changed(self, overrides: Sequence[str], *, flag: str = "--set") -> Self:
-        """The same question with ``dotted.key=value`` words applied, for example ``models.0.workload.rate_scale=2``.
+        """The same question with ``dotted.key=value`` words applied, for example ``models.chat.workload.rate_scale=2``.
 
         Raises:
             BadInput: with every problem that was found, each naming the word.

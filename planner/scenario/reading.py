@@ -99,7 +99,7 @@ def is_there(path: Path) -> bool:
 
 
 def override(document: Document, words: Sequence[str], *, flag: str = "--set") -> Document:
-    """Apply ``dotted.key=value`` words, the value read as YAML.
+    """Apply ``dotted.key=value`` words, the value read as YAML; elements of lists are named by place or by their name.
 
     Args:
         document: what is changed.
@@ -115,7 +115,7 @@ def override(document: Document, words: Sequence[str], *, flag: str = "--set") -
         if not equals or not dotted:
             problems.append(f"{flag} {word}: expected dotted.key=value, for example workload.rate_scale=2")
             continue
-        path = tuple(part if (place := whole_number(part)) is None else place for part in steps(dotted.strip()))
+        path = _path(document.data, steps(dotted.strip()))
         try:
             value = yaml_value(text)
             document = document.changed(path, value, f"{flag} {word}")
@@ -141,6 +141,23 @@ def steps(dotted: str) -> list[str]:
     return _DOT.split(dotted)
 
 
+def _path(data: Any, parts: Sequence[str]) -> Path_:  # noqa: ANN401
+    """The steps of a dotted path; one that names an element of a list is the place of that element."""
+    path: list[str | int] = []
+    for part in parts:
+        at = whole_number(part)
+        if at is None and isinstance(data, list):
+            places = [
+                place for place, each in enumerate(data) if isinstance(each, Mapping) and each.get("name") == part
+            ]
+            at = places[0] if len(places) == 1 else None
+        step = part if at is None else at
+        inside = isinstance(data, list) and isinstance(step, int) and step < len(data)
+        data = data[step] if inside else data.get(part) if isinstance(data, Mapping) else None
+        path.append(step)
+    return tuple(path)
+
+
 def _obstacle(data: Any, path: Path_) -> str:  # noqa: ANN401
     """Where a path leaves the document, and what was expected there."""
     for place, step in enumerate(path):
@@ -148,9 +165,9 @@ def _obstacle(data: Any, path: Path_) -> str:  # noqa: ANN401
         if isinstance(data, list):
             if not isinstance(step, int) or step >= len(data):
                 names = [str(each["name"]) for each in data if isinstance(each, Mapping) and "name" in each]
-                known = f" ({', '.join(names)})" if names else ""
                 most = f"a number from 0 to {len(data) - 1}" if data else "nothing, as it is empty"
-                return f"found {step} in the list {around}; expected {most}{known}"
+                expected = ", ".join(names) + f" or {most}" if names else most
+                return f"found {step} in the list {around}; expected {expected}"
             data = data[step]
         elif isinstance(data, Mapping):
             data = data.get(str(step))

@@ -16,6 +16,7 @@ from planner.scenario import Scenario
 from planner.scenario.findings import unit_of
 from planner.scenario.fleet import Fleet
 from planner.scenario.objectives import Budgets, Headroom
+from planner.scenario.reading import override, read_document
 from planner.scenario.sections import slo_of
 from tests.planner import plans
 from tests.planner.plans import EXAMPLES
@@ -175,6 +176,28 @@ def test_wrong_override_is_named(small: Path, override: str, words: str) -> None
     found = problems(small, override)
     assert words in found
     assert f"--set {override}" in found or "slo_by_class:" in found
+
+
+@given(
+    st.sampled_from([("models", ("chat", "code")), ("models.0.workload.classes", ("interactive", "batch"))]),
+    st.integers(0, 1), st.integers(2, 9),
+)  # fmt: skip
+def test_elements_of_lists_are_named_by_place_or_by_name(
+    part: tuple[str, tuple[str, str]], at: int, value: int
+) -> None:
+    """A key of a model, or of a class, is the same key by the name of the element as by its place.
+
+    A name that no element has is answered with those there are.
+    """
+    document = read_document(EXAMPLES / "two-models.yaml")
+    around, names = part
+    key = "workload.rate_scale" if around == "models" else "priority"
+    by_place, by_name = (override(document, [f"{around}.{step}.{key}={value}"]) for step in (at, names[at]))
+    assert by_place.data == by_name.data != document.data
+    named = override(document, [f"models.chat.workload.classes.{names[at]}.x=1"]) if around != "models" else by_name
+    assert named.data != document.data
+    with pytest.raises(BadInput, match=f"expected {', '.join(names)} or a number from 0 to 1"):
+        override(document, [f"{around}.chatt.{key}={value}"])
 
 
 def test_percentiles_between_whole_ones_can_be_set(small: Path) -> None:
