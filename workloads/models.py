@@ -16,6 +16,7 @@ from workloads.config_types import Config, shown
 from workloads.configs import language_model
 from workloads.errors import WorkloadError
 from workloads.formats import DTYPE_BYTES
+from workloads.near_files import meant_instead
 from workloads.shapes import Shape
 from workloads.tensors import Footprint, Kind, footprint
 
@@ -179,13 +180,8 @@ def load_model(name_or_path: str | Path, *, directory: Path | None = None) -> Mo
         return found
     path = own.get(str(name_or_path), Path(name_or_path))
     file = path if _is_file(path) else _config_in(path)
-    if not _is_file(file) and path.suffix == ".json":
-        raise WorkloadError(f"{name_or_path}: no such file; expected a Hugging Face config.json")
     if not _is_file(file):
-        raise WorkloadError(
-            f"model '{name_or_path}': found neither a known model nor a Hugging Face config.json of that path; "
-            f"{_nearest(str(name_or_path), sorted({*own, *known_models()}))}"
-        )
+        raise WorkloadError(_unknown(str(name_or_path), sorted({*own, *known_models()})))
     name = file.resolve().parent.name if file.name in _CONFIG_NAMES else file.stem
     return model_from_config(_with_own_formats(_object(file, "model sizes"), file), name, source=str(file))
 
@@ -200,12 +196,34 @@ def _known(name: str) -> ModelSpec | None:
     )
 
 
-def _nearest(name: str, known: list[str]) -> str:
-    """The known models that a name may mean, whatever its owner, case and ending; all of them where none is close."""
+def _unknown(name: str, known: list[str]) -> str:
+    """What is wrong with a name that is neither a model nor a file: a path by its looks, or spelt like a file there is.
+
+    A name with a folder that is not there is one of a hub.
+    """
+    instead, path = meant_instead(Path(name), _is_config), Path(name)
+    if path.suffix[1:].isalpha() or path.is_absolute() or name.startswith("."):
+        return f"{name}: no such file; expected a Hugging Face config.json: {instead}"
+    closest = get_close_matches(_bare(name), known, n=1, cutoff=_SURELY)
+    if instead.startswith("did you mean") and not closest:
+        return f"{name}: neither a known model nor a file; expected a Hugging Face config.json: {instead}"
+    return (
+        f"model '{name}': found neither a known model nor a Hugging Face config.json of that path; "
+        f"{_nearest(name, known)}"
+    )
+
+
+def _bare(name: str) -> str:
+    """A name without owner, case and ending."""
     bare = name.rpartition("/")[2].lower()
     for ending in ("-instruct", "-it", "-chat", "-hf", "-base"):
         bare = bare.removesuffix(ending)
-    near = get_close_matches(bare, known, n=3)
+    return bare
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    """The known models that a name may mean, whatever its owner, case and ending; all of them where none is close."""
+    near = get_close_matches(_bare(name), known, n=3)
     if near:
         return f"did you mean {' or '.join(repr(each) for each in near)}? (`phasewise models` lists all)"
     return f"expected a path or one of {', '.join(known)}"
@@ -261,6 +279,8 @@ def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 _SHOWN_CHARACTERS = 120
+_SURELY = 0.8
+"""Likeness from which a name is a known model's, whatever files there are."""
 _CONFIG_NAMES = ("config.json", "params.json")
 
 
@@ -272,6 +292,11 @@ def config_files(path: Path) -> tuple[Path, ...]:
         return (_config_in(path),)
     below = (file if file.suffix == ".json" else _config_in(file) for file in sorted(path.iterdir()))
     return tuple(file for file in below if _is_file(file))
+
+
+def _is_config(path: Path) -> bool:
+    """Whether a path may hold a configuration, by its name or by what lies in it."""
+    return (path.suffix == ".json" and _is_file(path)) or _is_file(_config_in(path))
 
 
 def _config_in(directory: Path) -> Path:
