@@ -74,14 +74,14 @@ class _Tables:
         gemm = self.read("gemm", "gemm")
         measured = gemm.m[gemm.gemm_dtype == target.quant.gemm]
         if measured.empty:
-            raise ValueError(f"the GEMM table has no {target.quant.gemm} rows")
+            raise ValueError(f"the GEMM table has no rows of {target.quant.gemm}")
         reach = int(measured.max())
         if experts(target.text):
             moe = self.read("moe", "moe")
             fits = (moe.moe_dtype == target.quant.moe) & (moe.hidden_size == target.text["hidden_size"])
             measured = moe.num_tokens[fits & (moe.num_experts == experts(target.text))]
             if measured.empty:
-                raise ValueError(f"the expert table has no {target.quant.moe} rows of this shape")
+                raise ValueError(f"the expert table has no rows of {target.quant.moe} and this shape")
             reach = min(reach, int(measured.max()))
         return reach
 

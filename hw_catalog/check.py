@@ -62,7 +62,7 @@ def check_profiles(profiles: Iterable[KernelProfile]) -> tuple[Finding, ...]:
         }
         for rule, rival in rivals.items():
             if rival is not None and large_prefill_s(profile) > SAME_RATIO * large_prefill_s(rival):
-                found = f"{large_prefill_s(profile):.3g} s for a prefill of {LARGE_PREFILL_TOKENS} tokens"
+                found = f"{large_prefill_s(profile):.3g} s for a prefill of {LARGE_PREFILL_TOKENS:,} tokens"
                 text = f"{found}, {large_prefill_s(rival):.3g} s on {rival.gpu} at tp {rival.tp}"
                 subject = f"{family}/{gpu}/{model} {dtype} tp {tp} ep {ep}"
                 findings.append(Finding(rule=rule, subject=subject, message=text))

@@ -221,6 +221,7 @@ def _check_range(min_tokens: int, max_tokens: int | None) -> None:
         WorkloadError: it is not so.
     """
     if min_tokens < 1 or (max_tokens is not None and max_tokens < min_tokens):
+        most = "any" if max_tokens is None else f"{max_tokens:,}"
         raise WorkloadError(
-            f"lengths: found the range {min_tokens} to {max_tokens} tokens, expected 1 <= lowest <= highest"
+            f"lengths: found the range of tokens {min_tokens:,} to {most}, expected 1 <= lowest <= highest"
         )

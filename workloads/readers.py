@@ -95,7 +95,7 @@ def _trace(rows: Rows, made: tuple[str, ...], path: Path, time_unit: str, *, ski
         raise WorkloadError(*_findings(rows, bad, path))
     used = np.flatnonzero(~bad)
     if not len(used):
-        raise WorkloadError(f"{path}: found no usable request in {len(rows.text)} rows, expected at least one")
+        raise WorkloadError(f"{path}: found no usable request in {len(rows.text):,} rows, expected at least one")
     far = outliers(rows.columns[0, used])
     notes = [*made, *_far_words(rows, used[far], path, skip=skip_bad_rows)]
     used = used[~far]
@@ -203,7 +203,7 @@ def _findings(rows: Rows, bad: NDArray[np.bool_], path: Path) -> list[str]:
     ]
     if len(index) > _SHOWN:
         findings.append(
-            f"{path}: and {len(index) - _SHOWN} more of {len(bad)} rows; workload.skip_bad_rows leaves them out"
+            f"{path}: and {len(index) - _SHOWN} more of {len(bad):,} rows; workload.skip_bad_rows leaves them out"
         )
     return findings
 

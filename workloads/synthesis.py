@@ -132,6 +132,6 @@ def expect_drawable(requests: float, asked: str, fewer: str) -> None:
     """
     if requests > MOST_REQUESTS:
         raise WorkloadError(
-            f"found {asked}, which are {requests:.3g} requests in one trace; expected at most {MOST_REQUESTS:g}: "
+            f"found {asked}, which are {requests:,.3g} requests in one trace; expected at most {MOST_REQUESTS:g}: "
             f"{fewer}"
         )

@@ -106,8 +106,8 @@ def classify(trace: Trace, classes: Sequence[RequestClass]) -> Trace:
     if len(homeless):
         row = homeless[0]
         raise WorkloadError(
-            f"{trace.name}: {len(homeless)} of {len(trace)} requests fit no class, for example request {row + 1} with "
-            f"{trace.prompt_tokens[row]} prompt and {trace.output_tokens[row]} output tokens"
+            f"{trace.name}: {len(homeless)} of {len(trace):,} requests fit no class, for example request {row + 1:,} "
+            f"with {trace.prompt_tokens[row]:,} prompt and {trace.output_tokens[row]:,} output tokens"
             f"{_called(trace, row)}; expected the ranges of {', '.join(c.name for c in classes)} to hold every request"
         )
     return replace(trace, class_index=class_index, classes=tuple(classes), labels=None)

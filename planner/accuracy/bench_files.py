@@ -117,7 +117,7 @@ def _matched(found: _Found, place: str, dataset: str, setup: Setup, known: Known
     if prompt < 1 or output < 1:
         raise _Skip("the file does not say how long prompts and answers were")
     if max(prompt, output) > MOST_TOKENS:
-        raise _Skip(f"found prompts of {prompt:g} and answers of {output:g} tokens; expected at most {MOST_TOKENS:,}")
+        raise _Skip(f"found prompts of {prompt:g} and answers of {output:,g} tokens; expected at most {MOST_TOKENS:,}")
     rate, clients = found.rate_req_per_s, found.clients
     for what, count in (("requests", found.requests), ("requests in flight", clients)):
         if count and (count < 1 or count != int(count)):

@@ -248,8 +248,8 @@ def _check_memory(role: Role, physics: InstancePhysics, prompts: Ints, outputs: 
     longest = int(np.max(prompts + (0 if role is Role.PREFILL else outputs))) + 1
     held, where = physics.kv_tokens // physics.ranks, "a rank " if physics.ranks > 1 else ""
     if MEMORY_MARGIN_RATIO * longest > held:
-        words = f"its {held} tokens of KV memory {where}are less than {MEMORY_MARGIN_RATIO} of the longest requests"
-        raise Unfit(f"{words} ({longest} tokens)", "memory")
+        words = f"its {held:,} tokens of KV memory {where}are less than {MEMORY_MARGIN_RATIO} of the longest requests"
+        raise Unfit(f"{words} ({longest:,} tokens)", "memory")
 
 
 def _unloaded(physics: InstancePhysics, alone: Floats, outputs: Ints, bounds: Bounds) -> Iterator[float]:

@@ -78,7 +78,8 @@ def as_markdown(answer: ValidatedPlan | CandidatePlan, scenario: Scenario) -> st
             ("role", "machine", "layout", "instances", "machines", "req/s", "load"),
             [
                 (
-                    pool.spec.role, pool.spec.machine, pool.spec.layout.name, pool.instances, pool.machines,
+                    pool.spec.role, pool.spec.machine, pool.spec.layout.name, number(pool.instances),
+                    number(pool.machines),
                     number(sum(pool.rate_req_per_s.values())), f"{pool.load_frac:.0%}",
                 )
                 for pool in candidate.pools
@@ -94,7 +95,7 @@ def as_markdown(answer: ValidatedPlan | CandidatePlan, scenario: Scenario) -> st
                 number(e.measured, 3),
                 f"{number(e.low, 3)} to {number(e.high, 3)}",
                 e.verdict,
-                e.n,
+                f"{e.n:,}",
             )
             for e in judged.evidence
         ]

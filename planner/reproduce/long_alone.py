@@ -102,7 +102,7 @@ class Served:
         rules = policy("mnemosyne", PolicySection(max_batch_tokens=most))
         found = serve([pool], rules, trace, window, cutoff_s=NEVER_S).ledger
         first_s, last_s = float(found.ttft_s[0]), float(found.e2e_s[0])
-        assert last_s < NEVER_S, f"{prompt_tokens} tokens: more than the memory of the layout holds"
+        assert last_s < NEVER_S, f"{prompt_tokens:,} tokens: more than the memory of the layout holds"
         return Alone(ttft_s=first_s, token_s=(last_s - first_s) / (OUTPUT_TOKENS - 1))
 
     def _physics(self, max_batch_tokens: int, pp: int, kvp: int, group_tokens: int) -> InstancePhysics:

@@ -237,7 +237,7 @@ def occupied(lab: Lab) -> Iterator[Claim]:
     needed = decodes_of_a_mixed_step(lab)
     note = (
         f"{few.note}; {more[0]:.2f} at {upto[1]} or fewer, {more[1]:.2f} at {upto[2]}, the rest in steps with prompts; "
-        f"if it were so, a step with prompts would have to decode {needed:.0f} requests between steps of {FEW_TOKENS}"
+        f"if it were so, a step with prompts would have to decode {needed:,.0f} requests between steps of {FEW_TOKENS}"
     )
     few = replace(few, note=note)
     yield erratum(few) if needed > 2 * FEW_TOKENS else few

@@ -42,8 +42,8 @@ def problems(
     longest = max(int((c.prompt_tokens + c.output_tokens).max()) for c in demand.classes)
     if longest > model.max_context_tokens and not section.longer_context:
         found.append(
-            f"workload: a request of {longest} tokens, the longest that {model.name} was made for has "
-            f"{model.max_context_tokens}; set policy.longer_context: true to plan for scaled positions"
+            f"workload: a request of {longest:,} tokens, the longest that {model.name} was made for has "
+            f"{model.max_context_tokens:,}; set policy.longer_context: true to plan for scaled positions"
         )
     return tuple(found)
 
@@ -169,8 +169,9 @@ def out_of_reach(
         if floor_s > slo.limit:
             return Excuse(
                 option=spec_name,
-                reason=f"{slo.name} of class {part.request_class.name} is out of reach: at {context:.0f} tokens memory "
-                f"alone takes {floor_s:.3g} s a token, {floor_s / slo.limit:.2g} times the limit of {slo.limit:g} s",
+                reason=f"{slo.name} of class {part.request_class.name} is out of reach: at {context:,.0f} tokens "
+                f"memory alone takes {floor_s:.3g} s a token, {floor_s / slo.limit:.2g} times the limit of "
+                f"{slo.limit:g} s",
                 bottleneck="latency",
             )
     return None

@@ -54,7 +54,7 @@ def empty_tiers(scenario: Scenario, asked: Demand) -> tuple[str, ...]:
     if not empty:
         return ()
     spans = "; ".join(
-        f"{name} has prompts of {int(part.prompt_tokens.min())} to {int(part.prompt_tokens.max())} tokens"
+        f"{name} has prompts of {int(part.prompt_tokens.min()):,} to {int(part.prompt_tokens.max()):,} tokens"
         for name, part in there.items()
     )
     return tuple(
@@ -67,8 +67,8 @@ def _ranges(kind: RequestClass) -> str:
     """What holds the requests of a class, in words."""
     (low, high), (least, most) = kind.ranges
     parts = [] if kind.label is None else [f"label '{kind.label}'"]
-    parts += [f"prompts of {low:g} to {high:g} tokens"] if (low, high) != (0, float("inf")) else []
-    parts += [f"outputs of {least:g} to {most:g} tokens"] if (least, most) != (0, float("inf")) else []
+    parts += [f"prompts of {low:,g} to {high:,g} tokens"] if (low, high) != (0, float("inf")) else []
+    parts += [f"outputs of {least:,g} to {most:,g} tokens"] if (least, most) != (0, float("inf")) else []
     return ", ".join(parts) or "what the classes before it leave"
 
 

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,24 @@ def texts(module: Path) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.value
 
 
+COUNTED = re.compile(r" (?:more )?(?:tokens?|requests?|rows?)\b(?! in\b|/)")
+WORDED = {"number", "plural", "amount", "rate", "short"}
+"""Functions that return numbers in words, thousands separated."""
+
+
+def unseparated(module: Path) -> Iterator[str]:
+    """Counts of tokens, requests and rows in f-strings that have no separator of thousands."""
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        parts = node.values if isinstance(node, ast.JoinedStr) else []
+        for value, after in pairwise(parts):
+            if isinstance(value, ast.FormattedValue) and isinstance(after, ast.Constant):
+                called = value.value.func if isinstance(value.value, ast.Call) else value.value
+                words = isinstance(called, ast.Name) and called.id in {*WORDED, "share", "words"}
+                separated = "," in ast.unparse(value.format_spec) if value.format_spec else words
+                if COUNTED.match(str(after.value)) and not separated:
+                    yield f"{module.relative_to(ROOT)}:{value.lineno}: {ast.unparse(value)}{after.value}"
+
+
 def docstrings(module: Path) -> Iterator[tuple[int, str]]:
     """The docstrings of a module by line, those of its constants included."""
     for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
@@ -98,6 +117,11 @@ def test_messages_use_the_words_of_the_field(module: Path) -> None:
 def test_docstrings_use_the_words_of_the_field(module: Path) -> None:
     """No docstring, below a name or at the top, holds a private word; names of arguments and attributes are code."""
     assert [f"line {line}: {word}" for line, text in docstrings(module) for word in found(NAME.sub(" ", text))] == []
+
+
+def test_counts_in_messages_separate_thousands() -> None:
+    """Tokens, requests and rows are written as ``37,200`` in every sentence, so that they are read alike everywhere."""
+    assert [line for module in MODULES for line in unseparated(module)] == []
 
 
 @pytest.mark.parametrize("module", ENGINE, ids=lambda path: str(path.relative_to(ROOT)))

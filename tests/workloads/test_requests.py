@@ -47,7 +47,7 @@ def test_a_request_without_a_class_is_shown() -> None:
     """Requests that fit nowhere are counted and one is shown."""
     trace = plain_trace("homeless", np.arange(3.0), np.array([5, 2000, 3000]), np.array([1, 7, 8]), duration_s=3.0)
     with pytest.raises(
-        WorkloadError, match="2 of 3 requests fit no class, for example request 2 with 2000 prompt and 7"
+        WorkloadError, match="2 of 3 requests fit no class, for example request 2 with 2,000 prompt and 7"
     ):
         classify(trace, (SHORT,))
 

@@ -110,7 +110,7 @@ def _about(pool: Pool, bought: Bought | None) -> str:
 def _knobs(pool: Pool) -> str:
     """The knobs that are set, in words."""
     spec = pool.spec
-    set_knobs = [f"{spec.chunk_tokens} tokens a step"] if spec.chunk_tokens else []
+    set_knobs = [f"{spec.chunk_tokens:,} tokens a step"] if spec.chunk_tokens else []
     set_knobs += [f"{spec.clock_mhz} MHz"] if spec.clock_mhz else []
     set_knobs += [f"{spec.cap_w} W cap"] if spec.cap_w else []
     return "".join(f" · {knob}" for knob in set_knobs)

@@ -109,7 +109,7 @@ def test_a_class_is_excused_by_what_stops_it() -> None:
     """Memory for less than two of the longest requests, or an objective out of reach when idle, is an excuse."""
     rules = toy_policy("colocated")
     with pytest.raises(
-        Unfit, match=r"800 tokens of KV memory are less than 2 of the longest requests \(1301 tokens"
+        Unfit, match=r"800 tokens of KV memory are less than 2 of the longest requests \(1,301 tokens"
     ) as stop:
         envelope(Role.MIXED, toy_physics(kv_blocks=50), rules, part([(100, 10), (1000, 300)]), [])
     assert stop.value.bottleneck == "memory"

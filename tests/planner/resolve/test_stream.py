@@ -278,7 +278,7 @@ def test_groups_add_memory_and_hold_all_weights() -> None:
         ("catalog.kvp=[3] catalog.pp=[1]", "catalog.kvp: 3 KV groups fit no layout: 3 GPUs neither divide"),
         (
             "policy.longer_context=false",
-            "the longest that llama-3.1-8b was made for has 131072; set policy.longer_context",
+            "the longest that llama-3.1-8b was made for has 131,072; set policy.longer_context",
         ),
     ],
 )
@@ -320,7 +320,7 @@ def scenario(*changes: str) -> Scenario:
             "catalog.kvp=[3] catalog.pp=[1]",
             "3 KV groups fit no layout: 3 GPUs neither divide a machine of 8 nor fill whole ones",
         ),
-        ("policy.longer_context=false", "the longest that llama-3.1-8b was made for has 131072"),
+        ("policy.longer_context=false", "the longest that llama-3.1-8b was made for has 131,072"),
     ],
 )
 def test_what_cannot_be_is_refused(change: str, words: str) -> None:
