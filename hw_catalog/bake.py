@@ -4,6 +4,7 @@ import importlib
 import importlib.metadata
 import itertools
 import json
+import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -49,10 +50,12 @@ class Baked:
     Attributes:
         profiles: one per combination that the source has measured and that fits in memory.
         failures: a sentence for each other combination.
+        remarks: what the source logged meanwhile, each once; most of it is of tables that the model does not use.
     """
 
     profiles: tuple[KernelProfile, ...]
     failures: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
 
 
 def bake(
@@ -93,7 +96,7 @@ def bake(
         )
     known = recipe.models[model] if config is None else ModelRecipe(dtypes=("bf16",))
     profiles, failed = list[KernelProfile](), dict[str, list[str]]()
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, heard("aiconfigurator_core") as remarks:
         directory = Path(scratch)  # a new one each time: the source caches a configuration by its path
         (directory / "config.json").write_text(json.dumps(hf_config := model_config(model, config)), encoding="utf-8")
         for dtype, (tp, ep) in itertools.product(dtypes or known.dtypes, _splits(hf_config, tps)):
@@ -111,7 +114,33 @@ def bake(
     failures = [f"{model} on {gpu}, {', '.join(who)}: {why}" for why, who in failed.items()]
     if not profiles:
         raise CatalogError(*failures)
-    return Baked(profiles=tuple(profiles), failures=tuple(failures))
+    return Baked(profiles=tuple(profiles), failures=tuple(failures), remarks=tuple(dict.fromkeys(remarks)))
+
+
+@contextmanager
+def heard(package: str) -> Iterator[list[str]]:
+    """What a package logs from warnings on, kept in a list instead of printed among the lines of a verb."""
+    logger, handler = logging.getLogger(package), _Kept(logging.WARNING)
+    before, logger.propagate = logger.propagate, False
+    logger.addHandler(handler)
+    try:
+        yield handler.messages
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = before
+
+
+class _Kept(logging.Handler):
+    """Messages of a logger, in order."""
+
+    def __init__(self, level: int) -> None:
+        """None yet."""
+        super().__init__(level)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep one."""
+        self.messages.append(record.getMessage())
 
 
 def reason(error: Exception, directory: Path) -> str:

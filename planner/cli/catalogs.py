@@ -13,7 +13,7 @@ import typer
 from hw_catalog.errors import CatalogError
 from planner.cli.terminal import Directory, Json, note, print_view, write
 from planner.errors import BadInput, nearest
-from workloads.counts import whole_number
+from workloads.counts import plural, whole_number
 from workloads.errors import WorkloadError
 
 if TYPE_CHECKING:
@@ -190,6 +190,7 @@ def bake(
     tp: Annotated[str, typer.Option("--tp", help="tensor-parallel ways, separated by commas")] = "1,2,4,8",
     dtype: Annotated[str | None, typer.Option("--dtype", help="of the weights, separated by commas")] = None,
     name: Annotated[str | None, typer.Option("--name", help="id for a config.json; else its directory")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="what the source of the measurements remarks")] = False,
 ) -> None:
     """Make kernel profiles from published measurements. Needs `pip install phasewise[bake]`."""
     from hw_catalog.bake import bake as measure
@@ -216,4 +217,7 @@ def bake(
     for failure in baked.failures:
         note(f"left out: {failure}")
     use = f"model.name: {label} and catalog.directory: {out}"
-    note(f"wrote {len(baked.profiles)} profiles to {path}; use them with {use}")
+    for remark in baked.remarks if verbose else ():
+        note(f"aiconfigurator-core: {remark}")
+    wrote = f"wrote {plural(len(baked.profiles), 'profile')} to {path}"
+    note(f"{wrote}; use {'it' if len(baked.profiles) == 1 else 'them'} with {use}")

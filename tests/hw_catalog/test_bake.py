@@ -1,5 +1,6 @@
 import importlib.util
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hw_catalog.bake import bake, model_config, reason
+from hw_catalog.bake import bake, heard, model_config, reason
 from hw_catalog.bake_range import experts
 from hw_catalog.bake_recipe import read_recipe
 from hw_catalog.bake_set import chosen
@@ -161,3 +162,15 @@ def test_what_the_source_says_ends_in_a_word(tmp_path: Path) -> None:
     assert said.endswith("Architecture ...")
     assert len(said) < 320
     assert reason(ValueError("no rows"), tmp_path) == "no rows"
+
+
+def test_remarks_of_the_source_are_not_printed(capfd: pytest.CaptureFixture[str]) -> None:
+    """What a package logs inside is kept, word for word, and reaches neither stream; afterwards it is printed again."""
+    source = logging.getLogger("some_source.tables")
+    with heard("some_source") as remarks:
+        source.warning("rows of %s", "a table")
+        source.info("a detail")
+    assert remarks == ["rows of a table"]
+    assert capfd.readouterr() == ("", "")
+    assert logging.getLogger("some_source").propagate
+    assert not logging.getLogger("some_source").handlers
