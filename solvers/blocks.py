@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import highspy
 import numpy as np
 
-from solvers.direct import matrix, solve_direct
+from solvers.direct import Direct, matrix, solve_direct
 from solvers.problem import INF, Column, Problem, Row, Sense
 from solvers.quiet import quiet
 from solvers.scaling import equilibrated
@@ -51,6 +51,7 @@ class Block:
         self.more = tuple(column.name not in barred for column in shared)
         self._models: dict[bool, tuple[highspy.Highs, float, Mapping[str, float]]] = {}
         self._whole: dict[tuple[float, ...], Mapping[str, float] | None] = {}
+        self._learned: dict[tuple[float, ...], Mapping[str, float]] = {}
 
     def line(self, point: tuple[float, ...]) -> Line | None:
         """The line of its relaxation at values of its shared columns; None where there is none at any."""
@@ -113,16 +114,21 @@ class Block:
         part = Problem(name="a block", sense=Sense.MIN, columns=(*self.own, *free), rows=self.rows)
         found = solve_direct(part, time_limit_s=10.0, gap_frac=LIFT_FRAC, small=True, most_nodes=LIFT_NODES)
         if found:
-            self._whole[tuple(found.values[c.name] for c in self.shared)] = found.values
+            self.learn(tuple(found.values[c.name] for c in self.shared), found.values)
 
     def learn(self, point: tuple[float, ...], own: Mapping[str, float]) -> None:
         """Its own columns have this answer where its shared columns are here."""
-        self._whole.setdefault(point, own)
+        if point not in self._learned or self.cost(own) < self.cost(self._learned[point]):
+            self._learned[point] = own
 
     @property
     def answers(self) -> list[tuple[tuple[float, ...], Mapping[str, float]]]:
         """Values of its shared columns at which its own have an answer, and these."""
-        return [(self._taken(point, own), own) for point, own in self._whole.items() if own is not None]
+        found = {point: own for point, own in self._whole.items() if own is not None}
+        for point, own in self._learned.items():
+            if point not in found or self.cost(own) < self.cost(found[point]):
+                found[point] = own
+        return [(self._taken(point, own), own) for point, own in found.items()]
 
     def _taken(self, point: tuple[float, ...], own: Mapping[str, float]) -> tuple[float, ...]:
         """The values of its shared columns, shares of rows no larger than its own columns take."""
@@ -139,9 +145,23 @@ class Block:
 
     def lifted(self, line: Line) -> Line:
         """A line of costs as high as whole numbers let it be at its slopes."""
-        priced = [replace(c, objective=-slope) for c, slope in zip(self.shared, line.slopes, strict=True)]
-        part = Problem(name="a block", sense=Sense.MIN, columns=(*self.own, *priced), rows=self.rows)
-        found = solve_direct(part, time_limit_s=10.0, gap_frac=LIFT_FRAC, small=True, most_nodes=LIFT_NODES)
+        found = self._cheapest(line.slopes)
         if found is None or found.bound <= line.constant:
             return line
         return replace(line, value=line.value + found.bound - line.constant)
+
+    def priced(self, slopes: Sequence[float]) -> Line | None:
+        """The line of costs of such slopes that whole numbers let it have; None where none is found."""
+        found = self._cheapest(slopes)
+        if found is None:
+            return None
+        return Line(value=found.bound, slopes=tuple(slopes), x=(0.0,) * len(slopes), costs=True)
+
+    def _cheapest(self, slopes: Sequence[float]) -> Direct | None:
+        """Learn the answer that is cheapest where so much of what it costs is borne by its shared columns."""
+        priced = [replace(c, objective=-slope) for c, slope in zip(self.shared, slopes, strict=True)]
+        part = Problem(name="a block", sense=Sense.MIN, columns=(*self.own, *priced), rows=self.rows)
+        found = solve_direct(part, time_limit_s=10.0, gap_frac=LIFT_FRAC, small=True, most_nodes=LIFT_NODES)
+        if found:
+            self.learn(tuple(found.values[c.name] for c in self.shared), found.values)
+        return found

@@ -4,9 +4,12 @@ What links blocks is decided first, whole numbers and all, in a small program: i
 for each time that it was solved. Its relaxation at what was decided gives such a line, or says what it lacks; blocks
 that are alike share them. So the small program bounds the whole, and what it decides, completed block by block, is an
 answer. A row over many blocks, as a ceiling is, is shared out: what each takes of it is decided first, too.
-Where whole numbers inside a block cost more than its relaxation says, lines are lifted to what they cost.
+Where whole numbers inside a block cost more than its relaxation says, lines are lifted to what they cost. What a block
+is like in the best answer may be where the first stage never is: while a gap is open it is looked for at the prices
+that a combination of all that is known puts on shared columns.
 
-Source: Benders (1962), Partitioning procedures; lifted lines: Zou, Ahmed and Sun (2019), strengthened Benders cuts.
+Source: Benders (1962), Partitioning procedures; lifted lines: Zou, Ahmed and Sun (2019), strengthened Benders cuts;
+answers by prices: Dantzig and Wolfe (1960), Decomposition principle for linear programs.
 """
 
 from collections import defaultdict
@@ -160,8 +163,40 @@ class _Parts:
             own = {c.name: values[name] for c, name in zip(member.kind.own, member.own, strict=True)}
             member.kind.learn(self.point(member, values), own)
 
-    def combined(self, time_limit_s: float, gap_frac: float) -> dict[str, float] | None:
-        """The best answer in which every block is as it or one like it was; None where there is none."""
+    def offered(self, least: float) -> bool:
+        """Learn of every block the answer that those which are combined lack most; whether that promises so much.
+
+        At what shared columns are worth to a combination of parts of answers the cheapest answer of a block is one that
+        it would gain by, wherever the first stage has been; and what no answer is below there is a line.
+
+        Args:
+            least: gain of all blocks that is worth their time, asked of the first ``PROBED`` before the others.
+        """
+        part = self.combination()
+        relaxed = relax(part) if part else None
+        if relaxed is None:
+            return False
+        every = range(len(self.members))
+        some = every[:: max(1, len(every) // PROBED)]
+        if self._offered(relaxed.duals, some) / len(some) * len(every) < least:
+            return False
+        self._offered(relaxed.duals, every)
+        return True
+
+    def _offered(self, duals: Mapping[str, float], members: Sequence[int]) -> float:
+        """The same of some blocks at duals of ``combination``; what a combination of parts gains at most."""
+        gained = 0.0
+        for number in members:
+            member = self.members[number]
+            slopes = [-duals[f"tied[{number},{at}]"] for at in range(len(member.shared))]
+            lines, key = self.lines[id(member.kind)], ("lifted", tuple(f"{slope:.6g}" for slope in slopes))
+            if key not in lines and (line := member.kind.priced(slopes)):
+                lines[key] = line
+                gained += max(0.0, duals[f"one[{number}]"] - line.constant)
+        return gained
+
+    def combination(self) -> Problem | None:
+        """What is decided first, and what of each block it or one like it was; None where one never was."""
         columns, rows, costs = list(self.first), list(self.links), dict[str, float]()
         for number, member in enumerate(self.members):
             answers = member.kind.answers
@@ -178,7 +213,13 @@ class _Parts:
                     Row(name=f"tied[{number},{at}]", family="tied", terms=((shared, 1.0), *terms), lower=0.0,
                         upper=INF if member.kind.more[at] else 0.0)
                 )  # fmt: skip
-        part = Problem(name="answers combined", sense=Sense.MIN, columns=tuple(columns), rows=tuple(rows))
+        return Problem(name="answers combined", sense=Sense.MIN, columns=tuple(columns), rows=tuple(rows))
+
+    def combined(self, time_limit_s: float, gap_frac: float) -> dict[str, float] | None:
+        """The best answer of ``combination``; None where there is none."""
+        part = self.combination()
+        if part is None:
+            return None
         found = solve_direct(
             part, time_limit_s=time_limit_s, gap_frac=gap_frac / 10, small=True, most_nodes=FIRST_NODES
         )  # fmt: skip
@@ -218,7 +259,7 @@ def solve_staged(
     parts.known({**relaxed.values, **_shares(of_share, relaxed.values)})
     _relaxed(parts, relaxed.bound, gap_frac, lift=lift)
     best, bound, gap = None, relaxed.bound, INF
-    for _ in range(WHOLE_ROUNDS):
+    for left in reversed(range(WHOLE_ROUNDS)):
         answer = solve_direct(
             parts.small(whole=True), time_limit_s=time_limit_s, gap_frac=gap_frac if start else gap_frac / 4,
             most_nodes=FIRST_NODES,
@@ -231,7 +272,10 @@ def solve_staged(
         best = min((each for each in (best, found) if each), key=problem.objective, default=None)
         value, before = problem.objective(best) if best else INF, gap
         gap = value - bound
-        if gap <= gap_frac * abs(value) or before - gap < gap_frac / 10 * abs(bound) or not parts.known(answer.values):
+        if gap <= gap_frac * abs(value) or not left:
+            break
+        new = before - gap >= gap_frac / 10 * abs(bound) and parts.known(answer.values)
+        if not new and (start or not parts.offered(gap_frac / 4 * abs(bound))):
             break
     values = {column.name: best[column.name] for column in whole.columns} if best else None
     return Staged(values=values, bound=bound)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from planner.formulate import epoch_problem, later_aims, place
@@ -24,6 +24,9 @@ RATES = st.lists(st.sampled_from([0.0, 1.0, 2.4, 4.0, 7.5]), min_size=3, max_siz
 
 @settings(max_examples=12, deadline=None)
 @given(RATES, st.integers(1, 2), st.booleans())
+@example([1.0, 0.0, 7.5, 7.5, 4.0], 2, True)  # no answer where the first stage is: others are priced, 5.0 % without
+@example([4.0, 1.0, 4.0, 1.0, 4.0], 2, True)  # likewise, 22 % without
+@example([0.0, 1.0, 0.0, 4.0, 7.5], 2, True)  # found at the second prices, 4.9 % without
 def test_two_stages_bracket_the_optimum(rates: list[float], min_up: int, phases: bool) -> None:
     """No answer is below the optimum, no bound above it, the answer keeps every row, and the two are near each other.
 
@@ -38,7 +41,7 @@ def test_two_stages_bracket_the_optimum(rates: list[float], min_up: int, phases:
     assert found is not None
     assert found.values is not None
     assert relaxed.bound - 1e-6 <= found.bound <= best + 1e-6 <= problem.objective(found.values) + 2e-6
-    assert problem.objective(found.values) <= 1.05 * best
+    assert problem.objective(found.values) <= 1.01 * best
     for row in problem.rows:
         assert row.lower - 1e-6 <= row.activity(found.values) <= row.upper + 1e-6
     for column in problem.columns:
