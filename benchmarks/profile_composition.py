@@ -48,14 +48,18 @@ class Batch:
 
 
 def batches(count: int, *, max_tokens: int, seed: int = 0) -> Iterator[Batch]:
-    """Random prefill, decode and mixed steps, a third each, log-uniform in every size."""
+    """Random steps, log-uniform in every size: prefill, decode, mixed, and many short prompts on long pasts."""
     rng = np.random.default_rng(seed)
 
     def size(low: int, high: int) -> int:
         return round(float(np.exp(rng.uniform(np.log(low), np.log(high)))))
 
     for number in range(count):
-        kind = ("prefill", "decode", "mixed")[number % 3]
+        kind = ("prefill", "decode", "mixed", "short")[number % 4]
+        if kind == "short":
+            prefills, new, past = size(4, 64), size(16, 128), size(512, 16_384)
+            yield Batch(kind=kind, prefills=prefills, new=new, past=past, decodes=0, context=0)
+            continue
         prefills = 0 if kind == "decode" else size(1, 4)
         decodes = 0 if kind == "prefill" else size(1, 256)
         past = 0 if rng.random() < 0.5 else size(256, 8192)
@@ -144,4 +148,4 @@ def main(count: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 600)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 800)

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
+from hw_catalog.added_attention import with_least_added
 from hw_catalog.profiles import Floats, Ints
 
 # Both sides of each edge at which the source measured a GEMM tile to fill up, so that linear interpolation is exact.
@@ -84,11 +85,12 @@ def surfaces(handle: Handle, *, max_tokens: int) -> Surfaces:
     prefill = never_cheaper_with_past(asked, decode[0])
     # A step launches its kernels once for all its prompts, so what every prompt above one token costs is counted there.
     launch_s = prefill[1:].min()
+    knots = np.array(NEW_TOKENS), np.array(PAST_TOKENS), decode, np.array(ATTENTION_BATCH), np.array(CONTEXT_TOKENS)
     return Surfaces(
         tokens=np.array(tokens),
         linear_prefill_s=np.array([prefill_step(handle, n, 0).linear_s for n in tokens]) + launch_s,
         linear_decode_s=np.array([decode_step(handle, n, 2048).linear_s for n in BATCH]),
-        prefill_attention_s=np.maximum(prefill - launch_s, 0.0),
+        prefill_attention_s=with_least_added(np.maximum(prefill - launch_s, 0.0), *knots),
         decode_attention_s=decode,
         disturbed=int(np.count_nonzero(decode != raw)),
         measured_frac=measured_frac(handle),

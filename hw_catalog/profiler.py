@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hw_catalog.added_attention import with_least_added
 from hw_catalog.profiler_ops import Bench, Device, Operation, Shard
 from hw_catalog.profiles import Floats, KernelProfile
 from hw_catalog.provenance import Kind, Provenance
@@ -222,6 +223,9 @@ def composed(
     )
     # As in the baked profiles: a step launches its attention kernels once for all its prompts.
     launch_s = shard.layers * float(prefill[1:].min() if len(prefill) > 1 else 0.0)
+    grid = knots.new_tokens, knots.past_tokens, knots.attention_batch, knots.context_tokens
+    new, past, batch, context = (np.array(points, dtype=np.int64) for points in grid)
+    alone_s = np.maximum(shard.layers * prefill - launch_s, 0.0)
     guessed = [int(mask.sum()) for mask in (prefill_guessed, decode_guessed)]
     warnings = [f"all-reduce of {shard.tp} GPUs is not in it: {device.gpus} took part"] if alone else []
     warnings += [f"{sum(guessed)} attention points extrapolated by work"] if sum(guessed) else []
@@ -233,10 +237,9 @@ def composed(
         linear_prefill_s=np.array([step_s(subject, device, readings, n, 1) + launch_s for n in knots.tokens]),
         batch=np.array(knots.batch, dtype=np.int64),
         linear_decode_s=np.array([step_s(subject, device, readings, b, b) for b in knots.batch]),
-        new_tokens=np.array(knots.new_tokens, dtype=np.int64), past_tokens=np.array(knots.past_tokens, dtype=np.int64),
-        prefill_attention_s=np.maximum(shard.layers * prefill - launch_s, 0.0),
-        attention_batch=np.array(knots.attention_batch, dtype=np.int64),
-        context_tokens=np.array(knots.context_tokens, dtype=np.int64),
+        new_tokens=new, past_tokens=past,
+        prefill_attention_s=with_least_added(alone_s, new, past, shard.layers * decode, batch, context),
+        attention_batch=batch, context_tokens=context,
         decode_attention_s=shard.layers * decode,
         decode_extrapolated=decode_guessed, prefill_extrapolated=prefill_guessed, measured_frac=1.0,
         provenance=Provenance(
