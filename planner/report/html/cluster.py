@@ -18,7 +18,9 @@ _MOST_MACHINES = 24
 """Machines of a pool that are drawn one by one; of the others only the number is told."""
 
 _CELL, _GAP, _PAD = 11.0, 3.0, 6.0
-_LEFT, _COLUMN, _BETWEEN, _HEAD = 110.0, 350.0, 176.0, 64.0
+_LEFT, _COLUMN, _BETWEEN, _HEAD = 150.0, 350.0, 236.0, 64.0
+_FAN = 34.0
+"""How far before a column arrows part, so that none crosses the words beside them."""
 _TIMES = "\N{MULTIPLICATION SIGN}"
 _KIB = 1024.0
 _GIB = 2.0**30
@@ -174,23 +176,25 @@ def _cells(shape: Element, box: _Box, machine: int, x: float, y: float, tone: st
 def _arrival(drawing: Element, candidate: CandidatePlan, firsts: Sequence[_Box], middle: float) -> None:
     """Where requests come from."""
     served = sum(sum(b.pool.rate_req_per_s.values()) for b in firsts)
-    put(drawing, "text", "requests", x=4, y=middle - 22, css="strong")
-    put(drawing, "text", rate(served), x=4, y=middle - 6)
+    put(drawing, "text", "requests", x=4, y=middle - 11, css="strong")
+    put(drawing, "text", rate(served), x=4, y=middle + 5)
     for box in firsts:
-        _arrow(drawing, 4, middle + 4, box.x_px - 2, box.y_px + box.height_px / 2)
-    put(drawing, "text", candidate.policy, x=4, y=middle + 24, css="quiet")
+        _arrow(drawing, _LEFT - _FAN, middle, box.x_px - 2, box.y_px + box.height_px / 2)
+    put(drawing, "text", candidate.policy, x=4, y=middle + 23, css="quiet")
 
 
 def _links(drawing: Element, firsts: Sequence[_Box], thens: Sequence[_Box], picture: Picture | None) -> None:
-    """The KV caches that move from one phase to the next."""
+    """The KV caches that move from one phase to the next: gathered in one line, which parts again."""
     x0, x1 = firsts[0].x_px + firsts[0].width_px, thens[0].x_px
-    for source in firsts:
-        for target in thens:
-            _arrow(drawing, x0 + 2, source.y_px + source.height_px / 2, x1 - 2, target.y_px + target.height_px / 2)
+    centres = [b.y_px + b.height_px / 2 for b in (*firsts, *thens)]
+    y, middle = sum(centres) / len(centres), (x0 + x1) / 2
+    for source in centres[: len(firsts)]:
+        _bent(drawing, x0 + 2, source, x0 + _FAN, y)
+    put(drawing, "path", d=f"M{x0 + _FAN:g} {y:g} H{x1 - _FAN:g}", css="flow")
+    for target in centres[len(firsts) :]:
+        _arrow(drawing, x1 - _FAN, y, x1 - 2, target)
     if picture is None:
         return
-    tops = [(b.y_px + b.height_px / 2) for b in (*firsts, *thens)]
-    y, middle = sum(tops) / len(tops), (x0 + x1) / 2
     tokens_per_s = sum(picture.prompt_tokens_per_s) / max(1, len(picture.prompt_tokens_per_s))
     slowest = min((b.link_bytes_per_s, b.link) for b in picture.bought)
     above = ("KV caches", f"{picture.kv_bytes_per_token / _KIB:,.0f} KiB per token")
@@ -204,6 +208,11 @@ def _links(drawing: Element, firsts: Sequence[_Box], thens: Sequence[_Box], pict
 
 def _arrow(drawing: Element, x0: float, y0: float, x1: float, y1: float) -> None:
     """A line that bends once and ends in a point."""
-    bend = (x0 + x1) / 2
-    put(drawing, "path", d=f"M{x0:g} {y0:g} C{bend:g} {y0:g} {bend:g} {y1:g} {x1 - 7:g} {y1:g}", css="flow")
+    _bent(drawing, x0, y0, x1 - 7, y1)
     put(drawing, "path", d=f"M{x1:g} {y1:g} l-9 -5 v10 z", css="tip")
+
+
+def _bent(drawing: Element, x0: float, y0: float, x1: float, y1: float) -> None:
+    """A line that bends once."""
+    bend = (x0 + x1) / 2
+    put(drawing, "path", d=f"M{x0:g} {y0:g} C{bend:g} {y0:g} {bend:g} {y1:g} {x1:g} {y1:g}", css="flow")
