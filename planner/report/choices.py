@@ -14,6 +14,9 @@ from workloads.counts import number, plural, watts
 
 _KEYS = "model.dtype, model.kv_dtype, model.engine or policy.name"
 
+CHOICES = "Precisions, engines and policies"
+"""Title of the section that holds every row."""
+
 MOST_NAMED = 3
 """Rows that a first screen names."""
 
@@ -32,20 +35,24 @@ def choices_section(plan: ValidatedPlan) -> Iterator[Section]:
     table = Table(columns=headings, rows=[_cells(plan, row, objective) for row in plan.choices], caption="alternatives")
     words = Lines(lines=tuple(_words(plan)))
     blocks = (of_choices(plan.choices), table, words) if len(plan.choices) > 1 else ()
-    yield from section("choices", "Precisions, engines and policies", *blocks)
+    yield from section("choices", CHOICES, *blocks)
 
 
-def best_others(plan: ValidatedPlan) -> tuple[str, ...]:
+def best_others(plan: ValidatedPlan, where: str = "") -> tuple[str, ...]:
     """The best rows besides the plan, a sentence each: those that were simulated first, formats of the KV cache apart.
 
     A row that the simulator has not seen saves nothing: no difference is said of it.
+
+    Args:
+        plan: the answer.
+        where: the others are to be found; for example an option on a terminal, a title on a page.
     """
     others = sorted((row for row in plan.choices if row.standing is not Standing.CHOSEN), key=lambda r: not r.simulated)
     first = {(row.variant.dtype, row.engine, row.policy, row.cached): row for row in reversed(others)}
     apart = [row for row in others if first[row.variant.dtype, row.engine, row.policy, row.cached] is row]
     named = [*(row for row in apart if not row.cached), *(row for row in apart if row.cached)][:MOST_NAMED]
     left = len(others) - len(named)
-    rest = f"; {left} more: --sections choices" if left else ""
+    rest = f"; {left} more{f': {where}' if where else ''}" if left else ""
     words = [_other(plan, row) for row in named]
     return (*words[:-1], *(f"{last}{rest}" for last in words[-1:]))
 

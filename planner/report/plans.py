@@ -7,7 +7,7 @@ import yaml
 
 from planner.report.availability import availability_section
 from planner.report.certificates import rounds, smaller, tried
-from planner.report.choices import choices_section
+from planner.report.choices import CHOICES, choices_section
 from planner.report.evidence import failures, objectives, served, served_how
 from planner.report.figures import figure_lines, figures_of, tiles
 from planner.report.headlines import (
@@ -51,7 +51,7 @@ def plan_page(plan: ValidatedPlan, scenario: Scenario, picture: Picture | None =
         picture: one run of it over time, for the charts of a web page.
     """
     candidate, judgement = plan.candidate, plan.judgement
-    told, about = facts(plan), about_of(plan, scenario)
+    told, about = facts(plan, "--sections choices"), about_of(plan, scenario)
     figures = figures_of(candidate, judgement, priced(plan.choices))
     lines = tuple(figure_lines(figures))
     verdict, headline = "VALIDATED", headline_of(candidate, scenario, standing_words(plan.power))
@@ -63,7 +63,7 @@ def plan_page(plan: ValidatedPlan, scenario: Scenario, picture: Picture | None =
         about=about,
         tiles=(*([row_tile(plan.power)] if plan.power else ()), *tiles(figures, candidate, judgement, plan.margin)),
         figures=lines,
-        facts=told,
+        facts=facts(plan, CHOICES),
         warnings=plan.warnings,
         sections=(
             *section("buy", "What to buy", *bought(candidate, picture), _spent(plan, scenario)),

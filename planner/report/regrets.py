@@ -54,7 +54,7 @@ def regrets(sweep: WhatIf, objective: str) -> list[Block]:
     over_time = sweep.scenario.schedule is not None
     told: list[Block] = [_each(sweep, objective), Lines(lines=(_OVER_TIME if over_time else _MEANING,))]
     if len(names) > _DRAWN:
-        return [*told, Lines(lines=(f"All {len(names)} by {len(names)} regrets are in --json and --out.",))]
+        return [*told, Lines(lines=(f"All {len(names)} by {len(names)} regrets are in the result as JSON.",))]
     drawing = matrix(
         cells, short_names, short_names, show=partial(_brief, objective), across="what happens", down="what was bought"
     )

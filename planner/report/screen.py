@@ -31,9 +31,14 @@ def more(sections: str) -> str:
     return f"More: --verbose, --report FILE, show PLAN --sections all ({sections})"
 
 
-def facts(plan: ValidatedPlan) -> tuple[tuple[str, str], ...]:
-    """What a first look must tell besides machines, objectives and figures, the most important last to be cut short."""
-    others = best_others(plan) or plan.alternatives[:MOST_NAMED]
+def facts(plan: ValidatedPlan, where: str = "") -> tuple[tuple[str, str], ...]:
+    """What a first look must tell besides machines, objectives and figures, the most important last to be cut short.
+
+    Args:
+        plan: the answer.
+        where: further alternatives are to be found.
+    """
+    others = best_others(plan, where) or plan.alternatives[:MOST_NAMED]
     told = (
         ("Row", row_line(plan.power) if plan.power else ""),
         ("Availability", availability_line(plan.availability) if plan.availability else ""),

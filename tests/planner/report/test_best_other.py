@@ -1,13 +1,29 @@
 """The line of the best row besides the plan."""
 
+import re
 from dataclasses import replace
+from io import StringIO
 
 import pytest
+from rich.console import Console
 
-from planner.report.choices import best_others
+from planner.report.choices import CHOICES, best_others
+from planner.report.html.render import render
+from planner.report.page import Page
+from planner.report.plans import plan_page
+from planner.report.rich import drawn
 from planner.results.choice import Choice, Standing
 from planner.results.precision import Variant
 from tests.planner import plans
+from tests.planner.report.test_html import PAGES
+
+
+def text_of(page: Page) -> str:
+    """The page on a wide terminal."""
+    console = Console(width=400, file=StringIO(), color_system=None)
+    console.print(drawn(page))
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue()
 
 
 @pytest.mark.parametrize(("ratio", "words"), [(1.0 + 3e-16, "+0 %"), (1.0, "+0 %"), (0.8, "-20 %"), (1.004, "+0.4 %")])
@@ -46,3 +62,26 @@ def test_a_row_says_what_keeps_it_out() -> None:
     ):
         (said,) = best_others(replace(plan, choices=(mine, row)))
         assert f"validated, not allowed by {key}: " in said
+
+
+def test_a_page_shows_what_a_terminal_names_an_option_for() -> None:
+    """Where there are more alternatives than a first look names, terminals say how to see them, pages where they are.
+
+    No page asks its reader, who may not have phasewise, to type an option; the table it names has every row.
+    """
+    plan, pages = plans.plan(), []
+    mine = Choice(
+        variant=Variant(profile_set="set", dtype="fp8", kv_dtype="bf16"), engine="vllm", engine_version="0.24.0",
+        policy="splitwise", allowed=True, standing=Standing.CHOSEN, objective_value=plan.objective_value, bound=None,
+        cost_usd_per_h=1.0, power_w=1.0, machines=1, gpus=8, gpu_tokens_per_s=1.0, user_tokens_per_s=None,
+        usd_per_million_prompt_tokens=None, usd_per_million_output_tokens=None,
+    )  # fmt: skip
+    rows = tuple(replace(mine, standing=Standing.VALIDATED, engine=f"engine{n}") for n in range(6))
+    page = plan_page(replace(plan, choices=(mine, *rows)), plans.scenario())
+    assert "; 3 more: --sections choices" in text_of(page)
+    for each in (page, *PAGES.values()):
+        words = re.sub(r"(?s)<(script|style|pre)\b.*?</\1>|<[^>]+>", "", render(each))
+        assert not re.findall(r"--(?:sections|verbose|json|out)\b", words)
+        pages.append(words)
+    assert f"; 3 more: {CHOICES}" in pages[0]
+    assert all(f"engine{n}" in pages[0] for n in range(6))
