@@ -51,13 +51,24 @@ def _chart(groups: dict[str, list[Spot]], whose: str) -> Chart | None:
         if spots:
             made = line(name, short([gpu for _, gpu in spots]), hue)
             series.append({**made, "x": short([user for user, _ in spots]), "points": 10, "hollow": name in _HOLLOW})
-    named = {}
-    for what, user, gpu in (spot for name in reversed(_GROUPS) for spot in groups.get(name, ())):
-        named[f"{user:.3g}", f"{gpu:.3g}"] = {"x": user, "y": gpu, "label": what}
     spec = {
-        "x": [], "series": series, "points": list(named.values()), "xUnit": "tokens/s", "xLabel": "tokens/s/user",
+        "x": [], "series": series, "points": _named(groups), "xUnit": "tokens/s", "xLabel": "tokens/s/user",
         "yUnit": "tokens/s", "yLabel": "tokens/s/GPU", "zero": True, "height": 300,
     }  # fmt: skip
     return Chart(
         name="interactivity", title="Throughput and interactivity", spec=spec, note=f"{_NOTE}; {whose}", whole=True
     )
+
+
+def _named(groups: dict[str, list[Spot]]) -> list[dict[str, Any]]:
+    """The points that have their names beside them: the plan, then those that no other beats both ways, best first."""
+    ordered = [spot for name in _GROUPS for spot in groups.get(name, ())]
+    mine = groups.get(_GROUPS[0], [])
+    unbeaten = [
+        spot for spot in ordered
+        if spot not in mine and not any(u >= spot[1] and g >= spot[2] and (u, g) != spot[1:] for _, u, g in ordered)
+    ]  # fmt: skip
+    named: dict[tuple[float, float], str] = {}
+    for what, user, gpu in (*mine, *unbeaten):
+        named.setdefault((user, gpu), what)
+    return [{"x": user, "y": gpu, "label": what} for (user, gpu), what in named.items()]

@@ -57,6 +57,7 @@ LABELS = """() => {
     labels.delete(this.canvas);
     wipe.apply(this, arguments);
   };
+  window.labelWords = () => [...labels.values()].flat().map((box) => box.words);
   window.labelsOnLabels = () => [...labels.values()].flatMap((all) => all.flatMap((a, i) => all.slice(i + 1)
     .filter((b) => a.from < b.to && b.from < a.to && a.top < b.bottom && b.top < a.bottom)
     .map((b) => a.words + " over " + b.words)));

@@ -13,7 +13,7 @@ import pytest
 from planner.planning.fleet import plan_fleet
 from planner.planning.fleet_question import read_fleet
 from planner.report.fleets import fleet_page
-from planner.report.page import Page
+from planner.report.page import Chart, Chip, Page, Section, Table, Tone, columns
 from planner.report.sweeps import whatif_page
 from planner.results.fleet import FleetPlan
 from planner.results.sweep import Point, WhatIf
@@ -96,6 +96,32 @@ def test_few_links_stand_before_the_first_table(opened: Open, kinds: dict[str, P
     assert name != "fleet" or opened(kinds[name], width=400).tab.evaluate(links) <= 6
 
 
+SPLIT = """() => [...document.querySelectorAll(".verdict")].flatMap((chip) => {
+  const text = chip.lastChild, found = [];
+  for (const word of text.data.matchAll(/\\S+/g)) {
+    const range = document.createRange();
+    range.setStart(text, word.index); range.setEnd(text, word.index + word[0].length);
+    if (new Set([...range.getClientRects()].map((box) => box.top)).size > 1) found.push(word[0]);
+  }
+  return found;
+})"""
+"""Words of verdicts that stand on two lines."""
+
+
+@pytest.mark.parametrize("name", [*KINDS, "claims"])
+def test_no_word_of_a_verdict_is_split_on_paper(opened: Open, kinds: dict[str, Page], name: str) -> None:
+    """On A4 a verdict may be folded between its words, never inside one, however full its row is."""
+    said = ("reproduced", "not reproduced", "cannot be checked")
+    sentence = "the published sweep of 40 machines, with its claim of throughput at equal cost " * 2
+    rows = [(sentence, "1,400.00", "1,350.00", "0.05", Chip(words=each, tone=Tone.GOOD), sentence) for each in said]
+    table = Table(columns=columns("~claim", "#paper", "#ours", "#within", "verdict", "~comparison"), rows=rows)
+    claims = Page(title="t", verdict="REPRODUCTION", good=True, headline="h",
+                  sections=[Section(name="claims", title="Claims", blocks=[table])])  # fmt: skip
+    tab = opened({**kinds, "claims": claims}[name], width=703).tab
+    tab.emulate_media(media="print")
+    assert tab.evaluate(SPLIT) == []
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_no_printed_page_is_nearly_empty(opened: Open, kinds: dict[str, Page], name: str, tmp_path: Path) -> None:
     """On A4 every page holds something on its upper fifth and beyond."""
@@ -113,3 +139,30 @@ def filled(path: Path) -> float:
     pixels: Any = np.frombuffer(rest, dtype=np.uint8).reshape(height, width)
     inked = np.flatnonzero((pixels < 200).any(axis=1))
     return float(inked[-1] + 1) / height if len(inked) else 0.0
+
+
+@pytest.mark.parametrize("width", [400, 900, 1400])
+@pytest.mark.parametrize("seed", range(3))
+def test_labels_of_many_points_stand_apart(opened: Open, seed: int, width: int) -> None:
+    """Of a dozen points close together the first are labelled; no label lies on another, nor is one cut off.
+
+    What finds no room beside its point has no label: the legend and the table tell it.
+    """
+    places = np.random.default_rng(seed)
+    spots = [(60 + float(x), 30 + float(y)) for x, y in places.uniform(0, 3, (12, 2))]
+    labels = [f"{n} decode dgx-a100, 2 prefill dgx-h100" for n in range(12)]
+    spec = {
+        "series": [{"label": "efficient", "values": [y for _, y in spots], "x": [x for x, _ in spots], "colour": 0,
+                    "dash": [], "dots": True}],
+        "points": [{"x": x, "y": y, "label": label} for (x, y), label in zip(spots, labels, strict=True)],
+        "xUnit": "usd", "xLabel": "cost", "yUnit": "kW", "height": 340,
+        "uprights": [{"x": 61.5, "label": "budget $61.50/h"}], "levels": [{"y": 31.5, "label": "budget 31.5 kW"}],
+    }  # fmt: skip
+    chart = Chart(name="points", title="Designs", spec=spec, whole=True)
+    page = Page(title="t", verdict="FRONTIER", good=True, headline="h",
+                sections=[Section(name="designs", title="Designs", blocks=[chart])])  # fmt: skip
+    tab = opened(page, width=width).tab
+    assert tab.evaluate("labelsOnLabels()") == []
+    words = tab.evaluate("labelWords()")
+    assert {labels[0], *labels[0].split(", ")} & set(words)
+    assert {"budget $61.50/h", "budget 31.5 kW"} <= set(words)

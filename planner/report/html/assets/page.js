@@ -53,30 +53,14 @@
       if (a > left) c.fillRect(left, top, a - left, height);
       if (b < left + width) c.fillRect(b, top, left + width - b, height);
     }
+    const written = []; // boxes of the words of lines
     (spec.uprights || []).forEach((line) => {
       const x = u.valToPos(line.x, "x", true);
       c.strokeStyle = css("--ink"); c.lineWidth = devicePixelRatio; c.setLineDash([6 * devicePixelRatio, 4 * devicePixelRatio]);
       c.beginPath(); c.moveTo(x, top); c.lineTo(x, top + height); c.stroke(); c.setLineDash([]);
       c.fillStyle = css("--ink"); c.font = 11 * devicePixelRatio + "px system-ui, sans-serif"; c.textAlign = "right"; c.textBaseline = "top";
       c.fillText(line.label, x - 4 * devicePixelRatio, top + 2 * devicePixelRatio);
-    });
-    const told = []; // boxes of labels: one that would stand on another goes below it
-    (spec.points || []).forEach((p) => {
-      const x = u.valToPos(p.x, "x", true), y = u.valToPos(p.y, "y", true), far = 10 * devicePixelRatio, tall = 15 * devicePixelRatio;
-      c.fillStyle = css("--ink"); c.font = "bold " + 12 * devicePixelRatio + "px system-ui, sans-serif"; c.textBaseline = "bottom"; c.textAlign = "left";
-      const lines = c.measureText(p.label).width > width - far ? p.label.split(", ") : [p.label]; // one below the other on a phone
-      const long = Math.max(...lines.map((words) => c.measureText(words).width)), high = tall * lines.length;
-      const from = x + far + long < left + width ? x + far : Math.max(left, x - far - long);
-      let at = y - far / 2 - high > top ? y - far / 2 : y + far / 2 + high; // whole, below its point where the edge is near
-      const near = at;
-      while (told.some((box) => from < box.to && from + long > box.from && at - high < box.at && box.at - box.high < at)) at += tall;
-      told.push({ from, to: from + long, at, high });
-      if (at !== near) { // a label that had to move is tied to its point
-        const edge = x < from ? from - far / 5 : x > from + long ? from + long + far / 5 : x;
-        c.strokeStyle = css("--quiet"); c.lineWidth = devicePixelRatio;
-        c.beginPath(); c.moveTo(x, y + far / 2); c.lineTo(edge, at - (edge === x ? tall : tall / 2)); c.stroke();
-      }
-      lines.forEach((words, i) => c.fillText(words, from, at - (lines.length - 1 - i) * tall));
+      written.push({ from: x - 4 * devicePixelRatio - c.measureText(line.label).width, to: x, top, low: top + 16 * devicePixelRatio });
     });
     (spec.levels || []).forEach((level) => {
       const y = u.valToPos(level.y, "y", true);
@@ -87,7 +71,34 @@
         const above = y - 14 * devicePixelRatio > top; // at the upper edge it stands below its line
         c.textBaseline = above ? "bottom" : "top";
         c.fillText(level.label, left + 4 * devicePixelRatio, y + (above ? -2 : 3) * devicePixelRatio);
+        written.push({ from: left, to: left + 4 * devicePixelRatio + c.measureText(level.label).width, top: y - (above ? 16 : 0) * devicePixelRatio,
+          low: y + (above ? 0 : 17) * devicePixelRatio });
       }
+    });
+    const told = []; // boxes of words
+    const clear = (a, b) => a.from >= b.to || b.from >= a.to || a.top >= b.low || b.top >= a.low;
+    const px = devicePixelRatio, tall = 15 * px, far = 9 * px, edge = { from: left, to: left + width, top, low: top + height };
+    const spots = []; // boxes of points
+    told.push(...written);
+    if ((spec.points || []).length) {
+      u.series.slice(1).forEach((s, i) => s.show && u.data[i + 1].forEach((v, at) => {
+        const x = u.valToPos(u.data[0][at], "x", true), y = v == null ? NaN : u.valToPos(v, "y", true);
+        if (!Number.isNaN(y)) spots.push({ from: x - 5 * px, to: x + 5 * px, top: y - 5 * px, low: y + 5 * px });
+      }));
+    }
+    (spec.points || []).forEach((p, nth) => { // the most important first: one that finds no room beside its point is left out
+      const x = u.valToPos(p.x, "x", true), y = u.valToPos(p.y, "y", true);
+      c.fillStyle = css("--ink"); c.font = "bold " + 12 * px + "px system-ui, sans-serif"; c.textBaseline = "bottom"; c.textAlign = "left";
+      const lines = c.measureText(p.label).width > width - far ? p.label.split(", ") : [p.label]; // one below the other on a phone
+      const long = Math.max(...lines.map((words) => c.measureText(words).width)), high = tall * lines.length;
+      const mid = Math.min(Math.max(x - long / 2, left), left + width - long);
+      const room = [[x + far, y - far / 2 - high], [x - far - long, y - far / 2 - high], [x + far, y + far / 2], [x - far - long, y + far / 2],
+        [mid, y - far - high], [mid, y + far]].map(([from, at]) => ({ from, to: from + long, top: at, low: at + high }))
+        .filter((b) => b.from >= edge.from && b.to <= edge.to && b.top >= edge.top && b.low <= edge.low && told.every((o) => clear(b, o)));
+      const box = room.find((b) => spots.every((o) => clear(b, o))) || (nth < 3 ? room[0] : null); // the first may hide a point
+      if (!box) return;
+      told.push(box);
+      lines.forEach((words, i) => c.fillText(words, box.from, box.top + (i + 1) * tall));
     });
     c.restore();
     c.save();
