@@ -56,7 +56,7 @@ def cluster(candidate: CandidatePlan, picture: Picture | None) -> Markup:
     columns = [_centred(column, tallest) for column in columns]
     words = "; ".join(_about(p, bought.get(p.spec.name)) for p in candidate.pools)
     drawing = svg(_LEFT + 2 * _COLUMN + _BETWEEN + 4, tallest + 6, f"The cluster: {words}", css="cluster")
-    _arrival(drawing, candidate, columns[0], tallest / 2)
+    _arrival(drawing, candidate, columns[0])
     for box in (box for column in columns for box in column):
         _pool(drawing, box)
     if thens:
@@ -173,8 +173,9 @@ def _cells(shape: Element, box: _Box, machine: int, x: float, y: float, tone: st
         put(shape, "rect", x=left, y=top, width=_CELL, height=_CELL, rx=2, css=css)
 
 
-def _arrival(drawing: Element, candidate: CandidatePlan, firsts: Sequence[_Box], middle: float) -> None:
+def _arrival(drawing: Element, candidate: CandidatePlan, firsts: Sequence[_Box]) -> None:
     """Where requests come from."""
+    middle = sum(b.y_px + b.height_px / 2 for b in firsts) / len(firsts)
     served = sum(sum(b.pool.rate_req_per_s.values()) for b in firsts)
     put(drawing, "text", "requests", x=4, y=middle - 11, css="strong")
     put(drawing, "text", rate(served), x=4, y=middle + 5)

@@ -280,7 +280,9 @@
       const found = points[sliders.map((s) => s.value).join(",")] || [["verdict", "not planned", "no point of the sweep"]];
       tiles.replaceChildren(...found.map(([label, value, note]) => {
         const tile = element("div");
-        tile.append(element("dt", label), element("dd", value), element("dd", note, "note"));
+        const small = element("dd", null, "note"); // names with hyphens are folded at their commas only
+        note.split(", ").forEach((part, i, all) => small.append(i ? " " : "", element("span", part + (i + 1 < all.length ? "," : ""), "k")));
+        tile.append(element("dt", label), element("dd", value), small);
         return tile;
       }));
     };
