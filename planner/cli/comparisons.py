@@ -17,6 +17,7 @@ from planner.cli.terminal import (
     Quiet,
     Report,
     ScenarioFile,
+    Sections,
     Sets,
     Workers,
     expect_writable,
@@ -93,12 +94,24 @@ class Outputs:
             write_whole(self.out, text)
             note(f"wrote {self.out}", quiet=self.quiet)
         report_page(self.report, page, found, quiet=self.quiet)
-        write(text) if self.json else show_page(page(found))
+        write(text) if self.json else show_page(page(found), self.parts)
+
+    @property
+    def parts(self) -> list[str]:
+        """Sections to print; none is the first screen."""
+        return []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LongWork(Outputs, Workers):
-    """Where the result of many tasks goes, and who does them."""
+    """Where the result of many tasks goes, which parts of it are printed, and who does them."""
+
+    sections: Sections = None
+
+    @property
+    def parts(self) -> list[str]:
+        """Those that were named."""
+        return self.sections or []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,6 +40,7 @@ from planner.cli.terminal import (
     Progress,
     Quiet,
     Report,
+    Sections,
     Sets,
     expect_writable,
     not_written,
@@ -67,12 +68,6 @@ class Engine(StrEnum):
 Verbose = Annotated[
     bool,
     typer.Option("--verbose", help="show everything, and plan for the other growth too"),
-]
-Sections = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--sections", metavar="NAME", help="show these parts, for example evidence; all shows every one; repeatable"
-    ),
 ]
 Alternatives = Annotated[
     bool,

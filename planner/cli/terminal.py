@@ -40,6 +40,12 @@ Sets = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change one key, for example objective=power")
 ]
 Json = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
+Sections = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--sections", metavar="NAME", help="show these parts, for example evidence; all shows every one; repeatable"
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress and no notes on stderr")]
 ScenarioFile = Annotated[Path, typer.Argument(metavar="SCENARIO", help="scenario file (YAML)", show_default=False)]
 Report = Annotated[

@@ -116,11 +116,18 @@ class Part:
         table: with all its rows.
         places: of its rows, those that are left out first at the end.
         rest: what is said of the rows left out, by their places.
+        most: rows that are shown however much room there is; None shows all that fit.
     """
 
     table: Table
     places: Sequence[int]
     rest: Callable[[Sequence[int]], str]
+    most: int | None = None
+
+    @property
+    def rows(self) -> int:
+        """Rows that may be shown."""
+        return len(self.places) if self.most is None else min(self.most, len(self.places))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,9 +149,10 @@ class Screen:
 
     def blocks(self, width: int) -> tuple[Block, ...]:
         """What stands below the head on a terminal of ``width`` columns."""
-        counts = [len(part.places) for part in self.parts]
+        counts = [part.rows for part in self.parts]
         on = self.more if _height(self.more, width - _INDENT) == 1 else self.more.partition(" (")[0]
         around = sum(_height(line, width) for line in self.head) + _height(on, width - _INDENT)
+        around += sum(part.rows < len(part.places) for part in self.parts)
         left = LINES - around - _TABLE * len(counts)
         ruled = sum(counts) + _shortened(self.told, LINES, width)[1] + len(counts) < left
         apart = sum(counts) + len(self.told) <= left  # worth the last fact but one

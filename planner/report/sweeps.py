@@ -1,6 +1,7 @@
 """What is shown of a sweep."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import product
 from math import isinf
@@ -8,6 +9,7 @@ from typing import Any
 
 from planner.report import over_time_sweeps
 from planner.report.bill import BILL_HEADINGS, bill_cells
+from planner.report.fleets_bought import fleets_bought, fleets_part, named, refused
 from planner.report.headlines import best_words, model_words
 from planner.report.html.charts import line, short
 from planner.report.html.matrices import matrix, tornado
@@ -19,6 +21,7 @@ from planner.report.page import (
     Drawing,
     Lines,
     Page,
+    Section,
     Table,
     Tile,
     Tone,
@@ -28,12 +31,15 @@ from planner.report.page import (
 from planner.report.pickers import machine_types, picker
 from planner.report.plans import again
 from planner.report.regrets import least, regrets
+from planner.report.screen import Part, Screen, rows_part
 from planner.report.words import OVER_TIME, budget, change, dollars, goal_words, percent, rate, valued
 from planner.results.plan import Totals
 from planner.results.sweep import VALIDATED, Outcome, Point, ShadowPrice, Swing, WhatIf, short_names
 from planner.scenario.objectives import Objective
 from workloads.counts import number, plural
 
+_FEW = 5
+"""Rows of a table that a first screen has."""
 _BAR = 12
 """Width of the longest bar of a tornado on a terminal, in characters."""
 
@@ -43,24 +49,54 @@ def whatif_page(sweep: WhatIf) -> Page:
     objective = goal_words(sweep.scenario)
     held = [p for p in sweep.points if p.outcome.verdict == VALIDATED]
     span = _span(sweep, held, objective) if sweep.points else _headline(sweep, objective)
+    verdict = f"{len(held)} OF {plural(len(sweep.points), 'POINT').upper()} VALIDATED" if sweep.points else "WHAT IF"
+    about = f"{model_words(sweep.scenario)}, {best_words(objective)}; " + _varied(sweep)
+    sections = tuple(_sections(sweep, objective, held))
     return Page(
         title=f"{sweep.scenario.name}: what if",
-        verdict=f"{len(held)} OF {plural(len(sweep.points), 'POINT').upper()} VALIDATED" if sweep.points else "WHAT IF",
+        verdict=verdict,
         good=len(held) == len(sweep.points),
         headline=span,
-        about=f"{model_words(sweep.scenario)}, {best_words(objective)}; " + _varied(sweep),
+        about=about,
         tiles=_tiles(sweep, objective),
-        sections=(
-            *section("choose", "Choose a point", picker(sweep) if sweep.points and sweep.knobs else None),
-            *section("plans", "Plans", *(_grid(sweep, objective) if sweep.points else ())),
-            *section("power", "Power", _power(sweep) if held and sweep.scenario.schedule is None else None),
-            *section("regret", "Regret", *(regrets(sweep, objective) if sweep.regret else ())),
-            *section("given", "As given", _as_given(sweep, objective)),
-            *section("tornado", _moved(sweep), *(_tornado(sweep, objective) if sweep.tornado else ())),
-            *section("shadow", "Worth of a budget", *_shadow(sweep, objective)),
-            again(sweep.scenario),
-        ),
-    )
+        sections=sections,
+        screen=Screen(
+            head=(f"{verdict}: {span}", about), parts=tuple(_parts(sweep, objective)),
+            told=(*refused(sweep), *_first_told(sweep, objective)), more=named([each.name for each in sections]),
+        ).blocks,
+    )  # fmt: skip
+
+
+def _sections(sweep: WhatIf, objective: str, held: Sequence[Point]) -> Iterator[Section]:
+    """What was varied, part by part."""
+    yield from section("choose", "Choose a point", picker(sweep) if sweep.points and sweep.knobs else None)
+    yield from section("fleets", "What to buy", fleets_bought(sweep, objective))
+    yield from section("plans", "Plans", *(_grid(sweep, objective) if sweep.points else ()))
+    yield from section("power", "Power", _power(sweep) if held and sweep.scenario.schedule is None else None)
+    yield from section("regret", "Regret", *(regrets(sweep, objective) if sweep.regret else ()))
+    yield from section("given", "As given", _as_given(sweep, objective))
+    yield from section("tornado", _moved(sweep), *(_tornado(sweep, objective) if sweep.tornado else ()))
+    yield from section("shadow", "Worth of a budget", *_shadow(sweep, objective))
+    yield again(sweep.scenario)
+
+
+def _parts(sweep: WhatIf, objective: str) -> Iterator[Part]:
+    """Tables of a first screen: fleets, else the point; what moves the objective most; what budgets are worth."""
+    fleets = fleets_bought(sweep, objective)
+    if fleets or sweep.points:
+        yield fleets_part(fleets) if fleets else rows_part(_points(sweep))
+    if sweep.tornado:
+        yield replace(rows_part(_swings(sweep, objective)), most=_FEW)
+    if sweep.shadow_prices:
+        yield replace(rows_part(_worths(sweep, objective)), most=_FEW)
+
+
+def _first_told(sweep: WhatIf, objective: str) -> Iterator[tuple[str, str]]:
+    """The plan as given, where points were planned besides; the end of a tornado or a price has it in the headline."""
+    if sweep.points and sweep.base:
+        yield "As given", _headline(sweep, objective)
+    if not sweep.shadow_prices and sweep.base is not None and not sweep.tornado and not sweep.points:
+        yield "Budgets", "none is limited, so none has a price"
 
 
 def _span(sweep: WhatIf, held: Sequence[Point], objective: str) -> str:
@@ -340,13 +376,18 @@ def _shadow(sweep: WhatIf, objective: str) -> list[Block]:
     if not sweep.shadow_prices:
         lonely = sweep.base is not None and not sweep.tornado
         return [Lines(lines=("No budget is limited, so none has a price.",))] if lonely else []
+    words = (
+        "Found by planning again with the budget one step larger and smaller. Machines come whole: this is the mean "
+        "over the step, and a smaller step may be worth nothing."
+    )
+    return [_worths(sweep, objective), Lines(lines=(words,))]
+
+
+def _worths(sweep: WhatIf, objective: str) -> Table:
+    """One line a budget."""
     rows = []
     for price in sweep.shadow_prices:
         worth = _per_unit(price, objective)
         rows.append((price.budget, budget(price.budget, price.limit), budget(price.budget, price.step), *worth))
     headings = columns("budget", "#limit", "#step", "#worth of a unit more", "#cost of a unit less")
-    words = (
-        "Found by planning again with the budget one step larger and smaller. Machines come whole: this is the mean "
-        "over the step, and a smaller step may be worth nothing."
-    )
-    return [Table(columns=headings, rows=rows, caption="prices of budgets"), Lines(lines=(words,))]
+    return Table(columns=headings, rows=rows, caption="prices of budgets")

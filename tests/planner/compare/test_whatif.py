@@ -382,7 +382,7 @@ def test_a_sweep_reads_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wei
     monkeypatch.setenv("COLUMNS", "80")
     words = ("whatif", write_small(tmp_path), "--vary", LOADS, "--tornado", "20")
     result = run(*words, "--shadow-prices", "--set", BUDGET_W, "--out", "w.json", "--workers", "1",
-                 "--report", "w.html")  # fmt: skip
+                 "--report", "w.html", "--sections", "all")  # fmt: skip
     assert result.exit_code == ExitCode.VALIDATED, result.output
     assert all(len(line) <= 80 and line == line.rstrip() for line in result.stdout.splitlines())
     parts = ("2 OF 2 POINTS VALIDATED", "Regret", "1 of 2", "price of dgx-a100", "Worth of a budget")

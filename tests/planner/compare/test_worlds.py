@@ -39,7 +39,19 @@ def test_worlds_are_weighed_against_the_scenario_as_given() -> None:
 def test_worlds_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Text and page name the plan that is regretted least, each world with what was drawn, and a slider along them."""
     monkeypatch.chdir(tmp_path)
-    done = run("whatif", write_small(tmp_path), "--set", UNSURE[0], "--worlds", 2, "--report", "w.html", "--quiet")
+    done = run(
+        "whatif",
+        write_small(tmp_path),
+        "--set",
+        UNSURE[0],
+        "--worlds",
+        2,
+        "--report",
+        "w.html",
+        "--quiet",
+        "--sections",
+        "plans",
+    )
     assert done.exit_code == 0
     assert "least regret: " in done.stdout
     assert "least regret: " in (tmp_path / "w.html").read_text(encoding="utf-8")
