@@ -37,14 +37,14 @@ def with_less(
     standing: Trial, little: Provided, propose: Callable[[Provided, frozenset[int]], Timetable | None], *,
     serving: AnyServing, evaluations: int | None, progress: Progress, raised: frozenset[int],
 ) -> tuple[Timetable, Provided]:  # fmt: skip
-    """The schedule with less in the epochs that are served as well with it, and what it provides for.
+    """The schedule with less in the epochs that are served as well with it, in full, and what it provides for.
 
     All epochs are tried half-way between what was too little, or full instances, and what was enough; those that miss
     keep what they had. Most answers of a round cost no simulation: what was served once is not served again. Where all
     epochs together are too many requests, those alone are tried that were provided with more, the others as they are.
 
     Args:
-        standing: validated.
+        standing: validated, be it by a brief look; it is served in full where nothing takes its place.
         little: what was too little, or was never tried.
         propose: the schedule for a provision that is less in these epochs alone, none named where it is in all; None,
             or None in it, where there is none.
@@ -53,7 +53,7 @@ def with_less(
         progress: told what is happening.
         raised: epochs that missed before.
     """
-    requests, epochs = sum(each.arrived for each in standing.found.served), frozenset[int]()
+    given, requests, epochs = standing, _requests(standing.found, serving), frozenset[int]()
     left = TRIALS if evaluations is None else evaluations
     if evaluations is None and requests > MOST_REQUESTS:
         epochs, left = raised, TRIALS if raised else 0
@@ -67,18 +67,29 @@ def with_less(
         trial = propose(wanted, epochs)
         if trial is None or trial.schedule is None or not _worthwhile(trial.schedule, standing.found.schedule):
             break
-        schedule = trial.schedule
-        served, unserved = serving.all(schedule, progress)
-        trial = replace(trial, served=served, unserved=unserved)
+        schedule, trial = trial.schedule, seen(trial, serving, progress)
         if trial.valid:
             standing = Trial(found=trial, provided_ratio=wanted)
             wanted = between(little, wanted)
             continue
-        failing = {epoch for each in served if not each.valid for epoch in each.epochs}
+        failing = {epoch for each in trial.served if not each.valid for epoch in each.epochs}
         bad = np.isin(np.arange(len(schedule.epochs)), sorted(failing))
         little = {name: np.where(bad, wanted[name], little[name]) for name in wanted}
         wanted = {name: np.where(bad, standing.provided_ratio[name], wanted[name]) for name in wanted}
-    return standing.found, standing.provided_ratio
+    found = seen(standing.found, serving, progress) if standing is given else standing.found
+    return found, standing.provided_ratio
+
+
+def seen(found: Timetable, serving: AnyServing, progress: Progress, *, brief: bool = False) -> Timetable:
+    """A schedule that was served: in full, or as far as tells whether to go on with it."""
+    assert found.schedule is not None, "only a schedule is served"
+    served, unserved = serving.all(found.schedule, progress, brief=brief)
+    return replace(found, served=served, unserved=unserved)
+
+
+def _requests(found: Timetable, serving: AnyServing) -> float:
+    """That a full look at a schedule serves: a brief one may have served the first seed alone."""
+    return sum(each.arrived * max(1.0, serving.seeds(each.model) / max(1, len(each.seeds))) for each in found.served)
 
 
 def _worthwhile(schedule: Schedule, standing: Schedule | None) -> bool:

@@ -80,7 +80,7 @@ def _enough(asked: Opened, serving: Serving, epoch: int, start: Mapping[str, flo
 def _seen(asked: Opened, serving: Serving, epoch: int, ratios: Mapping[str, float]) -> Judgement | None:
     """What the simulator says of an epoch that is planned alone; None where no pools provide for so much."""
     runs = planned_alone(asked, epoch, {name: np.full(asked.load.epochs, ratio) for name, ratio in ratios.items()})
-    return serving.alone(runs, epoch) if runs else None
+    return serving.alone(runs, epoch, brief=True) if runs else None
 
 
 def planned_alone(asked: Opened, epoch: int, provided: Provided) -> tuple[Run, ...]:

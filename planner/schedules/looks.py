@@ -28,15 +28,32 @@ class Memory:
         """
         self._whose, self._looks = whose, looks
         self._seen: dict[str, Judgement] = {}
+        self._brief: dict[str, Judgement] = {}
 
-    def of(self, what: str, look: Callable[[], Judgement]) -> Judgement:
-        """What is known of something, else what ``look`` says of it."""
-        if what not in self._seen:
-            whole = f"{self._whose} {what}"
-            said = self._looks.known(whole) if self._looks else None
+    def of(self, what: str, look: Callable[[Judgement | None], Judgement], *, brief: bool = False) -> Judgement:
+        """What is known of something, else what ``look`` says of it.
+
+        Args:
+            what: is looked at.
+            look: of what a brief look said before, None where there was none.
+            brief: enough to go on looking; what such a look finds wrong is wrong in full.
+        """
+        if what not in self._seen and not (brief and what in self._brief):
+            said = self._known(what, brief=brief)
             if said is None:
-                said = look()
+                said = look(self._brief.get(what))
                 if self._looks:
-                    self._looks.note(whole, said)
-            self._seen[what] = said
-        return self._seen[what]
+                    self._looks.note(self._name(what, brief=brief and said.valid), said)
+            (self._brief if brief and said.valid else self._seen)[what] = said
+        return self._seen[what] if what in self._seen else self._brief[what]
+
+    def _known(self, what: str, *, brief: bool) -> Judgement | None:
+        """What another run saw."""
+        if self._looks is None:
+            return None
+        said = self._looks.known(self._name(what, brief=False))
+        return self._looks.known(self._name(what, brief=True)) if said is None and brief else said
+
+    def _name(self, what: str, *, brief: bool) -> str:
+        """What a look is kept under; one that found nothing wrong is not the same in full."""
+        return f"{self._whose} {what}{', briefly' if brief else ''}"

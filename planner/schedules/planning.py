@@ -15,7 +15,7 @@ from planner.schedules.closing import closed
 from planner.schedules.fixed import fixed_fleets, simulated
 from planner.schedules.groups import Progress
 from planner.schedules.kept import Kept, busier, failing, lent
-from planner.schedules.less import Trial, value, with_less
+from planner.schedules.less import Trial, seen, value, with_less
 from planner.schedules.looks import Looks
 from planner.schedules.losses import absent, losses
 from planner.schedules.peaks import Static
@@ -169,13 +169,13 @@ def _timetable(asked: Opened, serving: AnyServing, progress: Progress) -> Timeta
     """The best schedule under one policy.
 
     Instances are filled to what they carry at first, without headroom, and as far as a few epochs alone need less: the
-    simulator says which epochs and which classes need more.
+    simulator says which epochs and which classes need more. It looks briefly until a schedule may be the answer.
     """
     name = asked.policies
     held: Provided = level(asked.load.peak_req_per_s, asked.case.scenario.headroom.mixed_frac)
     provided = first_provided(asked, serving, lambda words, done: progress(f"{name}: {words}", 0.2 * done))
-    watts_ratio, found, little, lenders, struck = 1.0, None, held, dict[int, int](), Failures(asked, serving)
-    more = frozenset[int]()
+    watts_ratio, found, little, lenders, more = 1.0, None, held, dict[int, int](), frozenset[int]()
+    struck = Failures(asked, serving)
     for turn in range(asked.case.scenario.validation.max_rounds):
         part = _part_of(progress, name, turn)
         part("solving", 0.0)
@@ -183,16 +183,16 @@ def _timetable(asked: Opened, serving: AnyServing, progress: Progress) -> Timeta
         mended = _mended(asked, rest, provided, watts_ratio, lent_of) if rest else None
         proposed, provided = mended or _nearest(asked, held, provided, watts_ratio, prove=not turn)
         if proposed.schedule is None:
-            return struck.told(found) if found else proposed
-        found, held = proposed, provided
-        served, unserved = serving.all(proposed.schedule, part)
-        found = replace(found, served=served, unserved=unserved)
+            return struck.told(seen(found, serving, part)) if found else proposed
+        found, held = seen(proposed, serving, part, brief=True), provided
         if found.valid:
             less, provided = with_less(
                 Trial(found=found, provided_ratio=held), little,
                 partial(_with_less, asked, found, watts_ratio), serving=serving,
                 evaluations=asked.case.scenario.solver.search_evaluations, progress=part, raised=more,
             )  # fmt: skip
+            found = less if provided is held else found
+        if found.valid:
             standing, rows = against_rivals(
                 asked, Trial(found=less, provided_ratio=provided), serving,
                 partial(_mended, asked, watts_ratio=watts_ratio, lenders=None), part,
@@ -203,13 +203,22 @@ def _timetable(asked: Opened, serving: AnyServing, progress: Progress) -> Timeta
             best = _closed(asked, Trial(found=best, provided_ratio=provided), rows, watts_ratio, serving, part)
             best, propose = struck.told(best), partial(_proposed, watts_ratio=watts_ratio, prove=False)
             return with_failures(asked, best, serving, propose, part)
-        served = struck.others(found, held)
+        found, served = _unmet(found, held, struck, serving, part)
         if all(each.valid for each in served):
             break
         little, provided, more = missed(little, held, served), struck.raised(held, served), more | failing(served)
         watts_ratio *= _fewer_watts(served)
     assert found is not None
-    return struck.told(found)
+    return struck.told(seen(found, serving, progress))
+
+
+def _unmet(
+    found: Timetable, held: Provided, struck: Failures, serving: AnyServing, progress: Progress
+) -> tuple[Timetable, tuple[Served, ...]]:  # fmt: skip
+    """A schedule, and its epochs for which more is provided where they miss; in full where a brief look finds none."""
+    if all(each.valid for each in struck.others(found, held)):
+        found = seen(found, serving, progress)
+    return found, struck.others(found, held)
 
 
 def _fewer_watts(served: Iterable[Served]) -> float:

@@ -10,7 +10,7 @@ from planner.results.timetable import Timetable
 from planner.schedules.fixed import unchanged
 from planner.schedules.groups import Progress
 from planner.schedules.knobs import alone, moved
-from planner.schedules.less import WORTH_FRAC, Trial, value
+from planner.schedules.less import WORTH_FRAC, Trial, seen, value
 from planner.schedules.programs import solved
 from planner.schedules.provision import Provided, raised
 from planner.schedules.question import Opened, question_of
@@ -152,11 +152,13 @@ def _served(
         if not _less(found.schedule, standing.found):
             return None
         assert found.schedule is not None, "only a schedule is cheaper"
-        served, unserved = serving.all(found.schedule, progress)
-        found = replace(found, served=served, unserved=unserved)
-        if found.valid:
+        for brief in (True, False):
+            found = seen(found, serving, progress, brief=brief)
+            if not found.valid:
+                break
+        else:
             return Trial(found=found, provided_ratio=provided)
-        provided = raised(provided, served)
+        provided = raised(provided, found.served)
         if (more := mended(found, provided)) is None:
             return None
         found, provided = more

@@ -1,8 +1,10 @@
 """A moment of a schedule as the simulator sees it: pools, what changes in them, who comes, and its separate parts."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from planner.resolve.case import Case
 from planner.results.schedule import Run
 from planner.simulator.pools import PoolModel, Shift
 from workloads.traces import Trace, of_classes
@@ -22,6 +24,7 @@ class Scene:
         shifts: instances that come, go or change their clock.
         draw: seed -> trace.
         longer: seed -> a longer one; None where there is no more of it.
+        duration_s: of a trace that is drawn.
         warmup_frac: share of the time before the epoch begins.
         exact: the only trace is the workload itself.
         aligned: seeds are thickenings of the same minutes.
@@ -34,6 +37,7 @@ class Scene:
     shifts: list[Shift]
     draw: Callable[[int], Trace]
     longer: Callable[[int], Trace] | None
+    duration_s: float
     warmup_frac: float
     exact: bool
     aligned: bool
@@ -98,6 +102,48 @@ def _same(one: Run, other: Run) -> bool:
 def _same_but_clock(one: Run, other: Run) -> bool:
     plain, there = (replace(run, spec=replace(run.spec, clock_mhz=None)) for run in (one, other))
     return _same(plain, there)
+
+
+def pools_of(
+    case: Case, before: Sequence[Run], now: Sequence[Run], *, at_s: float, late_s: float
+) -> tuple[list[PoolModel], list[Shift]]:
+    """The instances of two epochs, those alike together, and what happens to them at ``at_s``.
+
+    Args:
+        case: the question.
+        before: the pools of the epoch before.
+        now: those of the epoch itself.
+        at_s: when it begins.
+        late_s: by how much a start may come late where no other pool leaves its GPUs.
+    """
+    names = [c.name for c in case.scenario.classes()]
+    pools, shifts, index, left = list[PoolModel](), list[Shift](), 0, defaultdict[str, int](int)
+    for old, new, count in paired(before, now):
+        run = new or old
+        assert run is not None
+        first = old or new
+        assert first is not None
+        pools.append(
+            PoolModel(
+                name=f"{run.spec.name}#{len(pools)}{'' if new else GOING}", role=run.spec.role,
+                physics=case.physics[first.spec.name], instances=count, speed=speed_of(run),
+                classes=frozenset(names.index(name) for name in run.rate_req_per_s),
+                chunk_tokens=run.spec.chunk_tokens, beside=run.spec.name in case.beside,
+            )
+        )  # fmt: skip
+        for instance in range(index, index + count):
+            if old is None:
+                opens_s = at_s if left[run.spec.machine] >= run.spec.layout.gpus else at_s + late_s
+                left[run.spec.machine] -= run.spec.layout.gpus
+                shifts.append(Shift(at_s=0.0, instance=instance, opens=False))
+                shifts.append(Shift(at_s=opens_s, instance=instance, opens=True))
+            elif new is None:
+                left[run.spec.machine] += run.spec.layout.gpus
+                shifts.append(Shift(at_s=at_s, instance=instance, opens=False))
+            elif old.spec != new.spec:
+                shifts.append(Shift(at_s=at_s, instance=instance, physics=case.physics[new.spec.name]))
+        index += count
+    return pools, shifts
 
 
 def going_of(pools: Sequence[PoolModel]) -> frozenset[str]:

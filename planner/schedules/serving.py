@@ -5,7 +5,6 @@ wanted takes nothing more and ends what it has; one that is new takes requests f
 stands on GPUs that no other leaves, later by as much as a start may come late.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -22,14 +21,14 @@ from planner.results.timetable import Served
 from planner.scenario.schedule_section import ScheduleSection
 from planner.scenario.sections import FailureSection
 from planner.schedules.groups import Progress, in_groups
+from planner.schedules.judged import judged, longer_of
 from planner.schedules.looks import Looks, Memory
-from planner.schedules.scenes import GOING, Scene, apart, digits, going_of, needed_only, paired, part, speed_of
+from planner.schedules.scenes import Scene, apart, digits, going_of, needed_only, part, pools_of
 from planner.schedules.windows import MOST_TIMES, more_times, needed, together
-from planner.simulator.judge import judge
 from planner.simulator.outages import outage
-from planner.simulator.pools import Events, Failure, PoolModel, Shift
+from planner.simulator.pools import Failure
 from planner.simulator.recovery import Stage, struck
-from planner.simulator.traffic import Judging, Traffic
+from planner.simulator.traffic import Traffic
 from workloads.load import Load
 from workloads.slo import Slo
 from workloads.traces import Trace, cut, joined
@@ -42,6 +41,11 @@ EARLY_S = 300.0
 
 MOST_SCARCE_TIMES = 64.0
 """The same for a class that is served alone, where it is rare."""
+
+BRIEF_FROM = 30_000
+"""Requests of a seed from which on a brief look comes before a full one, which takes some tenths of a second then.
+
+Where looks are cheap the full one says more: a short window with few requests is where a longer trace finds misses."""
 
 STRUCK_TIMES = (2.0, 8.0)
 """Times its length of the windows that a machine fails in."""
@@ -76,7 +80,7 @@ class Serving:
         self._window_s: dict[tuple[float, float], float] = {}
 
     def all(
-        self, schedule: Schedule, progress: Progress, *, spares: bool = False
+        self, schedule: Schedule, progress: Progress, *, spares: bool = False, brief: bool = False
     ) -> tuple[tuple[Served, ...], tuple[int, ...]]:
         """Every epoch, or the busiest where the scenario wants so many only; and those that were left out.
 
@@ -86,11 +90,16 @@ class Serving:
             schedule: that is served.
             progress: told what is happening.
             spares: spare machines serve too; else they are all down.
+            brief: enough to go on looking; what becomes an answer is served in full, which may refuse it.
         """
         return in_groups(
             self._total, self._section, partial(self.key, schedule, spares=spares),
-            lambda epochs: (self.served(schedule, epochs, spares=spares),), progress,
+            lambda epochs: (self.served(schedule, epochs, spares=spares, brief=brief),), progress,
         )  # fmt: skip
+
+    def seeds(self, _model: str = "") -> int:
+        """How many a full look serves at least where nothing is missed."""
+        return len(self._case.asked.seeds_at(1.0))
 
     def key(self, schedule: Schedule, epoch: int, *, spares: bool) -> str:
         """What epochs have in common of which one need be served."""
@@ -117,7 +126,9 @@ class Serving:
         pools = [[(r.spec.name, r.instances, digits(r.rate_req_per_s)) for r in each] for each in runs]
         return str((pools, [digits(self._load.peaks_at(e)) for e in epochs]))
 
-    def served(self, schedule: Schedule, epochs: Sequence[int], *, spares: bool = False) -> Served:
+    def served(
+        self, schedule: Schedule, epochs: Sequence[int], *, spares: bool = False, brief: bool = False
+    ) -> Served:  # fmt: skip
         """What the simulator says of epochs that are alike, by the first of them."""
         epoch, now = epochs[0], schedule.epochs[epochs[0]]
         if not self._total[epoch]:
@@ -125,8 +136,7 @@ class Serving:
         before = self._before(epoch)
         runs = _runs(schedule, before, spares=spares), _runs(schedule, epoch, spares=spares)
         scene = self._scene(runs, (before, epoch))
-        look = self._with_failures if self._struck(epoch) else self._looked
-        said = self._seen.of(scene.key, lambda: look(runs, (before, epoch)))
+        said = self._seen_of(scene.key, runs, (before, epoch), brief=brief)
         return Served(
             epochs=tuple(epochs), rate_req_per_s=scene.rate_req_per_s,
             changed=len({shift.instance for shift in scene.shifts}), evidence=said.evidence, seeds=said.seeds,
@@ -136,10 +146,27 @@ class Serving:
             limit_w=self._case.scenario.budgets.expected_power_w, longer_missed=said.longer_missed,
         )  # fmt: skip
 
-    def alone(self, runs: Sequence[Run], epoch: int) -> Judgement:
+    def _seen_of(self, key: str, runs: Runs, epochs: tuple[int, int], *, brief: bool) -> Judgement:
+        """What is known of a scene, else what a look says of it; machines fail in it where the scenario asks for it."""
+        if self._struck(epochs[1]):
+            return self._seen.of(key, lambda _: self._with_failures(runs, epochs))
+        brief = brief and self._dear(epochs)
+        return self._seen.of(key, lambda known: self._looked(runs, epochs, brief=brief, known=known), brief=brief)
+
+    def alone(self, runs: Sequence[Run], epoch: int, *, brief: bool = False) -> Judgement:
         """What the simulator says of pools at an epoch's peak, after the same pools at the same; nothing fails."""
-        mine = needed_only(runs)
-        return self._seen.of(f"alone {epoch} {mine}", lambda: self._looked((mine, mine), (epoch, epoch)))
+        mine, both = needed_only(runs), (epoch, epoch)
+        brief = brief and self._dear(both)
+        return self._seen.of(
+            f"alone {epoch} {mine}", lambda known: self._looked((mine, mine), both, brief=brief, known=known),
+            brief=brief,
+        )  # fmt: skip
+
+    def _dear(self, epochs: tuple[int, int]) -> bool:
+        """Whether a full look at two epochs serves so many requests that a brief one comes before it."""
+        mean = self._case.asked.demand.rate_req_per_s
+        rates = [float(self._total[epoch]) for epoch in epochs if self._total[epoch] and self._whole is None]
+        return sum(rate * self._lasts_s(rate / mean, 1.0) for rate in rates) >= BRIEF_FROM
 
     def fails_in(self, epoch: int) -> bool:
         """Whether the scenario asks for a failure in an epoch."""
@@ -149,7 +176,7 @@ class Serving:
         """The same with the failures of the epoch, in a window of so many times its length."""
         mine = needed_only(runs)
         return self._seen.of(
-            f"failing {epoch} {times:g} {mine}", lambda: self._with_failures((mine, mine), (epoch, epoch), times)
+            f"failing {epoch} {times:g} {mine}", lambda _: self._with_failures((mine, mine), (epoch, epoch), times)
         )
 
     def struck(self, schedule: Schedule, epoch: int, strike: Strike) -> Outage:
@@ -175,29 +202,46 @@ class Serving:
         )  # fmt: skip
         return struck(stage, strike.words, strike.before, strike.failing, single=strike.single)
 
-    def _looked(self, runs: Runs, epochs: tuple[int, int]) -> Judgement:
+    def _looked(
+        self, runs: Runs, epochs: tuple[int, int], *, brief: bool = False, known: Judgement | None = None
+    ) -> Judgement:  # fmt: skip
         """A scene over windows that are long enough to tell of every objective.
 
         An objective of a class that is too rare for the window, and shares no instance with one that is not, is looked
         at on that class's instances alone, over a window of its own.
+
+        Args:
+            runs: the pools of the epoch before, and of the epoch itself.
+            epochs: their numbers.
+            brief: enough to go on looking.
+            known: what a brief look said of it that found it valid: seeds that it served over the window of the
+                scenario are not served again where it served all.
         """
         scene, slos = self._scene(runs, epochs), self._case.slos
         rare = self._rare(scene, epochs[1])
         common = tuple(slo for slo in slos if slo not in rare)
-        said = self._judged(scene, epochs[1], common)
+        if known is not None and not rare and self._all_seeds(known, scene):
+            return longer_of(self._case, scene, epochs[1], slos, known)
+        look = partial(judged, self._case, epoch=epochs[1], brief=brief)
+        said = look(scene, slos=common)
         if (times := more_times(said)) > 1:  # too few requests to tell: a longer window, not more machines
-            said = self._judged(self._scene(runs, epochs, times), epochs[1], common)
+            said = look(self._scene(runs, epochs, times), slos=common)
         for classes in dict.fromkeys(rare.values()):
             own = tuple(slo for slo in rare if rare[slo] == classes)
             times = max(self._times(slo, epochs[1], MOST_SCARCE_TIMES) for slo in own)
             long = replace(part(self._scene(runs, epochs, times), classes), longer=None)
-            said = together(said, self._judged(long, epochs[1], own), slos)
+            said = together(said, look(long, slos=own), slos)
         return said
+
+    def _all_seeds(self, known: Judgement, scene: Scene) -> bool:
+        """Whether a brief look served as many seeds as a full one does first, over the window of the scene."""
+        return len(known.seeds) >= self.seeds() and known.horizon_s == scene.duration_s
 
     def _with_failures(self, runs: Runs, epochs: tuple[int, int], times: float = 1.0) -> Judgement:
         """A scene in which machines fail as the scenario asks for it."""
         scene = self._scene(runs, epochs, times)
-        return self._judged(scene, epochs[1], self._case.slos, self._failures(scene, epochs[1]))
+        failing = self._failures(scene, epochs[1])
+        return judged(self._case, scene, self._case.slos, epoch=epochs[1], failures=failing)
 
     def _struck(self, epoch: int) -> list[FailureSection]:
         """Failures that the scenario asks for in an epoch."""
@@ -205,7 +249,7 @@ class Serving:
 
     def _failures(self, scene: Scene, epoch: int) -> list[Failure]:
         """Machines that fail half-way through the part of a window that is the epoch's own."""
-        moment_s = scene.draw(self._case.asked.seeds_at(1.0)[0]).duration_s * (1 + scene.warmup_frac) / 2
+        moment_s = scene.duration_s * (1 + scene.warmup_frac) / 2
         asked = (each.model_copy(update={"at_s": moment_s}) for each in self._struck(epoch))
         return [found for each in asked if (found := outage(each, scene.pools))]
 
@@ -240,24 +284,6 @@ class Serving:
             self._window_s[factor, times] = asked.draw(asked.seeds[0], factor, times).duration_s
         return self._window_s[factor, times]
 
-    def _judged(
-        self, scene: Scene, epoch: int, slos: Sequence[Slo], failures: Sequence[Failure] = ()
-    ) -> Judgement:  # fmt: skip
-        """What the simulator says of a scene in which machines may be lost."""
-        checks, asked = self._case.scenario.validation, self._case.asked
-        traffic = Traffic(
-            draw=scene.draw, seeds=asked.seeds_at(1.0), workload=f"epoch {epoch}", exact=scene.exact,
-            aligned=scene.aligned, longer=scene.longer,
-        )  # fmt: skip
-        judging = Judging(
-            warmup_frac=scene.warmup_frac, confidence_frac=checks.confidence_frac, early=True,
-            cooldown_frac=0.0 if scene.exact or scene.aligned else checks.cooldown_frac / 2,
-        )  # fmt: skip
-        events = Events(shifts=scene.shifts, failures=failures)
-        return judge(
-            scene.pools, self._case.policy, traffic, slos, judging, events=events, reference=self._case.reference
-        )
-
     def lost(self, schedule: Schedule) -> tuple[int, str, Judgement] | None:
         """The epoch with most machines on top, and one of them taken away half-way; back when its spare has started.
 
@@ -273,12 +299,15 @@ class Serving:
         taken = [(pool.instances, -at) for at, pool in enumerate(scene.pools)
                  if pool.name not in scene.going and types.get(pool.name.split("/")[1], 0)]  # fmt: skip
         at = -max(taken)[1]
-        duration_s = scene.draw(self._case.asked.seeds_at(1.0)[0]).duration_s
         failure = Failure(
-            machine=sum(pool.machines for pool in scene.pools[:at]), at_s=duration_s * (1 + scene.warmup_frac) / 2,
-            repair_s=self._section.start_s or None,
+            machine=sum(pool.machines for pool in scene.pools[:at]),
+            at_s=scene.duration_s * (1 + scene.warmup_frac) / 2, repair_s=self._section.start_s or None,
         )  # fmt: skip
-        return epoch, scene.pools[at].name.split("/")[1], self._judged(scene, epoch, self._case.slos, (failure,))
+        return (
+            epoch,
+            scene.pools[at].name.split("/")[1],
+            judged(self._case, scene, self._case.slos, epoch=epoch, failures=(failure,)),
+        )
 
     def _standing_w(self, epoch: Epoch) -> float:
         """What powered machines draw at the wall without work."""
@@ -325,17 +354,17 @@ class Serving:
             begin_s = max(0.0, at_s - EARLY_S)
             span_s = begin_s, min(at_s + self._load.epoch_s, self._whole.duration_s)
             part = cut(self._whole, *span_s)
-            pools, shifts = self._pools(*runs, at_s - begin_s)
+            pools, shifts = pools_of(self._case, *runs, at_s=at_s - begin_s, late_s=self._section.start_late_s)
             return Scene(
                 key=self._key(runs, epochs), going=going_of(pools), pools=pools, shifts=shifts,
                 exact=asked.exact_at(1.0), aligned=asked.aligned_at(1.0), longer=None,
-                draw=lambda seed: cut(asked.draw(seed, 1.0, 1.0), *span_s),
+                draw=lambda seed: cut(asked.draw(seed, 1.0, 1.0), *span_s), duration_s=part.duration_s,
                 warmup_frac=(at_s - begin_s) / part.duration_s, rate_req_per_s=part.rate_req_per_s,
             )  # fmt: skip
         old, new = (float(self._total[e]) / asked.demand.rate_req_per_s for e in (before, epoch))
         first_s = self._lasts_s(old, 1.0) if old else 0.0
         second_s = self._lasts_s(new, times)
-        pools, shifts = self._pools(*runs, first_s)
+        pools, shifts = pools_of(self._case, *runs, at_s=first_s, late_s=self._section.start_late_s)
 
         def draw(seed: int) -> Trace:
             now = asked.draw(seed, new, times)
@@ -350,39 +379,9 @@ class Serving:
         return Scene(
             key=self._key(runs, epochs), going=going_of(pools), pools=pools, shifts=shifts, draw=draw, exact=False,
             aligned=False, longer=longer if long else None,
-            warmup_frac=first_s / (first_s + second_s) if old else checks.warmup_frac,
+            duration_s=first_s + second_s, warmup_frac=first_s / (first_s + second_s) if old else checks.warmup_frac,
             rate_req_per_s=float(self._total[epoch]),
         )  # fmt: skip
-
-    def _pools(self, before: Sequence[Run], now: Sequence[Run], at_s: float) -> tuple[list[PoolModel], list[Shift]]:
-        """The instances of both epochs, those alike together, and what happens to them at ``at_s``."""
-        pools, shifts, index, left = list[PoolModel](), list[Shift](), 0, defaultdict[str, int](int)
-        for old, new, count in paired(before, now):
-            run = new or old
-            assert run is not None
-            first = old or new
-            assert first is not None
-            pools.append(
-                PoolModel(
-                    name=f"{run.spec.name}#{len(pools)}{'' if new else GOING}", role=run.spec.role,
-                    physics=self._physics[first.spec.name], instances=count, speed=speed_of(run),
-                    classes=frozenset(self._names.index(name) for name in run.rate_req_per_s),
-                    chunk_tokens=run.spec.chunk_tokens, beside=run.spec.name in self._case.beside,
-                )
-            )  # fmt: skip
-            for instance in range(index, index + count):
-                if old is None:
-                    late_s = 0.0 if left[run.spec.machine] >= run.spec.layout.gpus else self._section.start_late_s
-                    left[run.spec.machine] -= run.spec.layout.gpus
-                    shifts.append(Shift(at_s=0.0, instance=instance, opens=False))
-                    shifts.append(Shift(at_s=at_s + late_s, instance=instance, opens=True))
-                elif new is None:
-                    left[run.spec.machine] += run.spec.layout.gpus
-                    shifts.append(Shift(at_s=at_s, instance=instance, opens=False))
-                elif old.spec != new.spec:
-                    shifts.append(Shift(at_s=at_s, instance=instance, physics=self._physics[new.spec.name]))
-            index += count
-        return pools, shifts
 
 
 def _runs(schedule: Schedule, epoch: int, *, spares: bool) -> tuple[Run, ...]:

@@ -39,7 +39,7 @@ class Together:
         self._limit_w = asked.case.scenario.budgets.expected_power_w
 
     def all(
-        self, schedule: Schedule, progress: Progress, *, spares: bool = False
+        self, schedule: Schedule, progress: Progress, *, spares: bool = False, brief: bool = False
     ) -> tuple[tuple[Served, ...], tuple[int, ...]]:
         """Every epoch, or the busiest where the scenario wants so many only, a row for each model; and those left out.
 
@@ -47,14 +47,19 @@ class Together:
             schedule: that is served.
             progress: told what is happening.
             spares: spare machines serve too; else they are all down.
+            brief: enough to go on looking.
         """
-        own = self._own(schedule)
+        own, rows = self._own(schedule), partial(self._rows, schedule, spares=spares, brief=brief)
 
         def key(epoch: int) -> str:
             each = (part.key(own[name], epoch, spares=spares) for name, part in self.parts.items())
             return f"{' | '.join(each)} {schedule.epochs[epoch].machines}"
 
-        return in_groups(self._total, self._section, key, partial(self._rows, schedule, spares=spares), progress)
+        return in_groups(self._total, self._section, key, rows, progress)
+
+    def seeds(self, model: str) -> int:
+        """How many a full look at a model serves at least where nothing is missed."""
+        return self.parts[model].seeds()
 
     def one(self, schedule: Schedule, epoch: int, progress: Progress) -> tuple[tuple[Served, ...], tuple[int, ...]]:
         """One epoch alone; see ``all``."""
@@ -68,7 +73,9 @@ class Together:
         """Machines of one model that fail in an epoch; see the same of ``Serving``."""
         return self.parts[model].struck(of_model(schedule, model), epoch, strike)
 
-    def _rows(self, schedule: Schedule, epochs: Sequence[int], *, spares: bool = False) -> tuple[Served, ...]:
+    def _rows(
+        self, schedule: Schedule, epochs: Sequence[int], *, spares: bool = False, brief: bool = False
+    ) -> tuple[Served, ...]:  # fmt: skip
         """What the simulator says of each model's requests in epochs that are alike, with its share of idle watts."""
         own, now = self._own(schedule), schedule.epochs[epochs[0]]
         standing_w = sum(self._idle_w[name] * count for name, count in now.machines.items() if count)
@@ -76,7 +83,7 @@ class Together:
         every = sum(gpus.values())
         rows = []
         for name, part in self.parts.items():
-            said = part.served(own[name], epochs, spares=spares)
+            said = part.served(own[name], epochs, spares=spares, brief=brief)
             idle_w = standing_w * (gpus[name] / every if every else 1 / len(self.parts))
             metered = None if said.simulated_w is None else said.simulated_w + idle_w
             rows.append(replace(said, model=name, planned_w=said.planned_w + idle_w, simulated_w=metered, limit_w=None))

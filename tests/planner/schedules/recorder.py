@@ -10,7 +10,7 @@ from hw_catalog.errors import CatalogError
 from planner.errors import BadInput
 from planner.executor.here import Here
 from planner.scenario import Scenario
-from planner.schedules import groups, planning, programs, serving
+from planner.schedules import groups, judged, planning, programs
 from planner.schedules.question import opened, policies_of, question_of
 from planner.simulator.pools import Events
 from planner.simulator.traffic import Traffic
@@ -27,7 +27,7 @@ class Recorder:
         self.said: list[str] = []
         for name in ("solve", "solve_decomposed"):
             monkeypatch.setattr(programs, name, self._solver(name, getattr(programs, name)))
-        monkeypatch.setattr(serving, "judge", self._judge)
+        monkeypatch.setattr(judged, "judge", self._judge)
         monkeypatch.setattr(groups, "Threads", Here)  # one after the other: which thread is first is no answer
 
     def _solver(self, name: str, real: Any) -> Any:

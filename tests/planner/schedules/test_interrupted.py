@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from math import inf
 from pathlib import Path
@@ -18,7 +19,7 @@ from planner.cli import build
 from planner.compare.epochs import kept_epochs
 from planner.compare.journal import Journal
 from planner.errors import BadInput, ExitCode
-from planner.schedules import serving
+from planner.schedules import judged, serving
 from tests.docs.examples import ROOT
 from tests.planner import plans
 from tests.planner.small import TEXT, small
@@ -42,13 +43,16 @@ def planned(day: Path, name: str, journal: str) -> Result:
 def test_python_goes_on_from_its_journal(day: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same call simulates no epoch that it kept, only the fixed fleet; a plan of one load has nothing to keep."""
     looked = list[int]()
-    judge = serving.judge
 
-    def counted(*args: Any, **named: Any) -> Any:
-        looked.append(1)
-        return judge(*args, **named)
+    def counting(look: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*args: Any, **named: Any) -> Any:
+            looked.append(1)
+            return look(*args, **named)
 
-    monkeypatch.setattr(serving, "judge", counted)
+        return counted
+
+    for name in ("judge", "judge_longer"):
+        monkeypatch.setattr(judged, name, counting(getattr(judged, name)))
     journal = day.with_name("day.jsonl")
     first = api.plan(day, journal=journal)
     total, kept = len(looked), journal.read_bytes().count(b"\n")
@@ -63,17 +67,21 @@ def test_python_goes_on_from_its_journal(day: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_nothing_is_simulated_twice(day: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stopped between epochs, the same command simulates the others alone and writes the same bytes."""
+    """Stopped between looks, brief ones too, the same command takes the others alone and writes the same bytes."""
+    monkeypatch.setattr(serving, "BRIEF_FROM", 0)
     looked = list[int]()
-    judge = serving.judge
 
-    def counted(*args: Any, **named: Any) -> Any:
-        if len(looked) == stop:
-            raise KeyboardInterrupt
-        looked.append(1)
-        return judge(*args, **named)
+    def counting(look: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*args: Any, **named: Any) -> Any:
+            if len(looked) == stop:
+                raise KeyboardInterrupt
+            looked.append(1)
+            return look(*args, **named)
 
-    monkeypatch.setattr(serving, "judge", counted)
+        return counted
+
+    for name in ("judge", "judge_longer"):
+        monkeypatch.setattr(judged, name, counting(getattr(judged, name)))
     stop = 10_000
     assert planned(day, "whole.json", "whole.jsonl").exit_code == ExitCode.VALIDATED
     total = len(looked)

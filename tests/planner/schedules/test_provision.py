@@ -17,7 +17,7 @@ from planner.results.evidence import Evidence, ValidatedPlan, Verdict
 from planner.results.schedule import Run, Schedule
 from planner.results.timetable import Served, Timetable
 from planner.scenario import Scenario
-from planner.schedules import less
+from planner.schedules import less, serving
 from planner.schedules.less import Trial, with_less
 from planner.schedules.peaks import at_the_peak
 from planner.schedules.planning import timetable
@@ -30,6 +30,7 @@ from planner.simulator.pools import Events
 from planner.simulator.traffic import Judging, Traffic
 from tests.planner.schedules.test_over_time import DAY
 from tests.planner.weeks import timetable as hand_made
+from workloads.load import Floats
 from workloads.slo import Slo
 
 CLASSES = ("short", "long")
@@ -159,11 +160,46 @@ def test_what_is_told_of_an_epoch_is_what_it_does_by_itself(day: Opened) -> None
         assert (each.evidence, each.planned_w, each.simulated_w) == (alone.evidence, alone.planned_w, alone.simulated_w)
 
 
+@pytest.mark.parametrize("instances", [1, 2, 3, 12])
+def test_a_full_look_is_the_same_whether_or_not_a_brief_one_came_before(
+    day: Opened, instances: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a brief look finds wrong is wrong in full; what it finds well is said in full as if it had not been.
+
+    Where a look takes few requests it is a full one at once.
+    """
+    runs = tuple(replace(run, instances=instances) for run in _runs(day, shared=True))
+    again, fresh = (Serving(day.case, day.section, day.load, day.options) for _ in range(2))
+    full = fresh.alone(runs, 2)
+    assert Serving(day.case, day.section, day.load, day.options).alone(runs, 2, brief=True) == full
+    monkeypatch.setattr(serving, "BRIEF_FROM", 0)
+    brief = again.alone(runs, 2, brief=True)
+    assert brief.valid or brief == full
+    assert not brief.longer_s
+    assert again.alone(runs, 2) == full
+    assert again.alone(runs, 2, brief=True) == full, "what is known in full is not looked at again"
+
+
+@pytest.mark.parametrize("evaluations", [0, 2])
+def test_every_epoch_of_an_answer_is_served_in_full(
+    day: Opened, evaluations: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Brief looks lead to a schedule and are no evidence: what is told of it is what a full look alone says."""
+    monkeypatch.setattr(serving, "BRIEF_FROM", 0)
+    asked = day.case.scenario.changed([f"solver.search_evaluations={evaluations}"])
+    found = timetable(asked, progress=lambda *_: None)
+    question = opened(asked, found.policy)
+    fresh = Serving(question.case, question.section, question.load, question.options)
+    assert found.schedule is not None
+    assert found.valid
+    assert found.served == fresh.all(found.schedule, lambda *_: None)[0]
+
+
 def test_classes_on_instances_of_their_own_are_served_apart_to_the_digit(day: Opened) -> None:
     """A class that shares no instance sees the same latencies with and without the others in the cluster."""
-    serving = Serving(day.case, day.section, day.load, day.options)
+    epochs = Serving(day.case, day.section, day.load, day.options)
     runs = _runs(day, shared=False)
-    whole = serving._scene((runs, runs), (2, 2))
+    whole = epochs._scene((runs, runs), (2, 2))
     assert apart(whole, 1) == {1}
     alone = part(whole, apart(whole, 1))
     slos = (Slo.named("long:ttft_p50_s", 2.0), Slo.named("long:tpot_p50_s", 0.2))
@@ -177,18 +213,18 @@ def test_classes_on_instances_of_their_own_are_served_apart_to_the_digit(day: Op
     ]  # fmt: skip
     assert [e.measured for e in seen[0]] == [e.measured for e in seen[1]]
     assert all(e.n > 0 for e in seen[1])
-    shared = serving._scene((_runs(day, shared=True),) * 2, (2, 2))
+    shared = epochs._scene((_runs(day, shared=True),) * 2, (2, 2))
     assert apart(shared, 1) == {0, 1}
 
 
 def test_a_failure_strikes_the_epoch_that_it_falls_in(day: Opened) -> None:
     """A machine lost in the epoch of 7,300 s starts its requests again there, and in no other epoch."""
     struck = opened(day.case.scenario.changed(["validation.failures=[{pool: mixed, at_s: 7300.0}]"]), "sarathi")
-    serving = Serving(struck.case, struck.section, struck.load, struck.options)
+    epochs = Serving(struck.case, struck.section, struck.load, struck.options)
     runs = _runs(struck, shared=True)
-    assert serving.failing(runs, 2).restarted > 0
-    assert serving.alone(runs, 2).restarted == 0, "what an epoch needs is learned of its load"
-    assert serving.alone(runs, 1).restarted == 0
+    assert epochs.failing(runs, 2).restarted > 0
+    assert epochs.alone(runs, 2).restarted == 0, "what an epoch needs is learned of its load"
+    assert epochs.alone(runs, 1).restarted == 0
 
 
 def test_a_failure_after_the_end_is_refused(day: Opened) -> None:
@@ -209,25 +245,35 @@ class _Fake:
 
     def __init__(self, needs: list[float]) -> None:
         self.needs, self.seen = np.array(needs), 0
+        self._provided = dict[float, Floats]()  # by what a schedule costs
 
     def propose(self, provided: Provided, _epochs: frozenset[int] = frozenset()) -> Timetable:
         week = hand_made()
         assert week.schedule is not None
-        self.now = provided["all"]
+        cost = float(provided["all"].sum())
+        self._provided[cost] = provided["all"]
         return replace(week, schedule=replace(week.schedule, epochs=week.schedule.epochs[: len(self.needs)],
-                                              cost_usd=float(self.now.sum())))  # fmt: skip
+                                              cost_usd=cost))  # fmt: skip
 
-    def all(self, _schedule: object, _progress: object) -> tuple[tuple[Served, ...], tuple[int, ...]]:
+    def seeds(self, _model: str) -> int:
+        """One serves as well as three."""
+        return 1
+
+    def all(
+        self, schedule: Schedule, _progress: object, *, brief: bool = False
+    ) -> tuple[tuple[Served, ...], tuple[int, ...]]:  # fmt: skip
+        assert not brief
         self.seen += 1
         return tuple(
             _served(_evidence("ttft_p99_s", 0.5, Verdict.MET if ok else Verdict.MISSED), epochs=(epoch,))
-            for epoch, ok in enumerate((self.now >= self.needs - 1e-9).tolist())
+            for epoch, ok in enumerate((self._provided[schedule.cost_usd] >= self.needs - 1e-9).tolist())
         ), ()
 
     def started(self) -> Trial:
         provided = level({"all": self.needs}, 1.4)
         found = self.propose(provided)
-        return Trial(found=replace(found, served=self.all(None, None)[0]), provided_ratio=provided)
+        assert found.schedule is not None
+        return Trial(found=replace(found, served=self.all(found.schedule, None)[0]), provided_ratio=provided)
 
 
 @given(st.lists(st.floats(0.85, 1.4), min_size=2, max_size=6))
@@ -265,21 +311,21 @@ def test_where_all_are_too_many_only_epochs_that_missed_get_less(needs: list[flo
     still = [epoch for epoch in range(len(needs)) if epoch not in raised]
     assert provided["all"][still] == pytest.approx(first.provided_ratio["all"][still])
     if not raised:
-        assert fake.seen == before
+        assert fake.seen == before + 1, "in full"
     elif max(needs) < 1.05:
         assert (provided["all"][sorted(raised)] < 1.4).all()
 
 
 def test_no_evaluations_are_none() -> None:
-    """``solver.search_evaluations: 0`` serves nothing besides."""
+    """``solver.search_evaluations: 0`` serves nothing besides the schedule that stands, in full."""
     fake = _Fake([0.9, 0.9])
     first, before = fake.started(), fake.seen
     found, _ = with_less(
         first, level({"all": fake.needs}, 0.85), fake.propose, serving=cast(Serving, fake), evaluations=0,
         progress=lambda *_: None, raised=frozenset(),
     )  # fmt: skip
-    assert found is first.found
-    assert fake.seen == before
+    assert (found.schedule, found.served) == (first.found.schedule, first.found.served)
+    assert fake.seen == before + 1
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,11 @@ class Judge:
         """Every epoch is served well, or none."""
         self.well, self.asked = well, 0
 
-    def all(self, schedule: Any, _progress: object) -> tuple[tuple[Served, ...], tuple[int, ...]]:
-        """What it was told to say."""
-        self.asked += 1
+    def all(
+        self, schedule: Any, _progress: object, *, brief: bool = True
+    ) -> tuple[tuple[Served, ...], tuple[int, ...]]:
+        """What it was told to say, of a second look in full too."""
+        self.asked += brief
         served = Served(
             epochs=tuple(range(len(schedule.epochs))), rate_req_per_s=1.0, changed=0, evidence=(), seeds=(1,),
             arrived=1000, unfinished=0 if self.well else 500, refused=0, steady=self.well, engine="",
