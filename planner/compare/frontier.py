@@ -203,13 +203,17 @@ def walked(wanted: Route, *, journal: Journal, executor: Executor, progress: Pro
 def _of_totals(wanted: Route, journal: Journal, executor: Executor, progress: Progress) -> Frontier:
     """Schedules of the least of either total, and between those of cost and energy by prices of electricity."""
     digests, at_meter, made = Digests(), wanted.scenario.energy.usd_per_kwh, list[Outcome]()
+    missing = list[str]()
 
     def solve(name: str, settings: Mapping[str, str], more_usd_per_kwh: float = 0.0) -> Outcome | None:
         asked = setting(wanted.scenario, name, settings)
         found = _looked(asked, digests, inf, journal, executor).outcome
         progress(name, min(1.0, (len(made) + 1) / wanted.most))
         made.append(at_price(found, more_usd_per_kwh))
-        return made[-1] if found.verdict == VALIDATED else None
+        if found.verdict != VALIDATED:
+            missing.append(f"{name[0].upper()}{name[1:]}: {_why_none(found)}")
+            return None
+        return made[-1]
 
     def least(first: str, second: str, more: float = 0.0) -> Outcome | None:
         usd = {"energy.usd_per_kwh": f"{at_meter + more:.9g}", "schedule.usd_per_kwh": "null"} if more else {}
@@ -222,19 +226,22 @@ def _of_totals(wanted: Route, journal: Journal, executor: Executor, progress: Pr
         between(cheapest, thriftiest, lambda more: least("cost", "energy", more), wanted.most - 2)
     designs = _weighed(wanted, [_designed(wanted, each, None) for each in made if each.verdict == VALIDATED])
     words = f"Between least {wanted.x} and least {wanted.y} only schedules of least cost at another price are found."
-    ended = words if known else _why_none(made[0])
-    return _frontier(wanted, Walk(visited=(), complete=len(made) < max(3, wanted.most)), designs, ended)
+    done: Walk[None] = Walk(visited=(), complete=len(made) < max(3, wanted.most))
+    return _frontier(wanted, done, designs, words if known else _why_none(made[0]), missing if known else ())
 
 
-def _frontier(wanted: Route, done: Walk[None], designs: tuple[Design, ...], ended: str) -> Frontier:
-    """What the walk found, with why it ended."""
+def _frontier(
+    wanted: Route, done: Walk[None], designs: tuple[Design, ...], ended: str, missing: Sequence[str] = ()
+) -> Frontier:
+    """What the walk found, with why it ended and, a sentence each, what of it has no plan."""
     longer = f"Stopped after {wanted.most} designs, as asked; --most allows more, --step takes longer strides."
     axes = (wanted.x, wanted.y)
     return Frontier(
         scenario=wanted.scenario, x=wanted.x, y=wanted.y, bounded=wanted.bounded,
         units={name: axes_of(wanted.scenario)[name].unit for name in axes},
         best={name: "most" if name == "throughput" else "least" for name in axes},
-        designs=designs, step=wanted.step, complete=done.complete, ended=ended if done.complete else longer,
+        designs=designs, step=wanted.step, complete=done.complete,
+        ended=" ".join((ended if done.complete else longer, *missing)),
     )  # fmt: skip
 
 

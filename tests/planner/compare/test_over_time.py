@@ -1,6 +1,7 @@
 """What-ifs and frontiers of schedules: each point is the schedule that ``plan`` finds of the changed question."""
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -207,6 +208,27 @@ def test_a_frontier_of_schedules_is_shown_in_the_units_of_its_hours() -> None:
     assert "/h" not in totals
     assert " W" not in totals
     assert "/h" not in frontier_page(traced("machines", "cost")).headline
+
+
+def test_a_price_at_which_no_schedule_is_found_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A point that was asked for and has no plan is named with the reason, whether or not the walk goes on."""
+
+    def dear(scenario: Scenario | Fleet, digest: str) -> Outcome:
+        """Refused at any price but the question's; else a design of the least asked for."""
+        if scenario.energy.usd_per_kwh > 0.1:
+            return replace(
+                _design(0.0, 0.0), verdict="not validated", explanation=("too few machines",), over_time=None
+            )
+        return replace(_design(*((10.0, 10.0) if scenario.objective == "cost" else (20.0, 5.0))), digest=digest)
+
+    monkeypatch.setattr("planner.compare.frontier.scheduled", dear)
+    for most in (50, 3):
+        with Journal(None) as journal:
+            wanted = route(one(), "cost", "energy", most=most)
+            found = walked(wanted, journal=journal, executor=Here(), progress=silent)
+        assert len(found.designs) == 2
+        assert "Least cost at 2 USD/kWh more: not validated; too few machines." in found.ended
+        assert "other price" in found.ended if most == 50 else "Stopped" in found.ended
 
 
 def test_axes_that_a_schedule_has_not_are_refused() -> None:
