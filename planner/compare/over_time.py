@@ -42,7 +42,7 @@ def _planned(scenario: Scenario | Fleet, digest: str) -> Outcome:
         machines = next(iter(models.values())).machines
     else:
         read = planning.read(scenario)
-        found, machines = timetable(read, progress=_silent, static=static_plans, study=row_of), read.machines
+        found, machines = timetable(read, progress=_silent, static=static_plans, study=row_of, why=False), read.machines
     if found.schedule is None or not found.valid:
         return _refused(found, digest)
     return _outcome(found, found.schedule, scenario, {each.name: each for each in machines}, digest)

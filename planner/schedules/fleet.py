@@ -15,12 +15,12 @@ from planner.schedules.groups import Progress
 from planner.schedules.joint import as_planned_together, joint_ways
 from planner.schedules.looks import Looks
 from planner.schedules.losses import absent, losses
-from planner.schedules.nearest import MOST_EPOCHS, with_enough
+from planner.schedules.nearest import enough_of
 from planner.schedules.peaks import Static
-from planner.schedules.planning import best_of, refused
+from planner.schedules.planning import best_of
 from planner.schedules.question import Opened
 from planner.schedules.recount import recounted
-from planner.schedules.refusal import Refusal, estimated
+from planner.schedules.refusal import Refusal, refused
 from planner.schedules.rivals import against_fixed, one_knob, told
 from planner.schedules.together import Together, of_model
 
@@ -70,14 +70,12 @@ def _enough_of(
     fleet: Fleet, models: Mapping[str, Inputs], asked: Opened, progress: Progress
 ) -> Callable[[Refusal], Refusal] | None:  # fmt: skip
     """What finds how much of a limit is enough, by planning with it; None of so many epochs that this takes long."""
-    if asked.load.epochs > MOST_EPOCHS:
-        return None
 
     def planned(other: Mapping[str, Inputs]) -> bool:
         allowed, _ = joint_ways(fleet, other)
         return best_of(allowed, lambda words, _: progress(f"other limits: {words}", 0.95), None)[0].valid
 
-    return lambda why: with_enough(models, why, estimated(asked) if why.proven else why.raises, planned)
+    return enough_of(models, asked, planned)
 
 
 def models_of(asked: Opened, schedule: Schedule) -> tuple[ModelOverTime, ...]:

@@ -1,6 +1,6 @@
 """The story of a plan over time: forecast, propose, serve every epoch, provide for more where one misses."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -18,18 +18,18 @@ from planner.schedules.kept import Kept, busier, failing, lent
 from planner.schedules.less import Trial, seen, value, with_less
 from planner.schedules.looks import Looks
 from planner.schedules.losses import absent, losses
+from planner.schedules.nearest import enough_of
 from planner.schedules.peaks import Static
 from planner.schedules.programs import proved, solved
 from planner.schedules.provision import Provided, between, level, missed, same
 from planner.schedules.question import Opened, opened, policies_of, question_of, ways
 from planner.schedules.recount import recounted
-from planner.schedules.refusal import Refusal, refusal
+from planner.schedules.refusal import Refusal, refused
 from planner.schedules.rivals import Rows, against_fixed, against_rivals, instead, one_knob, told
 from planner.schedules.rows import Study, at_work, busiest_of, in_rows, of_at_most
 from planner.schedules.serving import Serving
 from planner.schedules.struck import Failures
 from planner.schedules.together import AnyServing, first_provided, serving_of
-from solvers.allocation import Reason
 
 LENT_FROM = 3
 """Rounds after which epochs that still miss take the pools of a busier epoch that were enough there."""
@@ -43,7 +43,7 @@ LEAST_WATTS_STEP = 0.995
 
 def timetable(
     question: Scenario | Inputs, *, progress: Progress, static: Static | None = None, study: Study | None = None,
-    looks: Looks | None = None,
+    looks: Looks | None = None, why: bool = True,
 ) -> Timetable:  # fmt: skip
     """The best schedule whose epochs, and changes between them, the simulator confirms; of any policy for ``auto``.
 
@@ -53,6 +53,7 @@ def timetable(
         static: finds the plan of one load to compare with; None compares with nothing.
         study: of the row that machines stand in; None leaves it out.
         looks: what was simulated of the question before.
+        why: where there is none, plan with other limits too, to say how much of them is enough.
 
     Raises:
         BadInput: see ``opened``.
@@ -62,7 +63,9 @@ def timetable(
     progress("options", 0.0)
     best, asked, serving = _standing(inputs, progress, study, looks)
     if best.schedule is None:
-        return best if best.lacking else refused(best, asked)
+        return (
+            best if best.lacking else refused(best, asked, _enough_of(inputs, asked, progress, study) if why else None)
+        )
     if asked.rule is not None and best.valid:
         best = told(best, one_knob(asked, best))
     assert best.schedule is not None, "it was there before"
@@ -79,6 +82,17 @@ def timetable(
         simulated=simulated(best.schedule, best.served, asked.case.scenario),
         serves=served_over_time(asked.case, best.schedule),
     )
+
+
+def _enough_of(
+    inputs: Inputs, asked: Opened, progress: Progress, study: Study | None
+) -> Callable[[Refusal], Refusal] | None:  # fmt: skip
+    """What finds how much of a limit is enough, by planning with it; None of so many epochs that this takes long."""
+
+    def planned(other: Mapping[str, Inputs]) -> bool:
+        return _standing(other[""], lambda words, _: progress(f"other limits: {words}", 0.95), study, None)[0].valid
+
+    return enough_of({"": inputs}, asked, planned)
 
 
 def _standing(
@@ -143,21 +157,6 @@ def _tried(asked: Opened, found: Timetable | None, bound: float | None) -> Tried
         cost_usd=schedule.cost_usd if schedule else None, energy_j=schedule.energy_j if schedule else None,
         valid=bool(found and found.valid), bound=bound, simulated=bool(found and found.served),
     )  # fmt: skip
-
-
-def refused(found: Timetable, asked: Opened, enough: Callable[[Refusal], Refusal] | None = None) -> Timetable:
-    """No schedule, with what the budgets lack where the solver proved that its program has none.
-
-    Args:
-        found: the answer.
-        asked: its question.
-        enough: finds how much of what is lacking is enough; None leaves it at what is lacking at least.
-    """
-    if found.termination.reason is not Reason.INFEASIBLE:
-        return found
-    why = refusal(asked)
-    why = enough(why) if enough else why
-    return replace(found, lacking=why.lines, proven=why.proven)
 
 
 def _worth(found: Timetable) -> tuple[object, ...]:

@@ -8,13 +8,14 @@ import numpy as np
 from planner.formulate import EPOCH_BUDGET_FAMILIES, EpochQuestion, epoch_problem
 from planner.formulate.epoch_question import of_type
 from planner.resolve.epoch_options import ANY, epoch_options
-from planner.results.schedule import scoped
+from planner.results.schedule import FleetType, scoped
+from planner.results.timetable import Timetable
 from planner.scenario.sections import HeadroomSection
 from planner.schedules.joint import joined
 from planner.schedules.question import Opened, alone, question_of
-from solvers.allocation import Solution
+from solvers.allocation import Reason, Solution
 from solvers.elastic import NotProven, StillInfeasible, smallest_raise
-from solvers.problem import Problem
+from solvers.problem import Problem, Row
 from solvers.solve import solve
 from workloads.counts import rounded_up
 
@@ -31,6 +32,7 @@ class Raised:
         least: that it must be at least; of budgets beside the others of the refusal.
         parts: what each of several models takes of it at least, a full sentence; empty of one model.
         instead: raising it is enough in place of the one before: of machines one type stands in for another.
+        beside: it has to be raised together with the one before.
     """
 
     key: str
@@ -38,11 +40,13 @@ class Raised:
     least: float
     parts: str = ""
     instead: bool = False
+    beside: bool = False
 
     @property
     def words(self) -> str:
         """A full sentence."""
-        return f"{'or ' * self.instead}raise {self.key} from {self.given:g} to at least {rounded_up(self.least):g}"
+        joined = "or " * self.instead or "and " * self.beside
+        return f"{joined}raise {self.key} from {self.given:g} to at least {rounded_up(self.least):g}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +68,21 @@ class Refusal:
         """Full sentences: what to raise, what each model takes of it, and the rest."""
         parts = (each.parts for each in self.raises)
         return (*(each.words for each in self.raises), *filter(None, parts), *self.more)
+
+
+def refused(found: Timetable, asked: Opened, enough: Callable[[Refusal], Refusal] | None = None) -> Timetable:
+    """No schedule, with what the budgets lack where the solver proved that its program has none.
+
+    Args:
+        found: the answer.
+        asked: its question.
+        enough: finds how much of what is lacking is enough; None leaves it at what is lacking at least.
+    """
+    if found.termination.reason is not Reason.INFEASIBLE:
+        return found
+    why = refusal(asked)
+    why = enough(why) if enough else why
+    return replace(found, lacking=why.lines, proven=why.proven)
 
 
 def refusal(asked: Opened, *, proven_alone: bool = False) -> Refusal:
@@ -100,33 +119,76 @@ def _full(asked: Opened, *, least: bool) -> Opened:
 def _lacking(asked: Opened, families: Sequence[str]) -> tuple[tuple[Raised, ...], tuple[str, ...]]:
     """What keeps the busiest epoch from these options, and a sentence where nothing helps; nothing where they serve."""
     question, limits = _busiest(asked), asked.case.scenario.solver
-    program, most = epoch_problem(question), sum(float(rates[0]) for rates in question.load.peak_req_per_s.values())
-    # No option serves more than is asked for: a raise is bounded only where every column of its row is.
-    columns = tuple(
-        replace(column, upper=min(column.upper, most)) if column.name.startswith("rate[") else column
-        for column in program.columns
-    )
-    others = [row for row in program.rows if row.family not in EPOCH_BUDGET_FAMILIES or row.family in families]
 
     def solver(part: Problem) -> Solution:
         return solve(part, backend=limits.backend, time_limit_s=limits.time_limit_s)
 
     try:
-        found = smallest_raise(replace(program, columns=columns, rows=tuple(others)), families=families, solve=solver)
+        found = smallest_raise(_program(question, families), families=families, solve=solver)
     except StillInfeasible:
         stock = tuple(_of_stock(asked, question, solver))
-        return stock, () if stock else (NO_BUDGET,)
+        return (stock, ()) if stock else _of_stock_and_budgets(question, families, solver)
     except NotProven:
         return (), ()
     keys = {each.row: f"budgets.{EPOCH_BUDGET_FAMILIES[each.family]}" for each in found}
     return tuple(
         Raised(
-            key=keys[each.row], given=each.limit, least=each.needed,
+            key=keys[each.row], given=each.limit, least=each.needed, beside=at > 0,
             parts=_of_each(asked, each.row, keys[each.row], solver),
         )
-        for each in found
+        for at, each in enumerate(found)
     ), ()  # fmt: skip
 
+
+def _program(question: EpochQuestion, families: Sequence[str]) -> Problem:
+    """The program of an epoch with budgets of these families alone.
+
+    No option serves more than is asked for: a raise is bounded only where every column of its row is.
+    """
+    program, most = epoch_problem(question), sum(float(rates[0]) for rates in question.load.peak_req_per_s.values())
+    columns = tuple(
+        replace(column, upper=min(column.upper, most)) if column.name.startswith("rate[") else column
+        for column in program.columns
+    )
+    rows = (row for row in program.rows if row.family not in EPOCH_BUDGET_FAMILIES or row.family in families)
+    return replace(program, columns=columns, rows=tuple(rows))
+
+
+def _of_stock_and_budgets(
+    question: EpochQuestion, families: Sequence[str], solver: Solver
+) -> tuple[tuple[Raised, ...], tuple[str, ...]]:  # fmt: skip
+    """Stock of several types, or of types and budgets, that have to be raised together."""
+    limited = {f"stock[{kind.machine}]": kind for kind in question.fleet if kind.available < ANY}
+    program = _program(replace(question, fleet=tuple(_free(kind) for kind in question.fleet)), families)
+    stock = (
+        Row(name=name, family=STOCK, terms=((of_type("on", kind.machine, 0), 1.0),), upper=float(kind.available))
+        for name, kind in limited.items()
+    )
+    try:
+        found = smallest_raise(
+            replace(program, rows=(*program.rows, *stock)), families=(*families, STOCK), solve=solver
+        )  # fmt: skip
+    except StillInfeasible:
+        return (), (NO_BUDGET,)
+    except NotProven:
+        return (), ()
+    keys = {name: f"catalog.available.{kind.machine}" for name, kind in limited.items()}
+    return tuple(
+        Raised(
+            key=keys.get(each.row) or f"budgets.{EPOCH_BUDGET_FAMILIES[each.family]}", given=each.limit,
+            least=round(each.needed) if each.row in keys else each.needed, beside=at > 0,
+        )
+        for at, each in enumerate(found)
+    ), ()  # fmt: skip
+
+
+def _free(kind: FleetType) -> FleetType:
+    """A machine type of which there are as many as are wanted."""
+    return replace(kind, available=ANY, most_top_machines=ANY if kind.most_top_machines else 0)
+
+
+STOCK = "epoch_stock"
+"""Family of the rows that hold how many machines of a type there are, where these are to be raised."""
 
 NO_BUDGET = "no budget helps: catalog.available or schedule.base_machines leave too few machines"
 
@@ -147,8 +209,7 @@ def _of_stock(asked: Opened, question: EpochQuestion, solver: Solver) -> Iterato
     """How many machines of each type, with the others as they are, are enough for the busiest epoch."""
     short = False
     for kind in (each for each in question.fleet if each.available < ANY):
-        free = replace(kind, available=ANY, most_top_machines=ANY if kind.most_top_machines else 0)
-        more = replace(question, fleet=tuple(free if each is kind else each for each in question.fleet))
+        more = replace(question, fleet=tuple(_free(each) if each is kind else each for each in question.fleet))
         on = {of_type("on", kind.machine, 0): 1.0}
         fewest = _fewest(epoch_problem(more), on, without="", solver=solver)
         if fewest is None:
