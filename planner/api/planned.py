@@ -162,6 +162,6 @@ def _flat(choice: object) -> Row:
     names = (
         "engine", "engine_version", "policy", "allowed", "standing", "objective_value", "bound", "cost_usd_per_h",
         "power_w", "machines", "gpus", "gpu_tokens_per_s", "user_tokens_per_s", "usd_per_million_prompt_tokens",
-        "usd_per_million_output_tokens",
+        "usd_per_million_output_tokens", "concurrency",
     )  # fmt: skip
     return {name: getattr(choice, name) for name in names}

@@ -68,6 +68,7 @@ def outcome(plan: ValidatedPlan, scenario: Scenario, digest: str) -> Outcome:
         bill=bill_of(plan, scenario.energy),
         gpu_tokens_per_s=money.gpu_tokens_per_s if money else None,
         user_tokens_per_s=money.user_tokens_per_s if money else None,
+        concurrency=money.concurrency if money else None,
     )
 
 

@@ -32,7 +32,16 @@ def figures(
         user_tokens_per_s=_per_user(loop, plan, seen),
         usd_per_million_prompt_tokens=per_million(prefill_usd, prompt * useful),
         usd_per_million_output_tokens=per_million(totals.cost_usd_per_h - prefill_usd, output * useful),
+        concurrency=concurrency(plan, seen) if seen else None,
     )  # fmt: skip
+
+
+def concurrency(plan: CandidatePlan, seen: Judgement) -> float | None:
+    """Requests that decode at once on a machine: the mean of the simulated steps, over all machines that decode."""
+    batch = {use.pool: use.batch_mean for use in seen.pools}
+    pools = [pool for pool in plan.pools if pool.spec.role is not Role.PREFILL and pool.spec.name in batch]
+    machines = sum(pool.machines for pool in pools)
+    return sum(pool.instances * batch[pool.spec.name] for pool in pools) / machines if machines else None
 
 
 def _tokens_per_s(loop: PlanningLoop, plan: CandidatePlan) -> tuple[float, float]:

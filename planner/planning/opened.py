@@ -82,7 +82,8 @@ def restatements(case: Case, plan: ValidatedPlan) -> Iterator[str]:
     for place, row in enumerate(plan.choices):
         if row.standing is Standing.CHOSEN:
             priced = figures(loop, now, judgement, Standing.CHOSEN, allowed=True)
-            yield from apart(row, replace(priced, bound=row.bound), f"plan.choices.{place}")
+            running = None if row.concurrency is None else priced.concurrency  # of versions that did not say
+            yield from apart(row, replace(priced, bound=row.bound, concurrency=running), f"plan.choices.{place}")
 
 
 def _silent(_words: str, _done_frac: float) -> None:

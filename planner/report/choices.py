@@ -30,7 +30,7 @@ def choices_section(plan: ValidatedPlan) -> Iterator[Section]:
     extra = () if objective is Objective.COST else (f"#{objective.value}",)
     headings = columns(
         "weights", "KV cache", "engine", "policy", *extra, "#at best", "#cost", "#rated", "#machines", "#tokens/s/GPU",
-        "#tokens/s/user", "#$/M in", "#$/M out", "~evidence",
+        "#tokens/s/user", "#concurrency", "#$/M in", "#$/M out", "~evidence",
     )  # fmt: skip
     table = Table(columns=headings, rows=[_cells(plan, row, objective) for row in plan.choices], caption="alternatives")
     words = Lines(lines=tuple(_words(plan)))
@@ -121,6 +121,7 @@ def _cells(plan: ValidatedPlan, row: Choice, objective: Objective) -> tuple[str,
     return (
         row.variant.dtype, row.variant.kv_dtype, engine, _policy(row), *extra, bound, dollars(row.cost_usd_per_h),
         watts(row.power_w), number(row.machines), number(row.gpu_tokens_per_s), user,
+        NONE if row.concurrency is None else number(row.concurrency),
         _price(row.usd_per_million_prompt_tokens), _price(row.usd_per_million_output_tokens),
         f"{row.standing}{_kept_out(plan, row)}",
     )  # fmt: skip
@@ -150,4 +151,6 @@ def _words(plan: ValidatedPlan) -> Iterator[str]:
         yield "not validated: no plan that was tried passed the simulation; the figures are the program's optimum."
     if any(not row.allowed for row in plan.choices):
         yield f"not allowed by: the scenario keeps it out; {_KEYS} as a list, or any, lets the planner choose it."
+    if any(row.concurrency is not None for row in plan.choices):
+        yield "Concurrency: requests that decode at once on a machine, the mean as simulated."
     yield "At best: proven, whatever the latencies. Cost is split into in and out by the instance time of both phases."

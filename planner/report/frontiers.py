@@ -199,11 +199,22 @@ def _scatter(front: Frontier) -> Chart:
 
 
 def _designs(front: Frontier) -> Table:
+    """A row for each design, with what its users and its GPUs get where it was planned itself."""
+    seen = any(d.outcome is not None and d.outcome.concurrency is not None for d in front.designs)
     rows = []
     for d in front.designs:
         shown = [_shown(front, axis, d.values[axis]) for axis in (front.x, front.y)]
-        rows.append((*shown, "efficient" if d.efficient else "dominated", _bought(d)))
-    return Table(columns=columns(f"#{front.x}", f"#{front.y}", "kind", "machines"), rows=rows, caption="designs")
+        rows.append((*shown, "efficient" if d.efficient else "dominated", *(_served(d) if seen else ()), _bought(d)))
+    extra = ("?#tokens/s/GPU", "?#tokens/s/user", "?#concurrency") if seen else ()
+    headings = columns(f"#{front.x}", f"#{front.y}", "kind", *extra, "machines")
+    return Table(columns=headings, rows=rows, caption="designs")
+
+
+def _served(design: Design) -> tuple[str, ...]:
+    """Output tokens a second of a GPU and of a user, and requests that decode at once on a machine."""
+    found = design.outcome
+    values = (found.gpu_tokens_per_s, found.user_tokens_per_s, found.concurrency) if found else (None, None, None)
+    return tuple("" if value is None else number(value, 3) for value in values)
 
 
 def _bought(design: Design) -> str:

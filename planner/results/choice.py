@@ -45,6 +45,8 @@ class Choice:
         usd_per_million_prompt_tokens: share of the cost that computes prompts, by instance time, over their tokens.
         usd_per_million_output_tokens: the same of generated tokens: of all, so that both prices times their tokens are
             the cost; None where no request met its objectives.
+        concurrency: requests that decode at once on a machine, mean over those that decode; None where none was
+            simulated, and in files of versions that did not say.
         cached: False where every prompt is computed in full although the question has a prefix cache.
     """
 
@@ -65,6 +67,7 @@ class Choice:
     usd_per_million_prompt_tokens: float | None
     usd_per_million_output_tokens: float | None
     cached: bool = True
+    concurrency: float | None = None
 
     @property
     def simulated(self) -> bool:

@@ -112,6 +112,8 @@ class Outcome:
         models: of several models on one fleet, what to buy for each by its name; empty for one model.
         gpu_tokens_per_s: output tokens a second of a GPU, as simulated; None where there is no plan.
         user_tokens_per_s: output tokens a second that one request gets, the median; None where it is not known.
+        concurrency: requests that decode at once on a machine, mean over those that decode; None where none was
+            simulated.
         over_time: of a schedule; None of plans of one load, and where there is none.
     """
 
@@ -129,6 +131,7 @@ class Outcome:
     models: Mapping[str, CandidatePlan] = field(default_factory=dict)
     gpu_tokens_per_s: float | None = None
     user_tokens_per_s: float | None = None
+    concurrency: float | None = None
     over_time: OverTime | None = None
 
     @property

@@ -27,7 +27,7 @@ COUNTS = {
     "dim", "inner", "samples", "sizes", "times", "vocab", "vocab_whole", "worlds",
     "after", "before", "buy", "during", "rent", "retire",
     "held", "hurt", "points", "unused",
-    "count", "lanes", "machines_per_instance", "owed_blocks",
+    "concurrency", "count", "lanes", "machines_per_instance", "owed_blocks",
     "failing", "least_spares", "spare_instances",
     "clients", "distinct_prompts", "observations", "models", "lag_steps", "wait_steps", "workers", "cores",
     "ahead_steps", "dps", "hold_steps", "waited_steps", "promised_requests",
