@@ -13,7 +13,7 @@ from planner.policies.base import Policy
 from planner.results.evidence import Evidence, Judgement, Verdict
 from planner.simulator.account import account, left
 from planner.simulator.books import window
-from planner.simulator.metrics import Observed, evidence, sample
+from planner.simulator.metrics import Observed, evidence, percentiles, sample
 from planner.simulator.pools import NOTHING, Events, PoolModel, Run
 from planner.simulator.serve import serve, stepwise
 from planner.simulator.traffic import Judging, Traffic
@@ -89,14 +89,14 @@ def judge(
     said = replace(said, steady=exact or aligned or _steady(observed, slos, judging.confidence_frac))
     if traffic.longer is None or judging.brief or times >= WELL_LONGER:
         return said
-    return _looked_longer(bench, traffic.longer(seeds[0]), said)
+    return _looked_longer(bench, traffic.longer, seeds[0], said)
 
 
 def judge_longer(bench: "Bench", traffic: Traffic, said: Judgement) -> Judgement:
     """What ``judge`` would say in full after a brief look that served as many seeds; none of them is served again."""
     if traffic.longer is None or said.horizon_s >= WELL_LONGER * traffic.draw(traffic.seeds[0]).duration_s:
         return said
-    return _looked_longer(bench, traffic.longer(traffic.seeds[0]), said)
+    return _looked_longer(bench, traffic.longer, traffic.seeds[0], said)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,12 +178,13 @@ def _times_longer(seen: Observed, slos: Sequence[Slo]) -> float:
     return max(1.0, min(MOST_TIMES, needed_s / seen.trace.duration_s))
 
 
-def _looked_longer(bench: Bench, trace: Trace, said: Judgement) -> Judgement:
-    """A judgement with what a longer run adds where all is well: objectives that it misses."""
+def _looked_longer(bench: Bench, longer: Callable[[int], Trace], seed: int, said: Judgement) -> Judgement:
+    """A judgement with what a longer run adds where all is well: objectives that it misses; else none is drawn."""
     if not said.valid:
         return said
+    trace = longer(seed)
     _, seen = bench.serve(trace, to_the_end=True)
-    missed = tuple(s.name for s in bench.slos if sample([seen], s).quantile(s.percentile / 100) > s.limit)
+    missed = tuple(s.name for s in bench.slos if percentiles([seen], s, (s.percentile / 100,))[0] > s.limit)
     return replace(said, steady=not missed, longer_s=trace.duration_s, longer_missed=missed)
 
 
