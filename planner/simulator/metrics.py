@@ -185,13 +185,14 @@ def evidence(slo: Slo, sample: Sample, *, confidence_frac: float, exact: bool) -
 class Observed:
     """One seed: the trace that arrived, the books that were kept, and what slowdowns are measured against.
 
-    ``seen`` are the sorted values of metrics that were asked for.
+    ``seen`` are the sorted values of metrics that were asked for, ``told`` those of every measured request.
     """
 
     trace: Trace
     ledger: Books
     reference: Reference | None = None
     seen: dict[tuple[Metric, Unit, str | None], list[Floats]] = field(default_factory=dict, init=False, repr=False)
+    told: dict[tuple[Metric, Unit], Floats] = field(default_factory=dict, init=False, repr=False)
 
     def sorted_parts(self, slo: Slo) -> list[Floats]:
         """The values of an objective's metric, sorted, of each slice; worked out once, as every look asks for them."""
@@ -230,10 +231,16 @@ class Observed:
         return np.where(gaps > 0, decoding / np.maximum(gaps, 1), 0.0)
 
     def values(self, slo: Slo) -> Floats:
-        """What an objective bounds, of each measured request, in the objective's unit.
+        """What an objective bounds, of each measured request, in the objective's unit: the same of every class.
 
         The slowdown of TBT is that of the mean gap.
         """
+        key = slo.metric, slo.unit
+        if key not in self.told:
+            self.told[key] = self._values(slo)
+        return self.told[key]
+
+    def _values(self, slo: Slo) -> Floats:
         rows = self.rows()
         mean_gap = slo.metric is Metric.TBT and slo.unit is Unit.SLOWDOWN
         values_s = self.values_s(Metric.TPOT if mean_gap else slo.metric)
@@ -303,7 +310,11 @@ def _of_classes(seed: Observed, slo: Slo) -> NDArray[np.bool_]:
     classes = _classes(seed.trace, slo)
     if len(classes) == len(seed.trace.classes):
         return np.ones(seed.count, bool)
-    return np.isin(seed.trace.class_index[seed.rows()], classes)
+    index = seed.trace.class_index[seed.rows()]
+    mine = index == classes[0] if classes else np.zeros(seed.count, bool)
+    for other in classes[1:]:  # few: each costs less than looking requests up in a set
+        mine |= index == other
+    return mine
 
 
 def speaks_of(seed: Observed, slo: Slo) -> NDArray[np.bool_]:

@@ -69,7 +69,7 @@ POSITIONS = {
     "kind_of", "level", "seed",
     "class_index", "classes", "columns", "config", "first", "first_block", "first_line", "first_seed", "last",
     "machine", "instance", "pool", "rent_moves",
-    "seen", "epoch", "lender", "unserved",
+    "seen", "told", "epoch", "lender", "unserved",
     "index", "kind", "rule", "place", "work", "pid", "pipe",
 }  # fmt: skip
 """Indices, seeds, versions, and structures whose parts are named elsewhere."""
