@@ -83,15 +83,15 @@ def table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
 def doors(found: Mapping[str, Any], readers: Mapping[str, Any]) -> str:
     """Doors, with how their cases ended: with a command around the reader, and without."""
     rows = [
-        (name, of["cases"], directly["cases"], of["ends"].get("2", 0) + directly["ends"].get("refused", 0),
-         of["failures"] + directly["failures"])
-        for name, of in found.items() for directly in [readers[name]]
-    ]  # fmt: skip
-    total = ("all", *(sum(row[k] for row in rows) for k in range(1, 5)))
+        (name, of["cases"], readers[name]["cases"], of["failures"] + readers[name]["failures"])
+        for name, of in found.items()
+    ]
+    refused = sum(of["ends"].get("2", 0) + readers[name]["ends"].get("refused", 0) for name, of in found.items())
+    total = ("all", *(sum(row[k] for row in rows) for k in range(1, 4)))
     return (
         "## Doors\n\nWrong files and words: bytes, words, structure. A failure is a bug, a hang, text where it is "
-        "refused, or JSON that is none.\n\n"
-        + table(("door", "by command", "by reader", "refused", "failures"), [*rows, total])
+        f"refused, or JSON that is none. {refused:,} were refused.\n\n"
+        + table(("door", "by command", "by reader", "failures"), [*rows, total])
     )
 
 
