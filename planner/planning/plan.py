@@ -206,6 +206,8 @@ def simulation(
     judgement = loop.judged(candidate, early=False, note=note, stepwise=stepwise)
     case = loop.case
     over = [*over_budget(scenario, run, judgement)]
+    if judgement.valid:  # else what is missed says it; a short window may not live to see a backlog
+        over += loop.overloads(run)
     if scenario.power.row_limit_w is not None:
         over += filter(None, [over_row(study(case, run, progress))])
     over += too_rarely_up(case, run, progress)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from planner.planning import in_rows as rooms
 from planner.planning.limits import over_budget, over_row
 from planner.planning.oversubscribe import RowLab
+from planner.planning.plan import plan, simulate
 from planner.report.evidence import failures
 from planner.report.money import per_million, simulation_data, token_words
 from planner.report.plans import simulation_page
@@ -23,6 +24,7 @@ from planner.scenario import Scenario
 from tests.planner import plans
 from tests.planner.planning.test_oversubscribe import study
 from tests.planner.report.test_html import picture
+from tests.planner.small import small
 
 
 @given(holds=st.integers(0, 60), most=st.integers(1, 70), uncapped=st.integers(0, 70))
@@ -190,3 +192,18 @@ def test_an_interval_without_an_end_is_told_in_words(high: float, words: str) ->
     late = Evidence(slo=first.slo, measured=1.5, low=1.3, high=high, verdict=Verdict.MISSED, n=9)
     (said,) = told(replace(judgement, evidence=(late,)))
     assert words in said
+
+
+def test_machines_that_the_planner_refuses_are_not_confirmed_by_a_simulation() -> None:
+    """Fewer machines than carry the load at most: a window too short to see their backlog does not make them a plan."""
+    asked = small("catalog.machines=[hgx-h200]", "catalog.tp=[1]", "workload.rate_req_per_s=3000")
+    found = plan(asked, progress=lambda *_: None, with_margin=False)
+    assert isinstance(found, ValidatedPlan)
+    (neighbour,) = found.certificate.neighbours
+    (pool,) = found.candidate.pools
+    assert (neighbour.machines, pool.machines) == (2, 3)
+    less = replace(pool, machines=2, instances=16)
+    judgement = simulate(asked, replace(found.candidate, pools=(less,)), progress=lambda *_: None)
+    assert judgement.over == neighbour.fails
+    assert not judgement.valid
+    assert simulate(asked, found.candidate, progress=lambda *_: None).valid
