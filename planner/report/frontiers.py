@@ -183,8 +183,8 @@ def _scatter(front: Frontier) -> Chart:
     known = {axis: _BUDGETS.get(axis, "") for axis in (front.x, front.y) if not _total(front, axis)}
     lines = {axis: getattr(budgets, known.get(axis, ""), None) for axis in (front.x, front.y)}
     axes = (front.x, front.y) if efficient else ()
-    named = [(_end(front, efficient, axis), f"{front.best[axis]} {axis}") for axis in axes]
-    named += [(efficient[bend], "knee")] if bend is not None else []
+    named = [(efficient[bend], "knee")] if bend is not None else []
+    named += [(_end(front, efficient, axis), f"{front.best[axis]} {axis}") for axis in axes]
     spec = {
         "points": [{"x": d.values[front.x], "y": d.values[front.y], "label": words} for d, words in named],
         "levels": [{"y": most, "label": f"budget {_shown(front, front.y, most)}"} for most in [lines[front.y]] if most],

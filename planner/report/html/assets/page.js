@@ -95,7 +95,7 @@
       const room = [[x + far, y - far / 2 - high], [x - far - long, y - far / 2 - high], [x + far, y + far / 2], [x - far - long, y + far / 2],
         [mid, y - far - high], [mid, y + far]].map(([from, at]) => ({ from, to: from + long, top: at, low: at + high }))
         .filter((b) => b.from >= edge.from && b.to <= edge.to && b.top >= edge.top && b.low <= edge.low && told.every((o) => clear(b, o)));
-      const box = room.find((b) => spots.every((o) => clear(b, o))) || (nth < 3 ? room[0] : null); // the first may hide a point
+      const box = room.find((b) => spots.every((o) => clear(b, o))) || (nth ? null : room[0]); // the first may hide a point
       if (!box) return;
       told.push(box);
       lines.forEach((words, i) => c.fillText(words, box.from, box.top + (i + 1) * tall));
@@ -224,9 +224,9 @@
       });
       figure.dataset.at = i == null ? "" : (spec.xNames ? spec.xNames[i] : value(xUnit, u.data[0][i]));
     };
-    const paper = root.dataset.before ? (figure.classList.contains("whole") ? 660 : 330) : 0; // what A4 leaves between its margins
+    const paper = root.dataset.before ? (figure.classList.contains("whole") ? 900 : 450) : 0; // wider than what A4 leaves, so that words shrink to those beside
     const width = paper || Math.max(260, plotBox.clientWidth), tall = spec.height || (spec.yUnit === "nines" ? 320 : 210);
-    const height = paper ? Math.round((paper > 400 ? 0.64 : 0.8) * tall) : tall;
+    const height = paper ? Math.round((paper > 500 ? 0.8 : 1) * tall) : tall;
     const plot = new uPlot(options(spec, width, height, report), data, plotBox);
     drawn.set(name, { plot, spec, figure });
     buttons.forEach((b, k) => {
