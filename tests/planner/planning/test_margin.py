@@ -54,6 +54,6 @@ def test_a_window_that_is_not_given_is_long_enough_to_judge(rate: float, window_
 def test_requests_longer_than_the_model_was_made_for_are_refused(policy: str) -> None:
     """Under every policy, unless scaled positions are asked for: an engine would refuse such a request."""
     scenario = small(f"policy.name={policy}", "workload.prompt_scale=500")
-    with pytest.raises(BadInput, match="was made for has 131072"):
+    with pytest.raises(BadInput, match="was made for has 131,072"):
         open_case(scenario, policy)
     open_case(scenario.changed(["policy.longer_context=true"]), policy)

@@ -158,7 +158,7 @@ def test_other_precisions_say_whether_they_were_simulated() -> None:
     console = Console(width=200, record=True, file=StringIO())
     chosen = replace(
         row, allowed=True, standing=Standing.CHOSEN, objective_value=60.0, cost_usd_per_h=60.0, bound=60.0,
-        user_tokens_per_s=20.0, usd_per_million_output_tokens=1.0,
+        user_tokens_per_s=20.0, usd_per_million_output_tokens=1.0, concurrency=64.0,
     )  # fmt: skip
     console.print(drawn(plan_page(replace(_served(), choices=(row, chosen)), plans.scenario()), ["choices"]))
     table = console.export_text().partition("Precisions, engines and policies")[2]
@@ -166,7 +166,7 @@ def test_other_precisions_say_whether_they_were_simulated() -> None:
     assert "bound only, not allowed" in table
     assert "the row may come out better or worse" in " ".join(table.split())
     assert "every row" not in table  # the requests that rows may have simulated are limited
-    assert table.count("n/a") == 3
+    assert table.count("n/a") == 4  # of the row with a bound only
 
 
 def test_releases_of_one_engine_are_told_together() -> None:
