@@ -26,6 +26,16 @@ def text_of(page: Page) -> str:
     return console.file.getvalue()
 
 
+def row_of(value: float, kv_dtype: str = "bf16") -> Choice:
+    """The row of a plan of this value."""
+    return Choice(
+        variant=Variant(profile_set="set", dtype="fp8", kv_dtype=kv_dtype), engine="vllm", engine_version="0.24.0",
+        policy="splitwise", allowed=True, standing=Standing.CHOSEN, objective_value=value, bound=None,
+        cost_usd_per_h=1.0, power_w=1.0, machines=1, gpus=8, gpu_tokens_per_s=1.0, user_tokens_per_s=None,
+        usd_per_million_prompt_tokens=None, usd_per_million_output_tokens=None,
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(("ratio", "words"), [(1.0 + 3e-16, "+0 %"), (1.0, "+0 %"), (0.8, "-20 %"), (1.004, "+0.4 %")])
 def test_the_last_bits_of_two_solves_are_no_difference(ratio: float, words: str) -> None:
     """A row of the same money differs by nothing; others say by how much, and in which direction.
@@ -33,12 +43,7 @@ def test_the_last_bits_of_two_solves_are_no_difference(ratio: float, words: str)
     A row that the simulator has not seen saves nothing, and says no difference.
     """
     plan = plans.plan()
-    other = Choice(
-        variant=Variant(profile_set="set", dtype="fp8", kv_dtype="fp8"), engine="vllm", engine_version="0.24.0",
-        policy="splitwise", allowed=True, standing=Standing.VALIDATED, objective_value=plan.objective_value * ratio,
-        bound=None, cost_usd_per_h=1.0, power_w=1.0, machines=1, gpus=8, gpu_tokens_per_s=1.0, user_tokens_per_s=None,
-        usd_per_million_prompt_tokens=None, usd_per_million_output_tokens=None,
-    )  # fmt: skip
+    other = replace(row_of(plan.objective_value * ratio, kv_dtype="fp8"), standing=Standing.VALIDATED)
     (said,) = best_others(replace(plan, choices=(other,)))
     assert f"({words})" in said
     (unseen,) = best_others(replace(plan, choices=(replace(other, standing=Standing.BOUND),)))
@@ -48,12 +53,7 @@ def test_the_last_bits_of_two_solves_are_no_difference(ratio: float, words: str)
 def test_a_row_says_what_keeps_it_out() -> None:
     """Its precision, where nothing that is allowed has it; else its engine; else its policy."""
     plan = plans.plan()
-    mine = Choice(
-        variant=Variant(profile_set="set", dtype="fp8", kv_dtype="bf16"), engine="vllm", engine_version="0.24.0",
-        policy="splitwise", allowed=True, standing=Standing.CHOSEN, objective_value=plan.objective_value, bound=None,
-        cost_usd_per_h=1.0, power_w=1.0, machines=1, gpus=8, gpu_tokens_per_s=1.0, user_tokens_per_s=None,
-        usd_per_million_prompt_tokens=None, usd_per_million_output_tokens=None,
-    )  # fmt: skip
+    mine = row_of(plan.objective_value)
     other = replace(mine, standing=Standing.VALIDATED, allowed=False)
     for row, key in (
         (replace(other, variant=replace(mine.variant, kv_dtype="fp8")), "precision"),
@@ -70,12 +70,7 @@ def test_a_page_shows_what_a_terminal_names_an_option_for() -> None:
     No page asks its reader, who may not have phasewise, to type an option; the table it names has every row.
     """
     plan, pages = plans.plan(), []
-    mine = Choice(
-        variant=Variant(profile_set="set", dtype="fp8", kv_dtype="bf16"), engine="vllm", engine_version="0.24.0",
-        policy="splitwise", allowed=True, standing=Standing.CHOSEN, objective_value=plan.objective_value, bound=None,
-        cost_usd_per_h=1.0, power_w=1.0, machines=1, gpus=8, gpu_tokens_per_s=1.0, user_tokens_per_s=None,
-        usd_per_million_prompt_tokens=None, usd_per_million_output_tokens=None,
-    )  # fmt: skip
+    mine = row_of(plan.objective_value)
     rows = tuple(replace(mine, standing=Standing.VALIDATED, engine=f"engine{n}") for n in range(6))
     page = plan_page(replace(plan, choices=(mine, *rows)), plans.scenario())
     assert "; 3 more: --sections choices" in text_of(page)
