@@ -32,12 +32,10 @@ def with_least_added(
     """
     if past_tokens[0] != 0:
         return prefill_s
-    end = np.add.outer(new_tokens, past_tokens)
-    computed = np.maximum(
-        0.0, _whole_s(end, new_tokens, prefill_s[:, 0]) - _whole_s(past_tokens, new_tokens, prefill_s[:, 0])
-    )
+    end, alone_s = np.add.outer(new_tokens, past_tokens), prefill_s[:, 0]
+    computed = _whole_s(end, new_tokens, alone_s) - _whole_s(past_tokens, new_tokens, alone_s)
     read = np.interp(end, context_tokens, (decode_s / batch[:, None]).min(axis=0))
-    least = np.maximum(computed, read)
+    least = np.maximum(computed, read)  # reading takes no less than no time
     least[:, 0] = 0.0
     return np.maximum.accumulate(np.maximum(prefill_s, least), axis=1)
 
