@@ -86,7 +86,8 @@ def drawn(runs: Sequence[Meters], bodies: Mapping[str, InstancePhysics]) -> Powe
     """What all pools drew at once, of the meters of each run; None where one of them is not known."""
     if any(name not in bodies for name in runs[0]):
         return None
-    return together([(bodies[name].power, [meters[name] for meters in runs]) for name in runs[0]])
+    pools = [(bodies[name], [meters[name] for meters in runs]) for name in runs[0]]
+    return together([(body.power, each, body.stages.count) for body, each in pools])
 
 
 def _latencies(observed: Sequence[Observed]) -> dict[str, float]:
@@ -125,7 +126,7 @@ def pool_use(name: str, runs: Sequence[Meters], body: InstancePhysics | None) ->
         queue_mean_tokens=sum(m.queue_token_s for m in meters) / spans,
         preemptions=sum(m.preemptions for m in meters),
         decode_tokens_per_s=sum(m.decode_tokens for m in meters) / spans,
-        power=power_use(body.power, [each[name] for each in runs]) if body else None,
+        power=power_use(body.power, [each[name] for each in runs], body.stages.count) if body else None,
         bubbles=_bubble_use(meters, spans * body.stages.count) if body and body.stages.count > 1 else None,
     )
 

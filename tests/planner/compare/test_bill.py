@@ -106,7 +106,7 @@ def test_what_pools_draw_at_once_is_no_more_than_what_each_draws_at_most(seed: i
     trace = random_trace(seed, 60, rate)
     measured = window(trace, warmup_frac=0.0, cooldown_frac=0.0, slices=1)
     meters = run(pools, toy_policy("splitwise"), trace, measured, cutoff_s=1e4).meters
-    parts = [(pool.physics.power, [meters[pool.name]]) for pool in pools]
+    parts = [(pool.physics.power, [meters[pool.name]], 1) for pool in pools]
     each, whole = [power_use(*part) for part in parts], together(parts)
     assert whole is not None
     assert all(u is not None for u in each)

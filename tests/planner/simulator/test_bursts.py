@@ -60,6 +60,34 @@ def test_a_burst_inside_a_second_is_seen_on_one_instance_and_averages_out_on_man
     assert power_use(Flat(), [pool(1, 0.1, 600)]) == one
 
 
+@given(count=st.integers(1, 20), stages=st.integers(1, 16), prefill_s=st.floats(0.01, 1.0))
+def test_stages_of_a_pipeline_burst_one_by_one(count: int, stages: int, prefill_s: float) -> None:
+    """An instance whose stages compute prompts at once draws what so many instances of one stage do above idle."""
+    apart, piped = pool(count * stages, prefill_s, 200), pool(count, prefill_s, 200)
+    for meter in piped:  # what its stages note together
+        meter.prefill_s, meter.prefill_j, meter.decode_j = (
+            stages * each for each in (meter.prefill_s, meter.prefill_j, meter.decode_j)
+        )
+        meter.above_j = apart[0].above_j
+    one, other = power_use(Flat(), [apart]), power_use(Flat(), [piped], stages)
+    assert one is not None
+    assert other is not None
+    idle_w = 100 * count * (stages - 1)
+    assert other.peak_w == pytest.approx(one.peak_w - idle_w)
+    assert other.p50_w == pytest.approx(one.p50_w - idle_w)
+    assert other.mean_w == pytest.approx(one.mean_w - idle_w)
+    assert other.mean_w <= other.peak_w * (1 + 1e-9)
+
+
+def test_a_second_of_more_than_the_mean_burst_is_read_as_it_was() -> None:
+    """Where prompts of some seconds draw more than those of others, the highest reading is that of the hardest."""
+    meters = pool(1, 1.0, 4)
+    meters[0].above_j[:] = [200.0, 200.0, 200.0, 600.0, 0.0]
+    use = power_use(Flat(), [meters])
+    assert use is not None
+    assert use.peak_w == pytest.approx(100.0 + 600.0)
+
+
 def test_without_prefill_a_reading_is_the_second() -> None:
     """Where nothing but decodes ran, every reading is the mean of its second."""
     meters = pool(3, 0.0, 4)
