@@ -61,7 +61,7 @@ def simulate_fleet(
     """
     done = {
         name: simulation(
-            question.models[name].scenario, candidates[name], stepwise=stepwise, note=(notes or {}).get(name),
+            question.models[name], candidates[name], stepwise=stepwise, note=(notes or {}).get(name),
             progress=lambda words, done_frac, name=name: progress(f"{name}: {words}", done_frac),  # type: ignore[misc]
         )
         for name in question.models

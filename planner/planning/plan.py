@@ -159,10 +159,10 @@ def cases_of(inputs: Inputs) -> tuple[Case, ...]:
 
 
 def simulate(
-    scenario: Scenario, candidate: CandidatePlan, *, progress: Progress, note: Note | None = None
+    question: Scenario | Inputs, candidate: CandidatePlan, *, progress: Progress, note: Note | None = None
 ) -> Judgement:
     """What ``simulation`` says, without the candidate's own figures."""
-    return simulation(scenario, candidate, progress=progress, note=note).judgement
+    return simulation(question, candidate, progress=progress, note=note).judgement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,13 +181,13 @@ class Simulation:
 
 
 def simulation(
-    scenario: Scenario, candidate: CandidatePlan, *, progress: Progress, note: Note | None = None,
+    question: Scenario | Inputs, candidate: CandidatePlan, *, progress: Progress, note: Note | None = None,
     stepwise: bool = False,
 ) -> Simulation:  # fmt: skip
     """What the simulator says of a candidate on the scenario's workload; nothing is planned or changed.
 
     Args:
-        scenario: whose workload.
+        question: whose workload; or what was read of it, with the clocks and caps that are on offer there.
         candidate: who serves it.
         progress: told what is happening.
         note: is shown what became of the requests of every seed.
@@ -199,7 +199,7 @@ def simulation(
     """
     if stepwise and candidate.policy == PUBLIC:
         raise BadInput(f"--engine reference: it does not know the rules of {PUBLIC}; expected core")
-    loop = PlanningLoop(case_of(scenario, candidate), progress)
+    scenario, loop = scenario_of(question), PlanningLoop(case_of(question, candidate), progress)
     run, pools = recounted(loop.case, candidate), loop.pools(candidate)
     if missing := (*absent(scenario.validation.failures, pools), *too_late(loop.case)):
         raise BadInput(*missing)

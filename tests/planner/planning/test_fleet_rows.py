@@ -50,6 +50,14 @@ def test_a_row_holds_machines_of_all_models() -> None:
     assert all(each.plan.power is None for each in answer.models)
 
 
+def test_clocks_tried_for_a_row_are_simulated_too() -> None:
+    """A clock that is on offer because a row limits watts is one that the plans can be served again at."""
+    answer, _ = found(*ROW)
+    candidates = {name: each.candidate for name, each in answer.plans.items()}
+    assert any(pool.spec.clock_mhz for each in candidates.values() for pool in each.pools)
+    assert simulate_fleet(read_fleet(two(*ROW)), candidates, progress=quiet).valid
+
+
 @pytest.mark.slow
 def test_one_row_too_small_for_all_is_refused_with_the_rows_they_take() -> None:
     """A row that bears the machine of each alone but not both together: the refusal names power.rows."""
