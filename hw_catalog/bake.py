@@ -284,7 +284,7 @@ def _provenance(target: Target, span: MeasuredRange, disturbed_frac: float) -> P
         date=target.date,
         note=f"sums of measured kernel times, GEMM {target.quant.gemm}"
         + (f", experts {_experts(target)}" if experts(target.text) else "")
-        + (f", {disturbed_frac:.1%} of decode attention lowered as disturbed" if disturbed_frac else "")
+        + (f", {100 * disturbed_frac:.1f} % of decode attention lowered as disturbed" if disturbed_frac else "")
         + _exchanged(target)
         + "; NVIDIA, Apache-2.0",
     )

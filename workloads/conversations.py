@@ -100,7 +100,7 @@ def conversation_trace(
         f"{path.name}: {len(pairs):,} answers in {len(items) - len(bad):,} conversations, whose text has no token "
         f"counts: a token is taken for {ratio:g} bytes of it ({how}: workload.bytes_per_token)",
         f"{path.name} has no arrival times: requests come one by one at workload.rate_req_per_s, each with all that "
-        f"was said before as its prompt; {again:.0%} of the prompt tokens repeat the prompt before, which "
+        f"was said before as its prompt; {100 * again:.0f} % of the prompt tokens repeat the prompt before, which "
         "prefix_cache.hit_frac can state as found",
         *((f"{path.name}: {empty:,} conversations have no answer, and no request",) if empty else ()),
     )

@@ -10,10 +10,10 @@ from hw_catalog.bands import ErrorBand, band_of, load_bands
 from hw_catalog.load import load_catalog
 from planner.api.frames import RULE, Row, Shown, evidence_rows, frame_of
 from planner.errors import BadInput
-from planner.files import texts
 from planner.files.plan_file import write_plan
 from planner.planning import plan as planning
 from planner.report.headlines import headline_of
+from planner.report.markdown import OF_PLANS, as_markdown
 from planner.report.page import Page
 from planner.report.plans import no_plan_page, plan_page, reasons
 from planner.report.screen import facts
@@ -154,7 +154,7 @@ class Planned(Shown):
     def _repr_markdown_(self) -> str:
         if isinstance(self.answer, NoPlan):
             return f"**{self.verdict}**\n"
-        return texts.as_markdown(self.answer, self.scenario)
+        return as_markdown(plan_page(self.answer, self.scenario), self.scenario.name, OF_PLANS)
 
 
 def _flat(choice: object) -> Row:

@@ -12,6 +12,7 @@ from planner.cli.terminal import Quiet, expect_writable, note, write
 from planner.errors import BadInput
 
 if TYPE_CHECKING:
+    from planner.files.fleet_file import FleetFile
     from planner.files.plan_file import PlanFile
     from planner.schedules.files import AnyScheduleFile
 
@@ -56,16 +57,43 @@ def export(
     if (over_time := open_schedule(plan)) is not None:
         _put(_of_schedule(over_time, format, plan, model), out, quiet=quiet)
         return
+    if format is Stack.MARKDOWN and model is None and (several := fleet_file(plan)) is not None:
+        _put(_of_fleet(several), out, quiet=quiet)
+        return
     file = _plan_of(plan, model)
     if format is Stack.KEDA:
         raise BadInput(f"--format keda: {plan} holds one load; expected a plan over time")
     if format is Stack.CSV:
         text = texts.as_csv(file.plan, prices_of(file.scenario))
     elif format is Stack.MARKDOWN:
-        text = texts.as_markdown(file.plan, file.scenario)
+        text = _summary(file)
     else:
         text = _manifest(file, format)
     _put(text, out, quiet=quiet)
+
+
+def _summary(file: "PlanFile") -> str:
+    """A plan in Markdown."""
+    from planner.report.markdown import OF_PLANS, as_markdown
+    from planner.report.plans import plan_page
+
+    return as_markdown(plan_page(file.plan, file.scenario), file.scenario.name, OF_PLANS)
+
+
+def _of_fleet(file: "FleetFile") -> str:
+    """Plans of several models in Markdown."""
+    from planner.report.fleets import fleet_page, summary
+    from planner.report.markdown import as_markdown
+
+    return as_markdown(fleet_page(file.fleet, file.scenario), file.scenario.name, summary(file.fleet))
+
+
+def _over_time(file: "AnyScheduleFile") -> str:
+    """A plan over time in Markdown."""
+    from planner.report.markdown import OVER_TIME, as_markdown
+    from planner.report.schedules import timetable_page
+
+    return as_markdown(timetable_page(file.timetable, file.scenario), file.scenario.name, OVER_TIME)
 
 
 def _manifest(file: "PlanFile", wanted: Stack) -> str:
@@ -96,11 +124,13 @@ def _of_schedule(file: "AnyScheduleFile", wanted: Stack, path: Path, model: str 
     if model is not None and model not in names:
         known = f"one of {', '.join(names)}" if names else "none: it is the plan of one model"
         raise BadInput(f"--model {model}: found no such model in {path}; expected {known}")
-    if wanted is Stack.CSV and model is None:
-        return schedule_csv(file.schedule, file.timetable.provided_ratio)
+    if model is None and wanted in (Stack.CSV, Stack.MARKDOWN):
+        return schedule_csv(file.schedule, file.timetable.provided_ratio) if wanted is Stack.CSV else _over_time(file)
     section = file.scenario.schedule
     if wanted is not Stack.KEDA or section is None:
-        raise BadInput(f"--format {wanted}: {path} is a plan over time; expected csv or keda: the others hold one load")
+        raise BadInput(
+            f"--format {wanted}: {path} is a plan over time; expected csv, markdown or keda: the others hold one load"
+        )
     if names and model is None:
         raise BadInput(f"--format keda: {path} is a plan over time of {', '.join(names)}; expected --model with one")
     if model is not None:

@@ -82,7 +82,8 @@ def _measured(bench: "Bench", subject: "Subject", out: Path, resume: bool, quiet
         )
     spread = sorted(reading.spread_ratio for reading in found.values())
     said = "; ".join(f"{name} {before[name]:g} before, {value:g} after" for name, value in bench.state().items())
-    remark = f"median spread {spread[len(spread) // 2]:.1%}, largest {spread[-1]:.1%}" + (f"; {said}" if said else "")
+    remark = f"median spread {100 * spread[len(spread) // 2]:.1f} %, largest {100 * spread[-1]:.1f} %"
+    remark += f"; {said}" if said else ""
     date = datetime.now(tz=UTC).date().isoformat()
     made = composed(subject, device, found, date=date, note=remark)
     path = add_profile(out, made)

@@ -122,8 +122,8 @@ class _Comparison:
     def _too_busy(self, stands: CandidatePlan) -> tuple[str, ...]:
         """Pools that would be planned fuller than in either plan."""
         return tuple(
-            f"{p.spec.name} would be planned at {max(p.load_frac, p.kv_load_frac):.0%}, the plans allow "
-            f"{self._limits[p.spec.role]:.0%}"
+            f"{p.spec.name} would be planned at {100 * max(p.load_frac, p.kv_load_frac):.0f} %, the plans allow "
+            f"{100 * self._limits[p.spec.role]:.0f} %"
             for p in stands.pools
             if p.load_frac > self._limits[p.spec.role] * (1 + CLOSE_FRAC) or p.kv_load_frac > 1 + CLOSE_FRAC
         )

@@ -44,7 +44,7 @@ def tornado(scenario: Scenario | Fleet, share_frac: float) -> tuple[Pair, ...]:
         sides = []
         for sign in (-1, 1):
             moved = _moved(key, value, 1 + sign * share_frac)
-            sides.append(setting(scenario, f"{name} {sign * share_frac:+.0%}", moved))
+            sides.append(setting(scenario, f"{name} {100 * sign * share_frac:+.0f} %", moved))
         pairs.append(Pair(name=name, low=sides[0], high=sides[1]))
     return tuple(pairs)
 

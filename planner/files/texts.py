@@ -1,15 +1,11 @@
-"""The plan as a table for spreadsheets and as a page of Markdown."""
+"""The plan as a table for spreadsheets."""
 
 import csv
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from io import StringIO
 
 from planner.results.evidence import ValidatedPlan
 from planner.results.plan import CandidatePlan
-from planner.results.precision import precision
-from planner.scenario import Scenario
-from workloads.counts import number, plural, watts
 
 _COLUMNS = (
     "status", "role", "machine", "machines", "instances", "tp", "pp", "dp", "ep", "kvp", "chunk_tokens", "clock_mhz",
@@ -62,57 +58,6 @@ def _number(word: str) -> bool:
     return True
 
 
-def as_markdown(answer: ValidatedPlan | CandidatePlan, scenario: Scenario) -> str:
-    """A summary for a page that people read: verdict, pools, objectives, doubts."""
-    status, candidate = _opened(answer)
-    totals = candidate.totals
-    lines = [
-        f"# {_plain(scenario.name)}",
-        "",
-        f"**{status.capitalize()}**: {plural(totals.machines, 'machine')} ({plural(totals.gpus, 'GPU')}), "
-        f"{totals.cost_usd_per_h:,.2f} USD/h, {watts(totals.power_w)} rated, for {scenario.model.name}, policy "
-        f"{candidate.policy}{_cells(candidate)}.",
-        *([f"\nServed in {precision(answer.served)}."] if isinstance(answer, ValidatedPlan) and answer.served else []),
-        "",
-        *_rows(
-            ("role", "machine", "layout", "instances", "machines", "req/s", "load"),
-            [
-                (
-                    pool.spec.role, pool.spec.machine, pool.spec.layout.name, number(pool.instances),
-                    number(pool.machines),
-                    number(sum(pool.rate_req_per_s.values())), f"{pool.load_frac:.0%}",
-                )
-                for pool in candidate.pools
-            ],
-        ),
-    ]  # fmt: skip
-    if isinstance(answer, ValidatedPlan):
-        judged = answer.judgement
-        rows = [
-            (
-                e.key,
-                f"{e.limit:g} {e.unit.symbol}",
-                number(e.measured, 3),
-                f"{number(e.low, 3)} to {number(e.high, 3)}",
-                e.verdict,
-                f"{e.n:,}",
-            )
-            for e in judged.evidence
-        ]
-        lines += ["", f"Served: {judged.workload}, {plural(len(judged.seeds), 'seed')} of {judged.horizon_s:g} s.", ""]
-        lines += _rows(("objective", "limit", "measured", "interval", "verdict", "n"), rows)
-        lines += ["", *(f"- {warning}" for warning in answer.warnings)] if answer.warnings else []
-    return "\n".join(lines) + "\n"
-
-
-def _cells(candidate: CandidatePlan) -> str:
-    """How the machines are divided; empty of one pool."""
-    if candidate.cells == 1:
-        return ""
-    each = plural(candidate.totals.machines // candidate.cells, "machine")
-    return f", in {candidate.cells} cells of {each}, each request sent to one of them by chance"
-
-
 def _served(answer: ValidatedPlan | CandidatePlan, pool: str) -> tuple[str, str, str, str, str]:
     """What a pool serves the model in; empty where the source does not say."""
     known = answer.served if isinstance(answer, ValidatedPlan) else ()
@@ -126,14 +71,3 @@ def _opened(answer: ValidatedPlan | CandidatePlan) -> tuple[str, CandidatePlan]:
     if isinstance(answer, ValidatedPlan):
         return "validated", answer.candidate
     return "unvalidated", answer
-
-
-def _rows(headings: tuple[str, ...], rows: Sequence[Sequence[object]]) -> list[str]:
-    """A Markdown table; a bar inside a cell would end it."""
-    cells = (" | ".join(_plain(str(cell)) for cell in row) for row in rows)
-    return [f"| {' | '.join(headings)} |", "|" + "---|" * len(headings), *(f"| {row} |" for row in cells)]
-
-
-def _plain(word: str) -> str:
-    """A word that Markdown shows as it is: no HTML, no link, no end of a cell."""
-    return re.sub(r"([\\`*\[\]<>|])", r"\\\1", word)

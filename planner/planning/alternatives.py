@@ -39,8 +39,8 @@ def _other(loop: PlanningLoop, chosen: CandidatePlan, goal: Objective) -> Iterat
     watts = plan.totals.expected_power_w / max(1e-9, chosen.totals.expected_power_w) - 1
     bought = ", ".join(f"{p.machines} {p.spec.name}" for p in plan.pools)
     yield (
-        f"least {goal}, by the optimiser alone: {bought}; {goal} {after / before - 1:+.1%}, cost {cost:+.1%}, expected "
-        f"watts {watts:+.1%}{_because(loop, chosen, plan)}"
+        f"least {goal}, by the optimiser alone: {bought}; {goal} {100 * (after / before - 1):+.1f} %, "
+        f"cost {100 * cost:+.1f} %, expected watts {100 * watts:+.1f} %{_because(loop, chosen, plan)}"
     )
 
 
@@ -58,8 +58,8 @@ def _because(loop: PlanningLoop, chosen: CandidatePlan, plan: CandidatePlan) -> 
         floor = other.floor_w / max(1e-9, one.floor_w) - 1
         slower = _busy_s(other, mine) / _busy_s(one, mine) - 1
         reasons.append(
-            f"{theirs.spec.name} draws {floor:+.0%} at the least load and takes {slower:+.0%} instance time per "
-            f"request, against {mine.spec.name}"
+            f"{theirs.spec.name} draws {100 * floor:+.0f} % at the least load and takes {100 * slower:+.0f} % "
+            f"instance time per request, against {mine.spec.name}"
         )
     return "; " + "; ".join(reasons) if reasons else ""
 

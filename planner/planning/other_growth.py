@@ -41,5 +41,5 @@ def other_growth(
     change = totals.cost_usd_per_h / max(1e-9, mine.cost_usd_per_h) - 1
     return (
         f"{begin} needs {plural(totals.machines, 'machine')} at ${totals.cost_usd_per_h:,.2f}/h{rate} in simulation, "
-        f"against {mine.machines} ({change:+.1%} cost)",
+        f"against {mine.machines} ({100 * change:+.1f} % cost)",
     )

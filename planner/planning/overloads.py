@@ -17,7 +17,7 @@ def overloads(candidate: CandidatePlan, least: Mapping[str, Option]) -> tuple[st
         least: name -> the option with the least work that its requests can take.
     """
     return tuple(
-        f"{pool.spec.name} would be planned at {share:.0%} of what it can carry at most"
+        f"{pool.spec.name} would be planned at {100 * share:.0f} % of what it can carry at most"
         for pool in candidate.pools
         if (share := _least_share(pool, least[pool.spec.name])) > 1 + FUZZ_FRAC
     )

@@ -129,7 +129,7 @@ class RowLab:
         lost = dict(losses(weeks, self.free, q.floor))
         brakes = sum(r.brakes for r in weeks)
         fails = [f"{plural(brakes, 'brake')}"] if brakes else []
-        fails += [f"{k} +{v:.1%}" for k, v in lost.items() if v > q.limits_frac[k]]
+        fails += [f"{k} +{100 * v:.1f} %" for k, v in lost.items() if v > q.limits_frac[k]]
         return RowTrial(
             machines=n, ratio=n / q.provisioned_machines, peak_frac=float(watts.max()), brakes=brakes,
             brake_s=sum(r.brake_s for r in weeks), above_s=sum(r.above_s for r in weeks),

@@ -157,8 +157,8 @@ def _low_priority_fracs(tenants: Sequence[Tenant], asked: PowerSection) -> tuple
 def _low_words(tenants: Sequence[Tenant], fracs: Sequence[float]) -> str:
     """Which machines serve low priority."""
     if len(tenants) == 1:
-        return f"{fracs[0]:.0%} of the machines serve low priority"
-    each = ", ".join(f"{frac:.0%} of those of {t.model}" for t, frac in zip(tenants, fracs, strict=True))
+        return f"{100 * fracs[0]:.0f} % of the machines serve low priority"
+    each = ", ".join(f"{100 * frac:.0f} % of those of {t.model}" for t, frac in zip(tenants, fracs, strict=True))
     return f"low priority, compared across models, is served by {each}"
 
 

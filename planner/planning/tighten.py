@@ -73,8 +73,8 @@ def excess(judgement: Judgement, drawn_w: float | None) -> tuple[str, ...]:
     if use is None or drawn_w is None or use.mean_w <= drawn_w * (1 + FUZZ_FRAC):
         return ()
     return (
-        f"budgets.expected_power_w: {use.mean_w:,.0f} W on average in simulation, {use.mean_w / drawn_w - 1:.1%} above "
-        f"{drawn_w:,.0f} W",
+        f"budgets.expected_power_w: {use.mean_w:,.0f} W on average in simulation, "
+        f"{100 * (use.mean_w / drawn_w - 1):.1f} % above {drawn_w:,.0f} W",
     )
 
 

@@ -276,7 +276,7 @@ def _over_all(found: ScheduleDiff) -> Sequence[Sequence[Cell]]:
         ("machines, mean", "machines", 1.0), ("instances, mean", "instances", 1.0),
     ):  # fmt: skip
         one, other = (getattr(side, key) / scale for side in (found.before, found.after))
-        change = f"{(other - one) / one:+.1%}" if one else ""
+        change = f"{100 * (other - one) / one:+.1f} %" if one else ""
         rows.append((words, number(round(one, 2)), number(round(other, 2)), change))
     rows.append(("starts and stops", str(found.churn_machines[0]), str(found.churn_machines[1]), ""))
     for name, (base, now) in found.base_machines.items():

@@ -30,6 +30,7 @@ class Figures:
         divided: ``output_usd`` is without what prompts cost.
         output_tokens_per_s: of all GPUs.
         user_tokens_per_s: of the median request while it decodes; None where not known.
+        concurrency: requests that decode at once on a machine, the mean; None where not known.
         rated_w: nameplates, or enforced caps.
         mean_w: mean at the wall in simulation; None where nothing is known of the GPUs' watts.
         expected_w: the same at the planned rates.
@@ -50,6 +51,7 @@ class Figures:
     expected_w: float | None
     p99_w: float | None
     divided: bool = True
+    concurrency: float | None = None
     summed: bool = False
 
     @property
@@ -93,6 +95,7 @@ def figures_of(candidate: CandidatePlan, judgement: Judgement, priced: Choice | 
         user_tokens_per_s=priced.user_tokens_per_s if priced else None, rated_w=totals.power_w,
         mean_w=judgement.power.mean_w if judgement.power else None, expected_w=totals.expected_power_w or None,
         p99_w=judgement.power.p99_w if judgement.power else None,
+        concurrency=priced.concurrency if priced else None,
     )  # fmt: skip
 
 
@@ -120,7 +123,7 @@ def figure_lines(found: Figures) -> Iterator[tuple[str, str]]:
     yield "Cost", money if found.summed or none else f"{money}; {per_token(found)}"
     mega = found.megawatt_tokens_per_s
     per_mw = "" if mega is None else f", {number(round(mega, -3))} per MW"
-    yield "Throughput", f"{speeds(found)}; {number(round(found.output_tokens_per_s))} output tokens/s{per_mw}"
+    yield "Output", f"{speeds(found)}; {number(round(found.output_tokens_per_s))} tokens/s{per_mw}"
     yield "Power", f"{watts(found.rated_w)} rated, {drawn(found)}"
 
 
@@ -136,9 +139,14 @@ def _usd(value: float | None) -> str:
 
 
 def speeds(found: Figures) -> str:
-    """Output tokens per second of a GPU and of a user."""
+    """Output tokens per second of a GPU and of a user, and with how many users this is."""
     user = "" if found.user_tokens_per_s is None else f", {number(found.user_tokens_per_s, 3)} tokens/s/user"
-    return f"{number(found.gpu_tokens_per_s, 3)} tokens/s/GPU{user}"
+    return f"{number(found.gpu_tokens_per_s, 3)} tokens/s/GPU{user}{_at_once(found)}"
+
+
+def _at_once(found: Figures) -> str:
+    """How many requests decode at once on a machine; nothing where that is not known."""
+    return "" if found.concurrency is None else f" at concurrency {number(found.concurrency, 3)}"
 
 
 def drawn(found: Figures) -> str:
@@ -180,7 +188,9 @@ def figure_tiles(found: Figures, margin: Margin | None = None) -> Iterator[Tile]
 
 
 def _each(found: Figures) -> str:
-    return "" if found.user_tokens_per_s is None else f"; {number(found.user_tokens_per_s, 3)}/s a user"
+    return (
+        "" if found.user_tokens_per_s is None else f"; {number(found.user_tokens_per_s, 3)}/s a user{_at_once(found)}"
+    )
 
 
 def _beyond(margin: Margin, without: str) -> str:

@@ -78,6 +78,11 @@ def fleet_page(found: FleetPlan, question: Fleet, pictures: Mapping[str, Picture
     )  # fmt: skip
 
 
+def summary(found: FleetPlan) -> tuple[str, ...]:
+    """Sections whose tables a short page of the plans holds."""
+    return ("models", *(f"{each.name}.evidence" for each in found.models))
+
+
 def _facts(found: FleetPlan) -> Iterator[tuple[str, str]]:
     """What a first look must tell of all models together."""
     if found.shared:

@@ -62,7 +62,7 @@ def _peaks(row: RowStudy) -> Chart | None:
 
 
 def _trial(trial: RowTrial, most: float) -> tuple[Cell, ...]:
-    losses = (f"{trial.loss_frac[key]:+.1%}" for key in ("low_p50", "low_p99", "high_p50", "high_p99"))
+    losses = (f"{100 * trial.loss_frac[key]:+.1f} %" for key in ("low_p50", "low_p99", "high_p50", "high_p99"))
     peak = bar(trial.peak_frac, f"peak {percent(trial.peak_frac)} of the limit", most=most)
     holds = Chip(words="no", tone=Tone.BAD) if trial.fails else Chip(words="yes", tone=Tone.GOOD)
     return (

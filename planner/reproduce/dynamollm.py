@@ -60,7 +60,7 @@ def _by_load(lab: Lab) -> Iterator[Claim]:
     falls = float(ours["low"] > ours["medium"] > ours["high"])
     yield _claim("savings fall as the load rises (1: yes)", 1.0, falls, 0.0, "low > medium > high, against SinglePool")
     for name, level in LEVELS.items():
-        note = f"a steady load of {level:.0%} of what SinglePool was bought for"
+        note = f"a steady load of {100 * level:.0f} % of what SinglePool was bought for"
         yield _claim(f"energy saved at {name} load, share", paper[name], ours[name], POINTS, note)
 
 

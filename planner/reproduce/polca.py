@@ -183,8 +183,10 @@ def _spent(row: list[RowRun]) -> str:
     """Where the weeks went."""
     total = sum(sum(r.level_s) for r in row)
     levels = [sum(r.level_s[k] for r in row) / total for k in range(4)]
-    shares = ", ".join(f"{n} {s:.0%}" for n, s in zip(("uncapped", "low 1275", "low 1110", "all"), levels, strict=True))
-    return f"time: {shares}; peak {max(float(r.row_w.max()) / r.case.limit_w for r in row):.1%} of the limit"
+    shares = ", ".join(
+        f"{n} {100 * s:.0f} %" for n, s in zip(("uncapped", "low 1275", "low 1110", "all"), levels, strict=True)
+    )
+    return f"time: {shares}; peak {100 * max(float(r.row_w.max()) / r.case.limit_w for r in row):.1f} % of the limit"
 
 
 def _findings(m: _Measured) -> Iterator[Claim]:
@@ -198,20 +200,20 @@ def _findings(m: _Measured) -> Iterator[Claim]:
     for n in sorted(ladder):
         weeks, lost = ladder[n], m.loss_frac(ladder[n])
         yield _row(
-            f"POLCA with {n} servers ({n / SERVERS - 1:+.0%}): high priority p50", None, lost["high_p50"], 0,
+            f"POLCA with {n} servers ({100 * (n / SERVERS - 1):+.0f} %): high priority p50", None, lost["high_p50"], 0,
             "our finding", _words(weeks, lost),
         )  # fmt: skip
     sweep = {**m.t2, 0.89: m.laws["POLCA"]}
     for t2 in sorted(sweep):
         weeks, lost = sweep[t2], m.loss_frac(sweep[t2])
         yield _row(
-            f"POLCA with T2 at {t2:.0%}, +30 % servers: high priority p50", None, lost["high_p50"], 0, "our finding",
-            _words(weeks, lost),
+            f"POLCA with T2 at {100 * t2:.0f} %, +30 % servers: high priority p50", None, lost["high_p50"], 0,
+            "our finding", _words(weeks, lost),
         )  # fmt: skip
 
 
 def _words(weeks: list[RowRun], lost: Mapping[str, float]) -> str:
     """Brakes, peak and losses in one line."""
     peak = max(float(r.row_w.max()) / r.case.limit_w for r in weeks)
-    shares = ", ".join(f"{key.replace('_', ' ')} {value:+.1%}" for key, value in lost.items())
-    return f"{sum(r.brakes for r in weeks)} brakes in {len(weeks)} weeks, peak {peak:.1%}; {shares}"
+    shares = ", ".join(f"{key.replace('_', ' ')} {100 * value:+.1f} %" for key, value in lost.items())
+    return f"{sum(r.brakes for r in weeks)} brakes in {len(weeks)} weeks, peak {100 * peak:.1f} %; {shares}"

@@ -49,7 +49,7 @@ def spare_line(per_h: float, start_s: float, confidence_frac: float) -> tuple[fl
             best, found = fixed + ratio * USUAL, (fixed, ratio)
     if found[1] >= 1:
         raise BadInput(
-            f"schedule.interruptions_per_h_ratio: found {per_h:g}; expected fewer: machines are gone {each:.0%} of the "
-            "time, and no number of them is enough"
+            f"schedule.interruptions_per_h_ratio: found {per_h:g}; expected fewer: machines are gone "
+            f"{100 * each:.0f} % of the time, and no number of them is enough"
         )
     return found

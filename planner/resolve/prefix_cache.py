@@ -149,12 +149,12 @@ def prefix_words(section: PrefixSection, trace: Trace, pools: Sequence[tuple[Ins
     total = float(trace.prompt_tokens.sum())
     if trace.prefixes is None or trace.cached_tokens is not None:
         share = 0.0 if trace.cached_tokens is None else float(trace.cached_tokens.sum()) / total
-        yield f"prefix cache: {share:.0%} of prompt tokens are found, as stated; {size}"
+        yield f"prefix cache: {100 * share:.0f} % of prompt tokens are found, as stated; {size}"
         return
     caches = caches_of(pools)
     share, best = (float(trace.prefixes.hits(trace.prompt_tokens, each).sum()) / total for each in (caches, ONE_CACHE))
     yield (
-        f"prefix cache: {share:.1%} of prompt tokens are found (an ideal cache: {best:.1%}), {size}; requests go where "
-        "fewest tokens are to be computed, hits and what was computed there counted, while their queues are simulated "
-        "as the shortest"
+        f"prefix cache: {100 * share:.1f} % of prompt tokens are found (an ideal cache: {100 * best:.1f} %), {size}; "
+        "requests go where fewest tokens are to be computed, hits and what was computed there counted, while their "
+        "queues are simulated as the shortest"
     )

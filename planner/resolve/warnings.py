@@ -32,7 +32,9 @@ def doubts(case: Case, candidate: CandidatePlan) -> tuple[str, ...]:
         if isinstance(step, TraversalTime):
             found.append(f"{name}: its stages take their share of the step measured without stages (derived)")
         if step.profile.measured_frac < 0.5:
-            found.append(f"{name}: only {step.profile.measured_frac:.0%} of its step time comes from measurements")
+            found.append(
+                f"{name}: only {100 * step.profile.measured_frac:.0f} % of its step time comes from measurements"
+            )
     found += _carried_over(case, candidate)
     found += _prompt_doubts(case, candidate)
     found += _prefix_doubts(case, candidate)

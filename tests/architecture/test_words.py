@@ -85,6 +85,14 @@ def unseparated(module: Path) -> Iterator[str]:
                     yield f"{module.relative_to(ROOT)}:{value.lineno}: {ast.unparse(value)}{after.value}"
 
 
+def unspaced(module: Path) -> Iterator[str]:
+    """Shares in f-strings that Python's ``%`` writes, without a space before the sign."""
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        spec = ast.unparse(node.format_spec) if isinstance(node, ast.FormattedValue) and node.format_spec else ""
+        if spec.rstrip("'\"").endswith("%"):
+            yield f"{module.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}"
+
+
 def docstrings(module: Path) -> Iterator[tuple[int, str]]:
     """The docstrings of a module by line, those of its constants included."""
     for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
@@ -122,6 +130,11 @@ def test_docstrings_use_the_words_of_the_field(module: Path) -> None:
 def test_counts_in_messages_separate_thousands() -> None:
     """Tokens, requests and rows are written as ``37,200`` in every sentence, so that they are read alike everywhere."""
     assert [line for module in MODULES for line in unseparated(module)] == []
+
+
+def test_shares_in_messages_stand_apart_from_their_sign() -> None:
+    """A share is written as ``90 %`` in every message, table and file, never as ``90%``."""
+    assert [line for module in MODULES for line in unspaced(module)] == []
 
 
 @pytest.mark.parametrize("module", ENGINE, ids=lambda path: str(path.relative_to(ROOT)))

@@ -171,7 +171,7 @@ def plan() -> ValidatedPlan:
         provenance={"measured": 0.7, "derived": 0.2, "vendor": 0.1},
         sources=("Kernel times: aiconfigurator 0.12.0, read 2026-11-02.", "Price of dgx-h100: price list, 2026-11-02."),
         warnings=("3 % of decode steps lie beyond the measured contexts.",),
-        alternatives=("colocated: cost 127.2, +20.0% against 106",),
+        alternatives=("colocated: cost 127.2, +20.0 % against 106",),
     )
 
 

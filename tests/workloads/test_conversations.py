@@ -40,7 +40,7 @@ def test_each_answer_is_a_request(tmp_path: Path, items: object, by_line: bool) 
     assert (trace.prompt_tokens.tolist(), trace.output_tokens.tolist()) == ([100, 140], [25, 3])
     assert not trace.timed
     assert "4 bytes of it (assumed: workload.bytes_per_token)" in trace.notes[0]
-    assert "42% of the prompt tokens repeat the prompt before" in trace.notes[1]
+    assert "42 % of the prompt tokens repeat the prompt before" in trace.notes[1]
     halved = read_trace(tmp_path / "t", bytes_per_token=2)
     assert halved.prompt_tokens.tolist() == [200, 280]
     assert "(stated" in halved.notes[0]

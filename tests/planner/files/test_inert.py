@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from hw_catalog.errors import CatalogError
 from hw_catalog.load import load_catalog
 from planner.errors import BadInput
-from planner.files.texts import as_csv, as_markdown, inert
+from planner.files.texts import as_csv, inert
+from planner.report.markdown import OF_PLANS, as_markdown
+from planner.report.plans import plan_page
 from tests.planner import plans
 from tests.planner.small import small
 
@@ -37,7 +39,8 @@ def test_a_machine_of_ones_own_runs_nothing() -> None:
     answer = replace(plan, candidate=replace(plan.candidate, pools=pools))
     rows = list(csv.DictReader(io.StringIO(as_csv(answer, {name: 1.0}))))
     assert {row["machine"] for row in rows} == {f"'{name}"}
-    text = as_markdown(answer, small("name=<img src=x>"))
+    question = small("name=<img src=x>")
+    text = as_markdown(plan_page(answer, question), question.name, OF_PLANS)
     assert "<" not in text.replace("\\<", "").replace("<=", "")
     assert r"=HYPERLINK(1)\|\<script\>" in text
 

@@ -10,7 +10,7 @@ import yaml
 
 from planner.errors import BadInput
 from planner.files.stacks import dynamo, llm_d
-from planner.files.texts import as_csv, as_markdown
+from planner.files.texts import as_csv
 from planner.files.workers import Deployment, deployment
 from planner.perf.layout import InstanceSpec, Layout, Role
 from planner.planning.plan import plan
@@ -147,9 +147,8 @@ def test_only_validated_plans_are_called_validated(write: Any) -> None:
     """A candidate that the simulator has not confirmed is exported with the word unvalidated, whatever the format."""
     bare = plans.candidate()
     shown = [write(deployed(bare)), as_csv(bare, PRICES)]
-    shown.append(as_markdown(bare, plans.scenario()))
     assert all("unvalidated" in text.lower() for text in shown)
-    held = [write(neutral("split")), as_csv(plans.plan(), PRICES), as_markdown(plans.plan(), plans.scenario())]
+    held = [write(neutral("split")), as_csv(plans.plan(), PRICES)]
     assert all("validated" in text.lower() and "unvalidated" not in text.lower() for text in held)
 
 
@@ -220,14 +219,3 @@ def test_costs_of_a_table_are_those_of_its_plan(key: str) -> None:
     assert isinstance(found, ValidatedPlan)
     rows = list(csv.DictReader(StringIO(as_csv(found, prices_of(question)))))
     assert sum(float(r["cost_usd_per_h"]) for r in rows) == pytest.approx(found.candidate.totals.cost_usd_per_h, 1e-5)
-
-
-def test_markdown_holds_verdict_and_objectives() -> None:
-    """The page names the verdict first, then pools and objectives, and every line of a table has as many cells."""
-    text = as_markdown(plans.plan(), plans.scenario())
-    assert "**Validated**" in text
-    for evidence in plans.judgement().evidence:
-        assert evidence.key in text
-    for block in text.split("\n\n"):
-        if block.startswith("|"):
-            assert len({line.count("|") for line in block.splitlines()}) == 1

@@ -78,13 +78,13 @@ def test_priorities_are_compared_across_models() -> None:
     candidates = {name: each.candidate for name, each in found(*ROW)[0].plans.items()}
     alike = row_of(read_fleet(two(*ROW)), candidates, quiet).assumptions[1]
     assert alike == (
-        "priorities: low priority, compared across models, is served by 50% of those of chat, 50% of those of code; "
+        "priorities: low priority, compared across models, is served by 50 % of those of chat, 50 % of those of code; "
         "requests are spread evenly"
     )
     classes = "models.0.workload.classes=[{name: now, priority: 1}]"
     row = row_of(read_fleet(two(*ROW, classes, "models.0.workload.rate_req_per_s=40")), renamed(candidates), quiet)
     assert row.assumptions[1] == (
-        "priorities: low priority, compared across models, is served by 0% of those of chat, 100% of those of code; "
+        "priorities: low priority, compared across models, is served by 0 % of those of chat, 100 % of those of code; "
         "requests are spread evenly"
     )
 

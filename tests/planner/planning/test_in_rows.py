@@ -98,11 +98,11 @@ def test_priorities_of_a_row_are_those_of_the_classes() -> None:
     classes = (
         "workload.classes=[{name: now, prompt_max_tokens: 199, priority: 1}, {name: later, prompt_min_tokens: 200}]",
     )
-    assert shares().startswith("priorities: 50%")
+    assert shares().startswith("priorities: 50 %")
     low = float(shares(*classes).split()[1].rstrip("%")) / 100
     assert 0.3 < low < 0.7
     assert low != 0.5
-    assert shares(*classes, "power.low_priority_frac=0.25").startswith("priorities: 25%")
+    assert shares(*classes, "power.low_priority_frac=0.25").startswith("priorities: 25 %")
 
 
 def test_controls_are_chosen_among_those_allowed() -> None:

@@ -31,7 +31,7 @@ def row(policy: str, standing: Standing, value: float, dtype: str = "bf16") -> C
         variant=replace(OWN, dtype=dtype), engine="vllm", engine_version="0.24.0", policy=policy, allowed=False,
         standing=standing, objective_value=value, bound=value - 20, cost_usd_per_h=value, power_w=1.0, machines=3,
         gpus=24, gpu_tokens_per_s=1.0, user_tokens_per_s=27.75, usd_per_million_prompt_tokens=0.25,
-        usd_per_million_output_tokens=0.71,
+        usd_per_million_output_tokens=0.71, concurrency=98.65,
     )  # fmt: skip
 
 

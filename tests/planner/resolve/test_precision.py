@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from hw_catalog.profile_files import load_profiles
-from planner.files.texts import as_csv, as_markdown
+from planner.files.texts import as_csv
 from planner.report.plans import plan_page
 from planner.report.rich import drawn
 from planner.resolve.case import open_case
@@ -135,13 +135,12 @@ def test_the_verdict_names_precision_and_engine() -> None:
 
 
 def test_every_pool_of_a_table_names_its_checkpoint() -> None:
-    """CSV holds formats, engine, release and checkpoint of each pool, empty where a plan does not say; Markdown too."""
+    """CSV holds formats, engine, release and checkpoint of each pool, empty where a plan does not say."""
     (first, *_) = csv.DictReader(StringIO(as_csv(_served(), PRICES)))
     assert [first[key] for key in ("dtype", "kv_dtype", "engine", "engine_version", "checkpoint")] == [
         "bf16", "fp8", "vllm", "0.24.0", "meta-llama/Llama-3.1-70B-Instruct",
     ]  # fmt: skip
     assert next(csv.DictReader(StringIO(as_csv(plans.plan(), PRICES))))["checkpoint"] == ""
-    assert "Served in bf16 weights, fp8 KV cache, vllm 0.24.0." in as_markdown(_served(), plans.scenario())
 
 
 def test_other_precisions_say_whether_they_were_simulated() -> None:

@@ -33,7 +33,7 @@ def test_check_tells_what_was_inferred_and_what_repeats(tmp_path: Path) -> None:
     times = np.round(np.random.default_rng(1).uniform(0, 20, 80), 3).tolist()
     report = check(asked(rows(tmp_path / "t.jsonl", times, hash_ids=[1, 2])))
     assert report.rate_req_per_s["all"] == pytest.approx(4, rel=0.1)
-    for words in ("were sorted", "read as seconds", "99% of the prompt tokens"):
+    for words in ("were sorted", "read as seconds", "99 % of the prompt tokens"):
         assert any(words in warning for warning in report.warnings)
 
 
