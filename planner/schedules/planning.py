@@ -26,7 +26,7 @@ from planner.schedules.question import Opened, opened, policies_of, question_of,
 from planner.schedules.recount import recounted
 from planner.schedules.refusal import Refusal, refused
 from planner.schedules.rivals import Rows, against_fixed, against_rivals, instead, one_knob, told
-from planner.schedules.rows import Study, at_work, busiest_of, in_rows, of_at_most
+from planner.schedules.rows import Study, at_work, busiest_of, in_rows, of_at_most, of_rows
 from planner.schedules.serving import Serving
 from planner.schedules.struck import Failures
 from planner.schedules.together import AnyServing, first_provided, serving_of
@@ -61,7 +61,7 @@ def timetable(
     """
     inputs = inputs_of(question)
     progress("options", 0.0)
-    best, asked, serving = _standing(inputs, progress, study, looks)
+    best, asked, serving = _standing(inputs, progress, study, looks, why=why)
     if best.schedule is None:
         return (
             best if best.lacking else refused(best, asked, _enough_of(inputs, asked, progress, study) if why else None)
@@ -96,7 +96,7 @@ def _enough_of(
 
 
 def _standing(
-    inputs: Inputs, progress: Progress, study: Study | None, looks: Looks | None
+    inputs: Inputs, progress: Progress, study: Study | None, looks: Looks | None, *, why: bool = False
 ) -> tuple[Timetable, Opened, AnyServing]:  # fmt: skip
     """The best schedule whose machines stand in their rows, where there are any."""
     best, asked, serving = best_of(ways(inputs), progress, looks)
@@ -110,7 +110,10 @@ def _standing(
         tried.append((question, served))
         return fewer, question.case
 
-    best = in_rows(best, asked.case, study, again)
+    def planned(rows: int) -> bool:
+        return why and _standing(of_rows(inputs, rows), progress, study, looks)[0].valid
+
+    best = in_rows(best, asked.case, study, again, planned)
     return best, *tried[-1]
 
 

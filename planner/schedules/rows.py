@@ -1,6 +1,6 @@
 """The rows that the machines of a plan over time stand in: studied with its busiest epoch, a limit of the others."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from planner.capacity.totals import totals
@@ -18,7 +18,10 @@ MOST_ROUNDS = 3
 """Schedules that are tried in their rows; each after the first has fewer machines than they did not hold."""
 
 
-def in_rows(found: Timetable, case: Case, study: Study, again: Callable[[int], tuple[Timetable, Case]]) -> Timetable:
+def in_rows(
+    found: Timetable, case: Case, study: Study, again: Callable[[int], tuple[Timetable, Case]],
+    planned: Callable[[int], bool],
+) -> Timetable:  # fmt: skip
     """The schedule, if its machines stand in the rows that there are; else one of fewer machines that does, or none.
 
     Machines that are not powered draw nothing: the busiest epoch is studied, as the peak of the row's week.
@@ -28,6 +31,7 @@ def in_rows(found: Timetable, case: Case, study: Study, again: Callable[[int], t
         case: that it is of.
         study: of a row.
         again: makes the schedule of so many machines at most, with its case.
+        planned: whether there is a schedule in so many rows.
     """
     first, needs, why = found, list[int](), ""
     for turn in range(MOST_ROUNDS):
@@ -37,13 +41,27 @@ def in_rows(found: Timetable, case: Case, study: Study, again: Callable[[int], t
         row, wrong = study(case, at_work(case, busiest, found))
         if not wrong:
             return replace(found, power=row)
-        why, needs = why or wrong, [*needs, *([row.needed_rows] if row.needed_rows else [])]
+        why, needs = why or wrong, [*needs, row.needed_rows]
         places = min(row.rows * row.machines, sum(busiest.machines.values()) - 1)
         if places < 1 or turn + 1 == MOST_ROUNDS:
             break
         found, case = again(places)
-    rows = f"raise power.rows from {case.scenario.power.rows} to at least {min(needs)}" if needs else ""
+    least = enough(needs, planned)
+    rows = f"raise power.rows from {case.scenario.power.rows} to at least {least}" if least else ""
     return replace(first, schedule=None, served=(), lacking=tuple(filter(None, (why, rows))), proven=False)
+
+
+def enough(needs: Sequence[int], planned: Callable[[int], bool]) -> int:
+    """The fewest rows known to be enough; 0 where none are.
+
+    Args:
+        needs: rows of each schedule that was tried, 0 where no number holds it. The first is the answer where all its
+            rows are there; another one is made anew in those of one of fewer machines, so these are planned with.
+        planned: whether there is a schedule in so many rows.
+    """
+    first, *others = needs or [0]
+    fewest = min(filter(None, needs), default=0)
+    return next((n for n in range(fewest, first or max(others, default=0) + 1) if n and planned(n)), first)
 
 
 def busiest_of(schedule: Schedule) -> Epoch:
@@ -88,6 +106,11 @@ def _machines(case: Case, epoch: Epoch) -> list[int]:
         for at in rounded_up[: max(0, sum(whole[at] for at in mine) - powered)]:
             found[at] -= 1
     return found
+
+
+def of_rows(inputs: Inputs, rows: int) -> Inputs:
+    """The same question with so many rows."""
+    return replace(inputs, scenario=inputs.scenario.changed([f"power.rows={rows}"]))
 
 
 def of_at_most(inputs: Inputs, machines: int) -> Inputs:

@@ -5,6 +5,8 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from planner.errors import BadInput
 from planner.perf.layout import Role
@@ -15,7 +17,7 @@ from planner.results.plan import CandidatePlan
 from planner.results.row import RowStudy
 from planner.results.timetable import Timetable
 from planner.schedules.planning import timetable
-from planner.schedules.rows import Study
+from planner.schedules.rows import Study, enough
 from planner.schedules.windows import more_times
 from tests.planner.resolve.test_long_beside import LONG
 from tests.planner.small import small
@@ -90,6 +92,24 @@ def test_the_rows_of_a_schedule_limit_its_machines() -> None:
     assert tight.schedule is None
     assert not tight.valid
     assert tight.lacking == ("too many", f"raise power.rows from 1 to at least {max(seen)}")
+
+
+@given(first=st.integers(0, 6), others=st.lists(st.integers(0, 6), max_size=2), least=st.integers(1, 8))
+def test_rows_that_are_named_are_enough(first: int, others: list[int], least: int) -> None:
+    """Rows that a refusal names hold a schedule: the first one's, or fewer with which one was planned."""
+    tried = list[int]()
+
+    def planned(rows: int) -> bool:
+        tried.append(rows)
+        return rows >= least
+
+    found = enough([first, *others], planned)
+    assert found in (0, first) or found in tried
+    assert found in (0, first) or found >= least
+    assert found or not first
+    assert not first or found <= first
+    assert first or not found or found == max(least, min(filter(None, others)))
+    assert all(rows < least for rows in tried if rows != found)
 
 
 def test_a_clock_of_a_list_is_for_the_types_that_have_it() -> None:
