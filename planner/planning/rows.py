@@ -15,6 +15,7 @@ from planner.planning.loop import PlanningLoop
 from planner.planning.one import First, confirmed, worth
 from planner.planning.refusals import unstruck
 from planner.planning.search import Contender, Key, find_start, key_of
+from planner.planning.whole_question import held_whole
 from planner.resolve.case import open_case
 from planner.resolve.cells import cell_case
 from planner.resolve.inputs import Inputs
@@ -116,7 +117,7 @@ class Row:
         start, requests = self.contender.start, self.loop.simulated_requests
         assert start is not None
         held = confirmed(self.loop, start) if isinstance(start, First) else None
-        row = figures(self.loop, *held, Standing.VALIDATED, allowed=self.allowed) if held else None
+        row = figures(self.loop, *held_whole(self.loop, *held), allowed=self.allowed) if held else None
         return Planned(row=row, requests=requests, start=start, learned=self.loop.learned)
 
     def told(self, best: ValidatedPlan, planned: Planned | None) -> Choice:
@@ -126,7 +127,9 @@ class Row:
             self.loop.prove()
             return figures(self.loop, best.candidate, best.judgement, Standing.CHOSEN, allowed=self.allowed)
         if isinstance(answer, ValidatedPlan):
-            return figures(self.loop, answer.candidate, answer.judgement, Standing.VALIDATED, allowed=self.allowed)
+            injected = answer.availability is not None  # into those that may have been the answer
+            whole = held_whole(self.loop, answer.candidate, answer.judgement, injected=injected)
+            return figures(self.loop, *whole, allowed=self.allowed)
         if planned and planned.row:
             return planned.row
         by_program = self.priced and self.priced.row

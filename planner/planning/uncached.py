@@ -8,6 +8,7 @@ from planner.planning.in_rows import prepared
 from planner.planning.loop import PlanningLoop
 from planner.planning.one import First, confirmed
 from planner.planning.search import Contender, find_start
+from planner.planning.whole_question import held_whole
 from planner.resolve.case import case_of
 from planner.results.choice import Choice, Standing
 from planner.results.evidence import ValidatedPlan
@@ -35,7 +36,7 @@ def uncached(scenario: Scenario, best: ValidatedPlan, depth: Depth) -> tuple[Cho
         find_start(contender)
     loop.prove()
     if isinstance(contender.start, First) and (held := confirmed(loop, contender.start)):
-        return (replace(figures(loop, *held, Standing.VALIDATED, allowed=True), cached=False),)
+        return (replace(figures(loop, *held_whole(loop, *held), allowed=True), cached=False),)
     headroom = loop.case.scenario.headroom_limits()
     solution = loop.canonical(loop.problem(headroom))
     if solution.allocation is None:

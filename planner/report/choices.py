@@ -141,6 +141,11 @@ def _words(plan: ValidatedPlan) -> Iterator[str]:
     standings = {row.standing for row in plan.choices}
     if Standing.VALIDATED in standings:
         yield "validated: a plan that the simulator confirms; only this plan was searched around further."
+    if Standing.BEYOND in standings:
+        yield (
+            "beyond rows or failures: a plan that the simulator confirms, but power.rows do not hold it or it does not "
+            "survive the failures of availability; of an answer other machines are tried then."
+        )
     if Standing.BOUND in standings:
         yield (
             "bound only: the program's optimum at its first load limits (headroom), not simulated; a search loads "

@@ -17,6 +17,9 @@ class Standing(StrEnum):
     """The answer, validated."""
     VALIDATED = "validated"
     """A plan that the simulator confirms; it was not searched around as the answer was."""
+    BEYOND = "beyond rows or failures"
+    """A plan that the simulator confirms alone, which the rows of the question do not hold, or which does not survive
+    the failures that its availability asks for; no other was looked for."""
     BOUND = "bound only"
     """The program's optimum; the simulator has not seen it."""
     REFUSED = "not validated"
@@ -71,7 +74,7 @@ class Choice:
 
     @property
     def simulated(self) -> bool:
-        """Whether the figures are of a plan that the simulator confirms."""
+        """Whether the figures are of a plan that the simulator confirms, and that the question could have."""
         return self.standing in (Standing.CHOSEN, Standing.VALIDATED)
 
 
