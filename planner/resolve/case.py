@@ -149,8 +149,11 @@ def _opened(inputs: Inputs, policy_name: str, variant: Variant, *, own: bool) ->
 def case_of(question: Scenario | Inputs, candidate: CandidatePlan) -> Case:
     """A question as a plan answers it: under its policy and, where the question still allows it, in its precision.
 
+    Clocks that are tried where joules count stay on offer where they do not: a plan keeps its own when it is asked
+    without its limit of watts.
+
     Raises:
         BadInput, CatalogError, WorkloadError: as ``open_case``.
     """
-    inputs = inputs_of(question)
+    inputs = inputs_of(question).with_clocks_of(candidate)
     return open_case(inputs, candidate.policy, candidate.variant if candidate.variant in inputs.variants else None)

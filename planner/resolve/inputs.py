@@ -35,6 +35,7 @@ from planner.resolve.unread import unread
 from planner.resolve.variants import Measured, measured_profiles, others, variants_of
 from planner.resolve.weights import check_named
 from planner.resolve.workload import Asked, asked
+from planner.results.plan import CandidatePlan
 from planner.results.precision import Variant
 from planner.scenario import Scenario
 from planner.scenario.choices import listed
@@ -105,6 +106,15 @@ class Inputs:
         scenario = self.scenario.model_copy(update={"objective": objective})
         limits = _limits(scenario, self.machines)
         return replace(self, scenario=scenario, limits=self.limits if limits == self.limits else limits)
+
+    def with_clocks_of(self, candidate: CandidatePlan) -> "Inputs":
+        """The same question, with the clocks that a plan runs at and that it would try by itself if joules counted."""
+        runs = {(p.spec.machine, GpuLimits(clock_mhz=p.spec.clock_mhz, cap_w=p.spec.cap_w)) for p in candidate.pools}
+        if all(knob in self.limits.get(machine, ()) for machine, knob in runs):
+            return self
+        thrifty = _limits(self.scenario, self.machines, thrifty=True)
+        more = {machine: thrifty[machine] for machine, knob in runs if knob in thrifty.get(machine, ())}
+        return replace(self, limits={**self.limits, **more})
 
     @property
     def available(self) -> dict[str, int]:
@@ -258,12 +268,14 @@ def _machine_problems(scenario: Scenario, machines: tuple[Machine, ...]) -> tupl
     return tuple(found)
 
 
-def _limits(scenario: Scenario, machines: tuple[Machine, ...]) -> dict[str, tuple[GpuLimits, ...]]:
-    """Clocks and caps to try on each machine type."""
+def _limits(
+    scenario: Scenario, machines: tuple[Machine, ...], *, thrifty: bool | None = None
+) -> dict[str, tuple[GpuLimits, ...]]:
+    """Clocks and caps to try on each machine type; ``thrifty`` None: as far as joules count."""
     offered, over_time = scenario.catalog, scenario.schedule
     found = knobs_of(
         machines, offered.clocks_mhz, offered.caps_w, over_time.clocks_mhz if over_time else (),
-        thrifty=_counts_joules(scenario),
+        thrifty=_counts_joules(scenario) if thrifty is None else thrifty,
     )  # fmt: skip
     return {name: tuple(GpuLimits(clock_mhz=clock, cap_w=cap) for clock, cap in tried) for name, tried in found.items()}
 

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from planner.errors import BadInput
 from planner.planning.failings import met
 from planner.planning.local_search import descend, evaluations
 from planner.planning.loop import PlanningLoop
-from planner.planning.plan import plan
+from planner.planning.plan import plan, simulate
 from planner.planning.shrink import improve
 from planner.planning.tighten import cluster, excess, fewer_watts
 from planner.resolve.case import open_case
@@ -184,3 +185,17 @@ def test_what_is_smaller_must_keep_the_watts_too(drawn_limit_w: float) -> None:
     assert smaller == searched == start
     assert len(neighbours) > 1
     assert all(any("budgets.expected_power_w" in words for words in each.fails) for each in neighbours)
+
+
+@pytest.mark.parametrize("asked", ["objective=energy", "budgets.expected_power_w=2500", "power.row_limit_w=12000"])
+def test_a_plan_keeps_its_clocks_where_joules_count_no_more(asked: str) -> None:
+    """Clocks that are tried where watts are limited are served again without the limit; others are not on offer."""
+    week = ("power.weeks=1", "power.week_s=120") if "row" in asked else ()
+    found = plan(small(asked, *week), progress=lambda *_: None, with_margin=False)
+    assert isinstance(found, ValidatedPlan)
+    slow = found.candidate
+    assert any(pool.spec.clock_mhz for pool in slow.pools)
+    assert simulate(small(), slow, progress=lambda *_: None).valid
+    other = tuple(replace(pool, spec=replace(pool.spec, clock_mhz=1200)) for pool in slow.pools)
+    with pytest.raises(BadInput, match="offers no such instance"):
+        simulate(small(), replace(slow, pools=other), progress=lambda *_: None)
