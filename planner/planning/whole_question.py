@@ -1,4 +1,4 @@
-"""Plans held against what a question asks of machines besides objectives and budgets: rows, and failures."""
+"""Plans of a table asked what a question asks of machines besides objectives and budgets: rows, and failures."""
 
 from planner.planning.loop import PlanningLoop
 from planner.planning.row_study import study

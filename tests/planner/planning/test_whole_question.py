@@ -1,4 +1,4 @@
-"""Plans of a table of alternatives are held against rows and failures too, which are no objective and no budget."""
+"""Rows and failures, which are no objective and no budget, are asked of plans of a table of alternatives too."""
 
 from dataclasses import replace
 from functools import cache
