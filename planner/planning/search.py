@@ -257,9 +257,12 @@ def _beaten(contender: Contender, best: float) -> bool:
 def _challenges(contender: Contender, best: float) -> bool:
     """Whether machines that would beat the best plan hold in simulation, though the program asks for more.
 
-    The program's estimate of what instances carry is no bound; one simulation tells where it is too careful.
+    The program's estimate of what instances carry is no bound; one simulation tells where it is too careful. Where it
+    has no plan within the budgets a first one is looked for: that begins without them.
     """
     loop = contender.loop
+    if contender.optimum is None:
+        return best > 0 and loop.serves and not loop.proven_infeasible
     less = _worth_trying(contender, best)
     if less is None or not worth(loop, less) < best or not loop.within_budgets(less) or loop.overloads(less):
         return False

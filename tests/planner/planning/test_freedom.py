@@ -57,3 +57,18 @@ def test_more_freedom_never_costs_more_than_the_stated_gap(narrow: Widths, key: 
     assert sign * free.certificate.bound <= sign * alone.objective_value + 1e-6 * abs(alone.objective_value)
     lost = sign * (free.objective_value - alone.objective_value) / abs(free.objective_value)
     assert lost <= free.certificate.gap_frac + 1e-6
+
+
+def test_a_policy_that_fits_the_budgets_in_simulation_alone_is_tried_too() -> None:
+    """Where the program of each policy has nothing within the budgets, the answer of both is the better plan."""
+    asked = (
+        "catalog.machines=[dgx-h100]", "budgets.machines=2", "objective=energy", "solver.search_evaluations=4",
+        "workload.lengths={prompt: {median_tokens: 100, p95_tokens: 200}, output: {median_tokens: 10, p95_tokens: 10}}",
+        "workload.rate_req_per_s=1900", "slo={ttft_p50_s: 0.3, tbt_p50_s: 0.3}",
+    )  # fmt: skip
+    found = [
+        plan(small(*asked, f"policy.name={name}"), progress=lambda *_: None, with_margin=False)
+        for name in ("sarathi", "[colocated, sarathi]")
+    ]
+    alone, both = (each.objective_value for each in found if isinstance(each, ValidatedPlan))
+    assert both <= alone * (1 + 1e-6)
