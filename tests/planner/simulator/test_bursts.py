@@ -1,12 +1,17 @@
 """Laws of readings: bursts of prefill inside a second are in percentiles and peak, and the mean is kept."""
 
+import pickle
+from dataclasses import asdict, replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from planner.perf.power import Watts
+from planner.results.use import PowerUse
 from planner.simulator.books import Meter
-from planner.simulator.watts import power_use
+from planner.simulator.watts import power_use, together
 
 
 class Flat:
@@ -97,3 +102,23 @@ def test_without_prefill_a_reading_is_the_second() -> None:
     assert use.p50_w == pytest.approx(600.0)
     assert use.peak_w == pytest.approx(900.0)
     assert np.isfinite(use.p99_w)
+
+
+@given(
+    counts=st.lists(st.integers(1, 20), min_size=1, max_size=3),
+    prefill_s=st.floats(0.0, 1.0),
+    seconds=st.integers(1, 9),
+)
+def test_what_is_read_later_is_what_is_read_at_once(counts: list[int], prefill_s: float, seconds: int) -> None:
+    """A copy of a process sends what nobody read yet: read there, it is equal, field by field, and equally hashed."""
+    pools: list[tuple[Watts, list[list[Meter]], int]] = [
+        (Flat(), [pool(count, prefill_s, seconds)], count) for count in counts
+    ]
+    here, sent = together(pools), pickle.loads(pickle.dumps(together(pools)))
+    assert here is not None
+    assert sent == here == PowerUse(**asdict(here))
+    assert PowerUse(**asdict(here)) == sent
+    assert hash(sent) == hash(here) == hash(pickle.loads(pickle.dumps(here)))
+    assert sent != replace(PowerUse(**asdict(here)), p99_w=-1.0)
+    with pytest.raises(AttributeError, match="p98_w"):
+        sent.p98_w  # noqa: B018  there is no such reading
