@@ -15,8 +15,8 @@ from planner.perf.draw import decoding_w, prefill_above_w
 from planner.perf.instance import InstancePhysics
 from planner.perf.layout import InstanceSpec, Role
 from planner.perf.reference import Reference, unit_s
-from planner.policies.base import Batching, Policy
-from planner.policies.cuts import Cut, cut, room_tokens
+from planner.policies.base import Policy
+from planner.policies.cuts import Cut, Cutter
 from planner.results.evidence import Excuse
 from workloads.demand import ClassDemand, Demand
 from workloads.slo import Metric, Slo, Unit
@@ -191,7 +191,7 @@ def envelope(
     share_moving = float(np.mean(outputs > 1))
     link_bytes = physics.kv_bytes_per_token * float(np.mean(prompts * (outputs > 1))) if moves else 0.0
     batching = policy.batching.at(None if role is Role.DECODE else chunk_tokens, physics.step)
-    alone = cut(physics, batching, part.computed_tokens, 0, 0.0).whole_s()
+    alone = Cutter(physics, batching, 0.0).beside(part.computed_tokens, 0).whole_s()
     idle_frac = () if role is Role.DECODE else tuple(_unloaded(physics, alone, outputs, mine))
     if role is Role.PREFILL or (role is Role.MIXED and not share_moving):
         transfer_s = share_moving * physics.link.latency_s + link_bytes / physics.link.bandwidth_bytes_per_s
@@ -203,14 +203,14 @@ def envelope(
             kv_tokens_s=float(np.mean(prompts * alone)) + float(np.mean(prompts)) * transfer_s,
             link_bytes=link_bytes, ttft_s=float(alone.mean()), tbt_s=0.0, batch=0.0, idle_frac=idle_frac,
         )  # fmt: skip
-    context = mean_context_tokens(prompts, outputs)
-    point = _Point(role, physics, batching, part, mine, alone, context, chunk_tokens is not None)
+    cutter = Cutter(physics, batching, mean_context_tokens(prompts, outputs))
+    point = _Point(role, cutter, part, mine, alone, chunk_tokens is not None)
     return replace(_decoding(point, link_bytes), idle_frac=idle_frac)
 
 
 def _decoding(point: "_Point", link_bytes: float) -> Envelope:
     """What a request costs an instance that decodes, at its working batch."""
-    physics, context = point.physics, point.context_tokens
+    physics, context = point.cutter.physics, point.cutter.context_tokens
     prompts, outputs = point.part.prompt_tokens, point.part.output_tokens
     mixed, lanes = point.role is Role.MIXED, physics.stages.count
     batch = _working_batch(point)
@@ -281,12 +281,10 @@ class _Point:
     """A class at an instance, of which the working batch is asked."""
 
     role: Role
-    physics: InstancePhysics
-    batching: Batching
+    cutter: Cutter
     part: ClassDemand
     bounds: Bounds
     alone_s: Floats
-    context_tokens: float
     chunked: bool
 
     @property
@@ -297,7 +295,7 @@ class _Point:
     def cut(self, batch: int) -> Cut:
         """A sample of the prompts beside a batch."""
         prompts = self.part.computed_tokens[:: max(1, len(self.part.computed_tokens) // 50)]
-        return cut(self.physics, self.batching, prompts, batch, self.context_tokens)
+        return self.cutter.beside(prompts, batch)
 
     def fed(self, batch: int) -> bool:
         """Whether the prompts that keep a batch full fit its steps.
@@ -312,20 +310,24 @@ class _Point:
 
     def chunk_steps(self, batch: int) -> float:
         """Full steps that the mean prompt takes beside a batch."""
-        room = room_tokens(self.physics, self.batching, self.part.computed_tokens, batch, self.context_tokens)
+        room = self.cutter.room_tokens(self.part.computed_tokens, batch)
         return float(np.mean(self.part.computed_tokens)) / room if room else np.inf
 
 
 def _working_batch(point: _Point) -> int:
     """The batch that costs least per token among those that memory and every token-time objective allow."""
-    physics, context = point.physics, point.context_tokens
+    physics, context = point.cutter.physics, point.cutter.context_tokens
     held = int(physics.kv_tokens / physics.stages.count / context)
     promised = physics.promised_requests // physics.stages.count or held
-    largest = min(point.batching.max_batch_size, physics.step.max_batch, held, promised)
+    largest = min(point.cutter.batching.max_batch_size, physics.step.max_batch, held, promised)
     steps = [(physics.step.decode_s(batch, context), batch) for batch in _batches(largest)]
 
+    known = dict[int, bool]()
+
     def suits(step: tuple[float, int]) -> bool:  # what a batch keeps, a smaller one keeps
-        return point.fed(step[1]) and _allowed(point, step[1], step[0])
+        if step[1] not in known:
+            known[step[1]] = point.fed(step[1]) and _allowed(point, step[1], step[0])
+        return known[step[1]]
 
     within = steps[: bisect_left(steps, True, key=lambda step: not suits(step))]
     for step in sorted(within, key=lambda s: s[0] / s[1]):
@@ -345,7 +347,7 @@ def _working_batch(point: _Point) -> int:
 def _over(point: _Point, step_s: float) -> Iterator[tuple[float, str]]:
     """How many times a limit on the time of a token a lone request takes, and that limit; of those that it misses."""
     for slo, unit in point.bounds:
-        alone_s = step_s if slo.metric.bounds_gaps else step_s / point.physics.step_tokens
+        alone_s = step_s if slo.metric.bounds_gaps else step_s / point.cutter.physics.step_tokens
         ratio = alone_s / float(np.max(unit)) / slo.limit
         if slo.metric not in (Metric.TTFT, Metric.E2E) and ratio > 1:
             yield ratio, f"; {slo.name} allows {slo.limit:g} {slo.unit.symbol}"
@@ -354,7 +356,7 @@ def _over(point: _Point, step_s: float) -> Iterator[tuple[float, str]]:
 def _mixed_prefill_s(point: _Point, batch: int, step_s: float) -> float:
     """Busy seconds that a prompt adds to an instance which would else have run decode steps of ``step_s``."""
     prompts, outputs = point.part.computed_tokens, point.part.output_tokens
-    added_s = cut(point.physics, point.batching, prompts, batch, point.context_tokens).added_s(step_s)
+    added_s = point.cutter.beside(prompts, batch).added_s(step_s)
     if point.chunked:  # steps that compute prompts when decodes have run out
         added_s += max(0.0, point.chunk_steps(batch) - float(np.mean(outputs - 1)) / batch) * step_s
     return added_s
@@ -391,7 +393,7 @@ def _allowed(point: _Point, batch: int, step_s: float) -> bool:
         times = (
             point.alone_s + point.part.output_tokens * mean_s
             if whole
-            else np.full(1, mean_s / point.physics.step_tokens)
+            else np.full(1, mean_s / point.cutter.physics.step_tokens)
         )
         if np.percentile(times / unit, slo.percentile) > slo.limit:
             return False

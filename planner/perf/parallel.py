@@ -75,6 +75,35 @@ def adaptive_chunk_tokens(
     return max(0, low * tile_tokens - decodes)
 
 
+def stays_adaptive(
+    step_s: Callable[[int], float], chunk: int, *, target_s: float, decodes: int, most_tokens: int,
+    tile_tokens: int = 128,
+) -> bool:  # fmt: skip
+    """Whether ``adaptive_chunk_tokens`` still gives a chunk that it gave when no step took longer than it does now.
+
+    The same bisection: a step that missed the target then misses it now, so only those that met it are asked again.
+
+    Args:
+        step_s: of now.
+        chunk: of then.
+        target_s: as there, like all others.
+        decodes: likewise.
+        most_tokens: likewise.
+        tile_tokens: likewise.
+    """
+    low, high = decodes // tile_tokens, most_tokens // tile_tokens
+    while low < high:
+        middle = (low + high + 1) // 2
+        new = middle * tile_tokens - decodes
+        if new > chunk:
+            high = middle - 1
+        elif step_s(new) <= target_s:
+            low = middle
+        else:
+            return False
+    return max(0, low * tile_tokens - decodes) == chunk
+
+
 def relative_slack_frac(deadline_s: float, now_s: float, remaining_s: float, total_s: float) -> float:
     """How much of its own work a request could still wait: the smallest goes first.
 

@@ -156,6 +156,15 @@ class Batching(Protocol):
             parts: (new tokens, past tokens) of the prompts that the step computes already.
         """
 
+    def still(self, view: RequestView, now: Occupancy, new: int) -> bool:
+        """Whether ``chunk`` of a prompt alone is what it was with a shorter past, where that slows steps.
+
+        Args:
+            view: the prompt.
+            now: what the instance holds.
+            new: what it was.
+        """
+
     def admits(self, view: RequestView, running: int, free_blocks: int) -> bool:
         """Whether a request that holds nothing here may take its place now, with the KV cache of all its tokens."""
 

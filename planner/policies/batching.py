@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import inf
 
-from planner.perf.parallel import adaptive_chunk_tokens
+from planner.perf.parallel import adaptive_chunk_tokens, stays_adaptive
 from planner.policies.base import Batching, Occupancy, RequestView, StepBatch, StepPredictor
 
 TILE_TOKENS = 128
@@ -89,6 +89,10 @@ class Continuous:
     def chunk(self, view: RequestView, now: Occupancy, parts: Sequence[tuple[int, int]]) -> int:  # noqa: ARG002
         """All that is left of the prompt."""
         return view.prefill_tokens - view.cached_tokens
+
+    def still(self, view: RequestView, now: Occupancy, new: int) -> bool:
+        """By asking."""
+        return self.chunk(view, now, ()) == new
 
     def admits(self, view: RequestView, running: int, free_blocks: int) -> bool:
         """A slot is free and memory is left for one more block of every running request.
@@ -210,6 +214,20 @@ class Adaptive(Chunked):
             if chunk:
                 return chunk
         return 0 if parts else LEAST_TOKENS - taken % LEAST_TOKENS
+
+    def still(self, view: RequestView, now: Occupancy, new: int) -> bool:
+        """By what was short enough: what took too long takes no less after more tokens."""
+        taken, least = now.batch, LEAST_TOKENS - now.batch % LEAST_TOKENS
+
+        def step_s(new: int) -> float:
+            return self.step.prefill_s([(new, view.cached_tokens)], now.batch, now.context_tokens)
+
+        whole = (taken + new) % TILE_TOKENS == 0
+        tile, most = (TILE_TOKENS, self.chunk_tokens) if whole else (LEAST_TOKENS, taken + TILE_TOKENS)
+        same = now.batch > 0 and stays_adaptive(
+            step_s, new, target_s=self.target_s, decodes=taken, most_tokens=most, tile_tokens=tile
+        )
+        return same or ((new == least or not now.batch) and self.chunk(view, now, ()) == new)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

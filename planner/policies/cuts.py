@@ -1,7 +1,7 @@
 """Cuts: what prompts take of an instance beside a batch, chunk by chunk, as its batching policy cuts them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from math import inf
 from typing import NamedTuple
@@ -107,31 +107,50 @@ def _crossing(a: float, d: float, n: int, level_s: float) -> int:
     return at
 
 
-def room_tokens(
-    physics: InstancePhysics, batching: Batching, prompts: NDArray[np.int64], batch: int, context_tokens: float
-) -> int:
-    """Tokens of the first chunk of the longest prompt beside a batch, without cutting the rest; 0 where none fits."""
-    now = Occupancy(batch, batch, int(batch * context_tokens), physics.kv_blocks)
-    return max(0, batching.chunk(Prompt(int(prompts.max()), int(prompts.max())), now, ()))
+@dataclass(frozen=True, slots=True, eq=False)
+class Cutter:
+    """How prompts are cut at an instance, beside batches of requests of one length.
 
-
-def cut(
-    physics: InstancePhysics, batching: Batching, prompts: NDArray[np.int64], batch: int, context_tokens: float
-) -> Cut:
-    """How prompts are cut at an instance, and what their steps take.
-
-    Args:
+    Attributes:
         physics: of the instance.
         batching: its rules.
-        prompts: lengths, tokens.
-        batch: decoding requests beside them.
-        context_tokens: mean KV tokens of each of those.
+        context_tokens: mean KV tokens of each request of a batch.
+        runs: (longest prompt, batch) -> its chunks, as far as they were asked for: batches are sought by bisection.
     """
-    runs = _runs(
-        physics, batching, int(prompts.max()), Occupancy(batch, batch, int(batch * context_tokens), physics.kv_blocks)
-    )
+
+    physics: InstancePhysics
+    batching: Batching
+    context_tokens: float
+    runs: "dict[tuple[int, int], list[_Run]]" = field(default_factory=dict)
+
+    def room_tokens(self, prompts: NDArray[np.int64], batch: int) -> int:
+        """Tokens of the longest prompt's first chunk beside a batch, without cutting the rest; 0 where none fits."""
+        whole = Prompt(int(prompts.max()), int(prompts.max()))
+        return max(0, self.batching.chunk(whole, self._now(batch), ()))
+
+    def beside(self, prompts: NDArray[np.int64], batch: int) -> Cut:
+        """How prompts are cut, and what their steps take.
+
+        Args:
+            prompts: lengths, tokens.
+            batch: decoding requests beside them.
+        """
+        key = int(prompts.max()), batch
+        if key not in self.runs:
+            self.runs[key] = _runs(self.physics, self.batching, key[0], self._now(batch))
+        held_tokens = batch * self.context_tokens  # not rounded: each of many chunks would gain what a single one does
+        return _cut(self.physics, self.runs[key], prompts, (batch, held_tokens), self.room_tokens(prompts, batch))
+
+    def _now(self, batch: int) -> Occupancy:
+        return Occupancy(batch, batch, int(batch * self.context_tokens), self.physics.kv_blocks)
+
+
+def _cut(
+    physics: InstancePhysics, runs: "list[_Run]", prompts: NDArray[np.int64], beside: tuple[int, float], room: int
+) -> Cut:
+    """Prompts cut as the longest of them is, beside so many requests of so many KV tokens together."""
+    batch, held_tokens = beside
     before = np.array([0, *accumulate(run.count for run in runs)])
-    held_tokens = batch * context_tokens  # not rounded: each of many chunks would gain what a single one does
     pasts, news = np.array([(run.past_tokens, run.new_tokens) for run in runs]).T
     lengths, place = np.unique(prompts, return_inverse=True)
     at = np.searchsorted(pasts, lengths) - 1
@@ -140,7 +159,7 @@ def cut(
     ends_s = physics.step.each_s(lengths - past, past, batch, held_tokens)
     ends_s = ends_s + physics.step.drains_s(lengths - past, past, batch, held_tokens)
     return Cut(
-        room_tokens=room_tokens(physics, batching, prompts, batch, context_tokens),
+        room_tokens=room,
         full_s=tuple(
             part
             for run in runs
@@ -150,6 +169,13 @@ def cut(
         ),
         full_chunks=(before[at] + mine)[place], last_s=ends_s[place],
     )  # fmt: skip
+
+
+def cut(
+    physics: InstancePhysics, batching: Batching, prompts: NDArray[np.int64], batch: int, context_tokens: float
+) -> Cut:
+    """``Cutter.beside`` of one batch."""
+    return Cutter(physics, batching, context_tokens).beside(prompts, batch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +205,7 @@ def _runs(physics: InstancePhysics, batching: Batching, prompt_tokens: int, now:
         low, high = 1, max(1, (prompt_tokens - past) // new if slower else 1)
         while low < high:
             middle = (low + high + 1) // 2
-            same = batching.chunk(whole.after(past + (middle - 1) * new), now, ()) == new
+            same = batching.still(whole.after(past + (middle - 1) * new), now, new)
             low, high = (middle, high) if same else (low, middle - 1)
         runs.append(_Run(past, new, low))
         past += low * new

@@ -11,7 +11,7 @@ from planner.capacity.envelope import Option, Unfit, envelope, option
 from planner.errors import BadInput
 from planner.perf.instance import InstancePhysics
 from planner.perf.layout import InstanceSpec, Layout, Role
-from planner.policies.cuts import cut, room_tokens
+from planner.policies.cuts import Cutter, cut
 from planner.resolve.dominance import undominated
 from planner.scenario import Scenario
 from planner.simulator.books import window
@@ -195,6 +195,6 @@ def test_the_room_beside_a_batch_is_known_without_cutting_the_prompt() -> None:
     prompts = np.array([100, 5000])
     for batch in (0, 1, 8, 64):
         assert (
-            room_tokens(physics, batching, prompts, batch, 100.0)
+            Cutter(physics, batching, 100.0).room_tokens(prompts, batch)
             == cut(physics, batching, prompts, batch, 100.0).room_tokens
         )

@@ -94,6 +94,26 @@ def test_runs_of_chunks_say_what_every_chunk_says(
     assert found.longest_s() == pytest.approx(max(map(max, steps)), rel=rel)
 
 
+@settings(deadline=None, max_examples=60)
+@given(
+    shape=st.sampled_from(BODIES), group=st.sampled_from([1, 20_000, 131_072]), size=st.sampled_from([512, 1000, 4096]),
+    batch=st.integers(0, 200), context=st.floats(1.0, 30_000.0), target_s=st.floats(0.002, 0.1),
+    pasts=st.lists(st.integers(0, 390_000), min_size=2, max_size=2),
+)  # fmt: skip
+@example(shape=(1, 1, 1), group=1, size=4096, batch=96, context=4000.0, target_s=0.002, pasts=[0, 390_000])
+@example(shape=(1, 1, 1), group=1, size=4096, batch=40, context=4000.0, target_s=0.011, pasts=[0, 60_000])
+def test_a_chunk_is_still_the_same_where_asking_says_so(
+    shape: tuple[int, int, int], group: int, size: int, batch: int, context: float, target_s: float, pasts: list[int]
+) -> None:  # fmt: skip
+    """Be it in whole tiles, in parts of one or the least that there is: a longer past is asked of what fitted alone."""
+    step = body(*shape, group).step
+    batching, now = batching_of("adaptive", step, size, target_s), Occupancy(batch, batch, int(batch * context), 10**6)
+    less, more = (Prompt(400_000, 400_000, past, past) for past in sorted(pasts))
+    new = batching.chunk(less, now, ())
+    assert step.slows_with_past
+    assert batching.still(more, now, new) == (batching.chunk(more, now, ()) == new)
+
+
 def dipping(heights_s: list[float]) -> StepTime:
     """Attention that rises and falls with the past, every 400 tokens."""
     pasts = 400 * np.arange(len(heights_s))
