@@ -366,6 +366,14 @@ class StepTime:
         found = [crossed(rows, columns, table, np.full(len(of), context, float), of) for context in contexts]
         return np.where(of > 0, np.array(found) + self._mixed_s, 0.0)[:, at]
 
+    def _besides(self, new: Ints, past: Ints, batch: Ints, contexts: Ints) -> Floats:
+        """(steps,) ``prefill_s`` of a prompt each on one rank, beside a batch each of its own mean context each."""
+        profile = self.profile
+        rows, columns, table = profile.context_tokens, profile.attention_batch, profile.decode_attention_s.T
+        beside_s = np.where(batch > 0, crossed(rows, columns, table, contexts, batch) + self._mixed_s, 0.0)
+        ratio = self._prefill_ratio * np.where(batch > 0, self._mixed_ratio, 1.0)
+        return self._overhead_s + ratio * (self._linear_each(new + batch) + (self._attend_each(new, past) + beside_s))
+
     def _attend(self, new: int, past: int) -> float:
         """Attention of ``new`` tokens of one request over ``past`` and themselves."""
         key = (new, past)

@@ -20,18 +20,17 @@ and a step takes as long as the slowest group:
 Other prompts of the step go to the groups after its own, round about; decodes are spread evenly.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hw_catalog.machines import Machine
 from hw_catalog.profiles import KernelProfile
 from planner.perf.layout import Layout
 from planner.perf.parallel import kv_groups, longest_share_tokens, merge_s
 from planner.perf.pipeline import ACTIVATION_BYTES
-from planner.perf.step_time import StepTime
+from planner.perf.step_time import Floats, Ints, StepTime
 from planner.perf.stretches import Segment
 from workloads.models import ModelSpec
 
@@ -64,6 +63,10 @@ class Way:
         """Seconds that a batch of so many tokens is on the links between the stages."""
         return (self.layout.pp - 1) * (self.hop_latency_s + self.hop_token_s * tokens)
 
+    def hops_each(self, tokens: Ints) -> Floats:
+        """``hops_s`` of each, to the last bit."""
+        return np.asarray((self.layout.pp - 1) * (self.hop_latency_s + self.hop_token_s * tokens))
+
     def merge_s(self, groups: int, tokens: int) -> float:
         """Seconds in which the results of so many groups are merged."""
         return merge_s(
@@ -77,6 +80,20 @@ class Way:
     def share_tokens(self, context_tokens: int) -> int:
         """Tokens of a context in the group that holds most of it."""
         return longest_share_tokens(context_tokens, self.group_tokens, self.layout.kvp)
+
+    def merge_each(self, groups: Ints, tokens: Ints) -> Floats:
+        """``merge_s`` of each, to the last bit."""
+        sent_bytes = (groups - 1) * tokens * self.model.heads * (self.model.head_dim + 2) * 4
+        each_s = self.model.layers * (self.merge_latency_s + sent_bytes / self.merge_bytes_per_s)
+        return np.where(groups > 1, each_s, 0.0)
+
+    def groups_each(self, context_tokens: Ints) -> Ints:
+        """``groups`` of each."""
+        return np.minimum(self.layout.kvp, np.maximum(1, -(-context_tokens // self.group_tokens)))
+
+    def share_each(self, context_tokens: Ints) -> Ints:
+        """``share_tokens`` of each."""
+        return np.maximum(np.minimum(context_tokens, self.group_tokens), -(-context_tokens // self.layout.kvp))
 
 
 def way(model: ModelSpec, layout: Layout, machine: Machine, max_batch_tokens: int, group_tokens: int = 1) -> Way:
@@ -154,37 +171,29 @@ class StreamTime(StepTime):
         mine = range(at, at + self.way.groups(past_tokens + 1))
         return max(sum(new for new, _, _ in taken[group % len(taken)]) for group in mine)
 
-    def each_s(
-        self, new: NDArray[np.int64], past: NDArray[np.int64], batch: int, context_tokens: float
-    ) -> NDArray[np.float64]:  # fmt: skip
+    def each_s(self, new: Ints, past: Ints, batch: int, context_tokens: float) -> Floats:
         """(prompts,) seconds of a step with each of some prompts alone."""
-        each = zip(new.tolist(), past.tolist(), strict=True)
-        return np.array([self.prefill_s([prompt], batch, context_tokens) for prompt in each])
+        held = np.full(len(new), context_tokens, float)
+        return self._alone_each(new, past, np.full(len(new), batch), held)
 
-    def packed_s(
-        self, chunk: tuple[NDArray[np.int64], NDArray[np.int64]], tokens: NDArray[np.int64],
-        batch: NDArray[np.int64], contexts: Sequence[float],
-    ) -> NDArray[np.float64]:  # fmt: skip
+    def packed_s(self, chunk: tuple[Ints, Ints], tokens: Ints, batch: Ints, contexts: Sequence[float]) -> Floats:
         """(contexts, steps) seconds of steps that hold as many whole chunks of one kind as their tokens are."""
-        steps = list(zip(*(each.tolist() for each in (*chunk, tokens // chunk[0], batch)), strict=True))
+        count = tokens // chunk[0]
+        if (count == 1).all():
+            return self._alone_beside(*chunk, batch, contexts)
+        steps = list(zip(*(each.tolist() for each in (*chunk, count, batch)), strict=True))
         return np.array(
             [[self.prefill_s([(new, past)] * n, b, b * context) for new, past, n, b in steps] for context in contexts]
         )
 
-    def drains_s(
-        self, new: NDArray[np.int64], past: NDArray[np.int64], batch: int, context_tokens: float
-    ) -> NDArray[np.float64]:  # fmt: skip
+    def drains_s(self, new: Ints, past: Ints, batch: int, context_tokens: float) -> Floats:
         """(prompts,) ``drain_s`` of a step with each of some prompts alone."""
         each = zip(new.tolist(), past.tolist(), strict=True)
         return np.array([self.drain_s([prompt], batch, context_tokens) for prompt in each])
 
-    def besides_s(
-        self, new: NDArray[np.int64], batch: NDArray[np.int64], contexts: Sequence[float]
-    ) -> NDArray[np.float64]:  # fmt: skip
+    def besides_s(self, new: Ints, batch: Ints, contexts: Sequence[float]) -> Floats:
         """(contexts, steps) ``prefill_s`` of a whole prompt each, beside a batch each."""
-        pairs, at = np.unique(np.stack([new, batch]), axis=1, return_inverse=True)
-        found = [[self.prefill_s([(n, 0)], b, b * context) for n, b in pairs.T.tolist()] for context in contexts]
-        return np.array(found)[:, at.ravel()]
+        return self._alone_beside(new, np.zeros_like(new), batch, contexts)
 
     def prefill_s(self, prompts: list[tuple[int, int]], batch: int = 0, context_tokens: float = 0) -> float:
         """Seconds in which the stages take in ``prompts``, each as p chunks, and every decode advances by a token.
@@ -200,6 +209,23 @@ class StreamTime(StepTime):
             if key:
                 self._alone_s[key] = found
         return found
+
+    def _alone_each(self, new: Ints, past: Ints, batch: Ints, context_tokens: Floats) -> Floats:
+        """(steps,) ``prefill_s`` of one prompt each, beside a batch each, to the last bit."""
+        way, p, kvp = self.way, self.way.layout.pp, self.way.layout.kvp
+        new, past, part = -(-new // p), past + (p - 1) * new // (2 * p), -(-batch // p)
+        mean = (context_tokens // np.maximum(1, batch)).astype(np.int64)
+        if kvp == 1:
+            return self._besides(new, past, part, mean) + way.hops_each(part + new)
+        spread, of = np.where(batch > 0, way.groups_each(mean), 0), way.groups_each(past + new)
+        own, share = -(-part * spread // kvp), way.share_each(mean)
+        merged = np.where(spread > 1, part, 0) + np.where(of > 1, new, 0)
+        merge_s = way.merge_each(np.maximum(spread, of), merged)
+        return self._besides(new, way.share_each(past), own, share) + way.hops_each(part + new) + merge_s
+
+    def _alone_beside(self, new: Ints, past: Ints, batch: Ints, contexts: Sequence[float]) -> Floats:
+        """(contexts, steps) likewise, by the tokens of each request of a batch."""
+        return np.array([self._alone_each(new, past, batch, np.multiply(batch, c, dtype=float)) for c in contexts])
 
     def steps_s(self, steps: Sequence[list[tuple[int, int]]]) -> list[float]:
         """Seconds of each of many steps that compute prompts alone."""
@@ -265,13 +291,17 @@ class StreamTime(StepTime):
             return super().prefill_s(chunks, part, part * mean) + way.hops_s(tokens)
         spread = way.groups(mean) if batch else 0
         own = -(-part * spread // way.layout.kvp)
-        loads = {tuple((new, share) for new, share, _ in group) for group in self._placed(chunks)[0] if group}
-        slowest_s = max(
-            super(StreamTime, self).prefill_s(list(load), own, own * way.share_tokens(mean)) for load in loads
-        )
+        held = own * way.share_tokens(mean)
+        slowest_s = max(super(StreamTime, self).prefill_s(list(load), own, held) for load in self._loads(chunks))
         groups = max(spread, *(way.groups(past + new) for new, past in chunks))
         merged = part * (spread > 1) + sum(new for new, past in chunks if way.groups(past + new) > 1)
         return slowest_s + way.hops_s(tokens) + (way.merge_s(groups, merged) if merged else 0.0)
+
+    def _loads(self, chunks: list[tuple[int, int]]) -> Collection[Sequence[tuple[int, int]]]:
+        """What groups compute (tokens, longest share), each kind once; a chunk alone is the same to all of its own."""
+        if len(chunks) == 1:
+            return ([(chunks[0][0], self.way.share_tokens(chunks[0][1]))],)
+        return {tuple((new, share) for new, share, _ in group) for group in self._placed(chunks)[0] if group}
 
     def _placed(self, parts: Sequence[tuple[int, int]]) -> tuple[list[list[tuple[int, int, int]]], int]:
         """The chunks that each group computes (tokens, longest share, groups), and the group that is next in turn."""
