@@ -1,6 +1,6 @@
 """The physics of one instance: everything about it that does not depend on what it is asked."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hw_catalog.engine_memory import engine_memory
 from hw_catalog.engines import NOTHING_LEFT_OUT, EngineTiming
@@ -123,17 +123,16 @@ def instance_physics(
     gpu = machine.gpu
     tokens = _kv_tokens(model, gpu, layout, profile, settings)
     stages = Stages() if streaming else stages_of(layout, machine, model.hidden)
-    full_clock = _step_time(of_instance(as_run(profile, timing, model.layers)), gpu, stages)
-    slowed = _slowed(profile, gpu, model, layout, limits)
-    step = full_clock
-    if slowed is not profile:
-        step = _step_time(of_instance(as_run(slowed, timing, model.layers)), gpu, stages)
+    slowed, free = _slowed(profile, gpu, model, layout, limits), as_run(profile, timing, model.layers)
+    ran = free if slowed is profile else as_run(slowed, timing, model.layers)
+    full_clock = _step_time(of_instance(free), gpu, stages)
+    step = full_clock if slowed is profile else _step_time(of_instance(ran), gpu, stages)
     if streaming and layout.pp * layout.kvp > 1:
         most = max(1, min(streaming.group_tokens, int(tokens // layout.kvp)))
         between = way(model, layout, machine, settings.max_batch_tokens, most)
-        step = _stream_time(as_run(slowed, timing, model.layers), gpu, between)
+        step = _stream_time(ran, gpu, between)
     return InstancePhysics(
-        step=step, kv_blocks=max(0, int(tokens // settings.block_tokens)), block_tokens=settings.block_tokens,
+        step=step, kv_blocks=_blocks(tokens, settings), block_tokens=settings.block_tokens,
         kv_bytes_per_token=model.kv_bytes_per_token(profile.kv_dtype), layers=model.layers, link=machine.inter_link,
         instances_per_machine=max(1, machine.gpus // layout.gpus),
         power=InstancePower(
@@ -146,6 +145,19 @@ def instance_physics(
         ahead_steps=timing.ahead_steps if stages.count == 1 else 0,
         hold_steps=timing.hold_steps if layout.dp > 1 else 0, ranks=layout.dp,
     )  # fmt: skip
+
+
+def with_steps_of(
+    body: InstancePhysics, model: ModelSpec, machine: Machine, layout: Layout, profile: KernelProfile,
+    settings: EngineSettings,
+) -> InstancePhysics:  # fmt: skip
+    """The physics of the same layout with other longest steps, whose activations leave other room for KV."""
+    return replace(body, kv_blocks=_blocks(_kv_tokens(model, machine.gpu, layout, profile, settings), settings))
+
+
+def _blocks(tokens: float, settings: EngineSettings) -> int:
+    """Whole blocks; none where the weights leave no memory."""
+    return max(0, int(tokens // settings.block_tokens))
 
 
 def _kv_tokens(model: ModelSpec, gpu: Gpu, layout: Layout, profile: KernelProfile, settings: EngineSettings) -> float:

@@ -8,7 +8,7 @@ from hw_catalog.engines import layout_name
 from hw_catalog.machines import Machine
 from hw_catalog.profiles import KernelProfile
 from planner.perf.deploying import LOAD_CHECKED, known_weights, load_limits
-from planner.perf.instance import GpuLimits, InstancePhysics, Streaming, instance_physics
+from planner.perf.instance import GpuLimits, InstancePhysics, Streaming, instance_physics, with_steps_of
 from planner.perf.kv import EngineSettings, promised_requests
 from planner.perf.layout import Layout, Role
 from planner.perf.published import published_physics
@@ -118,37 +118,40 @@ def _loaded(inputs: Inputs, machine: Machine, variant: Variant) -> tuple[Layouts
 
 def chunked(inputs: Inputs, replica: Replica, chunk_tokens: int | None) -> InstancePhysics:
     """The physics of a replica whose longest step is a chunk: its activations leave other room for KV."""
-    if chunk_tokens is None:
+    if chunk_tokens is None or published_reading(inputs.scenario):
         return replica.physics
-    body = physics(
-        inputs, replica.rules, replica.machine, replica.layout, replica.profile, replica.limits, chunk_tokens
-    )
-    return replace(body, step=replica.physics.step)
+    settings = settings_of(inputs.scenario.policy, chunk_tokens)
+    body = with_steps_of(
+        replica.physics, inputs.model, replica.machine, replica.layout, replica.profile, settings
+    )  # fmt: skip
+    return _promising(inputs, body, replica.layout, replica.profile)
 
 
 def physics(
-    inputs: Inputs, policy: Policy, machine: Machine, layout: Layout, profile: KernelProfile, limits: GpuLimits,
-    chunk_tokens: int | None = None,
-) -> InstancePhysics:  # fmt: skip
-    """One replica; its activations are sized for its longest step."""
+    inputs: Inputs, policy: Policy, machine: Machine, layout: Layout, profile: KernelProfile, limits: GpuLimits
+) -> InstancePhysics:
+    """One replica that computes whole prompts; its activations are sized for the most tokens of a step."""
     section, streaming = inputs.scenario.policy, None
     if policy.streams:
         streaming = Streaming(group_tokens=long.group_tokens(section, layout, inputs.asked.demand))
-    asked, how = inputs.asked.demand, drafting_of(inputs.scenario.model)
-    profile = drafted(profile, how, inputs.model, asked) if how else profile
+    how = drafting_of(inputs.scenario.model)
+    profile = drafted(profile, how, inputs.model, inputs.asked.demand) if how else profile
     body = instance_physics(
-        inputs.model, machine, layout, profile, settings_of(section, chunk_tokens),
-        limits=limits, timing=inputs.timings.of(profile, policy.topology.roles()[0]),
-        streaming=streaming,
+        inputs.model, machine, layout, profile, settings_of(section), limits=limits,
+        timing=inputs.timings.of(profile, policy.topology.roles()[0]), streaming=streaming,
     )  # fmt: skip
-    if sets_aside(section.kv_admission, profile.engine):
-        body = replace(body, promised_requests=promised_requests(body.kv_tokens, asked.mean_tokens, layout.dp))
-    if how:
-        return stepping(body, how, asked)
     if published_reading(inputs.scenario):
         said = published_physics(inputs.model, machine, profile)
         return replace(said, power=body.power)
-    return body
+    return _promising(inputs, body, layout, profile)
+
+
+def _promising(inputs: Inputs, body: InstancePhysics, layout: Layout, profile: KernelProfile) -> InstancePhysics:
+    """An instance with what its memory is promised to: whole answers, and tokens that a model drafts."""
+    asked, how = inputs.asked.demand, drafting_of(inputs.scenario.model)
+    if sets_aside(inputs.scenario.policy.kv_admission, profile.engine):
+        body = replace(body, promised_requests=promised_requests(body.kv_tokens, asked.mean_tokens, layout.dp))
+    return stepping(body, how, asked) if how else body
 
 
 def settings_of(section: PolicySection, chunk_tokens: int | None = None) -> EngineSettings:
