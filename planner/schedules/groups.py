@@ -14,18 +14,22 @@ Progress = Callable[[str, float], None]
 
 def in_groups(
     total_req_per_s: Floats, section: ScheduleSection, key: Callable[[int], str],
-    look: Callable[[Sequence[int]], Sequence[Served]], progress: Progress,
+    look: Callable[[Sequence[int], bool], Sequence[Served]], progress: Progress, *, brief: bool,
+    near: Callable[[int], bool],
 ) -> tuple[tuple[Served, ...], tuple[int, ...]]:  # fmt: skip
     """Every epoch, or the busiest where the scenario wants so many only; and those that were left out.
 
-    Epochs are served on threads, each as if there were no other.
+    Epochs are served on threads, each as if there were no other. In full those come first that a brief look told to be
+    near their limits: where one of them misses, something is planned anew, and a brief look is enough of the others.
 
     Args:
         total_req_per_s: (epochs,) rate of all classes.
         section: how many different epochs are served.
         key: alike for epochs of which one need be served.
-        look: serves the first of epochs that are alike, a row for each model.
+        look: serves the first of epochs that are alike, a row for each model; briefly where that is enough.
         progress: told what is happening.
+        brief: enough to go on looking.
+        near: whether an epoch took a brief look at as many seeds as a full one.
     """
     alike: dict[str, list[int]] = defaultdict(list)
     for epoch in range(len(total_req_per_s)):
@@ -35,10 +39,18 @@ def in_groups(
     prepare(lambda doing: progress(doing, 0.0))
     done = list[int]()
 
-    def told(place: int, _: object) -> None:
-        done.append(place)
-        progress(f"served epoch {groups[place][0]}", len(done) / min(wanted, len(groups)))
+    def told(_: int, found: Sequence[Served]) -> None:
+        done.append(found[0].epochs[0])
+        progress(f"served epoch {done[-1]}", len(done) / min(wanted, len(groups)))
 
-    rows = sorted(Threads().map(look, groups[:wanted], told=told), key=lambda each: each[0].epochs)
+    def rows_of(some: Sequence[list[int]], *, brief: bool) -> list[Sequence[Served]]:
+        return Threads().map(lambda epochs: look(epochs, brief), some, told=told)
+
+    wanted_now = groups[:wanted]
+    first = [epochs for epochs in wanted_now if not brief and near(epochs[0])]
+    rows = rows_of(first, brief=False)
+    missed = any(not each.valid for found in rows for each in found)
+    rows += rows_of([epochs for epochs in wanted_now if epochs not in first], brief=brief or missed)
+    rows.sort(key=lambda each: each[0].epochs)
     unserved = tuple(sorted(epoch for epochs in groups[wanted:] for epoch in epochs))
     return tuple(served for each in rows for served in each), unserved

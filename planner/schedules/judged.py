@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from planner.resolve.case import Case
 from planner.results.evidence import Judgement
+from planner.results.timetable import Served
 from planner.schedules.scenes import Scene
 from planner.simulator.judge import Bench, judge, judge_longer
 from planner.simulator.pools import Events, Failure
@@ -53,4 +54,12 @@ def _judging(case: Case, scene: Scene, *, brief: bool) -> Judging:
     return Judging(
         warmup_frac=scene.warmup_frac, confidence_frac=checks.confidence_frac, early=True, brief=brief,
         cooldown_frac=0.0 if scene.exact or scene.aligned else checks.cooldown_frac / 2,
+    )  # fmt: skip
+
+
+def idle(epochs: Sequence[int], standing_w: float) -> Served:
+    """Epochs without requests."""
+    return Served(
+        epochs=tuple(epochs), rate_req_per_s=0.0, changed=0, evidence=(), seeds=(), arrived=0, unfinished=0, refused=0,
+        steady=True, engine="no requests", planned_w=standing_w, simulated_w=standing_w,
     )  # fmt: skip

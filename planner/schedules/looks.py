@@ -47,6 +47,10 @@ class Memory:
             (self._brief if brief and said.valid else self._seen)[what] = said
         return self._seen[what] if what in self._seen else self._brief[what]
 
+    def near(self, what: str, seeds: int) -> bool:
+        """Whether a brief look alone is known, which took so many seeds: what is clear of its limits takes fewer."""
+        return what not in self._seen and what in self._brief and len(self._brief[what].seeds) >= seeds
+
     def _known(self, what: str, *, brief: bool) -> Judgement | None:
         """What another run saw."""
         if self._looks is None:

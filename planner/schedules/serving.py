@@ -21,7 +21,7 @@ from planner.results.timetable import Served
 from planner.scenario.schedule_section import ScheduleSection
 from planner.scenario.sections import FailureSection
 from planner.schedules.groups import Progress, in_groups
-from planner.schedules.judged import judged, longer_of
+from planner.schedules.judged import idle, judged, longer_of
 from planner.schedules.looks import Looks, Memory
 from planner.schedules.scenes import Scene, apart, digits, going_of, needed_only, part, pools_of
 from planner.schedules.windows import MOST_TIMES, more_times, needed, together
@@ -94,7 +94,8 @@ class Serving:
         """
         return in_groups(
             self._total, self._section, partial(self.key, schedule, spares=spares),
-            lambda epochs: (self.served(schedule, epochs, spares=spares, brief=brief),), progress,
+            lambda epochs, briefly: (self.served(schedule, epochs, spares=spares, brief=briefly),), progress,
+            brief=brief, near=partial(self.near, schedule, spares=spares),
         )  # fmt: skip
 
     def seeds(self, _model: str = "") -> int:
@@ -103,9 +104,16 @@ class Serving:
 
     def key(self, schedule: Schedule, epoch: int, *, spares: bool) -> str:
         """What epochs have in common of which one need be served."""
+        return f"{self._key(*self._change(schedule, epoch, spares=spares))} {schedule.epochs[epoch].machines}"
+
+    def near(self, schedule: Schedule, epoch: int, *, spares: bool) -> bool:
+        """Whether an epoch took a brief look at as many seeds as a full one, and was not looked at in full."""
+        return self._seen.near(self._key(*self._change(schedule, epoch, spares=spares)), self.seeds())
+
+    def _change(self, schedule: Schedule, epoch: int, *, spares: bool) -> tuple[Runs, tuple[int, int]]:
+        """The pools before an epoch and in it, and the two epochs."""
         before = self._before(epoch)
-        runs = _runs(schedule, before, spares=spares), _runs(schedule, epoch, spares=spares)
-        return f"{self._key(runs, (before, epoch))} {schedule.epochs[epoch].machines}"
+        return (_runs(schedule, before, spares=spares), _runs(schedule, epoch, spares=spares)), (before, epoch)
 
     def one(
         self, schedule: Schedule, epoch: int, progress: Progress, *, spares: bool = False
@@ -132,11 +140,10 @@ class Serving:
         """What the simulator says of epochs that are alike, by the first of them."""
         epoch, now = epochs[0], schedule.epochs[epochs[0]]
         if not self._total[epoch]:
-            return _idle(epochs, self._standing_w(now))
-        before = self._before(epoch)
-        runs = _runs(schedule, before, spares=spares), _runs(schedule, epoch, spares=spares)
-        scene = self._scene(runs, (before, epoch))
-        said = self._seen_of(scene.key, runs, (before, epoch), brief=brief)
+            return idle(epochs, self._standing_w(now))
+        runs, both = self._change(schedule, epoch, spares=spares)
+        scene = self._scene(runs, both)
+        said = self._seen_of(scene.key, runs, both, brief=brief)
         return Served(
             epochs=tuple(epochs), rate_req_per_s=scene.rate_req_per_s,
             changed=len({shift.instance for shift in scene.shifts}), evidence=said.evidence, seeds=said.seeds,
@@ -388,11 +395,3 @@ def _runs(schedule: Schedule, epoch: int, *, spares: bool) -> tuple[Run, ...]:
     """The pools of an epoch, with or without their spare machines."""
     runs = schedule.epochs[epoch].runs
     return runs if spares else needed_only(runs)
-
-
-def _idle(epochs: Sequence[int], standing_w: float) -> Served:
-    """Epochs without requests."""
-    return Served(
-        epochs=tuple(epochs), rate_req_per_s=0.0, changed=0, evidence=(), seeds=(), arrived=0, unfinished=0, refused=0,
-        steady=True, engine="no requests", planned_w=standing_w, simulated_w=standing_w,
-    )  # fmt: skip

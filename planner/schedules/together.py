@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 
@@ -49,13 +48,20 @@ class Together:
             spares: spare machines serve too; else they are all down.
             brief: enough to go on looking.
         """
-        own, rows = self._own(schedule), partial(self._rows, schedule, spares=spares, brief=brief)
+        own = self._own(schedule)
 
         def key(epoch: int) -> str:
             each = (part.key(own[name], epoch, spares=spares) for name, part in self.parts.items())
             return f"{' | '.join(each)} {schedule.epochs[epoch].machines}"
 
-        return in_groups(self._total, self._section, key, rows, progress)
+        def near(epoch: int) -> bool:
+            return any(part.near(own[name], epoch, spares=spares) for name, part in self.parts.items())
+
+        return in_groups(
+            self._total, self._section, key,
+            lambda epochs, briefly: self._rows(schedule, epochs, spares=spares, brief=briefly), progress,
+            brief=brief, near=near,
+        )  # fmt: skip
 
     def seeds(self, model: str) -> int:
         """How many a full look at a model serves at least where nothing is missed."""
