@@ -81,7 +81,8 @@ def stays_adaptive(
 ) -> bool:  # fmt: skip
     """Whether ``adaptive_chunk_tokens`` still gives a chunk that it gave when no step took longer than it does now.
 
-    The same bisection: a step that missed the target then misses it now, so only those that met it are asked again.
+    The same bisection: a step that missed the target then misses it now, so only those that met it are asked again,
+    that of the chunk itself first.
 
     Args:
         step_s: of now.
@@ -91,6 +92,8 @@ def stays_adaptive(
         most_tokens: likewise.
         tile_tokens: likewise.
     """
+    if step_s(chunk) > target_s:
+        return False
     low, high = decodes // tile_tokens, most_tokens // tile_tokens
     while low < high:
         middle = (low + high + 1) // 2
