@@ -7,9 +7,9 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from planner.errors import BadInput, nearest
+from planner.errors import BadInput
 from planner.scenario.availability_section import Availability, AvailabilitySection, number_too
-from planner.scenario.class_presets import classes_spelled_out
+from planner.scenario.class_presets import classes_spelled_out, no_classes, strangers
 from planner.scenario.designs import spelled_out
 from planner.scenario.energy import EnergySection
 from planner.scenario.findings import findings
@@ -91,11 +91,8 @@ class Scenario(Section):
     @classmethod
     def _classes_exist(cls, value: dict[str, dict[str, float]], info: ValidationInfo) -> dict[str, dict[str, float]]:
         if "workload" in info.data:
-            known = [c.name for c in info.data["workload"].classes]
-            for name in value:
-                if name not in known:
-                    hint = nearest(name, known) if known else "workload.classes names none"
-                    raise ValueError(f"a class of workload.classes, not '{name}': {hint}")
+            for text in strangers(value, [c.name for c in info.data["workload"].classes]):
+                raise ValueError(text)
         if "slo" in info.data and not info.data["slo"] and not any(value.values()):
             limit = "at least one limit on latency, for example slo: {ttft_p99_s: 1.0}"
             raise PydanticCustomError("elsewhere", limit, {"key": "slo"})
@@ -150,6 +147,7 @@ class Scenario(Section):
             found = cls.model_validate(document.data)
         except ValidationError as error:
             problems += findings(error, document, cls)
+        problems += [text for text in no_classes(document) if text not in problems]
         problems += cls._impossible_worlds(document, problems)
         if found is None or problems:
             raise BadInput(*problems)

@@ -3,7 +3,7 @@
 Like a design it is spelled out before anything else looks at the scenario, and may be edited in what is written then.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from hw_catalog.strict_files import spell
@@ -19,6 +19,7 @@ _TPOT_P99_S = 0.1
 """Recalled as a bound on the time between tokens; read as one on the time per token, as elsewhere here."""
 
 _KEY: Path_ = ("workload", "classes")
+_SLOS: Path_ = ("slo_by_class",)
 
 
 def classes_spelled_out(document: Document) -> tuple[Document, tuple[str, ...]]:
@@ -45,7 +46,31 @@ def classes_spelled_out(document: Document) -> tuple[Document, tuple[str, ...]]:
     for name, objectives in given.items():
         slos[str(name)] = objectives
     spelled = document.changed(_KEY, classes, place)
-    return spelled.changed(("slo_by_class",), slos, document.place(("slo_by_class",))), ()
+    return spelled.changed(_SLOS, slos, document.place(_SLOS)), ()
+
+
+def no_classes(document: Document) -> tuple[str, ...]:
+    """Objectives of classes that ``workload.classes`` does not name, told whatever else is wrong with the workload.
+
+    Nothing is said where a class has no name that can be read: it may be the one that is meant.
+    """
+    classes = _mapping(document.data.get("workload")).get("classes") or []
+    entries = classes if isinstance(classes, list | tuple) else [None]
+    known = [_mapping(entry).get("name") for entry in entries]
+    named = [name for name in known if isinstance(name, str)]
+    if len(named) < len(known):
+        return ()
+    asked = [name for name in _mapping(document.data.get("slo_by_class")) if isinstance(name, str)]
+    place = f"{document.place(_SLOS)}: {spell(_SLOS)}: expected "
+    return tuple(place + text for text in strangers(asked, named))
+
+
+def strangers(asked: Iterable[str], known: Sequence[str]) -> Iterator[str]:
+    """Of names with objectives those that no class has, each with what was expected."""
+    for name in asked:
+        if name not in known:
+            hint = nearest(name, known) if known else "workload.classes names none"
+            yield f"a class of workload.classes, not '{name}': {hint}"
 
 
 def _mapping(found: object) -> Mapping[str, Any]:

@@ -28,7 +28,7 @@ def agreed(document: Document) -> tuple[Document, tuple[str, ...]]:
     for inner, path, value in _repeated(asked):
         place = document.place(("schedule", inner))
         found = _at(document.data, path)
-        if found is None or found == []:
+        if found is None or (found == [] and isinstance(value, list)):
             document = document.completed(path, value, place)
         elif not _same(found, value):
             problems.append(

@@ -31,6 +31,7 @@ LATE: tuple[tuple[Path, object, str], ...] = (
     (("uncertainty",), {"workload.rate_scale": [-1, 2]}, "uncertainty.workload.rate_scale"),
     (("workload", "classes"), "no-such-preset", "no-such-preset"),
     (("workload", "trace"), "no-such.csv", "no file 'no-such.csv'"),
+    (("slo_by_class",), {"nobody": {"ttft_p99_s": 1.0}}, "not 'nobody'"),
     (("schedule",), {"objectives": ["power"]}, "which schedule.objectives"),
     (("catalog", "design"), "no-such-design", "no-such-design"),
     (("catalog", "directory"), "/no/such", "/no/such"),
@@ -39,7 +40,10 @@ LATE: tuple[tuple[Path, object, str], ...] = (
 )
 """Wrong by what they name or what stands elsewhere: each with words that tell it."""
 
-HIDDEN = {("catalog", "directory"): [("catalog", "machines"), ("model", "name")]}
+HIDDEN = {
+    ("catalog", "directory"): [("catalog", "machines"), ("model", "name")],
+    ("slo_by_class",): [("workload", "classes")],
+}
 """What cannot be looked up where another is wrong."""
 
 TYPED = next(subject for subject in walks() if subject.name == "scenario")
@@ -57,9 +61,12 @@ def told(data: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def overlaps(one: Path, other: Path) -> bool:
-    """Whether one of two keys holds the other, or says where the other is looked up."""
+    """Whether one of two keys holds the other, or lies where the other is looked up."""
     around = one[: len(other)] == other[: len(one)]
-    return around or other in HIDDEN.get(one, ()) or one in HIDDEN.get(other, ())
+    looked_up = [(key, place) for key in (one, other) for place in HIDDEN.get(key, ())]
+    return around or any(
+        each[: len(place)] == place for key, place in looked_up for each in (one, other) if each != key
+    )
 
 
 @settings(max_examples=150, deadline=None)
