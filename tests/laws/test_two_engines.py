@@ -332,17 +332,13 @@ def test_both_are_seen_to_do_the_same(cluster: tuple[list[PoolModel], Policy], t
     def look() -> Generator[simpy.Event, None, None]:
         for _ in range(count):
             yield cluster.env.timeout(period_s * (len(rows) + 1) - cluster.env.now)
-            rows.append(
+            rows.append([
                 [
-                    [
-                        float(any(lane.stages_s for lane in i.lanes)),
-                        i.running(),
-                        i.queued_tokens(),
-                        1 - i.free / max(1, i.body.kv_blocks),
-                    ]
-                    for i in cluster.instances
+                    float(any(lane.stages_s for lane in i.lanes)), i.running(), i.queued_tokens(),
+                    1 - i.free / max(1, i.body.kv_blocks),
                 ]
-            )
+                for i in cluster.instances
+            ])  # fmt: skip
 
     cluster.env.process(look())
     cluster.env.run(until=1e4)
@@ -362,11 +358,8 @@ def test_nobody_is_sent_to_a_closed_instance() -> None:
 
 def test_where_all_are_closed_requests_wait() -> None:
     """Without an instance that takes them, requests wait until one opens."""
-    pools, rules, trace = (
-        toy_pools("colocated", prefills=1, decodes=0),
-        toy_policy("colocated"),
-        random_trace(1, 9, 5.0),
-    )
+    pools, rules = toy_pools("colocated", prefills=1, decodes=0), toy_policy("colocated")
+    trace = random_trace(1, 9, 5.0)
     shifts = [Shift(at_s=0.0, instance=0, opens=False), Shift(at_s=30.0, instance=0, opens=True)]
     fast, slow = both(pools, rules, trace, 1e4, shifts)
     assert_equal(fast, slow)
