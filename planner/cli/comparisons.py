@@ -207,12 +207,16 @@ def diff(
     json: Json = False,
     quiet: Quiet = False,
     report: Report = None,
+    sections: Sections = None,
 ) -> None:
-    """Show what changes between two plans, and a safe order of moves."""
+    """Show what to buy and to retire between two plans, and a safe order of moves."""
     expect_writable(before, after, report=report)
-    if diff_fleets(before, after, quick=quick, power_limit=power_limit, json=json, quiet=quiet, report=report):
+    to = LongWork(json=json, quiet=quiet, report=report, sections=sections)
+    parts = to.parts
+    if diff_fleets(before, after, quick=quick, power_limit=power_limit, json=json, quiet=quiet, report=report,
+                   sections=parts):  # fmt: skip
         return
-    if diff_schedules(before, after, json=json, quiet=quiet, report=report):
+    if diff_schedules(before, after, json=json, quiet=quiet, report=report, sections=parts):
         return
     from planner.compare.diff import diff as compared
     from planner.planning.opened import open_plan
@@ -221,6 +225,6 @@ def diff(
     one, other = read_each(open_plan, (before, after))
     with progress(quiet=quiet) as tell:
         found = compared(one, other, quick=quick, power_limit_w=power_limit, progress=tell)
-    Outputs(json=json, quiet=quiet, report=report).show(found, diff_page)
+    to.show(found, diff_page)
     if not found.safe:
         raise typer.Exit(ExitCode.NOT_VALIDATED)

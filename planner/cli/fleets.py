@@ -89,7 +89,7 @@ def fleet_file(path: Path, *, edited_too: bool = False) -> "FleetFile | None":
     return None
 
 
-def check_fleet(question: "Fleet", *, json: bool, report: Path | None) -> None:
+def check_fleet(question: "Fleet", sections: Sequence[str], *, json: bool, report: Path | None) -> None:
     """Show demand, options and refused options of every model."""
     from planner.files.plan_file import dumps
     from planner.planning.fleet_question import read_fleet
@@ -98,8 +98,9 @@ def check_fleet(question: "Fleet", *, json: bool, report: Path | None) -> None:
 
     read = read_fleet(question)
     found = checked(read) if question.schedule is None else _checked_over_time(question, read)
+    page = expect_sections(check_page(found), sections)
     report_page(report, check_page, found, quiet=False)
-    write(dumps(found)) if json else show_page(check_page(found))
+    write(dumps(found)) if json else show_page(page, sections)
     if found.unserved:  # what `plan` answers, without a solver
         raise typer.Exit(ExitCode.INFEASIBLE)
 
@@ -222,7 +223,7 @@ def simulate_fleet(
 
 
 def diff_fleets(before: Path, after: Path, *, quick: bool, power_limit: float | None, json: bool, quiet: bool,
-                report: Path | None) -> bool:  # fmt: skip
+                report: Path | None, sections: Sequence[str]) -> bool:  # fmt: skip
     """Print what changes between the plans of several models, model by model; False where neither file has several.
 
     Raises:
@@ -244,8 +245,9 @@ def diff_fleets(before: Path, after: Path, *, quick: bool, power_limit: float | 
             name: compared(one.one(name), other.one(name), quick=quick, power_limit_w=power_limit, progress=tell)
             for name in names
         }
+    page = expect_sections(fleet_diff_page(found), sections)
     report_page(report, fleet_diff_page, found, quiet=quiet)
-    write(dumps(found)) if json else show_page(fleet_diff_page(found))
+    write(dumps(found)) if json else show_page(page, sections)
     if not all(each.safe for each in found.values()):
         raise typer.Exit(ExitCode.NOT_VALIDATED)
     return True

@@ -103,10 +103,11 @@ def check(
     schema: Annotated[bool, typer.Option("--schema", help="print the JSON Schemas of the files")] = False,
     json: Json = False,
     report: Report = None,
+    sections: Sections = None,
     *,
     words: Words,
 ) -> None:
-    """Show demand, options and refused options, without planning."""
+    """Show what is wrong or worth knowing, demand and options, without planning."""
     from planner.files.plan_file import dumps, schemas
 
     if schema:
@@ -122,11 +123,12 @@ def check(
     question, files = asked(scenario, words, sets, "check")
     expect_writable(*files, report=report)
     if isinstance(question, Fleet):
-        check_fleet(question, json=json, report=report)
+        check_fleet(question, sections or (), json=json, report=report)
         return
     found = planning.check(question) if question.schedule is None else check_schedule(question)
+    page = expect_sections(check_page(found), sections)
     report_page(report, check_page, found, quiet=False)
-    write(dumps(found)) if json else show_page(check_page(found))
+    write(dumps(found)) if json else show_page(page, sections)
     if found.unserved:  # what `plan` answers, without a solver
         raise typer.Exit(ExitCode.INFEASIBLE)
 

@@ -176,7 +176,9 @@ def show_schedule(
         raise typer.Exit(ExitCode.NOT_VALIDATED)
 
 
-def diff_schedules(before: Path, after: Path, *, json: bool, quiet: bool, report: Path | None) -> bool:
+def diff_schedules(
+    before: Path, after: Path, *, json: bool, quiet: bool, report: Path | None, sections: Sequence[str]
+) -> bool:
     """Print what changes between two plans over time; False where neither is one.
 
     Raises:
@@ -191,6 +193,7 @@ def diff_schedules(before: Path, after: Path, *, json: bool, quiet: bool, report
     if one is None or other is None:
         return expect_neither(one, other, (before, after), "is the plan of one load", "a plan over time")
     found = schedule_diff(one, other)
+    page = expect_sections(schedule_diff_page(found), sections)
     report_page(report, schedule_diff_page, found, quiet=quiet)
-    write(dumps(found)) if json else show_page(schedule_diff_page(found))
+    write(dumps(found)) if json else show_page(page, sections)
     return True

@@ -14,6 +14,7 @@ from planner.planning.loop import PlanningLoop
 from planner.planning.recount import CLOSE_FRAC
 from planner.planning.tighten import cluster
 from planner.resolve.case import case_of, open_case
+from planner.resolve.prices import prices_of
 from planner.results.bill import MONTH_H
 from planner.results.difference import Diff, Move
 from planner.results.failings import failures
@@ -54,7 +55,11 @@ def diff(before: PlanFile, after: PlanFile, *, quick: bool, power_limit_w: float
         changes=changes(before.plan, after.plan), margins=margins(before.plan, after.plan), moves=migration.moves,
         safe=not migration.explanation, load=load, power_limit_w=limit_w, explanation=migration.explanation,
         bill_before=bill_of(before.plan, before.scenario.energy), bill_after=bill_of(after.plan, after.scenario.energy),
-        purchases=purchases(before.plan.candidate, after.plan.candidate, migration.moves), change_usd_per_h=usd_per_h,
+        purchases=purchases(
+            before.plan.candidate, after.plan.candidate, migration.moves,
+            {**prices_of(before.scenario), **prices_of(after.scenario)},
+        ),
+        change_usd_per_h=usd_per_h,
         month_change_usd=usd_per_h * MONTH_H,
         most=most([old, new, *(move.totals for move in migration.moves)]),
         notes=notes(before.scenario, after.scenario),

@@ -29,21 +29,33 @@ def changes(before: ValidatedPlan, after: ValidatedPlan) -> tuple[Change, ...]:
     return tuple(found)
 
 
-def purchases(before: CandidatePlan, after: CandidatePlan, moves: Sequence[Move] = ()) -> tuple[Purchase, ...]:
-    """Machines to buy, to retire and to rent meanwhile, by type: a machine that changes its pool is neither."""
+def purchases(
+    before: CandidatePlan, after: CandidatePlan, moves: Sequence[Move], price_usd_per_h: Mapping[str, float]
+) -> tuple[Purchase, ...]:
+    """Machines to buy, to retire and to rent meanwhile, by type: a machine that changes its pool is neither.
+
+    Args:
+        before: what stands.
+        after: what shall stand.
+        moves: from one to the other.
+        price_usd_per_h: machine type -> price of one, of all types of both plans.
+    """
     old, new = (machines_of([candidate]) for candidate in (before, after))
     machine_of = {pool.spec.name: pool.spec.machine for plan in (before, after) for pool in plan.pools}
     during = list(_standing(old, moves, machine_of))
-    return tuple(_purchase(name, old[name], new[name], [each[name] for each in during]) for name in sorted(old | new))
+    return tuple(
+        _purchase(name, old[name], new[name], [each[name] for each in during], price_usd_per_h[name])
+        for name in sorted(old | new)
+    )
 
 
-def _purchase(machine: str, before: int, after: int, during: Sequence[int]) -> Purchase:
+def _purchase(machine: str, before: int, after: int, during: Sequence[int], usd_per_h: float) -> Purchase:
     """One type, by how many of it stand after each move: those beyond both plans are needed for a while only."""
     kept = max(before, after)
-    beyond = [at for at, count in enumerate(during, 1) if count > kept]
+    beyond, rent = [at for at, count in enumerate(during, 1) if count > kept], max([kept, *during]) - kept
     return Purchase(
         machine=machine, before=before, after=after, buy=max(0, after - before), retire=max(0, before - after),
-        rent=max([kept, *during]) - kept,
+        rent=rent, rent_usd_per_h=rent * usd_per_h,
         rent_moves=(beyond[0], min(beyond[-1] + 1, len(during))) if beyond else None,
     )  # fmt: skip
 

@@ -1,12 +1,14 @@
 """What is shown of the difference between two plans, or two plans over time."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from planner.report.bill import bill_rows
 from planner.report.page import Block, Cell, Lines, Page, Section, Table, Tile, columns, section
+from planner.report.plans import reasons
 from planner.report.schedule_words import J_PER_KWH
+from planner.report.screen import Screen, rows_part
 from planner.report.words import amount, dollars, percent, planned_load
 from planner.results.difference import Change, Diff, Move, Purchase
 from planner.results.evidence import Evidence
@@ -25,17 +27,18 @@ def diff_page(found: Diff) -> Page:
         rows=[_change(change) for change in found.changes], caption="pools",
     )  # fmt: skip
     margins = Table(
-        columns=columns("objective", "#limit", "#margin", "#limit after", "#margin after"),
+        columns=columns("objective", "#limit before", "#room before", "#limit after", "#room after"),
         rows=[(each.slo, *_margin(each.before), *_margin(each.after)) for each in found.margins],
         caption="what is left of each limit",
     )  # fmt: skip
     notes = Lines(lines=tuple(found.notes), bullets=True) if found.notes else None
+    about, told, moved = _about(found), tuple(_facts(found)), _moves_table(found)
     return Page(
         title="difference",
         verdict=verdict,
         good=found.safe,
         headline=headline,
-        about=_about(found),
+        about=about,
         tiles=tuple(_tiles(found)),
         sections=(
             *section("purchase", "To buy and to retire", *_purchases(found)),
@@ -45,7 +48,40 @@ def diff_page(found: Diff) -> Page:
             *section("margins", "Margins", margins),
             *section("asked", "Changes of the scenario", notes),
         ),
+        screen=Screen(
+            head=(f"{verdict}: {headline}", about),
+            parts=(rows_part(moved),) if moved.rows else (),
+            told=told,
+            more="More: --report FILE, --sections all (or purchase, moves, pools, ...)",
+        ).blocks,
     )
+
+
+def _facts(found: Diff) -> Iterator[tuple[str, str]]:
+    """What a first look must tell besides purchases and moves: what stops them, rent, money, watts, room, questions."""
+    yield from reasons(found.explanation, "--sections moves")
+    yield from (("Rent", _rented(each)) for each in found.purchases if each.rent)
+    old, new, bills = found.before, found.after, (found.bill_before, found.bill_after)
+    yield (
+        "Cost",
+        f"{dollars(old.cost_usd_per_h)} to {dollars(new.cost_usd_per_h)}; {month_words(found.month_change_usd)}",
+    )
+    mean = [bill.mean_w for bill in bills if bill.mean_w is not None]
+    drawn = f"; {watts(mean[0], 3)} to {watts(mean[1], 3)} mean" if len(mean) == len(bills) else ""
+    yield "Power", f"{watts(old.power_w)} to {watts(new.power_w)} rated{drawn}"
+    if found.margins:
+        yield (
+            "Room left",
+            "; ".join(f"{each.slo} {_room(each.before)} to {_room(each.after)}" for each in found.margins),
+        )
+    if found.load:
+        yield "Checked", f"at {found.load}"
+    yield from (("" if at else "Changed", line) for at, line in enumerate(found.notes))
+
+
+def _room(found: Evidence | None) -> str:
+    """What is left of a limit."""
+    return "none asked" if found is None else percent(1 - found.used_ratio)
 
 
 def _verdict(found: Diff) -> tuple[str, str]:
@@ -59,12 +95,26 @@ def _verdict(found: Diff) -> tuple[str, str]:
 
 
 def purchase_words(found: Sequence[Purchase]) -> str:
-    """For example ``buy 4 hgx-h200, retire 2 dgx-a100, rent 1 hgx-h200 for moves 1 to 2``."""
+    """For example ``buy 4 hgx-h200, retire 2 dgx-a100, rent 1 hgx-h200 for moves 1 to 2 at $23.80/h``."""
     parts = [f"buy {each.buy} {each.machine}" for each in found if each.buy]
     parts += [f"retire {each.retire} {each.machine}" for each in found if each.retire]
     parts = parts or ["buy nothing, retire nothing"]
-    parts += [f"rent {each.rent} {each.machine} for {_while(each)}" for each in found if each.rent]
+    parts += [f"rent {each.rent} {each.machine} for {_while(each)} at {_price(each)}" for each in found if each.rent]
     return ", ".join(parts)
+
+
+def _price(found: Purchase) -> str:
+    """What the rented machines of a type cost together."""
+    return dollars(found.rent_usd_per_h)
+
+
+def _rented(found: Purchase) -> str:
+    """Why machines are rented, how many stand, and what that costs for how long it takes."""
+    most = max(found.before, found.after)
+    return (
+        f"{number(most + found.rent)} {found.machine} stand at once during {_while(found)}, the plans have "
+        f"{number(most)} at most; {number(found.rent)} more cost {_price(found)} while they stand, at the plans' prices"
+    )
 
 
 def _while(found: Purchase) -> str:
@@ -124,17 +174,14 @@ def _purchases(found: Diff) -> Iterator[Block]:
     rows = [
         (each.machine, *(number(count) for count in (each.before, each.after)),
          *(number(count) if count else "" for count in (each.buy, each.retire, each.rent)[: 3 if rents else 2]),
-         *([_while(each) if each.rent else ""] if rents else []))
+         *([_while(each), _price(each)] if each.rent else ["", ""] if rents else []))
         for each in found.purchases
     ]  # fmt: skip
-    extra = ("#rent", "rented for") if rents else ()
+    extra = ("#rent", "rented for", "#rent costs") if rents else ()
     headings = columns("machine", "#before", "#after", "#buy", "#retire", *extra)
     yield Table(columns=headings, rows=rows, caption="machines by type")
-    for each in found.purchases:
-        if each.rent:
-            own = plural(max(each.before, each.after), "machine")
-            words = f"{each.machine}: {number(max(each.before, each.after) + each.rent)} stand at once during"
-            yield Lines(lines=(f"{words} {_while(each)}; the plans need {own} at most: rent {number(each.rent)}.",))
+    if rents:
+        yield Lines(lines=tuple(f"{_rented(each)}." for each in found.purchases if each.rent))
 
 
 def _change(change: Change) -> tuple[Cell, ...]:
@@ -164,7 +211,15 @@ def _moves(found: Diff) -> Iterator[Section]:
     """Every move, then why it ends where it does."""
     if not found.moves and not found.explanation:
         return
+    table = _moves_table(found)
     limit = "no power limit" if found.power_limit_w is None else f"at most {watts(found.power_limit_w)} rated"
+    why = Lines(lines=found.explanation, bullets=True) if found.explanation else None
+    checked = f"Checked at {found.load}; {limit}." if found.load else "Nothing was checked."
+    yield from section("moves", "Order of moves", Lines(lines=(checked,)), table if table.rows else None, why)
+
+
+def _moves_table(found: Diff) -> Table:
+    """Every move, and what stands after it."""
     rows = [
         (
             str(index), _SIGNS[move.sign], _move(move), number(move.totals.machines),
@@ -173,11 +228,8 @@ def _moves(found: Diff) -> Iterator[Section]:
         )
         for index, move in enumerate(found.moves, 1)
     ]  # fmt: skip
-    headings = columns("#", "", "move", "#machines", "?#cost", "#power", "checked by", "?nearest objective", "~safe")
-    table = Table(columns=headings, rows=rows, caption="moves, and what stands after each") if rows else None
-    why = Lines(lines=found.explanation, bullets=True) if found.explanation else None
-    checked = f"Checked at {found.load}; {limit}." if found.load else "Nothing was checked."
-    yield from section("moves", "Order of moves", Lines(lines=(checked,)), table, why)
+    headings = columns("#", "", "move", "#machines", "?#cost", "#power", "?checked by", "?nearest objective", "~safe")
+    return Table(columns=headings, rows=rows, caption="moves, and what stands after each")
 
 
 def _nearest(evidence: Sequence[Evidence]) -> str:
@@ -203,12 +255,20 @@ def fleet_diff_page(found: Mapping[str, Diff]) -> Page:
         verdict="NO SAFE ORDER FOUND" if unsafe else "NO CHANGES" if still else "SAFE",
         good=not unsafe,
         headline="; ".join(f"{name}: {page.headline}" for name, page in pages.items()),
+        screen=_first_of(pages),
         sections=[
             replace(each, name=f"{name}.{each.name}", title=f"{name}: {each.title}", group=name)
             for name, page in pages.items()
             for each in page.sections
         ],
     )
+
+
+def _first_of(pages: Mapping[str, Page]) -> Callable[[int], Sequence[Block]]:
+    """The first screen of several models: how service of each is known, then where to read on."""
+    told = tuple((name, page.about) for name, page in pages.items() if page.about)
+    read_on = f"More: --report FILE, --sections all (or {next(iter(pages))}.moves, ...)"
+    return Screen(head=(), parts=(), told=told, more=read_on).blocks
 
 
 def schedule_diff_page(found: ScheduleDiff) -> Page:

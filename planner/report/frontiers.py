@@ -33,7 +33,7 @@ def frontier_page(front: Frontier) -> Page:
         verdict="FRONTIER" if front.complete else "FRONTIER, NOT COMPLETE",
         good=front.complete,
         headline=_headline(front, efficient, bend),
-        about=f"{_against(front)} of {model_words(front.scenario)}; {front.ended[:1].lower()}{front.ended[1:]}",
+        about=f"{_against(front)} of {model_words(front.scenario)}",
         tiles=[
             *([_tile("Knee", front, efficient[bend])] if bend is not None else []),
             *(
@@ -162,8 +162,8 @@ def _how(front: Frontier) -> Lines:
         )
         return Lines(lines=(words, front.ended))
     goal = front.y if front.bounded == front.x else front.x
-    step = "any change" if front.step is None else f"changes of {front.step:g} {front.units[front.bounded]}"
-    words = f"{front.best[goal].capitalize()} {goal} under a falling limit on {front.bounded}, in {step}."
+    step = "" if front.step is None else f", in changes of {front.step:g} {front.units[front.bounded]}"
+    words = f"{front.best[goal].capitalize()} {goal} under a falling limit on {front.bounded}{step}."
     return Lines(lines=(words, front.ended))
 
 

@@ -18,6 +18,7 @@ class Purchase:
         buy: to be had besides those that are there.
         retire: of those that are there, not needed any more.
         rent: to be had during the migration alone: what stands at once beyond the larger of the two plans.
+        rent_usd_per_h: what those to be rented cost together, at the price of the plans' catalog.
         rent_moves: the first and the last move during which any of them stands, counted from 1; None without any.
     """
 
@@ -27,6 +28,7 @@ class Purchase:
     buy: int
     retire: int
     rent: int = 0
+    rent_usd_per_h: float = 0.0
     rent_moves: tuple[int, int] | None = None
 
 

@@ -137,4 +137,4 @@ def test_a_fleet_without_plans_ends_as_one_model_without(folder: Path) -> None:
 
 def test_check_names_the_model_of_every_option(folder: Path) -> None:
     """What each model may buy."""
-    assert "chat: mixed/dgx-a100/tp8" in run("check", folder / "two.yaml").stdout
+    assert "chat: mixed/dgx-a100/tp8" in run("check", folder / "two.yaml", "--sections", "options").stdout

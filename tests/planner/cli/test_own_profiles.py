@@ -74,7 +74,7 @@ def test_a_set_of_ones_own_is_planned_with(mine: Path) -> None:
         "slo: {ttft_p99_s: 5}\ncatalog: {machines: [dgx-h100], directory: cat}\n"
         "policy: {name: colocated, longer_context: true}\n"
     )
-    done = say("check", scenario)
+    done = say("check", scenario, "--sections", "all")
     assert "tp1" in done.output, done.output
 
 

@@ -22,6 +22,7 @@ from planner.errors import ExitCode
 from planner.files.plan_file import read_plan, write_plan
 from planner.planning import plan as planning
 from planner.report.differences import purchase_words
+from planner.report.screen import LINES
 from planner.results.difference import Diff, Move
 from planner.results.evidence import ValidatedPlan
 from planner.results.plan import CandidatePlan, Totals
@@ -29,6 +30,7 @@ from tests.planner import plans
 from tests.planner.small import small
 
 WATTS = {"a/x": 10.0, "b/x": 10.0, "c/y": 25.0}
+PRICES = {"x": 2.5, "y": 4.0}
 MACHINE_OF = {name: name[-1] for name in WATTS}
 Standing = Mapping[str, int]
 
@@ -144,7 +146,7 @@ def test_what_is_bought_and_retired_is_the_difference_of_the_machines(start: Sta
 
     A machine that only changes its pool is neither.
     """
-    found = purchases(plan_of(start), plan_of(goal))
+    found = purchases(plan_of(start), plan_of(goal), (), PRICES)
     for each in found:
         counts = [sum(n for name, n in s.items() if MACHINE_OF[name] == each.machine) for s in (start, goal)]
         assert [each.before, each.after] == counts
@@ -182,12 +184,13 @@ def test_what_is_rented_is_what_stands_beyond_both_plans(
 ) -> None:
     """By type, the larger plan's machines and the rented ones are the most that stand after any move.
 
-    Rented ones stand during the moves that are named, and during no other.
+    Rented ones stand during the moves that are named, and during no other, and cost what their type does.
     """
     found = migration(start, goal, least=least, limit_w=limit_w)
     states = [of_types(standing) for standing in walk(start, found)]
-    for each in purchases(plan_of(start), plan_of(goal), moves_of(found)):
+    for each in purchases(plan_of(start), plan_of(goal), moves_of(found), PRICES):
         kept = max(each.before, each.after)
+        assert each.rent_usd_per_h == each.rent * PRICES[each.machine]
         counts = [state[each.machine] for state in states]
         assert kept + each.rent == max([kept, *counts])
         beyond = {at for at, count in enumerate(counts, 1) if count > kept}
@@ -242,16 +245,16 @@ def test_a_migration_starts_where_the_load_is_served() -> None:
 def test_what_must_be_rented_is_said_first() -> None:
     """Four machines that all change their pool under a load that four must serve: the fifth is rented, and until when.
 
-    The sentence names the type, how many stand at once, how many the plans have, and the moves in between.
+    The sentence names the type, the moves in between and what the rented ones cost together while they stand.
     """
     found = migration({"a/x": 4}, {"a/x": 3, "b/x": 1}, least=4, limit_w=None)
-    bought = purchases(plan_of({"a/x": 4}), plan_of({"a/x": 3, "b/x": 1}), moves_of(found))
+    bought = purchases(plan_of({"a/x": 4}), plan_of({"a/x": 3, "b/x": 1}), moves_of(found), PRICES)
     assert [(each.machine, each.buy, each.retire, each.rent, each.rent_moves) for each in bought] == [
         ("x", 0, 0, 1, (1, 2))
     ]
-    assert purchase_words(bought) == "buy nothing, retire nothing, rent 1 x for moves 1 to 2"
+    assert purchase_words(bought) == "buy nothing, retire nothing, rent 1 x for moves 1 to 2 at $2.50/h"
     roomy = migration({"a/x": 4}, {"a/x": 3, "b/x": 1}, least=3, limit_w=None)
-    told = purchases(plan_of({"a/x": 4}), plan_of({"a/x": 3, "b/x": 1}), moves_of(roomy))
+    told = purchases(plan_of({"a/x": 4}), plan_of({"a/x": 3, "b/x": 1}), moves_of(roomy), PRICES)
     assert purchase_words(told) == "buy nothing, retire nothing"
 
 
@@ -297,7 +300,12 @@ def test_growing_is_safe_and_shrinking_too(planned: Path, monkeypatch: pytest.Mo
     code, text = shown(a, b)
     assert (code, "a safe order of 1 move" in text, "checked by" in text) == (ExitCode.VALIDATED, True, True)
     assert all(len(line) <= 80 and line == line.rstrip() for line in text.splitlines())
+    assert len(text.splitlines()) <= LINES
     assert "workload.rate_scale: 1.0 before, 15.0 after" in text
+    every = shown(a, b, "--sections", "all")[1]
+    assert all(words in every for words in ("To buy and to retire", "Order of moves", "Totals", "Margins"))
+    assert "Order of moves" not in shown(a, b, "--sections", "totals")[1]
+    assert "no such section; did you mean 'totals'?" in shown(a, b, "--sections", "total")[1]
     data = json.loads(shown(b, a, "--json")[1])
     assert sorted(data) == sorted(Diff.__dataclass_fields__)
     assert (data["safe"], [m["sign"] for m in data["moves"]]) == (True, ["-"])

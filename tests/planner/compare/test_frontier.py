@@ -100,7 +100,7 @@ def test_wrong_axes_are_named(x: str, y: str, words: str) -> None:
 
 
 def test_a_frontier_reads_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The text fits 80 columns and says what was optimised and why it ended; JSON has every field."""
+    """The text fits 80 columns and says once what was optimised and why it ended; JSON has every field."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
     words = ["frontier", str(write_small(tmp_path)), "--x", "machines", "--limit", "2"]
@@ -113,6 +113,7 @@ def test_a_frontier_reads_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         "mixed dgx-h100",
     ):
         assert part in result.stdout
+    assert result.stdout.count("With machines at most") == 1
     data = json.loads(CliRunner().invoke(build(), [*words, "--json"]).stdout)
     assert sorted(data) == sorted(Frontier.__dataclass_fields__)
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from planner.report.checks import check_page
 from planner.report.figures import figure_lines, figure_tiles, figures_of, together
 from planner.report.fleets import not_less
 from planner.report.headlines import about_of, headline_of, machine_words
@@ -13,8 +14,9 @@ from planner.report.schedule_words import saved_words
 from planner.report.screen import LINES, facts
 from planner.report.words import planned_words
 from planner.results.bill import MONTH_H
+from planner.results.check import CheckReport
 from planner.results.choice import Choice, Standing
-from planner.results.evidence import Margin, ValidatedPlan
+from planner.results.evidence import Excuse, Margin, ValidatedPlan
 from planner.results.fleet import FleetPlan
 from planner.results.precision import Variant
 from tests.planner import plans
@@ -48,6 +50,35 @@ def bought() -> ValidatedPlan:
         candidate=replace(base.candidate, variant=OWN), accuracy=("162 measured runs: TTFT 0.81 to 1.47x",),
         choices=(row("splitwise", Standing.CHOSEN, base.objective_value), *others),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("warnings", [0, 2, 9])
+def test_a_check_is_one_screen(width: int, warnings: int) -> None:
+    """Whatever there is to tell, a check fits a screen: what is wrong comes first, then demand, options, refusals."""
+    told = tuple(
+        f"warning {at} of a scenario, with words that need more than a line of a terminal" for at in range(warnings)
+    )
+    excuses = tuple(
+        Excuse(
+            option=f"mixed/dgx-h100/tp{at}", bottleneck="memory" if at % 2 else "latency", reason="too " + "long " * 30
+        )
+        for at in range(40)
+    )
+    report = CheckReport(
+        workload="poisson arrivals at 40 req/s", rate_req_per_s={"all": 40.0}, excuses=excuses, reference="",
+        options=tuple(f"decode/dgx-h100/tp{at}" for at in range(60)), warnings=told, precision="bf16",
+        unserved=("no option can serve hi",),
+    )  # fmt: skip
+    text = rendered(check_page(report), width=width)
+    lines = text.splitlines()
+    assert len(lines) <= LINES
+    assert max(map(len, lines)) <= width
+    assert lines[0] == "INFEASIBLE: 60 options to choose from, 40 refused"
+    assert lines[2].split()[:3] == ["Why", "no", "option"]
+    assert warnings == 0 or text.index(f"Warnings ({warnings})") < text.index("Demand")
+    assert all(words in text for words in ("60 decode; on dgx-h100", "latency (20): mixed/dgx-h100/tp0"))
+    assert all(each.option in rendered(check_page(report), "refused", width=width) for each in excuses)
 
 
 def page() -> Page:
