@@ -1,6 +1,7 @@
 """Manifests agree with what the stacks publish, and hold options that the engines of that release define."""
 
 import copy
+import json
 from typing import Any
 
 import pytest
@@ -99,6 +100,33 @@ def test_every_value_is_one_of_the_release(release: str) -> None:
         name: set(written[name]) - set(legal[name]) for name in legal if set(written[name]) - set(legal[name])
     } == {}
     assert [name for name in legal if not written[name]] == []
+
+
+OVERRIDES = {
+    "": ("enable_chunked_prefill", "kv_cache_config", "speculative_config", "scheduler_config",
+         "cache_transceiver_config", "disable_overlap_scheduler"),
+    "kv_cache_config": ("enable_block_reuse", "free_gpu_memory_fraction", "dtype", "tokens_per_block"),
+    "speculative_config": ("decoding_type", "num_nextn_predict_layers", "max_draft_len"),
+    "scheduler_config": ("capacity_scheduler_policy",),
+    "cache_transceiver_config": ("backend",),
+}  # fmt: skip
+"""Keys of TensorRT-LLM's arguments that overrides may hold; its models forbid others.
+
+Source: NVIDIA/TensorRT-LLM, tensorrt_llm/llmapi/llm_args.py (a copy of before 1.3, Apache-2.0): KvCacheConfig,
+MTPDecodingConfig and CacheTransceiverConfig read, the others recalled.
+"""
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_overrides_hold_keys_of_the_engine(name: str) -> None:
+    """What TensorRT-LLM has no flag for is one JSON object, as Dynamo reads it, of keys that its arguments have."""
+    plan = getattr(PLANS[name], "candidate", PLANS[name])
+    for worker in deployed(plan, engine="trtllm", engine_version="1.3.0rc20").workers:
+        words = list(worker.arguments)
+        made = json.loads(words[words.index("--override-engine-args") + 1])
+        assert set(made) <= set(OVERRIDES[""])
+        for key, value in made.items():
+            assert not isinstance(value, dict) or set(value) <= set(OVERRIDES[key])
 
 
 @pytest.mark.parametrize("name", PLANS)
