@@ -183,7 +183,9 @@ def figure_tiles(found: Figures, margin: Margin | None = None) -> Iterator[Tile]
     yield Tile(label="Rated power", value=watts(found.rated_w), note=drawn(found))
     if margin:
         yield Tile(
-            label="Load margin", value=f"{margin.holds_ratio:g} times", note=_beyond(margin, spares_down(found.spares))
+            label="Load margin",
+            value="none" if margin.holds_ratio <= 1 else f"{margin.holds_ratio:g} times",
+            note=_beyond(margin, spares_down(found.spares)),
         )
 
 

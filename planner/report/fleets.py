@@ -229,11 +229,12 @@ def _margins(found: FleetPlan) -> Iterator[tuple[str, str]]:
     """How much more load the machines of each model carry."""
     known = [(each.name, each.plan.margin, each.plan.candidate) for each in found.models if each.plan.margin]
     if known:
-        words = ", ".join(
-            f"{name} {margin.holds_ratio:g} times{spares_down(sum(pool.spares for pool in plan.pools))}"
+        words = (
+            f"{name} {'none' if margin.holds_ratio <= 1 else f'{margin.holds_ratio:g} times the load'}"
+            f"{spares_down(sum(pool.spares for pool in plan.pools))}"
             for name, margin, plan in known
         )
-        yield "Load margin", f"every objective holds at {words} the load"
+        yield "Load margin", ", ".join(words)
 
 
 def not_less(found: FleetPlan) -> Iterator[tuple[str, str]]:

@@ -24,10 +24,14 @@ def fleets_bought(sweep: WhatIf, objective: str) -> Table | None:
         (fleet, number(len(points)), *_span(points, objective), _where(sweep, points))
         for fleet, points in _grouped(sweep)
     ]
-    headings = columns("to buy", "?#points", "#from", "?#to", "~at, keys as above" if sweep.is_grid else "~at")
-    return Table(
-        columns=headings, rows=rows, caption=f"fleets, with {objective} from the least to the most of its points"
-    )
+    where = "~at, keys as above" if sweep.is_grid else "~at"
+    if any(to for _, _, _, to, _ in rows):
+        headings = columns("to buy", "?#points", "#from", "?#to", where)
+        caption = f"fleets, with {objective} from the least to the most of its points"
+        return Table(columns=headings, rows=rows, caption=caption)
+    headings = columns("to buy", "?#points", f"#{objective}", where)
+    alone = [(fleet, points, value, at) for fleet, points, value, _, at in rows]
+    return Table(columns=headings, rows=alone, caption=f"fleets, with {objective}")
 
 
 def fleets_part(table: Table) -> Part:

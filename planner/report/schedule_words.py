@@ -11,14 +11,20 @@ from workloads.counts import number, plural, watts
 
 _BARS = " ▁▂▃▄▅▆▇█"
 J_PER_KWH = 3.6e6
+_WHOLE = 999.45
+"""From here on a tenth more would be told as a whole number."""
 _NAMED = 3
 """Alternatives that are told one by one."""
 
 
 def spent_words(spent: Spent) -> str:
     """For example ``$1,007, 282 kWh, 107.2 kg CO2``."""
-    energy, carbon = number(round(spent.energy_j / J_PER_KWH, 1)), number(round(spent.carbon_g / 1000, 1))
-    return f"${spent.cost_usd:,.0f}, {energy} kWh, {carbon} kg CO2"
+    return f"${spent.cost_usd:,.0f}, {tenths(spent.energy_j / J_PER_KWH)} kWh, {tenths(spent.carbon_g / 1000)} kg CO2"
+
+
+def tenths(value: float) -> str:
+    """A number with a tenth where it is small; rounded once, so that it is the same wherever it is told whole."""
+    return number(value if abs(value) >= _WHOLE else round(value, 1))
 
 
 def against_the_simulator(found: Spent | None, served: Sequence[Served]) -> str:

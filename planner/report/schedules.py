@@ -30,6 +30,7 @@ from planner.report.schedule_words import (
     spans,
     sparkline,
     spent_words,
+    tenths,
     tried_words,
 )
 from planner.report.screen import Screen, more, rows_part, warned
@@ -146,8 +147,8 @@ def _tiles(found: Timetable, schedule: Schedule, days: float) -> list[Tile]:
     gap = schedule.termination.gap_frac
     return [
         Tile(label="Cost", value=f"${schedule.cost_usd:,.2f}", note=f"${schedule.cost_usd / days:,.0f} a day"),
-        Tile(label="Energy", value=f"{number(round(schedule.energy_j / _KWH_J))} kWh", note="at the meter"),
-        Tile(label="Carbon", value=f"{number(round(schedule.carbon_g / _KG_G))} kg", note="of CO2"),
+        Tile(label="Energy", value=f"{tenths(schedule.energy_j / _KWH_J)} kWh", note="at the meter"),
+        Tile(label="Carbon", value=f"{tenths(schedule.carbon_g / _KG_G)} kg", note="of CO2"),
         *_saved(found),
         Tile(label="Base fleet", value=number(sum(schedule.base_machines.values())), note=_fleet(schedule)),
         Tile(label="Starts and stops", value=number(schedule.churn_machines), note="machines"),
@@ -239,14 +240,14 @@ def _savings(schedule: Schedule, found: Timetable) -> Iterator[Section]:
         words = "fixed fleet for the peak" + (f" (no answer: {fixed.outside})" if fixed.outside else "")
         rows += [_spent_row(words, fixed.spent), ("schedule against the fixed fleet", *change)]
     for each in found.knobs:
-        rows.append(_spent_row(f"{each.knob} alone follows the load, planned watts", each.spent))
+        rows.append(_spent_row(f"only {each.knob} changed with the load, planned watts", each.spent))
     table = Table(columns=columns("plan", "#cost", "#energy", "#CO2"), rows=rows, caption="money, energy and CO2")
     title = "Against a fixed fleet" if fixed is not None else "Money, energy and CO2"
     yield from section("saving", title, table)
 
 
 def _spent_row(words: str, spent: Spent) -> tuple[str, ...]:
-    energy, carbon = number(round(spent.energy_j / _KWH_J, 1)), number(round(spent.carbon_g / _KG_G, 1))
+    energy, carbon = tenths(spent.energy_j / _KWH_J), tenths(spent.carbon_g / _KG_G)
     return (words, f"${spent.cost_usd:,.2f}", f"{energy} kWh", f"{carbon} kg")
 
 

@@ -156,7 +156,11 @@ def _tiles(sweep: WhatIf, objective: str) -> list[Tile]:
     best = least(sweep)
     if best:
         made.append(
-            Tile(label="Least regret", value=valued(objective, best[1]), note=f"at worst, bought for {best[0]}")
+            Tile(
+                label="Least regret",
+                value=valued(objective, best[1]),
+                note=f"at worst, what is added counted; bought for {best[0]}",
+            )
         )
     worst = max((r for r in sweep.regret if r.regret is not None), key=lambda r: r.regret or 0.0, default=None)
     if worst and worst.regret is not None:

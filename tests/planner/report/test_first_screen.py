@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from planner.report.checks import check_page
 from planner.report.figures import figure_lines, figure_tiles, figures_of, together
@@ -10,7 +12,7 @@ from planner.report.fleets import not_less
 from planner.report.headlines import about_of, headline_of, machine_words
 from planner.report.page import Page
 from planner.report.plans import plan_page, pools_table, simulation_page
-from planner.report.schedule_words import saved_words
+from planner.report.schedule_words import saved_words, tenths
 from planner.report.screen import LINES, facts
 from planner.report.words import planned_words
 from planner.results.bill import MONTH_H
@@ -191,6 +193,22 @@ def test_a_load_margin_tells_which_machines_are_down() -> None:
 def test_a_saving_of_nothing_is_no_saving(value: float, words: str) -> None:
     """What rounds to nothing is neither saved nor taken."""
     assert saved_words(value, 100.0, "money") == words
+
+
+@given(st.floats(0, 1e6) | st.integers(0, 4000).map(lambda half: half / 2 + 0.49))
+def test_energy_is_rounded_once(value: float) -> None:
+    """What is told of kWh and kg is the nearest tenth, or whole number of a thousand on: 2,117.49 is never 2,118."""
+    off = abs(float(tenths(value).replace(",", "")) - value)
+    assert off <= (0.5 if value >= 999.5 else 0.05) + 1e-9
+
+
+@pytest.mark.parametrize(("holds", "tile"), [(1.0, "none"), (1.05, "1.05 times")])
+def test_no_margin_is_none_everywhere(holds: float, tile: str) -> None:
+    """A plan that carries no more than its load has no margin: its tile says so as the terminal does."""
+    answer = replace(bought(), margin=Margin(holds_ratio=holds, misses_ratio=1.2, fails=("ttft_p99_s missed",)))
+    told, shown = dict(facts(answer))["Load margin"], plan_page(answer, plans.scenario()).tiles
+    assert [each.value for each in shown if each.label == "Load margin"] == [tile]
+    assert told.startswith(tile)
 
 
 def test_a_load_beyond_capacity_is_told_as_an_estimate() -> None:
