@@ -1,6 +1,6 @@
 """Dominance: options that are worse than another at everything need not be offered."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from math import isclose
 
 from planner.capacity.envelope import Envelope, Option
@@ -16,13 +16,16 @@ TIE_FRAC = 1e-9
 """Claims that differ by no more are the same: what is left between them is rounding."""
 
 
-def undominated(options: Sequence[Option]) -> tuple[list[Option], tuple[Excuse, ...]]:
+def undominated(
+    options: Sequence[Option], late: Collection[str] = ()
+) -> tuple[list[Option], tuple[Excuse, ...]]:  # fmt: skip
     """Options that differ in a knob alone, without those that another beats at everything.
 
     Of options with the same claims the one with the largest chunk stays: it makes the fewest steps.
 
     Args:
         options: on the same machine, in the same layout and role.
+        late: names of those whose longest step is longer than a token may take; they beat none that keeps it.
 
     Returns:
         Those worth offering, and an excuse for each of the others.
@@ -30,7 +33,8 @@ def undominated(options: Sequence[Option]) -> tuple[list[Option], tuple[Excuse, 
     kept: list[Option] = []
     excuses: list[Excuse] = []
     for one in options:
-        better = next((o for o in options if o is not one and (_dominates(o, one) or _equals(o, one))), None)
+        rivals = (o for o in options if o is not one and (o.spec.name not in late or one.spec.name in late))
+        better = next((o for o in rivals if _dominates(o, one) or _equals(o, one)), None)
         if better is None:
             kept.append(one)
         else:

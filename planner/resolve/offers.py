@@ -70,7 +70,7 @@ class Offers:
             self.physics[spec.name], self.profiles[spec.name] = body, replica.profile
             self.beside |= {spec.name} if replica.beside else set()
             offered += self._offer(spec, replica, body)
-        kept, refused = undominated(offered)
+        kept, refused = undominated(offered, self._late(offered))
         self.options += kept
         self.least += [at_least(o, self.physics[o.spec.name], replica.rules, self._demand) for o in kept]
         self.least += self._beaten([o for o in offered if o not in kept], offered, replica.rules)
@@ -102,9 +102,20 @@ class Offers:
             return sizes[-1:]
         if role is not Role.DECODE:
             return sizes
-        gaps_s = [s.limit for s in self._slos if s.metric.bounds_gaps and s.unit is Unit.SECONDS]
-        short = [c for c in sizes if body.step.prefill_s([(c, 0)]) <= min(gaps_s, default=inf)]
+        short = [c for c in sizes if body.step.prefill_s([(c, 0)]) <= self._gap_s]
         return (max(short, default=sizes[0]),)
+
+    @property
+    def _gap_s(self) -> float:
+        """The tightest objective on token gaps; inf without any."""
+        return min((s.limit for s in self._slos if s.metric.bounds_gaps and s.unit is Unit.SECONDS), default=inf)
+
+    def _late(self, offered: Sequence[Option]) -> frozenset[str]:
+        """Names of those whose step is longer than a token may take where a chunk fills it."""
+        steps = {o.spec.name: (self.physics[o.spec.name].step, o.spec.chunk_tokens) for o in offered}
+        return frozenset(
+            n for n, (step, chunk) in steps.items() if chunk and step.prefill_s([(chunk, 0)]) > self._gap_s
+        )
 
     def _offer(self, spec: InstanceSpec, replica: Replica, body: InstancePhysics) -> list[Option]:
         """One layout in one role: an option or none."""

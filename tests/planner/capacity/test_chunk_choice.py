@@ -1,6 +1,7 @@
 """Laws of the choice of a chunk: claims follow the cut, sizes follow the objective, and the simulator agrees."""
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from planner.errors import BadInput
 from planner.perf.instance import InstancePhysics
 from planner.perf.layout import InstanceSpec, Layout, Role
 from planner.policies.cuts import Cutter, cut
+from planner.resolve.case import open_case
 from planner.resolve.dominance import undominated
 from planner.scenario import Scenario
 from planner.simulator.books import window
@@ -20,6 +22,7 @@ from tests.architecture.sources import ROOT
 from tests.planner.capacity.test_envelope import conversation, h100, part
 from tests.planner.options import machine
 from tests.planner.served import run
+from tests.planner.small import small
 from tests.planner.toy import toy_physics, toy_policy, toy_profile
 from workloads.demand import ClassDemand, Demand, demand
 from workloads.slo import Metric, Slo
@@ -144,6 +147,7 @@ def test_a_cut_costs_what_its_steps_add() -> None:
         assert two.added_s(decode_s) - one.added_s(decode_s) == pytest.approx(0.0, abs=1e-12)
 
 
+@cache
 def offered(size: int, limit_s: float) -> list[Option]:
     """One chunk size as an option, or none."""
     spec = InstanceSpec(role=Role.MIXED, machine="m", layout=Layout(tp=1), chunk_tokens=size)
@@ -165,6 +169,26 @@ def test_what_another_size_beats_is_excused() -> None:
     assert all(e.reason.split()[0] in busy for e in excuses)
     alone, none = undominated([replace(options[0], envelopes={})])
     assert (len(alone), none) == (1, ())
+
+
+@settings(max_examples=8)
+@given(late=st.sets(st.sampled_from(SIZES)))
+def test_a_size_whose_step_is_too_long_beats_none_that_keeps_the_limit(late: set[int]) -> None:
+    """The best of the sizes that keep an objective on token gaps stays, however little time longer steps take."""
+    options = [o for size in SIZES for o in offered(size, 0.5)]
+    names = {o.spec.name for o in options if o.spec.chunk_tokens in late}
+    kept = {o.spec.name for o in undominated(options, names)[0]}
+    in_time = [o for o in options if o.spec.name not in names]
+    assert {o.spec.name for o in undominated(in_time)[0]} <= kept
+    assert {o.spec.name for o in undominated(options)[0]} <= kept
+
+
+def test_chunks_that_keep_the_token_gaps_are_on_offer() -> None:
+    """On an L40S a step of 2,048 tokens takes longer than 0.1 s: the best size below is offered beside it."""
+    asked = ("catalog.machines=[aws-g6e.xlarge]", "catalog.tp=[1]", "policy.name=sarathi")
+    loose, tight = (open_case(small(*asked, f"slo={{ttft_p99_s: 2, tbt_p99_s: {gap}}}"), "sarathi") for gap in (1, 0.1))
+    assert {o.spec.chunk_tokens for o in loose.options} == {2048}
+    assert {o.spec.chunk_tokens for o in tight.options} == {1024, 2048}
 
 
 def test_bad_chunks_are_named() -> None:
