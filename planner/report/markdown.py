@@ -9,7 +9,7 @@ from planner.report.page import Cell, Chip, Page, Section, Table
 
 OF_PLANS = ("buy", "evidence", "choices")
 """Sections whose tables a plan has in Markdown."""
-OVER_TIME = ("saving", "served")
+OVER_TIME = ("saving",)
 """The same of a plan over time."""
 
 

@@ -12,7 +12,7 @@ from planner.report.fleets import not_less
 from planner.report.headlines import about_of, headline_of, machine_words
 from planner.report.page import Page
 from planner.report.plans import plan_page, pools_table, simulation_page
-from planner.report.schedule_words import saved_words, tenths
+from planner.report.schedule_words import against_one_knob, saved_words, tenths
 from planner.report.screen import LINES, facts
 from planner.report.words import planned_words
 from planner.results.bill import MONTH_H
@@ -21,6 +21,7 @@ from planner.results.choice import Choice, Standing
 from planner.results.evidence import Excuse, Margin, ValidatedPlan
 from planner.results.fleet import FleetPlan
 from planner.results.precision import Variant
+from planner.results.schedule import OneKnob, Spent
 from tests.planner import plans
 from tests.planner.compare.test_bill import use
 from tests.planner.goldens import GOLDEN, same_as_golden
@@ -209,6 +210,14 @@ def test_no_margin_is_none_everywhere(holds: float, tile: str) -> None:
     told, shown = dict(facts(answer))["Load margin"], plan_page(answer, plans.scenario()).tiles
     assert [each.value for each in shown if each.label == "Load margin"] == [tile]
     assert told.startswith(tile)
+
+
+def test_savings_of_a_kind_share_a_verb() -> None:
+    """What a schedule saves of money, energy and CO2 is one sentence: the verb is said again where it changes."""
+    planned = Spent(cost_usd=75.0, energy_j=68.0 * 3.6e6, carbon_g=110e3)
+    alone = OneKnob(knob="clock", spent=Spent(cost_usd=100.0, energy_j=100.0 * 3.6e6, carbon_g=100e3))
+    said = against_one_knob(planned, (alone,)).partition("the schedule ")[2]
+    assert said == "saves 25.0 % of the money, 32.0 % of the energy, takes 10.0 % more CO2"
 
 
 def test_a_load_beyond_capacity_is_told_as_an_estimate() -> None:
