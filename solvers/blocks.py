@@ -43,8 +43,20 @@ class Line:
 class Block:
     """A kind of block: its own columns, and those that it shares."""
 
-    def __init__(self, own: Sequence[Column], shared: Sequence[Column], rows: Sequence[Row]) -> None:
-        """Nothing is solved yet."""
+    def __init__(
+        self, own: Sequence[Column], shared: Sequence[Column], rows: Sequence[Row], *, small: bool = True,
+        below: "Block | None" = None,
+    ) -> None:  # fmt: skip
+        """Nothing is solved yet.
+
+        Args:
+            own: its columns.
+            shared: with others.
+            rows: over these.
+            small: it has few kinds; else without the solver's own searches an answer is often far from the best.
+            below: another over the same shared columns that never costs more, which its lines are of; None is itself.
+        """
+        self._below, self._small = below, small
         self.own, self.shared, self.rows = tuple(own), tuple(shared), tuple(rows)
         signs = [(name, value > 0, row) for row in rows for name, value in row.terms if value]
         barred = {name for name, up, row in signs if (row.upper if up else -row.lower) < INF}
@@ -55,6 +67,8 @@ class Block:
 
     def line(self, point: tuple[float, ...]) -> Line | None:
         """The line of its relaxation at values of its shared columns; None where there is none at any."""
+        if self._below:
+            return self._below.line(point)
         for costs in (True, False):
             model, unit, sizes = self._model(costs)
             number = len(self.rows)
@@ -103,7 +117,7 @@ class Block:
         if point not in self._whole:
             tied = [replace(c, lower=v, upper=v, objective=0.0) for c, v in zip(self.shared, point, strict=True)]
             part = Problem(name="a block", sense=Sense.MIN, columns=(*self.own, *tied), rows=self.rows)
-            found = solve_direct(part, time_limit_s=10.0, gap_frac=INNER_FRAC, small=True, most_nodes=LIFT_NODES)
+            found = solve_direct(part, time_limit_s=10.0, gap_frac=INNER_FRAC, small=self._small, most_nodes=LIFT_NODES)
             self._whole[point] = found.values if found else None
         return self._whole[point]
 
@@ -112,7 +126,7 @@ class Block:
         ends = zip(self.shared, point, prices, strict=True)
         free = [replace(c, lower=max(c.lower, least), objective=price) for c, least, price in ends]
         part = Problem(name="a block", sense=Sense.MIN, columns=(*self.own, *free), rows=self.rows)
-        found = solve_direct(part, time_limit_s=10.0, gap_frac=LIFT_FRAC, small=True, most_nodes=LIFT_NODES)
+        found = solve_direct(part, time_limit_s=10.0, gap_frac=LIFT_FRAC, small=self._small, most_nodes=LIFT_NODES)
         if found:
             self.learn(tuple(found.values[c.name] for c in self.shared), found.values)
 
@@ -159,9 +173,15 @@ class Block:
 
     def _cheapest(self, slopes: Sequence[float]) -> Direct | None:
         """Learn the answer that is cheapest where so much of what it costs is borne by its shared columns."""
+        if self._below:
+            if found := self._below._cheapest(slopes):
+                point = tuple(found.values[c.name] for c in self.shared)
+                if self.whole(point) is None:
+                    self.nearest(point, [max(abs(slope), 1e-6) for slope in slopes])
+            return found
         priced = [replace(c, objective=-slope) for c, slope in zip(self.shared, slopes, strict=True)]
         part = Problem(name="a block", sense=Sense.MIN, columns=(*self.own, *priced), rows=self.rows)
-        found = solve_direct(part, time_limit_s=10.0, gap_frac=LIFT_FRAC, small=True, most_nodes=LIFT_NODES)
+        found = solve_direct(part, time_limit_s=10.0, gap_frac=LIFT_FRAC, small=self._small, most_nodes=LIFT_NODES)
         if found:
             self.learn(tuple(found.values[c.name] for c in self.shared), found.values)
         return found

@@ -22,6 +22,9 @@ SPAN = 2
 PASSES = 2
 """Times that all runs are bettered, each but the last after one that gained more than the gap."""
 
+MOST_SMALL = 30
+"""Whole columns of a block up to which it has few kinds."""
+
 PART_NODES = 50
 """Nodes of the tree of some blocks that are bettered: a ceiling over all of them makes some trees endless."""
 
@@ -34,9 +37,16 @@ Beside = Callable[[str], int | None]
 
 @dataclass(slots=True, kw_only=True)
 class _Ask:
-    """Solves parts of a problem, and keeps whether the clock ended any."""
+    """Solves parts of a problem, and keeps whether the clock ended any.
+
+    Attributes:
+        time_limit_s: limit of each.
+        wide: blocks have many kinds: without the solver's own searches an answer of one is often far from its best.
+        by_clock: whether the clock ended any.
+    """
 
     time_limit_s: float
+    wide: bool = False
     by_clock: bool = False
 
     def __call__(
@@ -44,7 +54,8 @@ class _Ask:
     ) -> Direct | None:
         """What ``solve_direct`` says."""
         found = solve_direct(
-            part, time_limit_s=self.time_limit_s, gap_frac=gap_frac, small=small, most_nodes=most_nodes
+            part, time_limit_s=self.time_limit_s, gap_frac=gap_frac, small=small and not self.wide,
+            most_nodes=most_nodes,
         )  # fmt: skip
         self.by_clock = self.by_clock or (found is not None and found.by_clock)
         return found
@@ -163,7 +174,8 @@ def solve_in_turn(
         start: an answer to better in place of one that is made.
         passes: times that all runs of blocks are bettered at most.
     """
-    ask = _Ask(time_limit_s=time_limit_s)
+    whole = [block for column in problem.columns if column.integer and (block := place(column.name)[1]) is not None]
+    ask = _Ask(time_limit_s=time_limit_s, wide=len(whole) > MOST_SMALL * len(set(whole)))
     values = dict(start) if start else _in_turn(problem, place, decided, beside, ask, gap_frac)
     if values is None:
         return None

@@ -21,11 +21,10 @@ import numpy as np
 from solvers.blocks import Block, Line
 from solvers.direct import Direct, relax, solve_direct
 from solvers.problem import INF, Column, Problem, Row, Sense
+from solvers.shares import Place, placed, shared_out, shares
 
-Place = tuple[str, int | None]
-
-RELAXED_ROUNDS, WHOLE_ROUNDS = 30, 5
-"""Rounds of lines from blocks at fractions, and at whole numbers."""
+RELAXED_ROUNDS, WHOLE_ROUNDS, MANY_ROUNDS = 30, 5, 1
+"""Rounds of lines from blocks at fractions, at whole numbers, and at these where the program of the first is large."""
 
 PROBED = 6
 """Blocks that are lifted before it is asked whether all are."""
@@ -33,11 +32,11 @@ PROBED = 6
 LIFTS = 3
 """Times that all lines are lifted, each but the first after one that gained."""
 
-NEIGHBOURS = 2
-"""Blocks that a row links by its columns alone; one over more is linked by a share of each."""
+FIRST_NODES, MANY_NODES = 300, 50
+"""Nodes of the tree of a program of the first stage, and of a large one: beside its root they say little more."""
 
-FIRST_NODES = 300
-"""Nodes of the tree of a program of the first stage."""
+OFFERS = 4
+"""Times that answers are looked for by prices before a large program of the first stage is solved again."""
 
 RELAXED_FRAC = 5e-4
 """Of the relaxation of the whole, what its lines may lack before whole numbers are asked for."""
@@ -50,10 +49,12 @@ class Staged:
     Attributes:
         values: of every column; None where no answer was found.
         bound: proven bound on the objective of the whole.
+        first: what the last program of the first stage decided; empty where none had an answer.
     """
 
     values: dict[str, float] | None
     bound: float
+    first: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +196,17 @@ class _Parts:
                 gained += max(0.0, duals[f"one[{number}]"] - line.constant)
         return gained
 
+    def bettered(
+        self, found: dict[str, float], bound: float, *, time_limit_s: float, gap_frac: float
+    ) -> dict[str, float]:
+        """The best combination with answers that are offered until it is as near a bound as is enough."""
+        for _ in range(OFFERS):
+            value = self.problem.objective(found)
+            if value - bound <= gap_frac / 2 * abs(value) or not self.offered(gap_frac / 10 * abs(bound)):
+                break
+            found = self.combined(time_limit_s, gap_frac) or found
+        return found
+
     def combination(self) -> Problem | None:
         """What is decided first, and what of each block it or one like it was; None where one never was."""
         columns, rows, costs = list(self.first), list(self.links), dict[str, float]()
@@ -236,39 +248,44 @@ class _Parts:
 
 def solve_staged(
     problem: Problem, place: Callable[[str], Place], relaxed: Direct, *, time_limit_s: float, gap_frac: float,
-    lift: bool = True, start: Mapping[str, float] | None = None,
+    lift: bool = True, start: Mapping[str, float] | None = None, below: Problem | None = None,
 ) -> Staged | None:  # fmt: skip
     """The best answer that is found in two stages, and a bound of the whole; None where nothing is left for the second.
 
     Args:
         problem: what to solve; a minimum.
         place: column name -> its kind and its block.
-        relaxed: its relaxation.
+        relaxed: its relaxation, or that of ``below``.
         time_limit_s: limit of each program of the first stage.
         gap_frac: relative gap that is enough.
         start: an answer that is known.
         lift: also by the whole numbers inside of blocks, where that is what a gap is of.
+        below: a problem that is alike but for the inside of blocks, which costs no more wherever shared columns are:
+            what is proven is proven of it, and so of both.
     """
-    whole, place = problem, _placed(problem, place)
-    problem, of_share = _shared_out(problem, place)
-    parts = _taken_apart(problem, place)
+    whole, place = problem, placed((problem, below or problem), place)
+    problem, of_share = shared_out(problem, place)
+    parts = _taken_apart(problem, shared_out(below, place)[0] if below else None, place)
     if parts is None:
         return None
     if start:
-        parts.started({**start, **_shares(of_share, start)})
-    parts.known({**relaxed.values, **_shares(of_share, relaxed.values)})
+        parts.started({**start, **shares(of_share, start)})
+    parts.known({**relaxed.values, **shares(of_share, relaxed.values)})
     _relaxed(parts, relaxed.bound, gap_frac, lift=lift)
     best, bound, gap = None, relaxed.bound, INF
-    for left in reversed(range(WHOLE_ROUNDS)):
+    decided: Mapping[str, float] = {}
+    for left in reversed(range(MANY_ROUNDS if below else WHOLE_ROUNDS)):
         answer = solve_direct(
-            parts.small(whole=True), time_limit_s=time_limit_s, gap_frac=gap_frac if start else gap_frac / 4,
-            most_nodes=FIRST_NODES,
+            parts.small(whole=True), time_limit_s=time_limit_s, most_nodes=MANY_NODES if below else FIRST_NODES,
+            gap_frac=gap_frac if start else gap_frac / (2 if below else 4),
         )  # fmt: skip
         if answer is None:
             break
-        bound = max(bound, answer.bound)
+        bound, decided = max(bound, answer.bound), answer.values
         parts.learned(answer.values)
         found = parts.combined(time_limit_s, gap_frac)
+        if below and found:
+            found = parts.bettered(found, bound, time_limit_s=time_limit_s, gap_frac=gap_frac)
         best = min((each for each in (best, found) if each), key=problem.objective, default=None)
         value, before = problem.objective(best) if best else INF, gap
         gap = value - bound
@@ -278,44 +295,7 @@ def solve_staged(
         if not new and (start or not parts.offered(gap_frac / 4 * abs(bound))):
             break
     values = {column.name: best[column.name] for column in whole.columns} if best else None
-    return Staged(values=values, bound=bound)
-
-
-def _placed(problem: Problem, place: Callable[[str], Place]) -> Callable[[str], Place]:
-    """Where each column is, and each share of a row over many blocks: it is decided first."""
-    homes = {column.name: place(column.name) for column in problem.columns}
-    return lambda name: homes.get(name, (name, None))
-
-
-def _shared_out(
-    problem: Problem, place: Callable[[str], Place]
-) -> tuple[Problem, Mapping[str, tuple[tuple[str, float], ...]]]:
-    """The problem with each row over many blocks as one of their shares in it; of each share, what it is of."""
-    of_share, rows = dict[str, tuple[tuple[str, float], ...]](), list[Row]()
-    for row in problem.rows:
-        by_block = defaultdict[int | None, list[tuple[str, float]]](list)
-        for term in row.terms:
-            by_block[place(term[0])[1]].append(term)
-        loose = by_block.pop(None, [])
-        if len(by_block) <= NEIGHBOURS:
-            rows.append(row)
-            continue
-        for block, terms in by_block.items():
-            name = f"share[{row.name},{block}]"
-            of_share[name] = tuple(terms)
-            loose.append((name, 1.0))
-            rows.append(
-                Row(name=name, family="share", terms=(*terms, (name, -1.0)),
-                    lower=0.0 if row.lower > -INF else -INF, upper=0.0 if row.upper < INF else INF)
-            )  # fmt: skip
-        rows.append(replace(row, terms=tuple(loose)))
-    shares = tuple(Column(name=name, lower=-INF) for name in of_share)
-    return replace(problem, columns=(*problem.columns, *shares), rows=tuple(rows)), of_share
-
-
-def _shares(of_share: Mapping[str, Sequence[tuple[str, float]]], values: Mapping[str, float]) -> dict[str, float]:
-    """What blocks take of rows over many of them."""
-    return {name: sum(value * values[other] for other, value in terms) for name, terms in of_share.items()}
+    return Staged(values=values, bound=bound, first=decided)
 
 
 def _relaxed(
@@ -340,8 +320,31 @@ def _relaxed(
         parts.known(answer.values)
 
 
-def _taken_apart(problem: Problem, place: Callable[[str], Place]) -> _Parts | None:
+def _taken_apart(problem: Problem, below: Problem | None, place: Callable[[str], Place]) -> _Parts | None:
     """A problem in two stages; None where a block has no column of its own, or there is one block at most."""
+    apart = _apart(problem, place)
+    lines = _apart(below, place) if below else apart
+    if len(apart.own) < 2 or (apart.first, apart.own.keys()) != (lines.first, lines.own.keys()):
+        return None
+    decided = tuple(column for column in problem.columns if column.name in apart.first)
+    least = max(abs(column.objective) for column in decided) / 1000 or 1.0
+    return _Parts(
+        problem=problem, members=tuple(_members(decided, apart, lines)), first=decided, links=tuple(apart.links),
+        worth={column.name: max(least, column.objective) for column in decided},
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Apart:
+    """Columns that are decided first and rows of those alone; of each block its own columns, and its rows."""
+
+    first: set[str]
+    links: list[Row]
+    own: Mapping[int, Sequence[Column]]
+    rows: Mapping[int, Sequence[Row]]
+
+
+def _apart(problem: Problem, place: Callable[[str], Place]) -> _Apart:
     home = {column.name: place(column.name)[1] for column in problem.columns}
     first = {name for name, block in home.items() if block is None}
     for row in problem.rows:
@@ -356,33 +359,32 @@ def _taken_apart(problem: Problem, place: Callable[[str], Place]) -> _Parts | No
     for row in problem.rows:
         block = next((home[name] for name, _ in row.terms if name not in first), None)
         (links if block is None else rows[block]).append(row)
-    if len(own) < 2:
-        return None
-    decided = tuple(column for column in problem.columns if column.name in first)
-    least = max(abs(column.objective) for column in decided) / 1000 or 1.0
-    return _Parts(
-        problem=problem, members=tuple(_members(decided, own, rows)), first=decided, links=tuple(links),
-        worth={column.name: max(least, column.objective) for column in decided},
-    )  # fmt: skip
+    return _Apart(first=first, links=links, own=own, rows=rows)
 
 
-def _members(
-    decided: Sequence[Column], own: Mapping[int, Sequence[Column]], rows: Mapping[int, Sequence[Row]]
-) -> Iterator[_Member]:
+def _members(decided: Sequence[Column], apart: _Apart, lines: _Apart) -> Iterator[_Member]:
     """The blocks in order, those that are alike of one kind."""
     first, kinds = {column.name: column for column in decided}, dict[object, Block]()
-    for block in sorted(own):
-        names = dict.fromkeys(name for row in rows[block] for name, _ in row.terms if name in first)
+    for block in sorted(apart.own):
+        every = (*apart.rows[block], *lines.rows[block])
+        names = dict.fromkeys(name for row in every for name, _ in row.terms if name in first)
         shared = [first[name] for name in names]
-        place_of = {c.name: at for at, c in enumerate((*own[block], *shared))}
-        like = (
-            tuple((c.objective, c.lower, c.upper, c.integer) for c in own[block]),
-            tuple((c.lower, c.upper, c.integer) for c in shared),
-            tuple(
-                (tuple((place_of[name], value) for name, value in row.terms), row.lower, row.upper)
-                for row in rows[block]
-            ),
-        )
+        like = tuple(_like(each, block, shared) for each in (apart, lines))
         if like not in kinds:
-            kinds[like] = Block(own[block], shared, rows[block])
-        yield _Member(kind=kinds[like], own=tuple(c.name for c in own[block]), shared=tuple(c.name for c in shared))
+            below = None if lines is apart else Block(lines.own[block], shared, lines.rows[block], small=False)
+            kinds[like] = Block(apart.own[block], shared, apart.rows[block], small=below is None, below=below)
+        own = tuple(column.name for column in apart.own[block])
+        yield _Member(kind=kinds[like], own=own, shared=tuple(c.name for c in shared))
+
+
+def _like(apart: _Apart, block: int, shared: Sequence[Column]) -> tuple[object, ...]:
+    """What a block is, whatever its columns are called."""
+    place_of = {c.name: at for at, c in enumerate((*apart.own[block], *shared))}
+    return (
+        tuple((c.objective, c.lower, c.upper, c.integer) for c in apart.own[block]),
+        tuple((c.lower, c.upper, c.integer) for c in shared),
+        tuple(
+            (tuple((place_of[name], value) for name, value in row.terms), row.lower, row.upper)
+            for row in apart.rows[block]
+        ),
+    )  # fmt: skip
