@@ -5,12 +5,13 @@ what the others could gain is less than a thousandth of the answer. The integer 
 those that pay most nearly, of which whole counts need some.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from planner.formulate.epoch_merged import cheapest, merged
 from planner.formulate.epoch_pricing import Pair, Pairs, Prices
 from planner.formulate.epoch_program import epoch_problem
 from planner.formulate.epoch_question import EpochQuestion, rate
@@ -48,6 +49,8 @@ class Few:
             that a part of one is nothing.
         bound: proven bound on the first aim in all pairs, counts not whole.
         whole: proves one in all pairs with whole machines; it takes seconds, and is minus infinity where there is none.
+        apart: in the cheapest options of every machine type, and in options that promise more than all there are.
+        of_types: in all pairs of some machine types and in those of ``mixed``.
     """
 
     question: EpochQuestion
@@ -55,6 +58,8 @@ class Few:
     mixed: EpochQuestion | None
     bound: float
     whole: Callable[[], float]
+    apart: Callable[[], tuple[EpochQuestion, EpochQuestion]]
+    of_types: Callable[[Collection[str]], EpochQuestion]
 
 
 def few(question: EpochQuestion) -> Few | None:
@@ -94,13 +99,22 @@ def _found(table: Pairs, prices: Prices, chosen: Chosen, relaxed: Direct, bound:
     there = _types(table, chosen)
     ladder = _ladder(table, prices, there, relaxed.bound)
 
-    def whole() -> float:
-        ratios = [None if there[at] else table.ratio(prices, at) for at in range(len(question.fleet))]
-        return whole_machines(table, prices, ratios, relaxed.bound)
+    def ratios() -> list[float | None]:
+        return [None if there[at] else table.ratio(prices, at) for at in range(len(question.fleet))]
+
+    def apart() -> tuple[EpochQuestion, EpochQuestion]:
+        kept = cheapest(table, prices, table.machine_worth(prices, ratios()) / table.gpus[:, None])
+        own = np.isin(np.arange(len(question.options)), kept)[:, None] & (table.capacity > 0)
+        return restricted(question, own), merged(table, kept)
+
+    def of_types(machines: Collection[str]) -> EpochQuestion:
+        mine = np.array([kind.machine in machines for kind in question.fleet])[table.type_of]
+        return restricted(question, used | ladder | (mine[:, None] & (table.capacity > 0)))
 
     return Few(
         question=restricted(question, _filled(table, prices, chosen)), used=restricted(question, used),
-        mixed=restricted(question, used | ladder) if ladder.any() else None, bound=bound, whole=whole,
+        mixed=restricted(question, used | ladder) if ladder.any() else None, bound=bound, apart=apart,
+        whole=lambda: whole_machines(table, prices, ratios(), relaxed.bound), of_types=of_types,
     )  # fmt: skip
 
 

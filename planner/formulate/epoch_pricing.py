@@ -5,7 +5,7 @@ reduced cost, and every machine type that has none of them an amount by which pr
 pays. So the bound of the small relaxation becomes one of all pairs, without a program of them all.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,7 +64,7 @@ class Pairs:
         self._request_j = np.array([[o.request_j.get(n, 0.0) for n in self.names] for o in options])
         self._joule = np.array([price_of(question, t, energy_j=1.0) for t in range(load.epochs)])
         self._start = self._by_epoch(lambda kind, t: start_cost(question, kind, t))
-        self._gpus = np.array([float(kind.gpus) for kind in question.fleet])
+        self.gpus = np.array([float(kind.gpus) for kind in question.fleet])
 
     def _by_epoch(self, of: Callable[[FleetType, int], float]) -> Floats:
         epochs = range(self.question.load.epochs)
@@ -138,7 +138,20 @@ class Pairs:
             most, at = full.max(axis=0) / self.question.options[option].gpus, full.argmax(axis=0)
             better = most > each
             each, best[better] = np.maximum(each, most), np.stack([np.full(len(at), option), classes[at]], 1)[better]
-        return each * self._gpus[machine], best
+        return each * self.gpus[machine], best
+
+    def machine_worth(self, prices: Prices, ratios: Sequence[float | None]) -> Floats:
+        """(machine types, epochs) what a machine is worth: what its GPUs are, or what it earns where a ratio is given.
+
+        Args:
+            prices: of a relaxation.
+            ratios: of each machine type the multiple of the prices at which it gains nothing; None of those that the
+                relaxation has.
+        """
+        return np.array([
+            prices.gpu_worth[at] * gpus if ratio is None else self.earned(prices, at, ratio)[0]
+            for at, (gpus, ratio) in enumerate(zip(self.gpus.tolist(), ratios, strict=True))
+        ])  # fmt: skip
 
     def ratio(self, prices: Prices, machine: int) -> float:
         """The largest multiple of the prices, at most twice, at which a type without pairs gains nothing."""

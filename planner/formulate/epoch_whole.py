@@ -34,10 +34,7 @@ def whole_machines(table: Pairs, prices: Prices, ratios: Sequence[float | None],
     """
     if any(option.spec.role is not Role.MIXED for option in table.question.options):
         return -INF
-    worth = np.array([
-        prices.gpu_worth[at] * kind.gpus if ratio is None else table.earned(prices, at, ratio)[0]
-        for at, (kind, ratio) in enumerate(zip(table.question.fleet, ratios, strict=True))
-    ])  # fmt: skip
+    worth = table.machine_worth(prices, ratios)
     bound = value - float((prices.asked_worth * table.peak).sum())
     costs = [list(_cheapest(table, prices, at)) for at in range(len(ratios))]
     for epoch in range(table.question.load.epochs):

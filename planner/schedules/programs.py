@@ -1,6 +1,6 @@
 """The integer programs of plans over time: written in the kinds that are worth having, solved, lifted."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
@@ -16,6 +16,7 @@ from planner.formulate import (
     place,
     whole_sets,
 )
+from planner.formulate.epoch_question import base
 from planner.results.schedule import Schedule
 from planner.scenario.objectives import Aim
 from planner.schedules.base_fleet import base_fleet
@@ -28,9 +29,13 @@ from solvers.direct import relax
 from solvers.lexicographic import lexicographic
 from solvers.problem import INF, Problem
 from solvers.solve import solve
+from solvers.stages import Staged, solve_staged
 
 WHOLE_EPOCHS = 4
 """Up to this many epochs the whole model is solved at once."""
+
+MOST_STAGED = 1_000
+"""Machine types times epochs whose machines are decided in one program."""
 
 MOST_SPARED = 8
 """Programs that are solved until the pools of every epoch have enough spare machines."""
@@ -117,13 +122,16 @@ def programmed(question: EpochQuestion, limits: Limits, *, kept: Kept | None = N
     """The best allocation of a program: in few kinds where it is large, in all where these have none.
 
     The few are first those alone that the relaxation uses; where these leave a gap, what they come to is bettered in
-    more, so that more kinds never cost more. Where machines are few, smaller ones beside those are tried in its place.
+    more, so that more kinds never cost more. Where machines are few, those of all epochs are decided first, or smaller
+    ones beside those are tried in its place.
     """
     if parts := whole_sets(question):
         if kept is None:
             return _best_of(parts, limits)
         question = next((part for part in parts if kept.names <= {o.name for o in part.options}), question)
     if kept is None and limits.backend == "highs" and (some := few(question)):
+        if some.mixed and question.aims[0] is Aim.COST and (staged := _in_stages(some, question, limits)):
+            return staged
         found = _programmed(some.used, limits, bound=some.bound)
         if found.solution.termination.reason is Reason.OPTIMAL:
             return found
@@ -227,14 +235,73 @@ def _in_turn(question: EpochQuestion, found: Solved, limits: Limits, bound: floa
     begin = min((each for each in (made, whole) if each), key=first.objective, default=None)
     if begin is None:
         return found
+    return _bettered(question, begin, how, lambda made: _of_all(made, bound, limits.gap_frac), limits.gap_frac)
+
+
+def _in_stages(some: Few, question: EpochQuestion, limits: Limits) -> Solved | None:
+    """Machines of all epochs first, of every type; or epoch after epoch beside that base fleet; the better, bettered.
+
+    The first stage is above lines of options that promise more than all there are, so it bounds all kinds.
+
+    Args:
+        some: the question in few kinds; its first aim is money, so that a base fleet counts.
+        question: in all.
+        limits: of its solves.
+
+    Returns:
+        None where machines of all types and epochs are too many for a program, or nothing is found.
+    """
+    if len(question.fleet) * question.load.epochs > MOST_STAGED:
+        return None
+    limit_s, gap_frac, (real, promised) = limits.time_limit_s, limits.gap_frac, some.apart()
+    below = epoch_problem(promised)
+    if (relaxed := relax(below)) is None:
+        return None
+    staged = solve_staged(
+        epoch_problem(real), place, relaxed, time_limit_s=limit_s, gap_frac=gap_frac, below=below
+    )  # fmt: skip
+    if staged is None or not staged.first:
+        return None
+    wide, bound = some.of_types(_powered(staged)), max(some.bound, staged.bound)
+    first = epoch_problem(wide)
+    how = partial(solve_in_turn, place=place, beside=beside, time_limit_s=limit_s, gap_frac=gap_frac / 4)
+    made = how(first, decided={base(kind.machine): staged.first[base(kind.machine)] for kind in wide.fleet}, passes=0)
+    there = {column.name: staged.values.get(column.name, 0.0) for column in first.columns} if staged.values else None
+    begin = min((each for each in (made, there) if each), key=first.objective, default=None)
+
+    def of_all(found: Solution) -> Solution:
+        return replace(found, termination=_bounded(found.termination, bound, gap_frac, by="whole machines"))
+
+    return _bettered(wide, begin, how, of_all, gap_frac) if begin else None
+
+
+def _powered(staged: Staged) -> set[str]:
+    """The machine types that are ever powered, as first decided or in the answer."""
+    every = (*staged.first.items(), *(staged.values or {}).items())
+    return {name[len("on[") :].rpartition(",")[0] for name, value in every if name.startswith("on[") and value > 0.5}
+
+
+def _bettered(
+    question: EpochQuestion, begin: Mapping[str, float], how: Callable[..., Mapping[str, float] | None],
+    of_all: Callable[[Solution], Solution], gap_frac: float,
+) -> Solved:  # fmt: skip
+    """An allocation that is bettered epoch after epoch, in each aim in turn.
+
+    Args:
+        question: what is asked.
+        begin: the allocation.
+        how: betters one.
+        of_all: adds a bound of all kinds on the first aim.
+        gap_frac: relative gap that is enough.
+    """
 
     def solver(part: Problem, start: Mapping[str, float]) -> Solution:
         values = how(part, decided={}, start=start or begin)
         assert values, "what is bettered is there"
         made = answered(part, values, reason=Reason.FEASIBLE, limit=Limit.OTHER, backend="highs")
-        return _of_all(made, None if start else bound, limits.gap_frac)
+        return _of_all(made, None, gap_frac) if start else of_all(made)
 
-    solution, later = lexicographic(first, later_aims(question), solver, gap_frac=limits.gap_frac)
+    solution, later = lexicographic(epoch_problem(question), later_aims(question), solver, gap_frac=gap_frac)
     return Solved(
         question=question, solution=solution, later=[each.termination for each in later], method="decomposed"
     )  # fmt: skip

@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.schedules import question as benchmark
-from planner.formulate import EpochQuestion, epoch_kinds, epoch_problem, few
+from planner.formulate import EpochQuestion, epoch_kinds, epoch_problem, few, place
+from planner.formulate.epoch_merged import merged
+from planner.formulate.epoch_pricing import Pairs
 from planner.formulate.epoch_typical import typical
 from planner.perf.layout import InstanceSpec, Layout, Role
 from planner.results.schedule import EpochOption, FleetType, SpareLine, Tariff
@@ -22,6 +24,7 @@ from solvers.allocation import Reason, Solution, empty_handed
 from solvers.direct import relax
 from solvers.problem import Problem
 from solvers.solve import solve
+from solvers.stages import solve_staged
 from tests.planner.epochs import question as small
 from workloads.load import Load
 
@@ -101,6 +104,35 @@ def test_the_bound_in_whole_machines_is_below_every_answer(
     if found is None or best.objective is None:
         return
     assert found.whole() <= best.objective + 1e-6 * abs(best.objective) + 1e-9
+
+
+@settings(max_examples=4, deadline=None)
+@given(st.integers(0, 10**6), st.integers(2, 3), st.sampled_from([2, 3]), st.booleans(), st.booleans(), st.data())
+def test_options_that_take_others_in_bound_the_question(
+    seed: int, types: int, epochs: int, cyclic: bool, phases: bool, data: st.DataObject
+) -> None:
+    """Whatever takes in what, they cost no more than the optimum in all; nor does a bound in two stages above them.
+
+    What two stages answer in the real options keeps every row of these.
+    """
+    asked = _question(seed, types=types, epochs=epochs, aim=Aim.COST, cyclic=cyclic, phases=phases)
+    kept = [at for at in range(len(asked.options)) if data.draw(st.booleans())]
+    below = epoch_problem(merged(Pairs(asked), kept))
+    best = solve(epoch_problem(asked), gap_frac=1e-6, time_limit_s=2.0).termination
+    relaxed, real = relax(below), epoch_problem(asked)
+    if best.objective is None:
+        return
+    assert relaxed is not None
+    most = best.objective + 1e-6 * abs(best.objective)
+    least = solve(below, gap_frac=1e-6, time_limit_s=2.0).termination
+    assert (least.bound or 0.0) <= most
+    found = solve_staged(real, place, relaxed, time_limit_s=5.0, gap_frac=0.01, below=below)
+    if found is None:
+        return
+    assert relaxed.bound - 1e-6 * abs(relaxed.bound) <= found.bound <= most
+    if found.values is not None:
+        assert (best.bound or 0.0) <= real.objective(found.values) * (1 + 1e-6)
+        assert all(row.lower - 1e-6 <= row.activity(found.values) <= row.upper + 1e-6 for row in real.rows)
 
 
 def test_whole_machines_bound_few_of_them_tighter(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,9 +230,14 @@ def test_typical_epochs_ask_what_all_ask_together(seed: int, epochs: int, typica
             assert float(some.load.mean_req_per_s[name].mean()) == pytest.approx(float(rates.mean()), abs=1e-9)
 
 
-def test_few_machines_are_planned_epoch_after_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Smaller machines beside those that the relaxation uses cost less than these alone, and no less than the bound."""
+@pytest.mark.parametrize("staged", [0, programs.MOST_STAGED])
+def test_few_machines_are_planned_epoch_after_epoch(monkeypatch: pytest.MonkeyPatch, staged: int) -> None:
+    """Smaller machines beside those that the relaxation uses cost less than these alone, and no less than the bound.
+
+    So they do where machines of all types and epochs are decided in one program, and where they are too many for it.
+    """
     monkeypatch.setattr(epoch_kinds, "MOST_COLUMNS", 0)
+    monkeypatch.setattr(programs, "MOST_STAGED", staged)
     asked = replace(benchmark(20.0, 6, 12, 1), aims=(Aim.COST,))
     limits = Limits(time_limit_s=1.0, gap_frac=1e-3)
     some, found = few(asked), programmed(asked, limits)
