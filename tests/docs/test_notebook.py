@@ -35,7 +35,7 @@ def test_the_cells_run_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert all("<table" in table for table in tables)
     assert "VALIDATED: 1 machine" in tables[0]
     assert (tmp_path / "plan.json").is_file()
-    assert "**Validated**: 1 machine (" in (tmp_path / "plan.md").read_text(encoding="utf-8")
+    assert "**VALIDATED**: 1 machine, " in (tmp_path / "plan.md").read_text(encoding="utf-8")
 
 
 def test_no_outputs_are_kept() -> None:
