@@ -160,9 +160,9 @@ class Block:
     def lifted(self, line: Line) -> Line:
         """A line of costs as high as whole numbers let it be at its slopes."""
         found = self._cheapest(line.slopes)
-        if found is None or found.bound <= line.constant:
+        if found is None:
             return line
-        return replace(line, value=line.value + found.bound - line.constant)
+        return replace(line, value=line.value + found.bound - line.constant)  # lower, too: large weights add up errors
 
     def priced(self, slopes: Sequence[float]) -> Line | None:
         """The line of costs of such slopes that whole numbers let it have; None where none is found."""
