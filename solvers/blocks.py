@@ -18,6 +18,16 @@ LIFT_NODES, LIFT_FRAC = 200, 2e-3
 """Nodes of the tree of a block whose line is lifted, and its gap."""
 
 
+NOISE_FRAC = 1e-11
+"""Of the largest slope of a line: what is smaller is rounding of duals, and would decide the units of a program."""
+
+
+def plain(slopes: Sequence[float]) -> tuple[float, ...]:
+    """Slopes without those that are rounding."""
+    least = NOISE_FRAC * max(map(abs, slopes), default=0.0)
+    return tuple(slope if abs(slope) > least else 0.0 for slope in slopes)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
     """What is true of a block's cost wherever its shared columns are.
@@ -80,10 +90,10 @@ class Block:
             if model.getModelStatus() != highspy.HighsModelStatus.kOptimal:
                 continue
             duals = model.getSolution().row_dual
-            slopes = tuple(
+            slopes = plain([
                 float(duals[number + at]) * sizes[f"fixed[{column.name}]"] * unit
                 for at, column in enumerate(self.shared)
-            )
+            ])  # fmt: skip
             value = model.getInfo().objective_function_value * unit
             return Line(value=float(value), slopes=slopes, x=point, costs=costs)
         return None
@@ -162,7 +172,7 @@ class Block:
         found = self._cheapest(line.slopes)
         if found is None:
             return line
-        return replace(line, value=line.value + found.bound - line.constant)  # lower, too: large weights add up errors
+        return replace(line, value=line.value + found.bound - line.constant)  # lower, too: weights have errors
 
     def priced(self, slopes: Sequence[float]) -> Line | None:
         """The line of costs of such slopes that whole numbers let it have; None where none is found."""

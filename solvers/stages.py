@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from solvers.blocks import Block, Line
+from solvers.blocks import Block, Line, plain
 from solvers.direct import Direct, relax, solve_direct
 from solvers.problem import INF, Column, Problem, Row, Sense
 from solvers.shares import Place, placed, shared_out, shares
@@ -132,15 +132,19 @@ class _Parts:
         for number in members:
             member = self.members[number]
             lines = self.lines[id(member.kind)]
-            weights = [(line, duals.get(f"line[{number},{at}]", 0.0)) for at, line in enumerate(lines.values())]
+            weights = [
+                (line, max(0.0, duals.get(f"line[{number},{at}]", 0.0))) for at, line in enumerate(lines.values())
+            ]
             total = sum(weight for line, weight in weights if line.costs)
             if total < 0.5:
                 continue
-            slopes = np.sum([np.array(line.slopes) * weight / total for line, weight in weights], axis=0)
+            slopes = plain(
+                np.sum([np.array(line.slopes) * weight / total for line, weight in weights], axis=0).tolist()
+            )
             constant = sum(line.constant * weight / total for line, weight in weights)
             key = ("lifted", tuple(f"{slope:.6g}" for slope in slopes))
             if key not in lines:
-                together = Line(value=constant, slopes=tuple(slopes.tolist()), x=(0.0,) * len(slopes), costs=True)
+                together = Line(value=constant, slopes=slopes, x=(0.0,) * len(slopes), costs=True)
                 lines[key] = higher = member.kind.lifted(together)
                 gained += higher.value - constant
         return gained
@@ -189,7 +193,7 @@ class _Parts:
         gained = 0.0
         for number in members:
             member = self.members[number]
-            slopes = [-duals[f"tied[{number},{at}]"] for at in range(len(member.shared))]
+            slopes = plain([-duals[f"tied[{number},{at}]"] for at in range(len(member.shared))])
             lines, key = self.lines[id(member.kind)], ("lifted", tuple(f"{slope:.6g}" for slope in slopes))
             if key not in lines and (line := member.kind.priced(slopes)):
                 lines[key] = line

@@ -135,6 +135,20 @@ def test_options_that_take_others_in_bound_the_question(
         assert all(row.lower - 1e-6 <= row.activity(found.values) <= row.upper + 1e-6 for row in real.rows)
 
 
+def test_rounding_in_the_prices_of_blocks_bounds_nothing() -> None:
+    """A price of 1e-15 that a block puts on a column is rounding: it decides no unit of a program, and no bound.
+
+    In such units a solver's tolerance was more than 0.1: 266.21 was called proven, of 266.04.
+    """
+    problem = epoch_problem(_question(966389, types=4, epochs=2, aim=Aim.COST, cyclic=False, phases=False))
+    best, relaxed = solve(problem, gap_frac=1e-6, time_limit_s=5.0).termination, relax(problem)
+    assert best.objective is not None
+    assert relaxed is not None
+    found = solve_staged(problem, place, relaxed, time_limit_s=5.0, gap_frac=0.01)
+    assert found is not None
+    assert found.bound <= best.objective * (1 + 1e-9)
+
+
 def test_whole_machines_bound_few_of_them_tighter(monkeypatch: pytest.MonkeyPatch) -> None:
     """A load of a fraction of a machine costs a whole one, which no relaxation says."""
     monkeypatch.setattr(epoch_kinds, "MOST_COLUMNS", 0)
