@@ -26,9 +26,9 @@ def test_holds_not(value):
 
 def test_the_time_is_shared_out() -> None:
     """A soak gives every kind its share of the time, in pieces that no worker is busy with for long."""
-    shared = list(pieces(["scenario", "plan"], first=1, seconds=3600.0, most=100, kinds=set(KINDS)))
+    shared = list(pieces(["scenario", "plan"], first=1, seconds=7200.0, most=100, kinds=set(KINDS)))
     for kind, share in KINDS.items():
-        assert sum(each.seconds for each in shared if each.kind == kind) == pytest.approx(3600 * share)
+        assert sum(each.seconds for each in shared if each.kind == kind) == pytest.approx(7200 * share)
     assert max(each.seconds for each in shared if each.kind in ("doors", *IN_TURNS)) <= 1.5 * PIECE_S
     assert len({(each.kind, each.name, each.first) for each in shared}) == len(shared)
     short = [each for each in pieces([], first=1, seconds=30.0, most=9, kinds={"laws"}) if each.kind == "laws"]
