@@ -56,24 +56,28 @@ class Tenant:
         return f"{self.model}: {pool.spec.name}" if self.model else pool.spec.name
 
 
-def study(case: Case, candidate: CandidatePlan, progress: Progress) -> RowStudy:
+def study(case: Case, candidate: CandidatePlan, progress: Progress, *, held_only: bool = False) -> RowStudy:
     """How many machines like the plan's a row may hold.
 
     Args:
         case: everything the plan was made from; its scenario has a row limit.
         candidate: the plan.
         progress: takes what is being done, and the share that is.
+        held_only: no more is asked than whether the rows hold them.
     """
-    return shared_study((Tenant(case=case, candidate=candidate),), case.scenario.power, progress)
+    return shared_study((Tenant(case=case, candidate=candidate),), case.scenario.power, progress, held_only=held_only)
 
 
-def shared_study(tenants: Sequence[Tenant], asked: PowerSection, progress: Progress) -> RowStudy:
+def shared_study(
+    tenants: Sequence[Tenant], asked: PowerSection, progress: Progress, *, held_only: bool = False
+) -> RowStudy:  # fmt: skip
     """How many machines a row may hold that has those of several models in the proportion of their plans.
 
     Args:
         tenants: the plans.
         asked: the rows, with a limit.
         progress: takes what is being done, and the share that is.
+        held_only: no more is asked than whether the rows hold them; so it is of several plans, which are made again.
     """
     limit_w = asked.row_limit_w
     assert limit_w is not None
@@ -86,8 +90,7 @@ def shared_study(tenants: Sequence[Tenant], asked: PowerSection, progress: Progr
     enough = -(-count // asked.rows)
     one_more = provisioned + (asked.max_ratio > 1)  # a row meant for one machine may hold two
     most = max(one_more, int(asked.max_ratio * provisioned), by_rating)
-    if len(tenants) > 1:  # plans of several models are made again: no more is asked than whether a row holds them
-        most = min(most, max(provisioned, enough))
+    most = min(most, max(provisioned, enough)) if held_only or len(tenants) > 1 else most
     clocks = {name: row_clocks_mhz(asked, machine.gpu, controls.brake_mhz) for name, machine in machines.items()}
     first = pools[0].spec.machine  # orders name its clocks; other types follow by place
     low_fracs = _low_priority_fracs(tenants, asked)
@@ -98,9 +101,8 @@ def shared_study(tenants: Sequence[Tenant], asked: PowerSection, progress: Progr
         seeds=tuple(range(asked.first_seed, asked.first_seed + asked.weeks)), week_s=asked.week_s, tick_s=asked.tick_s,
     )  # fmt: skip
     control, lab, holds = _best(asked, question, clocks[first], enough, progress)
-    chosen = max(holds, 1)
+    chosen, needed_rows = max(holds, 1), -(-count // holds) if holds else 0
     tree = hierarchy.domains(row_limit_w=limit_w, machines=chosen, rated_w=rated_w)
-    needed_rows = -(-count // holds) if holds else 0
     return RowStudy(
         machine=" + ".join(machines), policy=str(control.policy), thresholds_frac=_thresholds(control),
         row_limit_w=limit_w, provisioned_machines=provisioned,

@@ -27,6 +27,6 @@ def held_whole(
         if found.fails or found.judgement is None:
             return candidate, judgement, Standing.BEYOND
         candidate, judgement = found.standing, found.judgement
-    if scenario.power.row_limit_w is not None and not study(loop.case, candidate, loop.progress).fits:
+    if scenario.power.row_limit_w is not None and not study(loop.case, candidate, loop.progress, held_only=True).fits:
         return candidate, judgement, Standing.BEYOND
     return candidate, judgement, Standing.VALIDATED
