@@ -113,16 +113,17 @@ def _example(path: Path_, found: object, document: Document, root: type[BaseMode
     """The value as it would be taken for the first machine type of the scenario; empty where it would not be."""
     catalog = document.data.get("catalog")
     machines = catalog.get("machines") if isinstance(catalog, Mapping) else None
-    if path[:-1] != ("catalog",) or not isinstance(machines, list | tuple) or not machines:
+    first = machines[0] if isinstance(machines, list | tuple) and machines else None
+    if path[:-1] != ("catalog",) or not isinstance(first, str):
         return ""
     section: Any = next(iter(_sections(_annotations(root)["catalog"])))
     wanted = TypeAdapter[object](section.model_fields[path[-1]].annotation)
     for value in (found, [found]):
         try:
-            wanted.validate_python({machines[0]: value})
+            wanted.validate_python({first: value})
         except ValidationError:
             continue
-        return f"; for example {{{machines[0]}: {_written(value)}}}"
+        return f"; for example {{{first}: {_written(value)}}}"
     return ""
 
 

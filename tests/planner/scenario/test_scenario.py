@@ -157,6 +157,7 @@ def test_mistake_is_named(small: Path, change: str, words: str) -> None:
         ("catalog.clocks_mhz=[1590]", "MHz, or auto; for example {dgx-h100: [1590]}"),
         ("catalog.clocks_mhz=1590", "MHz, or auto; for example {dgx-h100: [1590]}"),
         ("catalog.available=5", "expected a mapping, machine type -> how many can be had; for example {dgx-h100: 5}"),
+        ("catalog={machines: [[x]], available: 5}", "a mapping, machine type -> how many can be had"),
         ("catalog.machines=[]", "catalog.machines: found none; expected machine types"),
         ("catalog.tp=[0]", "catalog.tp.0: found 0; expected greater than or equal to 1"),
         ("catalog.available={dgx-a100: 3}", "only machine types that catalog.machines lists, not dgx-a100"),
