@@ -31,7 +31,7 @@ LATE: tuple[tuple[Path, object, str], ...] = (
     (("uncertainty",), {"workload.rate_scale": [-1, 2]}, "uncertainty.workload.rate_scale"),
     (("workload", "classes"), "no-such-preset", "no-such-preset"),
     (("workload", "trace"), "no-such.csv", "no file 'no-such.csv'"),
-    (("slo_by_class",), {"nobody": {"ttft_p99_s": 1.0}}, "not 'nobody'"),
+    (("slo_by_class",), {"no-such-class": {"ttft_p99_s": 1.0}}, "not 'no-such-class'"),
     (("schedule",), {"objectives": ["power"]}, "which schedule.objectives"),
     (("catalog", "design"), "no-such-design", "no-such-design"),
     (("catalog", "directory"), "/no/such", "/no/such"),

@@ -110,7 +110,7 @@ def test_without_prefill_a_reading_is_the_second() -> None:
     seconds=st.integers(1, 9),
 )
 def test_what_is_read_later_is_what_is_read_at_once(counts: list[int], prefill_s: float, seconds: int) -> None:
-    """A copy of a process sends what nobody read yet: read there, it is equal, field by field, and equally hashed."""
+    """A copy of a process sends what is not read yet: read there, it is equal, field by field, and equally hashed."""
     pools: list[tuple[Watts, list[list[Meter]], int]] = [
         (Flat(), [pool(count, prefill_s, seconds)], count) for count in counts
     ]
