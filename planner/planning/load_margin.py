@@ -7,23 +7,25 @@ from planner.planning.tighten import faster
 from planner.results.evidence import Margin
 from planner.results.failings import failures
 from planner.results.plan import CandidatePlan
-from workloads.counts import number
+from workloads.counts import number, plural
 
 RATIOS = (1.02, 1.05, 1.1, 1.2, 1.35, 1.5, 2.0)
 """Loads that are tried, as shares of the planned one."""
 
 
-def unsure_of_load(found: Margin | None, *, most: bool = False) -> tuple[str, ...]:
+def unsure_of_load(found: Margin | None, *, most: bool = False, spare_machines: int = 0) -> tuple[str, ...]:
     """That a plan is sold without room for a busier day, in a sentence; nothing where it has some.
 
     Args:
         found: its load margin.
         most: its rate is the most that was found to hold, so that what chance adds to it is in it, too.
+        spare_machines: that are down where the margin was found; all serve otherwise, so that more is carried then.
     """
     if found is None or found.holds_ratio > 1 or found.misses_ratio is None:
         return ()
     why = found.fails[0] if found.fails else "it fails"
-    words = f"no load margin: at {number(found.misses_ratio)} times the load {why}"
+    down = f" with {plural(spare_machines, 'spare machine')} down" if spare_machines else ""
+    words = f"no load margin{down}: at {number(found.misses_ratio)} times the load {why}"
     if most:
         seeds = "the rate is the most that the simulated seeds carry, others may miss an objective at it"
         return (f"{words}; {seeds}: count on less (validation.seeds takes more of them)",)

@@ -114,7 +114,9 @@ def _warnings(told: tuple[str, ...], searched: Searched, best: ValidatedPlan) ->
     """What a buyer must know, of the search first."""
     most = best.objective == Objective.THROUGHPUT
     stopped = (words for contender in searched.contenders for words in by_clock(contender.loop.clocked))
-    return tuple(dict.fromkeys((*stopped, *unsure_of_load(best.margin, most=most), *told, *best.warnings)))
+    spare = sum(pool.spares for pool in best.candidate.pools)
+    unsure = unsure_of_load(best.margin, most=most, spare_machines=spare)
+    return tuple(dict.fromkeys((*stopped, *unsure, *told, *best.warnings)))
 
 
 def _tell(table: Table, progress: Progress, words: str, done_frac: float) -> None:

@@ -10,7 +10,7 @@ from planner.results.choice import Choice, Standing
 from planner.results.evidence import ValidatedPlan
 from planner.scenario.objectives import IN_JOULES, Objective
 from planner.scenario.policy_section import SPLIT
-from workloads.counts import number, plural, watts
+from workloads.counts import number, watts
 
 _KEYS = "model.dtype, model.kv_dtype, model.engine or policy.name"
 
@@ -58,14 +58,40 @@ def best_others(plan: ValidatedPlan, where: str = "") -> tuple[str, ...]:
 
 
 def _other(plan: ValidatedPlan, row: Choice) -> str:
-    """A row in a sentence: what it is, what it comes to, and what speaks for that."""
+    """A row in a sentence: what it comes to, what speaks for that, and in what it is not as the plan.
+
+    What the question does not allow is named first of what differs.
+    """
     value = _worth(plan.objective, row)
     if row.simulated:
         change = round(row.objective_value / max(1e-9, plan.objective_value) - 1, _DIGITS)
         value += f" ({'+' if change >= 0 else '-'}{percent(abs(change))})"
-    what = f"{row.variant.dtype} weights, {row.variant.kv_dtype} KV, {row.engine}, {_policy(row)}"
-    machines = f", {plural(row.machines, 'machine')}" if row.simulated else ""  # a bound is that of no certain machines
-    return f"{value}, {_seen(row)}{_kept_out(plan, row)}: {what}{machines}"
+    kept_out = _kept_out_by(plan, row)
+    parts = {
+        "precision": f"{row.variant.dtype} weights, {row.variant.kv_dtype} KV", "engine": row.engine,
+        "policy": _policy(row),
+    }  # fmt: skip
+    mine = next((each for each in plan.choices if each.standing is Standing.CHOSEN), None)
+    if mine:
+        parts = _unlike(mine, row) or parts
+    words = [parts.pop(kept_out), *parts.values()] if kept_out in parts else list(parts.values())
+    return f"{value}, {_seen(row)}{', not allowed' if kept_out else ''}: {', '.join(words)}"
+
+
+def _unlike(mine: Choice, row: Choice) -> dict[str, str]:
+    """In what a row is not as the plan: its precision, engine and policy, as far as they differ."""
+    formats = [
+        f"{theirs} {what}"
+        for what, theirs, own in (
+            ("weights", row.variant.dtype, mine.variant.dtype), ("KV", row.variant.kv_dtype, mine.variant.kv_dtype)
+        )
+        if theirs != own
+    ]  # fmt: skip
+    found = {
+        "precision": ", ".join(formats), "engine": row.engine if row.engine != mine.engine else "",
+        "policy": _policy(row) if (row.policy, row.cached) != (mine.policy, mine.cached) else "",
+    }  # fmt: skip
+    return {key: words for key, words in found.items() if words}
 
 
 def _worth(objective: str, row: Choice) -> str:
@@ -102,14 +128,20 @@ def split_words(plan: ValidatedPlan, policies: Sequence[str] | str) -> str:
     return f"{words}; {'not split' if mine else 'split'} {_worth(plan.objective, best)}, {_seen(best)}"
 
 
-def _kept_out(plan: ValidatedPlan, row: Choice) -> str:
+def _kept_out_by(plan: ValidatedPlan, row: Choice) -> str:
     """What of the question keeps a row out: its precision, engine or policy; empty where nothing does."""
     if row.allowed:
         return ""
     allowed = {other.variant for other in plan.choices if other.allowed} | {plan.candidate.variant} - {None}
     if (row.variant.dtype, row.variant.kv_dtype) not in {(each.dtype, each.kv_dtype) for each in allowed if each}:
-        return ", not allowed by precision"
-    return f", not allowed by {'policy' if row.variant in allowed else 'engine'}"
+        return "precision"
+    return "policy" if row.variant in allowed else "engine"
+
+
+def _kept_out(plan: ValidatedPlan, row: Choice) -> str:
+    """The same in the words of a table."""
+    by = _kept_out_by(plan, row)
+    return f", not allowed by {by}" if by else ""
 
 
 def _cells(plan: ValidatedPlan, row: Choice, objective: Objective) -> tuple[str, ...]:

@@ -198,8 +198,8 @@ def _each(found: Figures) -> str:
 def _beyond(margin: Margin, without: str) -> str:
     """Where it ends, and without which machines."""
     if margin.misses_ratio is None:
-        return f"the load holds{without}; more was not tried"
-    return f"the load holds{without}; {margin.misses_ratio:g} times does not"
+        return f"{without}the load holds; more was not tried"
+    return f"{without}the load holds; {margin.misses_ratio:g} times does not"
 
 
 def tiles(

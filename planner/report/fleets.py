@@ -230,11 +230,11 @@ def _margins(found: FleetPlan) -> Iterator[tuple[str, str]]:
     known = [(each.name, each.plan.margin, each.plan.candidate) for each in found.models if each.plan.margin]
     if known:
         words = (
-            f"{name} {'none' if margin.holds_ratio <= 1 else f'{margin.holds_ratio:g} times the load'}"
-            f"{spares_down(sum(pool.spares for pool in plan.pools))}"
+            f"{name} {spares_down(sum(pool.spares for pool in plan.pools))}"
+            f"{'none' if margin.holds_ratio <= 1 else f'{margin.holds_ratio:g} times the load'}"
             for name, margin, plan in known
         )
-        yield "Load margin", ", ".join(words)
+        yield "Load margin", "; ".join(words)
 
 
 def not_less(found: FleetPlan) -> Iterator[tuple[str, str]]:

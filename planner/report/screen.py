@@ -59,9 +59,9 @@ def _margin(plan: ValidatedPlan) -> str:
         return ""
     without = spares_down(sum(pool.spares for pool in plan.candidate.pools))
     if margin.misses_ratio is None:
-        return f"{margin.holds_ratio:g} times the load{without}; more was not tried"
+        return f"{without}{margin.holds_ratio:g} times the load; more was not tried"
     holds = f"{margin.holds_ratio:g} times the load" if margin.holds_ratio > 1 else "none"
-    return f"{holds}{without}; at {margin.misses_ratio:g} {_and_more(margin.fails, 'reason')}"
+    return f"{without}{holds}; at {margin.misses_ratio:g} {_and_more(margin.fails, 'reason')}"
 
 
 def _not_less(plan: ValidatedPlan) -> str:
@@ -137,8 +137,10 @@ class Screen:
     Attributes:
         head: the lines that stand above.
         parts: the tables.
-        told: facts, the most important first; where even one line each is too much, all but the first and the last of
-            them are left out, from the end.
+        told: facts, the most important first, as many lines of each as there is room for. Facts without a name go on
+            with the one before them; these and what follows them, but for the last of all, have a line only where the
+            others have whole first sentences. Where even one line each is too much, all but the first and the last are
+            left out, from the end.
         more: where to read on.
     """
 
@@ -154,10 +156,12 @@ class Screen:
         around = sum(_height(line, width) for line in self.head) + _height(on, width - _INDENT)
         around += sum(part.rows < len(part.places) for part in self.parts)
         left = LINES - around - _TABLE * len(counts)
-        ruled = sum(counts) + _shortened(self.told, LINES, width)[1] + len(counts) < left
-        apart = sum(counts) + len(self.told) <= left  # worth the last fact but one
-        left -= ruled * len(counts) + apart
-        shortened, used = _shortened(self.told, left - sum(_lines(count, _FEWEST) for count in counts), width)
+        ruled = sum(counts) + sum(_shortened(self.told, LINES, width)[1]) + len(counts) < left
+        left -= ruled * len(counts)
+        room = left - sum(_lines(count, _FEWEST) for count in counts)
+        apart = _apart(self.told, left - sum(counts), width)
+        shortened, heights = _shortened(self.told, room - apart, width)
+        left, used = left - apart, sum(heights)
         shown = _shared(counts, left - used)
         tables = [block for part, rows in zip(self.parts, shown, strict=True) for block in _cut(part, rows, ruled)]
         facts_shown = (Pairs(rows=shortened, apart=apart),) if shortened else ()
@@ -226,18 +230,51 @@ def _shared(counts: Sequence[int], room: int) -> list[int]:
         shown[min(longer)[1]] += 1
 
 
-def _shortened(told: Sequence[tuple[str, str]], room: int, columns: int) -> tuple[tuple[tuple[str, str], ...], int]:
-    """Facts cut to as many lines of a terminal as there is room; and how many they take."""
+def _apart(told: Sequence[tuple[str, str]], room: int, columns: int) -> bool:
+    """Whether an empty line above facts takes no more than the last fact but one."""
+    _, least, _ = _wanted(told, columns)
+    return sum(least) + max(0, sum(_further(told)) - 1) < room
+
+
+def _further(told: Sequence[tuple[str, str]]) -> list[bool]:
+    """Of facts, those that go on with another and what follows them, but for the last."""
+    first = next((at for at, (name, _) in enumerate(told) if not name), len(told))
+    return [first <= at < len(told) - 1 for at in range(len(told))]
+
+
+def _wanted(told: Sequence[tuple[str, str]], columns: int) -> tuple[int, list[int], list[int]]:
+    """Columns beside the names of facts, the lines of their first sentences, and those of all their words.
+
+    Further facts want none for a first sentence, and the last of all one.
+    """
+    width = columns - _INDENT - _GAP - max((len(name) for name, _ in told), default=0)
+    most = [min(_FACT_LINES, _height(words, width)) for _, words in told]
+    least = [
+        0 if further else min(_FACT_LINES - 1, _height(words.partition("; ")[0], width))
+        for (_, words), further in zip(told, _further(told), strict=True)
+    ]
+    return width, [*least[:-1], *(1 for _ in least[-1:])], most
+
+
+def _shortened(
+    told: Sequence[tuple[str, str]], room: int, columns: int
+) -> tuple[tuple[tuple[str, str], ...], list[int]]:
+    """Facts cut to as many lines of a terminal as there is room; and how many each takes.
+
+    First a line each, then first sentences, then a line of each further fact, then all words; the first facts first.
+    """
     kept = list(told)
-    while len(kept) > max(room, 0):
+    while len(kept) - sum(_further(kept)) > max(room, 0):
         del kept[-2 if len(kept) > 1 else -1]
-    width = columns - _INDENT - _GAP - max((len(name) for name, _ in kept), default=0)
-    heights = [min(_FACT_LINES, _height(words, width)) for _, words in kept]
-    while sum(heights) > room and max(heights, default=1) > 1:
-        longest = max(heights)
-        heights[max(at for at, height in enumerate(heights) if height == longest)] -= 1
-    cut = [(name, _clipped(words, width, lines)) for (name, words), lines in zip(kept, heights, strict=True)]
-    return tuple(cut), sum(heights)
+    width, least, most = _wanted(kept, columns)
+    further = _further(kept)
+    heights = [0 if each else 1 for each in further]
+    for wanted in (least, [int(each) for each in further], [min(2, each) for each in most], most):
+        for at, lines in enumerate(wanted):
+            before = not at or not further[at] or heights[at - 1] > 0
+            heights[at] += min(max(0, lines - heights[at]), room - sum(heights)) if before else 0
+    cut = [(name, _clipped(words, width, lines)) for (name, words), lines in zip(kept, heights, strict=True) if lines]
+    return tuple(cut), heights
 
 
 def _height(words: str, width: int) -> int:
@@ -245,11 +282,16 @@ def _height(words: str, width: int) -> int:
     return len(folded(words, width))
 
 
+_ENDS = (",", ";", ":")
+
+
 def _clipped(words: str, width: int, lines: int) -> str:
-    """As many whole words as fit into so many lines."""
+    """As many whole words as fit into so many lines; up to the end of a phrase where half of them or more stand."""
     if _height(words, width) <= lines:
         return words
     kept = words.split()
     while len(kept) > 1 and _height(f"{' '.join(kept)} ...", width) > lines:
         kept.pop()
-    return f"{' '.join(kept)} ..."
+    end = next((at for at in range(len(kept), 0, -1) if kept[at - 1].endswith(_ENDS)), 0)
+    phrase = kept[:end] if 2 * len(" ".join(kept[:end])) >= len(" ".join(kept)) else kept
+    return f"{' '.join(phrase)} ..."

@@ -154,7 +154,7 @@ def planned_load(frac: float) -> str:
 
 def spares_down(spare_machines: int) -> str:
     """That a load margin is what a plan carries with its spare machines down; nothing where it has none."""
-    return f" with {plural(spare_machines, 'spare machine')} down" if spare_machines else ""
+    return f"with {plural(spare_machines, 'spare machine')} down: " if spare_machines else ""
 
 
 def peak_words(peak: PeakShare) -> str:

@@ -38,6 +38,8 @@ def test_a_plan_without_margin_says_so() -> None:
     (words,) = unsure_of_load(Margin(holds_ratio=1.0, misses_ratio=1.02, fails=("ttft_p99_s missed",)))
     assert words.startswith("no load margin: at 1.02 times the load ttft_p99_s missed")
     assert "workload.rate_scale" in words
+    (words,) = unsure_of_load(Margin(holds_ratio=1.0, misses_ratio=1.02, fails=("it fails",)), spare_machines=2)
+    assert words.startswith("no load margin with 2 spare machines down: at 1.02 times the load")  # all serve, else
     (words,) = unsure_of_load(Margin(holds_ratio=1.0, misses_ratio=1.02, fails=("ttft_p99_s missed",)), most=True)
     assert "the most that the simulated seeds carry" in words
     assert "workload.rate_scale" not in words  # a rate that is maximised does not follow it

@@ -50,18 +50,23 @@ def test_the_last_bits_of_two_solves_are_no_difference(ratio: float, words: str)
     assert (", not simulated: " in unseen, "%" in unseen) == (True, False)
 
 
-def test_a_row_says_what_keeps_it_out() -> None:
-    """Its precision, where nothing that is allowed has it; else its engine; else its policy."""
+def test_a_row_says_in_what_it_is_not_as_the_plan() -> None:
+    """What the question does not allow is named first, then what else differs; what is as in the plan is not said."""
     plan = plans.plan()
     mine = row_of(plan.objective_value)
     other = replace(mine, standing=Standing.VALIDATED, allowed=False)
-    for row, key in (
-        (replace(other, variant=replace(mine.variant, kv_dtype="fp8")), "precision"),
-        (replace(other, variant=replace(mine.variant, profile_set="more"), engine="trtllm"), "engine"),
-        (replace(other, policy="sarathi"), "policy"),
-    ):
+    for row, words in (
+        (replace(other, variant=replace(mine.variant, kv_dtype="fp8")), "not allowed: fp8 KV"),
+        (replace(other, variant=replace(mine.variant, dtype="fp4"), policy="sarathi"),
+         "not allowed: fp4 weights, sarathi"),
+        (replace(other, variant=replace(mine.variant, profile_set="more"), engine="trtllm", policy="sarathi"),
+         "not allowed: trtllm, sarathi"),
+        (replace(other, policy="sarathi", cached=False), "not allowed: sarathi, no prefix cache"),
+        (replace(other, policy="sarathi", allowed=True), "validated: sarathi"),
+        (replace(other, engine_version="0.25.0", allowed=True), "validated: fp8 weights, bf16 KV, vllm, splitwise"),
+    ):  # fmt: skip
         (said,) = best_others(replace(plan, choices=(mine, row)))
-        assert f"validated, not allowed by {key}: " in said
+        assert said.endswith(f"(+0 %), {words}" if row.allowed else f"(+0 %), validated, {words}")
 
 
 def test_a_page_shows_what_a_terminal_names_an_option_for() -> None:

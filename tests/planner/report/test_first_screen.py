@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from planner.report.checks import check_page
 from planner.report.figures import figure_lines, figure_tiles, figures_of, together
 from planner.report.fleets import not_less
+from planner.report.folding import folded
 from planner.report.headlines import about_of, headline_of, machine_words
-from planner.report.page import Page
+from planner.report.page import Page, Pairs
 from planner.report.plans import plan_page, pools_table, simulation_page
 from planner.report.schedule_words import against_one_knob, saved_words, tenths
-from planner.report.screen import LINES, facts
+from planner.report.screen import LINES, Screen, facts
 from planner.report.words import planned_words
 from planner.results.bill import MONTH_H
 from planner.results.check import CheckReport
@@ -133,6 +134,40 @@ def test_a_headline_names_machines_by_type_and_phase_and_counts_spares() -> None
     assert machine_words(doubled) == "1 dgx-h100 (prefill), 4 dgx-a100 (decode)"
 
 
+FACT = st.tuples(st.sampled_from(["", "Cost", "Not less"]), st.text("a b, c; d: ", min_size=1, max_size=150))
+
+
+@given(st.lists(FACT, min_size=1, max_size=14), st.integers(50, 120))
+def test_first_sentences_stand_whole_before_further_facts(told: list[tuple[str, str]], width: int) -> None:
+    """A screen is never too long; while a further fact is shown, no first sentence before it lost a line for it.
+
+    What is cut is the beginning of what there was to say, in whole words.
+    """
+    told = [("First", "one"), *((name, " ".join(words.split()) or "a") for name, words in told), ("Warnings", "last")]
+    screen = Screen(head=("VALIDATED",), parts=(), told=tuple(told), more="More")
+    (pairs,) = (block for block in screen.blocks(width) if isinstance(block, Pairs))
+    beside = width - 4 - max(len(name) for name, _ in pairs.rows)
+    assert 2 + pairs.apart + sum(len(folded(words, beside)) for _, words in pairs.rows) <= LINES
+    assert (pairs.rows[0], pairs.rows[-1][0]) == (("First", "one"), "Warnings")
+    shown = [(name, words.removesuffix(" ...")) for name, words in pairs.rows]
+    places = [next(at for at, (n, full) in enumerate(told) if n == name and full.startswith(w)) for name, w in shown]
+    assert len(places) == len(shown)
+    further = any(not name for name, _ in shown)
+    for (name, words), kept in zip(pairs.rows[:-1], shown, strict=False):
+        if further and name and words.endswith(" ..."):
+            full = next(full for n, full in told if n == name and full.startswith(kept[1]))
+            assert len(folded(full.partition("; ")[0], beside)) > 2 or kept[1].startswith(full.partition("; ")[0])
+
+
+def test_narrow_screens_keep_whole_sentences_of_what_a_buyer_must_know() -> None:
+    """At 80 columns no line from the load margin on ends within a phrase, and the best alternatives stand whole."""
+    text = rendered(page(), width=80)
+    below = text[text.index("Load margin") :].splitlines()
+    cut = [line for line in below if line.endswith(" ...")]
+    assert all(line.removesuffix(" ...")[-1] in ",;:" for line in cut)
+    assert "$71.00/h (-33 %), validated, not allowed: fp8 weights\n" in text
+
+
 @pytest.mark.parametrize(
     ("asked", "policy", "words"),
     [
@@ -178,10 +213,10 @@ def test_a_load_margin_tells_which_machines_are_down() -> None:
     pools = (replace(found.candidate.pools[0], spares=1), *found.candidate.pools[1:])
     spared = replace(found, candidate=replace(found.candidate, pools=pools))
     text = rendered(plan_page(spared, plans.scenario()), width=100_000)
-    assert "1.1 times the load with 1 spare machine down; at 1.2 " in text
+    assert "Load margin   with 1 spare machine down: 1.1 times the load; at 1.2 " in text
     assert "with" not in dict(facts(found))["Load margin"]
     figures = figures_of(spared.candidate, spared.judgement, spared.choices[0])
-    assert any("the load holds with 1 spare machine down" in tile.note for tile in figure_tiles(figures, found.margin))
+    assert any("with 1 spare machine down: the load holds" in tile.note for tile in figure_tiles(figures, found.margin))
 
 
 @pytest.mark.parametrize(
