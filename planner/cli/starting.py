@@ -75,9 +75,9 @@ def asked(
         BadInput: neither or both were given, or what was is wrong.
     """
     from planner.cli.fleets import one_model
-    from planner.resolve.questions import question_of
+    from planner.resolve.questions import question_of, unknown_names
     from planner.scenario import document_of
-    from planner.scenario.flags import Flags, assumed, question, scenario_text
+    from planner.scenario.flags import Flags, assumed, named, question, scenario_text
     from planner.scenario.fleet import Fleet
     from planner.scenario.trace_columns import columns_of
 
@@ -96,7 +96,11 @@ def asked(
         if isinstance(whole, Fleet):
             return whole, (file, *(each for part in whole.parts().values() for each in files_of(part)))
         return whole, files_of(whole, file)
-    found = one_model(question_of(question(given, sets or ())))
+    try:
+        document = question(given, sets or ())
+    except BadInput as wrong:
+        raise BadInput(*wrong.problems, *unknown_names(named(given, sets or ()))) from None
+    found = one_model(question_of(document))
     for sentence in assumed(given):
         note(f"phasewise: {sentence}; --prompt and --output take MEDIAN:P95")
     if words.save is not None:

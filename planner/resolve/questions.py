@@ -28,7 +28,7 @@ def question_of(document: Document) -> Scenario | Fleet:
     try:
         return Fleet.parse(document) if "models" in document.data else Scenario.parse(document)
     except BadInput as wrong:
-        raise BadInput(*wrong.problems, *_unknown(document.data)) from None
+        raise BadInput(*wrong.problems, *unknown_names(document.data)) from None
 
 
 def unknown_machines(names: Iterable[str], known: Mapping[str, object]) -> Iterator[str]:
@@ -38,7 +38,7 @@ def unknown_machines(names: Iterable[str], known: Mapping[str, object]) -> Itera
             yield f"catalog.machines: no machine '{name}'; {nearest(name, known)}"
 
 
-def _unknown(data: Mapping[str, Any]) -> Iterator[str]:
+def unknown_names(data: Mapping[str, Any]) -> Iterator[str]:
     """Names that are nowhere to be found, of what a question that cannot be read has where names are expected."""
     several = data.get("models")
     parts = several if isinstance(several, list) else [data]

@@ -4,10 +4,13 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import is_dataclass
+from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from hw_catalog.errors import CatalogError
+from hw_catalog.load import load_catalog
 from hw_catalog.strict_files import spell
 from planner.errors import nearest
 from planner.scenario.reading import Document, Path_, said
@@ -73,8 +76,8 @@ def _finding(detail: Any, document: Document, root: type[BaseModel]) -> str:  # 
     where = f"{document.place(path)}: {spell(path)}: " if path else f"{document.place(path)}: "
     key, found = str(path[-1]) if path else "", detail["input"]
     if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        inner = "" if path[:-1] else _inside(key, root)
-        return where + f"unknown key; {inner or _meant(key, list(_section(root, path[:-1])))}"
+        meant = _elsewhere(key, root, path[:-1]) if path[:-1] else _inside(key, root)
+        return where + f"unknown key; {meant or _meant(key, list(_section(root, path[:-1])))}"
     if detail["type"] == "missing":
         return where + f"missing; expected {_about(root, path)}"
     if detail["type"] in ("literal_error", "enum"):
@@ -85,8 +88,7 @@ def _finding(detail: Any, document: Document, root: type[BaseModel]) -> str:  # 
     if detail["type"] in _MAPPINGS:
         return where + f"found {said(found)}; expected {_mapping(path, found, document, root)}"
     if detail["type"] in _LISTS:
-        example = "" if found is None else f", for example [{_written(found)}]"
-        return where + f"found {said(found)}; expected a list{example}"
+        return where + f"found {said(found)}; expected a list{_listed(path, found, document)}"
     if isinstance(found, str) and (quantity := _QUANTITY.fullmatch(found)) and unit_of(key):
         return where + f"found {said(found)}; expected a plain number of {_plain(key, *quantity.groups())}"
     return where + _expected(detail)
@@ -109,6 +111,25 @@ def _mapping(path: Path_, found: object, document: Document, root: type[BaseMode
     return f"a mapping with keys of {', '.join(keys[:_MOST_KEYS])}{', ...' if len(keys) > _MOST_KEYS else ''}"
 
 
+def _listed(path: Path_, found: object, document: Document) -> str:
+    """The value as an item of a list, machine types as the catalog has them; empty of nothing."""
+    if path == ("catalog", "machines") and isinstance(found, str):
+        found = [_machine(word.strip(), document) for word in found.split(",") if word.strip()] or None
+        return f", for example {_written(found)}" if found else ""
+    return "" if found is None else f", for example [{_written(found)}]"
+
+
+def _machine(name: str, document: Document) -> str:
+    """The machine type of the catalog that is nearest to a name; the name itself where none is."""
+    catalog = document.data.get("catalog")
+    directory = catalog.get("directory") if isinstance(catalog, Mapping) else None
+    try:
+        known = load_catalog(Path(directory) if isinstance(directory, str) else None).machines
+    except CatalogError:
+        return name
+    return next(iter(difflib.get_close_matches(name, sorted(known), n=1)), name)
+
+
 def _example(path: Path_, found: object, document: Document, root: type[BaseModel]) -> str:
     """The value as it would be taken for the first machine type of the scenario; empty where it would not be."""
     catalog = document.data.get("catalog")
@@ -123,7 +144,7 @@ def _example(path: Path_, found: object, document: Document, root: type[BaseMode
             wanted.validate_python({first: value})
         except ValidationError:
             continue
-        return f"; for example {{{first}: {_written(value)}}}"
+        return f"; for example {{{_machine(first, document)}: {_written(value)}}}"
     return ""
 
 
@@ -157,6 +178,18 @@ def _inside(key: str, root: type[BaseModel]) -> str:
     dotted = [f"{name}.{key}" for name, inner in sections.items() for key in inner]
     found = [each for each in dotted if key in each.partition(".")[2].split("_")[:1] or each.endswith(f".{key}")]
     return f"did you mean {' or '.join(found[:_MOST_KEYS])}?" if found else ""
+
+
+def _elsewhere(key: str, root: type[BaseModel], path: Path_) -> str:
+    """What a key within a section may mean that stands elsewhere: ``did you mean catalog.available or availability?``.
+
+    Empty where no other section has such a key.
+    """
+    top, here = _section(root, ()), _section(root, path)
+    dotted = [f"{name}.{key}" for name in top if key in _section(root, (name,)) and name != path[0] and key not in top]
+    found = [*([key] if key in top else []), *dotted]
+    near = [spell((*path, each)) for each in difflib.get_close_matches(key, list(here), n=1)]
+    return f"did you mean {' or '.join([*near, *found][:_MOST_KEYS])}?" if found else ""
 
 
 def _meant(key: str, known: Sequence[str]) -> str:

@@ -83,6 +83,15 @@ def question(flags: Flags, sets: Sequence[str] = ()) -> Document:
     return override(_document(flags), sets)
 
 
+def named(flags: Flags, sets: Sequence[str]) -> Mapping[str, Any]:
+    """What words that ask nothing yet say of models, machines and traces, as plain data."""
+    alone = replace(flags, prompt=None, output=None, columns=None)
+    try:
+        return override(_document(alone), sets).data
+    except BadInput:
+        return _document(alone).data
+
+
 def _also(flags: Flags, wrong: Mapping[str, str], sets: Sequence[str]) -> tuple[str, ...]:
     """What a scenario of the other words is refused for, so that no fault waits behind another."""
     stand_in = {name: getattr(_EXAMPLE, name) for name in wrong}

@@ -35,6 +35,10 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         ("check mine.yaml --set workload.trace=null", "either trace (a file or azure-conv-2023) or lengths"),
         ("check mine.yaml --set model.name=llama3-70b", "did you mean 'llama-3"),
         ("check mine.yaml --set model.name=meta-llama/Llama-3.1-70B-Instruct", "did you mean 'llama-3.1-70b'"),
+        ("check mine.yaml --set catalog.availability=3", "did you mean catalog.available or availability?"),
+        ("check mine.yaml --set catalog.rate_req_per_s=3", "unknown key; did you mean workload.rate_req_per_s?"),
+        ("check mine.yaml --set catalog.machines=dgx-h10,hgx-h20", "a list, for example [dgx-h100, hgx-h200]"),
+        ("check mine.yaml --set catalog.machines=[dgx-h10] --set catalog.available=3", "for example {dgx-h100: 3}"),
         ("show mine.yaml", "mine.yaml: is no plan; expected a plan.json: `phasewise plan SCENARIO --out plan.json`"),
         ("simulate some.json", "some.json: is no plan; expected a plan.json"),
     ],
@@ -45,6 +49,18 @@ def test_a_wrong_input_gets_one_line_that_helps(run: Run, words: str, help_: str
     assert found.exit_code == ExitCode.BAD_INPUT
     assert help_ in found.stderr
     assert max(map(len, found.stderr.splitlines())) < 260
+
+
+def test_names_are_looked_up_though_words_are_missing(run: Run) -> None:
+    """Wrong names are told with the words that lack and with those that cannot be read, all at once."""
+    words = "check --model llama-3.1-70 --machines dgx-h10 --prompt 1k --trace no.csv"
+    found = run(*words.split())
+    assert found.exit_code == ExitCode.BAD_INPUT
+    for words in (
+        "--ttft, --tpot, --e2e: missing", "--prompt 1k: expected tokens", "did you mean 'llama-3.1-70b'",
+        "no machine 'dgx-h10'; did you mean 'dgx-h100'?", "workload.trace: no file 'no.csv'",
+    ):  # fmt: skip
+        assert found.stderr.count(words) == 1, words
 
 
 def test_a_limit_that_nothing_meets_is_named_before_what_is_not_offered(run: Run) -> None:
