@@ -7,7 +7,7 @@ from planner.planning.alternatives import tradeoffs
 from planner.planning.grow import grown
 from planner.planning.load_margin import margin
 from planner.planning.loop import PlanningLoop
-from planner.planning.one import worth
+from planner.planning.one import told_worth, worth
 from planner.planning.plausibility import peak_shares
 from planner.planning.refusals import raise_words
 from planner.planning.search import Contender, Foreseen, Searched, key_of, search, with_bound
@@ -56,16 +56,17 @@ def _divided(plan: ValidatedPlan, whole: PlanningLoop) -> Divided | None:
     """What one pool would take: planned where a question that names no cells is planned so, else by the program."""
     if plan.candidate.totals.machines <= MOST_POOLED:
         answer = search([whole.case], whole.progress, with_margin=False, drawn_w=whole.drawn_w).answer
-        pool = answer.candidate if isinstance(answer, ValidatedPlan) else None
-        standing = Standing.VALIDATED
+        if isinstance(answer, NoPlan):
+            return None
+        pool, standing = answer.candidate, Standing.VALIDATED
+        value, cells = answer.objective_value, plan.objective_value
     else:
         solution = whole.canonical(whole.problem(plan.candidate.headroom))
-        pool = None if solution.allocation is None else whole.lifted(solution, plan.candidate.headroom)
-        standing = Standing.BOUND
-    if pool is None:
-        return None
-    value = abs(worth(whole, pool))
-    more = (plan.objective_value - value) / max(1e-9, value)
+        if solution.allocation is None:
+            return None
+        pool, standing = whole.lifted(solution, plan.candidate.headroom), Standing.BOUND
+        value, cells = abs(worth(whole, pool)), abs(worth(whole, plan.candidate))  # both as planned
+    more = (cells - value) / max(1e-9, value)
     most = whole.case.scenario.objective is Objective.THROUGHPUT
     return Divided(
         objective_value=value, machines=pool.totals.machines, standing=standing, more_frac=-more if most else more
@@ -134,7 +135,8 @@ def _fleet_plan(
     cells = fleet.cells
     rounds = (*(replace(r, candidate=of_cells(r.candidate, cells, loop)) for r in plan.rounds), *whole.rounds)
     return replace(
-        plan, candidate=fleet, objective_value=abs(worth(whole, fleet)), judgement=judgement, rounds=rounds,
+        plan, candidate=fleet, objective_value=abs(told_worth(whole, (fleet, judgement))),
+        judgement=judgement, rounds=rounds,
         certificate=replace(plan.certificate, neighbours=smaller), alternatives=tradeoffs(whole, fleet),
         peaks=peak_shares(whole.case, fleet, judgement),
         margin=margin(loop, cell) if with_margin else None,

@@ -155,7 +155,7 @@ class Table:
         if self._depth is Depth.FULL:
             yield from fresh
         elif _few(best.judgement.arrived, best.candidate.cells):
-            held = signed(next(iter(mine.values())).loop, best.objective_value)
+            held = worth(next(iter(mine.values())).loop, best.candidate)  # as planned, as rows promise
             yield from [row for row in fresh if not row.allowed and row.promise < held][:MOST_ROWS]
 
 

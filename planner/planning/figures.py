@@ -6,10 +6,11 @@ import numpy as np
 
 from planner.perf.layout import Role
 from planner.planning.loop import PlanningLoop
-from planner.planning.one import worth
+from planner.planning.one import told_worth, worth
 from planner.results.choice import Choice, Standing, per_million
 from planner.results.evidence import Judgement
 from planner.results.plan import CandidatePlan, Pool
+from planner.scenario.objectives import IN_JOULES
 
 
 def figures(
@@ -17,6 +18,7 @@ def figures(
 ) -> Choice:
     """What a plan comes to; of one that no simulation has seen, as planned."""
     case, totals = loop.case, plan.totals
+    value = _value(loop, plan, seen)
     profile = case.profiles[plan.pools[0].spec.name]
     prompt, output = _tokens_per_s(loop, plan)
     if seen:
@@ -26,7 +28,7 @@ def figures(
     prefill_usd = sum(_prefill_frac(loop, pool) * _usd_per_h(loop, pool) for pool in plan.pools)
     return Choice(
         variant=case.variant, engine=profile.engine, engine_version=profile.engine_version, policy=case.policy.name,
-        allowed=allowed, standing=standing, objective_value=abs(worth(loop, plan)), bound=loop.bound,
+        allowed=allowed, standing=standing, objective_value=value, bound=loop.bound,
         cost_usd_per_h=totals.cost_usd_per_h, power_w=totals.power_w, machines=totals.machines, gpus=totals.gpus,
         gpu_tokens_per_s=output / max(1, totals.gpus),
         user_tokens_per_s=_per_user(loop, plan, seen),
@@ -34,6 +36,14 @@ def figures(
         usd_per_million_output_tokens=per_million(totals.cost_usd_per_h - prefill_usd, output * useful),
         concurrency=concurrency(plan, seen) if seen else None,
     )  # fmt: skip
+
+
+def _value(loop: PlanningLoop, plan: CandidatePlan, seen: Judgement | None) -> float:
+    """What is told of the objective; planned watts that no simulation has seen are no fewer than is proven."""
+    if seen is not None:
+        return abs(told_worth(loop, (plan, seen)))
+    value, least = abs(worth(loop, plan)), loop.bound or 0.0
+    return max(value, least) if loop.case.scenario.objective in IN_JOULES else value
 
 
 def concurrency(plan: CandidatePlan, seen: Judgement) -> float | None:

@@ -20,6 +20,7 @@ from planner.resolve.measured_bands import measured_against
 from planner.resolve.provenance import provenance
 from planner.resolve.serving import served_as
 from planner.resolve.warnings import doubts
+from planner.results.drawn import as_drawn
 from planner.results.evidence import Certificate, Neighbour, NoPlan, ValidatedPlan
 from planner.results.plan import CandidatePlan
 from planner.scenario.objectives import Objective
@@ -43,6 +44,21 @@ def worth(loop: PlanningLoop, candidate: CandidatePlan) -> float:
     if _most(loop):
         return -loop.case.asked.rate_req_per_s * candidate.rate_scale
     return price(loop.case.scenario.objective, candidate.totals)
+
+
+def told_worth(loop: PlanningLoop, held: Held) -> float:
+    """What is told of a plan and paid for, to be minimised: of mean watts those that it drew in simulation."""
+    candidate, judgement = held
+    mean_w = None if judgement.mean_w is None else judgement.mean_w + _unseen_w(loop, candidate)
+    return as_drawn(loop.case.scenario.objective, worth(loop, candidate), candidate.totals, mean_w)
+
+
+def _unseen_w(loop: PlanningLoop, candidate: CandidatePlan) -> float:
+    """Expected watts of spare machines that totals count before failures are injected: none of them was simulated."""
+    if candidate.totals.machines == sum(pool.machines for pool in candidate.pools):
+        return 0.0
+    served_w = (loop.options[p.spec.name].expected_w(p.machines, p.rate_req_per_s) for p in candidate.pools)
+    return candidate.totals.expected_power_w - sum(served_w)
 
 
 def first(loop: PlanningLoop) -> First | NoPlan:
@@ -82,7 +98,7 @@ def finished(loop: PlanningLoop, start: First | NoPlan, *, share: int = 1) -> Va
     if plain := loop.without_knobs():
         other = _found(plain)
         if not isinstance(other, NoPlan) and (
-            isinstance(found, NoPlan) or worth(plain, other[0]) < worth(plain, found[0])
+            isinstance(found, NoPlan) or told_worth(loop, other) < told_worth(loop, found)
         ):
             found = other
             loop.rounds += plain.rounds
@@ -121,7 +137,7 @@ def _confirmed(loop: PlanningLoop, found: Held, share: int) -> ValidatedPlan | N
         judgement = loop.judged(held[0])
         if loop.holds(held[0], judgement):
             held = held[0], judgement
-            if answer is None or worth(loop, held[0]) < worth(loop, answer.candidate):
+            if answer is None or told_worth(loop, held) < told_worth(loop, (answer.candidate, answer.judgement)):
                 answer = _certified(loop, held, neighbours)
             better = split_anew(loop, held, _most_requests(loop, held, share), in_full=True) if refused else held
             if better is held:
@@ -180,7 +196,7 @@ def _most(loop: PlanningLoop) -> bool:
 def _certified(loop: PlanningLoop, held: Held, neighbours: tuple[Neighbour, ...]) -> ValidatedPlan:
     """The plan with everything that speaks for it and against it."""
     (candidate, judgement), case = held, loop.case
-    value = abs(worth(loop, candidate))
+    value = abs(told_worth(loop, held))
     bound, gap = proven(case.scenario.objective, value, loop.bound)
     shares, sources = provenance(case, candidate)
     return ValidatedPlan(

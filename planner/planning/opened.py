@@ -13,7 +13,7 @@ from planner.planning.figures import figures
 from planner.planning.fleet_nines import nines_of
 from planner.planning.fleet_question import read_fleet
 from planner.planning.loop import PlanningLoop
-from planner.planning.one import worth
+from planner.planning.one import told_worth
 from planner.planning.plausibility import peak_shares
 from planner.planning.recount import recounted
 from planner.resolve.case import Case, case_of
@@ -72,7 +72,7 @@ def restatements(case: Case, plan: ValidatedPlan) -> Iterator[str]:
     for key in ("totals", "pools"):
         yield from apart(getattr(candidate, key), getattr(now, key), f"plan.candidate.{key}")
     loop = PlanningLoop(case, _silent)
-    yield from apart(plan.objective_value, abs(worth(loop, now)), "plan.objective_value")
+    yield from apart(plan.objective_value, abs(told_worth(loop, (now, judgement))), "plan.objective_value")
     yield from apart(plan.peaks, peak_shares(case, now, judgement), "plan.peaks")
     yield from apart(plan.served, served_as(case, now), "plan.served")
     yield from apart((plan.provenance, plan.sources), provenance(case, now), "plan.provenance, sources")

@@ -4,6 +4,9 @@ from typing import NamedTuple
 
 from planner.scenario.objectives import IN_JOULES, Objective
 
+ROUNDING_FRAC = 1e-6
+"""By which a value may pass its bound through rounding alone."""
+
 
 class Proven(NamedTuple):
     """Fields of a certificate.
@@ -20,16 +23,18 @@ class Proven(NamedTuple):
 def proven(objective: Objective | str, value: float, bound: float | None) -> Proven:
     """The bound and the gap of a plan.
 
-    Planned joules may lie below the least that is proven of simulated ones. The smaller is then said of both:
-    it bounds simulated ones as well.
+    A bound of watts is of the mean of endless traffic at the rates asked for. Seeds that ask for less may be served
+    with fewer watts: of such a sample nothing is proven, rather than that it cannot be beaten.
 
     Args:
         objective: what is counted.
-        value: of the plan, as planned.
+        value: of the plan as it is told; watts as simulated.
         bound: proven of every plan; None where none is.
     """
     if bound is None:
         return Proven(None, None)
-    if Objective(objective) in IN_JOULES:
-        bound = min(bound, value)
+    if Objective(objective) in IN_JOULES and bound > value:
+        if bound > value * (1 + ROUNDING_FRAC):
+            return Proven(None, None)
+        bound = value
     return Proven(bound, abs(value - bound) / max(1e-9, abs(value)))

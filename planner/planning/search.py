@@ -10,7 +10,7 @@ from planner.planning.headroom import NO_HEADROOM
 from planner.planning.learned import Learned, by_clock
 from planner.planning.load_margin import margin
 from planner.planning.loop import PlanningLoop
-from planner.planning.one import First, finished, first, worth
+from planner.planning.one import First, finished, first, told_worth, worth
 from planner.planning.proven import proven
 from planner.planning.refusals import of_all, raised
 from planner.planning.tighten import balanced, faster
@@ -74,10 +74,17 @@ class Contender:
 
     @property
     def held(self) -> float:
-        """Worth of its best plan so far, to be minimised; inf where it has none, or a refusal."""
+        """Worth of its best plan so far as planned, to be minimised; inf where it has none, or a refusal."""
+        if self.answer is not None:
+            return worth(self.loop, self.answer.candidate) if isinstance(self.answer, ValidatedPlan) else inf
+        return worth(self.loop, self.start.held[0]) if isinstance(self.start, First) else inf
+
+    @property
+    def told(self) -> float:
+        """The same as it is told: of mean watts those simulated, which are paid for and which bounds hold of."""
         if self.answer is not None:
             return signed(self.loop, self.answer.objective_value) if isinstance(self.answer, ValidatedPlan) else inf
-        return worth(self.loop, self.start.held[0]) if isinstance(self.start, First) else inf
+        return told_worth(self.loop, self.start.held) if isinstance(self.start, First) else inf
 
 
 Foreseen = Callable[[Contender, int], None]
@@ -152,7 +159,7 @@ def overtaken(searched: Searched, best: ValidatedPlan, *, with_margin: bool) -> 
     A contender that was thought to have no better plan may be simulated later, for a table.
     """
     held = signed(searched.loop_of(best), best.objective_value)
-    rivals = [c for c in searched.contenders if c.answer is None and c.held < held - CLOSE_FRAC * abs(held)]
+    rivals = [c for c in searched.contenders if c.answer is None and c.told < held - CLOSE_FRAC * abs(held)]
     for rival in rivals:
         assert rival.start is not None
         rival.answer = finished(rival.loop, rival.start)
@@ -216,15 +223,15 @@ def _look(contenders: Sequence[Contender]) -> None:
         if contender.start is None and contender.full < order[0].full + _LIKELY_FRAC * abs(order[0].full):
             ahead.start(contender.key, partial(_started_silently, contender))
     for place, contender in enumerate(order):
-        best = min(c.held for c in contenders)
+        best, told = min(c.held for c in contenders), min(c.told for c in contenders)
         for later in order[place:]:
-            if best < inf and (_beaten(later, best) or later.full >= best):
+            if best < inf and (_beaten(later, told) or later.full >= best):
                 ahead.drop(later.key)
-        if best < inf and (_beaten(contender, best) or not (contender.full < best or _challenges(contender, best))):
+        if best < inf and (_beaten(contender, told) or not (contender.full < best or _challenges(contender, best))):
             continue
         contender.start, learned = ahead.fetch(contender.key, partial(_started, contender))
         contender.loop.learn(learned)
-        near = contender.full < best or contender.held <= best + CLOSE_FRAC * abs(best)
+        near = contender.full < best or min(contender.held - best, contender.told - told) <= CLOSE_FRAC * abs(best)
         if isinstance(contender.start, NoPlan) or near:
             contender.answer = finished(contender.loop, contender.start, share=1 if best == inf else 2)
 
@@ -249,9 +256,9 @@ def _untold(_words: str, _done_frac: float) -> None:
     """Progress of a copy."""
 
 
-def _beaten(contender: Contender, best: float) -> bool:
-    """Whether it is proven that nothing better is among it."""
-    return contender.bound is not None and contender.bound >= best - FUZZ_FRAC * abs(best)
+def _beaten(contender: Contender, told: float) -> bool:
+    """Whether it is proven that nothing better than what is told of a plan is among it."""
+    return contender.bound is not None and contender.bound >= told - FUZZ_FRAC * abs(told)
 
 
 def _challenges(contender: Contender, best: float) -> bool:
@@ -310,7 +317,7 @@ def _best(contenders: Sequence[Contender]) -> ValidatedPlan | NoPlan:
     plans = [c for c in contenders if isinstance(c.answer, ValidatedPlan)]
     if not plans:
         return _refused(contenders)
-    best = min(plans, key=lambda c: c.held)
+    best = min(plans, key=lambda c: c.told)
     assert isinstance(best.answer, ValidatedPlan)
     return best.answer if len(contenders) == 1 else with_bound(best.answer, contenders)
 

@@ -7,7 +7,7 @@ from planner.planning.available import Made, study
 from planner.planning.grow import grown
 from planner.planning.load_margin import margin
 from planner.planning.loop import PlanningLoop
-from planner.planning.one import worth
+from planner.planning.one import told_worth
 from planner.planning.plausibility import peak_shares
 from planner.planning.proven import proven
 from planner.planning.search import Foreseen, Searched, looked_again, search
@@ -66,9 +66,9 @@ def searched_for_failures(
     while isinstance(best := searched.answer, ValidatedPlan) and best.availability is None:
         contender = searched.contender_of(best)
         assert isinstance(contender.answer, ValidatedPlan), "it has the best plan"
-        before = contender.held
+        before = contender.told
         contender.answer = with_failures(contender.loop, contender.answer, with_margin=with_margin)
-        searched = looked_again(searched, worse=contender.held > before)
+        searched = looked_again(searched, worse=contender.told > before)
     return searched
 
 
@@ -203,8 +203,8 @@ def _answered(
     """The plan with its spare machines, and how often it is up."""
     made, standing, judgement = Made(loop, found.needed), found.standing, found.judgement
     assert judgement is not None, "whatever is a plan was judged"
-    value = abs(worth(made.alone, standing))
-    bound, gap = proven(plan.objective, value, plan.certificate.bound)
+    value = abs(told_worth(made.alone, (standing, judgement)))
+    bound, gap = proven(plan.objective, value, loop.bound)
     pools = {pool.spec.name for pool in found.needed.pools}
     neighbours = tuple(
         replace(each, pool=f"{each.pool} {OF_WHAT}") if each.pool in pools else each

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from planner.perf.layout import Role
 from planner.report.html.drawings import bar
 from planner.report.page import Chip, Lines, Section, Table, Tone, columns, section
-from planner.report.words import dollars, is_best, percent, planned_words, valued
+from planner.report.words import dollars, is_best, plan_gap, valued
 from planner.results.evidence import Round, ValidatedPlan
 from planner.results.precision import precision
 from planner.scenario.objectives import Objective
@@ -15,7 +15,7 @@ _SLACK_RATIO = 1.1
 """A plan that carries so much more than its load is not called optimal: what it has to spare is whole machines."""
 _RESOURCE = {
     "cost": "cost", "power": "rated power", "machines": "number of machines", "throughput": "throughput",
-    "energy": "expected power", "carbon": "carbon",
+    "energy": "mean power", "carbon": "carbon",
 }  # fmt: skip
 
 
@@ -58,10 +58,10 @@ def certified(plan: ValidatedPlan) -> str:
     side = "at most" if objective is Objective.THROUGHPUT else "at least"
     what = f"The {_RESOURCE[objective]} is {value}"
     if not is_best(plan):
-        bound, gap = valued(objective, certificate.bound), percent(certificate.gap_frac)
+        bound = valued(objective, certificate.bound)
         return (
             f"{what}; whatever the latencies it is {side} {bound}, which is proven{_among(plan)}. "
-            f"No plan in the gap of {gap}{planned_words(plan)} is known: "
+            f"No plan in the gap of {plan_gap(plan)} is known: "
             f"latency percentiles and whole machines take most of it."
         )
     if plan.margin and plan.margin.holds_ratio >= _SLACK_RATIO:

@@ -97,8 +97,7 @@ def _unlike(mine: Choice, row: Choice) -> dict[str, str]:
 def _worth(objective: str, row: Choice) -> str:
     """What a row comes to; of one that was not simulated what is proven, since bursts may double its optimum."""
     if row.simulated:
-        planned = " planned" if Objective(objective) in IN_JOULES else ""
-        return valued(objective, row.objective_value) + planned
+        return valued(objective, row.objective_value)
     return "unpriced" if row.bound is None else f"at best {valued(objective, row.bound)}"
 
 
@@ -147,7 +146,8 @@ def _kept_out(plan: ValidatedPlan, row: Choice) -> str:
 def _cells(plan: ValidatedPlan, row: Choice, objective: Objective) -> tuple[str, ...]:
     """One row of the table."""
     engine = f"{row.engine} {row.engine_version}"
-    extra = () if objective is Objective.COST else (valued(objective, row.objective_value),)
+    planned = " planned" if objective in IN_JOULES and row.standing in (Standing.BOUND, Standing.REFUSED) else ""
+    extra = () if objective is Objective.COST else (valued(objective, row.objective_value) + planned,)
     bound = NONE if row.bound is None else valued(objective, row.bound)
     user = NONE if row.user_tokens_per_s is None else number(row.user_tokens_per_s)
     return (

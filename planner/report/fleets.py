@@ -19,7 +19,7 @@ from planner.report.plans import again, no_plan_page, plan_page, pools_table, re
 from planner.report.rows import row_line, row_section, row_tile, standing_words
 from planner.report.screen import Part, Screen, more, rows_part, warned
 from planner.report.sources import sources
-from planner.report.words import budget, dollars, limit_words, percent, rate, spares_down, valued
+from planner.report.words import budget, dollars, gap_words, limit_words, percent, rate, spares_down, valued
 from planner.results.choice import priced
 from planner.results.evidence import Evidence, Margin, ValidatedPlan, Verdict
 from planner.results.fleet import FleetPlan, FleetSimulation, NoFleetPlan, machines_of, together
@@ -27,7 +27,7 @@ from planner.results.picture import Picture
 from planner.results.plan import CandidatePlan
 from planner.results.shortfall import Shortfall
 from planner.scenario.fleet import Fleet
-from planner.scenario.objectives import IN_JOULES, Objective
+from planner.scenario.objectives import Objective
 from workloads.counts import number, plural, watts
 
 _FIRST = 4
@@ -242,8 +242,9 @@ def not_less(found: FleetPlan) -> Iterator[tuple[str, str]]:
     if found.bound is not None and found.gap_frac is not None:
         most = found.objective == Objective.THROUGHPUT
         words = f"proven: at {'most' if most else 'least'} {valued(found.objective, found.bound)}"
-        planned = f" of {valued(found.objective, found.objective_value)} planned" * (found.objective in IN_JOULES)
-        yield f"Not {'more' if most else 'less'}", f"{words} (gap {percent(found.gap_frac)}{planned})"
+        metered = all(each.plan.judgement.mean_w is not None for each in found.models)
+        gap = gap_words(found.objective, found.objective_value, found.gap_frac, metered=metered)
+        yield f"Not {'more' if most else 'less'}", f"{words} (gap {gap})"
 
 
 def _parts(candidates: Mapping[str, CandidatePlan], evidence: Mapping[str, Sequence[Evidence]]) -> tuple[Part, Part]:

@@ -10,7 +10,7 @@ from planner.report.folding import folded
 from planner.report.headlines import divided_words
 from planner.report.page import Block, Lines, Pairs, Table
 from planner.report.rows import row_line
-from planner.report.words import amount, is_best, percent, planned_words, spares_down, valued
+from planner.report.words import amount, is_best, percent, plan_gap, spares_down, valued
 from planner.results.evidence import Evidence, Neighbour, ValidatedPlan, Verdict
 from planner.results.plan import CandidatePlan
 from planner.scenario.objectives import Objective
@@ -71,8 +71,7 @@ def _not_less(plan: ValidatedPlan) -> str:
     parts = [_rejected(found[0])] if found else []
     if certificate.bound is not None and certificate.gap_frac is not None:
         side = "at most" if plan.objective == Objective.THROUGHPUT else "at least"
-        gap = percent(certificate.gap_frac) + planned_words(plan)
-        bound = f"proven: {side} {valued(plan.objective, certificate.bound)} (gap {gap})"
+        bound = f"proven: {side} {valued(plan.objective, certificate.bound)} (gap {plan_gap(plan)})"
         parts.append("proven: nothing less can carry the load" if is_best(plan) else bound)
     return "; ".join(parts)
 

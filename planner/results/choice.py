@@ -37,7 +37,8 @@ class Choice:
         policy: how requests are served.
         allowed: whether the question allows it.
         standing: what speaks for the figures.
-        objective_value: of the plan, or of the program's optimum at the load limits of the scenario.
+        objective_value: of the plan, or of the program's optimum at the load limits of the scenario; mean watts of a
+            plan are those simulated.
         bound: proven: no plan in it is better, whatever its latencies; None where no bound was proven.
         cost_usd_per_h: of the machines.
         power_w: rated.

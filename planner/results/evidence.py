@@ -258,8 +258,8 @@ class Certificate:
     Attributes:
         bound: proven: no plan has a better objective, whatever its latencies, for its requests take more work than it
             could do.
-        gap_frac: |objective of the validated plan - bound| / objective. What is not proven; most of it is what
-            percentiles and whole machines need.
+        gap_frac: |objective of the validated plan - bound| / objective, watts as simulated. What is not proven; most
+            of it is what percentiles and whole machines need.
         solver_gap_frac: gap of the last solve alone.
         neighbours: every plan one machine smaller, and every pool on another option at less cost, with what it misses.
         among: precisions and engines that the bound holds for, each with its policies in brackets; empty where there
@@ -316,7 +316,7 @@ class ValidatedPlan:
     Attributes:
         candidate: what to buy.
         objective: the scenario's objective, for example ``cost``.
-        objective_value: its value for this plan (USD/h, W, machines, or req/s).
+        objective_value: its value for this plan (USD/h, W, machines, or req/s); mean watts and their CO2 as simulated.
         judgement: the evidence.
         certificate: why no smaller one.
         rounds: planning rounds, first to last.

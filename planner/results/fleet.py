@@ -34,7 +34,7 @@ class FleetPlan:
     Attributes:
         models: the plan of each, in the order of the question; validated only if each of them is.
         objective: what was minimised, for example ``cost``; or throughput, the most: one factor on the rates of all.
-        objective_value: its value, the sum over models.
+        objective_value: its value, the sum over models; mean watts and their CO2 as simulated.
         bound: proven: no plans of all models have a better objective, whatever their latencies; None where that is
             not proven of each.
         gap_frac: (objective - bound) / objective; None without a bound.

@@ -15,12 +15,12 @@ from planner.report.page import Page, Pairs
 from planner.report.plans import plan_page, pools_table, simulation_page
 from planner.report.schedule_words import against_one_knob, saved_words, tenths
 from planner.report.screen import LINES, Screen, facts
-from planner.report.words import planned_words
+from planner.report.words import plan_gap
 from planner.results.bill import MONTH_H
 from planner.results.check import CheckReport
 from planner.results.choice import Choice, Standing
-from planner.results.evidence import Excuse, Margin, ValidatedPlan
-from planner.results.fleet import FleetPlan
+from planner.results.evidence import Certificate, Excuse, Margin, ValidatedPlan
+from planner.results.fleet import FleetPlan, ModelPlan
 from planner.results.precision import Variant
 from planner.results.schedule import OneKnob, Spent
 from tests.planner import plans
@@ -265,17 +265,19 @@ def test_a_load_beyond_capacity_is_told_as_an_estimate() -> None:
 
 
 def test_a_gap_of_watts_says_what_it_is_of() -> None:
-    """Mean watts are planned by estimated joules and simulated step by step: a gap names both; one of money neither."""
+    """The gap of mean watts is of the simulated ones, of planned ones where no meter is known; of money it is plain."""
     watted = replace(plans.judgement(), power=use(1500.0))
     totals = replace(plans.candidate().totals, expected_power_w=1250.0)
     plan = replace(
-        plans.plan(), objective="energy", objective_value=1250.0, judgement=watted,
+        plans.plan(), objective="energy", objective_value=1500.0, judgement=watted,
         candidate=replace(plans.candidate(), totals=totals),
+        certificate=Certificate(bound=1200.0, gap_frac=0.2, solver_gap_frac=0.0, neighbours=()),
     )  # fmt: skip
-    assert planned_words(plan) == " of 1.25 kW planned; 1.5 kW simulated"
-    assert planned_words(replace(plan, judgement=replace(watted, power=None))) == " of 1.25 kW planned"
-    assert planned_words(replace(plan, objective="cost")) == ""
+    assert plan_gap(plan) == "20 % of 1.5 kW simulated"
+    assert plan_gap(replace(plan, judgement=replace(watted, power=None))) == "20 % of 1.5 kW planned"
+    assert plan_gap(replace(plan, objective="cost")) == "20 %"
     found = FleetPlan(
-        models=(), objective="energy", objective_value=1250.0, bound=1000.0, gap_frac=0.2, shared=()
+        models=(ModelPlan(name="a", plan=plan),), objective="energy", objective_value=1250.0, bound=1000.0,
+        gap_frac=0.2, shared=(),
     )  # fmt: skip
-    assert dict(not_less(found)) == {"Not less": "proven: at least 1 kW (gap 20 % of 1.25 kW planned)"}
+    assert dict(not_less(found)) == {"Not less": "proven: at least 1 kW (gap 20 % of 1.25 kW simulated)"}
