@@ -157,7 +157,7 @@ def _tiles(found: Timetable, schedule: Schedule, days: float) -> list[Tile]:
             value="unknown" if gap is None else percent(gap),
             note="how far from the best"
             if gap is None
-            else f"proven: at most so far from the best ({schedule.method})",
+            else f"proven of what is planned: at most so far from the best ({schedule.method})",
         ),
     ]
 
@@ -182,7 +182,7 @@ def _facts(found: Timetable, schedule: Schedule, *, edited: bool) -> tuple[tuple
         unknown = "not known of the plan as it is now; `phasewise simulate` on this file serves it"
         return (("Objectives", unknown), ("As it is now", spent), ("Base fleet", _fleet(schedule)))
     gap = schedule.termination.gap_frac
-    proven = f"{'gap unknown' if gap is None else f'gap {percent(gap)}, proven'} ({found.termination.detail})"
+    far = "gap unknown" if gap is None else f"gap {percent(gap)} of what is planned, proven"
     told = (
         ("Simulation", served_words(found)),
         ("As planned", f"{spent_words(planned(schedule))}; {schedule.churn_machines} starts and stops"),
@@ -195,7 +195,7 @@ def _facts(found: Timetable, schedule: Schedule, *, edited: bool) -> tuple[tuple
         ("Exceeded", "; ".join(found.over)),
         *(("" if place else "Alternatives", words) for place, words in enumerate(tried_words(found))),
         ("Precision", _by_type(found.serves)),
-        ("Optimum", f"{schedule.method}, {proven}"),
+        ("Optimum", f"{schedule.method}, {far} ({found.termination.detail})"),
     )
     return tuple((name, words) for name, words in told if words)
 
