@@ -13,7 +13,8 @@ import pytest
 from planner.planning.fleet import plan_fleet
 from planner.planning.fleet_question import read_fleet
 from planner.report.fleets import fleet_page
-from planner.report.page import Chart, Chip, Page, Section, Table, Tone, columns
+from planner.report.html.matrices import matrix, tornado
+from planner.report.page import Chart, Chip, Drawing, Page, Section, Table, Tone, columns
 from planner.report.sweeps import whatif_page
 from planner.results.fleet import FleetPlan
 from planner.results.sweep import Point, WhatIf
@@ -70,7 +71,7 @@ FOLDED = """() => [...document.querySelectorAll(".k")].filter((e) => e.checkVisi
 
 
 @pytest.mark.parametrize("name", KINDS)
-@pytest.mark.parametrize("width", [400, 900, 1400])
+@pytest.mark.parametrize("width", [400, 660, 800, 900, 1280, 1400])
 def test_every_page_fits_every_screen(opened: Open, kinds: dict[str, Page], name: str, width: int) -> None:
     """Nothing is wider than the screen, no table scrolls sideways, and the words of every picture can be read."""
     tab = opened(kinds[name], width=width).tab
@@ -79,6 +80,26 @@ def test_every_page_fits_every_screen(opened: Open, kinds: dict[str, Page], name
     assert tab.evaluate(SCROLLING) == []
     assert tab.evaluate(SMALL) == []
     assert tab.evaluate("labelsOnLabels()") == []
+
+
+CUT = """() => [...document.querySelectorAll("svg.drawing text")].filter((t) => t.checkVisibility()).filter((t) => {
+  const word = t.getBoundingClientRect(), all = t.ownerSVGElement.getBoundingClientRect();
+  return word.left < all.left || word.right > all.right || word.top < all.top || word.bottom > all.bottom + 1;
+}).map((t) => t.textContent)"""
+"""Words of pictures that reach beyond their picture, where they are cut off."""
+
+
+def test_names_of_a_matrix_stand_whole(opened: Open, kinds: dict[str, Page]) -> None:
+    """Where points are named by two long keys, no name is cut off beside its row or above its column."""
+    names = [f"price_scale.dgx-h100={price}, rate=1.5" for price in (0.7, 1, 1.3)]
+    cells = [[0.0, 12.5, 51.74]] * 3
+    picture = matrix(cells, names, names, show=lambda v: f"${v:.2f}", across="what happens", down="what was bought")
+    bars = tornado([("objective interactive:ttft_p99_s", -12.12, 2.81)], show=lambda v: f"${v:.2f}/h")
+    drawings = [Drawing(svg=each, caption="") for each in (picture, bars)]
+    page = Page(title="t", verdict="WHAT IF", good=True, headline="h",
+                sections=[Section(name="regret", title="Regret", blocks=drawings)])  # fmt: skip
+    for each in (page, *kinds.values()):
+        assert opened(each, width=1400).tab.evaluate(CUT) == []
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -7,7 +7,7 @@ from markupsafe import Markup
 from planner.report.html.drawings import drawn, put, svg, tip
 
 _SHADES = 5
-_LETTER_PX = 6.6
+_LETTER_PX = 7.2
 _Show = Callable[[float], str]
 
 

@@ -22,6 +22,8 @@ _NARROW = 40
 """Letters that fit side by side on a phone of 400 pixels."""
 _BROAD = 86
 """Letters that fit side by side on a tablet of 900 pixels."""
+_VAST = 110
+"""Letters that fit side by side on it however small they are set."""
 _THIRD = 13
 """Letters that fit in a third of it."""
 _PHONE_PX = 520
@@ -82,12 +84,14 @@ def _digest(script: str) -> str:
 def _fit(block: Table) -> Markup:
     """How a table keeps to the screen: set smaller and folded where it is broad, as cards on a phone where it is wide.
 
+    What is too wide for a tablet is cards there too.
+
     Cards have the cells of a row below each other, one name and value a line.
     """
     shown = [at for at, column in enumerate(block.columns) if not column.drawn]
     widths = (max([len(block.columns[at].name), *(_length(row[at]) for row in block.rows)]) for at in shown)
     letters = sum(widths) + 2 * len(shown) + _DRAWN * sum(column.drawn for column in block.columns)
-    kinds = [name for name, most in (("cards", _NARROW), ("broad", _BROAD)) if letters > most]
+    kinds = [name for name, most in (("cards", _NARROW), ("broad", _BROAD), ("vast", _VAST)) if letters > most]
     return Markup(' class="{}"').format(" ".join(kinds)) if kinds else Markup()
 
 
