@@ -235,7 +235,8 @@ def diff_fleets(before: Path, after: Path, *, quick: bool, power_limit: float | 
 
     one, other = read_each(fleet_file, (before, after))
     if one is None or other is None:
-        return expect_neither(one, other, (before, after), "has the plan of one model", "those of several")
+        kinds, instead = ("has the plan of one model", "those of several"), "a scenario with models may have one alone"
+        return expect_neither(one, other, (before, after), *kinds, instead)
     names = list(one.fleet.plans)
     if set(names) != set(other.fleet.plans):
         theirs = ", ".join(other.fleet.plans)

@@ -191,7 +191,11 @@ def diff_schedules(
 
     one, other = read_each(open_schedule, (before, after))
     if one is None or other is None:
-        return expect_neither(one, other, (before, after), "is the plan of one load", "a plan over time")
+        kinds, instead = (
+            ("is the plan of one load", "a plan over time"),
+            "`show {}` has a fixed fleet beside the schedule",
+        )
+        return expect_neither(one, other, (before, after), *kinds, instead)
     found = schedule_diff(one, other)
     page = expect_sections(schedule_diff_page(found), sections)
     report_page(report, schedule_diff_page, found, quiet=quiet)

@@ -285,9 +285,17 @@ def files_of(question: "Scenario | Fleet", *files: Path) -> tuple[Path, ...]:
 
 
 def expect_neither(
-    one: object | None, other: object | None, files: tuple[Path, Path], plain: str, special: str
+    one: object | None, other: object | None, files: tuple[Path, Path], plain: str, special: str, instead: str
 ) -> Literal[False]:
     """That two files compared are both of the plain kind, where at least one of them is.
+
+    Args:
+        one: what was read of the first as one of the special kind; None where it is plain.
+        other: of the second.
+        files: the two.
+        plain: what a plain one is.
+        special: what the other is.
+        instead: what to do with one of either kind; ``{}`` stands for the special one.
 
     Raises:
         BadInput: the other is of the special kind.
@@ -295,7 +303,7 @@ def expect_neither(
     if one is None and other is None:
         return False
     first, second = files if one is None else files[::-1]
-    raise BadInput(f"diff: {first} {plain}, {second} {special}; expected two of a kind")
+    raise BadInput(f"diff: {first} {plain}, {second} {special}; expected two of a kind ({instead.format(second)})")
 
 
 def note(text: str, *, quiet: bool = False) -> None:

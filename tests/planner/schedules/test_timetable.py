@@ -240,7 +240,8 @@ def test_what_a_week_is_not_for_is_said(week: Path, tmp_path: Path) -> None:
     assert "which the scenario does not offer" in _say(*other, code=2)
     loose = tmp_path / "loose.json"
     loose.write_text('{"schema_version": 1}', encoding="utf-8")
-    assert "expected two of a kind" in _say("diff", str(week), str(loose), code=2)
+    said = _say("diff", str(week), str(loose), code=2)
+    assert f"expected two of a kind (`show {week}` has a fixed fleet beside the schedule)" in said
     assert _say("export", str(week), "--format", "csv").startswith("epoch,start_s,machine")
 
 
