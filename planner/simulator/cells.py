@@ -1,8 +1,10 @@
 """The judge of a fleet in cells: every cell serves its share of the requests, and all of them together are weighed."""
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from threading import Lock
 
 from planner.executor.here import Threads
 from planner.perf.reference import Reference
@@ -20,7 +22,7 @@ from workloads.split import together
 from workloads.traces import Trace
 
 PART = 8
-"""Cells that one task serves, one after the other: what they did is added up before it is kept."""
+"""Cells whose sums are added up before those of others: floating-point sums depend on the order, which is one."""
 
 POOLED_MACHINES = 256
 """Machines of the cells that are simulated as one pool too, to see what dividing them costs."""
@@ -65,19 +67,18 @@ def judge_cells(
     """
     benches = [_bench(pools, policy, slos, judging, reference) for pools in cells]
     some, each = _compared(cells), partial(_one, benches, traffic, slos, note)
-    first, *others = Threads(1 if note else None).map(partial(_added, each), _parts(len(cells), some))
-    apart = [first[1].sample(k).quantile(slo.percentile / 100) for k, slo in enumerate(slos)]
-    horizon_s, fleet = first
-    for _, part in others:
-        fleet.add(part)
-    said = _account(fleet, slos, cells[0], traffic, judging, horizon_s)
+    books = _Books(_parts(len(cells), some), slos)
+    tasks: list[Callable[[], list[float]]] = [partial(books.booked, each, cell) for cell in range(len(cells))]
+    if some > 1:  # first: it takes longest, and begun last it would leave the other cores nothing to do
+        tasks.insert(0, partial(_pooled, benches[:some], traffic, slos))
+    pooled, *_ = Threads(1 if note else None).map(_done, tasks)
+    said = _account(books.fleet, slos, cells[0], traffic, judging, books.horizon_s)
     if some < 2:
         return said
-    pooled = _pooled(benches[:some], traffic, slos)
     names = [slo.name for slo in slos]
     return replace(
         said, pooled=Pooled(
-            fleet_cells=len(cells), cells=some, apart=dict(zip(names, apart, strict=True)),
+            fleet_cells=len(cells), cells=some, apart=dict(zip(names, books.apart, strict=True)),
             together=dict(zip(names, pooled, strict=True)),
         ),
     )  # fmt: skip
@@ -98,12 +99,56 @@ def _parts(cells: int, first: int) -> list[range]:
     return [range(first), *(range(cell, min(cells, cell + PART)) for cell in range(first, cells, PART))]
 
 
-def _added(each: Callable[[int], tuple[float, Tally]], cells: range) -> tuple[float, Tally]:
-    """The window of some cells and what they did, one after the other."""
-    horizon_s, found = each(cells[0])
-    for cell in cells[1:]:
-        found.add(each(cell)[1])
-    return horizon_s, found
+class _Books:
+    """What cells did, added up in their order whichever ends first: those of a part, then the parts.
+
+    Attributes:
+        horizon_s: window of the first cell.
+        apart: each objective's percentile over the cells of the first part.
+        fleet: all cells so far.
+    """
+
+    horizon_s: float
+    apart: list[float]
+    fleet: Tally
+
+    def __init__(self, parts: Sequence[range], slos: Sequence[Slo]) -> None:
+        """Nothing added yet."""
+        self._slos, self._lock, self._early = slos, Lock(), dict[int, tuple[float, Tally]]()
+        self._turns = deque((part, cell) for part in parts for cell in part)
+
+    def booked(self, each: Callable[[int], tuple[float, Tally]], cell: int) -> list[float]:
+        """Serve a cell and add it, with those that waited for it; kept until its turn where an earlier one is served.
+
+        Returns:
+            Nothing.
+        """
+        found = each(cell)
+        with self._lock:
+            self._early[cell] = found
+            while self._turns and self._turns[0][1] in self._early:
+                self._add(*self._turns.popleft())
+        return []
+
+    def _add(self, part: range, cell: int) -> None:
+        horizon_s, found = self._early.pop(cell)
+        if cell == part[0]:
+            self._part = found
+        else:
+            self._part.add(found)
+        if cell == 0:
+            self.horizon_s = horizon_s
+        if cell < part[-1]:
+            return
+        if part[0] > 0:
+            self.fleet.add(self._part)
+            return
+        self.fleet = self._part
+        self.apart = [self.fleet.sample(k).quantile(slo.percentile / 100) for k, slo in enumerate(self._slos)]
+
+
+def _done(task: Callable[[], list[float]]) -> list[float]:
+    return task()
 
 
 def _one(

@@ -1,14 +1,17 @@
 """Laws of a fleet in cells: what its cells did adds up, whatever number of them was served at once."""
 
-from functools import partial
+from functools import partial, reduce
+from operator import add
 
+import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from planner.results.evidence import Judgement
-from planner.simulator.cells import CellTraffic, judge_cells
+from planner.simulator.cells import CellTraffic, _Books, _parts, judge_cells
 from planner.simulator.judge import judge
+from planner.simulator.tally import ENDS, Tally
 from planner.simulator.traffic import Judging, Traffic
 from tests.planner.toy import random_trace, toy_physics, toy_policy, toy_pools
 from workloads.slo import Metric, Slo
@@ -104,3 +107,28 @@ def test_the_answer_does_not_depend_on_how_many_cells_are_served_at_once(
         monkeypatch.setenv("PHASEWISE_CORES", count)
         found.append(_fleet(trace, cells))
     assert found[0] == found[1]
+
+
+def _waited(cell: int) -> tuple[float, Tally]:
+    """A cell in which links were waited for so long that the order of a sum decides its last bits."""
+    bins = np.zeros((1, len(ENDS)))
+    return 60.0 + cell, Tally(
+        objectives=[bins + cell], odd=[bins], figures=[], counts={"arrived": cell}, sums={"link_wait_s": 0.1 * 3**cell},
+        meters={"decode": []}, above_j={"decode": np.full(3, 0.7 * 5.0**-cell)}, engine="core",
+    )  # fmt: skip
+
+
+@settings(max_examples=20, deadline=None)
+@given(first=st.integers(1, 12), ended=st.permutations(range(19)))
+def test_cells_are_added_up_in_their_order_whichever_ends_first(first: int, ended: list[int]) -> None:
+    """Those of a part one after the other, then the parts: whatever order they end in, to the last bit."""
+    parts = _parts(19, first)
+    books, sums = _Books(parts, SLOS[:1]), list[float]()
+    for cell in ended:
+        books.booked(_waited, cell)
+    for part in parts:
+        each = [_waited(cell)[1].sums["link_wait_s"] for cell in part]
+        sums.append(reduce(add, each))
+    assert books.fleet.sums["link_wait_s"] == reduce(add, sums)
+    assert (books.fleet.counts["arrived"], books.horizon_s) == (sum(range(19)), 60.0)
+    assert books.fleet.objectives[0][0, 0] == sum(range(19))
