@@ -30,6 +30,10 @@ class Ahead(Generic[Result]):
         if self.idle:
             self._copies.start(key, act)
 
+    def told(self, key: Hashable) -> bool:
+        """Whether an answer that was started is there."""
+        return self._copies.told(key)
+
     def fetch(self, key: Hashable, act: Callable[[], Result]) -> Result:
         """The answer: the one that was started, or else worked out now."""
         return self._copies.fetch(key, lambda: self._timed(act))

@@ -48,7 +48,7 @@ def margin(loop: PlanningLoop, candidate: CandidatePlan) -> Margin:
         more, lower = (
             replace(candidate, rate_scale=candidate.rate_scale * RATIOS[at]) for at in (middle, (low + middle) // 2)
         )
-        loop.look_ahead([lower] if low < middle else [])  # what is next where this fails
+        loop.look_ahead([lower] if low < middle else [], beside=more)  # what is next where this fails
         judgement = loop.judged(more, brief=True)
         wrong = (*failures(judgement), *loop.overloads(faster(candidate, RATIOS[middle], loop.options)))
         if not wrong:

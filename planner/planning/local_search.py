@@ -156,7 +156,7 @@ class Neighbourhood:
         What will be judged next where it is none is looked at meanwhile.
         """
         plan = self.plan(point)
-        self._loop.look_ahead(self._next(point))
+        self._loop.look_ahead(self._next(point), beside=plan)
         found = self._loop.holds(plan, self.judged(point))
         if found:
             self._best = min(self._best, self.worth(point))

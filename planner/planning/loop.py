@@ -1,7 +1,7 @@
 """The planning loop between optimiser and simulator."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from math import ceil, inf
@@ -10,6 +10,7 @@ from planner.capacity.envelope import Option
 from planner.capacity.totals import spare_machines
 from planner.executor.ahead import Ahead
 from planner.formulate import BUDGET_FAMILIES, BUDGETS, canonical, lift, problem
+from planner.planning.foresight import LOOK, Foresight
 from planner.planning.headroom import NO_HEADROOM, less_headroom
 from planner.planning.learned import Learned
 from planner.planning.limits import parted
@@ -36,14 +37,11 @@ from workloads.counts import plural
 
 Progress = Callable[[str, float], None]
 
-LOOK = Judging(warmup_frac=0.0, cooldown_frac=0.0, confidence_frac=0.95)
-"""A look whose shares and confidence are those of the case."""
-
 TIE_GAP_FRAC = 1e-9
 """Relative gap to which plans of equal worth are told apart; for a cluster of 10 MW, 0.01 W."""
 
 
-class PlanningLoop:
+class PlanningLoop(Foresight):
     """One planning run: what was proposed, what was observed, what followed from it.
 
     Attributes:
@@ -308,16 +306,6 @@ class PlanningLoop:
         if not judging.brief:
             self._full.add(key)
         return said
-
-    def look_ahead(self, candidates: Iterable[CandidatePlan | None]) -> None:
-        """Start to look briefly at what will be judged next if all goes as expected, as far as cores are idle."""
-        judging = replace(LOOK, early=True, brief=True)
-        for candidate in filter(None, candidates):
-            if not self._ahead.idle:
-                return
-            key = key_of(candidate, stepwise=False), True
-            if key not in self._seen and (self.alike, key, judging) not in self.case.looks:
-                self._ahead.start((key, judging), partial(self._looked, candidate, judging))
 
     def _say(self, candidate: CandidatePlan, judging: Judging) -> None:
         """Tell what is simulated now."""

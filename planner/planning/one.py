@@ -1,6 +1,7 @@
 """The plan of one precision, engine and policy: propose, judge, tighten, shrink, search, certify."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 from planner.planning.alternatives import tradeoffs
 from planner.planning.fit import fit
@@ -129,7 +130,7 @@ def _confirmed(loop: PlanningLoop, found: Held, share: int) -> ValidatedPlan | N
 
     Where a longer look refuses a plan, another split of its machines may be better than the next that it allows.
     """
-    beside = stretch if _most(loop) else improve
+    beside = stretch if _most(loop) else partial(improve, searched=True)
     held, neighbours = beside(loop, found)
     answer: ValidatedPlan | None = None
     refused = False

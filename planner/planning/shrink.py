@@ -1,6 +1,7 @@
 """Improvements: a plan that holds is made smaller until nothing smaller or cheaper next to it holds."""
 
 from collections.abc import Sequence
+from math import inf
 
 from planner.planning.loop import PlanningLoop
 from planner.planning.tighten import cheaper_pools, faster, smaller
@@ -18,29 +19,63 @@ ORPHANED = "no other pool can take over its work"
 Held = tuple[CandidatePlan, Judgement]
 
 
-def improve(loop: PlanningLoop, held: Held) -> tuple[Held, tuple[Neighbour, ...]]:
+class _Expected:
+    """What is thought of a pool before it is judged, by its load alone: what is looked at meanwhile follows from it."""
+
+    def __init__(self, held: CandidatePlan, *, lasting: bool) -> None:
+        """By a plan that holds; fuller pools are thought to fail where it is ``lasting``."""
+        self._held = {pool.spec.role: pool.load_frac for pool in held.pools}
+        self._failed = dict(self._held) if lasting else {}
+
+    def learn(self, candidate: CandidatePlan, pool: str, *, holds: bool) -> None:
+        """What became of a candidate that has fewer machines in a pool."""
+        for each in candidate.pools:
+            if holds:
+                self._held[each.spec.role] = max(each.load_frac, self._held.get(each.spec.role, 0.0))
+            elif each.spec.name == pool:
+                self._failed[each.spec.role] = min(each.load_frac, self._failed.get(each.spec.role, inf))
+
+    def holds(self, candidate: CandidatePlan, pool: str) -> bool:
+        """Whether a pool is no fuller than what held, or than its machines where nothing is known."""
+        for each in candidate.pools:
+            if each.spec.name == pool:
+                known = each.load_frac <= self._held.get(each.spec.role, 0.0)
+                return known or each.load_frac < min(1.0, self._failed.get(each.spec.role, inf))
+        return False
+
+
+def improve(
+    loop: PlanningLoop, held: Held, *, searched: bool = False
+) -> tuple[Held, tuple[Neighbour, ...]]:  # fmt: skip
     """Take machines away and replace pools by cheaper ones, until no such step leaves a valid plan.
+
+    Args:
+        loop: that judges.
+        held: a plan that holds.
+        searched: it was searched around: it is likely to be the answer, and looked at in full meanwhile.
 
     Returns:
         The plan and its neighbours: every plan one machine smaller, and every pool on another option at less cost, each
         with what it misses.
     """
     while True:
-        held = _shrink(loop, held)
+        held = _shrink(loop, held, searched)
         swapped, tried = _swap(loop, held)
         if swapped is None:
             return held, (*_one_fewer(loop, held[0]), *tried)
-        held = swapped
+        held, searched = swapped, False
 
 
-def _shrink(loop: PlanningLoop, held: Held) -> Held:
+def _shrink(loop: PlanningLoop, held: Held, searched: bool) -> Held:
     """Take machines away, dearest first, until every plan one machine smaller fails."""
-    changed = True
+    changed, expected = True, _Expected(held[0], lasting=searched)
+    if searched:
+        loop.look_ahead_in_full(held[0])
     while changed:
         changed = False
         names = _by_price(loop, held[0])
         for place, name in enumerate(names):
-            found = _fewest(loop, held[0], name, names[place + 1 :])
+            found = _fewest(loop, held[0], name, (*names[place + 1 :], *names[: place + 1]), expected)
             if found:
                 held, changed = found, True
                 loop.note("shrink", *held)
@@ -53,28 +88,41 @@ def _by_price(loop: PlanningLoop, candidate: CandidatePlan) -> list[str]:
     return sorted(price, key=lambda name: (-price[name], name))
 
 
-def _fewest(loop: PlanningLoop, candidate: CandidatePlan, pool: str, later: Sequence[str]) -> Held | None:
+def _fewest(
+    loop: PlanningLoop, candidate: CandidatePlan, pool: str, later: Sequence[str], expected: _Expected
+) -> Held | None:  # fmt: skip
     """The valid candidate with most machines taken from one pool: doubling steps, then bisection.
 
-    Meanwhile it is looked ahead at what is next where a step fails, half of it or the first of the pools that come
-    ``later``; and at what is next where it holds.
+    Meanwhile it is looked ahead at what follows if all goes as expected: the next step, or the first of the pools that
+    come ``later``.
     """
     best: Held | None = None
     good, bad, fewer = 0, None, 1
-    while bad is None or bad - good > 1:
+    while fewer:
         less = smaller(candidate, pool, fewer, loop.options)
-        halves = [(pool, (good + fewer) // 2)] if (fewer - good) // 2 else []
-        others = [(name, 1) for name in later] if fewer == 1 else []
-        further = fewer * 2 if bad is None else (fewer + bad) // 2
-        steps = (*halves, *[(pool, further)][: further not in (fewer, bad)], *others)
-        loop.look_ahead(smaller(candidate, name, count, loop.options) for name, count in steps)
+        if less:
+            holds = expected.holds(less, pool)
+            ends = (fewer, bad) if holds else (good, fewer)
+            step, base = _step(*ends), less if holds else best[0] if best else candidate
+            further = [smaller(candidate, pool, step, loop.options)] if step else []
+            others = (smaller(base, name, 1, loop.options) for name in later if holds or name != pool)
+            loop.look_ahead(further or others, beside=less)
         judgement = loop.judged(less, brief=True) if less else None
         if less and judgement and loop.holds(less, judgement):
             best, good = (less, judgement), fewer
         else:
             bad = fewer
-        fewer = good * 2 if bad is None else max(1, (good + bad) // 2)
+        if less:
+            expected.learn(less, pool, holds=good == fewer)
+        fewer = _step(good, bad)
     return best
+
+
+def _step(good: int, bad: int | None) -> int:
+    """How many machines fewer are tried next; 0 where none are, since one fewer than what fails holds."""
+    if bad is None:
+        return 2 * good
+    return (good + bad) // 2 if bad - good > 1 else 0
 
 
 def _one_fewer(loop: PlanningLoop, candidate: CandidatePlan) -> tuple[Neighbour, ...]:
@@ -100,7 +148,7 @@ def _swap(loop: PlanningLoop, held: Held) -> tuple[Held | None, tuple[Neighbour,
         offers = cheaper_pools(held[0], pool, loop.case.scenario.objective, loop.options)
         able = [offer for offer in offers if loop.within_budgets(offer[0]) and not loop.overloads(offer[0])]
         for place, (other, name, machines) in enumerate(able):
-            loop.look_ahead(later for later, _, _ in able[place + 1 :])
+            loop.look_ahead((later for later, _, _ in able[place + 1 :]), beside=other)
             judgement = loop.judged(other, brief=True)
             if loop.holds(other, judgement):
                 loop.note("swap", other, judgement)

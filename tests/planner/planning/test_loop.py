@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from planner.executor.ahead import Ahead
 from planner.perf.layout import Role
 from planner.planning import loop
 from planner.planning.loop import PlanningLoop
 from planner.planning.plan import plan
+from planner.planning.tighten import smaller
 from planner.resolve.case import open_case
 from planner.results.evidence import NoPlan, ValidatedPlan, Verdict
 from planner.results.failings import failures
@@ -161,3 +163,24 @@ def test_an_answer_names_the_clock_that_ended_its_solves(backend: str, monkeypat
     refused = plan(question.changed(["budgets.cost_usd_per_h=1.0"]), progress=lambda *_: None, with_margin=False)
     assert isinstance(refused, NoPlan)
     assert any("under another load" in words for words in refused.explanation)
+
+
+def test_nothing_is_looked_at_ahead_beside_an_answer_that_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy is worth its time beside a simulation alone: what follows a known answer is this process's own to do."""
+    case = open_case(small("workload.rate_req_per_s=100"), "colocated")
+    one, started = PlanningLoop(case, lambda *_: None), list[object]()
+    monkeypatch.setattr(Ahead, "idle", True)
+    monkeypatch.setattr(Ahead, "start", lambda _, key, act: started.append((key, act())))
+    found = one.propose_and_tighten()
+    assert not isinstance(found, NoPlan)
+    larger, largest = (smaller(found[0], found[0].pools[0].spec.name, -more, one.options) for more in (1, 2))
+    assert larger is not None
+    one.look_ahead([largest], beside=found[0])
+    assert not started
+    one.look_ahead([found[0], larger], beside=larger)
+    ((_, brief),) = started
+    assert brief == one.judged(larger, brief=True)
+    one.look_ahead_in_full(found[0])
+    assert started[1][1] == one.judged(found[0])  # type: ignore[index]
+    one.look_ahead_in_full(found[0])
+    assert len(started) == 2
