@@ -1,6 +1,7 @@
 """Hours of a day, a week or a month, nine classes, some machine types: CPU seconds and proven gap of plans over time.
 
     python -m benchmarks.schedules [--json] [--types 8,16,40] [--epochs 24,168,744] [--precisions 3] [--rate 600]
+        [--seed 0]
 
 Options are made of simple numbers (speed grows and price per speed falls a little from type to type; three layouts at
 four clocks in each precision, the lower ones faster where prompts are short), so that the size is that of the question
@@ -48,9 +49,9 @@ def _option(
     return EpochOption(spec=spec, gpus=tp, capacity_req_per_s=capacity, request_j=request_j)
 
 
-def question(rate_req_per_s: float, epochs: int, types: int, precisions: int = 1) -> EpochQuestion:
-    """The question of the benchmark."""
-    rng = np.random.default_rng(0)
+def question(rate_req_per_s: float, epochs: int, types: int, precisions: int = 1, seed: int = 0) -> EpochQuestion:
+    """The question of the benchmark; prices and shares of classes are drawn by the seed."""
+    rng = np.random.default_rng(seed)
     names = [c.name for c in nine_classes()]
     work_s = {name: 0.02 * (1 + 2 * (i // 3)) * (1 + 1.5 * (i % 3)) for i, name in enumerate(names)}
     fleet, options = [], []
@@ -79,9 +80,9 @@ def question(rate_req_per_s: float, epochs: int, types: int, precisions: int = 1
     )  # fmt: skip
 
 
-def planned(rate_req_per_s: float, epochs: int, types: int, precisions: int) -> dict[str, object]:
+def planned(rate_req_per_s: float, epochs: int, types: int, precisions: int, seed: int) -> dict[str, object]:
     """One row of the table."""
-    asked = question(rate_req_per_s, epochs, types, precisions)
+    asked = question(rate_req_per_s, epochs, types, precisions, seed)
     begin = time.process_time()
     some = few(asked)
     kinds, found = time.process_time(), programmed(asked, Limits(time_limit_s=30.0, gap_frac=0.01))
@@ -89,7 +90,7 @@ def planned(rate_req_per_s: float, epochs: int, types: int, precisions: int) -> 
     assert schedule is not None, "every question of the benchmark has an answer"
     powered = [sum(epoch.machines.values()) for epoch in schedule.epochs]
     return {
-        "types": types, "epochs": epochs, "precisions": precisions, "rate_req_per_s": rate_req_per_s,
+        "types": types, "epochs": epochs, "precisions": precisions, "rate_req_per_s": rate_req_per_s, "seed": seed,
         "pairs": sum(len(option.capacity_req_per_s) for option in asked.options),
         "pairs_kept": sum(len(option.capacity_req_per_s) for option in found.question.options),
         "machines_least": min(powered), "machines_most": max(powered), "value": ended.objective, "bound": ended.bound,
@@ -107,17 +108,18 @@ def main() -> None:
     parser.add_argument("--epochs", default="24,168,744", help="hours, with commas between them")
     parser.add_argument("--types", default="8,16,40", help="machine types, likewise")
     parser.add_argument("--precisions", type=int, default=3, choices=range(1, len(PRECISIONS) + 1))
+    parser.add_argument("--seed", type=int, default=0, help="of prices and of shares of classes")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.one:
-        print(json.dumps(planned(asked.rate, int(asked.epochs), int(asked.types), asked.precisions)))
+        print(json.dumps(planned(asked.rate, int(asked.epochs), int(asked.types), asked.precisions, asked.seed)))
         return
     rows = []
     for types in asked.types.split(","):
         for epochs in asked.epochs.split(","):
             command = [
                 sys.executable, __file__, "--one", "--types", types, "--epochs", epochs,
-                "--precisions", str(asked.precisions), "--rate", str(asked.rate),
+                "--precisions", str(asked.precisions), "--rate", str(asked.rate), "--seed", str(asked.seed),
             ]  # fmt: skip
             rows.append(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
             if not asked.json:
