@@ -110,7 +110,8 @@ def calibrate(
             continue
         groups.setdefault(f"{profile.profile_set}/{profile.gpu}/{profile.model}", []).append(run)
     if not groups:
-        raise BadInput(*(problems or ["--measurements: found no run; expected at least one"]))
+        none = "--measurements: found no run that can be used; expected a table or result file as in docs/accuracy.md"
+        raise BadInput(*(problems or [none]))
     found = []
     for position, (key, members) in enumerate(sorted(groups.items())):
         progress(f"fitting {key}", position / len(groups))

@@ -140,6 +140,9 @@ def new(
             raise BadInput("new: found --from beside an example or --list; expected one of them")
         _from_trace(trace, out, how.keys)
         return
+    if how.keys:
+        options = ", ".join(f"--{key.replace('_', '-')}" for key in how.keys)
+        raise BadInput(f"new: found {options} without --from; expected the trace file that they say how to read")
     files = {
         file.name.removesuffix(".yaml"): file for file in resources.files("planner").joinpath("examples").iterdir()
     }

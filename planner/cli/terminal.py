@@ -96,16 +96,19 @@ _Debug = Annotated[bool, typer.Option("--debug", help="show the traceback of a b
 
 
 class Once(TyperCommand):
-    """A command whose options that hold one value are given once: of two the last would win in silence."""
+    """A command whose options that hold one value are given once, of which two would let the last win in silence.
+
+    What is required and lacks is told at once, each with what it stands for.
+    """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401  typer's own click
         """Read the words.
 
         Raises:
-            Exit: an option is there twice; each is named.
+            Exit: an option is there twice, or what is required is not there; each is named.
         """
         try:
-            _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+            given, _, order = self.make_parser(ctx).parse_args(args=list(args))
         except typer.BadParameter:
             raise
         except Exception as wrong:
@@ -114,14 +117,23 @@ class Once(TyperCommand):
         single = [p for p in order if p.param_type_name == "option" and not getattr(p, "multiple", False)]
         valued = [p for p in single if not getattr(p, "is_flag", False)]
         twice = {p.opts[0]: valued.count(p) for p in valued if valued.count(p) > 1}
-        if twice:
-            complain(*(f"{name}: found {count} times; expected once" for name, count in twice.items()))
+        refused = [f"{name}: found {count} times; expected once" for name, count in twice.items()]
+        if not given.get("help"):
+            refused += [_lacks(p) for p in self.params if p.required and not given.get(p.name or "")]
+        if refused:
+            complain(*refused)
             raise typer.Exit(ExitCode.BAD_INPUT)
         try:
             return super().parse_args(ctx, args)
         except typer.BadParameter as wrong:
             wrong.message = _plainly(wrong.message)
             raise
+
+
+def _lacks(parameter: Any) -> str:  # noqa: ANN401  typer's own click
+    """That a required word is not there, and what it stands for."""
+    name = parameter.opts[0] if parameter.param_type_name == "option" else parameter.metavar or parameter.name.upper()
+    return f"{name}: missing; expected {parameter.help}"
 
 
 _MEANT = {

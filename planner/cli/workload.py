@@ -56,6 +56,7 @@ class TraceWords:
         float | None,
         typer.Option("--answer-s-per-token", min=1e-6, help="of sessions: what an answer takes; else 0.02"),
     ] = None
+    skip_bad_rows: Annotated[bool, typer.Option("--skip-bad-rows", help="leave out unreadable rows")] = False
 
     @property
     def keys(self) -> dict[str, Any]:
@@ -66,6 +67,7 @@ class TraceWords:
             "time_unit": None if self.time_unit is TimeUnit.AUTO else str(self.time_unit),
             "columns": None if self.columns is None else columns_of(self.columns),
             "bytes_per_token": self.bytes_per_token, "answer_s_per_token": self.answer_s_per_token,
+            "skip_bad_rows": self.skip_bad_rows or None,
         }  # fmt: skip
         return {key: value for key, value in said.items() if value is not None}
 
@@ -81,7 +83,6 @@ class Process(StrEnum):
 def stats(
     trace: Annotated[str, typer.Argument(help="trace file or built-in workload id", show_default=False)],
     format: Annotated[Format, typer.Option("--format", help="of a trace file")] = Format.AUTO,  # noqa: A002  users' word
-    skip_bad_rows: Annotated[bool, typer.Option("--skip-bad-rows", help="leave out unreadable rows")] = False,
     how: TraceWords = TraceWords(),
     json: Json = False,
 ) -> None:
@@ -96,7 +97,7 @@ def stats(
         rate_req_per_s = load_builtin(trace).rate_req_per_s
         requests = _draw(trace, rate_req_per_s, _SAMPLE / rate_req_per_s, 1, Process.PROFILE)
     else:
-        keys = {**how.keys, "format": str(format), "skip_bad_rows": skip_bad_rows}
+        keys = {**how.keys, "format": str(format)}
         requests = by_option(lambda: read_trace(Path(trace), **keys))
     for remark in requests.notes:
         note(remark)

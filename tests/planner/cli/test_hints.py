@@ -63,6 +63,41 @@ def test_names_are_looked_up_though_words_are_missing(run: Run) -> None:
         assert found.stderr.count(words) == 1, words
 
 
+@pytest.mark.parametrize(
+    ("words", "lacks"),
+    [
+        ("calibrate", {"--measurements"}), ("diff", {"BEFORE", "AFTER"}), ("diff mine.yaml", {"AFTER"}),
+        ("catalog bake --gpu h100-sxm", {"--model", "--out"}), ("workload stats", {"TRACE"}),
+        ("export", {"PLAN", "--format"}), ("workload generate", {"--builtin", "--out"}),
+    ],
+)  # fmt: skip
+def test_what_is_required_is_told_at_once(run: Run, words: str, lacks: set[str]) -> None:
+    """Every required word that is not there has a line that says what is expected."""
+    found = run(*words.split())
+    assert found.exit_code == ExitCode.BAD_INPUT
+    told = [line.split(": missing; expected ") for line in found.stderr.splitlines()[1:]]
+    assert {name.strip() for name, _ in told} == lacks
+    assert all(what for _, what in told)
+
+
+def test_a_bake_tells_all_wrong_words_at_once(run: Run) -> None:
+    """Widths, model, GPU and format of a bake are looked at before the source of its measurements is."""
+    found = run(*"catalog bake --model foo --gpu h100 --out o --tp x --dtype bf17".split())  # noqa: SIM905  as typed
+    assert found.exit_code == ExitCode.BAD_INPUT
+    for words in ("--tp x: expected whole numbers", "model 'foo' is not in", "nearest known: h100-sxm", "dtype 'bf17'"):
+        assert words in found.stderr
+
+
+def test_rows_that_a_new_scenario_leaves_out_are_left_out_by_it(run: Run, tmp_path: Path) -> None:
+    """The option that a refused trace names is one of the verb, and the scenario keeps it; it needs a trace."""
+    rows = "".join(f"{at},100,10\n" for at in range(50))
+    (tmp_path / "t.csv").write_text(f"arrival_s,prompt_tokens,output_tokens\n{rows}" + "50,x,10\n" * 12)
+    assert "--skip-bad-rows leaves" in run("new", "--from", "t.csv").stderr
+    assert run("new", "--from", "t.csv", "--skip-bad-rows").exit_code == 0
+    assert "skip_bad_rows: true" in (tmp_path / "t.yaml").read_text()
+    assert "found --skip-bad-rows without --from" in run("new", "--skip-bad-rows").stderr
+
+
 def test_a_limit_that_nothing_meets_is_named_before_what_is_not_offered(run: Run) -> None:
     """Where an objective is too strict, the reasons begin with the latencies of idle machines."""
     found = run("check", "mine.yaml", "--set", "slo.ttft_p99_s=0.01")
