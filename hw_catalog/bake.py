@@ -86,14 +86,9 @@ def bake(
     Raises:
         CatalogError: the source is not installed, a name is unknown, or no combination succeeded.
     """
-    require_source()
+    if wrong := unbakeable(model, gpu, dtypes or (), own=config is not None):
+        raise CatalogError(*wrong)
     recipe = read_recipe()
-    if gpu not in recipe.systems:
-        raise CatalogError(f"gpu {gpu!r} has no kernel measurements; {nearest(gpu, recipe.systems)}")
-    if config is None and model not in recipe.models:
-        raise CatalogError(
-            f"model {model!r} is not in bake.yaml and comes without config; {nearest(model, recipe.models)}"
-        )
     known = recipe.models[model] if config is None else ModelRecipe(dtypes=("bf16",))
     profiles, failed = list[KernelProfile](), dict[str, list[str]]()
     with tempfile.TemporaryDirectory() as scratch, heard("aiconfigurator_core") as remarks:
@@ -115,6 +110,32 @@ def bake(
     if not profiles:
         raise CatalogError(*failures)
     return Baked(profiles=tuple(profiles), failures=tuple(failures), remarks=tuple(dict.fromkeys(remarks)))
+
+
+def unbakeable(model: str, gpu: str, dtypes: Sequence[str], *, own: bool) -> tuple[str, ...]:
+    """What keeps a bake from beginning, a sentence each: names that are not known, the source that is not installed.
+
+    Args:
+        model: id of the profiles.
+        gpu: catalog id.
+        dtypes: of the weights.
+        own: the model comes with a config.json.
+    """
+    recipe, found = read_recipe(), list[str]()
+    if not own and model not in recipe.models:
+        found.append(
+            f"model {model!r} is not in bake.yaml and comes without config.json; {nearest(model, recipe.models)}"
+        )
+    if gpu not in recipe.systems:
+        found.append(f"gpu {gpu!r} has no kernel measurements; {nearest(gpu, recipe.systems)}")
+    known = recipe.models.get(model, ModelRecipe(dtypes=("bf16",)))
+    formats = {*recipe.quant, *known.quant, *(each for more in known.quant_on.values() for each in more)}
+    found += [f"dtype {each!r}: unknown; {nearest(each, formats)}" for each in dtypes if each not in formats]
+    try:
+        require_source()
+    except CatalogError as absent:
+        found += absent.problems
+    return tuple(found)
 
 
 @contextmanager

@@ -178,9 +178,7 @@ def _config_of(model: str) -> Path | None:
     path = Path(model)
     if path.is_dir():
         path /= "config.json"
-    if (model.endswith(".json") or path.parent.name) and not path.is_file():
-        raise BadInput(f"--model {model}: there is no such file as {path}; expected a model id or a config.json")
-    return path if path.is_file() else None
+    return path if path.is_file() or model.endswith(".json") or path.parent.name else None
 
 
 def bake(
@@ -194,18 +192,22 @@ def bake(
 ) -> None:
     """Make kernel profiles from published measurements. Needs `pip install phasewise[bake]`."""
     from hw_catalog.bake import bake as measure
+    from hw_catalog.bake import unbakeable
     from hw_catalog.profile_files import write_profiles
     from planner.files.writing import write_whole
 
-    config = _config_of(model)
-    found = [whole_number(part) for part in tp.split(",")]
-    widths = [width for width in found if width]
-    if len(widths) != len(found):
-        raise BadInput(f"--tp {tp}: expected whole numbers above 0, separated by commas, for example 1,2,4,8")
+    config, wrong = _config_of(model), list[str]()
+    if config is not None and not config.is_file():
+        wrong.append(f"--model {model}: there is no such file as {config}; expected a model id or a config.json")
+    widths = [width for part in tp.split(",") if (width := whole_number(part))]
+    if len(widths) != len(tp.split(",")):
+        wrong.append(f"--tp {tp}: expected whole numbers above 0, separated by commas, for example 1,2,4,8")
     label = model if config is None else name or config.resolve().parent.name
     if not re.fullmatch(r"[\w.@+-]+", label):
-        raise BadInput(f"--name {label}: expected a word of letters, digits, '.', '-' and '_', for example my-model")
+        wrong.append(f"--name {label}: expected a word of letters, digits, '.', '-' and '_', for example my-model")
     dtypes = dtype.split(",") if dtype else None
+    if wrong := [*wrong, *unbakeable(label, gpu, dtypes or (), own=config is not None)]:
+        raise BadInput(*wrong)
     date = datetime.now(tz=UTC).date().isoformat()
     baked = measure(label, gpu=gpu, date=date, config=config, tps=widths, dtypes=dtypes)
     path = out / "profiles" / baked.profiles[0].profile_set / gpu / f"{label}.json"
