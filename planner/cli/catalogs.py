@@ -1,7 +1,7 @@
 """Verbs on the catalog: list, show, check, bake."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
@@ -84,7 +84,7 @@ def models(
         if not rows:
             raise BadInput(f"models: found no config.json in {', '.join(map(str, configs))}; expected one at least")
         if all(row.refused for row in rows):
-            raise BadInput(*(row.refused for row in rows))
+            raise BadInput(*(why for row in rows for why in row.refused))
         write(dumps(rows)) if json else print_view(sizes_table(rows))
         return
     names = {*known_models(), *own_models(directory)}
@@ -181,6 +181,29 @@ def _config_of(model: str) -> Path | None:
     return path if path.is_file() or model.endswith(".json") or path.parent.name else None
 
 
+def _unsized(config: Path) -> tuple[str, ...]:
+    """Why no model can be made of a config.json: profiles of it would never be used."""
+    from workloads.models import load_model
+
+    try:
+        load_model(config)
+    except WorkloadError as error:
+        return error.problems
+    return ()
+
+
+def _miswritten(model: str, config: Path | None, tp: str, label: str) -> Iterator[str]:
+    """What is wrong with the words of a bake, whatever was measured."""
+    if config is not None and not config.is_file():
+        yield f"--model {model}: there is no such file as {config}; expected a model id or a config.json"
+    elif config is not None:
+        yield from _unsized(config)
+    if not all(whole_number(part) for part in tp.split(",")):
+        yield f"--tp {tp}: expected whole numbers above 0, separated by commas, for example 1,2,4,8"
+    if not re.fullmatch(r"[\w.@+-]+", label):
+        yield f"--name {label}: expected a word of letters, digits, '.', '-' and '_', for example my-model"
+
+
 def bake(
     model: Annotated[str, typer.Option("--model", help="model id, or a Hugging Face config.json", show_default=False)],
     gpu: Annotated[str, typer.Option("--gpu", help="catalog id", show_default=False)],
@@ -196,17 +219,12 @@ def bake(
     from hw_catalog.profile_files import write_profiles
     from planner.files.writing import write_whole
 
-    config, wrong = _config_of(model), list[str]()
-    if config is not None and not config.is_file():
-        wrong.append(f"--model {model}: there is no such file as {config}; expected a model id or a config.json")
-    widths = [width for part in tp.split(",") if (width := whole_number(part))]
-    if len(widths) != len(tp.split(",")):
-        wrong.append(f"--tp {tp}: expected whole numbers above 0, separated by commas, for example 1,2,4,8")
+    config = _config_of(model)
     label = model if config is None else name or config.resolve().parent.name
-    if not re.fullmatch(r"[\w.@+-]+", label):
-        wrong.append(f"--name {label}: expected a word of letters, digits, '.', '-' and '_', for example my-model")
+    widths = [width for part in tp.split(",") if (width := whole_number(part))]
     dtypes = dtype.split(",") if dtype else None
-    if wrong := [*wrong, *unbakeable(label, gpu, dtypes or (), own=config is not None)]:
+    wrong = (*_miswritten(model, config, tp, label), *unbakeable(label, gpu, dtypes or (), own=config is not None))
+    if wrong:
         raise BadInput(*wrong)
     date = datetime.now(tz=UTC).date().isoformat()
     baked = measure(label, gpu=gpu, date=date, config=config, tps=widths, dtypes=dtypes)

@@ -16,7 +16,7 @@ from hw_catalog.provenance import Provenance
 from planner.report.rich import listed
 from planner.report.words import percent
 from planner.resolve.sized import Sized
-from workloads.counts import number, watts
+from workloads.counts import number, plural, watts
 
 _GIB = 2.0**30
 
@@ -76,7 +76,8 @@ def sizes_table(models: Sequence[Sized]) -> RenderableType:
     rows = []
     for m in models:
         if m.refused:
-            rows.append((m.model, *[""] * 6, f"refused: {m.refused}"))
+            more = f"; {plural(len(m.refused) - 1, 'more problem')}" if len(m.refused) > 1 else ""
+            rows.append((m.model, *[""] * 6, f"refused: {m.refused[0]}{more}"))
             continue
         numbers = (f"{m.params / 1e9:,.1f} B", f"{m.active_params / 1e9:,.1f} B", m.own_dtypes[0],
                    f"{m.weight_bytes / 1e9:,.1f} GB", f"{m.kv_bytes_per_token / 1024:,.1f} KiB",

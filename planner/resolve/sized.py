@@ -25,7 +25,7 @@ class Sized:
         timed_as: id of the model whose kernel profiles it has: itself, or a known one of the same shape; empty: none.
         dtypes: formats that were measured.
         gpus: on which.
-        refused: why its sizes could not be read; empty where they were.
+        refused: why its sizes could not be read, every reason; empty where they were.
     """
 
     model: str
@@ -38,7 +38,7 @@ class Sized:
     timed_as: str = ""
     dtypes: tuple[str, ...] = ()
     gpus: tuple[str, ...] = ()
-    refused: str = ""
+    refused: tuple[str, ...] = ()
 
 
 def sizes(names: Iterable[Path | str], directory: Path | None) -> list[Sized]:
@@ -62,7 +62,7 @@ def _sized(
         model = load_model(name, directory=directory)
     except WorkloadError as error:
         file = Path(name)
-        return Sized(model=file.parent.name if file.name == "config.json" else file.stem, refused=error.problems[0])
+        return Sized(model=file.parent.name if file.name == "config.json" else file.stem, refused=error.problems)
     twin = None if any(each.model == model.name for each in listings) else twin_of(model, known)
     own = model.own or tuple(checkpoint.dtype for checkpoint in model.checkpoints[:1])
     listed = [each for each in listings if each.model == (twin.name if twin else model.name)]

@@ -88,6 +88,18 @@ def test_a_bake_tells_all_wrong_words_at_once(run: Run) -> None:
         assert words in found.stderr
 
 
+def test_a_config_tells_all_that_is_wrong_with_it(run: Run, tmp_path: Path) -> None:
+    """Every size that lacks has a line, in ``models`` and before a bake."""
+    for name, text in (("none", '{"model_type": "mixtral", "num_attention_heads": 32}'), ("list", "[1]")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(text)
+    for words in ("models none", "catalog bake --model none --gpu h100-sxm --out o"):
+        assert run(*words.split()).stderr.count("is missing, expected a whole number") == 7
+    rows = run("models", "none", "list").stderr
+    assert rows.count("is missing") + rows.count("found a JSON list") == 8
+    assert run("models", "none", "list", "--json").exit_code == ExitCode.BAD_INPUT
+
+
 def test_rows_that_a_new_scenario_leaves_out_are_left_out_by_it(run: Run, tmp_path: Path) -> None:
     """The option that a refused trace names is one of the verb, and the scenario keeps it; it needs a trace."""
     rows = "".join(f"{at},100,10\n" for at in range(50))
