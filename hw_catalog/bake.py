@@ -165,7 +165,12 @@ class _Kept(logging.Handler):
 
 
 def reason(error: Exception, directory: Path) -> str:
-    """What the source said, in whole words and without the place of its copy of the configuration."""
+    """What the source said, in whole words and without the place of its copy of the configuration.
+
+    Where it has no table for a GPU it says no more than the path of one.
+    """
+    if isinstance(error, FileNotFoundError):
+        return f"the source has no table {Path(str(error.filename or error)).stem} of this GPU and engine"
     words = " ".join(str(error).replace(str(directory), "config.json").split())
     return words if len(words) <= _MOST_CHARACTERS else f"{words[:_MOST_CHARACTERS].rsplit(' ', 1)[0]} ..."
 

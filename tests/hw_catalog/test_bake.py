@@ -162,6 +162,8 @@ def test_what_the_source_says_ends_in_a_word(tmp_path: Path) -> None:
     assert said.endswith("Architecture ...")
     assert len(said) < 320
     assert reason(ValueError("no rows"), tmp_path) == "no rows"
+    absent = FileNotFoundError("/there/systems/data/a100_sxm/mla/vllm/0.14.0/context_mla_perf.parquet")
+    assert reason(absent, tmp_path) == "the source has no table context_mla_perf of this GPU and engine"
 
 
 def test_remarks_of_the_source_are_not_printed(capfd: pytest.CaptureFixture[str]) -> None:
