@@ -80,12 +80,19 @@ def _miss(neighbour: Neighbour) -> float:
     """How far a rejected plan is from its objectives; most where it was not even simulated."""
     if neighbour.judgement is None:
         return float("inf")
-    return max((e.used_ratio for e in neighbour.judgement.evidence), default=0.0)
+    return max((e.used_ratio for e in _against(neighbour) or neighbour.judgement.evidence), default=0.0)
+
+
+def _against(neighbour: Neighbour) -> list[Evidence]:
+    """What speaks against a rejected plan: the objectives that it misses, before those that are only in doubt."""
+    told = neighbour.judgement.evidence if neighbour.judgement else ()
+    by_verdict = ([e for e in told if e.verdict is verdict] for verdict in (Verdict.MISSED, Verdict.UNDECIDED))
+    return next((found for found in by_verdict if found), [])
 
 
 def _rejected(neighbour: Neighbour) -> str:
     """A rejected plan and its worst objective."""
-    missed = [e for e in neighbour.judgement.evidence if e.verdict is not Verdict.MET] if neighbour.judgement else []
+    missed = _against(neighbour)
     why = neighbour.fails[0] if neighbour.fails else "fails"
     if not neighbour.machines and neighbour.judgement is None:
         return f"without {neighbour.pool} no machine serves its requests"

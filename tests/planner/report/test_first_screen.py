@@ -19,7 +19,7 @@ from planner.report.words import plan_gap
 from planner.results.bill import MONTH_H
 from planner.results.check import CheckReport
 from planner.results.choice import Choice, Standing
-from planner.results.evidence import Certificate, Excuse, Margin, ValidatedPlan
+from planner.results.evidence import Certificate, Excuse, Judgement, Margin, Neighbour, ValidatedPlan, Verdict
 from planner.results.fleet import FleetPlan, ModelPlan
 from planner.results.precision import Variant
 from planner.results.schedule import OneKnob, Spent
@@ -281,3 +281,20 @@ def test_a_gap_of_watts_says_what_it_is_of() -> None:
         gap_frac=0.2, shared=(),
     )  # fmt: skip
     assert dict(not_less(found)) == {"Not less": "proven: at least 1 kW (gap 20 % of 1.25 kW simulated)"}
+
+
+def test_a_smaller_plan_is_refused_by_what_it_misses_before_what_is_in_doubt() -> None:
+    """A tail too wide to judge says less than an objective that is missed, however far its interval reaches."""
+    missed = plans.judgement(0.15, Verdict.MISSED)
+    doubt = replace(missed.evidence[0], verdict=Verdict.UNDECIDED, measured=0.756, low=0.567, high=9.0)
+    both = replace(missed, evidence=(doubt, *missed.evidence[1:]))
+    only = replace(missed, evidence=(doubt, replace(missed.evidence[2], verdict=Verdict.MET)))
+
+    def said(judged: Judgement) -> str:
+        smaller = Neighbour(pool="decode", machines=1, judgement=judged, fails=("x",))
+        plan = plans.plan()
+        certified = replace(plan.certificate, neighbours=(smaller,))
+        return dict(facts(replace(plan, certificate=certified)))["Not less"]
+
+    assert said(both).startswith("tbt_p99_s 150 ms, limit 100 ms")
+    assert said(only).startswith("ttft_p99_s 756 ms (567 ms to 9 s), limit 1 s")
