@@ -18,10 +18,19 @@ def watts(value_w: float, digits: int = 4) -> str:
     return f"{number(value_w / 1e3, digits)} kW" if abs(value_w) >= 1e3 else f"{number(value_w, digits)} W"
 
 
-def rounded_up(value: float) -> float:
-    """The least number of six digits that is not below a value."""
-    step = 10.0 ** (floor(log10(value)) - 5) if value > 0 else 1.0
-    return float(f"{ceil(value / step * (1 - 1e-12)) * step:.6g}")
+def rounded_up(value: float, digits: int = 6) -> float:
+    """The least number of so many digits that is not below a value."""
+    step = 10.0 ** (floor(log10(value)) + 1 - digits) if value > 0 else 1.0
+    return float(f"{ceil(value / step * (1 - 1e-12)) * step:.{digits}g}")
+
+
+def from_to(limit: float, needed: float) -> tuple[str, str]:
+    """A limit and what is needed of it in plain digits: as many as tell them apart, and what is needed is enough."""
+    for digits in (6, 9):
+        low, high = f"{float(f'{limit:.{digits}g}'):.15g}", f"{rounded_up(needed, digits):.15g}"
+        if low != high:
+            break
+    return low, high
 
 
 def whole_number(word: str) -> int | None:

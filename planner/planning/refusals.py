@@ -14,7 +14,7 @@ from planner.resolve.case import Case
 from planner.results.evidence import NoPlan
 from planner.scenario.objectives import Objective
 from solvers.problem import Problem
-from workloads.counts import rounded_up
+from workloads.counts import from_to
 
 
 def unserved(case: Case) -> tuple[str, ...]:
@@ -39,17 +39,46 @@ def _names(options: Sequence[str]) -> str:
     return options[0] if len(options) == 1 else f"{options[0]} and {len(options) - 1} more"
 
 
-def of_all(answers: Sequence[tuple[str, NoPlan]]) -> tuple[str, ...]:
-    """The words of several refusals, the nearest to a plan first; what more of them say is said once.
+_REFUSALS = ("not validated", "no plan in time", "infeasible")
+"""Reasons for no plan, the least final first: all policies together are proven infeasible only if each of them is."""
+
+
+def of_several(answers: Sequence[tuple[str, str, NoPlan]]) -> NoPlan:
+    """The least final of several refusals, with the words of each, and the least that any of them needs raised.
 
     Args:
-        answers: who refuses and how.
+        answers: policy, precision and engine, and how these refuse; one at least.
     """
-    said: dict[str, list[str]] = {}
-    for who, answer in sorted(answers, key=lambda each: _nearest(each[1])):
+    told = [answer for _, _, answer in answers]
+    nearest = min(told, key=lambda answer: (_REFUSALS.index(answer.reason), raised(answer.raises)))
+    if len(answers) == 1:
+        return nearest
+    least = min((answer.raises for answer in told), key=raised)
+    return replace(nearest, explanation=_of_all(answers), raises=least)
+
+
+def _of_all(answers: Sequence[tuple[str, str, NoPlan]]) -> tuple[str, ...]:
+    """The words of several refusals, the nearest to a plan first; what more of them say is said once."""
+    said: dict[str, list[tuple[str, str]]] = {}
+    for policy, variant, answer in sorted(answers, key=lambda each: _nearest(each[2])):
         for line in answer.explanation:
-            said.setdefault(line, []).append(who)
-    return tuple(f"{', '.join(dict.fromkeys(who))}: {line}" for line, who in said.items())
+            said.setdefault(line, []).append((policy, variant))
+    every = [(policy, variant) for policy, variant, _ in answers]
+    return tuple(f"{_who(who, every)}{line}" for line, who in said.items())
+
+
+def _who(named: Sequence[tuple[str, str]], every: Sequence[tuple[str, str]]) -> str:
+    """Who says a line; those who do not where these are fewer, and nothing where all do."""
+    variants = {variant for _, variant in every}
+    if len(variants) == 1:
+        return f"{', '.join(dict.fromkeys(policy for policy, _ in named))}: "
+    silent = [each for each in every if each not in named]
+    shown = silent if len(silent) < len(named) else named
+    policies: dict[str, list[str]] = {}
+    for policy, variant in dict.fromkeys(shown):
+        policies.setdefault(variant, []).append(policy)
+    names = "; ".join(f"{variant} ({', '.join(each)})" for variant, each in policies.items())
+    return f"{'all but ' * (shown is silent)}{names}: " if names else ""
 
 
 def _nearest(answer: NoPlan) -> float:
@@ -110,10 +139,8 @@ _REMEDIES: Mapping[str, str] = {
 
 def raise_words(raises: Mapping[str, tuple[float, float]]) -> list[str]:
     """Budgets to raise, one a sentence; what is needed is rounded up, so that the number that is read is enough."""
-    return [
-        f"raise {limit_key(name)} from {limit:g} to at least {rounded_up(needed):g}"
-        for name, (limit, needed) in raises.items()
-    ]
+    told = ((limit_key(name), *from_to(limit, needed)) for name, (limit, needed) in raises.items())
+    return [f"raise {key} from {limit} to at least {needed}" for key, limit, needed in told]
 
 
 def raised(raises: Mapping[str, tuple[float, float]]) -> tuple[int, float]:

@@ -12,7 +12,7 @@ from planner.planning.load_margin import margin
 from planner.planning.loop import PlanningLoop
 from planner.planning.one import First, finished, first, told_worth, worth
 from planner.planning.proven import proven
-from planner.planning.refusals import of_all, raised
+from planner.planning.refusals import of_several
 from planner.planning.tighten import balanced, faster
 from planner.resolve.case import Case
 from planner.results.evidence import NoPlan, ValidatedPlan
@@ -298,10 +298,6 @@ def _worth_trying(contender: Contender, best: float) -> CandidatePlan | None:
     return None
 
 
-_REFUSALS = ("not validated", "no plan in time", "infeasible")
-"""Reasons for no plan, the least final first: all policies together are proven infeasible only if each of them is."""
-
-
 def _answer(contenders: Sequence[Contender]) -> ValidatedPlan | NoPlan:
     """The best plan; or the refusal, with what may be wrong with the question."""
     answer = _best(contenders)
@@ -316,23 +312,11 @@ def _best(contenders: Sequence[Contender]) -> ValidatedPlan | NoPlan:
     """The best validated plan, certified among all contenders; else the least final refusal."""
     plans = [c for c in contenders if isinstance(c.answer, ValidatedPlan)]
     if not plans:
-        return _refused(contenders)
+        told = [(c.key[1], c.key[0].words, c.answer) for c in contenders if isinstance(c.answer, NoPlan)]
+        return of_several(told)
     best = min(plans, key=lambda c: c.told)
     assert isinstance(best.answer, ValidatedPlan)
     return best.answer if len(contenders) == 1 else with_bound(best.answer, contenders)
-
-
-def _refused(contenders: Sequence[Contender]) -> NoPlan:
-    """The least final of all refusals, of these the one that raises budgets least, with the words of each."""
-    answers = {c.key: c.answer for c in contenders if isinstance(c.answer, NoPlan)}
-    nearest = min(answers.values(), key=lambda refusal: (_REFUSALS.index(refusal.reason), raised(refusal.raises)))
-    if len(contenders) == 1:
-        return nearest
-    several = len({variant for variant, _ in answers}) > 1
-    who = [
-        (f"{policy}{f', {variant.words}' if several else ''}", answer) for (variant, policy), answer in answers.items()
-    ]
-    return replace(nearest, explanation=of_all(who))
 
 
 def with_bound(plan: ValidatedPlan, contenders: Sequence[Contender]) -> ValidatedPlan:

@@ -19,7 +19,17 @@ from planner.report.plans import again, no_plan_page, plan_page, pools_table, re
 from planner.report.rows import row_line, row_section, row_tile, standing_words
 from planner.report.screen import Part, Screen, more, rows_part, warned
 from planner.report.sources import sources
-from planner.report.words import budget, dollars, gap_words, limit_words, percent, rate, spares_down, valued
+from planner.report.words import (
+    budget,
+    dollars,
+    gap_words,
+    limit_words,
+    percent,
+    raised,
+    rate,
+    spares_down,
+    valued,
+)
 from planner.results.choice import priced
 from planner.results.evidence import Evidence, Margin, ValidatedPlan, Verdict
 from planner.results.fleet import FleetPlan, FleetSimulation, NoFleetPlan, machines_of, together
@@ -137,7 +147,7 @@ def no_fleet_page(found: NoFleetPlan, question: Fleet) -> Page:
     best = _objectives(evidence) if evidence else None
     about = f"{plural(len(question.models), 'model')}, {best_words(question.objective)}"
     rows = sorted(found.answer.raises.items())
-    raises = [(limit_words(row), budget(row, low), budget(row, high)) for row, (low, high) in rows]
+    raises = [(limit_words(row), *raised(row, low, high)) for row, (low, high) in rows]
     table = Table(columns=columns("limit", "#now", "#needed"), rows=raises, caption="smallest set to raise")
     needs = _needs(found.shortfalls)
     told = tuple(reasons(found.answer.explanation[1:]))

@@ -27,7 +27,7 @@ from planner.report.power import expected_words, layout_words, powered
 from planner.report.rows import row_section, row_tile, standing_words
 from planner.report.screen import Screen, facts, more, objectives_part, pools_part, rows_part, warned
 from planner.report.sources import refused, sources
-from planner.report.words import budget, dollars, limit_words, peak_words, percent, planned_load, policy_words
+from planner.report.words import budget, dollars, limit_words, peak_words, percent, planned_load, policy_words, raised
 from planner.results.choice import Choice, priced
 from planner.results.evidence import Excuse, Judgement, NoPlan, ValidatedPlan
 from planner.results.picture import Picture
@@ -152,9 +152,7 @@ def _screen(
 
 def no_plan_page(no_plan: NoPlan, scenario: Scenario) -> Page:
     """Why there is no plan, and what would have to change."""
-    raises = [
-        (limit_words(row), budget(row, low), budget(row, high)) for row, (low, high) in sorted(no_plan.raises.items())
-    ]
+    raises = [(limit_words(row), *raised(row, low, high)) for row, (low, high) in sorted(no_plan.raises.items())]
     table = Table(columns=columns("budget", "#limit", "#needed"), rows=raises, caption="smallest set to raise")
     more = Lines(lines=no_plan.explanation[1:], bullets=True) if no_plan.explanation[1:] else None
     seen = no_plan.judgement.evidence if no_plan.judgement else ()

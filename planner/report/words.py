@@ -9,7 +9,7 @@ from planner.scenario import Scenario
 from planner.scenario.fleet import Fleet
 from planner.scenario.objectives import IN_JOULES, Objective
 from planner.scenario.policy_section import PolicySection, own_order
-from workloads.counts import number, plural, watts
+from workloads.counts import from_to, number, plural, rounded_up, watts
 from workloads.slo import Metric, Slo, Unit
 
 _PROVEN_FRAC = 1e-6
@@ -76,6 +76,18 @@ def budget(key: str, value: float) -> str:
     if key.startswith("cost"):
         return dollars(value)
     return watts(value) if key.removesuffix("_w").endswith("power") else number(value)
+
+
+def raised(row: str, limit: float, needed: float) -> tuple[str, str]:
+    """A budget and what is needed of it: what is read of the latter is enough, and more than is read of the former."""
+    money, power = row.startswith("cost"), row.removesuffix("_w").endswith("power")
+    enough = math.ceil(needed * 100 * (1 - 1e-12)) / 100 if money else rounded_up(needed, 4) if power else needed
+    shown = budget(row, limit), budget(row, enough)
+    if shown[0] != shown[1]:
+        return shown
+    before, after = ("$", "/h") if money else ("", " W" * power)
+    low, high = from_to(limit, needed)
+    return f"{before}{low}{after}", f"{before}{high}{after}"
 
 
 def limit_words(row: str) -> str:

@@ -17,7 +17,7 @@ from solvers.allocation import Reason, Solution
 from solvers.elastic import NotProven, StillInfeasible, smallest_raise
 from solvers.problem import Problem, Row
 from solvers.solve import solve
-from workloads.counts import rounded_up
+from workloads.counts import from_to, rounded_up
 
 Solver = Callable[[Problem], Solution]
 
@@ -46,7 +46,8 @@ class Raised:
     def words(self) -> str:
         """A full sentence."""
         joined = "or " * self.instead or "and " * self.beside
-        return f"{joined}raise {self.key} from {self.given:g} to at least {rounded_up(self.least):g}"
+        given, least = from_to(self.given, self.least)
+        return f"{joined}raise {self.key} from {given} to at least {least}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,12 +3,13 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from planner.planning.plan import plan
-from planner.planning.refusals import of_all, raised, unserved
+from planner.planning.refusals import of_several, raise_words, raised, unserved
 from planner.report.plans import no_plan_page
+from planner.report.words import raised as raised_words
 from planner.resolve.case import open_case
 from planner.results.evidence import Excuse, NoPlan
 from planner.scenario import Scenario
@@ -57,14 +58,87 @@ def test_options_of_one_reason_are_told_in_one_line() -> None:
 def test_several_refusals_say_everything_once_the_nearest_first(said: list[list[str]], near: list[float]) -> None:
     """No line of any policy is lost or said twice, each names all who say it, and the nearest policy begins."""
     answers = [
-        (str(n), replace(NONE, explanation=tuple(lines), excuses=(_missed(near[n]),))) for n, lines in enumerate(said)
+        (str(n), "bf16", replace(NONE, explanation=tuple(lines), excuses=(_missed(near[n]),)))
+        for n, lines in enumerate(said)
     ]
-    found = [line.split(": ", 1) for line in of_all(answers)]
+    found = [line.split(": ", 1) for line in of_several([*answers, ("", "bf16", NONE)]).explanation]
     assert [line for _, line in found] == list(dict.fromkeys(line for _, line in found))
     whole = {(who, line) for names, line in found for who in names.split(", ")}
     assert whole == {(str(n), line) for n, lines in enumerate(said) for line in lines}
     first = min(range(len(said)), key=lambda n: near[n])
     assert str(first) in found[0][0].split(", ")
+
+
+@given(
+    said=st.lists(
+        st.tuples(st.sampled_from("ps"), st.sampled_from("xyz"), LINES), min_size=2, unique_by=lambda a: a[:2]
+    )
+)
+def test_a_line_names_those_who_say_it_or_those_who_do_not(said: list[tuple[str, str, list[str]]]) -> None:
+    """Of several precisions a line that all share names none, and one that most share names the few that do not."""
+    every = {(policy, variant) for policy, variant, _ in said}
+    answers = [(p, v, replace(NONE, explanation=tuple(lines))) for p, v, lines in said]
+    assume(len({variant for _, variant in every}) > 1)
+    for line in of_several(answers).explanation:
+        own = next(words for _, _, lines in said for words in lines if line.endswith(words))
+        names, saying = line.removesuffix(own), {(p, v) for p, v, lines in said if own in lines}
+        shown = set()
+        for part in filter(None, names.removeprefix("all but ").removesuffix(": ").split("; ")):
+            variant, policies = part.removesuffix(")").split(" (")
+            shown |= {(policy, variant) for policy in policies.split(", ")}
+        assert len(shown) <= len(every) / 2
+        assert (every - shown if names.startswith("all but ") or not names else shown) == saying
+
+
+@given(
+    told=st.lists(
+        st.tuples(
+            st.sampled_from(("infeasible", "not validated", "no plan in time")),
+            st.dictionaries(st.sampled_from("abc"), st.floats(1, 9)),
+        ),
+        min_size=1,
+    )
+)
+def test_the_raise_of_several_is_the_least_of_any(told: list[tuple[str, dict[str, float]]]) -> None:
+    """What one precision needs is enough for the question, however final its refusal is beside the others'."""
+    answers = [
+        (str(n), "", replace(NONE, reason=reason, raises={name: (2.0, 2.0 * share) for name, share in each.items()}))
+        for n, (reason, each) in enumerate(told)
+    ]
+    found = of_several(answers)
+    assert raised(found.raises) == min(raised(answer.raises) for _, _, answer in answers)
+    if all(answer.reason == "infeasible" for _, _, answer in answers):
+        assert found.reason == "infeasible"
+
+
+@given(
+    row=st.sampled_from(("cost", "power", "expected_power", "rack_units", "availability[dgx-h100]")),
+    limit=st.floats(0.01, 1e7), more_frac=st.floats(1e-5, 2.0),
+)  # fmt: skip
+def test_a_raise_reads_as_one_and_is_enough(row: str, limit: float, more_frac: float) -> None:
+    """What is needed never reads like the limit it is beyond, nor as less than it is, in the table and in the words."""
+    needed = limit * (1 + more_frac)
+    told = raised_words(row, limit, needed)
+    low, high = (_read(words) for words in told)
+    assert low < high
+    if row in ("cost", "power", "expected_power"):
+        assert high >= needed * (1 - 1e-9)
+    said = raise_words({row: (limit, needed)})[0].split(" from ")[1].split(" to at least ")
+    assert float(said[0]) < float(said[1])
+    assert float(said[1]) >= needed * (1 - 1e-9)
+
+
+def test_a_budget_as_the_plan_prints_it_is_told_apart_from_what_is_needed() -> None:
+    """$16.7928 is printed as $16.79: a reader who sets that must not read that 16.79 is needed."""
+    assert raised_words("cost", 16.79, 16.7928) == ("$16.79/h", "$16.80/h")
+    assert raised_words("cost", 20.398, 20.3984) == ("$20.398/h", "$20.3984/h")
+    assert raised_words("power", 12999.0, 13000.0) == ("12999 W", "13000 W")
+    assert raise_words({"power": (1.5e6, 1.53e6)}) == ["raise budgets.power_w from 1500000 to at least 1530000"]
+
+
+def _read(words: str) -> float:
+    """The number that is read: of dollars, watts, or a count."""
+    return float(words.strip("$").removesuffix("/h").split(" ")[0].replace(",", "")) * (1e3 if "kW" in words else 1)
 
 
 def _missed(over_ratio: float) -> Excuse:
