@@ -112,6 +112,9 @@ def clock_of(times: Floats, tokens: Floats, trace_format: TraceFormat, *, stated
         raise WorkloadError(
             f"{where}: {column}: {says}, but {doubt}{'; ' if choices else ''}{choices}; {_state((usual, *others))}"
         )
+    if seen.sparse(usual) and others and not trace_format.named:
+        either = f"as {_WORDS[usual]} {seen.rate(usual)}; as {_WORDS[others[0]]} {seen.rate(others[0])}"
+        return Clock(unit=usual, reason=f"arrivals are read as {_WORDS[usual]}, for {says}: {either}")
     return Clock(unit=usual)
 
 
@@ -139,6 +142,11 @@ class _Seen:
         span_s = self._span_s(unit)
         rate, tokens = (len(self.times) - 1) / span_s, float(self.tokens.sum()) / span_s
         return f"{len(self.times):,} rows in {span_s:.4g} s are {rate:.4g} req/s, {tokens:.3g} tokens/s"
+
+    def sparse(self, unit: str) -> bool:
+        """Whether so few requests come that a smaller unit may be meant, fractions or not."""
+        span_s = self._span_s(unit)
+        return len(self.times) >= FEW_ROWS and span_s > 0 and (len(self.times) - 1) / span_s < SLOWEST_WHOLE_REQ_PER_S
 
     def implausible(self, unit: str, *, whole_is_usual: bool) -> str:
         """Why arrivals cannot well be in a unit; empty where they can, or there are too few to say."""

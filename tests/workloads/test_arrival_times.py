@@ -99,6 +99,16 @@ def test_milliseconds_under_a_format_of_whole_seconds_are_asked_for(tmp_path: Pa
     assert rate(read_trace(file, time_unit="ms")) == pytest.approx(RATE, rel=1e-6)
 
 
+def test_fractions_of_milliseconds_under_a_name_without_a_unit_are_remarked(csv: Write) -> None:
+    """A request every four minutes is possible: it is read as the format says, and what else it may be is said."""
+    trace = read_trace(csv(np.round(SECONDS * 1000 + 0.25, 2), "arrived_at"))
+    assert rate(trace) == pytest.approx(RATE / 1000, rel=1e-3)
+    (note,) = trace.notes
+    assert "read as seconds" in note
+    assert "as milliseconds" in note
+    assert read_trace(csv(np.round(SECONDS * 1000 + 0.25, 2))).notes == ()
+
+
 @given(unit=st.sampled_from(list(UNITS)), since_1970=st.booleans())
 def test_the_unit_in_a_columns_name_is_what_it_says(
     tmp_path_factory: pytest.TempPathFactory, unit: str, since_1970: bool
