@@ -201,7 +201,11 @@ def _sglang(at: Instance) -> list[str]:
 
 
 def _trtllm(at: Instance) -> list[str]:
-    """Of ``dynamo.trtllm``; what it has no flag for goes into its overrides."""
+    """Of ``dynamo.trtllm``; what it has no flag for goes into its overrides.
+
+    Source of their keys: NVIDIA/TensorRT-LLM, tensorrt_llm/llmapi/llm_args.py (TorchLlmArgs), read in a copy of shortly
+    before 1.3, in which ``num_nextn_predict_layers`` sets ``max_draft_len``.
+    """
     served, layout = at.served, at.layout
     flags = ["--tensor-parallel-size", str(layout.tp * layout.dp)]
     flags += ["--pipeline-parallel-size", str(layout.pp)] if layout.pp > 1 else []

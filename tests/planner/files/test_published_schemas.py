@@ -112,9 +112,18 @@ OVERRIDES = {
 }  # fmt: skip
 """Keys of TensorRT-LLM's arguments that overrides may hold; its models forbid others.
 
-Source: NVIDIA/TensorRT-LLM, tensorrt_llm/llmapi/llm_args.py (a copy of before 1.3, Apache-2.0): KvCacheConfig,
-MTPDecodingConfig and CacheTransceiverConfig read, the others recalled.
+Source: NVIDIA/TensorRT-LLM, tensorrt_llm/llmapi/llm_args.py (Apache-2.0), read at fcd3f31 and in two later copies,
+the last of shortly before 1.3: ``disable_overlap_scheduler`` is a field of TorchLlmArgs, the other keys on top of
+BaseLlmArgs, which it extends; those below are of KvCacheConfig, MTPDecodingConfig, SchedulerConfig and
+CacheTransceiverConfig. The release candidate that manifests name was not among them.
 """
+
+VALUES = {
+    "decoding_type": {"MTP"},
+    "capacity_scheduler_policy": {"MAX_UTILIZATION", "GUARANTEED_NO_EVICT", "STATIC_BATCH"},
+    "backend": {"DEFAULT", "UCX", "NIXL", "MPI"},
+}
+"""Words that keys take; of the backends those of every version read since they are in capitals. Source: as above."""
 
 
 @pytest.mark.parametrize("name", PLANS)
@@ -127,6 +136,8 @@ def test_overrides_hold_keys_of_the_engine(name: str) -> None:
         assert set(made) <= set(OVERRIDES[""])
         for key, value in made.items():
             assert not isinstance(value, dict) or set(value) <= set(OVERRIDES[key])
+            below = value if isinstance(value, dict) else {}
+            assert {name for name in below.keys() & VALUES.keys() if below[name] not in VALUES[name]} == set()
 
 
 @pytest.mark.parametrize("name", PLANS)
