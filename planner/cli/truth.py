@@ -9,7 +9,7 @@ import typer
 
 from planner.cli.reports import report_page
 from planner.cli.terminal import Directory, Json, Quiet, Report, note, print_view, progress, write
-from planner.errors import BadInput
+from planner.errors import BadInput, nearest
 from workloads.counts import plural
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def accuracy(
     from planner.report.errors import accuracy_view
     from planner.report.scatters import accuracy_page
 
+    _expect_set(profile_set, directory)
     with progress(quiet=quiet) as tell:
         setup = Setup(**asdict(served))
         tables = Tables(directory=directory, profile_set=profile_set)
@@ -112,6 +113,7 @@ def calibrate(
 
     if out is not None and out.exists() and not out.is_dir():
         raise BadInput(f"--out {out}: is a file; expected a catalog directory, which is made where there is none")
+    _expect_set(profile_set, directory)
     setup = Setup(**asdict(served))
     found = _calibrated(measurements, setup, Tables(directory=directory, profile_set=profile_set), quiet=quiet)
     if out is not None:
@@ -136,6 +138,15 @@ def _calibrated(measurements: Path, setup: "Setup", tables: "Tables", *, quiet: 
     _tell_excluded(excluded, quiet=quiet)
     with progress(quiet=quiet) as tell:
         return fit(runs, catalog, load_engines(tables.directory), tables=tables, date=_today(), progress=tell)
+
+
+def _expect_set(profile_set: str | None, directory: Path | None) -> None:
+    """See that there are kernel profiles of that name, before every run is told to have none."""
+    from hw_catalog.profile_files import MEASURED, PLANNED, profile_index
+
+    known = {each.profile_set for each in profile_index(directory, (PLANNED, MEASURED))}
+    if profile_set is not None and profile_set not in known:
+        raise BadInput(f"--profile-set {profile_set}: there is no such set; {nearest(profile_set, known)}")
 
 
 def _today() -> str:

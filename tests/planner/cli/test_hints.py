@@ -39,6 +39,11 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         ("check mine.yaml --set catalog.rate_req_per_s=3", "unknown key; did you mean workload.rate_req_per_s?"),
         ("check mine.yaml --set catalog.machines=dgx-h10,hgx-h20", "a list, for example [dgx-h100, hgx-h200]"),
         ("check mine.yaml --set catalog.machines=[dgx-h10] --set catalog.available=3", "for example {dgx-h100: 3}"),
+        (
+            "calibrate --measurements some.json --profile-set aiconfigurator-0.1",
+            "set; did you mean 'aiconfigurator-0.12'?",
+        ),
+        ("accuracy --data some.json --profile-set x", "no such set; expected one of: aiconfigurator-0.12, "),
         ("show mine.yaml", "mine.yaml: is no plan; expected a plan.json: `phasewise plan SCENARIO --out plan.json`"),
         ("simulate some.json", "some.json: is no plan; expected a plan.json"),
     ],
