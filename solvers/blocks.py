@@ -74,6 +74,7 @@ class Block:
         self._models: dict[bool, tuple[highspy.Highs, float, Mapping[str, float]]] = {}
         self._whole: dict[tuple[float, ...], Mapping[str, float] | None] = {}
         self._learned: dict[tuple[float, ...], Mapping[str, float]] = {}
+        self._neared = set[tuple[tuple[float, ...], tuple[float, ...]]]()
 
     def line(self, point: tuple[float, ...]) -> Line | None:
         """The line of its relaxation at values of its shared columns; None where there is none at any."""
@@ -132,7 +133,13 @@ class Block:
         return self._whole[point]
 
     def nearest(self, point: tuple[float, ...], prices: Sequence[float]) -> None:
-        """Learn the cheapest values of its shared columns, none below these, at which its own have an answer."""
+        """Learn the cheapest values of its shared columns, none below these, at which its own have an answer.
+
+        Asked once of each, for all blocks that are alike.
+        """
+        if (asked := (point, tuple(prices))) in self._neared:
+            return
+        self._neared.add(asked)
         ends = zip(self.shared, point, prices, strict=True)
         free = [replace(c, lower=max(c.lower, least), objective=price) for c, least, price in ends]
         part = Problem(name="a block", sense=Sense.MIN, columns=(*self.own, *free), rows=self.rows)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -9,10 +10,11 @@ from hypothesis import strategies as st
 
 from planner.formulate import epoch_problem, later_aims, place
 from planner.scenario.objectives import Aim
+from solvers import blocks
 from solvers.allocation import Solution
 from solvers.direct import relax
 from solvers.lexicographic import lexicographic
-from solvers.problem import Problem
+from solvers.problem import Column, Problem, Row
 from solvers.solve import solve
 from solvers.stages import solve_staged
 from tests.planner.epochs import question, split
@@ -84,3 +86,23 @@ def test_a_ceiling_over_all_blocks_is_shared_out(rates: list[float]) -> None:
     assert set(found.values) == {column.name for column in problem.columns}
     for row in problem.rows:
         assert row.lower - 1e-6 <= row.activity(found.values) <= row.upper + 1e-6 * max(1.0, abs(row.upper))
+
+
+def test_blocks_that_are_alike_ask_for_what_is_near_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a point has no whole answer the nearest that has one is learned, and is not looked for again."""
+    own, asked = blocks.solve_direct, list[float]()
+
+    def counted(problem: Problem, **limits: Any) -> object:
+        asked.append(problem.columns[-1].objective)
+        return own(problem, **limits)
+
+    monkeypatch.setattr(blocks, "solve_direct", counted)
+    even = Row(name="even", family="even", terms=(("own", 2.0), ("shared", -1.0)), lower=0.0, upper=0.0)
+    block = blocks.Block(
+        [Column(name="own", upper=9.0, integer=True, objective=5.0)], [Column(name="shared", upper=18.0)], [even]
+    )
+    for prices in ([1.0], [1.0], [7.0], [1.0], [7.0]):
+        block.nearest((3.0,), prices)
+        ((point, values),) = block.answers
+        assert (point, values["own"]) == (pytest.approx((4.0,)), 2.0)
+    assert asked == [1.0, 7.0]
