@@ -13,6 +13,7 @@ from workloads.counts import from_to, number, plural, rounded_up, watts
 from workloads.slo import Metric, Slo, Unit
 
 _PROVEN_FRAC = 1e-6
+"""Shares below it are those that rounding leaves."""
 
 
 def seconds(value_s: float) -> str:
@@ -46,8 +47,8 @@ def amount(value: float, unit: Unit) -> str:
 
 
 def percent(value_frac: float) -> str:
-    """A share, for example ``71 %``; small ones keep two digits."""
-    return f"{value_frac * 100:.2g} %" if 0 < abs(value_frac) < 0.1 else f"{value_frac * 100:.0f} %"
+    """A share, for example ``71 %``; small ones keep two digits, and what rounding alone leaves is none."""
+    return f"{value_frac * 100:.2g} %" if _PROVEN_FRAC <= abs(value_frac) < 0.1 else f"{value_frac * 100:.0f} %"
 
 
 def bias(ratio: float) -> str:

@@ -30,6 +30,10 @@ MOST_SEEDS_RATIO = 3
 MOST_OBSERVED = 100_000
 """Requests up to which further seeds are served where all that an objective lacks is observations."""
 
+MOST_PATIENT = 30_000
+"""Requests up to which further seeds are served where an objective is too close to call, which takes a tenth of a
+second: a machine more for want of a longer look costs more."""
+
 ALIGNED_SLICES = 20
 """The same where seeds are thickenings of the same minutes: they are compared slice by slice."""
 
@@ -133,6 +137,11 @@ class Bench:
             for slo, seen in zip(self.slos, samples, strict=True)
         ]
 
+    @property
+    def patient(self) -> bool:
+        """Whether further seeds are other requests, and what is too close to call is worth some."""
+        return self.judging.patient and not self.exact and not self.aligned
+
     def hopeless(self, found: Sequence[Evidence]) -> bool:
         """Whether the first seed alone tells that an objective is missed."""
         if self.aligned:
@@ -158,7 +167,9 @@ def _served(
         found = bench.weigh(observed)
         if early and upto == 1 and (bench.hopeless(found) or bench.settled(found)):
             break
-        if upto >= len(seeds) and not _more(found, observed, upto >= MOST_SEEDS_RATIO * len(seeds)):
+        if upto < len(seeds) or (bench.patient and _close(found) and _arrived(observed) < MOST_PATIENT):
+            continue
+        if not _more(found, observed, upto >= MOST_SEEDS_RATIO * len(seeds)):
             break
     for place in [] if _beyond(found) else [place for place, run in enumerate(runs) if left(run)]:
         runs[place], observed[place] = bench.serve(observed[place].trace, to_the_end=True)
@@ -239,6 +250,12 @@ def _more(found: Sequence[Evidence], observed: Sequence[Observed], seen_often: b
 def _few(found: Sequence[Evidence]) -> bool:
     """Whether something is undecided for want of observations alone."""
     return any(e.verdict is Verdict.UNDECIDED and e.few for e in found)
+
+
+def _close(found: Sequence[Evidence]) -> bool:
+    """Whether something is too close to call, and nothing is missed."""
+    verdicts = {e.verdict for e in found}
+    return Verdict.UNDECIDED in verdicts and Verdict.MISSED not in verdicts
 
 
 def _promising(found: Sequence[Evidence]) -> bool:

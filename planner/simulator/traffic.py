@@ -43,6 +43,8 @@ class Judging:
         early: stop after the first seed if that alone is a clear miss.
         stepwise: the reference serves, step by step, instead of the core.
         brief: enough to go on looking, not to answer: the first seed where that tells, and no longer look.
+        patient: what is too close to call is served with more seeds while these are few requests, wherever in its
+            interval the limit lies.
     """
 
     warmup_frac: float
@@ -51,3 +53,4 @@ class Judging:
     early: bool = False
     stepwise: bool = False
     brief: bool = False
+    patient: bool = False

@@ -15,7 +15,7 @@ from planner.report.page import Page, Pairs
 from planner.report.plans import plan_page, pools_table, simulation_page
 from planner.report.schedule_words import against_one_knob, saved_words, tenths
 from planner.report.screen import LINES, Screen, facts
-from planner.report.words import plan_gap
+from planner.report.words import percent, plan_gap
 from planner.results.bill import MONTH_H
 from planner.results.check import CheckReport
 from planner.results.choice import Choice, Standing
@@ -298,3 +298,11 @@ def test_a_smaller_plan_is_refused_by_what_it_misses_before_what_is_in_doubt() -
 
     assert said(both).startswith("tbt_p99_s 150 ms, limit 100 ms")
     assert said(only).startswith("ttft_p99_s 756 ms (567 ms to 9 s), limit 1 s")
+
+
+@given(st.floats(0, 10))
+def test_a_share_is_told_in_plain_digits(share: float) -> None:
+    """No power of ten stands in a gap, and what rounding alone leaves is 0 %."""
+    told = percent(share)
+    assert "e" not in told
+    assert abs(float(told.removesuffix(" %")) / 100 - share) <= max(1e-6, 0.05 * share, 0.005 * (share >= 0.1))

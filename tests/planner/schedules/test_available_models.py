@@ -105,7 +105,7 @@ def test_failures_are_injected_when_a_schedule_of_models_is_served_again(spared:
     assert again.valid
     assert again.availability is not None
     assert again.availability.up_frac == pytest.approx(spared.availability.up_frac)
-    more, _ = _question("availability=0.9999")
+    more, _ = _question("availability=0.99999")
     rarely = serve_fleet_again(read_models(more), spared, progress=silent)
     assert not rarely.valid
-    assert any("availability.target_frac is 0.9999" in line for line in rarely.over)
+    assert any("availability.target_frac is 0.99999" in line for line in rarely.over)
