@@ -79,6 +79,6 @@ BY_NAME = {
     **{name: plain(name) for name in ("fp32", "bf16", "fp16", "fp8", "int8")},
     "fp8_tensor": FP8_TENSOR, "fp8_channel": FP8_CHANNEL, "fp8_block": fp8_blocks(128, 128),
     "int8_channel": INT8_CHANNEL, "nvfp4": NVFP4, "mxfp4": MXFP4, "nf4": NF4,
-    "int4_g128": grouped_int(4, 128, zeros=True),
+    "int4_g32": grouped_int(4, 32, zeros=False),
 }  # fmt: skip
 """Names that ``data/checkpoints.json`` uses."""

@@ -34,6 +34,7 @@ def _bytes(quantised: dict[str, Any] | None) -> float:
         ("deepseek-v3", "fp4", 406.5),
         ("llama-3.1-405b", "fp8", 496.1),
         ("llama-3.1-8b", "bf16", 16.07),
+        ("kimi-k2.5", "int4", 594.0),
     ],
 )
 def test_weights_are_as_large_as_they_were_loaded(model: str, dtype: str, gigabytes: float) -> None:
