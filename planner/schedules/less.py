@@ -104,3 +104,8 @@ def value(schedule: Schedule | None) -> tuple[float, ...]:
     worth = {Aim.COST: schedule.cost_usd, Aim.ENERGY: schedule.energy_j, Aim.CARBON: schedule.carbon_g,
              Aim.POWER: schedule.rated_w, Aim.MACHINES: schedule.powered_machines}  # fmt: skip
     return tuple(worth[aim] for aim in schedule.aims)
+
+
+def rank(found: Timetable) -> tuple[object, ...]:
+    """The smaller, the better: validated before not, a schedule before none, then by the aims."""
+    return (not found.valid, found.schedule is None, value(found.schedule))

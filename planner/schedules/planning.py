@@ -1,6 +1,6 @@
 """The story of a plan over time: forecast, propose, serve every epoch, provide for more where one misses."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -15,30 +15,27 @@ from planner.schedules.closing import closed
 from planner.schedules.fixed import fixed_fleets, simulated
 from planner.schedules.groups import Progress
 from planner.schedules.kept import Kept, busier, failing, lent
-from planner.schedules.less import Trial, seen, value, with_less
+from planner.schedules.less import Trial, rank, seen, value, with_less
 from planner.schedules.looks import Looks
 from planner.schedules.losses import absent, losses
 from planner.schedules.nearest import enough_of
 from planner.schedules.peaks import Static
 from planner.schedules.programs import proved, solved
-from planner.schedules.provision import Provided, between, level, missed, same
-from planner.schedules.question import Opened, opened, policies_of, question_of, ways
+from planner.schedules.provision import Provided, between, fewer_watts, level, missed, same
+from planner.schedules.question import Opened, opened, policies_of, question_of, ways, without_watts
 from planner.schedules.recount import recounted
 from planner.schedules.refusal import Refusal, refused
 from planner.schedules.rivals import Rows, against_fixed, against_rivals, instead, one_knob, told
 from planner.schedules.rows import Study, at_work, busiest_of, in_rows, of_at_most, of_rows
 from planner.schedules.serving import Serving
 from planner.schedules.struck import Failures
-from planner.schedules.together import AnyServing, first_provided, serving_of
+from planner.schedules.together import AnyServing, first_provided, serving_of, within_watts
 
 LENT_FROM = 3
 """Rounds after which epochs that still miss take the pools of a busier epoch that were enough there."""
 
 HALVINGS = 4
 """How often growth of what is provided for is halved where no schedule provides for it."""
-
-LEAST_WATTS_STEP = 0.995
-"""By which planned watts fall below the metered share of their budget when the simulator finds it passed."""
 
 
 def timetable(
@@ -130,13 +127,13 @@ def best_of(
     for at in order:
         asked = allowed[at]
         serving = serving_of(asked, looks)
-        best = min(found, key=lambda each: _worth(each[0])) if found else None
+        best = min(found, key=lambda each: rank(each[0])) if found else None
         if best and _beaten(best[0], bounds[at]):
             tried.append(_tried(asked, None, bounds[at]))
             continue
-        found.append((_timetable(asked, serving, progress), asked, serving))
+        found.append((_timetable(asked, serving, progress, looks), asked, serving))
         tried.append(_tried(asked, found[-1][0], bounds[at]))
-    best = min(found, key=lambda each: _worth(each[0]))
+    best = min(found, key=lambda each: rank(each[0]))
     table = sorted(tried, key=lambda row: (not row.valid, row.cost_usd is None, row.cost_usd or row.bound or 0.0))
     return replace(best[0], tried=tuple(table) if len(allowed) > 1 else ()), best[1], best[2]
 
@@ -144,7 +141,7 @@ def best_of(
 def _promised(asked: Opened) -> float | None:
     """Proven least of the first aim with instances full; None where nothing is proven."""
     full = level(asked.load.peak_req_per_s, asked.case.scenario.headroom.mixed_frac)
-    return _proposed(asked, full, 1.0).termination.bound
+    return _proposed(without_watts(asked), full, 1.0).termination.bound
 
 
 def _beaten(best: Timetable, bound: float | None) -> bool:
@@ -162,13 +159,22 @@ def _tried(asked: Opened, found: Timetable | None, bound: float | None) -> Tried
     )  # fmt: skip
 
 
-def _worth(found: Timetable) -> tuple[object, ...]:
-    """The smaller, the better: validated before not, a schedule before none, then by the aims."""
-    return (not found.valid, found.schedule is None, value(found.schedule))
+def _timetable(asked: Opened, serving: AnyServing, progress: Progress, looks: Looks | None) -> Timetable:
+    """The best schedule under one policy; a budget of watts that the best without it keeps changes nothing.
+
+    Planned watts are estimates: what they pass may be kept in simulation.
+    """
+    if (budget_w := asked.case.scenario.budgets.expected_power_w) is not None:
+        free = without_watts(asked)
+        found = _planned(free, serving_of(free, looks), progress)
+        found = replace(found, served=within_watts(found.served, budget_w))
+        if found.valid:
+            return found
+    return _planned(asked, serving, progress)
 
 
-def _timetable(asked: Opened, serving: AnyServing, progress: Progress) -> Timetable:
-    """The best schedule under one policy.
+def _planned(asked: Opened, serving: AnyServing, progress: Progress) -> Timetable:
+    """The best schedule under one policy whose planned watts are within their budget.
 
     Instances are filled to what they carry at first, without headroom, and as far as a few epochs alone need less: the
     simulator says which epochs and which classes need more. It looks briefly until a schedule may be the answer.
@@ -209,7 +215,7 @@ def _timetable(asked: Opened, serving: AnyServing, progress: Progress) -> Timeta
         if all(each.valid for each in served):
             break
         little, provided, more = missed(little, held, served), struck.raised(held, served), more | failing(served)
-        watts_ratio *= _fewer_watts(served)
+        watts_ratio *= fewer_watts(served)
     assert found is not None
     return struck.told(seen(found, serving, progress))
 
@@ -221,12 +227,6 @@ def _unmet(
     if all(each.valid for each in struck.others(found, held)):
         found = seen(found, serving, progress)
     return found, struck.others(found, held)
-
-
-def _fewer_watts(served: Iterable[Served]) -> float:
-    """By how much planned watts have to fall where metered ones pass their budget; 1 where they do not."""
-    passed = [e.limit_w / e.simulated_w for e in served if e.excess_w and e.limit_w and e.simulated_w]
-    return LEAST_WATTS_STEP * min(passed) if passed else 1.0
 
 
 def _closed(

@@ -19,6 +19,9 @@ NUDGE_RATIO = 1.06
 LEAST_RATIO, MOST_RATIO = 1.085, 1.35
 """Growth for one that is measured beyond its limit: the root of by how much, within these."""
 
+LEAST_WATTS_STEP = 0.995
+"""By which planned watts fall below the metered share of their budget when the simulator finds it passed."""
+
 
 class Seen(Protocol):
     """What is known of pools that served an epoch."""
@@ -79,6 +82,12 @@ def missed(little: Provided, provided: Provided, served: Iterable[Served]) -> di
             for name in each.classes(found).values():
                 found[name][list(each.epochs)] = provided[name][list(each.epochs)]
     return found
+
+
+def fewer_watts(served: Iterable[Served]) -> float:
+    """By how much planned watts have to fall where metered ones pass their budget; 1 where they do not."""
+    passed = [e.limit_w / e.simulated_w for e in served if e.excess_w and e.limit_w and e.simulated_w]
+    return LEAST_WATTS_STEP * min(passed) if passed else 1.0
 
 
 def between(low: Provided, high: Provided, share: float = 0.5) -> dict[str, Floats]:

@@ -197,6 +197,14 @@ def question_of(asked: Opened, provided: Provided | None = None, watts_ratio: fl
     )  # fmt: skip
 
 
+def without_watts(asked: Opened) -> Opened:
+    """The same question without a budget of expected watts, of every model."""
+    scenario = asked.case.scenario
+    budgets = scenario.budgets.model_copy(update={"expected_power_w": None})
+    free = replace(asked.case, scenario=scenario.model_copy(update={"budgets": budgets}))
+    return replace(asked, case=free, parts={name: without_watts(part) for name, part in asked.parts.items()})
+
+
 def alone(asked: Opened, epoch: int, provided: Provided | None = None) -> EpochQuestion:
     """One epoch as a question of its own, without changes into it."""
     return one_epoch(question_of(asked, provided), epoch)

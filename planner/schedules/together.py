@@ -93,14 +93,19 @@ class Together:
             idle_w = standing_w * (gpus[name] / every if every else 1 / len(self.parts))
             metered = None if said.simulated_w is None else said.simulated_w + idle_w
             rows.append(replace(said, model=name, planned_w=said.planned_w + idle_w, simulated_w=metered, limit_w=None))
-        return self._limited(rows)
+        return tuple(rows) if self._limit_w is None else within_watts(rows, self._limit_w)
 
-    def _limited(self, rows: Sequence[Served]) -> tuple[Served, ...]:
-        """Rows with the budget of expected watts, which all models share, shared out as their watts are."""
-        total = sum(each.simulated_w or 0.0 for each in rows)
-        if self._limit_w is None or not total:
-            return tuple(rows)
-        return tuple(replace(each, limit_w=self._limit_w * (each.simulated_w or 0.0) / total) for each in rows)
+
+def within_watts(rows: Sequence[Served], budget_w: float) -> tuple[Served, ...]:
+    """Rows with a budget of expected watts, which the models of an epoch share, shared out as their watts are."""
+    total_w: dict[tuple[int, ...], float] = {}
+    for each in rows:
+        total_w[each.epochs] = total_w.get(each.epochs, 0.0) + (each.simulated_w or 0.0)
+    return tuple(
+        replace(each, limit_w=budget_w * ((each.simulated_w or 0.0) / total_w[each.epochs]))
+        if total_w[each.epochs] else each
+        for each in rows
+    )  # fmt: skip
 
 
 AnyServing = Serving | Together
