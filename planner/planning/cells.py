@@ -28,6 +28,9 @@ MOST_STEPS = 4
 MOST_IN_A_CELL = 5
 """Times the size of its cells, up to which larger ones are tried where no plan of equal cells was found."""
 
+MOST_COMPARED = 1_000_000
+"""Requests of a seed up to which one pool is planned to be compared with; of twice as many it took 40 % of all time."""
+
 
 def searched_in_cells(
     cases: Sequence[Case], progress: Progress, *, with_margin: bool, drawn_w: float | None,
@@ -53,8 +56,8 @@ def searched_in_cells(
 
 
 def _divided(plan: ValidatedPlan, whole: PlanningLoop) -> Divided | None:
-    """What one pool would take: planned where a question that names no cells is planned so, else by the program."""
-    if plan.candidate.totals.machines <= MOST_POOLED:
+    """What one pool would take: planned where a question without cells is, and takes little; else by the program."""
+    if plan.candidate.totals.machines <= MOST_POOLED and whole.case.asked.requests <= MOST_COMPARED:
         answer = search([whole.case], whole.progress, with_margin=False, drawn_w=whole.drawn_w).answer
         if isinstance(answer, NoPlan):
             return None

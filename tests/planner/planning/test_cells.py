@@ -78,6 +78,19 @@ def test_no_equal_cells_within_a_budget_prove_nothing(found: ValidatedPlan) -> N
     assert "set policy.cells to 1" in answer.explanation[0]
 
 
+def test_one_pool_of_many_requests_is_not_planned_to_be_compared_with(
+    found: ValidatedPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The program says what one pool takes at the loads of the plan, where simulating it would take as long as that."""
+    monkeypatch.setattr("planner.planning.cells.MOST_COMPARED", 0)
+    told = plan(small(*CELLS), progress=_silent, with_margin=False)
+    assert isinstance(told, ValidatedPlan)
+    assert told.divided is not None
+    assert told.divided.standing is Standing.BOUND
+    assert told.divided.objective_value <= told.objective_value * (1 + 1e-9)
+    assert told.candidate == found.candidate
+
+
 def test_what_dividing_costs_is_stated(found: ValidatedPlan) -> None:
     """Beside the plan in cells stands the one pool of the same precision and policy, and how much less it takes."""
     alone = plan(small(*CELLS, "policy.cells=1"), progress=_silent, with_margin=False)
