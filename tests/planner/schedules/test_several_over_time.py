@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -313,14 +313,19 @@ def test_one_model_under_two_names_is_bounded_as_one(short: list[float], names: 
 
 
 @settings(max_examples=8, deadline=None)
+@example(day=[23.02729470341192, 20.435878533356394], peak=36.738943138)
 @given(day=st.lists(st.floats(1, 25), min_size=2, max_size=3), peak=st.floats(5, 40))
 def test_sharing_a_fleet_never_costs_more(day: list[float], peak: float) -> None:
-    """The program of two models costs no more than the programs of each alone, and less where their peaks alternate."""
+    """The program of two models costs no more than those of each alone, where it may reserve what both may."""
     night = [peak - rate if rate < peak else 1.0 for rate in day]
     both = {"m": question({"all": day}), "n": question({"all": night})}
     parts = {name: _shared(one, (name,)) for name, one in both.items()}
+    stock = [
+        replace(each, available=2 * each.available, most_base_machines=2 * each.most_base_machines)
+        for each in parts["m"].fleet
+    ]
     joint = replace(
-        parts["m"], options=(*parts["m"].options, *parts["n"].options),
+        parts["m"], options=(*parts["m"].options, *parts["n"].options), fleet=tuple(stock),
         load=Load(
             epoch_s=parts["m"].load.epoch_s,
             mean_req_per_s={**parts["m"].load.mean_req_per_s, **parts["n"].load.mean_req_per_s},
