@@ -69,7 +69,7 @@ def judge_cells(
     some, each = _compared(cells), partial(_one, benches, traffic, slos, note)
     books = _Books(_parts(len(cells), some), slos)
     tasks: list[Callable[[], list[float]]] = [partial(books.booked, each, cell) for cell in range(len(cells))]
-    if some > 1:  # first: it takes longest, and begun last it would leave the other cores nothing to do
+    if some > 1:  # first: it takes longest, and started last it would leave the other cores nothing to do
         tasks.insert(0, partial(_pooled, benches[:some], traffic, slos))
     pooled, *_ = Threads(1 if note else None).map(_done, tasks)
     said = _account(books.fleet, slos, cells[0], traffic, judging, books.horizon_s)
