@@ -7,6 +7,7 @@ import numpy as np
 from planner.perf.layout import Role
 from planner.planning.loop import PlanningLoop
 from planner.planning.one import told_worth, worth
+from planner.results.billed import billed_frac
 from planner.results.choice import Choice, Standing, per_million
 from planner.results.evidence import Judgement
 from planner.results.plan import CandidatePlan, Pool
@@ -24,7 +25,7 @@ def figures(
     if seen:
         output = seen.output_tokens_per_s
         prompt = prompt if seen.prompt_tokens_per_s is None else seen.prompt_tokens_per_s
-    useful = 1.0 if seen is None or seen.attainment_frac > 0 else 0.0  # tokens that all came too late have no price
+    prompt_frac, output_frac = billed_frac(seen) if seen else (1.0, 1.0)
     prefill_usd = sum(_prefill_frac(loop, pool) * _usd_per_h(loop, pool) for pool in plan.pools)
     return Choice(
         variant=case.variant, engine=profile.engine, engine_version=profile.engine_version, policy=case.policy.name,
@@ -32,8 +33,8 @@ def figures(
         cost_usd_per_h=totals.cost_usd_per_h, power_w=totals.power_w, machines=totals.machines, gpus=totals.gpus,
         gpu_tokens_per_s=output / max(1, totals.gpus),
         user_tokens_per_s=_per_user(loop, plan, seen),
-        usd_per_million_prompt_tokens=per_million(prefill_usd, prompt * useful),
-        usd_per_million_output_tokens=per_million(totals.cost_usd_per_h - prefill_usd, output * useful),
+        usd_per_million_prompt_tokens=per_million(prefill_usd, prompt * prompt_frac),
+        usd_per_million_output_tokens=per_million(totals.cost_usd_per_h - prefill_usd, output * output_frac),
         concurrency=concurrency(plan, seen) if seen else None,
     )  # fmt: skip
 

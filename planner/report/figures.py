@@ -4,11 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import isinf
 
-from planner.report.money import NONE, longest_gap, useful_tokens_per_s
+from planner.report.money import NONE, longest_gap
 from planner.report.page import Tile
 from planner.report.power import energy_tile
 from planner.report.words import dollars, objective_words, percent, rate, spares_down
 from planner.results.bill import MONTH_H
+from planner.results.billed import billed_frac
 from planner.results.choice import Choice, per_million
 from planner.results.evidence import Judgement, Margin
 from planner.results.plan import CandidatePlan
@@ -27,6 +28,7 @@ class Figures:
         prompt_usd: of a million prompt tokens, all that are computed; None where no request met every objective, and
             where the money is not divided.
         output_usd: of a million output tokens, all that are generated; None where no request met every objective.
+        late: an objective is missed, and both prices are of the tokens of requests that met every objective.
         divided: ``output_usd`` is without what prompts cost.
         output_tokens_per_s: of all GPUs.
         user_tokens_per_s: of the median request while it decodes; None where not known.
@@ -53,6 +55,7 @@ class Figures:
     divided: bool = True
     concurrency: float | None = None
     summed: bool = False
+    late: bool = False
 
     @property
     def usd_per_month(self) -> float:
@@ -85,7 +88,7 @@ def figures_of(candidate: CandidatePlan, judgement: Judgement, priced: Choice | 
         priced: the same plan with its money divided between prompts and outputs; None where that was not asked.
     """
     totals = candidate.totals
-    undivided = per_million(totals.cost_usd_per_h, useful_tokens_per_s(judgement, judgement.output_tokens_per_s))
+    undivided = per_million(totals.cost_usd_per_h, judgement.output_tokens_per_s * billed_frac(judgement)[1])
     return Figures(
         machines=totals.machines, spares=sum(pool.spares for pool in candidate.pools), gpus=totals.gpus,
         usd_per_h=totals.cost_usd_per_h,
@@ -95,7 +98,7 @@ def figures_of(candidate: CandidatePlan, judgement: Judgement, priced: Choice | 
         user_tokens_per_s=priced.user_tokens_per_s if priced else None, rated_w=totals.power_w,
         mean_w=judgement.power.mean_w if judgement.power else None, expected_w=totals.expected_power_w or None,
         p99_w=judgement.power.p99_w if judgement.power else None,
-        concurrency=priced.concurrency if priced else None,
+        concurrency=priced.concurrency if priced else None, late=judgement.missed,
     )  # fmt: skip
 
 
@@ -129,9 +132,10 @@ def figure_lines(found: Figures) -> Iterator[tuple[str, str]]:
 
 def per_token(found: Figures) -> str:
     """Money of a million tokens: ``$0.25/M tokens in, $0.71 out``."""
+    of = ", of requests that met every objective" if found.late else ""
     if not found.divided:
-        return f"{_usd(found.output_usd)}/M output tokens"
-    return f"{_usd(found.prompt_usd)}/M tokens in, {_usd(found.output_usd)} out"
+        return f"{_usd(found.output_usd)}/M output tokens{of}"
+    return f"{_usd(found.prompt_usd)}/M tokens in, {_usd(found.output_usd)} out{of}"
 
 
 def _usd(value: float | None) -> str:
@@ -167,6 +171,8 @@ def figure_tiles(found: Figures, margin: Margin | None = None) -> Iterator[Tile]
         note = (
             "no request met every objective"
             if found.output_usd is None
+            else "of requests that met every objective"
+            if found.late
             else "in and out together are the cost"
             if found.divided
             else "of all tokens generated"

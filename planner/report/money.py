@@ -17,15 +17,6 @@ def good_output_tokens_per_s(judgement: Judgement) -> float:
     return judgement.output_tokens_per_s * judgement.attainment_frac if good is None else good
 
 
-def useful_tokens_per_s(judgement: Judgement, tokens_per_s: float) -> float:
-    """Tokens that the bill is divided by: all, so that price times tokens is the bill; none where all came too late.
-
-    Objectives are percentiles: a request beyond one is part of what was promised, and a request with one long gap among
-    hundreds is not worthless.
-    """
-    return tokens_per_s if judgement.attainment_frac > 0 else 0.0
-
-
 def simulation_data(judgement: Judgement, candidate: CandidatePlan) -> dict[str, object]:
     """A simulation as data: the judgement, the machines with the loads of this run, and what its tokens cost."""
     found: dict[str, object] = {each.name: getattr(judgement, each.name) for each in fields(judgement)}

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping
 from planner.perf.layout import Role
 from planner.report.html.cluster import colour
 from planner.report.html.drawings import stacked
-from planner.report.money import NONE, useful_tokens_per_s
+from planner.report.money import NONE
 from planner.report.page import Block, Drawing, Lines, Section, Table, columns, section
 from planner.report.words import percent
+from planner.results.billed import billed_frac
 from planner.results.choice import per_million
 from planner.results.evidence import Judgement
 from planner.results.picture import Bought, Picture
@@ -60,9 +61,10 @@ def _balance(candidate: CandidatePlan, judgement: Judgement, picture: Picture) -
 def _per_token(
     pool: Pool, what: Bought, use: PoolUse | None, judgement: Judgement, picture: Picture
 ) -> tuple[str, ...]:
-    """What a token costs in a pool: money and joules of all that it works through."""
+    """What a token costs in a pool: money of those that count, joules of all that it works through."""
     tokens = _tokens_per_s(pool.spec.role, judgement, picture)
-    cost = per_million(what.price_usd_per_h * pool.machines, useful_tokens_per_s(judgement, tokens))
+    billed = _tokens_per_s(pool.spec.role, judgement, picture, billed_frac(judgement))
+    cost = per_million(what.price_usd_per_h * pool.machines, billed)
     power = use.power if use else None
     drawn_w = power.mean_w if power else what.rated_w * pool.machines
     return (
@@ -72,14 +74,15 @@ def _per_token(
     )  # fmt: skip
 
 
-def _tokens_per_s(role: Role, judgement: Judgement, picture: Picture) -> float:
-    """What a phase works through: prompts, outputs, or both."""
-    prompt = judgement.prompt_tokens_per_s
+def _tokens_per_s(
+    role: Role, judgement: Judgement, picture: Picture, counted_frac: tuple[float, float] = (1.0, 1.0)
+) -> float:
+    """What a phase works through: prompts, outputs, or both; or the shares of each that count."""
+    prompt, output = judgement.prompt_tokens_per_s, judgement.output_tokens_per_s * counted_frac[1]
     if prompt is None:  # of a file that does not say
         prompt = sum(picture.prompt_tokens_per_s) / max(1, len(picture.prompt_tokens_per_s))
-    return {Role.PREFILL: prompt, Role.DECODE: judgement.output_tokens_per_s}.get(
-        role, prompt + judgement.output_tokens_per_s
-    )
+    prompt *= counted_frac[0]
+    return {Role.PREFILL: prompt, Role.DECODE: output}.get(role, prompt + output)
 
 
 def _machines(candidate: CandidatePlan, role: Role) -> int:

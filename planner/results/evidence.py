@@ -200,6 +200,11 @@ class Judgement:
         return f"a run of {self.longer_s:.0f} s {lost}"
 
     @property
+    def missed(self) -> bool:
+        """An objective is missed, or will be: the backlog grows."""
+        return not self.steady or any(e.verdict is Verdict.MISSED for e in self.evidence)
+
+    @property
     def valid(self) -> bool:
         """Every objective and limit is met, in steady state, and nothing was refused or left unfinished."""
         met = all(e.verdict is Verdict.MET for e in self.evidence)

@@ -15,8 +15,10 @@ from planner.planning.limits import over_budget, over_row
 from planner.planning.oversubscribe import RowLab
 from planner.planning.plan import plan, simulate
 from planner.report.evidence import failures
+from planner.report.figures import figure_lines, figures_of
 from planner.report.money import per_million, simulation_data, token_words
 from planner.report.plans import simulation_page
+from planner.results.billed import billed_frac
 from planner.results.evidence import Evidence, Judgement, NoPlan, ValidatedPlan, Verdict
 from planner.results.failings import failures as told
 from planner.results.row import RowStudy
@@ -153,14 +155,27 @@ def test_budgets_of_the_question_are_held_against_what_stands() -> None:
 
 
 @given(cost=st.floats(0.1, 1e5), tokens=st.one_of(st.just(0.0), st.floats(1e-3, 1e7)))
-def test_money_per_token_is_that_of_tokens_within_the_objectives(cost: float, tokens: float) -> None:
-    """Dollars times good tokens give the cost back; without good tokens there is no price."""
+def test_money_per_token_times_tokens_is_the_cost(cost: float, tokens: float) -> None:
+    """Dollars times tokens give the cost back; without tokens there is no price."""
     price = per_million(cost, tokens)
     if tokens == 0:
         assert price is None
     else:
         assert price is not None
         assert price * tokens * 3600 / 1e6 == pytest.approx(cost)
+
+
+@given(good=st.floats(1e-3, 1), verdict=st.sampled_from(Verdict), steady=st.booleans())
+def test_a_fleet_gets_no_cheaper_by_being_late(good: float, verdict: Verdict, steady: bool) -> None:
+    """All tokens share the bill where no objective is missed; where one is, those of good requests alone do."""
+    seen = replace(
+        plans.judgement(0.35, verdict), steady=steady, attainment_frac=good, output_tokens_per_s=4000.0,
+        good_output_tokens_per_s=4000.0 * good, prompt_tokens_per_s=9000.0, good_prompt_tokens_per_s=4500.0 * good,
+    )  # fmt: skip
+    late = verdict is Verdict.MISSED or not steady
+    assert billed_frac(seen) == pytest.approx((good / 2, good) if late else (1.0, 1.0))
+    told = dict(figure_lines(figures_of(plans.candidate(), seen, None)))["Cost"]
+    assert ("of requests that met every objective" in told) == late
 
 
 def nothing_good() -> Judgement:

@@ -203,7 +203,7 @@ def test_several_models_have_sums_and_no_price_of_a_token() -> None:
 def test_a_simulation_tells_the_same_figures_of_its_own_load() -> None:
     """What machines come to under another workload stands on its first screen and its page."""
     seen = simulation_page(plans.overloaded(), plans.candidate(), plans.scenario(), money=bought().choices[0])
-    assert "$0.25/M tokens in, $0.71 out" in rendered(seen)
+    assert "$0.25/M tokens in, $0.71 out, of requests that met every objective" in " ".join(rendered(seen).split())
     assert any(tile.label == "Per million tokens" for tile in seen.tiles)
 
 
