@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.formulate.epoch_program import price_of, start_cost
+from planner.formulate.epoch_program import price_of, rent_cost, start_cost
 from planner.formulate.epoch_question import EpochQuestion
 from planner.perf.layout import Role
 from planner.results.schedule import FleetType
@@ -64,6 +64,7 @@ class Pairs:
         self._request_j = np.array([[o.request_j.get(n, 0.0) for n in self.names] for o in options])
         self._joule = np.array([price_of(question, t, energy_j=1.0) for t in range(load.epochs)])
         self._start = self._by_epoch(lambda kind, t: start_cost(question, kind, t))
+        self._rent = self._by_epoch(lambda kind, t: rent_cost(question, kind, t))
         self.gpus = np.array([float(kind.gpus) for kind in question.fleet])
 
     def _by_epoch(self, of: Callable[[FleetType, int], float]) -> Floats:
@@ -116,15 +117,17 @@ class Pairs:
     def gain(self, prices: Prices, machine: int, worth_ratio: float) -> tuple[float, set[Pair]]:
         """The most that a machine of a type without pairs gains at so many times the prices, and the pairs it runs.
 
-        A machine of the base fleet or one on top is powered whenever that pays for its starts; how long it has to stay
-        powered is left out, so a type that gains nothing here gains nothing.
+        A machine of the base fleet or one on top, which pays rent while it starts, is powered whenever that pays for
+        its starts; how long it has to stay powered is left out, so a type that gains nothing here gains nothing. The
+        k-th machine is powered where there are k, in the base fleet or never: a type gains what its machines gain.
         """
         earned, best = self.earned(prices, machine, worth_ratio)
         hourly = earned - prices.on_worth[machine]
         start = self._start[machine] + prices.change_worth
         most_gain = max(
-            _powered(hourly, start) - prices.base_worth[machine], _powered(hourly - prices.top_worth[machine], start)
-        )  # fmt: skip
+            _powered(hourly, start) - prices.base_worth[machine],
+            _powered(hourly - prices.top_worth[machine], start + self._rent[machine]),
+        )
         return most_gain, {(int(option), int(name)) for option, name in best if option >= 0}
 
     def earned(self, prices: Prices, machine: int, worth_ratio: float) -> tuple[Floats, NDArray[np.intp]]:

@@ -97,10 +97,17 @@ def price_of(
 
 
 def start_cost(question: EpochQuestion, kind: FleetType, epoch: int) -> float:
-    """What a start counts: its fee, and the machine paid for and idling until it serves."""
+    """What any start counts: its fee, and the machine idling until it serves."""
     changes = question.transitions
-    usd = changes.start_usd + kind.top_usd_per_h * changes.start_s / 3600
-    return price_of(question, epoch, usd=usd, energy_j=kind.idle_w * changes.start_s)
+    return price_of(question, epoch, usd=changes.start_usd, energy_j=kind.idle_w * changes.start_s)
+
+
+def rent_cost(question: EpochQuestion, kind: FleetType, epoch: int) -> float:
+    """What a machine that is newly on top counts beside its start: its rent until it serves.
+
+    One of the base fleet is paid for around the clock, switched off or not.
+    """
+    return price_of(question, epoch, usd=kind.top_usd_per_h * question.transitions.start_s / 3600)
 
 
 def _columns(question: EpochQuestion) -> Iterator[Column]:
@@ -129,18 +136,27 @@ def _columns(question: EpochQuestion) -> Iterator[Column]:
                 yield Column(name=placed(option, epoch), upper=most, integer=True)
                 yield Column(name=held(option, epoch), upper=most, integer=True, objective=spare)
                 yield Column(name=kept(option, epoch), upper=1.0, integer=True)
-        for kind in question.fleet:
-            top, limit = price_of(question, epoch, usd=kind.top_usd_per_h * hours), float(kind.available)
-            idle = price_of(question, epoch, energy_j=kind.idle_w * load.epoch_s, powered=kind)
-            start = start_cost(question, kind, epoch) if question.before(epoch) is not None else 0.0
-            yield Column(name=of_type("on", kind.machine, epoch), upper=limit, integer=True, objective=idle)
-            most = float(kind.most_top_machines)
-            yield Column(name=of_type("top", kind.machine, epoch), upper=most, integer=True, objective=top)
-            yield Column(name=of_type("start", kind.machine, epoch), upper=limit, integer=True, objective=start)
-            yield Column(name=of_type("stop", kind.machine, epoch), upper=limit, integer=True)
-            if kind.interrupted:
-                yield Column(name=of_type("spare", kind.machine, epoch), upper=limit)
-                yield Column(name=of_type("topped", kind.machine, epoch), upper=1.0, integer=True)
+        yield from _of_machines(question, epoch)
+
+
+def _of_machines(question: EpochQuestion, epoch: int) -> Iterator[Column]:
+    """The columns that count machines of each type in an epoch."""
+    epoch_s = question.load.epoch_s
+    for kind in question.fleet:
+        top, limit = price_of(question, epoch, usd=kind.top_usd_per_h * epoch_s / 3600), float(kind.available)
+        idle = price_of(question, epoch, energy_j=kind.idle_w * epoch_s, powered=kind)
+        start = start_cost(question, kind, epoch) if question.before(epoch) is not None else 0.0
+        yield Column(name=of_type("on", kind.machine, epoch), upper=limit, integer=True, objective=idle)
+        most = float(kind.most_top_machines)
+        yield Column(name=of_type("top", kind.machine, epoch), upper=most, integer=True, objective=top)
+        yield Column(name=of_type("start", kind.machine, epoch), upper=limit, integer=True, objective=start)
+        yield Column(name=of_type("stop", kind.machine, epoch), upper=limit, integer=True)
+        if question.rents(kind, epoch):
+            rent = rent_cost(question, kind, epoch)
+            yield Column(name=of_type("rented", kind.machine, epoch), upper=most, integer=True, objective=rent)
+        if kind.interrupted:
+            yield Column(name=of_type("spare", kind.machine, epoch), upper=limit)
+            yield Column(name=of_type("topped", kind.machine, epoch), upper=1.0, integer=True)
 
 
 def lift_schedule(
@@ -197,13 +213,14 @@ def _epoch(
     on, top, starts, ended = Counter[str](machines[epoch]), Counter[str](), Counter[str](), Counter[str]()
     usd = energy_j = 0.0
     for kind in question.fleet:
-        name = kind.machine
-        top[name] = max(0, on[name] - bought.get(name, 0))
-        moved = on[name] - (machines[before].get(name, 0) if before is not None else on[name])
-        starts[name], ended[name] = max(0, moved), max(0, -moved)
+        name, paid = kind.machine, bought.get(kind.machine, 0)
+        earlier = machines[before].get(name, 0) if before is not None else on[name]
+        top[name] = max(0, on[name] - paid)
+        starts[name], ended[name] = max(0, on[name] - earlier), max(0, earlier - on[name])
+        rented = max(0, top[name] - max(0, earlier - paid))
         hours, start_h = load.epoch_s / 3600, changes.start_s / 3600
-        usd += kind.base_usd_per_h * bought.get(name, 0) * hours + kind.top_usd_per_h * top[name] * hours
-        usd += starts[name] * (changes.start_usd + kind.top_usd_per_h * start_h)
+        usd += kind.base_usd_per_h * paid * hours + kind.top_usd_per_h * (top[name] * hours + rented * start_h)
+        usd += starts[name] * changes.start_usd
         energy_j += kind.idle_w * (on[name] * load.epoch_s + starts[name] * changes.start_s)
     rates = started(runs[epoch])
     for run in runs[epoch]:

@@ -83,6 +83,11 @@ class EpochQuestion:
         """The epoch before; None where the horizon begins."""
         return (epoch - 1) % self.load.epochs if self.transitions.cyclic or epoch else None
 
+    def rents(self, kind: FleetType, epoch: int) -> bool:
+        """Whether rent of machines that are newly on top there, paid until they serve, counts in any aim."""
+        price = kind.top_usd_per_h * self.transitions.start_s if kind.most_top_machines else 0.0
+        return price > 0 and Aim.COST in self.aims and self.before(epoch) not in (None, epoch)
+
 
 def rate(option: EpochOption, name: str, epoch: int) -> str:
     """The column of req/s of a class on an option."""
@@ -110,7 +115,7 @@ def kept(option: EpochOption, epoch: int) -> str:
 
 
 def of_type(word: str, machine: str, epoch: int) -> str:
-    """A column of a machine type in an epoch: on, top, spare, topped, start or stop."""
+    """A column of a machine type in an epoch: on, top, spare, topped, start, rented or stop."""
     return f"{word}[{machine},{epoch}]"
 
 

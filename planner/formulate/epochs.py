@@ -1,14 +1,16 @@
 """The rows of the integer program over epochs, one function per family; the function's name is the family's name.
 
 Columns, for option o, class c, machine type m, epoch t: rate[o,c,t] >= 0, req/s at the epoch's peak; instances[o,t],
-on[m,t], top[m,t], start[m,t], stop[m,t], base[m], used[m] and stands[role,layout] (0 or 1), whole numbers. t-1 of the
-first epoch is the last where the horizon is cyclic, else what runs first is there already. See docs/maths.md.
+on[m,t], top[m,t], start[m,t], stop[m,t], rented[m,t], base[m], used[m] and stands[role,layout] (0 or 1), whole
+numbers. t-1 of the first epoch is the last where the horizon is cyclic, else what runs first is there already. See
+docs/maths.md.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 
 from planner.formulate.epoch_question import EpochQuestion, base, held, instances, of_type, placed, rate, used
 from planner.formulate.epoch_spares import epoch_redundancy, epoch_whole_machines
+from planner.formulate.epoch_top import base_fleet, rented, spares, topped
 from planner.formulate.question import stands
 from planner.perf.layout import Role
 from planner.results.schedule import FleetType
@@ -107,60 +109,6 @@ def epoch_layout_stands(question: EpochQuestion) -> tuple[Row, ...]:
         for epoch in range(question.load.epochs)
         for option in question.running(epoch)
         if (column := stands(option.spec.role, option.spec.layout)) in counted
-    )  # fmt: skip
-
-
-def spares(question: EpochQuestion) -> tuple[Row, ...]:
-    """Of the machines on top as many are spare as may be missing at once; written where they may be interrupted.
-
-    For each m, t: spare[m,t] >= spare_machines(m)·topped[m,t] + spare_ratio(m)·top[m,t], topped[m,t] being 0 or 1.
-    """
-    return tuple(
-        _row(
-            "spares",
-            f"{kind.machine},{epoch}",
-            ((of_type("topped", kind.machine, epoch), kind.spare_machines),
-             (of_type("top", kind.machine, epoch), kind.spare_ratio),
-             (of_type("spare", kind.machine, epoch), -1.0)),
-        )
-        for kind in question.fleet
-        if kind.interrupted
-        for epoch in range(question.load.epochs)
-    )  # fmt: skip
-
-
-def topped(question: EpochQuestion) -> tuple[Row, ...]:
-    """Whether there is any machine on top; written where they may be interrupted.
-
-    For each m, t: top[m,t] <= available(m)·topped[m,t].
-    """
-    return tuple(
-        _row(
-            "topped",
-            f"{kind.machine},{epoch}",
-            ((of_type("top", kind.machine, epoch), 1.0),
-             (of_type("topped", kind.machine, epoch), -float(kind.available))),
-        )
-        for kind in question.fleet
-        if kind.interrupted
-        for epoch in range(question.load.epochs)
-    )  # fmt: skip
-
-
-def base_fleet(question: EpochQuestion) -> tuple[Row, ...]:
-    """What is powered beyond the base fleet is paid on top.
-
-    For each m, t: on[m,t] - top[m,t] <= base[m].
-    """
-    return tuple(
-        _row(
-            "base_fleet",
-            f"{kind.machine},{epoch}",
-            ((of_type("on", kind.machine, epoch), 1.0), (of_type("top", kind.machine, epoch), -1.0),
-             (base(kind.machine), -1.0)),
-        )
-        for kind in question.fleet
-        for epoch in range(question.load.epochs)
     )  # fmt: skip
 
 
@@ -330,7 +278,7 @@ EPOCH_BUDGET_FAMILIES: Mapping[str, str] = {
 
 EPOCH_FAMILIES: tuple[Callable[[EpochQuestion], tuple[Row, ...]], ...] = (
     epoch_demand, epoch_balance, epoch_load, epoch_gpus, epoch_whole_machines, epoch_redundancy, epoch_kv_travels,
-    epoch_layout_stands, base_fleet, spares, topped, started, stopped, min_up, ramp, churn,
+    epoch_layout_stands, base_fleet, spares, topped, started, stopped, rented, min_up, ramp, churn,
     epoch_cost, epoch_power, epoch_watts, epoch_space, epoch_machines, epoch_types, type_powered,
 )  # fmt: skip
 """Every family, in the order of its rows; the first six speak of one epoch each, the others couple them."""

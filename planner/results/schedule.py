@@ -84,7 +84,7 @@ class FleetType:
         gpus: of one machine.
         idle_w: draw of a powered machine with no work, at the meter.
         base_usd_per_h: price of a machine of the base fleet, paid around the clock, powered or not.
-        top_usd_per_h: price of a machine on top, paid while it is powered.
+        top_usd_per_h: price of a machine on top, paid while it is powered or, newly on top, starts.
         most_base_machines: largest base fleet.
         available: most machines powered at once.
         most_top_machines: of them, on top of the base fleet.

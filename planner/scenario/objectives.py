@@ -74,7 +74,7 @@ class Transitions:
     """What changes cost and how many are allowed; None is no limit.
 
     Attributes:
-        start_s: from the order to the first request served; price and idle draw run meanwhile.
+        start_s: from the order to the first request served; it idles meanwhile, and pays rent if newly on top.
         start_usd: wear, egress or effort of one start.
         min_up_epochs: epochs that a started machine stays powered, >= 1.
         ramp_machines: most machines of a type started, and most stopped, between two epochs.
