@@ -13,11 +13,13 @@ from planner.formulate.epoch_program import counted, epoch_problem, lift_schedul
 from planner.formulate.epoch_question import EpochQuestion
 from planner.results.schedule import FleetType, Schedule
 from planner.scenario.objectives import Aim
+from planner.schedules.question import opened, question_of
 from solvers.allocation import Reason, Termination
 from solvers.decomposition import solve_decomposed
 from solvers.problem import Problem
 from solvers.solve import solve
 from tests.planner.epochs import choice, kind, question
+from tests.planner.small import small
 
 EXACT = 1e-6
 MOST = 2
@@ -162,6 +164,17 @@ def test_machines_that_are_paid_for_are_switched_off_in_empty_hours() -> None:
     )  # fmt: skip
     spent_j = 1.2 * (idle_j + 12.0 * 3600.0 * 500.0)
     assert schedule.cost_usd == pytest.approx(fleet_usd + spent_j / 3.6e6 * 0.1)
+
+
+def test_an_interruption_pays_the_fee_of_a_start_and_its_rent() -> None:
+    """Expected interruptions of an hour are in the price of a machine on top, not in that of the base fleet."""
+    words = ("catalog.machines=[dgx-h100]", "schedule.load=[1.0]", "schedule.start_s=360", "schedule.start_usd=3")
+    (calm,), (taken,) = (
+        question_of(opened(small(*words, f"schedule.interruptions_per_h_ratio={often}"), "colocated")).fleet
+        for often in (0.0, 0.5)
+    )
+    assert taken.top_usd_per_h == pytest.approx(calm.top_usd_per_h * (1 + 0.5 * 0.1) + 0.5 * 3)
+    assert taken.base_usd_per_h == calm.base_usd_per_h
 
 
 def test_rent_of_starts_is_asked_only_where_there_is_any() -> None:
