@@ -128,12 +128,18 @@ class Bench:
         )
         return run, Observed(trace=trace, ledger=run.ledger, reference=self.reference)
 
-    def weigh(self, observed: Sequence[Observed]) -> list[Evidence]:
-        """Every objective; a thickening alone is weighed as if there were no other."""
+    def weigh(self, observed: Sequence[Observed], look: int = 0) -> list[Evidence]:
+        """Every objective; a thickening alone is weighed as if there were no other.
+
+        Args:
+            observed: what was seen of every seed.
+            look: how often the same objectives were weighed before with as many seeds as were asked for, or more.
+        """
+        confidence_frac = 1 - (1 - self.judging.confidence_frac) / 2**look
         exact = self.exact or (self.aligned and len(observed) == 1)
         samples = [sample(observed, slo, aligned=self.aligned) for slo in self.slos]
         return [
-            evidence(slo, seen, confidence_frac=self.judging.confidence_frac, exact=exact)
+            evidence(slo, seen, confidence_frac=confidence_frac, exact=exact)
             for slo, seen in zip(self.slos, samples, strict=True)
         ]
 
@@ -156,15 +162,20 @@ class Bench:
 def _served(
     bench: Bench, each: Callable[[range], Iterable[tuple[Run, Observed]]], seeds: Sequence[int], *, early: bool
 ) -> tuple[list[Run], list[Observed], list[Evidence]]:
-    """As many seeds as it takes, and what they say; runs that keep every objective, to their last request."""
-    runs, observed, found = list[Run](), list[Observed](), list[Evidence]()
+    """As many seeds as it takes, and what they say; runs that keep every objective, to their last request.
+
+    What may stop at every look passes a miss more often than one look does: each further one halves what its interval
+    leaves out. At its limit an objective is so called met, over all looks, in no more than ``1 - confidence_frac`` of
+    cases: half of that at the first, a quarter at the second, ...
+    """
+    runs, observed, found, look = list[Run](), list[Observed](), list[Evidence](), 0
     for upto in _looks(len(seeds), exact=bench.exact):
         for run, seen in each(range(seeds[0] + len(runs), seeds[0] + upto)):
             runs.append(run)
             observed.append(seen)
         if not early and upto < len(seeds):
             continue
-        found = bench.weigh(observed)
+        found, look = bench.weigh(observed, look), look + (upto >= len(seeds))
         if early and upto == 1 and (bench.hopeless(found) or bench.settled(found)):
             break
         if upto < len(seeds) or (bench.patient and _close(found) and _arrived(observed) < MOST_PATIENT):
@@ -173,7 +184,7 @@ def _served(
             break
     for place in [] if _beyond(found) else [place for place, run in enumerate(runs) if left(run)]:
         runs[place], observed[place] = bench.serve(observed[place].trace, to_the_end=True)
-        found = bench.weigh(observed)
+        found = bench.weigh(observed, max(0, look - 1))
     return runs, observed, found
 
 
