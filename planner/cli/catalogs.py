@@ -83,9 +83,13 @@ def models(
         rows = sizes([file for path in configs for file in config_files(path)], directory)
         if not rows:
             raise BadInput(f"models: found no config.json in {', '.join(map(str, configs))}; expected one at least")
-        if all(row.refused for row in rows):
+        none = all(row.refused for row in rows)
+        if json:
+            write(dumps(rows))
+        elif not none:
+            print_view(sizes_table(rows))
+        if none:
             raise BadInput(*(why for row in rows for why in row.refused))
-        write(dumps(rows)) if json else print_view(sizes_table(rows))
         return
     names = {*known_models(), *own_models(directory)}
     found = sizes(sorted(names), directory)

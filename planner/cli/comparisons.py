@@ -146,7 +146,7 @@ def whatif(scenario: ScenarioFile, sets: Sets = None, *, changes: Changes, to: L
         drawn_worlds=changes.worlds,
     )  # fmt: skip
     kept = to.journal_of(scenario, "whatif")
-    expect_writable(*files_of(question, scenario), out=to.out, journal=kept, report=to.report)
+    expect_writable(*files_of(question, scenario), question=question, out=to.out, journal=kept, report=to.report)
     if len(wanted.asked) > (MANY_POINTS if question.schedule is None else MANY_SCHEDULES):
         words = f"{len(wanted.asked):,} points will be planned; Ctrl-C stops, and {kept} keeps what is done"
         note(words, quiet=to.quiet)
@@ -182,7 +182,7 @@ def frontier(
 
     wanted = route(question, x, y, limit=limit, step=step, most=most)
     kept = to.journal_of(scenario, "frontier")
-    expect_writable(*files_of(question, scenario), out=to.out, journal=kept, report=to.report)
+    expect_writable(*files_of(question, scenario), question=question, out=to.out, journal=kept, report=to.report)
     with to.executor() as crew, Journal(kept) as journal, resumable(kept), progress(quiet=to.quiet) as tell:
         found = walked(wanted, journal=journal, executor=crew, progress=tell)
     to.show(found, frontier_page)

@@ -121,7 +121,7 @@ def check(
     from planner.scenario.fleet import Fleet
 
     question, files = asked(scenario, words, sets, "check")
-    expect_writable(*files, report=report)
+    expect_writable(*files, question=question, report=report)
     if isinstance(question, Fleet):
         check_fleet(question, sections or (), json=json, report=report)
         return
@@ -171,7 +171,7 @@ def plan(
     Asked by a file, or by --model, --rate, --prompt, --output, limits and --machines.
     """
     question, files = asked(scenario, words, sets, "plan")
-    expect_writable(*files, out=out, report=report, journal=depth.journal)
+    expect_writable(*files, question=question, out=out, report=report, journal=depth.journal)
     _expect_epochs(question, depth.journal)
     if question.schedule is None and plan_fleet(question, out, report, depth, json=json, quiet=quiet):
         return

@@ -230,11 +230,12 @@ def complain(*problems: str) -> None:
         typer.echo(f"  {problem}", err=True)
 
 
-def expect_writable(*read: Path | None, **files: Path | None) -> None:
-    """Find out before the work starts that a file could not be written after it, or is one that is read.
+def expect_writable(*read: Path | None, question: "Scenario | Fleet | None" = None, **files: Path | None) -> None:
+    """Refuse files that could not be written after the work, or are read by it, before it starts.
 
     Args:
         read: files that the command reads.
+        question: whose unknown names are told beside.
         files: option, without its dashes -> where it would be written; None where it was not asked for.
 
     Raises:
@@ -246,7 +247,9 @@ def expect_writable(*read: Path | None, **files: Path | None) -> None:
     problems = [f"{name} {path}: {why}" for name, path in written.items() if path and (why := unwritable(path))]
     problems += clashes({f"the input {path}": path for path in read}, written)
     if problems:
-        raise BadInput(*(f"{problem}; nothing was done" for problem in problems))
+        from planner.resolve.questions import unknown_of
+
+        raise BadInput(*(f"{problem}; nothing was done" for problem in problems), *unknown_of(question))
 
 
 JournalFile = Annotated[
@@ -347,9 +350,7 @@ def print_view(view: object) -> None:
             console.print(view, crop=False)
         return
     drawn = StringIO()
-    plain = Console(file=drawn, highlight=False)
-    if "COLUMNS" not in os.environ:
-        plain.width = _PIPED
+    plain = Console(file=drawn, highlight=False, width=None if "COLUMNS" in os.environ else _PIPED)
     plain.print(view, crop=False)
     write("".join(f"{line.rstrip()}\n" for line in drawn.getvalue().splitlines()))
 

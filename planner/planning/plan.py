@@ -20,7 +20,7 @@ from planner.planning.loop import PlanningLoop
 from planner.planning.manifests import unstartable
 from planner.planning.other_growth import other_growth
 from planner.planning.recount import recounted
-from planner.planning.refusals import unserved, unstruck
+from planner.planning.refusals import chief_and_further, unstruck
 from planner.planning.row_study import study
 from planner.planning.search import Foreseen, Searched, overtaken
 from planner.planning.served import cells_as_served
@@ -268,7 +268,7 @@ def check(question: Scenario | Inputs) -> CheckReport:
 
 def checked(cases: Sequence[Case], warnings: tuple[str, ...] = ()) -> CheckReport:
     """What the cases of a scenario, one for each policy, resolve to, with warnings beside those of its workload."""
-    lacking = [unserved(case) for case in cases]
+    lacking = [chief_and_further(case)[0] for case in cases]
     return CheckReport(
         workload=cases[0].asked.words,
         rate_req_per_s={c.request_class.name: c.rate_req_per_s for c in cases[0].asked.demand.classes},
@@ -277,7 +277,7 @@ def checked(cases: Sequence[Case], warnings: tuple[str, ...] = ()) -> CheckRepor
         reference=cases[0].reference_words,
         warnings=tuple(dict.fromkeys((*left_out(cases), *cases[0].slips, *cases[0].asked.doubts, *warnings))),
         precision="; ".join(dict.fromkeys(case.precision_words for case in cases)),
-        unserved=tuple(dict.fromkeys(why[0] for why in lacking)) if all(lacking) else (),
+        unserved=tuple(dict.fromkeys(line for why in lacking for line in why)) if all(lacking) else (),
     )
 
 

@@ -19,9 +19,15 @@ from workloads.counts import from_to
 
 def unserved(case: Case) -> tuple[str, ...]:
     """Why a class has no option at all, or no two that work together; empty where every class has."""
+    chief, further = chief_and_further(case)
+    return (*chief, *further)
+
+
+def chief_and_further(case: Case) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Why, as ``unserved``: what is refused with the nearest reason and what would help, then the other reasons."""
     missing = unservable(case.options, [c.request_class.name for c in case.asked.demand.classes])
     if not missing:
-        return _unpaired(case)
+        return _unpaired(case)[:_PAIR], _unpaired(case)[_PAIR:]
     # what the reader set, the nearest first, before what is there
     ordered = sorted(case.excuses, key=lambda e: (e.bottleneck != "latency", e.over_ratio or inf))
     alike: dict[str, list[str]] = {}
@@ -31,7 +37,11 @@ def unserved(case: Case) -> tuple[str, ...]:
     lines = [f"no option can serve {name}{_in_which_role(name, case)}" for name in missing]
     binding = dict.fromkeys(e.bottleneck for e in ordered)
     remedies = (_REMEDIES[bottleneck] for bottleneck in binding if bottleneck in _REMEDIES)
-    return (*lines, *reasons[:1], *remedies, *reasons[1:])
+    return (*lines, *reasons[:1], *remedies), reasons[1:]
+
+
+_PAIR = 2
+"""Lines of layouts that do not go together: that there is no pair, and why the first is none."""
 
 
 def _names(options: Sequence[str]) -> str:

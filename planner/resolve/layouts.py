@@ -188,7 +188,7 @@ def layouts_of(
             excuses += [] if ranked else [Excuse(option=name, reason=reason, bottleneck="catalog")]
             continue
         if not fitting and not ranked:
-            have = ", ".join(sorted({f"{p.dtype} {layout_name(p)}" for p in mine})) or "none"
+            have = ", ".join(sorted({f"{p.dtype} {layout_name(p)}" for p in mine})) or _elsewhere(family, machine)
             reason = (
                 f"no {dtype} kernel profile of {served.name} on {machine.gpu.profile_gpu} at tp{tp} "
                 f"with a {kv_dtype} KV cache in {variant.profile_set}; there are: {have}"
@@ -201,6 +201,12 @@ def layouts_of(
             else:
                 found += [(Layout(tp=tp, pp=pp, ep=p.ep), p) for p in fitting]
     return found, excuses
+
+
+def _elsewhere(family: Iterable[KernelProfile], machine: Machine) -> str:
+    """That a GPU has no profile of a model in a precision, and which have one in any."""
+    there = sorted({p.gpu for p in family if p.gpu != machine.gpu.profile_gpu})
+    return f"none on it, but on {', '.join(there)}" if there else "none"
 
 
 def loadable(inputs: Inputs, machine: Machine, found: Layouts) -> tuple[Layouts, list[Excuse]]:

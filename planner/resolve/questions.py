@@ -31,6 +31,11 @@ def question_of(document: Document) -> Scenario | Fleet:
         raise BadInput(*wrong.problems, *unknown_names(document.data)) from None
 
 
+def unknown_of(question: Scenario | Fleet | None) -> Iterator[str]:
+    """Names of a question that are nowhere to be found; none of no question."""
+    yield from unknown_names({} if question is None else question.model_dump(mode="json"))
+
+
 def unknown_machines(names: Iterable[str], known: Mapping[str, object]) -> Iterator[str]:
     """Machine types that the catalog does not have, each with the nearest that it has."""
     for name in names:

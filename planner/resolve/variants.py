@@ -12,6 +12,7 @@ from planner.resolve.precision import Formats, plan_formats
 from planner.results.precision import Variant
 from planner.scenario.choices import Several, listed
 from planner.scenario.model_section import Model as ModelSection
+from workloads.formats import DTYPE_BYTES
 from workloads.models import ModelSpec, alike, known_models, load_model
 from workloads.twins import twin_of
 
@@ -97,7 +98,7 @@ def variants_of(
         One at least. Where nothing was measured in what is asked, that alone: the layouts then say what there is.
 
     Raises:
-        BadInput: a format that was measured on none of the machines, though others were.
+        BadInput: a format that was measured on none of the machines, asked for or the model's own, though others were.
     """
     mine = [p for p in profiles if p.gpu in gpus and p.profile_set in sets]
     measured = {(p.profile_set, p.dtype, p.kv_dtype) for p in mine}
@@ -105,6 +106,8 @@ def variants_of(
     _refuse_unmeasured("kv_dtype", served.kv_dtype, {p.kv_dtype for p in mine}, model.name)
     found = [Variant(profile_set=s, dtype=d, kv_dtype=kv) for s, d, kv in _asked(served, model, mine, sets, gpus)]
     kept = [v for v in dict.fromkeys(found) if (v.profile_set, v.dtype, v.kv_dtype) in measured]
+    if not kept:
+        _refuse_own(served, model, found, {p.dtype for p in mine})
     return tuple(kept) or tuple(found[:1])
 
 
@@ -133,6 +136,23 @@ def _refuse_unmeasured(key: str, asked: Several | None, measured: Collection[str
         where = " in the list" if isinstance(asked, tuple) else ""
         raise BadInput(*(f"model.{key}: found '{name}'{where}; {nearest(name, measured)} ({among})"
                          for name in absent))  # fmt: skip
+
+
+def _refuse_own(served: ModelSection, model: ModelSpec, found: Iterable[Variant], measured: Collection[str]) -> None:
+    """Refuse to leave open the weights of a model whose own format no profile is in, with the nearest that one is in.
+
+    The nearest is the smallest that holds no fewer bits, since weights are quantised further only at a loss.
+    """
+    own = next((v.dtype for v in found), "")
+    if served.dtype is not None or not measured or any(alike(own, dtype) for dtype in measured):
+        return
+    ordered = sorted(
+        measured, key=lambda d: (DTYPE_BYTES[d] < DTYPE_BYTES[own], abs(DTYPE_BYTES[d] - DTYPE_BYTES[own]))
+    )
+    raise BadInput(
+        f"model.dtype: null is {own}, the own format of {model.name}, which has no kernel profile on these machines; "
+        f"expected {' or '.join(ordered)}, the nearest first, for example --set model.dtype={ordered[0]}"
+    )
 
 
 def _asked(

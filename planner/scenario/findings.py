@@ -180,6 +180,10 @@ def _inside(key: str, root: type[BaseModel]) -> str:
     return f"did you mean {' or '.join(found[:_MOST_KEYS])}?" if found else ""
 
 
+_SLIP_RATIO = 0.9
+"""How much alike (``difflib``) two keys are at least where one is taken for a slip of the other in another section."""
+
+
 def _elsewhere(key: str, root: type[BaseModel], path: Path_) -> str:
     """What a key within a section may mean that stands elsewhere: ``did you mean catalog.available or availability?``.
 
@@ -187,7 +191,8 @@ def _elsewhere(key: str, root: type[BaseModel], path: Path_) -> str:
     """
     top, here = _section(root, ()), _section(root, path)
     dotted = [f"{name}.{key}" for name in top if key in _section(root, (name,)) and name != path[0] and key not in top]
-    found = [*([key] if key in top else []), *dotted]
+    alike = difflib.get_close_matches(key, list(top.keys() - here.keys()), n=1, cutoff=_SLIP_RATIO)
+    found = [*([key] if key in top else alike), *dotted]
     near = [spell((*path, each)) for each in difflib.get_close_matches(key, list(here), n=1)]
     return f"did you mean {' or '.join([*near, *found][:_MOST_KEYS])}?" if found else ""
 

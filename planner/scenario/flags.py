@@ -66,6 +66,17 @@ _EXAMPLE = Flags(
 """Stands for words that lack, while those that were typed are looked at."""
 
 
+_KEYS: Mapping[str, tuple[str, ...]] = {
+    "model": ("model", "name"), "rate_req_per_s": ("workload", "rate_req_per_s"), "trace": ("workload", "trace"),
+    "prompt": ("workload", "lengths", "prompt"), "output": ("workload", "lengths", "output"),
+    "ttft_s": ("slo", "ttft_p99_s"), "tpot_s": ("slo", "tpot_p99_s"), "e2e_s": ("slo", "e2e_p99_s"),
+    "machines": ("catalog", "machines"), "columns": ("workload", "columns"),
+}  # fmt: skip
+"""Words -> the keys that they stand for."""
+
+_LIMITS = {"ttft_s", "tpot_s", "e2e_s"}
+
+
 def question(flags: Flags, sets: Sequence[str] = ()) -> Document:
     """The scenario that the words stand for; every key knows the word it came from.
 
@@ -77,7 +88,7 @@ def question(flags: Flags, sets: Sequence[str] = ()) -> Document:
         BadInput: words are missing, contradict each other, or are wrong; all of them are named at once.
     """
     wrong = _unreadable(flags)
-    problems = [*_missing(flags), *wrong.values()]
+    problems = [*_missing(flags, sets), *wrong.values()]
     if problems:
         raise BadInput(*problems, *_also(flags, wrong, sets))
     return override(_document(flags), sets)
@@ -95,7 +106,7 @@ def named(flags: Flags, sets: Sequence[str]) -> Mapping[str, Any]:
 def _also(flags: Flags, wrong: Mapping[str, str], sets: Sequence[str]) -> tuple[str, ...]:
     """What a scenario of the other words is refused for, so that no fault waits behind another."""
     stand_in = {name: getattr(_EXAMPLE, name) for name in wrong}
-    if flags.trace is None:
+    if flags.trace is None and not _is_set(_KEYS["trace"], sets):
         names = ("prompt", "output", "rate_req_per_s")
         stand_in |= {name: getattr(_EXAMPLE, name) for name in names if getattr(flags, name) is None}
     else:
@@ -145,7 +156,7 @@ def _document(flags: Flags) -> Document:
     names = [word.strip() for word in (flags.machines or "").split(",") if word.strip()]
     data: dict[str, Any] = {
         "schema_version": 1,
-        "name": Path(str(flags.model).removesuffix(".json")).name,
+        "name": Path(str(flags.model or "scenario").removesuffix(".json")).name,
         "model": {"name": flags.model},
         "workload": {key: value for key, value in workload.items() if value is not None},
         "slo": slo,
@@ -154,24 +165,30 @@ def _document(flags: Flags) -> Document:
     return Document(data=data, places={(): "flags", **_places(flags)})
 
 
-def _missing(flags: Flags) -> list[str]:
-    """What has to be there as well."""
+def _missing(flags: Flags, sets: Sequence[str]) -> list[str]:
+    """What has to be there as well, as a word or as a ``--set``."""
     found = []
-    if flags.model is None:
+    has = {name for name in _KEYS if getattr(flags, name) is not None or _is_set(_KEYS[name], sets)}
+    if "model" not in has:
         found.append("--model: missing; expected a model, for example llama-3.1-70b (`phasewise models` lists them)")
-    if flags.trace is None and None in (flags.prompt, flags.output, flags.rate_req_per_s):
-        asked = {"rate": flags.rate_req_per_s, "prompt": flags.prompt, "output": flags.output}
-        lacking = [f"--{name}" for name, value in asked.items() if value is None]
+    lacking = [f"--{name.partition('_')[0]}" for name in ("rate_req_per_s", "prompt", "output") if name not in has]
+    if "trace" not in has and lacking:
         found.append(f"{', '.join(lacking)}: missing; expected requests/s and tokens, or --trace")
     if flags.trace is not None and (flags.prompt, flags.output) != (None, None):
         found.append("--prompt, --output: found beside --trace, which has lengths of its own; expected one of the two")
-    if flags.columns is not None and flags.trace is None:
+    if flags.columns is not None and "trace" not in has:
         found.append("--columns: found without --trace; expected the trace file whose columns they are")
-    if flags.ttft_s is None and flags.tpot_s is None and flags.e2e_s is None:
+    if not has & _LIMITS and not _is_set(("slo",), sets):
         found.append("--ttft, --tpot, --e2e: missing; expected at least one limit in seconds")
-    if flags.machines is None:
+    if "machines" not in has:
         found.append("--machines: missing; expected types, for example dgx-h100,hgx-h200 (`phasewise machines`)")
     return found
+
+
+def _is_set(path: tuple[str, ...], sets: Sequence[str]) -> bool:
+    """Whether a ``--set`` gives a key, one within it, or the section that it stands in."""
+    keys = (tuple(word.partition("=")[0].split(".")) for word in sets)
+    return any(key[: len(path)] == path or path[: len(key)] == key for key in keys)
 
 
 def _length(word: str, ratio: float) -> dict[str, float]:
@@ -189,13 +206,7 @@ def _number(word: str) -> float:
 
 def _places(flags: Flags) -> dict[tuple[str | int, ...], str]:
     """Where every key came from."""
-    keys: dict[str, tuple[str, ...]] = {
-        "model": ("model", "name"), "rate_req_per_s": ("workload", "rate_req_per_s"), "trace": ("workload", "trace"),
-        "prompt": ("workload", "lengths", "prompt"), "output": ("workload", "lengths", "output"),
-        "ttft_s": ("slo", "ttft_p99_s"), "tpot_s": ("slo", "tpot_p99_s"), "e2e_s": ("slo", "e2e_p99_s"),
-        "machines": ("catalog", "machines"), "columns": ("workload", "columns"),
-    }  # fmt: skip
-    given = ((name, path, getattr(flags, name)) for name, path in keys.items())
+    given = ((name, path, getattr(flags, name)) for name, path in _KEYS.items())
     return {path: f"--{name.partition('_')[0]} {value}" for name, path, value in given if value is not None}
 
 

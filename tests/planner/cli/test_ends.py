@@ -34,6 +34,15 @@ def test_check_ends_as_plan_where_nothing_can_be_bought(run: Callable[..., Resul
     assert [end.exit_code for end in ends] == [ExitCode.INFEASIBLE] * 2
 
 
+def test_check_says_why_there_is_nothing_to_buy(run: Callable[..., Result]) -> None:
+    """The refusal has the reason of the nearest option; where a GPU has no kernel profile, the GPUs that have one."""
+    kimi = ("--set", "model.name=kimi-k2.5", "--set", "catalog.machines=[dgx-h100]")
+    told = " ".join(run("check", plans.EXAMPLES / "splitwise-conv.yaml", *kimi).stdout.split()).split("Why")[1:]
+    assert "no option can serve all" in told[0]
+    assert "no int4 kernel profile of kimi-k2.5 on h100-sxm" in told[1]
+    assert "none on it, but on b200-sxm" in told[1]
+
+
 def test_check_ends_as_plan_where_one_tier_can_not_be_served(run: Callable[..., Result]) -> None:
     """Options for other classes are no plan: `check` names the class that has none, and ends as `plan` does."""
     write_small(Path())

@@ -1,5 +1,6 @@
 """Wrong inputs that users try, and the one line that helps: what was found, what was meant, what to do."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,6 +37,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         ("check mine.yaml --set model.name=llama3-70b", "did you mean 'llama-3"),
         ("check mine.yaml --set model.name=meta-llama/Llama-3.1-70B-Instruct", "did you mean 'llama-3.1-70b'"),
         ("check mine.yaml --set catalog.availability=3", "did you mean catalog.available or availability?"),
+        ("check mine.yaml --set catalog.availabilty=3", "did you mean catalog.available or availability?"),
         ("check mine.yaml --set catalog.rate_req_per_s=3", "unknown key; did you mean workload.rate_req_per_s?"),
         ("check mine.yaml --set catalog.machines=dgx-h10,hgx-h20", "a list, for example [dgx-h100, hgx-h200]"),
         ("check mine.yaml --set catalog.machines=[dgx-h10] --set catalog.available=3", "for example {dgx-h100: 3}"),
@@ -66,6 +68,40 @@ def test_names_are_looked_up_though_words_are_missing(run: Run) -> None:
         "no machine 'dgx-h10'; did you mean 'dgx-h100'?", "workload.trace: no file 'no.csv'",
     ):  # fmt: skip
         assert found.stderr.count(words) == 1, words
+
+
+def test_what_a_set_gives_is_not_missing(run: Run) -> None:
+    """Limits, machines and lengths may come from --set: only what neither gives is told as missing."""
+    lengths = (
+        "workload.lengths={prompt: {median_tokens: 9, p95_tokens: 9}, output: {median_tokens: 9, p95_tokens: 9}}",
+    )
+    given = ("slo.ttft_p99_s=1", "catalog.machines=[dgx-h10]", "workload.rate_req_per_s=4", *lengths)
+    found = run("check", "--model", "llama-3.1-8b", *(word for each in given for word in ("--set", each)))
+    assert "1 problem:" in found.stderr
+    assert "no machine 'dgx-h10'" in found.stderr
+    lacking = run("check", "--model", "llama-3.1-8b", *(word for each in given[1:] for word in ("--set", each)))
+    assert "--ttft, --tpot, --e2e: missing" in lacking.stderr
+    assert lacking.stderr.count("missing") == 1
+
+
+def test_names_do_not_wait_behind_files(run: Run) -> None:
+    """A file that cannot be written and a machine that does not exist are told in one go."""
+    found = run("plan", "mine.yaml", "--set", "catalog.machines=[dgx-h10]", "--out", "/nowhere/plan.json")
+    assert found.exit_code == ExitCode.BAD_INPUT
+    assert "2 problems:" in found.stderr
+    assert "no directory /nowhere" in found.stderr
+    assert "did you mean 'dgx-h100'?" in found.stderr
+
+
+def test_refused_configs_are_the_same_data_as_others(run: Run) -> None:
+    """`models --json` is a list with the same keys of each, also where every config is refused."""
+    Path("bad.json").write_text('{"model_type": "weird"}')
+    refused = run("models", "bad.json", "--json")
+    assert refused.exit_code == ExitCode.BAD_INPUT
+    (row,) = json.loads(refused.stdout)
+    assert row.keys() == json.loads(run("models", "--json").stdout)[0].keys()
+    assert "'weird' is unknown" in row["refused"][0]
+    assert "'weird' is unknown" in refused.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,8 @@
 """Precisions and engines that a question leaves open."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from hw_catalog.engines import PROFILE_SETS
@@ -9,6 +12,7 @@ from planner.resolve.inputs import inputs_of
 from planner.results.precision import Variant
 from tests.planner import plans
 from tests.planner.small import small
+from workloads.models import model_cards
 
 MACHINES = "catalog.machines=[hgx-h200, dgx-b200]"
 QWEN = ("model.name=qwen3-235b-a22b", "model.engine=auto", MACHINES)
@@ -61,6 +65,21 @@ def test_what_was_not_measured_is_refused_with_the_nearest(words: tuple[str, ...
     with pytest.raises(BadInput) as refused:
         inputs_of(small(*QWEN, *words))
     assert any(said in problem for problem in refused.value.problems)
+
+
+def test_a_model_in_a_format_that_no_machine_serves_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    """Own int4 weights without a profile are bad input that names the nearest format, the smallest of no fewer bits."""
+    config = dict(model_cards()["llama-3.1-70b"].config)
+    config["quantization_config"] = {"quant_method": "awq", "bits": 4, "group_size": 128, "zero_point": True}
+    (tmp_path / "own.json").write_text(json.dumps(config))
+    words = (f"model.name={tmp_path}/own.json", "model.engine=auto", "catalog.machines=[dgx-h100]")
+    with pytest.raises(BadInput) as refused:
+        inputs_of(small(*words))
+    (problem,) = refused.value.problems
+    assert "null is int4" in problem
+    assert "expected fp8 or bf16" in problem
+    assert "--set model.dtype=fp8" in problem
+    assert {v.dtype for v in inputs_of(small(*words, "model.dtype=fp8")).variants} == {"fp8"}
 
 
 @pytest.mark.parametrize(
