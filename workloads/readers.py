@@ -205,6 +205,8 @@ def _findings(rows: Rows, bad: NDArray[np.bool_], path: Path) -> list[str]:
         findings.append(
             f"{path}: and {len(index) - _SHOWN} more of {len(bad):,} rows; workload.skip_bad_rows leaves them out"
         )
+    elif len(index) < len(bad):  # else nothing would be left to read
+        findings[-1] += f"; workload.skip_bad_rows leaves {'it' if len(index) == 1 else 'such rows'} out"
     return findings
 
 
@@ -213,14 +215,7 @@ def _reason(rows: Rows, row: int) -> str:
     if rows.unreadable[row]:
         return f"expected {rows.form}"
     arrival, *lengths = zip(rows.form_of.columns, rows.columns[:, row], strict=True)
-    reasons = (
-        []
-        if _time(arrival[1])
-        else [
-            f"{arrival[0]} to be a time"
-            + (" from 0 on (workload.skip_bad_rows leaves the row out)" if arrival[1] < 0 else "")
-        ]
-    )
+    reasons = [] if _time(arrival[1]) else [f"{arrival[0]} to be a time{' from 0 on' * bool(arrival[1] < 0)}"]
     reasons += [
         f"{name} to be a whole number >= 1" + (f" and at most {MOST_TOKENS:,}" if tokens > MOST_TOKENS else "")
         for name, tokens in lengths

@@ -136,6 +136,7 @@ def test_a_bad_row_is_named_by_its_line(read: Callable[..., Trace], row: str) ->
     found = problems(read, f"{HEADER}0,1,1\n{row}\n0,1,1\n")
     assert len(found) == 1
     assert f"line 3: found '{row}'; expected {BAD_ROWS[row]}" in found[0]
+    assert found[0].endswith("; workload.skip_bad_rows leaves it out")
 
 
 @pytest.mark.parametrize("row", BAD_ROWS)
@@ -160,9 +161,20 @@ def test_truncated_json_is_named_by_its_line(read: Callable[..., Trace]) -> None
     assert [problem.rsplit("expected ")[1] for problem in found] == [
         "a whole JSON object, each key once",
         "a whole JSON object, each key once",
-        "input_length to be a whole number >= 1",
+        "input_length to be a whole number >= 1; workload.skip_bad_rows leaves such rows out",
     ]
     assert len(read("\n".join(lines), skip_bad_rows=True)) == 2
+
+
+@pytest.mark.parametrize(("bad", "good", "told"), [(2, 1, 1), (10, 1, 1), (11, 1, 1), (3, 0, 0), (25, 0, 1)])
+def test_bad_rows_come_with_the_way_to_leave_them_out(
+    read: Callable[..., Trace], bad: int, good: int, told: int
+) -> None:
+    """However few rows are bad, the refusal says once how to leave them out; where nothing would be left it does not
+    of a file that it shows whole.
+    """
+    found = problems(read, HEADER + "0,1,1\n" * good + "0,0,0\n" * bad)
+    assert sum("workload.skip_bad_rows leaves" in problem for problem in found) == told
 
 
 def test_ten_bad_rows_are_shown_and_the_rest_counted(read: Callable[..., Trace]) -> None:
