@@ -49,10 +49,11 @@ def smallest_raise(
     """The fewest upper limits of the named families to raise so that the problem becomes feasible.
 
     Each limit gets a slack column and a 0/1 column that pays for using it. The first solve minimises how many are used,
-    the second, with that number fixed, the sum of the raises, each relative to its limit (to 1 for a limit below 1).
+    the second, with that number fixed, the sum of the raises, each relative to its limit (to 1 for a limit below 1). Of
+    sets that are equal in both, the one whose units cost least in a minimised objective is told.
 
     Args:
-        problem: usually an infeasible one; its objective is ignored.
+        problem: usually an infeasible one; its objective decides only between equal sets.
         families: whose rows may be relaxed.
         solve: answers a problem, for example ``solvers.solve.solve``.
 
@@ -73,11 +74,45 @@ def smallest_raise(
     counted = Row(name="raises", family=_FAMILY, terms=tuple((_raised(row), 1.0) for row in limits), upper=count)
     kept = replace(relaxed, rows=(*relaxed.rows, counted))
     least = _optimal(_minimising(kept, {_slack(row): 1.0 for row in limits}), solve)
+    if count < len(limits):
+        least = _cheapest(kept, limits, least, {row.name: _unit_price(row, problem) for row in limits}, solve)
     return tuple(
         Raise(row=row.name, family=row.family, limit=row.upper, needed=row.activity(least))
         for row in limits
         if least[_raised(row)] and row.activity(least) > row.upper
     )
+
+
+def _cheapest(
+    kept: Problem, limits: list[Row], least: Mapping[str, float], prices: Mapping[str, float],
+    solve: Callable[[Problem], Solution],
+) -> Mapping[str, float]:  # fmt: skip
+    """The allocation of the least sum of raises whose raised units cost least; ``least`` where none is found.
+
+    Args:
+        kept: the relaxed problem with the number of raises fixed.
+        limits: rows that may be raised.
+        least: an allocation of the least sum.
+        prices: row -> what a unit more of its limit costs.
+        solve: as ``smallest_raise``.
+    """
+    if len(set(prices.values())) < 2:
+        return least
+    total = sum(least[_slack(row)] for row in limits)
+    terms = tuple((_slack(row), 1.0) for row in limits)
+    summed = Row(name="raised sum", family=_FAMILY, terms=terms, upper=total + 1e-9 * max(1.0, total))
+    paid = {_slack(row): prices[row.name] * _size(row) for row in limits}
+    try:
+        return _optimal(_minimising(replace(kept, rows=(*kept.rows, summed)), paid), solve)
+    except NoRaise:
+        return least
+
+
+def _unit_price(row: Row, problem: Problem) -> float:
+    """The least of a minimised objective that a unit more of a row's limit takes; 0 where nothing is told of it."""
+    costs = {column.name: column.objective for column in problem.columns}
+    told = [costs[name] / coefficient for name, coefficient in row.terms if coefficient > 0]
+    return max(0.0, min(told, default=0.0)) if problem.sense is Sense.MIN else 0.0
 
 
 def _relaxed(problem: Problem, limits: list[Row]) -> Problem:

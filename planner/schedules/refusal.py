@@ -207,8 +207,8 @@ def _of_each(asked: Opened, row: str, key: str, solver: Solver) -> str:
 
 
 def _of_stock(asked: Opened, question: EpochQuestion, solver: Solver) -> Iterator[Raised]:
-    """How many machines of each type, with the others as they are, are enough for the busiest epoch."""
-    short = False
+    """How many machines of each type, with the others as they are, are enough for the busiest epoch: cheapest first."""
+    found = list[tuple[float, Raised]]()
     for kind in (each for each in question.fleet if each.available < ANY):
         more = replace(question, fleet=tuple(_free(each) if each is kind else each for each in question.fleet))
         on = {of_type("on", kind.machine, 0): 1.0}
@@ -218,11 +218,11 @@ def _of_stock(asked: Opened, question: EpochQuestion, solver: Solver) -> Iterato
         key, programs = f"catalog.available.{kind.machine}", {n: epoch_problem(_of_model(more, n)) for n in asked.parts}
         each = {name: _fewest(program, on, without="", solver=solver) for name, program in programs.items()}
         told = ", ".join(f"{name} {round(count or 0)}" for name, count in each.items())
-        yield Raised(
-            key=key, given=kind.available, least=round(fewest), instead=short,
-            parts=f"{key}: at least {told} in the busiest epoch, were each alone on the fleet" if told else "",
-        )  # fmt: skip
-        short = True
+        parts = f"{key}: at least {told} in the busiest epoch, were each alone on the fleet" if told else ""
+        raised = Raised(key=key, given=kind.available, least=round(fewest), parts=parts)
+        found.append(((raised.least - raised.given) * kind.base_usd_per_h, raised))
+    for at, (_, raised) in enumerate(sorted(found, key=lambda each: each[0])):
+        yield replace(raised, instead=at > 0)
 
 
 def _of_model(question: EpochQuestion, name: str) -> EpochQuestion:

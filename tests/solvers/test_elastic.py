@@ -103,3 +103,17 @@ def test_a_stopped_search_is_not_called_smallest() -> None:
     with pytest.raises(NotProven, match="no solution found") as caught:
         smallest_raise(_need(9.0), families=["cost"], solve=stopped)
     assert caught.value.termination.limit is Limit.TIME
+
+
+@pytest.mark.parametrize("prices", [(3.0, 2.0), (2.0, 3.0)])
+def test_of_two_stocks_to_raise_by_one_the_cheaper_is_named(prices: tuple[float, float]) -> None:
+    """Where either of two limits may be raised by as much, the objective decides, whichever row comes first."""
+    names = ("a", "b")
+    columns = tuple(
+        Column(name=name, objective=price, upper=9.0, integer=True) for name, price in zip(names, prices, strict=True)
+    )
+    stock = tuple(Row(name=f"stock {name}", family="stock", terms=((name, 1.0),), upper=1.0) for name in names)
+    asked = Row(name="asked", family="load", terms=tuple((name, 1.0) for name in names), lower=3.0)
+    problem = Problem(name="stocks", sense=Sense.MIN, columns=columns, rows=(*stock, asked))
+    (told,) = smallest_raise(problem, families=["stock"], solve=solve)
+    assert (told.row, told.needed) == ("stock a" if prices[0] < prices[1] else "stock b", 2.0)
